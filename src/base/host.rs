@@ -1,0 +1,306 @@
+//! Hosts: which ones belong to this installation, and how two spellings of one host are compared.
+//!
+//! Every comparison of hosts goes through [`Origin`], which is built by the WHATWG parser: lower case,
+//! punycode, no trailing dot, the port always known. Comparing texts is how gateways get it wrong
+//! (Authelia CVE-2026-48794: a host in capitals skipped the stricter rule).
+
+use std::fmt;
+use std::net::IpAddr;
+
+use url::{Host, Url};
+
+/// http or https, as the browser sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Scheme {
+    /// Without TLS: only where `allow_http` or a loopback host permits it.
+    Http,
+    /// With TLS.
+    Https,
+}
+
+impl Scheme {
+    /// `"http"` or `"https"`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    /// The port a URL of this scheme means when it names none.
+    pub const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+
+    /// Reads `http` or `https` in any case.
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.eq_ignore_ascii_case("https") {
+            Some(Self::Https)
+        } else if text.eq_ignore_ascii_case("http") {
+            Some(Self::Http)
+        } else {
+            None
+        }
+    }
+}
+
+/// Scheme, host and port of a URL (RFC 6454), normalised.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Origin {
+    scheme: Scheme,
+    host: String,
+    port: u16,
+}
+
+impl Origin {
+    /// The origin of `url`; `None` unless it is http(s) with a host and no user information.
+    pub fn of(url: &Url) -> Option<Self> {
+        let scheme = Scheme::parse(url.scheme())?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return None;
+        }
+        let host = match url.host()? {
+            Host::Domain(name) => name.strip_suffix('.').unwrap_or(name).to_owned(),
+            Host::Ipv4(ip) => ip.to_string(),
+            Host::Ipv6(ip) => format!("[{ip}]"),
+        };
+        if host.is_empty() || host.ends_with('.') {
+            return None;
+        }
+        Some(Self { scheme, host, port: url.port().unwrap_or_else(|| scheme.default_port()) })
+    }
+
+    /// The origin that `host[:port]`, as a Host header has it, names under `scheme`.
+    pub fn from_authority(scheme: Scheme, authority: &str) -> Option<Self> {
+        let odd = |c: char| c.is_whitespace() || c.is_control() || "/\\?#@".contains(c);
+        if authority.is_empty() || authority.chars().any(odd) {
+            return None;
+        }
+        Self::of(&Url::parse(&format!("{}://{authority}/", scheme.as_str())).ok()?)
+    }
+
+    /// The scheme.
+    pub const fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host without its port: lower case, no trailing dot, brackets around IPv6.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port, never absent.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// `host`, or `host:port` where the port is not the scheme's own.
+    pub fn authority(&self) -> String {
+        if self.port == self.scheme.default_port() {
+            self.host.clone()
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// Whether the host is this machine itself.
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme.as_str(), self.authority())
+    }
+}
+
+/// Whether `host` (without port) is this machine: localhost, 127.0.0.0/8 or \[::1\].
+pub fn is_loopback(host: &str) -> bool {
+    let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(host);
+    bare == "localhost" || bare.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// An entry of `login.redirect_hosts`: a host, with the port if it is not the scheme's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AllowedHost {
+    host: String,
+    port: Option<u16>,
+}
+
+impl AllowedHost {
+    /// Reads `app.example.com` or `host:port`; `None` for anything else (a scheme, a path, a wildcard).
+    pub fn parse(text: &str) -> Option<Self> {
+        if text.contains('*') {
+            return None;
+        }
+        let origin = Origin::from_authority(Scheme::Https, text)?;
+        // `app.example.com:443` says its port; the parser drops it because it is the default.
+        let says_port = text.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok());
+        Some(Self { host: origin.host, port: says_port.then_some(origin.port) })
+    }
+
+    fn permits(&self, origin: &Origin) -> bool {
+        self.host == origin.host && self.port.unwrap_or_else(|| origin.scheme.default_port()) == origin.port
+    }
+}
+
+/// The hosts of this installation, and which cookie and audience each has.
+#[derive(Debug, Clone)]
+pub struct Hosts {
+    public: Origin,
+    redirect: Vec<AllowedHost>,
+    cookie_domain: Option<String>,
+    allow_http: bool,
+}
+
+/// What a host's session cookie is called and whom its tokens are for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CookieScope {
+    /// `aud` of the token: the host (without its port on loopback), or the cookie domain.
+    pub audience: String,
+    /// The Domain attribute, without a leading dot; `None` for a cookie of one host.
+    pub domain: Option<String>,
+    /// Whether the browser sees https, and the cookie therefore gets `Secure` and a name prefix.
+    pub secure: bool,
+}
+
+impl Hosts {
+    /// `cookie_domain` is empty or `.example.com` (a leading dot may be missing).
+    pub fn new(public: Origin, redirect: Vec<AllowedHost>, cookie_domain: &str, allow_http: bool) -> Self {
+        let domain = cookie_domain.trim_start_matches('.').to_ascii_lowercase();
+        Self { public, redirect, cookie_domain: (!domain.is_empty()).then_some(domain), allow_http }
+    }
+
+    /// public_url's origin.
+    pub const fn public(&self) -> &Origin {
+        &self.public
+    }
+
+    /// The cookie domain without its leading dot, if there is one.
+    pub fn cookie_domain(&self) -> Option<&str> {
+        self.cookie_domain.as_deref()
+    }
+
+    /// Whether `origin` is public_url's own.
+    pub fn is_public(&self, origin: &Origin) -> bool {
+        *origin == self.public
+    }
+
+    /// Whether browsers may be sent to `origin`: public_url's own, one of `redirect_hosts`, or one below
+    /// `cookie_domain`; by https, or by http where `allow_http` or loopback permits it.
+    pub fn permits(&self, origin: &Origin) -> bool {
+        if self.is_public(origin) {
+            return true;
+        }
+        let scheme_ok = origin.scheme == Scheme::Https || self.allow_http || origin.is_loopback();
+        scheme_ok && (self.redirect.iter().any(|h| h.permits(origin)) || self.below_cookie_domain(&origin.host))
+    }
+
+    fn below_cookie_domain(&self, host: &str) -> bool {
+        self.cookie_domain
+            .as_deref()
+            .and_then(|domain| host.strip_suffix(domain))
+            .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+    }
+
+    /// Name, Domain and audience of the session cookie on `origin`.
+    pub fn cookie_scope(&self, origin: &Origin) -> CookieScope {
+        let secure = origin.scheme == Scheme::Https;
+        if let Some(domain) = self.cookie_domain.as_deref().filter(|_| self.below_cookie_domain(&origin.host)) {
+            return CookieScope { audience: domain.to_owned(), domain: Some(domain.to_owned()), secure };
+        }
+        let audience = if origin.is_loopback() { origin.host.clone() } else { origin.authority() };
+        CookieScope { audience, domain: None, secure }
+    }
+
+    /// The scheme a request to `authority` came by, when a trusted proxy says `forwarded` (or nothing):
+    /// public_url's own for its host; otherwise https unless http is both said and allowed.
+    pub fn origin_of(&self, authority: &str, forwarded: Option<Scheme>) -> Option<Origin> {
+        let as_public = Origin::from_authority(self.public.scheme, authority)?;
+        if as_public == self.public {
+            return Some(as_public);
+        }
+        let http = Origin::from_authority(Scheme::Http, authority)?;
+        match forwarded {
+            Some(Scheme::Http) if self.allow_http || http.is_loopback() => Some(http),
+            None if http.is_loopback() && self.public.scheme == Scheme::Http => Some(http),
+            _ => Origin::from_authority(Scheme::Https, authority),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn origin(url: &str) -> Origin {
+        Origin::of(&Url::parse(url).unwrap()).unwrap()
+    }
+
+    fn hosts(cookie_domain: &str) -> Hosts {
+        let redirect = ["app.example.com", "wiki.example.org:8443"].iter().map(|h| AllowedHost::parse(h).unwrap());
+        Hosts::new(origin("https://oa.example.com"), redirect.collect(), cookie_domain, false)
+    }
+
+    #[test]
+    fn hosts_compare_without_case_trailing_dot_or_default_port() {
+        let a = Origin::from_authority(Scheme::Https, "OA.Example.COM.:443").unwrap();
+        assert_eq!(a, origin("https://oa.example.com/"));
+        assert_eq!(a.authority(), "oa.example.com");
+    }
+
+    #[test]
+    fn a_host_header_with_anything_but_a_host_is_no_host() {
+        for bad in ["", "a b", "user@oa.example.com", "oa.example.com/x", "oa\\x", "oa#x", "a..", "%"] {
+            assert_eq!(Origin::from_authority(Scheme::Https, bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn only_our_own_hosts_are_permitted_and_only_by_an_allowed_scheme() {
+        let h = hosts("");
+        for good in ["https://oa.example.com/x", "https://app.example.com", "https://wiki.example.org:8443/"] {
+            assert!(h.permits(&origin(good)), "{good}");
+        }
+        for bad in [
+            "https://evil.example",
+            "https://evilapp.example.com",
+            "https://app.example.com:8443",
+            "https://wiki.example.org",
+            "http://app.example.com",
+            "http://oa.example.com",
+            "https://app.example.com.evil.example",
+        ] {
+            assert!(!h.permits(&origin(bad)), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_cookie_domain_permits_hosts_below_it_and_not_its_look_alikes() {
+        let h = hosts(".example.com");
+        assert!(h.permits(&origin("https://deep.down.example.com")));
+        assert!(!h.permits(&origin("https://example.com")));
+        assert!(!h.permits(&origin("https://evilexample.com")));
+        let scope = h.cookie_scope(&origin("https://hr.example.com"));
+        assert_eq!((scope.audience.as_str(), scope.domain.as_deref()), ("example.com", Some("example.com")));
+    }
+
+    #[test]
+    fn on_loopback_the_audience_has_no_port() {
+        let local = origin("http://127.0.0.1:8081");
+        assert_eq!(hosts("").cookie_scope(&local).audience, "127.0.0.1");
+        assert_eq!(hosts("").cookie_scope(&origin("https://a.example:8443")).audience, "a.example:8443");
+    }
+
+    #[test]
+    fn the_scheme_is_https_unless_http_is_said_and_allowed() {
+        let h = hosts("");
+        assert_eq!(h.origin_of("app.example.com", Some(Scheme::Http)).unwrap().scheme(), Scheme::Https);
+        assert_eq!(h.origin_of("127.0.0.1:9", Some(Scheme::Http)).unwrap().scheme(), Scheme::Http);
+        assert_eq!(h.origin_of("oa.example.com", Some(Scheme::Http)).unwrap().scheme(), Scheme::Https);
+    }
+}

@@ -1,0 +1,91 @@
+//! The registry of typed identifiers: a `Sid` cannot be passed where a `PersonId` is wanted.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use uuid::{ContextV7, Timestamp as UuidTime, Uuid};
+
+use super::clock::Timestamp;
+
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Takes over an identifier that came from our own table or token.
+            pub fn new(text: impl Into<String>) -> Self {
+                Self(text.into())
+            }
+
+            /// The identifier as text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+id!(/// A corporation in WeCom (企业ID), `ww…`.
+    CorpId);
+id!(/// A person of ours: UUID v7, stable across changes of userid; the `sub` of every token.
+    PersonId);
+id!(/// A member's userid inside one corporation, as WeCom writes it; compared without regard to case.
+    UserId);
+id!(/// A session row: UUID v7.
+    Sid);
+id!(/// An API client of `[[api_clients]]`.
+    ClientId);
+
+impl PersonId {
+    /// A new id that sorts by `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(uuid_v7(now))
+    }
+}
+
+impl Sid {
+    /// A new id that sorts by `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(uuid_v7(now))
+    }
+}
+
+impl UserId {
+    /// The form in which userids are compared (WeCom document 90664: unique without regard to case).
+    pub fn folded(&self) -> String {
+        self.0.to_lowercase()
+    }
+}
+
+/// A UUID v7 (RFC 9562 §5.7) whose time part is `now`.
+pub fn uuid_v7(now: Timestamp) -> String {
+    let ms = u64::try_from(now.millis()).unwrap_or(0);
+    let nanos = u32::try_from(ms % 1000).unwrap_or(0).saturating_mul(1_000_000);
+    Uuid::new_v7(UuidTime::from_unix(ContextV7::new(), ms / 1000, nanos)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_made_later_sort_later() {
+        let a = PersonId::generate(Timestamp::from_millis(1_000_000));
+        let b = PersonId::generate(Timestamp::from_millis(1_000_001));
+        assert!(a < b, "{a} {b}");
+    }
+
+    #[test]
+    fn userids_compare_without_regard_to_case() {
+        assert_eq!(UserId::new("ZhangSan").folded(), UserId::new("zhangsan").folded());
+    }
+}

@@ -1,0 +1,17 @@
+//! Ground floor: pure pieces without I/O that every other room may use.
+//!
+//! | module | holds |
+//! |---|---|
+//! | [`clock`] | the only way to ask what time it is |
+//! | [`id`] | typed identifiers |
+//! | [`secret`] | secrets: holding, comparing, making |
+//! | [`seal`] | authenticated encryption under keys derived from the root secret |
+//! | [`host`] | a host with its port, as two sides compare it |
+//! | [`url`] | `PublicUrl` and `ReturnTo`, the one door to a redirect target |
+
+pub mod clock;
+pub mod host;
+pub mod id;
+pub mod seal;
+pub mod secret;
+pub mod url;

@@ -1,0 +1,85 @@
+//! Cookies as bytes: reading them never fails, writing them always has the safe attributes.
+//!
+//! A Cookie header may be 64 KB long, hold a thousand cookies, bytes that are no UTF-8, and ours twice. So
+//! reading is one pass over the bytes without allocation, and what is not a cookie is passed over.
+
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
+
+/// Every cookie of the request as (name, value), in order, over all Cookie headers.
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers.get_all(COOKIE).iter().flat_map(|h| h.as_bytes().split(|b| *b == b';')).filter_map(|pair| {
+        let at = pair.iter().position(|b| *b == b'=')?;
+        let (name, value) = pair.split_at_checked(at)?;
+        Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+    })
+}
+
+/// The values of every cookie called `name`.
+pub fn values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {
+    cookies(headers).filter(move |(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
+}
+
+/// A cookie to be set: always `Path=/; HttpOnly; SameSite=Lax`.
+#[derive(Debug, Clone)]
+pub struct SetCookie {
+    /// The full name, with its prefix.
+    pub name: String,
+    /// The value; only characters that need no quoting.
+    pub value: String,
+    /// How long the browser keeps it; zero removes it.
+    pub max_age: Duration,
+    /// The Domain attribute, without a leading dot.
+    pub domain: Option<String>,
+    /// Whether it gets `Secure`.
+    pub secure: bool,
+}
+
+impl SetCookie {
+    /// A cookie that removes the one of that name.
+    pub fn removal(name: impl Into<String>, domain: Option<String>, secure: bool) -> Self {
+        Self { name: name.into(), value: String::new(), max_age: Duration::ZERO, domain, secure }
+    }
+
+    /// The Set-Cookie header; `None` if the value has a character that no header may have.
+    pub fn header(&self) -> Option<HeaderValue> {
+        let domain = self.domain.as_deref().map(|d| format!("; Domain={d}")).unwrap_or_default();
+        let secure = if self.secure { "; Secure" } else { "" };
+        HeaderValue::from_str(&format!(
+            "{}={}; Path=/{domain}; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+            self.name,
+            self.value,
+            self.max_age.as_secs()
+        ))
+        .ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_read_over_all_headers_whatever_else_is_in_them() {
+        let mut h = HeaderMap::new();
+        h.append(COOKIE, HeaderValue::from_bytes(b"a=1;;  gongpai=x=y ;\xff\xfe=\xff; nonsense").unwrap());
+        h.append(COOKIE, HeaderValue::from_static("gongpai=second"));
+        let ours: Vec<_> = values(&h, "gongpai").collect();
+        assert_eq!(ours, [&b"x=y"[..], b"second"]);
+        assert_eq!(cookies(&h).count(), 4);
+    }
+
+    #[test]
+    fn a_cookie_is_set_with_every_safe_attribute() {
+        let c = SetCookie {
+            name: "__Host-gongpai".into(),
+            value: "v".into(),
+            max_age: Duration::from_secs(60),
+            domain: None,
+            secure: true,
+        };
+        let want = "__Host-gongpai=v; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure";
+        assert_eq!(c.header().unwrap(), want);
+    }
+}

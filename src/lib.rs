@@ -1,0 +1,5 @@
+//! The map (being written).
+pub mod base;
+pub mod config;
+pub mod http;
+pub mod session;
