@@ -217,6 +217,30 @@ impl Hosts {
         CookieScope { audience, domain: None, secure }
     }
 
+    /// The session cookie's name on `origin`: the prefix promises what the browser then enforces (RFC 6265bis
+    /// §4.1.3): `__Host-` one host over https, `__Secure-` https, none where the browser sees http.
+    pub fn cookie_name(&self, origin: &Origin) -> &'static str {
+        match origin.scheme {
+            Scheme::Http => "gongpai",
+            Scheme::Https if self.below_cookie_domain(&origin.host) => "__Secure-gongpai",
+            Scheme::Https => "__Host-gongpai",
+        }
+    }
+
+    /// Whether a token for `audience` is for `origin`; the same as comparing [`CookieScope::audience`], without
+    /// making it.
+    pub fn is_audience(&self, origin: &Origin, audience: &str) -> bool {
+        if self.below_cookie_domain(&origin.host) {
+            return self.cookie_domain.as_deref() == Some(audience);
+        }
+        if origin.is_loopback() || origin.port == origin.scheme.default_port() {
+            return origin.host == audience;
+        }
+        audience
+            .rsplit_once(':')
+            .is_some_and(|(host, port)| host == origin.host && port.parse() == Ok(origin.port))
+    }
+
     /// The scheme a request to `authority` came by, when a trusted proxy says `forwarded` (or nothing):
     /// public_url's own for its host; otherwise https unless http is both said and allowed.
     pub fn origin_of(&self, authority: &str, forwarded: Option<Scheme>) -> Option<Origin> {
@@ -294,6 +318,18 @@ mod tests {
         let local = origin("http://127.0.0.1:8081");
         assert_eq!(hosts("").cookie_scope(&local).audience, "127.0.0.1");
         assert_eq!(hosts("").cookie_scope(&origin("https://a.example:8443")).audience, "a.example:8443");
+    }
+
+    #[test]
+    fn an_audience_belongs_to_exactly_the_origins_it_is_made_for() {
+        for domain in ["", ".example.com"] {
+            let h = hosts(domain);
+            let urls = ["https://oa.example.com", "https://a.example:8443", "http://127.0.0.1:81", "http://[::1]:9"];
+            for (a, b) in urls.iter().flat_map(|a| urls.map(|b| (origin(a), origin(b)))) {
+                let audience = h.cookie_scope(&b).audience;
+                assert_eq!(h.is_audience(&a, &audience), h.cookie_scope(&a).audience == audience, "{a} {b}");
+            }
+        }
     }
 
     #[test]

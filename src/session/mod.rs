@@ -1,15 +1,69 @@
 //! Who is signed in.
 //!
-//! A session is a row; its token (a JWT) only names it. A check looks the token up in memory ([`live`]) and
-//! touches neither the signature nor the database once the token was seen.
+//! A session is a row; its token (a JWT, [`token`]) only names it. [`Sessions::check`] is the one session check:
+//! the gate and sign-in call the same function, because two different ones would send a browser in circles.
+//! It reads memory ([`live`]); [`follow`] keeps memory in step with the database.
+
+mod follow;
+pub mod keys;
+pub mod live;
+pub mod store;
+pub mod token;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 
-use axum::http::HeaderMap;
+use arc_swap::ArcSwap;
+use axum::http::{HeaderMap, header::AUTHORIZATION};
 
-use crate::base::clock::Timestamp;
-use crate::base::host::Origin;
-use crate::base::id::{PersonId, Sid, UserId};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::host::{Hosts, Origin};
+use crate::base::id::{CorpId, PersonId, Sid, UserId};
+use crate::base::seal::{Purpose, Sealer};
+use crate::db::Db;
+use crate::db::feed::{self, Change};
+use crate::http::cookie;
+use live::{Live, Memory, TokenHash};
+use store::{NewSession, Row};
+use token::{AssertionClaims, Claims, Invalid, NoKey};
+
+pub use follow::FollowError;
+
+/// How long a check may wait for the database before the session counts as not checkable.
+const STORE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A refresh older than this means that the database does not answer; `gate.stale_after` may allow more.
+const HEALTHY: Duration = Duration::from_secs(2);
+
+/// How far this clock may be behind the newest row before nobody is signed in by it.
+const CLOCK_SLACK: Duration = Duration::from_secs(60);
+
+/// How long an assertion is valid (DESIGN §4).
+const ASSERTION_TTL: Duration = Duration::from_secs(60);
+
+/// How a person signed in (RFC 8176, our own values).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amr {
+    /// Inside WeCom, by OAuth.
+    App,
+    /// By scanning a QR code.
+    Qr,
+}
+
+impl Amr {
+    /// As tokens and tables write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::App => "wecom-app",
+            Self::Qr => "wecom-qr",
+        }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        [Self::App, Self::Qr].into_iter().find(|a| a.as_str() == text)
+    }
+}
 
 /// What the checks need to know of a person; replaced as a whole when the directory changes.
 #[derive(Debug, Clone)]
@@ -31,10 +85,12 @@ pub struct Person {
 pub struct SignedIn {
     /// The session row.
     pub sid: Sid,
+    /// The session that the sign-in began with.
+    pub family: Sid,
     /// Its person, as the directory has it now.
     pub person: Arc<Person>,
     /// How the person signed in: `wecom-app`, `wecom-qr`.
-    pub amr: &'static str,
+    pub amr: Amr,
     /// When.
     pub auth_time: Timestamp,
     /// The absolute limit.
@@ -61,25 +117,359 @@ pub enum NotSignedIn {
     Unavailable,
 }
 
+/// Why no session was begun.
+#[derive(Debug, thiserror::Error)]
+pub enum BeginError {
+    /// The database failed.
+    #[error("the session cannot be written: {0}")]
+    Store(#[from] sqlx::Error),
+    /// No key may sign at the moment.
+    #[error(transparent)]
+    NoKey(#[from] NoKey),
+}
+
+/// Limits and names that sessions need.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// 企业ID.
+    pub corp: CorpId,
+    /// The hosts of this installation.
+    pub hosts: Hosts,
+    /// Absolute limit.
+    pub ttl: Duration,
+    /// Limit without use.
+    pub idle: Duration,
+    /// How long checks go on from memory without the database.
+    pub stale_after: Duration,
+    /// Whether applications get a signed identity.
+    pub assertion: bool,
+}
+
 /// The sessions of this installation. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Sessions {
-    _private: (),
+pub struct Sessions(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    issuer: String,
+    db: Db,
+    clock: Clock,
+    sealer: Sealer,
+    memory: Memory,
+    keys: ArcSwap<keys::Loaded>,
+    assertions: papaya::HashMap<(Sid, String), (Timestamp, Arc<str>)>,
+    /// Where in the feed we are; locked while one refresh runs.
+    position: tokio::sync::Mutex<i64>,
+    refreshed_at: AtomicI64,
+    newest_row: AtomicI64,
+    keys_reloaded_at: AtomicI64,
 }
 
 impl Sessions {
-    /// The one session check, for the gate and for sign-in alike: cookie first, then a Bearer token of ours.
-    /// `origin` is the host the browser sees; its audience must be the token's.
+    /// Reads the signing keys (making the first one) and begins to follow the feed from here.
+    ///
+    /// # Errors
+    /// If the database fails or no key can be made.
+    pub async fn open(db: Db, settings: Settings, root: &[u8; 32], clock: Clock) -> Result<Self, keys::KeyError> {
+        let sealer = Sealer::new(root, Purpose::SigningKey);
+        let position = feed::newest_seq(&db).await?;
+        let mut loaded = keys::load(&db, &sealer).await?;
+        if loaded.foreign > 0 {
+            tracing::warn!(keys = loaded.foreign, "signing keys do not open with this server.secret and are not used: sessions signed with them have ended");
+        }
+        if loaded.ring.signer(clock.now()).is_none() {
+            let mut change = Change::begin(&db, &settings.corp, clock.now()).await?;
+            keys::add(&mut change, &sealer, clock.now()).await?;
+            change.commit().await?;
+            loaded = keys::load(&db, &sealer).await?;
+        }
+        let now = clock.now();
+        let issuer = settings.hosts.public().to_string();
+        let sessions = Self(Arc::new(Inner {
+            settings,
+            issuer,
+            db,
+            clock,
+            sealer,
+            memory: Memory::default(),
+            keys: ArcSwap::from_pointee(loaded),
+            assertions: papaya::HashMap::new(),
+            position: tokio::sync::Mutex::new(position),
+            refreshed_at: AtomicI64::new(now.millis()),
+            newest_row: AtomicI64::new(0),
+            keys_reloaded_at: AtomicI64::new(now.millis()),
+        }));
+        sessions.read_newest_row().await?;
+        Ok(sessions)
+    }
+
+    /// The one session check: cookie first, then a Bearer token of ours. `origin` is the host the browser sees;
+    /// its audience must be the token's.
     ///
     /// # Errors
     /// [`NotSignedIn`]; never anything that could be mistaken for a session.
-    pub async fn check(&self, _headers: &HeaderMap, _origin: &Origin) -> Result<SignedIn, NotSignedIn> {
-        todo!()
+    pub async fn check(&self, headers: &HeaderMap, origin: &Origin) -> Result<SignedIn, NotSignedIn> {
+        let mut cookies = cookie::values(headers, self.0.settings.hosts.cookie_name(origin));
+        let (first, second) = (cookies.next(), cookies.next());
+        if second.is_some() {
+            return Err(NotSignedIn::Two);
+        }
+        let by_cookie = match first {
+            Some(token) => self.check_token(token, origin).await,
+            None => Err(NotSignedIn::Absent),
+        };
+        match by_cookie {
+            Err(why) => match bearer_of_ours(headers) {
+                Some(token) => self.check_token(token, origin).await,
+                None => Err(why),
+            },
+            signed_in => signed_in,
+        }
+    }
+
+    async fn check_token(&self, token: &[u8], origin: &Origin) -> Result<SignedIn, NotSignedIn> {
+        let now = self.0.clock.now();
+        if !self.memory_is_fresh(now) {
+            return Err(NotSignedIn::Unavailable);
+        }
+        let hash: TokenHash = *blake3::hash(token).as_bytes();
+        let live = match self.0.memory.get(&hash) {
+            Some(live) => live,
+            None => self.read(token, hash, origin, now).await?,
+        };
+        self.judge(&live, origin, now).await
+    }
+
+    /// Whether a session in memory may pass now, for `origin`.
+    async fn judge(&self, live: &Live, origin: &Origin, now: Timestamp) -> Result<SignedIn, NotSignedIn> {
+        if !self.0.settings.hosts.is_audience(origin, &live.audience) {
+            return Err(NotSignedIn::Invalid);
+        }
+        let person = live.person.load_full().ok_or(NotSignedIn::Ended)?;
+        if live.ended() || now >= live.expires_at || !person.active {
+            return Err(NotSignedIn::Ended);
+        }
+        if now.since(live.seen()) > self.0.settings.idle {
+            self.judge_idle(live, now).await?;
+        }
+        live.touch(now);
+        Ok(SignedIn {
+            sid: live.sid.clone(),
+            family: live.family.clone(),
+            person,
+            amr: live.amr,
+            auth_time: live.auth_time,
+            expires_at: live.expires_at,
+        })
+    }
+
+    /// Idle here; another replica may have seen the session since.
+    async fn judge_idle(&self, live: &Live, now: Timestamp) -> Result<(), NotSignedIn> {
+        let row = self.find(&live.sid).await?.ok_or(NotSignedIn::Ended)?;
+        live.seen_elsewhere(row.last_seen_at);
+        if row.ended_at.is_some() || now.since(live.seen()) > self.0.settings.idle {
+            live.end();
+            return Err(NotSignedIn::Ended);
+        }
+        Ok(())
+    }
+
+    /// Verifies a token that is not in memory and reads its row.
+    async fn read(
+        &self,
+        token: &[u8],
+        hash: TokenHash,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<Arc<Live>, NotSignedIn> {
+        let token = std::str::from_utf8(token).map_err(|_| NotSignedIn::Invalid)?;
+        let claims = self.verify(token, origin, now).await.map_err(|Invalid| NotSignedIn::Invalid)?;
+        let (sid, person) = (Sid::new(claims.sid.as_str()), PersonId::new(claims.sub.as_str()));
+        // Everything may be forgotten while the row is being read, but not again and again.
+        for _ in 0..4 {
+            let expected = self.0.memory.expect(&sid, &person);
+            let row = self.find(&sid).await?.ok_or(NotSignedIn::Ended)?;
+            let same = row.person.id == person && row.audience == claims.aud && row.expires_at.seconds() == claims.exp;
+            if !same {
+                return Err(NotSignedIn::Invalid);
+            }
+            if let Some(live) = self.0.memory.put(hash, &row, expected) {
+                return Ok(live);
+            }
+        }
+        Err(NotSignedIn::Unavailable)
+    }
+
+    async fn verify(&self, token: &str, origin: &Origin, now: Timestamp) -> Result<Claims, Invalid> {
+        let (kid, typ) = token::peek(token).ok_or(Invalid)?;
+        if typ != token::SESSION {
+            return Err(Invalid);
+        }
+        if !self.0.keys.load().ring.knows(&kid) {
+            self.reload_keys_for_unknown(now).await;
+        }
+        let audience = self.0.settings.hosts.cookie_scope(origin).audience;
+        let claims = self.0.keys.load().ring.verify_session(token, &self.0.issuer, &audience, now)?;
+        if claims.corp == self.0.settings.corp.as_str() { Ok(claims) } else { Err(Invalid) }
+    }
+
+    /// Another replica may have made a key a moment ago; junk must not make us read the table each time.
+    async fn reload_keys_for_unknown(&self, now: Timestamp) {
+        let last = Timestamp::from_millis(self.0.keys_reloaded_at.swap(now.millis(), Ordering::AcqRel));
+        if now.since(last) >= Duration::from_secs(1) {
+            if let Err(error) = self.reload_keys().await {
+                tracing::warn!(%error, "the signing keys could not be read again");
+            }
+        }
+    }
+
+    async fn find(&self, sid: &Sid) -> Result<Option<Row>, NotSignedIn> {
+        match tokio::time::timeout(STORE_TIMEOUT, store::find(&self.0.db, &self.0.settings.corp, sid)).await {
+            Ok(Ok(row)) => Ok(row),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a session could not be read");
+                Err(NotSignedIn::Unavailable)
+            }
+            Err(_) => Err(NotSignedIn::Unavailable),
+        }
+    }
+
+    /// Begins a session inside the caller's transaction; its token is made by [`Sessions::token`] after the
+    /// commit.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn begin(&self, change: &mut Change, new: &NewSession) -> Result<(), BeginError> {
+        store::insert(change, new).await?;
+        Ok(())
+    }
+
+    /// The absolute limit of a session that begins now.
+    pub fn expiry(&self, now: Timestamp) -> Timestamp {
+        // Whole seconds: a token's `exp` and its row's limit are the same instant.
+        Timestamp::from_millis(now.plus(self.0.settings.ttl).seconds().saturating_mul(1000))
+    }
+
+    /// A token for a session of that person.
+    ///
+    /// # Errors
+    /// [`NoKey`].
+    pub fn token(&self, session: &NewSession, userid: &UserId, name: &str) -> Result<String, NoKey> {
+        let now = self.0.clock.now();
+        let claims = Claims {
+            iss: self.0.issuer.clone(),
+            aud: session.audience.clone(),
+            corp: self.0.settings.corp.as_str().to_owned(),
+            sub: session.person.as_str().to_owned(),
+            userid: userid.as_str().to_owned(),
+            name: name.to_owned(),
+            sid: session.sid.as_str().to_owned(),
+            iat: now.seconds(),
+            exp: session.expires_at.seconds(),
+            auth_time: session.auth_time.seconds(),
+            amr: vec![session.amr.as_str().to_owned()],
+        };
+        self.0.keys.load().ring.sign(token::SESSION, &claims, now)
+    }
+
+    /// A session by its id, if it may still be used.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn alive(&self, sid: &Sid) -> sqlx::Result<Option<Row>> {
+        let now = self.0.clock.now();
+        let row = store::find(&self.0.db, &self.0.settings.corp, sid).await?;
+        Ok(row.filter(|r| r.ended_at.is_none() && r.expires_at > now && r.person.active))
     }
 
     /// The signed identity for the application at `origin` (DESIGN §4, `Gongpai-Assertion`): a 60 s JWT,
-    /// `typ` `gongpai-assertion+jwt`, signed once per session and host and reused for half its life.
-    pub fn assertion(&self, _session: &SignedIn, _origin: &Origin) -> Option<String> {
-        todo!()
+    /// signed once per session and host and reused for half its life. `None` where it is switched off or no key
+    /// may sign.
+    pub fn assertion(&self, session: &SignedIn, origin: &Origin) -> Option<Arc<str>> {
+        if !self.0.settings.assertion {
+            return None;
+        }
+        let now = self.0.clock.now();
+        let key = (session.sid.clone(), origin.authority());
+        if let Some((made, jwt)) = self.0.assertions.pin().get(&key) {
+            if now.since(*made) < ASSERTION_TTL / 2 && now >= *made {
+                return Some(Arc::clone(jwt));
+            }
+        }
+        let iat = now.seconds();
+        let claims = AssertionClaims {
+            iss: &self.0.issuer,
+            aud: &key.1,
+            corp: self.0.settings.corp.as_str(),
+            sub: session.person.id.as_str(),
+            userid: session.person.userid.as_str(),
+            name: &session.person.name,
+            email: &session.person.email,
+            iat,
+            exp: iat.saturating_add(60),
+        };
+        match self.0.keys.load().ring.sign(token::ASSERTION, &claims, now) {
+            Ok(jwt) => {
+                let jwt: Arc<str> = jwt.into();
+                self.0.assertions.pin().insert(key, (now, Arc::clone(&jwt)));
+                Some(jwt)
+            }
+            Err(error) => {
+                tracing::error!(%error, "no assertion could be signed");
+                None
+            }
+        }
     }
+
+    /// The public keys.
+    pub fn jwks(&self) -> Vec<keys::Jwk> {
+        self.0.keys.load().jwks.clone()
+    }
+
+    /// How many tokens are in memory.
+    pub fn in_memory(&self) -> usize {
+        self.0.memory.len()
+    }
+
+    /// The hosts of this installation.
+    pub fn hosts(&self) -> &Hosts {
+        &self.0.settings.hosts
+    }
+
+    /// What sessions are kept under.
+    pub fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// Whether memory may be trusted: the last refresh is young enough (DESIGN §4, the stale rule).
+    pub fn memory_is_fresh(&self, now: Timestamp) -> bool {
+        let age = now.since(Timestamp::from_millis(self.0.refreshed_at.load(Ordering::Acquire)));
+        age <= self.0.settings.stale_after.max(HEALTHY)
+    }
+
+    /// When memory last agreed with the database.
+    pub fn refreshed_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.refreshed_at.load(Ordering::Acquire))
+    }
+
+    /// Whether this clock is more than a minute behind the newest row: then it cannot be right, and nobody is
+    /// signed in by it (DESIGN §7.1).
+    pub fn clock_is_behind(&self) -> bool {
+        let newest = Timestamp::from_millis(self.0.newest_row.load(Ordering::Acquire));
+        newest.since(self.0.clock.now()) > CLOCK_SLACK
+    }
+}
+
+/// A Bearer token that says it is one of ours; anything else belongs to the application.
+fn bearer_of_ours(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };
+    let (scheme, token) = value.split_at_checked(7)?;
+    if !scheme.eq_ignore_ascii_case(b"bearer ") {
+        return None;
+    }
+    let token = token.trim_ascii();
+    let (_, typ) = token::peek(std::str::from_utf8(token).ok()?)?;
+    (typ == token::SESSION).then_some(token)
 }

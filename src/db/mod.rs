@@ -1,0 +1,167 @@
+//! The database: one SQL text on SQLite (embedded) and PostgreSQL (≥ 14), through `sqlx::Any`.
+//!
+//! Rules that keep it one text: only TEXT and BIGINT columns, instants in milliseconds, `$1` parameters, no
+//! engine's own functions. Writing goes through [`Db::write`], which takes SQLite's write lock at once: a
+//! transaction that reads first and then wants to write fails there with "busy" without waiting.
+
+pub mod feed;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{Any, AnyPool, Transaction};
+
+use crate::base::secret::{ExposeSecret as _, Secret};
+
+/// The migrations, one set for both engines.
+static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations");
+
+/// How long a request waits for a connection before the database counts as unreachable.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// A transaction; rolled back unless committed.
+pub type Tx = Transaction<'static, Any>;
+
+/// Which database, and where.
+#[derive(Debug, Clone)]
+pub enum Location<'a> {
+    /// A file; made if it is missing.
+    Sqlite(&'a Path),
+    /// A `postgres://` URL.
+    Postgres(&'a Secret),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// The database. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: AnyPool,
+    engine: Engine,
+}
+
+/// Why the database could not be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The URL or path is not usable.
+    #[error("the database's address is not usable: {0}")]
+    Address(#[source] sqlx::Error),
+    /// It does not answer.
+    #[error("the database does not answer: {0}")]
+    Connect(#[source] sqlx::Error),
+    /// A newer gongpai has changed the schema.
+    #[error("the database has schema version {0}, which a newer gongpai made; run that version or restore a backup")]
+    Newer(i64),
+    /// A migration failed; nothing of it was kept.
+    #[error("the schema could not be brought up to date: {0}")]
+    Migrate(#[source] MigrateError),
+    /// The file's folder could not be made.
+    #[error("cannot make the folder of the database {path}: {source}")]
+    Folder {
+        /// The folder.
+        path: String,
+        /// The cause.
+        source: std::io::Error,
+    },
+}
+
+impl Db {
+    /// Opens the database and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`OpenError`]; a newer schema is refused, never touched.
+    pub async fn open(location: Location<'_>) -> Result<Self, OpenError> {
+        let db = Self::connect(location).await?;
+        match MIGRATIONS.run(&db.pool).await {
+            Ok(()) => Ok(db),
+            Err(MigrateError::VersionMissing(v) | MigrateError::VersionTooNew(v, _)) => Err(OpenError::Newer(v)),
+            Err(e) => Err(OpenError::Migrate(e)),
+        }
+    }
+
+    async fn connect(location: Location<'_>) -> Result<Self, OpenError> {
+        sqlx::any::install_default_drivers();
+        let (url, engine, most) = match location {
+            Location::Sqlite(path) => {
+                if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+                    std::fs::create_dir_all(folder)
+                        .map_err(|source| OpenError::Folder { path: folder.display().to_string(), source })?;
+                }
+                let path = path.to_string_lossy();
+                (format!("sqlite://{}?mode=rwc", urlencoding::encode(&path)), Engine::Sqlite, 8)
+            }
+            Location::Postgres(url) => (url.expose_secret().to_owned(), Engine::Postgres, 16),
+        };
+        let options: AnyConnectOptions = url.parse().map_err(OpenError::Address)?;
+        let pool = AnyPoolOptions::new()
+            .max_connections(most)
+            .min_connections(1)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| {
+                Box::pin(async move {
+                    if engine == Engine::Sqlite {
+                        for pragma in PRAGMAS {
+                            sqlx::query(pragma).execute(&mut *connection).await?;
+                        }
+                    }
+                    Ok(())
+                })
+            })
+            .connect_with(options)
+            .await
+            .map_err(OpenError::Connect)?;
+        Ok(Self { pool, engine })
+    }
+
+    /// The pool, for single statements that only read.
+    pub const fn pool(&self) -> &AnyPool {
+        &self.pool
+    }
+
+    /// Begins a transaction that will write.
+    ///
+    /// # Errors
+    /// If the database does not answer in time.
+    pub async fn write(&self) -> sqlx::Result<Tx> {
+        match self.engine {
+            Engine::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
+            Engine::Postgres => self.pool.begin().await,
+        }
+    }
+
+    /// `"sqlite"` or `"postgresql"`.
+    pub const fn engine(&self) -> &'static str {
+        match self.engine {
+            Engine::Sqlite => "sqlite",
+            Engine::Postgres => "postgresql",
+        }
+    }
+
+    /// Asks the database for a sign of life.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub async fn ping(&self) -> sqlx::Result<()> {
+        sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ())
+    }
+
+    /// Closes every connection; SQLite's WAL is folded into the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// synchronous=FULL: a commit that was answered survives a power cut, not only a crash.
+const PRAGMAS: [&str; 5] = [
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -8192",
+];

@@ -1,0 +1,146 @@
+//! Keeping memory in step with the database: the steps that the supervisor repeats.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::live::Memory;
+use super::{Sessions, keys, store};
+use crate::audit;
+use crate::base::clock::Timestamp;
+use crate::base::id::{PersonId, Sid};
+use crate::db::feed::{self, Change, Kind};
+
+/// How many feed entries one read takes.
+const PAGE: i64 = 500;
+
+/// A pause after which following entry by entry is not worth it: everything is read again. The feed itself is
+/// kept longer than this.
+const TOO_LONG_AWAY: Duration = Duration::from_secs(24 * 3600);
+
+/// How many last-used instants are written in one transaction, so that sign-ins never wait long for it.
+const SEEN_BATCH: usize = 500;
+
+/// Why memory could not be brought into step.
+#[derive(Debug, thiserror::Error)]
+pub enum FollowError {
+    /// The database failed.
+    #[error("the database does not answer: {0}")]
+    Store(#[from] sqlx::Error),
+    /// The keys could not be read.
+    #[error(transparent)]
+    Keys(#[from] keys::KeyError),
+}
+
+impl Sessions {
+    /// One step: reads what the feed brought since the last one. Run at least every 500 ms.
+    ///
+    /// # Errors
+    /// If the database fails; the next step begins where this one stopped.
+    pub async fn refresh(&self) -> Result<(), FollowError> {
+        let mut position = self.0.position.lock().await;
+        let began = self.0.clock.now();
+        if began.since(self.refreshed_at()) > TOO_LONG_AWAY {
+            let newest = feed::newest_seq(&self.0.db).await?;
+            self.0.memory.clear();
+            self.reload_keys().await?;
+            *position = newest;
+        }
+        loop {
+            let entries = feed::after(&self.0.db, *position, PAGE).await?;
+            let full = i64::try_from(entries.len()).is_ok_and(|n| n == PAGE);
+            for entry in entries {
+                self.apply(&entry).await?;
+                *position = entry.seq;
+            }
+            if !full {
+                break;
+            }
+        }
+        self.read_newest_row().await?;
+        self.0.refreshed_at.store(began.millis(), Ordering::Release);
+        Ok(())
+    }
+
+    async fn apply(&self, entry: &feed::Entry) -> Result<(), FollowError> {
+        match entry.kind {
+            Some(Kind::Session) => self.0.memory.end(&Sid::new(entry.id.as_str())),
+            Some(Kind::Person) => {
+                let id = PersonId::new(entry.id.as_str());
+                if self.0.memory.knows(&id) {
+                    let person = store::find_person(&self.0.db, &self.0.settings.corp, &id).await?;
+                    self.0.memory.replace(&id, person);
+                }
+            }
+            Some(Kind::Key) => self.reload_keys().await?,
+            // A newer version's kind may mean anything: read everything again.
+            Some(Kind::Sessions) | None => self.0.memory.clear(),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn reload_keys(&self) -> Result<(), keys::KeyError> {
+        let loaded = keys::load(&self.0.db, &self.0.sealer).await?;
+        self.0.keys.store(std::sync::Arc::new(loaded));
+        Ok(())
+    }
+
+    pub(super) async fn read_newest_row(&self) -> sqlx::Result<()> {
+        if let Some(newest) = audit::store::newest(&self.0.db).await? {
+            self.0.newest_row.store(newest.millis(), Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// One step: writes when sessions were last used, so that other replicas and a restart know. What a crash
+    /// loses makes a session idle a little earlier, never later.
+    ///
+    /// # Errors
+    /// If the database fails; the next step tries again.
+    pub async fn write_seen(&self) -> sqlx::Result<usize> {
+        let step = (self.0.settings.idle / 8).min(Duration::from_secs(300));
+        self.write_seen_older_than(step).await
+    }
+
+    /// As [`Sessions::write_seen`], for everything: before the process ends.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn write_all_seen(&self) -> sqlx::Result<usize> {
+        self.write_seen_older_than(Duration::from_secs(1)).await
+    }
+
+    async fn write_seen_older_than(&self, step: Duration) -> sqlx::Result<usize> {
+        let due = self.0.memory.unwritten(step);
+        for batch in due.chunks(SEEN_BATCH) {
+            let seen: Vec<_> = batch.iter().map(|live| (live.sid.clone(), live.seen())).collect();
+            store::write_seen(&self.0.db, &seen).await?;
+            for (live, (_, at)) in batch.iter().zip(&seen) {
+                Memory::written(live, *at);
+            }
+        }
+        Ok(due.len())
+    }
+
+    /// One step: forgets what expired.
+    pub fn sweep(&self) {
+        let now = self.0.clock.now();
+        self.0.memory.sweep(now);
+        self.0.assertions.pin().retain(|_, (made, _)| now.since(*made) < super::ASSERTION_TTL);
+    }
+
+    /// Makes a new signing key: published at once, signing after the JWKS max-age. Answers its kid and from when
+    /// on it signs.
+    ///
+    /// # Errors
+    /// If the database fails or no key can be made.
+    pub async fn rotate_key(&self, entry: &audit::Entry) -> Result<(String, Timestamp), keys::KeyError> {
+        let now = self.0.clock.now();
+        let signs_from = now.plus(keys::JWKS_MAX_AGE);
+        let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
+        let kid = keys::add(&mut change, &self.0.sealer, signs_from).await?;
+        let corp = change.corp().clone();
+        audit::store::insert(change.tx(), &corp, entry, now).await?;
+        change.commit().await?;
+        Ok((kid, signs_from))
+    }
+}

@@ -1,0 +1,120 @@
+//! The signing keys: where they are kept, how one follows another.
+//!
+//! Private halves lie in the database, sealed under the root secret. A new key of a running installation signs
+//! only after the JWKS max-age has passed, so that no verifier ever meets a key it could not yet have; the old
+//! one stays until the last token it signed has expired.
+
+pub mod store;
+
+use std::time::Duration;
+
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use serde::{Deserialize, Serialize};
+use super::token::{Key, KeyRing};
+use crate::base::clock::Timestamp;
+use crate::base::seal::Sealer;
+use crate::base::secret::sha256;
+use crate::db::Db;
+use crate::db::feed::Change;
+
+/// How long verifiers may keep the JWKS (its `max-age`), and how long a new key waits before it signs.
+pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
+
+/// The public half as RFC 7517 writes it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Jwk {
+    /// `EC`.
+    pub kty: String,
+    /// `P-256`.
+    pub crv: String,
+    /// base64url of 32 bytes.
+    pub x: String,
+    /// base64url of 32 bytes.
+    pub y: String,
+    /// RFC 7638 thumbprint.
+    pub kid: String,
+    /// `ES256`.
+    pub alg: String,
+    /// `sig`.
+    #[serde(rename = "use")]
+    pub usage: String,
+}
+
+/// Why there is no usable key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The database failed.
+    #[error("the signing keys cannot be read or written: {0}")]
+    Store(#[from] sqlx::Error),
+    /// The crypto library made no key.
+    #[error("no signing key could be made")]
+    Make,
+}
+
+/// A fresh key: its public half and its private half as PKCS #8.
+fn make() -> Result<(Jwk, Vec<u8>), KeyError> {
+    let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Make)?;
+    // SEC 1 §2.3.3, uncompressed: 0x04 ‖ x ‖ y.
+    let public = pair.public_key().as_ref();
+    let (x, y) = public.get(1..33).zip(public.get(33..65)).ok_or(KeyError::Make)?;
+    let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+    let thumbprint = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
+    let jwk = Jwk {
+        kid: URL_SAFE_NO_PAD.encode(sha256(thumbprint.as_bytes())),
+        kty: "EC".to_owned(),
+        crv: "P-256".to_owned(),
+        x,
+        y,
+        alg: "ES256".to_owned(),
+        usage: "sig".to_owned(),
+    };
+    let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyError::Make)?;
+    Ok((jwk, pkcs8.as_ref().to_vec()))
+}
+
+/// The ring, and its public halves for the JWKS.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// What signs and verifies.
+    pub ring: KeyRing,
+    /// What the JWKS shows.
+    pub jwks: Vec<Jwk>,
+    /// Keys whose private half does not open with this root secret.
+    pub foreign: usize,
+}
+
+/// Reads every key. One that does not open with this root secret neither signs nor verifies: losing the root
+/// secret ends every session.
+///
+/// # Errors
+/// If the database fails.
+pub async fn load(db: &Db, sealer: &Sealer) -> Result<Loaded, KeyError> {
+    let mut loaded = Loaded::default();
+    for store::Row { kid, jwk, sealed, signs_from } in store::all(db).await? {
+        let private = STANDARD.decode(&sealed).ok().and_then(|bytes| sealer.open(&bytes, kid.as_bytes()).ok());
+        let public = serde_json::from_str::<Jwk>(&jwk).ok();
+        let verify = public.as_ref().and_then(|j| DecodingKey::from_ec_components(&j.x, &j.y).ok());
+        let (Some(private), Some(public), Some(verify)) = (private, public, verify) else {
+            loaded.foreign += 1;
+            continue;
+        };
+        loaded.ring.0.push(Key { kid, verify, sign: Some(EncodingKey::from_ec_der(&private)), signs_from });
+        loaded.jwks.push(public);
+    }
+    Ok(loaded)
+}
+
+/// Adds a key that signs from `signs_from` on; answers its kid.
+///
+/// # Errors
+/// If the database fails.
+pub async fn add(change: &mut Change, sealer: &Sealer, signs_from: Timestamp) -> Result<String, KeyError> {
+    let (jwk, pkcs8) = make()?;
+    let sealed = STANDARD.encode(sealer.seal(&pkcs8, jwk.kid.as_bytes()));
+    let text = serde_json::to_string(&jwk).map_err(|_| KeyError::Make)?;
+    store::insert(change, &jwk.kid, &text, &sealed, signs_from).await?;
+    Ok(jwk.kid)
+}

@@ -1,0 +1,84 @@
+//! SQL of the signing keys.
+
+use std::time::Duration;
+
+use sqlx::Row as _;
+
+use crate::base::clock::Timestamp;
+use crate::db::Db;
+use crate::db::feed::{Change, Kind};
+
+/// A key as it is kept.
+#[derive(Debug)]
+pub struct Row {
+    /// Thumbprint.
+    pub kid: String,
+    /// The public half, JSON.
+    pub jwk: String,
+    /// The sealed private half, base64.
+    pub sealed: String,
+    /// From when on it signs.
+    pub signs_from: Timestamp,
+}
+
+/// Every key, newest first.
+///
+/// # Errors
+/// If the database fails.
+pub async fn all(db: &Db) -> sqlx::Result<Vec<Row>> {
+    sqlx::query("SELECT kid, jwk, sealed, signs_from FROM signing_keys ORDER BY signs_from DESC, kid")
+        .fetch_all(db.pool())
+        .await?
+        .iter()
+        .map(|row| {
+            Ok(Row {
+                kid: row.try_get(0)?,
+                jwk: row.try_get(1)?,
+                sealed: row.try_get(2)?,
+                signs_from: Timestamp::from_millis(row.try_get(3)?),
+            })
+        })
+        .collect()
+}
+
+/// Adds a key and announces it.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert(
+    change: &mut Change,
+    kid: &str,
+    jwk: &str,
+    sealed: &str,
+    signs_from: Timestamp,
+) -> sqlx::Result<()> {
+    let now = change.now();
+    sqlx::query("INSERT INTO signing_keys (kid, jwk, sealed, created_at, signs_from) VALUES ($1, $2, $3, $4, $5)")
+        .bind(kid)
+        .bind(jwk)
+        .bind(sealed)
+        .bind(now.millis())
+        .bind(signs_from.millis())
+        .execute(change.tx())
+        .await?;
+    change.announce(Kind::Key, kid);
+    Ok(())
+}
+
+/// Deletes keys that no living token can have been signed with: a newer one has been signing for longer than a
+/// session lasts.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_unused(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let done = sqlx::query(
+        "DELETE FROM signing_keys WHERE EXISTS ( \
+           SELECT 1 FROM signing_keys newer WHERE newer.signs_from > signing_keys.signs_from AND newer.signs_from < $1)",
+    )
+    .bind(now.minus(ttl).millis())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected())
+}

@@ -1,0 +1,280 @@
+//! Sessions in memory: what every check reads.
+//!
+//! A token is named by its BLAKE3 hash. A hash that is in the map belongs to a token whose signature was verified
+//! and whose row was alive when it was read; from then on the feed tells of its end. So the check path costs a
+//! hash and a lookup, and neither a signature nor the database.
+//!
+//! Between reading a row and putting it into the map its end may be announced. So whatever an announcement
+//! concerns is registered before the row is read: a [`Flag`] for a session, a [`Slot`] for a person, the epoch
+//! for everything at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+
+use super::store::Row;
+use super::{Amr, Person};
+use crate::base::clock::Timestamp;
+use crate::base::id::{PersonId, Sid};
+
+/// The name of a token in memory.
+pub type TokenHash = [u8; 32];
+
+/// Raised when a session ends.
+pub type Flag = Arc<AtomicBool>;
+
+/// A person, shared by all its sessions and replaced as a whole.
+pub type Slot = Arc<ArcSwapOption<Person>>;
+
+/// A session in memory.
+#[derive(Debug)]
+pub struct Live {
+    /// The row.
+    pub sid: Sid,
+    /// The sign-in it belongs to.
+    pub family: Sid,
+    /// Its person.
+    pub person: Slot,
+    /// The host, or the cookie domain.
+    pub audience: Box<str>,
+    /// How the person signed in.
+    pub amr: Amr,
+    /// When the person signed in.
+    pub auth_time: Timestamp,
+    /// The absolute limit.
+    pub expires_at: Timestamp,
+    /// When it was last used, here or as last read.
+    seen: AtomicI64,
+    /// What of `seen` the database has.
+    written: AtomicI64,
+    ended: Flag,
+}
+
+impl Live {
+    fn new(row: &Row, person: Slot, ended: Flag) -> Self {
+        if row.ended_at.is_some() {
+            ended.store(true, Ordering::Release);
+        }
+        Self {
+            sid: row.sid.clone(),
+            family: row.family.clone(),
+            person,
+            audience: row.audience.as_str().into(),
+            amr: row.amr,
+            auth_time: row.auth_time,
+            expires_at: row.expires_at,
+            seen: AtomicI64::new(row.last_seen_at.millis()),
+            written: AtomicI64::new(row.last_seen_at.millis()),
+            ended,
+        }
+    }
+
+    /// Whether it was ended.
+    pub fn ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Ends it here.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    /// When it was last used.
+    pub fn seen(&self) -> Timestamp {
+        Timestamp::from_millis(self.seen.load(Ordering::Relaxed))
+    }
+
+    /// Notes a use; at most one store a second, so that cores do not fight over the line.
+    pub fn touch(&self, now: Timestamp) {
+        if now.millis() - self.seen.load(Ordering::Relaxed) >= 1000 {
+            self.seen.fetch_max(now.millis(), Ordering::Relaxed);
+        }
+    }
+
+    /// Takes over that somebody else saw it at `at`.
+    pub fn seen_elsewhere(&self, at: Timestamp) {
+        self.seen.fetch_max(at.millis(), Ordering::Relaxed);
+    }
+}
+
+/// The maps.
+#[derive(Debug, Default)]
+pub struct Memory {
+    tokens: papaya::HashMap<TokenHash, Arc<Live>>,
+    flags: papaya::HashMap<Sid, Flag>,
+    persons: papaya::HashMap<PersonId, Slot>,
+    epoch: AtomicU64,
+}
+
+impl Memory {
+    /// The session of a token that was seen before.
+    pub fn get(&self, token: &TokenHash) -> Option<Arc<Live>> {
+        self.tokens.pin().get(token).cloned()
+    }
+
+    /// How many tokens are in memory.
+    pub fn len(&self) -> usize {
+        self.tokens.len()
+    }
+
+    /// Registers interest in a session and its person before the row is read; hand the result to
+    /// [`Memory::put`].
+    pub fn expect(&self, sid: &Sid, person: &PersonId) -> Expected {
+        let epoch = self.epoch.load(Ordering::Acquire);
+        let flag = self.flags.pin().get_or_insert_with(sid.clone(), Flag::default).clone();
+        let slot = self.persons.pin().get_or_insert_with(person.clone(), Slot::default).clone();
+        Expected { epoch, flag, slot }
+    }
+
+    /// Puts a row that was read after [`Memory::expect`] under its token's hash. `None` if everything was
+    /// forgotten meanwhile: read again.
+    pub fn put(&self, token: TokenHash, row: &Row, expected: Expected) -> Option<Arc<Live>> {
+        let slot = expected.slot;
+        // A newer state that the feed brought meanwhile is not replaced.
+        if slot.load().is_none() {
+            slot.compare_and_swap(&None::<Arc<Person>>, Some(Arc::new(row.person.clone())));
+        }
+        let live = Arc::new(Live::new(row, slot, expected.flag));
+        self.tokens.pin().insert(token, Arc::clone(&live));
+        (self.epoch.load(Ordering::Acquire) == expected.epoch).then_some(live)
+    }
+
+    /// One session ended.
+    pub fn end(&self, sid: &Sid) {
+        if let Some(flag) = self.flags.pin().get(sid) {
+            flag.store(true, Ordering::Release);
+        }
+    }
+
+    /// Whether a person is known here, and so must be read again when it changes.
+    pub fn knows(&self, id: &PersonId) -> bool {
+        self.persons.pin().contains_key(id)
+    }
+
+    /// A person changed; `None`: it is gone.
+    pub fn replace(&self, id: &PersonId, person: Option<Person>) {
+        if let Some(slot) = self.persons.pin().get(id) {
+            match person {
+                Some(person) => slot.store(Some(Arc::new(person))),
+                None => {
+                    slot.rcu(|old| old.as_ref().map(|p| Arc::new(Person { active: false, ..Person::clone(p) })));
+                }
+            }
+        }
+    }
+
+    /// Forgets everything; the next check of each session reads the database again.
+    pub fn clear(&self) {
+        self.tokens.pin().clear();
+        self.flags.pin().clear();
+        self.persons.pin().clear();
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Forgets what expired, and flags and persons that no session holds any more.
+    pub fn sweep(&self, now: Timestamp) {
+        self.tokens.pin().retain(|_, live| live.expires_at > now);
+        self.flags.pin().retain(|_, flag| Arc::strong_count(flag) > 1);
+        self.persons.pin().retain(|_, slot| Arc::strong_count(slot) > 1);
+        // Whoever took a flag or slot while it was being swept must take it again.
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Sessions used since the database was last told, at least `step` later than it knows.
+    pub fn unwritten(&self, step: Duration) -> Vec<Arc<Live>> {
+        let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
+        let due = |live: &Arc<Live>| {
+            !live.ended() && live.seen.load(Ordering::Relaxed) - live.written.load(Ordering::Relaxed) >= step
+        };
+        self.tokens.pin().iter().filter(|(_, live)| due(live)).map(|(_, live)| Arc::clone(live)).collect()
+    }
+
+    /// Notes that the database has `at` for that session.
+    pub fn written(live: &Live, at: Timestamp) {
+        live.written.fetch_max(at.millis(), Ordering::Relaxed);
+    }
+}
+
+/// A session whose row is about to be read.
+#[derive(Debug)]
+pub struct Expected {
+    epoch: u64,
+    flag: Flag,
+    slot: Slot,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::id::UserId;
+
+    fn row(ended: bool) -> Row {
+        let t = Timestamp::from_millis(1_000);
+        Row {
+            sid: Sid::new("s"),
+            person: Person {
+                id: PersonId::new("p"),
+                userid: UserId::new("zhangsan"),
+                name: "张三".into(),
+                email: String::new(),
+                active: true,
+            },
+            family: Sid::new("s"),
+            audience: "oa.example.com".into(),
+            amr: Amr::App,
+            auth_time: t,
+            created_at: t,
+            last_seen_at: t,
+            expires_at: t.plus(Duration::from_secs(60)),
+            ended_at: ended.then_some(t),
+            address: String::new(),
+            user_agent: String::new(),
+        }
+    }
+
+    #[test]
+    fn a_session_ended_while_its_row_was_being_read_is_ended() {
+        let memory = Memory::default();
+        let expected = memory.expect(&Sid::new("s"), &PersonId::new("p"));
+        memory.end(&Sid::new("s"));
+        assert!(memory.put([1; 32], &row(false), expected).unwrap().ended());
+    }
+
+    #[test]
+    fn a_sweep_while_a_row_was_being_read_means_reading_again() {
+        let memory = Memory::default();
+        let expected = memory.expect(&Sid::new("s"), &PersonId::new("p"));
+        memory.sweep(Timestamp::from_millis(0));
+        assert!(memory.put([1; 32], &row(false), expected).is_none());
+    }
+
+    #[test]
+    fn everything_forgotten_while_a_row_was_being_read_means_reading_again() {
+        let memory = Memory::default();
+        let expected = memory.expect(&Sid::new("s"), &PersonId::new("p"));
+        memory.clear();
+        assert!(memory.put([1; 32], &row(false), expected).is_none());
+    }
+
+    #[test]
+    fn a_person_changed_while_the_row_was_being_read_stays_changed() {
+        let memory = Memory::default();
+        let expected = memory.expect(&Sid::new("s"), &PersonId::new("p"));
+        memory.replace(&PersonId::new("p"), Some(Person { active: false, ..row(false).person }));
+        let live = memory.put([2; 32], &row(false), expected).unwrap();
+        assert!(!live.person.load_full().unwrap().active);
+    }
+
+    #[test]
+    fn sweeping_keeps_only_what_has_not_expired() {
+        let memory = Memory::default();
+        drop(memory.put([1; 32], &row(false), memory.expect(&Sid::new("s"), &PersonId::new("p"))));
+        memory.sweep(Timestamp::from_millis(60_999));
+        assert_eq!(memory.len(), 1);
+        memory.sweep(Timestamp::from_millis(61_000));
+        memory.sweep(Timestamp::from_millis(61_000));
+        assert_eq!((memory.len(), memory.flags.len(), memory.persons.len()), (0, 0, 0));
+    }
+}

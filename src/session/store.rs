@@ -1,0 +1,321 @@
+//! SQL of sessions.
+
+use std::net::IpAddr;
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, QueryBuilder, Row as _};
+
+use super::{Amr, Person};
+use crate::base::clock::Timestamp;
+use crate::base::id::{CorpId, PersonId, Sid, UserId};
+use crate::db::Db;
+use crate::db::feed::{Change, Kind};
+
+/// A session to be written.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// Its id.
+    pub sid: Sid,
+    /// Whose.
+    pub person: PersonId,
+    /// The session this sign-in began with; its own sid for that one.
+    pub family: Sid,
+    /// The host, or the cookie domain.
+    pub audience: String,
+    /// How the person signed in.
+    pub amr: Amr,
+    /// When the person signed in.
+    pub auth_time: Timestamp,
+    /// The absolute limit.
+    pub expires_at: Timestamp,
+    /// From where.
+    pub address: Option<IpAddr>,
+    /// With what; cut to 200 characters.
+    pub user_agent: String,
+}
+
+/// A session with its person, as read back.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// Its id.
+    pub sid: Sid,
+    /// Whose.
+    pub person: Person,
+    /// The session this sign-in began with.
+    pub family: Sid,
+    /// The host, or the cookie domain.
+    pub audience: String,
+    /// How the person signed in.
+    pub amr: Amr,
+    /// When the person signed in.
+    pub auth_time: Timestamp,
+    /// When the row was made.
+    pub created_at: Timestamp,
+    /// When it was last used, as far as written.
+    pub last_seen_at: Timestamp,
+    /// The absolute limit.
+    pub expires_at: Timestamp,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+    /// From where.
+    pub address: String,
+    /// With what.
+    pub user_agent: String,
+}
+
+macro_rules! select {
+    ($rest:literal) => {
+        concat!(
+            "SELECT s.sid, s.family, s.audience, s.amr, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, ",
+            "s.ended_at, s.address, s.user_agent, p.id AS person_id, p.userid, p.name, p.email, p.status ",
+            "FROM sessions s JOIN persons p ON p.id = s.person_id ",
+            $rest
+        )
+    };
+}
+
+fn read(row: &AnyRow) -> sqlx::Result<Row> {
+    let instant = |column: &str| row.try_get::<i64, _>(column).map(Timestamp::from_millis);
+    let amr: String = row.try_get("amr")?;
+    Ok(Row {
+        sid: Sid::new(row.try_get::<String, _>("sid")?),
+        person: read_person(row)?,
+        family: Sid::new(row.try_get::<String, _>("family")?),
+        audience: row.try_get("audience")?,
+        amr: Amr::parse(&amr).ok_or_else(|| sqlx::Error::Decode(format!("sessions.amr is {amr:?}").into()))?,
+        auth_time: instant("auth_time")?,
+        created_at: instant("created_at")?,
+        last_seen_at: instant("last_seen_at")?,
+        expires_at: instant("expires_at")?,
+        ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(Timestamp::from_millis),
+        address: row.try_get("address")?,
+        user_agent: row.try_get("user_agent")?,
+    })
+}
+
+fn read_person(row: &AnyRow) -> sqlx::Result<Person> {
+    let status: String = row.try_get("status")?;
+    Ok(Person {
+        id: PersonId::new(row.try_get::<String, _>("person_id")?),
+        userid: UserId::new(row.try_get::<String, _>("userid")?),
+        name: row.try_get("name")?,
+        email: row.try_get("email")?,
+        active: status == "active",
+    })
+}
+
+/// Writes a session.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert(change: &mut Change, new: &NewSession) -> sqlx::Result<()> {
+    let (corp, now) = (change.corp().clone(), change.now());
+    let user_agent: String = new.user_agent.chars().filter(|c| !c.is_control()).take(200).collect();
+    sqlx::query(
+        "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
+                               expires_at, address, user_agent) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $8, $9, $10, $11)",
+    )
+    .bind(new.sid.as_str())
+    .bind(corp.as_str())
+    .bind(new.person.as_str())
+    .bind(new.family.as_str())
+    .bind(&new.audience)
+    .bind(new.amr.as_str())
+    .bind(new.auth_time.millis())
+    .bind(now.millis())
+    .bind(new.expires_at.millis())
+    .bind(new.address.map(|a| a.to_string()).unwrap_or_default())
+    .bind(user_agent)
+    .execute(change.tx())
+    .await?;
+    Ok(())
+}
+
+/// One session, ended or not.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(db: &Db, corp: &CorpId, sid: &Sid) -> sqlx::Result<Option<Row>> {
+    sqlx::query(select!("WHERE s.corp_id = $1 AND s.sid = $2"))
+        .bind(corp.as_str())
+        .bind(sid.as_str())
+        .fetch_optional(db.pool())
+        .await?
+        .map(|row| read(&row))
+        .transpose()
+}
+
+/// One person.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Option<Person>> {
+    sqlx::query(
+        "SELECT id AS person_id, userid, name, email, status FROM persons WHERE corp_id = $1 AND id = $2",
+    )
+    .bind(corp.as_str())
+    .bind(id.as_str())
+    .fetch_optional(db.pool())
+    .await?
+    .map(|row| read_person(&row))
+    .transpose()
+}
+
+/// One person by userid, without regard to case.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::Result<Option<Person>> {
+    sqlx::query(
+        "SELECT id AS person_id, userid, name, email, status FROM persons \
+         WHERE corp_id = $1 AND lower(userid) = lower($2)",
+    )
+    .bind(corp.as_str())
+    .bind(userid.as_str())
+    .fetch_optional(db.pool())
+    .await?
+    .map(|row| read_person(&row))
+    .transpose()
+}
+
+/// Living sessions of one person or of everybody, in the order of their ids, after the id `after`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(
+    db: &Db,
+    corp: &CorpId,
+    userid: Option<&UserId>,
+    now: Timestamp,
+    idle_since: Timestamp,
+    after: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Row>> {
+    sqlx::query(select!(
+        "WHERE s.corp_id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND s.last_seen_at > $3 \
+         AND s.sid > $4 AND ($5 = '' OR lower(p.userid) = lower($5)) ORDER BY s.sid LIMIT $6"
+    ))
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .bind(idle_since.millis())
+    .bind(after)
+    .bind(userid.map_or("", |u| u.as_str()))
+    .bind(limit)
+    .fetch_all(db.pool())
+    .await?
+    .iter()
+    .map(read)
+    .collect()
+}
+
+/// Which sessions to end.
+#[derive(Debug, Clone)]
+pub enum Which<'a> {
+    /// One.
+    One(&'a Sid),
+    /// All that one sign-in led to.
+    Family(&'a Sid),
+    /// All of one person.
+    Person(&'a PersonId),
+    /// Everybody's.
+    All,
+}
+
+/// Ends sessions and announces it; answers how many were alive.
+///
+/// # Errors
+/// If the database fails.
+pub async fn end(change: &mut Change, which: &Which<'_>, reason: &str) -> sqlx::Result<u64> {
+    let now = change.now().millis();
+    let corp = change.corp().clone();
+    if let Which::All = which {
+        let done = sqlx::query(
+            "UPDATE sessions SET ended_at = $2, end_reason = $3 \
+             WHERE corp_id = $1 AND ended_at IS NULL AND expires_at > $2",
+        )
+        .bind(corp.as_str())
+        .bind(now)
+        .bind(reason)
+        .execute(change.tx())
+        .await?;
+        change.announce(Kind::Sessions, "");
+        return Ok(done.rows_affected());
+    }
+    let (sql, id) = match which {
+        Which::One(sid) => (
+            "UPDATE sessions SET ended_at = $3, end_reason = $4 \
+             WHERE corp_id = $1 AND sid = $2 AND ended_at IS NULL AND expires_at > $3 RETURNING sid",
+            sid.as_str(),
+        ),
+        Which::Family(family) => (
+            "UPDATE sessions SET ended_at = $3, end_reason = $4 \
+             WHERE corp_id = $1 AND family = $2 AND ended_at IS NULL AND expires_at > $3 RETURNING sid",
+            family.as_str(),
+        ),
+        Which::Person(person) => (
+            "UPDATE sessions SET ended_at = $3, end_reason = $4 \
+             WHERE corp_id = $1 AND person_id = $2 AND ended_at IS NULL AND expires_at > $3 RETURNING sid",
+            person.as_str(),
+        ),
+        Which::All => return Ok(0),
+    };
+    let rows = sqlx::query(sql)
+        .bind(corp.as_str())
+        .bind(id)
+        .bind(now)
+        .bind(reason)
+        .fetch_all(change.tx())
+        .await?;
+    for row in &rows {
+        change.announce(Kind::Session, row.try_get::<String, _>(0)?);
+    }
+    Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
+}
+
+/// Writes when sessions were last used; never moves an instant back.
+///
+/// # Errors
+/// If the database fails.
+pub async fn write_seen(db: &Db, seen: &[(Sid, Timestamp)]) -> sqlx::Result<()> {
+    let mut tx = db.write().await?;
+    for (sid, at) in seen {
+        sqlx::query("UPDATE sessions SET last_seen_at = $2 WHERE sid = $1 AND last_seen_at < $2")
+            .bind(sid.as_str())
+            .bind(at.millis())
+            .execute(&mut *tx)
+            .await?;
+    }
+    tx.commit().await
+}
+
+/// Deletes up to `limit` sessions that expired or ended before `before`, with their tickets.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let sids: Vec<String> =
+        sqlx::query("SELECT sid FROM sessions WHERE expires_at < $1 OR ended_at < $1 ORDER BY expires_at LIMIT $2")
+            .bind(before.millis())
+            .bind(limit)
+            .fetch_all(&mut *tx)
+            .await?
+            .iter()
+            .map(|row| row.try_get(0))
+            .collect::<sqlx::Result<_>>()?;
+    if sids.is_empty() {
+        return Ok(0);
+    }
+    for (delete, close) in [("DELETE FROM tickets WHERE sid IN (", ")"), ("DELETE FROM sessions WHERE sid IN (", ")")] {
+        let mut sql = QueryBuilder::<Any>::new(delete);
+        let mut list = sql.separated(", ");
+        for sid in &sids {
+            list.push_bind(sid.as_str());
+        }
+        list.push_unseparated(close);
+        sql.build().execute(&mut *tx).await?;
+    }
+    tx.commit().await?;
+    Ok(u64::try_from(sids.len()).unwrap_or(u64::MAX))
+}

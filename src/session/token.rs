@@ -1,0 +1,155 @@
+//! The session token and the identity assertion: JWTs signed with ES256 (RFC 7515, RFC 7519).
+//!
+//! Pure: keys in, text out. A verifier takes exactly one `typ` (RFC 8725 §3.11), so that an assertion, which
+//! applications hold, can never be used as a session. The key is chosen by `kid` among ours; whatever else a
+//! header says about keys (`jwk`, `jku`, `x5u`) is not read.
+
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use serde::{Deserialize, Serialize};
+
+use crate::base::clock::Timestamp;
+
+/// `typ` of a session token.
+pub const SESSION: &str = "gongpai-session+jwt";
+/// `typ` of an identity assertion for an application.
+pub const ASSERTION: &str = "gongpai-assertion+jwt";
+
+/// Two replicas' clocks may differ by this much.
+const SKEW_S: i64 = 60;
+
+/// What a session token says (DESIGN §4).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// public_url.
+    pub iss: String,
+    /// The host, or the cookie domain.
+    pub aud: String,
+    /// 企业ID.
+    pub corp: String,
+    /// Our own stable id of the person.
+    pub sub: String,
+    /// As WeCom writes it.
+    pub userid: String,
+    /// 姓名.
+    pub name: String,
+    /// The session row.
+    pub sid: String,
+    /// Seconds since 1970.
+    pub iat: i64,
+    /// Seconds since 1970.
+    pub exp: i64,
+    /// When the person signed in, seconds since 1970.
+    pub auth_time: i64,
+    /// `["wecom-app"]` or `["wecom-qr"]` (RFC 8176).
+    pub amr: Vec<String>,
+}
+
+/// What an assertion says to an application.
+#[derive(Debug, Clone, Serialize)]
+pub struct AssertionClaims<'a> {
+    /// public_url.
+    pub iss: &'a str,
+    /// The application's host.
+    pub aud: &'a str,
+    /// 企业ID.
+    pub corp: &'a str,
+    /// Our own stable id of the person.
+    pub sub: &'a str,
+    /// As WeCom writes it.
+    pub userid: &'a str,
+    /// 姓名.
+    pub name: &'a str,
+    /// Empty if unknown.
+    pub email: &'a str,
+    /// Seconds since 1970.
+    pub iat: i64,
+    /// Seconds since 1970; `iat` + 60.
+    pub exp: i64,
+}
+
+/// A key that verifies, and signs if we hold its private half.
+pub struct Key {
+    /// RFC 7638 thumbprint of the public half.
+    pub kid: String,
+    /// The public half.
+    pub verify: DecodingKey,
+    /// The private half.
+    pub sign: Option<EncodingKey>,
+    /// From when on it signs.
+    pub signs_from: Timestamp,
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Key").field("kid", &self.kid).field("signs_from", &self.signs_from).finish_non_exhaustive()
+    }
+}
+
+/// The keys of this installation, newest first.
+#[derive(Debug, Default)]
+pub struct KeyRing(pub Vec<Key>);
+
+/// A token that is not a valid one of ours, for the purpose asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a valid token")]
+pub struct Invalid;
+
+/// No key of ours may sign at the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("there is no signing key")]
+pub struct NoKey;
+
+impl KeyRing {
+    /// The key that signs now: the newest whose time has come.
+    pub fn signer(&self, now: Timestamp) -> Option<&Key> {
+        self.0.iter().filter(|k| k.sign.is_some() && k.signs_from <= now).max_by_key(|k| k.signs_from)
+    }
+
+    /// Whether a key of that id is among ours.
+    pub fn knows(&self, kid: &str) -> bool {
+        self.0.iter().any(|k| k.kid == kid)
+    }
+
+    /// Signs `claims` as a token of type `typ`.
+    ///
+    /// # Errors
+    /// [`NoKey`].
+    pub fn sign<T: Serialize>(&self, typ: &str, claims: &T, now: Timestamp) -> Result<String, NoKey> {
+        let key = self.signer(now).ok_or(NoKey)?;
+        let header = Header { typ: Some(typ.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::ES256) };
+        let secret = key.sign.as_ref().ok_or(NoKey)?;
+        jsonwebtoken::encode(&header, claims, secret).map_err(|_| NoKey)
+    }
+
+    /// Verifies a session token for `audience`: signature by a key of ours, `typ`, issuer, audience, times.
+    ///
+    /// # Errors
+    /// [`Invalid`], without saying why: nobody who holds a good token needs to know.
+    pub fn verify_session(&self, token: &str, issuer: &str, audience: &str, now: Timestamp) -> Result<Claims, Invalid> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Invalid)?;
+        let ours = header.typ.as_deref() == Some(SESSION) && header.alg == Algorithm::ES256 && header.crit.is_none();
+        if !ours {
+            return Err(Invalid);
+        }
+        let kid = header.kid.ok_or(Invalid)?;
+        let key = self.0.iter().find(|k| k.kid == kid).ok_or(Invalid)?;
+        let mut validation = Validation::new(Algorithm::ES256);
+        validation.set_audience(&[audience]);
+        validation.set_issuer(&[issuer]);
+        validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
+        // Judged below by the injected clock.
+        validation.validate_exp = false;
+        let claims = jsonwebtoken::decode::<Claims>(token, &key.verify, &validation).map_err(|_| Invalid)?.claims;
+        let now = now.seconds();
+        if claims.exp <= now || claims.iat > now.saturating_add(SKEW_S) || claims.exp <= claims.iat {
+            return Err(Invalid);
+        }
+        Ok(claims)
+    }
+}
+
+/// The `kid` and `typ` that an unverified token claims; `None` if it is no JWT.
+pub fn peek(token: &str) -> Option<(String, String)> {
+    let header = jsonwebtoken::decode_header(token).ok()?;
+    Some((header.kid?, header.typ?))
+}

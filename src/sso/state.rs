@@ -1,0 +1,212 @@
+//! WeCom's `state`: one sealed attempt in at most 128 letters and digits (WeCom document 96441).
+//!
+//! Nothing about an attempt is stored before it comes back; what must be known then is inside. The seal binds it
+//! to the corporation and the application, the hashes to the target and to the browser's cookie.
+
+use std::time::Duration;
+
+use crate::base::clock::Timestamp;
+use crate::base::id::CorpId;
+use crate::base::seal::{OVERHEAD, Sealer};
+use crate::base::secret::{random_bytes, sha256};
+
+/// How long an attempt may take.
+pub const LIFETIME: Duration = Duration::from_secs(600);
+
+const VERSION: u8 = 1;
+const ID: usize = 12;
+const HASH: usize = 16;
+const TIME: usize = 6;
+const PLAIN: usize = 1 + TIME + 1 + ID + HASH + HASH;
+
+/// base62, in the order of ASCII.
+const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// Which way into WeCom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entrance {
+    /// Inside WeCom: OAuth, silently.
+    App,
+    /// A desktop browser: the QR page.
+    Qr,
+}
+
+/// The first 16 bytes of a SHA-256.
+pub type Hash16 = [u8; HASH];
+
+/// Names a text in a state.
+pub fn hash16(text: &[u8]) -> Hash16 {
+    let mut out = [0; HASH];
+    for (to, from) in out.iter_mut().zip(sha256(text)) {
+        *to = from;
+    }
+    out
+}
+
+/// An attempt's random id.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttemptId([u8; ID]);
+
+impl AttemptId {
+    /// A new one.
+    pub fn generate() -> Self {
+        Self(random_bytes())
+    }
+
+    /// As the attempts table has it: lower-case hex.
+    pub fn text(&self) -> String {
+        hex::encode(self.0)
+    }
+
+    /// The eight characters that the cookie's name has.
+    pub fn short(&self) -> String {
+        self.text().chars().take(8).collect()
+    }
+}
+
+/// What a state says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// When the attempt began.
+    pub started_at: Timestamp,
+    /// Which attempt.
+    pub id: AttemptId,
+    /// How often it began anew.
+    pub restarts: u8,
+    /// Which way it went.
+    pub entrance: Entrance,
+    /// Hash of the target's text.
+    pub target: Hash16,
+    /// Hash of the cookie's value.
+    pub cookie: Hash16,
+}
+
+/// A state that we did not make, for this corporation and application, or that was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not a state of ours")]
+pub struct ForeignState;
+
+/// Seals and opens states of one corporation and application.
+#[derive(Debug)]
+pub struct StateSealer {
+    sealer: Sealer,
+    context: Vec<u8>,
+}
+
+impl StateSealer {
+    /// For `corp` and `agent`; another corporation's or application's states do not open.
+    pub fn new(sealer: Sealer, corp: &CorpId, agent: u32) -> Self {
+        Self { sealer, context: format!("{agent}@{corp}").into_bytes() }
+    }
+
+    /// The text for WeCom: only `[A-Za-z0-9]`, at most 128 characters.
+    pub fn seal(&self, state: &State) -> String {
+        let mut plain = Vec::with_capacity(PLAIN);
+        plain.push(VERSION);
+        let time = state.started_at.millis().to_be_bytes();
+        plain.extend(time.into_iter().skip(time.len() - TIME));
+        let entrance = match state.entrance {
+            Entrance::App => 0,
+            Entrance::Qr => 0x80,
+        };
+        plain.push(state.restarts.min(0x7f) | entrance);
+        plain.extend(state.id.0);
+        plain.extend(state.target);
+        plain.extend(state.cookie);
+        base_x::encode(ALPHABET, &self.sealer.seal(&plain, &self.context))
+    }
+
+    /// Opens what [`StateSealer::seal`] made. Does not judge its age.
+    ///
+    /// # Errors
+    /// [`ForeignState`] for everything else.
+    pub fn open(&self, text: &str) -> Result<State, ForeignState> {
+        if text.len() > 128 || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
+            return Err(ForeignState);
+        }
+        let sealed = base_x::decode(ALPHABET, text).map_err(|_| ForeignState)?;
+        if sealed.len() != PLAIN + OVERHEAD {
+            return Err(ForeignState);
+        }
+        let plain = self.sealer.open(&sealed, &self.context).map_err(|_| ForeignState)?;
+        let mut rest = plain.as_slice();
+        let [VERSION] = take::<1>(&mut rest)? else { return Err(ForeignState) };
+        let mut time = [0; 8];
+        for (to, from) in time.iter_mut().skip(8 - TIME).zip(take::<TIME>(&mut rest)?) {
+            *to = from;
+        }
+        let [flags] = take::<1>(&mut rest)?;
+        Ok(State {
+            started_at: Timestamp::from_millis(i64::from_be_bytes(time)),
+            id: AttemptId(take(&mut rest)?),
+            restarts: flags & 0x7f,
+            entrance: if flags & 0x80 == 0 { Entrance::App } else { Entrance::Qr },
+            target: take(&mut rest)?,
+            cookie: take(&mut rest)?,
+        })
+    }
+}
+
+fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ForeignState> {
+    let (head, tail) = rest.split_first_chunk::<N>().ok_or(ForeignState)?;
+    *rest = tail;
+    Ok(*head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::seal::Purpose;
+    use proptest::prelude::*;
+
+    fn sealer(corp: &str, agent: u32) -> StateSealer {
+        StateSealer::new(Sealer::new(&[3; 32], Purpose::State), &CorpId::new(corp), agent)
+    }
+
+    fn state() -> State {
+        State {
+            started_at: Timestamp::from_millis(1_795_334_400_123),
+            id: AttemptId::generate(),
+            restarts: 1,
+            entrance: Entrance::Qr,
+            target: hash16(b"/x"),
+            cookie: hash16(b"c"),
+        }
+    }
+
+    #[test]
+    fn a_state_is_short_alphanumeric_and_says_what_was_put_in() {
+        for _ in 0..200 {
+            let (sealer, state) = (sealer("ww1", 1_000_002), state());
+            let text = sealer.seal(&state);
+            assert!(text.len() <= 128 && text.bytes().all(|b| b.is_ascii_alphanumeric()), "{text}");
+            assert_eq!(sealer.open(&text), Ok(state));
+        }
+    }
+
+    #[test]
+    fn case_19_a_state_for_another_corporation_or_application_is_foreign() {
+        let text = sealer("ww1", 1_000_002).seal(&state());
+        assert_eq!(sealer("ww2", 1_000_002).open(&text), Err(ForeignState));
+        assert_eq!(sealer("ww1", 1_000_003).open(&text), Err(ForeignState));
+    }
+
+    #[test]
+    fn case_19_a_changed_state_is_foreign() {
+        let sealer = sealer("ww1", 1);
+        let text = sealer.seal(&state());
+        for i in 0..text.len() {
+            let mut bad = text.clone().into_bytes();
+            bad[i] = if bad[i] == b'a' { b'b' } else { b'a' };
+            assert_eq!(sealer.open(std::str::from_utf8(&bad).unwrap()), Err(ForeignState));
+            assert_eq!(sealer.open(&text[..i]), Err(ForeignState));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_whatever_makes_it_panic(text in ".{0,140}") {
+            prop_assert_eq!(sealer("ww1", 1).open(&text), Err(ForeignState));
+        }
+    }
+}

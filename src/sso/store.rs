@@ -1,0 +1,230 @@
+//! SQL of attempts and tickets.
+
+use sqlx::Row as _;
+
+use crate::base::clock::Timestamp;
+use crate::base::id::{CorpId, Sid};
+use crate::db::Db;
+use crate::db::feed::Change;
+
+/// An attempt whose code came back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Attempt {
+    /// SHA-256 of the code, hex.
+    pub code_hash: String,
+    /// When its first callback came.
+    pub claimed_at: Timestamp,
+    /// How it ended, if it has.
+    pub outcome: Option<Outcome>,
+}
+
+/// How an attempt ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Signed in.
+    SignedIn {
+        /// The session.
+        sid: Sid,
+        /// The page it led to.
+        target: String,
+    },
+    /// Refused; the failure as [`super::error::Recorded`] writes it.
+    Refused(String),
+}
+
+/// Claims an attempt for this callback. `None`: it is ours; otherwise what another callback made of it.
+///
+/// # Errors
+/// If the database fails.
+pub async fn claim(
+    db: &Db,
+    corp: &CorpId,
+    id: &str,
+    code_hash: &str,
+    now: Timestamp,
+) -> sqlx::Result<Option<Attempt>> {
+    let mut tx = db.write().await?;
+    let claimed = sqlx::query(
+        "INSERT INTO attempts (id, corp_id, code_hash, claimed_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(id)
+    .bind(corp.as_str())
+    .bind(code_hash)
+    .bind(now.millis())
+    .execute(&mut *tx)
+    .await?
+    .rows_affected();
+    tx.commit().await?;
+    if claimed == 1 { Ok(None) } else { find(db, corp, id).await }
+}
+
+/// An attempt by its id.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<Attempt>> {
+    let row = sqlx::query(
+        "SELECT code_hash, claimed_at, sid, target, failure FROM attempts WHERE corp_id = $1 AND id = $2",
+    )
+    .bind(corp.as_str())
+    .bind(id)
+    .fetch_optional(db.pool())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let sid: Option<String> = row.try_get(2)?;
+    let (target, failure): (Option<String>, Option<String>) = (row.try_get(3)?, row.try_get(4)?);
+    let outcome = match (sid, failure) {
+        (Some(sid), _) => Some(Outcome::SignedIn { sid: Sid::new(sid), target: target.unwrap_or_default() }),
+        (None, Some(failure)) => Some(Outcome::Refused(failure)),
+        (None, None) => None,
+    };
+    Ok(Some(Attempt {
+        code_hash: row.try_get(0)?,
+        claimed_at: Timestamp::from_millis(row.try_get(1)?),
+        outcome,
+    }))
+}
+
+/// Writes that an attempt led to a session.
+///
+/// # Errors
+/// If the database fails.
+pub async fn finish(change: &mut Change, id: &str, sid: &Sid, target: &str) -> sqlx::Result<()> {
+    let now = change.now().millis();
+    sqlx::query("UPDATE attempts SET finished_at = $2, sid = $3, target = $4 WHERE id = $1 AND finished_at IS NULL")
+        .bind(id)
+        .bind(now)
+        .bind(sid.as_str())
+        .bind(target)
+        .execute(change.tx())
+        .await?;
+    Ok(())
+}
+
+/// Writes that an attempt was refused.
+///
+/// # Errors
+/// If the database fails.
+pub async fn refuse(change: &mut Change, id: &str, failure: &str) -> sqlx::Result<()> {
+    let now = change.now().millis();
+    sqlx::query("UPDATE attempts SET finished_at = $2, failure = $3 WHERE id = $1 AND finished_at IS NULL")
+        .bind(id)
+        .bind(now)
+        .bind(failure)
+        .execute(change.tx())
+        .await?;
+    Ok(())
+}
+
+/// A ticket to be written.
+#[derive(Debug, Clone)]
+pub struct NewTicket {
+    /// SHA-256 of the ticket, hex.
+    pub hash: String,
+    /// The session that it is made from.
+    pub sid: Sid,
+    /// The host it is for, with its scheme.
+    pub host: String,
+    /// Hash of the cookie that the browser has there, hex.
+    pub cookie_hash: String,
+    /// The page there.
+    pub target: String,
+    /// When the sign-in began there.
+    pub started_at: Timestamp,
+    /// Until when it may be redeemed.
+    pub expires_at: Timestamp,
+}
+
+/// Writes a ticket.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert_ticket(db: &Db, corp: &CorpId, new: &NewTicket) -> sqlx::Result<()> {
+    let mut tx = db.write().await?;
+    sqlx::query(
+        "INSERT INTO tickets (hash, corp_id, sid, host, cookie_hash, target, started_at, expires_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+    )
+    .bind(&new.hash)
+    .bind(corp.as_str())
+    .bind(new.sid.as_str())
+    .bind(&new.host)
+    .bind(&new.cookie_hash)
+    .bind(&new.target)
+    .bind(new.started_at.millis())
+    .bind(new.expires_at.millis())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}
+
+/// A ticket as it is kept.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// The session that it is made from.
+    pub sid: Sid,
+    /// The page to go to.
+    pub target: String,
+    /// When the sign-in began on its host.
+    pub started_at: Timestamp,
+    /// Hash of the cookie that the browser has there, hex.
+    pub cookie_hash: String,
+}
+
+/// A ticket for `host`, redeemed or not.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find_ticket(db: &Db, corp: &CorpId, hash: &str, host: &str) -> sqlx::Result<Option<Ticket>> {
+    sqlx::query(
+        "SELECT sid, target, started_at, cookie_hash FROM tickets WHERE corp_id = $1 AND hash = $2 AND host = $3",
+    )
+    .bind(corp.as_str())
+    .bind(hash)
+    .bind(host)
+    .fetch_optional(db.pool())
+    .await?
+    .map(|row| {
+        Ok(Ticket {
+            sid: Sid::new(row.try_get::<String, _>(0)?),
+            target: row.try_get(1)?,
+            started_at: Timestamp::from_millis(row.try_get(2)?),
+            cookie_hash: row.try_get(3)?,
+        })
+    })
+    .transpose()
+}
+
+/// Redeems a ticket: true for exactly one caller, in time, on its host, with its cookie.
+///
+/// # Errors
+/// If the database fails.
+pub async fn redeem(change: &mut Change, hash: &str, host: &str, cookie_hash: &str) -> sqlx::Result<bool> {
+    let (corp, now) = (change.corp().clone(), change.now().millis());
+    let done = sqlx::query(
+        "UPDATE tickets SET redeemed_at = $5 WHERE corp_id = $1 AND hash = $2 AND host = $3 AND cookie_hash = $4 \
+         AND redeemed_at IS NULL AND expires_at > $5",
+    )
+    .bind(corp.as_str())
+    .bind(hash)
+    .bind(host)
+    .bind(cookie_hash)
+    .bind(now)
+    .execute(change.tx())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Deletes attempts and tickets older than `before`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_before(db: &Db, before: Timestamp) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let attempts = sqlx::query("DELETE FROM attempts WHERE claimed_at < $1").bind(before.millis());
+    let mut deleted = attempts.execute(&mut *tx).await?.rows_affected();
+    let tickets = sqlx::query("DELETE FROM tickets WHERE expires_at < $1").bind(before.millis());
+    deleted += tickets.execute(&mut *tx).await?.rows_affected();
+    tx.commit().await?;
+    Ok(deleted)
+}

@@ -1,0 +1,212 @@
+//! Where a sign-in leads: a page, or another host that handed the sign-in over; and how it travels.
+//!
+//! A target travels as text: up to 256 bytes in redirect_uri (WeCom compares only host and port), up to 1 KB in
+//! the attempt's cookie; of a longer one only the path. The state has the text's hash.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Serialize};
+
+use super::state::{Hash16, LIFETIME, hash16};
+use crate::base::clock::Timestamp;
+use crate::base::host::{Hosts, Origin, Scheme};
+use crate::base::seal::{NotOurs, Sealer};
+use crate::base::url::{BadTarget, ReturnTo};
+
+/// The longest text that redirect_uri carries.
+const IN_REDIRECT_URI: usize = 256;
+/// The longest page that the cookie carries.
+const IN_COOKIE: usize = 1024;
+
+/// Our own sign-in pages: a target there would send the browser in circles, or out.
+const NEVER: [&str; 7] = [
+    "/sso/login",
+    "/sso/callback",
+    "/sso/finish",
+    "/sso/logout",
+    "/_gongpai/",
+    "/qiyeweixinsso.html",
+    "/x_desktop/qiyeweixinsso.html",
+];
+
+/// Where a sign-in leads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A page.
+    Page(ReturnTo),
+    /// Back to a host that handed the sign-in over: the sealed text, and what it says.
+    HandOff(String, HandOff),
+}
+
+/// A sign-in that began on another host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HandOff {
+    /// That host.
+    pub origin: Origin,
+    /// The page there.
+    pub page: ReturnTo,
+    /// Hash of the cookie that its browser has there.
+    pub cookie: Hash16,
+    /// When it began.
+    pub started_at: Timestamp,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Wire {
+    #[serde(rename = "s")]
+    scheme: String,
+    #[serde(rename = "h")]
+    authority: String,
+    #[serde(rename = "r")]
+    page: String,
+    #[serde(rename = "c")]
+    cookie: String,
+    #[serde(rename = "t")]
+    started_at: i64,
+}
+
+impl HandOff {
+    /// Seals it as base64url.
+    pub fn seal(&self, sealer: &Sealer) -> String {
+        let wire = Wire {
+            scheme: self.origin.scheme().as_str().to_owned(),
+            authority: self.origin.authority(),
+            page: self.page.as_str().to_owned(),
+            cookie: hex::encode(self.cookie),
+            started_at: self.started_at.millis(),
+        };
+        let plain = serde_json::to_vec(&wire).unwrap_or_default();
+        URL_SAFE_NO_PAD.encode(sealer.seal(&plain, b""))
+    }
+
+    /// Opens and judges it: ours, not older than an attempt may be, for a host that is still permitted.
+    ///
+    /// # Errors
+    /// [`NotOurs`].
+    pub fn open(text: &str, sealer: &Sealer, hosts: &Hosts, now: Timestamp) -> Result<Self, NotOurs> {
+        let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotOurs)?;
+        let plain = sealer.open(&sealed, b"")?;
+        let wire: Wire = serde_json::from_slice(&plain).map_err(|_| NotOurs)?;
+        let scheme = Scheme::parse(&wire.scheme).ok_or(NotOurs)?;
+        let origin = Origin::from_authority(scheme, &wire.authority).ok_or(NotOurs)?;
+        let page = ReturnTo::parse(&wire.page, &origin, hosts).map_err(|_| NotOurs)?;
+        let started_at = Timestamp::from_millis(wire.started_at);
+        let cookie = hex::decode(&wire.cookie).ok().and_then(|b| b.try_into().ok()).ok_or(NotOurs)?;
+        if !hosts.permits(&origin) || now.since(started_at) > LIFETIME {
+            return Err(NotOurs);
+        }
+        Ok(Self { origin, page, cookie, started_at })
+    }
+}
+
+/// Judges an rd of a client: a page of `base` or of another permitted host; without one, `landing`; shortened
+/// if it is too long to travel.
+///
+/// # Errors
+/// [`BadTarget`].
+pub fn page(rd: Option<&str>, landing: &str, base: &Origin, hosts: &Hosts) -> Result<ReturnTo, BadTarget> {
+    let wanted = rd.filter(|rd| !rd.is_empty()).unwrap_or(landing);
+    let mut page = ReturnTo::parse(wanted, base, hosts)?;
+    if NEVER.iter().any(|never| page.path().starts_with(never)) {
+        page = ReturnTo::parse(landing, base, hosts)?;
+    }
+    if page.as_str().len() > IN_COOKIE {
+        page = page.path_only();
+    }
+    if page.as_str().len() > IN_COOKIE {
+        page = ReturnTo::parse(landing, base, hosts)?;
+    }
+    Ok(page)
+}
+
+impl Target {
+    /// The text that travels and whose hash the state has.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Page(page) => page.as_str(),
+            Self::HandOff(sealed, _) => sealed,
+        }
+    }
+
+    /// The name of the parameter that it travels under.
+    pub const fn parameter(&self) -> &'static str {
+        match self {
+            Self::Page(_) => "rd",
+            Self::HandOff(..) => "h",
+        }
+    }
+
+    /// What the state says of it.
+    pub fn hash(&self) -> Hash16 {
+        hash16(format!("{}:{}", self.parameter(), self.text()).as_bytes())
+    }
+
+    /// Whether it travels in redirect_uri; otherwise in the cookie.
+    pub fn fits_redirect_uri(&self) -> bool {
+        self.text().len() <= IN_REDIRECT_URI
+    }
+
+    /// The text for the cookie: parameter and text.
+    pub fn carried(&self) -> String {
+        format!("{}:{}", self.parameter(), self.text())
+    }
+
+    /// Where the browser ends up.
+    pub fn page(&self) -> &ReturnTo {
+        match self {
+            Self::Page(page) => page,
+            Self::HandOff(_, hand_off) => &hand_off.page,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::host::AllowedHost;
+    use crate::base::seal::Purpose;
+
+    fn hosts() -> Hosts {
+        let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
+        Hosts::new(public, vec![AllowedHost::parse("app.example.com").unwrap()], "", false)
+    }
+
+    fn parsed(rd: &str) -> String {
+        let hosts = hosts();
+        page(Some(rd), "/home", hosts.public(), &hosts).unwrap().as_str().to_owned()
+    }
+
+    #[test]
+    fn a_target_on_our_own_sign_in_pages_becomes_the_landing_page() {
+        for rd in ["/sso/login?rd=/x", "/sso/logout", "/_gongpai/login", "/qiyeweixinsso.html"] {
+            assert_eq!(parsed(rd), "https://oa.example.com/home");
+        }
+    }
+
+    #[test]
+    fn of_a_target_that_is_too_long_the_path_travels_and_of_a_longer_one_nothing() {
+        let query = "y".repeat(1100);
+        assert_eq!(parsed(&format!("/x?{query}")), "https://oa.example.com/x");
+        assert_eq!(parsed(&format!("/{query}")), "https://oa.example.com/home");
+    }
+
+    #[test]
+    fn a_hand_off_opens_only_while_it_is_young_and_its_host_permitted() {
+        let (hosts, sealer) = (hosts(), Sealer::new(&[1; 32], Purpose::HandOff));
+        let origin = Origin::from_authority(Scheme::Https, "app.example.com").unwrap();
+        let now = Timestamp::from_millis(1_000_000);
+        let hand_off = HandOff {
+            page: ReturnTo::parse("/待办?a=1&b=2", &origin, &hosts).unwrap(),
+            origin,
+            cookie: [9; 16],
+            started_at: now,
+        };
+        let text = hand_off.seal(&sealer);
+        assert_eq!(HandOff::open(&text, &sealer, &hosts, now).unwrap(), hand_off);
+        let late = now.plus(LIFETIME).plus(std::time::Duration::from_millis(1));
+        assert_eq!(HandOff::open(&text, &sealer, &hosts, late), Err(NotOurs));
+        let fewer = Hosts::new(hosts.public().clone(), vec![], "", false);
+        assert_eq!(HandOff::open(&text, &sealer, &fewer, now), Err(NotOurs));
+        assert_eq!(HandOff::open("AAAA", &sealer, &hosts, now), Err(NotOurs));
+    }
+}
