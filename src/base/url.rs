@@ -46,7 +46,7 @@ impl ReturnTo {
             .and_then(|base| base.join(raw))
             .map_err(|_| BadTarget::Malformed)?;
         // The authority as written must be the authority as parsed: no user information, no escapes in it.
-        let written = raw.splitn(4, '/').nth(2).unwrap_or_default();
+        let written = raw.split('/').nth(2).unwrap_or_default();
         let authority = written.split(['?', '#']).next().unwrap_or_default();
         if absolute && (authority.is_empty() || authority.contains(['@', '%'])) {
             return Err(BadTarget::Malformed);

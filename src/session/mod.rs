@@ -317,10 +317,10 @@ impl Sessions {
     /// Another replica may have made a key a moment ago; junk must not make us read the table each time.
     async fn reload_keys_for_unknown(&self, now: Timestamp) {
         let last = Timestamp::from_millis(self.0.keys_reloaded_at.swap(now.millis(), Ordering::AcqRel));
-        if now.since(last) >= Duration::from_secs(1) {
-            if let Err(error) = self.reload_keys().await {
-                tracing::warn!(%error, "the signing keys could not be read again");
-            }
+        if now.since(last) >= Duration::from_secs(1)
+            && let Err(error) = self.reload_keys().await
+        {
+            tracing::warn!(%error, "The signing keys could not be read again");
         }
     }
 
@@ -392,10 +392,11 @@ impl Sessions {
         }
         let now = self.0.clock.now();
         let key = (session.sid.clone(), origin.authority());
-        if let Some((made, jwt)) = self.0.assertions.pin().get(&key) {
-            if now.since(*made) < ASSERTION_TTL / 2 && now >= *made {
-                return Some(Arc::clone(jwt));
-            }
+        if let Some((made, jwt)) = self.0.assertions.pin().get(&key)
+            && now >= *made
+            && now.since(*made) < ASSERTION_TTL / 2
+        {
+            return Some(Arc::clone(jwt));
         }
         let iat = now.seconds();
         let claims = AssertionClaims {
@@ -429,7 +430,7 @@ impl Sessions {
 
     /// How many tokens are in memory.
     pub fn in_memory(&self) -> usize {
-        self.0.memory.len()
+        self.0.memory.count()
     }
 
     /// The hosts of this installation.

@@ -1,6 +1,225 @@
-//! x
+//! Becoming signed in (DESIGN §4.2).
+//!
+//! 1. [`start`]: `/sso/login` judges the target, sets the attempt's cookie and sends the browser to WeCom: silently
+//!    inside WeCom, to the QR page on a desktop. On another application host it first hands over to public_url's.
+//! 2. WeCom returns with a code and our [`state`] to [`callback`].
+//! 3. [`callback`] opens the state, finds the cookie, claims the attempt, asks WeCom who it is ([`who`]), writes
+//!    person, session and audit in one transaction, and sends the browser to the target.
+//! 4. For another host that is [`finish`]: a ticket, redeemed there once.
+//!
+//! [`logout`] ends it, [`recheck`] asks WeCom again while it lasts. Every failure is a row of one table ([`error`]).
+
 pub mod attempt;
+pub mod callback;
 pub mod entrance;
+pub mod error;
+pub mod finish;
+pub mod logout;
+mod marker;
+pub mod metrics;
+pub mod recheck;
+pub mod start;
 pub mod state;
 pub mod store;
 pub mod target;
+pub mod visit;
+pub mod who;
+pub mod whoami;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use chrono_tz::Tz;
+
+use crate::base::clock::Clock;
+use crate::base::host::Hosts;
+use crate::base::id::CorpId;
+use crate::base::seal::{Purpose, Sealer};
+use crate::base::url::encode;
+use crate::db::Db;
+use crate::http::client_ip::TrustedProxies;
+use crate::http::cookie::SetCookie;
+use crate::http::page::Pages;
+use crate::http::rate_limit::RateLimit;
+use crate::http::words::{Code, Kind};
+use crate::session::Sessions;
+use crate::wecom::Client;
+use error::SsoError;
+use state::StateSealer;
+use target::Target;
+use visit::Visit;
+
+/// What signing in needs. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sso(Arc<Inner>);
+
+/// The parts it is made of.
+#[derive(Debug)]
+pub struct Settings {
+    /// 企业ID.
+    pub corp: CorpId,
+    /// AgentId.
+    pub agent: u32,
+    /// `wecom.enable`.
+    pub enabled: bool,
+    /// What nobody can sign in without, if it is missing.
+    pub missing: Option<Code>,
+    /// Where to without an rd.
+    pub landing: String,
+    /// For pages.
+    pub time_zone: Tz,
+    /// Whose forwarding headers are believed.
+    pub trusted: TrustedProxies,
+    /// Starts and callbacks per address.
+    pub starts: RateLimit,
+    /// Refused codes per address.
+    pub bad_codes: RateLimit,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    db: Db,
+    clock: Clock,
+    sessions: Sessions,
+    client: Client,
+    pages: Pages,
+    states: StateSealer,
+    hand_offs: Sealer,
+    metrics: metrics::Metrics,
+}
+
+impl Sso {
+    /// Puts the parts together; `root` seals states and hand-offs.
+    pub fn new(
+        settings: Settings,
+        root: &[u8; 32],
+        db: Db,
+        clock: Clock,
+        sessions: Sessions,
+        client: Client,
+        pages: Pages,
+    ) -> Self {
+        let states = StateSealer::new(Sealer::new(root, Purpose::State), &settings.corp, settings.agent);
+        let hand_offs = Sealer::new(root, Purpose::HandOff);
+        let metrics = metrics::Metrics::default();
+        Self(Arc::new(Inner { settings, db, clock, sessions, client, pages, states, hand_offs, metrics }))
+    }
+
+    /// The hosts of this installation.
+    pub fn hosts(&self) -> &Hosts {
+        self.0.sessions.hosts()
+    }
+
+    /// Whose forwarding headers are believed.
+    pub fn trusted(&self) -> &TrustedProxies {
+        &self.0.settings.trusted
+    }
+
+    /// The clock.
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// For what people read.
+    pub fn time_zone(&self) -> Tz {
+        self.0.settings.time_zone
+    }
+
+    /// The pages.
+    pub fn pages(&self) -> &Pages {
+        &self.0.pages
+    }
+
+    /// Counters of sign-ins.
+    pub fn metrics(&self) -> &metrics::Metrics {
+        &self.0.metrics
+    }
+
+    /// Refuses what is beyond the rate of the visitor's address.
+    fn count_start(&self, visit: &Visit) -> Result<(), SsoError> {
+        visit.address.map_or(Ok(()), |a| self.0.settings.starts.try_take(a).map_err(SsoError::TooMany))
+    }
+
+    /// Refuses to begin what cannot succeed: switched off, not configured, the store too old.
+    fn may_begin(&self) -> Result<(), SsoError> {
+        if !self.0.settings.enabled {
+            return Err(SsoError::Disabled);
+        }
+        if let Some(missing) = self.0.settings.missing {
+            return Err(SsoError::NotConfigured(missing));
+        }
+        if !self.0.sessions.memory_is_fresh(self.0.clock.now()) {
+            return Err(SsoError::Stale);
+        }
+        if self.0.sessions.clock_is_behind() { Err(SsoError::Clock) } else { Ok(()) }
+    }
+
+    /// The page for a failure, with the buttons that lead back to `target`.
+    fn fail(&self, visit: &Visit, target: Option<&Target>, error: SsoError) -> Response {
+        let again = format!("{}{}", visit.path(self, "login"), target.map(|t| query(t, "")).unwrap_or_default());
+        let code = error.code();
+        self.0.metrics.failed(code);
+        let mut failure = error.failure(visit.view.at);
+        failure.switch_account = Some(match target {
+            Some(t) => format!("{}?rd={}", visit.path(self, "logout"), encode(t.page().as_str())),
+            None => visit.path(self, "logout"),
+        });
+        if code.row().kind == Kind::Trouble && !visit.query.flag("a") {
+            let joint = if again.contains('?') { '&' } else { '?' };
+            failure.auto_retry = Some(format!("{again}{joint}a=1"));
+        }
+        failure.retry = Some(again);
+        self.0.pages.answer(&visit.view, &failure, &visit.headers)
+    }
+}
+
+/// `?rd=…` or `?h=…` for `target`, and `more`.
+fn query(target: &Target, more: &str) -> String {
+    format!("?{}={}{more}", target.parameter(), encode(target.text()))
+}
+
+/// A redirect that nobody keeps and that tells no other host where the browser came from.
+fn redirect(to: &str, cookies: &[SetCookie]) -> Response {
+    let mut response = StatusCode::FOUND.into_response();
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    match HeaderValue::from_str(to) {
+        Ok(location) => {
+            headers.insert(LOCATION, location);
+        }
+        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
+    }
+    add_cookies(&mut response, cookies);
+    response
+}
+
+fn add_cookies(response: &mut Response, cookies: &[SetCookie]) {
+    for header in cookies.iter().filter_map(SetCookie::header) {
+        response.headers_mut().append(SET_COOKIE, header);
+    }
+}
+
+/// Every path of signing in, on every host.
+pub fn routes(sso: Sso) -> Router {
+    let pages = || {
+        Router::new()
+            .route("/login", get(start::login))
+            .route("/callback", get(callback::callback))
+            .route("/finish", get(finish::finish))
+            .route("/logout", get(logout::logout).post(logout::logout))
+            .route("/session", get(whoami::session))
+    };
+    Router::new()
+        .nest("/sso", pages())
+        .nest("/_gongpai", pages())
+        .route("/qiyeweixinsso.html", get(callback::seed_page))
+        .route("/x_desktop/qiyeweixinsso.html", get(callback::seed_page))
+        .route("/", get(whoami::home))
+        .with_state(sso)
+}

@@ -1,0 +1,435 @@
+//! `/sso/callback`: a code and a state come back from WeCom, a session comes out (DESIGN §4.2).
+
+use std::time::Duration;
+
+use axum::extract::State as AxumState;
+use axum::response::Response;
+
+use super::attempt::Returned;
+use super::entrance::Browser;
+use super::error::{Recorded, Refused, SsoError};
+use super::start::Way;
+use super::state::{Entrance, LIFETIME, State, hash16};
+use super::store::{self, Outcome};
+use super::target::{self, HandOff, Target};
+use super::visit::Visit;
+use super::{Sso, marker, query, redirect, who};
+use crate::audit;
+use crate::base::id::{PersonId, Sid, UserId};
+use crate::base::secret::sha256_hex;
+use crate::db::feed::Change;
+use crate::directory::{self, Found};
+use crate::http::cookie::SetCookie;
+use crate::session::store::{NewSession, Which};
+use crate::session::{Amr, SignedIn, store as session_store};
+use crate::wecom::Deadline;
+
+/// Token, code and person together: whatever WeCom does, a person has a page within 15 s.
+const WECOM_DEADLINE: Duration = Duration::from_secs(14);
+
+/// How long a second callback waits for the first one: as long as that may take.
+const WAIT: Duration = Duration::from_secs(16);
+const POLL: Duration = Duration::from_millis(100);
+
+/// A QR page may be looked at for long; then its code's age is nobody's mistake.
+const SHOWN_LONG: Duration = Duration::from_secs(300);
+
+/// `GET /sso/callback`.
+pub async fn callback(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+    returned(&sso, &visit, false).await
+}
+
+/// The seed's page, the redirect_uri of the workbench link: a code of ours signs in, anything else starts.
+pub async fn seed_page(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+    returned(&sso, &visit, true).await
+}
+
+async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
+    if visit.in_frame() && sso.hosts().is_public(&visit.origin) {
+        // The official panel could not leave its frame. Nothing is consumed here: the top window comes again.
+        return sso.0.pages.break_out(&visit.view, &visit.uri.to_string());
+    }
+    let returned = match Back::read(sso, visit, seed_page) {
+        Ok(returned) => returned,
+        Err(error) => return sso.fail(visit, None, error),
+    };
+    match sso.receive(visit, &returned).await {
+        Ok(response) => response,
+        Err(error) => sso.fail(visit, Some(&returned.target), error),
+    }
+}
+
+/// What came back.
+struct Back {
+    code: Option<String>,
+    state: Option<State>,
+    state_sent: bool,
+    cookie: Option<Returned>,
+    target: Target,
+    /// The way to begin anew, if that must be.
+    entrance: Option<Entrance>,
+}
+
+impl Back {
+    fn read(sso: &Sso, visit: &Visit, seed_page: bool) -> Result<Self, SsoError> {
+        let code = visit.query.one("code")?.filter(|c| c.len() <= 512).map(str::to_owned);
+        let sealed = visit.query.one("state")?;
+        let state = sealed.and_then(|text| sso.0.states.open(text).ok());
+        let cookie = state.as_ref().and_then(|s| Returned::find(&visit.headers, &s.id, &s.cookie, visit.secure()));
+        let carried = cookie.as_ref().and_then(Returned::carried);
+        let target = match &state {
+            Some(state) => bound_target(sso, visit, state, carried.as_deref())?,
+            None => sso.target(visit)?,
+        };
+        // A code that arrives at the seed's page proves that the in-app way works in this browser.
+        let app = seed_page && code.is_some();
+        let entrance = if app { Some(Entrance::App) } else { state.as_ref().map(|s| s.entrance) };
+        Ok(Self { code, state_sent: sealed.is_some(), state, cookie, target, entrance })
+    }
+
+    /// The cookie is here and the attempt is young enough.
+    fn valid(&self, visit: &Visit) -> Option<(&State, &Returned)> {
+        let state = self.state.as_ref()?;
+        let young = visit.view.at.since(state.started_at) <= LIFETIME;
+        self.cookie.as_ref().filter(|_| young).map(|cookie| (state, cookie))
+    }
+
+    fn shown_long(&self, visit: &Visit) -> bool {
+        self.state
+            .as_ref()
+            .is_some_and(|s| s.entrance == Entrance::Qr && visit.view.at.since(s.started_at) > SHOWN_LONG)
+    }
+}
+
+/// The target whose hash the state has: from redirect_uri, or from the cookie. One that was changed on the way is
+/// refused. Where neither is left (the cookie has gone) it is what the request says, judged anew.
+fn bound_target(sso: &Sso, visit: &Visit, state: &State, carried: Option<&str>) -> Result<Target, SsoError> {
+    for name in ["rd", "h"] {
+        if let Some(text) = visit.query.one(name)? {
+            if hash16(format!("{name}:{text}").as_bytes()) != state.target {
+                return Err(SsoError::BadTarget(crate::base::url::BadTarget::Malformed));
+            }
+            return parse_target(sso, visit, name, text);
+        }
+    }
+    match carried {
+        Some(text) if hash16(text.as_bytes()) == state.target => {
+            let (name, text) = text.split_once(':').ok_or(SsoError::NotOurs)?;
+            parse_target(sso, visit, name, text)
+        }
+        _ => sso.target(visit),
+    }
+}
+
+fn parse_target(sso: &Sso, visit: &Visit, name: &str, text: &str) -> Result<Target, SsoError> {
+    if name == "h" {
+        let opened = HandOff::open(text, &sso.0.hand_offs, sso.hosts(), visit.view.at);
+        return opened.map(|h| Target::HandOff(text.to_owned(), h)).map_err(|_| SsoError::NotOurs);
+    }
+    let page = target::page(Some(text), &sso.0.settings.landing, &visit.origin, sso.hosts())?;
+    Ok(Target::Page(page))
+}
+
+impl Sso {
+    async fn receive(&self, visit: &Visit, back: &Back) -> Result<Response, SsoError> {
+        let Some(code) = back.code.as_deref() else {
+            if back.state_sent {
+                return Err(SsoError::Cancelled);
+            }
+            return self.begin(visit, &back.target).await;
+        };
+        self.count_start(visit)?;
+        self.may_begin()?;
+        if !self.hosts().is_public(&visit.origin) {
+            // WeCom returns to public_url's host only; a code here is not from our own start.
+            return self.begin(visit, &back.target).await;
+        }
+        let session = self.0.sessions.check(&visit.headers, &visit.origin).await.ok();
+        let Some((state, cookie)) = back.valid(visit) else {
+            if let Some(response) = self.already_finished(visit, back, session.as_ref()).await? {
+                return Ok(response);
+            }
+            return self.restart(visit, back, SsoError::CookiesBlocked);
+        };
+        let Some(count) =
+            marker::count_finish(&visit.headers, visit.secure(), session.is_some(), state.started_at)
+        else {
+            return Err(SsoError::CookiesRefused);
+        };
+        if let Some(address) = visit.address {
+            self.0.settings.bad_codes.peek(address).map_err(SsoError::TooMany)?;
+        }
+        let claim = Claim { state, cookie, count, code_hash: sha256_hex(code), session };
+        match store::claim(&self.0.db, &self.0.settings.corp, &state.id.text(), &claim.code_hash, visit.view.at).await? {
+            None => self.exchange(visit, back, &claim, code).await,
+            Some(_) => self.second(visit, back, &claim).await,
+        }
+    }
+
+    /// A callback that comes again after its attempt's cookie has gone: harmless where the browser is signed in.
+    async fn already_finished(
+        &self,
+        visit: &Visit,
+        back: &Back,
+        session: Option<&SignedIn>,
+    ) -> Result<Option<Response>, SsoError> {
+        let (Some(state), Some(session)) = (&back.state, session) else { return Ok(None) };
+        let attempt = store::find(&self.0.db, &self.0.settings.corp, &state.id.text()).await?;
+        match attempt.and_then(|a| a.outcome) {
+            Some(Outcome::SignedIn { target, .. }) => {
+                let page = target::page(Some(&target), &self.0.settings.landing, &visit.origin, self.hosts())?;
+                let target = match &back.target {
+                    Target::HandOff(..) => back.target.clone(),
+                    Target::Page(_) => Target::Page(page),
+                };
+                let to = self.way_to(visit, &target, &session.sid).await?;
+                Ok(Some(redirect(&to, &[])))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Begins anew, once; the second time a page says why.
+    fn restart(&self, visit: &Visit, back: &Back, why: SsoError) -> Result<Response, SsoError> {
+        let before = back.state.as_ref().map_or(0, |s| s.restarts).max(u8::from(visit.query.flag("r")));
+        if before > 0 && !back.shown_long(visit) {
+            return Err(why);
+        }
+        let restarts = u8::from(!back.shown_long(visit));
+        let entrance = back.entrance.or((visit.browser == Browser::WeCom).then_some(Entrance::App));
+        if entrance == Some(Entrance::App) {
+            return Ok(self.send_to_wecom(visit, &back.target, Way { entrance: Entrance::App, restarts }, Vec::new()));
+        }
+        // A page, at an address that can be reloaded.
+        let more = format!("{}{}", if restarts > 0 { "&r=1" } else { "" }, if entrance.is_some() { "&entrance=qr" } else { "" });
+        Ok(redirect(&format!("{}{}", visit.path(self, "login"), query(&back.target, &more)), &[]))
+    }
+
+    /// The first callback of an attempt: asks WeCom, and writes down what came of it.
+    async fn exchange(&self, visit: &Visit, back: &Back, claim: &Claim<'_>, code: &str) -> Result<Response, SsoError> {
+        match who::identify(&self.0.client, code, Deadline::after(WECOM_DEADLINE)).await {
+            Ok(found) => self.sign_in(visit, back, claim, found).await,
+            Err((refused, userid)) => {
+                let again = refused.wants_a_new_code();
+                if again && let Some(address) = visit.address {
+                    // A refused code uses up the address's share, whether or not there was some left.
+                    let _spent = self.0.settings.bad_codes.try_take(address);
+                }
+                let error = SsoError::Refused(refused);
+                self.write_refusal(visit, claim, &error, userid.as_ref()).await?;
+                if again { self.restart(visit, back, SsoError::CodeUsed) } else { Err(error) }
+            }
+        }
+    }
+
+    async fn sign_in(&self, visit: &Visit, back: &Back, claim: &Claim<'_>, found: Found) -> Result<Response, SsoError> {
+        let now = self.0.clock.now();
+        let scope = self.hosts().cookie_scope(&visit.origin);
+        let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
+        let person = directory::store::put_active(&mut change, &found).await?;
+        let kept = claim.session.as_ref().filter(|s| s.person.id == person);
+        let mut new = None;
+        let sid = match kept {
+            // The same person keeps the session.
+            Some(session) => session.sid.clone(),
+            None => {
+                if let Some(other) = &claim.session {
+                    session_store::end(&mut change, &Which::Family(&other.family), "replaced").await?;
+                }
+                let session = self.new_session(visit, &person, scope.audience.clone(), claim.state.entrance, now);
+                self.0.sessions.begin(&mut change, &session).await?;
+                new.insert(session).sid.clone()
+            }
+        };
+        store::finish(&mut change, &claim.state.id.text(), &sid, back.target.page().as_str()).await?;
+        let decision = Decision { person: Some(person), userid: found.userid.as_str(), decision: "allowed" };
+        self.audit(&mut change, visit, decision, amr(claim.state.entrance).as_str().to_owned()).await?;
+        change.commit().await?;
+        self.0.metrics.finished(claim.state.entrance);
+        tracing::info!(user.id = %found.userid, session.id = %sid, "Signed in {}", found.userid);
+        let mut cookies = Vec::new();
+        if let Some(session) = &new {
+            let token = self.0.sessions.token(session, &found.userid, &found.name)?;
+            cookies.push(self.session_cookie(visit, token, session.expires_at));
+        }
+        self.go_on(visit, back, claim, &sid, cookies).await
+    }
+
+    fn new_session(
+        &self,
+        visit: &Visit,
+        person: &PersonId,
+        audience: String,
+        entrance: Entrance,
+        now: crate::base::clock::Timestamp,
+    ) -> NewSession {
+        let sid = Sid::generate(now);
+        NewSession {
+            family: sid.clone(),
+            sid,
+            person: person.clone(),
+            audience,
+            amr: amr(entrance),
+            auth_time: now,
+            expires_at: self.0.sessions.expiry(now),
+            address: visit.address,
+            user_agent: visit.user_agent(),
+        }
+    }
+
+    /// A callback that is not the first of its attempt: waits for the first, and gets what it got.
+    async fn second(&self, visit: &Visit, back: &Back, claim: &Claim<'_>) -> Result<Response, SsoError> {
+        let give_up = tokio::time::Instant::now() + WAIT;
+        loop {
+            let attempt = store::find(&self.0.db, &self.0.settings.corp, &claim.state.id.text()).await?;
+            let attempt = attempt.ok_or(SsoError::Stale)?;
+            if attempt.code_hash != claim.code_hash {
+                return Err(SsoError::OtherCode);
+            }
+            match attempt.outcome {
+                Some(Outcome::SignedIn { sid, .. }) => return self.join(visit, back, claim, &sid).await,
+                Some(Outcome::Refused(failure)) => {
+                    let recorded = Recorded::parse(&failure);
+                    if recorded.code == crate::http::words::Code::CodeUsed {
+                        return self.restart(visit, back, SsoError::CodeUsed);
+                    }
+                    return Err(SsoError::AsBefore(recorded));
+                }
+                // The first one died with its process: its code may be used up, so begin anew.
+                None if tokio::time::Instant::now() >= give_up => return self.restart(visit, back, SsoError::CodeUsed),
+                None => tokio::time::sleep(POLL).await,
+            }
+        }
+    }
+
+    /// The same session for the same browser: it has the attempt's cookie.
+    async fn join(&self, visit: &Visit, back: &Back, claim: &Claim<'_>, sid: &Sid) -> Result<Response, SsoError> {
+        let Some(row) = self.0.sessions.alive(sid).await? else {
+            return self.restart(visit, back, SsoError::CodeUsed);
+        };
+        let session = NewSession {
+            sid: row.sid,
+            person: row.person.id.clone(),
+            family: row.family,
+            audience: row.audience,
+            amr: row.amr,
+            auth_time: row.auth_time,
+            expires_at: row.expires_at,
+            address: None,
+            user_agent: String::new(),
+        };
+        let token = self.0.sessions.token(&session, &row.person.userid, &row.person.name)?;
+        let cookies = vec![self.session_cookie(visit, token, session.expires_at)];
+        self.go_on(visit, back, claim, &session.sid, cookies).await
+    }
+
+    async fn go_on(
+        &self,
+        visit: &Visit,
+        back: &Back,
+        claim: &Claim<'_>,
+        sid: &Sid,
+        mut cookies: Vec<SetCookie>,
+    ) -> Result<Response, SsoError> {
+        cookies.push(marker::finished(claim.count, visit.secure(), self.0.clock.now()));
+        cookies.push(claim.cookie.keep_a_little());
+        let to = self.way_to(visit, &back.target, sid).await?;
+        Ok(redirect(&to, &cookies))
+    }
+
+    /// The session's cookie for the requesting host.
+    pub(super) fn session_cookie(
+        &self,
+        visit: &Visit,
+        token: String,
+        expires_at: crate::base::clock::Timestamp,
+    ) -> SetCookie {
+        let scope = self.hosts().cookie_scope(&visit.origin);
+        SetCookie {
+            name: self.hosts().cookie_name(&visit.origin).to_owned(),
+            value: token,
+            max_age: expires_at.since(self.0.clock.now()),
+            domain: scope.domain,
+            secure: scope.secure,
+        }
+    }
+
+    /// Writes that an attempt was refused; and where WeCom says that a known person is not active, ends that
+    /// person's sessions in the same transaction.
+    async fn write_refusal(
+        &self,
+        visit: &Visit,
+        claim: &Claim<'_>,
+        error: &SsoError,
+        userid: Option<&UserId>,
+    ) -> Result<(), SsoError> {
+        let mut change = Change::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now()).await?;
+        let mut person = None;
+        let said = match error {
+            SsoError::Refused(refused) => who::status_said(refused),
+            _ => None,
+        };
+        if let (Some(userid), Some(status)) = (userid, said) {
+            person = directory::store::set_status(&mut change, userid, status).await?;
+            if let Some(person) = &person {
+                session_store::end(&mut change, &Which::Person(person), status.as_str()).await?;
+            }
+        }
+        let recorded = error.recorded();
+        store::refuse(&mut change, &claim.state.id.text(), &recorded.to_string()).await?;
+        let decision = Decision { person, userid: userid.map_or("", |u| u.as_str()), decision: "refused" };
+        self.audit(&mut change, visit, decision, recorded.to_string()).await?;
+        change.commit().await?;
+        if matches!(error, SsoError::Refused(Refused::WeCom(_))) {
+            tracing::warn!(%error, code = %recorded.code, "A sign-in failed: {error}");
+        }
+        Ok(())
+    }
+
+    async fn audit(
+        &self,
+        change: &mut Change,
+        visit: &Visit,
+        decision: Decision<'_>,
+        detail: String,
+    ) -> Result<(), SsoError> {
+        let entry = audit::Entry {
+            event: audit::Event::SignIn,
+            person: decision.person,
+            userid: decision.userid.to_owned(),
+            address: visit.address,
+            host: visit.origin.authority(),
+            decision: decision.decision,
+            detail,
+            request_id: visit.view.request_id.as_str().to_owned(),
+        };
+        let (corp, now) = (change.corp().clone(), change.now());
+        audit::store::insert(change.tx(), &corp, &entry, now).await?;
+        Ok(())
+    }
+}
+
+/// Whom an audit row is about, and what was decided.
+struct Decision<'a> {
+    person: Option<PersonId>,
+    userid: &'a str,
+    decision: &'static str,
+}
+
+/// A callback whose state and cookie are good.
+struct Claim<'a> {
+    state: &'a State,
+    cookie: &'a Returned,
+    /// What the next finish marker says.
+    count: u32,
+    code_hash: String,
+    session: Option<SignedIn>,
+}
+
+const fn amr(entrance: Entrance) -> Amr {
+    match entrance {
+        Entrance::App => Amr::App,
+        Entrance::Qr => Amr::Qr,
+    }
+}
+

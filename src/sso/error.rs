@@ -1,0 +1,232 @@
+//! Every way a sign-in can fail, and which page of the table it is.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::base::url::BadTarget;
+use crate::http::failure::Failure;
+use crate::http::rate_limit::RetryAfter;
+use crate::http::words::Code;
+use crate::session::token::NoKey;
+use crate::session::BeginError;
+use crate::wecom::{self, Family};
+
+/// Why a sign-in did not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum SsoError {
+    /// `wecom.enable = false`.
+    #[error("wecom.enable is false")]
+    Disabled,
+    /// Something without which nobody can sign in is missing from the configuration.
+    #[error("the configuration lacks what {0} names")]
+    NotConfigured(Code),
+    /// The target is not one of ours.
+    #[error("the target was refused: {0}")]
+    BadTarget(#[from] BadTarget),
+    /// A sealed text is not ours, or too old.
+    #[error("the hand-off or target is not ours or too old")]
+    NotOurs,
+    /// The request's Host is missing, double, or none of ours.
+    #[error("the host of the request is not one of this installation")]
+    Host,
+    /// Too many from one address.
+    #[error("too many from this address")]
+    TooMany(RetryAfter),
+    /// The person cancelled.
+    #[error("cancelled by the person")]
+    Cancelled,
+    /// Another code for an attempt that has one.
+    #[error("another code for the same attempt")]
+    OtherCode,
+    /// The attempt's cookie did not come back, twice.
+    #[error("the attempt's cookie did not come back")]
+    CookiesBlocked,
+    /// The session's cookie never comes back.
+    #[error("the session's cookie did not come back")]
+    CookiesRefused,
+    /// WeCom refused the code, or the ticket was used, after one restart.
+    #[error("the code or ticket is used or too old")]
+    CodeUsed,
+    /// WeCom let no member in.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// The database does not answer.
+    #[error("the store is unavailable: {0}")]
+    Store(#[from] sqlx::Error),
+    /// Memory is too old, or another callback of the attempt never came to an end.
+    #[error("the store is unavailable")]
+    Stale,
+    /// This machine's clock is behind the newest row.
+    #[error("the clock of this machine is more than a minute behind the newest row")]
+    Clock,
+    /// No key may sign.
+    #[error(transparent)]
+    NoKey(#[from] NoKey),
+    /// What another callback of the same attempt was told.
+    #[error("as before: {0}")]
+    AsBefore(Recorded),
+}
+
+impl From<BeginError> for SsoError {
+    fn from(error: BeginError) -> Self {
+        match error {
+            BeginError::Store(error) => Self::Store(error),
+            BeginError::NoKey(error) => Self::NoKey(error),
+        }
+    }
+}
+
+/// Why WeCom's answer admits nobody.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// No userid: an external contact, or somebody of another corporation.
+    #[error("not a member")]
+    NotMember,
+    /// A userid with `/`.
+    #[error("a member of a linked corporation")]
+    LinkedCorp,
+    /// Status 2.
+    #[error("disabled in WeCom")]
+    Disabled,
+    /// Status 4.
+    #[error("not activated in WeCom")]
+    NotActivated,
+    /// Status 5.
+    #[error("left the corporation")]
+    Left,
+    /// A status that we do not know: nobody is let in by it.
+    #[error("WeCom says status {0}")]
+    UnknownStatus(i64),
+    /// WeCom said no, or nothing.
+    #[error(transparent)]
+    WeCom(wecom::Error),
+}
+
+/// A failure as the attempts table keeps it: `code errcode address`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// Which page.
+    pub code: Code,
+    errcode: Option<i64>,
+    address: Option<IpAddr>,
+}
+
+impl std::fmt::Display for Recorded {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let errcode = self.errcode.map(|e| e.to_string()).unwrap_or_default();
+        let address = self.address.map(|a| a.to_string()).unwrap_or_default();
+        write!(f, "{},{errcode},{address}", self.code)
+    }
+}
+
+impl Recorded {
+    /// Reads what `Display` wrote; anything else is `internal`.
+    pub fn parse(text: &str) -> Self {
+        let mut parts = text.split(',');
+        let name = parts.next().unwrap_or_default();
+        let code = Code::ALL.iter().copied().find(|c| c.as_str() == name).unwrap_or(Code::Internal);
+        let errcode = parts.next().and_then(|e| e.parse().ok());
+        Self { code, errcode, address: parts.next().and_then(|a| a.parse().ok()) }
+    }
+}
+
+impl Refused {
+    /// Which page it is.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::NotMember => Code::NotMember,
+            Self::LinkedCorp => Code::LinkedCorp,
+            Self::Disabled => Code::Disabled,
+            Self::NotActivated => Code::NotActivated,
+            Self::Left => Code::Left,
+            Self::UnknownStatus(_) => Code::NotVisible,
+            Self::WeCom(error) => code_of(error),
+        }
+    }
+
+    /// Whether the code was used or too old, so that beginning anew may help.
+    pub fn wants_a_new_code(&self) -> bool {
+        matches!(self, Self::WeCom(error) if error.family() == Family::SignInAgain)
+    }
+}
+
+/// The page for what WeCom said (wecom-api §7, PAGES "Words").
+fn code_of(error: &wecom::Error) -> Code {
+    if let wecom::Error::NoSecret(_) = error {
+        return Code::Secret;
+    }
+    match (error.code(), error.family()) {
+        (Some(50001 | 301_002 | 40056 | 41011), _) => Code::WrongAgent,
+        (Some(60020), _) => Code::TrustedIp,
+        (Some(40001 | 40091 | 48002 | 41004 | 45031), _) => Code::Secret,
+        (Some(40013 | 41002 | 2_000_002 | 301_007), _) => Code::CorpId,
+        (Some(48009), _) => Code::ContactsOnly,
+        (Some(50003), _) => Code::AppDisabled,
+        (_, Family::SignInAgain) => Code::CodeUsed,
+        (_, Family::NotVisible) => Code::NotVisible,
+        (_, Family::Busy) => Code::WecomBusy,
+        (_, Family::Token) => Code::Secret,
+        _ => Code::WecomUnreachable,
+    }
+}
+
+impl SsoError {
+    /// Which page it is.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Disabled => Code::WecomDisabled,
+            Self::NotConfigured(code) => *code,
+            Self::BadTarget(_) | Self::NotOurs | Self::Host => Code::BadTarget,
+            Self::TooMany(_) => Code::TooMany,
+            Self::Cancelled => Code::Cancelled,
+            Self::OtherCode => Code::OtherCode,
+            Self::CookiesBlocked => Code::CookiesBlocked,
+            Self::CookiesRefused => Code::CookiesRefused,
+            Self::CodeUsed => Code::CodeUsed,
+            Self::Refused(refused) => refused.code(),
+            Self::Store(_) | Self::Stale | Self::Clock => Code::StoreUnavailable,
+            Self::NoKey(_) => Code::Internal,
+            Self::AsBefore(recorded) => recorded.code,
+        }
+    }
+
+    /// What the attempts table keeps of it.
+    pub fn recorded(&self) -> Recorded {
+        if let Self::AsBefore(recorded) = self {
+            return recorded.clone();
+        }
+        let wecom = match self {
+            Self::Refused(Refused::WeCom(error)) => Some(error),
+            _ => None,
+        };
+        let refusal = wecom.and_then(wecom::Error::refusal);
+        let address = refusal.and_then(|r| r.from_ip);
+        Recorded { code: self.code(), errcode: wecom.and_then(wecom::Error::code), address }
+    }
+
+    /// What people are shown of it; the buttons are the caller's.
+    pub fn failure(self, now: crate::base::clock::Timestamp) -> Failure {
+        let recorded = self.recorded();
+        let mut failure = Failure::new(recorded.code);
+        failure.errcode = recorded.errcode;
+        if let Some(text) = recorded.errcode.and_then(wecom::meaning) {
+            failure.meaning = Some(crate::http::lang::Text::fixed(text.zh, text.en));
+            failure.remedy = Some(crate::http::lang::Text::fixed(text.remedy_zh, text.remedy_en));
+            failure.console = text.console.map(crate::http::lang::Text::same);
+        }
+        failure.detail = recorded.address.map(|a| a.to_string());
+        match &self {
+            Self::TooMany(RetryAfter(after)) => failure.retry_after = Some(*after),
+            Self::Refused(Refused::WeCom(error)) => {
+                if let Some(at) = error.retry_at() {
+                    failure.retry_after = Some(at.since(now).max(Duration::from_secs(1)));
+                }
+            }
+            Self::Clock => failure.detail = Some(self.to_string()),
+            _ => {}
+        }
+        failure.cause = Some(Arc::new(self));
+        failure
+    }
+}

@@ -1,0 +1,94 @@
+//! Two small cookies about the browser, neither of them a secret.
+//!
+//! `gongpai-m`, a minute long, counts sign-ins that ended without a session cookie coming back: the third one is told
+//! so instead of going round again. `gongpai-o`, ten minutes long, says that somebody signed out here: the next
+//! sign-in shows a button first.
+
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+
+use crate::base::clock::Timestamp;
+use crate::http::cookie::{self, SetCookie};
+
+/// How many sign-ins may end without a session cookie before the browser is told.
+const MOST: u32 = 3;
+
+const FINISHED: Duration = Duration::from_secs(60);
+const SIGNED_OUT: Duration = Duration::from_secs(600);
+
+fn name(kind: &str, secure: bool) -> String {
+    format!("{}gongpai-{kind}", if secure { "__Host-" } else { "" })
+}
+
+fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    cookie::values(headers, name).next().and_then(|v| std::str::from_utf8(v).ok())
+}
+
+/// What the next finish marker says: how many sign-ins ended without a session, this one included. `None`: this is
+/// one too many.
+///
+/// Only a start made after the previous finish counts: twenty tabs that began together all finish without having
+/// had a chance to send the cookie.
+pub(super) fn count_finish(headers: &HeaderMap, secure: bool, has_session: bool, started: Timestamp) -> Option<u32> {
+    let text = value(headers, &name("m", secure)).unwrap_or_default();
+    let before = text.split_once('.').and_then(|(n, at)| Some((n.parse::<u32>().ok()?, at.parse::<i64>().ok()?)));
+    let count = match before {
+        Some((n, finished)) if !has_session => n.saturating_add(u32::from(started.millis() > finished)),
+        _ => 1,
+    };
+    (count < MOST).then_some(count)
+}
+
+/// The marker set beside the session cookie.
+pub(super) fn finished(count: u32, secure: bool, now: Timestamp) -> SetCookie {
+    let value = format!("{count}.{}", now.millis());
+    SetCookie { name: name("m", secure), value, max_age: FINISHED, domain: None, secure }
+}
+
+/// Says that somebody signed out here.
+pub(super) fn signed_out(secure: bool) -> SetCookie {
+    SetCookie { name: name("o", secure), value: "1".to_owned(), max_age: SIGNED_OUT, domain: None, secure }
+}
+
+/// Whether somebody signed out here a moment ago.
+pub(super) fn has_signed_out(headers: &HeaderMap, secure: bool) -> bool {
+    value(headers, &name("o", secure)).is_some()
+}
+
+/// Forgets that somebody signed out here.
+pub(super) fn forget_sign_out(secure: bool) -> SetCookie {
+    SetCookie::removal(name("o", secure), None, secure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::http::header::COOKIE;
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(ms)
+    }
+
+    fn brings(count: u32, finished_at: i64) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        headers.insert(COOKIE, format!("gongpai-m={count}.{finished_at}").parse().unwrap());
+        headers
+    }
+
+    #[test]
+    fn the_third_finish_without_a_session_is_one_too_many() {
+        assert_eq!(count_finish(&HeaderMap::new(), false, false, at(5)), Some(1));
+        assert_eq!(count_finish(&brings(1, 10), false, false, at(20)), Some(2));
+        assert_eq!(count_finish(&brings(2, 10), false, false, at(20)), None);
+    }
+
+    #[test]
+    fn parallel_tabs_and_kept_sessions_do_not_count() {
+        assert_eq!(count_finish(&brings(2, 10), false, false, at(9)), Some(2), "begun before the last finish");
+        assert_eq!(count_finish(&brings(2, 10), false, true, at(20)), Some(1), "the session came back");
+        let mut garbage = HeaderMap::new();
+        garbage.insert(COOKIE, "gongpai-m=x.y".parse().unwrap());
+        assert_eq!(count_finish(&garbage, false, false, at(20)), Some(1));
+    }
+}

@@ -1,0 +1,242 @@
+//! `/sso/login`: judges the target, and sends the browser on its way to WeCom. Writes nothing to the database.
+
+use std::time::Duration;
+
+use axum::extract::State as AxumState;
+use axum::response::Response;
+
+use super::attempt::AttemptCookie;
+use super::entrance::{self, Browser};
+use super::error::SsoError;
+use super::state::{AttemptId, Entrance, State};
+use super::target::{self, HandOff, Target};
+use super::visit::Visit;
+use super::{Sso, add_cookies, finish, marker, query, redirect};
+use crate::base::url::encode;
+use crate::http::cookie::SetCookie;
+use crate::http::lang::{Lang, Text};
+use crate::http::page::{OpenWecom, Scan};
+use crate::session::{NotSignedIn, SignedIn};
+
+/// A scan page makes a new attempt before the old one's ten minutes are over.
+const RENEW_AFTER: Duration = Duration::from_secs(480);
+
+/// `GET /sso/login?rd=…[&entrance=app|qr]`.
+pub async fn login(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+    match sso.target(&visit) {
+        Ok(target) => match sso.begin(&visit, &target).await {
+            Ok(response) => response,
+            Err(error) => sso.fail(&visit, Some(&target), error),
+        },
+        Err(error) => sso.fail(&visit, None, error),
+    }
+}
+
+/// What a start is about.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Way {
+    /// Which way into WeCom.
+    pub entrance: Entrance,
+    /// How often it began anew.
+    pub restarts: u8,
+}
+
+impl Sso {
+    /// The target that a request names: a sealed hand-off (`h`, on public_url's host), or a page (`rd`, or the
+    /// seed's `redirect`).
+    pub(super) fn target(&self, visit: &Visit) -> Result<Target, SsoError> {
+        if let Some(sealed) = visit.query.one("h")?.filter(|_| self.hosts().is_public(&visit.origin)) {
+            let hand_off = HandOff::open(sealed, &self.0.hand_offs, self.hosts(), visit.view.at)
+                .map_err(|_| SsoError::NotOurs)?;
+            return Ok(Target::HandOff(sealed.to_owned(), hand_off));
+        }
+        let rd = match visit.query.one("rd")? {
+            Some(rd) => Some(rd),
+            None => visit.query.one("redirect")?,
+        };
+        Ok(Target::Page(target::page(rd, &self.0.settings.landing, &visit.origin, self.hosts())?))
+    }
+
+    /// Begins: straight on if the browser is signed in, a button after a sign-out, another host's hand-off, or
+    /// WeCom.
+    pub(super) async fn begin(&self, visit: &Visit, target: &Target) -> Result<Response, SsoError> {
+        self.count_start(visit)?;
+        self.may_begin()?;
+        let asked = entrance::asked(visit.query.one("entrance")?);
+        let in_wecom = visit.browser == Browser::WeCom || asked == Some(Entrance::App);
+        let handed_over = matches!(target, Target::HandOff(..));
+        let mut cookies = Vec::new();
+        match self.0.sessions.check(&visit.headers, &visit.origin).await {
+            // Inside WeCom accounts are switched in the app, so only WeCom knows who it is now.
+            Ok(session) if !in_wecom || handed_over => return self.deliver(visit, target, &session, cookies).await,
+            Err(NotSignedIn::Unavailable) => return Err(SsoError::Stale),
+            Err(NotSignedIn::Two) => cookies = self.clear_doubles(visit),
+            _ => {}
+        }
+        let secure = visit.secure();
+        if marker::has_signed_out(&visit.headers, secure) {
+            if !visit.query.flag("again") {
+                let again = query(target, &format!("{}&again=1", entrance_parameter(asked)));
+                return Ok(self.0.pages.signed_out(&visit.view, &format!("{}{again}", visit.path(self, "login"))));
+            }
+            cookies.push(marker::forget_sign_out(secure));
+        }
+        if !self.hosts().is_public(&visit.origin) {
+            return Ok(self.hand_over(visit, target, asked, cookies));
+        }
+        let restarts = u8::from(visit.query.flag("r"));
+        let way = match (asked, visit.browser) {
+            (Some(entrance), _) => entrance,
+            (None, Browser::WeCom) => Entrance::App,
+            (None, Browser::Desktop) => Entrance::Qr,
+            (None, Browser::Phone) => return Ok(self.open_wecom(visit)),
+        };
+        Ok(self.send_to_wecom(visit, target, Way { entrance: way, restarts }, cookies))
+    }
+
+    /// Goes straight to the target with a session that passed the gate's own check.
+    async fn deliver(
+        &self,
+        visit: &Visit,
+        target: &Target,
+        session: &SignedIn,
+        cookies: Vec<SetCookie>,
+    ) -> Result<Response, SsoError> {
+        let to = self.way_to(visit, target, &session.sid).await?;
+        Ok(redirect(&to, &cookies))
+    }
+
+    /// Where a signed-in browser goes: the page, or with a ticket to the host that handed the sign-in over.
+    pub(super) async fn way_to(
+        &self,
+        visit: &Visit,
+        target: &Target,
+        sid: &crate::base::id::Sid,
+    ) -> Result<String, SsoError> {
+        match target {
+            Target::Page(page) => Ok(page.as_str().to_owned()),
+            Target::HandOff(_, hand_off) if self.shares_cookie(hand_off) => Ok(hand_off.page.as_str().to_owned()),
+            Target::HandOff(_, hand_off) => finish::issue(self, visit, hand_off, sid).await,
+        }
+    }
+
+    /// Whether public_url's session cookie is that host's too.
+    fn shares_cookie(&self, hand_off: &HandOff) -> bool {
+        let (here, there) = (self.hosts().cookie_scope(self.hosts().public()), self.hosts().cookie_scope(&hand_off.origin));
+        here.secure == there.secure && here.audience == there.audience
+    }
+
+    /// On another host: its own attempt cookie, and on to public_url's with a sealed hand-off.
+    fn hand_over(
+        &self,
+        visit: &Visit,
+        target: &Target,
+        asked: Option<Entrance>,
+        mut cookies: Vec<SetCookie>,
+    ) -> Response {
+        let now = visit.view.at;
+        let cookie = AttemptCookie::new(&AttemptId::generate(), None, visit.secure(), now);
+        let hand_off = HandOff {
+            origin: visit.origin.clone(),
+            page: target.page().clone(),
+            cookie: cookie.hash(),
+            started_at: now,
+        };
+        cookies.extend(cookie.set(&visit.headers));
+        let sealed = encode(&hand_off.seal(&self.0.hand_offs));
+        let more = entrance_parameter(asked);
+        redirect(&format!("{}/sso/login?h={sealed}{more}", self.hosts().public()), &cookies)
+    }
+
+    /// Makes an attempt and sends the browser to WeCom with it.
+    pub(super) fn send_to_wecom(
+        &self,
+        visit: &Visit,
+        target: &Target,
+        way: Way,
+        mut cookies: Vec<SetCookie>,
+    ) -> Response {
+        let id = AttemptId::generate();
+        let in_uri = target.fits_redirect_uri();
+        let carried = target.carried();
+        let secure = visit.secure();
+        let cookie = AttemptCookie::new(&id, (!in_uri).then_some(carried.as_str()), secure, visit.view.at);
+        cookies.extend(cookie.set(&visit.headers));
+        let state = self.0.states.seal(&State {
+            started_at: visit.view.at,
+            id,
+            restarts: way.restarts,
+            entrance: way.entrance,
+            target: target.hash(),
+            cookie: cookie.hash(),
+        });
+        let redirect_uri = self.redirect_uri(visit, target, in_uri, way.restarts > 0);
+        self.0.metrics.started(way.entrance);
+        match way.entrance {
+            Entrance::App => redirect(&self.0.client.authorize_url(&redirect_uri, &state), &cookies),
+            Entrance::Qr => self.scan_page(visit, target, &redirect_uri, &state, &cookies),
+        }
+    }
+
+    /// Where WeCom returns to; on public_url's host always, because WeCom compares host and port.
+    fn redirect_uri(&self, visit: &Visit, target: &Target, in_uri: bool, restarted: bool) -> String {
+        let mut parameters = Vec::new();
+        if in_uri {
+            parameters.push(format!("{}={}", target.parameter(), encode(target.text())));
+        }
+        if restarted {
+            parameters.push("r=1".to_owned());
+        }
+        if visit.query.flag("a") {
+            parameters.push("a=1".to_owned());
+        }
+        let joint = if parameters.is_empty() { "" } else { "?" };
+        format!("{}/sso/callback{joint}{}", self.hosts().public(), parameters.join("&"))
+    }
+
+    fn scan_page(
+        &self,
+        visit: &Visit,
+        target: &Target,
+        redirect_uri: &str,
+        state: &str,
+        cookies: &[SetCookie],
+    ) -> Response {
+        let lang = match visit.view.lang {
+            Lang::Zh => "zh",
+            Lang::En => "en",
+        };
+        let scan = Scan {
+            frame_url: self.0.client.scan_frame_url(redirect_uri, state, lang),
+            link_url: self.0.client.scan_url(redirect_uri, state, lang),
+            session_url: visit.path(self, "session"),
+            next_url: format!("{}{}", visit.path(self, "login"), query(target, "&entrance=qr")),
+            renew_after: RENEW_AFTER,
+            host: target.page().origin().authority(),
+        };
+        let mut response = self.0.pages.scan(&visit.view, &scan);
+        add_cookies(&mut response, cookies);
+        response
+    }
+
+    fn open_wecom(&self, visit: &Visit) -> Response {
+        let path = Text::fixed("工作台 → 应用", "工作台 (Workbench) → 应用 (the application)");
+        self.0.pages.open_wecom(&visit.view, &OpenWecom { scheme_url: "wxwork://".to_owned(), path })
+    }
+
+    /// Removes every cookie of the session's name that may be there: host-only, and of the domains it could have.
+    fn clear_doubles(&self, visit: &Visit) -> Vec<SetCookie> {
+        let name = self.hosts().cookie_name(&visit.origin);
+        let secure = visit.secure();
+        let host = visit.origin.host().to_owned();
+        let mut domains = vec![None, Some(host.clone())];
+        domains.extend(host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..)).map(|d| Some(d.to_owned())));
+        domains.extend(self.hosts().cookie_domain().map(|d| Some(d.to_owned())));
+        domains.dedup();
+        domains.into_iter().map(|domain| SetCookie::removal(name, domain, secure)).collect()
+    }
+}
+
+fn entrance_parameter(asked: Option<Entrance>) -> String {
+    asked.map(|e| format!("&entrance={}", entrance::name(e))).unwrap_or_default()
+}

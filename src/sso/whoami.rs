@@ -1,0 +1,64 @@
+//! Who am I: as JSON for pages, and as the page at `/` where no application has the path.
+
+use axum::Json;
+use axum::extract::State as AxumState;
+use axum::http::HeaderValue;
+use axum::http::header::{CACHE_CONTROL, VARY};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+
+use super::visit::Visit;
+use super::{Sso, redirect};
+use crate::base::clock::Timestamp;
+use crate::http::problem::Problem;
+use crate::http::words::Code;
+use crate::session::NotSignedIn;
+
+/// `GET /sso/session` (DESIGN §4.1).
+#[derive(Debug, Serialize)]
+struct Me<'a> {
+    userid: &'a str,
+    name: &'a str,
+    sub: &'a str,
+    units: [Unit; 0],
+    amr: [&'static str; 1],
+    expires_at: Timestamp,
+}
+
+/// A unit of the person's: its id and path. Nobody has any before the organisation chart is read.
+#[derive(Debug, Serialize)]
+struct Unit {
+    id: String,
+    path: String,
+}
+
+/// `GET /sso/session`: who is signed in, or 401.
+pub async fn session(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+    let mut response = match sso.0.sessions.check(&visit.headers, &visit.origin).await {
+        Ok(session) => Json(Me {
+            userid: session.person.userid.as_str(),
+            name: &session.person.name,
+            sub: session.person.id.as_str(),
+            units: [],
+            amr: [session.amr.as_str()],
+            expires_at: session.expires_at,
+        })
+        .into_response(),
+        Err(NotSignedIn::Unavailable) => Problem::new(Code::StoreUnavailable, &visit.view.request_id).into_response(),
+        Err(_) => Problem::new(Code::Unauthorized, &visit.view.request_id).into_response(),
+    };
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response.headers_mut().insert(VARY, HeaderValue::from_static("Cookie"));
+    response
+}
+
+/// `GET /`: "signed in as NAME"; whoever is not, is sent to sign in.
+pub async fn home(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+    match sso.0.sessions.check(&visit.headers, &visit.origin).await {
+        Ok(session) => {
+            let out = visit.path(&sso, "logout");
+            sso.pages().home(&visit.view, &session.person.name, session.person.userid.as_str(), &out)
+        }
+        Err(_) => redirect(&format!("{}?rd=%2F", visit.path(&sso, "login")), &[]),
+    }
+}
