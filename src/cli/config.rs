@@ -1,0 +1,105 @@
+//! `gongpai config check` and `gongpai config show`.
+
+use std::io::Write;
+
+use crate::config::{Config, Database, DefaultRule, Reading, Sources};
+
+/// Explains the configuration: what was read, what it means, every warning, every error with its key and place.
+///
+/// `false` if it is not accepted (exit code 1).
+///
+/// # Errors
+/// Only if `out` cannot be written.
+pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let reading = Reading::of(sources);
+    let read = if reading.read.is_empty() {
+        "nothing; the defaults hold".to_owned()
+    } else {
+        reading.read.join(", ")
+    };
+    writeln!(out, "read        {read}")?;
+    if let Ok(config) = &reading.outcome {
+        meaning(config, out)?;
+    }
+    writeln!(out)?;
+    for warning in &reading.warnings {
+        writeln!(out, "warning     {}: {}", warning.key, warning.message)?;
+    }
+    match &reading.outcome {
+        Ok(_) => {
+            writeln!(out, "accepted{}", counted(reading.warnings.len(), "warning", " with "))?;
+            Ok(true)
+        }
+        Err(error) => {
+            for finding in &error.findings {
+                writeln!(out, "error       {finding}")?;
+            }
+            writeln!(out, "not accepted{}", counted(error.findings.len(), "error", ": "))?;
+            Ok(false)
+        }
+    }
+}
+
+/// Prints the effective configuration as TOML, each value with a comment that says where it was written; what is
+/// wrong with it comes first, as comments. Secrets are `"[set]"` or `""`.
+///
+/// `false` if it is not accepted (exit code 1).
+///
+/// # Errors
+/// Only if `out` cannot be written.
+pub fn show(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let reading = Reading::of(sources);
+    if let Err(error) = &reading.outcome {
+        for finding in &error.findings {
+            writeln!(out, "# error: {finding}")?;
+        }
+    }
+    out.write_all(reading.to_toml().as_bytes())?;
+    Ok(reading.outcome.is_ok())
+}
+
+fn meaning(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
+    let set = |is: bool| if is { "set" } else { "not set" };
+    let wecom = &config.wecom;
+    writeln!(out, "browsers    {}", config.hosts.public())?;
+    if let Some(domain) = config.hosts.cookie_domain() {
+        writeln!(out, "cookies     shared by every host below {domain}")?;
+    }
+    writeln!(out, "listens     {} (admin: {})", config.server.listen, config.server.admin_listen)?;
+    match &config.database {
+        Database::Sqlite(path) => writeln!(out, "database    SQLite, {}", path.display())?,
+        Database::Postgres(_) => writeln!(out, "database    PostgreSQL")?,
+    }
+    let corp = if wecom.corp_id.as_str().is_empty() { "not set" } else { wecom.corp_id.as_str() };
+    let agent = if wecom.agent_id == 0 { "not set".to_owned() } else { wecom.agent_id.to_string() };
+    writeln!(
+        out,
+        "WeCom       corp_id {corp}, agent_id {agent}, {}",
+        if wecom.enable { "enabled" } else { "disabled" }
+    )?;
+    writeln!(
+        out,
+        "secrets     app_secret {}, contacts_secret {}",
+        set(wecom.app_secret.is_some()),
+        set(wecom.contacts_secret.is_some())
+    )?;
+    let elsewhere = match config.gate.default {
+        DefaultRule::Members => "any active member",
+        DefaultRule::Deny => "nobody",
+    };
+    writeln!(out, "rules       {}; on hosts without rules: {elsewhere}", config.rules.len())?;
+    for client in &config.api_clients {
+        let scopes: Vec<_> = client.scopes.iter().map(|scope| scope.as_str()).collect();
+        writeln!(out, "API client  {}: {}", client.id, scopes.join(", "))?;
+    }
+    Ok(())
+}
+
+/// `, 2 warnings`; nothing for none.
+fn counted(count: usize, what: &str, before: &str) -> String {
+    match count {
+        0 => String::new(),
+        1 => format!("{before}1 {what}"),
+        _ => format!("{before}{count} {what}s"),
+    }
+}
