@@ -40,21 +40,23 @@ pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
     }
 }
 
-/// Prints the effective configuration as TOML, each value with a comment that says where it was written; what is
-/// wrong with it comes first, as comments. Secrets are `"[set]"` or `""`.
+/// Prints the effective configuration as TOML, each value with a comment that says where it was written. Secrets are
+/// `"[set]"` or `""`.
 ///
-/// `false` if it is not accepted (exit code 1).
+/// `false` if it is not accepted (exit code 1): nothing is in effect then, and the findings are printed as comments.
 ///
 /// # Errors
 /// Only if `out` cannot be written.
 pub fn show(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
     let reading = Reading::of(sources);
+    if let Some(toml) = reading.to_toml() {
+        out.write_all(toml.as_bytes())?;
+    }
     if let Err(error) = &reading.outcome {
         for finding in &error.findings {
             writeln!(out, "# error: {finding}")?;
         }
     }
-    out.write_all(reading.to_toml().as_bytes())?;
     Ok(reading.outcome.is_ok())
 }
 
@@ -87,7 +89,11 @@ fn meaning(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
         DefaultRule::Members => "any active member",
         DefaultRule::Deny => "nobody",
     };
-    writeln!(out, "rules       {}; on hosts without rules: {elsewhere}", config.rules.len())?;
+    let rules = match config.rules.len() {
+        0 => "none".to_owned(),
+        count => count.to_string(),
+    };
+    writeln!(out, "rules       {rules}; on hosts without rules: {elsewhere}")?;
     for client in &config.api_clients {
         let scopes: Vec<_> = client.scopes.iter().map(|scope| scope.as_str()).collect();
         writeln!(out, "API client  {}: {}", client.id, scopes.join(", "))?;
@@ -101,5 +107,48 @@ fn counted(count: usize, what: &str, before: &str) -> String {
         0 => String::new(),
         1 => format!("{before}1 {what}"),
         _ => format!("{before}{count} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(command: fn(&Sources, &mut dyn Write) -> anyhow::Result<bool>, text: &str) -> (bool, String) {
+        let mut out = Vec::new();
+        let sources = Sources { text: Some(text.to_owned()), ..Sources::default() };
+        let accepted = command(&sources, &mut out).unwrap();
+        (accepted, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn check_explains_what_it_accepts_and_lists_the_warnings() {
+        let text = "public_url = \"https://oa.example.com\"\n[wecom]\ncorp_id = \"ww1\"\nagent_id = 1000002\n\
+                    app_secret = \"s\"\nsync_cron = \"\"\n";
+        let (accepted, out) = printed(check, text);
+        assert!(accepted);
+        for line in [
+            "read        gongpai.toml\n",
+            "browsers    https://oa.example.com\n",
+            "listens     127.0.0.1:8080 (admin: 127.0.0.1:9090)\n",
+            "database    SQLite, data/gongpai.db\n",
+            "WeCom       corp_id ww1, agent_id 1000002, enabled\n",
+            "secrets     app_secret set, contacts_secret not set\n",
+            "rules       none; on hosts without rules: any active member\n",
+            "warning     wecom.sync_cron: not in this version; it has no effect (gongpai.toml:6)\n",
+            "accepted with 1 warning\n",
+        ] {
+            assert!(out.contains(line), "{line}\n{out}");
+        }
+    }
+
+    #[test]
+    fn check_and_show_list_every_error_and_say_no() {
+        let text = "data_dir = 1\nsession.tll = \"1h\"\n";
+        let (accepted, out) = printed(check, text);
+        assert!(!accepted && out.contains("error       data_dir (gongpai.toml:1)"), "{out}");
+        assert!(out.ends_with("not accepted: 2 errors\n"), "{out}");
+        let (accepted, out) = printed(show, text);
+        assert!(!accepted && out.starts_with("# error: data_dir (gongpai.toml:1)"), "{out}");
     }
 }

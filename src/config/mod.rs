@@ -13,8 +13,8 @@
 //! | `check` | from what is written to what it means |
 //! | `later` | what has no effect in this version |
 //! | `show` | the effective configuration as TOML |
-//! | [`root_secret`] | the secret that is made where none is set |
-//! | [`verify_files`] | domain verification files from data_dir |
+//! | [`mod@root_secret`] | the secret that is made where none is set |
+//! | [`mod@verify_files`] | domain verification files from data_dir |
 
 mod check;
 mod derive;
@@ -34,8 +34,8 @@ pub mod verify_files;
 #[cfg(test)]
 mod tests;
 
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use self::layers::{Findings, Layers, Origin};
 use self::raw::Value;
@@ -98,7 +98,6 @@ impl Config {
 }
 
 /// Everything there is to tell about a configuration, right or wrong: `config check` and `config show`.
-#[derive(Debug)]
 pub struct Reading {
     /// The configuration, or what is wrong with it.
     pub outcome: Result<Config, ConfigError>,
@@ -107,6 +106,15 @@ pub struct Reading {
     /// The files and variables that were read, weakest first.
     pub read: Vec<String>,
     layers: Layers,
+}
+
+impl fmt::Debug for Reading {
+    /// Without the layers: a value that was refused may be a secret in the wrong place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Reading");
+        shown.field("outcome", &self.outcome).field("warnings", &self.warnings).field("read", &self.read);
+        shown.finish_non_exhaustive()
+    }
 }
 
 impl Reading {
@@ -141,9 +149,10 @@ impl Reading {
     }
 
     /// The effective configuration as TOML, each value with a comment that says where it was written. Secrets are
-    /// `"[set]"` or `""`.
-    pub fn to_toml(&self) -> String {
-        show::to_toml(&self.layers)
+    /// `"[set]"` or `""`. `None` if it is not accepted: nothing is in effect then, and a value that was refused may
+    /// be a secret in the wrong place.
+    pub fn to_toml(&self) -> Option<String> {
+        self.outcome.is_ok().then(|| show::to_toml(&self.layers))
     }
 }
 

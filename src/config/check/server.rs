@@ -74,7 +74,8 @@ fn trusted_proxies(r: &mut Reader<'_>) -> Option<Vec<IpNet>> {
 fn root_secret(r: &mut Reader<'_>) -> Option<Option<RootSecret>> {
     const KEY: &str = "server.secret";
     let Some(text) = r.secret(KEY) else {
-        if is_postgres(r) {
+        // A file that cannot be read is a finding already.
+        if is_postgres(r) && r.text("server.secret_file").is_empty() {
             r.error(
                 KEY,
                 "is required with PostgreSQL, so that every replica has the same; make one with: \
