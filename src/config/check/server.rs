@@ -70,7 +70,6 @@ fn trusted_proxies(r: &mut Reader<'_>) -> Option<Vec<IpNet>> {
 }
 
 /// Outer `None`: wrong. Inner `None`: not set, the file in `data_dir` holds it.
-#[expect(clippy::option_option, reason = "wrong and not set are different things")]
 fn root_secret(r: &mut Reader<'_>) -> Option<Option<RootSecret>> {
     const KEY: &str = "server.secret";
     let Some(text) = r.secret(KEY) else {
@@ -132,7 +131,6 @@ pub(super) fn pages(r: &mut Reader<'_>) -> Option<Pages> {
     Some(Pages { title, contact, logo_file: logo_file? })
 }
 
-#[expect(clippy::option_option, reason = "wrong and not set are different things")]
 fn logo_file(r: &mut Reader<'_>) -> Option<Option<PathBuf>> {
     const KEY: &str = "pages.logo_file";
     if r.text(KEY).is_empty() {

@@ -93,7 +93,6 @@ fn address(r: &mut Reader<'_>, key: &'static str) -> Option<Url> {
     Some(url)
 }
 
-#[expect(clippy::option_option, reason = "wrong and not set are different things")]
 fn proxy(r: &mut Reader<'_>) -> Option<Option<Url>> {
     r.parsed("wecom.proxy", |text| {
         const FORM: &str = "an HTTP proxy, \"http://proxy.example.com:3128\"";
@@ -117,7 +116,6 @@ fn verify_files(r: &mut Reader<'_>) -> Option<Vec<VerifyFile>> {
 }
 
 /// A callback, set up where both its values are.
-#[expect(clippy::option_option, reason = "wrong and not set up are different things")]
 fn callback(r: &mut Reader<'_>, section: &str) -> Option<Option<Callback>> {
     let (token_key, aes_key) = (format!("{section}.token"), format!("{section}.encoding_aes_key"));
     let (token, encoding_aes_key) = match (r.secret(&token_key), r.secret(&aes_key)) {
