@@ -1,5 +1,6 @@
 //! The map (being written).
 pub mod base;
+pub mod cli;
 pub mod config;
 pub mod audit;
 pub mod db;

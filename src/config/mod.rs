@@ -1,277 +1,58 @@
-//! The checked configuration: what the rest of the program reads.
+//! The configuration: read from its layers, checked, and then only read.
 //!
 //! Layers, weakest first: `default.toml` (embedded, documents every key) ← an O2OA `qiyeweixin.json` ←
-//! `gongpai.toml` ← `GONGPAI_*` ← flags. What may be written is [`raw`]; what it means is here.
+//! `gongpai.toml` ← `GONGPAI_*` ← flags.
+//!
+//! | module | does |
+//! |---|---|
+//! | [`model`] | the checked types |
+//! | `raw` | every key that may be written, and how |
+//! | `layers` | what holds, and where it was written |
+//! | `toml_file`, `qiyeweixin`, `environment` | one layer each |
+//! | `derive` | what follows from other settings |
+//! | `check` | from what is written to what it means |
+//! | `later` | what has no effect in this version |
+//! | `show` | the effective configuration as TOML |
+//! | [`mod@root_secret`] | the secret that is made where none is set |
+//! | [`mod@verify_files`] | domain verification files from data_dir |
 
-pub mod raw;
+mod check;
+mod derive;
+mod environment;
+mod later;
+mod layers;
+pub mod model;
+mod nearest;
+mod qiyeweixin;
+mod raw;
+pub mod root_secret;
+mod show;
+mod toml_file;
+mod units;
+pub mod verify_files;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::Duration;
+#[cfg(test)]
+mod tests;
 
-use ipnet::IpNet;
-use url::Url;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
-use crate::base::host::Hosts;
-use crate::base::id::{ClientId, CorpId};
-use crate::base::secret::Secret;
+use self::layers::{Findings, Layers, Origin};
+use self::raw::Value;
+use self::toml_file::File;
 
-/// Everything an administrator may set, checked.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// public_url, `login.redirect_hosts`, `session.cookie_domain` and `allow_http` as one value.
-    pub hosts: Hosts,
-    /// SQLite file, root secret, verification files.
-    pub data_dir: PathBuf,
-    /// For schedules and what people read.
-    pub time_zone: chrono_tz::Tz,
-    /// `[server]`.
-    pub server: Server,
-    /// `[database]`.
-    pub database: Database,
-    /// `[wecom]`.
-    pub wecom: Wecom,
-    /// `[session]`.
-    pub session: Session,
-    /// `login.landing`: where to without an rd.
-    pub landing: String,
-    /// `[pages]`.
-    pub pages: Pages,
-    /// `[gate]`.
-    pub gate: Gate,
-    /// `[[rules]]`, in order; `gate::rules` compiles them.
-    pub rules: Vec<RuleText>,
-    /// `[[api_clients]]`.
-    pub api_clients: Vec<ApiClient>,
-    /// `[log]`.
-    pub log: Log,
-}
+pub use self::model::{
+    ApiClient, Callback, Config, Database, DefaultRule, Gate, Groups, Listen, Log, LogFormat, Pages, Rate,
+    RootSecret, RuleText, Scope, Server, Session, VerifyFile, Wecom,
+};
+pub use self::root_secret::root_secret;
+pub use self::verify_files::verify_files;
 
-/// Where to listen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen {
-    /// `127.0.0.1:8080`.
-    Tcp(SocketAddr),
-    /// `unix:/run/gongpai.sock`.
-    Unix(PathBuf),
-}
+/// The defaults, which document every key; users copy it.
+pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
-/// `"50/s burst 2000"`, `"30/min"`: so many in each period, so many at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
-    /// How many come back in each period.
-    pub count: u32,
-    /// The period: a second, a minute or an hour.
-    pub per: Duration,
-    /// How many at once; `count` unless said.
-    pub burst: u32,
-}
-
-/// `[server]`.
-#[derive(Debug, Clone)]
-pub struct Server {
-    /// The public listener.
-    pub listen: Listen,
-    /// /metrics /healthz /readyz.
-    pub admin_listen: Listen,
-    /// Whose X-Forwarded-* and X-Original-* are believed. A unix socket's peer always is.
-    pub trusted_proxies: Vec<IpNet>,
-    /// Starts and good callbacks per client address.
-    pub start_rate: Rate,
-    /// Callbacks with a code that WeCom refuses, per client address.
-    pub bad_code_rate: Rate,
-    /// The root secret, 32 bytes; `None`: the file `secret` in data_dir (SQLite only).
-    pub secret: Option<RootSecret>,
-}
-
-/// 32 bytes that seal keys, state and tickets.
-#[derive(Clone)]
-pub struct RootSecret(pub [u8; 32]);
-
-impl std::fmt::Debug for RootSecret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RootSecret([REDACTED])")
-    }
-}
-
-/// `database.url`, understood.
-#[derive(Debug, Clone)]
-pub enum Database {
-    /// An embedded file in data_dir.
-    Sqlite(PathBuf),
-    /// `postgres://…`, with its password.
-    Postgres(Secret),
-}
-
-/// `[wecom]`: one corporation.
-#[derive(Debug, Clone)]
-pub struct Wecom {
-    /// `false`: serve runs, sign-in answers 503 `wecom.disabled`.
-    pub enable: bool,
-    /// 企业ID.
-    pub corp_id: CorpId,
-    /// AgentId of the self-built application; 0 while nothing is set up.
-    pub agent_id: u32,
-    /// The application's Secret.
-    pub app_secret: Option<Secret>,
-    /// The 通讯录同步 Secret.
-    pub contacts_secret: Option<Secret>,
-    /// `https://qyapi.weixin.qq.com`; no trailing slash, may have a path.
-    pub api_address: Url,
-    /// `https://open.weixin.qq.com`.
-    pub oauth2_address: Url,
-    /// `https://login.work.weixin.qq.com`.
-    pub qr_connect_address: Url,
-    /// Outbound proxy.
-    pub proxy: Option<Url>,
-    /// `WW_verify_*.txt` names from the configuration.
-    pub verify_files: Vec<VerifyFile>,
-    /// `[wecom.contacts_callback]`; `None` = not set up.
-    pub contacts_callback: Option<Callback>,
-    /// `[wecom.app_callback]`; `None` = not set up.
-    pub app_callback: Option<Callback>,
-}
-
-/// A domain verification file: `WW_verify_<16 letters and digits>.txt`, its body the 16.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct VerifyFile(String);
-
-impl VerifyFile {
-    /// Reads a file name; `None` unless it is exactly of WeCom's form.
-    pub fn parse(name: &str) -> Option<Self> {
-        let token = name.strip_prefix("WW_verify_")?.strip_suffix(".txt")?;
-        let good = token.len() == 16 && token.bytes().all(|b| b.is_ascii_alphanumeric());
-        good.then(|| Self(token.to_owned()))
-    }
-
-    /// The 16 characters: what the file's body is.
-    pub fn token(&self) -> &str {
-        &self.0
-    }
-}
-
-/// Token and EncodingAESKey of a callback.
-#[derive(Debug, Clone)]
-pub struct Callback {
-    /// Token, letters and digits, at most 32.
-    pub token: Secret,
-    /// EncodingAESKey, 43 characters.
-    pub encoding_aes_key: Secret,
-}
-
-/// `[session]`.
-#[derive(Debug, Clone)]
-pub struct Session {
-    /// Absolute limit.
-    pub ttl: Duration,
-    /// Limit without use.
-    pub idle: Duration,
-}
-
-/// `[pages]`.
-#[derive(Debug, Clone)]
-pub struct Pages {
-    /// Company name, above every page; may be empty.
-    pub title: String,
-    /// Whom to send an error page to; may be empty.
-    pub contact: String,
-    /// A picture shown above every page, read at start.
-    pub logo_file: Option<PathBuf>,
-}
-
-/// `[gate]`.
-#[derive(Debug, Clone)]
-pub struct Gate {
-    /// Remote-Groups as unit paths or unit ids.
-    pub groups: Groups,
-    /// Also send `Gongpai-Assertion`.
-    pub assertion: bool,
-    /// What holds on hosts without rules.
-    pub default: DefaultRule,
-    /// How long checks go on from memory without the database.
-    pub stale_after: Duration,
-    /// How often an active session's person is asked of WeCom again.
-    pub recheck: Duration,
-}
-
-/// `gate.groups`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Groups {
-    /// Unit paths.
-    Paths,
-    /// Unit ids.
-    Ids,
-}
-
-/// `gate.default`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DefaultRule {
-    /// Any active member.
-    Members,
-    /// Nobody.
-    Deny,
-}
-
-/// One `[[rules]]` entry as written; empty path = all, `["*"]` = every method.
-#[derive(Debug, Clone)]
-pub struct RuleText {
-    /// `finance.example.com`, `*.x.com`, with `:port` if it matters.
-    pub host: String,
-    /// `/admin/**`; empty = all.
-    pub path: String,
-    /// `["*"]` or names.
-    pub methods: Vec<String>,
-    /// `unit:…`, `tag:…`, `user:…`, `leader:…`, `members`, `anyone`.
-    pub allow: Vec<String>,
-}
-
-/// One `[[api_clients]]` entry.
-#[derive(Debug, Clone)]
-pub struct ApiClient {
-    /// The name it authenticates with.
-    pub id: ClientId,
-    /// SHA-256 of its secret.
-    pub secret_sha256: [u8; 32],
-    /// What it may do.
-    pub scopes: Vec<Scope>,
-}
-
-/// What an API client may do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    /// `messages`: send, and see its own.
-    Messages,
-    /// `messages:all`: see everybody's.
-    MessagesAll,
-    /// `directory:read`.
-    DirectoryRead,
-    /// `directory:write`.
-    DirectoryWrite,
-    /// `sessions`.
-    Sessions,
-    /// `hook`: its secret is a hook_token.
-    Hook,
-}
-
-/// `[log]`.
-#[derive(Debug, Clone)]
-pub struct Log {
-    /// A `tracing` filter: `info`, `gongpai=debug,info`.
-    pub level: String,
-    /// Text or JSON.
-    pub format: LogFormat,
-}
-
-/// `log.format`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, JSON otherwise.
-    Auto,
-    /// Text.
-    Text,
-    /// JSON.
-    Json,
-}
+/// The file that is read where none is named, if it is there.
+pub const DEFAULT_FILE: &str = "gongpai.toml";
 
 /// Where the layers come from.
 #[derive(Debug, Clone, Default)]
@@ -303,19 +84,108 @@ pub struct ConfigError {
     pub findings: Vec<String>,
 }
 
-impl Sources {
-    /// The sources of a running program: its environment, and the given file arguments.
-    pub fn from_process(_file: Option<PathBuf>, _qiyeweixin: Option<PathBuf>) -> Self {
-        todo!()
-    }
-}
-
 impl Config {
     /// Reads and checks all layers.
     ///
+    /// Paths in the configuration are relative to the working directory.
+    ///
     /// # Errors
-    /// [`ConfigError`] with every finding, not only the first.
-    pub fn load(_sources: &Sources) -> Result<(Self, Vec<Warning>), ConfigError> {
-        todo!()
+    /// [`ConfigError`] with every finding, not only the first. No finding repeats a secret.
+    pub fn load(sources: &Sources) -> Result<(Self, Vec<Warning>), ConfigError> {
+        let reading = Reading::of(sources);
+        reading.outcome.map(|config| (config, reading.warnings))
     }
+}
+
+/// Everything there is to tell about a configuration, right or wrong: `config check` and `config show`.
+pub struct Reading {
+    /// The configuration, or what is wrong with it.
+    pub outcome: Result<Config, ConfigError>,
+    /// What was accepted but should be known, also where something else is wrong.
+    pub warnings: Vec<Warning>,
+    /// The files and variables that were read, weakest first.
+    pub read: Vec<String>,
+    layers: Layers,
+}
+
+impl fmt::Debug for Reading {
+    /// Without the layers: a value that was refused may be a secret in the wrong place.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut shown = f.debug_struct("Reading");
+        shown.field("outcome", &self.outcome).field("warnings", &self.warnings).field("read", &self.read);
+        shown.finish_non_exhaustive()
+    }
+}
+
+impl Reading {
+    /// Reads and checks all layers.
+    pub fn of(sources: &Sources) -> Self {
+        let (mut layers, mut findings) = (Layers::default(), Findings::default());
+        File::built_in(DEFAULT_TOML).read(&mut layers, &mut findings);
+        layers.defaults = layers.entries.clone();
+
+        let file = configuration_file(sources, &mut findings);
+        let named = file.as_ref().map(|(text, name)| File::named(text, name));
+        if let Some(path) = qiyeweixin_path(sources, named.as_ref()) {
+            qiyeweixin::read(&path, &mut layers, &mut findings);
+        }
+        if let (Some(file), Some((_, name))) = (&named, &file) {
+            layers.read.push(name.clone());
+            file.read(&mut layers, &mut findings);
+        }
+        environment::read(&sources.environment, &mut layers, &mut findings);
+        if let Some(path) = &sources.qiyeweixin {
+            layers.set(
+                "wecom.qiyeweixin",
+                Value::Text(path.display().to_string()),
+                Origin::Flag("--qiyeweixin"),
+            );
+        }
+        derive::derive(&mut layers, &mut findings);
+        let config = check::check(&layers, &mut findings);
+        let outcome = findings.result(config);
+        let read = std::mem::take(&mut layers.read);
+        Self { outcome, warnings: findings.warnings, read, layers }
+    }
+
+    /// The effective configuration as TOML, each value with a comment that says where it was written. Secrets are
+    /// `"[set]"` or `""`. `None` if it is not accepted: nothing is in effect then, and a value that was refused may
+    /// be a secret in the wrong place.
+    pub fn to_toml(&self) -> Option<String> {
+        self.outcome.is_ok().then(|| show::to_toml(&self.layers))
+    }
+}
+
+/// The configuration file's text and name; `None` where none is named and the default one is not there.
+fn configuration_file(sources: &Sources, findings: &mut Findings) -> Option<(String, String)> {
+    let path = sources.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
+    let name = path.display().to_string();
+    if let Some(text) = &sources.text {
+        return Some((text.clone(), name));
+    }
+    match std::fs::read_to_string(path) {
+        Ok(text) => Some((text, name)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && sources.file.is_none() => None,
+        Err(e) => {
+            findings.fail(format_args!("{name}: cannot be read: {e}"));
+            None
+        }
+    }
+}
+
+/// Which qiyeweixin.json to lay below the file, by flag, variable or the file itself.
+///
+/// It has to be known before the file is laid, so the stronger layers are read once for this key alone; what is
+/// wrong with them is reported when they are laid.
+fn qiyeweixin_path(sources: &Sources, file: Option<&File<'_>>) -> Option<PathBuf> {
+    const KEY: &str = "wecom.qiyeweixin";
+    if let Some(path) = &sources.qiyeweixin {
+        return Some(path.clone());
+    }
+    let (mut layers, mut findings) = (Layers::default(), Findings::default());
+    if let Some(file) = file {
+        file.read(&mut layers, &mut findings);
+    }
+    environment::read(&sources.environment, &mut layers, &mut findings);
+    layers.is_set(KEY).then(|| PathBuf::from(layers.text(KEY)))
 }

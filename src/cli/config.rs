@@ -1,0 +1,154 @@
+//! `gongpai config check` and `gongpai config show`.
+
+use std::io::Write;
+
+use crate::config::{Config, Database, DefaultRule, Reading, Sources};
+
+/// Explains the configuration: what was read, what it means, every warning, every error with its key and place.
+///
+/// `false` if it is not accepted (exit code 1).
+///
+/// # Errors
+/// Only if `out` cannot be written.
+pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let reading = Reading::of(sources);
+    let read = if reading.read.is_empty() {
+        "nothing; the defaults hold".to_owned()
+    } else {
+        reading.read.join(", ")
+    };
+    writeln!(out, "read        {read}")?;
+    if let Ok(config) = &reading.outcome {
+        meaning(config, out)?;
+    }
+    writeln!(out)?;
+    for warning in &reading.warnings {
+        writeln!(out, "warning     {}: {}", warning.key, warning.message)?;
+    }
+    match &reading.outcome {
+        Ok(_) => {
+            writeln!(out, "accepted{}", counted(reading.warnings.len(), "warning", " with "))?;
+            Ok(true)
+        }
+        Err(error) => {
+            for finding in &error.findings {
+                writeln!(out, "error       {finding}")?;
+            }
+            writeln!(out, "not accepted{}", counted(error.findings.len(), "error", ": "))?;
+            Ok(false)
+        }
+    }
+}
+
+/// Prints the effective configuration as TOML, each value with a comment that says where it was written. Secrets are
+/// `"[set]"` or `""`.
+///
+/// `false` if it is not accepted (exit code 1): nothing is in effect then, and the findings are printed as comments.
+///
+/// # Errors
+/// Only if `out` cannot be written.
+pub fn show(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let reading = Reading::of(sources);
+    if let Some(toml) = reading.to_toml() {
+        out.write_all(toml.as_bytes())?;
+    }
+    if let Err(error) = &reading.outcome {
+        for finding in &error.findings {
+            writeln!(out, "# error: {finding}")?;
+        }
+    }
+    Ok(reading.outcome.is_ok())
+}
+
+fn meaning(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
+    let set = |is: bool| if is { "set" } else { "not set" };
+    let wecom = &config.wecom;
+    writeln!(out, "browsers    {}", config.hosts.public())?;
+    if let Some(domain) = config.hosts.cookie_domain() {
+        writeln!(out, "cookies     shared by every host below {domain}")?;
+    }
+    writeln!(out, "listens     {} (admin: {})", config.server.listen, config.server.admin_listen)?;
+    match &config.database {
+        Database::Sqlite(path) => writeln!(out, "database    SQLite, {}", path.display())?,
+        Database::Postgres(_) => writeln!(out, "database    PostgreSQL")?,
+    }
+    let corp = if wecom.corp_id.as_str().is_empty() { "not set" } else { wecom.corp_id.as_str() };
+    let agent = if wecom.agent_id == 0 { "not set".to_owned() } else { wecom.agent_id.to_string() };
+    writeln!(
+        out,
+        "WeCom       corp_id {corp}, agent_id {agent}, {}",
+        if wecom.enable { "enabled" } else { "disabled" }
+    )?;
+    writeln!(
+        out,
+        "secrets     app_secret {}, contacts_secret {}",
+        set(wecom.app_secret.is_some()),
+        set(wecom.contacts_secret.is_some())
+    )?;
+    let elsewhere = match config.gate.default {
+        DefaultRule::Members => "any active member",
+        DefaultRule::Deny => "nobody",
+    };
+    let rules = match config.rules.len() {
+        0 => "none".to_owned(),
+        count => count.to_string(),
+    };
+    writeln!(out, "rules       {rules}; on hosts without rules: {elsewhere}")?;
+    for client in &config.api_clients {
+        let scopes: Vec<_> = client.scopes.iter().map(|scope| scope.as_str()).collect();
+        writeln!(out, "API client  {}: {}", client.id, scopes.join(", "))?;
+    }
+    Ok(())
+}
+
+/// `, 2 warnings`; nothing for none.
+fn counted(count: usize, what: &str, before: &str) -> String {
+    match count {
+        0 => String::new(),
+        1 => format!("{before}1 {what}"),
+        _ => format!("{before}{count} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(command: fn(&Sources, &mut dyn Write) -> anyhow::Result<bool>, text: &str) -> (bool, String) {
+        let mut out = Vec::new();
+        let sources = Sources { text: Some(text.to_owned()), ..Sources::default() };
+        let accepted = command(&sources, &mut out).unwrap();
+        (accepted, String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn check_explains_what_it_accepts_and_lists_the_warnings() {
+        let text = "public_url = \"https://oa.example.com\"\n[wecom]\ncorp_id = \"ww1\"\nagent_id = 1000002\n\
+                    app_secret = \"s\"\nsync_cron = \"\"\n";
+        let (accepted, out) = printed(check, text);
+        assert!(accepted);
+        for line in [
+            "read        gongpai.toml\n",
+            "browsers    https://oa.example.com\n",
+            "listens     127.0.0.1:8080 (admin: 127.0.0.1:9090)\n",
+            "database    SQLite, data/gongpai.db\n",
+            "WeCom       corp_id ww1, agent_id 1000002, enabled\n",
+            "secrets     app_secret set, contacts_secret not set\n",
+            "rules       none; on hosts without rules: any active member\n",
+            "warning     wecom.sync_cron: not in this version; it has no effect (gongpai.toml:6)\n",
+            "accepted with 1 warning\n",
+        ] {
+            assert!(out.contains(line), "{line}\n{out}");
+        }
+    }
+
+    #[test]
+    fn check_and_show_list_every_error_and_say_no() {
+        let text = "data_dir = 1\nsession.tll = \"1h\"\n";
+        let (accepted, out) = printed(check, text);
+        assert!(!accepted && out.contains("error       data_dir (gongpai.toml:1)"), "{out}");
+        assert!(out.ends_with("not accepted: 2 errors\n"), "{out}");
+        let (accepted, out) = printed(show, text);
+        assert!(!accepted && out.starts_with("# error: data_dir (gongpai.toml:1)"), "{out}");
+    }
+}

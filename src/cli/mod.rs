@@ -1,0 +1,3 @@
+//! The commands, one file each: what is printed and the exit code. The rules are in the rooms they belong to.
+
+pub mod config;

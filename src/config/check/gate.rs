@@ -1,0 +1,164 @@
+//! `[gate]`, `[[rules]]`, `[[api_clients]]`.
+
+use std::collections::BTreeSet;
+
+use secrecy::ExposeSecret as _;
+
+use super::{Reader, listed};
+use crate::base::id::ClientId;
+use crate::config::later::{self, NOT_IN_THIS_VERSION};
+use crate::config::layers::{Findings, Item};
+use crate::config::model::{ApiClient, DefaultRule, Gate, Groups, RuleText, Scope};
+use crate::config::raw::Value;
+use crate::config::{nearest, units};
+
+pub(super) fn gate(r: &mut Reader<'_>) -> Option<Gate> {
+    let groups = r.one_of("gate.groups", &[("paths", Groups::Paths), ("ids", Groups::Ids)]);
+    let default = r.one_of("gate.default", &[("members", DefaultRule::Members), ("deny", DefaultRule::Deny)]);
+    let stale_after = r.parsed("gate.stale_after", units::duration);
+    let recheck = r.parsed("gate.recheck", units::positive_duration);
+    Some(Gate {
+        groups: groups?,
+        assertion: r.boolean("gate.assertion"),
+        default: default?,
+        stale_after: stale_after?,
+        recheck: recheck?,
+    })
+}
+
+/// The shape only; what hosts, globs and elements mean is compiled by the gate.
+pub(super) fn rules(r: &mut Reader<'_>) -> Option<Vec<RuleText>> {
+    let read: Vec<_> = r.layers.rules.iter().map(|item| rule(item, r.findings)).collect();
+    read.into_iter().collect()
+}
+
+fn rule(item: &Item, findings: &mut Findings) -> Option<RuleText> {
+    let before = findings.errors.len();
+    let mut wrong =
+        |field: &str, message: &str| findings.error(&item.key(field), item.origin(field), message);
+    let (host, path) = (item.text("host"), item.text("path"));
+    if host.is_empty() {
+        wrong("host", "must be a host, \"finance.example.com\" or \"*.example.com\"");
+    } else if host.contains("://") || host.contains('/') {
+        wrong("host", "must be a host without scheme and path");
+    }
+    if !path.is_empty() && !path.starts_with('/') {
+        wrong("path", "must begin with \"/\"; leave it out for every path");
+    }
+    let methods = item.list("methods").map_or_else(|| vec!["*".to_owned()], <[String]>::to_vec);
+    let token =
+        |m: &String| m == "*" || (!m.is_empty() && m.bytes().all(|b| b.is_ascii_uppercase() || b == b'-'));
+    if methods.is_empty() || !methods.iter().all(token) {
+        wrong("methods", "must be [\"*\"] or methods in capitals, [\"GET\", \"HEAD\"]");
+    }
+    let Some(allow) = item.list("allow") else {
+        wrong("allow", "is missing: who may pass, [\"members\"]; an empty list lets nobody pass");
+        return None;
+    };
+    for element in allow {
+        element_known(item, element, findings);
+    }
+    (findings.errors.len() == before).then(|| RuleText {
+        host: host.to_owned(),
+        path: path.to_owned(),
+        methods,
+        allow: allow.to_vec(),
+    })
+}
+
+/// An element that matches nobody is no error (a later version may know it), but it must not go unnoticed.
+fn element_known(item: &Item, element: &str, findings: &mut Findings) {
+    let place = item.origin("allow");
+    if later::RULE_ELEMENTS.iter().any(|prefix| element.starts_with(prefix)) {
+        let message = format!("{NOT_IN_THIS_VERSION}: \"{element}\" matches nobody ({place})");
+        findings.warn(&item.key("allow"), message);
+    } else if !matches!(element, "members" | "anyone")
+        && element.strip_prefix("user:").is_none_or(str::is_empty)
+    {
+        let known = ["members", "anyone", "user:"];
+        let hint =
+            nearest::hint("element", element, known.into_iter().chain(later::RULE_ELEMENTS.iter().copied()));
+        findings
+            .warn(&item.key("allow"), format!("\"{element}\" is unknown and matches nobody ({place}){hint}"));
+    }
+}
+
+pub(super) fn api_clients(r: &mut Reader<'_>) -> Option<Vec<ApiClient>> {
+    let items = &r.layers.api_clients;
+    let mut ids = BTreeSet::new();
+    for item in items.iter().filter(|item| !item.text("id").is_empty()) {
+        if !ids.insert(item.text("id")) {
+            let id = item.text("id");
+            r.findings.error(&item.key("id"), item.origin("id"), format_args!("\"{id}\" is used twice"));
+        }
+    }
+    let read: Vec<_> = items.iter().map(|item| api_client(item, r.findings)).collect();
+    read.into_iter().collect()
+}
+
+fn api_client(item: &Item, findings: &mut Findings) -> Option<ApiClient> {
+    let id = item.text("id");
+    let good_id = !id.is_empty()
+        && id.len() <= 64
+        && id.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if !good_id {
+        findings.error(&item.key("id"), item.origin("id"), "must be a name of letters, digits and . _ -");
+    }
+    let hash = secret_hash(item, findings);
+    let scopes = scopes(item, findings);
+    let (hash, scopes) = (hash?, scopes?);
+    good_id.then(|| ApiClient { id: ClientId::new(id), secret_sha256: hash, scopes })
+}
+
+fn secret_hash(item: &Item, findings: &mut Findings) -> Option<[u8; 32]> {
+    const FIELD: &str = "secret_hash";
+    let decoded = match item.fields.get(FIELD).map(|entry| &entry.value) {
+        Some(Value::Secret(text)) => text.expose_secret().strip_prefix("sha256:").and_then(|hex| {
+            let mut hash = [0_u8; 32];
+            hex::decode_to_slice(hex, &mut hash).is_ok().then_some(hash)
+        }),
+        _ => None,
+    };
+    // A file that cannot be read is a finding already.
+    let unread = !item.fields.contains_key(FIELD) && !item.text("secret_hash_file").is_empty();
+    if decoded.is_none() && !unread {
+        let message = "must be \"sha256:\" and 64 hexadecimal digits, as `gongpai api-client add` prints it";
+        findings.error(&item.key(FIELD), item.origin(FIELD), message);
+    }
+    decoded
+}
+
+fn scopes(item: &Item, findings: &mut Findings) -> Option<Vec<Scope>> {
+    const FIELD: &str = "scopes";
+    let known = || Scope::ALL.iter().map(|scope| scope.as_str());
+    let (key, origin) = (item.key(FIELD), item.origin(FIELD));
+    let named = item.list(FIELD).unwrap_or_default();
+    let mut scopes = Vec::new();
+    for name in named {
+        match Scope::parse(name) {
+            Some(scope) if scopes.contains(&scope) => {}
+            Some(scope) => scopes.push(scope),
+            None => {
+                let all = listed(known());
+                findings.error(&key, origin, format_args!("\"{name}\" is no scope; there are {all}"));
+                return None;
+            }
+        }
+        if later::SCOPES.contains(&name.as_str()) {
+            findings.warn(&key, format_args!("{NOT_IN_THIS_VERSION}: \"{name}\" opens nothing ({origin})"));
+        }
+    }
+    if scopes.is_empty() {
+        findings.error(&key, origin, format_args!("must name at least one of {}", listed(known())));
+        return None;
+    }
+    if scopes.contains(&Scope::Hook) && scopes.len() > 1 {
+        findings.error(
+            &key,
+            origin,
+            "\"hook\" must stand alone: its secret is part of a URL; add another client",
+        );
+        return None;
+    }
+    Some(scopes)
+}

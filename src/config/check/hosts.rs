@@ -1,0 +1,125 @@
+//! `public_url`, `allow_http`, `session.cookie_domain`, `login.*`: which hosts are ours.
+
+use url::Url;
+
+use super::Reader;
+use crate::base::host::{AllowedHost, Hosts, Origin, Scheme};
+use crate::base::url::ReturnTo;
+
+const COOKIE_DOMAIN: &str = "session.cookie_domain";
+
+/// All of them as one value.
+pub(super) fn hosts(r: &mut Reader<'_>) -> Option<Hosts> {
+    let allow_http = r.boolean("allow_http");
+    let public = public(r, allow_http);
+    let redirect = redirect_hosts(r);
+    let domain = cookie_domain(r, public.as_ref());
+    Some(Hosts::new(public?, redirect?, &domain?, allow_http))
+}
+
+fn public(r: &mut Reader<'_>, allow_http: bool) -> Option<Origin> {
+    const KEY: &str = "public_url";
+    if r.text(KEY).is_empty() {
+        // Nothing set it and nothing could be made of the listener, which is a finding already.
+        return None;
+    }
+    let origin = r.parsed(KEY, |text| {
+        const FORM: &str = "scheme and host, with a port if it is not the usual one, and nothing more: \
+                            \"https://oa.example.com\"";
+        let url = Url::parse(text).map_err(|_| FORM)?;
+        let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
+        Origin::of(&url).filter(|_| bare).ok_or(FORM)
+    })?;
+    if origin.scheme() == Scheme::Http && !allow_http && !origin.is_loopback() {
+        r.error(
+            KEY,
+            "http is accepted for this machine only, because cookies travel readable; use https, or set \
+             allow_http = true in a network you trust",
+        );
+        return None;
+    }
+    Some(origin)
+}
+
+fn redirect_hosts(r: &mut Reader<'_>) -> Option<Vec<AllowedHost>> {
+    const KEY: &str = "login.redirect_hosts";
+    let read: Vec<_> = r.list(KEY).iter().map(|text| (text.clone(), AllowedHost::parse(text))).collect();
+    let mut allowed = Some(Vec::new());
+    for (index, (text, host)) in read.into_iter().enumerate() {
+        match (host, &mut allowed) {
+            (Some(host), Some(allowed)) => allowed.push(host),
+            (Some(_), None) => {}
+            (None, _) => {
+                allowed = None;
+                let why = if text.contains("://") {
+                    "; leave the scheme out"
+                } else if text.contains('*') {
+                    "; for every host below a domain set session.cookie_domain"
+                } else {
+                    ""
+                };
+                let number = index.saturating_add(1);
+                r.error(
+                    KEY,
+                    format_args!("entry {number} must be \"app.example.com\" or \"host:port\"{why}"),
+                );
+            }
+        }
+    }
+    allowed
+}
+
+/// The domain without its leading dot, as browsers compare it; empty if there is none.
+fn cookie_domain(r: &mut Reader<'_>, public: Option<&Origin>) -> Option<String> {
+    let text = r.text(COOKIE_DOMAIN);
+    if text.is_empty() {
+        return Some(String::new());
+    }
+    let bare = text.strip_prefix('.').unwrap_or(text);
+    // A port or an address is no domain.
+    let parsed =
+        Origin::from_authority(Scheme::Https, bare).filter(|o| o.port() == 443 && !bare.contains(':'));
+    let domain = parsed.map(|o| o.host().to_owned()).filter(|host| host.parse::<std::net::IpAddr>().is_err());
+    let Some(domain) = domain else {
+        r.error(COOKIE_DOMAIN, "must be a domain, \".example.com\"");
+        return None;
+    };
+    if belongs_to_many(&domain) {
+        r.error(
+            COOKIE_DOMAIN,
+            "must be your own domain, \".example.com\": browsers refuse cookies for a domain that many share",
+        );
+        return None;
+    }
+    let covers = |public: &Origin| {
+        let rest = public.host().strip_suffix(domain.as_str());
+        rest.is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+    };
+    if public.is_some_and(|public| !covers(public)) {
+        r.error(COOKIE_DOMAIN, "must cover public_url: its host has to lie below this domain");
+        return None;
+    }
+    Some(domain)
+}
+
+/// Whether `domain` is a registry's, such as `com` or `com.cn`. The whole list of such domains changes weekly and
+/// is the browser's affair; these are the ones somebody may write by mistake.
+fn belongs_to_many(domain: &str) -> bool {
+    const SECOND_LEVEL: [&str; 8] = ["com", "net", "org", "gov", "edu", "ac", "co", "mil"];
+    match domain.split_once('.') {
+        None => true,
+        Some((second, top)) => top.len() == 2 && SECOND_LEVEL.contains(&second),
+    }
+}
+
+/// Where to after a sign-in that asked for nothing: a page of ours.
+pub(super) fn landing(r: &mut Reader<'_>, hosts: Option<&Hosts>) -> Option<String> {
+    const KEY: &str = "login.landing";
+    let hosts = hosts?;
+    let text = r.text(KEY).to_owned();
+    if let Err(e) = ReturnTo::parse(&text, hosts.public(), hosts) {
+        r.error(KEY, format_args!("must be a path, \"/\", or a URL on a host of this installation: {e}"));
+        return None;
+    }
+    Some(text)
+}

@@ -1,0 +1,150 @@
+//! From what is written to what it means. Every part is checked even when another is wrong, so that all findings
+//! come at once.
+
+mod gate;
+mod hosts;
+mod server;
+mod wecom;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::layers::{Findings, Layers, Origin};
+use super::model::Config;
+use super::raw::Value;
+use super::{later, nearest, units};
+use crate::base::secret::{ExposeSecret as _, Secret};
+
+/// The checked configuration; `None` if there are errors among the findings.
+pub(super) fn check(layers: &Layers, findings: &mut Findings) -> Option<Config> {
+    later::warn(layers, findings);
+    let mut reader = Reader { layers, findings };
+    let r = &mut reader;
+    let data_dir = data_dir(r);
+    let time_zone = time_zone(r);
+    let server = server::server(r);
+    let database = server::database(r, data_dir.as_ref());
+    let hosts = hosts::hosts(r);
+    let landing = hosts::landing(r, hosts.as_ref());
+    let wecom = wecom::wecom(r);
+    let session = server::session(r);
+    let pages = server::pages(r);
+    let gate = gate::gate(r);
+    let rules = gate::rules(r);
+    let api_clients = gate::api_clients(r);
+    directory(r);
+    let log = server::log(r);
+    Some(Config {
+        hosts: hosts?,
+        data_dir: data_dir?,
+        time_zone: time_zone?,
+        server: server?,
+        database: database?,
+        wecom: wecom?,
+        session: session?,
+        landing: landing?,
+        pages: pages?,
+        gate: gate?,
+        rules: rules?,
+        api_clients: api_clients?,
+        log: log?,
+    })
+}
+
+/// Reads values of the layers and collects what is wrong with them.
+struct Reader<'a> {
+    layers: &'a Layers,
+    findings: &'a mut Findings,
+}
+
+impl Reader<'_> {
+    fn text(&self, key: &str) -> &str {
+        self.layers.text(key)
+    }
+
+    fn boolean(&self, key: &str) -> bool {
+        let value = self.layers.entries.get(key).map(|entry| &entry.value);
+        matches!(value, Some(Value::Boolean(true)))
+    }
+
+    fn list(&self, key: &str) -> &[String] {
+        match self.layers.entries.get(key).map(|entry| &entry.value) {
+            Some(Value::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// The secret of `key`; `None` if it is empty.
+    fn secret(&self, key: &str) -> Option<Secret> {
+        match self.layers.entries.get(key).map(|entry| &entry.value) {
+            Some(Value::Secret(secret)) if !secret.expose_secret().is_empty() => Some(secret.clone()),
+            _ => None,
+        }
+    }
+
+    fn error(&mut self, key: &str, message: impl fmt::Display) {
+        let origin = self.layers.origin(key).cloned().unwrap_or(Origin::BuiltIn);
+        self.findings.error(key, &origin, message);
+    }
+
+    fn warn(&mut self, key: &str, message: impl fmt::Display) {
+        self.findings.warn(key, message);
+    }
+
+    /// The text of `key` as `parse` understands it; its error completes "must be …".
+    fn parsed<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, &'static str>) -> Option<T> {
+        match parse(self.layers.text(key)) {
+            Ok(value) => Some(value),
+            Err(expected) => {
+                self.error(key, format_args!("must be {expected}"));
+                None
+            }
+        }
+    }
+
+    /// The text of `key` as one of the `names`.
+    fn one_of<T: Copy>(&mut self, key: &str, names: &[(&str, T)]) -> Option<T> {
+        let text = self.layers.text(key);
+        let found = names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
+        if found.is_none() {
+            let known = listed(names.iter().map(|(name, _)| *name));
+            let hint = nearest::nearest(text, names.iter().map(|(name, _)| *name));
+            let hint = hint.map_or_else(String::new, |name| format!(" (did you mean \"{name}\"?)"));
+            self.error(key, format_args!("must be one of {known}{hint}"));
+        }
+        found
+    }
+}
+
+/// `"a", "b"`.
+fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
+}
+
+fn data_dir(r: &mut Reader<'_>) -> Option<PathBuf> {
+    r.parsed(
+        "data_dir",
+        |text| if text.is_empty() { Err("a directory, \"data\"") } else { Ok(PathBuf::from(text)) },
+    )
+}
+
+fn time_zone(r: &mut Reader<'_>) -> Option<chrono_tz::Tz> {
+    let text = r.text("time_zone");
+    if let Ok(zone) = text.parse() {
+        return Some(zone);
+    }
+    let near = nearest::hint("zone", text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
+    r.error("time_zone", format_args!("must be a zone of the IANA database, \"Asia/Shanghai\"{near}"));
+    None
+}
+
+/// `[directory]`: nothing reads it yet, but what is written must make sense already.
+fn directory(r: &mut Reader<'_>) {
+    const LINKS: [&str; 4] = ["userid", "mobile", "email", "employee_number"];
+    r.parsed("directory.max_removals", units::percent);
+    r.parsed("directory.purge_left_after", units::duration);
+    if r.list("directory.link_by").iter().any(|link| !LINKS.contains(&link.as_str())) {
+        let known = listed(LINKS.into_iter());
+        r.error("directory.link_by", format_args!("must be a list of some of {known}"));
+    }
+}

@@ -1,0 +1,177 @@
+//! `[server]`, `[database]`, `[session]`, `[pages]`, `[log]`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use ipnet::IpNet;
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use super::Reader;
+use crate::config::model::{Database, Listen, Log, LogFormat, Pages, RootSecret, Server, Session};
+use crate::config::root_secret::decode;
+use crate::config::{nearest, units};
+
+pub(super) fn server(r: &mut Reader<'_>) -> Option<Server> {
+    let listen = r.parsed("server.listen", units::listen);
+    let admin_listen = r.parsed("server.admin_listen", units::listen);
+    if let (Some(listen), Some(admin)) = (&listen, &admin_listen)
+        && collide(listen, admin)
+    {
+        r.error(
+            "server.admin_listen",
+            "must differ from server.listen: the admin listener is not for browsers",
+        );
+    }
+    let trusted_proxies = trusted_proxies(r);
+    let start_rate = r.parsed("server.start_rate", units::rate);
+    let bad_code_rate = r.parsed("server.bad_code_rate", units::rate);
+    let secret = root_secret(r);
+    Some(Server {
+        listen: listen?,
+        admin_listen: admin_listen?,
+        trusted_proxies: trusted_proxies?,
+        start_rate: start_rate?,
+        bad_code_rate: bad_code_rate?,
+        secret: secret?,
+    })
+}
+
+/// Whether the second cannot be bound while the first is. Port 0 is any free one.
+fn collide(a: &Listen, b: &Listen) -> bool {
+    let any = |x: &SocketAddr| x.ip().is_unspecified();
+    match (a, b) {
+        (Listen::Tcp(a), Listen::Tcp(b)) => {
+            a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || any(a) || any(b))
+        }
+        (Listen::Unix(a), Listen::Unix(b)) => a == b,
+        _ => false,
+    }
+}
+
+fn trusted_proxies(r: &mut Reader<'_>) -> Option<Vec<IpNet>> {
+    const KEY: &str = "server.trusted_proxies";
+    let read: Vec<_> = r.list(KEY).iter().map(|text| units::network(text)).collect();
+    let wrong = read.iter().position(Option::is_none);
+    if let Some(index) = wrong {
+        let number = index.saturating_add(1);
+        r.error(KEY, format_args!("entry {number} must be an address or a network, \"10.0.0.0/8\""));
+        return None;
+    }
+    let networks: Vec<IpNet> = read.into_iter().flatten().collect();
+    for everybody in networks.iter().filter(|net| net.prefix_len() == 0) {
+        let message = format_args!(
+            "{everybody} trusts everybody: whoever reaches the listener may claim any client address and any \
+             original URL; name the proxies only"
+        );
+        r.warn(KEY, message);
+    }
+    Some(networks)
+}
+
+/// Outer `None`: wrong. Inner `None`: not set, the file in `data_dir` holds it.
+fn root_secret(r: &mut Reader<'_>) -> Option<Option<RootSecret>> {
+    const KEY: &str = "server.secret";
+    let Some(text) = r.secret(KEY) else {
+        // A file that cannot be read is a finding already.
+        if is_postgres(r) && r.text("server.secret_file").is_empty() {
+            r.error(
+                KEY,
+                "is required with PostgreSQL, so that every replica has the same; make one with: \
+                 openssl rand -base64 32",
+            );
+            return None;
+        }
+        return Some(None);
+    };
+    let secret = decode(text.expose_secret());
+    if secret.is_none() {
+        r.error(KEY, "must be 32 bytes in base64; make one with: openssl rand -base64 32");
+    }
+    secret.map(Some)
+}
+
+const DATABASE: &str = "database.url";
+
+fn is_postgres(r: &Reader<'_>) -> bool {
+    r.secret(DATABASE).is_some_and(|url| {
+        let url = url.expose_secret();
+        url.starts_with("postgres://") || url.starts_with("postgresql://")
+    })
+}
+
+pub(super) fn database(r: &mut Reader<'_>, data_dir: Option<&PathBuf>) -> Option<Database> {
+    let Some(url) = r.secret(DATABASE) else {
+        return Some(Database::Sqlite(data_dir?.join("gongpai.db")));
+    };
+    if !is_postgres(r) || Url::parse(url.expose_secret()).is_err() {
+        r.error(
+            DATABASE,
+            "must be empty (SQLite in data_dir) or \"postgres://user:password@host/database\", with special \
+             characters of the password percent-encoded",
+        );
+        return None;
+    }
+    Some(Database::Postgres(url))
+}
+
+pub(super) fn session(r: &mut Reader<'_>) -> Option<Session> {
+    let ttl = r.parsed("session.ttl", units::positive_duration);
+    let idle = r.parsed("session.idle", units::positive_duration);
+    let session = Session { ttl: ttl?, idle: idle? };
+    if session.idle > session.ttl {
+        r.warn("session.idle", "is longer than session.ttl and has no effect: sessions end at ttl");
+    }
+    Some(session)
+}
+
+pub(super) fn pages(r: &mut Reader<'_>) -> Option<Pages> {
+    let logo_file = logo_file(r);
+    let (title, contact) = (r.text("pages.title").to_owned(), r.text("pages.contact").to_owned());
+    Some(Pages { title, contact, logo_file: logo_file? })
+}
+
+fn logo_file(r: &mut Reader<'_>) -> Option<Option<PathBuf>> {
+    const KEY: &str = "pages.logo_file";
+    if r.text(KEY).is_empty() {
+        return Some(None);
+    }
+    let path = PathBuf::from(r.text(KEY));
+    let extension = path.extension().and_then(|e| e.to_str()).unwrap_or_default().to_ascii_lowercase();
+    if !["png", "jpg", "jpeg", "svg", "webp"].contains(&extension.as_str()) {
+        r.error(KEY, "must be a picture: .png, .jpg, .svg or .webp");
+        return None;
+    }
+    if let Err(cause) = readable(&path) {
+        r.error(KEY, format_args!("cannot read {}: {cause}", path.display()));
+        return None;
+    }
+    Some(Some(path))
+}
+
+fn readable(path: &Path) -> std::io::Result<()> {
+    if std::fs::File::open(path)?.metadata()?.is_file() {
+        Ok(())
+    } else {
+        Err(std::io::Error::other("this is not a file"))
+    }
+}
+
+pub(super) fn log(r: &mut Reader<'_>) -> Option<Log> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
+    let format = r.one_of("log.format", &formats);
+    let level = r.text("log.level").to_owned();
+    // A single word is also a filter, for a target of that name: "inof" would silence everything.
+    let word = level.bytes().all(|b| b.is_ascii_alphanumeric());
+    let known = LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known));
+    if (word && !known) || tracing_subscriber::EnvFilter::builder().parse(&level).is_err() {
+        let hint = nearest::hint("level", &level, LEVELS.into_iter());
+        r.error(
+            "log.level",
+            format_args!("must be a level or a filter, \"info\" or \"gongpai=debug,info\"{hint}"),
+        );
+        return None;
+    }
+    Some(Log { level, format: format? })
+}

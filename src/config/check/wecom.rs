@@ -1,0 +1,169 @@
+//! `[wecom]`.
+
+use base64::Engine as _;
+use base64::alphabet;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use super::Reader;
+use crate::base::host::Origin;
+use crate::base::id::CorpId;
+use crate::config::model::{Callback, VerifyFile, Wecom};
+
+pub(super) fn wecom(r: &mut Reader<'_>) -> Option<Wecom> {
+    let corp_id = corp_id(r);
+    let agent_id = agent_id(r);
+    let api_address = address(r, "wecom.api_address");
+    let oauth2_address = address(r, "wecom.oauth2_address");
+    let qr_connect_address = address(r, "wecom.qr_connect_address");
+    let proxy = proxy(r);
+    let verify_files = verify_files(r);
+    let contacts_callback = callback(r, "wecom.contacts_callback");
+    let app_callback = callback(r, "wecom.app_callback");
+    what_is_missing(r);
+    Some(Wecom {
+        enable: r.boolean("wecom.enable"),
+        corp_id: corp_id?,
+        agent_id: agent_id?,
+        app_secret: r.secret("wecom.app_secret"),
+        contacts_secret: r.secret("wecom.contacts_secret"),
+        api_address: api_address?,
+        oauth2_address: oauth2_address?,
+        qr_connect_address: qr_connect_address?,
+        proxy: proxy?,
+        verify_files: verify_files?,
+        contacts_callback: contacts_callback?,
+        app_callback: app_callback?,
+    })
+}
+
+fn corp_id(r: &mut Reader<'_>) -> Option<CorpId> {
+    r.parsed("wecom.corp_id", |text| {
+        let good =
+            text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if good {
+            Ok(CorpId::new(text))
+        } else {
+            Err("the 企业ID, letters and digits that begin with \"ww\"")
+        }
+    })
+}
+
+fn agent_id(r: &mut Reader<'_>) -> Option<u32> {
+    r.parsed("wecom.agent_id", |text| match text {
+        "" => Ok(0),
+        _ => text.parse().ok().filter(|id| *id > 0).ok_or("the AgentId, a number such as 1000002"),
+    })
+}
+
+/// Without these nobody can be signed in; the program runs all the same, so that its pages and `doctor` say so.
+fn what_is_missing(r: &mut Reader<'_>) {
+    const WHERE: [(&str, &str); 3] = [
+        ("wecom.corp_id", "企业ID, at the foot of 我的企业 › 企业信息"),
+        ("wecom.agent_id", "AgentId, on the application's page under 应用管理 › 自建"),
+        ("wecom.app_secret", "Secret, on the same page"),
+    ];
+    if !r.boolean("wecom.enable") {
+        r.warn("wecom.enable", "is false: nobody can sign in (503 wecom.disabled)");
+        return;
+    }
+    let set = |key: &str| r.layers.is_set(key);
+    let missing: Vec<_> = WHERE.iter().filter(|(key, _)| !set(key)).collect();
+    let Some((first, _)) = missing.first() else { return };
+    let told: Vec<_> = missing.iter().map(|(key, place)| format!("{key} ({place})")).collect();
+    r.warn(first, format_args!("nobody can sign in before this is filled in: {}", told.join("; ")));
+}
+
+/// An address of WeCom's or of a private deployment; without trailing slash, perhaps with a path.
+fn address(r: &mut Reader<'_>, key: &'static str) -> Option<Url> {
+    let url = r.parsed(key, |text| {
+        const FORM: &str = "an address, \"https://qyapi.weixin.qq.com\", without query";
+        let mut url = Url::parse(text).map_err(|_| FORM)?;
+        let plain = url.query().is_none() && url.fragment().is_none() && Origin::of(&url).is_some();
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        if plain { Ok(url) } else { Err(FORM) }
+    })?;
+    let loopback = Origin::of(&url).is_some_and(|origin| origin.is_loopback());
+    if url.scheme() == "http" && !loopback {
+        r.warn(key, "is http: secrets and codes travel readable; only a private network excuses it");
+    }
+    Some(url)
+}
+
+fn proxy(r: &mut Reader<'_>) -> Option<Option<Url>> {
+    r.parsed("wecom.proxy", |text| {
+        const FORM: &str = "an HTTP proxy, \"http://proxy.example.com:3128\"";
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let url = Url::parse(text).map_err(|_| FORM)?;
+        let good =
+            matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
+        if good { Ok(Some(url)) } else { Err(FORM) }
+    })
+}
+
+fn verify_files(r: &mut Reader<'_>) -> Option<Vec<VerifyFile>> {
+    const KEY: &str = "wecom.verify_files";
+    let read: Option<Vec<_>> = r.list(KEY).iter().map(|name| VerifyFile::parse(name)).collect();
+    if read.is_none() {
+        r.error(KEY, "must be file names as the console gives them, \"WW_verify_AbCdEf0123456789.txt\"");
+    }
+    read
+}
+
+/// A callback, set up where both its values are.
+fn callback(r: &mut Reader<'_>, section: &str) -> Option<Option<Callback>> {
+    let (token_key, aes_key) = (format!("{section}.token"), format!("{section}.encoding_aes_key"));
+    let (token, encoding_aes_key) = match (r.secret(&token_key), r.secret(&aes_key)) {
+        (Some(token), Some(key)) => (token, key),
+        (None, None) => return Some(None),
+        (Some(_), None) => {
+            r.warn(&token_key, format_args!("is not used while {aes_key} is empty"));
+            return Some(None);
+        }
+        (None, Some(_)) => {
+            r.warn(&aes_key, format_args!("is not used while {token_key} is empty"));
+            return Some(None);
+        }
+    };
+    let good_token = {
+        let token = token.expose_secret();
+        token.len() <= 32 && token.bytes().all(|b| b.is_ascii_alphanumeric())
+    };
+    if !good_token {
+        r.error(&token_key, "must be the Token of the console: letters and digits, 32 at most");
+    }
+    let good_key = is_aes_key(encoding_aes_key.expose_secret());
+    if !good_key {
+        r.error(&aes_key, "must be the EncodingAESKey of the console: 43 letters and digits");
+    }
+    (good_token && good_key).then_some(Some(Callback { token, encoding_aes_key }))
+}
+
+/// 43 characters hold 258 bits of which 256 count: WeCom does not clear the last two (document 91144), so strict
+/// decoders refuse three keys of four.
+fn is_aes_key(text: &str) -> bool {
+    let lenient = GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone);
+    let decoded = GeneralPurpose::new(&alphabet::STANDARD, lenient).decode(text);
+    text.len() == 43 && decoded.is_ok_and(|key| key.len() == 32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_aes_key_may_end_in_surplus_bits() {
+        // The sample key of WeCom's own documentation (91144) ends in bits that are not zero.
+        assert!(is_aes_key("jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"));
+        for bad in ["", "1", &"a".repeat(42), &"a".repeat(44), &"!".repeat(43)] {
+            assert!(!is_aes_key(bad), "{bad}");
+        }
+    }
+}

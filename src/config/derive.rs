@@ -1,0 +1,126 @@
+//! What follows from other settings, once the layers are merged: `…_file` twins, the single secret of O2OA's
+//! documentation, its old scan address, and `public_url` where nothing says it.
+
+use secrecy::ExposeSecret as _;
+use url::Url;
+
+use super::layers::{Entry, Fields, Findings, Layers, Origin};
+use super::model::Listen;
+use super::raw::{API_CLIENT_KEYS, KEYS, Key, Kind, Value};
+use super::units;
+
+/// Fills in what follows from other settings.
+pub(super) fn derive(layers: &mut Layers, findings: &mut Findings) {
+    twins("", KEYS, &mut layers.entries, findings);
+    for client in &mut layers.api_clients {
+        twins(&format!("{}.", client.name), API_CLIENT_KEYS, &mut client.fields, findings);
+    }
+    not_set_up(layers);
+    scan_address(layers, findings);
+    single_secret(layers, findings);
+    public_url(layers, findings);
+}
+
+/// Reads the secrets that are given as a file.
+fn twins(prefix: &str, keys: &[Key], fields: &mut Fields, findings: &mut Findings) {
+    for secret in keys.iter().filter(|k| k.kind == Kind::Secret) {
+        let twin = format!("{}_file", secret.path);
+        let Some(Entry { value: Value::Text(path), origin }) = fields.get(twin.as_str()).cloned() else {
+            continue;
+        };
+        if path.is_empty() {
+            continue;
+        }
+        let (key, twin_key) = (format!("{prefix}{}", secret.path), format!("{prefix}{twin}"));
+        if let Some(direct) = fields.get(secret.path).filter(|entry| !entry.value.is_empty()) {
+            let message =
+                format!("both {key} ({}) and {twin_key} are set; leave one of them empty", direct.origin);
+            findings.error(&twin_key, &origin, message);
+            continue;
+        }
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.trim().is_empty() => {
+                findings.error(&twin_key, &origin, format_args!("{path} is empty"));
+            }
+            Ok(text) => {
+                let value = Value::Secret(text.trim().to_owned().into());
+                let origin = Origin::Derived(format!("{path}, {twin_key} ({origin})"));
+                fields.insert(secret.path, Entry { value, origin });
+            }
+            Err(e) => findings.error(&twin_key, &origin, format_args!("cannot read {path}: {e}")),
+        }
+    }
+}
+
+/// O2OA's documentation says to write `1` where a callback is not set up.
+fn not_set_up(layers: &mut Layers) {
+    for key in ["token", "encoding_aes_key"] {
+        for section in ["contacts_callback", "app_callback"] {
+            let path = format!("wecom.{section}.{key}");
+            let Some(entry) = layers.entries.get_mut(path.as_str()) else { continue };
+            if matches!(&entry.value, Value::Secret(secret) if secret.expose_secret() == "1") {
+                entry.value = Value::Secret(String::new().into());
+            }
+        }
+    }
+}
+
+const OLD_SCAN_HOST: &str = "open.work.weixin.qq.com";
+const SCAN_ADDRESS: &str = "https://login.work.weixin.qq.com";
+
+/// The scan page moved: O2OA's default names the host of the old one, whose paths are others.
+fn scan_address(layers: &mut Layers, findings: &mut Findings) {
+    const KEY: &str = "wecom.qr_connect_address";
+    let is_old = Url::parse(layers.text(KEY)).is_ok_and(|url| url.host_str() == Some(OLD_SCAN_HOST));
+    let Some(origin) = layers.origin(KEY).filter(|_| is_old) else { return };
+    let origin = origin.to_string();
+    findings.warn(
+        KEY,
+        format_args!("{OLD_SCAN_HOST} is WeCom's old scan page; {SCAN_ADDRESS} is used ({origin})"),
+    );
+    layers.set(KEY, Value::Text(SCAN_ADDRESS.to_owned()), Origin::Derived(format!("{KEY} ({origin})")));
+}
+
+/// `corp_secret` stands in for whichever of the two secrets is empty.
+fn single_secret(layers: &mut Layers, findings: &mut Findings) {
+    const SINGLE: &str = "wecom.corp_secret";
+    let Some(single) = layers.entries.get(SINGLE).filter(|entry| !entry.value.is_empty()).cloned() else {
+        return;
+    };
+    if !layers.is_set("wecom.app_secret") {
+        findings.warn(
+            SINGLE,
+            format_args!(
+                "used as the application's Secret because wecom.app_secret is empty ({}). O2OA's documentation takes \
+                 it from 通讯录同步, and that Secret cannot sign anyone in: copy the Secret of the self-built \
+                 application (应用管理 › 自建 › the application › Secret) into wecom.app_secret",
+                single.origin
+            ),
+        );
+    }
+    for path in ["wecom.app_secret", "wecom.contacts_secret"] {
+        if !layers.is_set(path) {
+            layers.set(path, single.value.clone(), Origin::Derived(format!("{SINGLE} ({})", single.origin)));
+        }
+    }
+}
+
+/// Without a `public_url` the gateway is reached where it listens, on this machine.
+fn public_url(layers: &mut Layers, findings: &mut Findings) {
+    if layers.is_set("public_url") {
+        return;
+    }
+    let derived = match units::listen(layers.text("server.listen")) {
+        Ok(Listen::Tcp(address)) if address.port() != 0 => format!("http://127.0.0.1:{}", address.port()),
+        Ok(_) => {
+            findings.fail(
+                "public_url: must be set, because server.listen has no port to make one of: \
+                 the address by which browsers reach the gateway, public_url = \"https://oa.example.com\"",
+            );
+            return;
+        }
+        // The listener's own finding says what is wrong.
+        Err(_) => return,
+    };
+    layers.set("public_url", Value::Text(derived), Origin::Derived("server.listen".to_owned()));
+}

@@ -1,0 +1,112 @@
+//! `GONGPAI_*`: `GONGPAI_WECOM__CORP_ID` is `wecom.corp_id`.
+
+use std::path::PathBuf;
+
+use super::Sources;
+use super::layers::{Findings, Layers, Origin, lay};
+use super::nearest::hint;
+use super::raw::{self, ARRAYS, KEYS};
+
+const PREFIX: &str = "GONGPAI_";
+
+impl Sources {
+    /// The sources of a running program: its environment, and the file arguments of the command line.
+    ///
+    /// `GONGPAI_CONFIG` names the file where the command line does not. A value that is not UTF-8 is kept with
+    /// replacement characters, so that [`super::Config::load`] reports it.
+    pub fn from_process(file: Option<PathBuf>, qiyeweixin: Option<PathBuf>) -> Self {
+        let environment: Vec<(String, String)> = std::env::vars_os()
+            .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+            .filter(|(name, _)| name.starts_with(PREFIX))
+            .collect();
+        let file = file.or_else(|| {
+            let named = std::env::var_os("GONGPAI_CONFIG").filter(|path| !path.is_empty());
+            named.map(PathBuf::from)
+        });
+        Self { file, qiyeweixin, environment, text: None }
+    }
+}
+
+/// Lays the variables over `layers`. What is not ours to read is skipped, what is unknown is an error.
+pub(super) fn read(environment: &[(String, String)], layers: &mut Layers, findings: &mut Findings) {
+    for (name, value) in environment {
+        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+        if is_foreign(rest, value) {
+            continue;
+        }
+        let path = rest.to_ascii_lowercase().replace("__", ".");
+        if let Some(key) = raw::find(&path) {
+            if value.contains('\u{fffd}') {
+                findings.error(&path, &Origin::Variable(name.clone()), "is not UTF-8");
+                continue;
+            }
+            layers.read.push(name.clone());
+            let origin = Origin::Variable(name.clone());
+            lay(layers, findings, (key.path, key.kind), key.kind.read_variable(value), origin);
+        } else if let Some((array, _)) = ARRAYS.iter().find(|(array, _)| path.starts_with(array)) {
+            findings
+                .fail(format_args!("{name}: [[{array}]] cannot be set by variables; write it into the file"));
+        } else if raw::is_section(&path) {
+            let example = variable(&format!("{path}.{}", first_key(&path)));
+            findings.fail(format_args!("{name}: {path} is a section; its keys are set as {example}"));
+        } else {
+            let known: Vec<String> = KEYS.iter().map(|k| variable(k.path)).collect();
+            let hint = hint("variable", name, known.iter().map(String::as_str));
+            findings.fail(format_args!("{name}: unknown variable{hint}"));
+        }
+    }
+}
+
+/// What is in the environment for another reason: our own `GONGPAI_CONFIG` and test settings, and what
+/// Kubernetes (and docker links) inject into every container for Services called `gongpai` or `gongpai-…`:
+/// `…_SERVICE_HOST`, `…_SERVICE_PORT_HTTP`, `…_PORT=tcp://…`, `…_PORT_8080_TCP_ADDR`.
+fn is_foreign(rest: &str, value: &str) -> bool {
+    let ours = rest == "CONFIG" || rest.starts_with("TEST_");
+    let service = rest.starts_with("SERVICE_") || rest.starts_with("PORT");
+    let other_service = rest.contains("_SERVICE_HOST")
+        || rest.contains("_SERVICE_PORT")
+        || rest.contains("_TCP")
+        || rest.contains("_UDP")
+        || (rest.ends_with("_PORT") && value.contains("://"));
+    ours || service || other_service
+}
+
+/// The variable that sets `path`.
+pub(super) fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", path.to_ascii_uppercase().replace('.', "__"))
+}
+
+fn first_key(section: &str) -> &'static str {
+    let below = |path: &'static str| path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.'));
+    KEYS.iter().find_map(|k| below(k.path)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_kubernetes_injects_is_not_ours() {
+        for (name, value) in [
+            ("SERVICE_HOST", "10.0.0.1"),
+            ("SERVICE_PORT_HTTP", "80"),
+            ("PORT", "tcp://10.0.0.1:80"),
+            ("PORT_80_TCP_ADDR", "10.0.0.1"),
+            ("ADMIN_SERVICE_HOST", "10.0.0.1"),
+            ("ADMIN_PORT", "tcp://10.0.0.1:9090"),
+            ("ADMIN_PORT_9090_TCP_PROTO", "tcp"),
+            ("CONFIG", "/etc/gongpai.toml"),
+            ("TEST_POSTGRES", "x"),
+        ] {
+            assert!(is_foreign(name, value), "{name}");
+        }
+    }
+
+    #[test]
+    fn no_key_of_ours_looks_like_something_injected() {
+        for key in KEYS {
+            let name = variable(key.path);
+            assert!(!is_foreign(name.strip_prefix(PREFIX).unwrap(), "x"), "{name}");
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What may be written and does nothing yet: one table, so that building a part means deleting its lines here.
+
+use super::layers::{Findings, Layers};
+
+/// What every such warning begins with.
+pub(super) const NOT_IN_THIS_VERSION: &str = "not in this version";
+
+/// Keys that have no effect, whatever they say.
+const KEYS: &[&str] = &[
+    "wecom.message_enable",
+    "wecom.sync_cron",
+    "wecom.force_sync_cron",
+    "wecom.contacts_callback.token",
+    "wecom.contacts_callback.encoding_aes_key",
+    "wecom.app_callback.token",
+    "wecom.app_callback.encoding_aes_key",
+    "gate.groups",
+    "directory.link_by",
+    "directory.max_removals",
+    "directory.purge_left_after",
+    "o2oa.work_url",
+    "o2oa.message_redirect_portal",
+];
+
+/// Beginnings of elements of `allow` that match nobody.
+pub(super) const RULE_ELEMENTS: &[&str] = &["unit:", "tag:", "leader:"];
+
+/// Scopes that open nothing.
+pub(super) const SCOPES: &[&str] = &["messages", "messages:all", "directory:read", "directory:write", "hook"];
+
+/// Warns of every key of the table that says something else than the default.
+pub(super) fn warn(layers: &Layers, findings: &mut Findings) {
+    for path in KEYS.iter().filter(|path| layers.is_changed(path)) {
+        let origin = layers.origin(path).map_or_else(String::new, |origin| format!(" ({origin})"));
+        findings.warn(path, format_args!("{NOT_IN_THIS_VERSION}; it has no effect{origin}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_names_only_keys_that_exist() {
+        for path in KEYS {
+            assert!(super::super::raw::find(path).is_some(), "{path}");
+        }
+    }
+}

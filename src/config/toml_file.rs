@@ -1,0 +1,150 @@
+//! Reads a configuration file into the layers.
+
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::layers::{Entry, Fields, Findings, Item, Layers, Origin, lay};
+use super::nearest::hint;
+use super::raw::{self, ARRAYS, KEYS, Key, Written};
+
+/// A configuration file's text and name.
+pub(super) struct File<'a> {
+    text: &'a str,
+    /// `None`: the embedded `default.toml`.
+    name: Option<Arc<str>>,
+}
+
+impl<'a> File<'a> {
+    /// The embedded defaults.
+    pub(super) const fn built_in(text: &'a str) -> Self {
+        Self { text, name: None }
+    }
+
+    /// A file called `name`; a byte order mark is no part of the text.
+    pub(super) fn named(text: &'a str, name: &str) -> Self {
+        Self { text: text.strip_prefix('\u{feff}').unwrap_or(text), name: Some(name.into()) }
+    }
+
+    fn origin(&self, at: usize) -> Origin {
+        match &self.name {
+            None => Origin::BuiltIn,
+            Some(name) => Origin::File { name: Arc::clone(name), line: position(self.text, at).0 },
+        }
+    }
+
+    /// Lays every value of the file over `layers`. A file with a syntax error adds nothing but findings.
+    pub(super) fn read(&self, layers: &mut Layers, findings: &mut Findings) {
+        let (table, errors) = DeTable::parse_recoverable(self.text);
+        for error in &errors {
+            let (line, column) = position(self.text, error.span().map_or(self.text.len(), |span| span.start));
+            let name = self.name.as_deref().unwrap_or("default.toml");
+            // The parser's message is one of a fixed set and never quotes the file.
+            findings.fail(format_args!("{name}, line {line}, column {column}: {}", error.message()));
+        }
+        if errors.is_empty() {
+            self.section("", table.get_ref(), layers, findings);
+        }
+    }
+
+    fn section(&self, prefix: &str, table: &DeTable<'_>, layers: &mut Layers, findings: &mut Findings) {
+        for (name, value) in table {
+            let path = if prefix.is_empty() {
+                name.get_ref().to_string()
+            } else {
+                format!("{prefix}.{}", name.get_ref())
+            };
+            let origin = self.origin(name.span().start);
+            if let Some(key) = raw::find(&path) {
+                let value = key.kind.read(Written::from(value.get_ref()));
+                lay(layers, findings, (key.path, key.kind), value, origin);
+            } else if let Some((array, keys)) = ARRAYS.iter().find(|(array, _)| *array == path) {
+                match self.items(array, keys, value, findings) {
+                    Some(items) if *array == "rules" => layers.rules = items,
+                    Some(items) => layers.api_clients = items,
+                    None => {
+                        let message = format_args!("must be an array of tables, written as [[{array}]]");
+                        findings.error(array, &origin, message);
+                    }
+                }
+            } else if raw::is_section(&path) {
+                match value.get_ref() {
+                    DeValue::Table(inner) => self.section(&path, inner, layers, findings),
+                    _ => findings.error(&path, &origin, format_args!("must be a section, [{path}]")),
+                }
+            } else {
+                findings.error(&path, &origin, format_args!("unknown key{}", hint("key", &path, names())));
+            }
+        }
+    }
+
+    fn items(
+        &self,
+        array: &str,
+        keys: &'static [Key],
+        value: &Spanned<DeValue<'_>>,
+        findings: &mut Findings,
+    ) -> Option<Vec<Item>> {
+        let DeValue::Array(tables) = value.get_ref() else { return None };
+        tables
+            .iter()
+            .enumerate()
+            .map(|(index, table)| {
+                let DeValue::Table(inner) = table.get_ref() else { return None };
+                let name = format!("{array}[{}]", index.saturating_add(1));
+                let fields = self.fields(&name, keys, inner, findings);
+                Some(Item { name, origin: self.origin(table.span().start), fields })
+            })
+            .collect()
+    }
+
+    fn fields(
+        &self,
+        item: &str,
+        keys: &'static [Key],
+        table: &DeTable<'_>,
+        findings: &mut Findings,
+    ) -> Fields {
+        let mut fields = Fields::new();
+        for (name, value) in table {
+            let path = format!("{item}.{}", name.get_ref());
+            let origin = self.origin(name.span().start);
+            let Some(key) = keys.iter().find(|k| k.path == name.get_ref().as_ref()) else {
+                let hint = hint("key", name.get_ref(), keys.iter().map(|k| k.path));
+                findings.error(&path, &origin, format_args!("unknown key{hint}"));
+                continue;
+            };
+            match key.kind.read(Written::from(value.get_ref())) {
+                Ok(value) => drop(fields.insert(key.path, Entry { value, origin })),
+                Err(expected) => findings.error(&path, &origin, format_args!("must be {expected}")),
+            }
+        }
+        fields
+    }
+}
+
+/// Every name that may stand in a file outside `[[…]]`: keys, sections and arrays.
+fn names() -> impl Iterator<Item = &'static str> {
+    let sections = KEYS.iter().filter_map(|k| k.path.rsplit_once('.')).map(|(section, _)| section);
+    KEYS.iter().map(|k| k.path).chain(sections).chain(ARRAYS.iter().map(|(array, _)| *array))
+}
+
+/// Line and column of byte `at`, both from 1, the column in characters.
+fn position(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or(text);
+    let line_start = before.rfind('\n').map_or(0, |i| i.saturating_add(1));
+    let column = before.get(line_start..).map_or(0, |line| line.chars().count());
+    (before.matches('\n').count().saturating_add(1), column.saturating_add(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn positions_count_lines_and_characters_from_one() {
+        assert_eq!(position("a\n部门 = x", "a\n部门 = ".len()), (2, 6));
+        assert_eq!(position("", 9), (1, 1));
+    }
+}

@@ -1,0 +1,68 @@
+//! Domain verification files: those of the configuration and those that lie in `data_dir`.
+
+use std::io;
+
+use super::model::{Config, VerifyFile};
+
+/// `wecom.verify_files` and every file of such a name in `data_dir`, each once.
+///
+/// A directory that is not there yet holds none; one that cannot be read is logged, and the configured ones are
+/// served all the same.
+pub fn verify_files(config: &Config) -> Vec<VerifyFile> {
+    let mut files = Vec::new();
+    let found = match names(config) {
+        Ok(found) => found,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
+        Err(e) => {
+            let dir = config.data_dir.display();
+            tracing::warn!(error = %e, "Cannot look for domain verification files in {dir}: {e}");
+            Vec::new()
+        }
+    };
+    for file in config.wecom.verify_files.iter().cloned().chain(found) {
+        if !files.contains(&file) {
+            files.push(file);
+        }
+    }
+    files
+}
+
+fn names(config: &Config) -> io::Result<Vec<VerifyFile>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(&config.data_dir)? {
+        found.extend(entry?.file_name().to_str().and_then(VerifyFile::parse));
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn configured_files_and_files_in_data_dir_are_each_served_once() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in
+            ["WW_verify_AbCdEf0123456789.txt", "WW_verify_aaaaaaaaaaaaaaaa.txt", "WW_verify_short.txt"]
+        {
+            std::fs::write(dir.path().join(name), "x").unwrap();
+        }
+        let text = format!(
+            "data_dir = {:?}\n[wecom]\nverify_files = [\"WW_verify_AbCdEf0123456789.txt\", \"WW_verify_bbbbbbbbbbbbbbbb.txt\"]",
+            dir.path().display().to_string()
+        );
+        let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap();
+        let mut tokens: Vec<String> =
+            verify_files(&config).iter().map(|file| file.token().to_owned()).collect();
+        tokens.sort();
+        assert_eq!(tokens, ["AbCdEf0123456789", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"]);
+    }
+
+    #[test]
+    fn a_data_dir_that_is_not_there_yet_holds_none() {
+        let text = "data_dir = \"/nonexistent/data\"".to_owned();
+        let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap();
+        assert!(verify_files(&config).is_empty());
+    }
+}
