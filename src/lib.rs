@@ -1,10 +1,11 @@
 //! The map (being written).
+pub mod audit;
 pub mod base;
 pub mod cli;
 pub mod config;
-pub mod audit;
 pub mod db;
 pub mod directory;
 pub mod http;
 pub mod session;
 pub mod sso;
+pub mod wecom;

@@ -1,0 +1,207 @@
+//! From bytes to JSON: what real answers get wrong, and the envelope they all share.
+
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{DeserializeOwned, Deserializer, Unexpected, Visitor};
+
+use super::loose;
+
+/// The body of an answer that WeCom means as a success, or what it says against it.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// `errcode` is 0, null or absent (document 90664: some calls leave it out).
+    Success(Body),
+    /// `errcode` and `errmsg`.
+    Refusal(i64, String),
+}
+
+/// A body that is one JSON object.
+#[derive(Debug)]
+pub(super) struct Body(Vec<u8>);
+
+/// Why a body is no answer. Never quotes it: a body may echo the request, and the request has the token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Unreadable {
+    Empty,
+    Html,
+    NotAnObject,
+    CutOff,
+    NotJson,
+    NotAsDocumented,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Empty => "it is empty",
+            Self::Html => "it is HTML, perhaps a proxy's or a captive portal's page",
+            Self::NotAnObject => "it is not a JSON object",
+            Self::CutOff => "it is cut off",
+            Self::NotJson => "it is not JSON",
+            Self::NotAsDocumented => "it lacks what the call is documented to return",
+        })
+    }
+}
+
+#[derive(Deserialize)]
+struct Envelope {
+    #[serde(default, deserialize_with = "errcode")]
+    errcode: i64,
+    #[serde(default, deserialize_with = "loose::text")]
+    errmsg: String,
+}
+
+impl Answer {
+    /// Reads the envelope of `body`.
+    pub(super) fn read(mut body: Vec<u8>) -> Result<Self, Unreadable> {
+        if body.starts_with(b"\xef\xbb\xbf") {
+            body.drain(..3);
+        }
+        // Raw control characters occur inside strings (names pasted from elsewhere), where JSON forbids
+        // them. Between tokens a space means the same as a line break, so one pass makes all of them harmless.
+        for byte in &mut body {
+            if *byte < 0x20 {
+                *byte = b' ';
+            }
+        }
+        match body.iter().find(|b| **b != b' ') {
+            None => return Err(Unreadable::Empty),
+            Some(b'{') => {}
+            Some(b'<') => return Err(Unreadable::Html),
+            // Checked here because a derived struct also accepts an array, and `[]` would read as success.
+            Some(_) if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok() => {
+                return Err(Unreadable::NotAnObject);
+            }
+            Some(_) => return Err(Unreadable::NotJson),
+        }
+        let envelope: Envelope = serde_json::from_slice(&body).map_err(|e| why(&e))?;
+        Ok(match envelope.errcode {
+            0 => Self::Success(Body(body)),
+            code => Self::Refusal(code, envelope.errmsg),
+        })
+    }
+}
+
+impl Body {
+    /// The body as what the call returns.
+    pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, Unreadable> {
+        serde_json::from_slice(&self.0).map_err(|e| why(&e))
+    }
+}
+
+fn why(error: &serde_json::Error) -> Unreadable {
+    match error.classify() {
+        serde_json::error::Category::Eof => Unreadable::CutOff,
+        serde_json::error::Category::Data => Unreadable::NotAsDocumented,
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => Unreadable::NotJson,
+    }
+}
+
+/// A number, a number in quotation marks, or null. Anything else is an error and not 0: an errcode that we
+/// cannot read must not pass for success.
+fn errcode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
+    struct Errcode;
+    impl Visitor<'_> for Errcode {
+        type Value = i64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an errcode")
+        }
+
+        fn visit_i64<E: serde::de::Error>(self, n: i64) -> Result<i64, E> {
+            Ok(n)
+        }
+
+        fn visit_u64<E: serde::de::Error>(self, n: u64) -> Result<i64, E> {
+            i64::try_from(n).map_err(|_| E::invalid_value(Unexpected::Unsigned(n), &self))
+        }
+
+        fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<i64, E> {
+            text.trim().parse().map_err(|_| E::invalid_value(Unexpected::Other("text"), &self))
+        }
+
+        fn visit_unit<E: serde::de::Error>(self) -> Result<i64, E> {
+            Ok(0)
+        }
+    }
+    deserializer.deserialize_any(Errcode)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Named {
+        name: String,
+    }
+
+    fn name(body: &[u8]) -> Result<String, Unreadable> {
+        match Answer::read(body.to_vec())? {
+            Answer::Success(body) => Ok(body.decode::<Named>()?.name),
+            Answer::Refusal(code, _) => Ok(format!("refused {code}")),
+        }
+    }
+
+    #[test]
+    fn a_failure_is_an_errcode_that_is_present_and_not_zero() {
+        for (body, expected) in [
+            (r#"{"errcode":0,"name":"a"}"#, "a"),
+            (r#"{"errcode":"0","name":"a"}"#, "a"),
+            (r#"{"errcode":" 0 ","name":"a"}"#, "a"),
+            (r#"{"errcode":null,"name":"a"}"#, "a"),
+            (r#"{"name":"a"}"#, "a"),
+            (r#"{"errcode":-1}"#, "refused -1"),
+            (r#"{"errcode":"40014"}"#, "refused 40014"),
+            (r#"{"errcode":60020,"errmsg":null}"#, "refused 60020"),
+        ] {
+            assert_eq!(name(body.as_bytes()).as_deref(), Ok(expected), "{body}");
+        }
+    }
+
+    #[test]
+    fn an_errcode_that_cannot_be_read_is_not_a_success() {
+        for errcode in [r#""""#, r#""ok""#, "true", "false", "0.0", "[]", "{}", "18446744073709551615"] {
+            let body = format!(r#"{{"errcode":{errcode},"name":"a"}}"#);
+            assert_eq!(name(body.as_bytes()), Err(Unreadable::NotAsDocumented), "{errcode}");
+        }
+        assert_eq!(name(br#"{"errcode":0,"errcode":40014,"name":"a"}"#), Err(Unreadable::NotAsDocumented));
+    }
+
+    #[test]
+    fn a_byte_order_mark_and_raw_control_characters_are_read_over() {
+        assert_eq!(name(b"\xef\xbb\xbf{\"errcode\":0,\"name\":\"a\"}").as_deref(), Ok("a"));
+        assert_eq!(name(b"\r\n{\"errcode\":0,\x00\"name\":\"a\x01b\nc\x1f\"}\n").as_deref(), Ok("a b c "));
+    }
+
+    #[test]
+    fn what_is_no_answer_says_why_without_quoting_it() {
+        for (body, why) in [
+            (&b""[..], Unreadable::Empty),
+            (b" \r\n\t", Unreadable::Empty),
+            (b"<html>502</html>", Unreadable::Html),
+            (b"\xef\xbb\xbf<!doctype html>", Unreadable::Html),
+            (b"[]", Unreadable::NotAnObject),
+            (b"[0]", Unreadable::NotAnObject),
+            (b"null", Unreadable::NotAnObject),
+            (b"0", Unreadable::NotAnObject),
+            (b"\"ok\"", Unreadable::NotAnObject),
+            (b"ok", Unreadable::NotJson),
+            (b"{\"errcode\":0,\"name\":\"a", Unreadable::CutOff),
+            (b"{\"errcode\":0", Unreadable::CutOff),
+            (b"{\"errcode\":0,\"name\":\"a\"} extra", Unreadable::NotJson),
+            (b"{\"errcode\":0,\"name\":\"\xff\xfe\"}", Unreadable::NotJson),
+            (b"{\"errcode\":0}", Unreadable::NotAsDocumented),
+        ] {
+            let got = name(body);
+            assert_eq!(got, Err(why), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_refused_and_not_a_stack_overflow() {
+        let body = format!(r#"{{"errcode":0,"name":"a","x":{}}}"#, "[".repeat(100_000));
+        assert!(name(body.as_bytes()).is_err());
+    }
+}

@@ -1,0 +1,123 @@
+//! `call`: the one place that knows tokens and errcodes.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+
+use super::error::{Error, Family};
+use super::exchange::{Exchange, Limits, Request};
+use super::token::Tokens;
+use super::{Deadline, Metrics, SecretKind, Settings};
+use crate::base::clock::Clock;
+
+/// WeCom of one corporation. Cheap to clone; clones share tokens, connections and limits.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    exchange: Exchange,
+    tokens: Tokens,
+}
+
+/// Why no client can be made of the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SetupError {
+    /// An address is not `http://` or `https://` with a host.
+    #[error("wecom.{0} must begin with https:// or http:// and name a host")]
+    Address(&'static str),
+    /// The proxy's address cannot be used.
+    #[error("wecom.proxy is not the address of a proxy")]
+    Proxy,
+    /// No HTTP client, for instance for want of root certificates.
+    #[error("no HTTP client can be made: {0}")]
+    Http(String),
+}
+
+/// Pauses before the second and the third try (document 90313: at most three for −1).
+const PAUSES: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(500)];
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// A client that has not called yet. `clock` decides when a token has ended and when a back-off is over.
+    pub fn new(settings: Settings, clock: Clock) -> Result<Self, SetupError> {
+        Self::with_limits(settings, clock, Limits::PRODUCTION)
+    }
+
+    pub(super) fn with_limits(settings: Settings, clock: Clock, limits: Limits) -> Result<Self, SetupError> {
+        let exchange = Exchange::new(&settings, limits)?;
+        let tokens = Tokens::new(&settings, clock);
+        Ok(Self(Arc::new(Inner { settings, exchange, tokens })))
+    }
+
+    /// What has been called and how it ended.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.exchange.metrics
+    }
+
+    pub(super) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(super) fn exchange(&self) -> &Exchange {
+        &self.0.exchange
+    }
+
+    /// Calls WeCom with the token of `which`.
+    ///
+    /// A refused token (40014, 42001; 40001 too, which some servers answer for one) is renewed once and the
+    /// call repeated once, which cannot use up a sign-in code: WeCom looks at the token first. −1 and 6000 are
+    /// tried three times. After a transport failure nothing is repeated, because the call may have worked.
+    pub(super) async fn call<T: DeserializeOwned>(
+        &self,
+        which: SecretKind,
+        request: Request<'_>,
+        deadline: Deadline,
+    ) -> Result<T, Error> {
+        let Inner { exchange, tokens, .. } = &*self.0;
+        let token = tokens.get(which, exchange, deadline).await?;
+        let first = persist(deadline, || exchange.send(request, Some(token.expose()), deadline)).await;
+        match first {
+            Err(error) if refuses_token(&error) && tokens.discard(which, &token) => {}
+            result => return result,
+        }
+        let token = tokens.get(which, exchange, deadline).await?;
+        let second = persist(deadline, || exchange.send(request, Some(token.expose()), deadline)).await;
+        if let Err(error) = &second
+            && refuses_token(error)
+        {
+            tokens.note_futile(which, &token);
+        }
+        second
+    }
+}
+
+fn refuses_token(error: &Error) -> bool {
+    matches!(error, Error::Refused(refusal) if Family::of(refusal.code) == Family::Token || refusal.code == 40001)
+}
+
+/// Makes a call up to three times while WeCom itself asks for it (−1, 6000) and the deadline allows a pause.
+pub(super) async fn persist<T, F>(deadline: Deadline, mut call: impl FnMut() -> F) -> Result<T, Error>
+where
+    F: Future<Output = Result<T, Error>>,
+{
+    for pause in PAUSES {
+        match call().await {
+            Err(Error::Refused(refusal))
+                if Family::of(refusal.code) == Family::Retry && pause < deadline.remaining() =>
+            {
+                tokio::time::sleep(pause).await;
+            }
+            result => return result,
+        }
+    }
+    call().await
+}

@@ -1,0 +1,331 @@
+//! What can go wrong between us and WeCom, in families that callers act on.
+//!
+//! No variant carries an URL, a token, a secret or a code: these travel in query strings, and a failure is
+//! written to logs, pages and the audit trail. Texts are our own words; WeCom's `errmsg` is cleaned first.
+
+use std::net::IpAddr;
+
+use super::SecretKind;
+use crate::base::clock::Timestamp;
+
+/// Why a call has no result.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// WeCom answered, and said no.
+    #[error("WeCom refused {}", .0)]
+    Refused(Refusal),
+    /// No answer within the limits of a call or the caller's deadline. The call may have had its effect.
+    #[error("WeCom did not answer {api} in time")]
+    Timeout {
+        /// The call, `auth/getuserinfo`.
+        api: &'static str,
+    },
+    /// No usable connection, or a server error (HTTP 5xx).
+    #[error("WeCom cannot be reached for {api}: {why}")]
+    Unreachable {
+        /// The call.
+        api: &'static str,
+        /// The reason in our own words.
+        why: String,
+    },
+    /// An answer that is not what WeCom documents: HTML, cut off, empty, too long, another HTTP status.
+    #[error("the answer to {api} (HTTP {status}) cannot be read: {why}")]
+    Unreadable {
+        /// The call.
+        api: &'static str,
+        /// HTTP status.
+        status: u16,
+        /// What is wrong with it, in our own words and never quoting it.
+        why: String,
+    },
+    /// Nothing was sent: WeCom refused a token so decidedly that asking again now would get our address
+    /// banned for an hour (document 90313, 45009).
+    #[error("no access token is asked for before {}: WeCom refused {cause}", .until.rfc3339())]
+    BackingOff {
+        /// When the next token will be asked for.
+        until: Timestamp,
+        /// What WeCom said the last time.
+        cause: Box<Refusal>,
+    },
+    /// The call needs a secret that is not configured.
+    #[error("wecom.{0} is not configured")]
+    NoSecret(SecretKind),
+}
+
+/// A refusal in WeCom's words.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// The call, `gettoken`.
+    pub api: &'static str,
+    /// `errcode`.
+    pub code: i64,
+    /// `errmsg`, at most 300 characters, without control characters and without anything secret. For people;
+    /// WeCom changes these texts, so nothing may depend on one.
+    pub message: String,
+    /// The address our call came from as WeCom saw it, where `errmsg` says so. What an administrator has to
+    /// enter under 「企业可信IP」.
+    pub from_ip: Option<IpAddr>,
+}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {} {}", self.api, self.code, self.message)
+    }
+}
+
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Family {
+    /// The code is used up or too old: begin the sign-in again, once.
+    SignInAgain,
+    /// The access token was refused, even a fresh one.
+    Token,
+    /// A limit of WeCom's; later, it works again by itself.
+    Busy,
+    /// WeCom asks to try again, and kept asking.
+    Retry,
+    /// Only an administrator can mend it.
+    Setup,
+    /// The member is not in the application's visible range, or left; WeCom does not say which.
+    NotVisible,
+    /// The request itself was wrong; sending it again does not help.
+    Caller,
+    /// An errcode that is not in our table.
+    Unknown,
+    /// No answer, or none that can be read.
+    Upstream,
+}
+
+impl Family {
+    /// As a metric's label.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::SignInAgain => "sign_in_again",
+            Self::Token => "token",
+            Self::Busy => "busy",
+            Self::Retry => "retry",
+            Self::Setup => "setup",
+            Self::NotVisible => "not_visible",
+            Self::Caller => "caller",
+            Self::Unknown => "unknown",
+            Self::Upstream => "upstream",
+        }
+    }
+
+    /// The family of an errcode (document 90313).
+    pub(super) fn of(code: i64) -> Self {
+        match code {
+            // 40163 is not WeCom's but WeChat's word for a used code; some proxies answer it.
+            40029 | 42003 | 42022 | 40163 | 84014 | 84015 => Self::SignInAgain,
+            40014 | 42001 => Self::Token,
+            45009 | 45033 => Self::Busy,
+            -1 | 6000 => Self::Retry,
+            50002 | 60011 | 60021 | 60030 | 60111 | 92000 => Self::NotVisible,
+            40001
+            | 40013
+            | 40054..=40057
+            | 40091
+            | 40093
+            | 41002
+            | 41004
+            | 42012
+            | 43009
+            | 43012
+            | 45024
+            | 45026
+            | 45031
+            | 48001
+            | 48002
+            | 48004..=48006
+            | 48009
+            | 49004
+            | 50001
+            | 50003
+            | 60020
+            | 80001
+            | 81011
+            | 85004
+            | 85005
+            | 301_002
+            | 301_007
+            | 701_008
+            | 2_000_002 => Self::Setup,
+            40003..=40009
+            | 40011
+            | 40031..=40035
+            | 40039
+            | 40058
+            | 40063
+            | 40066
+            | 40068
+            | 40070..=40074
+            | 40088
+            | 40089
+            | 40094
+            | 40123
+            | 40126
+            | 40201
+            | 41001
+            | 41008..=41011
+            | 41016
+            | 41033
+            | 42014..=42020
+            | 42027..=42052
+            | 43004
+            | 44001
+            | 44004
+            | 45001
+            | 45002
+            | 45007
+            | 45008
+            | 45029
+            | 45034
+            | 46004
+            | 50100
+            | 60001..=60010
+            | 60102..=60107
+            | 60110
+            | 60112
+            | 60123
+            | 60129
+            | 60136
+            | 60140
+            | 60257
+            | 81001..=81003
+            | 81012..=81014
+            | 82001..=82003
+            | 85002
+            | 91040
+            | 301_021 => Self::Caller,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+impl Error {
+    /// The errcode behind this error, if WeCom gave one.
+    pub fn code(&self) -> Option<i64> {
+        self.refusal().map(|r| r.code)
+    }
+
+    /// WeCom's refusal behind this error, also where it is remembered from an earlier call.
+    pub fn refusal(&self) -> Option<&Refusal> {
+        match self {
+            Self::Refused(refusal) => Some(refusal),
+            Self::BackingOff { cause, .. } => Some(cause),
+            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Unreadable { .. } | Self::NoSecret(_) => {
+                None
+            }
+        }
+    }
+
+    /// What a caller can do about it.
+    pub fn family(&self) -> Family {
+        match self {
+            Self::Refused(refusal) => Family::of(refusal.code),
+            // A token is not asked for: whatever the errcode is called elsewhere, here it is the setup's,
+            // but for WeCom's own limit.
+            Self::BackingOff { cause, .. } => match Family::of(cause.code) {
+                Family::Busy => Family::Busy,
+                _ => Family::Setup,
+            },
+            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Unreadable { .. } => Family::Upstream,
+            Self::NoSecret(_) => Family::Setup,
+        }
+    }
+
+    /// When asking again makes sense, where that is known.
+    pub fn retry_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::BackingOff { until, .. } => Some(*until),
+            _ => None,
+        }
+    }
+}
+
+impl Refusal {
+    const LONGEST_MESSAGE: usize = 300;
+
+    /// A refusal from an answer's `errcode` and `errmsg`, with every one of `hidden` blotted out: a server in
+    /// between may echo the request.
+    pub(super) fn new(api: &'static str, code: i64, errmsg: &str, hidden: &[&str]) -> Self {
+        Self { api, code, message: clean(errmsg, hidden, Self::LONGEST_MESSAGE), from_ip: from_ip(errmsg) }
+    }
+}
+
+/// `text` for a log line: without the `hidden` values, without control and direction characters, cut.
+pub(super) fn clean(text: &str, hidden: &[&str], longest: usize) -> String {
+    let mut text = text.to_owned();
+    for value in hidden.iter().filter(|v| !v.is_empty()) {
+        text = text.replace(value, "[REDACTED]");
+        let encoded = urlencoding::encode(value);
+        if encoded != *value {
+            text = text.replace(encoded.as_ref(), "[REDACTED]");
+        }
+    }
+    text.chars().take(longest).map(|c| if misleads(c) { ' ' } else { c }).collect()
+}
+
+/// Characters that forge a log line or turn its reading direction.
+fn misleads(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// The address in `…, from ip: 203.0.113.7, more info at …`.
+fn from_ip(errmsg: &str) -> Option<IpAddr> {
+    let (_, rest) = errmsg.split_once("from ip:")?;
+    let word = rest.trim_start().split(|c: char| c == ',' || c.is_whitespace()).next()?;
+    word.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_wecom_saw_is_read_from_errmsg() {
+        let text =
+            "not allow to access from your ip, hint: [1], from ip: 203.0.113.7, more info at https://x";
+        assert_eq!(Refusal::new("user/get", 60020, text, &[]).from_ip, "203.0.113.7".parse().ok());
+        let v6 = Refusal::new("user/get", 60020, "from ip: 2001:db8::7", &[]);
+        assert_eq!(v6.from_ip, "2001:db8::7".parse().ok());
+        assert_eq!(Refusal::new("user/get", 60020, "from ip: unknown", &[]).from_ip, None);
+    }
+
+    #[test]
+    fn errmsg_cannot_forge_a_log_line_or_echo_what_was_sent() {
+        let message =
+            Refusal::new("user/get", 40014, "bad T0KEN/1 or T0KEN%2F1\r\n\u{1b}[31m\u{202e}x", &["T0KEN/1"])
+                .message;
+        assert!(!message.contains("T0KEN"), "{message}");
+        assert!(!message.chars().any(misleads), "{message:?}");
+        let long = "长".repeat(5_000);
+        assert_eq!(Refusal::new("user/get", 1, &long, &[]).message.chars().count(), 300);
+    }
+
+    #[test]
+    fn what_is_remembered_from_a_refused_token_keeps_its_code_and_its_time() {
+        let until = Timestamp::from_millis(60_000);
+        let error = Error::BackingOff { until, cause: Box::new(Refusal::new("gettoken", 40001, "no", &[])) };
+        assert_eq!(
+            (error.code(), error.family(), error.retry_at()),
+            (Some(40001), Family::Setup, Some(until))
+        );
+    }
+
+    #[test]
+    fn an_errcode_nobody_knows_is_never_retried_blindly() {
+        assert_eq!(Family::of(987_654), Family::Unknown);
+        for (code, family) in [
+            (-1, Family::Retry),
+            (40163, Family::SignInAgain),
+            (42001, Family::Token),
+            (45033, Family::Busy),
+            (60020, Family::Setup),
+            (60111, Family::NotVisible),
+            (40003, Family::Caller),
+        ] {
+            assert_eq!(Family::of(code), family, "{code}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What `doctor` asks: which kind of secret this is, and what time it is at WeCom.
+
+use serde::de::IgnoredAny;
+use serde_json::json;
+
+use super::exchange::{Param, Request};
+use super::{Client, Deadline, Error, Family, SecretKind};
+use crate::base::clock::Timestamp;
+
+/// What a secret turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProbedKind {
+    /// A self-built application's: it can exchange codes.
+    App,
+    /// The 通讯录同步 assistant's: it can list ids and cannot sign anyone in.
+    Contacts,
+}
+
+/// No code of WeCom's looks like this, so the exchange fails on the code and not before.
+const IMPOSSIBLE_CODE: &str = "gongpai-doctor";
+
+impl Client {
+    /// Finds out what the secret configured as `which` really is, with at most one gettoken.
+    ///
+    /// An application's token gets as far as the impossible code (40029); the 通讯录同步 assistant may not
+    /// exchange codes at all (48002, 50001; document 90313) but may list ids, and it alone may (96067). Any
+    /// other refusal says nothing about the kind and is returned: 40001, 60020, ….
+    pub async fn kind_of(&self, which: SecretKind, deadline: Deadline) -> Result<ProbedKind, Error> {
+        let query = [Param::open("code", IMPOSSIBLE_CODE)];
+        let exchange = Request { api: "auth/getuserinfo", query: &query, body: None };
+        let said = self.call::<IgnoredAny>(which, exchange, deadline).await;
+        let guess = match said {
+            Ok(_) => ProbedKind::App,
+            Err(error) if error.family() == Family::SignInAgain => ProbedKind::App,
+            Err(error) if matches!(error.code(), Some(48002 | 50001)) => return Ok(ProbedKind::Contacts),
+            Err(error) => return Err(error),
+        };
+        // No document promises that the assistant's lack of rights is noticed before the code is. Private
+        // editions without this call answer something else, which leaves the guess as it is.
+        let body = json!({"limit": 1});
+        let list = Request { api: "user/list_id", query: &[], body: Some(&body) };
+        match self.call::<IgnoredAny>(which, list, deadline).await {
+            Ok(_) => Ok(ProbedKind::Contacts),
+            Err(_) => Ok(guess),
+        }
+    }
+
+    /// The time at WeCom now, to the second, from the Date header of its last answer; asks for one if there
+    /// was none. `None` if WeCom cannot be reached or sends no date.
+    pub async fn server_time(&self, deadline: Deadline) -> Option<Timestamp> {
+        if let Some(time) = self.exchange().server_time() {
+            return Some(time);
+        }
+        match self.exchange().knock(deadline).await {
+            Ok(()) => self.exchange().server_time(),
+            Err(error) => {
+                tracing::debug!(%error, "WeCom's clock could not be read");
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,881 @@
+//! The client against a server that misbehaves.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::registry::Registry;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::exchange::Limits;
+use super::server::{Reply, Server};
+use super::{Client, Deadline, Error, Family, Identity, MemberStatus, ProbedKind, SecretKind, Settings};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::id::{CorpId, UserId};
+use crate::base::secret::Secret;
+
+const MEMBER: &str = r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan","name":"张三","status":1}"#;
+const SIGNED_IN: &str = r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan"}"#;
+
+pub(super) fn settings(api_address: &str) -> Settings {
+    Settings {
+        corp_id: CorpId::new("ww0000000000000001"),
+        agent_id: 1_000_002,
+        app_secret: Some(Secret::from("S3CRETapp")),
+        contacts_secret: Some(Secret::from("S3CRETcontacts")),
+        api_address: api_address.parse().unwrap(),
+        oauth2_address: "https://open.weixin.qq.com".parse().unwrap(),
+        qr_connect_address: "https://login.work.weixin.qq.com".parse().unwrap(),
+        proxy: None,
+    }
+}
+
+fn clock() -> Clock {
+    Clock::fixed(Timestamp::from_millis(1_795_334_400_000))
+}
+
+fn client(server: &Server, clock: &Clock) -> Client {
+    Client::new(settings(server.url.as_str()), clock.clone()).unwrap()
+}
+
+/// As in production, but a hanging call costs a test milliseconds.
+fn impatient(server: &Server, clock: &Clock) -> Client {
+    let limits = Limits {
+        exchange: Duration::from_millis(300),
+        renewal: Duration::from_millis(100),
+        ..Limits::PRODUCTION
+    };
+    Client::with_limits(settings(server.url.as_str()), clock.clone(), limits).unwrap()
+}
+
+fn soon() -> Deadline {
+    Deadline::after(Duration::from_secs(14))
+}
+
+fn zhangsan() -> UserId {
+    UserId::new("zhangsan")
+}
+
+/// A server whose gettoken works and hands out `T0KEN1`, `T0KEN2`, …; the rest is `rule`.
+async fn wecom(rule: impl Fn(&super::server::Asked, usize) -> Reply + Send + Sync + 'static) -> Server {
+    Server::start(move |asked, before| match asked.api.as_str() {
+        "gettoken" => Reply::token(&format!("T0KEN{}", before + 1)),
+        _ => rule(asked, before),
+    })
+    .await
+}
+
+async fn in_time<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("a test ends within 30 s")
+}
+
+mod calls {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_sign_in_is_one_gettoken_and_two_calls() {
+        let server = wecom(|asked, _| match asked.api.as_str() {
+            "auth/getuserinfo" => Reply::json(SIGNED_IN),
+            "user/get" => Reply::json(MEMBER),
+            _ => Reply::errcode(40058),
+        })
+        .await;
+        let client = client(&server, &clock());
+        for _ in 0..20 {
+            assert_eq!(client.identity("C0DE/+ 1", soon()).await, Ok(Identity::Member(zhangsan())));
+            assert_eq!(client.member(&zhangsan(), soon()).await.unwrap().status, MemberStatus::Active);
+        }
+        assert_eq!(server.count("gettoken"), 1);
+        let token = &server.asked("gettoken")[0];
+        assert_eq!(
+            (token.param("corpid"), token.param("corpsecret")),
+            (Some("ww0000000000000001"), Some("S3CRETapp"))
+        );
+        let exchange = &server.asked("auth/getuserinfo")[0];
+        assert_eq!(
+            (exchange.param("code"), exchange.param("access_token")),
+            (Some("C0DE/+ 1"), Some("T0KEN1"))
+        );
+        assert_eq!(exchange.method, "GET");
+    }
+
+    #[tokio::test]
+    async fn departments_are_read_with_the_secret_that_is_asked_for() {
+        let server =
+            wecom(|_, _| Reply::json(r#"{"errcode":0,"department":[{"id":1,"name":"公司","parentid":0}]}"#))
+                .await;
+        let client = client(&server, &clock());
+        for (which, secret) in [(SecretKind::App, "S3CRETapp"), (SecretKind::Contacts, "S3CRETcontacts")] {
+            assert_eq!(client.departments(which, soon()).await.unwrap()[0].name, "公司");
+            assert_eq!(server.asked("gettoken").last().unwrap().param("corpsecret"), Some(secret));
+        }
+        assert_eq!(server.count("gettoken"), 2, "each secret has its own token");
+    }
+
+    #[tokio::test]
+    async fn without_a_secret_nothing_is_sent() {
+        let server = wecom(|_, _| Reply::Close).await;
+        let mut settings = settings(server.url.as_str());
+        settings.app_secret = None;
+        let client = Client::new(settings, clock()).unwrap();
+        assert_eq!(client.identity("C0DE", soon()).await, Err(Error::NoSecret(SecretKind::App)));
+        assert_eq!(server.count("gettoken"), 0);
+    }
+
+    #[tokio::test]
+    async fn a_reverse_proxy_may_live_below_a_path() {
+        let server = wecom(|_, _| Reply::json(MEMBER)).await;
+        let client = Client::new(settings(&format!("{}wecom/", server.url)), clock()).unwrap();
+        assert!(client.member(&zhangsan(), soon()).await.is_ok());
+        assert_eq!(server.count("user/get"), 1);
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_somebody_else_is_not_taken() {
+        let server = wecom(|_, _| Reply::json(r#"{"errcode":0,"userid":"lisi","status":1}"#)).await;
+        let client = client(&server, &clock());
+        assert!(matches!(client.member(&zhangsan(), soon()).await, Err(Error::Unreadable { .. })));
+        assert!(
+            client.member(&UserId::new("LiSi"), soon()).await.is_ok(),
+            "userids are compared without case"
+        );
+    }
+
+    #[tokio::test]
+    async fn at_most_ten_calls_are_in_flight() {
+        let server = wecom(|_, _| Reply::Late(Duration::from_millis(20), MEMBER.into())).await;
+        let client = client(&server, &clock());
+        let mut calls = JoinSet::new();
+        for _ in 0..40 {
+            let client = client.clone();
+            calls.spawn(async move { client.member(&zhangsan(), soon()).await });
+        }
+        assert!(in_time(calls.join_all()).await.iter().all(Result::is_ok));
+        assert!((2..=10).contains(&server.most_at_once()), "{}", server.most_at_once());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_place_waits_no_longer_than_the_deadline() {
+        let server = wecom(|_, _| Reply::Hang).await;
+        let client = client(&server, &clock());
+        let mut calls = JoinSet::new();
+        for _ in 0..10 {
+            let client = client.clone();
+            calls.spawn(async move { client.member(&zhangsan(), soon()).await });
+        }
+        server.until_asked("user/get", 10).await;
+        let late = client.member(&zhangsan(), Deadline::after(Duration::from_millis(50))).await;
+        assert_eq!(late, Err(Error::Timeout { api: "user/get" }));
+        assert_eq!(server.count("user/get"), 10);
+    }
+
+    #[tokio::test]
+    async fn addresses_that_cannot_be_called_are_refused_at_the_start() {
+        let mut wrong = settings("ftp://qyapi.example.com");
+        assert_eq!(Client::new(wrong.clone(), clock()).unwrap_err(), SetupError::Address("api_address"));
+        wrong.api_address = "https://qyapi.example.com".parse().unwrap();
+        wrong.qr_connect_address = "data:text/plain,x".parse().unwrap();
+        assert_eq!(Client::new(wrong, clock()).unwrap_err(), SetupError::Address("qr_connect_address"));
+    }
+
+    use crate::wecom::SetupError;
+}
+
+mod trouble {
+    use super::*;
+
+    /// What `user/get` ends with when WeCom does this.
+    async fn ends(reply: Reply) -> Error {
+        let server = wecom(move |_, _| reply.clone()).await;
+        let client = impatient(&server, &clock());
+        let error = in_time(client.member(&zhangsan(), soon())).await.unwrap_err();
+        assert_eq!(server.count("user/get"), 1, "nothing is repeated: {error}");
+        error
+    }
+
+    fn unreadable(error: &Error, part: &str) {
+        assert!(matches!(error, Error::Unreadable { why, .. } if why.contains(part)), "{error}");
+        assert_eq!(error.family(), Family::Upstream);
+    }
+
+    #[tokio::test]
+    async fn a_hanging_wecom_costs_the_limit_of_a_call() {
+        for reply in [Reply::Hang, Reply::HangInside] {
+            assert_eq!(ends(reply).await, Error::Timeout { api: "user/get" });
+        }
+    }
+
+    #[tokio::test]
+    async fn a_slow_wecom_costs_no_more_than_the_deadline() {
+        let server = wecom(|_, _| Reply::Late(Duration::from_secs(6), MEMBER.into())).await;
+        let client = client(&server, &clock());
+        let began = Instant::now();
+        let error =
+            client.member(&zhangsan(), Deadline::after(Duration::from_millis(200))).await.unwrap_err();
+        assert_eq!(error, Error::Timeout { api: "user/get" });
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_is_unreachable() {
+        assert!(matches!(ends(Reply::Close).await, Error::Unreachable { .. }));
+    }
+
+    #[tokio::test]
+    async fn nobody_listening_is_unreachable() {
+        let client = Client::new(settings("http://127.0.0.1:1"), clock()).unwrap();
+        let error = client.member(&zhangsan(), soon()).await.unwrap_err();
+        assert!(
+            matches!(&error, Error::Unreachable { api: "gettoken", why } if why.contains("no connection")),
+            "{error}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_server_error_is_unreachable_whatever_its_body_says() {
+        for body in [MEMBER, r#"{"errcode":60111}"#, "<html>"] {
+            for status in [500, 502, 503] {
+                let error = ends(Reply::Status(status, "text/html", body.into())).await;
+                assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn another_status_than_200_is_never_a_success() {
+        for status in [201, 204, 301, 302, 307, 401, 403, 404, 429] {
+            let server = wecom(move |_, _| Reply::Status(status, "application/json", MEMBER.into())).await;
+            let result = impatient(&server, &clock()).member(&zhangsan(), soon()).await;
+            match status {
+                201 => assert!(result.is_ok()),
+                204 => assert!(result.is_err()),
+                _ => assert!(
+                    matches!(result, Err(Error::Unreadable { status: s, .. }) if s == status),
+                    "{result:?}"
+                ),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_json_is_unreadable() {
+        unreadable(&ends(Reply::Body(b"<html><body>login</body></html>".to_vec())).await, "HTML");
+        unreadable(&ends(Reply::Body(Vec::new())).await, "empty");
+        unreadable(&ends(Reply::Body(b"[]".to_vec())).await, "object");
+        unreadable(&ends(Reply::Body(b"{\"errcode\":0,\"userid\":\"zha".to_vec())).await, "cut off");
+        unreadable(&ends(Reply::Body(b"{\"errcode\":0}".to_vec())).await, "lacks");
+        unreadable(&ends(Reply::Body(b"{\"errcode\":\"x\"}".to_vec())).await, "lacks");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_breaks_off_is_unreadable() {
+        let half =
+            b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"errcode\":0,\"userid\":\"zhangsan\"".to_vec();
+        unreadable(&ends(Reply::Raw(half)).await, "cut off");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_http_is_unreachable() {
+        assert!(matches!(ends(Reply::Raw(b"SSH-2.0-x\r\n".to_vec())).await, Error::Unreachable { .. }));
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_not_read_to_its_end() {
+        let server = wecom(|_, _| {
+            let mut body = MEMBER.as_bytes().to_vec();
+            body.resize(9 * 1024 * 1024, b' ');
+            Reply::Body(body)
+        })
+        .await;
+        let error = in_time(client(&server, &clock()).member(&zhangsan(), soon())).await.unwrap_err();
+        unreadable(&error, "8 MiB");
+    }
+
+    #[tokio::test]
+    async fn a_byte_order_mark_control_characters_and_a_text_errcode_are_read_over() {
+        let body =
+            "\u{feff}{\"errcode\":\"0\",\"userid\":\"zhangsan\",\"name\":\"a\u{1}b\",\"status\":\"1\"}";
+        let server = wecom(move |_, _| Reply::json(body)).await;
+        let member = client(&server, &clock()).member(&zhangsan(), soon()).await.unwrap();
+        assert_eq!((member.name.as_str(), member.status), ("a b", MemberStatus::Active));
+    }
+
+    #[tokio::test]
+    async fn minus_one_is_tried_three_times() {
+        let server =
+            wecom(|_, before| if before < 2 { Reply::errcode(-1) } else { Reply::json(SIGNED_IN) }).await;
+        let client = client(&server, &clock());
+        assert_eq!(client.identity("C0DE", soon()).await, Ok(Identity::Member(zhangsan())));
+        assert_eq!(server.count("auth/getuserinfo"), 3);
+    }
+
+    #[tokio::test]
+    async fn minus_one_for_good_is_reported_after_the_third_time() {
+        let server = wecom(|_, _| Reply::errcode(-1)).await;
+        let error = client(&server, &clock()).identity("C0DE", soon()).await.unwrap_err();
+        assert_eq!((error.code(), error.family()), (Some(-1), Family::Retry));
+        assert_eq!(server.count("auth/getuserinfo"), 3);
+    }
+
+    #[tokio::test]
+    async fn no_pause_is_begun_that_the_deadline_does_not_allow() {
+        let server = wecom(|_, _| Reply::errcode(-1)).await;
+        let client = client(&server, &clock());
+        client.member(&zhangsan(), soon()).await.unwrap_err();
+        let error = client.identity("C0DE", Deadline::after(Duration::from_millis(120))).await.unwrap_err();
+        assert_eq!(error.code(), Some(-1));
+        assert_eq!(server.count("auth/getuserinfo"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_limit_of_wecoms_is_reported_and_not_hammered() {
+        for code in [45009, 45033] {
+            let server = wecom(move |_, _| Reply::errcode(code)).await;
+            let error = client(&server, &clock()).identity("C0DE", soon()).await.unwrap_err();
+            assert_eq!((error.code(), error.family()), (Some(code), Family::Busy));
+            assert_eq!(server.count("auth/getuserinfo"), 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_code_is_never_sent_again_after_a_transport_failure() {
+        for reply in [
+            Reply::Hang,
+            Reply::HangInside,
+            Reply::Close,
+            Reply::Status(502, "text/html", b"<html>".to_vec()),
+        ] {
+            let server = wecom(move |_, before| match before {
+                0 => Reply::json(SIGNED_IN), // so that the failing request goes out on a kept-alive connection
+                _ => reply.clone(),
+            })
+            .await;
+            let client = impatient(&server, &clock());
+            client.identity("first", soon()).await.unwrap();
+            let error = client.identity("C0DE", soon()).await.unwrap_err();
+            assert_eq!(error.family(), Family::Upstream, "{error}");
+            let sent =
+                server.asked("auth/getuserinfo").iter().filter(|a| a.param("code") == Some("C0DE")).count();
+            assert_eq!(sent, 1, "{error}");
+        }
+    }
+}
+
+mod tokens {
+    use super::*;
+
+    #[tokio::test]
+    async fn fifty_concurrent_first_calls_cost_one_gettoken() {
+        let server = Server::start(|asked, _| match asked.api.as_str() {
+            "gettoken" => Reply::Late(
+                Duration::from_millis(50),
+                br#"{"access_token":"T0KEN","expires_in":7200}"#.to_vec(),
+            ),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let client = client(&server, &clock());
+        let mut calls = JoinSet::new();
+        for _ in 0..50 {
+            let client = client.clone();
+            calls.spawn(async move { client.member(&zhangsan(), soon()).await });
+        }
+        assert!(in_time(calls.join_all()).await.iter().all(Result::is_ok));
+        assert_eq!(server.count("gettoken"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_caller_that_gives_up_does_not_break_the_token_for_others() {
+        let open = Arc::new(AtomicBool::new(false));
+        let gate = open.clone();
+        let server = Server::start(move |asked, _| match asked.api.as_str() {
+            "gettoken" if !gate.load(Ordering::SeqCst) => Reply::Hang,
+            "gettoken" => Reply::token("T0KEN"),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let client = client(&server, &clock());
+        let first = tokio::time::timeout(Duration::from_millis(50), client.member(&zhangsan(), soon()));
+        let mut others = JoinSet::new();
+        for _ in 0..5 {
+            let client = client.clone();
+            others.spawn(async move { client.member(&zhangsan(), soon()).await });
+        }
+        assert!(first.await.is_err(), "the first caller is dropped while its gettoken hangs");
+        // The others sit on a hanging gettoken of their own now, at most one.
+        server.until_asked("gettoken", 1).await;
+        open.store(true, Ordering::SeqCst);
+        assert!(
+            in_time(client.member(&zhangsan(), Deadline::after(Duration::from_millis(100)))).await.is_err()
+        );
+        assert!(in_time(others.join_all()).await.iter().all(Result::is_err), "8 s of the one that hangs");
+        assert!(server.count("gettoken") <= 2, "{}", server.count("gettoken"));
+        assert!(client.member(&zhangsan(), soon()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn when_the_one_who_asks_is_dropped_another_one_asks() {
+        let server = Server::start(|asked, before| match asked.api.as_str() {
+            "gettoken" if before == 0 => Reply::Hang,
+            "gettoken" => Reply::token("T0KEN"),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let client = client(&server, &clock());
+        let mut leader = JoinSet::new();
+        let first = client.clone();
+        leader.spawn(async move { first.member(&zhangsan(), soon()).await });
+        server.until_asked("gettoken", 1).await;
+        let mut others = JoinSet::new();
+        for _ in 0..5 {
+            let client = client.clone();
+            others.spawn(async move { client.member(&zhangsan(), soon()).await });
+        }
+        tokio::task::yield_now().await;
+        leader.shutdown().await;
+        assert!(in_time(others.join_all()).await.iter().all(Result::is_ok));
+        assert_eq!(server.count("gettoken"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_hanging_gettoken_fails_all_who_wait_together_and_does_not_pile_up() {
+        let server = Server::start(|_, _| Reply::Hang).await;
+        let client = impatient(&server, &clock());
+        let mut calls = JoinSet::new();
+        let began = Instant::now();
+        for _ in 0..20 {
+            let client = client.clone();
+            calls.spawn(async move { client.member(&zhangsan(), soon()).await });
+        }
+        for result in in_time(calls.join_all()).await {
+            assert_eq!(result, Err(Error::Timeout { api: "gettoken" }));
+        }
+        assert_eq!(server.count("gettoken"), 1);
+        assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test]
+    async fn whoever_waits_for_a_token_waits_no_longer_than_the_deadline() {
+        let server = Server::start(|_, _| Reply::Hang).await;
+        let client = client(&server, &clock());
+        let error = client.member(&zhangsan(), Deadline::after(Duration::from_millis(50))).await;
+        assert_eq!(error, Err(Error::Timeout { api: "gettoken" }));
+    }
+
+    #[tokio::test]
+    async fn a_refused_token_is_renewed_once_and_the_call_repeated_once() {
+        for code in [40014, 42001, 40001] {
+            let server = wecom(move |asked, _| match asked.param("access_token") {
+                Some("T0KEN1") => Reply::errcode(code),
+                _ => Reply::json(SIGNED_IN),
+            })
+            .await;
+            let client = client(&server, &clock());
+            assert_eq!(client.identity("C0DE", soon()).await, Ok(Identity::Member(zhangsan())));
+            assert_eq!((server.count("gettoken"), server.count("auth/getuserinfo")), (2, 2), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_token_refused_even_fresh_is_reported_and_costs_no_gettoken_a_call() {
+        let server = wecom(|_, _| Reply::errcode(42001)).await;
+        let clock = clock();
+        let client = client(&server, &clock);
+        let error = client.identity("C0DE", soon()).await.unwrap_err();
+        assert_eq!((error.code(), error.family()), (Some(42001), Family::Token));
+        assert_eq!((server.count("gettoken"), server.count("auth/getuserinfo")), (2, 2));
+        for _ in 0..10 {
+            client.identity("C0DE", soon()).await.unwrap_err();
+        }
+        assert_eq!(server.count("gettoken"), 2);
+        clock.advance(Duration::from_secs(61));
+        client.identity("C0DE", soon()).await.unwrap_err();
+        assert_eq!(server.count("gettoken"), 3);
+    }
+
+    #[tokio::test]
+    async fn fifty_calls_refused_for_one_token_cost_one_renewal() {
+        let server = wecom(|asked, _| match asked.param("access_token") {
+            Some("T0KEN1") => Reply::errcode(42001),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let client = client(&server, &clock());
+        let mut calls = JoinSet::new();
+        for _ in 0..50 {
+            let client = client.clone();
+            calls.spawn(async move { client.member(&zhangsan(), soon()).await });
+        }
+        assert!(in_time(calls.join_all()).await.iter().all(Result::is_ok));
+        assert_eq!(server.count("gettoken"), 2);
+    }
+
+    #[tokio::test]
+    async fn a_token_lives_as_long_as_wecom_says_and_is_renewed_five_minutes_early() {
+        let server = wecom(|_, _| Reply::json(MEMBER)).await;
+        let clock = clock();
+        let client = client(&server, &clock);
+        for (seconds, fetched) in [(0, 1), (6899, 1), (2, 2), (6899, 2), (9999, 3)] {
+            clock.advance(Duration::from_secs(seconds));
+            client.member(&zhangsan(), soon()).await.unwrap();
+            assert_eq!(server.count("gettoken"), fetched, "{seconds}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_same_token_handed_out_near_its_end_is_not_asked_for_with_every_call() {
+        let server = Server::start(|asked, before| match asked.api.as_str() {
+            "gettoken" if before == 0 => Reply::token("T0KEN"),
+            "gettoken" => Reply::json(r#"{"errcode":0,"access_token":"T0KEN","expires_in":299}"#),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let clock = clock();
+        let client = client(&server, &clock);
+        client.member(&zhangsan(), soon()).await.unwrap();
+        clock.advance(Duration::from_secs(6901));
+        for _ in 0..10 {
+            clock.advance(Duration::from_secs(1));
+            client.member(&zhangsan(), soon()).await.unwrap();
+        }
+        assert_eq!(server.count("gettoken"), 2);
+    }
+
+    #[tokio::test]
+    async fn while_a_renewal_hangs_everybody_goes_on_with_the_old_token() {
+        let server = Server::start(|asked, before| match asked.api.as_str() {
+            "gettoken" if before == 0 => Reply::token("T0KEN1"),
+            "gettoken" => Reply::Hang,
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let clock = clock();
+        let client = impatient(&server, &clock);
+        client.member(&zhangsan(), soon()).await.unwrap();
+        clock.advance(Duration::from_secs(6901));
+        let mut calls = JoinSet::new();
+        for _ in 0..20 {
+            let client = client.clone();
+            calls.spawn(async move { client.member(&zhangsan(), soon()).await });
+        }
+        assert!(in_time(calls.join_all()).await.iter().all(Result::is_ok));
+        assert_eq!(server.count("gettoken"), 2, "one renewal, tried by one");
+        client.member(&zhangsan(), soon()).await.unwrap();
+        assert_eq!(server.count("gettoken"), 2, "and not again at once");
+        clock.advance(Duration::from_secs(31));
+        client.member(&zhangsan(), soon()).await.unwrap();
+        assert_eq!(server.count("gettoken"), 3);
+    }
+
+    #[tokio::test]
+    async fn a_secret_reset_in_the_console_is_noticed_when_the_old_token_ends() {
+        let server = Server::start(|asked, before| match asked.api.as_str() {
+            "gettoken" if before == 0 => Reply::token("T0KEN1"),
+            "gettoken" => Reply::errcode(40001),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let clock = clock();
+        let client = client(&server, &clock);
+        client.member(&zhangsan(), soon()).await.unwrap();
+        clock.advance(Duration::from_secs(6901));
+        for _ in 0..5 {
+            client.member(&zhangsan(), soon()).await.unwrap();
+        }
+        assert_eq!(server.count("gettoken"), 2, "a refused renewal backs off too");
+        clock.advance(Duration::from_secs(300));
+        assert_eq!(client.member(&zhangsan(), soon()).await.unwrap_err().code(), Some(40001));
+    }
+
+    #[tokio::test]
+    async fn a_gettoken_without_a_token_is_not_remembered() {
+        let server = Server::start(|asked, before| match (asked.api.as_str(), before) {
+            ("gettoken", 0) => Reply::json(r#"{"errcode":0,"errmsg":"ok"}"#),
+            ("gettoken", 1) => {
+                Reply::json(r#"{"errcode":0,"errmsg":"ok","access_token":"","expires_in":7200}"#)
+            }
+            ("gettoken", 2) => {
+                Reply::json(r#"{"errcode":0,"errmsg":"ok","access_token":null,"expires_in":7200}"#)
+            }
+            ("gettoken", _) => Reply::json(r#"{"access_token":"T0KEN"}"#),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let client = client(&server, &clock());
+        for _ in 0..3 {
+            let error = client.member(&zhangsan(), soon()).await.unwrap_err();
+            assert!(matches!(error, Error::Unreadable { api: "gettoken", .. }), "{error}");
+        }
+        assert!(client.member(&zhangsan(), soon()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn gettoken_is_tried_again_while_wecom_is_busy() {
+        let server = Server::start(|asked, before| match asked.api.as_str() {
+            "gettoken" if before < 2 => Reply::errcode(-1),
+            "gettoken" => Reply::token("T0KEN"),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        assert!(client(&server, &clock()).member(&zhangsan(), soon()).await.is_ok());
+        assert_eq!(server.count("gettoken"), 3);
+    }
+}
+
+mod back_off {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_wrong_secret_backs_off_up_to_ten_minutes() {
+        for code in [40001, 40013, 40091, 41002, 41004, 45031, 50003, 301_007, 45009, 987_654] {
+            let server = Server::start(move |_, _| Reply::errcode(code)).await;
+            let clock = clock();
+            let client = client(&server, &clock);
+            for (asked, minutes) in [(1, 1), (2, 2), (3, 4), (4, 8), (5, 10), (6, 10)] {
+                let error = client.identity("C0DE", soon()).await.unwrap_err();
+                assert!(matches!(error, Error::Refused(_)), "{code}: {error}");
+                let until = clock.now().plus(Duration::from_secs(60 * minutes));
+                for _ in 0..20 {
+                    let error = client.member(&zhangsan(), soon()).await.unwrap_err();
+                    assert_eq!((error.code(), error.retry_at()), (Some(code), Some(until)));
+                    assert_eq!(error.family(), if code == 45009 { Family::Busy } else { Family::Setup });
+                }
+                assert_eq!(server.count("gettoken"), asked, "{code}");
+                clock.advance(Duration::from_secs(60 * minutes - 1));
+                assert!(client.member(&zhangsan(), soon()).await.unwrap_err().retry_at().is_some());
+                clock.advance(Duration::from_secs(1));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_works_again_starts_over() {
+        let server = Server::start(|asked, before| match (asked.api.as_str(), before) {
+            ("gettoken", 2) => Reply::token("T0KEN1"),
+            ("gettoken", _) => Reply::errcode(40001),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let clock = clock();
+        let client = client(&server, &clock);
+        for minutes in [1, 2] {
+            client.member(&zhangsan(), soon()).await.unwrap_err();
+            clock.advance(Duration::from_secs(60 * minutes));
+        }
+        assert!(client.member(&zhangsan(), soon()).await.is_ok());
+        clock.advance(Duration::from_secs(7200));
+        client.member(&zhangsan(), soon()).await.unwrap_err();
+        let until = client.member(&zhangsan(), soon()).await.unwrap_err().retry_at();
+        assert_eq!(until, Some(clock.now().plus(Duration::from_secs(60))));
+    }
+
+    #[tokio::test]
+    async fn one_secret_does_not_stop_the_other() {
+        let server = Server::start(|asked, _| match (asked.api.as_str(), asked.param("corpsecret")) {
+            ("gettoken", Some("S3CRETcontacts")) => Reply::errcode(40001),
+            ("gettoken", _) => Reply::token("T0KEN"),
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let client = client(&server, &clock());
+        assert!(client.departments(SecretKind::Contacts, soon()).await.is_err());
+        assert!(client.member(&zhangsan(), soon()).await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn an_untrusted_address_does_not_back_off_because_it_is_mended_in_a_minute() {
+        let server = Server::start(|_, _| Reply::errcode(60020)).await;
+        let client = client(&server, &clock());
+        for _ in 0..3 {
+            let error = client.member(&zhangsan(), soon()).await.unwrap_err();
+            assert_eq!((error.code(), error.retry_at()), (Some(60020), None));
+        }
+        assert_eq!(server.count("gettoken"), 3);
+    }
+
+    #[tokio::test]
+    async fn a_clock_set_back_does_not_prolong_it() {
+        let server = Server::start(|_, _| Reply::errcode(40001)).await;
+        let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
+        let client = client(&server, &clock);
+        client.member(&zhangsan(), soon()).await.unwrap_err();
+        if let Clock::Fixed(ms) = &clock {
+            ms.fetch_sub(3_600_000, Ordering::SeqCst);
+        }
+        client.member(&zhangsan(), soon()).await.unwrap_err();
+        assert_eq!(server.count("gettoken"), 2);
+    }
+}
+
+mod doctor {
+    use super::*;
+
+    /// What the probe makes of a WeCom that answers an impossible code and `user/list_id` like this.
+    async fn probe(exchange: Reply, list: Reply) -> (Result<ProbedKind, Error>, usize) {
+        let server = wecom(move |asked, _| match asked.api.as_str() {
+            "auth/getuserinfo" => exchange.clone(),
+            "user/list_id" if asked.method == "POST" && asked.body == r#"{"limit":1}"# => list.clone(),
+            _ => Reply::errcode(40058),
+        })
+        .await;
+        let kind = client(&server, &clock()).kind_of(SecretKind::App, soon()).await;
+        (kind, server.count("gettoken"))
+    }
+
+    #[tokio::test]
+    async fn the_kind_of_a_secret_is_told_by_what_it_may_do() {
+        let ids = || Reply::json(r#"{"errcode":0,"next_cursor":"","dept_user":[]}"#);
+        let absent = || Reply::Status(404, "text/html", b"<html>".to_vec());
+        for (exchange, list, kind) in [
+            (Reply::errcode(40029), Reply::errcode(48002), ProbedKind::App),
+            (Reply::errcode(40029), absent(), ProbedKind::App),
+            (Reply::errcode(48002), ids(), ProbedKind::Contacts),
+            (Reply::errcode(50001), absent(), ProbedKind::Contacts),
+            (Reply::errcode(40029), ids(), ProbedKind::Contacts),
+        ] {
+            assert_eq!(probe(exchange, list).await, (Ok(kind), 1));
+        }
+        let (error, _) = probe(Reply::errcode(60020), ids()).await;
+        assert_eq!(error.unwrap_err().code(), Some(60020));
+    }
+
+    #[tokio::test]
+    async fn wecoms_clock_is_read_from_any_answer_and_asked_for_if_there_was_none() {
+        let server = wecom(|_, _| Reply::json(MEMBER)).await;
+        let asked = client(&server, &clock());
+        let time = asked.server_time(soon()).await.unwrap();
+        assert_eq!(time.seconds() / 60, 1_795_334_400 / 60, "{}", time.rfc3339());
+        assert_eq!((server.count("/"), server.count("gettoken")), (1, 0));
+        let called = client(&server, &clock());
+        called.member(&zhangsan(), soon()).await.unwrap();
+        assert!(called.server_time(soon()).await.is_some());
+        assert_eq!(server.count("/"), 1);
+        let nobody = Client::new(settings("http://127.0.0.1:1"), clock()).unwrap();
+        assert_eq!(nobody.server_time(soon()).await, None);
+    }
+
+    #[tokio::test]
+    async fn calls_are_counted_by_api_and_outcome() {
+        let server = wecom(|asked, _| match asked.api.as_str() {
+            "user/get" => Reply::json(MEMBER),
+            _ => Reply::errcode(40029),
+        })
+        .await;
+        let client = client(&server, &clock());
+        client.member(&zhangsan(), soon()).await.unwrap();
+        client.identity("C0DE", soon()).await.unwrap_err();
+        let mut registry = Registry::default();
+        client.metrics().register(&mut registry);
+        let mut text = String::new();
+        encode(&mut text, &registry).unwrap();
+        for line in [
+            r#"wecom_calls_total{api="user/get",outcome="ok"} 1"#,
+            r#"wecom_calls_total{api="auth/getuserinfo",outcome="sign_in_again"} 1"#,
+            r#"wecom_token_fetches_total{secret="app",outcome="ok"} 1"#,
+            r#"wecom_call_seconds_count{api="user/get"} 1"#,
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+    }
+}
+
+mod secrets {
+    use super::*;
+
+    const HIDDEN: [&str; 4] = ["S3CRET", "T0KEN", "C0DE", "corpsecret="];
+
+    fn print(error: &Error) -> String {
+        let mut text = format!("{error} {error:?} {error:#?}");
+        let mut source = std::error::Error::source(error);
+        while let Some(inner) = source {
+            text += &format!(" {inner} {inner:?}");
+            source = inner.source();
+        }
+        text
+    }
+
+    fn clean(text: &str) {
+        for hidden in HIDDEN {
+            assert!(!text.contains(hidden), "{text}");
+        }
+        assert!(!text.contains("access_token="), "{text}");
+    }
+
+    /// Every way to fail, on the call for the token and on the call with it.
+    fn failures() -> Vec<Reply> {
+        let echo = r#"{"errcode":N,"errmsg":"bad access_token T0KEN1, corpsecret S3CRETapp, code C0DE/1 or C0DE%2F1"}"#;
+        let mut all = vec![
+            Reply::Hang,
+            Reply::HangInside,
+            Reply::Close,
+            Reply::Status(500, "text/html", b"T0KEN1 S3CRETapp C0DE/1".to_vec()),
+            Reply::Status(302, "text/html", b"T0KEN1 S3CRETapp C0DE/1".to_vec()),
+            Reply::Status(404, "text/html", b"T0KEN1 S3CRETapp C0DE/1".to_vec()),
+            Reply::json("T0KEN1 S3CRETapp C0DE/1"),
+            Reply::json("<html>T0KEN1 S3CRETapp C0DE/1"),
+            Reply::json(r#"{"errcode":"T0KEN1 S3CRETapp C0DE/1"}"#),
+            Reply::json(r#"{"errcode":0,"userid":["T0KEN1 S3CRETapp C0DE/1"],"access_token":["T0KEN1"]}"#),
+            Reply::json(r#"{"errcode":0,"userid":{"C0DE/1":1},"access_token":7,"T0KEN1":"#),
+            Reply::Raw(b"T0KEN1 S3CRETapp C0DE/1\r\n\r\n".to_vec()),
+            Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"T0KEN1 S3CRETapp C0DE/1\"".to_vec()),
+        ];
+        all.extend(
+            [-1, 40001, 40013, 40014, 40029, 45009, 48002, 50001, 60020, 987_654]
+                .map(|code| Reply::json(&echo.replace('N', &code.to_string()))),
+        );
+        all
+    }
+
+    #[tokio::test]
+    async fn case_29_no_failure_shows_a_secret_a_token_or_a_code() {
+        let seen = AtomicUsize::new(0);
+        for at_token in [true, false] {
+            for reply in failures() {
+                let server = Server::start(move |asked, _| match asked.api.as_str() {
+                    "gettoken" if !at_token => Reply::token("T0KEN1"),
+                    _ => reply.clone(),
+                })
+                .await;
+                let client = impatient(&server, &clock());
+                // Twice: the second error may be a remembered one.
+                for _ in 0..2 {
+                    let error = in_time(client.identity("C0DE/1", soon())).await.unwrap_err();
+                    clean(&print(&error));
+                    seen.fetch_add(1, Ordering::SeqCst);
+                }
+                clean(&format!("{client:?}"));
+                let mut registry = Registry::default();
+                client.metrics().register(&mut registry);
+                let mut text = String::new();
+                encode(&mut text, &registry).unwrap();
+                clean(&text);
+            }
+        }
+        assert_eq!(seen.into_inner(), 2 * 2 * failures().len());
+    }
+
+    #[tokio::test]
+    async fn case_29_no_way_to_be_unreachable_shows_a_secret() {
+        let plain = Server::start(|_, _| Reply::json(MEMBER)).await;
+        let port = plain.url.port().unwrap();
+        let unreachable = [
+            ("http://127.0.0.1:1".to_owned(), None),     // refused
+            ("http://wecom.invalid".to_owned(), None),   // no such name
+            (format!("https://127.0.0.1:{port}"), None), // no TLS there
+            ("http://qyapi.example.com".to_owned(), Some("http://user:S3CRETproxy@127.0.0.1:1")),
+            ("https://qyapi.example.com".to_owned(), Some("http://user:S3CRETproxy@127.0.0.1:1")),
+            ("http://user:S3CRETbasic@127.0.0.1:1/".to_owned(), None),
+        ];
+        for (address, proxy) in unreachable {
+            let mut settings = settings(&address);
+            settings.proxy = proxy.map(|p| p.parse().unwrap());
+            let client = Client::new(settings, clock()).unwrap();
+            let error = in_time(client.identity("C0DE/1", soon())).await.unwrap_err();
+            assert_eq!(error.family(), Family::Upstream, "{address}: {error}");
+            clean(&print(&error));
+            clean(&format!("{client:?} {:?}", client.settings()));
+        }
+    }
+}
