@@ -1,0 +1,198 @@
+//! `/_gongpai/assets/*`: style sheet and icon out of the binary, and the company's logo.
+//!
+//! In debug builds they are read from `static/assets`, so that a change shows without compiling.
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use rust_embed::{EmbeddedFile, RustEmbed};
+
+use super::page::Pages;
+use crate::base::secret::sha256;
+
+/// Where assets live on every host; the one prefix that application hosts proxy to us.
+pub const PREFIX: &str = "/_gongpai/assets/";
+
+/// The logo's name below [`PREFIX`].
+pub(super) const LOGO: &str = "logo";
+
+#[derive(RustEmbed)]
+#[folder = "static/assets"]
+struct Assets;
+
+/// The address of the asset `name`, with its version: a browser may keep it for ever.
+pub fn url(name: &str) -> String {
+    let version = find(name).map(|f| version(&f.metadata.sha256_hash())).unwrap_or_default();
+    format!("{PREFIX}{name}?v={version}")
+}
+
+/// Answers `/_gongpai/assets/{*path}`: 200, 304 or 404.
+pub async fn serve(
+    State(pages): State<Pages>,
+    Path(path): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+) -> Response {
+    let wanted = query.as_deref().and_then(|q| q.strip_prefix("v="));
+    if path == LOGO {
+        let Some(logo) = pages.logo() else { return StatusCode::NOT_FOUND.into_response() };
+        return answer(&headers, wanted, &sha256(&logo.bytes), logo.content_type.clone(), || {
+            logo.bytes.clone().into()
+        });
+    }
+    let Some((file, kind)) = find(&path).zip(content_type(&path)) else {
+        return StatusCode::NOT_FOUND.into_response();
+    };
+    answer(&headers, wanted, &file.metadata.sha256_hash(), HeaderValue::from_static(kind), || {
+        file.data.into_owned().into()
+    })
+}
+
+/// Only plain names reach the folder: what is not of `[a-z0-9_-]` segments with dots inside is no asset.
+fn find(path: &str) -> Option<EmbeddedFile> {
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
+    let segment = |s: &str| !s.is_empty() && !s.starts_with('.') && s.bytes().all(plain);
+    if path.split('/').all(segment) { Assets::get(path) } else { None }
+}
+
+/// Only what we have; everything else in the folder is not served.
+fn content_type(path: &str) -> Option<&'static str> {
+    Some(match path.rsplit_once('.')?.1 {
+        "css" => "text/css; charset=utf-8",
+        "js" => "text/javascript; charset=utf-8",
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        _ => return None,
+    })
+}
+
+pub(super) fn version(hash: &[u8; 32]) -> String {
+    hex::encode(hash.get(..8).unwrap_or(hash))
+}
+
+fn answer(
+    headers: &HeaderMap,
+    wanted: Option<&str>,
+    hash: &[u8; 32],
+    content_type: HeaderValue,
+    body: impl FnOnce() -> axum::body::Body,
+) -> Response {
+    let etag = format!("\"{}\"", hex::encode(hash));
+    let mut response = if has(headers, &etag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        let mut response = Response::new(body());
+        response.headers_mut().insert(CONTENT_TYPE, content_type);
+        response
+    };
+    let out = response.headers_mut();
+    // An old page may ask for an old version while a new one is being rolled out: that answer is not kept.
+    let keep = if wanted == Some(version(hash).as_str()) {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    out.insert(CACHE_CONTROL, HeaderValue::from_static(keep));
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        out.insert(ETAG, etag);
+    }
+    out.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // A company's SVG may hold a script; opened by itself it must not run on the sign-in host.
+    out.insert(
+        CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox"),
+    );
+    response
+}
+
+/// Whether If-None-Match names `etag` (RFC 9110 §13.1.2, weak comparison).
+fn has(headers: &HeaderMap, etag: &str) -> bool {
+    headers
+        .get_all(IF_NONE_MATCH)
+        .iter()
+        .flat_map(|h| h.as_bytes().split(|b| *b == b','))
+        .map(<[u8]>::trim_ascii)
+        .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::page::{Logo, PageSettings};
+
+    async fn get_from(pages: Pages, path: &str, query: Option<&str>, etag: Option<&str>) -> Response {
+        let mut headers = HeaderMap::new();
+        if let Some(etag) = etag {
+            headers.insert(IF_NONE_MATCH, etag.parse().unwrap());
+        }
+        serve(State(pages), Path(path.to_owned()), RawQuery(query.map(str::to_owned)), headers).await
+    }
+
+    async fn get(path: &str, query: Option<&str>, etag: Option<&str>) -> Response {
+        get_from(Pages::new(PageSettings::default()), path, query, etag).await
+    }
+
+    #[tokio::test]
+    async fn the_address_in_a_page_is_kept_for_ever_and_any_other_version_is_asked_again() {
+        let (path, query) = url("gongpai.css")
+            .strip_prefix(PREFIX)
+            .unwrap()
+            .split_once('?')
+            .map(|(p, q)| (p.to_owned(), q.to_owned()))
+            .unwrap();
+        let kept = get(&path, Some(&query), None).await;
+        assert_eq!(kept.status(), 200);
+        assert_eq!(kept.headers()["content-type"], "text/css; charset=utf-8");
+        assert_eq!(kept.headers()["cache-control"], "public, max-age=31536000, immutable");
+        for other in [None, Some("v="), Some("v=0123456789abcdef")] {
+            assert_eq!(get(&path, other, None).await.headers()["cache-control"], "no-cache");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_browser_that_has_it_gets_a_304_without_a_body() {
+        let etag = get("gongpai.css", None, None).await.headers()["etag"].to_str().unwrap().to_owned();
+        for given in [etag.clone(), format!("\"x\", W/{etag}"), "*".to_owned()] {
+            let again = get("gongpai.css", None, Some(&given)).await;
+            assert_eq!(again.status(), 304);
+            assert_eq!(again.headers()["etag"], etag.as_str());
+            assert!(axum::body::to_bytes(again.into_body(), 10).await.unwrap().is_empty());
+        }
+        assert_eq!(get("gongpai.css", None, Some("\"x\"")).await.status(), 200);
+    }
+
+    #[tokio::test]
+    async fn nothing_outside_the_folder_is_served() {
+        for path in [
+            "",
+            "nothing.css",
+            "../askama.toml",
+            "..\\askama.toml",
+            "a/../gongpai.css",
+            "./gongpai.css",
+            "/etc/passwd",
+            "%2e%2e/askama.toml",
+            "gongpai.css/",
+            "gongpai.css\0",
+            ".hidden",
+            "GONGPAI.CSS",
+            LOGO,
+        ] {
+            assert_eq!(get(path, None, None).await.status(), 404, "{path:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_logo_is_served_with_its_type_and_may_run_nothing() {
+        let logo =
+            Logo { content_type: HeaderValue::from_static("image/svg+xml"), bytes: b"<svg/>".to_vec() };
+        let pages = Pages::new(PageSettings { logo: Some(logo), ..PageSettings::default() });
+        let response = get_from(pages, LOGO, None, None).await;
+        assert_eq!(response.headers()["content-type"], "image/svg+xml");
+        assert!(response.headers()["content-security-policy"].to_str().unwrap().contains("sandbox"));
+        assert_eq!(axum::body::to_bytes(response.into_body(), 10).await.unwrap(), "<svg/>");
+    }
+}

@@ -1,0 +1,165 @@
+//! What went wrong, told once: the page for people, the problem document for programs and the line in the log
+//! all come from one [`Failure`].
+
+use std::error::Error;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderMap;
+use axum::http::header::ACCEPT;
+
+use super::lang::Text;
+use super::words::Code;
+
+/// Something that did not work, as far as it may be told to whom it happened.
+///
+/// Texts may come from outside (a rule, an address out of an errmsg): pages escape them and drop control
+/// characters. They must not be secrets, tokens, codes or tickets.
+#[derive(Debug, Clone)]
+pub struct Failure {
+    /// Which row of the table of words.
+    pub code: Code,
+    /// WeCom's errcode, if it was one.
+    pub errcode: Option<i64>,
+    /// What the errcode means.
+    pub meaning: Option<Text>,
+    /// What mends it.
+    pub remedy: Option<Text>,
+    /// The page of WeCom's console on which it is mended.
+    pub console: Option<Text>,
+    /// The particular of this case: an address, a host, the rule that decided, when it ends.
+    pub detail: Option<String>,
+    /// Where 重试 or 返回 lead.
+    pub retry: Option<String>,
+    /// Where 换个账号 leads (`/sso/logout?rd=…`).
+    pub switch_account: Option<String>,
+    /// Where the page goes by itself after 5 s. It must be marked so that the caller gives `None` the second
+    /// time, or the page would retry for ever.
+    pub auto_retry: Option<String>,
+    /// When trying again makes sense.
+    pub retry_after: Option<Duration>,
+    /// What the log is to say beside the code; never shown.
+    pub cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Failure {
+    /// `code` and nothing else; the rest is filled in by field.
+    pub const fn new(code: Code) -> Self {
+        Self {
+            code,
+            errcode: None,
+            meaning: None,
+            remedy: None,
+            console: None,
+            detail: None,
+            retry: None,
+            switch_account: None,
+            auto_retry: None,
+            retry_after: None,
+            cause: None,
+        }
+    }
+
+    /// Whether the caller is a program, which gets a problem document instead of a page: a fetch or XHR by its
+    /// Sec-Fetch-Mode or X-Requested-With, or an Accept that names JSON and not HTML.
+    pub fn wants_json(headers: &HeaderMap) -> bool {
+        if let Some(mode) = headers.get("sec-fetch-mode") {
+            return mode != "navigate";
+        }
+        if headers.contains_key("x-requested-with") {
+            return true;
+        }
+        let accepts = |kind: &[u8]| {
+            headers
+                .get_all(ACCEPT)
+                .iter()
+                .flat_map(|h| h.as_bytes().split(|b| *b == b','))
+                .filter_map(|range| range.split(|b| *b == b';').next())
+                .any(|range| range.trim_ascii().eq_ignore_ascii_case(kind))
+        };
+        (accepts(b"application/json") || accepts(b"application/problem+json")) && !accepts(b"text/html")
+    }
+
+    pub(super) fn report(&self) -> Report {
+        let mut report = Report::new(self.code);
+        report.errcode = self.errcode;
+        report.detail.clone_from(&self.detail);
+        report.cause.clone_from(&self.cause);
+        report
+    }
+}
+
+/// What the log says about a failed request. It rides on the response as an extension, and
+/// [`super::middleware`] writes it once, inside the request's span.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The code the caller got.
+    pub code: Code,
+    /// WeCom's errcode, if it was one.
+    pub errcode: Option<i64>,
+    /// The particular of the case.
+    pub detail: Option<String>,
+    /// What was behind it.
+    pub cause: Option<Arc<dyn Error + Send + Sync>>,
+}
+
+impl Report {
+    /// A report of `code` and nothing else.
+    pub const fn new(code: Code) -> Self {
+        Self { code, errcode: None, detail: None, cause: None }
+    }
+
+    /// Adds what was behind it.
+    #[must_use]
+    pub fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
+        self.cause = Some(Arc::new(cause));
+        self
+    }
+
+    /// The cause with its sources, joined by `: `.
+    pub(super) fn causes(&self) -> Option<String> {
+        let mut next: Option<&(dyn Error + 'static)> =
+            self.cause.as_deref().map(|c| c as &(dyn Error + 'static));
+        let mut chain = Vec::new();
+        while let Some(error) = next {
+            chain.push(error.to_string());
+            next = error.source();
+        }
+        (!chain.is_empty()).then(|| chain.join(": "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wants_json(pairs: &[(&'static str, &'static str)]) -> bool {
+        let headers = pairs
+            .iter()
+            .map(|(n, v)| (axum::http::HeaderName::from_static(n), axum::http::HeaderValue::from_static(v)))
+            .collect();
+        Failure::wants_json(&headers)
+    }
+
+    #[test]
+    fn navigations_get_pages_and_programs_get_json() {
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        assert!(!wants_json(&[("sec-fetch-mode", "navigate"), ("accept", browser)]));
+        assert!(wants_json(&[("sec-fetch-mode", "cors"), ("accept", "*/*")]));
+        assert!(wants_json(&[("sec-fetch-mode", "no-cors"), ("accept", "text/html")]));
+        assert!(wants_json(&[("x-requested-with", "XMLHttpRequest"), ("accept", browser)]));
+        assert!(wants_json(&[("accept", "Application/JSON; charset=utf-8")]));
+        assert!(!wants_json(&[("accept", "text/html, application/json;q=0.5")]));
+        assert!(!wants_json(&[]));
+    }
+
+    #[test]
+    fn a_report_names_every_cause() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[source] std::fmt::Error);
+        let report = Report::new(Code::Internal).caused_by(Outer(std::fmt::Error));
+        let causes = report.causes().unwrap();
+        assert!(causes.starts_with("outer: an error"), "{causes}");
+    }
+}

@@ -1,0 +1,294 @@
+//! What every request passes on its way in and out: an id, a line in the log, limits, and an end for panics.
+//!
+//! [`public_stack`] puts it around two kinds of routes. *Ordinary* routes are for people and programs: whatever
+//! goes wrong there ends as a page or a problem document with a code and a request id, even where axum itself
+//! answered a bare 404 or 413. *Checks* are what nginx asks before every request of every application:
+//! thousands a second, and anything but 2xx, 401 and 403 becomes nginx's own 500. So they pass the least that
+//! is safe, and a panic there is a refusal.
+
+mod log;
+mod request_id;
+
+use std::any::Any;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use axum::Router;
+use axum::extract::{MatchedPath, Request};
+use axum::http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
+use axum::http::{HeaderName, HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use chrono_tz::Tz;
+use tower::{Layer, Service};
+use tower_http::csrf::{CsrfLayer, ProtectionError};
+use tower_http::limit::RequestBodyLimitLayer;
+use tower_http::set_header::SetResponseHeaderLayer;
+use tracing::Instrument as _;
+
+pub use self::request_id::RequestId;
+
+use self::log::Line;
+use self::request_id::Ids;
+use super::client_ip::{Peer, TrustedProxies};
+use super::failure::{Failure, Report};
+use super::page::{Pages, View};
+use super::words::Code;
+use crate::base::clock::Clock;
+
+/// The longest body an ordinary route takes.
+pub const MAX_BODY: usize = 64 * 1024;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the middleware works with.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    /// For the pages of failures that no handler made.
+    pub pages: Pages,
+    /// What time those pages say it is.
+    pub clock: Clock,
+    /// In which zone.
+    pub time_zone: Tz,
+    /// From whom a request id is taken over, and who is a hop rather than the client.
+    pub proxies: TrustedProxies,
+}
+
+/// The public listener's router: `ordinary` routes and `checks`, each with what it passes.
+///
+/// Every request gets a [`RequestId`] as an extension, and every answer the header `X-Request-Id`. Ordinary
+/// routes also get: a span with the id, one line in the log, bodies of at most [`MAX_BODY`], refusal of
+/// cross-site POSTs, and `nosniff`, `no-referrer` and `no-store` where a handler did not say otherwise.
+pub fn public_stack<S>(ordinary: Router<S>, checks: Router<S>, parts: Parts) -> Router<S>
+where
+    S: Clone + Send + Sync + 'static,
+{
+    let shared = Arc::new(Shared { parts, ids: Ids::new() });
+    let default = |name: HeaderName, value: &'static str| {
+        SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
+    };
+    let ordinary = ordinary
+        .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .layer(CsrfLayer::new())
+        .layer(EdgeLayer { shared: Arc::clone(&shared), route: Route::Ordinary })
+        .layer(default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
+        .layer(default(REFERRER_POLICY, "no-referrer"))
+        .layer(default(CACHE_CONTROL, "no-store"));
+    ordinary.merge(checks.layer(EdgeLayer { shared, route: Route::Check }))
+}
+
+#[derive(Debug)]
+struct Shared {
+    parts: Parts,
+    ids: Ids,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Route {
+    Ordinary,
+    Check,
+}
+
+#[derive(Debug, Clone)]
+struct EdgeLayer {
+    shared: Arc<Shared>,
+    route: Route,
+}
+
+#[derive(Debug, Clone)]
+struct Edge<S> {
+    inner: S,
+    shared: Arc<Shared>,
+    route: Route,
+}
+
+impl<S> Layer<S> for EdgeLayer {
+    type Service = Edge<S>;
+
+    fn layer(&self, inner: S) -> Edge<S> {
+        Edge { inner, shared: Arc::clone(&self.shared), route: self.route }
+    }
+}
+
+impl<S> Service<Request> for Edge<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request) -> Self::Future {
+        let began = Instant::now();
+        let id = self.shared.request_id(&request);
+        request.extensions_mut().insert(id.clone());
+        match self.route {
+            Route::Check => {
+                let seen = log::checks_are_logged().then(|| self.shared.seen(&request));
+                let inner = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
+                Box::pin(async move {
+                    let mut response = finish(inner).await.unwrap_or_else(|panic| {
+                        tracing::error!(request.id = %id, panic = ?message(&panic), "A check panicked and was refused");
+                        StatusCode::FORBIDDEN.into_response()
+                    });
+                    if let Some(seen) = seen {
+                        seen.line(&id).check(response.status(), began.elapsed());
+                    }
+                    response.headers_mut().insert(X_REQUEST_ID, id.header());
+                    Ok(response)
+                })
+            }
+            Route::Ordinary => {
+                let seen = self.shared.seen(&request);
+                let caller = self.shared.caller(&request, &id);
+                let span = tracing::info_span!("request", request.id = %id, method = seen.method, path = seen.path());
+                let inner = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| self.inner.call(request))));
+                let shared = Arc::clone(&self.shared);
+                let answered = async move {
+                    let mut response = match finish(inner).await {
+                        Ok(response) => caller.dress(&shared.parts.pages, response),
+                        Err(panic) => {
+                            tracing::error!(panic = ?message(&panic), "A handler panicked");
+                            caller.failure(&shared.parts.pages, Code::Internal)
+                        }
+                    };
+                    seen.line(&id).answered(&response, began.elapsed());
+                    response.headers_mut().insert(X_REQUEST_ID, id.header());
+                    Ok(response)
+                };
+                Box::pin(answered.instrument(span))
+            }
+        }
+    }
+}
+
+/// Runs the rest of the way, and hands a panic back as a value.
+async fn finish<F>(inner: Result<F, Box<dyn Any + Send>>) -> Result<Response, Box<dyn Any + Send>>
+where
+    F: Future<Output = Result<Response, Infallible>>,
+{
+    let mut inner = pin!(inner?);
+    poll_fn(|cx| match catch_unwind(AssertUnwindSafe(|| inner.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(|Ok(response)| Ok(response)),
+        Err(panic) => Poll::Ready(Err(panic)),
+    })
+    .await
+}
+
+fn message(panic: &Box<dyn Any + Send>) -> &str {
+    let text = panic.downcast_ref::<&'static str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("not a text")
+}
+
+/// What the log names of a request, kept while the request itself is being answered.
+struct Seen {
+    method: String,
+    path: Option<MatchedPath>,
+    client: Option<std::net::IpAddr>,
+}
+
+impl Seen {
+    fn path(&self) -> &str {
+        // Only the route as we wrote it: a path that is no route of ours may hold anything.
+        self.path.as_ref().map_or("(no route)", MatchedPath::as_str)
+    }
+
+    fn line<'a>(&'a self, request_id: &'a RequestId) -> Line<'a> {
+        Line { method: &self.method, path: self.path(), client: self.client, request_id }
+    }
+}
+
+impl Shared {
+    /// The proxy's id for the request, or a new one. Clients choose no ids: they would stand in our log.
+    fn request_id(&self, request: &Request) -> RequestId {
+        let trusted = request.extensions().get::<Peer>().is_some_and(|peer| self.parts.proxies.trusts(*peer));
+        let given = || RequestId::parse(request.headers().get(X_REQUEST_ID)?.as_bytes());
+        if trusted { given().unwrap_or_else(|| self.ids.next()) } else { self.ids.next() }
+    }
+
+    fn seen(&self, request: &Request) -> Seen {
+        let peer = request.extensions().get::<Peer>();
+        Seen {
+            method: request.method().as_str().to_owned(),
+            path: request.extensions().get::<MatchedPath>().cloned(),
+            client: peer.and_then(|peer| self.parts.proxies.client(*peer, request.headers())),
+        }
+    }
+
+    fn caller(&self, request: &Request, id: &RequestId) -> Caller {
+        let (headers, parts) = (request.headers(), &self.parts);
+        Caller {
+            view: View::of(headers, id, parts.clock.now(), parts.time_zone),
+            wants_json: Failure::wants_json(headers) || request.uri().path().starts_with("/api/"),
+            is_api: request.uri().path().starts_with("/api/"),
+        }
+    }
+}
+
+/// How to tell the caller of an ordinary route that something went wrong.
+struct Caller {
+    view: View,
+    wants_json: bool,
+    is_api: bool,
+}
+
+impl Caller {
+    fn failure(&self, pages: &Pages, code: Code) -> Response {
+        let failure = Failure { retry: Some("/".to_owned()), ..Failure::new(code) };
+        if self.wants_json {
+            pages.problem(&self.view, &failure)
+        } else {
+            pages.failure(&self.view, &failure)
+        }
+    }
+
+    /// Gives an error that no handler of ours wrote (axum's bare 404, an extractor's rejection, the limits'
+    /// answers) the form that all our errors have. What has a code, or a form of its own, stays.
+    fn dress(&self, pages: &Pages, response: Response) -> Response {
+        let status = response.status();
+        let (headers, extensions) = (response.headers(), response.extensions());
+        let plain = headers.get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+        if !(status.is_client_error() || status.is_server_error())
+            || !plain
+            || extensions.get::<Report>().is_some()
+        {
+            return response;
+        }
+        let code = match status {
+            _ if extensions.get::<ProtectionError>().is_some() => Code::CrossSite,
+            StatusCode::NOT_FOUND if self.is_api => Code::NotFound,
+            StatusCode::NOT_FOUND => Code::PageNotFound,
+            StatusCode::METHOD_NOT_ALLOWED => Code::MethodNotAllowed,
+            StatusCode::PAYLOAD_TOO_LARGE => Code::TooLarge,
+            _ if status.is_server_error() => Code::Internal,
+            StatusCode::BAD_REQUEST
+            | StatusCode::UNPROCESSABLE_ENTITY
+            | StatusCode::UNSUPPORTED_MEDIA_TYPE => {
+                if self.is_api {
+                    Code::BadRequest
+                } else {
+                    Code::Invalid
+                }
+            }
+            // 401 and 403 without a code are a handler's own decision, and say what they are.
+            _ => return response,
+        };
+        let mut dressed = self.failure(pages, code);
+        if let Some(allow) = headers.get(ALLOW) {
+            dressed.headers_mut().insert(ALLOW, allow.clone());
+        }
+        dressed
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! The number that a page, an answer and the log share.
+
+use std::convert::Infallible;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use axum::extract::FromRequestParts;
+use axum::http::HeaderValue;
+use axum::http::request::Parts;
+
+use crate::base::secret::random_bytes;
+
+/// A request's id: 1 to 64 of `[A-Za-z0-9._-]`. Every request has one as an extension.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Reads an id; `None` unless it is well-formed.
+    pub fn parse(bytes: &[u8]) -> Option<Self> {
+        let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
+        let well_formed = (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| good(*b));
+        if well_formed { HeaderValue::from_bytes(bytes).ok().map(Self) } else { None }
+    }
+
+    /// The id as text.
+    #[expect(clippy::expect_used, reason = "parse and Ids::next let only ASCII letters, digits and ._- in")]
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().expect("ASCII")
+    }
+
+    /// The id as a header's value.
+    pub(super) fn header(&self) -> HeaderValue {
+        self.0.clone()
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for RequestId {
+    type Rejection = Infallible;
+
+    /// The id that the middleware gave; `-` where a router is used without it.
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or(Self(HeaderValue::from_static("-"))))
+    }
+}
+
+/// Makes ids: 16 hex digits that do not repeat within a process and look random between processes.
+///
+/// They are made on the path of every auth check, so they cost a counter and a few multiplications instead of
+/// a call for randomness. They are no secret.
+#[derive(Debug)]
+pub(super) struct Ids {
+    seed: u64,
+    count: AtomicU64,
+}
+
+impl Ids {
+    pub(super) fn new() -> Self {
+        Self { seed: u64::from_le_bytes(random_bytes()), count: AtomicU64::new(0) }
+    }
+
+    pub(super) fn next(&self) -> RequestId {
+        // SplitMix64: a bijection of the counter, so that no value comes twice.
+        let count = self.count.fetch_add(1, Ordering::Relaxed);
+        let mut n = self.seed.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        n = (n ^ (n >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        n ^= n >> 31;
+        let mut digits = [b'0'; 16];
+        for digit in digits.iter_mut().rev() {
+            #[expect(clippy::cast_possible_truncation, reason = "four bits")]
+            let low = (n & 15) as u8;
+            *digit = if low < 10 { b'0' + low } else { b'a' + low - 10 };
+            n >>= 4;
+        }
+        RequestId(HeaderValue::from_bytes(&digits).unwrap_or(HeaderValue::from_static("-")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn made_ids_are_16_hex_digits_and_do_not_repeat() {
+        let ids = Ids::new();
+        let made: std::collections::HashSet<_> = (0..10_000).map(|_| ids.next().to_string()).collect();
+        assert_eq!(made.len(), 10_000);
+        assert!(made.iter().all(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit())));
+        assert!(RequestId::parse(ids.next().as_str().as_bytes()).is_some());
+    }
+
+    #[test]
+    fn case_30_only_plain_ids_are_taken_over() {
+        for good in ["a", "0af7651916cd43dd8448eb211c80319c", "A.b_c-1", &"x".repeat(64)] {
+            assert!(RequestId::parse(good.as_bytes()).is_some(), "{good}");
+        }
+        for bad in ["", "a b", "a\r\nb", "\u{1b}[31m", "<b>", "号", &"x".repeat(65)] {
+            assert!(RequestId::parse(bad.as_bytes()).is_none(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! The pages people see: askama templates of `static/pages`, each in both languages, each with its own
+//! Content-Security-Policy.
+//!
+//! A page needs no script to be read or to go on, asks no other host for anything (but the official QR frame),
+//! and shows nothing that came from outside unescaped. [`failure`](Pages::failure) is the page of everything
+//! that went wrong; [`signin`] has the others.
+
+mod failure;
+mod policy;
+mod signin;
+mod text;
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::body::Body;
+use axum::http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, USER_AGENT,
+    X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use chrono::{DateTime, Utc};
+use chrono_tz::Tz;
+
+use self::policy::Policy;
+use self::text::clean;
+use super::assets;
+use super::lang::{Both, Lang, Text};
+use super::middleware::RequestId;
+use super::words::labels;
+use crate::base::clock::Timestamp;
+use crate::base::secret::sha256;
+
+pub use self::signin::{OpenWecom, Scan};
+
+/// What an administrator sets about pages, and the two origins their policies name.
+#[derive(Debug, Clone, Default)]
+pub struct PageSettings {
+    /// `pages.title`: the company's name above every page; may be empty.
+    pub title: String,
+    /// `pages.contact`: whom to ask; may be empty.
+    pub contact: String,
+    /// `pages.logo_file`, read at start.
+    pub logo: Option<Logo>,
+    /// The origin of `wecom.qr_connect_address`, `https://login.work.weixin.qq.com`.
+    pub qr_origin: String,
+    /// The origin of public_url, `https://oa.example.com`.
+    pub public_origin: String,
+}
+
+/// The company's logo.
+#[derive(Debug, Clone)]
+pub struct Logo {
+    /// `image/png`, `image/svg+xml`, …
+    pub content_type: HeaderValue,
+    /// The file.
+    pub bytes: Vec<u8>,
+}
+
+/// Makes pages; clones share what they hold.
+#[derive(Debug, Clone)]
+pub struct Pages(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    settings: PageSettings,
+    logo_url: Option<String>,
+}
+
+/// For whom and when a page is made.
+#[derive(Debug, Clone)]
+pub struct View {
+    /// Which language comes first.
+    pub lang: Lang,
+    /// The number to quote.
+    pub request_id: RequestId,
+    /// When it happened.
+    pub at: Timestamp,
+    /// In which zone the page says so.
+    pub time_zone: Tz,
+    /// Inside WeCom accounts are switched in the app, so 换个账号 is not offered.
+    pub in_wecom: bool,
+}
+
+impl View {
+    /// The view of a request with these headers.
+    pub fn of(headers: &HeaderMap, request_id: &RequestId, at: Timestamp, time_zone: Tz) -> Self {
+        let agent = headers.get(USER_AGENT).map(|a| a.as_bytes().to_ascii_lowercase()).unwrap_or_default();
+        let names = |needle: &[u8]| agent.windows(needle.len()).any(|w| w == needle);
+        let in_wecom = names(b"wxwork/") || names(b"wxworklocal/");
+        Self { lang: Lang::of(headers), request_id: request_id.clone(), at, time_zone, in_wecom }
+    }
+}
+
+/// What every page has around its own content.
+#[derive(Debug)]
+struct Frame {
+    lang: &'static str,
+    heading: Both,
+    title: String,
+    logo: Option<String>,
+    css: String,
+    icon: String,
+    request_label: Both,
+    request_id: String,
+    at: String,
+    at_machine: String,
+    contact_label: Both,
+    contact: String,
+}
+
+/// A link or button: where it leads and what it says.
+#[derive(Debug)]
+struct Link {
+    href: String,
+    label: Both,
+}
+
+impl Pages {
+    /// The pages of this installation.
+    pub fn new(settings: PageSettings) -> Self {
+        let logo_url = settings.logo.as_ref().map(|logo| {
+            format!("{}{}?v={}", assets::PREFIX, assets::LOGO, assets::version(&sha256(&logo.bytes)))
+        });
+        Self(Arc::new(Inner { settings, logo_url }))
+    }
+
+    /// The company's logo, if there is one.
+    pub(super) fn logo(&self) -> Option<&Logo> {
+        self.0.settings.logo.as_ref()
+    }
+
+    fn frame(&self, view: &View, heading: &Text) -> Frame {
+        let instant = DateTime::<Utc>::from_timestamp_millis(view.at.millis()).unwrap_or_default();
+        Frame {
+            lang: view.lang.tag(),
+            heading: said(view.lang, heading),
+            title: clean(&self.0.settings.title),
+            logo: self.0.logo_url.clone(),
+            css: assets::url("gongpai.css"),
+            icon: assets::url("badge.svg"),
+            request_label: view.lang.order(&labels::REQUEST_ID),
+            request_id: view.request_id.as_str().to_owned(),
+            at: instant.with_timezone(&view.time_zone).format("%Y-%m-%d %H:%M:%S %:z").to_string(),
+            at_machine: view.at.rfc3339(),
+            contact_label: view.lang.order(&labels::CONTACT),
+            contact: clean(&self.0.settings.contact),
+        }
+    }
+}
+
+/// `text` in the reader's order, without characters that would disturb the page.
+fn said(lang: Lang, text: &Text) -> Both {
+    let mut both = lang.order(text);
+    both.first.text = clean(&both.first.text);
+    both.second.text = clean(&both.second.text);
+    both
+}
+
+/// A button; `None` where the address is not one that a page of ours may lead to.
+fn button(lang: Lang, href: Option<&str>, label: &Text) -> Option<Link> {
+    let href = href.filter(|h| text::is_safe_href(h))?.to_owned();
+    Some(Link { href, label: lang.order(label) })
+}
+
+/// The answer: never kept, never framed (unless the policy says by whom), never a referrer.
+fn respond(status: StatusCode, page: &impl Template, policy: &Policy<'_>) -> Response {
+    let (status, body) = match page.render() {
+        Ok(html) => (status, html),
+        // Rendering text into memory does not fail; if it did, a bare 500 says so without a page.
+        Err(error) => {
+            tracing::error!(error = %error, "A page could not be rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, String::new())
+        }
+    };
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(CONTENT_SECURITY_POLICY, policy.header());
+    if policy.ancestors.is_empty() {
+        headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    }
+    response
+}
+
+#[cfg(test)]
+mod tests;

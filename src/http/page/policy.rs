@@ -1,0 +1,55 @@
+//! The Content-Security-Policy of a page: nothing, and then what that page needs.
+
+use axum::http::HeaderValue;
+
+/// What a page needs beyond its style sheet and pictures.
+#[derive(Debug, Default)]
+pub(super) struct Policy<'a> {
+    /// The nonce of its one inline script.
+    pub(super) nonce: Option<&'a str>,
+    /// The one origin it frames.
+    pub(super) frames: Option<&'a str>,
+    /// Whether its script asks our own host.
+    pub(super) connects: bool,
+    /// The origins that may frame it; empty: none.
+    pub(super) ancestors: Vec<&'a str>,
+}
+
+/// The policy of a page that needs nothing, and of one whose own could not be written.
+const STRICT: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; \
+                      frame-ancestors 'none'";
+
+impl Policy<'_> {
+    pub(super) fn header(&self) -> HeaderValue {
+        let ancestors =
+            if self.ancestors.is_empty() { "'none'".to_owned() } else { self.ancestors.join(" ") };
+        let mut policy = "default-src 'none'; style-src 'self'; img-src 'self'; ".to_owned();
+        for (name, value) in [
+            ("script-src", self.nonce.map(|n| format!("'nonce-{n}'"))),
+            ("frame-src", self.frames.map(str::to_owned)),
+            ("connect-src", self.connects.then(|| "'self'".to_owned())),
+        ] {
+            if let Some(value) = value {
+                policy.push_str(&[name, " ", &value, "; "].concat());
+            }
+        }
+        policy.push_str("base-uri 'none'; form-action 'self'; frame-ancestors ");
+        policy.push_str(&ancestors);
+        HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static(STRICT))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_needs_nothing_may_do_nothing_and_is_framed_by_nobody() {
+        assert_eq!(Policy::default().header(), STRICT);
+    }
+
+    #[test]
+    fn an_origin_that_cannot_be_written_leaves_the_strict_policy() {
+        assert_eq!(Policy { frames: Some("https://x\r\n"), ..Policy::default() }.header(), STRICT);
+    }
+}

@@ -1,0 +1,163 @@
+//! The pages of signing in and out.
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::Response;
+
+use super::policy::Policy;
+use super::{Frame, Link, Pages, View, button, respond, said, text};
+use crate::base::secret::random_token;
+use crate::http::lang::{Both, Text};
+use crate::http::words::labels;
+
+/// What the QR page needs.
+#[derive(Debug, Clone)]
+pub struct Scan {
+    /// The official panel: `qr_connect_address/wwlogin/sso/login?…&redirect_type=top&panel_size=middle`.
+    pub frame_url: String,
+    /// The plain link beside it, always visible.
+    pub link_url: String,
+    /// Our own path that answers 200 once this browser is signed in: `/sso/session`.
+    pub session_url: String,
+    /// Where the page goes then.
+    pub next_url: String,
+    /// After how long the page loads itself anew, with a new attempt: 8 minutes.
+    pub renew_after: Duration,
+    /// The host that the person signs in to, `app.example.com`.
+    pub host: String,
+}
+
+/// What the page for phone browsers outside WeCom needs.
+#[derive(Debug, Clone)]
+pub struct OpenWecom {
+    /// `wxwork://…`, opens the app.
+    pub scheme_url: String,
+    /// Where to tap there: `工作台 → 报销`.
+    pub path: Text,
+}
+
+#[derive(Template)]
+#[template(path = "scan.html", config = "static/askama.toml")]
+struct ScanPage<'a> {
+    frame: Frame,
+    scan: &'a Scan,
+    host_label: Both,
+    frame_title: String,
+    open: Option<Link>,
+    note: Both,
+    nonce: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "notice.html", config = "static/askama.toml")]
+struct NoticePage {
+    frame: Frame,
+    picture: &'static str,
+    note: Option<Both>,
+    /// A label and what it labels, shown large.
+    about: Option<(Both, Both)>,
+    button: Option<Link>,
+    quiet: bool,
+}
+
+#[derive(Template)]
+#[template(path = "break_out.html", config = "static/askama.toml")]
+struct BreakOutPage<'a> {
+    frame: Frame,
+    note: Both,
+    button: Option<Link>,
+    nonce: &'a str,
+}
+
+impl Pages {
+    /// The QR page of desktop browsers. Without a script the frame, the link and the renewal work; with one the
+    /// page also goes on by itself when the browser is signed in (by another tab, or by a phone).
+    pub fn scan(&self, view: &View, scan: &Scan) -> Response {
+        let nonce = random_token::<16>();
+        let mut frame_title = labels::SCAN_FRAME.zh.into_owned();
+        frame_title.push_str(" / ");
+        frame_title.push_str(&labels::SCAN_FRAME.en);
+        let page = ScanPage {
+            frame: self.frame(view, &labels::SCAN),
+            scan: &Scan { host: text::clean(&scan.host), ..scan.clone() },
+            host_label: view.lang.order(&labels::SCAN_FOR),
+            frame_title,
+            open: button(view.lang, Some(&scan.link_url), &labels::OPEN_IN_WECOM),
+            note: view.lang.order(&labels::SCAN_NOTE),
+            nonce: &nonce,
+        };
+        let policy = Policy {
+            nonce: Some(&nonce),
+            frames: Some(&self.0.settings.qr_origin),
+            connects: true,
+            ancestors: Vec::new(),
+        };
+        let mut response = respond(StatusCode::OK, &page, &policy);
+        response.headers_mut().insert("refresh", HeaderValue::from(scan.renew_after.as_secs().max(1)));
+        response
+    }
+
+    /// The page of phone browsers outside WeCom: opens the app, and says where to tap if that does nothing.
+    pub fn open_wecom(&self, view: &View, open: &OpenWecom) -> Response {
+        let page = NoticePage {
+            frame: self.frame(view, &labels::OPEN_WECOM),
+            picture: "phone",
+            note: None,
+            about: Some((view.lang.order(&labels::OPEN_WECOM_PATH), said(view.lang, &open.path))),
+            button: button(view.lang, Some(&open.scheme_url), &labels::OPEN_IN_WECOM),
+            quiet: false,
+        };
+        respond(StatusCode::OK, &page, &Policy::default())
+    }
+
+    /// Signed out; the button begins a new sign-in.
+    pub fn signed_out(&self, view: &View, sign_in_url: &str) -> Response {
+        let page = NoticePage {
+            frame: self.frame(view, &labels::SIGNED_OUT),
+            picture: "done",
+            note: Some(view.lang.order(&labels::SIGNED_OUT_NOTE)),
+            about: None,
+            button: button(view.lang, Some(sign_in_url), &labels::SIGN_IN_AGAIN),
+            quiet: false,
+        };
+        respond(StatusCode::OK, &page, &Policy::default())
+    }
+
+    /// Signed in, as whom, and the way out. Shows a name and a userid, nothing of the session.
+    pub fn home(&self, view: &View, name: &str, userid: &str, sign_out_url: &str) -> Response {
+        let who = if name.trim().is_empty() || name == userid {
+            userid.to_owned()
+        } else {
+            format!("{name} ({userid})")
+        };
+        let page = NoticePage {
+            frame: self.frame(view, &labels::SIGNED_IN),
+            picture: "done",
+            note: None,
+            about: Some((view.lang.order(&labels::SIGNED_IN_AS), said(view.lang, &Text::same(&who)))),
+            button: button(view.lang, Some(sign_out_url), &labels::SIGN_OUT),
+            quiet: true,
+        };
+        respond(StatusCode::OK, &page, &Policy::default())
+    }
+
+    /// Answered inside the official frame: opens `same_url` in the top window. The only page that may be framed,
+    /// by public_url's origin and by the QR panel's.
+    pub fn break_out(&self, view: &View, same_url: &str) -> Response {
+        let nonce = random_token::<16>();
+        let page = BreakOutPage {
+            frame: self.frame(view, &labels::BREAK_OUT),
+            note: view.lang.order(&labels::BREAK_OUT_NOTE),
+            button: button(view.lang, Some(same_url), &labels::CONTINUE),
+            nonce: &nonce,
+        };
+        let policy = Policy {
+            nonce: Some(&nonce),
+            ancestors: vec![&self.0.settings.public_origin, &self.0.settings.qr_origin],
+            ..Policy::default()
+        };
+        respond(StatusCode::OK, &page, &policy)
+    }
+}

@@ -1,0 +1,63 @@
+//! What may stand on a page although it came from outside.
+
+/// The most characters of one text from outside; a page is one screen.
+const MAX: usize = 300;
+
+/// `text` on one line, without control characters and without the marks that turn the direction of writing
+/// (they let a name or a rule show as something else), cut to a length that fits the page.
+///
+/// Escaping for HTML is the template's part.
+pub(super) fn clean(text: &str) -> String {
+    let turns =
+        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    let mut out: String = text
+        .chars()
+        .filter(|c| !turns(*c))
+        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
+        .take(MAX + 1)
+        .collect();
+    if let Some((at, _)) = out.char_indices().nth(MAX) {
+        out.truncate(at);
+        out.push('…');
+    }
+    out.trim().to_owned()
+}
+
+/// Whether a link may lead there: a path on this host, http(s), or WeCom's own scheme; never `javascript:`.
+/// Where exactly is `ReturnTo`'s to judge; this only keeps a mistake from becoming a script.
+pub(super) fn is_safe_href(href: &str) -> bool {
+    let path = href.starts_with('/') && !href.starts_with("//") && !href.starts_with("/\\");
+    let known = ["https://", "http://", "wxwork://"].iter().any(|scheme| href.starts_with(scheme));
+    (path || known) && !href.chars().any(char::is_control)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn case_30_control_characters_and_direction_marks_do_not_reach_a_page() {
+        assert_eq!(clean("a\r\nSet-Cookie: x\u{1b}[31mred\0"), "a  Set-Cookie: x [31mred");
+        assert_eq!(clean("admin\u{202e}nimda"), "adminnimda");
+        assert_eq!(clean("张三 <b>"), "张三 <b>");
+    }
+
+    #[test]
+    fn a_text_longer_than_the_page_is_cut_on_a_character() {
+        let long = clean(&"字".repeat(5000));
+        assert_eq!(long.chars().count(), MAX + 1);
+        assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn case_35_no_link_leads_to_a_script_or_quietly_to_another_host() {
+        for good in ["/", "/sso/login?rd=%2F", "https://a.example/x", "wxwork://launch"] {
+            assert!(is_safe_href(good), "{good}");
+        }
+        for bad in
+            ["", "javascript:alert(1)", "JavaScript:x", "data:text/html,x", "//evil", "/\\evil", "x", "/a\nb"]
+        {
+            assert!(!is_safe_href(bad), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! A failure for programs: RFC 9457 problem documents with a stable `code`.
+
+use std::time::Duration;
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+use super::failure::Report;
+use super::middleware::RequestId;
+use super::words::Code;
+
+/// What a program gets instead of what it asked for.
+///
+/// A 4xx says in `detail` what the caller can mend. A 5xx carries nothing of what happened inside: the code,
+/// and the request id under which the log has the rest.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    code: Code,
+    request_id: RequestId,
+    detail: Option<String>,
+    retry_after: Option<Duration>,
+    report: Report,
+}
+
+/// The document on the wire. RFC 9457 §4.2.1: with `about:blank` the title is the status's own phrase.
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: &'static str,
+    title: &'static str,
+    status: u16,
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<&'a str>,
+    request_id: &'a str,
+}
+
+impl Problem {
+    /// The problem `code` of this request; its detail is the code's English sentence until
+    /// [`Problem::with_detail`] says more.
+    pub fn new(code: Code, request_id: &RequestId) -> Self {
+        let (request_id, report) = (request_id.clone(), Report::new(code));
+        Self { code, request_id, detail: None, retry_after: None, report }
+    }
+
+    /// Says in English what the caller can mend; not sent with a 5xx.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = Some(detail.into());
+        self
+    }
+
+    /// Says when to try again.
+    #[must_use]
+    pub fn with_retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    /// Attaches what the log is to say about it; replaces what was attached before.
+    #[must_use]
+    pub fn with_report(mut self, report: Report) -> Self {
+        self.report = report;
+        self
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = self.code.status();
+        let detail = self.detail.as_deref().unwrap_or(&self.code.row().happened.en);
+        let document = Document {
+            r#type: "about:blank",
+            title: status.canonical_reason().unwrap_or("Error"),
+            status: status.as_u16(),
+            code: self.code.as_str(),
+            detail: (!status.is_server_error()).then_some(detail),
+            request_id: self.request_id.as_str(),
+        };
+        // Serialising a struct of texts and numbers cannot fail; were it to, the status still says what counts.
+        let body = serde_json::to_string(&document).unwrap_or_default();
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if status == StatusCode::UNAUTHORIZED {
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"gongpai\", charset=\"UTF-8\""),
+            );
+        }
+        put_retry_after(headers, status, self.retry_after);
+        response.extensions_mut().insert(self.report);
+        response
+    }
+}
+
+/// Every 429 and 503 says when to try again: `after` rounded up to whole seconds, or 5 s where nobody knows.
+pub(super) fn put_retry_after(headers: &mut HeaderMap, status: StatusCode, after: Option<Duration>) {
+    let expected = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
+    if after.is_none() && !expected {
+        return;
+    }
+    let after = after.unwrap_or(Duration::from_secs(5));
+    let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+    headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn body(response: Response) -> serde_json::Value {
+        let bytes = axum::body::to_bytes(response.into_body(), 10_000).await.unwrap();
+        serde_json::from_slice(&bytes).unwrap()
+    }
+
+    fn id() -> RequestId {
+        RequestId::parse(b"req-1").unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_problem_is_an_rfc_9457_document_with_code_and_request_id() {
+        let response =
+            Problem::new(Code::BadRequest, &id()).with_detail("limit: not a number").into_response();
+        assert_eq!(response.status(), 400);
+        assert_eq!(response.headers()["content-type"], "application/problem+json");
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        insta::assert_json_snapshot!(body(response).await, @r#"
+        {
+          "type": "about:blank",
+          "title": "Bad Request",
+          "status": 400,
+          "code": "api.bad_request",
+          "detail": "limit: not a number",
+          "request_id": "req-1"
+        }
+        "#);
+    }
+
+    #[tokio::test]
+    async fn a_5xx_says_its_code_and_request_id_only() {
+        let response = Problem::new(Code::Internal, &id()).with_detail("SELECT secret").into_response();
+        insta::assert_json_snapshot!(body(response).await, @r#"
+        {
+          "type": "about:blank",
+          "title": "Internal Server Error",
+          "status": 500,
+          "code": "internal",
+          "request_id": "req-1"
+        }
+        "#);
+    }
+
+    #[test]
+    fn a_429_or_503_says_when_to_try_again_and_a_401_how_to_authenticate() {
+        let after = |code, wait: Option<u64>| {
+            let mut problem = Problem::new(code, &id());
+            if let Some(ms) = wait {
+                problem = problem.with_retry_after(Duration::from_millis(ms));
+            }
+            problem.into_response()
+        };
+        assert_eq!(after(Code::TooMany, Some(1001)).headers()["retry-after"], "2");
+        assert_eq!(after(Code::TooMany, Some(0)).headers()["retry-after"], "1");
+        assert_eq!(after(Code::StoreUnavailable, None).headers()["retry-after"], "5");
+        assert!(!after(Code::Internal, None).headers().contains_key("retry-after"));
+        assert!(
+            after(Code::Unauthorized, None).headers()["www-authenticate"]
+                .to_str()
+                .unwrap()
+                .starts_with("Basic")
+        );
+    }
+}

@@ -1,0 +1,239 @@
+//! The table of everything that can go wrong: code, status, page, button, words.
+
+use axum::http::StatusCode;
+
+use super::{Button, Kind, Row};
+use crate::http::lang::Text;
+
+macro_rules! codes {
+    ($(
+        $variant:ident $name:literal $status:ident $kind:ident $button:ident
+        $happened_zh:literal $happened_en:literal
+        $advice_zh:literal $advice_en:literal
+        $admin_zh:literal $admin_en:literal;
+    )*) => {
+        /// What can go wrong, one variant a row of the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code {
+            $(#[doc = concat!("`", $name, "`: ", $happened_en)] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in the table's order.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// This code's row.
+            pub fn row(self) -> &'static Row {
+                match self {
+                    $(Self::$variant => {
+                        static ROW: Row = Row {
+                            name: $name,
+                            status: StatusCode::$status,
+                            kind: Kind::$kind,
+                            button: Button::$button,
+                            happened: Text::fixed($happened_zh, $happened_en),
+                            advice: Text::fixed($advice_zh, $advice_en),
+                            admin: Text::fixed($admin_zh, $admin_en),
+                        };
+                        &ROW
+                    })*
+                }
+            }
+        }
+    };
+}
+
+codes! {
+    NotMember "signin.not_member" FORBIDDEN Refused SwitchAccount
+        "您不是本企业的成员，无法登录。" "You are not a member of this company."
+        "请用本企业的企业微信账号登录。" "Please sign in with an account of this company."
+        "getuserinfo 没有返回 userid：外部联系人，或其他企业的成员。"
+        "getuserinfo returned no userid: an external contact, or a member of another company.";
+    LinkedCorp "signin.linked_corp" FORBIDDEN Refused SwitchAccount
+        "暂不支持互联企业成员登录。" "Members of linked companies cannot sign in here."
+        "请用本企业的企业微信账号登录。" "Please sign in with an account of this company."
+        "userid 中含有 “/”，表示互联企业的成员。"
+        "The userid contains a “/”: a member of a linked company.";
+    Disabled "signin.disabled" FORBIDDEN Refused SwitchAccount
+        "您的企业微信账号已被禁用。" "Your WeCom account is disabled."
+        "请联系管理员启用账号。" "Please ask the administrator to enable it."
+        "企业微信中该成员的 status 为 2（已禁用）。"
+        "The member's status in WeCom is 2 (disabled).";
+    Left "signin.left" FORBIDDEN Refused SwitchAccount
+        "您已不在本企业的通讯录中。" "You are no longer in the company directory."
+        "如有疑问，请联系管理员。" "If you think this is wrong, please ask the administrator."
+        "企业微信中该成员的 status 为 5（已退出），或已被移除。"
+        "The member's status in WeCom is 5 (left), or the member was removed.";
+    NotActivated "signin.not_activated" FORBIDDEN Refused SwitchAccount
+        "您的企业微信账号尚未激活。" "Your WeCom account is not activated yet."
+        "请先登录一次企业微信，再打开应用。" "Please sign in to WeCom once, then open the application."
+        "企业微信中该成员的 status 为 4（未激活）。"
+        "The member's status in WeCom is 4 (not activated).";
+    NotVisible "signin.not_visible" FORBIDDEN Refused SwitchAccount
+        "您不在该应用的可见范围内。" "This application is not visible to you."
+        "请联系管理员开通权限。" "Please ask the administrator to make it visible to you."
+        "60011/60111：请检查「应用管理 → 应用 → 可见范围」。企业微信不会说明此人是否已离职。"
+        "60011/60111: check 「应用管理 → 应用 → 可见范围」; WeCom does not say whether the person left.";
+    CodeUsed "signin.code_used" BAD_REQUEST Attempt Retry
+        "登录链接已失效，请重新打开应用。" "This sign-in link has expired; open the application again."
+        "请从企业微信重新打开应用，或点击下方按钮。" "Open it from WeCom again, or use the button below."
+        "自动重新登录一次后，企业微信仍返回 40029/42003/42022。"
+        "40029/42003/42022 again, after one restart of the sign-in.";
+    CookiesBlocked "signin.cookies_blocked" BAD_REQUEST Attempt Retry
+        "浏览器没有保存登录状态。" "Your browser did not keep the sign-in."
+        "请允许本站使用 Cookie，然后重试。" "Please allow cookies for this site, then try again."
+        "登录开始时设置的 Cookie 没有带回：第三方框架、浏览器禁用 Cookie，或 public_url 的协议写错。"
+        "The attempt's cookie did not come back: a third-party frame, blocked cookies, or the wrong scheme in public_url.";
+    CookiesRefused "signin.cookies_refused" BAD_REQUEST Attempt Retry
+        "登录成功，但浏览器没有保留会话。" "Signed in, but the session was not kept."
+        "请允许本站使用 Cookie，然后重试。" "Please allow cookies for this site, then try again."
+        "会话 Cookie 一直没有带回：请检查 cookie_domain、http/https 与服务器时钟。"
+        "The session cookie never came back: check cookie_domain, http or https, and the server's clock.";
+    Cancelled "signin.cancelled" BAD_REQUEST Attempt Retry
+        "您已取消登录。" "You cancelled the sign-in."
+        "如需登录，请点击下方按钮。" "To sign in, use the button below."
+        "企业微信带回了 state，但没有 code。"
+        "WeCom returned the state without a code.";
+    BadTarget "signin.bad_target" BAD_REQUEST Attempt Back
+        "跳转地址无效。" "The address to return to is not valid."
+        "请从企业微信工作台重新打开应用。" "Please open the application again from the WeCom workbench."
+        "rd 不在允许的主机上：login.redirect_hosts。"
+        "rd is not on an allowed host: login.redirect_hosts.";
+    OtherCode "signin.other_code" BAD_REQUEST Attempt Retry
+        "登录请求不一致，请重新打开应用。" "This sign-in does not match; open the application again."
+        "请从企业微信重新打开应用，或点击下方按钮。" "Open it from WeCom again, or use the button below."
+        "同一次登录收到了另一个 code。"
+        "Another code arrived for the same attempt.";
+    TooMany "signin.too_many" TOO_MANY_REQUESTS Attempt Retry
+        "操作过于频繁，请稍后再试。" "Too many tries; please wait a moment."
+        "请稍候片刻，再点击下方按钮。" "Wait a little, then use the button below."
+        "按地址限速：server.start_rate、server.bad_code_rate。"
+        "Limited per address: server.start_rate, server.bad_code_rate.";
+    Denied "signin.denied" FORBIDDEN Refused SwitchAccount
+        "您没有访问该页面的权限。" "You may not open this page."
+        "如需访问，请联系管理员。" "If you need it, please ask the administrator."
+        "由下方的规则决定；可用 gongpai explain 查看。"
+        "Decided by the rule below; gongpai explain shows how.";
+
+    WrongAgent "setup.wrong_agent" SERVICE_UNAVAILABLE Setup Retry
+        "应用配置不一致。" "The application's settings do not match."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "用 code 换取身份时返回 50001：Secret 属于另一个应用或是「通讯录同步」的，或链接中的 agentid 不是 agent_id。"
+        "50001 at the exchange of a code: the secret belongs to another application or is the 「通讯录同步」 one, or the link's agentid is not agent_id.";
+    RedirectDomain "setup.redirect_domain" SERVICE_UNAVAILABLE Setup Retry
+        "应用的可信域名配置有误。" "The application's trusted domain is wrong."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "「应用 → 网页授权及JS-SDK → 可信域名」必须与 public_url 的主机[:端口]完全一致；扫码登录：「企业微信授权登录 → Web网页 → 授权回调域」。"
+        "「应用 → 网页授权及JS-SDK → 可信域名」 must be exactly HOST[:PORT] of public_url; for QR sign-in: 「企业微信授权登录 → Web网页 → 授权回调域」.";
+    TrustedIp "setup.trusted_ip" SERVICE_UNAVAILABLE Setup Retry
+        "服务器地址未加入企业可信IP。" "The server's address is not trusted yet."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "60020：将下方地址加入「应用 → 企业可信IP」，约一分钟后生效；须先设置可信域名或接收消息服务器URL。"
+        "60020: add the address below to 「应用 → 企业可信IP」; it works about a minute later, and needs a trusted domain or a callback URL first.";
+    Secret "setup.secret" SERVICE_UNAVAILABLE Setup Retry
+        "应用 Secret 不正确。" "The application's secret is wrong."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "40001/40091：请与「应用 → Secret」核对；「通讯录同步」的 Secret 不能用于登录（48002）。"
+        "40001/40091: compare with 「应用 → Secret」; the 「通讯录同步」 secret cannot sign anyone in (48002).";
+    CorpId "setup.corp_id" SERVICE_UNAVAILABLE Setup Retry
+        "企业ID不正确。" "The company id is wrong."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "40013：请与「我的企业 → 企业信息 → 企业ID」核对。"
+        "40013: compare with 「我的企业 → 企业信息 → 企业ID」.";
+    ContactsOnly "setup.contacts_only" SERVICE_UNAVAILABLE Setup Retry
+        "通讯录权限不足。" "Not enough directory rights."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "48009：该 Secret 只能读取 ID；请配置 app_secret。"
+        "48009: this secret may read ids only; add app_secret.";
+    AppDisabled "setup.app_disabled" SERVICE_UNAVAILABLE Setup Retry
+        "应用已停用。" "The application is disabled."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "50003：应用已在「应用管理」中停用。"
+        "50003: the application is switched off in 「应用管理」.";
+
+    WecomDisabled "wecom.disabled" SERVICE_UNAVAILABLE Setup Retry
+        "企业微信接入未启用。" "WeCom sign-in is switched off."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "wecom.enable = false（未启用）。"
+        "wecom.enable = false.";
+    WecomUnreachable "wecom.unreachable" SERVICE_UNAVAILABLE Trouble Retry
+        "企业微信暂时没有响应，请稍后再试。" "WeCom is not answering; please try again."
+        "已登录的人员不受影响。" "People already signed in are not affected."
+        "企业微信接口超时、返回 5xx 或 HTML，或 errcode −1。"
+        "WeCom's API timed out, answered 5xx or HTML, or errcode −1.";
+    WecomBusy "wecom.busy" SERVICE_UNAVAILABLE Trouble Retry
+        "登录的人较多，请稍后再试。" "Many people are signing in; please try again."
+        "请稍候片刻，再点击下方按钮。" "Wait a little, then use the button below."
+        "45009/45033：接口调用达到上限；窗口结束时间见下方。"
+        "45009/45033: WeCom's limit for this call is reached; see below when the window ends.";
+    StoreUnavailable "store.unavailable" SERVICE_UNAVAILABLE Trouble Retry
+        "系统正在维护，请稍后再试。" "Under maintenance; please try again."
+        "请稍候片刻，再点击下方按钮。" "Wait a little, then use the button below."
+        "数据库无法访问；起始时间见下方。"
+        "The database cannot be reached; see below since when.";
+
+    MessageNotForYou "message.not_for_you" FORBIDDEN Message Back
+        "这条消息不是发给您的。" "This message is for somebody else."
+        "请打开发给您本人的消息。" "Please open a message that was sent to you."
+        "登录者不在该消息的接收人之列。" "Whoever is signed in is not one of the message's recipients.";
+    MessageExpired "message.expired" GONE Message Back
+        "这条消息的链接已过期。" "This message's link has expired."
+        "请从企业微信工作台打开应用。" "Please open the application from the WeCom workbench."
+        "消息的有效期已过。" "The message's time of validity is over.";
+
+    UnknownHost "gate.unknown_host" FORBIDDEN Request None
+        "该网址不在登录服务的范围内。" "This address is not one that sign-in is set up for."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "主机不是 public_url 的，不在 login.redirect_hosts 中，也不在 session.cookie_domain 之下。"
+        "The host is neither public_url's, nor in login.redirect_hosts, nor under session.cookie_domain.";
+    UntrustedProxy "gate.untrusted_proxy" FORBIDDEN Request None
+        "请求没有经过可信的代理服务器。" "The request did not come through a trusted proxy."
+        "请将本页转给管理员。" "Please send this page to the administrator."
+        "代理服务器的地址不在 server.trusted_proxies 中。"
+        "The proxy's address is not in server.trusted_proxies.";
+
+    Unauthorized "api.unauthorized" UNAUTHORIZED Request None
+        "需要有效的应用凭证。" "Valid credentials of an API client are required."
+        "请检查客户端的 ID 与密钥。" "Please check the client's id and secret."
+        "以 HTTP Basic 发送 id:secret；可用 gongpai api-client add 新建。"
+        "Send id:secret as HTTP Basic; gongpai api-client add makes a new one.";
+    ForbiddenScope "api.forbidden_scope" FORBIDDEN Request None
+        "该客户端没有所需的权限范围。" "This API client does not have the scope for it."
+        "请联系管理员添加权限范围。" "Please ask the administrator to add the scope."
+        "api_clients 中该客户端的 scopes 不含所需的一项。"
+        "The client's scopes in api_clients lack the one needed.";
+    BadRequest "api.bad_request" BAD_REQUEST Request None
+        "请求内容有误。" "The request is not as the API expects it."
+        "请对照接口文档检查请求。" "Please compare the request with the API's documentation."
+        "请求的参数或正文不符合接口文档。" "A parameter or the body does not match the API's documentation.";
+    NotFound "api.not_found" NOT_FOUND Request None
+        "没有找到所请求的对象。" "There is no such object."
+        "请检查路径与 ID。" "Please check the path and the id."
+        "路径或 ID 不存在，或该客户端看不到它。" "The path or id does not exist, or this client may not see it.";
+
+    PageNotFound "request.not_found" NOT_FOUND Request Back
+        "没有找到该页面。" "There is no such page."
+        "请从企业微信工作台打开应用。" "Please open the application from the WeCom workbench."
+        "登录服务没有这个路径。" "The gateway has no such path.";
+    Invalid "request.invalid" BAD_REQUEST Request Back
+        "请求无效。" "The request is not valid."
+        "请从企业微信工作台重新打开应用。" "Please open the application again from the WeCom workbench."
+        "请求的参数、标头或正文无法读取。" "A parameter, a header or the body could not be read.";
+    MethodNotAllowed "request.method_not_allowed" METHOD_NOT_ALLOWED Request Back
+        "该页面不能这样使用。" "This page cannot be used that way."
+        "请从企业微信工作台重新打开应用。" "Please open the application again from the WeCom workbench."
+        "该路径不接受这个 HTTP 方法；见 Allow 标头。" "This path does not take that HTTP method; see the Allow header.";
+    TooLarge "request.too_large" PAYLOAD_TOO_LARGE Request None
+        "提交的内容过大。" "What was sent is too large."
+        "请减少内容后再试。" "Please send less."
+        "正文超过 64 KiB。" "The body is longer than 64 KiB.";
+    CrossSite "request.cross_site" FORBIDDEN Request Back
+        "该操作来自其他网站，已被拒绝。" "This action came from another website and was refused."
+        "请在本站重新操作。" "Please repeat it on this site."
+        "Sec-Fetch-Site 或 Origin 表明请求来自其他站点；代理服务器须原样转发 Host 与 Origin。"
+        "Sec-Fetch-Site or Origin names another site; proxies must forward Host and Origin unchanged.";
+    Internal "internal" INTERNAL_SERVER_ERROR Trouble Retry
+        "系统出现内部错误。" "Something went wrong on our side."
+        "请稍后重试；如仍出现，请将本页转给管理员。" "Please try again; if it stays, send this page to the administrator."
+        "请按请求编号查看日志。" "Search the log for the request id.";
+}

@@ -1,0 +1,54 @@
+//! The words of the pages themselves: headings, buttons, labels.
+
+use crate::http::lang::Text;
+
+macro_rules! labels {
+    ($($name:ident $zh:literal $en:literal;)*) => {
+        $(#[doc = $en] pub const $name: Text = Text::fixed($zh, $en);)*
+
+        /// Every label with its name, for the test of completeness.
+        #[cfg(test)]
+        pub const ALL: &[(&str, Text)] = &[$((stringify!($name), $name)),*];
+    };
+}
+
+labels! {
+    RETRY "重试" "Try again";
+    SWITCH_ACCOUNT "换个账号" "Use another account";
+    BACK "返回" "Back";
+    SIGN_IN_AGAIN "重新登录" "Sign in again";
+    SIGN_OUT "退出登录" "Sign out";
+    CONTINUE "继续" "Continue";
+    OPEN_IN_WECOM "在企业微信中打开" "Open in WeCom";
+
+    RETRIES_ITSELF "本页将在 5 秒后自动重试一次。" "This page tries again by itself once, in 5 seconds.";
+
+    FOR_ADMINISTRATOR "给管理员" "For the administrator";
+    CODE "代码" "Code";
+    ERRCODE "企业微信错误码" "WeCom errcode";
+    MEANING "含义" "Meaning";
+    NOTE "说明" "Note";
+    REMEDY "处理办法" "Remedy";
+    CONSOLE "管理后台页面" "Console page";
+    DETAIL "详情" "Detail";
+
+    REQUEST_ID "请求编号" "Request";
+    CONTACT "如需帮助，请联系" "For help, ask";
+
+    SCAN "使用企业微信扫码登录" "Scan with WeCom to sign in";
+    SCAN_FRAME "企业微信登录二维码" "WeCom sign-in QR code";
+    SCAN_NOTE "登录后，本页会自动继续。" "This page goes on by itself once you are signed in.";
+    SCAN_FOR "将登录到" "You are signing in to";
+
+    OPEN_WECOM "请在企业微信中打开" "Please open this in WeCom";
+    OPEN_WECOM_PATH "在手机上打开企业微信，依次进入：" "On your phone open WeCom and go to:";
+
+    SIGNED_OUT "您已退出登录。" "You are signed out.";
+    SIGNED_OUT_NOTE "如需继续使用，请重新登录。" "To go on, sign in again.";
+
+    SIGNED_IN "您已登录。" "You are signed in.";
+    SIGNED_IN_AS "当前账号" "Signed in as";
+
+    BREAK_OUT "正在继续登录。" "Your sign-in goes on.";
+    BREAK_OUT_NOTE "如果页面没有自动跳转，请点击下方按钮。" "If nothing happens, use the button below.";
+}
