@@ -4,3 +4,4 @@ pub mod config;
 pub mod http;
 pub mod session;
 pub mod gate;
+pub mod cli;
