@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod db;
 pub mod directory;
+pub mod gate;
 pub mod http;
 pub mod session;
 pub mod sso;

@@ -1,0 +1,141 @@
+//! `gongpai explain`: the access decision for a person and a URL, and the rule that made it.
+
+use std::fmt::Write;
+
+use crate::base::host::Hosts;
+use crate::gate::{Explanation, Outcome, Rules, explain};
+use crate::session::Person;
+
+/// What is asked on the command line.
+#[derive(Debug, Clone)]
+pub struct Question {
+    /// `--user`.
+    pub user: String,
+    /// `--url`.
+    pub url: String,
+    /// `--method`; `None`: as a proxy that does not say.
+    pub method: Option<String>,
+}
+
+/// The answer as text, and whether access would be allowed.
+///
+/// `person` is who the directory has for `--user`; `None` if it has nobody, who then is asked to sign in like
+/// every visitor.
+pub fn answer(rules: &Rules, hosts: &Hosts, question: &Question, person: Option<&Person>) -> (String, bool) {
+    let explanation = explain(rules, hosts, &question.url, question.method.as_deref(), person);
+    let allowed = matches!(explanation.outcome, Outcome::Allowed | Outcome::Public);
+    (text(question, person, &explanation), allowed)
+}
+
+fn text(question: &Question, person: Option<&Person>, explanation: &Explanation) -> String {
+    let who = match person {
+        Some(p) if p.active => format!("{} ({})", p.userid, p.name),
+        Some(p) => format!("{} ({}), not active", p.userid, p.name),
+        None => format!("{}: not in the directory, treated as not signed in", question.user),
+    };
+    let decision = match explanation.outcome {
+        Outcome::Allowed => "allowed (200)",
+        Outcome::Public => "allowed for anyone (200)",
+        Outcome::SignIn => "sign-in required (401)",
+        Outcome::Denied => "denied (403)",
+    };
+    let rule = match &explanation.rule {
+        Some((number, text)) => format!("{number}: {text}"),
+        None => "none".to_owned(),
+    };
+    let method = question.method.as_deref().unwrap_or("unknown (only rules for all methods can allow)");
+    let mut out = String::new();
+    for (label, value) in [
+        ("user", who.as_str()),
+        ("host", explanation.origin.as_deref().unwrap_or("-")),
+        ("path", explanation.path.as_deref().unwrap_or("-")),
+        ("method", method),
+        ("decision", decision),
+        ("rule", rule.as_str()),
+        ("reason", explanation.reason.as_str()),
+    ] {
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{label:<9}{}", printable(value));
+    }
+    out
+}
+
+/// What the URL brought in stays on its line and off the terminal's controls.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::host::{Origin, Scheme};
+    use crate::base::id::{PersonId, UserId};
+    use crate::config::{DefaultRule, Gate, Groups, RuleText};
+
+    fn ask(url: &str, method: Option<&str>, active: Option<bool>) -> (String, bool) {
+        let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
+        let hosts = Hosts::new(public, vec![], ".example.com", false);
+        let gate = Gate {
+            groups: Groups::Paths,
+            assertion: false,
+            default: DefaultRule::Members,
+            stale_after: Duration::from_secs(60),
+            recheck: Duration::from_secs(600),
+        };
+        let rule = |host: &str, path: &str, method: &str, allow: &str| RuleText {
+            host: host.into(),
+            path: path.into(),
+            methods: vec![method.into()],
+            allow: vec![allow.into()],
+        };
+        let texts = [
+            rule("finance.example.com", "/public/**", "GET", "anyone"),
+            rule("finance.example.com", "/admin/**", "*", "user:zhangsan"),
+        ];
+        let rules = Rules::compile(&texts, &gate, &hosts).unwrap().0;
+        let person = active.map(|active| Person {
+            id: PersonId::new("p"),
+            userid: UserId::new("ZhangSan"),
+            name: "张三".into(),
+            email: String::new(),
+            active,
+        });
+        let question =
+            Question { user: "zhangsan".into(), url: url.into(), method: method.map(str::to_owned) };
+        answer(&rules, &hosts, &question, person.as_ref())
+    }
+
+    #[test]
+    fn the_answer_names_the_decision_the_rule_and_the_reason() {
+        let (text, allowed) = ask("https://FINANCE.example.com/admin/./x?y", Some("POST"), Some(true));
+        assert!(allowed);
+        let want = "user     ZhangSan (张三)\n\
+                    host     https://finance.example.com\n\
+                    path     /admin/x\n\
+                    method   POST\n\
+                    decision allowed (200)\n\
+                    rule     2: finance.example.com /admin/** [*] allow [\"user:zhangsan\"]\n\
+                    reason   the rule names this person\n";
+        assert_eq!(text, want);
+    }
+
+    #[test]
+    fn every_outcome_has_its_words() {
+        for (url, method, person, words) in [
+            ("https://finance.example.com/public/x", Some("GET"), None, "allowed for anyone"),
+            ("https://finance.example.com/public/x", None, Some(true), "method is unknown"),
+            ("https://finance.example.com/admin", None, Some(false), "the person is not active"),
+            ("https://finance.example.com/admin", None, None, "sign-in required"),
+            ("https://finance.example.com", None, Some(true), "none matches this path"),
+            ("https://hr.example.com", None, Some(true), "gate.default is \"members\""),
+            ("https://hr.example.com/%2e%2e/", None, Some(true), "disguised dot segment"),
+            ("https://evil.example/", None, Some(true), "neither public_url's"),
+            ("evil", None, Some(true), "not an http(s) URL"),
+        ] {
+            let (text, _) = ask(url, method, person);
+            assert!(text.contains(words), "{url}: {text}");
+        }
+    }
+}

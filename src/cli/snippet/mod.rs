@@ -1,0 +1,100 @@
+//! `gongpai snippet`: ready configuration for this installation.
+//!
+//! What is printed is complete and literal: nothing in it depends on a header that a client can choose.
+
+mod nginx;
+
+use crate::base::host::Origin;
+use crate::base::url::{ReturnTo, encode};
+use crate::config::Config;
+
+pub use nginx::{DEFAULT_ACCESS_LOG, NginxArgs, nginx};
+
+/// Why there is nothing to print; each says what to change.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SnippetError {
+    /// `--host` is no host.
+    #[error("--host {0} is not a host: write app.example.com or app.example.com:8443")]
+    BadHost(String),
+    /// `--host` is none of ours: the gate would refuse every check.
+    #[error(
+        "{0} is not a host of this installation: it is neither public_url's, nor in login.redirect_hosts, nor below \
+         session.cookie_domain"
+    )]
+    ForeignHost(String),
+    /// `--upstream` is no origin.
+    #[error("--upstream {0} is not http(s)://host[:port] without a path")]
+    BadUpstream(String),
+    /// `--listen` could not stand in an nginx `listen` line.
+    #[error("--listen {0} is not an address for nginx's listen: write 443, 127.0.0.1:8443 or [::]:443")]
+    BadListen(String),
+    /// `--rd` is no redirect target.
+    #[error("--rd {0} does not lead to a page of this installation")]
+    BadTarget(String),
+    /// A key that the output needs is not set.
+    #[error("{0} is not set")]
+    Missing(&'static str),
+}
+
+/// Arguments of `gongpai snippet workbench`.
+#[derive(Debug, Clone, Default)]
+pub struct WorkbenchArgs {
+    /// `--rd`: the page the icon opens; `None`: `login.landing`.
+    pub rd: Option<String>,
+    /// `--seed-style`: WeCom's authorize link itself, as O2OA's documentation has it.
+    pub seed_style: bool,
+}
+
+/// The home-page URL to paste into the WeCom console, without a line end.
+///
+/// # Errors
+/// [`SnippetError::BadTarget`], [`SnippetError::Missing`].
+pub fn workbench(config: &Config, args: &WorkbenchArgs) -> Result<String, SnippetError> {
+    let public = config.hosts.public();
+    let rd = args.rd.as_deref().unwrap_or(&config.landing);
+    let target =
+        ReturnTo::parse(rd, public, &config.hosts).map_err(|_| SnippetError::BadTarget(rd.to_owned()))?;
+    // What is on our own host is shorter, and easier to read, as a path.
+    let own = public.to_string();
+    let target = target.as_str().strip_prefix(&own).unwrap_or(target.as_str());
+    if !args.seed_style {
+        return Ok(format!("{public}/sso/login?rd={}", encode(target)));
+    }
+    if config.wecom.corp_id.as_str().is_empty() {
+        return Err(SnippetError::Missing("wecom.corp_id"));
+    }
+    if config.wecom.agent_id == 0 {
+        return Err(SnippetError::Missing("wecom.agent_id"));
+    }
+    let mut page = format!("{public}/x_desktop/qiyeweixinsso.html");
+    if args.rd.is_some() {
+        page = format!("{page}?redirect={}", encode(target));
+    }
+    Ok(format!(
+        "{}/connect/oauth2/authorize?appid={}&redirect_uri={}&response_type=code&scope=snsapi_base&agentid={}#wechat_redirect",
+        config.wecom.oauth2_address.as_str().trim_end_matches('/'),
+        encode(config.wecom.corp_id.as_str()),
+        encode(&page),
+        config.wecom.agent_id,
+    ))
+}
+
+/// The application host a snippet is for.
+fn application_host(config: &Config, host: &str) -> Result<Origin, SnippetError> {
+    let scheme = config.hosts.public().scheme();
+    let origin =
+        config.hosts.origin_of(host, Some(scheme)).ok_or_else(|| SnippetError::BadHost(host.to_owned()))?;
+    // A host may by the WHATWG rules hold characters that mean something to nginx.
+    let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
+    if !origin.host().chars().all(plain) {
+        return Err(SnippetError::BadHost(host.to_owned()));
+    }
+    if config.hosts.permits(&origin) {
+        Ok(origin)
+    } else {
+        Err(SnippetError::ForeignHost(origin.to_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,251 @@
+//! One check, but for the session: from headers to an answer.
+
+use std::net::IpAddr;
+
+use arc_swap::ArcSwap;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::host::{Hosts, Origin};
+use crate::base::id::{PersonId, Sid, UserId};
+use crate::http::client_ip::{Peer, TrustedProxies};
+use crate::session::{NotSignedIn, SignedIn};
+
+use super::metrics::Metrics;
+use super::request::{Original, Origins, Refusal};
+use super::respond;
+use super::rules::{Decision, Request, Rules, decide};
+
+/// Each kind of warning is logged at most once in this time.
+const WARN_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
+/// The longest URL an audit row keeps, in characters.
+const MAX_AUDIT_URL: usize = 512;
+
+/// A signed-in person was refused; for the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// When.
+    pub at: Timestamp,
+    /// The session.
+    pub sid: Sid,
+    /// Whose it is.
+    pub person: PersonId,
+    /// What the person is called.
+    pub userid: UserId,
+    /// What was asked for, without its query.
+    pub url: String,
+    /// How.
+    pub method: String,
+    /// The rule that decided: its place (the first is 1) and its text.
+    pub rule: Option<(usize, String)>,
+    /// Why.
+    pub reason: String,
+    /// The client's address.
+    pub client: Option<IpAddr>,
+}
+
+/// What a gate is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// The hosts of this installation.
+    pub hosts: Hosts,
+    /// The compiled rules.
+    pub rules: Rules,
+    /// Whose headers are believed.
+    pub trusted: TrustedProxies,
+    /// `gate.assertion`.
+    pub assertion: bool,
+    /// For the times in denials and the pace of warnings.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Where denials go; never waited for.
+    pub denials: mpsc::Sender<Denial>,
+}
+
+/// Everything of the gate but the sessions.
+#[derive(Debug)]
+pub(super) struct Checker {
+    origins: Origins,
+    rules: ArcSwap<Rules>,
+    trusted: TrustedProxies,
+    assertion: bool,
+    clock: Clock,
+    metrics: Metrics,
+    denials: mpsc::Sender<Denial>,
+    untrusted: Pace,
+    unknown: Pace,
+}
+
+impl Checker {
+    pub(super) fn new(parts: Parts) -> Self {
+        Self {
+            origins: Origins::new(parts.hosts),
+            rules: ArcSwap::from_pointee(parts.rules),
+            trusted: parts.trusted,
+            assertion: parts.assertion,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            denials: parts.denials,
+            untrusted: Pace::default(),
+            unknown: Pace::default(),
+        }
+    }
+
+    pub(super) const fn rules(&self) -> &ArcSwap<Rules> {
+        &self.rules
+    }
+
+    pub(super) const fn hosts(&self) -> &Hosts {
+        self.origins.hosts()
+    }
+
+    /// The original request of an nginx `auth_request`, or the answer that refuses it. A request without
+    /// a known peer is nobody's.
+    pub(super) fn nginx<'h>(
+        &self,
+        peer: Option<Peer>,
+        headers: &'h HeaderMap,
+    ) -> Result<Original<'h>, Refusal> {
+        if !peer.is_some_and(|peer| self.trusted.trusts(peer)) {
+            return Err(Refusal::UntrustedProxy);
+        }
+        self.origins.nginx(headers)
+    }
+
+    /// The 403 for a request that is not decided about, counted and (now and then) logged.
+    pub(super) fn refuse(&self, refusal: Refusal, peer: Option<Peer>, headers: &HeaderMap) -> Response {
+        match refusal {
+            Refusal::UntrustedProxy => {
+                self.metrics.untrusted_proxy.inc();
+                if let Some(unlogged) = self.untrusted.due(self.clock.now()) {
+                    let peer = match peer {
+                        Some(Peer::Ip(ip)) => ip.to_string(),
+                        Some(Peer::Unix) | None => "an unknown peer".to_owned(),
+                    };
+                    tracing::warn!(
+                        peer = %peer,
+                        unlogged,
+                        "Refused an access check from {peer}: add it to server.trusted_proxies if it is your proxy"
+                    );
+                }
+            }
+            Refusal::UnknownHost => {
+                self.metrics.unknown_host.inc();
+                if let Some(unlogged) = self.unknown.due(self.clock.now()) {
+                    let host = host_asked_for(headers);
+                    tracing::warn!(
+                        host = ?host,
+                        unlogged,
+                        "Refused an access check for {host:?}: neither public_url's host, nor in login.redirect_hosts, \
+                         nor below session.cookie_domain"
+                    );
+                }
+            }
+            Refusal::Malformed => {
+                self.metrics.malformed.inc();
+            }
+        }
+        respond::problem(StatusCode::FORBIDDEN, refusal.code())
+    }
+
+    /// The answer, once it is known who is there. `assertion` is asked only where it is sent.
+    pub(super) fn answer(
+        &self,
+        peer: Option<Peer>,
+        headers: &HeaderMap,
+        original: &Original<'_>,
+        session: Result<&SignedIn, NotSignedIn>,
+        assertion: impl FnOnce(&SignedIn, &Origin) -> Option<String>,
+    ) -> Response {
+        let hosts = self.origins.hosts();
+        let session = match session {
+            Ok(session) => Some(session),
+            // Neither memory nor database can say whether there still is a session: nothing passes, DESIGN §4.
+            Err(NotSignedIn::Unavailable) => {
+                self.metrics.unavailable.inc();
+                return respond::unauthenticated("store.unavailable", original, headers, hosts);
+            }
+            Err(NotSignedIn::Absent | NotSignedIn::Two | NotSignedIn::Invalid | NotSignedIn::Ended) => None,
+        };
+        let rules = self.rules.load();
+        let request =
+            Request { origin: &original.origin, target: original.target, method: Some(original.method) };
+        let person = session.map(|s| &*s.person);
+        match decide(&rules, &request, person) {
+            Decision::Allow { public, .. } => {
+                if public { &self.metrics.public } else { &self.metrics.allowed }.inc();
+                let signed = self
+                    .assertion
+                    .then(|| session.and_then(|s| assertion(s, &original.origin)).unwrap_or_default());
+                respond::allowed(person, "", signed.as_deref())
+            }
+            Decision::SignIn { .. } => {
+                self.metrics.sign_in.inc();
+                respond::unauthenticated("gate.unauthenticated", original, headers, hosts)
+            }
+            Decision::Deny { rule, reason } => {
+                self.metrics.denied.inc();
+                if let Some(session) = session {
+                    let denial = Denial {
+                        at: self.clock.now(),
+                        sid: session.sid.clone(),
+                        person: session.person.id.clone(),
+                        userid: session.person.userid.clone(),
+                        url: audit_url(original),
+                        method: original.method.to_owned(),
+                        rule: rule.map(|r| (r.number(), r.to_string())),
+                        reason: reason.to_string(),
+                        client: peer.and_then(|peer| self.trusted.client(peer, headers)),
+                    };
+                    if self.denials.try_send(denial).is_err() {
+                        self.metrics.audit_dropped.inc();
+                    }
+                }
+                respond::denied(session.is_some(), original, headers, hosts)
+            }
+        }
+    }
+}
+
+/// For the log: the authority of the URL that was asked for.
+fn host_asked_for(headers: &HeaderMap) -> &str {
+    let url = headers.get("x-original-url").and_then(|v| v.to_str().ok()).unwrap_or_default();
+    url.split('/').nth(2).unwrap_or_default()
+}
+
+/// The URL without its query, which may hold what no audit row should.
+fn audit_url(original: &Original<'_>) -> String {
+    let path = original.target.split('?').next().unwrap_or_default();
+    format!("{}{path}", original.origin).chars().take(MAX_AUDIT_URL).collect()
+}
+
+/// Lets something happen once in [`WARN_EVERY`], and counts what it held back.
+#[derive(Debug, Default)]
+struct Pace {
+    last: Mutex<Option<(Timestamp, u64)>>,
+}
+
+impl Pace {
+    /// `Some` if it is time again: how many were held back since the last time.
+    fn due(&self, now: Timestamp) -> Option<u64> {
+        let mut last = self.last.lock();
+        match &mut *last {
+            Some((at, held)) if now.since(*at) < WARN_EVERY => {
+                *held += 1;
+                None
+            }
+            other => {
+                let held = other.map_or(0, |(_, held)| held);
+                *other = Some((now, 0));
+                Some(held)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

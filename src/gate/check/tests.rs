@@ -1,0 +1,227 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::HeaderValue;
+use proptest::prelude::*;
+use tokio::sync::mpsc::Receiver;
+
+use super::*;
+use crate::base::host::{AllowedHost, Scheme};
+use crate::config::{DefaultRule, Gate, Groups, RuleText};
+use crate::session::Person;
+
+const PROXY: Option<Peer> = Some(Peer::Unix);
+
+struct Fixture {
+    checker: Checker,
+    denials: Receiver<Denial>,
+    clock: Clock,
+}
+
+fn fixture() -> Fixture {
+    let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
+    let hosts = Hosts::new(public, vec![AllowedHost::parse("app.example.com").unwrap()], "", false);
+    let gate = Gate {
+        groups: Groups::Paths,
+        assertion: true,
+        default: DefaultRule::Members,
+        stale_after: Duration::from_secs(60),
+        recheck: Duration::from_secs(600),
+    };
+    let rule = |path: &str, allow: &str| RuleText {
+        host: "app.example.com".into(),
+        path: path.into(),
+        methods: vec!["*".into()],
+        allow: vec![allow.into()],
+    };
+    let texts = [rule("/public/**", "anyone"), rule("/boss", "user:boss"), rule("", "members")];
+    let (rules, _) = Rules::compile(&texts, &gate, &hosts).unwrap();
+    let clock = Clock::fixed(Timestamp::from_millis(1_000_000));
+    let (sender, denials) = mpsc::channel(2);
+    let parts = Parts {
+        hosts,
+        rules,
+        trusted: TrustedProxies(vec!["127.0.0.0/8".parse().unwrap()]),
+        assertion: true,
+        clock: clock.clone(),
+        metrics: Metrics::default(),
+        denials: sender,
+    };
+    Fixture { checker: Checker::new(parts), denials, clock }
+}
+
+fn signed_in(userid: &str) -> SignedIn {
+    SignedIn {
+        sid: Sid::new("s1"),
+        person: Arc::new(Person {
+            id: PersonId::new("p1"),
+            userid: UserId::new(userid),
+            name: "张三".into(),
+            email: String::new(),
+            active: true,
+        }),
+        amr: "wecom-app",
+        auth_time: Timestamp::from_millis(0),
+        expires_at: Timestamp::from_millis(i64::MAX),
+    }
+}
+
+fn headers(url: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-original-url", HeaderValue::from_str(url).unwrap());
+    headers.insert("x-original-method", HeaderValue::from_static("GET"));
+    headers.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
+    headers
+}
+
+fn check(
+    checker: &Checker,
+    peer: Option<Peer>,
+    headers: &HeaderMap,
+    session: Result<&SignedIn, NotSignedIn>,
+) -> Response {
+    match checker.nginx(peer, headers) {
+        Ok(original) => {
+            checker.answer(peer, headers, &original, session, |s, o| Some(format!("{}@{o}", s.sid)))
+        }
+        Err(refusal) => checker.refuse(refusal, peer, headers),
+    }
+}
+
+fn status(f: &Fixture, url: &str, session: Result<&SignedIn, NotSignedIn>) -> u16 {
+    check(&f.checker, PROXY, &headers(url), session).status().as_u16()
+}
+
+fn code(f: &Fixture, peer: Option<Peer>, headers: &HeaderMap) -> Option<&'static str> {
+    f.checker.nginx(peer, headers).err().map(Refusal::code)
+}
+
+#[test]
+fn members_pass_others_sign_in_and_public_pages_are_open() {
+    let f = fixture();
+    let me = signed_in("u");
+    assert_eq!(status(&f, "https://app.example.com/x", Ok(&me)), 200);
+    assert_eq!(status(&f, "https://app.example.com/x", Err(NotSignedIn::Absent)), 401);
+    assert_eq!(status(&f, "https://app.example.com/boss", Ok(&me)), 403);
+    for why in [NotSignedIn::Absent, NotSignedIn::Two, NotSignedIn::Invalid, NotSignedIn::Ended] {
+        assert_eq!(status(&f, "https://app.example.com/public/x", Err(why)), 200);
+        assert_eq!(status(&f, "https://app.example.com/x", Err(why)), 401);
+    }
+}
+
+#[test]
+fn case_11_without_a_store_nothing_passes_not_even_public_pages() {
+    let f = fixture();
+    assert_eq!(status(&f, "https://app.example.com/x", Err(NotSignedIn::Unavailable)), 401);
+    assert_eq!(status(&f, "https://app.example.com/public/x", Err(NotSignedIn::Unavailable)), 401);
+}
+
+#[test]
+fn case_6_a_public_page_says_who_is_there_or_says_nobody() {
+    let f = fixture();
+    let me = signed_in("u");
+    let url = headers("https://app.example.com/public/x");
+    let known = check(&f.checker, PROXY, &url, Ok(&me));
+    assert_eq!(known.headers()["remote-user"], "u");
+    assert_eq!(known.headers()["gongpai-assertion"], "s1@https://app.example.com");
+    let nobody = check(&f.checker, PROXY, &url, Err(NotSignedIn::Absent));
+    for name in ["remote-user", "remote-name", "remote-email", "remote-groups", "gongpai-assertion"] {
+        assert_eq!(nobody.headers()[name], "", "{name}");
+    }
+}
+
+#[test]
+fn case_1_only_a_trusted_proxy_is_answered() {
+    let f = fixture();
+    let url = headers("https://app.example.com/public/x");
+    let me = signed_in("u");
+    for peer in [None, Some(Peer::Ip("10.0.0.1".parse().unwrap())), Some(Peer::Ip("::1".parse().unwrap()))] {
+        assert_eq!(code(&f, peer, &url), Some("gate.untrusted_proxy"));
+        assert_eq!(check(&f.checker, peer, &url, Ok(&me)).status(), 403);
+    }
+    assert_eq!(code(&f, Some(Peer::Ip("127.0.0.1".parse().unwrap())), &url), None);
+}
+
+#[test]
+fn a_host_of_nobody_is_refused_by_its_own_code() {
+    let f = fixture();
+    assert_eq!(code(&f, PROXY, &headers("https://evil.example/public/x")), Some("gate.unknown_host"));
+}
+
+#[test]
+fn a_denial_of_somebody_known_is_reported_without_the_query_and_never_waited_for() {
+    let mut f = fixture();
+    let me = signed_in("u");
+    let mut asked = headers("https://app.example.com/boss?token=secret");
+    asked.insert("x-forwarded-for", HeaderValue::from_static("203.0.113.9"));
+    for _ in 0..3 {
+        assert_eq!(check(&f.checker, PROXY, &asked, Ok(&me)).status(), 403);
+    }
+    assert_eq!(
+        check(&f.checker, PROXY, &headers("https://app.example.com/%2f"), Err(NotSignedIn::Absent)).status(),
+        403
+    );
+    let denial = f.denials.try_recv().unwrap();
+    assert_eq!((denial.url.as_str(), denial.userid.as_str()), ("https://app.example.com/boss", "u"));
+    assert_eq!(denial.rule.unwrap().0, 2);
+    assert_eq!(denial.client, Some("203.0.113.9".parse().unwrap()));
+    assert!(f.denials.try_recv().is_ok());
+    assert!(f.denials.try_recv().is_err(), "the queue holds two, the third was counted instead");
+    assert_eq!(f.checker.metrics.audit_dropped.get(), 1);
+}
+
+#[test]
+fn other_rules_hold_from_the_next_check_on() {
+    let f = fixture();
+    let me = signed_in("u");
+    let gate = Gate {
+        default: DefaultRule::Deny,
+        groups: Groups::Ids,
+        assertion: false,
+        stale_after: Duration::ZERO,
+        recheck: Duration::ZERO,
+    };
+    f.checker.rules().store(Arc::new(Rules::compile(&[], &gate, f.checker.hosts()).unwrap().0));
+    assert_eq!(status(&f, "https://app.example.com/x", Ok(&me)), 403);
+}
+
+#[test]
+fn a_warning_comes_once_in_ten_seconds_and_counts_what_it_held_back() {
+    let f = fixture();
+    let pace = Pace::default();
+    assert_eq!(pace.due(f.clock.now()), Some(0));
+    assert_eq!(pace.due(f.clock.now()), None);
+    assert_eq!(pace.due(f.clock.now()), None);
+    f.clock.advance(WARN_EVERY);
+    assert_eq!(pace.due(f.clock.now()), Some(2));
+}
+
+proptest! {
+    #[test]
+    fn case_39_the_answer_is_200_401_or_403_whatever_is_sent(
+        url in "(https://(app|oa)\\.example\\.com)?[/a-c.%;#?\\\\ 0-9]{0,24}",
+        method in "[A-Z]{0,4}|\\PC{0,3}",
+        extra in proptest::collection::vec(("(accept|referer|origin|x-forwarded-uri|x-original-url|authorization|cookie)", "\\PC{0,12}"), 0..4),
+        nobody: bool,
+    ) {
+        let f = fixture();
+        let me = signed_in("u");
+        let mut all = headers("https://app.example.com/");
+        for (name, value) in [("x-original-url", &url), ("x-original-method", &method)] {
+            if let Ok(value) = HeaderValue::from_str(value) {
+                all.insert(name, value);
+            }
+        }
+        for (name, value) in &extra {
+            if let Ok(value) = HeaderValue::from_bytes(value.as_bytes()) {
+                all.append(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
+            }
+        }
+        let session = if nobody { Err(NotSignedIn::Invalid) } else { Ok(&me) };
+        let response = check(&f.checker, PROXY, &all, session);
+        prop_assert!([200, 401, 403].contains(&response.status().as_u16()));
+        if response.status() == 200 {
+            prop_assert!(response.headers().contains_key("remote-user"));
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Why the gate decides as it does: for the page a refused person sees, and for `gongpai explain`.
+
+use crate::base::host::{Hosts, Scheme};
+use crate::session::Person;
+
+use super::path::CanonicalPath;
+use super::request::{Origins, Refusal};
+use super::rules::{Decision, Request, Rule, Rules, decide};
+
+/// What the gate would answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// 200 for this person.
+    Allowed,
+    /// 200 for anybody.
+    Public,
+    /// 401: nobody is signed in.
+    SignIn,
+    /// 403.
+    Denied,
+}
+
+/// A decision and how it came about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Explanation {
+    /// What the gate would answer.
+    pub outcome: Outcome,
+    /// Scheme, host and port as they were compared; `None` if the URL has none of ours.
+    pub origin: Option<String>,
+    /// The path as rules saw it; `None` if it has more than one reading.
+    pub path: Option<String>,
+    /// The rule that decided: its place (the first is 1) and its text.
+    pub rule: Option<(usize, String)>,
+    /// One sentence, or part of one.
+    pub reason: String,
+}
+
+/// Decides about `url` as the gate does and says why.
+///
+/// `method` is `None` where it is unknown; `who` is `None` where nobody is signed in.
+pub fn explain(
+    rules: &Rules,
+    hosts: &Hosts,
+    url: &str,
+    method: Option<&str>,
+    who: Option<&Person>,
+) -> Explanation {
+    let refused = |reason: String| Explanation {
+        outcome: Outcome::Denied,
+        origin: None,
+        path: None,
+        rule: None,
+        reason,
+    };
+    let bare = url
+        .split_once("://")
+        .is_some_and(|(s, rest)| Scheme::parse(s).is_some() && !rest.contains(['/', '?', '#']));
+    let url = if bare { format!("{url}/") } else { url.to_owned() };
+    let origins = Origins::new(hosts.clone());
+    let (origin, target) = match origins.read(&url) {
+        Ok(read) => read,
+        Err(Refusal::Malformed) => {
+            return refused("this is not an http(s) URL with a host and a path".to_owned());
+        }
+        Err(refusal) => {
+            return refused(format!(
+                "{refusal}: neither public_url's, nor in login.redirect_hosts, nor below session.cookie_domain"
+            ));
+        }
+    };
+    let path = CanonicalPath::of_target(target).ok().map(|p| p.main().to_owned());
+    let origin_text = Some(origin.to_string());
+    let of = |outcome, rule: Option<&Rule>, reason: String| Explanation {
+        outcome,
+        origin: origin_text,
+        path,
+        rule: rule.map(|r| (r.number(), r.to_string())),
+        reason,
+    };
+    match decide(rules, &Request { origin: &origin, target, method }, who) {
+        Decision::Allow { rule, public: true } => {
+            of(Outcome::Public, rule, "the rule lets anyone in".to_owned())
+        }
+        Decision::Allow { rule: None, .. } => {
+            of(Outcome::Allowed, None, "the host has no rules and gate.default is \"members\"".to_owned())
+        }
+        Decision::Allow { rule, .. } => of(Outcome::Allowed, rule, "the rule names this person".to_owned()),
+        Decision::SignIn { rule } => {
+            of(Outcome::SignIn, rule, "it depends on who it is, and nobody is signed in".to_owned())
+        }
+        Decision::Deny { rule, reason } => of(Outcome::Denied, rule, reason.to_string()),
+    }
+}

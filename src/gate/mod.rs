@@ -1,0 +1,81 @@
+//! The gate: forward authentication for applications behind a reverse proxy.
+//!
+//! nginx asks `GET /auth/nginx` before it passes a request on. A check goes through these files in order:
+//!
+//! | file | step |
+//! |---|---|
+//! | [`request`] | the original request, from one family of headers, from a trusted proxy only |
+//! | [`crate::session`] | who is there |
+//! | [`path`], [`glob`], [`rules`] | may they: [`rules::decide`] is pure, the first matching rule decides |
+//! | [`respond`] | 200 with identity headers, 401 with the way to sign in, 403; nothing else |
+//! | [`explain`](mod@explain) | the same decision in words |
+//!
+//! Whatever goes wrong is 401 or 403; there is no path to a 200 but through [`rules::Decision::Allow`].
+
+mod check;
+pub mod explain;
+pub mod glob;
+pub mod metrics;
+pub mod path;
+pub mod request;
+pub mod respond;
+pub mod rules;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+
+use crate::base::host::Hosts;
+use crate::http::client_ip::Peer;
+use crate::session::Sessions;
+
+pub use check::{Denial, Parts};
+pub use explain::{Explanation, Outcome, explain};
+pub use metrics::Metrics;
+pub use rules::Rules;
+
+/// The gate of a running gateway. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct GateState {
+    checker: Arc<check::Checker>,
+    sessions: Sessions,
+}
+
+impl GateState {
+    /// A gate made of `parts` that knows people by `sessions`.
+    pub fn new(parts: Parts, sessions: Sessions) -> Self {
+        Self { checker: Arc::new(check::Checker::new(parts)), sessions }
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Arc<Rules> {
+        self.checker.rules().load_full()
+    }
+
+    /// Puts other rules in force; checks that have begun end under the old ones.
+    pub fn set_rules(&self, rules: Rules) {
+        self.checker.rules().store(Arc::new(rules));
+    }
+
+    /// The hosts of this installation.
+    pub fn hosts(&self) -> &Hosts {
+        self.checker.hosts()
+    }
+}
+
+/// `GET /auth/nginx`: answers 200, 401 or 403 to an nginx `auth_request`.
+///
+/// Takes the whole request because axum's `HeaderMap` extractor would copy every header.
+pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Response {
+    let (parts, _body) = request.into_parts();
+    let peer = parts.extensions.get::<Peer>().copied();
+    let original = match gate.checker.nginx(peer, &parts.headers) {
+        Ok(original) => original,
+        Err(refusal) => return gate.checker.refuse(refusal, peer, &parts.headers),
+    };
+    let session = gate.sessions.check(&parts.headers, &original.origin).await;
+    let session = session.as_ref().map_err(|why| *why);
+    gate.checker
+        .answer(peer, &parts.headers, &original, session, |s, origin| gate.sessions.assertion(s, origin))
+}

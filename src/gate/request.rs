@@ -1,0 +1,249 @@
+//! The original request, as a trusted proxy describes it.
+//!
+//! Each endpoint reads one family of headers and no other ("first header found wins" is how oauth2-proxy
+//! CVE-2026-40575 happened). nginx: exactly one `X-Original-URL` and exactly one `X-Original-Method`.
+
+use std::sync::Arc;
+
+use axum::http::HeaderMap;
+
+use crate::base::host::{Hosts, Origin, Scheme};
+
+/// One request to an application.
+#[derive(Debug, Clone)]
+pub struct Original<'h> {
+    /// Where the browser sent it; a host of this installation.
+    pub origin: Arc<Origin>,
+    /// Path and query as they stood in the request line; begins with `/`, has no `#`.
+    pub target: &'h str,
+    /// Its method, not the check's own.
+    pub method: &'h str,
+}
+
+/// Why there is no original request to decide about. Each is 403.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The peer is not in `server.trusted_proxies`.
+    #[error("the peer is not a trusted proxy")]
+    UntrustedProxy,
+    /// A header of the family is missing, doubled or unreadable, or the URL is none.
+    #[error("the original request is not described by exactly one URL and one method")]
+    Malformed,
+    /// The URL's host does not belong to this installation.
+    #[error("the host is not one of this installation")]
+    UnknownHost,
+}
+
+impl Refusal {
+    /// The stable code.
+    pub const fn code(self) -> &'static str {
+        match self {
+            Self::UntrustedProxy => "gate.untrusted_proxy",
+            Self::Malformed => "gate.malformed_request",
+            Self::UnknownHost => "gate.unknown_host",
+        }
+    }
+}
+
+/// At most so many origins are remembered; below a cookie domain there may be any number.
+const REMEMBERED: usize = 4096;
+
+/// Turns `https://host` into an [`Origin`] and remembers the permitted ones: parsing a host by the WHATWG rules
+/// (IDNA and all) costs more than the rest of a check.
+#[derive(Debug)]
+pub struct Origins {
+    hosts: Hosts,
+    seen: papaya::HashMap<Box<str>, Arc<Origin>>,
+}
+
+impl Origins {
+    /// Nothing remembered yet.
+    pub fn new(hosts: Hosts) -> Self {
+        Self { hosts, seen: papaya::HashMap::new() }
+    }
+
+    /// The hosts of this installation.
+    pub const fn hosts(&self) -> &Hosts {
+        &self.hosts
+    }
+
+    /// Reads an absolute URL: its origin, and path and query as written.
+    ///
+    /// http counts as https unless [`Hosts::origin_of`] lets it be http.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`], [`Refusal::UnknownHost`].
+    pub fn read<'u>(&self, url: &'u str) -> Result<(Arc<Origin>, &'u str), Refusal> {
+        let (scheme, rest) = url.split_once("://").ok_or(Refusal::Malformed)?;
+        let end = rest.find(['/', '?', '#']).ok_or(Refusal::Malformed)?;
+        let (authority, target) = rest.split_at_checked(end).ok_or(Refusal::Malformed)?;
+        if !target.starts_with('/') || target.contains('#') {
+            return Err(Refusal::Malformed);
+        }
+        let prefix = url.strip_suffix(target).ok_or(Refusal::Malformed)?;
+        if let Some(origin) = self.seen.pin().get(prefix) {
+            return Ok((Arc::clone(origin), target));
+        }
+        let scheme = Scheme::parse(scheme).ok_or(Refusal::Malformed)?;
+        let origin = self.hosts.origin_of(authority, Some(scheme)).ok_or(Refusal::Malformed)?;
+        if !self.hosts.permits(&origin) {
+            return Err(Refusal::UnknownHost);
+        }
+        let origin = Arc::new(origin);
+        if self.seen.len() < REMEMBERED {
+            self.seen.pin().insert(prefix.into(), Arc::clone(&origin));
+        }
+        Ok((origin, target))
+    }
+
+    /// The original request of an nginx `auth_request`.
+    ///
+    /// # Errors
+    /// [`Refusal::Malformed`], [`Refusal::UnknownHost`].
+    pub fn nginx<'h>(&self, headers: &'h HeaderMap) -> Result<Original<'h>, Refusal> {
+        let url = only(headers, "x-original-url")?;
+        let method = only(headers, "x-original-method")?;
+        if method.is_empty()
+            || !method.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        {
+            return Err(Refusal::Malformed);
+        }
+        let (origin, target) = self.read(url)?;
+        Ok(Original { origin, target, method })
+    }
+}
+
+/// The header's value, if there is exactly one and it is UTF-8.
+fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, Refusal> {
+    let mut values = headers.get_all(name).iter();
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(Refusal::Malformed) };
+    std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::base::host::AllowedHost;
+
+    fn origins() -> Origins {
+        let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
+        Origins::new(Hosts::new(public, vec![AllowedHost::parse("app.example.com").unwrap()], "", false))
+    }
+
+    fn nginx(pairs: &[(&'static str, &[u8])]) -> Result<(String, String, String), Refusal> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in pairs {
+            headers.append(*name, HeaderValue::from_bytes(value).unwrap());
+        }
+        let origins = origins();
+        let first =
+            origins.nginx(&headers).map(|o| (o.origin.to_string(), o.target.to_owned(), o.method.to_owned()));
+        let again =
+            origins.nginx(&headers).map(|o| (o.origin.to_string(), o.target.to_owned(), o.method.to_owned()));
+        assert_eq!(first, again, "what is remembered must not change the answer");
+        first
+    }
+
+    fn url(url: &str) -> Result<(String, String, String), Refusal> {
+        nginx(&[("x-original-url", url.as_bytes()), ("x-original-method", b"GET")])
+    }
+
+    #[test]
+    fn nginx_describes_a_request_by_its_url_and_method() {
+        let want = |o: &str, t: &str| Ok((o.to_owned(), t.to_owned(), "GET".to_owned()));
+        assert_eq!(url("https://oa.example.com/a?b=c"), want("https://oa.example.com", "/a?b=c"));
+        assert_eq!(url("HTTPS://APP.Example.com.:443/"), want("https://app.example.com", "/"));
+        assert_eq!(url("https://app.example.com/财/..%2f"), want("https://app.example.com", "/财/..%2f"));
+    }
+
+    #[test]
+    fn http_counts_as_https_where_it_is_not_allowed() {
+        assert_eq!(url("http://app.example.com/x").unwrap().0, "https://app.example.com");
+    }
+
+    #[test]
+    fn case_11_whatever_is_not_one_plain_url_is_refused() {
+        for bad in [
+            "",
+            "/",
+            "/a",
+            "//oa.example.com/",
+            "https://",
+            "https://oa.example.com",
+            "https://oa.example.com?x",
+            "https:///x",
+            "https://u@oa.example.com/",
+            "https://u:p@oa.example.com/",
+            "ftp://oa.example.com/",
+            "https://oa example.com/",
+            "https://oa.example.com\\x/",
+            "https://oa.example.com/x#y",
+            "https://oa.example.com#/x",
+            "https://oa.example.com:99999/",
+            "javascript://oa.example.com/",
+            " https://oa.example.com/",
+            "https://%/",
+            "https://oa.example.com, https://app.example.com/",
+        ] {
+            assert_eq!(url(bad), Err(Refusal::Malformed), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn case_38_a_doubled_missing_or_unreadable_header_is_refused() {
+        let u: (&str, &[u8]) = ("x-original-url", b"https://oa.example.com/");
+        let m: (&str, &[u8]) = ("x-original-method", b"GET");
+        for bad in [
+            &[u][..],
+            &[m],
+            &[u, u, m],
+            &[u, m, m],
+            &[("x-original-url", &b"https://oa.example.com/\xff"[..]), m],
+            &[u, ("x-original-method", &b""[..])],
+            &[u, ("x-original-method", &b"GET, POST"[..])],
+            &[u, ("x-original-method", &b"G\xc3\xa9T"[..])],
+        ] {
+            assert_eq!(nginx(bad), Err(Refusal::Malformed), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn case_1_no_other_header_changes_what_was_asked() {
+        let plain = nginx(&[("x-original-url", b"https://oa.example.com/a"), ("x-original-method", b"GET")]);
+        let spoofed = nginx(&[
+            ("x-forwarded-uri", b"/public"),
+            ("x-forwarded-host", b"evil.example"),
+            ("x-forwarded-method", b"PUT"),
+            ("x-forwarded-proto", b"http"),
+            ("x-original-uri", b"/public"),
+            ("forwarded", b"host=evil.example"),
+            ("host", b"evil.example"),
+            ("x-original-url", b"https://oa.example.com/a"),
+            ("x-original-method", b"GET"),
+        ]);
+        assert_eq!(plain, spoofed);
+    }
+
+    #[test]
+    fn a_host_of_nobody_is_unknown() {
+        for bad in
+            ["https://evil.example/", "https://oa.example.com.evil.example/", "https://app.example.com:8443/"]
+        {
+            assert_eq!(url(bad), Err(Refusal::UnknownHost), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn case_11_any_header_has_an_answer_and_only_our_hosts_pass(value in "(https?://)?(oa\\.example\\.com|[a-z.@:%]{0,9})?[\\PC]{0,20}") {
+            let Ok(value) = HeaderValue::from_str(&value) else { return Ok(()) };
+            if let Ok((origin, target, _)) = nginx(&[("x-original-url", value.as_bytes()), ("x-original-method", b"GET")]) {
+                prop_assert!(["https://oa.example.com", "https://app.example.com"].contains(&origin.as_str()));
+                prop_assert!(target.starts_with('/'));
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! What the gate answers: 200 with the identity, 401 with the way to sign in, 403 with the way to the page
+//! that says why. No other status ever (nginx turns any other into its own 500), never a Set-Cookie.
+
+use axum::body::Body;
+use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use axum::response::Response;
+
+use crate::base::host::Hosts;
+use crate::base::url::{ReturnTo, encode};
+use crate::session::Person;
+
+use super::request::Original;
+
+const REMOTE_USER: HeaderName = HeaderName::from_static("remote-user");
+const REMOTE_NAME: HeaderName = HeaderName::from_static("remote-name");
+const REMOTE_EMAIL: HeaderName = HeaderName::from_static("remote-email");
+const REMOTE_GROUPS: HeaderName = HeaderName::from_static("remote-groups");
+const ASSERTION: HeaderName = HeaderName::from_static("gongpai-assertion");
+const DENIED: HeaderName = HeaderName::from_static("gongpai-denied");
+const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
+
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const EMPTY: HeaderValue = HeaderValue::from_static("");
+
+/// The longest Location and Gongpai-Denied, in bytes.
+const MAX_LOCATION: usize = 2048;
+/// The longest Remote-Groups, in bytes.
+const MAX_GROUPS: usize = 2048;
+/// The last element of a Remote-Groups that was cut.
+const CUT: &str = "...";
+
+/// 200 with every identity header, empty where nothing is known: a header that were missing here would let a
+/// client's own one through to the application (Caddy CVE-2026-30851).
+///
+/// `assertion` is `None` where `gate.assertion` is off; then that header, which no application looks for, is left out.
+pub fn allowed(who: Option<&Person>, groups: &str, assertion: Option<&str>) -> Response {
+    let mut headers = HeaderMap::with_capacity(8);
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    headers.insert(REMOTE_USER, who.map_or(EMPTY, |p| plain_or_encoded(p.userid.as_str())));
+    headers.insert(REMOTE_NAME, who.map_or(EMPTY, |p| value(encode(&p.name))));
+    headers.insert(REMOTE_EMAIL, who.map_or(EMPTY, |p| plain_or_encoded(&p.email)));
+    headers.insert(
+        REMOTE_GROUPS,
+        who.filter(|_| !groups.is_empty()).map_or(EMPTY, |_| value(groups.to_owned())),
+    );
+    if let Some(assertion) = assertion {
+        headers.insert(ASSERTION, value(assertion.to_owned()));
+    }
+    let mut response = Response::new(Body::empty());
+    *response.headers_mut() = headers;
+    response
+}
+
+/// 401; a navigation is shown the way to sign in.
+pub fn unauthenticated(
+    code: &'static str,
+    original: &Original<'_>,
+    headers: &HeaderMap,
+    hosts: &Hosts,
+) -> Response {
+    let mut response = problem(StatusCode::UNAUTHORIZED, code);
+    if is_navigation(headers, original.method) {
+        response.headers_mut().insert(LOCATION, page_url("login", original, headers, hosts));
+    }
+    response
+}
+
+/// 403; with `explain` a navigation is shown the way to the page that says why, never as a Location.
+pub fn denied(explain: bool, original: &Original<'_>, headers: &HeaderMap, hosts: &Hosts) -> Response {
+    let mut response = problem(StatusCode::FORBIDDEN, "gate.denied");
+    if explain && is_navigation(headers, original.method) {
+        response.headers_mut().insert(DENIED, page_url("denied", original, headers, hosts));
+    }
+    response
+}
+
+/// An answer without the original request: RFC 9457, small, because proxies drop it.
+pub fn problem(status: StatusCode, code: &'static str) -> Response {
+    let title = status.canonical_reason().unwrap_or_default();
+    let body =
+        format!(r#"{{"type":"about:blank","title":"{title}","status":{},"code":"{code}"}}"#, status.as_u16());
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// `Remote-Groups`: each element percent-encoded, joined by commas, at most 2 KB; a cut leaves `...` at the end.
+pub fn groups<'g>(elements: impl IntoIterator<Item = &'g str>) -> String {
+    let mut text = String::new();
+    // How much of the text leaves room for the mark.
+    let mut safe = 0;
+    for element in elements {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        text.push_str(&encode(element));
+        if text.len() > MAX_GROUPS {
+            text.truncate(safe);
+            text.push_str(if safe == 0 { CUT } else { ",..." });
+            return text;
+        }
+        if text.len() + 1 + CUT.len() <= MAX_GROUPS {
+            safe = text.len();
+        }
+    }
+    text
+}
+
+/// Whether a person looks at the answer: `Sec-Fetch-Mode: navigate`; from browsers that do not send it (old web views,
+/// http) a GET or HEAD that accepts text/html and is not an `XMLHttpRequest`.
+pub fn is_navigation(headers: &HeaderMap, method: &str) -> bool {
+    if let Some(mode) = headers.get(SEC_FETCH_MODE) {
+        return mode.as_bytes().eq_ignore_ascii_case(b"navigate");
+    }
+    let html = b"text/html";
+    let accepts = |v: &HeaderValue| v.as_bytes().windows(html.len()).any(|w| w.eq_ignore_ascii_case(html));
+    is_safe(method) && headers.get_all(ACCEPT).iter().any(accepts) && !headers.contains_key(X_REQUESTED_WITH)
+}
+
+fn is_safe(method: &str) -> bool {
+    method == "GET" || method == "HEAD"
+}
+
+/// `ORIGIN/_gongpai/PAGE?rd=…` on the application's own host: the query goes first, then the path, if it gets
+/// too long. What was posted cannot be repeated, so a POST comes back to the page it was sent from.
+fn page_url(page: &str, original: &Original<'_>, headers: &HeaderMap, hosts: &Hosts) -> HeaderValue {
+    let origin = &*original.origin;
+    let target = if is_safe(original.method) {
+        ReturnTo::parse(&format!("{origin}{}", original.target), origin, hosts).ok() // What is no redirect target is left out; the root stands below.
+    } else {
+        let referer = headers.get(REFERER).and_then(|r| std::str::from_utf8(r.as_bytes()).ok());
+        referer.and_then(|r| ReturnTo::parse(r, origin, hosts).ok()).filter(|r| r.origin() == origin)
+    };
+    let url = |rd: &str| format!("{origin}/_gongpai/{page}?rd={}", encode(rd));
+    let candidates = target.iter().flat_map(|t| [url(t.as_str()), url(t.path_only().as_str())]);
+    let root = url(&format!("{origin}/"));
+    value(candidates.into_iter().find(|u| u.len() <= MAX_LOCATION).unwrap_or(root))
+}
+
+/// Text that is a header value as it is (userids are), percent-encoded where it is not.
+fn plain_or_encoded(text: &str) -> HeaderValue {
+    if text.bytes().all(|b| b.is_ascii_graphic() && b != b'%') {
+        value(text.to_owned())
+    } else {
+        value(encode(text))
+    }
+}
+
+/// A header value; empty, and so without any meaning, if `text` could not stand in a header.
+fn value(text: String) -> HeaderValue {
+    HeaderValue::try_from(text).unwrap_or(EMPTY)
+}
+
+#[cfg(test)]
+mod tests;

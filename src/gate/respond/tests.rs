@@ -1,0 +1,180 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::host::{AllowedHost, Origin, Scheme};
+use crate::base::id::{PersonId, UserId};
+
+fn hosts() -> Hosts {
+    let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
+    Hosts::new(public, vec![AllowedHost::parse("app.example.com:8443").unwrap()], "", false)
+}
+
+fn person(userid: &str, name: &str, email: &str) -> Person {
+    Person {
+        id: PersonId::new("p"),
+        userid: UserId::new(userid),
+        name: name.into(),
+        email: email.into(),
+        active: true,
+    }
+}
+
+fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in pairs {
+        headers.append(*name, HeaderValue::from_str(value).unwrap());
+    }
+    headers
+}
+
+fn original<'a>(target: &'a str, method: &'a str) -> Original<'a> {
+    let origin = Origin::from_authority(Scheme::Https, "app.example.com:8443").unwrap();
+    Original { origin: Arc::new(origin), target, method }
+}
+
+fn text<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
+    response.headers().get(name).map(|v| v.to_str().unwrap())
+}
+
+const NAVIGATION: (&str, &str) = ("sec-fetch-mode", "navigate");
+
+fn location(target: &str, method: &str, more: &[(&'static str, &str)]) -> Option<String> {
+    let all: Vec<_> = [NAVIGATION].iter().chain(more).copied().collect();
+    let response =
+        unauthenticated("gate.unauthenticated", &original(target, method), &headers(&all), &hosts());
+    assert_eq!(response.status(), 401);
+    text(&response, "location").map(str::to_owned)
+}
+
+#[test]
+fn case_6_every_200_has_every_identity_header() {
+    let zhang = person("zhangsan", "张三", "z@example.com");
+    for who in [None, Some(&zhang)] {
+        let response = allowed(who, "", Some("a.b.c"));
+        assert_eq!(response.status(), 200);
+        for name in ["remote-user", "remote-name", "remote-email", "remote-groups", "gongpai-assertion"] {
+            assert_eq!(response.headers().get_all(name).iter().count(), 1, "{name}");
+        }
+    }
+    let response = allowed(Some(&zhang), "x", None);
+    assert_eq!(text(&response, "remote-user"), Some("zhangsan"));
+    assert_eq!(text(&response, "remote-name"), Some("%E5%BC%A0%E4%B8%89"));
+    assert_eq!(text(&response, "remote-email"), Some("z@example.com"));
+    assert_eq!(text(&response, "remote-groups"), Some("x"));
+    assert_eq!(text(&response, "gongpai-assertion"), None);
+}
+
+#[test]
+fn case_23_no_name_can_break_a_header() {
+    let response = allowed(Some(&person("a\r\nRemote-User: b", "x\0\r\n", "é@x")), "", None);
+    assert_eq!(text(&response, "remote-user"), Some("a%0D%0ARemote-User%3A%20b"));
+    assert_eq!(text(&response, "remote-name"), Some("x%00%0D%0A"));
+    assert_eq!(text(&response, "remote-email"), Some("%C3%A9%40x"));
+    let response = allowed(Some(&person("li%2esi", "", "")), "", None);
+    assert_eq!(text(&response, "remote-user"), Some("li%252esi"), "decoding must give the userid back");
+}
+
+#[test]
+fn groups_are_encoded_joined_and_cut_at_two_kilobytes_with_a_mark() {
+    assert_eq!(groups([]), "");
+    assert_eq!(groups(["财务部/出纳", "a,b"]), "%E8%B4%A2%E5%8A%A1%E9%83%A8%2F%E5%87%BA%E7%BA%B3,a%2Cb");
+    assert_eq!(groups(["x".repeat(2048).as_str()]).len(), 2048);
+    assert_eq!(groups(["x".repeat(2049).as_str()]), "...");
+    let many = vec!["abcdefg"; 1000];
+    let cut = groups(many.iter().copied());
+    assert!(cut.len() <= 2048 && cut.ends_with("abcdefg,..."), "{}", cut.len());
+    assert!(groups(["a", "x".repeat(2046).as_str()]).len() == 2048);
+    assert_eq!(groups(["a", "x".repeat(2047).as_str()]), "a,...");
+}
+
+#[test]
+fn a_navigation_is_sent_to_sign_in_on_its_own_host_and_comes_back_whole() {
+    assert_eq!(
+        location("/a/b?x=1&y=2", "GET", &[]).unwrap(),
+        "https://app.example.com:8443/_gongpai/login?rd=https%3A%2F%2Fapp.example.com%3A8443%2Fa%2Fb%3Fx%3D1%26y%3D2"
+    );
+}
+
+#[test]
+fn a_location_is_at_most_two_kilobytes() {
+    let root = "https://app.example.com:8443/_gongpai/login?rd=https%3A%2F%2Fapp.example.com%3A8443%2F";
+    assert_eq!(location(&format!("/a?{}", "x".repeat(3000)), "GET", &[]).unwrap(), format!("{root}a"));
+    assert_eq!(location(&format!("/{}?q", "x".repeat(3000)), "GET", &[]).unwrap(), root);
+    assert_eq!(location("//evil.example/", "GET", &[]).unwrap(), root);
+}
+
+#[test]
+fn a_post_comes_back_to_the_page_it_was_sent_from_if_that_is_ours() {
+    let root = "https://app.example.com:8443/_gongpai/login?rd=https%3A%2F%2Fapp.example.com%3A8443%2F";
+    let post = |referer: &str| location("/save", "POST", &[("referer", referer)]).unwrap();
+    assert_eq!(post("https://app.example.com:8443/form"), format!("{root}form"));
+    for foreign in ["https://evil.example/", "https://oa.example.com/x", "/form\\", "about:blank", ""] {
+        assert_eq!(post(foreign), root, "{foreign}");
+    }
+    assert_eq!(location("/save", "POST", &[]).unwrap(), root);
+}
+
+#[test]
+fn only_a_navigation_gets_a_location() {
+    let navigation = |pairs: &[(&'static str, &str)], method: &str| is_navigation(&headers(pairs), method);
+    let html = ("accept", "text/html,application/xhtml+xml,*/*;q=0.8");
+    assert!(navigation(&[NAVIGATION], "GET"));
+    assert!(navigation(&[NAVIGATION], "POST"));
+    assert!(navigation(&[html], "GET"));
+    assert!(navigation(&[html], "HEAD"));
+    assert!(!navigation(&[html], "POST"));
+    assert!(!navigation(&[html, ("x-requested-with", "XMLHttpRequest")], "GET"));
+    assert!(!navigation(&[html, ("sec-fetch-mode", "cors")], "GET"));
+    assert!(!navigation(&[html, ("sec-fetch-mode", "websocket")], "GET"));
+    assert!(!navigation(&[("accept", "application/json")], "GET"));
+    assert!(!navigation(&[], "GET"));
+    let response =
+        unauthenticated("gate.unauthenticated", &original("/api", "GET"), &HeaderMap::new(), &hosts());
+    assert_eq!(text(&response, "location"), None);
+}
+
+#[test]
+fn a_denied_navigation_of_somebody_known_is_shown_the_page_that_says_why() {
+    let deny = |explain| denied(explain, &original("/a?b", "GET"), &headers(&[NAVIGATION]), &hosts());
+    let shown = deny(true);
+    assert_eq!(shown.status(), 403);
+    assert_eq!(
+        text(&shown, "gongpai-denied"),
+        Some("https://app.example.com:8443/_gongpai/denied?rd=https%3A%2F%2Fapp.example.com%3A8443%2Fa%3Fb")
+    );
+    assert_eq!(text(&shown, "location"), None);
+    assert_eq!(text(&deny(false), "gongpai-denied"), None);
+}
+
+#[test]
+fn case_40_no_answer_sets_a_cookie_or_may_be_stored() {
+    let original = original("/", "GET");
+    let navigation = headers(&[NAVIGATION]);
+    for response in [
+        allowed(None, "", None),
+        unauthenticated("gate.unauthenticated", &original, &navigation, &hosts()),
+        denied(true, &original, &navigation, &hosts()),
+        problem(StatusCode::FORBIDDEN, "gate.unknown_host"),
+    ] {
+        assert_eq!(text(&response, "set-cookie"), None);
+        assert_eq!(text(&response, "cache-control"), Some("no-store"));
+    }
+}
+
+proptest! {
+    #[test]
+    fn case_12_every_location_is_ours_ascii_and_short(target in "/\\PC{0,40}", referer in "\\PC{0,40}", post: bool) {
+        let method = if post { "POST" } else { "GET" };
+        let mut all = headers(&[NAVIGATION]);
+        if let Ok(referer) = HeaderValue::from_str(&referer) {
+            all.insert(REFERER, referer);
+        }
+        let response = unauthenticated("gate.unauthenticated", &original(&target, method), &all, &hosts());
+        let location = text(&response, "location").unwrap();
+        let rd = location.strip_prefix("https://app.example.com:8443/_gongpai/login?rd=").unwrap();
+        prop_assert!(urlencoding::decode(rd).unwrap().starts_with("https://app.example.com:8443/"));
+        prop_assert!(location.len() <= MAX_LOCATION);
+    }
+}
