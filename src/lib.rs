@@ -8,5 +8,6 @@ pub mod directory;
 pub mod gate;
 pub mod http;
 pub mod session;
+pub mod simulator;
 pub mod sso;
 pub mod wecom;

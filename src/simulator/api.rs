@@ -1,0 +1,270 @@
+//! `/cgi-bin/*`: the server API, with WeCom's envelope, errcodes and rights of each secret.
+//!
+//! Every answer is written out by hand from the examples in WeCom's documents (numbers in the comments), so
+//! that a field misread by a client cannot be misread here as well.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use axum::body::{Bytes, to_bytes};
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+use url::form_urlencoded;
+
+use super::grant::{BadCode, BadToken, CODE_MAX, Holder, TOKEN_LIFE};
+use super::state::Inside;
+use super::world::{App, Who};
+use super::{Received, Simulator, contact, fault, random};
+
+/// The largest body a call may have.
+const BODY_MAX: usize = 2 * 1024 * 1024;
+
+/// A failed call: errcode and errmsg without the suffix.
+#[derive(Debug)]
+pub(super) struct Refusal(pub(super) i64, pub(super) &'static str);
+
+/// What a call brought.
+#[derive(Debug)]
+pub(super) struct Call {
+    pub(super) method: Method,
+    pub(super) query: HashMap<String, String>,
+    pub(super) body: Bytes,
+    pub(super) from: IpAddr,
+}
+
+impl Call {
+    /// A parameter of the query; an empty one counts as missing.
+    pub(super) fn param(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str).filter(|v| !v.is_empty())
+    }
+
+    /// The JSON body of a POST endpoint, empty without one.
+    pub(super) fn json(&self) -> Result<Value, Refusal> {
+        if self.method != Method::POST {
+            return Err(Refusal(40058, "invalid Request Parameter"));
+        }
+        if self.body.is_empty() {
+            return Ok(json!({}));
+        }
+        if self.body.windows(2).any(|w| w == b"\\u") {
+            return Err(Refusal(40033, "invalid Request Format, don't use \\uxxxx"));
+        }
+        serde_json::from_slice(&self.body).map_err(|_| Refusal(40035, "Warning: wrong json format."))
+    }
+}
+
+/// A caller whose token is good.
+pub(super) enum Caller<'w> {
+    /// An application.
+    App(&'w App),
+    /// The 通讯录同步 assistant; whether it may read details.
+    Contacts { reads_details: bool },
+}
+
+/// The handler of every API path.
+pub(super) async fn call(
+    State(sim): State<Simulator>,
+    Path(api): Path<String>,
+    request: Request,
+) -> Response {
+    let from = request
+        .extensions()
+        .get::<ConnectInfo<SocketAddr>>()
+        .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |c| c.0.ip().to_canonical());
+    let (head, body) = request.into_parts();
+    let Ok(body) = to_bytes(body, BODY_MAX).await else {
+        return StatusCode::PAYLOAD_TOO_LARGE.into_response();
+    };
+    let pairs: Vec<(String, String)> =
+        form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let in_flight = sim.received(Received {
+        api: api.clone(),
+        method: head.method.to_string(),
+        query: pairs.clone(),
+        body: String::from_utf8_lossy(&body).into_owned(),
+        from,
+    });
+    let call = Call { method: head.method, query: pairs.into_iter().collect(), body, from };
+    let answer = answer(&sim, &api, &call).await;
+    drop(in_flight);
+    answer
+}
+
+async fn answer(sim: &Simulator, api: &str, call: &Call) -> Response {
+    let fault = sim.inner.state.lock().faults.take(api);
+    if let Some(fault) = &fault
+        && let Some(instead) = fault.instead().await
+    {
+        return instead;
+    }
+    let result = sim.inside(|inside| dispatch(inside, api, call));
+    let answer = match result {
+        Some(Ok(answer)) => answer,
+        Some(Err(refusal)) => refused(&refusal, call.from),
+        None => return StatusCode::NOT_FOUND.into_response(),
+    };
+    fault.map_or_else(|| fault::json_answer(&answer), |f| f.spoil(&answer))
+}
+
+/// `None` for a path that this WeCom does not have.
+fn dispatch(inside: &mut Inside, api: &str, call: &Call) -> Option<Result<Value, Refusal>> {
+    let result = match api {
+        _ if inside.grants.is_blocked(call.from, inside.now) => Err(Refusal(45009, "api freq out of limit")),
+        "gettoken" => get_token(inside, call),
+        "auth/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(Spelling::Current)),
+        "user/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(Spelling::Legacy)),
+        "user/get" => caller(inside, call).and_then(|c| contact::user_get(inside.world, &c, call)),
+        "department/list" => {
+            caller(inside, call).and_then(|c| contact::department_list(inside.world, &c, call))
+        }
+        "department/simplelist" => {
+            caller(inside, call).and_then(|c| contact::department_simplelist(inside.world, &c, call))
+        }
+        "user/list_id" => caller(inside, call).and_then(|c| contact::user_list_id(inside.world, &c, call)),
+        _ => return None,
+    };
+    Some(result)
+}
+
+/// The envelope of a failure with the suffix that real ones carry (doc 90664).
+fn refused(Refusal(code, message): &Refusal, from: IpAddr) -> Value {
+    let hint = random::digits(25);
+    json!({
+        "errcode": code,
+        "errmsg": format!(
+            "{message}, hint: [{hint}], from ip: {from}, \
+             more info at https://open.work.weixin.qq.com/devtool/query?e={code}"
+        ),
+    })
+}
+
+/// Doc 91039. No address list is asked here: 60020 comes with the first call that uses the token.
+fn get_token(inside: &mut Inside, call: &Call) -> Result<Value, Refusal> {
+    let corp_id = call.param("corpid").ok_or(Refusal(41002, "corpid missing"))?;
+    let secret = call.param("corpsecret").ok_or(Refusal(41004, "corpsecret missing"))?;
+    if corp_id != inside.world.corp_id {
+        return Err(Refusal(40013, "invalid corpid"));
+    }
+    let contacts = (Holder::Contacts, inside.world.contacts.secret.as_str(), true);
+    let mut holders = inside
+        .world
+        .apps()
+        .map(|a| (Holder::App(a.agent_id), a.secret.as_str(), a.enabled))
+        .chain(std::iter::once(contacts));
+    let Some((holder, secret, enabled)) = holders.find(|(_, s, _)| *s == secret) else {
+        inside.grants.wrong_secret(call.from, inside.world.wrong_secrets_before_block, inside.now);
+        // a secret of letters no secret has can only be a mistake in copying, or another corporation's
+        let shaped = secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        return Err(if shaped {
+            Refusal(40001, "invalid credential")
+        } else {
+            Refusal(40091, "invalid secret")
+        });
+    };
+    if !enabled {
+        return Err(Refusal(50003, "app disabled"));
+    }
+    let token = inside.grants.token(holder, secret, inside.now);
+    Ok(json!({"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": TOKEN_LIFE.as_secs()}))
+}
+
+/// Token, then address, then whether the application is on: what every call but gettoken passes first.
+fn caller<'w>(inside: &Inside<'w>, call: &Call) -> Result<Caller<'w>, Refusal> {
+    let world = inside.world;
+    let invalid = Refusal(40014, "invalid access_token");
+    let token = call.param("access_token").ok_or(Refusal(41001, "access_token missing"))?;
+    let holder = inside.grants.check_token(token, inside.now).map_err(|e| match e {
+        BadToken::Expired => Refusal(world.expired_token_errcode, "access_token expired"),
+        BadToken::Unknown => Refusal(world.revoked_token_errcode, "invalid access_token"),
+    })?;
+    let (caller, trusted, enabled) = match holder {
+        Holder::App(id) => {
+            let app = world.app_of(id).ok_or(invalid)?;
+            (Caller::App(app), &app.trusted_ips, app.enabled)
+        }
+        Holder::Contacts => {
+            let c = &world.contacts;
+            (Caller::Contacts { reads_details: c.reads_details }, &c.trusted_ips, true)
+        }
+    };
+    if trusted.as_ref().is_some_and(|list| !list.contains(&call.from)) {
+        return Err(Refusal(60020, "not allow to access from your ip"));
+    }
+    if !enabled {
+        return Err(Refusal(50003, "app disabled"));
+    }
+    Ok(caller)
+}
+
+/// Two endpoints, two spellings (docs 91023 and its predecessor).
+#[derive(Clone, Copy)]
+enum Spelling {
+    Current,
+    Legacy,
+}
+
+struct Identity {
+    who: Who,
+    ticket: Option<String>,
+}
+
+impl Identity {
+    fn answer(&self, spelling: Spelling) -> Value {
+        let mut answer = json!({"errcode": 0, "errmsg": "ok"});
+        let mut set = |current: &str, legacy: &str, value: Value| {
+            let name = match spelling {
+                Spelling::Current => current,
+                Spelling::Legacy => legacy,
+            };
+            if let (Value::Object(fields), false) = (&mut answer, name.is_empty()) {
+                fields.insert(name.to_owned(), value);
+            }
+        };
+        match &self.who {
+            Who::Member(userid) => set("userid", "UserId", json!(userid)),
+            Who::Outsider { openid, .. } => set("openid", "OpenId", json!(openid)),
+        }
+        set("", "DeviceId", json!("SIMULATOR00000000000000000000001"));
+        if let Who::Outsider { external_userid: Some(id), .. } = &self.who {
+            set("external_userid", "external_userid", json!(id));
+        }
+        if let Some(ticket) = &self.ticket {
+            set("user_ticket", "user_ticket", json!(ticket));
+            set("", "expires_in", json!(7200));
+        }
+        answer
+    }
+}
+
+/// Doc 91023. Any member passes, visible to the application or not.
+fn get_user_info(inside: &mut Inside, call: &Call) -> Result<Identity, Refusal> {
+    let Caller::App(app) = caller(inside, call)? else {
+        return Err(Refusal(
+            50001,
+            "redirect_url is not registered, the contacts secret cannot consume a code",
+        ));
+    };
+    let code = call.param("code").ok_or(Refusal(41008, "missing code"))?;
+    let exact = inside.world.exact_code_errors;
+    let redeemed = if code.len() > CODE_MAX {
+        Err(BadCode::Unknown)
+    } else {
+        inside.grants.redeem(code, app.agent_id, inside.now)
+    };
+    let code = redeemed.map_err(|e| match e {
+        BadCode::OtherAgent => Refusal(50001, "redirect_url is not registered, the code is of another agent"),
+        BadCode::Used if exact => Refusal(42022, "code has been used"),
+        BadCode::Expired if exact => Refusal(42003, "code expired"),
+        BadCode::Unknown | BadCode::Used | BadCode::Expired => Refusal(40029, "invalid code"),
+    })?;
+    let visible = match &code.who {
+        Who::Member(userid) => {
+            inside.world.member(userid).is_some_and(|m| inside.world.member_is_visible(app, m))
+        }
+        Who::Outsider { .. } => false,
+    };
+    let ticket = (code.private && visible).then(|| random::text(86));
+    Ok(Identity { who: code.who, ticket })
+}

@@ -1,0 +1,131 @@
+//! The company the simulator begins with: small, Chinese, and with every kind of person that matters at sign-in.
+
+use std::collections::BTreeSet;
+
+use super::world::{
+    App, Contacts, Department, LinkedMember, Member, Outsider, Phone, Status, Visible, World,
+};
+
+impl Default for World {
+    /// 示例科技: 张三 (`zhangsan`) and colleagues, among them `zhouba` (disabled), `wujiu` (not activated),
+    /// `zhengshi` (invisible to the application), an external contact and a member of a linked corporation.
+    fn default() -> Self {
+        let mut app = App::new(1_000_002, "办公平台", "simulator-app-secret");
+        app.visible.hidden.insert("zhengshi".to_owned());
+        Self {
+            corp_id: "ww0123456789abcdef".to_owned(),
+            corp_name: "示例科技".to_owned(),
+            app,
+            more_apps: Vec::new(),
+            contacts: Contacts {
+                secret: "simulator-contacts-secret".to_owned(),
+                trusted_ips: None,
+                reads_details: false,
+            },
+            departments: departments(),
+            members: members(),
+            outsiders: vec![Outsider {
+                openid: "oSimulatorCustomer000000000A".to_owned(),
+                external_userid: Some("wmSimulatorCustomer0000000000000A".to_owned()),
+                name: "客户小陈".to_owned(),
+            }],
+            linked: vec![LinkedMember {
+                userid: "wwfedcba9876543210/liwei".to_owned(),
+                name: "李伟（合作公司）".to_owned(),
+            }],
+            phone: Phone::Person("zhangsan".to_owned()),
+            exact_code_errors: false,
+            expired_token_errcode: 42001,
+            revoked_token_errcode: 40014,
+            wrong_secrets_before_block: 30,
+        }
+    }
+}
+
+impl World {
+    /// Adds `count` invented members (`member0001` 王伟 …) to the departments below the root, in turn.
+    pub fn populate(&mut self, count: usize) {
+        const FAMILY: [&str; 12] = ["王", "李", "张", "刘", "陈", "杨", "黄", "赵", "周", "吴", "徐", "孙"];
+        const GIVEN: [&str; 11] = ["伟", "芳", "娜", "敏", "静", "磊", "强", "洋", "艳", "勇", "杰"];
+        let homes: Vec<i64> = self.departments.iter().filter(|d| d.parent != 0).map(|d| d.id).collect();
+        let people = FAMILY.iter().cycle().zip(GIVEN.iter().cycle()).zip(homes.iter().cycle());
+        for (n, ((family, given), home)) in people.take(count).enumerate() {
+            let n = n + 1;
+            let mut m = Member::new(&format!("member{n:04}"), &format!("{family}{given}")).within([*home]);
+            m.position = "专员".to_owned();
+            m.mobile = format!("138{n:08}");
+            self.members.push(m);
+        }
+    }
+}
+
+impl App {
+    /// A self-built application of today, visible to the whole corporation, with no domain entered yet.
+    pub fn new(agent_id: i64, name: &str, secret: &str) -> Self {
+        Self {
+            agent_id,
+            name: name.to_owned(),
+            secret: secret.to_owned(),
+            home_url: String::new(),
+            trusted_domains: Vec::new(),
+            callback_domains: Vec::new(),
+            trusted_ips: None,
+            enabled: true,
+            legacy_fields: false,
+            visible: Visible { departments: BTreeSet::from([1]), ..Visible::default() },
+        }
+    }
+}
+
+fn departments() -> Vec<Department> {
+    let mut list = vec![
+        Department::new(1, "示例科技", 0),
+        Department::new(2, "财务部", 1),
+        Department::new(3, "研发部", 1),
+        Department::new(4, "前端组", 3),
+        Department::new(5, "后端组", 3),
+        Department::new(6, "销售部", 1),
+        Department::new(7, "行政人事部", 1),
+    ];
+    for d in &mut list {
+        let leader = match d.id {
+            2 => "lisi",
+            3 => "zhangsan",
+            6 => "zhaoliu",
+            _ => continue,
+        };
+        d.leaders.push(leader.to_owned());
+    }
+    list
+}
+
+fn members() -> Vec<Member> {
+    let table: [(&str, &str, &[i64], Status, &str); 8] = [
+        ("zhangsan", "张三", &[5, 3], Status::Active, "研发经理"),
+        ("lisi", "李四", &[2], Status::Active, "财务主管"),
+        ("wangwu", "王五", &[4], Status::Active, "前端工程师"),
+        ("zhaoliu", "赵六", &[6], Status::Active, "销售总监"),
+        ("sunqi", "孙七", &[7, 2], Status::Active, "人事专员"),
+        ("zhouba", "周八", &[6], Status::Disabled, "销售代表"),
+        ("wujiu", "吴九", &[5], Status::NotActivated, "实习生"),
+        ("zhengshi", "郑十", &[7], Status::Active, "顾问"),
+    ];
+    let leaders = departments();
+    table
+        .iter()
+        .zip(1..)
+        .map(|((userid, name, within, status, position), n)| {
+            let mut m = Member::new(userid, name).within(within.iter().copied()).with_status(*status);
+            m.position = (*position).to_owned();
+            m.mobile = format!("1380000{n:04}");
+            m.email = format!("{userid}@example.com");
+            m.biz_mail = format!("{userid}@example.wecom.work");
+            m.leads = within
+                .iter()
+                .copied()
+                .filter(|id| leaders.iter().any(|d| d.id == *id && d.leaders.iter().any(|l| l == userid)))
+                .collect();
+            m
+        })
+        .collect()
+}

@@ -1,0 +1,198 @@
+//! What the simulator has given out: access tokens, codes, user tickets; and the addresses it has blocked.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use super::random;
+use super::world::Who;
+
+/// What an access token lives, as `expires_in` says (doc 91039).
+pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(7200);
+/// What a code lives (doc 91023).
+pub(super) const CODE_LIFE: Duration = Duration::from_mins(5);
+/// The longest code WeCom gives out, in bytes.
+pub(super) const CODE_MAX: usize = 512;
+/// How long wrong secrets are counted and how long an address stays blocked (help of 45009).
+const BLOCK: Duration = Duration::from_hours(1);
+
+/// Whose secret a token was given for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Holder {
+    /// The application with this agent id.
+    App(i64),
+    /// The 通讯录同步 assistant.
+    Contacts,
+}
+
+/// What a code stands for.
+#[derive(Debug, Clone)]
+pub(super) struct Code {
+    /// The person who came with it.
+    pub(super) who: Who,
+    /// The application it was given for.
+    pub(super) agent_id: i64,
+    /// Whether the person agreed to `snsapi_privateinfo`.
+    pub(super) private: bool,
+    issued: Duration,
+    used: bool,
+}
+
+/// Why a token is no good.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BadToken {
+    /// Given out once, past its life.
+    Expired,
+    /// Never given out, or taken back.
+    Unknown,
+}
+
+/// Why a code is no good.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BadCode {
+    /// Never given out.
+    Unknown,
+    /// Exchanged before.
+    Used,
+    /// Older than [`CODE_LIFE`].
+    Expired,
+    /// Given for another application.
+    OtherAgent,
+}
+
+/// Everything given out so far.
+#[derive(Debug, Default)]
+pub(super) struct Grants {
+    tokens: HashMap<String, (Holder, Duration)>,
+    /// The secret is part of the key: a changed secret gets a token of its own.
+    current: HashMap<(Holder, String), String>,
+    codes: HashMap<String, Code>,
+    wrong_secrets: HashMap<IpAddr, Vec<Duration>>,
+    blocked: HashMap<IpAddr, Duration>,
+}
+
+impl Grants {
+    /// The token of a secret: the same one while it is valid, then a new one.
+    pub(super) fn token(&mut self, holder: Holder, secret: &str, now: Duration) -> String {
+        let key = (holder, secret.to_owned());
+        if let Some(token) = self.current.get(&key)
+            && self.check_token(token, now).is_ok()
+        {
+            return token.clone();
+        }
+        let token = random::text(214);
+        self.tokens.insert(token.clone(), (holder, now));
+        self.current.insert(key, token.clone());
+        token
+    }
+
+    /// Whose token this is.
+    pub(super) fn check_token(&self, token: &str, now: Duration) -> Result<Holder, BadToken> {
+        match self.tokens.get(token) {
+            Some((_, issued)) if now.saturating_sub(*issued) >= TOKEN_LIFE => Err(BadToken::Expired),
+            Some((holder, _)) => Ok(*holder),
+            None => Err(BadToken::Unknown),
+        }
+    }
+
+    /// Takes every token back, as WeCom may at any time.
+    pub(super) fn revoke_tokens(&mut self) {
+        self.tokens.clear();
+        self.current.clear();
+    }
+
+    /// A fresh code.
+    pub(super) fn issue_code(&mut self, who: Who, agent_id: i64, private: bool, now: Duration) -> String {
+        let code = random::text(43);
+        self.codes.insert(code.clone(), Code { who, agent_id, private, issued: now, used: false });
+        code
+    }
+
+    /// Exchanges a code, which uses it up. A code of another application stays as it was.
+    pub(super) fn redeem(&mut self, code: &str, agent_id: i64, now: Duration) -> Result<Code, BadCode> {
+        let code = self.codes.get_mut(code).ok_or(BadCode::Unknown)?;
+        if code.agent_id != agent_id {
+            return Err(BadCode::OtherAgent);
+        }
+        if code.used {
+            return Err(BadCode::Used);
+        }
+        if now.saturating_sub(code.issued) >= CODE_LIFE {
+            return Err(BadCode::Expired);
+        }
+        code.used = true;
+        Ok(code.clone())
+    }
+
+    /// Counts a wrong secret; the one that is too many blocks the address.
+    pub(super) fn wrong_secret(&mut self, from: IpAddr, allowed: u32, now: Duration) {
+        let times = self.wrong_secrets.entry(from).or_default();
+        times.retain(|t| now.saturating_sub(*t) < BLOCK);
+        times.push(now);
+        if u32::try_from(times.len()).unwrap_or(u32::MAX) > allowed {
+            times.clear();
+            self.blocked.insert(from, now);
+        }
+    }
+
+    /// Whether the address is blocked for wrong secrets.
+    pub(super) fn is_blocked(&self, from: IpAddr, now: Duration) -> bool {
+        self.blocked.get(&from).is_some_and(|since| now.saturating_sub(*since) < BLOCK)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const APP: Holder = Holder::App(1);
+
+    #[test]
+    fn a_secret_has_one_token_until_it_expires() {
+        let mut g = Grants::default();
+        let first = g.token(APP, "s", Duration::ZERO);
+        assert_eq!(g.token(APP, "s", TOKEN_LIFE / 2), first);
+        assert_ne!(g.token(Holder::Contacts, "c", Duration::ZERO), first);
+        assert_eq!(g.check_token(&first, TOKEN_LIFE), Err(BadToken::Expired));
+        let second = g.token(APP, "s", TOKEN_LIFE);
+        assert_ne!(second, first);
+        assert_eq!(g.check_token(&second, TOKEN_LIFE), Ok(APP));
+    }
+
+    #[test]
+    fn a_revoked_token_is_unknown_and_the_next_one_is_new() {
+        let mut g = Grants::default();
+        let first = g.token(APP, "s", Duration::ZERO);
+        g.revoke_tokens();
+        assert_eq!(g.check_token(&first, Duration::ZERO), Err(BadToken::Unknown));
+        assert_ne!(g.token(APP, "s", Duration::ZERO), first);
+    }
+
+    #[test]
+    fn a_code_works_once_for_five_minutes_and_for_its_own_application() {
+        let mut g = Grants::default();
+        let who = Who::Member("zhangsan".into());
+        let code = g.issue_code(who.clone(), 1, false, Duration::ZERO);
+        assert!(code.len() <= CODE_MAX);
+        assert_eq!(g.redeem(&code, 2, Duration::ZERO).unwrap_err(), BadCode::OtherAgent);
+        assert_eq!(g.redeem(&code, 1, Duration::ZERO).unwrap().who, who);
+        assert_eq!(g.redeem(&code, 1, Duration::ZERO).unwrap_err(), BadCode::Used);
+        let late = g.issue_code(who, 1, false, Duration::ZERO);
+        assert_eq!(g.redeem(&late, 1, CODE_LIFE).unwrap_err(), BadCode::Expired);
+        assert_eq!(g.redeem("made-up", 1, Duration::ZERO).unwrap_err(), BadCode::Unknown);
+    }
+
+    #[test]
+    fn too_many_wrong_secrets_block_the_address_for_an_hour() {
+        let mut g = Grants::default();
+        let (bad, good) = (IpAddr::from([203, 0, 113, 7]), IpAddr::from([203, 0, 113, 8]));
+        for _ in 0..3 {
+            g.wrong_secret(bad, 3, Duration::ZERO);
+        }
+        assert!(!g.is_blocked(bad, Duration::ZERO));
+        g.wrong_secret(bad, 3, Duration::ZERO);
+        assert!(g.is_blocked(bad, Duration::from_mins(59)));
+        assert!(!g.is_blocked(good, Duration::ZERO));
+        assert!(!g.is_blocked(bad, BLOCK));
+    }
+}

@@ -1,0 +1,320 @@
+//! The pages, embedded in the binary, with the headers they go out with.
+
+use std::collections::HashMap;
+
+use askama::Template;
+use axum::extract::Path;
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use url::form_urlencoded;
+
+use super::MARKER;
+use super::phone::outcome;
+use super::scan::{PendingScan, Progress};
+use super::world::{Member, Status, World};
+
+const CSS: &str = include_str!("../../static/pages/simulator/simulator.css");
+const JS: &str = include_str!("../../static/pages/simulator/simulator.js");
+const ICON: &str = include_str!("../../static/pages/simulator/icon.svg");
+
+/// Names the errcode of a refusing page.
+const ERROR_HEADER: HeaderName = HeaderName::from_static("x-simulator-error");
+
+/// A page of the simulator.
+pub(super) trait Page: Template {
+    /// Whether it may stand in another site's frame, as only the QR page may.
+    const FRAMED: bool = false;
+}
+
+/// Renders a page; 500 if it does not render.
+pub(super) fn respond<P: Page>(page: &P) -> Response {
+    html(page.render(), P::FRAMED)
+}
+
+fn html(rendered: askama::Result<String>, framed: bool) -> Response {
+    let Ok(text) = rendered else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
+    let ancestors = if framed { "" } else { "; frame-ancestors 'none'" };
+    let policy = format!(
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+         form-action 'self'; base-uri 'none'{ancestors}"
+    );
+    let mut response = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response();
+    let headers = response.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::SERVER, HeaderValue::from_static(MARKER));
+    headers.extend(HeaderValue::from_str(&policy).ok().map(|v| (header::CONTENT_SECURITY_POLICY, v)));
+    response
+}
+
+/// The few files that the pages need.
+pub(super) async fn asset(Path(file): Path<String>) -> Response {
+    let (kind, text) = match file.as_str() {
+        "simulator.css" => ("text/css; charset=utf-8", CSS),
+        "simulator.js" => ("text/javascript; charset=utf-8", JS),
+        "icon.svg" => ("image/svg+xml", ICON),
+        _ => return StatusCode::NOT_FOUND.into_response(),
+    };
+    ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response()
+}
+
+/// WeCom's own way to say no: a page, status 200, and nothing goes on.
+#[derive(Debug, Template)]
+#[template(path = "simulator/notice.html", config = "static/askama.toml")]
+pub(super) struct Notice {
+    marker: &'static str,
+    errcode: i64,
+    title: String,
+    text: String,
+    framed: bool,
+}
+
+impl Notice {
+    /// A refusal; errcode 0 where WeCom names none.
+    pub(super) fn error(errcode: i64, title: &str, text: &str) -> Self {
+        Self { marker: MARKER, errcode, title: title.to_owned(), text: text.to_owned(), framed: false }
+    }
+
+    /// The same inside the frame of another site.
+    pub(super) fn framed(mut self) -> Self {
+        self.framed = true;
+        self
+    }
+}
+
+impl IntoResponse for Notice {
+    fn into_response(self) -> Response {
+        let mut response = html(self.render(), self.framed);
+        response.headers_mut().insert(ERROR_HEADER, HeaderValue::from(self.errcode));
+        response
+    }
+}
+
+/// Asks for `snsapi_privateinfo`.
+#[derive(Debug, Template)]
+#[template(path = "simulator/consent.html", config = "static/askama.toml")]
+pub(super) struct Consent {
+    marker: &'static str,
+    app: String,
+    allow: String,
+    cancel: String,
+}
+
+impl Page for Consent {}
+
+impl Consent {
+    pub(super) fn new(app: &str, query: &HashMap<String, String>) -> Self {
+        let again = |decision: &str| {
+            let asked = query.iter().filter(|(name, _)| *name != "decision");
+            form_urlencoded::Serializer::new("?".to_owned())
+                .extend_pairs(asked)
+                .append_pair("decision", decision)
+                .finish()
+        };
+        Self { marker: MARKER, app: app.to_owned(), allow: again("allow"), cancel: again("cancel") }
+    }
+}
+
+/// A choice in the list of people.
+#[derive(Debug)]
+struct Choice {
+    value: String,
+    text: String,
+    chosen: bool,
+}
+
+#[derive(Debug)]
+struct Group {
+    name: String,
+    choices: Vec<Choice>,
+}
+
+#[derive(Debug)]
+struct Icon {
+    name: String,
+    letter: String,
+    url: String,
+}
+
+#[derive(Debug)]
+struct WaitingScan {
+    id: String,
+    pairing: String,
+    app: String,
+}
+
+/// The phone's home screen.
+#[derive(Debug, Template)]
+#[template(path = "simulator/phone.html", config = "static/askama.toml")]
+pub(super) struct PhonePage {
+    marker: &'static str,
+    corp: String,
+    holder: String,
+    letter: String,
+    remark: &'static str,
+    icons: Vec<Icon>,
+    scans: Vec<WaitingScan>,
+    groups: Vec<Group>,
+}
+
+impl Page for PhonePage {}
+
+impl PhonePage {
+    pub(super) fn new(world: &World, who: Option<&str>, scans: Vec<PendingScan>) -> Self {
+        let holder = who.and_then(|w| world.name_of(w)).unwrap_or_default().to_owned();
+        let app_name = |id: i64| world.app_of(id).map(|a| a.name.clone()).unwrap_or_default();
+        Self {
+            marker: MARKER,
+            corp: world.corp_name.clone(),
+            letter: first_letter(&holder),
+            remark: who.and_then(|w| world.member(w)).map_or("", |m| remark(world, m)),
+            holder,
+            icons: world
+                .apps()
+                .filter(|a| a.enabled && !a.home_url.is_empty())
+                .map(|a| Icon {
+                    name: a.name.clone(),
+                    letter: first_letter(&a.name),
+                    url: a.home_url.clone(),
+                })
+                .collect(),
+            scans: scans
+                .into_iter()
+                .map(|s| WaitingScan { app: app_name(s.agent_id), id: s.id, pairing: s.pairing })
+                .collect(),
+            groups: groups(world, who),
+        }
+    }
+}
+
+/// Asks on the phone whether to sign in on the desktop, or says what became of it.
+#[derive(Debug, Template)]
+#[template(path = "simulator/confirm.html", config = "static/askama.toml")]
+pub(super) struct Confirm {
+    marker: &'static str,
+    holder: String,
+    app: String,
+    scan: PendingScan,
+    outcome: Option<(&'static str, &'static str)>,
+}
+
+impl Page for Confirm {}
+
+impl Confirm {
+    pub(super) fn new(world: &World, who: Option<&str>, scan: &PendingScan, progress: &Progress) -> Self {
+        Self {
+            marker: MARKER,
+            holder: who.and_then(|w| world.name_of(w)).unwrap_or_default().to_owned(),
+            app: world.app_of(scan.agent_id).map(|a| a.name.clone()).unwrap_or_default(),
+            scan: scan.clone(),
+            outcome: outcome(progress),
+        }
+    }
+}
+
+/// The page with the QR code.
+#[derive(Debug, Template)]
+#[template(path = "simulator/scan.html", config = "static/askama.toml")]
+pub(super) struct Panel {
+    marker: &'static str,
+    scan: PendingScan,
+    app: String,
+    own_frame: bool,
+    english: bool,
+    picture: String,
+}
+
+impl Page for Panel {
+    const FRAMED: bool = true;
+}
+
+impl Panel {
+    pub(super) fn new(scan: &PendingScan, app: &str, own_frame: bool, english: bool) -> Self {
+        Self {
+            marker: MARKER,
+            scan: scan.clone(),
+            app: app.to_owned(),
+            own_frame,
+            english,
+            picture: picture(&scan.id),
+        }
+    }
+
+    /// The Chinese or the English words.
+    fn say<'a>(&self, chinese: &'a str, english: &'a str) -> &'a str {
+        if self.english { english } else { chinese }
+    }
+}
+
+/// The squares of a picture that looks like a QR code, as an SVG path; no phone can read it.
+fn picture(seed: &str) -> String {
+    const SIDE: usize = 29;
+    let mut bits = seed
+        .bytes()
+        .fold(0x9e37_79b9_7f4a_7c15_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
+        | 1;
+    let mut path = String::new();
+    for y in 0..SIDE {
+        for x in 0..SIDE {
+            // xorshift: well mixed, and the same picture for the same scan
+            bits ^= bits << 13;
+            bits ^= bits >> 7;
+            bits ^= bits << 17;
+            if finder(x, y, SIDE).unwrap_or(bits >> 60 & 1 == 1) {
+                path.extend(["M", &x.to_string(), " ", &y.to_string(), "h1v1h-1z"]);
+            }
+        }
+    }
+    path
+}
+
+/// The three squares in the corners of a QR code, each with a quiet line around.
+fn finder(x: usize, y: usize, side: usize) -> Option<bool> {
+    let corners = [(0, 0), (side - 7, 0), (0, side - 7)];
+    corners.iter().find_map(|(left, top)| {
+        let (dx, dy) = ((x + 1).checked_sub(*left)?, (y + 1).checked_sub(*top)?);
+        (dx <= 8 && dy <= 8).then(|| {
+            let ring = (dx.abs_diff(4)).max(dy.abs_diff(4));
+            ring == 3 || ring <= 1
+        })
+    })
+}
+
+fn first_letter(name: &str) -> String {
+    name.chars().next().map(String::from).unwrap_or_default()
+}
+
+/// What is special about a member, for whoever picks one to try.
+fn remark(world: &World, member: &Member) -> &'static str {
+    match member.status {
+        Status::Disabled => "已禁用",
+        Status::NotActivated => "未激活",
+        Status::Left => "已离职",
+        Status::Active if !world.member_is_visible(&world.app, member) => "不在可见范围",
+        Status::Active => "",
+    }
+}
+
+/// Members by main department, then those who are none.
+fn groups(world: &World, who: Option<&str>) -> Vec<Group> {
+    let choice = |value: &str, name: &str, remark: &str| Choice {
+        value: value.to_owned(),
+        text: if remark.is_empty() {
+            format!("{name} {value}")
+        } else {
+            format!("{name} {value}（{remark}）")
+        },
+        chosen: who == Some(value),
+    };
+    let of = |m: &Member| choice(&m.userid, &m.name, remark(world, m));
+    let home = |m: &Member| m.departments.first().copied();
+    let departments = world.departments.iter().map(|d| Group {
+        name: d.name.clone(),
+        choices: world.members.iter().filter(|m| home(m) == Some(d.id)).map(of).collect(),
+    });
+    let unplaced = world.members.iter().filter(|m| world.departments.iter().all(|d| home(m) != Some(d.id)));
+    let unplaced = Group { name: "其他成员".to_owned(), choices: unplaced.map(of).collect() };
+    let outsiders = world.outsiders.iter().map(|o| choice(&o.openid, &o.name, "外部联系人"));
+    let linked = world.linked.iter().map(|l| choice(&l.userid, &l.name, "互联企业"));
+    let others = Group { name: "非本企业成员".to_owned(), choices: outsiders.chain(linked).collect() };
+    departments.chain([unplaced, others]).filter(|g| !g.choices.is_empty()).collect()
+}

@@ -1,0 +1,167 @@
+//! The phone: who holds it, its workbench, and the scans it may confirm.
+
+use std::collections::HashMap;
+
+use axum::extract::{Form, Json, Query, State as Extract};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Redirect, Response};
+use serde_json::json;
+
+use super::page::{Confirm, Notice, PhonePage, respond};
+use super::scan::{Progress, ScanError};
+use super::state::State;
+use super::world::{Phone, World};
+use super::{MEMBER_HEADER, Simulator};
+
+/// Holds who has the phone; a browser with it counts as the in-app one.
+const COOKIE: &str = "wecom-simulator-member";
+
+/// Who looks at a page that only opens inside WeCom.
+pub(super) enum Hand {
+    /// A browser that is neither WeCom's by User-Agent nor opened from the phone page.
+    NotWeCom,
+    Nobody,
+    Cancels,
+    /// A userid, openid or `CorpId/userid`.
+    Person(String),
+}
+
+/// Reads who holds the phone: the header of a test, the cookie of the phone page, the world's own setting.
+pub(super) fn in_hand(headers: &HeaderMap, world: &World) -> Hand {
+    let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
+    let agent = text("user-agent").unwrap_or_default().to_ascii_lowercase();
+    let in_app = agent.contains("wxwork") || agent.contains("micromessenger");
+    if in_app && let Some(who) = text(MEMBER_HEADER) {
+        return if who == "cancel" { Hand::Cancels } else { Hand::Person(who.to_owned()) };
+    }
+    if let Some(who) = cookie(headers, world) {
+        return Hand::Person(who);
+    }
+    match &world.phone {
+        _ if !in_app => Hand::NotWeCom,
+        Phone::Person(who) => Hand::Person(who.clone()),
+        Phone::Cancels => Hand::Cancels,
+        Phone::Nobody => Hand::Nobody,
+    }
+}
+
+/// The person of the cookie, if the world still has them.
+fn cookie(headers: &HeaderMap, world: &World) -> Option<String> {
+    let all = headers.get_all(header::COOKIE).into_iter().filter_map(|v| v.to_str().ok());
+    let pairs = all.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    let (_, value) = pairs.into_iter().find(|(name, _)| *name == COOKIE)?;
+    let who = urlencoding::decode(value).ok()?.into_owned();
+    world.name_of(&who).is_some().then_some(who)
+}
+
+fn set_cookie(who: &str) -> Option<(header::HeaderName, HeaderValue)> {
+    let text = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", urlencoding::encode(who));
+    HeaderValue::from_str(&text).ok().map(|v| (header::SET_COOKIE, v))
+}
+
+/// The phone page's holder: the cookie's person, else the world's.
+fn holder(headers: &HeaderMap, world: &World) -> Option<String> {
+    cookie(headers, world).or_else(|| match &world.phone {
+        Phone::Person(who) => Some(who.clone()),
+        Phone::Cancels | Phone::Nobody => None,
+    })
+}
+
+/// The home screen. Looking at it makes the browser the in-app one.
+pub(super) async fn phone(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
+    let now = sim.inner.clock.now();
+    let (page, who) = {
+        let State { world, scans, .. } = &mut *sim.inner.state.lock();
+        let who = holder(&headers, world);
+        (PhonePage::new(world, who.as_deref(), scans.pending(now)), who)
+    };
+    let mut response = respond(&page);
+    response.headers_mut().extend(who.as_deref().and_then(set_cookie));
+    response
+}
+
+/// Hands the phone to another person: form field `member`.
+pub(super) async fn choose(
+    Extract(sim): Extract<Simulator>,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
+    let who = form.get("member").map(String::as_str).unwrap_or_default();
+    if sim.inside(|i| i.world.name_of(who).is_none()) {
+        return (StatusCode::BAD_REQUEST, Notice::error(0, "没有这个成员", "请返回后重新选择。"))
+            .into_response();
+    }
+    let mut response = Redirect::to("/phone").into_response();
+    response.headers_mut().extend(set_cookie(who));
+    response
+}
+
+/// Every scan that waits, `[{"id","pairing","state","app"}]`.
+pub(super) async fn scans(Extract(sim): Extract<Simulator>) -> Response {
+    let now = sim.inner.clock.now();
+    let State { world, scans, .. } = &mut *sim.inner.state.lock();
+    let app = |id: i64| world.app_of(id).map(|a| a.name.clone());
+    let list: Vec<_> = scans
+        .pending(now)
+        .into_iter()
+        .map(|s| json!({"id": s.id, "pairing": s.pairing, "state": s.state, "app": app(s.agent_id)}))
+        .collect();
+    ([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response()
+}
+
+/// What the phone shows once it has read a code: `?scan=`, an id, pairing number or state.
+pub(super) async fn scanned(
+    Extract(sim): Extract<Simulator>,
+    Query(query): Query<HashMap<String, String>>,
+    headers: HeaderMap,
+) -> Response {
+    let key = query.get("scan").map(String::as_str).unwrap_or_default();
+    let now = sim.inner.clock.now();
+    let State { world, scans, .. } = &mut *sim.inner.state.lock();
+    scans.scanned(key, now);
+    let Some((scan, progress)) = scans.progress(key, now) else {
+        return (StatusCode::NOT_FOUND, Notice::error(0, "二维码已失效", "请刷新电脑上的二维码后重试。"))
+            .into_response();
+    };
+    let who = holder(&headers, world);
+    let mut response = respond(&Confirm::new(world, who.as_deref(), &scan, &progress));
+    response.headers_mut().extend(who.as_deref().and_then(set_cookie));
+    response
+}
+
+/// Confirms or declines: form fields `scan`, `decision` (`confirm` or `cancel`), and `member` for a caller
+/// without the phone's cookie.
+pub(super) async fn decide(
+    Extract(sim): Extract<Simulator>,
+    headers: HeaderMap,
+    Form(form): Form<HashMap<String, String>>,
+) -> Response {
+    let get = |name: &str| form.get(name).map(String::as_str).filter(|v| !v.is_empty());
+    let key = get("scan").unwrap_or_default();
+    let who = get("member").map(str::to_owned).or_else(|| sim.inside(|i| holder(&headers, i.world)));
+    let decided = match (get("decision"), who) {
+        (Some("confirm"), Some(who)) => sim.confirm_scan(key, &who),
+        (Some("cancel"), _) => sim.cancel_scan(key),
+        _ => return StatusCode::BAD_REQUEST.into_response(),
+    };
+    match decided {
+        Err(ScanError::Unknown) => {
+            (StatusCode::NOT_FOUND, Notice::error(0, "二维码已失效", "请刷新电脑上的二维码后重试。"))
+                .into_response()
+        }
+        // the confirmation page says what became of it
+        Ok(_) | Err(ScanError::Expired | ScanError::Decided | ScanError::NotVisible) => {
+            Redirect::to(&format!("/phone/confirm?scan={}", urlencoding::encode(key))).into_response()
+        }
+    }
+}
+
+/// The outcome in words for the phone; `None` while it is open.
+pub(super) fn outcome(progress: &Progress) -> Option<(&'static str, &'static str)> {
+    match progress {
+        Progress::Waiting | Progress::Scanned => None,
+        Progress::Confirmed(_) => Some(("已确认登录", "请回到电脑继续。")),
+        Progress::Cancelled(_) => Some(("已取消登录", "电脑上的登录不会继续。")),
+        Progress::Denied => Some(("无权限登录", "你不在该应用的可见范围内，请联系管理员。")),
+        Progress::Expired => Some(("二维码已过期", "请刷新电脑上的二维码后重试。")),
+    }
+}

@@ -1,0 +1,23 @@
+//! Text nobody can guess: tokens, codes, pairing numbers.
+
+/// `length` random characters of `[A-Za-z0-9_-]`, as WeCom writes its tokens and codes.
+pub(super) fn text(length: usize) -> String {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    pick(length, ALPHABET)
+}
+
+/// `length` random decimal digits.
+pub(super) fn digits(length: usize) -> String {
+    pick(length, b"0123456789")
+}
+
+fn pick(length: usize, alphabet: &[u8]) -> String {
+    let mut bytes = vec![0_u8; length];
+    #[expect(clippy::expect_used, reason = "without randomness of the system nothing can go on")]
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");
+    bytes
+        .iter()
+        .filter_map(|b| alphabet.get(usize::from(*b) % alphabet.len()))
+        .map(|b| char::from(*b))
+        .collect()
+}

@@ -1,0 +1,73 @@
+//! Where a sign-in may return to, and the answer put into that URL.
+
+use url::{Position, Url};
+
+use super::page::Notice;
+
+/// The redirect URL, if its host and port are registered in exactly this form; else WeCom's error page.
+pub(super) fn registered(uri: &str, domains: &[&String]) -> Result<Url, Notice> {
+    let refused = || {
+        Notice::error(
+            50001,
+            "redirect_uri 与配置的授权完成回调域名不一致",
+            "请确认 redirect_uri 的域名（含端口）与管理后台「网页授权及JS-SDK → 可信域名」或「企业微信授权登录 → 授权回调域」完全一致。",
+        )
+    };
+    let url = Url::parse(uri).map_err(|_| refused())?;
+    if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
+        return Err(refused());
+    }
+    let place = &url[Position::BeforeHost..Position::AfterPort];
+    if domains.iter().any(|d| d.eq_ignore_ascii_case(place)) { Ok(url) } else { Err(refused()) }
+}
+
+/// The URL with `code` and `state` behind the query it already has.
+pub(super) fn answered(url: &Url, code: Option<&str>, state: Option<&str>) -> String {
+    let mut url = url.clone();
+    let answers = [("code", code), ("state", state)];
+    let answers = answers.into_iter().filter_map(|(name, value)| Some((name, value?)));
+    // an empty list must not leave a lonely question mark
+    if code.is_some() || state.is_some() {
+        url.query_pairs_mut().extend_pairs(answers);
+    }
+    url.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_and_port_must_be_registered_exactly() {
+        let domains = ["oa.example.com".to_owned(), "127.0.0.1:8080".to_owned()];
+        let domains: Vec<&String> = domains.iter().collect();
+        for ok in ["https://oa.example.com/a?b=c", "https://OA.example.com:443", "http://127.0.0.1:8080/x"] {
+            assert!(registered(ok, &domains).is_ok(), "{ok}");
+        }
+        for bad in [
+            "https://oa.example.com:8443/",
+            "https://evil.oa.example.com/",
+            "https://oa.example.com@evil.com/",
+            "https://oa.example.com.evil.com/",
+            "http://127.0.0.1/",
+            "javascript://oa.example.com/",
+            "https%3A%2F%2Foa.example.com%2F",
+            "/relative",
+            "",
+        ] {
+            assert!(registered(bad, &domains).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_answer_goes_behind_an_existing_query_and_before_a_fragment() {
+        let url = Url::parse("https://oa.example.com/cb?rd=%2Fa%3Fb%26c&x=1#frag").unwrap();
+        assert_eq!(
+            answered(&url, Some("C"), Some("a b&c")),
+            "https://oa.example.com/cb?rd=%2Fa%3Fb%26c&x=1&code=C&state=a+b%26c#frag"
+        );
+        let plain = Url::parse("https://oa.example.com/cb").unwrap();
+        assert_eq!(answered(&plain, None, Some("s")), "https://oa.example.com/cb?state=s");
+        assert_eq!(answered(&plain, None, None), "https://oa.example.com/cb");
+    }
+}

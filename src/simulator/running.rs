@@ -1,0 +1,52 @@
+//! A simulator that listens beside the caller and stops with its guard.
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Deref;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::Simulator;
+
+/// A listening simulator. Dropping it closes the listener and the connections at rest; it dereferences to the
+/// [`Simulator`], whose other handles go on working.
+#[derive(Debug)]
+pub struct Running {
+    simulator: Simulator,
+    address: SocketAddr,
+    _stop: DropGuard,
+}
+
+impl Running {
+    pub(super) fn start(simulator: Simulator, listener: TcpListener) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let stop = CancellationToken::new();
+        let (serving, stopped) = (simulator.clone(), stop.clone());
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "the simulator runs beside the supervisor, in tests and the demo"
+        )]
+        tokio::spawn(async move { serving.serve(listener, stopped.cancelled_owned()).await });
+        Ok(Self { simulator, address, _stop: stop.drop_guard() })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://ADDRESS` without a slash at the end: `api_address`, `oauth2_address` and `qr_connect_address`
+    /// all at once.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Deref for Running {
+    type Target = Simulator;
+
+    fn deref(&self) -> &Simulator {
+        &self.simulator
+    }
+}

@@ -1,0 +1,261 @@
+//! `/wwlogin/sso/login`: sign-in by QR code (docs 98152, 98171), and the scans that wait for a phone.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Query, State as Extract};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::json;
+use url::Url;
+
+use super::grant::Grants;
+use super::page::{Notice, Panel, respond};
+use super::redirect::{answered, registered};
+use super::state::State;
+use super::world::{Who, World};
+use super::{Simulator, random};
+
+/// How long a QR code can be scanned.
+const LIFE: Duration = Duration::from_mins(5);
+/// After that long nothing is known of it any more.
+const FORGOTTEN: Duration = Duration::from_hours(1);
+
+/// A QR page that waits for its scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PendingScan {
+    /// Names it among all scans.
+    pub id: String,
+    /// Six digits that the page shows below the code.
+    pub pairing: String,
+    /// The caller's `state`.
+    pub state: Option<String>,
+    /// The application that is signed in to.
+    pub agent_id: i64,
+    /// Where the page returns to, without code and state.
+    pub redirect_uri: String,
+}
+
+/// Why a scan cannot be decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ScanError {
+    /// There is no such scan.
+    #[error("no such scan")]
+    Unknown,
+    /// Its five minutes are over.
+    #[error("the QR code has expired")]
+    Expired,
+    /// It was confirmed or declined before.
+    #[error("the scan has been decided already")]
+    Decided,
+    /// The member is not in the application's visible range; the QR page says so.
+    #[error("the application is not visible to the member")]
+    NotVisible,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Progress {
+    Waiting,
+    /// The phone shows the confirmation.
+    Scanned,
+    Confirmed(String),
+    Cancelled(String),
+    Denied,
+    Expired,
+}
+
+impl Progress {
+    /// As the page's script knows it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Scanned => "scanned",
+            Self::Confirmed(_) => "confirmed",
+            Self::Cancelled(_) => "cancelled",
+            Self::Denied => "denied",
+            Self::Expired => "expired",
+        }
+    }
+
+    fn url(&self) -> Option<&str> {
+        match self {
+            Self::Confirmed(url) | Self::Cancelled(url) => Some(url),
+            Self::Waiting | Self::Scanned | Self::Denied | Self::Expired => None,
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Scan {
+    id: String,
+    pairing: String,
+    agent_id: i64,
+    redirect: Url,
+    state: Option<String>,
+    shown: Duration,
+    progress: Progress,
+}
+
+impl Scan {
+    fn public(&self) -> PendingScan {
+        PendingScan {
+            id: self.id.clone(),
+            pairing: self.pairing.clone(),
+            state: self.state.clone(),
+            agent_id: self.agent_id,
+            redirect_uri: self.redirect.to_string(),
+        }
+    }
+
+    fn open(&self) -> bool {
+        matches!(self.progress, Progress::Waiting | Progress::Scanned)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Scans(Vec<Scan>);
+
+impl Scans {
+    fn age(&mut self, now: Duration) {
+        self.0.retain(|s| now.saturating_sub(s.shown) < FORGOTTEN);
+        for s in self.0.iter_mut().filter(|s| s.open() && now.saturating_sub(s.shown) >= LIFE) {
+            s.progress = Progress::Expired;
+        }
+    }
+
+    fn show(&mut self, agent_id: i64, redirect: Url, state: Option<String>, now: Duration) -> PendingScan {
+        self.age(now);
+        let scan = Scan {
+            id: random::text(22),
+            pairing: random::digits(6),
+            agent_id,
+            redirect,
+            state,
+            shown: now,
+            progress: Progress::Waiting,
+        };
+        let public = scan.public();
+        self.0.push(scan);
+        public
+    }
+
+    /// The newest scan with that id, pairing number or state.
+    fn find(&mut self, key: &str, now: Duration) -> Option<&mut Scan> {
+        self.age(now);
+        let is = |s: &Scan| s.id == key || s.pairing == key || s.state.as_deref() == Some(key);
+        self.0.iter_mut().rev().find(|s| is(s))
+    }
+
+    fn undecided(&mut self, key: &str, now: Duration) -> Result<&mut Scan, ScanError> {
+        let scan = self.find(key, now).ok_or(ScanError::Unknown)?;
+        match scan.progress {
+            Progress::Waiting | Progress::Scanned => Ok(scan),
+            Progress::Expired => Err(ScanError::Expired),
+            Progress::Confirmed(_) | Progress::Cancelled(_) | Progress::Denied => Err(ScanError::Decided),
+        }
+    }
+
+    pub(super) fn pending(&mut self, now: Duration) -> Vec<PendingScan> {
+        self.age(now);
+        self.0.iter().filter(|s| s.open()).map(Scan::public).collect()
+    }
+
+    /// How far a scan is, with what it shows.
+    pub(super) fn progress(&mut self, key: &str, now: Duration) -> Option<(PendingScan, Progress)> {
+        self.find(key, now).map(|s| (s.public(), s.progress.clone()))
+    }
+
+    /// The phone has read the code and asks its member.
+    pub(super) fn scanned(&mut self, key: &str, now: Duration) {
+        if let Ok(scan) = self.undecided(key, now) {
+            scan.progress = Progress::Scanned;
+        }
+    }
+
+    pub(super) fn confirm(
+        &mut self,
+        key: &str,
+        who: &str,
+        world: &World,
+        grants: &mut Grants,
+        now: Duration,
+    ) -> Result<String, ScanError> {
+        let scan = self.undecided(key, now)?;
+        let who = world.who(who);
+        if let (Who::Member(userid), Some(app)) = (&who, world.app_of(scan.agent_id))
+            && world.member(userid).is_some_and(|m| !world.member_is_visible(app, m))
+        {
+            scan.progress = Progress::Denied;
+            return Err(ScanError::NotVisible);
+        }
+        let code = grants.issue_code(who, scan.agent_id, false, now);
+        let url = answered(&scan.redirect, Some(&code), scan.state.as_deref());
+        scan.progress = Progress::Confirmed(url.clone());
+        Ok(url)
+    }
+
+    pub(super) fn cancel(&mut self, key: &str, now: Duration) -> Result<String, ScanError> {
+        let scan = self.undecided(key, now)?;
+        let url = answered(&scan.redirect, None, scan.state.as_deref());
+        scan.progress = Progress::Cancelled(url.clone());
+        Ok(url)
+    }
+}
+
+/// The page with the code; made to stand in another site's frame, and alone.
+pub(super) async fn login(
+    Extract(sim): Extract<Simulator>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    match show(&sim, &query) {
+        Ok(panel) => respond(&panel),
+        Err(notice) => notice.framed().into_response(),
+    }
+}
+
+fn show(sim: &Simulator, query: &HashMap<String, String>) -> Result<Panel, Notice> {
+    let get = |name: &str| query.get(name).map(String::as_str).filter(|v| !v.is_empty());
+    let bad =
+        |what: &str| Notice::error(40035, &format!("{what} 参数错误"), "请检查登录链接的参数及其 URL 编码。");
+    let now = sim.inner.clock.now();
+    let State { world, scans, .. } = &mut *sim.inner.state.lock();
+    if get("appid") != Some(world.corp_id.as_str()) {
+        return Err(Notice::error(40013, "appid 参数错误", "appid 应为企业的 CorpID。"));
+    }
+    if !matches!(get("login_type"), None | Some("CorpApp")) {
+        return Err(bad("login_type"));
+    }
+    let app = get("agentid").and_then(|id| id.parse().ok()).and_then(|id| world.app_of(id));
+    let app = app.ok_or_else(|| Notice::error(40056, "agentid 参数错误", "应用不存在。"))?;
+    let own_frame = match get("redirect_type") {
+        None | Some("top") => false,
+        Some("self") => true,
+        // `callback` speaks to the official script only, which is not simulated
+        Some(_) => return Err(bad("redirect_type")),
+    };
+    let english = match get("lang") {
+        None | Some("zh") => false,
+        Some("en") => true,
+        Some(_) => return Err(bad("lang")),
+    };
+    let domains: Vec<&String> = app.trusted_domains.iter().chain(&app.callback_domains).collect();
+    let redirect = registered(get("redirect_uri").ok_or_else(|| bad("redirect_uri"))?, &domains)?;
+    if !app.enabled {
+        return Err(Notice::error(50003, "应用已停用", "请联系管理员在「应用管理」中启用。"));
+    }
+    let scan = scans.show(app.agent_id, redirect, get("state").map(str::to_owned), now);
+    Ok(Panel::new(&scan, &app.name, own_frame, english))
+}
+
+/// How far a scan is: `{"status","redirect"}`, asked by the page every second.
+pub(super) async fn status(
+    Extract(sim): Extract<Simulator>,
+    Query(query): Query<HashMap<String, String>>,
+) -> Response {
+    let now = sim.inner.clock.now();
+    let key = query.get("scan").map(String::as_str).unwrap_or_default();
+    let progress = sim.inner.state.lock().scans.progress(key, now).map_or(Progress::Expired, |(_, p)| p);
+    let answer = json!({"status": progress.word(), "redirect": progress.url()});
+    ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
+}

@@ -1,0 +1,302 @@
+//! One corporation as its administrator set it up in WeCom's console: applications, departments, members.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+/// The whole corporation. [`World::default`] is a small Chinese company to try things with.
+#[derive(Debug, Clone)]
+pub struct World {
+    /// 企业ID, 18 characters in WeCom.
+    pub corp_id: String,
+    /// What the phone shows above the workbench.
+    pub corp_name: String,
+    /// The self-built application under test.
+    pub app: App,
+    /// Further applications of the same corporation, with agent ids and secrets of their own.
+    pub more_apps: Vec<App>,
+    /// The 通讯录同步 assistant.
+    pub contacts: Contacts,
+    /// Departments in any order; the root has id 1 and parent 0.
+    pub departments: Vec<Department>,
+    /// Members of the corporation, those who left (status 5) included.
+    pub members: Vec<Member>,
+    /// Users of 微信 who are no members, known by an openid.
+    pub outsiders: Vec<Outsider>,
+    /// Members of linked corporations.
+    pub linked: Vec<LinkedMember>,
+    /// Who holds the phone when neither a cookie nor a header says so.
+    pub phone: Phone,
+    /// Say 42022 to a used and 42003 to an expired code; otherwise 40029 to both, as WeCom mostly does.
+    pub exact_code_errors: bool,
+    /// What an expired token gets: 42001, or 40014 as some report.
+    pub expired_token_errcode: i64,
+    /// What an unknown or revoked token gets: 40014, or 42001.
+    pub revoked_token_errcode: i64,
+    /// So many wrong secrets within an hour block their address for an hour. WeCom publishes no figure.
+    pub wrong_secrets_before_block: u32,
+}
+
+/// A self-built application (自建应用).
+#[derive(Debug, Clone)]
+pub struct App {
+    /// 应用 `AgentId`.
+    pub agent_id: i64,
+    /// Its name on the workbench.
+    pub name: String,
+    /// Its Secret. Changing it leaves tokens that were given out for the old one alone.
+    pub secret: String,
+    /// 应用主页, opened by a tap on the icon; empty: no icon.
+    pub home_url: String,
+    /// 网页授权可信域名, each `host` or `host:port`, compared exactly.
+    pub trusted_domains: Vec<String>,
+    /// 企业微信授权登录 → 授权回调域, `host` or `host:port`; the scan page takes these and the trusted domains.
+    pub callback_domains: Vec<String>,
+    /// 企业可信IP; `None`: any address may call.
+    pub trusted_ips: Option<Vec<IpAddr>>,
+    /// Whether the administrator has it switched on.
+    pub enabled: bool,
+    /// An application from before 2022-06-20, which still receives mobile, mail, avatar and the like.
+    pub legacy_fields: bool,
+    /// 可见范围.
+    pub visible: Visible,
+}
+
+/// The 通讯录同步 assistant: reads ids of everybody, details of nobody, and signs no one in.
+#[derive(Debug, Clone)]
+pub struct Contacts {
+    /// Its Secret.
+    pub secret: String,
+    /// 企业可信IP of its own; `None`: any address may call.
+    pub trusted_ips: Option<Vec<IpAddr>>,
+    /// Its addresses were entered before 2022-08-15, so details are readable too; otherwise 48009.
+    pub reads_details: bool,
+}
+
+/// 可见范围: who may see an application.
+#[derive(Debug, Clone, Default)]
+pub struct Visible {
+    /// Departments, each with everything below it.
+    pub departments: BTreeSet<i64>,
+    /// Single members by userid.
+    pub members: BTreeSet<String>,
+    /// Members taken out again although a department of theirs is in. The console has no such list; it stands
+    /// for choosing the range anew.
+    pub hidden: BTreeSet<String>,
+}
+
+/// A department (部门).
+#[derive(Debug, Clone)]
+pub struct Department {
+    /// The id; 1 is the root.
+    pub id: i64,
+    /// Its name.
+    pub name: String,
+    /// The id of the department above; 0 for the root.
+    pub parent: i64,
+    /// Larger comes first.
+    pub order: u32,
+    /// Userids of its leaders.
+    pub leaders: Vec<String>,
+}
+
+impl Department {
+    /// A department below `parent`, without leaders.
+    pub fn new(id: i64, name: &str, parent: i64) -> Self {
+        Self { id, name: name.to_owned(), parent, order: 100_000_000, leaders: Vec::new() }
+    }
+}
+
+/// 激活状态, as `user/get` numbers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// 1 已激活
+    Active = 1,
+    /// 2 已禁用
+    Disabled = 2,
+    /// 4 未激活
+    NotActivated = 4,
+    /// 5 退出企业
+    Left = 5,
+}
+
+impl Status {
+    /// The number in `user/get`.
+    pub const fn number(self) -> i64 {
+        self as i64
+    }
+}
+
+/// A member (成员).
+#[derive(Debug, Clone)]
+pub struct Member {
+    /// 账号; unique without regard to case.
+    pub userid: String,
+    /// 姓名
+    pub name: String,
+    /// Departments, the main one first.
+    pub departments: Vec<i64>,
+    /// Which of them the member leads.
+    pub leads: Vec<i64>,
+    /// 激活状态
+    pub status: Status,
+    /// 职务
+    pub position: String,
+    /// 别名
+    pub alias: String,
+    /// 手机
+    pub mobile: String,
+    /// 邮箱
+    pub email: String,
+    /// 企业邮箱
+    pub biz_mail: String,
+    /// 座机
+    pub telephone: String,
+    /// "1" male, "2" female, "0" not said; a string in WeCom's JSON.
+    pub gender: String,
+    /// 直属上级, userids.
+    pub direct_leaders: Vec<String>,
+    /// Extension attributes of the kind text.
+    pub attributes: Vec<(String, String)>,
+}
+
+impl Member {
+    /// An active member of the root department with nothing else filled in.
+    pub fn new(userid: &str, name: &str) -> Self {
+        Self {
+            userid: userid.to_owned(),
+            name: name.to_owned(),
+            departments: vec![1],
+            leads: Vec::new(),
+            status: Status::Active,
+            position: String::new(),
+            alias: String::new(),
+            mobile: String::new(),
+            email: String::new(),
+            biz_mail: String::new(),
+            telephone: String::new(),
+            gender: "0".to_owned(),
+            direct_leaders: Vec::new(),
+            attributes: Vec::new(),
+        }
+    }
+
+    /// The same member in these departments, the main one first.
+    #[must_use]
+    pub fn within(mut self, departments: impl IntoIterator<Item = i64>) -> Self {
+        self.departments = departments.into_iter().collect();
+        self
+    }
+
+    /// The same member with that status.
+    #[must_use]
+    pub fn with_status(mut self, status: Status) -> Self {
+        self.status = status;
+        self
+    }
+}
+
+/// Somebody on 微信 who is no member; perhaps a customer.
+#[derive(Debug, Clone)]
+pub struct Outsider {
+    /// Unique within the corporation.
+    pub openid: String,
+    /// Only for a customer whose follow-up member is visible to the application.
+    pub external_userid: Option<String>,
+    /// What the phone page calls them.
+    pub name: String,
+}
+
+/// A member of a linked corporation (互联企业).
+#[derive(Debug, Clone)]
+pub struct LinkedMember {
+    /// `CorpId/userid`, as WeCom answers it.
+    pub userid: String,
+    /// What the phone page calls them.
+    pub name: String,
+}
+
+/// Who holds the phone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Phone {
+    /// A userid, an openid or `CorpId/userid`.
+    Person(String),
+    /// Somebody who always declines.
+    Cancels,
+    /// Nobody is signed in to WeCom on it.
+    Nobody,
+}
+
+/// Whom a code stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// A userid; for a linked corporation `CorpId/userid`.
+    Member(String),
+    /// No member.
+    Outsider {
+        /// Unique within the corporation.
+        openid: String,
+        /// Only of a customer.
+        external_userid: Option<String>,
+    },
+}
+
+impl World {
+    /// Every application, the one under test first.
+    pub fn apps(&self) -> impl Iterator<Item = &App> {
+        std::iter::once(&self.app).chain(&self.more_apps)
+    }
+
+    /// The application with that agent id.
+    pub fn app_of(&self, agent_id: i64) -> Option<&App> {
+        self.apps().find(|a| a.agent_id == agent_id)
+    }
+
+    /// The member with that userid, whatever the case of its letters.
+    pub fn member(&self, userid: &str) -> Option<&Member> {
+        self.members.iter().find(|m| m.userid.eq_ignore_ascii_case(userid))
+    }
+
+    /// Whom a userid, an openid or a `CorpId/userid` names. A name nobody bears is taken for a userid, so that
+    /// a code can also stand for somebody who is gone.
+    pub fn who(&self, name: &str) -> Who {
+        if let Some(o) = self.outsiders.iter().find(|o| o.openid == name) {
+            return Who::Outsider { openid: o.openid.clone(), external_userid: o.external_userid.clone() };
+        }
+        Who::Member(self.member(name).map_or_else(|| name.to_owned(), |m| m.userid.clone()))
+    }
+
+    /// The name a person goes by, if the world has the person.
+    pub fn name_of(&self, who: &str) -> Option<&str> {
+        let member = self.member(who).map(|m| m.name.as_str());
+        let outsider = || self.outsiders.iter().find(|o| o.openid == who).map(|o| o.name.as_str());
+        let linked = || self.linked.iter().find(|l| l.userid == who).map(|l| l.name.as_str());
+        member.or_else(outsider).or_else(linked)
+    }
+
+    /// Whether `id` is `above` or lies anywhere below it.
+    pub fn lies_below(&self, id: i64, above: i64) -> bool {
+        let mut at = id;
+        // a chain longer than the list of departments would be a circle
+        for _ in 0..=self.departments.len() {
+            if at == above {
+                return true;
+            }
+            let Some(d) = self.departments.iter().find(|d| d.id == at) else { return false };
+            at = d.parent;
+        }
+        false
+    }
+
+    /// Whether the application may see the department.
+    pub fn department_is_visible(&self, app: &App, id: i64) -> bool {
+        app.visible.departments.iter().any(|top| self.lies_below(id, *top))
+    }
+
+    /// Whether the member is in the application's visible range.
+    pub fn member_is_visible(&self, app: &App, member: &Member) -> bool {
+        let named = |list: &BTreeSet<String>| list.iter().any(|u| u.eq_ignore_ascii_case(&member.userid));
+        !named(&app.visible.hidden)
+            && (named(&app.visible.members)
+                || member.departments.iter().any(|d| self.department_is_visible(app, *d)))
+    }
+}
