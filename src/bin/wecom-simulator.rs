@@ -1,6 +1,3 @@
-<<<<<<< HEAD
-fn main() {}
-=======
 //! `wecom-simulator`: a WeCom on this machine, to try Gongpai without an account.
 
 use std::error::Error;
@@ -71,6 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(args.listen).await?;
     let world = args.world();
     announce(&world, listener.local_addr()?);
+    let simulator = Simulator::new(world);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stopped = async move {
@@ -81,7 +79,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     // a call that hangs on demand would keep a graceful stop waiting
     tokio::select! {
-        served = Simulator::new(world).serve(listener, std::future::pending()) => served?,
+        served = simulator.serve(listener, std::future::pending()) => served?,
         () = stopped => {}
     }
     Ok(())
@@ -100,4 +98,3 @@ fn announce(world: &World, address: SocketAddr) {
     println!("home_url = {}", world.app.home_url);
     println!("members = {}", world.members.len());
 }
->>>>>>> sim
