@@ -141,10 +141,11 @@ impl Browser {
     /// Where to connect for `url`, and the `Host` to send if that is not what the address says.
     fn target(&self, url: &Url) -> (Url, Option<String>) {
         let host = url.host_str().unwrap_or_default();
-        let known = self.hosts.iter().find(|(origin, _)| *origin == url.origin()).map(|(_, address)| *address);
-        let loopback = host.ends_with(".localhost").then(|| {
-            SocketAddr::from(([127, 0, 0, 1], url.port_or_known_default().unwrap_or_default()))
-        });
+        let known =
+            self.hosts.iter().find(|(origin, _)| *origin == url.origin()).map(|(_, address)| *address);
+        let loopback = host
+            .ends_with(".localhost")
+            .then(|| SocketAddr::from(([127, 0, 0, 1], url.port_or_known_default().unwrap_or_default())));
         let Some(address) = known.or(loopback) else {
             assert!(
                 matches!(host, "localhost" | "127.0.0.1" | "[::1]"),
@@ -200,7 +201,8 @@ impl Ask {
     pub(crate) fn post(url: &str, form: &[(&str, &str)]) -> Self {
         let mut ask = Self::navigate(url);
         ask.method = Method::POST;
-        ask.body = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish().into_bytes();
+        ask.body =
+            url::form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish().into_bytes();
         let origin = ask.url.origin().ascii_serialization();
         ask.header("content-type", "application/x-www-form-urlencoded")
             .header("sec-fetch-site", "same-origin")
@@ -303,16 +305,26 @@ mod tests {
                 .collect();
             let (parts, body) = request.into_parts();
             let body = axum::body::to_bytes(body, 1024).await.unwrap();
-            format!("{} {}\n{}\n\n{}", parts.method, parts.uri, seen.join("\n"), String::from_utf8_lossy(&body))
+            format!(
+                "{} {}\n{}\n\n{}",
+                parts.method,
+                parts.uri,
+                seen.join("\n"),
+                String::from_utf8_lossy(&body)
+            )
         });
         let set = get(|| async {
-            let cookie = AppendHeaders([(SET_COOKIE, "__Host-a=1; Path=/; Secure"), (SET_COOKIE, "b=2; Path=/")]);
+            let cookie =
+                AppendHeaders([(SET_COOKIE, "__Host-a=1; Path=/; Secure"), (SET_COOKIE, "b=2; Path=/")]);
             (cookie, Redirect::to("/seen?x=1")).into_response()
         });
         let router = Router::new()
             .route("/set", set)
             .route("/loop", get(|| async { Redirect::to("/loop") }))
-            .route("/links", get(|| async { Html("<a href=\"/one\">1</a><a href=\"/two?a=1&#38;b=2\">2</a>") }))
+            .route(
+                "/links",
+                get(|| async { Html("<a href=\"/one\">1</a><a href=\"/two?a=1&#38;b=2\">2</a>") }),
+            )
             .route("/json", get(|| async { "[1,2]" }))
             .fallback(echo);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -382,7 +394,9 @@ mod tests {
         let mut tasks = JoinSet::new();
         let address = mirror(&mut tasks).await;
         let mut browser = Browser::new(WECOM_DESKTOP);
-        let ask = Ask::bare(Method::HEAD, &format!("http://{address}/")).also("cookie", b"a=\xff").also("cookie", b"b");
+        let ask = Ask::bare(Method::HEAD, &format!("http://{address}/"))
+            .also("cookie", b"a=\xff")
+            .also("cookie", b"b");
         assert_eq!(browser.send(ask).await.status, StatusCode::OK);
     }
 

@@ -106,7 +106,8 @@ impl Jar {
             .collect();
         // Stable: equally long paths stay in the order in which they were made.
         sent.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let pairs: Vec<String> = sent.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
+        let pairs: Vec<String> =
+            sent.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
         (!pairs.is_empty()).then(|| pairs.join("; "))
     }
 
@@ -157,7 +158,9 @@ impl Jar {
                 "httponly" => cookie.http_only = true,
                 "samesite" => cookie.same_site = Some(value.to_ascii_lowercase()),
                 "max-age" => match value.parse::<i64>() {
-                    Ok(seconds) if seconds > 0 => cookie.max_age = Some(Duration::from_secs(seconds.unsigned_abs())),
+                    Ok(seconds) if seconds > 0 => {
+                        cookie.max_age = Some(Duration::from_secs(seconds.unsigned_abs()))
+                    }
                     Ok(_) => gone = true,
                     Err(_) => {}
                 },
@@ -228,7 +231,9 @@ fn default_path(request: &str) -> String {
 }
 
 fn path_matches(request: &str, path: &str) -> bool {
-    request.strip_prefix(path).is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with('/'))
+    request
+        .strip_prefix(path)
+        .is_some_and(|rest| rest.is_empty() || path.ends_with('/') || rest.starts_with('/'))
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ pub(crate) mod database;
 pub(crate) mod nginx;
 pub(crate) mod port;
 pub(crate) mod process;
-// pub(crate) mod webdriver;
+pub(crate) mod webdriver;
 
 use std::time::Duration;
 

@@ -67,7 +67,8 @@ impl Nginx {
     /// One process in the foreground that writes only below its prefix and needs no rights.
     fn config(http: &str) -> String {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
-        let temporary: String = temporary.iter().map(|kind| format!("    {kind}_temp_path {kind};\n")).collect();
+        let temporary: String =
+            temporary.iter().map(|kind| format!("    {kind}_temp_path {kind};\n")).collect();
         format!(
             "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{ worker_connections 512; }}\n\
              http {{\n    access_log access.log;\n{temporary}\n{http}\n}}\n"

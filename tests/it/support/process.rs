@@ -95,7 +95,8 @@ impl Program {
 
     /// Starts it.
     pub(crate) fn start(mut self) -> Process {
-        let mut child = self.command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
+        let mut child =
+            self.command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
         let (lines, seen) = watch::channel(Vec::new());
         let lines = Arc::new(lines);
         let stdout = child.stdout.take().map(|pipe| follow(pipe, Output::Stdout, Arc::clone(&lines)));
@@ -164,7 +165,9 @@ impl Process {
         };
         match found {
             Some((_, line)) => line,
-            None => panic!("{} never wrote a line with {what:?}; it wrote:\n{}", self.name, self.everything()),
+            None => {
+                panic!("{} never wrote a line with {what:?}; it wrote:\n{}", self.name, self.everything())
+            }
         }
     }
 
@@ -172,7 +175,8 @@ impl Process {
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let name = self.name.clone();
         let child = &mut self.child;
-        let status = eventually(&format!("{name} ends"), async || child.try_wait().expect("a child of ours")).await;
+        let status =
+            eventually(&format!("{name} ends"), async || child.try_wait().expect("a child of ours")).await;
         self.finish_reading();
         status
     }
@@ -263,7 +267,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_line_is_waited_for_and_a_stopped_process_is_gone() {
-        let mut process = shell("trap 'echo bye; exit 7' TERM; echo ready >&2; while :; do sleep 0.05; done").start();
+        let mut process =
+            shell("trap 'echo bye; exit 7' TERM; echo ready >&2; while :; do sleep 0.05; done").start();
         assert_eq!(process.line_with("ready").await, "ready");
         assert_eq!(process.stop().await.code(), Some(7));
         assert_eq!(process.text(Output::Stdout), "bye\n");
