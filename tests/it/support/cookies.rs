@@ -159,7 +159,7 @@ impl Jar {
                 "samesite" => cookie.same_site = Some(value.to_ascii_lowercase()),
                 "max-age" => match value.parse::<i64>() {
                     Ok(seconds) if seconds > 0 => {
-                        cookie.max_age = Some(Duration::from_secs(seconds.unsigned_abs()))
+                        cookie.max_age = Some(Duration::from_secs(seconds.unsigned_abs()));
                     }
                     Ok(_) => gone = true,
                     Err(_) => {}

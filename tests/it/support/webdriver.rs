@@ -1,4 +1,4 @@
-//! A real Chromium, steered over W3C WebDriver: for what a browser without a window cannot show, that is frames,
+//! A real Chromium, steered over W3C `WebDriver`: for what a browser without a window cannot show, that is frames,
 //! scripts, and what a page looks like.
 //!
 //! Each [`Chromium`] has its own chromedriver, its own profile and its own window. It reaches addresses of this
@@ -17,7 +17,7 @@ use url::Url;
 use super::process::{Process, Program};
 use super::{POLL, eventually};
 
-/// The key under which WebDriver passes elements.
+/// The key under which `WebDriver` passes elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// What kind of window.
@@ -35,7 +35,8 @@ pub(crate) struct Chromium {
     /// `http://127.0.0.1:PORT/session/ID`
     session: String,
     client: reqwest::Client,
-    driver: Process,
+    /// Its end is this one's end.
+    _driver: Process,
     profile: TempDir,
 }
 
@@ -43,7 +44,7 @@ pub(crate) struct Chromium {
 #[derive(Clone, Debug)]
 pub(crate) struct Element(Value);
 
-/// What WebDriver answered instead of a value: the error's name and its message.
+/// What `WebDriver` answered instead of a value: the error's name and its message.
 #[derive(Debug)]
 struct Refusal {
     error: String,
@@ -84,7 +85,7 @@ impl Chromium {
             .build()
             .expect("an HTTP client");
         let mut chromium =
-            Self { session: format!("http://127.0.0.1:{port}/session"), client, driver, profile };
+            Self { session: format!("http://127.0.0.1:{port}/session"), client, _driver: driver, profile };
         let answer =
             chromium.try_ask(Method::POST, "", Some(chromium.capabilities(viewport, user_agent))).await;
         let answer = answer.unwrap_or_else(|refusal| panic!("no browser: {refusal:?}"));
@@ -275,7 +276,7 @@ impl Chromium {
         self.ask(Method::POST, "window/rect", Some(json!({ "width": width, "height": height }))).await;
     }
 
-    /// The cookies that the page's address would be sent, as WebDriver describes them.
+    /// The cookies that the page's address would be sent, as `WebDriver` describes them.
     pub(crate) async fn cookies(&self) -> Vec<Value> {
         self.ask(Method::GET, "cookie", None).await.as_array().cloned().unwrap_or_default()
     }
