@@ -57,13 +57,12 @@ struct Case {
 /// The first is what the others are compared with.
 const CASES: &[Case] = &[Case { name: "bare-axum-204", sessions: 0 }];
 
-/// How a subject answers what arrives on a listener, for ever.
-type Serve = Box<dyn FnOnce(TcpListener) -> Pin<Box<dyn Future<Output = Result<()>>>>>;
-
 /// A server about to be measured.
 struct Subject {
-    /// The accept loop and everything behind it.
-    serve: Serve,
+    /// Where it listens on loopback.
+    port: u16,
+    /// The accept loop and everything behind it, for ever.
+    serve: Pin<Box<dyn Future<Output = Result<()>>>>,
     /// Session cookies, as `name=value`; empty for a subject that looks at none, which is then sent another's.
     cookies: Vec<String>,
 }
@@ -76,14 +75,18 @@ async fn subject(case: Case) -> Result<Subject> {
         "bare-axum-204" => {
             let router =
                 Router::new().route("/auth/nginx", get(|| std::future::ready(StatusCode::NO_CONTENT)));
-            Ok(Subject { serve: served_by_axum(router), cookies: Vec::new() })
+            served_by_axum(router).await
         }
         name => bail!("no subject is called {name}"),
     }
 }
 
-fn served_by_axum(router: Router) -> Serve {
-    Box::new(|listener| Box::pin(async move { Ok(axum::serve(listener, router).await?) }))
+/// A router alone, in axum's own accept loop.
+async fn served_by_axum(router: Router) -> Result<Subject> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let port = listener.local_addr()?.port();
+    let serve = Box::pin(async move { Ok(axum::serve(listener, router).await?) });
+    Ok(Subject { port, serve, cookies: Vec::new() })
 }
 
 fn main() -> Result<()> {
@@ -281,15 +284,14 @@ fn serve(name: &str, cookies: &Path) -> Result<()> {
     runtime.block_on(async {
         let subject = subject(*case).await?;
         fs::write(cookies, subject.cookies.join("\n"))?;
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-        println!("{}", listener.local_addr()?.port());
+        println!("{}", subject.port);
         std::thread::spawn(|| {
             // Nothing is ever written: this returns when the measuring process is gone.
             let _ = std::io::stdin().read(&mut [0]);
             std::process::exit(0);
         });
         drop(subject.cookies); // not the server's memory
-        (subject.serve)(listener).await
+        subject.serve.await
     })
 }
 
