@@ -1,1 +1,610 @@
-fn main() {}
+//! The shape of the source tree as tests: who may import whom, how long a file may be, which names are not
+//! used, where SQL may stand, and that what is shipped contains no simulator.
+//!
+//! The map itself is told in `src/lib.rs`. A rule is changed here first, in the same commit as the code that
+//! needs the change. Findings read `file:line: what is wrong (what to do)` and are reported all at once.
+
+#![expect(
+    clippy::panic,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "all of this file is a test"
+)]
+
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+
+/// The floors, from the ground up. A room imports from floors below its own only. Rooms of one floor do not know
+/// each other, except on the top floor, which wires everything together.
+const FLOORS: &[&[&str]] = &[
+    &["base"],
+    &["config", "db", "wecom", "http"],
+    &["directory", "session", "audit"],
+    &["sso", "gate", "oidc", "message", "callback", "o2oa", "console", "doctor", "observe", "api"],
+    &["app", "supervisor", "cli", "main", "lib", "bin/gongpai-demo"],
+];
+
+/// Imports between rooms of one floor that are meant. One that is no longer used must go.
+const NEIGHBOURS: &[(&str, &str, &str)] = &[
+    ("o2oa", "message", "a todo of O2OA is accepted as a message"),
+    ("console", "gate", "the console shows decisions through the gate's public functions"),
+    ("console", "message", "the console shows and steers the queue"),
+    ("console", "oidc", "the console lists registered applications"),
+    ("console", "sso", "the console signs administrators in and out"),
+];
+
+/// Stands beside the floors: a WeCom to test against, which shares nothing with the code it tests.
+const SIMULATOR: &str = "simulator";
+
+/// The programs that may contain the simulator.
+const USES_SIMULATOR: &[&str] = &["bin/wecom-simulator", "bin/gongpai-demo"];
+
+/// A file longer than this hides more than one thing.
+const MAX_LINES: usize = 500;
+
+/// Longer files, with the reason; three at most, and an entry that is no longer needed must go.
+const LONG_FILES: &[(&str, &str)] = &[];
+
+/// Names that say nothing about what is inside.
+const EMPTY_NAMES: &[&str] = &["utils", "util", "helpers", "helper", "common", "misc", "manager", "types"];
+
+/// How a string literal that is SQL begins.
+const SQL_VERBS: &[&str] =
+    &["SELECT ", "INSERT ", "UPDATE ", "DELETE ", "CREATE ", "ALTER ", "DROP ", "WITH "];
+
+#[test]
+fn modules_import_downwards_only() {
+    let sources = sources();
+    let mut findings: Vec<String> = sources.iter().flat_map(import_findings).collect();
+    findings.extend(unused_neighbours(&sources));
+    report(&findings);
+}
+
+#[test]
+fn no_file_is_too_long() {
+    assert!(LONG_FILES.len() <= 3, "at most three files may be longer than {MAX_LINES} lines");
+    let mut findings = Vec::new();
+    for source in sources() {
+        let excused = LONG_FILES.iter().any(|(name, _)| *name == source.name);
+        if source.lines > MAX_LINES && !excused && !source.is_test_file() {
+            findings.push(format!(
+                "{}:{}: longer than {MAX_LINES} lines (split it by what it does; tests move to `tests.rs`)",
+                source.name, source.lines
+            ));
+        }
+        if source.lines <= MAX_LINES && excused {
+            findings.push(format!("{}: short again (take it out of LONG_FILES)", source.name));
+        }
+    }
+    report(&findings);
+}
+
+#[test]
+fn every_file_opens_by_saying_what_it_is_for() {
+    let mut findings = Vec::new();
+    for path in rust_files("src").into_iter().chain(rust_files("tests")) {
+        let text = read(&path);
+        if !text.starts_with("//!") {
+            findings.push(format!("{path}:1: does not open with a `//!` line that says what it is for"));
+        }
+    }
+    report(&findings);
+}
+
+#[test]
+fn no_module_has_an_empty_name() {
+    let mut findings = Vec::new();
+    for source in sources() {
+        for part in Path::new(&source.name).with_extension("").components() {
+            let part = part.as_os_str().to_string_lossy();
+            if EMPTY_NAMES.contains(&part.as_ref()) {
+                findings.push(format!("{}:1: `{part}` says nothing (name what is inside)", source.name));
+            }
+        }
+        for (module, line) in &source.inline_modules {
+            if EMPTY_NAMES.contains(&module.as_str()) {
+                findings.push(format!("{}:{line}: `mod {module}` says nothing", source.name));
+            }
+        }
+    }
+    report(&findings);
+}
+
+#[test]
+fn sql_stands_in_stores_only() {
+    report(&sources().iter().flat_map(sql_findings).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_shipped_binary_contains_no_simulator() {
+    let marker = b"wecom-simulator";
+    let contains = |path: &str| {
+        let bytes = std::fs::read(path).unwrap_or_else(|error| panic!("{path}: {error}"));
+        bytes.windows(marker.len()).any(|window| window == marker)
+    };
+    assert!(
+        contains(env!("CARGO_BIN_EXE_wecom-simulator")),
+        "the simulator's own binary lacks the marker, so its absence elsewhere would prove nothing"
+    );
+    assert!(!contains(env!("CARGO_BIN_EXE_gongpai")), "`gongpai` contains the simulator (see src/lib.rs)");
+}
+
+#[test]
+fn the_image_carries_only_the_gateway() {
+    let dockerfile = read("Dockerfile");
+    let instructions = dockerfile.replace("\\\n", " ");
+    let lines = || instructions.lines().map(str::trim).filter(|line| !line.starts_with('#'));
+
+    // What is copied out of a build stage into the last stage.
+    let last_stage = lines().collect::<Vec<_>>();
+    let start = last_stage.iter().rposition(|line| line.starts_with("FROM ")).expect("a FROM line");
+    let copied: Vec<&str> =
+        last_stage[start..].iter().copied().filter(|line| line.starts_with("COPY ")).collect();
+    assert_eq!(copied.len(), 1, "the last stage copies one thing: {copied:?}");
+    let source = copied[0].split_whitespace().find(|word| word.contains("release/"));
+    assert_eq!(
+        source.and_then(|path| path.rsplit('/').next()),
+        Some("gongpai"),
+        "the last stage copies the gateway's binary and nothing else: {copied:?}"
+    );
+    for line in lines().filter(|line| line.contains("cargo build")) {
+        assert!(line.contains("--bin gongpai"), "builds more than the gateway: {line}");
+    }
+    for other in ["wecom-simulator", "gongpai-demo"] {
+        assert!(!lines().any(|line| line.contains(other)), "the image must not mention `{other}`");
+    }
+}
+
+// --- the rules ---------------------------------------------------------------------------------------------
+
+/// What `source` imports and must not.
+fn import_findings(source: &Source) -> Vec<String> {
+    let from = source.room.as_str();
+    let mut findings = Vec::new();
+    if floor(from).is_none() && from != SIMULATOR && !USES_SIMULATOR.contains(&from) {
+        findings.push(format!(
+            "{}:1: `{from}` has no floor (give it one in FLOORS; see src/lib.rs)",
+            source.name
+        ));
+        return findings;
+    }
+    for reference in &source.references {
+        if let Some(complaint) = import_complaint(from, reference) {
+            findings.push(format!("{}:{}: {complaint} (see src/lib.rs)", source.name, reference.line));
+        }
+    }
+    findings
+}
+
+/// Why `from` must not name what `reference` names, or nothing.
+fn import_complaint(from: &str, reference: &Reference) -> Option<String> {
+    let Some(to) = reference.path.first().map(String::as_str) else {
+        return Some("the crate root is not imported as a whole".to_owned());
+    };
+    if to == from {
+        return None;
+    }
+    // These two hold in tests as well: code that is tested with its own mirror image proves nothing.
+    if to == SIMULATOR {
+        return (!USES_SIMULATOR.contains(&from)).then(|| format!("`{from}` must not import the simulator"));
+    }
+    if from == SIMULATOR || from == "bin/wecom-simulator" {
+        return Some(format!(
+            "`{from}` must not import `{to}`: the simulator shares nothing with the gateway"
+        ));
+    }
+    if reference.in_test {
+        return None;
+    }
+    let from_floor = floor(from)?;
+    if to == "App" {
+        // Handlers are mounted on `Router<App>`: the one name that points upwards.
+        return (from_floor < 2).then(|| format!("`{from}` must not name `App`"));
+    }
+    let Some(to_floor) = floor(to) else {
+        return Some(format!(
+            "`crate::{to}` is on no floor: name the module that owns it, or give it a floor"
+        ));
+    };
+    let top = FLOORS.len() - 1;
+    if to_floor < from_floor || (to_floor == top && from_floor == top) {
+        return None;
+    }
+    if NEIGHBOURS.iter().any(|(a, b, _)| *a == from && *b == to) {
+        return (reference.path.get(1).is_some_and(|part| part == "store"))
+            .then(|| format!("`{from}` must not reach into `{to}`'s store"));
+    }
+    let why =
+        if to_floor == from_floor { "rooms of one floor do not know each other" } else { "it is above" };
+    Some(format!("`{from}` must not import `{to}`: {why}"))
+}
+
+/// Entries of `NEIGHBOURS` whose room exists and no longer uses them.
+fn unused_neighbours(sources: &[Source]) -> Vec<String> {
+    let unused = NEIGHBOURS.iter().filter(|(from, to, _)| {
+        let mut room = sources.iter().filter(|source| source.room == *from).peekable();
+        room.peek().is_some()
+            && !room
+                .flat_map(|source| &source.references)
+                .any(|reference| !reference.in_test && reference.path.first().is_some_and(|part| part == to))
+    });
+    unused
+        .map(|(from, to, _)| {
+            format!("tests/architecture.rs: `{from}` no longer imports `{to}` (remove the entry)")
+        })
+        .collect()
+}
+
+/// SQL text outside `db/` and the `store.rs` of a room; tests may look into tables.
+fn sql_findings(source: &Source) -> Vec<String> {
+    let is_store = source.module.iter().any(|part| part == "store");
+    if source.room == "db" || is_store || source.is_test_file() {
+        return Vec::new();
+    }
+    let sql = source.literals.iter().filter(|literal| {
+        let text = literal.text.trim_start();
+        !literal.in_test
+            && SQL_VERBS.iter().any(|verb| text.starts_with(verb) || text.trim_end() == verb.trim_end())
+    });
+    sql.map(|literal| format!("{}:{}: SQL outside a `store.rs` (move it there)", source.name, literal.line))
+        .collect()
+}
+
+fn floor(room: &str) -> Option<usize> {
+    FLOORS.iter().position(|rooms| rooms.contains(&room))
+}
+
+fn report(findings: &[String]) {
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+// --- reading the sources -----------------------------------------------------------------------------------
+
+/// One file of `src`, as far as the rules look at it.
+#[derive(Debug)]
+struct Source {
+    /// The path from the package root, with `/`.
+    name: String,
+    /// `gate` for everything in `src/gate`, `main`, `lib`, or `bin/NAME`.
+    room: String,
+    /// The module path inside its crate, without `crate`.
+    module: Vec<String>,
+    lines: usize,
+    references: Vec<Reference>,
+    literals: Vec<Literal>,
+    inline_modules: Vec<(String, usize)>,
+}
+
+/// Something of this crate that a file names; the path is absolute, without `crate`.
+#[derive(Debug)]
+struct Reference {
+    path: Vec<String>,
+    line: usize,
+    in_test: bool,
+}
+
+/// A string literal outside attributes.
+#[derive(Debug)]
+struct Literal {
+    text: String,
+    line: usize,
+    in_test: bool,
+}
+
+impl Source {
+    fn read(name: &str, text: &str) -> Self {
+        let parts: Vec<&str> = name.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
+        let (room, module): (String, Vec<String>) = match parts.as_slice() {
+            ["bin", program, ..] => (format!("bin/{program}"), Vec::new()),
+            [root @ ("main" | "lib")] => ((*root).to_owned(), Vec::new()),
+            _ => {
+                let module = parts.iter().filter(|part| **part != "mod").map(|part| (*part).to_owned());
+                (parts[0].to_owned(), module.collect())
+            }
+        };
+        let mut source = Self {
+            name: name.to_owned(),
+            room,
+            module: module.clone(),
+            lines: text.lines().count(),
+            references: Vec::new(),
+            literals: Vec::new(),
+            inline_modules: Vec::new(),
+        };
+        let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let in_test = source.is_test_file();
+        let is_program = source.room == "main" || source.room.starts_with("bin/");
+        let mut reader = Reader { source: &mut source, module, in_test, is_program };
+        reader.visit_file(&file);
+        source
+    }
+
+    fn is_test_file(&self) -> bool {
+        self.module.iter().any(|part| part == "tests")
+    }
+}
+
+/// Collects what a file names, from `use` trees, from paths in code, and from the tokens of macros and attributes.
+struct Reader<'a> {
+    source: &'a mut Source,
+    module: Vec<String>,
+    in_test: bool,
+    /// In a program `crate` is the program itself, and the library is called by its name.
+    is_program: bool,
+}
+
+impl Reader<'_> {
+    /// Notes the path if it leads somewhere in this crate.
+    fn refer(&mut self, segments: &[String], span: Span) {
+        let Some(first) = segments.first() else { return };
+        let mut rest = &segments[1..];
+        let mut path = match first.as_str() {
+            "crate" if !self.is_program => Vec::new(),
+            "gongpai" if self.is_program => Vec::new(),
+            "self" if !self.is_program => self.module.clone(),
+            "super" if !self.is_program => {
+                let mut module = self.module.clone();
+                module.pop();
+                while rest.first().is_some_and(|part| part == "super") {
+                    module.pop();
+                    rest = &rest[1..];
+                }
+                module
+            }
+            _ => return,
+        };
+        path.extend(rest.iter().cloned());
+        if path.is_empty() && segments.len() == 1 {
+            return; // `pub(crate)`, or `super` in a visibility
+        }
+        if path.first().is_some_and(|part| part == "*") {
+            path.clear();
+        }
+        let reference = Reference { path, line: span.start().line, in_test: self.in_test };
+        self.source.references.push(reference);
+    }
+
+    fn use_tree(&mut self, prefix: &[String], tree: &syn::UseTree) {
+        let with = |name: String| prefix.iter().cloned().chain([name]).collect::<Vec<_>>();
+        match tree {
+            syn::UseTree::Path(path) => self.use_tree(&with(path.ident.to_string()), &path.tree),
+            syn::UseTree::Name(name) => {
+                // `use a::b::{self}` names `a::b`.
+                let inner_self = name.ident == "self" && !prefix.is_empty();
+                let path = if inner_self { prefix.to_vec() } else { with(name.ident.to_string()) };
+                self.refer(&path, name.ident.span());
+            }
+            syn::UseTree::Rename(rename) => self.refer(&with(rename.ident.to_string()), rename.ident.span()),
+            syn::UseTree::Glob(glob) => self.refer(&with("*".to_owned()), glob.star_token.spans[0]),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.use_tree(prefix, item)),
+        }
+    }
+
+    /// Paths and string literals in the tokens of a macro or an attribute, which syn does not parse.
+    fn tokens(&mut self, tokens: TokenStream, is_attribute: bool) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Group(group) => self.tokens(group.stream(), is_attribute),
+                TokenTree::Literal(literal) => {
+                    if let Ok(text) = syn::parse_str::<syn::LitStr>(&literal.to_string()) {
+                        self.token_text(&text.value(), literal.span(), is_attribute);
+                    }
+                }
+                TokenTree::Ident(ident) => {
+                    let mut path = vec![ident.to_string()];
+                    while let (Some(TokenTree::Punct(a)), Some(TokenTree::Punct(b)), Some(next)) =
+                        (tokens.get(at + 1), tokens.get(at + 2), tokens.get(at + 3))
+                        && a.as_char() == ':'
+                        && b.as_char() == ':'
+                    {
+                        match next {
+                            TokenTree::Ident(part) => path.push(part.to_string()),
+                            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => break,
+                            _ => break,
+                        }
+                        at += 3;
+                    }
+                    if path.len() > 1 {
+                        self.refer(&path, ident.span());
+                    }
+                }
+                TokenTree::Punct(_) => {}
+            }
+            at += 1;
+        }
+    }
+
+    fn token_text(&mut self, text: &str, span: Span, is_attribute: bool) {
+        if !is_attribute {
+            let line = span.start().line;
+            self.source.literals.push(Literal { text: text.to_owned(), line, in_test: self.in_test });
+        } else if text.starts_with("crate::") || text.starts_with("super::") {
+            // `#[serde(with = "crate::…")]`
+            let path: Vec<String> = text.split("::").map(str::to_owned).collect();
+            self.refer(&path, span);
+        }
+    }
+
+    fn inside(&mut self, attributes: &[syn::Attribute], visit: impl FnOnce(&mut Self)) {
+        let outside = self.in_test;
+        self.in_test |= attributes.iter().any(is_test_attribute);
+        visit(self);
+        self.in_test = outside;
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let attributes: &[syn::Attribute] = match item {
+            syn::Item::Const(item) => &item.attrs,
+            syn::Item::Enum(item) => &item.attrs,
+            syn::Item::Fn(item) => &item.attrs,
+            syn::Item::Impl(item) => &item.attrs,
+            syn::Item::Macro(item) => &item.attrs,
+            syn::Item::Mod(item) => &item.attrs,
+            syn::Item::Static(item) => &item.attrs,
+            syn::Item::Struct(item) => &item.attrs,
+            syn::Item::Trait(item) => &item.attrs,
+            syn::Item::Type(item) => &item.attrs,
+            syn::Item::Use(item) => &item.attrs,
+            _ => &[],
+        };
+        self.inside(attributes, |reader| visit::visit_item(reader, item));
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.inside(&item.attrs, |reader| visit::visit_impl_item_fn(reader, item));
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let name = item.ident.to_string();
+        self.source.inline_modules.push((name.clone(), item.ident.span().start().line));
+        self.module.push(name);
+        visit::visit_item_mod(self, item);
+        self.module.pop();
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.use_tree(&[], &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if let Some(first) = path.segments.first() {
+            self.refer(&segments, first.ident.span());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_lit_str(&mut self, literal: &'ast syn::LitStr) {
+        self.token_text(&literal.value(), literal.span(), false);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.visit_path(&call.path);
+        self.tokens(call.tokens.clone(), false);
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        match &attribute.meta {
+            syn::Meta::List(list) => self.tokens(list.tokens.clone(), true),
+            syn::Meta::NameValue(_) | syn::Meta::Path(_) => {}
+        }
+    }
+}
+
+fn is_test_attribute(attribute: &syn::Attribute) -> bool {
+    if attribute.path().segments.last().is_some_and(|segment| segment.ident == "test") {
+        return true;
+    }
+    let syn::Meta::List(list) = &attribute.meta else { return false };
+    let condition = list.tokens.to_string().replace(' ', "");
+    attribute.path().is_ident("cfg") && (condition == "test" || condition.starts_with("all(test,"))
+}
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+fn sources() -> Vec<Source> {
+    let sources: Vec<Source> = rust_files("src").iter().map(|name| Source::read(name, &read(name))).collect();
+    assert!(sources.len() > 5, "no sources found: the rules would hold for nothing");
+    sources
+}
+
+/// Every `.rs` file below `folder`, as a path from the package root, sorted.
+fn rust_files(folder: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut folders = vec![root().join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a readable source folder") {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root()).expect("inside the package");
+                files.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    files.sort();
+    files
+}
+
+// --- the rules, tried on small sources ---------------------------------------------------------------------
+
+fn imports_of(name: &str, text: &str) -> String {
+    import_findings(&Source::read(name, text)).join("\n")
+}
+
+#[test]
+fn an_upward_import_is_found_with_its_line() {
+    let found = imports_of("src/wecom/client.rs", "use std::fmt;\nuse crate::{base::A, config::Config};\n");
+    assert!(found.starts_with("src/wecom/client.rs:2: `wecom` must not import `config`"), "{found}");
+}
+
+#[test]
+fn paths_in_code_macros_and_attributes_count_as_imports() {
+    for text in [
+        "fn f() { crate::sso::start(); }",
+        "fn f(x: crate::sso::State) {}",
+        "fn f() { tracing::info!(x = %crate::sso::NAME); }",
+        "#[derive(D)] struct S { #[serde(with = \"crate::sso::text\")] a: u8 }",
+        "use super::super::sso::State;",
+        "mod inner { fn f() { super::super::super::sso::start(); } }",
+        "use crate::sso as other;",
+    ] {
+        let found = imports_of("src/gate/rules.rs", text);
+        assert!(found.contains("`gate` must not import `sso`"), "{text}: {found:?}");
+    }
+}
+
+#[test]
+fn downward_imports_and_the_own_room_are_free() {
+    let text = "use crate::{base::A, db::Db, session::Session, App};\nuse super::respond; use super::*; pub(crate) fn f() {}";
+    assert_eq!(imports_of("src/gate/rules.rs", text), "");
+    assert_eq!(imports_of("src/o2oa/mod.rs", "use crate::message::accept;"), "");
+    assert_eq!(imports_of("src/bin/gongpai-demo.rs", "use gongpai::{app::App, simulator::Simulator};"), "");
+}
+
+#[test]
+fn an_exception_does_not_open_the_neighbours_store() {
+    let found = imports_of("src/o2oa/mod.rs", "use crate::message::store::insert;");
+    assert!(found.contains("must not reach into `message`'s store"), "{found}");
+}
+
+#[test]
+fn only_tests_may_look_upwards_and_even_they_not_at_the_simulator() {
+    assert_eq!(imports_of("src/wecom/mod.rs", "#[cfg(test)] mod tests { use crate::config::Config; }"), "");
+    let found = imports_of("src/wecom/mod.rs", "#[cfg(test)] mod tests { use crate::simulator::World; }");
+    assert!(found.contains("`wecom` must not import the simulator"), "{found}");
+    let found = imports_of("src/simulator/tests.rs", "use crate::wecom::crypto;");
+    assert!(found.contains("`simulator` must not import `wecom`"), "{found}");
+    let found = imports_of("src/bin/wecom-simulator.rs", "use gongpai::config::Config;");
+    assert!(found.contains("must not import `config`"), "{found}");
+}
+
+#[test]
+fn a_room_without_a_floor_is_found() {
+    assert!(imports_of("src/attic/mod.rs", "").contains("`attic` has no floor"));
+    assert!(imports_of("src/gate/mod.rs", "use crate::Thing;").contains("`crate::Thing` is on no floor"));
+    assert!(imports_of("src/gate/mod.rs", "use crate::*;").contains("the crate root"));
+}
+
+#[test]
+fn sql_is_found_in_literals_and_macros_but_not_in_documentation() {
+    let text =
+        "/// SELECT nothing\nfn f() {\n q(\"\n  SELECT 1\");\n m!(\"DELETE FROM x\"); e(\"Delete it\"); }";
+    let found = sql_findings(&Source::read("src/gate/mod.rs", text));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].starts_with("src/gate/mod.rs:3:"), "{found:?}");
+    assert!(sql_findings(&Source::read("src/session/store.rs", text)).is_empty());
+}

@@ -1,0 +1,40 @@
+//! What the tests stand on. Nothing here knows the gateway from the inside: a database, a browser, a real nginx,
+//! a real Chromium, and our programs as processes.
+//!
+//! Everything waits for a condition with a deadline, stops by itself when dropped, and tells what it saw when
+//! something does not happen.
+
+pub(crate) mod browser;
+pub(crate) mod cookies;
+pub(crate) mod database;
+pub(crate) mod nginx;
+pub(crate) mod port;
+pub(crate) mod process;
+pub(crate) mod webdriver;
+
+use std::time::Duration;
+
+/// How long a test waits for something that takes milliseconds on an idle machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How often a condition that cannot be waited for is looked at.
+pub(crate) const POLL: Duration = Duration::from_millis(10);
+
+/// Waits until `condition` gives a value; panics with `what` after [`PATIENCE`].
+pub(crate) async fn eventually<T, F>(what: &str, mut condition: F) -> T
+where
+    F: AsyncFnMut() -> Option<T>,
+{
+    let look = async {
+        loop {
+            if let Some(value) = condition().await {
+                return value;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    };
+    match tokio::time::timeout(PATIENCE, look).await {
+        Ok(value) => value,
+        Err(_) => panic!("did not happen within {PATIENCE:?}: {what}"),
+    }
+}

@@ -1,0 +1,54 @@
+//! Ports for programs that must be told theirs before they start.
+//!
+//! Asking the kernel for port 0 and closing the socket again is a race between tests that run at the same time. A
+//! port here is reserved by a locked file, which the kernel unlocks when the test ends, however it ends; and it lies
+//! below the range from which the kernel takes the ports of outgoing connections.
+
+use std::fs::{File, create_dir_all};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+
+/// The kernel's own range begins at 32768.
+const FIRST: u16 = 20_000;
+const COUNT: u16 = 10_000;
+
+/// A port of 127.0.0.1 that no other test has until this is dropped.
+#[derive(Debug)]
+pub(crate) struct Port {
+    number: u16,
+    _lock: File,
+}
+
+impl Port {
+    /// Reserves a port that nothing listens on.
+    pub(crate) fn reserve() -> Self {
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
+        create_dir_all(&folder).expect("a folder for the locks");
+        let start = u16::try_from(std::process::id() % u32::from(COUNT)).expect("below COUNT");
+        for step in 0..COUNT {
+            let number = FIRST + (start + step.wrapping_mul(7)) % COUNT;
+            let lock = File::create(folder.join(number.to_string())).expect("a lock file");
+            if lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
+                return Self { number, _lock: lock };
+            }
+        }
+        panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+    }
+
+    /// The number.
+    pub(crate) fn number(&self) -> u16 {
+        self.number
+    }
+
+    /// `127.0.0.1:PORT`
+    pub(crate) fn address(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.number))
+    }
+}
+
+#[test]
+fn two_reserved_ports_differ_and_can_be_listened_on() {
+    let (one, other) = (Port::reserve(), Port::reserve());
+    assert_ne!(one.number(), other.number());
+    let _listener = TcpListener::bind(one.address()).unwrap();
+}

@@ -1,0 +1,458 @@
+//! A real Chromium, steered over W3C `WebDriver`: for what a browser without a window cannot show, that is frames,
+//! scripts, and what a page looks like.
+//!
+//! Each [`Chromium`] has its own chromedriver, its own profile and its own window. It reaches addresses of this
+//! machine only: every other name resolves to nothing. Finding, clicking and reading wait until it is possible.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use url::Url;
+
+use super::process::{Process, Program};
+use super::{POLL, eventually};
+
+/// The key under which `WebDriver` passes elements.
+const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// What kind of window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Viewport {
+    /// 1280 × 800.
+    Desktop,
+    /// 390 × 844 at three device pixels, with touch.
+    Phone,
+}
+
+/// One browser window, closed when dropped.
+#[derive(Debug)]
+pub(crate) struct Chromium {
+    /// `http://127.0.0.1:PORT/session/ID`
+    session: String,
+    client: reqwest::Client,
+    /// Its end is this one's end.
+    _driver: Process,
+    profile: TempDir,
+}
+
+/// An element of the page that is shown.
+#[derive(Clone, Debug)]
+pub(crate) struct Element(Value);
+
+/// What `WebDriver` answered instead of a value: the error's name and its message.
+#[derive(Debug)]
+struct Refusal {
+    error: String,
+    message: String,
+}
+
+impl Refusal {
+    /// The page is still on its way to where the command makes sense.
+    fn may_pass(&self) -> bool {
+        [
+            "no such element",
+            "no such frame",
+            "no such window",
+            "stale element reference",
+            "element not interactable",
+            "element click intercepted",
+            "no such shadow root",
+        ]
+        .contains(&self.error.as_str())
+    }
+}
+
+impl Chromium {
+    /// Opens a window that calls itself `user_agent`.
+    pub(crate) async fn start(viewport: Viewport, user_agent: &str) -> Self {
+        let profile = tempfile::tempdir().expect("a folder for the profile");
+        // chromedriver and Chromium both write below HOME and TMPDIR.
+        let mut driver = Program::at("chromedriver")
+            .args(["--port=0", "--log-level=WARNING"])
+            .env("HOME", profile.path())
+            .env("TMPDIR", profile.path())
+            .start();
+        let line = driver.line_with("started successfully on port").await;
+        let port = line.rsplit(' ').next().unwrap_or_default().trim_end_matches('.').to_owned();
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(60))
+            .build()
+            .expect("an HTTP client");
+        let mut chromium =
+            Self { session: format!("http://127.0.0.1:{port}/session"), client, _driver: driver, profile };
+        let answer =
+            chromium.try_ask(Method::POST, "", Some(chromium.capabilities(viewport, user_agent))).await;
+        let answer = answer.unwrap_or_else(|refusal| panic!("no browser: {refusal:?}"));
+        let id = answer["sessionId"].as_str().expect("a session id").to_owned();
+        chromium.session = format!("{}/{id}", chromium.session);
+        chromium
+    }
+
+    fn capabilities(&self, viewport: Viewport, user_agent: &str) -> Value {
+        let mut args = vec![
+            "--headless=new".to_owned(),
+            "--no-sandbox".to_owned(), // as root, as in a container, there is none to have
+            "--disable-gpu".to_owned(),
+            "--disable-dev-shm-usage".to_owned(),
+            "--disable-quic".to_owned(),
+            "--no-first-run".to_owned(),
+            "--disable-background-networking".to_owned(),
+            "--disable-component-update".to_owned(),
+            "--disable-sync".to_owned(),
+            "--disable-default-apps".to_owned(),
+            "--hide-scrollbars".to_owned(),
+            "--lang=zh-CN".to_owned(),
+            "--host-resolver-rules=MAP *.test 127.0.0.1, MAP *.example.com 127.0.0.1, \
+             MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE *.localhost, EXCLUDE 127.0.0.1"
+                .to_owned(),
+            format!("--user-agent={user_agent}"),
+            format!("--user-data-dir={}", self.profile.path().join("chromium").display()),
+        ];
+        let mut options = json!({});
+        match viewport {
+            Viewport::Desktop => args.push("--window-size=1280,800".to_owned()),
+            Viewport::Phone => {
+                options["mobileEmulation"] = json!({
+                    "deviceMetrics": { "width": 390, "height": 844, "pixelRatio": 3.0, "touch": true },
+                    "userAgent": user_agent,
+                });
+            }
+        }
+        options["args"] = json!(args);
+        json!({ "capabilities": { "alwaysMatch": {
+            "browserName": "chrome",
+            "acceptInsecureCerts": true,
+            "pageLoadStrategy": "normal",
+            "timeouts": { "pageLoad": 30_000, "script": 30_000, "implicit": 0 },
+            "goog:chromeOptions": options,
+            "goog:loggingPrefs": { "browser": "ALL" },
+        }}})
+    }
+
+    // --- where it is -------------------------------------------------------------------------------------------
+
+    /// Goes to `url` and waits until it is loaded.
+    pub(crate) async fn goto(&self, url: impl AsRef<str>) {
+        self.ask(Method::POST, "url", Some(json!({ "url": url.as_ref() }))).await;
+    }
+
+    /// Loads the page again.
+    pub(crate) async fn reload(&self) {
+        self.ask(Method::POST, "refresh", Some(json!({}))).await;
+    }
+
+    /// Goes one page back.
+    pub(crate) async fn back(&self) {
+        self.ask(Method::POST, "back", Some(json!({}))).await;
+    }
+
+    /// The address of the top page.
+    pub(crate) async fn url(&self) -> Url {
+        let url = self.ask(Method::GET, "url", None).await;
+        Url::parse(url.as_str().unwrap_or_default()).expect("an address")
+    }
+
+    /// Waits until the address of the top page is one that `wanted` accepts.
+    pub(crate) async fn url_with(&self, what: &str, wanted: impl Fn(&Url) -> bool) -> Url {
+        eventually(what, async || Some(self.url().await).filter(&wanted)).await
+    }
+
+    /// The title.
+    pub(crate) async fn title(&self) -> String {
+        text_of(&self.ask(Method::GET, "title", None).await)
+    }
+
+    // --- what is on the page -----------------------------------------------------------------------------------
+
+    /// The first element that `css` selects, once there is one.
+    pub(crate) async fn find(&self, css: &str) -> Element {
+        let body = json!({ "using": "css selector", "value": css });
+        Element(self.insist(Method::POST, "element", Some(body), css).await)
+    }
+
+    /// Whether `css` selects anything at this moment.
+    pub(crate) async fn has(&self, css: &str) -> bool {
+        let body = json!({ "using": "css selector", "value": css });
+        self.ask(Method::POST, "elements", Some(body)).await.as_array().is_some_and(|found| !found.is_empty())
+    }
+
+    /// Clicks the first element that `css` selects, once it can be clicked.
+    pub(crate) async fn click(&self, css: &str) {
+        eventually(&format!("{css} can be clicked"), async || {
+            let body = json!({ "using": "css selector", "value": css });
+            let element = self.passing(Method::POST, "element", Some(body)).await?;
+            self.passing(Method::POST, &on(&element, "click"), Some(json!({}))).await
+        })
+        .await;
+    }
+
+    /// Types into the first element that `css` selects.
+    pub(crate) async fn type_into(&self, css: &str, text: &str) {
+        let element = self.find(css).await;
+        self.insist(Method::POST, &on(&element.0, "value"), Some(json!({ "text": text })), css).await;
+    }
+
+    /// The visible text of an element.
+    pub(crate) async fn text(&self, element: &Element) -> String {
+        text_of(&self.ask(Method::GET, &on(&element.0, "text"), None).await)
+    }
+
+    /// Waits until the visible text of the page contains `part`, and gives the whole text.
+    pub(crate) async fn text_with(&self, part: &str) -> String {
+        eventually(&format!("the page shows {part:?}"), async || {
+            let body = json!({ "using": "css selector", "value": "body" });
+            let element = self.passing(Method::POST, "element", Some(body)).await?;
+            let text = text_of(&self.passing(Method::GET, &on(&element, "text"), None).await?);
+            text.contains(part).then_some(text)
+        })
+        .await
+    }
+
+    /// Runs a script in the page and gives what it returns; a promise is waited for.
+    pub(crate) async fn script(&self, script: &str, args: Value) -> Value {
+        self.ask(Method::POST, "execute/sync", Some(json!({ "script": script, "args": args }))).await
+    }
+
+    /// What the page's console said since the last call, as `LEVEL message`.
+    pub(crate) async fn console(&self) -> Vec<String> {
+        let entries = self.ask(Method::POST, "se/log", Some(json!({ "type": "browser" }))).await;
+        let entries = entries.as_array().cloned().unwrap_or_default();
+        entries
+            .iter()
+            .map(|entry| format!("{} {}", text_of(&entry["level"]), text_of(&entry["message"])))
+            .collect()
+    }
+
+    // --- frames, windows, cookies ------------------------------------------------------------------------------
+
+    /// What follows concerns the frame that `css` selects.
+    pub(crate) async fn enter_frame(&self, css: &str) {
+        let frame = self.find(css).await;
+        self.insist(Method::POST, "frame", Some(json!({ "id": frame.0 })), css).await;
+    }
+
+    /// What follows concerns the top page again.
+    pub(crate) async fn leave_frames(&self) {
+        self.ask(Method::POST, "frame", Some(json!({ "id": null }))).await;
+    }
+
+    /// The handles of all windows and tabs.
+    pub(crate) async fn windows(&self) -> Vec<String> {
+        let handles = self.ask(Method::GET, "window/handles", None).await;
+        handles.as_array().map(|handles| handles.iter().map(text_of).collect()).unwrap_or_default()
+    }
+
+    /// Opens a tab and goes on there; gives its handle.
+    pub(crate) async fn new_tab(&self) -> String {
+        let handle =
+            text_of(&self.ask(Method::POST, "window/new", Some(json!({ "type": "tab" }))).await["handle"]);
+        self.switch_to(&handle).await;
+        handle
+    }
+
+    /// What follows concerns this window.
+    pub(crate) async fn switch_to(&self, handle: &str) {
+        self.ask(Method::POST, "window", Some(json!({ "handle": handle }))).await;
+    }
+
+    /// Waits for a window that is not among `known` and goes on there.
+    pub(crate) async fn switch_to_new(&self, known: &[String]) -> String {
+        let handle = eventually("a new window", async || {
+            self.windows().await.into_iter().find(|handle| !known.contains(handle))
+        })
+        .await;
+        self.switch_to(&handle).await;
+        handle
+    }
+
+    /// Gives the window another size, in CSS pixels.
+    pub(crate) async fn resize(&self, width: u32, height: u32) {
+        self.ask(Method::POST, "window/rect", Some(json!({ "width": width, "height": height }))).await;
+    }
+
+    /// The cookies that the page's address would be sent, as `WebDriver` describes them.
+    pub(crate) async fn cookies(&self) -> Vec<Value> {
+        self.ask(Method::GET, "cookie", None).await.as_array().cloned().unwrap_or_default()
+    }
+
+    /// Removes all cookies of the page's host.
+    pub(crate) async fn forget_cookies(&self) {
+        self.ask(Method::DELETE, "cookie", None).await;
+    }
+
+    /// Writes what is in the window to `target/screenshots/NAME.png`.
+    pub(crate) async fn screenshot(&self, name: &str) -> PathBuf {
+        use base64::Engine as _;
+        let picture = text_of(&self.ask(Method::GET, "screenshot", None).await);
+        let picture = base64::engine::general_purpose::STANDARD.decode(picture).expect("base64");
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
+        fs::create_dir_all(&folder).expect("a folder for screenshots");
+        let path = folder.join(format!("{name}.png"));
+        fs::write(&path, picture).expect("a screenshot");
+        path
+    }
+
+    // --- the protocol ------------------------------------------------------------------------------------------
+
+    /// A command that must succeed.
+    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let answer = self.try_ask(method, path, body).await;
+        answer.unwrap_or_else(|refusal| panic!("{path}: {}: {}", refusal.error, refusal.message))
+    }
+
+    /// A command that is given again as long as the page is not ready for it.
+    async fn insist(&self, method: Method, path: &str, body: Option<Value>, what: &str) -> Value {
+        eventually(what, async || self.passing(method.clone(), path, body.clone()).await).await
+    }
+
+    /// A command whose moment may not have come: nothing then.
+    async fn passing(&self, method: Method, path: &str, body: Option<Value>) -> Option<Value> {
+        match self.try_ask(method, path, body).await {
+            Ok(value) => Some(value),
+            Err(refusal) if refusal.may_pass() => None,
+            Err(refusal) => panic!("{path}: {}: {}", refusal.error, refusal.message),
+        }
+    }
+
+    async fn try_ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Refusal> {
+        let slash = if path.is_empty() { "" } else { "/" };
+        let mut request = self.client.request(method, format!("{}{slash}{path}", self.session));
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        let answer = request.send().await.expect("chromedriver answers");
+        let refused = !answer.status().is_success();
+        let mut answer: Value = answer.json().await.expect("JSON from chromedriver");
+        let value = answer["value"].take();
+        if refused {
+            return Err(Refusal { error: text_of(&value["error"]), message: text_of(&value["message"]) });
+        }
+        Ok(value)
+    }
+
+    /// The processes of this browser: all that have its profile for a home, whatever their command line says.
+    fn processes(&self) -> Vec<String> {
+        let home = format!("HOME={}", self.profile.path().display()).into_bytes();
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let ids = entries.filter_map(|entry| entry.file_name().into_string().ok());
+        ids.filter(|id| id.bytes().all(|byte| byte.is_ascii_digit()))
+            .filter(|id| {
+                fs::read(format!("/proc/{id}/environ"))
+                    .is_ok_and(|all| all.split(|byte| *byte == 0).any(|one| one == home))
+            })
+            .collect()
+    }
+}
+
+impl Drop for Chromium {
+    fn drop(&mut self) {
+        // Killing chromedriver alone would leave Chromium behind. Nothing of a browser that is thrown away needs a
+        // good end, so all its processes go; again, because new ones appear as long as the main one lives.
+        let deadline = Instant::now() + Duration::from_secs(5);
+        loop {
+            let processes = self.processes();
+            if processes.is_empty() || Instant::now() > deadline {
+                break;
+            }
+            let script = format!("kill -s KILL {} 2>/dev/null", processes.join(" "));
+            Command::new("sh").args(["-c", &script]).status().expect("a shell");
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+fn on(element: &Value, command: &str) -> String {
+    format!("element/{}/{command}", text_of(&element[ELEMENT]))
+}
+
+fn text_of(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::browser::{DESKTOP, WECOM_PHONE};
+    use super::super::nginx::Nginx;
+    use super::super::port::Port;
+    use super::*;
+
+    const PAGE: &str = "<!doctype html><meta charset=utf-8><meta name=viewport content=width=device-width>\
+        <title>first</title><h1>工牌</h1><input id=name><iframe src=/inner></iframe><p id=out></p>\
+        <button id=b onclick=\"setTimeout(()=>{out.textContent=`hello `+document.getElementById(`name`).value},50)\">\
+        go</button><a id=w target=_blank href=/inner>w</a>";
+
+    async fn site(port: &Port) -> Nginx {
+        let inner = "<title>second</title><p id=in>inside</p>";
+        Nginx::start(&format!(
+            "server {{ listen {}; default_type text/html; charset utf-8;\n\
+             location = / {{ add_header Set-Cookie a=1; return 200 '{PAGE}'; }}\n\
+             location = /inner {{ return 200 '{inner}'; }}\nlocation = /to {{ return 302 /inner; }} }}",
+            port.address()
+        ))
+        .await
+    }
+
+    #[tokio::test]
+    async fn chromium_clicks_types_reads_and_looks() {
+        let port = Port::reserve();
+        let _nginx = site(&port).await;
+        let address = format!("http://oa.example.com:{}", port.number());
+        let chromium = Chromium::start(Viewport::Desktop, DESKTOP).await;
+
+        chromium.goto(&address).await;
+        assert_eq!(chromium.title().await, "first");
+        chromium.type_into("#name", "张三").await;
+        chromium.click("#b").await;
+        chromium.text_with("hello 张三").await;
+        assert_eq!(chromium.cookies().await[0]["name"], "a");
+        chromium.forget_cookies().await;
+        assert_eq!(chromium.cookies().await.len(), 0);
+        assert!(chromium.has("iframe").await && !chromium.has("#in").await);
+
+        chromium.enter_frame("iframe").await;
+        let inside = chromium.find("#in").await;
+        assert_eq!(chromium.text(&inside).await, "inside");
+        chromium.leave_frames().await;
+
+        let first = chromium.windows().await;
+        chromium.click("#w").await;
+        chromium.switch_to_new(&first).await;
+        assert_eq!(chromium.url_with("the inner page", |url| url.path() == "/inner").await.path(), "/inner");
+        chromium.switch_to(&first[0]).await;
+
+        chromium.new_tab().await;
+        chromium.goto(format!("{address}/to")).await;
+        assert_eq!(chromium.url().await.path(), "/inner");
+        chromium.back().await;
+        chromium.reload().await;
+        assert_eq!(chromium.script("return Promise.resolve(arguments[0] + 1)", json!([1])).await, 2);
+        chromium.switch_to(&first[0]).await;
+        chromium
+            .script("console.error('seen'); fetch('https://elsewhere.invalid/').catch(() => 0)", json!([]))
+            .await;
+        assert!(chromium.console().await.iter().any(|line| line.contains("seen")));
+        chromium.resize(700, 500).await;
+        let picture = fs::read(chromium.screenshot("self-test").await).unwrap();
+        assert!(picture.starts_with(b"\x89PNG"));
+    }
+
+    #[tokio::test]
+    async fn chromium_can_be_a_phone_and_is_gone_afterwards() {
+        let port = Port::reserve();
+        let _nginx = site(&port).await;
+        let chromium = Chromium::start(Viewport::Phone, WECOM_PHONE).await;
+        chromium.goto(format!("http://localhost:{}/", port.number())).await;
+        let seen = chromium.script("return [innerWidth, navigator.userAgent]", json!([])).await;
+        assert_eq!(seen, json!([390, WECOM_PHONE]));
+        let profile = chromium.profile.path().to_owned();
+        assert!(!chromium.processes().is_empty());
+        drop(chromium);
+        assert!(!profile.exists());
+    }
+}
