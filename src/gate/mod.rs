@@ -77,5 +77,5 @@ pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Res
     let session = gate.sessions.check(&parts.headers, &original.origin).await;
     let session = session.as_ref().map_err(|why| *why);
     gate.checker
-        .answer(peer, &parts.headers, &original, session, |s, origin| gate.sessions.assertion(s, origin))
+        .answer(peer, &parts.headers, &original, session, |s, origin| gate.sessions.assertion(s, origin).map(|a| a.to_string()))
 }

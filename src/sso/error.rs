@@ -210,7 +210,7 @@ impl SsoError {
         let recorded = self.recorded();
         let mut failure = Failure::new(recorded.code);
         failure.errcode = recorded.errcode;
-        if let Some(text) = recorded.errcode.and_then(wecom::meaning) {
+        if let Some(text) = recorded.errcode.and_then(wecom::errcode::meaning) {
             failure.meaning = Some(crate::http::lang::Text::fixed(text.zh, text.en));
             failure.remedy = Some(crate::http::lang::Text::fixed(text.remedy_zh, text.remedy_en));
             failure.console = text.console.map(crate::http::lang::Text::same);

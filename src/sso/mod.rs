@@ -22,6 +22,7 @@ pub mod start;
 pub mod state;
 pub mod store;
 pub mod target;
+pub mod verify_file;
 pub mod visit;
 pub mod who;
 pub mod whoami;

@@ -92,7 +92,7 @@ impl FromRequestParts<Sso> for Visit {
 
     async fn from_request_parts(parts: &mut Parts, sso: &Sso) -> Result<Self, Response> {
         let peer = parts.extensions.get::<Peer>().copied();
-        let request_id = parts.extensions.get::<RequestId>().cloned().unwrap_or_else(RequestId::generate);
+        let Ok(request_id) = RequestId::from_request_parts(parts, sso).await;
         let trusted = peer.is_some_and(|p| sso.trusted().trusts(p));
         let address = peer.and_then(|p| sso.trusted().client(p, &parts.headers));
         let view = View::of(&parts.headers, &request_id, sso.clock().now(), sso.time_zone());

@@ -1,0 +1,131 @@
+//! API clients: HTTP Basic `id:secret` (RFC 7617).
+//!
+//! A secret is 32 random bytes that `gongpai api-client add` made, so a single SHA-256 is enough to keep it by; in
+//! return a secret that does not look like 32 random bytes is refused, whatever hash somebody configured for it.
+
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse as _, Response};
+use base64::Engine as _;
+use base64::alphabet::{STANDARD, URL_SAFE};
+use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+
+use super::Api;
+use crate::base::id::ClientId;
+use crate::base::secret::{constant_time_eq, sha256};
+use crate::config::Scope;
+use crate::http::client_ip::Peer;
+use crate::http::middleware::RequestId;
+use crate::http::problem::Problem;
+use crate::http::words::Code;
+
+/// A client that showed its secret.
+#[derive(Debug, Clone)]
+pub(super) struct Client {
+    /// Its name.
+    pub(super) id: ClientId,
+    scopes: Vec<Scope>,
+    /// From where it calls.
+    pub(super) address: Option<IpAddr>,
+    /// The number of this request.
+    pub(super) request_id: RequestId,
+}
+
+impl Client {
+    /// Refuses a client without `scope`.
+    pub(super) fn needs(&self, scope: Scope) -> Result<(), Response> {
+        if self.scopes.contains(&scope) {
+            return Ok(());
+        }
+        let problem = Problem::new(Code::ForbiddenScope, &self.request_id);
+        Err(problem.with_detail(format!("the scope {} is missing", scope.as_str())).into_response())
+    }
+}
+
+impl FromRequestParts<Api> for Client {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Response> {
+        let Ok(request_id) = RequestId::from_request_parts(parts, api).await;
+        let peer = parts.extensions.get::<Peer>().copied();
+        let address = peer.and_then(|p| api.0.trusted.client(p, &parts.headers));
+        if let Some(retry) = address.and_then(|a| api.0.wrong.peek(a).err()) {
+            return Err(Problem::new(Code::TooMany, &request_id).with_retry_after(retry.0).into_response());
+        }
+        let known = credentials(&parts.headers).and_then(|(id, secret)| find(api, &id, &secret));
+        let Some((id, scopes)) = known else {
+            if parts.headers.contains_key(AUTHORIZATION)
+                && let Some(address) = address
+            {
+                // Counted whether or not there was some left: peek refuses the next one.
+                let _spent = api.0.wrong.try_take(address);
+            }
+            let mut response = Problem::new(Code::Unauthorized, &request_id).into_response();
+            let challenge = HeaderValue::from_static("Basic realm=\"gongpai\", charset=\"UTF-8\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            return Err(response);
+        };
+        Ok(Self { id, scopes, address, request_id })
+    }
+}
+
+/// The one Authorization header's id and secret.
+fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
+    let (scheme, encoded) = value.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("basic") {
+        return None;
+    }
+    let text = String::from_utf8(any_base64(encoded.trim())?).ok()?;
+    let (id, secret) = text.split_once(':')?;
+    Some((id.to_owned(), secret.to_owned()))
+}
+
+/// The client of that name and secret; an unknown name costs as much as a wrong secret.
+fn find(api: &Api, id: &str, secret: &str) -> Option<(ClientId, Vec<Scope>)> {
+    let presented = sha256(secret.as_bytes());
+    let client = api.0.clients.iter().find(|c| c.id.as_str() == id);
+    let expected = client.map_or([0; 32], |c| c.secret_sha256);
+    let same = constant_time_eq(&presented, &expected);
+    let client = client.filter(|_| same && is_32_bytes(secret))?;
+    Some((client.id.clone(), client.scopes.clone()))
+}
+
+/// Whether a secret is 32 bytes in base64 or hex; anything shorter was chosen by somebody.
+fn is_32_bytes(secret: &str) -> bool {
+    hex::decode(secret).is_ok_and(|b| b.len() == 32) || any_base64(secret).is_some_and(|b| b.len() == 32)
+}
+
+fn any_base64(text: &str) -> Option<Vec<u8>> {
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let alphabet = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
+    GeneralPurpose::new(&alphabet, config).decode(text).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_32_bytes_count_as_a_secret() {
+        assert!(is_32_bytes(&crate::base::secret::random_token::<32>()));
+        assert!(is_32_bytes(&"ab".repeat(32)));
+        for chosen in ["", "hunter2", "correct horse battery staple", &"a".repeat(31), &"ab".repeat(31)] {
+            assert!(!is_32_bytes(chosen), "{chosen}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_read_from_exactly_one_basic_header() {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, "bAsIc b2E6czplY3JldA==".parse().unwrap());
+        assert_eq!(credentials(&headers), Some(("oa".into(), "s:ecret".into())));
+        headers.append(AUTHORIZATION, "Basic b2E6cw==".parse().unwrap());
+        assert_eq!(credentials(&headers), None);
+    }
+}

@@ -1,0 +1,147 @@
+//! What goes on beside requests: each step is one function of the room it belongs to.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::App;
+use crate::audit;
+use crate::base::clock::Timestamp;
+use crate::db::{Db, feed};
+use crate::gate::Denial;
+use crate::session::{self, keys};
+use crate::sso;
+use crate::supervisor::Supervisor;
+
+/// A revocation works within a second on every replica (DESIGN §4): half of it is for following.
+const FOLLOW: Duration = Duration::from_millis(400);
+
+/// A database that hangs must not stop us from noticing that memory grows old.
+const FOLLOW_LIMIT: Duration = Duration::from_secs(3);
+
+const WRITE_SEEN: Duration = Duration::from_secs(30);
+const SWEEP: Duration = Duration::from_secs(60);
+const RECHECK: Duration = Duration::from_secs(1);
+const RETENTION: Duration = Duration::from_secs(600);
+
+/// Attempts and tickets live for minutes; a day is for whoever looks into a complaint.
+const ATTEMPTS_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// Sessions that ended; the audit trail has them for longer.
+const SESSIONS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+const FEED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How many rows one deletion takes, so that nobody waits long for the write lock.
+const BATCH: i64 = 500;
+
+/// The same person refused at the same host by the same rule is one row a minute.
+const SAME_DENIAL: Duration = Duration::from_secs(60);
+const DENIALS_AT_ONCE: usize = 100;
+
+/// Starts every job.
+pub fn start(app: &App, denials: mpsc::Receiver<Denial>, supervisor: &mut Supervisor) {
+    let sessions = app.sessions.clone();
+    supervisor.repeat("follow", FOLLOW, move || follow(sessions.clone()));
+    let sessions = app.sessions.clone();
+    supervisor.repeat("write-seen", WRITE_SEEN, move || write_seen(sessions.clone()));
+    let sessions = app.sessions.clone();
+    supervisor.repeat("sweep", SWEEP, move || {
+        sessions.sweep();
+        std::future::ready(())
+    });
+    let (sso, every) = (app.sso.clone(), app.config.gate.recheck);
+    supervisor.repeat("recheck", RECHECK, move || recheck(sso.clone(), every));
+    let retention = (app.db.clone(), app.clock.clone(), app.config.session.ttl);
+    supervisor.repeat("retention", RETENTION, move || {
+        let (db, clock, ttl) = retention.clone();
+        async move {
+            if let Err(error) = delete_old(&db, clock.now(), ttl).await {
+                tracing::warn!(%error, "Old rows could not be deleted; the next run tries again");
+            }
+        }
+    });
+    let trail = app.clone();
+    supervisor.run("denials", |stop| write_denials(trail, denials, stop));
+}
+
+async fn follow(sessions: session::Sessions) {
+    match tokio::time::timeout(FOLLOW_LIMIT, sessions.refresh()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "Memory could not be brought into step with the database"),
+        Err(_) => tracing::warn!("The database does not answer in time"),
+    }
+}
+
+async fn write_seen(sessions: session::Sessions) {
+    if let Err(error) = sessions.write_seen().await {
+        tracing::warn!(%error, "It could not be written when sessions were last used");
+    }
+}
+
+async fn recheck(sso: sso::Sso, every: Duration) {
+    if let Err(error) = sso.recheck_due(every).await {
+        tracing::warn!(%error, "Persons could not be checked again");
+    }
+}
+
+/// Deletes what is older than its retention, in small transactions.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_old(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<()> {
+    while session::store::delete_before(db, now.minus(SESSIONS_KEPT), BATCH).await? > 0 {}
+    while audit::store::delete_before(db, now.minus(audit::KEPT), BATCH).await? > 0 {}
+    sso::store::delete_before(db, now.minus(ATTEMPTS_KEPT)).await?;
+    feed::delete_before(db, now.minus(FEED_KEPT)).await?;
+    keys::store::delete_unused(db, now, ttl).await?;
+    Ok(())
+}
+
+/// Writes denials of the gate into the audit trail, until `stop` and what is left then.
+async fn write_denials(app: App, mut denials: mpsc::Receiver<Denial>, stop: CancellationToken) {
+    let mut seen = HashMap::new();
+    let mut batch = Vec::new();
+    loop {
+        let received = tokio::select! {
+            n = denials.recv_many(&mut batch, DENIALS_AT_ONCE) => n,
+            () = stop.cancelled() => {
+                denials.close();
+                denials.recv_many(&mut batch, DENIALS_AT_ONCE).await
+            }
+        };
+        if received == 0 {
+            return;
+        }
+        let now = app.clock.now();
+        seen.retain(|_, at: &mut Timestamp| now.since(*at) < SAME_DENIAL);
+        let entries: Vec<_> = batch.drain(..).filter_map(|denial| entry(denial, &mut seen)).collect();
+        let corp = &app.config.wecom.corp_id;
+        if !entries.is_empty()
+            && let Err(error) = audit::store::insert_alone(&app.db, corp, &entries, now).await
+        {
+            tracing::error!(%error, rows = entries.len(), "Refusals of the gate could not be written to the audit trail");
+        }
+    }
+}
+
+type Seen = HashMap<(String, String, String), Timestamp>;
+
+fn entry(denial: Denial, seen: &mut Seen) -> Option<audit::Entry> {
+    let rule = denial.rule.map_or_else(|| denial.reason.clone(), |(n, text)| format!("rule {n}: {text}"));
+    let host = url::Url::parse(&denial.url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
+    let key = (denial.userid.as_str().to_owned(), host.clone(), rule.clone());
+    if seen.insert(key, denial.at).is_some() {
+        return None;
+    }
+    Some(audit::Entry {
+        event: audit::Event::Gate,
+        person: Some(denial.person),
+        userid: denial.userid.as_str().to_owned(),
+        address: denial.client,
+        host,
+        decision: "refused",
+        detail: format!("{rule}; {} {}", denial.method, denial.url),
+        request_id: String::new(),
+    })
+}

@@ -1,0 +1,297 @@
+//! Everything long-lived, put together once.
+//!
+//! [`App::build`] opens what must be open, [`App::public`] and [`App::admin`] are every URL there is on one screen,
+//! [`App::run`] serves them until the process is asked to stop. Tests build the same `App` with another clock.
+
+pub mod jobs;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::routing::get;
+use prometheus_client::registry::Registry;
+use tokio::sync::mpsc;
+
+use crate::api::{self, Api};
+use crate::base::clock::Clock;
+use crate::base::secret::{ExposeSecret as _, Secret};
+use crate::config::{self, Config, Database, Listen};
+use crate::db::{self, Db, Location};
+use crate::gate::{self, Denial, GateState, Rules};
+use crate::http::client_ip::TrustedProxies;
+use crate::http::page::{Logo, PageSettings, Pages};
+use crate::http::rate_limit::RateLimit;
+use crate::http::words::Code;
+use crate::http::{assets, middleware};
+use crate::observe::{self, Observe};
+use crate::oidc;
+use crate::session::{self, Sessions, keys};
+use crate::sso::verify_file::{self, VerifyFiles};
+use crate::sso::{self, Sso};
+use crate::supervisor::Supervisor;
+use crate::supervisor::listen::{Listener, serve};
+use crate::wecom;
+
+/// How many refusals of the gate may wait to be written; beyond that they are counted as dropped.
+const DENIALS: usize = 1024;
+
+/// Wrong API credentials per address and minute.
+const WRONG_CREDENTIALS: u32 = 30;
+
+/// The gateway's long-lived parts. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct App {
+    /// What the administrator set.
+    pub config: Arc<Config>,
+    /// What time it is.
+    pub clock: Clock,
+    /// Rows.
+    pub db: Db,
+    /// WeCom.
+    pub client: wecom::Client,
+    /// Who is signed in.
+    pub sessions: Sessions,
+    /// Becoming signed in.
+    pub sso: Sso,
+    /// Who may go where.
+    pub gate: GateState,
+    /// What people see.
+    pub pages: Pages,
+    api: Api,
+    trusted: TrustedProxies,
+    verify_files: VerifyFiles,
+}
+
+/// What [`App::build`] hands to [`App::run`], beside the app.
+#[derive(Debug)]
+pub struct Workings {
+    denials: mpsc::Receiver<Denial>,
+    registry: Registry,
+}
+
+/// Why the gateway could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The root secret.
+    #[error(transparent)]
+    RootSecret(#[from] config::RootSecretError),
+    /// The database.
+    #[error(transparent)]
+    Database(#[from] db::OpenError),
+    /// The signing keys.
+    #[error(transparent)]
+    Keys(#[from] keys::KeyError),
+    /// The way to WeCom.
+    #[error(transparent)]
+    WeCom(#[from] wecom::SetupError),
+    /// The rules.
+    #[error("{}", .0.join("\n"))]
+    Rules(Vec<String>),
+    /// The logo.
+    #[error("pages.logo_file {path}: {source}")]
+    Logo {
+        /// Which file.
+        path: String,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// Why the gateway stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({key}): {source}")]
+    Listen {
+        /// Which.
+        address: String,
+        /// The key that says so.
+        key: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A worker ended.
+    #[error(transparent)]
+    Worker(#[from] crate::supervisor::WorkerEnded),
+}
+
+impl App {
+    /// Opens the database, reads keys, compiles rules.
+    ///
+    /// # Errors
+    /// [`BuildError`]; nothing listens then.
+    pub async fn build(config: Config, clock: Clock) -> Result<(Self, Workings), BuildError> {
+        let root = config::root_secret(&config)?.0;
+        let db = open_database(&config).await?;
+        let client = wecom::Client::new(wecom_settings(&config), clock.clone())?;
+        let settings = session_settings(&config);
+        let sessions = Sessions::open(db.clone(), settings, &root, clock.clone()).await?;
+        let (rules, warnings) = Rules::compile(&config.rules, &config.gate, &config.hosts).map_err(BuildError::Rules)?;
+        for warning in warnings {
+            tracing::warn!("{warning}");
+        }
+        let trusted = TrustedProxies(config.server.trusted_proxies.clone());
+        let mut registry = Registry::with_prefix("gongpai");
+        let (sender, denials) = mpsc::channel(DENIALS);
+        let gate = GateState::new(
+            gate::Parts {
+                hosts: config.hosts.clone(),
+                rules,
+                trusted: trusted.clone(),
+                assertion: config.gate.assertion,
+                clock: clock.clone(),
+                metrics: gate::Metrics::register(&mut registry),
+                denials: sender,
+            },
+            sessions.clone(),
+        );
+        let pages = Pages::new(page_settings(&config)?);
+        let parts = (db.clone(), clock.clone(), sessions.clone());
+        let sso = Sso::new(sso_settings(&config, &clock), &root, parts.0, parts.1, parts.2, client.clone(), pages.clone());
+        let wrong = RateLimit::new(WRONG_CREDENTIALS, std::time::Duration::from_secs(60), WRONG_CREDENTIALS, clock.clone());
+        let api =
+            Api::new(config.api_clients.clone(), db.clone(), clock.clone(), sessions.clone(), trusted.clone(), wrong);
+        client.metrics().register(&mut registry);
+        sso.metrics().register(&mut registry);
+        let verify_files = VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone());
+        let config = Arc::new(config);
+        let app = Self { config, clock, db, client, sessions, sso, gate, pages, api, trusted, verify_files };
+        Ok((app, Workings { denials, registry }))
+    }
+
+    /// Every URL of the public listener.
+    pub fn public(&self) -> Router {
+        let ordinary = Router::new()
+            .merge(sso::routes(self.sso.clone()))
+            .merge(gate::denied::routes(self.gate.clone(), self.sso.clone()))
+            .merge(api::routes(self.api.clone()))
+            .merge(oidc::routes(self.sessions.clone()))
+            .route("/healthz", get(observe::healthz))
+            .route("/_gongpai/assets/{*path}", get(assets::serve).with_state(self.pages.clone()))
+            .fallback_service(axum::routing::any(verify_file::serve).with_state(self.verify_files.clone()));
+        let checks = Router::new().route("/auth/nginx", get(gate::check_nginx)).with_state(self.gate.clone());
+        middleware::public_stack(ordinary, checks, self.middleware())
+    }
+
+    fn middleware(&self) -> middleware::Parts {
+        middleware::Parts {
+            pages: self.pages.clone(),
+            clock: self.clock.clone(),
+            time_zone: self.config.time_zone,
+            proxies: self.trusted.clone(),
+        }
+    }
+
+    /// Every URL of the admin listener.
+    pub fn admin(&self, stopping: tokio_util::sync::CancellationToken, registry: Registry) -> Router {
+        observe::routes(Observe::new(self.sessions.clone(), self.clock.clone(), stopping, registry))
+    }
+
+    /// Serves until the process is asked to stop, then ends in order. `ready` is called once both listeners are
+    /// bound, with their addresses.
+    ///
+    /// # Errors
+    /// [`RunError`].
+    pub async fn run(self, workings: Workings, ready: impl FnOnce(&str, &str)) -> Result<(), RunError> {
+        let public = bind("server.listen", &self.config.server.listen).await?;
+        let admin = bind("server.admin_listen", &self.config.server.admin_listen).await?;
+        ready(&public.address(), &admin.address());
+        let mut supervisor = Supervisor::new();
+        let (router, admin_router) = (self.public(), self.admin(supervisor.stop_token(), workings.registry));
+        supervisor.run("public listener", |stop| serve(public, router, stop));
+        supervisor.run("admin listener", |stop| serve(admin, admin_router, stop));
+        jobs::start(&self, workings.denials, &mut supervisor);
+        let ended = supervisor.until_stopped().await;
+        if let Err(error) = self.sessions.write_all_seen().await {
+            tracing::warn!(%error, "It could not be written when sessions were last used");
+        }
+        self.db.close().await;
+        Ok(ended?)
+    }
+}
+
+async fn bind(key: &'static str, listen: &Listen) -> Result<Listener, RunError> {
+    Listener::bind(listen).await.map_err(|source| RunError::Listen { address: listen.to_string(), key, source })
+}
+
+/// Opens the configured database.
+///
+/// # Errors
+/// [`db::OpenError`].
+pub async fn open_database(config: &Config) -> Result<Db, db::OpenError> {
+    match &config.database {
+        Database::Sqlite(path) => Db::open(Location::Sqlite(path)).await,
+        Database::Postgres(url) => Db::open(Location::Postgres(url)).await,
+    }
+}
+
+/// What sessions need of the configuration.
+pub fn session_settings(config: &Config) -> session::Settings {
+    session::Settings {
+        corp: config.wecom.corp_id.clone(),
+        hosts: config.hosts.clone(),
+        ttl: config.session.ttl,
+        idle: config.session.idle,
+        stale_after: config.gate.stale_after,
+        assertion: config.gate.assertion,
+    }
+}
+
+/// What the client needs of the configuration.
+pub fn wecom_settings(config: &Config) -> wecom::Settings {
+    let set = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose_secret().is_empty());
+    let wecom = &config.wecom;
+    wecom::Settings {
+        corp_id: wecom.corp_id.clone(),
+        agent_id: wecom.agent_id,
+        app_secret: set(&wecom.app_secret),
+        contacts_secret: set(&wecom.contacts_secret),
+        api_address: wecom.api_address.clone(),
+        oauth2_address: wecom.oauth2_address.clone(),
+        qr_connect_address: wecom.qr_connect_address.clone(),
+        proxy: wecom.proxy.clone(),
+    }
+}
+
+fn sso_settings(config: &Config, clock: &Clock) -> sso::Settings {
+    let rate = |r: &config::Rate| RateLimit::new(r.count, r.per, r.burst, clock.clone());
+    let wecom = &config.wecom;
+    let missing = if wecom.corp_id.as_str().is_empty() {
+        Some(Code::CorpId)
+    } else if wecom.agent_id == 0 {
+        Some(Code::WrongAgent)
+    } else if wecom.app_secret.is_none() {
+        Some(Code::Secret)
+    } else {
+        None
+    };
+    sso::Settings {
+        corp: wecom.corp_id.clone(),
+        agent: wecom.agent_id,
+        enabled: wecom.enable,
+        missing,
+        landing: config.landing.clone(),
+        time_zone: config.time_zone,
+        trusted: TrustedProxies(config.server.trusted_proxies.clone()),
+        starts: rate(&config.server.start_rate),
+        bad_codes: rate(&config.server.bad_code_rate),
+    }
+}
+
+fn page_settings(config: &Config) -> Result<PageSettings, BuildError> {
+    let logo = match &config.pages.logo_file {
+        None => None,
+        Some(path) => {
+            let bytes = std::fs::read(path)
+                .map_err(|source| BuildError::Logo { path: path.display().to_string(), source })?;
+            Some(Logo { content_type: Logo::content_type_of(path), bytes })
+        }
+    };
+    Ok(PageSettings {
+        title: config.pages.title.clone(),
+        contact: config.pages.contact.clone(),
+        logo,
+        qr_origin: config.wecom.qr_connect_address.origin().ascii_serialization(),
+        public_origin: config.hosts.public().to_string(),
+    })
+}

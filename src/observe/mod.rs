@@ -1,0 +1,87 @@
+//! For whoever runs it: is it alive, is it ready, what does it count. On the admin listener only, but for liveness.
+
+pub mod telemetry;
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use parking_lot::Mutex;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::base::clock::Clock;
+use crate::session::Sessions;
+
+/// What the admin listener reads.
+#[derive(Debug, Clone)]
+pub struct Observe {
+    sessions: Sessions,
+    clock: Clock,
+    stopping: CancellationToken,
+    registry: Arc<Mutex<Registry>>,
+    live: Gauge,
+    age: Gauge,
+}
+
+impl Observe {
+    /// `registry` has every other room's metrics already; `stopping` makes this instance not ready.
+    pub fn new(sessions: Sessions, clock: Clock, stopping: CancellationToken, mut registry: Registry) -> Self {
+        let (live, age) = (Gauge::default(), Gauge::default());
+        registry.register("sessions_in_memory", "Session tokens that checks can answer from memory", live.clone());
+        registry.register(
+            "store_refresh_age_milliseconds",
+            "Time since memory last agreed with the database",
+            age.clone(),
+        );
+        Self { sessions, clock, stopping, registry: Arc::new(Mutex::new(registry)), live, age }
+    }
+}
+
+/// `/healthz`, `/readyz`, `/metrics`.
+pub fn routes(observe: Observe) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .with_state(observe)
+}
+
+/// The process answers. Nothing else is asked: a database that is down must not make anybody restart us.
+pub async fn healthz() -> &'static str {
+    "ok\n"
+}
+
+async fn readyz(State(observe): State<Observe>) -> Response {
+    let mut reasons = Vec::new();
+    if observe.stopping.is_cancelled() {
+        reasons.push("stopping");
+    }
+    if !observe.sessions.memory_is_fresh(observe.clock.now()) {
+        reasons.push("the database does not answer");
+    }
+    if observe.sessions.clock_is_behind() {
+        reasons.push("this machine's clock is more than a minute behind the newest row of the database");
+    }
+    let status = if reasons.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
+}
+
+async fn metrics(State(observe): State<Observe>) -> Response {
+    observe.live.set(i64::try_from(observe.sessions.in_memory()).unwrap_or(i64::MAX));
+    let age = observe.clock.now().since(observe.sessions.refreshed_at());
+    observe.age.set(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    let mut text = String::new();
+    match prometheus_client::encoding::text::encode(&mut text, &observe.registry.lock()) {
+        Ok(()) => {
+            ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
+        }
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}

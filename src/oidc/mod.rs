@@ -1,0 +1,21 @@
+//! What others need to verify our signatures: the JWKS (RFC 7517). The provider itself comes later.
+
+use axum::extract::State;
+use axum::http::header::CACHE_CONTROL;
+use axum::response::IntoResponse;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+
+use crate::session::Sessions;
+use crate::session::keys::JWKS_MAX_AGE;
+
+/// `/.well-known/jwks.json`.
+pub fn routes(sessions: Sessions) -> Router {
+    Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(sessions)
+}
+
+async fn jwks(State(sessions): State<Sessions>) -> impl IntoResponse {
+    let cache = format!("public, max-age={}", JWKS_MAX_AGE.as_secs());
+    ([(CACHE_CONTROL, cache)], Json(json!({ "keys": sessions.jwks() })))
+}

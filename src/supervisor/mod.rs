@@ -1,0 +1,105 @@
+//! The only place that spawns: listeners, connections and repeated steps, and how they all end.
+//!
+//! A worker that dies takes the process with it: a gateway that is half alive lets people in by old memory or
+//! keeps them out, and nobody notices. Whoever runs us starts us again.
+
+pub mod listen;
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long requests under way may take after a stop was asked for: longer than a sign-in waits for WeCom.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Everything that runs.
+#[derive(Debug, Default)]
+pub struct Supervisor {
+    workers: JoinSet<&'static str>,
+    stop: CancellationToken,
+}
+
+/// A worker ended that should have gone on.
+#[derive(Debug, thiserror::Error)]
+#[error("{0} ended: the process stops, so that whoever runs it starts it again")]
+pub struct WorkerEnded(String);
+
+impl Supervisor {
+    /// Nothing runs yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Tells everything to end; ready instances take themselves out by it.
+    pub fn stop_token(&self) -> CancellationToken {
+        self.stop.clone()
+    }
+
+    /// Runs `worker` until it ends by itself once the token it gets is cancelled.
+    #[expect(clippy::disallowed_methods, reason = "the only place that spawns")]
+    pub fn run<F, W>(&mut self, name: &'static str, worker: F)
+    where
+        F: FnOnce(CancellationToken) -> W,
+        W: Future<Output = ()> + Send + 'static,
+    {
+        let work = worker(self.stop.clone());
+        self.workers.spawn(async move {
+            work.await;
+            name
+        });
+    }
+
+    /// Repeats `step` with a pause of `every` between the end of one and the beginning of the next. A step deals
+    /// with its own errors.
+    pub fn repeat<F, S>(&mut self, name: &'static str, every: Duration, mut step: F)
+    where
+        F: FnMut() -> S + Send + 'static,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        self.run(name, |stop| async move {
+            loop {
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(every) => step().await,
+                }
+            }
+        });
+    }
+
+    /// Waits for SIGTERM or SIGINT, then ends everything in order: listeners stop accepting, requests under way
+    /// finish, workers end.
+    ///
+    /// # Errors
+    /// [`WorkerEnded`] if a worker died before; everything else was ended in order even then.
+    pub async fn until_stopped(mut self) -> Result<(), WorkerEnded> {
+        let asked = tokio::select! {
+            () = stop_signal() => Ok(()),
+            () = self.stop.cancelled() => Ok(()),
+            Some(ended) = self.workers.join_next() => Err(WorkerEnded(match ended {
+                Ok(name) => format!("the worker \"{name}\""),
+                Err(error) => format!("a worker ({error})"),
+            })),
+        };
+        self.stop.cancel();
+        let all = async { while self.workers.join_next().await.is_some() {} };
+        if tokio::time::timeout(GRACE, all).await.is_err() {
+            tracing::warn!("Some requests did not end within {} s and are cut off", GRACE.as_secs());
+            self.workers.shutdown().await;
+        }
+        asked
+    }
+}
+
+async fn stop_signal() {
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        tracing::error!("Signals cannot be listened for; end this process with SIGKILL");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+}
