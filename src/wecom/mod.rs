@@ -61,7 +61,7 @@ use crate::base::secret::Secret;
 pub struct Settings {
     /// 企业ID.
     pub corp_id: CorpId,
-    /// AgentId of the self-built application.
+    /// `AgentId` of the self-built application.
     pub agent_id: u32,
     /// The application's Secret: sign-in, details.
     pub app_secret: Option<Secret>,
