@@ -197,8 +197,7 @@ impl Hosts {
             return true;
         }
         let scheme_ok = origin.scheme == Scheme::Https || self.allow_http || origin.is_loopback();
-        scheme_ok
-            && (self.redirect.iter().any(|h| h.permits(origin)) || self.below_cookie_domain(&origin.host))
+        scheme_ok && (self.redirect.iter().any(|h| h.permits(origin)) || self.below_cookie_domain(&origin.host))
     }
 
     fn below_cookie_domain(&self, host: &str) -> bool {
@@ -211,8 +210,7 @@ impl Hosts {
     /// Name, Domain and audience of the session cookie on `origin`.
     pub fn cookie_scope(&self, origin: &Origin) -> CookieScope {
         let secure = origin.scheme == Scheme::Https;
-        if let Some(domain) = self.cookie_domain.as_deref().filter(|_| self.below_cookie_domain(&origin.host))
-        {
+        if let Some(domain) = self.cookie_domain.as_deref().filter(|_| self.below_cookie_domain(&origin.host)) {
             return CookieScope { audience: domain.to_owned(), domain: Some(domain.to_owned()), secure };
         }
         let audience = if origin.is_loopback() { origin.host.clone() } else { origin.authority() };
@@ -268,8 +266,7 @@ mod tests {
     }
 
     fn hosts(cookie_domain: &str) -> Hosts {
-        let redirect =
-            ["app.example.com", "wiki.example.org:8443"].iter().map(|h| AllowedHost::parse(h).unwrap());
+        let redirect = ["app.example.com", "wiki.example.org:8443"].iter().map(|h| AllowedHost::parse(h).unwrap());
         Hosts::new(origin("https://oa.example.com"), redirect.collect(), cookie_domain, false)
     }
 
@@ -290,8 +287,7 @@ mod tests {
     #[test]
     fn only_our_own_hosts_are_permitted_and_only_by_an_allowed_scheme() {
         let h = hosts("");
-        for good in ["https://oa.example.com/x", "https://app.example.com", "https://wiki.example.org:8443/"]
-        {
+        for good in ["https://oa.example.com/x", "https://app.example.com", "https://wiki.example.org:8443/"] {
             assert!(h.permits(&origin(good)), "{good}");
         }
         for bad in [

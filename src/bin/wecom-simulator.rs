@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! `wecom-simulator`: a WeCom on this machine, to try Gongpai without an account.
 
 use std::error::Error;
@@ -98,3 +99,6 @@ fn announce(world: &World, address: SocketAddr) {
     println!("home_url = {}", world.app.home_url);
     println!("members = {}", world.members.len());
 }
+=======
+fn main(){}
+>>>>>>> wecom

@@ -93,7 +93,7 @@ const TABLE: &[(&str, Check)] = &[
     ("getuserinfo_linked_corp.json", |f| assert_eq!(identity(f), Identity::LinkedCorp)),
     ("getuserinfo_member.json", |f| assert_eq!(identity(f), Identity::Member(UserId::new("USERID")))),
     ("getuserinfo_member_no_ticket.json", |f| {
-        assert_eq!(identity(f), Identity::Member(UserId::new("USERID")))
+        assert_eq!(identity(f), Identity::Member(UserId::new("USERID")));
     }),
     ("getuserinfo_old_external.json", |f| assert_eq!(identity(f), Identity::Outsider)),
     ("getuserinfo_old_member.json", |f| assert_eq!(identity(f), Identity::Member(UserId::new("USERID")))),

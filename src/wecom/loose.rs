@@ -193,7 +193,7 @@ impl<'de> Deserialize<'de> for NumberOrText {
 mod tests {
     use super::*;
 
-    #[derive(Debug, PartialEq, Deserialize)]
+    #[derive(Debug, Default, PartialEq, Deserialize)]
     #[serde(default)]
     struct All {
         #[serde(deserialize_with = "text")]
@@ -212,21 +212,6 @@ mod tests {
         texts: Vec<String>,
         #[serde(deserialize_with = "piped")]
         piped: Vec<String>,
-    }
-
-    impl Default for All {
-        fn default() -> Self {
-            Self {
-                text: String::new(),
-                maybe: None,
-                integer: None,
-                number: 0,
-                orders: vec![],
-                flags: vec![],
-                texts: vec![],
-                piped: vec![],
-            }
-        }
     }
 
     #[test]

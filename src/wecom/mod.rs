@@ -9,7 +9,8 @@
 //! | [`error`](Error) | what can go wrong, in families that callers act on |
 //! | [`errcode`] | what an errcode means and which console page mends it, in both languages |
 //! | [`oauth`](Identity) | sign-in links, code → identity |
-//! | [`contact`](Member) | members and departments |
+//! | [`member`](Member) | what WeCom says about a person, tolerantly read |
+//! | [`contact`](Department) | the calls for members and departments |
 //! | [`wire`] | answers of the other calls |
 //! | `probe` | what `doctor` asks: the kind of a secret, WeCom's clock |
 //! | [`metrics`](Metrics) | calls by api and outcome, seconds, token fetches |
@@ -26,6 +27,7 @@ pub mod errcode;
 mod error;
 mod exchange;
 mod loose;
+mod member;
 mod metrics;
 mod oauth;
 mod probe;
@@ -44,12 +46,12 @@ use std::fmt;
 use url::Url;
 
 pub use self::client::{Client, SetupError};
-pub use self::contact::{
-    Attribute, AttributeValue, Department, DepartmentId, ExternalProfile, Gender, Member, MemberStatus,
-    Membership,
-};
+pub use self::contact::{Department, DepartmentId};
 pub use self::deadline::Deadline;
 pub use self::error::{Error, Family, Refusal};
+pub use self::member::{
+    Attribute, AttributeValue, ExternalProfile, Gender, Member, MemberStatus, Membership,
+};
 pub use self::metrics::Metrics;
 pub use self::oauth::Identity;
 pub use self::probe::ProbedKind;
@@ -61,7 +63,7 @@ use crate::base::secret::Secret;
 pub struct Settings {
     /// 企业ID.
     pub corp_id: CorpId,
-    /// AgentId of the self-built application.
+    /// `AgentId` of the self-built application.
     pub agent_id: u32,
     /// The application's Secret: sign-in, details.
     pub app_secret: Option<Secret>,

@@ -17,7 +17,7 @@ pub enum Identity {
     Member(UserId),
     /// A member of a linked or downstream corporation (`CorpId/userid`).
     LinkedCorp,
-    /// Everybody else: an external contact, somebody from WeChat, or an answer that leaves a doubt.
+    /// Everybody else: an external contact, somebody from 微信, or an answer that leaves a doubt.
     Outsider,
 }
 

@@ -1,7 +1,6 @@
 //! The client against a server that misbehaves.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -245,11 +244,10 @@ mod trouble {
 
     #[tokio::test]
     async fn another_status_than_200_is_never_a_success() {
-        for status in [201, 204, 301, 302, 307, 401, 403, 404, 429] {
+        for status in [204, 301, 302, 307, 401, 403, 404, 429] {
             let server = wecom(move |_, _| Reply::Status(status, "application/json", MEMBER.into())).await;
             let result = impatient(&server, &clock()).member(&zhangsan(), soon()).await;
             match status {
-                201 => assert!(result.is_ok()),
                 204 => assert!(result.is_err()),
                 _ => assert!(
                     matches!(result, Err(Error::Unreadable { status: s, .. }) if s == status),
@@ -387,36 +385,7 @@ mod tokens {
     }
 
     #[tokio::test]
-    async fn a_caller_that_gives_up_does_not_break_the_token_for_others() {
-        let open = Arc::new(AtomicBool::new(false));
-        let gate = open.clone();
-        let server = Server::start(move |asked, _| match asked.api.as_str() {
-            "gettoken" if !gate.load(Ordering::SeqCst) => Reply::Hang,
-            "gettoken" => Reply::token("T0KEN"),
-            _ => Reply::json(MEMBER),
-        })
-        .await;
-        let client = client(&server, &clock());
-        let first = tokio::time::timeout(Duration::from_millis(50), client.member(&zhangsan(), soon()));
-        let mut others = JoinSet::new();
-        for _ in 0..5 {
-            let client = client.clone();
-            others.spawn(async move { client.member(&zhangsan(), soon()).await });
-        }
-        assert!(first.await.is_err(), "the first caller is dropped while its gettoken hangs");
-        // The others sit on a hanging gettoken of their own now, at most one.
-        server.until_asked("gettoken", 1).await;
-        open.store(true, Ordering::SeqCst);
-        assert!(
-            in_time(client.member(&zhangsan(), Deadline::after(Duration::from_millis(100)))).await.is_err()
-        );
-        assert!(in_time(others.join_all()).await.iter().all(Result::is_err), "8 s of the one that hangs");
-        assert!(server.count("gettoken") <= 2, "{}", server.count("gettoken"));
-        assert!(client.member(&zhangsan(), soon()).await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn when_the_one_who_asks_is_dropped_another_one_asks() {
+    async fn a_caller_that_gives_up_while_asking_breaks_nothing_for_the_others() {
         let server = Server::start(|asked, before| match asked.api.as_str() {
             "gettoken" if before == 0 => Reply::Hang,
             "gettoken" => Reply::token("T0KEN"),
@@ -790,7 +759,7 @@ mod secrets {
         let mut text = format!("{error} {error:?} {error:#?}");
         let mut source = std::error::Error::source(error);
         while let Some(inner) = source {
-            text += &format!(" {inner} {inner:?}");
+            text.extend([format!(" {inner} {inner:?}")]);
             source = inner.source();
         }
         text
@@ -803,9 +772,8 @@ mod secrets {
         assert!(!text.contains("access_token="), "{text}");
     }
 
-    /// Every way to fail, on the call for the token and on the call with it.
-    fn failures() -> Vec<Reply> {
-        let echo = r#"{"errcode":N,"errmsg":"bad access_token T0KEN1, corpsecret S3CRETapp, code C0DE/1 or C0DE%2F1"}"#;
+    /// Every way to fail. `echo` is what a server may quote from the request in its errmsg.
+    fn failures(echo: &str) -> Vec<Reply> {
         let mut all = vec![
             Reply::Hang,
             Reply::HangInside,
@@ -821,18 +789,18 @@ mod secrets {
             Reply::Raw(b"T0KEN1 S3CRETapp C0DE/1\r\n\r\n".to_vec()),
             Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"T0KEN1 S3CRETapp C0DE/1\"".to_vec()),
         ];
-        all.extend(
-            [-1, 40001, 40013, 40014, 40029, 45009, 48002, 50001, 60020, 987_654]
-                .map(|code| Reply::json(&echo.replace('N', &code.to_string()))),
-        );
+        for code in [-1, 40001, 40013, 40014, 40029, 45009, 48002, 50001, 60020, 987_654] {
+            all.push(Reply::json(&format!(r#"{{"errcode":{code},"errmsg":"bad request: {echo}"}}"#)));
+        }
         all
     }
 
     #[tokio::test]
     async fn case_29_no_failure_shows_a_secret_a_token_or_a_code() {
         let seen = AtomicUsize::new(0);
-        for at_token in [true, false] {
-            for reply in failures() {
+        let echoes = [(true, "S3CRETapp, S3CRETapp"), (false, "token T0KEN1, code C0DE/1 or C0DE%2F1")];
+        for (at_token, echo) in echoes {
+            for reply in failures(echo) {
                 let server = Server::start(move |asked, _| match asked.api.as_str() {
                     "gettoken" if !at_token => Reply::token("T0KEN1"),
                     _ => reply.clone(),
@@ -853,7 +821,7 @@ mod secrets {
                 clean(&text);
             }
         }
-        assert_eq!(seen.into_inner(), 2 * 2 * failures().len());
+        assert_eq!(seen.into_inner(), 2 * 2 * failures("").len());
     }
 
     #[tokio::test]

@@ -5,8 +5,7 @@
 
 use serde::Deserialize;
 
-use super::contact::{DepartmentId, Member};
-use super::loose;
+use super::{DepartmentId, Member, loose};
 
 /// `user/list` (90201): every detail of a department's members; linked corporations' members too.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 //! What an auth check costs, beside a bare axum handler of the same build:
 //!
 //! ```text
@@ -384,3 +385,6 @@ fn is_whole(answer: &[u8]) -> Result<bool> {
     let body: usize = length.map_or(Ok(0), str::parse)?;
     Ok(answer.len() >= head + 4 + body)
 }
+=======
+fn main(){}
+>>>>>>> wecom
