@@ -11,7 +11,7 @@ use std::borrow::Cow;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CanonicalPath<'a> {
     main: Cow<'a, str>,
-    alternative: Option<String>,
+    others: Vec<String>,
 }
 
 /// Why a path means different things to different programs.
@@ -69,7 +69,7 @@ impl<'a> CanonicalPath<'a> {
         }
         if is_plain(path) {
             let main = path.strip_suffix('/').filter(|p| !p.is_empty()).unwrap_or(path);
-            return Ok(Self { main: Cow::Borrowed(main), alternative: None });
+            return Ok(Self { main: Cow::Borrowed(main), others: Vec::new() });
         }
         if path.contains('\\') {
             return Err(Ambiguous::Backslash);
@@ -78,13 +78,21 @@ impl<'a> CanonicalPath<'a> {
             return Err(Ambiguous::Control);
         }
         let segments = path.split('/').skip(1).map(segment).collect::<Result<Vec<_>, _>>()?;
-        let main = resolve(segments.iter().map(AsRef::as_ref))?;
-        let alternative = if segments.iter().any(|s| s.contains(';')) {
-            Some(resolve(segments.iter().map(|s| s.split(';').next().unwrap_or_default()))?)
-        } else {
-            None
-        };
-        Ok(Self { main: Cow::Owned(main), alternative })
+        let named = || segments.iter().map(AsRef::as_ref);
+        let stripped = || segments.iter().map(|s| s.split(';').next().unwrap_or_default());
+        let main = resolve(named())?;
+        let mut others = Vec::new();
+        let parameters = segments.iter().any(|s| s.contains(';'));
+        if parameters {
+            others.push(resolve(stripped())?);
+        }
+        if segments.iter().any(|s| matches!(s.as_ref(), "." | "..")) {
+            others.push(join(named()));
+            if parameters {
+                others.push(join(stripped()));
+            }
+        }
+        Ok(Self { main: Cow::Owned(main), others })
     }
 
     /// The path with everything that was written in its segments.
@@ -92,10 +100,12 @@ impl<'a> CanonicalPath<'a> {
         &self.main
     }
 
-    /// What an application sees that takes path parameters (`;jsessionid=…`) off every segment; `None` where
-    /// there are none. A decision must be the same for both.
-    pub fn alternative(&self) -> Option<&str> {
-        self.alternative.as_deref()
+    /// How else an application may read the path, which is passed on as it was sent: without the parameters of
+    /// its segments (`;jsessionid=…`, as Java servers do), and with its dot segments standing as names (as many
+    /// routers do, for which `/api/../public` is below `/api`). Nearly always nothing. A decision must be the
+    /// same for all of them.
+    pub fn other_readings(&self) -> impl Iterator<Item = &str> {
+        self.others.iter().map(String::as_str)
     }
 }
 
@@ -189,7 +199,17 @@ fn resolve<'s>(segments: impl Iterator<Item = &'s str>) -> Result<String, Ambigu
     if parent && empty {
         return Err(Ambiguous::EmptyAndParent);
     }
-    Ok(format!("/{}", kept.join("/")))
+    Ok(join(kept.into_iter()))
+}
+
+/// Joins segments; empty ones are dropped.
+fn join<'s>(segments: impl Iterator<Item = &'s str>) -> String {
+    let mut path = String::new();
+    for segment in segments.filter(|s| !s.is_empty()) {
+        path.push('/');
+        path.push_str(segment);
+    }
+    if path.is_empty() { "/".to_owned() } else { path }
 }
 
 #[cfg(test)]
@@ -283,11 +303,18 @@ mod tests {
         }
     }
 
+    fn others(target: &str) -> Vec<String> {
+        CanonicalPath::of_target(target).unwrap().other_readings().map(str::to_owned).collect()
+    }
+
     #[test]
-    fn case_9_path_parameters_give_a_second_reading() {
-        let path = CanonicalPath::of_target("/a;v=1/b;jsessionid=9/").unwrap();
-        assert_eq!((path.main(), path.alternative()), ("/a;v=1/b;jsessionid=9", Some("/a/b")));
-        assert_eq!(CanonicalPath::of_target("/a/b").unwrap().alternative(), None);
+    fn case_9_parameters_and_dot_segments_give_other_readings() {
+        assert_eq!(main("/a;v=1/b;jsessionid=9/"), "/a;v=1/b;jsessionid=9");
+        assert_eq!(others("/a;v=1/b;jsessionid=9/"), ["/a/b"]);
+        assert_eq!(others("/api/../public/./x"), ["/api/../public/./x"]);
+        assert_eq!(others("/a;v/../b"), ["/b", "/a;v/../b", "/a/../b"]);
+        assert_eq!(others("/a/b"), Vec::<String>::new());
+        assert_eq!(others("/.well-known/财"), Vec::<String>::new());
     }
 
     fn encoded(path: &str) -> String {

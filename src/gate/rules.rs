@@ -109,9 +109,11 @@ pub enum DenyReason {
     /// The method is unknown and the first rule that could match is for certain methods only.
     #[error("the method is unknown, and the rule is for certain methods only")]
     MethodUnknown,
-    /// With and without its `;parameters` the path falls under different rules.
-    #[error("the path falls under different rules with and without its ;parameters")]
-    Parameters,
+    /// Read without its `;parameters`, or with its dot segments as names, the path falls under another rule.
+    #[error(
+        "read without its ;parameters or with its dot segments as names, the path falls under another rule"
+    )]
+    OtherReading,
     /// The path has more than one reading.
     #[error("{0}")]
     Ambiguous(#[from] Ambiguous),
@@ -238,10 +240,8 @@ pub fn decide<'r>(rules: &'r Rules, request: &Request<'_>, who: Option<&Person>)
         Err(ambiguous) => return Decision::Deny { rule: None, reason: ambiguous.into() },
     };
     let reached = rules.reach(request.origin, path.main(), request.method);
-    if let Some(alternative) = path.alternative()
-        && !reached.same(rules.reach(request.origin, alternative, request.method))
-    {
-        return Decision::Deny { rule: None, reason: DenyReason::Parameters };
+    if path.other_readings().any(|other| !reached.same(rules.reach(request.origin, other, request.method))) {
+        return Decision::Deny { rule: None, reason: DenyReason::OtherReading };
     }
     let (rule, allow) = match reached {
         Reached::Rule(rule) => (Some(rule), &rule.allow),

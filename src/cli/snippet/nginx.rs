@@ -167,13 +167,19 @@ fn upstream(text: &str) -> Result<Origin, SnippetError> {
 }
 
 fn listen_lines(origin: &Origin, listen: &str) -> String {
+    // An entry of nginx's hash is the name and 18 bytes, and a bucket by default 64.
+    let long = if origin.host().len() > 46 {
+        "    # So long a name needs `server_names_hash_bucket_size 128;` once in nginx's http context.\n"
+    } else {
+        ""
+    };
     if origin.scheme() == Scheme::Http {
-        return format!("    listen {listen};");
+        return format!("{long}    listen {listen};");
     }
     let ssl = if listen.split(' ').any(|word| word == "ssl") { "" } else { " ssl" };
     let file = origin.host();
     format!(
-        "    listen {listen}{ssl};\n    \
+        "{long}    listen {listen}{ssl};\n    \
          # Where TLS ends at a load balancer before this nginx: without ` ssl` and these three lines.\n    \
          ssl_certificate /etc/nginx/tls/{file}.crt;\n    \
          ssl_certificate_key /etc/nginx/tls/{file}.key;\n    \
@@ -266,7 +272,7 @@ fn cookie_filter() -> (String, String) {
             write!(regex, "(?:;[ \\t]*+(?&gongpai_own))*+(?<gongpai_{run}>(?:;[ \\t]*+(?&gongpai_other))*+)");
         let _ = write!(value, "$gongpai_{run}");
     }
-    regex.push('$');
+    regex.push_str("(?:;[ \\t]*+(?&gongpai_own))*+$");
     (regex, value)
 }
 

@@ -193,8 +193,17 @@ fn case_9_path_parameters_must_not_change_the_rule() {
     let r = rules(&["a.com /admin/** * user:boss"]);
     assert_eq!(get(&r, "a.com/admin/x;v=1", Some("boss")), "allow 1");
     let r = rules(&["a.com /admin/** * user:boss", "a.com - * anyone"]);
-    assert_eq!(get(&r, "a.com/admin;x/secret", None), "deny 0 Parameters");
+    assert_eq!(get(&r, "a.com/admin;x/secret", None), "deny 0 OtherReading");
     assert_eq!(get(&r, "a.com/page;x", None), "public 2");
+}
+
+#[test]
+fn case_9_dot_segments_must_not_change_the_rule() {
+    let r = rules(&["a.com /public/** * anyone", "a.com - * members"]);
+    assert_eq!(get(&r, "a.com/api/../public/x", None), "deny 0 OtherReading");
+    assert_eq!(get(&r, "a.com/public/../api/x", Some("u")), "deny 0 OtherReading");
+    assert_eq!(get(&r, "a.com/api/./../x", Some("u")), "allow 2");
+    assert_eq!(get(&r, "a.com/public/a/../x", None), "public 1");
 }
 
 #[test]
