@@ -68,6 +68,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind(args.listen).await?;
     let world = args.world();
     announce(&world, listener.local_addr()?);
+    let simulator = Simulator::new(world);
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     let stopped = async move {
@@ -78,7 +79,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     };
     // a call that hangs on demand would keep a graceful stop waiting
     tokio::select! {
-        served = Simulator::new(world).serve(listener, std::future::pending()) => served?,
+        served = simulator.serve(listener, std::future::pending()) => served?,
         () = stopped => {}
     }
     Ok(())

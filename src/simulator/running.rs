@@ -12,6 +12,7 @@ use super::Simulator;
 /// A listening simulator. Dropping it closes the listener and the connections at rest; it dereferences to the
 /// [`Simulator`], whose other handles go on working.
 #[derive(Debug)]
+#[must_use = "the simulator stops when this is dropped"]
 pub struct Running {
     simulator: Simulator,
     address: SocketAddr,

@@ -22,8 +22,8 @@
       try {
         window.top.location.href = url;
       } catch (refused) {
-        // A browser lets a frame steer the top window only to the top window's own registrable domain, which
-        // real sites have and loopback has not. There the frame goes itself and its new page decides.
+        // Chromium lets a frame that nobody has clicked in steer the top window only within the top window's
+        // own site. Elsewhere the frame goes itself, and the page it comes to decides.
         window.location.replace(url);
       }
     };
