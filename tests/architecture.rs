@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The shape of the source tree as tests: who may import whom, how long a file may be, which names are not
 //! used, where SQL may stand, and that what is shipped contains no simulator.
 //!
@@ -609,6 +608,3 @@ fn sql_is_found_in_literals_and_macros_but_not_in_documentation() {
     assert!(found[0].starts_with("src/gate/mod.rs:3:"), "{found:?}");
     assert!(sql_findings(&Source::read("src/session/store.rs", text)).is_empty());
 }
-=======
-fn main(){}
->>>>>>> wecom

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! `wecom-simulator`: a WeCom on this machine, to try Gongpai without an account.
 
 use std::error::Error;
@@ -99,6 +98,3 @@ fn announce(world: &World, address: SocketAddr) {
     println!("home_url = {}", world.app.home_url);
     println!("members = {}", world.members.len());
 }
-=======
-fn main(){}
->>>>>>> wecom

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! What an auth check costs, beside a bare axum handler of the same build:
 //!
 //! ```text
@@ -385,6 +384,3 @@ fn is_whole(answer: &[u8]) -> Result<bool> {
     let body: usize = length.map_or(Ok(0), str::parse)?;
     Ok(answer.len() >= head + 4 + body)
 }
-=======
-fn main(){}
->>>>>>> wecom

@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 //! The integration tests: one binary, so that there is one link step and one place that starts things.
 //!
 //! A test brings up what it needs (a database of its own, the gateway, nginx, a browser) from [`support`] and
@@ -6,6 +5,3 @@
 
 #[cfg(test)]
 mod support;
-=======
-fn main(){}
->>>>>>> wecom
