@@ -61,11 +61,14 @@ struct Asked {
 }
 
 fn asked(raw: Option<&str>, client: &Client) -> Result<Asked, Response> {
-    let bad = |why: String| Problem::new(Code::BadRequest, &client.request_id).with_detail(why).into_response();
+    let bad =
+        |why: String| Problem::new(Code::BadRequest, &client.request_id).with_detail(why).into_response();
     let mut asked = Asked { userid: None, limit: USUAL, cursor: String::new() };
     for (name, value) in url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
         match &*name {
-            "userid" if asked.userid.is_none() && !value.is_empty() => asked.userid = Some(UserId::new(value)),
+            "userid" if asked.userid.is_none() && !value.is_empty() => {
+                asked.userid = Some(UserId::new(value))
+            }
             "limit" => match value.parse() {
                 Ok(limit @ 1..=MOST) => asked.limit = limit,
                 _ => return Err(bad(format!("limit is 1 to {MOST}"))),
@@ -83,15 +86,27 @@ fn unavailable(client: &Client, error: &sqlx::Error) -> Response {
 }
 
 /// `GET /api/v1/sessions?userid=&limit=&cursor=`.
-pub(super) async fn list(State(api): State<Api>, client: Client, RawQuery(raw): RawQuery) -> Result<Response, Response> {
+pub(super) async fn list(
+    State(api): State<Api>,
+    client: Client,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Response> {
     client.needs(Scope::Sessions)?;
     let asked = asked(raw.as_deref(), &client)?;
     let settings = api.0.sessions.settings();
     let now = api.0.clock.now();
     let idle_since = now.minus(settings.idle);
     let cursor = asked.cursor.as_str();
-    let rows =
-        store::list(&api.0.db, &settings.corp, asked.userid.as_ref(), now, idle_since, cursor, asked.limit + 1).await;
+    let rows = store::list(
+        &api.0.db,
+        &settings.corp,
+        asked.userid.as_ref(),
+        now,
+        idle_since,
+        cursor,
+        asked.limit + 1,
+    )
+    .await;
     let mut rows = rows.map_err(|e| unavailable(&client, &e))?;
     let more = i64::try_from(rows.len()).is_ok_and(|n| n > asked.limit);
     if more {

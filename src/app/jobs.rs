@@ -129,7 +129,8 @@ type Seen = HashMap<(String, String, String), Timestamp>;
 
 fn entry(denial: Denial, seen: &mut Seen) -> Option<audit::Entry> {
     let rule = denial.rule.map_or_else(|| denial.reason.clone(), |(n, text)| format!("rule {n}: {text}"));
-    let host = url::Url::parse(&denial.url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
+    let host =
+        url::Url::parse(&denial.url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
     let key = (denial.userid.as_str().to_owned(), host.clone(), rule.clone());
     if seen.insert(key, denial.at).is_some() {
         return None;

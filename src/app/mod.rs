@@ -8,6 +8,7 @@ pub mod jobs;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::http::HeaderValue;
 use axum::routing::get;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
@@ -21,6 +22,7 @@ use crate::gate::{self, Denial, GateState, Rules};
 use crate::http::client_ip::TrustedProxies;
 use crate::http::page::{Logo, PageSettings, Pages};
 use crate::http::rate_limit::RateLimit;
+use crate::http::visit::Site;
 use crate::http::words::Code;
 use crate::http::{assets, middleware};
 use crate::observe::{self, Observe};
@@ -58,6 +60,7 @@ pub struct App {
     /// What people see.
     pub pages: Pages,
     api: Api,
+    site: Site,
     trusted: TrustedProxies,
     verify_files: VerifyFiles,
 }
@@ -126,7 +129,8 @@ impl App {
         let client = wecom::Client::new(wecom_settings(&config), clock.clone())?;
         let settings = session_settings(&config);
         let sessions = Sessions::open(db.clone(), settings, &root, clock.clone()).await?;
-        let (rules, warnings) = Rules::compile(&config.rules, &config.gate, &config.hosts).map_err(BuildError::Rules)?;
+        let (rules, warnings) =
+            Rules::compile(&config.rules, &config.gate, &config.hosts).map_err(BuildError::Rules)?;
         for warning in warnings {
             tracing::warn!("{warning}");
         }
@@ -146,16 +150,35 @@ impl App {
             sessions.clone(),
         );
         let pages = Pages::new(page_settings(&config)?);
-        let parts = (db.clone(), clock.clone(), sessions.clone());
-        let sso = Sso::new(sso_settings(&config, &clock), &root, parts.0, parts.1, parts.2, client.clone(), pages.clone());
-        let wrong = RateLimit::new(WRONG_CREDENTIALS, std::time::Duration::from_secs(60), WRONG_CREDENTIALS, clock.clone());
-        let api =
-            Api::new(config.api_clients.clone(), db.clone(), clock.clone(), sessions.clone(), trusted.clone(), wrong);
+        let site = Site {
+            hosts: Arc::new(config.hosts.clone()),
+            trusted: trusted.clone(),
+            clock: clock.clone(),
+            time_zone: config.time_zone,
+            pages: pages.clone(),
+        };
+        let settings = sso_settings(&config, &clock);
+        let sso = Sso::new(settings, &root, db.clone(), sessions.clone(), client.clone(), site.clone());
+        let wrong = RateLimit::new(
+            WRONG_CREDENTIALS,
+            std::time::Duration::from_secs(60),
+            WRONG_CREDENTIALS,
+            clock.clone(),
+        );
+        let api = Api::new(
+            config.api_clients.clone(),
+            db.clone(),
+            clock.clone(),
+            sessions.clone(),
+            trusted.clone(),
+            wrong,
+        );
         client.metrics().register(&mut registry);
         sso.metrics().register(&mut registry);
         let verify_files = VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone());
         let config = Arc::new(config);
-        let app = Self { config, clock, db, client, sessions, sso, gate, pages, api, trusted, verify_files };
+        let app =
+            Self { config, clock, db, client, sessions, sso, gate, pages, api, site, trusted, verify_files };
         Ok((app, Workings { denials, registry }))
     }
 
@@ -163,7 +186,7 @@ impl App {
     pub fn public(&self) -> Router {
         let ordinary = Router::new()
             .merge(sso::routes(self.sso.clone()))
-            .merge(gate::denied::routes(self.gate.clone(), self.sso.clone()))
+            .merge(gate::denied::routes(self.gate.clone(), self.site.clone()))
             .merge(api::routes(self.api.clone()))
             .merge(oidc::routes(self.sessions.clone()))
             .route("/healthz", get(observe::healthz))
@@ -211,7 +234,11 @@ impl App {
 }
 
 async fn bind(key: &'static str, listen: &Listen) -> Result<Listener, RunError> {
-    Listener::bind(listen).await.map_err(|source| RunError::Listen { address: listen.to_string(), key, source })
+    Listener::bind(listen).await.map_err(|source| RunError::Listen {
+        address: listen.to_string(),
+        key,
+        source,
+    })
 }
 
 /// Opens the configured database.
@@ -271,11 +298,20 @@ fn sso_settings(config: &Config, clock: &Clock) -> sso::Settings {
         enabled: wecom.enable,
         missing,
         landing: config.landing.clone(),
-        time_zone: config.time_zone,
-        trusted: TrustedProxies(config.server.trusted_proxies.clone()),
         starts: rate(&config.server.start_rate),
         bad_codes: rate(&config.server.bad_code_rate),
     }
+}
+
+/// The configuration lets only these four through.
+fn logo_type(path: &std::path::Path) -> HeaderValue {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    HeaderValue::from_static(match extension.as_str() {
+        "svg" => "image/svg+xml",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        _ => "image/jpeg",
+    })
 }
 
 fn page_settings(config: &Config) -> Result<PageSettings, BuildError> {
@@ -284,7 +320,7 @@ fn page_settings(config: &Config) -> Result<PageSettings, BuildError> {
         Some(path) => {
             let bytes = std::fs::read(path)
                 .map_err(|source| BuildError::Logo { path: path.display().to_string(), source })?;
-            Some(Logo { content_type: Logo::content_type_of(path), bytes })
+            Some(Logo { content_type: logo_type(path), bytes })
         }
     };
     Ok(PageSettings {

@@ -11,7 +11,12 @@ use crate::db::Db;
 ///
 /// # Errors
 /// If the database fails; the deed's transaction then fails with it.
-pub async fn insert(tx: &mut AnyConnection, corp: &CorpId, entry: &Entry, now: Timestamp) -> sqlx::Result<()> {
+pub async fn insert(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    entry: &Entry,
+    now: Timestamp,
+) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO audit (id, corp_id, at, event, person_id, userid, address, host, decision, detail, request_id) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
@@ -100,11 +105,13 @@ pub async fn newest(db: &Db) -> sqlx::Result<Option<Timestamp>> {
 /// If the database fails.
 pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
-    let done = sqlx::query("DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)")
-        .bind(before.millis())
-        .bind(limit)
-        .execute(&mut *tx)
-        .await?;
+    let done = sqlx::query(
+        "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",
+    )
+    .bind(before.millis())
+    .bind(limit)
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
     Ok(done.rows_affected())
 }

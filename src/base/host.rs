@@ -197,7 +197,8 @@ impl Hosts {
             return true;
         }
         let scheme_ok = origin.scheme == Scheme::Https || self.allow_http || origin.is_loopback();
-        scheme_ok && (self.redirect.iter().any(|h| h.permits(origin)) || self.below_cookie_domain(&origin.host))
+        scheme_ok
+            && (self.redirect.iter().any(|h| h.permits(origin)) || self.below_cookie_domain(&origin.host))
     }
 
     fn below_cookie_domain(&self, host: &str) -> bool {
@@ -210,7 +211,8 @@ impl Hosts {
     /// Name, Domain and audience of the session cookie on `origin`.
     pub fn cookie_scope(&self, origin: &Origin) -> CookieScope {
         let secure = origin.scheme == Scheme::Https;
-        if let Some(domain) = self.cookie_domain.as_deref().filter(|_| self.below_cookie_domain(&origin.host)) {
+        if let Some(domain) = self.cookie_domain.as_deref().filter(|_| self.below_cookie_domain(&origin.host))
+        {
             return CookieScope { audience: domain.to_owned(), domain: Some(domain.to_owned()), secure };
         }
         let audience = if origin.is_loopback() { origin.host.clone() } else { origin.authority() };
@@ -266,7 +268,8 @@ mod tests {
     }
 
     fn hosts(cookie_domain: &str) -> Hosts {
-        let redirect = ["app.example.com", "wiki.example.org:8443"].iter().map(|h| AllowedHost::parse(h).unwrap());
+        let redirect =
+            ["app.example.com", "wiki.example.org:8443"].iter().map(|h| AllowedHost::parse(h).unwrap());
         Hosts::new(origin("https://oa.example.com"), redirect.collect(), cookie_domain, false)
     }
 
@@ -287,7 +290,8 @@ mod tests {
     #[test]
     fn only_our_own_hosts_are_permitted_and_only_by_an_allowed_scheme() {
         let h = hosts("");
-        for good in ["https://oa.example.com/x", "https://app.example.com", "https://wiki.example.org:8443/"] {
+        for good in ["https://oa.example.com/x", "https://app.example.com", "https://wiki.example.org:8443/"]
+        {
             assert!(h.permits(&origin(good)), "{good}");
         }
         for bad in [
@@ -324,7 +328,8 @@ mod tests {
     fn an_audience_belongs_to_exactly_the_origins_it_is_made_for() {
         for domain in ["", ".example.com"] {
             let h = hosts(domain);
-            let urls = ["https://oa.example.com", "https://a.example:8443", "http://127.0.0.1:81", "http://[::1]:9"];
+            let urls =
+                ["https://oa.example.com", "https://a.example:8443", "http://127.0.0.1:81", "http://[::1]:9"];
             for (a, b) in urls.iter().flat_map(|a| urls.map(|b| (origin(a), origin(b)))) {
                 let audience = h.cookie_scope(&b).audience;
                 assert_eq!(h.is_audience(&a, &audience), h.cookie_scope(&a).audience == audience, "{a} {b}");

@@ -115,18 +115,37 @@ mod tests {
     #[test]
     fn paths_mean_the_requesting_host_and_absolute_urls_themselves() {
         assert_eq!(parse("/a?x=1&y=2#z").unwrap(), "https://oa.example.com/a?x=1&y=2#z");
-        assert_eq!(parse("https://app.example.com/待办").unwrap(), "https://app.example.com/%E5%BE%85%E5%8A%9E");
+        assert_eq!(
+            parse("https://app.example.com/待办").unwrap(),
+            "https://app.example.com/%E5%BE%85%E5%8A%9E"
+        );
         assert_eq!(parse("HTTPS://APP.example.com:443").unwrap(), "https://app.example.com/");
     }
 
     #[test]
     fn another_host_or_scheme_is_refused_however_it_is_spelt() {
         for bad in [
-            "", "//evil.example", "/\\evil.example", "\\/evil", "https:evil.example", "https:/evil.example",
-            "https:///evil.example", "https://evil.example", "https://oa.example.com@evil.example/",
-            "https://oa.example.com.evil.example", "http://app.example.com/", "javascript:alert(1)", "app",
-            "https://app.example.com:8443/", "/\t/evil", " /x", "/x\r\ny", "/.//evil.example", "/..//evil",
-            "https://oa.example.com%00.evil.example/", "https://oa.example.com\\@evil.example",
+            "",
+            "//evil.example",
+            "/\\evil.example",
+            "\\/evil",
+            "https:evil.example",
+            "https:/evil.example",
+            "https:///evil.example",
+            "https://evil.example",
+            "https://oa.example.com@evil.example/",
+            "https://oa.example.com.evil.example",
+            "http://app.example.com/",
+            "javascript:alert(1)",
+            "app",
+            "https://app.example.com:8443/",
+            "/\t/evil",
+            " /x",
+            "/x\r\ny",
+            "/.//evil.example",
+            "/..//evil",
+            "https://oa.example.com%00.evil.example/",
+            "https://oa.example.com\\@evil.example",
         ] {
             assert!(parse(bad).is_err(), "{bad:?} became {:?}", parse(bad));
         }

@@ -2,4 +2,5 @@
 
 pub mod config;
 pub mod explain;
+pub mod serve;
 pub mod snippet;

@@ -45,7 +45,7 @@ pub use self::model::{
     ApiClient, Callback, Config, Database, DefaultRule, Gate, Groups, Listen, Log, LogFormat, Pages, Rate,
     RootSecret, RuleText, Scope, Server, Session, VerifyFile, Wecom,
 };
-pub use self::root_secret::root_secret;
+pub use self::root_secret::{RootSecretError, root_secret};
 pub use self::verify_files::verify_files;
 
 /// The defaults, which document every key; users copy it.

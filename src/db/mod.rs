@@ -56,7 +56,9 @@ pub enum OpenError {
     #[error("the database does not answer: {0}")]
     Connect(#[source] sqlx::Error),
     /// A newer gongpai has changed the schema.
-    #[error("the database has schema version {0}, which a newer gongpai made; run that version or restore a backup")]
+    #[error(
+        "the database has schema version {0}, which a newer gongpai made; run that version or restore a backup"
+    )]
     Newer(i64),
     /// A migration failed; nothing of it was kept.
     #[error("the schema could not be brought up to date: {0}")]
@@ -80,7 +82,9 @@ impl Db {
         let db = Self::connect(location).await?;
         match MIGRATIONS.run(&db.pool).await {
             Ok(()) => Ok(db),
-            Err(MigrateError::VersionMissing(v) | MigrateError::VersionTooNew(v, _)) => Err(OpenError::Newer(v)),
+            Err(MigrateError::VersionMissing(v) | MigrateError::VersionTooNew(v, _)) => {
+                Err(OpenError::Newer(v))
+            }
             Err(e) => Err(OpenError::Migrate(e)),
         }
     }

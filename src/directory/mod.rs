@@ -44,7 +44,10 @@ impl Status {
 
     /// Reads the table's word; anything unknown counts as left, so that it admits nobody.
     pub fn parse(text: &str) -> Self {
-        [Self::Active, Self::Disabled, Self::Inactive].into_iter().find(|s| s.as_str() == text).unwrap_or(Self::Left)
+        [Self::Active, Self::Disabled, Self::Inactive]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+            .unwrap_or(Self::Left)
     }
 }
 

@@ -23,7 +23,8 @@ pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<Pers
     .fetch_optional(change.tx())
     .await?;
     let unchanged = before.map_or(Ok::<_, sqlx::Error>(false), |row| {
-        let (userid, name, email): (String, String, String) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+        let (userid, name, email): (String, String, String) =
+            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
         let status: String = row.try_get(3)?;
         let same_email = found.email.is_empty() || found.email == email;
         Ok(userid == found.userid.as_str() && name == found.name && same_email && status == "active")
@@ -56,7 +57,11 @@ pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<Pers
 ///
 /// # Errors
 /// If the database fails.
-pub async fn set_status(change: &mut Change, userid: &UserId, status: Status) -> sqlx::Result<Option<PersonId>> {
+pub async fn set_status(
+    change: &mut Change,
+    userid: &UserId,
+    status: Status,
+) -> sqlx::Result<Option<PersonId>> {
     let (corp, now) = (change.corp().clone(), change.now());
     let row = sqlx::query(
         "UPDATE persons SET status = $3, checked_at = $4, updated_at = $4 \

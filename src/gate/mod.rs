@@ -13,6 +13,7 @@
 //! Whatever goes wrong is 401 or 403; there is no path to a 200 but through [`rules::Decision::Allow`].
 
 mod check;
+pub mod denied;
 pub mod explain;
 pub mod glob;
 pub mod metrics;
@@ -76,6 +77,7 @@ pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Res
     };
     let session = gate.sessions.check(&parts.headers, &original.origin).await;
     let session = session.as_ref().map_err(|why| *why);
-    gate.checker
-        .answer(peer, &parts.headers, &original, session, |s, origin| gate.sessions.assertion(s, origin).map(|a| a.to_string()))
+    gate.checker.answer(peer, &parts.headers, &original, session, |s, origin| {
+        gate.sessions.assertion(s, origin).map(|a| a.to_string())
+    })
 }

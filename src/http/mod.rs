@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`client_ip`] | who is calling, behind which trusted proxies |
+//! | [`visit`], [`browser`] | one request: which of our hosts it sees, from where, by what |
 //! | [`cookie`] | reading and writing cookies |
 //! | [`lang`], [`words`] | every text people read, in both languages, and the table of codes |
 //! | [`failure`] | what went wrong, and whether a page or JSON says it |
@@ -13,6 +14,7 @@
 //! | [`rate_limit`] | so many per address |
 
 pub mod assets;
+pub mod browser;
 pub mod client_ip;
 pub mod cookie;
 pub mod failure;
@@ -21,4 +23,5 @@ pub mod middleware;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;
+pub mod visit;
 pub mod words;

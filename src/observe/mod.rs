@@ -32,9 +32,18 @@ pub struct Observe {
 
 impl Observe {
     /// `registry` has every other room's metrics already; `stopping` makes this instance not ready.
-    pub fn new(sessions: Sessions, clock: Clock, stopping: CancellationToken, mut registry: Registry) -> Self {
+    pub fn new(
+        sessions: Sessions,
+        clock: Clock,
+        stopping: CancellationToken,
+        mut registry: Registry,
+    ) -> Self {
         let (live, age) = (Gauge::default(), Gauge::default());
-        registry.register("sessions_in_memory", "Session tokens that checks can answer from memory", live.clone());
+        registry.register(
+            "sessions_in_memory",
+            "Session tokens that checks can answer from memory",
+            live.clone(),
+        );
         registry.register(
             "store_refresh_age_milliseconds",
             "Time since memory last agreed with the database",
@@ -79,9 +88,8 @@ async fn metrics(State(observe): State<Observe>) -> Response {
     observe.age.set(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &observe.registry.lock()) {
-        Ok(()) => {
-            ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response()
-        }
+        Ok(()) => ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)
+            .into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }

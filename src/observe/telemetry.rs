@@ -30,7 +30,8 @@ pub fn begin(log: &Log) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(&log.level)
         .map_err(|e| LogError::Level { level: log.level.clone(), why: e.to_string() })?;
     let terminal = std::io::stderr().is_terminal();
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
     let json = match log.format {
         LogFormat::Json => true,
         LogFormat::Text => false,

@@ -159,7 +159,9 @@ impl Memory {
             match person {
                 Some(person) => slot.store(Some(Arc::new(person))),
                 None => {
-                    slot.rcu(|old| old.as_ref().map(|p| Arc::new(Person { active: false, ..Person::clone(p) })));
+                    slot.rcu(|old| {
+                        old.as_ref().map(|p| Arc::new(Person { active: false, ..Person::clone(p) }))
+                    });
                 }
             }
         }

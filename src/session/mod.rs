@@ -171,12 +171,20 @@ impl Sessions {
     ///
     /// # Errors
     /// If the database fails or no key can be made.
-    pub async fn open(db: Db, settings: Settings, root: &[u8; 32], clock: Clock) -> Result<Self, keys::KeyError> {
+    pub async fn open(
+        db: Db,
+        settings: Settings,
+        root: &[u8; 32],
+        clock: Clock,
+    ) -> Result<Self, keys::KeyError> {
         let sealer = Sealer::new(root, Purpose::SigningKey);
         let position = feed::newest_seq(&db).await?;
         let mut loaded = keys::load(&db, &sealer).await?;
         if loaded.foreign > 0 {
-            tracing::warn!(keys = loaded.foreign, "signing keys do not open with this server.secret and are not used: sessions signed with them have ended");
+            tracing::warn!(
+                keys = loaded.foreign,
+                "signing keys do not open with this server.secret and are not used: sessions signed with them have ended"
+            );
         }
         if loaded.ring.signer(clock.now()).is_none() {
             let mut change = Change::begin(&db, &settings.corp, clock.now()).await?;
@@ -290,7 +298,9 @@ impl Sessions {
         for _ in 0..4 {
             let expected = self.0.memory.expect(&sid, &person);
             let row = self.find(&sid).await?.ok_or(NotSignedIn::Ended)?;
-            let same = row.person.id == person && row.audience == claims.aud && row.expires_at.seconds() == claims.exp;
+            let same = row.person.id == person
+                && row.audience == claims.aud
+                && row.expires_at.seconds() == claims.exp;
             if !same {
                 return Err(NotSignedIn::Invalid);
             }

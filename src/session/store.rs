@@ -82,7 +82,8 @@ fn read(row: &AnyRow) -> sqlx::Result<Row> {
         person: read_person(row)?,
         family: Sid::new(row.try_get::<String, _>("family")?),
         audience: row.try_get("audience")?,
-        amr: Amr::parse(&amr).ok_or_else(|| sqlx::Error::Decode(format!("sessions.amr is {amr:?}").into()))?,
+        amr: Amr::parse(&amr)
+            .ok_or_else(|| sqlx::Error::Decode(format!("sessions.amr is {amr:?}").into()))?,
         auth_time: instant("auth_time")?,
         created_at: instant("created_at")?,
         last_seen_at: instant("last_seen_at")?,
@@ -260,13 +261,8 @@ pub async fn end(change: &mut Change, which: &Which<'_>, reason: &str) -> sqlx::
         ),
         Which::All => return Ok(0),
     };
-    let rows = sqlx::query(sql)
-        .bind(corp.as_str())
-        .bind(id)
-        .bind(now)
-        .bind(reason)
-        .fetch_all(change.tx())
-        .await?;
+    let rows =
+        sqlx::query(sql).bind(corp.as_str()).bind(id).bind(now).bind(reason).fetch_all(change.tx()).await?;
     for row in &rows {
         change.announce(Kind::Session, row.try_get::<String, _>(0)?);
     }
@@ -295,19 +291,22 @@ pub async fn write_seen(db: &Db, seen: &[(Sid, Timestamp)]) -> sqlx::Result<()> 
 /// If the database fails.
 pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
-    let sids: Vec<String> =
-        sqlx::query("SELECT sid FROM sessions WHERE expires_at < $1 OR ended_at < $1 ORDER BY expires_at LIMIT $2")
-            .bind(before.millis())
-            .bind(limit)
-            .fetch_all(&mut *tx)
-            .await?
-            .iter()
-            .map(|row| row.try_get(0))
-            .collect::<sqlx::Result<_>>()?;
+    let sids: Vec<String> = sqlx::query(
+        "SELECT sid FROM sessions WHERE expires_at < $1 OR ended_at < $1 ORDER BY expires_at LIMIT $2",
+    )
+    .bind(before.millis())
+    .bind(limit)
+    .fetch_all(&mut *tx)
+    .await?
+    .iter()
+    .map(|row| row.try_get(0))
+    .collect::<sqlx::Result<_>>()?;
     if sids.is_empty() {
         return Ok(0);
     }
-    for (delete, close) in [("DELETE FROM tickets WHERE sid IN (", ")"), ("DELETE FROM sessions WHERE sid IN (", ")")] {
+    for (delete, close) in
+        [("DELETE FROM tickets WHERE sid IN (", ")"), ("DELETE FROM sessions WHERE sid IN (", ")")]
+    {
         let mut sql = QueryBuilder::<Any>::new(delete);
         let mut list = sql.separated(", ");
         for sid in &sids {

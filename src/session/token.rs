@@ -81,7 +81,10 @@ pub struct Key {
 
 impl std::fmt::Debug for Key {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Key").field("kid", &self.kid).field("signs_from", &self.signs_from).finish_non_exhaustive()
+        f.debug_struct("Key")
+            .field("kid", &self.kid)
+            .field("signs_from", &self.signs_from)
+            .finish_non_exhaustive()
     }
 }
 
@@ -116,7 +119,8 @@ impl KeyRing {
     /// [`NoKey`].
     pub fn sign<T: Serialize>(&self, typ: &str, claims: &T, now: Timestamp) -> Result<String, NoKey> {
         let key = self.signer(now).ok_or(NoKey)?;
-        let header = Header { typ: Some(typ.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::ES256) };
+        let header =
+            Header { typ: Some(typ.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::ES256) };
         let secret = key.sign.as_ref().ok_or(NoKey)?;
         jsonwebtoken::encode(&header, claims, secret).map_err(|_| NoKey)
     }
@@ -125,9 +129,16 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`Invalid`], without saying why: nobody who holds a good token needs to know.
-    pub fn verify_session(&self, token: &str, issuer: &str, audience: &str, now: Timestamp) -> Result<Claims, Invalid> {
+    pub fn verify_session(
+        &self,
+        token: &str,
+        issuer: &str,
+        audience: &str,
+        now: Timestamp,
+    ) -> Result<Claims, Invalid> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Invalid)?;
-        let ours = header.typ.as_deref() == Some(SESSION) && header.alg == Algorithm::ES256 && header.crit.is_none();
+        let ours =
+            header.typ.as_deref() == Some(SESSION) && header.alg == Algorithm::ES256 && header.crit.is_none();
         if !ours {
             return Err(Invalid);
         }
@@ -139,7 +150,8 @@ impl KeyRing {
         validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
         // Judged below by the injected clock.
         validation.validate_exp = false;
-        let claims = jsonwebtoken::decode::<Claims>(token, &key.verify, &validation).map_err(|_| Invalid)?.claims;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, &key.verify, &validation).map_err(|_| Invalid)?.claims;
         let now = now.seconds();
         if claims.exp <= now || claims.iat > now.saturating_add(SKEW_S) || claims.exp <= claims.iat {
             return Err(Invalid);

@@ -105,9 +105,11 @@ impl Returned {
     /// The cookie of attempt `id` whose value has that hash.
     pub fn find(headers: &HeaderMap, id: &AttemptId, hash: &Hash16, secure: bool) -> Option<Self> {
         let name = format!("{}{}", prefix(secure), id.short());
-        sent(headers, secure)
-            .find(|c| c.name == name && hash16(c.value.as_bytes()) == *hash)
-            .map(|c| Self { name: c.name.to_owned(), value: c.value.to_owned(), secure })
+        sent(headers, secure).find(|c| c.name == name && hash16(c.value.as_bytes()) == *hash).map(|c| Self {
+            name: c.name.to_owned(),
+            value: c.value.to_owned(),
+            secure,
+        })
     }
 
     /// Every attempt cookie of the request with the hash of its value: which one a ticket belongs to.
@@ -179,7 +181,10 @@ mod tests {
         assert_eq!(back.carried().unwrap(), "/待办?x=1");
         assert!(Returned::find(&headers, &id, &[0; 16], true).is_none());
         assert!(Returned::find(&headers, &AttemptId::generate(), &cookie.hash(), true).is_none());
-        assert!(Returned::find(&headers, &id, &cookie.hash(), false).is_none(), "the http name is another one");
+        assert!(
+            Returned::find(&headers, &id, &cookie.hash(), false).is_none(),
+            "the http name is another one"
+        );
     }
 
     #[test]

@@ -6,20 +6,20 @@ use axum::extract::State as AxumState;
 use axum::response::Response;
 
 use super::attempt::Returned;
-use super::entrance::Browser;
 use super::error::{Recorded, Refused, SsoError};
 use super::start::Way;
 use super::state::{Entrance, LIFETIME, State, hash16};
 use super::store::{self, Outcome};
 use super::target::{self, HandOff, Target};
-use super::visit::Visit;
 use super::{Sso, marker, query, redirect, who};
 use crate::audit;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::base::secret::sha256_hex;
 use crate::db::feed::Change;
 use crate::directory::{self, Found};
+use crate::http::browser::Browser;
 use crate::http::cookie::SetCookie;
+use crate::http::visit::Visit;
 use crate::session::store::{NewSession, Which};
 use crate::session::{Amr, SignedIn, store as session_store};
 use crate::wecom::Deadline;
@@ -47,7 +47,7 @@ pub async fn seed_page(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response
 async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
     if visit.in_frame() && sso.hosts().is_public(&visit.origin) {
         // The official panel could not leave its frame. Nothing is consumed here: the top window comes again.
-        return sso.0.pages.break_out(&visit.view, &visit.uri.to_string());
+        return sso.0.site.pages.break_out(&visit.view, &visit.uri.to_string());
     }
     let returned = match Back::read(sso, visit, seed_page) {
         Ok(returned) => returned,
@@ -75,7 +75,8 @@ impl Back {
         let code = visit.query.one("code")?.filter(|c| c.len() <= 512).map(str::to_owned);
         let sealed = visit.query.one("state")?;
         let state = sealed.and_then(|text| sso.0.states.open(text).ok());
-        let cookie = state.as_ref().and_then(|s| Returned::find(&visit.headers, &s.id, &s.cookie, visit.secure()));
+        let cookie =
+            state.as_ref().and_then(|s| Returned::find(&visit.headers, &s.id, &s.cookie, visit.secure()));
         let carried = cookie.as_ref().and_then(Returned::carried);
         let target = match &state {
             Some(state) => bound_target(sso, visit, state, carried.as_deref())?,
@@ -160,7 +161,15 @@ impl Sso {
             self.0.settings.bad_codes.peek(address).map_err(SsoError::TooMany)?;
         }
         let claim = Claim { state, cookie, count, code_hash: sha256_hex(code), session };
-        match store::claim(&self.0.db, &self.0.settings.corp, &state.id.text(), &claim.code_hash, visit.view.at).await? {
+        match store::claim(
+            &self.0.db,
+            &self.0.settings.corp,
+            &state.id.text(),
+            &claim.code_hash,
+            visit.view.at,
+        )
+        .await?
+        {
             None => self.exchange(visit, back, &claim, code).await,
             Some(_) => self.second(visit, back, &claim).await,
         }
@@ -177,7 +186,8 @@ impl Sso {
         let attempt = store::find(&self.0.db, &self.0.settings.corp, &state.id.text()).await?;
         match attempt.and_then(|a| a.outcome) {
             Some(Outcome::SignedIn { target, .. }) => {
-                let page = target::page(Some(&target), &self.0.settings.landing, &visit.origin, self.hosts())?;
+                let page =
+                    target::page(Some(&target), &self.0.settings.landing, &visit.origin, self.hosts())?;
                 let target = match &back.target {
                     Target::HandOff(..) => back.target.clone(),
                     Target::Page(_) => Target::Page(page),
@@ -198,15 +208,30 @@ impl Sso {
         let restarts = u8::from(!back.shown_long(visit));
         let entrance = back.entrance.or((visit.browser == Browser::WeCom).then_some(Entrance::App));
         if entrance == Some(Entrance::App) {
-            return Ok(self.send_to_wecom(visit, &back.target, Way { entrance: Entrance::App, restarts }, Vec::new()));
+            return Ok(self.send_to_wecom(
+                visit,
+                &back.target,
+                Way { entrance: Entrance::App, restarts },
+                Vec::new(),
+            ));
         }
         // A page, at an address that can be reloaded.
-        let more = format!("{}{}", if restarts > 0 { "&r=1" } else { "" }, if entrance.is_some() { "&entrance=qr" } else { "" });
-        Ok(redirect(&format!("{}{}", visit.path(self, "login"), query(&back.target, &more)), &[]))
+        let more = format!(
+            "{}{}",
+            if restarts > 0 { "&r=1" } else { "" },
+            if entrance.is_some() { "&entrance=qr" } else { "" }
+        );
+        Ok(redirect(&format!("{}{}", visit.path("login"), query(&back.target, &more)), &[]))
     }
 
     /// The first callback of an attempt: asks WeCom, and writes down what came of it.
-    async fn exchange(&self, visit: &Visit, back: &Back, claim: &Claim<'_>, code: &str) -> Result<Response, SsoError> {
+    async fn exchange(
+        &self,
+        visit: &Visit,
+        back: &Back,
+        claim: &Claim<'_>,
+        code: &str,
+    ) -> Result<Response, SsoError> {
         match who::identify(&self.0.client, code, Deadline::after(WECOM_DEADLINE)).await {
             Ok(found) => self.sign_in(visit, back, claim, found).await,
             Err((refused, userid)) => {
@@ -222,7 +247,13 @@ impl Sso {
         }
     }
 
-    async fn sign_in(&self, visit: &Visit, back: &Back, claim: &Claim<'_>, found: Found) -> Result<Response, SsoError> {
+    async fn sign_in(
+        &self,
+        visit: &Visit,
+        back: &Back,
+        claim: &Claim<'_>,
+        found: Found,
+    ) -> Result<Response, SsoError> {
         let now = self.0.clock.now();
         let scope = self.hosts().cookie_scope(&visit.origin);
         let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
@@ -236,7 +267,8 @@ impl Sso {
                 if let Some(other) = &claim.session {
                     session_store::end(&mut change, &Which::Family(&other.family), "replaced").await?;
                 }
-                let session = self.new_session(visit, &person, scope.audience.clone(), claim.state.entrance, now);
+                let session =
+                    self.new_session(visit, &person, scope.audience.clone(), claim.state.entrance, now);
                 self.0.sessions.begin(&mut change, &session).await?;
                 new.insert(session).sid.clone()
             }
@@ -296,14 +328,22 @@ impl Sso {
                     return Err(SsoError::AsBefore(recorded));
                 }
                 // The first one died with its process: its code may be used up, so begin anew.
-                None if tokio::time::Instant::now() >= give_up => return self.restart(visit, back, SsoError::CodeUsed),
+                None if tokio::time::Instant::now() >= give_up => {
+                    return self.restart(visit, back, SsoError::CodeUsed);
+                }
                 None => tokio::time::sleep(POLL).await,
             }
         }
     }
 
     /// The same session for the same browser: it has the attempt's cookie.
-    async fn join(&self, visit: &Visit, back: &Back, claim: &Claim<'_>, sid: &Sid) -> Result<Response, SsoError> {
+    async fn join(
+        &self,
+        visit: &Visit,
+        back: &Back,
+        claim: &Claim<'_>,
+        sid: &Sid,
+    ) -> Result<Response, SsoError> {
         let Some(row) = self.0.sessions.alive(sid).await? else {
             return self.restart(visit, back, SsoError::CodeUsed);
         };
@@ -432,4 +472,3 @@ const fn amr(entrance: Entrance) -> Amr {
         Entrance::Qr => Amr::Qr,
     }
 }
-

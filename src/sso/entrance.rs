@@ -1,32 +1,6 @@
-//! Which way in, by what the browser says it is (wecom-api §2.5: WeCom's User-Agents are not normative).
+//! `entrance=`: which way in, where the caller says so.
 
 use super::state::Entrance;
-
-/// What kind of browser asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Browser {
-    /// WeCom's own, or WeChat's (members bound to WeChat): OAuth works there.
-    WeCom,
-    /// Another browser on a phone: only the app itself can sign in.
-    Phone,
-    /// Anything else: a QR code can be scanned from it.
-    Desktop,
-}
-
-impl Browser {
-    /// Judges a User-Agent. `wxwork` is looked for first: WeCom's also contains `MicroMessenger`.
-    pub fn of(user_agent: &str) -> Self {
-        let ua = user_agent.to_ascii_lowercase();
-        let has = |needles: &[&str]| needles.iter().any(|n| ua.contains(n));
-        if has(&["wxwork", "wwlocal", "micromessenger"]) {
-            Self::WeCom
-        } else if has(&["android", "iphone", "ipad", "harmonyos", "mobile"]) {
-            Self::Phone
-        } else {
-            Self::Desktop
-        }
-    }
-}
 
 /// Reads `entrance=app|qr`; anything else is not said.
 pub fn asked(text: Option<&str>) -> Option<Entrance> {
@@ -42,28 +16,5 @@ pub const fn name(entrance: Entrance) -> &'static str {
     match entrance {
         Entrance::App => "app",
         Entrance::Qr => "qr",
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn browsers_are_told_apart_by_their_user_agent() {
-        let cases = [
-            ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile/15E148 wxwork/4.1.30 MicroMessenger/7.0.1 Language/zh", Browser::WeCom),
-            ("Mozilla/5.0 (Windows NT 10.0) Chrome/107 Safari/537.36 Language/zh wxwork/4.1.10 (MicroMessenger/6.2) WindowsWechat", Browser::WeCom),
-            ("Mozilla/5.0 (Linux; Android 13) wxworklocal/3.2.200 wwlocal/3.2.200 wxwork/4.0.0", Browser::WeCom),
-            ("Mozilla/5.0 (Linux; Android 13) MicroMessenger/8.0", Browser::WeCom),
-            ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Safari/604.1", Browser::Phone),
-            ("Mozilla/5.0 (Linux; Android 13; Pixel 7) Chrome/120 Mobile Safari/537.36", Browser::Phone),
-            ("Mozilla/5.0 (X11; Linux x86_64) Chrome/120 Safari/537.36", Browser::Desktop),
-            ("curl/8", Browser::Desktop),
-            ("", Browser::Desktop),
-        ];
-        for (ua, want) in cases {
-            assert_eq!(Browser::of(ua), want, "{ua}");
-        }
     }
 }

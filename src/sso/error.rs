@@ -7,9 +7,10 @@ use std::time::Duration;
 use crate::base::url::BadTarget;
 use crate::http::failure::Failure;
 use crate::http::rate_limit::RetryAfter;
+use crate::http::visit::Double;
 use crate::http::words::Code;
-use crate::session::token::NoKey;
 use crate::session::BeginError;
+use crate::session::token::NoKey;
 use crate::wecom::{self, Family};
 
 /// Why a sign-in did not go on.
@@ -27,9 +28,6 @@ pub enum SsoError {
     /// A sealed text is not ours, or too old.
     #[error("the hand-off or target is not ours or too old")]
     NotOurs,
-    /// The request's Host is missing, double, or none of ours.
-    #[error("the host of the request is not one of this installation")]
-    Host,
     /// Too many from one address.
     #[error("too many from this address")]
     TooMany(RetryAfter),
@@ -66,6 +64,12 @@ pub enum SsoError {
     /// What another callback of the same attempt was told.
     #[error("as before: {0}")]
     AsBefore(Recorded),
+}
+
+impl From<Double> for SsoError {
+    fn from(_: Double) -> Self {
+        Self::NotOurs
+    }
 }
 
 impl From<BeginError> for SsoError {
@@ -177,7 +181,7 @@ impl SsoError {
         match self {
             Self::Disabled => Code::WecomDisabled,
             Self::NotConfigured(code) => *code,
-            Self::BadTarget(_) | Self::NotOurs | Self::Host => Code::BadTarget,
+            Self::BadTarget(_) | Self::NotOurs => Code::BadTarget,
             Self::TooMany(_) => Code::TooMany,
             Self::Cancelled => Code::Cancelled,
             Self::OtherCode => Code::OtherCode,

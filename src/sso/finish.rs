@@ -11,19 +11,24 @@ use axum::response::Response;
 use super::attempt::Returned;
 use super::error::SsoError;
 use super::target::{self, HandOff, Target};
-use super::visit::Visit;
 use super::{Sso, marker, query, redirect, store};
 use crate::audit;
 use crate::base::id::Sid;
 use crate::base::secret::{constant_time_eq, random_token, sha256_hex};
 use crate::db::feed::Change;
-use crate::session::store::{NewSession, Which};
+use crate::http::visit::Visit;
 use crate::session::store as session_store;
+use crate::session::store::{NewSession, Which};
 
 const LIFETIME: Duration = Duration::from_secs(30);
 
 /// Writes a ticket for the host that handed the sign-in over; answers where the browser goes with it.
-pub(super) async fn issue(sso: &Sso, visit: &Visit, hand_off: &HandOff, sid: &Sid) -> Result<String, SsoError> {
+pub(super) async fn issue(
+    sso: &Sso,
+    visit: &Visit,
+    hand_off: &HandOff,
+    sid: &Sid,
+) -> Result<String, SsoError> {
     let ticket = random_token::<32>();
     let now = visit.view.at;
     let new = store::NewTicket {
@@ -54,7 +59,7 @@ impl Sso {
         let untargeted = |error: SsoError| (None, error);
         self.count_start(visit).map_err(untargeted)?;
         self.may_begin().map_err(untargeted)?;
-        let ticket = visit.query.one("ticket").map_err(untargeted)?.unwrap_or_default();
+        let ticket = visit.query.one("ticket").map_err(|e| untargeted(e.into()))?.unwrap_or_default();
         let (hash, host) = (sha256_hex(ticket), visit.origin.to_string());
         let found = store::find_ticket(&self.0.db, &self.0.settings.corp, &hash, &host).await;
         let kept = found.map_err(|e| untargeted(e.into()))?.ok_or_else(|| untargeted(SsoError::CodeUsed))?;
@@ -96,7 +101,7 @@ impl Sso {
             return Ok(match session {
                 Some(_) => redirect(target.page().as_str(), &[]),
                 // Begin anew: on public_url's host the browser is signed in, so that it comes straight back.
-                None => redirect(&format!("{}{}", visit.path(self, "login"), query(target, "")), &[]),
+                None => redirect(&format!("{}{}", visit.path("login"), query(target, "")), &[]),
             });
         }
         if let Some(old) = &session {

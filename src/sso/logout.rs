@@ -5,13 +5,13 @@ use axum::response::Response;
 
 use super::error::SsoError;
 use super::target::{self, Target};
-use super::visit::Visit;
 use super::{Sso, add_cookies, marker, redirect};
 use crate::audit;
 use crate::db::feed::Change;
 use crate::http::cookie::SetCookie;
-use crate::session::store::{self as session_store, Which};
+use crate::http::visit::Visit;
 use crate::session::NotSignedIn;
+use crate::session::store::{self as session_store, Which};
 
 /// `GET,POST /sso/logout?rd=`. Signs out first and judges the target then: a bad one must not keep anybody in.
 pub async fn logout(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
@@ -26,7 +26,7 @@ pub async fn logout(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
     let mut response = match sso.after_logout(&visit) {
         Ok(Some(target)) => redirect(target.page().as_str(), &[]),
         Ok(None) => {
-            let again = format!("{}?again=1", visit.path(&sso, "login"));
+            let again = format!("{}?again=1", visit.path("login"));
             sso.pages().signed_out(&visit.view, &again)
         }
         Err(error) => sso.fail(&visit, None, error),

@@ -30,9 +30,15 @@ fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 ///
 /// Only a start made after the previous finish counts: twenty tabs that began together all finish without having
 /// had a chance to send the cookie.
-pub(super) fn count_finish(headers: &HeaderMap, secure: bool, has_session: bool, started: Timestamp) -> Option<u32> {
+pub(super) fn count_finish(
+    headers: &HeaderMap,
+    secure: bool,
+    has_session: bool,
+    started: Timestamp,
+) -> Option<u32> {
     let text = value(headers, &name("m", secure)).unwrap_or_default();
-    let before = text.split_once('.').and_then(|(n, at)| Some((n.parse::<u32>().ok()?, at.parse::<i64>().ok()?)));
+    let before =
+        text.split_once('.').and_then(|(n, at)| Some((n.parse::<u32>().ok()?, at.parse::<i64>().ok()?)));
     let count = match before {
         Some((n, finished)) if !has_session => n.saturating_add(u32::from(started.millis() > finished)),
         _ => 1,
@@ -85,7 +91,11 @@ mod tests {
 
     #[test]
     fn parallel_tabs_and_kept_sessions_do_not_count() {
-        assert_eq!(count_finish(&brings(2, 10), false, false, at(9)), Some(2), "begun before the last finish");
+        assert_eq!(
+            count_finish(&brings(2, 10), false, false, at(9)),
+            Some(2),
+            "begun before the last finish"
+        );
         assert_eq!(count_finish(&brings(2, 10), false, true, at(20)), Some(1), "the session came back");
         let mut garbage = HeaderMap::new();
         garbage.insert(COOKIE, "gongpai-m=x.y".parse().unwrap());

@@ -23,18 +23,10 @@ pub mod state;
 pub mod store;
 pub mod target;
 pub mod verify_file;
-pub mod visit;
 pub mod who;
 pub mod whoami;
 
 use std::sync::Arc;
-
-use axum::Router;
-use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use chrono_tz::Tz;
 
 use crate::base::clock::Clock;
 use crate::base::host::Hosts;
@@ -42,17 +34,22 @@ use crate::base::id::CorpId;
 use crate::base::seal::{Purpose, Sealer};
 use crate::base::url::encode;
 use crate::db::Db;
-use crate::http::client_ip::TrustedProxies;
 use crate::http::cookie::SetCookie;
 use crate::http::page::Pages;
 use crate::http::rate_limit::RateLimit;
+use crate::http::visit::{Site, Visit};
 use crate::http::words::{Code, Kind};
 use crate::session::Sessions;
 use crate::wecom::Client;
+use axum::Router;
+use axum::extract::FromRef;
+use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
 use error::SsoError;
 use state::StateSealer;
 use target::Target;
-use visit::Visit;
 
 /// What signing in needs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -71,10 +68,6 @@ pub struct Settings {
     pub missing: Option<Code>,
     /// Where to without an rd.
     pub landing: String,
-    /// For pages.
-    pub time_zone: Tz,
-    /// Whose forwarding headers are believed.
-    pub trusted: TrustedProxies,
     /// Starts and callbacks per address.
     pub starts: RateLimit,
     /// Refused codes per address.
@@ -88,7 +81,7 @@ struct Inner {
     clock: Clock,
     sessions: Sessions,
     client: Client,
-    pages: Pages,
+    site: Site,
     states: StateSealer,
     hand_offs: Sealer,
     metrics: metrics::Metrics,
@@ -100,15 +93,15 @@ impl Sso {
         settings: Settings,
         root: &[u8; 32],
         db: Db,
-        clock: Clock,
         sessions: Sessions,
         client: Client,
-        pages: Pages,
+        site: Site,
     ) -> Self {
+        let clock = site.clock.clone();
         let states = StateSealer::new(Sealer::new(root, Purpose::State), &settings.corp, settings.agent);
         let hand_offs = Sealer::new(root, Purpose::HandOff);
         let metrics = metrics::Metrics::default();
-        Self(Arc::new(Inner { settings, db, clock, sessions, client, pages, states, hand_offs, metrics }))
+        Self(Arc::new(Inner { settings, db, clock, sessions, client, site, states, hand_offs, metrics }))
     }
 
     /// The hosts of this installation.
@@ -116,24 +109,9 @@ impl Sso {
         self.0.sessions.hosts()
     }
 
-    /// Whose forwarding headers are believed.
-    pub fn trusted(&self) -> &TrustedProxies {
-        &self.0.settings.trusted
-    }
-
-    /// The clock.
-    pub fn clock(&self) -> &Clock {
-        &self.0.clock
-    }
-
-    /// For what people read.
-    pub fn time_zone(&self) -> Tz {
-        self.0.settings.time_zone
-    }
-
     /// The pages.
     pub fn pages(&self) -> &Pages {
-        &self.0.pages
+        &self.0.site.pages
     }
 
     /// Counters of sign-ins.
@@ -162,20 +140,26 @@ impl Sso {
 
     /// The page for a failure, with the buttons that lead back to `target`.
     fn fail(&self, visit: &Visit, target: Option<&Target>, error: SsoError) -> Response {
-        let again = format!("{}{}", visit.path(self, "login"), target.map(|t| query(t, "")).unwrap_or_default());
+        let again = format!("{}{}", visit.path("login"), target.map(|t| query(t, "")).unwrap_or_default());
         let code = error.code();
         self.0.metrics.failed(code);
         let mut failure = error.failure(visit.view.at);
         failure.switch_account = Some(match target {
-            Some(t) => format!("{}?rd={}", visit.path(self, "logout"), encode(t.page().as_str())),
-            None => visit.path(self, "logout"),
+            Some(t) => format!("{}?rd={}", visit.path("logout"), encode(t.page().as_str())),
+            None => visit.path("logout"),
         });
         if code.row().kind == Kind::Trouble && !visit.query.flag("a") {
             let joint = if again.contains('?') { '&' } else { '?' };
             failure.auto_retry = Some(format!("{again}{joint}a=1"));
         }
         failure.retry = Some(again);
-        self.0.pages.answer(&visit.view, &failure, &visit.headers)
+        self.0.site.pages.answer(&visit.view, &failure, &visit.headers)
+    }
+}
+
+impl FromRef<Sso> for Site {
+    fn from_ref(sso: &Sso) -> Self {
+        sso.0.site.clone()
     }
 }
 

@@ -34,7 +34,8 @@ impl Sso {
         let now = self.0.clock.now();
         let corp = &self.0.settings.corp;
         let due =
-            directory::store::claim_due(&self.0.db, corp, now, now.minus(every), now.plus(LEASE), BATCH).await?;
+            directory::store::claim_due(&self.0.db, corp, now, now.minus(every), now.plus(LEASE), BATCH)
+                .await?;
         for person in &due {
             self.recheck(person).await?;
         }

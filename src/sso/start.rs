@@ -6,16 +6,17 @@ use axum::extract::State as AxumState;
 use axum::response::Response;
 
 use super::attempt::AttemptCookie;
-use super::entrance::{self, Browser};
+use super::entrance;
 use super::error::SsoError;
 use super::state::{AttemptId, Entrance, State};
 use super::target::{self, HandOff, Target};
-use super::visit::Visit;
 use super::{Sso, add_cookies, finish, marker, query, redirect};
 use crate::base::url::encode;
+use crate::http::browser::Browser;
 use crate::http::cookie::SetCookie;
 use crate::http::lang::{Lang, Text};
 use crate::http::page::{OpenWecom, Scan};
+use crate::http::visit::Visit;
 use crate::session::{NotSignedIn, SignedIn};
 
 /// A scan page makes a new attempt before the old one's ten minutes are over.
@@ -68,7 +69,9 @@ impl Sso {
         let mut cookies = Vec::new();
         match self.0.sessions.check(&visit.headers, &visit.origin).await {
             // Inside WeCom accounts are switched in the app, so only WeCom knows who it is now.
-            Ok(session) if !in_wecom || handed_over => return self.deliver(visit, target, &session, cookies).await,
+            Ok(session) if !in_wecom || handed_over => {
+                return self.deliver(visit, target, &session, cookies).await;
+            }
             Err(NotSignedIn::Unavailable) => return Err(SsoError::Stale),
             Err(NotSignedIn::Two) => cookies = self.clear_doubles(visit),
             _ => {}
@@ -77,7 +80,11 @@ impl Sso {
         if marker::has_signed_out(&visit.headers, secure) {
             if !visit.query.flag("again") {
                 let again = query(target, &format!("{}&again=1", entrance_parameter(asked)));
-                return Ok(self.0.pages.signed_out(&visit.view, &format!("{}{again}", visit.path(self, "login"))));
+                return Ok(self
+                    .0
+                    .site
+                    .pages
+                    .signed_out(&visit.view, &format!("{}{again}", visit.path("login"))));
             }
             cookies.push(marker::forget_sign_out(secure));
         }
@@ -115,14 +122,17 @@ impl Sso {
     ) -> Result<String, SsoError> {
         match target {
             Target::Page(page) => Ok(page.as_str().to_owned()),
-            Target::HandOff(_, hand_off) if self.shares_cookie(hand_off) => Ok(hand_off.page.as_str().to_owned()),
+            Target::HandOff(_, hand_off) if self.shares_cookie(hand_off) => {
+                Ok(hand_off.page.as_str().to_owned())
+            }
             Target::HandOff(_, hand_off) => finish::issue(self, visit, hand_off, sid).await,
         }
     }
 
     /// Whether public_url's session cookie is that host's too.
     fn shares_cookie(&self, hand_off: &HandOff) -> bool {
-        let (here, there) = (self.hosts().cookie_scope(self.hosts().public()), self.hosts().cookie_scope(&hand_off.origin));
+        let (here, there) =
+            (self.hosts().cookie_scope(self.hosts().public()), self.hosts().cookie_scope(&hand_off.origin));
         here.secure == there.secure && here.audience == there.audience
     }
 
@@ -209,19 +219,19 @@ impl Sso {
         let scan = Scan {
             frame_url: self.0.client.scan_frame_url(redirect_uri, state, lang),
             link_url: self.0.client.scan_url(redirect_uri, state, lang),
-            session_url: visit.path(self, "session"),
-            next_url: format!("{}{}", visit.path(self, "login"), query(target, "&entrance=qr")),
+            session_url: visit.path("session"),
+            next_url: format!("{}{}", visit.path("login"), query(target, "&entrance=qr")),
             renew_after: RENEW_AFTER,
             host: target.page().origin().authority(),
         };
-        let mut response = self.0.pages.scan(&visit.view, &scan);
+        let mut response = self.0.site.pages.scan(&visit.view, &scan);
         add_cookies(&mut response, cookies);
         response
     }
 
     fn open_wecom(&self, visit: &Visit) -> Response {
         let path = Text::fixed("工作台 → 应用", "工作台 (Workbench) → 应用 (the application)");
-        self.0.pages.open_wecom(&visit.view, &OpenWecom { scheme_url: "wxwork://".to_owned(), path })
+        self.0.site.pages.open_wecom(&visit.view, &OpenWecom { scheme_url: "wxwork://".to_owned(), path })
     }
 
     /// Removes every cookie of the session's name that may be there: host-only, and of the domains it could have.
@@ -230,7 +240,9 @@ impl Sso {
         let secure = visit.secure();
         let host = visit.origin.host().to_owned();
         let mut domains = vec![None, Some(host.clone())];
-        domains.extend(host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..)).map(|d| Some(d.to_owned())));
+        domains.extend(
+            host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..)).map(|d| Some(d.to_owned())),
+        );
         domains.extend(self.hosts().cookie_domain().map(|d| Some(d.to_owned())));
         domains.dedup();
         domains.into_iter().map(|domain| SetCookie::removal(name, domain, secure)).collect()

@@ -91,13 +91,15 @@ pub async fn find(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<Attem
 /// If the database fails.
 pub async fn finish(change: &mut Change, id: &str, sid: &Sid, target: &str) -> sqlx::Result<()> {
     let now = change.now().millis();
-    sqlx::query("UPDATE attempts SET finished_at = $2, sid = $3, target = $4 WHERE id = $1 AND finished_at IS NULL")
-        .bind(id)
-        .bind(now)
-        .bind(sid.as_str())
-        .bind(target)
-        .execute(change.tx())
-        .await?;
+    sqlx::query(
+        "UPDATE attempts SET finished_at = $2, sid = $3, target = $4 WHERE id = $1 AND finished_at IS NULL",
+    )
+    .bind(id)
+    .bind(now)
+    .bind(sid.as_str())
+    .bind(target)
+    .execute(change.tx())
+    .await?;
     Ok(())
 }
 

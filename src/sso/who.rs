@@ -10,7 +10,11 @@ use crate::wecom::{Client, Deadline, Error, Family, Identity, Member, MemberStat
 /// # Errors
 /// [`Refused`] for everybody but an active member of this corporation whom the application may see; with the
 /// userid, if WeCom named one.
-pub async fn identify(client: &Client, code: &str, deadline: Deadline) -> Result<Found, (Refused, Option<UserId>)> {
+pub async fn identify(
+    client: &Client,
+    code: &str,
+    deadline: Deadline,
+) -> Result<Found, (Refused, Option<UserId>)> {
     let userid = match client.identity(code, deadline).await {
         Ok(Identity::Member(userid)) => userid,
         Ok(Identity::LinkedCorp) => return Err((Refused::LinkedCorp, None)),

@@ -7,10 +7,10 @@ use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
-use super::visit::Visit;
 use super::{Sso, redirect};
 use crate::base::clock::Timestamp;
 use crate::http::problem::Problem;
+use crate::http::visit::Visit;
 use crate::http::words::Code;
 use crate::session::NotSignedIn;
 
@@ -44,7 +44,9 @@ pub async fn session(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
             expires_at: session.expires_at,
         })
         .into_response(),
-        Err(NotSignedIn::Unavailable) => Problem::new(Code::StoreUnavailable, &visit.view.request_id).into_response(),
+        Err(NotSignedIn::Unavailable) => {
+            Problem::new(Code::StoreUnavailable, &visit.view.request_id).into_response()
+        }
         Err(_) => Problem::new(Code::Unauthorized, &visit.view.request_id).into_response(),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -56,9 +58,9 @@ pub async fn session(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
 pub async fn home(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
     match sso.0.sessions.check(&visit.headers, &visit.origin).await {
         Ok(session) => {
-            let out = visit.path(&sso, "logout");
+            let out = visit.path("logout");
             sso.pages().home(&visit.view, &session.person.name, session.person.userid.as_str(), &out)
         }
-        Err(_) => redirect(&format!("{}?rd=%2F", visit.path(&sso, "login")), &[]),
+        Err(_) => redirect(&format!("{}?rd=%2F", visit.path("login")), &[]),
     }
 }

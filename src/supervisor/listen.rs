@@ -101,7 +101,9 @@ pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) 
             Ok(Accepted::Tcp(stream, peer)) => {
                 start(&mut connections, &graceful, stream, peer, router.clone());
             }
-            Ok(Accepted::Unix(stream)) => start(&mut connections, &graceful, stream, Peer::Unix, router.clone()),
+            Ok(Accepted::Unix(stream)) => {
+                start(&mut connections, &graceful, stream, Peer::Unix, router.clone())
+            }
             Err(error) => {
                 tracing::warn!(%error, "A connection could not be accepted");
                 tokio::time::sleep(PAUSE).await;

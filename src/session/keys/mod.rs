@@ -8,17 +8,17 @@ pub mod store;
 
 use std::time::Duration;
 
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use jsonwebtoken::{DecodingKey, EncodingKey};
-use serde::{Deserialize, Serialize};
 use super::token::{Key, KeyRing};
 use crate::base::clock::Timestamp;
 use crate::base::seal::Sealer;
 use crate::base::secret::sha256;
 use crate::db::Db;
 use crate::db::feed::Change;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use jsonwebtoken::{DecodingKey, EncodingKey};
+use serde::{Deserialize, Serialize};
 
 /// How long verifiers may keep the JWKS (its `max-age`), and how long a new key waits before it signs.
 pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
@@ -94,7 +94,8 @@ pub struct Loaded {
 pub async fn load(db: &Db, sealer: &Sealer) -> Result<Loaded, KeyError> {
     let mut loaded = Loaded::default();
     for store::Row { kid, jwk, sealed, signs_from } in store::all(db).await? {
-        let private = STANDARD.decode(&sealed).ok().and_then(|bytes| sealer.open(&bytes, kid.as_bytes()).ok());
+        let private =
+            STANDARD.decode(&sealed).ok().and_then(|bytes| sealer.open(&bytes, kid.as_bytes()).ok());
         let public = serde_json::from_str::<Jwk>(&jwk).ok();
         let verify = public.as_ref().and_then(|j| DecodingKey::from_ec_components(&j.x, &j.y).ok());
         let (Some(private), Some(public), Some(verify)) = (private, public, verify) else {

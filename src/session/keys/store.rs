@@ -53,14 +53,16 @@ pub async fn insert(
     signs_from: Timestamp,
 ) -> sqlx::Result<()> {
     let now = change.now();
-    sqlx::query("INSERT INTO signing_keys (kid, jwk, sealed, created_at, signs_from) VALUES ($1, $2, $3, $4, $5)")
-        .bind(kid)
-        .bind(jwk)
-        .bind(sealed)
-        .bind(now.millis())
-        .bind(signs_from.millis())
-        .execute(change.tx())
-        .await?;
+    sqlx::query(
+        "INSERT INTO signing_keys (kid, jwk, sealed, created_at, signs_from) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(kid)
+    .bind(jwk)
+    .bind(sealed)
+    .bind(now.millis())
+    .bind(signs_from.millis())
+    .execute(change.tx())
+    .await?;
     change.announce(Kind::Key, kid);
     Ok(())
 }

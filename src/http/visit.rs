@@ -1,26 +1,46 @@
-//! One request of a browser, as the sign-in pages see it.
+//! One request of a browser: which of our hosts it sees, where it comes from, what it is.
 
 use std::net::IpAddr;
 
-use axum::extract::{FromRequestParts, RawQuery};
+use axum::extract::{FromRef, FromRequestParts};
 use axum::http::header::{HOST, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
 use axum::response::Response;
 
-use super::Sso;
-use super::entrance::Browser;
-use super::error::SsoError;
-use crate::base::host::{Origin, Scheme};
-use crate::http::client_ip::Peer;
-use crate::http::middleware::RequestId;
-use crate::http::page::View;
+use chrono_tz::Tz;
+
+use super::browser::Browser;
+use super::client_ip::{Peer, TrustedProxies};
+use super::failure::Failure;
+use super::middleware::RequestId;
+use super::page::{Pages, View};
+use super::words::Code;
+use crate::base::clock::Clock;
+use crate::base::host::{Hosts, Origin, Scheme};
+
+/// What is known of this installation where a request comes in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Its hosts.
+    pub hosts: std::sync::Arc<Hosts>,
+    /// Whose forwarding headers are believed.
+    pub trusted: TrustedProxies,
+    /// What time it is.
+    pub clock: Clock,
+    /// For what people read.
+    pub time_zone: Tz,
+    /// What people see.
+    pub pages: Pages,
+}
 
 /// One request.
 #[derive(Debug, Clone)]
 pub struct Visit {
     /// The host as the browser sees it.
     pub origin: Origin,
+    /// Whether that is public_url's own.
+    pub on_public: bool,
     /// The client's address, behind trusted proxies.
     pub address: Option<IpAddr>,
     /// What kind of browser it is.
@@ -35,6 +55,11 @@ pub struct Visit {
     pub query: Query,
 }
 
+/// A parameter is there twice: nobody can say which one is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a parameter is there twice")]
+pub struct Double;
+
 /// The parameters of a query; one that is there twice counts as a contradiction, not as its first value.
 #[derive(Debug, Clone, Default)]
 pub struct Query(Vec<(String, String)>);
@@ -48,11 +73,11 @@ impl Query {
     /// The value of `name`; `None` if it is missing or empty.
     ///
     /// # Errors
-    /// [`SsoError::NotOurs`] if it is there twice.
-    pub fn one(&self, name: &str) -> Result<Option<&str>, SsoError> {
+    /// [`Double`].
+    pub fn one(&self, name: &str) -> Result<Option<&str>, Double> {
         let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
         match (values.next(), values.next()) {
-            (Some(_), Some(_)) => Err(SsoError::NotOurs),
+            (Some(_), Some(_)) => Err(Double),
             (value, _) => Ok(value.filter(|v| !v.is_empty())),
         }
     }
@@ -71,7 +96,10 @@ impl Visit {
 
     /// What the browser says it is.
     pub fn user_agent(&self) -> String {
-        self.headers.get(USER_AGENT).map(|ua| String::from_utf8_lossy(ua.as_bytes()).into_owned()).unwrap_or_default()
+        self.headers
+            .get(USER_AGENT)
+            .map(|ua| String::from_utf8_lossy(ua.as_bytes()).into_owned())
+            .unwrap_or_default()
     }
 
     /// Whether the request comes from a frame, as far as the browser says.
@@ -81,35 +109,45 @@ impl Visit {
 
     /// A path of ours on the requesting host: `/sso/…` on public_url's, `/_gongpai/…`, which application hosts
     /// proxy to us, elsewhere.
-    pub fn path(&self, sso: &Sso, name: &str) -> String {
-        let prefix = if sso.hosts().is_public(&self.origin) { "/sso" } else { "/_gongpai" };
+    pub fn path(&self, name: &str) -> String {
+        let prefix = if self.on_public { "/sso" } else { "/_gongpai" };
         format!("{prefix}/{name}")
     }
 }
 
-impl FromRequestParts<Sso> for Visit {
+impl<S> FromRequestParts<S> for Visit
+where
+    S: Sync,
+    Site: FromRef<S>,
+{
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, sso: &Sso) -> Result<Self, Response> {
+    /// Refuses a request to a host that is none of ours.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let site = Site::from_ref(state);
+        let Ok(request_id) = RequestId::from_request_parts(parts, state).await;
         let peer = parts.extensions.get::<Peer>().copied();
-        let Ok(request_id) = RequestId::from_request_parts(parts, sso).await;
-        let trusted = peer.is_some_and(|p| sso.trusted().trusts(p));
-        let address = peer.and_then(|p| sso.trusted().client(p, &parts.headers));
-        let view = View::of(&parts.headers, &request_id, sso.clock().now(), sso.time_zone());
-        let RawQuery(raw) = RawQuery::from_request_parts(parts, sso).await.unwrap_or(RawQuery(None));
-        let query = Query::parse(raw.as_deref().unwrap_or_default());
-        let Some(origin) = origin(parts, sso, trusted) else {
-            return Err(sso.pages().answer(&view, &SsoError::Host.failure(view.at), &parts.headers));
+        let trusted = peer.is_some_and(|p| site.trusted.trusts(p));
+        let address = peer.and_then(|p| site.trusted.client(p, &parts.headers));
+        let view = View::of(&parts.headers, &request_id, site.clock.now(), site.time_zone);
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        let Some(origin) = origin(parts, &site, trusted) else {
+            let mut failure = Failure::new(Code::BadTarget);
+            let host = parts.headers.get(HOST).map(|h| String::from_utf8_lossy(h.as_bytes()).into_owned());
+            failure.detail = Some(format!("Host: {}", host.unwrap_or_default()));
+            return Err(site.pages.answer(&view, &failure, &parts.headers));
         };
         let agent = parts.headers.get(USER_AGENT).map(|ua| String::from_utf8_lossy(ua.as_bytes()));
         let browser = Browser::of(agent.as_deref().unwrap_or_default());
-        Ok(Self { origin, address, browser, headers: parts.headers.clone(), view, uri: parts.uri.clone(), query })
+        let on_public = site.hosts.is_public(&origin);
+        let (headers, uri) = (parts.headers.clone(), parts.uri.clone());
+        Ok(Self { origin, on_public, address, browser, headers, view, uri, query })
     }
 }
 
 /// The host of exactly one Host header, which an absolute request target may not contradict (RFC 9112 §3.2.2),
 /// if it is one of ours.
-fn origin(parts: &Parts, sso: &Sso, trusted: bool) -> Option<Origin> {
+fn origin(parts: &Parts, site: &Site, trusted: bool) -> Option<Origin> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let (host, None) = (hosts.next()?.to_str().ok()?, hosts.next()) else { return None };
     if parts.uri.authority().is_some_and(|a| !a.as_str().eq_ignore_ascii_case(host)) {
@@ -118,9 +156,8 @@ fn origin(parts: &Parts, sso: &Sso, trusted: bool) -> Option<Origin> {
     let mut protos = parts.headers.get_all("x-forwarded-proto").iter();
     let forwarded = match (protos.next(), protos.next()) {
         (Some(proto), None) if trusted => Some(Scheme::parse(proto.to_str().ok()?)?),
-        (None, _) => None,
-        (Some(_), _) if !trusted => None,
-        _ => return None,
+        (Some(_), Some(_)) if trusted => return None,
+        _ => None,
     };
-    sso.hosts().origin_of(host, forwarded).filter(|o| sso.hosts().permits(o))
+    site.hosts.origin_of(host, forwarded).filter(|o| site.hosts.permits(o))
 }

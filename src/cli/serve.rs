@@ -1,0 +1,34 @@
+//! `gongpai serve`: the gateway.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+
+use crate::app::App;
+use crate::base::clock::Clock;
+use crate::config::{Config, Sources};
+use crate::observe::telemetry;
+
+/// Runs the gateway until it is asked to stop. `out` gets one line once it listens.
+///
+/// # Errors
+/// If the configuration is not accepted, something it needs cannot be opened, or a part of it died.
+pub async fn serve(sources: &Sources, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let (config, warnings) = Config::load(sources)?;
+    telemetry::begin(&config.log)?;
+    for warning in warnings {
+        tracing::warn!(key = %warning.key, "{}: {}", warning.key, warning.message);
+    }
+    let public_url = config.hosts.public().to_string();
+    let (app, workings) = App::build(config, Clock::System).await.context("gongpai cannot start")?;
+    let listening = |public: &str, admin: &str| {
+        tracing::info!(public, admin, public_url, "Listening on {public} for {public_url}, admin on {admin}");
+        // Standard output is for whoever waits for readiness; that nobody reads it is no reason to stop.
+        if let Err(error) = writeln!(out, "gongpai listens on {public} (admin {admin}) for {public_url}") {
+            tracing::debug!(%error, "Standard output is closed");
+        }
+    };
+    app.run(workings, listening).await?;
+    tracing::info!("Stopped");
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! `/_gongpai/denied`: the page for a navigation that the gate refused. It decides again, by the same function, and
+//! says why.
+
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::response::Response;
+use axum::routing::get;
+
+use super::GateState;
+use super::explain::{Outcome, explain};
+use crate::base::url::{ReturnTo, encode};
+use crate::http::failure::Failure;
+use crate::http::visit::{Site, Visit};
+use crate::http::words::Code;
+
+#[derive(Debug, Clone)]
+struct Denied {
+    gate: GateState,
+    site: Site,
+}
+
+impl FromRef<Denied> for Site {
+    fn from_ref(state: &Denied) -> Self {
+        state.site.clone()
+    }
+}
+
+/// The page's path, on every host.
+pub fn routes(gate: GateState, site: Site) -> Router {
+    Router::new().route("/_gongpai/denied", get(denied)).with_state(Denied { gate, site })
+}
+
+/// Always 403: where the decision has changed meanwhile the button leads back, and nothing goes in circles.
+async fn denied(State(state): State<Denied>, visit: Visit) -> Response {
+    let wanted = visit.query.one("rd").ok().flatten().unwrap_or("/");
+    let Ok(page) = ReturnTo::parse(wanted, &visit.origin, &state.site.hosts) else {
+        return state.site.pages.answer(&visit.view, &Failure::new(Code::BadTarget), &visit.headers);
+    };
+    let session = state.gate.sessions.check(&visit.headers, &visit.origin).await.ok();
+    let who = session.as_ref().map(|s| &*s.person);
+    let why = explain(&state.gate.rules(), &state.site.hosts, page.as_str(), Some("GET"), who);
+    let mut failure = Failure::new(Code::Denied);
+    let rule = why.rule.map(|(number, text)| format!("rule {number}: {text}; ")).unwrap_or_default();
+    failure.detail = Some(match why.outcome {
+        Outcome::Allowed | Outcome::Public => format!("{rule}allowed by now"),
+        Outcome::SignIn | Outcome::Denied => format!("{rule}{}", why.reason),
+    });
+    failure.retry = Some(page.as_str().to_owned());
+    failure.switch_account = Some(format!("{}?rd={}", visit.path("logout"), encode(page.as_str())));
+    state.site.pages.answer(&visit.view, &failure, &visit.headers)
+}
