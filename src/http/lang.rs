@@ -44,7 +44,7 @@ pub struct Both {
 impl Lang {
     /// Chinese first; English first where Accept-Language is sent and names no Chinese.
     ///
-    /// WeCom's WebViews always name Chinese for a Chinese interface; a missing header says nothing, and then
+    /// WeCom's browsers always name Chinese for a Chinese interface; a missing header says nothing, and then
     /// the company's own language wins.
     pub fn of(headers: &HeaderMap) -> Self {
         let mut named_any = false;

@@ -21,6 +21,9 @@ pub const MAX_KEYS: usize = 100_000;
 
 const SHARDS: usize = 16;
 const MAX_KEYS_PER_SHARD: usize = MAX_KEYS / SHARDS;
+/// A shard that is still this full after a sweep forgets half of it: were it left full, every new address
+/// would cost a sweep.
+const CROWDED: usize = MAX_KEYS_PER_SHARD / 4 * 3;
 
 /// How long to wait until the next one is permitted; never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -124,7 +127,7 @@ impl Shard {
             return;
         }
         self.full_at.retain(|_, full_at| *full_at > now);
-        if self.full_at.len() >= MAX_KEYS_PER_SHARD {
+        if self.full_at.len() >= CROWDED {
             let mut instants: Vec<i64> = self.full_at.values().copied().collect();
             let middle = instants.len() / 2;
             let (_, median, _) = instants.select_nth_unstable(middle);

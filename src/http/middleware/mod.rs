@@ -78,7 +78,8 @@ where
         .layer(default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(default(REFERRER_POLICY, "no-referrer"))
         .layer(default(CACHE_CONTROL, "no-store"));
-    ordinary.merge(checks.layer(EdgeLayer { shared, route: Route::Check }))
+    // Of two default fallbacks axum keeps the merged router's: so the 404 is an ordinary answer.
+    checks.layer(EdgeLayer { shared, route: Route::Check }).merge(ordinary)
 }
 
 #[derive(Debug)]
@@ -226,10 +227,11 @@ impl Shared {
 
     fn caller(&self, request: &Request, id: &RequestId) -> Caller {
         let (headers, parts) = (request.headers(), &self.parts);
+        let is_api = request.uri().path().starts_with("/api/");
         Caller {
             view: View::of(headers, id, parts.clock.now(), parts.time_zone),
-            wants_json: Failure::wants_json(headers) || request.uri().path().starts_with("/api/"),
-            is_api: request.uri().path().starts_with("/api/"),
+            wants_json: is_api || Failure::wants_json(headers),
+            is_api,
         }
     }
 }

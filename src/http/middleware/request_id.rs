@@ -73,7 +73,6 @@ impl Ids {
         n ^= n >> 31;
         let mut digits = [b'0'; 16];
         for digit in digits.iter_mut().rev() {
-            #[expect(clippy::cast_possible_truncation, reason = "four bits")]
             let low = (n & 15) as u8;
             *digit = if low < 10 { b'0' + low } else { b'a' + low - 10 };
             n >>= 4;

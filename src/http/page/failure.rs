@@ -109,8 +109,8 @@ fn facts(lang: Lang, failure: &Failure) -> Vec<Fact> {
         |label: &Text, text: &Text| Fact { label: lang.order(label), value: Value::Said(said(lang, text)) };
     let mut facts = vec![exact(&labels::CODE, failure.code.as_str().to_owned())];
     facts.extend(failure.errcode.map(|n| exact(&labels::ERRCODE, n.to_string())));
-    facts.extend(failure.detail.as_deref().map(|d| exact(&labels::DETAIL, text::clean(d))));
     facts.push(sentence(&labels::NOTE, &failure.code.row().admin));
+    facts.extend(failure.detail.as_deref().map(|d| exact(&labels::DETAIL, text::clean(d))));
     let given = [
         (&labels::MEANING, &failure.meaning),
         (&labels::REMEDY, &failure.remedy),

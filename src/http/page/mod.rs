@@ -3,7 +3,7 @@
 //!
 //! A page needs no script to be read or to go on, asks no other host for anything (but the official QR frame),
 //! and shows nothing that came from outside unescaped. [`failure`](Pages::failure) is the page of everything
-//! that went wrong; [`signin`] has the others.
+//! that went wrong; `signin` has the others.
 
 mod failure;
 mod policy;
@@ -45,7 +45,7 @@ pub struct PageSettings {
     pub logo: Option<Logo>,
     /// The origin of `wecom.qr_connect_address`, `https://login.work.weixin.qq.com`.
     pub qr_origin: String,
-    /// The origin of public_url, `https://oa.example.com`.
+    /// The origin of `public_url`, `https://oa.example.com`.
     pub public_origin: String,
 }
 

@@ -144,7 +144,7 @@ impl Pages {
     }
 
     /// Answered inside the official frame: opens `same_url` in the top window. The only page that may be framed,
-    /// by public_url's origin and by the QR panel's.
+    /// by `public_url`'s origin and by the QR panel's.
     pub fn break_out(&self, view: &View, same_url: &str) -> Response {
         let nonce = random_token::<16>();
         let page = BreakOutPage {

@@ -1,3 +1,4 @@
+use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -146,11 +147,11 @@ async fn the_headers_of_every_kind_of_page_permit_only_what_it_needs() {
         if !["full-trouble", "scan", "open-wecom", "home", "break-out"].contains(&name.as_str()) {
             continue;
         }
-        seen.push_str(&format!("{name}: {}\n", response.status()));
+        writeln!(seen, "{name}: {}", response.status()).unwrap();
         let mut headers: Vec<_> = response.headers().iter().collect();
         headers.sort_by_key(|(n, _)| n.as_str());
         for (n, v) in headers {
-            seen.push_str(&format!("  {n}: {}\n", v.to_str().unwrap()));
+            writeln!(seen, "  {n}: {}", v.to_str().unwrap()).unwrap();
         }
     }
     snapshot("page_headers", &seen);
@@ -312,16 +313,19 @@ fn wecoms_browsers_are_recognised_before_wechats() {
     assert!(!in_wecom("Mozilla/5.0 MicroMessenger/8.0"));
 }
 
-/// Writes every page to `target/pages`, to be looked at in a browser.
+/// Also leaves every page in `target/pages`, to be looked at in a browser.
 #[tokio::test]
-async fn every_page_can_be_looked_at() {
+async fn every_page_fits_into_the_first_round_trip_of_a_connection() {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/pages"));
     std::fs::create_dir_all(&folder).unwrap();
     let css = concat!(env!("CARGO_MANIFEST_DIR"), "/static/assets/");
     for (lang, suffix) in [(Lang::Zh, "zh"), (Lang::En, "en")] {
         for (name, response) in all(&pages(), &view(lang)) {
-            let page = html(response).await.replace(assets::PREFIX, css);
-            std::fs::write(folder.join(format!("{name}.{suffix}.html")), page).unwrap();
+            let page = html(response).await;
+            // RFC 6928: ten segments.
+            assert!(page.len() < 10 * 1400, "{name}: {} bytes", page.len());
+            std::fs::write(folder.join(format!("{name}.{suffix}.html")), page.replace(assets::PREFIX, css))
+                .unwrap();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Every word people read on our pages, in Chinese and English.
 //!
-//! [`Code`] names what can go wrong; its table is in [`codes`]. [`labels`] has the words of the pages
+//! [`Code`] names what can go wrong; its table is in `codes.rs`. [`labels`] has the words of the pages
 //! themselves. Codes are stable: tickets and scripts quote them. Texts may improve.
 
 mod codes;
