@@ -158,7 +158,7 @@ codes! {
         "wecom.enable = false.";
     WecomUnreachable "wecom.unreachable" SERVICE_UNAVAILABLE Trouble Retry
         "企业微信暂时没有响应，请稍后再试。" "WeCom is not answering; please try again."
-        "已登录的人员不受影响。" "People already signed in are not affected."
+        "请点击下方按钮重试；已登录的人员不受影响。" "Use the button below; people already signed in are not affected."
         "企业微信接口超时、返回 5xx 或 HTML，或 errcode −1。"
         "WeCom's API timed out, answered 5xx or HTML, or errcode −1.";
     WecomBusy "wecom.busy" SERVICE_UNAVAILABLE Trouble Retry
