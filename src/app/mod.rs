@@ -220,16 +220,26 @@ impl App {
         let admin = bind("server.admin_listen", &self.config.server.admin_listen).await?;
         ready(&public.address(), &admin.address());
         let mut supervisor = Supervisor::new();
+        self.start(workings, public, admin, &mut supervisor);
+        let ended = supervisor.until_stopped().await;
+        self.close().await;
+        Ok(ended?)
+    }
+
+    /// Starts listeners and jobs.
+    pub fn start(&self, workings: Workings, public: Listener, admin: Listener, supervisor: &mut Supervisor) {
         let (router, admin_router) = (self.public(), self.admin(supervisor.stop_token(), workings.registry));
         supervisor.run("public listener", |stop| serve(public, router, stop));
         supervisor.run("admin listener", |stop| serve(admin, admin_router, stop));
-        jobs::start(&self, workings.denials, &mut supervisor);
-        let ended = supervisor.until_stopped().await;
+        jobs::start(self, workings.denials, supervisor);
+    }
+
+    /// Writes what only memory knows and closes the database; call it once nothing is served any more.
+    pub async fn close(&self) {
         if let Err(error) = self.sessions.write_all_seen().await {
             tracing::warn!(%error, "It could not be written when sessions were last used");
         }
         self.db.close().await;
-        Ok(ended?)
     }
 }
 

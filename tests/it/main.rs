@@ -4,4 +4,6 @@
 //! leaves nothing behind. Which database engine it runs on is decided outside, by `tests/run`.
 
 #[cfg(test)]
+mod signing_in;
+#[cfg(test)]
 mod support;

@@ -4,6 +4,7 @@
 //! Everything waits for a condition with a deadline, stops by itself when dropped, and tells what it saw when
 //! something does not happen.
 
+pub(crate) mod app;
 pub(crate) mod browser;
 pub(crate) mod cookies;
 pub(crate) mod database;

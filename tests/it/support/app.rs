@@ -1,0 +1,170 @@
+//! The gateway in this process: the real router on a real port, a database of its own, the simulator as WeCom, and
+//! a clock that stands still until the test moves it.
+//!
+//! Browsers see `https://oa.example.com` (public_url), `https://app.example.com` (a redirect host) and whatever else
+//! the test's configuration names; behind all of them is the gateway's port, as behind a proxy that ends TLS.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use gongpai::app::App;
+use gongpai::base::clock::{Clock, Timestamp};
+use gongpai::config::{Config, Listen, Sources};
+use gongpai::simulator::{Running, Simulator};
+use gongpai::supervisor::Supervisor;
+use gongpai::supervisor::listen::Listener;
+
+use super::browser::{Ask, Browser, DESKTOP, Page, WECOM_PHONE};
+use super::database::TestDatabase;
+
+/// public_url.
+pub(crate) const PUBLIC: &str = "https://oa.example.com";
+/// An application's host, in `login.redirect_hosts`.
+pub(crate) const APP: &str = "https://app.example.com";
+
+/// Secrets of every test; none of them may appear in any output.
+pub(crate) const API_SECRET: &str = "q0bZ2m0yq6y1o0e9fC0cU3m1l0m6T8y3vXk5Jf7w2Zg";
+
+/// A gateway for one test.
+#[derive(Debug)]
+pub(crate) struct TestApp {
+    /// Its parts.
+    pub(crate) app: App,
+    /// WeCom.
+    pub(crate) wecom: Running,
+    /// Where the public listener is.
+    pub(crate) address: SocketAddr,
+    /// Where the admin listener is.
+    pub(crate) admin: SocketAddr,
+    supervisor: Supervisor,
+    database: TestDatabase,
+}
+
+impl TestApp {
+    /// With nothing special.
+    pub(crate) async fn start() -> Self {
+        Self::with("").await
+    }
+
+    /// With more configuration: TOML, tables and keys that the usual one does not set.
+    pub(crate) async fn with(toml: &str) -> Self {
+        let wecom = Simulator::start().await.expect("the simulator starts");
+        let database = TestDatabase::create().await;
+        Self::on(wecom, database, toml).await
+    }
+
+    /// On a simulator and database that exist already.
+    pub(crate) async fn on(wecom: Running, database: TestDatabase, toml: &str) -> Self {
+        wecom.set_trusted_domains(["oa.example.com"]);
+        wecom.set_callback_domains(["oa.example.com"]);
+        let text = configuration(&wecom, &database, toml);
+        let sources = Sources { text: Some(text.clone()), ..Sources::default() };
+        let (config, _) = Config::load(&sources).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
+        let (app, workings) = App::build(config, clock).await.expect("the gateway starts");
+        let any = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let public = Listener::bind(&any).await.expect("a port");
+        let admin = Listener::bind(&any).await.expect("a port");
+        let at = |l: &Listener| SocketAddr::from(([127, 0, 0, 1], l.port().expect("TCP")));
+        let (address, admin_address) = (at(&public), at(&admin));
+        let mut supervisor = Supervisor::new();
+        app.start(workings, public, admin, &mut supervisor);
+        Self { app, wecom, address, admin: admin_address, supervisor, database }
+    }
+
+    /// A browser that finds our hosts.
+    pub(crate) fn browser(&self, user_agent: &str) -> Browser {
+        let mut browser = Browser::new(user_agent);
+        for host in ["oa.example.com", "app.example.com", "hr.example.com", "wiki.example.org"] {
+            browser.resolve(&format!("https://{host}"), self.address);
+        }
+        browser
+    }
+
+    /// The browser inside WeCom on the phone of `userid`.
+    pub(crate) fn phone_of(&self, userid: &str) -> Browser {
+        self.wecom.set_phone_member(userid);
+        self.browser(WECOM_PHONE)
+    }
+
+    /// A desktop browser.
+    pub(crate) fn desktop(&self) -> Browser {
+        self.browser(DESKTOP)
+    }
+
+    /// A browser in which `userid` is signed in on public_url's host, through WeCom.
+    pub(crate) async fn signed_in(&self, userid: &str) -> Browser {
+        let mut browser = self.phone_of(userid);
+        let page = browser.open(format!("{PUBLIC}/sso/login?rd=/")).await;
+        assert_eq!(page.status, 200, "{userid}: {}", page.text());
+        browser
+    }
+
+    /// What nginx would ask about a navigation of `browser` to `url`.
+    pub(crate) async fn check(&self, browser: &Browser, url: &str) -> Page {
+        self.check_as(browser, url, "GET").await
+    }
+
+    /// The same with a method.
+    pub(crate) async fn check_as(&self, browser: &Browser, url: &str, method: &str) -> Page {
+        let mut nginx = Browser::new(&browser.user_agent);
+        let mut ask = Ask::navigate(&format!("http://{}/auth/nginx", self.address))
+            .header("x-original-url", url)
+            .header("x-original-method", method);
+        if let Some(cookies) = browser.cookies.header(&url.parse().expect("a URL")) {
+            ask = ask.header("cookie", &cookies);
+        }
+        nginx.send(ask).await
+    }
+
+    /// Moves the clock of the gateway and of WeCom, and lets memory follow at once.
+    pub(crate) async fn advance(&self, by: Duration) {
+        self.app.clock.advance(by);
+        self.wecom.advance(by);
+        self.app.sessions.refresh().await.expect("the database answers");
+    }
+
+    /// The database, for another gateway on it.
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.database
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.supervisor.stop_token().cancel();
+    }
+}
+
+/// The usual configuration, and what a test adds.
+pub(crate) fn configuration(wecom: &Running, database: &TestDatabase, more: &str) -> String {
+    let world = wecom.world();
+    let hash = gongpai::base::secret::sha256_hex(API_SECRET);
+    let url = wecom.url();
+    let url = url.trim_end_matches('/');
+    // What a test adds may set top-level keys, so it comes first; tables that both name are the test's business.
+    let (top, tables) = more.split_once("\n[").map_or_else(
+        || if more.trim_start().starts_with('[') { ("", more.to_owned()) } else { (more, String::new()) },
+        |(top, rest)| {
+            if top.trim_start().starts_with('[') { ("", more.to_owned()) } else { (top, format!("[{rest}")) }
+        },
+    );
+    let mut text = format!("public_url = {PUBLIC:?}\ndata_dir = {:?}\n{top}\n", database.data_dir());
+    if !tables.contains("[server]") {
+        let secret = "c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=";
+        text += &format!("[server]\nsecret = {secret:?}\n");
+    }
+    text += &format!("[database]\nurl = {:?}\n", database.url());
+    text += &format!(
+        "[wecom]\ncorp_id = {:?}\nagent_id = {}\napp_secret = {:?}\napi_address = {url:?}\n\
+         oauth2_address = {url:?}\nqr_connect_address = {url:?}\n",
+        world.corp_id, world.app.agent_id, world.app.secret
+    );
+    if !tables.contains("[login]") {
+        text += "[login]\nredirect_hosts = [\"app.example.com\"]\n";
+    }
+    text += &format!(
+        "[[api_clients]]\nid = \"oa\"\nsecret_hash = \"sha256:{hash}\"\nscopes = [\"sessions\"]\n{tables}\n"
+    );
+    text
+}
