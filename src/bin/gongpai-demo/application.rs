@@ -50,7 +50,7 @@ fn page(phone: Arc<str>, headers: &HeaderMap, approval: bool) -> Response {
     let shown = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"];
     let identity = shown.into_iter().zip(IDENTITY).map(|(shown, name)| (shown, text(name)));
     let page = Page {
-        name: urlencoding::decode(&name).map_or_else(|_| name.clone(), |name| name.into_owned()),
+        name: urlencoding::decode(&name).map_or_else(|_| name.clone(), std::borrow::Cow::into_owned),
         userid: text("remote-user"),
         headers: identity.chain([("Cookie", text(COOKIE.as_str()))]).collect(),
         phone,

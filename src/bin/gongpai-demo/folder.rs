@@ -54,9 +54,9 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
             fs::write(path.join("secret"), "s").unwrap();
             if drops {
-                drop(folder)
+                drop(folder);
             } else {
-                folder.remove().unwrap()
+                folder.remove().unwrap();
             }
             assert!(!path.exists());
         }

@@ -71,7 +71,7 @@ impl Proxy {
     /// Passes a request of the gateway's own to it.
     async fn to_gateway(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
         let url = self.gateway_url(&parts.uri)?;
-        let mut headers = self.from_browser(&parts.headers);
+        let mut headers = self.browsers_own(&parts.headers);
         headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
         let body = to_bytes(body, MAX_BODY).await.context("the request's body cannot be read")?;
         let answer = self.client.request(parts.method, url).headers(headers).body(body).send().await?;
@@ -100,7 +100,7 @@ impl Proxy {
     }
 
     async fn check(&self, parts: &Parts) -> anyhow::Result<reqwest::Response> {
-        let mut headers = self.from_browser(&parts.headers);
+        let mut headers = self.browsers_own(&parts.headers);
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         headers.insert("x-original-url", HeaderValue::from_str(&format!("{}{target}", self.public))?);
         headers.insert("x-original-method", HeaderValue::from_str(parts.method.as_str())?);
@@ -118,7 +118,7 @@ impl Proxy {
     }
 
     /// What the browser said, without what only a proxy may say.
-    fn from_browser(&self, headers: &HeaderMap) -> HeaderMap {
+    fn browsers_own(&self, headers: &HeaderMap) -> HeaderMap {
         let mut passed = without_hop_by_hop(headers);
         let proxys: Vec<_> = passed.keys().filter(|name| is_a_proxys(name)).cloned().collect();
         for name in proxys {
@@ -240,7 +240,7 @@ mod tests {
             browser.insert(HeaderName::from_static(name), "spoofed".parse().unwrap());
         }
         browser.insert("cookie", "gongpai=token".parse().unwrap());
-        let headers = proxy().from_browser(&browser);
+        let headers = proxy().browsers_own(&browser);
         assert!(headers.values().all(|value| value != "spoofed"), "{headers:?}");
         assert_eq!(headers["cookie"], "gongpai=token");
         assert_eq!(headers["host"], "127.0.0.1:2");
