@@ -6,4 +6,6 @@
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]
+mod snippets;
+#[cfg(test)]
 mod support;
