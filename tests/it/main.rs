@@ -4,7 +4,13 @@
 //! leaves nothing behind. Which database engine it runs on is decided outside, by `tests/run`.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod gate;
+#[cfg(test)]
+mod replicas;
+#[cfg(test)]
+mod demo;
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]
