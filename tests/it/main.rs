@@ -6,11 +6,11 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod replicas;
-#[cfg(test)]
-mod demo;
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]
