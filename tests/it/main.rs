@@ -4,8 +4,16 @@
 //! leaves nothing behind. Which database engine it runs on is decided outside, by `tests/run`.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod signing_in;
+#[cfg(test)]
+mod snippets;
 #[cfg(test)]
 mod support;

@@ -8,6 +8,7 @@ pub(crate) mod app;
 pub(crate) mod browser;
 pub(crate) mod cookies;
 pub(crate) mod database;
+pub(crate) mod echo;
 pub(crate) mod nginx;
 pub(crate) mod port;
 pub(crate) mod process;
