@@ -67,7 +67,7 @@ fn asked(raw: Option<&str>, client: &Client) -> Result<Asked, Response> {
     for (name, value) in url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
         match &*name {
             "userid" if asked.userid.is_none() && !value.is_empty() => {
-                asked.userid = Some(UserId::new(value))
+                asked.userid = Some(UserId::new(value));
             }
             "limit" => match value.parse() {
                 Ok(limit @ 1..=MOST) => asked.limit = limit,

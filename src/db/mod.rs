@@ -109,10 +109,12 @@ impl Db {
             .acquire_timeout(ACQUIRE_TIMEOUT)
             .after_connect(move |connection, _| {
                 Box::pin(async move {
-                    if engine == Engine::Sqlite {
-                        for pragma in PRAGMAS {
-                            sqlx::query(pragma).execute(&mut *connection).await?;
-                        }
+                    let settings: &[&'static str] = match engine {
+                        Engine::Sqlite => &PRAGMAS,
+                        Engine::Postgres => &PATIENCE,
+                    };
+                    for setting in settings {
+                        sqlx::query(*setting).execute(&mut *connection).await?;
                     }
                     Ok(())
                 })
@@ -160,6 +162,10 @@ impl Db {
         self.pool.close().await;
     }
 }
+
+/// No statement of ours takes long; one that does waits for a lock that somebody lost.
+const PATIENCE: [&str; 2] =
+    ["SET statement_timeout = '15s'", "SET idle_in_transaction_session_timeout = '30s'"];
 
 /// synchronous=FULL: a commit that was answered survives a power cut, not only a crash.
 const PRAGMAS: [&str; 5] = [

@@ -4,14 +4,14 @@
 //! the gate and sign-in call the same function, because two different ones would send a browser in circles.
 //! It reads memory ([`live`]); [`follow`] keeps memory in step with the database.
 
-mod follow;
+pub mod follow;
 pub mod keys;
 pub mod live;
 pub mod store;
 pub mod token;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,7 +33,8 @@ pub use follow::FollowError;
 /// How long a check may wait for the database before the session counts as not checkable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A refresh older than this means that the database does not answer; `gate.stale_after` may allow more.
+/// While the last refresh succeeded and is not older than this, the database answers. Where it does not,
+/// `gate.stale_after` says how long checks go on.
 const HEALTHY: Duration = Duration::from_secs(2);
 
 /// How far this clock may be behind the newest row before nobody is signed in by it.
@@ -162,6 +163,8 @@ struct Inner {
     /// Where in the feed we are; locked while one refresh runs.
     position: tokio::sync::Mutex<i64>,
     refreshed_at: AtomicI64,
+    /// The last refresh failed.
+    failing: AtomicBool,
     newest_row: AtomicI64,
     keys_reloaded_at: AtomicI64,
 }
@@ -205,6 +208,7 @@ impl Sessions {
             assertions: papaya::HashMap::new(),
             position: tokio::sync::Mutex::new(position),
             refreshed_at: AtomicI64::new(now.millis()),
+            failing: AtomicBool::new(false),
             newest_row: AtomicI64::new(0),
             keys_reloaded_at: AtomicI64::new(now.millis()),
         }));
@@ -457,7 +461,7 @@ impl Sessions {
     /// Whether memory may be trusted: the last refresh is young enough (DESIGN §4, the stale rule).
     pub fn memory_is_fresh(&self, now: Timestamp) -> bool {
         let age = now.since(Timestamp::from_millis(self.0.refreshed_at.load(Ordering::Acquire)));
-        age <= self.0.settings.stale_after.max(HEALTHY)
+        age < self.0.settings.stale_after || (age <= HEALTHY && !self.0.failing.load(Ordering::Acquire))
     }
 
     /// When memory last agreed with the database.

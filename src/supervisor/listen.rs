@@ -102,7 +102,7 @@ pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) 
                 start(&mut connections, &graceful, stream, peer, router.clone());
             }
             Ok(Accepted::Unix(stream)) => {
-                start(&mut connections, &graceful, stream, Peer::Unix, router.clone())
+                start(&mut connections, &graceful, stream, Peer::Unix, router.clone());
             }
             Err(error) => {
                 tracing::warn!(%error, "A connection could not be accepted");

@@ -39,7 +39,6 @@ impl Supervisor {
     }
 
     /// Runs `worker` until it ends by itself once the token it gets is cancelled.
-    #[expect(clippy::disallowed_methods, reason = "the only place that spawns")]
     pub fn run<F, W>(&mut self, name: &'static str, worker: F)
     where
         F: FnOnce(CancellationToken) -> W,

@@ -1,3 +1,5 @@
+//! The printed configuration, as text.
+
 use std::path::PathBuf;
 use std::time::Duration;
 
