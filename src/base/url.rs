@@ -79,6 +79,11 @@ impl ReturnTo {
         self.url.path()
     }
 
+    /// How long path, query and fragment are: what a relative target has.
+    pub fn relative_len(&self) -> usize {
+        self.url[url::Position::BeforePath..].len()
+    }
+
     /// The same page without query and fragment: what is left of a target that is too long to carry.
     #[must_use]
     pub fn path_only(&self) -> Self {
