@@ -4,6 +4,10 @@
 //! leaves nothing behind. Which database engine it runs on is decided outside, by `tests/run`.
 
 #[cfg(test)]
+mod attempts;
+#[cfg(test)]
+mod redirect_targets;
+#[cfg(test)]
 mod signing_in;
 #[cfg(test)]
 mod support;
