@@ -6,9 +6,13 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod attempts;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod gate;
+#[cfg(test)]
+mod redirect_targets;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]
