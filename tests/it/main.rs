@@ -4,6 +4,10 @@
 //! leaves nothing behind. Which database engine it runs on is decided outside, by `tests/run`.
 
 #[cfg(test)]
+mod chromium_pages;
+#[cfg(test)]
+mod chromium_signing_in;
+#[cfg(test)]
 mod signing_in;
 #[cfg(test)]
 mod support;
