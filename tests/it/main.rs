@@ -8,6 +8,10 @@ mod api;
 #[cfg(test)]
 mod attempts;
 #[cfg(test)]
+mod chromium_pages;
+#[cfg(test)]
+mod chromium_signing_in;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod gate;
