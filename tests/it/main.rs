@@ -6,8 +6,20 @@
 #[cfg(test)]
 mod attempts;
 #[cfg(test)]
+mod callback;
+#[cfg(test)]
+mod hand_off;
+#[cfg(test)]
+mod logout;
+#[cfg(test)]
 mod redirect_targets;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod time;
+#[cfg(test)]
+mod tokens;
