@@ -8,6 +8,8 @@ mod api;
 #[cfg(test)]
 mod attempts;
 #[cfg(test)]
+mod callback;
+#[cfg(test)]
 mod chromium_pages;
 #[cfg(test)]
 mod chromium_signing_in;
@@ -16,7 +18,13 @@ mod demo;
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
+mod hand_off;
+#[cfg(test)]
+mod logout;
+#[cfg(test)]
 mod redirect_targets;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]
@@ -25,3 +33,7 @@ mod signing_in;
 mod snippets;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod time;
+#[cfg(test)]
+mod tokens;

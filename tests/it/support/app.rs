@@ -5,6 +5,7 @@
 //! the test's configuration names; behind all of them is the gateway's port, as behind a proxy that ends TLS.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gongpai::app::App;
@@ -46,7 +47,7 @@ pub(crate) struct TestApp {
     /// Where the admin listener is.
     pub(crate) admin: SocketAddr,
     supervisor: Supervisor,
-    database: TestDatabase,
+    database: Arc<TestDatabase>,
 }
 
 impl TestApp {
@@ -64,6 +65,15 @@ impl TestApp {
 
     /// On a simulator and database that exist already.
     pub(crate) async fn on(wecom: Running, database: TestDatabase, toml: &str) -> Self {
+        Self::sharing(wecom, Arc::new(database), toml).await
+    }
+
+    /// A second gateway on this one's database, with a WeCom of its own.
+    pub(crate) async fn another(&self, wecom: Running) -> Self {
+        Self::sharing(wecom, Arc::clone(&self.database), "").await
+    }
+
+    async fn sharing(wecom: Running, database: Arc<TestDatabase>, toml: &str) -> Self {
         wecom.set_trusted_domains(["oa.example.com"]);
         wecom.set_callback_domains(["oa.example.com"]);
         let text = configuration(&wecom, &database, toml);
@@ -193,9 +203,9 @@ impl TestApp {
         self.app.sessions.refresh().await.expect("the database answers");
     }
 
-    /// The database, for another gateway on it.
-    pub(crate) fn database(&self) -> &TestDatabase {
-        &self.database
+    /// Where the data lies.
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
+        self.database.data_dir()
     }
 }
 
