@@ -6,11 +6,15 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod replicas;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]
