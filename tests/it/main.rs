@@ -6,11 +6,19 @@
 #[cfg(test)]
 mod api;
 #[cfg(test)]
+mod attempts;
+#[cfg(test)]
+mod chromium_pages;
+#[cfg(test)]
+mod chromium_signing_in;
+#[cfg(test)]
 mod audit;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod gate;
+#[cfg(test)]
+mod redirect_targets;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]
