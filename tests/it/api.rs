@@ -131,6 +131,8 @@ async fn a_list_is_read_page_by_page_without_missing_or_repeating_one() {
         "nonsense=1",
         "userid=",
         "userid=a&userid=b",
+        "userid=a%00b",
+        "cursor=%00",
     ] {
         let page = api(&t, Method::GET, &format!("/api/v1/sessions?{bad}")).await;
         assert_eq!((page.status.as_u16(), &*code(&page)), (400, "api.bad_request"), "{bad}");

@@ -14,6 +14,8 @@ mod chromium_pages;
 #[cfg(test)]
 mod chromium_signing_in;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod gate;
@@ -27,6 +29,8 @@ mod redirect_targets;
 mod refused;
 #[cfg(test)]
 mod replicas;
+#[cfg(test)]
+mod retention;
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]
