@@ -148,7 +148,7 @@ impl Memory {
     /// Registers interest in a session and its person before the row is read; hand the result to
     /// [`Memory::put`].
     pub fn expect(&self, sid: &Sid, person: &PersonId) -> Expected {
-        let epoch = self.epoch.load(Ordering::Acquire);
+        let epoch = self.epoch.load(Ordering::SeqCst);
         let flag = self.flags.pin().get_or_insert_with(sid.clone(), Flag::default).clone();
         let slot = self.persons.pin().get_or_insert_with(person.clone(), Slot::default).clone();
         Expected { epoch, flag, slot }
@@ -164,7 +164,12 @@ impl Memory {
         }
         let live = Arc::new(Live::new(row, self.audience(&row.audience), slot, expected.flag));
         self.tokens.pin().insert(token, Arc::clone(&live));
-        (self.epoch.load(Ordering::Acquire) == expected.epoch).then_some(live)
+        // `clear` raises the epoch first: whoever still sees the old one is in the map before it is emptied.
+        if self.epoch.load(Ordering::SeqCst) == expected.epoch {
+            return Some(live);
+        }
+        self.tokens.pin().remove(&token);
+        None
     }
 
     fn audience(&self, text: &str) -> Arc<str> {
@@ -205,20 +210,23 @@ impl Memory {
 
     /// Forgets everything; the next check of each session reads the database again.
     pub fn clear(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
         self.tokens.pin().clear();
         self.flags.pin().clear();
         self.persons.pin().clear();
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        // Whoever took a flag or slot while they were being cleared must take it again.
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Forgets what expired, and flags and persons that no session holds any more.
     pub fn sweep(&self, now: Timestamp) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
         self.tokens.pin().retain(|_, live| live.expires_at > now);
         self.flags.pin().retain(|_, flag| Arc::strong_count(flag) > 1);
         self.persons.pin().retain(|_, slot| Arc::strong_count(slot) > 1);
         self.audiences.lock().retain(|audience| Arc::strong_count(audience) > 1);
         // Whoever took a flag or slot while it was being swept must take it again.
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Sessions used since the database was last told, at least `step` later than it knows.
@@ -295,6 +303,7 @@ mod tests {
         let expected = memory.expect(&Sid::new("s"), &PersonId::new("p"));
         memory.clear();
         assert!(memory.put([1; 32], &row(false), expected).is_none());
+        assert!(memory.get(&[1; 32]).is_none(), "what was read before stayed for the next check");
     }
 
     #[test]

@@ -222,6 +222,10 @@ impl Sessions {
     /// # Errors
     /// [`NotSignedIn`]; never anything that could be mistaken for a session.
     pub async fn check(&self, headers: &HeaderMap, origin: &Origin) -> Result<SignedIn, NotSignedIn> {
+        // Every check, also of whoever brings no session (DESIGN §4).
+        if !self.memory_is_fresh(self.0.clock.now()) {
+            return Err(NotSignedIn::Unavailable);
+        }
         let mut cookies = cookie::values(headers, self.0.settings.hosts.cookie_name(origin));
         let (first, second) = (cookies.next(), cookies.next());
         if second.is_some() {
@@ -242,9 +246,6 @@ impl Sessions {
 
     async fn check_token(&self, token: &[u8], origin: &Origin) -> Result<SignedIn, NotSignedIn> {
         let now = self.0.clock.now();
-        if !self.memory_is_fresh(now) {
-            return Err(NotSignedIn::Unavailable);
-        }
         let hash: TokenHash = *blake3::hash(token).as_bytes();
         let live = match self.0.memory.get(&hash) {
             Some(live) => live,

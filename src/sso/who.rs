@@ -3,7 +3,7 @@
 use crate::base::id::UserId;
 use crate::directory::{Found, Status};
 use crate::sso::error::Refused;
-use crate::wecom::{Client, Deadline, Error, Family, Identity, Member, MemberStatus};
+use crate::wecom::{Client, Deadline, Error, Identity, Member, MemberStatus};
 
 /// Asks WeCom whose code it is, and whether that person may be let in.
 ///
@@ -52,11 +52,13 @@ pub fn status_said(refused: &Refused) -> Option<Status> {
         Refused::NotActivated => Some(Status::Inactive),
         Refused::Left => Some(Status::Left),
         Refused::WeCom(error) => not_there(error).then_some(Status::Left),
-        Refused::NotMember | Refused::LinkedCorp | Refused::UnknownStatus(_) => None,
+        Refused::UnknownStatus(_) => Some(Status::Inactive),
+        Refused::NotMember | Refused::LinkedCorp => None,
     }
 }
 
 /// 60111 and 60011: not found, left, or out of the visible range; WeCom does not say which (document 90196).
+/// Other errcodes of that family are about the question and not about the person.
 fn not_there(error: &Error) -> bool {
-    error.family() == Family::NotVisible && !matches!(error, Error::BackingOff { .. })
+    !matches!(error, Error::BackingOff { .. }) && matches!(error.code(), Some(60111 | 60011))
 }

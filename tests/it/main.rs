@@ -4,8 +4,24 @@
 //! leaves nothing behind. Which database engine it runs on is decided outside, by `tests/run`.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
+mod attempts;
+#[cfg(test)]
+mod chromium_pages;
+#[cfg(test)]
+mod chromium_signing_in;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod redirect_targets;
+#[cfg(test)]
+mod replicas;
+#[cfg(test)]
 mod signing_in;
+#[cfg(test)]
+mod snippets;
 #[cfg(test)]
 mod support;
