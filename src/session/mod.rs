@@ -320,6 +320,9 @@ impl Sessions {
             if !same {
                 return Err(NotSignedIn::Invalid);
             }
+            // The ids as memory has them already: their text is kept once.
+            let person = Person { id: person.clone(), ..row.person };
+            let row = Row { sid: sid.clone(), person, ..row };
             if let Some(live) = self.0.memory.put(hash, &row, expected) {
                 return Ok(live);
             }
