@@ -8,13 +8,13 @@ mod api;
 #[cfg(test)]
 mod attempts;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod callback;
 #[cfg(test)]
 mod chromium_pages;
 #[cfg(test)]
 mod chromium_signing_in;
-#[cfg(test)]
-mod audit;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]

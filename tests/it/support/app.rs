@@ -81,17 +81,19 @@ impl TestApp {
         Self::build(wecom, database, Sources { text: Some(text), ..Sources::default() }, &any).await
     }
 
-    /// Where a real Chromium reaches it: on `http://127.0.0.1:PORT`, which browsers treat like https, with WeCom on
-    /// another site, `http://wecom.test:PORT`. `environment` sets keys of tables that the usual configuration has.
-    pub(crate) async fn at(port: &Port, toml: &str, environment: &[(&str, &str)]) -> Self {
+    /// Where a real Chromium reaches it: on `http://HOST:PORT`, which browsers treat like https if the host is
+    /// `127.0.0.1`, with WeCom on another site, `http://wecom.test:PORT`. `environment` sets keys of tables that the
+    /// usual configuration has.
+    pub(crate) async fn at(host: &str, port: &Port, toml: &str, environment: &[(&str, &str)]) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
         let database = TestDatabase::create().await;
-        let host = format!("127.0.0.1:{}", port.number());
+        let host = format!("{host}:{}", port.number());
         wecom.set_trusted_domains([host.clone()]);
         wecom.set_callback_domains([host.clone()]);
         let elsewhere = format!("http://{WECOM_SITE}:{}", wecom.address().port());
         let own = [
             ("GONGPAI_PUBLIC_URL", format!("http://{host}")),
+            ("GONGPAI_ALLOW_HTTP", "true".to_owned()),
             ("GONGPAI_WECOM__OAUTH2_ADDRESS", elsewhere.clone()),
             ("GONGPAI_WECOM__QR_CONNECT_ADDRESS", elsewhere),
         ];
