@@ -86,7 +86,7 @@ impl TestApp {
     /// usual configuration has.
     pub(crate) async fn at(host: &str, port: &Port, toml: &str, environment: &[(&str, &str)]) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
-        let database = TestDatabase::create().await;
+        let database = Arc::new(TestDatabase::create().await);
         let host = format!("{host}:{}", port.number());
         wecom.set_trusted_domains([host.clone()]);
         wecom.set_callback_domains([host.clone()]);
@@ -104,7 +104,7 @@ impl TestApp {
         Self::build(wecom, database, sources, &Listen::Tcp(port.address())).await
     }
 
-    async fn build(wecom: Running, database: TestDatabase, sources: Sources, listen: &Listen) -> Self {
+    async fn build(wecom: Running, database: Arc<TestDatabase>, sources: Sources, listen: &Listen) -> Self {
         let (config, _) = Config::load(&sources).unwrap_or_else(|e| panic!("{e}\n{sources:?}"));
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let (app, workings) = App::build(config, clock).await.expect("the gateway starts");
@@ -116,6 +116,11 @@ impl TestApp {
         let mut supervisor = Supervisor::new();
         app.start(workings, public, admin, &mut supervisor);
         Self { app, wecom, address, admin: admin_address, supervisor, database }
+    }
+
+    /// Where its rows are.
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.database
     }
 
     /// A browser that finds our hosts.
