@@ -12,9 +12,13 @@ mod hand_off;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod redirect_targets;
 #[cfg(test)]
 mod refused;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]
@@ -23,3 +27,7 @@ mod support;
 mod time;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod trouble;
+#[cfg(test)]
+mod verify_files;
