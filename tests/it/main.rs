@@ -24,6 +24,8 @@ mod hand_off;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod redirect_targets;
 #[cfg(test)]
 mod refused;
@@ -31,6 +33,8 @@ mod refused;
 mod replicas;
 #[cfg(test)]
 mod retention;
+#[cfg(test)]
+mod secrets;
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]
@@ -41,3 +45,7 @@ mod support;
 mod time;
 #[cfg(test)]
 mod tokens;
+#[cfg(test)]
+mod trouble;
+#[cfg(test)]
+mod verify_files;

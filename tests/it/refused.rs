@@ -10,7 +10,7 @@ use crate::support::browser::{Browser, DESKTOP, Page};
 /// Not let in: the page with its code, both languages, and nothing that could be a session.
 async fn refused(t: &TestApp, browser: &Browser, page: &Page, status: u16, code: &str) {
     assert_eq!(page.status.as_u16(), status, "{}", page.text());
-    let text = page.text();
+    let text = page.words();
     assert!(text.contains(code), "{code}: {text}");
     let row = gongpai::http::words::Code::ALL.iter().find(|c| c.as_str() == code).expect("a code").row();
     assert!(text.contains(&*row.happened.zh) && text.contains(&*row.happened.en), "{code}: {text}");
@@ -287,6 +287,7 @@ async fn a_person_who_comes_back_is_the_same_person() {
         m.userid = "ZhangSan".to_owned();
     });
     let mut phone = t.signed_in("ZhangSan").await;
+    t.advance(Duration::ZERO).await;
     let me: serde_json::Value = phone.get(format!("{PUBLIC}/sso/session")).await.json();
     assert_eq!(
         (&me["userid"], &me["name"]),
