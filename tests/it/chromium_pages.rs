@@ -60,7 +60,9 @@ const LOGIN: &str = "/sso/login?rd=/sso/session&a=1";
 async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
     let (name, _, errcode) = *case;
     let toml = match name {
-        "too-many" => "[server]\nsecret = \"c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=\"\nstart_rate = \"1/min\"",
+        "too-many" => {
+            "[server]\nsecret = \"c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=\"\nstart_rate = \"1/min\""
+        }
         "denied" => "[[rules]]\nhost = \"127.0.0.1\"\nallow = [\"user:lisi\"]",
         _ => "",
     };
@@ -217,7 +219,11 @@ async fn look_at_failure(
     for expected in [&row.happened.en, &row.advice.zh, &row.advice.en] {
         assert!(text.contains(expected.as_ref()), "{name}: {expected:?} is missing in\n{text}");
     }
-    assert_eq!(chromium.script("return document.scripts.length", json!([])).await, 0, "{name} needs no script");
+    assert_eq!(
+        chromium.script("return document.scripts.length", json!([])).await,
+        0,
+        "{name} needs no script"
+    );
     let id = chromium.script("return document.querySelector('footer code').textContent", json!([])).await;
     assert!(id.as_str().is_some_and(|id| id.len() >= 16), "{name}: the request id is {id}");
     let in_wecom = chromium.viewport() == Viewport::Phone;
@@ -228,7 +234,8 @@ async fn look_at_failure(
     assert!(!text.contains(code.as_str()), "{name}: the administrator's part is closed at first");
     chromium.click("summary").await;
     let details = chromium.text_with(code.as_str()).await;
-    for expected in [row.admin.zh.as_ref(), &row.admin.en, &errcode.map_or(String::new(), |e| e.to_string())] {
+    for expected in [row.admin.zh.as_ref(), &row.admin.en, &errcode.map_or(String::new(), |e| e.to_string())]
+    {
         assert!(details.contains(expected), "{name}: {expected:?} is missing in\n{details}");
     }
     if code == Code::TrustedIp {
@@ -383,7 +390,8 @@ async fn a_phone_outside_wecom_is_shown_the_way_to_the_workbench() {
     for expected in ["请在企业微信中打开", "Please open this in WeCom", "Workbench"] {
         assert!(text.contains(expected), "{expected} is missing in\n{text}");
     }
-    let href = chromium.script("return document.querySelector('a.button').getAttribute('href')", json!([])).await;
+    let href =
+        chromium.script("return document.querySelector('a.button').getAttribute('href')", json!([])).await;
     assert!(href.as_str().is_some_and(|h| h.starts_with("wxwork://")), "{href}");
     shoot(&chromium, "open-wecom").await;
     look_at_anything(&chromium, Axe::of_this_run().as_ref(), "open-wecom").await;

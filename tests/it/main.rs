@@ -8,11 +8,11 @@ mod api;
 #[cfg(test)]
 mod attempts;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod chromium_pages;
 #[cfg(test)]
 mod chromium_signing_in;
-#[cfg(test)]
-mod audit;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
@@ -23,6 +23,8 @@ mod redirect_targets;
 mod replicas;
 #[cfg(test)]
 mod retention;
+#[cfg(test)]
+mod running;
 #[cfg(test)]
 mod signing_in;
 #[cfg(test)]

@@ -95,10 +95,16 @@ impl Chromium {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("an HTTP client");
-        let mut chromium =
-            Self { session: format!("http://127.0.0.1:{port}/session"), client, _driver: driver, profile, viewport };
-        let answer =
-            chromium.try_ask(Method::POST, "", Some(chromium.capabilities(viewport, user_agent, preferences))).await;
+        let mut chromium = Self {
+            session: format!("http://127.0.0.1:{port}/session"),
+            client,
+            _driver: driver,
+            profile,
+            viewport,
+        };
+        let answer = chromium
+            .try_ask(Method::POST, "", Some(chromium.capabilities(viewport, user_agent, preferences)))
+            .await;
         let answer = answer.unwrap_or_else(|refusal| panic!("no browser: {refusal:?}"));
         let id = answer["sessionId"].as_str().expect("a session id").to_owned();
         chromium.session = format!("{}/{id}", chromium.session);
@@ -297,7 +303,9 @@ impl Chromium {
     /// Shows the page in its own size again.
     pub(crate) async fn real_size(&self) {
         let size = match self.viewport {
-            Viewport::Desktop => json!({ "width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": false }),
+            Viewport::Desktop => {
+                json!({ "width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": false })
+            }
             Viewport::Phone => json!({ "width": 390, "height": 844, "deviceScaleFactor": 3, "mobile": true }),
         };
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
