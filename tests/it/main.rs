@@ -34,6 +34,8 @@ mod replicas;
 #[cfg(test)]
 mod retention;
 #[cfg(test)]
+mod running;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod signing_in;

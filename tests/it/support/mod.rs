@@ -13,6 +13,7 @@ pub(crate) mod echo;
 pub(crate) mod nginx;
 pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod serve;
 pub(crate) mod stage;
 pub(crate) mod webdriver;
 
