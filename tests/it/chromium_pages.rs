@@ -25,8 +25,8 @@ const REFUSED: &[Case] = &[
 ];
 
 const ATTEMPT: &[Case] = &[
-    ("code-used-40029", Code::CodeUsed, None),
-    ("code-used-42003", Code::CodeUsed, None),
+    ("code-used-40029", Code::CodeUsed, Some(40029)),
+    ("code-used-42003", Code::CodeUsed, Some(42003)),
     ("cookies-refused", Code::CookiesRefused, None),
     ("cancelled", Code::Cancelled, None),
     ("bad-target", Code::BadTarget, None),
@@ -97,8 +97,7 @@ async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
         }
 
         "code-used-40029" | "code-used-42003" => {
-            let errcode = if name.ends_with("40029") { 40029 } else { 42003 };
-            wecom.fail_always("auth/getuserinfo", Fault::Errcode(errcode, "invalid code".to_owned()));
+            says("auth/getuserinfo", "invalid code");
             come_twice(&stage, chromium).await;
         }
         "cookies-refused" => {
@@ -198,6 +197,7 @@ async fn come_twice(stage: &Stage, chromium: &Chromium) {
 async fn look_at(cases: &[Case], viewport: Viewport) {
     let chromium = Chromium::start(viewport, user_agent(viewport)).await;
     let axe = Axe::of_this_run();
+    chromium.real_size().await;
     for case in cases {
         let (name, code, errcode) = *case;
         let _stage = bring_about(case, &chromium).await;
@@ -238,9 +238,13 @@ async fn look_at_failure(
     {
         assert!(details.contains(expected), "{name}: {expected:?} is missing in\n{details}");
     }
-    if code == Code::TrustedIp {
-        assert!(details.contains("127.0.0.1"), "the address to enter is missing in\n{details}");
-    }
+    let shows = |label: &str| details.contains(label);
+    assert_eq!(
+        shows("服务器地址 The server's address\n127.0.0.1"),
+        code == Code::TrustedIp,
+        "{name}:\n{details}"
+    );
+    assert_eq!(shows("起始时间 Since\n2026-11-22"), code == Code::StoreUnavailable, "{name}:\n{details}");
     look_at_anything(chromium, axe, name).await;
 }
 
@@ -361,6 +365,7 @@ async fn every_code_that_a_sign_in_can_end_with_has_been_looked_at() {
 async fn a_browser_that_refuses_cookies_is_told_so_after_one_restart() {
     for viewport in [Viewport::Phone, Viewport::Desktop] {
         let chromium = Chromium::without_cookies(viewport, user_agent(viewport)).await;
+        chromium.real_size().await;
         let stage = Stage::start().await;
         come_twice(&stage, &chromium).await;
         let axe = Axe::of_this_run();
@@ -406,6 +411,7 @@ async fn the_pages_of_a_sign_in_that_goes_well() {
     let axe = Axe::of_this_run();
     for viewport in [Viewport::Phone, Viewport::Desktop] {
         let chromium = Chromium::start(viewport, DESKTOP).await;
+        chromium.real_size().await;
         let stage = Stage::with("", &environment).await;
         chromium.goto(stage.url("/sso/login?rd=/&entrance=qr")).await;
         chromium.text_with("使用企业微信扫码登录").await;
