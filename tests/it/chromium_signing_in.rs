@@ -88,6 +88,25 @@ async fn a_callback_that_lands_in_the_frame_consumes_nothing_and_goes_on_in_the_
 }
 
 #[tokio::test]
+async fn without_a_script_the_frame_shows_a_button_that_goes_on_in_the_top_window() {
+    let (stage, chromium) = at_a_desk().await;
+    chromium.goto(stage.url(LOGIN)).await;
+    let scan = stage.scan(&[]).await;
+    let show = "document.querySelector('iframe').src = arguments[0]";
+    chromium.script(show, json!(["about:blank"])).await;
+    chromium.without_scripts().await;
+    let back = stage.t.wecom.confirm_scan(&scan.id, "lisi").expect("a scan that waits");
+    chromium.script(show, json!([back])).await;
+    chromium.enter_frame("iframe").await;
+    chromium.text_with("正在继续登录。").await;
+    chromium.screenshot("break-out-desktop").await;
+    assert_eq!(stage.t.wecom.calls("auth/getuserinfo"), 0, "nothing is consumed in the frame");
+    chromium.click("#go").await;
+    chromium.leave_frames().await;
+    is_signed_in(&chromium, "lisi").await;
+}
+
+#[tokio::test]
 async fn a_qr_page_goes_on_by_itself_when_another_tab_signs_in() {
     let (stage, chromium) = at_a_desk().await;
     chromium.goto(stage.url("/sso/login?rd=/sso/session?first")).await;

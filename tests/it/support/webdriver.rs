@@ -343,6 +343,11 @@ impl Chromium {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
+    /// Keeps the pages' own scripts from running.
+    pub(crate) async fn without_scripts(&self) {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+    }
+
     async fn devtools(&self, command: &str, parameters: Value) {
         let body = json!({ "cmd": command, "params": parameters });
         self.ask(Method::POST, "goog/cdp/execute", Some(body)).await;
@@ -434,11 +439,15 @@ impl Drop for Chromium {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             let processes = self.processes();
-            if processes.is_empty() || Instant::now() > deadline {
+            // On a busy machine one may have been starting while it was looked: then it still writes to the profile.
+            let gone = processes.is_empty() && fs::remove_dir_all(self.profile.path()).is_ok();
+            if gone || Instant::now() > deadline {
                 break;
             }
-            let script = format!("kill -s KILL {} 2>/dev/null", processes.join(" "));
-            Command::new("sh").args(["-c", &script]).status().expect("a shell");
+            if !processes.is_empty() {
+                let script = format!("kill -s KILL {} 2>/dev/null", processes.join(" "));
+                Command::new("sh").args(["-c", &script]).status().expect("a shell");
+            }
             std::thread::sleep(POLL);
         }
     }
