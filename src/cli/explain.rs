@@ -1,10 +1,16 @@
 //! `gongpai explain`: the access decision for a person and a URL, and the rule that made it.
 
 use std::fmt::Write;
+use std::io;
 
+use anyhow::anyhow;
+
+use super::database;
 use crate::base::host::Hosts;
-use crate::gate::{Explanation, Outcome, Rules, explain};
-use crate::session::Person;
+use crate::base::id::{PersonId, UserId};
+use crate::config::Config;
+use crate::gate::{self, Explanation, Outcome, Rules};
+use crate::session::{Person, store};
 
 /// What is asked on the command line.
 #[derive(Debug, Clone)]
@@ -17,12 +23,48 @@ pub struct Question {
     pub method: Option<String>,
 }
 
+/// Looks the person up and prints the answer. Somebody who never signed in here is taken for an active member of that
+/// userid, and the answer says so: an administrator asks before the first sign-in.
+///
+/// # Errors
+/// If the rules do not compile, the database fails, or `out` cannot be written.
+pub async fn explain(
+    config: &Config,
+    question: &Question,
+    out: &mut (dyn io::Write + Send),
+) -> anyhow::Result<()> {
+    let compiled = Rules::compile(&config.rules, &config.gate, &config.hosts);
+    let (rules, _warnings) = compiled.map_err(|errors| anyhow!(errors.join("\n")))?;
+    let userid = UserId::new(question.user.as_str());
+    let mut known = None;
+    if let Some(db) = database::open_if_there(config).await? {
+        known = store::find_person_by_userid(&db, &config.wecom.corp_id, &userid).await?;
+        db.close().await;
+    }
+    if known.is_none() {
+        writeln!(
+            out,
+            "note     {} never signed in here; decided as for an active member of that userid",
+            question.user
+        )?;
+    }
+    let person = known.unwrap_or_else(|| assumed(userid));
+    let (text, _allowed) = answer(&rules, &config.hosts, question, Some(&person));
+    out.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+fn assumed(userid: UserId) -> Person {
+    let name = "unknown here".to_owned();
+    Person { id: PersonId::new(""), userid, name, email: String::new(), active: true }
+}
+
 /// The answer as text, and whether access would be allowed.
 ///
 /// `person` is who the directory has for `--user`; `None` if it has nobody, who then is asked to sign in like
 /// every visitor.
 pub fn answer(rules: &Rules, hosts: &Hosts, question: &Question, person: Option<&Person>) -> (String, bool) {
-    let explanation = explain(rules, hosts, &question.url, question.method.as_deref(), person);
+    let explanation = gate::explain(rules, hosts, &question.url, question.method.as_deref(), person);
     let allowed = matches!(explanation.outcome, Outcome::Allowed | Outcome::Public);
     (text(question, person, &explanation), allowed)
 }
