@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use gongpai::app::App;
 use gongpai::base::clock::{Clock, Timestamp};
 use gongpai::config::{Config, Sources};
 use gongpai::doctor::{Finding, Level, Subject, examine};
@@ -50,15 +51,16 @@ impl Place {
         self.write(&self.config.replace(from, to));
     }
 
+    /// The configuration as the gateway reads it.
+    fn accepted(&self) -> Config {
+        let sources = Sources { text: Some(self.config.clone()), ..Sources::default() };
+        Config::load(&sources).expect("accepted").0
+    }
+
     /// Makes the database, as `serve` does at its first start.
     async fn served(&self) {
-        let mut gateway = self
-            .program(&["serve"])
-            .env("GONGPAI_SERVER__LISTEN", "127.0.0.1:0")
-            .env("GONGPAI_SERVER__ADMIN_LISTEN", "127.0.0.1:0")
-            .start();
-        gateway.line_with("gongpai listens on").await;
-        assert_eq!(gateway.stop().await.code(), Some(0));
+        let (app, _) = App::build(self.accepted(), Clock::System).await.expect("the gateway starts");
+        app.close().await;
     }
 
     fn program(&self, args: &[&str]) -> Program {
@@ -318,8 +320,7 @@ async fn the_doctor_lists_what_is_missing_and_every_mistake_of_the_configuration
 
 /// What the checks find with another clock.
 async fn examined(place: &Place, clock: Clock) -> Vec<Finding> {
-    let sources = Sources { text: Some(place.config.clone()), ..Sources::default() };
-    let (config, _) = Config::load(&sources).expect("accepted");
+    let config = place.accepted();
     let client = gongpai::wecom::Client::new(gongpai::app::wecom_settings(&config), clock.clone());
     let client = client.map_err(|error| error.to_string());
     examine(&Subject { config, client, clock, rules: Ok(Vec::new()) }, &mut |_| {}).await
@@ -336,8 +337,7 @@ async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
     assert_eq!(level(&ahead, "clock.off"), Some(Level::Broken), "{ahead:#?}");
     assert_eq!(level(&ahead, "clock.behind_rows"), None);
 
-    let sources = Sources { text: Some(place.config.clone()), ..Sources::default() };
-    let (config, _) = Config::load(&sources).unwrap();
+    let config = place.accepted();
     let db = gongpai::app::open_database(&config).await.unwrap();
     let entry = gongpai::audit::Entry {
         event: gongpai::audit::Event::Gate,
@@ -388,8 +388,7 @@ async fn the_domain_file_is_looked_at_as_wecom_gets_it() {
 async fn a_newer_schema_is_refused_and_named() {
     let place = Place::with("").await;
     place.served().await;
-    let sources = Sources { text: Some(place.config.clone()), ..Sources::default() };
-    let (config, _) = Config::load(&sources).unwrap();
+    let config = place.accepted();
     let db = gongpai::app::open_database(&config).await.unwrap();
     sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
         .execute(db.pool())
