@@ -71,9 +71,9 @@ pub enum Command {
         /// What is opened, with scheme and host
         #[arg(long)]
         url: String,
-        /// The HTTP method; without it, only rules for all methods can allow
-        #[arg(long)]
-        method: Option<String>,
+        /// The HTTP method
+        #[arg(long, default_value = "GET")]
+        method: String,
     },
     /// Print a ready configuration for this installation
     #[command(

@@ -1,7 +1,7 @@
 //! `gongpai explain`: the access decision for a person and a URL, and the rule that made it.
 
-use std::fmt::Write;
-use std::io;
+use std::fmt::Write as _;
+use std::io::Write;
 
 use anyhow::anyhow;
 
@@ -10,7 +10,8 @@ use crate::base::host::Hosts;
 use crate::base::id::{PersonId, UserId};
 use crate::config::Config;
 use crate::gate::{self, Explanation, Outcome, Rules};
-use crate::session::{Person, store};
+use crate::session::Person;
+use crate::session::store::find_person_by_userid;
 
 /// What is asked on the command line.
 #[derive(Debug, Clone)]
@@ -19,33 +20,32 @@ pub struct Question {
     pub user: String,
     /// `--url`.
     pub url: String,
-    /// `--method`; `None`: as a proxy that does not say.
-    pub method: Option<String>,
+    /// `--method`.
+    pub method: String,
 }
 
-/// Looks the person up and prints the answer. Somebody who never signed in here is taken for an active member of that
-/// userid, and the answer says so: an administrator asks before the first sign-in.
+/// Answers for the person as the database has it, or, as an administrator asks before the first sign-in, for an
+/// active member of that userid, and says so.
 ///
 /// # Errors
-/// If the rules do not compile, the database fails, or `out` cannot be written.
+/// If a rule is not accepted, the database fails, or `out` cannot be written.
 pub async fn explain(
     config: &Config,
     question: &Question,
-    out: &mut (dyn io::Write + Send),
+    out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     let compiled = Rules::compile(&config.rules, &config.gate, &config.hosts);
     let (rules, _warnings) = compiled.map_err(|errors| anyhow!(errors.join("\n")))?;
     let userid = UserId::new(question.user.as_str());
     let mut known = None;
     if let Some(db) = database::open_if_there(config).await? {
-        known = store::find_person_by_userid(&db, &config.wecom.corp_id, &userid).await?;
+        known = find_person_by_userid(&db, &config.wecom.corp_id, &userid).await?;
         db.close().await;
     }
     if known.is_none() {
         writeln!(
             out,
-            "note     {} never signed in here; decided as for an active member of that userid",
-            question.user
+            "note     {userid} never signed in here; answered for an active member of that userid"
         )?;
     }
     let person = known.unwrap_or_else(|| assumed(userid));
@@ -64,7 +64,7 @@ fn assumed(userid: UserId) -> Person {
 /// `person` is who the directory has for `--user`; `None` if it has nobody, who then is asked to sign in like
 /// every visitor.
 pub fn answer(rules: &Rules, hosts: &Hosts, question: &Question, person: Option<&Person>) -> (String, bool) {
-    let explanation = gate::explain(rules, hosts, &question.url, question.method.as_deref(), person);
+    let explanation = gate::explain(rules, hosts, &question.url, Some(question.method.as_str()), person);
     let allowed = matches!(explanation.outcome, Outcome::Allowed | Outcome::Public);
     (text(question, person, &explanation), allowed)
 }
@@ -85,13 +85,12 @@ fn text(question: &Question, person: Option<&Person>, explanation: &Explanation)
         Some((number, text)) => format!("{number}: {text}"),
         None => "none".to_owned(),
     };
-    let method = question.method.as_deref().unwrap_or("unknown (only rules for all methods can allow)");
     let mut out = String::new();
     for (label, value) in [
         ("user", who.as_str()),
         ("host", explanation.origin.as_deref().unwrap_or("-")),
         ("path", explanation.path.as_deref().unwrap_or("-")),
-        ("method", method),
+        ("method", question.method.as_str()),
         ("decision", decision),
         ("rule", rule.as_str()),
         ("reason", explanation.reason.as_str()),
@@ -145,7 +144,7 @@ mod tests {
             active,
         });
         let question =
-            Question { user: "zhangsan".into(), url: url.into(), method: method.map(str::to_owned) };
+            Question { user: "zhangsan".into(), url: url.into(), method: method.unwrap_or("GET").into() };
         answer(&rules, &hosts, &question, person.as_ref())
     }
 
@@ -167,7 +166,12 @@ mod tests {
     fn every_outcome_has_its_words() {
         for (url, method, person, words) in [
             ("https://finance.example.com/public/x", Some("GET"), None, "allowed for anyone"),
-            ("https://finance.example.com/public/x", None, Some(true), "method is unknown"),
+            (
+                "https://finance.example.com/public/x",
+                Some("POST"),
+                Some(true),
+                "none matches this path and method",
+            ),
             ("https://finance.example.com/admin", None, Some(false), "the person is not active"),
             ("https://finance.example.com/admin", None, None, "sign-in required"),
             ("https://finance.example.com", None, Some(true), "none matches this path"),

@@ -11,7 +11,7 @@ use super::start::Way;
 use super::state::{Entrance, LIFETIME, State, hash16};
 use super::store::{self, Outcome};
 use super::target::{self, HandOff, Target};
-use super::{Sso, marker, query, redirect, who};
+use super::{Sso, entrance, marker, query, redirect, who};
 use crate::audit;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::base::secret::sha256_hex;
@@ -47,7 +47,8 @@ pub async fn seed_page(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response
 async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
     if visit.in_frame() && sso.hosts().is_public(&visit.origin) {
         // The official panel could not leave its frame. Nothing is consumed here: the top window comes again.
-        return sso.0.site.pages.break_out(&visit.view, &visit.uri.to_string());
+        let same = visit.uri.path_and_query().map_or("/", |p| p.as_str());
+        return sso.0.site.pages.break_out(&visit.view, same);
     }
     let returned = match Back::read(sso, visit, seed_page) {
         Ok(returned) => returned,
@@ -79,7 +80,7 @@ impl Back {
             state.as_ref().and_then(|s| Returned::find(&visit.headers, &s.id, &s.cookie, visit.secure()));
         let carried = cookie.as_ref().and_then(Returned::carried);
         let target = match &state {
-            Some(state) => bound_target(sso, visit, state, carried.as_deref())?,
+            Some(state) => bound_target(sso, visit, state, carried.as_deref(), cookie.is_some())?,
             None => sso.target(visit)?,
         };
         // A code that arrives at the seed's page proves that the in-app way works in this browser.
@@ -104,7 +105,13 @@ impl Back {
 
 /// The target whose hash the state has: from redirect_uri, or from the cookie. One that was changed on the way is
 /// refused. Where neither is left (the cookie has gone) it is what the request says, judged anew.
-fn bound_target(sso: &Sso, visit: &Visit, state: &State, carried: Option<&str>) -> Result<Target, SsoError> {
+fn bound_target(
+    sso: &Sso,
+    visit: &Visit,
+    state: &State,
+    carried: Option<&str>,
+    has_cookie: bool,
+) -> Result<Target, SsoError> {
     for name in ["rd", "h"] {
         if let Some(text) = visit.query.one(name)? {
             if hash16(format!("{name}:{text}").as_bytes()) != state.target {
@@ -118,13 +125,14 @@ fn bound_target(sso: &Sso, visit: &Visit, state: &State, carried: Option<&str>) 
             let (name, text) = text.split_once(':').ok_or(SsoError::NotOurs)?;
             parse_target(sso, visit, name, text)
         }
+        _ if has_cookie => Err(SsoError::BadTarget(crate::base::url::BadTarget::Malformed)),
         _ => sso.target(visit),
     }
 }
 
 fn parse_target(sso: &Sso, visit: &Visit, name: &str, text: &str) -> Result<Target, SsoError> {
     if name == "h" {
-        let opened = HandOff::open(text, &sso.0.hand_offs, sso.hosts(), visit.view.at);
+        let opened = HandOff::open(text, &sso.0.hand_offs, sso.hosts());
         return opened.map(|h| Target::HandOff(text.to_owned(), h)).map_err(|_| SsoError::NotOurs);
     }
     let page = target::page(Some(text), &sso.0.settings.landing, &visit.origin, sso.hosts())?;
@@ -207,7 +215,9 @@ impl Sso {
         }
         let restarts = u8::from(!back.shown_long(visit));
         let entrance = back.entrance.or((visit.browser == Browser::WeCom).then_some(Entrance::App));
-        if entrance == Some(Entrance::App) {
+        // After a sign-out the way leads past the page with the button.
+        let button = marker::has_signed_out(&visit.headers, visit.secure());
+        if entrance == Some(Entrance::App) && !button {
             return Ok(self.send_to_wecom(
                 visit,
                 &back.target,
@@ -219,7 +229,7 @@ impl Sso {
         let more = format!(
             "{}{}",
             if restarts > 0 { "&r=1" } else { "" },
-            if entrance.is_some() { "&entrance=qr" } else { "" }
+            entrance.map(|e| format!("&entrance={}", entrance::name(e))).unwrap_or_default()
         );
         Ok(redirect(&format!("{}{}", visit.path("login"), query(&back.target, &more)), &[]))
     }

@@ -1,7 +1,8 @@
 //! Where a sign-in leads: a page, or another host that handed the sign-in over; and how it travels.
 //!
 //! A target travels as text: up to 256 bytes in redirect_uri (WeCom compares only host and port), up to 1 KB in
-//! the attempt's cookie; of a longer one only the path. The state has the text's hash.
+//! the attempt's cookie; of a longer one only the path. The host does not count: a relative target is as long as
+//! the client wrote it. The state has the text's hash.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +12,7 @@ use super::state::{Hash16, LIFETIME, hash16};
 use crate::base::clock::Timestamp;
 use crate::base::host::{Hosts, Origin, Scheme};
 use crate::base::seal::{NotOurs, Sealer};
-use crate::base::url::{BadTarget, ReturnTo};
+use crate::base::url::{BadTarget, ReturnTo, encode};
 
 /// The longest text that redirect_uri carries.
 const IN_REDIRECT_URI: usize = 256;
@@ -79,11 +80,11 @@ impl HandOff {
         URL_SAFE_NO_PAD.encode(sealer.seal(&plain, b""))
     }
 
-    /// Opens and judges it: ours, not older than an attempt may be, for a host that is still permitted.
+    /// Opens and judges it: ours, for a host that is still permitted. Its age is [`HandOff::expired`]'s.
     ///
     /// # Errors
     /// [`NotOurs`].
-    pub fn open(text: &str, sealer: &Sealer, hosts: &Hosts, now: Timestamp) -> Result<Self, NotOurs> {
+    pub fn open(text: &str, sealer: &Sealer, hosts: &Hosts) -> Result<Self, NotOurs> {
         let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotOurs)?;
         let plain = sealer.open(&sealed, b"")?;
         let wire: Wire = serde_json::from_slice(&plain).map_err(|_| NotOurs)?;
@@ -92,10 +93,21 @@ impl HandOff {
         let page = ReturnTo::parse(&wire.page, &origin, hosts).map_err(|_| NotOurs)?;
         let started_at = Timestamp::from_millis(wire.started_at);
         let cookie = hex::decode(&wire.cookie).ok().and_then(|b| b.try_into().ok()).ok_or(NotOurs)?;
-        if !hosts.permits(&origin) || now.since(started_at) > LIFETIME {
+        if !hosts.permits(&origin) {
             return Err(NotOurs);
         }
         Ok(Self { origin, page, cookie, started_at })
+    }
+
+    /// Whether the cookie that its host set has run out: a ticket would be worth nothing, so that host must begin
+    /// again.
+    pub fn expired(&self, now: Timestamp) -> bool {
+        now.since(self.started_at) >= LIFETIME
+    }
+
+    /// Where its host begins again.
+    pub fn begin_again(&self) -> String {
+        format!("{}/_gongpai/login?rd={}", self.origin, encode(self.page.as_str()))
     }
 }
 
@@ -202,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hand_off_opens_only_while_it_is_young_and_its_host_permitted() {
+    fn a_hand_off_opens_only_while_its_host_is_permitted_and_says_when_it_is_too_old() {
         let (hosts, sealer) = (hosts(), Sealer::new(&[1; 32], Purpose::HandOff));
         let origin = Origin::from_authority(Scheme::Https, "app.example.com").unwrap();
         let now = Timestamp::from_millis(1_000_000);
@@ -213,11 +225,11 @@ mod tests {
             started_at: now,
         };
         let text = hand_off.seal(&sealer);
-        assert_eq!(HandOff::open(&text, &sealer, &hosts, now).unwrap(), hand_off);
-        let late = now.plus(LIFETIME).plus(std::time::Duration::from_millis(1));
-        assert_eq!(HandOff::open(&text, &sealer, &hosts, late), Err(NotOurs));
+        let opened = HandOff::open(&text, &sealer, &hosts).unwrap();
+        assert_eq!(opened, hand_off);
+        assert!(!opened.expired(now) && opened.expired(now.plus(LIFETIME)));
         let fewer = Hosts::new(hosts.public().clone(), vec![], "", false);
-        assert_eq!(HandOff::open(&text, &sealer, &fewer, now), Err(NotOurs));
-        assert_eq!(HandOff::open("AAAA", &sealer, &hosts, now), Err(NotOurs));
+        assert_eq!(HandOff::open(&text, &sealer, &fewer), Err(NotOurs));
+        assert_eq!(HandOff::open("AAAA", &sealer, &hosts), Err(NotOurs));
     }
 }

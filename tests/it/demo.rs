@@ -87,7 +87,7 @@ async fn chromium_signs_in_on_a_desktop_by_a_code_that_the_phone_page_confirms()
     let window = chromium.windows().await.into_iter().find(|window| *window != phone).unwrap();
 
     chromium.click("nav a[href*=logout]").await;
-    chromium.click("a.button, main a, a[href*=again]").await;
+    chromium.click("a[href*='again=1']").await;
     chromium.find("iframe").await;
     chromium.screenshot("demo-desktop-3-scan").await;
     chromium.switch_to(&phone).await;
@@ -95,6 +95,27 @@ async fn chromium_signs_in_on_a_desktop_by_a_code_that_the_phone_page_confirms()
     chromium.screenshot("demo-desktop-4-confirmed").await;
     chromium.switch_to(&window).await;
     chromium.text_with("王五").await;
+}
+
+#[tokio::test]
+async fn the_sample_application_is_not_reached_without_the_gates_yes() {
+    let demo = Demo::start().await;
+    let client =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let phone = client.get(&demo.url).send().await.unwrap().text().await.unwrap();
+    let (before, _) = phone.split_once("/sso/login").expect("the icon's link");
+    let application = before.rsplit('"').next().unwrap();
+    let ask = |accept: &'static str| {
+        let request = client.get(format!("{application}/boss?x=1")).header("accept", accept);
+        request.header("remote-user", "zhangsan").send()
+    };
+    let call = ask("application/json").await.unwrap();
+    assert_eq!(call.status(), 401);
+    let navigation = ask("text/html").await.unwrap();
+    assert_eq!(navigation.status(), 302);
+    let location = navigation.headers()["location"].to_str().unwrap();
+    let wanted = urlencoding::encode(&format!("{application}/boss?x=1")).into_owned();
+    assert_eq!(location, format!("{application}/_gongpai/login?rd={wanted}"));
 }
 
 #[tokio::test]

@@ -25,6 +25,8 @@ pub struct Scan {
     pub next_url: String,
     /// After how long the page loads itself anew, with a new attempt: 8 minutes.
     pub renew_after: Duration,
+    /// Where it loads itself from, if not from its own address: an absolute URL of ours.
+    pub renew_url: Option<String>,
     /// The host that the person signs in to, `app.example.com`.
     pub host: String,
 }
@@ -90,12 +92,17 @@ impl Pages {
         };
         let policy = Policy {
             nonce: Some(&nonce),
-            frames: Some(&self.0.settings.qr_origin),
+            // Ours too: a panel that may not steer the top window comes back inside its frame, and what is
+            // answered there leads out of it.
+            frames: vec![&self.0.settings.qr_origin, &self.0.settings.public_origin],
             connects: true,
             ancestors: Vec::new(),
         };
         let mut response = respond(StatusCode::OK, &page, &policy);
-        response.headers_mut().insert("refresh", HeaderValue::from(scan.renew_after.as_secs().max(1)));
+        let seconds = scan.renew_after.as_secs().max(1);
+        let elsewhere = scan.renew_url.as_deref().filter(|url| text::is_safe_href(url));
+        let refresh = elsewhere.and_then(|url| HeaderValue::from_str(&format!("{seconds};url={url}")).ok());
+        response.headers_mut().insert("refresh", refresh.unwrap_or_else(|| HeaderValue::from(seconds)));
         response
     }
 
