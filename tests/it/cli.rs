@@ -1,10 +1,9 @@
 //! The commands, as an administrator calls them: the real program, its output, its exit code.
 
-use std::path::Path;
 use std::time::Duration;
 
 use gongpai::app::App;
-use gongpai::base::clock::{Clock, Timestamp};
+use gongpai::base::clock::Clock;
 use gongpai::config::{Config, Sources};
 use gongpai::doctor::{Finding, Level, Subject, examine};
 use gongpai::simulator::{Fault, Running, Simulator};
@@ -13,7 +12,9 @@ use serde_json::Value;
 use crate::support::app::{PUBLIC, TestApp, configuration};
 use crate::support::browser::{Ask, Browser, DESKTOP};
 use crate::support::database::TestDatabase;
+use crate::support::eventually;
 use crate::support::process::{Finished, Program};
+use crate::support::serve::Serve;
 
 /// Every secret of these tests that nothing may print contains it.
 const MARK: &str = "S3CRET";
@@ -427,52 +428,55 @@ async fn a_new_api_client_authenticates_with_what_was_printed() {
     assert_eq!(status(&format!("oa:{secret}")).await, 401);
 }
 
-/// A configuration file for the program beside a gateway in this process.
-fn beside(t: &TestApp, folder: &Path) -> String {
-    let file = folder.join("gongpai.toml");
-    std::fs::write(&file, configuration(&t.wecom, t.database(), "")).expect("a configuration");
-    file.display().to_string()
-}
-
 #[tokio::test]
 async fn sessions_are_listed_and_revoked_beside_a_running_gateway() {
-    let t = TestApp::start().await;
-    let folder = tempfile::tempdir().unwrap();
-    let file = beside(&t, folder.path());
+    let wecom = Simulator::start().await.expect("the simulator starts");
+    let database = TestDatabase::create().await;
+    let serve = Serve::start(&wecom, &database, "").await;
     let run = async |args: &[&str]| {
-        let finished = Program::gongpai().args(args).args(["--config", &file]).run().await;
+        let finished = serve.command(args).await;
         assert_eq!(finished.code(), Some(0), "{args:?}: {}", finished.stderr);
         finished.stdout
     };
     assert_eq!(run(&["sessions", "list"]).await, "nobody is signed in\n");
 
-    let lisi = t.signed_in("lisi").await;
-    let wangwu = t.signed_in("wangwu").await;
-    // The gateway's clock stands still in the future or the past of the program's: look at the rows themselves.
+    let (lisi, wangwu) = (serve.signed_in(&wecom, "lisi").await, serve.signed_in(&wecom, "wangwu").await);
     let listed = run(&["sessions", "list", "--user", "LISI", "--json"]).await;
-    let rows: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    if Clock::System.now() < Timestamp::from_millis(1_795_334_400_000) {
-        assert_eq!(rows.len(), 1, "{listed}");
-        assert_eq!(rows[0]["userid"], "lisi");
-        let table = run(&["sessions", "list"]).await;
-        assert!(table.contains("李四") && table.contains("王五") && table.starts_with("USERID"), "{table}");
+    let row: Value = serde_json::from_str(listed.trim()).unwrap_or_else(|e| panic!("{e}: {listed}"));
+    assert_eq!(
+        (row["userid"].as_str(), row["amr"][0].as_str()),
+        (Some("lisi"), Some("wecom-app")),
+        "{row:#}"
+    );
+    let table = run(&["sessions", "list"]).await;
+    assert!(table.starts_with("USERID") && table.lines().count() == 3, "{table}");
+    assert!(table.contains("李四") && table.contains("王五"), "{table}");
 
-        assert_eq!(run(&["sessions", "revoke", "--user", "Lisi"]).await, "1 session ended\n");
-        t.app.sessions.refresh().await.unwrap();
-        assert_eq!(t.check(&lisi, &format!("{PUBLIC}/x")).await.status, 401);
-        assert_eq!(t.check(&wangwu, &format!("{PUBLIC}/x")).await.status, 200);
+    assert_eq!(run(&["sessions", "revoke", "--user", "Lisi"]).await, "1 session ended\n");
+    eventually("the gateway follows", async || (serve.check(&lisi).await.status == 401).then_some(())).await;
+    assert_eq!(serve.check(&wangwu).await.status, 200);
 
-        let left = run(&["sessions", "list", "--json"]).await;
-        let sid = serde_json::from_str::<Value>(left.trim()).unwrap()["sid"].as_str().unwrap().to_owned();
-        assert_eq!(run(&["sessions", "revoke", &sid]).await, "1 session ended\n");
-        assert_eq!(run(&["sessions", "revoke", "--all"]).await, "0 sessions ended\n");
+    let left = run(&["sessions", "list", "--json"]).await;
+    let row: Value = serde_json::from_str(left.trim()).unwrap_or_else(|e| panic!("{e}: {left}"));
+    let sid = row["sid"].as_str().expect("an id");
+    assert_eq!(run(&["sessions", "revoke", sid]).await, "1 session ended\n");
+    eventually("the gateway follows", async || (serve.check(&wangwu).await.status == 401).then_some(()))
+        .await;
+    let again = serve.signed_in(&wecom, "wangwu").await;
+    assert_eq!(run(&["sessions", "revoke", "--all"]).await, "1 session ended\n");
+    eventually("the gateway follows", async || (serve.check(&again).await.status == 401).then_some(())).await;
+
+    let audit = run(&["audit", "--user", "lisi"]).await;
+    for part in ["sign-in", "allowed", "revoke", "1 sessions, by command line"] {
+        assert!(audit.contains(part), "{part}: {audit}");
     }
-    let audit = run(&["audit", "--user", "lisi", "--since", "2020-01-01"]).await;
-    assert!(audit.contains("sign-in") && audit.contains("allowed"), "{audit}");
-    for line in run(&["audit", "--since", "2020-01-01T00:00:00Z", "--json"]).await.lines() {
-        let row: Value = serde_json::from_str(line).unwrap();
-        assert!(row["event"].is_string() && row["at"].as_str().unwrap().ends_with('Z'), "{line}");
-    }
+    assert!(!audit.contains("wangwu"), "{audit}");
+    let lines = run(&["audit", "--since", "2020-01-01T00:00:00Z", "--json"]).await;
+    let events: Vec<String> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("an object a line")["event"].to_string())
+        .collect();
+    assert_eq!(events.iter().filter(|event| *event == "\"revoke\"").count(), 3, "{lines}");
 }
 
 #[tokio::test]
