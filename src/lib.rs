@@ -22,6 +22,7 @@
 //! | [`db`] | 1 | SQLite or PostgreSQL by one SQL text; the feed by which replicas hear of each other's changes |
 //! | [`api`] | 3 | `/api/v1` for applications |
 //! | [`oidc`] | 3 | the published keys |
+//! | [`doctor`] | 3 | what is wrong with an installation, and the console page or key that mends it |
 //! | [`observe`] | 3 | logs, health, metrics |
 //! | [`app`] | 4 | every long-lived part, every URL, every repeated step |
 //! | [`supervisor`] | 4 | the only place that spawns, and how everything ends |
@@ -83,6 +84,7 @@ pub mod cli;
 pub mod config;
 pub mod db;
 pub mod directory;
+pub mod doctor;
 pub mod gate;
 pub mod http;
 pub mod observe;

@@ -1,46 +1,79 @@
-//! `gongpai api-client add`: a secret for an application that calls `/api`.
+//! `gongpai api-client add`: credentials for an application that calls `/api`.
+//!
+//! The secret is made here and shown once; only its hash is configured. There is no way to choose one: a single
+//! SHA-256 is enough only for 32 random bytes.
 
 use std::io::Write;
 
 use anyhow::bail;
 
-use super::rows;
+use super::run::CalledWrong;
 use crate::base::secret::{random_token, sha256_hex};
-use crate::config::{Scope, Sources};
+use crate::config::{Config, Scope};
 
-/// Makes 32 random bytes, shows them once, and prints the block that keeps only their hash. There is no way to
-/// choose a secret: a single SHA-256 keeps only a random one.
+/// Prints a new secret and the block to paste.
 ///
 /// # Errors
-/// If the id or a scope is not usable, or the id is taken.
-pub fn add(sources: &Sources, id: &str, scopes: &[String], out: &mut dyn Write) -> anyhow::Result<()> {
-    let good = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
-    if !(1..=64).contains(&id.len()) || !id.bytes().all(good) {
-        bail!("{id:?} is not a client's name: 1 to 64 letters, digits and . _ -");
+/// If the id is configured already, the scopes do not go together, or `out` cannot be written.
+pub fn add(config: &Config, id: &str, scopes: &[Scope], out: &mut dyn Write) -> anyhow::Result<()> {
+    if config.api_clients.iter().any(|client| client.id.as_str() == id) {
+        bail!("[[api_clients]] has a client {id} already; take that block out to make it a new secret");
     }
-    let mut known = Vec::new();
-    for scope in scopes.iter().map(|s| s.trim()) {
-        let Some(scope) = Scope::parse(scope) else {
-            let all: Vec<_> = Scope::ALL.iter().map(|s| s.as_str()).collect();
-            bail!("{scope:?} is not a scope: {}", all.join(", "));
-        };
-        if !known.contains(&scope) {
-            known.push(scope);
-        }
-    }
-    if known.contains(&Scope::Hook) && known.len() > 1 {
-        bail!("the scope hook stands alone: its secret is part of a URL");
-    }
-    if rows::load(sources)?.api_clients.iter().any(|c| c.id.as_str() == id) {
-        bail!("there is a client {id} already; take its block out of gongpai.toml first");
+    if scopes.contains(&Scope::Hook) && scopes.iter().any(|scope| *scope != Scope::Hook) {
+        let why = "the scope hook stands alone: its secret is part of a URL; add another client for the rest";
+        return Err(CalledWrong(why.to_owned()).into());
     }
     let secret = random_token::<32>();
-    let scopes: Vec<_> = known.iter().map(|s| format!("{:?}", s.as_str())).collect();
-    writeln!(out, "Secret of {id}, shown only now: {secret}\n")?;
-    writeln!(out, "Into gongpai.toml, then restart gongpai serve:\n")?;
+    let mut names: Vec<String> = Vec::new();
+    for scope in scopes {
+        let name = format!("{:?}", scope.as_str());
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    writeln!(out, "secret of {id}, shown this once:\n\n{secret}\n")?;
+    writeln!(out, "paste into gongpai.toml and restart the gateway:\n")?;
     writeln!(out, "[[api_clients]]")?;
     writeln!(out, "id = {id:?}")?;
     writeln!(out, "secret_hash = \"sha256:{}\"", sha256_hex(&secret))?;
-    writeln!(out, "scopes = [{}]", scopes.join(", "))?;
+    writeln!(out, "scopes = [{}]", names.join(", "))?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::secret::sha256;
+    use crate::config::Sources;
+
+    fn load(text: &str) -> Config {
+        let sources = Sources { text: Some(format!("wecom.enable = false\n{text}")), ..Sources::default() };
+        Config::load(&sources).unwrap().0
+    }
+
+    fn added(config: &Config, scopes: &[Scope]) -> anyhow::Result<String> {
+        let mut out = Vec::new();
+        add(config, "oa", scopes, &mut out)?;
+        Ok(String::from_utf8(out)?)
+    }
+
+    #[test]
+    fn what_is_printed_loads_and_its_hash_is_that_of_the_secret() {
+        let out = added(&load(""), &[Scope::Sessions, Scope::Messages, Scope::Sessions]).unwrap();
+        let secret = out.lines().nth(2).unwrap();
+        let (_, block) = out.split_once("gateway:\n\n").unwrap();
+        let config = load(block);
+        let [client] = config.api_clients.as_slice() else { panic!("one client") };
+        assert_eq!(client.secret_sha256, sha256(secret.as_bytes()));
+        assert_eq!(client.scopes, [Scope::Sessions, Scope::Messages]);
+        assert!(!block.contains(secret));
+        assert!(added(&config, &[Scope::Sessions]).unwrap_err().to_string().contains("already"));
+    }
+
+    #[test]
+    fn a_hook_stands_alone() {
+        let error = added(&load(""), &[Scope::Hook, Scope::Sessions]).unwrap_err();
+        assert!(error.is::<CalledWrong>());
+        assert!(added(&load(""), &[Scope::Hook]).is_ok());
+    }
 }

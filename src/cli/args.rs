@@ -1,20 +1,29 @@
-//! The command line: every command with its help and an example.
+//! The command line. The first line of a comment here is what `--help` prints.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use chrono::{DateTime, NaiveDate};
+use clap::{ArgGroup, Parser, Subcommand};
 
-/// Gongpai (工牌): one binary between WeCom (企业微信) and a company's own applications.
-#[derive(Debug, Parser)]
-#[command(name = "gongpai", version, arg_required_else_help = true)]
+use crate::base::clock::Timestamp;
+use crate::config::Scope;
+
+/// Gongpai (工牌): single sign-on between WeCom (企业微信) and a company's own applications
+#[derive(Debug, Clone, Parser)]
 #[command(
-    after_help = "Example:\n  gongpai config check && gongpai serve --config /etc/gongpai/gongpai.toml"
+    name = "gongpai",
+    version,
+    arg_required_else_help = true,
+    subcommand_required = true,
+    after_help = "Examples:\n  gongpai doctor\n  gongpai serve --config /etc/gongpai/gongpai.toml\n\n\
+                  Exit code: 0 done, 1 found wrong or failed, 2 called wrong."
 )]
-pub struct Cli {
-    /// The configuration; GONGPAI_CONFIG says the same. Without either: ./gongpai.toml, if it is there
+pub struct Args {
+    /// The configuration file [env: `GONGPAI_CONFIG`] [default: ./gongpai.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// An O2OA qiyeweixin.json: its keys stand below those of gongpai.toml
+    /// An O2OA qiyeweixin.json, whose keys stand below those of the configuration file
     #[arg(long, global = true, value_name = "FILE")]
     pub qiyeweixin: Option<PathBuf>,
     /// What to do.
@@ -22,62 +31,94 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// The commands of this version.
-#[derive(Debug, Subcommand)]
+/// The commands.
+#[derive(Debug, Clone, Subcommand)]
 pub enum Command {
-    /// Runs the gateway
-    #[command(after_help = "Example:\n  gongpai serve --qiyeweixin qiyeweixin.json")]
+    /// Run the gateway
+    #[command(after_help = "Examples:\n  gongpai serve\n  gongpai serve --qiyeweixin qiyeweixin.json")]
     Serve,
-    /// Checks or shows the configuration
-    #[command(after_help = "Example:\n  gongpai config check --config gongpai.toml")]
+    /// Find what is wrong with this installation, why, and what mends it
+    ///
+    /// Changes nothing. Exit code 1 if anything is broken.
+    #[command(
+        after_help = "Examples:\n  gongpai doctor\n  gongpai doctor --json | jq '.findings[] | select(.level == \"broken\")'"
+    )]
+    Doctor {
+        /// One JSON document: {"ok": …, "findings": […]}
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check or show the configuration
+    #[command(
+        after_help = "Example:\n  gongpai config check --config gongpai.toml",
+        subcommand_required = true
+    )]
     Config {
         /// Which.
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Says whether somebody may open a page, and which rule decides
+    /// Tell how the gate decides, and by which rule
+    ///
+    /// Somebody who never signed in here is treated as an active member of that userid.
     #[command(
-        after_help = "Example:\n  gongpai explain --user zhangsan --url https://finance.example.com/admin/ --method GET"
+        after_help = "Example:\n  gongpai explain --user lisi --url https://oa.example.com/boss --method GET"
     )]
     Explain {
-        /// The person's userid
-        #[arg(long, value_name = "USERID")]
+        /// The userid
+        #[arg(long, value_name = "USERID", value_parser = userid)]
         user: String,
-        /// The page
+        /// What is opened, with scheme and host
         #[arg(long)]
         url: String,
-        /// The request's method
+        /// The HTTP method
         #[arg(long, default_value = "GET")]
         method: String,
     },
-    /// Prints a ready configuration for this installation
+    /// Print a ready configuration for this installation
     #[command(
-        after_help = "Example:\n  gongpai snippet nginx --host app.example.com --upstream http://127.0.0.1:3000 --listen 443"
+        after_help = "Example:\n  gongpai snippet nginx --host app.example.com --upstream http://127.0.0.1:3000 --listen 443",
+        subcommand_required = true
     )]
     Snippet {
-        /// For what.
+        /// Which.
         #[command(subcommand)]
         command: SnippetCommand,
     },
-    /// Who is signed in; signing out
-    #[command(after_help = "Example:\n  gongpai sessions revoke --user zhangsan")]
+    /// List who is signed in, or sign people out
+    #[command(after_help = "Example:\n  gongpai sessions list", subcommand_required = true)]
     Sessions {
-        /// List or revoke.
+        /// Which.
         #[command(subcommand)]
         command: SessionsCommand,
     },
-    /// Who did what, when, from where, and what was decided
-    #[command(after_help = "Example:\n  gongpai audit --user zhangsan --since 7d")]
-    Audit(AuditArgs),
-    /// Applications that call /api
-    #[command(after_help = "Example:\n  gongpai api-client add oa --scopes sessions")]
+    /// Print the audit trail: who, what, when, from where, decision, rule (kept 180 days)
+    #[command(
+        after_help = "Examples:\n  gongpai audit --user lisi --since 7d\n  gongpai audit --since 2026-11-22 --json"
+    )]
+    Audit {
+        /// Of this userid only
+        #[arg(long, value_name = "USERID", value_parser = userid)]
+        user: Option<String>,
+        /// From when: 24h, 7d, 2026-11-22, 2026-11-22T08:00:00+08:00
+        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = since)]
+        since: Since,
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
+    /// Add an application that calls /api
+    #[command(
+        after_help = "Example:\n  gongpai api-client add oa --scopes sessions",
+        subcommand_required = true
+    )]
     ApiClient {
         /// Which.
         #[command(subcommand)]
         command: ApiClientCommand,
     },
-    /// Signing keys
-    #[command(after_help = "Example:\n  gongpai key rotate")]
+    /// Handle the signing keys
+    #[command(after_help = "Example:\n  gongpai key rotate", subcommand_required = true)]
     Key {
         /// Which.
         #[command(subcommand)]
@@ -85,23 +126,23 @@ pub enum Command {
     },
 }
 
-/// `gongpai config`.
-#[derive(Debug, Subcommand)]
+/// `gongpai config …`
+#[derive(Debug, Clone, Copy, Subcommand)]
 pub enum ConfigCommand {
-    /// Reads and explains the configuration; exit 1 if it is not accepted
-    #[command(after_help = "Example:\n  gongpai config check")]
+    /// Say what the configuration means and what is wrong with it
+    #[command(after_help = "Example:\n  gongpai config check --config gongpai.toml")]
     Check,
-    /// Prints the configuration in force, without secrets, and where each value comes from
+    /// Print what is in effect and where each value was written; secrets are not printed
     #[command(after_help = "Example:\n  gongpai config show")]
     Show,
 }
 
-/// `gongpai snippet`.
-#[derive(Debug, Subcommand)]
+/// `gongpai snippet …`
+#[derive(Debug, Clone, Subcommand)]
 pub enum SnippetCommand {
-    /// nginx: complete blocks for the http context
+    /// The nginx configuration of one application host, for the http context
     #[command(
-        after_help = "Example:\n  gongpai snippet nginx --host app.example.com --upstream http://127.0.0.1:3000 \\\n    --listen 443 > /etc/nginx/conf.d/app.example.com.conf"
+        after_help = "Example:\n  gongpai snippet nginx --host app.example.com --upstream http://127.0.0.1:3000 --listen 443 \\\n    > /etc/nginx/conf.d/app.conf"
     )]
     Nginx {
         /// The application's host as browsers name it
@@ -110,7 +151,7 @@ pub enum SnippetCommand {
         /// The application itself
         #[arg(long, value_name = "URL")]
         upstream: String,
-        /// Where nginx listens, as in its `listen`
+        /// As in nginx's `listen`
         #[arg(long, value_name = "ADDR")]
         listen: String,
         /// Also pass /api/v1/ of public_url's host to the gateway
@@ -123,7 +164,7 @@ pub enum SnippetCommand {
     /// The home-page URL to paste into the WeCom console
     #[command(after_help = "Example:\n  gongpai snippet workbench --rd /todo")]
     Workbench {
-        /// The page that the icon opens; without it login.landing
+        /// The page that the icon opens [default: login.landing]
         #[arg(long, value_name = "PATH|URL")]
         rd: Option<String>,
         /// WeCom's authorize link itself, as O2OA's documentation has it
@@ -132,84 +173,153 @@ pub enum SnippetCommand {
     },
 }
 
-/// `gongpai sessions`.
-#[derive(Debug, Subcommand)]
+/// `gongpai sessions …`
+#[derive(Debug, Clone, Subcommand)]
 pub enum SessionsCommand {
-    /// Lists living sessions
-    #[command(after_help = "Example:\n  gongpai sessions list --user zhangsan")]
+    /// Who is signed in
+    #[command(after_help = "Examples:\n  gongpai sessions list\n  gongpai sessions list --user lisi --json")]
     List {
-        /// Only this person's
-        #[arg(long, value_name = "USERID")]
+        /// Of this userid only
+        #[arg(long, value_name = "USERID", value_parser = userid)]
         user: Option<String>,
         /// One JSON object a line
         #[arg(long)]
         json: bool,
     },
-    /// Ends sessions; every replica knows within a second
+    /// Sign out: one session, one person, or everybody; works within a second on every replica
     #[command(
-        after_help = "Example:\n  gongpai sessions revoke --user zhangsan\n  gongpai sessions revoke --all"
+        group = ArgGroup::new("whose").required(true).multiple(false),
+        after_help = "Examples:\n  gongpai sessions revoke --user lisi\n  gongpai sessions revoke --all"
     )]
-    Revoke(RevokeArgs),
-}
-
-/// Which sessions to end: exactly one of these.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct RevokeArgs {
-    /// This one
-    #[arg(value_name = "SID")]
-    pub sid: Option<String>,
-    /// This person's
-    #[arg(long, value_name = "USERID")]
-    pub user: Option<String>,
-    /// Everybody's
-    #[arg(long)]
-    pub all: bool,
-}
-
-/// `gongpai audit`.
-#[derive(Debug, Args)]
-pub struct AuditArgs {
-    /// Only what concerns this person
-    #[arg(long, value_name = "USERID")]
-    pub user: Option<String>,
-    /// From when: 24h, 7d, 2026-11-22 or an RFC 3339 instant
-    #[arg(long, value_name = "TIME", default_value = "24h")]
-    pub since: String,
-    /// One JSON object a line
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `gongpai api-client`.
-#[derive(Debug, Subcommand)]
-pub enum ApiClientCommand {
-    /// Makes a secret, shows it once, and prints the block to paste into gongpai.toml
-    #[command(after_help = "Example:\n  gongpai api-client add oa --scopes sessions")]
-    Add {
-        /// The client's name
-        id: String,
-        /// What it may do
-        #[arg(long, value_delimiter = ',', required = true)]
-        scopes: Vec<String>,
+    Revoke {
+        /// A session's id, as `sessions list` prints it
+        #[arg(group = "whose")]
+        sid: Option<String>,
+        /// Every session of this userid
+        #[arg(long, value_name = "USERID", value_parser = userid, group = "whose")]
+        user: Option<String>,
+        /// Every session of everybody
+        #[arg(long, group = "whose")]
+        all: bool,
     },
 }
 
-/// `gongpai key`.
-#[derive(Debug, Subcommand)]
+/// `gongpai api-client …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum ApiClientCommand {
+    /// Make a secret, show it once, and print the block to paste into gongpai.toml
+    #[command(after_help = "Example:\n  gongpai api-client add oa --scopes sessions")]
+    Add {
+        /// Its name: letters, digits and . _ -
+        #[arg(value_parser = client_id)]
+        id: String,
+        /// What it may do, separated by commas
+        #[arg(long, required = true, value_delimiter = ',', value_name = "SCOPES", value_parser = scope)]
+        scopes: Vec<Scope>,
+    },
+}
+
+/// `gongpai key …`
+#[derive(Debug, Clone, Copy, Subcommand)]
 pub enum KeyCommand {
-    /// A new signing key: published at once, signing a little later; the old one stays until its tokens are gone
+    /// Make a new signing key: published at once, signing five minutes later
     #[command(after_help = "Example:\n  gongpai key rotate")]
     Rotate,
 }
 
-impl From<RevokeArgs> for super::sessions::Whose {
-    fn from(args: RevokeArgs) -> Self {
-        // clap lets exactly one of the three through.
-        match (args.user, args.all) {
-            (Some(user), _) => Self::Person(user),
-            (None, true) => Self::Everybody,
-            (None, false) => Self::Session(args.sid.unwrap_or_default()),
+/// Since when, as it was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Since {
+    /// So long ago.
+    Ago(Duration),
+    /// From the beginning of that day, in `time_zone`.
+    Day(NaiveDate),
+    /// From that instant.
+    At(Timestamp),
+}
+
+fn since(text: &str) -> Result<Since, String> {
+    if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
+        return Ok(Since::Day(day));
+    }
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Since::At(Timestamp::from_millis(instant.timestamp_millis())));
+    }
+    let seconds = text.char_indices().last().and_then(|(end, unit)| {
+        let count: u64 = text.get(..end)?.parse().ok()?;
+        let unit = match unit {
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 24 * 3600,
+            _ => return None,
+        };
+        count.checked_mul(unit)
+    });
+    let form = "write 24h, 7d, 2026-11-22 or 2026-11-22T08:00:00+08:00";
+    seconds.map(|seconds| Since::Ago(Duration::from_secs(seconds))).ok_or_else(|| form.to_owned())
+}
+
+fn userid(text: &str) -> Result<String, String> {
+    let good = !text.is_empty() && !text.chars().any(char::is_control);
+    if good { Ok(text.to_owned()) } else { Err("a userid is not empty".to_owned()) }
+}
+
+fn client_id(text: &str) -> Result<String, String> {
+    let good = (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
+    if good { Ok(text.to_owned()) } else { Err("an id is 1 to 64 letters, digits and . _ -".to_owned()) }
+}
+
+fn scope(text: &str) -> Result<Scope, String> {
+    Scope::parse(text).ok_or_else(|| {
+        let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
+        format!("there are {}", known.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn since_is_a_span_a_day_or_an_instant() {
+        for (text, want) in [
+            ("24h", Since::Ago(Duration::from_secs(86_400))),
+            ("7d", Since::Ago(Duration::from_secs(7 * 86_400))),
+            ("90s", Since::Ago(Duration::from_secs(90))),
+            ("2026-11-22", Since::Day(NaiveDate::from_ymd_opt(2026, 11, 22).unwrap())),
+            ("2026-11-22T08:00:00Z", Since::At(Timestamp::from_millis(1_795_334_400_000))),
+        ] {
+            assert_eq!(since(text), Ok(want), "{text}");
         }
+        for bad in ["", "h", "-1h", "1w", "7", "2026-13-01", "yesterday", "7天", "99999999999999999999d"] {
+            assert!(since(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn whose_sessions_to_end_is_said_exactly_once() {
+        let revoke =
+            |rest: &[&str]| Args::try_parse_from([&["gongpai", "sessions", "revoke"], rest].concat());
+        for good in [&["--user", "lisi"][..], &["--all"], &["0193"]] {
+            assert!(revoke(good).is_ok(), "{good:?}");
+        }
+        for bad in [&[][..], &["--all", "--user", "lisi"], &["0193", "--all"], &["--user", ""]] {
+            assert!(revoke(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_secret_cannot_be_chosen() {
+        let args = ["gongpai", "api-client", "add", "oa", "--scopes", "sessions", "--secret", "hunter2"];
+        assert!(Args::try_parse_from(args).is_err());
     }
 }

@@ -1,99 +1,111 @@
-//! `gongpai audit`: who did what, when, from where, and what was decided.
+//! `gongpai audit`: who, what, when, from where, decision, rule.
 
 use std::io::Write;
-use std::time::Duration;
 
-use anyhow::bail;
-use chrono::{DateTime, NaiveDate, NaiveTime, TimeZone as _};
+use chrono::{NaiveTime, TimeZone as _};
 use chrono_tz::Tz;
 
-use super::rows;
-use super::sessions::local;
-use crate::audit::store;
+use super::args::Since;
+use super::{database, table};
+use crate::audit::{Row, store};
 use crate::base::clock::{Clock, Timestamp};
-use crate::config::Sources;
+use crate::config::Config;
 
+/// How many rows are read at once; each page is printed before the next one is read.
 const PAGE: i64 = 500;
 
-/// Prints the rows since `since`, oldest first.
+/// What is asked on the command line.
+#[derive(Debug, Clone)]
+pub struct Asked {
+    /// Of this userid only.
+    pub user: Option<String>,
+    /// From when.
+    pub since: Since,
+    /// One JSON object a line.
+    pub json: bool,
+}
+
+/// Prints the rows, oldest first.
 ///
 /// # Errors
-/// If the configuration or `since` is not accepted, or the database fails.
-pub async fn print(
-    sources: &Sources,
-    user: Option<&str>,
-    since: &str,
-    as_json: bool,
-    out: &mut dyn Write,
+/// If there is no database, it fails, or `out` cannot be written.
+pub async fn audit(
+    config: &Config,
+    clock: &Clock,
+    asked: &Asked,
+    out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let config = rows::load(sources)?;
-    let since = instant(since, Clock::System.now(), config.time_zone)?;
-    let db = rows::database(&config).await?;
+    let db = database::open(config).await?;
+    let (zone, since) = (config.time_zone, beginning(asked.since, clock.now(), config.time_zone));
+    if !asked.json {
+        writeln!(
+            out,
+            "{}",
+            line("TIME", ["EVENT", "USERID", "DECISION", "ADDRESS", "HOST", "DETAIL", "REQUEST"])
+        )?;
+    }
     let mut after = String::new();
     loop {
-        let page = store::list(&db, &config.wecom.corp_id, user, since, &after, PAGE).await?;
-        let Some((last, _)) = page.last() else { return Ok(()) };
+        let user = asked.user.as_deref();
+        let rows = store::list(&db, &config.wecom.corp_id, user, since, &after, PAGE).await?;
+        let Some((last, _)) = rows.last() else { break };
         after.clone_from(last);
-        for (_, row) in &page {
-            if as_json {
+        for (_, row) in &rows {
+            if asked.json {
                 writeln!(out, "{}", serde_json::to_string(row)?)?;
             } else {
-                writeln!(
-                    out,
-                    "{}  {:<10} {:<8} {:<16} {:<16} {}  {}",
-                    local(row.at, config.time_zone),
-                    row.event,
-                    row.decision,
-                    or_dash(&row.userid),
-                    or_dash(&row.address),
-                    or_dash(&row.host),
-                    row.detail.escape_debug()
-                )?;
+                writeln!(out, "{}", printed(row, zone))?;
             }
         }
     }
+    db.close().await;
+    Ok(())
 }
 
-fn or_dash(text: &str) -> &str {
-    if text.is_empty() { "-" } else { text }
+fn printed(row: &Row, zone: Tz) -> String {
+    let cells =
+        [&row.event, &row.userid, &row.decision, &row.address, &row.host, &row.detail, &row.request_id];
+    let cells = cells.map(|cell| table::printable(cell));
+    line(&table::local(row.at, zone), cells.each_ref().map(String::as_str))
 }
 
-/// Reads `24h`, `7d`, `30m`, a day, or an RFC 3339 instant.
-fn instant(text: &str, now: Timestamp, zone: Tz) -> anyhow::Result<Timestamp> {
-    let ago = |unit: char, seconds: u64| {
-        let count = text.strip_suffix(unit)?.parse::<u64>().ok()?;
-        Some(now.minus(Duration::from_secs(count.checked_mul(seconds)?)))
-    };
-    if let Some(at) = ago('m', 60).or_else(|| ago('h', 3600)).or_else(|| ago('d', 24 * 3600)) {
-        return Ok(at);
-    }
-    if let Ok(at) = DateTime::parse_from_rfc3339(text) {
-        return Ok(Timestamp::from_millis(at.timestamp_millis()));
-    }
-    if let Ok(day) = text.parse::<NaiveDate>()
-        && let Some(midnight) = zone.from_local_datetime(&day.and_time(NaiveTime::MIN)).earliest()
-    {
-        return Ok(Timestamp::from_millis(midnight.timestamp_millis()));
-    }
-    bail!(
-        "--since {text:?} is neither 24h, 7d, a day such as 2026-11-22, nor an instant such as 2026-11-22T08:00:00+08:00"
+/// Columns of a usual width: the trail may be long, and is printed while it is read.
+fn line(time: &str, [event, userid, decision, address, host, detail, request]: [&str; 7]) -> String {
+    format!(
+        "{time:<19}  {event:<10}  {userid:<16}  {decision:<8}  {address:<15}  {host:<24}  {detail}  {request}"
     )
+}
+
+/// The instant that is meant.
+fn beginning(since: Since, now: Timestamp, zone: Tz) -> Timestamp {
+    match since {
+        Since::Ago(span) => now.minus(span),
+        Since::At(at) => at,
+        Since::Day(day) => {
+            let midnight = day.and_time(NaiveTime::MIN);
+            // Where a clock change leaves midnight out, the day begins as UTC has it: rather too early than too late.
+            let first = zone.from_local_datetime(&midnight).earliest().map(|time| time.timestamp_millis());
+            let utc = midnight.and_utc().timestamp_millis().saturating_sub(24 * 3600 * 1000);
+            Timestamp::from_millis(first.unwrap_or(utc))
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use chrono::NaiveDate;
+
     use super::*;
 
     #[test]
-    fn since_is_a_time_ago_a_day_here_or_an_instant() {
+    fn a_day_begins_at_midnight_of_the_zone() {
         let now = Timestamp::from_millis(1_795_334_400_000);
-        let read = |text| instant(text, now, Tz::Asia__Shanghai).map(Timestamp::rfc3339);
-        assert_eq!(read("24h").unwrap(), "2026-11-21T08:00:00.000Z");
-        assert_eq!(read("7d").unwrap(), "2026-11-15T08:00:00.000Z");
-        assert_eq!(read("2026-11-22").unwrap(), "2026-11-21T16:00:00.000Z");
-        assert_eq!(read("2026-11-22T08:00:00+08:00").unwrap(), "2026-11-22T00:00:00.000Z");
-        for bad in ["", "yesterday", "h", "-1h", "99999999999999999999d"] {
-            assert!(read(bad).is_err(), "{bad}");
-        }
+        let of = |since| beginning(since, now, chrono_tz::Asia::Shanghai).rfc3339();
+        let day = NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
+        assert_eq!(of(Since::Day(day)), "2026-11-21T16:00:00.000Z");
+        assert_eq!(of(Since::Ago(Duration::from_secs(3600))), "2026-11-22T07:00:00.000Z");
+        assert_eq!(of(Since::At(now)), now.rfc3339());
     }
 }

@@ -3,11 +3,13 @@
 use std::fmt::Write as _;
 use std::io::Write;
 
-use super::rows;
+use anyhow::anyhow;
+
+use super::database;
 use crate::base::host::Hosts;
 use crate::base::id::{PersonId, UserId};
-use crate::config::Sources;
-use crate::gate::{Explanation, Outcome, Rules, explain};
+use crate::config::Config;
+use crate::gate::{self, Explanation, Outcome, Rules};
 use crate::session::Person;
 use crate::session::store::find_person_by_userid;
 
@@ -23,40 +25,38 @@ pub struct Question {
 }
 
 /// Answers for the person as the database has it, or, as an administrator asks before the first sign-in, for an
-/// active member of that userid.
+/// active member of that userid, and says so.
 ///
 /// # Errors
-/// If the configuration or a rule is not accepted, or the database fails.
-pub async fn explain_on(
-    sources: &Sources,
+/// If a rule is not accepted, the database fails, or `out` cannot be written.
+pub async fn explain(
+    config: &Config,
     question: &Question,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let config = rows::load(sources)?;
     let compiled = Rules::compile(&config.rules, &config.gate, &config.hosts);
-    let (rules, _) = compiled.map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
+    let (rules, _warnings) = compiled.map_err(|errors| anyhow!(errors.join("\n")))?;
     let userid = UserId::new(question.user.as_str());
-    let known = match rows::database(&config).await {
-        Ok(db) => find_person_by_userid(&db, &config.wecom.corp_id, &userid).await?,
-        // No database yet: then nobody has signed in.
-        Err(error) => {
-            writeln!(out, "note     {error:#}")?;
-            None
-        }
-    };
-    let person = match known {
-        Some(person) => person,
-        None => {
-            writeln!(
-                out,
-                "note     {userid} has not signed in here; answered for an active member of that userid"
-            )?;
-            Person { id: PersonId::new(""), userid, name: String::new(), email: String::new(), active: true }
-        }
-    };
-    let (text, _) = answer(&rules, &config.hosts, question, Some(&person));
+    let mut known = None;
+    if let Some(db) = database::open_if_there(config).await? {
+        known = find_person_by_userid(&db, &config.wecom.corp_id, &userid).await?;
+        db.close().await;
+    }
+    if known.is_none() {
+        writeln!(
+            out,
+            "note     {userid} never signed in here; answered for an active member of that userid"
+        )?;
+    }
+    let person = known.unwrap_or_else(|| assumed(userid));
+    let (text, _allowed) = answer(&rules, &config.hosts, question, Some(&person));
     out.write_all(text.as_bytes())?;
     Ok(())
+}
+
+fn assumed(userid: UserId) -> Person {
+    let name = "unknown here".to_owned();
+    Person { id: PersonId::new(""), userid, name, email: String::new(), active: true }
 }
 
 /// The answer as text, and whether access would be allowed.
@@ -64,7 +64,7 @@ pub async fn explain_on(
 /// `person` is who the directory has for `--user`; `None` if it has nobody, who then is asked to sign in like
 /// every visitor.
 pub fn answer(rules: &Rules, hosts: &Hosts, question: &Question, person: Option<&Person>) -> (String, bool) {
-    let explanation = explain(rules, hosts, &question.url, Some(question.method.as_str()), person);
+    let explanation = gate::explain(rules, hosts, &question.url, Some(question.method.as_str()), person);
     let allowed = matches!(explanation.outcome, Outcome::Allowed | Outcome::Public);
     (text(question, person, &explanation), allowed)
 }

@@ -2,31 +2,45 @@
 
 use std::io::Write;
 
-use super::rows;
-use super::sessions::local;
-use crate::audit;
-use crate::config::Sources;
+use anyhow::{Context as _, bail};
 
-/// Makes a key that is published at once and signs after the JWKS max-age.
+use super::{database, sessions, table};
+use crate::app::session_settings;
+use crate::audit;
+use crate::base::clock::Clock;
+use crate::base::seal::{Purpose, Sealer};
+use crate::config::{Config, root_secret};
+use crate::doctor;
+use crate::session::{Sessions, keys};
+
+/// Makes a key and says from when it signs. The old one stays until its tokens are gone.
 ///
 /// # Errors
-/// If the configuration is not accepted, or the database or root secret cannot be read.
-pub async fn rotate(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<()> {
-    let config = rows::load(sources)?;
-    let db = rows::database(&config).await?;
-    let entry = audit::Entry {
-        event: audit::Event::KeyRotate,
-        person: None,
-        userid: String::new(),
-        address: None,
-        host: String::new(),
-        decision: "done",
-        detail: "by command line".to_owned(),
-        request_id: String::new(),
-    };
-    let (kid, signs_from) = rows::sessions(&config, &db).await?.rotate_key(&entry).await?;
-    writeln!(out, "New key {kid}")?;
-    writeln!(out, "published now, signs from {}", local(signs_from, config.time_zone))?;
-    writeln!(out, "The old one stays until the last token it signed has expired.")?;
+/// If there is no database, the root secret is not the gateway's, or the database fails; no key is made then.
+pub async fn rotate(config: &Config, clock: Clock, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let db = database::open(config).await?;
+    if let Some(path) = doctor::root_secret::file(config).filter(|path| !path.exists()) {
+        bail!(
+            "there is no root secret at {}, which the gateway seals its keys with; call this where it runs, or set \
+             server.secret",
+            path.display()
+        );
+    }
+    let root = root_secret(config)?.0;
+    let loaded = keys::load(&db, &Sealer::new(&root, Purpose::SigningKey)).await?;
+    if loaded.jwks.is_empty() && loaded.foreign > 0 {
+        bail!(
+            "no signing key of this database opens with this root secret: it is not the one that the gateway uses"
+        );
+    }
+    let zone = config.time_zone;
+    let sessions = Sessions::open(db.clone(), session_settings(config), &root, clock).await?;
+    let entry = sessions::deed(audit::Event::KeyRotate, None, "by command line".to_owned());
+    let rotated = sessions.rotate_key(&entry).await.context("no key was made");
+    db.close().await;
+    let (kid, signs_from) = rotated?;
+    writeln!(out, "new signing key {kid}")?;
+    writeln!(out, "published now, signs from {} ({zone})", table::local(signs_from, zone))?;
+    writeln!(out, "the old one stays until its last session has ended")?;
     Ok(())
 }

@@ -1,12 +1,21 @@
 //! The commands, one file each: what is printed and the exit code. The rules are in the rooms they belong to.
+//!
+//! `args.rs` is the command line, `run.rs` leads from it to a command; `database.rs` opens what must be there already,
+//! `table.rs` is for people to read.
 
 pub mod api_client;
 pub mod args;
 pub mod audit;
 pub mod config;
+mod database;
+pub mod doctor;
 pub mod explain;
 pub mod key;
-pub mod rows;
+pub mod run;
 pub mod serve;
 pub mod sessions;
 pub mod snippet;
+mod table;
+
+pub use args::Args;
+pub use run::run;

@@ -1,141 +1,181 @@
-//! `gongpai sessions`: who is signed in, and signing them out.
+//! `gongpai sessions`: who is signed in, and signing people out.
+//!
+//! It only writes rows; a gateway that runs, here or elsewhere, follows within a second.
 
 use std::io::Write;
 
-use anyhow::bail;
-use chrono::{DateTime, Utc};
-use chrono_tz::Tz;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 
-use super::rows;
+use super::{database, table};
 use crate::audit;
 use crate::base::clock::{Clock, Timestamp};
-use crate::base::id::{Sid, UserId};
-use crate::config::Sources;
+use crate::base::id::{CorpId, PersonId, Sid, UserId};
+use crate::config::Config;
+use crate::db::Db;
 use crate::db::feed::Change;
 use crate::session::store::{self, Row, Which};
 
+/// How many rows are read at once.
 const PAGE: i64 = 500;
 
-/// Prints living sessions, oldest first.
-///
-/// # Errors
-/// If the configuration is not accepted or the database fails.
-pub async fn list(
-    sources: &Sources,
-    user: Option<String>,
-    as_json: bool,
-    out: &mut dyn Write,
-) -> anyhow::Result<()> {
-    let config = rows::load(sources)?;
-    let db = rows::database(&config).await?;
-    let user = user.map(UserId::new);
-    let now = Clock::System.now();
-    let idle_since = now.minus(config.session.idle);
-    let mut after = String::new();
-    let mut count = 0_usize;
-    loop {
-        let corp = &config.wecom.corp_id;
-        let page = store::list(&db, corp, user.as_ref(), now, idle_since, &after, PAGE).await?;
-        let Some(last) = page.last() else { break };
-        after = last.sid.as_str().to_owned();
-        for row in &page {
-            if as_json {
-                writeln!(out, "{}", line_json(row))?;
-            } else {
-                if count == 0 {
-                    writeln!(out, "{HEAD}")?;
-                }
-                writeln!(out, "{}", line(row, config.time_zone))?;
-            }
-            count += 1;
-        }
-    }
-    if !as_json {
-        writeln!(out, "{count} sessions")?;
-    }
-    Ok(())
-}
-
-const HEAD: &str = "USERID            NAME          HOW        SINCE             LAST USED         ADDRESS          HOST  SID";
-
-fn line(row: &Row, zone: Tz) -> String {
-    let at = |t: Timestamp| local(t, zone);
-    format!(
-        "{:<17} {:<13} {:<10} {:<17} {:<17} {:<16} {}  {}",
-        row.person.userid,
-        row.person.name,
-        row.amr.as_str(),
-        at(row.auth_time),
-        at(row.last_seen_at),
-        row.address,
-        row.audience,
-        row.sid
-    )
-}
-
-/// An instant as people here write it.
-pub(super) fn local(at: Timestamp, zone: Tz) -> String {
-    DateTime::<Utc>::from_timestamp_millis(at.millis())
-        .map_or_else(|| at.rfc3339(), |t| t.with_timezone(&zone).format("%Y-%m-%d %H:%M").to_string())
-}
-
-fn line_json(row: &Row) -> serde_json::Value {
-    json!({
-        "sid": row.sid, "userid": row.person.userid, "name": row.person.name, "host": row.audience,
-        "amr": [row.amr.as_str()], "auth_time": row.auth_time, "last_seen_at": row.last_seen_at,
-        "expires_at": row.expires_at, "address": row.address, "user_agent": row.user_agent,
-    })
-}
-
 /// Whose sessions to end.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Whose {
-    /// One session.
-    Session(String),
-    /// One person's.
+    /// This one, by its id.
+    One(String),
+    /// Those of a userid.
     Person(String),
     /// Everybody's.
     Everybody,
 }
 
-/// Ends sessions and prints how many; every replica that reaches the database knows within a second.
+/// Prints the living sessions, of one userid or of everybody; with `json` one object a line.
 ///
 /// # Errors
-/// If the configuration is not accepted, the database fails, or there is no such person or session.
-pub async fn revoke(sources: &Sources, whose: &Whose, out: &mut dyn Write) -> anyhow::Result<()> {
-    let config = rows::load(sources)?;
-    let db = rows::database(&config).await?;
-    let corp = &config.wecom.corp_id;
-    let now = Clock::System.now();
-    let mut change = Change::begin(&db, corp, now).await?;
-    let (person, userid, ended) = match whose {
-        Whose::Everybody => (None, String::new(), store::end(&mut change, &Which::All, "revoked").await?),
-        Whose::Person(userid) => {
-            let found = store::find_person_by_userid(&db, corp, &UserId::new(userid.as_str())).await?;
-            let Some(person) = found else { bail!("nobody with the userid {userid} has signed in here") };
-            let ended = store::end(&mut change, &Which::Person(&person.id), "revoked").await?;
-            (Some(person.id), person.userid.as_str().to_owned(), ended)
+/// If there is no database, it fails, or `out` cannot be written.
+pub async fn list(
+    config: &Config,
+    clock: &Clock,
+    user: Option<&str>,
+    json: bool,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let db = database::open(config).await?;
+    let (user, now) = (user.map(UserId::new), clock.now());
+    let idle_since = now.minus(config.session.idle);
+    let headings = ["USERID", "NAME", "HOST", "HOW", "SINCE", "LAST USED", "EXPIRES", "ADDRESS", "SID"];
+    let mut table = table::Table::new(&headings);
+    let (mut after, mut count) = (String::new(), 0_usize);
+    loop {
+        let corp = &config.wecom.corp_id;
+        let rows = store::list(&db, corp, user.as_ref(), now, idle_since, &after, PAGE).await?;
+        let Some(last) = rows.last() else { break };
+        last.sid.as_str().clone_into(&mut after);
+        count = count.saturating_add(rows.len());
+        for row in rows {
+            if json {
+                writeln!(out, "{}", object(&row))?;
+            } else {
+                table.push(cells(&row, config.time_zone));
+            }
         }
-        Whose::Session(sid) => {
-            let sid = Sid::new(sid.as_str());
-            let Some(row) = store::find(&db, corp, &sid).await? else { bail!("there is no session {sid}") };
-            let ended = store::end(&mut change, &Which::One(&sid), "revoked").await?;
-            (Some(row.person.id), row.person.userid.as_str().to_owned(), ended)
-        }
+    }
+    db.close().await;
+    if !json && count == 0 {
+        writeln!(out, "nobody is signed in{}", user.map_or_else(String::new, |u| format!(" as {u}")))?;
+    } else if !json {
+        table.write(out)?;
+    }
+    Ok(())
+}
+
+fn cells(row: &Row, zone: chrono_tz::Tz) -> [String; 9] {
+    [
+        row.person.userid.as_str().to_owned(),
+        row.person.name.clone(),
+        row.audience.clone(),
+        row.amr.as_str().to_owned(),
+        table::local(row.auth_time, zone),
+        table::local(row.last_seen_at, zone),
+        table::local(row.expires_at, zone),
+        row.address.clone(),
+        row.sid.as_str().to_owned(),
+    ]
+}
+
+/// The fields of the sessions API.
+fn object(row: &Row) -> serde_json::Value {
+    json!({
+        "sid": row.sid,
+        "userid": row.person.userid,
+        "name": row.person.name,
+        "host": row.audience,
+        "amr": [row.amr.as_str()],
+        "auth_time": row.auth_time,
+        "last_seen_at": row.last_seen_at,
+        "expires_at": row.expires_at,
+        "address": row.address,
+        "user_agent": row.user_agent,
+    })
+}
+
+/// Ends sessions and says how many.
+///
+/// # Errors
+/// If there is no database, nobody of that userid, no such living session, or the database fails; nothing is ended
+/// then.
+pub async fn revoke(
+    config: &Config,
+    clock: &Clock,
+    whose: &Whose,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let db = database::open(config).await?;
+    let ended = match whose {
+        Whose::One(sid) => one(config, clock, &db, &Sid::new(sid.as_str())).await,
+        Whose::Person(userid) => person(config, clock, &db, &UserId::new(userid.as_str())).await,
+        Whose::Everybody => end(config, clock, &db, &Which::All, None).await,
     };
-    let entry = audit::Entry {
-        event: audit::Event::Revoke,
+    db.close().await;
+    let ended = ended?;
+    writeln!(out, "{ended} {} ended", if ended == 1 { "session" } else { "sessions" })?;
+    Ok(())
+}
+
+async fn one(config: &Config, clock: &Clock, db: &Db, sid: &Sid) -> anyhow::Result<u64> {
+    let row = store::find(db, &config.wecom.corp_id, sid).await?;
+    let living = row.filter(|row| row.ended_at.is_none() && row.expires_at > clock.now());
+    let Some(row) = living else {
+        bail!("there is no living session {sid}; `gongpai sessions list` lists them")
+    };
+    end(config, clock, db, &Which::One(sid), Some((row.person.id, row.person.userid))).await
+}
+
+async fn person(config: &Config, clock: &Clock, db: &Db, userid: &UserId) -> anyhow::Result<u64> {
+    let found = store::find_person_by_userid(db, &config.wecom.corp_id, userid).await?;
+    let Some(found) = found else { bail!("nobody of the userid {userid} ever signed in here") };
+    end(config, clock, db, &Which::Person(&found.id), Some((found.id.clone(), found.userid))).await
+}
+
+async fn end(
+    config: &Config,
+    clock: &Clock,
+    db: &Db,
+    which: &Which<'_>,
+    whom: Option<(PersonId, UserId)>,
+) -> anyhow::Result<u64> {
+    let ended = end_and_audit(db, &config.wecom.corp_id, clock.now(), which, whom).await;
+    ended.context("no session was ended")
+}
+
+/// One transaction: neither happens without the other.
+async fn end_and_audit(
+    db: &Db,
+    corp: &CorpId,
+    now: Timestamp,
+    which: &Which<'_>,
+    whom: Option<(PersonId, UserId)>,
+) -> sqlx::Result<u64> {
+    let mut change = Change::begin(db, corp, now).await?;
+    let ended = store::end(&mut change, which, "revoked").await?;
+    let detail = format!("{ended} sessions, by command line");
+    audit::store::insert(change.tx(), corp, &deed(audit::Event::Revoke, whom, detail), now).await?;
+    change.commit().await?;
+    Ok(ended)
+}
+
+/// An audit row of the command line's.
+pub(super) fn deed(event: audit::Event, whom: Option<(PersonId, UserId)>, detail: String) -> audit::Entry {
+    let (person, userid) = whom.map_or((None, String::new()), |(p, u)| (Some(p), u.as_str().to_owned()));
+    audit::Entry {
+        event,
         person,
         userid,
         address: None,
         host: String::new(),
         decision: "done",
-        detail: format!("{ended} sessions, by command line"),
+        detail,
         request_id: String::new(),
-    };
-    audit::store::insert(change.tx(), corp, &entry, now).await?;
-    change.commit().await?;
-    writeln!(out, "{ended} sessions ended")?;
-    Ok(())
+    }
 }

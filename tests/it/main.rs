@@ -16,6 +16,8 @@ mod chromium_pages;
 #[cfg(test)]
 mod chromium_signing_in;
 #[cfg(test)]
+mod cli;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod gate;

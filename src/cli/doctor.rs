@@ -1,0 +1,82 @@
+//! `gongpai doctor`: runs the checks and prints what they found.
+
+use std::io::Write;
+use std::time::Duration;
+
+use indicatif::ProgressBar;
+use serde_json::json;
+
+use crate::app::wecom_settings;
+use crate::base::clock::Clock;
+use crate::config::{Reading, Sources};
+use crate::doctor::{Both, Finding, Level, Subject, configuration, examine};
+use crate::gate::Rules;
+use crate::wecom;
+
+/// Examines the installation; `false` if anything is broken (exit code 1). A line of progress is shown on a terminal
+/// (standard error) and nowhere else.
+///
+/// # Errors
+/// Only if `out` cannot be written.
+pub async fn doctor(
+    sources: &Sources,
+    clock: &Clock,
+    json: bool,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let reading = Reading::of(sources);
+    let mut findings = configuration(&reading);
+    if let Ok(config) = reading.outcome {
+        let client = wecom::Client::new(wecom_settings(&config), clock.clone());
+        let subject = Subject {
+            client: client.map_err(|error| error.to_string()),
+            rules: Rules::compile(&config.rules, &config.gate, &config.hosts).map(|(_, warnings)| warnings),
+            clock: clock.clone(),
+            config,
+        };
+        let spinner = ProgressBar::new_spinner();
+        spinner.enable_steady_tick(Duration::from_millis(100));
+        findings.extend(examine(&subject, &mut |step| spinner.set_message(step)).await);
+        spinner.finish_and_clear();
+    }
+    let well = findings.iter().all(|finding| finding.level != Level::Broken);
+    if json {
+        writeln!(out, "{:#}", json!({ "ok": well, "findings": findings }))?;
+    } else {
+        print(&findings, out)?;
+    }
+    out.flush()?;
+    Ok(well)
+}
+
+/// What is well first, what is broken last, next to the summary.
+fn print(findings: &[Finding], out: &mut dyn Write) -> std::io::Result<()> {
+    for level in [Level::Ok, Level::Warn, Level::Broken] {
+        for finding in findings.iter().filter(|finding| finding.level == level) {
+            writeln!(out, "{:<7} {}", level.as_str(), finding.id)?;
+            both(out, "", &finding.what)?;
+            both(out, "why", &finding.why)?;
+            both(out, "do", &finding.remedy)?;
+            if let Some(console) = finding.console {
+                writeln!(out, "   page  {console}")?;
+            }
+            if level != Level::Ok {
+                writeln!(out)?;
+            }
+        }
+    }
+    let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
+    let (broken, warnings, fine) = (count(Level::Broken), count(Level::Warn), count(Level::Ok));
+    writeln!(
+        out,
+        "{broken} 处有误，{warnings} 处请留意，{fine} 处正常 / {broken} broken, {warnings} to mind, {fine} fine"
+    )
+}
+
+fn both(out: &mut dyn Write, label: &str, text: &Both) -> std::io::Result<()> {
+    if text.en.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "   {label:<4}  {}", text.zh)?;
+    writeln!(out, "         {}", text.en)
+}

@@ -1,0 +1,123 @@
+//! What a check has to say.
+
+use serde::Serialize;
+
+use super::words::Row;
+
+/// How bad it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// As it should be, or something that only a person can compare.
+    Ok,
+    /// It works, and may not be what was meant; or it could not be seen from here.
+    Warn,
+    /// Somebody cannot sign in, or will not be able to.
+    Broken,
+}
+
+impl Level {
+    /// As it is printed.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// One text in both languages.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Both {
+    /// Simplified Chinese.
+    pub zh: String,
+    /// English, saying the same.
+    pub en: String,
+}
+
+/// One finding. No text of it repeats a secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Stable, `wecom.trusted_ip`: scripts may look for it.
+    pub id: &'static str,
+    /// How bad it is.
+    pub level: Level,
+    /// What it is.
+    pub what: Both,
+    /// Why it matters; empty where all is well.
+    pub why: Both,
+    /// What mends it; empty where there is nothing to do.
+    pub remedy: Both,
+    /// The page of WeCom's console where that is done, as the console writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub console: Option<&'static str>,
+}
+
+/// A value for a `{name}` of the table: its name, then its text in Chinese and in English.
+pub(super) type Value<'a> = (&'static str, &'a str, &'a str);
+
+/// A value that reads the same in both languages: a key, a path, a number.
+pub(super) const fn same<'a>(name: &'static str, text: &'a str) -> Value<'a> {
+    (name, text, text)
+}
+
+impl Finding {
+    /// The texts of `row` with `values` in their places.
+    pub(super) fn new(row: Row, values: &[Value<'_>]) -> Self {
+        let texts = row.texts();
+        let zh = |name: &str| values.iter().find(|(n, _, _)| *n == name).map_or("", |(_, zh, _)| *zh);
+        let en = |name: &str| values.iter().find(|(n, _, _)| *n == name).map_or("", |(_, _, en)| *en);
+        let both = |text: (&str, &str)| Both { zh: fill(text.0, zh), en: fill(text.1, en) };
+        Self {
+            id: texts.id,
+            level: texts.level,
+            what: both(texts.what),
+            why: both(texts.why),
+            remedy: both(texts.remedy),
+            console: texts.console,
+        }
+    }
+
+    /// The same finding, not quite as bad as the table says or worse.
+    pub(super) const fn at(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// The same finding, mended on another page of the console.
+    pub(super) const fn on(mut self, console: Option<&'static str>) -> Self {
+        self.console = console;
+        self
+    }
+}
+
+/// Puts the values in their places in one pass, so that no value is read as a place; control characters that came
+/// in with a value do not reach a terminal.
+fn fill<'a>(template: &str, value: impl Fn(&str) -> &'a str) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        let Some((name, after)) = after.split_once('}') else { break };
+        out.extend(value(name).chars().map(|c| if c.is_control() { ' ' } else { c }));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_never_read_as_a_place_and_never_as_a_terminal_command() {
+        let value = |name: &str| match name {
+            "a" => "{b}",
+            "b" => "x\u{1b}[31m\n",
+            _ => "",
+        };
+        assert_eq!(fill("1 {a} 2 {b} 3 {c}.", value), "1 {b} 2 x [31m  3 .");
+    }
+}

@@ -1,0 +1,98 @@
+//! `gongpai doctor`: what is wrong with an installation, why, and the console page or key that mends it.
+//!
+//! | file | checks |
+//! |---|---|
+//! | [`configuration`](mod@configuration) | that it loads; its warnings |
+//! | `hosts` | public_url, cookies |
+//! | `rules` | that they compile; their warnings |
+//! | `callback` | the callbacks' keys |
+//! | `database`, [`schema`] | that it opens, is of this version and takes writes; who may read its file |
+//! | [`mod@root_secret`] | that it is there and opens the signing keys |
+//! | `secrets` | 企业ID, AgentId, each secret and which kind it is, the trusted address |
+//! | `clock` | against WeCom's and against the newest row |
+//! | `domains` | what to compare in the console, where no API tells |
+//! | `public_url` | that it leads here |
+//! | `verify_file` | that WeCom would get the domain file |
+//!
+//! A check changes nothing: no file, no row, no schema. Every call out has a deadline, and all of them together stay
+//! within a minute. What is printed is one table, `words.rs`; no finding repeats a secret.
+
+mod callback;
+mod clock;
+pub mod configuration;
+mod database;
+mod domains;
+mod finding;
+mod hosts;
+mod public_url;
+pub mod root_secret;
+mod rules;
+pub mod schema;
+mod secrets;
+mod store;
+mod verify_file;
+mod web;
+mod words;
+
+use std::time::Duration;
+
+use crate::base::clock::Clock;
+use crate::config::Config;
+use crate::wecom;
+use words::Row;
+
+pub use configuration::configuration;
+pub use finding::{Both, Finding, Level};
+
+/// What is looked at, beyond the reading of the configuration itself.
+#[derive(Debug)]
+pub struct Subject {
+    /// An accepted configuration.
+    pub config: Config,
+    /// WeCom as that configuration reaches it; the reason if it cannot.
+    pub client: Result<wecom::Client, String>,
+    /// What time it is here.
+    pub clock: Clock,
+    /// The gate's word on the rules: warnings, or what it does not understand.
+    pub rules: Result<Vec<String>, Vec<String>>,
+}
+
+/// All checks together, whatever hangs. Each has a shorter limit of its own.
+const LONGEST: Duration = Duration::from_secs(60);
+
+/// Every check but [`configuration()`], one after the other; `progress` is told which one begins.
+pub async fn examine(subject: &Subject, progress: &mut dyn FnMut(&'static str)) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if tokio::time::timeout(LONGEST, checks(subject, progress, &mut findings)).await.is_err() {
+        findings.push(Finding::new(Row::OutOfTime, &[]));
+    }
+    findings
+}
+
+async fn checks(subject: &Subject, progress: &mut dyn FnMut(&'static str), findings: &mut Vec<Finding>) {
+    let config = &subject.config;
+    findings.extend(hosts::check(config));
+    findings.extend(rules::check(subject));
+    findings.extend(callback::check(config));
+    progress("数据库 / database");
+    let (found, db) = database::check(config).await;
+    findings.extend(found);
+    findings.extend(root_secret::check(config, db.as_ref()).await);
+    progress("企业微信 / WeCom");
+    findings.extend(secrets::check(subject).await);
+    progress("时钟 / clock");
+    findings.extend(clock::check(subject, db.as_ref()).await);
+    if let Some(db) = db {
+        db.close().await;
+    }
+    findings.extend(domains::check(config));
+    progress("public_url");
+    match web::Web::new() {
+        Ok(web) => {
+            findings.extend(public_url::check(config, &web).await);
+            progress("域名校验文件 / domain file");
+            findings.extend(verify_file::check(config, &web).await);
+        }
+        Err(why) => findings.push(public_url::unreachable(config, &why)),
+    }
+}

@@ -1,0 +1,55 @@
+//! The root secret: that it is there, for its owner only, and opens the signing keys.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use super::finding::{Finding, same};
+use super::words::Row;
+use crate::base::seal::{Purpose, Sealer};
+use crate::config::{Config, root_secret};
+use crate::db::Db;
+use crate::session::keys;
+
+/// The file that has to hold the root secret; `None` where `server.secret` does. Looking does not make it.
+pub fn file(config: &Config) -> Option<PathBuf> {
+    config.server.secret.is_none().then(|| config.data_dir.join("secret"))
+}
+
+pub(super) async fn check(config: &Config, db: Option<&Db>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if let Some(path) = file(config) {
+        let name = path.display().to_string();
+        match std::fs::metadata(&path) {
+            Ok(meta) if meta.mode() & 0o077 != 0 => {
+                findings.push(Finding::new(Row::RootSecretOpen, &[same("path", &name)]));
+            }
+            Ok(_) => {}
+            // Reading it would make one; that is for `serve` to do.
+            Err(_) if db.is_some() => {
+                return vec![Finding::new(Row::RootSecretMissing, &[same("path", &name)])];
+            }
+            Err(_) => return Vec::new(),
+        }
+    }
+    let root = match root_secret(config) {
+        Ok(root) => root.0,
+        Err(error) => {
+            let why = error.to_string();
+            findings.push(Finding::new(Row::RootSecretUnusable, &[same("why", &why)]));
+            return findings;
+        }
+    };
+    let Some(db) = db else { return findings };
+    match keys::load(db, &Sealer::new(&root, Purpose::SigningKey)).await {
+        Ok(loaded) if loaded.foreign > 0 => {
+            let count = loaded.foreign.to_string();
+            findings.push(Finding::new(Row::RootSecretForeign, &[same("count", &count)]));
+        }
+        Ok(_) => findings.push(Finding::new(Row::RootSecretOk, &[])),
+        Err(error) => {
+            let why = error.to_string();
+            findings.push(Finding::new(Row::RootSecretUnusable, &[same("why", &why)]));
+        }
+    }
+    findings
+}

@@ -1,0 +1,85 @@
+//! Which schema the database has, found out without changing it.
+//!
+//! Opening it as the gateway does would make a missing file and bring an older schema up to date, under the feet of
+//! an older gateway that may be running. No command but `serve` does that.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::store;
+use crate::config::Database;
+
+/// How long the database may take to say so.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// The schema of a database, as this version sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Schema {
+    /// There is no such file.
+    NoFile(PathBuf),
+    /// Nothing of ours in it.
+    Empty,
+    /// An older one; `serve` brings it up to date.
+    Older {
+        /// Its version.
+        has: i64,
+        /// This program's.
+        wants: i64,
+    },
+    /// This program's.
+    Current(i64),
+    /// A newer gongpai has changed it.
+    Newer(i64),
+}
+
+/// Why the schema is not known.
+#[derive(Debug, thiserror::Error)]
+pub enum SchemaError {
+    /// The database failed.
+    #[error("the database does not answer: {0}")]
+    Store(#[from] sqlx::Error),
+    /// It did not answer in time.
+    #[error("the database does not answer within {} s", PATIENCE.as_secs())]
+    Timeout,
+}
+
+/// Looks which schema it is.
+///
+/// # Errors
+/// [`SchemaError`].
+pub async fn schema(database: &Database) -> Result<Schema, SchemaError> {
+    if let Database::Sqlite(path) = database
+        && !path.exists()
+    {
+        return Ok(Schema::NoFile(path.clone()));
+    }
+    match tokio::time::timeout(PATIENCE, store::applied(database)).await {
+        Ok(applied) => Ok(judge(applied?.as_deref(), &store::known())),
+        Err(_) => Err(SchemaError::Timeout),
+    }
+}
+
+fn judge(applied: Option<&[i64]>, known: &[i64]) -> Schema {
+    let wants = known.iter().max().copied().unwrap_or(0);
+    let Some(has) = applied.and_then(|versions| versions.iter().max().copied()) else { return Schema::Empty };
+    let foreign = applied.unwrap_or_default().iter().filter(|version| !known.contains(version)).max();
+    match foreign {
+        Some(version) => Schema::Newer(*version),
+        None if has < wants => Schema::Older { has, wants },
+        None => Schema::Current(has),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_is_newer_as_soon_as_one_step_of_it_is_unknown() {
+        assert_eq!(judge(None, &[1, 2]), Schema::Empty);
+        assert_eq!(judge(Some(&[]), &[1, 2]), Schema::Empty);
+        assert_eq!(judge(Some(&[1]), &[1, 2]), Schema::Older { has: 1, wants: 2 });
+        assert_eq!(judge(Some(&[2, 1]), &[1, 2]), Schema::Current(2));
+        assert_eq!(judge(Some(&[1, 2, 3]), &[1, 2]), Schema::Newer(3));
+    }
+}

@@ -1,0 +1,127 @@
+//! 企业ID, AgentId and the secrets: which kind each one is, and whether WeCom lets this machine's address in.
+//!
+//! One gettoken a secret, at most: a wrong one asked for again and again gets the address banned for an hour.
+
+use std::time::Duration;
+
+use super::Subject;
+use super::finding::{Finding, Level, same};
+use super::words::{CONTACTS_SECRET, CONTACTS_TRUSTED_IP, Row};
+use crate::base::secret::{ExposeSecret as _, Secret, constant_time_eq};
+use crate::config::Wecom;
+use crate::wecom::errcode::{self, ErrcodeText};
+use crate::wecom::{Client, Deadline, Error, Family, ProbedKind, Refusal, SecretKind};
+
+/// How long finding out about one secret may take: a token and two calls.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(super) async fn check(subject: &Subject) -> Vec<Finding> {
+    let wecom = &subject.config.wecom;
+    if !wecom.enable {
+        return vec![Finding::new(Row::WecomDisabled, &[])];
+    }
+    let mut findings = Vec::new();
+    let missing = [
+        (wecom.corp_id.as_str().is_empty(), Row::CorpIdMissing),
+        (wecom.agent_id == 0, Row::AgentIdMissing),
+        (wecom.app_secret.is_none(), Row::AppSecretMissing),
+    ];
+    findings.extend(missing.into_iter().filter(|(is, _)| *is).map(|(_, row)| Finding::new(row, &[])));
+    if wecom.corp_id.as_str().is_empty() {
+        return findings;
+    }
+    match &subject.client {
+        Ok(client) => findings.extend(probe(wecom, client).await),
+        Err(why) => findings.push(unreachable(wecom, why)),
+    }
+    findings
+}
+
+async fn probe(wecom: &Wecom, client: &Client) -> Vec<Finding> {
+    let single = is_single(wecom);
+    let mut findings = Vec::new();
+    if wecom.app_secret.is_some() {
+        match client.kind_of(SecretKind::App, Deadline::after(PATIENCE)).await {
+            Ok(kind) => findings.push(Finding::new(app_row(kind, single), &[])),
+            Err(error) => {
+                findings.push(failed(wecom, SecretKind::App, &error));
+                if error.family() == Family::Upstream {
+                    // The other secret would wait for the same silence.
+                    return findings;
+                }
+            }
+        }
+    }
+    if wecom.contacts_secret.is_some() && !single {
+        findings.push(match client.kind_of(SecretKind::Contacts, Deadline::after(PATIENCE)).await {
+            Ok(ProbedKind::Contacts) => Finding::new(Row::ContactsSecretOk, &[]),
+            Ok(ProbedKind::App) => Finding::new(Row::ContactsSecretIsApp, &[]),
+            Err(error) => failed(wecom, SecretKind::Contacts, &error),
+        });
+    }
+    findings
+}
+
+/// O2OA's one secret for everything, which stands for both of ours.
+fn is_single(wecom: &Wecom) -> bool {
+    let bytes = |secret: &Secret| secret.expose_secret().as_bytes().to_vec();
+    match (&wecom.app_secret, &wecom.contacts_secret) {
+        (Some(app), Some(contacts)) => constant_time_eq(&bytes(app), &bytes(contacts)),
+        _ => false,
+    }
+}
+
+const fn app_row(kind: ProbedKind, single: bool) -> Row {
+    match (kind, single) {
+        (ProbedKind::App, false) => Row::AppSecretOk,
+        (ProbedKind::App, true) => Row::SingleSecretIsApp,
+        (ProbedKind::Contacts, false) => Row::AppSecretIsContacts,
+        (ProbedKind::Contacts, true) => Row::SingleSecretIsContacts,
+    }
+}
+
+fn failed(wecom: &Wecom, which: SecretKind, error: &Error) -> Finding {
+    match error.refusal() {
+        Some(refusal) if refusal.code == 60020 => untrusted(which, refusal),
+        Some(refusal) => refused(which, refusal, error.family()),
+        None => unreachable(wecom, &error.to_string()),
+    }
+}
+
+fn untrusted(which: SecretKind, refusal: &Refusal) -> Finding {
+    let key = format!("wecom.{which}");
+    let (zh, en) = match refusal.from_ip {
+        Some(ip) => (ip.to_string(), ip.to_string()),
+        None => ("（见错误信息）".to_owned(), "(see the message)".to_owned()),
+    };
+    let answer = refusal.to_string();
+    let values = [same("key", &key), ("address", zh.as_str(), en.as_str()), same("answer", &answer)];
+    match which {
+        SecretKind::App => Finding::new(Row::TrustedIp, &values),
+        SecretKind::Contacts => Finding::new(Row::ContactsTrustedIp, &values).on(Some(CONTACTS_TRUSTED_IP)),
+    }
+}
+
+/// A refusal in the words of the errcode table. What only passes by itself is not broken.
+fn refused(which: SecretKind, refusal: &Refusal, family: Family) -> Finding {
+    let (key, answer, code) = (format!("wecom.{which}"), refusal.to_string(), refusal.code.to_string());
+    let said = [same("key", &key), same("answer", &answer), same("code", &code)];
+    let Some(ErrcodeText { zh, en, remedy_zh, remedy_en, console }) = errcode::meaning(refusal.code) else {
+        return Finding::new(Row::RefusedUnknown, &said);
+    };
+    let mut values = said.to_vec();
+    values.push(("meaning", zh, en));
+    let level = if matches!(family, Family::Busy | Family::Retry) { Level::Warn } else { Level::Broken };
+    // The table speaks of the application's Secret; the other one is copied from elsewhere.
+    let is_secret = matches!(refusal.code, 40001 | 40014 | 40091 | 41004 | 42001 | 45031);
+    if which == SecretKind::Contacts && is_secret {
+        return Finding::new(Row::ContactsSecretRefused, &values).on(Some(CONTACTS_SECRET));
+    }
+    values.push(("remedy", remedy_zh, remedy_en));
+    Finding::new(Row::Refused, &values).at(level).on(console)
+}
+
+fn unreachable(wecom: &Wecom, why: &str) -> Finding {
+    let host = wecom.api_address.host_str().unwrap_or_default();
+    Finding::new(Row::WecomUnreachable, &[same("host", host), same("why", why)])
+}

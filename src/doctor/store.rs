@@ -1,0 +1,58 @@
+//! SQL of the checks.
+
+use sqlx::any::AnyConnectOptions;
+use sqlx::migrate::Migrator;
+use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Row as _};
+
+use crate::base::secret::ExposeSecret as _;
+use crate::config::Database;
+use crate::db::Db;
+
+/// The same migrations that [`Db::open`] applies; here only their numbers are looked at.
+static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations");
+
+/// The steps of the schema that this program knows.
+pub(super) fn known() -> Vec<i64> {
+    MIGRATIONS.iter().map(|migration| migration.version).collect()
+}
+
+/// The steps that a database has; `None` if it has nothing of ours. Makes no file and no table.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn applied(database: &Database) -> sqlx::Result<Option<Vec<i64>>> {
+    sqlx::any::install_default_drivers();
+    let url = match database {
+        Database::Sqlite(path) => {
+            format!("sqlite://{}?mode=rw", urlencoding::encode(&path.to_string_lossy()))
+        }
+        Database::Postgres(url) => url.expose_secret().to_owned(),
+    };
+    let options: AnyConnectOptions = url.parse()?;
+    let mut connection: AnyConnection = options.connect().await?;
+    let rows = sqlx::query("SELECT version FROM _sqlx_migrations").fetch_all(&mut connection).await;
+    let applied = match rows {
+        Ok(rows) => Some(rows.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<Vec<i64>>>()?),
+        Err(sqlx::Error::Database(e)) if e.code().as_deref() == Some("42P01") || is_no_table(e.message()) => {
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    connection.close().await?;
+    Ok(applied)
+}
+
+/// SQLite has one code for every mistake in a statement.
+fn is_no_table(message: &str) -> bool {
+    message.contains("no such table")
+}
+
+/// Whether rows can be written: writes one as it is and takes it back.
+///
+/// # Errors
+/// If they cannot, or the database fails.
+pub(super) async fn try_writing(db: &Db) -> sqlx::Result<()> {
+    let mut tx = db.write().await?;
+    sqlx::query("UPDATE feed_counter SET seq = seq WHERE name = 'feed'").execute(&mut *tx).await?;
+    tx.rollback().await
+}

@@ -1,0 +1,85 @@
+//! One request to our own public_url, as WeCom or a browser would make it.
+
+use std::error::Error as _;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
+use reqwest::{Client, redirect};
+
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// What is looked at is a few bytes, or a handful of keys.
+const LONGEST_BODY: usize = 64 * 1024;
+
+/// A client for public_url only; everything that goes to WeCom goes through `wecom::Client`.
+#[derive(Debug)]
+pub(super) struct Web(Client);
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Page {
+    pub(super) status: u16,
+    /// Without parameters, lower case; empty if there is none.
+    pub(super) content_type: String,
+    /// At most 64 KiB of it.
+    pub(super) body: Vec<u8>,
+}
+
+impl Web {
+    /// A client that follows no redirect.
+    ///
+    /// # Errors
+    /// If there is none to be had, for instance for want of root certificates.
+    pub(super) fn new() -> Result<Self, String> {
+        let builder = Client::builder()
+            .user_agent(concat!("gongpai-doctor/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(PATIENCE)
+            .timeout(PATIENCE)
+            .redirect(redirect::Policy::none())
+            .referer(false)
+            .no_proxy();
+        builder.build().map(Self).map_err(reason)
+    }
+
+    /// Gets `url`.
+    ///
+    /// # Errors
+    /// The reason in one phrase if there is no answer.
+    pub(super) async fn get(&self, url: &str) -> Result<Page, String> {
+        let mut response = self.0.get(url).send().await.map_err(reason)?;
+        let mut page = Page {
+            status: response.status().as_u16(),
+            content_type: content_type(response.headers()),
+            body: Vec::new(),
+        };
+        while let Some(chunk) = response.chunk().await.map_err(reason)? {
+            page.body.extend_from_slice(&chunk);
+            if page.body.len() > LONGEST_BODY {
+                page.body.truncate(LONGEST_BODY);
+                break;
+            }
+        }
+        Ok(page)
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+}
+
+/// The innermost reason, which names the mishap.
+fn reason(error: reqwest::Error) -> String {
+    if error.is_timeout() {
+        return format!("no answer within {} s", PATIENCE.as_secs());
+    }
+    let error = error.without_url();
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        text = inner.to_string();
+        source = inner.source();
+    }
+    text
+}

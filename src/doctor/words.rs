@@ -1,0 +1,338 @@
+//! Every text of the doctor, in Chinese and English. Ids are stable, texts may improve.
+//!
+//! Names of console pages stand in 「」 as the console writes them, in both languages. `{name}` is filled in by the
+//! check; a value that exists in English only (a cause, a finding of the configuration) is the same in both.
+
+use super::finding::Level;
+
+/// One row.
+#[derive(Debug)]
+pub(super) struct Texts {
+    pub(super) id: &'static str,
+    pub(super) level: Level,
+    pub(super) what: (&'static str, &'static str),
+    pub(super) why: (&'static str, &'static str),
+    pub(super) remedy: (&'static str, &'static str),
+    pub(super) console: Option<&'static str>,
+}
+
+const NONE: Option<&str> = None;
+const SECRET: Option<&str> = Some("「应用管理 → 应用 → Secret」");
+const APPLICATION: Option<&str> = Some("「应用管理 → 应用」");
+const COMPANY_ID: Option<&str> = Some("「我的企业 → 企业信息 → 企业ID」");
+const TRUSTED_IP: Option<&str> = Some("「应用管理 → 应用 → 企业可信IP」");
+const TRUSTED_DOMAIN: Option<&str> = Some("「应用管理 → 应用 → 网页授权及JS-SDK → 可信域名」");
+
+/// Where the 通讯录同步 Secret is copied from.
+pub(super) const CONTACTS_SECRET: &str = "「安全与管理 → 管理工具 → 通讯录同步 → Secret」";
+/// Where its addresses are entered, a list of its own.
+pub(super) const CONTACTS_TRUSTED_IP: &str = "「安全与管理 → 管理工具 → 通讯录同步 → 企业可信IP」";
+
+macro_rules! rows {
+    ($($row:ident $id:literal $level:ident $console:ident
+        $what_zh:literal $what_en:literal
+        $why_zh:literal $why_en:literal
+        $remedy_zh:literal $remedy_en:literal;)*) => {
+        /// The rows of the table.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Row { $($row),* }
+
+        impl Row {
+            #[cfg(test)]
+            pub(super) const ALL: &[Self] = &[$(Self::$row),*];
+
+            /// Its texts.
+            pub(super) const fn texts(self) -> &'static Texts {
+                match self {
+                    $(Self::$row => &Texts {
+                        id: $id,
+                        level: Level::$level,
+                        what: ($what_zh, $what_en),
+                        why: ($why_zh, $why_en),
+                        remedy: ($remedy_zh, $remedy_en),
+                        console: $console,
+                    },)*
+                }
+            }
+        }
+    };
+}
+
+rows! {
+    ConfigAccepted "config.accepted" Ok NONE
+        "配置可用，读取自：{read}。" "The configuration is accepted; read: {read}."
+        "" "" "" "";
+    ConfigRefused "config.refused" Broken NONE
+        "配置有误。{finding}" "The configuration is not accepted. {finding}"
+        "配置有误时网关不会启动，其余检查也无法进行。" "The gateway does not start with it, and nothing else can be checked."
+        "改正该项，再运行 gongpai config check。" "Correct it, then run gongpai config check.";
+    ConfigWarning "config.warning" Warn NONE
+        "请留意 {key}：{message}" "Mind {key}: {message}"
+        "配置可用，但可能不是您的本意。" "It is accepted and may not be what was meant."
+        "若本意如此可以忽略；gongpai config show 列出生效的值及其出处。" "Ignore it if it is meant; gongpai config show lists what is in effect and where it was written.";
+
+    HostsOk "hosts.ok" Ok NONE
+        "浏览器通过 {url} 访问，会话 Cookie 属于 {scope}。" "Browsers come to {url}; session cookies belong to {scope}."
+        "" "" "" "";
+    HostsLoopback "hosts.loopback" Warn NONE
+        "public_url 是 {url}，只有本机能访问。" "public_url is {url}, which only this machine reaches."
+        "手机和同事的浏览器打不开它，企业微信也无法校验域名。" "Phones and other people's browsers cannot open it, and WeCom cannot verify the domain."
+        "试用之后，把 public_url 设为浏览器访问网关的 https 地址。" "After trying it out, set public_url to the https address by which browsers reach the gateway.";
+    HostsHttp "hosts.http" Warn NONE
+        "public_url 是 http 地址：{url}，Cookie 不带 Secure。" "public_url is http: {url}; cookies go without Secure."
+        "途经的任何人都能读到会话 Cookie 并冒用身份。" "Whoever is on the way can read a session cookie and be that person."
+        "在前置代理上启用 https，把 public_url 改为 https，并设 allow_http = false。" "Turn on https at the proxy, set public_url to https and allow_http = false.";
+
+    RulesOk "rules.ok" Ok NONE
+        "访问规则共 {count} 条，均可识别。" "{count} access rules, all understood."
+        "" "" "" "";
+    RulesRefused "rules.refused" Broken NONE
+        "有一条访问规则无法识别。{rule}" "An access rule cannot be understood. {rule}"
+        "带着它网关不会启动。" "The gateway does not start with it."
+        "在 [[rules]] 中改正该条规则。" "Correct it in [[rules]].";
+    RulesWarning "rules.warning" Warn NONE
+        "有一条访问规则可能不是您的本意。{rule}" "An access rule may not be what was meant. {rule}"
+        "规则按顺序匹配，第一条匹配的生效。" "The first rule that matches decides."
+        "用 gongpai explain --user 帐号 --url 网址 查看结果。" "See what it does with gongpai explain --user U --url URL.";
+
+    CallbackNone "callback.none" Ok NONE
+        "未设置接收事件的回调；本版本不需要。" "No callback for events is set up; this version needs none."
+        "" "" "" "";
+    CallbackOk "callback.ok" Ok NONE
+        "回调的 Token 和 EncodingAESKey 格式正确：{sections}。" "The callbacks' Token and EncodingAESKey are well-formed: {sections}."
+        "" "" "" "";
+
+    DatabaseOk "database.ok" Ok NONE
+        "数据库可读写：{place}，结构版本 {version}。" "The database reads and writes: {place}, schema {version}."
+        "" "" "" "";
+    DatabaseNoFile "database.no_file" Ok NONE
+        "数据库文件还不存在：{place}。" "There is no database file yet: {place}."
+        "" ""
+        "gongpai serve 首次启动时会创建；若本应已有，请检查 data_dir 和当前目录。" "gongpai serve makes it at its first start; if there should be one, check data_dir and the working directory.";
+    DatabaseEmpty "database.empty" Ok NONE
+        "数据库中还没有表：{place}。" "The database has no tables yet: {place}."
+        "" ""
+        "gongpai serve 首次启动时会创建。" "gongpai serve makes them at its first start.";
+    DatabaseOlder "database.older" Warn NONE
+        "数据库结构版本 {has} 早于本程序的 {wants}：{place}。" "The database has schema {has}, older than this program's {wants}: {place}."
+        "旧版网关可能仍在使用它，所以这里没有改动。" "An older gateway may still be using it, so nothing was changed here."
+        "启动本版本的 gongpai serve，它会更新结构；请先备份。" "Start gongpai serve of this version, which brings it up to date; back it up before.";
+    DatabaseNewer "database.newer" Broken NONE
+        "数据库结构版本 {version} 由更新的 gongpai 写成：{place}。" "The database has schema {version}, which a newer gongpai made: {place}."
+        "旧程序不会打开较新的数据库，以免损坏数据。" "An older program does not open it, so as to break nothing."
+        "运行较新的版本，或恢复升级前的备份。" "Run the newer version, or restore the backup from before the upgrade.";
+    DatabaseUnreachable "database.unreachable" Broken NONE
+        "无法使用数据库：{place}。" "The database cannot be used: {place}."
+        "原因：{why}" "The cause: {why}"
+        "检查 database.url 或 data_dir、权限和网络；没有数据库，60 秒后任何人都无法通过。" "Check database.url or data_dir, permissions and the network; without the database nobody passes after a minute.";
+    DatabaseReadOnly "database.read_only" Broken NONE
+        "数据库不可写：{place}。" "The database cannot be written: {place}."
+        "登录和登出都要写入。原因：{why}" "Signing in and out write rows. The cause: {why}"
+        "让运行 gongpai 的用户可写该文件及其目录；检查磁盘空间；PostgreSQL 检查用户权限。" "Let the user that runs gongpai write the file and its folder; look at disk space; on PostgreSQL at the user's rights.";
+    DatabaseOpenToOthers "database.open_to_others" Warn NONE
+        "本机的其他用户可以读取数据库：{path}。" "Other users of this machine can read the database: {path}."
+        "其中有姓名、登录记录和审计记录。" "It holds names, sign-ins and the audit trail."
+        "运行 chmod 700，限制该目录只有 gongpai 的用户可以进入。" "Run chmod 700 on its folder, so that only gongpai's user may enter.";
+
+    RootSecretOk "root_secret.ok" Ok NONE
+        "根密钥存在，并能打开所有签名密钥。" "The root secret is there and opens every signing key."
+        "" "" "" "";
+    RootSecretMissing "root_secret.missing" Warn NONE
+        "有数据库，却没有根密钥：{path}。" "There is a database and no root secret: {path}."
+        "下次启动会生成新的根密钥，所有人都要重新登录。" "The next start makes a new one, and everybody has to sign in again."
+        "从备份恢复该文件；若没有备份，直接启动即可。" "Restore the file from a backup; without one, just start.";
+    RootSecretOpen "root_secret.open_to_others" Warn NONE
+        "其他用户可以读取根密钥：{path}。" "Others can read the root secret: {path}."
+        "拿到它的人可以伪造登录。" "Whoever has it can forge sign-ins."
+        "对该文件运行 chmod 600；若可能已泄露，删除它并重启，所有会话随之结束。" "Run chmod 600 on it; if it may be known, delete it and restart, which ends every session.";
+    RootSecretUnusable "root_secret.unusable" Broken NONE
+        "根密钥无法使用。" "The root secret cannot be used."
+        "原因：{why}" "The cause: {why}"
+        "放回正确的文件，或改正 server.secret。" "Put the right file back, or correct server.secret.";
+    RootSecretForeign "root_secret.foreign" Warn NONE
+        "有 {count} 个签名密钥不能用当前的根密钥打开。" "{count} signing keys do not open with this root secret."
+        "用它们签发的会话已经失效；若各副本的根密钥不同，登录会时好时坏。" "Sessions signed with them have ended; replicas with different secrets do not accept each other's sessions."
+        "让每个副本使用同一个 server.secret；若是有意更换，可以忽略。" "Give every replica the same server.secret; ignore it if it was changed on purpose.";
+
+    WecomDisabled "wecom.disabled" Warn NONE
+        "企业微信接入已关闭：wecom.enable = false。" "WeCom is switched off: wecom.enable = false."
+        "此时无人能登录（503 wecom.disabled），与企业微信有关的检查也未进行。" "Nobody can sign in (503 wecom.disabled), and nothing was asked of WeCom."
+        "准备好后设 wecom.enable = true。" "Set wecom.enable = true when ready.";
+    CorpIdMissing "wecom.corp_id_missing" Broken COMPANY_ID
+        "未填写 wecom.corp_id。" "wecom.corp_id is not set."
+        "没有企业ID，无人能登录。" "Without the company id nobody can sign in."
+        "把「我的企业 → 企业信息 → 企业ID」的值填入 wecom.corp_id。" "Enter the value of 「我的企业 → 企业信息 → 企业ID」 as wecom.corp_id.";
+    AgentIdMissing "wecom.agent_id_missing" Broken APPLICATION
+        "未填写 wecom.agent_id。" "wecom.agent_id is not set."
+        "没有 AgentId，登录链接不成立。" "Without the AgentId there is no sign-in link."
+        "把「应用管理 → 应用」中的 AgentId 填入 wecom.agent_id。" "Enter the AgentId of 「应用管理 → 应用」 as wecom.agent_id.";
+    AppSecretMissing "wecom.app_secret_missing" Broken SECRET
+        "未填写 wecom.app_secret。" "wecom.app_secret is not set."
+        "没有应用的 Secret，无人能登录。" "Without the application's Secret nobody can sign in."
+        "把「应用管理 → 应用 → Secret」的值填入 wecom.app_secret。" "Enter the value of 「应用管理 → 应用 → Secret」 as wecom.app_secret.";
+    AppSecretOk "wecom.app_secret" Ok NONE
+        "wecom.app_secret 是应用的 Secret，本机地址可以调用。" "wecom.app_secret is an application's Secret, and this machine's address may call."
+        "" "" "" "";
+    AppSecretIsContacts "wecom.app_secret_is_contacts" Broken SECRET
+        "wecom.app_secret 填的是「通讯录同步」的 Secret，它不能用于登录。" "wecom.app_secret holds the 「通讯录同步」 Secret, which cannot sign anyone in."
+        "企业微信只允许它同步通讯录，不允许用 code 换取成员身份。" "WeCom lets it synchronise the directory only, and exchange no sign-in code."
+        "把「应用管理 → 应用 → Secret」填入 wecom.app_secret，把现在的值移到 wecom.contacts_secret。" "Enter 「应用管理 → 应用 → Secret」 as wecom.app_secret and move the present value to wecom.contacts_secret.";
+    SingleSecretIsApp "wecom.single_secret" Ok NONE
+        "同一个 Secret 用于两处（wecom.corp_secret），它是应用的 Secret，可以登录，本机地址可以调用。" "One Secret serves for both (wecom.corp_secret); it is an application's, signs people in, and this machine's address may call."
+        "" ""
+        "以后同步完整通讯录还需要「安全与管理 → 管理工具 → 通讯录同步 → Secret」，填入 wecom.contacts_secret。" "For the complete directory, later, also enter 「安全与管理 → 管理工具 → 通讯录同步 → Secret」 as wecom.contacts_secret.";
+    SingleSecretIsContacts "wecom.single_secret_is_contacts" Broken SECRET
+        "唯一的 Secret（wecom.corp_secret）属于「通讯录同步」，它不能用于登录。" "The only Secret (wecom.corp_secret) is the 「通讯录同步」 one, which cannot sign anyone in."
+        "O2OA 的文档从「通讯录同步」取 CorpSecret；企业微信不允许它用 code 换取成员身份。" "The documentation of O2OA takes CorpSecret from 「通讯录同步」; WeCom lets that one exchange no sign-in code."
+        "保留它，另外把「应用管理 → 应用 → Secret」填入 wecom.app_secret。" "Keep it, and add 「应用管理 → 应用 → Secret」 as wecom.app_secret.";
+    ContactsSecretOk "wecom.contacts_secret" Ok NONE
+        "wecom.contacts_secret 是「通讯录同步」的 Secret，本机地址可以调用。" "wecom.contacts_secret is the 「通讯录同步」 Secret, and this machine's address may call."
+        "" "" "" "";
+    ContactsSecretIsApp "wecom.contacts_secret_is_app" Warn NONE
+        "wecom.contacts_secret 填的是应用的 Secret，不是「通讯录同步」的。" "wecom.contacts_secret holds an application's Secret, not the 「通讯录同步」 one."
+        "登录不受影响；它只能看到应用可见范围内的成员，读不到完整的通讯录。" "Signing in is not affected; it sees the visible range of the application only, never the complete directory."
+        "把「安全与管理 → 管理工具 → 通讯录同步 → Secret」填入 wecom.contacts_secret，或将其留空。" "Enter 「安全与管理 → 管理工具 → 通讯录同步 → Secret」 as wecom.contacts_secret, or leave it empty.";
+    ContactsSecretRefused "wecom.contacts_secret_refused" Broken NONE
+        "企业微信拒绝了 {key}：{meaning}" "WeCom refused {key}: {meaning}"
+        "企业微信的回答：{answer}" "WeCom's answer: {answer}"
+        "在「安全与管理 → 管理工具 → 通讯录同步 → Secret」重新复制到 wecom.contacts_secret，并核对 wecom.corp_id 属于同一企业。" "Copy it again from 「安全与管理 → 管理工具 → 通讯录同步 → Secret」 to wecom.contacts_secret, and check that wecom.corp_id is of the same company.";
+    TrustedIp "wecom.trusted_ip" Broken TRUSTED_IP
+        "企业微信看到的本机地址 {address} 不在企业可信IP中（{key}）。" "The address WeCom sees, {address}, is not among the trusted ones ({key})."
+        "不在名单中的地址不能调用接口，登录会失败。企业微信的回答：{answer}" "An address that is not listed may call nothing, so every sign-in fails. WeCom's answer: {answer}"
+        "把 {address} 加入「应用管理 → 应用 → 企业可信IP」，约一分钟后生效；须先设置可信域名或接收消息服务器URL。出口地址会变时，用 wecom.proxy 固定。" "Add {address} to 「应用管理 → 应用 → 企业可信IP」; it works about a minute later, and needs a trusted domain or a callback URL first. Where the outgoing address changes, fix it with wecom.proxy.";
+    ContactsTrustedIp "wecom.contacts_trusted_ip" Broken NONE
+        "企业微信看到的本机地址 {address} 不在「通讯录同步」的企业可信IP中（{key}）。" "The address WeCom sees, {address}, is not among the trusted ones of 「通讯录同步」 ({key})."
+        "这份名单与应用的名单是分开的。企业微信的回答：{answer}" "That list is not the application's. WeCom's answer: {answer}"
+        "把 {address} 加入「安全与管理 → 管理工具 → 通讯录同步 → 企业可信IP」，约一分钟后生效。" "Add {address} to 「安全与管理 → 管理工具 → 通讯录同步 → 企业可信IP」; it works about a minute later.";
+    Refused "wecom.refused" Broken NONE
+        "企业微信拒绝了 {key}：{meaning}" "WeCom refused {key}: {meaning}"
+        "企业微信的回答：{answer}" "WeCom's answer: {answer}"
+        "{remedy}" "{remedy}";
+    RefusedUnknown "wecom.refused_unknown" Broken NONE
+        "企业微信拒绝了 {key}，错误码 {code}。" "WeCom refused {key} with errcode {code}."
+        "企业微信的回答：{answer}" "WeCom's answer: {answer}"
+        "在 https://open.work.weixin.qq.com/devtool/query?e={code} 查询该错误码。" "Look the errcode up at https://open.work.weixin.qq.com/devtool/query?e={code}.";
+    WecomUnreachable "wecom.unreachable" Broken NONE
+        "无法访问企业微信（{host}）。" "WeCom ({host}) cannot be reached."
+        "无人能登录，已登录的人不受影响。原因：{why}" "Nobody can sign in; who is in stays in. The cause: {why}"
+        "检查 DNS、防火墙、wecom.proxy 和 wecom.api_address，允许访问该主机的 443 端口。" "Check DNS, the firewall, wecom.proxy and wecom.api_address; let port 443 of that host through.";
+
+    ClockOk "clock.ok" Ok NONE
+        "时钟与企业微信一致（{direction} {seconds} 秒）。" "The clock agrees with that of WeCom ({seconds} s {direction} it)."
+        "" "" "" "";
+    ClockOff "clock.off" Broken NONE
+        "时钟比企业微信{direction} {seconds} 秒。" "The clock is {seconds} s {direction} that of WeCom."
+        "会话、登录状态和密钥的期限都按时钟判断，偏差会使人无法登录或过早登出。" "Sessions, sign-ins and keys are judged by it; people cannot sign in or are signed out early."
+        "启用时间同步：timedatectl set-ntp true，或 chrony。" "Turn on time synchronisation: timedatectl set-ntp true, or chrony.";
+    ClockBehindRows "clock.behind_rows" Broken NONE
+        "时钟比数据库中最新的记录慢 {seconds} 秒。" "The clock is {seconds} s behind the newest row in the database."
+        "落后超过一分钟时，网关不会为任何人建立新会话。" "More than a minute behind, the gateway begins no session for anybody."
+        "校准时钟；若有多个副本，也请检查其他机器的时钟。" "Set the clock right; with several replicas look at the other machines' clocks too.";
+    ClockUnknown "clock.unknown" Warn NONE
+        "未能取得企业微信的时间，时钟没有核对。" "WeCom did not tell its time, so the clock was not compared."
+        "时钟偏差超过一分钟时登录会失败。" "A clock more than a minute off breaks signing in."
+        "能访问企业微信后再运行一次。" "Run this again when WeCom can be reached.";
+
+    DomainsCompare "domains.compare" Ok TRUSTED_DOMAIN
+        "请在管理后台核对：可信域名和授权回调域都应为 {host}，AgentId 为 {agent}。" "Compare in the console: the trusted domain and the callback domain are exactly {host}, the AgentId is {agent}."
+        "没有接口可以查询这三项；不一致时企业微信显示 50001。" "No API tells these; where they differ, WeCom shows 50001."
+        "「应用管理 → 应用 → 网页授权及JS-SDK → 可信域名」填 {host}；扫码登录：「应用管理 → 应用 → 企业微信授权登录 → Web网页 → 授权回调域」填 {host}。" "Enter {host} in 「应用管理 → 应用 → 网页授权及JS-SDK → 可信域名」, and for QR sign-in in 「应用管理 → 应用 → 企业微信授权登录 → Web网页 → 授权回调域」.";
+    DomainsAddress "domains.address" Warn TRUSTED_DOMAIN
+        "public_url 的主机 {host} 是 IP 地址。" "The host of public_url, {host}, is an IP address."
+        "企业微信不接受 IP 地址作为可信域名（80001）。" "WeCom takes no IP address as the trusted domain (80001)."
+        "使用已备案的域名，备案主体须与企业相同或有关联。" "Use a domain with an ICP filing of this company or a related one.";
+
+    PublicUrlOk "public_url.ok" Ok NONE
+        "从本机经 public_url 能访问网关：{url}。" "public_url leads to the gateway from here: {url}."
+        "" "" "" "";
+    PublicUrlUnreachable "public_url.unreachable" Warn NONE
+        "从本机无法访问 {url}。" "{url} cannot be reached from here."
+        "网关可能还没有启动，或者内网走的是另一条路。原因：{why}" "The gateway may not run yet, or the way from here is another one. The cause: {why}"
+        "启动 gongpai serve 和代理；用手机浏览器打开它，看能否访问。" "Start gongpai serve and the proxy; open it in a phone's browser to see whether it answers.";
+    PublicUrlElsewhere "public_url.elsewhere" Warn NONE
+        "{url} 有回答，但不是网关的（HTTP {status}）。" "{url} answers, but not as the gateway does (HTTP {status})."
+        "代理没有把网关的路径转给它，登录无法完成。" "The proxy does not pass the gateway's paths on, and no sign-in can end."
+        "使用 gongpai snippet nginx 打印的配置。" "Use the configuration that gongpai snippet nginx prints.";
+
+    VerifyFileNone "verify_file.none" Ok NONE
+        "没有域名校验文件；只有管理后台要求时才需要。" "There is no domain verification file; it is needed only if the console asks for one."
+        "" "" "" "";
+    VerifyFileOk "verify_file.ok" Ok NONE
+        "域名校验文件可以取得：{url}。" "The domain verification file is served: {url}."
+        "" "" "" "";
+    VerifyFileWrong "verify_file.wrong" Broken TRUSTED_DOMAIN
+        "域名校验文件不能正确取得：{url}。" "The domain verification file is not served as it must be: {url}."
+        "企业微信要求内容正好是 16 个字符的纯文本，不能跳转或登录。原因：{why}" "WeCom wants exactly its 16 characters as plain text, without redirect or sign-in. The cause: {why}"
+        "让代理把 /WW_verify_* 转给网关（见 gongpai snippet nginx），然后在管理后台重新校验。" "Let the proxy pass /WW_verify_* to the gateway (see gongpai snippet nginx), then verify again in the console.";
+    VerifyFileName "verify_file.name" Warn TRUSTED_DOMAIN
+        "data_dir 中的 {name} 不是企业微信给出的文件名，不会被提供。" "{name} in data_dir has no name that WeCom gives, and is not served."
+        "只提供 WW_verify_ 加 16 个字母或数字的文件，其他名称可能被他人用来认领域名。" "Only WW_verify_ and 16 letters or digits is: any other name could be somebody else's claim to the domain."
+        "使用从管理后台下载的原文件名。" "Use the name under which the console gave it.";
+    OutOfTime "doctor.out_of_time" Warn NONE
+        "检查未在一分钟内完成，其余的没有进行。" "The checks did not end within a minute; what is not listed was not looked at."
+        "某处网络或数据库回答得很慢。" "The network or the database answers slowly."
+        "先处理上面的问题，再运行一次。" "Mend what is listed, then run this again.";
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn is_chinese(c: char) -> bool {
+        matches!(c, '\u{4e00}'..='\u{9fff}')
+    }
+
+    fn places(text: &str) -> BTreeSet<&str> {
+        text.split('{').skip(1).filter_map(|rest| rest.split_once('}')).map(|(name, _)| name).collect()
+    }
+
+    fn pages(text: &str) -> BTreeSet<&str> {
+        text.split('「').skip(1).filter_map(|rest| rest.split_once('」')).map(|(page, _)| page).collect()
+    }
+
+    #[test]
+    fn every_text_exists_in_both_languages_and_says_the_same() {
+        for row in Row::ALL {
+            let Texts { id, what, why, remedy, .. } = row.texts();
+            assert!(!what.0.is_empty() && !what.1.is_empty(), "{id}");
+            for (zh, en) in [what, why, remedy] {
+                assert_eq!(zh.is_empty(), en.is_empty(), "{id}: {zh} / {en}");
+                assert_eq!(places(zh), places(en), "{id}: {zh} / {en}");
+                assert!(!zh.contains(['!', '！', '亲']) && !en.contains('!'), "{id}");
+                if zh.is_empty() || *zh == "{remedy}" {
+                    continue;
+                }
+                assert!(zh.chars().any(is_chinese), "{id}: {zh}");
+                assert!(zh.ends_with(['。', '}']) && en.ends_with(['.', '}']), "{id}: {zh} / {en}");
+                for page in pages(en) {
+                    assert!(pages(zh).contains(page), "{id}: {page}");
+                }
+                // Chinese within English only as a name of WeCom's console, in its brackets.
+                let bare: String = en.split('」').filter_map(|part| part.split('「').next()).collect();
+                assert!(!bare.chars().any(is_chinese), "{id}: {en}");
+            }
+        }
+    }
+
+    #[test]
+    fn whatever_is_not_well_says_why_and_what_mends_it() {
+        for row in Row::ALL {
+            let texts = row.texts();
+            if texts.level != Level::Ok {
+                assert!(!texts.why.0.is_empty() && !texts.remedy.0.is_empty(), "{}", texts.id);
+            }
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_and_of_the_form_area_dot_name() {
+        let ids: BTreeSet<_> = Row::ALL.iter().map(|row| row.texts().id).collect();
+        assert_eq!(ids.len(), Row::ALL.len());
+        let part = |p: &str| !p.is_empty() && p.bytes().all(|b| b.is_ascii_lowercase() || b == b'_');
+        for id in ids {
+            assert!(id.split_once('.').is_some_and(|(area, name)| part(area) && part(name)), "{id}");
+        }
+    }
+}

@@ -1,0 +1,550 @@
+//! The commands, as an administrator calls them: the real program, its output, its exit code.
+
+use std::time::Duration;
+
+use gongpai::app::App;
+use gongpai::base::clock::Clock;
+use gongpai::config::{Config, Sources};
+use gongpai::doctor::{Finding, Level, Subject, examine};
+use gongpai::simulator::{Fault, Running, Simulator};
+use serde_json::Value;
+
+use crate::support::app::{PUBLIC, TestApp, configuration};
+use crate::support::browser::{Ask, Browser, DESKTOP};
+use crate::support::database::TestDatabase;
+use crate::support::eventually;
+use crate::support::process::{Finished, Program};
+use crate::support::serve::Serve;
+
+/// Every secret of these tests that nothing may print contains it.
+const MARK: &str = "S3CRET";
+
+/// An installation on disk: `gongpai.toml` in a folder of its own.
+struct Place {
+    wecom: Running,
+    database: TestDatabase,
+    folder: tempfile::TempDir,
+    config: String,
+}
+
+impl Place {
+    /// With the usual configuration and what `more` adds.
+    async fn with(more: &str) -> Self {
+        let wecom = Simulator::start().await.expect("the simulator starts");
+        wecom.change(|world| {
+            world.app.secret = format!("{MARK}-app");
+            world.contacts.secret = format!("{MARK}-contacts");
+        });
+        let database = TestDatabase::create().await;
+        let config = configuration(&wecom, &database, more);
+        let place = Self { wecom, database, folder: tempfile::tempdir().expect("a folder"), config };
+        place.write(&place.config);
+        place
+    }
+
+    fn write(&self, config: &str) {
+        std::fs::write(self.folder.path().join("gongpai.toml"), config).expect("a configuration");
+    }
+
+    /// Writes the configuration with one text in it replaced.
+    fn replace(&self, from: &str, to: &str) {
+        assert!(self.config.contains(from), "{from}");
+        self.write(&self.config.replace(from, to));
+    }
+
+    /// The configuration as the gateway reads it.
+    fn accepted(&self) -> Config {
+        let sources = Sources { text: Some(self.config.clone()), ..Sources::default() };
+        Config::load(&sources).expect("accepted").0
+    }
+
+    /// Makes the database, as `serve` does at its first start.
+    async fn served(&self) {
+        let (app, _) = App::build(self.accepted(), Clock::System).await.expect("the gateway starts");
+        app.close().await;
+    }
+
+    fn program(&self, args: &[&str]) -> Program {
+        Program::gongpai().cwd(self.folder.path()).args(args)
+    }
+
+    /// Runs a command; nothing it prints may be secret.
+    async fn run(&self, args: &[&str]) -> Finished {
+        let finished = self.program(args).run().await;
+        for text in [&finished.stdout, &finished.stderr] {
+            assert!(!text.contains(MARK), "{args:?} prints a secret:\n{text}");
+        }
+        finished
+    }
+
+    /// Runs the doctor; its exit code and its findings.
+    async fn doctor(&self) -> (Option<i32>, Value) {
+        let finished = self.run(&["doctor", "--json"]).await;
+        assert_eq!(finished.stderr, "", "no noise where there is no terminal");
+        let report =
+            serde_json::from_str(&finished.stdout).unwrap_or_else(|e| panic!("{e}: {}", finished.stdout));
+        (finished.code(), report)
+    }
+}
+
+/// The finding of that id.
+fn finding<'a>(report: &'a Value, id: &str) -> &'a Value {
+    let findings = report["findings"].as_array().expect("findings");
+    findings.iter().find(|f| f["id"] == id).unwrap_or_else(|| panic!("no {id} in {report:#}"))
+}
+
+fn broken(report: &Value) -> Vec<&str> {
+    let findings = report["findings"].as_array().expect("findings");
+    findings.iter().filter(|f| f["level"] == "broken").filter_map(|f| f["id"].as_str()).collect()
+}
+
+#[tokio::test]
+async fn every_command_has_help_with_an_example_and_nothing_unbuilt_is_listed() {
+    let help = async |args: &[&str]| {
+        let finished = Program::gongpai().args(args).arg("--help").run().await;
+        assert_eq!(finished.code(), Some(0), "{args:?}");
+        assert!(finished.stdout.contains("Example"), "{args:?}:\n{}", finished.stdout);
+        assert!(finished.stdout.contains("--config <FILE>"), "{args:?}:\n{}", finished.stdout);
+        finished.stdout
+    };
+    let all = help(&[]).await;
+    for args in [
+        &["serve"][..],
+        &["doctor"],
+        &["config"],
+        &["config", "check"],
+        &["config", "show"],
+        &["explain"],
+        &["snippet"],
+        &["snippet", "nginx"],
+        &["snippet", "workbench"],
+        &["sessions"],
+        &["sessions", "list"],
+        &["sessions", "revoke"],
+        &["audit"],
+        &["api-client"],
+        &["api-client", "add"],
+        &["key"],
+        &["key", "rotate"],
+    ] {
+        assert!(all.contains(&format!("  {} ", args[0])), "{}", args[0]);
+        help(args).await;
+    }
+    for later in ["sync", "directory", "rules", "send", "messages", "backup"] {
+        assert!(!all.contains(&format!("  {later} ")), "{later} is listed:\n{all}");
+    }
+    let version = Program::gongpai().arg("--version").run().await;
+    assert_eq!(version.stdout, format!("gongpai {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[tokio::test]
+async fn a_command_called_wrong_ends_with_2() {
+    let place = Place::with("").await;
+    for args in [
+        &[][..],
+        &["sync"],
+        &["serve", "--port", "1"],
+        &["sessions", "revoke"],
+        &["sessions", "revoke", "--all", "--user", "lisi"],
+        &["audit", "--since", "yesterday"],
+        &["api-client", "add", "bad id", "--scopes", "sessions"],
+        &["api-client", "add", "hr", "--scopes", "everything"],
+        &["api-client", "add", "hr", "--scopes", "hook,sessions"],
+        &["snippet", "workbench", "--rd", "https://evil.example/"],
+        &["snippet", "nginx", "--host", "a b", "--upstream", "http://127.0.0.1:1", "--listen", "443"],
+    ] {
+        let finished = place.run(args).await;
+        assert_eq!(finished.code(), Some(2), "{args:?}: {}", finished.stderr);
+        assert_eq!(finished.stdout, "", "{args:?}");
+        assert!(!finished.stderr.is_empty(), "{args:?}");
+    }
+    let unknown = place.run(&["api-client", "add", "hr", "--scopes", "everything"]).await;
+    assert!(unknown.stderr.contains("directory:read, directory:write, sessions, hook"), "{}", unknown.stderr);
+}
+
+#[tokio::test]
+async fn a_configuration_that_is_not_accepted_ends_every_command_with_1_and_is_named() {
+    let place = Place::with("").await;
+    place.write("wecom.app_secrte = \"S3CRET\"\nserver.secret = \"S3CRET\"\ndatabase.url = \"postgres://u:S3CRET@\"\n");
+    for args in [
+        &["serve"][..],
+        &["doctor"],
+        &["config", "check"],
+        &["config", "show"],
+        &["explain", "--user", "a", "--url", "https://oa.example.com/"],
+        &["snippet", "workbench"],
+        &["sessions", "list"],
+        &["audit"],
+        &["api-client", "add", "hr", "--scopes", "sessions"],
+        &["key", "rotate"],
+    ] {
+        let finished = place.run(args).await;
+        assert_eq!(finished.code(), Some(1), "{args:?}");
+        let text = finished.stdout + &finished.stderr;
+        assert!(text.contains("wecom.app_secrte") && text.contains("wecom.app_secret"), "{args:?}: {text}");
+    }
+    let finished = place.run(&["config", "check", "--config", "elsewhere.toml"]).await;
+    assert_eq!(finished.code(), Some(1));
+    assert!(finished.stdout.contains("elsewhere.toml"), "{}", finished.stdout);
+}
+
+#[tokio::test]
+async fn no_command_but_serve_makes_a_database() {
+    let place = Place::with("").await;
+    for args in [&["sessions", "list"][..], &["sessions", "revoke", "--all"], &["audit"], &["key", "rotate"]]
+    {
+        let finished = place.run(args).await;
+        assert_eq!(finished.code(), Some(1), "{args:?}");
+        assert!(finished.stderr.contains("`gongpai serve` makes"), "{args:?}: {}", finished.stderr);
+    }
+    place.doctor().await;
+    let left: Vec<_> = std::fs::read_dir(place.database.data_dir()).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[tokio::test]
+async fn a_healthy_installation_has_nothing_broken() {
+    let place = Place::with("").await;
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(0), vec![]), "before the first start: {report:#}");
+    place.served().await;
+    let calls = place.wecom.calls("gettoken");
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, &report["ok"], broken(&report)), (Some(0), &Value::Bool(true), vec![]), "{report:#}");
+    for id in ["config.accepted", "rules.ok", "database.ok", "root_secret.ok", "wecom.app_secret", "clock.ok"]
+    {
+        assert_eq!(finding(&report, id)["level"], "ok", "{id}");
+    }
+    let domains = finding(&report, "domains.compare");
+    assert!(domains["remedy"]["en"].as_str().unwrap().contains("oa.example.com"), "{domains:#}");
+    assert_eq!(place.wecom.calls("gettoken") - calls, 1, "one gettoken a secret");
+
+    let people = place.run(&["doctor"]).await;
+    assert_eq!(people.code(), Some(0));
+    assert!(people.stdout.contains("ok      database.ok"), "{}", people.stdout);
+    assert!(people.stdout.lines().last().unwrap().contains("0 broken"), "{}", people.stdout);
+}
+
+#[tokio::test]
+async fn the_doctor_tells_a_contacts_secret_in_the_place_of_the_applications() {
+    let place = Place::with("").await;
+    place.replace(&format!("app_secret = \"{MARK}-app\""), &format!("app_secret = \"{MARK}-contacts\""));
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.app_secret_is_contacts"]));
+    let found = finding(&report, "wecom.app_secret_is_contacts");
+    assert_eq!(found["console"], "「应用管理 → 应用 → Secret」");
+    assert!(found["what"]["en"].as_str().unwrap().contains("cannot sign anyone in"));
+    assert!(found["what"]["zh"].as_str().unwrap().contains("不能用于登录"));
+
+    // O2OA's single secret, as its documentation says to set it.
+    let single = format!("corp_secret = \"{MARK}-contacts\"");
+    place.replace(&format!("app_secret = \"{MARK}-app\""), &single);
+    let calls = place.wecom.calls("gettoken");
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.single_secret_is_contacts"]));
+    assert_eq!(place.wecom.calls("gettoken") - calls, 1, "one gettoken a secret, whatever it stands for");
+
+    let swapped = format!("app_secret = \"{MARK}-app\"\ncontacts_secret = \"{MARK}-app2\"");
+    place.wecom.change(|world| {
+        let mut other = world.app.clone();
+        (other.agent_id, other.secret) = (1_000_003, format!("{MARK}-app2"));
+        world.more_apps.push(other);
+    });
+    place.replace(&format!("app_secret = \"{MARK}-app\""), &swapped);
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(0), vec![]));
+    assert_eq!(finding(&report, "wecom.contacts_secret_is_app")["level"], "warn");
+}
+
+#[tokio::test]
+async fn the_doctor_explains_what_wecom_refuses() {
+    let place = Place::with("").await;
+    place.replace(&format!("{MARK}-app"), &format!("{MARK}-wrong"));
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.refused"]));
+    let found = finding(&report, "wecom.refused");
+    assert!(found["why"]["en"].as_str().unwrap().contains("40001"), "{found:#}");
+    assert_eq!(found["console"], "「应用管理 → 应用 → Secret」");
+    assert_eq!(place.wecom.calls("gettoken"), 1, "a wrong secret is asked about once");
+
+    place.replace("corp_id = \"ww", "corp_id = \"wwx");
+    let (_, report) = place.doctor().await;
+    assert_eq!(finding(&report, "wecom.refused")["console"], "「我的企业 → 企业信息 → 企业ID」");
+
+    place.write(&place.config);
+    place.wecom.set_trusted_ips(Some(vec!["203.0.113.9".parse().unwrap()]));
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.trusted_ip"]));
+    let found = finding(&report, "wecom.trusted_ip");
+    assert_eq!(found["console"], "「应用管理 → 应用 → 企业可信IP」");
+    for (part, language) in [("what", "zh"), ("remedy", "en")] {
+        assert!(found[part][language].as_str().unwrap().contains("127.0.0.1"), "{found:#}");
+    }
+
+    place.wecom.set_trusted_ips(None);
+    place.wecom.fail_always("*", Fault::Status500);
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.unreachable"]));
+    place.wecom.clear_faults();
+    place.wecom.fail_always("gettoken", Fault::Errcode(45009, "api freq out of limit".to_owned()));
+    let (code, report) = place.doctor().await;
+    assert_eq!(code, Some(0), "what passes by itself is not broken: {report:#}");
+    assert_eq!(finding(&report, "wecom.refused")["level"], "warn");
+}
+
+#[tokio::test]
+async fn the_doctor_lists_what_is_missing_and_every_mistake_of_the_configuration() {
+    let place = Place::with("").await;
+    place.replace(&format!("app_secret = \"{MARK}-app\"\n"), "");
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.app_secret_missing"]));
+
+    let keys =
+        "[wecom.app_callback]\ntoken = \"S3CRET\"\nencoding_aes_key = \"S3CRET-too-short\"\n[[api_clients]]";
+    place.replace("[[api_clients]]", keys);
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["config.refused"]));
+    let what = finding(&report, "config.refused")["what"]["en"].as_str().unwrap();
+    assert!(what.contains("wecom.app_callback.encoding_aes_key"), "{what}");
+
+    place.replace("[wecom]", "[wecom]\nenable = false");
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, finding(&report, "wecom.disabled")["level"].as_str()), (Some(0), Some("warn")));
+    assert_eq!(place.wecom.calls_total(), 0, "nothing is asked of a WeCom that is switched off");
+
+    let rule =
+        "[[rules]]\nhost = \"oa.example.com\"\npath = \"/a/%2f\"\nallow = [\"members\"]\n[[api_clients]]";
+    place.replace("[[api_clients]]", rule);
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["rules.refused"]), "{report:#}");
+}
+
+/// What the checks find with another clock.
+async fn examined(place: &Place, clock: Clock) -> Vec<Finding> {
+    let config = place.accepted();
+    let client = gongpai::wecom::Client::new(gongpai::app::wecom_settings(&config), clock.clone());
+    let client = client.map_err(|error| error.to_string());
+    examine(&Subject { config, client, clock, rules: Ok(Vec::new()) }, &mut |_| {}).await
+}
+
+#[tokio::test]
+async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
+    let place = Place::with("").await;
+    place.served().await;
+    let now = Clock::System.now();
+    let level = |findings: &[Finding], id: &str| findings.iter().find(|f| f.id == id).map(|f| f.level);
+
+    let ahead = examined(&place, Clock::fixed(now.plus(Duration::from_secs(600)))).await;
+    assert_eq!(level(&ahead, "clock.off"), Some(Level::Broken), "{ahead:#?}");
+    assert_eq!(level(&ahead, "clock.behind_rows"), None);
+
+    let config = place.accepted();
+    let db = gongpai::app::open_database(&config).await.unwrap();
+    let entry = gongpai::audit::Entry {
+        event: gongpai::audit::Event::Gate,
+        person: None,
+        userid: "lisi".to_owned(),
+        address: None,
+        host: String::new(),
+        decision: "refused",
+        detail: String::new(),
+        request_id: String::new(),
+    };
+    let later = now.plus(Duration::from_secs(600));
+    gongpai::audit::store::insert_alone(&db, &config.wecom.corp_id, &[entry], later).await.unwrap();
+    db.close().await;
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["clock.behind_rows"]));
+    assert_eq!(finding(&report, "clock.ok")["level"], "ok");
+}
+
+#[tokio::test]
+async fn the_domain_file_is_looked_at_as_wecom_gets_it() {
+    let place = Place::with("").await;
+    let mut gateway = place
+        .program(&["serve"])
+        .env("GONGPAI_SERVER__LISTEN", "127.0.0.1:0")
+        .env("GONGPAI_SERVER__ADMIN_LISTEN", "127.0.0.1:0")
+        .start();
+    let line = gateway.line_with("gongpai listens on").await;
+    let address = line.split_whitespace().nth(3).expect("an address").to_owned();
+    std::fs::write(place.database.data_dir().join("WW_verify_AbCdEf0123456789.txt"), "").unwrap();
+    std::fs::write(place.database.data_dir().join("WW_verify_AbCdEf0123456789(1).txt"), "").unwrap();
+    place.replace(&format!("{PUBLIC:?}"), &format!("\"http://{address}\""));
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
+    for (id, level) in [("public_url.ok", "ok"), ("verify_file.ok", "ok"), ("verify_file.name", "warn")] {
+        assert_eq!(finding(&report, id)["level"], level, "{id}");
+    }
+    // A server that is not the gateway.
+    let elsewhere = place.wecom.url();
+    place.replace(&format!("{PUBLIC:?}"), &format!("{:?}", elsewhere.trim_end_matches('/')));
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["verify_file.wrong"]), "{report:#}");
+    assert_eq!(finding(&report, "public_url.elsewhere")["level"], "warn");
+    gateway.stop().await;
+}
+
+#[tokio::test]
+async fn a_newer_schema_is_refused_and_named() {
+    let place = Place::with("").await;
+    place.served().await;
+    let config = place.accepted();
+    let db = gongpai::app::open_database(&config).await.unwrap();
+    sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
+        .execute(db.pool())
+        .await
+        .unwrap();
+    db.close().await;
+    for args in [&["sessions", "list"][..], &["audit"], &["key", "rotate"]] {
+        let finished = place.run(args).await;
+        assert_eq!(finished.code(), Some(1), "{args:?}");
+        assert!(finished.stderr.contains("9999"), "{args:?}: {}", finished.stderr);
+    }
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["database.newer"]));
+}
+
+#[tokio::test]
+async fn a_new_api_client_authenticates_with_what_was_printed() {
+    let place = Place::with("").await;
+    let added = place.run(&["api-client", "add", "hr", "--scopes", "sessions"]).await;
+    assert_eq!(added.code(), Some(0), "{}", added.stderr);
+    let secret = added.stdout.lines().nth(2).unwrap().to_owned();
+    let (_, block) = added.stdout.split_once("gateway:\n\n").unwrap();
+    let twice = place.run(&["api-client", "add", "oa", "--scopes", "sessions"]).await;
+    assert_eq!(twice.code(), Some(1));
+    assert!(twice.stderr.contains("already"), "{}", twice.stderr);
+
+    let t = TestApp::with(block).await;
+    let url = format!("http://{}/api/v1/sessions", t.address);
+    let status = async |credentials: &str| {
+        use base64::Engine as _;
+        let basic = base64::engine::general_purpose::STANDARD.encode(credentials);
+        let ask = Ask::navigate(&url).header("authorization", &format!("Basic {basic}"));
+        Browser::new(DESKTOP).send(ask).await.status
+    };
+    assert_eq!(status(&format!("hr:{secret}")).await, 200);
+    assert_eq!(status(&format!("oa:{secret}")).await, 401);
+}
+
+#[tokio::test]
+async fn sessions_are_listed_and_revoked_beside_a_running_gateway() {
+    let wecom = Simulator::start().await.expect("the simulator starts");
+    let database = TestDatabase::create().await;
+    let serve = Serve::start(&wecom, &database, "").await;
+    let run = async |args: &[&str]| {
+        let finished = serve.command(args).await;
+        assert_eq!(finished.code(), Some(0), "{args:?}: {}", finished.stderr);
+        finished.stdout
+    };
+    assert_eq!(run(&["sessions", "list"]).await, "nobody is signed in\n");
+
+    let (lisi, wangwu) = (serve.signed_in(&wecom, "lisi").await, serve.signed_in(&wecom, "wangwu").await);
+    let listed = run(&["sessions", "list", "--user", "LISI", "--json"]).await;
+    let row: Value = serde_json::from_str(listed.trim()).unwrap_or_else(|e| panic!("{e}: {listed}"));
+    assert_eq!(
+        (row["userid"].as_str(), row["amr"][0].as_str()),
+        (Some("lisi"), Some("wecom-app")),
+        "{row:#}"
+    );
+    let table = run(&["sessions", "list"]).await;
+    assert!(table.starts_with("USERID") && table.lines().count() == 3, "{table}");
+    assert!(table.contains("李四") && table.contains("王五"), "{table}");
+
+    assert_eq!(run(&["sessions", "revoke", "--user", "Lisi"]).await, "1 session ended\n");
+    eventually("the gateway follows", async || (serve.check(&lisi).await.status == 401).then_some(())).await;
+    assert_eq!(serve.check(&wangwu).await.status, 200);
+
+    let left = run(&["sessions", "list", "--json"]).await;
+    let row: Value = serde_json::from_str(left.trim()).unwrap_or_else(|e| panic!("{e}: {left}"));
+    let sid = row["sid"].as_str().expect("an id");
+    assert_eq!(run(&["sessions", "revoke", sid]).await, "1 session ended\n");
+    eventually("the gateway follows", async || (serve.check(&wangwu).await.status == 401).then_some(()))
+        .await;
+    let again = serve.signed_in(&wecom, "wangwu").await;
+    assert_eq!(run(&["sessions", "revoke", "--all"]).await, "1 session ended\n");
+    eventually("the gateway follows", async || (serve.check(&again).await.status == 401).then_some(())).await;
+
+    let audit = run(&["audit", "--user", "lisi"]).await;
+    for part in ["sign-in", "allowed", "revoke", "1 sessions, by command line"] {
+        assert!(audit.contains(part), "{part}: {audit}");
+    }
+    assert!(!audit.contains("wangwu"), "{audit}");
+    let lines = run(&["audit", "--since", "2020-01-01T00:00:00Z", "--json"]).await;
+    let events: Vec<String> = lines
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).expect("an object a line")["event"].to_string())
+        .collect();
+    assert_eq!(events.iter().filter(|event| *event == "\"revoke\"").count(), 3, "{lines}");
+}
+
+#[tokio::test]
+async fn nobody_is_signed_out_by_a_mistyped_name() {
+    let place = Place::with("").await;
+    place.served().await;
+    for (args, said) in [
+        (&["sessions", "revoke", "--user", "nobody"][..], "nobody of the userid nobody"),
+        (&["sessions", "revoke", "0193"], "no living session 0193"),
+    ] {
+        let finished = place.run(args).await;
+        assert_eq!(finished.code(), Some(1), "{args:?}");
+        assert!(finished.stderr.contains(said), "{}", finished.stderr);
+    }
+}
+
+#[tokio::test]
+async fn a_rotated_key_is_published_and_signs_later() {
+    let place = Place::with("").await;
+    place.served().await;
+    let rotated = place.run(&["key", "rotate"]).await;
+    assert_eq!(rotated.code(), Some(0), "{}", rotated.stderr);
+    assert!(
+        rotated.stdout.contains("new signing key") && rotated.stdout.contains("signs from"),
+        "{}",
+        rotated.stdout
+    );
+    let audit = place.run(&["audit"]).await;
+    assert!(
+        audit.stdout.contains("key-rotate") && audit.stdout.contains("by command line"),
+        "{}",
+        audit.stdout
+    );
+
+    // With another root secret the keys of the gateway do not open: nothing is made then.
+    place.replace(
+        "c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=",
+        "YW5vdGhlci1zaXh0ZWVuLWFuZC1zaXh0ZWVuLW1vcmU=",
+    );
+    let refused = place.run(&["key", "rotate"]).await;
+    assert_eq!(refused.code(), Some(1));
+    assert!(refused.stderr.contains("not the one that the gateway uses"), "{}", refused.stderr);
+    let (_, report) = place.doctor().await;
+    assert_eq!(finding(&report, "root_secret.foreign")["level"], "warn");
+}
+
+#[tokio::test]
+async fn explain_decides_for_somebody_who_never_signed_in_and_says_so() {
+    let rule = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/boss/**\"\nallow = [\"user:lisi\"]\n";
+    let place = Place::with(rule).await;
+    let ask = ["explain", "--url", "https://oa.example.com/boss/x", "--method", "GET", "--user"];
+    for (user, decision) in [("lisi", "allowed (200)"), ("wangwu", "denied (403)")] {
+        let finished = place.run(&[&ask[..], &[user]].concat()).await;
+        assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+        assert!(finished.stdout.contains("never signed in here"), "{}", finished.stdout);
+        assert!(finished.stdout.contains(decision), "{user}: {}", finished.stdout);
+    }
+    assert!(
+        std::fs::read_dir(place.database.data_dir()).unwrap().next().is_none(),
+        "asking makes no database"
+    );
+}
+
+#[tokio::test]
+async fn a_reader_that_has_seen_enough_is_no_error() {
+    let place = Place::with("").await;
+    let script =
+        format!("{} config show | head -n 1; exit ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_gongpai"));
+    let finished = Program::at("bash").args(["-c", &script]).cwd(place.folder.path()).run().await;
+    assert_eq!((finished.code(), finished.stderr.as_str()), (Some(0), ""), "{}", finished.stdout);
+}
