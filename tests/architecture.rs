@@ -21,7 +21,9 @@ use syn::visit::{self, Visit};
 const FLOORS: &[&[&str]] = &[
     &["base"],
     &["config", "db", "wecom", "http"],
-    &["directory", "session", "audit"],
+    // Everybody above may write to the audit trail.
+    &["audit"],
+    &["directory", "session"],
     &["sso", "gate", "oidc", "message", "callback", "o2oa", "console", "doctor", "observe", "api"],
     &["app", "supervisor", "cli", "main", "lib", "bin/gongpai-demo"],
 ];

@@ -18,9 +18,6 @@ use crate::supervisor::Supervisor;
 /// A revocation works within a second on every replica (DESIGN §4): half of it is for following.
 const FOLLOW: Duration = Duration::from_millis(400);
 
-/// A database that hangs must not stop us from noticing that memory grows old.
-const FOLLOW_LIMIT: Duration = Duration::from_secs(3);
-
 const WRITE_SEEN: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(60);
 const RECHECK: Duration = Duration::from_secs(1);
@@ -66,10 +63,8 @@ pub fn start(app: &App, denials: mpsc::Receiver<Denial>, supervisor: &mut Superv
 }
 
 async fn follow(sessions: session::Sessions) {
-    match tokio::time::timeout(FOLLOW_LIMIT, sessions.refresh()).await {
-        Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(%error, "Memory could not be brought into step with the database"),
-        Err(_) => tracing::warn!("The database does not answer in time"),
+    if let Err(error) = sessions.refresh().await {
+        tracing::warn!(%error, "Memory could not be brought into step with the database");
     }
 }
 
@@ -132,9 +127,11 @@ fn entry(denial: Denial, seen: &mut Seen) -> Option<audit::Entry> {
     let host =
         url::Url::parse(&denial.url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
     let key = (denial.userid.as_str().to_owned(), host.clone(), rule.clone());
-    if seen.insert(key, denial.at).is_some() {
+    // The instant of the row stays: whoever is refused again and again has a row every minute.
+    if seen.get(&key).is_some_and(|at| denial.at.since(*at) < SAME_DENIAL) {
         return None;
     }
+    seen.insert(key, denial.at);
     Some(audit::Entry {
         event: audit::Event::Gate,
         person: Some(denial.person),

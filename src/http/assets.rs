@@ -30,7 +30,6 @@ pub fn url(name: &str) -> String {
 }
 
 /// Answers `/_gongpai/assets/{*path}`: 200, 304 or 404.
-#[expect(clippy::unused_async, reason = "axum's handlers are async")]
 pub async fn serve(
     State(pages): State<Pages>,
     Path(path): Path<String>,

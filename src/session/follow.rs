@@ -17,6 +17,9 @@ const PAGE: i64 = 500;
 /// kept longer than this.
 const TOO_LONG_AWAY: Duration = Duration::from_secs(24 * 3600);
 
+/// A database that hangs must not stop us from noticing that memory grows old.
+const REFRESH_LIMIT: Duration = Duration::from_secs(3);
+
 /// How many last-used instants are written in one transaction, so that sign-ins never wait long for it.
 const SEEN_BATCH: usize = 500;
 
@@ -26,6 +29,9 @@ pub enum FollowError {
     /// The database failed.
     #[error("the database does not answer: {0}")]
     Store(#[from] sqlx::Error),
+    /// The database hangs.
+    #[error("the database does not answer within {} s", REFRESH_LIMIT.as_secs())]
+    Late,
     /// The keys could not be read.
     #[error(transparent)]
     Keys(#[from] keys::KeyError),
@@ -35,8 +41,17 @@ impl Sessions {
     /// One step: reads what the feed brought since the last one. Run at least every 500 ms.
     ///
     /// # Errors
-    /// If the database fails; the next step begins where this one stopped.
+    /// If the database fails or does not answer in time; the next step begins where this one stopped.
     pub async fn refresh(&self) -> Result<(), FollowError> {
+        let done = match tokio::time::timeout(REFRESH_LIMIT, self.read_feed()).await {
+            Ok(done) => done,
+            Err(_) => Err(FollowError::Late),
+        };
+        self.0.failing.store(done.is_err(), Ordering::Release);
+        done
+    }
+
+    async fn read_feed(&self) -> Result<(), FollowError> {
         let mut position = self.0.position.lock().await;
         let began = self.0.clock.now();
         if began.since(self.refreshed_at()) > TOO_LONG_AWAY {

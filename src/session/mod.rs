@@ -4,14 +4,14 @@
 //! the gate and sign-in call the same function, because two different ones would send a browser in circles.
 //! It reads memory ([`live`]); [`follow`] keeps memory in step with the database.
 
-mod follow;
+pub mod follow;
 pub mod keys;
 pub mod live;
 pub mod store;
 pub mod token;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -33,7 +33,8 @@ pub use follow::FollowError;
 /// How long a check may wait for the database before the session counts as not checkable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A refresh older than this means that the database does not answer; `gate.stale_after` may allow more.
+/// While the last refresh succeeded and is not older than this, the database answers. Where it does not,
+/// `gate.stale_after` says how long checks go on.
 const HEALTHY: Duration = Duration::from_secs(2);
 
 /// How far this clock may be behind the newest row before nobody is signed in by it.
@@ -162,6 +163,8 @@ struct Inner {
     /// Where in the feed we are; locked while one refresh runs.
     position: tokio::sync::Mutex<i64>,
     refreshed_at: AtomicI64,
+    /// The last refresh failed.
+    failing: AtomicBool,
     newest_row: AtomicI64,
     keys_reloaded_at: AtomicI64,
 }
@@ -205,6 +208,7 @@ impl Sessions {
             assertions: papaya::HashMap::new(),
             position: tokio::sync::Mutex::new(position),
             refreshed_at: AtomicI64::new(now.millis()),
+            failing: AtomicBool::new(false),
             newest_row: AtomicI64::new(0),
             keys_reloaded_at: AtomicI64::new(now.millis()),
         }));
@@ -218,6 +222,10 @@ impl Sessions {
     /// # Errors
     /// [`NotSignedIn`]; never anything that could be mistaken for a session.
     pub async fn check(&self, headers: &HeaderMap, origin: &Origin) -> Result<SignedIn, NotSignedIn> {
+        // Every check, also of whoever brings no session (DESIGN §4).
+        if !self.memory_is_fresh(self.0.clock.now()) {
+            return Err(NotSignedIn::Unavailable);
+        }
         let mut cookies = cookie::values(headers, self.0.settings.hosts.cookie_name(origin));
         let (first, second) = (cookies.next(), cookies.next());
         if second.is_some() {
@@ -238,13 +246,11 @@ impl Sessions {
 
     async fn check_token(&self, token: &[u8], origin: &Origin) -> Result<SignedIn, NotSignedIn> {
         let now = self.0.clock.now();
-        if !self.memory_is_fresh(now) {
-            return Err(NotSignedIn::Unavailable);
-        }
         let hash: TokenHash = *blake3::hash(token).as_bytes();
         let live = match self.0.memory.get(&hash) {
             Some(live) => live,
-            None => self.read(token, hash, origin, now).await?,
+            // In a box of its own, so that the check that finds its session in memory stays small.
+            None => Box::pin(self.read(token, hash, origin, now)).await?,
         };
         self.judge(&live, origin, now).await
     }
@@ -269,7 +275,7 @@ impl Sessions {
             return Err(NotSignedIn::Ended);
         }
         if now.since(live.seen()) > self.0.settings.idle {
-            self.judge_idle(live, now).await?;
+            Box::pin(self.judge_idle(live, now)).await?;
         }
         live.touch(now);
         Ok(SignedIn {
@@ -314,6 +320,9 @@ impl Sessions {
             if !same {
                 return Err(NotSignedIn::Invalid);
             }
+            // The ids as memory has them already: their text is kept once.
+            let person = Person { id: person.clone(), ..row.person };
+            let row = Row { sid: sid.clone(), person, ..row };
             if let Some(live) = self.0.memory.put(hash, &row, expected) {
                 return Ok(live);
             }
@@ -466,7 +475,7 @@ impl Sessions {
     /// Whether memory may be trusted: the last refresh is young enough (DESIGN §4, the stale rule).
     pub fn memory_is_fresh(&self, now: Timestamp) -> bool {
         let age = now.since(Timestamp::from_millis(self.0.refreshed_at.load(Ordering::Acquire)));
-        age <= self.0.settings.stale_after.max(HEALTHY)
+        age < self.0.settings.stale_after || (age <= HEALTHY && !self.0.failing.load(Ordering::Acquire))
     }
 
     /// When memory last agreed with the database.

@@ -136,7 +136,7 @@ fn parse_target(sso: &Sso, visit: &Visit, name: &str, text: &str) -> Result<Targ
         return opened.map(|h| Target::HandOff(text.to_owned(), h)).map_err(|_| SsoError::NotOurs);
     }
     let page = target::page(Some(text), &sso.0.settings.landing, &visit.origin, sso.hosts())?;
-    Ok(Target::Page(page))
+    Ok(Target::of_page(page, &visit.origin))
 }
 
 impl Sso {
@@ -198,7 +198,7 @@ impl Sso {
                     target::page(Some(&target), &self.0.settings.landing, &visit.origin, self.hosts())?;
                 let target = match &back.target {
                     Target::HandOff(..) => back.target.clone(),
-                    Target::Page(_) => Target::Page(page),
+                    Target::Page(..) => Target::of_page(page, &visit.origin),
                 };
                 let to = self.way_to(visit, &target, &session.sid).await?;
                 Ok(Some(redirect(&to, &[])))
@@ -252,7 +252,7 @@ impl Sso {
                 }
                 let error = SsoError::Refused(refused);
                 self.write_refusal(visit, claim, &error, userid.as_ref()).await?;
-                if again { self.restart(visit, back, SsoError::CodeUsed) } else { Err(error) }
+                if again { self.restart(visit, back, error) } else { Err(error) }
             }
         }
     }
@@ -322,6 +322,9 @@ impl Sso {
     /// A callback that is not the first of its attempt: waits for the first, and gets what it got.
     async fn second(&self, visit: &Visit, back: &Back, claim: &Claim<'_>) -> Result<Response, SsoError> {
         let give_up = tokio::time::Instant::now() + WAIT;
+        let over = |claimed_at| {
+            self.0.clock.now().since(claimed_at) > WAIT || tokio::time::Instant::now() >= give_up
+        };
         loop {
             let attempt = store::find(&self.0.db, &self.0.settings.corp, &claim.state.id.text()).await?;
             let attempt = attempt.ok_or(SsoError::Stale)?;
@@ -338,7 +341,7 @@ impl Sso {
                     return Err(SsoError::AsBefore(recorded));
                 }
                 // The first one died with its process: its code may be used up, so begin anew.
-                None if tokio::time::Instant::now() >= give_up => {
+                None if over(attempt.claimed_at) => {
                     return self.restart(visit, back, SsoError::CodeUsed);
                 }
                 None => tokio::time::sleep(POLL).await,

@@ -35,7 +35,7 @@ impl Sso {
     fn after_logout(&self, visit: &Visit) -> Result<Option<Target>, SsoError> {
         let Some(rd) = visit.query.one("rd")? else { return Ok(None) };
         let page = target::page(Some(rd), &self.0.settings.landing, &visit.origin, self.hosts())?;
-        Ok(Some(Target::Page(page)))
+        Ok(Some(Target::of_page(page, &visit.origin)))
     }
 
     async fn sign_out(&self, visit: &Visit) -> Result<(), SsoError> {

@@ -55,7 +55,8 @@ impl Sso {
             Some(rd) => Some(rd),
             None => visit.query.one("redirect")?,
         };
-        Ok(Target::Page(target::page(rd, &self.0.settings.landing, &visit.origin, self.hosts())?))
+        let page = target::page(rd, &self.0.settings.landing, &visit.origin, self.hosts())?;
+        Ok(Target::of_page(page, &visit.origin))
     }
 
     /// Begins: straight on if the browser is signed in, a button after a sign-out, another host's hand-off, or
@@ -127,7 +128,7 @@ impl Sso {
         sid: &crate::base::id::Sid,
     ) -> Result<String, SsoError> {
         match target {
-            Target::Page(page) => Ok(page.as_str().to_owned()),
+            Target::Page(page, _) => Ok(page.as_str().to_owned()),
             Target::HandOff(_, hand_off) if self.shares_cookie(hand_off) => {
                 Ok(hand_off.page.as_str().to_owned())
             }
@@ -230,7 +231,7 @@ impl Sso {
             next_url: format!("{}{}", visit.path("login"), query(target, "&entrance=qr")),
             renew_after: RENEW_AFTER,
             renew_url: match target {
-                Target::Page(_) => None,
+                Target::Page(..) => None,
                 // The cookie of the host that handed the sign-in over runs out too.
                 Target::HandOff(_, hand_off) => Some(format!("{}&entrance=qr", hand_off.begin_again())),
             },

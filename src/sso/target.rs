@@ -33,8 +33,8 @@ const NEVER: [&str; 7] = [
 /// Where a sign-in leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A page.
-    Page(ReturnTo),
+    /// A page, and what it is called on the requesting host.
+    Page(ReturnTo, String),
     /// Back to a host that handed the sign-in over: the sealed text, and what it says.
     HandOff(String, HandOff),
 }
@@ -122,20 +122,31 @@ pub fn page(rd: Option<&str>, landing: &str, base: &Origin, hosts: &Hosts) -> Re
     if NEVER.iter().any(|never| page.path().starts_with(never)) {
         page = ReturnTo::parse(landing, base, hosts)?;
     }
-    if page.relative_len() > IN_COOKIE {
+    if name_of(&page, base).len() > IN_COOKIE {
         page = page.path_only();
     }
-    if page.relative_len() > IN_COOKIE {
+    if name_of(&page, base).len() > IN_COOKIE {
         page = ReturnTo::parse(landing, base, hosts)?;
     }
     Ok(page)
 }
 
+/// What a page is called on `base`.
+fn name_of<'p>(page: &'p ReturnTo, base: &Origin) -> &'p str {
+    if page.origin() == base { page.relative() } else { page.as_str() }
+}
+
 impl Target {
+    /// The target of a request to `base`, where a page of its own has a short name.
+    pub fn of_page(page: ReturnTo, base: &Origin) -> Self {
+        let text = name_of(&page, base).to_owned();
+        Self::Page(page, text)
+    }
+
     /// The text that travels and whose hash the state has.
     pub fn text(&self) -> &str {
         match self {
-            Self::Page(page) => page.as_str(),
+            Self::Page(_, text) => text,
             Self::HandOff(sealed, _) => sealed,
         }
     }
@@ -143,7 +154,7 @@ impl Target {
     /// The name of the parameter that it travels under.
     pub const fn parameter(&self) -> &'static str {
         match self {
-            Self::Page(_) => "rd",
+            Self::Page(..) => "rd",
             Self::HandOff(..) => "h",
         }
     }
@@ -155,11 +166,7 @@ impl Target {
 
     /// Whether it travels in redirect_uri; otherwise in the cookie.
     pub fn fits_redirect_uri(&self) -> bool {
-        let len = match self {
-            Self::Page(page) => page.relative_len(),
-            Self::HandOff(sealed, _) => sealed.len(),
-        };
-        len <= IN_REDIRECT_URI
+        self.text().len() <= IN_REDIRECT_URI
     }
 
     /// The text for the cookie: parameter and text.
@@ -170,7 +177,7 @@ impl Target {
     /// Where the browser ends up.
     pub fn page(&self) -> &ReturnTo {
         match self {
-            Self::Page(page) => page,
+            Self::Page(page, _) => page,
             Self::HandOff(_, hand_off) => &hand_off.page,
         }
     }

@@ -35,7 +35,9 @@ pub fn found(member: Member) -> Result<Found, Refused> {
     match member.status {
         MemberStatus::Active => {
             let email = member.biz_mail.or(member.email).unwrap_or_default();
-            Ok(Found { userid: member.userid, name: member.name, email })
+            // PostgreSQL's text holds no NUL, and nobody's name needs one to sign in.
+            let storable = |text: String| if text.contains('\0') { text.replace('\0', "") } else { text };
+            Ok(Found { userid: member.userid, name: storable(member.name), email: storable(email) })
         }
         MemberStatus::Disabled => Err(Refused::Disabled),
         MemberStatus::NotActivated => Err(Refused::NotActivated),

@@ -3,6 +3,7 @@
 //! A worker that dies takes the process with it: a gateway that is half alive lets people in by old memory or
 //! keeps them out, and nobody notices. Whoever runs us starts us again.
 
+mod alarm;
 pub mod listen;
 
 use std::future::Future;
@@ -39,7 +40,6 @@ impl Supervisor {
     }
 
     /// Runs `worker` until it ends by itself once the token it gets is cancelled.
-    #[expect(clippy::disallowed_methods, reason = "the only place that spawns")]
     pub fn run<F, W>(&mut self, name: &'static str, worker: F)
     where
         F: FnOnce(CancellationToken) -> W,

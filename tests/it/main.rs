@@ -4,9 +4,21 @@
 //! leaves nothing behind. Which database engine it runs on is decided outside, by `tests/run`.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
 mod attempts;
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod callback;
+#[cfg(test)]
+mod chromium_pages;
+#[cfg(test)]
+mod chromium_signing_in;
+#[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod gate;
 #[cfg(test)]
 mod hand_off;
 #[cfg(test)]
@@ -18,9 +30,17 @@ mod redirect_targets;
 #[cfg(test)]
 mod refused;
 #[cfg(test)]
+mod replicas;
+#[cfg(test)]
+mod retention;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
 mod secrets;
 #[cfg(test)]
 mod signing_in;
+#[cfg(test)]
+mod snippets;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -1,3 +1,5 @@
+//! One check, from headers to an answer.
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +10,7 @@ use tokio::sync::mpsc::Receiver;
 use super::*;
 use crate::base::host::{AllowedHost, Scheme};
 use crate::config::{DefaultRule, Gate, Groups, RuleText};
+use crate::session::Amr;
 use crate::session::Person;
 
 const PROXY: Option<Peer> = Some(Peer::Unix);
@@ -53,6 +56,7 @@ fn fixture() -> Fixture {
 fn signed_in(userid: &str) -> SignedIn {
     SignedIn {
         sid: Sid::new("s1"),
+        family: Sid::new("s1"),
         person: Arc::new(Person {
             id: PersonId::new("p1"),
             userid: UserId::new(userid),
@@ -60,7 +64,7 @@ fn signed_in(userid: &str) -> SignedIn {
             email: String::new(),
             active: true,
         }),
-        amr: "wecom-app",
+        amr: Amr::App,
         auth_time: Timestamp::from_millis(0),
         expires_at: Timestamp::from_millis(i64::MAX),
     }

@@ -1,3 +1,5 @@
+//! Answers: statuses, headers, lengths.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

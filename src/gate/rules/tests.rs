@@ -1,3 +1,5 @@
+//! Which rule decides, and how.
+
 use std::time::Duration;
 
 use url::Url;

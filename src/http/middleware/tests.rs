@@ -1,3 +1,5 @@
+//! What every request passes.
+
 use std::io;
 
 use axum::body::Body;

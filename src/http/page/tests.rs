@@ -1,3 +1,5 @@
+//! The pages: words, policies, escaping, snapshots.
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;

@@ -20,11 +20,14 @@ use url::Url;
 
 use super::browser::{Ask, Browser, DESKTOP, Page, WECOM_PHONE};
 use super::database::TestDatabase;
+use super::port::Port;
 
 /// public_url.
 pub(crate) const PUBLIC: &str = "https://oa.example.com";
 /// An application's host, in `login.redirect_hosts`.
 pub(crate) const APP: &str = "https://app.example.com";
+/// WeCom's host for a real Chromium.
+pub(crate) const WECOM_SITE: &str = "wecom.test";
 
 /// Secrets of every test; none of them may appear in any output.
 pub(crate) const API_SECRET: &str = "q0bZ2m0yq6y1o0e9fC0cU3m1l0m6T8y3vXk5Jf7w2Zg";
@@ -74,18 +77,50 @@ impl TestApp {
         wecom.set_trusted_domains(["oa.example.com"]);
         wecom.set_callback_domains(["oa.example.com"]);
         let text = configuration(&wecom, &database, toml);
-        let sources = Sources { text: Some(text.clone()), ..Sources::default() };
-        let (config, _) = Config::load(&sources).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        let any = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self::build(wecom, database, Sources { text: Some(text), ..Sources::default() }, &any).await
+    }
+
+    /// Where a real Chromium reaches it: on `http://HOST:PORT`, which browsers treat like https if the host is
+    /// `127.0.0.1`, with WeCom on another site, `http://wecom.test:PORT`. `environment` sets keys of tables that the
+    /// usual configuration has.
+    pub(crate) async fn at(host: &str, port: &Port, toml: &str, environment: &[(&str, &str)]) -> Self {
+        let wecom = Simulator::start().await.expect("the simulator starts");
+        let database = Arc::new(TestDatabase::create().await);
+        let host = format!("{host}:{}", port.number());
+        wecom.set_trusted_domains([host.clone()]);
+        wecom.set_callback_domains([host.clone()]);
+        let elsewhere = format!("http://{WECOM_SITE}:{}", wecom.address().port());
+        let own = [
+            ("GONGPAI_PUBLIC_URL", format!("http://{host}")),
+            ("GONGPAI_ALLOW_HTTP", "true".to_owned()),
+            ("GONGPAI_WECOM__OAUTH2_ADDRESS", elsewhere.clone()),
+            ("GONGPAI_WECOM__QR_CONNECT_ADDRESS", elsewhere),
+        ];
+        let environment = environment.iter().map(|(key, value)| (*key, (*value).to_owned())).chain(own);
+        let environment = environment.map(|(key, value)| (key.to_owned(), value)).collect();
+        let text = Some(configuration(&wecom, &database, toml));
+        let sources = Sources { text, environment, ..Sources::default() };
+        Self::build(wecom, database, sources, &Listen::Tcp(port.address())).await
+    }
+
+    async fn build(wecom: Running, database: Arc<TestDatabase>, sources: Sources, listen: &Listen) -> Self {
+        let (config, _) = Config::load(&sources).unwrap_or_else(|e| panic!("{e}\n{sources:?}"));
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let (app, workings) = App::build(config, clock).await.expect("the gateway starts");
         let any = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
-        let public = Listener::bind(&any).await.expect("a port");
+        let public = Listener::bind(listen).await.expect("a port");
         let admin = Listener::bind(&any).await.expect("a port");
         let at = |l: &Listener| SocketAddr::from(([127, 0, 0, 1], l.port().expect("TCP")));
         let (address, admin_address) = (at(&public), at(&admin));
         let mut supervisor = Supervisor::new();
         app.start(workings, public, admin, &mut supervisor);
         Self { app, wecom, address, admin: admin_address, supervisor, database }
+    }
+
+    /// Where its rows are.
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.database
     }
 
     /// A browser that finds our hosts.

@@ -15,10 +15,14 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::process::{Process, Program};
-use super::{POLL, eventually};
+use super::{PATIENCE, POLL, eventually};
 
 /// The key under which `WebDriver` passes elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// The preference that becomes Accept-Language, and its value on most of our people's machines.
+const LANGUAGES: &str = "intl.accept_languages";
+const CHINESE: &str = "zh-CN,zh,en";
 
 /// What kind of window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +42,7 @@ pub(crate) struct Chromium {
     /// Its end is this one's end.
     _driver: Process,
     profile: TempDir,
+    viewport: Viewport,
 }
 
 /// An element of the page that is shown.
@@ -64,12 +69,29 @@ impl Refusal {
             "no such shadow root",
         ]
         .contains(&self.error.as_str())
+            // chromedriver's own way to say that the page has changed under the command
+            || self.message.contains("does not belong to the document")
     }
 }
 
 impl Chromium {
     /// Opens a window that calls itself `user_agent`.
     pub(crate) async fn start(viewport: Viewport, user_agent: &str) -> Self {
+        Self::with_preferences(viewport, user_agent, json!({ LANGUAGES: CHINESE })).await
+    }
+
+    /// The same for somebody who reads English.
+    pub(crate) async fn in_english(viewport: Viewport, user_agent: &str) -> Self {
+        Self::with_preferences(viewport, user_agent, json!({ LANGUAGES: "en-US,en" })).await
+    }
+
+    /// The same for somebody whose browser refuses every cookie.
+    pub(crate) async fn without_cookies(viewport: Viewport, user_agent: &str) -> Self {
+        let refuse = json!({ LANGUAGES: CHINESE, "profile.default_content_setting_values.cookies": 2 });
+        Self::with_preferences(viewport, user_agent, refuse).await
+    }
+
+    async fn with_preferences(viewport: Viewport, user_agent: &str, preferences: Value) -> Self {
         let profile = tempfile::tempdir().expect("a folder for the profile");
         // chromedriver and Chromium both write below HOME and TMPDIR.
         let mut driver = Program::at("chromedriver")
@@ -84,17 +106,23 @@ impl Chromium {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("an HTTP client");
-        let mut chromium =
-            Self { session: format!("http://127.0.0.1:{port}/session"), client, _driver: driver, profile };
-        let answer =
-            chromium.try_ask(Method::POST, "", Some(chromium.capabilities(viewport, user_agent))).await;
+        let mut chromium = Self {
+            session: format!("http://127.0.0.1:{port}/session"),
+            client,
+            _driver: driver,
+            profile,
+            viewport,
+        };
+        let answer = chromium
+            .try_ask(Method::POST, "", Some(chromium.capabilities(viewport, user_agent, preferences)))
+            .await;
         let answer = answer.unwrap_or_else(|refusal| panic!("no browser: {refusal:?}"));
         let id = answer["sessionId"].as_str().expect("a session id").to_owned();
         chromium.session = format!("{}/{id}", chromium.session);
         chromium
     }
 
-    fn capabilities(&self, viewport: Viewport, user_agent: &str) -> Value {
+    fn capabilities(&self, viewport: Viewport, user_agent: &str, preferences: Value) -> Value {
         let mut args = vec![
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(), // as root, as in a container, there is none to have
@@ -114,7 +142,7 @@ impl Chromium {
             format!("--user-agent={user_agent}"),
             format!("--user-data-dir={}", self.profile.path().join("chromium").display()),
         ];
-        let mut options = json!({});
+        let mut options = json!({ "prefs": preferences });
         match viewport {
             Viewport::Desktop => args.push("--window-size=1280,800".to_owned()),
             Viewport::Phone => {
@@ -205,13 +233,22 @@ impl Chromium {
 
     /// Waits until the visible text of the page contains `part`, and gives the whole text.
     pub(crate) async fn text_with(&self, part: &str) -> String {
-        eventually(&format!("the page shows {part:?}"), async || {
+        let deadline = Instant::now() + PATIENCE;
+        let mut shown = None;
+        while Instant::now() < deadline {
             let body = json!({ "using": "css selector", "value": "body" });
-            let element = self.passing(Method::POST, "element", Some(body)).await?;
-            let text = text_of(&self.passing(Method::GET, &on(&element, "text"), None).await?);
-            text.contains(part).then_some(text)
-        })
-        .await
+            shown = match self.passing(Method::POST, "element", Some(body)).await {
+                Some(element) => self.passing(Method::GET, &on(&element, "text"), None).await,
+                None => None,
+            };
+            let text = shown.as_ref().map(text_of).filter(|text| text.contains(part));
+            if let Some(text) = text {
+                return text;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        let shown = shown.as_ref().map(text_of).unwrap_or_default();
+        panic!("the page never showed {part:?}; {} shows\n{shown}", self.url().await)
     }
 
     /// Runs a script in the page and gives what it returns; a promise is waited for.
@@ -274,6 +311,51 @@ impl Chromium {
     /// Gives the window another size, in CSS pixels.
     pub(crate) async fn resize(&self, width: u32, height: u32) {
         self.ask(Method::POST, "window/rect", Some(json!({ "width": width, "height": height }))).await;
+    }
+
+    /// Shows the page in an area of that size in CSS pixels, which may be narrower than any window, until
+    /// [`Chromium::real_size`] is called.
+    pub(crate) async fn pretend_size(&self, width: u32, height: u32) {
+        let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// Shows the page in its own size again.
+    pub(crate) async fn real_size(&self) {
+        let size = match self.viewport {
+            Viewport::Desktop => {
+                json!({ "width": 1280, "height": 800, "deviceScaleFactor": 1, "mobile": false })
+            }
+            Viewport::Phone => json!({ "width": 390, "height": 844, "deviceScaleFactor": 3, "mobile": true }),
+        };
+        self.devtools("Emulation.setDeviceMetricsOverride", size).await;
+    }
+
+    /// What kind of window it is.
+    pub(crate) fn viewport(&self) -> Viewport {
+        self.viewport
+    }
+
+    /// Says whether the person likes dark pages.
+    pub(crate) async fn prefer_dark(&self, dark: bool) {
+        let value = if dark { "dark" } else { "light" };
+        let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
+        self.devtools("Emulation.setEmulatedMedia", features).await;
+    }
+
+    /// Keeps the pages' own scripts from running.
+    pub(crate) async fn without_scripts(&self) {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+    }
+
+    async fn devtools(&self, command: &str, parameters: Value) {
+        let body = json!({ "cmd": command, "params": parameters });
+        self.ask(Method::POST, "goog/cdp/execute", Some(body)).await;
+    }
+
+    /// Takes away one cookie of the page's host.
+    pub(crate) async fn forget_cookie(&self, name: &str) {
+        self.ask(Method::DELETE, &format!("cookie/{name}"), None).await;
     }
 
     /// The cookies that the page's address would be sent, as `WebDriver` describes them.
@@ -357,11 +439,15 @@ impl Drop for Chromium {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             let processes = self.processes();
-            if processes.is_empty() || Instant::now() > deadline {
+            // On a busy machine one may have been starting while it was looked: then it still writes to the profile.
+            let gone = processes.is_empty() && fs::remove_dir_all(self.profile.path()).is_ok();
+            if gone || Instant::now() > deadline {
                 break;
             }
-            let script = format!("kill -s KILL {} 2>/dev/null", processes.join(" "));
-            Command::new("sh").args(["-c", &script]).status().expect("a shell");
+            if !processes.is_empty() {
+                let script = format!("kill -s KILL {} 2>/dev/null", processes.join(" "));
+                Command::new("sh").args(["-c", &script]).status().expect("a shell");
+            }
             std::thread::sleep(POLL);
         }
     }

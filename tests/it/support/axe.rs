@@ -1,0 +1,39 @@
+//! axe-core, which looks for what people with a screen reader, a keyboard or weak eyes would stumble over.
+//!
+//! It is not ours and not in this repository: `tests/run` fetches it and says where it lies in
+//! `GONGPAI_TEST_AXE`. Without that nothing is looked for, and the test says so.
+
+use serde_json::{Value, json};
+
+use super::webdriver::Chromium;
+
+/// The script, where `tests/run` has put it.
+#[derive(Debug, Clone)]
+pub(crate) struct Axe(String);
+
+impl Axe {
+    /// Reads it; `None`, and a line on stderr, where nobody has fetched it.
+    pub(crate) fn of_this_run() -> Option<Self> {
+        #[expect(clippy::disallowed_methods, reason = "tests/run says where the script is")]
+        let Some(path) = std::env::var_os("GONGPAI_TEST_AXE") else {
+            eprintln!("axe was not run: GONGPAI_TEST_AXE is not set; ./tests/run fetches it");
+            return None;
+        };
+        let script = std::fs::read_to_string(&path);
+        Some(Self(script.unwrap_or_else(|error| panic!("GONGPAI_TEST_AXE={}: {error}", path.display()))))
+    }
+
+    /// Everything that is wrong with the page that is shown, our own rules of thumb and advice included: one line
+    /// for each rule, with what breaks it. Frames of other sites are not looked into.
+    pub(crate) async fn violations(&self, chromium: &Chromium) -> Vec<String> {
+        chromium.script(&self.0, json!([])).await;
+        let run = "return axe.run(document, { iframes: false }).then(found => ({ \
+                     passed: found.passes.length, \
+                     wrong: found.violations.map(v => v.id + ': ' + v.help + ' | ' \
+                       + v.nodes.map(n => n.html + ' ' + n.failureSummary).join(' | ')) }))";
+        let found = chromium.script(run, json!([])).await;
+        assert!(found["passed"].as_u64().is_some_and(|n| n > 10), "axe did not look: {found}");
+        let wrong = found["wrong"].as_array().cloned().unwrap_or_default();
+        wrong.iter().map(|line| Value::as_str(line).unwrap_or_default().to_owned()).collect()
+    }
+}
