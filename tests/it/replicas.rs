@@ -220,7 +220,7 @@ async fn on_replicas_a_person_changed_on_one_is_seen_on_the_other() {
         (other.check(&phone, &url).await.header("remote-name") == Some("Zhang")).then_some(())
     })
     .await;
-    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
 }
 
 #[tokio::test]
@@ -326,7 +326,7 @@ async fn replicas_of_an_older_version_refuse_a_newer_schema_at_start_and_say_so(
         .execute(t.app.db.pool())
         .await
         .expect("a row");
-    let error = build(&t, "").await.err().expect("it started").to_string();
+    let error = build(&t, "").await.expect_err("it started").to_string();
     assert!(error.contains("newer"), "{error}");
     assert!(!error.contains("postgres://"), "{error}");
     // Who runs already goes on.
@@ -381,7 +381,7 @@ async fn a_database_that_is_no_database_is_refused_at_start_without_its_password
     let opened = Db::open(Location::Sqlite(&folder.path().join("gongpai.db"))).await;
     assert!(opened.is_err());
     let nobody = Secret::from("postgres://user:PASSWORD123@127.0.0.1:1/none");
-    let error: OpenError = Db::open(Location::Postgres(&nobody)).await.err().expect("nobody listens there");
+    let error: OpenError = Db::open(Location::Postgres(&nobody)).await.expect_err("nobody listens there");
     assert!(!format!("{error} {error:?}").contains("PASSWORD123"), "{error:?}");
 }
 
