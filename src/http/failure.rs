@@ -10,6 +10,7 @@ use axum::http::header::ACCEPT;
 
 use super::lang::Text;
 use super::words::Code;
+use crate::base::clock::Timestamp;
 
 /// Something that did not work, as far as it may be told to whom it happened.
 ///
@@ -29,6 +30,8 @@ pub struct Failure {
     pub console: Option<Text>,
     /// The particular of this case: an address, a host, the rule that decided, when it ends.
     pub detail: Option<String>,
+    /// Since when it has been so.
+    pub since: Option<Timestamp>,
     /// Where 重试 or 返回 lead.
     pub retry: Option<String>,
     /// Where 换个账号 leads (`/sso/logout?rd=…`).
@@ -52,6 +55,7 @@ impl Failure {
             remedy: None,
             console: None,
             detail: None,
+            since: None,
             retry: None,
             switch_account: None,
             auto_retry: None,

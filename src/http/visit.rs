@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use axum::extract::{FromRef, FromRequestParts};
+use axum::extract::{FromRef, FromRequestParts, OriginalUri};
 use axum::http::header::{HOST, USER_AGENT};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Uri};
@@ -140,7 +140,9 @@ where
         let agent = parts.headers.get(USER_AGENT).map(|ua| String::from_utf8_lossy(ua.as_bytes()));
         let browser = Browser::of(agent.as_deref().unwrap_or_default());
         let on_public = site.hosts.is_public(&origin);
-        let (headers, uri) = (parts.headers.clone(), parts.uri.clone());
+        // A nested router sees the rest of the path only; the browser asked for all of it.
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0).clone();
+        let headers = parts.headers.clone();
         Ok(Self { origin, on_public, address, browser, headers, view, uri, query })
     }
 }

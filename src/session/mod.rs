@@ -260,7 +260,17 @@ impl Sessions {
         if !self.0.settings.hosts.is_audience(origin, &live.audience) {
             return Err(NotSignedIn::Invalid);
         }
-        let person = live.person.load_full().ok_or(NotSignedIn::Ended)?;
+        let mut person = live.person.load_full().ok_or(NotSignedIn::Ended)?;
+        if !person.active && !live.ended() {
+            // Whoever loses the right to be here loses every session in the same transaction. So this one began
+            // after the person came back, and memory has not heard of that yet: a browser sent away now would
+            // sign in again and again until it has.
+            let heard = tokio::time::timeout(STORE_TIMEOUT, self.refresh()).await;
+            if !matches!(heard, Ok(Ok(()))) {
+                return Err(NotSignedIn::Unavailable);
+            }
+            person = live.person.load_full().ok_or(NotSignedIn::Ended)?;
+        }
         if live.ended() || now >= live.expires_at || !person.active {
             return Err(NotSignedIn::Ended);
         }
@@ -310,6 +320,9 @@ impl Sessions {
             if !same {
                 return Err(NotSignedIn::Invalid);
             }
+            // The ids as memory has them already: their text is kept once.
+            let person = Person { id: person.clone(), ..row.person };
+            let row = Row { sid: sid.clone(), person, ..row };
             if let Some(live) = self.0.memory.put(hash, &row, expected) {
                 return Ok(live);
             }

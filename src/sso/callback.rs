@@ -252,7 +252,7 @@ impl Sso {
                 }
                 let error = SsoError::Refused(refused);
                 self.write_refusal(visit, claim, &error, userid.as_ref()).await?;
-                if again { self.restart(visit, back, SsoError::CodeUsed) } else { Err(error) }
+                if again { self.restart(visit, back, error) } else { Err(error) }
             }
         }
     }

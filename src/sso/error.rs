@@ -205,8 +205,10 @@ impl SsoError {
             _ => None,
         };
         let refusal = wecom.and_then(wecom::Error::refusal);
-        let address = refusal.and_then(|r| r.from_ip);
-        Recorded { code: self.code(), errcode: wecom.and_then(wecom::Error::code), address }
+        let code = self.code();
+        // Many refusals name our address; only one is mended with it.
+        let address = refusal.and_then(|r| r.from_ip).filter(|_| code == Code::TrustedIp);
+        Recorded { code, errcode: wecom.and_then(wecom::Error::code), address }
     }
 
     /// What people are shown of it; the buttons are the caller's.

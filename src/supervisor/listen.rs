@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
+use super::alarm::Alarm;
 use crate::config::Listen;
 use crate::http::client_ip::Peer;
 
@@ -160,7 +161,7 @@ fn start(
         }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(Alarm::new(IDLE))
         .header_read_timeout(IDLE)
         .serve_connection(TokioIo::new(stream), service);
     let watched = graceful.watch(connection);

@@ -75,6 +75,8 @@ async fn a_callback_that_lands_in_the_frame_consumes_nothing_and_goes_on_in_the_
     let page = frame.send(ask).await;
     assert_eq!(page.status, 200);
     assert!(page.text().contains("正在继续登录。"), "{}", page.text());
+    let on = page.link_with("/sso/callback?").expect("a link to the same address");
+    assert_eq!(on.query(), url::Url::parse(&back).expect("an address").query());
     assert_eq!(page.header("set-cookie"), None);
     let policy = page.header("content-security-policy").unwrap_or_default().to_owned();
     assert!(policy.contains(&format!("frame-ancestors {} http://{WECOM_SITE}", stage.base)), "{policy}");
@@ -83,6 +85,25 @@ async fn a_callback_that_lands_in_the_frame_consumes_nothing_and_goes_on_in_the_
     assert_eq!(stage.t.wecom.calls("auth/getuserinfo"), 1, "the code was asked for once, by the top window");
     let console = chromium.console().await;
     assert!(!console.iter().any(|line| line.contains("Content Security Policy")), "{console:?}");
+}
+
+#[tokio::test]
+async fn without_a_script_the_frame_shows_a_button_that_goes_on_in_the_top_window() {
+    let (stage, chromium) = at_a_desk().await;
+    chromium.goto(stage.url(LOGIN)).await;
+    let scan = stage.scan(&[]).await;
+    let show = "document.querySelector('iframe').src = arguments[0]";
+    chromium.script(show, json!(["about:blank"])).await;
+    chromium.without_scripts().await;
+    let back = stage.t.wecom.confirm_scan(&scan.id, "lisi").expect("a scan that waits");
+    chromium.script(show, json!([back])).await;
+    chromium.enter_frame("iframe").await;
+    chromium.text_with("正在继续登录。").await;
+    chromium.screenshot("break-out-desktop").await;
+    assert_eq!(stage.t.wecom.calls("auth/getuserinfo"), 0, "nothing is consumed in the frame");
+    chromium.click("#go").await;
+    chromium.leave_frames().await;
+    is_signed_in(&chromium, "lisi").await;
 }
 
 #[tokio::test]
@@ -124,17 +145,20 @@ async fn inside_wecom_no_page_is_seen_on_the_way() {
 
 #[tokio::test]
 async fn two_session_cookies_are_cleared_by_the_sign_in_page_and_sign_in_works() {
-    let (stage, chromium) = at_a_desk().await;
-    stage.come(&chromium, "zhangsan", LOGIN).await;
-    is_signed_in(&chromium, "zhangsan").await;
-    // A second cookie of the name, under another path, as another program on the host might set one.
-    chromium.script("document.cookie = 'gongpai=other; path=/sso'", json!([])).await;
-    chromium.goto(stage.url("/sso/session")).await;
-    assert!(!chromium.text_with("").await.contains("userid"), "two cookies are nobody");
-    stage.come(&chromium, "zhangsan", LOGIN).await;
-    is_signed_in(&chromium, "zhangsan").await;
-    let named = chromium.cookies().await.into_iter().filter(|c| c["name"] == "gongpai").count();
-    assert_eq!(named, 1);
+    let stage = Stage::on("oa.example.com", "", &[]).await;
+    let chromium = Chromium::start(Viewport::Phone, WECOM_PHONE).await;
+    for second in ["domain=oa.example.com; path=/", "domain=example.com; path=/"] {
+        chromium.goto(stage.url(LOGIN)).await;
+        is_signed_in(&chromium, "zhangsan").await;
+        // A second cookie of the name, as a program on a neighbouring host can set one.
+        chromium.script(&format!("document.cookie = 'gongpai=other; {second}'"), json!([])).await;
+        chromium.goto(stage.url("/sso/session")).await;
+        assert!(!chromium.text_with("").await.contains("userid"), "{second}: two cookies are nobody");
+        chromium.goto(stage.url(LOGIN)).await;
+        is_signed_in(&chromium, "zhangsan").await;
+        let named = chromium.cookies().await.into_iter().filter(|c| c["name"] == "gongpai").count();
+        assert_eq!(named, 1, "{second}");
+    }
 }
 
 #[tokio::test]
@@ -156,7 +180,8 @@ async fn after_a_sign_out_the_next_sign_in_shows_a_button_for_ten_minutes() {
     chromium.text_with("重新登录").await;
     chromium.click("a.button").await;
     is_signed_in(&chromium, "zhangsan").await;
-    chromium.goto(stage.url("/sso/logout?rd=/sso/session")).await;
+    // Ten minutes later the browser has forgotten.
+    chromium.goto(stage.url("/sso/logout")).await;
     chromium.forget_cookie("gongpai-o").await;
     chromium.goto(stage.url(LOGIN)).await;
     is_signed_in(&chromium, "zhangsan").await;

@@ -10,6 +10,8 @@ mod attempts;
 #[cfg(test)]
 mod audit;
 #[cfg(test)]
+mod callback;
+#[cfg(test)]
 mod chromium_pages;
 #[cfg(test)]
 mod chromium_signing_in;
@@ -18,7 +20,15 @@ mod demo;
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
+mod hand_off;
+#[cfg(test)]
+mod logout;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
 mod redirect_targets;
+#[cfg(test)]
+mod refused;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]
@@ -26,8 +36,18 @@ mod retention;
 #[cfg(test)]
 mod running;
 #[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod signing_in;
 #[cfg(test)]
 mod snippets;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod time;
+#[cfg(test)]
+mod tokens;
+#[cfg(test)]
+mod trouble;
+#[cfg(test)]
+mod verify_files;

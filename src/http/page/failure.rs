@@ -9,7 +9,7 @@ use super::{Frame, Link, Pages, View, button, respond, said, text};
 use crate::http::failure::Failure;
 use crate::http::lang::{Both, Lang, Text};
 use crate::http::problem::{Problem, put_retry_after};
-use crate::http::words::{Button, Kind, labels};
+use crate::http::words::{Button, Code, Kind, labels};
 
 #[derive(Template)]
 #[template(path = "failure.html", config = "static/askama.toml")]
@@ -48,7 +48,7 @@ impl Pages {
             button: the_button(view, failure),
             retries: refresh.is_some().then(|| view.lang.order(&labels::RETRIES_ITSELF)),
             summary: view.lang.order(&labels::FOR_ADMINISTRATOR),
-            facts: facts(view.lang, failure),
+            facts: facts(view, failure),
         };
         let mut response = respond(row.status, &page, &Policy::default());
         if let Some(refresh) = refresh {
@@ -103,19 +103,26 @@ const fn picture(kind: Kind) -> &'static str {
     }
 }
 
-fn facts(lang: Lang, failure: &Failure) -> Vec<Fact> {
+/// What the notes and remedies call "below" comes last.
+fn facts(view: &View, failure: &Failure) -> Vec<Fact> {
+    let lang = view.lang;
+    let row = failure.code.row();
     let exact = |label: &Text, text: String| Fact { label: lang.order(label), value: Value::Exact(text) };
     let sentence =
         |label: &Text, text: &Text| Fact { label: lang.order(label), value: Value::Said(said(lang, text)) };
     let mut facts = vec![exact(&labels::CODE, failure.code.as_str().to_owned())];
     facts.extend(failure.errcode.map(|n| exact(&labels::ERRCODE, n.to_string())));
-    facts.push(sentence(&labels::NOTE, &failure.code.row().admin));
-    facts.extend(failure.detail.as_deref().map(|d| exact(&labels::DETAIL, text::clean(d))));
+    facts.push(sentence(&labels::NOTE, &row.admin));
+    // The heading may have said what the errcode means.
+    let meaning = failure.meaning.as_ref().filter(|meaning| **meaning != row.happened);
     let given = [
-        (&labels::MEANING, &failure.meaning),
-        (&labels::REMEDY, &failure.remedy),
-        (&labels::CONSOLE, &failure.console),
+        (&labels::MEANING, meaning),
+        (&labels::REMEDY, failure.remedy.as_ref()),
+        (&labels::CONSOLE, failure.console.as_ref()),
     ];
-    facts.extend(given.into_iter().filter_map(|(label, text)| Some(sentence(label, text.as_ref()?))));
+    facts.extend(given.into_iter().filter_map(|(label, text)| Some(sentence(label, text?))));
+    let detail = if failure.code == Code::TrustedIp { &labels::SERVER_ADDRESS } else { &labels::DETAIL };
+    facts.extend(failure.detail.as_deref().map(|d| exact(detail, text::clean(d))));
+    facts.extend(failure.since.map(|at| exact(&labels::SINCE, view.local(at))));
     facts
 }

@@ -91,6 +91,12 @@ impl View {
         let in_wecom = names(b"wxwork/") || names(b"wxworklocal/");
         Self { lang: Lang::of(headers), request_id: request_id.clone(), at, time_zone, in_wecom }
     }
+
+    /// An instant as people of this installation write it.
+    fn local(&self, at: Timestamp) -> String {
+        let instant = DateTime::<Utc>::from_timestamp_millis(at.millis()).unwrap_or_default();
+        instant.with_timezone(&self.time_zone).format("%Y-%m-%d %H:%M:%S %:z").to_string()
+    }
 }
 
 /// What every page has around its own content.
@@ -132,7 +138,6 @@ impl Pages {
     }
 
     fn frame(&self, view: &View, heading: &Text) -> Frame {
-        let instant = DateTime::<Utc>::from_timestamp_millis(view.at.millis()).unwrap_or_default();
         Frame {
             lang: view.lang.tag(),
             heading: said(view.lang, heading),
@@ -142,7 +147,7 @@ impl Pages {
             icon: assets::url("badge.svg"),
             request_label: view.lang.order(&labels::REQUEST_ID),
             request_id: view.request_id.as_str().to_owned(),
-            at: instant.with_timezone(&view.time_zone).format("%Y-%m-%d %H:%M:%S %:z").to_string(),
+            at: view.local(view.at),
             at_machine: view.at.rfc3339(),
             contact_label: view.lang.order(&labels::CONTACT),
             contact: clean(&self.0.settings.contact),

@@ -7,8 +7,8 @@ use axum::http::HeaderValue;
 pub(super) struct Policy<'a> {
     /// The nonce of its one inline script.
     pub(super) nonce: Option<&'a str>,
-    /// The one origin it frames.
-    pub(super) frames: Option<&'a str>,
+    /// The origins it frames, and those that a frame of it may go on to.
+    pub(super) frames: Vec<&'a str>,
     /// Whether its script asks our own host.
     pub(super) connects: bool,
     /// The origins that may frame it; empty: none.
@@ -26,7 +26,7 @@ impl Policy<'_> {
         let mut policy = "default-src 'none'; style-src 'self'; img-src 'self'; ".to_owned();
         for (name, value) in [
             ("script-src", self.nonce.map(|n| format!("'nonce-{n}'"))),
-            ("frame-src", self.frames.map(str::to_owned)),
+            ("frame-src", (!self.frames.is_empty()).then(|| self.frames.join(" "))),
             ("connect-src", self.connects.then(|| "'self'".to_owned())),
         ] {
             if let Some(value) = value {
@@ -50,6 +50,6 @@ mod tests {
 
     #[test]
     fn an_origin_that_cannot_be_written_leaves_the_strict_policy() {
-        assert_eq!(Policy { frames: Some("https://x\r\n"), ..Policy::default() }.header(), STRICT);
+        assert_eq!(Policy { frames: vec!["https://x\r\n"], ..Policy::default() }.header(), STRICT);
     }
 }

@@ -92,7 +92,9 @@ impl Pages {
         };
         let policy = Policy {
             nonce: Some(&nonce),
-            frames: Some(&self.0.settings.qr_origin),
+            // Ours too: a panel that may not steer the top window comes back inside its frame, and what is
+            // answered there leads out of it.
+            frames: vec![&self.0.settings.qr_origin, &self.0.settings.public_origin],
             connects: true,
             ancestors: Vec::new(),
         };

@@ -164,8 +164,8 @@ codes! {
     WecomBusy "wecom.busy" SERVICE_UNAVAILABLE Trouble Retry
         "登录的人较多，请稍后再试。" "Many people are signing in; please try again."
         "请稍候片刻，再点击下方按钮。" "Wait a little, then use the button below."
-        "45009/45033：接口调用达到上限；窗口结束时间见下方。"
-        "45009/45033: WeCom's limit for this call is reached; see below when the window ends.";
+        "45009/45033：接口调用达到上限；何时恢复见下方。"
+        "45009/45033: WeCom's limit for this call is reached; see below when it passes.";
     StoreUnavailable "store.unavailable" SERVICE_UNAVAILABLE Trouble Retry
         "系统正在维护，请稍后再试。" "Under maintenance; please try again."
         "请稍候片刻，再点击下方按钮。" "Wait a little, then use the button below."

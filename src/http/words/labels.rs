@@ -31,6 +31,8 @@ labels! {
     REMEDY "处理办法" "Remedy";
     CONSOLE "管理后台页面" "Console page";
     DETAIL "详情" "Detail";
+    SERVER_ADDRESS "服务器地址" "The server's address";
+    SINCE "起始时间" "Since";
 
     REQUEST_ID "请求编号" "Request";
     CONTACT "如需帮助，请联系" "For help, ask";

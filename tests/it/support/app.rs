@@ -5,6 +5,7 @@
 //! the test's configuration names; behind all of them is the gateway's port, as behind a proxy that ends TLS.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gongpai::app::App;
@@ -46,7 +47,7 @@ pub(crate) struct TestApp {
     /// Where the admin listener is.
     pub(crate) admin: SocketAddr,
     supervisor: Supervisor,
-    database: TestDatabase,
+    database: Arc<TestDatabase>,
 }
 
 impl TestApp {
@@ -64,6 +65,15 @@ impl TestApp {
 
     /// On a simulator and database that exist already.
     pub(crate) async fn on(wecom: Running, database: TestDatabase, toml: &str) -> Self {
+        Self::sharing(wecom, Arc::new(database), toml).await
+    }
+
+    /// A second gateway on this one's database, with a WeCom of its own.
+    pub(crate) async fn another(&self, wecom: Running) -> Self {
+        Self::sharing(wecom, Arc::clone(&self.database), "").await
+    }
+
+    async fn sharing(wecom: Running, database: Arc<TestDatabase>, toml: &str) -> Self {
         wecom.set_trusted_domains(["oa.example.com"]);
         wecom.set_callback_domains(["oa.example.com"]);
         let text = configuration(&wecom, &database, toml);
@@ -71,17 +81,19 @@ impl TestApp {
         Self::build(wecom, database, Sources { text: Some(text), ..Sources::default() }, &any).await
     }
 
-    /// Where a real Chromium reaches it: on `http://127.0.0.1:PORT`, which browsers treat like https, with WeCom on
-    /// another site, `http://wecom.test:PORT`. `environment` sets keys of tables that the usual configuration has.
-    pub(crate) async fn at(port: &Port, toml: &str, environment: &[(&str, &str)]) -> Self {
+    /// Where a real Chromium reaches it: on `http://HOST:PORT`, which browsers treat like https if the host is
+    /// `127.0.0.1`, with WeCom on another site, `http://wecom.test:PORT`. `environment` sets keys of tables that the
+    /// usual configuration has.
+    pub(crate) async fn at(host: &str, port: &Port, toml: &str, environment: &[(&str, &str)]) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
-        let database = TestDatabase::create().await;
-        let host = format!("127.0.0.1:{}", port.number());
+        let database = Arc::new(TestDatabase::create().await);
+        let host = format!("{host}:{}", port.number());
         wecom.set_trusted_domains([host.clone()]);
         wecom.set_callback_domains([host.clone()]);
         let elsewhere = format!("http://{WECOM_SITE}:{}", wecom.address().port());
         let own = [
             ("GONGPAI_PUBLIC_URL", format!("http://{host}")),
+            ("GONGPAI_ALLOW_HTTP", "true".to_owned()),
             ("GONGPAI_WECOM__OAUTH2_ADDRESS", elsewhere.clone()),
             ("GONGPAI_WECOM__QR_CONNECT_ADDRESS", elsewhere),
         ];
@@ -92,7 +104,7 @@ impl TestApp {
         Self::build(wecom, database, sources, &Listen::Tcp(port.address())).await
     }
 
-    async fn build(wecom: Running, database: TestDatabase, sources: Sources, listen: &Listen) -> Self {
+    async fn build(wecom: Running, database: Arc<TestDatabase>, sources: Sources, listen: &Listen) -> Self {
         let (config, _) = Config::load(&sources).unwrap_or_else(|e| panic!("{e}\n{sources:?}"));
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let (app, workings) = App::build(config, clock).await.expect("the gateway starts");
@@ -104,6 +116,11 @@ impl TestApp {
         let mut supervisor = Supervisor::new();
         app.start(workings, public, admin, &mut supervisor);
         Self { app, wecom, address, admin: admin_address, supervisor, database }
+    }
+
+    /// Where its rows are.
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.database
     }
 
     /// A browser that finds our hosts.
@@ -193,9 +210,9 @@ impl TestApp {
         self.app.sessions.refresh().await.expect("the database answers");
     }
 
-    /// The database, for another gateway on it.
-    pub(crate) fn database(&self) -> &TestDatabase {
-        &self.database
+    /// Where the data lies.
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
+        self.database.data_dir()
     }
 }
 

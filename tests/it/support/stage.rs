@@ -26,9 +26,14 @@ impl Stage {
 
     /// With more configuration; see [`TestApp::at`].
     pub(crate) async fn with(toml: &str, environment: &[(&str, &str)]) -> Self {
+        Self::on("127.0.0.1", toml, environment).await
+    }
+
+    /// On a host of another name, without TLS: no safe context, but cookies can have a domain there.
+    pub(crate) async fn on(host: &str, toml: &str, environment: &[(&str, &str)]) -> Self {
         let port = Port::reserve();
-        let t = TestApp::at(&port, toml, environment).await;
-        Self { t, base: format!("http://127.0.0.1:{}", port.number()), _port: port }
+        let t = TestApp::at(host, &port, toml, environment).await;
+        Self { t, base: format!("http://{host}:{}", port.number()), _port: port }
     }
 
     /// `path` on the gateway.

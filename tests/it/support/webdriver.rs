@@ -15,10 +15,14 @@ use tempfile::TempDir;
 use url::Url;
 
 use super::process::{Process, Program};
-use super::{POLL, eventually};
+use super::{PATIENCE, POLL, eventually};
 
 /// The key under which `WebDriver` passes elements.
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+
+/// The preference that becomes Accept-Language, and its value on most of our people's machines.
+const LANGUAGES: &str = "intl.accept_languages";
+const CHINESE: &str = "zh-CN,zh,en";
 
 /// What kind of window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,18 +69,25 @@ impl Refusal {
             "no such shadow root",
         ]
         .contains(&self.error.as_str())
+            // chromedriver's own way to say that the page has changed under the command
+            || self.message.contains("does not belong to the document")
     }
 }
 
 impl Chromium {
     /// Opens a window that calls itself `user_agent`.
     pub(crate) async fn start(viewport: Viewport, user_agent: &str) -> Self {
-        Self::with_preferences(viewport, user_agent, json!({})).await
+        Self::with_preferences(viewport, user_agent, json!({ LANGUAGES: CHINESE })).await
+    }
+
+    /// The same for somebody who reads English.
+    pub(crate) async fn in_english(viewport: Viewport, user_agent: &str) -> Self {
+        Self::with_preferences(viewport, user_agent, json!({ LANGUAGES: "en-US,en" })).await
     }
 
     /// The same for somebody whose browser refuses every cookie.
     pub(crate) async fn without_cookies(viewport: Viewport, user_agent: &str) -> Self {
-        let refuse = json!({ "profile.default_content_setting_values.cookies": 2 });
+        let refuse = json!({ LANGUAGES: CHINESE, "profile.default_content_setting_values.cookies": 2 });
         Self::with_preferences(viewport, user_agent, refuse).await
     }
 
@@ -222,13 +233,22 @@ impl Chromium {
 
     /// Waits until the visible text of the page contains `part`, and gives the whole text.
     pub(crate) async fn text_with(&self, part: &str) -> String {
-        eventually(&format!("the page shows {part:?}"), async || {
+        let deadline = Instant::now() + PATIENCE;
+        let mut shown = None;
+        while Instant::now() < deadline {
             let body = json!({ "using": "css selector", "value": "body" });
-            let element = self.passing(Method::POST, "element", Some(body)).await?;
-            let text = text_of(&self.passing(Method::GET, &on(&element, "text"), None).await?);
-            text.contains(part).then_some(text)
-        })
-        .await
+            shown = match self.passing(Method::POST, "element", Some(body)).await {
+                Some(element) => self.passing(Method::GET, &on(&element, "text"), None).await,
+                None => None,
+            };
+            let text = shown.as_ref().map(text_of).filter(|text| text.contains(part));
+            if let Some(text) = text {
+                return text;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        let shown = shown.as_ref().map(text_of).unwrap_or_default();
+        panic!("the page never showed {part:?}; {} shows\n{shown}", self.url().await)
     }
 
     /// Runs a script in the page and gives what it returns; a promise is waited for.
@@ -323,6 +343,11 @@ impl Chromium {
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
+    /// Keeps the pages' own scripts from running.
+    pub(crate) async fn without_scripts(&self) {
+        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+    }
+
     async fn devtools(&self, command: &str, parameters: Value) {
         let body = json!({ "cmd": command, "params": parameters });
         self.ask(Method::POST, "goog/cdp/execute", Some(body)).await;
@@ -414,11 +439,15 @@ impl Drop for Chromium {
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             let processes = self.processes();
-            if processes.is_empty() || Instant::now() > deadline {
+            // On a busy machine one may have been starting while it was looked: then it still writes to the profile.
+            let gone = processes.is_empty() && fs::remove_dir_all(self.profile.path()).is_ok();
+            if gone || Instant::now() > deadline {
                 break;
             }
-            let script = format!("kill -s KILL {} 2>/dev/null", processes.join(" "));
-            Command::new("sh").args(["-c", &script]).status().expect("a shell");
+            if !processes.is_empty() {
+                let script = format!("kill -s KILL {} 2>/dev/null", processes.join(" "));
+                Command::new("sh").args(["-c", &script]).status().expect("a shell");
+            }
             std::thread::sleep(POLL);
         }
     }
