@@ -1,4 +1,80 @@
-//! The map (being written).
+//! Gongpai (工牌): one binary between WeCom (企业微信) and a company's own applications.
+//!
+//! An employee taps an icon on the WeCom workbench, or scans a QR code in a desktop browser, and the application
+//! behind nginx knows who it is. This page is the map of the source; the README is for whoever runs it.
+//!
+//! # The rooms, in reading order
+//!
+//! Start with [`sso`], [`session`] and [`gate`]: they are the product, and after them every other file looks
+//! familiar. Each file opens by saying what it is for.
+//!
+//! | room | floor | is about |
+//! |---|---|---|
+//! | [`base`] | 0 | words without I/O: time, ids, secrets, hosts, and [`base::url::ReturnTo`], the only redirect target |
+//! | [`wecom`] | 1 | WeCom's dialect: tokens, errcodes, who a code stands for; knows nothing about us |
+//! | [`sso`] | 3 | becoming signed in: start, callback, hand-over to another host, sign-out, asking again |
+//! | [`session`] | 2 | being signed in: the row, the token that names it, the memory that every check reads |
+//! | [`gate`] | 3 | may this person open this page: rules and nginx's `auth_request` |
+//! | [`directory`] | 2 | which persons exist, by an id of our own that outlives a userid |
+//! | [`audit`] | 2 | who did what, when, from where, and what was decided |
+//! | [`http`] | 1 | what slices share of HTTP: visits, cookies, proxies, rate limits, pages and their words |
+//! | [`config`] | 1 | from layers of text to checked values; `default.toml` documents every key |
+//! | [`db`] | 1 | SQLite or PostgreSQL by one SQL text; the feed by which replicas hear of each other's changes |
+//! | [`api`] | 3 | `/api/v1` for applications |
+//! | [`oidc`] | 3 | the published keys |
+//! | [`observe`] | 3 | logs, health, metrics |
+//! | [`app`] | 4 | every long-lived part, every URL, every repeated step |
+//! | [`supervisor`] | 4 | the only place that spawns, and how everything ends |
+//! | [`cli`] | 4 | one file a command |
+//! | [`simulator`] | beside | a WeCom to hold in the hand, for tests and the demo; shares nothing with [`wecom`] |
+//!
+//! Templates are in `static/pages`, migrations in `src/db/migrations`, integration tests in `tests/it`, the
+//! programs besides `gongpai` in `src/bin`.
+//!
+//! # Signing in
+//!
+//! ```text
+//! GET /sso/login?rd=…                         sso::start::login
+//!   Sso::target     rd, judged by ReturnTo::parse                  base::url    else a page, never a redirect
+//!   Sso::begin      signed in already: straight on; after a sign-out: a button; another host: handed over
+//!   AttemptCookie   16 random bytes in this browser                sso::attempt
+//!   StateSealer     attempt, target and cookie, sealed into state  sso::state
+//!   302             Client::authorize_url, or the scan page        wecom::oauth
+//!         … WeCom …
+//! GET /sso/callback?code&state                sso::callback::callback
+//!   Back::read      opens the state, finds the attempt's cookie
+//!   store::claim    the first callback of an attempt goes on, a second one waits for its outcome
+//!   who::identify   code → userid → person, active and ours        sso::who → wecom
+//!   Sso::sign_in    person, session, attempt and audit in one transaction → feed → every replica
+//!   Sso::go_on      session cookie, 302 to the target; to another host with a ticket      sso::finish
+//! ```
+//!
+//! Every way this can fail is a variant of [`sso::error::SsoError`], and every page a row of [`http::words`].
+//!
+//! # A check
+//!
+//! ```text
+//! GET /auth/nginx                             gate::check_nginx
+//!   TrustedProxies::trusts   is it our proxy that asks             http::client_ip
+//!   Origins::nginx           one X-Original-URL, one method        gate::request
+//!   Sessions::check          cookie → BLAKE3 → memory; the database only for a token not seen before   session
+//!   rules::decide            pure: host, canonical path, method, person → Decision                     gate::rules
+//!   respond                  200 with identity headers, 401 with the way to sign in, 403               gate::respond
+//! ```
+//!
+//! [`gate::explain()`] asks the same [`gate::rules::decide`], for the page of somebody refused and for the command.
+//!
+//! # Rules of the house
+//!
+//! `tests/architecture.rs` and clippy enforce them.
+//!
+//! 1. Imports point down the floors; rooms of one floor do not know each other. Nothing imports [`simulator`] but the
+//!    two programs that are made of it.
+//! 2. SQL stands in a `store.rs` or in [`db`]; one write transaction a use case, and no network inside it.
+//! 3. Time comes from [`base::clock::Clock`], tasks from [`supervisor`], the environment from [`config`].
+//! 4. Rules are plain functions without axum; a handler extracts, calls one, and answers.
+//! 5. What fails fails closed: no `unwrap`, no `.ok()` where security decides, one enum of causes a slice.
+
 pub mod api;
 pub mod app;
 pub mod audit;

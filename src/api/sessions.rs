@@ -65,6 +65,10 @@ fn asked(raw: Option<&str>, client: &Client) -> Result<Asked, Response> {
         |why: String| Problem::new(Code::BadRequest, &client.request_id).with_detail(why).into_response();
     let mut asked = Asked { userid: None, limit: USUAL, cursor: String::new() };
     for (name, value) in url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
+        // PostgreSQL's text holds no NUL: there is nothing of that name, and the database is not to blame.
+        if value.contains('\0') {
+            return Err(bad(format!("{name:?} is not a text")));
+        }
         match &*name {
             "userid" if asked.userid.is_none() && !value.is_empty() => {
                 asked.userid = Some(UserId::new(value));
@@ -124,11 +128,13 @@ pub(super) async fn end_one(
     Path(sid): Path<String>,
 ) -> Result<Response, Response> {
     client.needs(Scope::Sessions)?;
+    let unknown = || Problem::new(Code::NotFound, &client.request_id).into_response();
+    if sid.contains('\0') {
+        return Err(unknown());
+    }
     let sid = Sid::new(sid);
     let row = api.0.sessions.alive(&sid).await.map_err(|e| unavailable(&client, &e))?;
-    let Some(row) = row else {
-        return Err(Problem::new(Code::NotFound, &client.request_id).into_response());
-    };
+    let Some(row) = row else { return Err(unknown()) };
     let whom = Some((row.person.id, row.person.userid));
     end(&api, &client, &Which::One(&sid), whom).await
 }

@@ -127,9 +127,11 @@ fn entry(denial: Denial, seen: &mut Seen) -> Option<audit::Entry> {
     let host =
         url::Url::parse(&denial.url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
     let key = (denial.userid.as_str().to_owned(), host.clone(), rule.clone());
-    if seen.insert(key, denial.at).is_some() {
+    // The instant of the row stays: whoever is refused again and again has a row every minute.
+    if seen.get(&key).is_some_and(|at| denial.at.since(*at) < SAME_DENIAL) {
         return None;
     }
+    seen.insert(key, denial.at);
     Some(audit::Entry {
         event: audit::Event::Gate,
         person: Some(denial.person),

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::http::HeaderValue;
-use axum::routing::get;
+use axum::routing::{any, get};
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
@@ -191,8 +191,9 @@ impl App {
             .merge(oidc::routes(self.sessions.clone()))
             .route("/healthz", get(observe::healthz))
             .route("/_gongpai/assets/{*path}", get(assets::serve).with_state(self.pages.clone()))
-            .fallback_service(axum::routing::any(verify_file::serve).with_state(self.verify_files.clone()));
-        let checks = Router::new().route("/auth/nginx", get(gate::check_nginx)).with_state(self.gate.clone());
+            .fallback_service(any(verify_file::serve).with_state(self.verify_files.clone()));
+        // Whatever the method: a 405 would be a 500 of nginx's.
+        let checks = Router::new().route("/auth/nginx", any(gate::check_nginx)).with_state(self.gate.clone());
         middleware::public_stack(ordinary, checks, self.middleware())
     }
 

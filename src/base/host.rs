@@ -235,7 +235,8 @@ impl Hosts {
         if self.below_cookie_domain(&origin.host) {
             return self.cookie_domain.as_deref() == Some(audience);
         }
-        if origin.is_loopback() || origin.port == origin.scheme.default_port() {
+        // In this order: reading an address costs more than all else here.
+        if origin.port == origin.scheme.default_port() || origin.is_loopback() {
             return origin.host == audience;
         }
         audience

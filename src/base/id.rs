@@ -1,6 +1,9 @@
 //! The registry of typed identifiers: a `Sid` cannot be passed where a `PersonId` is wanted.
+//!
+//! Cloning one copies no text: every check of the gate does it, and memory holds the same few of each session.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use uuid::{ContextV7, Timestamp as UuidTime, Uuid};
@@ -12,11 +15,11 @@ macro_rules! id {
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(transparent)]
-        pub struct $name(String);
+        pub struct $name(Arc<str>);
 
         impl $name {
             /// Takes over an identifier that came from our own table or token.
-            pub fn new(text: impl Into<String>) -> Self {
+            pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
 
@@ -48,14 +51,14 @@ id!(/// An API client of `[[api_clients]]`.
 impl PersonId {
     /// A new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
-        Self(uuid_v7(now))
+        Self(uuid_v7(now).into())
     }
 }
 
 impl Sid {
     /// A new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
-        Self(uuid_v7(now))
+        Self(uuid_v7(now).into())
     }
 }
 

@@ -74,6 +74,11 @@ impl ReturnTo {
         &self.origin
     }
 
+    /// The page as a link on its own host may name it: path, query and fragment.
+    pub fn relative(&self) -> &str {
+        self.url.as_str().get(self.url.origin().ascii_serialization().len()..).unwrap_or("/")
+    }
+
     /// The path, percent-encoded as a browser sends it.
     pub fn path(&self) -> &str {
         self.url.path()
@@ -120,6 +125,15 @@ mod tests {
             "https://app.example.com/%E5%BE%85%E5%8A%9E"
         );
         assert_eq!(parse("HTTPS://APP.example.com:443").unwrap(), "https://app.example.com/");
+    }
+
+    #[test]
+    fn a_page_has_a_shorter_name_on_its_own_host() {
+        for (raw, relative) in
+            [("/a?x=1#z", "/a?x=1#z"), ("https://app.example.com", "/"), ("/待", "/%E5%BE%85")]
+        {
+            assert_eq!(ReturnTo::parse(raw, &base(), &hosts()).unwrap().relative(), relative);
+        }
     }
 
     #[test]

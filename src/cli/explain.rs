@@ -1,10 +1,15 @@
 //! `gongpai explain`: the access decision for a person and a URL, and the rule that made it.
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write;
 
+use super::rows;
 use crate::base::host::Hosts;
+use crate::base::id::{PersonId, UserId};
+use crate::config::Sources;
 use crate::gate::{Explanation, Outcome, Rules, explain};
 use crate::session::Person;
+use crate::session::store::find_person_by_userid;
 
 /// What is asked on the command line.
 #[derive(Debug, Clone)]
@@ -13,8 +18,45 @@ pub struct Question {
     pub user: String,
     /// `--url`.
     pub url: String,
-    /// `--method`; `None`: as a proxy that does not say.
-    pub method: Option<String>,
+    /// `--method`.
+    pub method: String,
+}
+
+/// Answers for the person as the database has it, or, as an administrator asks before the first sign-in, for an
+/// active member of that userid.
+///
+/// # Errors
+/// If the configuration or a rule is not accepted, or the database fails.
+pub async fn explain_on(
+    sources: &Sources,
+    question: &Question,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let config = rows::load(sources)?;
+    let compiled = Rules::compile(&config.rules, &config.gate, &config.hosts);
+    let (rules, _) = compiled.map_err(|errors| anyhow::anyhow!(errors.join("\n")))?;
+    let userid = UserId::new(question.user.as_str());
+    let known = match rows::database(&config).await {
+        Ok(db) => find_person_by_userid(&db, &config.wecom.corp_id, &userid).await?,
+        // No database yet: then nobody has signed in.
+        Err(error) => {
+            writeln!(out, "note     {error:#}")?;
+            None
+        }
+    };
+    let person = match known {
+        Some(person) => person,
+        None => {
+            writeln!(
+                out,
+                "note     {userid} has not signed in here; answered for an active member of that userid"
+            )?;
+            Person { id: PersonId::new(""), userid, name: String::new(), email: String::new(), active: true }
+        }
+    };
+    let (text, _) = answer(&rules, &config.hosts, question, Some(&person));
+    out.write_all(text.as_bytes())?;
+    Ok(())
 }
 
 /// The answer as text, and whether access would be allowed.
@@ -22,7 +64,7 @@ pub struct Question {
 /// `person` is who the directory has for `--user`; `None` if it has nobody, who then is asked to sign in like
 /// every visitor.
 pub fn answer(rules: &Rules, hosts: &Hosts, question: &Question, person: Option<&Person>) -> (String, bool) {
-    let explanation = explain(rules, hosts, &question.url, question.method.as_deref(), person);
+    let explanation = explain(rules, hosts, &question.url, Some(question.method.as_str()), person);
     let allowed = matches!(explanation.outcome, Outcome::Allowed | Outcome::Public);
     (text(question, person, &explanation), allowed)
 }
@@ -43,13 +85,12 @@ fn text(question: &Question, person: Option<&Person>, explanation: &Explanation)
         Some((number, text)) => format!("{number}: {text}"),
         None => "none".to_owned(),
     };
-    let method = question.method.as_deref().unwrap_or("unknown (only rules for all methods can allow)");
     let mut out = String::new();
     for (label, value) in [
         ("user", who.as_str()),
         ("host", explanation.origin.as_deref().unwrap_or("-")),
         ("path", explanation.path.as_deref().unwrap_or("-")),
-        ("method", method),
+        ("method", question.method.as_str()),
         ("decision", decision),
         ("rule", rule.as_str()),
         ("reason", explanation.reason.as_str()),
@@ -103,7 +144,7 @@ mod tests {
             active,
         });
         let question =
-            Question { user: "zhangsan".into(), url: url.into(), method: method.map(str::to_owned) };
+            Question { user: "zhangsan".into(), url: url.into(), method: method.unwrap_or("GET").into() };
         answer(&rules, &hosts, &question, person.as_ref())
     }
 
@@ -125,7 +166,12 @@ mod tests {
     fn every_outcome_has_its_words() {
         for (url, method, person, words) in [
             ("https://finance.example.com/public/x", Some("GET"), None, "allowed for anyone"),
-            ("https://finance.example.com/public/x", None, Some(true), "method is unknown"),
+            (
+                "https://finance.example.com/public/x",
+                Some("POST"),
+                Some(true),
+                "none matches this path and method",
+            ),
             ("https://finance.example.com/admin", None, Some(false), "the person is not active"),
             ("https://finance.example.com/admin", None, None, "sign-in required"),
             ("https://finance.example.com", None, Some(true), "none matches this path"),

@@ -6,6 +6,9 @@
 
 pub mod feed;
 
+use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -63,10 +66,10 @@ pub enum OpenError {
     /// A migration failed; nothing of it was kept.
     #[error("the schema could not be brought up to date: {0}")]
     Migrate(#[source] MigrateError),
-    /// The file's folder could not be made.
-    #[error("cannot make the folder of the database {path}: {source}")]
+    /// The file or its folder could not be made.
+    #[error("cannot make the database {path} or its folder: {source}")]
     Folder {
-        /// The folder.
+        /// Which.
         path: String,
         /// The cause.
         source: std::io::Error,
@@ -97,6 +100,8 @@ impl Db {
                     std::fs::create_dir_all(folder)
                         .map_err(|source| OpenError::Folder { path: folder.display().to_string(), source })?;
                 }
+                make_private(path)
+                    .map_err(|source| OpenError::Folder { path: path.display().to_string(), source })?;
                 let path = path.to_string_lossy();
                 (format!("sqlite://{}?mode=rwc", urlencoding::encode(&path)), Engine::Sqlite, 8)
             }
@@ -175,3 +180,12 @@ const PRAGMAS: [&str; 5] = [
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -8192",
 ];
+
+/// Makes the file of a new database readable by us alone: names of persons are in it. What SQLite puts beside it
+/// gets the same mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+        Ok(_) | Err(_) => Ok(()),
+    }
+}

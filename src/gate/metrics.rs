@@ -38,9 +38,9 @@ impl Metrics {
     /// Counters at zero, registered as `gongpai_gate_…`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
-        registry.register("gongpai_gate_checks", "Access checks by outcome", metrics.checks.clone());
+        registry.register("gate_checks", "Access checks by outcome", metrics.checks.clone());
         registry.register(
-            "gongpai_gate_audit_dropped",
+            "gate_audit_dropped",
             "Denials that the audit trail could not take because its queue was full",
             metrics.audit_dropped.clone(),
         );
@@ -78,6 +78,6 @@ mod tests {
         metrics.denied.inc();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-        assert!(text.contains("gongpai_gate_checks_total{outcome=\"denied\"} 1"), "{text}");
+        assert!(text.contains("gate_checks_total{outcome=\"denied\"} 1"), "{text}");
     }
 }

@@ -65,7 +65,7 @@ impl GateState {
     }
 }
 
-/// `GET /auth/nginx`: answers 200, 401 or 403 to an nginx `auth_request`.
+/// `/auth/nginx`: answers 200, 401 or 403 to an nginx `auth_request`.
 ///
 /// Takes the whole request because axum's `HeaderMap` extractor would copy every header.
 pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Response {

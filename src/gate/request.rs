@@ -5,9 +5,13 @@
 
 use std::sync::Arc;
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName};
 
 use crate::base::host::{Hosts, Origin, Scheme};
+
+// Statics, because a header name that is written as text is parsed at every look-up.
+static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 
 /// One request to an application.
 #[derive(Debug, Clone)]
@@ -101,8 +105,8 @@ impl Origins {
     /// # Errors
     /// [`Refusal::Malformed`], [`Refusal::UnknownHost`].
     pub fn nginx<'h>(&self, headers: &'h HeaderMap) -> Result<Original<'h>, Refusal> {
-        let url = only(headers, "x-original-url")?;
-        let method = only(headers, "x-original-method")?;
+        let url = only(headers, &X_ORIGINAL_URL)?;
+        let method = only(headers, &X_ORIGINAL_METHOD)?;
         if method.is_empty()
             || !method.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
         {
@@ -114,7 +118,7 @@ impl Origins {
 }
 
 /// The header's value, if there is exactly one and it is UTF-8.
-fn only<'h>(headers: &'h HeaderMap, name: &str) -> Result<&'h str, Refusal> {
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h str, Refusal> {
     let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Refusal::Malformed) };
     std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::Malformed)

@@ -9,11 +9,27 @@ use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
 
 /// Every cookie of the request as (name, value), in order, over all Cookie headers.
 pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers.get_all(COOKIE).iter().flat_map(|h| h.as_bytes().split(|b| *b == b';')).filter_map(|pair| {
-        let at = pair.iter().position(|b| *b == b'=')?;
-        let (name, value) = pair.split_at_checked(at)?;
-        Some((name.trim_ascii(), value.get(1..)?.trim_ascii()))
+    headers.get_all(COOKIE).iter().flat_map(|header| pairs(header.as_bytes())).filter_map(|pair| {
+        let (name, value) = split_at(pair, b'=')?;
+        Some((name.trim_ascii(), value.trim_ascii()))
     })
+}
+
+/// What stands between the semicolons.
+fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = Some(header);
+    std::iter::from_fn(move || {
+        let all = rest?;
+        let (pair, after) = split_at(all, b';').map_or((all, None), |(pair, after)| (pair, Some(after)));
+        rest = after;
+        Some(pair)
+    })
+}
+
+/// What stands before and after the first `byte`.
+fn split_at(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+    let (before, after) = bytes.split_at_checked(memchr::memchr(byte, bytes)?)?;
+    Some((before, after.get(1..)?))
 }
 
 /// The values of every cookie called `name`.

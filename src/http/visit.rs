@@ -140,8 +140,8 @@ where
         let agent = parts.headers.get(USER_AGENT).map(|ua| String::from_utf8_lossy(ua.as_bytes()));
         let browser = Browser::of(agent.as_deref().unwrap_or_default());
         let on_public = site.hosts.is_public(&origin);
-        // Inside a nested router `parts.uri` has lost the prefix; the browser has not.
-        let uri = parts.extensions.get::<OriginalUri>().map_or_else(|| parts.uri.clone(), |o| o.0.clone());
+        // A nested router sees the rest of the path only; the browser asked for all of it.
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0).clone();
         let headers = parts.headers.clone();
         Ok(Self { origin, on_public, address, browser, headers, view, uri, query })
     }

@@ -8,11 +8,14 @@
 //! concerns is registered before the row is read: a [`Flag`] for a session, a [`Slot`] for a person, the epoch
 //! for everything at once.
 
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
+use parking_lot::Mutex;
 
 use super::store::Row;
 use super::{Amr, Person};
@@ -38,7 +41,7 @@ pub struct Live {
     /// Its person.
     pub person: Slot,
     /// The host, or the cookie domain.
-    pub audience: Box<str>,
+    pub audience: Arc<str>,
     /// How the person signed in.
     pub amr: Amr,
     /// When the person signed in.
@@ -53,15 +56,16 @@ pub struct Live {
 }
 
 impl Live {
-    fn new(row: &Row, person: Slot, ended: Flag) -> Self {
+    fn new(row: &Row, audience: Arc<str>, person: Slot, ended: Flag) -> Self {
         if row.ended_at.is_some() {
             ended.store(true, Ordering::Release);
         }
         Self {
             sid: row.sid.clone(),
-            family: row.family.clone(),
+            // Mostly the same text, which is then kept once.
+            family: if row.family == row.sid { row.sid.clone() } else { row.family.clone() },
             person,
-            audience: row.audience.as_str().into(),
+            audience,
             amr: row.amr,
             auth_time: row.auth_time,
             expires_at: row.expires_at,
@@ -99,12 +103,34 @@ impl Live {
     }
 }
 
+/// Takes the beginning of a [`TokenHash`] as it is: a BLAKE3 hash needs no hashing, and only tokens that we signed
+/// are ever put into the map, so that nobody can choose where they stand.
+#[derive(Debug, Default)]
+struct FirstBytes(u64);
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk() {
+            self.0 = u64::from_le_bytes(*first);
+        }
+    }
+
+    // An array hashes its length too.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}
+
 /// The maps.
 #[derive(Debug, Default)]
 pub struct Memory {
-    tokens: papaya::HashMap<TokenHash, Arc<Live>>,
+    tokens: papaya::HashMap<TokenHash, Arc<Live>, BuildHasherDefault<FirstBytes>>,
     flags: papaya::HashMap<Sid, Flag>,
     persons: papaya::HashMap<PersonId, Slot>,
+    /// One for each host, whatever the number of sessions.
+    audiences: Mutex<HashSet<Arc<str>>>,
     epoch: AtomicU64,
 }
 
@@ -122,7 +148,7 @@ impl Memory {
     /// Registers interest in a session and its person before the row is read; hand the result to
     /// [`Memory::put`].
     pub fn expect(&self, sid: &Sid, person: &PersonId) -> Expected {
-        let epoch = self.epoch.load(Ordering::Acquire);
+        let epoch = self.epoch.load(Ordering::SeqCst);
         let flag = self.flags.pin().get_or_insert_with(sid.clone(), Flag::default).clone();
         let slot = self.persons.pin().get_or_insert_with(person.clone(), Slot::default).clone();
         Expected { epoch, flag, slot }
@@ -136,9 +162,24 @@ impl Memory {
         if slot.load().is_none() {
             slot.compare_and_swap(&None::<Arc<Person>>, Some(Arc::new(row.person.clone())));
         }
-        let live = Arc::new(Live::new(row, slot, expected.flag));
+        let live = Arc::new(Live::new(row, self.audience(&row.audience), slot, expected.flag));
         self.tokens.pin().insert(token, Arc::clone(&live));
-        (self.epoch.load(Ordering::Acquire) == expected.epoch).then_some(live)
+        // `clear` raises the epoch first: whoever still sees the old one is in the map before it is emptied.
+        if self.epoch.load(Ordering::SeqCst) == expected.epoch {
+            return Some(live);
+        }
+        self.tokens.pin().remove(&token);
+        None
+    }
+
+    fn audience(&self, text: &str) -> Arc<str> {
+        let mut audiences = self.audiences.lock();
+        if let Some(known) = audiences.get(text) {
+            return Arc::clone(known);
+        }
+        let new: Arc<str> = text.into();
+        audiences.insert(Arc::clone(&new));
+        new
     }
 
     /// One session ended.
@@ -169,19 +210,23 @@ impl Memory {
 
     /// Forgets everything; the next check of each session reads the database again.
     pub fn clear(&self) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
         self.tokens.pin().clear();
         self.flags.pin().clear();
         self.persons.pin().clear();
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        // Whoever took a flag or slot while they were being cleared must take it again.
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Forgets what expired, and flags and persons that no session holds any more.
     pub fn sweep(&self, now: Timestamp) {
+        self.epoch.fetch_add(1, Ordering::SeqCst);
         self.tokens.pin().retain(|_, live| live.expires_at > now);
         self.flags.pin().retain(|_, flag| Arc::strong_count(flag) > 1);
         self.persons.pin().retain(|_, slot| Arc::strong_count(slot) > 1);
+        self.audiences.lock().retain(|audience| Arc::strong_count(audience) > 1);
         // Whoever took a flag or slot while it was being swept must take it again.
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
     /// Sessions used since the database was last told, at least `step` later than it knows.
@@ -258,6 +303,7 @@ mod tests {
         let expected = memory.expect(&Sid::new("s"), &PersonId::new("p"));
         memory.clear();
         assert!(memory.put([1; 32], &row(false), expected).is_none());
+        assert!(memory.get(&[1; 32]).is_none(), "what was read before stayed for the next check");
     }
 
     #[test]

@@ -222,6 +222,10 @@ impl Sessions {
     /// # Errors
     /// [`NotSignedIn`]; never anything that could be mistaken for a session.
     pub async fn check(&self, headers: &HeaderMap, origin: &Origin) -> Result<SignedIn, NotSignedIn> {
+        // Every check, also of whoever brings no session (DESIGN §4).
+        if !self.memory_is_fresh(self.0.clock.now()) {
+            return Err(NotSignedIn::Unavailable);
+        }
         let mut cookies = cookie::values(headers, self.0.settings.hosts.cookie_name(origin));
         let (first, second) = (cookies.next(), cookies.next());
         if second.is_some() {
@@ -242,13 +246,11 @@ impl Sessions {
 
     async fn check_token(&self, token: &[u8], origin: &Origin) -> Result<SignedIn, NotSignedIn> {
         let now = self.0.clock.now();
-        if !self.memory_is_fresh(now) {
-            return Err(NotSignedIn::Unavailable);
-        }
         let hash: TokenHash = *blake3::hash(token).as_bytes();
         let live = match self.0.memory.get(&hash) {
             Some(live) => live,
-            None => self.read(token, hash, origin, now).await?,
+            // In a box of its own, so that the check that finds its session in memory stays small.
+            None => Box::pin(self.read(token, hash, origin, now)).await?,
         };
         self.judge(&live, origin, now).await
     }
@@ -258,12 +260,22 @@ impl Sessions {
         if !self.0.settings.hosts.is_audience(origin, &live.audience) {
             return Err(NotSignedIn::Invalid);
         }
-        let person = live.person.load_full().ok_or(NotSignedIn::Ended)?;
+        let mut person = live.person.load_full().ok_or(NotSignedIn::Ended)?;
+        if !person.active && !live.ended() {
+            // Whoever loses the right to be here loses every session in the same transaction. So this one began
+            // after the person came back, and memory has not heard of that yet: a browser sent away now would
+            // sign in again and again until it has.
+            let heard = tokio::time::timeout(STORE_TIMEOUT, self.refresh()).await;
+            if !matches!(heard, Ok(Ok(()))) {
+                return Err(NotSignedIn::Unavailable);
+            }
+            person = live.person.load_full().ok_or(NotSignedIn::Ended)?;
+        }
         if live.ended() || now >= live.expires_at || !person.active {
             return Err(NotSignedIn::Ended);
         }
         if now.since(live.seen()) > self.0.settings.idle {
-            self.judge_idle(live, now).await?;
+            Box::pin(self.judge_idle(live, now)).await?;
         }
         live.touch(now);
         Ok(SignedIn {
@@ -308,6 +320,9 @@ impl Sessions {
             if !same {
                 return Err(NotSignedIn::Invalid);
             }
+            // The ids as memory has them already: their text is kept once.
+            let person = Person { id: person.clone(), ..row.person };
+            let row = Row { sid: sid.clone(), person, ..row };
             if let Some(live) = self.0.memory.put(hash, &row, expected) {
                 return Ok(live);
             }

@@ -2,8 +2,8 @@
 
 use std::net::IpAddr;
 
+use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use sqlx::{Any, QueryBuilder, Row as _};
 
 use super::{Amr, Person};
 use crate::base::clock::Timestamp;
@@ -291,30 +291,23 @@ pub async fn write_seen(db: &Db, seen: &[(Sid, Timestamp)]) -> sqlx::Result<()> 
 /// If the database fails.
 pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
-    let sids: Vec<String> = sqlx::query(
-        "SELECT sid FROM sessions WHERE expires_at < $1 OR ended_at < $1 ORDER BY expires_at LIMIT $2",
+    sqlx::query(
+        "DELETE FROM tickets WHERE sid IN (SELECT sid FROM sessions WHERE expires_at < $1 OR ended_at < $1 \
+                                           ORDER BY expires_at, sid LIMIT $2)",
     )
     .bind(before.millis())
     .bind(limit)
-    .fetch_all(&mut *tx)
-    .await?
-    .iter()
-    .map(|row| row.try_get(0))
-    .collect::<sqlx::Result<_>>()?;
-    if sids.is_empty() {
-        return Ok(0);
-    }
-    for (delete, close) in
-        [("DELETE FROM tickets WHERE sid IN (", ")"), ("DELETE FROM sessions WHERE sid IN (", ")")]
-    {
-        let mut sql = QueryBuilder::<Any>::new(delete);
-        let mut list = sql.separated(", ");
-        for sid in &sids {
-            list.push_bind(sid.as_str());
-        }
-        list.push_unseparated(close);
-        sql.build().execute(&mut *tx).await?;
-    }
+    .execute(&mut *tx)
+    .await?;
+    // Another replica may delete at the same time; then these are others than before, and their tickets come first.
+    let done = sqlx::query(
+        "DELETE FROM sessions WHERE sid IN (SELECT s.sid FROM sessions s WHERE (s.expires_at < $1 OR s.ended_at < $1) \
+           AND NOT EXISTS (SELECT 1 FROM tickets t WHERE t.sid = s.sid) ORDER BY s.expires_at, s.sid LIMIT $2)",
+    )
+    .bind(before.millis())
+    .bind(limit)
+    .execute(&mut *tx)
+    .await?;
     tx.commit().await?;
-    Ok(u64::try_from(sids.len()).unwrap_or(u64::MAX))
+    Ok(done.rows_affected())
 }

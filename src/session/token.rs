@@ -103,9 +103,11 @@ pub struct Invalid;
 pub struct NoKey;
 
 impl KeyRing {
-    /// The key that signs now: the newest whose time has come.
+    /// The key that signs now: the newest whose time has come; the oldest if the clock stepped back behind all.
     pub fn signer(&self, now: Timestamp) -> Option<&Key> {
-        self.0.iter().filter(|k| k.sign.is_some() && k.signs_from <= now).max_by_key(|k| k.signs_from)
+        let whole = || self.0.iter().filter(|k| k.sign.is_some());
+        let come = whole().filter(|k| k.signs_from <= now).max_by_key(|k| k.signs_from);
+        come.or_else(|| whole().min_by_key(|k| k.signs_from))
     }
 
     /// Whether a key of that id is among ours.

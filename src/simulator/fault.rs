@@ -20,6 +20,8 @@ use serde_json::{Value, json};
 pub enum Fault {
     /// A JSON answer with this errcode and errmsg, status 200.
     Errcode(i64, String),
+    /// This text as the answer, status 200.
+    Text(String),
     /// Status 500 with a line of text.
     Status500,
     /// Status 502 with a proxy's HTML page.
@@ -54,6 +56,7 @@ impl Fault {
     pub(super) async fn instead(&self) -> Option<Response> {
         Some(match self {
             Self::Errcode(code, message) => json_answer(&json!({"errcode": code, "errmsg": message})),
+            Self::Text(text) => json_text(text.clone()),
             Self::Status500 => (StatusCode::INTERNAL_SERVER_ERROR, "Internal Server Error").into_response(),
             Self::Html502 => {
                 let page = "<html>\r\n<head><title>502 Bad Gateway</title></head>\r\n<body>\r\n<center><h1>\

@@ -467,7 +467,10 @@ async fn faults_that_spoil_the_answer_come_one_call_at_a_time() {
 async fn faults_of_the_connection_break_or_hold_it() {
     let b = Bench::start().await;
     let url = format!("{}/cgi-bin/gettoken", b.sim.url());
-    let send = || b.http.get(&url).timeout(Duration::from_millis(300)).send();
+    // Short enough for what hangs, long enough on a busy machine for what answers.
+    let within = |limit| b.http.get(&url).timeout(limit).send();
+    let send = || within(Duration::from_secs(20));
+    let briefly = || within(Duration::from_secs(1));
     b.sim.fail_next("gettoken", Fault::Close);
     let e = send().await.unwrap_err();
     assert!(!e.is_timeout(), "{e:?}");
@@ -475,9 +478,9 @@ async fn faults_of_the_connection_break_or_hold_it() {
     let e = send().await.unwrap().bytes().await.unwrap_err();
     assert!(!e.is_timeout(), "{e:?}");
     b.sim.fail_next("gettoken", Fault::Hang);
-    assert!(send().await.unwrap_err().is_timeout());
+    assert!(briefly().await.unwrap_err().is_timeout());
     b.sim.fail_next("gettoken", Fault::HangMidAnswer);
-    assert!(send().await.unwrap().bytes().await.unwrap_err().is_timeout());
+    assert!(briefly().await.unwrap().bytes().await.unwrap_err().is_timeout());
     b.sim.fail_next("gettoken", Fault::Slow(Duration::from_millis(50)));
     let asked = Instant::now();
     assert!(send().await.unwrap().status().is_success());

@@ -20,6 +20,10 @@ pub const AFTER_SUCCESS: Duration = Duration::from_secs(60);
 const MOST: usize = 24;
 const MOST_BYTES: usize = 4096;
 
+/// Somebody else may have put hundreds of our name into the browser; an answer's head must still fit a proxy's
+/// buffer, so the rest goes with the next start.
+const MOST_REMOVED: usize = 24;
+
 /// The part of the name that attempts share.
 fn prefix(secure: bool) -> &'static str {
     if secure { "__Host-gongpai-s-" } else { "gongpai-s-" }
@@ -72,6 +76,8 @@ impl AttemptCookie {
     /// The Set-Cookie for it, and those that remove the oldest of the others if there would be too many.
     pub fn set(&self, headers: &HeaderMap) -> Vec<SetCookie> {
         let mut others: Vec<_> = sent(headers, self.secure).filter(|c| c.name != self.name).collect();
+        // Browsers send the oldest first (RFC 6265 §5.4), so of one minute's the last is the newest.
+        others.reverse();
         others.sort_by_key(|c| std::cmp::Reverse(c.minute()));
         let size = |name: &str, value: &str| name.len() + value.len() + 3;
         let (mut bytes, mut count) = (size(&self.name, &self.value), 1);
@@ -82,13 +88,15 @@ impl AttemptCookie {
             domain: None,
             secure: self.secure,
         }];
+        let mut gone = Vec::new();
         for other in others {
             bytes += size(other.name, other.value);
             count += 1;
             if bytes > MOST_BYTES || count > MOST {
-                cookies.push(SetCookie::removal(other.name, None, self.secure));
+                gone.push(SetCookie::removal(other.name, None, self.secure));
             }
         }
+        cookies.extend(gone.into_iter().rev().take(MOST_REMOVED));
         cookies
     }
 }
@@ -195,6 +203,19 @@ mod tests {
         let set = fresh(25, None).set(&request(&old));
         assert_eq!(set.len(), 2);
         assert_eq!((&set[1].name, set[1].max_age), (&old[0].name, Duration::ZERO));
+    }
+
+    #[test]
+    fn of_attempts_begun_in_the_same_minute_the_one_sent_first_is_the_oldest() {
+        let old: Vec<_> = (1..=24).map(|_| fresh(7, None)).collect();
+        let set = fresh(7, None).set(&request(&old));
+        assert_eq!((&set[1].name, set.len()), (&old[0].name, 2));
+    }
+
+    #[test]
+    fn however_many_there_are_an_answer_removes_a_few_at_a_time() {
+        let old: Vec<_> = (1..=500).map(|at| fresh(at, None)).collect();
+        assert_eq!(fresh(501, None).set(&request(&old)).len(), 1 + MOST_REMOVED);
     }
 
     #[test]

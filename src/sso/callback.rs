@@ -11,7 +11,7 @@ use super::start::Way;
 use super::state::{Entrance, LIFETIME, State, hash16};
 use super::store::{self, Outcome};
 use super::target::{self, HandOff, Target};
-use super::{Sso, marker, query, redirect, who};
+use super::{Sso, entrance, marker, query, redirect, who};
 use crate::audit;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::base::secret::sha256_hex;
@@ -47,7 +47,8 @@ pub async fn seed_page(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response
 async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
     if visit.in_frame() && sso.hosts().is_public(&visit.origin) {
         // The official panel could not leave its frame. Nothing is consumed here: the top window comes again.
-        return sso.0.site.pages.break_out(&visit.view, &visit.uri.to_string());
+        let same = visit.uri.path_and_query().map_or("/", |p| p.as_str());
+        return sso.0.site.pages.break_out(&visit.view, same);
     }
     let returned = match Back::read(sso, visit, seed_page) {
         Ok(returned) => returned,
@@ -79,7 +80,7 @@ impl Back {
             state.as_ref().and_then(|s| Returned::find(&visit.headers, &s.id, &s.cookie, visit.secure()));
         let carried = cookie.as_ref().and_then(Returned::carried);
         let target = match &state {
-            Some(state) => bound_target(sso, visit, state, carried.as_deref())?,
+            Some(state) => bound_target(sso, visit, state, carried.as_deref(), cookie.is_some())?,
             None => sso.target(visit)?,
         };
         // A code that arrives at the seed's page proves that the in-app way works in this browser.
@@ -104,7 +105,13 @@ impl Back {
 
 /// The target whose hash the state has: from redirect_uri, or from the cookie. One that was changed on the way is
 /// refused. Where neither is left (the cookie has gone) it is what the request says, judged anew.
-fn bound_target(sso: &Sso, visit: &Visit, state: &State, carried: Option<&str>) -> Result<Target, SsoError> {
+fn bound_target(
+    sso: &Sso,
+    visit: &Visit,
+    state: &State,
+    carried: Option<&str>,
+    has_cookie: bool,
+) -> Result<Target, SsoError> {
     for name in ["rd", "h"] {
         if let Some(text) = visit.query.one(name)? {
             if hash16(format!("{name}:{text}").as_bytes()) != state.target {
@@ -118,17 +125,18 @@ fn bound_target(sso: &Sso, visit: &Visit, state: &State, carried: Option<&str>) 
             let (name, text) = text.split_once(':').ok_or(SsoError::NotOurs)?;
             parse_target(sso, visit, name, text)
         }
+        _ if has_cookie => Err(SsoError::BadTarget(crate::base::url::BadTarget::Malformed)),
         _ => sso.target(visit),
     }
 }
 
 fn parse_target(sso: &Sso, visit: &Visit, name: &str, text: &str) -> Result<Target, SsoError> {
     if name == "h" {
-        let opened = HandOff::open(text, &sso.0.hand_offs, sso.hosts(), visit.view.at);
+        let opened = HandOff::open(text, &sso.0.hand_offs, sso.hosts());
         return opened.map(|h| Target::HandOff(text.to_owned(), h)).map_err(|_| SsoError::NotOurs);
     }
     let page = target::page(Some(text), &sso.0.settings.landing, &visit.origin, sso.hosts())?;
-    Ok(Target::Page(page))
+    Ok(Target::of_page(page, &visit.origin))
 }
 
 impl Sso {
@@ -190,7 +198,7 @@ impl Sso {
                     target::page(Some(&target), &self.0.settings.landing, &visit.origin, self.hosts())?;
                 let target = match &back.target {
                     Target::HandOff(..) => back.target.clone(),
-                    Target::Page(_) => Target::Page(page),
+                    Target::Page(..) => Target::of_page(page, &visit.origin),
                 };
                 let to = self.way_to(visit, &target, &session.sid).await?;
                 Ok(Some(redirect(&to, &[])))
@@ -207,7 +215,9 @@ impl Sso {
         }
         let restarts = u8::from(!back.shown_long(visit));
         let entrance = back.entrance.or((visit.browser == Browser::WeCom).then_some(Entrance::App));
-        if entrance == Some(Entrance::App) {
+        // After a sign-out the way leads past the page with the button.
+        let button = marker::has_signed_out(&visit.headers, visit.secure());
+        if entrance == Some(Entrance::App) && !button {
             return Ok(self.send_to_wecom(
                 visit,
                 &back.target,
@@ -219,7 +229,7 @@ impl Sso {
         let more = format!(
             "{}{}",
             if restarts > 0 { "&r=1" } else { "" },
-            if entrance.is_some() { "&entrance=qr" } else { "" }
+            entrance.map(|e| format!("&entrance={}", entrance::name(e))).unwrap_or_default()
         );
         Ok(redirect(&format!("{}{}", visit.path("login"), query(&back.target, &more)), &[]))
     }
@@ -312,6 +322,9 @@ impl Sso {
     /// A callback that is not the first of its attempt: waits for the first, and gets what it got.
     async fn second(&self, visit: &Visit, back: &Back, claim: &Claim<'_>) -> Result<Response, SsoError> {
         let give_up = tokio::time::Instant::now() + WAIT;
+        let over = |claimed_at| {
+            self.0.clock.now().since(claimed_at) > WAIT || tokio::time::Instant::now() >= give_up
+        };
         loop {
             let attempt = store::find(&self.0.db, &self.0.settings.corp, &claim.state.id.text()).await?;
             let attempt = attempt.ok_or(SsoError::Stale)?;
@@ -328,7 +341,7 @@ impl Sso {
                     return Err(SsoError::AsBefore(recorded));
                 }
                 // The first one died with its process: its code may be used up, so begin anew.
-                None if tokio::time::Instant::now() >= give_up => {
+                None if over(attempt.claimed_at) => {
                     return self.restart(visit, back, SsoError::CodeUsed);
                 }
                 None => tokio::time::sleep(POLL).await,

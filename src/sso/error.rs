@@ -226,11 +226,17 @@ impl SsoError {
             Self::TooMany(RetryAfter(after)) => failure.retry_after = Some(*after),
             Self::Refused(Refused::WeCom(error)) => {
                 if let Some(at) = error.retry_at() {
+                    failure.detail.get_or_insert_with(|| at.rfc3339());
                     failure.retry_after = Some(at.since(now).max(Duration::from_secs(1)));
                 }
             }
             Self::Clock => failure.detail = Some(self.to_string()),
             _ => {}
+        }
+        if failure.code == Code::WecomBusy {
+            // WeCom counts by the minute and does not say when that began.
+            let after = *failure.retry_after.get_or_insert(Duration::from_secs(60));
+            failure.detail.get_or_insert_with(|| now.plus(after).rfc3339());
         }
         failure.cause = Some(Arc::new(self));
         failure

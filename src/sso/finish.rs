@@ -64,7 +64,7 @@ impl Sso {
         let found = store::find_ticket(&self.0.db, &self.0.settings.corp, &hash, &host).await;
         let kept = found.map_err(|e| untargeted(e.into()))?.ok_or_else(|| untargeted(SsoError::CodeUsed))?;
         let page = target::page(Some(&kept.target), &self.0.settings.landing, &visit.origin, self.hosts());
-        let target = Target::Page(page.map_err(|e| untargeted(e.into()))?);
+        let target = Target::of_page(page.map_err(|e| untargeted(e.into()))?, &visit.origin);
         match self.exchange_ticket(visit, &hash, &kept, &target).await {
             Ok(response) => Ok(response),
             Err(error) => Err((Some(target), error)),

@@ -8,7 +8,6 @@ use super::target::{self, Target};
 use super::{Sso, add_cookies, marker, redirect};
 use crate::audit;
 use crate::db::feed::Change;
-use crate::http::cookie::SetCookie;
 use crate::http::visit::Visit;
 use crate::session::NotSignedIn;
 use crate::session::store::{self as session_store, Which};
@@ -18,11 +17,8 @@ pub async fn logout(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
     if let Err(error) = sso.sign_out(&visit).await {
         return sso.fail(&visit, None, error);
     }
-    let scope = sso.hosts().cookie_scope(&visit.origin);
-    let cookies = [
-        SetCookie::removal(sso.hosts().cookie_name(&visit.origin), scope.domain, scope.secure),
-        marker::signed_out(visit.secure()),
-    ];
+    let mut cookies = sso.clear_session_cookies(&visit);
+    cookies.push(marker::signed_out(visit.secure()));
     let mut response = match sso.after_logout(&visit) {
         Ok(Some(target)) => redirect(target.page().as_str(), &[]),
         Ok(None) => {
@@ -39,7 +35,7 @@ impl Sso {
     fn after_logout(&self, visit: &Visit) -> Result<Option<Target>, SsoError> {
         let Some(rd) = visit.query.one("rd")? else { return Ok(None) };
         let page = target::page(Some(rd), &self.0.settings.landing, &visit.origin, self.hosts())?;
-        Ok(Some(Target::Page(page)))
+        Ok(Some(Target::of_page(page, &visit.origin)))
     }
 
     async fn sign_out(&self, visit: &Visit) -> Result<(), SsoError> {

@@ -47,15 +47,16 @@ impl Sso {
     /// seed's `redirect`).
     pub(super) fn target(&self, visit: &Visit) -> Result<Target, SsoError> {
         if let Some(sealed) = visit.query.one("h")?.filter(|_| self.hosts().is_public(&visit.origin)) {
-            let hand_off = HandOff::open(sealed, &self.0.hand_offs, self.hosts(), visit.view.at)
-                .map_err(|_| SsoError::NotOurs)?;
+            let hand_off =
+                HandOff::open(sealed, &self.0.hand_offs, self.hosts()).map_err(|_| SsoError::NotOurs)?;
             return Ok(Target::HandOff(sealed.to_owned(), hand_off));
         }
         let rd = match visit.query.one("rd")? {
             Some(rd) => Some(rd),
             None => visit.query.one("redirect")?,
         };
-        Ok(Target::Page(target::page(rd, &self.0.settings.landing, &visit.origin, self.hosts())?))
+        let page = target::page(rd, &self.0.settings.landing, &visit.origin, self.hosts())?;
+        Ok(Target::of_page(page, &visit.origin))
     }
 
     /// Begins: straight on if the browser is signed in, a button after a sign-out, another host's hand-off, or
@@ -65,6 +66,12 @@ impl Sso {
         self.may_begin()?;
         let asked = entrance::asked(visit.query.one("entrance")?);
         let in_wecom = visit.browser == Browser::WeCom || asked == Some(Entrance::App);
+        if let Target::HandOff(_, hand_off) = target
+            && hand_off.expired(visit.view.at)
+        {
+            let more = entrance_parameter(asked);
+            return Ok(redirect(&format!("{}{more}", hand_off.begin_again()), &[]));
+        }
         let handed_over = matches!(target, Target::HandOff(..));
         let mut cookies = Vec::new();
         match self.0.sessions.check(&visit.headers, &visit.origin).await {
@@ -73,7 +80,7 @@ impl Sso {
                 return self.deliver(visit, target, &session, cookies).await;
             }
             Err(NotSignedIn::Unavailable) => return Err(SsoError::Stale),
-            Err(NotSignedIn::Two) => cookies = self.clear_doubles(visit),
+            Err(NotSignedIn::Two) => cookies = self.clear_session_cookies(visit),
             _ => {}
         }
         let secure = visit.secure();
@@ -121,10 +128,11 @@ impl Sso {
         sid: &crate::base::id::Sid,
     ) -> Result<String, SsoError> {
         match target {
-            Target::Page(page) => Ok(page.as_str().to_owned()),
+            Target::Page(page, _) => Ok(page.as_str().to_owned()),
             Target::HandOff(_, hand_off) if self.shares_cookie(hand_off) => {
                 Ok(hand_off.page.as_str().to_owned())
             }
+            Target::HandOff(_, hand_off) if hand_off.expired(visit.view.at) => Ok(hand_off.begin_again()),
             Target::HandOff(_, hand_off) => finish::issue(self, visit, hand_off, sid).await,
         }
     }
@@ -222,6 +230,11 @@ impl Sso {
             session_url: visit.path("session"),
             next_url: format!("{}{}", visit.path("login"), query(target, "&entrance=qr")),
             renew_after: RENEW_AFTER,
+            renew_url: match target {
+                Target::Page(..) => None,
+                // The cookie of the host that handed the sign-in over runs out too.
+                Target::HandOff(_, hand_off) => Some(format!("{}&entrance=qr", hand_off.begin_again())),
+            },
             host: target.page().origin().authority(),
         };
         let mut response = self.0.site.pages.scan(&visit.view, &scan);
@@ -235,17 +248,16 @@ impl Sso {
     }
 
     /// Removes every cookie of the session's name that may be there: host-only, and of the domains it could have.
-    fn clear_doubles(&self, visit: &Visit) -> Vec<SetCookie> {
+    pub(super) fn clear_session_cookies(&self, visit: &Visit) -> Vec<SetCookie> {
         let name = self.hosts().cookie_name(&visit.origin);
         let secure = visit.secure();
-        let host = visit.origin.host().to_owned();
-        let mut domains = vec![None, Some(host.clone())];
-        domains.extend(
-            host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..)).map(|d| Some(d.to_owned())),
-        );
-        domains.extend(self.hosts().cookie_domain().map(|d| Some(d.to_owned())));
-        domains.dedup();
-        domains.into_iter().map(|domain| SetCookie::removal(name, domain, secure)).collect()
+        let host = visit.origin.host();
+        let above =
+            host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..)).filter(|d| d.contains('.'));
+        // `__Host-` cookies have no Domain, whoever sets them.
+        let shared = !name.starts_with("__Host-");
+        let domains = std::iter::once(host).chain(above).filter(|_| shared).map(|d| Some(d.to_owned()));
+        std::iter::once(None).chain(domains).map(|domain| SetCookie::removal(name, domain, secure)).collect()
     }
 }
 

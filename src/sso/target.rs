@@ -1,7 +1,8 @@
 //! Where a sign-in leads: a page, or another host that handed the sign-in over; and how it travels.
 //!
 //! A target travels as text: up to 256 bytes in redirect_uri (WeCom compares only host and port), up to 1 KB in
-//! the attempt's cookie; of a longer one only the path. The state has the text's hash.
+//! the attempt's cookie; of a longer one only the path. The host does not count: a relative target is as long as
+//! the client wrote it. The state has the text's hash.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +12,7 @@ use super::state::{Hash16, LIFETIME, hash16};
 use crate::base::clock::Timestamp;
 use crate::base::host::{Hosts, Origin, Scheme};
 use crate::base::seal::{NotOurs, Sealer};
-use crate::base::url::{BadTarget, ReturnTo};
+use crate::base::url::{BadTarget, ReturnTo, encode};
 
 /// The longest text that redirect_uri carries.
 const IN_REDIRECT_URI: usize = 256;
@@ -32,8 +33,8 @@ const NEVER: [&str; 7] = [
 /// Where a sign-in leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
-    /// A page.
-    Page(ReturnTo),
+    /// A page, and what it is called on the requesting host.
+    Page(ReturnTo, String),
     /// Back to a host that handed the sign-in over: the sealed text, and what it says.
     HandOff(String, HandOff),
 }
@@ -79,11 +80,11 @@ impl HandOff {
         URL_SAFE_NO_PAD.encode(sealer.seal(&plain, b""))
     }
 
-    /// Opens and judges it: ours, not older than an attempt may be, for a host that is still permitted.
+    /// Opens and judges it: ours, for a host that is still permitted. Its age is [`HandOff::expired`]'s.
     ///
     /// # Errors
     /// [`NotOurs`].
-    pub fn open(text: &str, sealer: &Sealer, hosts: &Hosts, now: Timestamp) -> Result<Self, NotOurs> {
+    pub fn open(text: &str, sealer: &Sealer, hosts: &Hosts) -> Result<Self, NotOurs> {
         let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotOurs)?;
         let plain = sealer.open(&sealed, b"")?;
         let wire: Wire = serde_json::from_slice(&plain).map_err(|_| NotOurs)?;
@@ -92,10 +93,21 @@ impl HandOff {
         let page = ReturnTo::parse(&wire.page, &origin, hosts).map_err(|_| NotOurs)?;
         let started_at = Timestamp::from_millis(wire.started_at);
         let cookie = hex::decode(&wire.cookie).ok().and_then(|b| b.try_into().ok()).ok_or(NotOurs)?;
-        if !hosts.permits(&origin) || now.since(started_at) > LIFETIME {
+        if !hosts.permits(&origin) {
             return Err(NotOurs);
         }
         Ok(Self { origin, page, cookie, started_at })
+    }
+
+    /// Whether the cookie that its host set has run out: a ticket would be worth nothing, so that host must begin
+    /// again.
+    pub fn expired(&self, now: Timestamp) -> bool {
+        now.since(self.started_at) >= LIFETIME
+    }
+
+    /// Where its host begins again.
+    pub fn begin_again(&self) -> String {
+        format!("{}/_gongpai/login?rd={}", self.origin, encode(self.page.as_str()))
     }
 }
 
@@ -110,20 +122,31 @@ pub fn page(rd: Option<&str>, landing: &str, base: &Origin, hosts: &Hosts) -> Re
     if NEVER.iter().any(|never| page.path().starts_with(never)) {
         page = ReturnTo::parse(landing, base, hosts)?;
     }
-    if page.as_str().len() > IN_COOKIE {
+    if name_of(&page, base).len() > IN_COOKIE {
         page = page.path_only();
     }
-    if page.as_str().len() > IN_COOKIE {
+    if name_of(&page, base).len() > IN_COOKIE {
         page = ReturnTo::parse(landing, base, hosts)?;
     }
     Ok(page)
 }
 
+/// What a page is called on `base`.
+fn name_of<'p>(page: &'p ReturnTo, base: &Origin) -> &'p str {
+    if page.origin() == base { page.relative() } else { page.as_str() }
+}
+
 impl Target {
+    /// The target of a request to `base`, where a page of its own has a short name.
+    pub fn of_page(page: ReturnTo, base: &Origin) -> Self {
+        let text = name_of(&page, base).to_owned();
+        Self::Page(page, text)
+    }
+
     /// The text that travels and whose hash the state has.
     pub fn text(&self) -> &str {
         match self {
-            Self::Page(page) => page.as_str(),
+            Self::Page(_, text) => text,
             Self::HandOff(sealed, _) => sealed,
         }
     }
@@ -131,7 +154,7 @@ impl Target {
     /// The name of the parameter that it travels under.
     pub const fn parameter(&self) -> &'static str {
         match self {
-            Self::Page(_) => "rd",
+            Self::Page(..) => "rd",
             Self::HandOff(..) => "h",
         }
     }
@@ -154,7 +177,7 @@ impl Target {
     /// Where the browser ends up.
     pub fn page(&self) -> &ReturnTo {
         match self {
-            Self::Page(page) => page,
+            Self::Page(page, _) => page,
             Self::HandOff(_, hand_off) => &hand_off.page,
         }
     }
@@ -191,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_hand_off_opens_only_while_it_is_young_and_its_host_permitted() {
+    fn a_hand_off_opens_only_while_its_host_is_permitted_and_says_when_it_is_too_old() {
         let (hosts, sealer) = (hosts(), Sealer::new(&[1; 32], Purpose::HandOff));
         let origin = Origin::from_authority(Scheme::Https, "app.example.com").unwrap();
         let now = Timestamp::from_millis(1_000_000);
@@ -202,11 +225,11 @@ mod tests {
             started_at: now,
         };
         let text = hand_off.seal(&sealer);
-        assert_eq!(HandOff::open(&text, &sealer, &hosts, now).unwrap(), hand_off);
-        let late = now.plus(LIFETIME).plus(std::time::Duration::from_millis(1));
-        assert_eq!(HandOff::open(&text, &sealer, &hosts, late), Err(NotOurs));
+        let opened = HandOff::open(&text, &sealer, &hosts).unwrap();
+        assert_eq!(opened, hand_off);
+        assert!(!opened.expired(now) && opened.expired(now.plus(LIFETIME)));
         let fewer = Hosts::new(hosts.public().clone(), vec![], "", false);
-        assert_eq!(HandOff::open(&text, &sealer, &fewer, now), Err(NotOurs));
-        assert_eq!(HandOff::open("AAAA", &sealer, &hosts, now), Err(NotOurs));
+        assert_eq!(HandOff::open(&text, &sealer, &fewer), Err(NotOurs));
+        assert_eq!(HandOff::open("AAAA", &sealer, &hosts), Err(NotOurs));
     }
 }

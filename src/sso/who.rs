@@ -3,7 +3,7 @@
 use crate::base::id::UserId;
 use crate::directory::{Found, Status};
 use crate::sso::error::Refused;
-use crate::wecom::{Client, Deadline, Error, Family, Identity, Member, MemberStatus};
+use crate::wecom::{Client, Deadline, Error, Identity, Member, MemberStatus};
 
 /// Asks WeCom whose code it is, and whether that person may be let in.
 ///
@@ -35,7 +35,9 @@ pub fn found(member: Member) -> Result<Found, Refused> {
     match member.status {
         MemberStatus::Active => {
             let email = member.biz_mail.or(member.email).unwrap_or_default();
-            Ok(Found { userid: member.userid, name: member.name, email })
+            // PostgreSQL's text holds no NUL, and nobody's name needs one to sign in.
+            let storable = |text: String| if text.contains('\0') { text.replace('\0', "") } else { text };
+            Ok(Found { userid: member.userid, name: storable(member.name), email: storable(email) })
         }
         MemberStatus::Disabled => Err(Refused::Disabled),
         MemberStatus::NotActivated => Err(Refused::NotActivated),
@@ -52,11 +54,13 @@ pub fn status_said(refused: &Refused) -> Option<Status> {
         Refused::NotActivated => Some(Status::Inactive),
         Refused::Left => Some(Status::Left),
         Refused::WeCom(error) => not_there(error).then_some(Status::Left),
-        Refused::NotMember | Refused::LinkedCorp | Refused::UnknownStatus(_) => None,
+        Refused::UnknownStatus(_) => Some(Status::Inactive),
+        Refused::NotMember | Refused::LinkedCorp => None,
     }
 }
 
 /// 60111 and 60011: not found, left, or out of the visible range; WeCom does not say which (document 90196).
+/// Other errcodes of that family are about the question and not about the person.
 fn not_there(error: &Error) -> bool {
-    error.family() == Family::NotVisible && !matches!(error, Error::BackingOff { .. })
+    !matches!(error, Error::BackingOff { .. }) && matches!(error.code(), Some(60111 | 60011))
 }

@@ -6,12 +6,14 @@
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::graceful::GracefulShutdown;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener, UnixStream};
@@ -19,6 +21,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
+use super::alarm::Alarm;
 use crate::config::Listen;
 use crate::http::client_ip::Peer;
 
@@ -27,6 +30,10 @@ const IDLE: Duration = Duration::from_secs(90);
 
 /// After an accept that failed, mostly for want of file descriptors.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// After a stop was asked for: how long a connection may be without a request before it is cut. hyper closes idle
+/// ones at once, but waits for the rest of a request that has begun to arrive.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// How long connections may go on after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(18);
@@ -99,10 +106,10 @@ pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) 
         };
         match accepted {
             Ok(Accepted::Tcp(stream, peer)) => {
-                start(&mut connections, &graceful, stream, peer, router.clone());
+                start(&mut connections, &graceful, stream, peer, router.clone(), stop.clone());
             }
             Ok(Accepted::Unix(stream)) => {
-                start(&mut connections, &graceful, stream, Peer::Unix, router.clone());
+                start(&mut connections, &graceful, stream, Peer::Unix, router.clone(), stop.clone());
             }
             Err(error) => {
                 tracing::warn!(%error, "A connection could not be accepted");
@@ -138,20 +145,132 @@ fn start(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
     router: Router,
+    stop: CancellationToken,
 ) {
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        router.clone().call(request)
+        let answered = router.clone().call(request);
+        let under_way = UnderWay::begin(&counted);
+        async move {
+            let response = answered.await;
+            drop(under_way);
+            response
+        }
     });
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(Alarm::new(IDLE))
         .header_read_timeout(IDLE)
         .serve_connection(TokioIo::new(stream), service);
     let watched = graceful.watch(connection);
     connections.spawn(async move {
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, "A connection ended early");
+        tokio::select! {
+            ended = watched => {
+                if let Err(error) = ended {
+                    tracing::debug!(%error, "A connection ended early");
+                }
+            }
+            () = without_request(&stop, &requests) => {}
         }
     });
+}
+
+/// Waits until a stop was asked for and the connection had no request for [`LINGER`].
+async fn without_request(stop: &CancellationToken, requests: &AtomicUsize) {
+    stop.cancelled().await;
+    loop {
+        tokio::time::sleep(LINGER).await;
+        if requests.load(Ordering::Acquire) == 0 {
+            return;
+        }
+    }
+}
+
+/// Counts a request while it is being answered, also if its client goes away.
+struct UnderWay(Arc<AtomicUsize>);
+
+impl UnderWay {
+    fn begin(requests: &Arc<AtomicUsize>) -> Self {
+        requests.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(requests))
+    }
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::routing::get;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+
+    /// A connection and what keeps it alive.
+    fn connected(stop: &CancellationToken) -> (DuplexStream, JoinSet<()>, GracefulShutdown) {
+        let (client, server) = duplex(64 * 1024);
+        let (mut connections, graceful) = (JoinSet::new(), GracefulShutdown::new());
+        let slow = || async { tokio::time::sleep(Duration::from_secs(5)).await };
+        let router = Router::new().route("/", get(|| async { "ok" })).route("/slow", get(slow));
+        start(&mut connections, &graceful, server, Peer::Unix, router, stop.clone());
+        (client, connections, graceful)
+    }
+
+    async fn answered(client: &mut DuplexStream) -> bool {
+        let mut start = [0; 512];
+        client.read(&mut start).await.is_ok_and(|n| n > 0 && start.starts_with(b"HTTP/1.1 200"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_idle_for_75_s_is_still_good_and_one_idle_for_ever_is_not() {
+        let (mut client, _connections, _graceful) = connected(&CancellationToken::new());
+        for _ in 0..3 {
+            client.write_all(REQUEST).await.unwrap();
+            assert!(answered(&mut client).await);
+            tokio::time::sleep(Duration::from_secs(75)).await;
+        }
+        let mut rest = Vec::new();
+        let closed = tokio::time::timeout(Duration::from_secs(60), client.read_to_end(&mut rest)).await;
+        assert!(closed.is_ok(), "never closed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_for_ever_to_send_its_headers_is_cut() {
+        let (mut client, _connections, _graceful) = connected(&CancellationToken::new());
+        let drip = async {
+            for byte in REQUEST.iter().cycle().take_while(|b| **b != b'\r') {
+                if client.write_all(&[*byte]).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_secs(20)).await;
+            }
+            panic!("all of it was read");
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(120), drip).await.is_ok());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stop_waits_for_requests_under_way_and_for_no_half_sent_one() {
+        let stop = CancellationToken::new();
+        let (mut busy, mut connections, graceful) = connected(&stop);
+        busy.write_all(b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+        let (mut half, mut others, other_graceful) = connected(&stop);
+        half.write_all(b"GET / HT").await.unwrap();
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let began = tokio::time::Instant::now();
+        stop.cancel();
+        tokio::join!(other_graceful.shutdown(), others.join_next());
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        let (_, (), _) = tokio::join!(connections.join_next(), graceful.shutdown(), async {
+            assert!(answered(&mut busy).await, "the request under way was cut");
+        });
+        assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+    }
 }

@@ -3,6 +3,7 @@
 //! A worker that dies takes the process with it: a gateway that is half alive lets people in by old memory or
 //! keeps them out, and nobody notices. Whoever runs us starts us again.
 
+mod alarm;
 pub mod listen;
 
 use std::future::Future;

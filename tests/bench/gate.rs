@@ -1,7 +1,8 @@
 //! What an auth check costs, beside a bare axum handler of the same build:
 //!
 //! ```text
-//! cargo bench --bench gate [-- --repeats 7 --requests 200000]
+//! cargo bench --bench gate                                   # everything, some 10 minutes and 1 GB of memory
+//! cargo bench --bench gate -- --only gateway-10k --repeats 5 --requests 100000
 //! ```
 //!
 //! Each subject is a server process of its own, pinned to one core; a second process on another core asks
@@ -10,16 +11,24 @@
 //! does not change with what else the machine does in that moment. Subjects take turns, so that a slow minute hits
 //! all of them; the best of the repeats says what the code costs, the median what the machine made of it.
 //!
-//! The program starts itself in three roles: the one that measures, `--serve` and `--load`.
+//! The gateway is the one that `gongpai serve` runs, jobs included, with a database that another process filled.
+//! Every cookie is sent once before anything is counted: that first use, which verifies the signature and reads the
+//! row, is the column "first use".
+//!
+//! With nginx (where it is installed) the figure is nginx and gateway together, for a file of 1 KB and the
+//! configuration that `gongpai snippet nginx` prints; nginx and gateway then share the core.
+//!
+//! The program starts itself in four roles: the one that measures, `--seed`, `--serve` and `--load`.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
+mod gateway;
+mod nginx;
+
 use std::fs;
-use std::future::Future;
 use std::io::{BufRead, BufReader, ErrorKind, Read, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,8 +38,11 @@ use anyhow::{Context as _, Result, bail, ensure};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
+use gongpai::config::Listen;
+use gongpai::supervisor::listen::Listener;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 /// How many different cookies are sent in turn.
 const ROTATION: usize = 10_000;
@@ -42,7 +54,9 @@ const LOAD_CORE: &str = "0";
 /// A repeat that takes longer is stuck.
 const DEADLINE: Duration = Duration::from_secs(300);
 
-/// The application that the checks are about: its address as nginx passes it on.
+/// The path of a check.
+const CHECK: &str = "/auth/nginx";
+/// The request that the checks are about, as nginx passes it on.
 const ORIGINAL_URL: &str = "https://app.bench.test/orders/17?page=2";
 
 /// One line of the table.
@@ -50,63 +64,99 @@ const ORIGINAL_URL: &str = "https://app.bench.test/orders/17?page=2";
 struct Case {
     /// How it is called, also on the command line.
     name: &'static str,
-    /// How many sessions are alive in the server.
+    /// What answers.
+    subject: Subject,
+    /// How many sessions are alive in the gateway.
     sessions: usize,
+    /// What is asked for.
+    path: &'static str,
+    /// The case it is compared with.
+    reference: &'static str,
 }
 
-/// The first is what the others are compared with.
-const CASES: &[Case] = &[Case { name: "bare-axum-204", sessions: 0 }];
-
-/// A server about to be measured.
-struct Subject {
-    /// Where it listens on loopback.
-    port: u16,
-    /// The accept loop and everything behind it, for ever.
-    serve: Pin<Box<dyn Future<Output = Result<()>>>>,
-    /// Session cookies, as `name=value`; empty for a subject that looks at none, which is then sent another's.
-    cookies: Vec<String>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject {
+    /// A router with one handler, in axum's accept loop.
+    BareAxum,
+    /// The same router in the gateway's accept loop.
+    BareInOurLoop,
+    /// The gateway.
+    Gateway,
+    /// nginx with the printed configuration, and the gateway it asks.
+    Nginx,
 }
 
-/// Builds what `case` measures. This is the place where a further case of [`CASES`] gets its server: the gateway as
-/// production builds it (accept loop, middleware, rules for the host of [`ORIGINAL_URL`]), with `case.sessions`
-/// live sessions, of which the cookies of the first [`ROTATION`] are given back.
-async fn subject(case: Case) -> Result<Subject> {
-    match case.name {
-        "bare-axum-204" => {
-            let router =
-                Router::new().route("/auth/nginx", get(|| std::future::ready(StatusCode::NO_CONTENT)));
-            served_by_axum(router).await
-        }
-        name => bail!("no subject is called {name}"),
-    }
-}
-
-/// A router alone, in axum's own accept loop.
-async fn served_by_axum(router: Router) -> Result<Subject> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
-    let port = listener.local_addr()?.port();
-    let serve = Box::pin(async move { Ok(axum::serve(listener, router).await?) });
-    Ok(Subject { port, serve, cookies: Vec::new() })
-}
+const CASES: &[Case] = &[
+    Case {
+        name: "bare-axum-204",
+        subject: Subject::BareAxum,
+        sessions: 0,
+        path: CHECK,
+        reference: "bare-axum-204",
+    },
+    Case {
+        name: "bare-axum-204-our-loop",
+        subject: Subject::BareInOurLoop,
+        sessions: 0,
+        path: CHECK,
+        reference: "bare-axum-204",
+    },
+    Case {
+        name: "gateway-10k",
+        subject: Subject::Gateway,
+        sessions: 10_000,
+        path: CHECK,
+        reference: "bare-axum-204",
+    },
+    Case {
+        name: "gateway-100k",
+        subject: Subject::Gateway,
+        sessions: 100_000,
+        path: CHECK,
+        reference: "bare-axum-204",
+    },
+    Case {
+        name: "nginx-open",
+        subject: Subject::Nginx,
+        sessions: 10_000,
+        path: nginx::OPEN,
+        reference: "nginx-open",
+    },
+    Case {
+        name: "nginx-checked",
+        subject: Subject::Nginx,
+        sessions: 10_000,
+        path: nginx::CHECKED,
+        reference: "nginx-open",
+    },
+];
 
 fn main() -> Result<()> {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let value = |name: &str| {
         args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).map(String::as_str)
     };
+    let path = |name: &'static str| value(name).map(Path::new).context(name);
     if let Some(name) = value("--serve") {
-        return serve(name, Path::new(value("--cookies").context("--cookies FILE")?));
+        return serve(name, path("--data")?);
     }
-    let requests = value("--requests").unwrap_or("200000").parse().context("--requests N")?;
+    if let Some(sessions) = value("--seed") {
+        let sessions = sessions.parse().context("--seed N")?;
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        return runtime.block_on(gateway::seed(path("--data")?, sessions, path("--cookies")?));
+    }
+    let requests = value("--requests").map(str::parse).transpose().context("--requests N")?;
     if let Some(port) = value("--load") {
-        let cookies = fs::read_to_string(value("--cookies").context("--cookies FILE")?)?;
-        return load(port.parse().context("--load PORT")?, &cookies, requests);
+        let cookies = fs::read_to_string(path("--cookies")?)?;
+        let port = port.parse().context("--load PORT")?;
+        return load(port, value("--path").unwrap_or(CHECK), &cookies, requests.unwrap_or(1));
     }
     if !args.iter().any(|arg| arg == "--bench") {
         println!("nothing is measured in a test run; see `cargo bench --bench gate`");
         return Ok(());
     }
-    measure(value("--repeats").unwrap_or("7").parse().context("--repeats N")?, requests)
+    let repeats = value("--repeats").unwrap_or("7").parse().context("--repeats N")?;
+    measure(repeats, requests.unwrap_or(200_000), value("--only"))
 }
 
 // --- the one that measures ---------------------------------------------------------------------------------
@@ -120,7 +170,7 @@ struct Figure {
     rate: f64,
 }
 
-fn measure(repeats: usize, requests: usize) -> Result<()> {
+fn measure(repeats: usize, requests: usize, only: Option<&str>) -> Result<()> {
     ensure!(repeats >= 5, "fewer than five repeats say nothing on a machine that others use");
     let folder = tempfile::tempdir()?;
     let pinned =
@@ -128,23 +178,28 @@ fn measure(repeats: usize, requests: usize) -> Result<()> {
     if !pinned {
         println!("not pinned: this needs two cores and `taskset`; the figures are worth less");
     }
-    let mut servers = Vec::new();
-    for case in CASES {
-        println!("starting {} with {} sessions", case.name, case.sessions);
-        servers.push(Server::start(*case, folder.path(), pinned)?);
+    let has_nginx = Path::new(nginx::EXECUTABLE).exists();
+    if !has_nginx {
+        println!("without nginx: {} is not there", nginx::EXECUTABLE);
     }
-    let borrowed = match servers.iter().find(|server| server.has_cookies) {
-        Some(server) => server.cookies.clone(),
-        None => invented_cookies(folder.path())?,
+    let asked = |case: &Case| only.is_none_or(|name| case.name == name);
+    let wanted = |case: &&Case| {
+        CASES.iter().any(|c| asked(c) && (c.name == case.name || c.reference == case.name))
+            && (has_nginx || case.subject != Subject::Nginx)
     };
+    let seeds = Seeds { folder: folder.path(), pinned };
+    let mut servers = Vec::new();
+    for case in CASES.iter().filter(wanted) {
+        println!("starting {} with {} sessions", case.name, case.sessions);
+        servers.push(Server::start(*case, &seeds, pinned)?);
+    }
 
     let mut figures = vec![Vec::new(); servers.len()];
     for repeat in 0..=repeats {
         // The first round warms up and is not counted.
         let count = if repeat == 0 { requests / 10 } else { requests };
         for (server, figures) in servers.iter().zip(&mut figures) {
-            let cookies = if server.has_cookies { &server.cookies } else { &borrowed };
-            let figure = server.figure(cookies, count, pinned)?;
+            let figure = server.figure(&server.rotation, count, pinned)?;
             if repeat > 0 {
                 println!(
                     "{repeat}/{repeats}  {:24} {:7.2} us  {:8.0} req/s",
@@ -165,62 +220,122 @@ fn print_table(servers: &[Server], figures: &[Vec<Figure>]) -> Result<()> {
     };
     let best = |values: &[f64]| values.first().copied().unwrap_or(f64::NAN);
     let median = |values: &[f64]| values.get(values.len() / 2).copied().unwrap_or(f64::NAN);
-    let reference = sorted(figures.first().context("no case")?, |figure| figure.cpu);
 
-    println!("\nCPU per request; a ratio of 0.70 means that a bare handler costs 0.70 of it");
-    println!("| subject | sessions | best us | median us | ratio best | ratio median | req/s | RSS MiB |");
-    println!("|---|---|---|---|---|---|---|---|");
-    for (server, figures) in servers.iter().zip(figures) {
-        let cpu = sorted(figures, |figure| figure.cpu);
-        let rate = sorted(figures, |figure| figure.rate);
+    println!("\nCPU per request; a ratio of 0.70 means that what it is compared with costs 0.70 of it");
+    println!(
+        "| subject | sessions | best us | median us | compared with | ratio best | ratio median | req/s | \
+         first use us | RSS MiB at start | with all sessions | now |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|---|---|");
+    for (server, figures_of_it) in servers.iter().zip(figures) {
+        let case = server.case;
+        let at = servers.iter().position(|s| s.case.name == case.reference).context("no reference")?;
+        let reference = sorted(figures.get(at).context("no figures")?, |figure| figure.cpu);
+        let cpu = sorted(figures_of_it, |figure| figure.cpu);
+        let rate = sorted(figures_of_it, |figure| figure.rate);
         println!(
-            "| {} | {} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} | {:.1} |",
-            server.case.name,
-            server.case.sessions,
+            "| {} | {} | {:.2} | {:.2} | {} | {:.2} | {:.2} | {:.0} | {:.1} | {:.1} | {:.1} | {:.1} |",
+            case.name,
+            case.sessions,
             best(&cpu),
             median(&cpu),
+            case.reference,
             best(&reference) / best(&cpu),
             median(&reference) / median(&cpu),
             median(&rate),
+            server.first_use,
+            server.resident_at_start,
+            server.resident_warm,
             server.resident_mib()?,
         );
     }
     Ok(())
 }
 
-/// A subject in a process of its own.
+/// Databases with live sessions, and the cookies of these; each number of sessions is made once.
+struct Seeds<'a> {
+    folder: &'a Path,
+    pinned: bool,
+}
+
+impl Seeds<'_> {
+    /// A folder to serve from, and the cookies of all its sessions.
+    fn get(&self, case: Case) -> Result<(PathBuf, PathBuf)> {
+        // A subject without sessions is sent the same cookies as those with the fewest.
+        let sessions = case.sessions.max(ROTATION);
+        let master = self.folder.join(format!("seed-{sessions}"));
+        let cookies = self.folder.join(format!("seed-{sessions}.cookies"));
+        if !cookies.exists() {
+            let status = role(LOAD_CORE, self.pinned)?
+                .args(["--seed", &sessions.to_string(), "--data"])
+                .arg(&master)
+                .arg("--cookies")
+                .arg(&cookies)
+                .status()?;
+            ensure!(status.success(), "the database could not be filled");
+        }
+        // Two gateways on one SQLite file would both write.
+        let data = self.folder.join(case.name);
+        fs::create_dir_all(&data)?;
+        for file in fs::read_dir(&master)? {
+            let file = file?;
+            fs::copy(file.path(), data.join(file.file_name()))?;
+        }
+        Ok((data, cookies))
+    }
+}
+
+/// A subject in processes of its own.
 struct Server {
     case: Case,
     port: u16,
-    cookies: PathBuf,
-    has_cookies: bool,
+    /// The cookies that are sent in turn.
+    rotation: PathBuf,
+    processes: Vec<Running>,
+    first_use: f64,
+    resident_at_start: f64,
+    resident_warm: f64,
+}
+
+/// A process, ended with this.
+struct Running {
     child: Child,
-    /// The child ends when this is closed, so that it never outlives the measurement.
+    /// It ends when this is closed, so that it never outlives the measurement.
     _leash: Option<ChildStdin>,
 }
 
 impl Server {
-    fn start(case: Case, folder: &Path, pinned: bool) -> Result<Self> {
-        let cookies = folder.join(format!("{}.cookies", case.name));
-        let mut child = role(SERVER_CORE, pinned)?
-            .args(["--serve", case.name, "--cookies"])
-            .arg(&cookies)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let leash = child.stdin.take();
-        let mut line = String::new();
-        let output = child.stdout.take().context("the server's output")?;
-        BufReader::new(output).read_line(&mut line)?;
-        let port = line.trim().parse().with_context(|| format!("{} did not start", case.name))?;
-        let has_cookies = fs::metadata(&cookies)?.len() > 0;
-        Ok(Self { case, port, cookies, has_cookies, child, _leash: leash })
+    fn start(case: Case, seeds: &Seeds<'_>, pinned: bool) -> Result<Self> {
+        let (data, cookies) = seeds.get(case)?;
+        let rotation = data.join("rotation");
+        let text = fs::read_to_string(&cookies)?;
+        let step = text.lines().count().div_ceil(ROTATION).max(1);
+        fs::write(&rotation, text.lines().step_by(step).collect::<Vec<_>>().join("\n"))?;
+
+        let (mut port, server) = Running::serve(case, &data, pinned)?;
+        let mut processes = vec![server];
+        if case.subject == Subject::Nginx {
+            let gateway = std::mem::replace(&mut port, nginx::free_port()?);
+            nginx::prepare(&data, &data, port, gateway)?;
+            processes.push(Running::nginx(&data, port, pinned)?);
+        }
+        let (first_use, resident_at_start, resident_warm) = (f64::NAN, f64::NAN, f64::NAN);
+        let mut server =
+            Self { case, port, rotation, processes, first_use, resident_at_start, resident_warm };
+        server.resident_at_start = server.resident_mib()?;
+        let first = server.figure(&cookies, text.lines().count(), pinned)?;
+        if case.sessions > 0 {
+            server.first_use = first.cpu;
+        }
+        server.resident_warm = server.resident_mib()?;
+        Ok(server)
     }
 
     fn figure(&self, cookies: &Path, requests: usize, pinned: bool) -> Result<Figure> {
         let (cpu, clock) = (self.cpu()?, Instant::now());
         let status = role(LOAD_CORE, pinned)?
-            .args(["--load", &self.port.to_string(), "--requests", &requests.to_string(), "--cookies"])
+            .args(["--load", &self.port.to_string(), "--path", self.case.path])
+            .args(["--requests", &requests.to_string(), "--cookies"])
             .arg(cookies)
             .status()?;
         ensure!(status.success(), "the load on {} failed", self.case.name);
@@ -232,21 +347,57 @@ impl Server {
     /// The time its threads spent on a core.
     fn cpu(&self) -> Result<Duration> {
         let mut nanoseconds = 0;
-        for thread in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let line = fs::read_to_string(thread?.path().join("schedstat"))?;
-            nanoseconds += line.split(' ').next().context("schedstat")?.parse::<u64>()?;
+        for process in &self.processes {
+            for thread in fs::read_dir(format!("/proc/{}/task", process.child.id()))? {
+                let line = fs::read_to_string(thread?.path().join("schedstat"))?;
+                nanoseconds += line.split(' ').next().context("schedstat")?.parse::<u64>()?;
+            }
         }
         Ok(Duration::from_nanos(nanoseconds))
     }
 
+    /// Of the process that this is about, without nginx.
     fn resident_mib(&self) -> Result<f64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let process = self.processes.first().context("no process")?;
+        let status = fs::read_to_string(format!("/proc/{}/status", process.child.id()))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
         Ok(f64::from(line.trim().trim_end_matches(" kB").parse::<u32>()?) / 1024.0)
     }
 }
 
-impl Drop for Server {
+impl Running {
+    /// This program as the server of `case`, and the port it listens on.
+    fn serve(case: Case, data: &Path, pinned: bool) -> Result<(u16, Self)> {
+        let mut child = role(SERVER_CORE, pinned)?
+            .args(["--serve", case.name, "--data"])
+            .arg(data)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let leash = child.stdin.take();
+        let output = child.stdout.take().context("the server's output")?;
+        let server = Self { child, _leash: leash };
+        let mut line = String::new();
+        BufReader::new(output).read_line(&mut line)?;
+        let port = line.trim().parse().with_context(|| format!("{} did not start", case.name))?;
+        Ok((port, server))
+    }
+
+    fn nginx(prefix: &Path, port: u16, pinned: bool) -> Result<Self> {
+        let mut command =
+            if pinned { on_core(SERVER_CORE, nginx::EXECUTABLE) } else { Command::new(nginx::EXECUTABLE) };
+        let child = command.arg("-p").arg(prefix).args(["-c", "nginx.conf", "-e", "error.log"]).spawn()?;
+        let server = Self { child, _leash: None };
+        let began = Instant::now();
+        while std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
+            ensure!(began.elapsed() < Duration::from_secs(10), "nginx does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Ok(server)
+    }
+}
+
+impl Drop for Running {
     fn drop(&mut self) {
         // Both only fail for a child that has ended already.
         if self.child.kill().is_ok() {
@@ -267,38 +418,44 @@ fn on_core(core: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-/// Cookies as long as real ones, for a run in which no subject made any.
-fn invented_cookies(folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("invented.cookies");
-    let lines: Vec<String> = (0..ROTATION).map(|number| format!("__Host-gongpai={number:0>620}")).collect();
-    fs::write(&path, lines.join("\n"))?;
-    Ok(path)
-}
-
 // --- the one that answers ----------------------------------------------------------------------------------
 
-fn serve(name: &str, cookies: &Path) -> Result<()> {
+fn serve(name: &str, data: &Path) -> Result<()> {
     let case = CASES.iter().find(|case| case.name == name).with_context(|| format!("no case {name}"))?;
     // As many workers as cores it may use: one, when pinned.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let subject = subject(*case).await?;
-        fs::write(cookies, subject.cookies.join("\n"))?;
-        println!("{}", subject.port);
+    let ready = |port: u16| {
+        println!("{port}");
         std::thread::spawn(|| {
             // Nothing is ever written: this returns when the measuring process is gone.
             let _ = std::io::stdin().read(&mut [0]);
             std::process::exit(0);
         });
-        drop(subject.cookies); // not the server's memory
-        subject.serve.await
+    };
+    let bare = Router::new().route(CHECK, get(|| std::future::ready(StatusCode::NO_CONTENT)));
+    runtime.block_on(async {
+        match case.subject {
+            Subject::BareAxum => {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+                ready(listener.local_addr()?.port());
+                axum::serve(listener, bare).await?;
+            }
+            Subject::BareInOurLoop => {
+                let any = Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+                let listener = Listener::bind(&any).await?;
+                ready(listener.port().context("no port")?);
+                gongpai::supervisor::listen::serve(listener, bare, CancellationToken::new()).await;
+            }
+            Subject::Gateway | Subject::Nginx => gateway::serve(data, ready).await?,
+        }
+        Ok(())
     })
 }
 
 // --- the one that asks -------------------------------------------------------------------------------------
 
-fn load(port: u16, cookies: &str, requests: usize) -> Result<()> {
-    let asked: Arc<[Vec<u8>]> = cookies.lines().map(request).collect::<Result<_>>()?;
+fn load(port: u16, path: &str, cookies: &str, requests: usize) -> Result<()> {
+    let asked: Arc<[Vec<u8>]> = cookies.lines().map(|cookie| request(path, cookie)).collect::<Result<_>>()?;
     ensure!(!asked.is_empty(), "no cookies");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let next = Arc::new(AtomicUsize::new(0));
@@ -332,14 +489,19 @@ fn load(port: u16, cookies: &str, requests: usize) -> Result<()> {
     })
 }
 
-/// What the printed nginx snippet sends for one request of a browser.
-fn request(cookie: &str) -> Result<Vec<u8>> {
+/// A browser's request, or what the printed nginx configuration makes of it.
+fn request(path: &str, cookie: &str) -> Result<Vec<u8>> {
     let mut request = Vec::new();
+    write!(request, "GET {path} HTTP/1.1\r\nHost: {}\r\n", gateway::APP)?;
+    if path == CHECK {
+        write!(
+            request,
+            "X-Original-URL: {ORIGINAL_URL}\r\nX-Original-Method: GET\r\nX-Forwarded-For: 203.0.113.7\r\n"
+        )?;
+    }
     write!(
         request,
-        "GET /auth/nginx HTTP/1.1\r\nHost: app.bench.test\r\nX-Original-URL: {ORIGINAL_URL}\r\n\
-         X-Original-Method: GET\r\nX-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https\r\n\
-         User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 \
+        "User-Agent: Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0 \
          Safari/537.36\r\nAccept: text/html,application/xhtml+xml\r\nAccept-Language: zh-CN,zh;q=0.9\r\n\
          Sec-Fetch-Mode: navigate\r\nCookie: theme=dark; lang=zh-CN; {cookie}\r\n\r\n"
     )?;

@@ -4,10 +4,50 @@
 //! leaves nothing behind. Which database engine it runs on is decided outside, by `tests/run`.
 
 #[cfg(test)]
+mod api;
+#[cfg(test)]
+mod attempts;
+#[cfg(test)]
+mod audit;
+#[cfg(test)]
+mod callback;
+#[cfg(test)]
 mod chromium_pages;
 #[cfg(test)]
 mod chromium_signing_in;
 #[cfg(test)]
+mod demo;
+#[cfg(test)]
+mod gate;
+#[cfg(test)]
+mod hand_off;
+#[cfg(test)]
+mod logout;
+#[cfg(test)]
+mod pages;
+#[cfg(test)]
+mod redirect_targets;
+#[cfg(test)]
+mod refused;
+#[cfg(test)]
+mod replicas;
+#[cfg(test)]
+mod retention;
+#[cfg(test)]
+mod running;
+#[cfg(test)]
+mod secrets;
+#[cfg(test)]
 mod signing_in;
 #[cfg(test)]
+mod snippets;
+#[cfg(test)]
 mod support;
+#[cfg(test)]
+mod time;
+#[cfg(test)]
+mod tokens;
+#[cfg(test)]
+mod trouble;
+#[cfg(test)]
+mod verify_files;

@@ -209,6 +209,7 @@ fn own_proxy(slug: &str, origin: &Origin) -> String {
     let set = [
         ("Host", host.as_str()),
         ("Connection", "\"\""),
+        ("X-Request-Id", "$request_id"),
         ("X-Forwarded-For", "$remote_addr"),
         ("X-Forwarded-Proto", scheme),
         ("X-Forwarded-Host", "\"\""),

@@ -142,7 +142,15 @@ fn case_38_host_and_port_are_literal_and_never_what_a_client_sent() {
     let text = print("wiki.example.org:8443");
     assert!(text.contains("proxy_set_header X-Original-URL https://wiki.example.org:8443$request_uri;"));
     assert!(text.contains("server_name wiki.example.org;"));
-    for variable in ["$http_host", "$host", "$scheme", "$proxy_add_x_forwarded_for", "$http_x_"] {
+    for variable in [
+        "$http_host",
+        "$host",
+        "$scheme",
+        "$proxy_add_x_forwarded_for",
+        "$http_x_forwarded",
+        "$http_x_original",
+        "$http_x_real",
+    ] {
         assert!(!text.contains(variable), "{variable}");
     }
     let hosts: Vec<_> = text.lines().filter(|l| l.contains("proxy_set_header Host ")).collect();

@@ -60,9 +60,9 @@ pub struct Parts {
 
 /// The public listener's router: `ordinary` routes and `checks`, each with what it passes.
 ///
-/// Every request gets a [`RequestId`] as an extension, and every answer the header `X-Request-Id`. Ordinary
-/// routes also get: a span with the id, one line in the log, bodies of at most [`MAX_BODY`], refusal of
-/// cross-site POSTs, and `nosniff`, `no-referrer` and `no-store` where a handler did not say otherwise.
+/// Every answer gets the header `X-Request-Id`. Ordinary routes also get: the [`RequestId`] as an extension, a span
+/// with it, one line in the log, bodies of at most [`MAX_BODY`], refusal of cross-site POSTs, and `nosniff`,
+/// `no-referrer` and `no-store` where a handler did not say otherwise.
 pub fn public_stack<S>(ordinary: Router<S>, checks: Router<S>, parts: Parts) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -129,19 +129,17 @@ where
     }
 
     fn call(&mut self, mut request: Request) -> Self::Future {
-        let began = Instant::now();
         let id = self.shared.request_id(&request);
-        request.extensions_mut().insert(id.clone());
         match self.route {
             Route::Check => {
-                let seen = log::checks_are_logged().then(|| self.shared.seen(&request));
+                let seen = log::checks_are_logged().then(|| (Instant::now(), self.shared.seen(&request)));
                 let inner = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
                 Box::pin(async move {
                     let mut response = finish(inner).await.unwrap_or_else(|panic| {
                         tracing::error!(request.id = %id, panic = ?message(&panic), "A check panicked and was refused");
                         StatusCode::FORBIDDEN.into_response()
                     });
-                    if let Some(seen) = seen {
+                    if let Some((began, seen)) = seen {
                         seen.line(&id).check(response.status(), began.elapsed());
                     }
                     response.headers_mut().insert(X_REQUEST_ID, id.header());
@@ -149,6 +147,8 @@ where
                 })
             }
             Route::Ordinary => {
+                let began = Instant::now();
+                request.extensions_mut().insert(id.clone());
                 let seen = self.shared.seen(&request);
                 let caller = self.shared.caller(&request, &id);
                 let span = tracing::info_span!("request", request.id = %id, method = seen.method, path = seen.path());

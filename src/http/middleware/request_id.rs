@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 
 use crate::base::secret::random_bytes;
 
-/// A request's id: 1 to 64 of `[A-Za-z0-9._-]`. Every request has one as an extension.
+/// A request's id: 1 to 64 of `[A-Za-z0-9._-]`. Every request to an ordinary route has one as an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 

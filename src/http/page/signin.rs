@@ -25,6 +25,8 @@ pub struct Scan {
     pub next_url: String,
     /// After how long the page loads itself anew, with a new attempt: 8 minutes.
     pub renew_after: Duration,
+    /// Where it loads itself from, if not from its own address: an absolute URL of ours.
+    pub renew_url: Option<String>,
     /// The host that the person signs in to, `app.example.com`.
     pub host: String,
 }
@@ -97,7 +99,10 @@ impl Pages {
             ancestors: Vec::new(),
         };
         let mut response = respond(StatusCode::OK, &page, &policy);
-        response.headers_mut().insert("refresh", HeaderValue::from(scan.renew_after.as_secs().max(1)));
+        let seconds = scan.renew_after.as_secs().max(1);
+        let elsewhere = scan.renew_url.as_deref().filter(|url| text::is_safe_href(url));
+        let refresh = elsewhere.and_then(|url| HeaderValue::from_str(&format!("{seconds};url={url}")).ok());
+        response.headers_mut().insert("refresh", refresh.unwrap_or_else(|| HeaderValue::from(seconds)));
         response
     }
 

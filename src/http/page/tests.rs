@@ -69,6 +69,7 @@ fn scan() -> Scan {
         session_url: "/sso/session".to_owned(),
         next_url: "https://app.example.com/待办".to_owned(),
         renew_after: Duration::from_secs(480),
+        renew_url: None,
         host: "app.example.com".to_owned(),
     }
 }

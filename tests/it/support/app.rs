@@ -5,6 +5,7 @@
 //! the test's configuration names; behind all of them is the gateway's port, as behind a proxy that ends TLS.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use gongpai::app::App;
@@ -13,6 +14,9 @@ use gongpai::config::{Config, Listen, Sources};
 use gongpai::simulator::{Running, Simulator};
 use gongpai::supervisor::Supervisor;
 use gongpai::supervisor::listen::Listener;
+use sqlx::Row as _;
+use toml::{Table, Value};
+use url::Url;
 
 use super::browser::{Ask, Browser, DESKTOP, Page, WECOM_PHONE};
 use super::database::TestDatabase;
@@ -28,6 +32,9 @@ pub(crate) const WECOM_SITE: &str = "wecom.test";
 /// Secrets of every test; none of them may appear in any output.
 pub(crate) const API_SECRET: &str = "q0bZ2m0yq6y1o0e9fC0cU3m1l0m6T8y3vXk5Jf7w2Zg";
 
+/// Seals states, hand-offs and keys.
+pub(crate) const ROOT_SECRET: &str = "c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=";
+
 /// A gateway for one test.
 #[derive(Debug)]
 pub(crate) struct TestApp {
@@ -40,7 +47,7 @@ pub(crate) struct TestApp {
     /// Where the admin listener is.
     pub(crate) admin: SocketAddr,
     supervisor: Supervisor,
-    database: TestDatabase,
+    database: Arc<TestDatabase>,
 }
 
 impl TestApp {
@@ -58,6 +65,15 @@ impl TestApp {
 
     /// On a simulator and database that exist already.
     pub(crate) async fn on(wecom: Running, database: TestDatabase, toml: &str) -> Self {
+        Self::sharing(wecom, Arc::new(database), toml).await
+    }
+
+    /// A second gateway on this one's database, with a WeCom of its own.
+    pub(crate) async fn another(&self, wecom: Running) -> Self {
+        Self::sharing(wecom, Arc::clone(&self.database), "").await
+    }
+
+    async fn sharing(wecom: Running, database: Arc<TestDatabase>, toml: &str) -> Self {
         wecom.set_trusted_domains(["oa.example.com"]);
         wecom.set_callback_domains(["oa.example.com"]);
         let text = configuration(&wecom, &database, toml);
@@ -70,7 +86,7 @@ impl TestApp {
     /// usual configuration has.
     pub(crate) async fn at(host: &str, port: &Port, toml: &str, environment: &[(&str, &str)]) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
-        let database = TestDatabase::create().await;
+        let database = Arc::new(TestDatabase::create().await);
         let host = format!("{host}:{}", port.number());
         wecom.set_trusted_domains([host.clone()]);
         wecom.set_callback_domains([host.clone()]);
@@ -88,7 +104,7 @@ impl TestApp {
         Self::build(wecom, database, sources, &Listen::Tcp(port.address())).await
     }
 
-    async fn build(wecom: Running, database: TestDatabase, sources: Sources, listen: &Listen) -> Self {
+    async fn build(wecom: Running, database: Arc<TestDatabase>, sources: Sources, listen: &Listen) -> Self {
         let (config, _) = Config::load(&sources).unwrap_or_else(|e| panic!("{e}\n{sources:?}"));
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let (app, workings) = App::build(config, clock).await.expect("the gateway starts");
@@ -100,6 +116,11 @@ impl TestApp {
         let mut supervisor = Supervisor::new();
         app.start(workings, public, admin, &mut supervisor);
         Self { app, wecom, address, admin: admin_address, supervisor, database }
+    }
+
+    /// Where its rows are.
+    pub(crate) fn database(&self) -> &TestDatabase {
+        &self.database
     }
 
     /// A browser that finds our hosts.
@@ -139,12 +160,47 @@ impl TestApp {
     pub(crate) async fn check_as(&self, browser: &Browser, url: &str, method: &str) -> Page {
         let mut nginx = Browser::new(&browser.user_agent);
         let mut ask = Ask::navigate(&format!("http://{}/auth/nginx", self.address))
-            .header("x-original-url", url)
+            .header("x-original-url", &with_path(url))
             .header("x-original-method", method);
         if let Some(cookies) = browser.cookies.header(&url.parse().expect("a URL")) {
             ask = ask.header("cookie", &cookies);
         }
         nginx.send(ask).await
+    }
+
+    /// The session check with one header, a Cookie or an Authorization.
+    pub(crate) async fn check_with(&self, name: &str, value: &str, url: &str) -> Page {
+        let ask = Ask::navigate(&format!("http://{}/auth/nginx", self.address))
+            .header("x-original-url", &with_path(url))
+            .header("x-original-method", "GET")
+            .header(name, value);
+        Browser::new(DESKTOP).send(ask).await
+    }
+
+    /// Starts a sign-in in `browser` and lets WeCom answer: the callback that the browser would visit now.
+    pub(crate) async fn callback_of(&self, browser: &mut Browser, start: &str) -> Url {
+        let page = browser.get(start).await;
+        let at_wecom = page.location().unwrap_or_else(|| panic!("{}: {}", page.status, page.text()));
+        assert_eq!(at_wecom.path(), "/connect/oauth2/authorize", "{at_wecom}");
+        let back = browser.get(at_wecom.as_str()).await;
+        back.location().unwrap_or_else(|| panic!("{}: {}", back.status, back.text()))
+    }
+
+    /// How many rows a table has.
+    pub(crate) async fn rows(&self, table: &str) -> i64 {
+        self.number(&format!("SELECT COUNT(*) FROM {table}")).await
+    }
+
+    /// The one number that a query answers.
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        let row = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(self.app.db.pool()).await;
+        row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
+    }
+
+    /// The texts in the first column that a query answers.
+    pub(crate) async fn texts(&self, query: &str) -> Vec<String> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(self.app.db.pool()).await;
+        rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|r| r.get(0)).collect()
     }
 
     /// Moves the clock of the gateway and of WeCom, and lets memory follow at once.
@@ -154,9 +210,9 @@ impl TestApp {
         self.app.sessions.refresh().await.expect("the database answers");
     }
 
-    /// The database, for another gateway on it.
-    pub(crate) fn database(&self) -> &TestDatabase {
-        &self.database
+    /// Where the data lies.
+    pub(crate) fn data_dir(&self) -> &std::path::Path {
+        self.database.data_dir()
     }
 }
 
@@ -166,35 +222,70 @@ impl Drop for TestApp {
     }
 }
 
-/// The usual configuration, and what a test adds.
+/// No browser asks for a host without a path.
+fn with_path(url: &str) -> String {
+    if url.matches('/').count() == 2 { format!("{url}/") } else { url.to_owned() }
+}
+
+/// Runs them all at once; the answers in their order.
+pub(crate) async fn at_once<F>(all: impl IntoIterator<Item = F>) -> Vec<F::Output>
+where
+    F: Future<Output: Send> + Send + 'static,
+{
+    let mut tasks = tokio::task::JoinSet::new();
+    for (n, one) in all.into_iter().enumerate() {
+        tasks.spawn(async move { (n, one.await) });
+    }
+    let mut done = tasks.join_all().await;
+    done.sort_by_key(|(n, _)| *n);
+    done.into_iter().map(|(_, output)| output).collect()
+}
+
+/// The usual configuration with what a test adds or sets otherwise, key by key.
 pub(crate) fn configuration(wecom: &Running, database: &TestDatabase, more: &str) -> String {
     let world = wecom.world();
     let hash = gongpai::base::secret::sha256_hex(API_SECRET);
     let url = wecom.url();
     let url = url.trim_end_matches('/');
-    // What a test adds may set top-level keys, so it comes first; tables that both name are the test's business.
-    let (top, tables) = more.split_once("\n[").map_or_else(
-        || if more.trim_start().starts_with('[') { ("", more.to_owned()) } else { (more, String::new()) },
-        |(top, rest)| {
-            if top.trim_start().starts_with('[') { ("", more.to_owned()) } else { (top, format!("[{rest}")) }
-        },
+    let usual = format!(
+        r#"
+        public_url = {PUBLIC:?}
+        data_dir = {data_dir:?}
+        [server]
+        secret = {ROOT_SECRET:?}
+        [database]
+        url = {database:?}
+        [wecom]
+        corp_id = {corp_id:?}
+        agent_id = {agent_id}
+        app_secret = {secret:?}
+        api_address = {url:?}
+        oauth2_address = {url:?}
+        qr_connect_address = {url:?}
+        [login]
+        redirect_hosts = ["app.example.com"]
+        [[api_clients]]
+        id = "oa"
+        secret_hash = "sha256:{hash}"
+        scopes = ["sessions"]
+        "#,
+        data_dir = database.data_dir(),
+        database = database.url(),
+        corp_id = world.corp_id,
+        agent_id = world.app.agent_id,
+        secret = world.app.secret,
     );
-    let mut text = format!("public_url = {PUBLIC:?}\ndata_dir = {:?}\n{top}\n", database.data_dir());
-    if !tables.contains("[server]") {
-        let secret = "c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=";
-        text += &format!("[server]\nsecret = {secret:?}\n");
+    let parse = |text: &str| toml::from_str::<Table>(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+    let mut table = parse(&usual);
+    merge(&mut table, parse(more));
+    toml::to_string(&table).expect("TOML")
+}
+
+fn merge(into: &mut Table, more: Table) {
+    for (key, value) in more {
+        match (into.get_mut(&key), value) {
+            (Some(Value::Table(known)), Value::Table(more)) => merge(known, more),
+            (_, value) => drop(into.insert(key, value)),
+        }
     }
-    text += &format!("[database]\nurl = {:?}\n", database.url());
-    text += &format!(
-        "[wecom]\ncorp_id = {:?}\nagent_id = {}\napp_secret = {:?}\napi_address = {url:?}\n\
-         oauth2_address = {url:?}\nqr_connect_address = {url:?}\n",
-        world.corp_id, world.app.agent_id, world.app.secret
-    );
-    if !tables.contains("[login]") {
-        text += "[login]\nredirect_hosts = [\"app.example.com\"]\n";
-    }
-    text += &format!(
-        "[[api_clients]]\nid = \"oa\"\nsecret_hash = \"sha256:{hash}\"\nscopes = [\"sessions\"]\n{tables}\n"
-    );
-    text
 }

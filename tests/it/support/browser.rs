@@ -241,6 +241,12 @@ impl Page {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
+    /// The body of a page without its entities.
+    pub(crate) fn words(&self) -> String {
+        let marks = [("&#39;", "'"), ("&#34;", "\""), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")];
+        marks.into_iter().fold(self.text(), |text, (entity, mark)| text.replace(entity, mark))
+    }
+
     /// The body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_slice(&self.body)

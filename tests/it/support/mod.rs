@@ -9,9 +9,11 @@ pub(crate) mod axe;
 pub(crate) mod browser;
 pub(crate) mod cookies;
 pub(crate) mod database;
+pub(crate) mod echo;
 pub(crate) mod nginx;
 pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod serve;
 pub(crate) mod stage;
 pub(crate) mod webdriver;
 

@@ -1,0 +1,236 @@
+//! `gongpai-demo`: what an employee sees, on this machine and without a WeCom account.
+//!
+//! One process on loopback, as a company would have it with nginx between:
+//!
+//! ```text
+//! browser ──▶ simulator   a phone with the workbench, and WeCom's own pages
+//!    └──────▶ proxy       does what nginx does with the printed snippet ──▶ application (a sample)
+//!               └───────▶ gateway   the real one, on a database that is thrown away
+//! ```
+//!
+//! The gateway is never reached directly: public_url is the proxy's address, which is known before the gateway
+//! starts because its port is taken first.
+
+mod application;
+mod folder;
+mod proxy;
+
+use std::future::Future;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::pin::pin;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Parser;
+use gongpai::app::{App, Workings};
+use gongpai::base::clock::Clock;
+use gongpai::config::{Config, Sources};
+use gongpai::observe::telemetry;
+use gongpai::simulator::{Simulator, World};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use folder::Folder;
+use proxy::Proxy;
+
+/// How long the database may take to close before its files are removed all the same.
+const CLOSING: Duration = Duration::from_secs(2);
+
+/// A WeCom, the gateway and a sample application on this machine: no account, no configuration.
+#[derive(Debug, Parser)]
+#[command(name = "gongpai-demo", version, after_help = "Example:\n  gongpai-demo --port 9300")]
+struct Args {
+    /// The port of the phone, which is the page to open; 0 takes a free one
+    #[arg(long, value_name = "PORT", default_value_t = 0)]
+    port: u16,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let args = Args::parse();
+    // Listened for before there is anything to leave behind.
+    let stopped = stop_signal()?;
+    let folder = Folder::create().context("there is no place for the demo's files")?;
+    let outcome = demo(&args, folder.path(), stopped).await;
+    folder.remove().context("the demo's files could not be removed")?;
+    outcome
+}
+
+/// Runs everything until `stopped`, or until a part of it ends by itself, which is an error.
+async fn demo(args: &Args, data_dir: &Path, stopped: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let phone = listen(args.port).await?;
+    let front = listen(0).await?;
+    let (phone_url, public_url) = (url_of(&phone)?, url_of(&front)?);
+    let world = company(&public_url);
+    let text = configuration(data_dir, &public_url, &phone_url, &world)?;
+    let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() })?;
+    telemetry::begin(&config.log)?;
+    let (app, workings) = App::build(config, Clock::System).await.context("the gateway cannot start")?;
+    let db = app.db.clone();
+    let simulator = Simulator::new(world);
+    let outcome = {
+        let (listening, gateway_address) = oneshot::channel();
+        let gateway = pin!(gateway(app, workings, listening));
+        let applications =
+            pin!(applications(front, gateway_address, public_url, format!("{phone_url}/phone")));
+        // Nothing is waited for at the end: there is nobody whose request matters, and nothing that is kept.
+        tokio::select! {
+            () = stopped => Ok(()),
+            ended = gateway => ended,
+            ended = applications => ended,
+            ended = simulator.serve(phone, std::future::pending()) => ended.context("the simulator ended"),
+        }
+    };
+    if tokio::time::timeout(CLOSING, db.close()).await.is_err() {
+        tracing::warn!("The database did not close in time");
+    }
+    outcome
+}
+
+/// The gateway, until it is asked to stop; says where it listens.
+async fn gateway(app: App, workings: Workings, listening: oneshot::Sender<String>) -> anyhow::Result<()> {
+    let ready = |public: &str, _admin: &str| {
+        // Whoever waits for it ends together with us.
+        let _ = listening.send(public.to_owned());
+    };
+    app.run(workings, ready).await.context("the gateway ended")
+}
+
+/// The proxy with the sample application behind it; says what to open once everything listens.
+async fn applications(
+    front: TcpListener,
+    gateway: oneshot::Receiver<String>,
+    public_url: String,
+    phone: String,
+) -> anyhow::Result<()> {
+    let gateway = gateway.await.context("the gateway did not start")?;
+    let proxy = Proxy::new(&gateway, &public_url, application::routes(phone.clone()))?;
+    announce(&phone);
+    axum::serve(front, proxy.routes()).await.context("the proxy ended")
+}
+
+/// The sample company, with the application's icon on the workbench.
+fn company(public_url: &str) -> World {
+    let mut world = World::default();
+    "报销".clone_into(&mut world.app.name);
+    // A browser that is not WeCom's own says by `entrance` that it stands for it.
+    world.app.home_url = format!("{public_url}/sso/login?rd=%2F&entrance=app");
+    world.app.trusted_domains = vec![authority(public_url).to_owned()];
+    world
+}
+
+/// The gateway's `gongpai.toml`: what a real one says, and ports that are free.
+fn configuration(
+    data_dir: &Path,
+    public_url: &str,
+    phone_url: &str,
+    world: &World,
+) -> anyhow::Result<String> {
+    let data_dir =
+        data_dir.to_str().context("the folder for temporary files has a name that is not UTF-8")?;
+    let text = |text: &str| toml::Value::from(text).to_string();
+    Ok(format!(
+        r#"
+public_url = {public_url}
+data_dir = {data_dir}
+
+[server]
+listen = "127.0.0.1:0"
+admin_listen = "127.0.0.1:0"
+
+[wecom]
+corp_id = {corp_id}
+agent_id = {agent_id}
+app_secret = {app_secret}
+api_address = {wecom}
+oauth2_address = {wecom}
+qr_connect_address = {wecom}
+
+[pages]
+title = {title}
+contact = "IT 服务台 8008"
+
+[[rules]]
+host = "127.0.0.1"
+path = "/boss/**"
+allow = ["user:zhangsan"]
+
+[[rules]]
+host = "127.0.0.1"
+allow = ["members"]
+
+[log]
+level = "warn"
+format = "text"
+"#,
+        public_url = text(public_url),
+        data_dir = text(data_dir),
+        corp_id = text(&world.corp_id),
+        agent_id = world.app.agent_id,
+        app_secret = text(&world.app.secret),
+        wecom = text(phone_url),
+        title = text(&world.corp_name),
+    ))
+}
+
+async fn listen(port: u16) -> anyhow::Result<TcpListener> {
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    TcpListener::bind(address)
+        .await
+        .with_context(|| format!("cannot listen on {address}; try another --port"))
+}
+
+fn url_of(listener: &TcpListener) -> anyhow::Result<String> {
+    Ok(format!("http://{}", listener.local_addr()?))
+}
+
+/// `host:port` of a URL made by [`url_of`].
+fn authority(url: &str) -> &str {
+    url.trim_start_matches("http://")
+}
+
+/// Done at Ctrl-C, at SIGTERM, and when the terminal closes.
+fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut hang_up = signal(SignalKind::hangup())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hang_up.recv() => {}
+        }
+    })
+}
+
+/// The one URL.
+#[expect(clippy::print_stdout, reason = "what the program has to say to whoever started it")]
+fn announce(phone: &str) {
+    println!("工牌演示 · Gongpai demo: {phone}");
+    println!("按 Ctrl-C 结束，不留下任何东西。Ctrl-C ends it and leaves nothing behind.");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_demos_configuration_is_accepted_without_a_warning() {
+        let (public, phone) = ("http://127.0.0.1:2", "http://127.0.0.1:1");
+        let text = configuration(Path::new("/tmp/a \"b\""), public, phone, &company(public)).unwrap();
+        let (config, warnings) = Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap();
+        assert_eq!(warnings, []);
+        assert_eq!(config.hosts.public().to_string(), public);
+        assert_eq!(config.data_dir, Path::new("/tmp/a \"b\""));
+        assert_eq!(config.rules.len(), 2);
+    }
+
+    #[test]
+    fn the_icon_opens_what_wecom_trusts() {
+        let world = company("http://127.0.0.1:2");
+        assert_eq!(world.app.trusted_domains, ["127.0.0.1:2"]);
+        assert_eq!(world.app.home_url, "http://127.0.0.1:2/sso/login?rd=%2F&entrance=app");
+    }
+}

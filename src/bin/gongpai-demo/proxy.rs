@@ -1,0 +1,248 @@
+//! What nginx does with the printed snippet, as small as it can be: a path of the gateway's own goes to the
+//! gateway; anything else only after the gateway said yes, with its word for who it is and without its cookies.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context as _, ensure};
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{
+    ACCEPT, ACCEPT_LANGUAGE, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, COOKIE, FORWARDED,
+    HOST, LOCATION, TE, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
+};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use gongpai::http::cookie::cookies;
+use tower::ServiceExt as _;
+use url::Url;
+
+/// Longer than the gateway waits for WeCom.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The largest body of a request or an answer that is passed on.
+const MAX_BODY: usize = 1 << 20;
+
+/// What the gate says about the person, and the application believes.
+pub(crate) const IDENTITY: [&str; 4] = ["remote-user", "remote-name", "remote-email", "remote-groups"];
+
+/// Of what a browser sends, the headers that the application gets. nginx passes on everything it is not told to
+/// clear; naming the few is shorter.
+const PASSED: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
+
+/// Concern one connection only (RFC 9110 §7.6.1).
+const HOP_BY_HOP: [HeaderName; 4] = [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+
+/// A reverse proxy for one host with the gate in front of one application.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    gateway: Url,
+    /// `http://127.0.0.1:PORT`, as the browser sees it.
+    public: String,
+    authority: HeaderValue,
+    client: reqwest::Client,
+    application: Router,
+}
+
+impl Proxy {
+    /// `gateway` is the gateway's `ADDRESS:PORT`, `public_url` our own origin.
+    pub(crate) fn new(gateway: &str, public_url: &str, application: Router) -> anyhow::Result<Self> {
+        let client = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(PATIENCE)
+            .build()?;
+        Ok(Self {
+            gateway: Url::parse(&format!("http://{gateway}/"))?,
+            public: public_url.to_owned(),
+            authority: HeaderValue::from_str(super::authority(public_url))?,
+            client,
+            application,
+        })
+    }
+
+    /// Every path.
+    pub(crate) fn routes(self) -> Router {
+        Router::new().fallback(pass).with_state(Arc::new(self))
+    }
+
+    /// Passes a request of the gateway's own to it.
+    async fn to_gateway(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
+        let url = self.gateway_url(&parts.uri)?;
+        let mut headers = self.browsers_own(&parts.headers);
+        headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+        let body = to_bytes(body, MAX_BODY).await.context("the request's body cannot be read")?;
+        let answer = self.client.request(parts.method, url).headers(headers).body(body).send().await?;
+        let (status, headers) = (answer.status(), without_hop_by_hop(answer.headers()));
+        let mut response = Response::new(Body::from(answer.bytes().await?));
+        *response.status_mut() = status;
+        *response.headers_mut() = headers;
+        Ok(response)
+    }
+
+    /// Asks the gate; only its 200 leads to the application.
+    async fn to_application(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
+        let answer = self.check(&parts).await.context("the gate does not answer")?;
+        let headers = answer.headers();
+        Ok(match answer.status() {
+            StatusCode::OK => {
+                let mut request = Request::from_parts(parts, body);
+                *request.headers_mut() = self.for_application(request.headers(), headers);
+                self.application.clone().oneshot(request).await.into_response()
+            }
+            // A navigation is sent on: to the sign-in, or to the page that says why not.
+            StatusCode::UNAUTHORIZED => sent_on(StatusCode::UNAUTHORIZED, headers.get(LOCATION)),
+            StatusCode::FORBIDDEN => sent_on(StatusCode::FORBIDDEN, headers.get("gongpai-denied")),
+            other => anyhow::bail!("the gate answered {other}"),
+        })
+    }
+
+    async fn check(&self, parts: &Parts) -> anyhow::Result<reqwest::Response> {
+        let mut headers = self.browsers_own(&parts.headers);
+        let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        headers.insert("x-original-url", HeaderValue::from_str(&format!("{}{target}", self.public))?);
+        headers.insert("x-original-method", HeaderValue::from_str(parts.method.as_str())?);
+        let url = self.gateway.join("auth/nginx")?;
+        Ok(self.client.request(Method::GET, url).headers(headers).send().await?)
+    }
+
+    /// The URL at the gateway, if it has the very path that was asked for: `/_gongpai/../auth/nginx` has not.
+    fn gateway_url(&self, uri: &Uri) -> anyhow::Result<Url> {
+        let mut url = self.gateway.clone();
+        url.set_path(uri.path());
+        url.set_query(uri.query());
+        ensure!(url.path() == uri.path(), "the path has another meaning for the gateway");
+        Ok(url)
+    }
+
+    /// What the browser said, without what only a proxy may say.
+    fn browsers_own(&self, headers: &HeaderMap) -> HeaderMap {
+        let mut passed = without_hop_by_hop(headers);
+        let proxys: Vec<_> = passed.keys().filter(|name| is_a_proxys(name)).cloned().collect();
+        for name in proxys {
+            passed.remove(name);
+        }
+        passed.insert(HOST, self.authority.clone());
+        passed.insert("x-forwarded-for", HeaderValue::from_static("127.0.0.1"));
+        passed
+    }
+
+    /// What the application gets of the browser's headers, and who the gate says it is.
+    fn for_application(&self, browser: &HeaderMap, gate: &HeaderMap) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for name in PASSED {
+            headers.extend(browser.get(&name).map(|value| (name, value.clone())));
+        }
+        headers.extend(foreign_cookies(browser).map(|value| (COOKIE, value)));
+        headers.insert(HOST, self.authority.clone());
+        for name in IDENTITY {
+            let value = gate.get(name).cloned().unwrap_or_else(|| HeaderValue::from_static(""));
+            headers.insert(HeaderName::from_static(name), value);
+        }
+        headers
+    }
+}
+
+async fn pass(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let outcome = if is_the_gateways(parts.uri.path()) {
+        proxy.to_gateway(parts, body).await
+    } else {
+        proxy.to_application(parts, body).await
+    };
+    outcome.unwrap_or_else(|error| {
+        tracing::warn!("Bad gateway: {error:#}");
+        (StatusCode::BAD_GATEWAY, "bad gateway\n").into_response()
+    })
+}
+
+/// The paths that `gongpai snippet nginx` gives the gateway on public_url's host.
+fn is_the_gateways(path: &str) -> bool {
+    let below = ["/_gongpai/", "/sso/", "/WW_verify_", "/wecom/callback/"];
+    let whole = ["/qiyeweixinsso.html", "/x_desktop/qiyeweixinsso.html", "/.well-known/jwks.json"];
+    below.iter().any(|prefix| path.starts_with(prefix)) || whole.contains(&path)
+}
+
+/// Whether a header speaks for a proxy or for the gate.
+fn is_a_proxys(name: &HeaderName) -> bool {
+    let families = ["x-forwarded-", "x-original-", "remote-", "gongpai-"];
+    *name == FORWARDED || families.iter().any(|family| name.as_str().starts_with(family))
+}
+
+fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
+    let mut headers = headers.clone();
+    for name in HOP_BY_HOP.into_iter().chain([CONTENT_LENGTH]) {
+        headers.remove(name);
+    }
+    headers
+}
+
+/// The browser's cookies that are not the gateway's.
+fn foreign_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
+    let others: Vec<_> = cookies(headers)
+        .filter(|(name, _)| !is_our_cookie(name))
+        .map(|(name, value)| [name, b"=", value].concat())
+        .collect();
+    HeaderValue::from_bytes(&others.join(&b"; "[..])).ok().filter(|value| !value.is_empty())
+}
+
+fn is_our_cookie(name: &[u8]) -> bool {
+    let bare = [&b"__Host-"[..], b"__Secure-"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
+    let bare = bare.unwrap_or(name);
+    bare == b"gongpai" || bare.starts_with(b"gongpai-")
+}
+
+/// A redirect where the gate names a page, and its plain answer where it names none.
+fn sent_on(status: StatusCode, page: Option<&HeaderValue>) -> Response {
+    let no_store = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    match page {
+        Some(page) => (StatusCode::FOUND, [no_store, (LOCATION, page.clone())]).into_response(),
+        None => (status, [no_store]).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn proxy() -> Proxy {
+        Proxy::new("127.0.0.1:1", "http://127.0.0.1:2", Router::new()).unwrap()
+    }
+
+    #[test]
+    fn a_path_that_leads_out_of_the_gateways_own_is_not_passed_on() {
+        let url = |path: &str| proxy().gateway_url(&path.parse().unwrap());
+        assert_eq!(url("/sso/login?rd=%2F").unwrap().as_str(), "http://127.0.0.1:1/sso/login?rd=%2F");
+        for path in ["/_gongpai/../auth/nginx", "/sso/%2e%2e/metrics", "/sso/./x"] {
+            assert!(url(path).is_err(), "{path}");
+        }
+    }
+
+    #[test]
+    fn the_application_believes_the_gate_and_not_the_browser() {
+        let (mut browser, mut gate) = (HeaderMap::new(), HeaderMap::new());
+        browser.insert("remote-user", "boss".parse().unwrap());
+        browser.insert("remote-groups", "all".parse().unwrap());
+        browser.insert("cookie", "a=1; gongpai=token; __Host-gongpai=t; gongpai-s-1=x; b=2".parse().unwrap());
+        gate.insert("remote-user", "lisi".parse().unwrap());
+        let headers = proxy().for_application(&browser, &gate);
+        assert_eq!(headers["remote-user"], "lisi");
+        assert_eq!(headers["remote-groups"], "");
+        assert_eq!(headers["cookie"], "a=1; b=2");
+    }
+
+    #[test]
+    fn the_gateway_hears_from_us_where_a_request_went() {
+        let mut browser = HeaderMap::new();
+        for name in ["x-original-url", "x-forwarded-host", "x-forwarded-for", "forwarded", "remote-user"] {
+            browser.insert(HeaderName::from_static(name), "spoofed".parse().unwrap());
+        }
+        browser.insert("cookie", "gongpai=token".parse().unwrap());
+        let headers = proxy().browsers_own(&browser);
+        assert!(headers.values().all(|value| value != "spoofed"), "{headers:?}");
+        assert_eq!(headers["cookie"], "gongpai=token");
+        assert_eq!(headers["host"], "127.0.0.1:2");
+    }
+}

@@ -1,0 +1,110 @@
+//! The gateway as an administrator would set it up for a company: as `gongpai serve` builds and runs it, on SQLite,
+//! with twenty rules for the application's host.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use gongpai::app::App;
+use gongpai::base::clock::Clock;
+use gongpai::base::id::{Sid, UserId};
+use gongpai::config::{Config, Sources};
+use gongpai::db::feed::Change;
+use gongpai::directory::Found;
+use gongpai::directory::store::put_active;
+use gongpai::session::Amr;
+use gongpai::session::store::NewSession;
+
+/// The application's host.
+pub(crate) const APP: &str = "app.bench.test";
+
+/// How many sessions one transaction writes.
+const BATCH: usize = 2_000;
+
+/// Nothing in it leaves this machine: the measured sessions are never asked of WeCom again while it runs.
+pub(crate) fn configuration(data: &Path, listen: &str) -> Result<Config> {
+    let mut text = format!(
+        "public_url = \"https://oa.bench.test\"\ndata_dir = {data:?}\n\
+         [server]\nlisten = {listen:?}\nadmin_listen = \"127.0.0.1:0\"\n\
+         [wecom]\ncorp_id = \"ww1234567890abcdef\"\nagent_id = 1000002\n\
+         app_secret = \"q0bZ2m0yq6y1o0e9fC0cU3m1l0m6T8y3vXk5Jf7w2Zg\"\n\
+         api_address = \"http://127.0.0.1:1\"\n[gate]\nrecheck = \"24h\"\n\
+         [login]\nredirect_hosts = [{APP:?}]\n[log]\nlevel = \"info\"\nformat = \"json\"\n"
+    );
+    // What is asked about (`/orders/…`) is decided by the eighteenth.
+    for number in 1..=17 {
+        let path = match number % 4 {
+            0 => format!("/area{number}/**"),
+            1 => format!("/area{number}/*/edit"),
+            2 => format!("/**/report{number}-*.xlsx"),
+            _ => format!("/orders/*/step{number}"),
+        };
+        writeln!(
+            text,
+            "[[rules]]\nhost = {APP:?}\npath = {path:?}\nallow = [\"user:u000001\", \"user:u000002\"]"
+        )?;
+    }
+    for (path, allow) in [("/orders/*", "members"), ("/static/**", "members"), ("/public/**", "anyone")] {
+        writeln!(text, "[[rules]]\nhost = {APP:?}\npath = {path:?}\nallow = [{allow:?}]")?;
+    }
+    let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() })?;
+    Ok(config)
+}
+
+/// Writes `sessions` persons with a session each into a new database at `data`, and their cookies to `cookies`.
+pub(crate) async fn seed(data: &Path, sessions: usize, cookies: &Path) -> Result<()> {
+    let (app, _) = App::build(configuration(data, "127.0.0.1:0")?, Clock::System).await?;
+    let mut lines = std::io::BufWriter::new(fs::File::create(cookies)?);
+    let numbers: Vec<usize> = (0..sessions).collect();
+    for batch in numbers.chunks(BATCH) {
+        let now = app.clock.now();
+        let mut change = Change::begin(&app.db, &app.config.wecom.corp_id, now).await?;
+        let mut begun = Vec::with_capacity(batch.len());
+        for number in batch {
+            let found = Found {
+                userid: UserId::new(format!("u{number:06}")),
+                name: "张三".to_owned(),
+                email: format!("u{number:06}@bench.test"),
+            };
+            let sid = Sid::generate(now);
+            let session = NewSession {
+                family: sid.clone(),
+                sid,
+                person: put_active(&mut change, &found).await?,
+                audience: APP.to_owned(),
+                amr: Amr::App,
+                auth_time: now,
+                expires_at: app.sessions.expiry(now),
+                address: None,
+                user_agent: "Mozilla/5.0 (X11; Linux x86_64)".to_owned(),
+            };
+            app.sessions.begin(&mut change, &session).await?;
+            begun.push((session, found));
+        }
+        change.commit().await?;
+        for (session, found) in begun {
+            let token = app.sessions.token(&session, &found.userid, &found.name)?;
+            writeln!(lines, "__Host-gongpai={token}")?;
+        }
+    }
+    lines.flush()?;
+    app.close().await;
+    Ok(())
+}
+
+/// Runs it until the process ends; `ready` gets the port.
+pub(crate) async fn serve(data: &Path, ready: impl FnOnce(u16)) -> Result<()> {
+    let config = configuration(data, "127.0.0.1:0")?;
+    gongpai::observe::telemetry::begin(&config.log)?;
+    let (app, workings) = App::build(config, Clock::System).await?;
+    let mut port = None;
+    let listening = |public: &str, _: &str| {
+        port = public.rsplit(':').next().and_then(|port| port.parse().ok());
+        if let Some(port) = port {
+            ready(port);
+        }
+    };
+    app.run(workings, listening).await.context("the gateway stopped")
+}

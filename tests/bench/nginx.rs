@@ -1,0 +1,63 @@
+//! A real nginx with the configuration that `gongpai snippet nginx` prints, and one file behind it, twice: below
+//! `/static/`, which is checked like everything, and below `/open/`, which is not.
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use gongpai::cli::snippet::{NginxArgs, nginx};
+
+use crate::gateway::{APP, configuration};
+
+/// Debian's; `PATH` often lacks its folder.
+pub(crate) const EXECUTABLE: &str = "/usr/sbin/nginx";
+
+/// The file, and the same one without a check.
+pub(crate) const CHECKED: &str = "/static/page.html";
+pub(crate) const OPEN: &str = "/open/page.html";
+
+/// A port that nobody listens on.
+pub(crate) fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+/// Writes everything nginx needs below `prefix`: it listens on `port` and asks the gateway on `gateway`.
+pub(crate) fn prepare(prefix: &Path, data: &Path, port: u16, gateway: u16) -> Result<()> {
+    for kind in ["static", "open"] {
+        fs::create_dir_all(prefix.join(kind))?;
+        fs::write(prefix.join(kind).join("page.html"), "x".repeat(1024))?;
+    }
+    let args = NginxArgs {
+        host: APP.to_owned(),
+        upstream: "http://127.0.0.1:9".to_owned(),
+        listen: format!("127.0.0.1:{port}"),
+        api: false,
+        access_log: "access.log".to_owned(),
+    };
+    let snippet = nginx(&configuration(data, &format!("127.0.0.1:{gateway}"))?, &args)?;
+    // As its comment says for an nginx that is not the end of TLS: without ` ssl` and the lines below.
+    let plain: String = snippet
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("ssl_"))
+        .map(|line| format!("{}\n", line.replace(&format!("{port} ssl;"), &format!("{port};"))))
+        .collect();
+    let files = format!(
+        "    location /static/ {{ root {root}; }}\n    location /open/ {{ auth_request off; root {root}; }}\n\n    \
+         location / {{",
+        root = prefix.display()
+    );
+    ensure!(plain.contains("    location / {"), "the snippet has no place for a location");
+    let plain = plain.replacen("    location / {", &files, 1);
+    let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("    {kind}_temp_path {kind};\n"))
+        .concat();
+    fs::write(
+        prefix.join("nginx.conf"),
+        format!(
+            "daemon off;\nmaster_process off;\npid nginx.pid;\nevents {{ worker_connections 1024; }}\nhttp {{\n    \
+             access_log off;\n    keepalive_requests 1000000;\n    sendfile on;\n{temporary}\n{plain}\n}}\n"
+        ),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,175 @@
+//! The audit trail: who, what, when, from where, decision, rule; and never a secret.
+
+use std::time::Duration;
+
+use gongpai::audit::Row;
+use reqwest::Method;
+
+use crate::support::app::{API_SECRET, APP, PUBLIC, TestApp};
+use crate::support::browser::{Ask, Browser};
+use crate::support::eventually;
+
+async fn trail(t: &TestApp) -> Vec<Row> {
+    let corp = &t.app.config.wecom.corp_id;
+    let since = gongpai::base::clock::Timestamp::from_millis(0);
+    let rows = gongpai::audit::store::list(&t.app.db, corp, None, since, "", 1000).await.expect("the trail");
+    rows.into_iter().map(|(_, row)| row).collect()
+}
+
+fn of<'r>(rows: &'r [Row], event: &str) -> Vec<&'r Row> {
+    rows.iter().filter(|row| row.event == event).collect()
+}
+
+#[tokio::test]
+async fn a_sign_in_is_recorded_with_who_when_from_where_and_how() {
+    let t = TestApp::start().await;
+    t.signed_in("zhangsan").await;
+    let rows = trail(&t).await;
+    let [row] = of(&rows, "sign-in")[..] else { panic!("{rows:?}") };
+    assert_eq!((&*row.userid, &*row.decision, &*row.host), ("zhangsan", "allowed", "oa.example.com"));
+    assert_eq!((row.at, &*row.address), (t.app.clock.now(), "203.0.113.7"));
+    assert!(row.detail.contains("wecom-app"), "{}", row.detail);
+    assert!(!row.request_id.is_empty());
+}
+
+#[tokio::test]
+async fn a_refused_sign_in_is_recorded_with_its_reason() {
+    let t = TestApp::start().await;
+    for userid in ["zhouba", "wujiu"] {
+        let mut phone = t.phone_of(userid);
+        let page = phone.open(format!("{PUBLIC}/sso/login?rd=/")).await;
+        assert_eq!(page.status, 403, "{userid}");
+        let rows = trail(&t).await;
+        let row = of(&rows, "sign-in").into_iter().find(|row| row.userid == userid).expect("a row");
+        assert_eq!(row.decision, "refused");
+        assert!(row.detail.starts_with("signin."), "{}", row.detail);
+        assert_eq!(row.address, "203.0.113.7");
+    }
+}
+
+#[tokio::test]
+async fn hand_off_sign_out_and_recheck_are_recorded() {
+    let t = TestApp::start().await;
+    let mut phone = t.signed_in("zhangsan").await;
+    assert_eq!(phone.open(format!("{APP}/_gongpai/login?rd=/_gongpai/session")).await.status, 200);
+    let rows = trail(&t).await;
+    let [row] = of(&rows, "hand-off")[..] else { panic!("{rows:?}") };
+    assert_eq!((&*row.userid, &*row.decision, &*row.host), ("zhangsan", "allowed", "app.example.com"));
+    assert_eq!(row.address, "203.0.113.7");
+
+    phone.open(format!("{PUBLIC}/sso/logout?rd=/")).await;
+    let rows = trail(&t).await;
+    let [row] = of(&rows, "sign-out")[..] else { panic!("{rows:?}") };
+    assert_eq!((&*row.userid, &*row.decision, &*row.host), ("zhangsan", "done", "oa.example.com"));
+
+    t.signed_in("lisi").await;
+    t.wecom.remove_member("lisi");
+    t.advance(Duration::from_secs(11 * 60)).await;
+    t.app.sso.recheck_due(Duration::from_secs(600)).await.expect("WeCom answers");
+    // The job of the gateway itself may have been faster.
+    let row = eventually("the recheck is recorded", async || {
+        trail(&t).await.into_iter().find(|row| row.event == "recheck")
+    })
+    .await;
+    assert_eq!((&*row.userid, &*row.decision), ("lisi", "done"));
+    assert!(row.detail.contains("left"), "{}", row.detail);
+}
+
+#[tokio::test]
+async fn a_refusal_of_the_gate_is_recorded_with_its_rule_once_a_minute() {
+    let t = TestApp::with(
+        "[[rules]]\nhost = \"oa.example.com\"\npath = \"/finance/**\"\nallow = [\"user:lisi\"]\n\
+         [[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n",
+    )
+    .await;
+    let phone = t.signed_in("zhangsan").await;
+    let refused = async |path: &str| {
+        assert_eq!(t.check(&phone, &format!("{PUBLIC}{path}")).await.status, 403);
+    };
+    let rows = async |count: usize| {
+        eventually(&format!("{count} rows"), async || {
+            let rows: Vec<Row> = trail(&t).await.into_iter().filter(|r| r.event == "gate").collect();
+            (rows.len() >= count).then_some(rows)
+        })
+        .await
+    };
+    for n in 0..20 {
+        refused(&format!("/finance/books?token=SECRET{n}")).await;
+    }
+    let first = rows(1).await;
+    assert_eq!(first.len(), 1);
+    let row = &first[0];
+    assert_eq!((&*row.userid, &*row.decision, &*row.host), ("zhangsan", "refused", "oa.example.com"));
+    assert!(row.detail.contains("rule 1") && row.detail.contains("user:lisi"), "{}", row.detail);
+    assert!(row.detail.contains("GET") && row.detail.contains("/finance/books"), "{}", row.detail);
+    assert!(!row.detail.contains("SECRET"), "{}", row.detail);
+    assert_eq!((row.at, &*row.address), (t.app.clock.now(), "127.0.0.1"));
+    // Refused every half minute: a row a minute, not one for ever.
+    for _ in 0..4 {
+        t.advance(Duration::from_secs(31)).await;
+        refused("/finance/x").await;
+    }
+    assert_eq!(rows(3).await.len(), 3);
+    // Nobody in particular was refused: nothing to record.
+    let nobody = Browser::new("x");
+    assert_eq!(t.check(&nobody, &format!("{PUBLIC}/finance/x")).await.status, 401);
+}
+
+#[tokio::test]
+async fn no_row_of_the_trail_and_none_of_the_database_has_a_token_code_or_secret() {
+    let t = TestApp::start().await;
+    let mut phone = t.phone_of("zhangsan");
+    let mut secrets = vec![API_SECRET.to_owned(), t.wecom.world().app.secret];
+    for start in [format!("{PUBLIC}/sso/login?rd=/"), format!("{APP}/_gongpai/login?rd=/_gongpai/session")] {
+        let mut page = phone.get(&start).await;
+        while let Some(next) = page.location() {
+            let named = next.query_pairs().filter(|(k, _)| matches!(&**k, "code" | "state" | "ticket" | "h"));
+            secrets.extend(named.map(|(_, v)| v.into_owned()));
+            page = phone.send(Ask::navigate(next.as_str())).await;
+        }
+        assert_eq!(page.status, 200);
+    }
+    secrets.extend(phone.cookies.all().map(|c| c.value.clone()).filter(|v| v.len() > 8));
+    let ask =
+        Ask::bare(Method::GET, &format!("{PUBLIC}/sso/callback?code=JUNKCODE123456&state=JUNKSTATE123456"));
+    phone.send(ask).await;
+    secrets.extend(["JUNKCODE123456".to_owned(), "JUNKSTATE123456".to_owned()]);
+    assert!(secrets.len() > 8);
+    let trail = format!("{:?}", trail(&t).await);
+    for secret in &secrets {
+        assert!(!trail.contains(secret), "{secret} in {trail}");
+    }
+    // Whoever reads a copy of the database signs nobody in with it.
+    for (table, text) in [
+        ("sessions", "sid || family || address || user_agent || audience"),
+        ("attempts", "id || code_hash || COALESCE(sid, '') || COALESCE(target, '') || COALESCE(failure, '')"),
+        ("tickets", "hash || cookie_hash || target || host"),
+        ("signing_keys", "jwk || sealed"),
+        ("feed", "id || kind"),
+    ] {
+        let sql = sqlx::AssertSqlSafe(format!("SELECT {text} FROM {table}"));
+        for row in sqlx::query(sql).fetch_all(t.app.db.pool()).await.expect("rows") {
+            let row: String = sqlx::Row::try_get(&row, 0).expect("a text");
+            for secret in &secrets {
+                assert!(!row.contains(secret), "{table}: {secret} in {row}");
+            }
+            assert!(!row.contains("PRIVATE") && !row.contains("\"d\""), "{table}: {row}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_browser_or_wecom_sends_can_be_recorded() {
+    let t = TestApp::start().await;
+    t.wecom.change_member("zhangsan", |m| m.name = "张\u{0}三\r\n\u{1b}[31m".to_owned());
+    let mut phone = t.phone_of("zhangsan");
+    phone.user_agent = format!("{} \t{}", phone.user_agent, "x".repeat(300));
+    let page = phone.open(format!("{PUBLIC}/sso/login?rd=/%00%0d%0a")).await;
+    assert!(matches!(page.status.as_u16(), 200 | 400 | 404), "{} {}", page.status, page.text());
+    let page = phone.open(format!("{PUBLIC}/sso/login?rd=/")).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    let page = t.check(&phone, &format!("{PUBLIC}/x")).await;
+    assert_eq!(page.status, 200, "{} {:?}", page.text(), phone.cookies);
+    let name = page.header("remote-name").expect("a name");
+    assert!(name.is_ascii() && !name.contains(['\r', '\n']), "{name}");
+}

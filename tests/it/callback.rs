@@ -1,0 +1,440 @@
+//! The way back from WeCom: one exchange an attempt, one restart, and nobody signed in by somebody else's code.
+
+use std::time::Duration;
+
+use url::Url;
+
+use crate::support::app::{PUBLIC, TestApp, at_once};
+use crate::support::browser::{Ask, Browser, Page, WECOM_PHONE};
+
+const SESSION: &str = "__Host-gongpai";
+
+fn attempt_cookie(browser: &Browser) -> String {
+    let mut all = browser.cookies.all().filter(|c| c.name.starts_with("__Host-gongpai-s-"));
+    all.next().expect("an attempt").name.clone()
+}
+
+fn forget_attempts(browser: &mut Browser) {
+    browser.cookies.remove(|c| c.name.starts_with("__Host-gongpai-s-"));
+}
+
+fn with(url: &Url, name: &str, value: Option<&str>) -> String {
+    let mut changed = url.clone();
+    let kept: Vec<_> =
+        url.query_pairs().filter(|(n, _)| n != name).map(|(n, v)| (n.into_owned(), v.into_owned())).collect();
+    changed.query_pairs_mut().clear().extend_pairs(kept).extend_pairs(value.map(|v| (name, v)));
+    changed.into()
+}
+
+fn is_authorize(page: &Page) -> bool {
+    page.location().is_some_and(|to| to.path() == "/connect/oauth2/authorize")
+}
+
+fn restarted(page: &Page) -> bool {
+    let to = page.location().unwrap_or_else(|| panic!("{} {}", page.status, page.text()));
+    let uri = to.query_pairs().find(|(n, _)| n == "redirect_uri").map(|(_, v)| v.into_owned());
+    is_authorize(page)
+        && uri.is_some_and(|uri| Url::parse(&uri).unwrap().query_pairs().any(|(n, v)| n == "r" && v == "1"))
+}
+
+async fn started(t: &TestApp, userid: &str) -> (Browser, Url) {
+    let mut phone = t.phone_of(userid);
+    let callback = t.callback_of(&mut phone, &format!("{PUBLIC}/sso/login?rd=/x")).await;
+    (phone, callback)
+}
+
+fn fails(page: &Page, status: u16, code: &str) {
+    assert_eq!(page.status.as_u16(), status, "{}", page.text());
+    assert!(page.text().contains(code), "{code}: {}", page.text());
+    assert!(page.headers.get("location").is_none());
+    let sets_session =
+        page.headers.get_all("set-cookie").iter().any(|c| c.as_bytes().starts_with(b"__Host-gongpai="));
+    assert!(!sets_session);
+}
+
+#[tokio::test]
+async fn a_callback_is_not_stored_tells_nobody_where_it_came_from_and_ends_on_a_clean_url() {
+    let t = TestApp::start().await;
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    let attempt = attempt_cookie(&phone);
+    let page = phone.get(callback.as_str()).await;
+    assert_eq!(page.status, 302);
+    assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/x"));
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    let session = phone.cookies.named(SESSION)[0].clone();
+    assert!(session.http_only && session.secure && session.host_only && session.path == "/");
+    assert_eq!(session.same_site.as_deref(), Some("lax"));
+    assert_eq!(session.max_age, Some(Duration::from_secs(12 * 3600)));
+    assert_eq!(
+        phone.cookies.named(&attempt)[0].max_age,
+        Some(Duration::from_secs(60)),
+        "a little past success"
+    );
+    assert_eq!(
+        (t.wecom.calls("gettoken"), t.wecom.calls("auth/getuserinfo"), t.wecom.calls("user/get")),
+        (1, 1, 1)
+    );
+}
+
+#[tokio::test]
+async fn case_20_two_callbacks_at_once_are_one_exchange_one_session_and_one_target() {
+    let t = TestApp::start().await;
+    let (phone, callback) = started(&t, "zhangsan").await;
+    t.wecom.fail_next("auth/getuserinfo", gongpai::simulator::Fault::Slow(Duration::from_millis(600)));
+    let tabs: Vec<_> = (0..8).map(|_| (phone.clone(), callback.clone())).collect();
+    let ends = at_once(tabs.into_iter().map(|(mut tab, url)| async move {
+        let page = tab.get(url).await;
+        let me: serde_json::Value = tab.get(format!("{PUBLIC}/sso/session")).await.json();
+        (page, me["userid"].clone())
+    }))
+    .await;
+    for (page, userid) in ends {
+        assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/x"));
+        assert_eq!(userid, "zhangsan");
+    }
+    assert_eq!((t.wecom.calls("auth/getuserinfo"), t.wecom.calls("user/get")), (1, 1));
+    assert_eq!((t.rows("sessions").await, t.rows("attempts").await), (1, 1));
+}
+
+#[tokio::test]
+async fn case_20_a_second_callback_gets_the_same_refusal_without_asking_again() {
+    let t = TestApp::start().await;
+    let (mut phone, callback) = started(&t, "zhouba").await;
+    for _ in 0..2 {
+        fails(&phone.get(callback.as_str()).await, 403, "signin.disabled");
+    }
+    assert_eq!(t.wecom.calls("auth/getuserinfo"), 1);
+}
+
+#[tokio::test]
+async fn another_code_for_the_same_attempt_is_refused() {
+    let t = TestApp::start().await;
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    phone.get(callback.as_str()).await;
+    let mut fresh = t.browser(WECOM_PHONE);
+    fresh.cookies = phone.cookies.clone();
+    fresh.cookies.remove(|c| c.name == SESSION);
+    let other = with(&callback, "code", Some(&t.wecom.issue_code("lisi")));
+    fails(&fresh.get(&other).await, 400, "signin.other_code");
+    fails(&phone.get(&other).await, 400, "signin.other_code");
+    assert_eq!(t.rows("sessions").await, 1);
+}
+
+#[tokio::test]
+async fn reload_and_back_are_harmless_even_after_the_attempts_cookie_has_gone() {
+    let t = TestApp::start().await;
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    let target = format!("{PUBLIC}/x");
+    phone.get(callback.as_str()).await;
+    let sid = t.texts("SELECT sid FROM sessions").await;
+    assert_eq!(phone.get(callback.as_str()).await.location().unwrap().as_str(), target);
+    for seconds in [61, 3600] {
+        phone.cookies.pass(Duration::from_secs(seconds));
+        t.advance(Duration::from_secs(seconds)).await;
+        let again = phone.get(callback.as_str()).await;
+        assert_eq!(again.location().unwrap().as_str(), target, "after {seconds} s");
+    }
+    assert_eq!(t.texts("SELECT sid FROM sessions").await, sid);
+    assert_eq!(t.wecom.calls("auth/getuserinfo"), 1);
+}
+
+#[tokio::test]
+async fn case_19_a_good_code_without_our_state_starts_anew_once_and_signs_nobody_in() {
+    let t = TestApp::start().await;
+    for path in
+        ["/x_desktop/qiyeweixinsso.html", "/qiyeweixinsso.html", "/sso/callback", "/_gongpai/callback"]
+    {
+        // The attacker's code, the victim's browser.
+        let code = t.wecom.issue_code("lisi");
+        let mut victim = t.phone_of("zhangsan");
+        let page = victim.get(format!("{PUBLIC}{path}?code={code}&rd=/x")).await;
+        assert!(restarted(&page), "{path}: {page:?}");
+        let end = victim.open(page.location().unwrap()).await;
+        assert_eq!(end.url.as_str(), format!("{PUBLIC}/x"));
+        let me: serde_json::Value = victim.get(format!("{PUBLIC}/sso/session")).await.json();
+        assert_eq!(me["userid"], "zhangsan", "{path}");
+        // The second time, without a cookie again, it is a page.
+        let page = t.browser(WECOM_PHONE).get(format!("{PUBLIC}{path}?code={code}&rd=/x&r=1")).await;
+        fails(&page, 400, "signin.cookies_blocked");
+    }
+    let used = t.wecom.requests().iter().filter(|r| r.query.iter().any(|(n, _)| n == "code")).count();
+    assert_eq!(used, 4, "none of the foreign codes was exchanged");
+}
+
+#[tokio::test]
+async fn the_seeds_static_link_with_nothing_starts_a_sign_in() {
+    let t = TestApp::start().await;
+    for url in ["/x_desktop/qiyeweixinsso.html?redirect=/todo", "/qiyeweixinsso.html?redirect=%2Ftodo"] {
+        let end = t.phone_of("zhangsan").open(format!("{PUBLIC}{url}")).await;
+        assert_eq!(end.url.as_str(), format!("{PUBLIC}/todo"));
+    }
+}
+
+#[tokio::test]
+async fn a_code_at_the_seeds_page_proves_the_in_app_way_whatever_the_user_agent_says() {
+    let t = TestApp::start().await;
+    let page = t.desktop().get(format!("{PUBLIC}/x_desktop/qiyeweixinsso.html?code=abc")).await;
+    assert!(restarted(&page), "{page:?}");
+    let page = t.desktop().get(format!("{PUBLIC}/sso/callback?code=abc")).await;
+    assert_eq!(page.location().unwrap().path(), "/sso/login", "elsewhere a desktop gets the QR page");
+}
+
+#[tokio::test]
+async fn case_19_a_state_without_its_cookie_restarts_once_and_then_says_that_cookies_are_blocked() {
+    let t = TestApp::start().await;
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    forget_attempts(&mut phone);
+    let page = phone.get(callback.as_str()).await;
+    assert!(restarted(&page));
+    let second = phone.get(page.location().unwrap()).await.location().unwrap();
+    forget_attempts(&mut phone);
+    fails(&phone.get(second.as_str()).await, 400, "signin.cookies_blocked");
+    // Bounded by r=1 alone, even if the state is lost.
+    fails(&phone.get(with(&second, "state", None)).await, 400, "signin.cookies_blocked");
+    assert_eq!((t.wecom.calls_total(), t.rows("attempts").await), (0, 0));
+    // The button leads to a new start.
+    let page = phone.get(second.as_str()).await;
+    let retry = page.link_with("/sso/login").expect("a button");
+    assert!(is_authorize(&phone.get(retry).await));
+}
+
+#[tokio::test]
+async fn case_19_another_browsers_state_and_cookie_sign_nobody_in() {
+    let t = TestApp::start().await;
+    let (_attacker, callback) = started(&t, "lisi").await;
+    let (mut victim, _) = started(&t, "zhangsan").await;
+    let page = victim.get(callback.as_str()).await;
+    assert!(restarted(&page), "the victim has an attempt, but not that one");
+    assert_eq!((t.rows("sessions").await, t.wecom.calls_total()), (0, 0));
+}
+
+#[tokio::test]
+async fn case_19_a_changed_or_foreign_state_is_no_state() {
+    let t = TestApp::start().await;
+    let (phone, callback) = started(&t, "zhangsan").await;
+    let state = callback.query_pairs().find(|(n, _)| n == "state").unwrap().1.into_owned();
+    let flip = |at: usize| {
+        let mut bytes = state.clone().into_bytes();
+        bytes[at] = if bytes[at] == b'a' { b'b' } else { b'a' };
+        String::from_utf8(bytes).unwrap()
+    };
+    let cut = state[..state.len() - 1].to_owned();
+    for bad in [
+        flip(0),
+        flip(50),
+        flip(state.len() - 1),
+        cut,
+        format!("{state}0"),
+        "x".into(),
+        "../../etc".into(),
+        "é".into(),
+    ] {
+        let page = phone.clone().get(with(&callback, "state", Some(&bad))).await;
+        assert!(restarted(&page), "{bad}");
+    }
+    assert_eq!((t.rows("attempts").await, t.wecom.calls_total()), (0, 0));
+}
+
+#[tokio::test]
+async fn case_19_a_state_of_another_corporation_application_or_installation_is_no_state() {
+    let t = TestApp::start().await;
+    for other in [
+        "[wecom]\ncorp_id = \"wwffffffffffffffff\"".to_owned(),
+        "[wecom]\nagent_id = 1000003".to_owned(),
+        format!("[server]\nsecret = {:?}", "b3RoZXItYnl0ZXMtYW5kLXNpeHRlZW4tbW9yZSEhISE="),
+    ] {
+        let foreign = TestApp::with(&other).await;
+        let mut browser = foreign.browser(WECOM_PHONE);
+        let start = browser.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
+        let to = start.location().unwrap();
+        let state = to.query_pairs().find(|(n, _)| n == "state").unwrap().1.into_owned();
+        let mut here = t.phone_of("zhangsan");
+        here.cookies = browser.cookies.clone();
+        let code = t.wecom.issue_code("zhangsan");
+        let page = here.get(format!("{PUBLIC}/sso/callback?rd={PUBLIC}/x&code={code}&state={state}")).await;
+        assert!(restarted(&page), "{other}");
+    }
+    assert_eq!((t.rows("attempts").await, t.rows("sessions").await), (0, 0));
+}
+
+#[tokio::test]
+async fn case_19_a_state_older_than_ten_minutes_is_worth_nothing_even_with_its_cookie() {
+    let t = TestApp::start().await;
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    t.app.clock.advance(Duration::from_secs(601));
+    t.app.sessions.refresh().await.unwrap();
+    assert!(restarted(&phone.get(callback.as_str()).await));
+    assert_eq!(t.rows("attempts").await, 0);
+}
+
+#[tokio::test]
+async fn case_19_a_used_state_works_for_no_second_sign_in() {
+    let t = TestApp::start().await;
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    phone.get(callback.as_str()).await;
+    phone.get(format!("{PUBLIC}/sso/logout")).await;
+    let page = phone.get(callback.as_str()).await;
+    assert!(!page.headers.get_all("set-cookie").iter().any(|c| c.as_bytes().starts_with(b"__Host-gongpai=")));
+    let page = phone.follow(page, 3).await;
+    assert_eq!(page.status, 200);
+    assert!(page.link_with("again=1").is_some(), "a button, not a silent sign-in: {}", page.text());
+    assert_eq!(t.check(&phone, PUBLIC).await.status, 401);
+}
+
+#[tokio::test]
+async fn a_code_that_wecom_refuses_restarts_once_and_then_says_so() {
+    for errcode in [40029, 42003, 42022] {
+        let t = TestApp::start().await;
+        let (mut phone, callback) = started(&t, "zhangsan").await;
+        let fault = gongpai::simulator::Fault::Errcode(errcode, "invalid code".to_owned());
+        t.wecom.fail_always("auth/getuserinfo", fault);
+        let page = phone.get(callback.as_str()).await;
+        assert!(restarted(&page), "{errcode}");
+        // A reload of the refused callback does not ask again.
+        let calls = t.wecom.calls("auth/getuserinfo");
+        assert!(restarted(&phone.clone().get(callback.as_str()).await));
+        assert_eq!(t.wecom.calls("auth/getuserinfo"), calls);
+        let second = phone.get(page.location().unwrap()).await.location().unwrap();
+        fails(&phone.get(second.as_str()).await, 400, "signin.code_used");
+        fails(&phone.get(second.as_str()).await, 400, "signin.code_used");
+        t.wecom.clear_faults();
+        let retry = phone.get(second.as_str()).await.link_with("/sso/login").unwrap();
+        assert_eq!(phone.open(retry).await.url.as_str(), format!("{PUBLIC}/x"));
+    }
+}
+
+#[tokio::test]
+async fn somebody_who_cancels_is_told_so_and_can_try_again() {
+    let t = TestApp::start().await;
+    t.wecom.change(|w| w.phone = gongpai::simulator::Phone::Cancels);
+    let mut phone = t.browser(WECOM_PHONE);
+    let page = phone.open(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    fails(&page, 400, "signin.cancelled");
+    t.wecom.set_phone_member("zhangsan");
+    let end = phone.open(page.link_with("/sso/login").unwrap()).await;
+    assert_eq!(end.url.as_str(), format!("{PUBLIC}/x"));
+    for query in ["state=abc", "state=abc&code="] {
+        fails(&t.desktop().get(format!("{PUBLIC}/sso/callback?{query}")).await, 400, "signin.cancelled");
+    }
+}
+
+#[tokio::test]
+async fn in_a_frame_a_callback_consumes_nothing_and_opens_the_same_url_in_the_top_window() {
+    let t = TestApp::start().await;
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    for dest in ["iframe", "frame"] {
+        let page = phone.send(Ask::navigate(callback.as_str()).header("sec-fetch-dest", dest)).await;
+        assert_eq!(page.status, 200, "{}", page.text());
+        let policy = page.header("content-security-policy").unwrap();
+        let ancestors = policy.split("; ").find_map(|d| d.strip_prefix("frame-ancestors ")).unwrap();
+        let wecom = t.wecom.url();
+        let want = format!("{PUBLIC} {}", wecom.trim_end_matches('/'));
+        assert_eq!(ancestors, want);
+        assert!(page.headers.get("x-frame-options").is_none() && page.headers.get("set-cookie").is_none());
+        assert_eq!(page.link_with("/sso/callback").unwrap().query(), callback.query());
+        assert_eq!(page.header("cache-control"), Some("no-store"));
+        assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    }
+    assert_eq!((t.rows("attempts").await, t.wecom.calls_total()), (0, 0));
+    assert_eq!(phone.get(callback.as_str()).await.location().unwrap().as_str(), format!("{PUBLIC}/x"));
+}
+
+#[tokio::test]
+async fn a_third_sign_in_whose_session_never_comes_back_is_told_so() {
+    let t = TestApp::start().await;
+    let mut phone = t.phone_of("zhangsan");
+    for n in 1..=3 {
+        t.advance(Duration::from_secs(2)).await;
+        let callback = t.callback_of(&mut phone, &format!("{PUBLIC}/sso/login?rd=/x")).await;
+        t.advance(Duration::from_secs(1)).await;
+        let page = phone.get(callback.as_str()).await;
+        if n < 3 {
+            assert_eq!(page.status, 302, "{n}");
+            phone.cookies.remove(|c| c.name == SESSION);
+        } else {
+            fails(&page, 400, "signin.cookies_refused");
+        }
+    }
+    // A minute later the marker has gone.
+    phone.cookies.pass(Duration::from_secs(61));
+    t.advance(Duration::from_secs(61)).await;
+    assert_eq!(phone.open(format!("{PUBLIC}/sso/login?rd=/x")).await.url.as_str(), format!("{PUBLIC}/x"));
+}
+
+#[tokio::test]
+async fn parallel_tabs_are_not_taken_for_a_browser_that_refuses_cookies() {
+    let t = TestApp::start().await;
+    let mut phone = t.phone_of("zhangsan");
+    let mut callbacks = Vec::new();
+    for n in 0..6 {
+        callbacks.push(t.callback_of(&mut phone, &format!("{PUBLIC}/sso/login?rd=/{n}")).await);
+    }
+    for (n, callback) in callbacks.into_iter().enumerate() {
+        t.advance(Duration::from_secs(1)).await;
+        let page = phone.get(callback).await;
+        assert_eq!(page.status, 302, "{n}: {}", page.text());
+        phone.cookies.remove(|c| c.name == SESSION); // each tab began without one
+    }
+}
+
+#[tokio::test]
+async fn junk_codes_use_up_their_senders_share_and_not_wecoms_quota() {
+    let t = TestApp::with("[server]\nbad_code_rate = \"3/min\"").await;
+    let mut pages = Vec::new();
+    for _ in 0..6 {
+        let (mut phone, callback) = started(&t, "zhangsan").await;
+        pages.push(phone.get(with(&callback, "code", Some("junk"))).await);
+    }
+    assert_eq!(t.wecom.calls("auth/getuserinfo"), 3);
+    for page in &pages[3..] {
+        fails(page, 429, "signin.too_many");
+        let after: u64 = page.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&after), "{after}");
+    }
+    // Another address is not touched by it.
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    phone.address = [203, 0, 113, 99].into();
+    assert_eq!(phone.get(callback.as_str()).await.status, 302);
+    // Codes without a state of ours never reach WeCom.
+    for n in 0..20 {
+        t.browser(WECOM_PHONE).get(format!("{PUBLIC}/sso/callback?code=junk{n}")).await;
+    }
+    assert_eq!(t.wecom.calls("auth/getuserinfo"), 4);
+}
+
+#[tokio::test]
+async fn too_many_starts_from_one_address_are_told_when_to_come_again() {
+    let t = TestApp::with("[server]\nstart_rate = \"1/s burst 3\"").await;
+    let mut phone = t.phone_of("zhangsan");
+    for _ in 0..3 {
+        assert!(is_authorize(&phone.get(format!("{PUBLIC}/sso/login?rd=/x")).await));
+    }
+    let page = phone.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    fails(&page, 429, "signin.too_many");
+    assert_eq!(page.header("retry-after"), Some("1"));
+    fails(&phone.get(format!("{PUBLIC}/sso/callback?code=a&state=b")).await, 429, "signin.too_many");
+    t.advance(Duration::from_secs(1)).await;
+    assert!(is_authorize(&phone.get(format!("{PUBLIC}/sso/login?rd=/x")).await));
+}
+
+#[tokio::test]
+async fn a_hundred_sign_ins_at_once_are_one_token_and_two_calls_each() {
+    let t = TestApp::start().await;
+    let tabs: Vec<_> = (0..50).map(|_| t.phone_of("zhangsan")).collect();
+    let ends = at_once(
+        tabs.into_iter().map(|mut b| async move { b.open(format!("{PUBLIC}/sso/login?rd=/")).await }),
+    )
+    .await;
+    assert!(
+        ends.iter().all(|end| end.status == 200),
+        "{:?}",
+        ends.iter().map(|e| e.status).collect::<Vec<_>>()
+    );
+    assert_eq!(t.wecom.calls("gettoken"), 1, "fifty concurrent first ones");
+    for _ in 0..150 {
+        assert_eq!(t.phone_of("lisi").open(format!("{PUBLIC}/sso/login?rd=/")).await.status, 200);
+    }
+    assert_eq!(t.wecom.calls("gettoken"), 1, "two hundred");
+    assert_eq!((t.wecom.calls("auth/getuserinfo"), t.wecom.calls("user/get")), (200, 200));
+}

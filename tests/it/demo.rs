@@ -1,0 +1,149 @@
+//! The demo as somebody sees it who tries Gongpai for the first time.
+
+use std::fs;
+use std::path::Path;
+
+use crate::support::browser::{DESKTOP, PHONE};
+use crate::support::process::{Output, Process, Program};
+use crate::support::webdriver::{Chromium, Viewport};
+
+/// A running demo with a folder of its own for temporary files.
+struct Demo {
+    process: Process,
+    temporary: tempfile::TempDir,
+    url: String,
+}
+
+impl Demo {
+    async fn start() -> Self {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut process = Program::demo().env("TMPDIR", temporary.path()).start();
+        let line = process.line_with("http://").await;
+        process.line_with("Ctrl-C").await;
+        let url = line.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
+        Self { process, temporary, url }
+    }
+
+    fn left_behind(&self) -> Vec<String> {
+        names(self.temporary.path())
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+/// Hands the phone to a member and opens the application from the workbench, in the window that then opens.
+async fn open_as(chromium: &Chromium, member: &str) {
+    chromium.click(&format!("#member option[value={member}]")).await;
+    chromium.click(".switch button").await;
+    chromium.find(&format!("#member option[value={member}][selected]")).await;
+    let known = chromium.windows().await;
+    chromium.click(".icons a").await;
+    chromium.switch_to_new(&known).await;
+}
+
+#[tokio::test]
+async fn chromium_signs_in_by_a_tap_on_the_icon_and_the_application_shows_who_it_is() {
+    let demo = Demo::start().await;
+    let chromium = Chromium::start(Viewport::Phone, PHONE).await;
+    chromium.goto(&demo.url).await;
+    let phone = chromium.windows().await.remove(0);
+    chromium.screenshot("demo-1-phone").await;
+    open_as(&chromium, "lisi").await;
+    let page = chromium.text_with("李四").await;
+    assert!(page.contains("lisi") && !page.contains("gongpai="), "{page}");
+    assert_eq!(chromium.url().await.path(), "/");
+    chromium.screenshot("demo-2-application").await;
+
+    chromium.click("nav a[href='/boss']").await;
+    chromium.text_with("您没有访问该页面的权限").await;
+    chromium.screenshot("demo-3-denied").await;
+
+    chromium.switch_to(&phone).await;
+    open_as(&chromium, "zhangsan").await;
+    chromium.text_with("张三").await;
+    chromium.click("nav a[href='/boss']").await;
+    chromium.text_with("只有您").await;
+    chromium.screenshot("demo-4-allowed").await;
+
+    chromium.switch_to(&phone).await;
+    open_as(&chromium, "zhouba").await;
+    chromium.text_with("已被禁用").await;
+    chromium.screenshot("demo-5-refused").await;
+}
+
+#[tokio::test]
+async fn chromium_signs_in_on_a_desktop_by_a_code_that_the_phone_page_confirms() {
+    let demo = Demo::start().await;
+    let chromium = Chromium::start(Viewport::Desktop, DESKTOP).await;
+    chromium.goto(&demo.url).await;
+    chromium.screenshot("demo-desktop-1-phone").await;
+    let phone = chromium.windows().await.remove(0);
+    open_as(&chromium, "wangwu").await;
+    let application = chromium.text_with("王五").await;
+    assert!(application.contains("wangwu"), "{application}");
+    chromium.screenshot("demo-desktop-2-application").await;
+    let window = chromium.windows().await.into_iter().find(|window| *window != phone).unwrap();
+
+    chromium.click("nav a[href*=logout]").await;
+    chromium.click("a[href*='again=1']").await;
+    chromium.find("iframe").await;
+    chromium.screenshot("demo-desktop-3-scan").await;
+    chromium.switch_to(&phone).await;
+    chromium.click("button[value=confirm]").await;
+    chromium.screenshot("demo-desktop-4-confirmed").await;
+    chromium.switch_to(&window).await;
+    chromium.text_with("王五").await;
+}
+
+#[tokio::test]
+async fn the_sample_application_is_not_reached_without_the_gates_yes() {
+    let demo = Demo::start().await;
+    let client =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let phone = client.get(&demo.url).send().await.unwrap().text().await.unwrap();
+    let (before, _) = phone.split_once("/sso/login").expect("the icon's link");
+    let application = before.rsplit('"').next().unwrap();
+    let ask = |accept: &'static str| {
+        let request = client.get(format!("{application}/boss?x=1")).header("accept", accept);
+        request.header("remote-user", "zhangsan").send()
+    };
+    let call = ask("application/json").await.unwrap();
+    assert_eq!(call.status(), 401);
+    let navigation = ask("text/html").await.unwrap();
+    assert_eq!(navigation.status(), 302);
+    let location = navigation.headers()["location"].to_str().unwrap();
+    let wanted = urlencoding::encode(&format!("{application}/boss?x=1")).into_owned();
+    assert_eq!(location, format!("{application}/_gongpai/login?rd={wanted}"));
+}
+
+#[tokio::test]
+async fn the_demo_prints_one_url_and_how_to_end_it() {
+    let demo = Demo::start().await;
+    let said = demo.process.text(Output::Stdout);
+    assert_eq!(said.matches("http://").count(), 1, "{said}");
+    assert!(said.contains("Ctrl-C"), "{said}");
+    assert_eq!(demo.process.text(Output::Stderr), "");
+}
+
+#[tokio::test]
+async fn the_demo_ends_at_once_and_leaves_nothing_behind() {
+    let mut demo = Demo::start().await;
+    assert_eq!(demo.left_behind().len(), 1, "its folder is where temporary files are");
+    let status = demo.process.stop().await;
+    assert!(status.success(), "{status}");
+    assert_eq!(demo.left_behind(), [""; 0]);
+    assert_eq!(demo.process.text(Output::Stderr), "");
+}
+
+#[tokio::test]
+async fn a_port_that_is_taken_is_named_and_nothing_is_left_behind() {
+    let demo = Demo::start().await;
+    let port = demo.url.trim_end_matches("/phone").rsplit(':').next().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let second = Program::demo().args(["--port", port]).env("TMPDIR", temporary.path()).run().await;
+    assert_eq!(second.code(), Some(1));
+    assert!(second.stderr.contains(port) && second.stderr.contains("--port"), "{}", second.stderr);
+    assert_eq!(names(temporary.path()), [""; 0]);
+}

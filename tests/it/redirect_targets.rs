@@ -1,0 +1,290 @@
+//! Where a browser may be sent: `tests/data/security/open_redirect_payloads.txt` wherever a target is taken.
+//!
+//! A payload may be refused or may turn out to be a page of ours; what no answer may have is a Location, a refresh
+//! or a link that leads to another host as a browser reads it, or a header that the payload wrote.
+
+use std::collections::BTreeSet;
+
+use url::Url;
+
+use crate::support::app::{APP, PUBLIC, TestApp};
+use crate::support::browser::{Ask, Browser, DESKTOP, Page, WECOM_PHONE};
+
+/// The payloads, with the gateway's host in them; comments left out.
+fn payloads() -> Vec<String> {
+    let text = include_str!("../data/security/open_redirect_payloads.txt");
+    let all: Vec<_> = text
+        .lines()
+        .filter(|line| !line.starts_with("# ") && !line.is_empty())
+        .map(|line| line.replace("GATEWAY", "oa.example.com"))
+        .collect();
+    assert!(all.len() > 340, "{}", all.len());
+    all
+}
+
+/// Wherever a target is taken.
+const PLACES: [&str; 9] = [
+    "https://oa.example.com/sso/login?rd=",
+    "https://oa.example.com/_gongpai/login?rd=",
+    "https://app.example.com/_gongpai/login?rd=",
+    "https://oa.example.com/qiyeweixinsso.html?redirect=",
+    "https://oa.example.com/x_desktop/qiyeweixinsso.html?redirect=",
+    "https://oa.example.com/x_desktop/qiyeweixinsso.html?rd=",
+    "https://oa.example.com/sso/logout?rd=",
+    "https://app.example.com/_gongpai/denied?rd=",
+    "https://oa.example.com/sso/callback?rd=",
+];
+
+/// As somebody pastes it: only what no request line can have is escaped.
+fn raw(payload: &str) -> String {
+    let escape = |b: u8| b <= b' ' || b >= 0x7f || b"\"<>\\^`{|}#&".contains(&b);
+    payload.bytes().map(|b| if escape(b) { format!("%{b:02X}") } else { char::from(b).to_string() }).collect()
+}
+
+/// Asks for exactly this path and query, as no browser would send it but a script can.
+async fn ask(t: &TestApp, browser: &mut Browser, url: &str) -> Page {
+    let known: Url = url.parse().expect("a URL");
+    let at_gateway = format!("http://{}", t.address);
+    let rest = url.splitn(4, '/').nth(3).expect("a path");
+    let mut ask = Ask::navigate(&format!("{at_gateway}/{rest}"))
+        .header("host", known.host_str().expect("a host"))
+        .header("x-forwarded-proto", "https");
+    if let Some(cookies) = browser.cookies.header(&known) {
+        ask = ask.header("cookie", &cookies);
+    }
+    browser.send(ask).await
+}
+
+/// Panics if the answer leads anywhere but to our hosts and WeCom.
+fn judge(t: &TestApp, page: &Page, host: &str, what: &str) {
+    assert!(page.status.as_u16() < 500, "{what}: {}", page.status);
+    let base: Url = format!("https://{host}/").parse().expect("a URL");
+    let wecom: Url = t.wecom.url().parse().expect("a URL");
+    let mut targets = Vec::new();
+    for name in ["location", "refresh", "content-location", "link"] {
+        for value in page.headers.get_all(name) {
+            let text = value.to_str().expect("ASCII");
+            let target = text.split_once(";url=").map_or(text, |(_, url)| url);
+            if name != "refresh" || text.contains("url=") {
+                targets.push(target.to_owned());
+            }
+        }
+    }
+    let text = page.text();
+    assert!(!text.to_ascii_lowercase().contains("http-equiv=\"refresh\""), "{what}");
+    for attribute in ["href=\"", "src=\"", "action=\"", "data-next=\"", "data-session=\""] {
+        let values = text.split(attribute).skip(1).filter_map(|rest| rest.split('"').next());
+        targets.extend(values.map(|v| v.replace("&#38;", "&").replace("&amp;", "&").replace("&#39;", "'")));
+    }
+    for target in targets {
+        // As a browser reads it, and as one that decodes once too often.
+        let decoded = urlencoding::decode(&target).map_or_else(|_| target.clone(), Into::into);
+        let url = base.join(&target).unwrap_or_else(|e| panic!("{what}: {target}: {e}"));
+        if url.origin() == wecom.origin() {
+            let back =
+                url.query_pairs().find(|(name, _)| name == "redirect_uri").map(|(_, uri)| uri.into_owned());
+            let back: Url = back.expect("WeCom is told where to return to").parse().expect("a URL");
+            assert_eq!(back.origin().ascii_serialization(), PUBLIC, "{what}: {target}");
+            if let Some((_, rd)) = back.query_pairs().find(|(name, _)| name == "rd") {
+                ours(&rd.parse().expect("an absolute rd"), what, &target);
+            }
+        } else {
+            ours(&url, what, &target);
+            assert!(!decoded.starts_with("//") && !decoded.starts_with("/\\"), "{what}: {target}");
+            if let Some((_, rd)) = url.query_pairs().find(|(name, _)| name == "rd") {
+                ours(&base.join(&rd).expect("a URL"), what, &target);
+            }
+        }
+    }
+    let names: BTreeSet<_> = page.headers.keys().map(|n| n.as_str()).collect();
+    for set in page.headers.get_all("set-cookie") {
+        let cookie = set.to_str().expect("ASCII");
+        assert!(cookie.starts_with("__Host-gongpai"), "{what}: {cookie}");
+    }
+    assert!(!names.contains("x-injected"), "{what}");
+}
+
+fn ours(url: &Url, what: &str, target: &str) {
+    let host = url.host_str().unwrap_or_default();
+    assert!(matches!(host, "oa.example.com" | "app.example.com"), "{what}: leads to {target}");
+    assert_eq!(url.scheme(), "https", "{what}: {target}");
+    assert!(
+        url.username().is_empty() && url.password().is_none() && url.port().is_none(),
+        "{what}: {target}"
+    );
+}
+
+async fn try_all(t: &TestApp, browser: &Browser) {
+    for payload in payloads() {
+        for place in PLACES {
+            for spelt in [raw(&payload), urlencoding::encode(&payload).into_owned()] {
+                let url = format!("{place}{spelt}");
+                let host = if place.contains("//app.") { "app.example.com" } else { "oa.example.com" };
+                let page = ask(t, &mut browser.clone(), &url).await;
+                judge(t, &page, host, &format!("{payload:?} as {url}"));
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_12_no_payload_leads_a_stranger_to_another_host() {
+    let t = TestApp::with("[server]\nstart_rate = \"1000000/s burst 1000000\"").await;
+    try_all(&t, &t.desktop()).await;
+    assert_eq!(t.wecom.calls_total(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn case_12_no_payload_leads_anybody_inside_wecom_to_another_host() {
+    let t = TestApp::with("[server]\nstart_rate = \"1000000/s burst 1000000\"").await;
+    try_all(&t, &t.browser(WECOM_PHONE)).await;
+}
+
+#[tokio::test]
+async fn case_12_no_payload_leads_somebody_signed_in_to_another_host() {
+    let t = TestApp::with("[server]\nstart_rate = \"1000000/s burst 1000000\"").await;
+    let mut desktop = t.desktop();
+    desktop.cookies = t.signed_in("zhangsan").await.cookies;
+    // The last one signs out, so it comes last.
+    for place in PLACES.iter().filter(|p| !p.contains("logout")) {
+        for payload in payloads() {
+            for spelt in [raw(&payload), urlencoding::encode(&payload).into_owned()] {
+                let url = format!("{place}{spelt}");
+                let host = if place.contains("//app.") { "app.example.com" } else { "oa.example.com" };
+                let page = ask(&t, &mut desktop.clone(), &url).await;
+                judge(&t, &page, host, &url);
+            }
+        }
+    }
+    assert_eq!(t.check(&desktop, PUBLIC).await.status, 200);
+}
+
+#[tokio::test]
+async fn case_12_a_target_that_was_changed_on_the_way_back_from_wecom_is_refused() {
+    let t = TestApp::with("[server]\nstart_rate = \"1000000/s burst 1000000\"").await;
+    let mut phone = t.phone_of("zhangsan");
+    let callback = t.callback_of(&mut phone, &format!("{PUBLIC}/sso/login?rd=/a")).await;
+    let others =
+        ["https://app.example.com/b".to_owned(), "/b".to_owned(), format!("{PUBLIC}/b"), String::new()];
+    for payload in payloads().into_iter().chain(others) {
+        let pairs = callback.query_pairs().filter(|(name, _)| name != "rd");
+        let mut changed = callback.clone();
+        changed.query_pairs_mut().clear().extend_pairs(pairs).append_pair("rd", &payload);
+        let page = phone.get(changed.as_str()).await;
+        assert_eq!(page.status, 400, "{payload}");
+        assert!(page.text().contains("signin.bad_target"), "{payload}");
+        judge(&t, &page, "oa.example.com", &payload);
+        changed.query_pairs_mut().clear();
+        let pairs = callback.query_pairs().filter(|(name, _)| name != "rd");
+        changed.query_pairs_mut().extend_pairs(pairs).append_pair("redirect", &payload);
+        assert_eq!(phone.get(changed.as_str()).await.status, 400, "redirect={payload}");
+    }
+    assert_eq!((t.rows("attempts").await, t.rows("sessions").await), (0, 0));
+    // The real one still works.
+    let end = phone.get(callback.as_str()).await;
+    assert_eq!(end.location().map(String::from), Some(format!("{PUBLIC}/a")));
+}
+
+#[tokio::test]
+async fn case_12_no_forwarding_header_moves_a_target_to_another_host() {
+    let t = TestApp::start().await;
+    let mut phone = t.phone_of("zhangsan");
+    for (name, value) in [
+        ("x-forwarded-host", "evil.example"),
+        ("x-host", "evil.example"),
+        ("x-forwarded-server", "evil.example"),
+        ("forwarded", "host=evil.example;proto=https"),
+        ("x-original-url", "https://evil.example/"),
+        ("x-rewrite-url", "https://evil.example/"),
+        ("x-forwarded-prefix", "//evil.example"),
+        ("referer", "https://evil.example/"),
+        ("origin", "https://evil.example"),
+    ] {
+        for path in ["/sso/login", "/sso/logout?rd=/", "/sso/callback", "/qiyeweixinsso.html", "/"] {
+            let ask = Ask::navigate(&format!("{PUBLIC}{path}")).header(name, value);
+            let page = phone.send(ask).await;
+            judge(&t, &page, "oa.example.com", &format!("{name} {path}"));
+            assert!(!page.text().contains("evil.example"), "{name} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn case_38_a_request_to_a_host_that_is_none_of_ours_is_refused() {
+    let t = TestApp::start().await;
+    let ask = |host: &str| {
+        Ask::navigate(&format!("http://{}/sso/login?rd=/x", t.address))
+            .header("host", host)
+            .header("x-forwarded-proto", "https")
+    };
+    for host in [
+        "evil.example",
+        "oa.example.com.evil.example",
+        "oa.example.com:8443",
+        "oa.example.com@evil.example",
+        "evil.example/oa.example.com",
+        "",
+    ] {
+        let page = Browser::new(DESKTOP).send(ask(host)).await;
+        assert_eq!(page.status, 400, "{host}");
+        assert!(page.headers.get("location").is_none() && page.headers.get("set-cookie").is_none(), "{host}");
+    }
+    for host in ["OA.example.com", "oa.example.com.", "oa.example.com:443"] {
+        assert_eq!(Browser::new(WECOM_PHONE).send(ask(host)).await.status, 302, "{host}");
+    }
+}
+
+#[tokio::test]
+async fn case_38_two_hosts_or_one_in_strange_bytes_are_refused() {
+    let t = TestApp::start().await;
+    let url = format!("http://{}/sso/login", t.address);
+    for second in [&b"evil.example"[..], b"oa.example.com", b"\xff\xfe"] {
+        let ask = Ask::navigate(&url).also("host", b"oa.example.com").also("host", second);
+        assert_eq!(Browser::new(DESKTOP).send(ask).await.status, 400);
+    }
+    let page = Browser::new(DESKTOP).send(Ask::navigate(&url).also("host", b"oa.example.com\xff")).await;
+    assert_eq!(page.status, 400);
+    let two = Ask::navigate(&url).header("host", "oa.example.com").also("x-forwarded-proto", b"https");
+    let page = Browser::new(DESKTOP).send(two.also("x-forwarded-proto", b"http")).await;
+    assert_eq!(page.status, 400);
+}
+
+#[tokio::test]
+async fn a_relative_target_means_the_requesting_host() {
+    let t = TestApp::start().await;
+    let mut desktop = t.desktop();
+    desktop.cookies = t.signed_in("zhangsan").await.cookies;
+    let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/%E5%BE%85%E5%8A%9E?x=1%26y=2")).await;
+    let want = format!("{PUBLIC}/%E5%BE%85%E5%8A%9E?x=1&y=2");
+    assert_eq!(page.location().map(String::from), Some(want));
+    let page = desktop.open(format!("{APP}/_gongpai/login?rd=/_gongpai/session")).await;
+    assert_eq!(page.url.host_str(), Some("app.example.com"));
+    assert_eq!(
+        desktop.get(format!("{APP}/_gongpai/login?rd=/deep")).await.location().unwrap().as_str(),
+        format!("{APP}/deep")
+    );
+    let page = desktop.get(format!("{PUBLIC}/_gongpai/login?rd=/same")).await;
+    assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/same"));
+}
+
+#[tokio::test]
+async fn a_target_on_our_own_sign_in_pages_becomes_the_landing_page() {
+    let t = TestApp::with("[login]\nlanding = \"/portal\"").await;
+    let mut desktop = t.desktop();
+    desktop.cookies = t.signed_in("zhangsan").await.cookies;
+    for rd in ["/sso/logout", "/sso/login?rd=/x", "/_gongpai/logout", "/x_desktop/qiyeweixinsso.html", ""] {
+        let page = desktop.get(format!("{PUBLIC}/sso/login?rd={rd}")).await;
+        assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/portal"), "{rd}");
+    }
+    assert_eq!(t.check(&desktop, PUBLIC).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_target_that_is_there_twice_is_refused() {
+    let t = TestApp::start().await;
+    for path in ["/sso/login?rd=/a&rd=/b", "/sso/login?redirect=/a&redirect=/b", "/sso/login?rd=/a&rd="] {
+        let page = t.desktop().get(format!("{PUBLIC}{path}")).await;
+        assert_eq!(page.status, 400, "{path}");
+        assert!(page.text().contains("signin.bad_target"));
+    }
+}

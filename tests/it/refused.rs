@@ -1,0 +1,349 @@
+//! Who is not let in: each gets the page that says why, and neither a session nor a cookie.
+
+use std::time::Duration;
+
+use gongpai::simulator::{Fault, Status};
+
+use crate::support::app::{APP, PUBLIC, TestApp};
+use crate::support::browser::{Browser, DESKTOP, Page};
+
+/// Not let in: the page with its code, both languages, and nothing that could be a session.
+async fn refused(t: &TestApp, browser: &Browser, page: &Page, status: u16, code: &str) {
+    assert_eq!(page.status.as_u16(), status, "{}", page.text());
+    let text = page.words();
+    assert!(text.contains(code), "{code}: {text}");
+    let row = gongpai::http::words::Code::ALL.iter().find(|c| c.as_str() == code).expect("a code").row();
+    assert!(text.contains(&*row.happened.zh) && text.contains(&*row.happened.en), "{code}: {text}");
+    assert!(text.contains(page.header("x-request-id").expect("a request id")), "a number to quote");
+    assert!(browser.cookies.all().all(|c| !c.name.ends_with("-gongpai")), "a session cookie");
+    assert!(page.headers.get("location").is_none());
+    assert_eq!(page.header("cache-control"), Some("no-store"));
+    assert_eq!(t.check(browser, PUBLIC).await.status, 401);
+}
+
+async fn tries(t: &TestApp, userid: &str) -> (Browser, Page) {
+    let mut phone = t.phone_of(userid);
+    let page = phone.open(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    (phone, page)
+}
+
+#[tokio::test]
+async fn case_21_an_external_contact_is_refused() {
+    let t = TestApp::start().await;
+    let (phone, page) = tries(&t, "oSimulatorCustomer000000000A").await;
+    refused(&t, &phone, &page, 403, "signin.not_member").await;
+    assert_eq!(t.wecom.calls("user/get"), 0);
+    assert_eq!((t.rows("sessions").await, t.rows("persons").await), (0, 0));
+}
+
+#[tokio::test]
+async fn case_21_an_outsider_is_refused_in_every_spelling() {
+    let t = TestApp::start().await;
+    for answer in [
+        r#"{"errcode":0,"errmsg":"ok","openid":"oABC"}"#,
+        r#"{"errcode":0,"errmsg":"ok","OpenId":"oABC","DeviceId":""}"#,
+        r#"{"errcode":0,"errmsg":"ok","external_userid":"wmABC"}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":"","openid":"oABC"}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan","openid":"oABC"}"#,
+        r#"{"errcode":0,"errmsg":"ok","UserId":"zhangsan","OpenId":"oABC"}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan","external_userid":"wmABC"}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":""}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":" "}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":" zhangsan"}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan\n"}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":null}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan","userid":"lisi"}"#,
+        r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan","UserId":"lisi"}"#,
+        r#"{"errcode":0,"errmsg":"ok"}"#,
+    ] {
+        t.wecom.fail_next("auth/getuserinfo", Fault::Text(answer.to_owned()));
+        let (phone, page) = tries(&t, "zhangsan").await;
+        assert!(page.status == 403 || page.status == 503, "{answer}: {}", page.status);
+        assert!(phone.cookies.all().all(|c| !c.name.ends_with("-gongpai")), "{answer}");
+        if page.status == 403 {
+            refused(&t, &phone, &page, 403, "signin.not_member").await;
+        }
+    }
+    assert_eq!((t.rows("sessions").await, t.wecom.calls("user/get")), (0, 0));
+}
+
+#[tokio::test]
+async fn case_22_a_member_of_a_linked_corporation_is_refused() {
+    let t = TestApp::start().await;
+    let (phone, page) = tries(&t, "wwfedcba9876543210/liwei").await;
+    refused(&t, &phone, &page, 403, "signin.linked_corp").await;
+    // Not even one with the userid of somebody here.
+    t.wecom.fail_next(
+        "auth/getuserinfo",
+        Fault::Text(r#"{"errcode":0,"userid":"wwfedcba9876543210/zhangsan"}"#.to_owned()),
+    );
+    let (phone, page) = tries(&t, "zhangsan").await;
+    refused(&t, &phone, &page, 403, "signin.linked_corp").await;
+    assert_eq!(t.wecom.calls("user/get"), 0);
+}
+
+#[tokio::test]
+async fn case_22_the_same_userid_in_two_corporations_is_two_persons() {
+    let wecom = gongpai::simulator::Simulator::start().await.unwrap();
+    let database = crate::support::database::TestDatabase::create().await;
+    let t = TestApp::on(wecom, database, "").await;
+    t.signed_in("zhangsan").await;
+    let mut desktop = t.desktop();
+    desktop.cookies = t.signed_in("zhangsan").await.cookies;
+    let first: serde_json::Value = desktop.get(format!("{PUBLIC}/sso/session")).await.json();
+    let other = gongpai::simulator::Simulator::start().await.unwrap();
+    other.change(|w| w.corp_id = "wwaaaaaaaaaaaaaaaa".to_owned());
+    let second = t.another(other).await;
+    let mut there = second.signed_in("zhangsan").await;
+    let me: serde_json::Value = there.get(format!("{PUBLIC}/sso/session")).await.json();
+    assert_eq!(me["userid"], first["userid"]);
+    assert_ne!(me["sub"], first["sub"]);
+    assert_eq!(t.rows("persons").await, 2);
+    // A session of one corporation is none of the other.
+    assert_eq!(second.check(&desktop, PUBLIC).await.status, 401);
+    assert_eq!(t.check(&there, PUBLIC).await.status, 401);
+}
+
+#[tokio::test]
+async fn disabled_not_activated_left_and_invisible_members_each_get_their_page() {
+    let t = TestApp::start().await;
+    t.wecom.change_member("sunqi", |m| m.status = Status::Left);
+    t.wecom.change(|w| w.members.retain(|m| m.userid != "zhaoliu"));
+    for (userid, code, errcode) in [
+        ("zhouba", "signin.disabled", None),
+        ("wujiu", "signin.not_activated", None),
+        ("sunqi", "signin.left", None),
+        ("zhengshi", "signin.not_visible", Some("60011")),
+        ("zhaoliu", "signin.not_visible", Some("60111")),
+        ("nobody", "signin.not_visible", Some("60111")),
+    ] {
+        let (phone, page) = tries(&t, userid).await;
+        refused(&t, &phone, &page, 403, code).await;
+        if let Some(errcode) = errcode {
+            assert!(page.text().contains(errcode), "{userid}: {}", page.text());
+        }
+        assert!(page.link_with("logout").is_none(), "inside WeCom accounts are switched in the app");
+    }
+    assert_eq!(t.rows("sessions").await, 0);
+    let decisions = t.texts("SELECT DISTINCT decision FROM audit").await;
+    assert_eq!(decisions, ["refused"]);
+}
+
+#[tokio::test]
+async fn only_status_1_is_let_in() {
+    let t = TestApp::start().await;
+    for status in ["2", "3", "4", "5", "6", "0", "-1", "11", "\"2\"", "null", "[1]", "\"\""] {
+        let answer =
+            format!(r#"{{"errcode":0,"errmsg":"ok","userid":"zhangsan","name":"张三","status":{status}}}"#);
+        t.wecom.fail_next("user/get", Fault::Text(answer));
+        let (phone, page) = tries(&t, "zhangsan").await;
+        assert!(page.status == 403 || page.status == 503, "{status}: {}", page.status);
+        assert!(phone.cookies.all().all(|c| !c.name.ends_with("-gongpai")), "{status}");
+    }
+    let nothing = r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan","name":"张三"}"#;
+    t.wecom.fail_next("user/get", Fault::Text(nothing.to_owned()));
+    let (_, page) = tries(&t, "zhangsan").await;
+    assert_eq!(page.status, 403);
+    assert_eq!(t.rows("sessions").await, 0);
+}
+
+#[tokio::test]
+async fn an_answer_about_somebody_else_signs_nobody_in() {
+    let t = TestApp::start().await;
+    let answer = r#"{"errcode":0,"errmsg":"ok","userid":"lisi","name":"李四","status":1}"#;
+    t.wecom.fail_next("user/get", Fault::Text(answer.to_owned()));
+    let (phone, page) = tries(&t, "zhangsan").await;
+    assert_ne!(page.status, 200, "{}", page.text());
+    assert_eq!(t.check(&phone, PUBLIC).await.status, 401);
+    assert_eq!(t.rows("sessions").await, 0);
+}
+
+#[tokio::test]
+async fn on_a_desk_the_refused_page_offers_another_account() {
+    let t = TestApp::start().await;
+    let mut desktop = t.desktop();
+    let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    let back = scan(&t, &page, "zhouba").await;
+    let page = desktop.open(back).await;
+    refused(&t, &desktop, &page, 403, "signin.disabled").await;
+    let other = page.link_with("/sso/logout").expect("换个账号");
+    assert!(page.text().contains("换个账号"));
+    let page = desktop.get(other).await;
+    assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/x"));
+    let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    let page = desktop.open(page.link_with("again=1").expect("a button")).await;
+    let back = scan(&t, &page, "zhangsan").await;
+    assert_eq!(desktop.open(back).await.url.as_str(), format!("{PUBLIC}/x"));
+}
+
+/// Scans the panel of a scan page and confirms on the phone of `userid`: where the panel goes.
+async fn scan(t: &TestApp, page: &Page, userid: &str) -> String {
+    let frame = page
+        .text()
+        .split("<iframe src=\"")
+        .nth(1)
+        .expect("a panel")
+        .split('"')
+        .next()
+        .unwrap()
+        .replace("&#38;", "&");
+    Browser::new(DESKTOP).get(&frame).await;
+    let url: url::Url = frame.parse().unwrap();
+    let state = url.query_pairs().find(|(n, _)| n == "state").unwrap().1.into_owned();
+    t.wecom.confirm_scan(&state, userid).expect("a scan")
+}
+
+#[tokio::test]
+async fn a_scan_signs_in_by_qr_and_its_page_is_as_the_design_says() {
+    let t = TestApp::start().await;
+    let mut desktop = t.desktop();
+    let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+    assert_eq!(page.status, 200);
+    let text = page.text();
+    let frame = text.split("<iframe ").nth(1).unwrap().split('>').next().unwrap().replace("&#38;", "&");
+    assert!(frame.contains("allow=\"local-network-access\""), "{frame}");
+    let wanted = [
+        "/wwlogin/sso/login?login_type=CorpApp&appid=",
+        "&agentid=1000002&redirect_uri=https%3A%2F%2Foa.example.com%2Fsso%2Fcallback",
+        "&state=",
+        "&redirect_type=top&panel_size=middle&lang=zh",
+    ];
+    assert!(wanted.iter().all(|w| frame.contains(w)), "{frame}");
+    assert!(!frame.contains("redirect_type=self"));
+    let link = page.link_with("/wwlogin/sso/login").expect("the plain link");
+    assert!(!link.as_str().contains("redirect_type"));
+    assert_eq!(page.header("refresh"), Some("480"), "renews its attempt every 8 minutes");
+    let policy = page.header("content-security-policy").unwrap();
+    assert!(
+        policy.contains("frame-ancestors 'none'") && policy.contains("frame-src http://127.0.0.1:"),
+        "{policy}"
+    );
+    assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
+    let back = scan(&t, &page, "zhangsan").await;
+    let me: serde_json::Value = desktop.open(back).await.json();
+    assert_eq!((&me["userid"], &me["amr"][0]), (&"zhangsan".into(), &"wecom-qr".into()));
+}
+
+#[tokio::test]
+async fn a_scan_page_shown_for_more_than_five_minutes_counts_as_no_restart() {
+    let t = TestApp::start().await;
+    t.wecom.fail_always("auth/getuserinfo", Fault::Errcode(40029, "invalid code".to_owned()));
+    let mut desktop = t.desktop();
+    let mut page = desktop.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    for _ in 0..3 {
+        t.advance(Duration::from_secs(290)).await;
+        let back = scan(&t, &page, "zhangsan").await;
+        t.advance(Duration::from_secs(11)).await;
+        let restart = desktop.get(back).await;
+        let to = restart.location().unwrap_or_else(|| panic!("{}", restart.text()));
+        assert!(to.path() == "/sso/login" && !to.query().unwrap().contains("r=1"), "{to}");
+        page = desktop.get(to).await;
+    }
+    // A quick one counts: once anew, then the page.
+    let back = scan(&t, &page, "zhangsan").await;
+    let restart = desktop.get(back).await.location().unwrap();
+    assert!(restart.query().unwrap().contains("r=1"), "{restart}");
+    let page = desktop.get(restart).await;
+    let back = scan(&t, &page, "zhangsan").await;
+    let end = desktop.get(back).await;
+    refused(&t, &desktop, &end, 400, "signin.code_used").await;
+}
+
+#[tokio::test]
+async fn case_24_a_sign_in_that_learns_that_a_person_is_gone_ends_the_persons_sessions() {
+    let gone: [(&str, fn(&TestApp)); 5] = [
+        ("disabled", |t| drop(t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled))),
+        ("inactive", |t| drop(t.wecom.change_member("zhangsan", |m| m.status = Status::NotActivated))),
+        ("left", |t| drop(t.wecom.change_member("zhangsan", |m| m.status = Status::Left))),
+        ("left", |t| t.wecom.hide_from_app("zhangsan")),
+        ("left", |t| t.wecom.remove_member("zhangsan")),
+    ];
+    for (status, happens) in gone {
+        let t = TestApp::start().await;
+        let before = t.signed_in("zhangsan").await;
+        let other = t.signed_in("lisi").await;
+        assert_eq!(t.check(&before, PUBLIC).await.status, 200);
+        happens(&t);
+        let (_, page) = tries(&t, "ZhangSan").await;
+        assert_eq!(page.status, 403);
+        t.advance(Duration::ZERO).await;
+        assert_eq!(t.check(&before, PUBLIC).await.status, 401, "{status}");
+        assert_eq!(t.check(&other, PUBLIC).await.status, 200);
+        assert_eq!(t.texts("SELECT status FROM persons WHERE userid = 'zhangsan'").await, [status]);
+    }
+}
+
+#[tokio::test]
+async fn a_person_who_comes_back_is_the_same_person() {
+    let t = TestApp::start().await;
+    let mut phone = t.signed_in("zhangsan").await;
+    let sub = |me: serde_json::Value| me["sub"].as_str().unwrap().to_owned();
+    let first = sub(phone.get(format!("{PUBLIC}/sso/session")).await.json());
+    t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled);
+    assert_eq!(tries(&t, "zhangsan").await.1.status, 403);
+    t.wecom.change_member("zhangsan", |m| {
+        m.status = Status::Active;
+        m.name = "张三丰".to_owned();
+        m.userid = "ZhangSan".to_owned();
+    });
+    let mut phone = t.signed_in("ZhangSan").await;
+    t.advance(Duration::ZERO).await;
+    let me: serde_json::Value = phone.get(format!("{PUBLIC}/sso/session")).await.json();
+    assert_eq!(
+        (&me["userid"], &me["name"]),
+        (&"ZhangSan".into(), &"张三丰".into()),
+        "as WeCom writes it now"
+    );
+    assert_eq!(sub(me), first);
+    assert_eq!(t.rows("persons").await, 1);
+}
+
+#[tokio::test]
+async fn case_23_nobody_is_matched_by_mail_and_a_hostile_name_is_only_a_name() {
+    let t = TestApp::start().await;
+    let hostile = "\"><script>alert(1)</script>\r\nRemote-User: admin\u{0}";
+    t.wecom.change_member("lisi", |m| {
+        m.biz_mail = "zhangsan@example.wecom.work".to_owned();
+        m.name = hostile.to_owned();
+    });
+    t.signed_in("zhangsan").await;
+    let mut lisi = t.signed_in("lisi").await;
+    assert_eq!(t.rows("persons").await, 2);
+    let check = t.check(&lisi, PUBLIC).await;
+    assert_eq!(check.header("remote-user"), Some("lisi"));
+    assert!(check.header("remote-name").unwrap().bytes().all(|b| b.is_ascii_graphic()), "{check:?}");
+    let home = lisi.get(format!("{PUBLIC}/")).await;
+    assert!(!home.text().contains("<script>alert"), "case 35: {}", home.text());
+}
+
+#[tokio::test]
+async fn case_35_what_comes_from_outside_is_escaped_on_every_page() {
+    let t = TestApp::start().await;
+    let payload = "\"><script>alert(1)</script><img src=x onerror=alert(1)>";
+    let encoded = urlencoding::encode(payload);
+    for url in [
+        format!("{PUBLIC}/sso/login?rd=/{encoded}"),
+        format!("{PUBLIC}/sso/login?rd={encoded}"),
+        format!("{PUBLIC}/sso/login?h={encoded}"),
+        format!("{PUBLIC}/sso/callback?state={encoded}"),
+        format!("{PUBLIC}/sso/callback?state={encoded}&error_description={encoded}&rd=/{encoded}"),
+        format!("{PUBLIC}/sso/callback?code={encoded}&r=1"),
+        format!("{PUBLIC}/sso/logout?rd={encoded}"),
+        format!("{PUBLIC}/{encoded}"),
+        format!("{APP}/_gongpai/finish?ticket={encoded}"),
+        format!("{APP}/_gongpai/denied?rd=/{encoded}"),
+    ] {
+        let page = t.desktop().get(&url).await;
+        let text = page.text();
+        assert!(!text.contains("<script>alert") && !text.contains("<img src=x"), "{url}: {text}");
+        let policy =
+            page.header("content-security-policy").unwrap_or_else(|| panic!("{url}: {}", page.status));
+        assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe-"), "{policy}");
+        assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
+    }
+    let mut phone = t.desktop();
+    let framed =
+        crate::support::browser::Ask::navigate(&format!("{PUBLIC}/sso/callback?code={encoded}&state=x"))
+            .header("sec-fetch-dest", "iframe");
+    assert!(!phone.send(framed).await.text().contains("<script>alert"));
+}

@@ -1,0 +1,383 @@
+//! Several gateways on one database behave as one.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use gongpai::app::{App, BuildError};
+use gongpai::audit;
+use gongpai::base::clock::Clock;
+use gongpai::base::secret::Secret;
+use gongpai::config::{Config, Listen, Sources};
+use gongpai::db::{Db, Location, OpenError};
+use gongpai::supervisor::Supervisor;
+use gongpai::supervisor::listen::Listener;
+use reqwest::Method;
+use serde_json::Value;
+use std::net::SocketAddr;
+
+use crate::support::app::{API_SECRET, APP, PUBLIC, TestApp, configuration};
+use crate::support::browser::{Ask, Browser, Page};
+use crate::support::eventually;
+
+/// A second gateway on the database, simulator and clock of a first one.
+struct Replica {
+    app: App,
+    address: SocketAddr,
+    supervisor: Supervisor,
+}
+
+impl Replica {
+    async fn of(t: &TestApp, toml: &str) -> Self {
+        let (app, workings) = build(t, toml).await.expect("the second gateway starts");
+        let any = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let public = Listener::bind(&any).await.expect("a port");
+        let admin = Listener::bind(&any).await.expect("a port");
+        let address = SocketAddr::from(([127, 0, 0, 1], public.port().expect("TCP")));
+        let mut supervisor = Supervisor::new();
+        app.start(workings, public, admin, &mut supervisor);
+        Self { app, address, supervisor }
+    }
+
+    /// What nginx would ask this one about a request of `browser`.
+    async fn check(&self, browser: &Browser, url: &str) -> Page {
+        check(self.address, browser, url).await
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        self.supervisor.stop_token().cancel();
+    }
+}
+
+async fn build(t: &TestApp, toml: &str) -> Result<(App, gongpai::app::Workings), BuildError> {
+    let text = configuration(&t.wecom, t.database(), toml);
+    let sources = Sources { text: Some(text), ..Sources::default() };
+    let (config, _) = Config::load(&sources).expect("a configuration");
+    App::build(config, t.app.clock.clone()).await
+}
+
+async fn check(address: SocketAddr, browser: &Browser, url: &str) -> Page {
+    let mut ask = Ask::navigate(&format!("http://{address}/auth/nginx"))
+        .header("x-original-url", url)
+        .header("x-original-method", "GET");
+    if let Some(cookies) = browser.cookies.header(&url.parse().expect("a URL")) {
+        ask = ask.header("cookie", &cookies);
+    }
+    Browser::new("nginx").send(ask).await
+}
+
+/// From now on `browser` finds public_url and the application at `address`.
+fn goes_to(browser: &mut Browser, address: SocketAddr) {
+    browser.resolve(PUBLIC, address);
+    browser.resolve(APP, address);
+}
+
+fn claims(browser: &Browser) -> Value {
+    let token = browser.cookies.value("__Host-gongpai").expect("a session");
+    let part = token.split('.').nth(1).expect("claims");
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("JSON")
+}
+
+/// Begins on `first` and stops before the callback; answers where WeCom sends the browser.
+async fn begun(t: &TestApp, first: SocketAddr) -> (Browser, String) {
+    let mut phone = t.phone_of("zhangsan");
+    goes_to(&mut phone, first);
+    let page = phone.get(format!("{PUBLIC}/sso/login?rd=/target?x=1%26y=2")).await;
+    let mut next = page.location().expect("to WeCom");
+    while !next.as_str().starts_with(PUBLIC) {
+        next = phone.get(next.as_str()).await.location().expect("back");
+    }
+    (phone, next.into())
+}
+
+fn calls(t: &TestApp) -> u64 {
+    t.wecom.calls("auth/getuserinfo")
+}
+
+#[tokio::test]
+async fn on_replicas_a_sign_in_begun_on_one_is_finished_on_the_other_and_good_on_both() {
+    let t = TestApp::start().await;
+    let other = Replica::of(&t, "").await;
+    let (mut phone, callback) = begun(&t, t.address).await;
+    goes_to(&mut phone, other.address);
+    let page = phone.get(&callback).await;
+    assert_eq!(page.location().expect("to the target").as_str(), format!("{PUBLIC}/target?x=1&y=2"));
+    let url = format!("{PUBLIC}/x");
+    assert_eq!(other.check(&phone, &url).await.status, 200);
+    assert_eq!(t.check(&phone, &url).await.status, 200);
+    assert_eq!(t.check(&phone, &url).await.header("remote-user"), Some("zhangsan"));
+}
+
+#[tokio::test]
+async fn on_replicas_a_callback_that_arrives_twice_is_one_exchange_and_one_session() {
+    let t = TestApp::start().await;
+    let other = Replica::of(&t, "").await;
+    // One after the other.
+    let (mut phone, callback) = begun(&t, t.address).await;
+    let mut again = phone.clone();
+    goes_to(&mut again, other.address);
+    let first = phone.get(&callback).await;
+    let second = again.get(&callback).await;
+    assert_eq!(first.location(), second.location());
+    assert_eq!(claims(&phone)["sid"], claims(&again)["sid"]);
+    assert_eq!(calls(&t), 1);
+    // At the same time, while WeCom takes its time.
+    for _ in 0..3 {
+        t.wecom.forget_requests();
+        let before = calls(&t);
+        t.wecom.fail_next("auth/getuserinfo", gongpai::simulator::Fault::Slow(Duration::from_millis(300)));
+        let (phone, callback) = begun(&t, t.address).await;
+        let mut browsers: Vec<Browser> = (0..6).map(|_| phone.clone()).collect();
+        for (n, browser) in browsers.iter_mut().enumerate() {
+            goes_to(browser, if n % 2 == 0 { t.address } else { other.address });
+        }
+        let mut pages = Vec::new();
+        let mut tasks = tokio::task::JoinSet::new();
+        for mut browser in browsers {
+            let callback = callback.clone();
+            tasks.spawn(async move {
+                let page = browser.get(&callback).await;
+                (page, browser)
+            });
+        }
+        while let Some(done) = tasks.join_next().await {
+            pages.push(done.expect("answered"));
+        }
+        let (one, browser) = &pages[0];
+        for (page, other) in &pages {
+            assert_eq!(page.status, 302, "{}", page.text());
+            assert_eq!(page.location(), one.location());
+            assert_eq!(claims(other)["sid"], claims(browser)["sid"]);
+        }
+        assert_eq!(calls(&t) - before, 1, "the code was exchanged more than once");
+    }
+}
+
+#[tokio::test]
+async fn on_replicas_a_revocation_on_one_is_refused_on_the_other_within_a_second() {
+    let t = TestApp::start().await;
+    let other = Replica::of(&t, "").await;
+    let url = format!("{PUBLIC}/x");
+    let mut slowest = Duration::ZERO;
+    for round in 0..6 {
+        let mut phone = t.signed_in("zhangsan").await;
+        assert_eq!(t.check(&phone, &url).await.status, 200);
+        assert_eq!(other.check(&phone, &url).await.status, 200);
+        // By the API, by signing out, by everybody's end.
+        match round % 3 {
+            0 => {
+                use base64::engine::general_purpose::STANDARD;
+                let basic = format!("Basic {}", STANDARD.encode(format!("oa:{API_SECRET}")));
+                let path = format!("http://{}/api/v1/sessions?userid=zhangsan", t.address);
+                let ask = Ask::bare(Method::DELETE, &path).header("authorization", &basic);
+                assert_eq!(Browser::new("x").send(ask).await.status, 200);
+            }
+            1 => {
+                let mut copy = phone.clone();
+                copy.open(format!("{PUBLIC}/sso/logout?rd=/")).await;
+                phone.user_agent.push(' ');
+            }
+            _ => {
+                use gongpai::db::feed::Change;
+                use gongpai::session::store::{Which, end};
+                let corp = &t.app.config.wecom.corp_id;
+                let mut change =
+                    Change::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
+                end(&mut change, &Which::All, "revoked").await.expect("ended");
+                change.commit().await.expect("committed");
+            }
+        }
+        let committed = Instant::now();
+        eventually("the other replica refuses", async || {
+            (other.check(&phone, &url).await.status == 401).then_some(())
+        })
+        .await;
+        slowest = slowest.max(committed.elapsed());
+        eventually("this replica refuses", async || {
+            (t.check(&phone, &url).await.status == 401).then_some(())
+        })
+        .await;
+    }
+    assert!(slowest < Duration::from_secs(1), "{slowest:?}");
+}
+
+#[tokio::test]
+async fn on_replicas_a_person_changed_on_one_is_seen_on_the_other() {
+    let t = TestApp::start().await;
+    let other = Replica::of(&t, "").await;
+    let phone = t.signed_in("zhangsan").await;
+    let url = format!("{PUBLIC}/x");
+    assert_eq!(other.check(&phone, &url).await.header("remote-name"), Some("%E5%BC%A0%E4%B8%89"));
+    t.wecom.change_member("zhangsan", |m| m.name = "Zhang".to_owned());
+    t.signed_in("zhangsan").await;
+    let began = Instant::now();
+    eventually("the other replica has the new name", async || {
+        (other.check(&phone, &url).await.header("remote-name") == Some("Zhang")).then_some(())
+    })
+    .await;
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_everybody_has_it() {
+    let t = TestApp::start().await;
+    let other = Replica::of(&t, "").await;
+    let old = t.signed_in("zhangsan").await;
+    let entry = audit::Entry {
+        event: audit::Event::KeyRotate,
+        person: None,
+        userid: String::new(),
+        address: None,
+        host: String::new(),
+        decision: "done",
+        detail: String::new(),
+        request_id: String::new(),
+    };
+    let (kid, signs_from) = t.app.sessions.rotate_key(&entry).await.expect("a key");
+    assert_eq!(signs_from.since(t.app.clock.now()), Duration::from_secs(300));
+    for address in [t.address, other.address] {
+        eventually("the key is published", async || {
+            let jwks: Value =
+                Browser::new("x").get(format!("http://{address}/.well-known/jwks.json")).await.json();
+            jwks["keys"].as_array().expect("keys").iter().any(|k| k["kid"] == *kid).then_some(())
+        })
+        .await;
+    }
+    let kid_of = |browser: &Browser| {
+        let token = browser.cookies.value("__Host-gongpai").expect("a session").to_owned();
+        jsonwebtoken::decode_header(token).expect("a JWT").kid.expect("a kid")
+    };
+    assert_ne!(kid_of(&t.signed_in("lisi").await), kid, "it signs before its time");
+    t.advance(Duration::from_secs(301)).await;
+    other.app.sessions.refresh().await.expect("the database answers");
+    let new = t.signed_in("lisi").await;
+    assert_eq!(kid_of(&new), kid);
+    let url = format!("{PUBLIC}/x");
+    for browser in [&old, &new] {
+        assert_eq!(t.check(browser, &url).await.status, 200);
+        assert_eq!(other.check(browser, &url).await.status, 200);
+    }
+    // The old key stays until its tokens are gone, and not longer.
+    let ttl = t.app.config.session.ttl;
+    let keys = async || -> i64 {
+        let sql = "SELECT COUNT(*) FROM signing_keys";
+        sqlx::Row::try_get(&sqlx::query(sql).fetch_one(t.app.db.pool()).await.expect("a count"), 0)
+            .expect("a count")
+    };
+    gongpai::app::jobs::delete_old(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
+    assert_eq!(keys().await, 2);
+    t.advance(ttl + Duration::from_secs(1)).await;
+    gongpai::app::jobs::delete_old(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
+    assert_eq!(keys().await, 1);
+}
+
+#[tokio::test]
+async fn on_replicas_a_ticket_made_by_one_is_redeemed_once_by_the_other() {
+    let t = TestApp::start().await;
+    let other = Replica::of(&t, "").await;
+    let mut phone = t.signed_in("zhangsan").await;
+    let page = phone.get(format!("{APP}/_gongpai/login?rd=/x")).await;
+    let page = phone.get(page.location().expect("to public_url").as_str()).await;
+    let finish = page.location().expect("with a ticket").to_string();
+    assert!(finish.starts_with(&format!("{APP}/_gongpai/finish?ticket=")), "{finish}");
+    let mut browsers: Vec<Browser> = (0..6).map(|_| phone.clone()).collect();
+    for (n, browser) in browsers.iter_mut().enumerate() {
+        goes_to(browser, if n % 2 == 0 { t.address } else { other.address });
+    }
+    let mut tasks = tokio::task::JoinSet::new();
+    for mut browser in browsers {
+        let finish = finish.clone();
+        tasks.spawn(async move {
+            let page = browser.get(&finish).await;
+            (page.status.as_u16(), browser)
+        });
+    }
+    tasks.join_all().await;
+    let rows = async |sql: &'static str| -> i64 {
+        sqlx::Row::try_get(&sqlx::query(sql).fetch_one(t.app.db.pool()).await.expect("a count"), 0)
+            .expect("a count")
+    };
+    assert_eq!(rows("SELECT COUNT(*) FROM sessions WHERE audience = 'app.example.com'").await, 1);
+}
+
+#[tokio::test]
+async fn replicas_that_start_at_the_same_time_on_an_empty_database_agree_on_one_schema_and_can_read_each_others_keys()
+ {
+    let t = TestApp::start().await;
+    let (a, b, c) = tokio::join!(Replica::of(&t, ""), Replica::of(&t, ""), Replica::of(&t, ""));
+    let phone = t.signed_in("zhangsan").await;
+    for replica in [&a, &b, &c] {
+        assert_eq!(replica.check(&phone, &format!("{PUBLIC}/x")).await.status, 200);
+    }
+}
+
+#[tokio::test]
+async fn replicas_of_an_older_version_refuse_a_newer_schema_at_start_and_say_so() {
+    let t = TestApp::start().await;
+    let insert = "INSERT INTO _sqlx_migrations (version, description, installed_on, success, checksum, execution_time) \
+                  VALUES (9999, 'from the future', CURRENT_TIMESTAMP, TRUE, ";
+    let checksum = if t.app.db.engine() == "sqlite" { "x'00'" } else { "'\\x00'" };
+    sqlx::query(sqlx::AssertSqlSafe(format!("{insert}{checksum}, 1)")))
+        .execute(t.app.db.pool())
+        .await
+        .expect("a row");
+    let error = build(&t, "").await.err().expect("it started").to_string();
+    assert!(error.contains("newer"), "{error}");
+    assert!(!error.contains("postgres://"), "{error}");
+    // Who runs already goes on.
+    let phone = t.signed_in("zhangsan").await;
+    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 200);
+}
+
+#[tokio::test]
+async fn replicas_with_another_root_secret_end_sessions_and_nothing_else() {
+    let t = TestApp::start().await;
+    let phone = t.signed_in("zhangsan").await;
+    let other =
+        Replica::of(&t, "[server]\nsecret = \"c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1sZXNzPz8=\"\n").await;
+    let page = other.check(&phone, &format!("{PUBLIC}/x")).await;
+    assert!(matches!(page.status.as_u16(), 200 | 401));
+    let mut again = t.phone_of("zhangsan");
+    goes_to(&mut again, other.address);
+    assert_eq!(again.open(format!("{PUBLIC}/sso/login?rd=/sso/session")).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_more_than_a_minute_behind_the_newest_row_is_not_ready_and_signs_nobody_in() {
+    let t = TestApp::start().await;
+    t.signed_in("zhangsan").await;
+    let now = t.app.clock.now();
+    let text = configuration(&t.wecom, t.database(), "");
+    let (config, _) =
+        Config::load(&Sources { text: Some(text), ..Sources::default() }).expect("a configuration");
+    let behind = Clock::fixed(now.minus(Duration::from_secs(62)));
+    let (app, workings) = App::build(config, behind).await.expect("it starts");
+    let any = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let (public, admin) =
+        (Listener::bind(&any).await.expect("a port"), Listener::bind(&any).await.expect("a port"));
+    let port = |l: &Listener| SocketAddr::from(([127, 0, 0, 1], l.port().expect("TCP")));
+    let (address, admin_address) = (port(&public), port(&admin));
+    let mut supervisor = Supervisor::new();
+    app.start(workings, public, admin, &mut supervisor);
+    let ready = Browser::new("x").get(format!("http://{admin_address}/readyz")).await;
+    assert_eq!(ready.status, 503);
+    assert!(ready.text().contains("clock"), "{}", ready.text());
+    let mut phone = t.phone_of("zhangsan");
+    goes_to(&mut phone, address);
+    let page = phone.get(format!("{PUBLIC}/sso/login?rd=/")).await;
+    assert_eq!(page.status, 503, "{}", page.text());
+    supervisor.stop_token().cancel();
+}
+
+#[tokio::test]
+async fn a_database_that_is_no_database_is_refused_at_start_without_its_password() {
+    let folder = tempfile::tempdir().expect("a folder");
+    std::fs::write(folder.path().join("gongpai.db"), b"this is no database, whatever its name says; it is longer than a header of SQLite's would be, all of one hundred bytes").expect("written");
+    let opened = Db::open(Location::Sqlite(&folder.path().join("gongpai.db"))).await;
+    assert!(opened.is_err());
+    let nobody = Secret::from("postgres://user:PASSWORD123@127.0.0.1:1/none");
+    let error: OpenError = Db::open(Location::Postgres(&nobody)).await.err().expect("nobody listens there");
+    assert!(!format!("{error} {error:?}").contains("PASSWORD123"), "{error:?}");
+}

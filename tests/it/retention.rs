@@ -1,0 +1,190 @@
+//! What is kept, and for how long.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use gongpai::app::jobs::delete_old;
+use gongpai::base::clock::Timestamp;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::support::app::TestApp;
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// Every table and how long its rows stay; a table that is not here has no retention, and fails the test.
+fn retentions() -> BTreeMap<&'static str, &'static str> {
+    BTreeMap::from([
+        ("sessions", "7 days after they expired or ended"),
+        ("attempts", "a day"),
+        ("tickets", "a day"),
+        ("feed", "7 days"),
+        ("audit", "180 days"),
+        ("signing_keys", "until the last token they signed has expired"),
+        ("feed_counter", "one row"),
+        ("persons", "one row a member; nobody who left is a row of a session for longer than sessions are"),
+        ("_sqlx_migrations", "one row a version"),
+    ])
+}
+
+async fn tables(t: &TestApp) -> BTreeSet<String> {
+    let sql = if t.app.db.engine() == "sqlite" {
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    } else {
+        "SELECT CAST(table_name AS TEXT) FROM information_schema.tables WHERE table_schema = 'public'"
+    };
+    let rows = sqlx::query(sql).fetch_all(t.app.db.pool()).await.expect("the tables");
+    rows.iter().map(|row| row.try_get(0).expect("a name")).collect()
+}
+
+async fn columns(t: &TestApp, table: &str) -> Vec<(String, String)> {
+    let sql = if t.app.db.engine() == "sqlite" {
+        format!("SELECT name, type FROM pragma_table_info('{table}')")
+    } else {
+        format!(
+            "SELECT CAST(column_name AS TEXT), upper(CAST(data_type AS TEXT)) FROM information_schema.columns \
+             WHERE table_schema = 'public' AND table_name = '{table}'"
+        )
+    };
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(t.app.db.pool()).await.expect("the columns");
+    rows.iter().map(|row| (row.try_get(0).expect("a name"), row.try_get(1).expect("a type"))).collect()
+}
+
+async fn run(t: &TestApp, sql: String) {
+    sqlx::query(AssertSqlSafe(sql.clone()))
+        .execute(t.app.db.pool())
+        .await
+        .unwrap_or_else(|e| panic!("{sql}: {e}"));
+}
+
+async fn ids(t: &TestApp, table: &str, key: &str) -> BTreeSet<String> {
+    let sql = format!("SELECT {key} FROM {table} WHERE {key} LIKE 'row-%'");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(t.app.db.pool()).await.expect("rows");
+    rows.iter().map(|row| row.try_get(0).expect("an id")).collect()
+}
+
+async fn delete(t: &TestApp) {
+    delete_old(&t.app.db, t.app.clock.now(), t.app.config.session.ttl).await.expect("deleted");
+}
+
+#[tokio::test]
+async fn every_table_has_a_retention() {
+    let t = TestApp::start().await;
+    let known: BTreeSet<String> = retentions().into_keys().map(str::to_owned).collect();
+    assert_eq!(tables(&t).await, known);
+}
+
+#[tokio::test]
+async fn every_row_that_names_something_of_wecoms_carries_the_corporation_and_instants_are_numbers() {
+    let t = TestApp::start().await;
+    for table in tables(&t).await {
+        if table == "_sqlx_migrations" {
+            continue;
+        }
+        let columns = columns(&t, &table).await;
+        let has = |name: &str| columns.iter().any(|(n, _)| n == name);
+        let none_of_wecoms = ["feed_counter", "signing_keys"].contains(&&*table);
+        assert!(has("corp_id") || none_of_wecoms, "{table}");
+        for (name, kind) in &columns {
+            assert!(kind == "TEXT" || kind == "BIGINT", "{table}.{name} is {kind}");
+            let instant =
+                name.ends_with("_at") || name == "at" || name == "auth_time" || name == "signs_from";
+            assert!(!instant || kind == "BIGINT", "{table}.{name} is {kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn userids_are_unique_in_their_corporation_without_regard_to_case() {
+    let t = TestApp::start().await;
+    let person = |id: &str, corp: &str, userid: &str| {
+        sqlx::query(
+            "INSERT INTO persons (id, corp_id, userid, name, email, source, status, checked_at, check_lease, \
+             created_at, updated_at) VALUES ($1, $2, $3, 'n', '', 'wecom', 'active', 0, 0, 0, 0)",
+        )
+        .bind(id.to_owned())
+        .bind(corp.to_owned())
+        .bind(userid.to_owned())
+    };
+    person("p1", "a", "ZhangSan").execute(t.app.db.pool()).await.expect("the first");
+    person("p2", "b", "ZhangSan").execute(t.app.db.pool()).await.expect("case 22: another corporation");
+    person("p3", "a", "zhangsan").execute(t.app.db.pool()).await.expect_err("the same again");
+}
+
+#[tokio::test]
+async fn what_is_older_than_its_retention_is_deleted_and_nothing_younger() {
+    let t = TestApp::start().await;
+    t.signed_in("zhangsan").await;
+    let now = t.app.clock.now();
+    let ago = |by: Duration| now.minus(by).millis();
+    let second = Duration::from_secs(1);
+    let corp = t.app.config.wecom.corp_id.as_str().to_owned();
+    let person: String = sqlx::query("SELECT id FROM persons")
+        .fetch_one(t.app.db.pool())
+        .await
+        .expect("one")
+        .try_get(0)
+        .expect("an id");
+    let session = |sid: &str, expires: i64, ended: &str| {
+        format!(
+            "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
+             expires_at, ended_at, address, user_agent) VALUES ('{sid}', '{corp}', '{person}', '{sid}', 'h', 'wecom-app', \
+             0, 0, 0, {expires}, {ended}, '', '')"
+        )
+    };
+    run(&t, session("row-expired-old", ago(7 * DAY + second), "NULL")).await;
+    run(&t, session("row-expired-young", ago(7 * DAY - second), "NULL")).await;
+    run(&t, session("row-ended-old", now.millis() + 1, &ago(7 * DAY + second).to_string())).await;
+    run(&t, session("row-ended-young", now.millis() + 1, &ago(7 * DAY - second).to_string())).await;
+    run(&t, session("row-alive", now.millis() + 1, "NULL")).await;
+    let ticket = |hash: &str, sid: &str, expires: i64| {
+        format!(
+            "INSERT INTO tickets (hash, corp_id, sid, host, cookie_hash, target, started_at, expires_at) \
+             VALUES ('{hash}', '{corp}', '{sid}', 'h', 'c', 't', 0, {expires})"
+        )
+    };
+    run(&t, ticket("row-old", "row-alive", ago(DAY + second))).await;
+    run(&t, ticket("row-young", "row-alive", ago(DAY - second))).await;
+    run(&t, ticket("row-of-an-old-session", "row-expired-old", ago(Duration::ZERO))).await;
+    for (id, at) in [("row-old", ago(DAY + second)), ("row-young", ago(DAY - second))] {
+        run(&t, format!("INSERT INTO attempts (id, corp_id, code_hash, claimed_at) VALUES ('{id}', '{corp}', 'c', {at})")).await;
+    }
+    for (n, id, at) in [(-2, "row-old", ago(7 * DAY + second)), (-1, "row-young", ago(7 * DAY - second))] {
+        run(&t, format!("INSERT INTO feed (seq, corp_id, kind, id, at) VALUES ({n}, '{corp}', 'session', '{id}', {at})")).await;
+    }
+    for (id, at) in [("row-old", ago(180 * DAY + second)), ("row-young", ago(180 * DAY - second))] {
+        run(
+            &t,
+            format!(
+                "INSERT INTO audit (id, corp_id, at, event, person_id, userid, address, host, decision, detail, request_id) \
+                 VALUES ('{id}', '{corp}', {at}, 'gate', '', '', '', '', '', '', '')"
+            ),
+        )
+        .await;
+    }
+    delete(&t).await;
+    let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
+    assert_eq!(ids(&t, "sessions", "sid").await, set(&["row-expired-young", "row-ended-young", "row-alive"]));
+    for (table, key) in [("tickets", "hash"), ("attempts", "id"), ("feed", "id"), ("audit", "id")] {
+        assert_eq!(ids(&t, table, key).await, set(&["row-young"]), "{table}");
+    }
+    // Who is signed in stays signed in.
+    let phone = t.signed_in("zhangsan").await;
+    delete(&t).await;
+    assert_eq!(t.check(&phone, "https://oa.example.com/x").await.status, 200);
+}
+
+#[tokio::test]
+async fn more_old_rows_than_one_transaction_takes_are_all_deleted() {
+    let t = TestApp::start().await;
+    let old = t.app.clock.now().minus(181 * DAY).millis();
+    for n in 0..1203 {
+        let sql = format!(
+            "INSERT INTO audit (id, corp_id, at, event, person_id, userid, address, host, decision, detail, request_id) \
+             VALUES ('row-{n}', 'c', {old}, 'gate', '', '', '', '', '', '', '')"
+        );
+        run(&t, sql).await;
+    }
+    delete(&t).await;
+    assert!(ids(&t, "audit", "id").await.is_empty());
+    assert!(t.app.clock.now() > Timestamp::from_millis(old));
+}

@@ -1,0 +1,132 @@
+//! `gongpai serve` as a process of its own, with real time and a real end.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use gongpai::simulator::Running;
+
+use super::app::{APP, PUBLIC, configuration};
+use super::browser::{Ask, Browser, Page, WECOM_PHONE};
+use super::database::TestDatabase;
+use super::process::{Finished, Output, Process, Program, Signal};
+
+/// A running gateway.
+#[derive(Debug)]
+pub(crate) struct Serve {
+    pub(crate) process: Process,
+    /// Where the public listener is.
+    pub(crate) public: SocketAddr,
+    /// Where the admin listener is.
+    pub(crate) admin: SocketAddr,
+    /// From the start of the process to the line that says it listens.
+    pub(crate) took: Duration,
+    folder: tempfile::TempDir,
+}
+
+/// Writes the usual configuration of tests into a folder, with ports that the kernel chooses.
+pub(crate) fn folder(wecom: &Running, database: &TestDatabase, toml: &str) -> tempfile::TempDir {
+    wecom.set_trusted_domains(["oa.example.com"]);
+    wecom.set_callback_domains(["oa.example.com"]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let mut text = configuration(wecom, database, toml);
+    if !toml.contains("[server]") {
+        let ports = "[server]\nlisten = \"127.0.0.1:0\"\nadmin_listen = \"127.0.0.1:0\"";
+        text = text.replacen("[server]", ports, 1);
+    }
+    std::fs::write(folder.path().join("gongpai.toml"), text).expect("the configuration");
+    folder
+}
+
+impl Serve {
+    /// A gateway on a simulator and a database.
+    pub(crate) async fn start(wecom: &Running, database: &TestDatabase, toml: &str) -> Self {
+        Self::with(wecom, database, toml, &[]).await
+    }
+
+    /// The same with more of the environment.
+    pub(crate) async fn with(
+        wecom: &Running,
+        database: &TestDatabase,
+        toml: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
+        let folder = folder(wecom, database, toml);
+        let mut program = Program::gongpai().arg("serve").cwd(folder.path());
+        for (key, value) in environment {
+            program = program.env(key, value);
+        }
+        Self::listening(program, folder).await
+    }
+
+    /// Starts `program` and waits for the line that says it listens.
+    pub(crate) async fn listening(program: Program, folder: tempfile::TempDir) -> Self {
+        let began = Instant::now();
+        let mut process = program.start();
+        let line = process.line_with("gongpai listens on").await;
+        let took = began.elapsed();
+        let words: Vec<&str> = line.split([' ', '(', ')']).collect();
+        let after = |word: &str| words.iter().position(|w| *w == word).and_then(|at| words.get(at + 1));
+        let address = |text: Option<&&str>| text.and_then(|a| a.parse().ok());
+        let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
+        let public = address(after("on")).unwrap_or(nowhere);
+        let admin = address(after("admin")).unwrap_or(nowhere);
+        Self { process, public, admin, took, folder }
+    }
+
+    /// Its working directory.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Ends it at once and starts another in its place: on the same database, on other ports.
+    pub(crate) async fn killed_and_restarted(mut self) -> Self {
+        self.process.signal(Signal::Kill);
+        self.process.exit().await;
+        Self::listening(Program::gongpai().arg("serve").cwd(self.folder.path()), self.folder).await
+    }
+
+    /// A command of the program, with this gateway's configuration.
+    pub(crate) async fn command(&self, args: &[&str]) -> Finished {
+        Program::gongpai().args(args).cwd(self.folder.path()).run().await
+    }
+
+    /// From now on `browser` finds our hosts here.
+    pub(crate) fn visit(&self, browser: &mut Browser) {
+        browser.resolve(PUBLIC, self.public);
+        browser.resolve(APP, self.public);
+    }
+
+    /// The browser inside WeCom on the phone of `userid`.
+    pub(crate) fn phone_of(&self, wecom: &Running, userid: &str) -> Browser {
+        wecom.set_phone_member(userid);
+        let mut browser = Browser::new(WECOM_PHONE);
+        self.visit(&mut browser);
+        browser
+    }
+
+    /// A browser in which `userid` is signed in.
+    pub(crate) async fn signed_in(&self, wecom: &Running, userid: &str) -> Browser {
+        let mut browser = self.phone_of(wecom, userid);
+        let page = browser.open(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+        assert_eq!(page.status, 200, "{userid}: {}", page.text());
+        browser
+    }
+
+    /// What nginx would ask about a request of `browser` to public_url's host.
+    pub(crate) async fn check(&self, browser: &Browser) -> Page {
+        let url = format!("{PUBLIC}/x");
+        let mut ask = Ask::navigate(&format!("http://{}/auth/nginx", self.public))
+            .header("x-original-url", &url)
+            .header("x-original-method", "GET");
+        if let Some(cookies) = browser.cookies.header(&url.parse().expect("a URL")) {
+            ask = ask.header("cookie", &cookies);
+        }
+        Browser::new("nginx").send(ask).await
+    }
+
+    /// Everything it wrote.
+    pub(crate) fn written(&self) -> String {
+        self.process.text(Output::Stdout) + &self.process.text(Output::Stderr)
+    }
+}
