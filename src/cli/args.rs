@@ -20,7 +20,7 @@ use crate::config::Scope;
                   Exit code: 0 done, 1 found wrong or failed, 2 called wrong."
 )]
 pub struct Args {
-    /// The configuration file [env: `GONGPAI_CONFIG`] [default: ./gongpai.toml, if it is there]
+    /// The configuration file [env: GONGPAI_CONFIG] [default: ./gongpai.toml, if it is there]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// An O2OA qiyeweixin.json, whose keys stand below those of the configuration file

@@ -172,13 +172,14 @@ impl Db {
 const PATIENCE: [&str; 2] =
     ["SET statement_timeout = '15s'", "SET idle_in_transaction_session_timeout = '30s'"];
 
-/// synchronous=FULL: a commit that was answered survives a power cut, not only a crash.
+/// synchronous=FULL: a commit that was answered survives a power cut, not only a crash. The cache is 2 MB for each
+/// connection of the pool; the system's own holds the rest of the file.
 const PRAGMAS: [&str; 5] = [
     "PRAGMA busy_timeout = 5000",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
-    "PRAGMA cache_size = -8192",
+    "PRAGMA cache_size = -2048",
 ];
 
 /// Makes the file of a new database readable by us alone: names of persons are in it. What SQLite puts beside it

@@ -56,6 +56,14 @@ impl Glob {
         self.segments == [Segment::AnyDepth]
     }
 
+    /// What the first segment of a path must be to match; `None`: it may be any.
+    pub fn first(&self) -> Option<&str> {
+        match self.segments.first() {
+            Some(Segment::Literal(text)) => Some(text),
+            _ => None,
+        }
+    }
+
     /// Whether `path`, which is canonical, matches.
     pub fn matches(&self, path: &str) -> bool {
         let mut rest = path.strip_prefix('/').unwrap_or(path);
@@ -84,6 +92,11 @@ impl Glob {
             }
         }
     }
+}
+
+/// The first segment of `path`, which is canonical; empty for the root.
+pub fn first_of(path: &str) -> &str {
+    first_segment(path.strip_prefix('/').unwrap_or(path)).map_or("", |(first, _)| first)
 }
 
 fn first_segment(rest: &str) -> Option<(&str, &str)> {
@@ -167,6 +180,25 @@ mod tests {
         ] {
             assert!(!matches(pattern, path), "{pattern} {path}");
         }
+    }
+
+    #[test]
+    fn a_path_with_another_first_segment_than_the_patterns_never_matches() {
+        for (pattern, first) in [
+            ("/a/**", Some("a")),
+            ("/a*/b", None),
+            ("/**/a", None),
+            ("", None),
+            ("/", None),
+            ("/%61", Some("a")),
+        ] {
+            assert_eq!(Glob::compile(pattern).unwrap().first(), first, "{pattern}");
+        }
+        for path in ["/", "/b", "/b/a", "/aa", "/ab/a"] {
+            assert_ne!(first_of(path), "a", "{path}");
+            assert!(!matches("/a/**", path), "{path}");
+        }
+        assert_eq!((first_of("/"), first_of("/a"), first_of("/a/b")), ("", "a", "a"));
     }
 
     #[test]

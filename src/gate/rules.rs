@@ -15,17 +15,39 @@ use crate::base::id::UserId;
 use crate::config::{DefaultRule, Gate, RuleText};
 use crate::session::Person;
 
-use super::glob::Glob;
+use super::glob::{self, Glob};
 use super::path::{Ambiguous, CanonicalPath};
 
 /// The rules of an installation, compiled: deciding looks only at those of the request's host.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// For a host that some rule names, every rule that can match it, wildcards included, in order.
-    named: HashMap<String, Box<[Arc<Rule>]>>,
+    named: HashMap<String, Box<[Entry]>>,
     /// For `*.x.com`, by `x.com`: every wildcard rule that can match a host below it, in order.
-    below: HashMap<String, Box<[Arc<Rule>]>>,
+    below: HashMap<String, Box<[Entry]>>,
     default: DefaultRule,
+}
+
+/// A rule in the list of a host, with what most requests are sorted out by: so a check reads the list, which is one
+/// piece of memory, and of the rules, which are not, only those that may match.
+#[derive(Debug, Clone)]
+struct Entry {
+    /// [`fingerprint`] of what the first segment of the path must be; `None`: it may be any.
+    first: Option<u32>,
+    /// As [`HostPattern::port`].
+    port: Option<u16>,
+    rule: Arc<Rule>,
+}
+
+impl Entry {
+    fn new(rule: &Arc<Rule>) -> Self {
+        Self { first: rule.path.first().map(fingerprint), port: rule.host.port, rule: Arc::clone(rule) }
+    }
+}
+
+/// FNV-1a: equal for equal texts, and nearly always different for different ones.
+fn fingerprint(text: &str) -> u32 {
+    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }
 
 /// One compiled rule.
@@ -184,7 +206,7 @@ impl Rules {
             let host = &rule.host.host;
             let of_host =
                 |r: &&Arc<Rule>| r.host.covers(host) || (rule.host.wildcard && r.host.is_same_wildcard(host));
-            let list: Box<[Arc<Rule>]> = rules.iter().filter(of_host).cloned().collect();
+            let list: Box<[Entry]> = rules.iter().filter(of_host).map(Entry::new).collect();
             let map = if rule.host.wildcard { &mut below } else { &mut named };
             map.insert(host.clone(), list);
         }
@@ -192,7 +214,7 @@ impl Rules {
     }
 
     /// Every rule that can match some port of `host`, in order.
-    fn of_host(&self, host: &str) -> &[Arc<Rule>] {
+    fn of_host(&self, host: &str) -> &[Entry] {
         if let Some(rules) = self.named.get(host) {
             return rules;
         }
@@ -211,12 +233,13 @@ impl Rules {
 
     fn reach(&self, origin: &Origin, path: &str, method: Option<&str>) -> Reached<'_> {
         let mut reached = Reached::HostWithoutRules;
-        for rule in self.of_host(origin.host()) {
-            if rule.host.port.is_some_and(|port| port != origin.port()) {
+        let first_segment = fingerprint(glob::first_of(path));
+        for Entry { first, port, rule } in self.of_host(origin.host()) {
+            if port.is_some_and(|port| port != origin.port()) {
                 continue;
             }
             reached = Reached::Nothing;
-            if !rule.path.matches(path) {
+            if first.is_some_and(|first| first != first_segment) || !rule.path.matches(path) {
                 continue;
             }
             match (&rule.methods, method) {

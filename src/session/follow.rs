@@ -23,6 +23,13 @@ const REFRESH_LIMIT: Duration = Duration::from_secs(3);
 /// How many last-used instants are written in one transaction, so that sign-ins never wait long for it.
 const SEEN_BATCH: usize = 500;
 
+/// While the last refresh succeeded and is not older than this, the database answers. Where it does not,
+/// `gate.stale_after` says how long checks go on.
+const HEALTHY: Duration = Duration::from_secs(2);
+
+/// How far this clock may be behind the newest row before nobody is signed in by it.
+const CLOCK_SLACK: Duration = Duration::from_secs(60);
+
 /// Why memory could not be brought into step.
 #[derive(Debug, thiserror::Error)]
 pub enum FollowError {
@@ -38,6 +45,24 @@ pub enum FollowError {
 }
 
 impl Sessions {
+    /// Whether memory may be trusted: the last refresh is young enough (DESIGN §4, the stale rule).
+    pub fn memory_is_fresh(&self, now: Timestamp) -> bool {
+        let age = now.since(Timestamp::from_millis(self.0.refreshed_at.load(Ordering::Acquire)));
+        age < self.0.settings.stale_after || (age <= HEALTHY && !self.0.failing.load(Ordering::Acquire))
+    }
+
+    /// When memory last agreed with the database.
+    pub fn refreshed_at(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.refreshed_at.load(Ordering::Acquire))
+    }
+
+    /// Whether this clock is more than a minute behind the newest row: then it cannot be right, and nobody is
+    /// signed in by it (DESIGN §7.1).
+    pub fn clock_is_behind(&self) -> bool {
+        let newest = Timestamp::from_millis(self.0.newest_row.load(Ordering::Acquire));
+        newest.since(self.0.clock.now()) > CLOCK_SLACK
+    }
+
     /// One step: reads what the feed brought since the last one. Run at least every 500 ms.
     ///
     /// # Errors

@@ -143,9 +143,10 @@ impl Sso {
         let again = format!("{}{}", visit.path("login"), target.map(|t| query(t, "")).unwrap_or_default());
         let code = error.code();
         self.0.metrics.failed(code);
-        let store = matches!(error, SsoError::Store(_) | SsoError::Stale);
+        let out_of_reach = matches!(error, SsoError::Store(_) | SsoError::Stale);
         let mut failure = error.failure(visit.view.at);
-        failure.since = store.then(|| self.0.sessions.refreshed_at());
+        // Since when memory and database have not agreed.
+        failure.since = out_of_reach.then(|| self.0.sessions.refreshed_at());
         failure.switch_account = Some(match target {
             Some(t) => format!("{}?rd={}", visit.path("logout"), encode(t.page().as_str())),
             None => visit.path("logout"),

@@ -54,6 +54,10 @@ fn items(page: &Page) -> Vec<Value> {
 /// More clients: one of another scope, one with a short secret whose hash matches, one of all scopes.
 const CLIENTS: &str = r#"
 [[api_clients]]
+id = "oa"
+secret_hash = "sha256:HOOK"
+scopes = ["sessions"]
+[[api_clients]]
 id = "hook"
 secret_hash = "sha256:HOOK"
 scopes = ["hook"]

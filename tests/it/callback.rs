@@ -438,3 +438,93 @@ async fn a_hundred_sign_ins_at_once_are_one_token_and_two_calls_each() {
     assert_eq!(t.wecom.calls("gettoken"), 1, "two hundred");
     assert_eq!((t.wecom.calls("auth/getuserinfo"), t.wecom.calls("user/get")), (200, 200));
 }
+
+#[tokio::test]
+async fn case_20_two_replicas_that_get_the_same_callback_make_one_exchange_and_one_session() {
+    let t = TestApp::start().await;
+    let any = "127.0.0.1:0".parse().unwrap();
+    let second = t.another((*t.wecom).clone().start_on(any).await.unwrap()).await;
+    // Begun on one, called back on both.
+    let (here, callback) = started(&t, "zhangsan").await;
+    t.wecom.fail_next("auth/getuserinfo", gongpai::simulator::Fault::Slow(Duration::from_millis(600)));
+    let mut there = second.browser(WECOM_PHONE);
+    there.cookies = here.cookies.clone();
+    let tabs = [(here, callback.clone()), (there, callback)];
+    let ends = at_once(tabs.into_iter().map(|(mut tab, url)| async move {
+        let page = tab.get(url).await;
+        (page, tab)
+    }))
+    .await;
+    for (page, tab) in &ends {
+        assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/x"));
+        for replica in [&t, &second] {
+            assert_eq!(replica.check(tab, PUBLIC).await.status, 200);
+        }
+    }
+    assert_eq!((t.wecom.calls("auth/getuserinfo"), t.rows("sessions").await), (1, 1));
+    // Signed out on one, nobody on the other within a second.
+    let (_, mut tab) = ends.into_iter().next().unwrap();
+    let copy = tab.clone();
+    tab.get(format!("{PUBLIC}/sso/logout")).await;
+    let give_up = std::time::Instant::now() + Duration::from_secs(1);
+    while second.check(&copy, PUBLIC).await.status != 401 {
+        assert!(std::time::Instant::now() < give_up, "still in on the other replica");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_code_at_an_application_host_is_never_exchanged() {
+    let t = TestApp::start().await;
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    let there = callback.as_str().replace(&format!("{PUBLIC}/sso/"), "https://app.example.com/_gongpai/");
+    let cookies = phone.cookies.header(&callback).unwrap();
+    for ask in [Ask::navigate(&there), Ask::navigate(&there).header("cookie", &cookies)] {
+        let page = phone.send(ask).await;
+        assert!(
+            !page.headers.get_all("set-cookie").iter().any(|c| c.as_bytes().starts_with(b"__Host-gongpai="))
+        );
+    }
+    assert_eq!((t.wecom.calls_total(), t.rows("attempts").await), (0, 0));
+}
+
+#[tokio::test]
+async fn after_a_hand_off_reload_and_back_still_end_at_the_target() {
+    let t = TestApp::start().await;
+    let mut phone = t.phone_of("zhangsan");
+    let page = phone.get("https://app.example.com/_gongpai/login?rd=/x").await;
+    let callback = t.callback_of(&mut phone, page.location().unwrap().as_str()).await;
+    let target = "https://app.example.com/x";
+    for seconds in [0, 10, 61, 600, 3600] {
+        t.advance(Duration::from_secs(seconds)).await;
+        phone.cookies.pass(Duration::from_secs(seconds));
+        let end = phone.open(callback.as_str()).await;
+        assert_eq!(end.url.as_str(), target, "after {seconds} s: {}", end.text());
+    }
+    assert_eq!(t.wecom.calls("auth/getuserinfo"), 1);
+}
+
+#[tokio::test]
+async fn a_scan_page_goes_on_by_itself_when_the_browser_is_signed_in() {
+    let t = TestApp::start().await;
+    let mut desktop = t.desktop();
+    let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    let attribute = |name: &str| {
+        let text = page.words();
+        let value = text
+            .split(&format!("{name}=\""))
+            .nth(1)
+            .expect("an attribute")
+            .split('"')
+            .next()
+            .unwrap()
+            .to_owned();
+        page.url.join(&value).unwrap()
+    };
+    let (session, next) = (attribute("data-session"), attribute("data-next"));
+    assert_eq!(desktop.fetch(session.as_str()).await.status, 401);
+    // Signed in meanwhile by another tab.
+    desktop.cookies = t.signed_in("zhangsan").await.cookies;
+    assert_eq!(desktop.fetch(session.as_str()).await.status, 200);
+    assert_eq!(desktop.get(next.as_str()).await.location().unwrap().as_str(), format!("{PUBLIC}/x"));
+}

@@ -235,8 +235,8 @@ async fn case_1_only_a_trusted_proxy_is_believed() {
 #[tokio::test]
 async fn the_original_request_is_exactly_one_url_and_one_method_of_one_family() {
     let t = TestApp::with("[[rules]]\nhost = \"oa.example.com\"\nallow = [\"anyone\"]\n").await;
-    let (url, get): ((&str, &[u8]), (&str, &[u8])) =
-        (("x-original-url", b"https://oa.example.com/x"), ("x-original-method", b"GET"));
+    let url: (&str, &[u8]) = ("x-original-url", b"https://oa.example.com/x");
+    let get: (&str, &[u8]) = ("x-original-method", b"GET");
     assert_eq!(ask(&t, &[url, get]).await.status, 200);
     let other_families: &[(&str, &[u8])] = &[
         ("x-forwarded-host", b"oa.example.com"),

@@ -415,7 +415,7 @@ async fn running_through_an_outage_of_the_database_who_is_in_stays_in_and_everyt
     if database.engine() == Engine::Sqlite {
         return; // a file does not go away
     }
-    let serve = Serve::start(&wecom, &database, "").await;
+    let mut serve = Serve::start(&wecom, &database, "").await;
     let phone = serve.signed_in(&wecom, "zhangsan").await;
     assert_eq!(serve.check(&phone).await.status, 200);
     let name = database.url().rsplit('/').next().expect("a name").to_owned();
@@ -430,7 +430,8 @@ async fn running_through_an_outage_of_the_database_who_is_in_stays_in_and_everyt
     run(format!("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'")).await;
     let admin = serve.admin;
     let ready = async || Browser::new("x").get(format!("http://{admin}/readyz")).await.status.as_u16();
-    eventually("not ready", async || (ready().await == 503).then_some(())).await;
+    serve.process.line_with("could not be brought into step").await;
+    assert_eq!(ready().await, 200, "taken out of service while memory is young");
     assert_eq!(serve.check(&phone).await.status, 200, "who is in noticed it");
     let mut other = serve.phone_of(&wecom, "lisi");
     let began = Instant::now();
@@ -438,8 +439,12 @@ async fn running_through_an_outage_of_the_database_who_is_in_stays_in_and_everyt
     assert_eq!(page.status, 503, "{}", page.text());
     assert!(began.elapsed() < Duration::from_secs(15));
     run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
-    eventually("ready again", async || (ready().await == 200).then_some(())).await;
-    serve.signed_in(&wecom, "lisi").await;
+    eventually("sign-ins again", async || {
+        let page = other.open(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+        (page.status == 200).then_some(())
+    })
+    .await;
+    assert_eq!(ready().await, 200);
     assert_eq!(serve.check(&phone).await.status, 200);
 }
 

@@ -81,12 +81,6 @@ impl Site {
         );
         send_raw(self.address(), request.as_bytes()).await
     }
-
-    /// What the two nginx logs say.
-    fn logs(&self) -> String {
-        let read = |name| fs::read_to_string(self.nginx.prefix().join(name)).unwrap_or_default();
-        format!("{}{}{}", read("access.log"), read("gongpai.log"), read("error.log"))
-    }
 }
 
 /// The test's configuration, with the port that the gateway really has.
