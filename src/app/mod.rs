@@ -30,8 +30,8 @@ use crate::oidc;
 use crate::session::{self, Sessions, keys};
 use crate::sso::verify_file::{self, VerifyFiles};
 use crate::sso::{self, Sso};
-use crate::supervisor::Supervisor;
 use crate::supervisor::listen::{Listener, serve};
+use crate::supervisor::{Signals, Supervisor};
 use crate::wecom;
 
 /// How many refusals of the gate may wait to be written; beyond that they are counted as dropped.
@@ -113,6 +113,9 @@ pub enum RunError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Signals cannot be listened for.
+    #[error("SIGTERM cannot be listened for: {0}")]
+    Signals(#[source] std::io::Error),
     /// A worker ended.
     #[error(transparent)]
     Worker(#[from] crate::supervisor::WorkerEnded),
@@ -217,12 +220,13 @@ impl App {
     /// # Errors
     /// [`RunError`].
     pub async fn run(self, workings: Workings, ready: impl FnOnce(&str, &str)) -> Result<(), RunError> {
+        let signals = Signals::listen().map_err(RunError::Signals)?;
         let public = bind("server.listen", &self.config.server.listen).await?;
         let admin = bind("server.admin_listen", &self.config.server.admin_listen).await?;
         ready(&public.address(), &admin.address());
         let mut supervisor = Supervisor::new();
         self.start(workings, public, admin, &mut supervisor);
-        let ended = supervisor.until_stopped().await;
+        let ended = supervisor.until_stopped(signals).await;
         self.close().await;
         Ok(ended?)
     }

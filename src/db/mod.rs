@@ -21,6 +21,11 @@ use crate::base::secret::{ExposeSecret as _, Secret};
 /// The migrations, one set for both engines.
 static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations");
 
+/// The steps of the schema that this program knows, in order.
+pub fn schema_steps() -> Vec<i64> {
+    MIGRATIONS.iter().map(|step| step.version).collect()
+}
+
 /// How long a request waits for a connection before the database counts as unreachable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 

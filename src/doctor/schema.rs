@@ -54,7 +54,7 @@ pub async fn schema(database: &Database) -> Result<Schema, SchemaError> {
         return Ok(Schema::NoFile(path.clone()));
     }
     match tokio::time::timeout(PATIENCE, store::applied(database)).await {
-        Ok(applied) => Ok(judge(applied?.as_deref(), &store::known())),
+        Ok(applied) => Ok(judge(applied?.as_deref(), &crate::db::schema_steps())),
         Err(_) => Err(SchemaError::Timeout),
     }
 }

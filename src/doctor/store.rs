@@ -1,20 +1,11 @@
 //! SQL of the checks.
 
 use sqlx::any::AnyConnectOptions;
-use sqlx::migrate::Migrator;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Row as _};
 
 use crate::base::secret::ExposeSecret as _;
 use crate::config::Database;
 use crate::db::Db;
-
-/// The same migrations that [`Db::open`] applies; here only their numbers are looked at.
-static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations");
-
-/// The steps of the schema that this program knows.
-pub(super) fn known() -> Vec<i64> {
-    MIGRATIONS.iter().map(|migration| migration.version).collect()
-}
 
 /// The steps that a database has; `None` if it has nothing of ours. Makes no file and no table.
 ///

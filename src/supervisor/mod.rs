@@ -7,9 +7,10 @@ mod alarm;
 pub mod listen;
 
 use std::future::Future;
+use std::io;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -21,6 +22,13 @@ const GRACE: Duration = Duration::from_secs(20);
 pub struct Supervisor {
     workers: JoinSet<&'static str>,
     stop: CancellationToken,
+}
+
+/// What asks the process to stop, listened for from the moment this is made.
+#[derive(Debug)]
+pub struct Signals {
+    term: Signal,
+    interrupt: Signal,
 }
 
 /// A worker ended that should have gone on.
@@ -74,9 +82,9 @@ impl Supervisor {
     ///
     /// # Errors
     /// [`WorkerEnded`] if a worker died before; everything else was ended in order even then.
-    pub async fn until_stopped(mut self) -> Result<(), WorkerEnded> {
+    pub async fn until_stopped(mut self, mut signals: Signals) -> Result<(), WorkerEnded> {
         let asked = tokio::select! {
-            () = stop_signal() => Ok(()),
+            () = signals.any() => Ok(()),
             () = self.stop.cancelled() => Ok(()),
             Some(ended) = self.workers.join_next() => Err(WorkerEnded(match ended {
                 Ok(name) => format!("the worker \"{name}\""),
@@ -93,15 +101,20 @@ impl Supervisor {
     }
 }
 
-async fn stop_signal() {
-    let (Ok(mut term), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("Signals cannot be listened for; end this process with SIGKILL");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+impl Signals {
+    /// Begins to listen: make it before anybody is told that we are ready, or an early SIGTERM ends the process
+    /// without order.
+    ///
+    /// # Errors
+    /// If the operating system does not let us.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn any(&mut self) {
+        tokio::select! {
+            _ = self.term.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = self.interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
     }
 }
