@@ -7,6 +7,7 @@ use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
+use super::error::SsoError;
 use super::{Sso, redirect};
 use crate::base::clock::Timestamp;
 use crate::http::problem::Problem;
@@ -61,6 +62,8 @@ pub async fn home(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
             let out = visit.path("logout");
             sso.pages().home(&visit.view, &session.person.name, session.person.userid.as_str(), &out)
         }
+        // Not a sign-in: somebody who is in would be sent round in circles.
+        Err(NotSignedIn::Unavailable) => sso.fail(&visit, None, SsoError::Stale),
         Err(_) => redirect(&format!("{}?rd=%2F", visit.path("login")), &[]),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use gongpai::simulator::Fault;
@@ -15,6 +15,21 @@ use crate::support::browser::{Ask, Browser, DESKTOP, Page};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Everything that this process writes from now on, of other tests too.
+    fn of_this_process() -> Self {
+        static LOG: LazyLock<Log> = LazyLock::new(|| {
+            let log = Log::default();
+            let filter = EnvFilter::new("debug,gongpai=trace,hyper=info,hyper_util=info");
+            let subscriber =
+                tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).with_ansi(false);
+            tracing::subscriber::set_global_default(subscriber.finish()).expect("the only subscriber");
+            log
+        });
+        LOG.clone()
+    }
+}
 
 impl io::Write for Log {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
@@ -82,12 +97,7 @@ impl Watch {
 #[tokio::test]
 async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page_a_log_a_metric_or_the_audit_trail()
  {
-    let log = Log::default();
-    let filter = EnvFilter::new("debug,gongpai=trace,hyper=info,hyper_util=info");
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).with_ansi(false).finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
-
+    let log = Log::of_this_process();
     let t = TestApp::with("[gate]\nassertion = true").await;
     let wecom: url::Url = t.wecom.url().parse().unwrap();
     let mut watch = Watch { pages: Vec::new(), secrets: BTreeSet::new(), wecom: wecom.origin() };
@@ -227,13 +237,7 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
 
 #[tokio::test]
 async fn case_30_what_comes_from_outside_cannot_write_a_line_into_the_log() {
-    let log = Log::default();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(log.clone())
-        .with_ansi(false)
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Log::of_this_process();
     let t = TestApp::start().await;
     t.wecom.change_member("lisi", |m| m.name = "x\r\nFORGED line\u{1b}[31m".to_owned());
     t.signed_in("lisi").await;

@@ -241,10 +241,14 @@ impl Page {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// The body of a page without its entities.
+    /// What a page says: its text without tags and entities.
     pub(crate) fn words(&self) -> String {
+        let text = self.text();
+        let parts = text.split('<').enumerate();
+        let shown =
+            parts.map(|(n, part)| if n == 0 { part } else { part.split_once('>').map_or("", |(_, t)| t) });
         let marks = [("&#39;", "'"), ("&#34;", "\""), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")];
-        marks.into_iter().fold(self.text(), |text, (entity, mark)| text.replace(entity, mark))
+        marks.into_iter().fold(shown.collect(), |text: String, (entity, mark)| text.replace(entity, mark))
     }
 
     /// The body as JSON.
