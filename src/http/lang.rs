@@ -41,14 +41,6 @@ pub struct Both {
     pub second: Part,
 }
 
-impl Part {
-    /// The clauses of a Chinese sentence, each with the mark that ends it: a line that is too long breaks there and
-    /// not within a word, which browsers cannot tell in Chinese. Other text is one piece.
-    pub fn clauses(&self) -> impl Iterator<Item = &str> {
-        self.text.split_inclusive(['，', '；'])
-    }
-}
-
 impl Lang {
     /// Chinese first; English first where Accept-Language is sent and names no Chinese.
     ///
