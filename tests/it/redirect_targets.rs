@@ -96,7 +96,7 @@ fn judge(t: &TestApp, page: &Page, host: &str, what: &str) {
             }
         }
     }
-    let names: BTreeSet<_> = page.headers.keys().map(|n| n.as_str()).collect();
+    let names: BTreeSet<_> = page.headers.keys().map(axum::http::HeaderName::as_str).collect();
     for set in page.headers.get_all("set-cookie") {
         let cookie = set.to_str().expect("ASCII");
         assert!(cookie.starts_with("__Host-gongpai"), "{what}: {cookie}");

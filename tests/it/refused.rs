@@ -251,10 +251,11 @@ async fn a_scan_page_shown_for_more_than_five_minutes_counts_as_no_restart() {
 
 #[tokio::test]
 async fn case_24_a_sign_in_that_learns_that_a_person_is_gone_ends_the_persons_sessions() {
-    let gone: [(&str, fn(&TestApp)); 5] = [
-        ("disabled", |t| drop(t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled))),
-        ("inactive", |t| drop(t.wecom.change_member("zhangsan", |m| m.status = Status::NotActivated))),
-        ("left", |t| drop(t.wecom.change_member("zhangsan", |m| m.status = Status::Left))),
+    type Change = fn(&TestApp);
+    let gone: [(&str, Change); 5] = [
+        ("disabled", |t| assert!(t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled))),
+        ("inactive", |t| assert!(t.wecom.change_member("zhangsan", |m| m.status = Status::NotActivated))),
+        ("left", |t| assert!(t.wecom.change_member("zhangsan", |m| m.status = Status::Left))),
         ("left", |t| t.wecom.hide_from_app("zhangsan")),
         ("left", |t| t.wecom.remove_member("zhangsan")),
     ];

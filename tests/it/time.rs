@@ -64,16 +64,16 @@ async fn case_14_a_sign_in_after_the_end_is_a_new_session() {
 #[tokio::test]
 async fn case_24_a_recheck_ends_the_sessions_of_whoever_is_no_longer_active() {
     let gone: [fn(&TestApp); 6] = [
-        |t| drop(t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled)),
-        |t| drop(t.wecom.change_member("zhangsan", |m| m.status = Status::NotActivated)),
-        |t| drop(t.wecom.change_member("zhangsan", |m| m.status = Status::Left)),
+        |t| assert!(t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled)),
+        |t| assert!(t.wecom.change_member("zhangsan", |m| m.status = Status::NotActivated)),
+        |t| assert!(t.wecom.change_member("zhangsan", |m| m.status = Status::Left)),
         |t| t.wecom.hide_from_app("zhangsan"),
         |t| t.wecom.remove_member("zhangsan"),
         |t| {
             t.wecom.fail_always(
                 "user/get",
                 Fault::Text(r#"{"errcode":0,"userid":"zhangsan","status":3}"#.to_owned()),
-            )
+            );
         },
     ];
     for (n, happens) in gone.into_iter().enumerate() {
