@@ -114,7 +114,7 @@ impl Chromium {
             viewport,
         };
         let answer = chromium
-            .try_ask(Method::POST, "", Some(chromium.capabilities(viewport, user_agent, preferences)))
+            .try_ask(Method::POST, "", Some(chromium.capabilities(viewport, user_agent, &preferences)))
             .await;
         let answer = answer.unwrap_or_else(|refusal| panic!("no browser: {refusal:?}"));
         let id = answer["sessionId"].as_str().expect("a session id").to_owned();
@@ -122,7 +122,7 @@ impl Chromium {
         chromium
     }
 
-    fn capabilities(&self, viewport: Viewport, user_agent: &str, preferences: Value) -> Value {
+    fn capabilities(&self, viewport: Viewport, user_agent: &str, preferences: &Value) -> Value {
         let mut args = vec![
             "--headless=new".to_owned(),
             "--no-sandbox".to_owned(), // as root, as in a container, there is none to have
