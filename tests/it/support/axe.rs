@@ -14,7 +14,6 @@ pub(crate) struct Axe(String);
 impl Axe {
     /// Reads it; `None`, and a line on stderr, where nobody has fetched it.
     pub(crate) fn of_this_run() -> Option<Self> {
-        #[expect(clippy::disallowed_methods, reason = "tests/run says where the script is")]
         let Some(path) = std::env::var_os("GONGPAI_TEST_AXE") else {
             eprintln!("axe was not run: GONGPAI_TEST_AXE is not set; ./tests/run fetches it");
             return None;
