@@ -20,7 +20,10 @@ const FOLLOW: Duration = Duration::from_millis(400);
 
 const WRITE_SEEN: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(60);
-const RECHECK: Duration = Duration::from_secs(1);
+/// Looking for persons who are due reads many rows, so it is not done every second; whoever is due is asked about
+/// in several batches then.
+const RECHECK: Duration = Duration::from_secs(5);
+const RECHECK_BATCHES: usize = 5;
 const RETENTION: Duration = Duration::from_secs(600);
 
 /// Attempts and tickets live for minutes; a day is for whoever looks into a complaint.
@@ -75,8 +78,12 @@ async fn write_seen(sessions: session::Sessions) {
 }
 
 async fn recheck(sso: sso::Sso, every: Duration) {
-    if let Err(error) = sso.recheck_due(every).await {
-        tracing::warn!(%error, "Persons could not be checked again");
+    for _ in 0..RECHECK_BATCHES {
+        match sso.recheck_due(every).await {
+            Ok(due) if due == sso::recheck::BATCH => {}
+            Ok(_) => return,
+            Err(error) => return tracing::warn!(%error, "Persons could not be checked again"),
+        }
     }
 }
 

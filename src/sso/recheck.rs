@@ -13,8 +13,8 @@ use crate::directory::{self, Due};
 use crate::session::store::{self as session_store, Which};
 use crate::wecom::Deadline;
 
-/// How many persons one step asks about: with one step a second far below WeCom's 10 000 calls a minute.
-const BATCH: i64 = 20;
+/// How many persons one step asks about.
+pub const BATCH: usize = 20;
 
 /// How long a replica has the persons of one step to itself; also how soon an unanswered one is asked about again.
 const LEASE: Duration = Duration::from_secs(60);
@@ -33,9 +33,15 @@ impl Sso {
         }
         let now = self.0.clock.now();
         let corp = &self.0.settings.corp;
-        let due =
-            directory::store::claim_due(&self.0.db, corp, now, now.minus(every), now.plus(LEASE), BATCH)
-                .await?;
+        let due = directory::store::claim_due(
+            &self.0.db,
+            corp,
+            now,
+            now.minus(every),
+            now.plus(LEASE),
+            i64::try_from(BATCH).unwrap_or(i64::MAX),
+        )
+        .await?;
         for person in &due {
             self.recheck(person).await?;
         }

@@ -26,6 +26,11 @@ impl Alarm {
 }
 
 impl Timer for Alarm {
+    /// The runtime's own time, which tests can pause.
+    fn now(&self) -> Instant {
+        tokio::time::Instant::now().into_std()
+    }
+
     fn sleep(&self, duration: Duration) -> Pin<Box<dyn Sleep>> {
         self.sleep_until(self.now() + duration)
     }

@@ -39,6 +39,7 @@ CREATE TABLE persons (
     updated_at  BIGINT NOT NULL
 );
 CREATE UNIQUE INDEX persons_userid ON persons (corp_id, lower(userid));
+CREATE INDEX persons_checked_at ON persons (corp_id, checked_at);
 
 -- audience: the host, or the cookie domain; family: the session that a sign-in began with, the same for those
 -- that tickets made from it. Deleted 7 days after they expired or ended.
