@@ -510,7 +510,7 @@ async fn a_scan_page_goes_on_by_itself_when_the_browser_is_signed_in() {
     let mut desktop = t.desktop();
     let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
     let attribute = |name: &str| {
-        let text = page.words();
+        let text = page.text().replace("&#38;", "&");
         let value = text
             .split(&format!("{name}=\""))
             .nth(1)

@@ -86,7 +86,7 @@ fn judge(t: &TestApp, page: &Page, host: &str, what: &str) {
             let back: Url = back.expect("WeCom is told where to return to").parse().expect("a URL");
             assert_eq!(back.origin().ascii_serialization(), PUBLIC, "{what}: {target}");
             if let Some((_, rd)) = back.query_pairs().find(|(name, _)| name == "rd") {
-                ours(&rd.parse().expect("an absolute rd"), what, &target);
+                ours(&back.join(&rd).expect("a URL"), what, &target);
             }
         } else {
             ours(&url, what, &target);
@@ -96,7 +96,7 @@ fn judge(t: &TestApp, page: &Page, host: &str, what: &str) {
             }
         }
     }
-    let names: BTreeSet<_> = page.headers.keys().map(|n| n.as_str()).collect();
+    let names: BTreeSet<_> = page.headers.keys().map(axum::http::HeaderName::as_str).collect();
     for set in page.headers.get_all("set-cookie") {
         let cookie = set.to_str().expect("ASCII");
         assert!(cookie.starts_with("__Host-gongpai"), "{what}: {cookie}");

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse as _, Response};
 use super::policy::Policy;
 use super::{Frame, Link, Pages, View, button, respond, said, text};
 use crate::http::failure::Failure;
-use crate::http::lang::{Both, Lang, Text};
+use crate::http::lang::{Both, Text};
 use crate::http::problem::{Problem, put_retry_after};
 use crate::http::words::{Button, Code, Kind, labels};
 
