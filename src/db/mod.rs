@@ -8,13 +8,16 @@ pub mod feed;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
+use std::ops::{Deref, DerefMut};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{Any, AnyPool, Transaction};
+use sqlx::{Any, AnyConnection, AnyPool, Transaction};
+use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::base::secret::{ExposeSecret as _, Secret};
 
@@ -29,8 +32,48 @@ pub fn schema_steps() -> Vec<i64> {
 /// How long a request waits for a connection before the database counts as unreachable.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A transaction; rolled back unless committed.
-pub type Tx = Transaction<'static, Any>;
+/// How long a writer waits for its turn.
+const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A write transaction; rolled back unless committed.
+#[derive(Debug)]
+pub struct Tx {
+    tx: Transaction<'static, Any>,
+    /// Dropped after the transaction: the next writer finds the lock free.
+    _turn: Option<OwnedMutexGuard<()>>,
+}
+
+impl Tx {
+    /// Makes it last.
+    ///
+    /// # Errors
+    /// If the database fails; then nothing of it happened.
+    pub async fn commit(self) -> sqlx::Result<()> {
+        self.tx.commit().await
+    }
+
+    /// Undoes it now, and says if that fails.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn rollback(self) -> sqlx::Result<()> {
+        self.tx.rollback().await
+    }
+}
+
+impl Deref for Tx {
+    type Target = AnyConnection;
+
+    fn deref(&self) -> &AnyConnection {
+        &self.tx
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        &mut self.tx
+    }
+}
 
 /// Which database, and where.
 #[derive(Debug, Clone)]
@@ -52,6 +95,9 @@ enum Engine {
 pub struct Db {
     pool: AnyPool,
     engine: Engine,
+    /// SQLite has one writer at a time. Waiting for it inside SQLite is neither in order nor free of a connection,
+    /// so that fifty sign-ins at once would starve each other: writers of this process queue here.
+    turn: Arc<Mutex<()>>,
 }
 
 /// Why the database could not be opened.
@@ -132,7 +178,7 @@ impl Db {
             .connect_with(options)
             .await
             .map_err(OpenError::Connect)?;
-        Ok(Self { pool, engine })
+        Ok(Self { pool, engine, turn: Arc::default() })
     }
 
     /// The pool, for single statements that only read.
@@ -146,8 +192,12 @@ impl Db {
     /// If the database does not answer in time.
     pub async fn write(&self) -> sqlx::Result<Tx> {
         match self.engine {
-            Engine::Sqlite => self.pool.begin_with("BEGIN IMMEDIATE").await,
-            Engine::Postgres => self.pool.begin().await,
+            Engine::Sqlite => {
+                let waiting = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.turn).lock_owned());
+                let turn = waiting.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
+                Ok(Tx { tx: self.pool.begin_with("BEGIN IMMEDIATE").await?, _turn: Some(turn) })
+            }
+            Engine::Postgres => Ok(Tx { tx: self.pool.begin().await?, _turn: None }),
         }
     }
 

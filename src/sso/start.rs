@@ -65,7 +65,8 @@ impl Sso {
         self.count_start(visit)?;
         self.may_begin()?;
         let asked = entrance::asked(visit.query.one("entrance")?);
-        let in_wecom = visit.browser == Browser::WeCom || asked == Some(Entrance::App);
+        // Whoever asks for the QR page inside WeCom has one, and must be able to leave it.
+        let in_wecom = asked.map_or(visit.browser == Browser::WeCom, |entrance| entrance == Entrance::App);
         if let Target::HandOff(_, hand_off) = target
             && hand_off.expired(visit.view.at)
         {

@@ -86,7 +86,7 @@ fn judge(t: &TestApp, page: &Page, host: &str, what: &str) {
             let back: Url = back.expect("WeCom is told where to return to").parse().expect("a URL");
             assert_eq!(back.origin().ascii_serialization(), PUBLIC, "{what}: {target}");
             if let Some((_, rd)) = back.query_pairs().find(|(name, _)| name == "rd") {
-                ours(&back.join(&rd).expect("an rd"), what, &target);
+                ours(&back.join(&rd).expect("a URL"), what, &target);
             }
         } else {
             ours(&url, what, &target);

@@ -63,23 +63,21 @@ async fn case_14_a_sign_in_after_the_end_is_a_new_session() {
 
 #[tokio::test]
 async fn case_24_a_recheck_ends_the_sessions_of_whoever_is_no_longer_active() {
-    let gone: [fn(&TestApp); 6] = [
-        |t| assert!(t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled)),
-        |t| assert!(t.wecom.change_member("zhangsan", |m| m.status = Status::NotActivated)),
-        |t| assert!(t.wecom.change_member("zhangsan", |m| m.status = Status::Left)),
-        |t| t.wecom.hide_from_app("zhangsan"),
-        |t| t.wecom.remove_member("zhangsan"),
-        |t| {
-            t.wecom.fail_always(
-                "user/get",
-                Fault::Text(r#"{"errcode":0,"userid":"zhangsan","status":3}"#.to_owned()),
-            );
-        },
-    ];
-    for (n, happens) in gone.into_iter().enumerate() {
+    let change = |t: &TestApp, status| assert!(t.wecom.change_member("zhangsan", |m| m.status = status));
+    for n in 0..6 {
         let t = TestApp::start().await;
         let browser = t.signed_in("zhangsan").await;
-        happens(&t);
+        match n {
+            0 => change(&t, Status::Disabled),
+            1 => change(&t, Status::NotActivated),
+            2 => change(&t, Status::Left),
+            3 => t.wecom.hide_from_app("zhangsan"),
+            4 => t.wecom.remove_member("zhangsan"),
+            _ => {
+                let answer = r#"{"errcode":0,"userid":"zhangsan","status":3}"#;
+                t.wecom.fail_always("user/get", Fault::Text(answer.to_owned()));
+            }
+        }
         let every = t.app.config.gate.recheck;
         assert_eq!(every, Duration::from_secs(600));
         t.app.sso.recheck_due(every).await.unwrap();
