@@ -70,6 +70,7 @@ fn asked(raw: Option<&str>, client: &Client) -> Result<Asked, Response> {
             return Err(bad(format!("{name:?} is not a text")));
         }
         match &*name {
+            _ if value.is_empty() => {}
             "userid" if asked.userid.is_none() && !value.is_empty() => {
                 asked.userid = Some(UserId::new(value));
             }
@@ -135,8 +136,9 @@ pub(super) async fn end_one(
     let sid = Sid::new(sid);
     let row = api.0.sessions.alive(&sid).await.map_err(|e| unavailable(&client, &e))?;
     let Some(row) = row else { return Err(unknown()) };
-    let whom = Some((row.person.id, row.person.userid));
-    end(&api, &client, &Which::One(&sid), whom).await
+    // With every session that the same sign-in led to: a hand-off would make the ended one anew.
+    let whom = Some((row.person.id.clone(), row.person.userid.clone()));
+    end(&api, &client, &Which::Family(&row.family), whom).await
 }
 
 /// `DELETE /api/v1/sessions?userid=`: 200 with how many ended, also if none.

@@ -37,6 +37,9 @@ use crate::wecom;
 /// How many refusals of the gate may wait to be written; beyond that they are counted as dropped.
 const DENIALS: usize = 1024;
 
+/// How long sign-ins whose browsers have gone may take at the end.
+const DRAIN: std::time::Duration = std::time::Duration::from_secs(15);
+
 /// Wrong API credentials per address and minute.
 const WRONG_CREDENTIALS: u32 = 30;
 
@@ -241,6 +244,9 @@ impl App {
 
     /// Writes what only memory knows and closes the database; call it once nothing is served any more.
     pub async fn close(&self) {
+        if tokio::time::timeout(DRAIN, self.sso.drained()).await.is_err() {
+            tracing::warn!("Some sign-ins did not come to their end");
+        }
         if let Err(error) = self.sessions.write_all_seen().await {
             tracing::warn!(%error, "It could not be written when sessions were last used");
         }

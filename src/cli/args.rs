@@ -101,7 +101,7 @@ pub enum Command {
         #[arg(long, value_name = "USERID", value_parser = userid)]
         user: Option<String>,
         /// From when: 24h, 7d, 2026-11-22, 2026-11-22T08:00:00+08:00
-        #[arg(long, value_name = "TIME", default_value = "24h", value_parser = since)]
+        #[arg(long, value_name = "TIME", default_value = "180d", value_parser = since)]
         since: Since,
         /// One JSON object a line
         #[arg(long)]
@@ -182,6 +182,9 @@ pub enum SessionsCommand {
         /// Of this userid only
         #[arg(long, value_name = "USERID", value_parser = userid)]
         user: Option<String>,
+        /// Everybody, as without it
+        #[arg(long, conflicts_with = "user")]
+        all: bool,
         /// One JSON object a line
         #[arg(long)]
         json: bool,

@@ -56,7 +56,7 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<End
             explain::explain(&load(&sources)?, &question, out).await?;
         }
         Command::Snippet { command } => writeln!(out, "{}", printed(&load(&sources)?, command)?.trim_end())?,
-        Command::Sessions { command: SessionsCommand::List { user, json } } => {
+        Command::Sessions { command: SessionsCommand::List { user, json, .. } } => {
             sessions::list(&load(&sources)?, &clock, user.as_deref(), json, out).await?;
         }
         Command::Sessions { command: SessionsCommand::Revoke { sid, user, .. } } => {

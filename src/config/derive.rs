@@ -32,7 +32,12 @@ fn twins(prefix: &str, keys: &[Key], fields: &mut Fields, findings: &mut Finding
             continue;
         }
         let (key, twin_key) = (format!("{prefix}{}", secret.path), format!("{prefix}{twin}"));
-        if let Some(direct) = fields.get(secret.path).filter(|entry| !entry.value.is_empty()) {
+        let direct = fields.get(secret.path).filter(|entry| !entry.value.is_empty());
+        // Of two layers the stronger one says it, whichever way it says it.
+        if direct.is_some_and(|entry| entry.origin.strength() > origin.strength()) {
+            continue;
+        }
+        if let Some(direct) = direct.filter(|entry| entry.origin.strength() == origin.strength()) {
             let message =
                 format!("both {key} ({}) and {twin_key} are set; leave one of them empty", direct.origin);
             findings.error(&twin_key, &origin, message);

@@ -28,9 +28,9 @@ pub(super) const RULE_ELEMENTS: &[&str] = &["unit:", "tag:", "leader:"];
 /// Scopes that open nothing.
 pub(super) const SCOPES: &[&str] = &["messages", "messages:all", "directory:read", "directory:write", "hook"];
 
-/// Warns of every key of the table that says something else than the default.
+/// Warns of every key of the table that somebody wrote.
 pub(super) fn warn(layers: &Layers, findings: &mut Findings) {
-    for path in KEYS.iter().filter(|path| layers.is_changed(path)) {
+    for path in KEYS.iter().filter(|path| layers.is_written(path)) {
         let origin = layers.origin(path).map_or_else(String::new, |origin| format!(" ({origin})"));
         findings.warn(path, format_args!("{NOT_IN_THIS_VERSION}; it has no effect{origin}"));
     }

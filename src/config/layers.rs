@@ -34,6 +34,19 @@ pub(super) enum Origin {
     Derived(String),
 }
 
+impl Origin {
+    /// Which layer it is; the stronger one wins.
+    pub(super) const fn strength(&self) -> u8 {
+        match self {
+            Self::BuiltIn => 0,
+            Self::Qiyeweixin { .. } => 1,
+            Self::File { .. } => 2,
+            Self::Variable(_) => 3,
+            Self::Flag(_) | Self::Derived(_) => 4,
+        }
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -134,6 +147,12 @@ impl Layers {
             (Some(now), Some(default)) => !now.value.same(&default.value),
             (now, _) => now.is_some(),
         }
+    }
+
+    /// Whether somebody wrote `path`: something in it, or something else than the default.
+    pub(super) fn is_written(&self, path: &str) -> bool {
+        let written = |entry: &Entry| !matches!(entry.origin, Origin::BuiltIn) && !entry.value.is_empty();
+        self.is_changed(path) || self.entries.get(path).is_some_and(written)
     }
 
     /// Where `path` was written.

@@ -117,7 +117,7 @@ pub async fn claim_due(
              AND p.checked_at < $3 AND p.check_lease < $2 \
              AND EXISTS (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL \
                          AND s.expires_at > $2) \
-           ORDER BY p.checked_at LIMIT $5) \
+           ORDER BY CASE WHEN p.check_lease > p.checked_at THEN p.check_lease ELSE p.checked_at END LIMIT $5) \
          RETURNING id, userid",
     )
     .bind(corp.as_str())

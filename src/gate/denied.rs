@@ -3,7 +3,9 @@
 
 use axum::Router;
 use axum::extract::{FromRef, State};
-use axum::response::Response;
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 
 use super::GateState;
@@ -30,17 +32,24 @@ pub fn routes(gate: GateState, site: Site) -> Router {
     Router::new().route("/_gongpai/denied", get(denied)).with_state(Denied { gate, site })
 }
 
-/// Always 403: where the decision has changed meanwhile the button leads back, and nothing goes in circles.
+/// 403 for whoever is signed in, and the way to sign in for whoever is not: where the decision has changed meanwhile the button leads back, and nothing goes in circles.
 async fn denied(State(state): State<Denied>, visit: Visit) -> Response {
     let wanted = visit.query.one("rd").ok().flatten().unwrap_or("/");
     let Ok(page) = ReturnTo::parse(wanted, &visit.origin, &state.site.hosts) else {
         return state.site.pages.answer(&visit.view, &Failure::new(Code::BadTarget), &visit.headers);
     };
     let session = state.gate.sessions.check(&visit.headers, &visit.origin).await.ok();
-    let who = session.as_ref().map(|s| &*s.person);
+    let Some(session) = session else {
+        // Who nobody is gets no reasons: rules name people.
+        let login = format!("{}?rd={}", visit.path("login"), encode(page.as_str()));
+        return (StatusCode::FOUND, [(CACHE_CONTROL, "no-store"), (LOCATION, login.as_str())])
+            .into_response();
+    };
+    let who = Some(&*session.person);
     let why = explain(&state.gate.rules(), &state.site.hosts, page.as_str(), Some("GET"), who);
     let mut failure = Failure::new(Code::Denied);
-    let rule = why.rule.map(|(number, text)| format!("rule {number}: {text}; ")).unwrap_or_default();
+    // The number is enough for the administrator; whom a rule allows is nobody's business here.
+    let rule = why.rule.map(|(number, _)| format!("rule {number}; ")).unwrap_or_default();
     failure.detail = Some(match why.outcome {
         Outcome::Allowed | Outcome::Public => format!("{rule}allowed by now"),
         Outcome::SignIn | Outcome::Denied => format!("{rule}{}", why.reason),

@@ -48,7 +48,10 @@ impl Sessions {
     /// Whether memory may be trusted: the last refresh is young enough (DESIGN §4, the stale rule).
     pub fn memory_is_fresh(&self, now: Timestamp) -> bool {
         let age = now.since(Timestamp::from_millis(self.0.refreshed_at.load(Ordering::Acquire)));
-        age < self.0.settings.stale_after || (age <= HEALTHY && !self.0.failing.load(Ordering::Acquire))
+        let failing = self.0.failing.load(Ordering::Acquire);
+        // A clock that stepped back says nothing about age.
+        let stepped_back = self.refreshed_at() > now;
+        (age < self.0.settings.stale_after && !(stepped_back && failing)) || (age <= HEALTHY && !failing)
     }
 
     /// When memory last agreed with the database.
@@ -79,8 +82,9 @@ impl Sessions {
     async fn read_feed(&self) -> Result<(), FollowError> {
         let mut position = self.0.position.lock().await;
         let began = self.0.clock.now();
-        if began.since(self.refreshed_at()) > TOO_LONG_AWAY {
-            let newest = feed::newest_seq(&self.0.db).await?;
+        let newest = feed::newest_seq(&self.0.db).await?;
+        // A number that went back is another database: a standby that was behind, or a backup.
+        if newest < *position || began.since(self.refreshed_at()) > TOO_LONG_AWAY {
             self.0.memory.clear();
             self.reload_keys().await?;
             *position = newest;
@@ -150,8 +154,10 @@ impl Sessions {
     }
 
     async fn write_seen_older_than(&self, step: Duration) -> sqlx::Result<usize> {
-        let due = self.0.memory.unwritten(step);
+        let mut due = self.0.memory.unwritten(step);
+        due.sort_by(|a, b| a.sid.cmp(&b.sid));
         for batch in due.chunks(SEEN_BATCH) {
+            // In the order of their ids, so that two replicas never wait for each other's rows in a circle.
             let seen: Vec<_> = batch.iter().map(|live| (live.sid.clone(), live.seen())).collect();
             store::write_seen(&self.0.db, &seen).await?;
             for (live, (_, at)) in batch.iter().zip(&seen) {

@@ -33,6 +33,9 @@ pub use follow::FollowError;
 /// How long a check may wait for the database before the session counts as not checkable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How many cookies of our name a sign-out looks at.
+const MOST_COOKIES: usize = 8;
+
 /// How long an assertion is valid (DESIGN §4).
 const ASSERTION_TTL: Duration = Duration::from_secs(60);
 
@@ -235,6 +238,17 @@ impl Sessions {
             },
             signed_in => signed_in,
         }
+    }
+
+    /// Every session that a cookie of the request names; more than one where the browser has two of our name.
+    pub async fn every(&self, headers: &HeaderMap, origin: &Origin) -> Vec<SignedIn> {
+        let mut sessions = Vec::new();
+        for token in cookie::values(headers, self.0.settings.hosts.cookie_name(origin)).take(MOST_COOKIES) {
+            if let Ok(session) = self.check_token(token, origin).await {
+                sessions.push(session);
+            }
+        }
+        sessions
     }
 
     async fn check_token(&self, token: &[u8], origin: &Origin) -> Result<SignedIn, NotSignedIn> {

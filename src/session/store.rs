@@ -210,6 +210,24 @@ pub async fn list(
     .collect()
 }
 
+/// Whether a session is alive, held so until this change commits: whoever ends it waits for that.
+///
+/// # Errors
+/// If the database fails.
+pub async fn hold(change: &mut Change, sid: &Sid) -> sqlx::Result<bool> {
+    let (corp, now) = (change.corp().clone(), change.now().millis());
+    let held = sqlx::query(
+        "UPDATE sessions SET last_seen_at = last_seen_at \
+         WHERE corp_id = $1 AND sid = $2 AND ended_at IS NULL AND expires_at > $3",
+    )
+    .bind(corp.as_str())
+    .bind(sid.as_str())
+    .bind(now)
+    .execute(change.tx())
+    .await?;
+    Ok(held.rows_affected() == 1)
+}
+
 /// Which sessions to end.
 #[derive(Debug, Clone)]
 pub enum Which<'a> {
@@ -231,17 +249,21 @@ pub async fn end(change: &mut Change, which: &Which<'_>, reason: &str) -> sqlx::
     let now = change.now().millis();
     let corp = change.corp().clone();
     if let Which::All = which {
-        let done = sqlx::query(
-            "UPDATE sessions SET ended_at = $2, end_reason = $3 \
-             WHERE corp_id = $1 AND ended_at IS NULL AND expires_at > $2",
-        )
-        .bind(corp.as_str())
-        .bind(now)
-        .bind(reason)
-        .execute(change.tx())
-        .await?;
+        let mut ended = 0;
+        for _ in 0..2 {
+            let done = sqlx::query(
+                "UPDATE sessions SET ended_at = $2, end_reason = $3 \
+                 WHERE corp_id = $1 AND ended_at IS NULL AND expires_at > $2",
+            )
+            .bind(corp.as_str())
+            .bind(now)
+            .bind(reason)
+            .execute(change.tx())
+            .await?;
+            ended += done.rows_affected();
+        }
         change.announce(Kind::Sessions, "");
-        return Ok(done.rows_affected());
+        return Ok(ended);
     }
     let (sql, id) = match which {
         Which::One(sid) => (
@@ -261,12 +283,17 @@ pub async fn end(change: &mut Change, which: &Which<'_>, reason: &str) -> sqlx::
         ),
         Which::All => return Ok(0),
     };
-    let rows =
-        sqlx::query(sql).bind(corp.as_str()).bind(id).bind(now).bind(reason).fetch_all(change.tx()).await?;
-    for row in &rows {
-        change.announce(Kind::Session, row.try_get::<String, _>(0)?);
+    let mut ended = 0;
+    // Whoever makes a session from one of these holds that one until it commits. So the second statement, on
+    // PostgreSQL with a view of its own, sees what the first one waited for.
+    for _ in 0..2 {
+        let query = sqlx::query(sql).bind(corp.as_str()).bind(id).bind(now).bind(reason);
+        for row in query.fetch_all(change.tx()).await? {
+            change.announce(Kind::Session, row.try_get::<String, _>(0)?);
+            ended += 1;
+        }
     }
-    Ok(u64::try_from(rows.len()).unwrap_or(u64::MAX))
+    Ok(ended)
 }
 
 /// Writes when sessions were last used; never moves an instant back.

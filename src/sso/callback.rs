@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::extract::State as AxumState;
 use axum::response::Response;
+use tracing::Instrument as _;
 
 use super::attempt::Returned;
 use super::error::{Recorded, Refused, SsoError};
@@ -28,7 +29,7 @@ use crate::wecom::Deadline;
 const WECOM_DEADLINE: Duration = Duration::from_secs(14);
 
 /// How long a second callback waits for the first one: as long as that may take.
-const WAIT: Duration = Duration::from_secs(16);
+const WAIT: Duration = Duration::from_millis(14_500);
 const POLL: Duration = Duration::from_millis(100);
 
 /// A QR page may be looked at for long; then its code's age is nobody's mistake.
@@ -36,12 +37,26 @@ const SHOWN_LONG: Duration = Duration::from_secs(300);
 
 /// `GET /sso/callback`.
 pub async fn callback(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
-    returned(&sso, &visit, false).await
+    to_the_end(sso, visit, false).await
 }
 
 /// The seed's page, the redirect_uri of the workbench link: a code of ours signs in, anything else starts.
 pub async fn seed_page(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
-    returned(&sso, &visit, true).await
+    to_the_end(sso, visit, true).await
+}
+
+/// A callback goes on when its browser hangs up: a WebView that comes twice drops the first one, and what WeCom
+/// said must be written down for the second; a refused code must be counted whoever waits for the page.
+async fn to_the_end(sso: Sso, visit: Visit, seed_page: bool) -> Response {
+    let (inside, same) = (sso.clone(), visit.clone());
+    let work = async move { returned(&inside, &same, seed_page).await };
+    match sso.0.under_way.spawn(work.in_current_span()).await {
+        Ok(response) => response,
+        Err(error) => {
+            tracing::error!(%error, "A callback did not come to its end");
+            sso.fail(&visit, None, SsoError::Broken)
+        }
+    }
 }
 
 async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
@@ -268,7 +283,13 @@ impl Sso {
         let scope = self.hosts().cookie_scope(&visit.origin);
         let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
         let person = directory::store::put_active(&mut change, &found).await?;
-        let kept = claim.session.as_ref().filter(|s| s.person.id == person);
+        let mut kept = claim.session.as_ref().filter(|s| s.person.id == person);
+        if let Some(session) = kept
+            && !session_store::hold(&mut change, &session.sid).await?
+        {
+            // It ended while WeCom was asked.
+            kept = None;
+        }
         let mut new = None;
         let sid = match kept {
             // The same person keeps the session.
@@ -358,6 +379,11 @@ impl Sso {
         sid: &Sid,
     ) -> Result<Response, SsoError> {
         let Some(row) = self.0.sessions.alive(sid).await? else {
+            if let Some(session) = &claim.session {
+                // Back to an older sign-in: whoever is signed in now goes on.
+                let to = self.way_to(visit, &back.target, &session.sid).await?;
+                return Ok(redirect(&to, &[]));
+            }
             return self.restart(visit, back, SsoError::CodeUsed);
         };
         let session = NewSession {

@@ -61,6 +61,9 @@ pub enum SsoError {
     /// No key may sign.
     #[error(transparent)]
     NoKey(#[from] NoKey),
+    /// A mistake of ours.
+    #[error("the sign-in broke off")]
+    Broken,
     /// What another callback of the same attempt was told.
     #[error("as before: {0}")]
     AsBefore(Recorded),
@@ -190,7 +193,7 @@ impl SsoError {
             Self::CodeUsed => Code::CodeUsed,
             Self::Refused(refused) => refused.code(),
             Self::Store(_) | Self::Stale | Self::Clock => Code::StoreUnavailable,
-            Self::NoKey(_) => Code::Internal,
+            Self::NoKey(_) | Self::Broken => Code::Internal,
             Self::AsBefore(recorded) => recorded.code,
         }
     }
@@ -231,6 +234,14 @@ impl SsoError {
                 }
             }
             Self::Clock => failure.detail = Some(self.to_string()),
+            Self::NotConfigured(code) => {
+                let key = match code {
+                    Code::CorpId => "wecom.corp_id",
+                    Code::WrongAgent => "wecom.agent_id",
+                    _ => "wecom.app_secret",
+                };
+                failure.detail = Some(format!("{key} is not set; WeCom was not asked"));
+            }
             _ => {}
         }
         if failure.code == Code::WecomBusy {

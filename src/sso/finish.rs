@@ -96,6 +96,10 @@ impl Sso {
         let parent = self.0.sessions.alive(&kept.sid).await?.ok_or(SsoError::CodeUsed)?;
         let now = self.0.clock.now();
         let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
+        // Held until the commit: a sign-out that comes in between ends the new session too.
+        if !session_store::hold(&mut change, &parent.sid).await? {
+            return Err(SsoError::CodeUsed);
+        }
         if !store::redeem(&mut change, hash, &host, &kept.cookie_hash).await? {
             drop(change);
             return Ok(match session {

@@ -38,27 +38,33 @@ impl Sso {
         Ok(Some(Target::of_page(page, &visit.origin)))
     }
 
+    /// Ends what every cookie of the session's name began: of two nobody can say which one is meant.
     async fn sign_out(&self, visit: &Visit) -> Result<(), SsoError> {
-        let session = match self.0.sessions.check(&visit.headers, &visit.origin).await {
-            Ok(session) => session,
+        let checked = self.0.sessions.check(&visit.headers, &visit.origin).await;
+        let sessions = match checked {
+            Ok(session) => vec![session],
             Err(NotSignedIn::Unavailable) => return Err(SsoError::Stale),
+            Err(NotSignedIn::Two) => self.0.sessions.every(&visit.headers, &visit.origin).await,
             Err(_) => return Ok(()),
         };
         let now = self.0.clock.now();
-        let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
-        let ended = session_store::end(&mut change, &Which::Family(&session.family), "signed out").await?;
-        let entry = audit::Entry {
-            event: audit::Event::SignOut,
-            person: Some(session.person.id.clone()),
-            userid: session.person.userid.as_str().to_owned(),
-            address: visit.address,
-            host: visit.origin.authority(),
-            decision: "done",
-            detail: format!("{ended} sessions"),
-            request_id: visit.view.request_id.as_str().to_owned(),
-        };
-        audit::store::insert(change.tx(), &self.0.settings.corp, &entry, now).await?;
-        change.commit().await?;
+        for session in sessions {
+            let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
+            let ended =
+                session_store::end(&mut change, &Which::Family(&session.family), "signed out").await?;
+            let entry = audit::Entry {
+                event: audit::Event::SignOut,
+                person: Some(session.person.id.clone()),
+                userid: session.person.userid.as_str().to_owned(),
+                address: visit.address,
+                host: visit.origin.authority(),
+                decision: "done",
+                detail: format!("{ended} sessions"),
+                request_id: visit.view.request_id.as_str().to_owned(),
+            };
+            audit::store::insert(change.tx(), &self.0.settings.corp, &entry, now).await?;
+            change.commit().await?;
+        }
         // This replica need not wait for the feed.
         self.0.sessions.refresh().await.map_err(|_| SsoError::Stale)
     }

@@ -28,6 +28,8 @@ pub mod whoami;
 
 use std::sync::Arc;
 
+use tokio_util::task::TaskTracker;
+
 use crate::base::clock::Clock;
 use crate::base::host::Hosts;
 use crate::base::id::CorpId;
@@ -85,6 +87,8 @@ struct Inner {
     states: StateSealer,
     hand_offs: Sealer,
     metrics: metrics::Metrics,
+    /// Callbacks that go on without their browser.
+    under_way: TaskTracker,
 }
 
 impl Sso {
@@ -101,7 +105,18 @@ impl Sso {
         let states = StateSealer::new(Sealer::new(root, Purpose::State), &settings.corp, settings.agent);
         let hand_offs = Sealer::new(root, Purpose::HandOff);
         let metrics = metrics::Metrics::default();
-        Self(Arc::new(Inner { settings, db, clock, sessions, client, site, states, hand_offs, metrics }))
+        Self(Arc::new(Inner {
+            settings,
+            db,
+            clock,
+            sessions,
+            client,
+            site,
+            states,
+            hand_offs,
+            metrics,
+            under_way: TaskTracker::new(),
+        }))
     }
 
     /// The hosts of this installation.
@@ -117,6 +132,12 @@ impl Sso {
     /// Counters of sign-ins.
     pub fn metrics(&self) -> &metrics::Metrics {
         &self.0.metrics
+    }
+
+    /// Waits until every callback under way has written down what came of it; before the database closes.
+    pub async fn drained(&self) {
+        self.0.under_way.close();
+        self.0.under_way.wait().await;
     }
 
     /// Refuses what is beyond the rate of the visitor's address.

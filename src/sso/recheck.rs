@@ -17,7 +17,7 @@ use crate::wecom::Deadline;
 pub const BATCH: usize = 20;
 
 /// How long a replica has the persons of one step to itself; also how soon an unanswered one is asked about again.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_secs(180);
 
 const CALL: Duration = Duration::from_secs(8);
 

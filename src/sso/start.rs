@@ -256,7 +256,8 @@ impl Sso {
         let above =
             host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..)).filter(|d| d.contains('.'));
         // `__Host-` cookies have no Domain, whoever sets them.
-        let shared = !name.starts_with("__Host-");
+        let named = host.parse::<std::net::IpAddr>().is_err() && host.contains('.');
+        let shared = named && !name.starts_with("__Host-");
         let domains = std::iter::once(host).chain(above).filter(|_| shared).map(|d| Some(d.to_owned()));
         std::iter::once(None).chain(domains).map(|domain| SetCookie::removal(name, domain, secure)).collect()
     }

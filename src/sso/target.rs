@@ -166,7 +166,11 @@ impl Target {
 
     /// Whether it travels in redirect_uri; otherwise in the cookie.
     pub fn fits_redirect_uri(&self) -> bool {
-        self.text().len() <= IN_REDIRECT_URI
+        match self {
+            Self::Page(_, text) => text.len() <= IN_REDIRECT_URI,
+            // The seal around it is longer, by a fixed part.
+            Self::HandOff(_, hand_off) => hand_off.page.relative().len() <= IN_REDIRECT_URI,
+        }
     }
 
     /// The text for the cookie: parameter and text.

@@ -48,7 +48,9 @@ pub async fn session(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
         Err(NotSignedIn::Unavailable) => {
             Problem::new(Code::StoreUnavailable, &visit.view.request_id).into_response()
         }
-        Err(_) => Problem::new(Code::Unauthorized, &visit.view.request_id).into_response(),
+        Err(_) => Problem::new(Code::Unauthorized, &visit.view.request_id)
+            .with_detail("nobody is signed in")
+            .into_response(),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(VARY, HeaderValue::from_static("Cookie"));

@@ -71,7 +71,7 @@ pub fn workbench(config: &Config, args: &WorkbenchArgs) -> Result<String, Snippe
         page = format!("{page}?redirect={}", encode(target));
     }
     Ok(format!(
-        "{}/connect/oauth2/authorize?appid={}&redirect_uri={}&response_type=code&scope=snsapi_base&agentid={}#wechat_redirect",
+        "{}/connect/oauth2/authorize?appid={}&redirect_uri={}&response_type=code&scope=snsapi_base&agentid={}&#wechat_redirect",
         config.wecom.oauth2_address.as_str().trim_end_matches('/'),
         encode(config.wecom.corp_id.as_str()),
         encode(&page),

@@ -26,7 +26,7 @@ const COOKIE_RUNS: usize = 32;
 
 /// What a client must not be able to say to an application: names that applications take an identity or a
 /// request from, and the underscore spellings of ours (CGI and WSGI read both alike).
-const CLEARED: [&str; 27] = [
+const CLEARED: [&str; 31] = [
     "Remote_User",
     "Remote_Name",
     "Remote_Email",
@@ -54,6 +54,12 @@ const CLEARED: [&str; 27] = [
     "X-Rewrite-URL",
     "Forwarded",
     "Gongpai-Denied",
+    // The method that was checked is the method that happens.
+    "X-HTTP-Method-Override",
+    "X-HTTP-Method",
+    "X-Method-Override",
+    // CGI programs take it for HTTP_PROXY.
+    "Proxy",
 ];
 
 /// Arguments of `gongpai snippet nginx`.

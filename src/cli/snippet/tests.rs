@@ -95,7 +95,7 @@ fn the_workbench_link_is_encoded_once() {
         link(None, true),
         "https://open.weixin.qq.com/connect/oauth2/authorize?appid=ww0123456789abcdef\
          &redirect_uri=https%3A%2F%2Foa.example.com%2Fx_desktop%2Fqiyeweixinsso.html\
-         &response_type=code&scope=snsapi_base&agentid=1000004#wechat_redirect"
+         &response_type=code&scope=snsapi_base&agentid=1000004&#wechat_redirect"
     );
 }
 

@@ -153,12 +153,9 @@ fn scopes(item: &Item, findings: &mut Findings) -> Option<Vec<Scope>> {
         return None;
     }
     if scopes.contains(&Scope::Hook) && scopes.len() > 1 {
-        findings.error(
-            &key,
-            origin,
-            "\"hook\" must stand alone: its secret is part of a URL; add another client",
-        );
-        return None;
+        let message =
+            "\"hook\" beside other scopes opens nothing: a hook_token is part of a URL; add another client";
+        findings.warn(&key, format_args!("{message} ({origin})"));
     }
     Some(scopes)
 }

@@ -190,7 +190,9 @@ fn what_is_not_in_this_version_is_accepted_with_a_warning_when_it_is_set() {
         all.iter().filter(|w| w.message.starts_with("not in this version")).map(|w| &w.key).collect();
     assert_eq!(later.len(), 10, "{later:?}");
     let (_, same) = load("[wecom]\nsync_cron = \"10 0/10 * * * ?\"\nmessage_enable = true", &[]).unwrap();
-    assert!(same.iter().all(|w| !w.message.contains("not in this version")), "{same:?}");
+    assert_eq!(same.iter().filter(|w| w.message.starts_with("not in this version")).count(), 2, "{same:?}");
+    let (_, none) = load("[wecom.app_callback]\ntoken = \"\"", &[]).unwrap();
+    assert!(none.iter().all(|w| !w.message.contains("not in this version")), "{none:?}");
 }
 
 #[test]
@@ -229,6 +231,7 @@ fn api_clients_have_a_name_a_hash_and_known_scopes() {
     let good = config(&client("oa", &hash, r#"["sessions", "messages"]"#));
     assert_eq!(good.api_clients[0].scopes, [Scope::Sessions, Scope::Messages]);
     assert_eq!(warnings(&client("oa", &hash, r#"["hook"]"#), "api_clients[1].scopes").len(), 1);
+    assert_eq!(warnings(&client("oa", &hash, r#"["hook", "sessions"]"#), "api_clients[1].scopes").len(), 2);
     for (id, hash, scopes, field) in [
         ("", hash.as_str(), r#"["sessions"]"#, "id"),
         ("a:b", &hash, r#"["sessions"]"#, "id"),
@@ -237,7 +240,6 @@ fn api_clients_have_a_name_a_hash_and_known_scopes() {
         ("oa", "sha256:abcd", r#"["sessions"]"#, "secret_hash"),
         ("oa", &hash, r#"["session"]"#, "scopes"),
         ("oa", &hash, "[]", "scopes"),
-        ("oa", &hash, r#"["hook", "sessions"]"#, "scopes"),
     ] {
         refused(&client(id, hash, scopes), &format!("api_clients[1].{field}"));
     }
