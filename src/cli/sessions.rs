@@ -119,6 +119,9 @@ pub async fn revoke(
     };
     db.close().await;
     let ended = ended?;
+    if let (Whose::Person(userid), 0) = (whose, ended) {
+        writeln!(out, "note: nobody of the userid {userid} is signed in")?;
+    }
     writeln!(out, "{ended} {} ended", if ended == 1 { "session" } else { "sessions" })?;
     Ok(())
 }

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use axum::http::{HeaderMap, header::AUTHORIZATION};
+use axum::http::HeaderMap;
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::host::{Hosts, Origin};
@@ -232,7 +232,7 @@ impl Sessions {
             None => Err(NotSignedIn::Absent),
         };
         match by_cookie {
-            Err(why) => match bearer_of_ours(headers) {
+            Err(why) => match token::bearer_of_ours(headers) {
                 Some(token) => self.check_token(token, origin).await,
                 None => Err(why),
             },
@@ -478,17 +478,4 @@ impl Sessions {
     pub fn settings(&self) -> &Settings {
         &self.0.settings
     }
-}
-
-/// A Bearer token that says it is one of ours; anything else belongs to the application.
-fn bearer_of_ours(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };
-    let (scheme, token) = value.split_at_checked(7)?;
-    if !scheme.eq_ignore_ascii_case(b"bearer ") {
-        return None;
-    }
-    let token = token.trim_ascii();
-    let (_, typ) = token::peek(std::str::from_utf8(token).ok()?)?;
-    (typ == token::SESSION).then_some(token)
 }

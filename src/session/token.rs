@@ -4,6 +4,7 @@
 //! applications hold, can never be used as a session. The key is chosen by `kid` among ours; whatever else a
 //! header says about keys (`jwk`, `jku`, `x5u`) is not read.
 
+use axum::http::{HeaderMap, header::AUTHORIZATION};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
@@ -166,4 +167,17 @@ impl KeyRing {
 pub fn peek(token: &str) -> Option<(String, String)> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     Some((header.kid?, header.typ?))
+}
+
+/// A Bearer token that says it is one of ours; anything else belongs to the application.
+pub fn bearer_of_ours(headers: &HeaderMap) -> Option<&[u8]> {
+    let mut values = headers.get_all(AUTHORIZATION).iter();
+    let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };
+    let (scheme, token) = value.split_at_checked(7)?;
+    if !scheme.eq_ignore_ascii_case(b"bearer ") {
+        return None;
+    }
+    let token = token.trim_ascii();
+    let (_, typ) = peek(std::str::from_utf8(token).ok()?)?;
+    (typ == SESSION).then_some(token)
 }

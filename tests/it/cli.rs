@@ -480,17 +480,15 @@ async fn sessions_are_listed_and_revoked_beside_a_running_gateway() {
 }
 
 #[tokio::test]
-async fn nobody_is_signed_out_by_a_mistyped_name() {
+async fn a_mistyped_name_signs_nobody_out_and_is_told() {
     let place = Place::with("").await;
     place.served().await;
-    for (args, said) in [
-        (&["sessions", "revoke", "--user", "nobody"][..], "nobody of the userid nobody"),
-        (&["sessions", "revoke", "0193"], "no living session 0193"),
-    ] {
-        let finished = place.run(args).await;
-        assert_eq!(finished.code(), Some(1), "{args:?}");
-        assert!(finished.stderr.contains(said), "{}", finished.stderr);
-    }
+    let finished = place.run(&["sessions", "revoke", "--user", "nobody"]).await;
+    assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
+    assert!(finished.stdout.contains("note: nobody of the userid nobody is signed in\n0 sessions ended"));
+    let finished = place.run(&["sessions", "revoke", "0193"]).await;
+    assert_eq!(finished.code(), Some(1));
+    assert!(finished.stderr.contains("no living session 0193"), "{}", finished.stderr);
 }
 
 #[tokio::test]

@@ -249,7 +249,15 @@ async fn behind_the_snippet_a_refused_navigation_ends_at_the_page_that_says_why(
     let denied = phone.follow(page, 2).await;
     assert_eq!(denied.status, 403);
     assert!(denied.text().contains("signin.denied"), "{}", denied.text());
-    assert!(denied.text().contains("user:lisi"), "the page does not say which rule: {}", denied.text());
+    assert!(denied.text().contains("rule 1"), "the page does not say which rule: {}", denied.text());
+    assert!(!denied.text().contains("user:lisi"), "the page says whom the rule allows");
+    phone.cookies = Default::default();
+    let stranger = phone.get(format!("{PUBLIC}/_gongpai/denied?rd=/finance/books")).await;
+    assert_eq!(
+        (stranger.status.as_u16(), stranger.text().as_ref()),
+        (302, ""),
+        "a stranger learns the rules"
+    );
     let api = phone.fetch(format!("{PUBLIC}/finance/books")).await;
     assert_eq!((api.status.as_u16(), api.header("location")), (403, None));
     assert_eq!(api.header("content-type"), Some("application/problem+json"));

@@ -118,14 +118,19 @@ fn every_secret_may_be_a_file_whose_surrounding_white_space_does_not_count() {
 }
 
 #[test]
-fn a_secret_and_its_file_together_are_an_error_wherever_they_are_written() {
+fn of_a_secret_and_its_file_the_stronger_layer_wins_and_in_one_layer_they_contradict() {
     let text = "wecom.app_secret_file = \"/etc/hostname\"";
-    let found = load(text, &[("GONGPAI_WECOM__APP_SECRET", MARK)]).unwrap_err().to_string();
-    assert!(
-        found.contains("both wecom.app_secret (GONGPAI_WECOM__APP_SECRET) and wecom.app_secret_file"),
-        "{found}"
-    );
-    assert!(found.contains("gongpai.toml:1"), "{found}");
+    let secret = |text: &str, environment: &[(&str, &str)]| {
+        load(text, environment).unwrap().0.wecom.app_secret.unwrap().expose_secret().to_owned()
+    };
+    let (file, variable) = ("GONGPAI_WECOM__APP_SECRET_FILE", "GONGPAI_WECOM__APP_SECRET");
+    assert_eq!(secret(text, &[(variable, MARK)]), MARK);
+    let written = std::fs::read_to_string("/etc/hostname").unwrap();
+    assert_eq!(secret("wecom.app_secret = \"weaker\"", &[(file, "/etc/hostname")]), written.trim());
+    let both = format!("{text}\nwecom.app_secret = {MARK:?}");
+    let found = load(&both, &[]).unwrap_err().to_string();
+    assert!(found.contains("both wecom.app_secret (") && found.contains("gongpai.toml:1"), "{found}");
+    assert!(!found.contains(MARK), "{found}");
 }
 
 #[test]
