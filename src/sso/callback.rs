@@ -7,11 +7,12 @@ use axum::response::Response;
 use tracing::Instrument as _;
 
 use super::attempt::Returned;
+use super::back::Back;
 use super::error::{Recorded, Refused, SsoError};
 use super::start::Way;
-use super::state::{Entrance, LIFETIME, State, hash16};
+use super::state::{Entrance, State};
 use super::store::{self, Outcome};
-use super::target::{self, HandOff, Target};
+use super::target::{self, Target};
 use super::{Sso, entrance, marker, query, redirect, who};
 use crate::audit;
 use crate::base::id::{PersonId, Sid, UserId};
@@ -31,9 +32,6 @@ const WECOM_DEADLINE: Duration = Duration::from_secs(14);
 /// How long a second callback waits for the first one: as long as that may take.
 const WAIT: Duration = Duration::from_millis(14_500);
 const POLL: Duration = Duration::from_millis(100);
-
-/// A QR page may be looked at for long; then its code's age is nobody's mistake.
-const SHOWN_LONG: Duration = Duration::from_secs(300);
 
 /// `GET /sso/callback`.
 pub async fn callback(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
@@ -73,85 +71,6 @@ async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
         Ok(response) => response,
         Err(error) => sso.fail(visit, Some(&returned.target), error),
     }
-}
-
-/// What came back.
-struct Back {
-    code: Option<String>,
-    state: Option<State>,
-    state_sent: bool,
-    cookie: Option<Returned>,
-    target: Target,
-    /// The way to begin anew, if that must be.
-    entrance: Option<Entrance>,
-}
-
-impl Back {
-    fn read(sso: &Sso, visit: &Visit, seed_page: bool) -> Result<Self, SsoError> {
-        let code = visit.query.one("code")?.filter(|c| c.len() <= 512).map(str::to_owned);
-        let sealed = visit.query.one("state")?;
-        let state = sealed.and_then(|text| sso.0.states.open(text).ok());
-        let cookie =
-            state.as_ref().and_then(|s| Returned::find(&visit.headers, &s.id, &s.cookie, visit.secure()));
-        let carried = cookie.as_ref().and_then(Returned::carried);
-        let target = match &state {
-            Some(state) => bound_target(sso, visit, state, carried.as_deref(), cookie.is_some())?,
-            None => sso.target(visit)?,
-        };
-        // A code that arrives at the seed's page proves that the in-app way works in this browser.
-        let app = seed_page && code.is_some();
-        let entrance = if app { Some(Entrance::App) } else { state.as_ref().map(|s| s.entrance) };
-        Ok(Self { code, state_sent: sealed.is_some(), state, cookie, target, entrance })
-    }
-
-    /// The cookie is here and the attempt is young enough.
-    fn valid(&self, visit: &Visit) -> Option<(&State, &Returned)> {
-        let state = self.state.as_ref()?;
-        let young = visit.view.at.since(state.started_at) <= LIFETIME;
-        self.cookie.as_ref().filter(|_| young).map(|cookie| (state, cookie))
-    }
-
-    fn shown_long(&self, visit: &Visit) -> bool {
-        self.state
-            .as_ref()
-            .is_some_and(|s| s.entrance == Entrance::Qr && visit.view.at.since(s.started_at) > SHOWN_LONG)
-    }
-}
-
-/// The target whose hash the state has: from redirect_uri, or from the cookie. One that was changed on the way is
-/// refused. Where neither is left (the cookie has gone) it is what the request says, judged anew.
-fn bound_target(
-    sso: &Sso,
-    visit: &Visit,
-    state: &State,
-    carried: Option<&str>,
-    has_cookie: bool,
-) -> Result<Target, SsoError> {
-    for name in ["rd", "h"] {
-        if let Some(text) = visit.query.one(name)? {
-            if hash16(format!("{name}:{text}").as_bytes()) != state.target {
-                return Err(SsoError::BadTarget(crate::base::url::BadTarget::Malformed));
-            }
-            return parse_target(sso, visit, name, text);
-        }
-    }
-    match carried {
-        Some(text) if hash16(text.as_bytes()) == state.target => {
-            let (name, text) = text.split_once(':').ok_or(SsoError::NotOurs)?;
-            parse_target(sso, visit, name, text)
-        }
-        _ if has_cookie => Err(SsoError::BadTarget(crate::base::url::BadTarget::Malformed)),
-        _ => sso.target(visit),
-    }
-}
-
-fn parse_target(sso: &Sso, visit: &Visit, name: &str, text: &str) -> Result<Target, SsoError> {
-    if name == "h" {
-        let opened = HandOff::open(text, &sso.0.hand_offs, sso.hosts());
-        return opened.map(|h| Target::HandOff(text.to_owned(), h)).map_err(|_| SsoError::NotOurs);
-    }
-    let page = target::page(Some(text), &sso.0.settings.landing, &visit.origin, sso.hosts())?;
-    Ok(Target::of_page(page, &visit.origin))
 }
 
 impl Sso {

@@ -10,6 +10,7 @@
 //! [`logout`] ends it, [`recheck`] asks WeCom again while it lasts. Every failure is a row of one table ([`error`]).
 
 pub mod attempt;
+mod back;
 pub mod callback;
 pub mod entrance;
 pub mod error;

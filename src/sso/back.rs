@@ -1,0 +1,93 @@
+//! What came back from WeCom: code, state, the attempt's cookie and the target that the state binds.
+
+use std::time::Duration;
+
+use super::Sso;
+use super::attempt::Returned;
+use super::error::SsoError;
+use super::state::{Entrance, LIFETIME, State, hash16};
+use super::target::{self, HandOff, Target};
+use crate::http::visit::Visit;
+
+/// A QR page may be looked at for long; then its code's age is nobody's mistake.
+const SHOWN_LONG: Duration = Duration::from_secs(300);
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct Back {
+    pub(super) code: Option<String>,
+    pub(super) state: Option<State>,
+    pub(super) state_sent: bool,
+    pub(super) cookie: Option<Returned>,
+    pub(super) target: Target,
+    /// The way to begin anew, if that must be.
+    pub(super) entrance: Option<Entrance>,
+}
+
+impl Back {
+    pub(super) fn read(sso: &Sso, visit: &Visit, seed_page: bool) -> Result<Self, SsoError> {
+        let code = visit.query.one("code")?.filter(|c| c.len() <= 512).map(str::to_owned);
+        let sealed = visit.query.one("state")?;
+        let state = sealed.and_then(|text| sso.0.states.open(text).ok());
+        let cookie =
+            state.as_ref().and_then(|s| Returned::find(&visit.headers, &s.id, &s.cookie, visit.secure()));
+        let carried = cookie.as_ref().and_then(Returned::carried);
+        let target = match &state {
+            Some(state) => bound_target(sso, visit, state, carried.as_deref(), cookie.is_some())?,
+            None => sso.target(visit)?,
+        };
+        // A code that arrives at the seed's page proves that the in-app way works in this browser.
+        let app = seed_page && code.is_some();
+        let entrance = if app { Some(Entrance::App) } else { state.as_ref().map(|s| s.entrance) };
+        Ok(Self { code, state_sent: sealed.is_some(), state, cookie, target, entrance })
+    }
+
+    /// The cookie is here and the attempt is young enough.
+    pub(super) fn valid(&self, visit: &Visit) -> Option<(&State, &Returned)> {
+        let state = self.state.as_ref()?;
+        let young = visit.view.at.since(state.started_at) <= LIFETIME;
+        self.cookie.as_ref().filter(|_| young).map(|cookie| (state, cookie))
+    }
+
+    pub(super) fn shown_long(&self, visit: &Visit) -> bool {
+        self.state
+            .as_ref()
+            .is_some_and(|s| s.entrance == Entrance::Qr && visit.view.at.since(s.started_at) > SHOWN_LONG)
+    }
+}
+
+/// The target whose hash the state has: from redirect_uri, or from the cookie. One that was changed on the way is
+/// refused. Where neither is left (the cookie has gone) it is what the request says, judged anew.
+fn bound_target(
+    sso: &Sso,
+    visit: &Visit,
+    state: &State,
+    carried: Option<&str>,
+    has_cookie: bool,
+) -> Result<Target, SsoError> {
+    for name in ["rd", "h"] {
+        if let Some(text) = visit.query.one(name)? {
+            if hash16(format!("{name}:{text}").as_bytes()) != state.target {
+                return Err(SsoError::BadTarget(crate::base::url::BadTarget::Malformed));
+            }
+            return parse_target(sso, visit, name, text);
+        }
+    }
+    match carried {
+        Some(text) if hash16(text.as_bytes()) == state.target => {
+            let (name, text) = text.split_once(':').ok_or(SsoError::NotOurs)?;
+            parse_target(sso, visit, name, text)
+        }
+        _ if has_cookie => Err(SsoError::BadTarget(crate::base::url::BadTarget::Malformed)),
+        _ => sso.target(visit),
+    }
+}
+
+fn parse_target(sso: &Sso, visit: &Visit, name: &str, text: &str) -> Result<Target, SsoError> {
+    if name == "h" {
+        let opened = HandOff::open(text, &sso.0.hand_offs, sso.hosts());
+        return opened.map(|h| Target::HandOff(text.to_owned(), h)).map_err(|_| SsoError::NotOurs);
+    }
+    let page = target::page(Some(text), &sso.0.settings.landing, &visit.origin, sso.hosts())?;
+    Ok(Target::of_page(page, &visit.origin))
+}
