@@ -209,14 +209,6 @@ impl Db {
         }
     }
 
-    /// Asks the database for a sign of life.
-    ///
-    /// # Errors
-    /// If there is none.
-    pub async fn ping(&self) -> sqlx::Result<()> {
-        sqlx::query("SELECT 1").execute(&self.pool).await.map(|_| ())
-    }
-
     /// Closes every connection; SQLite's WAL is folded into the file.
     pub async fn close(&self) {
         self.pool.close().await;

@@ -79,23 +79,6 @@ pub async fn set_status(
     Ok(Some(PersonId::new(id)))
 }
 
-/// A person by userid, without regard to case.
-///
-/// # Errors
-/// If the database fails.
-pub async fn find(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::Result<Option<(PersonId, Status)>> {
-    sqlx::query("SELECT id, status FROM persons WHERE corp_id = $1 AND lower(userid) = lower($2)")
-        .bind(corp.as_str())
-        .bind(userid.as_str())
-        .fetch_optional(db.pool())
-        .await?
-        .map(|row| {
-            let status: String = row.try_get(1)?;
-            Ok((PersonId::new(row.try_get::<String, _>(0)?), Status::parse(&status)))
-        })
-        .transpose()
-}
-
 /// Up to `limit` persons with a living session who were last checked before `checked_before`, claimed until
 /// `lease` so that no other replica asks for them too.
 ///
