@@ -16,6 +16,7 @@
 //! | [`session`] | 2 | being signed in: the row, the token that names it, the memory that every check reads |
 //! | [`gate`] | 3 | may this person open this page: rules and nginx's `auth_request` |
 //! | [`directory`] | 2 | which persons exist, by an id of our own that outlives a userid |
+//! | [`sync`] | 3 | WeCom's organisation chart becomes ours: fetch, plan, apply, when |
 //! | [`audit`] | 2 | who did what, when, from where, and what was decided |
 //! | [`http`] | 1 | what slices share of HTTP: visits, cookies, proxies, rate limits, pages and their words |
 //! | [`config`] | 1 | from layers of text to checked values; `default.toml` documents every key |
@@ -93,4 +94,5 @@ pub mod session;
 pub mod simulator;
 pub mod sso;
 pub mod supervisor;
+pub mod sync;
 pub mod wecom;

@@ -23,13 +23,17 @@ const FLOORS: &[&[&str]] = &[
     &["config", "db", "wecom", "http"],
     // Everybody above may write to the audit trail.
     &["audit"],
-    &["directory", "session"],
-    &["sso", "gate", "oidc", "message", "callback", "o2oa", "console", "doctor", "observe", "api"],
+    &["directory"],
+    // A session is somebody's: it follows the directory.
+    &["session"],
+    &["sso", "gate", "oidc", "message", "callback", "o2oa", "console", "doctor", "observe", "api", "sync"],
     &["app", "supervisor", "cli", "main", "lib", "bin/gongpai-demo"],
 ];
 
 /// Imports between rooms of one floor that are meant. One that is no longer used must go.
 const NEIGHBOURS: &[(&str, &str, &str)] = &[
+    ("api", "sync", "applications ask for a run and see how it went"),
+    ("doctor", "sync", "the doctor tells how the last run ended"),
     ("o2oa", "message", "a todo of O2OA is accepted as a message"),
     ("console", "gate", "the console shows decisions through the gate's public functions"),
     ("console", "message", "the console shows and steers the queue"),

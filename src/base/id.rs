@@ -47,8 +47,50 @@ id!(/// A session row: UUID v7.
     Sid);
 id!(/// An API client of `[[api_clients]]`.
     ClientId);
+id!(/// A unit of the organisation chart. Of a department of WeCom's it follows from the department's id, so that a
+    /// department that comes back is the unit it was; of a local unit it is a UUID v7.
+    UnitId);
+id!(/// A tag, by the same rule as a [`UnitId`].
+    TagId);
+id!(/// A synchronisation: UUID v7.
+    RunId);
+id!(/// A question about persons that only a human can decide: UUID v7.
+    ConflictId);
 
 impl PersonId {
+    /// A new id that sorts by `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(uuid_v7(now).into())
+    }
+}
+
+impl UnitId {
+    /// A new id of a local unit that sorts by `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(uuid_v7(now).into())
+    }
+
+    /// The id of the department `id` of `corp`.
+    pub fn of_department(corp: &CorpId, id: u32) -> Self {
+        Self(uuid_v5(corp, "department", id).into())
+    }
+}
+
+impl TagId {
+    /// The id of the tag `id` of `corp`.
+    pub fn of_tag(corp: &CorpId, id: u32) -> Self {
+        Self(uuid_v5(corp, "tag", id).into())
+    }
+}
+
+impl RunId {
+    /// A new id that sorts by `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(uuid_v7(now).into())
+    }
+}
+
+impl ConflictId {
     /// A new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).into())
@@ -76,6 +118,12 @@ pub fn uuid_v7(now: Timestamp) -> String {
     Uuid::new_v7(UuidTime::from_unix(ContextV7::new(), ms / 1000, nanos)).to_string()
 }
 
+/// A UUID v5 (RFC 9562 §5.5): the same for the same thing of WeCom's, today and after a restore.
+fn uuid_v5(corp: &CorpId, kind: &str, id: u32) -> String {
+    let name = format!("https://work.weixin.qq.com/{corp}/{kind}/{id}");
+    Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,6 +133,14 @@ mod tests {
         let a = PersonId::generate(Timestamp::from_millis(1_000_000));
         let b = PersonId::generate(Timestamp::from_millis(1_000_001));
         assert!(a < b, "{a} {b}");
+    }
+
+    #[test]
+    fn a_department_has_the_same_id_every_time_and_another_in_another_corporation() {
+        let (ours, theirs) = (CorpId::new("ww1"), CorpId::new("ww2"));
+        assert_eq!(UnitId::of_department(&ours, 2), UnitId::of_department(&ours, 2));
+        assert_ne!(UnitId::of_department(&ours, 2), UnitId::of_department(&theirs, 2));
+        assert_ne!(UnitId::of_department(&ours, 2).as_str(), TagId::of_tag(&ours, 2).as_str());
     }
 
     #[test]

@@ -1,13 +1,27 @@
-//! Who exists: persons of WeCom's, and later units, memberships and tags.
+//! Who exists: units, persons, tags, and what was decided about them.
 //!
-//! A person's id is ours (UUID v7) and stays when the userid changes. Until the organisation chart is read,
-//! a person enters here by signing in, and `user/get` says who it is.
+//! | module | holds |
+//! |---|---|
+//! | [`store`] | SQL: the published chart, signing in, asking again |
+//!
+//! A row is either WeCom's or local. Local ones are made by hand and no synchronisation ever changes or removes one;
+//! a local person that turns out to be a member of WeCom's becomes WeCom's, with the id it had.
+//!
+//! A person's id is ours (UUID v7) and stays when the userid changes. A unit's or tag's id follows from WeCom's.
+//!
+//! Everybody reads the rows of the published version (`src/db/migrations/0002_org_chart.sql`); a run prepares the
+//! next version unseen and publishes it at once.
 
 pub mod store;
 
-use crate::base::id::{PersonId, UserId};
+use std::collections::BTreeMap;
 
-/// What WeCom said about a member, as far as the table keeps it.
+use serde::{Deserialize, Serialize};
+
+use crate::base::clock::Timestamp;
+use crate::base::id::{PersonId, TagId, UnitId, UserId};
+
+/// What WeCom said about a member, as far as signing in keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
     /// As WeCom writes it.
@@ -19,7 +33,8 @@ pub struct Found {
 }
 
 /// A person's status.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Status {
     /// May sign in.
     Active,
@@ -51,6 +66,129 @@ impl Status {
     }
 }
 
+/// Whose an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// WeCom's: only a synchronisation changes it.
+    Wecom,
+    /// Made by hand: only hands change it.
+    Local,
+}
+
+impl Source {
+    /// As the table and the API write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Wecom => "wecom",
+            Self::Local => "local",
+        }
+    }
+
+    /// Reads the table's word; anything unknown counts as WeCom's, so that no hand may change it.
+    pub fn parse(text: &str) -> Self {
+        if text == Self::Local.as_str() { Self::Local } else { Self::Wecom }
+    }
+}
+
+/// A unit: a department of WeCom's, or one made by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Our id.
+    pub id: UnitId,
+    /// The department's id; `None` for a local unit. The root is 1.
+    pub wecom_id: Option<u32>,
+    /// Whose it is.
+    pub source: Source,
+    /// The unit above; `None` on the top floor, where also departments stand whose parent is not visible.
+    pub parent: Option<UnitId>,
+    /// Its name.
+    pub name: String,
+    /// Its English name; may be empty.
+    pub name_en: String,
+    /// The sort number among its siblings; larger comes first.
+    pub order: u32,
+    /// Who leads it, as far as visible.
+    pub leaders: Vec<UserId>,
+}
+
+/// A person in a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Membership {
+    /// The unit.
+    pub unit: UnitId,
+    /// The person's sort number in it; larger comes first.
+    pub order: u32,
+    /// Whether the person leads it.
+    pub leader: bool,
+}
+
+/// A person with everything that is known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// Our id.
+    pub id: PersonId,
+    /// As WeCom writes it.
+    pub userid: UserId,
+    /// 姓名.
+    pub name: String,
+    /// Company mail address, or else the private one; empty if unknown.
+    pub email: String,
+    /// Whose the entry is.
+    pub source: Source,
+    /// Whether the person may sign in.
+    pub status: Status,
+    /// Since when the person is [`Status::Left`].
+    pub left_at: Option<Timestamp>,
+    /// 主部门, as far as visible.
+    pub main_unit: Option<UnitId>,
+    /// In the order in which WeCom lists them; those in local units after them.
+    pub memberships: Vec<Membership>,
+    /// What nothing is looked up by.
+    pub detail: Detail,
+    /// The fingerprint of what WeCom said when a run last read the person; empty where the row says something else.
+    pub said: String,
+}
+
+/// Fields of a person that nothing is looked up by; empty where unknown. Stands in the table as JSON.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Detail {
+    /// 职务.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub position: String,
+    /// 手机.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mobile: String,
+    /// 别名.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub alias: String,
+    /// 座机.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub telephone: String,
+    /// 直属上级, at most five userids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub direct_leaders: Vec<UserId>,
+    /// 扩展属性: name and text; of a link its address.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// A tag (标签): who has it, directly or through a unit with everything below it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tag {
+    /// Our id.
+    pub id: TagId,
+    /// WeCom's.
+    pub wecom_id: Option<u32>,
+    /// Its name.
+    pub name: String,
+    /// Who has it directly.
+    pub users: Vec<UserId>,
+    /// Units that have it.
+    pub units: Vec<UnitId>,
+}
+
 /// A person whose status is to be asked of WeCom again.
 #[derive(Debug, Clone)]
 pub struct Due {
@@ -59,3 +197,37 @@ pub struct Due {
     /// Whom to ask for.
     pub userid: UserId,
 }
+
+/// Which extension attributes hold an employee number: these names, without regard to case.
+const EMPLOYEE_NUMBER: [&str; 8] = [
+    "employee_number",
+    "employee number",
+    "employee id",
+    "工号",
+    "员工号",
+    "员工编号",
+    "员工工号",
+    "人员编号",
+];
+
+impl Detail {
+    /// The employee number, from the extension attribute of that name; empty if there is none.
+    pub fn employee_number(&self) -> &str {
+        let named = |name: &str| EMPLOYEE_NUMBER.iter().any(|known| name.to_lowercase() == *known);
+        self.attributes.iter().find(|(name, _)| named(name)).map_or("", |(_, value)| value.trim())
+    }
+}
+
+impl Person {
+    /// Whether what is said of a member proves that it is this person: a name, mail address, mobile or employee number
+    /// of its own.
+    pub fn shares_a_key(&self, email: &str, mobile: &str, employee_number: &str) -> bool {
+        let same = |ours: &str, theirs: &str| !ours.is_empty() && ours.eq_ignore_ascii_case(theirs);
+        same(&self.email, email)
+            || same(&self.detail.mobile, mobile)
+            || same(self.detail.employee_number(), employee_number)
+    }
+}
+
+/// What anybody left long ago who now is somebody else: a userid comes back after this time and proves nothing.
+pub const ABSENCE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);

@@ -1,0 +1,205 @@
+//! What a run would change: `plan(remote, local, policy) -> Plan`, without I/O.
+//!
+//! Persons are compared by fingerprint ([`fingerprint`]), so that 100 000 unchanged ones cost no row. Of those that
+//! differ the rows are read afterwards, in batches, and [`merge`] says what each becomes and what that counts as.
+
+use std::collections::{HashMap, HashSet};
+
+use super::remote::Note;
+use crate::base::clock::Timestamp;
+use crate::base::id::{CorpId, PersonId, UnitId, UserId};
+use crate::directory::{Person, Source, Status, Tag, Unit};
+
+/// What we have, as far as a plan needs it.
+#[derive(Debug, Clone)]
+pub struct Local {
+    /// Whose directory it is.
+    pub corp: CorpId,
+    /// Every unit, WeCom's and local.
+    pub units: Vec<Unit>,
+    /// Every tag.
+    pub tags: Vec<Tag>,
+    /// Every person by folded userid, WeCom's and local, those who left included.
+    pub persons: HashMap<String, Known>,
+    /// Questions that were asked before, open or answered: (kind, person, candidates sorted). They are not asked again.
+    pub asked: HashSet<(ConflictKind, PersonId, Vec<PersonId>)>,
+}
+
+/// A person as a plan knows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Known {
+    /// Our id.
+    pub id: PersonId,
+    /// As WeCom writes it.
+    pub userid: UserId,
+    /// 姓名.
+    pub name: String,
+    /// Empty if unknown.
+    pub email: String,
+    /// Empty if unknown.
+    pub mobile: String,
+    /// Empty if unknown.
+    pub employee_number: String,
+    /// The units the person is in.
+    pub units: Vec<UnitId>,
+    /// Whose the entry is.
+    pub source: Source,
+    /// The status.
+    pub status: Status,
+    /// Since when the person is left.
+    pub left_at: Option<Timestamp>,
+    /// The fingerprint of what WeCom said last; empty: not known.
+    pub said: String,
+}
+
+/// A field by which a local person is recognised in WeCom (`directory.link_by`). Equal userids are the same person
+/// whatever the setting, because userids are unique (WeCom document 90664).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LinkBy {
+    /// The userid.
+    Userid,
+    /// The mobile number.
+    Mobile,
+    /// The mail address.
+    Email,
+    /// The employee number, an extension attribute.
+    EmployeeNumber,
+}
+
+/// What an administrator allows a run to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Policy {
+    /// `directory.link_by`.
+    pub link_by: Vec<LinkBy>,
+    /// `directory.max_removals` in hundredths of a percent: 10% is 1000.
+    pub max_removals: u32,
+    /// `--force`: remove however much is missing (never on an incomplete fetch).
+    pub force: bool,
+}
+
+/// What a run would do.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Units to be created, changed or removed.
+    pub units: Vec<UnitChange>,
+    /// Persons to be created, changed or deactivated, by id in any order; unchanged ones are not here.
+    pub persons: Vec<PersonChange>,
+    /// Tags to be created, changed or removed.
+    pub tags: Vec<TagChange>,
+    /// New questions.
+    pub conflicts: Vec<NewConflict>,
+    /// How many persons and units the plan removes, and how many there are that it could.
+    pub removals: Removals,
+    /// Why it must not be applied without `--force`; `None`: it may.
+    pub refused: Option<String>,
+    /// What the report says.
+    pub notes: Vec<Note>,
+}
+
+/// How much a plan removes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Removals {
+    /// WeCom's persons that become left, of `of_persons` that are not left now.
+    pub persons: usize,
+    /// WeCom's persons that are not left now.
+    pub of_persons: usize,
+    /// WeCom's units that go.
+    pub units: usize,
+    /// WeCom's units now.
+    pub of_units: usize,
+}
+
+/// A change of a unit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UnitChange {
+    /// A new one.
+    Create(Unit),
+    /// The same id, another name, place, order or leader.
+    Update(Unit),
+    /// WeCom has it no more.
+    Remove(UnitId),
+}
+
+/// A change of a tag.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TagChange {
+    /// A new one.
+    Create(Tag),
+    /// The same id, other name or holders.
+    Update(Tag),
+    /// WeCom has it no more.
+    Remove(crate::base::id::TagId),
+}
+
+/// A change of a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PersonChange {
+    /// Nobody we know: `person` with a new id. `takes_over`: the userid was that of this person, who left and keeps its
+    /// entry without the claim to the userid.
+    Create {
+        /// The new person.
+        person: Person,
+        /// Whose userid it was.
+        takes_over: Option<PersonId>,
+    },
+    /// What WeCom says now about `id`; [`merge`] makes the row of it. Also a local person that was recognised, and a
+    /// person whose userid changed.
+    Update {
+        /// Whom.
+        id: PersonId,
+        /// What WeCom says, as a row; of the old row [`merge`] keeps what WeCom does not say.
+        said: Person,
+    },
+    /// WeCom has the person no more.
+    Leave {
+        /// Whom.
+        id: PersonId,
+    },
+}
+
+/// Why a human is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ConflictKind {
+    /// A member that could be one of several local persons, or shares a local person with another member.
+    Ambiguous,
+    /// Somebody left and somebody joined in the same run, with the same name and in the same unit.
+    Renamed,
+    /// A userid came back after its holder had left.
+    Reused,
+}
+
+impl ConflictKind {
+    /// Every kind.
+    pub const ALL: [Self; 3] = [Self::Ambiguous, Self::Renamed, Self::Reused];
+
+    /// As the table and the API write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ambiguous => "ambiguous",
+            Self::Renamed => "renamed",
+            Self::Reused => "reused",
+        }
+    }
+}
+
+/// A new question: is `person` one of `candidates`?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewConflict {
+    /// Why.
+    pub kind: ConflictKind,
+    /// Who was let in as itself.
+    pub person: PersonId,
+    /// Who it could be; sorted, never empty.
+    pub candidates: Vec<PersonId>,
+}
+
+/// What a changed person becomes, and what it counts as.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The new row.
+    pub person: Person,
+    /// Whether anything but the fingerprint differs from the old row.
+    pub changed: bool,
+    /// Memberships created, updated (order, leader) and removed.
+    pub memberships: (usize, usize, usize),
+}
