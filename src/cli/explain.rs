@@ -56,7 +56,7 @@ pub async fn explain(
 
 fn assumed(userid: UserId) -> Person {
     let name = "unknown here".to_owned();
-    Person { id: PersonId::new(""), userid, name, email: String::new(), active: true }
+    Person { id: PersonId::new(""), userid, name, email: String::new(), active: true, places: Box::default() }
 }
 
 /// The answer as text, and whether access would be allowed.
@@ -141,6 +141,7 @@ mod tests {
             userid: UserId::new("ZhangSan"),
             name: "张三".into(),
             email: String::new(),
+            places: Box::default(),
             active,
         });
         let question =

@@ -17,6 +17,11 @@ pub enum Kind {
     Person,
     /// The signing keys changed; the id is the kid.
     Key,
+    /// Units, tags, or many persons at once: a new version was published, or somebody edited the chart by hand. The id
+    /// is the version.
+    Chart,
+    /// A userid in a rule was bound to a person.
+    Binding,
 }
 
 impl Kind {
@@ -26,11 +31,15 @@ impl Kind {
             Self::Sessions => "sessions",
             Self::Person => "person",
             Self::Key => "key",
+            Self::Chart => "chart",
+            Self::Binding => "binding",
         }
     }
 
     fn parse(text: &str) -> Option<Self> {
-        [Self::Session, Self::Sessions, Self::Person, Self::Key].into_iter().find(|k| k.as_str() == text)
+        [Self::Session, Self::Sessions, Self::Person, Self::Key, Self::Chart, Self::Binding]
+            .into_iter()
+            .find(|k| k.as_str() == text)
     }
 }
 
@@ -55,6 +64,54 @@ pub struct Change {
     corp: CorpId,
     now: Timestamp,
     pending: Vec<(Kind, String)>,
+    /// For other systems: what changed in the directory.
+    noted: Vec<(Entity, String, What)>,
+    /// Rows of `directory_changes` that were written before, unseen, and how many.
+    batch: Option<(i64, i64)>,
+}
+
+/// What an entry of the directory's change feed is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Entity {
+    /// A unit.
+    Unit,
+    /// A person.
+    Person,
+    /// A tag.
+    Tag,
+}
+
+impl Entity {
+    /// As the table and the API write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unit => "unit",
+            Self::Person => "person",
+            Self::Tag => "tag",
+        }
+    }
+}
+
+/// What happened to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum What {
+    /// It is new.
+    Created,
+    /// It is different; a person who left is that, too.
+    Updated,
+    /// It is gone.
+    Removed,
+}
+
+impl What {
+    /// As the table and the API write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Removed => "removed",
+        }
+    }
 }
 
 impl Change {
@@ -63,7 +120,8 @@ impl Change {
     /// # Errors
     /// If the database does not answer in time.
     pub async fn begin(db: &Db, corp: &CorpId, now: Timestamp) -> sqlx::Result<Self> {
-        Ok(Self { tx: db.write().await?, corp: corp.clone(), now, pending: Vec::new() })
+        let tx = db.write().await?;
+        Ok(Self { tx, corp: corp.clone(), now, pending: Vec::new(), noted: Vec::new(), batch: None })
     }
 
     /// The connection, for statements.
@@ -86,17 +144,24 @@ impl Change {
         self.pending.push((kind, id.into()));
     }
 
+    /// Tells other systems what changed in the directory, if and when this commits.
+    pub fn note(&mut self, entity: Entity, id: impl Into<String>, what: What) {
+        self.noted.push((entity, id.into(), what));
+    }
+
+    /// Publishes `count` rows of `directory_changes` that were written before under `batch`.
+    pub const fn publish_batch(&mut self, batch: i64, count: i64) {
+        self.batch = Some((batch, count));
+    }
+
     /// Writes the announcements and commits.
     ///
     /// # Errors
     /// If the database fails; then nothing of it happened.
     pub async fn commit(mut self) -> sqlx::Result<()> {
+        self.publish_directory_changes().await?;
         for (kind, id) in std::mem::take(&mut self.pending) {
-            let seq: i64 =
-                sqlx::query("UPDATE feed_counter SET seq = seq + 1 WHERE name = 'feed' RETURNING seq")
-                    .fetch_one(&mut *self.tx)
-                    .await?
-                    .try_get(0)?;
+            let seq = self.advance(Counter::Feed, 1).await?;
             sqlx::query("INSERT INTO feed (seq, corp_id, kind, id, at) VALUES ($1, $2, $3, $4, $5)")
                 .bind(seq)
                 .bind(self.corp.as_str())
@@ -108,6 +173,103 @@ impl Change {
         }
         self.tx.commit().await
     }
+
+    async fn publish_directory_changes(&mut self) -> sqlx::Result<()> {
+        let mut batches = Vec::from_iter(self.batch.take().filter(|(_, count)| *count > 0));
+        if !self.noted.is_empty() {
+            let batch = self.advance(Counter::Batch, 1).await?;
+            let mut count = 0;
+            for (entity, id, what) in std::mem::take(&mut self.noted) {
+                insert_change(&mut self.tx, &self.corp, batch, count, (entity, &id, what)).await?;
+                count += 1;
+            }
+            batches.push((batch, count));
+        }
+        for (batch, count) in batches {
+            let last = self.advance(Counter::Directory, count).await?;
+            sqlx::query(
+                "INSERT INTO publications (first_seq, batch, corp_id, count, at) VALUES ($1, $2, $3, $4, $5)",
+            )
+            .bind(last - count + 1)
+            .bind(batch)
+            .bind(self.corp.as_str())
+            .bind(count)
+            .bind(self.now.millis())
+            .execute(&mut *self.tx)
+            .await?;
+        }
+        Ok(())
+    }
+
+    /// Raises a counter and answers what it is now. Its row is locked until this commits.
+    async fn advance(&mut self, counter: Counter, by: i64) -> sqlx::Result<i64> {
+        sqlx::query("UPDATE feed_counter SET seq = seq + $2 WHERE name = $1 RETURNING seq")
+            .bind(counter.as_str())
+            .bind(by)
+            .fetch_one(&mut *self.tx)
+            .await?
+            .try_get(0)
+    }
+}
+
+/// The rows of `feed_counter`.
+#[derive(Clone, Copy)]
+enum Counter {
+    /// Numbers of batches; their order says nothing.
+    Batch,
+    /// Numbers of the directory's change feed.
+    Directory,
+    /// Numbers of the feed between replicas.
+    Feed,
+}
+
+impl Counter {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Batch => "batch",
+            Self::Directory => "directory",
+            Self::Feed => "feed",
+        }
+    }
+}
+
+/// Writes one row of the directory's change feed; nobody sees it before its batch is published.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert_change(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    batch: i64,
+    n: i64,
+    (entity, id, what): (Entity, &str, What),
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO directory_changes (batch, n, corp_id, kind, id, change) VALUES ($1, $2, $3, $4, $5, $6)",
+    )
+    .bind(batch)
+    .bind(n)
+    .bind(corp.as_str())
+    .bind(entity.as_str())
+    .bind(id)
+    .bind(what.as_str())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// A number under which rows of the directory's change feed can be written before they are published.
+///
+/// # Errors
+/// If the database fails.
+pub async fn new_batch(db: &Db) -> sqlx::Result<i64> {
+    let mut tx = db.write().await?;
+    let batch = sqlx::query("UPDATE feed_counter SET seq = seq + 1 WHERE name = 'batch' RETURNING seq")
+        .fetch_one(&mut *tx)
+        .await?
+        .try_get(0)?;
+    tx.commit().await?;
+    Ok(batch)
 }
 
 /// The newest number.

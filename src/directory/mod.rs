@@ -2,6 +2,9 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`bindings`] | whose the userids in rules are |
+//! | [`chart`] | units and tags in memory, as every check reads them: paths, who lies below what |
+//! | [`row`] | how units, persons and tags stand in their tables |
 //! | [`store`] | SQL: the published chart, signing in, asking again |
 //!
 //! A row is either WeCom's or local. Local ones are made by hand and no synchronisation ever changes or removes one;
@@ -12,9 +15,13 @@
 //! Everybody reads the rows of the published version (`src/db/migrations/0002_org_chart.sql`); a run prepares the
 //! next version unseen and publishes it at once.
 
+pub mod bindings;
+pub mod chart;
+pub mod row;
 pub mod store;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +37,10 @@ pub struct Found {
     pub name: String,
     /// Empty if the secret may not see it; an empty one never replaces a known one.
     pub email: String,
+    /// Empty if the secret may not see it.
+    pub mobile: String,
+    /// Empty if there is no such extension attribute.
+    pub employee_number: String,
 }
 
 /// A person's status.
@@ -218,16 +229,75 @@ impl Detail {
     }
 }
 
+/// What tells one person from another: fields of which nobody else has the same, and the name.
+#[derive(Debug, Clone, Copy)]
+pub struct Evidence<'a> {
+    /// 姓名.
+    pub name: &'a str,
+    /// Empty if unknown, as the others.
+    pub email: &'a str,
+    /// 手机.
+    pub mobile: &'a str,
+    /// 工号.
+    pub employee_number: &'a str,
+}
+
 impl Person {
-    /// Whether what is said of a member proves that it is this person: a name, mail address, mobile or employee number
-    /// of its own.
-    pub fn shares_a_key(&self, email: &str, mobile: &str, employee_number: &str) -> bool {
-        let same = |ours: &str, theirs: &str| !ours.is_empty() && ours.eq_ignore_ascii_case(theirs);
-        same(&self.email, email)
-            || same(&self.detail.mobile, mobile)
-            || same(self.detail.employee_number(), employee_number)
+    /// What tells this person from others.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence {
+            name: &self.name,
+            email: &self.email,
+            mobile: &self.detail.mobile,
+            employee_number: self.detail.employee_number(),
+        }
     }
 }
 
-/// What anybody left long ago who now is somebody else: a userid comes back after this time and proves nothing.
-pub const ABSENCE: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+impl Found {
+    /// What tells this member from others.
+    pub fn evidence(&self) -> Evidence<'_> {
+        Evidence {
+            name: &self.name,
+            email: &self.email,
+            mobile: &self.mobile,
+            employee_number: &self.employee_number,
+        }
+    }
+}
+
+/// For so long a userid whose holder is gone is expected back with the same holder; after that only a field of the
+/// person's own proves it.
+pub const ABSENCE: Duration = Duration::from_secs(24 * 3600);
+
+/// Whether a userid that comes back `away` after its holder left comes back with the same person (DESIGN §5: a userid
+/// that is used again never inherits). WeCom has nothing that would say so: a mail address, mobile or employee number
+/// proves it, a different one disproves it, and without either the same name counts for a day.
+pub fn is_same_again(left: &Evidence<'_>, back: &Evidence<'_>, away: Duration) -> bool {
+    let keys =
+        [(left.email, back.email), (left.mobile, back.mobile), (left.employee_number, back.employee_number)];
+    let mut known = keys.iter().filter(|(a, b)| !a.is_empty() && !b.is_empty()).peekable();
+    if known.peek().is_some() {
+        return known.any(|(a, b)| a.eq_ignore_ascii_case(b));
+    }
+    left.name == back.name && away < ABSENCE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_userid_that_comes_back_is_the_same_person_only_with_proof_or_soon() {
+        let person = |name, mobile| Evidence { name, email: "", mobile, employee_number: "" };
+        let (soon, late) = (Duration::from_secs(60), ABSENCE);
+        assert!(is_same_again(&person("张伟", ""), &person("张伟", ""), soon));
+        assert!(
+            !is_same_again(&person("张伟", ""), &person("张伟", ""), late),
+            "the name alone, after a day"
+        );
+        assert!(!is_same_again(&person("张伟", ""), &person("李娜", ""), soon), "another name");
+        assert!(is_same_again(&person("张伟", "1"), &person("张薇", "1"), late), "the same mobile");
+        assert!(!is_same_again(&person("张伟", "1"), &person("张伟", "2"), soon), "another mobile");
+    }
+}

@@ -1,59 +1,262 @@
-//! SQL of persons.
+//! SQL of the published chart and of persons who sign in.
 
 use sqlx::Row as _;
 
-use super::{Due, Found, Status};
+use super::chart::Chart;
+use super::row::{self, OPEN, published};
+use super::{Due, Found, Person, Source, Status, is_same_again};
 use crate::base::clock::Timestamp;
-use crate::base::id::{CorpId, PersonId, UserId};
+use crate::base::id::{ConflictId, CorpId, PersonId, UserId};
 use crate::db::Db;
-use crate::db::feed::{Change, Kind};
+use crate::db::feed::{Change, Entity, Kind, What};
 
-/// Writes down what WeCom just said of an active member and answers our id for it: a new one for a userid that
-/// was never seen, the same one however the userid is capitalised.
+/// Makes the corporation's chart, if it has none yet: empty, version 0.
+///
+/// # Errors
+/// If the database fails.
+pub async fn ensure_chart(db: &Db, corp: &CorpId) -> sqlx::Result<()> {
+    let mut tx = db.write().await?;
+    sqlx::query(
+        "INSERT INTO charts (corp_id, version, complete_at) VALUES ($1, 0, 0) ON CONFLICT (corp_id) DO NOTHING",
+    )
+    .bind(corp.as_str())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}
+
+/// Units and tags of the published version.
+///
+/// # Errors
+/// If the database fails.
+pub async fn chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
+    loop {
+        let (version, complete_at) = version(db, corp).await?;
+        let units = sqlx::query(concat!(
+            "SELECT ",
+            row::unit_columns!(),
+            " FROM unit_rows v ",
+            published!(),
+            "ORDER BY v.id"
+        ))
+        .bind(corp.as_str())
+        .fetch_all(db.pool())
+        .await?;
+        let tags = sqlx::query(concat!(
+            "SELECT ",
+            row::tag_columns!(),
+            " FROM tag_rows v ",
+            published!(),
+            "ORDER BY v.id"
+        ))
+        .bind(corp.as_str())
+        .fetch_all(db.pool())
+        .await?;
+        // Three reads see one version, or they are made again.
+        if self::version(db, corp).await?.0 == version {
+            let units = units.iter().map(row::unit).collect::<sqlx::Result<Vec<_>>>()?;
+            let tags = tags.iter().map(row::tag).collect::<sqlx::Result<Vec<_>>>()?;
+            return Ok(Chart::new(version, complete_at, units, tags));
+        }
+    }
+}
+
+/// The published version, and when the last run began that read every detail; `None`: there was none.
+///
+/// # Errors
+/// If the database fails, or the corporation has no chart.
+pub async fn version(db: &Db, corp: &CorpId) -> sqlx::Result<(i64, Option<Timestamp>)> {
+    let row = sqlx::query("SELECT version, complete_at FROM charts WHERE corp_id = $1")
+        .bind(corp.as_str())
+        .fetch_one(db.pool())
+        .await?;
+    let complete_at: i64 = row.try_get(1)?;
+    Ok((row.try_get(0)?, Some(Timestamp::from_millis(complete_at)).filter(|_| complete_at > 0)))
+}
+
+/// One person.
+///
+/// # Errors
+/// If the database fails.
+pub async fn person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Option<Person>> {
+    sqlx::query(concat!(
+        "SELECT ",
+        row::person_columns!(),
+        " FROM person_rows v ",
+        published!(),
+        "WHERE v.person_id = $2"
+    ))
+    .bind(corp.as_str())
+    .bind(id.as_str())
+    .fetch_optional(db.pool())
+    .await?
+    .map(|found| row::person(&found))
+    .transpose()
+}
+
+/// Whoever has that userid now, without regard to case.
+///
+/// # Errors
+/// If the database fails.
+pub async fn person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::Result<Option<Person>> {
+    sqlx::query(concat!(
+        "SELECT ",
+        row::person_columns!(),
+        " FROM persons p JOIN person_rows v ON v.person_id = p.id ",
+        published!(),
+        "WHERE p.corp_id = $1 AND lower(p.userid) = lower($2) AND p.released_at IS NULL"
+    ))
+    .bind(corp.as_str())
+    .bind(userid.as_str())
+    .fetch_optional(db.pool())
+    .await?
+    .map(|found| row::person(&found))
+    .transpose()
+}
+
+/// Writes down what WeCom just said of an active member and answers our id for it: the same one however the userid
+/// is capitalised; a new one for a userid that was never seen, or whose holder left and is somebody else.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<PersonId> {
-    let (corp, now) = (change.corp().clone(), change.now());
-    let before = sqlx::query(
-        "SELECT userid, name, email, status FROM persons WHERE corp_id = $1 AND lower(userid) = lower($2)",
+    let id = claim_userid(change, &found.userid).await?;
+    let Some(before) = holding(change, &id).await? else {
+        insert_active(change, &id, found).await?;
+        return Ok(id);
+    };
+    if before.status == Status::Left {
+        let away = change.now().since(before.left_at.unwrap_or(Timestamp::from_millis(0)));
+        if !is_same_again(&before.evidence(), &found.evidence(), away) {
+            return take_over(change, &before, found).await;
+        }
+    }
+    let email = if found.email.is_empty() { &before.email } else { &found.email };
+    let unchanged = before.userid == found.userid
+        && before.name == found.name
+        && before.email == *email
+        && (before.source, before.status) == (Source::Wecom, Status::Active);
+    if unchanged {
+        return Ok(id);
+    }
+    // A run's next version says it, too: it may have asked WeCom earlier than we did.
+    sqlx::query(
+        "UPDATE person_rows SET userid = $2, name = $3, email = $4, source = 'wecom', status = 'active', \
+           left_at = NULL, said = '', updated_at = $5 \
+         WHERE person_id = $1 AND until > (SELECT version FROM charts WHERE corp_id = $6)",
     )
-    .bind(corp.as_str())
+    .bind(id.as_str())
     .bind(found.userid.as_str())
-    .fetch_optional(change.tx())
+    .bind(&found.name)
+    .bind(email)
+    .bind(change.now().millis())
+    .bind(change.corp().as_str().to_owned())
+    .execute(change.tx())
     .await?;
-    let unchanged = before.map_or(Ok::<_, sqlx::Error>(false), |row| {
-        let (userid, name, email): (String, String, String) =
-            (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
-        let status: String = row.try_get(3)?;
-        let same_email = found.email.is_empty() || found.email == email;
-        Ok(userid == found.userid.as_str() && name == found.name && same_email && status == "active")
-    })?;
-    let id: String = sqlx::query(
-        "INSERT INTO persons (id, corp_id, userid, name, email, source, status, checked_at, check_lease, \
-                              created_at, updated_at) \
-         VALUES ($1, $2, $3, $4, $5, 'wecom', 'active', $6, 0, $6, $6) \
-         ON CONFLICT (corp_id, lower(userid)) DO UPDATE SET userid = excluded.userid, name = excluded.name, \
-           email = CASE WHEN excluded.email = '' THEN persons.email ELSE excluded.email END, \
-           status = 'active', checked_at = excluded.checked_at, updated_at = excluded.updated_at \
-         RETURNING id",
+    change.announce(Kind::Person, id.as_str());
+    change.note(Entity::Person, id.as_str(), What::Updated);
+    Ok(id)
+}
+
+/// The id whose the userid is, from now on: its holder's, or a new one. Its row is locked until the change commits, so
+/// that two who write the same person do it one after the other.
+async fn claim_userid(change: &mut Change, userid: &UserId) -> sqlx::Result<PersonId> {
+    let (corp, now) = (change.corp().clone(), change.now());
+    let row = sqlx::query(
+        "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ($1, $2, $3, $4, 0, $4) \
+         ON CONFLICT (corp_id, lower(userid)) WHERE released_at IS NULL \
+           DO UPDATE SET userid = excluded.userid, checked_at = excluded.checked_at RETURNING id",
     )
     .bind(PersonId::generate(now).as_str())
     .bind(corp.as_str())
+    .bind(userid.as_str())
+    .bind(now.millis())
+    .fetch_one(change.tx())
+    .await?;
+    Ok(PersonId::new(row.try_get::<String, _>(0)?))
+}
+
+/// The row of a person that holds now.
+///
+/// # Errors
+/// If the database fails.
+pub async fn holding(change: &mut Change, id: &PersonId) -> sqlx::Result<Option<Person>> {
+    let corp = change.corp().clone();
+    sqlx::query(concat!(
+        "SELECT ",
+        row::person_columns!(),
+        " FROM person_rows v ",
+        published!(),
+        "WHERE v.person_id = $2"
+    ))
+    .bind(corp.as_str())
+    .bind(id.as_str())
+    .fetch_optional(change.tx())
+    .await?
+    .map(|found| row::person(&found))
+    .transpose()
+}
+
+/// A person of whom nothing is known but what WeCom just said. If a run is about to bring the same member, its row
+/// follows this one.
+async fn insert_active(change: &mut Change, id: &PersonId, found: &Found) -> sqlx::Result<()> {
+    let (corp, now) = (change.corp().clone(), change.now());
+    sqlx::query(
+        "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, memberships, \
+                                  detail, said, updated_at) \
+         SELECT $1, $2, c.version, COALESCE((SELECT MIN(n.since) FROM person_rows n WHERE n.person_id = $1 \
+                                             AND n.since > c.version), $3), \
+                $4, $5, $6, 'wecom', 'active', '[]', '{}', '', $7 FROM charts c WHERE c.corp_id = $2",
+    )
+    .bind(id.as_str())
+    .bind(corp.as_str())
+    .bind(OPEN)
     .bind(found.userid.as_str())
     .bind(&found.name)
     .bind(&found.email)
     .bind(now.millis())
-    .fetch_one(change.tx())
-    .await?
-    .try_get(0)?;
-    if !unchanged {
-        change.announce(Kind::Person, id.as_str());
-    }
-    Ok(PersonId::new(id))
+    .execute(change.tx())
+    .await?;
+    change.announce(Kind::Person, id.as_str());
+    change.note(Entity::Person, id.as_str(), What::Created);
+    Ok(())
 }
 
-/// Sets a status that keeps a known person out. Nothing happens to one that is not known.
+/// The userid goes from somebody who left to somebody new; whether they are one is asked of a human.
+async fn take_over(change: &mut Change, before: &Person, found: &Found) -> sqlx::Result<PersonId> {
+    release(change, &before.id).await?;
+    let id = claim_userid(change, &found.userid).await?;
+    insert_active(change, &id, found).await?;
+    let (corp, now) = (change.corp().clone(), change.now());
+    sqlx::query(
+        "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
+         VALUES ($1, $2, 'reused', $3, $4, 'open', $5)",
+    )
+    .bind(ConflictId::generate(now).as_str())
+    .bind(corp.as_str())
+    .bind(id.as_str())
+    .bind(row::to_json(&[&before.id])?)
+    .bind(now.millis())
+    .execute(change.tx())
+    .await?;
+    Ok(id)
+}
+
+/// Somebody's userid is free for somebody else.
+///
+/// # Errors
+/// If the database fails.
+pub async fn release(change: &mut Change, id: &PersonId) -> sqlx::Result<()> {
+    let now = change.now().millis();
+    sqlx::query("UPDATE persons SET released_at = $2 WHERE id = $1 AND released_at IS NULL")
+        .bind(id.as_str())
+        .bind(now)
+        .execute(change.tx())
+        .await?;
+    Ok(())
+}
+
+/// Sets a status that keeps a known person out. Nothing happens to one that is not known, or is not WeCom's.
 ///
 /// # Errors
 /// If the database fails.
@@ -64,23 +267,39 @@ pub async fn set_status(
 ) -> sqlx::Result<Option<PersonId>> {
     let (corp, now) = (change.corp().clone(), change.now());
     let row = sqlx::query(
-        "UPDATE persons SET status = $3, checked_at = $4, updated_at = $4 \
-         WHERE corp_id = $1 AND lower(userid) = lower($2) AND source = 'wecom' RETURNING id",
+        "UPDATE persons SET checked_at = $3 WHERE corp_id = $1 AND lower(userid) = lower($2) AND released_at IS NULL \
+         RETURNING id",
     )
     .bind(corp.as_str())
     .bind(userid.as_str())
-    .bind(status.as_str())
     .bind(now.millis())
     .fetch_optional(change.tx())
     .await?;
     let Some(row) = row else { return Ok(None) };
     let id: String = row.try_get(0)?;
+    let left_at = (status == Status::Left).then_some(now.millis());
+    let done = sqlx::query(
+        "UPDATE person_rows SET status = $2, left_at = CASE WHEN status = $2 THEN left_at ELSE $3 END, said = '', \
+           updated_at = $4 \
+         WHERE person_id = $1 AND source = 'wecom' AND until > (SELECT version FROM charts WHERE corp_id = $5)",
+    )
+    .bind(&id)
+    .bind(status.as_str())
+    .bind(left_at)
+    .bind(now.millis())
+    .bind(corp.as_str())
+    .execute(change.tx())
+    .await?;
+    if done.rows_affected() == 0 {
+        return Ok(None);
+    }
     change.announce(Kind::Person, id.as_str());
+    change.note(Entity::Person, id.as_str(), What::Updated);
     Ok(Some(PersonId::new(id)))
 }
 
-/// Up to `limit` persons with a living session who were last checked before `checked_before`, claimed until
-/// `lease` so that no other replica asks for them too.
+/// Up to `limit` persons with a living session who were last checked before `checked_before`, by a question of their
+/// own or by a run that read everything; claimed until `lease` so that no other replica asks for them too.
 ///
 /// # Errors
 /// If the database fails.
@@ -94,15 +313,17 @@ pub async fn claim_due(
 ) -> sqlx::Result<Vec<Due>> {
     let mut tx = db.write().await?;
     // The lease is repeated outside the subselect: on PostgreSQL two replicas may select the same rows.
-    let rows = sqlx::query(
+    let rows = sqlx::query(concat!(
         "UPDATE persons SET check_lease = $4 WHERE check_lease < $2 AND id IN ( \
-           SELECT p.id FROM persons p WHERE p.corp_id = $1 AND p.source = 'wecom' AND p.status = 'active' \
-             AND p.checked_at < $3 AND p.check_lease < $2 \
+           SELECT p.id FROM persons p JOIN person_rows v ON v.person_id = p.id ",
+        published!(),
+        "WHERE p.corp_id = $1 AND v.source = 'wecom' AND v.status = 'active' \
+             AND p.checked_at < $3 AND (v.said = '' OR c.complete_at < $3) AND p.check_lease < $2 \
              AND EXISTS (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL \
                          AND s.expires_at > $2) \
            ORDER BY CASE WHEN p.check_lease > p.checked_at THEN p.check_lease ELSE p.checked_at END LIMIT $5) \
-         RETURNING id, userid",
-    )
+         RETURNING id, userid"
+    ))
     .bind(corp.as_str())
     .bind(now.millis())
     .bind(checked_before.millis())

@@ -1,5 +1,6 @@
 //! Keeping memory in step with the database: the steps that the supervisor repeats.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -9,9 +10,17 @@ use crate::audit;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid};
 use crate::db::feed::{self, Change, Kind};
+use crate::directory;
 
 /// How many feed entries one read takes.
 const PAGE: i64 = 500;
+
+/// How many changed persons one read takes.
+const PERSONS: i64 = 2000;
+
+/// Where a publication changed more persons than this, memory is forgotten instead: reading them all would take longer
+/// than a refresh may, and each is read again at its next check.
+const MANY_PERSONS: i64 = 20_000;
 
 /// A pause after which following entry by entry is not worth it: everything is read again. The feed itself is
 /// kept longer than this.
@@ -87,19 +96,32 @@ impl Sessions {
         if newest < *position || began.since(self.refreshed_at()) > TOO_LONG_AWAY {
             self.0.memory.clear();
             self.reload_keys().await?;
+            self.0.chart.store(Arc::new(directory::store::chart(&self.0.db, &self.0.settings.corp).await?));
+            self.reload_bindings().await?;
             *position = newest;
         }
+        let mut chart_changed = false;
+        let mut read = *position;
         loop {
-            let entries = feed::after(&self.0.db, *position, PAGE).await?;
+            let entries = feed::after(&self.0.db, read, PAGE).await?;
             let full = i64::try_from(entries.len()).is_ok_and(|n| n == PAGE);
             for entry in entries {
+                chart_changed |= entry.kind == Some(Kind::Chart);
                 self.apply(&entry).await?;
-                *position = entry.seq;
+                // What announces a chart is read below; until then the position stays before it.
+                if !chart_changed {
+                    *position = entry.seq;
+                }
+                read = entry.seq;
             }
             if !full {
                 break;
             }
         }
+        if chart_changed {
+            self.reload_chart().await?;
+        }
+        *position = read;
         self.read_newest_row().await?;
         self.0.refreshed_at.store(began.millis(), Ordering::Release);
         Ok(())
@@ -112,19 +134,53 @@ impl Sessions {
                 let id = PersonId::new(entry.id.as_str());
                 if self.0.memory.knows(&id) {
                     let person = store::find_person(&self.0.db, &self.0.settings.corp, &id).await?;
-                    self.0.memory.replace(&id, person);
+                    self.0.memory.replace(&id, person.map(|p| self.interned(p)));
                 }
             }
             Some(Kind::Key) => self.reload_keys().await?,
+            // Read once, after all entries.
+            Some(Kind::Chart) => {}
+            Some(Kind::Binding) => self.reload_bindings().await?,
             // A newer version's kind may mean anything: read everything again.
             Some(Kind::Sessions) | None => self.0.memory.clear(),
         }
         Ok(())
     }
 
+    /// Reads the published chart and the persons that it changed, then replaces both: nobody is decided about by the
+    /// units of one version and the memberships of another for longer than that takes.
+    async fn reload_chart(&self) -> sqlx::Result<()> {
+        let (db, corp, memory) = (&self.0.db, &self.0.settings.corp, &self.0.memory);
+        let before = self.0.chart.load().version();
+        let chart = directory::store::chart(db, corp).await?;
+        let many = chart.version() != before && store::count_changed(db, corp, before).await? > MANY_PERSONS;
+        let mut persons = Vec::new();
+        let mut after = (chart.version() != before && !many).then(String::new);
+        while let Some(start) = after {
+            let page = store::changed(db, corp, before, &start, PERSONS, |id| memory.knows(id)).await?;
+            persons.extend(page.0);
+            after = page.1;
+        }
+        self.0.chart.store(Arc::new(chart));
+        if many {
+            memory.clear();
+        }
+        for person in persons {
+            let person = self.interned(person);
+            memory.replace(&person.id.clone(), Some(person));
+        }
+        Ok(())
+    }
+
+    async fn reload_bindings(&self) -> sqlx::Result<()> {
+        let bindings = directory::bindings::store::all(&self.0.db, &self.0.settings.corp).await?;
+        self.0.bindings.store(Arc::new(bindings));
+        Ok(())
+    }
+
     pub(super) async fn reload_keys(&self) -> Result<(), keys::KeyError> {
         let loaded = keys::load(&self.0.db, &self.0.sealer).await?;
-        self.0.keys.store(std::sync::Arc::new(loaded));
+        self.0.keys.store(Arc::new(loaded));
         Ok(())
     }
 

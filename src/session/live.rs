@@ -267,6 +267,7 @@ mod tests {
                 name: "张三".into(),
                 email: String::new(),
                 active: true,
+                places: Box::default(),
             },
             family: Sid::new("s"),
             audience: "oa.example.com".into(),

@@ -2,7 +2,7 @@
 //!
 //! A session is a row; its token (a JWT, [`token`]) only names it. [`Sessions::check`] is the one session check:
 //! the gate and sign-in call the same function, because two different ones would send a browser in circles.
-//! It reads memory ([`live`]); [`follow`] keeps memory in step with the database.
+//! It reads memory ([`live`]); [`follow`] keeps memory in step with the database: sessions, persons, keys and the chart.
 
 pub mod follow;
 pub mod keys;
@@ -14,15 +14,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use axum::http::HeaderMap;
 
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::host::{Hosts, Origin};
-use crate::base::id::{CorpId, PersonId, Sid, UserId};
+use crate::base::id::{CorpId, PersonId, Sid, UnitId, UserId};
 use crate::base::seal::{Purpose, Sealer};
 use crate::db::Db;
 use crate::db::feed::{self, Change};
+use crate::directory;
+use crate::directory::bindings::Bindings;
+use crate::directory::chart::Chart;
 use crate::http::cookie;
 use live::{Live, Memory, TokenHash};
 use store::{NewSession, Row};
@@ -75,6 +78,17 @@ pub struct Person {
     pub email: String,
     /// Whether the person may be signed in at all.
     pub active: bool,
+    /// Where the person is in the chart.
+    pub places: Box<[Place]>,
+}
+
+/// A membership, as far as the checks need it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// The unit.
+    pub unit: UnitId,
+    /// Whether the person leads it.
+    pub leader: bool,
 }
 
 /// A session that passed the check.
@@ -154,6 +168,10 @@ struct Inner {
     clock: Clock,
     sealer: Sealer,
     memory: Memory,
+    /// The published chart; replaced together with the persons that it changed.
+    chart: ArcSwap<Chart>,
+    /// Whose the userids in rules are.
+    bindings: ArcSwap<Bindings>,
     keys: ArcSwap<keys::Loaded>,
     assertions: papaya::HashMap<(Sid, String), (Timestamp, Arc<str>)>,
     /// Where in the feed we are; locked while one refresh runs.
@@ -178,6 +196,9 @@ impl Sessions {
     ) -> Result<Self, keys::KeyError> {
         let sealer = Sealer::new(root, Purpose::SigningKey);
         let position = feed::newest_seq(&db).await?;
+        directory::store::ensure_chart(&db, &settings.corp).await?;
+        let chart = directory::store::chart(&db, &settings.corp).await?;
+        let bindings = directory::bindings::store::all(&db, &settings.corp).await?;
         let mut loaded = keys::load(&db, &sealer).await?;
         if loaded.foreign > 0 {
             tracing::warn!(
@@ -200,6 +221,8 @@ impl Sessions {
             clock,
             sealer,
             memory: Memory::default(),
+            chart: ArcSwap::from_pointee(chart),
+            bindings: ArcSwap::from_pointee(bindings),
             keys: ArcSwap::from_pointee(loaded),
             assertions: papaya::HashMap::new(),
             position: tokio::sync::Mutex::new(position),
@@ -328,13 +351,22 @@ impl Sessions {
                 return Err(NotSignedIn::Invalid);
             }
             // The ids as memory has them already: their text is kept once.
-            let person = Person { id: person.clone(), ..row.person };
+            let person = self.interned(Person { id: person.clone(), ..row.person });
             let row = Row { sid: sid.clone(), person, ..row };
             if let Some(live) = self.0.memory.put(hash, &row, expected) {
                 return Ok(live);
             }
         }
         Err(NotSignedIn::Unavailable)
+    }
+
+    /// The person with the chart's own texts, of which there is one each.
+    fn interned(&self, mut person: Person) -> Person {
+        let chart = self.0.chart.load();
+        for place in &mut person.places {
+            place.unit = chart.intern(place.unit.clone());
+        }
+        person
     }
 
     async fn verify(&self, token: &str, origin: &Origin, now: Timestamp) -> Result<Claims, Invalid> {
@@ -457,6 +489,16 @@ impl Sessions {
                 None
             }
         }
+    }
+
+    /// The published chart, as this replica knows it.
+    pub fn chart(&self) -> Guard<Arc<Chart>> {
+        self.0.chart.load()
+    }
+
+    /// Whose the userids in rules are.
+    pub fn bindings(&self) -> Guard<Arc<Bindings>> {
+        self.0.bindings.load()
     }
 
     /// The public keys.

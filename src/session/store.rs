@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Amr, Person};
+use super::{Amr, Person, Place};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, Sid, UserId};
 use crate::db::Db;
 use crate::db::feed::{Change, Kind};
+use crate::directory;
+use crate::directory::row::published;
 
 /// A session to be written.
 #[derive(Debug, Clone)]
@@ -67,8 +69,9 @@ macro_rules! select {
     ($rest:literal) => {
         concat!(
             "SELECT s.sid, s.family, s.audience, s.amr, s.auth_time, s.created_at, s.last_seen_at, s.expires_at, ",
-            "s.ended_at, s.address, s.user_agent, p.id AS person_id, p.userid, p.name, p.email, p.status ",
-            "FROM sessions s JOIN persons p ON p.id = s.person_id ",
+            "s.ended_at, s.address, s.user_agent, v.person_id, v.userid, v.name, v.email, v.status, v.memberships ",
+            "FROM sessions s JOIN person_rows v ON v.person_id = s.person_id ",
+            published!(),
             $rest
         )
     };
@@ -102,6 +105,10 @@ fn read_person(row: &AnyRow) -> sqlx::Result<Person> {
         name: row.try_get("name")?,
         email: row.try_get("email")?,
         active: status == "active",
+        places: directory::row::memberships(&row.try_get::<String, _>("memberships")?)?
+            .into_iter()
+            .map(|m| Place { unit: m.unit, leader: m.leader })
+            .collect(),
     })
 }
 
@@ -147,20 +154,28 @@ pub async fn find(db: &Db, corp: &CorpId, sid: &Sid) -> sqlx::Result<Option<Row>
         .transpose()
 }
 
+macro_rules! select_person {
+    ($rest:literal) => {
+        concat!(
+            "SELECT v.person_id, v.userid, v.name, v.email, v.status, v.memberships FROM person_rows v ",
+            published!(),
+            $rest
+        )
+    };
+}
+
 /// One person.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Option<Person>> {
-    sqlx::query(
-        "SELECT id AS person_id, userid, name, email, status FROM persons WHERE corp_id = $1 AND id = $2",
-    )
-    .bind(corp.as_str())
-    .bind(id.as_str())
-    .fetch_optional(db.pool())
-    .await?
-    .map(|row| read_person(&row))
-    .transpose()
+    sqlx::query(select_person!("WHERE v.person_id = $2"))
+        .bind(corp.as_str())
+        .bind(id.as_str())
+        .fetch_optional(db.pool())
+        .await?
+        .map(|row| read_person(&row))
+        .transpose()
 }
 
 /// One person by userid, without regard to case.
@@ -168,16 +183,56 @@ pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<
 /// # Errors
 /// If the database fails.
 pub async fn find_person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::Result<Option<Person>> {
-    sqlx::query(
-        "SELECT id AS person_id, userid, name, email, status FROM persons \
-         WHERE corp_id = $1 AND lower(userid) = lower($2)",
-    )
-    .bind(corp.as_str())
-    .bind(userid.as_str())
-    .fetch_optional(db.pool())
-    .await?
-    .map(|row| read_person(&row))
-    .transpose()
+    let id = directory::store::person_by_userid(db, corp, userid).await?.map(|person| person.id);
+    match id {
+        Some(id) => find_person(db, corp, &id).await,
+        None => Ok(None),
+    }
+}
+
+/// How many persons have a row that is newer than version `version`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn count_changed(db: &Db, corp: &CorpId, version: i64) -> sqlx::Result<i64> {
+    sqlx::query(concat!("SELECT COUNT(*) FROM person_rows v ", published!(), "WHERE v.since > $2"))
+        .bind(corp.as_str())
+        .bind(version)
+        .fetch_one(db.pool())
+        .await?
+        .try_get(0)
+}
+
+/// Up to `limit` persons whose row is newer than version `version`, by id after `after`; only those for whom `wanted`
+/// is true are read, and the last id says where to go on.
+///
+/// # Errors
+/// If the database fails.
+pub async fn changed(
+    db: &Db,
+    corp: &CorpId,
+    version: i64,
+    after: &str,
+    limit: i64,
+    wanted: impl Fn(&PersonId) -> bool,
+) -> sqlx::Result<(Vec<Person>, Option<String>)> {
+    let rows =
+        sqlx::query(select_person!("WHERE v.since > $2 AND v.person_id > $3 ORDER BY v.person_id LIMIT $4"))
+            .bind(corp.as_str())
+            .bind(version)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(db.pool())
+            .await?;
+    let more = i64::try_from(rows.len()).is_ok_and(|n| n == limit);
+    let last = rows.last().filter(|_| more).map(|row| row.try_get::<String, _>(0)).transpose()?;
+    let mut persons = Vec::new();
+    for row in &rows {
+        if wanted(&PersonId::new(row.try_get::<String, _>(0)?)) {
+            persons.push(read_person(row)?);
+        }
+    }
+    Ok((persons, last))
 }
 
 /// Living sessions of one person or of everybody, in the order of their ids, after the id `after`.
@@ -195,7 +250,7 @@ pub async fn list(
 ) -> sqlx::Result<Vec<Row>> {
     sqlx::query(select!(
         "WHERE s.corp_id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND s.last_seen_at > $3 \
-         AND s.sid > $4 AND ($5 = '' OR lower(p.userid) = lower($5)) ORDER BY s.sid LIMIT $6"
+         AND s.sid > $4 AND ($5 = '' OR lower(v.userid) = lower($5)) ORDER BY s.sid LIMIT $6"
     ))
     .bind(corp.as_str())
     .bind(now.millis())

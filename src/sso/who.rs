@@ -1,9 +1,9 @@
 //! From a code to a person: `getuserinfo`, then `user/get`; and what WeCom's answers mean for a person.
 
 use crate::base::id::UserId;
-use crate::directory::{Found, Status};
+use crate::directory::{Detail, Found, Status};
 use crate::sso::error::Refused;
-use crate::wecom::{Client, Deadline, Error, Identity, Member, MemberStatus};
+use crate::wecom::{AttributeValue, Client, Deadline, Error, Identity, Member, MemberStatus};
 
 /// Asks WeCom whose code it is, and whether that person may be let in.
 ///
@@ -35,9 +35,21 @@ pub fn found(member: Member) -> Result<Found, Refused> {
     match member.status {
         MemberStatus::Active => {
             let email = member.biz_mail.or(member.email).unwrap_or_default();
+            let mobile = member.mobile.unwrap_or_default();
+            let attributes = member.attributes.into_iter().filter_map(|a| match a.value {
+                AttributeValue::Text(text) => Some((a.name, text)),
+                AttributeValue::Web { .. } | AttributeValue::MiniProgram { .. } => None,
+            });
+            let detail = Detail { attributes: attributes.collect(), ..Detail::default() };
             // PostgreSQL's text holds no NUL, and nobody's name needs one to sign in.
             let storable = |text: String| if text.contains('\0') { text.replace('\0', "") } else { text };
-            Ok(Found { userid: member.userid, name: storable(member.name), email: storable(email) })
+            Ok(Found {
+                userid: member.userid,
+                name: storable(member.name),
+                email: storable(email),
+                mobile: storable(mobile),
+                employee_number: detail.employee_number().to_owned(),
+            })
         }
         MemberStatus::Disabled => Err(Refused::Disabled),
         MemberStatus::NotActivated => Err(Refused::NotActivated),

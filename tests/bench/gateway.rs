@@ -67,6 +67,8 @@ pub(crate) async fn seed(data: &Path, sessions: usize, cookies: &Path) -> Result
                 userid: UserId::new(format!("u{number:06}")),
                 name: "张三".to_owned(),
                 email: format!("u{number:06}@bench.test"),
+                mobile: String::new(),
+                employee_number: String::new(),
             };
             let sid = Sid::generate(now);
             let session = NewSession {

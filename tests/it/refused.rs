@@ -269,7 +269,7 @@ async fn case_24_a_sign_in_that_learns_that_a_person_is_gone_ends_the_persons_se
         t.advance(Duration::ZERO).await;
         assert_eq!(t.check(&before, PUBLIC).await.status, 401, "{status}");
         assert_eq!(t.check(&other, PUBLIC).await.status, 200);
-        assert_eq!(t.texts("SELECT status FROM persons WHERE userid = 'zhangsan'").await, [status]);
+        assert_eq!(t.texts("SELECT status FROM person_rows WHERE userid = 'zhangsan'").await, [status]);
     }
 }
 

@@ -21,7 +21,17 @@ fn retentions() -> BTreeMap<&'static str, &'static str> {
         ("audit", "180 days"),
         ("signing_keys", "until the last token they signed has expired"),
         ("feed_counter", "one row"),
-        ("persons", "one row a member; nobody who left is a row of a session for longer than sessions are"),
+        ("persons", "one row a member; who left goes after directory.purge_left_after"),
+        ("person_rows", "the published version, and the next one while a run writes it; as persons"),
+        ("unit_rows", "the published version, and the next one while a run writes it"),
+        ("tag_rows", "the published version, and the next one while a run writes it"),
+        ("charts", "one row a corporation"),
+        ("directory_changes", "90 days"),
+        ("publications", "90 days"),
+        ("sync_runs", "90 days, and the last complete one"),
+        ("schedules", "one row a schedule"),
+        ("conflicts", "as long as both persons are there"),
+        ("rule_bindings", "one row a userid that was ever named in a rule"),
         ("_sqlx_migrations", "one row a version"),
     ])
 }
@@ -98,8 +108,7 @@ async fn userids_are_unique_in_their_corporation_without_regard_to_case() {
     let t = TestApp::start().await;
     let person = |id: &str, corp: &str, userid: &str| {
         sqlx::query(
-            "INSERT INTO persons (id, corp_id, userid, name, email, source, status, checked_at, check_lease, \
-             created_at, updated_at) VALUES ($1, $2, $3, 'n', '', 'wecom', 'active', 0, 0, 0, 0)",
+            "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ($1, $2, $3, 0, 0, 0)",
         )
         .bind(id.to_owned())
         .bind(corp.to_owned())

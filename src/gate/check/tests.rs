@@ -62,6 +62,7 @@ fn signed_in(userid: &str) -> SignedIn {
             userid: UserId::new(userid),
             name: "张三".into(),
             email: String::new(),
+            places: Box::default(),
             active: true,
         }),
         amr: Amr::App,

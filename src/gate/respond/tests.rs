@@ -20,6 +20,7 @@ fn person(userid: &str, name: &str, email: &str) -> Person {
         name: name.into(),
         email: email.into(),
         active: true,
+        places: Box::default(),
     }
 }
 

@@ -34,6 +34,7 @@ fn person(userid: &str, active: bool) -> Person {
         userid: UserId::new(userid),
         name: "张三".into(),
         email: String::new(),
+        places: Box::default(),
         active,
     }
 }

@@ -259,6 +259,8 @@ pub(crate) fn configuration(wecom: &Running, database: &TestDatabase, more: &str
         corp_id = {corp_id:?}
         agent_id = {agent_id}
         app_secret = {secret:?}
+        sync_cron = ""
+        force_sync_cron = ""
         api_address = {url:?}
         oauth2_address = {url:?}
         qr_connect_address = {url:?}
