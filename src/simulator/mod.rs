@@ -7,7 +7,7 @@
 //!
 //! | path | what | file |
 //! |---|---|---|
-//! | `/cgi-bin/*` | the server API | `api.rs`, `contact.rs` |
+//! | `/cgi-bin/*` | the server API | `api.rs`, `contact.rs`, `tag.rs`, `agent.rs` |
 //! | `/connect/oauth2/authorize` | sign-in inside WeCom | `authorize.rs` |
 //! | `/wwlogin/sso/login` | sign-in by QR code, in a frame or alone | `scan.rs` |
 //! | `/`, `/phone` | the phone: who holds it, the workbench, scans to confirm | `phone.rs` |
@@ -25,6 +25,7 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 
+mod agent;
 mod api;
 mod authorize;
 mod clock;
@@ -33,24 +34,31 @@ mod contact;
 mod fault;
 mod grant;
 mod handle;
+mod index;
+mod large;
+mod limit;
+mod organise;
 mod page;
+mod people;
 mod phone;
 mod random;
+mod reader;
 mod redirect;
 mod running;
 mod scan;
 mod state;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod world;
 
-pub use fault::Fault;
+pub use fault::{Aim, Broken, Fault};
+pub use limit::{Limits, PerApi};
+pub use people::{Attribute, Department, Member, Status, Tag};
 pub use running::Running;
 pub use scan::{PendingScan, ScanError};
 pub use state::Received;
-pub use world::{
-    App, Contacts, Department, LinkedMember, Member, Outsider, Phone, Status, Visible, Who, World,
-};
+pub use world::{App, Contacts, LinkedMember, Outsider, Phone, Visible, Who, World};
 
 /// Stands in every page and answer of the simulator, and so in every binary that contains it.
 pub const MARKER: &str = "wecom-simulator";

@@ -9,9 +9,10 @@ use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
 
 use super::MARKER;
+use super::people::{Member, Status};
 use super::phone::outcome;
 use super::scan::{PendingScan, Progress};
-use super::world::{Member, Status, World};
+use super::world::World;
 
 const CSS: &str = include_str!("../../static/pages/simulator/simulator.css");
 const JS: &str = include_str!("../../static/pages/simulator/simulator.js");
