@@ -11,6 +11,7 @@
 //! | `/connect/oauth2/authorize` | sign-in inside WeCom | `authorize.rs` |
 //! | `/wwlogin/sso/login` | sign-in by QR code, in a frame or alone | `scan.rs` |
 //! | `/`, `/phone` | the phone: who holds it, the workbench, scans to confirm | `phone.rs` |
+//! | `/organisation` | pages to edit departments, members and tags | `organisation.rs`, `editing.rs` |
 //!
 //! What the company looks like is [`World`]; what was given out (tokens, codes) is in `grant.rs`; trouble on
 //! demand is [`Fault`]. A page that refuses names the errcode in the header `x-simulator-error`.
@@ -31,12 +32,14 @@ mod authorize;
 mod clock;
 mod company;
 mod contact;
+mod editing;
 mod fault;
 mod grant;
 mod handle;
 mod index;
 mod large;
 mod limit;
+mod organisation;
 mod organise;
 mod page;
 mod people;
@@ -97,6 +100,10 @@ impl Simulator {
             .route("/phone/member", post(phone::choose))
             .route("/phone/confirm", get(phone::scanned).post(phone::decide))
             .route("/phone/scans", get(phone::scans))
+            .route("/organisation", get(organisation::organisation))
+            .route("/organisation/department", post(editing::department))
+            .route("/organisation/member", get(organisation::member).post(editing::member))
+            .route("/organisation/tag", get(organisation::tag).post(editing::tag))
             .route("/simulator/{file}", get(page::asset))
             .with_state(self.clone())
     }

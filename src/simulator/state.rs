@@ -59,6 +59,7 @@ pub(super) struct Inside<'s> {
     pub(super) world: &'s World,
     pub(super) view: View<'s>,
     pub(super) grants: &'s mut Grants,
+    pub(super) scans: &'s mut Scans,
     pub(super) now: Duration,
 }
 
@@ -99,9 +100,9 @@ impl Simulator {
     pub(super) fn inside<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
         let now = self.inner.clock.now();
         let mut state = self.inner.state.lock();
-        let State { world, index, grants, .. } = &mut *state;
+        let State { world, index, grants, scans, .. } = &mut *state;
         let index = &*index.get_or_insert_with(|| Index::of(world));
-        act(&mut Inside { world, view: View { world, index }, grants, now })
+        act(&mut Inside { world, view: View { world, index }, grants, scans, now })
     }
 
     /// Notes a call that came in; it counts as in flight until the answer is dropped.

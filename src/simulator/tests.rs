@@ -12,6 +12,7 @@ mod codes;
 mod directory;
 mod faults;
 mod limits;
+mod organisation;
 mod running;
 mod secrets;
 mod signing_in;
