@@ -242,7 +242,7 @@ fn change_tag(world: &mut World, fields: &Fields) -> Done {
     let act = one(fields, "act");
     match (act, there) {
         ("delete", Some(_)) => world.tags.retain(|t| t.id != id),
-        ("save", None) | ("delete", None) => return Err(Problem("没有这个标签", "标签可能已被删除。")),
+        ("save" | "delete", None) => return Err(Problem("没有这个标签", "标签可能已被删除。")),
         ("add", Some(_)) => return Err(Problem("标签编号已存在", "请返回后换一个编号。")),
         ("add" | "save", _) => {
             let name = one(fields, "name").to_owned();

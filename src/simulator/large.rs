@@ -266,7 +266,7 @@ fn place(m: &mut Member, n: usize, homes: &[i64], leaders: &mut HashMap<i64, Str
         None if dice.percent(80) => {
             leaders.insert(home, m.userid.clone());
             m.leads.push(home);
-            "负责人".clone_into(&mut m.position);
+            "部门经理".clone_into(&mut m.position);
         }
         None => {}
     }
