@@ -19,6 +19,8 @@ use super::{MARKER, Simulator};
 pub(super) const WHOLE_MEMBERS: usize = 500;
 /// Up to so many departments they are offered as a list to choose from; beyond, their numbers are typed.
 const WHOLE_DEPARTMENTS: usize = 300;
+/// The deepest indent that leaves room for a name on a narrow phone.
+const INDENT_MAX: usize = 6;
 /// So many members of one department are shown.
 const SHOWN: usize = 500;
 
@@ -70,7 +72,7 @@ struct Row {
 struct Choice {
     id: i64,
     name: String,
-    /// One wide space for each level.
+    /// One wide space for each level, up to [`INDENT_MAX`].
     indent: String,
     chosen: bool,
 }
@@ -267,7 +269,7 @@ fn choices(view: View, chosen: &[i64]) -> Vec<Choice> {
     let choice = |(id, depth): (i64, usize)| Choice {
         id,
         name: view.department(id).map(|d| d.name.clone()).unwrap_or_default(),
-        indent: "\u{3000}".repeat(depth),
+        indent: "\u{3000}".repeat(depth.min(INDENT_MAX)),
         chosen: chosen.contains(&id),
     };
     list.into_iter().map(choice).collect()

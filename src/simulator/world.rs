@@ -177,8 +177,7 @@ impl World {
         member.or_else(outsider).or_else(linked)
     }
 
-    /// Whether the member is in the application's visible range. Works the whole range out; what asks for
-    /// many members keeps a [`Range`].
+    /// Whether the member is in the application's visible range. Works the whole range out each time.
     pub fn member_is_visible(&self, app: &App, member: &Member) -> bool {
         Range::of(self, app).has_member(member)
     }

@@ -95,6 +95,8 @@ async fn a_list_names_the_members_of_one_department_and_with_fetch_child_those_b
             ["zhangsan", "wangwu", "wujiu"]
         );
         assert_eq!(userids(&b.api(&of("&department_id=1&fetch_child=0")).await), [""; 0]);
+        // 郑十 works there too and is outside the application's range
+        assert_eq!(userids(&b.api(&of("&department_id=7")).await), ["sunqi"]);
         assert_eq!(b.errcode(&of("&department_id=99")).await, 60003);
         assert_eq!(b.errcode(&of("&department_id=x")).await, 40035);
         assert_eq!(b.errcode(&of("")).await, 40058);
