@@ -101,7 +101,7 @@ impl Model {
         for change in &plan.units {
             match change {
                 UnitChange::Create(unit) => {
-                    assert!(self.units.insert(unit.id.clone(), unit.clone()).is_none())
+                    assert!(self.units.insert(unit.id.clone(), unit.clone()).is_none());
                 }
                 UnitChange::Update(unit) => {
                     let old = self.units.insert(unit.id.clone(), unit.clone());
