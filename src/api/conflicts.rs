@@ -53,11 +53,7 @@ struct Named {
 }
 
 /// `GET /api/v1/directory/conflicts?limit=&cursor=`: open ones, oldest first.
-async fn list(
-    State(api): State<Api>,
-    client: Client,
-    RawQuery(raw): RawQuery,
-) -> Result<Response, Response> {
+async fn list(State(api): State<Api>, client: Client, RawQuery(raw): RawQuery) -> Result<Response, Response> {
     client.needs(Scope::DirectoryRead)?;
     let (limit, cursor) = asked(raw.as_deref(), &client)?;
     let corp = &api.0.sessions.settings().corp;
@@ -137,14 +133,15 @@ async fn resolve(
     let corp = &api.0.sessions.settings().corp;
     let change = Change::begin(&api.0.db, corp, api.0.clock.now()).await;
     let mut change = change.map_err(|e| unavailable(&client, &e))?;
-    let question = store::hold(&mut change, &id, &person).await.map_err(|e| unresolved(&client, &e))?;
+    let question = store::hold(&mut change, &id, Some(&person)).await.map_err(|e| unresolved(&client, &e))?;
     for person in question.signed_out() {
         sign_out(&mut change, &client, person).await?;
     }
     let closed = store::close(&mut change, &question).await.map_err(|e| unresolved(&client, &e))?;
-    let deed = question.deed(&person);
+    let deed = question.deed();
     finish(&api, &client, change, audit::Event::Conflict, Some(question.flagged()), &deed).await?;
-    Ok(Json(json!({ "id": id, "state": closed.as_str(), "person_id": person })).into_response())
+    let answer = json!({ "id": id, "state": closed.as_str(), "person_id": question.is_now() });
+    Ok(Json(answer).into_response())
 }
 
 fn unresolved(client: &Client, error: &Unresolved) -> Response {

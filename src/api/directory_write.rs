@@ -84,7 +84,11 @@ pub(super) fn object(client: &Client, body: &[u8]) -> Result<Map<String, Value>,
 }
 
 /// What a hand writes: `change` merged into `current`. `null` is what an absent field would be, in `POST`, too.
-fn input<T: DeserializeOwned>(client: &Client, current: Value, change: Map<String, Value>) -> Result<T, Response> {
+fn input<T: DeserializeOwned>(
+    client: &Client,
+    current: Value,
+    change: Map<String, Value>,
+) -> Result<T, Response> {
     serde_json::from_value(merge(current, Value::Object(change))).map_err(|e| bad(client, e))
 }
 
@@ -290,7 +294,11 @@ async fn delete_person(
 }
 
 /// Ends the sessions of somebody who may not sign in any more.
-pub(super) async fn sign_out(change: &mut Change, client: &Client, person: &PersonId) -> Result<(), Response> {
+pub(super) async fn sign_out(
+    change: &mut Change,
+    client: &Client,
+    person: &PersonId,
+) -> Result<(), Response> {
     let ended = session::store::end(change, &Which::Person(person), "directory").await;
     ended.map(drop).map_err(|e| unavailable(client, &e))
 }

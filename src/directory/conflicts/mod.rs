@@ -8,8 +8,8 @@ pub mod store;
 
 use serde::Serialize;
 
-use super::edit::{Refused, is_local};
 use super::chart::Chart;
+use super::edit::{Refused, is_local};
 use super::{Detail, Person, Source, Status};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, PersonId};
@@ -101,7 +101,8 @@ pub fn one_of_two(kept: &Person, flagged: &Person, chart: &Chart) -> Person {
         }
     }
     let mut attributes = before.attributes.clone();
-    attributes.extend(now.attributes.iter().filter(|(_, v)| !v.is_empty()).map(|(n, v)| (n.clone(), v.clone())));
+    attributes
+        .extend(now.attributes.iter().filter(|(_, v)| !v.is_empty()).map(|(n, v)| (n.clone(), v.clone())));
     let main_unit = flagged.main_unit.clone().or_else(|| kept.main_unit.clone());
     Person {
         id: kept.id.clone(),

@@ -58,13 +58,20 @@ impl Question {
         &self.flagged
     }
 
-    /// What the audit trail says of the answer `person`.
-    pub fn deed(&self, person: &PersonId) -> String {
-        let id = &self.conflict.id;
+    /// What the audit trail says of the answer.
+    pub fn deed(&self) -> String {
+        let (id, flagged) = (&self.conflict.id, &self.flagged.id);
         match &self.kept {
-            Some(kept) => format!("conflict {id}: {} is {person}, whose userid was {}", self.flagged.id, kept.userid),
-            None => format!("conflict {id}: {person} is nobody else"),
+            Some(kept) => {
+                format!("conflict {id}: {flagged} is {}, whose userid was {}", kept.id, kept.userid)
+            }
+            None => format!("conflict {id}: {flagged} is nobody else"),
         }
+    }
+
+    /// Who the flagged person is from now on.
+    pub fn is_now(&self) -> &PersonId {
+        self.kept.as_ref().map_or(&self.flagged.id, |kept| &kept.id)
     }
 
     /// Whose sessions end before [`close`]: everybody's who is one from now on. Whoever was signed in as somebody who left is
@@ -75,13 +82,19 @@ impl Question {
 }
 
 /// Holds the question `id` and who it is about, to be answered with `person`: a candidate, or the flagged person itself
-/// where they are two.
+/// or nobody where they are two.
 ///
 /// # Errors
 /// [`Unresolved`].
-pub async fn hold(change: &mut Change, id: &ConflictId, person: &PersonId) -> Result<Question, Unresolved> {
+pub async fn hold(
+    change: &mut Change,
+    id: &ConflictId,
+    person: Option<&PersonId>,
+) -> Result<Question, Unresolved> {
     // Whom it is about never changes while it is open, but for candidates that are gone.
     let (conflict, _) = find(change, id).await?;
+    let person = person.unwrap_or(&conflict.person_id).clone();
+    let person = &person;
     if conflict.person_id != *person && !conflict.candidates.contains(person) {
         return Err(Unresolved::Stranger(person.clone()));
     }
@@ -93,7 +106,10 @@ pub async fn hold(change: &mut Change, id: &ConflictId, person: &PersonId) -> Re
     for id in &ids {
         held.extend(edit::hold(change, id, None).await?.map(|held| held.person));
     }
-    sqlx::query("UPDATE conflicts SET state = state WHERE id = $1").bind(id.as_str()).execute(change.tx()).await?;
+    sqlx::query("UPDATE conflicts SET state = state WHERE id = $1")
+        .bind(id.as_str())
+        .execute(change.tx())
+        .await?;
     let (conflict, state) = find(change, id).await?;
     let mut take = |id: &PersonId| {
         let at = held.iter().position(|p| p.id == *id)?;

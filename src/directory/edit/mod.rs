@@ -374,7 +374,9 @@ fn check_userids(field: &str, userids: &[UserId], most: usize) -> Result<(), Ref
     let mut seen = HashSet::new();
     for userid in userids {
         if !is_userid(userid.as_str()) {
-            return invalid(format!("{field}: a userid is 1 to 64 of 0-9 A-Z a-z _ - @ . and begins with a letter or digit"));
+            return invalid(format!(
+                "{field}: a userid is 1 to 64 of 0-9 A-Z a-z _ - @ . and begins with a letter or digit"
+            ));
         }
         if !seen.insert(userid.folded()) {
             return invalid(format!("{field}: {userid} is there twice"));

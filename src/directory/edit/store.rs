@@ -451,7 +451,10 @@ pub async fn delete_person(change: &mut Change, desk: &Desk, held: &Held) -> Res
 /// # Errors
 /// If the database fails.
 pub async fn remove(change: &mut Change, id: &PersonId) -> sqlx::Result<()> {
-    sqlx::query("DELETE FROM person_rows WHERE person_id = $1").bind(id.as_str()).execute(change.tx()).await?;
+    sqlx::query("DELETE FROM person_rows WHERE person_id = $1")
+        .bind(id.as_str())
+        .execute(change.tx())
+        .await?;
     let gone = sqlx::query(
         "DELETE FROM persons WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM sessions WHERE person_id = $1)",
     )
