@@ -41,6 +41,8 @@ impl Verdict {
             (_, Some(81011)) => return Self::Final,
             // 45009 was waited for already.
             (_, Some(45033)) => return Self::Busy,
+            // The call does not exist here: private editions lack some.
+            (Error::Unreadable { status: 404, .. }, _) => return Self::Final,
             _ => {}
         }
         match error.family() {

@@ -35,7 +35,7 @@ mod tags;
 mod tests;
 mod units;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -302,7 +302,9 @@ impl Run<'_> {
     /// An empty answer is believed as data, and not where we know better: then something is wrong with what the
     /// secret may see, and nobody may leave because of it.
     fn completeness(&mut self, units: &Units, members: &Members, shown: usize) -> Complete {
-        let nobody = members.count() == 0 || (shown == 0 && !units.list.is_empty());
+        let listed: HashSet<u32> = units.list.iter().map(|unit| unit.id).collect();
+        let expected = || self.known.persons.values().flatten().any(|id| listed.contains(id));
+        let nobody = members.count() == 0 || (shown == 0 && expected());
         if nobody && members.read_all() && !self.known.persons.is_empty() {
             self.notes.add(
                 "fetch.empty",

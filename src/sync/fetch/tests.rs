@@ -376,6 +376,19 @@ mod ways {
     }
 
     #[tokio::test]
+    async fn a_private_edition_without_the_list_of_ids_is_read_with_the_contacts_secret() {
+        let company = Company { old_address: true, ..Company::small() };
+        let server = company
+            .serve_but(|a, _| {
+                let missing = || Reply::Status(404, "text/html", b"<html>".to_vec());
+                (a.api == "user/list_id").then(missing)
+            })
+            .await;
+        let remote = full(&both(&server), &Known::default()).await;
+        assert_eq!((remote.way, remote.complete, server.count("user/list_id")), (Way::Contacts, ALL, 1));
+    }
+
+    #[tokio::test]
     async fn one_secret_entered_twice_is_the_applications() {
         let server = Company::small().serve().await;
         let fetcher = Fetcher::with_pace(client(&server, Some(APP), Some(APP)), clock(), PACE);
@@ -744,6 +757,34 @@ mod politeness {
     }
 
     #[tokio::test]
+    async fn after_a_crowd_less_is_asked_at_once() {
+        // Every list takes 20 ms, so those asked within 15 ms are under way together.
+        let asked: Arc<Mutex<(usize, Vec<Instant>, usize)>> = Arc::default();
+        let log = asked.clone();
+        let server = Company::wide(60)
+            .serve_but(move |a, _| {
+                if a.api != "user/list" {
+                    return None;
+                }
+                let mut log = log.lock();
+                log.0 += 1;
+                if log.0 <= 10 {
+                    return Some(Reply::errcode(45033));
+                }
+                log.1.push(Instant::now());
+                let together = log.1.iter().filter(|at| at.elapsed() < Duration::from_millis(15)).count();
+                log.2 = log.2.max(together);
+                Some(Reply::Late(Duration::from_millis(20), br#"{"errcode":0,"userlist":[]}"#.to_vec()))
+            })
+            .await;
+        let pace = Pace { calm: 1_000, ..PACE };
+        let fetcher = Fetcher::with_pace(client(&server, Some(APP), None), clock(), pace);
+        full(&fetcher, &Known::default()).await;
+        let together = asked.lock().2;
+        assert!((1..=5).contains(&together), "{together}");
+    }
+
+    #[tokio::test]
     async fn a_crowd_that_never_clears_is_unread() {
         let server = Company::small().serve_but(|a, _| list_of(a, "2").then(|| Reply::errcode(45033))).await;
         let remote = full(&alone(&server), &Known::default()).await;
@@ -921,6 +962,14 @@ mod trouble {
         let server = company.serve().await;
         let remote = full(&alone(&server), &known).await;
         assert_eq!((remote.complete, remote.persons.len()), (ALL, 3));
+
+        // Nor is an empty department beside them a reason for doubt.
+        let mut company =
+            Company { departments: vec![(9, 1, "空")], single: vec!["ann"], ..Company::default() };
+        company.members = vec![member("ann", &[])];
+        let known = company.known();
+        let remote = full(&alone(&company.serve().await), &known).await;
+        assert_eq!((remote.complete, remote.persons.len()), (ALL, 1));
     }
 
     #[tokio::test]
