@@ -9,5 +9,6 @@
 //!
 //! What a crash leaves behind is never seen by anybody, and the next run clears it away.
 
+pub mod apply;
 pub mod plan;
 pub mod remote;
