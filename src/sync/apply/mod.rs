@@ -8,6 +8,7 @@
 //! | `publish` | the one transaction that everybody sees |
 //! | `fault` | whether an error is a record's or the database's |
 //! | `report` | what was done, counted and told |
+//! | `work` | what one transaction writes, and what it did |
 //! | `store` | SQL |
 //!
 //! Every transaction first renews the run's lease ([`Fence`]); a run that lost it writes nothing more. Signing in goes
@@ -21,6 +22,7 @@ mod publish;
 mod report;
 mod stage;
 mod store;
+mod work;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -30,7 +32,8 @@ pub use self::report::{Applied, Counts, Skipped, Tally};
 
 use self::fault::Fault;
 use self::publish::Publication;
-use self::stage::{Stage, Work};
+use self::stage::Stage;
+use self::work::Work;
 use super::plan::{PersonChange, Plan};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CorpId, PersonId, RunId, UserId};

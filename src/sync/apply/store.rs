@@ -11,7 +11,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use super::{ApplyError, Fence};
 use crate::base::clock::Timestamp;
-use crate::base::id::{CorpId, PersonId, UserId};
+use crate::base::id::{CorpId, PersonId, UnitId, UserId};
 use crate::db::feed::{Entity, What};
 use crate::directory::row::{self, OPEN, memberships_text, to_json};
 use crate::directory::{Person, Tag, Unit};
@@ -266,7 +266,7 @@ pub(super) async fn insert_units(
                 .bind(unit.id.as_str())
                 .bind(unit.wecom_id.map(i64::from))
                 .bind(unit.source.as_str())
-                .bind(unit.parent.as_ref().map(|parent| parent.as_str()))
+                .bind(unit.parent.as_ref().map(UnitId::as_str))
                 .bind(&unit.name)
                 .bind(&unit.name_en)
                 .bind(i64::from(unit.order))
@@ -338,7 +338,7 @@ pub(super) async fn insert_persons(
                 .bind(person.source.as_str())
                 .bind(person.status.as_str())
                 .bind(person.left_at.map(Timestamp::millis))
-                .bind(person.main_unit.as_ref().map(|unit| unit.as_str()))
+                .bind(person.main_unit.as_ref().map(UnitId::as_str))
                 .bind(memberships_text(&person.memberships)?)
                 .bind(to_json(&person.detail)?)
                 .bind(&person.said);

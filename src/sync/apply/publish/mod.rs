@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use super::fault::{self, Fault};
 use super::report::{Applied, MAX_LINES, Skipped};
-use super::stage::{HandOver, Outcome, Renamed, Stage, Work};
+use super::stage::Stage;
+use super::work::{HandOver, Outcome, Renamed, Work};
 use super::{ApplyError, Ending, How, REPEATS, Target, count};
 use crate::base::id::{PersonId, UserId};
 use crate::db::feed::{Change, Kind};
