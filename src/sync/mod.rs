@@ -10,5 +10,6 @@
 //! What a crash leaves behind is never seen by anybody, and the next run clears it away.
 
 pub mod fetch;
+pub mod apply;
 pub mod plan;
 pub mod remote;
