@@ -3,9 +3,36 @@
 //! Persons are compared by fingerprint ([`fingerprint`]), so that 100 000 unchanged ones cost no row. Of those that
 //! differ the rows are read afterwards, in batches, and [`merge`] says what each becomes and what that counts as.
 
+//!
+//! | module | decides |
+//! |---|---|
+//! | `tree` | departments become units: parents, cycles, names, leaders, what goes |
+//! | `persons` | into which heap a member goes: unchanged, changed, new, gone; who is back |
+//! | `link` | by which keys a local person is recognised, and whether by one member only |
+//! | `renamed` | who of those that left is who of those that joined |
+//! | `decide` | what becomes of everybody, and what a human is asked |
+//! | `tags` | who has which tag |
+//! | [`merge`](merge()) | what a changed row becomes |
+
+mod clean;
+mod decide;
+mod fingerprint;
+mod link;
+mod merge;
+mod persons;
+mod renamed;
+mod tags;
+mod tree;
+
 use std::collections::{HashMap, HashSet};
 
-use super::remote::Note;
+pub use self::fingerprint::fingerprint;
+pub use self::merge::{leave, merge};
+
+use self::decide::Decided;
+use self::persons::Heaps;
+use self::tree::Chart;
+use super::remote::{Note, Remote};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
 use crate::directory::{Person, Source, Status, Tag, Unit};
@@ -42,6 +69,8 @@ pub struct Known {
     pub employee_number: String,
     /// The units the person is in.
     pub units: Vec<UnitId>,
+    /// Those of them the person leads by its membership: a unit's leaders are known also where the person is not read.
+    pub leads: Vec<UnitId>,
     /// Whose the entry is.
     pub source: Source,
     /// The status.
@@ -92,7 +121,7 @@ pub struct Plan {
     pub removals: Removals,
     /// Why it must not be applied without `--force`; `None`: it may.
     pub refused: Option<String>,
-    /// What the report says.
+    /// What the report says: the notes of the fetch, then those of the plan.
     pub notes: Vec<Note>,
 }
 
@@ -203,3 +232,62 @@ pub struct Merged {
     /// Memberships created, updated (order, leader) and removed.
     pub memberships: (usize, usize, usize),
 }
+
+/// What it takes to make `local` what WeCom says in `remote`.
+///
+/// Local units are never in it, and local persons only where they are recognised as members. A fetch that read not every
+/// department removes no unit, one that read not every member lets nobody leave; such a plan is never refused. After the
+/// plan is applied, another one from the same `remote` is empty. `new_id` is asked once for every person created.
+///
+/// A plan that is [`refused`](Plan::refused) says all the same what it would do.
+pub fn plan(
+    remote: Remote,
+    local: &Local,
+    policy: &Policy,
+    now: Timestamp,
+    new_id: &mut dyn FnMut() -> PersonId,
+) -> Plan {
+    let Remote { units, persons, mut present, tags, complete, mut notes, way: _ } = remote;
+    let chart = Chart::new(units, complete.units, local, &mut notes);
+    let mut heaps = Heaps::sort(persons, &mut present, complete.persons, local, &chart, now, &mut notes);
+    let leads = std::mem::take(&mut heaps.leads);
+    let Decided { changes, conflicts, leaving } =
+        Decided::of(heaps, &present, &policy.link_by, local, &chart, new_id);
+    let tags = tags.map_or_else(Vec::new, |tags| tags::changes(tags, local, &chart));
+    let units = chart.changes(leads, &mut notes);
+    let removals = Removals {
+        persons: leaving,
+        of_persons: local.persons.values().filter(|known| may_leave(known)).count(),
+        units: units.iter().filter(|change| matches!(change, UnitChange::Remove(_))).count(),
+        of_units: local.units.iter().filter(|unit| unit.source == Source::Wecom).count(),
+    };
+    Plan { units, persons: changes, tags, conflicts, removals, refused: refusal(removals, policy), notes }
+}
+
+/// Whether it is WeCom's to let `known` leave.
+fn may_leave(known: &Known) -> bool {
+    known.source == Source::Wecom && known.status != Status::Left
+}
+
+/// Why a plan that removes so much must not be applied; `None`: it may.
+fn refusal(removals: Removals, policy: &Policy) -> Option<String> {
+    let Removals { persons, of_persons, units, of_units } = removals;
+    let too_many = persons > allowed(of_persons, policy) || units > allowed(of_units, policy);
+    (too_many && !policy.force).then(|| {
+        format!(
+            "would let {persons} of {of_persons} persons leave and remove {units} of {of_units} units, more than \
+             directory.max_removals allows ({} persons, {} units); if WeCom is right, run again with --force",
+            allowed(of_persons, policy),
+            allowed(of_units, policy)
+        )
+    })
+}
+
+/// `max_removals` of so many, rounded up, so that in a small company one may leave.
+fn allowed(of: usize, policy: &Policy) -> usize {
+    let share = u128::from(policy.max_removals) * of as u128;
+    usize::try_from(share.div_ceil(10_000)).unwrap_or(usize::MAX)
+}
+
+#[cfg(test)]
+mod tests;

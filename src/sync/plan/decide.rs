@@ -1,0 +1,99 @@
+//! Who each member is: what becomes of the heaps, and what a human is asked.
+
+use std::collections::HashSet;
+
+use super::link::{Keys, Recognised};
+use super::persons::{Heaps, as_person};
+use super::renamed::Renames;
+use super::tree::Chart;
+use super::{ConflictKind, Known, LinkBy, Local, NewConflict, PersonChange};
+use crate::base::id::PersonId;
+use crate::directory::Source;
+
+/// What was decided.
+#[derive(Debug, Default)]
+pub(super) struct Decided {
+    pub(super) changes: Vec<PersonChange>,
+    pub(super) conflicts: Vec<NewConflict>,
+    /// How many leave.
+    pub(super) leaving: usize,
+}
+
+impl Decided {
+    /// Decides over everybody. A userid decides first, then a key shared with somebody who would leave, then a key
+    /// shared with a local person; who is left is new.
+    pub(super) fn of(
+        heaps: Heaps<'_>,
+        present: &HashSet<String>,
+        link_by: &[LinkBy],
+        local: &Local,
+        chart: &Chart<'_>,
+        new_id: &mut dyn FnMut() -> PersonId,
+    ) -> Self {
+        let Heaps { changed, mut joiners, leavers, staying, .. } = heaps;
+        let mut decided = Self::default();
+        let linked_by_userid = changed.iter().any(|(known, _)| known.source == Source::Local);
+        let mut recognised = Recognised::default();
+        if !joiners.is_empty() || linked_by_userid {
+            recognised = Recognised::new(local, link_by, present);
+        }
+        // Most runs compare nothing by keys.
+        let compare = !recognised.is_empty() || !leavers.is_empty();
+        let keys: Vec<Keys> = joiners
+            .iter_mut()
+            .map(|joiner| if compare { Keys::of_record(&mut joiner.record) } else { Keys::default() })
+            .collect();
+        let renames = Renames::find(&leavers, &joiners, &keys, chart);
+
+        if !recognised.is_empty() {
+            staying.iter().for_each(|known| recognised.claim_of_known(known));
+        }
+        for (known, said) in changed {
+            let others = recognised.claim_of_changed(known, &said);
+            if known.source == Source::Local {
+                decided.ask(ConflictKind::Ambiguous, &known.id, others);
+            }
+            decided.changes.push(PersonChange::Update { id: known.id.clone(), said });
+        }
+        let matched: Vec<Vec<&Known>> = keys.iter().map(|keys| recognised.claim_of_joiner(keys)).collect();
+        drop(keys);
+        for (at, (joiner, matched)) in joiners.into_iter().zip(matched).enumerate() {
+            let renamed = renames.proven(at).and_then(|leaver| leavers.get(leaver)).copied();
+            let only = match (matched.as_slice(), joiner.holder) {
+                ([known], None) if recognised.is_claimed_once(known) => Some(*known),
+                _ => None,
+            };
+            if let Some(known) = renamed.or(only) {
+                let id = known.id.clone();
+                let said = as_person(joiner.record, joiner.said, id.clone(), &known.name, chart);
+                decided.changes.push(PersonChange::Update { id, said });
+                continue;
+            }
+            let id = new_id();
+            let possible = renames.possible(at).filter_map(|leaver| leavers.get(leaver));
+            decided.ask(ConflictKind::Ambiguous, &id, matched.iter().map(|known| known.id.clone()).collect());
+            decided.ask(ConflictKind::Renamed, &id, possible.map(|known| known.id.clone()).collect());
+            decided.ask(ConflictKind::Reused, &id, joiner.holder.iter().map(|k| k.id.clone()).collect());
+            let takes_over = joiner.holder.map(|known| known.id.clone());
+            let person = as_person(joiner.record, joiner.said, id, "", chart);
+            decided.changes.push(PersonChange::Create { person, takes_over });
+        }
+        let renamed = renames.staying();
+        for (_, leaver) in leavers.iter().enumerate().filter(|(at, _)| !renamed.contains(at)) {
+            decided.changes.push(PersonChange::Leave { id: leaver.id.clone() });
+            decided.leaving += 1;
+        }
+        decided
+            .conflicts
+            .retain(|new| !local.asked.contains(&(new.kind, new.person.clone(), new.candidates.clone())));
+        decided
+    }
+
+    fn ask(&mut self, kind: ConflictKind, person: &PersonId, mut candidates: Vec<PersonId>) {
+        candidates.sort();
+        candidates.dedup();
+        if !candidates.is_empty() {
+            self.conflicts.push(NewConflict { kind, person: person.clone(), candidates });
+        }
+    }
+}

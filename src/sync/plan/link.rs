@@ -1,0 +1,144 @@
+//! By what a member is recognised: mobile number, mail address, employee number, each in the form in which it compares.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{Known, LinkBy, Local};
+use crate::base::id::PersonId;
+use crate::directory::{Detail, Person, Source, Status};
+use crate::sync::remote::RemotePerson;
+
+/// One of them.
+pub(super) type Key = (LinkBy, String);
+
+/// Those of one person that are not empty, each kind at most once.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keys(Vec<Key>);
+
+impl Keys {
+    fn new(email: &str, mobile: &str, employee_number: &str) -> Self {
+        let keys = [
+            (LinkBy::Mobile, number(mobile)),
+            (LinkBy::Email, email.trim().to_lowercase()),
+            (LinkBy::EmployeeNumber, employee_number.trim().to_lowercase()),
+        ];
+        Self(keys.into_iter().filter(|(_, text)| !text.is_empty()).collect())
+    }
+
+    pub(super) fn of_known(known: &Known) -> Self {
+        Self::new(&known.email, &known.mobile, &known.employee_number)
+    }
+
+    pub(super) fn of_record(record: &mut RemotePerson) -> Self {
+        // Borrowed for the question and put back, because only `Detail` knows which attribute the number is.
+        let attributes = std::mem::take(&mut record.attributes);
+        let detail = Detail { attributes, ..Detail::default() };
+        let keys = Self::new(&record.email, &record.mobile, detail.employee_number());
+        record.attributes = detail.attributes;
+        keys
+    }
+
+    /// Of `known` after WeCom says `said`: what WeCom hides is what it was.
+    fn of_changed(known: &Known, said: &Person) -> Self {
+        let or = |new: &str, old: &str| if new.is_empty() { old.to_owned() } else { new.to_owned() };
+        let email = or(&said.email, &known.email);
+        let mobile = or(&said.detail.mobile, &known.mobile);
+        Self::new(&email, &mobile, said.detail.employee_number())
+    }
+
+    /// Whether one of them is the same.
+    pub(super) fn share(&self, other: &Self) -> bool {
+        self.0.iter().any(|key| other.0.contains(key))
+    }
+
+    /// Whether one of them is another.
+    pub(super) fn contradict(&self, other: &Self) -> bool {
+        self.0.iter().any(|(by, text)| other.0.iter().any(|(theirs, is)| by == theirs && text != is))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
+        self.0.iter()
+    }
+}
+
+/// A mobile number without what people write between digits, and without China's country code.
+fn number(mobile: &str) -> String {
+    let bare: String =
+        mobile.chars().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
+    let national = bare.strip_prefix("+86").or_else(|| bare.strip_prefix("0086")).unwrap_or(&bare);
+    national.to_lowercase()
+}
+
+/// Local persons by the keys that `directory.link_by` names, and how many members each matches.
+#[derive(Debug, Default)]
+pub(super) struct Recognised<'a> {
+    by_key: HashMap<Key, Vec<&'a Known>>,
+    claims: HashMap<&'a PersonId, usize>,
+}
+
+impl<'a> Recognised<'a> {
+    /// Those that have not left. `present`: a member with a local person's userid claims it even unread.
+    pub(super) fn new(local: &'a Local, link_by: &[LinkBy], present: &HashSet<String>) -> Self {
+        let mut recognised = Self::default();
+        for (folded, known) in &local.persons {
+            if known.source != Source::Local || known.status == Status::Left {
+                continue;
+            }
+            for key in Keys::of_known(known).0.into_iter().filter(|(by, _)| link_by.contains(by)) {
+                recognised.by_key.entry(key).or_default().push(known);
+            }
+            if present.contains(folded) {
+                recognised.claim(known);
+            }
+        }
+        recognised
+    }
+
+    /// Whether nobody can be recognised by a key.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_key.is_empty()
+    }
+
+    /// The local persons that one of `keys` matches, by id.
+    pub(super) fn matches(&self, keys: &Keys) -> Vec<&'a Known> {
+        let found: BTreeMap<&PersonId, &'a Known> = keys
+            .iter()
+            .filter_map(|key| self.by_key.get(key))
+            .flatten()
+            .map(|known| (&known.id, *known))
+            .collect();
+        found.into_values().collect()
+    }
+
+    /// A member that stays matches these.
+    pub(super) fn claim_of_known(&mut self, known: &Known) {
+        let matched = self.matches(&Keys::of_known(known));
+        matched.into_iter().for_each(|known| self.claim(known));
+    }
+
+    /// A member that is `known`, by its userid, matches these; answers those that are not `known` itself.
+    pub(super) fn claim_of_changed(&mut self, known: &'a Known, said: &Person) -> Vec<PersonId> {
+        let mut others = self.matches(&Keys::of_changed(known, said));
+        others.retain(|other| other.id != known.id);
+        others.iter().for_each(|other| self.claim(other));
+        if known.source == Source::Local {
+            self.claim(known);
+        }
+        others.into_iter().map(|other| other.id.clone()).collect()
+    }
+
+    /// A new member matches these; answers them.
+    pub(super) fn claim_of_joiner(&mut self, keys: &Keys) -> Vec<&'a Known> {
+        let matched = self.matches(keys);
+        matched.iter().for_each(|known| self.claim(known));
+        matched
+    }
+
+    /// Whether one member and no other matches `known`.
+    pub(super) fn is_claimed_once(&self, known: &Known) -> bool {
+        self.claims.get(&known.id) == Some(&1)
+    }
+
+    fn claim(&mut self, known: &'a Known) {
+        *self.claims.entry(&known.id).or_default() += 1;
+    }
+}

@@ -1,0 +1,224 @@
+//! Every member that was read, and every person we know, is put into its heap: unchanged, changed, new, gone.
+
+use std::collections::HashSet;
+
+use super::clean::{clean, is_blank};
+use super::fingerprint::fingerprint;
+use super::link::Keys;
+use super::tree::{Chart, Leads, few, is_usable};
+use super::{Known, Local};
+use crate::base::clock::Timestamp;
+use crate::base::id::{PersonId, UserId};
+use crate::directory::{ABSENCE, Detail, Membership, Person, Source, Status};
+use crate::sync::remote::{Note, RemoteMembership, RemotePerson};
+
+/// The heaps.
+#[derive(Debug, Default)]
+pub(super) struct Heaps<'a> {
+    /// The same userid and the same person, of whom WeCom says something new; also local persons with that userid.
+    pub(super) changed: Vec<(&'a Known, Person)>,
+    /// Whose userid nobody holds, or somebody who left and is somebody else.
+    pub(super) joiners: Vec<Joiner<'a>>,
+    /// WeCom's persons that WeCom has no more, by id; only of a complete fetch.
+    pub(super) leavers: Vec<&'a Known>,
+    /// WeCom's persons that stay as they are.
+    pub(super) staying: Vec<&'a Known>,
+    /// Who leads what by the records, those of persons that were not read included.
+    pub(super) leads: Leads,
+}
+
+/// A member nobody of ours is known to be.
+#[derive(Debug)]
+pub(super) struct Joiner<'a> {
+    /// What WeCom says.
+    pub(super) record: RemotePerson,
+    /// The fingerprint of it.
+    pub(super) said: String,
+    /// Who had the userid and left.
+    pub(super) holder: Option<&'a Known>,
+}
+
+impl<'a> Heaps<'a> {
+    /// Sorts `records`. Persons in neither `records` nor `present` are gone if `complete`.
+    pub(super) fn sort(
+        records: Vec<RemotePerson>,
+        present: &mut HashSet<String>,
+        complete: bool,
+        local: &'a Local,
+        chart: &Chart<'_>,
+        now: Timestamp,
+        notes: &mut Vec<Note>,
+    ) -> Self {
+        let mut heaps = Self::default();
+        let mut odd = Odd::default();
+        // Those that are known, by the key of `local.persons`, and those that are not.
+        let mut read: HashSet<&str> = HashSet::with_capacity(local.persons.len().min(records.len()));
+        let mut new: HashSet<String> = HashSet::new();
+        for mut record in records {
+            let folded = record.userid.folded();
+            if !is_usable(&record.userid) {
+                odd.unusable += 1;
+                continue;
+            }
+            if record.status == Status::Left {
+                // Gone, whatever the list of ids says.
+                present.remove(&folded);
+                continue;
+            }
+            let known = local.persons.get_key_value(folded.as_str());
+            let first = match known {
+                Some((key, _)) => read.insert(key),
+                None => new.insert(folded),
+            };
+            if !first {
+                odd.twice.push(record.userid.to_string());
+                continue;
+            }
+            odd.unnamed += usize::from(is_blank(&record.name));
+            heaps.note_leads(&record, chart);
+            let said = fingerprint(&record);
+            match known.map(|(_, known)| known) {
+                None => heaps.joiners.push(Joiner { record, said, holder: None }),
+                Some(known) if known.status == Status::Left && !is_back(known, &mut record, now) => {
+                    heaps.joiners.push(Joiner { record, said, holder: Some(known) });
+                }
+                Some(known) if is_unchanged(known, &record, &said, chart) => heaps.staying.push(known),
+                Some(known) => {
+                    heaps
+                        .changed
+                        .push((known, as_person(record, said, known.id.clone(), &known.name, chart)));
+                }
+            }
+        }
+        for (folded, known) in &local.persons {
+            let ours = known.source == Source::Wecom && known.status != Status::Left;
+            if !ours || read.contains(folded.as_str()) {
+                continue;
+            }
+            if complete && !present.contains(folded) {
+                heaps.leavers.push(known);
+            } else {
+                heaps.staying.push(known);
+                for unit in &known.leads {
+                    heaps.leads.entry(unit.clone()).or_default().push(known.userid.clone());
+                }
+            }
+        }
+        heaps.leavers.sort_by_key(|known| &known.id);
+        odd.tell(notes);
+        heaps
+    }
+
+    fn note_leads(&mut self, record: &RemotePerson, chart: &Chart<'_>) {
+        for membership in record.memberships.iter().filter(|membership| membership.leader) {
+            if let Some(unit) = chart.unit(membership.unit) {
+                self.leads.entry(unit.clone()).or_default().push(record.userid.clone());
+            }
+        }
+    }
+}
+
+/// What a report says about records that are not as they should be.
+#[derive(Debug, Default)]
+struct Odd {
+    unnamed: usize,
+    unusable: usize,
+    twice: Vec<String>,
+}
+
+impl Odd {
+    fn tell(self, notes: &mut Vec<Note>) {
+        if self.unnamed > 0 {
+            let text = format!(
+                "WeCom told no name of {} members: the known name is kept, or else the userid stands for it; give the \
+                 application the permission to read names",
+                self.unnamed
+            );
+            notes.push(Note::new("plan.name_missing", text));
+        }
+        if self.unusable > 0 {
+            let text = format!("{} members were skipped: their userids are empty or not text", self.unusable);
+            notes.push(Note::new("plan.userid_unusable", text));
+        }
+        if !self.twice.is_empty() {
+            let text =
+                format!("WeCom told these members twice, the first telling counts: {}", few(&self.twice));
+            notes.push(Note::new("plan.member_twice", text));
+        }
+    }
+}
+
+/// Whether nothing needs to be written. The fingerprint alone does not say: a department that was not visible the last
+/// time may be in the chart now, or the other way round.
+fn is_unchanged(known: &Known, record: &RemotePerson, said: &str, chart: &Chart<'_>) -> bool {
+    if known.source != Source::Wecom || known.said != said || known.status != record.status {
+        return false;
+    }
+    let theirs: HashSet<u32> =
+        record.memberships.iter().map(|m| m.unit).filter(|unit| chart.unit(*unit).is_some()).collect();
+    let of_wecom = known.units.iter().filter(|unit| !chart.is_local(unit)).count();
+    of_wecom == theirs.len()
+        && theirs.iter().all(|unit| chart.unit(*unit).is_some_and(|unit| known.units.contains(unit)))
+}
+
+/// Whether the member with the userid of `known`, who left, is `known`: a key proves it, or the name where the absence
+/// was short and no key speaks against it.
+fn is_back(known: &Known, record: &mut RemotePerson, now: Timestamp) -> bool {
+    let (ours, theirs) = (Keys::of_known(known), Keys::of_record(record));
+    if ours.share(&theirs) {
+        return true;
+    }
+    let short = known.left_at.is_some_and(|at| now.since(at) < ABSENCE);
+    short && !is_blank(&record.name) && record.name.trim() == known.name && !ours.contradict(&theirs)
+}
+
+/// The record as a row of `id`, with the units of the chart.
+pub(super) fn as_person(
+    record: RemotePerson,
+    said: String,
+    id: PersonId,
+    known_name: &str,
+    chart: &Chart<'_>,
+) -> Person {
+    let mut name = clean(record.name);
+    if name.is_empty() {
+        name = if known_name.is_empty() { record.userid.to_string() } else { known_name.to_owned() };
+    }
+    let memberships = memberships(&record.memberships, chart);
+    let main_unit = record.main.and_then(|main| chart.unit(main));
+    let main_unit = main_unit.filter(|main| memberships.iter().any(|m| m.unit == **main)).cloned();
+    let direct_leaders: Vec<UserId> = record.direct_leaders.into_iter().filter(is_usable).collect();
+    let attributes = record.attributes.into_iter().map(|(name, text)| (clean(name), clean(text))).collect();
+    Person {
+        id,
+        userid: record.userid,
+        name,
+        email: clean(record.email),
+        source: Source::Wecom,
+        status: record.status,
+        left_at: None,
+        main_unit,
+        memberships,
+        detail: Detail {
+            position: clean(record.position),
+            mobile: clean(record.mobile),
+            alias: clean(record.alias),
+            telephone: clean(record.telephone),
+            direct_leaders,
+            attributes,
+        },
+        said,
+    }
+}
+
+/// The memberships in units of the chart, each unit once, in WeCom's order.
+pub(super) fn memberships(told: &[RemoteMembership], chart: &Chart<'_>) -> Vec<Membership> {
+    let mut seen = HashSet::new();
+    told.iter()
+        .filter(|membership| seen.insert(membership.unit))
+        .filter_map(|membership| {
+            let unit = chart.unit(membership.unit)?.clone();
+            Some(Membership { unit, order: membership.order, leader: membership.leader })
+        })
+        .collect()
+}

@@ -1,0 +1,206 @@
+//! Local persons are recognised in WeCom's members.
+
+use super::*;
+
+fn mobile(userid: &str, mobile: &str) -> RemotePerson {
+    member_with(userid, |m| mobile.clone_into(&mut m.mobile))
+}
+
+fn by_hand_with_mobile(model: &mut Model, userid: &str, mobile: &str) -> PersonId {
+    model.by_hand(userid, |p| mobile.clone_into(&mut p.detail.mobile))
+}
+
+fn numbered(userid: &str, number: &str) -> RemotePerson {
+    member_with(userid, |m| drop(m.attributes.insert("工号".to_owned(), number.to_owned())))
+}
+
+#[test]
+fn a_local_person_with_the_members_userid_is_the_member_whatever_link_by_says() {
+    let mut model = Model::new();
+    model.policy.link_by.clear();
+    let id = model.by_hand("Anna", |_| ());
+    assert_eq!(counts(&model.run(&remote(vec![member("anna")]))), (0, 1, 0));
+    let anna = model.person("anna");
+    assert_eq!((&anna.id, anna.source, anna.name.as_str()), (&id, Source::Wecom, "anna's name"));
+}
+
+#[test]
+fn a_local_person_is_recognised_by_each_key() {
+    for (stored, told) in [("138 0000-0000", "+8613800000000"), ("008613800000000", "13800000000")] {
+        let mut model = Model::new();
+        let id = by_hand_with_mobile(&mut model, "anna1", stored);
+        assert_eq!(counts(&model.run(&remote(vec![mobile("anna", told)]))), (0, 1, 0), "{stored} {told}");
+        assert_eq!(model.id("anna"), id);
+    }
+    let mut model = Model::new();
+    let id = model.by_hand("anna1", |p| p.email = " Anna@Example.com".to_owned());
+    model.run(&remote(vec![member_with("anna", |m| m.email = "anna@example.COM ".to_owned())]));
+    assert_eq!(model.id("anna"), id);
+    let mut model = Model::new();
+    let number = BTreeMap::from([("员工编号".to_owned(), "a-7".to_owned())]);
+    let id = model.by_hand("anna1", |p| p.detail.attributes = number);
+    model.run(&remote(vec![numbered("anna", "A-7")]));
+    assert_eq!(model.id("anna"), id);
+}
+
+#[test]
+fn a_key_that_link_by_does_not_name_recognises_nobody() {
+    let mut model = Model::new();
+    model.policy.link_by = vec![LinkBy::Userid, LinkBy::Email];
+    by_hand_with_mobile(&mut model, "anna1", "138");
+    let plan = model.run(&remote(vec![mobile("anna", "138")]));
+    assert_eq!((counts(&plan), plan.conflicts.len()), ((1, 0, 0), 0));
+}
+
+#[test]
+fn empty_keys_recognise_nobody() {
+    let mut model = Model::new();
+    by_hand_with_mobile(&mut model, "x", " - ");
+    let plan = model.run(&remote(vec![mobile("a", "+86"), mobile("b", "-")]));
+    assert_eq!((counts(&plan), plan.conflicts.len()), ((2, 0, 0), 0));
+}
+
+#[test]
+fn a_member_that_could_be_several_local_persons_is_let_in_as_itself_and_asked_about() {
+    let mut model = Model::new();
+    let second = by_hand_with_mobile(&mut model, "y", "138");
+    let first = model.by_hand("x", |p| p.email = "a@b".to_owned());
+    let both = member_with("anna", |m| (m.mobile, m.email) = ("138".to_owned(), "a@b".to_owned()));
+    let plan = model.run(&remote(vec![both]));
+    assert_eq!(counts(&plan), (1, 0, 0));
+    assert_eq!(plan.conflicts, [asks(ConflictKind::Ambiguous, &model.id("anna"), &[&first, &second])]);
+    assert_eq!(model.person("x").source, Source::Local);
+}
+
+#[test]
+fn two_members_that_match_one_local_person_are_both_asked_about() {
+    let mut model = Model::new();
+    let id = by_hand_with_mobile(&mut model, "x", "138");
+    let plan = model.run(&remote(vec![mobile("anna", "138"), mobile("bob", "138")]));
+    assert_eq!(counts(&plan), (2, 0, 0));
+    let about = |userid| asks(ConflictKind::Ambiguous, &model.id(userid), &[&id]);
+    assert_eq!(plan.conflicts, [about("anna"), about("bob")]);
+}
+
+#[test]
+fn a_known_member_with_the_same_key_is_reason_enough_to_ask() {
+    for unread in [false, true] {
+        let mut model = Model::new();
+        model.run(&remote(vec![mobile("bob", "138")]));
+        let id = by_hand_with_mobile(&mut model, "x", "138");
+        let mut remote = remote(vec![mobile("anna", "138")]);
+        if unread {
+            remote.present.insert("bob".to_owned());
+        } else {
+            // Hidden now; it was 138 and stays it.
+            remote.persons.push(mobile("bob", ""));
+        }
+        let plan = model.run(&remote);
+        assert_eq!(plan.conflicts, [asks(ConflictKind::Ambiguous, &model.id("anna"), &[&id])]);
+        assert_eq!(model.person("x").source, Source::Local);
+    }
+}
+
+#[test]
+fn a_known_member_is_never_recognised_again() {
+    let mut model = Model::new();
+    model.run(&remote(vec![mobile("anna", "138")]));
+    let before = model.id("anna");
+    by_hand_with_mobile(&mut model, "x", "138");
+    let changed = member_with("anna", |m| (m.mobile, m.position) = ("138".to_owned(), "x".to_owned()));
+    let plan = model.run(&remote(vec![changed]));
+    assert_eq!((counts(&plan), plan.conflicts.len()), ((0, 1, 0), 0));
+    assert_eq!(model.id("anna"), before);
+}
+
+#[test]
+fn who_is_recognised_by_userid_and_shares_a_key_with_others_is_linked_and_asked_about() {
+    let mut model = Model::new();
+    let anna = model.by_hand("anna", |_| ());
+    let other = by_hand_with_mobile(&mut model, "x", "138");
+    // A second member with that mobile number is not linked to the other one either.
+    let plan = model.run(&remote(vec![mobile("anna", "138"), mobile("bob", "138")]));
+    assert_eq!(counts(&plan), (1, 1, 0));
+    assert_eq!(model.id("anna"), anna);
+    let expected = [
+        asks(ConflictKind::Ambiguous, &anna, &[&other]),
+        asks(ConflictKind::Ambiguous, &model.id("bob"), &[&other]),
+    ];
+    assert_eq!(plan.conflicts, expected);
+}
+
+#[test]
+fn a_local_person_whose_userid_a_member_has_is_not_linked_to_another_member() {
+    for unread in [false, true] {
+        let mut model = Model::new();
+        let anna = by_hand_with_mobile(&mut model, "anna", "138");
+        let mut remote = remote(vec![mobile("bob", "138")]);
+        if unread {
+            remote.present.insert("anna".to_owned());
+        } else {
+            remote.persons.push(member("anna"));
+        }
+        let plan = model.run(&remote);
+        assert_eq!(plan.conflicts, [asks(ConflictKind::Ambiguous, &model.id("bob"), &[&anna])]);
+        assert_eq!(model.id("anna"), anna);
+    }
+}
+
+#[test]
+fn a_local_person_that_left_is_no_candidate_but_a_disabled_one_is() {
+    let mut model = Model::new();
+    let left = by_hand_with_mobile(&mut model, "x", "138");
+    model.persons.get_mut(&left).unwrap().status = Status::Left;
+    let before = model.persons[&left].clone();
+    let disabled = by_hand_with_mobile(&mut model, "y", "139");
+    model.persons.get_mut(&disabled).unwrap().status = Status::Disabled;
+    let plan = model.run(&remote(vec![mobile("anna", "138"), mobile("bob", "139")]));
+    assert_eq!((counts(&plan), plan.conflicts.len()), ((1, 1, 0), 0));
+    assert_eq!((model.id("bob"), &model.persons[&left]), (disabled, &before));
+}
+
+#[test]
+fn local_persons_nobody_recognises_are_left_alone() {
+    let mut model = Model::new();
+    model.run(&remote(vec![member("anna")]));
+    let mine = model.unit_by_hand("mine", None);
+    let id = model.by_hand("x", |p| {
+        p.memberships = vec![
+            Membership { unit: mine, order: 1, leader: true },
+            Membership { unit: unit(4), order: 1, leader: true },
+        ];
+    });
+    let before = model.persons[&id].clone();
+    let mut fewer = remote(Vec::new());
+    fewer.units.pop();
+    model.run(&fewer);
+    assert_eq!(model.persons[&id], before);
+}
+
+#[test]
+fn a_question_that_was_asked_is_not_asked_again() {
+    let mut model = Model::new();
+    let anna = model.by_hand("anna", |_| ());
+    let other = by_hand_with_mobile(&mut model, "x", "138");
+    model.asked.insert((ConflictKind::Ambiguous, anna.clone(), vec![other]));
+    assert!(model.plan(&remote(vec![mobile("anna", "138")])).conflicts.is_empty());
+    let third = by_hand_with_mobile(&mut model, "z", "138");
+    let plan = model.plan(&remote(vec![mobile("anna", "138")]));
+    assert_eq!(plan.conflicts.len(), 1, "another question");
+    assert!(plan.conflicts[0].candidates.contains(&third));
+}
+
+#[test]
+fn the_order_of_link_by_does_not_matter() {
+    let run = |link_by: Vec<LinkBy>| {
+        let mut model = Model::new();
+        model.policy.link_by = link_by;
+        by_hand_with_mobile(&mut model, "x", "138");
+        model.by_hand("y", |p| p.email = "a@b".to_owned());
+        model.by_hand("z", |p| p.email = "c@d".to_owned());
+        let both = member_with("anna", |m| (m.mobile, m.email) = ("138".to_owned(), "a@b".to_owned()));
+        let plan = model.run(&remote(vec![both, member_with("bob", |m| m.email = "c@d".to_owned())]));
+        (counts(&plan), plan.conflicts, model.persons)
+    };
+    assert_eq!(run(vec![LinkBy::Mobile, LinkBy::Email]), run(vec![LinkBy::Email, LinkBy::Mobile]));
+}

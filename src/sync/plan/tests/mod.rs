@@ -1,0 +1,272 @@
+//! What the planner promises, rule by rule, tried on a directory in memory to which plans are applied.
+
+mod links;
+mod members;
+mod merging;
+mod properties;
+mod removals;
+mod renames;
+mod tagging;
+mod units;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
+
+use super::*;
+use crate::base::id::TagId;
+use crate::directory::{Detail, Membership};
+use crate::sync::remote::{Complete, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit};
+
+/// A directory in memory.
+#[derive(Debug, Clone)]
+struct Model {
+    units: BTreeMap<UnitId, Unit>,
+    persons: BTreeMap<PersonId, Person>,
+    /// Whose userid went to somebody else.
+    released: HashSet<PersonId>,
+    tags: BTreeMap<TagId, Tag>,
+    asked: HashSet<(ConflictKind, PersonId, Vec<PersonId>)>,
+    policy: Policy,
+    now: Timestamp,
+    next: usize,
+}
+
+fn corp() -> CorpId {
+    CorpId::new("ww1")
+}
+
+fn unit(id: u32) -> UnitId {
+    UnitId::of_department(&corp(), id)
+}
+
+impl Model {
+    fn new() -> Self {
+        let link_by = vec![LinkBy::Userid, LinkBy::Mobile, LinkBy::Email, LinkBy::EmployeeNumber];
+        Self {
+            units: BTreeMap::new(),
+            persons: BTreeMap::new(),
+            released: HashSet::new(),
+            tags: BTreeMap::new(),
+            asked: HashSet::new(),
+            policy: Policy { link_by, max_removals: 10_000, force: false },
+            now: Timestamp::from_millis(1_800_000_000_000),
+            next: 0,
+        }
+    }
+
+    fn local(&self) -> Local {
+        let known = |person: &Person| Known {
+            id: person.id.clone(),
+            userid: person.userid.clone(),
+            name: person.name.clone(),
+            email: person.email.clone(),
+            mobile: person.detail.mobile.clone(),
+            employee_number: person.detail.employee_number().to_owned(),
+            units: person.memberships.iter().map(|m| m.unit.clone()).collect(),
+            leads: person.memberships.iter().filter(|m| m.leader).map(|m| m.unit.clone()).collect(),
+            source: person.source,
+            status: person.status,
+            left_at: person.left_at,
+            said: person.said.clone(),
+        };
+        let persons: Vec<&Person> =
+            self.persons.values().filter(|person| !self.released.contains(&person.id)).collect();
+        let by_userid: HashMap<String, Known> =
+            persons.iter().map(|person| (person.userid.folded(), known(person))).collect();
+        assert_eq!(by_userid.len(), persons.len(), "two persons have one userid: {persons:#?}");
+        Local {
+            corp: corp(),
+            units: self.units.values().cloned().collect(),
+            tags: self.tags.values().cloned().collect(),
+            persons: by_userid,
+            asked: self.asked.clone(),
+        }
+    }
+
+    fn plan(&mut self, remote: &Remote) -> Plan {
+        let local = self.local();
+        let next = &mut self.next;
+        plan(remote.clone(), &local, &self.policy, self.now, &mut || {
+            *next += 1;
+            PersonId::new(format!("p{next:04}"))
+        })
+    }
+
+    fn local_units(&self) -> HashSet<UnitId> {
+        self.units.values().filter(|unit| unit.source == Source::Local).map(|unit| unit.id.clone()).collect()
+    }
+
+    fn apply(&mut self, plan: &Plan) {
+        let before: Vec<UnitId> = self.units.keys().cloned().collect();
+        for change in &plan.units {
+            match change {
+                UnitChange::Create(unit) => {
+                    assert!(self.units.insert(unit.id.clone(), unit.clone()).is_none());
+                }
+                UnitChange::Update(unit) => {
+                    let old = self.units.insert(unit.id.clone(), unit.clone());
+                    assert!(old.is_some_and(|old| old != *unit), "an update of nothing: {unit:?} {before:?}");
+                }
+                UnitChange::Remove(id) => assert!(self.units.remove(id).is_some()),
+            }
+        }
+        for change in &plan.tags {
+            match change {
+                TagChange::Create(tag) => assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_none()),
+                TagChange::Update(tag) => assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_some()),
+                TagChange::Remove(id) => assert!(self.tags.remove(id).is_some()),
+            }
+        }
+        let local_units = self.local_units();
+        for change in plan.persons.clone() {
+            match change {
+                PersonChange::Create { person, takes_over } => {
+                    self.released.extend(takes_over);
+                    assert!(self.persons.insert(person.id.clone(), person).is_none());
+                }
+                PersonChange::Update { id, said } => {
+                    let merged = merge(said, &self.persons[&id], &local_units);
+                    self.persons.insert(id, merged.person);
+                }
+                PersonChange::Leave { id } => {
+                    let left = leave(&self.persons[&id], self.now, &local_units);
+                    self.persons.insert(id, left.person);
+                }
+            }
+        }
+        let conflicts = plan.conflicts.iter().cloned();
+        self.asked.extend(conflicts.map(|new| (new.kind, new.person, new.candidates)));
+        let _ = self.local();
+    }
+
+    /// Plans, applies, and sees that a second plan is empty.
+    fn run(&mut self, remote: &Remote) -> Plan {
+        let plan = self.plan(remote);
+        assert_eq!(plan.refused, None);
+        self.apply(&plan);
+        let again = self.plan(remote);
+        assert!(is_empty(&again), "not settled after {plan:#?}\n\n{again:#?}");
+        plan
+    }
+
+    /// The person who has this userid.
+    fn person(&self, userid: &str) -> &Person {
+        let has = |person: &&Person| person.userid.as_str() == userid && !self.released.contains(&person.id);
+        self.persons.values().find(has).unwrap_or_else(|| panic!("nobody is {userid}: {:#?}", self.persons))
+    }
+
+    fn id(&self, userid: &str) -> PersonId {
+        self.person(userid).id.clone()
+    }
+
+    /// A person made by hand.
+    fn by_hand(&mut self, userid: &str, edit: impl FnOnce(&mut Person)) -> PersonId {
+        let id = PersonId::new(format!("local-{userid}"));
+        let mut person = Person {
+            id: id.clone(),
+            userid: UserId::new(userid),
+            name: format!("{userid} by hand"),
+            email: String::new(),
+            source: Source::Local,
+            status: Status::Active,
+            left_at: None,
+            main_unit: None,
+            memberships: Vec::new(),
+            detail: Detail::default(),
+            said: String::new(),
+        };
+        edit(&mut person);
+        self.persons.insert(id.clone(), person);
+        id
+    }
+
+    /// A unit made by hand.
+    fn unit_by_hand(&mut self, id: &str, parent: Option<UnitId>) -> UnitId {
+        let unit = Unit {
+            id: UnitId::new(id),
+            wecom_id: None,
+            source: Source::Local,
+            parent,
+            name: id.to_owned(),
+            name_en: String::new(),
+            order: 0,
+            leaders: Vec::new(),
+        };
+        self.units.insert(unit.id.clone(), unit);
+        UnitId::new(id)
+    }
+
+    fn later(&mut self, hours: u64) {
+        self.now = self.now.plus(Duration::from_secs(hours * 3600));
+    }
+}
+
+fn is_empty(plan: &Plan) -> bool {
+    plan.units.is_empty() && plan.persons.is_empty() && plan.tags.is_empty() && plan.conflicts.is_empty()
+}
+
+/// A fetch that read everything: the departments 1, 2 and 3 below it, 4 below 3.
+fn remote(persons: Vec<RemotePerson>) -> Remote {
+    Remote {
+        units: vec![dept(1, 0), dept(2, 1), dept(3, 1), dept(4, 3)],
+        persons,
+        complete: Complete { units: true, persons: true, details: true },
+        ..Remote::default()
+    }
+}
+
+fn dept(id: u32, parent: u32) -> RemoteUnit {
+    let leaders = Vec::new();
+    RemoteUnit { id, parent, name: format!("dept {id}"), name_en: String::new(), order: 0, leaders }
+}
+
+fn member(userid: &str) -> RemotePerson {
+    RemotePerson {
+        userid: UserId::new(userid),
+        name: format!("{userid}'s name"),
+        email: String::new(),
+        status: Status::Active,
+        memberships: vec![RemoteMembership { unit: 2, order: 0, leader: false }],
+        main: Some(2),
+        direct_leaders: Vec::new(),
+        position: String::new(),
+        mobile: String::new(),
+        alias: String::new(),
+        telephone: String::new(),
+        attributes: BTreeMap::new(),
+    }
+}
+
+/// A member with something else.
+fn member_with(userid: &str, edit: impl FnOnce(&mut RemotePerson)) -> RemotePerson {
+    let mut member = member(userid);
+    edit(&mut member);
+    member
+}
+
+fn in_units(units: &[u32]) -> Vec<RemoteMembership> {
+    units.iter().map(|unit| RemoteMembership { unit: *unit, order: 0, leader: false }).collect()
+}
+
+fn userids(list: &[UserId]) -> Vec<&str> {
+    list.iter().map(UserId::as_str).collect()
+}
+
+fn codes(plan: &Plan) -> Vec<&str> {
+    plan.notes.iter().map(|note| note.code.as_str()).collect()
+}
+
+fn asks(kind: ConflictKind, person: &PersonId, candidates: &[&PersonId]) -> NewConflict {
+    let candidates = candidates.iter().map(|id| (*id).clone()).collect();
+    NewConflict { kind, person: person.clone(), candidates }
+}
+
+/// Counts: created, updated, left.
+fn counts(plan: &Plan) -> (usize, usize, usize) {
+    let count = |wanted: fn(&PersonChange) -> bool| plan.persons.iter().filter(|c| wanted(c)).count();
+    (
+        count(|c| matches!(c, PersonChange::Create { .. })),
+        count(|c| matches!(c, PersonChange::Update { .. })),
+        count(|c| matches!(c, PersonChange::Leave { .. })),
+    )
+}

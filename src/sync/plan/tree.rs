@@ -1,0 +1,232 @@
+//! Departments become units: who hangs below whom, what goes, and what local units lose.
+
+use std::collections::{HashMap, HashSet};
+
+use super::clean::clean;
+use super::{Local, UnitChange};
+use crate::base::id::{UnitId, UserId};
+use crate::directory::{Source, Unit};
+use crate::sync::remote::{Note, RemoteUnit};
+
+/// WeCom's root department.
+const ROOT: u32 = 1;
+
+/// How many names a note lists.
+const NAMED: usize = 5;
+
+/// Who leads what, by the flag in the members' records.
+pub(super) type Leads = HashMap<UnitId, Vec<UserId>>;
+
+/// WeCom's units as they will be: those that were fetched and, of an incomplete fetch, those that are known.
+#[derive(Debug)]
+pub(super) struct Chart<'a> {
+    /// By department id.
+    ids: HashMap<u32, UnitId>,
+    /// What was fetched, each once.
+    fetched: Vec<RemoteUnit>,
+    /// WeCom's units of now.
+    old: HashMap<&'a UnitId, &'a Unit>,
+    /// Units made by hand.
+    local: Vec<&'a Unit>,
+    /// Their ids.
+    local_ids: HashSet<&'a UnitId>,
+    /// Whether what was not fetched is gone.
+    complete: bool,
+}
+
+impl<'a> Chart<'a> {
+    pub(super) fn new(
+        departments: Vec<RemoteUnit>,
+        complete: bool,
+        local: &'a Local,
+        notes: &mut Vec<Note>,
+    ) -> Self {
+        let by_hand: Vec<&Unit> = local.units.iter().filter(|unit| unit.source == Source::Local).collect();
+        let local_ids: HashSet<&UnitId> = by_hand.iter().map(|unit| &unit.id).collect();
+        let old: HashMap<&UnitId, &Unit> =
+            local.units.iter().filter(|u| u.source == Source::Wecom).map(|u| (&u.id, u)).collect();
+        let mut ids = HashMap::new();
+        let mut twice = Vec::new();
+        let mut fetched: Vec<RemoteUnit> = Vec::with_capacity(departments.len());
+        for department in departments {
+            let id = UnitId::of_department(&local.corp, department.id);
+            if local_ids.contains(&id) {
+                continue;
+            }
+            if ids.insert(department.id, id).is_some() {
+                twice.push(department.id.to_string());
+            } else {
+                fetched.push(department);
+            }
+        }
+        if !twice.is_empty() {
+            let text =
+                format!("WeCom told these departments twice, the first telling counts: {}", few(&twice));
+            notes.push(Note::new("plan.department_twice", text));
+        }
+        if !complete {
+            for unit in old.values() {
+                if let Some(department) = unit.wecom_id {
+                    ids.entry(department).or_insert_with(|| unit.id.clone());
+                }
+            }
+        }
+        Self { ids, fetched, old, local: by_hand, local_ids, complete }
+    }
+
+    /// The unit that the department `id` is, if it will be in the chart.
+    pub(super) fn unit(&self, id: u32) -> Option<&UnitId> {
+        self.ids.get(&id)
+    }
+
+    /// Whether `id` was made by hand.
+    pub(super) fn is_local(&self, id: &UnitId) -> bool {
+        self.local_ids.contains(id)
+    }
+
+    /// What changes. `leads` is who leads what by the members' records, to stand after whom the departments name.
+    pub(super) fn changes(self, mut leads: Leads, notes: &mut Vec<Note>) -> Vec<UnitChange> {
+        let mut parents = self.parents();
+        let cut = cut_cycles(&mut parents, notes);
+        let Self { ids, fetched, old, local, complete, .. } = self;
+        let mut changes = Vec::new();
+        let mut seen = HashSet::with_capacity(fetched.len());
+        for department in fetched {
+            let Some(id) = ids.get(&department.id) else { continue };
+            let before = old.get(id).copied();
+            let parent = parents.get(&department.id).and_then(|parent| ids.get(parent)).cloned();
+            seen.insert(id.clone());
+            let unit = Unit {
+                id: id.clone(),
+                wecom_id: Some(department.id),
+                source: Source::Wecom,
+                parent,
+                name: named(department.name, before, department.id),
+                name_en: clean(department.name_en),
+                order: department.order,
+                leaders: each_once(department.leaders, leads.remove(id).unwrap_or_default()),
+            };
+            match before {
+                None => changes.push(UnitChange::Create(unit)),
+                Some(before) if *before != unit => changes.push(UnitChange::Update(unit)),
+                Some(_) => {}
+            }
+        }
+        let mut unseen: Vec<&Unit> = old.values().copied().filter(|unit| !seen.contains(&unit.id)).collect();
+        unseen.sort_by_key(|unit| &unit.id);
+        if complete {
+            note_the_bereft(&local, &unseen, notes);
+            changes.extend(unseen.into_iter().map(|unit| UnitChange::Remove(unit.id.clone())));
+        } else {
+            // A known unit that was not fetched now stays as it is, unless a cycle was cut there.
+            for unit in unseen {
+                if unit.parent.is_some() && unit.wecom_id.is_some_and(|id| cut.contains(&id)) {
+                    changes.push(UnitChange::Update(Unit { parent: None, ..unit.clone() }));
+                }
+            }
+        }
+        changes
+    }
+
+    /// The department above each, as far as it will be in the chart.
+    fn parents(&self) -> HashMap<u32, u32> {
+        let mut parents = HashMap::with_capacity(self.ids.len());
+        if !self.complete {
+            let departments: HashMap<&UnitId, u32> = self.ids.iter().map(|(id, unit)| (unit, *id)).collect();
+            for unit in self.old.values() {
+                let above = unit.parent.as_ref().and_then(|parent| departments.get(parent));
+                if let (Some(id), Some(parent)) = (unit.wecom_id, above) {
+                    parents.insert(id, *parent);
+                }
+            }
+        }
+        for department in &self.fetched {
+            let top = department.id == ROOT || department.parent == 0;
+            if top || !self.ids.contains_key(&department.parent) {
+                parents.remove(&department.id);
+            } else {
+                parents.insert(department.id, department.parent);
+            }
+        }
+        parents
+    }
+}
+
+/// Takes the smallest id of every cycle from below its parent; answers those ids.
+fn cut_cycles(parents: &mut HashMap<u32, u32>, notes: &mut Vec<Note>) -> HashSet<u32> {
+    let mut starts: Vec<u32> = parents.keys().copied().collect();
+    starts.sort_unstable();
+    let mut done: HashSet<u32> = HashSet::with_capacity(starts.len());
+    let mut cut = HashSet::new();
+    for start in starts {
+        let mut way = Vec::new();
+        let mut on_the_way = HashSet::new();
+        let mut here = Some(start);
+        while let Some(id) = here.filter(|id| !done.contains(id) && on_the_way.insert(*id)) {
+            way.push(id);
+            here = parents.get(&id).copied();
+        }
+        if let Some(again) = here.filter(|id| !done.contains(id)) {
+            let cycle: Vec<u32> = way.iter().copied().skip_while(|id| *id != again).collect();
+            if let Some(smallest) = cycle.iter().copied().min() {
+                parents.remove(&smallest);
+                cut.insert(smallest);
+                let listed: Vec<String> = cycle.iter().map(u32::to_string).collect();
+                notes.push(Note::new(
+                    "plan.department_cycle",
+                    format!(
+                        "departments stand above each other in a circle ({}): {smallest} was put on the top floor",
+                        few(&listed)
+                    ),
+                ));
+            }
+        }
+        done.extend(way);
+    }
+    cut
+}
+
+/// Says which local units lose the unit they hang below.
+fn note_the_bereft(local: &[&Unit], removed: &[&Unit], notes: &mut Vec<Note>) {
+    let gone: HashSet<&UnitId> = removed.iter().map(|unit| &unit.id).collect();
+    let mut bereft: Vec<String> = local
+        .iter()
+        .filter(|unit| unit.parent.as_ref().is_some_and(|parent| gone.contains(parent)))
+        .map(|unit| unit.name.clone())
+        .collect();
+    if !bereft.is_empty() {
+        bereft.sort();
+        let text = format!(
+            "local units whose department above is gone stay, without it, until a hand moves them: {}",
+            few(&bereft)
+        );
+        notes.push(Note::new("plan.local_unit_bereft", text));
+    }
+}
+
+/// The name as we keep it: of a nameless department the one it had, or else its number.
+fn named(name: String, before: Option<&Unit>, id: u32) -> String {
+    let name = clean(name);
+    if name.is_empty() { before.map_or_else(|| id.to_string(), |unit| unit.name.clone()) } else { name }
+}
+
+/// Userids in this order, each once whatever its case.
+pub(super) fn each_once(first: Vec<UserId>, mut then: Vec<UserId>) -> Vec<UserId> {
+    then.sort_by_cached_key(UserId::folded);
+    let mut seen = HashSet::new();
+    first.into_iter().chain(then).filter(|userid| is_usable(userid) && seen.insert(userid.folded())).collect()
+}
+
+/// Whether a userid can be stored and asked for.
+pub(super) fn is_usable(userid: &UserId) -> bool {
+    !userid.as_str().is_empty() && !userid.as_str().contains(char::is_control)
+}
+
+/// The first few, and how many more.
+pub(super) fn few(names: &[String]) -> String {
+    let listed = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(NAMED) {
+        0 => listed,
+        more => format!("{listed} and {more} more"),
+    }
+}
