@@ -30,6 +30,8 @@ pub enum Event {
     Gate,
     /// A new signing key.
     KeyRotate,
+    /// A synchronisation asked for by somebody, or refused because it would remove too much.
+    Sync,
 }
 
 impl Event {
@@ -43,6 +45,7 @@ impl Event {
             Self::Recheck => "recheck",
             Self::Gate => "gate",
             Self::KeyRotate => "key-rotate",
+            Self::Sync => "sync",
         }
     }
 }
