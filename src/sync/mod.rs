@@ -12,6 +12,7 @@
 //! Runs are asked for by schedules ([`schedule`]), the API and the command line; [`queue`] lets one at a time be worked
 //! on, whatever the number of replicas; [`run`] leads a run through its parts.
 
+pub mod fetch;
 pub mod metrics;
 pub mod parts;
 pub mod plan;
@@ -25,8 +26,9 @@ pub mod schedule;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::fetch::Fetcher;
 use self::metrics::Metrics;
-use self::parts::fetch::Fetcher;
+use self::parts::apply;
 use self::plan::LinkBy;
 use self::queue::{Queue, Request, Run};
 use self::schedule::Looks;
@@ -36,6 +38,12 @@ use crate::base::id::{CorpId, RunId};
 use crate::db::Db;
 use crate::directory;
 use crate::wecom::Client;
+
+/// How long other systems that follow may stay away before they have to read everything again.
+const CHANGES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How many rows one deletion takes, so that nobody waits long for the write lock.
+const BATCH: i64 = 500;
 
 /// What a synchronisation needs of the configuration.
 #[derive(Debug, Clone)]
@@ -115,6 +123,20 @@ impl Sync {
         &self.inner.metrics
     }
 
+    /// Forgets persons who left long ago and old entries of the change feed, in small transactions.
+    ///
+    /// # Errors
+    /// If the database fails; the next time goes on from there.
+    pub async fn forget_old(&self) -> sqlx::Result<()> {
+        let Inner { db, settings, clock, .. } = &*self.inner;
+        let now = clock.now();
+        let left_before = now.minus(settings.purge_left_after);
+        while apply::purge(db, &settings.corp, now, left_before, BATCH).await? >= as_count(BATCH) {}
+        let before = now.minus(CHANGES_KEPT);
+        while apply::delete_changes_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH) {}
+        Ok(())
+    }
+
     /// Reads from the database what metrics show: how old the chart is, and how many questions are open.
     ///
     /// # Errors
@@ -126,4 +148,8 @@ impl Sync {
         metrics.stands(complete_at, conflicts);
         Ok(())
     }
+}
+
+fn as_count(rows: i64) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
 }

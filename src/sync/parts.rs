@@ -1,85 +1,6 @@
-//! What a run is made of, where this branch does not have it yet: the words of `sync::fetch` and `sync::apply`.
+//! What a run is made of, where this branch does not have it yet: the words of `sync::apply`.
 
-/// Stands for `sync::fetch`.
-pub mod fetch {
-    use crate::base::clock::Clock;
-    use crate::sync::remote::{Kind, Remote};
-    use crate::wecom::errcode::ErrcodeText;
-    use crate::wecom::{Client, Error, SecretKind};
-
-    /// Reads WeCom's directory.
-    #[derive(Debug, Clone)]
-    pub struct Fetcher;
-
-    /// What to read.
-    #[derive(Debug, Clone, Copy)]
-    pub struct Ask<'a> {
-        /// How thoroughly.
-        pub kind: Kind,
-        /// What is known already.
-        pub known: &'a Known,
-    }
-
-    /// What is known of WeCom's directory already.
-    #[derive(Debug, Clone, Default)]
-    pub struct Known;
-
-    /// Why nothing useful was read.
-    #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-    #[error("{part} cannot be read: {cause}")]
-    pub struct FetchError {
-        /// What was to be read.
-        pub part: &'static str,
-        /// What WeCom said, or why it said nothing.
-        pub cause: Error,
-    }
-
-    impl FetchError {
-        /// What the errcode means and what mends it.
-        pub fn meaning(&self) -> Option<ErrcodeText> {
-            self.cause.code().and_then(crate::wecom::errcode::meaning)
-        }
-    }
-
-    /// What is being read.
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    pub enum Phase {
-        /// Departments.
-        Departments,
-        /// The members of departments.
-        Members,
-        /// Members that are asked for singly.
-        Details,
-        /// Tags.
-        Tags,
-    }
-
-    /// The progress of a fetch.
-    #[derive(Debug, Default)]
-    pub struct Progress;
-
-    impl Progress {
-        /// What is being read, how much of it is done, and how much there is.
-        pub const fn read(&self) -> (Phase, usize, usize) {
-            (Phase::Departments, 0, 0)
-        }
-    }
-
-    impl Fetcher {
-        /// One that has asked nothing yet.
-        pub fn new(_client: Client, _clock: Clock) -> Self {
-            Self
-        }
-
-        /// Reads departments, members and tags.
-        ///
-        /// # Errors
-        /// Always, in this branch.
-        pub async fn fetch(&self, _ask: Ask<'_>, _progress: &Progress) -> Result<Remote, FetchError> {
-            Err(FetchError { part: "the list of departments", cause: Error::NoSecret(SecretKind::App) })
-        }
-    }
-}
+#![expect(clippy::unused_async, reason = "what it stands for is asynchronous")]
 
 /// Stands for `sync::apply`.
 pub mod apply {
@@ -87,11 +8,11 @@ pub mod apply {
 
     use serde::{Deserialize, Serialize};
 
-    use super::fetch;
     use crate::base::clock::{Clock, Timestamp};
     use crate::base::id::{CorpId, RunId};
     use crate::db::Db;
     use crate::db::feed::Change;
+    use crate::sync::fetch;
     use crate::sync::plan::{Local, Plan};
     use crate::sync::remote::Note;
 
@@ -231,15 +152,34 @@ pub mod apply {
     /// # Errors
     /// If the database fails.
     pub async fn known_departments(_db: &Db, _corp: &CorpId) -> sqlx::Result<fetch::Known> {
-        Ok(fetch::Known)
+        Ok(fetch::Known::default())
     }
 
-    /// Removes persons that left before `before`.
+    /// Removes up to `limit` persons that left before `left_before`; answers how many.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn purge(_target: &Target<'_>, _before: Timestamp) -> Result<(), ApplyError> {
-        Ok(())
+    pub async fn purge(
+        _db: &Db,
+        _corp: &CorpId,
+        _now: Timestamp,
+        _left_before: Timestamp,
+        _limit: i64,
+    ) -> sqlx::Result<u64> {
+        Ok(0)
+    }
+
+    /// Deletes up to `limit` entries of the change feed that were published before `before`; answers how many.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn delete_changes_before(
+        _db: &Db,
+        _corp: &CorpId,
+        _before: Timestamp,
+        _limit: i64,
+    ) -> sqlx::Result<u64> {
+        Ok(0)
     }
 
     /// Writes the plan and publishes it.

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::fetch::{Ask, FetchError};
 use super::parts::apply::{self, Applied, ApplyError, Ending, Fence, How, Target};
-use super::parts::fetch::{Ask, FetchError};
 use super::plan::{Policy, plan};
 use super::progress::{Progress, Step};
 use super::queue::{End, LEASE, Run, Status, store};
@@ -185,7 +185,6 @@ impl Sync {
         progress.begin(Step::Beginning);
         if !run.dry_run {
             apply::heal(&target).await?;
-            apply::purge(&target, began.minus(settings.purge_left_after)).await?;
         }
         let known = apply::known_departments(db, &settings.corp).await?;
         progress.fetching();

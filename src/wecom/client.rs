@@ -12,6 +12,7 @@ use super::exchange::{Exchange, Limits, Request};
 use super::token::Tokens;
 use super::{Deadline, Metrics, SecretKind, Settings};
 use crate::base::clock::Clock;
+use crate::base::secret::ExposeSecret as _;
 
 /// WeCom of one corporation. Cheap to clone; clones share tokens, connections and limits.
 #[derive(Clone)]
@@ -63,6 +64,24 @@ impl Client {
         &self.0.exchange.metrics
     }
 
+    /// Whether the secret is configured.
+    pub fn has(&self, which: SecretKind) -> bool {
+        let Settings { app_secret, contacts_secret, .. } = &self.0.settings;
+        match which {
+            SecretKind::App => app_secret.is_some(),
+            SecretKind::Contacts => contacts_secret.is_some(),
+        }
+    }
+
+    /// Whether one secret was entered as both.
+    pub fn secrets_are_one(&self) -> bool {
+        let Settings { app_secret, contacts_secret, .. } = &self.0.settings;
+        match (app_secret, contacts_secret) {
+            (Some(app), Some(contacts)) => app.expose_secret() == contacts.expose_secret(),
+            _ => false,
+        }
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.0.settings
     }
@@ -76,7 +95,7 @@ impl Client {
     /// A refused token (40014, 42001; 40001 too, which some servers answer for one) is renewed once and the
     /// call repeated once, which cannot use up a sign-in code: WeCom looks at the token first. −1 and 6000 are
     /// tried three times. After a transport failure nothing is repeated, because the call may have worked.
-    pub(super) async fn call<T: DeserializeOwned>(
+    pub(super) async fn call<T: DeserializeOwned + Send + 'static>(
         &self,
         which: SecretKind,
         request: Request<'_>,

@@ -1,8 +1,8 @@
-//! The calls for members and departments (documents 90196, 90208).
+//! What a department is, and the call for one member (documents 90196, 90208).
 
 use serde::{Deserialize, Deserializer};
 
-use super::exchange::{Param, Request};
+use super::exchange::{Lane, Param, Request};
 use super::loose::{self, NumberOrText};
 use super::{Client, Deadline, Error, Member, SecretKind};
 use crate::base::id::UserId;
@@ -48,14 +48,6 @@ pub struct Department {
     pub leaders: Vec<UserId>,
 }
 
-/// The answer of `department/list`. The list must be there: nothing shown and nothing answered are different
-/// things to a directory that removes what it no longer sees.
-#[derive(Debug, Deserialize)]
-pub(super) struct DepartmentList {
-    #[serde(deserialize_with = "loose::null_as_default")]
-    pub(super) department: Vec<Department>,
-}
-
 impl Client {
     /// One member (`user/get`), with the application's token.
     ///
@@ -63,39 +55,24 @@ impl Client {
     /// does not say whether the person left. An answer about somebody else is unreadable.
     pub async fn member(&self, userid: &UserId, deadline: Deadline) -> Result<Member, Error> {
         let query = [Param::open("userid", userid.as_str())];
-        let request = Request { api: "user/get", query: &query, body: None };
+        let request = Request { api: "user/get", query: &query, body: None, lane: Lane::Person };
         let member: Member = self.call(SecretKind::App, request, deadline).await?;
-        if member.userid.folded() != userid.folded() {
+        member.about(userid)
+    }
+}
+
+impl Member {
+    /// This member, if it is the one that was asked for.
+    pub(super) fn about(self, userid: &UserId) -> Result<Self, Error> {
+        if self.userid.folded() != userid.folded() {
             let why = "it is about another member, perhaps from a cache in between".to_owned();
             return Err(Error::Unreadable { api: "user/get", status: 200, why });
         }
-        Ok(member)
-    }
-
-    /// Every department that the token may see (`department/list`). With [`SecretKind::Contacts`] only
-    /// addresses configured before 2022-08-15 get an answer, others 48009.
-    pub async fn departments(&self, which: SecretKind, deadline: Deadline) -> Result<Vec<Department>, Error> {
-        let request = Request { api: "department/list", query: &[], body: None };
-        let list: DepartmentList = self.call(which, request, deadline).await?;
-        Ok(list.department)
+        Ok(self)
     }
 }
 
 /// A list of userids; null is empty.
 pub(super) fn userids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>, D::Error> {
     Ok(loose::texts(deserializer)?.into_iter().map(UserId::new).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_department_list_without_a_list_is_not_an_empty_one() {
-        assert!(serde_json::from_str::<DepartmentList>("{}").is_err());
-        assert!(
-            serde_json::from_str::<DepartmentList>(r#"{"department":null}"#).unwrap().department.is_empty()
-        );
-        assert!(serde_json::from_str::<DepartmentList>(r#"{"department":[{"name":"x"}]}"#).is_err());
-    }
 }

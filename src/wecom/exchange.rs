@@ -30,22 +30,50 @@ pub(super) struct Limits {
     pub(super) exchange: Duration,
     /// What an early renewal may cost the one caller who makes it.
     pub(super) renewal: Duration,
+    /// As `exchange`, for a call of [`Lane::Fetch`].
+    pub(super) fetch: Duration,
 }
 
 impl Limits {
-    /// 3 s to connect and 8 s in all, so that token, code and member fit 14 s even if one of them hangs.
+    /// 3 s to connect and 8 s in all, so that token, code and member fit 14 s even if one of them hangs. Nobody
+    /// waits for a fetch, and the list of a department with 20 000 members takes its time.
     pub(super) const PRODUCTION: Self = Self {
         connect: Duration::from_secs(3),
         exchange: Duration::from_secs(8),
         renewal: Duration::from_secs(2),
+        fetch: Duration::from_secs(30),
     };
 }
 
 /// WeCom answers 45033 to too many concurrent calls and names no number; up to 10–20 have been seen to pass.
-const IN_FLIGHT: usize = 10;
+const IN_FLIGHT: usize = 16;
 
-/// No answer that is asked for here comes near; more is somebody else's or a mistake.
-const LONGEST_BODY: usize = 8 * 1024 * 1024;
+/// How many of them may be a fetch's. The other six are always somebody's who is signing in, so that a fetch of
+/// many slow lists never keeps a person waiting.
+const FETCH_IN_FLIGHT: usize = 10;
+
+/// From here on an answer is read aside: a worker that reads 20 MB for a fifth of a second answers no sign-in.
+const READ_ASIDE: usize = 256 * 1024;
+
+/// For whom a call is made; decides how long it may take and how long its answer may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Somebody waits for it.
+    Person,
+    /// A fetch of the directory: many calls, long answers.
+    Fetch,
+}
+
+impl Lane {
+    /// MiB. No answer that is asked for comes near; more is somebody else's or a mistake. A member is about 1 KB,
+    /// and a department may have 20 000 of them.
+    const fn longest_body(self) -> usize {
+        match self {
+            Self::Person => 8,
+            Self::Fetch => 32,
+        }
+    }
+}
 
 /// What is asked of WeCom.
 #[derive(Debug, Clone, Copy)]
@@ -55,6 +83,7 @@ pub(super) struct Request<'a> {
     pub(super) query: &'a [Param<'a>],
     /// A JSON body makes it a POST.
     pub(super) body: Option<&'a serde_json::Value>,
+    pub(super) lane: Lane,
 }
 
 /// One query parameter.
@@ -89,6 +118,7 @@ pub(super) struct Exchange {
     http: reqwest::Client,
     api_address: Url,
     permits: Semaphore,
+    fetch_permits: Semaphore,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
     /// What the last answer's Date header said, and when it came.
@@ -122,6 +152,7 @@ impl Exchange {
             http,
             api_address: settings.api_address.clone(),
             permits: Semaphore::new(IN_FLIGHT),
+            fetch_permits: Semaphore::new(FETCH_IN_FLIGHT),
             limits,
             metrics: Metrics::default(),
             date: Mutex::new(None),
@@ -129,29 +160,40 @@ impl Exchange {
     }
 
     /// Sends `request` once and reads its answer as `T`.
-    pub(super) async fn send<T: DeserializeOwned>(
+    pub(super) async fn send<T: DeserializeOwned + Send + 'static>(
         &self,
         request: Request<'_>,
         token: Option<&str>,
         deadline: Deadline,
     ) -> Result<T, Error> {
         let api = request.api;
-        let Ok(permit) = timeout_at(deadline.instant(), self.permits.acquire()).await else {
+        // A fetch waits for its own place first, so that it holds none of the others while it waits.
+        let permits = async {
+            let own = match request.lane {
+                Lane::Person => None,
+                Lane::Fetch => Some(self.fetch_permits.acquire().await?),
+            };
+            Ok::<_, tokio::sync::AcquireError>((self.permits.acquire().await?, own))
+        };
+        let Ok(permits) = timeout_at(deadline.instant(), permits).await else {
             return Err(Error::Timeout { api });
         };
-        let permit = permit.map_err(|_| unreachable(api, "the client is shut down"))?;
+        let permits = permits.map_err(|_| unreachable(api, "the client is shut down"))?;
         let began = Instant::now();
-        let due = deadline.within(self.limits.exchange);
+        let due = deadline.within(match request.lane {
+            Lane::Person => self.limits.exchange,
+            Lane::Fetch => self.limits.fetch,
+        });
         let result = match timeout_at(due.instant(), self.transfer(request, token)).await {
             Ok(result) => result,
             Err(_) => Err(Error::Timeout { api }),
         };
-        drop(permit);
+        drop(permits);
         self.metrics.call(api, result.as_ref().err(), began.elapsed());
         result
     }
 
-    async fn transfer<T: DeserializeOwned>(
+    async fn transfer<T: DeserializeOwned + Send + 'static>(
         &self,
         request: Request<'_>,
         token: Option<&str>,
@@ -170,13 +212,17 @@ impl Exchange {
         if status.is_server_error() {
             return Err(unreachable(api, format!("it answered HTTP {}", status.as_u16())));
         }
-        let body = body(response, api, &hidden).await?;
-        let unreadable =
-            |why: Unreadable| Error::Unreadable { api, status: status.as_u16(), why: why.to_string() };
-        match Answer::read(body) {
-            Ok(Answer::Refusal(code, errmsg)) => {
-                Err(Error::Refused(Refusal::new(api, code, &errmsg, &hidden)))
-            }
+        let body = body(response, request, &hidden).await?;
+        let read = if body.len() < READ_ASIDE {
+            read(body)
+        } else {
+            // Awaited right here: it outlives nothing but a caller that gives up.
+            tokio::task::spawn_blocking(|| read(body))
+                .await
+                .map_err(|_| unreachable(api, "the gateway is shutting down"))?
+        };
+        match read {
+            Ok(Read::Refusal(code, errmsg)) => Err(Error::Refused(Refusal::new(api, code, &errmsg, &hidden))),
             _ if status.is_redirection() => Err(Error::Unreadable {
                 api,
                 status: status.as_u16(),
@@ -187,8 +233,8 @@ impl Exchange {
                 status: status.as_u16(),
                 why: "WeCom answers with HTTP 200; is api_address right?".to_owned(),
             }),
-            Ok(Answer::Success(body)) => body.decode().map_err(unreadable),
-            Err(why) => Err(unreadable(why)),
+            Ok(Read::Success(answer)) => Ok(answer),
+            Err(why) => Err(Error::Unreadable { api, status: status.as_u16(), why: why.to_string() }),
         }
     }
 
@@ -233,16 +279,37 @@ impl Exchange {
     }
 }
 
+/// An answer that was read.
+enum Read<T> {
+    Success(T),
+    Refusal(i64, String),
+}
+
+fn read<T: DeserializeOwned>(body: Vec<u8>) -> Result<Read<T>, Unreadable> {
+    match Answer::read(body)? {
+        Answer::Success(body) => body.decode().map(Read::Success),
+        Answer::Refusal(code, errmsg) => Ok(Read::Refusal(code, errmsg)),
+    }
+}
+
 /// The body, up to the limit.
-async fn body(mut response: Response, api: &'static str, hidden: &[&str]) -> Result<Vec<u8>, Error> {
+async fn body(mut response: Response, request: Request<'_>, hidden: &[&str]) -> Result<Vec<u8>, Error> {
+    let api = request.api;
+    let longest = request.lane.longest_body();
     let status = response.status().as_u16();
     let mut body = Vec::new();
     loop {
         match response.chunk().await {
             Ok(None) => return Ok(body),
-            Ok(Some(chunk)) if body.len() + chunk.len() <= LONGEST_BODY => body.extend_from_slice(&chunk),
+            Ok(Some(chunk)) if body.len() + chunk.len() <= longest * 1024 * 1024 => {
+                body.extend_from_slice(&chunk);
+            }
             Ok(Some(_)) => {
-                return Err(Error::Unreadable { api, status, why: "it is longer than 8 MiB".to_owned() });
+                return Err(Error::Unreadable {
+                    api,
+                    status,
+                    why: format!("it is longer than {longest} MiB"),
+                });
             }
             Err(e) if e.is_timeout() => return Err(Error::Timeout { api }),
             Err(e) => {

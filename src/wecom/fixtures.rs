@@ -8,12 +8,12 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use super::answer::{Answer, Unreadable};
-use super::contact::DepartmentList;
 use super::error::{Family, Refusal};
+use super::lists::DepartmentList;
 use super::oauth::{Identity, IdentityAnswer};
 use super::wire::{
     Addresses, ConvertedOpenid, CreatedDepartment, Export, Job, JobProgress, JsapiTicket, LoginInfo,
-    MemberIds, MemberList, MemberNames, SentMessage, Tag,
+    MemberIds, MemberList, MemberNames, SentMessage, Sifted, Tag,
 };
 use super::{AttributeValue, DepartmentId, Gender, Member, MemberStatus};
 use crate::base::id::UserId;
@@ -50,6 +50,12 @@ fn identity(file: &str) -> Identity {
     success::<IdentityAnswer>(file).identity()
 }
 
+/// The records of a list of which none is broken.
+fn whole<T>(list: Sifted<T>) -> Vec<T> {
+    assert_eq!(list.broken, [], "every recorded record is read");
+    list.items
+}
+
 fn member(file: &str) -> Member {
     success(file)
 }
@@ -61,11 +67,11 @@ const TABLE: &[(&str, Check)] = &[
     ("batch_syncuser.json", |f| assert!(success::<Job>(f).jobid.starts_with("IoZW03y44"))),
     ("department_create.json", |f| assert_eq!(success::<CreatedDepartment>(f).id, 2)),
     ("department_list.json", |f| {
-        let list = success::<DepartmentList>(f).department;
+        let list = whole(success::<DepartmentList>(f).department);
         assert_eq!((list[1].name.as_str(), list[1].parentid, list[1].order), ("邮箱产品部", 2, 0));
     }),
     ("department_list_2021_12.json", |f| {
-        let list = success::<DepartmentList>(f).department;
+        let list = whole(success::<DepartmentList>(f).department);
         assert_eq!(list[0].leaders, [UserId::new("zhangsan"), UserId::new("lisi")]);
         assert_eq!((list[0].name_en.as_deref(), list[0].order), (Some("RDGZ"), 10));
     }),
@@ -145,24 +151,24 @@ const TABLE: &[(&str, Check)] = &[
         assert!(matches!(last, Some(AttributeValue::MiniProgram { pagepath, .. }) if pagepath == "/index"));
     }),
     ("user_list.json", |f| {
-        let list = success::<MemberList>(f).userlist;
+        let list = whole(success::<MemberList>(f).userlist);
         assert_eq!(list[0].memberships[0].department, DepartmentId::Own(345_678));
         assert_eq!((list[0].gender, list[0].alias.as_deref()), (Gender::Male, None));
     }),
     ("user_list_id.json", |f| {
         let page = success::<MemberIds>(f);
         assert_eq!(page.next_cursor.as_deref(), Some("aaaaaaaaa"));
-        assert_eq!(page.dept_user[2].open_userid.as_deref(), Some("woBBBBBBBB"));
+        assert_eq!(page.dept_user.items[2].open_userid.as_deref(), Some("woBBBBBBBB"));
     }),
     ("user_list_id_corp_app.json", |f| {
         let page = success::<MemberIds>(f);
-        assert_eq!((page.next_cursor, page.dept_user[0].userid.as_deref()), (None, Some("zhangsan")));
+        assert_eq!((page.next_cursor, page.dept_user.items[0].userid.as_deref()), (None, Some("zhangsan")));
     }),
     ("user_list_linked_corp.json", |f| {
-        let list = success::<MemberList>(f).userlist;
+        let list = whole(success::<MemberList>(f).userlist);
         assert_eq!(list[0].memberships[1].department, DepartmentId::Linked("LINKEDID/2".to_owned()));
     }),
-    ("user_simplelist.json", |f| assert_eq!(success::<MemberNames>(f).userlist[0].name, "李四")),
+    ("user_simplelist.json", |f| assert_eq!(whole(success::<MemberNames>(f).userlist)[0].name, "李四")),
 ];
 
 #[test]

@@ -10,13 +10,15 @@
 //! | [`errcode`] | what an errcode means and which console page mends it, in both languages |
 //! | [`oauth`](Identity) | sign-in links, code → identity |
 //! | [`member`](Member) | what WeCom says about a person, tolerantly read |
-//! | [`contact`](Department) | the calls for members and departments |
+//! | [`contact`](Department) | the call for one member, departments |
+//! | `lists` | the calls of a fetch, in a lane of their own |
+//! | [`sifted`](Sifted) | lists of which one broken record does not cost the others |
 //! | [`wire`] | answers of the other calls |
 //! | `probe` | what `doctor` asks: the kind of a secret, WeCom's clock |
 //! | [`metrics`](Metrics) | calls by api and outcome, seconds, token fetches |
 //!
-//! Three rules hold for every call. It has 3 s to connect and 8 s in all, and never outlives the caller's
-//! [`Deadline`]. An answer is a failure exactly if `errcode` is present and not 0. No error carries an URL,
+//! Three rules hold for every call. It has 3 s to connect and 8 s in all (30 s as part of a fetch), and never
+//! outlives the caller's [`Deadline`]. An answer is a failure exactly if `errcode` is present and not 0. No error carries an URL,
 //! because token, secret and code travel in query strings.
 
 mod answer;
@@ -26,18 +28,20 @@ mod deadline;
 pub mod errcode;
 mod error;
 mod exchange;
+mod lists;
 mod loose;
 mod member;
 mod metrics;
 mod oauth;
 mod probe;
+mod sifted;
 mod token;
 pub mod wire;
 
 #[cfg(test)]
 mod fixtures;
 #[cfg(test)]
-mod server;
+pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
@@ -55,6 +59,7 @@ pub use self::member::{
 pub use self::metrics::Metrics;
 pub use self::oauth::Identity;
 pub use self::probe::ProbedKind;
+pub use self::sifted::Sifted;
 use crate::base::id::CorpId;
 use crate::base::secret::Secret;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use url::Url;
 
-use super::exchange::{Param, Request};
+use super::exchange::{Lane, Param, Request};
 use super::{Client, Deadline, Error, SecretKind};
 use crate::base::id::UserId;
 
@@ -30,7 +30,7 @@ impl Client {
     /// the caller.
     pub async fn identity(&self, code: &str, deadline: Deadline) -> Result<Identity, Error> {
         let query = [Param::hidden("code", code)];
-        let request = Request { api: "auth/getuserinfo", query: &query, body: None };
+        let request = Request { api: "auth/getuserinfo", query: &query, body: None, lane: Lane::Person };
         let answer: IdentityAnswer = self.call(SecretKind::App, request, deadline).await?;
         Ok(answer.identity())
     }

@@ -3,7 +3,7 @@
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::exchange::{Param, Request};
+use super::exchange::{Lane, Param, Request};
 use super::{Client, Deadline, Error, Family, SecretKind};
 use crate::base::clock::Timestamp;
 
@@ -27,7 +27,7 @@ impl Client {
     /// other refusal says nothing about the kind and is returned: 40001, 60020, ….
     pub async fn kind_of(&self, which: SecretKind, deadline: Deadline) -> Result<ProbedKind, Error> {
         let query = [Param::open("code", IMPOSSIBLE_CODE)];
-        let exchange = Request { api: "auth/getuserinfo", query: &query, body: None };
+        let exchange = Request { api: "auth/getuserinfo", query: &query, body: None, lane: Lane::Person };
         let said = self.call::<IgnoredAny>(which, exchange, deadline).await;
         let guess = match said {
             Ok(_) => ProbedKind::App,
@@ -38,7 +38,7 @@ impl Client {
         // No document promises that the assistant's lack of rights is noticed before the code is. Private
         // editions without this call answer something else, which leaves the guess as it is.
         let body = json!({"limit": 1});
-        let list = Request { api: "user/list_id", query: &[], body: Some(&body) };
+        let list = Request { api: "user/list_id", query: &[], body: Some(&body), lane: Lane::Person };
         match self.call::<IgnoredAny>(which, list, deadline).await {
             Ok(_) => Ok(ProbedKind::Contacts),
             Err(_) => Ok(guess),

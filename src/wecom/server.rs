@@ -1,4 +1,4 @@
-//! A WeCom for this room's tests: raw TCP, so that it can hang, break off and lie as real ones do.
+//! A WeCom for tests of this room and of the rooms above it: raw TCP, so that it can hang, break off and lie as real ones do.
 
 use std::fmt;
 use std::io;
@@ -12,23 +12,23 @@ use url::Url;
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub(super) struct Asked {
-    pub(super) method: String,
+pub(crate) struct Asked {
+    pub(crate) method: String,
     /// Without `/cgi-bin/`.
-    pub(super) api: String,
-    pub(super) query: Vec<(String, String)>,
-    pub(super) body: String,
+    pub(crate) api: String,
+    pub(crate) query: Vec<(String, String)>,
+    pub(crate) body: String,
 }
 
 impl Asked {
-    pub(super) fn param(&self, name: &str) -> Option<&str> {
+    pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 }
 
 /// What the server does.
 #[derive(Debug, Clone)]
-pub(super) enum Reply {
+pub(crate) enum Reply {
     /// 200 with this body.
     Body(Vec<u8>),
     /// Status and body.
@@ -46,15 +46,15 @@ pub(super) enum Reply {
 }
 
 impl Reply {
-    pub(super) fn json(text: &str) -> Self {
+    pub(crate) fn json(text: &str) -> Self {
         Self::Body(text.as_bytes().to_vec())
     }
 
-    pub(super) fn errcode(code: i64) -> Self {
+    pub(crate) fn errcode(code: i64) -> Self {
         Self::Body(format!(r#"{{"errcode":{code},"errmsg":"refused by the test"}}"#).into_bytes())
     }
 
-    pub(super) fn token(text: &str) -> Self {
+    pub(crate) fn token(text: &str) -> Self {
         Self::Body(
             format!(r#"{{"errcode":0,"errmsg":"ok","access_token":"{text}","expires_in":7200}}"#)
                 .into_bytes(),
@@ -65,8 +65,8 @@ impl Reply {
 type Rule = dyn Fn(&Asked, usize) -> Reply + Send + Sync;
 
 /// A server on a free port; it ends when it is dropped.
-pub(super) struct Server {
-    pub(super) url: Url,
+pub(crate) struct Server {
+    pub(crate) url: Url,
     asked: Arc<Mutex<Vec<Asked>>>,
     most_at_once: Arc<Mutex<(usize, usize)>>,
     _tasks: JoinSet<()>,
@@ -80,7 +80,7 @@ impl fmt::Debug for Server {
 
 impl Server {
     /// `rule` answers; its number counts earlier requests to the same api.
-    pub(super) async fn start(rule: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(rule: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
@@ -99,21 +99,21 @@ impl Server {
         Self { url, asked, most_at_once, _tasks: tasks }
     }
 
-    pub(super) fn asked(&self, api: &str) -> Vec<Asked> {
+    pub(crate) fn asked(&self, api: &str) -> Vec<Asked> {
         self.asked.lock().iter().filter(|a| a.api == api).cloned().collect()
     }
 
-    pub(super) fn count(&self, api: &str) -> usize {
+    pub(crate) fn count(&self, api: &str) -> usize {
         self.asked(api).len()
     }
 
     /// The most requests that were being answered at the same time.
-    pub(super) fn most_at_once(&self) -> usize {
+    pub(crate) fn most_at_once(&self) -> usize {
         self.most_at_once.lock().1
     }
 
     /// Waits until `api` was asked `times`.
-    pub(super) async fn until_asked(&self, api: &str, times: usize) {
+    pub(crate) async fn until_asked(&self, api: &str, times: usize) {
         let patience = tokio::time::Instant::now() + Duration::from_secs(10);
         while self.count(api) < times {
             assert!(tokio::time::Instant::now() < patience, "{api} was not asked {times} times");

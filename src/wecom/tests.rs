@@ -44,6 +44,7 @@ fn impatient(server: &Server, clock: &Clock) -> Client {
     let limits = Limits {
         exchange: Duration::from_millis(300),
         renewal: Duration::from_millis(100),
+        fetch: Duration::from_millis(600),
         ..Limits::PRODUCTION
     };
     Client::with_limits(settings(server.url.as_str()), clock.clone(), limits).unwrap()
@@ -107,7 +108,7 @@ mod calls {
                 .await;
         let client = client(&server, &clock());
         for (which, secret) in [(SecretKind::App, "S3CRETapp"), (SecretKind::Contacts, "S3CRETcontacts")] {
-            assert_eq!(client.departments(which, soon()).await.unwrap()[0].name, "公司");
+            assert_eq!(client.departments(which, soon()).await.unwrap().items[0].name, "公司");
             assert_eq!(server.asked("gettoken").last().unwrap().param("corpsecret"), Some(secret));
         }
         assert_eq!(server.count("gettoken"), 2, "each secret has its own token");
@@ -152,7 +153,7 @@ mod calls {
             calls.spawn(async move { client.member(&zhangsan(), soon()).await });
         }
         assert!(in_time(calls.join_all()).await.iter().all(Result::is_ok));
-        assert!((2..=10).contains(&server.most_at_once()), "{}", server.most_at_once());
+        assert!((2..=16).contains(&server.most_at_once()), "{}", server.most_at_once());
     }
 
     #[tokio::test]
@@ -160,14 +161,14 @@ mod calls {
         let server = wecom(|_, _| Reply::Hang).await;
         let client = client(&server, &clock());
         let mut calls = JoinSet::new();
-        for _ in 0..10 {
+        for _ in 0..16 {
             let client = client.clone();
             calls.spawn(async move { client.member(&zhangsan(), soon()).await });
         }
-        server.until_asked("user/get", 10).await;
+        server.until_asked("user/get", 16).await;
         let late = client.member(&zhangsan(), Deadline::after(Duration::from_millis(50))).await;
         assert_eq!(late, Err(Error::Timeout { api: "user/get" }));
-        assert_eq!(server.count("user/get"), 10);
+        assert_eq!(server.count("user/get"), 16);
     }
 
     #[tokio::test]
@@ -358,6 +359,94 @@ mod trouble {
                 server.asked("auth/getuserinfo").iter().filter(|a| a.param("code") == Some("C0DE")).count();
             assert_eq!(sent, 1, "{error}");
         }
+    }
+}
+
+mod fetches {
+    use super::*;
+
+    const LIST: &str = r#"{"errcode":0,"userlist":[{"userid":"zhangsan","status":1}]}"#;
+
+    fn app() -> SecretKind {
+        SecretKind::App
+    }
+
+    #[tokio::test]
+    async fn a_fetch_has_ten_places_and_never_somebodys_who_signs_in() {
+        let server = wecom(|asked, _| match asked.api.as_str() {
+            "user/list" => Reply::Hang,
+            _ => Reply::json(MEMBER),
+        })
+        .await;
+        let client = client(&server, &clock());
+        let mut fetch = JoinSet::new();
+        for department in 1..=40 {
+            let client = client.clone();
+            fetch.spawn(async move { client.members_of(app(), department, soon()).await });
+        }
+        server.until_asked("user/list", 10).await;
+        for _ in 0..20 {
+            assert!(client.member(&zhangsan(), Deadline::after(Duration::from_secs(5))).await.is_ok());
+        }
+        assert_eq!(server.count("user/list"), 10);
+    }
+
+    #[tokio::test]
+    async fn a_list_may_be_longer_than_an_answer_that_somebody_waits_for() {
+        let server = wecom(|_, _| {
+            let mut body = LIST.as_bytes().to_vec();
+            body.resize(9 * 1024 * 1024, b' ');
+            Reply::Body(body)
+        })
+        .await;
+        let client = client(&server, &clock());
+        let list = in_time(client.members_of(app(), 1, soon())).await.unwrap();
+        assert_eq!((list.items.len(), list.broken.len()), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_list_has_an_end_too() {
+        let server = wecom(|_, _| {
+            let mut body = LIST.as_bytes().to_vec();
+            body.resize(33 * 1024 * 1024, b' ');
+            Reply::Body(body)
+        })
+        .await;
+        let error = in_time(client(&server, &clock()).members_of(app(), 1, soon())).await.unwrap_err();
+        assert!(matches!(&error, Error::Unreadable { why, .. } if why.contains("32 MiB")), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_hanging_list_costs_the_limit_of_a_fetch() {
+        let server = wecom(|_, _| Reply::Hang).await;
+        let began = Instant::now();
+        let error = impatient(&server, &clock()).members_of(app(), 1, soon()).await.unwrap_err();
+        assert_eq!(error, Error::Timeout { api: "user/list" });
+        assert!(
+            began.elapsed() >= Duration::from_millis(600),
+            "longer than a person's {:?}",
+            began.elapsed()
+        );
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_another_department_is_not_taken() {
+        let server = wecom(|_, _| Reply::json(r#"{"errcode":0,"department":{"id":3,"name":"x"}}"#)).await;
+        let client = client(&server, &clock());
+        assert!(matches!(client.department(app(), 2, soon()).await, Err(Error::Unreadable { .. })));
+        assert_eq!(client.department(app(), 3, soon()).await.unwrap().name, "x");
+    }
+
+    #[tokio::test]
+    async fn the_list_of_ids_is_a_post_with_the_contacts_secret() {
+        let server = wecom(|_, _| Reply::json(r#"{"errcode":0,"next_cursor":"","dept_user":[]}"#)).await;
+        let client = client(&server, &clock());
+        client.member_ids(None, 10_000, soon()).await.unwrap();
+        client.member_ids(Some("aaaa"), 10_000, soon()).await.unwrap();
+        let asked = server.asked("user/list_id");
+        let sent: Vec<_> = asked.iter().map(|a| (a.method.as_str(), a.body.as_str())).collect();
+        assert_eq!(sent, [("POST", r#"{"limit":10000}"#), ("POST", r#"{"cursor":"aaaa","limit":10000}"#)]);
+        assert_eq!(server.asked("gettoken")[0].param("corpsecret"), Some("S3CRETcontacts"));
     }
 }
 

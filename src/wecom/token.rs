@@ -18,7 +18,7 @@ use tokio::time::timeout_at;
 
 use super::client::persist;
 use super::error::{Error, Family, Refusal};
-use super::exchange::{Exchange, Param, Request};
+use super::exchange::{Exchange, Lane, Param, Request};
 use super::{Deadline, SecretKind, Settings, loose};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::CorpId;
@@ -201,7 +201,7 @@ impl Tokens {
             Param::open("corpid", self.corp_id.as_str()),
             Param::hidden("corpsecret", slot.secret.expose_secret()),
         ];
-        let request = Request { api: API, query: &query, body: None };
+        let request = Request { api: API, query: &query, body: None, lane: Lane::Person };
         let answer =
             persist(deadline, || exchange.send::<Answer>(request, None, deadline)).await.and_then(|answer| {
                 if answer.access_token.expose_secret().trim().is_empty() {

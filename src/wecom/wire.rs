@@ -1,26 +1,25 @@
 //! Answers of the calls around directory, messages and JS-SDK, as WeCom writes them.
 //!
-//! Each type names its call and document. All are read through the same envelope as every answer, so none of
+//! In a list that a fetch reads one broken record does not cost the others ([`Sifted`]). Each type names its call and document. All are read through the same envelope as every answer, so none of
 //! them repeats `errcode` and `errmsg`.
 
 use serde::Deserialize;
 
+pub use super::sifted::Sifted;
 use super::{DepartmentId, Member, loose};
 
 /// `user/list` (90201): every detail of a department's members; linked corporations' members too.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MemberList {
     /// A member of several departments occurs in each.
-    #[serde(deserialize_with = "loose::null_as_default")]
-    pub userlist: Vec<Member>,
+    pub userlist: Sifted<Member>,
 }
 
 /// `user/simplelist` (90200): names only.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MemberNames {
     /// The members.
-    #[serde(deserialize_with = "loose::null_as_default")]
-    pub userlist: Vec<MemberName>,
+    pub userlist: Sifted<MemberName>,
 }
 
 /// A member in `user/simplelist` and `tag/get`.
@@ -43,8 +42,7 @@ pub struct MemberIds {
     #[serde(default, deserialize_with = "loose::optional_text")]
     pub next_cursor: Option<String>,
     /// One row for each member in each department.
-    #[serde(deserialize_with = "loose::null_as_default")]
-    pub dept_user: Vec<DepartmentMember>,
+    pub dept_user: Sifted<DepartmentMember>,
 }
 
 /// A row of `user/list_id`.
@@ -58,6 +56,45 @@ pub struct DepartmentMember {
     pub open_userid: Option<String>,
     /// The department.
     pub department: DepartmentId,
+}
+
+/// `department/simplelist` (95350): every department's id and place, without names.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct DepartmentNodes {
+    /// The key is WeCom's.
+    pub department_id: Sifted<DepartmentNode>,
+}
+
+/// A department without its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct DepartmentNode {
+    /// The root is 1.
+    #[serde(deserialize_with = "loose::number")]
+    pub id: u32,
+    /// 0 for the root.
+    #[serde(default, deserialize_with = "loose::number_or_zero")]
+    pub parentid: u32,
+    /// Larger comes first.
+    #[serde(default, deserialize_with = "loose::number_or_zero")]
+    pub order: u32,
+}
+
+/// `tag/list` (90216): the tags that the token may see.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Tags {
+    /// The tags, without who has them.
+    pub taglist: Sifted<TagName>,
+}
+
+/// A tag in `tag/list`.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct TagName {
+    /// Its id.
+    #[serde(deserialize_with = "loose::number")]
+    pub tagid: u32,
+    /// Its name.
+    #[serde(default, deserialize_with = "loose::text")]
+    pub tagname: String,
 }
 
 /// `department/create` (90205).
@@ -75,8 +112,8 @@ pub struct Tag {
     #[serde(default, deserialize_with = "loose::optional_text")]
     pub tagname: Option<String>,
     /// Members who have it themselves.
-    #[serde(default, deserialize_with = "loose::null_as_default")]
-    pub userlist: Vec<MemberName>,
+    #[serde(default)]
+    pub userlist: Sifted<MemberName>,
     /// Departments that have it; their members are not in `userlist`.
     #[serde(default, deserialize_with = "loose::null_as_default")]
     pub partylist: Vec<DepartmentId>,

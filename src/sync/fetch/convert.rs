@@ -1,0 +1,194 @@
+//! A member in WeCom's words becomes a person in ours.
+
+use std::collections::{BTreeMap, HashSet};
+
+use crate::base::id::UserId;
+use crate::directory::Status;
+use crate::sync::remote::{RemoteMembership, RemotePerson};
+use crate::wecom::{Attribute, AttributeValue, DepartmentId, Member, MemberStatus, Membership};
+
+/// Why a member is no person of ours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Skipped {
+    /// Of a linked corporation.
+    Linked,
+    /// The userid is none (document 90664).
+    Userid,
+}
+
+/// Whether `text` may be a userid: 1–64 characters of `[0-9A-Za-z_.@-]` (document 90664).
+pub(super) fn is_userid(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'@' | b'-'))
+}
+
+/// `text` without control characters, which no page shows and PostgreSQL partly refuses, and without blanks around.
+pub(super) fn clean(text: &str) -> String {
+    let text: String = text.chars().filter(|c| !c.is_control()).collect();
+    text.trim().to_owned()
+}
+
+/// `member` as a person.
+pub(super) fn person(member: Member) -> Result<RemotePerson, Skipped> {
+    let linked = !member.memberships.is_empty()
+        && member.memberships.iter().all(|m| matches!(m.department, DepartmentId::Linked(_)));
+    if linked || member.userid.as_str().contains('/') {
+        return Err(Skipped::Linked);
+    }
+    if !is_userid(member.userid.as_str()) {
+        return Err(Skipped::Userid);
+    }
+    Ok(RemotePerson {
+        name: clean(&member.name),
+        email: first(&[&member.biz_mail, &member.email]),
+        status: status(member.status),
+        memberships: memberships(member.memberships),
+        main: member.main_department.as_ref().and_then(own),
+        direct_leaders: userids(member.direct_leader),
+        position: first(&[&member.position]),
+        mobile: first(&[&member.mobile]),
+        alias: first(&[&member.alias]),
+        telephone: first(&[&member.telephone]),
+        attributes: attributes(member.attributes),
+        userid: member.userid,
+    })
+}
+
+/// The ids that may be somebody's, each once.
+pub(super) fn userids(list: Vec<UserId>) -> Vec<UserId> {
+    let mut seen = HashSet::new();
+    list.into_iter().filter(|id| is_userid(id.as_str()) && seen.insert(id.folded())).collect()
+}
+
+/// The id of a department of the own corporation.
+pub(super) fn own(id: &DepartmentId) -> Option<u32> {
+    match id {
+        DepartmentId::Own(id) => Some(*id),
+        DepartmentId::Linked(_) => None,
+    }
+}
+
+const fn status(status: MemberStatus) -> Status {
+    match status {
+        MemberStatus::Active => Status::Active,
+        MemberStatus::Disabled => Status::Disabled,
+        MemberStatus::Left => Status::Left,
+        MemberStatus::NotActivated | MemberStatus::Unknown(_) => Status::Inactive,
+    }
+}
+
+fn memberships(list: Vec<Membership>) -> Vec<RemoteMembership> {
+    let mut seen = HashSet::new();
+    list.into_iter()
+        .filter_map(|m| {
+            Some(RemoteMembership { unit: own(&m.department)?, order: m.order, leader: m.leader })
+        })
+        .filter(|m| seen.insert(m.unit))
+        .collect()
+}
+
+/// Text, or the address of a link, by name. Of two with one name the first is kept, as the console shows it.
+fn attributes(list: Vec<Attribute>) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::new();
+    for attribute in list {
+        let value = match attribute.value {
+            AttributeValue::Text(text) => clean(&text),
+            AttributeValue::Web { url, .. } => clean(&url),
+            // Only in what outsiders see.
+            AttributeValue::MiniProgram { .. } => continue,
+        };
+        let name = clean(&attribute.name);
+        if !name.is_empty() {
+            map.entry(name).or_insert(value);
+        }
+    }
+    map
+}
+
+/// The first that is not empty.
+fn first(list: &[&Option<String>]) -> String {
+    list.iter()
+        .filter_map(|text| text.as_deref())
+        .map(clean)
+        .find(|text| !text.is_empty())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(fields: &str) -> Member {
+        serde_json::from_str(&format!("{{{fields}}}")).unwrap()
+    }
+
+    #[test]
+    fn a_member_becomes_a_person_field_by_field() {
+        let person = person(member(
+            r#""userid":"ZhangSan","name":" 张\u0000三\u0007 ","status":1,"department":[2,"L/1",7,2],
+               "order":[3,9,4,8],"is_leader_in_dept":[1,1,0,0],"main_department":7,
+               "direct_leader":["lisi","LiSi","no/one"],"position":"工程师","mobile":"13800000000",
+               "email":"private@x.cn","biz_mail":"zs@x.cn","alias":"jack","telephone":"020-1",
+               "extattr":{"attrs":[{"type":0,"name":"工号","text":{"value":" 17 "}},
+                 {"type":1,"name":"主页","web":{"url":"https://x.cn","title":"X"}},
+                 {"type":0,"name":"工号","text":{"value":"18"}},{"type":0,"name":" ","text":{"value":"x"}}]}"#,
+        ))
+        .unwrap();
+        let expected = RemotePerson {
+            userid: UserId::new("ZhangSan"),
+            name: "张三".to_owned(),
+            email: "zs@x.cn".to_owned(),
+            status: Status::Active,
+            memberships: vec![
+                RemoteMembership { unit: 2, order: 3, leader: true },
+                RemoteMembership { unit: 7, order: 4, leader: false },
+            ],
+            main: Some(7),
+            direct_leaders: vec![UserId::new("lisi")],
+            position: "工程师".to_owned(),
+            mobile: "13800000000".to_owned(),
+            alias: "jack".to_owned(),
+            telephone: "020-1".to_owned(),
+            attributes: BTreeMap::from([
+                ("主页".to_owned(), "https://x.cn".to_owned()),
+                ("工号".to_owned(), "17".to_owned()),
+            ]),
+        };
+        assert_eq!(person, expected);
+    }
+
+    #[test]
+    fn the_private_address_stands_in_where_there_is_no_company_one() {
+        let person = person(member(r#""userid":"a","email":"private@x.cn","biz_mail":"""#)).unwrap();
+        assert_eq!((person.email.as_str(), person.name.as_str()), ("private@x.cn", ""));
+    }
+
+    #[test]
+    fn only_one_two_and_five_are_more_than_inactive() {
+        for (number, expected) in [
+            (0, Status::Inactive),
+            (1, Status::Active),
+            (2, Status::Disabled),
+            (3, Status::Inactive),
+            (4, Status::Inactive),
+            (5, Status::Left),
+        ] {
+            let got = person(member(&format!(r#""userid":"a","status":{number}"#))).unwrap().status;
+            assert_eq!(got, expected, "{number}");
+        }
+    }
+
+    #[test]
+    fn members_of_linked_corporations_and_what_is_no_userid_are_skipped() {
+        for (fields, expected) in [
+            (r#""userid":"zhangsan","department":["L/1","L/2"]"#, Skipped::Linked),
+            (r#""userid":"wwcorp/zhangsan","department":[1]"#, Skipped::Linked),
+            (r#""userid":"zhang san""#, Skipped::Userid),
+            (r#""userid":"张三""#, Skipped::Userid),
+        ] {
+            assert_eq!(person(member(fields)).unwrap_err(), expected, "{fields}");
+        }
+        assert!(is_userid("a-B_9.@x") && is_userid(&"a".repeat(64)));
+        assert!(!is_userid("") && !is_userid(&"a".repeat(65)));
+    }
+}

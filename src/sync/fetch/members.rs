@@ -1,0 +1,297 @@
+//! Members, by department and singly.
+
+use std::collections::{HashMap, HashSet};
+
+use super::convert::{Skipped, clean, is_userid, person};
+use super::notes::{Notes, because};
+use super::progress::Phase;
+use super::{Run, Stop};
+use crate::base::id::UserId;
+use crate::sync::remote::{RemotePerson, RemoteUnit};
+use crate::wecom::{Error, Member, SecretKind, Sifted};
+
+/// Members whom we know and no list showed are asked for singly, up to this many.
+const MISSING_ASKED: usize = 2_000;
+
+/// The members that were read so far.
+#[derive(Debug, Default)]
+pub(super) struct Members {
+    persons: Vec<RemotePerson>,
+    /// Folded userids of `persons`.
+    seen: HashSet<String>,
+    /// Folded userids of those who exist and whose details were not read.
+    pub(super) present: HashSet<String>,
+    /// Departments whose members were not read.
+    pub(super) unread: HashSet<u32>,
+    /// Whether a record could not even be named.
+    pub(super) nameless: bool,
+    /// Userids of which a note tells already.
+    noted: HashSet<String>,
+}
+
+impl Members {
+    /// How many were read with details.
+    pub(super) fn count(&self) -> usize {
+        self.persons.len()
+    }
+
+    /// Whether `folded` was read or is known to exist.
+    pub(super) fn has(&self, folded: &str) -> bool {
+        self.seen.contains(folded) || self.present.contains(folded)
+    }
+
+    /// Whether nobody can have been missed.
+    pub(super) fn read_all(&self) -> bool {
+        self.unread.is_empty() && !self.nameless
+    }
+
+    /// Whether everybody's details were read.
+    pub(super) fn details_of_all(&self) -> bool {
+        self.present.is_subset(&self.seen)
+    }
+
+    /// The persons, and the folded userids of those who exist beside them.
+    pub(super) fn finish(mut self) -> (Vec<RemotePerson>, HashSet<String>) {
+        self.present.retain(|id| !self.seen.contains(id));
+        (self.persons, self.present)
+    }
+
+    /// Takes a member; one that was taken before is the same.
+    pub(super) fn add(&mut self, member: Member, notes: &mut Notes) {
+        let folded = member.userid.folded();
+        if self.seen.contains(&folded) {
+            return;
+        }
+        match person(member) {
+            Ok(person) => {
+                self.seen.insert(folded);
+                self.persons.push(person);
+            }
+            Err(skipped) => self.skip(&folded, skipped, notes),
+        }
+    }
+
+    fn skip(&mut self, folded: &str, skipped: Skipped, notes: &mut Notes) {
+        if !self.noted.insert(folded.to_owned()) {
+            return;
+        }
+        match skipped {
+            // Of a linked corporation, which the application was opened to on purpose.
+            Skipped::Linked => {}
+            Skipped::Userid => notes.add(
+                "fetch.userid_invalid",
+                format!("The userid {:?} is none that WeCom allows; the member is left out.", clean(folded)),
+            ),
+        }
+    }
+
+    /// Takes a list; the raw list is gone afterwards.
+    fn page(&mut self, page: Sifted<Member>, notes: &mut Notes) {
+        for member in page.items {
+            self.add(member, notes);
+        }
+        for name in page.broken {
+            self.broken(name.as_deref(), notes);
+        }
+    }
+
+    /// Takes a record that cannot be understood. Whoever it is about exists.
+    pub(super) fn broken(&mut self, name: Option<&str>, notes: &mut Notes) {
+        match name {
+            Some(name) if name.contains('/') => self.skip(name, Skipped::Linked, notes),
+            Some(name) if is_userid(name) => {
+                let folded = UserId::new(name).folded();
+                if self.noted.insert(folded.clone()) {
+                    notes.add(
+                        "fetch.member_broken",
+                        format!(
+                            "The record of the member {name} cannot be understood; the person stays as it is."
+                        ),
+                    );
+                }
+                self.present.insert(folded);
+            }
+            Some(name) => self.skip(&name.to_lowercase(), Skipped::Userid, notes),
+            None => {
+                self.nameless = true;
+                notes.add(
+                    "fetch.member_nameless",
+                    "A member's record cannot be understood and has no userid; nobody leaves in this run.",
+                );
+            }
+        }
+    }
+}
+
+/// Whether WeCom says that the member is not there for us: left, or outside the visible range.
+pub(super) fn is_gone(error: &Error) -> bool {
+    matches!(error.code(), Some(60011 | 60111))
+}
+
+impl Run<'_> {
+    /// Reads the members of each of `units`, with details.
+    pub(super) async fn lists(
+        &mut self,
+        which: SecretKind,
+        units: &[RemoteUnit],
+        members: &mut Members,
+    ) -> Result<(), Stop> {
+        let ids: Vec<u32> = units.iter().map(|unit| unit.id).collect();
+        self.progress.begin(Phase::Members, ids.len());
+        let (mut large, mut unread) = (Vec::new(), Vec::new());
+        let Self { caller, notes, progress, .. } = self;
+        caller
+            .sweep(
+                "user/list",
+                ids,
+                |client, id, deadline| async move { client.members_of(which, id, deadline).await },
+                |id, result| {
+                    progress.step();
+                    match result {
+                        Ok(page) => members.page(page, notes),
+                        Err(error) if error.code() == Some(45029) => large.push(id),
+                        Err(error) => unread.push((id, error)),
+                    }
+                },
+            )
+            .await;
+        if which == SecretKind::Contacts
+            && let Some(stop) = unread.iter().find_map(|(_, error)| Stop::of_contacts(error))
+        {
+            return Err(stop);
+        }
+        if !large.is_empty() {
+            self.split(which, large, members, &mut unread).await;
+        }
+        unread.sort_unstable_by_key(|(id, _)| *id);
+        for (id, error) in unread {
+            members.unread.insert(id);
+            self.note_members_unread(id, units, &error);
+        }
+        Ok(())
+    }
+
+    /// Departments whose list is too large for WeCom (45029): names first, then whomever no other list brought.
+    async fn split(
+        &mut self,
+        which: SecretKind,
+        large: Vec<u32>,
+        members: &mut Members,
+        unread: &mut Vec<(u32, Error)>,
+    ) {
+        self.notes.add(
+            "fetch.department_split",
+            format!("WeCom's answer is too large for departments {large:?} (45029); their members were read one by one."),
+        );
+        let mut named: HashMap<String, UserId> = HashMap::new();
+        let Self { caller, notes, .. } = self;
+        caller
+            .sweep(
+                "user/simplelist",
+                large,
+                |client, id, deadline| async move { client.member_names_of(which, id, deadline).await },
+                |id, result| match result {
+                    Ok(page) => {
+                        let ids = page.items.into_iter().map(|name| Some(name.userid)).chain(page.broken);
+                        for id in ids {
+                            match id.map(UserId::new) {
+                                Some(id) if is_userid(id.as_str()) => {
+                                    named.entry(id.folded()).or_insert(id);
+                                }
+                                other => members.broken(other.as_ref().map(UserId::as_str), notes),
+                            }
+                        }
+                    }
+                    Err(error) => unread.push((id, error)),
+                },
+            )
+            .await;
+        let mut ids: Vec<UserId> = named
+            .into_iter()
+            .filter(|(folded, _)| !members.seen.contains(folded))
+            .map(|(_, id)| id)
+            .collect();
+        ids.sort_unstable();
+        self.singly(which, ids, members).await;
+    }
+
+    /// Asks for each of `ids` and returns those that are not there for us.
+    pub(super) async fn singly(
+        &mut self,
+        which: SecretKind,
+        ids: Vec<UserId>,
+        members: &mut Members,
+    ) -> Vec<UserId> {
+        let mut gone = Vec::new();
+        if ids.is_empty() {
+            return gone;
+        }
+        self.progress.begin(Phase::Details, ids.len());
+        let (mut failed, mut why) = (0_usize, None);
+        let Self { caller, notes, progress, .. } = self;
+        caller
+            .sweep(
+                "user/get",
+                ids,
+                |client, id, deadline| async move { client.listed_member(which, &id, deadline).await },
+                |id, result| {
+                    progress.step();
+                    match result {
+                        Ok(member) => members.add(member, notes),
+                        Err(error) if is_gone(&error) => gone.push(id),
+                        Err(error) => {
+                            failed += 1;
+                            why.get_or_insert(error);
+                            members.present.insert(id.folded());
+                        }
+                    }
+                },
+            )
+            .await;
+        if let Some(error) = why {
+            self.notes.add(
+                "fetch.details_unread",
+                format!(
+                    "The details of {failed} members were not read; these persons stay as they are. {}",
+                    because(&error)
+                ),
+            );
+        }
+        gone
+    }
+
+    /// Looks for the members whom we know and no list showed: members that are visible singly are in no list.
+    pub(super) async fn missing(&mut self, which: SecretKind, members: &mut Members) {
+        let known = &self.known.persons;
+        let mut missing: Vec<UserId> = known
+            .iter()
+            .filter(|(folded, units)| {
+                // Whoever is in a department that was not read is missed by us and not by WeCom.
+                !members.has(folded) && !units.iter().any(|id| members.unread.contains(id))
+            })
+            .map(|(folded, _)| UserId::new(folded.as_str()))
+            .collect();
+        if missing.len() > MISSING_ASKED {
+            self.note_missing(missing.len());
+            return;
+        }
+        missing.sort_unstable();
+        self.singly(which, missing, members).await;
+    }
+
+    /// Notes that more members are missing than are asked for.
+    pub(super) fn note_missing(&mut self, count: usize) {
+        self.notes.add(
+            "fetch.many_missing",
+            format!(
+                "{count} members who are known are in no list, more than are asked for one by one ({MISSING_ASKED}); they \
+                 count as gone. If they are not, look at 「应用管理 → 应用 → 可见范围」.",
+            ),
+        );
+    }
+
+    /// Whether `count` missing members are few enough to be asked for.
+    pub(super) fn asks(count: usize) -> bool {
+        count <= MISSING_ASKED
+    }
+}

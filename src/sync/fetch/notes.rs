@@ -1,0 +1,62 @@
+//! What a fetch tells the administrator, few words however much went wrong.
+
+use std::collections::BTreeMap;
+
+use crate::sync::remote::Note;
+use crate::wecom::{Error, errcode};
+
+/// Notes of one code beyond this many are only counted.
+const OF_ONE_CODE: usize = 20;
+
+/// The notes of a fetch.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    list: Vec<Note>,
+    counts: BTreeMap<&'static str, usize>,
+}
+
+impl Notes {
+    /// Adds one; the first ones of a code are kept.
+    pub(super) fn add(&mut self, code: &'static str, text: impl Into<String>) {
+        let count = self.counts.entry(code).or_default();
+        *count += 1;
+        if *count <= OF_ONE_CODE {
+            self.list.push(Note::new(code, text));
+        }
+    }
+
+    /// The notes in the order in which things happened, then how many more there would have been.
+    pub(super) fn finish(mut self) -> Vec<Note> {
+        for (code, count) in self.counts {
+            if count > OF_ONE_CODE {
+                self.list.push(Note::new(code, format!("{} more of this kind.", count - OF_ONE_CODE)));
+            }
+        }
+        self.list
+    }
+}
+
+/// An error with what its errcode means and what mends it.
+pub(super) fn because(error: &Error) -> String {
+    match error.code().and_then(errcode::meaning) {
+        Some(text) => format!("{error}. {} {}", text.en, text.remedy_en),
+        None => format!("{error}."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_notes_of_one_kind_are_twenty_and_a_number() {
+        let mut notes = Notes::default();
+        for n in 0..1_000 {
+            notes.add("fetch.department_unread", n.to_string());
+        }
+        notes.add("fetch.empty", "x");
+        let list = notes.finish();
+        assert_eq!(list.len(), 22);
+        assert_eq!(list.last().map(|n| n.text.as_str()), Some("980 more of this kind."));
+    }
+}

@@ -1,0 +1,68 @@
+//! How far a fetch is, for whoever watches.
+
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+/// What is being read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// Departments; the list of ids too.
+    Departments,
+    /// The members of departments, counted by department.
+    Members,
+    /// Members that are asked for singly.
+    Details,
+    /// Tags.
+    Tags,
+}
+
+impl Phase {
+    /// As a progress bar writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Departments => "departments",
+            Self::Members => "members",
+            Self::Details => "details",
+            Self::Tags => "tags",
+        }
+    }
+}
+
+/// The progress of a fetch. Written by the fetch, read by anybody; the three numbers are read one after another, so
+/// that they may be a moment apart.
+#[derive(Debug, Default)]
+pub struct Progress {
+    phase: AtomicU8,
+    done: AtomicUsize,
+    total: AtomicUsize,
+}
+
+impl Progress {
+    /// What is being read, how much of it is done, and how much there is.
+    pub fn read(&self) -> (Phase, usize, usize) {
+        let phase = match self.phase.load(Ordering::Relaxed) {
+            0 => Phase::Departments,
+            1 => Phase::Members,
+            2 => Phase::Details,
+            _ => Phase::Tags,
+        };
+        let total = self.total.load(Ordering::Relaxed);
+        (phase, self.done.load(Ordering::Relaxed).min(total), total)
+    }
+
+    pub(super) fn begin(&self, phase: Phase, total: usize) {
+        let number = match phase {
+            Phase::Departments => 0,
+            Phase::Members => 1,
+            Phase::Details => 2,
+            Phase::Tags => 3,
+        };
+        self.phase.store(number, Ordering::Relaxed);
+        self.done.store(0, Ordering::Relaxed);
+        self.total.store(total, Ordering::Relaxed);
+    }
+
+    pub(super) fn step(&self) {
+        self.done.fetch_add(1, Ordering::Relaxed);
+    }
+}

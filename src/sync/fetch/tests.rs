@@ -1,0 +1,1087 @@
+//! Flows of a fetch against a WeCom that misbehaves.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::*;
+use crate::base::id::{CorpId, UserId};
+use crate::base::secret::Secret;
+use crate::directory::Status;
+use crate::wecom::server::{Asked, Reply, Server};
+use crate::wecom::{Deadline, Family, Identity, Settings};
+
+/// Milliseconds where production takes minutes.
+const PACE: Pace = Pace {
+    call: Duration::from_millis(400),
+    at_once: 10,
+    window: Duration::from_millis(80),
+    windows: 3,
+    crowd: Duration::from_millis(5),
+    crowds: 4,
+    calm: 5,
+    passes: [Duration::from_millis(5), Duration::from_millis(10)],
+    hopeless: 30,
+};
+
+const APP: &str = "S3CRETapp";
+const CONTACTS: &str = "S3CRETcontacts";
+
+/// A company: who is where, and what an application may see of it.
+#[derive(Clone, Default)]
+struct Company {
+    /// id, parent, name.
+    departments: Vec<(u32, u32, &'static str)>,
+    /// userid, departments.
+    members: Vec<(String, Vec<u32>)>,
+    /// Members whom the application cannot see at all.
+    hidden: Vec<&'static str>,
+    /// Members whom it sees singly, in no list.
+    single: Vec<&'static str>,
+    /// Departments that it cannot see.
+    closed: Vec<u32>,
+    /// Whether the contacts secret reads details.
+    old_address: bool,
+    /// id, name, members, departments.
+    tags: Vec<(u32, &'static str, Vec<&'static str>, Vec<u32>)>,
+}
+
+type Rule = dyn Fn(&Asked, usize) -> Option<Reply> + Send + Sync;
+
+impl Company {
+    /// 公司 with 研发 and 市场; ann in both, bob and carl in one each.
+    fn small() -> Self {
+        Self {
+            departments: vec![(1, 0, "公司"), (2, 1, "研发"), (3, 1, "市场")],
+            members: vec![member("ann", &[2, 3]), member("Bob", &[2]), member("carl", &[3])],
+            tags: vec![(7, "司机", vec!["ann"], vec![3])],
+            ..Self::default()
+        }
+    }
+
+    /// `count` departments below the root with a member each.
+    fn wide(count: u32) -> Self {
+        Self {
+            departments: (1..=count).map(|id| (id, u32::from(id > 1), "部")).collect(),
+            members: (1..=count).map(|id| member(&format!("m{id}"), &[id])).collect(),
+            ..Self::default()
+        }
+    }
+
+    /// What a fetch knows if nothing changed since.
+    fn known(&self) -> Known {
+        let persons =
+            self.members.iter().filter(|(id, _)| !self.hidden.contains(&id.as_str())).map(|(id, list)| {
+                (id.to_lowercase(), list.iter().copied().filter(|d| !self.closed.contains(d)).collect())
+            });
+        let units =
+            self.departments.iter().filter(|(id, ..)| !self.closed.contains(id)).map(|(id, parent, name)| {
+                (*id, KnownUnit { parent: *parent, order: 0, name: (*name).to_owned() })
+            });
+        Known { persons: persons.collect(), units: units.collect() }
+    }
+
+    async fn serve(self) -> Server {
+        self.serve_but(|_, _| None).await
+    }
+
+    /// Serves the company but for what `rule` answers; its number counts earlier requests with the same parameters.
+    async fn serve_but(
+        self,
+        rule: impl Fn(&Asked, usize) -> Option<Reply> + Send + Sync + 'static,
+    ) -> Server {
+        let rule: Box<Rule> = Box::new(rule);
+        let counts: Mutex<HashMap<String, usize>> = Mutex::default();
+        Server::start(move |asked, _| {
+            if asked.api == "gettoken" {
+                let contacts = asked.param("corpsecret") == Some(CONTACTS);
+                return Reply::token(if contacts { "TC" } else { "TA" });
+            }
+            let key = format!("{} {:?} {}", asked.api, asked.query, asked.body);
+            let before = {
+                let mut counts = counts.lock();
+                let count = counts.entry(key).or_default();
+                *count += 1;
+                *count - 1
+            };
+            rule(asked, before).unwrap_or_else(|| self.answer(asked))
+        })
+        .await
+    }
+
+    fn answer(&self, asked: &Asked) -> Reply {
+        let contacts = asked.param("access_token") == Some("TC");
+        let number = |name| asked.param(name).and_then(|text| text.parse::<u32>().ok()).unwrap();
+        let sees = |id: &u32| contacts || !self.closed.contains(id);
+        let details = !matches!(asked.api.as_str(), "user/list_id" | "department/simplelist");
+        if contacts && details && !self.old_address {
+            return Reply::errcode(48009);
+        }
+        match asked.api.as_str() {
+            "department/list" => {
+                let list = self.departments.iter().filter(|d| sees(&d.0)).map(department);
+                ok(&json!({"department": list.collect::<Vec<_>>()}))
+            }
+            "department/simplelist" => {
+                let list = self.departments.iter().filter(|d| sees(&d.0));
+                let list = list.map(|(id, parent, _)| json!({"id": id, "parentid": parent, "order": 0}));
+                ok(&json!({"department_id": list.collect::<Vec<_>>()}))
+            }
+            "department/get" => {
+                let id = number("id");
+                match self.departments.iter().find(|d| d.0 == id && sees(&d.0)) {
+                    Some(found) => ok(&json!({"department": department(found)})),
+                    None => Reply::errcode(60011),
+                }
+            }
+            "user/list" | "user/simplelist" => {
+                let id = number("department_id");
+                if !sees(&id) {
+                    return Reply::errcode(60011);
+                }
+                let list = self.members.iter().filter(|(user, list)| {
+                    let user = user.as_str();
+                    let shown = contacts || !(self.hidden.contains(&user) || self.single.contains(&user));
+                    list.contains(&id) && shown
+                });
+                let full = asked.api == "user/list";
+                let list = list.map(|(user, list)| {
+                    if full { details_of(user, list) } else { json!({"userid": user, "name": user}) }
+                });
+                ok(&json!({"userlist": list.collect::<Vec<_>>()}))
+            }
+            "user/get" => {
+                let id = asked.param("userid").unwrap().to_lowercase();
+                let found = self.members.iter().find(|(user, _)| user.to_lowercase() == id);
+                match found.filter(|(user, _)| contacts || !self.hidden.contains(&user.as_str())) {
+                    Some((user, list)) => ok(&details_of(user, list)),
+                    None => Reply::errcode(60111),
+                }
+            }
+            "user/list_id" if !contacts => Reply::errcode(48002),
+            "user/list_id" => {
+                const ROWS: usize = 4;
+                let body: Value = serde_json::from_str(&asked.body).unwrap();
+                let from = body["cursor"].as_str().map_or(0, |cursor| cursor.parse::<usize>().unwrap());
+                let rows: Vec<Value> = self
+                    .members
+                    .iter()
+                    .flat_map(|(user, list)| {
+                        list.iter().map(move |d| json!({"userid": user, "department": d}))
+                    })
+                    .collect();
+                let next = if from + ROWS < rows.len() { (from + ROWS).to_string() } else { String::new() };
+                let page: Vec<&Value> = rows.iter().skip(from).take(ROWS).collect();
+                ok(&json!({"next_cursor": next, "dept_user": page}))
+            }
+            "tag/list" => {
+                let list = self.tags.iter().map(|(id, name, ..)| json!({"tagid": id, "tagname": name}));
+                ok(&json!({"taglist": list.collect::<Vec<_>>()}))
+            }
+            "tag/get" => {
+                let id = number("tagid");
+                let (_, name, users, parties) = self.tags.iter().find(|tag| tag.0 == id).unwrap();
+                let users: Vec<Value> = users.iter().map(|user| json!({"userid": user})).collect();
+                ok(&json!({"tagname": name, "userlist": users, "partylist": parties}))
+            }
+            _ => Reply::errcode(40058),
+        }
+    }
+}
+
+fn member(id: &str, departments: &[u32]) -> (String, Vec<u32>) {
+    (id.to_owned(), departments.to_vec())
+}
+
+fn department((id, parent, name): &(u32, u32, &'static str)) -> Value {
+    json!({"id": id, "name": name, "parentid": parent, "order": 0, "department_leader": ["ann"]})
+}
+
+fn details_of(user: &str, departments: &[u32]) -> Value {
+    json!({"userid": user, "name": format!("名{user}"), "department": departments, "status": 1})
+}
+
+fn ok(fields: &Value) -> Reply {
+    let mut answer = json!({"errcode": 0, "errmsg": "ok"});
+    answer.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
+    Reply::Body(answer.to_string().into_bytes())
+}
+
+/// Whether this is `user/list` of the department.
+fn list_of(asked: &Asked, id: &str) -> bool {
+    asked.api == "user/list" && asked.param("department_id") == Some(id)
+}
+
+fn lists(server: &Server, id: &str) -> usize {
+    server.asked("user/list").iter().filter(|asked| list_of(asked, id)).count()
+}
+
+fn gets(server: &Server) -> BTreeSet<String> {
+    server.asked("user/get").iter().map(|asked| asked.param("userid").unwrap().to_owned()).collect()
+}
+
+fn client(server: &Server, app: Option<&str>, contacts: Option<&str>) -> Client {
+    let settings = Settings {
+        corp_id: CorpId::new("ww0000000000000001"),
+        agent_id: 1_000_002,
+        app_secret: app.map(Secret::from),
+        contacts_secret: contacts.map(Secret::from),
+        api_address: server.url.clone(),
+        oauth2_address: "https://open.weixin.qq.com".parse().unwrap(),
+        qr_connect_address: "https://login.work.weixin.qq.com".parse().unwrap(),
+        proxy: None,
+    };
+    Client::new(settings, clock()).unwrap()
+}
+
+fn clock() -> Clock {
+    Clock::fixed(Timestamp::from_millis(1_795_334_400_000))
+}
+
+/// With the application's secret alone.
+fn alone(server: &Server) -> Fetcher {
+    Fetcher::with_pace(client(server, Some(APP), None), clock(), PACE)
+}
+
+/// As [`alone`], with as much time for a call as in production.
+fn patient(server: &Server) -> Fetcher {
+    let pace = Pace { call: Duration::from_secs(30), ..PACE };
+    Fetcher::with_pace(client(server, Some(APP), None), clock(), pace)
+}
+
+/// With both secrets.
+fn both(server: &Server) -> Fetcher {
+    Fetcher::with_pace(client(server, Some(APP), Some(CONTACTS)), clock(), PACE)
+}
+
+async fn read(fetcher: &Fetcher, kind: Kind, known: &Known) -> Result<Remote, FetchError> {
+    let progress = Progress::default();
+    let fetch = fetcher.fetch(Ask { kind, known }, &progress);
+    tokio::time::timeout(Duration::from_secs(60), fetch).await.expect("a fetch ends")
+}
+
+async fn full(fetcher: &Fetcher, known: &Known) -> Remote {
+    read(fetcher, Kind::Full, known).await.unwrap()
+}
+
+async fn update(fetcher: &Fetcher, known: &Known) -> Remote {
+    read(fetcher, Kind::Update, known).await.unwrap()
+}
+
+fn people(remote: &Remote) -> BTreeSet<&str> {
+    let people: BTreeSet<&str> = remote.persons.iter().map(|p| p.userid.as_str()).collect();
+    assert_eq!(people.len(), remote.persons.len(), "each person once");
+    people
+}
+
+fn present(remote: &Remote) -> BTreeSet<&str> {
+    remote.present.iter().map(String::as_str).collect()
+}
+
+fn set<const N: usize>(list: [&'static str; N]) -> BTreeSet<&'static str> {
+    list.into()
+}
+
+fn noted(remote: &Remote, code: &str) -> bool {
+    remote.notes.iter().any(|note| note.code == code)
+}
+
+fn note<'a>(remote: &'a Remote, code: &str) -> &'a str {
+    let found = remote.notes.iter().find(|note| note.code == code);
+    found.map_or_else(|| panic!("no {code} in {:?}", remote.notes), |note| &note.text)
+}
+
+const ALL: Complete = Complete { units: true, persons: true, details: true };
+const UNITS: Complete = Complete { units: true, persons: false, details: false };
+
+mod ways {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_applications_secret_alone_reads_its_visible_range() {
+        let server = Company::small().serve().await;
+        for kind in [Kind::Update, Kind::Full] {
+            let remote = read(&alone(&server), kind, &Known::default()).await.unwrap();
+            assert_eq!((remote.way, remote.complete), (Way::Visible, ALL));
+            assert_eq!(people(&remote), set(["ann", "Bob", "carl"]));
+            assert_eq!(
+                remote.units.iter().map(|u| u.name.as_str()).collect::<Vec<_>>(),
+                ["公司", "研发", "市场"]
+            );
+            assert_eq!(remote.units[1].leaders, [UserId::new("ann")]);
+            assert_eq!(remote.notes, []);
+            let tags = remote.tags.unwrap();
+            assert_eq!((tags[0].id, tags[0].name.as_str(), tags[0].units.as_slice()), (7, "司机", &[3][..]));
+            assert_eq!(tags[0].users, [UserId::new("ann")]);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_contacts_secret_from_an_old_address_reads_everything() {
+        let company = Company { old_address: true, closed: vec![3], ..Company::small() };
+        let known = company.known();
+        let server = company.serve().await;
+        let remote = full(&both(&server), &known).await;
+        assert_eq!((remote.way, remote.complete), (Way::Contacts, ALL));
+        assert_eq!((remote.units.len(), people(&remote)), (3, set(["ann", "Bob", "carl"])));
+        let tokens: BTreeSet<_> =
+            server.asked("user/list").iter().map(|a| a.param("access_token").unwrap().to_owned()).collect();
+        assert_eq!(tokens, BTreeSet::from(["TC".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn from_a_new_address_the_contacts_secret_gives_ids_and_the_application_details() {
+        let company = Company::small();
+        let server = company.serve().await;
+        let remote = full(&both(&server), &Known::default()).await;
+        assert_eq!((remote.way, remote.complete), (Way::Ids, ALL));
+        assert_eq!(people(&remote), set(["ann", "Bob", "carl"]));
+        assert!(note(&remote, "fetch.ids_only").contains("48009"), "{:?}", remote.notes);
+        assert!(server.count("user/list_id") >= 1);
+    }
+
+    #[tokio::test]
+    async fn what_the_contacts_secret_may_do_is_asked_again_by_full_runs_only() {
+        let company = Company::small();
+        let known = company.known();
+        let server = company.serve().await;
+        let fetcher = both(&server);
+        let probes = || {
+            let asked = server.asked("department/list");
+            asked.iter().filter(|a| a.param("access_token") == Some("TC")).count()
+        };
+        for (kind, expected) in [(Kind::Update, 1), (Kind::Update, 1), (Kind::Full, 2), (Kind::Update, 2)] {
+            let remote = read(&fetcher.clone(), kind, &known).await.unwrap();
+            assert_eq!((remote.way, probes()), (Way::Ids, expected), "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_applications_secret_as_contacts_secret_is_found_out() {
+        // It reads departments as any application's does; only the list of ids tells.
+        let company = Company { old_address: true, ..Company::small() };
+        let server = company.serve_but(|a, _| (a.api == "user/list_id").then(|| Reply::errcode(48002))).await;
+        let fetcher = both(&server);
+        let remote = full(&fetcher, &Known::default()).await;
+        assert_eq!((remote.way, remote.complete), (Way::Visible, ALL));
+        assert!(note(&remote, "fetch.contacts_secret_wrong").contains("通讯录同步"));
+        let before = server.count("user/list_id");
+        assert_eq!(update(&fetcher, &Known::default()).await.way, Way::Visible);
+        assert_eq!(server.count("user/list_id"), before, "remembered");
+    }
+
+    #[tokio::test]
+    async fn a_private_edition_without_the_list_of_ids_is_read_with_the_contacts_secret() {
+        let company = Company { old_address: true, ..Company::small() };
+        let server = company
+            .serve_but(|a, _| {
+                let missing = || Reply::Status(404, "text/html", b"<html>".to_vec());
+                (a.api == "user/list_id").then(missing)
+            })
+            .await;
+        let remote = full(&both(&server), &Known::default()).await;
+        assert_eq!((remote.way, remote.complete, server.count("user/list_id")), (Way::Contacts, ALL, 1));
+    }
+
+    #[tokio::test]
+    async fn one_secret_entered_twice_is_the_applications() {
+        let server = Company::small().serve().await;
+        let fetcher = Fetcher::with_pace(client(&server, Some(APP), Some(APP)), clock(), PACE);
+        let remote = full(&fetcher, &Known::default()).await;
+        assert_eq!((remote.way, remote.complete), (Way::Visible, ALL));
+        assert!(noted(&remote, "fetch.secrets_are_one"));
+    }
+
+    #[tokio::test]
+    async fn a_contacts_secret_that_loses_its_right_halfway_goes_on_by_ids() {
+        let company = Company { old_address: true, ..Company::small() };
+        let server = company
+            .serve_but(|a, _| {
+                let contacts = a.param("access_token") == Some("TC");
+                (contacts && a.api == "user/list").then(|| Reply::errcode(48009))
+            })
+            .await;
+        let remote = full(&both(&server), &Known::default()).await;
+        assert_eq!((remote.way, remote.complete), (Way::Ids, ALL));
+        assert_eq!(people(&remote), set(["ann", "Bob", "carl"]));
+    }
+
+    #[tokio::test]
+    async fn without_a_secret_or_departments_there_is_nothing() {
+        let server = Company::small().serve().await;
+        let fetcher = Fetcher::with_pace(client(&server, None, None), clock(), PACE);
+        let error = read(&fetcher, Kind::Full, &Known::default()).await.unwrap_err();
+        assert_eq!(error.cause, Error::NoSecret(SecretKind::App));
+
+        for (code, family) in [(60020, Family::Setup), (50003, Family::Setup), (40013, Family::Setup)] {
+            let server = Company::small()
+                .serve_but(move |a, _| (a.api == "department/list").then(|| Reply::errcode(code)))
+                .await;
+            let error = read(&alone(&server), Kind::Full, &Known::default()).await.unwrap_err();
+            assert_eq!((error.cause.code(), error.cause.family()), (Some(code), family));
+            assert!(error.meaning().is_some() && error.to_string().contains("app_secret"), "{error}");
+        }
+
+        let server = Company::small().serve_but(|_, _| Some(Reply::Close)).await;
+        let error = read(&alone(&server), Kind::Full, &Known::default()).await.unwrap_err();
+        assert!(matches!(error.cause, Error::Unreachable { .. }), "{error}");
+        assert_eq!(server.count("department/list"), 3);
+    }
+
+    #[tokio::test]
+    async fn a_contacts_secret_that_is_refused_ends_the_fetch_and_does_not_shrink_the_company() {
+        let server = Company::small()
+            .serve_but(|a, _| (a.param("access_token") == Some("TC")).then(|| Reply::errcode(60020)))
+            .await;
+        let error = read(&both(&server), Kind::Full, &Known::default()).await.unwrap_err();
+        assert_eq!((error.cause.code(), error.secret), (Some(60020), SecretKind::Contacts));
+    }
+}
+
+mod ids {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_update_without_changes_asks_for_no_member() {
+        let company = Company::small();
+        let known = company.known();
+        let server = company.serve().await;
+        let remote = update(&both(&server), &known).await;
+        assert_eq!(remote.complete, Complete { details: false, ..ALL });
+        assert_eq!((people(&remote), present(&remote)), (set([]), set(["ann", "bob", "carl"])));
+        assert_eq!((server.count("user/list"), server.count("user/get")), (0, 0));
+        assert_eq!(remote.units.len(), 3);
+        assert!(remote.tags.is_some());
+    }
+
+    #[tokio::test]
+    async fn an_update_asks_for_whom_it_does_not_know_and_whose_departments_differ() {
+        let company = Company::small();
+        let mut known = company.known();
+        known.persons.remove("bob");
+        known.persons.insert("carl".to_owned(), BTreeSet::from([2]));
+        let server = company.serve().await;
+        let remote = update(&both(&server), &known).await;
+        assert_eq!(gets(&server), ["Bob", "carl"].map(str::to_owned).into());
+        assert_eq!((people(&remote), present(&remote)), (set(["Bob", "carl"]), set(["ann"])));
+        assert_eq!(remote.complete, Complete { details: false, ..ALL });
+        assert_eq!(server.count("user/list"), 0);
+    }
+
+    #[tokio::test]
+    async fn departments_that_the_application_does_not_see_are_no_difference() {
+        let mut company = Company { closed: vec![3], ..Company::small() };
+        company.members[2].1 = vec![2, 3];
+        let known = company.known();
+        let server = company.serve().await;
+        let remote = update(&both(&server), &known).await;
+        assert_eq!(server.count("user/get"), 0);
+        assert!(note(&remote, "fetch.departments_not_visible").contains("1 departments"));
+        assert_eq!(remote.units.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn many_changes_are_read_by_department() {
+        let company =
+            Company { members: (0..5).map(|n| member(&format!("m{n}"), &[2])).collect(), ..Company::small() };
+        let server = company.serve().await;
+        let remote = update(&both(&server), &Known::default()).await;
+        assert_eq!((remote.persons.len(), remote.complete), (5, ALL));
+        assert_eq!((server.count("user/list"), server.count("user/get")), (3, 0));
+    }
+
+    #[tokio::test]
+    async fn a_changed_member_who_cannot_be_read_stays_as_it_is() {
+        let company = Company::small();
+        let mut known = company.known();
+        known.persons.insert("carl".to_owned(), BTreeSet::from([2]));
+        let server = company.serve_but(|a, _| (a.api == "user/get").then(|| Reply::errcode(-7_777))).await;
+        let remote = update(&both(&server), &known).await;
+        assert_eq!((people(&remote), present(&remote)), (set([]), set(["ann", "bob", "carl"])));
+        assert!(remote.complete.persons && noted(&remote, "fetch.details_unread"));
+    }
+
+    #[tokio::test]
+    async fn members_outside_the_visible_range_are_no_persons_and_singly_visible_ones_are() {
+        let company = Company { hidden: vec!["Bob"], single: vec!["carl"], ..Company::small() };
+        for known in [Known::default(), company.known()] {
+            let server = company.clone().serve().await;
+            let remote = full(&both(&server), &known).await;
+            assert_eq!((people(&remote), remote.complete), (set(["ann", "carl"]), ALL));
+            assert!(note(&remote, "fetch.not_visible").contains("cover 1 members"));
+            assert!(note(&remote, "fetch.not_visible").contains("可见范围"));
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_than_a_thousand_strangers_are_asked_for() {
+        let mut company = Company { closed: vec![3], ..Company::small() };
+        company.members = vec![member("ann", &[2])];
+        company.members.extend((0..1_010).map(|n| member(&format!("s{n:04}"), &[3])));
+        let server = company.serve_but(|a, _| (a.api == "user/get").then(|| Reply::errcode(60111))).await;
+        let remote = full(&both(&server), &Known::default()).await;
+        assert_eq!(server.count("user/get"), 1_000);
+        assert!(note(&remote, "fetch.not_asked").contains("10 more"));
+        assert!(note(&remote, "fetch.not_visible").contains("1000 members"));
+        assert_eq!((people(&remote), remote.complete), (set(["ann"]), ALL));
+    }
+
+    #[tokio::test]
+    async fn whoever_is_no_longer_in_the_list_is_asked_for_and_gone() {
+        let company = Company::small();
+        let mut known = company.known();
+        known.persons.insert("dora".to_owned(), BTreeSet::from([2]));
+        let server = company.serve().await;
+        for kind in [Kind::Update, Kind::Full] {
+            let remote = read(&both(&server), kind, &known).await.unwrap();
+            assert!(remote.complete.persons && !present(&remote).contains("dora"));
+        }
+        assert_eq!(gets(&server), BTreeSet::from(["dora".to_owned()]));
+    }
+
+    #[tokio::test]
+    async fn a_cursor_that_is_refused_begins_the_list_anew() {
+        let company = Company::wide(10);
+        let known = company.known();
+        let server = company
+            .serve_but(|a, before| {
+                let late = a.body.contains("\"8\"") && before == 0;
+                (a.api == "user/list_id" && late).then(|| Reply::errcode(50100))
+            })
+            .await;
+        let remote = update(&both(&server), &known).await;
+        assert_eq!((remote.present.len(), remote.complete.persons), (10, true));
+        let first = server.asked("user/list_id").iter().filter(|a| !a.body.contains("cursor")).count();
+        assert_eq!(first, 2);
+    }
+
+    #[tokio::test]
+    async fn a_list_of_ids_that_has_no_end_removes_nobody() {
+        let round = r#"{"errcode":0,"next_cursor":"x","dept_user":[{"userid":"ann","department":2}]}"#;
+        for (code, answer) in [(50100, None), (0, Some(round)), (987_654, None)] {
+            let company = Company::small();
+            let known = company.known();
+            let server = company
+                .serve_but(move |a, _| {
+                    let reply = || answer.map_or_else(|| Reply::errcode(code), Reply::json);
+                    (a.api == "user/list_id").then(reply)
+                })
+                .await;
+            let remote = update(&both(&server), &known).await;
+            assert_eq!((remote.complete, remote.persons.len()), (UNITS, 3), "{code}");
+            assert!(noted(&remote, "fetch.ids_unread"), "{code}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_empty_list_of_ids_is_not_believed() {
+        let company = Company::small();
+        let known = company.known();
+        let empty = r#"{"errcode":0,"next_cursor":"","dept_user":[]}"#;
+        let server =
+            company.serve_but(move |a, _| (a.api == "user/list_id").then(|| Reply::json(empty))).await;
+        let remote = update(&both(&server), &known).await;
+        assert_eq!(remote.complete, UNITS);
+        assert!(noted(&remote, "fetch.empty"));
+    }
+
+    #[tokio::test]
+    async fn a_row_that_cannot_be_understood_is_somebody() {
+        let rows = r#"{"errcode":0,"dept_user":[{"userid":"ann","department":2},{"userid":"ann","department":3},
+            {"userid":"Bob","department":2},{"userid":"carl","department":null}]}"#;
+        let nameless = r#"{"errcode":0,"dept_user":[{"userid":"ann","department":2},{"open_userid":"wo","department":2}]}"#;
+        for (answer, persons) in [(rows, true), (nameless, false)] {
+            let company = Company::small();
+            let known = company.known();
+            let server =
+                company.serve_but(move |a, _| (a.api == "user/list_id").then(|| Reply::json(answer))).await;
+            let remote = update(&both(&server), &known).await;
+            assert_eq!(remote.complete.persons, persons);
+            assert_eq!(present(&remote).contains("carl"), persons);
+        }
+    }
+}
+
+mod missing {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_member_visible_singly_is_asked_for_and_somebody_who_left_is_gone() {
+        let company = Company { single: vec!["carl"], ..Company::small() };
+        let mut known = company.known();
+        known.persons.insert("dora".to_owned(), BTreeSet::from([2]));
+        let server = company.serve().await;
+        let remote = full(&alone(&server), &known).await;
+        assert_eq!((people(&remote), present(&remote)), (set(["ann", "Bob", "carl"]), set([])));
+        assert_eq!(gets(&server), ["carl", "dora"].map(str::to_owned).into());
+        assert_eq!(remote.complete, ALL);
+    }
+
+    #[tokio::test]
+    async fn a_missing_member_who_cannot_be_asked_for_is_not_gone() {
+        let company = Company::small();
+        let mut known = company.known();
+        for id in ["d1", "d2", "d3", "d4"] {
+            known.persons.insert(id.to_owned(), BTreeSet::from([2]));
+        }
+        let server = company
+            .serve_but(|a, _| match (a.api.as_str(), a.param("userid")) {
+                ("user/get", Some("d1")) => Some(Reply::errcode(40003)),
+                ("user/get", Some("d2")) => Some(Reply::errcode(60021)),
+                ("user/get", Some("d3")) => Some(Reply::errcode(60011)),
+                ("user/get", Some("d4")) => Some(Reply::Close),
+                _ => None,
+            })
+            .await;
+        let remote = full(&alone(&server), &known).await;
+        assert_eq!(present(&remote), set(["d1", "d2", "d4"]));
+        assert_eq!(remote.complete, Complete { details: false, ..ALL });
+    }
+
+    #[tokio::test]
+    async fn more_than_two_thousand_are_not_asked_for() {
+        let company = Company::small();
+        let mut known = company.known();
+        known.persons.extend((0..2_001).map(|n| (format!("x{n}"), BTreeSet::new())));
+        let server = company.serve().await;
+        let remote = full(&alone(&server), &known).await;
+        assert_eq!(server.count("user/get"), 0);
+        assert!(note(&remote, "fetch.many_missing").contains("2001"));
+        assert_eq!((remote.complete, remote.persons.len()), (ALL, 3));
+    }
+}
+
+mod politeness {
+    use super::*;
+
+    #[tokio::test]
+    async fn never_more_than_ten_calls_are_in_flight() {
+        let late = Duration::from_millis(15);
+        let server = Company::wide(60)
+            .serve_but(move |a, _| {
+                let empty = br#"{"errcode":0,"userlist":[]}"#.to_vec();
+                (a.api == "user/list").then_some(Reply::Late(late, empty))
+            })
+            .await;
+        full(&alone(&server), &Known::default()).await;
+        assert_eq!((server.count("user/list"), server.most_at_once()), (60, 10));
+    }
+
+    #[tokio::test]
+    async fn a_sign_in_passes_while_a_fetch_hangs() {
+        let server = Company::wide(30)
+            .serve_but(|a, _| match a.api.as_str() {
+                "user/list" => Some(Reply::Hang),
+                "auth/getuserinfo" => Some(Reply::json(r#"{"errcode":0,"userid":"m1"}"#)),
+                _ => None,
+            })
+            .await;
+        let client = client(&server, Some(APP), None);
+        let pace = Pace { call: Duration::from_secs(30), ..PACE };
+        let fetcher = Fetcher::with_pace(client.clone(), clock(), pace);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move { read(&fetcher, Kind::Full, &Known::default()).await });
+        server.until_asked("user/list", 10).await;
+        let began = Instant::now();
+        for _ in 0..20 {
+            let soon = Deadline::after(Duration::from_secs(5));
+            assert_eq!(client.identity("C0DE", soon).await, Ok(Identity::Member(UserId::new("m1"))));
+        }
+        assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+        assert_eq!(server.count("user/list"), 10);
+    }
+
+    #[tokio::test]
+    async fn a_limit_pauses_everybody_until_its_window_is_over() {
+        let paused_at: Arc<Mutex<Option<Instant>>> = Arc::default();
+        let early: Arc<Mutex<usize>> = Arc::default();
+        let (at, too_early) = (paused_at.clone(), early.clone());
+        let server = Company::wide(20)
+            .serve_but(move |a, before| {
+                if list_of(a, "5") && before == 0 {
+                    *at.lock() = Some(Instant::now());
+                    return Some(Reply::errcode(45009));
+                }
+                let since = at.lock().map(|at| at.elapsed());
+                if let Some(since) = since
+                    && a.api == "user/list"
+                    && (Duration::from_millis(40)..PACE.window.saturating_sub(Duration::from_millis(5)))
+                        .contains(&since)
+                {
+                    *too_early.lock() += 1;
+                }
+                None
+            })
+            .await;
+        let began = Instant::now();
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert_eq!((remote.complete, remote.persons.len()), (ALL, 20));
+        assert_eq!((lists(&server, "5"), *early.lock()), (2, 0));
+        assert!(paused_at.lock().is_some() && began.elapsed() >= PACE.window);
+    }
+
+    #[tokio::test]
+    async fn a_limit_that_stays_makes_its_part_unread_after_three_windows() {
+        let server =
+            Company::wide(40).serve_but(|a, _| (a.api == "user/list").then(|| Reply::errcode(45009))).await;
+        let began = Instant::now();
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert!(began.elapsed() >= PACE.window * 3);
+        assert!(server.count("user/list") <= 40, "{}", server.count("user/list"));
+        assert_eq!((remote.complete, remote.units.len()), (UNITS, 40));
+        assert!(note(&remote, "fetch.department_unread").contains("45009"));
+        assert!(remote.tags.is_some(), "each API has its own limit");
+    }
+
+    #[tokio::test]
+    async fn too_many_at_once_are_halved_until_wecom_is_content() {
+        let load: Arc<Mutex<usize>> = Arc::default();
+        let server = Company::wide(60)
+            .serve_but(move |a, _| {
+                if a.api != "user/list" {
+                    return None;
+                }
+                // The first twelve lists are refused: ten at once, then what came after.
+                let mut load = load.lock();
+                *load += 1;
+                (*load <= 12).then(|| Reply::errcode(45033))
+            })
+            .await;
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert_eq!((remote.complete, remote.persons.len()), (ALL, 60));
+    }
+
+    #[tokio::test]
+    async fn after_a_crowd_less_is_asked_at_once() {
+        // Every list takes 20 ms, so those asked within 15 ms are under way together.
+        let asked: Arc<Mutex<(usize, Vec<Instant>, usize)>> = Arc::default();
+        let log = asked.clone();
+        let server = Company::wide(60)
+            .serve_but(move |a, _| {
+                if a.api != "user/list" {
+                    return None;
+                }
+                let mut log = log.lock();
+                log.0 += 1;
+                if log.0 <= 10 {
+                    return Some(Reply::errcode(45033));
+                }
+                log.1.push(Instant::now());
+                let together = log.1.iter().filter(|at| at.elapsed() < Duration::from_millis(15)).count();
+                log.2 = log.2.max(together);
+                Some(Reply::Late(Duration::from_millis(20), br#"{"errcode":0,"userlist":[]}"#.to_vec()))
+            })
+            .await;
+        let pace = Pace { calm: 1_000, ..PACE };
+        let fetcher = Fetcher::with_pace(client(&server, Some(APP), None), clock(), pace);
+        full(&fetcher, &Known::default()).await;
+        let together = asked.lock().2;
+        assert!((1..=5).contains(&together), "{together}");
+    }
+
+    #[tokio::test]
+    async fn a_crowd_that_never_clears_is_unread() {
+        let server = Company::small().serve_but(|a, _| list_of(a, "2").then(|| Reply::errcode(45033))).await;
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert_eq!(remote.complete, UNITS);
+        assert_eq!(lists(&server, "2"), 2 * (1 + PACE.crowds), "two passes");
+    }
+
+    #[tokio::test]
+    async fn minus_one_is_asked_again_after_the_others_once() {
+        for (busy, complete) in [(3, ALL), (1_000, UNITS)] {
+            let server = Company::small()
+                .serve_but(move |a, before| (list_of(a, "2") && before < busy).then(|| Reply::errcode(-1)))
+                .await;
+            let remote = full(&patient(&server), &Known::default()).await;
+            assert_eq!(remote.complete, complete);
+            assert_eq!(lists(&server, "2"), if busy == 3 { 4 } else { 6 });
+            let order: Vec<String> = server
+                .asked("user/list")
+                .iter()
+                .map(|a| a.param("department_id").unwrap().to_owned())
+                .collect();
+            assert_eq!(order.last().map(String::as_str), Some("2"), "others first: {order:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_that_is_refused_halfway_is_not_asked_with_again() {
+        let server =
+            Company::wide(200).serve_but(|a, _| (a.api == "user/list").then(|| Reply::errcode(60020))).await;
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert!(server.count("user/list") <= 20, "{}", server.count("user/list"));
+        assert_eq!(remote.complete, UNITS);
+        assert!(remote.notes.len() < 30);
+    }
+
+    #[tokio::test]
+    async fn a_wecom_that_is_away_is_not_asked_for_every_department() {
+        let server =
+            Company::wide(400).serve_but(|a, _| (a.api == "user/list").then_some(Reply::Close)).await;
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert!(server.count("user/list") <= 3 * (PACE.hopeless + 10), "{}", server.count("user/list"));
+        assert_eq!(remote.complete, UNITS);
+    }
+
+    #[tokio::test]
+    async fn progress_tells_phase_and_numbers() {
+        let server = Company::wide(12).serve_but(|a, _| (a.api == "tag/list").then_some(Reply::Hang)).await;
+        let fetcher = patient(&server);
+        let progress = Arc::new(Progress::default());
+        let shared = progress.clone();
+        let mut tasks = JoinSet::new();
+        tasks.spawn(async move {
+            let known = Known::default();
+            let ask = Ask { kind: Kind::Full, known: &known };
+            fetcher.fetch(ask, &shared).await
+        });
+        server.until_asked("tag/list", 1).await;
+        assert_eq!(progress.read(), (Phase::Tags, 0, 1));
+        assert_eq!(Phase::Tags.as_str(), "tags");
+    }
+}
+
+mod trouble {
+    use super::*;
+
+    fn odd() -> Vec<(&'static str, Reply)> {
+        let half = b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"errcode\":0,\"userlist\":[".to_vec();
+        vec![
+            ("HTML", Reply::Body(b"<html><body>502</body></html>".to_vec())),
+            ("502", Reply::Status(502, "text/html", b"<html>".to_vec())),
+            ("truncated", Reply::Body(br#"{"errcode":0,"userlist":[{"userid":"ann""#.to_vec())),
+            ("broken off", Reply::Raw(half)),
+            ("hang", Reply::Hang),
+            ("hang inside", Reply::HangInside),
+            ("close", Reply::Close),
+            ("empty", Reply::Body(Vec::new())),
+            ("no list", Reply::json(r#"{"errcode":0}"#)),
+        ]
+    }
+
+    #[tokio::test]
+    async fn what_is_no_answer_is_asked_for_again_after_the_others() {
+        for (name, reply) in odd() {
+            let server = Company::small()
+                .serve_but(move |a, before| (list_of(a, "2") && before < 2).then(|| reply.clone()))
+                .await;
+            let remote = full(&alone(&server), &Known::default()).await;
+            assert_eq!((remote.complete, remote.persons.len(), lists(&server, "2")), (ALL, 3, 3), "{name}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_department_without_an_answer_is_unread_and_nobody_is_missed_for_it() {
+        for (name, reply) in odd() {
+            let company = Company::small();
+            let known = company.known();
+            let server = company.serve_but(move |a, _| list_of(a, "2").then(|| reply.clone())).await;
+            let remote = full(&alone(&server), &known).await;
+            assert_eq!((remote.complete, lists(&server, "2")), (UNITS, 3), "{name}");
+            assert_eq!(people(&remote), set(["ann", "carl"]), "{name}");
+            assert!(note(&remote, "fetch.department_unread").contains("2 「研发」"), "{name}");
+            assert_eq!(server.count("user/get"), 0, "{name}: bob is in the department that was not read");
+        }
+    }
+
+    #[tokio::test]
+    async fn one_department_without_a_right_does_not_cost_the_others() {
+        let server = Company::small().serve_but(|a, _| list_of(a, "2").then(|| Reply::errcode(60011))).await;
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert_eq!((remote.complete, people(&remote)), (UNITS, set(["ann", "carl"])));
+        assert!(note(&remote, "fetch.department_unread").contains("60011"));
+        assert_eq!(lists(&server, "2"), 1);
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_too_large_is_split_and_nobody_is_asked_for_twice() {
+        let server = Company::small().serve_but(|a, _| list_of(a, "2").then(|| Reply::errcode(45029))).await;
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert_eq!((remote.complete, people(&remote)), (ALL, set(["ann", "Bob", "carl"])));
+        assert_eq!((server.count("user/simplelist"), gets(&server)), (1, BTreeSet::from(["Bob".to_owned()])));
+        assert!(noted(&remote, "fetch.department_split"));
+    }
+
+    #[tokio::test]
+    async fn a_list_of_departments_that_is_too_large_is_split() {
+        let company = Company::small();
+        let server = company
+            .clone()
+            .serve_but(|a, _| (a.api == "department/list").then(|| Reply::errcode(45029)))
+            .await;
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert_eq!((remote.complete, remote.units.len(), remote.persons.len()), (ALL, 3, 3));
+
+        let server = company
+            .serve_but(|a, _| match (a.api.as_str(), a.param("id")) {
+                ("department/list", _) => Some(Reply::errcode(45029)),
+                ("department/get", Some("3")) => Some(Reply::errcode(60011)),
+                _ => None,
+            })
+            .await;
+        let remote = full(&alone(&server), &Known::default()).await;
+        assert_eq!((remote.complete, remote.units.len()), (Complete::default(), 2));
+        assert!(note(&remote, "fetch.department_unread").contains("Department 3"));
+    }
+
+    #[tokio::test]
+    async fn an_empty_answer_is_not_believed_where_we_know_better() {
+        let company = Company::small();
+        let known = company.known();
+        let departments = r#"{"errcode":0,"department":[]}"#;
+        let server = company
+            .clone()
+            .serve_but(move |a, _| (a.api == "department/list").then(|| Reply::json(departments)))
+            .await;
+        for fetcher in [alone(&server), both(&server)] {
+            let remote = full(&fetcher, &known).await;
+            assert_eq!(remote.complete, Complete::default());
+            assert!(note(&remote, "fetch.empty").contains("no department"));
+        }
+        let first = full(&alone(&server), &Known::default()).await;
+        assert_eq!((first.complete, first.persons.len()), (ALL, 0), "for a new installation it is data");
+
+        let members = r#"{"errcode":0,"userlist":[]}"#;
+        let server =
+            company.serve_but(move |a, _| (a.api == "user/list").then(|| Reply::json(members))).await;
+        let remote = full(&alone(&server), &known).await;
+        assert_eq!(remote.complete, Complete::default());
+        assert!(note(&remote, "fetch.empty").contains("no member"));
+    }
+
+    #[tokio::test]
+    async fn an_application_that_sees_members_singly_only_reads_them() {
+        let company = Company { departments: Vec::new(), ..Company::small() };
+        let known = Known { units: HashMap::new(), ..company.known() };
+        let server = company.serve().await;
+        let remote = full(&alone(&server), &known).await;
+        assert_eq!((remote.complete, remote.persons.len()), (ALL, 3));
+
+        // Nor is an empty department beside them a reason for doubt.
+        let mut company =
+            Company { departments: vec![(9, 1, "空")], single: vec!["ann"], ..Company::default() };
+        company.members = vec![member("ann", &[])];
+        let known = company.known();
+        let remote = full(&alone(&company.serve().await), &known).await;
+        assert_eq!((remote.complete, remote.persons.len()), (ALL, 1));
+    }
+
+    #[tokio::test]
+    async fn a_record_that_cannot_be_understood_costs_itself_only() {
+        let list = r#"{"errcode":0,"userlist":[{"userid":"ann","department":[2],"status":1},
+            {"userid":"Bob","department":"all"},{"userid":"wwcorp/eve"},{"userid":"no blank"}]}"#;
+        let company = Company::small();
+        let known = company.known();
+        let server = company.clone().serve_but(move |a, _| list_of(a, "2").then(|| Reply::json(list))).await;
+        let remote = full(&alone(&server), &known).await;
+        assert_eq!((people(&remote), present(&remote)), (set(["ann", "carl"]), set(["bob"])));
+        assert_eq!(remote.complete, Complete { details: false, ..ALL });
+        assert!(note(&remote, "fetch.member_broken").contains("Bob"));
+        assert!(note(&remote, "fetch.userid_invalid").contains("no blank"));
+
+        let nameless = r#"{"errcode":0,"userlist":[{"userid":"Bob","status":1},{"name":"谁"}]}"#;
+        let server = company.serve_but(move |a, _| list_of(a, "2").then(|| Reply::json(nameless))).await;
+        let remote = full(&alone(&server), &known).await;
+        assert_eq!(remote.complete, UNITS);
+        assert!(noted(&remote, "fetch.member_nameless"));
+    }
+
+    #[tokio::test]
+    async fn odd_departments_keep_their_names_and_are_units_once() {
+        let list = r#"{"errcode":0,"department":[{"id":1,"name":" 公\u0000司 "},{"id":2,"name":"","parentid":1},
+            {"id":2,"name":"又","parentid":1},{"id":3,"name":null,"parentid":1},{"id":"L/9","name":"外"}]}"#;
+        let company = Company::small();
+        let mut known = company.known();
+        known.units.remove(&3);
+        let server = company
+            .clone()
+            .serve_but(move |a, _| (a.api == "department/list").then(|| Reply::json(list)))
+            .await;
+        let remote = full(&alone(&server), &known).await;
+        let names: Vec<_> = remote.units.iter().map(|u| (u.id, u.name.as_str())).collect();
+        assert_eq!(names, [(1, "公司"), (2, "研发"), (3, "3")]);
+        assert!(noted(&remote, "fetch.department_twice") && noted(&remote, "fetch.department_nameless"));
+        assert_eq!(remote.complete, ALL);
+
+        let broken =
+            r#"{"errcode":0,"department":[{"id":1,"name":"公司"},{"id":2,"name":"研发","parentid":-1}]}"#;
+        let server =
+            company.serve_but(move |a, _| (a.api == "department/list").then(|| Reply::json(broken))).await;
+        let remote = full(&alone(&server), &known).await;
+        assert_eq!((remote.complete, remote.units.len()), (Complete::default(), 1));
+        assert!(note(&remote, "fetch.department_broken").contains("(2)"));
+    }
+
+    #[tokio::test]
+    async fn a_department_of_twenty_thousand_is_read() {
+        let filler = "x".repeat(420);
+        let member = |n| {
+            format!(r#"{{"userid":"m{n}","name":"成员","department":[1],"status":1,"avatar":"{filler}"}}"#)
+        };
+        let members: Vec<String> = (0..20_000).map(member).collect();
+        let body = format!(r#"{{"errcode":0,"userlist":[{}]}}"#, members.join(",")).into_bytes();
+        assert!(body.len() > 8 * 1024 * 1024);
+        let company = Company { departments: vec![(1, 0, "公司")], ..Company::default() };
+        let server = company.serve_but(move |a, _| list_of(a, "1").then(|| Reply::Body(body.clone()))).await;
+        let fetcher = patient(&server);
+        let remote = full(&fetcher, &Known::default()).await;
+        assert_eq!((remote.persons.len(), remote.complete), (20_000, ALL));
+        assert!(remote.persons.iter().all(|p| p.status == Status::Active));
+    }
+}
+
+mod tags {
+    use super::*;
+
+    #[tokio::test]
+    async fn tags_that_are_refused_or_unreadable_are_left_as_they_are() {
+        for code in [48002, 60011, 60020, 987_654] {
+            for api in ["tag/list", "tag/get"] {
+                let server = Company::small()
+                    .serve_but(move |a, _| (a.api == api).then(|| Reply::errcode(code)))
+                    .await;
+                let remote = full(&alone(&server), &Known::default()).await;
+                assert_eq!((remote.tags.clone(), remote.complete), (None, ALL), "{api} {code}");
+                assert!(note(&remote, "fetch.tags_unread").contains(&code.to_string()));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_tag_deleted_meanwhile_is_none_and_no_failure() {
+        let mut company = Company::small();
+        company.tags.push((8, "旧", vec![], vec![]));
+        let server = company
+            .serve_but(|a, _| {
+                (a.api == "tag/get" && a.param("tagid") == Some("8")).then(|| Reply::errcode(40068))
+            })
+            .await;
+        let tags = full(&alone(&server), &Known::default()).await.tags.unwrap();
+        assert_eq!(tags.iter().map(|t| t.id).collect::<Vec<_>>(), [7]);
+    }
+
+    #[tokio::test]
+    async fn an_update_reads_tags_only_where_they_are_few() {
+        for (count, read) in [(200, true), (201, false)] {
+            let mut company = Company::small();
+            company.tags = (0..count).map(|id| (id, "标签", vec![], vec![])).collect();
+            let server = company.serve().await;
+            let remote = update(&alone(&server), &Known::default()).await;
+            assert_eq!(remote.tags.is_some(), read, "{count}");
+            assert!(full(&alone(&server), &Known::default()).await.tags.is_some());
+        }
+    }
+
+    #[tokio::test]
+    async fn no_tags_is_an_answer() {
+        let company = Company { tags: Vec::new(), ..Company::small() };
+        let server = company.serve().await;
+        assert_eq!(full(&alone(&server), &Known::default()).await.tags, Some(Vec::new()));
+    }
+}

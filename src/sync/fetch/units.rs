@@ -1,0 +1,160 @@
+//! Departments.
+
+use std::collections::HashSet;
+
+use super::convert::{clean, userids};
+use super::notes::because;
+use super::progress::Phase;
+use super::{Run, Stop};
+use crate::sync::remote::RemoteUnit;
+use crate::wecom::{Department, Error, SecretKind};
+
+/// The departments that a secret may see.
+#[derive(Debug)]
+pub(super) struct Units {
+    /// Each once.
+    pub(super) list: Vec<RemoteUnit>,
+    /// Whether these are all.
+    pub(super) complete: bool,
+}
+
+const LIST: &str = "department/list";
+
+impl Run<'_> {
+    /// Every department that `which` may see: in one call, or one by one where the answer is too large for WeCom.
+    pub(super) async fn units(&mut self, which: SecretKind) -> Result<Units, Stop> {
+        self.progress.begin(Phase::Departments, 1);
+        let list = self
+            .caller
+            .one(LIST, |client, deadline| async move { client.departments(which, deadline).await })
+            .await;
+        let (list, broken) = match list {
+            Ok(list) => (list.items, list.broken),
+            Err(error) if error.code() == Some(45029) => self.units_singly(which).await?,
+            Err(error) => return Err(refused(which, error)),
+        };
+        self.progress.step();
+        // Departments of linked corporations are not ours; an id like `LINKEDID/1` tells.
+        let broken: Vec<_> =
+            broken.into_iter().filter(|id| id.as_ref().is_none_or(|id| !id.contains('/'))).collect();
+        for id in &broken {
+            let which = id.as_deref().unwrap_or("without an id");
+            self.notes.add(
+                "fetch.department_broken",
+                format!(
+                    "The record of a department ({}) cannot be understood; it stays as it is.",
+                    clean(which)
+                ),
+            );
+        }
+        let empty = list.is_empty() && !self.known.units.is_empty();
+        if empty {
+            self.notes.add(
+                "fetch.empty",
+                format!(
+                    "WeCom showed no department, and {} are known; nothing is removed. Look at \
+                     「应用管理 → 应用 → 可见范围」.",
+                    self.known.units.len(),
+                ),
+            );
+        }
+        Ok(Units { complete: broken.is_empty() && !empty, list: self.convert(list) })
+    }
+
+    /// `department/simplelist`, then `department/get` for each. The ids that were not read count as broken.
+    async fn units_singly(
+        &mut self,
+        which: SecretKind,
+    ) -> Result<(Vec<Department>, Vec<Option<String>>), Stop> {
+        let nodes = self
+            .caller
+            .one("department/simplelist", |client, deadline| async move {
+                client.department_nodes(which, deadline).await
+            })
+            .await
+            .map_err(|error| refused(which, error))?;
+        let mut broken = nodes.broken;
+        let ids: Vec<u32> = nodes.items.into_iter().map(|node| node.id).collect();
+        self.progress.begin(Phase::Departments, ids.len());
+        let (mut list, mut unread) = (Vec::with_capacity(ids.len()), Vec::new());
+        let progress = self.progress;
+        self.caller
+            .sweep(
+                "department/get",
+                ids,
+                |client, id, deadline| async move { client.department(which, id, deadline).await },
+                |id, result| {
+                    progress.step();
+                    match result {
+                        Ok(department) => list.push(department),
+                        Err(error) => unread.push((id, error)),
+                    }
+                },
+            )
+            .await;
+        if let (true, Some((_, error))) = (list.is_empty(), unread.first()) {
+            return Err(refused(which, error.clone()));
+        }
+        for (id, error) in unread {
+            self.note_unread("fetch.department_unread", &format!("Department {id} was"), &error);
+            broken.push(Some(id.to_string()));
+        }
+        Ok((list, broken))
+    }
+
+    fn convert(&mut self, list: Vec<Department>) -> Vec<RemoteUnit> {
+        let mut seen = HashSet::new();
+        let mut units = Vec::with_capacity(list.len());
+        for department in list {
+            let Department { id, name, name_en, parentid, order, leaders } = department;
+            if !seen.insert(id) {
+                self.notes.add(
+                    "fetch.department_twice",
+                    format!("WeCom listed department {id} twice; the first record counts."),
+                );
+                continue;
+            }
+            let name = Some(clean(&name)).filter(|name| !name.is_empty()).unwrap_or_else(|| self.name_of(id));
+            units.push(RemoteUnit {
+                id,
+                parent: parentid,
+                name,
+                name_en: clean(&name_en.unwrap_or_default()),
+                order,
+                leaders: userids(leaders),
+            });
+        }
+        units
+    }
+
+    /// What stands in for a name that WeCom does not show: the one we know, else the id.
+    fn name_of(&mut self, id: u32) -> String {
+        let known = self.known.units.get(&id).map(|unit| unit.name.clone()).filter(|name| !name.is_empty());
+        self.notes.add(
+            "fetch.department_nameless",
+            match &known {
+                Some(name) => format!("WeCom shows no name of department {id}; it stays 「{name}」."),
+                None => format!("WeCom shows no name of department {id}; its id stands in."),
+            },
+        );
+        known.unwrap_or_else(|| id.to_string())
+    }
+
+    /// Notes that the members of `id` were not read.
+    pub(super) fn note_members_unread(&mut self, id: u32, units: &[RemoteUnit], error: &Error) {
+        let name = units.iter().find(|unit| unit.id == id).map_or("", |unit| unit.name.as_str());
+        self.notes.add(
+            "fetch.department_unread",
+            format!(
+                "The members of department {id} 「{name}」 were not read; nobody leaves because of it. {}",
+                because(error)
+            ),
+        );
+    }
+}
+
+/// Without departments nothing goes on, but for what is learnt about the 通讯录同步 secret.
+fn refused(which: SecretKind, error: Error) -> Stop {
+    let learnt = if which == SecretKind::Contacts { Stop::of_contacts(&error) } else { None };
+    learnt.unwrap_or_else(|| Stop::failed("the list of departments", which, error))
+}
