@@ -112,7 +112,7 @@ impl Sync {
     async fn hand_back(&self, run: &Run) {
         match self.inner.queue.hand_back(run).await {
             Ok(()) => {
-                tracing::info!(run = %run.id, "The synchronisation stops with the process and will be taken up again")
+                tracing::info!(run = %run.id, "The synchronisation stops with the process and waits again");
             }
             Err(error) => {
                 tracing::warn!(run = %run.id, %error, "The synchronisation is taken up again once its lease is over");
