@@ -18,6 +18,7 @@ use crate::gate::{Denial, FirstMatch};
 use crate::session::{self, keys};
 use crate::sso;
 use crate::supervisor::Supervisor;
+use crate::sync::{self, Sync};
 
 /// A revocation works within a second on every replica (DESIGN §4): half of it is for following.
 const FOLLOW: Duration = Duration::from_millis(400);
@@ -29,6 +30,9 @@ const SWEEP: Duration = Duration::from_secs(60);
 const RECHECK: Duration = Duration::from_secs(5);
 const RECHECK_BATCHES: usize = 5;
 const RETENTION: Duration = Duration::from_secs(600);
+const SCHEDULES: Duration = Duration::from_secs(1);
+/// What metrics show of the chart changes with a run, or with somebody's answer to a question.
+const MEASURE: Duration = Duration::from_secs(15);
 
 /// Attempts and tickets live for minutes; a day is for whoever looks into a complaint.
 const ATTEMPTS_KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -61,15 +65,24 @@ pub fn start(
     });
     let (sso, every) = (app.sso.clone(), app.config.gate.recheck);
     supervisor.repeat("recheck", RECHECK, move || recheck(sso.clone(), every));
-    let retention = (app.db.clone(), app.clock.clone(), app.config.session.ttl);
+    let retention = (app.db.clone(), app.clock.clone(), app.config.session.ttl, app.sync.clone());
     supervisor.repeat("retention", RETENTION, move || {
-        let (db, clock, ttl) = retention.clone();
+        let (db, clock, ttl, sync) = retention.clone();
         async move {
             if let Err(error) = delete_old(&db, clock.now(), ttl).await {
                 tracing::warn!(%error, "Old rows could not be deleted; the next run tries again");
             }
+            if let Err(error) = sync.forget_old().await {
+                tracing::warn!(%error, "Persons who left long ago could not be forgotten; the next run tries again");
+            }
         }
     });
+    let sync = app.sync.clone();
+    supervisor.repeat("schedules", SCHEDULES, move || fire_due(sync.clone()));
+    let sync = app.sync.clone();
+    supervisor.repeat("measure", MEASURE, move || measure(sync.clone()));
+    let sync = app.sync.clone();
+    supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
     let trail = app.clone();
     supervisor.run("denials", |stop| write_denials(trail, denials, stop));
     let bindings = app.clone();
@@ -85,6 +98,18 @@ async fn follow(sessions: session::Sessions) {
 async fn write_seen(sessions: session::Sessions) {
     if let Err(error) = sessions.write_seen().await {
         tracing::warn!(%error, "It could not be written when sessions were last used");
+    }
+}
+
+async fn fire_due(sync: Sync) {
+    if let Err(error) = sync.fire_due().await {
+        tracing::warn!(%error, "It could not be seen whether a synchronisation is due");
+    }
+}
+
+async fn measure(sync: Sync) {
+    if let Err(error) = sync.measure().await {
+        tracing::debug!(%error, "It could not be seen how old the organisation chart is");
     }
 }
 
@@ -108,6 +133,7 @@ pub async fn delete_old(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<
     sso::store::delete_before(db, now.minus(ATTEMPTS_KEPT)).await?;
     feed::delete_before(db, now.minus(FEED_KEPT)).await?;
     keys::store::delete_unused(db, now, ttl).await?;
+    while sync::queue::store::delete_before(db, now.minus(sync::queue::KEPT), BATCH).await? > 0 {}
     Ok(())
 }
 

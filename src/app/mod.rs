@@ -32,6 +32,7 @@ use crate::sso::verify_file::{self, VerifyFiles};
 use crate::sso::{self, Sso};
 use crate::supervisor::listen::{Listener, serve};
 use crate::supervisor::{Signals, Supervisor};
+use crate::sync::{self, Sync};
 use crate::wecom;
 
 /// How many refusals of the gate may wait to be written; beyond that they are counted as dropped.
@@ -63,6 +64,8 @@ pub struct App {
     pub sso: Sso,
     /// Who may go where.
     pub gate: GateState,
+    /// Bringing the organisation chart up to date.
+    pub sync: Sync,
     /// What people see.
     pub pages: Pages,
     api: Api,
@@ -186,12 +189,27 @@ impl App {
             trusted.clone(),
             wrong,
         );
+        let sync = Sync::new(sync_settings(&config), db.clone(), client.clone(), clock.clone());
         client.metrics().register(&mut registry);
+        sync.metrics().register(&mut registry);
         sso.metrics().register(&mut registry);
         let verify_files = VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone());
         let config = Arc::new(config);
-        let app =
-            Self { config, clock, db, client, sessions, sso, gate, pages, api, site, trusted, verify_files };
+        let app = Self {
+            config,
+            clock,
+            db,
+            client,
+            sessions,
+            sso,
+            gate,
+            sync,
+            pages,
+            api,
+            site,
+            trusted,
+            verify_files,
+        };
         Ok((app, Workings { denials, first_matches, registry }))
     }
 
@@ -305,6 +323,36 @@ pub fn wecom_settings(config: &Config) -> wecom::Settings {
         oauth2_address: wecom.oauth2_address.clone(),
         qr_connect_address: wecom.qr_connect_address.clone(),
         proxy: wecom.proxy.clone(),
+    }
+}
+
+/// What a synchronisation needs of the configuration.
+pub fn sync_settings(config: &Config) -> sync::Settings {
+    let wecom = &config.wecom;
+    let missing = |key: &str| format!("{key} is empty, and without it WeCom's directory cannot be read.");
+    let unavailable = if !wecom.enable {
+        Some("wecom.enable is false: WeCom is asked for nothing.".to_owned())
+    } else if wecom.corp_id.as_str().is_empty() {
+        Some(missing("wecom.corp_id"))
+    } else if wecom_settings(config).app_secret.is_none() {
+        Some(missing("wecom.app_secret"))
+    } else {
+        None
+    };
+    let link_by = config.directory.link_by.iter().map(|field| match field {
+        config::LinkBy::Userid => sync::plan::LinkBy::Userid,
+        config::LinkBy::Mobile => sync::plan::LinkBy::Mobile,
+        config::LinkBy::Email => sync::plan::LinkBy::Email,
+        config::LinkBy::EmployeeNumber => sync::plan::LinkBy::EmployeeNumber,
+    });
+    sync::Settings {
+        corp: wecom.corp_id.clone(),
+        unavailable,
+        update: wecom.sync_cron.clone(),
+        full: wecom.force_sync_cron.clone(),
+        link_by: link_by.collect(),
+        max_removals: config.directory.max_removals,
+        purge_left_after: config.directory.purge_left_after,
     }
 }
 

@@ -36,6 +36,8 @@ pub enum Event {
     Conflict,
     /// A userid in rules was given to its new holder.
     Rules,
+    /// A synchronisation asked for by somebody, or refused because it would remove too much.
+    Sync,
 }
 
 impl Event {
@@ -52,6 +54,7 @@ impl Event {
             Self::Directory => "directory",
             Self::Conflict => "conflict",
             Self::Rules => "rules",
+            Self::Sync => "sync",
         }
     }
 }

@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`clock`] | the only way to ask what time it is |
+//! | [`cron`] | when something is due |
 //! | [`id`] | typed identifiers |
 //! | [`secret`] | secrets: holding, comparing, making |
 //! | [`seal`] | authenticated encryption under keys derived from the root secret |
@@ -10,6 +11,7 @@
 //! | [`url`] | `PublicUrl` and `ReturnTo`, the one door to a redirect target |
 
 pub mod clock;
+pub mod cron;
 pub mod host;
 pub mod id;
 pub mod seal;

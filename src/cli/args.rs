@@ -62,6 +62,27 @@ pub enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
+    /// Bring the organisation chart up to date now, and print what changed
+    ///
+    /// Reads everything and compares every field. A gateway that runs may take the run over; there is one at a time. Exit
+    /// code 1 if it was refused, failed, or could not read everything.
+    #[command(
+        after_help = "Examples:\n  gongpai sync --dry-run\n  gongpai sync\n  gongpai sync --json | jq .counts"
+    )]
+    Sync {
+        /// Only print what would change
+        #[arg(long)]
+        dry_run: bool,
+        /// Remove however much is missing, beyond directory.max_removals
+        #[arg(long)]
+        force: bool,
+        /// As cheaply as the secrets allow, as sync_cron does
+        #[arg(long)]
+        update: bool,
+        /// The run as GET /api/v1/directory/sync/{id} shows it
+        #[arg(long)]
+        json: bool,
+    },
     /// Tell how the gate decides, and by which rule
     ///
     /// Somebody who never signed in here is treated as an active member of that userid.

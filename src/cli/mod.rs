@@ -18,6 +18,7 @@ pub mod run;
 pub mod serve;
 pub mod sessions;
 pub mod snippet;
+pub mod sync;
 mod table;
 
 pub use args::Args;

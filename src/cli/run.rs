@@ -11,6 +11,7 @@ use super::args::{
 use super::snippet::{NginxArgs, SnippetError, WorkbenchArgs};
 use super::{
     api_client, audit, config, conflicts, directory, doctor, explain, key, rules, serve, sessions, snippet,
+    sync,
 };
 use crate::base::clock::Clock;
 use crate::config::{Config, Sources};
@@ -53,6 +54,10 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<End
         }
         Command::Config { command: ConfigCommand::Show } => {
             return config::show(&sources, out).map(Ended::well);
+        }
+        Command::Sync { dry_run, force, update, json } => {
+            let asked = sync::Asked { dry_run, force, update, json };
+            return sync::sync(&load(&sources)?, &clock, asked, out).await.map(Ended::well);
         }
         Command::Explain { user, url, method } => {
             let question = explain::Question { user, url, method };

@@ -8,25 +8,16 @@ pub(super) const NOT_IN_THIS_VERSION: &str = "not in this version";
 /// Keys that have no effect, whatever they say.
 const KEYS: &[&str] = &[
     "wecom.message_enable",
-    "wecom.sync_cron",
-    "wecom.force_sync_cron",
     "wecom.contacts_callback.token",
     "wecom.contacts_callback.encoding_aes_key",
     "wecom.app_callback.token",
     "wecom.app_callback.encoding_aes_key",
-    "gate.groups",
-    "directory.link_by",
-    "directory.max_removals",
-    "directory.purge_left_after",
     "o2oa.work_url",
     "o2oa.message_redirect_portal",
 ];
 
-/// Beginnings of elements of `allow` that match nobody.
-pub(super) const RULE_ELEMENTS: &[&str] = &["unit:", "tag:", "leader:"];
-
 /// Scopes that open nothing.
-pub(super) const SCOPES: &[&str] = &["messages", "messages:all", "directory:read", "directory:write", "hook"];
+pub(super) const SCOPES: &[&str] = &["messages", "messages:all", "hook"];
 
 /// Warns of every key of the table that somebody wrote.
 pub(super) fn warn(layers: &Layers, findings: &mut Findings) {

@@ -42,8 +42,8 @@ use self::raw::Value;
 use self::toml_file::File;
 
 pub use self::model::{
-    ApiClient, Callback, Config, Database, DefaultRule, Gate, Groups, Listen, Log, LogFormat, Pages, Rate,
-    RootSecret, RuleText, Scope, Server, Session, VerifyFile, Wecom,
+    ApiClient, Callback, Config, Database, DefaultRule, Directory, Gate, Groups, LinkBy, Listen, Log,
+    LogFormat, Pages, Rate, RootSecret, RuleText, Scope, Server, Session, VerifyFile, Wecom,
 };
 pub use self::root_secret::{RootSecretError, root_secret};
 pub use self::verify_files::verify_files;

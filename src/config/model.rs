@@ -8,6 +8,7 @@ use std::time::Duration;
 use ipnet::IpNet;
 use url::Url;
 
+use crate::base::cron::Schedule;
 use crate::base::host::Hosts;
 use crate::base::id::{ClientId, CorpId};
 use crate::base::secret::Secret;
@@ -37,6 +38,8 @@ pub struct Config {
     pub gate: Gate,
     /// `[[rules]]`, in order; `gate::rules` compiles them.
     pub rules: Vec<RuleText>,
+    /// `[directory]`.
+    pub directory: Directory,
     /// `[[api_clients]]`.
     pub api_clients: Vec<ApiClient>,
     /// `[log]`.
@@ -129,6 +132,10 @@ pub struct Wecom {
     pub qr_connect_address: Url,
     /// Outbound proxy.
     pub proxy: Option<Url>,
+    /// `sync_cron`: when the chart is brought up to date; `None`: never by itself.
+    pub sync_cron: Option<Schedule>,
+    /// `force_sync_cron`: when everything is read again; `None`: never by itself.
+    pub force_sync_cron: Option<Schedule>,
     /// `WW_verify_*.txt` names from the configuration.
     pub verify_files: Vec<VerifyFile>,
     /// `[wecom.contacts_callback]`; `None` = not set up.
@@ -150,6 +157,8 @@ impl fmt::Debug for Wecom {
             .field("oauth2_address", &self.oauth2_address.as_str())
             .field("qr_connect_address", &self.qr_connect_address.as_str())
             .field("proxy", &self.proxy.as_ref().map(|url| url.host_str().unwrap_or_default().to_owned()))
+            .field("sync_cron", &self.sync_cron.as_ref().map(Schedule::as_str))
+            .field("force_sync_cron", &self.force_sync_cron.as_ref().map(Schedule::as_str))
             .field("verify_files", &self.verify_files)
             .field("contacts_callback", &self.contacts_callback)
             .field("app_callback", &self.app_callback)
@@ -253,6 +262,50 @@ pub struct RuleText {
     pub methods: Vec<String>,
     /// `unit:…`, `tag:…`, `user:…`, `leader:…`, `members`, `anyone`.
     pub allow: Vec<String>,
+}
+
+/// `[directory]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Directory {
+    /// By which fields local people are recognised in WeCom, in this order; each once.
+    pub link_by: Vec<LinkBy>,
+    /// A run that would remove a larger share stops; hundredths of a percent, 10% is 1000.
+    pub max_removals: u32,
+    /// For how long people who left are kept.
+    pub purge_left_after: Duration,
+}
+
+/// An element of `directory.link_by`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkBy {
+    /// `userid`.
+    Userid,
+    /// `mobile`.
+    Mobile,
+    /// `email`.
+    Email,
+    /// `employee_number`: the extension attribute of that name, or 工号.
+    EmployeeNumber,
+}
+
+impl LinkBy {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Userid, Self::Mobile, Self::Email, Self::EmployeeNumber];
+
+    /// As it is written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Userid => "userid",
+            Self::Mobile => "mobile",
+            Self::Email => "email",
+            Self::EmployeeNumber => "employee_number",
+        }
+    }
+
+    /// The field of that name; `None` if there is none.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|field| field.as_str() == name)
+    }
 }
 
 /// One `[[api_clients]]` entry.

@@ -58,11 +58,17 @@ pub(super) fn rate(text: &str) -> Result<Rate, &'static str> {
     Ok(Rate { count, per: Duration::from_secs(per), burst })
 }
 
-/// `"10%"`: a whole share between 0 and 100.
-pub(super) fn percent(text: &str) -> Result<u8, &'static str> {
-    const FORM: &str = "a share between \"0%\" and \"100%\"";
-    let digits = text.strip_suffix('%').ok_or(FORM)?;
-    digits.trim_end().parse::<u8>().ok().filter(|share| *share <= 100).ok_or(FORM)
+/// `"10%"`, `"0.25%"`: a share between 0 and 100, in hundredths of a percent.
+pub(super) fn share(text: &str) -> Result<u32, &'static str> {
+    const FORM: &str = "a share between \"0%\" and \"100%\", with two decimals at most";
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = text.strip_suffix('%').ok_or(FORM)?.trim_end();
+    let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+    if !digits(whole) || !digits(decimals) || decimals.len() > 2 {
+        return Err(FORM);
+    }
+    let hundredths = format!("{whole}{decimals:0<2}").parse::<u32>().map_err(|_| FORM)?;
+    if hundredths <= 10_000 { Ok(hundredths) } else { Err(FORM) }
 }
 
 /// `"127.0.0.1:8080"`, `"[::1]:8080"`, `"localhost:8080"` or `"unix:/run/gongpai.sock"`.
@@ -123,10 +129,16 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_whole_percents() {
-        assert_eq!(percent("10%"), Ok(10));
-        for bad in ["", "%", "10", "101%", "1.5%", "-1%"] {
-            assert!(percent(bad).is_err(), "{bad}");
+    fn shares_are_counted_in_hundredths_of_a_percent() {
+        for (text, want) in
+            [("10%", 1000), ("0%", 0), ("100%", 10_000), ("1.5%", 150), ("0.05%", 5), ("2 %", 200)]
+        {
+            assert_eq!(share(text), Ok(want), "{text}");
+        }
+        for bad in
+            ["", "%", "10", "101%", "100.01%", "1.555%", ".5%", "1.%", "-1%", "+1%", "99999999999%", "１%"]
+        {
+            assert!(share(bad).is_err(), "{bad}");
         }
     }
 

@@ -8,8 +8,148 @@
 //! 4. `apply` writes the rows of the next version in short transactions, unseen, and publishes them at once.
 //!
 //! What a crash leaves behind is never seen by anybody, and the next run clears it away.
+//!
+//! Runs are asked for by schedules ([`schedule`]), the API and the command line; [`queue`] lets one at a time be worked
+//! on, whatever the number of replicas; [`run`] leads a run through its parts.
 
-pub mod fetch;
 pub mod apply;
+pub mod fetch;
+pub mod metrics;
 pub mod plan;
+pub mod progress;
+pub mod queue;
 pub mod remote;
+pub mod report;
+pub mod run;
+pub mod schedule;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use self::apply::clear;
+use self::fetch::Fetcher;
+use self::metrics::Metrics;
+use self::plan::LinkBy;
+use self::queue::{Queue, Request, Run};
+use self::schedule::Looks;
+use crate::base::clock::Clock;
+use crate::base::cron::Schedule;
+use crate::base::id::{CorpId, RunId};
+use crate::db::Db;
+use crate::directory;
+use crate::wecom::Client;
+
+/// How long other systems that follow may stay away before they have to read everything again.
+const CHANGES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How many rows one deletion takes, so that nobody waits long for the write lock.
+const BATCH: i64 = 500;
+
+/// What a synchronisation needs of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Whose directory.
+    pub corp: CorpId,
+    /// Why there can be no run: what is switched off or missing, and which key mends it. Schedules do not fire then, and a
+    /// run that somebody asks for fails with it.
+    pub unavailable: Option<String>,
+    /// `wecom.sync_cron`.
+    pub update: Option<Schedule>,
+    /// `wecom.force_sync_cron`.
+    pub full: Option<Schedule>,
+    /// `directory.link_by`.
+    pub link_by: Vec<LinkBy>,
+    /// `directory.max_removals`, hundredths of a percent.
+    pub max_removals: u32,
+    /// `directory.purge_left_after`.
+    pub purge_left_after: Duration,
+}
+
+/// Runs: asking for them, and working on them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Sync {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    db: Db,
+    clock: Clock,
+    fetcher: Fetcher,
+    queue: Queue,
+    metrics: Metrics,
+    looks: Looks,
+}
+
+impl Sync {
+    /// Of one corporation, in one process.
+    pub fn new(settings: Settings, db: Db, client: Client, clock: Clock) -> Self {
+        let inner = Inner {
+            fetcher: Fetcher::new(client, clock.clone()),
+            queue: Queue::new(db.clone(), settings.corp.clone(), clock.clone()),
+            metrics: Metrics::new(clock.clone()),
+            looks: Looks::default(),
+            settings,
+            db,
+            clock,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Asks for a run; see [`Queue::request`].
+    ///
+    /// # Errors
+    /// If the database fails; then nothing was asked for.
+    pub async fn request(&self, request: Request) -> sqlx::Result<RunId> {
+        self.inner.queue.request(&request).await
+    }
+
+    /// One run, as it stands; `None`: there is none of that id, or it is no longer kept.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find(&self, id: &RunId) -> sqlx::Result<Option<Run>> {
+        self.inner.queue.find(id).await
+    }
+
+    /// The runs themselves.
+    pub fn queue(&self) -> &Queue {
+        &self.inner.queue
+    }
+
+    /// For `/metrics`.
+    pub fn metrics(&self) -> &Metrics {
+        &self.inner.metrics
+    }
+
+    /// Forgets persons who left long ago and old entries of the change feed, in small transactions.
+    ///
+    /// # Errors
+    /// If the database fails; the next time goes on from there.
+    pub async fn forget_old(&self) -> sqlx::Result<()> {
+        let Inner { db, settings, clock, .. } = &*self.inner;
+        let now = clock.now();
+        let left_before = now.minus(settings.purge_left_after);
+        while clear::purge(db, &settings.corp, now, left_before, BATCH).await? >= as_count(BATCH) {}
+        let before = now.minus(CHANGES_KEPT);
+        while clear::delete_changes_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH) {}
+        Ok(())
+    }
+
+    /// Reads from the database what metrics show: how old the chart is, and how many questions are open.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn measure(&self) -> sqlx::Result<()> {
+        let Inner { db, settings, metrics, .. } = &*self.inner;
+        let (_, complete_at) = directory::store::version(db, &settings.corp).await?;
+        let conflicts = queue::store::open_conflicts(db, &settings.corp).await?;
+        metrics.stands(complete_at, conflicts);
+        Ok(())
+    }
+}
+
+fn as_count(rows: i64) -> u64 {
+    u64::try_from(rows).unwrap_or(u64::MAX)
+}

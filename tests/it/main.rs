@@ -52,6 +52,8 @@ mod snippets;
 #[cfg(test)]
 mod support;
 #[cfg(test)]
+mod sync_queue;
+#[cfg(test)]
 mod time;
 #[cfg(test)]
 mod tokens;

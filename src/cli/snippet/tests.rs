@@ -9,7 +9,8 @@ use super::*;
 use crate::base::host::{AllowedHost, Hosts};
 use crate::base::id::CorpId;
 use crate::config::{
-    Database, DefaultRule, Gate, Groups, Listen, Log, LogFormat, Pages, Rate, Server, Session, Wecom,
+    Database, DefaultRule, Directory, Gate, Groups, Listen, Log, LogFormat, Pages, Rate, Server, Session,
+    Wecom,
 };
 
 fn url(text: &str) -> Url {
@@ -42,6 +43,8 @@ fn config(public: &str) -> Config {
             oauth2_address: url("https://open.weixin.qq.com"),
             qr_connect_address: url("https://login.work.weixin.qq.com"),
             proxy: None,
+            sync_cron: None,
+            force_sync_cron: None,
             verify_files: vec![],
             contacts_callback: None,
             app_callback: None,
@@ -57,6 +60,7 @@ fn config(public: &str) -> Config {
             recheck: Duration::from_secs(600),
         },
         rules: vec![],
+        directory: Directory { link_by: vec![], max_removals: 0, purge_left_after: Duration::ZERO },
         api_clients: vec![],
         log: Log { level: "info".into(), format: LogFormat::Auto },
     }

@@ -26,6 +26,12 @@ pub(super) fn gate(r: &mut Reader<'_>) -> Option<Gate> {
     })
 }
 
+/// Elements of `allow` that are whole words.
+const WORDS: [&str; 2] = ["members", "anyone"];
+
+/// How the others begin; a name follows.
+const PREFIXES: [&str; 4] = ["user:", "unit:", "tag:", "leader:"];
+
 /// The shape only; what hosts, globs and elements mean is compiled by the gate.
 pub(super) fn rules(r: &mut Reader<'_>) -> Option<Vec<RuleText>> {
     let read: Vec<_> = r.layers.rules.iter().map(|item| rule(item, r.findings)).collect();
@@ -68,18 +74,17 @@ fn rule(item: &Item, findings: &mut Findings) -> Option<RuleText> {
 
 /// An element that matches nobody is no error (a later version may know it), but it must not go unnoticed.
 fn element_known(item: &Item, element: &str, findings: &mut Findings) {
-    let place = item.origin("allow");
-    if later::RULE_ELEMENTS.iter().any(|prefix| element.starts_with(prefix)) {
-        let message = format!("{NOT_IN_THIS_VERSION}: \"{element}\" matches nobody ({place})");
-        findings.warn(&item.key("allow"), message);
-    } else if !matches!(element, "members" | "anyone")
-        && element.strip_prefix("user:").is_none_or(str::is_empty)
-    {
-        let known = ["members", "anyone", "user:"];
-        let hint =
-            nearest::hint("element", element, known.into_iter().chain(later::RULE_ELEMENTS.iter().copied()));
-        findings
-            .warn(&item.key("allow"), format!("\"{element}\" is unknown and matches nobody ({place}){hint}"));
+    let (place, key) = (item.origin("allow"), item.key("allow"));
+    if WORDS.contains(&element) {
+        return;
+    }
+    match PREFIXES.iter().find_map(|prefix| element.strip_prefix(prefix)) {
+        Some(name) if !name.trim().is_empty() => {}
+        Some(_) => findings.warn(&key, format!("\"{element}\" names nothing and matches nobody ({place})")),
+        None => {
+            let hint = nearest::hint("element", element, WORDS.into_iter().chain(PREFIXES));
+            findings.warn(&key, format!("\"{element}\" is unknown and matches nobody ({place}){hint}"));
+        }
     }
 }
 

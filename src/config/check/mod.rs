@@ -1,6 +1,7 @@
 //! From what is written to what it means. Every part is checked even when another is wrong, so that all findings
 //! come at once.
 
+mod directory;
 mod gate;
 mod hosts;
 mod server;
@@ -12,7 +13,7 @@ use std::path::PathBuf;
 use super::layers::{Findings, Layers, Origin};
 use super::model::Config;
 use super::raw::Value;
-use super::{later, nearest, units};
+use super::{later, nearest};
 use crate::base::secret::{ExposeSecret as _, Secret};
 
 /// The checked configuration; `None` if there are errors among the findings.
@@ -26,13 +27,13 @@ pub(super) fn check(layers: &Layers, findings: &mut Findings) -> Option<Config> 
     let database = server::database(r, data_dir.as_ref());
     let hosts = hosts::hosts(r);
     let landing = hosts::landing(r, hosts.as_ref());
-    let wecom = wecom::wecom(r);
+    let wecom = wecom::wecom(r, time_zone);
     let session = server::session(r);
     let pages = server::pages(r);
     let gate = gate::gate(r);
     let rules = gate::rules(r);
     let api_clients = gate::api_clients(r);
-    directory(r);
+    let directory = directory::directory(r);
     let log = server::log(r);
     Some(Config {
         hosts: hosts?,
@@ -46,6 +47,7 @@ pub(super) fn check(layers: &Layers, findings: &mut Findings) -> Option<Config> 
         pages: pages?,
         gate: gate?,
         rules: rules?,
+        directory: directory?,
         api_clients: api_clients?,
         log: log?,
     })
@@ -136,15 +138,4 @@ fn time_zone(r: &mut Reader<'_>) -> Option<chrono_tz::Tz> {
     let near = nearest::hint("zone", text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
     r.error("time_zone", format_args!("must be a zone of the IANA database, \"Asia/Shanghai\"{near}"));
     None
-}
-
-/// `[directory]`: nothing reads it yet, but what is written must make sense already.
-fn directory(r: &mut Reader<'_>) {
-    const LINKS: [&str; 4] = ["userid", "mobile", "email", "employee_number"];
-    r.parsed("directory.max_removals", units::percent);
-    r.parsed("directory.purge_left_after", units::duration);
-    if r.list("directory.link_by").iter().any(|link| !LINKS.contains(&link.as_str())) {
-        let known = listed(LINKS.into_iter());
-        r.error("directory.link_by", format_args!("must be a list of some of {known}"));
-    }
 }

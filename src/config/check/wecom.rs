@@ -4,21 +4,27 @@ use base64::Engine as _;
 use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig};
+use chrono_tz::Tz;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::Reader;
+use crate::base::cron::Schedule;
 use crate::base::host::Origin;
 use crate::base::id::CorpId;
 use crate::config::model::{Callback, VerifyFile, Wecom};
 
-pub(super) fn wecom(r: &mut Reader<'_>) -> Option<Wecom> {
+pub(super) fn wecom(r: &mut Reader<'_>, time_zone: Option<Tz>) -> Option<Wecom> {
     let corp_id = corp_id(r);
     let agent_id = agent_id(r);
     let api_address = address(r, "wecom.api_address");
     let oauth2_address = address(r, "wecom.oauth2_address");
     let qr_connect_address = address(r, "wecom.qr_connect_address");
     let proxy = proxy(r);
+    // A zone that is wrong is a finding already; what is wrong with a schedule is wrong in every zone.
+    let zone = time_zone.unwrap_or(Tz::UTC);
+    let sync_cron = schedule(r, "wecom.sync_cron", zone);
+    let force_sync_cron = schedule(r, "wecom.force_sync_cron", zone);
     let verify_files = verify_files(r);
     let contacts_callback = callback(r, "wecom.contacts_callback");
     let app_callback = callback(r, "wecom.app_callback");
@@ -33,6 +39,8 @@ pub(super) fn wecom(r: &mut Reader<'_>) -> Option<Wecom> {
         oauth2_address: oauth2_address?,
         qr_connect_address: qr_connect_address?,
         proxy: proxy?,
+        sync_cron: sync_cron?,
+        force_sync_cron: force_sync_cron?,
         verify_files: verify_files?,
         contacts_callback: contacts_callback?,
         app_callback: app_callback?,
@@ -104,6 +112,21 @@ fn proxy(r: &mut Reader<'_>) -> Option<Option<Url>> {
             matches!(url.scheme(), "http" | "https") && url.host_str().is_some_and(|host| !host.is_empty());
         if good { Ok(Some(url)) } else { Err(FORM) }
     })
+}
+
+/// A schedule; `None` inside for "", which is never.
+fn schedule(r: &mut Reader<'_>, key: &str, zone: Tz) -> Option<Option<Schedule>> {
+    let text = r.text(key).trim();
+    if text.is_empty() {
+        return Some(None);
+    }
+    match Schedule::parse(text, zone) {
+        Ok(schedule) => Some(Some(schedule)),
+        Err(why) => {
+            r.error(key, why);
+            None
+        }
+    }
 }
 
 fn verify_files(r: &mut Reader<'_>) -> Option<Vec<VerifyFile>> {

@@ -2,7 +2,7 @@
 
 use super::{config, error, errors, load, warnings};
 use crate::base::host::{Origin, Scheme};
-use crate::config::{DefaultRule, Groups, LogFormat, Scope};
+use crate::config::{DefaultRule, Groups, LinkBy, LogFormat, Scope};
 
 const PUBLIC: &str = "public_url = \"https://oa.example.com\"\n";
 
@@ -114,7 +114,8 @@ fn durations_rates_zones_and_names_are_checked_with_their_key() {
                 directory.max_removals = \"many\"\ndirectory.purge_left_after = \"ever\"\ndirectory.link_by = [\"phone\"]\n\
                 data_dir = \"\"\ndatabase.url = \"mysql://x\"\nserver.listen = \"8080\"\npages.logo_file = \"logo.gif\"\n\
                 wecom.corp_id = \"w w\"\nwecom.agent_id = 0\nwecom.api_address = \"qyapi\"\nwecom.proxy = \"proxy:3128\"\n\
-                wecom.verify_files = [\"verify.txt\"]\n";
+                wecom.verify_files = [\"verify.txt\"]\nwecom.sync_cron = \"*/5 * * * *\"\n\
+                wecom.force_sync_cron = \"0 0 0 30 2 ?\"\n";
     let found = errors(text);
     assert_eq!(found.len(), text.lines().count(), "{found:#?}");
     for (line, written) in text.lines().enumerate() {
@@ -180,17 +181,28 @@ fn a_callback_needs_both_values_and_1_means_not_set_up() {
 }
 
 #[test]
+fn the_settings_of_the_directory_are_understood() {
+    let text = "[wecom]\nsync_cron = \"0 0 4 * * ?\"\nforce_sync_cron = \"\"\n[directory]\n\
+                link_by = [\"mobile\", \"userid\", \"mobile\"]\nmax_removals = \"2.5%\"\npurge_left_after = \"1d\"\n";
+    let config = config(text);
+    assert_eq!(config.wecom.sync_cron.unwrap().as_str(), "0 0 4 * * ?");
+    assert!(config.wecom.force_sync_cron.is_none(), "\"\" is never");
+    assert_eq!(config.directory.link_by, [LinkBy::Mobile, LinkBy::Userid]);
+    assert_eq!(config.directory.max_removals, 250);
+    assert_eq!(config.directory.purge_left_after.as_secs(), 86_400);
+}
+
+#[test]
 fn what_is_not_in_this_version_is_accepted_with_a_warning_when_it_is_set() {
-    let text = "[wecom]\nsync_cron = \"0 0 4 * * ?\"\nforce_sync_cron = \"\"\nmessage_enable = false\n\
-                [wecom.app_callback]\ntoken = \"abc\"\n[gate]\ngroups = \"ids\"\n\
-                [directory]\nlink_by = [\"userid\"]\nmax_removals = \"5%\"\npurge_left_after = \"1d\"\n\
+    let text = "[wecom]\nmessage_enable = false\n\
+                [wecom.app_callback]\ntoken = \"abc\"\n\
                 [o2oa]\nwork_url = \"https://oa.example.com/x_desktop/\"\nmessage_redirect_portal = \"p\"\n";
     let (_, all) = load(text, &[]).unwrap();
     let later: Vec<_> =
         all.iter().filter(|w| w.message.starts_with("not in this version")).map(|w| &w.key).collect();
-    assert_eq!(later.len(), 10, "{later:?}");
-    let (_, same) = load("[wecom]\nsync_cron = \"10 0/10 * * * ?\"\nmessage_enable = true", &[]).unwrap();
-    assert_eq!(same.iter().filter(|w| w.message.starts_with("not in this version")).count(), 2, "{same:?}");
+    assert_eq!(later.len(), 4, "{later:?}");
+    let (_, same) = load("[wecom]\nmessage_enable = true", &[]).unwrap();
+    assert_eq!(same.iter().filter(|w| w.message.starts_with("not in this version")).count(), 1, "{same:?}");
     let (_, none) = load("[wecom.app_callback]\ntoken = \"\"", &[]).unwrap();
     assert!(none.iter().all(|w| !w.message.contains("not in this version")), "{none:?}");
 }
@@ -198,14 +210,15 @@ fn what_is_not_in_this_version_is_accepted_with_a_warning_when_it_is_set() {
 #[test]
 fn rules_keep_their_text_and_elements_that_match_nobody_are_told() {
     let text = "[[rules]]\nhost = \"*.example.com:8443\"\npath = \"/admin/**\"\nmethods = [\"GET\", \"M-SEARCH\"]\n\
-                allow = [\"members\", \"user:zhangsan\", \"unit:财务部/**\", \"tag:x\", \"leader:x\", \"membres\"]\n\
+                allow = [\"members\", \"user:zhangsan\", \"unit:财务部/**\", \"tag:x\", \"leader:x\", \"membres\", \"tag: \"]\n\
                 [[rules]]\nhost = \"b.example.com\"\nallow = []\n";
     let rules = config(text).rules;
-    assert_eq!((rules[0].path.as_str(), rules[0].allow.len()), ("/admin/**", 6));
+    assert_eq!((rules[0].path.as_str(), rules[0].allow.len()), ("/admin/**", 7));
     assert_eq!((rules[1].path.as_str(), rules[1].methods.as_slice()), ("", ["*".to_owned()].as_slice()));
     let told = warnings(text, "rules[1].allow");
-    assert_eq!(told.iter().filter(|m| m.starts_with("not in this version")).count(), 3);
-    assert!(told[3].contains("\"membres\" is unknown") && told[3].contains("\"members\""), "{told:?}");
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[0].contains("\"membres\" is unknown") && told[0].contains("\"members\""), "{told:?}");
+    assert!(told[1].contains("\"tag: \" names nothing"), "{told:?}");
 }
 
 #[test]

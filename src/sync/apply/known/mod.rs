@@ -2,33 +2,14 @@
 
 mod store;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use crate::base::id::{CorpId, UnitId};
 use crate::db::Db;
 use crate::directory;
 use crate::directory::Source;
+use crate::sync::fetch::{Known, KnownUnit};
 use crate::sync::plan::Local;
-
-/// What is known of WeCom's directory, as far as a fetch needs it to read less.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Departments {
-    /// WeCom's persons that are not left: folded userid → ids of the departments the person is in.
-    pub persons: HashMap<String, BTreeSet<u32>>,
-    /// WeCom's departments by id.
-    pub units: HashMap<u32, Department>,
-}
-
-/// A department that is known already.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Department {
-    /// The id above; 0 for the root and for one whose parent is not visible.
-    pub parent: u32,
-    /// Larger comes first.
-    pub order: u32,
-    /// Its name.
-    pub name: String,
-}
 
 /// Everything a plan compares with, of the published version. A person whose memberships cannot be read is in none
 /// and has no fingerprint: the plan then changes it, and writing says what is wrong.
@@ -54,7 +35,7 @@ pub async fn load(db: &Db, corp: &CorpId) -> sqlx::Result<Local> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn known_departments(db: &Db, corp: &CorpId) -> sqlx::Result<Departments> {
+pub async fn known_departments(db: &Db, corp: &CorpId) -> sqlx::Result<Known> {
     loop {
         let chart = directory::store::chart(db, corp).await?;
         let of_wecom =
@@ -67,8 +48,8 @@ pub async fn known_departments(db: &Db, corp: &CorpId) -> sqlx::Result<Departmen
         }
         let units = of_wecom().filter_map(|unit| {
             let parent = unit.parent.as_ref().and_then(|parent| ids.get(parent)).copied().unwrap_or(0);
-            Some((unit.wecom_id?, Department { parent, order: unit.order, name: unit.name.clone() }))
+            Some((unit.wecom_id?, KnownUnit { parent, order: unit.order, name: unit.name.clone() }))
         });
-        return Ok(Departments { persons, units: units.collect() });
+        return Ok(Known { persons, units: units.collect() });
     }
 }

@@ -1,0 +1,323 @@
+//! `gongpai sync`: asks for a run, works on it here unless a gateway takes it first, and prints its report.
+
+use std::io::{self, IsTerminal as _, Write};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+use super::{database, table};
+use crate::app::{sync_settings, wecom_settings};
+use crate::base::clock::Clock;
+use crate::base::id::RunId;
+use crate::config::Config;
+use crate::db::Db;
+use crate::sync::Sync;
+use crate::sync::plan::ConflictKind;
+use crate::sync::progress::{Progress, Snapshot, Step};
+use crate::sync::queue::{Cause, End, Request, Run, Status};
+use crate::sync::remote::Kind;
+use crate::wecom;
+
+/// How often the bar moves, and how often it is looked how a run of somebody else's goes.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// How many lines of what changed are printed; the API and the next run have all that are kept.
+const LINES: usize = 20;
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct Asked {
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// Remove however much is missing.
+    pub force: bool,
+    /// As cheaply as the secrets allow, instead of everything.
+    pub update: bool,
+    /// Print the run as the API shows it.
+    pub json: bool,
+}
+
+/// Runs one synchronisation and says how it ended; `false` (exit code 1) unless it read everything and was neither
+/// refused nor failed. Progress goes to standard error: a bar on a terminal, otherwise a line for each step.
+///
+/// # Errors
+/// If there is no database, or it fails; if it is interrupted. What was written by then nobody sees.
+pub async fn sync(
+    config: &Config,
+    clock: &Clock,
+    asked: Asked,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let db = database::open(config).await?;
+    let run = of(config, clock, &db, asked).await;
+    db.close().await;
+    let run = run?;
+    if asked.json {
+        writeln!(out, "{}", serde_json::to_string(&run)?)?;
+    } else {
+        print(&run, out)?;
+    }
+    Ok(run.status == Status::Done && run.complete)
+}
+
+async fn of(config: &Config, clock: &Clock, db: &Db, asked: Asked) -> anyhow::Result<Run> {
+    let client = wecom::Client::new(wecom_settings(config), clock.clone())?;
+    let sync = Sync::new(sync_settings(config), db.clone(), client, clock.clone());
+    let request = Request {
+        kind: if asked.update { Kind::Update } else { Kind::Full },
+        cause: Cause::Command,
+        dry_run: asked.dry_run,
+        force: asked.force,
+    };
+    let id = sync.request(request).await.context("no run was asked for")?;
+    let mut shown = Shown::new(io::stderr().is_terminal());
+    let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be listened for")?;
+    let run = until_ended(&sync, &id, &mut interrupt, &mut shown).await;
+    shown.clear();
+    run
+}
+
+/// Works on the queue until this run has ended, here or elsewhere.
+async fn until_ended(
+    sync: &Sync,
+    id: &RunId,
+    interrupt: &mut Signal,
+    shown: &mut Shown,
+) -> anyhow::Result<Run> {
+    loop {
+        if let Some(run) = sync.queue().claim().await? {
+            work(sync, &run, interrupt, shown).await?;
+        }
+        let found = sync.find(id).await?;
+        let Some(run) = found else { bail!("run {id} is no longer there") };
+        if run.status.is_final() {
+            return Ok(run);
+        }
+        // Somebody else works, on this run or on one before it.
+        shown
+            .show(&run.progress.map_or_else(|| waiting(&run), |progress| progress.to_string()), run.progress);
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = interrupt.recv() => bail!("interrupted; run {id} is left to a gateway that runs"),
+        }
+    }
+}
+
+fn waiting(run: &Run) -> String {
+    let words = match run.status {
+        Status::Queued => "waiting for the run before it",
+        Status::Running | Status::Done | Status::Refused | Status::Failed => "a gateway works on it",
+    };
+    words.to_owned()
+}
+
+/// Works on a run that was claimed here. Ctrl-C ends it: whoever stops a removal does not want it made elsewhere.
+async fn work(sync: &Sync, run: &Run, interrupt: &mut Signal, shown: &mut Shown) -> anyhow::Result<()> {
+    let progress = Progress::default();
+    let interrupted = tokio::select! {
+        _ = sync.work(run, &progress) => false,
+        never = watch(&progress, shown) => match never {},
+        _ = interrupt.recv() => true,
+    };
+    if !interrupted {
+        return Ok(());
+    }
+    shown.clear();
+    let end = End::failed("It was interrupted at the command line; nothing of it was published.");
+    let ours = sync.queue().end(&run.id, &end).await.context("how the run ended could not be written")?;
+    // What was published in this very moment stays so.
+    if ours {
+        bail!("interrupted: nothing was changed");
+    }
+    Ok(())
+}
+
+async fn watch(progress: &Progress, shown: &mut Shown) -> std::convert::Infallible {
+    loop {
+        let snapshot = progress.snapshot();
+        shown.show(&snapshot.to_string(), Some(snapshot));
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What whoever waits sees.
+struct Shown {
+    /// On a terminal.
+    bar: Option<ProgressBar>,
+    /// What was said last, elsewhere.
+    said: Option<(Option<Step>, String)>,
+}
+
+impl Shown {
+    fn new(terminal: bool) -> Self {
+        let bar = terminal.then(|| {
+            let bar = ProgressBar::new(0);
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self { bar, said: None }
+    }
+
+    fn show(&mut self, text: &str, snapshot: Option<Snapshot>) {
+        let Some(bar) = &self.bar else {
+            // One line for each step, whatever its numbers.
+            let step = snapshot.map(|s| s.step);
+            let line = step.map_or_else(|| text.to_owned(), |step| step.as_str().to_owned());
+            if self.said.as_ref() != Some(&(step, line.clone())) {
+                // That nobody reads it is no reason to stop.
+                let _ = writeln!(io::stderr(), "{line}");
+                self.said = Some((step, line));
+            }
+            return;
+        };
+        let counted = snapshot.filter(|s| s.total > 0);
+        let template = if counted.is_some() { "{spinner} {wide_bar} {msg}" } else { "{spinner} {msg}" };
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        bar.set_length(counted.map_or(0, |s| s.total));
+        bar.set_position(counted.map_or(0, |s| s.done));
+        bar.set_message(text.to_owned());
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The run as people read it: what it counts, what it says, the first lines of what changed, how it ended.
+fn print(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+    let report = &run.report;
+    if matches!(run.status, Status::Done | Status::Refused) {
+        let mut counts = table::Table::new(&["", "CREATED", "UPDATED", "REMOVED"]);
+        for (name, tally) in [
+            ("units", run.counts.units),
+            ("persons", run.counts.persons),
+            ("memberships", run.counts.memberships),
+            ("tags", report.tags),
+        ] {
+            let numbers = [tally.created, tally.updated, tally.removed].map(|n| n.to_string());
+            counts.push(std::iter::once(name.to_owned()).chain(numbers));
+        }
+        if run.status == Status::Done || run.dry_run {
+            counts.write(out)?;
+        }
+    }
+    for note in &report.notes {
+        writeln!(out, "note     {}: {}", note.code, table::printable(&note.text))?;
+    }
+    for skipped in &report.skipped {
+        let what = if skipped.wecom.is_empty() { &skipped.id } else { &skipped.wecom };
+        let (what, why) = (table::printable(what), table::printable(&skipped.reason));
+        writeln!(out, "skipped  {} {what}: {why}", skipped.kind)?;
+    }
+    if report.more_skipped > 0 {
+        writeln!(out, "skipped  and {} more", report.more_skipped)?;
+    }
+    for line in report.lines.iter().take(LINES) {
+        writeln!(out, "change   {}", table::printable(line))?;
+    }
+    let told = u64::try_from(report.lines.len().min(LINES)).unwrap_or(u64::MAX);
+    let kept = u64::try_from(report.lines.len()).unwrap_or(u64::MAX);
+    let more = kept.saturating_add(report.more_lines).saturating_sub(told);
+    if more > 0 {
+        writeln!(out, "change   and {more} more")?;
+    }
+    for conflict in &report.conflicts {
+        writeln!(out, "conflict {}: {} ({})", conflict.id, why(&conflict.kind), conflict.person_id)?;
+    }
+    writeln!(out, "{}", outcome(run))
+}
+
+/// Why a human is asked.
+fn why(kind: &str) -> &str {
+    match ConflictKind::ALL.into_iter().find(|known| known.as_str() == kind) {
+        Some(ConflictKind::Ambiguous) => "somebody could be one of several local persons",
+        Some(ConflictKind::Renamed) => "somebody who joined looks like somebody who left",
+        Some(ConflictKind::Reused) => "a userid came back after its holder had left",
+        None => kind,
+    }
+}
+
+/// The last line.
+fn outcome(run: &Run) -> String {
+    let id = &run.id;
+    match run.status {
+        Status::Done if run.dry_run => format!("dry run {id}: nothing was changed{}", partly(run)),
+        Status::Done => format!("run {id} is done{}", partly(run)),
+        Status::Refused => {
+            format!("run {id} was refused, nothing was changed: {}", table::printable(&run.reason))
+        }
+        Status::Failed | Status::Queued | Status::Running => {
+            format!("run {id} failed, nothing was changed: {}", table::printable(&run.reason))
+        }
+    }
+}
+
+const fn partly(run: &Run) -> &'static str {
+    if run.complete { "" } else { ", but not everything could be read, so nobody and nothing was removed" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+    use crate::sync::remote::Note;
+    use crate::sync::report::Report;
+
+    fn run(status: Status, complete: bool, reason: &str) -> Run {
+        Run {
+            id: RunId::new("R"),
+            kind: Kind::Full,
+            cause: "command".to_owned(),
+            dry_run: false,
+            force: false,
+            status,
+            complete,
+            counts: Default::default(),
+            progress: None,
+            report: Report::default(),
+            reason: reason.to_owned(),
+            requested_at: Timestamp::from_millis(0),
+            started_at: None,
+            finished_at: None,
+        }
+    }
+
+    fn printed(run: &Run) -> String {
+        let mut out = Vec::new();
+        print(run, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_run_is_told_with_its_counts_notes_and_the_first_lines() {
+        let mut run = run(Status::Done, true, "");
+        run.counts.persons.created = 25;
+        run.report.notes = vec![Note::new("fetch.ids_only", "Only ids.\u{1b}")];
+        run.report.lines = (0..25).map(|n| format!("person u{n} is new")).collect();
+        run.report.more_lines = 3;
+        let out = printed(&run);
+        assert!(out.contains("persons      25       0        0\n"), "{out}");
+        assert!(out.contains("note     fetch.ids_only: Only ids.\u{fffd}\n"), "{out}");
+        assert!(out.contains("u19 is new\n") && !out.contains("u20 is new"), "{out}");
+        assert!(out.contains("and 8 more\n") && out.ends_with("run R is done\n"), "{out}");
+    }
+
+    #[test]
+    fn a_run_that_changed_nothing_says_so_and_why() {
+        let out = printed(&run(Status::Refused, true, "The run would remove 40 of 100 persons."));
+        assert_eq!(out, "run R was refused, nothing was changed: The run would remove 40 of 100 persons.\n");
+        let out = printed(&run(Status::Failed, false, "WeCom cannot be reached"));
+        assert_eq!(out, "run R failed, nothing was changed: WeCom cannot be reached\n");
+    }
+
+    #[test]
+    fn an_incomplete_run_says_that_nothing_was_removed() {
+        assert!(printed(&run(Status::Done, false, "")).contains("not everything could be read"));
+    }
+}

@@ -1,0 +1,489 @@
+//! The runs: asked for, worked on one at a time across replicas, and kept.
+//!
+//! A run is a row. Two unique indexes are the whole of the agreement between replicas: one running, one waiting (a
+//! rehearsal may wait beside it). Whoever works on a run holds it by a lease that it renews; a run whose lease is over
+//! belongs to a process that was killed, and another one is queued in its place.
+
+pub mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::ser::SerializeStruct as _;
+use serde::{Serialize, Serializer};
+use tokio::sync::Notify;
+
+use super::progress::Snapshot;
+use super::remote::Kind;
+use super::report::{Counts, Report};
+use crate::audit;
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::id::{ClientId, CorpId, RunId, uuid_v7};
+use crate::db::Db;
+
+/// How long a run is held without a sign of life.
+pub const LEASE: Duration = Duration::from_secs(30);
+
+/// How long runs are kept; the last complete one for ever.
+pub const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// How often a request is tried again that met another one on its way into the table.
+const TRIES: usize = 5;
+
+/// Who asked for a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    /// A schedule.
+    Cron,
+    /// An application, through the API.
+    Api(ClientId),
+    /// Somebody at the command line.
+    Command,
+    /// The first start: there was no chart yet.
+    Start,
+    /// A run whose process was killed.
+    Again,
+}
+
+impl Cause {
+    /// As the table writes it: a word, and of an API client its id.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Cron => "cron".to_owned(),
+            Self::Api(client) => format!("api:{client}"),
+            Self::Command => "command".to_owned(),
+            Self::Start => "start".to_owned(),
+            Self::Again => "again".to_owned(),
+        }
+    }
+
+    /// For the audit trail, if somebody asked; nobody did where a clock or a start did.
+    fn asker(&self) -> Option<String> {
+        match self {
+            Self::Api(client) => Some(format!("by the API client {client}")),
+            Self::Command => Some("by command line".to_owned()),
+            Self::Cron | Self::Start | Self::Again => None,
+        }
+    }
+}
+
+/// A run that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// How thoroughly.
+    pub kind: Kind,
+    /// By whom.
+    pub cause: Cause,
+    /// Only say what would change.
+    pub dry_run: bool,
+    /// Remove however much is missing.
+    pub force: bool,
+}
+
+/// What a waiting run and a new request become together: the stronger in each respect, so that nobody gets less than
+/// they asked for.
+pub const fn stronger(waiting: (Kind, bool), asked: (Kind, bool)) -> (Kind, bool) {
+    let kind = match (waiting.0, asked.0) {
+        (Kind::Update, Kind::Update) => Kind::Update,
+        _ => Kind::Full,
+    };
+    (kind, waiting.1 || asked.1)
+}
+
+/// Where a run stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Waits for its turn.
+    Queued,
+    /// Somebody works on it.
+    Running,
+    /// It came to its end.
+    Done,
+    /// It would remove too much: nothing was written.
+    Refused,
+    /// It came to no end: nothing was published.
+    Failed,
+}
+
+impl Status {
+    /// Every one.
+    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Done, Self::Refused, Self::Failed];
+
+    /// As the table and the API write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Refused => "refused",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Reads the table's word; anything unknown has failed.
+    pub fn parse(text: &str) -> Self {
+        Self::ALL.into_iter().find(|status| status.as_str() == text).unwrap_or(Self::Failed)
+    }
+
+    /// Whether nothing more will become of it.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Queued | Self::Running)
+    }
+}
+
+/// A run. Serialises as the API shows it (DESIGN §4.1).
+#[derive(Debug, Clone)]
+pub struct Run {
+    /// Its id.
+    pub id: RunId,
+    /// How thorough it is.
+    pub kind: Kind,
+    /// Who asked, see [`Cause::text`].
+    pub cause: String,
+    /// Whether it only says what would change.
+    pub dry_run: bool,
+    /// Whether it removes however much is missing.
+    pub force: bool,
+    /// Where it stands.
+    pub status: Status,
+    /// Whether it read every department and every member.
+    pub complete: bool,
+    /// What it changed; of a rehearsal, what it would.
+    pub counts: Counts,
+    /// How far it is.
+    pub progress: Option<Snapshot>,
+    /// What it says about itself.
+    pub report: Report,
+    /// Why it was refused or failed; empty otherwise.
+    pub reason: String,
+    /// Since when it waits.
+    pub requested_at: Timestamp,
+    /// Since when it is worked on.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+impl Serialize for Run {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Run", 9)?;
+        object.serialize_field("id", &self.id)?;
+        object.serialize_field("kind", &self.kind)?;
+        object.serialize_field("status", &self.status)?;
+        object.serialize_field("complete", &self.complete)?;
+        object.serialize_field("counts", &self.counts)?;
+        object.serialize_field("conflicts", &self.report.conflicts)?;
+        object.serialize_field("reason", &Some(self.reason.as_str()).filter(|reason| !reason.is_empty()))?;
+        object.serialize_field("started_at", &self.started_at)?;
+        object.serialize_field("finished_at", &self.finished_at)?;
+        object.end()
+    }
+}
+
+/// How a run ended.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// One of the final ones.
+    pub status: Status,
+    /// Whether every department and every member was read.
+    pub complete: bool,
+    /// What changed.
+    pub counts: Counts,
+    /// What it says about itself.
+    pub report: Report,
+    /// Why it was refused or failed.
+    pub reason: String,
+}
+
+impl End {
+    /// One that came to no end.
+    pub fn failed(reason: impl Into<String>) -> Self {
+        Self {
+            status: Status::Failed,
+            complete: false,
+            counts: Counts::default(),
+            report: Report::default(),
+            reason: reason.into(),
+        }
+    }
+}
+
+/// The runs of one corporation, as one process sees them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Queue {
+    db: Db,
+    corp: CorpId,
+    clock: Clock,
+    /// Who this process is, in the runs that it works on.
+    holder: Arc<str>,
+    /// Rings when this process asked for a run, so that its worker need not wait for its next look.
+    asked: Arc<Notify>,
+}
+
+impl Queue {
+    /// The queue of `corp`, for a process that works on runs under a name of its own.
+    pub fn new(db: Db, corp: CorpId, clock: Clock) -> Self {
+        let holder = format!("{} {}", std::process::id(), uuid_v7(clock.now()));
+        Self { db, corp, clock, holder: holder.into(), asked: Arc::default() }
+    }
+
+    /// Who this process is, in the runs that it works on.
+    pub fn holder(&self) -> &str {
+        &self.holder
+    }
+
+    /// Asks for a run. If one waits already, that one becomes as strong as both, and its id is answered; a rehearsal
+    /// is never made one with a run that writes.
+    ///
+    /// # Errors
+    /// If the database fails; then nothing was asked for.
+    pub async fn request(&self, request: &Request) -> sqlx::Result<RunId> {
+        let mut tries = 0;
+        let id = loop {
+            tries += 1;
+            let mut tx = self.db.write().await?;
+            let now = self.clock.now();
+            match self.put(&mut tx, request, now).await {
+                Ok(Some(id)) => {
+                    tx.commit().await?;
+                    break id;
+                }
+                // Somebody else's request or claim came first: look again.
+                Ok(None) if tries < TRIES => tx.rollback().await?,
+                Err(error) if tries < TRIES && is_taken(&error) => tx.rollback().await?,
+                Ok(None) => return Err(sqlx::Error::RowNotFound),
+                Err(error) => return Err(error),
+            }
+        };
+        self.ring();
+        Ok(id)
+    }
+
+    /// As [`request`](Self::request), in a transaction of somebody else's. `None`: the run that waited is taken just
+    /// now. After a unique violation the transaction is over.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(super) async fn put(
+        &self,
+        tx: &mut sqlx::AnyConnection,
+        request: &Request,
+        now: Timestamp,
+    ) -> sqlx::Result<Option<RunId>> {
+        let id = match store::waiting(tx, &self.corp, request.dry_run).await? {
+            Some(waiting) => {
+                let before = (waiting.kind, waiting.force);
+                let both = stronger(before, (request.kind, request.force));
+                let cause = if both == before { waiting.cause } else { request.cause.text() };
+                if !store::strengthen(tx, &waiting.id, both, &cause).await? {
+                    return Ok(None);
+                }
+                waiting.id
+            }
+            None => {
+                let id = RunId::generate(now);
+                store::insert(tx, &self.corp, &id, request, now).await?;
+                id
+            }
+        };
+        if let Some(asker) = request.cause.asker() {
+            let force = if request.force { ", forced" } else { "" };
+            let dry = if request.dry_run { ", dry run" } else { "" };
+            let detail = format!("{} run {id}{force}{dry}, {asker}", request.kind.as_str());
+            audit::store::insert(tx, &self.corp, &deed("allowed", detail), now).await?;
+        }
+        Ok(Some(id))
+    }
+
+    /// Takes the oldest run that waits, if nobody works on one. A run whose process was killed becomes failed first,
+    /// and another one is queued in its place, unless it was a rehearsal.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn claim(&self) -> sqlx::Result<Option<Run>> {
+        // Looked at before the write lock is asked for: nearly always there is nothing to do.
+        if !store::is_work(self.db.pool(), &self.corp, self.clock.now()).await? {
+            return Ok(None);
+        }
+        let mut tx = self.db.write().await?;
+        match self.take(&mut tx).await {
+            Ok(run) => {
+                tx.commit().await?;
+                Ok(run)
+            }
+            Err(error) if is_taken(&error) => {
+                tx.rollback().await?;
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn take(&self, tx: &mut sqlx::AnyConnection) -> sqlx::Result<Option<Run>> {
+        let now = self.clock.now();
+        if let Some((run, lease_until)) = store::running(tx, &self.corp).await? {
+            if lease_until > now {
+                return Ok(None);
+            }
+            const KILLED: &str =
+                "The process that worked on it ended without a word; nothing of it was published.";
+            if !store::lapse(tx, &run.id, lease_until, KILLED, now).await? {
+                return Ok(None);
+            }
+            tracing::warn!(run = %run.id, "A synchronisation was cut off: its process ended without a word");
+            if !run.dry_run {
+                let again = Request { kind: run.kind, cause: Cause::Again, dry_run: false, force: run.force };
+                self.put(tx, &again, now).await?;
+            }
+        }
+        let Some(id) = store::oldest(tx, &self.corp).await? else { return Ok(None) };
+        if !store::start(tx, &id, &self.holder, now.plus(LEASE), now).await? {
+            return Ok(None);
+        }
+        store::find_in(tx, &self.corp, &id).await
+    }
+
+    /// Says that this process still works on the run, and how far it is. `false`: it is no longer ours.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn renew(&self, id: &RunId, progress: Snapshot) -> sqlx::Result<bool> {
+        let mut tx = self.db.write().await?;
+        let ours = store::renew(&mut tx, id, &self.holder, self.clock.now().plus(LEASE), progress).await?;
+        tx.commit().await?;
+        Ok(ours)
+    }
+
+    /// Ends a run that publishes nothing. `false`: it is no longer ours, or has ended.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn end(&self, id: &RunId, end: &End) -> sqlx::Result<bool> {
+        let mut tx = self.db.write().await?;
+        let now = self.clock.now();
+        let ours = store::end(&mut tx, id, &self.holder, end, now).await?;
+        if ours && end.status == Status::Refused {
+            let detail = format!("run {id}: {}", end.reason);
+            audit::store::insert(&mut tx, &self.corp, &deed("refused", detail), now).await?;
+        }
+        tx.commit().await?;
+        Ok(ours)
+    }
+
+    /// Puts a run of ours back, because this process stops: it waits again under its id, or, where another one waits
+    /// already, ends and that one becomes as strong as both.
+    ///
+    /// # Errors
+    /// If the database fails; the lease then runs out.
+    pub async fn hand_back(&self, run: &Run) -> sqlx::Result<()> {
+        let mut tx = self.db.write().await?;
+        let now = self.clock.now();
+        match store::waiting(&mut tx, &self.corp, run.dry_run).await? {
+            None => {
+                if let Err(error) = store::requeue(&mut tx, &run.id, &self.holder).await {
+                    tx.rollback().await?;
+                    // Another request came first; the lease runs out, and then both become one.
+                    return if is_taken(&error) { Ok(()) } else { Err(error) };
+                }
+            }
+            Some(waiting) => {
+                let end = End::failed("The process stopped; the run that waited does its work.");
+                if store::end(&mut tx, &run.id, &self.holder, &end, now).await? {
+                    let both = stronger((waiting.kind, waiting.force), (run.kind, run.force));
+                    store::strengthen(&mut tx, &waiting.id, both, &waiting.cause).await?;
+                }
+            }
+        }
+        tx.commit().await
+    }
+
+    /// One run; `None`: there is none of that id, or it is no longer kept.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn find(&self, id: &RunId) -> sqlx::Result<Option<Run>> {
+        store::find(&self.db, &self.corp, id).await
+    }
+
+    /// Wakes this process's worker.
+    pub(super) fn ring(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Waits until this process asked for a run, or `longest`.
+    pub(super) async fn until_asked(&self, longest: Duration) {
+        tokio::select! {
+            () = self.asked.notified() => {}
+            () = tokio::time::sleep(longest) => {}
+        }
+    }
+}
+
+/// Somebody else has it: one of the two unique indexes said so.
+pub(super) fn is_taken(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
+/// An audit row about a run; it concerns no single person.
+fn deed(decision: &'static str, detail: String) -> audit::Entry {
+    audit::Entry {
+        event: audit::Event::Sync,
+        person: None,
+        userid: String::new(),
+        address: None,
+        host: String::new(),
+        decision,
+        detail,
+        request_id: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_requests_become_one_that_does_what_both_asked_for() {
+        let (update, full) = ((Kind::Update, false), (Kind::Full, false));
+        let forced = (Kind::Update, true);
+        assert_eq!(stronger(update, update), update);
+        assert_eq!(stronger(update, full), full);
+        assert_eq!(stronger(full, update), full);
+        assert_eq!(stronger(full, forced), (Kind::Full, true));
+        assert_eq!(stronger(forced, update), forced);
+    }
+
+    #[test]
+    fn a_word_that_nobody_wrote_is_a_run_that_failed() {
+        for status in Status::ALL {
+            assert_eq!(Status::parse(status.as_str()), status);
+        }
+        assert_eq!(Status::parse("exploded"), Status::Failed);
+    }
+
+    #[test]
+    fn a_run_shows_what_the_api_promises_and_nothing_else() {
+        let run = Run {
+            id: RunId::new("r"),
+            kind: Kind::Full,
+            cause: "api:oa".to_owned(),
+            dry_run: false,
+            force: false,
+            status: Status::Refused,
+            complete: true,
+            counts: Counts::default(),
+            progress: None,
+            report: Report::default(),
+            reason: "too many".to_owned(),
+            requested_at: Timestamp::from_millis(0),
+            started_at: Some(Timestamp::from_millis(1_795_334_400_000)),
+            finished_at: None,
+        };
+        let count = r#"{"created":0,"updated":0,"removed":0}"#;
+        let want = format!(
+            r#"{{"id":"r","kind":"full","status":"refused","complete":true,"counts":{{"units":{count},"persons":{count},"memberships":{count}}},"conflicts":[],"reason":"too many","started_at":"2026-11-22T08:00:00.000Z","finished_at":null}}"#
+        );
+        assert_eq!(serde_json::to_string(&run).unwrap(), want);
+    }
+}

@@ -1,0 +1,441 @@
+//! SQL of the runs and of the schedules that ask for them.
+
+use sqlx::any::AnyRow;
+use sqlx::{Any, AnyConnection, AnyPool, Executor, Row as _};
+
+use super::{End, Request, Run, Status};
+use crate::base::clock::Timestamp;
+use crate::base::id::{ConflictId, CorpId, PersonId, RunId};
+use crate::db::Db;
+use crate::directory::row::{from_json, to_json};
+use crate::sync::progress::Snapshot;
+use crate::sync::remote::Kind;
+use crate::sync::report::{Counts, Raised};
+
+/// A run that waits.
+#[derive(Debug, Clone)]
+pub(super) struct Waiting {
+    pub(super) id: RunId,
+    pub(super) kind: Kind,
+    pub(super) force: bool,
+    pub(super) cause: String,
+}
+
+/// The columns in the order in which [`run`] reads them.
+macro_rules! columns {
+    () => {
+        "SELECT id, kind, cause, dry_run, forced, status, complete, counts, progress, report, reason, requested_at, \
+         started_at, finished_at FROM sync_runs "
+    };
+}
+
+fn run(row: &AnyRow) -> sqlx::Result<Run> {
+    let text = |column: usize| row.try_get::<String, _>(column);
+    let flag = |column: usize| row.try_get::<i64, _>(column).map(|n| n != 0);
+    let instant =
+        |column: usize| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp::from_millis));
+    Ok(Run {
+        id: RunId::new(text(0)?),
+        kind: Kind::parse(&text(1)?),
+        cause: text(2)?,
+        dry_run: flag(3)?,
+        force: flag(4)?,
+        status: Status::parse(&text(5)?),
+        complete: flag(6)?,
+        counts: from_json("sync_runs.counts", &text(7)?)?,
+        progress: from_json("sync_runs.progress", &text(8)?)?,
+        report: from_json("sync_runs.report", &text(9)?)?,
+        reason: text(10)?,
+        requested_at: Timestamp::from_millis(row.try_get(11)?),
+        started_at: instant(12)?,
+        finished_at: instant(13)?,
+    })
+}
+
+/// Whether somebody should look closer: a run waits while nobody works on one, or one was cut off.
+pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
+    let rows = sqlx::query(
+        "SELECT status, lease_until FROM sync_runs WHERE corp_id = $1 AND status IN ('queued', 'running')",
+    )
+    .bind(corp.as_str())
+    .fetch_all(pool)
+    .await?;
+    let mut waits = false;
+    for row in rows {
+        let status: String = row.try_get(0)?;
+        if Status::parse(&status) == Status::Running {
+            return Ok(Timestamp::from_millis(row.try_get(1)?) <= now);
+        }
+        waits = true;
+    }
+    Ok(waits)
+}
+
+/// The run that waits; of rehearsals, if `dry_run`.
+pub(super) async fn waiting(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    dry_run: bool,
+) -> sqlx::Result<Option<Waiting>> {
+    let row = sqlx::query(
+        "SELECT id, kind, forced, cause FROM sync_runs \
+         WHERE corp_id = $1 AND status = 'queued' AND dry_run = $2",
+    )
+    .bind(corp.as_str())
+    .bind(i64::from(dry_run))
+    .fetch_optional(tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    Ok(Some(Waiting {
+        id: RunId::new(row.try_get::<String, _>(0)?),
+        kind: Kind::parse(&row.try_get::<String, _>(1)?),
+        force: row.try_get::<i64, _>(2)? != 0,
+        cause: row.try_get(3)?,
+    }))
+}
+
+/// Makes a run that waits as strong as said; `false`: it waits no longer.
+pub(super) async fn strengthen(
+    tx: &mut AnyConnection,
+    id: &RunId,
+    (kind, force): (Kind, bool),
+    cause: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE sync_runs SET kind = $2, forced = $3, cause = $4 WHERE id = $1 AND status = 'queued'",
+    )
+    .bind(id.as_str())
+    .bind(kind.as_str())
+    .bind(i64::from(force))
+    .bind(cause)
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Queues a run; a unique violation if one waits.
+pub(super) async fn insert(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    id: &RunId,
+    request: &Request,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
+         reason, holder, lease_until, requested_at, started_at, finished_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'queued', 0, $8, 'null', '{}', '', '', 0, $7, NULL, NULL)",
+    )
+    .bind(id.as_str())
+    .bind(corp.as_str())
+    .bind(request.kind.as_str())
+    .bind(request.cause.text())
+    .bind(i64::from(request.dry_run))
+    .bind(i64::from(request.force))
+    .bind(now.millis())
+    .bind(to_json(&Counts::default())?)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The run that is worked on, and until when it is held.
+pub(super) async fn running(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<Option<(Run, Timestamp)>> {
+    let row = sqlx::query(concat!(columns!(), "WHERE corp_id = $1 AND status = 'running'"))
+        .bind(corp.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(row) = row else { return Ok(None) };
+    let found = run(&row)?;
+    let lease: Option<i64> =
+        sqlx::query("SELECT lease_until FROM sync_runs WHERE id = $1 AND status = 'running'")
+            .bind(found.id.as_str())
+            .fetch_optional(tx)
+            .await?
+            .map(|row| row.try_get(0))
+            .transpose()?;
+    Ok(lease.map(|lease| (found, Timestamp::from_millis(lease))))
+}
+
+/// Ends a run whose lease is over; `false`: it was renewed or ended meanwhile.
+pub(super) async fn lapse(
+    tx: &mut AnyConnection,
+    id: &RunId,
+    lease_until: Timestamp,
+    reason: &str,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE sync_runs SET status = 'failed', reason = $3, finished_at = $4 \
+         WHERE id = $1 AND status = 'running' AND lease_until = $2",
+    )
+    .bind(id.as_str())
+    .bind(lease_until.millis())
+    .bind(reason)
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The run that has waited longest.
+pub(super) async fn oldest(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<Option<RunId>> {
+    let row = sqlx::query(
+        "SELECT id FROM sync_runs WHERE corp_id = $1 AND status = 'queued' ORDER BY requested_at, id LIMIT 1",
+    )
+    .bind(corp.as_str())
+    .fetch_optional(tx)
+    .await?;
+    row.map(|row| row.try_get::<String, _>(0).map(RunId::new)).transpose()
+}
+
+/// Takes a run that waits; `false`: somebody else has it. A unique violation if another one is worked on.
+pub(super) async fn start(
+    tx: &mut AnyConnection,
+    id: &RunId,
+    holder: &str,
+    lease_until: Timestamp,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE sync_runs SET status = 'running', holder = $2, lease_until = $3, started_at = $4 \
+         WHERE id = $1 AND status = 'queued'",
+    )
+    .bind(id.as_str())
+    .bind(holder)
+    .bind(lease_until.millis())
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Lengthens the lease; `false`: the run is not `holder`'s.
+pub(super) async fn renew(
+    tx: &mut AnyConnection,
+    id: &RunId,
+    holder: &str,
+    lease_until: Timestamp,
+    progress: Snapshot,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE sync_runs SET lease_until = $3, progress = $4 \
+         WHERE id = $1 AND status = 'running' AND holder = $2",
+    )
+    .bind(id.as_str())
+    .bind(holder)
+    .bind(lease_until.millis())
+    .bind(to_json(&progress)?)
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Ends a run that `holder` works on, in the transaction that publishes it if there is one; `false`: it is not
+/// `holder`'s, and that transaction must not be committed.
+///
+/// # Errors
+/// If the database fails.
+pub async fn end(
+    tx: &mut AnyConnection,
+    id: &RunId,
+    holder: &str,
+    end: &End,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE sync_runs SET status = $3, complete = $4, counts = $5, report = $6, reason = $7, finished_at = $8, \
+         progress = 'null', lease_until = 0 WHERE id = $1 AND status = 'running' AND holder = $2",
+    )
+    .bind(id.as_str())
+    .bind(holder)
+    .bind(end.status.as_str())
+    .bind(i64::from(end.complete))
+    .bind(to_json(&end.counts)?)
+    .bind(to_json(&end.report)?)
+    // PostgreSQL takes no NUL in a text, and what WeCom says may hold anything.
+    .bind(end.reason.replace('\0', "\u{fffd}"))
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Lets a run of `holder`'s wait again; a unique violation if another one waits.
+pub(super) async fn requeue(tx: &mut AnyConnection, id: &RunId, holder: &str) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE sync_runs SET status = 'queued', holder = '', lease_until = 0, started_at = NULL, progress = 'null' \
+         WHERE id = $1 AND status = 'running' AND holder = $2",
+    )
+    .bind(id.as_str())
+    .bind(holder)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// One run.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(db: &Db, corp: &CorpId, id: &RunId) -> sqlx::Result<Option<Run>> {
+    find_with(db.pool(), corp, id).await
+}
+
+pub(super) async fn find_in(tx: &mut AnyConnection, corp: &CorpId, id: &RunId) -> sqlx::Result<Option<Run>> {
+    find_with(tx, corp, id).await
+}
+
+async fn find_with<'c>(
+    executor: impl Executor<'c, Database = Any>,
+    corp: &CorpId,
+    id: &RunId,
+) -> sqlx::Result<Option<Run>> {
+    sqlx::query(concat!(columns!(), "WHERE corp_id = $1 AND id = $2"))
+        .bind(corp.as_str())
+        .bind(id.as_str())
+        .fetch_optional(executor)
+        .await?
+        .map(|row| run(&row))
+        .transpose()
+}
+
+/// The runs that ended last, newest first, rehearsals left out.
+///
+/// # Errors
+/// If the database fails.
+pub async fn latest(db: &Db, corp: &CorpId, limit: i64) -> sqlx::Result<Vec<Run>> {
+    sqlx::query(concat!(
+        columns!(),
+        "WHERE corp_id = $1 AND dry_run = 0 AND status IN ('done', 'refused', 'failed') \
+         ORDER BY requested_at DESC, id DESC LIMIT $2"
+    ))
+    .bind(corp.as_str())
+    .bind(limit)
+    .fetch_all(db.pool())
+    .await?
+    .iter()
+    .map(run)
+    .collect()
+}
+
+/// Deletes up to `limit` runs that ended and were asked for before `before`, but never the last complete one.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let done = sqlx::query(
+        "DELETE FROM sync_runs WHERE id IN (\
+             SELECT id FROM sync_runs WHERE requested_at < $1 AND status IN ('done', 'refused', 'failed') \
+             AND id NOT IN (\
+                 SELECT MAX(id) FROM sync_runs WHERE status = 'done' AND complete = 1 AND dry_run = 0 \
+                 GROUP BY corp_id) \
+             ORDER BY requested_at LIMIT $2)",
+    )
+    .bind(before.millis())
+    .bind(limit)
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected())
+}
+
+/// Whether a run that writes waits or is worked on.
+pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<bool> {
+    let row = sqlx::query(
+        "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND dry_run = 0 AND status IN ('queued', 'running')",
+    )
+    .bind(corp.as_str())
+    .fetch_one(tx)
+    .await?;
+    Ok(row.try_get::<i64, _>(0)? > 0)
+}
+
+/// When a schedule last fired; `None`: it was never looked at.
+pub(in crate::sync) async fn last_fired(
+    db: &Db,
+    corp: &CorpId,
+    name: &str,
+) -> sqlx::Result<Option<Timestamp>> {
+    sqlx::query("SELECT last_at FROM schedules WHERE corp_id = $1 AND name = $2")
+        .bind(corp.as_str())
+        .bind(name)
+        .fetch_optional(db.pool())
+        .await?
+        .map(|row| row.try_get(0).map(Timestamp::from_millis))
+        .transpose()
+}
+
+/// Begins a schedule: it first fires after `at`.
+pub(in crate::sync) async fn begin_schedule(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    name: &str,
+    at: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO schedules (corp_id, name, last_at) VALUES ($1, $2, $3) \
+         ON CONFLICT (corp_id, name) DO NOTHING",
+    )
+    .bind(corp.as_str())
+    .bind(name)
+    .bind(at.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Lets a schedule fire that last fired at `last`; `false`: another replica did it.
+pub(in crate::sync) async fn fire(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    name: &str,
+    last: Timestamp,
+    at: Timestamp,
+) -> sqlx::Result<bool> {
+    let done =
+        sqlx::query("UPDATE schedules SET last_at = $4 WHERE corp_id = $1 AND name = $2 AND last_at = $3")
+            .bind(corp.as_str())
+            .bind(name)
+            .bind(last.millis())
+            .bind(at.millis())
+            .execute(tx)
+            .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// The questions that were raised at `at`, which is the instant of one transaction.
+pub(in crate::sync) async fn raised(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    at: Timestamp,
+) -> sqlx::Result<Vec<Raised>> {
+    sqlx::query(
+        "SELECT id, kind, person_id, candidates FROM conflicts \
+         WHERE corp_id = $1 AND created_at = $2 AND state = 'open' ORDER BY id",
+    )
+    .bind(corp.as_str())
+    .bind(at.millis())
+    .fetch_all(tx)
+    .await?
+    .into_iter()
+    .map(|row| {
+        Ok(Raised {
+            id: ConflictId::new(row.try_get::<String, _>(0)?),
+            kind: row.try_get(1)?,
+            person_id: PersonId::new(row.try_get::<String, _>(2)?),
+            candidates: from_json("conflicts.candidates", &row.try_get::<String, _>(3)?)?,
+        })
+    })
+    .collect()
+}
+
+/// How many questions wait for a human.
+pub(in crate::sync) async fn open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
+    sqlx::query("SELECT COUNT(*) FROM conflicts WHERE corp_id = $1 AND state = 'open'")
+        .bind(corp.as_str())
+        .fetch_one(db.pool())
+        .await?
+        .try_get(0)
+}
