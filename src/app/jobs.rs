@@ -10,6 +10,7 @@ use super::App;
 use crate::audit;
 use crate::base::clock::Timestamp;
 use crate::db::{Db, feed};
+use crate::directory::listing;
 use crate::gate::Denial;
 use crate::session::{self, keys};
 use crate::sso;
@@ -31,6 +32,8 @@ const ATTEMPTS_KEPT: Duration = Duration::from_secs(24 * 3600);
 /// Sessions that ended; the audit trail has them for longer.
 const SESSIONS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 const FEED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+/// What changed in the directory, for other systems that follow.
+const CHANGES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// How many rows one deletion takes, so that nobody waits long for the write lock.
 const BATCH: i64 = 500;
@@ -96,6 +99,7 @@ pub async fn delete_old(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<
     while audit::store::delete_before(db, now.minus(audit::KEPT), BATCH).await? > 0 {}
     sso::store::delete_before(db, now.minus(ATTEMPTS_KEPT)).await?;
     feed::delete_before(db, now.minus(FEED_KEPT)).await?;
+    listing::store::delete_changes_before(db, now.minus(CHANGES_KEPT)).await?;
     keys::store::delete_unused(db, now, ttl).await?;
     Ok(())
 }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`bindings`] | whose the userids in rules are |
 //! | [`chart`] | units and tags in memory, as every check reads them: paths, who lies below what |
+//! | [`listing`] | the directory for applications that copy it: lists, and what changed |
 //! | [`row`] | how units, persons and tags stand in their tables |
 //! | [`store`] | SQL: the published chart, signing in, asking again |
 //!
@@ -17,6 +18,7 @@
 
 pub mod bindings;
 pub mod chart;
+pub mod listing;
 pub mod row;
 pub mod store;
 

@@ -20,11 +20,15 @@ mod cli;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod directory_api;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod hand_off;
 #[cfg(test)]
 mod logout;
+#[cfg(test)]
+mod openapi;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
