@@ -113,6 +113,11 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
     let session: Value = phone.fetch(format!("{PUBLIC}/sso/session")).await.json();
     assert_eq!(session["sub"], known);
     assert_eq!(t.texts("SELECT person_id FROM rule_bindings").await, [&*known]);
+    assert_eq!(
+        t.texts("SELECT id FROM feed WHERE kind = 'binding'").await,
+        ["zhangsan"],
+        "replicas hear of it"
+    );
     assert_eq!(t.number("SELECT COUNT(*) FROM persons WHERE released_at IS NULL").await, 2);
     let notes = t
         .texts("SELECT change || ' ' || id FROM directory_changes WHERE kind = 'person' ORDER BY batch, n")

@@ -537,15 +537,15 @@ async fn an_export_is_read_back_as_it_was_and_no_cell_of_it_is_calculated() {
 }
 
 #[tokio::test]
-async fn ten_thousand_rows_are_written_in_short_transactions() {
+async fn thousands_of_rows_are_written_in_short_transactions() {
     let t = with_client("").await;
     let mut text = "userid,name,units\n".to_owned();
-    for n in 0..10_000 {
+    for n in 0..2_100 {
         text.push_str(&format!("wai{n},外{n},外部/组{}\n", n % 20));
     }
     let (well, said) = import(&t, text.as_bytes(), false).await;
-    assert!(well && said.starts_with("units: 21 new; persons: 10000 new"), "{said}");
-    assert_eq!(t.rows("person_rows").await, 10_000);
+    assert!(well && said.starts_with("units: 21 new; persons: 2100 new"), "{said}");
+    assert_eq!(t.rows("person_rows").await, 2_100);
     let most = t.number("SELECT MAX(count) FROM publications").await;
     assert!(most <= 500, "{most} in one transaction");
 }
