@@ -129,7 +129,8 @@ pub(super) async fn request(
         Kind::Full => remote::Kind::Full,
     };
     let cause = Cause::Api(client.id.clone());
-    let run_id = api.0.sync.request(Request { kind, cause, dry_run: order.dry_run, force: order.force }).await;
+    let run_id =
+        api.0.sync.request(Request { kind, cause, dry_run: order.dry_run, force: order.force }).await;
     let run_id = run_id.map_err(|e| client.unavailable("A run could not be queued", &e))?;
     Ok((StatusCode::ACCEPTED, Json(Queued { run_id })).into_response())
 }

@@ -14,6 +14,7 @@ pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod echo;
 pub(crate) mod nginx;
+pub(crate) mod org;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod serve;
