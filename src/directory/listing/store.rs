@@ -217,3 +217,57 @@ pub async fn delete_changes_before(db: &Db, before: Timestamp) -> sqlx::Result<u
         deleted += done.rows_affected();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publication(first: i64, count: i64) -> Publication {
+        Publication { first, count, ours: true }
+    }
+
+    /// The rows with these numbers of a publication.
+    fn rows(first: i64, numbers: impl IntoIterator<Item = i64>) -> Vec<(i64, Changed)> {
+        let row = |seq| Changed {
+            seq,
+            kind: "unit".to_owned(),
+            id: seq.to_string(),
+            change: "updated".to_owned(),
+            at: Timestamp::from_millis(0),
+        };
+        numbers.into_iter().map(|seq| (first, row(seq))).collect()
+    }
+
+    fn part(feed: Feed) -> Option<(Vec<i64>, i64)> {
+        match feed {
+            Feed::Part { items, last } => Some((items.iter().map(|item| item.seq).collect(), last)),
+            Feed::Gone => None,
+        }
+    }
+
+    #[test]
+    fn a_part_ends_before_what_was_forgotten_while_it_was_read() {
+        let three = [publication(1, 2), publication(3, 2), publication(5, 1)];
+        let all = [rows(1, 1..=2), rows(3, 3..=4), rows(5, 5..=5)].concat();
+        assert_eq!(part(join(&three, all, 0, 10)), Some((vec![1, 2, 3, 4, 5], 5)));
+        let second_is_gone = [rows(1, 1..=2), rows(5, 5..=5)].concat();
+        assert_eq!(part(join(&three, second_is_gone, 0, 10)), Some((vec![1, 2], 2)));
+        assert_eq!(part(join(&three, rows(5, 5..=5), 0, 10)), None, "the first is gone");
+        let hole = [publication(1, 2), publication(5, 1)];
+        assert_eq!(
+            part(join(&hole, [rows(1, 1..=2), rows(5, 5..=5)].concat(), 0, 10)),
+            Some((vec![1, 2], 2))
+        );
+    }
+
+    #[test]
+    fn a_full_part_goes_on_after_its_last_row_and_a_short_one_after_its_last_publication() {
+        let ours = publication(1, 4);
+        let theirs = Publication { ours: false, ..publication(5, 3) };
+        assert_eq!(part(join(&[ours, theirs], rows(1, 2..=3), 1, 2)), Some((vec![2, 3], 3)));
+        let (ours, theirs) = (publication(1, 4), Publication { ours: false, ..publication(5, 3) });
+        assert_eq!(part(join(&[ours, theirs], rows(1, 2..=4), 1, 9)), Some((vec![2, 3, 4], 7)));
+        let theirs = Publication { ours: false, ..publication(5, 3) };
+        assert_eq!(part(join(&[theirs], vec![], 4, 9)), Some((vec![], 7)));
+    }
+}
