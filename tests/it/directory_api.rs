@@ -462,6 +462,11 @@ async fn a_cursor_older_than_what_is_kept_is_gone_and_the_beginning_is_what_is_k
     assert_eq!(numbers(&follow(&t, "7", 2).await.0), [8]);
     // A number that was never given: of a database before a backup was restored.
     assert_eq!(gone(9).await, (410, "directory.feed_gone".to_owned()));
+    // While the young ones are being forgotten, row by row.
+    edit(&t, "DELETE FROM directory_changes WHERE n = 0").await;
+    assert_eq!(gone(5).await.0, 410, "6 is gone");
+    assert_eq!(numbers(&follow(&t, "", 2).await.0), [7, 8]);
+    assert_eq!(numbers(&follow(&t, "6", 2).await.0), [7, 8]);
     t.app.clock.advance(90 * DAY);
     forget().await;
     assert_eq!(t.rows("directory_changes").await, 0);

@@ -353,7 +353,6 @@ async fn what_is_not_built_yet_answers_404() {
         "/.well-known/openid-configuration",
         "/oidc/authorize",
         "/api/v1/messages",
-        "/api/v1/directory/persons",
         "/hooks/o2oa/token/task_create",
     ] {
         for method in [Method::GET, Method::POST] {

@@ -55,7 +55,7 @@ pub async fn changes(db: &Db, corp: &CorpId, since: Option<i64>, limit: i64) -> 
     let newest = newest(db).await?;
     let since = match since {
         Some(since) => since,
-        None => oldest(db).await?.map_or(newest, |first| first - 1),
+        None => oldest(db, corp).await?.map_or(newest, |first| first - 1),
     };
     if since == newest {
         return Ok(Feed::Part { items: Vec::new(), last: since });
@@ -86,7 +86,10 @@ fn join(publications: &[Publication], rows: Vec<(i64, Changed)>, since: i64, lim
             break;
         }
         let before = items.len();
-        while let Some((_, change)) = rows.next_if(|(first, _)| *first == publication.first) {
+        // Every number has a row; of a publication that is being forgotten the first ones are gone already.
+        while let Some((_, change)) =
+            rows.next_if(|(of, row)| *of == publication.first && row.seq == last + 1)
+        {
             last = change.seq;
             items.push(change);
         }
@@ -108,9 +111,17 @@ async fn newest(db: &Db) -> sqlx::Result<i64> {
         .try_get(0)
 }
 
-/// The oldest number that is kept.
-async fn oldest(db: &Db) -> sqlx::Result<Option<i64>> {
-    sqlx::query("SELECT MIN(first_seq) FROM publications").fetch_one(db.pool()).await?.try_get(0)
+/// The oldest number of ours that is kept.
+async fn oldest(db: &Db, corp: &CorpId) -> sqlx::Result<Option<i64>> {
+    sqlx::query(
+        "SELECT p.first_seq + COALESCE((SELECT MIN(d.n) FROM directory_changes d WHERE d.batch = p.batch), p.count) \
+         FROM publications p WHERE p.corp_id = $1 ORDER BY p.first_seq LIMIT 1",
+    )
+    .bind(corp.as_str())
+    .fetch_optional(db.pool())
+    .await?
+    .map(|row| row.try_get(0))
+    .transpose()
 }
 
 /// The publication that number `since + 1` belongs to, and what follows it: each has at least one row, so that `limit`
@@ -189,4 +200,59 @@ fn changed(row: &AnyRow) -> sqlx::Result<(i64, Changed)> {
         first,
         Changed { seq: first + n, kind: row.try_get(2)?, id: row.try_get(3)?, change: row.try_get(4)?, at },
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn publication(first: i64, count: i64) -> Publication {
+        Publication { first, count, ours: true }
+    }
+
+    /// The rows with these numbers of a publication.
+    fn rows(first: i64, numbers: impl IntoIterator<Item = i64>) -> Vec<(i64, Changed)> {
+        let row = |seq| Changed {
+            seq,
+            kind: "unit".to_owned(),
+            id: seq.to_string(),
+            change: "updated".to_owned(),
+            at: Timestamp::from_millis(0),
+        };
+        numbers.into_iter().map(|seq| (first, row(seq))).collect()
+    }
+
+    fn part(feed: Feed) -> Option<(Vec<i64>, i64)> {
+        match feed {
+            Feed::Part { items, last } => Some((items.iter().map(|item| item.seq).collect(), last)),
+            Feed::Gone => None,
+        }
+    }
+
+    #[test]
+    fn a_part_ends_before_what_was_forgotten_while_it_was_read() {
+        let three = [publication(1, 2), publication(3, 2), publication(5, 1)];
+        let all = [rows(1, 1..=2), rows(3, 3..=4), rows(5, 5..=5)].concat();
+        assert_eq!(part(join(&three, all, 0, 10)), Some((vec![1, 2, 3, 4, 5], 5)));
+        let second_is_gone = [rows(1, 1..=2), rows(5, 5..=5)].concat();
+        assert_eq!(part(join(&three, second_is_gone, 0, 10)), Some((vec![1, 2], 2)));
+        assert_eq!(part(join(&three, rows(5, 5..=5), 0, 10)), None, "the first is gone");
+        assert_eq!(part(join(&three, rows(1, 2..=2), 0, 10)), None, "its first row is gone");
+        let hole = [publication(1, 2), publication(5, 1)];
+        assert_eq!(
+            part(join(&hole, [rows(1, 1..=2), rows(5, 5..=5)].concat(), 0, 10)),
+            Some((vec![1, 2], 2))
+        );
+    }
+
+    #[test]
+    fn a_full_part_goes_on_after_its_last_row_and_a_short_one_after_its_last_publication() {
+        let ours = publication(1, 4);
+        let theirs = Publication { ours: false, ..publication(5, 3) };
+        assert_eq!(part(join(&[ours, theirs], rows(1, 2..=3), 1, 2)), Some((vec![2, 3], 3)));
+        let (ours, theirs) = (publication(1, 4), Publication { ours: false, ..publication(5, 3) });
+        assert_eq!(part(join(&[ours, theirs], rows(1, 2..=4), 1, 9)), Some((vec![2, 3, 4], 7)));
+        let theirs = Publication { ours: false, ..publication(5, 3) };
+        assert_eq!(part(join(&[theirs], vec![], 4, 9)), Some((vec![], 7)));
+    }
 }
