@@ -1,0 +1,242 @@
+//! What a run costs once WeCom's directory is read: comparing it with ours, and writing what differs.
+//!
+//! ```text
+//! cargo bench --bench chart                                          # SQLite, in a folder of its own
+//! cargo bench --bench chart -- --postgres postgres://…/EMPTY_DATABASE
+//! ```
+//!
+//! 100 000 members with 120 000 memberships in 5 000 departments are loaded into an empty database, then compared again
+//! unchanged, then with one percent changed, then with everybody's name changed. Each step says how long reading ours,
+//! planning and writing took, the longest transaction (from its wait for the lock to its commit), how long somebody who
+//! signed in meanwhile waited at most, and by how much memory grew: against the moment before the step, in which the
+//! members read of WeCom are in memory already.
+
+#![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use gongpai::base::clock::Clock;
+use gongpai::base::id::{CorpId, PersonId, RunId, UserId};
+use gongpai::base::secret::Secret;
+use gongpai::db::feed::Change;
+use gongpai::db::{Db, Location};
+use gongpai::directory::{self, Found, Status};
+use gongpai::sync::apply::{self, Applied, Ending, Fence, How, Pause, Target};
+use gongpai::sync::plan::{self, LinkBy, Policy};
+use gongpai::sync::remote::{Complete, Remote, RemoteMembership, RemotePerson, RemoteUnit};
+use tokio::task::JoinSet;
+
+const PERSONS: u32 = 100_000;
+const UNITS: u32 = 5_000;
+/// Everybody whose number divides by this is in a second unit.
+const SECOND_UNIT: u32 = 5;
+/// How often somebody signs in while a run writes.
+const SIGN_IN: Duration = Duration::from_millis(100);
+
+/// The run's end is not what is measured.
+struct NoEnd;
+
+impl Ending for NoEnd {
+    async fn write(&self, _: &mut Change, _: &Applied) -> sqlx::Result<()> {
+        Ok(())
+    }
+}
+
+struct Bench {
+    db: Db,
+    corp: CorpId,
+    clock: Clock,
+    fence: Fence,
+}
+
+#[tokio::main]
+async fn main() -> Result<()> {
+    let mut arguments = std::env::args().skip(1).filter(|argument| argument != "--bench");
+    let postgres = match arguments.next().as_deref() {
+        Some("--postgres") => Some(Secret::from(arguments.next().context("--postgres needs an address")?)),
+        Some(other) => anyhow::bail!("{other} is not an argument of this benchmark"),
+        None => None,
+    };
+    let folder = tempfile::tempdir()?;
+    let file: PathBuf = folder.path().join("gongpai.db");
+    let db = match &postgres {
+        Some(url) => Db::open(Location::Postgres(url)).await?,
+        None => Db::open(Location::Sqlite(&file)).await?,
+    };
+    let (corp, clock) = (CorpId::new("ww1"), Clock::System);
+    directory::store::ensure_chart(&db, &corp).await?;
+    let fence =
+        Fence { run: RunId::generate(clock.now()), holder: "bench".into(), lease: Duration::from_secs(60) };
+    sqlx::query(
+        "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
+           reason, holder, lease_until, requested_at) \
+         VALUES ($1, 'ww1', 'full', '', 0, 0, 'running', 0, '', '', '', '', 'bench', 0, 0)",
+    )
+    .bind(fence.run.as_str())
+    .execute(db.pool())
+    .await?;
+    let bench = Bench { db, corp, clock, fence };
+    println!("{}, {PERSONS} persons, {UNITS} units", bench.db.engine());
+    println!(
+        "{:<18}{:>7}{:>7}{:>7}{:>8}{:>10}{:>10}{:>10}{:>9}  changed",
+        "", "load", "plan", "heal", "write", "longest", "publish", "sign-in", "memory"
+    );
+    bench.step("first load", |_, _| {}).await?;
+    bench.step("nothing changed", |_, _| {}).await?;
+    bench
+        .step("1 % changed", |n, person| {
+            if n % 100 == 0 {
+                person.name.push('改');
+            }
+        })
+        .await?;
+    bench.step("all changed", |_, person| person.position.push('改')).await?;
+    bench.step("nothing changed", |_, person| person.position.push('改')).await?;
+    bench.db.close().await;
+    Ok(())
+}
+
+impl Bench {
+    async fn step(&self, name: &str, change: impl Fn(u32, &mut RemotePerson)) -> Result<()> {
+        let target = Target { db: &self.db, corp: &self.corp, clock: &self.clock, fence: &self.fence };
+        let now = self.clock.now();
+        let remote = remote(change);
+        let began = forget_peak()?;
+        let start = Instant::now();
+        apply::clear::heal(&target).await?;
+        let heal = start.elapsed();
+        let start = Instant::now();
+        let local = apply::known::load(&self.db, &self.corp).await?;
+        let load = start.elapsed();
+        let policy = Policy { link_by: vec![LinkBy::Mobile], max_removals: 1000, force: false };
+        let start = Instant::now();
+        let plan = plan::plan(remote, &local, &policy, now, &mut || PersonId::generate(now));
+        let planned = start.elapsed();
+        drop(local);
+        let longest = Arc::new(AtomicU64::new(0));
+        let last = Arc::new(parking_lot::Mutex::new(Instant::now()));
+        let pause: Box<Pause> = {
+            let (longest, last) = (Arc::clone(&longest), Arc::clone(&last));
+            Box::new(move |_| {
+                let now = Instant::now();
+                let took = now - std::mem::replace(&mut *last.lock(), now);
+                longest.fetch_max(micros(took), Ordering::Relaxed);
+                Box::pin(async { Ok(()) })
+            })
+        };
+        let how = How { dry_run: false, began: now, complete_details_at: Some(now), pause: Some(&*pause) };
+        let done = Arc::new(AtomicBool::new(false));
+        let mut visitor = JoinSet::new();
+        visitor.spawn(visit(self.db.clone(), self.corp.clone(), Arc::clone(&done)));
+        let start = Instant::now();
+        *last.lock() = start;
+        let applied = apply::apply(&target, plan, &how, &NoEnd, &|_, _| {}).await?;
+        let (written, published) = (start.elapsed(), last.lock().elapsed());
+        done.store(true, Ordering::Relaxed);
+        let waited = visitor.join_next().await.context("a visitor")???;
+        let peak = memory("VmHWM:")?;
+        let counts = applied.counts;
+        println!(
+            "{name:<18}{:>6.2}s{:>6.2}s{:>6.2}s{:>7.2}s{:>8.1}ms{:>8.1}ms{:>8.1}ms{:>6} MB  {} persons, {} memberships, \
+             {} skipped",
+            load.as_secs_f64(),
+            planned.as_secs_f64(),
+            heal.as_secs_f64(),
+            written.as_secs_f64(),
+            Duration::from_micros(longest.load(Ordering::Relaxed)).as_secs_f64() * 1e3,
+            published.as_secs_f64() * 1e3,
+            waited.as_secs_f64() * 1e3,
+            peak.saturating_sub(began) / 1024,
+            counts.persons.created + counts.persons.updated + counts.persons.removed,
+            counts.memberships.created + counts.memberships.updated + counts.memberships.removed,
+            applied.skipped.len(),
+        );
+        Ok(())
+    }
+}
+
+/// Signs somebody in again and again; answers how long that took at most.
+async fn visit(db: Db, corp: CorpId, done: Arc<AtomicBool>) -> Result<Duration> {
+    let mut longest = Duration::ZERO;
+    while !done.load(Ordering::Relaxed) {
+        let start = Instant::now();
+        let found = Found {
+            userid: UserId::new("user00004711"),
+            name: "张三4711".into(),
+            email: String::new(),
+            mobile: String::new(),
+            employee_number: String::new(),
+        };
+        let mut change = Change::begin(&db, &corp, Clock::System.now()).await?;
+        directory::store::put_active(&mut change, &found).await?;
+        change.commit().await?;
+        longest = longest.max(start.elapsed());
+        tokio::time::sleep(SIGN_IN).await;
+    }
+    Ok(longest)
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn remote(change: impl Fn(u32, &mut RemotePerson)) -> Remote {
+    let units = (1..=UNITS).map(|id| RemoteUnit {
+        id,
+        parent: if id == 1 { 0 } else { id / 8 + u32::from(id < 8) },
+        name: format!("部门{id}"),
+        name_en: String::new(),
+        order: id,
+        leaders: vec![],
+    });
+    let persons = (0..PERSONS).map(|n| {
+        let at = |unit| RemoteMembership { unit, order: n % 1000, leader: n % 20 == 0 };
+        let mut memberships = vec![at(n % UNITS + 1)];
+        if n % SECOND_UNIT == 0 {
+            memberships.push(at((n + 7) % UNITS + 1));
+        }
+        let mut person = RemotePerson {
+            userid: UserId::new(format!("user{n:08}")),
+            name: format!("张三{n}"),
+            email: format!("user{n:08}@corp.example"),
+            status: if n % 50 == 3 { Status::Inactive } else { Status::Active },
+            main: Some(n % UNITS + 1),
+            memberships,
+            direct_leaders: vec![UserId::new(format!("user{:08}", n / 10))],
+            position: "高级工程师".into(),
+            mobile: format!("138{n:08}"),
+            alias: String::new(),
+            telephone: String::new(),
+            attributes: BTreeMap::from([
+                ("工号".to_owned(), format!("E{n:06}")),
+                ("办公地点".to_owned(), "上海市浦东新区".to_owned()),
+            ]),
+        };
+        change(n, &mut person);
+        person
+    });
+    Remote {
+        units: units.collect(),
+        persons: persons.collect(),
+        complete: Complete { units: true, persons: true, details: true },
+        ..Remote::default()
+    }
+}
+
+/// Forgets the peak of this process's memory; answers how much it has now, in KB.
+fn forget_peak() -> Result<u64> {
+    fs::write("/proc/self/clear_refs", "5").context("the peak of memory cannot be forgotten")?;
+    memory("VmRSS:")
+}
+
+fn memory(field: &str) -> Result<u64> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).context("/proc/self/status")?;
+    Ok(line.trim().trim_end_matches(" kB").parse()?)
+}
