@@ -351,6 +351,44 @@ pub async fn end(change: &mut Change, which: &Which<'_>, reason: &str) -> sqlx::
     Ok(ended)
 }
 
+/// How many ended sessions are announced one by one; of more, every replica reads everything again.
+const MANY_ENDED: usize = 500;
+
+/// Ends the sessions of everybody who may not sign in by the rows that begin to hold with version `version`, and
+/// announces it; answers how many were alive.
+///
+/// # Errors
+/// If the database fails.
+pub async fn end_of_inactive(change: &mut Change, version: i64) -> sqlx::Result<usize> {
+    let (corp, now) = (change.corp().clone(), change.now().millis());
+    let mut ended: Vec<String> = Vec::new();
+    // Twice, as in `end`.
+    for _ in 0..2 {
+        let rows = sqlx::query(
+            "UPDATE sessions SET ended_at = $2, end_reason = (SELECT MIN(v.status) FROM person_rows v \
+               WHERE v.person_id = sessions.person_id AND v.since = $3) \
+             WHERE corp_id = $1 AND ended_at IS NULL AND expires_at > $2 AND person_id IN \
+               (SELECT v.person_id FROM person_rows v WHERE v.corp_id = $1 AND v.since = $3 AND v.status <> 'active') \
+             RETURNING sid",
+        )
+        .bind(corp.as_str())
+        .bind(now)
+        .bind(version)
+        .fetch_all(change.tx())
+        .await?;
+        for row in rows {
+            ended.push(row.try_get(0)?);
+        }
+    }
+    let count = ended.len();
+    if count > MANY_ENDED {
+        change.announce(Kind::Sessions, "");
+    } else {
+        ended.into_iter().for_each(|sid| change.announce(Kind::Session, sid));
+    }
+    Ok(count)
+}
+
 /// Writes when sessions were last used; never moves an instant back.
 ///
 /// # Errors

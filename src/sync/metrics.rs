@@ -12,7 +12,7 @@ use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::parts::apply::{Counts, Tally};
+use super::apply::{Counts, Tally};
 use super::queue::{Run, Status};
 use crate::base::clock::{Clock, Timestamp};
 

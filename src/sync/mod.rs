@@ -2,19 +2,19 @@
 //!
 //! A run has four parts, and only the last one writes:
 //!
-//! 1. `fetch` reads everything first, politely, and knows whether it read everything: a [`Remote`](remote::Remote);
-//! 2. `plan` compares it with what we have, purely: a [`Plan`](plan::Plan), or why there is none;
+//! 1. [`fetch`] reads everything first, politely, and knows whether it read everything: a [`Remote`](remote::Remote);
+//! 2. [`plan`] compares it with what we have, purely: a [`Plan`](plan::Plan), or why there is none;
 //! 3. the plan is refused if it removes too much;
-//! 4. `apply` writes the rows of the next version in short transactions, unseen, and publishes them at once.
+//! 4. [`apply`] writes the rows of the next version in short transactions, unseen, and publishes them at once.
 //!
 //! What a crash leaves behind is never seen by anybody, and the next run clears it away.
 //!
 //! Runs are asked for by schedules ([`schedule`]), the API and the command line; [`queue`] lets one at a time be worked
 //! on, whatever the number of replicas; [`run`] leads a run through its parts.
 
+pub mod apply;
 pub mod fetch;
 pub mod metrics;
-pub mod parts;
 pub mod plan;
 pub mod progress;
 pub mod queue;
@@ -28,7 +28,6 @@ use std::time::Duration;
 
 use self::fetch::Fetcher;
 use self::metrics::Metrics;
-use self::parts::apply;
 use self::plan::LinkBy;
 use self::queue::{Queue, Request, Run};
 use self::schedule::Looks;
@@ -131,9 +130,11 @@ impl Sync {
         let Inner { db, settings, clock, .. } = &*self.inner;
         let now = clock.now();
         let left_before = now.minus(settings.purge_left_after);
-        while apply::purge(db, &settings.corp, now, left_before, BATCH).await? >= as_count(BATCH) {}
+        while apply::clear::purge(db, &settings.corp, now, left_before, BATCH).await? >= as_count(BATCH) {}
         let before = now.minus(CHANGES_KEPT);
-        while apply::delete_changes_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH) {}
+        while apply::clear::delete_changes_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH)
+        {
+        }
         Ok(())
     }
 

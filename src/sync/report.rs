@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-pub use super::parts::apply::Counts;
-use super::parts::apply::{Applied, Skipped, Tally};
+pub use super::apply::Counts;
+use super::apply::{Applied, Skipped, Tally};
 use super::plan::Removals;
 use super::remote::{Note, Way};
 use crate::base::id::{ConflictId, PersonId};

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::apply::{self, Applied, ApplyError, Ending, Fence, How, Target};
 use super::fetch::{Ask, FetchError};
-use super::parts::apply::{self, Applied, ApplyError, Ending, Fence, How, Target};
 use super::plan::{Policy, plan};
 use super::progress::{Progress, Step};
 use super::queue::{End, LEASE, Run, Status, store};
@@ -184,15 +184,15 @@ impl Sync {
         let target = Target { db, corp: &settings.corp, clock, fence: &fence };
         progress.begin(Step::Beginning);
         if !run.dry_run {
-            apply::heal(&target).await?;
+            apply::clear::heal(&target).await?;
         }
-        let known = apply::known_departments(db, &settings.corp).await?;
+        let known = apply::known::known_departments(db, &settings.corp).await?;
         progress.fetching();
         let remote = fetcher.fetch(Ask { kind: run.kind, known: &known }, &progress.fetch).await?;
         drop(known);
         progress.begin(Step::Comparing);
         let (complete, way) = (remote.complete, remote.way);
-        let local = apply::load(db, &settings.corp).await?;
+        let local = apply::known::load(db, &settings.corp).await?;
         let policy = Policy {
             link_by: settings.link_by.clone(),
             max_removals: settings.max_removals,
@@ -220,6 +220,7 @@ impl Sync {
             dry_run: run.dry_run,
             began,
             complete_details_at: Some(began).filter(|_| everything && complete.details),
+            pause: None,
         };
         let publishing = Publishing {
             corp: &settings.corp,

@@ -12,6 +12,8 @@ mod audit;
 #[cfg(test)]
 mod callback;
 #[cfg(test)]
+mod chart;
+#[cfg(test)]
 mod chromium_pages;
 #[cfg(test)]
 mod chromium_signing_in;

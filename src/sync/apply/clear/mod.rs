@@ -1,0 +1,180 @@
+//! What is cleared away: rows that a crash left, rows of versions that nobody reads any more, persons that left long
+//! ago, questions that no longer arise, old entries of the change feed. All of it in short transactions.
+
+mod store;
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use super::{ApplyError, Target};
+use crate::base::clock::Timestamp;
+use crate::base::id::{ConflictId, CorpId, PersonId};
+use crate::db::Db;
+use crate::db::feed::{Change, Entity, What};
+use crate::directory;
+
+use self::store::{Rows, Step};
+
+/// How many rows one transaction clears.
+const BATCH: i64 = 500;
+
+/// For so long an identity of which nothing is known may still be about to get a row.
+const IDENTITY_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// What [`heal`] cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Healed {
+    /// Rows of a version that was never published.
+    pub discarded: u64,
+    /// Rows that such a version was to end.
+    pub reopened: u64,
+    /// Rows of versions before the published one.
+    pub pruned: u64,
+    /// Entries of the change feed that were never published.
+    pub changes: u64,
+    /// Identities of which nothing is known.
+    pub identities: u64,
+}
+
+/// Removes what runs left behind that never published, and rows of versions that are past. The first step of every
+/// run; while it runs the chart that everybody reads stays as it is.
+///
+/// # Errors
+/// [`ApplyError::Lost`] if the run is no longer this process's, or if the database fails; what was cleared stays so.
+pub async fn heal(target: &Target<'_>) -> Result<Healed, ApplyError> {
+    let (db, corp) = (target.db, target.corp);
+    let (version, _) = directory::store::version(db, corp).await?;
+    // All rows of a version go before those that it was to end are opened again: one open row a person.
+    let mut steps: Vec<Step> = Rows::ALL
+        .into_iter()
+        .flat_map(|rows| [Step::Discard(rows), Step::Reopen(rows), Step::Prune(rows)])
+        .collect();
+    // This run holds the lease and published nothing yet: what is not published now never will be.
+    steps.extend(store::unpublished(db, corp).await?.into_iter().map(Step::Unpublished));
+    let mut healed = Healed::default();
+    let mut steps = steps.into_iter().peekable();
+    while steps.peek().is_some() {
+        let mut tx = super::begin(target).await?;
+        let mut room = BATCH;
+        let mut cleared = Vec::new();
+        while let Some(step) = steps.peek().filter(|_| room > 0) {
+            let rows = store::clear(&mut tx, *step, corp, version, room).await?;
+            cleared.push((*step, rows));
+            if rows < room {
+                steps.next();
+            }
+            room -= rows;
+        }
+        tx.commit().await?;
+        cleared.into_iter().for_each(|(step, rows)| healed.add(step, rows));
+        tokio::task::yield_now().await;
+    }
+    let before = target.clock.now().minus(IDENTITY_AGE);
+    let unknown = store::unknown_identities(db, corp, before).await?;
+    for ids in unknown.chunks(super::CHUNK) {
+        let mut tx = super::begin(target).await?;
+        healed.identities += store::delete_identities(&mut tx, ids).await?;
+        tx.commit().await?;
+    }
+    Ok(healed)
+}
+
+impl Healed {
+    fn add(&mut self, step: Step, rows: i64) {
+        let of_step = match step {
+            Step::Discard(_) => &mut self.discarded,
+            Step::Reopen(_) => &mut self.reopened,
+            Step::Prune(_) => &mut self.pruned,
+            Step::Unpublished(_) => &mut self.changes,
+        };
+        *of_step += rows.unsigned_abs();
+    }
+}
+
+/// Removes up to `limit` persons that left before `left_before`: what is known of them, the questions about them, and
+/// who they were; answers how many. Bindings of rules stay, so that a new holder of the userid inherits nothing. An
+/// identity that a session still refers to loses its userid and goes with a later [`heal`].
+///
+/// # Errors
+/// If the database fails; then nothing of it happened.
+pub async fn purge(
+    db: &Db,
+    corp: &CorpId,
+    now: Timestamp,
+    left_before: Timestamp,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let due = store::left_before(db, corp, left_before, limit).await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let mut change = Change::begin(db, corp, now).await?;
+    let mut purged = 0;
+    for id in due {
+        if store::purge(&mut change, &id, left_before).await? {
+            change.note(Entity::Person, id.as_str(), What::Removed);
+            purged += 1;
+        }
+    }
+    change.commit().await?;
+    let gone = gone(db, corp).await?;
+    if !gone.is_empty() {
+        let mut change = Change::begin(db, corp, now).await?;
+        close(&mut change, &gone).await?;
+        change.commit().await?;
+    }
+    Ok(purged)
+}
+
+/// Deletes up to `limit` entries of the change feed that were published before `before`, the oldest first; answers how
+/// many rows went. Fewer than `limit`: there are no more.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_changes_before(
+    db: &Db,
+    corp: &CorpId,
+    before: Timestamp,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let mut room = limit;
+    while room > 0
+        && let Some((first_seq, batch)) = store::oldest_publication(&mut tx, corp, before).await?
+    {
+        let rows = store::delete_batch(&mut tx, corp, batch, room).await?;
+        if rows < room {
+            store::delete_publication(&mut tx, first_seq).await?;
+        }
+        // A publication counts, too, so that this ends.
+        room -= rows.max(1);
+    }
+    tx.commit().await?;
+    Ok((limit - room.max(0)).unsigned_abs())
+}
+
+/// The open questions that no longer arise: of the person, or of everybody it could be, nothing is known any more.
+///
+/// # Errors
+/// If the database fails, or a question cannot be read.
+pub(super) async fn gone(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ConflictId>> {
+    let open = store::open_questions(db, corp).await?;
+    let named: BTreeSet<&PersonId> =
+        open.iter().flat_map(|(_, person, candidates)| candidates.iter().chain([person])).collect();
+    let known: HashSet<PersonId> = store::known(db, corp, &Vec::from_iter(named)).await?;
+    let gone = open.iter().filter(|(_, person, candidates)| {
+        !known.contains(person) || !candidates.iter().any(|candidate| known.contains(candidate))
+    });
+    Ok(gone.map(|(id, ..)| id.clone()).collect())
+}
+
+/// Closes questions that no longer arise.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn close(change: &mut Change, gone: &[ConflictId]) -> sqlx::Result<()> {
+    for id in gone {
+        store::close_question(change, id).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! SQL of publishing.
+
+use std::collections::HashSet;
+
+use sqlx::Row as _;
+
+use crate::base::clock::Timestamp;
+use crate::base::id::{ConflictId, PersonId, UserId};
+use crate::db::feed::Change;
+use crate::directory::row::{OPEN, to_json};
+use crate::sync::plan::NewConflict;
+
+/// These persons give up their userids; answers who had one.
+pub(super) async fn release(change: &mut Change, ids: &[&PersonId]) -> sqlx::Result<HashSet<PersonId>> {
+    let now = change.now().millis();
+    let mut released = HashSet::with_capacity(ids.len());
+    for id in ids {
+        let done = sqlx::query("UPDATE persons SET released_at = $2 WHERE id = $1 AND released_at IS NULL")
+            .bind(id.as_str())
+            .bind(now)
+            .execute(change.tx())
+            .await?;
+        if done.rows_affected() == 1 {
+            released.insert((*id).clone());
+        }
+    }
+    Ok(released)
+}
+
+/// Those of these persons that will not be left, or of whom nothing is known yet.
+pub(super) async fn not_left(change: &mut Change, ids: &[&PersonId]) -> sqlx::Result<HashSet<PersonId>> {
+    let mut found = HashSet::new();
+    for id in ids {
+        let left = sqlx::query(
+            "SELECT COUNT(*) FROM person_rows WHERE person_id = $1 AND until = $2 AND status = 'left'",
+        )
+        .bind(id.as_str())
+        .bind(OPEN)
+        .fetch_one(change.tx())
+        .await?
+        .try_get::<i64, _>(0)?;
+        if left == 0 {
+            found.insert((*id).clone());
+        }
+    }
+    Ok(found)
+}
+
+/// A person's userid is this one; `moves`: it gave up another one for it.
+pub(super) async fn rename(
+    change: &mut Change,
+    id: &PersonId,
+    userid: &UserId,
+    moves: bool,
+) -> sqlx::Result<()> {
+    let sql = if moves {
+        "UPDATE persons SET userid = $2, released_at = NULL WHERE id = $1"
+    } else {
+        "UPDATE persons SET userid = $2 WHERE id = $1"
+    };
+    sqlx::query(sql).bind(id.as_str()).bind(userid.as_str()).execute(change.tx()).await?;
+    Ok(())
+}
+
+/// A new person has its userid.
+pub(super) async fn claim(change: &mut Change, id: &PersonId) -> sqlx::Result<()> {
+    sqlx::query("UPDATE persons SET released_at = NULL WHERE id = $1")
+        .bind(id.as_str())
+        .execute(change.tx())
+        .await?;
+    Ok(())
+}
+
+/// Whoever is active, and was asked for by itself after `began`, is active in version `next`, too: a sign-in that
+/// found nothing to write left no other trace.
+pub(super) async fn let_in(change: &mut Change, next: i64, began: Timestamp) -> sqlx::Result<()> {
+    let (corp, now) = (change.corp().clone(), change.now().millis());
+    sqlx::query(
+        "UPDATE person_rows SET status = 'active', left_at = NULL, said = '', updated_at = $5 \
+         WHERE until = $3 AND since = $2 AND status <> 'active' AND source = 'wecom' AND person_id IN \
+           (SELECT p.id FROM persons p JOIN person_rows o ON o.person_id = p.id AND o.until = $2 \
+            WHERE p.corp_id = $1 AND p.checked_at > $4 AND o.status = 'active')",
+    )
+    .bind(corp.as_str())
+    .bind(next)
+    .bind(OPEN)
+    .bind(began.millis())
+    .bind(now)
+    .execute(change.tx())
+    .await?;
+    Ok(())
+}
+
+/// Writes a question, unless it was asked before or the person could not be written.
+pub(super) async fn ask(change: &mut Change, conflict: &NewConflict) -> sqlx::Result<()> {
+    let (corp, now) = (change.corp().clone(), change.now());
+    sqlx::query(
+        "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
+         SELECT $1, $2, $3, $4, $5, 'open', $6 WHERE EXISTS (SELECT 1 FROM persons p WHERE p.id = $4) \
+           AND NOT EXISTS (SELECT 1 FROM conflicts k WHERE k.corp_id = $2 AND k.kind = $3 AND k.person_id = $4 \
+                           AND k.candidates = $5)",
+    )
+    .bind(ConflictId::generate(now).as_str())
+    .bind(corp.as_str())
+    .bind(conflict.kind.as_str())
+    .bind(conflict.person.as_str())
+    .bind(to_json(&conflict.candidates)?)
+    .bind(now.millis())
+    .execute(change.tx())
+    .await?;
+    Ok(())
+}
+
+/// Publishes version `next`; `false`: it is not the next one.
+pub(super) async fn raise(
+    change: &mut Change,
+    next: i64,
+    complete_at: Option<Timestamp>,
+) -> sqlx::Result<bool> {
+    let corp = change.corp().clone();
+    let done = sqlx::query(
+        "UPDATE charts SET version = $2, complete_at = CASE WHEN complete_at < $3 THEN $3 ELSE complete_at END \
+         WHERE corp_id = $1 AND version = $2 - 1",
+    )
+    .bind(corp.as_str())
+    .bind(next)
+    .bind(complete_at.map_or(0, Timestamp::millis))
+    .execute(change.tx())
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// A run that began then read every detail and found nothing different.
+pub(super) async fn confirm(change: &mut Change, complete_at: Timestamp) -> sqlx::Result<()> {
+    let corp = change.corp().clone();
+    sqlx::query("UPDATE charts SET complete_at = $2 WHERE corp_id = $1 AND complete_at < $2")
+        .bind(corp.as_str())
+        .bind(complete_at.millis())
+        .execute(change.tx())
+        .await?;
+    Ok(())
+}

@@ -1,0 +1,391 @@
+//! SQL of writing a plan.
+//!
+//! Statements of many rows have fixed texts for 100, 10 and 1 of them, so that each is prepared once a connection.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
+
+use super::{ApplyError, Fence};
+use crate::base::clock::Timestamp;
+use crate::base::id::{CorpId, PersonId, UnitId, UserId};
+use crate::db::feed::{Entity, What};
+use crate::directory::row::{self, OPEN, memberships_text, to_json};
+use crate::directory::{Person, Tag, Unit};
+
+/// A statement for 100, 10 and 1 rows or values.
+struct Many([(usize, String); 3]);
+
+impl Many {
+    /// `head`, for each row `pattern` with every `*` a parameter of its own after the `shared` ones, and `tail`.
+    fn new(head: &str, shared: usize, pattern: &str, tail: &str) -> Self {
+        Self([100, 10, 1].map(|rows| {
+            let mut text = head.to_owned();
+            let mut parameter = shared;
+            for row in 0..rows {
+                text.push_str(if row == 0 { "" } else { ", " });
+                for character in pattern.chars() {
+                    if character == '*' {
+                        parameter += 1;
+                        // Writing to a String never fails.
+                        let _ = write!(text, "${parameter}");
+                    } else {
+                        text.push(character);
+                    }
+                }
+            }
+            text.push_str(tail);
+            (rows, text)
+        }))
+    }
+
+    /// The statements that together are about all of `rows`, each with its share of them.
+    fn parts<'r, T>(&'static self, rows: &'r [T]) -> Vec<(&'static str, &'r [T])> {
+        let (mut left, mut parts) = (rows, Vec::new());
+        for (size, text) in &self.0 {
+            while let Some((part, rest)) = left.split_at_checked(*size) {
+                parts.push((text.as_str(), part));
+                left = rest;
+            }
+        }
+        parts
+    }
+}
+
+/// Takes the run's row and lengthens its lease.
+///
+/// # Errors
+/// [`ApplyError::Lost`] if the row is no longer ours.
+pub(super) async fn renew(tx: &mut AnyConnection, fence: &Fence, now: Timestamp) -> Result<(), ApplyError> {
+    let done = sqlx::query(
+        "UPDATE sync_runs SET lease_until = $3 WHERE id = $1 AND holder = $2 AND status = 'running'",
+    )
+    .bind(fence.run.as_str())
+    .bind(&fence.holder)
+    .bind(now.plus(fence.lease).millis())
+    .execute(tx)
+    .await?;
+    if done.rows_affected() == 1 { Ok(()) } else { Err(ApplyError::Lost) }
+}
+
+static IDENTITIES: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at, released_at) VALUES ",
+        4,
+        "(*, $1, *, $2, 0, $3, $4)",
+        " ON CONFLICT DO NOTHING RETURNING id",
+    )
+});
+
+/// Makes identities; answers the ids of those whose userid, and id, nobody had.
+pub(super) async fn insert_identities(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    persons: &[&Person],
+    checked_at: Timestamp,
+    now: Timestamp,
+    released_at: Option<Timestamp>,
+) -> sqlx::Result<HashSet<String>> {
+    let mut made = HashSet::with_capacity(persons.len());
+    for (text, part) in IDENTITIES.parts(persons) {
+        let mut query = sqlx::query(text)
+            .bind(corp.as_str())
+            .bind(checked_at.millis())
+            .bind(now.millis())
+            .bind(released_at.map(Timestamp::millis));
+        for person in part {
+            query = query.bind(person.id.as_str()).bind(person.userid.as_str());
+        }
+        for row in query.fetch_all(&mut *tx).await? {
+            made.insert(row.try_get(0)?);
+        }
+    }
+    Ok(made)
+}
+
+static HOLDERS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "SELECT id, userid FROM persons WHERE corp_id = $1 AND released_at IS NULL AND lower(userid) IN (",
+        1,
+        "lower(*)",
+        ")",
+    )
+});
+
+/// Who has these userids now, by folded userid.
+pub(super) async fn holders(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    userids: &[&UserId],
+) -> sqlx::Result<HashMap<String, PersonId>> {
+    let mut holders = HashMap::with_capacity(userids.len());
+    for (text, part) in HOLDERS.parts(userids) {
+        let mut query = sqlx::query(text).bind(corp.as_str());
+        for userid in part {
+            query = query.bind(userid.as_str());
+        }
+        for row in query.fetch_all(&mut *tx).await? {
+            let (id, userid): (String, String) = (row.try_get(0)?, row.try_get(1)?);
+            holders.insert(UserId::new(userid).folded(), PersonId::new(id));
+        }
+    }
+    Ok(holders)
+}
+
+static LOCK: LazyLock<Many> =
+    LazyLock::new(|| Many::new("UPDATE persons SET check_lease = check_lease WHERE id IN (", 0, "*", ")"));
+
+/// Takes the rows of identities, in the order given, as far as the engine keeps it.
+pub(super) async fn lock(tx: &mut AnyConnection, ids: &[&PersonId]) -> sqlx::Result<()> {
+    for (text, part) in LOCK.parts(ids) {
+        let mut query = sqlx::query(text);
+        for id in part {
+            query = query.bind(id.as_str());
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// The newest row of a person, and its identity.
+pub(super) struct Now {
+    /// What is known, or why it cannot be read.
+    pub(super) person: sqlx::Result<Person>,
+    /// When WeCom was last asked for the person itself.
+    pub(super) checked_at: Timestamp,
+    /// Whether the userid is somebody else's.
+    pub(super) released: bool,
+    /// The identity's userid.
+    pub(super) userid: UserId,
+}
+
+static ROWS_NOW: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        concat!(
+            "SELECT ",
+            row::person_columns!(),
+            ", p.checked_at, p.released_at, p.userid FROM persons p JOIN person_rows v ON v.person_id = p.id \
+             WHERE v.until = $1 AND p.id IN ("
+        ),
+        1,
+        "*",
+        ")",
+    )
+});
+
+/// The newest rows of persons; of one without a row, nothing.
+pub(super) async fn rows_now(
+    tx: &mut AnyConnection,
+    ids: &[&PersonId],
+) -> sqlx::Result<HashMap<PersonId, Now>> {
+    let read = |row: &AnyRow| -> sqlx::Result<(PersonId, Now)> {
+        let now = Now {
+            person: row::person(row),
+            checked_at: Timestamp::from_millis(row.try_get(11)?),
+            released: row.try_get::<Option<i64>, _>(12)?.is_some(),
+            userid: UserId::new(row.try_get::<String, _>(13)?),
+        };
+        Ok((PersonId::new(row.try_get::<String, _>(0)?), now))
+    };
+    let mut found = HashMap::with_capacity(ids.len());
+    for (text, part) in ROWS_NOW.parts(ids) {
+        let mut query = sqlx::query(text).bind(OPEN);
+        for id in part {
+            query = query.bind(id.as_str());
+        }
+        for row in query.fetch_all(&mut *tx).await? {
+            let (id, now) = read(&row)?;
+            found.insert(id, now);
+        }
+    }
+    Ok(found)
+}
+
+static CLOSE_UNITS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new("UPDATE unit_rows SET until = $1 WHERE until = $2 AND since < $1 AND id IN (", 2, "*", ")")
+});
+static CLOSE_TAGS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new("UPDATE tag_rows SET until = $1 WHERE until = $2 AND since < $1 AND id IN (", 2, "*", ")")
+});
+static CLOSE_PERSONS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "UPDATE person_rows SET until = $1 WHERE until = $2 AND since < $1 AND person_id IN (",
+        2,
+        "*",
+        ")",
+    )
+});
+
+/// The rows of these ids hold until version `next`.
+pub(super) async fn close(
+    tx: &mut AnyConnection,
+    entity: Entity,
+    next: i64,
+    ids: &[&str],
+) -> sqlx::Result<()> {
+    let many: &'static Many = match entity {
+        Entity::Unit => &CLOSE_UNITS,
+        Entity::Tag => &CLOSE_TAGS,
+        Entity::Person => &CLOSE_PERSONS,
+    };
+    for (text, part) in many.parts(ids) {
+        let mut query = sqlx::query(text).bind(next).bind(OPEN);
+        for id in part {
+            query = query.bind(*id);
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+static UNITS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO unit_rows (corp_id, since, until, updated_at, id, wecom_id, source, parent_id, name, name_en, \
+                                sort, leaders) VALUES ",
+        4,
+        "($1, $2, $3, $4, *, *, *, *, *, *, *, *)",
+        "",
+    )
+});
+
+/// Writes units that hold from version `next` on.
+pub(super) async fn insert_units(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    next: i64,
+    units: &[&Unit],
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    for (text, part) in UNITS.parts(units) {
+        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN).bind(now.millis());
+        for unit in part {
+            query = query
+                .bind(unit.id.as_str())
+                .bind(unit.wecom_id.map(i64::from))
+                .bind(unit.source.as_str())
+                .bind(unit.parent.as_ref().map(UnitId::as_str))
+                .bind(&unit.name)
+                .bind(&unit.name_en)
+                .bind(i64::from(unit.order))
+                .bind(to_json(&unit.leaders)?);
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+static TAGS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO tag_rows (corp_id, since, until, updated_at, id, wecom_id, name, users, units) VALUES ",
+        4,
+        "($1, $2, $3, $4, *, *, *, *, *)",
+        "",
+    )
+});
+
+/// Writes tags that hold from version `next` on.
+pub(super) async fn insert_tags(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    next: i64,
+    tags: &[&Tag],
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    for (text, part) in TAGS.parts(tags) {
+        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN).bind(now.millis());
+        for tag in part {
+            query = query
+                .bind(tag.id.as_str())
+                .bind(tag.wecom_id.map(i64::from))
+                .bind(&tag.name)
+                .bind(to_json(&tag.users)?)
+                .bind(to_json(&tag.units)?);
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+static PERSONS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO person_rows (corp_id, since, until, updated_at, person_id, userid, name, email, source, status, \
+                                  left_at, main_unit, memberships, detail, said) VALUES ",
+        4,
+        "($1, $2, $3, $4, *, *, *, *, *, *, *, *, *, *, *)",
+        "",
+    )
+});
+
+/// Writes persons as they are from version `next` on.
+pub(super) async fn insert_persons(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    next: i64,
+    persons: &[Person],
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    for (text, part) in PERSONS.parts(persons) {
+        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN).bind(now.millis());
+        for person in part {
+            query = query
+                .bind(person.id.as_str())
+                .bind(person.userid.as_str())
+                .bind(&person.name)
+                .bind(&person.email)
+                .bind(person.source.as_str())
+                .bind(person.status.as_str())
+                .bind(person.left_at.map(Timestamp::millis))
+                .bind(person.main_unit.as_ref().map(UnitId::as_str))
+                .bind(memberships_text(&person.memberships)?)
+                .bind(to_json(&person.detail)?)
+                .bind(&person.said);
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// Writes fingerprints of rows that say the same as before.
+pub(super) async fn set_said(tx: &mut AnyConnection, said: &[(&str, String)]) -> sqlx::Result<()> {
+    for (id, said) in said {
+        sqlx::query("UPDATE person_rows SET said = $2 WHERE person_id = $1 AND until = $3")
+            .bind(*id)
+            .bind(said)
+            .bind(OPEN)
+            .execute(&mut *tx)
+            .await?;
+    }
+    Ok(())
+}
+
+static CHANGES: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO directory_changes (batch, corp_id, n, kind, id, change) VALUES ",
+        2,
+        "($1, $2, *, *, *, *)",
+        "",
+    )
+});
+
+/// Writes entries of the change feed, numbered from `first` on.
+pub(super) async fn insert_changes(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    batch: i64,
+    first: i64,
+    noted: &[(Entity, String, What)],
+) -> sqlx::Result<()> {
+    let mut number = first;
+    for (text, part) in CHANGES.parts(noted) {
+        let mut query = sqlx::query(text).bind(batch).bind(corp.as_str());
+        for (entity, id, what) in part {
+            query = query.bind(number).bind(entity.as_str()).bind(id).bind(what.as_str());
+            number += 1;
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
