@@ -1,7 +1,10 @@
 //! `/api/v1`: for applications, with an API client's credentials.
 
 mod auth;
+mod conflicts;
+mod directory_write;
 mod sessions;
+pub mod shape;
 
 use std::sync::Arc;
 
@@ -49,5 +52,7 @@ pub fn routes(api: Api) -> Router {
     Router::new()
         .route("/api/v1/sessions", get(sessions::list).delete(sessions::end_of_person))
         .route("/api/v1/sessions/{sid}", delete(sessions::end_one))
+        .merge(directory_write::routes())
+        .merge(conflicts::routes())
         .with_state(api)
 }

@@ -9,8 +9,12 @@ use tokio_util::sync::CancellationToken;
 use super::App;
 use crate::audit;
 use crate::base::clock::Timestamp;
+use crate::base::id::{PersonId, UserId};
+use crate::db::feed::Change;
 use crate::db::{Db, feed};
-use crate::gate::Denial;
+use crate::directory;
+use crate::directory::bindings::Bound;
+use crate::gate::{Denial, FirstMatch};
 use crate::session::{self, keys};
 use crate::sso;
 use crate::supervisor::Supervisor;
@@ -44,7 +48,12 @@ const SAME_DENIAL: Duration = Duration::from_secs(60);
 const DENIALS_AT_ONCE: usize = 100;
 
 /// Starts every job.
-pub fn start(app: &App, denials: mpsc::Receiver<Denial>, supervisor: &mut Supervisor) {
+pub fn start(
+    app: &App,
+    denials: mpsc::Receiver<Denial>,
+    first_matches: mpsc::Receiver<FirstMatch>,
+    supervisor: &mut Supervisor,
+) {
     let sessions = app.sessions.clone();
     supervisor.repeat("follow", FOLLOW, move || follow(sessions.clone()));
     let sessions = app.sessions.clone();
@@ -76,6 +85,8 @@ pub fn start(app: &App, denials: mpsc::Receiver<Denial>, supervisor: &mut Superv
     supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
     let trail = app.clone();
     supervisor.run("denials", |stop| write_denials(trail, denials, stop));
+    let bindings = app.clone();
+    supervisor.run("bindings", |stop| write_bindings(bindings, first_matches, stop));
 }
 
 async fn follow(sessions: session::Sessions) {
@@ -151,6 +162,31 @@ async fn write_denials(app: App, mut denials: mpsc::Receiver<Denial>, stop: Canc
             tracing::error!(%error, rows = entries.len(), "Refusals of the gate could not be written to the audit trail");
         }
     }
+}
+
+/// Binds userids in rules to the persons that they matched first, until `stop`.
+async fn write_bindings(app: App, mut matches: mpsc::Receiver<FirstMatch>, stop: CancellationToken) {
+    loop {
+        let first = tokio::select! {
+            first = matches.recv() => first,
+            () = stop.cancelled() => return,
+        };
+        let Some(FirstMatch { userid, person }) = first else { return };
+        if app.sessions.bindings().of(&userid.folded(), &person) != Bound::Nobody {
+            continue;
+        }
+        if let Err(error) = bind(&app, &userid, &person).await {
+            // The next check of the same person says it again.
+            tracing::warn!(user.id = %userid, %error, "A userid in a rule could not be bound to its person");
+        }
+    }
+}
+
+async fn bind(app: &App, userid: &UserId, person: &PersonId) -> Result<(), session::FollowError> {
+    let mut change = Change::begin(&app.db, &app.config.wecom.corp_id, app.clock.now()).await?;
+    directory::bindings::store::bind(&mut change, userid, person).await?;
+    change.commit().await?;
+    app.sessions.refresh().await
 }
 
 type Seen = HashMap<(String, String, String), Timestamp>;

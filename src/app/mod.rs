@@ -18,7 +18,7 @@ use crate::base::clock::Clock;
 use crate::base::secret::{ExposeSecret as _, Secret};
 use crate::config::{self, Config, Database, Listen};
 use crate::db::{self, Db, Location};
-use crate::gate::{self, Denial, GateState, Rules};
+use crate::gate::{self, Denial, FirstMatch, GateState, Rules};
 use crate::http::client_ip::TrustedProxies;
 use crate::http::page::{Logo, PageSettings, Pages};
 use crate::http::rate_limit::RateLimit;
@@ -37,6 +37,9 @@ use crate::wecom;
 
 /// How many refusals of the gate may wait to be written; beyond that they are counted as dropped.
 const DENIALS: usize = 1024;
+
+/// How many first matches of userids in rules may wait to be written.
+const FIRST_MATCHES: usize = 64;
 
 /// How long sign-ins whose browsers have gone may take at the end.
 const DRAIN: std::time::Duration = std::time::Duration::from_secs(15);
@@ -75,6 +78,7 @@ pub struct App {
 #[derive(Debug)]
 pub struct Workings {
     denials: mpsc::Receiver<Denial>,
+    first_matches: mpsc::Receiver<FirstMatch>,
     registry: Registry,
 }
 
@@ -146,6 +150,7 @@ impl App {
         let trusted = TrustedProxies(config.server.trusted_proxies.clone());
         let mut registry = Registry::with_prefix("gongpai");
         let (sender, denials) = mpsc::channel(DENIALS);
+        let (first, first_matches) = mpsc::channel(FIRST_MATCHES);
         let gate = GateState::new(
             gate::Parts {
                 hosts: config.hosts.clone(),
@@ -155,6 +160,8 @@ impl App {
                 clock: clock.clone(),
                 metrics: gate::Metrics::register(&mut registry),
                 denials: sender,
+                groups: config.gate.groups,
+                first_matches: first,
             },
             sessions.clone(),
         );
@@ -203,7 +210,7 @@ impl App {
             trusted,
             verify_files,
         };
-        Ok((app, Workings { denials, registry }))
+        Ok((app, Workings { denials, first_matches, registry }))
     }
 
     /// Every URL of the public listener.
@@ -257,7 +264,7 @@ impl App {
         let (router, admin_router) = (self.public(), self.admin(supervisor.stop_token(), workings.registry));
         supervisor.run("public listener", |stop| serve(public, router, stop));
         supervisor.run("admin listener", |stop| serve(admin, admin_router, stop));
-        jobs::start(self, workings.denials, supervisor);
+        jobs::start(self, workings.denials, workings.first_matches, supervisor);
     }
 
     /// Writes what only memory knows and closes the database; call it once nothing is served any more.

@@ -30,6 +30,12 @@ pub enum Event {
     Gate,
     /// A new signing key.
     KeyRotate,
+    /// A local unit or person made, changed or removed by hand.
+    Directory,
+    /// Somebody decided whether two persons are one.
+    Conflict,
+    /// A userid in rules was given to its new holder.
+    Rules,
     /// A synchronisation asked for by somebody, or refused because it would remove too much.
     Sync,
 }
@@ -45,6 +51,9 @@ impl Event {
             Self::Recheck => "recheck",
             Self::Gate => "gate",
             Self::KeyRotate => "key-rotate",
+            Self::Directory => "directory",
+            Self::Conflict => "conflict",
+            Self::Rules => "rules",
             Self::Sync => "sync",
         }
     }

@@ -8,6 +8,9 @@ use gongpai::simulator::{MARKER, Simulator, World};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
+/// The invented corporation is the same at every start.
+const SEED: u64 = 20_260_101;
+
 /// A simulated WeCom: server API, authorize page, QR page and a phone with a workbench.
 #[derive(Debug, Parser)]
 #[command(
@@ -41,6 +44,9 @@ struct Args {
     /// So many invented members besides the named ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     members: usize,
+    /// So many invented departments besides the named ones, as a deep tree that the invented members are in
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    departments: usize,
 }
 
 impl Args {
@@ -57,7 +63,11 @@ impl Args {
         set(&mut world.app.home_url, self.home_url);
         world.app.agent_id = self.agent_id.unwrap_or(world.app.agent_id);
         world.app.trusted_domains = self.trusted_domains;
-        world.populate(self.members);
+        if self.departments == 0 {
+            world.populate(self.members);
+        } else {
+            world.populate_large(self.members, self.departments, SEED);
+        }
         world
     }
 }
@@ -90,6 +100,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn announce(world: &World, address: SocketAddr) {
     println!("url = http://{address}");
     println!("phone = http://{address}/phone");
+    println!("organisation = http://{address}/organisation");
     println!("corp_id = {}", world.corp_id);
     println!("agent_id = {}", world.app.agent_id);
     println!("app_secret = {}", world.app.secret);
@@ -97,4 +108,5 @@ fn announce(world: &World, address: SocketAddr) {
     println!("trusted_domains = {}", world.app.trusted_domains.join(" "));
     println!("home_url = {}", world.app.home_url);
     println!("members = {}", world.members.len());
+    println!("departments = {}", world.departments.len());
 }

@@ -1,5 +1,7 @@
 //! The command line. The first line of a comment here is what `--help` prints.
 
+mod directory;
+
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +10,8 @@ use clap::{ArgGroup, Parser, Subcommand};
 
 use crate::base::clock::Timestamp;
 use crate::config::Scope;
+
+pub use directory::{ConflictsCommand, DirectoryCommand, RulesCommand};
 
 /// Gongpai (工牌): single sign-on between WeCom (企业微信) and a company's own applications
 #[derive(Debug, Clone, Parser)]
@@ -137,6 +141,23 @@ pub enum Command {
         /// Which.
         #[command(subcommand)]
         command: ApiClientCommand,
+    },
+    /// Make and change local persons, and decide about conflicts
+    #[command(
+        after_help = "Examples:\n  gongpai directory import outside.csv --dry-run\n  gongpai directory conflicts list",
+        subcommand_required = true
+    )]
+    Directory {
+        /// Which.
+        #[command(subcommand)]
+        command: DirectoryCommand,
+    },
+    /// Handle userids in rules that somebody else has now
+    #[command(after_help = "Example:\n  gongpai rules accept", subcommand_required = true)]
+    Rules {
+        /// Which.
+        #[command(subcommand)]
+        command: RulesCommand,
     },
     /// Handle the signing keys
     #[command(after_help = "Example:\n  gongpai key rotate", subcommand_required = true)]

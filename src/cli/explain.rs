@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write;
+use std::sync::Arc;
 
 use anyhow::anyhow;
 
@@ -9,7 +10,10 @@ use super::database;
 use crate::base::host::Hosts;
 use crate::base::id::{PersonId, UserId};
 use crate::config::Config;
-use crate::gate::{self, Explanation, Outcome, Rules};
+use crate::directory;
+use crate::directory::bindings::Bindings;
+use crate::directory::chart::Chart;
+use crate::gate::{self, Explanation, InForce, Outcome, Rules};
 use crate::session::Person;
 use crate::session::store::find_person_by_userid;
 
@@ -37,11 +41,16 @@ pub async fn explain(
     let compiled = Rules::compile(&config.rules, &config.gate, &config.hosts);
     let (rules, _warnings) = compiled.map_err(|errors| anyhow!(errors.join("\n")))?;
     let userid = UserId::new(question.user.as_str());
-    let mut known = None;
+    let (mut known, mut chart, mut bindings) = (None, Chart::default(), Bindings::default());
     if let Some(db) = database::open_if_there(config).await? {
-        known = find_person_by_userid(&db, &config.wecom.corp_id, &userid).await?;
+        let corp = &config.wecom.corp_id;
+        directory::store::ensure_chart(&db, corp).await?;
+        known = find_person_by_userid(&db, corp, &userid).await?;
+        chart = directory::store::chart(&db, corp).await?;
+        bindings = directory::bindings::store::all(&db, corp).await?;
         db.close().await;
     }
+    let in_force = InForce::new(Arc::new(rules), Arc::new(chart), Arc::new(bindings));
     if known.is_none() {
         writeln!(
             out,
@@ -49,8 +58,11 @@ pub async fn explain(
         )?;
     }
     let person = known.unwrap_or_else(|| assumed(userid));
-    let (text, _allowed) = answer(&rules, &config.hosts, question, Some(&person));
+    let (text, _allowed) = answer(&in_force, &config.hosts, question, Some(&person));
     out.write_all(text.as_bytes())?;
+    for sentence in in_force.unfound() {
+        writeln!(out, "warning  {}", printable(&sentence))?;
+    }
     Ok(())
 }
 
@@ -63,13 +75,19 @@ fn assumed(userid: UserId) -> Person {
 ///
 /// `person` is who the directory has for `--user`; `None` if it has nobody, who then is asked to sign in like
 /// every visitor.
-pub fn answer(rules: &Rules, hosts: &Hosts, question: &Question, person: Option<&Person>) -> (String, bool) {
-    let explanation = gate::explain(rules, hosts, &question.url, Some(question.method.as_str()), person);
+pub fn answer(
+    in_force: &InForce,
+    hosts: &Hosts,
+    question: &Question,
+    person: Option<&Person>,
+) -> (String, bool) {
+    let explanation = gate::explain(in_force, hosts, &question.url, Some(question.method.as_str()), person);
     let allowed = matches!(explanation.outcome, Outcome::Allowed | Outcome::Public);
-    (text(question, person, &explanation), allowed)
+    (text(question, person, in_force.chart(), &explanation), allowed)
 }
 
-fn text(question: &Question, person: Option<&Person>, explanation: &Explanation) -> String {
+fn text(question: &Question, person: Option<&Person>, chart: &Chart, explanation: &Explanation) -> String {
+    let units = person.map(|p| units(p, chart)).unwrap_or_default();
     let who = match person {
         Some(p) if p.active => format!("{} ({})", p.userid, p.name),
         Some(p) => format!("{} ({}), not active", p.userid, p.name),
@@ -88,6 +106,7 @@ fn text(question: &Question, person: Option<&Person>, explanation: &Explanation)
     let mut out = String::new();
     for (label, value) in [
         ("user", who.as_str()),
+        ("units", units.as_str()),
         ("host", explanation.origin.as_deref().unwrap_or("-")),
         ("path", explanation.path.as_deref().unwrap_or("-")),
         ("method", question.method.as_str()),
@@ -99,6 +118,22 @@ fn text(question: &Question, person: Option<&Person>, explanation: &Explanation)
         let _ = writeln!(out, "{label:<9}{}", printable(value));
     }
     out
+}
+
+/// The units and tags of the person.
+fn units(person: &Person, chart: &Chart) -> String {
+    let units =
+        person.places.iter().filter_map(|place| chart.unit(&place.unit).map(|placed| (place, placed)));
+    let mut words: Vec<String> = units
+        .map(|(place, placed)| {
+            let id =
+                placed.unit.wecom_id.map_or_else(|| placed.unit.id.to_string(), |id| format!("wecom:{id}"));
+            format!("{} ({id}{})", placed.path, if place.leader { ", leader" } else { "" })
+        })
+        .collect();
+    let tags = chart.tags_of(&person.userid, person.places.iter().map(|place| &place.unit));
+    words.extend(tags.into_iter().filter_map(|id| chart.tag(id)).map(|tag| format!("tag:{}", tag.name)));
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
 
 /// What the URL brought in stays on its line and off the terminal's controls.
@@ -146,7 +181,8 @@ mod tests {
         });
         let question =
             Question { user: "zhangsan".into(), url: url.into(), method: method.unwrap_or("GET").into() };
-        answer(&rules, &hosts, &question, person.as_ref())
+        let in_force = InForce::new(Arc::new(rules), Arc::default(), Arc::default());
+        answer(&in_force, &hosts, &question, person.as_ref())
     }
 
     #[test]
@@ -154,12 +190,13 @@ mod tests {
         let (text, allowed) = ask("https://FINANCE.example.com/admin/./x?y", Some("POST"), Some(true));
         assert!(allowed);
         let want = "user     ZhangSan (张三)\n\
+                    units    -\n\
                     host     https://finance.example.com\n\
                     path     /admin/x\n\
                     method   POST\n\
                     decision allowed (200)\n\
                     rule     2: finance.example.com /admin/** [*] allow [\"user:zhangsan\"]\n\
-                    reason   the rule names this person\n";
+                    reason   `user:zhangsan`: this person's userid, which no one was matched by before\n";
         assert_eq!(text, want);
     }
 

@@ -5,10 +5,14 @@ use std::io::Write;
 use anyhow::Context as _;
 
 use super::args::{
-    ApiClientCommand, Args, Command, ConfigCommand, KeyCommand, SessionsCommand, SnippetCommand,
+    ApiClientCommand, Args, Command, ConfigCommand, ConflictsCommand, DirectoryCommand, KeyCommand,
+    RulesCommand, SessionsCommand, SnippetCommand,
 };
 use super::snippet::{NginxArgs, SnippetError, WorkbenchArgs};
-use super::{api_client, audit, config, doctor, explain, key, serve, sessions, snippet, sync};
+use super::{
+    api_client, audit, config, conflicts, directory, doctor, explain, key, rules, serve, sessions, snippet,
+    sync,
+};
 use crate::base::clock::Clock;
 use crate::config::{Config, Sources};
 
@@ -78,10 +82,43 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<End
         Command::ApiClient { command: ApiClientCommand::Add { id, scopes } } => {
             api_client::add(&load(&sources)?, &id, &scopes, out)?;
         }
+        Command::Directory { command } => {
+            let config = load(&sources)?;
+            return in_directory(&config, &clock, command, out).await.map(Ended::well);
+        }
+        Command::Rules { command: RulesCommand::Accept { userids, all } } => {
+            let which = match (all, userids) {
+                (true, _) => rules::Which::All,
+                (false, userids) if userids.is_empty() => rules::Which::List,
+                (false, userids) => rules::Which::These(userids),
+            };
+            return rules::accept(&load(&sources)?, &clock, &which, out).await.map(Ended::well);
+        }
         Command::Key { command: KeyCommand::Rotate } => key::rotate(&load(&sources)?, clock, out).await?,
     }
     out.flush()?;
     Ok(Ended::Done)
+}
+
+async fn in_directory(
+    config: &Config,
+    clock: &Clock,
+    command: DirectoryCommand,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    match command {
+        DirectoryCommand::Import { file, dry_run } => {
+            return directory::import(config, clock, &file, dry_run, out).await;
+        }
+        DirectoryCommand::Export { file, all } => directory::export(config, &file, all, out).await?,
+        DirectoryCommand::Conflicts { command: ConflictsCommand::List { json } } => {
+            conflicts::list(config, json, out).await?;
+        }
+        DirectoryCommand::Conflicts { command: ConflictsCommand::Resolve { id, person, .. } } => {
+            conflicts::resolve(config, clock, &id, person.as_deref(), out).await?;
+        }
+    }
+    Ok(true)
 }
 
 fn load(sources: &Sources) -> anyhow::Result<Config> {

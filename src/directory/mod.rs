@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`bindings`] | whose the userids in rules are |
 //! | [`chart`] | units and tags in memory, as every check reads them: paths, who lies below what |
+//! | [`conflicts`] | what only a human can decide: whether two persons are one |
+//! | [`csv`] | local persons as a table, for spreadsheets |
+//! | [`edit`] | local units and persons, made and changed by hand |
 //! | [`row`] | how units, persons and tags stand in their tables |
 //! | [`store`] | SQL: the published chart, signing in, asking again |
 //!
@@ -17,6 +20,9 @@
 
 pub mod bindings;
 pub mod chart;
+pub mod conflicts;
+pub mod csv;
+pub mod edit;
 pub mod row;
 pub mod store;
 
@@ -224,8 +230,13 @@ const EMPLOYEE_NUMBER: [&str; 8] = [
 impl Detail {
     /// The employee number, from the extension attribute of that name; empty if there is none.
     pub fn employee_number(&self) -> &str {
-        let named = |name: &str| EMPLOYEE_NUMBER.iter().any(|known| name.to_lowercase() == *known);
-        self.attributes.iter().find(|(name, _)| named(name)).map_or("", |(_, value)| value.trim())
+        let mut attributes = self.attributes.iter();
+        attributes.find(|(name, _)| Self::is_employee_number(name)).map_or("", |(_, value)| value.trim())
+    }
+
+    /// Whether an attribute of that name holds an employee number.
+    pub fn is_employee_number(name: &str) -> bool {
+        EMPLOYEE_NUMBER.contains(&name.to_lowercase().as_str())
     }
 }
 

@@ -158,6 +158,29 @@ pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<Pers
     Ok(id)
 }
 
+/// The person of that userid, if it is WeCom's and active, held so until the change commits; nothing is written but
+/// that it was checked.
+///
+/// # Errors
+/// If the database fails.
+pub async fn confirm_active(change: &mut Change, userid: &UserId) -> sqlx::Result<Option<PersonId>> {
+    let (corp, now) = (change.corp().clone(), change.now());
+    let row = sqlx::query(
+        "UPDATE persons SET checked_at = $3 WHERE corp_id = $1 AND lower(userid) = lower($2) AND released_at IS NULL \
+         RETURNING id",
+    )
+    .bind(corp.as_str())
+    .bind(userid.as_str())
+    .bind(now.millis())
+    .fetch_optional(change.tx())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let id = PersonId::new(row.try_get::<String, _>(0)?);
+    let person = holding(change, &id).await?;
+    let active = person.is_some_and(|p| (p.source, p.status) == (Source::Wecom, Status::Active));
+    Ok(active.then_some(id))
+}
+
 /// The id whose the userid is, from now on: its holder's, or a new one. Its row is locked until the change commits, so
 /// that two who write the same person do it one after the other.
 async fn claim_userid(change: &mut Change, userid: &UserId) -> sqlx::Result<PersonId> {

@@ -11,13 +11,14 @@ use tokio::sync::mpsc;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::host::{Hosts, Origin};
 use crate::base::id::{PersonId, Sid, UserId};
+use crate::config::Groups;
 use crate::http::client_ip::{Peer, TrustedProxies};
 use crate::session::{NotSignedIn, SignedIn};
 
 use super::metrics::Metrics;
 use super::request::{Original, Origins, Refusal};
 use super::respond;
-use super::rules::{Decision, Request, Rules, decide};
+use super::rules::{Decision, Grant, InForce, Request, Rules, Through, decide};
 
 /// Each kind of warning is logged at most once in this time.
 const WARN_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
@@ -64,6 +65,19 @@ pub struct Parts {
     pub metrics: Metrics,
     /// Where denials go; never waited for.
     pub denials: mpsc::Sender<Denial>,
+    /// `gate.groups`.
+    pub groups: Groups,
+    /// Where first matches of userids go; never waited for. One that is dropped is made again at the next check.
+    pub first_matches: mpsc::Sender<FirstMatch>,
+}
+
+/// A `user:` element matched somebody, and nobody before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstMatch {
+    /// The userid.
+    pub userid: UserId,
+    /// Whom it means from now on.
+    pub person: PersonId,
 }
 
 /// Everything of the gate but the sessions.
@@ -76,6 +90,8 @@ pub(super) struct Checker {
     clock: Clock,
     metrics: Metrics,
     denials: mpsc::Sender<Denial>,
+    groups: Groups,
+    first_matches: mpsc::Sender<FirstMatch>,
     untrusted: Pace,
     unknown: Pace,
 }
@@ -90,6 +106,8 @@ impl Checker {
             clock: parts.clock,
             metrics: parts.metrics,
             denials: parts.denials,
+            groups: parts.groups,
+            first_matches: parts.first_matches,
             untrusted: Pace::default(),
             unknown: Pace::default(),
         }
@@ -159,6 +177,7 @@ impl Checker {
         headers: &HeaderMap,
         original: &Original<'_>,
         session: Result<&SignedIn, NotSignedIn>,
+        in_force: &InForce,
         assertion: impl FnOnce(&SignedIn, &Origin) -> Option<String>,
     ) -> Response {
         let hosts = self.origins.hosts();
@@ -171,17 +190,24 @@ impl Checker {
             }
             Err(NotSignedIn::Absent | NotSignedIn::Two | NotSignedIn::Invalid | NotSignedIn::Ended) => None,
         };
-        let rules = self.rules.load();
         let request =
             Request { origin: &original.origin, target: original.target, method: Some(original.method) };
         let person = session.map(|s| &*s.person);
-        match decide(&rules, &request, person) {
-            Decision::Allow { public, .. } => {
-                if public { &self.metrics.public } else { &self.metrics.allowed }.inc();
+        match decide(in_force, &request, person) {
+            Decision::Allow { by, .. } => {
+                if by.is_none() { &self.metrics.public } else { &self.metrics.allowed }.inc();
+                if let (Some(Grant { through: Through::Userid { first: true }, .. }), Some(person)) =
+                    (by, person)
+                {
+                    let first = FirstMatch { userid: person.userid.clone(), person: person.id.clone() };
+                    // Full or closed: the next check says it again.
+                    drop(self.first_matches.try_send(first));
+                }
                 let signed = self
                     .assertion
                     .then(|| session.and_then(|s| assertion(s, &original.origin)).unwrap_or_default());
-                respond::allowed(person, "", signed.as_deref())
+                let groups = person.map(|p| respond::groups_of(p, in_force.chart(), self.groups));
+                respond::allowed(person, &groups.unwrap_or_default(), signed.as_deref())
             }
             Decision::SignIn { .. } => {
                 self.metrics.sign_in.inc();

@@ -46,7 +46,7 @@ async fn denied(State(state): State<Denied>, visit: Visit) -> Response {
             .into_response();
     };
     let who = Some(&*session.person);
-    let why = explain(&state.gate.rules(), &state.site.hosts, page.as_str(), Some("GET"), who);
+    let why = explain(&state.gate.in_force(), &state.site.hosts, page.as_str(), Some("GET"), who);
     let mut failure = Failure::new(Code::Denied);
     // The number is enough for the administrator; whom a rule allows is nobody's business here.
     let rule = why.rule.map(|(number, _)| format!("rule {number}; ")).unwrap_or_default();

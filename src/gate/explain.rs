@@ -1,11 +1,13 @@
 //! Why the gate decides as it does: for the page a refused person sees, and for `gongpai explain`.
 
 use crate::base::host::{Hosts, Scheme};
+use crate::base::id::UnitId;
+use crate::directory::chart::Chart;
 use crate::session::Person;
 
 use super::path::CanonicalPath;
 use super::request::{Origins, Refusal};
-use super::rules::{Decision, Request, Rule, Rules, decide};
+use super::rules::{Decision, Grant, InForce, Request, Rule, Through, decide};
 
 /// What the gate would answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub struct Explanation {
 ///
 /// `method` is `None` where it is unknown; `who` is `None` where nobody is signed in.
 pub fn explain(
-    rules: &Rules,
+    in_force: &InForce,
     hosts: &Hosts,
     url: &str,
     method: Option<&str>,
@@ -77,17 +79,38 @@ pub fn explain(
         rule: rule.map(|r| (r.number(), r.to_string())),
         reason,
     };
-    match decide(rules, &Request { origin: &origin, target, method }, who) {
-        Decision::Allow { rule, public: true } => {
-            of(Outcome::Public, rule, "the rule lets anyone in".to_owned())
-        }
+    match decide(in_force, &Request { origin: &origin, target, method }, who) {
+        Decision::Allow { rule, by: None } => of(Outcome::Public, rule, "the rule lets anyone in".to_owned()),
         Decision::Allow { rule: None, .. } => {
             of(Outcome::Allowed, None, "the host has no rules and gate.default is \"members\"".to_owned())
         }
-        Decision::Allow { rule, .. } => of(Outcome::Allowed, rule, "the rule names this person".to_owned()),
+        Decision::Allow { rule, by: Some(grant) } => {
+            of(Outcome::Allowed, rule, in_words(&grant, in_force.chart()))
+        }
         Decision::SignIn { rule } => {
             of(Outcome::SignIn, rule, "it depends on who it is, and nobody is signed in".to_owned())
         }
         Decision::Deny { rule, reason } => of(Outcome::Denied, rule, reason.to_string()),
+    }
+}
+
+/// What of the person fits which element of the rule.
+fn in_words(grant: &Grant<'_>, chart: &Chart) -> String {
+    let path =
+        |unit: &UnitId| chart.unit(unit).map_or_else(|| unit.to_string(), |placed| placed.path.to_string());
+    let element = grant.element;
+    match grant.through {
+        Through::Member => format!("`{element}`: an active member"),
+        Through::Userid { first: false } => format!("`{element}`: this person's userid"),
+        Through::Userid { first: true } => {
+            format!("`{element}`: this person's userid, which no one was matched by before")
+        }
+        Through::Unit(unit) => format!("`{element}`: in the unit {}", path(unit)),
+        Through::Leading(Some(unit)) => format!("`{element}`: leads the unit {}", path(unit)),
+        Through::Leading(None) => format!("`{element}`: named in WeCom as leader, without being in the unit"),
+        Through::Tag(tag) => {
+            let name = chart.tag(tag).map_or(tag.as_str(), |tag| tag.name.as_str());
+            format!("`{element}`: has the tag {name}")
+        }
     }
 }

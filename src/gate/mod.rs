@@ -24,6 +24,7 @@ pub mod rules;
 
 use std::sync::Arc;
 
+use arc_swap::{ArcSwap, Guard};
 use axum::extract::{Request, State};
 use axum::response::Response;
 
@@ -31,22 +32,43 @@ use crate::base::host::Hosts;
 use crate::http::client_ip::Peer;
 use crate::session::Sessions;
 
-pub use check::{Denial, Parts};
+pub use check::{Denial, FirstMatch, Parts};
 pub use explain::{Explanation, Outcome, explain};
 pub use metrics::Metrics;
-pub use rules::Rules;
+pub use rules::{InForce, Rules};
 
 /// The gate of a running gateway. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct GateState {
     checker: Arc<check::Checker>,
     sessions: Sessions,
+    /// The rules as they were last worked out.
+    in_force: Arc<ArcSwap<InForce>>,
 }
 
 impl GateState {
     /// A gate made of `parts` that knows people by `sessions`.
     pub fn new(parts: Parts, sessions: Sessions) -> Self {
-        Self { checker: Arc::new(check::Checker::new(parts)), sessions }
+        let checker = check::Checker::new(parts);
+        let rules = checker.rules().load_full();
+        let in_force = InForce::new(rules, Arc::clone(&sessions.chart()), Arc::clone(&sessions.bindings()));
+        Self { checker: Arc::new(checker), sessions, in_force: Arc::new(ArcSwap::from_pointee(in_force)) }
+    }
+
+    /// The rules with what they mean in the chart of now. Whoever comes first after a change works it out.
+    pub fn in_force(&self) -> Guard<Arc<InForce>> {
+        let known = self.in_force.load();
+        let (rules, chart, bindings) =
+            (self.checker.rules().load(), self.sessions.chart(), self.sessions.bindings());
+        if known.is_of(&rules, &chart, &bindings) {
+            return known;
+        }
+        let changed = InForce::new(Arc::clone(&rules), Arc::clone(&chart), Arc::clone(&bindings));
+        for sentence in changed.unfound() {
+            tracing::debug!("{sentence}");
+        }
+        self.in_force.store(Arc::new(changed));
+        self.in_force.load()
     }
 
     /// The rules in force.
@@ -77,7 +99,7 @@ pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Res
     };
     let session = gate.sessions.check(&parts.headers, &original.origin).await;
     let session = session.as_ref().map_err(|why| *why);
-    gate.checker.answer(peer, &parts.headers, &original, session, |s, origin| {
+    gate.checker.answer(peer, &parts.headers, &original, session, &gate.in_force(), |s, origin| {
         gate.sessions.assertion(s, origin).map(|a| a.to_string())
     })
 }

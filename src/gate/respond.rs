@@ -8,6 +8,8 @@ use axum::response::Response;
 
 use crate::base::host::Hosts;
 use crate::base::url::{ReturnTo, encode};
+use crate::config::Groups;
+use crate::directory::chart::Chart;
 use crate::session::Person;
 
 use super::request::Original;
@@ -90,14 +92,30 @@ pub fn problem(status: StatusCode, code: &'static str) -> Response {
 
 /// `Remote-Groups`: each element percent-encoded, joined by commas, at most 2 KB; a cut leaves `...` at the end.
 pub fn groups<'g>(elements: impl IntoIterator<Item = &'g str>) -> String {
+    let encoded: Vec<String> = elements.into_iter().map(encode).collect();
+    joined(encoded.iter().map(String::as_str))
+}
+
+/// `Remote-Groups` of a person: the units it is in, by path or id, then its tags by name.
+pub fn groups_of(person: &Person, chart: &Chart, groups: Groups) -> String {
+    let units = person.places.iter().filter_map(|place| chart.unit(&place.unit));
+    let units = units.map(|placed| match groups {
+        Groups::Paths => placed.encoded_path.as_str(),
+        Groups::Ids => placed.unit.id.as_str(),
+    });
+    let tags = chart.tags_of(&person.userid, person.places.iter().map(|place| &place.unit));
+    joined(units.chain(tags.into_iter().map(|tag| chart.encoded_tag(tag))))
+}
+
+fn joined<'g>(encoded: impl Iterator<Item = &'g str>) -> String {
     let mut text = String::new();
     // How much of the text leaves room for the mark.
     let mut safe = 0;
-    for element in elements {
+    for element in encoded {
         if !text.is_empty() {
             text.push(',');
         }
-        text.push_str(&encode(element));
+        text.push_str(element);
         if text.len() > MAX_GROUPS {
             text.truncate(safe);
             text.push_str(if safe == 0 { CUT } else { ",..." });

@@ -3,6 +3,7 @@
 //! The first rule that matches by host, path and method decides, and no later one is read. A host that has
 //! rules denies what none of them matches; a host without rules has `gate.default`. Whatever is not understood
 //! (an ambiguous path, an unknown method, an element of `allow` from a later version) never widens access.
+//! What units, tags and userids mean is worked out for each version of the chart ([`InForce`]).
 //! [`decide`] is pure: the gate, the denied page and `gongpai explain` all ask it.
 
 use std::collections::{BTreeSet, HashMap};
@@ -11,9 +12,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::base::host::{Hosts, Origin, Scheme};
-use crate::base::id::UserId;
 use crate::config::{DefaultRule, Gate, RuleText};
+use crate::directory::bindings::Bindings;
+use crate::directory::chart::{Chart, Unfound};
 use crate::session::Person;
+
+mod allow;
+
+pub use allow::{Grant, Through};
+
+use allow::{Allow, Holders};
 
 use super::glob::{self, Glob};
 use super::path::{Ambiguous, CanonicalPath};
@@ -21,6 +29,8 @@ use super::path::{Ambiguous, CanonicalPath};
 /// The rules of an installation, compiled: deciding looks only at those of the request's host.
 #[derive(Debug, Clone)]
 pub struct Rules {
+    /// Every rule, in order.
+    all: Vec<Arc<Rule>>,
     /// For a host that some rule names, every rule that can match it, wildcards included, in order.
     named: HashMap<String, Box<[Entry]>>,
     /// For `*.x.com`, by `x.com`: every wildcard rule that can match a host below it, in order.
@@ -70,14 +80,6 @@ struct HostPattern {
     port: Option<u16>,
 }
 
-#[derive(Debug, Clone, Default)]
-struct Allow {
-    anyone: bool,
-    members: bool,
-    /// Folded.
-    users: Vec<String>,
-}
-
 /// What is asked: one request to an application.
 #[derive(Debug, Clone, Copy)]
 pub struct Request<'a> {
@@ -96,8 +98,8 @@ pub enum Decision<'r> {
     Allow {
         /// The rule that decided.
         rule: Option<&'r Rule>,
-        /// Whether anybody may, signed in or not.
-        public: bool,
+        /// What allows the person; `None`: anybody may, signed in or not.
+        by: Option<Grant<'r>>,
     },
     /// It depends on who it is, and nobody is signed in.
     SignIn {
@@ -119,6 +121,12 @@ pub enum DenyReason {
     /// The rule's `allow` does not name the person.
     #[error("the rule does not name this person")]
     NotNamed,
+    /// It names the userid, and means somebody who had it before.
+    #[error(
+        "the rule names this userid and means the person who had it before; an administrator decides: \
+         gongpai rules accept"
+    )]
+    EarlierHolder,
     /// The host has rules and none of them matches path and method.
     #[error("the host has rules, and none matches this path and method")]
     NoMatch,
@@ -210,7 +218,7 @@ impl Rules {
             let map = if rule.host.wildcard { &mut below } else { &mut named };
             map.insert(host.clone(), list);
         }
-        Ok((Self { named, below, default: gate.default }, warnings))
+        Ok((Self { all: rules, named, below, default: gate.default }, warnings))
     }
 
     /// Every rule that can match some port of `host`, in order.
@@ -256,8 +264,58 @@ impl Rules {
     }
 }
 
+/// Rules with what they mean in one chart: units by path, tags by name, whose the userids are.
+#[derive(Debug)]
+pub struct InForce {
+    rules: Arc<Rules>,
+    chart: Arc<Chart>,
+    bindings: Arc<Bindings>,
+    /// By the rule's number, the first is 1.
+    holders: Vec<Holders>,
+}
+
+impl InForce {
+    /// Works out what the rules mean in this chart.
+    pub fn new(rules: Arc<Rules>, chart: Arc<Chart>, bindings: Arc<Bindings>) -> Self {
+        let holders = rules.all.iter().map(|rule| rule.allow.holders(&chart)).collect();
+        Self { rules, chart, bindings, holders }
+    }
+
+    /// Whether it is made of just these.
+    pub fn is_of(&self, rules: &Arc<Rules>, chart: &Arc<Chart>, bindings: &Arc<Bindings>) -> bool {
+        Arc::ptr_eq(&self.rules, rules)
+            && Arc::ptr_eq(&self.chart, chart)
+            && Arc::ptr_eq(&self.bindings, bindings)
+    }
+
+    /// The chart.
+    pub fn chart(&self) -> &Chart {
+        &self.chart
+    }
+
+    /// One sentence for every element that means nobody in this chart.
+    pub fn unfound(&self) -> Vec<String> {
+        let of_rule = |(rule, holders): (&Arc<Rule>, &Holders)| -> Vec<String> {
+            let sentence = |(element, why): (&str, &Unfound)| {
+                format!("rule {}: `{element}` matches nobody: {why}", rule.number)
+            };
+            rule.allow.unfound(holders).map(sentence).collect()
+        };
+        self.rules.all.iter().zip(&self.holders).flat_map(of_rule).collect()
+    }
+
+    fn grant<'r>(&'r self, rule: Option<&'r Rule>, person: &'r Person) -> Option<Grant<'r>> {
+        let Some(rule) = rule else {
+            return Some(Grant { element: "members", through: Through::Member });
+        };
+        let holders = self.holders.get(rule.number.checked_sub(1)?)?;
+        rule.allow.grant(holders, &self.bindings, person)
+    }
+}
+
 /// Decides whether `who` (`None`: nobody is signed in) may send `request`.
-pub fn decide<'r>(rules: &'r Rules, request: &Request<'_>, who: Option<&Person>) -> Decision<'r> {
+pub fn decide<'r>(in_force: &'r InForce, request: &Request<'_>, who: Option<&'r Person>) -> Decision<'r> {
+    let rules = &*in_force.rules;
     let path = match CanonicalPath::of_target(request.target) {
         Ok(path) => path,
         Err(ambiguous) => return Decision::Deny { rule: None, reason: ambiguous.into() },
@@ -277,10 +335,15 @@ pub fn decide<'r>(rules: &'r Rules, request: &Request<'_>, who: Option<&Person>)
     };
     match who {
         Some(person) if !person.active => Decision::Deny { rule, reason: DenyReason::Inactive },
-        _ if allow.anyone => Decision::Allow { rule, public: true },
+        _ if allow.anyone => Decision::Allow { rule, by: None },
         None => Decision::SignIn { rule },
-        Some(person) if allow.names(person) => Decision::Allow { rule, public: false },
-        Some(_) => Decision::Deny { rule, reason: DenyReason::NotNamed },
+        Some(person) => match in_force.grant(rule, person) {
+            Some(grant) => Decision::Allow { rule, by: Some(grant) },
+            None if allow.names_an_earlier_holder(&in_force.bindings, person) => {
+                Decision::Deny { rule, reason: DenyReason::EarlierHolder }
+            }
+            None => Decision::Deny { rule, reason: DenyReason::NotNamed },
+        },
     }
 }
 
@@ -389,36 +452,6 @@ impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}{}", if self.wildcard { "*." } else { "" }, self.host)?;
         self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-impl Allow {
-    const MEMBERS: Self = Self { anyone: false, members: true, users: Vec::new() };
-
-    /// Takes an element of `allow` over; says why, if it can match nobody.
-    fn add(&mut self, element: &str) -> Option<&'static str> {
-        match element.split_once(':') {
-            None if element == "anyone" => self.anyone = true,
-            None if element == "members" => self.members = true,
-            Some(("user", id)) if !id.trim().is_empty() => self.users.push(UserId::new(id.trim()).folded()),
-            Some(("user", _)) => return Some("it names no userid"),
-            Some(("unit" | "tag" | "leader", _)) => return Some("units and tags are not in this version"),
-            _ => return Some("an element is anyone, members, or begins with user:, unit:, tag: or leader:"),
-        }
-        None
-    }
-
-    fn names(&self, person: &Person) -> bool {
-        self.members || self.users.iter().any(|folded| same_user(folded, &person.userid))
-    }
-}
-
-/// Userids compare without regard to case; nearly all are ASCII, for which no copy is made.
-fn same_user(folded: &str, userid: &UserId) -> bool {
-    if userid.as_str().is_ascii() {
-        folded.eq_ignore_ascii_case(userid.as_str())
-    } else {
-        userid.folded() == folded
     }
 }
 

@@ -14,9 +14,10 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::grant::{BadCode, BadToken, CODE_MAX, Holder, TOKEN_LIFE};
+use super::reader::Reader;
 use super::state::Inside;
 use super::world::{App, Who};
-use super::{Received, Simulator, contact, fault, random};
+use super::{Received, Simulator, agent, contact, fault, random, tag};
 
 /// The largest body a call may have.
 const BODY_MAX: usize = 2 * 1024 * 1024;
@@ -56,6 +57,7 @@ impl Call {
 }
 
 /// A caller whose token is good.
+#[derive(Debug, Clone, Copy)]
 pub(super) enum Caller<'w> {
     /// An application.
     App(&'w App),
@@ -79,7 +81,7 @@ pub(super) async fn call(
     };
     let pairs: Vec<(String, String)> =
         form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let in_flight = sim.received(Received {
+    let mut in_flight = sim.received(Received {
         api: api.clone(),
         method: head.method.to_string(),
         query: pairs.clone(),
@@ -87,13 +89,25 @@ pub(super) async fn call(
         from,
     });
     let call = Call { method: head.method, query: pairs.into_iter().collect(), body, from };
-    let answer = answer(&sim, &api, &call).await;
+    let answer = answer(&sim, &api, &call, in_flight.refusal.take()).await;
     drop(in_flight);
     answer
 }
 
-async fn answer(sim: &Simulator, api: &str, call: &Call) -> Response {
-    let fault = sim.inner.state.lock().faults.take(api);
+/// A fault first, then a limit that refuses at once, then, after the API's latency, what the API says.
+async fn answer(sim: &Simulator, api: &str, call: &Call, limited: Option<Refusal>) -> Response {
+    let (fault, latency) = {
+        let mut state = sim.inner.state.lock();
+        (state.faults.take(api, call), state.world.limits.latency.get(api))
+    };
+    if fault.is_none()
+        && let Some(refusal) = limited
+    {
+        return fault::json_answer(&refused(&refusal, call.from));
+    }
+    if let Some(latency) = latency {
+        tokio::time::sleep(latency).await;
+    }
     if let Some(fault) = &fault
         && let Some(instead) = fault.instead().await
     {
@@ -110,19 +124,26 @@ async fn answer(sim: &Simulator, api: &str, call: &Call) -> Response {
 
 /// `None` for a path that this WeCom does not have.
 fn dispatch(inside: &mut Inside, api: &str, call: &Call) -> Option<Result<Value, Refusal>> {
+    let read = |what: fn(Reader, &Call) -> Result<Value, Refusal>| {
+        let caller = caller(inside, call)?;
+        let answer = what(Reader::new(inside.view, caller)?, call)?;
+        inside.world.limits.fits(api, &answer).map(|()| answer)
+    };
     let result = match api {
         _ if inside.grants.is_blocked(call.from, inside.now) => Err(Refusal(45009, "api freq out of limit")),
         "gettoken" => get_token(inside, call),
         "auth/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(Spelling::Current)),
         "user/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(Spelling::Legacy)),
-        "user/get" => caller(inside, call).and_then(|c| contact::user_get(inside.world, &c, call)),
-        "department/list" => {
-            caller(inside, call).and_then(|c| contact::department_list(inside.world, &c, call))
-        }
-        "department/simplelist" => {
-            caller(inside, call).and_then(|c| contact::department_simplelist(inside.world, &c, call))
-        }
-        "user/list_id" => caller(inside, call).and_then(|c| contact::user_list_id(inside.world, &c, call)),
+        "user/get" => read(contact::user_get),
+        "user/list" => read(contact::user_list),
+        "user/simplelist" => read(contact::user_simplelist),
+        "user/list_id" => read(contact::user_list_id),
+        "department/list" => read(contact::department_list),
+        "department/simplelist" => read(contact::department_simplelist),
+        "department/get" => read(contact::department_get),
+        "tag/list" => read(tag::list),
+        "tag/get" => read(tag::get),
+        "agent/get" => read(agent::get),
         _ => return None,
     };
     Some(result)
@@ -260,9 +281,10 @@ fn get_user_info(inside: &mut Inside, call: &Call) -> Result<Identity, Refusal> 
         BadCode::Unknown | BadCode::Used | BadCode::Expired => Refusal(40029, "invalid code"),
     })?;
     let visible = match &code.who {
-        Who::Member(userid) => {
-            inside.world.member(userid).is_some_and(|m| inside.world.member_is_visible(app, m))
-        }
+        Who::Member(userid) => inside
+            .view
+            .member(userid)
+            .is_some_and(|m| inside.view.range(app.agent_id).is_some_and(|r| r.has_member(m))),
         Who::Outsider { .. } => false,
     };
     let ticket = (code.private && visible).then(|| random::text(86));

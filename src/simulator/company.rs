@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::world::{
-    App, Contacts, Department, LinkedMember, Member, Outsider, Phone, Status, Visible, World,
-};
+use super::limit::Limits;
+use super::people::{Department, Member, Status, Tag};
+use super::world::{App, Contacts, LinkedMember, Outsider, Phone, Visible, World};
 
 impl Default for World {
     /// 示例科技: 张三 (`zhangsan`) and colleagues, among them `zhouba` (disabled), `wujiu` (not activated),
@@ -24,6 +24,10 @@ impl Default for World {
             },
             departments: departments(),
             members: members(),
+            tags: vec![
+                Tag::new(1, "管理层").on(["zhangsan", "lisi", "zhaoliu"]),
+                Tag::new(2, "技术人员").on(["sunqi"]).on_departments([3]),
+            ],
             outsiders: vec![Outsider {
                 openid: "oSimulatorCustomer000000000A".to_owned(),
                 external_userid: Some("wmSimulatorCustomer0000000000000A".to_owned()),
@@ -38,6 +42,7 @@ impl Default for World {
             expired_token_errcode: 42001,
             revoked_token_errcode: 40014,
             wrong_secrets_before_block: 30,
+            limits: Limits::default(),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Trouble on demand: every way an upstream answer has been seen to be wrong.
 
-use std::collections::{HashMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::pin::Pin;
@@ -11,7 +12,9 @@ use axum::body::{Body, Bytes, HttpBody};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
+
+use super::api::Call;
 
 /// What happens to a call instead of, or to, its answer.
 ///
@@ -49,6 +52,65 @@ pub enum Fault {
     ControlCharacter,
     /// The real answer with errcode as a string, `"errcode":"0"`.
     ErrcodeAsString,
+    /// The real answer with nothing in its lists: errcode 0, and nobody there.
+    EmptyList,
+    /// The real answer with one record of its list spoilt, the last of them.
+    BrokenRecord(Broken),
+}
+
+/// What is wrong with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// `userid` (of a department `id`, of a tag `tagid`) is missing.
+    WithoutId,
+    /// `userid` is a number (`id` and `tagid` are text with letters).
+    IdOfWrongType,
+    /// `department` is a number instead of a list.
+    DepartmentNoList,
+}
+
+/// Which calls a fault is for: those of an API, or of them those with one parameter value.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Aim {
+    api: String,
+    parameter: Option<(String, String)>,
+}
+
+impl Aim {
+    /// Every call of `api` (`gettoken`, `user/get`, …); `*` stands for every API.
+    pub fn at(api: &str) -> Self {
+        Self { api: super::handle::name(api).to_owned(), parameter: None }
+    }
+
+    /// Of them those with this value of a parameter, in the query or at the top of the JSON body.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "callers write a number or a text")]
+    pub fn with(mut self, parameter: &str, value: impl ToString) -> Self {
+        self.parameter = Some((parameter.to_owned(), value.to_string()));
+        self
+    }
+
+    /// How closely a call is aimed at; `None`: not at all.
+    fn closeness(&self, api: &str, call: &Call) -> Option<u8> {
+        let at_api = self.api == api;
+        if !at_api && self.api != "*" {
+            return None;
+        }
+        match &self.parameter {
+            Some((name, value)) if !has(call, name, value) => None,
+            parameter => Some(u8::from(at_api) + 2 * u8::from(parameter.is_some())),
+        }
+    }
+}
+
+/// Whether the call has this value of the parameter.
+fn has(call: &Call, name: &str, value: &str) -> bool {
+    if let Some(there) = call.param(name) {
+        return there == value;
+    }
+    let body: Option<Value> = serde_json::from_slice(&call.body).ok();
+    let there = body.as_ref().and_then(|b| b.get(name));
+    there.is_some_and(|there| there.as_str().map_or_else(|| there.to_string(), str::to_owned) == value)
 }
 
 impl Fault {
@@ -98,7 +160,46 @@ impl Fault {
                 }
                 json_answer(&answer)
             }
+            Self::EmptyList => {
+                let mut answer = answer.clone();
+                for list in lists(&mut answer) {
+                    list.clear();
+                }
+                json_answer(&answer)
+            }
+            Self::BrokenRecord(how) => {
+                let mut answer = answer.clone();
+                let records = lists(&mut answer).filter_map(|l| l.last_mut()?.as_object_mut());
+                for record in records {
+                    how.spoil(record);
+                }
+                json_answer(&answer)
+            }
             _ => json_answer(answer),
+        }
+    }
+}
+
+/// The lists at the top of an answer.
+fn lists(answer: &mut Value) -> impl Iterator<Item = &mut Vec<Value>> {
+    answer.as_object_mut().into_iter().flatten().filter_map(|(_, v)| v.as_array_mut())
+}
+
+impl Broken {
+    fn spoil(self, record: &mut Map<String, Value>) {
+        let id = ["userid", "id", "tagid"].into_iter().find(|name| record.contains_key(*name));
+        match (self, id) {
+            (Self::WithoutId, Some(id)) => {
+                record.shift_remove(id);
+            }
+            (Self::IdOfWrongType, Some(id)) => {
+                let wrong = if id == "userid" { json!(12345) } else { json!("twelve") };
+                record.insert(id.to_owned(), wrong);
+            }
+            (Self::DepartmentNoList, _) => {
+                record.insert("department".to_owned(), json!(1));
+            }
+            (Self::WithoutId | Self::IdOfWrongType, None) => {}
         }
     }
 }
@@ -116,30 +217,43 @@ fn spoilt(steps: VecDeque<Step>) -> Response {
     ([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], Body::new(Spoilt(steps))).into_response()
 }
 
-/// The faults that wait for their calls, by API (`user/get`); `*` stands for every API.
+/// The faults that wait for their calls.
 #[derive(Debug, Default)]
 pub(super) struct Faults {
-    next: HashMap<String, VecDeque<Fault>>,
-    always: HashMap<String, Fault>,
+    /// Each with how often it still comes.
+    next: Vec<(Aim, u32, Fault)>,
+    always: Vec<(Aim, Fault)>,
 }
 
 impl Faults {
-    /// One more call of this API fails so.
-    pub(super) fn next(&mut self, api: &str, fault: Fault) {
-        self.next.entry(api.to_owned()).or_default().push_back(fault);
+    /// So many more calls fail so; `None`: all of them, instead of an earlier fault of the same aim.
+    pub(super) fn add(&mut self, aim: Aim, times: Option<u32>, fault: Fault) {
+        match times {
+            Some(0) => {}
+            Some(times) => self.next.push((aim, times, fault)),
+            None => {
+                self.always.retain(|(a, _)| *a != aim);
+                self.always.push((aim, fault));
+            }
+        }
     }
 
-    /// Every call of this API fails so.
-    pub(super) fn always(&mut self, api: &str, fault: Fault) {
-        self.always.insert(api.to_owned(), fault);
-    }
-
-    /// The fault of a call that just came in.
-    pub(super) fn take(&mut self, api: &str) -> Option<Fault> {
-        let mut queued = |name: &str| self.next.get_mut(name).and_then(VecDeque::pop_front);
-        queued(api)
-            .or_else(|| queued("*"))
-            .or_else(|| self.always.get(api).or_else(|| self.always.get("*")).cloned())
+    /// The fault of a call that just came in: of the closest aim, queued ones first.
+    pub(super) fn take(&mut self, api: &str, call: &Call) -> Option<Fault> {
+        let aimed = self.next.iter().enumerate();
+        let aimed = aimed.filter_map(|(at, (aim, ..))| Some((aim.closeness(api, call)?, Reverse(at))));
+        if let Some((_, Reverse(at))) = aimed.max()
+            && let Some((_, left, fault)) = self.next.get_mut(at)
+        {
+            let fault = fault.clone();
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                self.next.remove(at);
+            }
+            return Some(fault);
+        }
+        let aimed = self.always.iter().filter_map(|(aim, f)| Some((aim.closeness(api, call)?, f)));
+        aimed.max_by_key(|(closeness, _)| *closeness).map(|(_, f)| f.clone())
     }
 }
 
@@ -184,16 +298,43 @@ impl HttpBody for Spoilt {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use axum::http::Method;
+
     use super::*;
+
+    fn call(query: &[(&str, &str)], body: &'static str) -> Call {
+        Call {
+            method: Method::GET,
+            query: query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            body: Bytes::from_static(body.as_bytes()),
+            from: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        }
+    }
 
     #[test]
     fn a_fault_for_the_next_call_goes_before_the_one_for_every_call() {
         let mut f = Faults::default();
-        f.always("user/get", Fault::Status500);
-        f.next("user/get", Fault::Bom);
-        f.next("*", Fault::Hang);
-        let taken: Vec<_> = (0..3).filter_map(|_| f.take("user/get")).collect();
+        f.add(Aim::at("user/get"), None, Fault::Status500);
+        f.add(Aim::at("*"), Some(1), Fault::Hang);
+        f.add(Aim::at("user/get"), Some(1), Fault::Bom);
+        let none = call(&[], "");
+        let taken: Vec<_> = (0..3).filter_map(|_| f.take("user/get", &none)).collect();
         assert_eq!(taken, [Fault::Bom, Fault::Hang, Fault::Status500]);
-        assert_eq!(f.take("gettoken"), None);
+        assert_eq!(f.take("gettoken", &none), None);
+    }
+
+    #[test]
+    fn a_fault_aimed_at_one_value_leaves_the_others_alone() {
+        let mut f = Faults::default();
+        f.add(Aim::at("user/list").with("department_id", 3), Some(2), Fault::Status500);
+        f.add(Aim::at("user/list_id").with("limit", 7), None, Fault::Hang);
+        let of = |id| call(&[("department_id", id)], "");
+        assert_eq!(f.take("user/list", &of("33")), None);
+        let taken: Vec<_> = (0..3).map(|_| f.take("user/list", &of("3"))).collect();
+        assert_eq!(taken, [Some(Fault::Status500), Some(Fault::Status500), None]);
+        assert_eq!(f.take("user/list_id", &call(&[], r#"{"limit":7}"#)), Some(Fault::Hang));
+        assert_eq!(f.take("user/list_id", &call(&[], r#"{"limit":8}"#)), None);
     }
 }

@@ -1,12 +1,14 @@
 //! What a test may do to the corporation and ask of the simulator while it runs.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use super::Simulator;
-use super::fault::{Fault, Faults};
+use super::fault::{Aim, Fault, Faults};
+use super::limit::Limits;
 use super::scan::{PendingScan, ScanError};
 use super::state::{Received, State};
-use super::world::{App, Department, Member, Phone, World};
+use super::world::{App, Phone, World};
 
 impl Simulator {
     /// A copy of the corporation as it is now.
@@ -14,48 +16,21 @@ impl Simulator {
         self.inner.state.lock().world.clone()
     }
 
+    /// Looks at the corporation without copying it.
+    pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        look(&self.inner.state.lock().world)
+    }
+
     /// Changes anything about the corporation; it holds from the next request on.
     pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
-        change(&mut self.inner.state.lock().world)
+        let mut state = self.inner.state.lock();
+        state.index = None;
+        change(&mut state.world)
     }
 
     /// Changes the application under test.
     pub fn change_app(&self, change: impl FnOnce(&mut App)) {
         self.change(|w| change(&mut w.app));
-    }
-
-    /// Adds a member, or replaces the one with the same userid.
-    pub fn add_member(&self, member: Member) {
-        self.change(|w| {
-            w.members.retain(|m| !m.userid.eq_ignore_ascii_case(&member.userid));
-            w.members.push(member);
-        });
-    }
-
-    /// Changes a member; `false` if there is none of that userid.
-    pub fn change_member(&self, userid: &str, change: impl FnOnce(&mut Member)) -> bool {
-        self.change(|w| {
-            let member = w.members.iter_mut().find(|m| m.userid.eq_ignore_ascii_case(userid));
-            member.map(change).is_some()
-        })
-    }
-
-    /// Deletes a member: from now on 60111.
-    pub fn remove_member(&self, userid: &str) {
-        self.change(|w| w.members.retain(|m| !m.userid.eq_ignore_ascii_case(userid)));
-    }
-
-    /// Adds a department, or replaces the one with the same id.
-    pub fn add_department(&self, department: Department) {
-        self.change(|w| {
-            w.departments.retain(|d| d.id != department.id);
-            w.departments.push(department);
-        });
-    }
-
-    /// Deletes a department; its members keep its id until they are changed.
-    pub fn remove_department(&self, id: i64) {
-        self.change(|w| w.departments.retain(|d| d.id != id));
     }
 
     /// Sets the visible range of the application: these departments with all below them, and these members.
@@ -156,12 +131,23 @@ impl Simulator {
 
     /// The next call of `api` (`gettoken`, `user/get`, … or `*`) fails; queued behind earlier ones.
     pub fn fail_next(&self, api: &str, fault: Fault) {
-        self.inner.state.lock().faults.next(name(api), fault);
+        self.fail(Aim::at(api), Some(1), fault);
     }
 
-    /// Every call of `api` (or `*`) fails until [`Simulator::clear_faults`].
+    /// The next `times` calls of `api` (or `*`) fail; queued behind earlier ones.
+    pub fn fail_times(&self, api: &str, times: u32, fault: Fault) {
+        self.fail(Aim::at(api), Some(times), fault);
+    }
+
+    /// Every call of `api` (or `*`) fails until [`Simulator::clear_faults`]. Replaces an earlier one.
     pub fn fail_always(&self, api: &str, fault: Fault) {
-        self.inner.state.lock().faults.always(name(api), fault);
+        self.fail(Aim::at(api), None, fault);
+    }
+
+    /// The calls that are aimed at fail: `Aim::at("user/list").with("department_id", 3)`. `times`: so many of
+    /// them, queued; `None`: all of them until [`Simulator::clear_faults`]. The closer aim goes first.
+    pub fn fail(&self, aim: Aim, times: Option<u32>, fault: Fault) {
+        self.inner.state.lock().faults.add(aim, times, fault);
     }
 
     /// No call fails any more. A call that hangs already goes on hanging.
@@ -181,7 +167,22 @@ impl Simulator {
 
     /// The most API calls that were being answered at the same time.
     pub fn most_calls_at_once(&self) -> usize {
-        self.inner.most_in_flight()
+        self.inner.state.lock().gate.most(None)
+    }
+
+    /// The most calls of `api` that were being answered at the same time.
+    pub fn most_calls_at_once_of(&self, api: &str) -> usize {
+        self.inner.state.lock().gate.most(Some(name(api)))
+    }
+
+    /// Sets what WeCom refuses to a caller that asks too much: `|l| l.calls_at_once.set("user/list", 5)`.
+    pub fn limit(&self, change: impl FnOnce(&mut Limits)) {
+        change(&mut self.inner.state.lock().world.limits);
+    }
+
+    /// Every answer of `api` (or `*`) takes so long from now on, so that calls overlap.
+    pub fn set_latency(&self, api: &str, takes: Duration) {
+        self.limit(|l| l.latency.set(api, takes));
     }
 
     /// The last API calls, oldest first; at most ten thousand.
@@ -189,16 +190,17 @@ impl Simulator {
         self.inner.state.lock().received.iter().cloned().collect()
     }
 
-    /// Forgets counts and calls.
+    /// Forgets counts, calls and how many there were at once.
     pub fn forget_requests(&self) {
         let mut state = self.inner.state.lock();
         state.received.clear();
         state.counts.clear();
+        state.gate.forget();
     }
 }
 
 /// `/cgi-bin/user/get` and `user/get` are the same API.
-fn name(api: &str) -> &str {
+pub(super) fn name(api: &str) -> &str {
     let api = api.trim_start_matches('/');
     api.strip_prefix("cgi-bin/").unwrap_or(api)
 }

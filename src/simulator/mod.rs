@@ -7,10 +7,11 @@
 //!
 //! | path | what | file |
 //! |---|---|---|
-//! | `/cgi-bin/*` | the server API | `api.rs`, `contact.rs` |
+//! | `/cgi-bin/*` | the server API | `api.rs`, `contact.rs`, `tag.rs`, `agent.rs` |
 //! | `/connect/oauth2/authorize` | sign-in inside WeCom | `authorize.rs` |
 //! | `/wwlogin/sso/login` | sign-in by QR code, in a frame or alone | `scan.rs` |
 //! | `/`, `/phone` | the phone: who holds it, the workbench, scans to confirm | `phone.rs` |
+//! | `/organisation` | pages to edit departments, members and tags | `organisation.rs`, `editing.rs` |
 //!
 //! What the company looks like is [`World`]; what was given out (tokens, codes) is in `grant.rs`; trouble on
 //! demand is [`Fault`]. A page that refuses names the errcode in the header `x-simulator-error`.
@@ -25,32 +26,42 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 
+mod agent;
 mod api;
 mod authorize;
 mod clock;
 mod company;
 mod contact;
+mod editing;
 mod fault;
 mod grant;
 mod handle;
+mod index;
+mod large;
+mod limit;
+mod organisation;
+mod organise;
 mod page;
+mod people;
 mod phone;
 mod random;
+mod reader;
 mod redirect;
 mod running;
 mod scan;
 mod state;
+mod tag;
 #[cfg(test)]
 mod tests;
 mod world;
 
-pub use fault::Fault;
+pub use fault::{Aim, Broken, Fault};
+pub use limit::{Limits, PerApi};
+pub use people::{Attribute, Department, Member, Status, Tag};
 pub use running::Running;
 pub use scan::{PendingScan, ScanError};
 pub use state::Received;
-pub use world::{
-    App, Contacts, Department, LinkedMember, Member, Outsider, Phone, Status, Visible, Who, World,
-};
+pub use world::{App, Contacts, LinkedMember, Outsider, Phone, Visible, Who, World};
 
 /// Stands in every page and answer of the simulator, and so in every binary that contains it.
 pub const MARKER: &str = "wecom-simulator";
@@ -89,6 +100,10 @@ impl Simulator {
             .route("/phone/member", post(phone::choose))
             .route("/phone/confirm", get(phone::scanned).post(phone::decide))
             .route("/phone/scans", get(phone::scans))
+            .route("/organisation", get(organisation::organisation))
+            .route("/organisation/department", post(editing::department))
+            .route("/organisation/member", get(organisation::member).post(editing::member))
+            .route("/organisation/tag", get(organisation::tag).post(editing::tag))
             .route("/simulator/{file}", get(page::asset))
             .with_state(self.clone())
     }

@@ -9,9 +9,12 @@ use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
 
 use super::MARKER;
+use super::index::View;
+use super::organisation::WHOLE_MEMBERS;
+use super::people::{Member, Status};
 use super::phone::outcome;
 use super::scan::{PendingScan, Progress};
-use super::world::{Member, Status, World};
+use super::world::World;
 
 const CSS: &str = include_str!("../../static/pages/simulator/simulator.css");
 const JS: &str = include_str!("../../static/pages/simulator/simulator.js");
@@ -153,20 +156,23 @@ pub(super) struct PhonePage {
     remark: &'static str,
     icons: Vec<Icon>,
     scans: Vec<WaitingScan>,
+    /// Nobody in a large corporation, where a userid is typed.
     groups: Vec<Group>,
+    who: String,
 }
 
 impl Page for PhonePage {}
 
 impl PhonePage {
-    pub(super) fn new(world: &World, who: Option<&str>, scans: Vec<PendingScan>) -> Self {
+    pub(super) fn new(view: View, who: Option<&str>, scans: Vec<PendingScan>) -> Self {
+        let world = view.world;
         let holder = who.and_then(|w| world.name_of(w)).unwrap_or_default().to_owned();
         let app_name = |id: i64| world.app_of(id).map(|a| a.name.clone()).unwrap_or_default();
         Self {
             marker: MARKER,
             corp: world.corp_name.clone(),
             letter: first_letter(&holder),
-            remark: who.and_then(|w| world.member(w)).map_or("", |m| remark(world, m)),
+            remark: who.and_then(|w| view.member(w)).map_or("", |m| remark(view, m)),
             holder,
             icons: world
                 .apps()
@@ -181,7 +187,8 @@ impl PhonePage {
                 .into_iter()
                 .map(|s| WaitingScan { app: app_name(s.agent_id), id: s.id, pairing: s.pairing })
                 .collect(),
-            groups: groups(world, who),
+            groups: if world.members.len() <= WHOLE_MEMBERS { groups(view, who) } else { Vec::new() },
+            who: who.unwrap_or_default().to_owned(),
         }
     }
 }
@@ -284,18 +291,20 @@ fn first_letter(name: &str) -> String {
 }
 
 /// What is special about a member, for whoever picks one to try.
-fn remark(world: &World, member: &Member) -> &'static str {
+pub(super) fn remark(view: View, member: &Member) -> &'static str {
+    let visible = || view.range(view.world.app.agent_id).is_some_and(|r| r.has_member(member));
     match member.status {
         Status::Disabled => "已禁用",
         Status::NotActivated => "未激活",
         Status::Left => "已离职",
-        Status::Active if !world.member_is_visible(&world.app, member) => "不在可见范围",
+        Status::Active if !visible() => "不在可见范围",
         Status::Active => "",
     }
 }
 
 /// Members by main department, then those who are none.
-fn groups(world: &World, who: Option<&str>) -> Vec<Group> {
+fn groups(view: View, who: Option<&str>) -> Vec<Group> {
+    let world = view.world;
     let choice = |value: &str, name: &str, remark: &str| Choice {
         value: value.to_owned(),
         text: if remark.is_empty() {
@@ -305,8 +314,8 @@ fn groups(world: &World, who: Option<&str>) -> Vec<Group> {
         },
         chosen: who == Some(value),
     };
-    let of = |m: &Member| choice(&m.userid, &m.name, remark(world, m));
-    let home = |m: &Member| m.departments.first().copied();
+    let of = |m: &Member| choice(&m.userid, &m.name, remark(view, m));
+    let home = Member::main;
     let departments = world.departments.iter().map(|d| Group {
         name: d.name.clone(),
         choices: world.members.iter().filter(|m| home(m) == Some(d.id)).map(of).collect(),

@@ -69,12 +69,10 @@ fn holder(headers: &HeaderMap, world: &World) -> Option<String> {
 
 /// The home screen. Looking at it makes the browser the in-app one.
 pub(super) async fn phone(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
-    let now = sim.inner.clock.now();
-    let (page, who) = {
-        let State { world, scans, .. } = &mut *sim.inner.state.lock();
-        let who = holder(&headers, world);
-        (PhonePage::new(world, who.as_deref(), scans.pending(now)), who)
-    };
+    let (page, who) = sim.inside(|i| {
+        let who = holder(&headers, i.world);
+        (PhonePage::new(i.view, who.as_deref(), i.scans.pending(i.now)), who)
+    });
     let mut response = respond(&page);
     response.headers_mut().extend(who.as_deref().and_then(set_cookie));
     response
@@ -85,7 +83,7 @@ pub(super) async fn choose(
     Extract(sim): Extract<Simulator>,
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
-    let who = form.get("member").map(String::as_str).unwrap_or_default();
+    let who = form.get("member").map(|who| who.trim()).unwrap_or_default();
     if sim.inside(|i| i.world.name_of(who).is_none()) {
         return (StatusCode::BAD_REQUEST, Notice::error(0, "没有这个成员", "请返回后重新选择。"))
             .into_response();

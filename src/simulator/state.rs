@@ -3,15 +3,17 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
 use super::Simulator;
+use super::api::Refusal;
 use super::clock::Clock;
 use super::fault::Faults;
 use super::grant::Grants;
+use super::index::{Index, View};
+use super::limit::Gate;
 use super::scan::Scans;
 use super::world::World;
 
@@ -37,16 +39,17 @@ pub struct Received {
 pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) state: Mutex<State>,
-    in_flight: AtomicUsize,
-    most_in_flight: AtomicUsize,
 }
 
 #[derive(Debug)]
 pub(super) struct State {
+    /// Changed by [`Simulator::change`] only, which throws the index away.
     pub(super) world: World,
+    pub(super) index: Option<Index>,
     pub(super) grants: Grants,
     pub(super) scans: Scans,
     pub(super) faults: Faults,
+    pub(super) gate: Gate,
     pub(super) received: VecDeque<Received>,
     pub(super) counts: HashMap<String, u64>,
 }
@@ -54,16 +57,23 @@ pub(super) struct State {
 /// What the API works on: the world as it is, and what was given out.
 pub(super) struct Inside<'s> {
     pub(super) world: &'s World,
+    pub(super) view: View<'s>,
     pub(super) grants: &'s mut Grants,
+    pub(super) scans: &'s mut Scans,
     pub(super) now: Duration,
 }
 
 /// A call that is being answered; dropping it ends it.
-pub(super) struct InFlight(Arc<Inner>);
+pub(super) struct InFlight {
+    inner: Arc<Inner>,
+    api: String,
+    /// Why WeCom does not take it on.
+    pub(super) refusal: Option<Refusal>,
+}
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::SeqCst);
+        self.inner.state.lock().gate.leave(&self.api);
     }
 }
 
@@ -73,19 +83,15 @@ impl Inner {
             clock: Clock::start(),
             state: Mutex::new(State {
                 world,
+                index: None,
                 grants: Grants::default(),
                 scans: Scans::default(),
                 faults: Faults::default(),
+                gate: Gate::default(),
                 received: VecDeque::new(),
                 counts: HashMap::new(),
             }),
-            in_flight: AtomicUsize::new(0),
-            most_in_flight: AtomicUsize::new(0),
         }
-    }
-
-    pub(super) fn most_in_flight(&self) -> usize {
-        self.most_in_flight.load(Ordering::SeqCst)
     }
 }
 
@@ -94,21 +100,24 @@ impl Simulator {
     pub(super) fn inside<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
         let now = self.inner.clock.now();
         let mut state = self.inner.state.lock();
-        let State { world, grants, .. } = &mut *state;
-        act(&mut Inside { world, grants, now })
+        let State { world, index, grants, scans, .. } = &mut *state;
+        let index = &*index.get_or_insert_with(|| Index::of(world));
+        act(&mut Inside { world, view: View { world, index }, grants, scans, now })
     }
 
     /// Notes a call that came in; it counts as in flight until the answer is dropped.
     pub(super) fn received(&self, call: Received) -> InFlight {
-        let running = self.inner.in_flight.fetch_add(1, Ordering::SeqCst) + 1;
-        self.inner.most_in_flight.fetch_max(running, Ordering::SeqCst);
+        let now = self.inner.clock.now();
         let mut state = self.inner.state.lock();
-        *state.counts.entry(call.api.clone()).or_default() += 1;
+        let State { world, gate, .. } = &mut *state;
+        let refusal = gate.enter(&world.limits, &call.api, now);
+        let api = call.api.clone();
+        *state.counts.entry(api.clone()).or_default() += 1;
         if state.received.len() >= REMEMBERED {
             state.received.pop_front();
         }
         state.received.push_back(call);
         drop(state);
-        InFlight(Arc::clone(&self.inner))
+        InFlight { inner: Arc::clone(&self.inner), api, refusal }
     }
 }

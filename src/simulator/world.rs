@@ -1,7 +1,11 @@
-//! One corporation as its administrator set it up in WeCom's console: applications, departments, members.
+//! One corporation as its administrator set it up in WeCom's console: applications and who may see them.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
+
+use super::index::Range;
+use super::limit::Limits;
+use super::people::{Department, Member, Tag};
 
 /// The whole corporation. [`World::default`] is a small Chinese company to try things with.
 #[derive(Debug, Clone)]
@@ -18,8 +22,10 @@ pub struct World {
     pub contacts: Contacts,
     /// Departments in any order; the root has id 1 and parent 0.
     pub departments: Vec<Department>,
-    /// Members of the corporation, those who left (status 5) included.
+    /// Members of the corporation, those who left (status 5) included; those are in no list of the API.
     pub members: Vec<Member>,
+    /// Tags, each readable by every secret.
+    pub tags: Vec<Tag>,
     /// Users of 微信 who are no members, known by an openid.
     pub outsiders: Vec<Outsider>,
     /// Members of linked corporations.
@@ -34,6 +40,8 @@ pub struct World {
     pub revoked_token_errcode: i64,
     /// So many wrong secrets within an hour block their address for an hour. WeCom publishes no figure.
     pub wrong_secrets_before_block: u32,
+    /// What WeCom refuses to a caller that asks too much; nothing until it is set.
+    pub limits: Limits,
 }
 
 /// A self-built application (自建应用).
@@ -77,122 +85,13 @@ pub struct Contacts {
 pub struct Visible {
     /// Departments, each with everything below it.
     pub departments: BTreeSet<i64>,
-    /// Single members by userid.
+    /// Single members by userid. One without a visible department is answered by `user/get` and `tag/get` only.
     pub members: BTreeSet<String>,
+    /// Tags: their members, and their departments with everything below.
+    pub tags: BTreeSet<i64>,
     /// Members taken out again although a department of theirs is in. The console has no such list; it stands
     /// for choosing the range anew.
     pub hidden: BTreeSet<String>,
-}
-
-/// A department (部门).
-#[derive(Debug, Clone)]
-pub struct Department {
-    /// The id; 1 is the root.
-    pub id: i64,
-    /// Its name.
-    pub name: String,
-    /// The id of the department above; 0 for the root.
-    pub parent: i64,
-    /// Larger comes first.
-    pub order: u32,
-    /// Userids of its leaders.
-    pub leaders: Vec<String>,
-}
-
-impl Department {
-    /// A department below `parent`, without leaders.
-    pub fn new(id: i64, name: &str, parent: i64) -> Self {
-        Self { id, name: name.to_owned(), parent, order: 100_000_000, leaders: Vec::new() }
-    }
-}
-
-/// 激活状态, as `user/get` numbers it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
-    /// 1 已激活
-    Active = 1,
-    /// 2 已禁用
-    Disabled = 2,
-    /// 4 未激活
-    NotActivated = 4,
-    /// 5 退出企业
-    Left = 5,
-}
-
-impl Status {
-    /// The number in `user/get`.
-    pub const fn number(self) -> i64 {
-        self as i64
-    }
-}
-
-/// A member (成员).
-#[derive(Debug, Clone)]
-pub struct Member {
-    /// 账号; unique without regard to case.
-    pub userid: String,
-    /// 姓名
-    pub name: String,
-    /// Departments, the main one first.
-    pub departments: Vec<i64>,
-    /// Which of them the member leads.
-    pub leads: Vec<i64>,
-    /// 激活状态
-    pub status: Status,
-    /// 职务
-    pub position: String,
-    /// 别名
-    pub alias: String,
-    /// 手机
-    pub mobile: String,
-    /// 邮箱
-    pub email: String,
-    /// 企业邮箱
-    pub biz_mail: String,
-    /// 座机
-    pub telephone: String,
-    /// "1" male, "2" female, "0" not said; a string in WeCom's JSON.
-    pub gender: String,
-    /// 直属上级, userids.
-    pub direct_leaders: Vec<String>,
-    /// Extension attributes of the kind text.
-    pub attributes: Vec<(String, String)>,
-}
-
-impl Member {
-    /// An active member of the root department with nothing else filled in.
-    pub fn new(userid: &str, name: &str) -> Self {
-        Self {
-            userid: userid.to_owned(),
-            name: name.to_owned(),
-            departments: vec![1],
-            leads: Vec::new(),
-            status: Status::Active,
-            position: String::new(),
-            alias: String::new(),
-            mobile: String::new(),
-            email: String::new(),
-            biz_mail: String::new(),
-            telephone: String::new(),
-            gender: "0".to_owned(),
-            direct_leaders: Vec::new(),
-            attributes: Vec::new(),
-        }
-    }
-
-    /// The same member in these departments, the main one first.
-    #[must_use]
-    pub fn within(mut self, departments: impl IntoIterator<Item = i64>) -> Self {
-        self.departments = departments.into_iter().collect();
-        self
-    }
-
-    /// The same member with that status.
-    #[must_use]
-    pub fn with_status(mut self, status: Status) -> Self {
-        self.status = status;
-        self
-    }
 }
 
 /// Somebody on 微信 who is no member; perhaps a customer.
@@ -256,6 +155,11 @@ impl World {
         self.members.iter().find(|m| m.userid.eq_ignore_ascii_case(userid))
     }
 
+    /// The same to change it.
+    pub fn member_mut(&mut self, userid: &str) -> Option<&mut Member> {
+        self.members.iter_mut().find(|m| m.userid.eq_ignore_ascii_case(userid))
+    }
+
     /// Whom a userid, an openid or a `CorpId/userid` names. A name nobody bears is taken for a userid, so that
     /// a code can also stand for somebody who is gone.
     pub fn who(&self, name: &str) -> Who {
@@ -273,30 +177,8 @@ impl World {
         member.or_else(outsider).or_else(linked)
     }
 
-    /// Whether `id` is `above` or lies anywhere below it.
-    pub fn lies_below(&self, id: i64, above: i64) -> bool {
-        let mut at = id;
-        // a chain longer than the list of departments would be a circle
-        for _ in 0..=self.departments.len() {
-            if at == above {
-                return true;
-            }
-            let Some(d) = self.departments.iter().find(|d| d.id == at) else { return false };
-            at = d.parent;
-        }
-        false
-    }
-
-    /// Whether the application may see the department.
-    pub fn department_is_visible(&self, app: &App, id: i64) -> bool {
-        app.visible.departments.iter().any(|top| self.lies_below(id, *top))
-    }
-
-    /// Whether the member is in the application's visible range.
+    /// Whether the member is in the application's visible range. Works the whole range out each time.
     pub fn member_is_visible(&self, app: &App, member: &Member) -> bool {
-        let named = |list: &BTreeSet<String>| list.iter().any(|u| u.eq_ignore_ascii_case(&member.userid));
-        !named(&app.visible.hidden)
-            && (named(&app.visible.members)
-                || member.departments.iter().any(|d| self.department_is_visible(app, *d)))
+        Range::of(self, app).has_member(member)
     }
 }

@@ -73,6 +73,13 @@ async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
     }
 }
 
+/// A person who may be signed in, with the change that says so still open.
+struct Admitted {
+    change: Change,
+    person: PersonId,
+    found: Found,
+}
+
 impl Sso {
     async fn receive(&self, visit: &Visit, back: &Back) -> Result<Response, SsoError> {
         let Some(code) = back.code.as_deref() else {
@@ -176,8 +183,8 @@ impl Sso {
         claim: &Claim<'_>,
         code: &str,
     ) -> Result<Response, SsoError> {
-        match who::identify(&self.0.client, code, Deadline::after(WECOM_DEADLINE)).await {
-            Ok(found) => self.sign_in(visit, back, claim, found).await,
+        match self.admit(code).await? {
+            Ok(admitted) => self.sign_in(visit, back, claim, admitted).await,
             Err((refused, userid)) => {
                 let again = refused.wants_a_new_code();
                 if again && let Some(address) = visit.address {
@@ -191,17 +198,43 @@ impl Sso {
         }
     }
 
+    /// Whose the code is, and the person's row, written or confirmed in a change that is still open; or why not, with
+    /// the userid, if WeCom named one.
+    async fn admit(&self, code: &str) -> sqlx::Result<Result<Admitted, (Refused, Option<UserId>)>> {
+        let deadline = Deadline::after(WECOM_DEADLINE);
+        let corp = &self.0.settings.corp;
+        let userid = match who::identify(&self.0.client, code, deadline).await {
+            Ok(userid) => userid,
+            Err(refused) => return Ok(Err((refused, None))),
+        };
+        let known = directory::store::person_by_userid(&self.0.db, corp, &userid).await?;
+        let complete_at = self.0.sessions.chart().complete_at();
+        if let Some(found) = known.and_then(|p| who::vouched_for(p, complete_at, self.0.clock.now())) {
+            let mut change = Change::begin(&self.0.db, corp, self.0.clock.now()).await?;
+            // Not any more, if a run or a recheck came in between: then WeCom is asked after all.
+            if let Some(person) = directory::store::confirm_active(&mut change, &userid).await? {
+                return Ok(Ok(Admitted { change, person, found }));
+            }
+        }
+        let found = match who::ask(&self.0.client, &userid, deadline).await {
+            Ok(found) => found,
+            Err(refused) => return Ok(Err((refused, Some(userid)))),
+        };
+        let mut change = Change::begin(&self.0.db, corp, self.0.clock.now()).await?;
+        let person = directory::store::put_active(&mut change, &found).await?;
+        Ok(Ok(Admitted { change, person, found }))
+    }
+
     async fn sign_in(
         &self,
         visit: &Visit,
         back: &Back,
         claim: &Claim<'_>,
-        found: Found,
+        admitted: Admitted,
     ) -> Result<Response, SsoError> {
-        let now = self.0.clock.now();
+        let Admitted { mut change, person, found } = admitted;
+        let now = change.now();
         let scope = self.hosts().cookie_scope(&visit.origin);
-        let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
-        let person = directory::store::put_active(&mut change, &found).await?;
         let mut kept = claim.session.as_ref().filter(|s| s.person.id == person);
         if let Some(session) = kept
             && !session_store::hold(&mut change, &session.sid).await?

@@ -21,26 +21,33 @@ struct Me<'a> {
     userid: &'a str,
     name: &'a str,
     sub: &'a str,
-    units: [Unit; 0],
+    units: Vec<Unit<'a>>,
     amr: [&'static str; 1],
     expires_at: Timestamp,
 }
 
-/// A unit of the person's: its id and path. Nobody has any before the organisation chart is read.
+/// A unit that the person is in.
 #[derive(Debug, Serialize)]
-struct Unit {
-    id: String,
-    path: String,
+struct Unit<'a> {
+    id: &'a str,
+    path: &'a str,
 }
 
 /// `GET /sso/session`: who is signed in, or 401.
 pub async fn session(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+    let chart = sso.0.sessions.chart();
     let mut response = match sso.0.sessions.check(&visit.headers, &visit.origin).await {
         Ok(session) => Json(Me {
             userid: session.person.userid.as_str(),
             name: &session.person.name,
             sub: session.person.id.as_str(),
-            units: [],
+            units: session
+                .person
+                .places
+                .iter()
+                .filter_map(|place| chart.unit(&place.unit))
+                .map(|placed| Unit { id: placed.unit.id.as_str(), path: &placed.path })
+                .collect(),
             amr: [session.amr.as_str()],
             expires_at: session.expires_at,
         })

@@ -20,11 +20,15 @@ mod chromium_signing_in;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod conflicts;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod hand_off;
+#[cfg(test)]
+mod local_entries;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]

@@ -18,28 +18,47 @@ const CSS: &str = include_str!("../../../static/pages/demo/application.css");
 const POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
 
-/// Both pages of it.
+/// Its pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Shown {
+    /// Everybody's own.
+    Own,
+    /// What a rule keeps for 张三.
+    Approval,
+    /// What a rule keeps for the finance department and the units below it.
+    Finance,
+}
+
+/// One of its pages.
 #[derive(Debug, Template)]
 #[template(path = "demo/application.html", config = "static/askama.toml")]
 struct Page {
     name: String,
     userid: String,
     headers: Vec<(&'static str, String)>,
+    groups: Vec<String>,
     phone: Arc<str>,
-    /// Whether this is the page that a rule keeps for 张三.
-    approval: bool,
+    organisation: String,
+    shown: Shown,
 }
 
 /// Its paths; `phone` is where the simulator's phone is, to go back to.
 pub(crate) fn routes(phone: String) -> Router {
     Router::new()
-        .route("/", get(|State(phone), headers: HeaderMap| async move { page(phone, &headers, false) }))
-        .route("/boss", get(|State(phone), headers: HeaderMap| async move { page(phone, &headers, true) }))
+        .route("/", get(|State(phone), headers: HeaderMap| async move { page(phone, &headers, Shown::Own) }))
+        .route(
+            "/boss",
+            get(|State(phone), headers: HeaderMap| async move { page(phone, &headers, Shown::Approval) }),
+        )
+        .route(
+            "/finance",
+            get(|State(phone), headers: HeaderMap| async move { page(phone, &headers, Shown::Finance) }),
+        )
         .route("/application.css", get(|| async { ([(CONTENT_TYPE, "text/css; charset=utf-8")], CSS) }))
         .with_state(Arc::<str>::from(phone))
 }
 
-fn page(phone: Arc<str>, headers: &HeaderMap, approval: bool) -> Response {
+fn page(phone: Arc<str>, headers: &HeaderMap, shown: Shown) -> Response {
     let text = |name: &str| {
         headers
             .get(name)
@@ -47,14 +66,18 @@ fn page(phone: Arc<str>, headers: &HeaderMap, approval: bool) -> Response {
             .unwrap_or_default()
     };
     let name = text("remote-name");
-    let shown = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"];
-    let identity = shown.into_iter().zip(IDENTITY).map(|(shown, name)| (shown, text(name)));
+    let plain =
+        |text: &str| urlencoding::decode(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned);
+    let names = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"];
+    let identity = names.into_iter().zip(IDENTITY).map(|(shown, name)| (shown, text(name)));
     let page = Page {
-        name: urlencoding::decode(&name).map_or_else(|_| name.clone(), std::borrow::Cow::into_owned),
+        name: plain(&name),
+        groups: text("remote-groups").split(',').filter(|group| !group.is_empty()).map(plain).collect(),
         userid: text("remote-user"),
         headers: identity.chain([("Cookie", text(COOKIE.as_str()))]).collect(),
+        organisation: phone.replace("/phone", "/organisation"),
         phone,
-        approval,
+        shown,
     };
     match page.render() {
         Ok(html) => {

@@ -144,6 +144,9 @@ admin_listen = "127.0.0.1:0"
 corp_id = {corp_id}
 agent_id = {agent_id}
 app_secret = {app_secret}
+contacts_secret = {contacts_secret}
+# Often, so that a change in the simulated organisation is seen at once.
+sync_cron = "0/5 * * * * ?"
 api_address = {wecom}
 oauth2_address = {wecom}
 qr_connect_address = {wecom}
@@ -159,6 +162,11 @@ allow = ["user:zhangsan"]
 
 [[rules]]
 host = "127.0.0.1"
+path = "/finance/**"
+allow = ["unit:财务部/**"]
+
+[[rules]]
+host = "127.0.0.1"
 allow = ["members"]
 
 [log]
@@ -170,6 +178,7 @@ format = "text"
         corp_id = text(&world.corp_id),
         agent_id = world.app.agent_id,
         app_secret = text(&world.app.secret),
+        contacts_secret = text(&world.contacts.secret),
         wecom = text(phone_url),
         title = text(&world.corp_name),
     ))
@@ -224,7 +233,7 @@ mod tests {
         assert_eq!(warnings, []);
         assert_eq!(config.hosts.public().to_string(), public);
         assert_eq!(config.data_dir, Path::new("/tmp/a \"b\""));
-        assert_eq!(config.rules.len(), 2);
+        assert_eq!(config.rules.len(), 3);
     }
 
     #[test]

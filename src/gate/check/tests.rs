@@ -10,6 +10,8 @@ use tokio::sync::mpsc::Receiver;
 use super::*;
 use crate::base::host::{AllowedHost, Scheme};
 use crate::config::{DefaultRule, Gate, Groups, RuleText};
+use crate::directory::bindings::Bindings;
+use crate::directory::chart::Chart;
 use crate::session::Amr;
 use crate::session::Person;
 
@@ -17,6 +19,9 @@ const PROXY: Option<Peer> = Some(Peer::Unix);
 
 struct Fixture {
     checker: Checker,
+    chart: Arc<Chart>,
+    bindings: Arc<Bindings>,
+    first_matches: Receiver<FirstMatch>,
     denials: Receiver<Denial>,
     clock: Clock,
 }
@@ -41,6 +46,7 @@ fn fixture() -> Fixture {
     let (rules, _) = Rules::compile(&texts, &gate, &hosts).unwrap();
     let clock = Clock::fixed(Timestamp::from_millis(1_000_000));
     let (sender, denials) = mpsc::channel(2);
+    let (first, first_matches) = mpsc::channel(2);
     let parts = Parts {
         hosts,
         rules,
@@ -49,8 +55,11 @@ fn fixture() -> Fixture {
         clock: clock.clone(),
         metrics: Metrics::default(),
         denials: sender,
+        groups: Groups::Paths,
+        first_matches: first,
     };
-    Fixture { checker: Checker::new(parts), denials, clock }
+    let checker = Checker::new(parts);
+    Fixture { checker, chart: Arc::default(), bindings: Arc::default(), first_matches, denials, clock }
 }
 
 fn signed_in(userid: &str) -> SignedIn {
@@ -80,21 +89,25 @@ fn headers(url: &str) -> HeaderMap {
 }
 
 fn check(
-    checker: &Checker,
+    f: &Fixture,
     peer: Option<Peer>,
     headers: &HeaderMap,
     session: Result<&SignedIn, NotSignedIn>,
 ) -> Response {
+    let checker = &f.checker;
     match checker.nginx(peer, headers) {
         Ok(original) => {
-            checker.answer(peer, headers, &original, session, |s, o| Some(format!("{}@{o}", s.sid)))
+            let rules = checker.rules().load_full();
+            let in_force = InForce::new(rules, Arc::clone(&f.chart), Arc::clone(&f.bindings));
+            checker
+                .answer(peer, headers, &original, session, &in_force, |s, o| Some(format!("{}@{o}", s.sid)))
         }
         Err(refusal) => checker.refuse(refusal, peer, headers),
     }
 }
 
 fn status(f: &Fixture, url: &str, session: Result<&SignedIn, NotSignedIn>) -> u16 {
-    check(&f.checker, PROXY, &headers(url), session).status().as_u16()
+    check(f, PROXY, &headers(url), session).status().as_u16()
 }
 
 fn code(f: &Fixture, peer: Option<Peer>, headers: &HeaderMap) -> Option<&'static str> {
@@ -126,10 +139,10 @@ fn case_6_a_public_page_says_who_is_there_or_says_nobody() {
     let f = fixture();
     let me = signed_in("u");
     let url = headers("https://app.example.com/public/x");
-    let known = check(&f.checker, PROXY, &url, Ok(&me));
+    let known = check(&f, PROXY, &url, Ok(&me));
     assert_eq!(known.headers()["remote-user"], "u");
     assert_eq!(known.headers()["gongpai-assertion"], "s1@https://app.example.com");
-    let nobody = check(&f.checker, PROXY, &url, Err(NotSignedIn::Absent));
+    let nobody = check(&f, PROXY, &url, Err(NotSignedIn::Absent));
     for name in ["remote-user", "remote-name", "remote-email", "remote-groups", "gongpai-assertion"] {
         assert_eq!(nobody.headers()[name], "", "{name}");
     }
@@ -142,7 +155,7 @@ fn case_1_only_a_trusted_proxy_is_answered() {
     let me = signed_in("u");
     for peer in [None, Some(Peer::Ip("10.0.0.1".parse().unwrap())), Some(Peer::Ip("::1".parse().unwrap()))] {
         assert_eq!(code(&f, peer, &url), Some("gate.untrusted_proxy"));
-        assert_eq!(check(&f.checker, peer, &url, Ok(&me)).status(), 403);
+        assert_eq!(check(&f, peer, &url, Ok(&me)).status(), 403);
     }
     assert_eq!(code(&f, Some(Peer::Ip("127.0.0.1".parse().unwrap())), &url), None);
 }
@@ -160,10 +173,10 @@ fn a_denial_of_somebody_known_is_reported_without_the_query_and_never_waited_for
     let mut asked = headers("https://app.example.com/boss?token=secret");
     asked.insert("x-forwarded-for", HeaderValue::from_static("203.0.113.9"));
     for _ in 0..3 {
-        assert_eq!(check(&f.checker, PROXY, &asked, Ok(&me)).status(), 403);
+        assert_eq!(check(&f, PROXY, &asked, Ok(&me)).status(), 403);
     }
     assert_eq!(
-        check(&f.checker, PROXY, &headers("https://app.example.com/%2f"), Err(NotSignedIn::Absent)).status(),
+        check(&f, PROXY, &headers("https://app.example.com/%2f"), Err(NotSignedIn::Absent)).status(),
         403
     );
     let denial = f.denials.try_recv().unwrap();
@@ -223,10 +236,24 @@ proptest! {
             }
         }
         let session = if nobody { Err(NotSignedIn::Invalid) } else { Ok(&me) };
-        let response = check(&f.checker, PROXY, &all, session);
+        let response = check(&f, PROXY, &all, session);
         prop_assert!([200, 401, 403].contains(&response.status().as_u16()));
         if response.status() == 200 {
             prop_assert!(response.headers().contains_key("remote-user"));
         }
     }
+}
+
+#[test]
+fn the_first_match_of_a_userid_is_told_and_later_ones_are_not() {
+    let mut f = fixture();
+    let boss = signed_in("Boss");
+    assert_eq!(status(&f, "https://app.example.com/boss", Ok(&boss)), 200);
+    let first = FirstMatch { userid: UserId::new("Boss"), person: PersonId::new("p1") };
+    assert_eq!(f.first_matches.try_recv(), Ok(first));
+    f.bindings = Arc::new(Bindings::new([("boss".to_owned(), PersonId::new("p1"))]));
+    assert_eq!(status(&f, "https://app.example.com/boss", Ok(&boss)), 200);
+    f.bindings = Arc::new(Bindings::new([("boss".to_owned(), PersonId::new("p0"))]));
+    assert_eq!(status(&f, "https://app.example.com/boss", Ok(&boss)), 403, "bound to somebody before");
+    assert!(f.first_matches.try_recv().is_err());
 }

@@ -210,6 +210,37 @@ codes! {
         "没有找到所请求的对象。" "There is no such object."
         "请检查路径与 ID。" "Please check the path and the id."
         "路径或 ID 不存在，或该客户端看不到它。" "The path or id does not exist, or this client may not see it.";
+    PreconditionFailed "api.precondition_failed" PRECONDITION_FAILED Request None
+        "该对象在此期间已被修改。" "The object was changed in the meantime."
+        "请重新读取后再修改。" "Please read it again, then change it."
+        "If-Match 中的 ETag 不是当前的。" "The ETag in If-Match is not the current one.";
+
+    OwnedByWecom "directory.owned_by_wecom" CONFLICT Request None
+        "该条目来自企业微信，不能在这里修改。" "This entry is WeCom's and cannot be changed here."
+        "请在企业微信管理后台修改，然后同步。" "Please change it in the WeCom console, then synchronise."
+        "只有 source 为 local 的条目可以修改；企业微信成员只能用 local_memberships 加入本地部门。"
+        "Only entries whose source is local can be changed; a member of WeCom's can join local units by local_memberships.";
+    NotEmpty "directory.not_empty" CONFLICT Request None
+        "该部门下还有子部门或人员。" "There are units or persons in this unit."
+        "请先移走它们。" "Please move them elsewhere first."
+        "删除不会级联；已离职人员的归属也算在内。" "Nothing is removed along with it; those who left count, too.";
+    UseridTaken "directory.userid_taken" CONFLICT Request None
+        "该账号已被使用。" "This userid is in use."
+        "请换一个账号。" "Please choose another userid."
+        "账号不区分大小写；已离职人员仍占用其账号。" "Userids are unique without regard to case; those who left keep theirs.";
+    PathTaken "directory.path_taken" CONFLICT Request None
+        "同级已有同名的部门。" "There is a unit of this name beside it."
+        "请换一个名称。" "Please choose another name."
+        "两个部门不能有相同的路径，无论来源。" "No two units may have the same path, whosever they are.";
+    DirectoryBusy "directory.busy" CONFLICT Request None
+        "同步正在修改该条目。" "A synchronisation is about to change this entry."
+        "请稍后再试。" "Please try again in a moment."
+        "同步发布后即可修改；若同步中断，下一次同步会清理。"
+        "It can be changed once the run has published; what a broken run left behind, the next one clears.";
+    ConflictClosed "directory.conflict_closed" CONFLICT Request None
+        "该冲突已处理。" "This conflict is closed already."
+        "无需再处理。" "There is nothing left to decide."
+        "已由他人处理，或其中的人员已不存在。" "Somebody else resolved it, or one of the persons is gone.";
 
     PageNotFound "request.not_found" NOT_FOUND Request Back
         "没有找到该页面。" "There is no such page."

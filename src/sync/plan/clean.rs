@@ -8,8 +8,3 @@ pub(super) fn clean(text: String) -> String {
     let visible: String = text.chars().filter(|c| !c.is_control()).collect();
     visible.trim().to_owned()
 }
-
-/// Whether nothing of `text` is left once it is cleaned.
-pub(super) fn is_blank(text: &str) -> bool {
-    text.chars().all(|c| c.is_control() || c.is_whitespace())
-}

@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use super::link::{Keys, Recognised};
 use super::persons::{Heaps, as_person};
-use super::renamed::Renames;
+use super::renamed::{Renames, second_entries};
 use super::tree::Chart;
 use super::{ConflictKind, Known, LinkBy, Local, NewConflict, PersonChange};
 use crate::base::id::PersonId;
-use crate::directory::Source;
+use crate::directory::{Person, Source};
 
 /// What was decided.
 #[derive(Debug, Default)]
@@ -48,6 +48,7 @@ impl Decided {
         if !recognised.is_empty() {
             staying.iter().for_each(|known| recognised.claim_of_known(known));
         }
+        decided.ask_about_second_entries(&changed, &staying, &leavers, &renames);
         for (known, said) in changed {
             let others = recognised.claim_of_changed(known, &said);
             if known.source == Source::Local {
@@ -87,6 +88,35 @@ impl Decided {
             .conflicts
             .retain(|new| !local.asked.contains(&(new.kind, new.person.clone(), new.candidates.clone())));
         decided
+    }
+
+    fn ask_about_second_entries(
+        &mut self,
+        changed: &[(&Known, Person)],
+        staying: &[&Known],
+        leavers: &[&Known],
+        renames: &Renames,
+    ) {
+        let renamed = renames.staying();
+        let gone: Vec<&Known> = leavers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !renamed.contains(at))
+            .map(|(_, known)| *known)
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        // What a known person is told to have only now may be inherited, like a telephone; of one that was never read
+        // it is what it always had.
+        let changed = changed.iter().map(|(known, said)| match known.said.as_str() {
+            "" => (*known, Keys::of_changed(known, said)),
+            _ => (*known, Keys::of_known(known)),
+        });
+        let staying = staying.iter().map(|known| (*known, Keys::of_known(known)));
+        for (person, candidates) in second_entries(&gone, changed.chain(staying)) {
+            self.ask(ConflictKind::Renamed, person, candidates.into_iter().cloned().collect());
+        }
     }
 
     fn ask(&mut self, kind: ConflictKind, person: &PersonId, mut candidates: Vec<PersonId>) {

@@ -38,7 +38,7 @@ impl Keys {
     }
 
     /// Of `known` after WeCom says `said`: what WeCom hides is what it was.
-    fn of_changed(known: &Known, said: &Person) -> Self {
+    pub(super) fn of_changed(known: &Known, said: &Person) -> Self {
         let or = |new: &str, old: &str| if new.is_empty() { old.to_owned() } else { new.to_owned() };
         let email = or(&said.email, &known.email);
         let mobile = or(&said.detail.mobile, &known.mobile);

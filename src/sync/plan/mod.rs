@@ -191,7 +191,8 @@ pub enum PersonChange {
 pub enum ConflictKind {
     /// A member that could be one of several local persons, or shares a local person with another member.
     Ambiguous,
-    /// Somebody left and somebody joined in the same run, with the same name and in the same unit.
+    /// Somebody left and somebody joined in the same run, with the same name and in the same unit, or with a key that is
+    /// not theirs alone. Also somebody left who shares a key with somebody who was let in before.
     Renamed,
     /// A userid came back after its holder had left.
     Reused,

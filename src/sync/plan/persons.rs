@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::clean::{clean, is_blank};
+use super::clean::clean;
 use super::fingerprint::fingerprint;
 use super::link::Keys;
 use super::tree::{Chart, Leads, few, is_usable};
@@ -30,7 +30,7 @@ pub(super) struct Heaps<'a> {
 /// A member nobody of ours is known to be.
 #[derive(Debug)]
 pub(super) struct Joiner<'a> {
-    /// What WeCom says.
+    /// What WeCom says; the name is cleaned.
     pub(super) record: RemotePerson,
     /// The fingerprint of it.
     pub(super) said: String,
@@ -74,9 +74,11 @@ impl<'a> Heaps<'a> {
                 odd.twice.push(record.userid.to_string());
                 continue;
             }
-            odd.unnamed += usize::from(is_blank(&record.name));
-            heaps.note_leads(&record, chart);
             let said = fingerprint(&record);
+            // Names are compared as they are kept.
+            record.name = clean(record.name);
+            odd.unnamed += usize::from(record.name.is_empty());
+            heaps.note_leads(&record, chart);
             match known.map(|(_, known)| known) {
                 None => heaps.joiners.push(Joiner { record, said, holder: None }),
                 Some(known) if known.status == Status::Left && !is_back(known, &mut record, now) => {
@@ -169,10 +171,10 @@ fn is_back(known: &Known, record: &mut RemotePerson, now: Timestamp) -> bool {
         return true;
     }
     let short = known.left_at.is_some_and(|at| now.since(at) < ABSENCE);
-    short && !is_blank(&record.name) && record.name.trim() == known.name && !ours.contradict(&theirs)
+    short && !record.name.is_empty() && record.name == known.name && !ours.contradict(&theirs)
 }
 
-/// The record as a row of `id`, with the units of the chart.
+/// The record, its name cleaned, as a row of `id`, with the units of the chart.
 pub(super) fn as_person(
     record: RemotePerson,
     said: String,
@@ -180,7 +182,7 @@ pub(super) fn as_person(
     known_name: &str,
     chart: &Chart<'_>,
 ) -> Person {
-    let mut name = clean(record.name);
+    let mut name = record.name;
     if name.is_empty() {
         name = if known_name.is_empty() { record.userid.to_string() } else { known_name.to_owned() };
     }

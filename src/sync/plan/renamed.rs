@@ -1,12 +1,12 @@
 //! Changed userids: who of those that left is who of those that joined.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use super::Known;
 use super::link::{Key, Keys};
 use super::persons::Joiner;
 use super::tree::Chart;
-use crate::base::id::UnitId;
+use crate::base::id::{PersonId, UnitId};
 
 /// How many of those that left a question names at most, the oldest first: with more of one name in one unit nobody
 /// could answer it, and thousands of them would be compared with thousands.
@@ -19,6 +19,28 @@ pub(super) struct Renames {
     proven: HashMap<usize, usize>,
     /// The joiner could be one of these leavers.
     possible: HashMap<usize, BTreeSet<usize>>,
+}
+
+/// Who stays and shares a key with somebody who leaves, with those who leave. WeCom gives nobody a key that somebody
+/// else has: such a person was let in a second time, by a run that read too little to see the first one gone, or by
+/// signing in before a run.
+pub(super) fn second_entries<'a>(
+    leavers: &[&'a Known],
+    living: impl Iterator<Item = (&'a Known, Keys)>,
+) -> BTreeMap<&'a PersonId, BTreeSet<&'a PersonId>> {
+    let mut by_key: HashMap<Key, Vec<&PersonId>> = HashMap::new();
+    for leaver in leavers {
+        for key in Keys::of_known(leaver).iter() {
+            by_key.entry(key.clone()).or_default().push(&leaver.id);
+        }
+    }
+    let mut found: BTreeMap<&PersonId, BTreeSet<&PersonId>> = BTreeMap::new();
+    for (known, keys) in living {
+        for gone in keys.iter().filter_map(|key| by_key.get(key)) {
+            found.entry(&known.id).or_default().extend(gone.iter().take(CANDIDATES));
+        }
+    }
+    found
 }
 
 impl Renames {
@@ -84,13 +106,12 @@ impl Renames {
     ) {
         let mut named: HashMap<(&str, &UnitId), Vec<usize>> = HashMap::new();
         for (at, leaver) in leavers.iter().enumerate().filter(|(at, _)| !taken.contains(at)) {
-            let name = leaver.name.trim();
-            for unit in leaver.units.iter().filter(|_| !name.is_empty()) {
-                named.entry((name, unit)).or_default().push(at);
+            for unit in leaver.units.iter().filter(|_| !leaver.name.is_empty()) {
+                named.entry((&leaver.name, unit)).or_default().push(at);
             }
         }
         for (at, joiner) in joiners.iter().enumerate().filter(|(at, _)| !self.proven.contains_key(at)) {
-            let name = joiner.record.name.trim();
+            let name = joiner.record.name.as_str();
             let units = joiner.record.memberships.iter().filter_map(|membership| chart.unit(membership.unit));
             for possible in units.filter_map(|unit| named.get(&(name, unit))) {
                 self.possible.entry(at).or_default().extend(possible.iter().take(CANDIDATES));

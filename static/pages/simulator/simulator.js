@@ -46,7 +46,7 @@
       ask("/phone/scans", function (scans) {
         var now = scans.map(function (scan) { return scan.id; }).join(" ");
         // somebody who is choosing a member is not interrupted
-        if (now !== shown && document.activeElement.tagName !== "SELECT") { window.location.reload(); }
+        if (now !== shown && ["SELECT", "INPUT"].indexOf(document.activeElement.tagName) < 0) { window.location.reload(); }
       }, look);
     };
     look();

@@ -217,6 +217,12 @@ impl Ask {
         self
     }
 
+    /// With a body.
+    pub(crate) fn body(mut self, body: Vec<u8>) -> Self {
+        self.body = body;
+        self
+    }
+
     /// Adds a header beside others of the same name, in any bytes.
     pub(crate) fn also(mut self, name: &str, bytes: &[u8]) -> Self {
         let name: HeaderName = name.parse().expect("a header name");

@@ -9,6 +9,7 @@ pub(crate) mod axe;
 pub(crate) mod browser;
 pub(crate) mod cookies;
 pub(crate) mod database;
+pub(crate) mod directory;
 pub(crate) mod echo;
 pub(crate) mod nginx;
 pub(crate) mod port;

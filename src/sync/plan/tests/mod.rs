@@ -97,7 +97,6 @@ impl Model {
     }
 
     fn apply(&mut self, plan: &Plan) {
-        let before: Vec<UnitId> = self.units.keys().cloned().collect();
         for change in &plan.units {
             match change {
                 UnitChange::Create(unit) => {
@@ -105,7 +104,7 @@ impl Model {
                 }
                 UnitChange::Update(unit) => {
                     let old = self.units.insert(unit.id.clone(), unit.clone());
-                    assert!(old.is_some_and(|old| old != *unit), "an update of nothing: {unit:?} {before:?}");
+                    assert!(old.is_some_and(|old| old != *unit), "an update of nothing: {unit:?}");
                 }
                 UnitChange::Remove(id) => assert!(self.units.remove(id).is_some()),
             }

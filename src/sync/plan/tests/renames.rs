@@ -83,6 +83,29 @@ fn nobody_is_renamed_on_half_a_fetch() {
     some.complete.persons = false;
     assert_eq!(counts(&model.run(&some)), (1, 0, 0));
     assert_eq!(model.person("anna").status, Status::Active);
+    // The next whole fetch shows who was gone, and a human is asked.
+    some.complete.persons = true;
+    let plan = model.run(&some);
+    assert_eq!(counts(&plan), (0, 0, 1));
+    assert_eq!(plan.conflicts, [asks(ConflictKind::Renamed, &model.id("bob"), &[&model.id("anna")])]);
+}
+
+#[test]
+fn who_signed_in_under_a_changed_userid_before_the_run_is_asked_about() {
+    let mut model = Model::new();
+    model.run(&remote(vec![keyed("anna", LinkBy::Mobile, "138")]));
+    let id = model.by_hand("anna2", |p| p.source = Source::Wecom);
+    let plan = model.run(&remote(vec![keyed("anna2", LinkBy::Mobile, "138")]));
+    assert_eq!(counts(&plan), (0, 1, 1));
+    assert_eq!(plan.conflicts, [asks(ConflictKind::Renamed, &id, &[&model.id("anna")])]);
+}
+
+#[test]
+fn a_telephone_that_is_handed_on_when_somebody_leaves_raises_no_question() {
+    let mut model = Model::new();
+    model.run(&remote(vec![keyed("anna", LinkBy::Mobile, "138"), keyed("bob", LinkBy::Mobile, "139")]));
+    let plan = model.run(&remote(vec![keyed("bob", LinkBy::Mobile, "138")]));
+    assert_eq!((counts(&plan), plan.conflicts.len()), ((0, 1, 1), 0));
 }
 
 #[test]

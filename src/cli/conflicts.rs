@@ -1,0 +1,145 @@
+//! `gongpai directory conflicts`: whether two persons are one.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use super::{database, sessions, table};
+use crate::audit;
+use crate::base::clock::Clock;
+use crate::base::id::{ConflictId, CorpId, PersonId};
+use crate::config::Config;
+use crate::db::Db;
+use crate::db::feed::Change;
+use crate::directory::conflicts::{Closed, Conflict, Unresolved, store};
+use crate::directory::{self, Person};
+use crate::session;
+use crate::session::store::Which;
+
+/// How many are read at once.
+const PAGE: i64 = 500;
+
+/// Prints the open ones; with `json` one object a line.
+///
+/// # Errors
+/// If there is no database, it fails, or `out` cannot be written.
+pub async fn list(config: &Config, json: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let db = database::open(config).await?;
+    let corp = &config.wecom.corp_id;
+    let mut table =
+        table::Table::new(&["CONFLICT", "SINCE", "WHY", "WHO", "USERID", "NAME", "STATUS", "PERSON ID"]);
+    let (mut after, mut count) = (String::new(), 0_usize);
+    loop {
+        let found = store::list(&db, corp, &after, PAGE).await?;
+        let Some(last) = found.last() else { break };
+        last.id.as_str().clone_into(&mut after);
+        count = count.saturating_add(found.len());
+        for conflict in found {
+            let flagged = directory::store::person(&db, corp, &conflict.person_id).await?;
+            let mut candidates = Vec::new();
+            for id in &conflict.candidates {
+                candidates.push((id, directory::store::person(&db, corp, id).await?));
+            }
+            if json {
+                let people: Vec<_> = candidates.iter().filter_map(|(_, p)| p.as_ref()).map(object).collect();
+                let mut line = serde_json::to_value(&conflict)?;
+                if let Some(line) = line.as_object_mut() {
+                    line.insert("person".to_owned(), flagged.as_ref().map_or(json!(null), object));
+                    line.insert("people".to_owned(), json!(people));
+                }
+                writeln!(out, "{line}")?;
+                continue;
+            }
+            table.push(cells(config, &conflict, "came", &conflict.person_id, flagged.as_ref()));
+            for (id, person) in &candidates {
+                table.push(cells(config, &conflict, "could be", id, person.as_ref()));
+            }
+        }
+    }
+    db.close().await;
+    if !json && count == 0 {
+        writeln!(out, "there is no open conflict")?;
+    } else if !json {
+        table.write(out)?;
+        writeln!(out, "\ngongpai directory conflicts resolve CONFLICT --person ID | --separate")?;
+    }
+    Ok(())
+}
+
+fn cells(
+    config: &Config,
+    conflict: &Conflict,
+    who: &str,
+    id: &PersonId,
+    person: Option<&Person>,
+) -> [String; 8] {
+    let of = |text: fn(&Person) -> String| person.map(text).unwrap_or_default();
+    [
+        conflict.id.as_str().to_owned(),
+        table::local(conflict.created_at, config.time_zone),
+        conflict.kind.clone(),
+        who.to_owned(),
+        of(|p| p.userid.as_str().to_owned()),
+        of(|p| p.name.clone()),
+        of(|p| p.status.as_str().to_owned()),
+        id.as_str().to_owned(),
+    ]
+}
+
+/// A person as the API names one beside a conflict.
+fn object(person: &Person) -> serde_json::Value {
+    json!({
+        "id": person.id,
+        "userid": person.userid,
+        "name": person.name,
+        "status": person.status.as_str(),
+        "source": person.source.as_str(),
+    })
+}
+
+/// Answers one: with a candidate they are one, with `None` they are two.
+///
+/// # Errors
+/// If there is no database, no such open conflict or candidate, a run goes on, or the database fails; nothing is
+/// changed then.
+pub async fn resolve(
+    config: &Config,
+    clock: &Clock,
+    id: &str,
+    person: Option<&str>,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let db = database::open(config).await?;
+    let (id, person) = (ConflictId::new(id), person.map(PersonId::new));
+    let closed = close(&db, &config.wecom.corp_id, clock, &id, person.as_ref()).await;
+    db.close().await;
+    match closed.context("nothing was changed")? {
+        Closed::Merged => writeln!(out, "they are one person now; both are signed out")?,
+        Closed::Separate | Closed::Gone => writeln!(out, "they are two persons; nobody asks again")?,
+    }
+    Ok(())
+}
+
+/// One transaction: the answer, the sign-outs, the audit row.
+async fn close(
+    db: &Db,
+    corp: &CorpId,
+    clock: &Clock,
+    id: &ConflictId,
+    person: Option<&PersonId>,
+) -> Result<Closed, Unresolved> {
+    let now = clock.now();
+    let mut change = Change::begin(db, corp, now).await?;
+    let question = store::hold(&mut change, id, person).await?;
+    for person in question.signed_out() {
+        session::store::end(&mut change, &Which::Person(person), "directory").await?;
+    }
+    let closed = store::close(&mut change, &question).await?;
+    let whom = Some((question.flagged().id.clone(), question.flagged().userid.clone()));
+    let detail = format!("{}, by command line", question.deed());
+    let entry = sessions::deed(audit::Event::Conflict, whom, detail);
+    audit::store::insert(change.tx(), corp, &entry, now).await?;
+    change.commit().await?;
+    Ok(closed)
+}

@@ -1,0 +1,282 @@
+//! `gongpai directory import|export`: local persons as a table.
+
+use std::collections::HashMap;
+use std::fs::OpenOptions;
+use std::io::{self, BufWriter, Read as _, Write};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::{database, sessions, table};
+use crate::audit;
+use crate::base::clock::Clock;
+use crate::base::id::{CorpId, PersonId, UserId};
+use crate::config::Config;
+use crate::db::Db;
+use crate::db::feed::Change;
+use crate::directory::csv::{self, Finding, Plan, Planned, Record};
+use crate::directory::edit::Refused;
+use crate::directory::edit::store::{self, Held, Reserved};
+use crate::directory::{self, Person};
+
+/// How many rows one transaction writes, so that sign-ins never wait long for it.
+const BATCH: usize = 500;
+
+/// How many persons are read at once.
+const PAGE: i64 = 1000;
+
+/// Reads a table and makes and changes local persons; `false` if anything in it is wrong, and then nothing is written.
+///
+/// # Errors
+/// If the file or the database cannot be read, or a transaction fails: those before it stay written.
+pub async fn import(
+    config: &Config,
+    clock: &Clock,
+    file: &str,
+    dry_run: bool,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let records = match csv::read(&bytes_of(file)?) {
+        Ok(records) => records,
+        Err(findings) => return complain(&findings, out),
+    };
+    let db = database::open(config).await?;
+    let done = import_into(config, clock, &db, records, dry_run, out).await;
+    db.close().await;
+    done
+}
+
+fn bytes_of(file: &str) -> anyhow::Result<Vec<u8>> {
+    if file != "-" {
+        return std::fs::read(file).with_context(|| format!("cannot read {file}"));
+    }
+    let mut bytes = Vec::new();
+    io::stdin().read_to_end(&mut bytes).context("cannot read standard input")?;
+    Ok(bytes)
+}
+
+/// Says everything that is wrong.
+fn complain(findings: &[Finding], out: &mut dyn Write) -> anyhow::Result<bool> {
+    for finding in findings {
+        writeln!(out, "line {}: {}", finding.line, table::printable(&finding.what))?;
+    }
+    writeln!(out, "nothing was written")?;
+    Ok(false)
+}
+
+async fn import_into(
+    config: &Config,
+    clock: &Clock,
+    db: &Db,
+    records: Vec<Record>,
+    dry_run: bool,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let corp = &config.wecom.corp_id;
+    let before = known(db, corp, &records).await?;
+    let chart = directory::store::chart(db, corp).await?;
+    let plan = match csv::plan(records, chart, &before) {
+        Ok(plan) => plan,
+        Err(findings) => return complain(&findings, out),
+    };
+    if dry_run {
+        show(&plan, out)?;
+    } else {
+        apply(db, corp, clock, &plan).await?;
+    }
+    let new = plan.persons.iter().filter(|planned| planned.id.is_none()).count();
+    let changed = plan.persons.len().saturating_sub(new);
+    let (units, same) = (plan.units.len(), plan.same);
+    writeln!(out, "units: {units} new; persons: {new} new, {changed} changed, {same} as they were")?;
+    if dry_run {
+        writeln!(out, "this was a rehearsal: nothing was written")?;
+    }
+    writeln!(out, "nobody is removed by an import")?;
+    Ok(true)
+}
+
+/// Who has the userids of the rows now, by folded userid.
+async fn known(db: &Db, corp: &CorpId, records: &[Record]) -> anyhow::Result<HashMap<String, Person>> {
+    let progress = bar("reading", records.len());
+    let mut known = HashMap::new();
+    for record in records {
+        // PostgreSQL's text holds no NUL; such a userid is refused with its line later.
+        if !record.userid.as_str().contains('\0')
+            && let Some(person) = directory::store::person_by_userid(db, corp, &record.userid).await?
+        {
+            known.insert(person.userid.folded(), person);
+        }
+        progress.inc(1);
+    }
+    progress.finish_and_clear();
+    Ok(known)
+}
+
+/// A bar on a terminal (standard error), and nowhere else.
+fn bar(what: &'static str, count: usize) -> ProgressBar {
+    let bar = ProgressBar::new(u64::try_from(count).unwrap_or(u64::MAX)).with_message(what);
+    if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}") {
+        bar.set_style(style);
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// What would be made and changed.
+fn show(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+    for path in &plan.units {
+        writeln!(out, "+ unit {path}")?;
+    }
+    for planned in &plan.persons {
+        let (userid, name) = (&planned.person.userid, &planned.person.name);
+        match planned.id {
+            None => writeln!(out, "+ person {userid} {name}")?,
+            Some(_) => writeln!(out, "~ person {userid} {name}: {}", planned.fields.join(", "))?,
+        }
+    }
+    Ok(())
+}
+
+async fn apply(db: &Db, corp: &CorpId, clock: &Clock, plan: &Plan) -> anyhow::Result<()> {
+    let progress = bar("writing", plan.units.len().saturating_add(plan.persons.len()));
+    for paths in plan.units.chunks(BATCH) {
+        let made = make_units(db, corp, clock, paths).await;
+        made.with_context(|| stopped(progress.position()))?;
+        progress.inc(u64::try_from(paths.len()).unwrap_or(0));
+    }
+    for batch in plan.persons.chunks(BATCH) {
+        let written = write_persons(db, corp, clock, batch).await;
+        written.with_context(|| stopped(progress.position()))?;
+        progress.inc(u64::try_from(batch.len()).unwrap_or(0));
+    }
+    progress.finish_and_clear();
+    Ok(())
+}
+
+fn stopped(written: u64) -> String {
+    format!("{written} units and persons are written, the rest is not; the same command again goes on")
+}
+
+async fn make_units(db: &Db, corp: &CorpId, clock: &Clock, paths: &[String]) -> anyhow::Result<()> {
+    let mut change = Change::begin(db, corp, clock.now()).await?;
+    let mut desk = store::open(&mut change).await?;
+    for path in paths {
+        // Somebody may have made one since it was planned.
+        for (parent, name, _) in csv::missing(desk.chart(), path).map_err(anyhow::Error::msg)? {
+            let parent = parent.map(|parent| csv::find(desk.chart(), &parent)).transpose();
+            let input = csv::new_unit(name, parent.map_err(anyhow::Error::msg)?.as_ref());
+            let unit = store::create_unit(&mut change, &mut desk, input).await;
+            let unit = unit.with_context(|| path.clone())?.unit.id;
+            audit(&mut change, None, &format!("created unit {unit}")).await?;
+        }
+    }
+    change.commit().await?;
+    Ok(())
+}
+
+/// Who is written: held, or to be made.
+enum Whom {
+    Held(Held),
+    New(Reserved),
+}
+
+async fn write_persons(db: &Db, corp: &CorpId, clock: &Clock, batch: &[Planned]) -> anyhow::Result<()> {
+    let line = |planned: &Planned| format!("line {}: {}", planned.record.line, planned.record.userid);
+    // In one order, so that two who write never wait for each other in a circle.
+    let mut batch: Vec<&Planned> = batch.iter().collect();
+    batch.sort_by_key(|planned| (planned.id.clone(), planned.record.userid.folded()));
+    let mut change = Change::begin(db, corp, clock.now()).await?;
+    let mut held = Vec::new();
+    for planned in batch {
+        let whom = take(&mut change, planned).await.with_context(|| line(planned))?;
+        held.push((planned, whom));
+    }
+    let desk = store::open(&mut change).await?;
+    for (planned, whom) in held {
+        let before = match &whom {
+            Whom::Held(held) => Some(&held.person),
+            Whom::New(_) => None,
+        };
+        let input = planned.record.input(before, desk.chart());
+        let input = input.map_err(anyhow::Error::msg).with_context(|| line(planned))?;
+        let (done, deed) = match whom {
+            Whom::Held(held) => {
+                (store::update_person(&mut change, &desk, &held, input).await, "changed the person")
+            }
+            Whom::New(new) => {
+                (store::create_person(&mut change, &desk, new, input).await, "created the person")
+            }
+        };
+        let person = done.with_context(|| line(planned))?;
+        audit(&mut change, Some((person.id, person.userid)), deed).await?;
+    }
+    change.commit().await?;
+    Ok(())
+}
+
+async fn take(change: &mut Change, planned: &Planned) -> Result<Whom, Refused> {
+    match &planned.id {
+        None => store::reserve(change, &planned.record.userid).await.map(Whom::New),
+        Some(id) => store::hold(change, id, None).await?.map(Whom::Held).ok_or(Refused::NotFound),
+    }
+}
+
+async fn audit(change: &mut Change, whom: Option<(PersonId, UserId)>, deed: &str) -> sqlx::Result<()> {
+    let (corp, now) = (change.corp().clone(), change.now());
+    let entry = sessions::deed(audit::Event::Directory, whom, format!("{deed}, by import"));
+    audit::store::insert(change.tx(), &corp, &entry, now).await
+}
+
+/// Writes local persons, or everybody, as a table to a file that only its owner reads, or to `out` for `-`.
+///
+/// # Errors
+/// If there is no database, it fails, or the file cannot be written.
+pub async fn export(
+    config: &Config,
+    file: &str,
+    everybody: bool,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let db = database::open(config).await?;
+    let count = if file == "-" {
+        write_all(config, &db, everybody, out).await
+    } else {
+        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
+        let mut target = BufWriter::new(opened.with_context(|| format!("cannot write {file}"))?);
+        write_all(config, &db, everybody, &mut target).await
+    };
+    db.close().await;
+    let count = count?;
+    if file != "-" {
+        writeln!(out, "{count} {} written to {file}", if count == 1 { "person" } else { "persons" })?;
+    }
+    Ok(())
+}
+
+async fn write_all(
+    config: &Config,
+    db: &Db,
+    everybody: bool,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<u64> {
+    let corp = &config.wecom.corp_id;
+    let chart = directory::store::chart(db, corp).await?;
+    csv::write_headings(out)?;
+    let spinner = ProgressBar::new_spinner().with_message("writing");
+    let (mut after, mut count) = (PersonId::new(""), 0_u64);
+    loop {
+        let page = csv::store::page(db, corp, everybody, &after, PAGE).await?;
+        let Some(last) = page.last() else { break };
+        after = last.id.clone();
+        for person in &page {
+            csv::write_person(out, person, &chart)?;
+            count = count.saturating_add(1);
+        }
+        spinner.set_position(count);
+    }
+    out.flush()?;
+    spinner.finish_and_clear();
+    Ok(count)
+}

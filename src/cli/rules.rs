@@ -1,0 +1,117 @@
+//! `gongpai rules accept`: userids in rules that are somebody else's now.
+
+use std::io::Write;
+
+use anyhow::Context as _;
+
+use super::{database, sessions, table};
+use crate::audit;
+use crate::base::clock::Clock;
+use crate::base::id::UserId;
+use crate::config::Config;
+use crate::db::Db;
+use crate::db::feed::Change;
+use crate::directory::bindings::{Taken, store};
+
+/// Which userids to give to their holders of now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// None: they are listed.
+    List,
+    /// These.
+    These(Vec<String>),
+    /// All.
+    All,
+}
+
+/// Lists them or accepts them; `false` if one that is named is not among them, and then nothing is accepted.
+///
+/// # Errors
+/// If there is no database, it fails, or `out` cannot be written.
+pub async fn accept(
+    config: &Config,
+    clock: &Clock,
+    which: &Which,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let db = database::open(config).await?;
+    let taken = store::taken(&db, &config.wecom.corp_id).await?;
+    let well = match which {
+        Which::List => list(&taken, out).map(|()| true).map_err(Into::into),
+        Which::All => accept_these(config, clock, &db, &taken, out).await.map(|()| true),
+        Which::These(userids) => named(config, clock, &db, &taken, userids, out).await,
+    };
+    db.close().await;
+    well
+}
+
+fn list(taken: &[Taken], out: &mut dyn Write) -> std::io::Result<()> {
+    if taken.is_empty() {
+        return writeln!(out, "no userid in a rule is somebody else's now");
+    }
+    let mut table = table::Table::new(&["USERID", "RULES MEAN", "ID", "NOW IT IS", "ID"]);
+    for one in taken {
+        let bound_name = if one.bound_name.is_empty() { "(removed)" } else { &one.bound_name };
+        table.push([
+            one.userid.as_str().to_owned(),
+            bound_name.to_owned(),
+            one.bound.as_str().to_owned(),
+            one.holder_name.clone(),
+            one.holder.as_str().to_owned(),
+        ]);
+    }
+    table.write(out)
+}
+
+async fn named(
+    config: &Config,
+    clock: &Clock,
+    db: &Db,
+    taken: &[Taken],
+    userids: &[String],
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let is = |one: &Taken, userid: &String| one.userid.folded() == UserId::new(userid.as_str()).folded();
+    let strange: Vec<_> = userids.iter().filter(|userid| !taken.iter().any(|one| is(one, userid))).collect();
+    for userid in &strange {
+        let userid = table::printable(userid);
+        writeln!(out, "{userid}: nothing to accept: no rule names this userid and means somebody else")?;
+    }
+    if !strange.is_empty() {
+        return Ok(false);
+    }
+    let these: Vec<_> = taken.iter().filter(|one| userids.iter().any(|u| is(one, u))).cloned().collect();
+    accept_these(config, clock, db, &these, out).await.map(|()| true)
+}
+
+async fn accept_these(
+    config: &Config,
+    clock: &Clock,
+    db: &Db,
+    these: &[Taken],
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    bind(config, clock, db, these).await.context("nothing was accepted")?;
+    for one in these {
+        let (bound, holder) = (table::printable(&one.bound_name), table::printable(&one.holder_name));
+        writeln!(out, "{}: rules meant {bound}, from now on {holder}", one.userid)?;
+    }
+    if these.is_empty() {
+        writeln!(out, "no userid in a rule is somebody else's now")?;
+    }
+    Ok(())
+}
+
+/// All of them in one transaction.
+async fn bind(config: &Config, clock: &Clock, db: &Db, these: &[Taken]) -> sqlx::Result<()> {
+    let (corp, now) = (&config.wecom.corp_id, clock.now());
+    let mut change = Change::begin(db, corp, now).await?;
+    for one in these {
+        store::accept(&mut change, &one.userid, &one.holder).await?;
+        let detail = format!("the userid in rules meant {}, by command line", one.bound);
+        let whom = Some((one.holder.clone(), one.userid.clone()));
+        let entry = sessions::deed(audit::Event::Rules, whom, detail);
+        audit::store::insert(change.tx(), corp, &entry, now).await?;
+    }
+    change.commit().await
+}

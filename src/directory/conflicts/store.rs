@@ -1,0 +1,254 @@
+//! SQL of conflicts.
+
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+use super::{Closed, Conflict, Unresolved, is_member, one_of_two};
+use crate::base::clock::Timestamp;
+use crate::base::id::{ConflictId, CorpId, PersonId};
+use crate::db::Db;
+use crate::db::feed::{Change, Entity, Kind, What};
+use crate::directory::Person;
+use crate::directory::edit::store as edit;
+use crate::directory::row::{self, published};
+
+/// Up to `limit` open questions after the id `after`, oldest first; only those about somebody whom everybody sees.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(db: &Db, corp: &CorpId, after: &str, limit: i64) -> sqlx::Result<Vec<Conflict>> {
+    sqlx::query(concat!(
+        "SELECT k.id, k.kind, k.person_id, k.candidates, k.created_at \
+         FROM conflicts k JOIN person_rows v ON v.person_id = k.person_id ",
+        published!(),
+        "WHERE k.corp_id = $1 AND k.state = 'open' AND k.id > $2 ORDER BY k.id LIMIT $3"
+    ))
+    .bind(corp.as_str())
+    .bind(after)
+    .bind(limit)
+    .fetch_all(db.pool())
+    .await?
+    .iter()
+    .map(read)
+    .collect()
+}
+
+fn read(row: &AnyRow) -> sqlx::Result<Conflict> {
+    Ok(Conflict {
+        id: ConflictId::new(row.try_get::<String, _>(0)?),
+        kind: row.try_get(1)?,
+        person_id: PersonId::new(row.try_get::<String, _>(2)?),
+        candidates: row::from_json("conflicts.candidates", &row.try_get::<String, _>(3)?)?,
+        created_at: Timestamp::from_millis(row.try_get(4)?),
+    })
+}
+
+/// A question that is held, with everybody whom the answer concerns, until the change commits.
+#[derive(Debug)]
+pub struct Question {
+    conflict: Conflict,
+    flagged: Person,
+    /// Whom the flagged person is one with; `None`: they are two.
+    kept: Option<Person>,
+}
+
+impl Question {
+    /// Who was let in as itself.
+    pub const fn flagged(&self) -> &Person {
+        &self.flagged
+    }
+
+    /// What the audit trail says of the answer.
+    pub fn deed(&self) -> String {
+        let (id, flagged) = (&self.conflict.id, &self.flagged.id);
+        match &self.kept {
+            Some(kept) => {
+                format!("conflict {id}: {flagged} is {}, whose userid was {}", kept.id, kept.userid)
+            }
+            None => format!("conflict {id}: {flagged} is nobody else"),
+        }
+    }
+
+    /// Who the flagged person is from now on.
+    pub fn is_now(&self) -> &PersonId {
+        self.kept.as_ref().map_or(&self.flagged.id, |kept| &kept.id)
+    }
+
+    /// Whose sessions end before [`close`]: everybody's who is one from now on. Whoever was signed in as somebody who left is
+    /// not signed in again by an answer.
+    pub fn signed_out(&self) -> impl Iterator<Item = &PersonId> {
+        self.kept.iter().flat_map(|kept| [&self.flagged.id, &kept.id])
+    }
+}
+
+/// Holds the question `id` and who it is about, to be answered with `person`: a candidate, or the flagged person itself
+/// or nobody where they are two.
+///
+/// # Errors
+/// [`Unresolved`].
+pub async fn hold(
+    change: &mut Change,
+    id: &ConflictId,
+    person: Option<&PersonId>,
+) -> Result<Question, Unresolved> {
+    // Whom it is about never changes while it is open, but for candidates that are gone.
+    let (conflict, _) = find(change, id).await?;
+    let person = person.unwrap_or(&conflict.person_id).clone();
+    let person = &person;
+    if conflict.person_id != *person && !conflict.candidates.contains(person) {
+        return Err(Unresolved::Stranger(person.clone()));
+    }
+    let mut ids = vec![conflict.person_id.clone()];
+    ids.extend((conflict.person_id != *person).then(|| person.clone()));
+    // In the order of their ids, so that two who answer never wait for each other in a circle.
+    ids.sort();
+    let mut held = Vec::new();
+    for id in &ids {
+        held.extend(edit::hold(change, id, None).await?.map(|held| held.person));
+    }
+    sqlx::query("UPDATE conflicts SET state = state WHERE id = $1")
+        .bind(id.as_str())
+        .execute(change.tx())
+        .await?;
+    let (conflict, state) = find(change, id).await?;
+    let mut take = |id: &PersonId| {
+        let at = held.iter().position(|p| p.id == *id)?;
+        Some(held.swap_remove(at))
+    };
+    let (Some(flagged), true) = (take(&conflict.person_id), state == "open") else {
+        return Err(Unresolved::Closed);
+    };
+    if conflict.person_id == *person {
+        return Ok(Question { conflict, flagged, kept: None });
+    }
+    if !conflict.candidates.contains(person) {
+        return Err(Unresolved::Stranger(person.clone()));
+    }
+    let kept = take(person).ok_or_else(|| Unresolved::Stranger(person.clone()))?;
+    Ok(Question { conflict, flagged, kept: Some(kept) })
+}
+
+async fn find(change: &mut Change, id: &ConflictId) -> Result<(Conflict, String), Unresolved> {
+    let corp = change.corp().clone();
+    let row = sqlx::query(
+        "SELECT id, kind, person_id, candidates, created_at, state FROM conflicts WHERE corp_id = $1 AND id = $2",
+    )
+    .bind(corp.as_str())
+    .bind(id.as_str())
+    .fetch_optional(change.tx())
+    .await?
+    .ok_or(Unresolved::NotFound)?;
+    Ok((read(&row)?, row.try_get(5)?))
+}
+
+/// Answers the question. The sessions of [`Question::signed_out`] have been ended in the same change.
+///
+/// # Errors
+/// [`Unresolved`]; the change must not be committed then.
+pub async fn close(change: &mut Change, question: &Question) -> Result<Closed, Unresolved> {
+    let Question { conflict, flagged, kept } = question;
+    let Some(kept) = kept else {
+        set_state(change, &conflict.id, Closed::Separate).await?;
+        return Ok(Closed::Separate);
+    };
+    if is_member(kept) {
+        return Err(Unresolved::Member);
+    }
+    let desk = edit::open(change).await?;
+    edit::refuse_if_staged(change, &desk, &flagged.id).await?;
+    edit::refuse_if_staged(change, &desk, &kept.id).await?;
+    refuse_during_a_run(change).await?;
+    let one = one_of_two(kept, flagged, desk.chart());
+    set_state(change, &conflict.id, Closed::Merged).await?;
+    edit::remove(change, &flagged.id).await?;
+    sqlx::query("UPDATE persons SET userid = $2, released_at = NULL WHERE id = $1")
+        .bind(one.id.as_str())
+        .bind(one.userid.as_str())
+        .execute(change.tx())
+        .await?;
+    edit::write_person(change, &desk, &one).await?;
+    change.announce(Kind::Person, one.id.as_str());
+    change.note(Entity::Person, one.id.as_str(), What::Updated);
+    move_bindings(change, &flagged.id, &one.id).await?;
+    replace(change, &flagged.id, Some(&one.id)).await?;
+    Ok(Closed::Merged)
+}
+
+/// A run knows the two as two from the moment it has read them, long before it writes.
+async fn refuse_during_a_run(change: &mut Change) -> Result<(), Unresolved> {
+    let (corp, now) = (change.corp().clone(), change.now().millis());
+    let running: i64 = sqlx::query(
+        "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND status = 'running' AND dry_run = 0 AND lease_until > $2",
+    )
+    .bind(corp.as_str())
+    .bind(now)
+    .fetch_one(change.tx())
+    .await?
+    .try_get(0)?;
+    if running > 0 { Err(Unresolved::Busy) } else { Ok(()) }
+}
+
+async fn set_state(change: &mut Change, id: &ConflictId, closed: Closed) -> sqlx::Result<()> {
+    let now = change.now().millis();
+    sqlx::query("UPDATE conflicts SET state = $2, closed_at = $3 WHERE id = $1")
+        .bind(id.as_str())
+        .bind(closed.as_str())
+        .bind(now)
+        .execute(change.tx())
+        .await?;
+    Ok(())
+}
+
+/// Userids in rules that meant one person mean another.
+async fn move_bindings(change: &mut Change, from: &PersonId, to: &PersonId) -> sqlx::Result<()> {
+    let corp = change.corp().clone();
+    let moved = sqlx::query(
+        "UPDATE rule_bindings SET person_id = $3 WHERE corp_id = $1 AND person_id = $2 RETURNING userid",
+    )
+    .bind(corp.as_str())
+    .bind(from.as_str())
+    .bind(to.as_str())
+    .fetch_all(change.tx())
+    .await?;
+    for row in moved {
+        change.announce(Kind::Binding, row.try_get::<String, _>(0)?);
+    }
+    Ok(())
+}
+
+/// Takes somebody who is removed out of every open question; one that has nobody left to ask about is closed.
+///
+/// # Errors
+/// If the database fails.
+pub async fn forget(change: &mut Change, person: &PersonId) -> sqlx::Result<()> {
+    replace(change, person, None).await
+}
+
+/// As [`forget`]; with `by`, a member from now on, who is no candidate for anybody else either.
+async fn replace(change: &mut Change, gone: &PersonId, by: Option<&PersonId>) -> sqlx::Result<()> {
+    let corp = change.corp().clone();
+    let rows = sqlx::query(
+        "SELECT id, kind, person_id, candidates, created_at FROM conflicts \
+         WHERE corp_id = $1 AND state = 'open' AND (person_id = $2 OR candidates LIKE $3 OR candidates LIKE $4)",
+    )
+    .bind(corp.as_str())
+    .bind(gone.as_str())
+    .bind(format!("%\"{gone}\"%"))
+    .bind(format!("%\"{}\"%", by.unwrap_or(gone)))
+    .fetch_all(change.tx())
+    .await?;
+    for conflict in rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()? {
+        let mut left = conflict.candidates.clone();
+        left.retain(|id| id != gone && Some(id) != by);
+        if conflict.person_id == *gone || left.is_empty() {
+            set_state(change, &conflict.id, Closed::Gone).await?;
+        } else if left != conflict.candidates {
+            sqlx::query("UPDATE conflicts SET candidates = $2 WHERE id = $1")
+                .bind(conflict.id.as_str())
+                .bind(row::to_json(&left)?)
+                .execute(change.tx())
+                .await?;
+        }
+    }
+    Ok(())
+}

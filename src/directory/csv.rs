@@ -1,0 +1,464 @@
+//! Local persons as a table: CSV (RFC 4180) in UTF-8, as spreadsheets read and write it.
+//!
+//! A row is a person by its userid. A column that is not there changes nothing; an empty cell empties the field. Units are
+//! written as paths, `研发部/前端组;销售部`; local ones that are missing are made. A row that is not there removes nobody.
+
+pub mod store;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+
+use ::csv::{ReaderBuilder, WriterBuilder};
+
+use super::chart::{Chart, Reference, Unfound};
+use super::edit::{MembershipInput, PersonInput, Refused, UnitInput, with_unit};
+use super::{Detail, Membership, Person, Source, Status};
+use crate::base::id::{PersonId, UnitId, UserId};
+
+/// Tells Excel in China that a file is UTF-8.
+const BOM: &str = "\u{feff}";
+
+/// With what a cell begins that a spreadsheet would calculate.
+const FORMULA: [char; 4] = ['=', '+', '-', '@'];
+
+/// The columns: the field's name, and its Chinese heading.
+const COLUMNS: [(Column, &str, &str); 8] = [
+    (Column::Userid, "userid", "账号"),
+    (Column::Name, "name", "姓名"),
+    (Column::Mobile, "mobile", "手机"),
+    (Column::Email, "email", "邮箱"),
+    (Column::EmployeeNumber, "employee_number", "工号"),
+    (Column::Position, "position", "职务"),
+    (Column::Units, "units", "部门"),
+    (Column::Status, "status", "状态"),
+];
+
+/// The status in Chinese, as WeCom's console says it.
+const STATUS: [(&str, Status); 6] = [
+    ("", Status::Active),
+    ("正常", Status::Active),
+    ("已激活", Status::Active),
+    ("已禁用", Status::Disabled),
+    ("禁用", Status::Disabled),
+    ("未激活", Status::Inactive),
+];
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Column {
+    Userid,
+    Name,
+    Mobile,
+    Email,
+    EmployeeNumber,
+    Position,
+    Units,
+    Status,
+}
+
+/// What is wrong, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// The line of the file, from 1.
+    pub line: u64,
+    /// What is wrong.
+    pub what: String,
+}
+
+fn finding(line: u64, what: impl Into<String>) -> Finding {
+    Finding { line, what: what.into() }
+}
+
+/// One row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// The line where it begins, from 1.
+    pub line: u64,
+    /// Whose row it is.
+    pub userid: UserId,
+    cells: HashMap<Column, String>,
+}
+
+/// Reads a file.
+///
+/// # Errors
+/// Everything that keeps it from being read.
+pub fn read(bytes: &[u8]) -> Result<Vec<Record>, Vec<Finding>> {
+    let text = std::str::from_utf8(bytes).map_err(|error| {
+        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+        let line = u64::try_from(before.split(|b| *b == b'\n').count()).unwrap_or(u64::MAX);
+        vec![finding(line, "not UTF-8: save the file as “CSV UTF-8”")]
+    })?;
+    let text = text.strip_prefix(BOM).unwrap_or(text);
+    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let (mut columns, mut records, mut findings) = (None, Vec::new(), Vec::new());
+    let mut lines: HashMap<String, u64> = HashMap::new();
+    for row in reader.records() {
+        let row =
+            row.map_err(|e| vec![finding(e.position().map_or(1, ::csv::Position::line), e.to_string())])?;
+        let line = row.position().map_or(1, ::csv::Position::line);
+        let cells: Vec<&str> = row.iter().map(str::trim).collect();
+        let Some(columns) = &columns else {
+            columns = Some(headings(&cells, line)?);
+            continue;
+        };
+        if cells.iter().all(|cell| cell.is_empty()) {
+            continue;
+        }
+        match record(columns, &cells, line) {
+            Ok(record) => {
+                if let Some(first) = lines.insert(record.userid.folded(), line) {
+                    findings.push(finding(line, format!("{} is in line {first}, too", record.userid)));
+                }
+                records.push(record);
+            }
+            Err(what) => findings.push(finding(line, what)),
+        }
+    }
+    match columns {
+        None => Err(vec![finding(1, "the file is empty: its first line names the columns, at least userid")]),
+        Some(_) if findings.is_empty() => Ok(records),
+        Some(_) => Err(findings),
+    }
+}
+
+/// The columns in their order.
+fn headings(cells: &[&str], line: u64) -> Result<Vec<Column>, Vec<Finding>> {
+    let (mut columns, mut findings) = (Vec::new(), Vec::new());
+    for cell in cells {
+        let known = COLUMNS.iter().find(|(_, name, zh)| cell.eq_ignore_ascii_case(name) || cell == zh);
+        match known {
+            Some((column, ..)) if columns.contains(column) => {
+                findings.push(finding(line, format!("the column {cell} is there twice")));
+            }
+            Some((column, ..)) => columns.push(*column),
+            None => {
+                let names: Vec<_> = COLUMNS.iter().map(|(_, name, zh)| format!("{name} ({zh})")).collect();
+                findings.push(finding(
+                    line,
+                    format!("no column is called {cell:?}; there are {}", names.join(", ")),
+                ));
+            }
+        }
+    }
+    if !columns.contains(&Column::Userid) && findings.is_empty() {
+        findings.push(finding(line, "the column userid (账号) is missing"));
+    }
+    if findings.is_empty() { Ok(columns) } else { Err(findings) }
+}
+
+fn record(columns: &[Column], cells: &[&str], line: u64) -> Result<Record, String> {
+    let beyond = cells.get(columns.len()..).unwrap_or_default();
+    if cells.len() < columns.len() || beyond.iter().any(|cell| !cell.is_empty()) {
+        return Err(format!("{} cells, but {} columns", cells.len(), columns.len()));
+    }
+    let cells: HashMap<Column, String> =
+        columns.iter().copied().zip(cells.iter().map(|cell| unguarded(cell).to_owned())).collect();
+    match cells.get(&Column::Userid).filter(|userid| !userid.is_empty()) {
+        Some(userid) => Ok(Record { line, userid: UserId::new(userid.as_str()), cells }),
+        None => Err("userid is empty".to_owned()),
+    }
+}
+
+/// A cell that no spreadsheet calculates.
+fn guarded(cell: &str) -> String {
+    if cell.starts_with(FORMULA) || cell.starts_with('\'') { format!("'{cell}") } else { cell.to_owned() }
+}
+
+/// What [`guarded`] made of it.
+fn unguarded(cell: &str) -> &str {
+    let inner = cell.strip_prefix('\'').filter(|inner| inner.starts_with(FORMULA) || inner.starts_with('\''));
+    inner.unwrap_or(cell)
+}
+
+/// What a file would change.
+#[derive(Debug)]
+pub struct Plan {
+    /// Paths of local units to be made, those above first.
+    pub units: Vec<String>,
+    /// Persons to be made or changed, in the file's order.
+    pub persons: Vec<Planned>,
+    /// How many rows change nothing.
+    pub same: usize,
+}
+
+/// A row that changes something.
+#[derive(Debug)]
+pub struct Planned {
+    /// The row.
+    pub record: Record,
+    /// Whom it changes; `None`: it makes somebody.
+    pub id: Option<PersonId>,
+    /// What the person becomes.
+    pub person: Person,
+    /// Which fields differ.
+    pub fields: Vec<&'static str>,
+}
+
+/// What the rows change in `chart` and in `before`, the persons of these userids by folded userid.
+///
+/// # Errors
+/// Everything that is wrong with any row.
+pub fn plan(
+    records: Vec<Record>,
+    chart: Chart,
+    before: &HashMap<String, Person>,
+) -> Result<Plan, Vec<Finding>> {
+    let (mut chart, mut units, mut findings) = (chart, Vec::new(), Vec::new());
+    for record in &records {
+        for path in record.paths() {
+            if let Err(what) = add_missing(&mut chart, &mut units, path) {
+                findings.push(finding(record.line, what));
+            }
+        }
+    }
+    if !findings.is_empty() {
+        // Persons could not be judged without their units.
+        findings.dedup();
+        return Err(findings);
+    }
+    let mut plan = Plan { units, persons: Vec::new(), same: 0 };
+    for record in records {
+        let known = before.get(&record.userid.folded());
+        match record.applied_to(known, &chart) {
+            Ok(person) => {
+                let fields = known.map_or_else(Vec::new, |known| differing(known, &person));
+                if known.is_some() && fields.is_empty() {
+                    plan.same += 1;
+                } else {
+                    plan.persons.push(Planned { id: known.map(|k| k.id.clone()), record, person, fields });
+                }
+            }
+            Err(what) => findings.push(finding(record.line, what)),
+        }
+    }
+    if findings.is_empty() { Ok(plan) } else { Err(findings) }
+}
+
+/// Adds what a path names and is not there to the chart and to `made`.
+fn add_missing(chart: &mut Chart, made: &mut Vec<String>, path: &str) -> Result<(), String> {
+    for (parent, name, path) in missing(chart, path)? {
+        let parent_id = parent.map(|parent| find(chart, &parent)).transpose()?;
+        let input = new_unit(name, parent_id.as_ref());
+        // The id is for this plan only.
+        let id = UnitId::new(format!("new unit {}", made.len()));
+        let unit = input.check(id, chart).map_err(|e| format!("{path}: {e}"))?;
+        *chart = with_unit(chart, unit);
+        made.push(path);
+    }
+    Ok(())
+}
+
+/// A local unit as an import makes it.
+pub fn new_unit(name: String, parent: Option<&UnitId>) -> UnitInput {
+    UnitInput { name, parent_id: parent.map(|id| id.as_str().to_owned()), order: 0, leaders: Vec::new() }
+}
+
+/// The units of a path that are not there, from above: the path of the unit above, the name, the path.
+///
+/// # Errors
+/// If the path is none, or means several units, or an id that nobody has.
+pub fn missing(chart: &Chart, path: &str) -> Result<Vec<(Option<String>, String, String)>, String> {
+    match lookup(chart, path) {
+        Ok(_) => return Ok(Vec::new()),
+        Err(Unfound::Ambiguous(_)) => return Err(format!("{path}: {}", Unfound::Ambiguous(2))),
+        Err(Unfound::Unknown) => {}
+    }
+    if path.starts_with("wecom:") || uuid::Uuid::parse_str(path).is_ok() {
+        return Err(format!("there is no unit {path}"));
+    }
+    let names: Vec<&str> = path.trim_matches('/').split('/').map(str::trim).collect();
+    if names.iter().any(|name| name.is_empty()) {
+        return Err(format!("{path}: a name in this path is empty"));
+    }
+    let (mut missing, mut above) = (Vec::new(), None::<String>);
+    for name in names {
+        let here = above.as_ref().map_or_else(|| name.to_owned(), |above| format!("{above}/{name}"));
+        match lookup(chart, &here) {
+            Ok(_) => {}
+            Err(Unfound::Unknown) => missing.push((above, name.to_owned(), here.clone())),
+            Err(several @ Unfound::Ambiguous(_)) => return Err(format!("{here}: {several}")),
+        }
+        above = Some(here);
+    }
+    Ok(missing)
+}
+
+fn lookup(chart: &Chart, text: &str) -> Result<UnitId, Unfound> {
+    let reference = Reference::parse(text).ok_or(Unfound::Unknown)?;
+    chart.find_unit(&reference).map(|placed| placed.unit.id.clone())
+}
+
+/// The unit that a cell's path, `wecom:ID` or id means.
+///
+/// # Errors
+/// If none or several.
+pub fn find(chart: &Chart, path: &str) -> Result<UnitId, String> {
+    // With spaces around the names, as hands write it.
+    let tidy: Vec<&str> = path.split('/').map(str::trim).collect();
+    lookup(chart, path).or_else(|_| lookup(chart, &tidy.join("/"))).map_err(|e| format!("{path}: {e}"))
+}
+
+impl Record {
+    fn cell(&self, column: Column) -> Option<&str> {
+        self.cells.get(&column).map(String::as_str)
+    }
+
+    /// The units of the row, as they are written.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        let cell = self.cell(Column::Units).unwrap_or_default();
+        cell.split([';', '；']).map(str::trim).filter(|path| !path.is_empty())
+    }
+
+    /// What the row says of a person, in a chart where its units are.
+    ///
+    /// # Errors
+    /// If that cannot be: says why.
+    pub fn input(&self, before: Option<&Person>, chart: &Chart) -> Result<PersonInput, String> {
+        let mut input = match before {
+            Some(before) if before.source == Source::Wecom => {
+                return Err(format!("{} is a member of WeCom's, which only WeCom changes", before.userid));
+            }
+            Some(before) => PersonInput::of(before, chart),
+            None => PersonInput::of(&nobody(&self.userid), chart),
+        };
+        let put = |field: &mut String, column| {
+            if let Some(cell) = self.cell(column) {
+                cell.clone_into(field);
+            }
+        };
+        put(&mut input.name, Column::Name);
+        put(&mut input.mobile, Column::Mobile);
+        put(&mut input.email, Column::Email);
+        put(&mut input.position, Column::Position);
+        if let Some(cell) = self.cell(Column::Status) {
+            input.status = status(cell)?.as_str().to_owned();
+        }
+        if let Some(number) = self.cell(Column::EmployeeNumber) {
+            let known = input.attributes.keys().find(|name| Detail::is_employee_number(name)).cloned();
+            let name = known.unwrap_or_else(|| "工号".to_owned());
+            if number.is_empty() {
+                input.attributes.remove(&name);
+            } else {
+                input.attributes.insert(name, number.to_owned());
+            }
+        }
+        if self.cell(Column::Units).is_some() {
+            input.memberships = self.memberships(before, chart)?;
+            let mut there = input.memberships.iter().map(|m| &m.unit_id);
+            if !input.main_unit.as_ref().is_some_and(|main| there.any(|unit| unit == main)) {
+                input.main_unit = input.memberships.first().map(|m| m.unit_id.clone());
+            }
+        }
+        Ok(input)
+    }
+
+    /// The row's units; order and lead of those that the person is in already stay.
+    fn memberships(&self, before: Option<&Person>, chart: &Chart) -> Result<Vec<MembershipInput>, String> {
+        let before: HashMap<&UnitId, &Membership> =
+            before.iter().flat_map(|p| &p.memberships).map(|m| (&m.unit, m)).collect();
+        let (mut memberships, mut seen) = (Vec::new(), HashSet::new());
+        for path in self.paths() {
+            let unit = find(chart, path)?;
+            if !seen.insert(unit.clone()) {
+                return Err(format!("{path} is there twice"));
+            }
+            let (order, leader) = before.get(&unit).map_or((0, false), |m| (m.order, m.leader));
+            memberships.push(MembershipInput { unit_id: unit.as_str().to_owned(), order, leader });
+        }
+        Ok(memberships)
+    }
+
+    fn applied_to(&self, before: Option<&Person>, chart: &Chart) -> Result<Person, String> {
+        let input = self.input(before, chart)?;
+        let nobody = nobody(&self.userid);
+        input.check(before.unwrap_or(&nobody), chart).map_err(|refused: Refused| refused.to_string())
+    }
+}
+
+/// Somebody of whom nothing is known yet.
+fn nobody(userid: &UserId) -> Person {
+    Person {
+        id: PersonId::new(""),
+        userid: userid.clone(),
+        name: String::new(),
+        email: String::new(),
+        source: Source::Local,
+        status: Status::Active,
+        left_at: None,
+        main_unit: None,
+        memberships: Vec::new(),
+        detail: Detail::default(),
+        said: String::new(),
+    }
+}
+
+fn status(cell: &str) -> Result<Status, String> {
+    let zh = STATUS.iter().find(|(word, _)| *word == cell).map(|(_, status)| *status);
+    let known = zh.unwrap_or_else(|| Status::parse(&cell.to_ascii_lowercase()));
+    if known == Status::Left {
+        return Err(format!("status {cell:?}: write active (正常), disabled (已禁用) or inactive (未激活)"));
+    }
+    Ok(known)
+}
+
+/// Which fields differ, as the columns are called.
+fn differing(before: &Person, after: &Person) -> Vec<&'static str> {
+    let fields = [
+        ("userid", before.userid != after.userid),
+        ("name", before.name != after.name),
+        ("mobile", before.detail.mobile != after.detail.mobile),
+        ("email", before.email != after.email),
+        ("employee_number", before.detail.attributes != after.detail.attributes),
+        ("position", before.detail.position != after.detail.position),
+        ("units", before.memberships != after.memberships || before.main_unit != after.main_unit),
+        ("status", before.status != after.status),
+    ];
+    fields.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
+}
+
+/// Writes the byte order mark and the headings.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn write_headings(out: &mut dyn io::Write) -> io::Result<()> {
+    out.write_all(BOM.as_bytes())?;
+    write_row(out, COLUMNS.iter().map(|(_, name, _)| (*name).to_owned()))
+}
+
+/// Writes a person's row.
+///
+/// # Errors
+/// If `out` cannot be written.
+pub fn write_person(out: &mut dyn io::Write, person: &Person, chart: &Chart) -> io::Result<()> {
+    let units: Vec<String> = person.memberships.iter().filter_map(|m| name_of(chart, &m.unit)).collect();
+    let cell = |column| match column {
+        Column::Userid => person.userid.as_str().to_owned(),
+        Column::Name => person.name.clone(),
+        Column::Mobile => person.detail.mobile.clone(),
+        Column::Email => person.email.clone(),
+        Column::EmployeeNumber => person.detail.employee_number().to_owned(),
+        Column::Position => person.detail.position.clone(),
+        Column::Units => units.join(";"),
+        Column::Status => person.status.as_str().to_owned(),
+    };
+    write_row(out, COLUMNS.iter().map(|(column, ..)| cell(*column)))
+}
+
+fn write_row(out: &mut dyn io::Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
+    let mut writer = WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
+    writer.write_record(cells.map(|cell| guarded(&cell)))?;
+    writer.flush()
+}
+
+/// How a unit is written in a cell: by its path, or where that would mean another one, by its number or id.
+fn name_of(chart: &Chart, unit: &UnitId) -> Option<String> {
+    let placed = chart.unit(unit)?;
+    let means_it = find(chart, &placed.path).is_ok_and(|found| found == *unit);
+    if means_it && !placed.path.contains([';', '；']) {
+        return Some(placed.path.to_string());
+    }
+    Some(placed.unit.wecom_id.map_or_else(|| unit.as_str().to_owned(), |id| format!("wecom:{id}")))
+}
+
+#[cfg(test)]
+mod tests;

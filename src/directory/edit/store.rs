@@ -1,0 +1,470 @@
+//! SQL of local entries. Whoever calls it begins the change, writes the audit row, and commits.
+//!
+//! Rows are taken in the order persons, sessions, chart: [`hold`] a person or [`reserve`] a userid first, then [`open`] the
+//! chart. While the chart is held no run publishes and no other hand edits, so that what was checked still holds when
+//! it is written.
+
+use sqlx::Row as _;
+
+use super::{MemberInput, PersonInput, Refused, UnitInput, check_userid, is_local, with_unit, without_unit};
+use crate::base::id::{PersonId, UnitId, UserId};
+use crate::db::feed::{Change, Entity, Kind, What};
+use crate::directory::chart::{Chart, Placed};
+use crate::directory::conflicts;
+use crate::directory::row::{self, OPEN};
+use crate::directory::store::release;
+use crate::directory::{Detail, Person, Source, Status, Unit};
+
+/// The published chart, held until the change commits.
+#[derive(Debug)]
+pub struct Desk {
+    chart: Chart,
+    announced: bool,
+}
+
+impl Desk {
+    /// The units as they are with what was written so far.
+    pub const fn chart(&self) -> &Chart {
+        &self.chart
+    }
+
+    /// Everybody's memory follows units when the chart is announced; once a change is enough.
+    fn announce(&mut self, change: &mut Change) {
+        if !self.announced {
+            change.announce(Kind::Chart, self.chart.version().to_string());
+            self.announced = true;
+        }
+    }
+}
+
+/// Holds the published chart and reads its units.
+///
+/// # Errors
+/// If the database fails.
+pub async fn open(change: &mut Change) -> sqlx::Result<Desk> {
+    let corp = change.corp().clone();
+    let version: i64 =
+        sqlx::query("UPDATE charts SET version = version WHERE corp_id = $1 RETURNING version")
+            .bind(corp.as_str())
+            .fetch_one(change.tx())
+            .await?
+            .try_get(0)?;
+    let rows = sqlx::query(concat!(
+        "SELECT ",
+        row::unit_columns!(),
+        " FROM unit_rows v WHERE v.corp_id = $1 AND v.since <= $2 AND v.until > $2"
+    ))
+    .bind(corp.as_str())
+    .bind(version)
+    .fetch_all(change.tx())
+    .await?;
+    let units = rows.iter().map(row::unit).collect::<sqlx::Result<Vec<_>>>()?;
+    Ok(Desk { chart: Chart::new(version, None, units, Vec::new()), announced: false })
+}
+
+/// A person that is held until the change commits: a sign-in or a run that writes the same person waits for that.
+#[derive(Debug)]
+pub struct Held {
+    /// The row that holds now.
+    pub person: Person,
+    /// The userid the person has from now on.
+    userid: UserId,
+}
+
+/// Holds a person; `None`: there is none of that id. With `userid` the person is to have that one from now on.
+///
+/// # Errors
+/// [`Refused::Invalid`] or [`Refused::UseridTaken`] for that userid, or if the database fails.
+pub async fn hold(
+    change: &mut Change,
+    id: &PersonId,
+    userid: Option<&UserId>,
+) -> Result<Option<Held>, Refused> {
+    let corp = change.corp().clone();
+    sqlx::query("UPDATE persons SET check_lease = check_lease WHERE corp_id = $1 AND id = $2")
+        .bind(corp.as_str())
+        .bind(id.as_str())
+        .execute(change.tx())
+        .await?;
+    let Some(person) = crate::directory::store::holding(change, id).await? else { return Ok(None) };
+    // Whose a member of WeCom's is, is not for hands to say; that is refused later, with all that is wrong.
+    let userid = userid.filter(|u| **u != person.userid && person.source == Source::Local);
+    if let Some(userid) = userid {
+        check_userid(userid)?;
+        rename(change, id, userid).await?;
+    }
+    Ok(Some(Held { userid: userid.unwrap_or(&person.userid).clone(), person }))
+}
+
+/// Gives a person another userid, if nobody has it.
+async fn rename(change: &mut Change, id: &PersonId, userid: &UserId) -> Result<(), Refused> {
+    let corp = change.corp().clone();
+    let done = sqlx::query(
+        "UPDATE persons SET userid = $2 WHERE id = $1 AND released_at IS NULL AND NOT EXISTS ( \
+           SELECT 1 FROM persons o WHERE o.corp_id = $3 AND lower(o.userid) = lower($2) AND o.released_at IS NULL \
+             AND o.id <> $1)",
+    )
+    .bind(id.as_str())
+    .bind(userid.as_str())
+    .bind(corp.as_str())
+    .execute(change.tx())
+    .await;
+    match done {
+        Ok(done) if done.rows_affected() == 1 => Ok(()),
+        Ok(_) => Err(taken(change, userid).await?),
+        // Somebody was given it while this waited.
+        Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
+            Err(Refused::UseridTaken(userid.clone()))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Who has a userid that cannot be had: somebody everybody sees, or somebody whom a run is about to publish.
+async fn taken(change: &mut Change, userid: &UserId) -> sqlx::Result<Refused> {
+    let corp = change.corp().clone();
+    let seen: i64 = sqlx::query(concat!(
+        "SELECT COUNT(*) FROM persons p JOIN person_rows v ON v.person_id = p.id ",
+        row::published!(),
+        "WHERE p.corp_id = $1 AND lower(p.userid) = lower($2) AND p.released_at IS NULL"
+    ))
+    .bind(corp.as_str())
+    .bind(userid.as_str())
+    .fetch_one(change.tx())
+    .await?
+    .try_get(0)?;
+    Ok(if seen > 0 { Refused::UseridTaken(userid.clone()) } else { Refused::Busy })
+}
+
+/// A userid that nobody else can have until the change commits, and the id of the person to be.
+#[derive(Debug)]
+pub struct Reserved {
+    id: PersonId,
+    userid: UserId,
+}
+
+/// Takes a userid for a person to be made.
+///
+/// # Errors
+/// [`Refused::Invalid`], [`Refused::UseridTaken`], [`Refused::Busy`], or if the database fails.
+pub async fn reserve(change: &mut Change, userid: &UserId) -> Result<Reserved, Refused> {
+    check_userid(userid)?;
+    let (corp, now) = (change.corp().clone(), change.now());
+    let id = PersonId::generate(now);
+    let made = sqlx::query(
+        "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ($1, $2, $3, 0, 0, $4) \
+         ON CONFLICT (corp_id, lower(userid)) WHERE released_at IS NULL DO NOTHING",
+    )
+    .bind(id.as_str())
+    .bind(corp.as_str())
+    .bind(userid.as_str())
+    .bind(now.millis())
+    .execute(change.tx())
+    .await?;
+    if made.rows_affected() == 0 {
+        return Err(taken(change, userid).await?);
+    }
+    Ok(Reserved { id, userid: userid.clone() })
+}
+
+/// [`Refused::Busy`] if a run has prepared another row of this person for the next version.
+///
+/// # Errors
+/// That, or if the database fails.
+pub async fn refuse_if_staged(change: &mut Change, desk: &Desk, id: &PersonId) -> Result<(), Refused> {
+    let staged: i64 = sqlx::query(
+        "SELECT COUNT(*) FROM person_rows WHERE person_id = $1 AND (since > $2 OR (until > $2 AND until < $3))",
+    )
+    .bind(id.as_str())
+    .bind(desk.chart.version())
+    .bind(OPEN)
+    .fetch_one(change.tx())
+    .await?
+    .try_get(0)?;
+    if staged > 0 { Err(Refused::Busy) } else { Ok(()) }
+}
+
+/// Makes a local unit.
+///
+/// # Errors
+/// [`Refused`]; nothing was written then.
+pub async fn create_unit(change: &mut Change, desk: &mut Desk, input: UnitInput) -> Result<Placed, Refused> {
+    let unit = input.check(UnitId::generate(change.now()), &desk.chart)?;
+    let (corp, now) = (change.corp().clone(), change.now().millis());
+    sqlx::query(
+        "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, sort, leaders, \
+                                updated_at) VALUES ($1, $2, $3, $4, NULL, 'local', $5, $6, '', $7, $8, $9)",
+    )
+    .bind(unit.id.as_str())
+    .bind(corp.as_str())
+    .bind(desk.chart.version())
+    .bind(OPEN)
+    .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(&unit.name)
+    .bind(i64::from(unit.order))
+    .bind(row::to_json(&unit.leaders)?)
+    .bind(now)
+    .execute(change.tx())
+    .await?;
+    put_unit(change, desk, unit, What::Created)
+}
+
+/// Changes the local unit `id` into what `input` says.
+///
+/// # Errors
+/// [`Refused`]; nothing was written then.
+pub async fn update_unit(
+    change: &mut Change,
+    desk: &mut Desk,
+    id: &UnitId,
+    input: UnitInput,
+) -> Result<Placed, Refused> {
+    let before = local_unit(&desk.chart, id)?.clone();
+    let unit = input.check(id.clone(), &desk.chart)?;
+    if unit == before.unit {
+        return Ok(before);
+    }
+    let now = change.now().millis();
+    sqlx::query(
+        "UPDATE unit_rows SET parent_id = $2, name = $3, sort = $4, leaders = $5, updated_at = $6 \
+         WHERE id = $1 AND until > $7",
+    )
+    .bind(id.as_str())
+    .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(&unit.name)
+    .bind(i64::from(unit.order))
+    .bind(row::to_json(&unit.leaders)?)
+    .bind(now)
+    .bind(desk.chart.version())
+    .execute(change.tx())
+    .await?;
+    put_unit(change, desk, unit, What::Updated)
+}
+
+fn put_unit(change: &mut Change, desk: &mut Desk, unit: Unit, what: What) -> Result<Placed, Refused> {
+    let id = unit.id.clone();
+    desk.chart = with_unit(&desk.chart, unit);
+    desk.announce(change);
+    change.note(Entity::Unit, id.as_str(), what);
+    desk.chart.unit(&id).cloned().ok_or(Refused::NotFound)
+}
+
+/// Removes the local unit `id`, if nothing is in it.
+///
+/// # Errors
+/// [`Refused`]; nothing was written then.
+pub async fn delete_unit(change: &mut Change, desk: &mut Desk, id: &UnitId) -> Result<Unit, Refused> {
+    let unit = local_unit(&desk.chart, id)?.unit.clone();
+    let corp = change.corp().clone();
+    // The id stands in the JSON between quotes, and is no pattern: letters, digits and hyphens.
+    let counts = sqlx::query(
+        "SELECT COALESCE(SUM(CASE WHEN since <= $2 THEN 1 ELSE 0 END), 0), \
+                COALESCE(SUM(CASE WHEN since > $2 THEN 1 ELSE 0 END), 0) \
+         FROM person_rows WHERE corp_id = $1 AND until > $2 AND memberships LIKE $3",
+    )
+    .bind(corp.as_str())
+    .bind(desk.chart.version())
+    .bind(format!("%\"{id}\"%"))
+    .fetch_one(change.tx())
+    .await?;
+    let (persons, staged): (i64, i64) = (counts.try_get(0)?, counts.try_get(1)?);
+    let units = desk.chart.children(id).len();
+    if units > 0 || persons > 0 {
+        return Err(Refused::NotEmpty { units, persons });
+    }
+    if staged > 0 {
+        return Err(Refused::Busy);
+    }
+    sqlx::query("DELETE FROM unit_rows WHERE id = $1").bind(id.as_str()).execute(change.tx()).await?;
+    desk.chart = without_unit(&desk.chart, id);
+    desk.announce(change);
+    change.note(Entity::Unit, id.as_str(), What::Removed);
+    Ok(unit)
+}
+
+fn local_unit<'c>(chart: &'c Chart, id: &UnitId) -> Result<&'c Placed, Refused> {
+    let placed = chart.unit(id).ok_or(Refused::NotFound)?;
+    if is_local(chart, id) {
+        Ok(placed)
+    } else {
+        Err(Refused::OwnedByWecom("the unit is a department of WeCom's"))
+    }
+}
+
+/// Makes a local person of the userid that was reserved.
+///
+/// # Errors
+/// [`Refused`]; the change must not be committed then.
+pub async fn create_person(
+    change: &mut Change,
+    desk: &Desk,
+    reserved: Reserved,
+    input: PersonInput,
+) -> Result<Person, Refused> {
+    let (corp, now) = (change.corp().clone(), change.now().millis());
+    let nobody = Person {
+        id: reserved.id,
+        userid: reserved.userid,
+        name: String::new(),
+        email: String::new(),
+        source: Source::Local,
+        status: Status::Active,
+        left_at: None,
+        main_unit: None,
+        memberships: Vec::new(),
+        detail: Detail::default(),
+        said: String::new(),
+    };
+    let person = input.check(&nobody, &desk.chart)?;
+    must_be(&person.userid, &nobody.userid)?;
+    sqlx::query(
+        "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, left_at, \
+                                  main_unit, memberships, detail, said, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'local', $8, NULL, $9, $10, $11, '', $12)",
+    )
+    .bind(person.id.as_str())
+    .bind(corp.as_str())
+    .bind(desk.chart.version())
+    .bind(OPEN)
+    .bind(person.userid.as_str())
+    .bind(&person.name)
+    .bind(&person.email)
+    .bind(person.status.as_str())
+    .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(row::memberships_text(&person.memberships)?)
+    .bind(row::to_json(&person.detail)?)
+    .bind(now)
+    .execute(change.tx())
+    .await?;
+    change.announce(Kind::Person, person.id.as_str());
+    change.note(Entity::Person, person.id.as_str(), What::Created);
+    Ok(person)
+}
+
+/// The userid of the row is that of the identity, which was written before.
+fn must_be(userid: &UserId, identity: &UserId) -> Result<(), Refused> {
+    if userid == identity {
+        return Ok(());
+    }
+    Err(Refused::Invalid(format!("userid: {userid} is not the {identity} that was asked for first")))
+}
+
+/// Changes a local person into what `input` says.
+///
+/// # Errors
+/// [`Refused`]; the change must not be committed then.
+pub async fn update_person(
+    change: &mut Change,
+    desk: &Desk,
+    held: &Held,
+    input: PersonInput,
+) -> Result<Person, Refused> {
+    let before = &held.person;
+    if before.source == Source::Wecom {
+        let how = "the person is a member of WeCom's; only local_memberships can be changed";
+        return Err(Refused::OwnedByWecom(how));
+    }
+    refuse_if_staged(change, desk, &before.id).await?;
+    let person = input.check(before, &desk.chart)?;
+    must_be(&person.userid, &held.userid)?;
+    if person != *before {
+        write_person(change, desk, &person).await?;
+        change.announce(Kind::Person, person.id.as_str());
+        change.note(Entity::Person, person.id.as_str(), What::Updated);
+    }
+    Ok(person)
+}
+
+/// Puts a member of WeCom's that is held into local units.
+///
+/// # Errors
+/// [`Refused`]; nothing was written then.
+pub async fn update_member(
+    change: &mut Change,
+    desk: &Desk,
+    held: &Held,
+    input: MemberInput,
+) -> Result<Person, Refused> {
+    let before = &held.person;
+    if before.source == Source::Local {
+        return Err(Refused::Invalid(
+            "local_memberships is for members of WeCom's; a local person has memberships".to_owned(),
+        ));
+    }
+    refuse_if_staged(change, desk, &before.id).await?;
+    let person = input.check(before, &desk.chart)?;
+    if person != *before {
+        write_person(change, desk, &person).await?;
+        change.announce(Kind::Person, person.id.as_str());
+        change.note(Entity::Person, person.id.as_str(), What::Updated);
+    }
+    Ok(person)
+}
+
+/// Writes a person's row that holds now, every column.
+///
+/// # Errors
+/// If the database fails.
+pub async fn write_person(change: &mut Change, desk: &Desk, person: &Person) -> sqlx::Result<()> {
+    let now = change.now().millis();
+    sqlx::query(
+        "UPDATE person_rows SET userid = $2, name = $3, email = $4, source = $5, status = $6, left_at = $7, \
+           main_unit = $8, memberships = $9, detail = $10, said = $11, updated_at = $12 \
+         WHERE person_id = $1 AND until > $13",
+    )
+    .bind(person.id.as_str())
+    .bind(person.userid.as_str())
+    .bind(&person.name)
+    .bind(&person.email)
+    .bind(person.source.as_str())
+    .bind(person.status.as_str())
+    .bind(person.left_at.map(crate::base::clock::Timestamp::millis))
+    .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(row::memberships_text(&person.memberships)?)
+    .bind(row::to_json(&person.detail)?)
+    .bind(&person.said)
+    .bind(now)
+    .bind(desk.chart.version())
+    .execute(change.tx())
+    .await?;
+    Ok(())
+}
+
+/// Removes a local person that is held; whoever calls it ends the sessions.
+///
+/// # Errors
+/// [`Refused`]; nothing was written then.
+pub async fn delete_person(change: &mut Change, desk: &Desk, held: &Held) -> Result<(), Refused> {
+    let person = &held.person;
+    if person.source == Source::Wecom {
+        return Err(Refused::OwnedByWecom("the person is a member of WeCom's"));
+    }
+    refuse_if_staged(change, desk, &person.id).await?;
+    conflicts::store::forget(change, &person.id).await?;
+    remove(change, &person.id).await?;
+    Ok(())
+}
+
+/// Removes everything that is known of a person. The identity goes, too, or, while sessions refer to it, the userid is
+/// free again.
+///
+/// # Errors
+/// If the database fails.
+pub async fn remove(change: &mut Change, id: &PersonId) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM person_rows WHERE person_id = $1")
+        .bind(id.as_str())
+        .execute(change.tx())
+        .await?;
+    let gone = sqlx::query(
+        "DELETE FROM persons WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM sessions WHERE person_id = $1)",
+    )
+    .bind(id.as_str())
+    .execute(change.tx())
+    .await?;
+    if gone.rows_affected() == 0 {
+        release(change, id).await?;
+    }
+    change.announce(Kind::Person, id.as_str());
+    change.note(Entity::Person, id.as_str(), What::Removed);
+    Ok(())
+}

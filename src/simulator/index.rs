@@ -1,0 +1,152 @@
+//! Where things stand in the world, so that a corporation of a hundred thousand answers as fast as a small one.
+//!
+//! The world itself is a pair of lists that a test may change as it likes; the index is thrown away with every
+//! change and made again by the next call.
+
+use std::collections::{HashMap, HashSet};
+
+use super::people::{Department, Member, Status};
+use super::world::{App, World};
+
+/// What an application sees of the corporation: its 可见范围, worked out.
+#[derive(Debug)]
+pub(super) struct Range {
+    departments: HashSet<i64>,
+    /// Userids in lower case.
+    members: HashSet<String>,
+    hidden: HashSet<String>,
+}
+
+impl Range {
+    pub(super) fn of(world: &World, app: &App) -> Self {
+        let mut below: HashMap<i64, Vec<i64>> = HashMap::new();
+        for d in &world.departments {
+            below.entry(d.parent).or_default().push(d.id);
+        }
+        let tags = || world.tags.iter().filter(|t| app.visible.tags.contains(&t.id));
+        let known: HashSet<i64> = world.departments.iter().map(|d| d.id).collect();
+        let tops = app.visible.departments.iter().chain(tags().flat_map(|t| &t.departments)).copied();
+        // a department that was deleted is not visible, and neither is what still names it as its parent
+        let mut left: Vec<i64> = tops.filter(|id| known.contains(id)).collect();
+        let mut departments = HashSet::new();
+        while let Some(id) = left.pop() {
+            if departments.insert(id) {
+                left.extend(below.get(&id).into_iter().flatten());
+            }
+        }
+        Self {
+            departments,
+            members: app
+                .visible
+                .members
+                .iter()
+                .chain(tags().flat_map(|t| &t.users))
+                .map(|u| u.to_ascii_lowercase())
+                .collect(),
+            hidden: app.visible.hidden.iter().map(|u| u.to_ascii_lowercase()).collect(),
+        }
+    }
+
+    pub(super) fn has_department(&self, id: i64) -> bool {
+        self.departments.contains(&id)
+    }
+
+    pub(super) fn has_member(&self, member: &Member) -> bool {
+        let named =
+            |list: &HashSet<String>| !list.is_empty() && list.contains(&member.userid.to_ascii_lowercase());
+        !named(&self.hidden)
+            && (member.departments.iter().any(|d| self.has_department(*d)) || named(&self.members))
+    }
+}
+
+/// Positions in the world's lists. Of two entries with one id the first counts.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// By userid in lower case.
+    members: HashMap<String, usize>,
+    departments: HashMap<i64, usize>,
+    /// The departments directly below each.
+    below: HashMap<i64, Vec<usize>>,
+    /// The members directly in each, without those who left.
+    within: HashMap<i64, Vec<usize>>,
+    ranges: HashMap<i64, Range>,
+}
+
+impl Index {
+    pub(super) fn of(world: &World) -> Self {
+        let mut members = HashMap::with_capacity(world.members.len());
+        let mut within: HashMap<i64, Vec<usize>> = HashMap::new();
+        for (at, m) in world.members.iter().enumerate() {
+            members.entry(m.userid.to_ascii_lowercase()).or_insert(at);
+            if m.status != Status::Left {
+                for d in &m.departments {
+                    within.entry(*d).or_default().push(at);
+                }
+            }
+        }
+        let mut departments = HashMap::with_capacity(world.departments.len());
+        let mut below: HashMap<i64, Vec<usize>> = HashMap::new();
+        for (at, d) in world.departments.iter().enumerate() {
+            departments.entry(d.id).or_insert(at);
+            below.entry(d.parent).or_default().push(at);
+        }
+        let ranges = world.apps().map(|a| (a.agent_id, Range::of(world, a))).collect();
+        Self { members, departments, below, within, ranges }
+    }
+}
+
+/// The world with its index.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct View<'w> {
+    pub(super) world: &'w World,
+    pub(super) index: &'w Index,
+}
+
+impl<'w> View<'w> {
+    /// The member with that userid, whatever the case of its letters.
+    pub(super) fn member(self, userid: &str) -> Option<&'w Member> {
+        let at = self.index.members.get(&userid.to_ascii_lowercase())?;
+        self.world.members.get(*at)
+    }
+
+    pub(super) fn department(self, id: i64) -> Option<&'w Department> {
+        self.world.departments.get(*self.index.departments.get(&id)?)
+    }
+
+    /// The departments directly below, larger order first.
+    pub(super) fn children(self, id: i64) -> Vec<&'w Department> {
+        let at = self.index.below.get(&id).into_iter().flatten();
+        let mut list: Vec<&Department> =
+            at.filter_map(|at| self.world.departments.get(*at)).filter(|d| d.id != id).collect();
+        list.sort_by_key(|d| (std::cmp::Reverse(d.order), d.id));
+        list
+    }
+
+    /// The department and everything below it, in the world's own sequence.
+    pub(super) fn subtree(self, id: i64) -> Vec<&'w Department> {
+        let mut found: Vec<usize> = Vec::new();
+        let mut seen = HashSet::new();
+        let mut left: Vec<usize> = self.index.departments.get(&id).copied().into_iter().collect();
+        // departments that lie in a circle are met once
+        while let Some(at) = left.pop() {
+            if seen.insert(at) {
+                found.push(at);
+                let id = self.world.departments.get(at).map(|d| d.id);
+                left.extend(id.and_then(|id| self.index.below.get(&id)).into_iter().flatten());
+            }
+        }
+        found.sort_unstable();
+        found.into_iter().filter_map(|at| self.world.departments.get(at)).collect()
+    }
+
+    /// The members directly in a department who have not left, in the world's own sequence.
+    pub(super) fn members_in(self, id: i64) -> impl Iterator<Item = &'w Member> {
+        let at = self.index.within.get(&id).into_iter().flatten();
+        at.filter_map(move |at| self.world.members.get(*at))
+    }
+
+    /// What the application sees; `None` for an application the world does not have.
+    pub(super) fn range(self, agent_id: i64) -> Option<&'w Range> {
+        self.index.ranges.get(&agent_id)
+    }
+}

@@ -1,0 +1,136 @@
+//! How much a caller may ask, and how much it did ask at once.
+//!
+//! WeCom's figures: 10 000 calls a minute of one API (doc 90454, 45009); how many at once (45033) and how large
+//! an answer (45029) are not published. All are off here until a test sets them.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::api::Refusal;
+
+/// How long WeCom counts, and how long it refuses, by the minute.
+const MINUTE: Duration = Duration::from_mins(1);
+
+/// Lists that can grow with the corporation, and so be too large for one answer.
+const CAN_BE_LARGE: [&str; 3] = ["user/list", "user/simplelist", "department/list"];
+
+/// Calls with a valid code are not counted (doc 90454).
+const NOT_COUNTED: [&str; 2] = ["auth/getuserinfo", "user/getuserinfo"];
+
+/// One value for each API (`user/list`), `*` for every API without one of its own.
+#[derive(Debug, Clone)]
+pub struct PerApi<T>(BTreeMap<String, T>);
+
+impl<T> Default for PerApi<T> {
+    fn default() -> Self {
+        Self(BTreeMap::new())
+    }
+}
+
+impl<T: Copy> PerApi<T> {
+    /// Sets the value of an API, or of `*`.
+    pub fn set(&mut self, api: &str, value: T) {
+        self.0.insert(super::handle::name(api).to_owned(), value);
+    }
+
+    /// The value of an API, else that of `*`.
+    pub fn get(&self, api: &str) -> Option<T> {
+        self.0.get(api).or_else(|| self.0.get("*")).copied()
+    }
+}
+
+/// What WeCom refuses to a caller that asks too much. Off by default.
+#[derive(Debug, Clone, Default)]
+pub struct Limits {
+    /// Members (departments) in one answer of `user/list`, `user/simplelist`, `department/list`; more is 45029.
+    pub answer_rows: Option<usize>,
+    /// Bytes of such an answer; more is 45029.
+    pub answer_bytes: Option<usize>,
+    /// Calls of one API in flight; one more is 45033, at once.
+    pub calls_at_once: PerApi<usize>,
+    /// Calls of one API within a minute of the simulator's clock; further ones are 45009 until it is over.
+    pub calls_per_minute: PerApi<u64>,
+    /// How long every answer takes.
+    pub latency: PerApi<Duration>,
+}
+
+impl Limits {
+    /// Refuses an answer that is too large.
+    pub(super) fn fits(&self, api: &str, answer: &Value) -> Result<(), Refusal> {
+        if !CAN_BE_LARGE.contains(&api) {
+            return Ok(());
+        }
+        self.rows_fit(
+            ["userlist", "department"].iter().find_map(|k| answer.get(k)?.as_array()).map_or(0, Vec::len),
+        )?;
+        if self.answer_bytes.is_some_and(|most| answer.to_string().len() > most) {
+            return Err(TOO_LARGE);
+        }
+        Ok(())
+    }
+
+    /// The same by the number of rows, before the answer is written.
+    pub(super) fn rows_fit(&self, rows: usize) -> Result<(), Refusal> {
+        if self.answer_rows.is_some_and(|most| rows > most) { Err(TOO_LARGE) } else { Ok(()) }
+    }
+}
+
+const TOO_LARGE: Refusal = Refusal(45029, "response size out of limit");
+
+/// Counts the calls that are being answered, and those of the minute.
+#[derive(Debug, Default)]
+pub(super) struct Gate {
+    running: HashMap<String, usize>,
+    most: HashMap<String, usize>,
+    running_in_all: usize,
+    most_in_all: usize,
+    /// When the minute of an API began and how many calls it has had.
+    minutes: HashMap<String, (Duration, u64)>,
+}
+
+impl Gate {
+    /// Lets a call in, or says why it is refused; it runs either way until [`Gate::leave`].
+    pub(super) fn enter(&mut self, limits: &Limits, api: &str, now: Duration) -> Option<Refusal> {
+        let running = self.running.entry(api.to_owned()).or_default();
+        *running += 1;
+        let most = self.most.entry(api.to_owned()).or_default();
+        *most = (*most).max(*running);
+        self.running_in_all += 1;
+        self.most_in_all = self.most_in_all.max(self.running_in_all);
+        let at_once = *running;
+        if NOT_COUNTED.contains(&api) {
+            return None;
+        }
+        let minute = self.minutes.entry(api.to_owned()).or_insert((now, 0));
+        if now.saturating_sub(minute.0) >= MINUTE {
+            *minute = (now, 0);
+        }
+        minute.1 += 1;
+        if limits.calls_per_minute.get(api).is_some_and(|most| minute.1 > most) {
+            return Some(Refusal(45009, "api freq out of limit"));
+        }
+        (limits.calls_at_once.get(api))
+            .filter(|most| at_once > *most)
+            .map(|_| Refusal(45033, "api concurrent out of limit"))
+    }
+
+    pub(super) fn leave(&mut self, api: &str) {
+        if let Some(running) = self.running.get_mut(api) {
+            *running = running.saturating_sub(1);
+        }
+        self.running_in_all = self.running_in_all.saturating_sub(1);
+    }
+
+    /// The most calls at once, of one API or in all.
+    pub(super) fn most(&self, api: Option<&str>) -> usize {
+        api.map_or(self.most_in_all, |api| self.most.get(api).copied().unwrap_or(0))
+    }
+
+    /// Forgets the highest numbers; what runs goes on counting.
+    pub(super) fn forget(&mut self) {
+        self.most.clone_from(&self.running);
+        self.most_in_all = self.running_in_all;
+    }
+}

@@ -1,0 +1,69 @@
+//! Who reads the address book, and how much of it that secret may see.
+
+use super::api::{Caller, Refusal};
+use super::index::{Range, View};
+use super::people::{Department, Member};
+use super::world::App;
+
+/// What 通讯录同步 gets for details since 2022-08-15.
+const IDS_ONLY: Refusal = Refusal(48009, "api forbidden for contact assistant");
+pub(super) const OUT_OF_RANGE: Refusal = Refusal(60011, "no privilege to access/modify contact/party/agent");
+/// What an API says to the other kind of secret.
+pub(super) const FORBIDDEN: Refusal = Refusal(48002, "api forbidden");
+
+/// A caller with what it sees.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Reader<'w> {
+    pub(super) view: View<'w>,
+    pub(super) caller: Caller<'w>,
+    /// `None`: everything.
+    range: Option<&'w Range>,
+}
+
+impl<'w> Reader<'w> {
+    /// # Errors
+    /// 40056 for an application that the world does not have.
+    pub(super) fn new(view: View<'w>, caller: Caller<'w>) -> Result<Self, Refusal> {
+        let range = match caller {
+            Caller::App(app) => Some(view.range(app.agent_id).ok_or(Refusal(40056, "invalid agentid"))?),
+            Caller::Contacts { .. } => None,
+        };
+        Ok(Self { view, caller, range })
+    }
+
+    pub(super) fn sees_department(&self, id: i64) -> bool {
+        self.range.map_or_else(|| self.view.department(id).is_some(), |r| r.has_department(id))
+    }
+
+    pub(super) fn sees_member(&self, member: &Member) -> bool {
+        self.range.is_none_or(|r| r.has_member(member))
+    }
+
+    pub(super) fn sees_userid(&self, userid: &str) -> bool {
+        self.view.member(userid).is_some_and(|m| self.sees_member(m))
+    }
+
+    /// # Errors
+    /// 48009 for 通讯录同步, unless it kept the right.
+    pub(super) fn reads_details(&self) -> Result<(), Refusal> {
+        match self.caller {
+            Caller::App(_) | Caller::Contacts { reads_details: true } => Ok(()),
+            Caller::Contacts { reads_details: false } => Err(IDS_ONLY),
+        }
+    }
+
+    /// Whether mobile, mail, avatar and the like are answered: not to applications since 2022-06-20.
+    pub(super) fn reads_sensitive_fields(&self) -> bool {
+        matches!(self.caller, Caller::App(App { legacy_fields: true, .. }) | Caller::Contacts { .. })
+    }
+
+    /// A department by its id, as the caller wrote it.
+    ///
+    /// # Errors
+    /// 40035 if it is no number, `unknown` if there is none, 60011 if the caller does not see it.
+    pub(super) fn department(&self, id: &str, unknown: Refusal) -> Result<&'w Department, Refusal> {
+        let id: i64 = id.parse().map_err(|_| Refusal(40035, "invalid parameter"))?;
+        let department = self.view.department(id).ok_or(unknown)?;
+        if self.sees_department(id) { Ok(department) } else { Err(OUT_OF_RANGE) }
+    }
+}

@@ -1,0 +1,366 @@
+//! Conflicts: whether two persons are one; and userids in rules that are somebody else's now.
+
+use gongpai::base::id::{PersonId, UserId};
+use gongpai::cli;
+use gongpai::directory::{self, Person};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::app::{PUBLIC, TestApp, at_once};
+use crate::support::directory::{call, department, problem, sql, with_client};
+
+/// Makes a local person; answers the id.
+async fn local(t: &TestApp, body: Value) -> String {
+    let page = call(t, Method::POST, "/persons", &body).await;
+    assert_eq!(page.status, 201, "{}", page.text());
+    page.json::<Value>()["id"].as_str().expect("an id").to_owned()
+}
+
+/// Asks whether `person` is one of `candidates`, as a run does; answers the conflict's id.
+async fn asked(t: &TestApp, id: &str, kind: &str, person: &str, candidates: &[&str]) -> String {
+    let corp = &t.app.config.wecom.corp_id;
+    let list = json!(candidates);
+    sql(
+        t,
+        &format!(
+            "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
+             VALUES ('{id}', '{corp}', '{kind}', '{person}', '{list}', 'open', 1795334400000)"
+        ),
+    )
+    .await;
+    id.to_owned()
+}
+
+async fn resolve(t: &TestApp, conflict: &str, person: &str) -> crate::support::browser::Page {
+    call(t, Method::POST, &format!("/conflicts/{conflict}/resolve"), &json!({"person_id": person})).await
+}
+
+async fn open(t: &TestApp) -> Vec<Value> {
+    let page = call(t, Method::GET, "/conflicts", &Value::Null).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    page.json::<Value>()["items"].as_array().expect("items").clone()
+}
+
+/// Our id of whoever has a userid.
+async fn holder(t: &TestApp, userid: &str) -> String {
+    t.texts(&format!("SELECT id FROM persons WHERE userid = '{userid}' AND released_at IS NULL"))
+        .await
+        .remove(0)
+}
+
+async fn person(t: &TestApp, id: &str) -> Option<Person> {
+    let corp = &t.app.config.wecom.corp_id;
+    directory::store::person(&t.app.db, corp, &PersonId::new(id)).await.expect("the database answers")
+}
+
+async fn state(t: &TestApp, conflict: &str) -> String {
+    t.texts(&format!("SELECT state FROM conflicts WHERE id = '{conflict}'")).await.remove(0)
+}
+
+#[tokio::test]
+async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
+    let t = with_client("").await;
+    let finance = department(&t, 2, "财务部", None).await;
+    let club = call(&t, Method::POST, "/units", &json!({"name": "羽毛球"})).await.json::<Value>();
+    let club = club["id"].as_str().unwrap();
+    let memberships = json!([{"unit_id": finance}, {"unit_id": club, "leader": true}]);
+    let body = json!({"userid": "wai1", "name": "张三丰", "mobile": "138", "position": "顾问", "status": "disabled",
+                      "memberships": memberships, "attributes": {"车": "x", "楼": "1"}});
+    let (known, other) = (local(&t, body).await, local(&t, json!({"userid": "wai2", "name": "张三"})).await);
+    let phone = t.signed_in("zhangsan").await;
+    let zhang = holder(&t, "zhangsan").await;
+    sql(
+        &t,
+        &format!(
+            "UPDATE person_rows SET memberships = '[[\"{finance}\",9,0]]', main_unit = '{finance}', said = 'x', \
+             detail = '{{\"mobile\":\"139\",\"attributes\":{{\"楼\":\"2\"}}}}' WHERE person_id = '{zhang}'"
+        ),
+    )
+    .await;
+    let corp = &t.app.config.wecom.corp_id;
+    sql(&t, &format!("INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', 'zhangsan', '{zhang}', 0)")).await;
+    let conflict = asked(&t, "c1", "ambiguous", &zhang, &[&known, &other]).await;
+    let items = open(&t).await;
+    let keys: Vec<_> = items[0].as_object().unwrap().keys().take(4).cloned().collect();
+    assert_eq!(keys, ["id", "kind", "person_id", "candidates"]);
+    assert_eq!((&items[0]["person_id"], &items[0]["candidates"]), (&json!(zhang), &json!([known, other])));
+    assert_eq!(
+        (&items[0]["person"]["name"], &items[0]["people"][1]["userid"]),
+        (&json!("张三"), &json!("wai2"))
+    );
+
+    let page = resolve(&t, &conflict, &known).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(page.json::<Value>(), json!({"id": conflict, "state": "merged", "person_id": known}));
+    assert!(person(&t, &zhang).await.is_none());
+    let one = person(&t, &known).await.expect("the one");
+    assert_eq!(
+        (one.userid.as_str(), &*one.name, one.source.as_str(), one.status.as_str()),
+        ("zhangsan", "张三", "wecom", "active")
+    );
+    let places: Vec<_> = one.memberships.iter().map(|m| (m.unit.as_str(), m.order, m.leader)).collect();
+    assert_eq!(places, [(&*finance, 9, false), (club, 0, true)], "WeCom's as WeCom says, local ones of both");
+    assert_eq!((&*one.detail.mobile, &*one.detail.position), ("139", "顾问"));
+    assert_eq!(
+        one.detail.attributes.iter().map(|(n, v)| format!("{n}{v}")).collect::<Vec<_>>(),
+        ["楼2", "车x"]
+    );
+    assert_eq!((one.main_unit.as_ref().map(|u| u.as_str()), &*one.said), (Some(&*finance), ""));
+    // The session of the one that is gone has ended; the next sign-in is the other's.
+    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 401);
+    assert_eq!(t.number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
+    let mut phone = t.signed_in("zhangsan").await;
+    let session: Value = phone.fetch(format!("{PUBLIC}/sso/session")).await.json();
+    assert_eq!(session["sub"], known);
+    assert_eq!(t.texts("SELECT person_id FROM rule_bindings").await, [known.clone()]);
+    assert_eq!(t.number("SELECT COUNT(*) FROM persons WHERE released_at IS NULL").await, 2);
+    let notes = t
+        .texts("SELECT change || ' ' || id FROM directory_changes WHERE kind = 'person' ORDER BY batch, n")
+        .await;
+    assert_eq!(notes[3..5], [format!("removed {zhang}"), format!("updated {known}")]);
+    let audit = t.texts("SELECT detail FROM audit WHERE event = 'conflict'").await;
+    assert_eq!(audit, [format!("conflict c1: {zhang} is {known}, whose userid was wai1, by API client hr")]);
+    // The userid of the local entry is free, and nobody is asked again.
+    assert_eq!(problem(&resolve(&t, &conflict, &known).await), (409, "directory.conflict_closed".into()));
+    assert!(open(&t).await.is_empty());
+    local(&t, json!({"userid": "wai1", "name": "x"})).await;
+}
+
+#[tokio::test]
+async fn two_who_are_two_stay_and_nobody_asks_again() {
+    let t = with_client("").await;
+    let known = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    let phone = t.signed_in("zhangsan").await;
+    let zhang = holder(&t, "zhangsan").await;
+    let conflict = asked(&t, "c1", "ambiguous", &zhang, &[&known]).await;
+    for stranger in ["x", "", "\u{0}"] {
+        assert_eq!(problem(&resolve(&t, &conflict, stranger).await), (400, "api.bad_request".into()));
+    }
+    for body in
+        [json!({}), json!({"person_id": 1}), json!({"person_id": known, "x": 1}), json!({"person_id": null})]
+    {
+        let page = call(&t, Method::POST, "/conflicts/c1/resolve", &body).await;
+        assert_eq!(problem(&page), (400, "api.bad_request".into()), "{body}");
+    }
+    for nothing in ["x", "%00"] {
+        assert_eq!(problem(&resolve(&t, nothing, &known).await), (404, "api.not_found".into()));
+    }
+    let page = resolve(&t, &conflict, &zhang).await;
+    assert_eq!(page.json::<Value>(), json!({"id": "c1", "state": "separate", "person_id": zhang}));
+    assert!(person(&t, &zhang).await.is_some() && person(&t, &known).await.is_some());
+    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 200, "nobody is signed out");
+    assert_eq!(problem(&resolve(&t, &conflict, &known).await), (409, "directory.conflict_closed".into()));
+    assert_eq!((state(&t, "c1").await, open(&t).await.len()), ("separate".into(), 0));
+}
+
+#[tokio::test]
+async fn whoever_came_back_with_the_userid_can_be_said_to_be_the_one_who_left() {
+    let t = with_client("").await;
+    let old_phone = t.signed_in("zhangsan").await;
+    let before = holder(&t, "zhangsan").await;
+    sql(&t, "UPDATE person_rows SET status = 'left', left_at = 0, name = '张三（旧）'").await;
+    t.advance(std::time::Duration::from_secs(60)).await;
+    t.signed_in("zhangsan").await;
+    let now = holder(&t, "zhangsan").await;
+    assert_ne!(now, before, "a userid that is used again never inherits");
+    let items = open(&t).await;
+    assert_eq!((&items[0]["kind"], &items[0]["candidates"]), (&json!("reused"), &json!([before])));
+    let page = resolve(&t, items[0]["id"].as_str().unwrap(), &before).await;
+    assert_eq!(page.status, 200, "{}", page.text());
+    assert_eq!(holder(&t, "zhangsan").await, before);
+    let one = person(&t, &before).await.unwrap();
+    assert_eq!((one.status.as_str(), one.left_at, &*one.name), ("active", None, "张三"));
+    assert_eq!(t.check(&old_phone, &format!("{PUBLIC}/x")).await.status, 401, "no old session comes alive");
+    t.signed_in("zhangsan").await;
+    assert_eq!(holder(&t, "zhangsan").await, before);
+}
+
+#[tokio::test]
+async fn a_member_of_wecoms_of_its_own_is_nobody_else() {
+    let t = with_client("").await;
+    t.signed_in("zhangsan").await;
+    t.signed_in("lisi").await;
+    let (zhang, li) = (holder(&t, "zhangsan").await, holder(&t, "lisi").await);
+    let conflict = asked(&t, "c1", "renamed", &zhang, &[&li]).await;
+    assert_eq!(problem(&resolve(&t, &conflict, &li).await), (409, "directory.owned_by_wecom".into()));
+    assert_eq!(t.number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 2, "nothing happened");
+    sql(&t, &format!("UPDATE person_rows SET status = 'left' WHERE person_id = '{li}'")).await;
+    assert_eq!(resolve(&t, &conflict, &li).await.status, 200);
+    assert_eq!(holder(&t, "zhangsan").await, li);
+}
+
+#[tokio::test]
+async fn nobody_is_merged_while_a_run_knows_the_two_as_two() {
+    let t = with_client("").await;
+    let known = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    t.signed_in("zhangsan").await;
+    let zhang = holder(&t, "zhangsan").await;
+    let conflict = asked(&t, "c1", "ambiguous", &zhang, &[&known]).await;
+    let busy = (409, "directory.busy".to_owned());
+    for id in [&zhang, &known] {
+        sql(&t, &format!("UPDATE person_rows SET until = 1 WHERE person_id = '{id}'")).await;
+        assert_eq!(problem(&resolve(&t, &conflict, &known).await), busy, "{id} changes in the next version");
+        sql(&t, "UPDATE person_rows SET until = 9223372036854775807").await;
+    }
+    let corp = &t.app.config.wecom.corp_id;
+    let later = t.app.clock.now().millis() + 60_000;
+    sql(
+        &t,
+        &format!(
+            "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
+             reason, holder, lease_until, requested_at) VALUES ('r', '{corp}', 'full', 'x', 0, 0, 'running', 0, '{{}}', \
+             '{{}}', '{{}}', '', 'x', {later}, 0)"
+        ),
+    )
+    .await;
+    assert_eq!(problem(&resolve(&t, &conflict, &known).await), busy, "a run has read both");
+    assert_eq!(t.number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 1, "nothing happened");
+    sql(&t, "UPDATE sync_runs SET lease_until = 0").await;
+    assert_eq!(resolve(&t, &conflict, &known).await.status, 200, "a run that died holds nobody up");
+}
+
+#[tokio::test]
+async fn who_became_somebody_or_was_removed_is_no_candidate_any_more() {
+    let t = with_client("").await;
+    let one = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    let other = local(&t, json!({"userid": "wai2", "name": "张三"})).await;
+    for userid in ["zhangsan", "lisi", "wangwu"] {
+        t.signed_in(userid).await;
+    }
+    let (zhang, li, wang) =
+        (holder(&t, "zhangsan").await, holder(&t, "lisi").await, holder(&t, "wangwu").await);
+    asked(&t, "c1", "ambiguous", &zhang, &[&one, &other]).await;
+    asked(&t, "c2", "ambiguous", &li, &[&one, &other]).await;
+    asked(&t, "c3", "ambiguous", &wang, &[&one]).await;
+    assert_eq!(resolve(&t, "c1", &one).await.status, 200);
+    assert_eq!(state(&t, "c3").await, "gone", "nobody is left to ask about");
+    let items = open(&t).await;
+    assert_eq!(items.len(), 1);
+    assert_eq!(items[0]["candidates"], json!([other]));
+    assert_eq!(call(&t, Method::DELETE, &format!("/persons/{other}"), &Value::Null).await.status, 204);
+    assert_eq!((state(&t, "c2").await, state(&t, "c1").await), ("gone".into(), "merged".into()));
+}
+
+#[tokio::test]
+async fn of_two_answers_at_once_one_counts() {
+    let t = std::sync::Arc::new(with_client("").await);
+    let one = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    let other = local(&t, json!({"userid": "wai2", "name": "张三"})).await;
+    t.signed_in("zhangsan").await;
+    let zhang = holder(&t, "zhangsan").await;
+    asked(&t, "c1", "ambiguous", &zhang, &[&one, &other]).await;
+    let answers = [one.clone(), other, zhang, one].map(|person| {
+        let t = t.clone();
+        async move { resolve(&t, "c1", &person).await.status.as_u16() }
+    });
+    let mut statuses = at_once(answers).await;
+    statuses.sort_unstable();
+    assert_eq!(statuses, [200, 409, 409, 409]);
+    assert_eq!(
+        t.number("SELECT COUNT(*) FROM persons WHERE userid = 'zhangsan' AND released_at IS NULL").await,
+        1
+    );
+    let rows = t.rows("person_rows").await;
+    assert_eq!(rows, if state(&t, "c1").await == "merged" { 2 } else { 3 });
+}
+
+#[tokio::test]
+async fn conflicts_are_listed_page_by_page_and_only_about_whom_everybody_sees() {
+    let t = with_client("").await;
+    let one = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    for n in 1..=5 {
+        asked(&t, &format!("c{n}"), "renamed", &one, &["x"]).await;
+    }
+    asked(&t, "c6", "renamed", "prepared", &["x"]).await;
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = call(&t, Method::GET, &format!("/conflicts?limit=2&cursor={cursor}"), &Value::Null).await;
+        let page: Value = page.json();
+        seen.extend(page["items"].as_array().unwrap().iter().map(|c| c["id"].as_str().unwrap().to_owned()));
+        match page["next_cursor"].as_str() {
+            Some(next) => next.clone_into(&mut cursor),
+            None => break,
+        }
+    }
+    assert_eq!(seen, ["c1", "c2", "c3", "c4", "c5"]);
+    for bad in ["limit=0", "limit=x", "x=1", "cursor=%00"] {
+        assert_eq!(problem(&call(&t, Method::GET, &format!("/conflicts?{bad}"), &Value::Null).await).0, 400);
+    }
+}
+
+#[tokio::test]
+async fn the_command_lists_conflicts_with_names_and_resolves_them() {
+    let t = with_client("").await;
+    let known = local(&t, json!({"userid": "wai1", "name": "张三丰"})).await;
+    let phone = t.signed_in("zhangsan").await;
+    let zhang = holder(&t, "zhangsan").await;
+    asked(&t, "c1", "ambiguous", &zhang, &[&known]).await;
+    let (config, clock) = (&t.app.config, &t.app.clock);
+    let mut out = Vec::new();
+    cli::conflicts::list(config, false, &mut out).await.unwrap();
+    let said = String::from_utf8(out).unwrap();
+    for part in ["c1", "ambiguous", "zhangsan", "张三丰", "could be", &known] {
+        assert!(said.contains(part), "{said}");
+    }
+    let mut out = Vec::new();
+    cli::conflicts::list(config, true, &mut out).await.unwrap();
+    let line: Value = serde_json::from_slice(&out).unwrap();
+    assert_eq!((&line["person_id"], &line["people"][0]["name"]), (&json!(zhang), &json!("张三丰")));
+    let mut out = Vec::new();
+    assert!(cli::conflicts::resolve(config, clock, "c1", Some("x"), &mut out).await.is_err());
+    cli::conflicts::resolve(config, clock, "c1", Some(&known), &mut out).await.unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), "they are one person now; both are signed out\n");
+    t.app.sessions.refresh().await.unwrap();
+    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 401);
+    assert_eq!(holder(&t, "zhangsan").await, known);
+    let audit = t.texts("SELECT detail FROM audit WHERE event = 'conflict'").await;
+    assert!(audit[0].ends_with("by command line"), "{audit:?}");
+}
+
+#[tokio::test]
+async fn a_userid_in_rules_is_given_to_its_new_holder_only_when_somebody_says_so() {
+    let t = with_client("").await;
+    for userid in ["zhangsan", "lisi"] {
+        t.signed_in(userid).await;
+        let corp = &t.app.config.wecom.corp_id;
+        sql(
+            &t,
+            &format!(
+                "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', '{userid}', '{}', 0)",
+                holder(&t, userid).await
+            ),
+        )
+        .await;
+    }
+    let before = holder(&t, "zhangsan").await;
+    sql(&t, "UPDATE person_rows SET status = 'left', left_at = 0, name = '老张' WHERE userid = 'zhangsan'")
+        .await;
+    t.signed_in("zhangsan").await;
+    let now = holder(&t, "zhangsan").await;
+    let accept = async |which: cli::rules::Which| {
+        let mut out = Vec::new();
+        let well = cli::rules::accept(&t.app.config, &t.app.clock, &which, &mut out).await.unwrap();
+        (well, String::from_utf8(out).unwrap())
+    };
+    let these = |userids: &[&str]| cli::rules::Which::These(userids.iter().map(|&u| u.to_owned()).collect());
+    let (well, said) = accept(cli::rules::Which::List).await;
+    assert!(well && !said.contains("lisi"), "{said}");
+    for part in ["zhangsan", "老张", "张三", &before, &now] {
+        assert!(said.contains(part), "{said}");
+    }
+    let (well, said) = accept(these(&["ZhangSan", "lisi"])).await;
+    assert!(!well && said.starts_with("lisi: nothing to accept"), "{said}");
+    let bound = || t.texts("SELECT person_id FROM rule_bindings WHERE userid = 'zhangsan'");
+    assert_eq!(bound().await, [before.clone()], "one of them is wrong: nothing is accepted");
+    let (well, said) = accept(these(&["ZhangSan"])).await;
+    assert!(well, "{said}");
+    assert_eq!(said, "zhangsan: rules meant 老张, from now on 张三\n");
+    assert_eq!(bound().await, [now.clone()]);
+    t.app.sessions.refresh().await.unwrap();
+    let bindings = directory::bindings::store::all(&t.app.db, &t.app.config.wecom.corp_id).await.unwrap();
+    let is = bindings.of(&UserId::new("zhangsan").folded(), &PersonId::new(now));
+    assert_eq!(is, directory::bindings::Bound::Same);
+    assert_eq!(accept(cli::rules::Which::List).await.1, "no userid in a rule is somebody else's now\n");
+    let audit = t.texts("SELECT userid || ' ' || detail FROM audit WHERE event = 'rules'").await;
+    assert_eq!(audit, [format!("zhangsan the userid in rules meant {before}, by command line")]);
+}

@@ -1,0 +1,77 @@
+//! Calls of a client that may read and write the directory, and rows as runs leave them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use gongpai::base::secret::sha256_hex;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::app::{API_SECRET, TestApp};
+use super::browser::{Ask, Browser, Page};
+
+/// A gateway with the client `hr` of both directory scopes beside the usual one, and with more configuration.
+pub(crate) async fn with_client(toml: &str) -> TestApp {
+    let hash = sha256_hex(API_SECRET);
+    let clients = format!(
+        "{toml}\n[[api_clients]]\nid = \"oa\"\nsecret_hash = \"sha256:{hash}\"\nscopes = [\"sessions\"]\n\
+         [[api_clients]]\nid = \"hr\"\nsecret_hash = \"sha256:{hash}\"\n\
+         scopes = [\"directory:read\", \"directory:write\"]\n"
+    );
+    TestApp::with(&clients).await
+}
+
+/// A call of a client below `/api/v1/directory`.
+pub(crate) async fn call_as(
+    t: &TestApp,
+    client: &str,
+    method: Method,
+    path: &str,
+    body: &str,
+    if_match: Option<&str>,
+) -> Page {
+    let authorization = format!("Basic {}", STANDARD.encode(format!("{client}:{API_SECRET}")));
+    let mut ask = Ask::bare(method, &format!("http://{}/api/v1/directory{path}", t.address))
+        .header("content-type", "application/json")
+        .header("authorization", &authorization)
+        .body(body.as_bytes().to_vec());
+    if let Some(etag) = if_match {
+        ask = ask.header("if-match", etag);
+    }
+    Browser::new("an application").send(ask).await
+}
+
+/// A call of the client `hr`.
+pub(crate) async fn call(t: &TestApp, method: Method, path: &str, body: &Value) -> Page {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    call_as(t, "hr", method, path, &body, None).await
+}
+
+/// Status and code of a problem.
+pub(crate) fn problem(page: &Page) -> (u16, String) {
+    assert_eq!(page.header("content-type"), Some("application/problem+json"), "{}", page.text());
+    (page.status.as_u16(), page.json::<Value>()["code"].as_str().expect("a code").to_owned())
+}
+
+/// Runs a statement.
+pub(crate) async fn sql(t: &TestApp, statement: &str) {
+    let done = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(t.app.db.pool()).await;
+    done.unwrap_or_else(|e| panic!("{statement}: {e}"));
+}
+
+/// A department of WeCom's as a run leaves it; answers our id.
+pub(crate) async fn department(t: &TestApp, number: u32, name: &str, parent: Option<u32>) -> String {
+    let corp = &t.app.config.wecom.corp_id;
+    let id = |number| gongpai::base::id::UnitId::of_department(corp, number);
+    let above = parent.map_or("NULL".to_owned(), |parent| format!("'{}'", id(parent)));
+    sql(
+        t,
+        &format!(
+            "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, sort, \
+             leaders, updated_at) VALUES ('{}', '{corp}', 0, 9223372036854775807, {number}, 'wecom', {above}, \
+             '{name}', '', 0, '[]', 0)",
+            id(number)
+        ),
+    )
+    .await;
+    id(number).as_str().to_owned()
+}
