@@ -54,6 +54,8 @@ mod support;
 #[cfg(test)]
 mod sync_queue;
 #[cfg(test)]
+mod sync_runs;
+#[cfg(test)]
 mod time;
 #[cfg(test)]
 mod tokens;
