@@ -3,6 +3,7 @@
 //! A secret is 32 random bytes that `gongpai api-client add` made, so a single SHA-256 is enough to keep it by; in
 //! return a secret that does not look like 32 random bytes is refused, whatever hash somebody configured for it.
 
+use std::fmt::Display;
 use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
@@ -43,6 +44,27 @@ impl Client {
         }
         let problem = Problem::new(Code::ForbiddenScope, &self.request_id);
         Err(problem.with_detail(format!("the scope {} is missing", scope.as_str())).into_response())
+    }
+
+    /// What this client is told instead of what it asked for.
+    pub(super) fn problem(&self, code: Code) -> Response {
+        Problem::new(code, &self.request_id).into_response()
+    }
+
+    /// 400, and what is to be mended.
+    pub(super) fn bad(&self, why: String) -> Response {
+        Problem::new(Code::BadRequest, &self.request_id).with_detail(why).into_response()
+    }
+
+    /// 404.
+    pub(super) fn not_found(&self) -> Response {
+        self.problem(Code::NotFound)
+    }
+
+    /// 503; the log says `what` could not be done, and why.
+    pub(super) fn unavailable(&self, what: &'static str, error: &dyn Display) -> Response {
+        tracing::error!(%error, "{what}");
+        self.problem(Code::StoreUnavailable)
     }
 }
 

@@ -227,7 +227,7 @@ async fn create_person(State(api): State<Api>, client: Client, text: Bytes) -> R
     let made = store::create_person(&mut change, &desk, reserved, input).await;
     let made = made.map_err(|e| refused(&client, &e))?;
     finish(&api, &client, change, audit::Event::Directory, Some(&made), "created the person").await?;
-    created(&client, &PersonShape::from(&made), &format!("/api/v1/directory/persons/{}", made.id))
+    created(&client, &PersonShape::from(made.clone()), &format!("/api/v1/directory/persons/{}", made.id))
 }
 
 /// Holds the person of the path, if it is as the caller knows it.
@@ -241,7 +241,7 @@ async fn hold(
     let id = PersonId::new(known_id(client, id)?);
     let held = store::hold(change, &id, userid).await.map_err(|e| refused(client, &e))?;
     let held = held.ok_or_else(|| unknown(client))?;
-    check_if_match(client, headers, &PersonShape::from(&held.person))?;
+    check_if_match(client, headers, &PersonShape::from(held.person.clone()))?;
     Ok(held)
 }
 
@@ -274,7 +274,7 @@ async fn update_person(
         sign_out(&mut change, &client, &after.id).await?;
     }
     finish(&api, &client, change, audit::Event::Directory, Some(&after), "changed the person").await?;
-    Ok(body(&client, &PersonShape::from(&after))?.respond(StatusCode::OK))
+    Ok(body(&client, &PersonShape::from(after))?.respond(StatusCode::OK))
 }
 
 async fn delete_person(

@@ -1,15 +1,33 @@
 //! `/api/v1`: for applications, with an API client's credentials.
+//!
+//! | module | holds |
+//! |---|---|
+//! | `units`, `persons`, `changes` | the directory to read: `/directory/{units,tags,persons,changes}` |
+//! | `sync` | `/directory/sync`: asking for a run, and how runs went |
+//! | `sessions` | `/sessions`: who is signed in, and signing them out |
+//! | [`openapi`] | all of it as a document |
+//! | `auth`, `asked`, `shape`, `etag` | what the calls share: credentials, parameters and pages, shapes, caching |
 
+mod asked;
 mod auth;
+mod changes;
 mod conflicts;
 mod directory_write;
+mod etag;
+pub mod openapi;
+mod persons;
 mod sessions;
-pub mod shape;
+mod shape;
+mod sync;
+mod units;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{delete, get};
+use axum::middleware::from_fn;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
 
 use crate::base::clock::Clock;
 use crate::config::ApiClient;
@@ -17,6 +35,7 @@ use crate::db::Db;
 use crate::http::client_ip::TrustedProxies;
 use crate::http::rate_limit::RateLimit;
 use crate::session::Sessions;
+use crate::sync::Sync;
 
 /// What the API needs. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -28,6 +47,7 @@ struct Inner {
     db: Db,
     clock: Clock,
     sessions: Sessions,
+    sync: Sync,
     trusted: TrustedProxies,
     /// Wrong credentials per address.
     wrong: RateLimit,
@@ -40,19 +60,37 @@ impl Api {
         db: Db,
         clock: Clock,
         sessions: Sessions,
+        sync: Sync,
         trusted: TrustedProxies,
         wrong: RateLimit,
     ) -> Self {
-        Self(Arc::new(Inner { clients, db, clock, sessions, trusted, wrong }))
+        Self(Arc::new(Inner { clients, db, clock, sessions, sync, trusted, wrong }))
     }
 }
 
 /// Every path of the API.
 pub fn routes(api: Api) -> Router {
-    Router::new()
-        .route("/api/v1/sessions", get(sessions::list).delete(sessions::end_of_person))
-        .route("/api/v1/sessions/{sid}", delete(sessions::end_one))
-        .merge(directory_write::routes())
-        .merge(conflicts::routes())
-        .with_state(api)
+    router().split_for_parts().0.merge(directory_write::routes()).merge(conflicts::routes()).with_state(api)
+}
+
+/// A line a route: its path and method stand with the handler, which is routed and documented by them.
+fn router() -> OpenApiRouter<Api> {
+    let tagged = OpenApiRouter::new()
+        .routes(routes!(openapi::answer))
+        .routes(routes!(units::list))
+        .routes(routes!(units::one))
+        .routes(routes!(units::list_tags))
+        .routes(routes!(units::one_tag))
+        .routes(routes!(persons::list))
+        .routes(routes!(persons::one))
+        .routes(routes!(changes::list))
+        .routes(routes!(sync::list))
+        .routes(routes!(sync::request))
+        .routes(routes!(sync::one))
+        .layer(from_fn(etag::tag));
+    OpenApiRouter::with_openapi(OpenApi::default())
+        .merge(tagged)
+        .routes(routes!(sessions::list))
+        .routes(routes!(sessions::end_of_person))
+        .routes(routes!(sessions::end_one))
 }

@@ -4,34 +4,39 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
-use serde_json::json;
+use utoipa::ToSchema;
 
 use super::Api;
+use super::asked::{Asked, Page, Paging};
 use super::auth::Client;
 use crate::audit;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::config::Scope;
 use crate::db::feed::Change;
-use crate::http::problem::Problem;
-use crate::http::words::Code;
 use crate::session::store::{self, Row, Which};
 
-/// The most items of one page, and how many without `limit=`.
-const MOST: i64 = 1000;
-const USUAL: i64 = 100;
-
 /// One living session.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Session)]
 struct Item {
+    #[schema(value_type = String)]
     sid: Sid,
+    #[schema(value_type = String)]
     userid: UserId,
     name: String,
+    /// The host that it is signed in on.
     host: String,
+    /// How the person signed in (RFC 8176).
+    #[schema(value_type = Vec<String>)]
     amr: [&'static str; 1],
+    #[schema(value_type = String, format = DateTime)]
     auth_time: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
     last_seen_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
     expires_at: Timestamp,
+    /// From where.
     address: String,
     user_agent: String,
 }
@@ -53,109 +58,85 @@ impl From<Row> for Item {
     }
 }
 
-/// The parameters of these calls.
-struct Asked {
-    userid: Option<UserId>,
-    limit: i64,
-    cursor: String,
-}
-
-fn asked(raw: Option<&str>, client: &Client) -> Result<Asked, Response> {
-    let bad =
-        |why: String| Problem::new(Code::BadRequest, &client.request_id).with_detail(why).into_response();
-    let mut asked = Asked { userid: None, limit: USUAL, cursor: String::new() };
-    for (name, value) in url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
-        // PostgreSQL's text holds no NUL: there is nothing of that name, and the database is not to blame.
-        if value.contains('\0') {
-            return Err(bad(format!("{name:?} is not a text")));
-        }
-        match &*name {
-            _ if value.is_empty() => {}
-            "userid" if asked.userid.is_none() && !value.is_empty() => {
-                asked.userid = Some(UserId::new(value));
-            }
-            "limit" => match value.parse() {
-                Ok(limit @ 1..=MOST) => asked.limit = limit,
-                _ => return Err(bad(format!("limit is 1 to {MOST}"))),
-            },
-            "cursor" => asked.cursor = value.into_owned(),
-            other => return Err(bad(format!("unknown, empty or double parameter {other:?}"))),
-        }
-    }
-    Ok(asked)
+/// How many sessions a call ended.
+#[derive(Serialize, ToSchema)]
+struct Ended {
+    ended: u64,
 }
 
 fn unavailable(client: &Client, error: &sqlx::Error) -> Response {
-    tracing::error!(%error, "The sessions could not be read or ended");
-    Problem::new(Code::StoreUnavailable, &client.request_id).into_response()
+    client.unavailable("The sessions could not be read or ended", error)
 }
 
-/// `GET /api/v1/sessions?userid=&limit=&cursor=`.
+/// Who is signed in.
+#[utoipa::path(
+    get, path = "/api/v1/sessions", operation_id = "list_sessions", tag = "sessions",
+    params(Paging, ("userid" = Option<String>, Query, description = "Only this person's, without regard to case.")),
+    responses((status = 200, body = Page<Item>)),
+    security(("basic" = ["sessions"])),
+)]
 pub(super) async fn list(
     State(api): State<Api>,
     client: Client,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
     client.needs(Scope::Sessions)?;
-    let asked = asked(raw.as_deref(), &client)?;
+    let asked = Asked::read(raw.as_deref(), &["userid", "limit", "cursor"], &client)?;
+    let userid = asked.get("userid").map(UserId::new);
     let settings = api.0.sessions.settings();
     let now = api.0.clock.now();
     let idle_since = now.minus(settings.idle);
-    let cursor = asked.cursor.as_str();
-    let rows = store::list(
-        &api.0.db,
-        &settings.corp,
-        asked.userid.as_ref(),
-        now,
-        idle_since,
-        cursor,
-        asked.limit + 1,
-    )
-    .await;
-    let mut rows = rows.map_err(|e| unavailable(&client, &e))?;
-    let more = i64::try_from(rows.len()).is_ok_and(|n| n > asked.limit);
-    if more {
-        rows.pop();
-    }
-    let next = rows.last().filter(|_| more).map(|row| row.sid.clone());
-    let items: Vec<Item> = rows.into_iter().map(Item::from).collect();
-    Ok(Json(json!({ "items": items, "next_cursor": next })).into_response())
+    let (db, corp) = (&api.0.db, &settings.corp);
+    let rows = store::list(db, corp, userid.as_ref(), now, idle_since, asked.cursor(), asked.rows()).await;
+    let rows = rows.map_err(|e| unavailable(&client, &e))?;
+    Ok(Json(Page::<Item>::of(&asked, rows, |row| row.sid.to_string())).into_response())
 }
 
-/// `DELETE /api/v1/sessions/{sid}`: 200 with how many ended; 404 for one that is not alive.
+/// Ends a session, with every other that the same sign-in led to.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions/{sid}", operation_id = "end_session", tag = "sessions",
+    params(("sid" = String, Path, description = "As the list says it.")),
+    responses((status = 200, body = Ended), (status = 404)),
+    security(("basic" = ["sessions"])),
+)]
 pub(super) async fn end_one(
     State(api): State<Api>,
     client: Client,
     Path(sid): Path<String>,
 ) -> Result<Response, Response> {
     client.needs(Scope::Sessions)?;
-    let unknown = || Problem::new(Code::NotFound, &client.request_id).into_response();
     if sid.contains('\0') {
-        return Err(unknown());
+        return Err(client.not_found());
     }
     let sid = Sid::new(sid);
     let row = api.0.sessions.alive(&sid).await.map_err(|e| unavailable(&client, &e))?;
-    let Some(row) = row else { return Err(unknown()) };
+    let Some(row) = row else { return Err(client.not_found()) };
     // With every session that the same sign-in led to: a hand-off would make the ended one anew.
     let whom = Some((row.person.id.clone(), row.person.userid.clone()));
     end(&api, &client, &Which::Family(&row.family), whom).await
 }
 
-/// `DELETE /api/v1/sessions?userid=`: 200 with how many ended, also if none.
+/// Ends every session of a person; 200 also if there was none.
+#[utoipa::path(
+    delete, path = "/api/v1/sessions", operation_id = "end_sessions_of_person", tag = "sessions",
+    params(("userid" = String, Query, description = "Whose, without regard to case.")),
+    responses((status = 200, body = Ended)),
+    security(("basic" = ["sessions"])),
+)]
 pub(super) async fn end_of_person(
     State(api): State<Api>,
     client: Client,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
     client.needs(Scope::Sessions)?;
-    let Some(userid) = asked(raw.as_deref(), &client)?.userid else {
-        let problem = Problem::new(Code::BadRequest, &client.request_id);
-        return Err(problem.with_detail("userid is missing").into_response());
+    let asked = Asked::read(raw.as_deref(), &["userid"], &client)?;
+    let Some(userid) = asked.get("userid").map(UserId::new) else {
+        return Err(client.bad("userid is missing".to_owned()));
     };
     let corp = &api.0.sessions.settings().corp;
     let person = store::find_person_by_userid(&api.0.db, corp, &userid).await;
     let Some(person) = person.map_err(|e| unavailable(&client, &e))? else {
-        return Ok(Json(json!({ "ended": 0 })).into_response());
+        return Ok(Json(Ended { ended: 0 }).into_response());
     };
     end(&api, &client, &Which::Person(&person.id), Some((person.id.clone(), person.userid))).await
 }
@@ -171,7 +152,7 @@ async fn end(
     if let Err(error) = api.0.sessions.refresh().await {
         tracing::warn!(%error, "Memory could not be refreshed after a revocation");
     }
-    Ok(Json(json!({ "ended": ended })).into_response())
+    Ok(Json(Ended { ended }).into_response())
 }
 
 async fn end_and_audit(

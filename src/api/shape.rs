@@ -1,117 +1,188 @@
-//! What units, persons and tags look like to applications (DESIGN §4.1): these keys, in this order.
-//!
-//! One entry is always the same bytes while nothing of it changes, whichever call answers it; its ETag is made of them.
+//! Units, persons and tags as applications see them (DESIGN §4.1); the keys stand in that order.
+
+use std::collections::BTreeMap;
 
 use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
-use crate::base::id::{TagId, UnitId, UserId};
+use crate::base::id::{PersonId, TagId, UnitId, UserId};
 use crate::directory::chart::Placed;
-use crate::directory::{Person, Tag};
+use crate::directory::{Membership, Person, Source, Status, Tag};
 
-/// A unit.
-#[derive(Debug, Serialize)]
-pub struct UnitShape<'a> {
-    id: &'a UnitId,
+/// A unit: a department of WeCom's, or one made by hand.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Unit)]
+pub(super) struct UnitShape {
+    /// Our id; it stays when the unit is renamed or moved.
+    #[schema(value_type = String)]
+    id: UnitId,
+    /// The department's id in WeCom; null for a local unit. The root is 1.
+    #[schema(required, format = Int64)]
     wecom_id: Option<u32>,
-    name: &'a str,
-    parent_id: Option<&'a UnitId>,
-    path: &'a str,
+    name: String,
+    /// Our id of the unit above; null on the top floor.
+    #[schema(value_type = Option<String>, required)]
+    parent_id: Option<UnitId>,
+    /// The names from below the root, joined by `/`; a `/` in a name is `∕` here. The root's path is `/`.
+    path: String,
+    /// The sort number among its siblings; larger comes first.
+    #[schema(format = Int64)]
     order: u32,
-    source: &'static str,
-    leaders: &'a [UserId],
+    #[schema(value_type = SourceWord)]
+    source: Source,
+    /// Userids of those who lead it.
+    #[schema(value_type = Vec<String>)]
+    leaders: Vec<UserId>,
 }
 
-impl<'a> From<&'a Placed> for UnitShape<'a> {
-    fn from(placed: &'a Placed) -> Self {
-        let unit = &placed.unit;
-        Self {
-            id: &unit.id,
-            wecom_id: unit.wecom_id,
-            name: &unit.name,
-            parent_id: unit.parent.as_ref(),
-            path: &placed.path,
-            order: unit.order,
-            source: unit.source.as_str(),
-            leaders: &unit.leaders,
-        }
-    }
+/// A person, also one who left.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Person)]
+pub(super) struct PersonShape {
+    /// Our id; it stays when the userid changes.
+    #[schema(value_type = String)]
+    id: PersonId,
+    /// As WeCom writes it; compared without regard to case.
+    #[schema(value_type = String)]
+    userid: UserId,
+    name: String,
+    #[schema(value_type = StatusWord)]
+    status: Status,
+    #[schema(value_type = SourceWord)]
+    source: Source,
+    /// Our id of the main unit (主部门); null if it is not visible.
+    #[schema(value_type = Option<String>, required)]
+    main_unit: Option<UnitId>,
+    memberships: Vec<MembershipShape>,
+    /// Userids of the direct leaders (直属上级).
+    #[schema(value_type = Vec<String>)]
+    direct_leaders: Vec<UserId>,
+    /// Empty if unknown, as the fields after it.
+    position: String,
+    mobile: String,
+    email: String,
+    alias: String,
+    /// Extension attributes: name and text.
+    attributes: BTreeMap<String, String>,
 }
 
 /// A person in a unit.
-#[derive(Debug, Serialize)]
-pub struct MembershipShape<'a> {
-    unit_id: &'a UnitId,
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Membership)]
+struct MembershipShape {
+    #[schema(value_type = String)]
+    unit_id: UnitId,
+    /// The person's sort number in the unit; larger comes first.
+    #[schema(format = Int64)]
     order: u32,
+    /// Whether the person leads it.
     leader: bool,
 }
 
-/// A person.
-#[derive(Debug, Serialize)]
-pub struct PersonShape<'a> {
-    id: &'a str,
-    userid: &'a UserId,
-    name: &'a str,
-    status: &'static str,
-    source: &'static str,
-    main_unit: Option<&'a UnitId>,
-    memberships: Vec<MembershipShape<'a>>,
-    direct_leaders: &'a [UserId],
-    position: &'a str,
-    mobile: &'a str,
-    email: &'a str,
-    alias: &'a str,
-    attributes: &'a std::collections::BTreeMap<String, String>,
+/// A tag.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tag)]
+pub(super) struct TagShape {
+    /// Our id.
+    #[schema(value_type = String)]
+    id: TagId,
+    /// The tag's id in WeCom.
+    #[schema(required, format = Int64)]
+    wecom_id: Option<u32>,
+    name: String,
+    /// Userids of those who have it directly.
+    #[schema(value_type = Vec<String>)]
+    users: Vec<UserId>,
+    /// Our ids of units that have it, with everybody in them and below.
+    #[schema(value_type = Vec<String>)]
+    units: Vec<UnitId>,
 }
 
-impl<'a> From<&'a Person> for PersonShape<'a> {
-    fn from(person: &'a Person) -> Self {
-        let memberships = person.memberships.iter();
+/// Whose an entry is: WeCom's, which only a synchronisation changes, or made by hand.
+#[derive(ToSchema)]
+#[schema(as = Source, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes directory::Source in the document")]
+enum SourceWord {
+    Wecom,
+    Local,
+}
+
+/// Only who is `active` may sign in.
+#[derive(ToSchema)]
+#[schema(as = Status, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes directory::Status in the document")]
+enum StatusWord {
+    Active,
+    Disabled,
+    Inactive,
+    Left,
+}
+
+impl From<&Placed> for UnitShape {
+    fn from(placed: &Placed) -> Self {
+        let unit = &placed.unit;
         Self {
-            id: person.id.as_str(),
-            userid: &person.userid,
-            name: &person.name,
-            status: person.status.as_str(),
-            source: person.source.as_str(),
-            main_unit: person.main_unit.as_ref(),
-            memberships: memberships
-                .map(|m| MembershipShape { unit_id: &m.unit, order: m.order, leader: m.leader })
-                .collect(),
-            direct_leaders: &person.detail.direct_leaders,
-            position: &person.detail.position,
-            mobile: &person.detail.mobile,
-            email: &person.email,
-            alias: &person.detail.alias,
-            attributes: &person.detail.attributes,
+            id: unit.id.clone(),
+            wecom_id: unit.wecom_id,
+            name: unit.name.clone(),
+            parent_id: unit.parent.clone(),
+            path: placed.path.as_ref().to_owned(),
+            order: unit.order,
+            source: unit.source,
+            leaders: unit.leaders.clone(),
         }
     }
 }
 
-/// A tag.
-#[derive(Debug, Serialize)]
-pub struct TagShape<'a> {
-    id: &'a TagId,
-    wecom_id: Option<u32>,
-    name: &'a str,
-    users: &'a [UserId],
-    units: &'a [UnitId],
+impl From<Person> for PersonShape {
+    fn from(person: Person) -> Self {
+        let detail = person.detail;
+        Self {
+            id: person.id,
+            userid: person.userid,
+            name: person.name,
+            status: person.status,
+            source: person.source,
+            main_unit: person.main_unit,
+            memberships: person.memberships.into_iter().map(MembershipShape::from).collect(),
+            direct_leaders: detail.direct_leaders,
+            position: detail.position,
+            mobile: detail.mobile,
+            email: person.email,
+            alias: detail.alias,
+            attributes: detail.attributes,
+        }
+    }
 }
 
-impl<'a> From<&'a Tag> for TagShape<'a> {
-    fn from(tag: &'a Tag) -> Self {
-        Self { id: &tag.id, wecom_id: tag.wecom_id, name: &tag.name, users: &tag.users, units: &tag.units }
+impl From<Membership> for MembershipShape {
+    fn from(of: Membership) -> Self {
+        Self { unit_id: of.unit, order: of.order, leader: of.leader }
+    }
+}
+
+impl From<&Tag> for TagShape {
+    fn from(tag: &Tag) -> Self {
+        Self {
+            id: tag.id.clone(),
+            wecom_id: tag.wecom_id,
+            name: tag.name.clone(),
+            users: tag.users.clone(),
+            units: tag.units.clone(),
+        }
     }
 }
 
 /// One entry as it goes out.
 #[derive(Debug)]
-pub struct Body {
+pub(super) struct Body {
     /// JSON.
-    pub json: String,
+    pub(super) json: String,
     /// The strong ETag of these bytes, with its quotes.
-    pub etag: String,
+    pub(super) etag: String,
 }
 
 impl Body {
@@ -119,19 +190,19 @@ impl Body {
     ///
     /// # Errors
     /// Never for what a shape can hold.
-    pub fn of(shape: &impl Serialize) -> serde_json::Result<Self> {
+    pub(super) fn of(shape: &impl Serialize) -> serde_json::Result<Self> {
         let json = serde_json::to_string(shape)?;
         let etag = format!("\"{}\"", blake3::hash(json.as_bytes()).to_hex());
         Ok(Self { json, etag })
     }
 
     /// Whether an `If-Match` header means this entry as it is (RFC 9110 §13.1.1: weak tags never do).
-    pub fn is_meant(&self, if_match: &str) -> bool {
+    pub(super) fn is_meant(&self, if_match: &str) -> bool {
         if_match.split(',').map(str::trim).any(|tag| tag == "*" || tag == self.etag)
     }
 
     /// The answer.
-    pub fn respond(self, status: StatusCode) -> Response {
+    pub(super) fn respond(self, status: StatusCode) -> Response {
         let mut response = (status, self.json).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -181,15 +181,16 @@ impl App {
             WRONG_CREDENTIALS,
             clock.clone(),
         );
+        let sync = Sync::new(sync_settings(&config), db.clone(), client.clone(), clock.clone());
         let api = Api::new(
             config.api_clients.clone(),
             db.clone(),
             clock.clone(),
             sessions.clone(),
+            sync.clone(),
             trusted.clone(),
             wrong,
         );
-        let sync = Sync::new(sync_settings(&config), db.clone(), client.clone(), clock.clone());
         client.metrics().register(&mut registry);
         sync.metrics().register(&mut registry);
         sso.metrics().register(&mut registry);
@@ -218,14 +219,13 @@ impl App {
         let ordinary = Router::new()
             .merge(sso::routes(self.sso.clone()))
             .merge(gate::denied::routes(self.gate.clone(), self.site.clone()))
-            .merge(api::routes(self.api.clone()))
             .merge(oidc::routes(self.sessions.clone()))
             .route("/healthz", get(observe::healthz))
             .route("/_gongpai/assets/{*path}", get(assets::serve).with_state(self.pages.clone()))
             .fallback_service(any(verify_file::serve).with_state(self.verify_files.clone()));
         // Whatever the method: a 405 would be a 500 of nginx's.
         let checks = Router::new().route("/auth/nginx", any(gate::check_nginx)).with_state(self.gate.clone());
-        middleware::public_stack(ordinary, checks, self.middleware())
+        middleware::public_stack(ordinary, api::routes(self.api.clone()), checks, self.middleware())
     }
 
     fn middleware(&self) -> middleware::Parts {

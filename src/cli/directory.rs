@@ -178,7 +178,7 @@ async fn make_units(db: &Db, corp: &CorpId, clock: &Clock, paths: &[String]) -> 
 
 /// Who is written: held, or to be made.
 enum Whom {
-    Held(Held),
+    Held(Box<Held>),
     New(Reserved),
 }
 
@@ -219,7 +219,10 @@ async fn write_persons(db: &Db, corp: &CorpId, clock: &Clock, batch: &[Planned])
 async fn take(change: &mut Change, planned: &Planned) -> Result<Whom, Refused> {
     match &planned.id {
         None => store::reserve(change, &planned.record.userid).await.map(Whom::New),
-        Some(id) => store::hold(change, id, None).await?.map(Whom::Held).ok_or(Refused::NotFound),
+        Some(id) => {
+            let held = store::hold(change, id, None).await?.ok_or(Refused::NotFound)?;
+            Ok(Whom::Held(Box::new(held)))
+        }
     }
 }
 

@@ -92,10 +92,10 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Record>, Vec<Finding>> {
     let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
     let (mut columns, mut records, mut findings) = (None, Vec::new(), Vec::new());
     let mut lines: HashMap<String, u64> = HashMap::new();
+    let mut at = Lines { text: text.as_bytes(), byte: 0, line: 1 };
     for row in reader.records() {
-        let row =
-            row.map_err(|e| vec![finding(e.position().map_or(1, ::csv::Position::line), e.to_string())])?;
-        let line = row.position().map_or(1, ::csv::Position::line);
+        let row = row.map_err(|e| vec![finding(at.line_of(e.position()), e.to_string())])?;
+        let line = at.line_of(row.position());
         let cells: Vec<&str> = row.iter().map(str::trim).collect();
         let Some(columns) = &columns else {
             columns = Some(headings(&cells, line)?);
@@ -118,6 +118,27 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Record>, Vec<Finding>> {
         None => Err(vec![finding(1, "the file is empty: its first line names the columns, at least userid")]),
         Some(_) if findings.is_empty() => Ok(records),
         Some(_) => Err(findings),
+    }
+}
+
+/// Counts lines, from one row to the next. The parser's own count is behind after CRLF and empty lines: to it a row begins
+/// where the one before ended.
+struct Lines<'t> {
+    text: &'t [u8],
+    byte: usize,
+    line: u64,
+}
+
+impl Lines<'_> {
+    fn line_of(&mut self, position: Option<&::csv::Position>) -> u64 {
+        let begins = position.and_then(|p| usize::try_from(p.byte()).ok()).unwrap_or(self.byte);
+        let rest = self.text.get(begins..).unwrap_or_default();
+        let begins = begins + rest.iter().take_while(|b| matches!(b, b'\r' | b'\n')).count();
+        let passed = self.text.get(self.byte..begins).unwrap_or_default();
+        let ends = passed.iter().filter(|b| **b == b'\n').count();
+        self.line = self.line.saturating_add(u64::try_from(ends).unwrap_or(u64::MAX));
+        self.byte = self.byte.max(begins);
+        self.line
     }
 }
 

@@ -7,6 +7,7 @@
 //! | [`conflicts`] | what only a human can decide: whether two persons are one |
 //! | [`csv`] | local persons as a table, for spreadsheets |
 //! | [`edit`] | local units and persons, made and changed by hand |
+//! | [`listing`] | the directory for applications that copy it: lists, and what changed |
 //! | [`row`] | how units, persons and tags stand in their tables |
 //! | [`store`] | SQL: the published chart, signing in, asking again |
 //!
@@ -23,6 +24,7 @@ pub mod chart;
 pub mod conflicts;
 pub mod csv;
 pub mod edit;
+pub mod listing;
 pub mod row;
 pub mod store;
 

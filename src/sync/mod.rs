@@ -26,6 +26,7 @@ pub mod schedule;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::apply::clear;
 use self::fetch::Fetcher;
 use self::metrics::Metrics;
 use self::plan::LinkBy;
@@ -130,11 +131,9 @@ impl Sync {
         let Inner { db, settings, clock, .. } = &*self.inner;
         let now = clock.now();
         let left_before = now.minus(settings.purge_left_after);
-        while apply::clear::purge(db, &settings.corp, now, left_before, BATCH).await? >= as_count(BATCH) {}
+        while clear::purge(db, &settings.corp, now, left_before, BATCH).await? >= as_count(BATCH) {}
         let before = now.minus(CHANGES_KEPT);
-        while apply::clear::delete_changes_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH)
-        {
-        }
+        while clear::delete_changes_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH) {}
         Ok(())
     }
 

@@ -127,6 +127,14 @@ async fn every_command_has_help_with_an_example_and_nothing_unbuilt_is_listed() 
         &["api-client", "add"],
         &["key"],
         &["key", "rotate"],
+        &["directory"],
+        &["directory", "import"],
+        &["directory", "export"],
+        &["directory", "conflicts"],
+        &["directory", "conflicts", "list"],
+        &["directory", "conflicts", "resolve"],
+        &["rules"],
+        &["rules", "accept"],
     ] {
         assert!(all.contains(&format!("  {} ", args[0])), "{}", args[0]);
         help(args).await;

@@ -1,6 +1,6 @@
 //! Conflicts: whether two persons are one; and userids in rules that are somebody else's now.
 
-use gongpai::base::id::{PersonId, UserId};
+use gongpai::base::id::{PersonId, UnitId, UserId};
 use gongpai::cli;
 use gongpai::directory::{self, Person};
 use reqwest::Method;
@@ -105,14 +105,19 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
         one.detail.attributes.iter().map(|(n, v)| format!("{n}{v}")).collect::<Vec<_>>(),
         ["楼2", "车x"]
     );
-    assert_eq!((one.main_unit.as_ref().map(|u| u.as_str()), &*one.said), (Some(&*finance), ""));
+    assert_eq!((one.main_unit.as_ref().map(UnitId::as_str), &*one.said), (Some(&*finance), ""));
     // The session of the one that is gone has ended; the next sign-in is the other's.
     assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 401);
     assert_eq!(t.number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
     let mut phone = t.signed_in("zhangsan").await;
     let session: Value = phone.fetch(format!("{PUBLIC}/sso/session")).await.json();
     assert_eq!(session["sub"], known);
-    assert_eq!(t.texts("SELECT person_id FROM rule_bindings").await, [known.clone()]);
+    assert_eq!(t.texts("SELECT person_id FROM rule_bindings").await, [&*known]);
+    assert_eq!(
+        t.texts("SELECT id FROM feed WHERE kind = 'binding'").await,
+        ["zhangsan"],
+        "replicas hear of it"
+    );
     assert_eq!(t.number("SELECT COUNT(*) FROM persons WHERE released_at IS NULL").await, 2);
     let notes = t
         .texts("SELECT change || ' ' || id FROM directory_changes WHERE kind = 'person' ORDER BY batch, n")
@@ -351,11 +356,11 @@ async fn a_userid_in_rules_is_given_to_its_new_holder_only_when_somebody_says_so
     let (well, said) = accept(these(&["ZhangSan", "lisi"])).await;
     assert!(!well && said.starts_with("lisi: nothing to accept"), "{said}");
     let bound = || t.texts("SELECT person_id FROM rule_bindings WHERE userid = 'zhangsan'");
-    assert_eq!(bound().await, [before.clone()], "one of them is wrong: nothing is accepted");
+    assert_eq!(bound().await, [&*before], "one of them is wrong: nothing is accepted");
     let (well, said) = accept(these(&["ZhangSan"])).await;
     assert!(well, "{said}");
     assert_eq!(said, "zhangsan: rules meant 老张, from now on 张三\n");
-    assert_eq!(bound().await, [now.clone()]);
+    assert_eq!(bound().await, [&*now]);
     t.app.sessions.refresh().await.unwrap();
     let bindings = directory::bindings::store::all(&t.app.db, &t.app.config.wecom.corp_id).await.unwrap();
     let is = bindings.of(&UserId::new("zhangsan").folded(), &PersonId::new(now));

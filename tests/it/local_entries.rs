@@ -258,22 +258,6 @@ async fn what_wecom_says_is_wecoms_to_change_but_a_member_may_be_in_local_units(
 }
 
 #[tokio::test]
-async fn a_rule_for_a_local_unit_holds_for_a_member_who_is_put_into_it_at_the_next_check() {
-    let t = with_client("").await;
-    let phone = t.signed_in("zhangsan").await;
-    let unit = made(&t, "/units", json!({"name": "羽毛球"})).await;
-    let zhang = t.texts("SELECT id FROM persons").await.remove(0);
-    let body = json!({"local_memberships": [{"unit_id": id(&unit)}]});
-    let page = call(&t, Method::PATCH, &format!("/persons/{zhang}"), &body).await;
-    assert_eq!(page.status, 200, "{}", page.text());
-    let check = t.check(&phone, &format!("{PUBLIC}/x")).await;
-    assert_eq!(check.status, 200);
-    let place =
-        t.app.sessions.chart().unit(&gongpai::base::id::UnitId::new(id(&unit))).map(|p| p.path.to_string());
-    assert_eq!(place.as_deref(), Some("羽毛球"));
-}
-
-#[tokio::test]
 async fn a_unit_goes_only_when_it_is_empty_and_a_person_goes_with_the_claim_to_the_userid() {
     let t = with_client("").await;
     let unit = made(&t, "/units", json!({"name": "外部"})).await;
@@ -553,15 +537,15 @@ async fn an_export_is_read_back_as_it_was_and_no_cell_of_it_is_calculated() {
 }
 
 #[tokio::test]
-async fn ten_thousand_rows_are_written_in_short_transactions() {
+async fn thousands_of_rows_are_written_in_short_transactions() {
     let t = with_client("").await;
     let mut text = "userid,name,units\n".to_owned();
-    for n in 0..10_000 {
+    for n in 0..2_100 {
         text.push_str(&format!("wai{n},外{n},外部/组{}\n", n % 20));
     }
     let (well, said) = import(&t, text.as_bytes(), false).await;
-    assert!(well && said.starts_with("units: 21 new; persons: 10000 new"), "{said}");
-    assert_eq!(t.rows("person_rows").await, 10_000);
+    assert!(well && said.starts_with("units: 21 new; persons: 2100 new"), "{said}");
+    assert_eq!(t.rows("person_rows").await, 2_100);
     let most = t.number("SELECT MAX(count) FROM publications").await;
     assert!(most <= 500, "{most} in one transaction");
 }

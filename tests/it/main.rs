@@ -24,6 +24,8 @@ mod conflicts;
 #[cfg(test)]
 mod demo;
 #[cfg(test)]
+mod directory_api;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod hand_off;
@@ -31,6 +33,8 @@ mod hand_off;
 mod local_entries;
 #[cfg(test)]
 mod logout;
+#[cfg(test)]
+mod openapi;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
@@ -55,6 +59,8 @@ mod support;
 mod sync_queue;
 #[cfg(test)]
 mod sync_runs;
+#[cfg(test)]
+mod syncing;
 #[cfg(test)]
 mod time;
 #[cfg(test)]

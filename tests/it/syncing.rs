@@ -162,14 +162,22 @@ async fn case_34_nobody_is_removed_when_much_is_missing_until_somebody_says_so()
     assert_eq!(t.list("/directory/persons").await, before, "nothing was written");
     assert_eq!(t.check(&phone, PUBLIC).await.status, 200);
     let run = t.sync_with(json!({"force": true})).await;
-    assert_eq!((&run["status"], &run["counts"]["persons"]["removed"]), (&json!("done"), &json!(3)), "{run:#}");
+    assert_eq!(
+        (&run["status"], &run["counts"]["persons"]["removed"]),
+        (&json!("done"), &json!(3)),
+        "{run:#}"
+    );
     assert_eq!(active(&t.list("/directory/persons").await), active(&before) - 3);
 }
 
 #[tokio::test]
 async fn case_34_what_could_not_be_read_removes_nobody_and_says_so() {
     let faults = [
-        ("60011", Aim::at("user/list").with("department_id", 2), Fault::Errcode(60011, "no privilege".into())),
+        (
+            "60011",
+            Aim::at("user/list").with("department_id", 2),
+            Fault::Errcode(60011, "no privilege".into()),
+        ),
         ("HTML", Aim::at("user/list").with("department_id", 2), Fault::Html502),
         ("cut off", Aim::at("user/list").with("department_id", 2), Fault::Truncated),
         ("-1", Aim::at("user/list").with("department_id", 2), Fault::Errcode(-1, "system busy".into())),
@@ -277,13 +285,23 @@ async fn the_seeds_duplicates_do_not_arise_and_local_entries_stay_as_they_are() 
                "memberships": [{"unit_id": unit["id"], "order": 5, "leader": true}]}),
     )
     .await;
-    let own = post("/directory/persons", json!({"userid": "guard", "name": "保安老王", "mobile": "13999999999"})).await;
+    let own =
+        post("/directory/persons", json!({"userid": "guard", "name": "保安老王", "mobile": "13999999999"}))
+            .await;
     let alone = t.get(&format!("/directory/persons/{}", own["id"].as_str().expect("an id"))).await;
     t.wecom.change_app(|app| app.legacy_fields = true);
     let run = t.synced().await;
-    assert_eq!(run["counts"]["persons"], json!({"created": VISIBLE - 2, "updated": 2, "removed": 0}), "{run:#}");
+    assert_eq!(
+        run["counts"]["persons"],
+        json!({"created": VISIBLE - 2, "updated": 2, "removed": 0}),
+        "{run:#}"
+    );
     let zhangsan = t.person("zhangsan").await;
-    assert_eq!((&zhangsan["id"], &zhangsan["source"]), (&same["id"], &json!("wecom")), "linked by the userid");
+    assert_eq!(
+        (&zhangsan["id"], &zhangsan["source"]),
+        (&same["id"], &json!("wecom")),
+        "linked by the userid"
+    );
     let lisi = t.person("lisi").await;
     assert_eq!((&lisi["id"], &lisi["source"]), (&keyed["id"], &json!("wecom")), "linked by the mobile");
     assert_eq!(t.person("li.si").await, Value::Null);

@@ -43,7 +43,7 @@ fn read(row: &AnyRow) -> sqlx::Result<Conflict> {
     })
 }
 
-/// A question that is held, with everybody whom the answer concerns, until the change commits.
+/// A question whose persons are held until the change commits.
 #[derive(Debug)]
 pub struct Question {
     conflict: Conflict,
@@ -81,7 +81,7 @@ impl Question {
     }
 }
 
-/// Holds the question `id` and who it is about, to be answered with `person`: a candidate, or the flagged person itself
+/// Holds everybody whom the question `id` is about, to be answered with `person`: a candidate, or the flagged person itself
 /// or nobody where they are two.
 ///
 /// # Errors
@@ -106,10 +106,7 @@ pub async fn hold(
     for id in &ids {
         held.extend(edit::hold(change, id, None).await?.map(|held| held.person));
     }
-    sqlx::query("UPDATE conflicts SET state = state WHERE id = $1")
-        .bind(id.as_str())
-        .execute(change.tx())
-        .await?;
+    // Whoever answers holds the flagged person: now the question is as it will stay.
     let (conflict, state) = find(change, id).await?;
     let mut take = |id: &PersonId| {
         let at = held.iter().position(|p| p.id == *id)?;

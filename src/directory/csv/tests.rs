@@ -1,1 +1,170 @@
+//! Tables of persons.
 
+use proptest::prelude::*;
+
+use super::*;
+use crate::base::id::CorpId;
+use crate::directory::Unit;
+
+fn unit(id: &str, number: Option<u32>, name: &str, parent: Option<&str>) -> Unit {
+    Unit {
+        id: number.map_or_else(|| UnitId::new(id), |n| UnitId::of_department(&CorpId::new("ww1"), n)),
+        wecom_id: number,
+        source: if number.is_some() { Source::Wecom } else { Source::Local },
+        parent: parent.map(UnitId::new),
+        name: name.into(),
+        name_en: String::new(),
+        order: 0,
+        leaders: vec![],
+    }
+}
+
+fn chart(units: Vec<Unit>) -> Chart {
+    Chart::new(1, None, units, vec![])
+}
+
+fn lines(findings: &[Finding]) -> Vec<u64> {
+    findings.iter().map(|finding| finding.line).collect()
+}
+
+fn written(person: &Person, chart: &Chart) -> String {
+    let mut out = Vec::new();
+    write_headings(&mut out).unwrap();
+    write_person(&mut out, person, chart).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn headings_are_read_in_either_language_any_case_and_any_order() {
+    let records = read("姓名, USERID ,部门\n甲,a,\"x;y；z\"\n".as_bytes()).unwrap();
+    assert_eq!(records[0].userid.as_str(), "a");
+    assert_eq!(records[0].cell(Column::Name), Some("甲"));
+    assert_eq!(records[0].paths().collect::<Vec<_>>(), ["x", "y", "z"]);
+    assert_eq!(records[0].cell(Column::Mobile), None);
+}
+
+#[test]
+fn a_finding_names_the_line_where_its_row_begins() {
+    let text = "\u{feff}userid,name\r\na,\"two\r\nlines\"\r\n\r\n,x\r\nA,x\r\nb\r\n";
+    assert_eq!(lines(&read(text.as_bytes()).unwrap_err()), [5, 6, 7]);
+    assert_eq!(lines(&read(b"userid\na\n\xff").unwrap_err()), [3]);
+}
+
+#[test]
+fn rows_that_a_spreadsheet_pads_with_empty_cells_are_read() {
+    let records = read(b"userid,name\na,x,,\n,,,\n").unwrap();
+    assert_eq!(records.len(), 1);
+    assert_eq!(lines(&read(b"userid,name\na,x,,y\n").unwrap_err()), [2]);
+}
+
+#[test]
+fn missing_units_are_those_of_the_path_that_are_not_there_from_above() {
+    let chart = chart(vec![unit("", Some(2), "研发部", None), unit("l", None, "外部", None)]);
+    let names = |path: &str| {
+        let missing = missing(&chart, path)?;
+        Ok::<_, String>(missing.into_iter().map(|(_, _, path)| path).collect::<Vec<_>>())
+    };
+    assert_eq!(names("研发部"), Ok(vec![]));
+    assert_eq!(names("/研发部 / 甲/乙"), Ok(vec!["研发部/甲".into(), "研发部/甲/乙".into()]));
+    assert_eq!(names("新"), Ok(vec!["新".into()]));
+    for bad in ["wecom:9", "01930000-0000-7000-8000-000000000000", "a//b", "/"] {
+        assert!(names(bad).is_err(), "{bad}");
+    }
+    let twins = self::chart(vec![unit("", Some(5), "组", Some("x")), unit("", Some(6), "组", Some("y"))]);
+    assert!(missing(&twins, "组/甲").is_err(), "below which of the two?");
+}
+
+#[test]
+fn a_unit_that_two_rows_need_is_made_once_and_never_deeper_than_allowed() {
+    let records = read("userid,name,units\na,x,甲/乙\nb,y,甲/丙;甲\n".as_bytes()).unwrap();
+    let plan = plan(records, chart(vec![]), &HashMap::new()).unwrap();
+    assert_eq!(plan.units, ["甲", "甲/乙", "甲/丙"]);
+    assert_eq!((plan.persons.len(), plan.same), (2, 0));
+    let deep = format!("userid,name,units\na,x,{}\n", ["x"; 16].join("/"));
+    let findings = self::plan(read(deep.as_bytes()).unwrap(), chart(vec![]), &HashMap::new()).unwrap_err();
+    assert_eq!(lines(&findings), [2]);
+}
+
+#[test]
+fn order_and_lead_of_a_place_that_stays_are_kept_and_the_main_unit_too() {
+    let chart = chart(vec![unit("a", None, "甲", None), unit("b", None, "乙", None)]);
+    let place = |unit: &str, order, leader| Membership { unit: UnitId::new(unit), order, leader };
+    let mut before = nobody(&UserId::new("p"));
+    before.name = "x".into();
+    before.memberships = vec![place("a", 7, true)];
+    before.main_unit = Some(UnitId::new("a"));
+    let record = read("userid,units\nP,乙;甲\n".as_bytes()).unwrap().remove(0);
+    let after = record.applied_to(Some(&before), &chart).unwrap();
+    assert_eq!(after.memberships, [place("b", 0, false), place("a", 7, true)]);
+    assert_eq!((after.main_unit.as_ref().map(UnitId::as_str), after.userid.as_str()), (Some("a"), "p"));
+    let record = read("userid,units\nP,乙\n".as_bytes()).unwrap().remove(0);
+    let after = record.applied_to(Some(&before), &chart).unwrap();
+    assert_eq!(after.main_unit.as_ref().map(UnitId::as_str), Some("b"));
+}
+
+#[test]
+fn an_employee_number_stays_in_the_attribute_that_holds_it() {
+    let mut before = nobody(&UserId::new("p"));
+    before.name = "x".into();
+    before.detail.attributes = [("Employee ID".to_owned(), "1".to_owned())].into();
+    let applied = |text: &str| {
+        let record = read(text.as_bytes()).unwrap().remove(0);
+        record.applied_to(Some(&before), &chart(vec![])).unwrap().detail.attributes
+    };
+    assert_eq!(applied("userid,工号\np,2\n"), [("Employee ID".to_owned(), "2".to_owned())].into());
+    assert!(applied("userid,工号\np,\n").is_empty());
+}
+
+#[test]
+fn a_unit_is_written_so_that_it_is_found_again() {
+    let chart = chart(vec![
+        unit("", Some(5), "组", Some("x")),
+        unit("", Some(6), "组", Some("y")),
+        unit("l", None, "甲;乙", None),
+        unit("m", None, "组 ", None),
+        unit("", Some(7), "研发部", None),
+    ]);
+    for placed in chart.units() {
+        let name = name_of(&chart, &placed.unit.id).unwrap();
+        assert_eq!(find(&chart, name.trim()), Ok(placed.unit.id.clone()), "{name}");
+    }
+    assert_eq!(name_of(&chart, &unit("", Some(7), "", None).id).as_deref(), Some("研发部"));
+}
+
+proptest! {
+    #[test]
+    fn no_cell_is_calculated_and_every_cell_is_read_back(cell in "[=+@',\"a-]{0,6}|\\PC{0,8}") {
+        let guarded = guarded(&cell);
+        prop_assert!(!guarded.starts_with(FORMULA));
+        prop_assert_eq!(unguarded(&guarded), &cell);
+    }
+
+    #[test]
+    fn what_is_exported_changes_nothing_when_it_is_imported(
+        name in "[=+@'\",;甲a-]{1,6}", position in "[=+@'\",;\\PC]{0,8}", number in "[=0-9]{0,4}",
+    ) {
+        let chart = chart(vec![unit("l", None, "甲", None)]);
+        let mut person = nobody(&UserId::new("p"));
+        person.name = name;
+        person.detail.position = position.trim().to_owned();
+        if !number.is_empty() {
+            person.detail.attributes.insert("工号".into(), number);
+        }
+        person.memberships = vec![Membership { unit: UnitId::new("l"), order: 3, leader: true }];
+        person.main_unit = Some(UnitId::new("l"));
+        let records = read(written(&person, &chart).as_bytes()).unwrap();
+        let before = HashMap::from([("p".to_owned(), person)]);
+        let plan = plan(records, chart, &before).unwrap();
+        prop_assert_eq!((plan.same, plan.persons.len()), (1, 0));
+    }
+
+    #[test]
+    fn no_bytes_bring_the_reader_down(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let _ = read(&bytes);
+        let mut text = b"userid,name,units\n".to_vec();
+        text.extend(bytes);
+        if let Ok(records) = read(&text) {
+            let _ = plan(records, chart(vec![]), &HashMap::new());
+        }
+    }
+}

@@ -43,6 +43,9 @@ use crate::base::clock::Clock;
 /// The longest body an ordinary route takes.
 pub const MAX_BODY: usize = 64 * 1024;
 
+/// The longest body of a call of an application.
+pub const MAX_API_BODY: usize = 1024 * 1024;
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the middleware works with.
@@ -58,12 +61,13 @@ pub struct Parts {
     pub proxies: TrustedProxies,
 }
 
-/// The public listener's router: `ordinary` routes and `checks`, each with what it passes.
+/// The public listener's router: `ordinary` routes, `api`, and `checks`, each with what it passes.
 ///
 /// Every answer gets the header `X-Request-Id`. Ordinary routes also get: the [`RequestId`] as an extension, a span
 /// with it, one line in the log, bodies of at most [`MAX_BODY`], refusal of cross-site POSTs, and `nosniff`,
-/// `no-referrer` and `no-store` where a handler did not say otherwise.
-pub fn public_stack<S>(ordinary: Router<S>, checks: Router<S>, parts: Parts) -> Router<S>
+/// `no-referrer` and `no-store` where a handler did not say otherwise. The routes of `api` differ from them only in
+/// [`MAX_API_BODY`].
+pub fn public_stack<S>(ordinary: Router<S>, api: Router<S>, checks: Router<S>, parts: Parts) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
@@ -73,6 +77,7 @@ where
     };
     let ordinary = ordinary
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
+        .merge(api.layer(RequestBodyLimitLayer::new(MAX_API_BODY)))
         .layer(CsrfLayer::new())
         .layer(EdgeLayer { shared: Arc::clone(&shared), route: Route::Ordinary })
         .layer(default(X_CONTENT_TYPE_OPTIONS, "nosniff"))

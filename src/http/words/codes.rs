@@ -242,6 +242,12 @@ codes! {
         "无需再处理。" "There is nothing left to decide."
         "已由他人处理，或其中的人员已不存在。" "Somebody else resolved it, or one of the persons is gone.";
 
+    FeedGone "directory.feed_gone" GONE Request None
+        "该变更游标已过期。" "The changes after this cursor are no longer kept."
+        "请重新读取整个通讯录，再从头跟踪变更。" "Please read the whole directory again and follow the changes anew."
+        "变更记录保留 90 天；恢复备份后，更新的游标也会失效。"
+        "Changes are kept for 90 days; after a backup was restored, newer cursors are gone, too.";
+
     PageNotFound "request.not_found" NOT_FOUND Request Back
         "没有找到该页面。" "There is no such page."
         "请从企业微信工作台打开应用。" "Please open the application from the WeCom workbench."

@@ -156,7 +156,7 @@ mod tests {
                 Kind::Trouble if *code == Code::Internal => &[500],
                 Kind::Trouble | Kind::Setup => &[503],
                 Kind::Message => &[403, 410],
-                Kind::Request => &[400, 401, 403, 404, 405, 413],
+                Kind::Request => &[400, 401, 403, 404, 405, 409, 410, 412, 413],
             };
             assert!(expected.contains(&is), "{code}: {is}");
         }
@@ -198,6 +198,7 @@ mod tests {
             "api.forbidden_scope",
             "api.bad_request",
             "api.not_found",
+            "directory.feed_gone",
             "request.not_found",
             "request.too_large",
             "internal",

@@ -536,12 +536,12 @@ mod ids {
         let company = Company::small();
         let mut known = company.known();
         known.persons.insert("dora".to_owned(), BTreeSet::from([2]));
-        let server = company.serve().await;
         for kind in [Kind::Update, Kind::Full] {
+            let server = company.clone().serve().await;
             let remote = read(&both(&server), kind, &known).await.unwrap();
             assert!(remote.complete.persons && !present(&remote).contains("dora"));
+            assert_eq!(gets(&server), BTreeSet::from(["dora".to_owned()]), "{kind:?}");
         }
-        assert_eq!(gets(&server), BTreeSet::from(["dora".to_owned()]));
     }
 
     #[tokio::test]
@@ -698,31 +698,38 @@ mod politeness {
 
     #[tokio::test]
     async fn a_limit_pauses_everybody_until_its_window_is_over() {
-        let paused_at: Arc<Mutex<Option<Instant>>> = Arc::default();
-        let early: Arc<Mutex<usize>> = Arc::default();
-        let (at, too_early) = (paused_at.clone(), early.clone());
-        let server = Company::wide(20)
+        /// When the limit was reached, how many lists were asked during the window, and how long the one that was
+        /// refused waited.
+        type Seen = (Option<Instant>, usize, Duration);
+        let seen: Arc<Mutex<Seen>> = Arc::default();
+        let log = seen.clone();
+        let server = Company::wide(100)
             .serve_but(move |a, before| {
-                if list_of(a, "5") && before == 0 {
-                    *at.lock() = Some(Instant::now());
+                if a.api != "user/list" {
+                    return None;
+                }
+                let mut log = log.lock();
+                if list_of(a, "15") && before == 0 {
+                    log.0 = Some(Instant::now());
                     return Some(Reply::errcode(45009));
                 }
-                let since = at.lock().map(|at| at.elapsed());
-                if let Some(since) = since
-                    && a.api == "user/list"
-                    && (Duration::from_millis(40)..PACE.window.saturating_sub(Duration::from_millis(5)))
-                        .contains(&since)
-                {
-                    *too_early.lock() += 1;
+                if let Some(since) = log.0.map(|at| at.elapsed()) {
+                    // What was under way when the limit was reached has arrived by then.
+                    let window =
+                        Duration::from_millis(30)..PACE.window.saturating_sub(Duration::from_millis(5));
+                    log.1 += usize::from(window.contains(&since));
+                    if list_of(a, "15") {
+                        log.2 = since;
+                    }
                 }
-                None
+                Some(Reply::Late(Duration::from_millis(10), br#"{"errcode":0,"userlist":[]}"#.to_vec()))
             })
             .await;
-        let began = Instant::now();
         let remote = full(&alone(&server), &Known::default()).await;
-        assert_eq!((remote.complete, remote.persons.len()), (ALL, 20));
-        assert_eq!((lists(&server, "5"), *early.lock()), (2, 0));
-        assert!(paused_at.lock().is_some() && began.elapsed() >= PACE.window);
+        assert_eq!((remote.complete, lists(&server, "15"), server.count("user/list")), (ALL, 2, 101));
+        let (_, early, waited) = *seen.lock();
+        assert_eq!(early, 0);
+        assert!(waited >= PACE.window.saturating_sub(Duration::from_millis(5)), "{waited:?}");
     }
 
     #[tokio::test]

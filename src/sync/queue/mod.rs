@@ -421,6 +421,14 @@ impl Queue {
         store::find(&self.db, &self.corp, id).await
     }
 
+    /// Up to `limit` runs, the newest first; those asked for before the run `before`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn list(&self, limit: i64, before: Option<&RunId>) -> sqlx::Result<Vec<Run>> {
+        store::list(&self.db, &self.corp, limit, before).await
+    }
+
     /// Wakes this process's worker.
     pub(super) fn ring(&self) {
         self.asked.notify_one();

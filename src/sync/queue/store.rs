@@ -303,6 +303,27 @@ async fn find_with<'c>(
         .transpose()
 }
 
+/// Up to `limit` runs, the newest first; those asked for before `before`.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn list(
+    db: &Db,
+    corp: &CorpId,
+    limit: i64,
+    before: Option<&RunId>,
+) -> sqlx::Result<Vec<Run>> {
+    sqlx::query(concat!(columns!(), "WHERE corp_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3"))
+        .bind(corp.as_str())
+        .bind(before.map_or("", |id| id.as_str()))
+        .bind(limit)
+        .fetch_all(db.pool())
+        .await?
+        .iter()
+        .map(run)
+        .collect()
+}
+
 /// The runs that ended last, newest first, rehearsals left out.
 ///
 /// # Errors

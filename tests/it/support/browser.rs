@@ -209,6 +209,12 @@ impl Ask {
             .header("origin", &origin)
     }
 
+    /// With a JSON body.
+    pub(crate) fn json(mut self, body: &str) -> Self {
+        self.body = body.as_bytes().to_vec();
+        self.header("content-type", "application/json")
+    }
+
     /// Replaces a header; one the browser sends by itself gives way.
     pub(crate) fn header(mut self, name: &str, text: &str) -> Self {
         let name: HeaderName = name.parse().expect("a header name");

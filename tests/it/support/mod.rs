@@ -4,14 +4,17 @@
 //! Everything waits for a condition with a deadline, stops by itself when dropped, and tells what it saw when
 //! something does not happen.
 
+pub(crate) mod api;
 pub(crate) mod app;
 pub(crate) mod axe;
 pub(crate) mod browser;
+pub(crate) mod chart;
 pub(crate) mod cookies;
 pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod echo;
 pub(crate) mod nginx;
+pub(crate) mod org;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod replica;

@@ -21,7 +21,7 @@ impl TestApp {
             .header("accept", "application/json")
             .header("authorization", &format!("Basic {credentials}"));
         if let Some(body) = body {
-            ask = ask.header("content-type", "application/json").body(body.to_string());
+            ask = ask.header("content-type", "application/json").body(body.to_string().into_bytes());
         }
         let page = Browser::new("an application").send(ask).await;
         (page.status.as_u16(), serde_json::from_str(&page.text()).unwrap_or(Value::Null))

@@ -1,0 +1,109 @@
+//! What a call asks for, read strictly, and the page that answers it.
+
+use axum::response::Response;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::Client;
+
+/// The most items of one page, and how many without `limit=`.
+pub(super) const MOST: u16 = 1000;
+const USUAL: u16 = 100;
+
+/// The parameters of a list, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes the parameters that Asked reads")]
+pub(super) struct Paging {
+    /// At most so many items; 100 without it.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u16>,
+    /// `next_cursor` of the page before; empty or missing: the first page.
+    cursor: Option<String>,
+}
+
+/// The parameters of one call.
+#[derive(Debug)]
+pub(super) struct Asked {
+    values: Vec<(String, String)>,
+    limit: u16,
+}
+
+impl Asked {
+    /// Reads the query. An empty value is none; a name that is not in `allowed` or comes twice, a NUL, or a limit that is
+    /// none are refused: a filter that is spelled wrong must not answer everything.
+    pub(super) fn read(raw: Option<&str>, allowed: &[&str], client: &Client) -> Result<Self, Response> {
+        let mut asked = Self { values: Vec::new(), limit: USUAL };
+        for (name, value) in url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
+            // PostgreSQL's text holds no NUL: there is nothing of that name, and the database is not to blame.
+            if value.contains('\0') {
+                return Err(client.bad(format!("{name:?} is not a text")));
+            }
+            if !allowed.contains(&&*name) || asked.get(&name).is_some() {
+                return Err(client.bad(format!("unknown or double parameter {name:?}")));
+            }
+            if value.is_empty() {
+                continue;
+            }
+            if name == "limit" {
+                asked.limit = match value.parse() {
+                    Ok(limit @ 1..=MOST) => limit,
+                    _ => return Err(client.bad(format!("limit is 1 to {MOST}"))),
+                };
+            }
+            asked.values.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(asked)
+    }
+
+    /// A parameter that is there and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `cursor`; empty for the first page.
+    pub(super) fn cursor(&self) -> &str {
+        self.get("cursor").unwrap_or_default()
+    }
+
+    /// `limit`.
+    pub(super) fn limit(&self) -> usize {
+        usize::from(self.limit)
+    }
+
+    /// How many rows to read, so that it shows whether there is another page.
+    pub(super) fn rows(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+}
+
+/// Reads a body, a JSON object; an empty one is `{}`.
+pub(super) fn body<T: DeserializeOwned>(bytes: &[u8], client: &Client) -> Result<T, Response> {
+    let bytes = match bytes.trim_ascii() {
+        b"" => b"{}",
+        bytes @ [b'{', ..] => bytes,
+        // serde would take a list for an object whose keys are left out.
+        _ => return Err(client.bad("the body is no JSON object".to_owned())),
+    };
+    serde_json::from_slice(bytes).map_err(|error| client.bad(format!("the body: {error}")))
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page<T> {
+    items: Vec<T>,
+    /// `cursor` of the next page; null on the last one.
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Of `rows`, in order and one more than asked for if there is another page; `id`: what the cursor names.
+    pub(super) fn of<R: Into<T>>(asked: &Asked, mut rows: Vec<R>, id: impl Fn(&R) -> String) -> Self {
+        let more = rows.len() > asked.limit();
+        rows.truncate(asked.limit());
+        let next_cursor = rows.last().filter(|_| more).map(id);
+        Self { items: rows.into_iter().map(R::into).collect(), next_cursor }
+    }
+}

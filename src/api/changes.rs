@@ -1,0 +1,108 @@
+//! `/api/v1/directory/changes`: what other systems follow instead of reading everything again.
+
+use axum::Json;
+use axum::extract::{RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::Api;
+use super::asked::Asked;
+use super::auth::Client;
+use crate::config::Scope;
+use crate::directory::listing::{Changed, Feed, store};
+use crate::http::words::Code;
+
+/// From where, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes the parameters that Asked reads")]
+struct From {
+    /// `next_cursor` of the answer before; empty or missing: from the oldest change that is kept.
+    since: Option<String>,
+    /// At most so many items; 100 without it.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u16>,
+}
+
+/// A part of the change feed.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Changes)]
+struct Part {
+    #[schema(value_type = Vec<ChangeShape>)]
+    items: Vec<Changed>,
+    /// `since` of the next call. It is never null: where nothing is new, it is the place to ask again from.
+    next_cursor: String,
+}
+
+/// A change: what it is now is to be asked of the unit, person or tag itself.
+#[derive(ToSchema)]
+#[schema(as = Change)]
+#[expect(dead_code, reason = "it describes directory::listing::Changed in the document")]
+struct ChangeShape {
+    /// Its number; later changes have larger ones.
+    seq: i64,
+    #[schema(inline)]
+    kind: KindWord,
+    /// Our id of the unit, person or tag.
+    id: String,
+    #[schema(inline)]
+    change: ChangeWord,
+    /// When it became visible.
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes db::feed::Entity in the document")]
+enum KindWord {
+    Unit,
+    Person,
+    Tag,
+}
+
+/// A person who left is `updated`, with the status `left`.
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes db::feed::What in the document")]
+enum ChangeWord {
+    Created,
+    Updated,
+    Removed,
+}
+
+/// What changed, in order; each change once.
+///
+/// To follow: ask once without `since` until `items` is empty and keep `next_cursor`, then read the lists; from then on
+/// ask with the kept cursor, as often as you like, and read again what is named. Changes are kept for 90 days: with an
+/// older cursor the answer is 410, and following begins anew. The same thing may be named several times.
+#[utoipa::path(
+    get, path = "/api/v1/directory/changes", operation_id = "list_changes", tag = "directory",
+    params(From),
+    responses((status = 200, body = Part), (status = 304), (status = 410)),
+    security(("basic" = ["directory:read"])),
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    client: Client,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Response> {
+    client.needs(Scope::DirectoryRead)?;
+    let asked = Asked::read(raw.as_deref(), &["since", "limit"], &client)?;
+    let since = match asked.get("since") {
+        None => None,
+        Some(text) => Some(number(text).ok_or_else(|| client.bad("since is no cursor of ours".to_owned()))?),
+    };
+    let corp = &api.0.sessions.settings().corp;
+    let feed = store::changes(&api.0.db, corp, since, asked.rows() - 1).await;
+    match feed.map_err(|e| client.unavailable("The change feed could not be read", &e))? {
+        Feed::Part { items, last } => Ok(Json(Part { items, next_cursor: last.to_string() }).into_response()),
+        Feed::Gone => Err(client.problem(Code::FeedGone)),
+    }
+}
+
+/// A number as we write it: a sign, a space or a leading zero was not ours.
+fn number(text: &str) -> Option<i64> {
+    text.parse().ok().filter(|n: &i64| (0..i64::MAX).contains(n) && n.to_string() == text)
+}

@@ -1,0 +1,193 @@
+//! `/api/v1/openapi.json`: the API as a document (OpenAPI 3.1), made from the handlers that answer it.
+//!
+//! A handler says its path, parameters, answers and scope in `#[utoipa::path]` and is routed by that. What holds for all
+//! of them is added here, so that none can forget it: problem documents, ETags, and the scope in words.
+
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse as _, Response};
+use serde_json::{Map, Value, json};
+use utoipa::{PartialSchema as _, ToSchema};
+
+use crate::http::middleware::RequestId;
+use crate::http::problem::Problem;
+use crate::http::words::Code;
+
+type Object = Map<String, Value>;
+
+/// Made at the first request.
+static DOCUMENT: LazyLock<Result<Bytes, serde_json::Error>> =
+    LazyLock::new(|| Ok(serde_json::to_vec(&document()?)?.into()));
+
+/// A failure (RFC 9457).
+#[derive(ToSchema)]
+#[schema(as = Problem)]
+#[expect(dead_code, reason = "it describes http::problem in the document")]
+struct ProblemShape {
+    /// Always `about:blank`: `code` tells problems apart.
+    r#type: String,
+    /// The status in words.
+    title: String,
+    status: u16,
+    /// What went wrong. Codes are stable: `api.bad_request`.
+    code: String,
+    /// What can be mended, in English; not with a 5xx.
+    #[schema(value_type = String, required = false)]
+    detail: Option<String>,
+    /// Under which the log has the rest.
+    request_id: String,
+}
+
+/// What any call can answer instead, by status: the component's name and what it means.
+const PROBLEMS: &[(&str, &str, &str)] = &[
+    ("400", "BadRequest", "A parameter or the body is not as this document says; `detail` names it."),
+    ("401", "Unauthorized", "The client's id and secret are missing or wrong."),
+    ("403", "Forbidden", "The client does not have the scope."),
+    ("404", "NotFound", "There is no such object."),
+    ("409", "Conflict", "It contradicts what there is; `code` says how."),
+    ("410", "Gone", "It is no longer kept."),
+    ("413", "TooLarge", "The body is larger than 1 MB."),
+    ("429", "TooMany", "Too many wrong credentials from this address; `Retry-After` says when to try again."),
+    ("503", "Unavailable", "The database does not answer; `Retry-After` says when to try again."),
+];
+
+/// What every call with credentials can answer.
+const ALWAYS: &[&str] = &["400", "401", "403", "429", "503"];
+
+/// This document.
+#[utoipa::path(
+    get, path = "/api/v1/openapi.json", operation_id = "get_openapi", tag = "meta",
+    responses((status = 200, content_type = "application/json", body = Object), (status = 304)),
+)]
+pub(super) async fn answer(request_id: RequestId) -> Response {
+    match &*DOCUMENT {
+        Ok(bytes) => ([(CONTENT_TYPE, "application/json")], bytes.clone()).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "The OpenAPI document could not be made");
+            Problem::new(Code::Internal, &request_id).into_response()
+        }
+    }
+}
+
+/// The document.
+///
+/// # Errors
+/// Never for what handlers can say of themselves.
+pub fn document() -> Result<Value, serde_json::Error> {
+    let mut document = serde_json::to_value(super::router().into_openapi())?;
+    let Some(root) = document.as_object_mut() else { return Ok(document) };
+    root.insert(
+        "info".to_owned(),
+        json!({
+            "title": "Gongpai (工牌)",
+            "version": env!("CARGO_PKG_VERSION"),
+            "description": "For applications: the organisation chart of WeCom (企业微信) and who is signed in. \
+                A client is made with `gongpai api-client add` and sends its id and secret as HTTP Basic. \
+                Instants are RFC 3339, lists are read page by page: `cursor` is the `next_cursor` of the page before.",
+        }),
+    );
+    within(root, "paths", |paths| {
+        for path in paths.values_mut().filter_map(Value::as_object_mut) {
+            path.values_mut().filter_map(Value::as_object_mut).for_each(complete);
+        }
+    });
+    let problem = serde_json::to_value(ProblemShape::schema())?;
+    within(root, "components", |components| {
+        within(components, "schemas", |schemas| {
+            schemas.insert("Problem".to_owned(), problem);
+            schemas.iter_mut().for_each(refer);
+        });
+        within(components, "responses", |responses| {
+            for (_, name, meaning) in PROBLEMS {
+                let schema = json!({ "$ref": "#/components/schemas/Problem" });
+                let content = json!({ "application/problem+json": { "schema": schema } });
+                responses.insert((*name).to_owned(), json!({ "description": meaning, "content": content }));
+            }
+        });
+        let basic =
+            json!({ "type": "http", "scheme": "basic", "description": "The client's id and secret." });
+        within(components, "securitySchemes", |schemes| drop(schemes.insert("basic".to_owned(), basic)));
+    });
+    Ok(document)
+}
+
+/// A page says of what it is a page, instead of saying it all again.
+fn refer((name, schema): (&String, &mut Value)) {
+    if let Some(of) = name.strip_prefix("Page_")
+        && let Some(items) = schema.pointer_mut("/properties/items/items")
+    {
+        *items = json!({ "$ref": format!("#/components/schemas/{of}") });
+    }
+}
+
+/// Adds to an operation what it does not say itself.
+fn complete(operation: &mut Object) {
+    let scope = operation.get("security").and_then(|s| s.pointer("/0/basic/0")).and_then(Value::as_str);
+    let scope = scope.map(|scope| format!("Scope: `{scope}`."));
+    let takes_body = operation.contains_key("requestBody");
+    if let Some(scope) = &scope {
+        let said =
+            operation.get("description").and_then(Value::as_str).map(|said| format!("{said}\n\n{scope}"));
+        operation.insert("description".to_owned(), said.unwrap_or_else(|| scope.clone()).into());
+    }
+    let mut tagged = false;
+    within(operation, "responses", |responses| {
+        let always = ALWAYS.iter().filter(|_| scope.is_some()).chain(takes_body.then_some(&"413"));
+        for status in always {
+            responses.entry(*status).or_insert(Value::Null);
+        }
+        for (status, response) in responses.iter_mut() {
+            match PROBLEMS.iter().find(|(known, ..)| known == status) {
+                Some((_, name, _)) => *response = json!({ "$ref": format!("#/components/responses/{name}") }),
+                None => describe(status, response),
+            }
+        }
+        responses.sort_keys();
+        tagged = responses.contains_key("304");
+    });
+    if tagged {
+        tag(operation);
+    }
+}
+
+/// Says what a status means where the handler did not.
+fn describe(status: &str, response: &mut Value) {
+    let words = match status {
+        "304" => "What the caller has still holds.",
+        _ => "Done.",
+    };
+    if let Some(response) = response.as_object_mut()
+        && response.get("description").and_then(Value::as_str).is_none_or(str::is_empty)
+    {
+        response.insert("description".to_owned(), words.into());
+    }
+}
+
+/// Says how the answer's ETag is got and sent back.
+fn tag(operation: &mut Object) {
+    let text = json!({ "type": "string" });
+    within(operation, "responses", |responses| {
+        within(responses, "200", |good| {
+            within(good, "headers", |headers| {
+                headers.insert("ETag".to_owned(), json!({ "description": "A strong one.", "schema": text }));
+            });
+        });
+    });
+    let parameter = json!({
+        "name": "If-None-Match", "in": "header", "required": false, "schema": text,
+        "description": "The ETag of the answer that the caller has: 304 if it still holds.",
+    });
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    if let Some(parameters) = parameters.as_array_mut() {
+        parameters.push(parameter);
+    }
+}
+
+/// Changes the object of that name in another one; there is one afterwards.
+fn within(outer: &mut Object, name: &str, change: impl FnOnce(&mut Object)) {
+    if let Value::Object(inner) = outer.entry(name).or_insert_with(|| json!({})) {
+        change(inner);
+    }
+}

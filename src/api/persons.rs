@@ -1,0 +1,111 @@
+//! `/api/v1/directory/persons`: read from the database, because memory has only those who are signed in.
+
+use axum::Json;
+use axum::extract::{Path, RawQuery, State};
+use axum::response::{IntoResponse as _, Response};
+use utoipa::IntoParams;
+
+use super::Api;
+use super::asked::{Asked, Page, Paging};
+use super::auth::Client;
+use super::shape::PersonShape;
+use super::units;
+use crate::base::id::{PersonId, UnitId, UserId};
+use crate::config::Scope;
+use crate::directory::listing::{self, Which};
+use crate::directory::{Person, Status, store};
+
+const UNREADABLE: &str = "Persons could not be read";
+
+/// Which persons, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes the parameters that Asked reads")]
+struct Filters {
+    /// Whoever has this userid now, without regard to case: a list of none or one.
+    userid: Option<String>,
+    /// `active`, `disabled`, `inactive` or `left`.
+    status: Option<String>,
+    /// Members of this unit itself, by our id or `wecom:ID`; who is only in a unit below it is not listed.
+    unit: Option<String>,
+}
+
+/// The persons of the directory by id, those who left included.
+#[utoipa::path(
+    get, path = "/api/v1/directory/persons", operation_id = "list_persons", tag = "directory",
+    params(Paging, Filters),
+    responses((status = 200, body = Page<PersonShape>), (status = 304)),
+    security(("basic" = ["directory:read"])),
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    client: Client,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Response> {
+    client.needs(Scope::DirectoryRead)?;
+    let names = ["userid", "status", "unit", "limit", "cursor"];
+    let asked = Asked::read(raw.as_deref(), &names, &client)?;
+    let which = which(&api, &client, &asked).await?;
+    let corp = &api.0.sessions.settings().corp;
+    let found = match asked.get("userid") {
+        Some(userid) => store::person_by_userid(&api.0.db, corp, &UserId::new(userid))
+            .await
+            .map(|person| person.into_iter().filter(|person| is_of(&which, person)).collect()),
+        None => listing::store::persons(&api.0.db, corp, &which, asked.rows()).await,
+    };
+    let persons = found.map_err(|e| client.unavailable(UNREADABLE, &e))?;
+    Ok(Json(Page::<PersonShape>::of(&asked, persons, |person| person.id.to_string())).into_response())
+}
+
+async fn which(api: &Api, client: &Client, asked: &Asked) -> Result<Which, Response> {
+    let status = match asked.get("status") {
+        None => None,
+        Some(word) => {
+            let all = [Status::Active, Status::Disabled, Status::Inactive, Status::Left];
+            let status = all.into_iter().find(|status| status.as_str() == word);
+            Some(
+                status
+                    .ok_or_else(|| client.bad("status is active, disabled, inactive or left".to_owned()))?,
+            )
+        }
+    };
+    let unit = match asked.get("unit") {
+        None => None,
+        Some(id) => {
+            let chart = units::chart(api, client).await?;
+            // A unit that is not there has no members.
+            Some(units::find(&chart, id).map_or(UnitId::new("-"), |placed| placed.unit.id.clone()))
+        }
+    };
+    Ok(Which { after: Some(PersonId::new(asked.cursor())), status, unit })
+}
+
+fn is_of(which: &Which, person: &Person) -> bool {
+    which.after.as_ref().is_none_or(|after| person.id > *after)
+        && which.status.is_none_or(|status| person.status == status)
+        && which.unit.as_ref().is_none_or(|unit| person.memberships.iter().any(|m| m.unit == *unit))
+}
+
+/// One person.
+#[utoipa::path(
+    get, path = "/api/v1/directory/persons/{id}", operation_id = "get_person", tag = "directory",
+    params(("id" = String, Path, description = "Our id; whoever knows a userid asks `?userid=`.")),
+    responses((status = 200, body = PersonShape), (status = 304), (status = 404)),
+    security(("basic" = ["directory:read"])),
+)]
+pub(super) async fn one(
+    State(api): State<Api>,
+    client: Client,
+    Path(id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Response> {
+    client.needs(Scope::DirectoryRead)?;
+    Asked::read(raw.as_deref(), &[], &client)?;
+    if id.contains('\0') {
+        return Err(client.not_found());
+    }
+    let corp = &api.0.sessions.settings().corp;
+    let found = store::person(&api.0.db, corp, &PersonId::new(id)).await;
+    let person = found.map_err(|e| client.unavailable(UNREADABLE, &e))?.ok_or_else(|| client.not_found())?;
+    Ok(Json(PersonShape::from(person)).into_response())
+}

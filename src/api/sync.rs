@@ -1,0 +1,179 @@
+//! `/api/v1/directory/sync`: asking for a run, and how runs went.
+//!
+//! A call only queues: the run is made by whichever replica takes it.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse as _, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Api;
+use super::asked::{self, Asked, Page, Paging};
+use super::auth::Client;
+use crate::base::id::RunId;
+use crate::config::Scope;
+use crate::sync::queue::{Cause, Request, Run};
+use crate::sync::remote;
+
+const UNREADABLE: &str = "Runs could not be read";
+
+/// What a run is to do.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = RunOrder)]
+struct Order {
+    kind: Kind,
+    /// Only report what the run would change.
+    dry_run: bool,
+    /// Remove however much is missing in WeCom (`directory.max_removals`).
+    force: bool,
+}
+
+/// How much a run reads: everything again, or only what the secrets allow to find cheaply.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = RunKind)]
+enum Kind {
+    Update,
+    Full,
+}
+
+impl Default for Order {
+    fn default() -> Self {
+        Self { kind: Kind::Full, dry_run: false, force: false }
+    }
+}
+
+/// Which run was queued.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueuedRun)]
+struct Queued {
+    #[schema(value_type = String)]
+    run_id: RunId,
+}
+
+/// A run.
+#[derive(ToSchema)]
+#[schema(as = Run)]
+#[expect(dead_code, reason = "it describes a run in the document")]
+struct RunShape {
+    id: String,
+    #[schema(inline)]
+    kind: Kind,
+    #[schema(inline)]
+    status: StatusWord,
+    /// Whether everything visible was read; a run that did not removes nothing.
+    complete: bool,
+    counts: RunCounts,
+    /// Persons that may be one, found in this run: as `/conflicts` has them.
+    #[schema(value_type = Vec<Object>)]
+    conflicts: Vec<()>,
+    /// Why it was refused or failed; null otherwise.
+    #[schema(required)]
+    reason: Option<String>,
+    #[schema(format = DateTime, required)]
+    started_at: Option<String>,
+    #[schema(format = DateTime, required)]
+    finished_at: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes a run's status in the document")]
+enum StatusWord {
+    Queued,
+    Running,
+    Done,
+    Refused,
+    Failed,
+}
+
+/// What a run changed, or would have.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes a run's counts in the document")]
+struct RunCounts {
+    units: RunCount,
+    persons: RunCount,
+    memberships: RunCount,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it describes a run's counts in the document")]
+struct RunCount {
+    created: u64,
+    updated: u64,
+    removed: u64,
+}
+
+/// Asks for a run. Where one waits already, that one is answered, and does what both asked for.
+#[utoipa::path(
+    post, path = "/api/v1/directory/sync", operation_id = "request_sync", tag = "directory",
+    request_body(content = Order, description = "What is left out is as the defaults say."),
+    responses((status = 202, description = "It is queued.", body = Queued)),
+    security(("basic" = ["directory:write"])),
+)]
+pub(super) async fn request(
+    State(api): State<Api>,
+    client: Client,
+    RawQuery(raw): RawQuery,
+    bytes: Bytes,
+) -> Result<Response, Response> {
+    client.needs(Scope::DirectoryWrite)?;
+    Asked::read(raw.as_deref(), &[], &client)?;
+    let order: Order = asked::body(&bytes, &client)?;
+    let kind = match order.kind {
+        Kind::Update => remote::Kind::Update,
+        Kind::Full => remote::Kind::Full,
+    };
+    let cause = Cause::Api(client.id.clone());
+    let run_id =
+        api.0.sync.request(Request { kind, cause, dry_run: order.dry_run, force: order.force }).await;
+    let run_id = run_id.map_err(|e| client.unavailable("A run could not be queued", &e))?;
+    Ok((StatusCode::ACCEPTED, Json(Queued { run_id })).into_response())
+}
+
+/// The runs that are kept, the newest first.
+#[utoipa::path(
+    get, path = "/api/v1/directory/sync", operation_id = "list_syncs", tag = "directory",
+    params(Paging),
+    responses((status = 200, body = Page<RunShape>), (status = 304)),
+    security(("basic" = ["directory:read"])),
+)]
+pub(super) async fn list(
+    State(api): State<Api>,
+    client: Client,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Response> {
+    client.needs(Scope::DirectoryRead)?;
+    let asked = Asked::read(raw.as_deref(), &["limit", "cursor"], &client)?;
+    let before = asked.get("cursor").map(RunId::new);
+    let runs = api.0.sync.queue().list(asked.rows(), before.as_ref()).await;
+    let runs = runs.map_err(|e| client.unavailable(UNREADABLE, &e))?;
+    Ok(Json(Page::<Run>::of(&asked, runs, |run| run.id.to_string())).into_response())
+}
+
+/// One run.
+#[utoipa::path(
+    get, path = "/api/v1/directory/sync/{run_id}", operation_id = "get_sync", tag = "directory",
+    params(("run_id" = String, Path, description = "As the call that asked for it answered.")),
+    responses((status = 200, body = RunShape), (status = 304), (status = 404)),
+    security(("basic" = ["directory:read"])),
+)]
+pub(super) async fn one(
+    State(api): State<Api>,
+    client: Client,
+    Path(run_id): Path<String>,
+    RawQuery(raw): RawQuery,
+) -> Result<Response, Response> {
+    client.needs(Scope::DirectoryRead)?;
+    Asked::read(raw.as_deref(), &[], &client)?;
+    if run_id.contains('\0') {
+        return Err(client.not_found());
+    }
+    let found = api.0.sync.find(&RunId::new(run_id)).await;
+    let run = found.map_err(|e| client.unavailable(UNREADABLE, &e))?.ok_or_else(|| client.not_found())?;
+    Ok(Json(run).into_response())
+}

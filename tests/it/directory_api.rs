@@ -1,0 +1,552 @@
+//! The directory as applications read it: shapes, pages, ETags, the change feed, and asking for a run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use gongpai::base::id::{CorpId, UnitId};
+use gongpai::db::feed::{self, Change, Entity, What};
+use gongpai::directory::Status;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::support::api::{ask, basic, call, each, get, items, problem, read, send};
+use crate::support::app::{TestApp, at_once};
+use crate::support::chart::{Rows, department, edit, example, member, person_id, version};
+
+const UNITS: &str = "/api/v1/directory/units";
+const PERSONS: &str = "/api/v1/directory/persons";
+const TAGS: &str = "/api/v1/directory/tags";
+const CHANGES: &str = "/api/v1/directory/changes";
+const SYNC: &str = "/api/v1/directory/sync";
+
+fn corp(t: &TestApp) -> CorpId {
+    t.app.config.wecom.corp_id.clone()
+}
+
+/// Every item of a list, page by page.
+async fn all(t: &TestApp, path: &str, limit: usize) -> Vec<Value> {
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    let mark = if path.contains('?') { '&' } else { '?' };
+    loop {
+        let page = read(t, &format!("{path}{mark}limit={limit}&cursor={cursor}")).await;
+        assert!(items(&page).len() <= limit);
+        seen.extend_from_slice(items(&page));
+        match page["next_cursor"].as_str() {
+            Some(next) => cursor = next.to_owned(),
+            None => return seen,
+        }
+        assert_eq!(items(&page).len(), limit, "a page before the last one is full");
+    }
+}
+
+#[tokio::test]
+async fn units_persons_and_tags_have_the_shapes_of_the_design() {
+    let t = example().await;
+    insta::assert_json_snapshot!("directory_units", read(&t, UNITS).await);
+    insta::assert_json_snapshot!("directory_persons", read(&t, PERSONS).await);
+    insta::assert_json_snapshot!("directory_tags", read(&t, TAGS).await);
+    for (list, ids) in [(UNITS, 5), (PERSONS, 5), (TAGS, 2)] {
+        let answer = read(&t, list).await;
+        assert_eq!(items(&answer).len(), ids);
+        for item in items(&answer) {
+            let id = item["id"].as_str().unwrap();
+            assert_eq!(read(&t, &format!("{list}/{id}")).await, *item, "{list} {id}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_department_or_tag_is_found_by_wecoms_id_and_nothing_by_its_name() {
+    let t = example().await;
+    assert_eq!(read(&t, &format!("{UNITS}/wecom:3")).await["path"], "研发部/前端∕移动组");
+    assert_eq!(read(&t, &format!("{UNITS}/wecom%3A1")).await["path"], "/");
+    assert_eq!(read(&t, &format!("{TAGS}/wecom:2")).await["name"], "夜班");
+    for list in [UNITS, TAGS, PERSONS] {
+        for unknown in [
+            "wecom:99",
+            "wecom:",
+            "wecom:x",
+            "wecom:-1",
+            "wecom:4294967296",
+            "研发部",
+            "夜班",
+            "zhangsan",
+            "019a0000-0000-7000-8000-999999999999",
+            "%00",
+            "a%00b",
+            "%27%20OR%201=1",
+            "%20",
+            &"x".repeat(3000),
+        ] {
+            let page = get(&t, &format!("{list}/{unknown}")).await;
+            assert_eq!(problem(&page), (404, "api.not_found".to_owned()), "{list}/{unknown}");
+        }
+    }
+    // What is no text at all is a bad request.
+    assert_eq!(problem(&get(&t, &format!("{PERSONS}/%ff")).await).0, 400);
+}
+
+#[tokio::test]
+async fn units_of_a_path_are_all_that_have_it() {
+    let t = example().await;
+    for (path, expected) in [
+        ("研发部", vec!["研发部"]),
+        ("/研发部/", vec!["研发部"]),
+        ("研发部/前端∕移动组", vec!["研发部/前端∕移动组"]),
+        ("/", vec!["/"]),
+        ("项目组", vec!["项目组"]),
+        ("前端", vec![]),
+        ("研发", vec![]),
+    ] {
+        let path = urlencoding::encode(path);
+        assert_eq!(each(&read(&t, &format!("{UNITS}?path={path}")).await, "path"), expected, "{path}");
+    }
+    let twin = Rows { units: vec![department(&corp(&t), 9, "财务部", 1)], ..Rows::default() };
+    twin.write(&t, version(&t).await).await;
+    let both = read(&t, &format!("{UNITS}?path={}", urlencoding::encode("财务部"))).await;
+    assert_eq!(items(&both).len(), 2, "{both}");
+}
+
+#[tokio::test]
+async fn persons_are_found_by_userid_without_regard_to_case_and_filtered_by_status_and_unit() {
+    let t = example().await;
+    let named = async |query: &str| each(&read(&t, &format!("{PERSONS}?{query}")).await, "userid");
+    let nobody: [&str; 0] = [];
+    assert_eq!(named("userid=zhangsan").await, ["ZhangSan"]);
+    assert_eq!(named("userid=ZHANGSAN").await, ["ZhangSan"]);
+    assert_eq!(named("userid=zhaoliu").await, ["zhaoliu"], "who left is found, too");
+    assert_eq!(named("userid=nobody").await, nobody);
+    assert_eq!(named("userid=zhang%25").await, nobody);
+    assert_eq!(named("status=active").await, ["ZhangSan", "lisi", "guest"]);
+    assert_eq!(named("status=left").await, ["zhaoliu"]);
+    assert_eq!(named("unit=wecom:3").await, ["ZhangSan", "wangwu"]);
+    assert_eq!(named("unit=wecom:1").await, nobody, "only members of the unit itself");
+    assert_eq!(named("unit=wecom:99").await, nobody);
+    assert_eq!(named("unit=%25").await, nobody);
+    assert_eq!(named("unit=019a0000-0000-7000-9000-000000000001").await, ["ZhangSan"]);
+    assert_eq!(named("unit=wecom:4&status=left").await, ["zhaoliu"]);
+    assert_eq!(named("userid=lisi&status=left").await, nobody);
+    assert_eq!(named("userid=lisi&unit=wecom:4").await, ["lisi"]);
+    assert_eq!(named(&format!("userid=lisi&cursor={}", person_id(2))).await, nobody);
+    assert_eq!(named("userid=&status=&unit=&limit=&cursor=").await.len(), 5, "what is empty is not said");
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_unknown_double_or_no_text_is_a_bad_request() {
+    let t = example().await;
+    for list in [UNITS, PERSONS, TAGS, CHANGES, SYNC] {
+        for bad in [
+            "nonsense=1",
+            "limit=0",
+            "limit=-1",
+            "limit=1001",
+            "limit=x",
+            "limit=1&limit=1",
+            "Limit=1",
+            "%00=1",
+        ] {
+            let page = get(&t, &format!("{list}?{bad}")).await;
+            assert_eq!(problem(&page), (400, "api.bad_request".to_owned()), "{list}?{bad}");
+        }
+    }
+    for bad in [
+        format!("{PERSONS}?userid=a&userid=b"),
+        format!("{PERSONS}?userid=a%00b"),
+        format!("{PERSONS}?status=gone"),
+        format!("{PERSONS}?status=Active"),
+        format!("{PERSONS}?path=x"),
+        format!("{UNITS}?userid=x"),
+        format!("{UNITS}?cursor=%00"),
+        format!("{PERSONS}/{}?x=1", person_id(1)),
+        format!("{UNITS}/wecom:1?below=true"),
+        format!("{TAGS}/wecom:1?cursor=x"),
+        format!("{SYNC}/x?limit=1"),
+        format!("{CHANGES}?cursor=1"),
+    ] {
+        assert_eq!(problem(&get(&t, &bad).await), (400, "api.bad_request".to_owned()), "{bad}");
+    }
+    for since in
+        ["x", "-1", "+1", "01", "1.0", "1e3", "%201", "9223372036854775807", "99999999999999999999", "%00"]
+    {
+        let page = get(&t, &format!("{CHANGES}?since={since}")).await;
+        assert_eq!(problem(&page), (400, "api.bad_request".to_owned()), "since={since}");
+    }
+}
+
+#[tokio::test]
+async fn a_list_is_read_page_by_page_without_a_gap_or_a_double_while_rows_change() {
+    let t = example().await;
+    let corp = corp(&t);
+    let many = Rows {
+        units: (100..140).map(|id| department(&corp, id, "组", 2)).collect(),
+        persons: (100..140).map(|n| member(&corp, n, &format!("m{n}"), "员工", &[2])).collect(),
+        ..Rows::default()
+    };
+    many.write(&t, version(&t).await).await;
+    for (list, expected) in [(UNITS, 45), (PERSONS, 45), (TAGS, 2)] {
+        let whole = all(&t, list, 1000).await;
+        assert_eq!(whole.len(), expected);
+        for limit in [1, 2, 7, 45, 46] {
+            assert_eq!(all(&t, list, limit).await, whole, "{list} by {limit}");
+        }
+    }
+    // Rows change and come while somebody reads: what was there before and is there after is read once.
+    let (mut seen, mut cursor) = (Vec::new(), String::new());
+    for step in 0.. {
+        let page = read(&t, &format!("{PERSONS}?limit=6&cursor={cursor}")).await;
+        seen.extend(each(&page, "id"));
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = next.to_owned();
+        let between = Rows {
+            persons: vec![
+                member(&corp, 50 + step, &format!("early{step}"), "新来", &[2]),
+                member(&corp, 200 + step, &format!("late{step}"), "新来", &[2]),
+            ],
+            ..Rows::default()
+        };
+        between.write(&t, version(&t).await).await;
+        edit(&t, &format!("UPDATE person_rows SET name = '改名{step}', updated_at = updated_at + 1")).await;
+    }
+    assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "in order, none twice");
+    for n in (1..=5).chain(100..140) {
+        assert!(seen.iter().any(|id| id == person_id(n).as_str()), "{n} was missed");
+    }
+    assert!(seen.len() > 45, "the later ones are on later pages");
+}
+
+#[tokio::test]
+async fn what_a_run_prepares_is_not_seen_and_what_it_publishes_is_seen_at_once() {
+    let t = example().await;
+    let (corp, now) = (corp(&t), version(&t).await);
+    let next = Rows {
+        units: vec![department(&corp, 7, "审计部", 1)],
+        persons: vec![member(&corp, 7, "sunqi", "孙七", &[7])],
+        ..Rows::default()
+    };
+    let (next_version, lisi) = (now + 1, person_id(2));
+    edit(&t, &format!("UPDATE unit_rows SET until = {next_version} WHERE wecom_id = 4")).await;
+    edit(&t, &format!("UPDATE person_rows SET until = {next_version} WHERE person_id = '{lisi}'")).await;
+    next.write(&t, next_version).await;
+    assert_eq!(each(&read(&t, PERSONS).await, "userid"), ["ZhangSan", "lisi", "wangwu", "zhaoliu", "guest"]);
+    assert_eq!(read(&t, &format!("{PERSONS}/{lisi}")).await["userid"], "lisi");
+    assert_eq!(get(&t, &format!("{UNITS}/wecom:7")).await.status, 404);
+    assert_eq!(get(&t, &format!("{PERSONS}?userid=sunqi")).await.json::<Value>()["items"], json!([]));
+    edit(&t, &format!("UPDATE charts SET version = {next_version}")).await;
+    // Another replica published that: whoever hears of it must not read here what was before.
+    assert_eq!(read(&t, &format!("{UNITS}/wecom:7")).await["name"], "审计部");
+    assert_eq!(get(&t, &format!("{UNITS}/wecom:4")).await.status, 404);
+    assert_eq!(each(&read(&t, PERSONS).await, "userid"), ["ZhangSan", "wangwu", "zhaoliu", "guest", "sunqi"]);
+    assert_eq!(get(&t, &format!("{PERSONS}/{lisi}")).await.status, 404);
+}
+
+#[tokio::test]
+async fn an_answer_that_still_holds_is_304_and_one_that_changed_is_sent() {
+    let t = example().await;
+    let conditional = async |path: &str, known: &str| {
+        let ask = ask(&t, Method::GET, path).header("authorization", &basic("oa"));
+        send(ask.header("if-none-match", known)).await
+    };
+    let paths = [
+        UNITS.to_owned(),
+        PERSONS.to_owned(),
+        TAGS.to_owned(),
+        CHANGES.to_owned(),
+        SYNC.to_owned(),
+        format!("{UNITS}/wecom:2"),
+        format!("{PERSONS}/{}", person_id(1)),
+        format!("{TAGS}/wecom:1"),
+        "/api/v1/openapi.json".to_owned(),
+    ];
+    for path in &paths {
+        let page = get(&t, path).await;
+        let etag = page.header("etag").unwrap_or_else(|| panic!("{path}: no ETag")).to_owned();
+        assert!(etag.starts_with('"') && etag.len() == 66, "{etag}: a strong one of BLAKE3");
+        assert_eq!(page.header("cache-control"), Some("private, no-cache"), "{path}");
+        for known in [etag.clone(), "*".to_owned(), format!("W/{etag}"), format!("\"x\", {etag}")] {
+            let page = conditional(path, &known).await;
+            assert_eq!(page.status, 304, "{path} {known}");
+            assert!(page.body.is_empty());
+            assert_eq!(page.header("etag"), Some(&*etag));
+            assert_eq!(page.header("cache-control"), Some("private, no-cache"));
+        }
+        for known in ["\"x\"", "", &etag[1..65], &etag.to_uppercase()] {
+            assert_eq!(conditional(path, known).await.status, 200, "{path} {known:?}");
+        }
+        let head = send(ask(&t, Method::HEAD, path).header("authorization", &basic("oa"))).await;
+        assert_eq!((head.status.as_u16(), head.header("etag")), (200, Some(&*etag)), "{path}");
+        assert!(head.body.is_empty());
+    }
+    let etag_of = async |path: &str| get(&t, path).await.header("etag").map(str::to_owned).unwrap();
+    let before = etag_of(&paths[6]).await;
+    edit(&t, "UPDATE person_rows SET name = '张三丰' WHERE name = '张三'").await;
+    assert_eq!(conditional(&paths[6], &before).await.status, 200);
+    assert_ne!(etag_of(&paths[6]).await, before);
+    // A refusal has no ETag, and no credentials get no 304.
+    assert!(get(&t, &format!("{UNITS}/wecom:99")).await.header("etag").is_none());
+    let stranger = ask(&t, Method::GET, UNITS).header("if-none-match", "*");
+    assert_eq!(send(stranger).await.status, 401);
+}
+
+#[tokio::test]
+async fn the_directory_is_not_read_from_memory_while_the_database_is_away() {
+    let t = example().await;
+    t.app.db.close().await;
+    let (person, run) = (format!("{PERSONS}/{}", person_id(1)), format!("{SYNC}/x"));
+    for path in [UNITS, TAGS, PERSONS, CHANGES, SYNC, &format!("{UNITS}/wecom:1"), &person, &run] {
+        let page = get(&t, path).await;
+        assert_eq!(problem(&page), (503, "store.unavailable".to_owned()), "{path}");
+        assert!(page.header("retry-after").is_some() && page.header("etag").is_none());
+    }
+    assert_eq!(problem(&call(&t, Method::POST, SYNC, "{}").await), (503, "store.unavailable".to_owned()));
+}
+
+// --- the change feed -----------------------------------------------------------------------------------------
+
+/// Writes changes down as a use case does: seen with the commit.
+async fn note(t: &TestApp, changes: &[(Entity, &str, What)]) {
+    let mut change = Change::begin(&t.app.db, &corp(t), t.app.clock.now()).await.expect("a transaction");
+    for (entity, id, what) in changes {
+        change.note(*entity, *id, *what);
+    }
+    change.commit().await.expect("committed");
+}
+
+/// Writes changes down as a run does: in transactions before the one that publishes them.
+async fn publish(t: &TestApp, prefix: &str, count: i64) {
+    let corp = corp(t);
+    let batch = feed::new_batch(&t.app.db).await.expect("a number");
+    let mut tx = t.app.db.write().await.expect("a transaction");
+    for n in 0..count {
+        let id = format!("{prefix}-{n}");
+        let what = (Entity::Person, &*id, What::Updated);
+        feed::insert_change(&mut tx, &corp, batch, n, what).await.expect("a row");
+    }
+    tx.commit().await.expect("committed");
+    let mut change = Change::begin(&t.app.db, &corp, t.app.clock.now()).await.expect("a transaction");
+    change.publish_batch(batch, count);
+    change.commit().await.expect("committed");
+}
+
+/// Follows from `since` until nothing is new: what was read, and where to go on.
+async fn follow(t: &TestApp, since: &str, limit: usize) -> (Vec<Value>, String) {
+    let (mut seen, mut since) = (Vec::new(), since.to_owned());
+    loop {
+        let part = read(t, &format!("{CHANGES}?since={since}&limit={limit}")).await;
+        assert!(items(&part).len() <= limit);
+        let next = part["next_cursor"].as_str().expect("always a cursor").to_owned();
+        seen.extend_from_slice(items(&part));
+        if items(&part).is_empty() && next == since {
+            return (seen, since);
+        }
+        since = next;
+    }
+}
+
+fn numbers(seen: &[Value]) -> Vec<i64> {
+    seen.iter().map(|item| item["seq"].as_i64().expect("a number")).collect()
+}
+
+#[tokio::test]
+async fn a_follower_always_has_a_cursor_and_reads_on_from_it() {
+    let t = TestApp::start().await;
+    insta::assert_json_snapshot!("changes_none", read(&t, CHANGES).await);
+    note(&t, &[(Entity::Unit, "u1", What::Created), (Entity::Person, "p1", What::Updated)]).await;
+    note(&t, &[(Entity::Tag, "t1", What::Removed)]).await;
+    insta::assert_json_snapshot!("changes", read(&t, CHANGES).await);
+    let (seen, cursor) = follow(&t, "0", 1).await;
+    assert_eq!(numbers(&seen), [1, 2, 3]);
+    assert_eq!(follow(&t, &cursor, 10).await.0, Vec::<Value>::new());
+    note(&t, &[(Entity::Unit, "u2", What::Removed)]).await;
+    assert_eq!(each(&read(&t, &format!("{CHANGES}?since={cursor}")).await, "id"), ["u2"]);
+}
+
+#[tokio::test]
+async fn a_sign_in_of_somebody_new_is_in_the_change_feed() {
+    let t = TestApp::start().await;
+    t.signed_in("zhangsan").await;
+    let (seen, _) = follow(&t, "", 10).await;
+    let last = seen.last().expect("a change");
+    assert_eq!((&last["kind"], &last["change"]), (&json!("person"), &json!("created")));
+    let id = last["id"].as_str().unwrap();
+    assert_eq!(read(&t, &format!("{PERSONS}/{id}")).await["userid"], "zhangsan");
+}
+
+#[tokio::test]
+async fn parts_of_any_size_join_without_a_gap_over_publications_of_any_size() {
+    let t = TestApp::start().await;
+    for (n, count) in [1, 5, 1, 1, 40, 2, 7, 1].into_iter().enumerate() {
+        publish(&t, &format!("b{n}"), count).await;
+    }
+    let (whole, _) = follow(&t, "", 1000).await;
+    assert_eq!(numbers(&whole), Vec::from_iter(1..=58));
+    for limit in [1, 2, 3, 5, 6, 7, 40, 41, 57, 58, 59] {
+        assert_eq!(follow(&t, "", limit).await.0, whole, "limit {limit}");
+    }
+    for since in 0..=58 {
+        let part = read(&t, &format!("{CHANGES}?since={since}&limit=9")).await;
+        assert_eq!(numbers(items(&part)), Vec::from_iter(since + 1..=(since + 9).min(58)), "since {since}");
+    }
+}
+
+#[tokio::test]
+async fn with_many_writers_every_change_has_one_number_and_none_is_missed() {
+    const WRITERS: usize = 6;
+    const TIMES: usize = 12;
+    let t = Arc::new(TestApp::start().await);
+    let writers = (0..WRITERS).map(|writer| {
+        let t = Arc::clone(&t);
+        async move {
+            for time in 0..TIMES {
+                if writer % 2 == 0 {
+                    let (one, other) = (format!("w{writer}-{time}-a"), format!("w{writer}-{time}-b"));
+                    note(&t, &[(Entity::Unit, &one, What::Created), (Entity::Tag, &other, What::Updated)])
+                        .await;
+                } else {
+                    publish(&t, &format!("w{writer}-{time}"), 3).await;
+                }
+            }
+        }
+    });
+    let over = AtomicBool::new(false);
+    let writing = async {
+        at_once(writers).await;
+        over.store(true, Ordering::SeqCst);
+    };
+    let reading = async {
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let last = over.load(Ordering::SeqCst);
+            let (part, next) = follow(&t, &cursor, 7).await;
+            seen.extend(part);
+            cursor = next;
+            if last {
+                return seen;
+            }
+        }
+    };
+    let ((), seen) = tokio::join!(writing, reading);
+    let expected = WRITERS / 2 * TIMES * (2 + 3);
+    assert_eq!(numbers(&seen), (1..=i64::try_from(expected).unwrap()).collect::<Vec<_>>());
+    let mut times: BTreeMap<&str, usize> = BTreeMap::new();
+    for item in &seen {
+        *times.entry(item["id"].as_str().unwrap()).or_default() += 1;
+    }
+    assert_eq!(times.len(), expected);
+    assert!(times.values().all(|n| *n == 1), "{times:?}");
+}
+
+#[tokio::test]
+async fn a_cursor_older_than_what_is_kept_is_gone_and_the_beginning_is_what_is_kept() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let t = TestApp::start().await;
+    publish(&t, "old", 5).await;
+    t.app.clock.advance(60 * DAY);
+    publish(&t, "young", 3).await;
+    let forget = async || {
+        let ttl = t.app.config.session.ttl;
+        gongpai::app::jobs::delete_old(&t.app.db, t.app.clock.now(), ttl).await.expect("forgotten");
+    };
+    let gone = async |since: i64| problem(&get(&t, &format!("{CHANGES}?since={since}")).await);
+    t.app.clock.advance(29 * DAY);
+    forget().await;
+    assert_eq!(numbers(&follow(&t, "", 100).await.0), Vec::from_iter(1..=8), "90 days are kept");
+    t.app.clock.advance(2 * DAY);
+    forget().await;
+    for since in [0, 1, 4] {
+        assert_eq!(gone(since).await, (410, "directory.feed_gone".to_owned()), "since {since}");
+    }
+    assert_eq!(numbers(&follow(&t, "", 2).await.0), [6, 7, 8]);
+    assert_eq!(numbers(&follow(&t, "5", 2).await.0), [6, 7, 8], "who had read all of the old is in time");
+    assert_eq!(numbers(&follow(&t, "7", 2).await.0), [8]);
+    // A number that was never given: of a database before a backup was restored.
+    assert_eq!(gone(9).await, (410, "directory.feed_gone".to_owned()));
+    t.app.clock.advance(90 * DAY);
+    forget().await;
+    assert_eq!(t.rows("directory_changes").await, 0);
+    assert_eq!(follow(&t, "", 10).await, (vec![], "8".to_owned()));
+    assert_eq!(follow(&t, "8", 10).await, (vec![], "8".to_owned()));
+    assert_eq!(gone(7).await.0, 410);
+}
+
+#[tokio::test]
+async fn changes_of_another_corporation_in_the_same_database_are_passed_over() {
+    let t = TestApp::start().await;
+    let other = CorpId::new("ww_other");
+    for n in 0..4 {
+        let mut change = Change::begin(&t.app.db, &other, t.app.clock.now()).await.unwrap();
+        change.note(Entity::Unit, format!("theirs{n}"), What::Created);
+        change.note(Entity::Unit, format!("theirs{n}b"), What::Created);
+        change.commit().await.unwrap();
+        note(&t, &[(Entity::Unit, &format!("ours{n}"), What::Created)]).await;
+    }
+    for limit in [1, 2, 3, 100] {
+        let (seen, cursor) = follow(&t, "", limit).await;
+        assert_eq!((numbers(&seen), &*cursor), (vec![3, 6, 9, 12], "12"), "limit {limit}");
+    }
+}
+
+// --- asking for a run ----------------------------------------------------------------------------------------
+
+#[tokio::test]
+async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
+    let t = TestApp::start().await;
+    let ask_for = async |body: &str| {
+        let page = call(&t, Method::POST, SYNC, body).await;
+        assert_eq!(page.status, 202, "{body}: {}", page.text());
+        page.json::<Value>()["run_id"].as_str().expect("an id").to_owned()
+    };
+    let update = ask_for(r#"{"kind":"update"}"#).await;
+    assert_eq!(read(&t, &format!("{SYNC}/{update}")).await["kind"], "update");
+    assert_eq!(ask_for("").await, update, "one waits already; now it reads everything");
+    assert_eq!(ask_for(r#"{"dry_run":false,"force":true}"#).await, update);
+    t.app.clock.advance(Duration::from_millis(1));
+    let rehearsal = ask_for(r#"{"dry_run":true}"#).await;
+    assert_ne!(rehearsal, update);
+    let mut run = read(&t, &format!("{SYNC}/{update}")).await;
+    assert_eq!(run["id"].take(), *update);
+    insta::assert_json_snapshot!("sync_run_queued", run);
+    assert_eq!(t.texts("SELECT cause FROM sync_runs ORDER BY id LIMIT 1").await, ["api:oa"]);
+    assert_eq!(t.number("SELECT forced FROM sync_runs WHERE dry_run = 0").await, 1);
+    let runs = read(&t, SYNC).await;
+    assert_eq!(each(&runs, "id"), [rehearsal.clone(), update.clone()], "the newest first");
+    assert_eq!(all(&t, SYNC, 1).await, items(&runs));
+    for unknown in ["x", "%00", "019a0000-0000-7000-8000-999999999999"] {
+        assert_eq!(problem(&get(&t, &format!("{SYNC}/{unknown}")).await).0, 404, "{unknown}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_order_for_a_run_is_a_bad_request_and_queues_nothing() {
+    let t = TestApp::start().await;
+    for body in [
+        "x",
+        "[]",
+        "null",
+        "{",
+        r#"{"dryrun":true}"#,
+        r#"{"dry_run":"true"}"#,
+        r#"{"dry_run":1}"#,
+        r#"{"kind":"Full"}"#,
+        r#"{"kind":""}"#,
+        "{} {}",
+    ] {
+        let page = call(&t, Method::POST, SYNC, body).await;
+        assert_eq!(problem(&page), (400, "api.bad_request".to_owned()), "{body}: {}", page.text());
+    }
+    assert_eq!(problem(&call(&t, Method::POST, &format!("{SYNC}?force=true"), "{}").await).0, 400);
+    let long = format!("{{\"kind\":\"{}\"}}", "x".repeat(1 << 20));
+    assert_eq!(problem(&call(&t, Method::POST, SYNC, &long).await), (413, "request.too_large".to_owned()));
+    assert_eq!(t.rows("sync_runs").await, 0);
+}
+
+#[tokio::test]
+async fn the_example_chart_is_what_its_words_say() {
+    let t = example().await;
+    let statuses = read(&t, PERSONS).await;
+    let words = [Status::Active, Status::Active, Status::Disabled, Status::Left, Status::Active];
+    assert_eq!(each(&statuses, "status"), words.map(Status::as_str));
+    let unit = UnitId::of_department(&corp(&t), 2);
+    assert_eq!(read(&t, &format!("{UNITS}/{unit}")).await["leaders"], json!(["ZhangSan"]));
+}

@@ -1,0 +1,232 @@
+//! The OpenAPI document: complete, true of the router, and valid.
+
+use std::collections::HashSet;
+
+use gongpai::api::openapi::document;
+use gongpai::base::secret::sha256_hex;
+use reqwest::Method;
+use serde_json::Value;
+
+use crate::support::api::{ask, basic, get, problem, send};
+use crate::support::app::{API_SECRET, TestApp};
+
+/// Every operation: method, path, and what the document says of it.
+fn operations(document: &Value) -> Vec<(Method, String, Value)> {
+    let mut found = Vec::new();
+    for (path, item) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in item.as_object().expect("operations") {
+            let method = method.to_uppercase().parse().expect("a method");
+            found.push((method, path.clone(), operation.clone()));
+        }
+    }
+    found
+}
+
+/// The scope that an operation says it needs.
+fn scope(operation: &Value) -> Option<&str> {
+    operation.pointer("/security/0/basic/0").and_then(Value::as_str)
+}
+
+/// A path with something in the place of its parameters.
+fn filled(path: &str) -> String {
+    path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
+}
+
+fn walk<'a>(value: &'a Value, at: &str, visit: &mut impl FnMut(&str, &'a Value)) {
+    visit(at, value);
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| walk(value, &format!("{at}/{key}"), visit)),
+        Value::Array(list) => {
+            list.iter().enumerate().for_each(|(n, value)| walk(value, &format!("{at}/{n}"), visit));
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn the_document_is_this_one() {
+    let mut document = document().unwrap();
+    assert_eq!(document["info"]["version"].take(), env!("CARGO_PKG_VERSION"));
+    insta::assert_json_snapshot!("openapi", document);
+}
+
+#[tokio::test]
+async fn the_document_is_served_to_anybody() {
+    let t = TestApp::start().await;
+    let page = send(ask(&t, Method::GET, "/api/v1/openapi.json")).await;
+    assert_eq!((page.status.as_u16(), page.header("content-type")), (200, Some("application/json")));
+    assert_eq!(page.json::<Value>(), document().unwrap());
+}
+
+#[test]
+fn the_document_is_a_valid_one() {
+    let document = document().unwrap();
+    assert_eq!(document["openapi"], "3.1.0");
+    walk(&document, "", &mut |at, value| {
+        if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
+            let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{at}: {reference}"));
+            assert!(document.pointer(pointer).is_some(), "{at}: {reference} leads nowhere");
+        }
+    });
+    let mut names = HashSet::new();
+    for (method, path, operation) in operations(&document) {
+        let place = format!("{method} {path}");
+        let name = operation["operationId"].as_str().unwrap_or_else(|| panic!("{place}: no operationId"));
+        assert!(names.insert(name.to_owned()), "{place}: {name} twice");
+        assert!(operation["summary"].is_string(), "{place}: no summary");
+        let responses = operation["responses"].as_object().expect("responses");
+        assert!(responses.keys().any(|status| status.starts_with('2')), "{place}: no good answer");
+        for (status, response) in responses {
+            let response = match response.get("$ref").and_then(Value::as_str) {
+                Some(reference) => document.pointer(&reference[1..]).unwrap(),
+                None => response,
+            };
+            assert!(
+                response["description"].as_str().is_some_and(|words| !words.is_empty()),
+                "{place} {status}: no description"
+            );
+            let content = response["content"].as_object();
+            let of = |kind: &str| content.is_some_and(|c| c.len() == 1 && c[kind]["schema"].is_object());
+            match status.as_bytes()[0] {
+                b'2' => assert!(of("application/json"), "{place} {status}"),
+                b'3' => assert!(content.is_none(), "{place} {status}"),
+                _ => assert!(of("application/problem+json"), "{place} {status}"),
+            }
+        }
+        // Parameters of the path are those that the path has.
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let in_path: Vec<_> =
+            parameters.iter().filter(|p| p["in"] == "path").map(|p| p["name"].as_str().unwrap()).collect();
+        let braces: Vec<_> = path.split('/').filter_map(|p| p.strip_prefix('{')?.strip_suffix('}')).collect();
+        assert_eq!(in_path, braces, "{place}");
+        for parameter in &parameters {
+            assert!(parameter["schema"].is_object(), "{place}: {parameter}");
+            assert!(parameter["in"] != "path" || parameter["required"] == true, "{place}: {parameter}");
+        }
+    }
+}
+
+/// A client with each scope alone.
+fn clients() -> String {
+    let hash = sha256_hex(API_SECRET);
+    ["sessions", "directory:read", "directory:write", "messages"]
+        .map(|scope| {
+            let id = scope.replace(':', "-");
+            format!("[[api_clients]]\nid = {id:?}\nsecret_hash = \"sha256:{hash}\"\nscopes = [{scope:?}]\n")
+        })
+        .concat()
+}
+
+#[tokio::test]
+async fn every_path_of_the_document_is_answered_and_needs_exactly_the_scope_that_it_says() {
+    let t = TestApp::with(&clients()).await;
+    let document = document().unwrap();
+    for (method, path, operation) in operations(&document) {
+        let place = format!("{method} {path}");
+        let url = filled(&path);
+        let page = send(ask(&t, method.clone(), &url)).await;
+        let Some(scope) = scope(&operation) else {
+            assert_eq!((&*path, page.status.as_u16()), ("/api/v1/openapi.json", 200), "only that is open");
+            continue;
+        };
+        // A path that is not routed is 404, a method that is not is 405.
+        assert_eq!(problem(&page), (401, "api.unauthorized".to_owned()), "{place}");
+        assert!(operation["description"].as_str().unwrap().contains(&format!("`{scope}`")), "{place}");
+        for client in ["sessions", "directory:read", "directory:write", "messages"] {
+            let credentials = basic(&client.replace(':', "-"));
+            let page = send(ask(&t, method.clone(), &url).header("authorization", &credentials)).await;
+            if client == scope {
+                assert!(![401, 403, 405].contains(&page.status.as_u16()), "{place}: {}", page.text());
+                let said = operation["responses"].get(page.status.as_str());
+                assert!(said.is_some(), "{place} answered {}: {}", page.status, page.text());
+            } else {
+                assert_eq!(problem(&page), (403, "api.forbidden_scope".to_owned()), "{place} as {client}");
+            }
+        }
+    }
+}
+
+/// What `routes!` routes is documented; nothing else may route.
+#[test]
+fn every_route_of_the_api_is_in_the_document() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api");
+    let mut handlers = 0;
+    let mut open = vec![std::path::PathBuf::from(folder)];
+    while let Some(at) = open.pop() {
+        if at.is_dir() {
+            open.extend(std::fs::read_dir(at).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let text = std::fs::read_to_string(&at).unwrap();
+        for other in [".route(", ".nest(", ".fallback", ".route_service(", ".nest_service("] {
+            assert!(!text.contains(other), "{}: `{other}` is not documented, routes!() is", at.display());
+        }
+        handlers += text.matches("#[utoipa::path(").count();
+    }
+    assert_eq!(operations(&document().unwrap()).len(), handlers, "a handler without a route");
+}
+
+#[tokio::test]
+async fn what_is_answered_is_what_its_schema_says() {
+    let t = crate::support::chart::example().await;
+    t.signed_in("lisi").await;
+    let document = document().unwrap();
+    for path in ["units", "persons", "tags", "changes"] {
+        let path = format!("/api/v1/directory/{path}");
+        let schema =
+            &document["paths"][&path]["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        matches(&document, schema, &get(&t, &path).await.json(), &path);
+    }
+    let schema = &document["paths"]["/api/v1/sessions"]["get"]["responses"]["200"]["content"]["application/json"]
+        ["schema"];
+    matches(&document, schema, &get(&t, "/api/v1/sessions").await.json(), "sessions");
+    let page = get(&t, "/api/v1/directory/units/wecom:99").await;
+    matches(&document, &document["components"]["schemas"]["Problem"], &page.json(), "a problem");
+}
+
+/// As much of JSON Schema as the document uses: every key is described, every required one there, types agree.
+fn matches(document: &Value, schema: &Value, value: &Value, at: &str) {
+    if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
+        return matches(document, document.pointer(&reference[1..]).expect("a schema"), value, at);
+    }
+    let kinds = match &schema["type"] {
+        Value::String(kind) => vec![kind.as_str()],
+        Value::Array(kinds) => kinds.iter().map(|kind| kind.as_str().unwrap()).collect(),
+        other => panic!("{at}: no type but {other} in {schema}"),
+    };
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    assert!(kinds.contains(&kind), "{at}: {value} is none of {kinds:?}");
+    if let Some(words) = schema.get("enum").and_then(Value::as_array) {
+        assert!(words.contains(value), "{at}: {value} is none of {words:?}");
+    }
+    match value {
+        Value::Array(items) => {
+            assert!(!items.is_empty() || at.contains('.'), "{at}: an empty list shows nothing");
+            for item in items {
+                matches(document, &schema["items"], item, &format!("{at}.[]"));
+            }
+        }
+        Value::Object(map) => {
+            for (key, value) in map {
+                let schema = match schema["properties"].get(key) {
+                    Some(schema) => schema,
+                    None => schema
+                        .get("additionalProperties")
+                        .unwrap_or_else(|| panic!("{at}: {key} is not described")),
+                };
+                matches(document, schema, value, &format!("{at}.{key}"));
+            }
+            for key in schema["required"].as_array().into_iter().flatten() {
+                assert!(map.contains_key(key.as_str().unwrap()), "{at}: {key} is missing");
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,59 @@
+//! Calls of an application: the API client `oa` of the usual configuration, or another one.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use reqwest::Method;
+use serde_json::Value;
+
+use super::app::{API_SECRET, TestApp};
+use super::browser::{Ask, Browser, Page};
+
+/// The Authorization header of a client whose secret is [`API_SECRET`].
+pub(crate) fn basic(id: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("{id}:{API_SECRET}")))
+}
+
+/// A call without credentials, to be completed.
+pub(crate) fn ask(t: &TestApp, method: Method, path: &str) -> Ask {
+    Ask::bare(method, &format!("http://{}{path}", t.address)).header("accept", "application/json")
+}
+
+/// Sends it as it is.
+pub(crate) async fn send(ask: Ask) -> Page {
+    Browser::new("an application").send(ask).await
+}
+
+/// A GET of the client `oa`.
+pub(crate) async fn get(t: &TestApp, path: &str) -> Page {
+    send(ask(t, Method::GET, path).header("authorization", &basic("oa"))).await
+}
+
+/// A GET of the client `oa` that must succeed.
+pub(crate) async fn read(t: &TestApp, path: &str) -> Value {
+    let page = get(t, path).await;
+    assert_eq!(page.status, 200, "{path}: {}", page.text());
+    page.json()
+}
+
+/// A call of the client `oa` with a JSON body.
+pub(crate) async fn call(t: &TestApp, method: Method, path: &str, body: &str) -> Page {
+    send(ask(t, method, path).header("authorization", &basic("oa")).json(body)).await
+}
+
+/// Status and code of a problem document.
+pub(crate) fn problem(page: &Page) -> (u16, String) {
+    assert_eq!(page.header("content-type"), Some("application/problem+json"), "{}", page.text());
+    let problem: Value = page.json();
+    assert_eq!(problem["status"], page.status.as_u16());
+    (page.status.as_u16(), problem["code"].as_str().expect("a code").to_owned())
+}
+
+/// The items of a list.
+pub(crate) fn items(answer: &Value) -> &[Value] {
+    answer["items"].as_array().unwrap_or_else(|| panic!("no list: {answer}"))
+}
+
+/// One text of every item of a list.
+pub(crate) fn each(answer: &Value, key: &str) -> Vec<String> {
+    items(answer).iter().map(|item| item[key].as_str().expect("a text").to_owned()).collect()
+}

@@ -1,0 +1,226 @@
+//! An organisation in the tables, without a WeCom that it came from: departments, members and tags as a test wants them.
+
+use gongpai::base::clock::Timestamp;
+use gongpai::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
+use gongpai::db::feed::{Change, Kind};
+use gongpai::directory::row::{OPEN, memberships_text, to_json};
+use gongpai::directory::{Detail, Membership, Person, Source, Status, Tag, Unit};
+
+use super::app::TestApp;
+
+/// A department of WeCom's; `parent` 0: on the top floor.
+pub(crate) fn department(corp: &CorpId, id: u32, name: &str, parent: u32) -> Unit {
+    Unit {
+        id: UnitId::of_department(corp, id),
+        wecom_id: Some(id),
+        source: Source::Wecom,
+        parent: (parent != 0).then(|| UnitId::of_department(corp, parent)),
+        name: name.to_owned(),
+        name_en: String::new(),
+        order: 100 - id % 100,
+        leaders: Vec::new(),
+    }
+}
+
+/// A unit made by hand.
+pub(crate) fn local_unit(id: &str, name: &str, parent: Option<&UnitId>) -> Unit {
+    Unit {
+        id: UnitId::new(id),
+        wecom_id: None,
+        source: Source::Local,
+        parent: parent.cloned(),
+        name: name.to_owned(),
+        name_en: String::new(),
+        order: 0,
+        leaders: Vec::new(),
+    }
+}
+
+/// The id of the `n`th person: they sort by `n`.
+pub(crate) fn person_id(n: u32) -> PersonId {
+    PersonId::new(format!("019a0000-0000-7000-8000-{n:012}"))
+}
+
+/// An active member of the departments `units`; the first one is the main unit.
+pub(crate) fn member(corp: &CorpId, n: u32, userid: &str, name: &str, units: &[u32]) -> Person {
+    let unit = |id: &u32| UnitId::of_department(corp, *id);
+    Person {
+        id: person_id(n),
+        userid: UserId::new(userid),
+        name: name.to_owned(),
+        email: String::new(),
+        source: Source::Wecom,
+        status: Status::Active,
+        left_at: None,
+        main_unit: units.first().map(unit),
+        memberships: units.iter().map(|id| Membership { unit: unit(id), order: n, leader: false }).collect(),
+        detail: Detail::default(),
+        said: String::new(),
+    }
+}
+
+/// A tag of WeCom's.
+pub(crate) fn tag(corp: &CorpId, id: u32, name: &str, users: &[&str], units: &[u32]) -> Tag {
+    Tag {
+        id: TagId::of_tag(corp, id),
+        wecom_id: Some(id),
+        name: name.to_owned(),
+        users: users.iter().map(|user| UserId::new(*user)).collect(),
+        units: units.iter().map(|id| UnitId::of_department(corp, *id)).collect(),
+    }
+}
+
+/// Units, persons and tags to be written.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Rows {
+    pub(crate) units: Vec<Unit>,
+    pub(crate) persons: Vec<Person>,
+    pub(crate) tags: Vec<Tag>,
+}
+
+impl Rows {
+    /// A company of five units, five persons and two tags, with something of everything that can be said of them.
+    pub(crate) fn example(corp: &CorpId) -> Self {
+        let mut units = vec![
+            department(corp, 1, "示例科技", 0),
+            department(corp, 2, "研发部", 1),
+            department(corp, 3, "前端/移动组", 2),
+            department(corp, 4, "财务部", 1),
+            local_unit("019a0000-0000-7000-9000-000000000001", "项目组", None),
+        ];
+        units[1].leaders = vec![UserId::new("ZhangSan")];
+        let project = units[4].id.clone();
+
+        let mut persons = vec![
+            member(corp, 1, "ZhangSan", "张三", &[2, 3]),
+            member(corp, 2, "lisi", "李四", &[4]),
+            member(corp, 3, "wangwu", "王五", &[3]),
+            member(corp, 4, "zhaoliu", "赵六", &[4]),
+            member(corp, 5, "guest", "访客", &[]),
+        ];
+        persons[0].memberships[0].leader = true;
+        persons[0].memberships.push(Membership { unit: project, order: 7, leader: false });
+        persons[0].email = "zhangsan@example.com".to_owned();
+        persons[0].detail = Detail {
+            position: "工程师".to_owned(),
+            mobile: "13800000000".to_owned(),
+            alias: "老张".to_owned(),
+            telephone: "020-123456".to_owned(),
+            direct_leaders: vec![UserId::new("lisi")],
+            attributes: [("工号".to_owned(), "0007".to_owned()), ("爱好".to_owned(), "围棋".to_owned())]
+                .into(),
+        };
+        persons[2].status = Status::Disabled;
+        persons[3].status = Status::Left;
+        persons[4].source = Source::Local;
+        let tags = vec![tag(corp, 1, "党员", &["lisi"], &[]), tag(corp, 2, "夜班", &["ZhangSan"], &[2])];
+        Self { units, persons, tags }
+    }
+
+    /// Writes them, to hold from version `since` until further notice: with the published version they are seen at
+    /// once and replicas hear of it, with the next one they wait for its publication.
+    pub(crate) async fn write(&self, t: &TestApp, since: i64) {
+        let corp = &t.app.config.wecom.corp_id;
+        let mut change = Change::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
+        let now = change.now().millis();
+        for unit in &self.units {
+            sqlx::query(
+                "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, \
+                   sort, leaders, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+            )
+            .bind(unit.id.as_str())
+            .bind(corp.as_str())
+            .bind(since)
+            .bind(OPEN)
+            .bind(unit.wecom_id.map(i64::from))
+            .bind(unit.source.as_str())
+            .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
+            .bind(&unit.name)
+            .bind(&unit.name_en)
+            .bind(i64::from(unit.order))
+            .bind(to_json(&unit.leaders).expect("JSON"))
+            .bind(now)
+            .execute(change.tx())
+            .await
+            .expect("a unit");
+        }
+        for person in &self.persons {
+            sqlx::query(
+                "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) \
+                 VALUES ($1, $2, $3, $4, 0, $4) ON CONFLICT (id) DO NOTHING",
+            )
+            .bind(person.id.as_str())
+            .bind(corp.as_str())
+            .bind(person.userid.as_str())
+            .bind(now)
+            .execute(change.tx())
+            .await
+            .expect("a person");
+            sqlx::query(
+                "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, \
+                   left_at, main_unit, memberships, detail, said, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+            )
+            .bind(person.id.as_str())
+            .bind(corp.as_str())
+            .bind(since)
+            .bind(OPEN)
+            .bind(person.userid.as_str())
+            .bind(&person.name)
+            .bind(&person.email)
+            .bind(person.source.as_str())
+            .bind(person.status.as_str())
+            .bind(person.left_at.map(Timestamp::millis))
+            .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
+            .bind(memberships_text(&person.memberships).expect("JSON"))
+            .bind(to_json(&person.detail).expect("JSON"))
+            .bind(&person.said)
+            .bind(now)
+            .execute(change.tx())
+            .await
+            .expect("what is known of a person");
+        }
+        for tag in &self.tags {
+            sqlx::query(
+                "INSERT INTO tag_rows (id, corp_id, since, until, wecom_id, name, users, units, updated_at) \
+                 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+            )
+            .bind(tag.id.as_str())
+            .bind(corp.as_str())
+            .bind(since)
+            .bind(OPEN)
+            .bind(tag.wecom_id.map(i64::from))
+            .bind(&tag.name)
+            .bind(to_json(&tag.users).expect("JSON"))
+            .bind(to_json(&tag.units).expect("JSON"))
+            .bind(now)
+            .execute(change.tx())
+            .await
+            .expect("a tag");
+        }
+        change.announce(Kind::Chart, since.to_string());
+        change.commit().await.expect("written");
+    }
+}
+
+/// The published version.
+pub(crate) async fn version(t: &TestApp) -> i64 {
+    t.number("SELECT version FROM charts").await
+}
+
+/// A gateway with [`Rows::example`], published.
+pub(crate) async fn example() -> TestApp {
+    let t = TestApp::start().await;
+    Rows::example(&t.app.config.wecom.corp_id).write(&t, version(&t).await).await;
+    t
+}
+
+/// One statement in a transaction that replicas hear of, as an edit by hand.
+pub(crate) async fn edit(t: &TestApp, sql: &str) {
+    let corp = &t.app.config.wecom.corp_id;
+    let mut change = Change::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
+    let done = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(change.tx()).await;
+    done.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    change.announce(Kind::Chart, "");
+    change.commit().await.expect("written");
+}
