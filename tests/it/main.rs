@@ -58,6 +58,8 @@ mod support;
 #[cfg(test)]
 mod sync_queue;
 #[cfg(test)]
+mod sync_runs;
+#[cfg(test)]
 mod syncing;
 #[cfg(test)]
 mod time;

@@ -2,108 +2,20 @@
 
 use std::time::Duration;
 
-use gongpai::app::{open_database, sync_settings, wecom_settings};
-use gongpai::base::clock::{Clock, Timestamp};
-use gongpai::base::id::{ClientId, RunId};
-use gongpai::config::{Config, Sources};
-use gongpai::db::Db;
-use gongpai::directory::store::ensure_chart;
-use gongpai::simulator::{Running, Simulator};
-use gongpai::sync::Sync;
+use gongpai::base::id::ClientId;
 use gongpai::sync::progress::{Progress, Snapshot};
-use gongpai::sync::queue::{Cause, End, KEPT, LEASE, Request, Run, Status, store};
+use gongpai::sync::queue::{Cause, End, KEPT, LEASE, Request, Status, store};
 use gongpai::sync::remote::Kind;
 use gongpai::sync::run::Worked;
-use gongpai::wecom::Client;
-use sqlx::{AssertSqlSafe, Row as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::app::{at_once, configuration};
-use crate::support::database::TestDatabase;
+use crate::support::app::at_once;
+use crate::support::replica::{Place, Replica};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Every ten minutes at second 10; everything at 08:45:10 and 12:45:10.
 const CRONS: &str = "[wecom]\nsync_cron = \"10 0/10 * * * ?\"\nforce_sync_cron = \"10 45 8,12 * * ?\"";
-
-/// One database, one WeCom, one clock, and as many replicas as a test needs.
-struct Place {
-    wecom: Running,
-    database: TestDatabase,
-    clock: Clock,
-}
-
-/// A replica as far as it has to do with runs; nothing of it happens by itself.
-struct Replica {
-    sync: Sync,
-    db: Db,
-}
-
-impl Place {
-    async fn new() -> Self {
-        Self {
-            wecom: Simulator::start().await.expect("the simulator starts"),
-            database: TestDatabase::create().await,
-            // 2026-11-22 16:00:00 in Shanghai.
-            clock: Clock::fixed(Timestamp::from_millis(1_795_334_400_000)),
-        }
-    }
-
-    async fn replica(&self) -> Replica {
-        self.replica_with("").await
-    }
-
-    async fn replica_with(&self, toml: &str) -> Replica {
-        let text = Some(configuration(&self.wecom, &self.database, toml));
-        let (config, _) = Config::load(&Sources { text, ..Sources::default() }).expect("accepted");
-        let db = open_database(&config).await.expect("a database");
-        ensure_chart(&db, &config.wecom.corp_id).await.expect("a chart");
-        let client = Client::new(wecom_settings(&config), self.clock.clone()).expect("a client");
-        let sync = Sync::new(sync_settings(&config), db.clone(), client, self.clock.clone());
-        Replica { sync, db }
-    }
-}
-
-impl Replica {
-    async fn ask(&self, kind: Kind, force: bool) -> RunId {
-        self.request(Request { kind, cause: Cause::Command, dry_run: false, force }).await
-    }
-
-    async fn rehearse(&self) -> RunId {
-        self.request(Request { kind: Kind::Full, cause: Cause::Command, dry_run: true, force: false }).await
-    }
-
-    async fn request(&self, request: Request) -> RunId {
-        self.sync.request(request).await.expect("asked for")
-    }
-
-    async fn claim(&self) -> Option<Run> {
-        self.sync.queue().claim().await.expect("the database answers")
-    }
-
-    async fn find(&self, id: &RunId) -> Run {
-        self.sync.find(id).await.expect("the database answers").expect("it is kept")
-    }
-
-    async fn end(&self, id: &RunId) -> bool {
-        let end = End { status: Status::Done, complete: true, ..End::failed("") };
-        self.sync.queue().end(id, &end).await.expect("the database answers")
-    }
-
-    async fn fire(&self) {
-        self.sync.fire_due().await.expect("the database answers");
-    }
-
-    /// Kinds and causes of the runs that wait.
-    async fn waiting(&self) -> Vec<String> {
-        self.texts("SELECT kind || ' ' || cause FROM sync_runs WHERE status = 'queued' ORDER BY id").await
-    }
-
-    async fn texts(&self, query: &str) -> Vec<String> {
-        let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(self.db.pool()).await;
-        rows.expect(query).iter().map(|row| row.get(0)).collect()
-    }
-}
 
 #[tokio::test]
 async fn one_run_is_worked_on_at_a_time_whoever_claims() {

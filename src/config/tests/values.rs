@@ -210,7 +210,7 @@ fn what_is_not_in_this_version_is_accepted_with_a_warning_when_it_is_set() {
 #[test]
 fn rules_keep_their_text_and_elements_that_match_nobody_are_told() {
     let text = "[[rules]]\nhost = \"*.example.com:8443\"\npath = \"/admin/**\"\nmethods = [\"GET\", \"M-SEARCH\"]\n\
-                allow = [\"members\", \"user:zhangsan\", \"unit:财务部/**\", \"tag:x\", \"leader:x\", \"membres\", \"tag: \"]\n\
+                allow = [\"members\", \"user:zhangsan\", \"unit:财务部/**\", \"tag:x\", \"leader:x\", \"membres\", \"tag:\"]\n\
                 [[rules]]\nhost = \"b.example.com\"\nallow = []\n";
     let rules = config(text).rules;
     assert_eq!((rules[0].path.as_str(), rules[0].allow.len()), ("/admin/**", 7));
@@ -218,7 +218,7 @@ fn rules_keep_their_text_and_elements_that_match_nobody_are_told() {
     let told = warnings(text, "rules[1].allow");
     assert_eq!(told.len(), 2, "{told:?}");
     assert!(told[0].contains("\"membres\" is unknown") && told[0].contains("\"members\""), "{told:?}");
-    assert!(told[1].contains("\"tag: \" names nothing"), "{told:?}");
+    assert!(told[1].contains("\"tag:\" names nothing"), "{told:?}");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub const LEASE: Duration = Duration::from_secs(30);
 pub const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// How often a request is tried again that met another one on its way into the table.
-const TRIES: usize = 5;
+const TRIES: usize = 10;
 
 /// Who asked for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -275,8 +275,8 @@ impl Queue {
             Some(waiting) => {
                 let before = (waiting.kind, waiting.force);
                 let both = stronger(before, (request.kind, request.force));
-                let cause = if both == before { waiting.cause } else { request.cause.text() };
-                if !store::strengthen(tx, &waiting.id, both, &cause).await? {
+                let cause = if both == before { waiting.cause.clone() } else { request.cause.text() };
+                if !store::strengthen(tx, &waiting, both, &cause).await? {
                     return Ok(None);
                 }
                 waiting.id
@@ -308,9 +308,13 @@ impl Queue {
         }
         let mut tx = self.db.write().await?;
         match self.take(&mut tx).await {
-            Ok(run) => {
+            Ok(Some(run)) => {
                 tx.commit().await?;
                 Ok(run)
+            }
+            Ok(None) => {
+                tx.rollback().await?;
+                Ok(None)
             }
             Err(error) if is_taken(&error) => {
                 tx.rollback().await?;
@@ -320,7 +324,8 @@ impl Queue {
         }
     }
 
-    async fn take(&self, tx: &mut sqlx::AnyConnection) -> sqlx::Result<Option<Run>> {
+    /// `None` outside: somebody else came first, and nothing of this may stay.
+    async fn take(&self, tx: &mut sqlx::AnyConnection) -> sqlx::Result<Option<Option<Run>>> {
         let now = self.clock.now();
         if let Some((run, lease_until)) = store::running(tx, &self.corp).await? {
             if lease_until > now {
@@ -334,14 +339,16 @@ impl Queue {
             tracing::warn!(run = %run.id, "A synchronisation was cut off: its process ended without a word");
             if !run.dry_run {
                 let again = Request { kind: run.kind, cause: Cause::Again, dry_run: false, force: run.force };
-                self.put(tx, &again, now).await?;
+                if self.put(tx, &again, now).await?.is_none() {
+                    return Ok(None);
+                }
             }
         }
-        let Some(id) = store::oldest(tx, &self.corp).await? else { return Ok(None) };
+        let Some(id) = store::oldest(tx, &self.corp).await? else { return Ok(Some(None)) };
         if !store::start(tx, &id, &self.holder, now.plus(LEASE), now).await? {
             return Ok(None);
         }
-        store::find_in(tx, &self.corp, &id).await
+        store::find_in(tx, &self.corp, &id).await.map(Some)
     }
 
     /// Says that this process still works on the run, and how far it is. `false`: it is no longer ours.
@@ -377,25 +384,33 @@ impl Queue {
     /// # Errors
     /// If the database fails; the lease then runs out.
     pub async fn hand_back(&self, run: &Run) -> sqlx::Result<()> {
-        let mut tx = self.db.write().await?;
-        let now = self.clock.now();
-        match store::waiting(&mut tx, &self.corp, run.dry_run).await? {
-            None => {
-                if let Err(error) = store::requeue(&mut tx, &run.id, &self.holder).await {
-                    tx.rollback().await?;
-                    // Another request came first; the lease runs out, and then both become one.
-                    return if is_taken(&error) { Ok(()) } else { Err(error) };
-                }
-            }
-            Some(waiting) => {
-                let end = End::failed("The process stopped; the run that waited does its work.");
-                if store::end(&mut tx, &run.id, &self.holder, &end, now).await? {
-                    let both = stronger((waiting.kind, waiting.force), (run.kind, run.force));
-                    store::strengthen(&mut tx, &waiting.id, both, &waiting.cause).await?;
-                }
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut tx = self.db.write().await?;
+            match self.put_back(&mut tx, run).await {
+                Ok(true) => return tx.commit().await,
+                // Somebody else's request or claim came first: look again.
+                Ok(false) if tries < TRIES => tx.rollback().await?,
+                Err(error) if tries < TRIES && is_taken(&error) => tx.rollback().await?,
+                Ok(false) => return Err(sqlx::Error::RowNotFound),
+                Err(error) => return Err(error),
             }
         }
-        tx.commit().await
+    }
+
+    /// `false`: the run that waited is another one now. After a unique violation the transaction is over.
+    async fn put_back(&self, tx: &mut sqlx::AnyConnection, run: &Run) -> sqlx::Result<bool> {
+        let Some(waiting) = store::waiting(tx, &self.corp, run.dry_run).await? else {
+            store::requeue(tx, &run.id, &self.holder).await?;
+            return Ok(true);
+        };
+        let end = End::failed("The process stopped; the run that waited does its work.");
+        if !store::end(tx, &run.id, &self.holder, &end, self.clock.now()).await? {
+            return Ok(true);
+        }
+        let both = stronger((waiting.kind, waiting.force), (run.kind, run.force));
+        store::strengthen(tx, &waiting, both, &waiting.cause).await
     }
 
     /// One run; `None`: there is none of that id, or it is no longer kept.

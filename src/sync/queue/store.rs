@@ -94,20 +94,23 @@ pub(super) async fn waiting(
     }))
 }
 
-/// Makes a run that waits as strong as said; `false`: it waits no longer.
+/// Makes a run that waits as strong as said; `false`: it waits no longer, or somebody else made it stronger meanwhile.
 pub(super) async fn strengthen(
     tx: &mut AnyConnection,
-    id: &RunId,
+    was: &Waiting,
     (kind, force): (Kind, bool),
     cause: &str,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
-        "UPDATE sync_runs SET kind = $2, forced = $3, cause = $4 WHERE id = $1 AND status = 'queued'",
+        "UPDATE sync_runs SET kind = $2, forced = $3, cause = $4 \
+         WHERE id = $1 AND status = 'queued' AND kind = $5 AND forced = $6",
     )
-    .bind(id.as_str())
+    .bind(was.id.as_str())
     .bind(kind.as_str())
     .bind(i64::from(force))
     .bind(cause)
+    .bind(was.kind.as_str())
+    .bind(i64::from(was.force))
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)

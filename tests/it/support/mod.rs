@@ -17,6 +17,7 @@ pub(crate) mod nginx;
 pub(crate) mod org;
 pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod replica;
 pub(crate) mod serve;
 pub(crate) mod stage;
 pub(crate) mod webdriver;

@@ -25,6 +25,7 @@ pub(crate) enum Output {
 pub(crate) enum Signal {
     /// Stop in good order.
     Term,
+    Interrupt,
     /// Be gone at once.
     Kill,
     /// Stand still, as a machine does that is overloaded.
@@ -190,6 +191,7 @@ impl Process {
     pub(crate) fn signal(&self, signal: Signal) {
         let name = match signal {
             Signal::Term => "TERM",
+            Signal::Interrupt => "INT",
             Signal::Kill => "KILL",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",

@@ -1,0 +1,195 @@
+//! Runs from their beginning to their end: what they bring, what they refuse, and `gongpai sync`.
+
+use gongpai::app::App;
+use gongpai::base::clock::Clock;
+use gongpai::config::{Config, Sources};
+use gongpai::simulator::{Running, Simulator};
+use gongpai::sync::progress::Progress;
+use gongpai::sync::queue::{Cause, Request, Run, Status};
+use gongpai::sync::remote::Kind;
+use gongpai::sync::run::Worked;
+use serde_json::Value;
+
+use crate::support::app::{TestApp, configuration};
+use crate::support::database::TestDatabase;
+use crate::support::eventually;
+use crate::support::process::{Program, Signal};
+use crate::support::replica::{Place, Replica};
+
+/// The company of the simulator has eight members, one of them out of the application's sight.
+const VISIBLE: u64 = 7;
+
+async fn worked(a: &Replica, request: Request) -> Run {
+    let id = a.request(request).await;
+    let run = a.claim().await.expect("claimed");
+    assert_eq!(run.id, id);
+    let worked = a.sync.work(&run, &Progress::default()).await;
+    let run = a.find(&id).await;
+    assert_eq!(worked, Worked::Ended(run.status), "{run:?}");
+    run
+}
+
+fn full() -> Request {
+    Request { kind: Kind::Full, cause: Cause::Command, dry_run: false, force: false }
+}
+
+async fn active(a: &Replica) -> usize {
+    a.texts("SELECT userid FROM person_rows WHERE status <> 'left' AND until = 9223372036854775807")
+        .await
+        .len()
+}
+
+#[tokio::test]
+async fn a_run_brings_the_chart_and_says_what_it_did() {
+    let place = Place::new().await;
+    let a = place.replica().await;
+    let run = worked(&a, full()).await;
+    assert_eq!((run.status, run.complete, run.reason.as_str()), (Status::Done, true, ""), "{run:?}");
+    assert_eq!(run.counts.persons.created, VISIBLE);
+    assert!(run.counts.units.created > 0 && run.counts.memberships.created >= VISIBLE, "{:?}", run.counts);
+    assert_eq!(run.report.way, "visible");
+    assert!(run.report.lines.iter().any(|line| line.contains("zhangsan")), "{:?}", run.report.lines);
+    assert_eq!(a.texts("SELECT corp_id FROM charts WHERE version = 1 AND complete_at > 0").await.len(), 1);
+    let again = worked(&a, Request { kind: Kind::Update, ..full() }).await;
+    assert_eq!((again.status, again.counts), (Status::Done, Default::default()), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_rehearsal_says_what_would_change_and_changes_nothing() {
+    let place = Place::new().await;
+    let a = place.replica().await;
+    let run = worked(&a, Request { dry_run: true, ..full() }).await;
+    assert_eq!((run.status, run.counts.persons.created), (Status::Done, VISIBLE), "{run:?}");
+    assert!(!run.report.lines.is_empty());
+    assert_eq!(active(&a).await, 0);
+    assert_eq!(a.texts("SELECT corp_id FROM charts WHERE version = 0 AND complete_at = 0").await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_run_that_would_remove_too_much_is_refused_until_it_is_forced() {
+    let place = Place::new().await;
+    let a = place.replica().await;
+    worked(&a, full()).await;
+    for userid in ["zhaoliu", "sunqi", "zhouba"] {
+        place.wecom.remove_member(userid);
+    }
+    let before = active(&a).await;
+    let refused = worked(&a, full()).await;
+    assert_eq!(refused.status, Status::Refused, "{refused:?}");
+    assert!(
+        refused.reason.contains("--force") && refused.reason.contains("max_removals"),
+        "{}",
+        refused.reason
+    );
+    assert_eq!((active(&a).await, refused.report.removals.persons), (before, 3));
+    let rows = "SELECT detail FROM audit WHERE event = 'sync' AND decision = 'refused'";
+    assert_eq!(a.texts(rows).await, [format!("run {}: {}", refused.id, refused.reason)]);
+    let rehearsal = worked(&a, Request { dry_run: true, ..full() }).await;
+    assert_eq!((rehearsal.status, rehearsal.counts.persons.removed), (Status::Refused, 3), "{rehearsal:?}");
+    let forced = worked(&a, Request { force: true, ..full() }).await;
+    assert_eq!((forced.status, forced.counts.persons.removed), (Status::Done, 3), "{forced:?}");
+    assert_eq!(active(&a).await, before - 3);
+}
+
+#[tokio::test]
+async fn a_gateway_works_on_what_is_asked_for_and_counts_it() {
+    let t = TestApp::start().await;
+    let id = t.app.sync.request(full()).await.expect("asked for");
+    let run = eventually("the run ends", async || {
+        let run = t.app.sync.find(&id).await.expect("the database answers").expect("kept");
+        run.status.is_final().then_some(run)
+    })
+    .await;
+    assert_eq!((run.status, run.counts.persons.created), (Status::Done, VISIBLE), "{run:?}");
+    t.app.sync.measure().await.expect("the database answers");
+    let metrics = reqwest::get(format!("http://{}/metrics", t.admin)).await.unwrap().text().await.unwrap();
+    for line in [
+        "gongpai_sync_runs_total{kind=\"full\",outcome=\"done\"} 1",
+        "gongpai_sync_changes_total{entity=\"person\",change=\"created\"} 7",
+        "gongpai_sync_duration_seconds_count 1",
+        "gongpai_sync_complete_age_seconds 0",
+        "gongpai_sync_refused_total 0",
+        "gongpai_sync_conflicts_open 0",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
+    }
+}
+
+/// An installation on disk, with a database that was served once.
+struct Installation {
+    wecom: Running,
+    _database: TestDatabase,
+    folder: tempfile::TempDir,
+}
+
+impl Installation {
+    async fn with(more: &str) -> Self {
+        let wecom = Simulator::start().await.expect("the simulator starts");
+        let database = TestDatabase::create().await;
+        let text = configuration(&wecom, &database, more);
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("gongpai.toml"), &text).expect("a configuration");
+        let (config, _) =
+            Config::load(&Sources { text: Some(text), ..Sources::default() }).expect("accepted");
+        let (app, _) = App::build(config, Clock::System).await.expect("the gateway starts");
+        app.close().await;
+        Self { wecom, _database: database, folder }
+    }
+
+    fn sync(&self, args: &[&str]) -> Program {
+        Program::gongpai().cwd(self.folder.path()).arg("sync").args(args)
+    }
+}
+
+#[tokio::test]
+async fn the_command_works_alone_and_prints_its_report() {
+    let place = Installation::with("").await;
+    let rehearsal = place.sync(&["--dry-run"]).run().await;
+    assert_eq!(rehearsal.code(), Some(0), "{rehearsal:?}");
+    assert!(rehearsal.stdout.contains("persons      7        0        0"), "{}", rehearsal.stdout);
+    assert!(rehearsal.stdout.contains("nothing was changed"), "{}", rehearsal.stdout);
+    let done = place.sync(&[]).run().await;
+    assert_eq!(done.code(), Some(0), "{done:?}");
+    assert!(
+        done.stdout.contains("persons      7        0        0"),
+        "as the rehearsal said: {}",
+        done.stdout
+    );
+    assert!(done.stdout.trim_end().ends_with("is done"), "{}", done.stdout);
+    let again = place.sync(&["--json", "--update"]).run().await;
+    let run: Value = serde_json::from_str(&again.stdout).expect("one JSON document");
+    assert_eq!(
+        (&run["kind"], &run["status"], &run["complete"]),
+        (&"update".into(), &"done".into(), &true.into())
+    );
+    for userid in ["zhaoliu", "sunqi", "zhouba"] {
+        place.wecom.remove_member(userid);
+    }
+    let refused = place.sync(&[]).run().await;
+    assert_eq!(refused.code(), Some(1), "{refused:?}");
+    assert!(refused.stdout.contains("was refused, nothing was changed"), "{}", refused.stdout);
+    assert_eq!(place.sync(&["--force"]).run().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn the_command_says_why_it_failed() {
+    let place = Installation::with("[wecom]\napp_secret = \"another\"").await;
+    let failed = place.sync(&[]).run().await;
+    assert_eq!(failed.code(), Some(1), "{failed:?}");
+    assert!(failed.stdout.contains("40001") && failed.stdout.contains("failed"), "{}", failed.stdout);
+}
+
+#[tokio::test]
+async fn an_interrupted_command_leaves_nothing_that_goes_on() {
+    // Takes connections and never answers.
+    let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", deaf.local_addr().unwrap());
+    let place = Installation::with(&format!("[wecom]\napi_address = {address:?}")).await;
+    let mut process = place.sync(&["--force"]).start();
+    process.line_with("reading departments").await;
+    process.signal(Signal::Interrupt);
+    assert_eq!(process.exit().await.code(), Some(1));
+    process.line_with("interrupted: nothing was changed").await;
+    let mut next = place.sync(&[]).start();
+    next.line_with("reading departments").await;
+}
