@@ -3,10 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::apply::Counts;
-use super::apply::{Applied, Skipped, Tally};
+use super::apply::{Applied, Raised, Skipped, Tally};
 use super::plan::Removals;
 use super::remote::{Note, Way};
-use crate::base::id::{ConflictId, PersonId};
 
 /// Everything beside the counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -50,19 +49,6 @@ impl From<Removals> for Removed {
         let Removals { persons, of_persons, units, of_units } = removals;
         Self { persons, of_persons, units, of_units }
     }
-}
-
-/// A question that a run raised, as the API lists it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Raised {
-    /// Its id.
-    pub id: ConflictId,
-    /// `ambiguous`, `renamed`, `reused`.
-    pub kind: String,
-    /// Who was let in as itself.
-    pub person_id: PersonId,
-    /// Who it could be.
-    pub candidates: Vec<PersonId>,
 }
 
 impl Report {

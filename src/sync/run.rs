@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{self, Applied, ApplyError, Ending, Fence, How, Target};
+use super::apply::{self, Applied, ApplyError, Ending, Fence, How, Raised, Target};
 use super::fetch::{Ask, FetchError};
 use super::plan::{Policy, plan};
 use super::progress::{Progress, Step};
@@ -12,7 +12,7 @@ use super::queue::{End, LEASE, Run, Status, store};
 use super::report::{Counts, Report};
 use super::{Inner, Sync};
 use crate::base::clock::Timestamp;
-use crate::base::id::{CorpId, PersonId};
+use crate::base::id::PersonId;
 use crate::db::feed::Change;
 
 /// How often a run that is worked on says so, and how far it is: several times in a lease, and often enough to watch.
@@ -222,13 +222,7 @@ impl Sync {
             complete_details_at: Some(began).filter(|_| everything && complete.details),
             pause: None,
         };
-        let publishing = Publishing {
-            corp: &settings.corp,
-            run,
-            holder: queue.holder(),
-            complete: everything,
-            report: &report,
-        };
+        let publishing = Publishing { run, holder: queue.holder(), complete: everything, report: &report };
         let moved = |done, total| progress.set(done, total);
         let applied = apply::apply(&target, plan, &how, &publishing, &moved).await?;
         if !run.dry_run {
@@ -248,7 +242,6 @@ impl Sync {
 
 /// Writes in the publishing transaction how the run ended.
 struct Publishing<'a> {
-    corp: &'a CorpId,
     run: &'a Run,
     holder: &'a str,
     complete: bool,
@@ -256,9 +249,8 @@ struct Publishing<'a> {
 }
 
 impl Ending for Publishing<'_> {
-    async fn write(&self, change: &mut Change, applied: &Applied) -> sqlx::Result<()> {
+    async fn write(&self, change: &mut Change, applied: &Applied, raised: Vec<Raised>) -> sqlx::Result<()> {
         let now = change.now();
-        let raised = store::raised(change.tx(), self.corp, now).await?;
         let end = End {
             status: Status::Done,
             complete: self.complete,

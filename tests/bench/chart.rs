@@ -27,7 +27,7 @@ use gongpai::base::secret::Secret;
 use gongpai::db::feed::Change;
 use gongpai::db::{Db, Location};
 use gongpai::directory::{self, Found, Status};
-use gongpai::sync::apply::{self, Applied, Ending, Fence, How, Pause, Target};
+use gongpai::sync::apply::{self, Applied, Ending, Fence, How, Pause, Raised, Target};
 use gongpai::sync::plan::{self, LinkBy, Policy};
 use gongpai::sync::remote::{Complete, Remote, RemoteMembership, RemotePerson, RemoteUnit};
 use tokio::task::JoinSet;
@@ -43,7 +43,7 @@ const SIGN_IN: Duration = Duration::from_millis(100);
 struct NoEnd;
 
 impl Ending for NoEnd {
-    async fn write(&self, _: &mut Change, _: &Applied) -> sqlx::Result<()> {
+    async fn write(&self, _: &mut Change, _: &Applied, _: Vec<Raised>) -> sqlx::Result<()> {
         Ok(())
     }
 }

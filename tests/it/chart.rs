@@ -13,7 +13,7 @@ use gongpai::db::{Db, Location};
 use gongpai::directory::{self, Found, Status};
 use gongpai::session::Amr;
 use gongpai::session::store::NewSession;
-use gongpai::sync::apply::{self, Applied, ApplyError, Ending, Fence, How, Pause, Tally, Target};
+use gongpai::sync::apply::{self, Applied, ApplyError, Ending, Fence, How, Pause, Raised, Tally, Target};
 use gongpai::sync::plan::{self, LinkBy, Local, PersonChange, Plan, Policy};
 use gongpai::sync::remote::{Complete, Remote, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -35,7 +35,7 @@ struct Office {
 struct End(RunId);
 
 impl Ending for End {
-    async fn write(&self, change: &mut Change, applied: &Applied) -> sqlx::Result<()> {
+    async fn write(&self, change: &mut Change, applied: &Applied, _: Vec<Raised>) -> sqlx::Result<()> {
         let report = serde_json::to_string(applied).expect("a report");
         sqlx::query("UPDATE sync_runs SET report = $2 WHERE id = $1")
             .bind(self.0.as_str())

@@ -28,7 +28,7 @@ use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub use self::report::{Applied, Counts, Skipped, Tally};
+pub use self::report::{Applied, Counts, Raised, Skipped, Tally};
 
 use self::fault::Fault;
 use self::publish::Publication;
@@ -98,8 +98,13 @@ impl std::fmt::Debug for How<'_> {
 
 /// Writes how a run ended, in the transaction that publishes what it did.
 pub trait Ending: Sync {
-    /// Writes it.
-    fn write(&self, change: &mut Change, applied: &Applied) -> impl Future<Output = sqlx::Result<()>> + Send;
+    /// Writes it. `raised`: the questions of this run.
+    fn write(
+        &self,
+        change: &mut Change,
+        applied: &Applied,
+        raised: Vec<Raised>,
+    ) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
 /// Why a plan was not published; what was staged is removed by the next run ([`clear::heal`]).

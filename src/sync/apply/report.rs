@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::base::id::{ConflictId, PersonId};
 use crate::directory::{Person, Status, Tag, Unit};
 use crate::sync::remote::Note;
 
@@ -51,6 +52,19 @@ pub struct Applied {
     pub skipped: Vec<Skipped>,
     /// How many more were skipped.
     pub more_skipped: u64,
+}
+
+/// A question that a run raised, as the API lists it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Raised {
+    /// Its id.
+    pub id: ConflictId,
+    /// `ambiguous`, `renamed`, `reused`.
+    pub kind: String,
+    /// Who was let in as itself.
+    pub person_id: PersonId,
+    /// Who it could be.
+    pub candidates: Vec<PersonId>,
 }
 
 /// A record that stays as it was.

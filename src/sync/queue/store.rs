@@ -5,12 +5,12 @@ use sqlx::{Any, AnyConnection, AnyPool, Executor, Row as _};
 
 use super::{End, Request, Run, Status};
 use crate::base::clock::Timestamp;
-use crate::base::id::{ConflictId, CorpId, PersonId, RunId};
+use crate::base::id::{CorpId, RunId};
 use crate::db::Db;
 use crate::directory::row::{from_json, to_json};
 use crate::sync::progress::Snapshot;
 use crate::sync::remote::Kind;
-use crate::sync::report::{Counts, Raised};
+use crate::sync::report::Counts;
 
 /// A run that waits.
 #[derive(Debug, Clone)]
@@ -427,32 +427,6 @@ pub(in crate::sync) async fn fire(
             .execute(tx)
             .await?;
     Ok(done.rows_affected() == 1)
-}
-
-/// The questions that were raised at `at`, which is the instant of one transaction.
-pub(in crate::sync) async fn raised(
-    tx: &mut AnyConnection,
-    corp: &CorpId,
-    at: Timestamp,
-) -> sqlx::Result<Vec<Raised>> {
-    sqlx::query(
-        "SELECT id, kind, person_id, candidates FROM conflicts \
-         WHERE corp_id = $1 AND created_at = $2 AND state = 'open' ORDER BY id",
-    )
-    .bind(corp.as_str())
-    .bind(at.millis())
-    .fetch_all(tx)
-    .await?
-    .into_iter()
-    .map(|row| {
-        Ok(Raised {
-            id: ConflictId::new(row.try_get::<String, _>(0)?),
-            kind: row.try_get(1)?,
-            person_id: PersonId::new(row.try_get::<String, _>(2)?),
-            candidates: from_json("conflicts.candidates", &row.try_get::<String, _>(3)?)?,
-        })
-    })
-    .collect()
 }
 
 /// How many questions wait for a human.

@@ -152,8 +152,9 @@ impl Publication {
             store::let_in(&mut change, next, how.began).await?;
             session::store::end_of_inactive(&mut change, next).await?;
         }
+        let mut raised = Vec::new();
         for conflict in conflicts {
-            store::ask(&mut change, conflict).await?;
+            raised.extend(store::ask(&mut change, conflict).await?);
         }
         super::clear::close(&mut change, &gone).await?;
         let complete_at = how.complete_details_at;
@@ -167,7 +168,7 @@ impl Publication {
             store::confirm(&mut change, complete_at).await?;
             change.announce(Kind::Chart, stage.published.to_string());
         }
-        ending.write(&mut change, &self.applied).await?;
+        ending.write(&mut change, &self.applied, raised).await?;
         Ok(change.commit().await?)
     }
 

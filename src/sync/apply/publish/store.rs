@@ -8,6 +8,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, PersonId, UserId};
 use crate::db::feed::Change;
 use crate::directory::row::{OPEN, to_json};
+use crate::sync::apply::Raised;
 use crate::sync::plan::NewConflict;
 
 /// These persons give up their userids; answers who had one.
@@ -91,16 +92,17 @@ pub(super) async fn let_in(change: &mut Change, next: i64, began: Timestamp) -> 
     Ok(())
 }
 
-/// Writes a question, unless it was asked before or the person could not be written.
-pub(super) async fn ask(change: &mut Change, conflict: &NewConflict) -> sqlx::Result<()> {
+/// Writes a question, unless it was asked before or the person could not be written; answers it, if it is new.
+pub(super) async fn ask(change: &mut Change, conflict: &NewConflict) -> sqlx::Result<Option<Raised>> {
     let (corp, now) = (change.corp().clone(), change.now());
-    sqlx::query(
+    let id = ConflictId::generate(now);
+    let done = sqlx::query(
         "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
          SELECT $1, $2, $3, $4, $5, 'open', $6 WHERE EXISTS (SELECT 1 FROM persons p WHERE p.id = $4) \
            AND NOT EXISTS (SELECT 1 FROM conflicts k WHERE k.corp_id = $2 AND k.kind = $3 AND k.person_id = $4 \
                            AND k.candidates = $5)",
     )
-    .bind(ConflictId::generate(now).as_str())
+    .bind(id.as_str())
     .bind(corp.as_str())
     .bind(conflict.kind.as_str())
     .bind(conflict.person.as_str())
@@ -108,7 +110,12 @@ pub(super) async fn ask(change: &mut Change, conflict: &NewConflict) -> sqlx::Re
     .bind(now.millis())
     .execute(change.tx())
     .await?;
-    Ok(())
+    Ok((done.rows_affected() == 1).then(|| Raised {
+        id,
+        kind: conflict.kind.as_str().to_owned(),
+        person_id: conflict.person.clone(),
+        candidates: conflict.candidates.clone(),
+    }))
 }
 
 /// Publishes version `next`; `false`: it is not the next one.
