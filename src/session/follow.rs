@@ -227,7 +227,7 @@ impl Sessions {
     pub fn sweep(&self) {
         let now = self.0.clock.now();
         self.0.memory.sweep(now);
-        self.0.assertions.pin().retain(|_, (made, _)| now.since(*made) < super::ASSERTION_TTL);
+        self.0.assertions.pin().retain(|_, (made, _)| now.since(*made) < super::assertion::ASSERTION_TTL);
     }
 
     /// Makes a new signing key: published at once, signing after the JWKS max-age. Answers its kid and from when
