@@ -232,7 +232,12 @@ const EMPLOYEE_NUMBER: [&str; 8] = [
 impl Detail {
     /// The employee number, from the extension attribute of that name; empty if there is none.
     pub fn employee_number(&self) -> &str {
-        let mut attributes = self.attributes.iter();
+        Self::employee_number_in(&self.attributes)
+    }
+
+    /// The same of extension attributes.
+    pub fn employee_number_in(attributes: &BTreeMap<String, String>) -> &str {
+        let mut attributes = attributes.iter();
         attributes.find(|(name, _)| Self::is_employee_number(name)).map_or("", |(_, value)| value.trim())
     }
 
@@ -287,13 +292,29 @@ pub const ABSENCE: Duration = Duration::from_secs(24 * 3600);
 /// that is used again never inherits). WeCom has nothing that would say so: a mail address, mobile or employee number
 /// proves it, a different one disproves it, and without either the same name counts for a day.
 pub fn is_same_again(left: &Evidence<'_>, back: &Evidence<'_>, away: Duration) -> bool {
-    let keys =
-        [(left.email, back.email), (left.mobile, back.mobile), (left.employee_number, back.employee_number)];
+    let keys = [
+        (comparable(left.email), comparable(back.email)),
+        (comparable_number(left.mobile), comparable_number(back.mobile)),
+        (comparable(left.employee_number), comparable(back.employee_number)),
+    ];
     let mut known = keys.iter().filter(|(a, b)| !a.is_empty() && !b.is_empty()).peekable();
     if known.peek().is_some() {
-        return known.any(|(a, b)| a.eq_ignore_ascii_case(b));
+        return known.any(|(a, b)| a == b);
     }
-    left.name == back.name && away < ABSENCE
+    !left.name.is_empty() && left.name == back.name && away < ABSENCE
+}
+
+/// A mail address or employee number in the form in which it compares.
+pub fn comparable(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+/// A mobile number without what people write between digits, and without China's country code.
+pub fn comparable_number(mobile: &str) -> String {
+    let bare: String =
+        mobile.chars().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
+    let national = bare.strip_prefix("+86").or_else(|| bare.strip_prefix("0086")).unwrap_or(&bare);
+    national.to_lowercase()
 }
 
 #[cfg(test)]
@@ -312,5 +333,10 @@ mod tests {
         assert!(!is_same_again(&person("张伟", ""), &person("李娜", ""), soon), "another name");
         assert!(is_same_again(&person("张伟", "1"), &person("张薇", "1"), late), "the same mobile");
         assert!(!is_same_again(&person("张伟", "1"), &person("张伟", "2"), soon), "another mobile");
+        assert!(
+            is_same_again(&person("", "+86 138-0000"), &person("", "1380000"), late),
+            "written otherwise"
+        );
+        assert!(!is_same_again(&person("", ""), &person("", ""), soon), "no name is no proof");
     }
 }

@@ -30,18 +30,20 @@ impl Decided {
         chart: &Chart<'_>,
         new_id: &mut dyn FnMut() -> PersonId,
     ) -> Self {
-        let Heaps { changed, mut joiners, leavers, staying, .. } = heaps;
+        let Heaps { changed, joiners, leavers, staying, .. } = heaps;
         let mut decided = Self::default();
-        let linked_by_userid = changed.iter().any(|(known, _)| known.source == Source::Local);
+        // A local person by its userid, or somebody who signed in before any run read who it is.
+        let met = |known: &Known| known.source == Source::Local || known.said.is_empty();
+        let first_read = changed.iter().any(|(known, _)| met(known));
         let mut recognised = Recognised::default();
-        if !joiners.is_empty() || linked_by_userid {
+        if !joiners.is_empty() || first_read {
             recognised = Recognised::new(local, link_by, present);
         }
         // Most runs compare nothing by keys.
         let compare = !recognised.is_empty() || !leavers.is_empty();
         let keys: Vec<Keys> = joiners
-            .iter_mut()
-            .map(|joiner| if compare { Keys::of_record(&mut joiner.record) } else { Keys::default() })
+            .iter()
+            .map(|joiner| if compare { Keys::of_record(&joiner.record) } else { Keys::default() })
             .collect();
         let renames = Renames::find(&leavers, &joiners, &keys, chart);
 
@@ -51,7 +53,7 @@ impl Decided {
         decided.ask_about_second_entries(&changed, &staying, &leavers, &renames);
         for (known, said) in changed {
             let others = recognised.claim_of_changed(known, &said);
-            if known.source == Source::Local {
+            if met(known) {
                 decided.ask(ConflictKind::Ambiguous, &known.id, others);
             }
             decided.changes.push(PersonChange::Update { id: known.id.clone(), said });

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Known, LinkBy, Local};
 use crate::base::id::PersonId;
-use crate::directory::{Detail, Person, Source, Status};
+use crate::directory::{Detail, Person, Source, Status, comparable, comparable_number};
 use crate::sync::remote::RemotePerson;
 
 /// One of them.
@@ -17,9 +17,9 @@ pub(super) struct Keys(Vec<Key>);
 impl Keys {
     fn new(email: &str, mobile: &str, employee_number: &str) -> Self {
         let keys = [
-            (LinkBy::Mobile, number(mobile)),
-            (LinkBy::Email, email.trim().to_lowercase()),
-            (LinkBy::EmployeeNumber, employee_number.trim().to_lowercase()),
+            (LinkBy::Mobile, comparable_number(mobile)),
+            (LinkBy::Email, comparable(email)),
+            (LinkBy::EmployeeNumber, comparable(employee_number)),
         ];
         Self(keys.into_iter().filter(|(_, text)| !text.is_empty()).collect())
     }
@@ -28,13 +28,8 @@ impl Keys {
         Self::new(&known.email, &known.mobile, &known.employee_number)
     }
 
-    pub(super) fn of_record(record: &mut RemotePerson) -> Self {
-        // Borrowed for the question and put back, because only `Detail` knows which attribute the number is.
-        let attributes = std::mem::take(&mut record.attributes);
-        let detail = Detail { attributes, ..Detail::default() };
-        let keys = Self::new(&record.email, &record.mobile, detail.employee_number());
-        record.attributes = detail.attributes;
-        keys
+    pub(super) fn of_record(record: &RemotePerson) -> Self {
+        Self::new(&record.email, &record.mobile, Detail::employee_number_in(&record.attributes))
     }
 
     /// Of `known` after WeCom says `said`: what WeCom hides is what it was.
@@ -45,27 +40,18 @@ impl Keys {
         Self::new(&email, &mobile, said.detail.employee_number())
     }
 
-    /// Whether one of them is the same.
-    pub(super) fn share(&self, other: &Self) -> bool {
-        self.0.iter().any(|key| other.0.contains(key))
-    }
-
-    /// Whether one of them is another.
-    pub(super) fn contradict(&self, other: &Self) -> bool {
-        self.0.iter().any(|(by, text)| other.0.iter().any(|(theirs, is)| by == theirs && text != is))
+    /// Whether both have an employee number, and another one: a company's telephone goes from hand to hand, a number
+    /// of its own does not.
+    pub(super) fn are_two_employees(&self, other: &Self) -> bool {
+        let number = |keys: &Self| -> Option<String> {
+            keys.iter().find(|(by, _)| *by == LinkBy::EmployeeNumber).map(|(_, text)| text.clone())
+        };
+        number(self).zip(number(other)).is_some_and(|(ours, theirs)| ours != theirs)
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.iter()
     }
-}
-
-/// A mobile number without what people write between digits, and without China's country code.
-fn number(mobile: &str) -> String {
-    let bare: String =
-        mobile.chars().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
-    let national = bare.strip_prefix("+86").or_else(|| bare.strip_prefix("0086")).unwrap_or(&bare);
-    national.to_lowercase()
 }
 
 /// Local persons by the keys that `directory.link_by` names, and how many members each matches.

@@ -1,15 +1,15 @@
 //! Every member that was read, and every person we know, is put into its heap: unchanged, changed, new, gone.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::clean::clean;
 use super::fingerprint::fingerprint;
-use super::link::Keys;
 use super::tree::{Chart, Leads, few, is_usable};
 use super::{Known, Local};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
-use crate::directory::{ABSENCE, Detail, Membership, Person, Source, Status};
+use crate::directory::{Detail, Evidence, Membership, Person, Source, Status, is_same_again};
 use crate::sync::remote::{Note, RemoteMembership, RemotePerson};
 
 /// The heaps.
@@ -81,7 +81,7 @@ impl<'a> Heaps<'a> {
             heaps.note_leads(&record, chart);
             match known.map(|(_, known)| known) {
                 None => heaps.joiners.push(Joiner { record, said, holder: None }),
-                Some(known) if known.status == Status::Left && !is_back(known, &mut record, now) => {
+                Some(known) if known.status == Status::Left && !is_back(known, &record, now) => {
                     heaps.joiners.push(Joiner { record, said, holder: Some(known) });
                 }
                 Some(known) if is_unchanged(known, &record, &said, chart) => heaps.staying.push(known),
@@ -165,13 +165,20 @@ fn is_unchanged(known: &Known, record: &RemotePerson, said: &str, chart: &Chart<
 
 /// Whether the member with the userid of `known`, who left, is `known`: a key proves it, or the name where the absence
 /// was short and no key speaks against it.
-fn is_back(known: &Known, record: &mut RemotePerson, now: Timestamp) -> bool {
-    let (ours, theirs) = (Keys::of_known(known), Keys::of_record(record));
-    if ours.share(&theirs) {
-        return true;
-    }
-    let short = known.left_at.is_some_and(|at| now.since(at) < ABSENCE);
-    short && !record.name.is_empty() && record.name == known.name && !ours.contradict(&theirs)
+fn is_back(known: &Known, record: &RemotePerson, now: Timestamp) -> bool {
+    let left = Evidence {
+        name: &known.name,
+        email: &known.email,
+        mobile: &known.mobile,
+        employee_number: &known.employee_number,
+    };
+    let back = Evidence {
+        name: &record.name,
+        email: &record.email,
+        mobile: &record.mobile,
+        employee_number: Detail::employee_number_in(&record.attributes),
+    };
+    is_same_again(&left, &back, known.left_at.map_or(Duration::MAX, |at| now.since(at)))
 }
 
 /// The record, its name cleaned, as a row of `id`, with the units of the chart.

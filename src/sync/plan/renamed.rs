@@ -63,7 +63,7 @@ impl Renames {
             }
         }
         let mut renames = Self::default();
-        renames.prove(joiners, &sharing);
+        renames.prove(leavers, joiners, keys, &sharing);
         let taken: HashSet<usize> = renames.proven.values().copied().collect();
         for (gone, come) in sharing.values() {
             for joiner in come.iter().filter(|joiner| !renames.proven.contains_key(joiner)) {
@@ -76,7 +76,17 @@ impl Renames {
     }
 
     /// A key that one leaver and one joiner have and nobody else of them, if all such keys name the same two.
-    fn prove(&mut self, joiners: &[Joiner<'_>], sharing: &HashMap<Key, (Vec<usize>, Vec<usize>)>) {
+    fn prove(
+        &mut self,
+        leavers: &[&Known],
+        joiners: &[Joiner<'_>],
+        keys: &[Keys],
+        sharing: &HashMap<Key, (Vec<usize>, Vec<usize>)>,
+    ) {
+        let two_employees = |joiner: usize, leaver: usize| match (keys.get(joiner), leavers.get(leaver)) {
+            (Some(keys), Some(leaver)) => keys.are_two_employees(&Keys::of_known(leaver)),
+            _ => true,
+        };
         let mut of_joiner: HashMap<usize, BTreeSet<usize>> = HashMap::new();
         let mut of_leaver: HashMap<usize, BTreeSet<usize>> = HashMap::new();
         for sharing in sharing.values() {
@@ -90,6 +100,7 @@ impl Renames {
             let free = joiners.get(joiner).is_some_and(|joiner| joiner.holder.is_none());
             if let (true, 1, Some(leaver)) = (free, leavers.len(), leavers.first())
                 && of_leaver.get(leaver).is_some_and(|joiners| joiners.len() == 1)
+                && !two_employees(joiner, *leaver)
             {
                 self.proven.insert(joiner, *leaver);
             }

@@ -204,3 +204,15 @@ fn the_order_of_link_by_does_not_matter() {
     };
     assert_eq!(run(vec![LinkBy::Mobile, LinkBy::Email]), run(vec![LinkBy::Email, LinkBy::Mobile]));
 }
+
+#[test]
+fn who_signed_in_before_any_run_and_could_be_a_local_person_is_asked_about() {
+    let mut model = Model::new();
+    model.run(&remote(vec![mobile("anna", "138")]));
+    let anna = model.id("anna");
+    // As signing in writes it: no run has read who it is.
+    model.persons.get_mut(&anna).unwrap().said.clear();
+    let by_hand = by_hand_with_mobile(&mut model, "anna.old", "138");
+    let plan = model.run(&remote(vec![mobile("anna", "138")]));
+    assert_eq!(plan.conflicts, [asks(ConflictKind::Ambiguous, &anna, &[&by_hand])]);
+}

@@ -281,11 +281,12 @@ fn nobody_inherits(before: &Model, plan: &Plan, local: &Local) {
     for change in &plan.persons {
         let PersonChange::Update { id, said } = change else { continue };
         let known = local.persons.values().find(|known| known.id == *id).unwrap();
-        let mut record = member_with("x", |m| {
+        let record = member_with("x", |m| {
             (m.email, m.mobile) = (said.email.clone(), said.detail.mobile.clone());
             m.attributes = said.detail.attributes.clone();
         });
-        let shares = Keys::of_known(known).share(&Keys::of_record(&mut record));
+        let theirs = Keys::of_record(&record);
+        let shares = Keys::of_known(known).iter().any(|key| theirs.iter().any(|other| other == key));
         let absence = known.left_at.map(|at| before.now.since(at));
         let short =
             absence.is_some_and(|absence| absence < crate::directory::ABSENCE) && said.name == known.name;

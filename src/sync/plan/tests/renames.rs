@@ -222,3 +222,20 @@ fn who_takes_over_a_userid_is_neither_recognised_nor_renamed_but_asked_about() {
     ];
     assert_eq!(plan.conflicts, expected);
 }
+
+#[test]
+fn a_telephone_handed_to_another_employee_proves_nothing() {
+    let with = |userid: &str, number: &str| {
+        member_with(userid, |m| {
+            m.mobile = "138".to_owned();
+            m.attributes.insert("工号".to_owned(), number.to_owned());
+        })
+    };
+    let mut model = Model::new();
+    model.run(&remote(vec![with("anna", "7"), member("b")]));
+    let anna = model.id("anna");
+    let plan = model.run(&remote(vec![with("otto", "8"), member("b")]));
+    assert_eq!(counts(&plan), (1, 0, 1));
+    assert_ne!(model.id("otto"), anna);
+    assert_eq!(plan.conflicts.len(), 1, "and a human is asked");
+}
