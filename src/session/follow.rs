@@ -133,7 +133,15 @@ impl Sessions {
             Some(Kind::Person) => {
                 let id = PersonId::new(entry.id.as_str());
                 if self.0.memory.knows(&id) {
-                    let person = store::find_person(&self.0.db, &self.0.settings.corp, &id).await?;
+                    let person = match store::find_person(&self.0.db, &self.0.settings.corp, &id).await {
+                        Ok(person) => person,
+                        // One row that nobody can read keeps one person out, and not everybody.
+                        Err(sqlx::Error::Decode(error)) => {
+                            tracing::error!(person = %id, %error, "A person's row cannot be read: nobody is let in by it");
+                            None
+                        }
+                        Err(error) => return Err(error.into()),
+                    };
                     self.0.memory.replace(&id, person.map(|p| self.interned(p)));
                 }
             }
