@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::link::{Keys, Recognised};
+use super::link::{CANDIDATES, Keys, Recognised};
 use super::persons::{Heaps, as_person};
 use super::renamed::{Renames, second_entries};
 use super::tree::Chart;
@@ -45,7 +45,14 @@ impl Decided {
             .iter()
             .map(|joiner| if compare { Keys::of_record(&joiner.record) } else { Keys::default() })
             .collect();
-        let renames = Renames::find(&leavers, &joiners, &keys, chart);
+        let living = changed
+            .iter()
+            .flat_map(|(known, said)| [Keys::of_known(known), Keys::of_changed(known, said)])
+            .chain(staying.iter().map(|known| Keys::of_known(known)));
+        let renames = Renames::find(&leavers, &joiners, &keys, living, link_by, chart);
+        let renamed = renames.staying();
+        let moved: HashSet<&PersonId> =
+            renamed.iter().filter_map(|at| leavers.get(*at)).map(|known| &known.id).collect();
 
         if !recognised.is_empty() {
             staying.iter().for_each(|known| recognised.claim_of_known(known));
@@ -76,12 +83,12 @@ impl Decided {
             let possible = renames.possible(at).filter_map(|leaver| leavers.get(leaver));
             decided.ask(ConflictKind::Ambiguous, &id, matched.iter().map(|known| known.id.clone()).collect());
             decided.ask(ConflictKind::Renamed, &id, possible.map(|known| known.id.clone()).collect());
-            decided.ask(ConflictKind::Reused, &id, joiner.holder.iter().map(|k| k.id.clone()).collect());
-            let takes_over = joiner.holder.map(|known| known.id.clone());
+            // Whoever goes on under another userid gives this one up by that.
+            let takes_over = joiner.holder.map(|known| &known.id).filter(|id| !moved.contains(id)).cloned();
+            decided.ask(ConflictKind::Reused, &id, takes_over.iter().cloned().collect());
             let person = as_person(joiner.record, joiner.said, id, "", chart);
             decided.changes.push(PersonChange::Create { person, takes_over });
         }
-        let renamed = renames.staying();
         for (_, leaver) in leavers.iter().enumerate().filter(|(at, _)| !renamed.contains(at)) {
             decided.changes.push(PersonChange::Leave { id: leaver.id.clone() });
             decided.leaving += 1;
@@ -124,6 +131,7 @@ impl Decided {
     fn ask(&mut self, kind: ConflictKind, person: &PersonId, mut candidates: Vec<PersonId>) {
         candidates.sort();
         candidates.dedup();
+        candidates.truncate(CANDIDATES);
         if !candidates.is_empty() {
             self.conflicts.push(NewConflict { kind, person: person.clone(), candidates });
         }

@@ -7,6 +7,11 @@ use crate::base::id::PersonId;
 use crate::directory::{Detail, Person, Source, Status, comparable, comparable_number};
 use crate::sync::remote::RemotePerson;
 
+/// How many persons a question names at most, the oldest first: with more nobody could answer it, and thousands would be
+/// compared with thousands. What more local persons than that have tells nobody from anybody, like a switchboard's
+/// number.
+pub(super) const CANDIDATES: usize = 20;
+
 /// One of them.
 pub(super) type Key = (LinkBy, String);
 
@@ -40,13 +45,13 @@ impl Keys {
         Self::new(&email, &mobile, said.detail.employee_number())
     }
 
-    /// Whether both have an employee number, and another one: a company's telephone goes from hand to hand, a number
-    /// of its own does not.
-    pub(super) fn are_two_employees(&self, other: &Self) -> bool {
-        let number = |keys: &Self| -> Option<String> {
-            keys.iter().find(|(by, _)| *by == LinkBy::EmployeeNumber).map(|(_, text)| text.clone())
-        };
-        number(self).zip(number(other)).is_some_and(|(ours, theirs)| ours != theirs)
+    /// Whether both have a key of this kind and it is the same; `None`: one of them has none.
+    pub(super) fn agree(&self, other: &Self, by: LinkBy) -> Option<bool> {
+        Some(self.get(by)? == other.get(by)?)
+    }
+
+    fn get(&self, by: LinkBy) -> Option<&str> {
+        self.iter().find(|(kind, _)| *kind == by).map(|(_, text)| text.as_str())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
@@ -76,6 +81,7 @@ impl<'a> Recognised<'a> {
                 recognised.claim(known);
             }
         }
+        recognised.by_key.retain(|_, known| known.len() <= CANDIDATES);
         recognised
     }
 
