@@ -432,7 +432,7 @@ pub(in crate::sync) async fn fire(
 }
 
 /// How many questions wait for a human.
-pub(in crate::sync) async fn open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
+pub async fn open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
     sqlx::query("SELECT COUNT(*) FROM conflicts WHERE corp_id = $1 AND state = 'open'")
         .bind(corp.as_str())
         .fetch_one(db.pool())
