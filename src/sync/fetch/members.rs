@@ -21,6 +21,8 @@ pub(super) struct Members {
     seen: HashSet<String>,
     /// Folded userids of those who exist and whose details were not read.
     pub(super) present: HashSet<String>,
+    /// Those of them whose userids are none: they are nobody's details.
+    odd: HashSet<String>,
     /// Departments whose members were not read.
     pub(super) unread: HashSet<u32>,
     /// Whether a record could not even be named.
@@ -49,7 +51,7 @@ impl Members {
 
     /// Whether everybody's details were read.
     pub(super) fn details_of_all(&self) -> bool {
-        self.present.is_subset(&self.seen)
+        self.present.iter().all(|id| self.seen.contains(id) || self.odd.contains(id))
     }
 
     /// The persons, and the folded userids of those who exist beside them.
@@ -77,6 +79,7 @@ impl Members {
         if matches!(skipped, Skipped::Userid) {
             // Whoever it is, it is there: somebody who signed in under that userid does not leave by it.
             self.present.insert(folded.to_owned());
+            self.odd.insert(folded.to_owned());
         }
         if !self.noted.insert(folded.to_owned()) {
             return;

@@ -990,7 +990,7 @@ mod trouble {
         let known = company.known();
         let server = company.clone().serve_but(move |a, _| list_of(a, "2").then(|| Reply::json(list))).await;
         let remote = full(&alone(&server), &known).await;
-        assert_eq!((people(&remote), present(&remote)), (set(["ann", "carl"]), set(["bob"])));
+        assert_eq!((people(&remote), present(&remote)), (set(["ann", "carl"]), set(["bob", "no blank"])));
         assert_eq!(remote.complete, Complete { details: false, ..ALL });
         assert!(note(&remote, "fetch.member_broken").contains("Bob"));
         assert!(note(&remote, "fetch.userid_invalid").contains("no blank"));

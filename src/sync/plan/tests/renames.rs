@@ -25,7 +25,7 @@ fn told(userid: &str, name: &str, keys: [&str; 3]) -> RemotePerson {
         (m.name, m.mobile, m.email) = (name.to_owned(), mobile, email);
         m.attributes.insert("工号".to_owned(), number);
         // A unit of its own, so that no name is a question.
-        m.memberships = in_units(if userid.len() % 2 == 0 { &[3] } else { &[4] });
+        m.memberships = in_units(if userid.len().is_multiple_of(2) { &[3] } else { &[4] });
     })
 }
 
