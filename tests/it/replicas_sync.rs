@@ -133,7 +133,7 @@ async fn on_replicas_requests_to_both_at_once_are_one_run_that_is_worked_on_and_
         assert_eq!(a, b, "the one that waits does what both asked for");
         assert_ne!(a, run);
         assert_eq!(two.with_status("running").await, [run]);
-        assert_eq!(two.with_status("queued").await, [a.clone()]);
+        assert_eq!(two.with_status("queued").await, std::slice::from_ref(&a));
         two.other.done(&a).await;
         assert_eq!(two.with_status("queued").await, Vec::<String>::new());
     }

@@ -24,7 +24,7 @@ pub(crate) struct Dice(u64);
 impl Dice {
     /// From `GONGPAI_TEST_SEED`, else from chance; the seed is printed.
     pub(crate) fn new() -> Self {
-        let given = std::env::var("GONGPAI_TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+        let given = std::env::var_os("GONGPAI_TEST_SEED").and_then(|seed| seed.to_str()?.parse().ok());
         let seed = given.unwrap_or_else(|| {
             let mut bytes = [0; 8];
             aws_lc_rs::rand::fill(&mut bytes).expect("randomness");
@@ -246,7 +246,7 @@ impl Changes {
         for _ in 0..40 {
             let member = self.drawn(world, dice);
             let new = world.departments[dice.below(world.departments.len())].id;
-            self.put(world, member, vec![new]);
+            Self::put(world, member, vec![new]);
         }
         for _ in 0..2 {
             let member = self.drawn(world, dice);
@@ -276,9 +276,10 @@ impl Changes {
     fn departments(&mut self, world: &mut World, dice: &mut Dice) {
         let id = self.next_department;
         self.next_department += 1;
-        world
-            .departments
-            .push(Department::new(id, &format!("新设{id}"), 1).with_order(dice.below(1000) as u32));
+        world.departments.push(
+            Department::new(id, &format!("新设{id}"), 1)
+                .with_order(u32::try_from(dice.below(1000)).expect("small")),
+        );
         let parents: BTreeSet<i64> = world.departments.iter().map(|d| d.parent).collect();
         let leaves: Vec<i64> = world
             .departments
@@ -291,7 +292,7 @@ impl Changes {
             (d.parent, d.name) = (id, format!("迁来{moved}"));
         }
         // Now and then one is dissolved: what many runs could not publish must not be too much for the one that can.
-        if moved == gone || self.round % 4 != 0 {
+        if moved == gone || !self.round.is_multiple_of(4) {
             return;
         }
         world.departments.retain(|d| d.id != gone);
@@ -303,12 +304,12 @@ impl Changes {
                 if left.is_empty() {
                     left.push(1);
                 }
-                self.put(world, member, left);
+                Self::put(world, member, left);
             }
         }
     }
 
-    fn put(&self, world: &mut World, member: usize, departments: Vec<i64>) {
+    fn put(world: &mut World, member: usize, departments: Vec<i64>) {
         let m = &mut world.members[member];
         (m.departments, m.orders, m.main_department) = (departments, Vec::new(), None);
         m.leads.clear();
