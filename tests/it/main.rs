@@ -44,9 +44,13 @@ mod refused;
 #[cfg(test)]
 mod replicas;
 #[cfg(test)]
+mod replicas_sync;
+#[cfg(test)]
 mod retention;
 #[cfg(test)]
 mod running;
+#[cfg(test)]
+mod running_sync;
 #[cfg(test)]
 mod secrets;
 #[cfg(test)]

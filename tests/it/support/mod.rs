@@ -9,6 +9,7 @@ pub(crate) mod app;
 pub(crate) mod axe;
 pub(crate) mod browser;
 pub(crate) mod chart;
+pub(crate) mod company;
 pub(crate) mod cookies;
 pub(crate) mod database;
 pub(crate) mod directory;

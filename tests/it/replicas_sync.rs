@@ -1,0 +1,242 @@
+//! Two processes on one PostgreSQL: one run at a time, and both gates follow. An SQLite file belongs to one process.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use gongpai::base::secret::Secret;
+use gongpai::db::{Db, Location};
+use gongpai::simulator::{Running, Simulator};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::support::browser::Browser;
+use crate::support::company::{Changes, chart_of, differences, shown};
+use crate::support::database::{Engine, TestDatabase};
+use crate::support::process::Signal;
+use crate::support::serve::Serve;
+
+/// How often the database and the gates are looked at.
+const STEP: Duration = Duration::from_millis(5);
+
+/// Within what both gates follow.
+const FOLLOWED: Duration = Duration::from_secs(1);
+
+/// A run's lease, a look at the queue, and a machine with other things to do.
+const TAKEN_UP: Duration = Duration::from_secs(40);
+
+/// Two gateways on one database; `None` on SQLite.
+struct Two {
+    wecom: Running,
+    one: Serve,
+    other: Serve,
+    db: Db,
+    _database: TestDatabase,
+}
+
+impl Two {
+    async fn start(toml: &str) -> Option<Self> {
+        if Engine::of_this_run() == Engine::Sqlite {
+            println!("skipped: an SQLite file belongs to one process");
+            return None;
+        }
+        let wecom = Simulator::start().await.expect("the simulator starts");
+        let database = TestDatabase::create().await;
+        let one = Serve::start(&wecom, &database, toml).await;
+        let other = Serve::start(&wecom, &database, toml).await;
+        let url = Secret::from(database.url());
+        let db = Db::open(Location::Postgres(&url)).await.expect("the database opens");
+        Some(Self { wecom, one, other, db, _database: database })
+    }
+
+    async fn number(&self, query: &str) -> i64 {
+        let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(self.db.pool()).await;
+        row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
+    }
+
+    async fn texts(&self, query: &str) -> Vec<String> {
+        let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(self.db.pool()).await;
+        rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
+    }
+
+    async fn with_status(&self, status: &str) -> Vec<String> {
+        self.texts(&format!("SELECT id FROM sync_runs WHERE status = '{status}'")).await
+    }
+
+    /// The run that is worked on, and by which process.
+    async fn running(&self) -> (String, u32) {
+        let give_up = Instant::now() + Duration::from_secs(20);
+        loop {
+            let query = "SELECT id || ' ' || holder FROM sync_runs WHERE status = 'running'";
+            if let Some(found) = self.texts(query).await.first() {
+                let mut words = found.split(' ');
+                let run = words.next().expect("a run").to_owned();
+                return (run, words.next().and_then(|pid| pid.parse().ok()).expect("a process"));
+            }
+            assert!(Instant::now() < give_up, "nobody works on a run");
+            tokio::time::sleep(STEP).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn on_replicas_schedules_that_fire_at_the_same_second_make_one_run_and_one_is_worked_on_at_a_time() {
+    const EVERY: i64 = 3000;
+    const FIRINGS: i64 = 6;
+    let schedules = "[wecom]\nsync_cron = \"0/3 * * * * ?\"\nforce_sync_cron = \"\"\n";
+    let Some(two) = Two::start(schedules).await else { return };
+    two.wecom.change(|w| Changes::begin(w, 400, 60));
+    two.wecom.set_latency("user/list", Duration::from_millis(150));
+    let fired = "SELECT COUNT(*) FROM sync_runs WHERE cause = 'cron' AND status = 'done'";
+    let began = Instant::now();
+    let (mut holders, mut busy) = (BTreeMap::<String, BTreeSet<String>>::new(), 0_u32);
+    while two.number(fired).await < FIRINGS {
+        let running = two.texts("SELECT holder || ' ' || id FROM sync_runs WHERE status = 'running'").await;
+        assert!(running.len() <= 1, "{running:?}");
+        if let Some((holder, run)) = running.first().and_then(|words| words.rsplit_once(' ')) {
+            holders.entry(holder.to_owned()).or_default().insert(run.to_owned());
+            busy += 1;
+        }
+        assert!(two.with_status("queued").await.len() <= 1);
+        assert!(began.elapsed() < Duration::from_secs(60), "the schedules do not fire");
+        tokio::time::sleep(STEP).await;
+    }
+    assert!(busy > 0, "no run was ever seen");
+    let at_once = two.wecom.most_calls_at_once_of("user/list");
+    assert!((2..=10).contains(&at_once), "{at_once} calls of user/list at once");
+    let at: Vec<i64> = two
+        .texts("SELECT CAST(requested_at AS TEXT) FROM sync_runs WHERE cause = 'cron' ORDER BY requested_at")
+        .await
+        .iter()
+        .map(|at| at.parse().expect("an instant"))
+        .collect();
+    let slots: Vec<i64> = at.iter().map(|at| at / EVERY).collect();
+    let want: Vec<i64> = (slots[0]..).take(slots.len()).collect();
+    assert_eq!(slots, want, "one run each time the schedule fires: {at:?}");
+    assert_eq!(two.number("SELECT COUNT(*) FROM sync_runs WHERE cause = 'start'").await, 1);
+    let failed = two
+        .texts("SELECT status || ' ' || reason FROM sync_runs WHERE status IN ('failed', 'refused')")
+        .await;
+    assert!(failed.is_empty(), "{failed:?}");
+    let late: Vec<i64> = at.iter().map(|at| at % EVERY).collect();
+    println!("{} firings, {late:?} ms after their second; worked on by {holders:?}", at.len());
+}
+
+#[tokio::test]
+async fn on_replicas_requests_to_both_at_once_are_one_run_that_is_worked_on_and_one_that_waits() {
+    let Some(two) = Two::start("").await else { return };
+    two.wecom.change(|w| Changes::begin(w, 400, 60));
+    two.wecom.set_latency("user/list", Duration::from_millis(150));
+    for _ in 0..3 {
+        let (first, second) = tokio::join!(two.one.ask_for_a_run(), two.other.ask_for_a_run());
+        let (run, _) = two.running().await;
+        assert!(run == first || run == second);
+        let (a, b) = tokio::join!(two.one.ask_for_a_run(), two.other.ask_for_a_run());
+        assert_eq!(a, b, "the one that waits does what both asked for");
+        assert_ne!(a, run);
+        assert_eq!(two.with_status("running").await, [run]);
+        assert_eq!(two.with_status("queued").await, std::slice::from_ref(&a));
+        two.other.done(&a).await;
+        assert_eq!(two.with_status("queued").await, Vec::<String>::new());
+    }
+    let at_once = two.wecom.most_calls_at_once_of("user/list");
+    assert!((2..=10).contains(&at_once), "{at_once} calls of user/list at once");
+    for serve in [&two.one, &two.other] {
+        let wrong = differences(&shown(serve).await.chart, &two.wecom.read(chart_of));
+        assert!(wrong.is_empty(), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn on_replicas_both_gates_follow_a_publication_within_a_second() {
+    let rules = "[[rules]]\nhost = \"oa.example.com\"\nallow = [\"unit:财务部/**\"]\n";
+    let Some(two) = Two::start(rules).await else { return };
+    let run = two.one.ask_for_a_run().await;
+    two.one.done(&run).await;
+    let phone = two.one.signed_in(&two.wecom, "lisi").await;
+    let mut slowest = Duration::ZERO;
+    // Out of the department and back again, asked of the one and the other; in the end out of the company.
+    let steps: [(Option<i64>, u16); 7] = [
+        (Some(4), 403),
+        (Some(2), 200),
+        (Some(6), 403),
+        (Some(2), 200),
+        (Some(5), 403),
+        (Some(2), 200),
+        (None, 401),
+    ];
+    for (n, (department, want)) in steps.into_iter().enumerate() {
+        match department {
+            Some(department) => assert!(two.wecom.move_member("lisi", [department])),
+            None => two.wecom.remove_member("lisi"),
+        }
+        let before = two.number("SELECT version FROM charts").await;
+        let asked = if n % 2 == 0 { &two.one } else { &two.other };
+        let run = asked.ask_for_a_run().await;
+        let committed = async {
+            while two.number("SELECT version FROM charts").await == before {
+                tokio::time::sleep(STEP).await;
+            }
+            Instant::now()
+        };
+        let (committed, one, other) =
+            tokio::join!(committed, follows(&two.one, &phone, want), follows(&two.other, &phone, want));
+        for at in [one, other] {
+            let took = at.saturating_duration_since(committed);
+            assert!(took < FOLLOWED + STEP, "step {n}: a gate followed after {took:?}");
+            slowest = slowest.max(took);
+        }
+        asked.done(&run).await;
+    }
+    println!("the slowest of {} changes of a gate came {slowest:?} after the publication", 2 * steps.len());
+}
+
+/// When the gate of `serve` first says `want`.
+async fn follows(serve: &Serve, phone: &Browser, want: u16) -> Instant {
+    let give_up = Instant::now() + Duration::from_secs(20);
+    loop {
+        let status = serve.check(phone).await.status;
+        if status == want {
+            return Instant::now();
+        }
+        assert!(Instant::now() < give_up, "the gate still says {status} instead of {want}");
+        tokio::time::sleep(STEP).await;
+    }
+}
+
+#[tokio::test]
+async fn on_replicas_the_run_of_a_process_that_is_killed_is_taken_up_by_the_other_once_its_lease_is_over() {
+    let Some(two) = Two::start("").await else { return };
+    two.wecom.change(|w| Changes::begin(w, 1000, 60));
+    two.wecom.set_latency("user/list", Duration::from_millis(500));
+    let run = two.one.ask_for_a_run().await;
+    let (of, holder) = two.running().await;
+    assert_eq!(of, run);
+    let (killed, left) =
+        if holder == two.one.process.id() { (&two.one, &two.other) } else { (&two.other, &two.one) };
+    assert_eq!(killed.process.id(), holder, "a third process works");
+    while two.wecom.calls("user/list") < 15 {
+        tokio::time::sleep(STEP).await;
+    }
+    killed.process.signal(Signal::Kill);
+    let died = Instant::now();
+    two.wecom.set_latency("user/list", Duration::from_millis(20));
+    let taken = loop {
+        let next = two.texts("SELECT id || ' ' || holder FROM sync_runs WHERE status = 'running'").await;
+        assert!(next.len() <= 1, "{next:?}");
+        if let Some((next, _)) =
+            next.first().and_then(|words| words.split_once(' ')).filter(|(next, _)| *next != run)
+        {
+            break next.to_owned();
+        }
+        assert!(died.elapsed() < TAKEN_UP, "nobody takes the run up");
+        tokio::time::sleep(STEP).await;
+    };
+    let waited = died.elapsed();
+    println!("taken up {waited:?} after the kill");
+    assert!(waited > Duration::from_secs(20), "taken while its lease was good: {waited:?}");
+    left.done(&taken).await;
+    let ended = two.texts(&format!("SELECT status || ' ' || reason FROM sync_runs WHERE id = '{run}'")).await;
+    assert!(ended[0].starts_with("failed The process that worked on it ended"), "{ended:?}");
+    assert_eq!(two.texts(&format!("SELECT cause FROM sync_runs WHERE id = '{taken}'")).await, ["again"]);
+    let wrong = differences(&shown(left).await.chart, &two.wecom.read(chart_of));
+    assert!(wrong.is_empty(), "{wrong}");
+}

@@ -1,0 +1,435 @@
+//! Runs of the real process: killed at any instant, and with sign-ins beside them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::{Duration, Instant};
+
+use gongpai::base::secret::Secret;
+use gongpai::db::{Db, Location};
+use gongpai::simulator::{Running, Simulator};
+use reqwest::Method;
+use serde_json::json;
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::support::company::{Changes, Chart, Dice, chart_of, differences, shown};
+use crate::support::database::TestDatabase;
+use crate::support::eventually;
+use crate::support::serve::Serve;
+
+const MEMBERS: usize = 2000;
+const DEPARTMENTS: usize = 100;
+const KILLS: usize = 20;
+
+/// So many persons are written when a run is nearly done, whoever left.
+const ALL_BUT_A_FEW: i64 = 1980;
+
+/// How often the database is looked at while a run goes on.
+const STEP: Duration = Duration::from_millis(2);
+
+async fn wecom() -> Running {
+    Simulator::start().await.expect("the simulator starts")
+}
+
+async fn open(database: &TestDatabase) -> Db {
+    let file = database.data_dir().join("gongpai.db");
+    let url = Secret::from(database.url());
+    let location = if database.url().is_empty() { Location::Sqlite(&file) } else { Location::Postgres(&url) };
+    Db::open(location).await.expect("the database opens")
+}
+
+async fn number(db: &Db, query: &str) -> i64 {
+    let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(db.pool()).await;
+    row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
+}
+
+async fn texts(db: &Db, query: &str) -> Vec<String> {
+    let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(db.pool()).await;
+    rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
+}
+
+async fn version(db: &Db) -> i64 {
+    number(db, "SELECT version FROM charts").await
+}
+
+/// How many persons are written for a version that is not published.
+async fn staged(db: &Db) -> i64 {
+    number(db, "SELECT COUNT(*) FROM person_rows WHERE since > (SELECT version FROM charts)").await
+}
+
+/// Lets the lease of a run be over whose process, another one than `serve`, was killed.
+async fn lease_is_over(db: &Db, serve: &Serve) {
+    let over = format!(
+        "UPDATE sync_runs SET lease_until = 0 WHERE status = 'running' AND holder NOT LIKE '{} %'",
+        serve.process.id()
+    );
+    let mut tx = db.write().await.expect("a transaction");
+    sqlx::query(AssertSqlSafe(over)).execute(&mut *tx).await.expect("written");
+    tx.commit().await.expect("written");
+}
+
+/// Local entries: made once, and then the same bytes for ever.
+struct Local {
+    paths: Vec<String>,
+    bytes: Vec<Vec<u8>>,
+    rows: Vec<String>,
+}
+
+impl Local {
+    async fn create(serve: &Serve, db: &Db) -> Self {
+        let root = serve.told(Method::POST, "/directory/units", Some(&json!({"name": "项目组"})), 201).await;
+        let below = json!({"name": "外包/驻场", "parent_id": root["id"], "order": 7, "leaders": ["guard"]});
+        let below = serve.told(Method::POST, "/directory/units", Some(&below), 201).await;
+        let units = serve.list("/directory/units").await;
+        let finance = units.iter().find(|u| u["wecom_id"] == 2).expect("财务部");
+        let persons = [
+            json!({"userid": "guard", "name": "保安老王", "mobile": "19900000001",
+                   "memberships": [{"unit_id": below["id"], "order": 5, "leader": true}]}),
+            json!({"userid": "auditor", "name": "审计", "email": "auditor@example.org",
+                   "memberships": [{"unit_id": finance["id"]}, {"unit_id": root["id"]}]}),
+            json!({"userid": "visitor", "name": "访客", "attributes": {"工号": "L-1"}}),
+        ];
+        let mut paths: Vec<String> = [&root, &below]
+            .iter()
+            .map(|u| format!("/directory/units/{}", u["id"].as_str().expect("an id")))
+            .collect();
+        for person in &persons {
+            let made = serve.told(Method::POST, "/directory/persons", Some(person), 201).await;
+            paths.push(format!("/directory/persons/{}", made["id"].as_str().expect("an id")));
+        }
+        let mut local = Self { paths, bytes: Vec::new(), rows: Vec::new() };
+        (local.bytes, local.rows) = (local.read(serve).await, Self::read_rows(db).await);
+        assert_eq!(local.rows.len(), 5);
+        local
+    }
+
+    async fn read(&self, serve: &Serve) -> Vec<Vec<u8>> {
+        let mut all = Vec::new();
+        for path in &self.paths {
+            let (status, body) = serve.call(Method::GET, path, None).await;
+            assert_eq!(status, 200, "{path}: {}", String::from_utf8_lossy(&body));
+            all.push(body);
+        }
+        all
+    }
+
+    async fn read_rows(db: &Db) -> Vec<String> {
+        texts(
+            db,
+            "SELECT id || ' ' || since || ' ' || until || ' ' || name || ' ' || leaders || ' ' || updated_at \
+               FROM unit_rows WHERE source = 'local' \
+             UNION ALL \
+             SELECT person_id || ' ' || since || ' ' || until || ' ' || userid || ' ' || name || ' ' || status || ' ' || \
+               memberships || ' ' || detail || ' ' || updated_at FROM person_rows WHERE source = 'local' ORDER BY 1",
+        )
+        .await
+    }
+
+    async fn are_untouched(&self, serve: &Serve, db: &Db, when: &str) {
+        let now = self.read(serve).await;
+        for ((path, before), now) in self.paths.iter().zip(&self.bytes).zip(&now) {
+            assert_eq!(String::from_utf8_lossy(now), String::from_utf8_lossy(before), "{path} {when}");
+        }
+        assert_eq!(Self::read_rows(db).await, self.rows, "{when}");
+    }
+}
+
+/// When a process is killed.
+#[derive(Debug, Clone, Copy)]
+enum Moment {
+    /// So long after the run began.
+    After(Duration),
+    /// After so many calls of `user/list`.
+    Fetched(u64),
+    /// With so many persons written, and then a little later.
+    Staged(i64, Duration),
+}
+
+/// What the run was at when its process was killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    Beginning,
+    Fetching,
+    Comparing,
+    Staging,
+    Published,
+}
+
+/// Waits for the moment, or for the end of the run.
+async fn until(moment: Moment, wecom: &Running, db: &Db, calls: u64, published: i64) {
+    loop {
+        let come = match moment {
+            Moment::After(pause) => {
+                tokio::time::sleep(pause).await;
+                true
+            }
+            Moment::Fetched(some) => wecom.calls("user/list") >= calls + some,
+            Moment::Staged(some, later) => {
+                // What an earlier run left is cleared away before members are read.
+                let come = wecom.calls("user/list") > calls && staged(db).await >= some;
+                if come {
+                    tokio::time::sleep(later).await;
+                }
+                come
+            }
+        };
+        if come || version(db).await != published {
+            return;
+        }
+        let failed = "SELECT reason FROM sync_runs WHERE status = 'refused' OR \
+                      (status = 'failed' AND reason NOT LIKE 'The process that worked on it ended%')";
+        let failed = texts(db, failed).await;
+        assert!(failed.is_empty(), "{moment:?} does not come: {failed:?}");
+        tokio::time::sleep(STEP).await;
+    }
+}
+
+fn moments(dice: &mut Dice, run: Duration, publication: Duration, departments: u64) -> Vec<Moment> {
+    let mut below = |most: u128| u64::try_from(dice.below(usize::try_from(most).expect("few"))).expect("few");
+    let ms = Duration::from_millis;
+    let mut draw = |n: usize| match n % 5 {
+        0 => Moment::After(ms(below(run.as_millis()))),
+        1 => Moment::Fetched(1 + below(departments.into())),
+        2 | 3 => Moment::Staged(1 + below(ALL_BUT_A_FEW.unsigned_abs().into()).cast_signed(), ms(below(20))),
+        // The last rows, then the conflicts, the change feed and the commit.
+        _ => Moment::Staged(ALL_BUT_A_FEW, ms(below(publication.as_millis() + 20))),
+    };
+    (0..KILLS).map(&mut draw).collect()
+}
+
+/// Every row of the tables is one that a published version or nobody needs.
+async fn nothing_is_left_behind(db: &Db) {
+    let open = i64::MAX;
+    for rows in ["unit_rows", "person_rows", "tag_rows"] {
+        let ahead = format!("SELECT COUNT(*) FROM {rows}, charts WHERE since > version");
+        assert_eq!(number(db, &ahead).await, 0, "{rows}: staged rows stay");
+        let ended = format!("SELECT COUNT(*) FROM {rows}, charts WHERE until > version AND until < {open}");
+        assert_eq!(number(db, &ended).await, 0, "{rows}: rows end in a version that is not there");
+        let key = if rows == "person_rows" { "person_id" } else { "id" };
+        let twice = format!(
+            "SELECT COUNT(*) FROM (SELECT {key} FROM {rows} WHERE until = {open} GROUP BY {key} HAVING COUNT(*) > 1) t"
+        );
+        assert_eq!(number(db, &twice).await, 0, "{rows}: two open rows");
+    }
+    let userids = format!(
+        "SELECT COUNT(*) FROM (SELECT lower(userid) FROM person_rows WHERE until = {open} AND status <> 'left' \
+         GROUP BY lower(userid) HAVING COUNT(*) > 1) t"
+    );
+    assert_eq!(number(db, &userids).await, 0, "two persons have one userid");
+    let strangers = format!(
+        "SELECT COUNT(*) FROM person_rows r WHERE r.until = {open} AND r.status <> 'left' AND NOT EXISTS \
+         (SELECT 1 FROM persons p WHERE p.id = r.person_id AND p.userid = r.userid AND p.released_at IS NULL)"
+    );
+    assert_eq!(number(db, &strangers).await, 0, "persons without the identity of their userid");
+    let orphans = "SELECT COUNT(*) FROM directory_changes c WHERE NOT EXISTS \
+                   (SELECT 1 FROM publications p WHERE p.batch = c.batch)";
+    assert_eq!(number(db, orphans).await, 0, "changes that nobody published");
+    let counted = "SELECT CAST((SELECT SUM(count) FROM publications) - (SELECT COUNT(*) FROM directory_changes) AS BIGINT)";
+    assert_eq!(number(db, counted).await, 0, "publications count what is not there");
+    assert_eq!(number(db, "SELECT COUNT(*) FROM sync_runs WHERE status IN ('running', 'queued')").await, 0);
+}
+
+/// The change feed from its beginning: every number once, everybody created once.
+async fn the_feed_is_whole(serve: &Serve, db: &Db) -> usize {
+    let (mut last, mut cursor) = (0, String::new());
+    let mut created = BTreeMap::<String, u32>::new();
+    loop {
+        let path = format!("/directory/changes?limit=1000&since={cursor}");
+        let page = serve.told(Method::GET, &path, None, 200).await;
+        let items = page["items"].as_array().expect("items");
+        if items.is_empty() {
+            break;
+        }
+        for item in items {
+            last += 1;
+            assert_eq!(item["seq"], last, "{item}");
+            if item["kind"] == "person" && item["change"] == "created" {
+                *created.entry(item["id"].as_str().expect("an id").to_owned()).or_default() += 1;
+            }
+        }
+        page["next_cursor"].as_str().expect("a cursor").clone_into(&mut cursor);
+    }
+    assert_eq!(created.values().filter(|times| **times != 1).count(), 0, "persons were created twice");
+    let known: BTreeSet<String> =
+        texts(db, "SELECT DISTINCT person_id FROM person_rows").await.into_iter().collect();
+    assert_eq!(
+        created.keys().cloned().collect::<BTreeSet<_>>(),
+        known,
+        "the feed and the chart know the same persons"
+    );
+    usize::try_from(last).expect("a number")
+}
+
+#[tokio::test]
+async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old_or_the_new_one_and_the_next_run_heals()
+ {
+    let (wecom, database, mut dice) = (wecom().await, TestDatabase::create().await, Dice::new());
+    let mut changes = wecom.change(|w| Changes::begin(w, MEMBERS, DEPARTMENTS));
+    wecom.set_latency("user/list", Duration::from_millis(30));
+    let mut serve = Serve::start(&wecom, &database, "").await;
+    let db = open(&database).await;
+    let run = serve.ask_for_a_run().await;
+    serve.done(&run).await;
+    let phone = serve.signed_in(&wecom, "zhangsan").await;
+    let local = Local::create(&serve, &db).await;
+
+    // A run that nobody disturbs says how long one takes.
+    wecom.change(|w| changes.make(w, &mut dice));
+    let (began, before, calls) = (Instant::now(), version(&db).await, wecom.calls("user/list"));
+    let run = serve.ask_for_a_run().await;
+    until(Moment::Staged(ALL_BUT_A_FEW, Duration::ZERO), &wecom, &db, calls, before).await;
+    let last_rows = Instant::now();
+    serve.done(&run).await;
+    let (took, publication) = (began.elapsed(), last_rows.elapsed());
+    let departments = wecom.calls("user/list") - calls;
+    println!("a run takes {took:?}, its publication up to {publication:?}, {departments} calls of user/list");
+    let mut published = wecom.read(chart_of);
+    let now = shown(&serve).await;
+    let wrong = differences(&now.chart, &published);
+    assert!(wrong.is_empty(), "before anybody was killed: {wrong}");
+    let mut ids = now.ids;
+    changes.published();
+
+    let mut phases = BTreeMap::<Phase, u32>::new();
+    for (n, moment) in moments(&mut dice, took, publication, departments).into_iter().enumerate() {
+        wecom.change(|w| changes.make(w, &mut dice));
+        let attempted = wecom.read(chart_of);
+        let (before, calls) = (version(&db).await, wecom.calls("user/list"));
+        let run = serve.ask_for_a_run().await;
+        lease_is_over(&db, &serve).await;
+        // The one that waits; the process looks at once.
+        serve.ask_for_a_run().await;
+        let running = format!("SELECT COUNT(*) FROM sync_runs WHERE id = '{run}' AND status = 'running'");
+        eventually("the run begins", async || (number(&db, &running).await == 1).then_some(())).await;
+        if n % 4 == 0 {
+            local.are_untouched(&serve, &db, "during a run").await;
+        }
+        until(moment, &wecom, &db, calls, before).await;
+        serve = serve.killed_and_restarted().await;
+        let phase = if version(&db).await != before {
+            Phase::Published
+        } else if wecom.calls("user/list") == calls {
+            Phase::Beginning
+        } else if wecom.calls("user/list") < calls + departments {
+            Phase::Fetching
+        } else if staged(&db).await == 0 {
+            Phase::Comparing
+        } else {
+            Phase::Staging
+        };
+        *phases.entry(phase).or_default() += 1;
+        println!("kill {n} at {moment:?}: {phase:?}, {} persons staged", staged(&db).await);
+
+        let now = shown(&serve).await;
+        let expected: &Chart = if phase == Phase::Published { &attempted } else { &published };
+        let wrong = differences(&now.chart, expected);
+        assert!(wrong.is_empty(), "after kill {n} ({moment:?}, {phase:?}) a mixture is shown: {wrong}");
+        for (employee, id) in &ids {
+            assert_eq!(
+                now.ids.get(employee),
+                Some(id),
+                "{employee} is another person after kill {n} ({phase:?})"
+            );
+        }
+        ids = now.ids;
+        local.are_untouched(&serve, &db, "after a kill").await;
+        assert_eq!(serve.check(&phone).await.status, 200, "a session was lost");
+        if phase == Phase::Published {
+            published = attempted;
+            changes.published();
+        }
+    }
+    println!("{phases:?}");
+    let of = |phase| phases.get(&phase).copied().unwrap_or(0);
+    assert!(
+        of(Phase::Fetching) >= 2 && of(Phase::Staging) >= 4,
+        "the moments are no longer spread: {phases:?}"
+    );
+
+    let run = serve.ask_for_a_run().await;
+    lease_is_over(&db, &serve).await;
+    serve.done(&run).await;
+    let now = shown(&serve).await;
+    let wrong = differences(&now.chart, &wecom.read(chart_of));
+    assert!(wrong.is_empty(), "after the healing run: {wrong}");
+    for (employee, id) in &ids {
+        assert_eq!(now.ids.get(employee), Some(id), "{employee} is another person after the healing run");
+    }
+    local.are_untouched(&serve, &db, "after the healing run").await;
+    nothing_is_left_behind(&db).await;
+    println!("{} changes in the feed", the_feed_is_whole(&serve, &db).await);
+
+    // And there is nothing left to be brought.
+    let before = version(&db).await;
+    let run = serve.ask_for_a_run().await;
+    let run = serve.done(&run).await;
+    let none = json!({"created": 0, "updated": 0, "removed": 0});
+    for what in ["units", "persons", "memberships"] {
+        assert_eq!(run["counts"][what], none, "{run:#}");
+    }
+    assert_eq!(version(&db).await, before);
+    nothing_is_left_behind(&db).await;
+}
+
+#[tokio::test]
+async fn running_a_synchronisation_holds_up_no_sign_in() {
+    const SIGN_INS: usize = 20;
+    let (wecom, database) = (wecom().await, TestDatabase::create().await);
+    let mut changes = wecom.change(|w| Changes::begin(w, 6000, 300));
+    wecom.set_latency("user/list", Duration::from_millis(30));
+    let serve = Serve::start(&wecom, &database, "").await;
+    let db = open(&database).await;
+    let run = serve.ask_for_a_run().await;
+    serve.done(&run).await;
+    let who: Vec<String> = wecom.read(|w| {
+        let active = w.members.iter().filter(|m| m.status == gongpai::simulator::Status::Active);
+        active.map(|m| m.userid.clone()).filter(|userid| userid != "zhengshi").collect()
+    });
+    let mut who = who.iter().cycle();
+    let mut sign_in = async || {
+        let began = Instant::now();
+        serve.signed_in(&wecom, who.next().expect("somebody")).await;
+        began.elapsed()
+    };
+    sign_in().await;
+    let mut alone = Vec::new();
+    for _ in 0..SIGN_INS {
+        alone.push(sign_in().await);
+    }
+
+    let (mut fetching, mut staging) = (Vec::new(), Vec::new());
+    let mut shortest = Duration::MAX;
+    while fetching.len() < SIGN_INS || staging.len() < SIGN_INS {
+        wecom.change(|w| changes.mark(w));
+        let (began, before) = (Instant::now(), version(&db).await);
+        let run = serve.ask_for_a_run().await;
+        while version(&db).await == before {
+            let phase = if staged(&db).await > 0 { &mut staging } else { &mut fetching };
+            phase.push(sign_in().await);
+        }
+        serve.done(&run).await;
+        shortest = shortest.min(began.elapsed());
+    }
+    alone.sort();
+    fetching.sort();
+    staging.sort();
+    println!("runs took {shortest:?} and more");
+    for (what, times) in
+        [("without a run", &alone), ("during a fetch", &fetching), ("during staging", &staging)]
+    {
+        let (middle, last) = (times[times.len() / 2], times[times.len() - 1]);
+        println!("{} sign-ins {what}: half within {middle:?}, all within {last:?}", times.len());
+    }
+    let middle = |times: &[Duration]| times[times.len() / 2];
+    let slowest = |times: &[Duration]| times[times.len() - 1];
+    // Whoever waits for a run, or for one of its phases, waits for more than a quarter of it.
+    let most = (slowest(&alone) * 10).max(shortest / 4);
+    for times in [&fetching, &staging] {
+        let (half, of) = (middle(times), middle(&alone));
+        assert!(half < of * 5, "half of the sign-ins took {half:?} or more instead of {of:?}");
+        assert!(
+            slowest(times) < most,
+            "a sign-in took {:?} instead of {:?}",
+            slowest(times),
+            slowest(&alone)
+        );
+    }
+}
