@@ -5,6 +5,7 @@
 //! It reads memory ([`live`]); [`follow`] keeps memory in step with the database: sessions, persons, keys and the chart.
 
 pub mod follow;
+pub mod identity;
 pub mod keys;
 pub mod live;
 pub mod store;
@@ -27,6 +28,7 @@ use crate::directory;
 use crate::directory::bindings::Bindings;
 use crate::directory::chart::Chart;
 use crate::http::cookie;
+use identity::Prepared;
 use live::{Live, Memory, TokenHash};
 use store::{NewSession, Row};
 use token::{AssertionClaims, Claims, Invalid, NoKey};
@@ -80,6 +82,8 @@ pub struct Person {
     pub active: bool,
     /// Where the person is in the chart.
     pub places: Box<[Place]>,
+    /// What applications are told of the person.
+    pub prepared: Prepared,
 }
 
 /// A membership, as far as the checks need it.
