@@ -78,6 +78,11 @@ impl Asked {
     }
 }
 
+/// An id of the path. PostgreSQL's text holds no NUL: there is nothing of that name.
+pub(super) fn id(id: String, client: &Client) -> Result<String, Response> {
+    if id.contains('\0') { Err(client.not_found()) } else { Ok(id) }
+}
+
 /// Reads a body, a JSON object; an empty one is `{}`.
 pub(super) fn body<T: DeserializeOwned>(bytes: &[u8], client: &Client) -> Result<T, Response> {
     let bytes = match bytes.trim_ascii() {

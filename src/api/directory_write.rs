@@ -1,22 +1,20 @@
 //! `POST`, `PATCH`, `DELETE /api/v1/directory/{units|persons}`: local entries. WeCom's are WeCom's, but for one thing: its
 //! members may be put into local units, by `PATCH …/persons/{id}` with `{"local_memberships":[…]}`.
 
-use std::fmt::Display;
-
-use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, State};
-use axum::http::header::{IF_MATCH, LOCATION};
+use axum::http::header::LOCATION;
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{patch, post};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::Api;
 use super::auth::Client;
-use super::shape::{Body, PersonShape, UnitShape};
+use super::etag::Entry;
+use super::input::{AnyPersonChange, NewPerson, NewUnit, UnitChange};
+use super::shape::{PersonShape, UnitShape};
+use super::{Api, asked};
 use crate::audit;
 use crate::base::id::{PersonId, UnitId, UserId};
 use crate::config::Scope;
@@ -29,19 +27,10 @@ use crate::http::words::Code;
 use crate::session;
 use crate::session::store::Which;
 
-/// These paths.
-pub(super) fn routes() -> Router<Api> {
-    Router::new()
-        .route("/api/v1/directory/units", post(create_unit))
-        .route("/api/v1/directory/units/{id}", patch(update_unit).delete(delete_unit))
-        .route("/api/v1/directory/persons", post(create_person))
-        .route("/api/v1/directory/persons/{id}", patch(update_person).delete(delete_person))
-}
-
 /// The answer to what cannot be written.
 fn refused(client: &Client, refused: &Refused) -> Response {
     let code = match refused {
-        Refused::NotFound => return Problem::new(Code::NotFound, &client.request_id).into_response(),
+        Refused::NotFound => return client.not_found(),
         Refused::Invalid(_) => Code::BadRequest,
         Refused::OwnedByWecom(_) => Code::OwnedByWecom,
         Refused::NotEmpty { .. } => Code::NotEmpty,
@@ -55,32 +44,12 @@ fn refused(client: &Client, refused: &Refused) -> Response {
 
 /// The answer where the database failed.
 pub(super) fn unavailable(client: &Client, error: &sqlx::Error) -> Response {
-    tracing::error!(%error, "The directory could not be changed");
-    Problem::new(Code::StoreUnavailable, &client.request_id).into_response()
-}
-
-/// The answer to what is not as it must be.
-pub(super) fn bad(client: &Client, why: impl Display) -> Response {
-    Problem::new(Code::BadRequest, &client.request_id).with_detail(why.to_string()).into_response()
-}
-
-/// The answer where there is no such thing.
-pub(super) fn unknown(client: &Client) -> Response {
-    Problem::new(Code::NotFound, &client.request_id).into_response()
-}
-
-/// An id of the path. PostgreSQL's text holds no NUL: there is nothing of that name.
-pub(super) fn known_id(client: &Client, id: String) -> Result<String, Response> {
-    if id.contains('\0') { Err(unknown(client)) } else { Ok(id) }
+    client.unavailable("The directory could not be changed", error)
 }
 
 /// The JSON object of a body.
-pub(super) fn object(client: &Client, body: &[u8]) -> Result<Map<String, Value>, Response> {
-    match serde_json::from_slice(body) {
-        Ok(Value::Object(object)) => Ok(object),
-        Ok(_) => Err(bad(client, "the body is not a JSON object")),
-        Err(error) => Err(bad(client, format_args!("the body is not JSON: {error}"))),
-    }
+fn object(client: &Client, body: &[u8]) -> Result<Map<String, Value>, Response> {
+    asked::body(body, client)
 }
 
 /// What a hand writes: `change` merged into `current`. `null` is what an absent field would be, in `POST`, too.
@@ -89,38 +58,17 @@ fn input<T: DeserializeOwned>(
     current: Value,
     change: Map<String, Value>,
 ) -> Result<T, Response> {
-    serde_json::from_value(merge(current, Value::Object(change))).map_err(|e| bad(client, e))
+    serde_json::from_value(merge(current, Value::Object(change))).map_err(|e| client.bad(e.to_string()))
 }
 
 fn json(client: &Client, value: &impl Serialize) -> Result<Value, Response> {
-    serde_json::to_value(value).map_err(|e| internal(client, &e))
+    serde_json::to_value(value).map_err(|error| {
+        tracing::error!(%error, "An entry of the directory could not be written as JSON");
+        client.problem(Code::Internal)
+    })
 }
 
-fn body(client: &Client, shape: &impl Serialize) -> Result<Body, Response> {
-    Body::of(shape).map_err(|e| internal(client, &e))
-}
-
-fn internal(client: &Client, error: &serde_json::Error) -> Response {
-    tracing::error!(%error, "An entry of the directory could not be written as JSON");
-    Problem::new(Code::Internal, &client.request_id).into_response()
-}
-
-/// Refuses a change of something that is not as the caller knows it.
-fn check_if_match(client: &Client, headers: &HeaderMap, current: &impl Serialize) -> Result<(), Response> {
-    let mut values = headers.get_all(IF_MATCH).iter().peekable();
-    if values.peek().is_none() {
-        return Ok(());
-    }
-    let body = body(client, current)?;
-    // A header that is no text means no entry.
-    if values.any(|value| value.to_str().is_ok_and(|value| body.is_meant(value))) {
-        return Ok(());
-    }
-    Err(Problem::new(Code::PreconditionFailed, &client.request_id).into_response())
-}
-
-async fn begin(api: &Api, client: &Client) -> Result<Change, Response> {
-    client.needs(Scope::DirectoryWrite)?;
+pub(super) async fn begin(api: &Api, client: &Client) -> Result<Change, Response> {
     let corp = &api.0.sessions.settings().corp;
     Change::begin(&api.0.db, corp, api.0.clock.now()).await.map_err(|e| unavailable(client, &e))
 }
@@ -156,7 +104,7 @@ pub(super) async fn finish(
 
 /// 201 with the entry and where it is.
 fn created(client: &Client, shape: &impl Serialize, location: &str) -> Result<Response, Response> {
-    let mut response = body(client, shape)?.respond(StatusCode::CREATED);
+    let mut response = Entry::of(shape, client)?.respond(StatusCode::CREATED);
     // Our ids are letters, digits and hyphens.
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
@@ -164,7 +112,23 @@ fn created(client: &Client, shape: &impl Serialize, location: &str) -> Result<Re
     Ok(response)
 }
 
-async fn create_unit(State(api): State<Api>, client: Client, text: Bytes) -> Result<Response, Response> {
+/// Makes a local unit.
+#[utoipa::path(
+    post, path = "/api/v1/directory/units", operation_id = "create_unit", tag = "directory",
+    request_body = NewUnit,
+    responses(
+        (status = 201, description = "It is made.", body = UnitShape, headers(
+            ("Location" = String, description = "Where it is."), ("ETag" = String, description = "A strong one."),
+        )),
+        (status = 409),
+    ),
+    security(("basic" = ["directory:write"])),
+)]
+pub(super) async fn create_unit(
+    State(api): State<Api>,
+    client: Client,
+    text: Bytes,
+) -> Result<Response, Response> {
     client.needs(Scope::DirectoryWrite)?;
     let input: UnitInput = input(&client, Value::Null, object(&client, &text)?)?;
     let mut change = begin(&api, &client).await?;
@@ -175,7 +139,15 @@ async fn create_unit(State(api): State<Api>, client: Client, text: Bytes) -> Res
     created(&client, &UnitShape::from(&made), &format!("/api/v1/directory/units/{}", made.unit.id))
 }
 
-async fn update_unit(
+/// Changes a local unit.
+#[utoipa::path(
+    patch, path = "/api/v1/directory/units/{id}", operation_id = "update_unit", tag = "directory",
+    params(("id" = String, Path, description = "Our id.")),
+    request_body = UnitChange,
+    responses((status = 200, body = UnitShape), (status = 404), (status = 409), (status = 412)),
+    security(("basic" = ["directory:write"])),
+)]
+pub(super) async fn update_unit(
     State(api): State<Api>,
     client: Client,
     Path(id): Path<String>,
@@ -183,11 +155,11 @@ async fn update_unit(
     text: Bytes,
 ) -> Result<Response, Response> {
     client.needs(Scope::DirectoryWrite)?;
-    let (id, asked) = (UnitId::new(known_id(&client, id)?), object(&client, &text)?);
+    let (id, asked) = (UnitId::new(asked::id(id, &client)?), object(&client, &text)?);
     let mut change = begin(&api, &client).await?;
     let mut desk = store::open(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-    let before = desk.chart().unit(&id).ok_or_else(|| unknown(&client))?;
-    check_if_match(&client, &headers, &UnitShape::from(before))?;
+    let before = desk.chart().unit(&id).ok_or_else(|| client.not_found())?;
+    Entry::of(&UnitShape::from(before), &client)?.check(&headers, &client)?;
     if before.unit.source == Source::Wecom {
         return Err(refused(&client, &Refused::OwnedByWecom("the unit is a department of WeCom's")));
     }
@@ -196,21 +168,28 @@ async fn update_unit(
     let after = after.map_err(|e| refused(&client, &e))?;
     let deed = format!("changed unit {id}");
     finish(&api, &client, change, audit::Event::Directory, None, &deed).await?;
-    Ok(body(&client, &UnitShape::from(&after))?.respond(StatusCode::OK))
+    Ok(Entry::of(&UnitShape::from(&after), &client)?.respond(StatusCode::OK))
 }
 
-async fn delete_unit(
+/// Removes a local unit in which nobody is.
+#[utoipa::path(
+    delete, path = "/api/v1/directory/units/{id}", operation_id = "delete_unit", tag = "directory",
+    params(("id" = String, Path, description = "Our id.")),
+    responses((status = 204), (status = 404), (status = 409), (status = 412)),
+    security(("basic" = ["directory:write"])),
+)]
+pub(super) async fn delete_unit(
     State(api): State<Api>,
     client: Client,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
     client.needs(Scope::DirectoryWrite)?;
-    let id = UnitId::new(known_id(&client, id)?);
+    let id = UnitId::new(asked::id(id, &client)?);
     let mut change = begin(&api, &client).await?;
     let mut desk = store::open(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-    let before = desk.chart().unit(&id).ok_or_else(|| unknown(&client))?;
-    check_if_match(&client, &headers, &UnitShape::from(before))?;
+    let before = desk.chart().unit(&id).ok_or_else(|| client.not_found())?;
+    Entry::of(&UnitShape::from(before), &client)?.check(&headers, &client)?;
     let done = store::delete_unit(&mut change, &mut desk, &id).await;
     done.map_err(|e| refused(&client, &e))?;
     let deed = format!("removed unit {id}");
@@ -218,7 +197,23 @@ async fn delete_unit(
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-async fn create_person(State(api): State<Api>, client: Client, text: Bytes) -> Result<Response, Response> {
+/// Makes a local person.
+#[utoipa::path(
+    post, path = "/api/v1/directory/persons", operation_id = "create_person", tag = "directory",
+    request_body = NewPerson,
+    responses(
+        (status = 201, description = "It is made.", body = PersonShape, headers(
+            ("Location" = String, description = "Where it is."), ("ETag" = String, description = "A strong one."),
+        )),
+        (status = 409),
+    ),
+    security(("basic" = ["directory:write"])),
+)]
+pub(super) async fn create_person(
+    State(api): State<Api>,
+    client: Client,
+    text: Bytes,
+) -> Result<Response, Response> {
     client.needs(Scope::DirectoryWrite)?;
     let input: PersonInput = input(&client, Value::Null, object(&client, &text)?)?;
     let mut change = begin(&api, &client).await?;
@@ -238,14 +233,22 @@ async fn hold(
     id: String,
     userid: Option<&UserId>,
 ) -> Result<Held, Response> {
-    let id = PersonId::new(known_id(client, id)?);
+    let id = PersonId::new(asked::id(id, client)?);
     let held = store::hold(change, &id, userid).await.map_err(|e| refused(client, &e))?;
-    let held = held.ok_or_else(|| unknown(client))?;
-    check_if_match(client, headers, &PersonShape::from(held.person.clone()))?;
+    let held = held.ok_or_else(|| client.not_found())?;
+    Entry::of(&PersonShape::from(held.person.clone()), client)?.check(headers, client)?;
     Ok(held)
 }
 
-async fn update_person(
+/// Changes a local person, or puts a member of WeCom's into local units.
+#[utoipa::path(
+    patch, path = "/api/v1/directory/persons/{id}", operation_id = "update_person", tag = "directory",
+    params(("id" = String, Path, description = "Our id.")),
+    request_body = AnyPersonChange,
+    responses((status = 200, body = PersonShape), (status = 404), (status = 409), (status = 412)),
+    security(("basic" = ["directory:write"])),
+)]
+pub(super) async fn update_person(
     State(api): State<Api>,
     client: Client,
     Path(id): Path<String>,
@@ -274,15 +277,23 @@ async fn update_person(
         sign_out(&mut change, &client, &after.id).await?;
     }
     finish(&api, &client, change, audit::Event::Directory, Some(&after), "changed the person").await?;
-    Ok(body(&client, &PersonShape::from(after))?.respond(StatusCode::OK))
+    Ok(Entry::of(&PersonShape::from(after), &client)?.respond(StatusCode::OK))
 }
 
-async fn delete_person(
+/// Removes a local person, who is signed out, and frees the userid.
+#[utoipa::path(
+    delete, path = "/api/v1/directory/persons/{id}", operation_id = "delete_person", tag = "directory",
+    params(("id" = String, Path, description = "Our id.")),
+    responses((status = 204), (status = 404), (status = 409), (status = 412)),
+    security(("basic" = ["directory:write"])),
+)]
+pub(super) async fn delete_person(
     State(api): State<Api>,
     client: Client,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
+    client.needs(Scope::DirectoryWrite)?;
     let mut change = begin(&api, &client).await?;
     let held = hold(&mut change, &client, &headers, id, None).await?;
     sign_out(&mut change, &client, &held.person.id).await?;

@@ -1,12 +1,18 @@
-//! ETags: whoever asks again for what has not changed is told so, without the body (RFC 9110 §8.8.3, §13.1.2).
+//! ETags (RFC 9110 §8.8.3): whoever asks again for what has not changed is told so, without the body, and whoever changes
+//! what somebody else has changed meanwhile is refused.
+//!
+//! An ETag is strong, the BLAKE3 of the body. One entry of the directory is the same bytes from whichever call, so the
+//! ETag that a GET or a change answered is the one that the next change may name.
 
-use axum::body::{Body, Bytes, to_bytes};
+use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use axum::http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_MATCH, IF_NONE_MATCH};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
+use serde::Serialize;
 
+use super::auth::Client;
 use crate::http::middleware::RequestId;
 use crate::http::problem::Problem;
 use crate::http::words::Code;
@@ -14,12 +20,10 @@ use crate::http::words::Code;
 /// What may keep an answer, and that it has to ask each time whether it still holds.
 const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// Gives every good answer to a GET or HEAD a strong ETag, the BLAKE3 of its body, and answers 304 where the caller has
-/// that one already.
+/// Gives every good answer to a GET or HEAD an ETag, and answers 304 where the caller has that one already.
 pub(super) async fn tag(request_id: RequestId, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
-    let known =
-        if reads { request.headers().get_all(IF_NONE_MATCH).iter().cloned().collect() } else { vec![] };
+    let known = if reads { request.headers().clone() } else { HeaderMap::new() };
     let response = next.run(request).await;
     if !reads || response.status() != StatusCode::OK {
         return response;
@@ -33,10 +37,8 @@ pub(super) async fn tag(request_id: RequestId, request: Request, next: Next) -> 
             return Problem::new(Code::Internal, &request_id).into_response();
         }
     };
-    let Ok(etag) = HeaderValue::try_from(etag(&body)) else {
-        return Response::from_parts(parts, Body::from(body));
-    };
-    let same = is_known(&known, &etag);
+    let Some(etag) = of(&body) else { return Response::from_parts(parts, Body::from(body)) };
+    let same = names(&known, &IF_NONE_MATCH, &etag);
     let mut headers = parts.headers.clone();
     headers.insert(CACHE_CONTROL, CACHING);
     headers.insert(ETAG, etag);
@@ -55,15 +57,80 @@ fn not_modified(mut headers: HeaderMap) -> Response {
     (StatusCode::NOT_MODIFIED, headers).into_response()
 }
 
-fn etag(body: &Bytes) -> String {
-    format!("\"{}\"", blake3::hash(body).to_hex())
+/// One entry, with the ETag that a GET of it would answer.
+#[derive(Debug)]
+pub(super) struct Entry {
+    json: Vec<u8>,
+    etag: Option<HeaderValue>,
 }
 
-/// Whether `If-None-Match` names it; a weak one compares like a strong one there (RFC 9110 §13.1.2).
-fn is_known(known: &[HeaderValue], etag: &HeaderValue) -> bool {
-    known
+impl Entry {
+    /// Of a shape.
+    pub(super) fn of(shape: &impl Serialize, client: &Client) -> Result<Self, Response> {
+        let json = serde_json::to_vec(shape).map_err(|error| {
+            tracing::error!(%error, "An entry of the directory could not be written as JSON");
+            client.problem(Code::Internal)
+        })?;
+        Ok(Self { etag: of(&json), json })
+    }
+
+    /// Refuses a change whose `If-Match` names another state of the entry; without that header there is no condition.
+    pub(super) fn check(&self, headers: &HeaderMap, client: &Client) -> Result<(), Response> {
+        let meant = self.etag.as_ref().is_some_and(|etag| names(headers, &IF_MATCH, etag));
+        if meant || !headers.contains_key(IF_MATCH) {
+            Ok(())
+        } else {
+            Err(client.problem(Code::PreconditionFailed))
+        }
+    }
+
+    /// The answer.
+    pub(super) fn respond(self, status: StatusCode) -> Response {
+        let json = HeaderValue::from_static("application/json");
+        let mut response = (status, [(CONTENT_TYPE, json)], self.json).into_response();
+        response.headers_mut().extend(self.etag.map(|etag| (ETAG, etag)));
+        response
+    }
+}
+
+/// The ETag of a body; hex between quotes is always a header.
+fn of(body: &[u8]) -> Option<HeaderValue> {
+    HeaderValue::try_from(format!("\"{}\"", blake3::hash(body).to_hex())).ok()
+}
+
+/// Whether the header names it. A weak one compares like a strong one in `If-None-Match` (RFC 9110 §13.1.2) and is never
+/// meant by `If-Match` (§13.1.1).
+fn names(headers: &HeaderMap, header: &HeaderName, etag: &HeaderValue) -> bool {
+    let weak = *header == IF_NONE_MATCH;
+    headers
+        .get_all(header)
         .iter()
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .map(<[u8]>::trim_ascii)
-        .any(|one| one == b"*" || one.strip_prefix(b"W/").unwrap_or(one) == etag.as_bytes())
+        .map(|one| one.strip_prefix(b"W/").filter(|_| weak).unwrap_or(one))
+        .any(|one| one == b"*" || one == etag.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_etag_is_named_by_itself_in_a_list_or_by_a_star_and_by_a_weak_one_only_for_reading() {
+        let etag = of(b"1").unwrap();
+        let text = etag.to_str().unwrap();
+        let named = |header: HeaderName, value: &str| {
+            names(&[(header.clone(), value.parse().unwrap())].into_iter().collect(), &header, &etag)
+        };
+        for header in [IF_MATCH, IF_NONE_MATCH] {
+            for value in [text, "*", &format!("\"x\", {text}")] {
+                assert!(named(header.clone(), value), "{header}: {value}");
+            }
+            for value in ["\"x\"", "", text.trim_matches('"'), "W/\"x\""] {
+                assert!(!named(header.clone(), value), "{header}: {value}");
+            }
+        }
+        let weak = format!("W/{text}");
+        assert!(named(IF_NONE_MATCH, &weak) && !named(IF_MATCH, &weak));
+    }
 }

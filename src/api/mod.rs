@@ -3,6 +3,8 @@
 //! | module | holds |
 //! |---|---|
 //! | `units`, `persons`, `changes` | the directory to read: `/directory/{units,tags,persons,changes}` |
+//! | `directory_write`, `input` | local entries: `POST`, `PATCH` and `DELETE` of units and persons |
+//! | `conflicts` | `/directory/conflicts`: whether two persons are one |
 //! | `sync` | `/directory/sync`: asking for a run, and how runs went |
 //! | `sessions` | `/sessions`: who is signed in, and signing them out |
 //! | [`openapi`] | all of it as a document |
@@ -14,6 +16,7 @@ mod changes;
 mod conflicts;
 mod directory_write;
 mod etag;
+mod input;
 pub mod openapi;
 mod persons;
 mod sessions;
@@ -70,7 +73,7 @@ impl Api {
 
 /// Every path of the API.
 pub fn routes(api: Api) -> Router {
-    router().split_for_parts().0.merge(directory_write::routes()).merge(conflicts::routes()).with_state(api)
+    router().split_for_parts().0.with_state(api)
 }
 
 /// A line a route: its path and method stand with the handler, which is routed and documented by them.
@@ -83,6 +86,14 @@ fn router() -> OpenApiRouter<Api> {
         .routes(routes!(units::one_tag))
         .routes(routes!(persons::list))
         .routes(routes!(persons::one))
+        .routes(routes!(directory_write::create_unit))
+        .routes(routes!(directory_write::update_unit))
+        .routes(routes!(directory_write::delete_unit))
+        .routes(routes!(directory_write::create_person))
+        .routes(routes!(directory_write::update_person))
+        .routes(routes!(directory_write::delete_person))
+        .routes(routes!(conflicts::list))
+        .routes(routes!(conflicts::resolve))
         .routes(routes!(changes::list))
         .routes(routes!(sync::list))
         .routes(routes!(sync::request))

@@ -48,6 +48,7 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("404", "NotFound", "There is no such object."),
     ("409", "Conflict", "It contradicts what there is; `code` says how."),
     ("410", "Gone", "It is no longer kept."),
+    ("412", "PreconditionFailed", "It is not what `If-Match` names: somebody changed it."),
     ("413", "TooLarge", "The body is larger than 1 MB."),
     ("429", "TooMany", "Too many wrong credentials from this address; `Retry-After` says when to try again."),
     ("503", "Unavailable", "The database does not answer; `Retry-After` says when to try again."),
@@ -132,7 +133,7 @@ fn complete(operation: &mut Object) {
             operation.get("description").and_then(Value::as_str).map(|said| format!("{said}\n\n{scope}"));
         operation.insert("description".to_owned(), said.unwrap_or_else(|| scope.clone()).into());
     }
-    let mut tagged = false;
+    let (mut read, mut changed) = (false, false);
     within(operation, "responses", |responses| {
         let always = ALWAYS.iter().filter(|_| scope.is_some()).chain(takes_body.then_some(&"413"));
         for status in always {
@@ -145,10 +146,25 @@ fn complete(operation: &mut Object) {
             }
         }
         responses.sort_keys();
-        tagged = responses.contains_key("304");
+        (read, changed) = (responses.contains_key("304"), responses.contains_key("412"));
+        if let Some(good) =
+            responses.get_mut("200").and_then(Value::as_object_mut).filter(|_| read || changed)
+        {
+            within(good, "headers", |headers| {
+                let text = json!({ "type": "string" });
+                headers.insert("ETag".to_owned(), json!({ "description": "A strong one.", "schema": text }));
+            });
+        }
     });
-    if tagged {
-        tag(operation);
+    if read {
+        ask(operation, "If-None-Match", "The ETag of the answer that the caller has: 304 if it still holds.");
+    }
+    if changed {
+        ask(
+            operation,
+            "If-Match",
+            "The ETag of the entry that the caller knows: 412 if it is another one by now.",
+        );
     }
 }
 
@@ -165,19 +181,11 @@ fn describe(status: &str, response: &mut Value) {
     }
 }
 
-/// Says how the answer's ETag is got and sent back.
-fn tag(operation: &mut Object) {
-    let text = json!({ "type": "string" });
-    within(operation, "responses", |responses| {
-        within(responses, "200", |good| {
-            within(good, "headers", |headers| {
-                headers.insert("ETag".to_owned(), json!({ "description": "A strong one.", "schema": text }));
-            });
-        });
-    });
+/// Says in which header an ETag is sent back.
+fn ask(operation: &mut Object, header: &str, description: &str) {
     let parameter = json!({
-        "name": "If-None-Match", "in": "header", "required": false, "schema": text,
-        "description": "The ETag of the answer that the caller has: 304 if it still holds.",
+        "name": header, "in": "header", "required": false, "schema": { "type": "string" },
+        "description": description,
     });
     let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
     if let Some(parameters) = parameters.as_array_mut() {

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 use utoipa::IntoParams;
 
 use super::Api;
-use super::asked::{Asked, Page, Paging};
+use super::asked::{self, Asked, Page, Paging};
 use super::auth::Client;
 use super::shape::PersonShape;
 use super::units;
@@ -101,11 +101,8 @@ pub(super) async fn one(
 ) -> Result<Response, Response> {
     client.needs(Scope::DirectoryRead)?;
     Asked::read(raw.as_deref(), &[], &client)?;
-    if id.contains('\0') {
-        return Err(client.not_found());
-    }
     let corp = &api.0.sessions.settings().corp;
-    let found = store::person(&api.0.db, corp, &PersonId::new(id)).await;
+    let found = store::person(&api.0.db, corp, &PersonId::new(asked::id(id, &client)?)).await;
     let person = found.map_err(|e| client.unavailable(UNREADABLE, &e))?.ok_or_else(|| client.not_found())?;
     Ok(Json(PersonShape::from(person)).into_response())
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::Api;
-use super::asked::{Asked, Page, Paging};
+use super::asked::{self, Asked, Page, Paging};
 use super::auth::Client;
 use crate::audit;
 use crate::base::clock::Timestamp;
@@ -105,10 +105,7 @@ pub(super) async fn end_one(
     Path(sid): Path<String>,
 ) -> Result<Response, Response> {
     client.needs(Scope::Sessions)?;
-    if sid.contains('\0') {
-        return Err(client.not_found());
-    }
-    let sid = Sid::new(sid);
+    let sid = Sid::new(asked::id(sid, &client)?);
     let row = api.0.sessions.alive(&sid).await.map_err(|e| unavailable(&client, &e))?;
     let Some(row) = row else { return Err(client.not_found()) };
     // With every session that the same sign-in led to: a hand-off would make the ended one anew.

@@ -2,9 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use axum::http::header::{CONTENT_TYPE, ETAG};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -105,7 +102,7 @@ pub(super) struct TagShape {
 #[derive(ToSchema)]
 #[schema(as = Source, rename_all = "lowercase")]
 #[expect(dead_code, reason = "it describes directory::Source in the document")]
-enum SourceWord {
+pub(super) enum SourceWord {
     Wecom,
     Local,
 }
@@ -114,7 +111,7 @@ enum SourceWord {
 #[derive(ToSchema)]
 #[schema(as = Status, rename_all = "lowercase")]
 #[expect(dead_code, reason = "it describes directory::Status in the document")]
-enum StatusWord {
+pub(super) enum StatusWord {
     Active,
     Disabled,
     Inactive,
@@ -172,61 +169,6 @@ impl From<&Tag> for TagShape {
             name: tag.name.clone(),
             users: tag.users.clone(),
             units: tag.units.clone(),
-        }
-    }
-}
-
-/// One entry as it goes out.
-#[derive(Debug)]
-pub(super) struct Body {
-    /// JSON.
-    pub(super) json: String,
-    /// The strong ETag of these bytes, with its quotes.
-    pub(super) etag: String,
-}
-
-impl Body {
-    /// Of a shape.
-    ///
-    /// # Errors
-    /// Never for what a shape can hold.
-    pub(super) fn of(shape: &impl Serialize) -> serde_json::Result<Self> {
-        let json = serde_json::to_string(shape)?;
-        let etag = format!("\"{}\"", blake3::hash(json.as_bytes()).to_hex());
-        Ok(Self { json, etag })
-    }
-
-    /// Whether an `If-Match` header means this entry as it is (RFC 9110 §13.1.1: weak tags never do).
-    pub(super) fn is_meant(&self, if_match: &str) -> bool {
-        if_match.split(',').map(str::trim).any(|tag| tag == "*" || tag == self.etag)
-    }
-
-    /// The answer.
-    pub(super) fn respond(self, status: StatusCode) -> Response {
-        let mut response = (status, self.json).into_response();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        // Hex between quotes is always a header.
-        if let Ok(etag) = HeaderValue::from_str(&self.etag) {
-            headers.insert(ETAG, etag);
-        }
-        response
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_etag_is_meant_by_itself_in_a_list_or_by_a_star_and_never_by_a_weak_one() {
-        let body = Body::of(&1).unwrap();
-        let etag = body.etag.clone();
-        for meant in [etag.clone(), "*".into(), format!("\"x\", {etag}")] {
-            assert!(body.is_meant(&meant), "{meant}");
-        }
-        for other in [format!("W/{etag}"), "\"x\"".into(), String::new(), etag.trim_matches('"').into()] {
-            assert!(!body.is_meant(&other), "{other}");
         }
     }
 }

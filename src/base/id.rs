@@ -74,6 +74,11 @@ impl UnitId {
     pub fn of_department(corp: &CorpId, id: u32) -> Self {
         Self(uuid_v5(corp, "department", id).into())
     }
+
+    /// Whether it is a department's: those are UUIDs of version 5, and no local unit's is.
+    pub fn is_departments(&self) -> bool {
+        Uuid::parse_str(&self.0).is_ok_and(|id| id.get_version_num() == 5)
+    }
 }
 
 impl TagId {
@@ -141,6 +146,13 @@ mod tests {
         assert_eq!(UnitId::of_department(&ours, 2), UnitId::of_department(&ours, 2));
         assert_ne!(UnitId::of_department(&ours, 2), UnitId::of_department(&theirs, 2));
         assert_ne!(UnitId::of_department(&ours, 2).as_str(), TagId::of_tag(&ours, 2).as_str());
+    }
+
+    #[test]
+    fn a_units_id_says_whether_it_is_a_departments() {
+        assert!(UnitId::of_department(&CorpId::new("ww1"), 2).is_departments());
+        assert!(!UnitId::generate(Timestamp::from_millis(1_000_000)).is_departments());
+        assert!(!UnitId::new("by hand").is_departments());
     }
 
     #[test]

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use anyhow::Context as _;
-use serde_json::json;
 
 use super::{database, sessions, table};
 use crate::audit;
@@ -12,8 +11,7 @@ use crate::base::id::{ConflictId, CorpId, PersonId};
 use crate::config::Config;
 use crate::db::Db;
 use crate::db::feed::Change;
-use crate::directory::conflicts::{Closed, Conflict, Unresolved, store};
-use crate::directory::{self, Person};
+use crate::directory::conflicts::{Closed, Conflict, Named, Told, Unresolved, store};
 use crate::session;
 use crate::session::store::Which;
 
@@ -35,25 +33,16 @@ pub async fn list(config: &Config, json: bool, out: &mut (dyn Write + Send)) -> 
         let Some(last) = found.last() else { break };
         last.id.as_str().clone_into(&mut after);
         count = count.saturating_add(found.len());
-        for conflict in found {
-            let flagged = directory::store::person(&db, corp, &conflict.person_id).await?;
-            let mut candidates = Vec::new();
-            for id in &conflict.candidates {
-                candidates.push((id, directory::store::person(&db, corp, id).await?));
-            }
+        for told in store::told(&db, corp, found).await? {
             if json {
-                let people: Vec<_> = candidates.iter().filter_map(|(_, p)| p.as_ref()).map(object).collect();
-                let mut line = serde_json::to_value(&conflict)?;
-                if let Some(line) = line.as_object_mut() {
-                    line.insert("person".to_owned(), flagged.as_ref().map_or(json!(null), object));
-                    line.insert("people".to_owned(), json!(people));
-                }
-                writeln!(out, "{line}")?;
+                writeln!(out, "{}", serde_json::to_string(&told)?)?;
                 continue;
             }
-            table.push(cells(config, &conflict, "came", &conflict.person_id, flagged.as_ref()));
-            for (id, person) in &candidates {
-                table.push(cells(config, &conflict, "could be", id, person.as_ref()));
+            let Told { conflict, person, people } = &told;
+            table.push(cells(config, conflict, "came", &conflict.person_id, person.as_ref()));
+            for id in &conflict.candidates {
+                let person = people.iter().find(|person| person.id == *id);
+                table.push(cells(config, conflict, "could be", id, person));
             }
         }
     }
@@ -72,9 +61,9 @@ fn cells(
     conflict: &Conflict,
     who: &str,
     id: &PersonId,
-    person: Option<&Person>,
+    person: Option<&Named>,
 ) -> [String; 8] {
-    let of = |text: fn(&Person) -> String| person.map(text).unwrap_or_default();
+    let of = |text: fn(&Named) -> String| person.map(text).unwrap_or_default();
     [
         conflict.id.as_str().to_owned(),
         table::local(conflict.created_at, config.time_zone),
@@ -85,17 +74,6 @@ fn cells(
         of(|p| p.status.as_str().to_owned()),
         id.as_str().to_owned(),
     ]
-}
-
-/// A person as the API names one beside a conflict.
-fn object(person: &Person) -> serde_json::Value {
-    json!({
-        "id": person.id,
-        "userid": person.userid,
-        "name": person.name,
-        "status": person.status.as_str(),
-        "source": person.source.as_str(),
-    })
 }
 
 /// Answers one: with a candidate they are one, with `None` they are two.

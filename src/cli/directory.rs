@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Read as _, Write};
 use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -13,6 +14,7 @@ use super::{database, sessions, table};
 use crate::audit;
 use crate::base::clock::Clock;
 use crate::base::id::{CorpId, PersonId, UserId};
+use crate::base::secret::random_token;
 use crate::config::Config;
 use crate::db::Db;
 use crate::db::feed::Change;
@@ -246,9 +248,9 @@ pub async fn export(
     let count = if file == "-" {
         write_all(config, &db, everybody, out).await
     } else {
-        let opened = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(file);
-        let mut target = BufWriter::new(opened.with_context(|| format!("cannot write {file}"))?);
-        write_all(config, &db, everybody, &mut target).await
+        write_new(config, &db, everybody, Path::new(file))
+            .await
+            .with_context(|| format!("cannot write {file}"))
     };
     db.close().await;
     let count = count?;
@@ -256,6 +258,27 @@ pub async fn export(
         writeln!(out, "{count} {} written to {file}", if count == 1 { "person" } else { "persons" })?;
     }
     Ok(())
+}
+
+/// Writes a file that only its owner reads, whoever made the one that stood there: a new one, which then takes its
+/// name.
+async fn write_new(config: &Config, db: &Db, everybody: bool, file: &Path) -> anyhow::Result<u64> {
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(format!(".{}", random_token::<8>()));
+    let beside = PathBuf::from(beside);
+    let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+    let mut target = BufWriter::new(opened);
+    let written = match write_all(config, db, everybody, &mut target).await {
+        Ok(count) => {
+            target.flush().and_then(|()| std::fs::rename(&beside, file)).map(|()| count).map_err(Into::into)
+        }
+        Err(error) => Err(error),
+    };
+    if written.is_err() {
+        // What is left of it is of no use; the error that is told is the first one.
+        drop(std::fs::remove_file(&beside));
+    }
+    written
 }
 
 async fn write_all(

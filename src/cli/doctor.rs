@@ -1,6 +1,7 @@
 //! `gongpai doctor`: runs the checks and prints what they found.
 
 use std::io::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::ProgressBar;
@@ -8,9 +9,11 @@ use serde_json::json;
 
 use crate::app::wecom_settings;
 use crate::base::clock::Clock;
-use crate::config::{Reading, Sources};
+use crate::config::{Config, Reading, Sources};
+use crate::directory::bindings::Bindings;
+use crate::directory::chart::Chart;
 use crate::doctor::{Both, Finding, Level, Subject, configuration, examine};
-use crate::gate::Rules;
+use crate::gate::{InForce, Rules};
 use crate::wecom;
 
 /// Examines the installation; `false` if anything is broken (exit code 1). A line of progress is shown on a terminal
@@ -31,6 +34,7 @@ pub async fn doctor(
         let subject = Subject {
             client: client.map_err(|error| error.to_string()),
             rules: Rules::compile(&config.rules, &config.gate, &config.hosts).map(|(_, warnings)| warnings),
+            unfound,
             clock: clock.clone(),
             config,
         };
@@ -47,6 +51,15 @@ pub async fn doctor(
     }
     out.flush()?;
     Ok(well)
+}
+
+/// One sentence for every element of a rule that means nobody in `chart`. Rules that are not accepted are a finding
+/// already.
+fn unfound(config: &Config, chart: Chart) -> Vec<String> {
+    let Ok((rules, _)) = Rules::compile(&config.rules, &config.gate, &config.hosts) else {
+        return Vec::new();
+    };
+    InForce::new(Arc::new(rules), Arc::new(chart), Arc::new(Bindings::default())).unfound()
 }
 
 /// What is well first, what is broken last, next to the summary.

@@ -206,7 +206,7 @@ mod tests {
                     method   POST\n\
                     decision allowed (200)\n\
                     rule     2: finance.example.com /admin/** [*] allow [\"user:zhangsan\"]\n\
-                    reason   `user:zhangsan`: this person's userid, which no one was matched by before\n";
+                    reason   `user:zhangsan`: this person's userid\n";
         assert_eq!(text, want);
     }
 

@@ -216,13 +216,17 @@ impl Chart {
     pub fn find_unit(&self, reference: &Reference) -> Result<&Placed, Unfound> {
         let id = match reference {
             Reference::Wecom(id) => self.by_wecom.get(id),
+            // An id first: no name can stand for another unit's id.
+            Reference::Text(text) if self.units.contains_key(&UnitId::new(text.as_str())) => {
+                return self.units.get(&UnitId::new(text.as_str())).ok_or(Unfound::Unknown);
+            }
             Reference::Text(text) => {
                 let path = text.trim_end_matches('/');
                 let path = if path.is_empty() { "/" } else { path.trim_start_matches('/') };
                 match self.by_path.get(path) {
                     Some(Named::One(id)) => Some(id),
                     Some(Named::Several(count)) => return Err(Unfound::Ambiguous(*count)),
-                    None => return self.units.get(&UnitId::new(text.as_str())).ok_or(Unfound::Unknown),
+                    None => return Err(Unfound::Unknown),
                 }
             }
         };
@@ -237,10 +241,9 @@ impl Chart {
         let found = match reference {
             Reference::Wecom(id) => self.tags.values().find(|tag| tag.wecom_id == Some(*id)),
             Reference::Text(text) => self
-                .tags_by_name
-                .get(text)
-                .and_then(|id| self.tags.get(id))
-                .or_else(|| self.tags.get(&TagId::new(text.as_str()))),
+                .tags
+                .get(&TagId::new(text.as_str()))
+                .or_else(|| self.tags_by_name.get(text).and_then(|id| self.tags.get(id))),
         };
         found.ok_or(Unfound::Unknown)
     }

@@ -232,7 +232,12 @@ const EMPLOYEE_NUMBER: [&str; 8] = [
 impl Detail {
     /// The employee number, from the extension attribute of that name; empty if there is none.
     pub fn employee_number(&self) -> &str {
-        let mut attributes = self.attributes.iter();
+        Self::employee_number_in(&self.attributes)
+    }
+
+    /// The same of extension attributes.
+    pub fn employee_number_in(attributes: &BTreeMap<String, String>) -> &str {
+        let mut attributes = attributes.iter();
         attributes.find(|(name, _)| Self::is_employee_number(name)).map_or("", |(_, value)| value.trim())
     }
 
@@ -242,14 +247,13 @@ impl Detail {
     }
 }
 
-/// What tells one person from another: fields of which nobody else has the same, and the name.
+/// What tells one person from another who has the same userid. The mail address is not in it: a company's follows the
+/// userid, whoever has that.
 #[derive(Debug, Clone, Copy)]
 pub struct Evidence<'a> {
     /// 姓名.
     pub name: &'a str,
-    /// Empty if unknown, as the others.
-    pub email: &'a str,
-    /// 手机.
+    /// 手机; empty if unknown, as the next one.
     pub mobile: &'a str,
     /// 工号.
     pub employee_number: &'a str,
@@ -260,7 +264,6 @@ impl Person {
     pub fn evidence(&self) -> Evidence<'_> {
         Evidence {
             name: &self.name,
-            email: &self.email,
             mobile: &self.detail.mobile,
             employee_number: self.detail.employee_number(),
         }
@@ -270,12 +273,7 @@ impl Person {
 impl Found {
     /// What tells this member from others.
     pub fn evidence(&self) -> Evidence<'_> {
-        Evidence {
-            name: &self.name,
-            email: &self.email,
-            mobile: &self.mobile,
-            employee_number: &self.employee_number,
-        }
+        Evidence { name: &self.name, mobile: &self.mobile, employee_number: &self.employee_number }
     }
 }
 
@@ -284,16 +282,32 @@ impl Found {
 pub const ABSENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether a userid that comes back `away` after its holder left comes back with the same person (DESIGN §5: a userid
-/// that is used again never inherits). WeCom has nothing that would say so: a mail address, mobile or employee number
-/// proves it, a different one disproves it, and without either the same name counts for a day.
+/// that is used again never inherits). WeCom has nothing that would say so. Where both employee numbers are known they
+/// decide; otherwise, where both mobile numbers are known, the same one with the same name proves it and anything else
+/// disproves it, because telephones are handed on; and without either the same name counts for [`ABSENCE`].
 pub fn is_same_again(left: &Evidence<'_>, back: &Evidence<'_>, away: Duration) -> bool {
-    let keys =
-        [(left.email, back.email), (left.mobile, back.mobile), (left.employee_number, back.employee_number)];
-    let mut known = keys.iter().filter(|(a, b)| !a.is_empty() && !b.is_empty()).peekable();
-    if known.peek().is_some() {
-        return known.any(|(a, b)| a.eq_ignore_ascii_case(b));
+    let agree = |left: String, back: String| (!left.is_empty() && !back.is_empty()).then(|| left == back);
+    let same_name = !left.name.is_empty() && left.name == back.name;
+    if let Some(agree) = agree(comparable(left.employee_number), comparable(back.employee_number)) {
+        return agree;
     }
-    left.name == back.name && away < ABSENCE
+    match agree(comparable_number(left.mobile), comparable_number(back.mobile)) {
+        Some(agree) => agree && same_name,
+        None => same_name && away < ABSENCE,
+    }
+}
+
+/// A mail address or employee number in the form in which it compares.
+pub fn comparable(text: &str) -> String {
+    text.trim().to_lowercase()
+}
+
+/// A mobile number without what people write between digits, and without China's country code.
+pub fn comparable_number(mobile: &str) -> String {
+    let bare: String =
+        mobile.chars().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
+    let national = bare.strip_prefix("+86").or_else(|| bare.strip_prefix("0086")).unwrap_or(&bare);
+    national.to_lowercase()
 }
 
 #[cfg(test)]
@@ -302,7 +316,7 @@ mod tests {
 
     #[test]
     fn a_userid_that_comes_back_is_the_same_person_only_with_proof_or_soon() {
-        let person = |name, mobile| Evidence { name, email: "", mobile, employee_number: "" };
+        let person = |name, mobile| Evidence { name, mobile, employee_number: "" };
         let (soon, late) = (Duration::from_secs(60), ABSENCE);
         assert!(is_same_again(&person("张伟", ""), &person("张伟", ""), soon));
         assert!(
@@ -310,7 +324,28 @@ mod tests {
             "the name alone, after a day"
         );
         assert!(!is_same_again(&person("张伟", ""), &person("李娜", ""), soon), "another name");
-        assert!(is_same_again(&person("张伟", "1"), &person("张薇", "1"), late), "the same mobile");
+        assert!(is_same_again(&person("张伟", "1"), &person("张伟", "1"), late), "the same mobile and name");
+        assert!(!is_same_again(&person("张伟", "1"), &person("李娜", "1"), soon), "a telephone handed on");
         assert!(!is_same_again(&person("张伟", "1"), &person("张伟", "2"), soon), "another mobile");
+        assert!(
+            is_same_again(&person("张伟", "+86 138-0000"), &person("张伟", "1380000"), late),
+            "written otherwise"
+        );
+        for mobile in ["", "1"] {
+            assert!(!is_same_again(&person("", mobile), &person("", mobile), soon), "no name is no proof");
+        }
+        let numbered = |name, mobile, employee_number| Evidence { name, mobile, employee_number };
+        assert!(
+            is_same_again(&numbered("张伟", "1", "A7"), &numbered("张薇", "2", " a7"), late),
+            "the same employee, whatever else changed"
+        );
+        assert!(
+            !is_same_again(&numbered("张伟", "1", "7"), &numbered("张伟", "1", "8"), soon),
+            "another employee, whatever else is the same"
+        );
+        assert!(
+            !is_same_again(&numbered("张伟", "1", "7"), &numbered("张伟", "2", ""), soon),
+            "a hidden number is no proof"
+        );
     }
 }

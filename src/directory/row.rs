@@ -120,6 +120,25 @@ pub fn tag(row: &AnyRow) -> sqlx::Result<Tag> {
     })
 }
 
+/// The rows that can be read. One that cannot is told and left out: whom it would let in is not let in, and everybody
+/// else goes on. The next run that reads the same thing of WeCom's writes it anew.
+///
+/// # Errors
+/// If the database fails.
+pub fn readable<T>(table: &str, rows: impl Iterator<Item = sqlx::Result<T>>) -> sqlx::Result<Vec<T>> {
+    let mut read = Vec::new();
+    for row in rows {
+        match row {
+            Ok(row) => read.push(row),
+            Err(sqlx::Error::Decode(error)) => {
+                tracing::error!(%error, "A row of {table} cannot be read and is left out");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(read)
+}
+
 fn number(row: &AnyRow, column: usize) -> sqlx::Result<Option<u32>> {
     let wide: Option<i64> = row.try_get(column)?;
     wide.map(|n| u32::try_from(n).map_err(|_| sqlx::Error::Decode("wecom_id is not an id".into())))

@@ -2,6 +2,7 @@
 
 use sqlx::Row as _;
 
+use super::bindings;
 use super::chart::Chart;
 use super::row::{self, OPEN, published};
 use super::{Due, Found, Person, Source, Status, is_same_again};
@@ -54,8 +55,8 @@ pub async fn chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
         .await?;
         // Three reads see one version, or they are made again.
         if self::version(db, corp).await?.0 == version {
-            let units = units.iter().map(row::unit).collect::<sqlx::Result<Vec<_>>>()?;
-            let tags = tags.iter().map(row::tag).collect::<sqlx::Result<Vec<_>>>()?;
+            let units = row::readable("unit_rows", units.iter().map(row::unit))?;
+            let tags = row::readable("tag_rows", tags.iter().map(row::tag))?;
             return Ok(Chart::new(version, complete_at, units, tags));
         }
     }
@@ -121,10 +122,15 @@ pub async fn person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::
 /// If the database fails.
 pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<PersonId> {
     let id = claim_userid(change, &found.userid).await?;
-    let Some(before) = holding(change, &id).await? else {
-        insert_active(change, &id, found).await?;
-        return Ok(id);
-    };
+    let mut before = holding(change, &id).await?;
+    if before.is_none() {
+        if insert_active(change, &id, found).await? {
+            return Ok(id);
+        }
+        // A run published the same member a moment ago.
+        before = holding(change, &id).await?;
+    }
+    let Some(before) = before else { return Ok(id) };
     if before.status == Status::Left {
         let away = change.now().since(before.left_at.unwrap_or(Timestamp::from_millis(0)));
         if !is_same_again(&before.evidence(), &found.evidence(), away) {
@@ -132,8 +138,9 @@ pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<Pers
         }
     }
     let email = if found.email.is_empty() { &before.email } else { &found.email };
+    let name = if found.name.is_empty() { &before.name } else { &found.name };
     let unchanged = before.userid == found.userid
-        && before.name == found.name
+        && before.name == *name
         && before.email == *email
         && (before.source, before.status) == (Source::Wecom, Status::Active);
     if unchanged {
@@ -147,7 +154,7 @@ pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<Pers
     )
     .bind(id.as_str())
     .bind(found.userid.as_str())
-    .bind(&found.name)
+    .bind(name)
     .bind(email)
     .bind(change.now().millis())
     .bind(change.corp().as_str().to_owned())
@@ -158,20 +165,19 @@ pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<Pers
     Ok(id)
 }
 
-/// The person of that userid, if it is WeCom's and active, held so until the change commits; nothing is written but
-/// that it was checked.
+/// The person of that userid, if it is WeCom's and active, held so until the change commits; nothing is written.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn confirm_active(change: &mut Change, userid: &UserId) -> sqlx::Result<Option<PersonId>> {
-    let (corp, now) = (change.corp().clone(), change.now());
+    let corp = change.corp().clone();
+    // Only held: `checked_at` is when WeCom was asked about the person, and it was not.
     let row = sqlx::query(
-        "UPDATE persons SET checked_at = $3 WHERE corp_id = $1 AND lower(userid) = lower($2) AND released_at IS NULL \
-         RETURNING id",
+        "UPDATE persons SET check_lease = check_lease \
+         WHERE corp_id = $1 AND lower(userid) = lower($2) AND released_at IS NULL RETURNING id",
     )
     .bind(corp.as_str())
     .bind(userid.as_str())
-    .bind(now.millis())
     .fetch_optional(change.tx())
     .await?;
     let Some(row) = row else { return Ok(None) };
@@ -221,15 +227,16 @@ pub async fn holding(change: &mut Change, id: &PersonId) -> sqlx::Result<Option<
 }
 
 /// A person of whom nothing is known but what WeCom just said. If a run is about to bring the same member, its row
-/// follows this one.
-async fn insert_active(change: &mut Change, id: &PersonId, found: &Found) -> sqlx::Result<()> {
+/// follows this one. `false`: there is a row by now.
+async fn insert_active(change: &mut Change, id: &PersonId, found: &Found) -> sqlx::Result<bool> {
     let (corp, now) = (change.corp().clone(), change.now());
-    sqlx::query(
+    let done = sqlx::query(
         "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, memberships, \
                                   detail, said, updated_at) \
          SELECT $1, $2, c.version, COALESCE((SELECT MIN(n.since) FROM person_rows n WHERE n.person_id = $1 \
                                              AND n.since > c.version), $3), \
-                $4, $5, $6, 'wecom', 'active', '[]', '{}', '', $7 FROM charts c WHERE c.corp_id = $2",
+                $4, $5, $6, 'wecom', 'active', '[]', '{}', '', $7 FROM charts c WHERE c.corp_id = $2 \
+         ON CONFLICT (person_id, until) DO NOTHING",
     )
     .bind(id.as_str())
     .bind(corp.as_str())
@@ -240,14 +247,18 @@ async fn insert_active(change: &mut Change, id: &PersonId, found: &Found) -> sql
     .bind(now.millis())
     .execute(change.tx())
     .await?;
+    if done.rows_affected() == 0 {
+        return Ok(false);
+    }
     change.announce(Kind::Person, id.as_str());
     change.note(Entity::Person, id.as_str(), What::Created);
-    Ok(())
+    Ok(true)
 }
 
 /// The userid goes from somebody who left to somebody new; whether they are one is asked of a human.
 async fn take_over(change: &mut Change, before: &Person, found: &Found) -> sqlx::Result<PersonId> {
     release(change, &before.id).await?;
+    bindings::store::disinherit(change, std::slice::from_ref(&before.userid), true).await?;
     let id = claim_userid(change, &found.userid).await?;
     insert_active(change, &id, found).await?;
     let (corp, now) = (change.corp().clone(), change.now());
@@ -334,31 +345,42 @@ pub async fn claim_due(
     lease: Timestamp,
     limit: i64,
 ) -> sqlx::Result<Vec<Due>> {
-    let mut tx = db.write().await?;
-    // The lease is repeated outside the subselect: on PostgreSQL two replicas may select the same rows.
-    let rows = sqlx::query(concat!(
-        "UPDATE persons SET check_lease = $4 WHERE check_lease < $2 AND id IN ( \
-           SELECT p.id FROM persons p JOIN person_rows v ON v.person_id = p.id ",
+    // From the living sessions, of which there are fewer than persons, and without the write lock: mostly nobody is due.
+    let due = sqlx::query(concat!(
+        "SELECT p.id FROM (SELECT DISTINCT person_id FROM sessions WHERE ended_at IS NULL AND expires_at > $2) s \
+         JOIN persons p ON p.id = s.person_id JOIN person_rows v ON v.person_id = p.id ",
         published!(),
         "WHERE p.corp_id = $1 AND v.source = 'wecom' AND v.status = 'active' \
-             AND p.checked_at < $3 AND (v.said = '' OR c.complete_at < $3) AND p.check_lease < $2 \
-             AND EXISTS (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL \
-                         AND s.expires_at > $2) \
-           ORDER BY CASE WHEN p.check_lease > p.checked_at THEN p.check_lease ELSE p.checked_at END LIMIT $5) \
-         RETURNING id, userid"
+           AND p.checked_at < $3 AND (v.said = '' OR c.complete_at < $3) AND p.check_lease < $2 \
+         ORDER BY CASE WHEN p.check_lease > p.checked_at THEN p.check_lease ELSE p.checked_at END LIMIT $4"
     ))
     .bind(corp.as_str())
     .bind(now.millis())
     .bind(checked_before.millis())
-    .bind(lease.millis())
     .bind(limit)
-    .fetch_all(&mut *tx)
+    .fetch_all(db.pool())
     .await?;
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut ids: Vec<String> = due.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
+    // In one order, so that two replicas never wait for each other's rows in a circle.
+    ids.sort();
+    let mut claimed = Vec::new();
+    let mut tx = db.write().await?;
+    for id in ids {
+        let row = sqlx::query(
+            "UPDATE persons SET check_lease = $3 WHERE id = $1 AND check_lease < $2 RETURNING userid",
+        )
+        .bind(&id)
+        .bind(now.millis())
+        .bind(lease.millis())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(row) = row {
+            claimed.push(Due { id: PersonId::new(id), userid: UserId::new(row.try_get::<String, _>(0)?) });
+        }
+    }
     tx.commit().await?;
-    rows.into_iter()
-        .map(|row| {
-            let (id, userid): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-            Ok(Due { id: PersonId::new(id), userid: UserId::new(userid) })
-        })
-        .collect()
+    Ok(claimed)
 }

@@ -9,6 +9,8 @@
 //! | `database`, [`schema`] | that it opens, is of this version and takes writes; who may read its file |
 //! | [`mod@root_secret`] | that it is there and opens the signing keys |
 //! | `secrets` | 企业ID, AgentId, each secret and which kind it is, the trusted address |
+//! | `directory` | which way the directory is read, which fields show, how much of the company is visible |
+//! | `runs` | the last runs, questions that wait, rules that mean nobody in the chart |
 //! | `clock` | against WeCom's and against the newest row |
 //! | `domains` | what to compare in the console, where no API tells |
 //! | `public_url` | that it leads here |
@@ -21,12 +23,14 @@ mod callback;
 mod clock;
 pub mod configuration;
 mod database;
+mod directory;
 mod domains;
 mod finding;
 mod hosts;
 mod public_url;
 pub mod root_secret;
 mod rules;
+mod runs;
 pub mod schema;
 mod secrets;
 mod store;
@@ -38,6 +42,7 @@ use std::time::Duration;
 
 use crate::base::clock::Clock;
 use crate::config::Config;
+use crate::directory::chart::Chart;
 use crate::wecom;
 use words::Row;
 
@@ -55,6 +60,8 @@ pub struct Subject {
     pub clock: Clock,
     /// The gate's word on the rules: warnings, or what it does not understand.
     pub rules: Result<Vec<String>, Vec<String>>,
+    /// The gate's word on elements of rules that mean nobody in a chart, a sentence each.
+    pub unfound: fn(&Config, Chart) -> Vec<String>,
 }
 
 /// All checks together, whatever hangs. Each has a shorter limit of its own.
@@ -79,7 +86,13 @@ async fn checks(subject: &Subject, progress: &mut dyn FnMut(&'static str), findi
     findings.extend(found);
     findings.extend(root_secret::check(config, db.as_ref()).await);
     progress("企业微信 / WeCom");
-    findings.extend(secrets::check(subject).await);
+    let (found, usable) = secrets::check(subject).await;
+    findings.extend(found);
+    progress("通讯录 / directory");
+    findings.extend(directory::check(subject, usable).await);
+    if let Some(db) = &db {
+        findings.extend(runs::check(subject, db).await);
+    }
     progress("时钟 / clock");
     findings.extend(clock::check(subject, db.as_ref()).await);
     if let Some(db) = db {

@@ -15,12 +15,22 @@ use crate::wecom::{Client, Deadline, Error, Family, ProbedKind, Refusal, SecretK
 /// How long finding out about one secret may take: a token and two calls.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(super) async fn check(subject: &Subject) -> Vec<Finding> {
+/// Which secrets are what they should be, so that more can be asked with them.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Usable {
+    /// `wecom.app_secret` is an application's.
+    pub(super) app: bool,
+    /// `wecom.contacts_secret` is 通讯录同步's.
+    pub(super) contacts: bool,
+}
+
+pub(super) async fn check(subject: &Subject) -> (Vec<Finding>, Usable) {
     let wecom = &subject.config.wecom;
+    let (mut findings, mut usable) = (Vec::new(), Usable::default());
     if !wecom.enable {
-        return vec![Finding::new(Row::WecomDisabled, &[])];
+        findings.push(Finding::new(Row::WecomDisabled, &[]));
+        return (findings, usable);
     }
-    let mut findings = Vec::new();
     let missing = [
         (wecom.corp_id.as_str().is_empty(), Row::CorpIdMissing),
         (wecom.agent_id == 0, Row::AgentIdMissing),
@@ -28,21 +38,24 @@ pub(super) async fn check(subject: &Subject) -> Vec<Finding> {
     ];
     findings.extend(missing.into_iter().filter(|(is, _)| *is).map(|(_, row)| Finding::new(row, &[])));
     if wecom.corp_id.as_str().is_empty() {
-        return findings;
+        return (findings, usable);
     }
     match &subject.client {
-        Ok(client) => findings.extend(probe(wecom, client).await),
+        Ok(client) => findings.extend(probe(wecom, client, &mut usable).await),
         Err(why) => findings.push(unreachable(wecom, why)),
     }
-    findings
+    (findings, usable)
 }
 
-async fn probe(wecom: &Wecom, client: &Client) -> Vec<Finding> {
+async fn probe(wecom: &Wecom, client: &Client, usable: &mut Usable) -> Vec<Finding> {
     let single = is_single(wecom);
     let mut findings = Vec::new();
     if wecom.app_secret.is_some() {
         match client.kind_of(SecretKind::App, Deadline::after(PATIENCE)).await {
-            Ok(kind) => findings.push(Finding::new(app_row(kind, single), &[])),
+            Ok(kind) => {
+                usable.app = kind == ProbedKind::App;
+                findings.push(Finding::new(app_row(kind, single), &[]));
+            }
             Err(error) => {
                 findings.push(failed(wecom, SecretKind::App, &error));
                 if error.family() == Family::Upstream {
@@ -54,7 +67,10 @@ async fn probe(wecom: &Wecom, client: &Client) -> Vec<Finding> {
     }
     if wecom.contacts_secret.is_some() && !single {
         findings.push(match client.kind_of(SecretKind::Contacts, Deadline::after(PATIENCE)).await {
-            Ok(ProbedKind::Contacts) => Finding::new(Row::ContactsSecretOk, &[]),
+            Ok(ProbedKind::Contacts) => {
+                usable.contacts = true;
+                Finding::new(Row::ContactsSecretOk, &[])
+            }
             Ok(ProbedKind::App) => Finding::new(Row::ContactsSecretIsApp, &[]),
             Err(error) => failed(wecom, SecretKind::Contacts, &error),
         });

@@ -3,6 +3,8 @@
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Row as _};
 
+use crate::base::clock::Timestamp;
+use crate::base::id::CorpId;
 use crate::base::secret::ExposeSecret as _;
 use crate::config::Database;
 use crate::db::Db;
@@ -36,6 +38,20 @@ pub(super) async fn applied(database: &Database) -> sqlx::Result<Option<Vec<i64>
 /// SQLite has one code for every mistake in a statement.
 fn is_no_table(message: &str) -> bool {
     message.contains("no such table")
+}
+
+/// When the last run began that read every detail; `None`: there was none. Unlike the directory's own reading it does
+/// not need the row of the corporation, which `serve` makes.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn complete_at(db: &Db, corp: &CorpId) -> sqlx::Result<Option<Timestamp>> {
+    let row = sqlx::query("SELECT complete_at FROM charts WHERE corp_id = $1")
+        .bind(corp.as_str())
+        .fetch_optional(db.pool())
+        .await?;
+    let at: Option<i64> = row.map(|row| row.try_get(0)).transpose()?;
+    Ok(at.filter(|at| *at > 0).map(Timestamp::from_millis))
 }
 
 /// Whether rows can be written: writes one as it is and takes it back.

@@ -20,6 +20,7 @@ const NONE: Option<&str> = None;
 const SECRET: Option<&str> = Some("「应用管理 → 应用 → Secret」");
 const APPLICATION: Option<&str> = Some("「应用管理 → 应用」");
 const COMPANY_ID: Option<&str> = Some("「我的企业 → 企业信息 → 企业ID」");
+const VISIBLE: Option<&str> = Some("「应用管理 → 应用 → 可见范围」");
 const TRUSTED_IP: Option<&str> = Some("「应用管理 → 应用 → 企业可信IP」");
 const TRUSTED_DOMAIN: Option<&str> = Some("「应用管理 → 应用 → 网页授权及JS-SDK → 可信域名」");
 
@@ -216,6 +217,94 @@ rows! {
         "无法访问企业微信（{host}）。" "WeCom ({host}) cannot be reached."
         "无人能登录，已登录的人不受影响。原因：{why}" "Nobody can sign in; who is in stays in. The cause: {why}"
         "检查 DNS、防火墙、wecom.proxy 和 wecom.api_address，允许访问该主机的 443 端口。" "Check DNS, the firewall, wecom.proxy and wecom.api_address; let port 443 of that host through.";
+
+    DirectoryContacts "directory.way" Ok NONE
+        "通讯录用「通讯录同步」的 Secret 读取，详情完整。" "The directory is read with the 「通讯录同步」 Secret, in every detail."
+        "" "" "" "";
+    DirectoryIds "directory.way_ids" Ok NONE
+        "「通讯录同步」的 Secret 在本机地址只能读取 ID（48009），姓名等详情用应用的 Secret 读取。" "From this address the 「通讯录同步」 Secret reads ids only (48009); names and details come with the application's."
+        "2022-08-15 之后配置的地址都是如此；应用可见范围之外的成员不会进入通讯录，也不能登录。" "So it is for addresses entered since 2022-08-15; who is outside the visible range does not come into the directory, and cannot sign in."
+        "" "";
+    DirectoryVisible "directory.way_visible" Ok NONE
+        "通讯录只用应用的 Secret 读取，限于应用的可见范围。" "The directory is read with the application's Secret alone: what is in its visible range."
+        "没有可用的「通讯录同步」Secret 时都是如此；单独加入可见范围、不在可见部门中的成员，登录之后才会被同步。" "So it is without a 「通讯录同步」 Secret that works; who is visible singly and not by a department is synchronised after signing in once."
+        "" "";
+    DirectoryUnread "directory.unread" Warn VISIBLE
+        "用 {key} 读取通讯录失败。" "Reading the directory with {key} failed."
+        "这样同步也会失败，组织架构保持原样。原因：{why}" "A synchronisation fails like this, too, and the chart stays as it was. The cause: {why}"
+        "核对应用的「可见范围」和该 Secret 的企业可信IP；若是网络问题，稍后再运行一次。" "Check the 「可见范围」 of the application and the trusted addresses of that Secret; if it is the network, run this again later.";
+    DirectoryRangeEmpty "directory.range_empty" Broken VISIBLE
+        "应用的可见范围中没有部门。" "There is no department in the visible range of the application."
+        "可见范围为空时无人能登录；即使其中有单个成员，也无法同步部门，按部门授权的规则不起作用。" "With an empty range nobody can sign in; even if it names single members, no department is synchronised, and rules by unit match nobody."
+        "在「应用管理 → 应用 → 可见范围」中加入使用者所在的部门，通常是整个企业。" "Add the departments of everybody who is to use it in 「应用管理 → 应用 → 可见范围」, mostly the whole company.";
+    DirectoryRange "directory.range" Ok VISIBLE
+        "应用的可见范围有 {units} 个部门。" "The visible range of the application has {units} departments."
+        "可见范围之外的人不能登录，也不会进入通讯录。" "Who is outside can neither sign in nor come into the directory."
+        "" "";
+    DirectoryRangeCounted "directory.range_counted" Ok VISIBLE
+        "应用的可见范围有 {units} 个部门，其中 {members} 名成员。" "The visible range of the application has {units} departments with {members} members."
+        "可见范围之外的人不能登录，也不会进入通讯录。" "Who is outside can neither sign in nor come into the directory."
+        "" "";
+    DirectoryRangeWhole "directory.range_whole" Ok VISIBLE
+        "应用的可见范围覆盖整个企业：{units} 个部门可见 {seen} 个，{least}{members} 名成员可见 {some} 名。" "The visible range of the application covers the company: {seen} of {units} departments, {some} of {least}{members} members."
+        "" "" "" "";
+    DirectoryRangePart "directory.range_part" Ok VISIBLE
+        "应用的可见范围是企业的一部分：{units} 个部门可见 {seen} 个，{least}{members} 名成员中有 {some} 名在这些部门。" "The visible range of the application is a part of the company: {seen} of {units} departments, and in them {some} of {least}{members} members."
+        "可见范围之外的人不能登录，也不会进入通讯录。" "Who is outside can neither sign in nor come into the directory."
+        "若应包括所有人，在「应用管理 → 应用 → 可见范围」中选择整个企业。" "If everybody is meant, choose the whole company in 「应用管理 → 应用 → 可见范围」.";
+    DirectoryFields "directory.fields" Ok NONE
+        "应用的 Secret 读到的字段：{fields}；没有读到：{unseen}。" "Fields that the application's Secret shows: {fields}; not seen: {unseen}."
+        "只看了部分成员，没有人填写的字段也读不到。2022-06-20 之后创建的应用读不到手机和邮箱。" "Some members were looked at, and what nobody filled in is not seen either. Applications made since 2022-06-20 get no mobile and mail."
+        "" "";
+    DirectoryFieldsUnknown "directory.fields_unknown" Ok NONE
+        "看过的部门中没有成员，不知道应用的 Secret 能读到哪些字段。" "No member was found in the departments that were looked at, so the fields that the application's Secret shows are not known."
+        "" "" "" "";
+    DirectoryLinkBy "directory.link_by" Warn NONE
+        "directory.link_by 使用 {fields}，但应用的 Secret 读不到。" "directory.link_by uses {fields}, which the application's Secret does not show."
+        "2022-06-20 之后创建的应用读不到手机和邮箱，因此同步时不能用它们认出本地人员。" "Applications made since 2022-06-20 get no mobile and mail, so a run cannot recognise local people by them."
+        "用 userid 或工号认人：directory.link_by = [\"userid\", \"employee_number\"]；没有本地人员时可以忽略。" "Recognise them by userid or staff number: directory.link_by = [\"userid\", \"employee_number\"]; ignore it without local people.";
+
+    RunsUnread "sync.unread" Warn NONE
+        "未能从数据库读取组织架构的同步情况。" "How the organisation chart stands could not be read from the database."
+        "原因：{why}" "The cause: {why}"
+        "先处理与数据库有关的问题，再运行一次。" "Mend what is said of the database, then run this again.";
+    RunsLast "sync.last" Ok NONE
+        "上次同步（{kind}，{cause}）于 {at} 完成。" "The last run ({kind}, {cause}) was done at {at}."
+        "" "" "" "";
+    RunsLastPartial "sync.last_partial" Ok NONE
+        "上次同步（{kind}，{cause}）于 {at} 完成，没有读取全部详情。" "The last run ({kind}, {cause}) was done at {at}; it did not read every detail."
+        "" "" "" "";
+    RunsLastRefused "sync.last_refused" Warn NONE
+        "上次同步（{kind}，{cause}）于 {at} 被拒绝。" "The last run ({kind}, {cause}) was refused at {at}."
+        "组织架构保持原样。原因：{why}" "The chart stays as it was. The cause: {why}"
+        "用 gongpai sync --dry-run 查看会发生什么；若确实如此，运行 gongpai sync --force。" "See what would happen with gongpai sync --dry-run; if it is meant, run gongpai sync --force.";
+    RunsLastFailed "sync.last_failed" Warn NONE
+        "上次同步（{kind}，{cause}）于 {at} 失败。" "The last run ({kind}, {cause}) failed at {at}."
+        "组织架构保持原样。原因：{why}" "The chart stays as it was. The cause: {why}"
+        "处理原因后运行 gongpai sync。" "Mend the cause, then run gongpai sync.";
+    RunsNone "sync.none" Warn NONE
+        "还没有一次完整的同步。" "No run has read the whole directory yet."
+        "按部门、标签和负责人授权的规则现在不匹配任何人。" "Rules by unit, tag and leader match nobody now."
+        "启动 gongpai serve，它会自动开始第一次同步；或运行 gongpai sync。" "Start gongpai serve, which begins the first run by itself, or run gongpai sync.";
+    RunsFresh "sync.complete" Ok NONE
+        "上次完整同步始于 {at}，{hours} 小时前。" "The last complete run began at {at}, {hours} hours ago."
+        "" "" "" "";
+    RunsOld "sync.old" Warn NONE
+        "上次完整同步始于 {at}，已经过去 {hours} 小时（超过 {limit} 小时）。" "The last complete run began at {at}, {hours} hours ago (more than {limit})."
+        "此后的调动和离职可能没有生效。" "Moves and departures since then may not be in force."
+        "确认 gongpai serve 在运行，wecom.force_sync_cron 已设置；或运行 gongpai sync。" "See that gongpai serve runs and wecom.force_sync_cron is set, or run gongpai sync.";
+    RunsConflicts "sync.conflicts" Warn NONE
+        "有 {count} 个关于人员的问题等待处理。" "{count} questions about persons wait for an answer."
+        "网关不能判断两个人是否为同一人，在得到回答之前按两个人处理。" "The gateway cannot tell whether two persons are one, and treats them as two until somebody answers."
+        "运行 gongpai directory conflicts list 查看，用 gongpai directory conflicts resolve 回答。" "See them with gongpai directory conflicts list and answer with gongpai directory conflicts resolve.";
+    RulesTaken "rules.taken" Warn NONE
+        "规则中有 {count} 个 userid 现在属于他人：{userids}。" "{count} userids in rules are somebody else's now: {userids}."
+        "在确认之前，这些 userid 的新主人不会因规则而获得权限。" "Until it is accepted, who has such a userid now is allowed nothing by it."
+        "运行 gongpai rules accept 查看并确认，或修改规则。" "See and accept them with gongpai rules accept, or change the rules.";
+    RulesUnfound "rules.unfound" Warn NONE
+        "有一条访问规则在当前的组织架构中不匹配任何人。{rule}" "A part of an access rule means nobody in the chart of now. {rule}"
+        "部门、标签可能改了名称、被删除，或不在应用的可见范围内。" "The unit or tag may have another name now, be deleted, or be outside the visible range."
+        "用组织架构中的名称改正 [[rules]] 中的规则。" "Correct the rule in [[rules]] to the name that the chart has.";
 
     ClockOk "clock.ok" Ok NONE
         "时钟与企业微信一致（{direction} {seconds} 秒）。" "The clock agrees with that of WeCom ({seconds} s {direction} it)."

@@ -18,7 +18,7 @@ use crate::session::{NotSignedIn, SignedIn};
 use super::metrics::Metrics;
 use super::request::{Original, Origins, Refusal};
 use super::respond;
-use super::rules::{Decision, Grant, InForce, Request, Rules, Through, decide};
+use super::rules::{Decision, InForce, Request, Rules, decide};
 
 /// Each kind of warning is logged at most once in this time.
 const WARN_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
@@ -194,11 +194,9 @@ impl Checker {
             Request { origin: &original.origin, target: original.target, method: Some(original.method) };
         let person = session.map(|s| &*s.person);
         match decide(in_force, &request, person) {
-            Decision::Allow { by, .. } => {
+            Decision::Allow { by, first, .. } => {
                 if by.is_none() { &self.metrics.public } else { &self.metrics.allowed }.inc();
-                if let (Some(Grant { through: Through::Userid { first: true }, .. }), Some(person)) =
-                    (by, person)
-                {
+                if let (true, Some(person)) = (first, person) {
                     let first = FirstMatch { userid: person.userid.clone(), person: person.id.clone() };
                     // Full or closed: the next check says it again.
                     drop(self.first_matches.try_send(first));

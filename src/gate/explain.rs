@@ -80,11 +80,13 @@ pub fn explain(
         reason,
     };
     match decide(in_force, &Request { origin: &origin, target, method }, who) {
-        Decision::Allow { rule, by: None } => of(Outcome::Public, rule, "the rule lets anyone in".to_owned()),
+        Decision::Allow { rule, by: None, .. } => {
+            of(Outcome::Public, rule, "the rule lets anyone in".to_owned())
+        }
         Decision::Allow { rule: None, .. } => {
             of(Outcome::Allowed, None, "the host has no rules and gate.default is \"members\"".to_owned())
         }
-        Decision::Allow { rule, by: Some(grant) } => {
+        Decision::Allow { rule, by: Some(grant), .. } => {
             of(Outcome::Allowed, rule, in_words(&grant, in_force.chart()))
         }
         Decision::SignIn { rule } => {
@@ -101,10 +103,7 @@ fn in_words(grant: &Grant<'_>, chart: &Chart) -> String {
     let element = grant.element;
     match grant.through {
         Through::Member => format!("`{element}`: an active member"),
-        Through::Userid { first: false } => format!("`{element}`: this person's userid"),
-        Through::Userid { first: true } => {
-            format!("`{element}`: this person's userid, which no one was matched by before")
-        }
+        Through::Userid => format!("`{element}`: this person's userid"),
         Through::Unit(unit) => format!("`{element}`: in the unit {}", path(unit)),
         Through::Leading(Some(unit)) => format!("`{element}`: leads the unit {}", path(unit)),
         Through::Leading(None) => format!("`{element}`: named in WeCom as leader, without being in the unit"),

@@ -100,6 +100,8 @@ pub enum Decision<'r> {
         rule: Option<&'r Rule>,
         /// What allows the person; `None`: anybody may, signed in or not.
         by: Option<Grant<'r>>,
+        /// Whether the rule names the person's userid and nobody was matched by that before: it is to be bound.
+        first: bool,
     },
     /// It depends on who it is, and nobody is signed in.
     SignIn {
@@ -335,10 +337,13 @@ pub fn decide<'r>(in_force: &'r InForce, request: &Request<'_>, who: Option<&'r 
     };
     match who {
         Some(person) if !person.active => Decision::Deny { rule, reason: DenyReason::Inactive },
-        _ if allow.anyone => Decision::Allow { rule, by: None },
+        _ if allow.anyone => Decision::Allow { rule, by: None, first: false },
         None => Decision::SignIn { rule },
         Some(person) => match in_force.grant(rule, person) {
-            Some(grant) => Decision::Allow { rule, by: Some(grant) },
+            Some(grant) => {
+                let first = allow.is_first_match(&in_force.bindings, person);
+                Decision::Allow { rule, by: Some(grant), first }
+            }
             None if allow.names_an_earlier_holder(&in_force.bindings, person) => {
                 Decision::Deny { rule, reason: DenyReason::EarlierHolder }
             }

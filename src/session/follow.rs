@@ -133,7 +133,15 @@ impl Sessions {
             Some(Kind::Person) => {
                 let id = PersonId::new(entry.id.as_str());
                 if self.0.memory.knows(&id) {
-                    let person = store::find_person(&self.0.db, &self.0.settings.corp, &id).await?;
+                    let person = match store::find_person(&self.0.db, &self.0.settings.corp, &id).await {
+                        Ok(person) => person,
+                        // One row that nobody can read keeps one person out, and not everybody.
+                        Err(sqlx::Error::Decode(error)) => {
+                            tracing::error!(person = %id, %error, "A person's row cannot be read: nobody is let in by it");
+                            None
+                        }
+                        Err(error) => return Err(error.into()),
+                    };
                     self.0.memory.replace(&id, person.map(|p| self.interned(p)));
                 }
             }
@@ -227,7 +235,7 @@ impl Sessions {
     pub fn sweep(&self) {
         let now = self.0.clock.now();
         self.0.memory.sweep(now);
-        self.0.assertions.pin().retain(|_, (made, _)| now.since(*made) < super::ASSERTION_TTL);
+        self.0.assertions.pin().retain(|_, (made, _)| now.since(*made) < super::assertion::ASSERTION_TTL);
     }
 
     /// Makes a new signing key: published at once, signing after the JWKS max-age. Answers its kid and from when

@@ -4,6 +4,7 @@
 //! the gate and sign-in call the same function, because two different ones would send a browser in circles.
 //! It reads memory ([`live`]); [`follow`] keeps memory in step with the database: sessions, persons, keys and the chart.
 
+pub mod assertion;
 pub mod follow;
 pub mod identity;
 pub mod keys;
@@ -31,7 +32,7 @@ use crate::http::cookie;
 use identity::Prepared;
 use live::{Live, Memory, TokenHash};
 use store::{NewSession, Row};
-use token::{AssertionClaims, Claims, Invalid, NoKey};
+use token::{Claims, Invalid, NoKey};
 
 pub use follow::FollowError;
 
@@ -40,9 +41,6 @@ const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How many cookies of our name a sign-out looks at.
 const MOST_COOKIES: usize = 8;
-
-/// How long an assertion is valid (DESIGN §4).
-const ASSERTION_TTL: Duration = Duration::from_secs(60);
 
 /// How a person signed in (RFC 8176, our own values).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -453,46 +451,6 @@ impl Sessions {
         let now = self.0.clock.now();
         let row = store::find(&self.0.db, &self.0.settings.corp, sid).await?;
         Ok(row.filter(|r| r.ended_at.is_none() && r.expires_at > now && r.person.active))
-    }
-
-    /// The signed identity for the application at `origin` (DESIGN §4, `Gongpai-Assertion`): a 60 s JWT,
-    /// signed once per session and host and reused for half its life. `None` where it is switched off or no key
-    /// may sign.
-    pub fn assertion(&self, session: &SignedIn, origin: &Origin) -> Option<Arc<str>> {
-        if !self.0.settings.assertion {
-            return None;
-        }
-        let now = self.0.clock.now();
-        let key = (session.sid.clone(), origin.authority());
-        if let Some((made, jwt)) = self.0.assertions.pin().get(&key)
-            && now >= *made
-            && now.since(*made) < ASSERTION_TTL / 2
-        {
-            return Some(Arc::clone(jwt));
-        }
-        let iat = now.seconds();
-        let claims = AssertionClaims {
-            iss: &self.0.issuer,
-            aud: &key.1,
-            corp: self.0.settings.corp.as_str(),
-            sub: session.person.id.as_str(),
-            userid: session.person.userid.as_str(),
-            name: &session.person.name,
-            email: &session.person.email,
-            iat,
-            exp: iat.saturating_add(60),
-        };
-        match self.0.keys.load().ring.sign(token::ASSERTION, &claims, now) {
-            Ok(jwt) => {
-                let jwt: Arc<str> = jwt.into();
-                self.0.assertions.pin().insert(key, (now, Arc::clone(&jwt)));
-                Some(jwt)
-            }
-            Err(error) => {
-                tracing::error!(%error, "no assertion could be signed");
-                None
-            }
-        }
     }
 
     /// The published chart, as this replica knows it.

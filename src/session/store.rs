@@ -368,7 +368,7 @@ pub async fn end_of_inactive(change: &mut Change, version: i64) -> sqlx::Result<
     for _ in 0..2 {
         let rows = sqlx::query(
             "UPDATE sessions SET ended_at = $2, end_reason = (SELECT MIN(v.status) FROM person_rows v \
-               WHERE v.person_id = sessions.person_id AND v.since = $3) \
+               WHERE v.person_id = sessions.person_id AND v.until = 9223372036854775807 AND v.since = $3) \
              WHERE corp_id = $1 AND ended_at IS NULL AND expires_at > $2 AND person_id IN \
                (SELECT v.person_id FROM person_rows v WHERE v.corp_id = $1 AND v.since = $3 AND v.status <> 'active') \
              RETURNING sid",

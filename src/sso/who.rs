@@ -60,8 +60,9 @@ pub fn found(member: Member) -> Result<Found, Refused> {
                 AttributeValue::Web { .. } | AttributeValue::MiniProgram { .. } => None,
             });
             let detail = Detail { attributes: attributes.collect(), ..Detail::default() };
-            // PostgreSQL's text holds no NUL, and nobody's name needs one to sign in.
-            let storable = |text: String| if text.contains('\0') { text.replace('\0', "") } else { text };
+            // As a run keeps it, so that neither takes the other's word for a change; PostgreSQL's text holds no NUL.
+            let storable =
+                |text: String| text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
             Ok(Found {
                 userid: member.userid,
                 name: storable(member.name),

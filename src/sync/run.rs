@@ -59,6 +59,9 @@ enum Failure {
     /// The plan was not written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
+    /// The plan was not made.
+    #[error("the plan could not be made: {0}")]
+    Planner(String),
     /// The database.
     #[error("the database failed: {0}")]
     Store(#[from] sqlx::Error),
@@ -69,7 +72,7 @@ impl Failure {
     fn reason(&self) -> String {
         let meaning = match self {
             Self::Fetch(error) => error.meaning(),
-            Self::Unavailable(_) | Self::Apply(_) | Self::Store(_) => None,
+            Self::Unavailable(_) | Self::Apply(_) | Self::Planner(_) | Self::Store(_) => None,
         };
         let Some(meaning) = meaning else { return self.to_string() };
         let page = meaning.console.map_or_else(String::new, |page| format!(" ({page})"));
@@ -188,7 +191,8 @@ impl Sync {
         }
         let known = apply::known::known_departments(db, &settings.corp).await?;
         progress.fetching();
-        let remote = fetcher.fetch(Ask { kind: run.kind, known: &known }, &progress.fetch).await?;
+        let remote =
+            fetcher.fetch(Ask { kind: run.kind, known: &known, force: run.force }, &progress.fetch).await?;
         drop(known);
         progress.begin(Step::Comparing);
         let (complete, way) = (remote.complete, remote.way);
@@ -199,8 +203,11 @@ impl Sync {
             force: run.force,
         };
         let now = clock.now();
-        let plan = plan(remote, &local, &policy, now, &mut || PersonId::generate(now));
-        drop(local);
+        // Pure, and for a large company longer than a check may wait for its thread.
+        let planned = tokio::task::spawn_blocking(move || {
+            plan(remote, &local, &policy, now, &mut || PersonId::generate(now))
+        });
+        let plan = planned.await.map_err(|error| Failure::Planner(error.to_string()))?;
         let everything = complete.units && complete.persons;
         let refused = plan.refused.clone();
         let report = Report::planned(way, plan.removals, plan.notes.clone());

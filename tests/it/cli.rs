@@ -329,12 +329,132 @@ async fn the_doctor_lists_what_is_missing_and_every_mistake_of_the_configuration
     assert_eq!((code, broken(&report)), (Some(1), vec!["rules.refused"]), "{report:#}");
 }
 
+fn words<'a>(report: &'a Value, id: &str, part: &str) -> &'a str {
+    finding(report, id)[part]["en"].as_str().expect("a text")
+}
+
+fn has(report: &Value, id: &str) -> bool {
+    report["findings"].as_array().expect("findings").iter().any(|f| f["id"] == id)
+}
+
+#[tokio::test]
+async fn the_doctor_says_which_way_the_directory_is_read_and_how_much_of_the_company_is_seen() {
+    let place = Place::with("").await;
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
+    assert!(has(&report, "directory.way_visible") && !has(&report, "directory.way"), "{report:#}");
+    let departments = place.wecom.world().departments.len();
+    let range = words(&report, "directory.range_counted", "what");
+    assert!(range.contains(&format!("{departments} departments")), "{range}");
+
+    let both = format!("app_secret = \"{MARK}-app\"\ncontacts_secret = \"{MARK}-contacts\"");
+    place.replace(&format!("app_secret = \"{MARK}-app\""), &both);
+    let tokens = place.wecom.calls("gettoken");
+    let (_, report) = place.doctor().await;
+    assert_eq!(place.wecom.calls("gettoken") - tokens, 2, "one gettoken a secret");
+    assert!(has(&report, "directory.way_ids") && has(&report, "directory.range_whole"), "{report:#}");
+    place.wecom.change(|world| world.contacts.reads_details = true);
+    let (_, report) = place.doctor().await;
+    assert!(has(&report, "directory.way") && !has(&report, "directory.way_ids"), "{report:#}");
+
+    // 财务部 alone, with its members.
+    place.wecom.set_visible([2], []);
+    let (code, report) = place.doctor().await;
+    let part = words(&report, "directory.range_part", "what");
+    assert!(code == Some(0) && part.contains(&format!(" of {departments} departments")), "{part}");
+    assert!(!part.contains(&format!(" {departments} of {departments} ")), "{part}");
+
+    place.wecom.set_visible([], ["lisi"]);
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["directory.range_empty"]), "{report:#}");
+    assert_eq!(finding(&report, "directory.range_empty")["console"], "「应用管理 → 应用 → 可见范围」");
+}
+
+#[tokio::test]
+async fn the_doctor_says_which_fields_show_and_what_follows_for_link_by() {
+    let link = "[directory]\nlink_by = [\"userid\", \"mobile\", \"email\"]";
+    let place = Place::with(link).await;
+    let (code, report) = place.doctor().await;
+    let fields = words(&report, "directory.fields", "what");
+    let (seen, unseen) = fields.split_once("not seen").expect("both");
+    assert!(seen.contains("position") && unseen.contains("mobile, email"), "{fields}");
+    assert!(words(&report, "directory.link_by", "what").contains("uses mobile, email"), "{report:#}");
+    assert_eq!((code, &finding(&report, "directory.link_by")["level"]), (Some(0), &Value::from("warn")));
+
+    place.wecom.change(|world| world.app.legacy_fields = true);
+    let (_, report) = place.doctor().await;
+    let (seen, _) = words(&report, "directory.fields", "what").split_once("not seen").expect("both");
+    assert!(seen.contains("mobile") && !has(&report, "directory.link_by"), "{report:#}");
+}
+
+#[tokio::test]
+async fn the_doctor_looks_at_the_directory_of_a_large_company_in_few_calls() {
+    let place = Place::with("").await;
+    place.wecom.change(|world| {
+        for id in 100..400 {
+            world.departments.push(gongpai::simulator::Department::new(id, &format!("部门{id}"), 1));
+        }
+    });
+    let before = place.wecom.calls_total();
+    let (_, report) = place.doctor().await;
+    assert!(words(&report, "directory.range", "what").contains("departments"), "{report:#}");
+    let calls = place.wecom.calls_total() - before;
+    assert!(calls <= 20, "{calls} calls");
+}
+
+#[tokio::test]
+async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
+    let rule = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/x/**\"\nallow = [\"unit:没有这个部门/**\", \"user:lisi\"]\n";
+    let place = Place::with(rule).await;
+    place.served().await;
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, &finding(&report, "sync.none")["level"]), (Some(0), &Value::from("warn")));
+    assert!(!has(&report, "rules.unfound") && !has(&report, "sync.last"), "{report:#}");
+
+    assert_eq!(place.run(&["sync"]).await.code(), Some(0));
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
+    assert!(has(&report, "sync.last") && has(&report, "sync.complete"), "{report:#}");
+    let unfound = words(&report, "rules.unfound", "what");
+    assert!(unfound.contains("rule 1") && unfound.contains("unit:没有这个部门/**"), "{unfound}");
+    for id in ["sync.conflicts", "rules.taken", "sync.old"] {
+        assert!(!has(&report, id), "{report:#}");
+    }
+
+    let (app, _) = App::build(place.accepted(), Clock::System).await.expect("the gateway starts");
+    let corp = &app.config.wecom.corp_id;
+    let person = "(SELECT id FROM persons WHERE userid = 'zhangsan')";
+    for statement in [
+        format!(
+            "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
+             VALUES ('c1', '{corp}', 'reused', {person}, '[]', 'open', 0)"
+        ),
+        format!(
+            "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', 'lisi', {person}, 0)"
+        ),
+        "UPDATE sync_runs SET status = 'refused', reason = 'too much'".to_owned(),
+    ] {
+        sqlx::query(sqlx::AssertSqlSafe(statement)).execute(app.db.pool()).await.expect("a statement");
+    }
+    app.close().await;
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
+    assert!(words(&report, "sync.conflicts", "remedy").contains("gongpai directory conflicts list"));
+    assert!(words(&report, "rules.taken", "what").contains("lisi"));
+    assert!(words(&report, "sync.last_refused", "why").contains("too much"));
+
+    let later = Clock::fixed(Clock::System.now().plus(Duration::from_secs(49 * 3600)));
+    let findings = examined(&place, later).await;
+    assert!(findings.iter().any(|f| f.id == "sync.old" && f.level == Level::Warn), "{findings:#?}");
+}
+
 /// What the checks find with another clock.
 async fn examined(place: &Place, clock: Clock) -> Vec<Finding> {
     let config = place.accepted();
     let client = gongpai::wecom::Client::new(gongpai::app::wecom_settings(&config), clock.clone());
     let client = client.map_err(|error| error.to_string());
-    examine(&Subject { config, client, clock, rules: Ok(Vec::new()) }, &mut |_| {}).await
+    let unfound = |_: &Config, _| Vec::new();
+    examine(&Subject { config, client, clock, rules: Ok(Vec::new()), unfound }, &mut |_| {}).await
 }
 
 #[tokio::test]

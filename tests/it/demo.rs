@@ -2,6 +2,9 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
+
+use url::Url;
 
 use crate::support::browser::{DESKTOP, PHONE};
 use crate::support::process::{Output, Process, Program};
@@ -95,6 +98,75 @@ async fn chromium_signs_in_on_a_desktop_by_a_code_that_the_phone_page_confirms()
     chromium.screenshot("demo-desktop-4-confirmed").await;
     chromium.switch_to(&window).await;
     chromium.text_with("王五").await;
+}
+
+/// Opens 付款 until the page says `part`: a run comes by itself every few seconds.
+async fn finance_says(chromium: &Chromium, url: &Url, part: &str) {
+    let begun = std::time::Instant::now();
+    loop {
+        chromium.goto(url).await;
+        let page = chromium.find("body").await;
+        let page = chromium.text(&page).await;
+        if page.contains(part) {
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(30), "no {part} in {page}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+}
+
+#[tokio::test]
+async fn chromium_is_refused_within_seconds_after_a_move_to_another_department() {
+    let mut demo = Demo::start().await;
+    for (viewport, agent, name) in
+        [(Viewport::Phone, PHONE, "phone"), (Viewport::Desktop, DESKTOP, "desktop")]
+    {
+        let shot = |step: &str| format!("demo-moved-{name}-{step}");
+        let chromium = Chromium::start(viewport, agent).await;
+        chromium.goto(&demo.url).await;
+        let phone = chromium.windows().await.remove(0);
+        open_as(&chromium, "lisi").await;
+        let application = chromium.windows().await.into_iter().find(|w| *w != phone).unwrap();
+        chromium.text_with("李四").await;
+        let finance = chromium.url().await.join("/finance").unwrap();
+        // The first run may still be under way.
+        finance_says(&chromium, &finance, "您在财务部").await;
+        chromium.screenshot(&shot("1-allowed")).await;
+
+        chromium.switch_to(&phone).await;
+        chromium.goto(demo.url.replace("/phone", "/organisation")).await;
+        chromium.screenshot(&shot("2-organisation")).await;
+        chromium.type_into("#find", "lisi").await;
+        chromium.click(".find button").await;
+        chromium.find("button[value=save]").await;
+        chromium.screenshot(&shot("3-member")).await;
+        move_to(&chromium, 3).await;
+        chromium.screenshot(&shot("4-moved")).await;
+
+        chromium.switch_to(&application).await;
+        finance_says(&chromium, &finance, "您没有访问该页面的权限").await;
+        chromium.screenshot(&shot("5-refused")).await;
+
+        chromium.switch_to(&phone).await;
+        chromium.goto(demo.url.replace("/phone", "/organisation/member?userid=lisi")).await;
+        move_to(&chromium, 2).await;
+        chromium.switch_to(&application).await;
+        finance_says(&chromium, &finance, "您在财务部").await;
+    }
+    assert_eq!(demo.process.text(Output::Stderr), "");
+    assert!(demo.process.stop().await.success());
+}
+
+/// Ticks just this department on the member's page and saves.
+async fn move_to(chromium: &Chromium, department: u32) {
+    let ticked = "return [...document.querySelectorAll('[name=department]:checked')].map(box => box.value)";
+    for id in chromium.script(ticked, serde_json::json!([])).await.as_array().unwrap() {
+        chromium.click(&format!("[name=department][value='{}']", id.as_str().unwrap())).await;
+    }
+    chromium.click(&format!("[name=department][value='{department}']")).await;
+    chromium.click(&format!("#main option[value='{department}']")).await;
+    chromium.click("button[value=save]").await;
+    chromium.url_with("the organisation", |url| url.path() == "/organisation").await;
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use gongpai::simulator::{Aim, Broken, Department, Fault, Member, Simulator, Status};
+use gongpai::simulator::{Aim, Attribute, Broken, Department, Fault, Member, Simulator, Status};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -366,6 +366,48 @@ async fn a_userid_that_is_used_again_is_somebody_else_and_inherits_nothing() {
     assert_eq!(t.check(&new, PUBLIC).await.status, 200);
     assert_eq!(t.check(&new, &own).await.status, 403, "the rule means the one before");
     assert_eq!(t.get("/directory/conflicts").await["items"][0]["kind"], "reused");
+}
+
+#[tokio::test]
+async fn a_userid_that_is_used_again_between_two_runs_is_somebody_else_too() {
+    const OWN: &str = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/own/**\"\nallow = [\"user:lisi\"]\n\
+                       [[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n";
+    let t = TestApp::with(OWN).await;
+    t.wecom.change_app(|app| app.legacy_fields = true);
+    let number = |value: &str| Attribute::Text { name: "工号".to_owned(), value: value.to_owned() };
+    t.wecom.change_member("lisi", |m| m.attributes = vec![number("G-1")]);
+    t.synced().await;
+    let own = format!("{PUBLIC}/own/x");
+    let lisi = t.signed_in("lisi").await;
+    assert_eq!(t.check(&lisi, &own).await.status, 200);
+    let give_up = std::time::Instant::now() + Duration::from_secs(20);
+    while t.rows("rule_bindings").await == 0 && std::time::Instant::now() < give_up {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let before = t.person("lisi").await;
+    t.wecom.remove_member("lisi");
+    let mut other = Member::new("lisi", "李思").within([2]).with_mobile("13911110000");
+    other.attributes = vec![number("G-2")];
+    t.wecom.add_member(other);
+    let run = t.synced().await;
+    assert_eq!(run["counts"]["persons"], json!({"created": 1, "updated": 0, "removed": 1}), "{run:#}");
+    let after = t.person("lisi").await;
+    assert_ne!(after["id"], before["id"]);
+    assert_eq!((&after["name"], &after["status"]), (&json!("李思"), &json!("active")));
+    let old = t.get(&format!("/directory/persons/{}", before["id"].as_str().expect("an id"))).await;
+    assert_eq!((&old["name"], &old["status"]), (&before["name"], &json!("left")), "{old}");
+    assert_eq!(t.check(&lisi, PUBLIC).await.status, 401, "signed out");
+    let new = t.signed_in("lisi").await;
+    assert_eq!(t.check(&new, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&new, &own).await.status, 403, "the rule means the one before");
+    let conflicts = t.list("/directory/conflicts").await;
+    assert_eq!(conflicts.len(), 1, "{conflicts:#?}");
+    assert_eq!(
+        (&conflicts[0]["kind"], &conflicts[0]["candidates"]),
+        (&json!("reused"), &json!([before["id"]]))
+    );
+    let again = t.synced().await;
+    assert_eq!(again["counts"]["persons"], json!({"created": 0, "updated": 0, "removed": 0}), "{again:#}");
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use sqlx::Row as _;
 use super::{Bindings, Taken};
 use crate::base::id::{CorpId, PersonId, UserId};
 use crate::db::Db;
-use crate::db::feed::{Change, Kind};
-use crate::directory::row::published;
+use crate::db::feed::{Change, Entity, Kind, What};
+use crate::directory::row::{from_json, published, to_json};
 
 /// Every binding.
 ///
@@ -95,4 +95,65 @@ pub async fn taken(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<Taken>> {
         })
     };
     rows.iter().map(read).collect()
+}
+
+/// Userids went to somebody else: lists that name them mean the holder before. They are taken out of the leaders of
+/// local units and out of tags, and with `departments` (where no run just read them) out of the leaders of departments;
+/// whatever WeCom says of the new holder comes with the next run.
+///
+/// # Errors
+/// If the database fails.
+pub async fn disinherit(change: &mut Change, userids: &[UserId], departments: bool) -> sqlx::Result<()> {
+    let folded: Vec<String> = userids.iter().map(UserId::folded).collect();
+    let corp = change.corp().clone();
+    let units = sqlx::query(concat!(
+        "SELECT v.id, v.until, v.leaders, v.source FROM unit_rows v ",
+        published!(),
+        "WHERE v.leaders <> '[]' AND ($2 = 1 OR v.source = 'local') ORDER BY v.id"
+    ))
+    .bind(corp.as_str())
+    .bind(i64::from(departments))
+    .fetch_all(change.tx())
+    .await?;
+    let tags = sqlx::query(concat!(
+        "SELECT v.id, v.until, v.users FROM tag_rows v ",
+        published!(),
+        "WHERE v.users <> '[]' ORDER BY v.id"
+    ))
+    .bind(corp.as_str())
+    .fetch_all(change.tx())
+    .await?;
+    let mut stripped = false;
+    for (rows, entity, sql) in [
+        (
+            units,
+            Entity::Unit,
+            "UPDATE unit_rows SET leaders = $3, updated_at = $4 WHERE id = $1 AND until = $2",
+        ),
+        (tags, Entity::Tag, "UPDATE tag_rows SET users = $3, updated_at = $4 WHERE id = $1 AND until = $2"),
+    ] {
+        for row in rows {
+            let (id, until, list): (String, i64, String) =
+                (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+            let named: Vec<UserId> = from_json("a list of userids", &list)?;
+            let kept: Vec<&UserId> = named.iter().filter(|u| !folded.contains(&u.folded())).collect();
+            if kept.len() == named.len() {
+                continue;
+            }
+            let now = change.now().millis();
+            sqlx::query(sql)
+                .bind(&id)
+                .bind(until)
+                .bind(to_json(&kept)?)
+                .bind(now)
+                .execute(change.tx())
+                .await?;
+            change.note(entity, id, What::Updated);
+            stripped = true;
+        }
+    }
+    if stripped {
+        change.announce(Kind::Chart, "");
+    }
+    Ok(())
 }

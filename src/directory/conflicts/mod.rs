@@ -12,7 +12,7 @@ use super::chart::Chart;
 use super::edit::{Refused, is_local};
 use super::{Detail, Person, Source, Status};
 use crate::base::clock::Timestamp;
-use crate::base::id::{ConflictId, PersonId};
+use crate::base::id::{ConflictId, PersonId, UserId};
 
 /// A question that is open.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -28,6 +28,45 @@ pub struct Conflict {
     pub candidates: Vec<PersonId>,
     /// Since when it is asked.
     pub created_at: Timestamp,
+}
+
+/// A question with the people whom it is about, for whoever has to answer it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Told {
+    /// The question.
+    #[serde(flatten)]
+    pub conflict: Conflict,
+    /// Who was let in as itself.
+    pub person: Option<Named>,
+    /// Who it could be; those who are gone are missing.
+    pub people: Vec<Named>,
+}
+
+/// Somebody whom a question is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Named {
+    /// Its id.
+    pub id: PersonId,
+    /// Its userid.
+    pub userid: UserId,
+    /// 姓名.
+    pub name: String,
+    /// Whether it may sign in.
+    pub status: Status,
+    /// Whose entry it is.
+    pub source: Source,
+}
+
+impl From<Person> for Named {
+    fn from(person: Person) -> Self {
+        Self {
+            id: person.id,
+            userid: person.userid,
+            name: person.name,
+            status: person.status,
+            source: person.source,
+        }
+    }
 }
 
 /// Why a question was not closed. Its text is for whoever asked.

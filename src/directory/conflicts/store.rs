@@ -1,16 +1,18 @@
 //! SQL of conflicts.
 
+use std::collections::HashMap;
+
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Closed, Conflict, Unresolved, is_member, one_of_two};
+use super::{Closed, Conflict, Named, Told, Unresolved, is_member, one_of_two};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, CorpId, PersonId};
 use crate::db::Db;
 use crate::db::feed::{Change, Entity, Kind, What};
-use crate::directory::Person;
 use crate::directory::edit::store as edit;
 use crate::directory::row::{self, published};
+use crate::directory::{self, Person};
 
 /// Up to `limit` open questions after the id `after`, oldest first; only those about somebody whom everybody sees.
 ///
@@ -31,6 +33,28 @@ pub async fn list(db: &Db, corp: &CorpId, after: &str, limit: i64) -> sqlx::Resu
     .iter()
     .map(read)
     .collect()
+}
+
+/// The questions with the people whom they are about, as they are now.
+///
+/// # Errors
+/// If the database fails.
+pub async fn told(db: &Db, corp: &CorpId, conflicts: Vec<Conflict>) -> sqlx::Result<Vec<Told>> {
+    let mut known: HashMap<PersonId, Option<Named>> = HashMap::new();
+    let mut told = Vec::new();
+    for conflict in conflicts {
+        for id in std::iter::once(&conflict.person_id).chain(&conflict.candidates) {
+            if !known.contains_key(id) {
+                let person = directory::store::person(db, corp, id).await?;
+                known.insert(id.clone(), person.map(Named::from));
+            }
+        }
+        let named = |id: &PersonId| known.get(id).cloned().flatten();
+        let person = named(&conflict.person_id);
+        let people = conflict.candidates.iter().filter_map(named).collect();
+        told.push(Told { conflict, person, people });
+    }
+    Ok(told)
 }
 
 fn read(row: &AnyRow) -> sqlx::Result<Conflict> {

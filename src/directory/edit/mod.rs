@@ -160,6 +160,10 @@ impl UnitInput {
     /// [`Refused::Invalid`] and [`Refused::PathTaken`].
     pub fn check(self, id: UnitId, chart: &Chart) -> Result<Unit, Refused> {
         check_name("name", &self.name)?;
+        // A rule that names a unit's id, or wecom:2, means that unit and none that is called so.
+        if self.name.starts_with("wecom:") || uuid::Uuid::try_parse(&self.name).is_ok() {
+            return invalid("name: it looks like an id");
+        }
         check_userids("leaders", &self.leaders, MOST)?;
         let known = chart.unit(&id);
         let parent = match &self.parent_id {

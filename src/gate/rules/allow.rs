@@ -71,11 +71,8 @@ pub struct Grant<'r> {
 pub enum Through<'r> {
     /// Being an active member.
     Member,
-    /// The userid; `first`: nobody was matched by it before, so it is to be bound to this person.
-    Userid {
-        /// Whether it is to be bound.
-        first: bool,
-    },
+    /// The userid.
+    Userid,
     /// Being in this unit.
     Unit(&'r UnitId),
     /// Leading this unit; `None`: WeCom names the person as leader of a unit it is not in.
@@ -158,6 +155,14 @@ impl Allow {
         })
     }
 
+    /// Whether a `user:` element names this person and nobody was matched by it before: it is bound to this person then,
+    /// whichever element lets the person in.
+    pub(super) fn is_first_match(&self, bindings: &Bindings, person: &Person) -> bool {
+        self.users().any(|folded| {
+            same_user(folded, &person.userid) && bindings.of(folded, &person.id) == Bound::Nobody
+        })
+    }
+
     /// Whether a `user:` element names this person's userid and means somebody who had it before.
     pub(super) fn names_an_earlier_holder(&self, bindings: &Bindings, person: &Person) -> bool {
         self.users().any(|folded| {
@@ -208,11 +213,7 @@ fn through<'r>(
     let mut units = person.places.iter().map(|place| &place.unit);
     match (held, means) {
         (Held::ByUserid, Means::User(folded)) if same_user(folded, &person.userid) => {
-            match bindings.of(folded, &person.id) {
-                Bound::Same => Some(Through::Userid { first: false }),
-                Bound::Nobody => Some(Through::Userid { first: true }),
-                Bound::Other => None,
-            }
+            (bindings.of(folded, &person.id) != Bound::Other).then_some(Through::Userid)
         }
         (Held::Units(covered), _) => units.find(|unit| covered.contains(*unit)).map(Through::Unit),
         (Held::Leaders { units: covered, users }, _) => {

@@ -22,7 +22,6 @@ pub(super) struct Stage<'a> {
     pub(super) published: i64,
     /// The batch of the change feed; `None`: nothing is written.
     pub(super) batch: Option<i64>,
-    local_units: HashSet<UnitId>,
     units: HashMap<UnitId, Unit>,
     tags: HashMap<TagId, Tag>,
     /// Who is to have which userid, by id.
@@ -51,13 +50,11 @@ impl<'a> Stage<'a> {
         let batch = if how.dry_run || empty { None } else { Some(feed::new_batch(target.db).await?) };
         let units: HashMap<UnitId, Unit> =
             chart.units().map(|placed| (placed.unit.id.clone(), placed.unit.clone())).collect();
-        let local = units.values().filter(|unit| unit.source == Source::Local);
         Ok(Self {
             target,
             how,
             published: chart.version(),
             batch,
-            local_units: local.map(|unit| unit.id.clone()).collect(),
             tags: chart.tags().map(|tag| (tag.id.clone(), tag.clone())).collect(),
             units,
             moving,
@@ -327,7 +324,7 @@ impl<'a> Stage<'a> {
             Err(error) => return out.skip_person(id, userid, format!("its row cannot be read: {error}")),
         };
         let said = Person { id: id.clone(), ..said.clone() };
-        let mut merged = plan::merge(said, old, &self.local_units);
+        let mut merged = plan::merge(said, old);
         if self.was_seen_later(now, old) && merged.person.status != old.status {
             out.seen_later += 1;
             merged.person.status = old.status;
@@ -350,7 +347,7 @@ impl<'a> Stage<'a> {
             out.seen_later += 1;
             return;
         }
-        put(plan::leave(old, self.now(), &self.local_units), old, now, rows, out);
+        put(plan::leave(old, self.now()), old, now, rows, out);
     }
 
     /// Whether WeCom was asked for the person itself after this run began to read lists.

@@ -239,7 +239,16 @@ impl Run<'_> {
         if Self::asks(known.len()) {
             hidden += self.singly(SecretKind::App, known, members).await.len();
         } else {
-            self.note_missing(known.len());
+            // The complete list has them: that they are there is certain, only their details are not.
+            members.present.extend(known.iter().map(UserId::folded));
+            self.notes.add(
+                "fetch.details_unread",
+                format!(
+                    "The details of {} members were not read: they are in no department that the application sees, and too \
+                     many to be asked for one by one. These persons stay as they are.",
+                    known.len()
+                ),
+            );
         }
         hidden += self.strangers(ids, &asked, visible, members).await;
         self.note_hidden(hidden);
@@ -288,7 +297,7 @@ impl Run<'_> {
             .map(|folded| UserId::new(folded.as_str()))
             .collect();
         if !Self::asks(left.len()) {
-            self.note_missing(left.len());
+            self.too_many_missing(left.len(), members);
             return;
         }
         left.sort_unstable();

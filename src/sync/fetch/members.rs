@@ -25,6 +25,8 @@ pub(super) struct Members {
     pub(super) unread: HashSet<u32>,
     /// Whether a record could not even be named.
     pub(super) nameless: bool,
+    /// Whether more were missing than are asked for, so that nobody knows who is gone.
+    unasked: bool,
     /// Userids of which a note tells already.
     noted: HashSet<String>,
 }
@@ -42,7 +44,7 @@ impl Members {
 
     /// Whether nobody can have been missed.
     pub(super) fn read_all(&self) -> bool {
-        self.unread.is_empty() && !self.nameless
+        self.unread.is_empty() && !self.nameless && !self.unasked
     }
 
     /// Whether everybody's details were read.
@@ -72,6 +74,10 @@ impl Members {
     }
 
     fn skip(&mut self, folded: &str, skipped: Skipped, notes: &mut Notes) {
+        if matches!(skipped, Skipped::Userid) {
+            // Whoever it is, it is there: somebody who signed in under that userid does not leave by it.
+            self.present.insert(folded.to_owned());
+        }
         if !self.noted.insert(folded.to_owned()) {
             return;
         }
@@ -272,25 +278,27 @@ impl Run<'_> {
             .map(|(folded, _)| UserId::new(folded.as_str()))
             .collect();
         if missing.len() > MISSING_ASKED {
-            self.note_missing(missing.len());
+            self.too_many_missing(missing.len(), members);
             return;
         }
         missing.sort_unstable();
         self.singly(which, missing, members).await;
     }
 
-    /// Notes that more members are missing than are asked for.
-    pub(super) fn note_missing(&mut self, count: usize) {
+    /// More members are missing than are asked for: nobody leaves by that, unless an administrator said so.
+    pub(super) fn too_many_missing(&mut self, count: usize, members: &mut Members) {
+        members.unasked |= !self.force;
+        let so = if self.force { "they count as gone" } else { "nobody leaves in this run" };
         self.notes.add(
             "fetch.many_missing",
             format!(
-                "{count} members who are known are in no list, more than are asked for one by one ({MISSING_ASKED}); they \
-                 count as gone. If they are not, look at 「应用管理 → 应用 → 可见范围」.",
+                "{count} members who are known are in no list, more than are asked for one by one ({MISSING_ASKED}); \
+                 {so}. Is 「应用管理 → 应用 → 可见范围」 as it should be? If they are gone, run gongpai sync --force.",
             ),
         );
     }
 
-    /// Whether `count` missing members are few enough to be asked for.
+    /// Whether `count` members are few enough to be asked for.
     pub(super) fn asks(count: usize) -> bool {
         count <= MISSING_ASKED
     }

@@ -68,6 +68,8 @@ pub struct Ask<'a> {
     pub kind: Kind,
     /// What is known already.
     pub known: &'a Known,
+    /// Whether an administrator said that whoever is missing is gone, however many.
+    pub force: bool,
 }
 
 /// What is known of WeCom's directory already.
@@ -160,6 +162,7 @@ struct Run<'a> {
     caller: Caller,
     kind: Kind,
     known: &'a Known,
+    force: bool,
     progress: &'a Progress,
     notes: Notes,
 }
@@ -185,6 +188,7 @@ impl Fetcher {
             caller: Caller::new(self.client.clone(), self.pace),
             kind: ask.kind,
             known: ask.known,
+            force: ask.force,
             progress,
             notes: Notes::default(),
         };

@@ -261,7 +261,7 @@ fn both(server: &Server) -> Fetcher {
 
 async fn read(fetcher: &Fetcher, kind: Kind, known: &Known) -> Result<Remote, FetchError> {
     let progress = Progress::default();
-    let fetch = fetcher.fetch(Ask { kind, known }, &progress);
+    let fetch = fetcher.fetch(Ask { kind, known, force: false }, &progress);
     tokio::time::timeout(Duration::from_secs(60), fetch).await.expect("a fetch ends")
 }
 
@@ -652,7 +652,10 @@ mod missing {
         let remote = full(&alone(&server), &known).await;
         assert_eq!(server.count("user/get"), 0);
         assert!(note(&remote, "fetch.many_missing").contains("2001"));
-        assert_eq!((remote.complete, remote.persons.len()), (ALL, 3));
+        assert_eq!((remote.complete.persons, remote.persons.len()), (false, 3), "nobody leaves by it");
+        let ask = Ask { kind: Kind::Full, known: &known, force: true };
+        let remote = alone(&server).fetch(ask, &Progress::default()).await.unwrap();
+        assert_eq!(remote.complete, ALL, "but where an administrator says so");
     }
 }
 
@@ -845,7 +848,7 @@ mod politeness {
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let known = Known::default();
-            let ask = Ask { kind: Kind::Full, known: &known };
+            let ask = Ask { kind: Kind::Full, known: &known, force: false };
             fetcher.fetch(ask, &shared).await
         });
         server.until_asked("tag/list", 1).await;

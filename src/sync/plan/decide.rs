@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::link::{Keys, Recognised};
+use super::link::{CANDIDATES, Keys, Recognised};
 use super::persons::{Heaps, as_person};
 use super::renamed::{Renames, second_entries};
 use super::tree::Chart;
@@ -30,20 +30,29 @@ impl Decided {
         chart: &Chart<'_>,
         new_id: &mut dyn FnMut() -> PersonId,
     ) -> Self {
-        let Heaps { changed, mut joiners, leavers, staying, .. } = heaps;
+        let Heaps { changed, joiners, leavers, staying, .. } = heaps;
         let mut decided = Self::default();
-        let linked_by_userid = changed.iter().any(|(known, _)| known.source == Source::Local);
+        // A local person by its userid, or somebody who signed in before any run read who it is.
+        let met = |known: &Known| known.source == Source::Local || known.said.is_empty();
+        let first_read = changed.iter().any(|(known, _)| met(known));
         let mut recognised = Recognised::default();
-        if !joiners.is_empty() || linked_by_userid {
+        if !joiners.is_empty() || first_read {
             recognised = Recognised::new(local, link_by, present);
         }
         // Most runs compare nothing by keys.
         let compare = !recognised.is_empty() || !leavers.is_empty();
         let keys: Vec<Keys> = joiners
-            .iter_mut()
-            .map(|joiner| if compare { Keys::of_record(&mut joiner.record) } else { Keys::default() })
+            .iter()
+            .map(|joiner| if compare { Keys::of_record(&joiner.record) } else { Keys::default() })
             .collect();
-        let renames = Renames::find(&leavers, &joiners, &keys, chart);
+        let living = changed
+            .iter()
+            .flat_map(|(known, said)| [Keys::of_known(known), Keys::of_changed(known, said)])
+            .chain(staying.iter().map(|known| Keys::of_known(known)));
+        let renames = Renames::find(&leavers, &joiners, &keys, living, link_by, chart);
+        let renamed = renames.staying();
+        let moved: HashSet<&PersonId> =
+            renamed.iter().filter_map(|at| leavers.get(*at)).map(|known| &known.id).collect();
 
         if !recognised.is_empty() {
             staying.iter().for_each(|known| recognised.claim_of_known(known));
@@ -51,7 +60,7 @@ impl Decided {
         decided.ask_about_second_entries(&changed, &staying, &leavers, &renames);
         for (known, said) in changed {
             let others = recognised.claim_of_changed(known, &said);
-            if known.source == Source::Local {
+            if met(known) {
                 decided.ask(ConflictKind::Ambiguous, &known.id, others);
             }
             decided.changes.push(PersonChange::Update { id: known.id.clone(), said });
@@ -74,12 +83,12 @@ impl Decided {
             let possible = renames.possible(at).filter_map(|leaver| leavers.get(leaver));
             decided.ask(ConflictKind::Ambiguous, &id, matched.iter().map(|known| known.id.clone()).collect());
             decided.ask(ConflictKind::Renamed, &id, possible.map(|known| known.id.clone()).collect());
-            decided.ask(ConflictKind::Reused, &id, joiner.holder.iter().map(|k| k.id.clone()).collect());
-            let takes_over = joiner.holder.map(|known| known.id.clone());
+            // Whoever goes on under another userid gives this one up by that.
+            let takes_over = joiner.holder.map(|known| &known.id).filter(|id| !moved.contains(id)).cloned();
+            decided.ask(ConflictKind::Reused, &id, takes_over.iter().cloned().collect());
             let person = as_person(joiner.record, joiner.said, id, "", chart);
             decided.changes.push(PersonChange::Create { person, takes_over });
         }
-        let renamed = renames.staying();
         for (_, leaver) in leavers.iter().enumerate().filter(|(at, _)| !renamed.contains(at)) {
             decided.changes.push(PersonChange::Leave { id: leaver.id.clone() });
             decided.leaving += 1;
@@ -122,6 +131,7 @@ impl Decided {
     fn ask(&mut self, kind: ConflictKind, person: &PersonId, mut candidates: Vec<PersonId>) {
         candidates.sort();
         candidates.dedup();
+        candidates.truncate(CANDIDATES);
         if !candidates.is_empty() {
             self.conflicts.push(NewConflict { kind, person: person.clone(), candidates });
         }

@@ -4,8 +4,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Known, LinkBy, Local};
 use crate::base::id::PersonId;
-use crate::directory::{Detail, Person, Source, Status};
+use crate::directory::{Detail, Person, Source, Status, comparable, comparable_number};
 use crate::sync::remote::RemotePerson;
+
+/// How many persons a question names at most, the oldest first: with more nobody could answer it, and thousands would be
+/// compared with thousands. What more local persons than that have tells nobody from anybody, like a switchboard's
+/// number.
+pub(super) const CANDIDATES: usize = 20;
 
 /// One of them.
 pub(super) type Key = (LinkBy, String);
@@ -17,9 +22,9 @@ pub(super) struct Keys(Vec<Key>);
 impl Keys {
     fn new(email: &str, mobile: &str, employee_number: &str) -> Self {
         let keys = [
-            (LinkBy::Mobile, number(mobile)),
-            (LinkBy::Email, email.trim().to_lowercase()),
-            (LinkBy::EmployeeNumber, employee_number.trim().to_lowercase()),
+            (LinkBy::Mobile, comparable_number(mobile)),
+            (LinkBy::Email, comparable(email)),
+            (LinkBy::EmployeeNumber, comparable(employee_number)),
         ];
         Self(keys.into_iter().filter(|(_, text)| !text.is_empty()).collect())
     }
@@ -28,13 +33,8 @@ impl Keys {
         Self::new(&known.email, &known.mobile, &known.employee_number)
     }
 
-    pub(super) fn of_record(record: &mut RemotePerson) -> Self {
-        // Borrowed for the question and put back, because only `Detail` knows which attribute the number is.
-        let attributes = std::mem::take(&mut record.attributes);
-        let detail = Detail { attributes, ..Detail::default() };
-        let keys = Self::new(&record.email, &record.mobile, detail.employee_number());
-        record.attributes = detail.attributes;
-        keys
+    pub(super) fn of_record(record: &RemotePerson) -> Self {
+        Self::new(&record.email, &record.mobile, Detail::employee_number_in(&record.attributes))
     }
 
     /// Of `known` after WeCom says `said`: what WeCom hides is what it was.
@@ -45,27 +45,18 @@ impl Keys {
         Self::new(&email, &mobile, said.detail.employee_number())
     }
 
-    /// Whether one of them is the same.
-    pub(super) fn share(&self, other: &Self) -> bool {
-        self.0.iter().any(|key| other.0.contains(key))
+    /// Whether both have a key of this kind and it is the same; `None`: one of them has none.
+    pub(super) fn agree(&self, other: &Self, by: LinkBy) -> Option<bool> {
+        Some(self.get(by)? == other.get(by)?)
     }
 
-    /// Whether one of them is another.
-    pub(super) fn contradict(&self, other: &Self) -> bool {
-        self.0.iter().any(|(by, text)| other.0.iter().any(|(theirs, is)| by == theirs && text != is))
+    fn get(&self, by: LinkBy) -> Option<&str> {
+        self.iter().find(|(kind, _)| *kind == by).map(|(_, text)| text.as_str())
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Key> {
         self.0.iter()
     }
-}
-
-/// A mobile number without what people write between digits, and without China's country code.
-fn number(mobile: &str) -> String {
-    let bare: String =
-        mobile.chars().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
-    let national = bare.strip_prefix("+86").or_else(|| bare.strip_prefix("0086")).unwrap_or(&bare);
-    national.to_lowercase()
 }
 
 /// Local persons by the keys that `directory.link_by` names, and how many members each matches.
@@ -90,6 +81,7 @@ impl<'a> Recognised<'a> {
                 recognised.claim(known);
             }
         }
+        recognised.by_key.retain(|_, known| known.len() <= CANDIDATES);
         recognised
     }
 

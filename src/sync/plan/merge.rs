@@ -10,9 +10,9 @@ use crate::directory::{Membership, Person, Source, Status};
 /// What becomes of `old` when WeCom says `said`; the id stays.
 ///
 /// Kept of the old row: the name, mail address and mobile number that WeCom does not tell (the last two it tells since
-/// 2022 only where the member consented), and memberships in `local_units`, after WeCom's. Everything else follows
-/// WeCom, only a local person that is recognised keeps the attributes WeCom does not have.
-pub fn merge(said: Person, old: &Person, local_units: &HashSet<UnitId>) -> Merged {
+/// 2022 only where the member consented), and memberships in units that are no departments, after WeCom's. Everything
+/// else follows WeCom, only a local person that is recognised keeps the attributes WeCom does not have.
+pub fn merge(said: Person, old: &Person) -> Merged {
     let mut person = said;
     person.id = old.id.clone();
     keep_if_empty(&mut person.name, &old.name);
@@ -30,7 +30,7 @@ pub fn merge(said: Person, old: &Person, local_units: &HashSet<UnitId>) -> Merge
         Status::Active | Status::Disabled | Status::Inactive => None,
     };
     let mut seen = HashSet::new();
-    let local = old.memberships.iter().filter(|m| local_units.contains(&m.unit));
+    let local = old.memberships.iter().filter(|m| !m.unit.is_departments());
     let all: Vec<Membership> = person
         .memberships
         .iter()
@@ -40,21 +40,21 @@ pub fn merge(said: Person, old: &Person, local_units: &HashSet<UnitId>) -> Merge
         .collect();
     person.memberships = all;
     if person.main_unit.is_none() {
-        person.main_unit = old.main_unit.clone().filter(|unit| local_units.contains(unit));
+        person.main_unit = old.main_unit.clone().filter(|unit| !unit.is_departments());
     }
     merged(person, old)
 }
 
 /// What becomes of `old` when WeCom has the person no more: it left `now`, unless it had before, and of its memberships
-/// only those in `local_units` stay. The fingerprint goes, so that a return is read whole.
-pub fn leave(old: &Person, now: Timestamp, local_units: &HashSet<UnitId>) -> Merged {
+/// only those in units that are no departments stay. The fingerprint goes, so that a return is read whole.
+pub fn leave(old: &Person, now: Timestamp) -> Merged {
     let mut person = old.clone();
     if old.status != Status::Left {
         person.status = Status::Left;
         person.left_at = Some(now);
     }
-    person.memberships.retain(|membership| local_units.contains(&membership.unit));
-    person.main_unit = person.main_unit.filter(|unit| local_units.contains(unit));
+    person.memberships.retain(|membership| !membership.unit.is_departments());
+    person.main_unit = person.main_unit.filter(|unit| !unit.is_departments());
     person.said = String::new();
     merged(person, old)
 }

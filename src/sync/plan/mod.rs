@@ -163,8 +163,8 @@ pub enum TagChange {
 /// A change of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PersonChange {
-    /// Nobody we know: `person` with a new id. `takes_over`: the userid was that of this person, who left and keeps its
-    /// entry without the claim to the userid.
+    /// Nobody we know: `person` with a new id. `takes_over`: the userid was that of this person, who left, or leaves by
+    /// the same plan, and keeps its entry without the claim to the userid.
     Create {
         /// The new person.
         person: Person,
@@ -194,7 +194,7 @@ pub enum ConflictKind {
     /// Somebody left and somebody joined in the same run, with the same name and in the same unit, or with a key that is
     /// not theirs alone. Also somebody left who shares a key with somebody who was let in before.
     Renamed,
-    /// A userid came back after its holder had left.
+    /// A userid came back after its holder had left, or is plainly somebody else's than at the last run.
     Reused,
 }
 
@@ -237,8 +237,8 @@ pub struct Merged {
 /// What it takes to make `local` what WeCom says in `remote`.
 ///
 /// Local units are never in it, and local persons only where they are recognised as members. A fetch that read not every
-/// department removes no unit, one that read not every member lets nobody leave; such a plan is never refused. After the
-/// plan is applied, another one from the same `remote` is empty. `new_id` is asked once for every person created.
+/// department removes no unit, one that read not every member lets nobody leave but those whose userid it read to be
+/// somebody else's; nothing else refuses such a plan. After the plan is applied, another one from the same `remote` is empty. `new_id` is asked once for every person created.
 ///
 /// A plan that is [`refused`](Plan::refused) says all the same what it would do.
 pub fn plan(

@@ -1,15 +1,16 @@
 //! Every member that was read, and every person we know, is put into its heap: unchanged, changed, new, gone.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::clean::clean;
 use super::fingerprint::fingerprint;
 use super::link::Keys;
 use super::tree::{Chart, Leads, few, is_usable};
-use super::{Known, Local};
+use super::{Known, LinkBy, Local};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
-use crate::directory::{ABSENCE, Detail, Membership, Person, Source, Status};
+use crate::directory::{Detail, Evidence, Membership, Person, Source, Status, is_same_again};
 use crate::sync::remote::{Note, RemoteMembership, RemotePerson};
 
 /// The heaps.
@@ -17,9 +18,10 @@ use crate::sync::remote::{Note, RemoteMembership, RemotePerson};
 pub(super) struct Heaps<'a> {
     /// The same userid and the same person, of whom WeCom says something new; also local persons with that userid.
     pub(super) changed: Vec<(&'a Known, Person)>,
-    /// Whose userid nobody holds, or somebody who left and is somebody else.
+    /// Whose userid nobody holds, or somebody else did.
     pub(super) joiners: Vec<Joiner<'a>>,
-    /// WeCom's persons that WeCom has no more, by id; only of a complete fetch.
+    /// WeCom's persons that WeCom has no more, by id: of a complete fetch those that it does not tell, of any fetch those
+    /// whose userid is somebody else's now.
     pub(super) leavers: Vec<&'a Known>,
     /// WeCom's persons that stay as they are.
     pub(super) staying: Vec<&'a Known>,
@@ -34,7 +36,7 @@ pub(super) struct Joiner<'a> {
     pub(super) record: RemotePerson,
     /// The fingerprint of it.
     pub(super) said: String,
-    /// Who had the userid and left.
+    /// Who had the userid and left, or leaves.
     pub(super) holder: Option<&'a Known>,
 }
 
@@ -81,7 +83,11 @@ impl<'a> Heaps<'a> {
             heaps.note_leads(&record, chart);
             match known.map(|(_, known)| known) {
                 None => heaps.joiners.push(Joiner { record, said, holder: None }),
-                Some(known) if known.status == Status::Left && !is_back(known, &mut record, now) => {
+                Some(known) if known.status == Status::Left && !is_back(known, &record, now) => {
+                    heaps.joiners.push(Joiner { record, said, holder: Some(known) });
+                }
+                Some(known) if is_replaced(known, &record) => {
+                    heaps.leavers.push(known);
                     heaps.joiners.push(Joiner { record, said, holder: Some(known) });
                 }
                 Some(known) if is_unchanged(known, &record, &said, chart) => heaps.staying.push(known),
@@ -158,20 +164,36 @@ fn is_unchanged(known: &Known, record: &RemotePerson, said: &str, chart: &Chart<
     }
     let theirs: HashSet<u32> =
         record.memberships.iter().map(|m| m.unit).filter(|unit| chart.unit(*unit).is_some()).collect();
-    let of_wecom = known.units.iter().filter(|unit| !chart.is_local(unit)).count();
+    let of_wecom = known.units.iter().filter(|unit| unit.is_departments()).count();
     of_wecom == theirs.len()
         && theirs.iter().all(|unit| chart.unit(*unit).is_some_and(|unit| known.units.contains(unit)))
 }
 
-/// Whether the member with the userid of `known`, who left, is `known`: a key proves it, or the name where the absence
-/// was short and no key speaks against it.
-fn is_back(known: &Known, record: &mut RemotePerson, now: Timestamp) -> bool {
-    let (ours, theirs) = (Keys::of_known(known), Keys::of_record(record));
-    if ours.share(&theirs) {
-        return true;
+/// Whether the member with the userid of `known`, who had not left, is plainly somebody else, let in between two runs:
+/// another name, another mobile or employee number, and neither of these the same. One alone happens to everybody.
+fn is_replaced(known: &Known, record: &RemotePerson) -> bool {
+    if known.source != Source::Wecom || known.status == Status::Left {
+        return false;
     }
-    let short = known.left_at.is_some_and(|at| now.since(at) < ABSENCE);
-    short && !record.name.is_empty() && record.name == known.name && !ours.contradict(&theirs)
+    // A userid stands for a name that was never told.
+    let told = !known.name.is_empty() && known.name != known.userid.as_str() && !record.name.is_empty();
+    if !told || known.name == record.name {
+        return false;
+    }
+    let (before, now) = (Keys::of_known(known), Keys::of_record(record));
+    let agree = [LinkBy::Mobile, LinkBy::EmployeeNumber].map(|by| before.agree(&now, by));
+    agree.contains(&Some(false)) && !agree.contains(&Some(true))
+}
+
+/// Whether the member with the userid of `known`, who left, is `known`.
+fn is_back(known: &Known, record: &RemotePerson, now: Timestamp) -> bool {
+    let left = Evidence { name: &known.name, mobile: &known.mobile, employee_number: &known.employee_number };
+    let back = Evidence {
+        name: &record.name,
+        mobile: &record.mobile,
+        employee_number: Detail::employee_number_in(&record.attributes),
+    };
+    is_same_again(&left, &back, known.left_at.map_or(Duration::MAX, |at| now.since(at)))
 }
 
 /// The record, its name cleaned, as a row of `id`, with the units of the chart.

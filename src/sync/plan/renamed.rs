@@ -2,23 +2,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use super::Known;
-use super::link::{Key, Keys};
+use super::link::{CANDIDATES, Key, Keys};
 use super::persons::Joiner;
 use super::tree::Chart;
+use super::{Known, LinkBy};
 use crate::base::id::{PersonId, UnitId};
-
-/// How many of those that left a question names at most, the oldest first: with more of one name in one unit nobody
-/// could answer it, and thousands of them would be compared with thousands.
-const CANDIDATES: usize = 20;
 
 /// What the keys, names and units of both say; by their places in the lists.
 #[derive(Debug, Default)]
 pub(super) struct Renames {
-    /// The joiner is the leaver: a key says so that nobody else of them has.
+    /// The joiner is the leaver: a key says so that nobody else has.
     proven: HashMap<usize, usize>,
     /// The joiner could be one of these leavers.
     possible: HashMap<usize, BTreeSet<usize>>,
+}
+
+/// Who has a key: leavers and joiners by their places, and whether somebody who stays has it, too.
+#[derive(Debug, Default)]
+struct Sharing {
+    gone: Vec<usize>,
+    come: Vec<usize>,
+    living: bool,
 }
 
 /// Who stays and shares a key with somebody who leaves, with those who leave. WeCom gives nobody a key that somebody
@@ -43,55 +47,106 @@ pub(super) fn second_entries<'a>(
     found
 }
 
+/// Whether the keys that `known` and the member `name` with `keys` and nobody else have, of the kinds in `shared`, prove
+/// that they are one. An employee number does. Telephones and mail addresses are handed on: they do together with it or
+/// with the same name, unless another key says that they are two.
+fn is_proof(known: &Known, name: &str, keys: &Keys, shared: &[LinkBy], link_by: &[LinkBy]) -> bool {
+    let theirs = Keys::of_known(known);
+    let differ = |by| keys.agree(&theirs, by) == Some(false);
+    let counts = |by: LinkBy| shared.contains(&by) && link_by.contains(&by);
+    if differ(LinkBy::EmployeeNumber) {
+        return false;
+    }
+    let same_name = !name.is_empty() && name == known.name;
+    let likely = same_name || shared.contains(&LinkBy::EmployeeNumber);
+    let by_mail = counts(LinkBy::Email) && !differ(LinkBy::Mobile);
+    counts(LinkBy::EmployeeNumber) || (likely && (counts(LinkBy::Mobile) || by_mail))
+}
+
 impl Renames {
-    /// `keys` are those of `joiners`, in the same order.
-    pub(super) fn find(leavers: &[&Known], joiners: &[Joiner<'_>], keys: &[Keys], chart: &Chart<'_>) -> Self {
+    /// `keys` are those of `joiners`, in the same order; `living` those of everybody who stays. `link_by`: what an
+    /// administrator takes for proof.
+    pub(super) fn find(
+        leavers: &[&Known],
+        joiners: &[Joiner<'_>],
+        keys: &[Keys],
+        living: impl Iterator<Item = Keys>,
+        link_by: &[LinkBy],
+        chart: &Chart<'_>,
+    ) -> Self {
         if leavers.is_empty() || joiners.is_empty() {
             return Self::default();
         }
-        let mut sharing: HashMap<Key, (Vec<usize>, Vec<usize>)> = HashMap::new();
+        let mut sharing: HashMap<Key, Sharing> = HashMap::new();
         for (at, leaver) in leavers.iter().enumerate() {
             for key in Keys::of_known(leaver).iter() {
-                sharing.entry(key.clone()).or_default().0.push(at);
+                sharing.entry(key.clone()).or_default().gone.push(at);
             }
         }
         for (at, keys) in keys.iter().enumerate() {
             for key in keys.iter() {
-                if let Some((_, sharing)) = sharing.get_mut(key) {
-                    sharing.push(at);
+                if let Some(sharing) = sharing.get_mut(key) {
+                    sharing.come.push(at);
+                }
+            }
+        }
+        sharing.retain(|_, sharing| !sharing.come.is_empty());
+        if !sharing.is_empty() {
+            for keys in living {
+                for key in keys.iter() {
+                    if let Some(sharing) = sharing.get_mut(key) {
+                        sharing.living = true;
+                    }
                 }
             }
         }
         let mut renames = Self::default();
-        renames.prove(joiners, &sharing);
+        renames.prove(leavers, joiners, keys, &sharing, link_by);
         let taken: HashSet<usize> = renames.proven.values().copied().collect();
-        for (gone, come) in sharing.values() {
+        for Sharing { gone, come, .. } in sharing.values() {
             for joiner in come.iter().filter(|joiner| !renames.proven.contains_key(joiner)) {
                 let possible = gone.iter().copied().filter(|leaver| !taken.contains(leaver)).take(CANDIDATES);
                 renames.possible.entry(*joiner).or_default().extend(possible);
             }
         }
         renames.suspect(leavers, joiners, chart, &taken);
+        // Whose userid it was is another question.
+        for (joiner, possible) in &mut renames.possible {
+            let holder = joiners.get(*joiner).and_then(|joiner| joiner.holder).map(|known| &known.id);
+            possible.retain(|at| leavers.get(*at).map(|known| &known.id) != holder);
+        }
         renames
     }
 
-    /// A key that one leaver and one joiner have and nobody else of them, if all such keys name the same two.
-    fn prove(&mut self, joiners: &[Joiner<'_>], sharing: &HashMap<Key, (Vec<usize>, Vec<usize>)>) {
+    /// A key that one leaver and one joiner have and nobody else, if all such keys name the same two and say enough.
+    fn prove(
+        &mut self,
+        leavers: &[&Known],
+        joiners: &[Joiner<'_>],
+        keys: &[Keys],
+        sharing: &HashMap<Key, Sharing>,
+        link_by: &[LinkBy],
+    ) {
         let mut of_joiner: HashMap<usize, BTreeSet<usize>> = HashMap::new();
         let mut of_leaver: HashMap<usize, BTreeSet<usize>> = HashMap::new();
-        for sharing in sharing.values() {
-            if let ([leaver], [joiner]) = (sharing.0.as_slice(), sharing.1.as_slice()) {
+        let mut shared: HashMap<(usize, usize), Vec<LinkBy>> = HashMap::new();
+        for ((by, _), sharing) in sharing.iter().filter(|(_, sharing)| !sharing.living) {
+            if let ([leaver], [joiner]) = (sharing.gone.as_slice(), sharing.come.as_slice()) {
                 of_joiner.entry(*joiner).or_default().insert(*leaver);
                 of_leaver.entry(*leaver).or_default().insert(*joiner);
+                shared.entry((*leaver, *joiner)).or_default().push(*by);
             }
         }
-        for (joiner, leavers) in of_joiner {
-            // Whose userid somebody who left still holds cannot go on as a third person without asking.
-            let free = joiners.get(joiner).is_some_and(|joiner| joiner.holder.is_none());
-            if let (true, 1, Some(leaver)) = (free, leavers.len(), leavers.first())
-                && of_leaver.get(leaver).is_some_and(|joiners| joiners.len() == 1)
+        for ((leaver, at), shared) in shared {
+            let only = |of: &HashMap<usize, BTreeSet<usize>>, at| of.get(&at).is_some_and(|of| of.len() == 1);
+            if let (Some(known), Some(joiner), Some(keys)) = (leavers.get(leaver), joiners.get(at), keys.get(at))
+                // Whose userid somebody else held cannot go on as a third person without asking.
+                && joiner.holder.is_none()
+                && only(&of_joiner, at)
+                && only(&of_leaver, leaver)
+                && is_proof(known, &joiner.record.name, keys, &shared, link_by)
             {
-                self.proven.insert(joiner, *leaver);
+                self.proven.insert(at, leaver);
             }
         }
     }

@@ -28,8 +28,6 @@ pub(super) struct Chart<'a> {
     old: HashMap<&'a UnitId, &'a Unit>,
     /// Units made by hand.
     local: Vec<&'a Unit>,
-    /// Their ids.
-    local_ids: HashSet<&'a UnitId>,
     /// Whether what was not fetched is gone.
     complete: bool,
 }
@@ -71,17 +69,12 @@ impl<'a> Chart<'a> {
                 }
             }
         }
-        Self { ids, fetched, old, local: by_hand, local_ids, complete }
+        Self { ids, fetched, old, local: by_hand, complete }
     }
 
     /// The unit that the department `id` is, if it will be in the chart.
     pub(super) fn unit(&self, id: u32) -> Option<&UnitId> {
         self.ids.get(&id)
-    }
-
-    /// Whether `id` was made by hand.
-    pub(super) fn is_local(&self, id: &UnitId) -> bool {
-        self.local_ids.contains(id)
     }
 
     /// What changes. `leads` is who leads what by the members' records, to stand after whom the departments name.

@@ -18,9 +18,6 @@ use self::store::{Rows, Step};
 /// How many rows one transaction clears.
 const BATCH: i64 = 500;
 
-/// For so long an identity of which nothing is known may still be about to get a row.
-const IDENTITY_AGE: Duration = Duration::from_secs(24 * 3600);
-
 /// What [`heal`] cleared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Healed {
@@ -69,7 +66,9 @@ pub async fn heal(target: &Target<'_>) -> Result<Healed, ApplyError> {
         cleared.into_iter().for_each(|(step, rows)| healed.add(step, rows));
         tokio::task::yield_now().await;
     }
-    let before = target.clock.now().minus(IDENTITY_AGE);
+    // An identity and its first row are written together: one without a row is what a cut-off run left, and its userid
+    // must not stand in the way.
+    let before = target.clock.now().plus(Duration::from_secs(1));
     let unknown = store::unknown_identities(db, corp, before).await?;
     for ids in unknown.chunks(super::CHUNK) {
         let mut tx = super::begin(target).await?;

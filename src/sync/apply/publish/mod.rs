@@ -12,6 +12,7 @@ use super::work::{HandOver, Outcome, Renamed, Work};
 use super::{ApplyError, Ending, How, REPEATS, Target, count};
 use crate::base::id::{PersonId, UserId};
 use crate::db::feed::{Change, Kind};
+use crate::directory;
 use crate::session;
 use crate::sync::plan::NewConflict;
 use crate::sync::remote::Note;
@@ -157,7 +158,8 @@ impl Publication {
             raised.extend(store::ask(&mut change, conflict).await?);
         }
         super::clear::close(&mut change, &gone).await?;
-        let complete_at = how.complete_details_at;
+        // Whoever was skipped was not confirmed.
+        let complete_at = how.complete_details_at.filter(|_| self.applied.skipped.is_empty());
         if let Some(batch) = stage.batch.filter(|_| self.staged > 0) {
             if !store::raise(&mut change, next, complete_at).await? {
                 return Err(ApplyError::Lost);
@@ -208,6 +210,13 @@ impl Publication {
         }
         for handed_over in &self.handed_over {
             store::claim(change, &handed_over.to).await?;
+        }
+        let to_somebody_else: Vec<UserId> = self.handed_over.iter().map(|h| h.userid.clone()).collect();
+        // Departments were just read; of tags it is not sure.
+        directory::bindings::store::disinherit(change, &to_somebody_else, false).await?;
+        // A token names the userid it was made for.
+        for renamed in moved {
+            session::store::end(change, &session::store::Which::Person(&renamed.id), "renamed").await?;
         }
         Ok(())
     }

@@ -78,7 +78,7 @@ pub(super) async fn let_in(change: &mut Change, next: i64, began: Timestamp) -> 
     let (corp, now) = (change.corp().clone(), change.now().millis());
     sqlx::query(
         "UPDATE person_rows SET status = 'active', left_at = NULL, said = '', updated_at = $5 \
-         WHERE until = $3 AND since = $2 AND status <> 'active' AND source = 'wecom' AND person_id IN \
+         WHERE until = $3 AND +since = $2 AND status <> 'active' AND source = 'wecom' AND person_id IN \
            (SELECT p.id FROM persons p JOIN person_rows o ON o.person_id = p.id AND o.until = $2 \
             WHERE p.corp_id = $1 AND p.checked_at > $4 AND o.status = 'active')",
     )

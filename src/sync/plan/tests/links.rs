@@ -204,3 +204,34 @@ fn the_order_of_link_by_does_not_matter() {
     };
     assert_eq!(run(vec![LinkBy::Mobile, LinkBy::Email]), run(vec![LinkBy::Email, LinkBy::Mobile]));
 }
+
+#[test]
+fn who_signed_in_before_any_run_and_could_be_a_local_person_is_asked_about() {
+    let mut model = Model::new();
+    model.run(&remote(vec![mobile("anna", "138")]));
+    let anna = model.id("anna");
+    // As signing in writes it: no run has read who it is.
+    model.persons.get_mut(&anna).unwrap().said.clear();
+    let by_hand = by_hand_with_mobile(&mut model, "anna.old", "138");
+    let plan = model.run(&remote(vec![mobile("anna", "138")]));
+    assert_eq!(plan.conflicts, [asks(ConflictKind::Ambiguous, &anna, &[&by_hand])]);
+}
+
+#[test]
+fn a_key_of_more_than_twenty_local_persons_is_none_and_a_question_names_twenty() {
+    for (many, asked) in [(20, 20), (21, 0)] {
+        let mut model = Model::new();
+        (0..many).for_each(|at| drop(by_hand_with_mobile(&mut model, &format!("x{at:02}"), "0086138")));
+        let plan = model.run(&remote(vec![mobile("anna", "138")]));
+        assert_eq!(counts(&plan), (1, 0, 0));
+        let candidates: Vec<usize> = plan.conflicts.iter().map(|asked| asked.candidates.len()).collect();
+        assert_eq!(candidates, if asked > 0 { vec![asked] } else { vec![] }, "{many}");
+    }
+    let mut model = Model::new();
+    (0..20).for_each(|at| drop(by_hand_with_mobile(&mut model, &format!("x{at:02}"), "138")));
+    (0..20).for_each(|at| drop(model.by_hand(&format!("y{at:02}"), |p| p.email = "a@b".to_owned())));
+    let both = member_with("anna", |m| (m.mobile, m.email) = ("138".to_owned(), "a@b".to_owned()));
+    let plan = model.run(&remote(vec![both]));
+    let candidates = &plan.conflicts[0].candidates;
+    assert_eq!((candidates.len(), candidates[19].as_str()), (20, "local-x19"), "the first twenty by id");
+}

@@ -11,8 +11,8 @@ fn row(edit: impl FnOnce(&mut Person)) -> Person {
         source: Source::Wecom,
         status: Status::Active,
         left_at: None,
-        main_unit: Some(UnitId::new("a")),
-        memberships: places(&["a", "b"]),
+        main_unit: Some(unit(1)),
+        memberships: places(&["1", "2"]),
         detail: Detail {
             position: "会计".to_owned(),
             mobile: "138".to_owned(),
@@ -27,12 +27,10 @@ fn row(edit: impl FnOnce(&mut Person)) -> Person {
     person
 }
 
+/// Numbers are departments, anything else was made by hand.
 fn places(units: &[&str]) -> Vec<Membership> {
-    units.iter().map(|unit| Membership { unit: UnitId::new(*unit), order: 0, leader: false }).collect()
-}
-
-fn by_hand(units: &[&str]) -> HashSet<UnitId> {
-    units.iter().map(|unit| UnitId::new(*unit)).collect()
+    let id = |name: &str| name.parse().map_or_else(|_| UnitId::new(name), unit);
+    units.iter().map(|name| Membership { unit: id(name), order: 0, leader: false }).collect()
 }
 
 #[test]
@@ -43,7 +41,7 @@ fn what_wecom_hides_of_mail_and_mobile_is_kept() {
         p.name.clear();
         p.said = "new".to_owned();
     });
-    let merged = merge(said, &row(|_| ()), &HashSet::new());
+    let merged = merge(said, &row(|_| ()));
     assert!(!merged.changed);
     assert_eq!(merged.person, row(|p| p.said = "new".to_owned()));
     assert_eq!(merged.memberships, (0, 0, 0));
@@ -56,35 +54,35 @@ fn everything_else_follows_wecom_also_to_nothing() {
         p.main_unit = None;
         p.status = Status::Disabled;
     });
-    let merged = merge(said.clone(), &row(|_| ()), &HashSet::new());
+    let merged = merge(said.clone(), &row(|_| ()));
     assert!(merged.changed);
     assert_eq!(merged.person, said);
 }
 
 #[test]
 fn a_fingerprint_alone_is_no_change() {
-    let merged = merge(row(|p| p.said = "new".to_owned()), &row(|p| p.said = String::new()), &HashSet::new());
+    let merged = merge(row(|p| p.said = "new".to_owned()), &row(|p| p.said = String::new()));
     assert!(!merged.changed);
     assert_eq!(merged.person.said, "new");
-    assert!(merge(row(|p| p.name.push('x')), &row(|_| ()), &HashSet::new()).changed);
+    assert!(merge(row(|p| p.name.push('x')), &row(|_| ())).changed);
 }
 
 #[test]
-fn memberships_in_local_units_stay_behind_wecoms() {
-    let old = row(|p| p.memberships = places(&["mine", "a", "b", "dissolved"]));
+fn memberships_in_local_units_stay_behind_wecoms_whenever_the_unit_was_made() {
+    let old = row(|p| p.memberships = places(&["mine", "1", "2", "3"]));
     let said = row(|p| {
-        p.memberships = places(&["c", "a"]);
+        p.memberships = places(&["4", "1"]);
         p.memberships[1].leader = true;
     });
-    let merged = merge(said, &old, &by_hand(&["mine", "other"]));
-    let units: Vec<&str> = merged.person.memberships.iter().map(|m| m.unit.as_str()).collect();
-    assert_eq!(units, ["c", "a", "mine"]);
+    let merged = merge(said, &old);
+    let units: Vec<UnitId> = merged.person.memberships.iter().map(|m| m.unit.clone()).collect();
+    assert_eq!(units, [unit(4), unit(1), UnitId::new("mine")]);
     assert_eq!(merged.memberships, (1, 1, 2));
 }
 
 #[test]
 fn another_order_of_memberships_is_a_change_but_of_no_membership() {
-    let merged = merge(row(|p| p.memberships.reverse()), &row(|_| ()), &HashSet::new());
+    let merged = merge(row(|p| p.memberships.reverse()), &row(|_| ()));
     assert_eq!((merged.changed, merged.memberships), (true, (0, 0, 0)));
 }
 
@@ -99,34 +97,36 @@ fn a_recognised_local_person_keeps_its_id_and_the_attributes_wecom_does_not_have
             BTreeMap::from([("工号".to_owned(), "0".to_owned()), ("楼".to_owned(), "B".to_owned())]);
     });
     let said = row(|p| p.main_unit = None);
-    let merged = merge(said, &old, &by_hand(&["hand"]));
+    let merged = merge(said, &old);
     let attributes = &merged.person.detail.attributes;
     assert_eq!((attributes["工号"].as_str(), attributes["楼"].as_str()), ("1", "B"));
     assert_eq!((merged.person.id.as_str(), merged.person.source), ("mine", Source::Wecom));
     assert_eq!(merged.person.main_unit, Some(UnitId::new("hand")));
     let wecoms = Person { source: Source::Wecom, ..old };
-    let merged = merge(row(|_| ()), &wecoms, &by_hand(&["hand"]));
+    let merged = merge(row(|_| ()), &wecoms);
     assert_eq!(merged.person.detail.attributes.len(), 1, "of WeCom's persons they follow WeCom");
 }
 
 #[test]
 fn who_comes_back_is_no_longer_left() {
     let old = row(|p| (p.status, p.left_at) = (Status::Left, Some(Timestamp::from_millis(5))));
-    let merged = merge(row(|_| ()), &old, &HashSet::new());
+    let merged = merge(row(|_| ()), &old);
     assert_eq!((merged.person.status, merged.person.left_at), (Status::Active, None));
 }
 
 #[test]
 fn who_leaves_stays_in_local_units_only() {
     let now = Timestamp::from_millis(9);
-    let old = row(|p| p.memberships = places(&["a", "mine"]));
-    let left = leave(&old, now, &by_hand(&["mine"]));
+    let old = row(|p| p.memberships = places(&["1", "mine"]));
+    let left = leave(&old, now);
     let expected = row(|p| {
         (p.status, p.left_at, p.main_unit) = (Status::Left, Some(now), None);
         p.memberships = places(&["mine"]);
         p.said.clear();
     });
     assert_eq!((left.person.clone(), left.changed, left.memberships), (expected, true, (0, 0, 1)));
-    let again = leave(&left.person, Timestamp::from_millis(99), &by_hand(&["mine"]));
+    let again = leave(&left.person, Timestamp::from_millis(99));
     assert_eq!((again.person, again.changed), (left.person, false), "the first time counts");
+    let headed = row(|p| p.main_unit = Some(UnitId::new("mine")));
+    assert_eq!(leave(&headed, now).person.main_unit, Some(UnitId::new("mine")));
 }

@@ -92,10 +92,6 @@ impl Model {
         })
     }
 
-    fn local_units(&self) -> HashSet<UnitId> {
-        self.units.values().filter(|unit| unit.source == Source::Local).map(|unit| unit.id.clone()).collect()
-    }
-
     fn apply(&mut self, plan: &Plan) {
         for change in &plan.units {
             match change {
@@ -116,7 +112,6 @@ impl Model {
                 TagChange::Remove(id) => assert!(self.tags.remove(id).is_some()),
             }
         }
-        let local_units = self.local_units();
         for change in plan.persons.clone() {
             match change {
                 PersonChange::Create { person, takes_over } => {
@@ -124,11 +119,11 @@ impl Model {
                     assert!(self.persons.insert(person.id.clone(), person).is_none());
                 }
                 PersonChange::Update { id, said } => {
-                    let merged = merge(said, &self.persons[&id], &local_units);
+                    let merged = merge(said, &self.persons[&id]);
                     self.persons.insert(id, merged.person);
                 }
                 PersonChange::Leave { id } => {
-                    let left = leave(&self.persons[&id], self.now, &local_units);
+                    let left = leave(&self.persons[&id], self.now);
                     self.persons.insert(id, left.person);
                 }
             }

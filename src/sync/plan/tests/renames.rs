@@ -18,17 +18,99 @@ fn named(userid: &str, name: &str) -> RemotePerson {
 
 const KEYS: [LinkBy; 3] = [LinkBy::Mobile, LinkBy::Email, LinkBy::EmployeeNumber];
 
+/// A member of that name with mobile number, mail address and employee number.
+fn told(userid: &str, name: &str, keys: [&str; 3]) -> RemotePerson {
+    member_with(userid, |m| {
+        let [mobile, email, number] = keys.map(str::to_owned);
+        (m.name, m.mobile, m.email) = (name.to_owned(), mobile, email);
+        m.attributes.insert("工号".to_owned(), number);
+        // A unit of its own, so that no name is a question.
+        m.memberships = in_units(if userid.len() % 2 == 0 { &[3] } else { &[4] });
+    })
+}
+
 #[test]
 fn a_key_proves_that_a_userid_was_changed() {
     for key in KEYS {
-        let mut model = Model::new();
-        model.policy.link_by.clear();
-        model.run(&remote(vec![keyed("anna", key, "k1"), member("bob")]));
-        let id = model.id("anna");
-        let plan = model.run(&remote(vec![keyed("anna.li", key, "K1"), member("bob")]));
-        assert_eq!((counts(&plan), plan.conflicts.len()), ((0, 1, 0), 0), "{key:?}");
-        assert_eq!(model.id("anna.li"), id);
+        for (link_by, proof) in [(vec![key], true), (vec![LinkBy::Userid], false)] {
+            let mut model = Model::new();
+            model.policy.link_by = link_by;
+            let anna = |userid, value| {
+                let mut member = keyed(userid, key, value);
+                member.name = "Anna".to_owned();
+                member
+            };
+            model.run(&remote(vec![anna("anna", "k1"), member("bob")]));
+            let id = model.id("anna");
+            let plan = model.run(&remote(vec![anna("anna.li", "K1"), member("bob")]));
+            assert_eq!(model.id("anna.li") == id, proof, "{key:?}");
+            let expected = if proof { ((0, 1, 0), 0) } else { ((1, 0, 1), 1) };
+            assert_eq!((counts(&plan), plan.conflicts.len()), expected, "{key:?}");
+        }
     }
+}
+
+#[test]
+fn what_is_handed_on_proves_a_changed_userid_only_with_the_name_or_the_employee_number() {
+    let cases = [
+        // The same employee number, whatever else changed.
+        (("李娜", ["138", "a@x", "7"]), ("李薇", ["139", "b@x", "7"]), true),
+        // Another employee number, whatever else is the same.
+        (("李娜", ["138", "a@x", "7"]), ("李娜", ["138", "a@x", "8"]), false),
+        (("李娜", ["138", "", ""]), ("李娜", ["138", "", ""]), true),
+        (("李娜", ["138", "a@x", ""]), ("李娜", ["138", "b@x", "7"]), true),
+        (("李娜", ["138", "", ""]), ("王芳", ["138", "", ""]), false),
+        (("李娜", ["138", "a@x", ""]), ("王芳", ["138", "a@x", ""]), false),
+        (("李娜", ["", "a@x", ""]), ("李娜", ["", "a@x", ""]), true),
+        (("李娜", ["", "a@x", ""]), ("王芳", ["", "a@x", ""]), false),
+        (("李娜", ["138", "a@x", ""]), ("李娜", ["139", "a@x", ""]), false),
+        // A name that is not told is not the same.
+        (("李娜", ["138", "", ""]), ("", ["138", "", ""]), false),
+    ];
+    for (before, now, proof) in cases {
+        let mut model = Model::new();
+        model.run(&remote(vec![told("anna", before.0, before.1), member("b")]));
+        let id = model.id("anna");
+        let plan = model.run(&remote(vec![told("otto1", now.0, now.1), member("b")]));
+        assert_eq!(model.id("otto1") == id, proof, "{before:?} {now:?}");
+        let asked =
+            if proof { vec![] } else { vec![asks(ConflictKind::Renamed, &model.id("otto1"), &[&id])] };
+        assert_eq!(plan.conflicts, asked, "{before:?} {now:?}");
+    }
+}
+
+#[test]
+fn the_employee_number_vouches_for_a_telephone_also_where_it_links_nobody() {
+    let mut model = Model::new();
+    model.policy.link_by = vec![LinkBy::Mobile];
+    model.run(&remote(vec![told("anna", "李娜", ["138", "", "7"])]));
+    let id = model.id("anna");
+    model.run(&remote(vec![told("anna1", "李薇", ["138", "", "7"])]));
+    assert_eq!(model.id("anna1"), id);
+}
+
+#[test]
+fn a_key_that_somebody_who_stays_has_proves_nothing() {
+    let intern = |userid: &str| keyed(userid, LinkBy::EmployeeNumber, "无");
+    // Who stays unchanged, who is changed, and who gives the key up just now.
+    for carl in
+        [intern("carl"), RemotePerson { position: "会计".to_owned(), ..intern("carl") }, member("carl")]
+    {
+        let mut model = Model::new();
+        model.run(&remote(vec![intern("anna"), intern("carl")]));
+        let anna = model.id("anna");
+        let plan = model.run(&remote(vec![intern("bob"), carl]));
+        assert_eq!((counts(&plan).0, counts(&plan).2), (1, 1));
+        let question = asks(ConflictKind::Renamed, &model.id("bob"), &[&anna]);
+        assert!(plan.conflicts.contains(&question), "{:#?}", plan.conflicts);
+    }
+    let mut model = Model::new();
+    let intern = |userid: &str, name: &str| told(userid, name, ["", "", "无"]);
+    let handed_on = |userid: &str, name: &str| told(userid, name, ["138", "", "无"]);
+    model.run(&remote(vec![handed_on("anna", "李娜"), intern("carl", "张伟")]));
+    let anna = model.id("anna");
+    model.run(&remote(vec![handed_on("bob", "王芳"), intern("carl", "张伟")]));
+    assert_ne!(model.id("bob"), anna, "nor does it vouch for a telephone");
 }
 
 #[test]
@@ -115,7 +197,8 @@ fn a_changed_userid_goes_before_a_local_person_with_the_same_key() {
     let id = model.id("anna");
     model.by_hand("x", |p| p.detail.mobile = "138".to_owned());
     let before = model.person("x").clone();
-    model.run(&remote(vec![keyed("anna2", LinkBy::Mobile, "138")]));
+    let renamed = RemotePerson { name: "anna's name".to_owned(), ..keyed("anna2", LinkBy::Mobile, "138") };
+    model.run(&remote(vec![renamed]));
     assert_eq!((model.id("anna2"), model.person("x")), (id, &before));
 }
 
@@ -131,22 +214,23 @@ fn thousands_of_one_name_in_one_unit_are_not_compared_each_with_each() {
 
 #[test]
 fn a_userid_that_comes_back_with_a_key_is_the_same_person() {
-    for key in KEYS {
+    for (key, name, same) in [
+        (LinkBy::EmployeeNumber, "married", true),
+        (LinkBy::Mobile, "anna's name", true),
+        (LinkBy::Mobile, "married", false),
+        (LinkBy::Email, "anna's name", false),
+    ] {
         let mut model = Model::new();
         model.run(&remote(vec![keyed("anna", key, "k1")]));
         let id = model.id("anna");
         model.run(&remote(Vec::new()));
         model.later(24 * 1000);
-        let back = member_with("Anna", |m| {
-            *m = RemotePerson {
-                name: "married".to_owned(),
-                userid: m.userid.clone(),
-                ..keyed("anna", key, "K1")
-            };
-        });
-        assert_eq!(counts(&model.run(&remote(vec![back]))), (0, 1, 0), "{key:?}");
+        let back = RemotePerson { name: name.to_owned(), ..keyed("Anna", key, "K1") };
+        let plan = model.run(&remote(vec![back]));
         let anna = model.person("Anna");
-        assert_eq!((&anna.id, anna.status, anna.left_at), (&id, Status::Active, None));
+        assert_eq!(anna.id == id, same, "{key:?} {name}");
+        assert_eq!((anna.status, anna.left_at), (Status::Active, None));
+        assert_eq!(counts(&plan), if same { (0, 1, 0) } else { (1, 0, 0) });
     }
 }
 
@@ -199,7 +283,8 @@ fn a_local_person_that_left_does_not_hand_on_its_userid_either() {
     let plan = stranger.run(&remote(vec![member("anna")]));
     assert_eq!(plan.conflicts, [asks(ConflictKind::Reused, &stranger.id("anna"), &[&id])]);
     assert_eq!(stranger.persons[&id], before);
-    model.run(&remote(vec![keyed("anna", LinkBy::Mobile, "138")]));
+    let back = RemotePerson { name: "anna by hand".to_owned(), ..keyed("anna", LinkBy::Mobile, "138") };
+    model.run(&remote(vec![back]));
     assert_eq!((model.id("anna"), model.person("anna").source), (id, Source::Wecom));
 }
 
@@ -221,4 +306,91 @@ fn who_takes_over_a_userid_is_neither_recognised_nor_renamed_but_asked_about() {
         asks(ConflictKind::Reused, &id, &[&anna]),
     ];
     assert_eq!(plan.conflicts, expected);
+}
+
+#[test]
+fn a_telephone_handed_to_another_employee_proves_nothing() {
+    let with = |userid: &str, number: &str| {
+        member_with(userid, |m| {
+            m.mobile = "138".to_owned();
+            m.attributes.insert("工号".to_owned(), number.to_owned());
+        })
+    };
+    let mut model = Model::new();
+    model.run(&remote(vec![with("anna", "7"), member("b")]));
+    let anna = model.id("anna");
+    let plan = model.run(&remote(vec![with("otto", "8"), member("b")]));
+    assert_eq!(counts(&plan), (1, 0, 1));
+    assert_ne!(model.id("otto"), anna);
+    assert_eq!(plan.conflicts.len(), 1, "and a human is asked");
+}
+
+#[test]
+fn a_userid_that_is_plainly_somebody_elses_between_two_runs_does_not_inherit() {
+    let cases = [
+        (("李娜", ["138", "a@x", "7"]), ("王芳", ["139", "a@x", "8"]), true),
+        (("李娜", ["138", "", ""]), ("王芳", ["139", "", ""]), true),
+        (("李娜", ["138", "", "7"]), ("王芳", ["", "", "8"]), true),
+        // Somebody with a new name, and no more.
+        (("李娜", ["138", "a@x", "7"]), ("李薇", ["138", "b@x", "8"]), false),
+        (("李娜", ["138", "a@x", "7"]), ("李薇", ["139", "b@x", "7"]), false),
+        (("李娜", ["138", "", ""]), ("李薇", ["", "", "8"]), false),
+        (("李娜", ["", "a@x", ""]), ("李薇", ["", "b@x", ""]), false),
+        // The same name, or none.
+        (("李娜", ["138", "", "7"]), ("李娜", ["139", "", "8"]), false),
+        (("李娜", ["138", "", "7"]), ("", ["139", "", "8"]), false),
+        (("", ["138", "", "7"]), ("李娜", ["139", "", "8"]), false),
+    ];
+    for (before, now, another) in cases {
+        for complete in [true, false] {
+            let mut model = Model::new();
+            model.run(&remote(vec![told("lisi", before.0, before.1)]));
+            let old = model.id("lisi");
+            let mut told = remote(vec![told("LiSi", now.0, now.1)]);
+            told.complete.persons = complete;
+            let plan = model.run(&told);
+            let new = model.id("LiSi");
+            assert_eq!(new != old, another, "{before:?} {now:?}");
+            if !another {
+                assert_eq!((counts(&plan), plan.conflicts.len()), ((0, 1, 0), 0));
+                continue;
+            }
+            assert_eq!((counts(&plan), plan.removals.persons), ((1, 0, 1), 1));
+            let taken_over = |c: &PersonChange| matches!(c, PersonChange::Create { takes_over: Some(id), .. } if *id == old);
+            assert!(plan.persons.iter().any(taken_over), "{plan:#?}");
+            assert_eq!(plan.conflicts, [asks(ConflictKind::Reused, &new, &[&old])]);
+            assert_eq!(
+                (model.persons[&old].status, model.persons[&old].name.as_str()),
+                (Status::Left, before.0)
+            );
+        }
+    }
+}
+
+#[test]
+fn userids_that_are_somebody_elses_count_as_removals() {
+    let mut model = Model::new();
+    let all = |name: &str, mobile: &str| {
+        let told = |at| told(&format!("u{at}"), name, [&format!("{mobile}{at}"), "", ""]);
+        remote((0..20).map(told).collect())
+    };
+    model.run(&all("李娜", "138"));
+    model.policy.max_removals = 1_000;
+    let plan = model.plan(&all("王芳", "139"));
+    assert_eq!(plan.removals.persons, 20);
+    assert!(plan.refused.is_some(), "more than a tenth");
+}
+
+#[test]
+fn whose_userid_went_to_somebody_else_may_go_on_under_another_one() {
+    let mut model = Model::new();
+    model.run(&remote(vec![told("lisi", "李四", ["138", "", "7"])]));
+    let old = model.id("lisi");
+    let now = vec![told("lisi", "李思", ["139", "", "8"]), told("lisi.old", "李四", ["138", "", "7"])];
+    let plan = model.run(&remote(now));
+    assert_eq!((counts(&plan), plan.conflicts.len(), plan.removals.persons), ((1, 1, 0), 0, 0));
+    assert_eq!(model.id("lisi.old"), old);
+    assert_ne!(model.id("lisi"), old);
+    let gives_up = |c: &PersonChange| matches!(c, PersonChange::Create { takes_over: None, .. });
+    assert!(plan.persons.iter().any(gives_up), "nobody left");
 }

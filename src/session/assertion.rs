@@ -1,0 +1,53 @@
+//! The signed identity that an application can verify by itself.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::token::{self, AssertionClaims};
+use super::{Sessions, SignedIn};
+use crate::base::host::Origin;
+
+/// How long an assertion is valid (DESIGN §4).
+pub(super) const ASSERTION_TTL: Duration = Duration::from_secs(60);
+
+impl Sessions {
+    /// The signed identity for the application at `origin` (DESIGN §4, `Gongpai-Assertion`): a 60 s JWT,
+    /// signed once per session and host and reused for half its life. `None` where it is switched off or no key
+    /// may sign.
+    pub fn assertion(&self, session: &SignedIn, origin: &Origin) -> Option<Arc<str>> {
+        if !self.0.settings.assertion {
+            return None;
+        }
+        let now = self.0.clock.now();
+        let key = (session.sid.clone(), origin.authority());
+        if let Some((made, jwt)) = self.0.assertions.pin().get(&key)
+            && now >= *made
+            && now.since(*made) < ASSERTION_TTL / 2
+        {
+            return Some(Arc::clone(jwt));
+        }
+        let iat = now.seconds();
+        let claims = AssertionClaims {
+            iss: &self.0.issuer,
+            aud: &key.1,
+            corp: self.0.settings.corp.as_str(),
+            sub: session.person.id.as_str(),
+            userid: session.person.userid.as_str(),
+            name: &session.person.name,
+            email: &session.person.email,
+            iat,
+            exp: iat.saturating_add(60),
+        };
+        match self.0.keys.load().ring.sign(token::ASSERTION, &claims, now) {
+            Ok(jwt) => {
+                let jwt: Arc<str> = jwt.into();
+                self.0.assertions.pin().insert(key, (now, Arc::clone(&jwt)));
+                Some(jwt)
+            }
+            Err(error) => {
+                tracing::error!(%error, "no assertion could be signed");
+                None
+            }
+        }
+    }
+}
