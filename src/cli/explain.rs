@@ -15,6 +15,7 @@ use crate::directory::bindings::Bindings;
 use crate::directory::chart::Chart;
 use crate::gate::{self, Explanation, InForce, Outcome, Rules};
 use crate::session::Person;
+use crate::session::identity::Prepared;
 use crate::session::store::find_person_by_userid;
 
 /// What is asked on the command line.
@@ -68,7 +69,15 @@ pub async fn explain(
 
 fn assumed(userid: UserId) -> Person {
     let name = "unknown here".to_owned();
-    Person { id: PersonId::new(""), userid, name, email: String::new(), active: true, places: Box::default() }
+    Person {
+        id: PersonId::new(""),
+        userid,
+        name,
+        email: String::new(),
+        active: true,
+        places: Box::default(),
+        prepared: Prepared::default(),
+    }
 }
 
 /// The answer as text, and whether access would be allowed.
@@ -177,6 +186,7 @@ mod tests {
             name: "张三".into(),
             email: String::new(),
             places: Box::default(),
+            prepared: Prepared::default(),
             active,
         });
         let question =

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::{Source, Tag, Unit};
 use crate::base::clock::Timestamp;
@@ -17,9 +18,13 @@ const ROOT: u32 = 1;
 /// Stands in a path for a `/` inside a name.
 const SLASH: char = '∕';
 
+/// The serial of the chart that is made next; 0 is of the empty one.
+static NEXT: AtomicU64 = AtomicU64::new(1);
+
 /// One version of the chart.
 #[derive(Debug, Default)]
 pub struct Chart {
+    serial: u64,
     version: i64,
     complete_at: Option<Timestamp>,
     units: BTreeMap<UnitId, Placed>,
@@ -90,7 +95,8 @@ impl Chart {
     /// that lies below itself, stands on the top floor.
     pub fn new(version: i64, complete_at: Option<Timestamp>, units: Vec<Unit>, tags: Vec<Tag>) -> Self {
         let by_id: HashMap<UnitId, Unit> = units.into_iter().map(|u| (u.id.clone(), u)).collect();
-        let mut chart = Self { version, complete_at, ..Self::default() };
+        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        let mut chart = Self { serial, version, complete_at, ..Self::default() };
         for unit in by_id.values() {
             let path: Arc<str> = path(unit, &by_id).into();
             let encoded_path = encode(&path);
@@ -150,6 +156,11 @@ impl Chart {
             self.tags_by_name.entry(tag.name.clone()).or_insert_with(|| tag.id.clone());
             self.tags.insert(tag.id.clone(), tag);
         }
+    }
+
+    /// Tells charts of this process apart, also two of one version: what is made by hand changes without a new one.
+    pub const fn serial(&self) -> u64 {
+        self.serial
     }
 
     /// The version.

@@ -204,8 +204,12 @@ impl Checker {
                 let signed = self
                     .assertion
                     .then(|| session.and_then(|s| assertion(s, &original.origin)).unwrap_or_default());
-                let groups = person.map(|p| respond::groups_of(p, in_force.chart(), self.groups));
-                respond::allowed(person, &groups.unwrap_or_default(), signed.as_deref())
+                let Some(person) = person else { return respond::allowed(None, signed.as_deref()) };
+                let chart = in_force.chart();
+                let identity = || respond::identity(person, &respond::groups_of(person, chart, self.groups));
+                person.prepared.read(chart, self.groups, identity, |identity| {
+                    respond::allowed(Some(identity), signed.as_deref())
+                })
             }
             Decision::SignIn { .. } => {
                 self.metrics.sign_in.inc();

@@ -1,6 +1,8 @@
 //! What the gate answers: 200 with the identity, 401 with the way to sign in, 403 with the way to the page
 //! that says why. No other status ever (nginx turns any other into its own 500), never a Set-Cookie.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
 use axum::http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, LOCATION, REFERER};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
@@ -11,6 +13,7 @@ use crate::base::url::{ReturnTo, encode};
 use crate::config::Groups;
 use crate::directory::chart::Chart;
 use crate::session::Person;
+use crate::session::identity::Identity;
 
 use super::request::Original;
 
@@ -37,22 +40,25 @@ const CUT: &str = "...";
 /// client's own one through to the application (Caddy CVE-2026-30851).
 ///
 /// `assertion` is `None` where `gate.assertion` is off; then that header, which no application looks for, is left out.
-pub fn allowed(who: Option<&Person>, groups: &str, assertion: Option<&str>) -> Response {
+pub fn allowed(who: Option<&Identity>, assertion: Option<&str>) -> Response {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CACHE_CONTROL, NO_STORE);
-    headers.insert(REMOTE_USER, who.map_or(EMPTY, |p| plain_or_encoded(p.userid.as_str())));
-    headers.insert(REMOTE_NAME, who.map_or(EMPTY, |p| value(encode(&p.name))));
-    headers.insert(REMOTE_EMAIL, who.map_or(EMPTY, |p| plain_or_encoded(&p.email)));
-    headers.insert(
-        REMOTE_GROUPS,
-        who.filter(|_| !groups.is_empty()).map_or(EMPTY, |_| value(groups.to_owned())),
-    );
+    headers.insert(REMOTE_USER, who.map_or(EMPTY, Identity::user));
+    headers.insert(REMOTE_NAME, who.map_or(EMPTY, Identity::name));
+    headers.insert(REMOTE_EMAIL, who.map_or(EMPTY, Identity::email));
+    headers.insert(REMOTE_GROUPS, who.map_or(EMPTY, Identity::groups));
     if let Some(assertion) = assertion {
         headers.insert(ASSERTION, value(assertion.to_owned()));
     }
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
     response
+}
+
+/// What is said of a person whose Remote-Groups are `groups`.
+pub fn identity(person: &Person, groups: &str) -> Identity {
+    let (user, email) = (plain_or_encoded(person.userid.as_str()), plain_or_encoded(&person.email));
+    Identity::new(&user, &encode(&person.name), &email, groups)
 }
 
 /// 401; a navigation is shown the way to sign in.
@@ -160,11 +166,11 @@ fn page_url(page: &str, original: &Original<'_>, headers: &HeaderMap, hosts: &Ho
 }
 
 /// Text that is a header value as it is (userids are), percent-encoded where it is not.
-fn plain_or_encoded(text: &str) -> HeaderValue {
+fn plain_or_encoded(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_graphic() && b != b'%') {
-        value(text.to_owned())
+        Cow::Borrowed(text)
     } else {
-        value(encode(text))
+        Cow::Owned(encode(text))
     }
 }
 

@@ -256,6 +256,7 @@ pub struct Expected {
 mod tests {
     use super::*;
     use crate::base::id::UserId;
+    use crate::session::identity::Prepared;
 
     fn row(ended: bool) -> Row {
         let t = Timestamp::from_millis(1_000);
@@ -268,6 +269,7 @@ mod tests {
                 email: String::new(),
                 active: true,
                 places: Box::default(),
+                prepared: Prepared::default(),
             },
             family: Sid::new("s"),
             audience: "oa.example.com".into(),

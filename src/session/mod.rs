@@ -6,6 +6,7 @@
 
 pub mod assertion;
 pub mod follow;
+pub mod identity;
 pub mod keys;
 pub mod live;
 pub mod store;
@@ -28,6 +29,7 @@ use crate::directory;
 use crate::directory::bindings::Bindings;
 use crate::directory::chart::Chart;
 use crate::http::cookie;
+use identity::Prepared;
 use live::{Live, Memory, TokenHash};
 use store::{NewSession, Row};
 use token::{Claims, Invalid, NoKey};
@@ -78,6 +80,8 @@ pub struct Person {
     pub active: bool,
     /// Where the person is in the chart.
     pub places: Box<[Place]>,
+    /// What applications are told of the person.
+    pub prepared: Prepared,
 }
 
 /// A membership, as far as the checks need it.

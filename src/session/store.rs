@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
+use super::identity::Prepared;
 use super::{Amr, Person, Place};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, Sid, UserId};
@@ -109,6 +110,7 @@ fn read_person(row: &AnyRow) -> sqlx::Result<Person> {
             .into_iter()
             .map(|m| Place { unit: m.unit, leader: m.leader })
             .collect(),
+        prepared: Prepared::default(),
     })
 }
 

@@ -1,5 +1,5 @@
 //! The gateway as an administrator would set it up for a company: as `gongpai serve` builds and runs it, on SQLite,
-//! with twenty rules for the application's host.
+//! with twenty rules for the application's host, and a chart of 100 000 members in 5 000 units with 20 tags.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,16 +9,23 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use gongpai::app::App;
 use gongpai::base::clock::Clock;
-use gongpai::base::id::{Sid, UserId};
+use gongpai::base::id::{PersonId, Sid};
 use gongpai::config::{Config, Sources};
 use gongpai::db::feed::Change;
-use gongpai::directory::Found;
 use gongpai::directory::store::put_active;
+use gongpai::directory::{Found, Status};
 use gongpai::session::Amr;
 use gongpai::session::store::NewSession;
+use gongpai::sync::apply::{self, How, Target};
+use gongpai::sync::plan::{self, Policy};
+
+use crate::organisation::{self, NoEnd};
 
 /// The application's host.
 pub(crate) const APP: &str = "app.bench.test";
+
+/// How many members the directory has, whoever of them is signed in.
+const MEMBERS: u32 = 100_000;
 
 /// How many sessions one transaction writes.
 const BATCH: usize = 2_000;
@@ -43,30 +50,56 @@ pub(crate) fn configuration(data: &Path, listen: &str) -> Result<Config> {
         };
         writeln!(
             text,
-            "[[rules]]\nhost = {APP:?}\npath = {path:?}\nallow = [\"user:u000001\", \"user:u000002\"]"
+            "[[rules]]\nhost = {APP:?}\npath = {path:?}\nallow = [\"user:user00000001\", \"leader:部门3\"]"
         )?;
     }
-    for (path, allow) in [("/orders/*", "members"), ("/static/**", "members"), ("/public/**", "anyone")] {
-        writeln!(text, "[[rules]]\nhost = {APP:?}\npath = {path:?}\nallow = [{allow:?}]")?;
+    // A tag that hardly anybody has, a unit that some are in, and the unit that everybody is in or below.
+    let orders = r#"["tag:标签20", "unit:部门2/**", "unit:/**"]"#;
+    for (path, allow) in
+        [("/orders/*", orders), ("/static/**", r#"["members"]"#), ("/public/**", r#"["anyone"]"#)]
+    {
+        writeln!(text, "[[rules]]\nhost = {APP:?}\npath = {path:?}\nallow = {allow}")?;
     }
     let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() })?;
     Ok(config)
 }
 
-/// Writes `sessions` persons with a session each into a new database at `data`, and their cookies to `cookies`.
-pub(crate) async fn seed(data: &Path, sessions: usize, cookies: &Path) -> Result<()> {
+/// Writes the directory into a new database, as a run does.
+async fn fill(app: &App) -> Result<()> {
+    let (db, corp, clock) = (&app.db, &app.config.wecom.corp_id, &app.clock);
+    let remote = organisation::remote(MEMBERS, |_, person| person.status = Status::Active);
+    let fence = organisation::fence(db, corp, clock).await?;
+    let local = apply::known::load(db, corp).await?;
+    let now = clock.now();
+    let policy = Policy { link_by: vec![], max_removals: 0, force: false };
+    let plan = plan::plan(remote, &local, &policy, now, &mut || PersonId::generate(now));
+    let target = Target { db, corp, clock, fence: &fence };
+    let how = How { dry_run: false, began: now, complete_details_at: Some(now), pause: None };
+    apply::apply(&target, plan, &how, &NoEnd, &|_, _| {}).await?;
+    // It has ended, so that no gateway takes it up again.
+    sqlx::query("UPDATE sync_runs SET status = 'done' WHERE id = $1")
+        .bind(fence.run.as_str())
+        .execute(db.pool())
+        .await?;
+    Ok(())
+}
+
+/// Writes the directory and so many sessions of its members into a new database at `data`, and the cookies of these to
+/// `cookies`.
+pub(crate) async fn seed(data: &Path, sessions: u32, cookies: &Path) -> Result<()> {
     let (app, _) = App::build(configuration(data, "127.0.0.1:0")?, Clock::System).await?;
+    fill(&app).await?;
     let mut lines = std::io::BufWriter::new(fs::File::create(cookies)?);
-    let numbers: Vec<usize> = (0..sessions).collect();
+    let numbers: Vec<u32> = (0..sessions).collect();
     for batch in numbers.chunks(BATCH) {
         let now = app.clock.now();
         let mut change = Change::begin(&app.db, &app.config.wecom.corp_id, now).await?;
         let mut begun = Vec::with_capacity(batch.len());
         for number in batch {
             let found = Found {
-                userid: UserId::new(format!("u{number:06}")),
-                name: "张三".to_owned(),
-                email: format!("u{number:06}@bench.test"),
+                userid: organisation::userid(*number),
+                name: format!("张三{number}"),
+                email: String::new(),
                 mobile: String::new(),
                 employee_number: String::new(),
             };

@@ -9,11 +9,14 @@ use tokio::sync::mpsc::Receiver;
 
 use super::*;
 use crate::base::host::{AllowedHost, Scheme};
+use crate::base::id::{CorpId, UnitId};
 use crate::config::{DefaultRule, Gate, Groups, RuleText};
 use crate::directory::bindings::Bindings;
 use crate::directory::chart::Chart;
+use crate::directory::{Source, Unit};
 use crate::session::Amr;
-use crate::session::Person;
+use crate::session::identity::Prepared;
+use crate::session::{Person, Place};
 
 const PROXY: Option<Peer> = Some(Peer::Unix);
 
@@ -72,6 +75,7 @@ fn signed_in(userid: &str) -> SignedIn {
             name: "张三".into(),
             email: String::new(),
             places: Box::default(),
+            prepared: Prepared::default(),
             active: true,
         }),
         amr: Amr::App,
@@ -256,4 +260,34 @@ fn the_first_match_of_a_userid_is_told_and_later_ones_are_not() {
     f.bindings = Arc::new(Bindings::new([("boss".to_owned(), PersonId::new("p0"))]));
     assert_eq!(status(&f, "https://app.example.com/boss", Ok(&boss)), 403, "bound to somebody before");
     assert!(f.first_matches.try_recv().is_err());
+}
+
+#[test]
+fn groups_are_those_of_the_chart_of_now() {
+    let mut f = fixture();
+    let corp = CorpId::new("ww1");
+    let unit = |id, name: &str| Unit {
+        id: UnitId::of_department(&corp, id),
+        wecom_id: Some(id),
+        source: Source::Wecom,
+        parent: None,
+        name: name.into(),
+        name_en: String::new(),
+        order: 0,
+        leaders: vec![],
+    };
+    let mut me = signed_in("u");
+    let place = |id| Place { unit: UnitId::of_department(&corp, id), leader: false };
+    me.person = Arc::new(Person { places: [place(2)].into(), ..Person::clone(&me.person) });
+    let groups = |f: &Fixture, me: &SignedIn| {
+        let response = check(f, PROXY, &headers("https://app.example.com/a"), Ok(me));
+        response.headers().get("remote-groups").unwrap().to_str().unwrap().to_owned()
+    };
+    f.chart = Arc::new(Chart::new(1, None, vec![unit(2, "a"), unit(3, "b")], vec![]));
+    assert_eq!((groups(&f, &me), groups(&f, &me)), ("a".into(), "a".into()));
+    // Renamed by hand, which makes no new version; then the person moves.
+    f.chart = Arc::new(Chart::new(1, None, vec![unit(2, "c"), unit(3, "b")], vec![]));
+    assert_eq!(groups(&f, &me), "c");
+    me.person = Arc::new(Person { places: [place(3)].into(), ..Person::clone(&me.person) });
+    assert_eq!(groups(&f, &me), "b");
 }

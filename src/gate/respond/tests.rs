@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::host::{AllowedHost, Origin, Scheme};
 use crate::base::id::{PersonId, UserId};
+use crate::session::identity::Prepared;
 
 fn hosts() -> Hosts {
     let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
@@ -21,6 +22,7 @@ fn person(userid: &str, name: &str, email: &str) -> Person {
         email: email.into(),
         active: true,
         places: Box::default(),
+        prepared: Prepared::default(),
     }
 }
 
@@ -54,14 +56,14 @@ fn location(target: &str, method: &str, more: &[(&'static str, &str)]) -> Option
 #[test]
 fn case_6_every_200_has_every_identity_header() {
     let zhang = person("zhangsan", "张三", "z@example.com");
-    for who in [None, Some(&zhang)] {
-        let response = allowed(who, "", Some("a.b.c"));
+    for who in [None, Some(identity(&zhang, ""))] {
+        let response = allowed(who.as_ref(), Some("a.b.c"));
         assert_eq!(response.status(), 200);
         for name in ["remote-user", "remote-name", "remote-email", "remote-groups", "gongpai-assertion"] {
             assert_eq!(response.headers().get_all(name).iter().count(), 1, "{name}");
         }
     }
-    let response = allowed(Some(&zhang), "x", None);
+    let response = allowed(Some(&identity(&zhang, "x")), None);
     assert_eq!(text(&response, "remote-user"), Some("zhangsan"));
     assert_eq!(text(&response, "remote-name"), Some("%E5%BC%A0%E4%B8%89"));
     assert_eq!(text(&response, "remote-email"), Some("z@example.com"));
@@ -71,11 +73,11 @@ fn case_6_every_200_has_every_identity_header() {
 
 #[test]
 fn case_23_no_name_can_break_a_header() {
-    let response = allowed(Some(&person("a\r\nRemote-User: b", "x\0\r\n", "é@x")), "", None);
+    let response = allowed(Some(&identity(&person("a\r\nRemote-User: b", "x\0\r\n", "é@x"), "")), None);
     assert_eq!(text(&response, "remote-user"), Some("a%0D%0ARemote-User%3A%20b"));
     assert_eq!(text(&response, "remote-name"), Some("x%00%0D%0A"));
     assert_eq!(text(&response, "remote-email"), Some("%C3%A9%40x"));
-    let response = allowed(Some(&person("li%2esi", "", "")), "", None);
+    let response = allowed(Some(&identity(&person("li%2esi", "", ""), "")), None);
     assert_eq!(text(&response, "remote-user"), Some("li%252esi"), "decoding must give the userid back");
 }
 
@@ -156,7 +158,7 @@ fn case_40_no_answer_sets_a_cookie_or_may_be_stored() {
     let original = original("/", "GET");
     let navigation = headers(&[NAVIGATION]);
     for response in [
-        allowed(None, "", None),
+        allowed(None, None),
         unauthenticated("gate.unauthenticated", &original, &navigation, &hosts()),
         denied(true, &original, &navigation, &hosts()),
         problem(StatusCode::FORBIDDEN, "gate.unknown_host"),

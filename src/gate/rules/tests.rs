@@ -10,6 +10,7 @@ use crate::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
 use crate::config::Groups;
 use crate::directory::{Source, Tag, Unit};
 use crate::session::Place;
+use crate::session::identity::Prepared;
 
 fn origin(url: &str) -> Origin {
     Origin::of(&Url::parse(url).unwrap()).unwrap()
@@ -38,6 +39,7 @@ fn person(userid: &str, active: bool) -> Person {
         email: String::new(),
         places: Box::default(),
         active,
+        prepared: Prepared::default(),
     }
 }
 

@@ -1,0 +1,145 @@
+//! What applications are told of a person, worked out once and not at every check.
+//!
+//! It follows from the person and the chart. A person is replaced as a whole when it changes, and a changed copy has
+//! nothing prepared; a chart is never changed, and another one has another [serial](Chart::serial). So what is
+//! prepared is never older than what it was made from.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+use axum::body::Bytes;
+use axum::http::HeaderValue;
+
+use crate::config::Groups;
+use crate::directory::chart::Chart;
+
+const EMPTY: HeaderValue = HeaderValue::from_static("");
+
+/// The values of the identity headers, in one piece of memory.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Identity {
+    text: Bytes,
+    /// Where in `text` the userid, the name and the address end; the rest are the groups.
+    ends: [usize; 3],
+}
+
+impl Identity {
+    /// Takes over values as headers carry them: visible ASCII, where needed percent-encoded.
+    pub fn new(user: &str, name: &str, email: &str, groups: &str) -> Self {
+        let text = [user, name, email, groups].concat();
+        let ends = [user.len(), user.len() + name.len(), user.len() + name.len() + email.len()];
+        Self { text: text.into_boxed_str().into_boxed_bytes().into(), ends }
+    }
+
+    /// `Remote-User`.
+    pub fn user(&self) -> HeaderValue {
+        let [user, ..] = self.ends;
+        self.value(0, user)
+    }
+
+    /// `Remote-Name`.
+    pub fn name(&self) -> HeaderValue {
+        let [user, name, _] = self.ends;
+        self.value(user, name)
+    }
+
+    /// `Remote-Email`.
+    pub fn email(&self) -> HeaderValue {
+        let [_, name, email] = self.ends;
+        self.value(name, email)
+    }
+
+    /// `Remote-Groups`.
+    pub fn groups(&self) -> HeaderValue {
+        let [.., email] = self.ends;
+        self.value(email, self.text.len())
+    }
+
+    /// Shares the text; empty, and so without any meaning, if that part could not stand in a header.
+    fn value(&self, from: usize, to: usize) -> HeaderValue {
+        let part = self.text.get(from..to).unwrap_or_default();
+        HeaderValue::from_maybe_shared(self.text.slice_ref(part)).unwrap_or(EMPTY)
+    }
+}
+
+/// What an [`Identity`] was made with, beside the person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Made {
+    chart: u64,
+    groups: Groups,
+}
+
+/// A person's [`Identity`], once somebody asked for it. Copying a person does not copy it.
+#[derive(Debug, Default)]
+pub struct Prepared(ArcSwapOption<(Made, Identity)>);
+
+impl Clone for Prepared {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
+}
+
+impl Prepared {
+    /// Gives `read` the identity in `chart`, which `make` works out unless it is there already.
+    pub fn read<R>(
+        &self,
+        chart: &Chart,
+        groups: Groups,
+        make: impl FnOnce() -> Identity,
+        read: impl FnOnce(&Identity) -> R,
+    ) -> R {
+        let made = Made { chart: chart.serial(), groups };
+        if let Some(known) = &*self.0.load()
+            && known.0 == made
+        {
+            return read(&known.1);
+        }
+        let new = Arc::new((made, make()));
+        self.0.store(Some(Arc::clone(&new)));
+        read(&new.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn user(prepared: &Prepared, chart: &Chart, groups: Groups, user: &str) -> String {
+        let make = || Identity::new(user, "", "", "");
+        prepared.read(chart, groups, make, |identity| identity.user().to_str().unwrap().to_owned())
+    }
+
+    #[test]
+    fn each_value_is_its_part_of_the_text() {
+        let identity = Identity::new("zhang", "%E5", "z@x.cn", "a,b");
+        let values = [identity.user(), identity.name(), identity.email(), identity.groups()];
+        assert_eq!(values, ["zhang", "%E5", "z@x.cn", "a,b"]);
+        let nothing = Identity::new("", "", "", "");
+        assert_eq!([nothing.user(), nothing.name(), nothing.email(), nothing.groups()], [""; 4]);
+    }
+
+    #[test]
+    fn what_cannot_stand_in_a_header_is_an_empty_value() {
+        let identity = Identity::new("zhang", "a\r\nb", "z@x.cn", "");
+        assert_eq!((identity.user(), identity.name()), (HeaderValue::from_static("zhang"), EMPTY));
+        assert_eq!(identity.email(), "z@x.cn");
+    }
+
+    #[test]
+    fn it_is_worked_out_once_for_a_chart_and_again_for_another() {
+        let (prepared, chart) = (Prepared::default(), Chart::default());
+        assert_eq!(user(&prepared, &chart, Groups::Paths, "a"), "a");
+        assert_eq!(user(&prepared, &chart, Groups::Paths, "b"), "a");
+        // Even one of the same version: what is made by hand changes a chart without a new one.
+        let another = Chart::new(chart.version(), None, vec![], vec![]);
+        assert_eq!(user(&prepared, &another, Groups::Paths, "c"), "c");
+        assert_eq!(user(&prepared, &another, Groups::Ids, "d"), "d");
+    }
+
+    #[test]
+    fn a_copy_of_a_person_has_nothing_prepared() {
+        let (prepared, chart) = (Prepared::default(), Chart::default());
+        user(&prepared, &chart, Groups::Paths, "a");
+        assert_eq!(user(&prepared.clone(), &chart, Groups::Paths, "b"), "b");
+    }
+}

@@ -1,0 +1,105 @@
+//! A corporation with many members, as a fetch reads it, and how it gets into a database without one.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use gongpai::base::clock::Clock;
+use gongpai::base::id::{CorpId, RunId, UserId};
+use gongpai::db::Db;
+use gongpai::db::feed::Change;
+use gongpai::directory::Status;
+use gongpai::sync::apply::{Applied, Ending, Fence, Raised};
+use gongpai::sync::remote::{Complete, Remote, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit};
+
+/// How many departments there are: a tree of which each level is eight times the one above.
+pub(crate) const UNITS: u32 = 5_000;
+/// Everybody whose number divides by this is in a second unit.
+const SECOND_UNIT: u32 = 5;
+/// How many tags there are; each is some department's and twenty members'.
+const TAGS: u32 = 20;
+
+/// The userid of a member.
+pub(crate) fn userid(n: u32) -> UserId {
+    UserId::new(format!("user{n:08}"))
+}
+
+/// The corporation with so many members, each of which `change` may change.
+pub(crate) fn remote(members: u32, change: impl Fn(u32, &mut RemotePerson)) -> Remote {
+    let units = (1..=UNITS).map(|id| RemoteUnit {
+        id,
+        parent: if id == 1 { 0 } else { id / 8 + u32::from(id < 8) },
+        name: format!("部门{id}"),
+        name_en: String::new(),
+        order: id,
+        leaders: vec![],
+    });
+    let persons = (0..members).map(|n| {
+        let mut person = person(n);
+        change(n, &mut person);
+        person
+    });
+    let tags = (1..=TAGS).map(|id| RemoteTag {
+        id,
+        name: format!("标签{id}"),
+        users: (0..20).map(|n| userid(id * 1000 + n)).collect(),
+        units: vec![id + 1],
+    });
+    Remote {
+        units: units.collect(),
+        persons: persons.collect(),
+        tags: Some(tags.collect()),
+        complete: Complete { units: true, persons: true, details: true },
+        ..Remote::default()
+    }
+}
+
+fn person(n: u32) -> RemotePerson {
+    let at = |unit| RemoteMembership { unit, order: n % 1000, leader: n.is_multiple_of(20) };
+    let mut memberships = vec![at(n % UNITS + 1)];
+    if n.is_multiple_of(SECOND_UNIT) {
+        memberships.push(at((n + 7) % UNITS + 1));
+    }
+    RemotePerson {
+        userid: userid(n),
+        name: format!("张三{n}"),
+        email: format!("user{n:08}@corp.example"),
+        status: if n % 50 == 3 { Status::Inactive } else { Status::Active },
+        main: Some(n % UNITS + 1),
+        memberships,
+        direct_leaders: vec![userid(n / 10)],
+        position: "高级工程师".into(),
+        mobile: format!("138{n:08}"),
+        alias: String::new(),
+        telephone: String::new(),
+        attributes: BTreeMap::from([
+            ("工号".to_owned(), format!("E{n:06}")),
+            ("办公地点".to_owned(), "上海市浦东新区".to_owned()),
+        ]),
+    }
+}
+
+/// The run's end is not what is measured.
+pub(crate) struct NoEnd;
+
+impl Ending for NoEnd {
+    async fn write(&self, _: &mut Change, _: &Applied, _: Vec<Raised>) -> sqlx::Result<()> {
+        Ok(())
+    }
+}
+
+/// A run in the database that may write.
+pub(crate) async fn fence(db: &Db, corp: &CorpId, clock: &Clock) -> Result<Fence> {
+    let lease = Duration::from_secs(60);
+    let fence = Fence { run: RunId::generate(clock.now()), holder: "bench".into(), lease };
+    sqlx::query(
+        "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
+           reason, holder, lease_until, requested_at) \
+         VALUES ($1, $2, 'full', '', 0, 0, 'running', 0, '', '', '', '', 'bench', 0, 0)",
+    )
+    .bind(fence.run.as_str())
+    .bind(corp.as_str())
+    .execute(db.pool())
+    .await?;
+    Ok(fence)
+}
