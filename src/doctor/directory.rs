@@ -262,7 +262,9 @@ fn linking(link_by: &[LinkBy], seen: &Seen) -> Option<Finding> {
         return None;
     }
     let fields = blind.join(", ");
-    Some(Finding::new(Row::DirectoryLinkBy, &[same("fields", &fields)]))
+    // The default names every field, and people are recognised by the others.
+    let level = if blind.len() == link_by.len() { Level::Warn } else { Level::Ok };
+    Some(Finding::new(Row::DirectoryLinkBy, &[same("fields", &fields)]).at(level))
 }
 
 fn unread(which: SecretKind, error: &Error) -> Finding {

@@ -246,7 +246,7 @@ rows! {
         "可见范围之外的人不能登录，也不会进入通讯录。" "Who is outside can neither sign in nor come into the directory."
         "" "";
     DirectoryRangeWhole "directory.range_whole" Ok VISIBLE
-        "应用的可见范围覆盖整个企业：{units} 个部门可见 {seen} 个，{least}{members} 名成员可见 {some} 名。" "The visible range of the application covers the company: {seen} of {units} departments, {some} of {least}{members} members."
+        "应用的可见范围覆盖整个企业：{units} 个部门可见 {seen} 个，{least}{members} 名成员中有 {some} 名在这些部门。" "The visible range of the application covers the company: {seen} of {units} departments, and in them {some} of {least}{members} members."
         "" "" "" "";
     DirectoryRangePart "directory.range_part" Ok VISIBLE
         "应用的可见范围是企业的一部分：{units} 个部门可见 {seen} 个，{least}{members} 名成员中有 {some} 名在这些部门。" "The visible range of the application is a part of the company: {seen} of {units} departments, and in them {some} of {least}{members} members."
@@ -262,7 +262,7 @@ rows! {
     DirectoryLinkBy "directory.link_by" Warn NONE
         "directory.link_by 使用 {fields}，但应用的 Secret 读不到。" "directory.link_by uses {fields}, which the application's Secret does not show."
         "2022-06-20 之后创建的应用读不到手机和邮箱，因此同步时不能用它们认出本地人员。" "Applications made since 2022-06-20 get no mobile and mail, so a run cannot recognise local people by them."
-        "用 userid 或工号认人：directory.link_by = [\"userid\", \"employee_number\"]；没有本地人员时可以忽略。" "Recognise them by userid or staff number: directory.link_by = [\"userid\", \"employee_number\"]; ignore it without local people.";
+        "用 userid 或工号认人：directory.link_by = [\"userid\", \"employee_number\"]；其余字段仍然有效，没有本地人员时可以忽略。" "Recognise them by userid or staff number: directory.link_by = [\"userid\", \"employee_number\"]; other fields work, and without local people ignore it.";
 
     RunsUnread "sync.unread" Warn NONE
         "未能从数据库读取组织架构的同步情况。" "How the organisation chart stands could not be read from the database."

@@ -372,7 +372,7 @@ async fn the_doctor_says_which_way_the_directory_is_read_and_how_much_of_the_com
 
 #[tokio::test]
 async fn the_doctor_says_which_fields_show_and_what_follows_for_link_by() {
-    let link = "[directory]\nlink_by = [\"userid\", \"mobile\", \"email\"]";
+    let link = "[directory]\nlink_by = [\"mobile\", \"email\"]";
     let place = Place::with(link).await;
     let (code, report) = place.doctor().await;
     let fields = words(&report, "directory.fields", "what");
@@ -380,6 +380,10 @@ async fn the_doctor_says_which_fields_show_and_what_follows_for_link_by() {
     assert!(seen.contains("position") && unseen.contains("mobile, email"), "{fields}");
     assert!(words(&report, "directory.link_by", "what").contains("uses mobile, email"), "{report:#}");
     assert_eq!((code, &finding(&report, "directory.link_by")["level"]), (Some(0), &Value::from("warn")));
+
+    place.replace("link_by = [\"mobile\", \"email\"]", "link_by = [\"mobile\", \"userid\"]");
+    let (_, report) = place.doctor().await;
+    assert_eq!(finding(&report, "directory.link_by")["level"], "ok", "userid is left");
 
     place.wecom.change(|world| world.app.legacy_fields = true);
     let (_, report) = place.doctor().await;

@@ -113,6 +113,31 @@ async fn a_gateway_works_on_what_is_asked_for_and_counts_it() {
     ] {
         assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
     }
+
+    // An hour later most of the company is gone, and somebody waits for an answer.
+    t.app.clock.advance(std::time::Duration::from_secs(3600));
+    crate::support::directory::sql(
+        &t,
+        "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
+         SELECT 'c1', corp_id, 'reused', id, '[]', 'open', 0 FROM persons WHERE userid = 'zhangsan'",
+    )
+    .await;
+    for userid in ["wangwu", "zhaoliu", "sunqi"] {
+        t.wecom.remove_member(userid);
+    }
+    assert_eq!(t.sync().await["status"], "refused");
+    t.app.sync.measure().await.expect("the database answers");
+    let metrics = reqwest::get(format!("http://{}/metrics", t.admin)).await.unwrap().text().await.unwrap();
+    for line in [
+        "gongpai_sync_runs_total{kind=\"full\",outcome=\"done\"} 1",
+        "gongpai_sync_runs_total{kind=\"full\",outcome=\"refused\"} 1",
+        "gongpai_sync_duration_seconds_count 2",
+        "gongpai_sync_complete_age_seconds 3600",
+        "gongpai_sync_refused_total 1",
+        "gongpai_sync_conflicts_open 1",
+    ] {
+        assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
+    }
 }
 
 /// An installation on disk, with a database that was served once.

@@ -50,7 +50,7 @@ pub enum DirectoryCommand {
 /// `gongpai directory conflicts …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum ConflictsCommand {
-    /// Who could be somebody else who is known
+    /// List persons who could be somebody who is known already
     #[command(after_help = "Example:\n  gongpai directory conflicts list --json")]
     List {
         /// One JSON object a line
