@@ -64,7 +64,7 @@ pub fn memberships(text: &str) -> sqlx::Result<Vec<Membership>> {
     Ok(list.into_iter().map(read).collect())
 }
 
-/// The columns of a unit, for a `unit_rows` named `v`, in the order in which [`unit`] reads them.
+/// The columns of a unit, for a `unit_rows` named `v`, in the order in which [`unit()`] reads them.
 macro_rules! unit_columns {
     () => {
         "v.id, v.wecom_id, v.source, v.parent_id, v.name, v.name_en, v.sort, v.leaders"

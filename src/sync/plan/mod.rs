@@ -1,7 +1,7 @@
 //! What a run would change: `plan(remote, local, policy) -> Plan`, without I/O.
 //!
-//! Persons are compared by fingerprint ([`fingerprint`]), so that 100 000 unchanged ones cost no row. Of those that
-//! differ the rows are read afterwards, in batches, and [`merge`] says what each becomes and what that counts as.
+//! Persons are compared by fingerprint ([`fingerprint()`]), so that 100 000 unchanged ones cost no row. Of those that
+//! differ the rows are read afterwards, in batches, and [`merge()`] says what each becomes and what that counts as.
 
 //!
 //! | module | decides |
@@ -171,12 +171,12 @@ pub enum PersonChange {
         /// Whose userid it was.
         takes_over: Option<PersonId>,
     },
-    /// What WeCom says now about `id`; [`merge`] makes the row of it. Also a local person that was recognised, and a
+    /// What WeCom says now about `id`; [`merge()`] makes the row of it. Also a local person that was recognised, and a
     /// person whose userid changed.
     Update {
         /// Whom.
         id: PersonId,
-        /// What WeCom says, as a row; of the old row [`merge`] keeps what WeCom does not say.
+        /// What WeCom says, as a row; of the old row [`merge()`] keeps what WeCom does not say.
         said: Person,
     },
     /// WeCom has the person no more.
