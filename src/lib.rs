@@ -15,7 +15,7 @@
 //! | [`sso`] | 3 | becoming signed in: start, callback, hand-over to another host, sign-out, asking again |
 //! | [`session`] | 2 | being signed in: the row, the token that names it, the memory that every check reads |
 //! | [`gate`] | 3 | may this person open this page: rules and nginx's `auth_request` |
-//! | [`directory`] | 2 | which persons exist, by an id of our own that outlives a userid |
+//! | [`directory`] | 2 | who exists: units, persons, tags in versions that are published at once; local entries; conflicts |
 //! | [`sync`] | 3 | WeCom's organisation chart becomes ours: fetch, plan, apply, when |
 //! | [`audit`] | 2 | who did what, when, from where, and what was decided |
 //! | [`http`] | 1 | what slices share of HTTP: visits, cookies, proxies, rate limits, pages and their words |
@@ -62,6 +62,19 @@
 //!   Sessions::check          cookie → BLAKE3 → memory; the database only for a token not seen before   session
 //!   rules::decide            pure: host, canonical path, method, person → Decision                     gate::rules
 //!   respond                  200 with identity headers, 401 with the way to sign in, 403               gate::respond
+//! ```
+//!
+//! # A run
+//!
+//! ```text
+//! Schedule, API, gongpai sync                 sync::queue::Queue::request     one runs, one waits, across replicas
+//!   clear::heal     what a crash left behind goes                             sync::apply::clear
+//!   Fetcher::fetch  everything first, politely; it knows whether it read all  sync::fetch → wecom
+//!   plan            pure: who is who, what changes, what goes                 sync::plan
+//!   apply           rows of the next version, unseen, 500 a transaction       sync::apply::stage
+//!   publish         one transaction: version, userids, sessions, report      sync::apply::publish → feed
+//! every replica     units, tags and changed persons, replaced together        session::follow
+//!   InForce         what each rule means in that chart                        gate::rules
 //! ```
 //!
 //! [`gate::explain()`] asks the same [`gate::rules::decide`], for the page of somebody refused and for the command.
