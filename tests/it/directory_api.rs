@@ -10,6 +10,7 @@ use gongpai::db::feed::{self, Change, Entity, What};
 use gongpai::directory::Status;
 use reqwest::Method;
 use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
 
 use crate::support::api::{ask, basic, call, each, get, items, problem, read, send};
 use crate::support::app::{TestApp, at_once};
@@ -444,10 +445,7 @@ async fn a_cursor_older_than_what_is_kept_is_gone_and_the_beginning_is_what_is_k
     publish(&t, "old", 5).await;
     t.app.clock.advance(60 * DAY);
     publish(&t, "young", 3).await;
-    let forget = async || {
-        let ttl = t.app.config.session.ttl;
-        gongpai::app::jobs::delete_old(&t.app.db, t.app.clock.now(), ttl).await.expect("forgotten");
-    };
+    let forget = async || t.app.sync.forget_old().await.expect("forgotten");
     let gone = async |since: i64| problem(&get(&t, &format!("{CHANGES}?since={since}")).await);
     t.app.clock.advance(29 * DAY);
     forget().await;
@@ -497,6 +495,17 @@ async fn changes_of_another_corporation_in_the_same_database_are_passed_over() {
 #[tokio::test]
 async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
     let t = TestApp::start().await;
+    // Another process is at work, so that what is asked for here waits.
+    let other = "00000000-0000-7000-8000-000000000000";
+    let (corp, lease) = (t.app.config.wecom.corp_id.as_str(), t.app.clock.now().millis() + 30_000);
+    let counts = json!(gongpai::sync::apply::Counts::default());
+    let running = format!(
+        "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
+           reason, holder, lease_until, requested_at, started_at) \
+         VALUES ('{other}', '{corp}', 'full', 'command', 0, 0, 'running', 0, '{counts}', 'null', '{{}}', '', \
+           'elsewhere', {lease}, 0, 0)"
+    );
+    sqlx::query(AssertSqlSafe(running)).execute(t.app.db.pool()).await.expect("a row");
     let ask_for = async |body: &str| {
         let page = call(&t, Method::POST, SYNC, body).await;
         assert_eq!(page.status, 202, "{body}: {}", page.text());
@@ -512,10 +521,13 @@ async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
     let mut run = read(&t, &format!("{SYNC}/{update}")).await;
     assert_eq!(run["id"].take(), *update);
     insta::assert_json_snapshot!("sync_run_queued", run);
-    assert_eq!(t.texts("SELECT cause FROM sync_runs ORDER BY id LIMIT 1").await, ["api:oa"]);
-    assert_eq!(t.number("SELECT forced FROM sync_runs WHERE dry_run = 0").await, 1);
+    assert_eq!(
+        t.texts("SELECT cause FROM sync_runs WHERE status = 'queued' ORDER BY id LIMIT 1").await,
+        ["api:oa"]
+    );
+    assert_eq!(t.number("SELECT forced FROM sync_runs WHERE dry_run = 0 AND status = 'queued'").await, 1);
     let runs = read(&t, SYNC).await;
-    assert_eq!(each(&runs, "id"), [rehearsal.clone(), update.clone()], "the newest first");
+    assert_eq!(each(&runs, "id"), [&*rehearsal, &*update, other], "the newest first");
     assert_eq!(all(&t, SYNC, 1).await, items(&runs));
     for unknown in ["x", "%00", "019a0000-0000-7000-8000-999999999999"] {
         assert_eq!(problem(&get(&t, &format!("{SYNC}/{unknown}")).await).0, 404, "{unknown}");
