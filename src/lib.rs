@@ -17,6 +17,7 @@
 //! | [`gate`] | 3 | may this person open this page: rules and nginx's `auth_request` |
 //! | [`directory`] | 2 | who exists: units, persons, tags in versions that are published at once; local entries; conflicts |
 //! | [`sync`] | 3 | WeCom's organisation chart becomes ours: fetch, plan, apply, when |
+//! | [`message`] | 3 | messages: accepted once, delivered by WeCom, opened signed in |
 //! | [`audit`] | 2 | who did what, when, from where, and what was decided |
 //! | [`http`] | 1 | what slices share of HTTP: visits, cookies, proxies, rate limits, pages and their words |
 //! | [`config`] | 1 | from layers of text to checked values; `default.toml` documents every key |
@@ -101,6 +102,7 @@ pub mod directory;
 pub mod doctor;
 pub mod gate;
 pub mod http;
+pub mod message;
 pub mod observe;
 pub mod oidc;
 pub mod session;

@@ -33,6 +33,7 @@ const FLOORS: &[&[&str]] = &[
 /// Imports between rooms of one floor that are meant. One that is no longer used must go.
 const NEIGHBOURS: &[(&str, &str, &str)] = &[
     ("api", "sync", "applications ask for a run and see how it went"),
+    ("api", "message", "applications send messages and see what became of them"),
     ("doctor", "sync", "the doctor tells how the last run ended"),
     ("o2oa", "message", "a todo of O2OA is accepted as a message"),
     ("console", "gate", "the console shows decisions through the gate's public functions"),

@@ -25,6 +25,7 @@ use crate::http::rate_limit::RateLimit;
 use crate::http::visit::Site;
 use crate::http::words::Code;
 use crate::http::{assets, middleware};
+use crate::message::{self, Messages};
 use crate::observe::{self, Observe};
 use crate::oidc;
 use crate::session::{self, Sessions, keys};
@@ -66,6 +67,8 @@ pub struct App {
     pub gate: GateState,
     /// Bringing the organisation chart up to date.
     pub sync: Sync,
+    /// Messages of applications.
+    pub messages: Messages,
     /// What people see.
     pub pages: Pages,
     api: Api,
@@ -182,6 +185,7 @@ impl App {
             clock.clone(),
         );
         let sync = Sync::new(sync_settings(&config), db.clone(), client.clone(), clock.clone());
+        let messages = Messages::new(message_settings(&config), db.clone(), clock.clone(), client.clone());
         let api = Api::new(
             config.api_clients.clone(),
             db.clone(),
@@ -205,6 +209,7 @@ impl App {
             sso,
             gate,
             sync,
+            messages,
             pages,
             api,
             site,
@@ -353,6 +358,32 @@ pub fn sync_settings(config: &Config) -> sync::Settings {
         link_by: link_by.collect(),
         max_removals: config.directory.max_removals,
         purge_left_after: config.directory.purge_left_after,
+    }
+}
+
+/// What messages need of the configuration.
+pub fn message_settings(config: &Config) -> message::Settings {
+    let wecom = &config.wecom;
+    let missing = |key: &str| format!("{key} is not set, and without it nothing can be sent.");
+    let unavailable = if !wecom.enable {
+        Some("wecom.enable is false: WeCom is asked for nothing.".to_owned())
+    } else if !wecom.message_enable {
+        Some("wecom.message_enable is false.".to_owned())
+    } else if wecom.corp_id.as_str().is_empty() {
+        Some(missing("wecom.corp_id"))
+    } else if wecom.agent_id == 0 {
+        Some(missing("wecom.agent_id"))
+    } else if wecom_settings(config).app_secret.is_none() {
+        Some(missing("wecom.app_secret"))
+    } else {
+        None
+    };
+    message::Settings {
+        corp: wecom.corp_id.clone(),
+        agent: wecom.agent_id,
+        hosts: config.hosts.clone(),
+        time_zone: config.time_zone,
+        unavailable,
     }
 }
 

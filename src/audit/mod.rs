@@ -38,6 +38,8 @@ pub enum Event {
     Rules,
     /// A synchronisation asked for by somebody, or refused because it would remove too much.
     Sync,
+    /// A message sent, retried, buried or recalled by hand, or its link opened by somebody it is not for.
+    Message,
 }
 
 impl Event {
@@ -55,6 +57,7 @@ impl Event {
             Self::Conflict => "conflict",
             Self::Rules => "rules",
             Self::Sync => "sync",
+            Self::Message => "message",
         }
     }
 }

@@ -57,6 +57,11 @@ id!(/// A synchronisation: UUID v7.
 id!(/// A question about persons that only a human can decide: UUID v7.
     ConflictId);
 
+id!(/// A message: UUID v7.
+    MessageId);
+id!(/// A call of message/send: UUID v7.
+    CallId);
+
 impl PersonId {
     /// A new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
@@ -96,6 +101,20 @@ impl RunId {
 }
 
 impl ConflictId {
+    /// A new id that sorts by `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(uuid_v7(now).into())
+    }
+}
+
+impl MessageId {
+    /// A new id that sorts by `now`.
+    pub fn generate(now: Timestamp) -> Self {
+        Self(uuid_v7(now).into())
+    }
+}
+
+impl CallId {
     /// A new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).into())

@@ -124,7 +124,7 @@ mod tests {
     #[test]
     fn check_explains_what_it_accepts_and_lists_the_warnings() {
         let text = "public_url = \"https://oa.example.com\"\n[wecom]\ncorp_id = \"ww1\"\nagent_id = 1000002\n\
-                    app_secret = \"s\"\nmessage_enable = false\n";
+                    app_secret = \"s\"\n[o2oa]\nmessage_redirect_portal = \"p\"\n";
         let (accepted, out) = printed(check, text);
         assert!(accepted);
         for line in [
@@ -135,7 +135,7 @@ mod tests {
             "WeCom       corp_id ww1, agent_id 1000002, enabled\n",
             "secrets     app_secret set, contacts_secret not set\n",
             "rules       none; on hosts without rules: any active member\n",
-            "warning     wecom.message_enable: not in this version; it has no effect (gongpai.toml:6)\n",
+            "warning     o2oa.message_redirect_portal: not in this version; it has no effect (gongpai.toml:7)\n",
             "accepted with 1 warning\n",
         ] {
             assert!(out.contains(line), "{line}\n{out}");

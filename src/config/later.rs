@@ -7,7 +7,6 @@ pub(super) const NOT_IN_THIS_VERSION: &str = "not in this version";
 
 /// Keys that have no effect, whatever they say.
 const KEYS: &[&str] = &[
-    "wecom.message_enable",
     "wecom.contacts_callback.token",
     "wecom.contacts_callback.encoding_aes_key",
     "wecom.app_callback.token",
@@ -17,7 +16,7 @@ const KEYS: &[&str] = &[
 ];
 
 /// Scopes that open nothing.
-pub(super) const SCOPES: &[&str] = &["messages", "messages:all", "hook"];
+pub(super) const SCOPES: &[&str] = &["hook"];
 
 /// Warns of every key of the table that somebody wrote.
 pub(super) fn warn(layers: &Layers, findings: &mut Findings) {

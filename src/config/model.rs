@@ -132,6 +132,8 @@ pub struct Wecom {
     pub qr_connect_address: Url,
     /// Outbound proxy.
     pub proxy: Option<Url>,
+    /// `message_enable`: whether messages are accepted and sent.
+    pub message_enable: bool,
     /// `sync_cron`: when the chart is brought up to date; `None`: never by itself.
     pub sync_cron: Option<Schedule>,
     /// `force_sync_cron`: when everything is read again; `None`: never by itself.
@@ -157,6 +159,7 @@ impl fmt::Debug for Wecom {
             .field("oauth2_address", &self.oauth2_address.as_str())
             .field("qr_connect_address", &self.qr_connect_address.as_str())
             .field("proxy", &self.proxy.as_ref().map(|url| url.host_str().unwrap_or_default().to_owned()))
+            .field("message_enable", &self.message_enable)
             .field("sync_cron", &self.sync_cron.as_ref().map(Schedule::as_str))
             .field("force_sync_cron", &self.force_sync_cron.as_ref().map(Schedule::as_str))
             .field("verify_files", &self.verify_files)
@@ -324,7 +327,7 @@ pub struct ApiClient {
 pub enum Scope {
     /// `messages`: send, and see its own.
     Messages,
-    /// `messages:all`: see everybody's.
+    /// `messages:all`: send to everybody at once (`@all`).
     MessagesAll,
     /// `directory:read`.
     DirectoryRead,

@@ -32,6 +32,12 @@ fn retentions() -> BTreeMap<&'static str, &'static str> {
         ("schedules", "one row a schedule"),
         ("conflicts", "as long as both persons are there"),
         ("rule_bindings", "one row a userid that was ever named in a rule"),
+        ("messages", "30 days after they finished"),
+        ("message_recipients", "as their message"),
+        ("message_calls", "as the messages in them"),
+        ("message_lanes", "one row a corporation"),
+        ("message_pace", "two days"),
+        ("message_links", "as their message"),
         ("_sqlx_migrations", "one row a version"),
     ])
 }

@@ -43,6 +43,7 @@ fn config(public: &str) -> Config {
             oauth2_address: url("https://open.weixin.qq.com"),
             qr_connect_address: url("https://login.work.weixin.qq.com"),
             proxy: None,
+            message_enable: true,
             sync_cron: None,
             force_sync_cron: None,
             verify_files: vec![],

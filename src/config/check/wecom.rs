@@ -39,6 +39,7 @@ pub(super) fn wecom(r: &mut Reader<'_>, time_zone: Option<Tz>) -> Option<Wecom> 
         oauth2_address: oauth2_address?,
         qr_connect_address: qr_connect_address?,
         proxy: proxy?,
+        message_enable: r.boolean("wecom.message_enable"),
         sync_cron: sync_cron?,
         force_sync_cron: force_sync_cron?,
         verify_files: verify_files?,

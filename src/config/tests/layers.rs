@@ -99,12 +99,12 @@ fn the_default_file_documents_every_key_in_the_order_of_the_table_and_of_the_des
 #[test]
 fn the_file_of_the_documentation_loads_exactly_as_printed() {
     let (config, warnings) = with_json(SEED, "", &[]);
-    assert!(!config.wecom.enable);
+    assert!(!config.wecom.enable && config.wecom.message_enable);
     assert_eq!((config.wecom.corp_id.as_str(), config.wecom.agent_id), ("", 0));
     assert!(config.wecom.app_secret.is_none() && config.wecom.contacts_secret.is_none());
     assert!(config.wecom.contacts_callback.is_none());
     let keys: Vec<_> = warnings.iter().map(|w| w.key.as_str()).collect();
-    assert_eq!(keys, ["wecom.message_enable", "wecom.enable"], "{warnings:#?}");
+    assert_eq!(keys, ["wecom.enable"], "{warnings:#?}");
     let crons = [config.wecom.sync_cron, config.wecom.force_sync_cron];
     let written = crons.iter().map(|cron| cron.as_ref().unwrap().as_str()).collect::<Vec<_>>();
     assert_eq!(written, ["10 0/10 * * * ?", "10 45 8,12 * * ?"]);
@@ -119,19 +119,14 @@ fn the_keys_that_came_later_load_and_what_is_unknown_is_a_warning() {
         "attendanceSyncAgentId": "", "attendanceSyncSecret": "", "corpSecrt": "x", "###enable": "是否启用###"}"####;
     let (config, warnings) = with_json(&format!("\u{feff}{json}"), "", &[]);
     assert_eq!(config.wecom.agent_id, 1_000_002);
+    assert!(!config.wecom.message_enable);
     assert_eq!(config.wecom.app_secret.unwrap().expose_secret(), "app");
     assert_eq!(config.wecom.contacts_secret.unwrap().expose_secret(), "sync");
     assert_eq!(config.wecom.qr_connect_address.as_str(), "https://login.work.weixin.qq.com/");
     assert!(config.wecom.contacts_callback.is_none());
     let keys: BTreeSet<_> = warnings.iter().map(|w| w.key.as_str()).collect();
-    let expected = [
-        "corpSecrt",
-        "o2oa.work_url",
-        "scanLoginEnable",
-        "wecom.corp_secret",
-        "wecom.message_enable",
-        "wecom.qr_connect_address",
-    ];
+    let expected =
+        ["corpSecrt", "o2oa.work_url", "scanLoginEnable", "wecom.corp_secret", "wecom.qr_connect_address"];
     assert_eq!(keys, expected.into(), "{warnings:#?}");
     let unknown = warnings.iter().find(|w| w.key == "corpSecrt").unwrap();
     assert!(unknown.message.contains("\"corpSecret\""), "{}", unknown.message);

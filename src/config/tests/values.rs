@@ -194,14 +194,13 @@ fn the_settings_of_the_directory_are_understood() {
 
 #[test]
 fn what_is_not_in_this_version_is_accepted_with_a_warning_when_it_is_set() {
-    let text = "[wecom]\nmessage_enable = false\n\
-                [wecom.app_callback]\ntoken = \"abc\"\n\
+    let text = "[wecom.app_callback]\ntoken = \"abc\"\n\
                 [o2oa]\nwork_url = \"https://oa.example.com/x_desktop/\"\nmessage_redirect_portal = \"p\"\n";
     let (_, all) = load(text, &[]).unwrap();
     let later: Vec<_> =
         all.iter().filter(|w| w.message.starts_with("not in this version")).map(|w| &w.key).collect();
-    assert_eq!(later.len(), 4, "{later:?}");
-    let (_, same) = load("[wecom]\nmessage_enable = true", &[]).unwrap();
+    assert_eq!(later.len(), 3, "{later:?}");
+    let (_, same) = load("[o2oa]\nmessage_redirect_portal = \"p\"", &[]).unwrap();
     assert_eq!(same.iter().filter(|w| w.message.starts_with("not in this version")).count(), 1, "{same:?}");
     let (_, none) = load("[wecom.app_callback]\ntoken = \"\"", &[]).unwrap();
     assert!(none.iter().all(|w| !w.message.contains("not in this version")), "{none:?}");
