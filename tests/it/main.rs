@@ -34,6 +34,8 @@ mod local_entries;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod message_links;
+#[cfg(test)]
 mod message_show;
 #[cfg(test)]
 mod openapi;
