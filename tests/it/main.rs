@@ -20,6 +20,8 @@ mod chromium_signing_in;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod cli_messages;
+#[cfg(test)]
 mod conflicts;
 #[cfg(test)]
 mod demo;

@@ -5,6 +5,9 @@ use gongpai::base::id::CorpId;
 use gongpai::db::Db;
 use serde_json::{Value, json};
 
+/// When the gateway of a test would deliver them: never.
+const FAR: i64 = 9_000_000_000_000;
+
 /// A message of the API client `oa` that is on disk; what a test cares about it sets.
 #[derive(Debug, Clone)]
 pub(crate) struct Stored {
@@ -42,7 +45,7 @@ impl Stored {
             "INSERT INTO messages (id, corp_id, seq, client_id, idempotency_key, request_hash, kind, content, body, \
              is_unique, targets, status, reason, not_before, expires_at, expanded_to, expanded_at, recall_at, \
              created_at, updated_at, finished_at) \
-             VALUES ($1, $2, $3, $4, NULL, 'h', 'text', '{}', 'b', 0, $5, $6, $7, $8, NULL, '', $9, $10, $8, $8, $11)",
+             VALUES ($1, $2, $3, $4, NULL, 'h', 'text', '{}', 'b', 0, $5, $6, $7, $12, NULL, '', $9, $10, $8, $8, $11)",
         )
         .bind(self.id)
         .bind(corp.as_str())
@@ -55,6 +58,7 @@ impl Stored {
         .bind(self.expanded.then_some(now.millis()))
         .bind(self.recall_at)
         .bind(ended)
+        .bind(FAR)
         .execute(db.pool())
         .await
         .expect("a message");
@@ -84,7 +88,7 @@ impl<'a> Recipient<'a> {
         sqlx::query(
             "INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, person_id, body, status, reason, \
              call_id, due_at, counted_at, alone) \
-             SELECT id, $2, $3, seq, $4, $5, 'b', $6, $7, $8, 0, NULL, 0 FROM messages WHERE id = $1",
+             SELECT id, $2, $3, seq, $4, $5, 'b', $6, $7, $8, $9, NULL, 0 FROM messages WHERE id = $1",
         )
         .bind(self.id)
         .bind(self.member)
@@ -94,6 +98,7 @@ impl<'a> Recipient<'a> {
         .bind(self.status)
         .bind(self.reason)
         .bind(self.call)
+        .bind(FAR)
         .execute(db.pool())
         .await
         .expect("a recipient");
@@ -105,11 +110,12 @@ pub(crate) async fn call(db: &Db, corp: &CorpId, id: &str, attempts: i64) {
     sqlx::query(
         "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, reason, attempts, \
          next_at, holder, lease_until, uncertain_at, msgid, response_code, recall, created_at, finished_at) \
-         VALUES ($1, $2, 'b', '{}', 1, 120000, 'due', '', $3, 0, '', 0, NULL, NULL, NULL, '', 0, NULL)",
+         VALUES ($1, $2, 'b', '{}', 1, 120000, 'due', '', $3, $4, '', 0, NULL, NULL, NULL, '', 0, NULL)",
     )
     .bind(id)
     .bind(corp.as_str())
     .bind(attempts)
+    .bind(FAR)
     .execute(db.pool())
     .await
     .expect("a call");
