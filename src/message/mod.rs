@@ -31,6 +31,9 @@
 //! | `show`, `steer` | looking at the queue; retry, bury, recall by hand |
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 
+pub mod links;
+pub mod show;
+
 use std::sync::Arc;
 
 use chrono_tz::Tz;
