@@ -224,6 +224,7 @@ impl App {
         let ordinary = Router::new()
             .merge(sso::routes(self.sso.clone()))
             .merge(gate::denied::routes(self.gate.clone(), self.site.clone()))
+            .merge(message::links::routes(&self.messages, self.sessions.clone(), self.site.clone()))
             .merge(oidc::routes(self.sessions.clone()))
             .route("/healthz", get(observe::healthz))
             .route("/_gongpai/assets/{*path}", get(assets::serve).with_state(self.pages.clone()))

@@ -33,6 +33,8 @@
 
 pub mod accept;
 pub mod content;
+pub mod links;
+pub mod show;
 
 use std::sync::Arc;
 

@@ -14,6 +14,7 @@ pub(crate) mod cookies;
 pub(crate) mod database;
 pub(crate) mod directory;
 pub(crate) mod echo;
+pub(crate) mod messages;
 pub(crate) mod nginx;
 pub(crate) mod org;
 pub(crate) mod port;
