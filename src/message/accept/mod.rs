@@ -11,6 +11,7 @@
 mod desk;
 mod recipients;
 mod store;
+pub mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
