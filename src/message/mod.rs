@@ -31,6 +31,8 @@
 //! | `show`, `steer` | looking at the queue; retry, bury, recall by hand |
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 
+pub mod accept;
+pub mod content;
 pub mod links;
 pub mod show;
 
@@ -73,12 +75,21 @@ struct Inner {
     client: wecom::Client,
     /// Rings when something was accepted here; what other replicas accept is found by looking.
     news: Notify,
+    /// Where orders wait for the transaction that makes them messages.
+    desk: accept::Desk,
 }
 
 impl Messages {
     /// Puts the parts together.
     pub fn new(settings: Settings, db: Db, clock: Clock, client: wecom::Client) -> Self {
-        Self(Arc::new(Inner { settings, db, clock, client, news: Notify::new() }))
+        Self(Arc::new(Inner {
+            settings,
+            db,
+            clock,
+            client,
+            news: Notify::new(),
+            desk: accept::Desk::default(),
+        }))
     }
 }
 
@@ -103,6 +114,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every one.
+    pub const ALL: [Self; 7] =
+        [Self::Text, Self::Markdown, Self::Textcard, Self::News, Self::TemplateCard, Self::Image, Self::File];
+
     /// WeCom's `msgtype`, which is also the key of the content and our word in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
