@@ -169,12 +169,13 @@ pub(super) async fn finish_of_call(
     call: &CallId,
     now: Timestamp,
 ) -> sqlx::Result<u64> {
-    let done = sqlx::query(finish!("id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $3)"))
-        .bind(now.millis())
-        .bind(EXPIRED)
-        .bind(call.as_str())
-        .execute(tx)
-        .await?;
+    let done =
+        sqlx::query(finish!("id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $3)"))
+            .bind(now.millis())
+            .bind(EXPIRED)
+            .bind(call.as_str())
+            .execute(tx)
+            .await?;
     Ok(done.rows_affected())
 }
 
@@ -199,11 +200,7 @@ pub(super) async fn finish(
 
 /// Lets the recipients of a call that has surely not been made wait again, and ends the call; why it was not made before
 /// stays with them. `false`: it is being made, or may have been.
-pub(super) async fn dissolve(
-    tx: &mut AnyConnection,
-    call: &CallId,
-    now: Timestamp,
-) -> sqlx::Result<bool> {
+pub(super) async fn dissolve(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<bool> {
     let ended = sqlx::query(
         "UPDATE message_calls SET status = 'failed', request = '', finished_at = $2 \
          WHERE id = $1 AND status = 'due' AND uncertain_at IS NULL",
@@ -244,10 +241,7 @@ pub(super) async fn fail_pending(
 }
 
 /// The calls of a message that have surely not been made: nobody makes them now, and no try is open.
-pub(super) async fn untried_calls(
-    tx: &mut AnyConnection,
-    message: &MessageId,
-) -> sqlx::Result<Vec<CallId>> {
+pub(super) async fn untried_calls(tx: &mut AnyConnection, message: &MessageId) -> sqlx::Result<Vec<CallId>> {
     sqlx::query(
         "SELECT DISTINCT c.id FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
          WHERE r.message_id = $1 AND r.status = 'calling' AND c.status = 'due' AND c.uncertain_at IS NULL",

@@ -38,8 +38,10 @@ pub(super) fn free_at(windows: [Window; 2], nth: [Option<Timestamp>; 2]) -> Opti
 pub(super) const BUCKET: Duration = Duration::from_secs(10);
 
 /// Calls of the corporation and API: 10 000 a minute and 150 000 an hour, of which a tenth is left to others.
-pub(super) const CALLS: [Window; 2] =
-    [Window { length: Duration::from_secs(60), most: 9_000 }, Window { length: Duration::from_secs(3600), most: 140_000 }];
+pub(super) const CALLS: [Window; 2] = [
+    Window { length: Duration::from_secs(60), most: 9_000 },
+    Window { length: Duration::from_secs(3600), most: 140_000 },
+];
 
 /// Recipients a day: so many for each account of the corporation.
 pub(super) const A_DAY_AND_ACCOUNT: i64 = 200;

@@ -47,7 +47,13 @@ mod tests {
 
     #[test]
     fn the_bytes_are_wecoms_and_the_same_every_time() {
-        let body = request(["ZhangSan", "lisi"].into_iter(), "text", r#"{"content":"请审批"}"#, 1_000_002, Duration::from_secs(120));
+        let body = request(
+            ["ZhangSan", "lisi"].into_iter(),
+            "text",
+            r#"{"content":"请审批"}"#,
+            1_000_002,
+            Duration::from_secs(120),
+        );
         assert_eq!(
             body.unwrap(),
             r#"{"touser":"ZhangSan|lisi","msgtype":"text","agentid":1000002,"text":{"content":"请审批"},"enable_duplicate_check":1,"duplicate_check_interval":120}"#

@@ -2,6 +2,8 @@
 
 use super::pauses;
 use crate::base::clock::Timestamp;
+use crate::wecom::wire::SentMessage;
+use crate::wecom::{Error, SendRefusal};
 
 /// What came of a call, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,7 +11,7 @@ pub(super) enum Answer {
     /// WeCom took it.
     Taken {
         /// What recalls it.
-        msgid: String,
+        msgid: Option<String>,
         /// What updates the card, where there is one.
         response_code: Option<String>,
         /// Userids that WeCom does not know or may not send to, in lower case.
@@ -29,30 +31,45 @@ pub(super) enum Answer {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     /// What can be done.
-    pub(super) class: Class,
-    /// `errcode`; `None` if it is not one call that was refused but the token.
+    pub(super) class: SendRefusal,
+    /// `errcode`, if WeCom gave one.
     pub(super) code: Option<i64>,
     /// For people.
     pub(super) words: String,
 }
 
-/// What can be done about a refusal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Class {
-    /// Try again soon (−1, 6000).
-    Again,
-    /// With fewer calls at the same time (45033).
-    Fewer,
-    /// When WeCom's limit has passed (45009).
-    Wait,
-    /// Only an administrator can mend it.
-    Administrator,
-    /// Because of some recipient: each on its own.
-    Recipients,
-    /// None of the recipients can be reached (81013).
-    Nobody,
-    /// Because of the message; never again.
-    Message,
+impl Answer {
+    /// What `message/send` said.
+    pub(super) fn of(result: Result<SentMessage, Error>) -> Self {
+        match result {
+            Ok(sent) => Self::Taken {
+                msgid: sent.msgid,
+                response_code: sent.response_code,
+                invalid: sent.invaliduser,
+                unlicensed: sent.unlicenseduser,
+            },
+            Err(error) => Self::not_taken(&error),
+        }
+    }
+
+    /// What `message/recall` said.
+    pub(super) fn of_recall(result: Result<(), Error>) -> Self {
+        match result {
+            Ok(()) => {
+                Self::Taken { msgid: None, response_code: None, invalid: Vec::new(), unlicensed: Vec::new() }
+            }
+            Err(error) => Self::not_taken(&error),
+        }
+    }
+
+    fn not_taken(error: &Error) -> Self {
+        let words = error.to_string();
+        match SendRefusal::of(error) {
+            Some(class) => Self::Refused(Refusal { class, code: error.code(), words }),
+            None if error.may_have_worked() => Self::Unsure(words),
+            None => Self::NotMade(words),
+        }
+    }
 }
 
 /// The try that the answer belongs to.
@@ -76,7 +93,12 @@ pub(super) struct Try<'a> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
     /// It is done; those named are not reached.
-    Sent { msgid: String, response_code: Option<String>, invalid: Vec<String>, unlicensed: Vec<String> },
+    Sent {
+        msgid: Option<String>,
+        response_code: Option<String>,
+        invalid: Vec<String>,
+        unlicensed: Vec<String>,
+    },
     /// The same bytes again, not before `at`.
     Again { at: Timestamp, uncertain_at: Option<Timestamp>, reason: String, lane: Option<Trouble> },
     /// Each recipient gets a call of its own.
@@ -107,16 +129,16 @@ pub(super) fn judge(answer: Answer, tried: &Try<'_>, now: Timestamp) -> Verdict 
         Answer::NotMade(reason) => again(tried, now, reason, None),
         Answer::Unsure(reason) => uncertain(tried, now, reason),
         Answer::Refused(Refusal { class, code, words }) => match class {
-            Class::Again => again(tried, now, words, None),
-            Class::Fewer => again(tried, now, words, Some(Trouble::Crowded)),
-            Class::Wait => again(tried, now, words.clone(), Some(Trouble::Limited(words))),
-            Class::Administrator => again(tried, now, words.clone(), Some(Trouble::Broken(words))),
+            SendRefusal::Again => again(tried, now, words, None),
+            SendRefusal::Fewer => again(tried, now, words, Some(Trouble::Crowded)),
+            SendRefusal::Wait => again(tried, now, words.clone(), Some(Trouble::Limited(words))),
+            SendRefusal::Administrator => again(tried, now, words.clone(), Some(Trouble::Broken(words))),
             // An earlier try may have reached those who were fine then: apart they would get it twice.
-            Class::Recipients if tried.recipients > 1 && tried.uncertain_at.is_some() => {
+            SendRefusal::Recipients if tried.recipients > 1 && tried.uncertain_at.is_some() => {
                 Verdict::Unknown { reason: words }
             }
-            Class::Recipients if tried.recipients > 1 => Verdict::Apart { reason: words },
-            Class::Recipients | Class::Nobody | Class::Message => Verdict::Failed {
+            SendRefusal::Recipients if tried.recipients > 1 => Verdict::Apart { reason: words },
+            SendRefusal::Recipients | SendRefusal::Nobody | SendRefusal::Message => Verdict::Failed {
                 reason: words,
                 label: code.map_or_else(|| "refused".to_owned(), |code| code.to_string()),
             },

@@ -127,7 +127,8 @@ impl Messages {
     pub(super) async fn expand(&self, chart: &Chart) -> sqlx::Result<u64> {
         let (db, corp) = (&self.0.db, &self.0.settings.corp);
         let found = store::unexpanded(db.pool(), corp, self.0.clock.now(), MESSAGES).await?;
-        let (simple, others): (Vec<_>, Vec<_>) = found.iter().partition(|message| is_simple(&message.targets));
+        let (simple, others): (Vec<_>, Vec<_>) =
+            found.iter().partition(|message| is_simple(&message.targets));
         if !simple.is_empty() {
             self.expand_simple(&simple).await?;
         }

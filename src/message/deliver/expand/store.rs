@@ -76,7 +76,12 @@ pub(super) async fn insert(tx: &mut AnyConnection, corp: &CorpId, rows: &[Row<'_
 }
 
 static EXPANDED: LazyLock<Many> = LazyLock::new(|| {
-    Many::new("UPDATE messages SET expanded_at = $1 WHERE expanded_at IS NULL AND id IN (", 1, "*", ") RETURNING id")
+    Many::new(
+        "UPDATE messages SET expanded_at = $1 WHERE expanded_at IS NULL AND id IN (",
+        1,
+        "*",
+        ") RETURNING id",
+    )
 });
 
 /// All recipients of these messages are written; answers those of which it was not so before.

@@ -19,7 +19,7 @@ const A_DAY: &str = "It could not be sent for 24 hours.";
 
 /// Why a message is not to be sent any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Over {
+pub(in crate::message) enum Over {
     Recalled,
     Expired,
     TriedLong,

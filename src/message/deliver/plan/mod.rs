@@ -15,9 +15,8 @@ use std::time::Duration;
 use super::pace;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, MessageId};
-use crate::directory::chart::Chart;
 use crate::directory::{Source, Status};
-use crate::message::{Member, Messages, store as shared};
+use crate::message::{Delivered, Member, Messages, store as shared};
 
 /// How many recipients a call of message/send may have (document 90236).
 pub(super) const MOST_RECIPIENTS: usize = 1000;
@@ -204,7 +203,7 @@ fn lingers_until(candidate: &Candidate, company: usize, now: Timestamp) -> Optio
 
 impl Messages {
     /// Plans once; answers how many calls it made and how many recipients it got on with.
-    pub(super) async fn plan(&self, _chart: &Chart) -> sqlx::Result<(u64, u64)> {
+    pub(super) async fn plan(&self) -> sqlx::Result<(u64, u64)> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         // Looked at before the lane is taken: mostly there is nothing to do.
         if shared::look_at_lane(db.pool(), corp).await?.is_held(clock.now())
@@ -237,7 +236,9 @@ impl Messages {
         }
         tx.commit().await?;
         let taken: usize = made.iter().map(|(_, draft)| draft.recipients.len()).sum();
-        self.0.metrics.failed("left", plan.failed.len());
+        let failed = u64::try_from(plan.failed.len()).unwrap_or(u64::MAX);
+        self.0.metrics.failed("left", failed);
+        self.0.metrics.recipients(&Delivered { failed, ..Delivered::default() });
         let moved = taken + plan.later.len() + plan.failed.len();
         Ok((made.len() as u64, u64::try_from(moved).unwrap_or(u64::MAX)))
     }

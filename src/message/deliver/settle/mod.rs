@@ -14,8 +14,7 @@ use crate::message::store::{AT_ONCE, Lane};
 use crate::message::{Messages, store as shared};
 
 /// How long nothing is sent when WeCom's limit was reached once, twice, and more often in a row.
-const LIMITED: [Duration; 3] =
-    [Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3600)];
+const LIMITED: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3600)];
 
 /// How long nothing is sent when an administrator has to mend something.
 const BROKEN: Duration = Duration::from_secs(600);
@@ -131,7 +130,9 @@ impl Messages {
         let mut delivered = Delivered { calls: 1, ..Delivered::default() };
         let ours = match verdict {
             Verdict::Sent { msgid, response_code, invalid, unlicensed } => {
-                let ours = store::sent(&mut tx, call, holder, (msgid, response_code.as_deref()), now).await?;
+                let ours =
+                    store::sent(&mut tx, call, holder, (msgid.as_deref(), response_code.as_deref()), now)
+                        .await?;
                 if ours {
                     delivered.failed = store::refuse(&mut tx, &call.id, invalid, unlicensed).await?;
                     delivered.sent = store::reach(&mut tx, &call.id, now).await?;

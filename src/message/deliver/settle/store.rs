@@ -24,13 +24,13 @@ pub(super) async fn sent(
     tx: &mut AnyConnection,
     call: &Claimed,
     holder: &str,
-    (msgid, response_code): (&str, Option<&str>),
+    (msgid, response_code): (Option<&str>, Option<&str>),
     now: Timestamp,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(concat!(
         "UPDATE message_calls SET status = 'sent', request = '', reason = '', holder = '', lease_until = 0, \
            uncertain_at = NULL, msgid = $4, response_code = $5, finished_at = $6, next_at = $6, \
-           recall = CASE WHEN EXISTS (SELECT 1 FROM message_recipients r JOIN messages m ON m.id = r.message_id \
+           recall = CASE WHEN $4 IS NULL OR EXISTS (SELECT 1 FROM message_recipients r JOIN messages m ON m.id = r.message_id \
              WHERE r.call_id = $1 AND m.recall_at IS NULL) THEN '' ELSE 'due' END",
         ours!()
     ))
@@ -199,6 +199,6 @@ pub(super) async fn unknown(
 }
 
 /// PostgreSQL takes no NUL in a text, and what WeCom says may hold anything.
-pub(super) fn clean(text: &str) -> String {
+pub(in crate::message::deliver) fn clean(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
