@@ -31,8 +31,12 @@
 //! | `show`, `steer` | looking at the queue; retry, bury, recall by hand |
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 
+pub mod deliver;
 pub mod links;
+pub mod metrics;
 pub mod show;
+pub mod steer;
+pub mod store;
 
 use std::sync::Arc;
 
@@ -45,6 +49,9 @@ use crate::base::host::Hosts;
 use crate::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
 use crate::db::Db;
 use crate::wecom;
+
+pub use self::deliver::Delivered;
+pub use self::metrics::Metrics;
 
 /// What messages need of the configuration.
 #[derive(Debug, Clone)]
@@ -73,12 +80,32 @@ struct Inner {
     client: wecom::Client,
     /// Rings when something was accepted here; what other replicas accept is found by looking.
     news: Notify,
+    metrics: Metrics,
+    desk: deliver::Desk,
 }
 
 impl Messages {
     /// Puts the parts together.
     pub fn new(settings: Settings, db: Db, clock: Clock, client: wecom::Client) -> Self {
-        Self(Arc::new(Inner { settings, db, clock, client, news: Notify::new() }))
+        let (metrics, desk) = (Metrics::new(clock.clone()), deliver::Desk::new(&clock));
+        Self(Arc::new(Inner { settings, db, clock, client, news: Notify::new(), metrics, desk }))
+    }
+
+    /// What was accepted and sent, and what waits.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Looks how many messages wait, and whether they can be sent, for the metrics.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn measure(&self) -> sqlx::Result<()> {
+        let Inner { settings, db, clock, metrics, .. } = &*self.0;
+        let waiting = store::waiting(db.pool(), &settings.corp).await?;
+        let lane = store::look_at_lane(db.pool(), &settings.corp).await?;
+        metrics.stands(&waiting, &lane, clock.now());
+        Ok(())
     }
 }
 

@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::{Error, Family};
 use super::exchange::{Exchange, Limits, Request};
-use super::token::Tokens;
+use super::token::{Token, Tokens};
 use super::{Deadline, Metrics, SecretKind, Settings};
 use crate::base::clock::Clock;
 use crate::base::secret::ExposeSecret as _;
@@ -94,7 +94,8 @@ impl Client {
     ///
     /// A refused token (40014, 42001; 40001 too, which some servers answer for one) is renewed once and the
     /// call repeated once, which cannot use up a sign-in code: WeCom looks at the token first. −1 and 6000 are
-    /// tried three times. After a transport failure nothing is repeated, because the call may have worked.
+    /// tried three times, but for a message: its sender waits longer in between and writes down each try. After a
+    /// transport failure nothing is repeated, because the call may have worked.
     pub(super) async fn call<T: DeserializeOwned + Send + 'static>(
         &self,
         which: SecretKind,
@@ -103,13 +104,13 @@ impl Client {
     ) -> Result<T, Error> {
         let Inner { exchange, tokens, .. } = &*self.0;
         let token = tokens.get(which, exchange, deadline).await?;
-        let first = persist(deadline, || exchange.send(request, Some(token.expose()), deadline)).await;
+        let first = attempt(exchange, request, &token, deadline).await;
         match first {
             Err(error) if refuses_token(&error) && tokens.discard(which, &token) => {}
             result => return result,
         }
         let token = tokens.get(which, exchange, deadline).await?;
-        let second = persist(deadline, || exchange.send(request, Some(token.expose()), deadline)).await;
+        let second = attempt(exchange, request, &token, deadline).await;
         if let Err(error) = &second
             && refuses_token(error)
         {
@@ -117,6 +118,17 @@ impl Client {
         }
         second
     }
+}
+
+/// The call with this token.
+async fn attempt<T: DeserializeOwned + Send + 'static>(
+    exchange: &Exchange,
+    request: Request<'_>,
+    token: &Token,
+    deadline: Deadline,
+) -> Result<T, Error> {
+    let once = || exchange.send(request, Some(token.expose()), deadline);
+    if request.lane.insists() { persist(deadline, once).await } else { once().await }
 }
 
 fn refuses_token(error: &Error) -> bool {

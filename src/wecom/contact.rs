@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::exchange::{Lane, Param, Request};
+use super::exchange::{Param, Request};
+use super::lane::Lane;
 use super::loose::{self, NumberOrText};
 use super::{Client, Deadline, Error, Member, SecretKind};
 use crate::base::id::UserId;

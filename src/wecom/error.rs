@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use super::SecretKind;
+use super::{SecretKind, token};
 use crate::base::clock::Timestamp;
 
 /// Why a call has no result.
@@ -19,6 +19,8 @@ pub enum Error {
     Timeout {
         /// The call, `auth/getuserinfo`.
         api: &'static str,
+        /// Whether the request may have gone out: not while waiting for a place, a token or a connection.
+        sent: bool,
     },
     /// No usable connection, or a server error (HTTP 5xx).
     #[error("WeCom cannot be reached for {api}: {why}")]
@@ -27,6 +29,8 @@ pub enum Error {
         api: &'static str,
         /// The reason in our own words.
         why: String,
+        /// Whether the request may have gone out: not if no connection came about.
+        sent: bool,
     },
     /// An answer that is not what WeCom documents: HTML, cut off, empty, too long, another HTTP status.
     #[error("the answer to {api} (HTTP {status}) cannot be read: {why}")]
@@ -231,6 +235,19 @@ impl Error {
             },
             Self::Timeout { .. } | Self::Unreachable { .. } | Self::Unreadable { .. } => Family::Upstream,
             Self::NoSecret(_) => Family::Setup,
+        }
+    }
+
+    /// Whether WeCom may have acted on the call although there is no success to show for it: a connection that broke
+    /// off or fell silent, a server error, an answer that cannot be read. Then only a repeat that does no harm the second
+    /// time may be made.
+    ///
+    /// A refusal is WeCom's own word that it did not act, and a call whose token could not be had was never made.
+    pub fn may_have_worked(&self) -> bool {
+        match self {
+            Self::Refused(_) | Self::BackingOff { .. } | Self::NoSecret(_) => false,
+            Self::Timeout { api, sent } | Self::Unreachable { api, sent, .. } => *sent && *api != token::API,
+            Self::Unreadable { api, .. } => *api != token::API,
         }
     }
 

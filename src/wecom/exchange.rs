@@ -6,17 +6,19 @@
 use std::error::Error as _;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::DateTime;
 use parking_lot::Mutex;
+use reqwest::header::CONTENT_TYPE;
 use reqwest::{Proxy, Response, redirect, retry};
 use serde::de::DeserializeOwned;
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::answer::{Answer, Unreadable};
 use super::client::SetupError;
 use super::error::{Error, Refusal, clean};
+use super::lane::{Lane, Places};
 use super::metrics::Metrics;
 use super::{Deadline, Settings};
 use crate::base::clock::Timestamp;
@@ -32,48 +34,28 @@ pub(super) struct Limits {
     pub(super) renewal: Duration,
     /// As `exchange`, for a call of [`Lane::Fetch`].
     pub(super) fetch: Duration,
+    /// As `exchange`, for a call of [`Lane::Message`].
+    pub(super) message: Duration,
+    /// As `exchange`, for a call of [`Lane::Upload`].
+    pub(super) upload: Duration,
 }
 
 impl Limits {
     /// 3 s to connect and 8 s in all, so that token, code and member fit 14 s even if one of them hangs. Nobody
-    /// waits for a fetch, and the list of a department with 20 000 members takes its time.
+    /// waits for a fetch, and the list of a department with 20 000 members takes its time. A message waits longer than
+    /// a person: whoever gives up on it does not know whether it was sent. 20 MB at 3 Mbit/s take a minute.
     pub(super) const PRODUCTION: Self = Self {
         connect: Duration::from_secs(3),
         exchange: Duration::from_secs(8),
         renewal: Duration::from_secs(2),
         fetch: Duration::from_secs(30),
+        message: Duration::from_secs(14),
+        upload: Duration::from_secs(60),
     };
 }
 
-/// WeCom answers 45033 to too many concurrent calls and names no number; up to 10–20 have been seen to pass.
-const IN_FLIGHT: usize = 16;
-
-/// How many of them may be a fetch's. The other six are always somebody's who is signing in, so that a fetch of
-/// many slow lists never keeps a person waiting.
-const FETCH_IN_FLIGHT: usize = 10;
-
 /// From here on an answer is read aside: a worker that reads 20 MB for a fifth of a second answers no sign-in.
 const READ_ASIDE: usize = 256 * 1024;
-
-/// For whom a call is made; decides how long it may take and how long its answer may be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Lane {
-    /// Somebody waits for it.
-    Person,
-    /// A fetch of the directory: many calls, long answers.
-    Fetch,
-}
-
-impl Lane {
-    /// MiB. No answer that is asked for comes near; more is somebody else's or a mistake. A member is about 1 KB,
-    /// and a department may have 20 000 of them.
-    const fn longest_body(self) -> usize {
-        match self {
-            Self::Person => 8,
-            Self::Fetch => 32,
-        }
-    }
-}
 
 /// What is asked of WeCom.
 #[derive(Debug, Clone, Copy)]
@@ -81,9 +63,20 @@ pub(super) struct Request<'a> {
     /// The path below `/cgi-bin/`; also the name in errors and metrics.
     pub(super) api: &'static str,
     pub(super) query: &'a [Param<'a>],
-    /// A JSON body makes it a POST.
-    pub(super) body: Option<&'a serde_json::Value>,
+    /// A body makes it a POST.
+    pub(super) body: Option<Body<'a>>,
     pub(super) lane: Lane,
+}
+
+/// The body of a request.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Body<'a> {
+    Json(&'a serde_json::Value),
+    /// These bytes and no others, however often the request is made.
+    Exactly {
+        content_type: &'a str,
+        bytes: &'a Bytes,
+    },
 }
 
 /// One query parameter.
@@ -117,8 +110,7 @@ impl std::fmt::Debug for Param<'_> {
 pub(super) struct Exchange {
     http: reqwest::Client,
     api_address: Url,
-    permits: Semaphore,
-    fetch_permits: Semaphore,
+    places: Places,
     pub(super) limits: Limits,
     pub(super) metrics: Metrics,
     /// What the last answer's Date header said, and when it came.
@@ -151,8 +143,7 @@ impl Exchange {
         Ok(Self {
             http,
             api_address: settings.api_address.clone(),
-            permits: Semaphore::new(IN_FLIGHT),
-            fetch_permits: Semaphore::new(FETCH_IN_FLIGHT),
+            places: Places::new(),
             limits,
             metrics: Metrics::default(),
             date: Mutex::new(None),
@@ -167,28 +158,17 @@ impl Exchange {
         deadline: Deadline,
     ) -> Result<T, Error> {
         let api = request.api;
-        // A fetch waits for its own place first, so that it holds none of the others while it waits.
-        let permits = async {
-            let own = match request.lane {
-                Lane::Person => None,
-                Lane::Fetch => Some(self.fetch_permits.acquire().await?),
-            };
-            Ok::<_, tokio::sync::AcquireError>((self.permits.acquire().await?, own))
+        let Ok(place) = timeout_at(deadline.instant(), self.places.take(request.lane)).await else {
+            return Err(Error::Timeout { api, sent: false });
         };
-        let Ok(permits) = timeout_at(deadline.instant(), permits).await else {
-            return Err(Error::Timeout { api });
-        };
-        let permits = permits.map_err(|_| unreachable(api, "the client is shut down"))?;
+        let place = place.map_err(|_| unreachable(api, false, "the client is shut down"))?;
         let began = Instant::now();
-        let due = deadline.within(match request.lane {
-            Lane::Person => self.limits.exchange,
-            Lane::Fetch => self.limits.fetch,
-        });
+        let due = deadline.within(request.lane.limit(&self.limits));
         let result = match timeout_at(due.instant(), self.transfer(request, token)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::Timeout { api }),
+            Err(_) => Err(Error::Timeout { api, sent: true }),
         };
-        drop(permits);
+        drop(place);
         self.metrics.call(api, result.as_ref().err(), began.elapsed());
         result
     }
@@ -204,13 +184,16 @@ impl Exchange {
         let url = self.url(request, token);
         let call = match request.body {
             None => self.http.get(url),
-            Some(body) => self.http.post(url).json(body),
+            Some(Body::Json(body)) => self.http.post(url).json(body),
+            Some(Body::Exactly { content_type, bytes }) => {
+                self.http.post(url).header(CONTENT_TYPE, content_type).body(bytes.clone())
+            }
         };
         let response = call.send().await.map_err(|e| broken(api, e, &hidden))?;
         self.note_date(&response);
         let status = response.status();
         if status.is_server_error() {
-            return Err(unreachable(api, format!("it answered HTTP {}", status.as_u16())));
+            return Err(unreachable(api, true, format!("it answered HTTP {}", status.as_u16())));
         }
         let body = body(response, request, &hidden).await?;
         let read = if body.len() < READ_ASIDE {
@@ -219,7 +202,7 @@ impl Exchange {
             // Awaited right here: it outlives nothing but a caller that gives up.
             tokio::task::spawn_blocking(|| read(body))
                 .await
-                .map_err(|_| unreachable(api, "the gateway is shutting down"))?
+                .map_err(|_| unreachable(api, true, "the gateway is shutting down"))?
         };
         match read {
             Ok(Read::Refusal(code, errmsg)) => Err(Error::Refused(Refusal::new(api, code, &errmsg, &hidden))),
@@ -245,7 +228,7 @@ impl Exchange {
         let knock = self.http.head(self.api_address.clone()).send();
         let response = match timeout_at(due.instant(), knock).await {
             Ok(answer) => answer.map_err(|e| broken(api, e, &[]))?,
-            Err(_) => return Err(Error::Timeout { api }),
+            Err(_) => return Err(Error::Timeout { api, sent: true }),
         };
         self.note_date(&response);
         Ok(())
@@ -311,7 +294,7 @@ async fn body(mut response: Response, request: Request<'_>, hidden: &[&str]) -> 
                     why: format!("it is longer than {longest} MiB"),
                 });
             }
-            Err(e) if e.is_timeout() => return Err(Error::Timeout { api }),
+            Err(e) if e.is_timeout() => return Err(Error::Timeout { api, sent: true }),
             Err(e) => {
                 let why = format!("{}: {}", Unreadable::CutOff, reason(e, hidden));
                 return Err(Error::Unreadable { api, status, why });
@@ -320,14 +303,16 @@ async fn body(mut response: Response, request: Request<'_>, hidden: &[&str]) -> 
     }
 }
 
-fn unreachable(api: &'static str, why: impl Into<String>) -> Error {
-    Error::Unreachable { api, why: why.into() }
+fn unreachable(api: &'static str, sent: bool, why: impl Into<String>) -> Error {
+    Error::Unreachable { api, why: why.into(), sent }
 }
 
-/// A failure before the answer's first line.
+/// A failure before the answer's first line. Without a connection (name, proxy, TLS and its own time limit included)
+/// nothing was sent; from then on nobody knows how much of the request arrived.
 fn broken(api: &'static str, error: reqwest::Error, hidden: &[&str]) -> Error {
+    let sent = !error.is_connect() && !error.is_builder();
     if error.is_timeout() {
-        return Error::Timeout { api };
+        return Error::Timeout { api, sent };
     }
     let what = if error.is_dns() {
         "its name cannot be resolved"
@@ -336,7 +321,7 @@ fn broken(api: &'static str, error: reqwest::Error, hidden: &[&str]) -> Error {
     } else {
         "the connection broke off"
     };
-    unreachable(api, format!("{what} ({})", reason(error, hidden)))
+    unreachable(api, sent, format!("{what} ({})", reason(error, hidden)))
 }
 
 /// The innermost reason, which names the mishap (`Connection refused`, `invalid peer certificate`) and, unlike

@@ -8,7 +8,8 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::exchange::{Lane, Param, Request};
+use super::exchange::{Body, Param, Request};
+use super::lane::Lane;
 use super::sifted::{Named, Sifted};
 use super::wire::{
     DepartmentMember, DepartmentNode, DepartmentNodes, MemberIds, MemberList, MemberName, MemberNames, Tag,
@@ -146,7 +147,8 @@ impl Client {
             None => json!({"limit": limit}),
             Some(cursor) => json!({"cursor": cursor, "limit": limit}),
         };
-        let request = Request { api: "user/list_id", query: &[], body: Some(&body), lane: Lane::Fetch };
+        let request =
+            Request { api: "user/list_id", query: &[], body: Some(Body::Json(&body)), lane: Lane::Fetch };
         self.call(SecretKind::Contacts, request, deadline).await
     }
 

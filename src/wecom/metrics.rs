@@ -45,9 +45,9 @@ impl Default for Metrics {
     }
 }
 
-/// From a fast answer to the limits of a call, for a person and of a fetch.
+/// From a fast answer to the limits of a call, for a person, a message, a fetch and a file.
 fn seconds() -> Histogram {
-    Histogram::new([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 30.0])
+    Histogram::new([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 14.0, 30.0, 60.0])
 }
 
 impl Metrics {

@@ -12,12 +12,16 @@
 //! | [`member`](Member) | what WeCom says about a person, tolerantly read |
 //! | [`contact`](Department) | the call for one member, departments |
 //! | `lists` | the calls of a fetch, in a lane of their own |
+//! | [`message`](SendRefusal) | sending and recalling a message, what can be done about a refusal |
+//! | [`media`](Upload) | files for messages |
+//! | `lane` | how many calls of which kind may be under way |
 //! | [`sifted`](Sifted) | lists of which one broken record does not cost the others |
 //! | [`wire`] | answers of the other calls |
 //! | `probe` | what `doctor` asks: the kind of a secret, WeCom's clock |
 //! | [`metrics`](Metrics) | calls by api and outcome, seconds, token fetches |
 //!
-//! Three rules hold for every call. It has 3 s to connect and 8 s in all (30 s as part of a fetch), and never
+//! Three rules hold for every call. It has 3 s to connect and 8 s in all (30 s as part of a fetch, 14 s for
+//! a message, 60 s for a file), and never
 //! outlives the caller's [`Deadline`]. An answer is a failure exactly if `errcode` is present and not 0. No error carries an URL,
 //! because token, secret and code travel in query strings.
 
@@ -28,9 +32,12 @@ mod deadline;
 pub mod errcode;
 mod error;
 mod exchange;
+mod lane;
 mod lists;
 mod loose;
+mod media;
 mod member;
+mod message;
 mod metrics;
 mod oauth;
 mod probe;
@@ -53,9 +60,11 @@ pub use self::client::{Client, SetupError};
 pub use self::contact::{Department, DepartmentId};
 pub use self::deadline::Deadline;
 pub use self::error::{Error, Family, Refusal};
+pub use self::media::{MEDIA_LIFETIME, MediaKind, Upload, UploadedMedia};
 pub use self::member::{
     Attribute, AttributeValue, ExternalProfile, Gender, Member, MemberStatus, Membership,
 };
+pub use self::message::SendRefusal;
 pub use self::metrics::Metrics;
 pub use self::oauth::Identity;
 pub use self::probe::ProbedKind;

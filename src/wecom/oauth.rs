@@ -5,7 +5,8 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use url::Url;
 
-use super::exchange::{Lane, Param, Request};
+use super::exchange::{Param, Request};
+use super::lane::Lane;
 use super::{Client, Deadline, Error, SecretKind};
 use crate::base::id::UserId;
 

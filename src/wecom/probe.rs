@@ -3,7 +3,8 @@
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::exchange::{Lane, Param, Request};
+use super::exchange::{Body, Param, Request};
+use super::lane::Lane;
 use super::{Client, Deadline, Error, Family, SecretKind};
 use crate::base::clock::Timestamp;
 
@@ -38,7 +39,8 @@ impl Client {
         // No document promises that the assistant's lack of rights is noticed before the code is. Private
         // editions without this call answer something else, which leaves the guess as it is.
         let body = json!({"limit": 1});
-        let list = Request { api: "user/list_id", query: &[], body: Some(&body), lane: Lane::Person };
+        let list =
+            Request { api: "user/list_id", query: &[], body: Some(Body::Json(&body)), lane: Lane::Person };
         match self.call::<IgnoredAny>(which, list, deadline).await {
             Ok(_) => Ok(ProbedKind::Contacts),
             Err(_) => Ok(guess),

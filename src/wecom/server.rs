@@ -17,12 +17,18 @@ pub(crate) struct Asked {
     /// Without `/cgi-bin/`.
     pub(crate) api: String,
     pub(crate) query: Vec<(String, String)>,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
     pub(crate) body: String,
 }
 
 impl Asked {
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 }
 
@@ -210,7 +216,9 @@ fn asked(head: &str, body: String) -> Asked {
     let target = words.next().unwrap();
     let url: Url = format!("http://x{target}").parse().unwrap();
     let api = url.path().rsplit_once("/cgi-bin/").map_or(url.path(), |(_, api)| api).to_owned();
-    Asked { method, api, query: url.query_pairs().into_owned().collect(), body }
+    let headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    let headers = headers.map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned())).collect();
+    Asked { method, api, query: url.query_pairs().into_owned().collect(), headers, body }
 }
 
 async fn write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {

@@ -31,26 +31,28 @@ pub(super) fn settings(api_address: &str) -> Settings {
     }
 }
 
-fn clock() -> Clock {
+pub(super) fn clock() -> Clock {
     Clock::fixed(Timestamp::from_millis(1_795_334_400_000))
 }
 
-fn client(server: &Server, clock: &Clock) -> Client {
+pub(super) fn client(server: &Server, clock: &Clock) -> Client {
     Client::new(settings(server.url.as_str()), clock.clone()).unwrap()
 }
 
 /// As in production, but a hanging call costs a test milliseconds.
-fn impatient(server: &Server, clock: &Clock) -> Client {
+pub(super) fn impatient(server: &Server, clock: &Clock) -> Client {
     let limits = Limits {
         exchange: Duration::from_millis(300),
         renewal: Duration::from_millis(100),
         fetch: Duration::from_millis(600),
+        message: Duration::from_millis(300),
+        upload: Duration::from_millis(600),
         ..Limits::PRODUCTION
     };
     Client::with_limits(settings(server.url.as_str()), clock.clone(), limits).unwrap()
 }
 
-fn soon() -> Deadline {
+pub(super) fn soon() -> Deadline {
     Deadline::after(Duration::from_secs(14))
 }
 
@@ -59,7 +61,9 @@ fn zhangsan() -> UserId {
 }
 
 /// A server whose gettoken works and hands out `T0KEN1`, `T0KEN2`, …; the rest is `rule`.
-async fn wecom(rule: impl Fn(&super::server::Asked, usize) -> Reply + Send + Sync + 'static) -> Server {
+pub(super) async fn wecom(
+    rule: impl Fn(&super::server::Asked, usize) -> Reply + Send + Sync + 'static,
+) -> Server {
     Server::start(move |asked, before| match asked.api.as_str() {
         "gettoken" => Reply::token(&format!("T0KEN{}", before + 1)),
         _ => rule(asked, before),
@@ -67,7 +71,7 @@ async fn wecom(rule: impl Fn(&super::server::Asked, usize) -> Reply + Send + Syn
     .await
 }
 
-async fn in_time<T>(future: impl Future<Output = T>) -> T {
+pub(super) async fn in_time<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("a test ends within 30 s")
 }
 
@@ -167,7 +171,7 @@ mod calls {
         }
         server.until_asked("user/get", 16).await;
         let late = client.member(&zhangsan(), Deadline::after(Duration::from_millis(50))).await;
-        assert_eq!(late, Err(Error::Timeout { api: "user/get" }));
+        assert_eq!(late, Err(Error::Timeout { api: "user/get", sent: false }));
         assert_eq!(server.count("user/get"), 16);
     }
 
@@ -203,7 +207,7 @@ mod trouble {
     #[tokio::test]
     async fn a_hanging_wecom_costs_the_limit_of_a_call() {
         for reply in [Reply::Hang, Reply::HangInside] {
-            assert_eq!(ends(reply).await, Error::Timeout { api: "user/get" });
+            assert_eq!(ends(reply).await, Error::Timeout { api: "user/get", sent: true });
         }
     }
 
@@ -214,7 +218,7 @@ mod trouble {
         let began = Instant::now();
         let error =
             client.member(&zhangsan(), Deadline::after(Duration::from_millis(200))).await.unwrap_err();
-        assert_eq!(error, Error::Timeout { api: "user/get" });
+        assert_eq!(error, Error::Timeout { api: "user/get", sent: true });
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
     }
 
@@ -228,7 +232,7 @@ mod trouble {
         let client = Client::new(settings("http://127.0.0.1:1"), clock()).unwrap();
         let error = client.member(&zhangsan(), soon()).await.unwrap_err();
         assert!(
-            matches!(&error, Error::Unreachable { api: "gettoken", why } if why.contains("no connection")),
+            matches!(&error, Error::Unreachable { api: "gettoken", why, sent: false } if why.contains("no connection")),
             "{error}"
         );
     }
@@ -421,7 +425,7 @@ mod fetches {
         let server = wecom(|_, _| Reply::Hang).await;
         let began = Instant::now();
         let error = impatient(&server, &clock()).members_of(app(), 1, soon()).await.unwrap_err();
-        assert_eq!(error, Error::Timeout { api: "user/list" });
+        assert_eq!(error, Error::Timeout { api: "user/list", sent: true });
         assert!(
             began.elapsed() >= Duration::from_millis(600),
             "longer than a person's {:?}",
@@ -508,7 +512,7 @@ mod tokens {
             calls.spawn(async move { client.member(&zhangsan(), soon()).await });
         }
         for result in in_time(calls.join_all()).await {
-            assert_eq!(result, Err(Error::Timeout { api: "gettoken" }));
+            assert_eq!(result, Err(Error::Timeout { api: "gettoken", sent: true }));
         }
         assert_eq!(server.count("gettoken"), 1);
         assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
@@ -519,7 +523,7 @@ mod tokens {
         let server = Server::start(|_, _| Reply::Hang).await;
         let client = client(&server, &clock());
         let error = client.member(&zhangsan(), Deadline::after(Duration::from_millis(50))).await;
-        assert_eq!(error, Err(Error::Timeout { api: "gettoken" }));
+        assert_eq!(error, Err(Error::Timeout { api: "gettoken", sent: false }));
     }
 
     #[tokio::test]

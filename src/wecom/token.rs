@@ -18,13 +18,14 @@ use tokio::time::timeout_at;
 
 use super::client::persist;
 use super::error::{Error, Family, Refusal};
-use super::exchange::{Exchange, Lane, Param, Request};
+use super::exchange::{Exchange, Param, Request};
+use super::lane::Lane;
 use super::{Deadline, SecretKind, Settings, loose};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::CorpId;
 use crate::base::secret::{ExposeSecret as _, Secret};
 
-const API: &str = "gettoken";
+pub(super) const API: &str = "gettoken";
 
 /// How long before its end a token is renewed; a tenth of its life where that is less, so that the same token
 /// handed out again shortly before its end is not asked for with every call.
@@ -149,12 +150,12 @@ impl Tokens {
             Plan::Refuse(error) => Err(error),
             Plan::Await(flight) => timeout_at(deadline.instant(), self.board(&flight, slot, exchange))
                 .await
-                .unwrap_or(Err(Error::Timeout { api: API })),
+                .unwrap_or(Err(Error::Timeout { api: API, sent: false })),
             Plan::Renew { current, flight } => {
                 let patience = deadline.within(exchange.limits.renewal);
                 let renewed = timeout_at(patience.instant(), self.board(&flight, slot, exchange))
                     .await
-                    .unwrap_or(Err(Error::Timeout { api: API }));
+                    .unwrap_or(Err(Error::Timeout { api: API, sent: false }));
                 Ok(renewed.unwrap_or_else(|error| {
                     tracing::warn!(%error, "An access token was not renewed early; the old one still serves");
                     slot.state.lock().no_renewal_before = Some(self.clock.now().plus(RENEWAL_PAUSE));

@@ -1,0 +1,107 @@
+//! For whom a call is made: how many of its kind may be under way, how long it may take, how long its answer may be.
+
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+
+use super::exchange::Limits;
+
+/// WeCom answers 45033 to too many concurrent calls and names no number; up to 10–20 have been seen to pass.
+const IN_FLIGHT: usize = 16;
+
+/// How many of them may be a fetch's or a message's, both together. The other four are always somebody's who is
+/// signing in, so that neither many slow lists nor many messages keep a person waiting.
+const BEHIND: usize = 12;
+
+/// How many a fetch may have at once.
+const FETCHES: usize = 10;
+
+/// How many messages may be on their way at once. WeCom counts 45033 by call.
+const MESSAGES: usize = 10;
+
+/// How many files may be on their way at once: each is up to 20 MB in memory and takes its time.
+const UPLOADS: usize = 2;
+
+/// For whom a call is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Lane {
+    /// Somebody waits for it.
+    Person,
+    /// A fetch of the directory: many calls, long answers.
+    Fetch,
+    /// A message or its recall. Whoever keeps the message decides when it is tried again, and waits in between.
+    Message,
+    /// A file for a message.
+    Upload,
+}
+
+impl Lane {
+    /// MiB. No answer that is asked for comes near; more is somebody else's or a mistake. A member is about 1 KB,
+    /// and a department may have 20 000 of them.
+    pub(super) const fn longest_body(self) -> usize {
+        match self {
+            Self::Person | Self::Message | Self::Upload => 8,
+            Self::Fetch => 32,
+        }
+    }
+
+    /// From the request to the last byte of its answer.
+    pub(super) const fn limit(self, limits: &Limits) -> Duration {
+        match self {
+            Self::Person => limits.exchange,
+            Self::Fetch => limits.fetch,
+            Self::Message => limits.message,
+            Self::Upload => limits.upload,
+        }
+    }
+
+    /// Whether a call is made again at once where WeCom says that it is busy (−1, 6000).
+    pub(super) const fn insists(self) -> bool {
+        matches!(self, Self::Person | Self::Fetch)
+    }
+}
+
+/// The places of the calls under way.
+#[derive(Debug)]
+pub(super) struct Places {
+    all: Semaphore,
+    behind: Semaphore,
+    fetches: Semaphore,
+    messages: Semaphore,
+    uploads: Semaphore,
+}
+
+/// The places that a call has until it is over.
+#[derive(Debug)]
+pub(super) struct Taken<'a> {
+    _all: SemaphorePermit<'a>,
+    _behind: Option<(SemaphorePermit<'a>, SemaphorePermit<'a>)>,
+}
+
+impl Places {
+    pub(super) fn new() -> Self {
+        Self {
+            all: Semaphore::new(IN_FLIGHT),
+            behind: Semaphore::new(BEHIND),
+            fetches: Semaphore::new(FETCHES),
+            messages: Semaphore::new(MESSAGES),
+            uploads: Semaphore::new(UPLOADS),
+        }
+    }
+
+    /// Waits for a place. A call that nobody waits for waits in its own lane first, so that it holds none of the
+    /// others' places meanwhile.
+    pub(super) async fn take(&self, lane: Lane) -> Result<Taken<'_>, AcquireError> {
+        let own = match lane {
+            Lane::Person => None,
+            Lane::Fetch => Some(&self.fetches),
+            Lane::Message => Some(&self.messages),
+            Lane::Upload => Some(&self.uploads),
+        };
+        let behind = match own {
+            None => None,
+            Some(own) => Some((own.acquire().await?, self.behind.acquire().await?)),
+        };
+        Ok(Taken { _all: self.all.acquire().await?, _behind: behind })
+    }
+}
