@@ -302,19 +302,22 @@ fn since(text: &str) -> Result<Since, String> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Ok(Since::At(Timestamp::from_millis(instant.timestamp_millis())));
     }
-    let seconds = text.char_indices().last().and_then(|(end, unit)| {
-        let count: u64 = text.get(..end)?.parse().ok()?;
-        let unit = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 24 * 3600,
-            _ => return None,
-        };
-        count.checked_mul(unit)
-    });
     let form = "write 24h, 7d, 2026-11-22 or 2026-11-22T08:00:00+08:00";
-    seconds.map(|seconds| Since::Ago(Duration::from_secs(seconds))).ok_or_else(|| form.to_owned())
+    span(text).map(Since::Ago).ok_or_else(|| form.to_owned())
+}
+
+/// `90s`, `30m`, `24h`, `7d`.
+fn span(text: &str) -> Option<Duration> {
+    let (end, unit) = text.char_indices().last()?;
+    let count: u64 = text.get(..end)?.parse().ok()?;
+    let unit = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return None,
+    };
+    count.checked_mul(unit).map(Duration::from_secs)
 }
 
 fn userid(text: &str) -> Result<String, String> {

@@ -138,6 +138,9 @@ async fn every_command_has_help_with_an_example_and_nothing_unbuilt_is_listed() 
         &["messages"],
         &["messages", "list"],
         &["messages", "show"],
+        &["messages", "retry"],
+        &["messages", "bury"],
+        &["messages", "recall"],
     ] {
         assert!(all.contains(&format!("  {} ", args[0])), "{}", args[0]);
         help(args).await;

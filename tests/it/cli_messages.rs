@@ -97,3 +97,57 @@ async fn show_tells_whom_it_did_not_reach_first_and_as_json_what_the_api_tells()
     assert_eq!(unknown.code(), Some(1));
     assert!(unknown.stderr.contains("there is no message m9: `gongpai messages list`"), "{}", unknown.stderr);
 }
+
+#[tokio::test]
+async fn bury_retry_and_recall_say_of_each_message_what_happened() {
+    let place = Place::new().await.with_three().await;
+    let status = async |id: &str| {
+        let json = place.prints(&["messages", "show", id, "--json"]).await;
+        let shown: Value = serde_json::from_str(&json).expect("JSON");
+        shown["status"].as_str().expect("a status").to_owned()
+    };
+    let both = place.run(&["messages", "bury", "m1", "m2", "m9", "--reason", "sent by mistake"]).await;
+    assert_eq!(both.code(), Some(1), "{}", both.stderr);
+    let lines: Vec<_> = both.stdout.lines().collect();
+    assert_eq!(lines, ["m1: is given up", "message m2: it has ended", "there is no message m9"]);
+    assert_eq!(status("m1").await, "failed");
+    let out = place.prints(&["messages", "show", "m1"]).await;
+    assert!(out.contains("Given up by hand: sent by mistake"), "{out}");
+
+    assert_eq!(place.prints(&["messages", "retry", "m2"]).await, "m2: is tried again\n");
+    let again = place
+        .t
+        .number("SELECT COUNT(*) FROM message_recipients WHERE message_id = 'm2' AND status <> 'sent'");
+    assert_eq!(again.await, 1);
+
+    // All or none: one of them is not there.
+    let none = place.run(&["messages", "recall", "m3", "m9"]).await;
+    assert_eq!(none.code(), Some(1));
+    assert_eq!(none.stdout, "nothing was taken back: there is no message m9\n");
+    assert_eq!(place.t.number("SELECT COUNT(recall_at) FROM messages").await, 0);
+
+    let deeds = place.t.texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
+    assert_eq!(
+        deeds,
+        [
+            "bury m1: 1 recipients, sent by mistake, by command line",
+            "retry m2: 1 recipients, by command line"
+        ]
+    );
+    for args in [&["messages", "recall"][..], &["messages", "bury", "--reason", "x"], &["messages", "retry"]]
+    {
+        assert_eq!(place.run(args).await.code(), Some(2), "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_waits_is_recalled_at_once() {
+    let place = Place::new().await.with_three().await;
+    let out = place.prints(&["messages", "recall", "m1"]).await;
+    assert_eq!(out, "m1: is taken back; `gongpai messages show` tells whether WeCom did\n");
+    let out = place.prints(&["messages", "show", "m1"]).await;
+    assert!(out.contains("status    recalled\n"), "{out}");
+    let again = place.run(&["messages", "recall", "m1"]).await;
+    assert_eq!(again.code(), Some(1));
+    assert_eq!(again.stdout, "nothing was taken back: message m1: it is being recalled already\n");
+}

@@ -38,6 +38,38 @@ pub enum MessagesCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Try once more for recipients that were not reached
+    ///
+    /// Also for those of whom nobody knows whether they got it: they may get it twice. Exit code 1 if one of the messages
+    /// could not be tried again; the others are.
+    #[command(after_help = "Example:\n  gongpai messages retry 0193b2c4-…")]
+    Retry {
+        /// The messages' ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Give messages up: whoever has not got one does not get it
+    ///
+    /// Exit code 1 if one of the messages had ended already; the others are given up.
+    #[command(after_help = "Example:\n  gongpai messages bury 0193b2c4-… --reason 'sent by mistake'")]
+    Bury {
+        /// The messages' ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        /// Why, for whoever looks at it later
+        #[arg(long, value_name = "TEXT", default_value = "no reason was given")]
+        reason: String,
+    },
+    /// Take messages back: what waits is not sent, and WeCom takes back what it sent within 24 hours
+    ///
+    /// All of them or none. Messages of one text that went out together are taken back together: name them all. Their
+    /// links stop working at once.
+    #[command(after_help = "Example:\n  gongpai messages recall 0193b2c4-…")]
+    Recall {
+        /// The messages' ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
 }
 
 fn status(text: &str) -> Result<Status, String> {
