@@ -31,6 +31,8 @@
 //! | `show`, `steer` | looking at the queue; retry, bury, recall by hand |
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 
+pub mod accept;
+pub mod content;
 pub mod deliver;
 pub mod links;
 pub mod metrics;
@@ -82,13 +84,16 @@ struct Inner {
     news: Notify,
     metrics: Metrics,
     desk: deliver::Desk,
+    /// Where orders wait for the transaction that makes them messages.
+    intake: accept::Desk,
 }
 
 impl Messages {
     /// Puts the parts together.
     pub fn new(settings: Settings, db: Db, clock: Clock, client: wecom::Client) -> Self {
         let (metrics, desk) = (Metrics::new(clock.clone()), deliver::Desk::new(&clock));
-        Self(Arc::new(Inner { settings, db, clock, client, news: Notify::new(), metrics, desk }))
+        let (news, intake) = (Notify::new(), accept::Desk::default());
+        Self(Arc::new(Inner { settings, db, clock, client, news, metrics, desk, intake }))
     }
 
     /// What was accepted and sent, and what waits.
@@ -130,6 +135,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every one.
+    pub const ALL: [Self; 7] =
+        [Self::Text, Self::Markdown, Self::Textcard, Self::News, Self::TemplateCard, Self::Image, Self::File];
+
     /// WeCom's `msgtype`, which is also the key of the content and our word in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
