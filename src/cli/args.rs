@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::config::Scope;
 
 pub use directory::{ConflictsCommand, DirectoryCommand, RulesCommand};
-pub use messages::MessagesCommand;
+pub use messages::{MessagesCommand, SendArgs, To};
 
 /// Gongpai (工牌): single sign-on between WeCom (企业微信) and a company's own applications
 #[derive(Debug, Clone, Parser)]
@@ -154,6 +154,14 @@ pub enum Command {
         #[command(subcommand)]
         command: DirectoryCommand,
     },
+    /// Send a message to people in WeCom
+    ///
+    /// It is on disk when this ends; `gongpai serve` delivers it, now or when it runs again. Links to our own hosts open
+    /// signed in, for the recipients only. Prints the message's id.
+    #[command(
+        after_help = "Examples:\n  gongpai send --to zhangsan --text '报销单已批准'\n  gongpai send --to unit:财务部 --to tag:管理员 \\\n    --card-title 待办 --card-text '报销单 3 号' --url https://oa.example.com/todo/3 --wait\n  gongpai send --json message.json --key todo-3"
+    )]
+    Send(Box<SendArgs>),
     /// Look at messages, and steer them by hand
     #[command(
         after_help = "Examples:\n  gongpai messages list --status failed\n  gongpai messages show 0193b2c4-…",

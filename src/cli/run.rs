@@ -10,8 +10,8 @@ use super::args::{
 };
 use super::snippet::{NginxArgs, SnippetError, WorkbenchArgs};
 use super::{
-    api_client, audit, config, conflicts, directory, doctor, explain, key, messages, rules, serve, sessions,
-    snippet, sync,
+    api_client, audit, config, conflicts, directory, doctor, explain, key, messages, rules, send, serve,
+    sessions, snippet, sync,
 };
 use crate::base::clock::Clock;
 use crate::config::{Config, Sources};
@@ -85,6 +85,9 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<End
         Command::Directory { command } => {
             let config = load(&sources)?;
             return in_directory(&config, &clock, command, out).await.map(Ended::well);
+        }
+        Command::Send(args) => {
+            return send::send(&load(&sources)?, &clock, &args, out).await.map(Ended::well);
         }
         Command::Messages { command } => {
             let config = load(&sources)?;
