@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::config::Scope;
 
 pub use directory::{ConflictsCommand, DirectoryCommand, RulesCommand};
-pub use messages::MessagesCommand;
+pub use messages::{MessagesCommand, SendArgs, To};
 
 /// Gongpai (工牌): single sign-on between WeCom (企业微信) and a company's own applications
 #[derive(Debug, Clone, Parser)]
@@ -158,6 +158,14 @@ pub enum Command {
         #[command(subcommand)]
         command: DirectoryCommand,
     },
+    /// Send a message to people in WeCom
+    ///
+    /// It is on disk when this ends; `gongpai serve` delivers it, now or when it runs again. Links to our own hosts open
+    /// signed in, for the recipients only. Prints the message's id.
+    #[command(
+        after_help = "Examples:\n  gongpai send --to zhangsan --text '报销单已批准'\n  gongpai send --to unit:财务部 --to tag:管理员 \\\n    --card-title 待办 --card-text '报销单 3 号' --url https://oa.example.com/todo/3 --wait\n  gongpai send --json message.json --key todo-3"
+    )]
+    Send(Box<SendArgs>),
     /// Look at messages, and steer them by hand
     #[command(
         after_help = "Examples:\n  gongpai messages list --status failed\n  gongpai messages show 0193b2c4-…",
@@ -306,19 +314,22 @@ fn since(text: &str) -> Result<Since, String> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Ok(Since::At(Timestamp::from_millis(instant.timestamp_millis())));
     }
-    let seconds = text.char_indices().last().and_then(|(end, unit)| {
-        let count: u64 = text.get(..end)?.parse().ok()?;
-        let unit = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 24 * 3600,
-            _ => return None,
-        };
-        count.checked_mul(unit)
-    });
     let form = "write 24h, 7d, 2026-11-22 or 2026-11-22T08:00:00+08:00";
-    seconds.map(|seconds| Since::Ago(Duration::from_secs(seconds))).ok_or_else(|| form.to_owned())
+    span(text).map(Since::Ago).ok_or_else(|| form.to_owned())
+}
+
+/// `90s`, `30m`, `24h`, `7d`.
+fn span(text: &str) -> Option<Duration> {
+    let (end, unit) = text.char_indices().last()?;
+    let count: u64 = text.get(..end)?.parse().ok()?;
+    let unit = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return None,
+    };
+    count.checked_mul(unit).map(Duration::from_secs)
 }
 
 fn userid(text: &str) -> Result<String, String> {

@@ -178,19 +178,22 @@ impl Messages {
             expires_at: order.expires_at,
             id: id.clone(),
         };
-        let (id, repeated) = match inner.desk.write(&inner.db, &inner.clock, draft).await {
+        let (id, repeated) = match inner.intake.write(&inner.db, &inner.clock, draft).await {
             Ok(Written::Its) => (id, false),
             Ok(Written::Of(other)) => (other, true),
             Ok(Written::Taken) => return Err(Refused::KeyReused),
             Err(error) => return Err(Refused::Store(error)),
         };
+        if !repeated {
+            inner.metrics.accepted(1);
+        }
         inner.news.notify_one();
         Ok(Accepted { id, truncated: judged.truncated, repeated })
     }
 
     /// How many transactions wrote messages here: less than the messages, if many came at once.
     pub fn commits(&self) -> u64 {
-        self.0.desk.commits()
+        self.0.intake.commits()
     }
 }
 
