@@ -22,6 +22,8 @@ mod cli;
 #[cfg(test)]
 mod conflicts;
 #[cfg(test)]
+mod delivering;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod directory_api;
