@@ -126,6 +126,7 @@ fn company(public_url: &str) -> World {
     "报销".clone_into(&mut world.app.name);
     // A browser that is not WeCom's own says by `entrance` that it stands for it.
     world.app.home_url = format!("{public_url}/sso/login?rd=%2F&entrance=app");
+    "entrance=app".clone_into(&mut world.app.link_query);
     world.app.trusted_domains = vec![authority(public_url).to_owned()];
     world
 }
