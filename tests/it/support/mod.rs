@@ -20,6 +20,7 @@ pub(crate) mod org;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod replica;
+pub(crate) mod sending;
 pub(crate) mod serve;
 pub(crate) mod stage;
 pub(crate) mod webdriver;
