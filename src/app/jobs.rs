@@ -15,6 +15,7 @@ use crate::db::{Db, feed};
 use crate::directory;
 use crate::directory::bindings::Bound;
 use crate::gate::{Denial, FirstMatch};
+use crate::message::{self, Messages};
 use crate::session::{self, keys};
 use crate::sso;
 use crate::supervisor::Supervisor;
@@ -79,10 +80,12 @@ pub fn start(
     });
     let sync = app.sync.clone();
     supervisor.repeat("schedules", SCHEDULES, move || fire_due(sync.clone()));
-    let sync = app.sync.clone();
-    supervisor.repeat("measure", MEASURE, move || measure(sync.clone()));
+    let measured = (app.sync.clone(), app.messages.clone());
+    supervisor.repeat("measure", MEASURE, move || measure(measured.0.clone(), measured.1.clone()));
     let sync = app.sync.clone();
     supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
+    let (messages, sessions) = (app.messages.clone(), app.sessions.clone());
+    supervisor.run("messages", |stop| async move { messages.work_until(sessions, stop).await });
     let trail = app.clone();
     supervisor.run("denials", |stop| write_denials(trail, denials, stop));
     let bindings = app.clone();
@@ -107,9 +110,12 @@ async fn fire_due(sync: Sync) {
     }
 }
 
-async fn measure(sync: Sync) {
+async fn measure(sync: Sync, messages: Messages) {
     if let Err(error) = sync.measure().await {
         tracing::debug!(%error, "It could not be seen how old the organisation chart is");
+    }
+    if let Err(error) = messages.measure().await {
+        tracing::debug!(%error, "It could not be seen how many messages wait");
     }
 }
 
@@ -134,6 +140,8 @@ pub async fn delete_old(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<
     feed::delete_before(db, now.minus(FEED_KEPT)).await?;
     keys::store::delete_unused(db, now, ttl).await?;
     while sync::queue::store::delete_before(db, now.minus(sync::queue::KEPT), BATCH).await? > 0 {}
+    while message::store::delete_before(db, now.minus(message::store::KEPT), BATCH).await? > 0 {}
+    message::store::delete_pace(db, now).await?;
     Ok(())
 }
 

@@ -198,6 +198,7 @@ impl App {
         });
         client.metrics().register(&mut registry);
         sync.metrics().register(&mut registry);
+        messages.metrics().register(&mut registry);
         sso.metrics().register(&mut registry);
         let verify_files = VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone());
         let config = Arc::new(config);

@@ -5,6 +5,7 @@
 //! transaction that reads first and then wants to write fails there with "busy" without waiting.
 
 pub mod feed;
+pub mod many;
 
 use std::fs::OpenOptions;
 use std::io::ErrorKind;

@@ -33,8 +33,12 @@
 
 pub mod accept;
 pub mod content;
+pub mod deliver;
 pub mod links;
+pub mod metrics;
 pub mod show;
+pub mod steer;
+pub mod store;
 
 use std::sync::Arc;
 
@@ -47,6 +51,9 @@ use crate::base::host::Hosts;
 use crate::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
 use crate::db::Db;
 use crate::wecom;
+
+pub use self::deliver::Delivered;
+pub use self::metrics::Metrics;
 
 /// What messages need of the configuration.
 #[derive(Debug, Clone)]
@@ -75,21 +82,35 @@ struct Inner {
     client: wecom::Client,
     /// Rings when something was accepted here; what other replicas accept is found by looking.
     news: Notify,
+    metrics: Metrics,
+    desk: deliver::Desk,
     /// Where orders wait for the transaction that makes them messages.
-    desk: accept::Desk,
+    intake: accept::Desk,
 }
 
 impl Messages {
     /// Puts the parts together.
     pub fn new(settings: Settings, db: Db, clock: Clock, client: wecom::Client) -> Self {
-        Self(Arc::new(Inner {
-            settings,
-            db,
-            clock,
-            client,
-            news: Notify::new(),
-            desk: accept::Desk::default(),
-        }))
+        let (metrics, desk) = (Metrics::new(clock.clone()), deliver::Desk::new(&clock));
+        let (news, intake) = (Notify::new(), accept::Desk::default());
+        Self(Arc::new(Inner { settings, db, clock, client, news, metrics, desk, intake }))
+    }
+
+    /// What was accepted and sent, and what waits.
+    pub fn metrics(&self) -> &Metrics {
+        &self.0.metrics
+    }
+
+    /// Looks how many messages wait, and whether they can be sent, for the metrics.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn measure(&self) -> sqlx::Result<()> {
+        let Inner { settings, db, clock, metrics, .. } = &*self.0;
+        let waiting = store::waiting(db.pool(), &settings.corp).await?;
+        let lane = store::look_at_lane(db.pool(), &settings.corp).await?;
+        metrics.stands(&waiting, &lane, clock.now());
+        Ok(())
     }
 }
 

@@ -24,6 +24,8 @@ mod cli_messages;
 #[cfg(test)]
 mod conflicts;
 #[cfg(test)]
+mod delivering;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod directory_api;
@@ -57,6 +59,7 @@ mod replicas_sync;
 mod retention;
 #[cfg(test)]
 mod running;
+mod running_messages;
 #[cfg(test)]
 mod running_sync;
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub const MOST_RECIPIENTS: usize = 10_000;
 /// The latest `expires_at`.
 const LATEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How long links lead somewhere.
+/// How long links lead somewhere, unless the message says until when it is good.
 const LINKS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A message to more recipients than that keeps away from the minutes in which everybody sends.
@@ -52,7 +52,7 @@ const LONGEST_KEY: usize = 255;
 pub enum Sender {
     /// An API client.
     Client(ClientId),
-    /// `gongpai message send`.
+    /// `gongpai send`.
     CommandLine,
 }
 
@@ -173,24 +173,27 @@ impl Messages {
             content: judged.content,
             is_unique: judged.is_unique,
             links: judged.links,
-            links_expire_at: now.plus(LINKS_LAST),
+            links_expire_at: order.expires_at.unwrap_or_else(|| now.plus(LINKS_LAST)),
             targets: serde_json::to_string(&targets).map_err(|error| sqlx::Error::Encode(error.into()))?,
             expires_at: order.expires_at,
             id: id.clone(),
         };
-        let (id, repeated) = match inner.desk.write(&inner.db, &inner.clock, draft).await {
+        let (id, repeated) = match inner.intake.write(&inner.db, &inner.clock, draft).await {
             Ok(Written::Its) => (id, false),
             Ok(Written::Of(other)) => (other, true),
             Ok(Written::Taken) => return Err(Refused::KeyReused),
             Err(error) => return Err(Refused::Store(error)),
         };
+        if !repeated {
+            inner.metrics.accepted(1);
+        }
         inner.news.notify_one();
         Ok(Accepted { id, truncated: judged.truncated, repeated })
     }
 
     /// How many transactions wrote messages here: less than the messages, if many came at once.
     pub fn commits(&self) -> u64 {
-        self.0.desk.commits()
+        self.0.intake.commits()
     }
 }
 

@@ -1,9 +1,6 @@
 //! SQL of writing a plan.
-//!
-//! Statements of many rows have fixed texts for 100, 10 and 1 of them, so that each is prepared once a connection.
 
 use std::collections::{HashMap, HashSet};
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use sqlx::any::AnyRow;
@@ -13,47 +10,9 @@ use super::{ApplyError, Fence};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
 use crate::db::feed::{Entity, What};
+use crate::db::many::Many;
 use crate::directory::row::{self, OPEN, memberships_text, to_json};
 use crate::directory::{Person, Tag, Unit};
-
-/// A statement for 100, 10 and 1 rows or values.
-struct Many([(usize, String); 3]);
-
-impl Many {
-    /// `head`, for each row `pattern` with every `*` a parameter of its own after the `shared` ones, and `tail`.
-    fn new(head: &str, shared: usize, pattern: &str, tail: &str) -> Self {
-        Self([100, 10, 1].map(|rows| {
-            let mut text = head.to_owned();
-            let mut parameter = shared;
-            for row in 0..rows {
-                text.push_str(if row == 0 { "" } else { ", " });
-                for character in pattern.chars() {
-                    if character == '*' {
-                        parameter += 1;
-                        // Writing to a String never fails.
-                        let _ = write!(text, "${parameter}");
-                    } else {
-                        text.push(character);
-                    }
-                }
-            }
-            text.push_str(tail);
-            (rows, text)
-        }))
-    }
-
-    /// The statements that together are about all of `rows`, each with its share of them.
-    fn parts<'r, T>(&'static self, rows: &'r [T]) -> Vec<(&'static str, &'r [T])> {
-        let (mut left, mut parts) = (rows, Vec::new());
-        for (size, text) in &self.0 {
-            while let Some((part, rest)) = left.split_at_checked(*size) {
-                parts.push((text.as_str(), part));
-                left = rest;
-            }
-        }
-        parts
-    }
-}
 
 /// Takes the run's row and lengthens its lease.
 ///

@@ -1,0 +1,212 @@
+//! A call is somebody's until its lease ends: whose, how many at the same time, and how many a minute.
+
+pub(super) mod store;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::pace;
+use super::verdict::Try;
+use crate::base::clock::Timestamp;
+use crate::base::id::CallId;
+use crate::directory::chart::Chart;
+use crate::message::store::Lane;
+use crate::message::{Messages, store as shared};
+
+/// How long a call is its holder's; longer than WeCom is waited for.
+const LEASE: Duration = Duration::from_secs(30);
+
+/// A call is not sent again so close to the end of WeCom's duplicate window: the bytes have to arrive inside it.
+pub(super) const BEFORE_WINDOW_ENDS: Duration = Duration::from_secs(15);
+
+/// A process that was asleep for so long after it claimed a call does not make it: its lease may be somebody else's.
+pub(super) const FRESH: Duration = Duration::from_secs(10);
+
+/// How a call to everybody begins.
+const TO_EVERYBODY: &str = r#"{"touser":"@all","#;
+
+/// A call that is ours to make.
+#[derive(Debug, Clone)]
+pub(super) struct Claimed {
+    pub(super) id: CallId,
+    pub(super) request: String,
+    pub(super) recipients: i64,
+    pub(super) window: Duration,
+    /// The number of this try; with the holder it says whose the call is.
+    pub(super) number: i64,
+    /// When this try began.
+    pub(super) began: Timestamp,
+    /// Since when it was uncertain before.
+    pub(super) uncertain_at: Option<Timestamp>,
+}
+
+impl Claimed {
+    /// Until when the same bytes may be sent again.
+    pub(super) fn until(&self) -> Timestamp {
+        self.uncertain_at.unwrap_or(self.began).plus(self.window).minus(BEFORE_WINDOW_ENDS)
+    }
+
+    /// How many it reaches, for the limit of a day.
+    fn reaches(&self, accounts: i64) -> i64 {
+        if self.request.starts_with(TO_EVERYBODY) { accounts } else { self.recipients }
+    }
+
+    /// This try, for a verdict.
+    pub(super) fn tried(&self) -> Try<'_> {
+        Try {
+            call: self.id.as_str(),
+            recipients: self.recipients,
+            number: self.number,
+            began: self.began,
+            uncertain_at: self.uncertain_at,
+            until: self.until(),
+        }
+    }
+}
+
+/// What one claim took.
+#[derive(Debug, Default)]
+pub(super) struct Claims {
+    /// Ours to make.
+    pub(super) calls: Vec<Claimed>,
+    /// Nobody will ever know of these.
+    pub(super) unknown: Vec<Claimed>,
+}
+
+/// How many calls may begin now.
+pub(super) fn places(lane: &Lane, leased: i64, made: [i64; 2], now: Timestamp) -> i64 {
+    if lane.is_held(now) {
+        return 0;
+    }
+    // After a hold one call goes first, and the others when it has worked.
+    let at_once = if lane.holds > 0 { 1 } else { lane.at_once };
+    let [minute, hour] = pace::CALLS;
+    let [in_minute, in_hour] = made;
+    (at_once - leased).min(minute.most - in_minute).min(hour.most - in_hour).max(0)
+}
+
+fn hold_until_tomorrow(lane: &mut Lane, most: i64, now: Timestamp) {
+    lane.hold_until = pace::tomorrow(now);
+    lane.hold_reason =
+        format!("WeCom takes {most} recipients a day from this application, and they are used up.");
+    lane.hold_since = lane.hold_since.or(Some(now));
+    tracing::warn!(until = %lane.hold_until.rfc3339(), "{}", lane.hold_reason);
+}
+
+impl Messages {
+    /// Takes calls whose time has come, `most` at the most, leaving out those that are `under_way` here.
+    pub(super) async fn claim(
+        &self,
+        chart: &Chart,
+        most: usize,
+        under_way: &HashSet<CallId>,
+    ) -> sqlx::Result<Claims> {
+        let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
+        if most == 0
+            || shared::look_at_lane(db.pool(), corp).await?.is_held(clock.now())
+            || !store::is_work(db.pool(), corp, clock.now()).await?
+        {
+            return Ok(Claims::default());
+        }
+        let accounts = self.accounts(chart).await?;
+        let mut tx = db.write().await?;
+        let mut lane = shared::take_lane(&mut tx, corp).await?;
+        let now = clock.now();
+        let made = store::made(&mut tx, corp, now).await?;
+        let places = places(&lane, store::leased(&mut tx, corp, now).await?, made.calls, now);
+        let places = places.min(i64::try_from(most).unwrap_or(i64::MAX));
+        let mut due = Vec::new();
+        if places > 0 {
+            let ours = i64::try_from(under_way.len()).unwrap_or(0);
+            due = store::due(&mut tx, corp, now, places.saturating_add(ours)).await?;
+        }
+        let mut claims = Claims::default();
+        let mut today = made.recipients_today;
+        for call in due.into_iter().filter(|call| !under_way.contains(&call.id)) {
+            if call.uncertain_at.is_some() && now >= call.until() {
+                claims.unknown.push(call);
+                continue;
+            }
+            if i64::try_from(claims.calls.len()).unwrap_or(i64::MAX) >= places {
+                continue;
+            }
+            let reaches = call.reaches(accounts.unwrap_or(0));
+            if let Some(most) = accounts.map(|accounts| accounts.saturating_mul(pace::A_DAY_AND_ACCOUNT))
+                && today.saturating_add(reaches) > most
+            {
+                hold_until_tomorrow(&mut lane, most, now);
+                shared::write_lane(&mut tx, corp, &lane).await?;
+                break;
+            }
+            today += reaches;
+            claims.calls.push(call);
+        }
+        for call in claims.calls.iter_mut().chain(&mut claims.unknown) {
+            call.number += 1;
+            call.began = now;
+        }
+        let holder = &self.0.desk.holder;
+        for call in claims.calls.iter().chain(&claims.unknown) {
+            store::take(&mut tx, call, holder, now.plus(LEASE)).await?;
+        }
+        if !claims.calls.is_empty() {
+            let reached = today - made.recipients_today;
+            store::count(&mut tx, corp, now, claims.calls.len(), reached).await?;
+        }
+        tx.commit().await?;
+        Ok(claims)
+    }
+
+    /// How many accounts the corporation has, as far as the directory knows; `None` until it was read completely.
+    async fn accounts(&self, chart: &Chart) -> sqlx::Result<Option<i64>> {
+        if chart.complete_at().is_none() {
+            return Ok(None);
+        }
+        let known = *self.0.desk.accounts.lock();
+        if let Some((version, accounts)) = known
+            && version == chart.version()
+        {
+            return Ok(Some(accounts));
+        }
+        let accounts = store::accounts(self.0.db.pool(), &self.0.settings.corp).await?;
+        *self.0.desk.accounts.lock() = Some((chart.version(), accounts));
+        Ok(Some(accounts))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane() -> Lane {
+        Lane {
+            turn: 1,
+            hold_until: Timestamp::from_millis(0),
+            hold_reason: String::new(),
+            hold_since: None,
+            holds: 0,
+            at_once: 10,
+        }
+    }
+
+    #[test]
+    fn no_more_calls_begin_than_the_lane_the_minute_and_the_hour_have_places_for() {
+        let now = Timestamp::from_millis(1_000_000);
+        assert_eq!(places(&lane(), 0, [0, 0], now), 10);
+        assert_eq!(places(&lane(), 7, [0, 0], now), 3);
+        assert_eq!(places(&lane(), 12, [0, 0], now), 0);
+        assert_eq!(places(&lane(), 0, [8_998, 0], now), 2);
+        assert_eq!(places(&lane(), 0, [0, 140_000], now), 0);
+        assert_eq!(places(&Lane { at_once: 1, ..lane() }, 0, [0, 0], now), 1);
+    }
+
+    #[test]
+    fn while_the_lane_is_held_nothing_begins_and_afterwards_one_call_goes_first() {
+        let now = Timestamp::from_millis(1_000_000);
+        let held = Lane { hold_until: now.plus(Duration::from_millis(1)), holds: 1, ..lane() };
+        assert_eq!(places(&held, 0, [0, 0], now), 0);
+        let later = held.hold_until;
+        assert_eq!(places(&held, 0, [0, 0], later), 1);
+        assert_eq!(places(&held, 1, [0, 0], later), 0);
+    }
+}

@@ -1,0 +1,158 @@
+//! SQL of claiming. Whoever claims holds the lane.
+
+use std::time::Duration;
+
+use sqlx::{AnyConnection, AnyPool, Row as _};
+
+use super::Claimed;
+use crate::base::clock::Timestamp;
+use crate::base::id::{CallId, CorpId};
+use crate::directory::row::published;
+use crate::message::deliver::pace::{BUCKET, CALLS, day_began};
+
+/// Whether a call's time has come.
+pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
+    let row = sqlx::query(
+        "SELECT 1 FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 \
+         AND lease_until <= $2 LIMIT 1",
+    )
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// How many calls are being made, by anybody.
+pub(super) async fn leased(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<i64> {
+    sqlx::query(
+        "SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') AND lease_until > $2",
+    )
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .fetch_one(tx)
+    .await?
+    .try_get(0)
+}
+
+/// What was made lately.
+#[derive(Debug)]
+pub(super) struct Made {
+    /// In the windows of [`CALLS`].
+    pub(super) calls: [i64; 2],
+    /// Since midnight in Shanghai.
+    pub(super) recipients_today: i64,
+}
+
+/// What was made lately, by everybody.
+pub(super) async fn made(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<Made> {
+    let [minute, hour] = CALLS;
+    // A bucket that is partly outside counts wholly.
+    let since = |length: Duration| now.minus(length + BUCKET);
+    let today = day_began(now);
+    let row = sqlx::query(
+        "SELECT COALESCE(CAST(SUM(CASE WHEN bucket >= $2 THEN calls ELSE 0 END) AS BIGINT), 0), \
+                COALESCE(CAST(SUM(CASE WHEN bucket >= $3 THEN calls ELSE 0 END) AS BIGINT), 0), \
+                COALESCE(CAST(SUM(CASE WHEN bucket >= $4 THEN recipients ELSE 0 END) AS BIGINT), 0) \
+         FROM message_pace WHERE corp_id = $1 AND bucket >= $5",
+    )
+    .bind(corp.as_str())
+    .bind(since(minute.length).millis())
+    .bind(since(hour.length).millis())
+    .bind(today.millis())
+    .bind(since(hour.length).min(today).millis())
+    .fetch_one(tx)
+    .await?;
+    Ok(Made { calls: [row.try_get(0)?, row.try_get(1)?], recipients_today: row.try_get(2)? })
+}
+
+/// Up to `limit` calls whose time has come, the oldest first, as they were after their last try.
+pub(super) async fn due(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    now: Timestamp,
+    limit: i64,
+) -> sqlx::Result<Vec<Claimed>> {
+    sqlx::query(
+        "SELECT id, request, recipients, window_ms, attempts, uncertain_at FROM message_calls \
+         WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 AND lease_until <= $2 \
+         ORDER BY next_at, id LIMIT $3",
+    )
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .bind(limit)
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| {
+        let window: i64 = row.try_get(3)?;
+        Ok(Claimed {
+            id: CallId::new(row.try_get::<String, _>(0)?),
+            request: row.try_get(1)?,
+            recipients: row.try_get(2)?,
+            window: Duration::from_millis(u64::try_from(window).unwrap_or(0)),
+            number: row.try_get(4)?,
+            began: now,
+            uncertain_at: row.try_get::<Option<i64>, _>(5)?.map(Timestamp::from_millis),
+        })
+    })
+    .collect()
+}
+
+/// Makes a call `holder`'s. From here on nobody knows whether WeCom has it, until somebody says so.
+pub(super) async fn take(
+    tx: &mut AnyConnection,
+    call: &Claimed,
+    holder: &str,
+    lease_until: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_calls SET status = 'calling', holder = $2, lease_until = $3, attempts = $4, \
+           uncertain_at = COALESCE(uncertain_at, $5) WHERE id = $1",
+    )
+    .bind(call.id.as_str())
+    .bind(holder)
+    .bind(lease_until.millis())
+    .bind(call.number)
+    .bind(call.began.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Counts calls that are about to be made.
+pub(super) async fn count(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    now: Timestamp,
+    calls: usize,
+    recipients: i64,
+) -> sqlx::Result<()> {
+    let width = i64::try_from(BUCKET.as_millis()).unwrap_or(1);
+    sqlx::query(
+        "INSERT INTO message_pace (corp_id, bucket, calls, recipients) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (corp_id, bucket) DO UPDATE \
+           SET calls = message_pace.calls + excluded.calls, \
+               recipients = message_pace.recipients + excluded.recipients",
+    )
+    .bind(corp.as_str())
+    .bind(now.millis().div_euclid(width) * width)
+    .bind(i64::try_from(calls).unwrap_or(i64::MAX))
+    .bind(recipients)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// How many members of WeCom's the published chart has.
+pub(super) async fn accounts(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<i64> {
+    sqlx::query(concat!(
+        "SELECT COUNT(*) FROM person_rows v ",
+        published!(),
+        "WHERE v.source = 'wecom' AND v.status <> 'left'"
+    ))
+    .bind(corp.as_str())
+    .fetch_one(pool)
+    .await?
+    .try_get(0)
+}

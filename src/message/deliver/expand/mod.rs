@@ -1,0 +1,268 @@
+//! From a message to its recipients, as the directory is now: one row a member, however often it was addressed.
+//!
+//! Written in chunks, with how far it got beside them: a process that dies goes on where it was, and what was written
+//! twice is one row, because a member is a recipient of a message once.
+
+pub(super) mod store;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use crate::base::clock::Timestamp;
+use crate::base::id::{MessageId, PersonId, UnitId, UserId};
+use crate::directory::chart::Chart;
+use crate::message::{Member, Messages, Targets, store as shared};
+
+/// How many rows one transaction writes.
+const CHUNK: usize = 500;
+
+/// How many small messages one transaction is about.
+const MESSAGES: i64 = 200;
+
+/// How many persons are read at a time when units or tags are looked up.
+const PERSONS: i64 = 2000;
+
+/// How long a body that others may have too waits for their company.
+pub(super) const LINGER: Duration = Duration::from_millis(150);
+
+const NOBODY: &str = "Nobody is in the units and tags that it is for.";
+
+/// A message whose recipients are not all written.
+#[derive(Debug, Clone)]
+pub(super) struct Unexpanded {
+    pub(super) id: MessageId,
+    pub(super) seq: i64,
+    pub(super) body: String,
+    pub(super) unique: bool,
+    pub(super) targets: Targets,
+    pub(super) progress: Progress,
+    pub(super) created_at: Timestamp,
+    pub(super) not_before: Timestamp,
+}
+
+/// A recipient to be written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Row<'a> {
+    pub(super) message: &'a Unexpanded,
+    pub(super) member: Member,
+    pub(super) userid: String,
+    pub(super) person: Option<PersonId>,
+}
+
+impl PartialEq for Unexpanded {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id
+    }
+}
+
+impl Eq for Unexpanded {}
+
+impl Unexpanded {
+    /// When its recipients may be planned.
+    pub(super) fn due_at(&self) -> Timestamp {
+        let since = self.created_at.max(self.not_before);
+        if self.unique { since } else { since.plus(LINGER) }
+    }
+}
+
+/// How far the recipients of a message are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Progress {
+    /// The first so many of the userids.
+    Users(usize),
+    /// All userids, and persons up to this id who are in the units and tags.
+    Persons(String),
+}
+
+impl Progress {
+    /// As `messages.expanded_to` has it.
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Users(0) => String::new(),
+            Self::Users(n) => format!("users {n}"),
+            Self::Persons(id) => format!("persons {id}"),
+        }
+    }
+
+    /// Reads [`Progress::text`]; what cannot be read begins anew, which writes nothing twice.
+    pub(super) fn parse(text: &str) -> Self {
+        match text.split_once(' ') {
+            Some(("users", n)) => Self::Users(n.parse().unwrap_or(0)),
+            Some(("persons", id)) => Self::Persons(id.to_owned()),
+            _ => Self::Users(0),
+        }
+    }
+}
+
+/// Who is in the units and tags of a message, worked out once for a chart.
+#[derive(Debug)]
+struct Circle {
+    units: HashSet<UnitId>,
+    /// In lower case: tags name userids.
+    users: HashSet<String>,
+}
+
+impl Circle {
+    fn of(targets: &Targets, chart: &Chart) -> Self {
+        let tags: Vec<_> = targets.tags.iter().filter_map(|id| chart.tag(id)).collect();
+        let units = targets.units.iter().chain(tags.iter().flat_map(|tag| &tag.units));
+        Self {
+            units: units.flat_map(|unit| chart.with_below(unit)).collect(),
+            users: tags.iter().flat_map(|tag| &tag.users).map(UserId::folded).collect(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.units.is_empty() && self.users.is_empty()
+    }
+
+    fn has(&self, person: &store::Present) -> bool {
+        self.users.contains(&person.userid.folded())
+            || person.memberships.iter().any(|membership| self.units.contains(&membership.unit))
+    }
+}
+
+impl Messages {
+    /// Writes recipients of messages whose time has come; answers how many messages it got on with.
+    pub(super) async fn expand(&self, chart: &Chart) -> sqlx::Result<u64> {
+        let (db, corp) = (&self.0.db, &self.0.settings.corp);
+        let found = store::unexpanded(db.pool(), corp, self.0.clock.now(), MESSAGES).await?;
+        let (simple, others): (Vec<_>, Vec<_>) =
+            found.iter().partition(|message| is_simple(&message.targets));
+        if !simple.is_empty() {
+            self.expand_simple(&simple).await?;
+        }
+        for message in &others {
+            self.expand_one(message, chart).await?;
+        }
+        Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
+    }
+
+    /// Messages to one member or to everybody, all in one transaction.
+    async fn expand_simple(&self, messages: &[&Unexpanded]) -> sqlx::Result<()> {
+        let corp = &self.0.settings.corp;
+        let rows: Vec<Row<'_>> = messages
+            .iter()
+            .flat_map(|message| {
+                let everybody = message.targets.all.then(|| row_of_all(message));
+                everybody.into_iter().chain(message.targets.users.iter().map(|user| row_of(message, user)))
+            })
+            .collect();
+        let ids: Vec<MessageId> = messages.iter().map(|message| message.id.clone()).collect();
+        let mut tx = self.0.db.write().await?;
+        shared::take_lane(&mut tx, corp).await?;
+        // One that was recalled meanwhile, or that another replica expanded, is not ours.
+        let ours = store::expanded(&mut tx, &ids, self.0.clock.now()).await?;
+        let rows: Vec<Row<'_>> = rows.into_iter().filter(|row| ours.contains(&row.message.id)).collect();
+        store::insert(&mut tx, corp, &rows).await?;
+        tx.commit().await
+    }
+
+    /// One message, chunk by chunk.
+    async fn expand_one(&self, message: &Unexpanded, chart: &Chart) -> sqlx::Result<()> {
+        let after = match &message.progress {
+            Progress::Users(done) => {
+                let mut done = *done;
+                while let Some(rest) = message.targets.users.get(done..).filter(|rest| !rest.is_empty()) {
+                    let chunk: Vec<_> = rest.iter().take(CHUNK).map(|user| row_of(message, user)).collect();
+                    done += chunk.len();
+                    if !self.write_chunk(message, &chunk, &Progress::Users(done)).await? {
+                        return Ok(());
+                    }
+                }
+                String::new()
+            }
+            Progress::Persons(after) => after.clone(),
+        };
+        let circle = Circle::of(&message.targets, chart);
+        if !circle.is_empty() && !self.expand_circle(message, &circle, after).await? {
+            return Ok(());
+        }
+        let (corp, now) = (&self.0.settings.corp, self.0.clock.now());
+        let mut tx = self.0.db.write().await?;
+        shared::take_lane(&mut tx, corp).await?;
+        store::expanded(&mut tx, std::slice::from_ref(&message.id), now).await?;
+        store::fail_if_for_nobody(&mut tx, &message.id, NOBODY, now).await?;
+        // Its last recipient may have had its call before the last one was written.
+        shared::finish(&mut tx, std::slice::from_ref(&message.id), now).await?;
+        tx.commit().await
+    }
+
+    /// Everybody in the units and tags, by id. `false`: the message ended meanwhile.
+    async fn expand_circle(
+        &self,
+        message: &Unexpanded,
+        circle: &Circle,
+        mut after: String,
+    ) -> sqlx::Result<bool> {
+        loop {
+            let page = store::present(self.0.db.pool(), &self.0.settings.corp, &after, PERSONS).await?;
+            let Some(last) = page.last() else { return Ok(true) };
+            after = last.id.to_string();
+            let rows: Vec<Row<'_>> = page
+                .iter()
+                .filter(|person| circle.has(person))
+                .map(|person| row_of(message, &(person.userid.clone(), Some(person.id.clone()))))
+                .collect();
+            for chunk in rows.chunks(CHUNK) {
+                let Some(reached) = chunk.last().and_then(|row| row.person.clone()) else { continue };
+                let progress = Progress::Persons(reached.to_string());
+                if !self.write_chunk(message, chunk, &progress).await? {
+                    return Ok(false);
+                }
+            }
+        }
+    }
+
+    /// `false`: nothing more is to be written, because the message ended or was recalled.
+    async fn write_chunk(
+        &self,
+        message: &Unexpanded,
+        rows: &[Row<'_>],
+        progress: &Progress,
+    ) -> sqlx::Result<bool> {
+        let corp = &self.0.settings.corp;
+        let mut tx = self.0.db.write().await?;
+        shared::take_lane(&mut tx, corp).await?;
+        if !store::reached(&mut tx, &message.id, progress, self.0.clock.now()).await? {
+            tx.rollback().await?;
+            return Ok(false);
+        }
+        store::insert(&mut tx, corp, rows).await?;
+        tx.commit().await?;
+        // Whoever is written may be planned while the rest is looked up.
+        self.0.desk.planned_is_due();
+        Ok(true)
+    }
+}
+
+/// Whether all rows of a message fit a transaction that others share.
+fn is_simple(targets: &Targets) -> bool {
+    targets.units.is_empty() && targets.tags.is_empty() && targets.users.len() + usize::from(targets.all) == 1
+}
+
+fn row_of<'a>(message: &'a Unexpanded, (userid, person): &(UserId, Option<PersonId>)) -> Row<'a> {
+    Row {
+        message,
+        member: Member::of(userid, person.as_ref()),
+        userid: userid.as_str().to_owned(),
+        person: person.clone(),
+    }
+}
+
+fn row_of_all(message: &Unexpanded) -> Row<'_> {
+    Row { message, member: Member::All, userid: Member::ALL.to_owned(), person: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_far_it_got_is_read_back_as_it_was_written() {
+        for progress in [Progress::Users(0), Progress::Users(1500), Progress::Persons("019a".to_owned())] {
+            assert_eq!(Progress::parse(&progress.text()), progress);
+        }
+        assert_eq!(Progress::parse("something else"), Progress::Users(0));
+    }
+}

@@ -1,0 +1,179 @@
+//! SQL of writing recipients.
+
+use std::collections::HashSet;
+use std::sync::LazyLock;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AnyPool, Row as _};
+
+use super::{Progress, Row, Unexpanded};
+use crate::base::clock::Timestamp;
+use crate::base::id::{CorpId, MessageId, PersonId, UserId};
+use crate::db::many::Many;
+use crate::directory::Membership;
+use crate::directory::row::{from_json, memberships, published, readable};
+
+/// Up to `limit` messages whose recipients are to be written, in their order.
+pub(super) async fn unexpanded(
+    pool: &AnyPool,
+    corp: &CorpId,
+    now: Timestamp,
+    limit: i64,
+) -> sqlx::Result<Vec<Unexpanded>> {
+    let rows = sqlx::query(
+        "SELECT id, seq, body, is_unique, targets, expanded_to, created_at, not_before FROM messages \
+         WHERE corp_id = $1 AND expanded_at IS NULL AND not_before <= $2 AND recall_at IS NULL \
+         ORDER BY seq LIMIT $3",
+    )
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    readable("messages", rows.iter().map(message))
+}
+
+fn message(row: &AnyRow) -> sqlx::Result<Unexpanded> {
+    Ok(Unexpanded {
+        id: MessageId::new(row.try_get::<String, _>(0)?),
+        seq: row.try_get(1)?,
+        body: row.try_get(2)?,
+        unique: row.try_get::<i64, _>(3)? != 0,
+        targets: from_json("messages.targets", &row.try_get::<String, _>(4)?)?,
+        progress: Progress::parse(&row.try_get::<String, _>(5)?),
+        created_at: Timestamp::from_millis(row.try_get(6)?),
+        not_before: Timestamp::from_millis(row.try_get(7)?),
+    })
+}
+
+static RECIPIENTS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO message_recipients (corp_id, message_id, member, seq, userid, person_id, body, status, reason, \
+           call_id, due_at, counted_at, alone) VALUES ",
+        1,
+        "($1, *, *, *, *, *, *, 'pending', '', NULL, *, NULL, 0)",
+        " ON CONFLICT (message_id, member) DO NOTHING",
+    )
+});
+
+/// Writes recipients; one that is there stays as it is.
+pub(super) async fn insert(tx: &mut AnyConnection, corp: &CorpId, rows: &[Row<'_>]) -> sqlx::Result<()> {
+    for (text, part) in RECIPIENTS.parts(rows) {
+        let mut query = sqlx::query(text).bind(corp.as_str());
+        for row in part {
+            query = query
+                .bind(row.message.id.as_str())
+                .bind(row.member.key())
+                .bind(row.message.seq)
+                .bind(&row.userid)
+                .bind(row.person.as_ref().map(PersonId::as_str))
+                .bind(&row.message.body)
+                .bind(row.message.due_at().millis());
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+static EXPANDED: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "UPDATE messages SET expanded_at = $1 WHERE expanded_at IS NULL AND id IN (",
+        1,
+        "*",
+        ") RETURNING id",
+    )
+});
+
+/// All recipients of these messages are written; answers those of which it was not so before.
+pub(super) async fn expanded(
+    tx: &mut AnyConnection,
+    messages: &[MessageId],
+    now: Timestamp,
+) -> sqlx::Result<HashSet<MessageId>> {
+    let mut ours = HashSet::with_capacity(messages.len());
+    for (text, part) in EXPANDED.parts(messages) {
+        let mut query = sqlx::query(text).bind(now.millis());
+        for id in part {
+            query = query.bind(id.as_str());
+        }
+        for row in query.fetch_all(&mut *tx).await? {
+            ours.insert(MessageId::new(row.try_get::<String, _>(0)?));
+        }
+    }
+    Ok(ours)
+}
+
+/// Notes how far the recipients of a message are written; `false`: it ended or was recalled, and no more are wanted.
+pub(super) async fn reached(
+    tx: &mut AnyConnection,
+    message: &MessageId,
+    progress: &Progress,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE messages SET expanded_to = $2, updated_at = $3 \
+         WHERE id = $1 AND expanded_at IS NULL AND recall_at IS NULL AND finished_at IS NULL",
+    )
+    .bind(message.as_str())
+    .bind(progress.text())
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Fails a message that has no recipient at all.
+pub(super) async fn fail_if_for_nobody(
+    tx: &mut AnyConnection,
+    message: &MessageId,
+    reason: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE messages SET status = 'failed', reason = $2, finished_at = $3, updated_at = $3 \
+         WHERE id = $1 AND finished_at IS NULL \
+           AND NOT EXISTS (SELECT 1 FROM message_recipients r WHERE r.message_id = messages.id)",
+    )
+    .bind(message.as_str())
+    .bind(reason)
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Somebody in the published chart whom WeCom knows and who is active.
+#[derive(Debug)]
+pub(super) struct Present {
+    pub(super) id: PersonId,
+    pub(super) userid: UserId,
+    pub(super) memberships: Vec<Membership>,
+}
+
+/// Up to `limit` of them after the id `after`, by id.
+pub(super) async fn present(
+    pool: &AnyPool,
+    corp: &CorpId,
+    after: &str,
+    limit: i64,
+) -> sqlx::Result<Vec<Present>> {
+    sqlx::query(concat!(
+        "SELECT v.person_id, v.userid, v.memberships FROM person_rows v ",
+        published!(),
+        "WHERE v.person_id > $2 AND v.source = 'wecom' AND v.status = 'active' ORDER BY v.person_id LIMIT $3"
+    ))
+    .bind(corp.as_str())
+    .bind(after)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(Present {
+            id: PersonId::new(row.try_get::<String, _>(0)?),
+            userid: UserId::new(row.try_get::<String, _>(1)?),
+            memberships: memberships(&row.try_get::<String, _>(2)?)?,
+        })
+    })
+    .collect()
+}

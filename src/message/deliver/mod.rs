@@ -1,0 +1,253 @@
+//! From rows to calls, and what comes of them.
+//!
+//! Every step is one short transaction or one call, and finds by the rows what is to be done: whatever dies when, the
+//! next one goes on where it was. The order inside a step is lane, calls, recipients, messages.
+//!
+//! | step | does |
+//! |---|---|
+//! | [`expire`] | ends what is no longer to be sent |
+//! | [`expand`] | one row a recipient |
+//! | [`plan`] | recipients become calls, or wait for their turn |
+//! | [`claim`] | a call is ours to make |
+//! | [`send`] | the bytes, to WeCom |
+//! | [`verdict`], [`settle`] | what the answer means, written down |
+//! | [`recall`] | takes back what was sent |
+
+mod claim;
+mod expand;
+pub(super) mod expire;
+mod pace;
+mod pauses;
+mod plan;
+pub mod recall;
+mod send;
+mod settle;
+mod under_way;
+mod verdict;
+mod work;
+
+use std::collections::HashSet;
+use std::ops::AddAssign;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use self::claim::{Claimed, FRESH};
+use self::recall::Recall;
+use self::under_way::UnderWay;
+use self::verdict::Verdict;
+use super::Messages;
+use crate::base::clock::Clock;
+use crate::base::id::{CallId, uuid_v7};
+use crate::directory::chart::Chart;
+
+/// How many calls this process makes at the same time.
+const AT_ONCE: usize = 10;
+
+/// How many messages have their recipients written before calls are planned.
+const TOGETHER: u64 = 2000;
+
+const NOBODY_KNOWS: &str = "WeCom's answer was lost, and it is too late to ask again without sending twice.";
+
+/// What a process that delivers has in memory: nothing that a message's fate depends on.
+#[derive(Debug)]
+pub(super) struct Desk {
+    /// Who this process is, in the calls that it makes.
+    holder: Arc<str>,
+    /// Rings when calls were planned.
+    planned: Notify,
+    /// Rings when a call was settled: its recipients' next messages may be planned.
+    settled: Notify,
+    /// How many accounts the chart of that version has.
+    accounts: Mutex<Option<(i64, i64)>>,
+}
+
+impl Desk {
+    /// The desk of this process.
+    pub(super) fn new(clock: &Clock) -> Self {
+        let holder = format!("{} {}", std::process::id(), uuid_v7(clock.now()));
+        Self {
+            holder: holder.into(),
+            planned: Notify::new(),
+            settled: Notify::new(),
+            accounts: Mutex::new(None),
+        }
+    }
+
+    /// There are recipients to be planned.
+    fn planned_is_due(&self) {
+        self.settled.notify_one();
+    }
+}
+
+/// What was got on with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Delivered {
+    /// Messages whose recipients were written, or that came to an end by themselves.
+    pub messages: u64,
+    /// Calls that were planned.
+    pub planned: u64,
+    /// Recipients whose turn was decided.
+    pub turns: u64,
+    /// Calls that were made and settled, recalls too.
+    pub calls: u64,
+    /// Recipients that WeCom took.
+    pub sent: u64,
+    /// Recipients that will not be reached.
+    pub failed: u64,
+    /// Recipients of whom nobody knows.
+    pub unknown: u64,
+    /// Recipients whose message expired.
+    pub expired: u64,
+    /// Recipients whose message was taken back, before or after.
+    pub recalled: u64,
+}
+
+impl AddAssign for Delivered {
+    fn add_assign(&mut self, other: Self) {
+        self.messages += other.messages;
+        self.planned += other.planned;
+        self.turns += other.turns;
+        self.calls += other.calls;
+        self.sent += other.sent;
+        self.failed += other.failed;
+        self.unknown += other.unknown;
+        self.expired += other.expired;
+        self.recalled += other.recalled;
+    }
+}
+
+impl Delivered {
+    /// Whether it was anything.
+    fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A call that is ours, one way or the other.
+#[derive(Debug)]
+enum Ours {
+    Send(Claimed),
+    /// Too old to be sent again.
+    GiveUp(Claimed),
+    Recall(Recall),
+}
+
+impl Ours {
+    fn id(&self) -> CallId {
+        match self {
+            Self::Send(call) | Self::GiveUp(call) => call.id.clone(),
+            Self::Recall(recall) => recall.id.clone(),
+        }
+    }
+}
+
+impl Messages {
+    /// Does everything that is due now, until nothing is: it waits for WeCom's answers, but never for a time to come.
+    ///
+    /// # Errors
+    /// If the database fails; what was done stays done, and the next one goes on.
+    pub async fn deliver_due(&self, chart: &Chart) -> sqlx::Result<Delivered> {
+        let mut all = Delivered::default();
+        if self.0.settings.unavailable.is_some() {
+            return Ok(all);
+        }
+        let stop = CancellationToken::new();
+        loop {
+            let mut now = self.prepare(chart).await?;
+            now += self.expire().await?;
+            let mut under_way = UnderWay::new();
+            loop {
+                let (taken, ended) = self.take_calls_beside(chart, &mut under_way).await;
+                now += ended;
+                for ours in taken? {
+                    self.begin(ours, &mut under_way, &stop);
+                }
+                if under_way.len() == 0 {
+                    break;
+                }
+                now += under_way.next().await;
+            }
+            if now.is_nothing() {
+                return Ok(all);
+            }
+            all += now;
+        }
+    }
+
+    /// Recipients and calls, once.
+    async fn prepare(&self, chart: &Chart) -> sqlx::Result<Delivered> {
+        let mut messages = 0;
+        // Messages that came together are planned together.
+        while messages < TOGETHER {
+            match self.expand(chart).await? {
+                0 => break,
+                more => messages += more,
+            }
+        }
+        let (planned, turns) = self.plan().await?;
+        Ok(Delivered { messages, planned, turns, ..Delivered::default() })
+    }
+
+    /// Calls and recalls that are ours to make now, and what became of those under way meanwhile: they go on while the
+    /// database is asked, because one of them may be holding what the question waits for.
+    async fn take_calls_beside(
+        &self,
+        chart: &Chart,
+        under_way: &mut UnderWay<Delivered>,
+    ) -> (sqlx::Result<Vec<Ours>>, Delivered) {
+        let ids = under_way.ids();
+        let mut ended = Delivered::default();
+        let taking = self.take_calls(chart, AT_ONCE.saturating_sub(ids.len()), &ids);
+        tokio::pin!(taking);
+        loop {
+            tokio::select! {
+                taken = &mut taking => return (taken, ended),
+                one = under_way.next() => ended += one,
+            }
+        }
+    }
+
+    /// Calls and recalls that are ours to make now.
+    async fn take_calls(
+        &self,
+        chart: &Chart,
+        free: usize,
+        under_way: &HashSet<CallId>,
+    ) -> sqlx::Result<Vec<Ours>> {
+        let claims = self.claim(chart, free, under_way).await?;
+        let mut taken: Vec<Ours> = claims.unknown.into_iter().map(Ours::GiveUp).collect();
+        taken.extend(claims.calls.into_iter().map(Ours::Send));
+        let recalls = self.claim_recalls(free.saturating_sub(taken.len()), under_way).await?;
+        taken.extend(recalls.into_iter().map(Ours::Recall));
+        Ok(taken)
+    }
+
+    /// Begins a call, beside the others.
+    fn begin(&self, ours: Ours, under_way: &mut UnderWay<Delivered>, stop: &CancellationToken) {
+        let (messages, stop) = (self.clone(), stop.clone());
+        under_way.push(ours.id(), async move {
+            match ours {
+                Ours::Send(call) => messages.make(&call, &stop).await,
+                Ours::GiveUp(call) => {
+                    let verdict = Verdict::Unknown { reason: NOBODY_KNOWS.to_owned() };
+                    messages.settle(&call, verdict, &stop).await
+                }
+                Ours::Recall(recall) => messages.recall_call(&recall, &stop).await,
+            }
+        });
+    }
+
+    /// Makes a call and writes what came of it.
+    async fn make(&self, call: &Claimed, stop: &CancellationToken) -> Delivered {
+        if self.0.clock.now().since(call.began) >= FRESH {
+            // The machine slept: somebody else may have the call by now, or gets it when the lease is over.
+            return Delivered::default();
+        }
+        let answer = self.send(call).await;
+        let verdict = verdict::judge(answer, &call.tried(), self.0.clock.now());
+        self.settle(call, verdict, stop).await
+    }
+}

@@ -1,0 +1,91 @@
+//! WeCom's limits, kept by us: it drops what exceeds them and answers "ok" (document 90454).
+//!
+//! To one member of one application 30 messages a minute and 1000 an hour, whether they were for that member or for
+//! everybody. We count when a call is settled, which is never before WeCom counted it; the next one is made after the
+//! window has passed since then, and a little more.
+
+use std::time::Duration;
+
+use crate::base::clock::Timestamp;
+
+/// A window of WeCom's, and how many messages may be in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Window {
+    /// Its length, with a margin.
+    pub(super) length: Duration,
+    /// The most that we let into it.
+    pub(super) most: i64,
+}
+
+const MINUTE: Duration = Duration::from_secs(62);
+const HOUR: Duration = Duration::from_secs(3610);
+
+/// A minute and an hour of one member's own messages. With [`EVERYBODY`] they are WeCom's 30 and 1000.
+pub(super) const OWN: [Window; 2] = [Window { length: MINUTE, most: 28 }, Window { length: HOUR, most: 980 }];
+
+/// The same of messages to everybody.
+pub(super) const EVERYBODY: [Window; 2] =
+    [Window { length: MINUTE, most: 2 }, Window { length: HOUR, most: 20 }];
+
+/// From when on a window has room again; `nth` is when the `most`th newest message was counted, if there are so many.
+pub(super) fn free_at(windows: [Window; 2], nth: [Option<Timestamp>; 2]) -> Option<Timestamp> {
+    let [minute, hour] = windows;
+    let [in_minute, in_hour] = nth;
+    in_minute.map(|at| at.plus(minute.length)).max(in_hour.map(|at| at.plus(hour.length)))
+}
+
+/// How wide a bucket of `message_pace` is.
+pub(super) const BUCKET: Duration = Duration::from_secs(10);
+
+/// Calls of the corporation and API: 10 000 a minute and 150 000 an hour, of which a tenth is left to others.
+pub(super) const CALLS: [Window; 2] = [
+    Window { length: Duration::from_secs(60), most: 9_000 },
+    Window { length: Duration::from_secs(3600), most: 140_000 },
+];
+
+/// Recipients a day: so many for each account of the corporation.
+pub(super) const A_DAY_AND_ACCOUNT: i64 = 200;
+
+/// The days of that limit begin at midnight in Shanghai, which has no summer time.
+const SHANGHAI: i64 = 8 * 3_600_000;
+const DAY: i64 = 86_400_000;
+
+/// When the natural day began in which `now` is.
+pub(super) fn day_began(now: Timestamp) -> Timestamp {
+    let local = now.millis().saturating_add(SHANGHAI);
+    Timestamp::from_millis(local.div_euclid(DAY) * DAY - SHANGHAI)
+}
+
+/// When the next one begins.
+pub(super) fn tomorrow(now: Timestamp) -> Timestamp {
+    day_began(now).plus(Duration::from_secs(86_400))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn own_messages_and_those_to_everybody_are_together_wecoms_limits() {
+        let [minute, hour] = [0, 1].map(|n| OWN[n].most + EVERYBODY[n].most);
+        assert_eq!((minute, hour), (30, 1000));
+    }
+
+    #[test]
+    fn the_later_of_the_two_windows_decides() {
+        let at = Timestamp::from_millis;
+        assert_eq!(free_at(OWN, [None, None]), None);
+        assert_eq!(free_at(OWN, [Some(at(5000)), None]), Some(at(67_000)));
+        assert_eq!(free_at(OWN, [Some(at(5_000_000)), Some(at(0))]), Some(at(5_062_000)));
+        assert_eq!(free_at(OWN, [Some(at(1_000_000)), Some(at(0))]), Some(at(3_610_000)));
+    }
+
+    #[test]
+    fn a_day_begins_at_midnight_in_shanghai() {
+        // 2026-11-22 16:00 in Shanghai.
+        let now = Timestamp::from_millis(1_795_334_400_000);
+        assert_eq!(day_began(now).rfc3339(), "2026-11-21T16:00:00.000Z");
+        assert_eq!(tomorrow(now).rfc3339(), "2026-11-22T16:00:00.000Z");
+        assert_eq!(day_began(day_began(now)), day_began(now));
+    }
+}

@@ -1,0 +1,55 @@
+//! How long a call that did not work waits for its next try.
+
+use std::time::Duration;
+
+/// WeCom asks to try again, or cannot be reached: from a second to ten minutes.
+const AGAIN: [u64; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
+
+/// Nobody knows whether it worked: several tries have to fit WeCom's shortest duplicate window, of which 14 s go to
+/// each call that nobody answers.
+const UNCERTAIN: [u64; 8] = [2, 5, 12, 30, 60, 120, 300, 600];
+
+/// Before the try after number `attempt`, which counts from 1. `seed` is the call's: those that failed together do not
+/// come back together.
+pub(super) fn again(attempt: i64, seed: &str) -> Duration {
+    pause(&AGAIN, attempt, seed)
+}
+
+/// The same for a call of which nobody knows how it ended.
+pub(super) fn uncertain(attempt: i64, seed: &str) -> Duration {
+    pause(&UNCERTAIN, attempt, seed)
+}
+
+fn pause(seconds: &[u64], attempt: i64, seed: &str) -> Duration {
+    let at = usize::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(seconds.len().saturating_sub(1));
+    let seconds = seconds.get(at).copied().unwrap_or(1);
+    let drawn = blake3::hash(format!("{seed} {attempt}").as_bytes());
+    // Between 80 % and 120 %.
+    let share = 800 + u64::from(u16::from_le_bytes([drawn.as_bytes()[0], drawn.as_bytes()[1]])) % 400;
+    Duration::from_millis(seconds * share)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_from_a_second_to_ten_minutes_and_differ_between_calls() {
+        let pauses: Vec<Duration> = (1..12).map(|n| again(n, "a")).collect();
+        assert!(pauses[0] >= Duration::from_millis(800) && pauses[0] < Duration::from_millis(1200));
+        for pair in pauses[..8].windows(2) {
+            assert!(pair[0] < pair[1], "{pauses:?}");
+        }
+        for late in &pauses[8..] {
+            assert!((480..720).contains(&late.as_secs()), "{late:?}");
+        }
+        assert_ne!(again(1, "a"), again(1, "b"));
+        assert_eq!(again(3, "a"), again(3, "a"));
+    }
+
+    #[test]
+    fn four_tries_that_nobody_answers_fit_the_shortest_window() {
+        let waited: Duration = (1..4).map(|n| Duration::from_secs(14) + uncertain(n, "call")).sum();
+        assert!(waited < Duration::from_secs(105), "{waited:?}");
+    }
+}

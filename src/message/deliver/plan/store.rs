@@ -1,0 +1,315 @@
+//! SQL of planning. Whoever writes holds the lane.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::LazyLock;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AnyPool, Row as _};
+
+use super::{Candidate, Draft, Now, room_at};
+use crate::base::clock::Timestamp;
+use crate::base::id::{CallId, CorpId, MessageId};
+use crate::db::many::Many;
+use crate::directory::{Source, Status};
+use crate::message::Member;
+use crate::message::deliver::pace::{EVERYBODY, OWN};
+use crate::message::deliver::send::request;
+
+/// No message of the same member is on its way, and none before this one waits.
+macro_rules! turn {
+    () => {
+        "AND NOT EXISTS (SELECT 1 FROM message_recipients e \
+             WHERE e.corp_id = r.corp_id AND e.member = r.member AND e.status IN ('pending', 'calling') \
+               AND (e.seq < r.seq OR e.status = 'calling'))"
+    };
+}
+
+/// Whether it is anybody's turn.
+pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
+    let row = sqlx::query(concat!(
+        "SELECT 1 FROM message_recipients r WHERE r.corp_id = $1 AND r.status = 'pending' AND r.due_at <= $2 ",
+        turn!(),
+        " LIMIT 1"
+    ))
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// How many planned calls wait to be made.
+pub(super) async fn ahead(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<i64> {
+    sqlx::query("SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling')")
+        .bind(corp.as_str())
+        .fetch_one(tx)
+        .await?
+        .try_get(0)
+}
+
+/// The candidates: $2 now; $3, $4: how many newer messages fit the minute and the hour; $5, $6: since when those are;
+/// $7: since when an equal body matters; $8: since when a call was made lately.
+macro_rules! candidates {
+    ($of:literal) => {
+        concat!(
+            "SELECT r.message_id, r.member, r.userid, r.body, r.alone, m.is_unique, m.created_at, m.not_before, \
+               v.userid, v.status, v.source, \
+               (SELECT c.counted_at FROM message_recipients c \
+                  WHERE c.corp_id = r.corp_id AND c.member = r.member AND c.counted_at IS NOT NULL \
+                    AND c.counted_at > $5 ORDER BY c.counted_at DESC LIMIT 1 OFFSET $3), \
+               (SELECT c.counted_at FROM message_recipients c \
+                  WHERE c.corp_id = r.corp_id AND c.member = r.member AND c.counted_at IS NOT NULL \
+                    AND c.counted_at > $6 ORDER BY c.counted_at DESC LIMIT 1 OFFSET $4), \
+               CASE WHEN m.is_unique = 0 THEN (SELECT MAX(d.counted_at) FROM message_recipients d \
+                  WHERE d.corp_id = r.corp_id AND d.member IN (r.member, '@all') AND d.counted_at IS NOT NULL \
+                    AND d.counted_at > $7 AND d.body = r.body) END, \
+               CASE WHEN m.is_unique = 0 THEN (SELECT MAX(k.created_at) FROM message_calls k \
+                  WHERE k.corp_id = r.corp_id AND k.body = r.body AND k.created_at > $8) END \
+             FROM message_recipients r JOIN messages m ON m.id = r.message_id \
+               LEFT JOIN charts h ON h.corp_id = r.corp_id \
+               LEFT JOIN person_rows v ON v.person_id = r.person_id AND v.since <= h.version AND v.until > h.version \
+             WHERE r.corp_id = $1 AND r.status = 'pending' AND r.due_at <= $2 \
+               AND m.recall_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > $2) AND ",
+            $of,
+            " ",
+            turn!(),
+            " ORDER BY r.seq LIMIT $9"
+        )
+    };
+}
+
+/// Up to `limit` recipients whose turn it may be, in the order of acceptance.
+pub(super) async fn candidates(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    now: Timestamp,
+    limit: i64,
+) -> sqlx::Result<Vec<Candidate>> {
+    let [minute, hour] = OWN;
+    sqlx::query(candidates!("r.member <> '@all'"))
+        .bind(corp.as_str())
+        .bind(now.millis())
+        .bind(minute.most - 1)
+        .bind(hour.most - 1)
+        .bind(now.minus(minute.length).millis())
+        .bind(now.minus(hour.length).millis())
+        .bind(now.minus(super::WINDOW + super::MARGIN).millis())
+        .bind(now.minus(super::LATELY).millis())
+        .bind(limit)
+        .fetch_all(tx)
+        .await?
+        .iter()
+        .map(candidate)
+        .collect()
+}
+
+/// The next message to everybody, if there is one.
+pub(super) async fn candidates_to_everybody(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    now: Timestamp,
+) -> sqlx::Result<Vec<Candidate>> {
+    let [minute, hour] = EVERYBODY;
+    let since = now.minus(super::WINDOW + super::MARGIN);
+    let row = sqlx::query(candidates!("r.member = '@all' AND r.status IN ('pending', 'calling')"))
+        .bind(corp.as_str())
+        .bind(now.millis())
+        .bind(minute.most - 1)
+        .bind(hour.most - 1)
+        .bind(now.minus(minute.length).millis())
+        .bind(now.minus(hour.length).millis())
+        .bind(since.millis())
+        .bind(now.minus(super::LATELY).millis())
+        .bind(1_i64)
+        .fetch_optional(&mut *tx)
+        .await?;
+    let Some(mut next) = row.as_ref().map(candidate).transpose()? else { return Ok(Vec::new()) };
+    if !next.unique {
+        // Whoever got an equal body lately is one of everybody.
+        let row = sqlx::query(
+            "SELECT MAX(COALESCE(finished_at, $3)) FROM message_calls \
+             WHERE corp_id = $1 AND body = $2 AND status IN ('due', 'calling', 'sent', 'unknown') \
+               AND (finished_at IS NULL OR finished_at > $4)",
+        )
+        .bind(corp.as_str())
+        .bind(&next.body)
+        .bind(now.millis())
+        .bind(since.millis())
+        .fetch_one(tx)
+        .await?;
+        let at: Option<i64> = row.try_get(0)?;
+        next.equal_at = next.equal_at.max(at.map(Timestamp::from_millis));
+    }
+    Ok(vec![next])
+}
+
+fn candidate(row: &AnyRow) -> sqlx::Result<Candidate> {
+    let instant =
+        |column: usize| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp::from_millis));
+    let member: String = row.try_get(1)?;
+    let accepted = Timestamp::from_millis(row.try_get(6)?);
+    let userid: Option<String> = row.try_get(8)?;
+    let person = match userid {
+        Some(userid) => Some(Now {
+            userid,
+            status: Status::parse(&row.try_get::<String, _>(9)?),
+            source: Source::parse(&row.try_get::<String, _>(10)?),
+        }),
+        None => None,
+    };
+    Ok(Candidate {
+        message: MessageId::new(row.try_get::<String, _>(0)?),
+        userid: row.try_get(2)?,
+        person,
+        body: row.try_get(3)?,
+        alone: row.try_get::<i64, _>(4)? != 0,
+        unique: row.try_get::<i64, _>(5)? != 0,
+        since: accepted.max(Timestamp::from_millis(row.try_get(7)?)),
+        free_at: room_at(member == Member::ALL, [instant(11)?, instant(12)?]),
+        equal_at: instant(13)?,
+        call_at: instant(14)?,
+        member,
+    })
+}
+
+/// Bodies that are on their way to everybody.
+pub(super) async fn bodies_to_everybody(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+) -> sqlx::Result<HashSet<String>> {
+    sqlx::query(
+        // Both conditions: the first one names the index.
+        "SELECT body FROM message_recipients WHERE corp_id = $1 AND member = '@all' \
+         AND status IN ('pending', 'calling') AND status = 'calling'",
+    )
+    .bind(corp.as_str())
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| row.try_get(0))
+    .collect()
+}
+
+static CONTENTS: LazyLock<Many> =
+    LazyLock::new(|| Many::new("SELECT id, kind, content FROM messages WHERE id IN (", 0, "*", ")"));
+
+static CALLS: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "INSERT INTO message_calls (corp_id, next_at, created_at, id, body, request, recipients, window_ms, status, \
+           reason, attempts, holder, lease_until, uncertain_at, msgid, response_code, recall, finished_at) VALUES ",
+        2,
+        "($1, $2, $2, *, *, *, *, *, 'due', '', 0, '', 0, NULL, NULL, NULL, '', NULL)",
+        "",
+    )
+});
+
+static TAKEN: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "WITH t (message_id, member, userid, call_id) AS (VALUES ",
+        0,
+        "(*, *, *, *)",
+        ") UPDATE message_recipients SET status = 'calling', userid = t.userid, call_id = t.call_id FROM t \
+         WHERE message_recipients.message_id = t.message_id AND message_recipients.member = t.member",
+    )
+});
+
+/// Writes calls with their exact bytes, and takes their recipients into them.
+pub(super) async fn insert_calls(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    agent: u32,
+    calls: &[(CallId, Draft)],
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let first = |draft: &Draft| draft.recipients.first().map(|(message, _, _)| message.clone());
+    let mut firsts: Vec<MessageId> = calls.iter().filter_map(|(_, draft)| first(draft)).collect();
+    firsts.dedup();
+    let mut contents = HashMap::with_capacity(firsts.len());
+    for (text, part) in CONTENTS.parts(&firsts) {
+        let mut query = sqlx::query(text);
+        for id in part {
+            query = query.bind(id.as_str());
+        }
+        for row in query.fetch_all(&mut *tx).await? {
+            let (kind, content): (String, String) = (row.try_get(1)?, row.try_get(2)?);
+            contents.insert(MessageId::new(row.try_get::<String, _>(0)?), (kind, content));
+        }
+    }
+    for (text, part) in CALLS.parts(calls) {
+        let mut query = sqlx::query(text).bind(corp.as_str()).bind(now.millis());
+        for (id, draft) in part {
+            let (kind, content) =
+                first(draft).and_then(|message| contents.get(&message)).ok_or(sqlx::Error::RowNotFound)?;
+            let userids = draft.recipients.iter().map(|(_, _, userid)| userid.as_str());
+            query = query
+                .bind(id.as_str())
+                .bind(&draft.body)
+                .bind(request(userids, kind, content, agent, draft.window)?)
+                .bind(i64::try_from(draft.recipients.len()).unwrap_or(i64::MAX))
+                .bind(i64::try_from(draft.window.as_millis()).unwrap_or(i64::MAX));
+        }
+        query.execute(&mut *tx).await?;
+    }
+    let rows: Vec<_> = calls
+        .iter()
+        .flat_map(|(id, draft)| draft.recipients.iter().map(move |recipient| (id, recipient)))
+        .collect();
+    for (text, part) in TAKEN.parts(&rows) {
+        let mut query = sqlx::query(text);
+        for (id, (message, member, userid)) in part {
+            query = query.bind(message.as_str()).bind(member).bind(userid).bind(id.as_str());
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+static LATER: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "WITH t (message_id, member, at) AS (VALUES ",
+        0,
+        "(*, *, CAST(* AS BIGINT))",
+        ") UPDATE message_recipients SET due_at = t.at FROM t \
+         WHERE message_recipients.message_id = t.message_id AND message_recipients.member = t.member",
+    )
+});
+
+/// Lets recipients wait until said.
+pub(super) async fn delay(
+    tx: &mut AnyConnection,
+    later: &[(MessageId, String, Timestamp)],
+) -> sqlx::Result<()> {
+    for (text, part) in LATER.parts(later) {
+        let mut query = sqlx::query(text);
+        for (message, member, at) in part {
+            query = query.bind(message.as_str()).bind(member).bind(at.millis());
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+static FAILED: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "WITH t (message_id, member, reason) AS (VALUES ",
+        0,
+        "(*, *, *)",
+        ") UPDATE message_recipients SET status = 'failed', reason = t.reason FROM t \
+         WHERE message_recipients.message_id = t.message_id AND message_recipients.member = t.member",
+    )
+});
+
+/// Fails recipients that cannot be reached.
+pub(super) async fn fail(
+    tx: &mut AnyConnection,
+    failed: &[(MessageId, String, &'static str)],
+) -> sqlx::Result<()> {
+    for (text, part) in FAILED.parts(failed) {
+        let mut query = sqlx::query(text);
+        for (message, member, reason) in part {
+            query = query.bind(message.as_str()).bind(member).bind(*reason);
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,157 @@
+//! SQL of recalls. Whoever writes holds the lane.
+
+use sqlx::{AnyConnection, AnyPool, Row as _};
+
+use super::Recall;
+use crate::base::clock::Timestamp;
+use crate::base::id::{CallId, CorpId};
+use crate::message::deliver::settle::store::clean;
+
+/// Whether a recall's time has come.
+pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
+    let row = sqlx::query(
+        "SELECT 1 FROM message_calls WHERE corp_id = $1 AND recall IN ('due', 'calling') AND next_at <= $2 \
+         AND lease_until <= $2 LIMIT 1",
+    )
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .fetch_optional(pool)
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Up to `limit` recalls whose time has come.
+pub(super) async fn due(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    now: Timestamp,
+    limit: i64,
+) -> sqlx::Result<Vec<Recall>> {
+    sqlx::query(
+        "SELECT id, COALESCE(msgid, ''), attempts, COALESCE(finished_at, created_at) FROM message_calls \
+         WHERE corp_id = $1 AND recall IN ('due', 'calling') AND next_at <= $2 AND lease_until <= $2 \
+         ORDER BY next_at, id LIMIT $3",
+    )
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .bind(limit)
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(Recall {
+            id: CallId::new(row.try_get::<String, _>(0)?),
+            msgid: row.try_get(1)?,
+            number: row.try_get(2)?,
+            sent_at: Timestamp::from_millis(row.try_get(3)?),
+        })
+    })
+    .collect()
+}
+
+/// Makes a recall `holder`'s.
+pub(super) async fn take(
+    tx: &mut AnyConnection,
+    recall: &Recall,
+    holder: &str,
+    lease_until: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_calls SET recall = 'calling', holder = $2, lease_until = $3, attempts = $4 WHERE id = $1",
+    )
+    .bind(recall.id.as_str())
+    .bind(holder)
+    .bind(lease_until.millis())
+    .bind(recall.number)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// It is over. `false`: the recall is somebody else's.
+pub(super) async fn ended(
+    tx: &mut AnyConnection,
+    recall: &Recall,
+    holder: &str,
+    (how, reason): (&str, &str),
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE message_calls SET recall = $4, reason = $5, holder = '', lease_until = 0 \
+         WHERE id = $1 AND holder = $2 AND attempts = $3 AND recall = 'calling'",
+    )
+    .bind(recall.id.as_str())
+    .bind(holder)
+    .bind(recall.number)
+    .bind(how)
+    .bind(clean(reason))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// It is to be made again. `false`: the recall is somebody else's.
+pub(super) async fn again(
+    tx: &mut AnyConnection,
+    recall: &Recall,
+    holder: &str,
+    at: Timestamp,
+    reason: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE message_calls SET recall = 'due', reason = $5, holder = '', lease_until = 0, next_at = $4 \
+         WHERE id = $1 AND holder = $2 AND attempts = $3 AND recall = 'calling'",
+    )
+    .bind(recall.id.as_str())
+    .bind(holder)
+    .bind(recall.number)
+    .bind(at.millis())
+    .bind(clean(reason))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// How many had got a call.
+pub(super) async fn recipients(tx: &mut AnyConnection, call: &CallId) -> sqlx::Result<u64> {
+    let row = sqlx::query("SELECT COUNT(*) FROM message_recipients WHERE call_id = $1 AND status = 'sent'")
+        .bind(call.as_str())
+        .fetch_one(tx)
+        .await?;
+    Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0))
+}
+
+/// The messages of a call are recalled, those of which nothing else is out there.
+pub(super) async fn finish(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE messages SET status = 'recalled', reason = '', updated_at = $2, finished_at = $2 \
+         WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) AND recall_at IS NOT NULL \
+           AND NOT EXISTS (SELECT 1 FROM message_recipients p \
+                WHERE p.message_id = messages.id AND p.status IN ('pending', 'calling')) \
+           AND NOT EXISTS (SELECT 1 FROM message_recipients r JOIN message_calls k ON k.id = r.call_id \
+                WHERE r.message_id = messages.id AND r.status IN ('sent', 'unknown') AND k.recall <> 'done')",
+    )
+    .bind(call.as_str())
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The messages of a call stay what they are, and say why they were not taken back.
+pub(super) async fn note_failure(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    reason: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE messages SET reason = $2, updated_at = $3 \
+         WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) AND recall_at IS NOT NULL",
+    )
+    .bind(call.as_str())
+    .bind(clean(&format!("It was not recalled: {reason}")))
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! SQL of what came of a call. Whoever writes holds the lane.
+
+use std::sync::LazyLock;
+
+use sqlx::{AnyConnection, Row as _};
+
+use crate::base::clock::Timestamp;
+use crate::base::id::CallId;
+use crate::db::many::Many;
+use crate::message::deliver::claim::Claimed;
+
+const INVALID: &str = "WeCom does not know this userid, or the application may not send to it.";
+const UNLICENSED: &str = "The account has no licence for WeCom's API.";
+
+/// Whose call it must be: this holder's, by this try.
+macro_rules! ours {
+    () => {
+        " WHERE id = $1 AND holder = $2 AND attempts = $3 AND status = 'calling'"
+    };
+}
+
+/// WeCom took it. It is recalled at once if all its messages were recalled meanwhile. `false`: the call is not ours.
+pub(super) async fn sent(
+    tx: &mut AnyConnection,
+    call: &Claimed,
+    holder: &str,
+    (msgid, response_code): (Option<&str>, Option<&str>),
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(concat!(
+        "UPDATE message_calls SET status = 'sent', request = '', reason = '', holder = '', lease_until = 0, \
+           uncertain_at = NULL, msgid = $4, response_code = $5, finished_at = $6, next_at = $6, \
+           recall = CASE WHEN $4 IS NULL OR EXISTS (SELECT 1 FROM message_recipients r JOIN messages m ON m.id = r.message_id \
+             WHERE r.call_id = $1 AND m.recall_at IS NULL) THEN '' ELSE 'due' END",
+        ours!()
+    ))
+    .bind(call.id.as_str())
+    .bind(holder)
+    .bind(call.number)
+    .bind(msgid)
+    .bind(response_code)
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// It is to be made again. `false`: the call is not ours.
+pub(super) async fn again(
+    tx: &mut AnyConnection,
+    call: &Claimed,
+    holder: &str,
+    (at, uncertain_at, reason): (Timestamp, Option<Timestamp>, &str),
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(concat!(
+        "UPDATE message_calls SET status = 'due', holder = '', lease_until = 0, next_at = $4, uncertain_at = $5, \
+           reason = $6",
+        ours!()
+    ))
+    .bind(call.id.as_str())
+    .bind(holder)
+    .bind(call.number)
+    .bind(at.millis())
+    .bind(uncertain_at.map(Timestamp::millis))
+    .bind(clean(reason))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// It is over without having been taken. `false`: the call is not ours.
+pub(super) async fn ended(
+    tx: &mut AnyConnection,
+    call: &Claimed,
+    holder: &str,
+    (status, reason): (&str, &str),
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(concat!(
+        "UPDATE message_calls SET status = $4, request = '', reason = $5, holder = '', lease_until = 0, \
+           finished_at = $6",
+        ours!()
+    ))
+    .bind(call.id.as_str())
+    .bind(holder)
+    .bind(call.number)
+    .bind(status)
+    .bind(clean(reason))
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+static REFUSED: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "WITH t (message_id, member, reason) AS (VALUES ",
+        0,
+        "(*, *, *)",
+        ") UPDATE message_recipients SET status = 'failed', reason = t.reason FROM t \
+         WHERE message_recipients.message_id = t.message_id AND message_recipients.member = t.member",
+    )
+});
+
+/// Fails the recipients whom WeCom named, by userid without regard to case; answers how many there were.
+pub(super) async fn refuse(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    invalid: &[String],
+    unlicensed: &[String],
+) -> sqlx::Result<u64> {
+    if invalid.is_empty() && unlicensed.is_empty() {
+        return Ok(0);
+    }
+    let named = |list: &[String], userid: &str| list.iter().any(|one| one.to_lowercase() == userid);
+    let rows = sqlx::query(
+        "SELECT message_id, member, userid FROM message_recipients WHERE call_id = $1 AND status = 'calling'",
+    )
+    .bind(call.as_str())
+    .fetch_all(&mut *tx)
+    .await?;
+    let mut refused: Vec<(String, String, &str)> = Vec::new();
+    for row in rows {
+        let userid = row.try_get::<String, _>(2)?.to_lowercase();
+        let reason = if named(invalid, &userid) {
+            INVALID
+        } else if named(unlicensed, &userid) {
+            UNLICENSED
+        } else {
+            continue;
+        };
+        refused.push((row.try_get(0)?, row.try_get(1)?, reason));
+    }
+    for (text, part) in REFUSED.parts(&refused) {
+        let mut query = sqlx::query(text);
+        for (message, member, reason) in part {
+            query = query.bind(message).bind(member).bind(*reason);
+        }
+        query.execute(&mut *tx).await?;
+    }
+    Ok(u64::try_from(refused.len()).unwrap_or(u64::MAX))
+}
+
+/// Everybody else in the call has it; answers how many.
+pub(super) async fn reach(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "UPDATE message_recipients SET status = 'sent', reason = '', counted_at = $2 \
+         WHERE call_id = $1 AND status = 'calling'",
+    )
+    .bind(call.as_str())
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Each recipient waits for a call of its own.
+pub(super) async fn set_apart(tx: &mut AnyConnection, call: &CallId, reason: &str) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_recipients SET status = 'pending', alone = 1, call_id = NULL, reason = $2 \
+         WHERE call_id = $1 AND status = 'calling'",
+    )
+    .bind(call.as_str())
+    .bind(clean(reason))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Nobody in the call has it; answers how many.
+pub(super) async fn fail(tx: &mut AnyConnection, call: &CallId, reason: &str) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "UPDATE message_recipients SET status = 'failed', reason = $2 WHERE call_id = $1 AND status = 'calling'",
+    )
+    .bind(call.as_str())
+    .bind(clean(reason))
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Whoever is in the call may have it; answers how many. WeCom may have counted it.
+pub(super) async fn unknown(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    reason: &str,
+    now: Timestamp,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "UPDATE message_recipients SET status = 'unknown', reason = $2, counted_at = $3 \
+         WHERE call_id = $1 AND status = 'calling'",
+    )
+    .bind(call.as_str())
+    .bind(clean(reason))
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// PostgreSQL takes no NUL in a text, and what WeCom says may hold anything.
+pub(in crate::message::deliver) fn clean(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}

@@ -1,0 +1,164 @@
+//! What an answer means for a call: pure, a table.
+
+use super::pauses;
+use crate::base::clock::Timestamp;
+use crate::wecom::wire::SentMessage;
+use crate::wecom::{Error, SendRefusal};
+
+/// What came of a call, as far as it matters here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// WeCom took it.
+    Taken {
+        /// What recalls it.
+        msgid: Option<String>,
+        /// What updates the card, where there is one.
+        response_code: Option<String>,
+        /// Userids that WeCom does not know or may not send to, in lower case.
+        invalid: Vec<String>,
+        /// Userids without a licence for the API, in lower case.
+        unlicensed: Vec<String>,
+    },
+    /// WeCom said no, so nothing was sent.
+    Refused(Refusal),
+    /// It never reached WeCom.
+    NotMade(String),
+    /// Nobody knows.
+    Unsure(String),
+}
+
+/// WeCom's no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// What can be done.
+    pub(super) class: SendRefusal,
+    /// `errcode`, if WeCom gave one.
+    pub(super) code: Option<i64>,
+    /// For people.
+    pub(super) words: String,
+}
+
+impl Answer {
+    /// What `message/send` said.
+    pub(super) fn of(result: Result<SentMessage, Error>) -> Self {
+        match result {
+            Ok(sent) => Self::Taken {
+                msgid: sent.msgid,
+                response_code: sent.response_code,
+                invalid: sent.invaliduser,
+                unlicensed: sent.unlicenseduser,
+            },
+            Err(error) => Self::not_taken(&error),
+        }
+    }
+
+    /// What `message/recall` said.
+    pub(super) fn of_recall(result: Result<(), Error>) -> Self {
+        match result {
+            Ok(()) => {
+                Self::Taken { msgid: None, response_code: None, invalid: Vec::new(), unlicensed: Vec::new() }
+            }
+            Err(error) => Self::not_taken(&error),
+        }
+    }
+
+    fn not_taken(error: &Error) -> Self {
+        let words = error.to_string();
+        match SendRefusal::of(error) {
+            Some(class) => Self::Refused(Refusal { class, code: error.code(), words }),
+            None if error.may_have_worked() => Self::Unsure(words),
+            None => Self::NotMade(words),
+        }
+    }
+}
+
+/// The try that the answer belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Try<'a> {
+    /// The call's id.
+    pub(super) call: &'a str,
+    /// How many recipients it has.
+    pub(super) recipients: i64,
+    /// The number of this try, from 1.
+    pub(super) number: i64,
+    /// Since when it is uncertain, were it for this try.
+    pub(super) began: Timestamp,
+    /// Since when it was uncertain before this try.
+    pub(super) uncertain_at: Option<Timestamp>,
+    /// Until when the same bytes may be sent again.
+    pub(super) until: Timestamp,
+}
+
+/// What becomes of the call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is done; those named are not reached.
+    Sent {
+        msgid: Option<String>,
+        response_code: Option<String>,
+        invalid: Vec<String>,
+        unlicensed: Vec<String>,
+    },
+    /// The same bytes again, not before `at`.
+    Again { at: Timestamp, uncertain_at: Option<Timestamp>, reason: String, lane: Option<Trouble> },
+    /// Each recipient gets a call of its own.
+    Apart { reason: String },
+    /// It reached nobody, and never will. `label` is for the metric.
+    Failed { reason: String, label: String },
+    /// It may have reached everybody, and is not tried again.
+    Unknown { reason: String },
+}
+
+/// What the way to WeCom as a whole has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// Too many calls at the same time.
+    Crowded,
+    /// A limit of WeCom's.
+    Limited(String),
+    /// An administrator has to mend something.
+    Broken(String),
+}
+
+/// Decides what becomes of a call.
+pub(super) fn judge(answer: Answer, tried: &Try<'_>, now: Timestamp) -> Verdict {
+    match answer {
+        Answer::Taken { msgid, response_code, invalid, unlicensed } => {
+            Verdict::Sent { msgid, response_code, invalid, unlicensed }
+        }
+        Answer::NotMade(reason) => again(tried, now, reason, None),
+        Answer::Unsure(reason) => uncertain(tried, now, reason),
+        Answer::Refused(Refusal { class, code, words }) => match class {
+            SendRefusal::Again => again(tried, now, words, None),
+            SendRefusal::Fewer => again(tried, now, words, Some(Trouble::Crowded)),
+            SendRefusal::Wait => again(tried, now, words.clone(), Some(Trouble::Limited(words))),
+            SendRefusal::Administrator => again(tried, now, words.clone(), Some(Trouble::Broken(words))),
+            // An earlier try may have reached those who were fine then: apart they would get it twice.
+            SendRefusal::Recipients if tried.recipients > 1 && tried.uncertain_at.is_some() => {
+                Verdict::Unknown { reason: words }
+            }
+            SendRefusal::Recipients if tried.recipients > 1 => Verdict::Apart { reason: words },
+            SendRefusal::Recipients | SendRefusal::Nobody | SendRefusal::Message => Verdict::Failed {
+                reason: words,
+                label: code.map_or_else(|| "refused".to_owned(), |code| code.to_string()),
+            },
+        },
+    }
+}
+
+/// This try surely did nothing: what was uncertain before stays so, and nothing else does.
+fn again(tried: &Try<'_>, now: Timestamp, reason: String, lane: Option<Trouble>) -> Verdict {
+    let at = now.plus(pauses::again(tried.number, tried.call));
+    // What is uncertain is tried again inside WeCom's window, or it never is.
+    let at = if tried.uncertain_at.is_some() { at.min(tried.until) } else { at };
+    Verdict::Again { at, uncertain_at: tried.uncertain_at, reason, lane }
+}
+
+fn uncertain(tried: &Try<'_>, now: Timestamp, reason: String) -> Verdict {
+    if now >= tried.until {
+        return Verdict::Unknown { reason };
+    }
+    let since = tried.uncertain_at.unwrap_or(tried.began);
+    let at = now.plus(pauses::uncertain(tried.number, tried.call)).min(tried.until);
+    Verdict::Again { at, uncertain_at: Some(since), reason, lane: None }
+}

@@ -1,0 +1,207 @@
+//! Counters of messages, and how many wait.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet, EncodeMetric as _};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
+use prometheus_client::registry::{Registry, Unit};
+
+use super::deliver::Delivered;
+use super::store::{Lane, Waiting};
+use crate::base::clock::{Clock, Timestamp};
+use crate::wecom::SendRefusal;
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: String,
+}
+
+/// Counters of this process, and what the database says about all. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    accepted: Counter,
+    recipients: Family<Outcome, Counter>,
+    failures: Family<Reason, Counter>,
+    calls: Family<Outcome, Counter>,
+    waiting: Gauge,
+    held: Gauge,
+    /// Milliseconds; 0: nothing waits.
+    oldest: Arc<AtomicI64>,
+    clock: Clock,
+}
+
+impl Metrics {
+    /// At zero.
+    pub fn new(clock: Clock) -> Self {
+        Self {
+            accepted: Counter::default(),
+            recipients: Family::default(),
+            failures: Family::default(),
+            calls: Family::default(),
+            waiting: Gauge::default(),
+            held: Gauge::default(),
+            oldest: Arc::default(),
+            clock,
+        }
+    }
+
+    /// Puts them into `registry`.
+    pub fn register(&self, registry: &mut Registry) {
+        registry.register("messages_accepted", "Messages that were accepted", self.accepted.clone());
+        registry.register(
+            "message_recipients",
+            "Recipients of messages by what became of them",
+            self.recipients.clone(),
+        );
+        registry.register(
+            "message_failures",
+            "Recipients that were not reached, by WeCom's errcode or our word for the reason",
+            self.failures.clone(),
+        );
+        registry.register("message_calls", "Calls to send or recall messages", self.calls.clone());
+        registry.register("message_waiting", "Messages that have not finished", self.waiting.clone());
+        registry.register(
+            "message_held",
+            "1 while no message can be sent because of a limit or of something an administrator has to mend",
+            self.held.clone(),
+        );
+        registry.register_collector(Box::new(Oldest { of: self.clone() }));
+    }
+
+    /// So many messages were accepted here.
+    pub fn accepted(&self, messages: u64) {
+        self.accepted.inc_by(messages);
+    }
+
+    /// What became of recipients.
+    pub(super) fn recipients(&self, delivered: &Delivered) {
+        let Delivered { sent, failed, unknown, expired, recalled, .. } = *delivered;
+        let counts = [
+            ("sent", sent),
+            ("failed", failed),
+            ("unknown", unknown),
+            ("expired", expired),
+            ("recalled", recalled),
+        ];
+        for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+            self.recipients.get_or_create(&Outcome { outcome }).inc_by(count);
+        }
+    }
+
+    /// Why recipients were not reached: a word of ours, or an errcode.
+    pub(super) fn failed(&self, reason: &str, recipients: u64) {
+        if recipients > 0 {
+            self.failures.get_or_create(&Reason { reason: bounded(reason) }).inc_by(recipients);
+        }
+    }
+
+    /// A call came to an end.
+    pub(super) fn call(&self, outcome: &'static str) {
+        self.calls.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// What the database says.
+    pub(super) fn stands(&self, waiting: &Waiting, lane: &Lane, now: Timestamp) {
+        self.waiting.set(waiting.messages);
+        self.held.set(i64::from(lane.is_held(now)));
+        self.oldest.store(waiting.oldest.map_or(0, Timestamp::millis), Ordering::Relaxed);
+    }
+
+    fn age(&self) -> Duration {
+        match self.oldest.load(Ordering::Relaxed) {
+            0 => Duration::ZERO,
+            at => self.clock.now().since(Timestamp::from_millis(at)),
+        }
+    }
+}
+
+/// A label that WeCom cannot multiply: codes that our table does not know are one.
+fn bounded(reason: &str) -> String {
+    match reason.parse::<i64>() {
+        Ok(code) if !KNOWN.contains(&code) && SendRefusal::of_code(code) == SendRefusal::Message => {
+            "other".to_owned()
+        }
+        _ => reason.to_owned(),
+    }
+}
+
+/// Codes by which WeCom refuses a message for what is in it (document 90313).
+const KNOWN: [i64; 14] =
+    [40004, 40007, 40008, 40035, 40039, 40058, 40063, 40074, 40201, 41033, 43012, 44004, 45002, 85002];
+
+/// Worked out when somebody looks.
+#[derive(Debug)]
+struct Oldest {
+    of: Metrics,
+}
+
+impl Collector for Oldest {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let gauge = ConstGauge::new(i64::try_from(self.of.age().as_secs()).unwrap_or(i64::MAX));
+        let metric = encoder.encode_descriptor(
+            "message_oldest",
+            "How long ago the oldest message was accepted that has not finished; 0 if there is none",
+            Some(&Unit::Seconds),
+            gauge.metric_type(),
+        )?;
+        gauge.encode(metric)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_is_shown_with_the_age_of_the_oldest() {
+        let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
+        let mut registry = Registry::with_prefix("gongpai");
+        let metrics = Metrics::new(clock.clone());
+        metrics.register(&mut registry);
+        let text = |registry: &Registry| {
+            let mut text = String::new();
+            prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
+            text
+        };
+        assert!(text(&registry).contains("gongpai_message_oldest_seconds 0"), "{}", text(&registry));
+        let lane = Lane {
+            turn: 0,
+            hold_until: clock.now().plus(Duration::from_secs(5)),
+            hold_reason: String::new(),
+            hold_since: None,
+            holds: 1,
+            at_once: 10,
+        };
+        metrics.stands(&Waiting { messages: 3, oldest: Some(clock.now()) }, &lane, clock.now());
+        metrics.accepted(2);
+        metrics.recipients(&Delivered { sent: 7, failed: 1, ..Delivered::default() });
+        metrics.failed("40058", 1);
+        metrics.failed("987654", 1);
+        metrics.call("sent");
+        clock.advance(Duration::from_secs(90));
+        let out = text(&registry);
+        for line in [
+            "gongpai_message_oldest_seconds 90",
+            "gongpai_message_waiting 3",
+            "gongpai_message_held 1",
+            "gongpai_messages_accepted_total 2",
+            "gongpai_message_recipients_total{outcome=\"sent\"} 7",
+            "gongpai_message_recipients_total{outcome=\"failed\"} 1",
+            "gongpai_message_failures_total{reason=\"40058\"} 1",
+            "gongpai_message_failures_total{reason=\"other\"} 1",
+            "gongpai_message_calls_total{outcome=\"sent\"} 1",
+        ] {
+            assert!(out.contains(line), "{line}\n{out}");
+        }
+    }
+}

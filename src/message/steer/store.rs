@@ -1,0 +1,185 @@
+//! SQL of steering. Whoever writes holds the lane.
+
+use sqlx::{AnyConnection, Row as _};
+
+use crate::base::clock::Timestamp;
+use crate::base::id::{CallId, CorpId, MessageId};
+
+/// A message, as far as steering looks at it.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) recall_at: Option<Timestamp>,
+    pub(super) is_expanded: bool,
+    pub(super) is_finished: bool,
+}
+
+/// One message.
+pub(super) async fn find(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    id: &MessageId,
+) -> sqlx::Result<Option<Found>> {
+    sqlx::query("SELECT recall_at, expanded_at, finished_at FROM messages WHERE corp_id = $1 AND id = $2")
+        .bind(corp.as_str())
+        .bind(id.as_str())
+        .fetch_optional(tx)
+        .await?
+        .map(|row| {
+            let instant = |column: usize| row.try_get::<Option<i64>, _>(column);
+            Ok(Found {
+                recall_at: instant(0)?.map(Timestamp::from_millis),
+                is_expanded: instant(1)?.is_some(),
+                is_finished: instant(2)?.is_some(),
+            })
+        })
+        .transpose()
+}
+
+/// Notes that it is to be taken back.
+pub(super) async fn ask_for_recall(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE messages SET recall_at = $2, updated_at = $2 WHERE id = $1")
+        .bind(id.as_str())
+        .bind(now.millis())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// A call that carried a message, or may have, or is about to.
+#[derive(Debug)]
+pub(super) struct Out {
+    pub(super) id: CallId,
+    /// When WeCom took it, if it did and told its id.
+    pub(super) sent_at: Option<Timestamp>,
+}
+
+/// The calls that carried a message, or that are being made.
+pub(super) async fn calls_out(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<Vec<Out>> {
+    sqlx::query(
+        "SELECT DISTINCT c.id, CASE WHEN c.status = 'sent' AND c.msgid IS NOT NULL THEN c.finished_at END \
+         FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
+         WHERE r.message_id = $1 AND r.status IN ('calling', 'sent') \
+           AND (c.status IN ('due', 'calling') OR (c.status = 'sent' AND c.msgid IS NOT NULL))",
+    )
+    .bind(id.as_str())
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(Out {
+            id: CallId::new(row.try_get::<String, _>(0)?),
+            sent_at: row.try_get::<Option<i64>, _>(1)?.map(Timestamp::from_millis),
+        })
+    })
+    .collect()
+}
+
+/// A message that is in one call with this one and is to stay.
+pub(super) async fn stays(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<Option<MessageId>> {
+    sqlx::query(
+        "SELECT m.id FROM message_recipients o JOIN messages m ON m.id = o.message_id \
+         WHERE m.recall_at IS NULL AND o.status IN ('calling', 'sent') AND o.call_id IN (\
+             SELECT r.call_id FROM message_recipients r WHERE r.message_id = $1 AND r.call_id IS NOT NULL \
+               AND r.status IN ('calling', 'sent')) LIMIT 1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(tx)
+    .await?
+    .map(|row| row.try_get::<String, _>(0).map(MessageId::new))
+    .transpose()
+}
+
+/// Lets a call be taken back.
+pub(super) async fn recall_call(tx: &mut AnyConnection, id: &CallId, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_calls SET recall = 'due', next_at = $2, attempts = 0, lease_until = 0, holder = '' \
+         WHERE id = $1 AND status = 'sent' AND recall IN ('', 'failed')",
+    )
+    .bind(id.as_str())
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Whether it ended as recalled just now, because it never had a recipient.
+pub(super) async fn is_recalled(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<bool> {
+    let row = sqlx::query("SELECT 1 FROM messages WHERE id = $1 AND status = 'recalled'")
+        .bind(id.as_str())
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// Lets recipients that were not reached wait again; answers how many. What WeCom may have counted stays counted.
+pub(super) async fn try_again(tx: &mut AnyConnection, id: &MessageId, now: Timestamp) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "UPDATE message_recipients SET status = 'pending', reason = '', call_id = NULL, due_at = $2 \
+         WHERE message_id = $1 AND status IN ('failed', 'unknown')",
+    )
+    .bind(id.as_str())
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// Whether nobody was found whom it is for.
+pub(super) async fn has_no_recipients(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<bool> {
+    let row = sqlx::query("SELECT 1 FROM message_recipients WHERE message_id = $1 LIMIT 1")
+        .bind(id.as_str())
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.is_none())
+}
+
+/// A message is on its way again, for as long as a new one; `anew`: whom it is for is looked up again.
+pub(super) async fn reopen(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    anew: bool,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE messages SET status = 'accepted', reason = '', finished_at = NULL, updated_at = $2, \
+           expires_at = CASE WHEN expires_at <= $2 THEN NULL ELSE expires_at END, \
+           expanded_at = CASE WHEN $3 = 1 THEN NULL ELSE expanded_at END, \
+           expanded_to = CASE WHEN $3 = 1 THEN '' ELSE expanded_to END \
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .bind(now.millis())
+    .bind(i64::from(anew))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// No recipients are written from here on; one without any has failed.
+pub(super) async fn no_more_recipients(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    reason: &str,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE messages SET expanded_at = $2 WHERE id = $1 AND expanded_at IS NULL")
+        .bind(id.as_str())
+        .bind(now.millis())
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "UPDATE messages SET status = 'failed', reason = $3, finished_at = $2, updated_at = $2 \
+         WHERE id = $1 AND finished_at IS NULL \
+           AND NOT EXISTS (SELECT 1 FROM message_recipients r WHERE r.message_id = messages.id)",
+    )
+    .bind(id.as_str())
+    .bind(now.millis())
+    .bind(reason)
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,328 @@
+//! SQL that several steps share: the lane, how a message ends, how much waits, and what is deleted when.
+//!
+//! Every transaction of a delivery takes the lane's row first, then calls, recipients and messages, so that two never
+//! wait for each other in a circle.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AnyPool, Row as _};
+
+use crate::base::clock::Timestamp;
+use crate::base::id::{CallId, CorpId, MessageId};
+use crate::db::Db;
+use crate::db::many::Many;
+
+/// How long messages are kept after they finished.
+pub const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// How long the counts of calls are kept.
+const PACE_KEPT: Duration = Duration::from_secs(2 * 24 * 3600);
+
+/// How many calls may be made at the same time, unless WeCom said that it is too many (45033).
+pub(super) const AT_ONCE: i64 = 10;
+
+/// Why a recipient was not reached: `expires_at` passed. A message whose recipients have this reason has expired.
+pub(super) const EXPIRED: &str = "It expired before it could be sent.";
+
+/// Why a recipient was not reached: somebody took the message back.
+pub(super) const RECALLED: &str = "It was recalled before it was sent.";
+
+/// What the only way out to WeCom is like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Lane {
+    /// How often it was taken.
+    pub(super) turn: i64,
+    /// Nothing is sent before.
+    pub(super) hold_until: Timestamp,
+    /// Why; empty if only a limit of WeCom's has to pass.
+    pub(super) hold_reason: String,
+    /// Since when nothing can be sent; `None`: it can.
+    pub(super) hold_since: Option<Timestamp>,
+    /// How often in a row it was held.
+    pub(super) holds: i64,
+    /// How many calls may be made at the same time.
+    pub(super) at_once: i64,
+}
+
+impl Lane {
+    /// One that nobody has used.
+    fn fresh() -> Self {
+        Self {
+            turn: 0,
+            hold_until: Timestamp::from_millis(0),
+            hold_reason: String::new(),
+            hold_since: None,
+            holds: 0,
+            at_once: AT_ONCE,
+        }
+    }
+
+    /// Whether nothing may be sent now.
+    pub(super) fn is_held(&self, now: Timestamp) -> bool {
+        self.hold_until > now
+    }
+}
+
+macro_rules! lane_columns {
+    () => {
+        "turn, hold_until, hold_reason, hold_since, holds, at_once"
+    };
+}
+
+fn lane(row: &AnyRow) -> sqlx::Result<Lane> {
+    let since: i64 = row.try_get(3)?;
+    Ok(Lane {
+        turn: row.try_get(0)?,
+        hold_until: Timestamp::from_millis(row.try_get(1)?),
+        hold_reason: row.try_get(2)?,
+        hold_since: Some(Timestamp::from_millis(since)).filter(|_| since > 0),
+        holds: row.try_get(4)?,
+        at_once: row.try_get(5)?,
+    })
+}
+
+/// Takes the lane until the transaction ends: whoever else plans, claims or settles waits.
+pub(super) async fn take_lane(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<Lane> {
+    loop {
+        let taken = sqlx::query(concat!(
+            "UPDATE message_lanes SET turn = turn + 1 WHERE corp_id = $1 RETURNING ",
+            lane_columns!()
+        ))
+        .bind(corp.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
+        if let Some(row) = taken {
+            return lane(&row);
+        }
+        sqlx::query(
+            "INSERT INTO message_lanes (corp_id, turn, hold_until, hold_reason, hold_since, holds, at_once) \
+             VALUES ($1, 0, 0, '', 0, 0, $2) ON CONFLICT (corp_id) DO NOTHING",
+        )
+        .bind(corp.as_str())
+        .bind(AT_ONCE)
+        .execute(&mut *tx)
+        .await?;
+    }
+}
+
+/// The lane as it is, without taking it.
+pub(super) async fn look_at_lane(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<Lane> {
+    let row = sqlx::query(concat!("SELECT ", lane_columns!(), " FROM message_lanes WHERE corp_id = $1"))
+        .bind(corp.as_str())
+        .fetch_optional(pool)
+        .await?;
+    row.map_or_else(|| Ok(Lane::fresh()), |row| lane(&row))
+}
+
+/// Writes what changed of the lane; it has been taken.
+pub(super) async fn write_lane(tx: &mut AnyConnection, corp: &CorpId, lane: &Lane) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_lanes SET hold_until = $2, hold_reason = $3, hold_since = $4, holds = $5, at_once = $6 \
+         WHERE corp_id = $1",
+    )
+    .bind(corp.as_str())
+    .bind(lane.hold_until.millis())
+    .bind(&lane.hold_reason)
+    .bind(lane.hold_since.map_or(0, Timestamp::millis))
+    .bind(lane.holds)
+    .bind(lane.at_once)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// What a message became, once none of its recipients is open any more. $1: now, $2: the reason of what expired. Pending
+/// ones are looked for first, by their index: a message to everybody has many rows.
+macro_rules! finish {
+    ($which:literal) => {
+        concat!(
+            "UPDATE messages SET finished_at = $1, updated_at = $1, \
+               status = CASE \
+                 WHEN recall_at IS NOT NULL AND NOT EXISTS (SELECT 1 FROM message_recipients r \
+                      WHERE r.message_id = messages.id AND r.status IN ('sent', 'unknown')) THEN 'recalled' \
+                 WHEN EXISTS (SELECT 1 FROM message_recipients r \
+                      WHERE r.message_id = messages.id AND r.status = 'unknown') THEN 'unknown' \
+                 WHEN NOT EXISTS (SELECT 1 FROM message_recipients r \
+                      WHERE r.message_id = messages.id AND r.status <> 'sent') THEN 'sent' \
+                 WHEN EXISTS (SELECT 1 FROM message_recipients r \
+                      WHERE r.message_id = messages.id AND r.status = 'sent') THEN 'partly_failed' \
+                 WHEN EXISTS (SELECT 1 FROM message_recipients r \
+                      WHERE r.message_id = messages.id AND r.reason = $2) THEN 'expired' \
+                 ELSE 'failed' END, \
+               reason = COALESCE((SELECT MIN(r.reason) FROM message_recipients r \
+                      WHERE r.message_id = messages.id AND r.status IN ('failed', 'unknown')), '') \
+             WHERE finished_at IS NULL AND expanded_at IS NOT NULL \
+               AND NOT EXISTS (SELECT 1 FROM message_recipients p \
+                      WHERE p.corp_id = messages.corp_id AND p.seq = messages.seq AND p.status = 'pending') \
+               AND NOT EXISTS (SELECT 1 FROM message_recipients p \
+                      WHERE p.message_id = messages.id AND p.status = 'calling') AND ",
+            $which
+        )
+    };
+}
+
+/// Finishes the messages of a call that have no open recipient left.
+pub(super) async fn finish_of_call(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    now: Timestamp,
+) -> sqlx::Result<u64> {
+    let done =
+        sqlx::query(finish!("id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $3)"))
+            .bind(now.millis())
+            .bind(EXPIRED)
+            .bind(call.as_str())
+            .execute(tx)
+            .await?;
+    Ok(done.rows_affected())
+}
+
+static FINISH: LazyLock<Many> = LazyLock::new(|| Many::new(finish!("id IN ("), 2, "*", ")"));
+
+/// Finishes those of `messages` that have no open recipient left.
+pub(super) async fn finish(
+    tx: &mut AnyConnection,
+    messages: &[MessageId],
+    now: Timestamp,
+) -> sqlx::Result<u64> {
+    let mut finished = 0;
+    for (text, part) in FINISH.parts(messages) {
+        let mut query = sqlx::query(text).bind(now.millis()).bind(EXPIRED);
+        for id in part {
+            query = query.bind(id.as_str());
+        }
+        finished += query.execute(&mut *tx).await?.rows_affected();
+    }
+    Ok(finished)
+}
+
+/// Lets the recipients of a call that has surely not been made wait again, and ends the call; why it was not made before
+/// stays with them. `false`: it is being made, or may have been.
+pub(super) async fn dissolve(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<bool> {
+    let ended = sqlx::query(
+        "UPDATE message_calls SET status = 'failed', request = '', finished_at = $2 \
+         WHERE id = $1 AND status = 'due' AND uncertain_at IS NULL",
+    )
+    .bind(call.as_str())
+    .bind(now.millis())
+    .execute(&mut *tx)
+    .await?;
+    if ended.rows_affected() == 0 {
+        return Ok(false);
+    }
+    sqlx::query(
+        "UPDATE message_recipients SET status = 'pending', call_id = NULL, \
+           reason = (SELECT c.reason FROM message_calls c WHERE c.id = $1) \
+         WHERE call_id = $1 AND status = 'calling'",
+    )
+    .bind(call.as_str())
+    .execute(tx)
+    .await?;
+    Ok(true)
+}
+
+/// Ends the pending recipients of a message; answers how many there were.
+pub(super) async fn fail_pending(
+    tx: &mut AnyConnection,
+    message: &MessageId,
+    reason: &str,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "UPDATE message_recipients SET status = 'failed', reason = $2, call_id = NULL \
+         WHERE message_id = $1 AND status = 'pending'",
+    )
+    .bind(message.as_str())
+    .bind(reason)
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// The calls of a message that have surely not been made: nobody makes them now, and no try is open.
+pub(super) async fn untried_calls(tx: &mut AnyConnection, message: &MessageId) -> sqlx::Result<Vec<CallId>> {
+    sqlx::query(
+        "SELECT DISTINCT c.id FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
+         WHERE r.message_id = $1 AND r.status = 'calling' AND c.status = 'due' AND c.uncertain_at IS NULL",
+    )
+    .bind(message.as_str())
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| row.try_get::<String, _>(0).map(CallId::new))
+    .collect()
+}
+
+/// How much waits, and since when.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Waiting {
+    /// Messages that have not finished.
+    pub(super) messages: i64,
+    /// When the oldest of them was accepted.
+    pub(super) oldest: Option<Timestamp>,
+}
+
+/// How much waits.
+pub(super) async fn waiting(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<Waiting> {
+    let row = sqlx::query(
+        "SELECT COUNT(*), MIN(created_at) FROM messages WHERE corp_id = $1 AND finished_at IS NULL",
+    )
+    .bind(corp.as_str())
+    .fetch_one(pool)
+    .await?;
+    Ok(Waiting {
+        messages: row.try_get(0)?,
+        oldest: row.try_get::<Option<i64>, _>(1)?.map(Timestamp::from_millis),
+    })
+}
+
+/// What is deleted, in this order, so that nothing is left without what it belongs to. $1: before, $2: how many.
+const OLD: [&str; 4] = [
+    "DELETE FROM message_recipients WHERE (message_id, member) IN (\
+         SELECT r.message_id, r.member FROM message_recipients r WHERE r.message_id IN (\
+             SELECT id FROM messages WHERE finished_at < $1 ORDER BY finished_at LIMIT $2) LIMIT $2)",
+    "DELETE FROM message_links WHERE id IN (\
+         SELECT l.id FROM message_links l WHERE l.message_id IN (\
+             SELECT id FROM messages WHERE finished_at < $1 ORDER BY finished_at LIMIT $2) LIMIT $2)",
+    "DELETE FROM messages WHERE id IN (\
+         SELECT id FROM messages WHERE finished_at < $1 ORDER BY finished_at LIMIT $2) \
+       AND NOT EXISTS (SELECT 1 FROM message_recipients r WHERE r.message_id = messages.id) \
+       AND NOT EXISTS (SELECT 1 FROM message_links l WHERE l.message_id = messages.id)",
+    "DELETE FROM message_calls WHERE id IN (\
+         SELECT c.id FROM message_calls c WHERE c.created_at < $1 AND c.finished_at IS NOT NULL \
+           AND NOT EXISTS (SELECT 1 FROM message_recipients r WHERE r.call_id = c.id) LIMIT $2)",
+];
+
+/// Deletes up to `limit` rows of messages that finished before `before`: their recipients and links, then they
+/// themselves, then calls to which no recipient belongs any more. Answers how many rows it took; 0: nothing is left.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let mut deleted = 0;
+    for statement in OLD {
+        let done = sqlx::query(statement).bind(before.millis()).bind(limit).execute(&mut *tx).await?;
+        deleted = done.rows_affected();
+        if deleted > 0 {
+            break;
+        }
+    }
+    tx.commit().await?;
+    Ok(deleted)
+}
+
+/// Deletes the counts of calls that no limit looks at any more.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_pace(db: &Db, now: Timestamp) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let done = sqlx::query("DELETE FROM message_pace WHERE bucket < $1")
+        .bind(now.minus(PACE_KEPT).millis())
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await?;
+    Ok(done.rows_affected())
+}
