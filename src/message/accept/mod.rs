@@ -203,7 +203,7 @@ fn not_before(id: &MessageId, targets: &Targets, zone: Tz, now: Timestamp) -> Ti
     let many =
         targets.all || targets.users.len() > FEW || !targets.units.is_empty() || !targets.tags.is_empty();
     let local = DateTime::from_timestamp_millis(now.millis()).map(|utc| utc.with_timezone(&zone));
-    if !many || !local.is_some_and(|local| local.minute() % 30 == 0) {
+    if !many || local.is_none_or(|local| local.minute() % 30 != 0) {
         return now;
     }
     let number = sha256(id.as_str().as_bytes()).iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));
