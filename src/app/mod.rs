@@ -192,6 +192,7 @@ impl App {
             clock.clone(),
             sessions.clone(),
             sync.clone(),
+            messages.clone(),
             trusted.clone(),
             wrong,
         );
@@ -232,7 +233,13 @@ impl App {
             .fallback_service(any(verify_file::serve).with_state(self.verify_files.clone()));
         // Whatever the method: a 405 would be a 500 of nginx's.
         let checks = Router::new().route("/auth/nginx", any(gate::check_nginx)).with_state(self.gate.clone());
-        middleware::public_stack(ordinary, api::routes(self.api.clone()), checks, self.middleware())
+        let routes = middleware::Routes {
+            ordinary,
+            api: api::routes(self.api.clone()),
+            uploads: api::uploads(self.api.clone()),
+            checks,
+        };
+        middleware::public_stack(routes, self.middleware())
     }
 
     fn middleware(&self) -> middleware::Parts {

@@ -47,12 +47,16 @@ pub enum Command {
     ///
     /// Changes nothing. Exit code 1 if anything is broken.
     #[command(
-        after_help = "Examples:\n  gongpai doctor\n  gongpai doctor --json | jq '.findings[] | select(.level == \"broken\")'"
+        after_help = "Examples:\n  gongpai doctor\n  gongpai doctor --json | jq '.findings[] | select(.level == \"broken\")'\n  \
+                      gongpai doctor --message-to zhangsan"
     )]
     Doctor {
         /// One JSON document: {"ok": …, "findings": […]}
         #[arg(long)]
         json: bool,
+        /// Send a real test message to this member and say what WeCom makes of it
+        #[arg(long, value_name = "USERID", value_parser = recipient)]
+        message_to: Option<String>,
     },
     /// Check or show the configuration
     #[command(
@@ -333,6 +337,15 @@ fn userid(text: &str) -> Result<String, String> {
     if good { Ok(text.to_owned()) } else { Err("a userid is not empty".to_owned()) }
 }
 
+/// One member: `@all` would be everybody, and `|` several.
+fn recipient(text: &str) -> Result<String, String> {
+    let good = (1..=64).contains(&text.len())
+        && !text.starts_with('@')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@' | b'.'));
+    let form = "the userid of one member is 1 to 64 letters, digits and _ - @ .";
+    if good { Ok(text.to_owned()) } else { Err(form.to_owned()) }
+}
+
 fn client_id(text: &str) -> Result<String, String> {
     let good = (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
@@ -382,6 +395,17 @@ mod tests {
         }
         for bad in [&[][..], &["--all", "--user", "lisi"], &["0193", "--all"], &["--user", ""]] {
             assert!(revoke(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_test_message_goes_to_one_member_and_never_to_all() {
+        let doctor = |to: &str| Args::try_parse_from(["gongpai", "doctor", "--message-to", to]);
+        for good in ["zhangsan", "Li.Si_2@corp", "1"] {
+            assert!(doctor(good).is_ok(), "{good}");
+        }
+        for bad in ["@all", "a|b", "", " ", "张三", "a b", &"x".repeat(65)] {
+            assert!(doctor(bad).is_err(), "{bad}");
         }
     }
 

@@ -46,8 +46,8 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<End
     let clock = Clock::System;
     match args.command {
         Command::Serve => serve::serve(&sources, out).await?,
-        Command::Doctor { json } => {
-            return doctor::doctor(&sources, &clock, json, out).await.map(Ended::well);
+        Command::Doctor { json, message_to } => {
+            return doctor::doctor(&sources, &clock, json, message_to, out).await.map(Ended::well);
         }
         Command::Config { command: ConfigCommand::Check } => {
             return config::check(&sources, out).map(Ended::well);

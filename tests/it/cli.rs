@@ -463,7 +463,8 @@ async fn examined(place: &Place, clock: Clock) -> Vec<Finding> {
     let client = gongpai::wecom::Client::new(gongpai::app::wecom_settings(&config), clock.clone());
     let client = client.map_err(|error| error.to_string());
     let unfound = |_: &Config, _| Vec::new();
-    examine(&Subject { config, client, clock, rules: Ok(Vec::new()), unfound }, &mut |_| {}).await
+    examine(&Subject { config, client, clock, rules: Ok(Vec::new()), unfound, message_to: None }, &mut |_| {})
+        .await
 }
 
 #[tokio::test]

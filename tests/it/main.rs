@@ -24,6 +24,8 @@ mod cli_messages;
 #[cfg(test)]
 mod conflicts;
 #[cfg(test)]
+mod delivering;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod directory_api;

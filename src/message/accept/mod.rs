@@ -11,6 +11,7 @@
 mod desk;
 mod recipients;
 mod store;
+pub mod upload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +35,7 @@ pub const MOST_RECIPIENTS: usize = 10_000;
 /// The latest `expires_at`.
 const LATEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How long links lead somewhere.
+/// How long links lead somewhere, unless the message says until when it is good.
 const LINKS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A message to more recipients than that keeps away from the minutes in which everybody sends.
@@ -51,7 +52,7 @@ const LONGEST_KEY: usize = 255;
 pub enum Sender {
     /// An API client.
     Client(ClientId),
-    /// `gongpai message send`.
+    /// `gongpai send`.
     CommandLine,
 }
 
@@ -172,7 +173,7 @@ impl Messages {
             content: judged.content,
             is_unique: judged.is_unique,
             links: judged.links,
-            links_expire_at: now.plus(LINKS_LAST),
+            links_expire_at: order.expires_at.unwrap_or_else(|| now.plus(LINKS_LAST)),
             targets: serde_json::to_string(&targets).map_err(|error| sqlx::Error::Encode(error.into()))?,
             expires_at: order.expires_at,
             id: id.clone(),

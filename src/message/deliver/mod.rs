@@ -26,6 +26,7 @@ mod under_way;
 mod verdict;
 mod work;
 
+use std::collections::HashSet;
 use std::ops::AddAssign;
 use std::sync::Arc;
 
@@ -44,6 +45,9 @@ use crate::directory::chart::Chart;
 
 /// How many calls this process makes at the same time.
 const AT_ONCE: usize = 10;
+
+/// How many messages have their recipients written before calls are planned.
+const TOGETHER: u64 = 2000;
 
 const NOBODY_KNOWS: &str = "WeCom's answer was lost, and it is too late to ask again without sending twice.";
 
@@ -156,8 +160,9 @@ impl Messages {
             now += self.expire().await?;
             let mut under_way = UnderWay::new();
             loop {
-                let free = AT_ONCE.saturating_sub(under_way.len());
-                for ours in self.take_calls(chart, free, &under_way.ids()).await? {
+                let (taken, ended) = self.take_calls_beside(chart, &mut under_way).await;
+                now += ended;
+                for ours in taken? {
                     self.begin(ours, &mut under_way, &stop);
                 }
                 if under_way.len() == 0 {
@@ -174,9 +179,35 @@ impl Messages {
 
     /// Recipients and calls, once.
     async fn prepare(&self, chart: &Chart) -> sqlx::Result<Delivered> {
-        let messages = self.expand(chart).await?;
+        let mut messages = 0;
+        // Messages that came together are planned together.
+        while messages < TOGETHER {
+            match self.expand(chart).await? {
+                0 => break,
+                more => messages += more,
+            }
+        }
         let (planned, turns) = self.plan().await?;
         Ok(Delivered { messages, planned, turns, ..Delivered::default() })
+    }
+
+    /// Calls and recalls that are ours to make now, and what became of those under way meanwhile: they go on while the
+    /// database is asked, because one of them may be holding what the question waits for.
+    async fn take_calls_beside(
+        &self,
+        chart: &Chart,
+        under_way: &mut UnderWay<Delivered>,
+    ) -> (sqlx::Result<Vec<Ours>>, Delivered) {
+        let ids = under_way.ids();
+        let mut ended = Delivered::default();
+        let taking = self.take_calls(chart, AT_ONCE.saturating_sub(ids.len()), &ids);
+        tokio::pin!(taking);
+        loop {
+            tokio::select! {
+                taken = &mut taking => return (taken, ended),
+                one = under_way.next() => ended += one,
+            }
+        }
     }
 
     /// Calls and recalls that are ours to make now.
@@ -184,7 +215,7 @@ impl Messages {
         &self,
         chart: &Chart,
         free: usize,
-        under_way: &std::collections::HashSet<CallId>,
+        under_way: &HashSet<CallId>,
     ) -> sqlx::Result<Vec<Ours>> {
         let claims = self.claim(chart, free, under_way).await?;
         let mut taken: Vec<Ours> = claims.unknown.into_iter().map(Ours::GiveUp).collect();

@@ -9,7 +9,8 @@ use crate::base::id::CallId;
 
 type Call<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A few futures, each about one call.
+/// A few futures, each about one call. They go on only inside [`UnderWay::next`]: whoever waits for anything else without
+/// it may wait for a lock that one of them holds.
 pub(super) struct UnderWay<T> {
     calls: Vec<(CallId, Call<T>)>,
 }

@@ -119,18 +119,11 @@ impl Messages {
                 }
                 return;
             }
-            let (chart, ids) = (Arc::clone(&sessions.chart()), under_way.ids());
-            let taken = {
-                let taking = self.take_calls(&chart, AT_ONCE.saturating_sub(ids.len()), &ids);
-                tokio::pin!(taking);
-                // Answers are read while the database is asked.
-                loop {
-                    tokio::select! {
-                        taken = &mut taking => break taken,
-                        _ = under_way.next() => self.0.desk.settled.notify_one(),
-                    }
-                }
-            };
+            let chart = Arc::clone(&sessions.chart());
+            let (taken, ended) = self.take_calls_beside(&chart, &mut under_way).await;
+            if !ended.is_nothing() {
+                self.0.desk.settled.notify_one();
+            }
             let pause = match taken {
                 Ok(taken) => {
                     trouble.worked("Messages are sent again");

@@ -18,6 +18,7 @@ pub(crate) mod messages;
 pub(crate) mod nginx;
 pub(crate) mod org;
 pub(crate) mod port;
+pub(crate) mod post;
 pub(crate) mod process;
 pub(crate) mod replica;
 pub(crate) mod serve;

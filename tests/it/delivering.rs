@@ -1,0 +1,642 @@
+//! Messages on their way: what arrives at WeCom, how often, in which order, and what is known of it afterwards.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use gongpai::base::id::MessageId;
+use gongpai::message::steer::{By, Refused};
+use gongpai::simulator::{Fault, World};
+
+use crate::support::post::{Post, text};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// Longer than any text waits for company.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The userids of the invented members.
+fn members(count: usize) -> Vec<String> {
+    (1..=count).map(|n| format!("member{n:04}")).collect()
+}
+
+fn names(list: &[String]) -> Vec<&str> {
+    list.iter().map(String::as_str).collect()
+}
+
+async fn populated(count: usize) -> Post {
+    let post = Post::new().await;
+    post.place.wecom.change(|world: &mut World| world.populate(count));
+    post
+}
+
+fn refusal(code: i64) -> Fault {
+    Fault::Errcode(code, format!("no, {code}"))
+}
+
+#[tokio::test]
+async fn a_message_arrives_once_and_is_sent() {
+    let post = Post::new().await;
+    let id = post.put(&text("请审批", &["ZhangSan"])).await;
+    assert_eq!(post.deliver().await.sent, 0, "it waits for company");
+    let delivered = post.deliver_after(LINGER).await;
+    assert_eq!((delivered.sent, delivered.planned, delivered.calls), (1, 1, 1));
+    assert_eq!(post.inbox("zhangsan"), ["请审批"]);
+    assert_eq!(post.outcome(&id).await, ("sent".to_owned(), String::new()));
+    assert_eq!(post.deliver_after(HOUR).await, gongpai::message::Delivered::default());
+    assert_eq!(post.calls(), 1);
+}
+
+#[tokio::test]
+async fn a_message_that_is_like_no_other_does_not_wait_for_company() {
+    let post = Post::new().await;
+    post.put(&text("你的审批", &["zhangsan"]).unique()).await;
+    assert_eq!(post.deliver().await.sent, 1);
+    let sent = post.place.wecom.sent();
+    assert_eq!(sent[0].request["duplicate_check_interval"], 14_400);
+    assert_eq!(sent[0].request["enable_duplicate_check"], 1);
+}
+
+#[tokio::test]
+async fn two_thousand_five_hundred_recipients_are_three_calls() {
+    let post = populated(2500).await;
+    let everyone = members(2500);
+    let id = post.put(&text("全员通知", &names(&everyone))).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.calls(), 3);
+    assert_eq!(post.status(&id).await, "sent");
+    for user in &everyone {
+        assert_eq!(post.inbox(user), ["全员通知"], "{user}");
+    }
+}
+
+#[tokio::test]
+async fn equal_texts_of_many_messages_are_one_call() {
+    let post = populated(50).await;
+    let letters: Vec<_> = members(50).iter().map(|user| text("早上好", &[user])).collect();
+    let ids = post.put_all(&letters).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.calls(), 1);
+    for id in &ids {
+        assert_eq!(post.status(id).await, "sent");
+    }
+}
+
+#[tokio::test]
+async fn five_hundred_messages_to_one_member_arrive_in_order_and_wecom_drops_none() {
+    let post = Post::new().await;
+    let texts: Vec<String> = (0..500).map(|n| format!("第{n}条")).collect();
+    let letters: Vec<_> = texts.iter().map(|one| text(one, &["zhangsan"])).collect();
+    post.put_all(&letters).await;
+    let mut minutes = 0;
+    while post.inbox("zhangsan").len() < 500 {
+        let delivered = post.deliver_after(Duration::from_secs(63)).await;
+        assert!(delivered.sent <= 28, "{delivered:?}");
+        minutes += 1;
+        assert!(minutes < 30, "{} have arrived", post.inbox("zhangsan").len());
+    }
+    assert_eq!(post.inbox("zhangsan"), texts);
+    assert!(post.place.wecom.dropped().is_empty());
+    assert!(post.place.wecom.suppressed().is_empty());
+    assert_eq!(minutes, 18, "28 a minute");
+}
+
+#[tokio::test]
+async fn a_thousand_and_more_an_hour_wait_for_the_next_hour() {
+    let post = Post::new().await;
+    let letters: Vec<_> = (0..1100).map(|n| text(&format!("第{n}条"), &["zhangsan"]).unique()).collect();
+    post.put_all(&letters).await;
+    for _ in 0..50 {
+        post.deliver_after(Duration::from_secs(63)).await;
+    }
+    assert_eq!(post.inbox("zhangsan").len(), 980, "within 52 minutes");
+    for _ in 0..20 {
+        post.deliver_after(Duration::from_secs(63)).await;
+    }
+    assert_eq!(post.inbox("zhangsan").len(), 1100);
+    assert!(post.place.wecom.dropped().is_empty());
+}
+
+#[tokio::test]
+async fn an_equal_text_to_the_same_member_waits_until_wecom_no_longer_takes_it_for_the_same() {
+    let post = Post::new().await;
+    let first = post.put(&text("开会", &["zhangsan", "lisi"])).await;
+    post.deliver_after(LINGER).await;
+    let second = post.put(&text("开会", &["zhangsan"])).await;
+    let elsewhere = post.put(&text("开会", &["wangwu"])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&first).await, "sent");
+    assert_eq!(post.status(&second).await, "accepted");
+    assert_eq!(post.status(&elsewhere).await, "sent");
+    post.deliver_after(MINUTE).await;
+    assert_eq!(post.inbox("zhangsan").len(), 1);
+    post.deliver_after(MINUTE + 10 * SECOND).await;
+    assert_eq!(post.inbox("zhangsan"), ["开会", "开会"]);
+    assert_eq!(post.status(&second).await, "sent");
+    assert!(post.place.wecom.suppressed().is_empty());
+}
+
+#[tokio::test]
+async fn an_equal_text_to_everybody_waits_too() {
+    let post = Post::new().await;
+    post.put(&text("开会", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    let all = post.put(&text("开会", &[]).to_all()).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&all).await, "accepted");
+    post.deliver_after(3 * MINUTE).await;
+    assert_eq!(post.status(&all).await, "sent");
+    let after = post.put(&text("开会", &["lisi"])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&after).await, "accepted");
+    post.deliver_after(3 * MINUTE).await;
+    assert_eq!(post.status(&after).await, "sent");
+    assert!(post.place.wecom.suppressed().is_empty());
+    assert_eq!((post.inbox("zhangsan").len(), post.inbox("lisi").len()), (2, 2));
+}
+
+#[tokio::test]
+async fn messages_to_everybody_and_own_ones_are_together_within_the_limit() {
+    let post = Post::new().await;
+    let mut letters: Vec<_> = (0..4).map(|n| text(&format!("通知{n}"), &[]).to_all()).collect();
+    letters.extend((0..40).map(|n| text(&format!("第{n}条"), &["zhangsan"])));
+    post.put_all(&letters).await;
+    for minute in 1..=3 {
+        post.deliver_after(Duration::from_secs(63)).await;
+        assert!(post.inbox("zhangsan").len() <= 30 * minute, "{minute}");
+    }
+    assert_eq!(post.inbox("zhangsan").len(), 44);
+    assert!(post.place.wecom.dropped().is_empty());
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_asked_for_again_with_the_same_bytes_and_the_message_arrives_once() {
+    for fault in [Fault::Html502, Fault::Close, Fault::CloseMidAnswer, Fault::Truncated, Fault::EmptyBody] {
+        let post = Post::new().await;
+        post.place.wecom.fail_times("message/send", 2, fault.clone().having_acted());
+        let id = post.put(&text("一次", &["zhangsan"])).await;
+        post.deliver_after(LINGER).await;
+        assert_eq!(post.status(&id).await, "accepted", "{fault:?}");
+        for _ in 0..5 {
+            post.deliver_after(4 * SECOND).await;
+        }
+        assert_eq!(post.status(&id).await, "sent", "{fault:?}");
+        assert_eq!(post.inbox("zhangsan"), ["一次"], "{fault:?}");
+        assert_eq!(post.calls(), 3, "{fault:?}");
+        let bodies: BTreeSet<String> = post
+            .place
+            .wecom
+            .requests()
+            .into_iter()
+            .filter(|request| request.api == "message/send")
+            .map(|request| request.body)
+            .collect();
+        assert_eq!(bodies.len(), 1, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn silence_is_a_lost_answer() {
+    let post = Post::new().await;
+    post.place.wecom.fail_next("message/send", Fault::Hang.having_acted());
+    let id = post.put(&text("一次", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&id).await, "accepted");
+    post.deliver_after(4 * SECOND).await;
+    assert_eq!(post.status(&id).await, "sent");
+    assert_eq!(post.inbox("zhangsan"), ["一次"]);
+}
+
+#[tokio::test]
+async fn when_the_window_has_passed_nobody_knows_and_nothing_is_sent_twice() {
+    let post = Post::new().await;
+    post.place.wecom.fail_next("message/send", Fault::Html502.having_acted());
+    let id = post.put(&text("一次", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    let delivered = post.deliver_after(2 * MINUTE).await;
+    assert_eq!(delivered.unknown, 1);
+    assert_eq!(post.status(&id).await, "unknown");
+    assert_eq!(post.calls(), 1);
+    post.deliver_after(24 * HOUR).await;
+    assert_eq!((post.calls(), post.status(&id).await), (1, "unknown".to_owned()));
+    assert_eq!(post.inbox("zhangsan"), ["一次"]);
+}
+
+#[tokio::test]
+async fn a_lost_answer_of_a_message_like_no_other_can_be_asked_for_again_for_hours() {
+    let post = Post::new().await;
+    post.place.wecom.fail_next("message/send", Fault::Html502.having_acted());
+    let id = post.put(&text("一次", &["zhangsan"]).unique()).await;
+    post.deliver().await;
+    post.deliver_after(3 * HOUR).await;
+    assert_eq!(post.status(&id).await, "sent");
+    assert_eq!((post.calls(), post.inbox("zhangsan").len()), (2, 1));
+}
+
+#[tokio::test]
+async fn a_call_that_nobody_can_answer_for_ends_as_unknown_within_its_window() {
+    let post = Post::new().await;
+    post.place.wecom.fail_always("message/send", Fault::Html502);
+    let id = post.put(&text("一次", &["zhangsan"])).await;
+    for _ in 0..60 {
+        post.deliver_after(3 * SECOND).await;
+    }
+    assert_eq!(post.status(&id).await, "unknown");
+    assert!((3..=7).contains(&post.calls()), "{}", post.calls());
+}
+
+#[tokio::test]
+async fn a_busy_wecom_is_asked_again_with_growing_pauses() {
+    let post = Post::new().await;
+    post.place.wecom.fail_times("message/send", 3, refusal(-1));
+    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.calls(), 1);
+    for (seconds, calls) in [(2, 2), (1, 2), (2, 3), (7, 4)] {
+        post.deliver_after(Duration::from_secs(seconds)).await;
+        assert_eq!(post.calls(), calls, "after {seconds} s");
+    }
+    assert_eq!(post.status(&id).await, "sent");
+}
+
+#[tokio::test]
+async fn what_is_refused_for_a_day_fails_with_what_wecom_said_last() {
+    let post = Post::new().await;
+    post.place.wecom.fail_always("message/send", refusal(-1));
+    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    post.deliver_after(12 * HOUR).await;
+    assert_eq!(post.status(&id).await, "accepted");
+    post.deliver_after(12 * HOUR).await;
+    let (status, reason) = post.outcome(&id).await;
+    assert_eq!(status, "failed");
+    assert!(reason.contains("-1"), "{reason}");
+    let calls = post.calls();
+    post.place.wecom.clear_faults();
+    post.deliver_after(HOUR).await;
+    assert_eq!(post.calls(), calls);
+}
+
+#[tokio::test]
+async fn wecoms_own_limit_holds_everything_until_it_has_passed() {
+    let post = Post::new().await;
+    post.place.wecom.fail_times("message/send", 2, refusal(45009));
+    let one = post.put(&text("一", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    let other = post.put(&text("二", &["lisi"])).await;
+    post.deliver_after(50 * SECOND).await;
+    assert_eq!(post.calls(), 1, "nothing is sent for a minute");
+    post.deliver_after(15 * SECOND).await;
+    assert_eq!(post.calls(), 2, "then one call goes first, and is refused, too");
+    post.deliver_after(9 * MINUTE).await;
+    assert_eq!(post.calls(), 2, "now it is ten minutes");
+    post.deliver_after(2 * MINUTE).await;
+    assert_eq!((post.status(&one).await, post.status(&other).await), ("sent".to_owned(), "sent".to_owned()));
+    assert_eq!(post.number("SELECT holds + hold_since FROM message_lanes").await, 0);
+}
+
+#[tokio::test]
+async fn too_many_calls_at_the_same_time_become_fewer_and_slowly_more_again() {
+    let post = populated(200).await;
+    post.place.wecom.fail_next("message/send", refusal(45033));
+    let letters: Vec<_> = members(200).iter().map(|user| text(user, &[user])).collect();
+    post.put_all(&letters[..10]).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.number("SELECT at_once FROM message_lanes").await, 5);
+    post.put_all(&letters[10..]).await;
+    post.deliver_after(LINGER).await;
+    post.deliver_after(LINGER).await;
+    assert!(post.number("SELECT at_once FROM message_lanes").await > 5);
+    assert_eq!(post.number("SELECT COUNT(*) FROM messages WHERE status = 'sent'").await, 200);
+}
+
+#[tokio::test]
+async fn what_an_administrator_has_to_mend_holds_messages_with_its_reason_and_they_go_out_when_it_is_mended()
+{
+    let post = Post::new().await;
+    post.place.wecom.fail_always("message/send", refusal(60020));
+    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    let later = post.put(&text("再请审批", &["lisi"])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.calls(), 1);
+    assert_eq!(post.status(&id).await, "accepted");
+    assert_eq!(post.number("SELECT COUNT(*) FROM message_lanes WHERE hold_reason LIKE '%60020%'").await, 1);
+    for calls in 2..5 {
+        post.deliver_after(10 * MINUTE).await;
+        assert_eq!(post.calls(), calls, "once in ten minutes");
+    }
+    post.place.wecom.clear_faults();
+    post.deliver_after(10 * MINUTE).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.inbox("zhangsan"), ["请审批"]);
+    assert_eq!((post.status(&id).await, post.status(&later).await), ("sent".to_owned(), "sent".to_owned()));
+    assert_eq!(
+        post.number("SELECT COUNT(*) FROM message_lanes WHERE hold_reason = '' AND hold_since = 0").await,
+        1
+    );
+}
+
+#[tokio::test]
+async fn what_nobody_mends_for_a_day_fails_with_that_reason() {
+    let post = Post::new().await;
+    post.place.wecom.fail_always("message/send", refusal(48002));
+    let tried = post.put(&text("一", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    let waiting = post.put(&text("二", &["lisi"])).await;
+    for _ in 0..25 {
+        post.deliver_after(HOUR).await;
+    }
+    for id in [&tried, &waiting] {
+        let (status, reason) = post.outcome(id).await;
+        assert_eq!(status, "failed");
+        assert!(reason.contains("48002"), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn recipients_whom_wecom_does_not_know_fail_and_the_others_have_it() {
+    let post = Post::new().await;
+    let id = post.put(&text("通知", &["ZhangSan", "NoSuchUser", "lisi"])).await;
+    let nobody = post.put(&text("只有你", &["AnotherNobody"])).await;
+    post.deliver_after(LINGER).await;
+    let (status, reason) = post.outcome(&id).await;
+    assert_eq!(status, "partly_failed");
+    assert!(reason.contains("does not know this userid"), "{reason}");
+    assert_eq!((post.inbox("zhangsan").len(), post.inbox("lisi").len()), (1, 1));
+    let failed = "SELECT COUNT(*) FROM message_recipients WHERE status = 'failed' AND userid = 'NoSuchUser' \
+                  AND counted_at IS NULL";
+    assert_eq!(post.number(failed).await, 1);
+    assert_eq!(post.status(&nobody).await, "failed", "81013");
+    assert!(post.outcome(&nobody).await.1.contains("81013"));
+}
+
+#[tokio::test]
+async fn a_call_refused_for_one_of_its_recipients_is_made_for_each_of_them() {
+    let post = Post::new().await;
+    post.place.wecom.fail_next("message/send", refusal(40003));
+    let id = post.put(&text("通知", &["zhangsan", "lisi", "wangwu"])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.calls(), 4);
+    assert_eq!(post.status(&id).await, "sent");
+    for user in ["zhangsan", "lisi", "wangwu"] {
+        assert_eq!(post.inbox(user), ["通知"], "{user}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_wecom_does_not_take_fails_with_its_words_and_is_never_sent_again() {
+    for code in [40058, 45002, 987_654] {
+        let post = Post::new().await;
+        post.place.wecom.fail_next("message/send", refusal(code));
+        let id = post.put(&text("坏", &["zhangsan", "lisi"])).await;
+        post.deliver_after(LINGER).await;
+        post.deliver_after(HOUR).await;
+        let (status, reason) = post.outcome(&id).await;
+        assert_eq!((status.as_str(), post.calls()), ("failed", 1), "{code}");
+        assert!(reason.contains(&code.to_string()), "{reason}");
+    }
+}
+
+#[tokio::test]
+async fn who_left_in_between_is_not_written_to() {
+    let post = Post::new().await;
+    post.person("p1", "zhangsan", "active", &[]).await;
+    post.person("p2", "lisi", "left", &[]).await;
+    let id = post.put(&text("通知", &[]).to_persons(&[("zhangsan", "p1"), ("lisi", "p2")])).await;
+    let gone = post.put(&text("只有你", &[]).to_persons(&[("lisi", "p2")])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&id).await, "partly_failed");
+    assert_eq!(
+        post.outcome(&gone).await,
+        ("failed".to_owned(), "The person has left the corporation.".to_owned())
+    );
+    assert_eq!((post.inbox("zhangsan").len(), post.inbox("lisi").len()), (1, 0));
+}
+
+#[tokio::test]
+async fn somebody_whose_userid_changed_in_between_gets_it_under_the_new_one() {
+    let post = Post::new().await;
+    post.person("p1", "lisi", "active", &[]).await;
+    let id = post.put(&text("通知", &[]).to_persons(&[("oldname", "p1")])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!((post.status(&id).await.as_str(), post.inbox("lisi").len()), ("sent", 1));
+}
+
+#[tokio::test]
+async fn what_expires_before_its_turn_is_not_sent() {
+    let post = Post::new().await;
+    post.place.wecom.fail_always("message/send", refusal(60020));
+    let tried = post.put(&text("一", &["zhangsan"]).expiring(5 * MINUTE)).await;
+    post.deliver_after(LINGER).await;
+    let waiting = post.put(&text("二", &["lisi"]).expiring(5 * MINUTE)).await;
+    let unexpanded = post.put(&text("三", &["wangwu"]).expiring(SECOND)).await;
+    post.place.wecom.clear_faults();
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&unexpanded).await, "expired");
+    post.deliver_after(10 * MINUTE).await;
+    assert_eq!(
+        (post.status(&tried).await, post.status(&waiting).await),
+        ("expired".into(), "expired".into())
+    );
+    assert_eq!(post.place.wecom.sent_count(), 0);
+}
+
+#[tokio::test]
+async fn units_with_what_is_below_them_and_tags_are_their_members_each_once() {
+    let post = Post::new().await;
+    let (top, below, other) =
+        (post.department(2, 0).await, post.department(3, 2).await, post.department(4, 0).await);
+    post.person("p1", "zhangsan", "active", &[&top]).await;
+    post.person("p2", "lisi", "active", &[&below, &other]).await;
+    post.person("p3", "wangwu", "active", &[&other]).await;
+    post.person("p4", "zhaoliu", "disabled", &[&top]).await;
+    let tag = post.tag(7, &["LiSi"], &[&other]).await;
+    let unit = post.put(&text("部门", &[]).to_units(std::slice::from_ref(&top))).await;
+    let tagged = post.put(&text("标签", &["zhangsan"]).to_tags(&[tag])).await;
+    let both = post.put(&text("都有", &[]).to_persons(&[("zhangsan", "p1")]).to_units(&[top, other])).await;
+    let empty = post.department(9, 0).await;
+    let nobody = post.put(&text("没人", &[]).to_units(&[empty])).await;
+    post.deliver_after(LINGER).await;
+    post.deliver_after(LINGER).await;
+    let rows = async |id: &MessageId| {
+        post.number(&format!("SELECT COUNT(*) FROM message_recipients WHERE message_id = '{id}'")).await
+    };
+    assert_eq!((rows(&unit).await, rows(&tagged).await, rows(&both).await), (2, 3, 3));
+    assert_eq!(post.inbox("zhangsan"), ["部门", "标签", "都有"]);
+    assert_eq!(post.inbox("lisi"), ["部门", "标签", "都有"]);
+    assert_eq!(post.inbox("wangwu"), ["标签", "都有"]);
+    assert_eq!(post.status(&nobody).await, "failed");
+}
+
+#[tokio::test]
+async fn a_message_to_everybody_is_one_call() {
+    let post = populated(300).await;
+    let id = post.put(&text("全员", &[]).to_all()).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!((post.calls(), post.status(&id).await.as_str()), (1, "sent"));
+    assert_eq!(post.inbox("member0299"), ["全员"]);
+}
+
+#[tokio::test]
+async fn two_replicas_never_make_the_same_call() {
+    let post = populated(300).await;
+    let other = post.another().await;
+    post.place.wecom.set_latency("message/send", Duration::from_millis(20));
+    let letters: Vec<_> = members(300).iter().map(|user| text(user, &[user])).collect();
+    post.put_all(&letters).await;
+    post.pass(LINGER);
+    let chart = post.chart().await;
+    let (one, two) = tokio::join!(post.messages.deliver_due(&chart), other.deliver_due(&chart));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert_eq!(one.sent + two.sent, 300, "{one:?} {two:?}");
+    assert!(one.sent > 0 && two.sent > 0, "{one:?} {two:?}");
+    assert_eq!(post.calls(), 300);
+    let most = post.place.wecom.most_calls_at_once_of("message/send");
+    assert!((2..=10).contains(&most), "{most} calls at once");
+}
+
+#[tokio::test]
+async fn a_call_of_a_process_that_died_is_taken_over_when_its_lease_is_over() {
+    let post = Post::new().await;
+    let id = post.put(&text("一次", &["zhangsan"])).await;
+    post.place.wecom.fail_next("message/send", Fault::Hang.having_acted());
+    post.pass(LINGER);
+    {
+        // Dropped while it waits for WeCom, as if it were killed.
+        let chart = post.chart().await;
+        post.messages.deliver_due(&chart).await.unwrap();
+        let died = tokio::time::timeout(Duration::from_millis(800), post.messages.deliver_due(&chart)).await;
+        drop(died);
+    }
+    assert_eq!(post.status(&id).await, "accepted");
+    let other = post.another().await;
+    let chart = post.chart().await;
+    post.run(
+        "UPDATE message_calls SET status = 'calling', holder = 'who died', lease_until = next_at + 30000",
+    )
+    .await;
+    let now = post.now().millis();
+    post.run(&format!("UPDATE message_calls SET next_at = {now}, lease_until = {now} + 30000")).await;
+    post.pass(29 * SECOND);
+    other.deliver_due(&chart).await.unwrap();
+    assert_eq!(post.calls(), 1);
+    post.pass(2 * SECOND);
+    other.deliver_due(&chart).await.unwrap();
+    assert_eq!((post.calls(), post.status(&id).await.as_str()), (2, "sent"));
+    assert_eq!(post.inbox("zhangsan"), ["一次"]);
+}
+
+#[tokio::test]
+async fn what_waits_is_recalled_at_once_and_what_was_sent_is_taken_back() {
+    let post = Post::new().await;
+    let sent = post.put(&text("一", &["zhangsan", "lisi"])).await;
+    post.deliver_after(LINGER).await;
+    let waiting = post.put(&text("二", &["zhangsan"])).await;
+    let by = || By { who: "a test".to_owned(), ..By::default() };
+    post.messages.recall(&[sent.clone(), waiting.clone()], by()).await.unwrap();
+    assert_eq!(post.status(&waiting).await, "recalled");
+    assert_eq!(post.status(&sent).await, "sent", "WeCom has not been asked yet");
+    post.deliver().await;
+    assert_eq!(post.status(&sent).await, "recalled");
+    assert!(post.inbox("zhangsan").is_empty() && post.inbox("lisi").is_empty());
+    post.deliver_after(LINGER).await;
+    assert!(post.inbox("zhangsan").is_empty());
+    assert_eq!(post.number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 2);
+    let again = post.messages.recall(&[sent], by()).await;
+    assert!(matches!(again, Err(Refused::NothingToDo(..))), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_planned_call_that_never_went_out_is_taken_apart_by_a_recall() {
+    let post = Post::new().await;
+    post.place.wecom.fail_next("message/send", refusal(60020));
+    let one = post.put(&text("同文", &["zhangsan"])).await;
+    let other = post.put(&text("同文", &["lisi"])).await;
+    post.deliver_after(LINGER).await;
+    post.messages.recall(std::slice::from_ref(&one), By::default()).await.unwrap();
+    assert_eq!(post.status(&one).await, "recalled");
+    post.deliver_after(10 * MINUTE).await;
+    assert_eq!(post.status(&other).await, "sent");
+    assert_eq!((post.inbox("zhangsan").len(), post.inbox("lisi").len()), (0, 1));
+}
+
+#[tokio::test]
+async fn what_went_out_together_is_recalled_together_or_not_at_all_and_nothing_after_a_day() {
+    let post = Post::new().await;
+    let one = post.put(&text("同文", &["zhangsan"])).await;
+    let other = post.put(&text("同文", &["lisi"])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.calls(), 1);
+    let shared = post.messages.recall(std::slice::from_ref(&one), By::default()).await;
+    assert!(matches!(&shared, Err(Refused::Shared(a, b)) if (a, b) == (&one, &other)), "{shared:?}");
+    assert_eq!(post.number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await, 0);
+    post.messages.recall(&[one.clone(), other.clone()], By::default()).await.unwrap();
+    post.deliver().await;
+    assert_eq!((post.status(&one).await, post.status(&other).await), ("recalled".into(), "recalled".into()));
+    let late = post.put(&text("旧", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    post.pass(24 * HOUR);
+    let refused = post.messages.recall(&[late], By::default()).await;
+    assert!(matches!(refused, Err(Refused::TooLate(_))), "{refused:?}");
+    let unknown = post.messages.recall(&[MessageId::new("none")], By::default()).await;
+    assert!(matches!(unknown, Err(Refused::NotFound(_))), "{unknown:?}");
+}
+
+#[tokio::test]
+async fn a_failed_message_can_be_tried_again_by_hand_and_a_waiting_one_be_buried() {
+    let post = Post::new().await;
+    post.place.wecom.fail_next("message/send", refusal(40058));
+    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&id).await, "failed");
+    post.pass(30 * HOUR);
+    post.messages.retry(&id, By::default()).await.unwrap();
+    assert_eq!(post.status(&id).await, "accepted");
+    post.deliver_after(LINGER).await;
+    assert_eq!((post.status(&id).await.as_str(), post.inbox("zhangsan").len()), ("sent", 1));
+    let sent = post.messages.retry(&id, By::default()).await;
+    assert!(matches!(sent, Err(Refused::NothingToDo(..))), "{sent:?}");
+
+    post.place.wecom.fail_next("message/send", refusal(60020));
+    let tried = post.put(&text("二", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    let waiting = post.put(&text("三", &["lisi"])).await;
+    for id in [&tried, &waiting] {
+        post.messages.bury(id, "nobody needs it", By::default()).await.unwrap();
+        let (status, reason) = post.outcome(id).await;
+        assert_eq!(status, "failed");
+        assert!(reason.contains("nobody needs it"), "{reason}");
+    }
+    post.deliver_after(HOUR).await;
+    assert_eq!((post.inbox("zhangsan").len(), post.inbox("lisi").len()), (1, 0));
+    assert_eq!(post.number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 3);
+}
+
+#[tokio::test]
+async fn with_sending_switched_off_rows_stay_as_they_are() {
+    let post = Post::with("[wecom]\nmessage_enable = false\n").await;
+    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!((post.status(&id).await.as_str(), post.calls()), ("accepted", 0));
+    assert_eq!(post.number("SELECT COUNT(*) FROM message_recipients").await, 0);
+}
+
+#[tokio::test]
+async fn ten_thousand_messages_of_one_text_leave_in_tens_of_calls() {
+    let post = populated(10_000).await;
+    let letters: Vec<_> =
+        (1..=10_000).map(|n| text("系统将于今晚维护", &[&format!("member{n:04}")])).collect();
+    for part in letters.chunks(1000) {
+        post.put_all(part).await;
+    }
+    post.pass(LINGER);
+    let began = std::time::Instant::now();
+    let delivered = post.deliver().await;
+    println!("10 000 messages: {:?} for everything, {delivered:?}", began.elapsed());
+    post.deliver_after(LINGER).await;
+    assert!((10..=20).contains(&post.calls()), "{} calls", post.calls());
+    assert_eq!(post.number("SELECT COUNT(*) FROM messages WHERE status = 'sent'").await, 10_000);
+    assert_eq!(post.inbox("member0042").len(), 1);
+}

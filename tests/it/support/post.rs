@@ -1,0 +1,267 @@
+//! Messages without a gateway around them: nothing is delivered by itself, so that a test decides when what happens.
+
+use std::time::Duration;
+
+use gongpai::app::{message_settings, open_database, wecom_settings};
+use gongpai::base::clock::Timestamp;
+use gongpai::base::id::{CorpId, MessageId, PersonId, TagId, UnitId, UserId};
+use gongpai::config::{Config, Sources};
+use gongpai::db::Db;
+use gongpai::directory::chart::Chart;
+use gongpai::directory::store::{chart, ensure_chart};
+use gongpai::message::{Delivered, Messages, Targets};
+use gongpai::wecom::Client;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use super::app::configuration;
+use super::replica::Place;
+
+/// A replica as far as it has to do with messages, with the place where it stands.
+pub(crate) struct Post {
+    pub(crate) place: Place,
+    pub(crate) messages: Messages,
+    pub(crate) db: Db,
+    pub(crate) corp: CorpId,
+}
+
+/// A message to be put into the table, as if it had been accepted.
+#[derive(Debug, Clone)]
+pub(crate) struct Letter {
+    pub(crate) content: Value,
+    pub(crate) targets: Targets,
+    pub(crate) unique: bool,
+    pub(crate) expires_in: Option<Duration>,
+}
+
+/// A text to userids that the directory does not know.
+pub(crate) fn text(text: &str, users: &[&str]) -> Letter {
+    let users = users.iter().map(|user| (UserId::new(*user), None)).collect();
+    Letter {
+        content: json!({ "content": text }),
+        targets: Targets { users, ..Targets::default() },
+        unique: false,
+        expires_in: None,
+    }
+}
+
+impl Letter {
+    /// Nobody else can have that body.
+    pub(crate) fn unique(self) -> Self {
+        Self { unique: true, ..self }
+    }
+
+    pub(crate) fn expiring(self, after: Duration) -> Self {
+        Self { expires_in: Some(after), ..self }
+    }
+
+    pub(crate) fn to_persons(mut self, persons: &[(&str, &str)]) -> Self {
+        let person = |(userid, id): &(&str, &str)| (UserId::new(*userid), Some(PersonId::new(*id)));
+        self.targets.users.extend(persons.iter().map(person));
+        self
+    }
+
+    pub(crate) fn to_units(mut self, units: &[UnitId]) -> Self {
+        self.targets.units = units.to_vec();
+        self
+    }
+
+    pub(crate) fn to_tags(mut self, tags: &[TagId]) -> Self {
+        self.targets.tags = tags.to_vec();
+        self
+    }
+
+    pub(crate) fn to_all(mut self) -> Self {
+        self.targets.all = true;
+        self
+    }
+}
+
+impl Post {
+    pub(crate) async fn new() -> Self {
+        Self::with("").await
+    }
+
+    pub(crate) async fn with(toml: &str) -> Self {
+        let place = Place::new().await;
+        let (messages, db, corp) = replica(&place, toml).await;
+        Self { place, messages, db, corp }
+    }
+
+    /// A second replica on the same database.
+    pub(crate) async fn another(&self) -> Messages {
+        replica(&self.place, "").await.0
+    }
+
+    /// Puts a message into the table.
+    pub(crate) async fn put(&self, letter: &Letter) -> MessageId {
+        self.put_all(std::slice::from_ref(letter)).await.remove(0)
+    }
+
+    /// Puts messages into the table, in one transaction.
+    pub(crate) async fn put_all(&self, letters: &[Letter]) -> Vec<MessageId> {
+        let now = self.place.clock.now();
+        let mut tx = self.db.write().await.expect("a transaction");
+        let mut ids = Vec::new();
+        let seq: i64 =
+            sqlx::query("UPDATE feed_counter SET seq = seq + $1 WHERE name = 'message' RETURNING seq")
+                .bind(i64::try_from(letters.len()).expect("a number"))
+                .fetch_one(&mut *tx)
+                .await
+                .expect("a number")
+                .get(0);
+        for (n, letter) in letters.iter().enumerate() {
+            let id = MessageId::generate(now);
+            let content = letter.content.to_string();
+            let body = gongpai::base::secret::sha256_hex(&format!(
+                "text {content} {}",
+                if letter.unique { id.as_str() } else { "" }
+            ));
+            sqlx::query(
+                "INSERT INTO messages (id, corp_id, seq, client_id, request_hash, kind, content, body, is_unique, targets, \
+                   status, reason, not_before, expires_at, expanded_to, created_at, updated_at) \
+                 VALUES ($1, $2, $3, 'oa', '', 'text', $4, $5, $6, $7, 'accepted', '', $8, $9, '', $8, $8)",
+            )
+            .bind(id.as_str())
+            .bind(self.corp.as_str())
+            .bind(seq - i64::try_from(letters.len() - 1 - n).expect("a number"))
+            .bind(content)
+            .bind(body)
+            .bind(i64::from(letter.unique))
+            .bind(serde_json::to_string(&letter.targets).expect("JSON"))
+            .bind(now.millis())
+            .bind(letter.expires_in.map(|after| now.plus(after).millis()))
+            .execute(&mut *tx)
+            .await
+            .expect("a message");
+            ids.push(id);
+        }
+        tx.commit().await.expect("committed");
+        ids
+    }
+
+    /// Does all that is due.
+    pub(crate) async fn deliver(&self) -> Delivered {
+        self.messages.deliver_due(&self.chart().await).await.expect("the database answers")
+    }
+
+    /// Lets time pass for us and for WeCom, then does all that is due.
+    pub(crate) async fn deliver_after(&self, by: Duration) -> Delivered {
+        self.pass(by);
+        self.deliver().await
+    }
+
+    /// Lets time pass for us and for WeCom.
+    pub(crate) fn pass(&self, by: Duration) {
+        self.place.clock.advance(by);
+        self.place.wecom.advance(by);
+    }
+
+    pub(crate) async fn chart(&self) -> Chart {
+        chart(&self.db, &self.corp).await.expect("a chart")
+    }
+
+    /// Status and reason of a message.
+    pub(crate) async fn outcome(&self, id: &MessageId) -> (String, String) {
+        let row = sqlx::query("SELECT status, reason FROM messages WHERE id = $1")
+            .bind(id.as_str())
+            .fetch_one(self.db.pool())
+            .await
+            .expect("a message");
+        (row.get(0), row.get(1))
+    }
+
+    pub(crate) async fn status(&self, id: &MessageId) -> String {
+        self.outcome(id).await.0
+    }
+
+    pub(crate) async fn number(&self, query: &str) -> i64 {
+        let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(self.db.pool()).await;
+        row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
+    }
+
+    pub(crate) async fn run(&self, sql: &str) {
+        let done = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(self.db.pool()).await;
+        done.unwrap_or_else(|e| panic!("{sql}: {e}"));
+    }
+
+    /// The texts in somebody's inbox at WeCom.
+    pub(crate) fn inbox(&self, userid: &str) -> Vec<String> {
+        let letters = self.place.wecom.inbox(userid).into_iter();
+        letters.map(|l| l.content["content"].as_str().expect("a text").to_owned()).collect()
+    }
+
+    /// How many calls of message/send WeCom has had.
+    pub(crate) fn calls(&self) -> u64 {
+        self.place.wecom.calls("message/send")
+    }
+
+    /// Somebody in the directory.
+    pub(crate) async fn person(&self, id: &str, userid: &str, status: &str, units: &[&UnitId]) {
+        let memberships: Vec<_> = units.iter().map(|unit| json!([unit.as_str(), 0, 0])).collect();
+        for sql in [
+            format!(
+                "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) \
+                 VALUES ('{id}', '{}', '{userid}', 0, 0, 0)",
+                self.corp
+            ),
+            format!(
+                "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, \
+                   left_at, main_unit, memberships, detail, said, updated_at) \
+                 VALUES ('{id}', '{}', 0, 9223372036854775807, '{userid}', '{userid}', '', 'wecom', '{status}', NULL, \
+                   NULL, '{}', '{{}}', '', 0)",
+                self.corp,
+                Value::from(memberships)
+            ),
+        ] {
+            self.run(&sql).await;
+        }
+    }
+
+    /// A department of the directory, `parent` 0 on the top floor.
+    pub(crate) async fn department(&self, id: u32, parent: u32) -> UnitId {
+        let unit = UnitId::of_department(&self.corp, id);
+        let parent = if parent == 0 {
+            "NULL".to_owned()
+        } else {
+            format!("'{}'", UnitId::of_department(&self.corp, parent))
+        };
+        self.run(&format!(
+            "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, sort, \
+               leaders, updated_at) \
+             VALUES ('{unit}', '{}', 0, 9223372036854775807, {id}, 'wecom', {parent}, 'n{id}', '', 0, '[]', 0)",
+            self.corp
+        ))
+        .await;
+        unit
+    }
+
+    /// A tag of the directory.
+    pub(crate) async fn tag(&self, id: u32, users: &[&str], units: &[&UnitId]) -> TagId {
+        let tag = TagId::of_tag(&self.corp, id);
+        let units: Vec<&str> = units.iter().map(|unit| unit.as_str()).collect();
+        self.run(&format!(
+            "INSERT INTO tag_rows (id, corp_id, since, until, wecom_id, name, users, units, updated_at) \
+             VALUES ('{tag}', '{}', 0, 9223372036854775807, {id}, 't{id}', '{}', '{}', 0)",
+            self.corp,
+            json!(users),
+            json!(units)
+        ))
+        .await;
+        tag
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.place.clock.now()
+    }
+}
+
+async fn replica(place: &Place, toml: &str) -> (Messages, Db, CorpId) {
+    let text = Some(configuration(&place.wecom, &place.database, toml));
+    let (config, _) = Config::load(&Sources { text, ..Sources::default() }).expect("accepted");
+    let db = open_database(&config).await.expect("a database");
+    ensure_chart(&db, &config.wecom.corp_id).await.expect("a chart");
+    let client = Client::new(wecom_settings(&config), place.clock.clone()).expect("a client");
+    let messages = Messages::new(message_settings(&config), db.clone(), place.clock.clone(), client);
+    (messages, db, config.wecom.corp_id)
+}
