@@ -50,7 +50,11 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("410", "Gone", "It is no longer kept."),
     ("412", "PreconditionFailed", "It is not what `If-Match` names: somebody changed it."),
     ("413", "TooLarge", "The body is larger than 1 MB, of an upload 21 MB."),
-    ("422", "Invalid", "The message is not as this document or WeCom wants it; `detail` names everything, not the first thing only."),
+    (
+        "422",
+        "Invalid",
+        "The message is not as this document or WeCom wants it; `detail` names everything, not the first thing only.",
+    ),
     ("429", "TooMany", "Too many wrong credentials from this address; `Retry-After` says when to try again."),
     ("503", "Unavailable", "The database does not answer; `Retry-After` says when to try again."),
 ];

@@ -42,6 +42,8 @@ mod message_links;
 #[cfg(test)]
 mod message_show;
 #[cfg(test)]
+mod messages_api;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod pages;

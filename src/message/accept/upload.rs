@@ -104,12 +104,14 @@ mod tests {
     fn sizes_are_wecoms() {
         assert_eq!(wrong(MediaKind::File, "a", b"12345"), ["media: 5 bytes, at least 6"]);
         assert!(wrong(MediaKind::File, "a", &vec![0; LARGEST_FILE]).is_empty());
-        assert_eq!(wrong(MediaKind::File, "a", &vec![0; LARGEST_FILE + 1]), [
-            "media: 20971521 bytes, at most 20971520"
-        ]);
-        assert_eq!(wrong(MediaKind::Image, "a", &vec![0; LARGEST_IMAGE + 1]), [
-            "media: 10485761 bytes, at most 10485760"
-        ]);
+        assert_eq!(
+            wrong(MediaKind::File, "a", &vec![0; LARGEST_FILE + 1]),
+            ["media: 20971521 bytes, at most 20971520"]
+        );
+        assert_eq!(
+            wrong(MediaKind::Image, "a", &vec![0; LARGEST_IMAGE + 1]),
+            ["media: 10485761 bytes, at most 10485760"]
+        );
     }
 
     #[test]

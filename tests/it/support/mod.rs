@@ -21,6 +21,7 @@ pub(crate) mod port;
 pub(crate) mod post;
 pub(crate) mod process;
 pub(crate) mod replica;
+pub(crate) mod sending;
 pub(crate) mod serve;
 pub(crate) mod stage;
 pub(crate) mod webdriver;
