@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::config::Scope;
 
 pub use directory::{ConflictsCommand, DirectoryCommand, RulesCommand};
-pub use messages::{MessagesCommand, SendArgs, To};
+pub use messages::{Expires, MessagesCommand, SendArgs, To};
 
 /// Gongpai (工牌): single sign-on between WeCom (企业微信) and a company's own applications
 #[derive(Debug, Clone, Parser)]

@@ -8,7 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::{SendArgs, To};
+use super::args::{Expires, SendArgs, To};
+use super::run::CalledWrong;
 use super::{database, messages, sessions, table};
 use crate::audit;
 use crate::base::clock::{Clock, Timestamp};
@@ -32,6 +33,7 @@ const MOST_BYTES: u64 = 1024 * 1024;
 ///
 /// # Errors
 /// If there is no database, the message is refused, or the database fails; with `wait` also if it is interrupted.
+/// [`CalledWrong`] for arguments that do not go together.
 pub async fn send(
     config: &Config,
     clock: &Clock,
@@ -108,6 +110,16 @@ fn request(args: &SendArgs, now: Timestamp, stdin: &mut dyn io::Read) -> anyhow:
             )
         });
     }
+    let expires_at = match args.expires {
+        // A span would end at another instant, and so be another message, each time this is called.
+        Some(Expires::After(_)) if args.key.is_some() => {
+            let wrong = "with --key, --expires takes an instant, such as 2026-11-23T18:00:00+08:00";
+            return Err(CalledWrong(wrong.to_owned()).into());
+        }
+        Some(Expires::After(span)) => Some(now.plus(span)),
+        Some(Expires::At(instant)) => Some(instant),
+        None => None,
+    };
     let (kind, content) = content(args, stdin)?;
     let request = json!({
         "to": whom(args),
@@ -115,7 +127,7 @@ fn request(args: &SendArgs, now: Timestamp, stdin: &mut dyn io::Read) -> anyhow:
         "content": content,
         "url_signed_in": !args.plain_links,
         "truncate": args.truncate,
-        "expires_at": args.expires.map(|span| now.plus(span)),
+        "expires_at": expires_at,
     });
     match request {
         Value::Object(request) => Ok(request),

@@ -146,9 +146,7 @@ async fn every_command_has_help_with_an_example_and_nothing_unbuilt_is_listed() 
         assert!(all.contains(&format!("  {} ", args[0])), "{}", args[0]);
         help(args).await;
     }
-    for later in ["backup"] {
-        assert!(!all.contains(&format!("  {later} ")), "{later} is listed:\n{all}");
-    }
+    assert!(!all.contains("  backup "), "it is listed:\n{all}");
     let version = Program::gongpai().arg("--version").run().await;
     assert_eq!(version.stdout, format!("gongpai {}\n", env!("CARGO_PKG_VERSION")));
 }

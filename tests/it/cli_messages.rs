@@ -269,6 +269,14 @@ async fn the_same_key_sends_once() {
     let other = place.run(&["send", "--to", "a", "--text", "u", "--key", "todo-3"]).await;
     assert_eq!(other.code(), Some(1));
     assert!(other.stderr.contains("--key"), "{}", other.stderr);
+    // A span would be another instant each time, and the second call another message.
+    let span = place.run(&["send", "--to", "a", "--text", "t", "--key", "todo-4", "--expires", "2h"]).await;
+    assert_eq!(
+        (span.code(), span.stderr.contains("--expires takes an instant")),
+        (Some(2), true),
+        "{}",
+        span.stderr
+    );
     assert_eq!(place.number("SELECT COUNT(*) FROM messages").await, 1);
     assert_eq!(place.number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 1);
 }

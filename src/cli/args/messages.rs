@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use chrono::DateTime;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::{span, userid};
+use crate::base::clock::Timestamp;
 use crate::message::Status;
 
 /// `gongpai send …`
@@ -48,9 +50,9 @@ pub struct SendArgs {
     /// The same key with the same message sends it once, however often this is called
     #[arg(long)]
     pub key: Option<String>,
-    /// Not sent any more after this long: 30m, 2h, 3d
-    #[arg(long, value_name = "SPAN", value_parser = expiry)]
-    pub expires: Option<Duration>,
+    /// Not sent any more after this long, or from then on: 30m, 2h, 3d, 2026-11-23T18:00:00+08:00
+    #[arg(long, value_name = "TIME", value_parser = expiry)]
+    pub expires: Option<Expires>,
     /// Cut what is too long for WeCom, instead of refusing it
     #[arg(long)]
     pub truncate: bool,
@@ -60,6 +62,15 @@ pub struct SendArgs {
     /// Wait until it is known what became of it; exit code 1 unless it was sent to everybody
     #[arg(long)]
     pub wait: bool,
+}
+
+/// When a message is not sent any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expires {
+    /// So long after now.
+    After(Duration),
+    /// At that instant.
+    At(Timestamp),
 }
 
 /// Whom a message is for.
@@ -88,8 +99,12 @@ fn to(text: &str) -> Result<To, String> {
     Ok(make(rest.to_owned()))
 }
 
-fn expiry(text: &str) -> Result<Duration, String> {
-    span(text).filter(|span| !span.is_zero()).ok_or_else(|| "write 30m, 2h or 3d".to_owned())
+fn expiry(text: &str) -> Result<Expires, String> {
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Expires::At(Timestamp::from_millis(instant.timestamp_millis())));
+    }
+    let span = span(text).filter(|span| !span.is_zero());
+    span.map(Expires::After).ok_or_else(|| "write 30m, 2h, 3d or 2026-11-23T18:00:00+08:00".to_owned())
 }
 
 /// `gongpai messages …`
