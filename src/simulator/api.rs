@@ -8,19 +8,25 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{Method, StatusCode};
+use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
+use super::content::BAD_MEDIA;
+use super::fault::Fault;
 use super::grant::{BadCode, BadToken, CODE_MAX, Holder, TOKEN_LIFE};
 use super::reader::Reader;
 use super::state::Inside;
 use super::world::{App, Who};
-use super::{Received, Simulator, agent, contact, fault, random, tag};
+use super::{Received, Simulator, agent, contact, fault, media, random, send, tag};
 
 /// The largest body a call may have.
 const BODY_MAX: usize = 2 * 1024 * 1024;
+/// The same of an upload: enough to hold a file that is too large, which is 45001.
+const UPLOAD_MAX: usize = 32 * 1024 * 1024;
+/// How much of an upload [`Received`] keeps.
+const UPLOAD_KEPT: usize = 1024;
 
 /// A failed call: errcode and errmsg without the suffix.
 #[derive(Debug)]
@@ -31,6 +37,7 @@ pub(super) struct Refusal(pub(super) i64, pub(super) &'static str);
 pub(super) struct Call {
     pub(super) method: Method,
     pub(super) query: HashMap<String, String>,
+    pub(super) content_type: Option<String>,
     pub(super) body: Bytes,
     pub(super) from: IpAddr,
 }
@@ -49,11 +56,21 @@ impl Call {
         if self.body.is_empty() {
             return Ok(json!({}));
         }
-        if self.body.windows(2).any(|w| w == b"\\u") {
+        if escapes(&self.body) {
             return Err(Refusal(40033, "invalid Request Format, don't use \\uxxxx"));
         }
         serde_json::from_slice(&self.body).map_err(|_| Refusal(40035, "Warning: wrong json format."))
     }
+}
+
+/// Whether a `\uxxxx` stands in a JSON text; a backslash that is escaped itself begins none.
+fn escapes(body: &[u8]) -> bool {
+    let mut escaped = false;
+    body.iter().any(|b| {
+        let found = escaped && *b == b'u';
+        escaped = !escaped && *b == b'\\';
+        found
+    })
 }
 
 /// A caller whose token is good.
@@ -76,19 +93,23 @@ pub(super) async fn call(
         .get::<ConnectInfo<SocketAddr>>()
         .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |c| c.0.ip().to_canonical());
     let (head, body) = request.into_parts();
-    let Ok(body) = to_bytes(body, BODY_MAX).await else {
+    let is_upload = api == "media/upload";
+    let Ok(body) = to_bytes(body, if is_upload { UPLOAD_MAX } else { BODY_MAX }).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let pairs: Vec<(String, String)> =
         form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
+    let kept = if is_upload { UPLOAD_KEPT } else { body.len() };
     let mut in_flight = sim.received(Received {
         api: api.clone(),
         method: head.method.to_string(),
         query: pairs.clone(),
-        body: String::from_utf8_lossy(&body).into_owned(),
+        body: String::from_utf8_lossy(body.get(..kept).unwrap_or(&body)).into_owned(),
         from,
     });
-    let call = Call { method: head.method, query: pairs.into_iter().collect(), body, from };
+    let content_type =
+        head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
+    let call = Call { method: head.method, query: pairs.into_iter().collect(), content_type, body, from };
     let answer = answer(&sim, &api, &call, in_flight.refusal.take()).await;
     drop(in_flight);
     answer
@@ -113,13 +134,31 @@ async fn answer(sim: &Simulator, api: &str, call: &Call, limited: Option<Refusal
     {
         return instead;
     }
+    if api == "media/get"
+        && let Some(file) = sim.inside(|inside| read_media(inside, call))
+    {
+        return match fault {
+            Some(Fault::HavingActed(then)) => then.instead().await.unwrap_or(file),
+            _ => file,
+        };
+    }
     let result = sim.inside(|inside| dispatch(inside, api, call));
     let answer = match result {
         Some(Ok(answer)) => answer,
         Some(Err(refusal)) => refused(&refusal, call.from),
         None => return StatusCode::NOT_FOUND.into_response(),
     };
-    fault.map_or_else(|| fault::json_answer(&answer), |f| f.spoil(&answer))
+    match fault {
+        None => fault::json_answer(&answer),
+        Some(Fault::HavingActed(then)) => then.instead().await.unwrap_or_else(|| then.spoil(&answer)),
+        Some(fault) => fault.spoil(&answer),
+    }
+}
+
+/// The one answer that is no JSON; refused as the others are by [`dispatch`].
+fn read_media(inside: &mut Inside, call: &Call) -> Option<Response> {
+    caller(inside, call).ok()?;
+    media::get(inside, call).ok().map(|m| m.answer(false))
 }
 
 /// `None` for a path that this WeCom does not have.
@@ -144,13 +183,20 @@ fn dispatch(inside: &mut Inside, api: &str, call: &Call) -> Option<Result<Value,
         "tag/list" => read(tag::list),
         "tag/get" => read(tag::get),
         "agent/get" => read(agent::get),
+        "message/send" => caller(inside, call).and_then(|who| send::send(inside, who, call)),
+        "message/recall" => caller(inside, call).and_then(|who| send::recall(inside, who, call)),
+        "media/upload" => caller(inside, call).and_then(|_| media::upload(inside, call)),
+        // only what is refused comes here
+        "media/get" => {
+            caller(inside, call).and_then(|_| Err(media::get(inside, call).err().unwrap_or(BAD_MEDIA)))
+        }
         _ => return None,
     };
     Some(result)
 }
 
 /// The envelope of a failure with the suffix that real ones carry (doc 90664).
-fn refused(Refusal(code, message): &Refusal, from: IpAddr) -> Value {
+pub(super) fn refused(Refusal(code, message): &Refusal, from: IpAddr) -> Value {
     let hint = random::digits(25);
     json!({
         "errcode": code,

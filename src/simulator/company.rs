@@ -42,6 +42,8 @@ impl Default for World {
             expired_token_errcode: 42001,
             revoked_token_errcode: 40014,
             wrong_secrets_before_block: 30,
+            account_limit: 1000,
+            empty_invaliduser: false,
             limits: Limits::default(),
         }
     }
@@ -61,6 +63,14 @@ impl World {
             m.mobile = format!("138{n:08}");
             self.members.push(m);
         }
+        self.allow_all();
+    }
+}
+
+impl World {
+    /// Raises 账号上限 to what there is: a corporation has no more members than accounts.
+    pub(super) fn allow_all(&mut self) {
+        self.account_limit = self.account_limit.max(u64::try_from(self.members.len()).unwrap_or(u64::MAX));
     }
 }
 
@@ -74,6 +84,7 @@ impl App {
             home_url: String::new(),
             trusted_domains: Vec::new(),
             callback_domains: Vec::new(),
+            callback_url: String::new(),
             trusted_ips: None,
             enabled: true,
             legacy_fields: false,

@@ -19,6 +19,8 @@ use super::api::Call;
 /// What happens to a call instead of, or to, its answer.
 ///
 /// The first group never reaches the API: no code is used up. The second spoils a real answer: the code is gone.
+/// [`Fault::having_acted`] makes one of the second out of every one of the first.
+/// A file that `media/get` answers is not spoilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fault {
     /// A JSON answer with this errcode and errmsg, status 200.
@@ -56,6 +58,8 @@ pub enum Fault {
     EmptyList,
     /// The real answer with one record of its list spoilt, the last of them.
     BrokenRecord(Broken),
+    /// The API acts on the call, and then this happens to its answer. See [`Fault::having_acted`].
+    HavingActed(Box<Self>),
 }
 
 /// What is wrong with a record.
@@ -114,6 +118,13 @@ fn has(call: &Call, name: &str, value: &str) -> bool {
 }
 
 impl Fault {
+    /// WeCom acts on the call and then goes wrong: `Fault::Hang.having_acted()` has sent the message, and nobody
+    /// learns of it; `Fault::Slow(…).having_acted()` has sent it before it waits.
+    #[must_use]
+    pub fn having_acted(self) -> Self {
+        Self::HavingActed(Box::new(self))
+    }
+
     /// The whole answer, for a fault that does not need the real one.
     pub(super) async fn instead(&self) -> Option<Response> {
         Some(match self {
@@ -308,6 +319,7 @@ mod tests {
         Call {
             method: Method::GET,
             query: query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
+            content_type: None,
             body: Bytes::from_static(body.as_bytes()),
             from: IpAddr::V4(Ipv4Addr::LOCALHOST),
         }

@@ -6,6 +6,8 @@ use std::time::Duration;
 use super::Simulator;
 use super::fault::{Aim, Fault, Faults};
 use super::limit::Limits;
+use super::media::Media;
+use super::post::{Letter, Sent, Undelivered};
 use super::scan::{PendingScan, ScanError};
 use super::state::{Received, State};
 use super::world::{App, Phone, World};
@@ -127,6 +129,45 @@ impl Simulator {
     pub fn cancel_scan(&self, key: &str) -> Result<String, ScanError> {
         let now = self.inner.clock.now();
         self.inner.state.lock().scans.cancel(key, now)
+    }
+
+    /// What a member has in the inbox, oldest first: every copy that was delivered and not recalled.
+    pub fn inbox(&self, userid: &str) -> Vec<Letter> {
+        self.inside(|i| {
+            let letters = i.post.letters(userid, 0, i.began).into_iter();
+            letters.filter(|s| !s.recalled).map(|s| s.letter).collect()
+        })
+    }
+
+    /// Every call of `message/send` that was answered with errcode 0, oldest first.
+    pub fn sent(&self) -> Vec<Sent> {
+        self.inside(|i| i.post.sent(i.began))
+    }
+
+    /// How many they are, without copying them.
+    pub fn sent_count(&self) -> usize {
+        self.inside(|i| i.post.sent_count())
+    }
+
+    /// The copies that were dropped because a member's limit of the minute or hour was reached, oldest first.
+    pub fn dropped(&self) -> Vec<Undelivered> {
+        self.inside(|i| i.post.dropped(i.began))
+    }
+
+    /// The copies that were not delivered because they repeat something, oldest first: all of an identical
+    /// request, and those of equal bodies ([`Limits::equal_bodies_swallowed`]).
+    pub fn suppressed(&self) -> Vec<Undelivered> {
+        self.inside(|i| i.post.suppressed(i.began))
+    }
+
+    /// The messages that were recalled, in the order in which they were sent.
+    pub fn recalled(&self) -> Vec<Sent> {
+        self.inside(|i| i.post.recalled(i.began))
+    }
+
+    /// What was uploaded under a `media_id`; `None` after three days.
+    pub fn media(&self, media_id: &str) -> Option<Media> {
+        self.inside(|i| i.medias.public(media_id, i.now, i.began))
     }
 
     /// The next call of `api` (`gettoken`, `user/get`, … or `*`) fails; queued behind earlier ones.

@@ -162,6 +162,7 @@ impl World {
         for d in self.departments.iter_mut().skip(first_new) {
             d.leaders.extend(leaders.remove(&d.id));
         }
+        self.allow_all();
     }
 }
 

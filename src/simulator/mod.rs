@@ -7,11 +7,19 @@
 //!
 //! | path | what | file |
 //! |---|---|---|
-//! | `/cgi-bin/*` | the server API | `api.rs`, `contact.rs`, `tag.rs`, `agent.rs` |
+//! | `/cgi-bin/*` | the server API | `api.rs`, `contact.rs`, `tag.rs`, `agent.rs`, `send.rs`, `media.rs` |
 //! | `/connect/oauth2/authorize` | sign-in inside WeCom | `authorize.rs` |
 //! | `/wwlogin/sso/login` | sign-in by QR code, in a frame or alone | `scan.rs` |
 //! | `/`, `/phone` | the phone: who holds it, the workbench, scans to confirm | `phone.rs` |
+//! | `/phone/inbox` | the messages of whoever holds the phone | `inbox.rs`, `bubble.rs`, `markup.rs` |
+//! | `/phone/inbox.json?userid=` | [`Simulator::inbox`] over HTTP; without a userid the holder's | `inbox.rs` |
+//! | `/phone/unread` | `{"unread": 2, "version": "zhangsan 7"}` of the holder | `inbox.rs` |
+//! | `/phone/media/{media_id}` | what was uploaded, a picture to look at | `inbox.rs` |
 //! | `/organisation` | pages to edit departments, members and tags | `organisation.rs`, `editing.rs` |
+//!
+//! `/phone/inbox.json` answers a list, oldest first:
+//! `[{"msgid", "agentid", "app", "msgtype", "content": {…}, "safe": 0, "at": 1700000000000}]`, `content` as
+//! delivered, `at` in milliseconds by the simulator's clock. Recalled messages are not in it.
 //!
 //! What the company looks like is [`World`]; what was given out (tokens, codes) is in `grant.rs`; trouble on
 //! demand is [`Fault`]. A page that refuses names the errcode in the header `x-simulator-error`.
@@ -26,29 +34,39 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 
+mod addressee;
 mod agent;
 mod api;
 mod authorize;
+mod bubble;
+mod card;
 mod clock;
 mod company;
 mod contact;
+mod content;
 mod editing;
 mod fault;
 mod grant;
 mod handle;
+mod inbox;
 mod index;
 mod large;
 mod limit;
+mod markup;
+mod media;
+mod multipart;
 mod organisation;
 mod organise;
 mod page;
 mod people;
 mod phone;
+mod post;
 mod random;
 mod reader;
 mod redirect;
 mod running;
 mod scan;
+mod send;
 mod state;
 mod tag;
 #[cfg(test)]
@@ -57,7 +75,9 @@ mod world;
 
 pub use fault::{Aim, Broken, Fault};
 pub use limit::{Limits, PerApi};
+pub use media::Media;
 pub use people::{Attribute, Department, Member, Status, Tag};
+pub use post::{Letter, Sent, Undelivered};
 pub use running::Running;
 pub use scan::{PendingScan, ScanError};
 pub use state::Received;
@@ -100,6 +120,10 @@ impl Simulator {
             .route("/phone/member", post(phone::choose))
             .route("/phone/confirm", get(phone::scanned).post(phone::decide))
             .route("/phone/scans", get(phone::scans))
+            .route("/phone/inbox", get(inbox::inbox))
+            .route("/phone/inbox.json", get(inbox::json))
+            .route("/phone/unread", get(inbox::unread))
+            .route("/phone/media/{id}", get(inbox::media))
             .route("/organisation", get(organisation::organisation))
             .route("/organisation/department", post(editing::department))
             .route("/organisation/member", get(organisation::member).post(editing::member))

@@ -27,18 +27,21 @@ const ERROR_HEADER: HeaderName = HeaderName::from_static("x-simulator-error");
 pub(super) trait Page: Template {
     /// Whether it may stand in another site's frame, as only the QR page may.
     const FRAMED: bool = false;
+    /// Whether it shows pictures of other sites, as messages name them.
+    const PICTURES: bool = false;
 }
 
 /// Renders a page; 500 if it does not render.
 pub(super) fn respond<P: Page>(page: &P) -> Response {
-    html(page.render(), P::FRAMED)
+    html(page.render(), P::FRAMED, P::PICTURES)
 }
 
-fn html(rendered: askama::Result<String>, framed: bool) -> Response {
+fn html(rendered: askama::Result<String>, framed: bool, pictures: bool) -> Response {
     let Ok(text) = rendered else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let ancestors = if framed { "" } else { "; frame-ancestors 'none'" };
+    let more = if pictures { " http: https:" } else { "" };
     let policy = format!(
-        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'; \
+        "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'{more}; \
          form-action 'self'; base-uri 'none'{ancestors}"
     );
     let mut response = ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], text).into_response();
@@ -86,7 +89,7 @@ impl Notice {
 
 impl IntoResponse for Notice {
     fn into_response(self) -> Response {
-        let mut response = html(self.render(), self.framed);
+        let mut response = html(self.render(), self.framed, false);
         response.headers_mut().insert(ERROR_HEADER, HeaderValue::from(self.errcode));
         response
     }
@@ -155,6 +158,9 @@ pub(super) struct PhonePage {
     letter: String,
     remark: &'static str,
     icons: Vec<Icon>,
+    /// Messages nobody has looked at, and what the last one says.
+    unread: usize,
+    last: String,
     scans: Vec<WaitingScan>,
     /// Nobody in a large corporation, where a userid is typed.
     groups: Vec<Group>,
@@ -164,7 +170,12 @@ pub(super) struct PhonePage {
 impl Page for PhonePage {}
 
 impl PhonePage {
-    pub(super) fn new(view: View, who: Option<&str>, scans: Vec<PendingScan>) -> Self {
+    pub(super) fn new(
+        view: View,
+        who: Option<&str>,
+        scans: Vec<PendingScan>,
+        (unread, last): (usize, String),
+    ) -> Self {
         let world = view.world;
         let holder = who.and_then(|w| world.name_of(w)).unwrap_or_default().to_owned();
         let app_name = |id: i64| world.app_of(id).map(|a| a.name.clone()).unwrap_or_default();
@@ -172,6 +183,8 @@ impl PhonePage {
             marker: MARKER,
             corp: world.corp_name.clone(),
             letter: first_letter(&holder),
+            unread,
+            last,
             remark: who.and_then(|w| view.member(w)).map_or("", |m| remark(view, m)),
             holder,
             icons: world
@@ -286,7 +299,7 @@ fn finder(x: usize, y: usize, side: usize) -> Option<bool> {
     })
 }
 
-fn first_letter(name: &str) -> String {
+pub(super) fn first_letter(name: &str) -> String {
     name.chars().next().map(String::from).unwrap_or_default()
 }
 

@@ -128,6 +128,8 @@ pub struct Member {
     pub direct_leaders: Vec<String>,
     /// 扩展属性
     pub attributes: Vec<Attribute>,
+    /// Has a basic licence (基础接口许可), without which no message arrives.
+    pub licensed: bool,
 }
 
 impl Member {
@@ -150,6 +152,7 @@ impl Member {
             gender: "0".to_owned(),
             direct_leaders: Vec::new(),
             attributes: Vec::new(),
+            licensed: true,
         }
     }
 

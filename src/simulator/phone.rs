@@ -7,9 +7,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 
+use super::bubble::Shown;
 use super::page::{Confirm, Notice, PhonePage, respond};
 use super::scan::{Progress, ScanError};
-use super::state::State;
+use super::state::{Inside, State};
 use super::world::{Phone, World};
 use super::{MEMBER_HEADER, Simulator};
 
@@ -54,13 +55,13 @@ fn cookie(headers: &HeaderMap, world: &World) -> Option<String> {
     world.name_of(&who).is_some().then_some(who)
 }
 
-fn set_cookie(who: &str) -> Option<(header::HeaderName, HeaderValue)> {
+pub(super) fn set_cookie(who: &str) -> Option<(header::HeaderName, HeaderValue)> {
     let text = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", urlencoding::encode(who));
     HeaderValue::from_str(&text).ok().map(|v| (header::SET_COOKIE, v))
 }
 
 /// The phone page's holder: the cookie's person, else the world's.
-fn holder(headers: &HeaderMap, world: &World) -> Option<String> {
+pub(super) fn holder(headers: &HeaderMap, world: &World) -> Option<String> {
     cookie(headers, world).or_else(|| match &world.phone {
         Phone::Person(who) => Some(who.clone()),
         Phone::Cancels | Phone::Nobody => None,
@@ -71,12 +72,28 @@ fn holder(headers: &HeaderMap, world: &World) -> Option<String> {
 pub(super) async fn phone(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
     let (page, who) = sim.inside(|i| {
         let who = holder(&headers, i.world);
-        (PhonePage::new(i.view, who.as_deref(), i.scans.pending(i.now)), who)
+        let post = who.as_deref().map(|w| (i.post.unread(w).0, last(i, w))).unwrap_or_default();
+        (PhonePage::new(i.view, who.as_deref(), i.scans.pending(i.now), post), who)
     });
     let mut response = respond(&page);
     response.headers_mut().extend(who.as_deref().and_then(set_cookie));
     response
 }
+
+/// What the newest message says in a line.
+fn last(inside: &Inside, who: &str) -> String {
+    let newest = inside.post.count(who).saturating_sub(1);
+    let newest = inside.post.letters(who, newest, inside.began).pop();
+    newest.map_or_else(
+        String::new,
+        |s| {
+            if s.recalled { RECALLED.to_owned() } else { Shown::summary(&s.letter) }
+        },
+    )
+}
+
+/// What stands in the place of a message that was taken back.
+const RECALLED: &str = "撤回了一条消息";
 
 /// Hands the phone to another person: form field `member`.
 pub(super) async fn choose(

@@ -14,6 +14,8 @@ use super::fault::Faults;
 use super::grant::Grants;
 use super::index::{Index, View};
 use super::limit::Gate;
+use super::media::Medias;
+use super::post::Post;
 use super::scan::Scans;
 use super::world::World;
 
@@ -29,7 +31,7 @@ pub struct Received {
     pub method: String,
     /// The query, decoded, secrets and tokens included.
     pub query: Vec<(String, String)>,
-    /// The body, as text.
+    /// The body, as text; of `media/upload` the first kilobyte.
     pub body: String,
     /// The caller's address.
     pub from: IpAddr,
@@ -50,6 +52,8 @@ pub(super) struct State {
     pub(super) scans: Scans,
     pub(super) faults: Faults,
     pub(super) gate: Gate,
+    pub(super) post: Post,
+    pub(super) medias: Medias,
     pub(super) received: VecDeque<Received>,
     pub(super) counts: HashMap<String, u64>,
 }
@@ -60,7 +64,11 @@ pub(super) struct Inside<'s> {
     pub(super) view: View<'s>,
     pub(super) grants: &'s mut Grants,
     pub(super) scans: &'s mut Scans,
+    pub(super) post: &'s mut Post,
+    pub(super) medias: &'s mut Medias,
     pub(super) now: Duration,
+    /// When the clock stood at zero, since 1970.
+    pub(super) began: Duration,
 }
 
 /// A call that is being answered; dropping it ends it.
@@ -88,6 +96,8 @@ impl Inner {
                 scans: Scans::default(),
                 faults: Faults::default(),
                 gate: Gate::default(),
+                post: Post::default(),
+                medias: Medias::default(),
                 received: VecDeque::new(),
                 counts: HashMap::new(),
             }),
@@ -98,11 +108,11 @@ impl Inner {
 impl Simulator {
     /// Runs `act` on the world and what was given out.
     pub(super) fn inside<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
-        let now = self.inner.clock.now();
+        let (now, began) = (self.inner.clock.now(), self.inner.clock.began());
         let mut state = self.inner.state.lock();
-        let State { world, index, grants, scans, .. } = &mut *state;
+        let State { world, index, grants, scans, post, medias, .. } = &mut *state;
         let index = &*index.get_or_insert_with(|| Index::of(world));
-        act(&mut Inside { world, view: View { world, index }, grants, scans, now })
+        act(&mut Inside { world, view: View { world, index }, grants, scans, post, medias, now, began })
     }
 
     /// Notes a call that came in; it counts as in flight until the answer is dropped.

@@ -11,7 +11,10 @@ use super::*;
 mod codes;
 mod directory;
 mod faults;
+mod inbox;
 mod limits;
+mod media;
+mod messages;
 mod organisation;
 mod running;
 mod secrets;
@@ -51,6 +54,50 @@ impl Bench {
         self.get(&format!("/cgi-bin/{path}"), "test").await.json().await.unwrap()
     }
 
+    async fn call(&self, api: &str, body: &Value) -> Value {
+        let url = format!("{}/cgi-bin/{api}", self.sim.url());
+        self.http.post(url).body(body.to_string()).send().await.unwrap().json().await.unwrap()
+    }
+
+    /// `message/send` of the application under test; its `agentid` is added where there is none.
+    async fn send(&self, mut body: Value) -> Value {
+        if body.get("agentid").is_none() {
+            body["agentid"] = json!(1_000_002);
+        }
+        self.call(&format!("message/send?access_token={}", self.app_token().await), &body).await
+    }
+
+    async fn refusal(&self, body: Value) -> i64 {
+        self.send(body).await["errcode"].as_i64().unwrap()
+    }
+
+    async fn recall(&self, token: &str, msgid: &Value) -> Value {
+        self.call(&format!("message/recall?access_token={token}"), &json!({"msgid": msgid})).await
+    }
+
+    /// `media/upload` with the part's own headers written by hand.
+    async fn upload_as(&self, kind: &str, disposition: &str, bytes: &[u8]) -> Value {
+        let url = format!(
+            "{}/cgi-bin/media/upload?access_token={}&type={kind}",
+            self.sim.url(),
+            self.app_token().await
+        );
+        let head = format!("--b0undary\r\nContent-Disposition: {disposition}\r\n\r\n");
+        let body = [head.as_bytes(), bytes, b"\r\n--b0undary--\r\n"].concat();
+        let request = self.http.post(url).header("content-type", "multipart/form-data; boundary=b0undary");
+        request.body(body).send().await.unwrap().json().await.unwrap()
+    }
+
+    async fn upload(&self, kind: &str, name: &str, bytes: &[u8]) -> Value {
+        self.upload_as(kind, &format!("form-data; name=\"media\"; filename=\"{name}\""), bytes).await
+    }
+
+    /// What a member's inbox reads, text messages only.
+    fn texts(&self, userid: &str) -> Vec<String> {
+        let text = |l: Letter| l.content["content"].as_str().unwrap_or_default().to_owned();
+        self.sim.inbox(userid).into_iter().map(text).collect()
+    }
+
     async fn errcode(&self, path: &str) -> i64 {
         self.api(path).await["errcode"].as_i64().unwrap()
     }
@@ -84,6 +131,23 @@ impl Bench {
             self.sim.world().corp_id
         )
     }
+}
+
+fn text(to: &str, content: &str) -> Value {
+    json!({"touser": to, "msgtype": "text", "text": {"content": content}})
+}
+
+/// A fixture of `tests/data/wecom`; SOURCES.md there says where each was seen.
+fn fixture(name: &str) -> Value {
+    let path = format!("{}/tests/data/wecom/{name}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn shape(answer: &Value) -> Vec<(&str, &str)> {
+    let kind = |v: &Value| if v.is_string() { "text" } else { "number" };
+    let mut shape: Vec<_> = answer.as_object().unwrap().iter().map(|(n, v)| (n.as_str(), kind(v))).collect();
+    shape.sort_unstable();
+    shape
 }
 
 fn location(r: &Response) -> &str {

@@ -40,7 +40,12 @@ pub struct World {
     pub revoked_token_errcode: i64,
     /// So many wrong secrets within an hour block their address for an hour. WeCom publishes no figure.
     pub wrong_secrets_before_block: u32,
-    /// What WeCom refuses to a caller that asks too much; nothing until it is set.
+    /// 账号上限: an application reaches [`Limits::recipients_per_account`] times as many members in a day.
+    pub account_limit: u64,
+    /// `message/send` answers `"invaliduser":""` when nobody was invalid, as it did once; otherwise without the
+    /// field.
+    pub empty_invaliduser: bool,
+    /// What WeCom refuses to a caller that asks too much. Only the limits of messages are on until it is set.
     pub limits: Limits,
 }
 
@@ -59,6 +64,8 @@ pub struct App {
     pub trusted_domains: Vec<String>,
     /// 企业微信授权登录 → 授权回调域, `host` or `host:port`; the scan page takes these and the trusted domains.
     pub callback_domains: Vec<String>,
+    /// 接收消息服务器URL, which interactive cards need; empty: none. Nothing is ever sent to it.
+    pub callback_url: String,
     /// 企业可信IP; `None`: any address may call.
     pub trusted_ips: Option<Vec<IpAddr>>,
     /// Whether the administrator has it switched on.

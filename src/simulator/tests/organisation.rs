@@ -10,7 +10,7 @@ impl Bench {
     }
 
     /// Sends a form that is taken; gives where it leads.
-    async fn send(&self, path: &str, form: &[(&str, &str)]) -> String {
+    async fn submit(&self, path: &str, form: &[(&str, &str)]) -> String {
         let r = self.post(path, form).await;
         assert_eq!(r.status(), StatusCode::SEE_OTHER, "{path} {form:?}");
         location(&r).to_owned()
@@ -94,7 +94,7 @@ async fn a_member_is_added_moved_disabled_and_deleted() {
         ("mobile", "13900000000"),
         ("superiors", "lisi，wangwu"),
     ];
-    assert_eq!(b.send(MEMBER, &form).await, "/organisation?department=2#department");
+    assert_eq!(b.submit(MEMBER, &form).await, "/organisation?department=2#department");
     let m = b.sim.world().member("qian.duo").unwrap().clone();
     assert_eq!(
         (m.departments.as_slice(), m.main(), m.leads.as_slice()),
@@ -111,14 +111,14 @@ async fn a_member_is_added_moved_disabled_and_deleted() {
     form[3] = ("status", "2");
     form[4] = ("department", "6");
     form[7] = ("leads", "4");
-    b.send(MEMBER, &form).await;
+    b.submit(MEMBER, &form).await;
     let m = b.sim.world().member("qian.duo").unwrap().clone();
     assert_eq!((m.placed().collect::<Vec<_>>(), m.status), (vec![(2, 9), (6, 0)], Status::Disabled));
     assert!(m.leads.is_empty() && !b.sim.world().departments[1].leaders.contains(&"Qian.Duo".to_owned()));
     assert!(b.page("/organisation?department=6").await.contains("已禁用"));
 
     b.sim.add_tag(Tag::new(1, "管理层").on(["qian.duo", "lisi"]));
-    b.send(MEMBER, &[("act", "delete"), ("userid", "qian.duo")]).await;
+    b.submit(MEMBER, &[("act", "delete"), ("userid", "qian.duo")]).await;
     let w = b.sim.world();
     assert!(w.member("qian.duo").is_none());
     assert_eq!(w.tags[0].users, ["lisi"]);
@@ -175,7 +175,7 @@ async fn what_wecom_would_refuse_changes_nothing() {
 #[tokio::test]
 async fn a_department_is_added_renamed_moved_and_deleted() {
     let b = Bench::start().await;
-    let to = b.send(DEPARTMENT, &[("act", "add"), ("parent", "6"), ("name", "华东区")]).await;
+    let to = b.submit(DEPARTMENT, &[("act", "add"), ("parent", "6"), ("name", "华东区")]).await;
     assert_eq!(to, "/organisation?department=8#department");
     let form = [
         ("act", "save"),
@@ -185,7 +185,7 @@ async fn a_department_is_added_renamed_moved_and_deleted() {
         ("parent", "3"),
         ("order", "4294967295"),
     ];
-    b.send(DEPARTMENT, &form).await;
+    b.submit(DEPARTMENT, &form).await;
     let token = b.app_token().await;
     let a = b.api(&format!("department/get?id=8&access_token={token}")).await;
     let want = json!({
@@ -194,10 +194,10 @@ async fn a_department_is_added_renamed_moved_and_deleted() {
     });
     assert_eq!(a["department"], want);
     let root = [("act", "save"), ("id", "1"), ("name", "新示例"), ("order", "1")];
-    b.send(DEPARTMENT, &root).await;
+    b.submit(DEPARTMENT, &root).await;
     assert_eq!(b.sim.world().departments[0].parent, 0);
     assert_eq!(
-        b.send(DEPARTMENT, &[("act", "delete"), ("id", "8")]).await,
+        b.submit(DEPARTMENT, &[("act", "delete"), ("id", "8")]).await,
         "/organisation?department=3#department"
     );
     assert_eq!(b.errcode(&format!("department/get?id=8&access_token={token}")).await, 60123);
@@ -208,11 +208,11 @@ async fn a_tag_is_added_changed_and_deleted() {
     let b = Bench::start().await;
     let form =
         [("act", "add"), ("id", "5"), ("name", "外勤"), ("users", "LISI\r\nwangwu"), ("department", "6")];
-    assert_eq!(b.send(TAG, &form).await, "/organisation#tags");
+    assert_eq!(b.submit(TAG, &form).await, "/organisation#tags");
     assert_eq!(b.sim.world().tags[2], Tag::new(5, "外勤").on(["lisi", "wangwu"]).on_departments([6]));
-    b.send(TAG, &[("act", "save"), ("id", "5"), ("name", "出差"), ("users", "")]).await;
+    b.submit(TAG, &[("act", "save"), ("id", "5"), ("name", "出差"), ("users", "")]).await;
     assert_eq!(b.sim.world().tags[2], Tag::new(5, "出差"));
-    b.send(TAG, &[("act", "delete"), ("id", "5")]).await;
+    b.submit(TAG, &[("act", "delete"), ("id", "5")]).await;
     assert_eq!(b.sim.world().tags.len(), 2);
 }
 
@@ -233,11 +233,11 @@ async fn a_large_corporation_shows_the_chosen_department_and_the_way_to_it() {
     assert!(page.matches("#department\"").count() < 30);
     let form =
         [("act", "save"), ("userid", &inside[0]), ("name", "改名"), ("status", "1"), ("department", "2 3")];
-    b.send(MEMBER, &form).await;
+    b.submit(MEMBER, &form).await;
     assert_eq!(b.sim.read(|w| w.member(&inside[0]).unwrap().departments.clone()), [2, 3]);
     let phone = b.page("/phone").await;
     assert!(phone.contains(r#"<input id="member""#) && !phone.contains("<option"));
-    assert_eq!(b.send("/phone/member", &[("member", &inside[0])]).await, "/phone");
+    assert_eq!(b.submit("/phone/member", &[("member", &inside[0])]).await, "/phone");
 }
 
 #[tokio::test]

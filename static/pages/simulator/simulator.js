@@ -1,4 +1,4 @@
-// The two pages that move by themselves: the QR page follows its scan, the phone notices new ones.
+// The pages that move by themselves: the QR page follows its scan, the phone notices new ones and new messages.
 (function () {
   "use strict";
 
@@ -50,5 +50,43 @@
       }, look);
     };
     look();
+  }
+
+  var badge = document.querySelector("[data-unread]");
+  if (badge) {
+    var counted = "";
+    var count = function () {
+      ask("/phone/unread", function (state) {
+        badge.firstElementChild.textContent = state.unread;
+        badge.hidden = state.unread === 0;
+        // the line below the badge changes with the inbox
+        if (counted && counted !== state.version && ["SELECT", "INPUT"].indexOf(document.activeElement.tagName) < 0) { window.location.reload(); }
+        counted = state.version;
+      }, count);
+    };
+    count();
+  }
+
+  var toEnd = function () { window.scrollTo(0, document.documentElement.scrollHeight); };
+  if (document.querySelector("[data-inbox]")) {
+    toEnd();
+    var read = function () {
+      ask("/phone/unread", function (state) {
+        var inbox = document.querySelector("[data-inbox]");
+        if (state.version === inbox.getAttribute("data-inbox")) { return null; }
+        return fetch("/phone/inbox", { cache: "no-store" })
+          .then(function (answer) { return answer.text(); })
+          .then(function (page) {
+            var there = new DOMParser().parseFromString(page, "text/html").querySelector("[data-inbox]");
+            var old = inbox.querySelectorAll("li").length;
+            var parts = Array.prototype.slice.call(there.childNodes);
+            inbox.setAttribute("data-inbox", there.getAttribute("data-inbox"));
+            inbox.textContent = "";
+            parts.forEach(function (part) { inbox.appendChild(document.importNode(part, true)); });
+            if (inbox.querySelectorAll("li").length !== old) { toEnd(); }
+          });
+      }, read);
+    };
+    read();
   }
 })();

@@ -1,0 +1,151 @@
+//! Whom a message is for: `touser`, `toparty` and `totag` of `message/send`, worked out to members (doc 90236).
+
+use std::collections::HashSet;
+
+use serde_json::Value;
+
+use super::api::Refusal;
+use super::index::{Range, View};
+use super::people::{Member, Status};
+use super::world::App;
+
+/// How many userids, departments and tags one call may name.
+const USERS_MAX: usize = 1000;
+const PARTIES_MAX: usize = 100;
+const TAGS_MAX: usize = 100;
+
+/// What the call names, as it writes it.
+#[derive(Debug, Default)]
+pub(super) struct Address<'c> {
+    /// `"@all"`, alone in `touser`: everybody in the visible range; departments and tags are not looked at.
+    all: bool,
+    users: Vec<&'c str>,
+    parties: Vec<&'c str>,
+    tags: Vec<&'c str>,
+}
+
+/// The members a call reaches, and what of its address is worth nothing.
+#[derive(Debug, Default)]
+pub(super) struct Addressees<'w> {
+    /// Each once, however often the call names them.
+    pub(super) members: Vec<&'w Member>,
+    /// As named, in lower case (doc 90236).
+    pub(super) invalid_users: Vec<String>,
+    pub(super) invalid_parties: Vec<String>,
+    pub(super) invalid_tags: Vec<String>,
+    /// Members without a basic licence, in lower case.
+    pub(super) unlicensed: Vec<String>,
+    /// Whether any part of the address was good, though perhaps nobody is behind it.
+    pub(super) any_valid: bool,
+}
+
+impl<'c> Address<'c> {
+    /// # Errors
+    /// 82001 if it names nobody, 40032, 82002 and 82003 if it names too many, 40035 if a list is no text.
+    pub(super) fn read(body: &'c Value) -> Result<Self, Refusal> {
+        let users = list(body, "touser")?;
+        if users == ["@all"] {
+            return Ok(Self { all: true, ..Self::default() });
+        }
+        let address = Self { all: false, users, parties: list(body, "toparty")?, tags: list(body, "totag")? };
+        if address.users.is_empty() && address.parties.is_empty() && address.tags.is_empty() {
+            return Err(Refusal(82001, "touser & toparty & totag all empty"));
+        }
+        if address.users.len() > USERS_MAX {
+            return Err(Refusal(40032, "invalid userid list size"));
+        }
+        if address.parties.len() > PARTIES_MAX {
+            return Err(Refusal(82002, "invalid party list size"));
+        }
+        if address.tags.len() > TAGS_MAX {
+            return Err(Refusal(82003, "invalid tag list size"));
+        }
+        Ok(address)
+    }
+
+    /// Works it out for an application.
+    ///
+    /// Invalid is who is unknown, has left or is not in the visible range: these are the reasons doc 90236 names.
+    /// A member who is disabled or has not activated WeCom yet is none of them, and the call says nothing of it;
+    /// the copy waits until they open WeCom.
+    pub(super) fn resolve<'w>(&self, view: View<'w>, app: &App) -> Addressees<'w> {
+        let mut found = Addressees::default();
+        let Some(range) = view.range(app.agent_id) else { return found };
+        let mut seen = HashSet::new();
+        if self.all {
+            found.add(&mut seen, visible(range, view.world.members.iter()));
+            found.any_valid = !found.members.is_empty();
+            return found;
+        }
+        for name in &self.users {
+            let member = view.member(name);
+            match member.filter(|m| m.status != Status::Left && range.has_member(m)) {
+                Some(member) if member.licensed => {
+                    found.any_valid = true;
+                    found.add(&mut seen, std::iter::once(member));
+                }
+                Some(member) => found.add(&mut seen, std::iter::once(member)),
+                None => found.invalid_users.push(name.to_ascii_lowercase()),
+            }
+        }
+        for name in &self.parties {
+            match name.parse().ok().filter(|id| range.has_department(*id)) {
+                Some(id) => {
+                    found.any_valid = true;
+                    found.add_below(&mut seen, view, range, id);
+                }
+                None => found.invalid_parties.push((*name).to_owned()),
+            }
+        }
+        for name in &self.tags {
+            let tag = name.parse::<i64>().ok().and_then(|id| view.world.tags.iter().find(|t| t.id == id));
+            let Some(tag) = tag else {
+                found.invalid_tags.push((*name).to_owned());
+                continue;
+            };
+            found.any_valid = true;
+            found.add(&mut seen, visible(range, tag.users.iter().filter_map(|u| view.member(u))));
+            for id in &tag.departments {
+                found.add_below(&mut seen, view, range, *id);
+            }
+        }
+        found
+    }
+}
+
+impl<'w> Addressees<'w> {
+    fn add(&mut self, seen: &mut HashSet<&'w str>, members: impl Iterator<Item = &'w Member>) {
+        for member in members.filter(|m| seen.insert(&m.userid)) {
+            if member.licensed {
+                self.members.push(member);
+            } else {
+                self.unlicensed.push(member.userid.to_ascii_lowercase());
+            }
+        }
+    }
+
+    /// The department and everything below it.
+    fn add_below(&mut self, seen: &mut HashSet<&'w str>, view: View<'w>, range: &'w Range, id: i64) {
+        for department in view.subtree(id) {
+            self.add(seen, visible(range, view.members_in(department.id)));
+        }
+    }
+}
+
+fn visible<'w>(
+    range: &'w Range,
+    members: impl Iterator<Item = &'w Member>,
+) -> impl Iterator<Item = &'w Member> {
+    members.filter(|m| m.status != Status::Left && range.has_member(m))
+}
+
+/// The parts between the strokes, without empty ones.
+fn list<'c>(body: &'c Value, name: &str) -> Result<Vec<&'c str>, Refusal> {
+    match body.get(name) {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::String(text)) => {
+            Ok(text.split('|').map(str::trim).filter(|part| !part.is_empty()).collect())
+        }
+        Some(_) => Err(Refusal(40035, "invalid parameter, touser, toparty and totag are strings")),
+    }
+}

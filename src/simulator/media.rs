@@ -1,0 +1,173 @@
+//! Temporary media (临时素材, docs 90253, 90254): uploaded, sent by their `media_id` for three days, read back.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Value, json};
+
+use super::api::{Call, Refusal};
+use super::content::BAD_MEDIA;
+use super::state::Inside;
+use super::{multipart, random};
+
+/// How long a `media_id` is good for.
+const LIFE: Duration = Duration::from_hours(72);
+/// A file has more bytes than this.
+const BYTES_MIN: usize = 5;
+const MEGABYTE: usize = 1024 * 1024;
+
+/// What an upload may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Image,
+    Voice,
+    Video,
+    File,
+}
+
+impl Kind {
+    /// The kind of that name, as `type=` and `msgtype` write it.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        [Self::Image, Self::Voice, Self::Video, Self::File].into_iter().find(|k| k.name() == name)
+    }
+
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Voice => "voice",
+            Self::Video => "video",
+            Self::File => "file",
+        }
+    }
+
+    const fn most(self) -> usize {
+        match self {
+            Self::Image | Self::Video => 10 * MEGABYTE,
+            Self::Voice => 2 * MEGABYTE,
+            Self::File => 20 * MEGABYTE,
+        }
+    }
+
+    /// What the bytes are, `None` if they are not of this kind: an image is JPG or PNG, a voice AMR, a video MP4.
+    fn content_type(self, bytes: &[u8]) -> Option<&'static str> {
+        match self {
+            Self::Image if bytes.starts_with(b"\x89PNG\r\n\x1a\n") => Some("image/png"),
+            Self::Image if bytes.starts_with(b"\xff\xd8\xff") => Some("image/jpeg"),
+            Self::Voice if bytes.starts_with(b"#!AMR") => Some("audio/amr"),
+            Self::Video if bytes.get(4..8) == Some(b"ftyp") => Some("video/mp4"),
+            Self::File => Some("application/octet-stream"),
+            Self::Image | Self::Voice | Self::Video => None,
+        }
+    }
+}
+
+/// Something that was uploaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Media {
+    /// `media_id`
+    pub id: String,
+    /// `image`, `voice`, `video` or `file`.
+    pub kind: String,
+    /// The name the phone shows.
+    pub name: String,
+    /// What is in it.
+    pub bytes: Bytes,
+    /// When it came in, in seconds since 1970 by the simulator's clock.
+    pub created_at: u64,
+}
+
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) kind: Kind,
+    pub(super) name: String,
+    pub(super) content_type: &'static str,
+    pub(super) bytes: Bytes,
+    uploaded: Duration,
+}
+
+/// What was uploaded in the last three days.
+#[derive(Debug, Default)]
+pub(super) struct Medias(HashMap<String, Stored>);
+
+impl Medias {
+    /// A medium that is not too old.
+    pub(super) fn get(&self, id: &str, now: Duration) -> Option<&Stored> {
+        self.0.get(id).filter(|m| now.saturating_sub(m.uploaded) < LIFE)
+    }
+
+    /// The same for a test.
+    pub(super) fn public(&self, id: &str, now: Duration, began: Duration) -> Option<Media> {
+        self.get(id, now).map(|m| Media {
+            id: id.to_owned(),
+            kind: m.kind.name().to_owned(),
+            name: m.name.clone(),
+            bytes: m.bytes.clone(),
+            created_at: (began + m.uploaded).as_secs(),
+        })
+    }
+
+    fn add(&mut self, medium: Stored) -> String {
+        let now = medium.uploaded;
+        self.0.retain(|_, m| now.saturating_sub(m.uploaded) < LIFE);
+        let id = random::text(64);
+        self.0.insert(id.clone(), medium);
+        id
+    }
+}
+
+/// Doc 90253. Every secret may; a `media_id` is good for all applications of the corporation.
+pub(super) fn upload(inside: &mut Inside, call: &Call) -> Result<Value, Refusal> {
+    let kind = call.param("type").and_then(Kind::named).ok_or(Refusal(40005, "invalid media type"))?;
+    let empty = || Refusal(44001, "empty media data");
+    let parts = multipart::parts(call.content_type.as_deref().unwrap_or_default(), &call.body);
+    let parts = parts.ok_or_else(empty)?;
+    let part = parts.into_iter().find(|p| p.name == "media").ok_or_else(empty)?;
+    let name = part.filename.filter(|n| !n.is_empty()).ok_or_else(empty)?;
+    if part.bytes.is_empty() {
+        return Err(empty());
+    }
+    if part.bytes.len() <= BYTES_MIN {
+        return Err(Refusal(40006, "invalid media size"));
+    }
+    if part.bytes.len() > kind.most() {
+        return Err(Refusal(45001, "media size out of limit"));
+    }
+    let content_type = kind.content_type(part.bytes).ok_or(Refusal(40004, "invalid media file type"))?;
+    let created_at = (inside.began + inside.now).as_secs();
+    let bytes = Bytes::copy_from_slice(part.bytes);
+    let id = inside.medias.add(Stored { kind, name, content_type, bytes, uploaded: inside.now });
+    // doc 90253: errmsg is empty, and created_at is a text
+    Ok(json!({
+        "errcode": 0,
+        "errmsg": "",
+        "type": kind.name(),
+        "media_id": id,
+        "created_at": created_at.to_string(),
+    }))
+}
+
+/// Doc 90254: the bytes themselves.
+pub(super) fn get<'s>(inside: &'s Inside, call: &Call) -> Result<&'s Stored, Refusal> {
+    let id = call.param("media_id").ok_or(Refusal(41006, "missing media_id"))?;
+    inside.medias.get(id, inside.now).ok_or(BAD_MEDIA)
+}
+
+impl Stored {
+    /// The bytes for somebody who saves them under their name, or looks at them if they are a picture.
+    pub(super) fn answer(&self, inline: bool) -> Response {
+        let inline = inline && self.kind == Kind::Image;
+        let how = if inline { "inline" } else { "attachment" };
+        let name = urlencoding::encode(&self.name);
+        let disposition = format!("{how}; filename=\"{name}\"; filename*=UTF-8''{name}");
+        let headers = [
+            (header::CONTENT_TYPE, self.content_type.to_owned()),
+            (header::CONTENT_DISPOSITION, disposition),
+            (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+            (header::CACHE_CONTROL, "no-store".to_owned()),
+        ];
+        (headers, self.bytes.clone()).into_response()
+    }
+}
