@@ -6,6 +6,7 @@
 //! | `directory_write`, `input` | local entries: `POST`, `PATCH` and `DELETE` of units and persons |
 //! | `conflicts` | `/directory/conflicts`: whether two persons are one |
 //! | `sync` | `/directory/sync`: asking for a run, and how runs went |
+//! | `messages`, `media` | `/messages` and `/media`: sending, files for it, and what became of it |
 //! | `sessions` | `/sessions`: who is signed in, and signing them out |
 //! | [`openapi`] | all of it as a document |
 //! | `auth`, `asked`, `shape`, `etag` | what the calls share: credentials, parameters and pages, shapes, caching |
@@ -17,6 +18,8 @@ mod conflicts;
 mod directory_write;
 mod etag;
 mod input;
+mod media;
+mod messages;
 pub mod openapi;
 mod persons;
 mod sessions;
@@ -27,6 +30,7 @@ mod units;
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
@@ -37,6 +41,7 @@ use crate::config::ApiClient;
 use crate::db::Db;
 use crate::http::client_ip::TrustedProxies;
 use crate::http::rate_limit::RateLimit;
+use crate::message::Messages;
 use crate::session::Sessions;
 use crate::sync::Sync;
 
@@ -51,6 +56,7 @@ struct Inner {
     clock: Clock,
     sessions: Sessions,
     sync: Sync,
+    messages: Messages,
     trusted: TrustedProxies,
     /// Wrong credentials per address.
     wrong: RateLimit,
@@ -64,16 +70,26 @@ impl Api {
         clock: Clock,
         sessions: Sessions,
         sync: Sync,
+        messages: Messages,
         trusted: TrustedProxies,
         wrong: RateLimit,
     ) -> Self {
-        Self(Arc::new(Inner { clients, db, clock, sessions, sync, trusted, wrong }))
+        Self(Arc::new(Inner { clients, db, clock, sessions, sync, messages, trusted, wrong }))
     }
 }
 
-/// Every path of the API.
+/// Every path of the API but those of [`uploads`].
 pub fn routes(api: Api) -> Router {
     router().split_for_parts().0.with_state(api)
+}
+
+/// The paths that take files: their bodies are limited around all of it, not by axum.
+pub fn uploads(api: Api) -> Router {
+    upload_router().split_for_parts().0.layer(DefaultBodyLimit::disable()).with_state(api)
+}
+
+fn upload_router() -> OpenApiRouter<Api> {
+    OpenApiRouter::with_openapi(OpenApi::default()).routes(routes!(media::upload))
 }
 
 /// A line a route: its path and method stand with the handler, which is routed and documented by them.
@@ -101,6 +117,8 @@ fn router() -> OpenApiRouter<Api> {
         .layer(from_fn(etag::tag));
     OpenApiRouter::with_openapi(OpenApi::default())
         .merge(tagged)
+        .routes(routes!(messages::send))
+        .routes(routes!(messages::one))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end_of_person))
         .routes(routes!(sessions::end_one))

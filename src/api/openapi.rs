@@ -15,7 +15,7 @@ use crate::http::middleware::RequestId;
 use crate::http::problem::Problem;
 use crate::http::words::Code;
 
-type Object = Map<String, Value>;
+pub(super) type Object = Map<String, Value>;
 
 /// Made at the first request.
 static DOCUMENT: LazyLock<Result<Bytes, serde_json::Error>> =
@@ -49,7 +49,12 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
     ("409", "Conflict", "It contradicts what there is; `code` says how."),
     ("410", "Gone", "It is no longer kept."),
     ("412", "PreconditionFailed", "It is not what `If-Match` names: somebody changed it."),
-    ("413", "TooLarge", "The body is larger than 1 MB."),
+    ("413", "TooLarge", "The body is larger than 1 MB, of an upload 21 MB."),
+    (
+        "422",
+        "Invalid",
+        "The message is not as this document or WeCom wants it; `detail` names everything, not the first thing only.",
+    ),
     ("429", "TooMany", "Too many wrong credentials from this address; `Retry-After` says when to try again."),
     ("503", "Unavailable", "The database does not answer; `Retry-After` says when to try again."),
 ];
@@ -77,14 +82,14 @@ pub(super) async fn answer(request_id: RequestId) -> Response {
 /// # Errors
 /// Never for what handlers can say of themselves.
 pub fn document() -> Result<Value, serde_json::Error> {
-    let mut document = serde_json::to_value(super::router().into_openapi())?;
+    let mut document = serde_json::to_value(super::router().merge(super::upload_router()).into_openapi())?;
     let Some(root) = document.as_object_mut() else { return Ok(document) };
     root.insert(
         "info".to_owned(),
         json!({
             "title": "Gongpai (工牌)",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "For applications: the organisation chart of WeCom (企业微信) and who is signed in. \
+            "description": "For applications: the organisation chart of WeCom (企业微信), messages to its members, and who is signed in. \
                 A client is made with `gongpai api-client add` and sends its id and secret as HTTP Basic. \
                 Instants are RFC 3339, lists are read page by page: `cursor` is the `next_cursor` of the page before.",
         }),

@@ -74,7 +74,7 @@ pub fn start(
                 tracing::warn!(%error, "Old rows could not be deleted; the next run tries again");
             }
             if let Err(error) = sync.forget_old().await {
-                tracing::warn!(%error, "Persons who left long ago could not be forgotten; the next run tries again");
+                tracing::warn!(%error, "What the directory need not keep could not be deleted; the next run tries again");
             }
         }
     });

@@ -192,6 +192,7 @@ impl App {
             clock.clone(),
             sessions.clone(),
             sync.clone(),
+            messages.clone(),
             trusted.clone(),
             wrong,
         );
@@ -225,13 +226,20 @@ impl App {
         let ordinary = Router::new()
             .merge(sso::routes(self.sso.clone()))
             .merge(gate::denied::routes(self.gate.clone(), self.site.clone()))
+            .merge(message::links::routes(&self.messages, self.sessions.clone(), self.site.clone()))
             .merge(oidc::routes(self.sessions.clone()))
             .route("/healthz", get(observe::healthz))
             .route("/_gongpai/assets/{*path}", get(assets::serve).with_state(self.pages.clone()))
             .fallback_service(any(verify_file::serve).with_state(self.verify_files.clone()));
         // Whatever the method: a 405 would be a 500 of nginx's.
         let checks = Router::new().route("/auth/nginx", any(gate::check_nginx)).with_state(self.gate.clone());
-        middleware::public_stack(ordinary, api::routes(self.api.clone()), checks, self.middleware())
+        let routes = middleware::Routes {
+            ordinary,
+            api: api::routes(self.api.clone()),
+            uploads: api::uploads(self.api.clone()),
+            checks,
+        };
+        middleware::public_stack(routes, self.middleware())
     }
 
     fn middleware(&self) -> middleware::Parts {

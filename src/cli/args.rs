@@ -1,6 +1,7 @@
 //! The command line. The first line of a comment here is what `--help` prints.
 
 mod directory;
+mod messages;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::config::Scope;
 
 pub use directory::{ConflictsCommand, DirectoryCommand, RulesCommand};
+pub use messages::MessagesCommand;
 
 /// Gongpai (工牌): single sign-on between WeCom (企业微信) and a company's own applications
 #[derive(Debug, Clone, Parser)]
@@ -151,6 +153,16 @@ pub enum Command {
         /// Which.
         #[command(subcommand)]
         command: DirectoryCommand,
+    },
+    /// Look at messages, and steer them by hand
+    #[command(
+        after_help = "Examples:\n  gongpai messages list --status failed\n  gongpai messages show 0193b2c4-…",
+        subcommand_required = true
+    )]
+    Messages {
+        /// Which.
+        #[command(subcommand)]
+        command: MessagesCommand,
     },
     /// Handle userids in rules that somebody else has now
     #[command(after_help = "Example:\n  gongpai rules accept", subcommand_required = true)]

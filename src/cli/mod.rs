@@ -13,6 +13,7 @@ pub mod directory;
 pub mod doctor;
 pub mod explain;
 pub mod key;
+pub mod messages;
 pub mod rules;
 pub mod run;
 pub mod serve;

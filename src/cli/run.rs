@@ -6,12 +6,12 @@ use anyhow::Context as _;
 
 use super::args::{
     ApiClientCommand, Args, Command, ConfigCommand, ConflictsCommand, DirectoryCommand, KeyCommand,
-    RulesCommand, SessionsCommand, SnippetCommand,
+    MessagesCommand, RulesCommand, SessionsCommand, SnippetCommand,
 };
 use super::snippet::{NginxArgs, SnippetError, WorkbenchArgs};
 use super::{
-    api_client, audit, config, conflicts, directory, doctor, explain, key, rules, serve, sessions, snippet,
-    sync,
+    api_client, audit, config, conflicts, directory, doctor, explain, key, messages, rules, serve, sessions,
+    snippet, sync,
 };
 use crate::base::clock::Clock;
 use crate::config::{Config, Sources};
@@ -86,6 +86,7 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<End
             let config = load(&sources)?;
             return in_directory(&config, &clock, command, out).await.map(Ended::well);
         }
+        Command::Messages { command } => in_messages(&load(&sources)?, &clock, command, out).await?,
         Command::Rules { command: RulesCommand::Accept { userids, all } } => {
             let which = match (all, userids) {
                 (true, _) => rules::Which::All,
@@ -119,6 +120,21 @@ async fn in_directory(
         }
     }
     Ok(true)
+}
+
+async fn in_messages(
+    config: &Config,
+    clock: &Clock,
+    command: MessagesCommand,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    match command {
+        MessagesCommand::List { status, user, client, limit, json } => {
+            let wanted = messages::Wanted { status, user, client, limit, json };
+            messages::list(config, clock, &wanted, out).await
+        }
+        MessagesCommand::Show { id, json } => messages::show(config, clock, &id, json, out).await,
+    }
 }
 
 fn load(sources: &Sources) -> anyhow::Result<Config> {

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`client_ip`] | who is calling, behind which trusted proxies |
 //! | [`visit`], [`browser`] | one request: which of our hosts it sees, from where, by what |
+//! | [`redirect`](mod@redirect) | sending a browser on |
 //! | [`cookie`] | reading and writing cookies |
 //! | [`lang`], [`words`] | every text people read, in both languages, and the table of codes |
 //! | [`failure`] | what went wrong, and whether a page or JSON says it |
@@ -23,5 +24,6 @@ pub mod middleware;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;
+pub mod redirect;
 pub mod visit;
 pub mod words;

@@ -31,8 +31,12 @@
 //! | `show`, `steer` | looking at the queue; retry, bury, recall by hand |
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 
+pub mod accept;
+pub mod content;
 pub mod deliver;
+pub mod links;
 pub mod metrics;
+pub mod show;
 pub mod steer;
 pub mod store;
 
@@ -78,15 +82,26 @@ struct Inner {
     client: wecom::Client,
     /// Rings when something was accepted here; what other replicas accept is found by looking.
     news: Notify,
+    /// Where orders wait for the transaction that makes them messages.
+    desk: accept::Desk,
     metrics: Metrics,
-    desk: deliver::Desk,
+    worker: deliver::Worker,
 }
 
 impl Messages {
     /// Puts the parts together.
     pub fn new(settings: Settings, db: Db, clock: Clock, client: wecom::Client) -> Self {
-        let (metrics, desk) = (Metrics::new(clock.clone()), deliver::Desk::new(&clock));
-        Self(Arc::new(Inner { settings, db, clock, client, news: Notify::new(), metrics, desk }))
+        let (metrics, worker) = (Metrics::new(clock.clone()), deliver::Worker::new(&clock));
+        Self(Arc::new(Inner {
+            settings,
+            db,
+            clock,
+            client,
+            news: Notify::new(),
+            desk: accept::Desk::default(),
+            metrics,
+            worker,
+        }))
     }
 
     /// What was accepted and sent, and what waits.
@@ -128,6 +143,10 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every one.
+    pub const ALL: [Self; 7] =
+        [Self::Text, Self::Markdown, Self::Textcard, Self::News, Self::TemplateCard, Self::Image, Self::File];
+
     /// WeCom's `msgtype`, which is also the key of the content and our word in the API.
     pub const fn as_str(self) -> &'static str {
         match self {

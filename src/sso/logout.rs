@@ -5,9 +5,10 @@ use axum::response::Response;
 
 use super::error::SsoError;
 use super::target::{self, Target};
-use super::{Sso, add_cookies, marker, redirect};
+use super::{Sso, marker};
 use crate::audit;
 use crate::db::feed::Change;
+use crate::http::redirect::{add_cookies, redirect};
 use crate::http::visit::Visit;
 use crate::session::NotSignedIn;
 use crate::session::store::{self as session_store, Which};

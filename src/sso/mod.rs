@@ -37,7 +37,6 @@ use crate::base::id::CorpId;
 use crate::base::seal::{Purpose, Sealer};
 use crate::base::url::encode;
 use crate::db::Db;
-use crate::http::cookie::SetCookie;
 use crate::http::page::Pages;
 use crate::http::rate_limit::RateLimit;
 use crate::http::visit::{Site, Visit};
@@ -46,9 +45,7 @@ use crate::session::Sessions;
 use crate::wecom::Client;
 use axum::Router;
 use axum::extract::FromRef;
-use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
-use axum::http::{HeaderValue, StatusCode};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::get;
 use error::SsoError;
 use state::StateSealer;
@@ -191,28 +188,6 @@ impl FromRef<Sso> for Site {
 /// `?rd=…` or `?h=…` for `target`, and `more`.
 fn query(target: &Target, more: &str) -> String {
     format!("?{}={}{more}", target.parameter(), encode(target.text()))
-}
-
-/// A redirect that nobody keeps and that tells no other host where the browser came from.
-fn redirect(to: &str, cookies: &[SetCookie]) -> Response {
-    let mut response = StatusCode::FOUND.into_response();
-    let headers = response.headers_mut();
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-    match HeaderValue::from_str(to) {
-        Ok(location) => {
-            headers.insert(LOCATION, location);
-        }
-        Err(_) => *response.status_mut() = StatusCode::BAD_REQUEST,
-    }
-    add_cookies(&mut response, cookies);
-    response
-}
-
-fn add_cookies(response: &mut Response, cookies: &[SetCookie]) {
-    for header in cookies.iter().filter_map(SetCookie::header) {
-        response.headers_mut().append(SET_COOKIE, header);
-    }
 }
 
 /// Every path of signing in, on every host.

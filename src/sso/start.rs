@@ -10,12 +10,13 @@ use super::entrance;
 use super::error::SsoError;
 use super::state::{AttemptId, Entrance, State};
 use super::target::{self, HandOff, Target};
-use super::{Sso, add_cookies, finish, marker, query, redirect};
+use super::{Sso, finish, marker, query};
 use crate::base::url::encode;
 use crate::http::browser::Browser;
 use crate::http::cookie::SetCookie;
 use crate::http::lang::{Lang, Text};
 use crate::http::page::{OpenWecom, Scan};
+use crate::http::redirect::{add_cookies, redirect};
 use crate::http::visit::Visit;
 use crate::session::{NotSignedIn, SignedIn};
 

@@ -19,6 +19,9 @@ const IN_REDIRECT_URI: usize = 256;
 /// The longest page that the cookie carries.
 const IN_COOKIE: usize = 1024;
 
+/// A message's link on a host that proxies only `/_gongpai/` to us: the one page there that somebody wants to see.
+const LINKS: &str = "/_gongpai/m/";
+
 /// Our own sign-in pages: a target there would send the browser in circles, or out.
 const NEVER: [&str; 7] = [
     "/sso/login",
@@ -119,7 +122,8 @@ impl HandOff {
 pub fn page(rd: Option<&str>, landing: &str, base: &Origin, hosts: &Hosts) -> Result<ReturnTo, BadTarget> {
     let wanted = rd.filter(|rd| !rd.is_empty()).unwrap_or(landing);
     let mut page = ReturnTo::parse(wanted, base, hosts)?;
-    if NEVER.iter().any(|never| page.path().starts_with(never)) {
+    let path = page.path();
+    if NEVER.iter().any(|never| path.starts_with(never)) && !path.starts_with(LINKS) {
         page = ReturnTo::parse(landing, base, hosts)?;
     }
     if name_of(&page, base).len() > IN_COOKIE {
@@ -207,6 +211,16 @@ mod tests {
     fn a_target_on_our_own_sign_in_pages_becomes_the_landing_page() {
         for rd in ["/sso/login?rd=/x", "/sso/logout", "/_gongpai/login", "/qiyeweixinsso.html"] {
             assert_eq!(parsed(rd), "https://oa.example.com/home");
+        }
+    }
+
+    #[test]
+    fn a_messages_link_is_a_target_under_both_its_names_and_nothing_else_of_ours_slips_in_with_it() {
+        for link in ["/sso/m/abc", "/_gongpai/m/abc", "/_gongpai/m/abc?again=1"] {
+            assert_eq!(parsed(link), format!("https://oa.example.com{link}"));
+        }
+        for rd in ["/_gongpai/m/../logout", "/_gongpai/m", "/_gongpai/mm/abc", "/_gongpai/m/%2e%2e/logout"] {
+            assert_eq!(parsed(rd), "https://oa.example.com/home", "{rd}");
         }
     }
 

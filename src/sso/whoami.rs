@@ -7,10 +7,11 @@ use axum::http::header::{CACHE_CONTROL, VARY};
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
+use super::Sso;
 use super::error::SsoError;
-use super::{Sso, redirect};
 use crate::base::clock::Timestamp;
 use crate::http::problem::Problem;
+use crate::http::redirect::redirect;
 use crate::http::visit::Visit;
 use crate::http::words::Code;
 use crate::session::NotSignedIn;

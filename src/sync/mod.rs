@@ -39,7 +39,8 @@ use crate::db::Db;
 use crate::directory;
 use crate::wecom::Client;
 
-/// How long other systems that follow may stay away before they have to read everything again.
+/// How long other systems that follow may stay away before they have to read everything again; answers about persons who
+/// are not there any more are kept as long.
 const CHANGES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// How many rows one deletion takes, so that nobody waits long for the write lock.
@@ -123,7 +124,8 @@ impl Sync {
         &self.inner.metrics
     }
 
-    /// Forgets persons who left long ago and old entries of the change feed, in small transactions.
+    /// Forgets persons who left long ago, answers about persons who are not there any more, and old entries of the change
+    /// feed, in small transactions.
     ///
     /// # Errors
     /// If the database fails; the next time goes on from there.
@@ -133,6 +135,7 @@ impl Sync {
         let left_before = now.minus(settings.purge_left_after);
         while clear::purge(db, &settings.corp, now, left_before, BATCH).await? >= as_count(BATCH) {}
         let before = now.minus(CHANGES_KEPT);
+        while clear::delete_answers_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH) {}
         while clear::delete_changes_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH) {}
         Ok(())
     }

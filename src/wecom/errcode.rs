@@ -1,7 +1,11 @@
-//! What an errcode means and what mends it, for failure pages and `doctor` (document 90313).
+//! What an errcode means and what mends it, for failure pages, messages and `doctor` (document 90313).
 //!
 //! Names of console pages are written as the console writes them, in 「」, in both languages: the console
 //! exists in Chinese only. An errcode that is not here has no advice that could be trusted; show its `errmsg`.
+
+mod message;
+
+pub use self::message::meaning_for_message;
 
 /// An errcode in words, for an administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +33,7 @@ const COMPANY: &str = "「我的企业 → 企业信息」";
 const CONTACTS: &str = "「安全与管理 → 管理工具 → 通讯录同步」";
 const RECEIVE: &str = "「应用管理 → 应用 → 接收消息」";
 
-/// What `code` means; `None` for errcodes that nobody meets at sign-in or in `doctor`.
+/// What `code` means; `None` for errcodes that nobody meets at sign-in, in `doctor` or with a message.
 pub fn meaning(code: i64) -> Option<ErrcodeText> {
     let (zh, en, remedy_zh, remedy_en, console) = match code {
         -1 | 6000 => (
@@ -291,7 +295,7 @@ pub fn meaning(code: i64) -> Option<ErrcodeText> {
             "See and buy licences in 「应用管理 → 应用」.",
             Some(APPLICATION),
         ),
-        _ => return None,
+        _ => return message::only_here(code),
     };
     Some(ErrcodeText { zh, en, remedy_zh, remedy_en, console })
 }

@@ -20,6 +20,8 @@ mod chromium_signing_in;
 #[cfg(test)]
 mod cli;
 #[cfg(test)]
+mod cli_messages;
+#[cfg(test)]
 mod conflicts;
 #[cfg(test)]
 mod delivering;
@@ -35,6 +37,12 @@ mod hand_off;
 mod local_entries;
 #[cfg(test)]
 mod logout;
+#[cfg(test)]
+mod message_links;
+#[cfg(test)]
+mod message_show;
+#[cfg(test)]
+mod messages_api;
 #[cfg(test)]
 mod openapi;
 #[cfg(test)]

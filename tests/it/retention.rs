@@ -5,9 +5,13 @@ use std::time::Duration;
 
 use gongpai::app::jobs::delete_old;
 use gongpai::base::clock::Timestamp;
+use gongpai::base::id::PersonId;
+use gongpai::directory::Status;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::app::TestApp;
+use crate::support::chart::{Rows, member, version};
+use crate::support::directory::sql;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -30,7 +34,7 @@ fn retentions() -> BTreeMap<&'static str, &'static str> {
         ("publications", "90 days"),
         ("sync_runs", "90 days, and the last complete one"),
         ("schedules", "one row a schedule"),
-        ("conflicts", "as long as both persons are there"),
+        ("conflicts", "as long as the person; answered ones 90 days longer"),
         ("rule_bindings", "one row a userid that was ever named in a rule"),
         ("messages", "30 days after they finished"),
         ("message_recipients", "as their message"),
@@ -65,13 +69,6 @@ async fn columns(t: &TestApp, table: &str) -> Vec<(String, String)> {
     rows.iter().map(|row| (row.try_get(0).expect("a name"), row.try_get(1).expect("a type"))).collect()
 }
 
-async fn run(t: &TestApp, sql: String) {
-    sqlx::query(AssertSqlSafe(sql.clone()))
-        .execute(t.app.db.pool())
-        .await
-        .unwrap_or_else(|e| panic!("{sql}: {e}"));
-}
-
 async fn ids(t: &TestApp, table: &str, key: &str) -> BTreeSet<String> {
     let sql = format!("SELECT {key} FROM {table} WHERE {key} LIKE 'row-%'");
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(t.app.db.pool()).await.expect("rows");
@@ -80,6 +77,11 @@ async fn ids(t: &TestApp, table: &str, key: &str) -> BTreeSet<String> {
 
 async fn delete(t: &TestApp) {
     delete_old(&t.app.db, t.app.clock.now(), t.app.config.session.ttl).await.expect("deleted");
+    t.app.sync.forget_old().await.expect("forgotten");
+}
+
+fn set(ids: &[&str]) -> BTreeSet<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
 #[tokio::test]
@@ -146,30 +148,35 @@ async fn what_is_older_than_its_retention_is_deleted_and_nothing_younger() {
              0, 0, 0, {expires}, {ended}, '', '')"
         )
     };
-    run(&t, session("row-expired-old", ago(7 * DAY + second), "NULL")).await;
-    run(&t, session("row-expired-young", ago(7 * DAY - second), "NULL")).await;
-    run(&t, session("row-ended-old", now.millis() + 1, &ago(7 * DAY + second).to_string())).await;
-    run(&t, session("row-ended-young", now.millis() + 1, &ago(7 * DAY - second).to_string())).await;
-    run(&t, session("row-alive", now.millis() + 1, "NULL")).await;
+    sql(&t, &session("row-expired-old", ago(7 * DAY + second), "NULL")).await;
+    sql(&t, &session("row-expired-young", ago(7 * DAY - second), "NULL")).await;
+    sql(&t, &session("row-ended-old", now.millis() + 1, &ago(7 * DAY + second).to_string())).await;
+    sql(&t, &session("row-ended-young", now.millis() + 1, &ago(7 * DAY - second).to_string())).await;
+    sql(&t, &session("row-alive", now.millis() + 1, "NULL")).await;
     let ticket = |hash: &str, sid: &str, expires: i64| {
         format!(
             "INSERT INTO tickets (hash, corp_id, sid, host, cookie_hash, target, started_at, expires_at) \
              VALUES ('{hash}', '{corp}', '{sid}', 'h', 'c', 't', 0, {expires})"
         )
     };
-    run(&t, ticket("row-old", "row-alive", ago(DAY + second))).await;
-    run(&t, ticket("row-young", "row-alive", ago(DAY - second))).await;
-    run(&t, ticket("row-of-an-old-session", "row-expired-old", ago(Duration::ZERO))).await;
+    sql(&t, &ticket("row-old", "row-alive", ago(DAY + second))).await;
+    sql(&t, &ticket("row-young", "row-alive", ago(DAY - second))).await;
+    sql(&t, &ticket("row-of-an-old-session", "row-expired-old", ago(Duration::ZERO))).await;
     for (id, at) in [("row-old", ago(DAY + second)), ("row-young", ago(DAY - second))] {
-        run(&t, format!("INSERT INTO attempts (id, corp_id, code_hash, claimed_at) VALUES ('{id}', '{corp}', 'c', {at})")).await;
+        sql(&t, &format!(
+            "INSERT INTO attempts (id, corp_id, code_hash, claimed_at) VALUES ('{id}', '{corp}', 'c', {at})"
+        ))
+        .await;
     }
     for (n, id, at) in [(-2, "row-old", ago(7 * DAY + second)), (-1, "row-young", ago(7 * DAY - second))] {
-        run(&t, format!("INSERT INTO feed (seq, corp_id, kind, id, at) VALUES ({n}, '{corp}', 'session', '{id}', {at})")).await;
+        sql(&t, &format!(
+            "INSERT INTO feed (seq, corp_id, kind, id, at) VALUES ({n}, '{corp}', 'session', '{id}', {at})"
+        ))
+        .await;
     }
     for (id, at) in [("row-old", ago(180 * DAY + second)), ("row-young", ago(180 * DAY - second))] {
-        run(
-            &t,
-            format!(
+        sql(&t,
+            &format!(
                 "INSERT INTO audit (id, corp_id, at, event, person_id, userid, address, host, decision, detail, request_id) \
                  VALUES ('{id}', '{corp}', {at}, 'gate', '', '', '', '', '', '', '')"
             ),
@@ -177,7 +184,6 @@ async fn what_is_older_than_its_retention_is_deleted_and_nothing_younger() {
         .await;
     }
     delete(&t).await;
-    let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<BTreeSet<_>>();
     assert_eq!(ids(&t, "sessions", "sid").await, set(&["row-expired-young", "row-ended-young", "row-alive"]));
     for (table, key) in [("tickets", "hash"), ("attempts", "id"), ("feed", "id"), ("audit", "id")] {
         assert_eq!(ids(&t, table, key).await, set(&["row-young"]), "{table}");
@@ -189,15 +195,141 @@ async fn what_is_older_than_its_retention_is_deleted_and_nothing_younger() {
 }
 
 #[tokio::test]
+async fn changes_and_runs_are_kept_for_90_days_and_the_last_complete_run_for_ever() {
+    let t = TestApp::start().await;
+    let now = t.app.clock.now();
+    let ago = |by: Duration| now.minus(by).millis();
+    let (old, young) = (ago(90 * DAY + Duration::from_secs(1)), ago(90 * DAY - Duration::from_secs(1)));
+    let corp = t.app.config.wecom.corp_id.as_str().to_owned();
+    for (batch, id, at) in [(-3, "row-older", old - 1), (-2, "row-old", old), (-1, "row-young", young)] {
+        for n in 0..2 {
+            sql(
+                &t,
+                &format!(
+                    "INSERT INTO directory_changes (batch, n, corp_id, kind, id, change) \
+                 VALUES ({batch}, {n}, '{corp}', 'unit', '{id}', 'updated')"
+                ),
+            )
+            .await;
+        }
+        sql(&t, &format!(
+            "INSERT INTO publications (first_seq, batch, corp_id, count, at) VALUES ({}, {batch}, '{corp}', 2, {at})",
+            batch * 2
+        ))
+        .await;
+    }
+    for (id, status, complete, dry_run, at) in [
+        ("row-1-complete", "done", 1, 0, old - 9),
+        ("row-2-last-complete", "done", 1, 0, old - 8),
+        ("row-3-rehearsal", "done", 1, 1, old - 7),
+        ("row-4-incomplete", "done", 0, 0, old - 6),
+        ("row-5-refused", "refused", 0, 0, old - 5),
+        ("row-6-failed", "failed", 0, 0, old),
+        ("row-7-young", "failed", 0, 0, young),
+    ] {
+        sql(&t, &format!(
+            "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
+             reason, holder, lease_until, requested_at) VALUES ('{id}', '{corp}', 'full', 'command', {dry_run}, 0, \
+             '{status}', {complete}, '{{}}', '{{}}', '{{}}', '', '', 0, {at})"
+        ))
+        .await;
+    }
+    delete(&t).await;
+    assert_eq!(ids(&t, "directory_changes", "id").await, set(&["row-young"]));
+    assert_eq!((t.rows("directory_changes").await, t.rows("publications").await), (2, 1));
+    assert_eq!(ids(&t, "sync_runs", "id").await, set(&["row-2-last-complete", "row-7-young"]));
+}
+
+#[tokio::test]
+async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_no_session_is_left() {
+    let t = TestApp::with("[directory]\npurge_left_after = \"100d\"").await;
+    let now = t.app.clock.now();
+    let second = Duration::from_secs(1);
+    let corp = t.app.config.wecom.corp_id.clone();
+    let mut rows = Rows::default();
+    for (n, name, by) in [
+        (1, "old", Some(100 * DAY + second)),
+        (2, "young", Some(100 * DAY - second)),
+        (3, "here", None),
+        (4, "ended", Some(100 * DAY + second)),
+    ] {
+        let mut person = member(&corp, n, name, name, &[]);
+        person.id = PersonId::new(format!("row-{name}"));
+        if let Some(by) = by {
+            (person.status, person.left_at) = (Status::Left, Some(now.minus(by)));
+        }
+        rows.persons.push(person);
+    }
+    rows.write(&t, version(&t).await).await;
+    // A session that ended is kept for seven days, and whose it was.
+    sql(&t, &format!(
+        "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
+         expires_at, ended_at, address, user_agent) VALUES ('row-s', '{corp}', 'row-ended', 'row-s', 'h', 'wecom-app', 0, \
+         0, 0, {}, {}, '', '')",
+        now.millis() + 1,
+        now.minus(DAY).millis()
+    ))
+    .await;
+    let old = now.minus(90 * DAY + second).millis();
+    for (id, person, candidate, state, closed) in [
+        ("row-of-old", "row-old", "row-here", "separate", "1".to_owned()),
+        ("row-open-of-old", "row-old", "row-here", "open", "NULL".to_owned()),
+        ("row-of-young", "row-young", "row-here", "separate", "1".to_owned()),
+        ("row-about-old", "row-here", "row-old", "open", "NULL".to_owned()),
+        ("row-merged-old", "merged", "row-here", "merged", old.to_string()),
+        ("row-merged-young", "merged", "row-here", "merged", (old + 2000).to_string()),
+    ] {
+        sql(&t, &format!(
+            "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at, closed_at) \
+             VALUES ('{id}', '{corp}', 'renamed', '{person}', '[\"{candidate}\"]', '{state}', 0, {closed})"
+        ))
+        .await;
+    }
+    delete(&t).await;
+    assert_eq!(ids(&t, "person_rows", "person_id").await, set(&["row-young", "row-here"]));
+    assert_eq!(ids(&t, "persons", "id").await, set(&["row-young", "row-here", "row-ended"]));
+    assert_eq!(t.texts("SELECT id FROM persons WHERE released_at IS NOT NULL").await, ["row-ended"]);
+    assert_eq!(
+        ids(&t, "conflicts", "id").await,
+        set(&["row-of-young", "row-about-old", "row-merged-young"]),
+        "an answer about somebody who is there is kept, so that nobody is asked again"
+    );
+    let closed = t.texts("SELECT id FROM conflicts WHERE state = 'gone'").await;
+    assert_eq!(closed, ["row-about-old"], "of nobody who could be it is anything known");
+    let mut told = t.texts("SELECT id FROM directory_changes WHERE change = 'removed'").await;
+    told.sort();
+    assert_eq!(told, ["row-ended", "row-old"], "applications hear of it");
+    // When the session is gone, the next run takes the rest.
+    t.advance(7 * DAY).await;
+    delete(&t).await;
+    assert_eq!(t.rows("sessions").await, 0);
+    t.sync().await;
+    assert_eq!(ids(&t, "persons", "id").await, set(&["row-here"]), "a week later row-young is due, too");
+}
+
+#[tokio::test]
+async fn whoever_left_and_is_still_signed_in_is_not_forgotten() {
+    let t = TestApp::with("[directory]\npurge_left_after = \"1d\"").await;
+    t.signed_in("zhangsan").await;
+    let left = t.app.clock.now().minus(2 * DAY).millis();
+    sql(&t, &format!("UPDATE person_rows SET status = 'left', left_at = {left}")).await;
+    delete(&t).await;
+    assert_eq!((t.rows("person_rows").await, t.rows("persons").await), (1, 1));
+    sql(&t, &format!("UPDATE sessions SET ended_at = {left}")).await;
+    delete(&t).await;
+    assert_eq!((t.rows("person_rows").await, t.rows("persons").await), (0, 1));
+}
+
+#[tokio::test]
 async fn more_old_rows_than_one_transaction_takes_are_all_deleted() {
     let t = TestApp::start().await;
     let old = t.app.clock.now().minus(181 * DAY).millis();
     for n in 0..1203 {
-        let sql = format!(
+        let row = format!(
             "INSERT INTO audit (id, corp_id, at, event, person_id, userid, address, host, decision, detail, request_id) \
              VALUES ('row-{n}', 'c', {old}, 'gate', '', '', '', '', '', '', '')"
         );
-        run(&t, sql).await;
+        sql(&t, &row).await;
     }
     delete(&t).await;
     assert!(ids(&t, "audit", "id").await.is_empty());

@@ -46,6 +46,9 @@ pub const MAX_BODY: usize = 64 * 1024;
 /// The longest body of a call of an application.
 pub const MAX_API_BODY: usize = 1024 * 1024;
 
+/// The longest body of an upload: the largest file that WeCom takes, and what stands around it.
+pub const MAX_UPLOAD_BODY: usize = 21 * 1024 * 1024;
+
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the middleware works with.
@@ -61,16 +64,30 @@ pub struct Parts {
     pub proxies: TrustedProxies,
 }
 
-/// The public listener's router: `ordinary` routes, `api`, and `checks`, each with what it passes.
+/// What the public listener routes, by what it passes.
+#[derive(Debug)]
+pub struct Routes<S = ()> {
+    /// For people and programs.
+    pub ordinary: Router<S>,
+    /// Calls of applications.
+    pub api: Router<S>,
+    /// Calls of applications that bring files.
+    pub uploads: Router<S>,
+    /// What nginx asks.
+    pub checks: Router<S>,
+}
+
+/// The public listener's router.
 ///
 /// Every answer gets the header `X-Request-Id`. Ordinary routes also get: the [`RequestId`] as an extension, a span
 /// with it, one line in the log, bodies of at most [`MAX_BODY`], refusal of cross-site POSTs, and `nosniff`,
-/// `no-referrer` and `no-store` where a handler did not say otherwise. The routes of `api` differ from them only in
-/// [`MAX_API_BODY`].
-pub fn public_stack<S>(ordinary: Router<S>, api: Router<S>, checks: Router<S>, parts: Parts) -> Router<S>
+/// `no-referrer` and `no-store` where a handler did not say otherwise. The routes of `api` and `uploads` differ from them
+/// only in [`MAX_API_BODY`] and [`MAX_UPLOAD_BODY`], which are counted while a body arrives, whatever its length claims.
+pub fn public_stack<S>(routes: Routes<S>, parts: Parts) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
+    let Routes { ordinary, api, uploads, checks } = routes;
     let shared = Arc::new(Shared { parts, ids: Ids::new() });
     let default = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
@@ -78,6 +95,7 @@ where
     let ordinary = ordinary
         .layer(RequestBodyLimitLayer::new(MAX_BODY))
         .merge(api.layer(RequestBodyLimitLayer::new(MAX_API_BODY)))
+        .merge(uploads.layer(RequestBodyLimitLayer::new(MAX_UPLOAD_BODY)))
         .layer(CsrfLayer::new())
         .layer(EdgeLayer { shared: Arc::clone(&shared), route: Route::Ordinary })
         .layer(default(X_CONTENT_TYPE_OPTIONS, "nosniff"))

@@ -3,7 +3,7 @@
 use std::io;
 
 use axum::body::Body;
-use axum::extract::Query;
+use axum::extract::{DefaultBodyLimit, Query};
 use axum::http::HeaderMap;
 use axum::routing::{get, post};
 use parking_lot::Mutex;
@@ -30,6 +30,8 @@ fn router() -> Router {
     let api = Router::new()
         .route("/api/v1/boom", get(async || -> &'static str { panic!("x") }))
         .route("/api/v1/echo", post(|body: String| async { body }));
+    let uploads = Router::new()
+        .route("/api/v1/keep", post(|body: String| async { body }).layer(DefaultBodyLimit::disable()));
     let checks = Router::new()
         .route("/auth/nginx", get(async || StatusCode::OK))
         .route("/auth/boom", get(async || -> StatusCode { panic!("secretive") }));
@@ -39,7 +41,7 @@ fn router() -> Router {
         time_zone: chrono_tz::UTC,
         proxies: TrustedProxies(vec!["127.0.0.0/8".parse().unwrap()]),
     };
-    public_stack(ordinary, api, checks, parts)
+    public_stack(Routes { ordinary, api, uploads, checks }, parts)
 }
 
 fn request(method: &str, uri: &str, peer: &str, headers: &[(&str, &str)], body: Body) -> Request {
@@ -162,8 +164,10 @@ async fn what_axum_refuses_by_itself_gets_a_code_and_a_request_id_too() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_of_its_route_is_refused_with_or_without_its_length_in_the_header() {
-    assert_eq!((MAX_BODY, MAX_API_BODY), (64 << 10, 1 << 20));
-    for (path, most) in [("/echo", MAX_BODY), ("/api/v1/echo", MAX_API_BODY)] {
+    assert_eq!((MAX_BODY, MAX_API_BODY, MAX_UPLOAD_BODY), (64 << 10, 1 << 20, 21 << 20));
+    for (path, most) in
+        [("/echo", MAX_BODY), ("/api/v1/echo", MAX_API_BODY), ("/api/v1/keep", MAX_UPLOAD_BODY)]
+    {
         let fits = request("POST", path, "127.0.0.1", &[], Body::from("x".repeat(most)));
         assert_eq!(send(fits).await.0, 200, "{path}");
         let declared = most + 1;

@@ -181,6 +181,35 @@ codes! {
         "请从企业微信工作台打开应用。" "Please open the application from the WeCom workbench."
         "消息的有效期已过。" "The message's time of validity is over.";
 
+    MessageDisabled "message.disabled" CONFLICT Request None
+        "消息功能未启用。" "Messages are switched off here."
+        "请联系管理员。" "Please ask the administrator."
+        "消息既未接收也未保存；见 wecom.enable、wecom.message_enable 及应用的设置。"
+        "The message was neither accepted nor kept; see wecom.enable, wecom.message_enable and the application's settings.";
+    MessageInvalid "message.invalid" UNPROCESSABLE_ENTITY Request None
+        "消息内容有误。" "The message is not one that can be sent."
+        "请按所列各项修改后再发送。" "Please mend what is listed and send it again."
+        "detail 列出每一处：字段、现有长度与企业微信的上限。"
+        "detail names each place: the field, what it has and WeCom's limit.";
+    MessageKeyReused "message.key_reused" CONFLICT Request None
+        "该 Idempotency-Key 已用于另一条消息。" "Another message was sent with this Idempotency-Key."
+        "请为每条消息使用新的值。" "Please use a new key for each message."
+        "同一客户端的同一个值只对应一个请求；内容不同即被拒绝。"
+        "One key of a client stands for one request; a different one is refused.";
+    MessageRecallShared "message.recall_shared" CONFLICT Request None
+        "该消息与其他消息一同发出，不能单独撤回。" "The message went out together with others and cannot be recalled alone."
+        "请将内容相同的几条消息一起撤回。" "Please recall the messages of the same content together."
+        "内容相同的消息合并为一次调用，企业微信只能整体撤回。"
+        "Messages of equal content share a call, and WeCom recalls all of a call.";
+    MessageRecallTooLate "message.recall_too_late" CONFLICT Request None
+        "该消息已超过可撤回的时间。" "It is too late to recall the message."
+        "如有必要，请再发一条更正消息。" "If need be, send another message that corrects it."
+        "企业微信只能撤回 24 小时内发出的消息。" "WeCom recalls only what was sent within 24 hours.";
+    MessageNotSent "message.not_sent" CONFLICT Request None
+        "该消息没有发出，无可撤回。" "The message was not sent, so there is nothing to recall."
+        "无需撤回。" "There is nothing left to do."
+        "消息已失败、过期或已撤回。" "It failed, expired or was recalled already.";
+
     UnknownHost "gate.unknown_host" FORBIDDEN Request None
         "该网址不在登录服务的范围内。" "This address is not one that sign-in is set up for."
         "请将本页转给管理员。" "Please send this page to the administrator."
@@ -263,7 +292,8 @@ codes! {
     TooLarge "request.too_large" PAYLOAD_TOO_LARGE Request None
         "提交的内容过大。" "What was sent is too large."
         "请减少内容后再试。" "Please send less."
-        "正文超过 64 KiB。" "The body is longer than 64 KiB.";
+        "正文超过上限：页面 64 KiB，接口 1 MiB，上传 21 MiB。"
+        "The body is longer than 64 KiB, of a call of the API 1 MiB, of an upload 21 MiB.";
     CrossSite "request.cross_site" FORBIDDEN Request Back
         "该操作来自其他网站，已被拒绝。" "This action came from another website and was refused."
         "请在本站重新操作。" "Please repeat it on this site."

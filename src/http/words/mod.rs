@@ -156,7 +156,7 @@ mod tests {
                 Kind::Trouble if *code == Code::Internal => &[500],
                 Kind::Trouble | Kind::Setup => &[503],
                 Kind::Message => &[403, 410],
-                Kind::Request => &[400, 401, 403, 404, 405, 409, 410, 412, 413],
+                Kind::Request => &[400, 401, 403, 404, 405, 409, 410, 412, 413, 422],
             };
             assert!(expected.contains(&is), "{code}: {is}");
         }

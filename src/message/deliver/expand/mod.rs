@@ -247,7 +247,7 @@ impl Messages {
         store::insert(&mut tx, corp, rows).await?;
         tx.commit().await?;
         // Whoever is written may be planned while the rest is looked up.
-        self.0.desk.planned_is_due();
+        self.0.worker.planned_is_due();
         Ok(true)
     }
 }

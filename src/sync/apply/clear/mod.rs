@@ -152,6 +152,23 @@ pub async fn delete_changes_before(
     Ok((limit - room.max(0)).unsigned_abs())
 }
 
+/// Deletes up to `limit` questions that were closed before `before` about somebody of whom nothing is known any more;
+/// answers how many. The others stay: whoever was answered once is not asked again.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_answers_before(
+    db: &Db,
+    corp: &CorpId,
+    before: Timestamp,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let rows = store::delete_answers(&mut tx, corp, before, limit).await?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
 /// The open questions that no longer arise: of the person, or of everybody it could be, nothing is known any more.
 ///
 /// # Errors

@@ -275,6 +275,26 @@ pub(super) async fn delete_publication(tx: &mut AnyConnection, first_seq: i64) -
     Ok(())
 }
 
+/// Deletes closed questions about somebody who is not there any more.
+pub(super) async fn delete_answers(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    before: Timestamp,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM conflicts WHERE id IN (\
+           SELECT k.id FROM conflicts k WHERE k.corp_id = $1 AND k.state <> 'open' AND k.closed_at < $2 \
+           AND NOT EXISTS (SELECT 1 FROM person_rows v WHERE v.person_id = k.person_id) ORDER BY k.id LIMIT $3)",
+    )
+    .bind(corp.as_str())
+    .bind(before.millis())
+    .bind(limit)
+    .execute(tx)
+    .await?;
+    Ok(done.rows_affected())
+}
+
 /// A question: its id, whom it is about, who that could be.
 type Question = (ConflictId, PersonId, Vec<PersonId>);
 

@@ -1,0 +1,188 @@
+//! `gongpai messages`: which messages there are, what became of one, and steering them by hand.
+
+use std::io::{self, Write};
+
+use anyhow::bail;
+use serde_json::json;
+
+use super::{database, table};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::id::{ClientId, MessageId};
+use crate::config::Config;
+use crate::message::Status;
+use crate::message::show::{self, Fate, Filter, Listed, MOST_MESSAGES, Shown};
+
+/// Which messages to list.
+#[derive(Debug, Clone)]
+pub struct Wanted {
+    /// With this status only.
+    pub status: Option<Status>,
+    /// For this userid or person only.
+    pub user: Option<String>,
+    /// Of this API client only; empty: of the command line.
+    pub client: Option<String>,
+    /// How many.
+    pub limit: u32,
+    /// One JSON object a line.
+    pub json: bool,
+}
+
+/// Prints messages, newest first.
+///
+/// # Errors
+/// If there is no database, it fails, or `out` cannot be written.
+pub async fn list(
+    config: &Config,
+    clock: &Clock,
+    wanted: &Wanted,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let db = database::open(config).await?;
+    let headings = ["ID", "ACCEPTED", "KIND", "FROM", "STATUS", "PENDING", "SENT", "FAILED", "REASON"];
+    let mut table = table::Table::new(&headings);
+    let (mut before, mut left) = (None, wanted.limit);
+    while left > 0 {
+        let filter = Filter {
+            status: wanted.status,
+            userid: wanted.user.clone(),
+            client: wanted.client.as_deref().map(ClientId::new),
+            before,
+            limit: left.min(MOST_MESSAGES),
+        };
+        let page = show::list(&db, &config.wecom.corp_id, &filter, clock.now()).await?;
+        let Some(last) = page.last() else { break };
+        before = Some(last.more.seq);
+        left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
+        for message in page {
+            if wanted.json {
+                writeln!(out, "{}", object(&message))?;
+            } else {
+                table.push(cells(&message, config.time_zone));
+            }
+        }
+    }
+    db.close().await;
+    if !wanted.json && before.is_none() {
+        writeln!(out, "there is no such message; they are kept 30 days after their end")?;
+    } else if !wanted.json {
+        table.write(out)?;
+    }
+    Ok(())
+}
+
+fn cells(message: &Listed, zone: chrono_tz::Tz) -> [String; 9] {
+    let counts = message.more.counts;
+    [
+        message.id.as_str().to_owned(),
+        table::local(message.created_at, zone),
+        message.more.kind.as_str().to_owned(),
+        from(&message.more.client),
+        message.status.as_str().to_owned(),
+        counts.pending.to_string(),
+        counts.sent.to_string(),
+        counts.failed.to_string(),
+        message.reason.clone().unwrap_or_default(),
+    ]
+}
+
+fn object(message: &Listed) -> serde_json::Value {
+    json!({
+        "id": message.id,
+        "status": message.status,
+        "kind": message.more.kind,
+        "client": message.more.client,
+        "recipients": message.more.counts,
+        "reason": message.reason,
+        "attempts": message.attempts,
+        "created_at": message.created_at,
+        "updated_at": message.updated_at,
+        "expires_at": message.more.expires_at,
+        "finished_at": message.more.finished_at,
+    })
+}
+
+fn from(client: &ClientId) -> String {
+    if client.as_str().is_empty() { "command line".to_owned() } else { client.as_str().to_owned() }
+}
+
+/// Prints what became of one message; with `json` as `GET /api/v1/messages/{id}` answers it.
+///
+/// # Errors
+/// If there is no database or no such message, it fails, or `out` cannot be written.
+pub async fn show(
+    config: &Config,
+    clock: &Clock,
+    id: &str,
+    json: bool,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<()> {
+    let db = database::open(config).await?;
+    let found = show::find(&db, &config.wecom.corp_id, &MessageId::new(id), clock.now()).await;
+    db.close().await;
+    let Some(shown) = found? else { bail!(unknown(id)) };
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&shown)?)?;
+    } else {
+        print(&shown, config.time_zone, out)?;
+    }
+    Ok(())
+}
+
+/// What is said of an id that no message has.
+pub(super) fn unknown(id: &str) -> String {
+    format!(
+        "there is no message {}: `gongpai messages list` lists them; they are kept 30 days after their end",
+        table::printable(id)
+    )
+}
+
+/// A message as people read it: its fields, then its recipients, those whom it did not reach first.
+pub(super) fn print(shown: &Shown, zone: chrono_tz::Tz, out: &mut dyn Write) -> io::Result<()> {
+    let more = &shown.more;
+    let instant = |at: Option<Timestamp>| at.map(|at| table::local(at, zone));
+    let fields = [
+        ("message", Some(shown.id.as_str().to_owned())),
+        ("status", Some(shown.status.as_str().to_owned())),
+        ("reason", shown.reason.clone()),
+        ("kind", Some(more.kind.as_str().to_owned())),
+        ("from", Some(from(&more.client))),
+        ("attempts", Some(shown.attempts.to_string())),
+        ("accepted", instant(Some(shown.created_at))),
+        ("expires", instant(more.expires_at)),
+        ("finished", instant(more.finished_at)),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value {
+            writeln!(out, "{name:<9} {}", table::printable(&value))?;
+        }
+    }
+    writeln!(out)?;
+    if !more.expanded {
+        writeln!(out, "Units and tags are not resolved yet; a gateway that runs (`gongpai serve`) does it.")?;
+    }
+    if shown.recipients.is_empty() {
+        return Ok(());
+    }
+    let mut table = table::Table::new(&["USERID", "STATUS", "REASON"]);
+    for fate in [Fate::Failed, Fate::Pending, Fate::Sent] {
+        for recipient in shown.recipients.iter().filter(|recipient| recipient.status == fate) {
+            let reason = recipient.reason.clone().unwrap_or_default();
+            table.push([recipient.userid.clone(), fate.as_str().to_owned(), reason]);
+        }
+    }
+    table.write(out)?;
+    let counts = more.counts;
+    let all = counts.pending.saturating_add(counts.sent).saturating_add(counts.failed);
+    let told = i64::try_from(shown.recipients.len()).unwrap_or(i64::MAX);
+    if all > told {
+        writeln!(
+            out,
+            "and {} more: in all {} pending, {} sent, {} failed",
+            all.saturating_sub(told),
+            counts.pending,
+            counts.sent,
+            counts.failed
+        )?;
+    }
+    Ok(())
+}

@@ -1,0 +1,124 @@
+//! Files for messages: judged here as far as that is possible, then WeCom's.
+
+use bytes::Bytes;
+
+use crate::message::Messages;
+use crate::message::content::Finding;
+use crate::wecom::{self, Deadline, MediaKind, Upload, UploadedMedia};
+
+/// The largest image and the largest file (WeCom document 90253), in bytes.
+const LARGEST_IMAGE: usize = 10 * 1024 * 1024;
+const LARGEST_FILE: usize = 20 * 1024 * 1024;
+
+/// WeCom takes nothing that is not longer than that.
+const SMALLEST: usize = 5;
+
+/// The longest name of a file, in bytes: what file systems take.
+const LONGEST_NAME: usize = 255;
+
+/// How large a file of that kind may be, in bytes.
+pub const fn largest(kind: MediaKind) -> usize {
+    match kind {
+        MediaKind::Image => LARGEST_IMAGE,
+        MediaKind::File => LARGEST_FILE,
+    }
+}
+
+/// Everything that is wrong with a file.
+pub fn judge(kind: MediaKind, file_name: &str, bytes: &[u8]) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let mut add = |field: &str, problem: String| {
+        findings.push(Finding { field: field.to_owned(), problem });
+    };
+    let odd = |c: char| c.is_control() || matches!(c, '/' | '\\');
+    if file_name.trim().is_empty() || matches!(file_name, "." | "..") {
+        add("media.filename", "is missing".to_owned());
+    } else if file_name.chars().any(odd) {
+        add("media.filename", "contains a control character or a path separator".to_owned());
+    } else if file_name.len() > LONGEST_NAME {
+        add("media.filename", format!("{} bytes, at most {LONGEST_NAME}", file_name.len()));
+    }
+    if bytes.len() <= SMALLEST {
+        add("media", format!("{} bytes, at least {}", bytes.len(), SMALLEST + 1));
+    } else if bytes.len() > largest(kind) {
+        add("media", format!("{} bytes, at most {}", bytes.len(), largest(kind)));
+    } else if kind == MediaKind::Image && media_type(bytes).is_none() {
+        add("media", "is neither a JPG nor a PNG".to_owned());
+    }
+    findings
+}
+
+/// What an image is, by its first bytes: what its name says is not asked.
+fn media_type(bytes: &[u8]) -> Option<&'static str> {
+    if bytes.starts_with(b"\xff\xd8\xff") {
+        Some("image/jpeg")
+    } else if bytes.starts_with(b"\x89PNG\r\n\x1a\n") {
+        Some("image/png")
+    } else {
+        None
+    }
+}
+
+impl Messages {
+    /// Why nothing is accepted and nothing sent, if so.
+    pub fn unavailable(&self) -> Option<&str> {
+        self.0.settings.unavailable.as_deref()
+    }
+
+    /// Hands a file that [`judge`] found good to WeCom. Nothing of it is kept here.
+    ///
+    /// # Errors
+    /// As [`wecom::Client::upload_media`].
+    pub async fn upload(
+        &self,
+        kind: MediaKind,
+        file_name: &str,
+        bytes: Bytes,
+        deadline: Deadline,
+    ) -> Result<UploadedMedia, wecom::Error> {
+        let content_type = media_type(&bytes).filter(|_| kind == MediaKind::Image);
+        let content_type = content_type.unwrap_or("application/octet-stream");
+        let upload = Upload { kind, file_name, content_type, bytes };
+        self.0.client.upload_media(upload, deadline).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wrong(kind: MediaKind, name: &str, bytes: &[u8]) -> Vec<String> {
+        judge(kind, name, bytes).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn an_image_is_what_its_bytes_say() {
+        let png = b"\x89PNG\r\n\x1a\n....";
+        assert!(wrong(MediaKind::Image, "图.txt", png).is_empty());
+        assert!(wrong(MediaKind::Image, "a.jpg", b"\xff\xd8\xff\xe0..").is_empty());
+        assert_eq!(wrong(MediaKind::Image, "a.png", b"GIF89a.."), ["media: is neither a JPG nor a PNG"]);
+        assert!(wrong(MediaKind::File, "a.png", b"GIF89a..").is_empty());
+    }
+
+    #[test]
+    fn sizes_are_wecoms() {
+        assert_eq!(wrong(MediaKind::File, "a", b"12345"), ["media: 5 bytes, at least 6"]);
+        assert!(wrong(MediaKind::File, "a", &vec![0; LARGEST_FILE]).is_empty());
+        assert_eq!(
+            wrong(MediaKind::File, "a", &vec![0; LARGEST_FILE + 1]),
+            ["media: 20971521 bytes, at most 20971520"]
+        );
+        assert_eq!(
+            wrong(MediaKind::Image, "a", &vec![0; LARGEST_IMAGE + 1]),
+            ["media: 10485761 bytes, at most 10485760"]
+        );
+    }
+
+    #[test]
+    fn a_name_is_a_name_and_no_path() {
+        for bad in ["", " ", "..", "a/b", "..\\b", "a\nb", "a\u{0}", &"字".repeat(86)] {
+            assert_eq!(wrong(MediaKind::File, bad, b"123456").len(), 1, "{bad:?}");
+        }
+        assert!(wrong(MediaKind::File, "报表 2026-11 \"终\".xlsx", b"123456").is_empty());
+    }
+}

@@ -1,0 +1,230 @@
+//! Where links stand in a text: `<a href="…">` as WeCom reads it in texts and text cards, `[…](…)` in Markdown.
+//!
+//! Offsets are of bytes and always lie between characters: everything that is looked for is ASCII.
+
+use std::ops::Range;
+
+/// What a text may contain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Markup {
+    /// Nothing: characters are characters.
+    None,
+    /// Tags.
+    Html,
+    /// WeCom's Markdown, in which `<font …>` is a tag, too.
+    Markdown,
+}
+
+/// A link in a text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Anchor {
+    /// All of it, from `<a` or `[` to `</a>` or `)`.
+    pub(super) whole: Range<usize>,
+    /// Where it leads.
+    pub(super) url: Range<usize>,
+}
+
+impl Markup {
+    /// The links of a text, in order; none lies within another.
+    pub(super) fn anchors(self, text: &str) -> Vec<Anchor> {
+        match self {
+            Self::None => Vec::new(),
+            Self::Html => html(text).0,
+            Self::Markdown => markdown(text),
+        }
+    }
+
+    /// What must not be cut: links and tags, in order.
+    pub(super) fn whole(self, text: &str) -> Vec<Range<usize>> {
+        if self == Self::None {
+            return Vec::new();
+        }
+        let mut spans: Vec<_> = self.anchors(text).into_iter().map(|anchor| anchor.whole).collect();
+        spans.extend(html(text).1);
+        // Of spans that overlap the outer one comes first.
+        spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
+        spans
+    }
+}
+
+/// A tag as far as it matters.
+struct Tag {
+    whole: Range<usize>,
+    is_anchor: bool,
+    href: Option<Range<usize>>,
+}
+
+/// Links, and every tag.
+fn html(text: &str) -> (Vec<Anchor>, Vec<Range<usize>>) {
+    let (mut anchors, mut tags) = (Vec::new(), Vec::new());
+    let lower = text.to_ascii_lowercase();
+    let mut at = 0;
+    while let Some(start) = lower.get(at..).and_then(|rest| rest.find('<')).map(|found| at + found) {
+        let Some(tag) = tag(&lower, start) else {
+            at = start + 1;
+            continue;
+        };
+        at = tag.whole.end;
+        if tag.is_anchor {
+            let end = lower.get(at..).and_then(|rest| rest.find("</a>")).map_or(at, |found| at + found + 4);
+            if let Some(url) = tag.href {
+                anchors.push(Anchor { whole: start..end, url });
+                at = end;
+            }
+        }
+        tags.push(tag.whole);
+    }
+    (anchors, tags)
+}
+
+/// The tag that begins at `start`, if one does and it ends. Attributes are read as a browser reads them (WHATWG HTML
+/// §13.2.5.32), so that a `>` within quotes ends nothing.
+fn tag(lower: &str, start: usize) -> Option<Tag> {
+    let bytes = lower.as_bytes();
+    let byte = |at: usize| bytes.get(at).copied();
+    let is_space = |b: u8| b.is_ascii_whitespace() || b == b'/';
+    let mut at = start + 1;
+    if byte(at) == Some(b'/') {
+        at += 1;
+    }
+    let name = at;
+    if !byte(at)?.is_ascii_alphabetic() {
+        return None;
+    }
+    while !is_space(byte(at)?) && byte(at)? != b'>' {
+        at += 1;
+    }
+    let is_anchor = lower.get(start + 1..at) == Some("a") && name == start + 1;
+    let mut href = None;
+    loop {
+        while is_space(byte(at)?) {
+            at += 1;
+        }
+        if byte(at)? == b'>' {
+            return Some(Tag { whole: start..at + 1, is_anchor, href });
+        }
+        let begin = at;
+        // A `=` at the very beginning belongs to the name.
+        at += 1;
+        while !matches!(byte(at)?, b'=' | b'>') && !is_space(byte(at)?) {
+            at += 1;
+        }
+        let is_href = lower.get(begin..at) == Some("href");
+        let mut next = at;
+        while byte(next)?.is_ascii_whitespace() {
+            next += 1;
+        }
+        if byte(next)? != b'=' {
+            continue;
+        }
+        at = next + 1;
+        while byte(at)?.is_ascii_whitespace() {
+            at += 1;
+        }
+        let value = match byte(at)? {
+            quote @ (b'"' | b'\'') => {
+                let begin = at + 1;
+                at = begin;
+                while byte(at)? != quote {
+                    at += 1;
+                }
+                at += 1;
+                begin..at - 1
+            }
+            _ => {
+                let begin = at;
+                while byte(at)? != b'>' && !byte(at)?.is_ascii_whitespace() {
+                    at += 1;
+                }
+                begin..at
+            }
+        };
+        // Of two attributes of one name the first counts.
+        if is_href && href.is_none() {
+            href = Some(value);
+        }
+    }
+}
+
+/// The links of a Markdown text. What stands in a code span is no link; neither is `![…](…)`, which WeCom does not know.
+fn markdown(text: &str) -> Vec<Anchor> {
+    let bytes = text.as_bytes();
+    let mut anchors = Vec::new();
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'\\' => at += 2,
+            b'`' => at = code(text, at),
+            b'!' if bytes.get(at + 1) == Some(&b'[') => {
+                at = markdown_link(bytes, at + 1).map_or(at + 1, |anchor| anchor.whole.end);
+            }
+            b'[' => match markdown_link(bytes, at) {
+                Some(anchor) => {
+                    at = anchor.whole.end;
+                    anchors.push(anchor);
+                }
+                None => at += 1,
+            },
+            _ => at += 1,
+        }
+    }
+    anchors
+}
+
+/// Where the code span that begins at `start` ends, or just behind its backquotes if it does not.
+fn code(text: &str, start: usize) -> usize {
+    let ticks = |at: usize| text.bytes().skip(at).take_while(|b| *b == b'`').count();
+    let opening = ticks(start);
+    let mut at = start + opening;
+    while let Some(found) = text.get(at..).and_then(|rest| rest.find('`')) {
+        let closing = ticks(at + found);
+        at += found + closing;
+        if closing == opening {
+            return at;
+        }
+    }
+    start + opening
+}
+
+/// The link whose `[` is at `start`.
+fn markdown_link(bytes: &[u8], start: usize) -> Option<Anchor> {
+    let byte = |at: usize| bytes.get(at).copied();
+    let mut at = closing(bytes, start, b'[', b']')?;
+    if byte(at + 1)? != b'(' {
+        return None;
+    }
+    let end = closing(bytes, at + 1, b'(', b')')?;
+    at += 2;
+    while byte(at)?.is_ascii_whitespace() {
+        at += 1;
+    }
+    let begin = if byte(at)? == b'<' { at + 1 } else { at };
+    let is_end = |b: u8| b.is_ascii_whitespace() || (begin > at && b == b'>');
+    let mut url_end = begin;
+    while url_end < end && !is_end(byte(url_end)?) {
+        url_end += 1;
+    }
+    Some(Anchor { whole: start..end + 1, url: begin..url_end })
+}
+
+/// Where the bracket at `start` is closed; not beyond the end of a paragraph.
+fn closing(bytes: &[u8], start: usize, open: u8, close: u8) -> Option<usize> {
+    let mut depth = 0_usize;
+    let mut at = start;
+    loop {
+        let byte = *bytes.get(at)?;
+        if byte == b'\\' {
+            at += 1;
+        } else if byte == open {
+            depth += 1;
+        } else if byte == close {
+            depth = depth.checked_sub(1)?;
+            if depth == 0 {
+                return Some(at);
+            }
+        } else if byte == b'\n' && bytes.get(at + 1) == Some(&b'\n') {
+            return None;
+        }
+        at += 1;
+    }
+}

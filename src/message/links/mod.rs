@@ -1,0 +1,222 @@
+//! `/sso/m/{id}`: a link of a message, opened signed in, by the recipients only (DESIGN §6).
+//!
+//! Whoever has the link has nothing: it leads on only in a browser in which a recipient is signed in, and nobody else
+//! learns where it leads or what the message said. An id that never was answers as one that has expired, so that asking
+//! tells nobody which ids there are. The target is judged again at every opening: a host may have ceased to be ours.
+
+mod store;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::rejection::PathRejection;
+use axum::extract::{FromRef, Path, State};
+use axum::http::Method;
+use axum::response::Response;
+use axum::routing::get;
+use parking_lot::Mutex;
+
+use crate::audit;
+use crate::base::clock::Timestamp;
+use crate::base::id::{CorpId, PersonId};
+use crate::base::url::{ReturnTo, encode};
+use crate::db::Db;
+use crate::http::browser::Browser;
+use crate::http::failure::Failure;
+use crate::http::redirect::redirect;
+use crate::http::visit::{Site, Visit};
+use crate::http::words::Code;
+use crate::session::{self, NotSignedIn, Sessions};
+use store::{Link, Opened};
+
+use super::Messages;
+
+/// The same person at the same link is written into the audit trail this often.
+const SAME_REFUSAL: Duration = Duration::from_secs(60);
+
+/// How many refusals are remembered, so that nobody with a session fills the memory.
+const MOST_REFUSALS: usize = 10_000;
+
+/// The longest id; ours are shorter.
+const LONGEST_ID: usize = 64;
+
+/// What links need. Cheap to clone.
+#[derive(Debug, Clone)]
+struct Links(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    corp: CorpId,
+    db: Db,
+    sessions: Sessions,
+    site: Site,
+    /// When whose refusal at which link was last written.
+    refused: Mutex<HashMap<(PersonId, String), Timestamp>>,
+}
+
+impl FromRef<Links> for Site {
+    fn from_ref(links: &Links) -> Self {
+        links.0.site.clone()
+    }
+}
+
+/// The links' path under both its names, on every host.
+pub fn routes(messages: &Messages, sessions: Sessions, site: Site) -> Router {
+    let links = Links(Arc::new(Inner {
+        corp: messages.0.settings.corp.clone(),
+        db: messages.0.db.clone(),
+        sessions,
+        site,
+        refused: Mutex::default(),
+    }));
+    Router::new().route("/sso/m/{id}", get(open)).route("/_gongpai/m/{id}", get(open)).with_state(links)
+}
+
+/// `GET /sso/m/{id}`: 302 to the target for a recipient, 302 to the sign-in for whoever is not signed in, 403 for
+/// anybody else, 410 once it has expired.
+async fn open(
+    State(links): State<Links>,
+    id: Result<Path<String>, PathRejection>,
+    method: Method,
+    visit: Visit,
+) -> Response {
+    // What is no text is no id, and nobody's link has an empty one.
+    let id = id.map_or_else(|_| String::new(), |Path(id)| id);
+    let answer = links.open(&id, &method, &visit).await;
+    answer.unwrap_or_else(|why| links.refuse(&id, &visit, why))
+}
+
+/// Why a link does not open.
+#[derive(Debug, thiserror::Error)]
+enum Closed {
+    /// There is none, it has expired, its message was recalled, or its target is no longer ours.
+    #[error("the link has expired")]
+    Expired,
+    /// It is somebody else's.
+    #[error("the link is for somebody else")]
+    NotForYou,
+    /// Sessions cannot be checked.
+    #[error("sessions cannot be checked")]
+    Unavailable,
+    /// The database failed.
+    #[error(transparent)]
+    Store(#[from] sqlx::Error),
+}
+
+impl Links {
+    async fn open(&self, id: &str, method: &Method, visit: &Visit) -> Result<Response, Closed> {
+        let now = visit.view.at;
+        let link = self.find(id).await?.filter(|link| link.expires_at > now && !link.recalled);
+        let link = link.ok_or(Closed::Expired)?;
+        let session = match self.0.sessions.check(&visit.headers, &visit.origin).await {
+            Ok(session) => session,
+            // Not a sign-in: somebody who is in would be sent round in circles.
+            Err(NotSignedIn::Unavailable) => return Err(Closed::Unavailable),
+            Err(_) => return Ok(sign_in(visit, &visit.path(&format!("m/{id}")))),
+        };
+        let person = &session.person;
+        if !store::is_recipient(&self.0.db, &link.message, person).await? {
+            // Inside WeCom accounts are switched in the app: only WeCom knows who it is now. It is asked once.
+            if visit.browser == Browser::WeCom && !visit.query.flag("again") {
+                return Ok(self.ask_again(id, visit));
+            }
+            self.record(id, &link, person, visit).await;
+            return Err(Closed::NotForYou);
+        }
+        let hosts = &self.0.site.hosts;
+        let target = ReturnTo::parse(&link.target, hosts.public(), hosts).map_err(|_| Closed::Expired)?;
+        if link.opened == Opened::NotYet && *method != Method::HEAD {
+            // Whoever reads the message does not wait for a busy database, nor fail with it.
+            if let Err(error) = store::opened(&self.0.db, &self.0.corp, id, now).await {
+                tracing::warn!(%error, "It could not be written that a message's link was opened");
+            }
+        }
+        Ok(redirect(target.as_str(), &[]))
+    }
+
+    async fn find(&self, id: &str) -> sqlx::Result<Option<Link>> {
+        let ours = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_');
+        if id.len() > LONGEST_ID || !id.bytes().all(ours) {
+            return Ok(None);
+        }
+        store::link(&self.0.db, &self.0.corp, id).await
+    }
+
+    /// WeCom is asked who it is now. On public_url's host always: only a sign-in that begins there asks although
+    /// somebody is signed in.
+    fn ask_again(&self, id: &str, visit: &Visit) -> Response {
+        let link = format!("/sso/m/{id}?again=1");
+        if visit.on_public {
+            return sign_in(visit, &link);
+        }
+        redirect(&format!("{}/sso/login?rd={}", self.0.site.hosts.public(), encode(&link)), &[])
+    }
+
+    fn refuse(&self, id: &str, visit: &Visit, why: Closed) -> Response {
+        let code = match why {
+            Closed::Expired => Code::MessageExpired,
+            Closed::NotForYou => Code::MessageNotForYou,
+            Closed::Unavailable | Closed::Store(_) => Code::StoreUnavailable,
+        };
+        let mut failure = Failure::new(code);
+        if code == Code::StoreUnavailable {
+            let again = visit.path(&format!("m/{}", encode(id)));
+            failure.since = Some(self.0.sessions.refreshed_at());
+            if !visit.query.flag("a") {
+                failure.auto_retry = Some(format!("{again}?a=1"));
+            }
+            failure.retry = Some(again);
+        } else {
+            // Where a sign-in without a target leads: the landing page.
+            failure.retry = Some(visit.path("login"));
+        }
+        if let Closed::Store(error) = why {
+            failure.cause = Some(Arc::new(error));
+        }
+        self.0.site.pages.answer(&visit.view, &failure, &visit.headers)
+    }
+
+    /// Writes that somebody tried a link that is not theirs. The page is the same whether that succeeds or not.
+    async fn record(&self, id: &str, link: &Link, person: &session::Person, visit: &Visit) {
+        let now = visit.view.at;
+        if !self.is_new(&person.id, id, now) {
+            return;
+        }
+        let entry = audit::Entry {
+            event: audit::Event::Message,
+            person: Some(person.id.clone()),
+            userid: person.userid.as_str().to_owned(),
+            address: visit.address,
+            host: visit.origin.authority(),
+            decision: "refused",
+            detail: format!("{}; message {}", Code::MessageNotForYou.as_str(), link.message),
+            request_id: visit.view.request_id.to_string(),
+        };
+        if let Err(error) = audit::store::insert_alone(&self.0.db, &self.0.corp, &[entry], now).await {
+            tracing::error!(%error, "A refused link of a message could not be written to the audit trail");
+        }
+    }
+
+    /// Whether this refusal was not written within the last minute.
+    fn is_new(&self, person: &PersonId, id: &str, now: Timestamp) -> bool {
+        let mut refused = self.0.refused.lock();
+        let key = (person.clone(), id.to_owned());
+        if refused.get(&key).is_some_and(|at| now.since(*at) < SAME_REFUSAL) {
+            return false;
+        }
+        if refused.len() >= MOST_REFUSALS {
+            refused.retain(|_, at| now.since(*at) < SAME_REFUSAL);
+        }
+        if refused.len() < MOST_REFUSALS {
+            refused.insert(key, now);
+        }
+        true
+    }
+}
+
+/// The ordinary sign-in, silent inside WeCom, and back to the link.
+fn sign_in(visit: &Visit, link: &str) -> Response {
+    redirect(&format!("{}?rd={}", visit.path("login"), encode(link)), &[])
+}

@@ -1,0 +1,82 @@
+//! SQL of links.
+
+use sqlx::Row as _;
+
+use crate::base::clock::Timestamp;
+use crate::base::id::{CorpId, MessageId};
+use crate::db::Db;
+use crate::message::{Member, Status};
+use crate::session;
+
+/// A link with what its message says.
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    pub(super) message: MessageId,
+    pub(super) target: String,
+    pub(super) expires_at: Timestamp,
+    pub(super) opened: Opened,
+    /// Somebody asked to recall the message, whatever came of it.
+    pub(super) recalled: bool,
+}
+
+/// Whether it is known that a link was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Opened {
+    NotYet,
+    Once,
+}
+
+/// The link of that id.
+pub(super) async fn link(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<Link>> {
+    let row = sqlx::query(
+        "SELECT l.message_id, l.target, l.expires_at, l.opened_at, m.recall_at, m.status \
+         FROM message_links l JOIN messages m ON m.id = l.message_id WHERE l.id = $1 AND l.corp_id = $2",
+    )
+    .bind(id)
+    .bind(corp.as_str())
+    .fetch_optional(db.pool())
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let (opened_at, recall_at): (Option<i64>, Option<i64>) = (row.try_get(3)?, row.try_get(4)?);
+    let status: String = row.try_get(5)?;
+    Ok(Some(Link {
+        message: MessageId::new(row.try_get::<String, _>(0)?),
+        target: row.try_get(1)?,
+        expires_at: Timestamp::from_millis(row.try_get(2)?),
+        opened: if opened_at.is_some() { Opened::Once } else { Opened::NotYet },
+        recalled: recall_at.is_some() || status == Status::Recalled.as_str(),
+    }))
+}
+
+/// Whether a message is for `person`: by who it is, or everybody; by the userid only where the directory knew nobody of
+/// that name when the message was accepted.
+pub(super) async fn is_recipient(
+    db: &Db,
+    message: &MessageId,
+    person: &session::Person,
+) -> sqlx::Result<bool> {
+    let row = sqlx::query(
+        "SELECT 1 FROM message_recipients WHERE message_id = $1 AND member IN ($2, $3, $4) LIMIT 1",
+    )
+    .bind(message.as_str())
+    .bind(Member::Person(person.id.clone()).key())
+    .bind(Member::Userid(person.userid.folded()).key())
+    .bind(Member::All.key())
+    .fetch_optional(db.pool())
+    .await?;
+    Ok(row.is_some())
+}
+
+/// Writes when a link was first opened.
+pub(super) async fn opened(db: &Db, corp: &CorpId, id: &str, now: Timestamp) -> sqlx::Result<()> {
+    let mut tx = db.write().await?;
+    sqlx::query(
+        "UPDATE message_links SET opened_at = $3 WHERE id = $1 AND corp_id = $2 AND opened_at IS NULL",
+    )
+    .bind(id)
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .execute(&mut *tx)
+    .await?;
+    tx.commit().await
+}

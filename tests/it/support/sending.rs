@@ -1,0 +1,57 @@
+//! Messages as applications send them.
+
+use gongpai::base::secret::sha256_hex;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::api::{ask, basic, send};
+use super::app::{API_SECRET, TestApp};
+use super::browser::Page;
+
+/// Clients that may send: `oa` to everybody, `crm` not; `ro` may not send at all.
+pub(crate) fn senders(toml: &str) -> String {
+    let client = |id: &str, scopes: &str| {
+        let hash = sha256_hex(API_SECRET);
+        format!("[[api_clients]]\nid = \"{id}\"\nsecret_hash = \"sha256:{hash}\"\nscopes = [{scopes}]\n")
+    };
+    let oa = r#""messages", "messages:all", "directory:read", "directory:write", "sessions""#;
+    format!("{toml}\n{}{}{}", client("oa", oa), client("crm", r#""messages""#), client("ro", r#""sessions""#))
+}
+
+/// A gateway with [`senders`].
+pub(crate) async fn sending() -> TestApp {
+    TestApp::with(&senders("")).await
+}
+
+/// An order of a text.
+pub(crate) fn text(users: &[&str], content: &str) -> Value {
+    json!({"to": {"users": users}, "kind": "text", "content": {"content": content}})
+}
+
+/// `POST /api/v1/messages` of a client, with an `Idempotency-Key` or none.
+pub(crate) async fn post_as(t: &TestApp, client: &str, key: Option<&str>, body: &str) -> Page {
+    let mut call =
+        ask(t, Method::POST, "/api/v1/messages").header("authorization", &basic(client)).json(body);
+    if let Some(key) = key {
+        call = call.header("idempotency-key", key);
+    }
+    send(call).await
+}
+
+/// The same of the client `oa`, without a key.
+pub(crate) async fn post(t: &TestApp, order: &Value) -> Page {
+    post_as(t, "oa", None, &order.to_string()).await
+}
+
+/// The id of an order that must be accepted.
+pub(crate) async fn accepted(t: &TestApp, order: &Value) -> String {
+    id(&post(t, order).await)
+}
+
+/// The id in the answer to an order that was accepted.
+pub(crate) fn id(page: &Page) -> String {
+    assert_eq!(page.status, 202, "{}", page.text());
+    let answer: Value = page.json();
+    assert_eq!(answer["status"], "accepted");
+    answer["id"].as_str().expect("an id").to_owned()
+}
