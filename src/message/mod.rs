@@ -82,18 +82,26 @@ struct Inner {
     client: wecom::Client,
     /// Rings when something was accepted here; what other replicas accept is found by looking.
     news: Notify,
-    metrics: Metrics,
-    desk: deliver::Desk,
     /// Where orders wait for the transaction that makes them messages.
-    intake: accept::Desk,
+    desk: accept::Desk,
+    metrics: Metrics,
+    worker: deliver::Worker,
 }
 
 impl Messages {
     /// Puts the parts together.
     pub fn new(settings: Settings, db: Db, clock: Clock, client: wecom::Client) -> Self {
-        let (metrics, desk) = (Metrics::new(clock.clone()), deliver::Desk::new(&clock));
-        let (news, intake) = (Notify::new(), accept::Desk::default());
-        Self(Arc::new(Inner { settings, db, clock, client, news, metrics, desk, intake }))
+        let (metrics, worker) = (Metrics::new(clock.clone()), deliver::Worker::new(&clock));
+        Self(Arc::new(Inner {
+            settings,
+            db,
+            clock,
+            client,
+            news: Notify::new(),
+            desk: accept::Desk::default(),
+            metrics,
+            worker,
+        }))
     }
 
     /// What was accepted and sent, and what waits.

@@ -178,7 +178,7 @@ impl Messages {
             expires_at: order.expires_at,
             id: id.clone(),
         };
-        let (id, repeated) = match inner.intake.write(&inner.db, &inner.clock, draft).await {
+        let (id, repeated) = match inner.desk.write(&inner.db, &inner.clock, draft).await {
             Ok(Written::Its) => (id, false),
             Ok(Written::Of(other)) => (other, true),
             Ok(Written::Taken) => return Err(Refused::KeyReused),
@@ -193,7 +193,7 @@ impl Messages {
 
     /// How many transactions wrote messages here: less than the messages, if many came at once.
     pub fn commits(&self) -> u64 {
-        self.0.intake.commits()
+        self.0.desk.commits()
     }
 }
 

@@ -53,7 +53,7 @@ const NOBODY_KNOWS: &str = "WeCom's answer was lost, and it is too late to ask a
 
 /// What a process that delivers has in memory: nothing that a message's fate depends on.
 #[derive(Debug)]
-pub(super) struct Desk {
+pub(super) struct Worker {
     /// Who this process is, in the calls that it makes.
     holder: Arc<str>,
     /// Rings when calls were planned.
@@ -64,8 +64,8 @@ pub(super) struct Desk {
     accounts: Mutex<Option<(i64, i64)>>,
 }
 
-impl Desk {
-    /// The desk of this process.
+impl Worker {
+    /// The worker of this process.
     pub(super) fn new(clock: &Clock) -> Self {
         let holder = format!("{} {}", std::process::id(), uuid_v7(clock.now()));
         Self {

@@ -162,3 +162,124 @@ fn uncertain(tried: &Try<'_>, now: Timestamp, reason: String) -> Verdict {
     let at = now.plus(pauses::uncertain(tried.number, tried.call)).min(tried.until);
     Verdict::Again { at, uncertain_at: Some(since), reason, lane: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::base::clock::Timestamp;
+
+    const BEGAN: Timestamp = Timestamp::from_millis(1_000_000_000);
+
+    fn tried(recipients: i64, uncertain: bool) -> Try<'static> {
+        let uncertain_at = uncertain.then(|| BEGAN.minus(Duration::from_secs(20)));
+        let until = uncertain_at.unwrap_or(BEGAN).plus(Duration::from_secs(105));
+        Try { call: "call", recipients, number: 1, began: BEGAN, uncertain_at, until }
+    }
+
+    fn refused(code: i64) -> Answer {
+        let class = SendRefusal::of_code(code);
+        Answer::Refused(Refusal { class, code: Some(code), words: format!("no {code}") })
+    }
+
+    #[test]
+    fn every_refusal_has_its_own_consequence() {
+        let now = BEGAN.plus(Duration::from_secs(1));
+        let word = |code: i64, recipients: i64| match judge(refused(code), &tried(recipients, false), now) {
+            Verdict::Sent { .. } => "sent",
+            Verdict::Again { uncertain_at: Some(_), .. } => "uncertain",
+            Verdict::Again { lane: None, .. } => "again",
+            Verdict::Again { lane: Some(Trouble::Crowded), .. } => "fewer",
+            Verdict::Again { lane: Some(Trouble::Limited(_)), .. } => "limited",
+            Verdict::Again { lane: Some(Trouble::Broken(_)), .. } => "held",
+            Verdict::Apart { .. } => "apart",
+            Verdict::Failed { .. } => "failed",
+            Verdict::Unknown { .. } => "unknown",
+        };
+        for (code, alone, several) in [
+            (-1, "again", "again"),
+            (6000, "again", "again"),
+            (45033, "fewer", "fewer"),
+            (45009, "limited", "limited"),
+            (60020, "held", "held"),
+            (48002, "held", "held"),
+            (301_002, "held", "held"),
+            (50003, "held", "held"),
+            (40001, "held", "held"),
+            (40014, "held", "held"),
+            (40003, "failed", "apart"),
+            (60111, "failed", "apart"),
+            (81013, "failed", "failed"),
+            (40058, "failed", "failed"),
+            (45002, "failed", "failed"),
+            (123_456, "failed", "failed"),
+        ] {
+            assert_eq!((word(code, 1), word(code, 7)), (alone, several), "{code}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_leaves_as_uncertain_what_was_so_before_and_nothing_else() {
+        let now = BEGAN.plus(Duration::from_secs(1));
+        for answer in [refused(-1), Answer::NotMade("no connection".to_owned())] {
+            for uncertain in [false, true] {
+                let tried = tried(3, uncertain);
+                let Verdict::Again { uncertain_at, at, .. } = judge(answer.clone(), &tried, now) else {
+                    panic!("{answer:?}")
+                };
+                assert_eq!(uncertain_at, tried.uncertain_at);
+                assert!(at > now && (!uncertain || at <= tried.until));
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_gets_twice_what_an_earlier_try_may_have_brought() {
+        let verdict = judge(refused(40003), &tried(2, true), BEGAN);
+        assert_eq!(verdict, Verdict::Unknown { reason: "no 40003".to_owned() });
+    }
+
+    #[test]
+    fn silence_is_asked_again_inside_the_window_and_never_after_it() {
+        let silence = || Answer::Unsure("no answer".to_owned());
+        for uncertain in [false, true] {
+            let tried = tried(1, uncertain);
+            let mut now = BEGAN.plus(Duration::from_secs(14));
+            for number in 1..20 {
+                let tried =
+                    Try { number, uncertain_at: Some(tried.uncertain_at.unwrap_or(BEGAN)), ..tried.clone() };
+                match judge(silence(), &tried, now) {
+                    Verdict::Again { at, uncertain_at, .. } => {
+                        assert!(at > now && at <= tried.until, "{at:?}");
+                        assert_eq!(uncertain_at, tried.uncertain_at, "since the first try");
+                        now = at.plus(Duration::from_secs(1));
+                    }
+                    verdict => {
+                        assert!(now >= tried.until, "{verdict:?}");
+                        assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");
+                        break;
+                    }
+                }
+            }
+            assert!(now >= tried.until);
+        }
+        let first = judge(silence(), &tried(1, false), BEGAN.plus(Duration::from_secs(14)));
+        assert!(matches!(first, Verdict::Again { uncertain_at: Some(BEGAN), .. }), "{first:?}");
+    }
+
+    #[test]
+    fn what_the_client_says_becomes_what_happened() {
+        let api = "message/send";
+        let silent = |sent| Error::Timeout { api, sent };
+        assert!(matches!(Answer::of(Err(silent(true))), Answer::Unsure(_)));
+        assert!(matches!(Answer::of(Err(silent(false))), Answer::NotMade(_)));
+        assert!(matches!(Answer::of_recall(Err(silent(true))), Answer::Unsure(_)));
+        let unreadable = Error::Unreadable { api, status: 502, why: "HTML".to_owned() };
+        assert!(matches!(Answer::of(Err(unreadable)), Answer::Unsure(_)));
+        let no_secret = Error::NoSecret(crate::wecom::SecretKind::App);
+        let Answer::Refused(refusal) = Answer::of(Err(no_secret)) else { panic!("held") };
+        assert_eq!((refusal.class, refusal.code), (SendRefusal::Administrator, None));
+        assert!(matches!(Answer::of_recall(Ok(())), Answer::Taken { .. }));
+    }
+}

@@ -82,7 +82,7 @@ impl Messages {
                 Ok(now) => {
                     trouble.worked("Messages are prepared again");
                     if now.planned > 0 {
-                        self.0.desk.planned.notify_one();
+                        self.0.worker.planned.notify_one();
                     }
                     if !now.is_nothing() {
                         worked = tokio::time::Instant::now();
@@ -102,7 +102,7 @@ impl Messages {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = self.0.news.notified() => {}
-                () = self.0.desk.settled.notified() => {}
+                () = self.0.worker.settled.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -122,7 +122,7 @@ impl Messages {
             let chart = Arc::clone(&sessions.chart());
             let (taken, ended) = self.take_calls_beside(&chart, &mut under_way).await;
             if !ended.is_nothing() {
-                self.0.desk.settled.notify_one();
+                self.0.worker.settled.notify_one();
             }
             let pause = match taken {
                 Ok(taken) => {
@@ -140,8 +140,8 @@ impl Messages {
             };
             tokio::select! {
                 () = stop.cancelled() => {}
-                _ = under_way.next() => self.0.desk.settled.notify_one(),
-                () = self.0.desk.planned.notified() => {}
+                _ = under_way.next() => self.0.worker.settled.notify_one(),
+                () = self.0.worker.planned.notified() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }

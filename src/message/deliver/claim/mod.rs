@@ -145,7 +145,7 @@ impl Messages {
             call.number += 1;
             call.began = now;
         }
-        let holder = &self.0.desk.holder;
+        let holder = &self.0.worker.holder;
         for call in claims.calls.iter().chain(&claims.unknown) {
             store::take(&mut tx, call, holder, now.plus(LEASE)).await?;
         }
@@ -162,14 +162,14 @@ impl Messages {
         if chart.complete_at().is_none() {
             return Ok(None);
         }
-        let known = *self.0.desk.accounts.lock();
+        let known = *self.0.worker.accounts.lock();
         if let Some((version, accounts)) = known
             && version == chart.version()
         {
             return Ok(Some(accounts));
         }
         let accounts = store::accounts(self.0.db.pool(), &self.0.settings.corp).await?;
-        *self.0.desk.accounts.lock() = Some((chart.version(), accounts));
+        *self.0.worker.accounts.lock() = Some((chart.version(), accounts));
         Ok(Some(accounts))
     }
 }

@@ -5,7 +5,7 @@
 
 pub(super) mod store;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
@@ -141,11 +141,14 @@ impl Messages {
     /// Messages to one member or to everybody, all in one transaction.
     async fn expand_simple(&self, messages: &[&Unexpanded]) -> sqlx::Result<()> {
         let corp = &self.0.settings.corp;
+        let users = messages.iter().flat_map(|message| &message.targets.users);
+        let known = self.known_by_now(users).await?;
         let rows: Vec<Row<'_>> = messages
             .iter()
             .flat_map(|message| {
                 let everybody = message.targets.all.then(|| row_of_all(message));
-                everybody.into_iter().chain(message.targets.users.iter().map(|user| row_of(message, user)))
+                let users = message.targets.users.iter();
+                everybody.into_iter().chain(users.map(|user| row_of(message, user, &known)))
             })
             .collect();
         let ids: Vec<MessageId> = messages.iter().map(|message| message.id.clone()).collect();
@@ -164,8 +167,10 @@ impl Messages {
             Progress::Users(done) => {
                 let mut done = *done;
                 while let Some(rest) = message.targets.users.get(done..).filter(|rest| !rest.is_empty()) {
-                    let chunk: Vec<_> = rest.iter().take(CHUNK).map(|user| row_of(message, user)).collect();
-                    done += chunk.len();
+                    let rest = rest.get(..CHUNK).unwrap_or(rest);
+                    let known = self.known_by_now(rest.iter()).await?;
+                    let chunk: Vec<_> = rest.iter().map(|user| row_of(message, user, &known)).collect();
+                    done += rest.len();
                     if !self.write_chunk(message, &chunk, &Progress::Users(done)).await? {
                         return Ok(());
                     }
@@ -202,7 +207,7 @@ impl Messages {
             let rows: Vec<Row<'_>> = page
                 .iter()
                 .filter(|person| circle.has(person))
-                .map(|person| row_of(message, &(person.userid.clone(), Some(person.id.clone()))))
+                .map(|person| row_of_person(message, person.userid.as_str(), person.id.clone()))
                 .collect();
             for chunk in rows.chunks(CHUNK) {
                 let Some(reached) = chunk.last().and_then(|row| row.person.clone()) else { continue };
@@ -212,6 +217,17 @@ impl Messages {
                 }
             }
         }
+    }
+
+    /// Who they are by now whom nobody knew when the message was accepted, by userid in lower case: all messages of one
+    /// person are to wait for each other.
+    async fn known_by_now<'a>(
+        &self,
+        users: impl Iterator<Item = &'a (UserId, Option<PersonId>)> + Send,
+    ) -> sqlx::Result<HashMap<String, PersonId>> {
+        let unknown: Vec<String> =
+            users.filter(|(_, person)| person.is_none()).map(|(userid, _)| userid.folded()).collect();
+        store::who(self.0.db.pool(), &self.0.settings.corp, &unknown).await
     }
 
     /// `false`: nothing more is to be written, because the message ended or was recalled.
@@ -231,7 +247,7 @@ impl Messages {
         store::insert(&mut tx, corp, rows).await?;
         tx.commit().await?;
         // Whoever is written may be planned while the rest is looked up.
-        self.0.desk.planned_is_due();
+        self.0.worker.planned_is_due();
         Ok(true)
     }
 }
@@ -241,13 +257,23 @@ fn is_simple(targets: &Targets) -> bool {
     targets.units.is_empty() && targets.tags.is_empty() && targets.users.len() + usize::from(targets.all) == 1
 }
 
-fn row_of<'a>(message: &'a Unexpanded, (userid, person): &(UserId, Option<PersonId>)) -> Row<'a> {
-    Row {
-        message,
-        member: Member::of(userid, person.as_ref()),
-        userid: userid.as_str().to_owned(),
-        person: person.clone(),
+fn row_of<'a>(
+    message: &'a Unexpanded,
+    (userid, person): &(UserId, Option<PersonId>),
+    known: &HashMap<String, PersonId>,
+) -> Row<'a> {
+    match person.as_ref().or_else(|| known.get(&userid.folded())) {
+        Some(person) => row_of_person(message, userid.as_str(), person.clone()),
+        None => {
+            let member = Member::of(userid, None);
+            Row { message, member, userid: userid.as_str().to_owned(), person: None }
+        }
     }
+}
+
+fn row_of_person<'a>(message: &'a Unexpanded, userid: &str, person: PersonId) -> Row<'a> {
+    let member = Member::Person(person.clone());
+    Row { message, member, userid: userid.to_owned(), person: Some(person) }
 }
 
 fn row_of_all(message: &Unexpanded) -> Row<'_> {

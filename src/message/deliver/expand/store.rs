@@ -1,6 +1,6 @@
 //! SQL of writing recipients.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
 
 use sqlx::any::AnyRow;
@@ -176,4 +176,32 @@ pub(super) async fn present(
         })
     })
     .collect()
+}
+
+static WHO: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "SELECT lower(userid), id FROM persons WHERE corp_id = $1 AND released_at IS NULL AND lower(userid) IN (",
+        1,
+        "*",
+        ")",
+    )
+});
+
+/// Whose these userids are, in lower case; those that nobody has are left out.
+pub(super) async fn who(
+    pool: &AnyPool,
+    corp: &CorpId,
+    folded: &[String],
+) -> sqlx::Result<HashMap<String, PersonId>> {
+    let mut found = HashMap::new();
+    for (text, part) in WHO.parts(folded) {
+        let mut query = sqlx::query(text).bind(corp.as_str());
+        for userid in part {
+            query = query.bind(userid);
+        }
+        for row in query.fetch_all(pool).await? {
+            found.insert(row.try_get(0)?, PersonId::new(row.try_get::<String, _>(1)?));
+        }
+    }
+    Ok(found)
 }

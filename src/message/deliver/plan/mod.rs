@@ -127,6 +127,8 @@ pub(super) fn plan(candidates: &[Candidate], situation: &Situation) -> Plan {
         }
     }
     let mut open: HashMap<&str, Open> = HashMap::new();
+    // Whether the body goes to everybody.
+    let mut planned: HashMap<&str, bool> = HashMap::new();
     for (candidate, userid) in ready {
         let company = together.get(candidate.body.as_str()).copied().unwrap_or(0);
         if let Some(at) = lingers_until(candidate, company, now) {
@@ -134,6 +136,13 @@ pub(super) fn plan(candidates: &[Candidate], situation: &Situation) -> Plan {
             continue;
         }
         let everybody = candidate.member == Member::ALL;
+        // Of equal bodies to somebody and to everybody the first one goes.
+        let rival = planned.get(candidate.body.as_str()).is_some_and(|first| *first != everybody);
+        if rival && !candidate.unique {
+            let at = now.plus(BEHIND_EVERYBODY);
+            plan.later.push((candidate.message.clone(), candidate.member.clone(), at));
+            continue;
+        }
         let recipient = (candidate.message.clone(), candidate.member.clone(), userid.to_owned());
         let own = candidate.alone || everybody;
         if !own
@@ -156,6 +165,7 @@ pub(super) fn plan(candidates: &[Candidate], situation: &Situation) -> Plan {
             let userids = HashSet::from([userid.to_lowercase()]);
             open.insert(&candidate.body, Open { call: plan.calls.len(), userids });
         }
+        planned.insert(&candidate.body, everybody);
         plan.calls.push(Draft {
             body: candidate.body.clone(),
             window: window(candidate),

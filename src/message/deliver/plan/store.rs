@@ -15,12 +15,17 @@ use crate::message::Member;
 use crate::message::deliver::pace::{EVERYBODY, OWN};
 use crate::message::deliver::send::request;
 
-/// No message of the same member is on its way, and none before this one waits.
+/// It is the first open message of the member, and no later one is on its way, as may be after a retry by hand. Scalar
+/// subqueries: of NOT EXISTS PostgreSQL makes a join that compares every row with every other while it has no statistics.
 macro_rules! turn {
     () => {
-        "AND NOT EXISTS (SELECT 1 FROM message_recipients e \
+        "AND CASE WHEN r.seq = (SELECT e.seq FROM message_recipients e \
              WHERE e.corp_id = r.corp_id AND e.member = r.member AND e.status IN ('pending', 'calling') \
-               AND (e.seq < r.seq OR e.status = 'calling'))"
+             ORDER BY e.seq LIMIT 1) \
+           THEN (SELECT COUNT(*) FROM message_recipients e \
+             WHERE e.corp_id = r.corp_id AND e.member = r.member AND e.status IN ('pending', 'calling') \
+               AND e.status = 'calling') \
+           ELSE 1 END = 0"
     };
 }
 

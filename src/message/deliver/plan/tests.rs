@@ -1,1 +1,382 @@
+//! Rules of planning, first one by one, then against a WeCom that drops what exceeds its limits and swallows what it takes
+//! for the same.
 
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp::from_millis(1_795_334_400_000);
+
+fn candidate(message: &str, member: &str, body: &str) -> Candidate {
+    Candidate {
+        message: MessageId::new(message),
+        member: member.to_owned(),
+        userid: member.to_owned(),
+        person: None,
+        body: body.to_owned(),
+        unique: false,
+        alone: false,
+        since: NOW,
+        free_at: None,
+        equal_at: None,
+        call_at: None,
+    }
+}
+
+fn now() -> Situation {
+    Situation { now: NOW, room: 100, to_everybody: HashSet::new() }
+}
+
+fn ago(seconds: u64) -> Timestamp {
+    NOW.minus(Duration::from_secs(seconds))
+}
+
+fn members(draft: &Draft) -> Vec<&str> {
+    draft.recipients.iter().map(|(_, member, _)| member.as_str()).collect()
+}
+
+#[test]
+fn equal_bodies_are_one_call_and_others_are_not() {
+    let list = [candidate("m1", "a", "x"), candidate("m2", "b", "y"), candidate("m3", "c", "x")];
+    let plan = plan(&list, &now());
+    assert_eq!(plan.calls.iter().map(members).collect::<Vec<_>>(), [vec!["a", "c"], vec!["b"]]);
+}
+
+#[test]
+fn who_must_not_share_a_call_and_everybody_have_one_of_their_own() {
+    let mut list = [candidate("m1", "a", "x"), candidate("m1", "b", "x"), candidate("m2", "@all", "y")];
+    list[0].alone = true;
+    let plan = plan(&list, &now());
+    assert_eq!(plan.calls.iter().map(members).collect::<Vec<_>>(), [vec!["a"], vec!["b"], vec!["@all"]]);
+}
+
+#[test]
+fn a_call_has_a_thousand_recipients_at_the_most() {
+    let list: Vec<_> = (0..2500).map(|n| candidate("m1", &format!("u{n}"), "x")).collect();
+    let sizes: Vec<_> = plan(&list, &now()).calls.iter().map(|draft| draft.recipients.len()).collect();
+    assert_eq!(sizes, [1000, 1000, 500]);
+}
+
+#[test]
+fn without_room_for_calls_only_those_begun_are_filled() {
+    let list = [candidate("m1", "a", "x"), candidate("m2", "b", "y"), candidate("m3", "c", "x")];
+    let plan = plan(&list, &Situation { room: 1, ..now() });
+    assert_eq!(plan.calls.iter().map(members).collect::<Vec<_>>(), [["a", "c"]]);
+    assert!(plan.later.is_empty() && plan.failed.is_empty());
+}
+
+#[test]
+fn who_is_over_a_limit_or_just_had_the_same_waits_until_it_matters_no_more() {
+    let mut list = [candidate("m1", "a", "x"), candidate("m1", "b", "x"), candidate("m1", "c", "x")];
+    list[0].free_at = Some(NOW.plus(Duration::from_secs(9)));
+    list[1].equal_at = Some(ago(20));
+    list[2].free_at = Some(ago(1));
+    let plan = plan(&list, &now());
+    assert_eq!(plan.calls.iter().map(members).collect::<Vec<_>>(), [["c"]]);
+    let at: Vec<_> =
+        plan.later.iter().map(|(_, member, at)| (member.as_str(), at.since(NOW).as_secs())).collect();
+    assert_eq!(at, [("a", 9), ("b", 105)]);
+}
+
+#[test]
+fn what_is_like_nothing_else_is_swallowed_by_nothing() {
+    let mut unique = candidate("m1", "a", "x");
+    (unique.unique, unique.equal_at) = (true, Some(ago(1)));
+    let plan = plan(&[unique], &Situation { to_everybody: HashSet::from(["x".to_owned()]), ..now() });
+    assert_eq!(plan.calls[0].window, UNIQUE_WINDOW);
+}
+
+#[test]
+fn a_body_on_its_way_to_everybody_is_not_overtaken() {
+    let situation = Situation { to_everybody: HashSet::from(["x".to_owned()]), ..now() };
+    let plan = plan(&[candidate("m1", "a", "x"), candidate("m2", "b", "y")], &situation);
+    assert_eq!((plan.calls.len(), plan.later.len()), (1, 1));
+}
+
+#[test]
+fn of_equal_bodies_to_somebody_and_to_everybody_the_first_one_goes() {
+    let list = [candidate("m1", "a", "x"), candidate("m2", "@all", "x")];
+    let plan = plan(&list, &now());
+    assert_eq!((plan.calls.len(), members(&plan.calls[0])), (1, vec!["a"]));
+    assert_eq!(plan.later[0].1, "@all");
+}
+
+#[test]
+fn a_body_that_was_just_sent_waits_a_second_for_company_unless_a_call_is_full() {
+    let mut list: Vec<_> = (0..3).map(|n| candidate("m1", &format!("u{n}"), "x")).collect();
+    for one in &mut list {
+        one.call_at = Some(ago(1));
+    }
+    let few = plan(&list, &now());
+    assert_eq!((few.calls.len(), few.later.len()), (0, 3));
+    assert_eq!(few.later[0].2, NOW.plus(LINGER_AGAIN));
+    for one in &mut list {
+        one.since = ago(1);
+    }
+    assert_eq!(plan(&list, &now()).calls.len(), 1);
+    let mut many: Vec<_> = (0..1200).map(|n| candidate("m1", &format!("u{n}"), "x")).collect();
+    for one in &mut many {
+        one.call_at = Some(ago(1));
+    }
+    assert_eq!(plan(&many, &now()).calls.len(), 2);
+}
+
+#[test]
+fn the_userid_is_the_one_of_today_and_who_left_or_is_not_wecoms_gets_nothing() {
+    let person = |status, source| Some(Now { userid: "New".to_owned(), status, source });
+    let mut list = [candidate("m1", "p1", "x"), candidate("m1", "p2", "x"), candidate("m1", "p3", "x")];
+    list[0].person = person(Status::Active, Source::Wecom);
+    list[1].person = person(Status::Left, Source::Wecom);
+    list[2].person = person(Status::Active, Source::Local);
+    let plan = plan(&list, &now());
+    assert_eq!(plan.calls[0].recipients[0].2, "New");
+    let failed: Vec<_> = plan.failed.iter().map(|(_, member, why)| (member.as_str(), *why)).collect();
+    assert_eq!(failed, [("p2", LEFT), ("p3", NOT_WECOMS)]);
+}
+
+#[test]
+fn one_userid_is_in_a_call_once() {
+    let mut list = [candidate("m1", "=a", "x"), candidate("m2", "p1", "x")];
+    list[0].userid = "ZhangSan".to_owned();
+    list[1].userid = "zhangsan".to_owned();
+    let plan = plan(&list, &now());
+    assert_eq!((plan.calls.len(), plan.calls[0].recipients.len(), plan.later.len()), (1, 1, 1));
+}
+
+/// A message of the model: to whom, with which body.
+#[derive(Debug, Clone)]
+struct Message {
+    member: usize,
+    body: usize,
+    unique: bool,
+    /// Milliseconds after the one before.
+    after: u64,
+}
+
+/// What WeCom, or the way to it, does with a call.
+#[derive(Debug, Clone, Copy)]
+enum Behaviour {
+    Takes,
+    /// It takes it, so many milliseconds later than asked.
+    Late(u64),
+    /// It refuses, so that the recipients wait again.
+    Refuses,
+    /// It takes it and we never hear of it.
+    LosesTheAnswer,
+}
+
+const PEOPLE: usize = 4;
+
+fn message() -> impl Strategy<Value = Message> {
+    let everybody = prop_oneof![12 => 0..PEOPLE, 1 => Just(PEOPLE)];
+    (everybody, 0..6_usize, any::<bool>(), prop_oneof![4 => Just(0), 1 => 0..30_000_u64])
+        .prop_map(|(member, body, unique, after)| Message { member, body, unique, after })
+}
+
+fn behaviour() -> impl Strategy<Value = Behaviour> {
+    prop_oneof![
+        6 => Just(Behaviour::Takes),
+        2 => (1..14_000_u64).prop_map(Behaviour::Late),
+        1 => Just(Behaviour::Refuses),
+        1 => Just(Behaviour::LosesTheAnswer),
+    ]
+}
+
+/// A row of the model.
+#[derive(Debug)]
+struct Row {
+    member: String,
+    body: String,
+    unique: bool,
+    since: Timestamp,
+    due_at: Timestamp,
+    state: State,
+    counted_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Pending,
+    Calling,
+    Over,
+}
+
+/// WeCom as it counts: what each member got, and when.
+#[derive(Debug, Default)]
+struct WeCom {
+    got: HashMap<String, Vec<(Timestamp, String, usize)>>,
+}
+
+fn nth(rows: &[Row], member: &str, now: Timestamp, window: super::pace::Window) -> Option<Timestamp> {
+    let mut counted: Vec<_> = rows
+        .iter()
+        .filter(|row| row.member == member)
+        .filter_map(|row| row.counted_at)
+        .filter(|at| *at > now.minus(window.length))
+        .collect();
+    counted.sort_unstable();
+    counted.iter().rev().nth(usize::try_from(window.most).unwrap() - 1).copied()
+}
+
+/// The candidates, as the query of `store.rs` finds them.
+fn candidates(
+    rows: &[Row],
+    calls: &BTreeMap<String, Timestamp>,
+    now: Timestamp,
+) -> (Vec<usize>, Vec<Candidate>) {
+    let mut found = (Vec::new(), Vec::new());
+    for (seq, row) in rows.iter().enumerate() {
+        let blocked = rows.iter().enumerate().any(|(other, e)| {
+            e.member == row.member
+                && (e.state == State::Calling || (e.state == State::Pending && other < seq))
+        });
+        if row.state != State::Pending || row.due_at > now || blocked {
+            continue;
+        }
+        let everybody = row.member == Member::ALL;
+        let windows = if everybody { pace::EVERYBODY } else { pace::OWN };
+        let equal =
+            |e: &&Row| e.body == row.body && (everybody || e.member == row.member || e.member == Member::ALL);
+        let under_way = everybody && rows.iter().filter(equal).any(|e| e.state == State::Calling);
+        found.0.push(seq);
+        found.1.push(Candidate {
+            unique: row.unique,
+            since: row.since,
+            free_at: room_at(everybody, windows.map(|window| nth(rows, &row.member, now, window))),
+            equal_at: rows
+                .iter()
+                .filter(equal)
+                .filter_map(|e| e.counted_at)
+                .max()
+                .max(under_way.then_some(now)),
+            call_at: calls.get(&row.body).copied().filter(|at| now.since(*at) < LATELY),
+            ..candidate(&seq.to_string(), &row.member, &row.body)
+        });
+    }
+    found
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_no_member_gets_too_much_out_of_order_or_twice_and_nothing_is_lost(
+        messages in prop::collection::vec(message(), 1..160),
+        behaviours in prop::collection::vec(behaviour(), 1..40),
+    ) {
+        let mut now = NOW;
+        let mut incoming: VecDeque<(usize, Message)> = messages.into_iter().enumerate().collect();
+        let mut rows: Vec<Row> = Vec::new();
+        let mut wecom = WeCom::default();
+        let mut calls = BTreeMap::new();
+        // When it ends, which rows, and what WeCom did.
+        let mut under_way: Vec<(Timestamp, Vec<usize>, Behaviour)> = Vec::new();
+        let mut behaviours = behaviours.into_iter().cycle();
+        let mut next_at = now;
+        let mut steps = 0;
+        while !incoming.is_empty() || rows.iter().any(|row| row.state != State::Over) {
+            steps += 1;
+            prop_assert!(steps < 200_000, "it does not come to an end");
+            while let Some((n, message)) = incoming.front().cloned() {
+                if next_at.plus(Duration::from_millis(message.after)) > now {
+                    break;
+                }
+                incoming.pop_front();
+                next_at = next_at.plus(Duration::from_millis(message.after));
+                let member =
+                    if message.member == PEOPLE { Member::ALL.to_owned() } else { format!("u{}", message.member) };
+                let body = if message.unique { format!("unique {n}") } else { format!("body {}", message.body) };
+                rows.push(Row {
+                    member,
+                    body,
+                    unique: message.unique,
+                    since: now,
+                    due_at: if message.unique { now } else { now.plus(Duration::from_millis(150)) },
+                    state: State::Pending,
+                    counted_at: None,
+                });
+            }
+            // Calls that end now are settled.
+            let (ended, open): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|(at, _, _)| *at <= now);
+            under_way = open;
+            for (_, seqs, behaviour) in ended {
+                for seq in seqs {
+                    let row = &mut rows[seq];
+                    if matches!(behaviour, Behaviour::Refuses) {
+                        row.state = State::Pending;
+                        row.due_at = now.plus(Duration::from_secs(1));
+                    } else {
+                        row.state = State::Over;
+                        row.counted_at = Some(now);
+                    }
+                }
+            }
+            let (seqs, list) = candidates(&rows, &calls, now);
+            let to_everybody: HashSet<String> = rows
+                .iter()
+                .filter(|row| row.member == Member::ALL && row.state == State::Calling)
+                .map(|row| row.body.clone())
+                .collect();
+            let plan = plan(&list, &Situation { now, room: 10 - under_way.len().min(10), to_everybody });
+            prop_assert!(plan.failed.is_empty());
+            for (message, _, at) in &plan.later {
+                prop_assert!(*at > now, "it would be a candidate again at once");
+                rows[message.as_str().parse::<usize>().unwrap()].due_at = *at;
+            }
+            for draft in plan.calls {
+                let behaviour = behaviours.next().unwrap();
+                let takes = if let Behaviour::Late(by) = behaviour { by } else { 20 };
+                // WeCom counts at the end of what it takes, or at its beginning.
+                let at = now.plus(Duration::from_millis(takes / 2));
+                let mut taken = Vec::new();
+                for (message, member, _) in &draft.recipients {
+                    let seq: usize = message.as_str().parse().unwrap();
+                    prop_assert!(seqs.contains(&seq));
+                    prop_assert_eq!(rows[seq].state, State::Pending, "planned twice");
+                    rows[seq].state = State::Calling;
+                    taken.push(seq);
+                    if matches!(behaviour, Behaviour::Refuses) {
+                        continue;
+                    }
+                    let people: Vec<String> = if member == Member::ALL {
+                        (0..PEOPLE).map(|n| format!("u{n}")).collect()
+                    } else {
+                        vec![member.clone()]
+                    };
+                    for person in people {
+                        let got = wecom.got.entry(person).or_default();
+                        for (length, most) in [(60_000, 30), (3_600_000, 1000)] {
+                            let since = at.minus(Duration::from_millis(length));
+                            let there = got.iter().filter(|(when, _, _)| *when > since).count();
+                            prop_assert!(there < most, "{} in {} ms", there + 1, length);
+                        }
+                        let window = at.minus(draft.window);
+                        let swallowed = got.iter().any(|(when, body, _)| *when > window && *body == draft.body);
+                        prop_assert!(!swallowed, "swallowed: {}", draft.body);
+                        got.push((at, draft.body.clone(), seq));
+                    }
+                }
+                calls.insert(draft.body.clone(), now);
+                under_way.push((now.plus(Duration::from_millis(takes)), taken, behaviour));
+            }
+            // On to the next instant at which anything can happen.
+            let ends = under_way.iter().map(|(at, _, _)| *at);
+            let due = rows.iter().filter(|row| row.state == State::Pending).map(|row| row.due_at);
+            let comes = incoming.front().map(|(_, message)| next_at.plus(Duration::from_millis(message.after)));
+            now = ends.chain(due).chain(comes).filter(|at| *at > now).min().unwrap_or(now.plus(Duration::from_secs(1)));
+        }
+        for (member, got) in &wecom.got {
+            let own: Vec<usize> =
+                got.iter().filter(|(_, _, seq)| rows[*seq].member == *member).map(|(_, _, seq)| *seq).collect();
+            prop_assert!(own.is_sorted(), "{member}: {own:?}");
+        }
+        for (seq, row) in rows.iter().enumerate() {
+            let person = if row.member == Member::ALL { "u0" } else { &row.member };
+            let copies = wecom.got[person].iter().filter(|(_, _, one)| *one == seq).count();
+            prop_assert_eq!(copies, 1, "{:?}", row);
+        }
+    }
+}

@@ -85,7 +85,7 @@ impl Messages {
         recalls.retain(|recall| !under_way.contains(&recall.id));
         for recall in &mut recalls {
             recall.number += 1;
-            store::take(&mut tx, recall, &self.0.desk.holder, now.plus(LEASE)).await?;
+            store::take(&mut tx, recall, &self.0.worker.holder, now.plus(LEASE)).await?;
         }
         tx.commit().await?;
         Ok(recalls)
@@ -109,7 +109,7 @@ impl Messages {
     }
 
     async fn settle_recall(&self, recall: &Recall, end: &End) -> sqlx::Result<u64> {
-        let (corp, holder) = (&self.0.settings.corp, &*self.0.desk.holder);
+        let (corp, holder) = (&self.0.settings.corp, &*self.0.worker.holder);
         let mut tx = self.0.db.write().await?;
         let lane = shared::take_lane(&mut tx, corp).await?;
         let now = self.0.clock.now();

@@ -114,7 +114,7 @@ impl Messages {
     }
 
     async fn settle_once(&self, call: &Claimed, verdict: &Verdict) -> sqlx::Result<Delivered> {
-        let (corp, holder) = (&self.0.settings.corp, &*self.0.desk.holder);
+        let (corp, holder) = (&self.0.settings.corp, &*self.0.worker.holder);
         let mut tx = self.0.db.write().await?;
         let lane = shared::take_lane(&mut tx, corp).await?;
         let now = self.0.clock.now();
