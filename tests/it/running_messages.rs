@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gongpai::simulator::{Running, Simulator};
+use gongpai::simulator::{Fault, Running, Simulator};
 use reqwest::Client;
 use serde_json::{Value, json};
 
@@ -157,8 +157,8 @@ async fn company() -> (Running, Vec<String>) {
         active.map(|m| m.userid.clone()).rev().take(MEMBERS).collect::<Vec<_>>()
     });
     assert_eq!(userids.len(), MEMBERS);
-    // Long enough for a kill to meet a call on its way.
-    wecom.set_latency("message/send", Duration::from_millis(100));
+    // WeCom has acted on it long before it answers, so that a kill leaves calls of which nobody knows.
+    wecom.fail_always("message/send", Fault::Slow(Duration::from_millis(150)).having_acted());
     (wecom, userids)
 }
 
