@@ -84,7 +84,10 @@ async fn main() -> Result<()> {
         authorization: format!("Basic {}", STANDARD.encode(format!("bench:{secret}"))),
     };
     println!("{}; goal: at least 30 messages a commit with 64 producers", app.db.engine());
-    println!("{:>9}{:>14}{:>12}{:>20}{:>14}", "producers", "messages/s", "commits/s", "messages a commit", "p50 / p99");
+    println!(
+        "{:>9}{:>14}{:>12}{:>20}{:>14}",
+        "producers", "messages/s", "commits/s", "messages a commit", "p50 / p99"
+    );
     let mut alone = 0.0;
     for repeat in 0..REPEATS {
         for producers in PRODUCERS {

@@ -22,7 +22,6 @@ const KILLS: usize = 10;
 /// A call whose process was killed is taken up when its lease is over, and a member's next message waits for it.
 const ALL_THERE: Duration = Duration::from_secs(300);
 
-
 /// The addresses that applications call, as a balancer in front of the replicas knows them.
 type Addresses = Arc<Mutex<Vec<SocketAddr>>>;
 
@@ -133,7 +132,8 @@ async fn each_arrives_once_and_in_order(wecom: &Running, userids: &[String]) -> 
         userids.iter().map(|userid| (userid, (0..EACH).map(|n| text(userid, n)).collect())).collect();
     let began = Instant::now();
     loop {
-        let missing = want.iter().filter(|(userid, texts)| received(wecom, userid).len() < texts.len()).count();
+        let missing =
+            want.iter().filter(|(userid, texts)| received(wecom, userid).len() < texts.len()).count();
         if missing == 0 {
             break;
         }
