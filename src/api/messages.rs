@@ -5,7 +5,7 @@ use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse as _, Response};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
@@ -19,6 +19,7 @@ use crate::http::words::Code;
 use crate::message::accept::{Accepted, Refused, Sender, listed};
 use crate::message::content::{Finding, Order};
 use crate::message::show::Shown;
+use crate::message::steer::{self, By};
 
 const UNWRITABLE: &str = "A message could not be accepted";
 const UNREADABLE: &str = "A message could not be read";
@@ -254,4 +255,52 @@ pub(super) async fn one(
     client.needs(Scope::Messages)?;
     Asked::read(raw.as_deref(), &[], &client)?;
     Ok(Json(own(&api, &client, id).await?).into_response())
+}
+
+/// Takes a message back: what waits is not sent, and what WeCom took within the last 24 hours it takes back. Whether it did,
+/// `GET` tells.
+#[utoipa::path(
+    post, path = "/api/v1/messages/{id}/recall", operation_id = "recall_message", tag = "messages",
+    params(("id" = String, Path, description = "Its id.")),
+    request_body(content = NothingMore, description = "`{}`"),
+    responses((status = 202, description = "It is being recalled.", body = MessageShape), (status = 404), (status = 409)),
+    security(("basic" = ["messages"])),
+)]
+pub(super) async fn recall(
+    State(api): State<Api>,
+    client: Client,
+    RawQuery(raw): RawQuery,
+    Path(id): Path<String>,
+    text: Bytes,
+) -> Result<Response, Response> {
+    client.needs(Scope::Messages)?;
+    Asked::read(raw.as_deref(), &[], &client)?;
+    let NothingMore {} = asked::body(&text, &client)?;
+    let message = own(&api, &client, id).await?.id;
+    let by = By {
+        who: format!("API client {}", client.id),
+        address: client.address,
+        request_id: client.request_id.as_str().to_owned(),
+    };
+    let recalled = api.0.messages.recall(std::slice::from_ref(&message), by).await;
+    recalled.map_err(|error| unrecalled(&client, &error))?;
+    Ok((StatusCode::ACCEPTED, Json(own(&api, &client, message.to_string()).await?)).into_response())
+}
+
+/// A body in which there is nothing to say.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = Nothing)]
+struct NothingMore {}
+
+fn unrecalled(client: &Client, refused: &steer::Refused) -> Response {
+    let code = match refused {
+        steer::Refused::NotFound(_) => return client.not_found(),
+        // The other message may be another client's: its id is not this one's business.
+        steer::Refused::Shared(..) => return client.problem(Code::MessageRecallShared),
+        steer::Refused::TooLate(_) => Code::MessageRecallTooLate,
+        steer::Refused::NothingToDo(..) => Code::MessageNotSent,
+        steer::Refused::Store(error) => return client.unavailable("A message could not be recalled", error),
+    };
+    Problem::new(code, &client.request_id).with_detail(refused.to_string()).into_response()
 }

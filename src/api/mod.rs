@@ -118,6 +118,7 @@ fn router() -> OpenApiRouter<Api> {
         .merge(tagged)
         .routes(routes!(messages::send))
         .routes(routes!(messages::one))
+        .routes(routes!(messages::recall))
         .routes(routes!(sessions::list))
         .routes(routes!(sessions::end_of_person))
         .routes(routes!(sessions::end_one))

@@ -206,9 +206,10 @@ codes! {
         "如有必要，请再发一条更正消息。" "If need be, send another message that corrects it."
         "企业微信只能撤回 24 小时内发出的消息。" "WeCom recalls only what was sent within 24 hours.";
     MessageNotSent "message.not_sent" CONFLICT Request None
-        "该消息没有发出，无可撤回。" "The message was not sent, so there is nothing to recall."
+        "该消息没有可撤回的内容。" "There is nothing of this message to recall."
         "无需撤回。" "There is nothing left to do."
-        "消息已失败、过期或已撤回。" "It failed, expired or was recalled already.";
+        "消息没有发给任何人，或已在撤回；见 detail。"
+        "Nobody has it or will get it, or it is being recalled already; detail says which.";
 
     UnknownHost "gate.unknown_host" FORBIDDEN Request None
         "该网址不在登录服务的范围内。" "This address is not one that sign-in is set up for."
