@@ -47,34 +47,33 @@ use crate::sync::Sync;
 
 /// What the API needs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Api(Arc<Inner>);
+pub struct Api(Arc<Parts>);
 
+/// Its parts.
 #[derive(Debug)]
-struct Inner {
-    clients: Vec<ApiClient>,
-    db: Db,
-    clock: Clock,
-    sessions: Sessions,
-    sync: Sync,
-    messages: Messages,
-    trusted: TrustedProxies,
+pub struct Parts {
+    /// Who may call.
+    pub clients: Vec<ApiClient>,
+    /// Rows.
+    pub db: Db,
+    /// What time it is.
+    pub clock: Clock,
+    /// Who is signed in, and the chart.
+    pub sessions: Sessions,
+    /// Runs.
+    pub sync: Sync,
+    /// Messages.
+    pub messages: Messages,
+    /// Which hops are ours.
+    pub trusted: TrustedProxies,
     /// Wrong credentials per address.
-    wrong: RateLimit,
+    pub wrong: RateLimit,
 }
 
 impl Api {
     /// Puts the parts together.
-    pub fn new(
-        clients: Vec<ApiClient>,
-        db: Db,
-        clock: Clock,
-        sessions: Sessions,
-        sync: Sync,
-        messages: Messages,
-        trusted: TrustedProxies,
-        wrong: RateLimit,
-    ) -> Self {
-        Self(Arc::new(Inner { clients, db, clock, sessions, sync, messages, trusted, wrong }))
+    pub fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
     }
 }
 

@@ -186,16 +186,16 @@ impl App {
         );
         let sync = Sync::new(sync_settings(&config), db.clone(), client.clone(), clock.clone());
         let messages = Messages::new(message_settings(&config), db.clone(), clock.clone(), client.clone());
-        let api = Api::new(
-            config.api_clients.clone(),
-            db.clone(),
-            clock.clone(),
-            sessions.clone(),
-            sync.clone(),
-            messages.clone(),
-            trusted.clone(),
+        let api = Api::new(api::Parts {
+            clients: config.api_clients.clone(),
+            db: db.clone(),
+            clock: clock.clone(),
+            sessions: sessions.clone(),
+            sync: sync.clone(),
+            messages: messages.clone(),
+            trusted: trusted.clone(),
             wrong,
-        );
+        });
         client.metrics().register(&mut registry);
         sync.metrics().register(&mut registry);
         messages.metrics().register(&mut registry);

@@ -13,7 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::config::Scope;
 
 pub use directory::{ConflictsCommand, DirectoryCommand, RulesCommand};
-pub use messages::MessagesCommand;
+pub use messages::{Expires, MessagesCommand, SendArgs, To};
 
 /// Gongpai (工牌): single sign-on between WeCom (企业微信) and a company's own applications
 #[derive(Debug, Clone, Parser)]
@@ -47,12 +47,16 @@ pub enum Command {
     ///
     /// Changes nothing. Exit code 1 if anything is broken.
     #[command(
-        after_help = "Examples:\n  gongpai doctor\n  gongpai doctor --json | jq '.findings[] | select(.level == \"broken\")'"
+        after_help = "Examples:\n  gongpai doctor\n  gongpai doctor --json | jq '.findings[] | select(.level == \"broken\")'\n  \
+                      gongpai doctor --message-to zhangsan"
     )]
     Doctor {
         /// One JSON document: {"ok": …, "findings": […]}
         #[arg(long)]
         json: bool,
+        /// Send a real test message to this member and say what WeCom makes of it
+        #[arg(long, value_name = "USERID", value_parser = recipient)]
+        message_to: Option<String>,
     },
     /// Check or show the configuration
     #[command(
@@ -154,6 +158,14 @@ pub enum Command {
         #[command(subcommand)]
         command: DirectoryCommand,
     },
+    /// Send a message to people in WeCom
+    ///
+    /// It is on disk when this ends; `gongpai serve` delivers it, now or when it runs again. Links to our own hosts open
+    /// signed in, for the recipients only. Prints the message's id.
+    #[command(
+        after_help = "Examples:\n  gongpai send --to zhangsan --text '报销单已批准'\n  gongpai send --to unit:财务部 --to tag:管理员 \\\n    --card-title 待办 --card-text '报销单 3 号' --url https://oa.example.com/todo/3 --wait\n  gongpai send --json message.json --key todo-3"
+    )]
+    Send(Box<SendArgs>),
     /// Look at messages, and steer them by hand
     #[command(
         after_help = "Examples:\n  gongpai messages list --status failed\n  gongpai messages show 0193b2c4-…",
@@ -302,24 +314,36 @@ fn since(text: &str) -> Result<Since, String> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Ok(Since::At(Timestamp::from_millis(instant.timestamp_millis())));
     }
-    let seconds = text.char_indices().last().and_then(|(end, unit)| {
-        let count: u64 = text.get(..end)?.parse().ok()?;
-        let unit = match unit {
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 24 * 3600,
-            _ => return None,
-        };
-        count.checked_mul(unit)
-    });
     let form = "write 24h, 7d, 2026-11-22 or 2026-11-22T08:00:00+08:00";
-    seconds.map(|seconds| Since::Ago(Duration::from_secs(seconds))).ok_or_else(|| form.to_owned())
+    span(text).map(Since::Ago).ok_or_else(|| form.to_owned())
+}
+
+/// `90s`, `30m`, `24h`, `7d`.
+fn span(text: &str) -> Option<Duration> {
+    let (end, unit) = text.char_indices().last()?;
+    let count: u64 = text.get(..end)?.parse().ok()?;
+    let unit = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 24 * 3600,
+        _ => return None,
+    };
+    count.checked_mul(unit).map(Duration::from_secs)
 }
 
 fn userid(text: &str) -> Result<String, String> {
     let good = !text.is_empty() && !text.chars().any(char::is_control);
     if good { Ok(text.to_owned()) } else { Err("a userid is not empty".to_owned()) }
+}
+
+/// One member: `@all` would be everybody, and `|` several.
+fn recipient(text: &str) -> Result<String, String> {
+    let good = (1..=64).contains(&text.len())
+        && !text.starts_with('@')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@' | b'.'));
+    let form = "the userid of one member is 1 to 64 letters, digits and _ - @ .";
+    if good { Ok(text.to_owned()) } else { Err(form.to_owned()) }
 }
 
 fn client_id(text: &str) -> Result<String, String> {
@@ -371,6 +395,17 @@ mod tests {
         }
         for bad in [&[][..], &["--all", "--user", "lisi"], &["0193", "--all"], &["--user", ""]] {
             assert!(revoke(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_test_message_goes_to_one_member_and_never_to_all() {
+        let doctor = |to: &str| Args::try_parse_from(["gongpai", "doctor", "--message-to", to]);
+        for good in ["zhangsan", "Li.Si_2@corp", "1"] {
+            assert!(doctor(good).is_ok(), "{good}");
+        }
+        for bad in ["@all", "a|b", "", " ", "张三", "a b", &"x".repeat(65)] {
+            assert!(doctor(bad).is_err(), "{bad}");
         }
     }
 

@@ -17,7 +17,7 @@ use crate::gate::{InForce, Rules};
 use crate::wecom;
 
 /// Examines the installation; `false` if anything is broken (exit code 1). A line of progress is shown on a terminal
-/// (standard error) and nowhere else.
+/// (standard error) and nowhere else. `message_to` gets a real test message.
 ///
 /// # Errors
 /// Only if `out` cannot be written.
@@ -25,6 +25,7 @@ pub async fn doctor(
     sources: &Sources,
     clock: &Clock,
     json: bool,
+    message_to: Option<String>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
     let reading = Reading::of(sources);
@@ -35,6 +36,7 @@ pub async fn doctor(
             client: client.map_err(|error| error.to_string()),
             rules: Rules::compile(&config.rules, &config.gate, &config.hosts).map(|(_, warnings)| warnings),
             unfound,
+            message_to,
             clock: clock.clone(),
             config,
         };

@@ -2,15 +2,19 @@
 
 use std::io::{self, Write};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 use serde_json::json;
 
 use super::{database, table};
+use crate::app::{message_settings, wecom_settings};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{ClientId, MessageId};
 use crate::config::Config;
-use crate::message::Status;
+use crate::db::Db;
 use crate::message::show::{self, Fate, Filter, Listed, MOST_MESSAGES, Shown};
+use crate::message::steer::{By, Refused};
+use crate::message::{Messages, Status};
+use crate::wecom;
 
 /// Which messages to list.
 #[derive(Debug, Clone)]
@@ -185,4 +189,92 @@ pub(super) fn print(shown: &Shown, zone: chrono_tz::Tz, out: &mut dyn Write) -> 
         )?;
     }
     Ok(())
+}
+
+/// What is done to messages by hand.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Deed {
+    /// Tried once more.
+    Retry,
+    /// Given up, for this reason.
+    Bury(String),
+    /// Taken back.
+    Recall,
+}
+
+/// Steers messages and says of each what happened; `false` (exit code 1) if something could not be done.
+///
+/// # Errors
+/// If there is no database, or it fails; what was said by then is done.
+pub async fn steer(
+    config: &Config,
+    clock: &Clock,
+    ids: &[String],
+    deed: &Deed,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let db = database::open(config).await?;
+    let steered = steer_on(config, clock, &db, ids, deed, out).await;
+    db.close().await;
+    steered
+}
+
+async fn steer_on(
+    config: &Config,
+    clock: &Clock,
+    db: &Db,
+    ids: &[String],
+    deed: &Deed,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let messages = messages(config, clock, db)?;
+    let ids: Vec<_> = ids.iter().map(|id| MessageId::new(id.as_str())).collect();
+    if *deed == Deed::Recall {
+        return match messages.recall(&ids, by()).await {
+            Ok(()) => {
+                for id in &ids {
+                    writeln!(
+                        out,
+                        "{}: is taken back; `gongpai messages show` tells whether WeCom did",
+                        table::printable(id.as_str())
+                    )?;
+                }
+                Ok(true)
+            }
+            Err(Refused::Store(error)) => Err(error).context("nothing was taken back"),
+            Err(why) => {
+                writeln!(out, "nothing was taken back: {}", table::printable(&why.to_string()))?;
+                Ok(false)
+            }
+        };
+    }
+    let mut well = true;
+    for id in &ids {
+        let (done, said) = match deed {
+            Deed::Bury(reason) => (messages.bury(id, reason, by()).await, "is given up"),
+            Deed::Retry | Deed::Recall => (messages.retry(id, by()).await, "is tried again"),
+        };
+        let id = table::printable(id.as_str());
+        match done {
+            Ok(()) => writeln!(out, "{id}: {said}")?,
+            Err(Refused::Store(error)) => {
+                return Err(error).with_context(|| format!("nothing was done to {id} and those after it"));
+            }
+            Err(why) => {
+                well = false;
+                writeln!(out, "{}", table::printable(&why.to_string()))?;
+            }
+        }
+    }
+    Ok(well)
+}
+
+fn by() -> By {
+    By { who: "by command line".to_owned(), ..By::default() }
+}
+
+/// The messages of this installation; nothing is asked of WeCom here.
+pub(super) fn messages(config: &Config, clock: &Clock, db: &Db) -> anyhow::Result<Messages> {
+    let client = wecom::Client::new(wecom_settings(config), clock.clone())?;
+    Ok(Messages::new(message_settings(config), db.clone(), clock.clone(), client))
 }

@@ -16,6 +16,7 @@ pub mod key;
 pub mod messages;
 pub mod rules;
 pub mod run;
+pub mod send;
 pub mod serve;
 pub mod sessions;
 pub mod snippet;

@@ -10,8 +10,8 @@ use super::args::{
 };
 use super::snippet::{NginxArgs, SnippetError, WorkbenchArgs};
 use super::{
-    api_client, audit, config, conflicts, directory, doctor, explain, key, messages, rules, serve, sessions,
-    snippet, sync,
+    api_client, audit, config, conflicts, directory, doctor, explain, key, messages, rules, send, serve,
+    sessions, snippet, sync,
 };
 use crate::base::clock::Clock;
 use crate::config::{Config, Sources};
@@ -46,8 +46,8 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<End
     let clock = Clock::System;
     match args.command {
         Command::Serve => serve::serve(&sources, out).await?,
-        Command::Doctor { json } => {
-            return doctor::doctor(&sources, &clock, json, out).await.map(Ended::well);
+        Command::Doctor { json, message_to } => {
+            return doctor::doctor(&sources, &clock, json, message_to, out).await.map(Ended::well);
         }
         Command::Config { command: ConfigCommand::Check } => {
             return config::check(&sources, out).map(Ended::well);
@@ -86,7 +86,13 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<End
             let config = load(&sources)?;
             return in_directory(&config, &clock, command, out).await.map(Ended::well);
         }
-        Command::Messages { command } => in_messages(&load(&sources)?, &clock, command, out).await?,
+        Command::Send(args) => {
+            return send::send(&load(&sources)?, &clock, &args, out).await.map(Ended::well);
+        }
+        Command::Messages { command } => {
+            let config = load(&sources)?;
+            return in_messages(&config, &clock, command, out).await.map(Ended::well);
+        }
         Command::Rules { command: RulesCommand::Accept { userids, all } } => {
             let which = match (all, userids) {
                 (true, _) => rules::Which::All,
@@ -127,14 +133,20 @@ async fn in_messages(
     clock: &Clock,
     command: MessagesCommand,
     out: &mut (dyn Write + Send),
-) -> anyhow::Result<()> {
-    match command {
+) -> anyhow::Result<bool> {
+    let (ids, deed) = match command {
         MessagesCommand::List { status, user, client, limit, json } => {
             let wanted = messages::Wanted { status, user, client, limit, json };
-            messages::list(config, clock, &wanted, out).await
+            return messages::list(config, clock, &wanted, out).await.map(|()| true);
         }
-        MessagesCommand::Show { id, json } => messages::show(config, clock, &id, json, out).await,
-    }
+        MessagesCommand::Show { id, json } => {
+            return messages::show(config, clock, &id, json, out).await.map(|()| true);
+        }
+        MessagesCommand::Retry { ids } => (ids, messages::Deed::Retry),
+        MessagesCommand::Bury { ids, reason } => (ids, messages::Deed::Bury(reason)),
+        MessagesCommand::Recall { ids } => (ids, messages::Deed::Recall),
+    };
+    messages::steer(config, clock, &ids, &deed, out).await
 }
 
 fn load(sources: &Sources) -> anyhow::Result<Config> {

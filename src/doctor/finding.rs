@@ -12,7 +12,7 @@ pub enum Level {
     Ok,
     /// It works, and may not be what was meant; or it could not be seen from here.
     Warn,
-    /// Somebody cannot sign in, or will not be able to.
+    /// Somebody cannot sign in or gets no messages, or it will be so.
     Broken,
 }
 

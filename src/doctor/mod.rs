@@ -9,6 +9,7 @@
 //! | `database`, [`schema`] | that it opens, is of this version and takes writes; who may read its file |
 //! | [`mod@root_secret`] | that it is there and opens the signing keys |
 //! | `secrets` | 企业ID, AgentId, each secret and which kind it is, the trusted address |
+//! | `messages` | whether the application may send; a test message, if one is asked for |
 //! | `directory` | which way the directory is read, which fields show, how much of the company is visible |
 //! | `runs` | the last runs, questions that wait, rules that mean nobody in the chart |
 //! | `clock` | against WeCom's and against the newest row |
@@ -16,7 +17,7 @@
 //! | `public_url` | that it leads here |
 //! | `verify_file` | that WeCom would get the domain file |
 //!
-//! A check changes nothing: no file, no row, no schema. Every call out has a deadline, and all of them together stay
+//! A check changes nothing: no file, no row, no schema; nobody is sent anything unasked. Every call out has a deadline, and all of them together stay
 //! within a minute. What is printed is one table, `words.rs`; no finding repeats a secret.
 
 mod callback;
@@ -27,6 +28,7 @@ mod directory;
 mod domains;
 mod finding;
 mod hosts;
+mod messages;
 mod public_url;
 pub mod root_secret;
 mod rules;
@@ -62,6 +64,8 @@ pub struct Subject {
     pub rules: Result<Vec<String>, Vec<String>>,
     /// The gate's word on elements of rules that mean nobody in a chart, a sentence each.
     pub unfound: fn(&Config, Chart) -> Vec<String>,
+    /// The userid of a member who gets a real test message; nobody gets one otherwise.
+    pub message_to: Option<String>,
 }
 
 /// All checks together, whatever hangs. Each has a shorter limit of its own.
@@ -88,6 +92,8 @@ async fn checks(subject: &Subject, progress: &mut dyn FnMut(&'static str), findi
     progress("企业微信 / WeCom");
     let (found, usable) = secrets::check(subject).await;
     findings.extend(found);
+    progress("消息 / messages");
+    findings.extend(messages::check(subject, usable).await);
     progress("通讯录 / directory");
     findings.extend(directory::check(subject, usable).await);
     if let Some(db) = &db {

@@ -218,6 +218,50 @@ rows! {
         "无人能登录，已登录的人不受影响。原因：{why}" "Nobody can sign in; who is in stays in. The cause: {why}"
         "检查 DNS、防火墙、wecom.proxy 和 wecom.api_address，允许访问该主机的 443 端口。" "Check DNS, the firewall, wecom.proxy and wecom.api_address; let port 443 of that host through.";
 
+    MessagesOff "messages.off" Ok NONE
+        "消息功能已关闭：wecom.message_enable = false；没有检查应用能否发送。" "Messages are switched off: wecom.message_enable = false; whether the application may send was not asked."
+        "" "" "" "";
+    MessagesOk "messages.ok" Ok NONE
+        "应用可以发送消息。" "The application may send messages."
+        "" ""
+        "用 gongpai doctor --message-to 帐号 可以发出一条测试消息。" "gongpai doctor --message-to USERID sends a real one.";
+    MessagesRefused "messages.refused" Broken NONE
+        "企业微信不允许应用发送消息：{meaning}" "WeCom does not let the application send: {meaning}"
+        "企业微信的回答：{answer}" "WeCom's answer: {answer}"
+        "{remedy}" "{remedy}";
+    MessagesRefusedUnknown "messages.refused_unknown" Broken NONE
+        "企业微信不允许应用发送消息，错误码 {code}。" "WeCom does not let the application send; errcode {code}."
+        "企业微信的回答：{answer}" "WeCom's answer: {answer}"
+        "在 https://open.work.weixin.qq.com/devtool/query?e={code} 查询该错误码。" "Look the errcode up at https://open.work.weixin.qq.com/devtool/query?e={code}.";
+    MessagesUnseen "messages.unseen" Warn NONE
+        "未能得知应用能否发送消息。" "Whether the application may send messages could not be found out."
+        "原因：{why}" "The cause: {why}"
+        "检查网络、wecom.proxy 和 wecom.api_address，再运行一次。" "Check the network, wecom.proxy and wecom.api_address, then run this again.";
+    MessageTaken "messages.test_sent" Ok NONE
+        "企业微信接受了发给 {userid} 的测试消息（msgid {msgid}）。" "WeCom took the test message to {userid} (msgid {msgid})."
+        "企业微信丢弃超出每人限额的消息时也回答成功，请在手机上确认已收到。" "WeCom answers so too where it drops what exceeds a member's limits; see on the phone that it arrived."
+        "" "";
+    MessageInvalid "messages.test_invalid" Broken VISIBLE
+        "测试消息没有送达 {userid}：企业微信认为该成员无效。" "The test message did not reach {userid}: WeCom holds the member for invalid."
+        "应用可以发送消息，但该帐号不存在、已离职，或不在应用的可见范围内；企业微信不作区分。" "The application may send, but there is no such userid, the member left, or is not in the visible range; WeCom does not say which."
+        "核对帐号；在「应用管理 → 应用 → 可见范围」加入该成员或其部门。" "Check the userid; add the member or the department in 「应用管理 → 应用 → 可见范围」.";
+    MessageUnlicensed "messages.test_unlicensed" Broken APPLICATION
+        "测试消息没有送达 {userid}：该成员没有接口许可。" "The test message did not reach {userid}: the member has no licence."
+        "企业微信只向有基础接口许可的成员发送这个应用的消息。" "WeCom sends messages of this application to members with a basic licence only."
+        "在「应用管理 → 应用」查看并分配接口许可。" "See and assign licences in 「应用管理 → 应用」.";
+    MessageUnknown "messages.test_unknown" Warn NONE
+        "不知道企业微信是否发出了给 {userid} 的测试消息。" "Whether WeCom sent the test message to {userid} is not known."
+        "请求可能已经到达。原因：{why}" "The request may have arrived. The cause: {why}"
+        "查看手机是否收到；没有收到时检查网络和代理，再运行一次。" "See on the phone; if it did not arrive, check the network and the proxy and run this again.";
+    MessageNotSent "messages.test_not_sent" Broken NONE
+        "给 {userid} 的测试消息没有发出。" "The test message to {userid} was not sent."
+        "原因：{why}" "The cause: {why}"
+        "检查网络、wecom.proxy 和 wecom.api_address，再运行一次。" "Check the network, wecom.proxy and wecom.api_address, then run this again.";
+    MessageWithheld "messages.test_withheld" Broken NONE
+        "没有尝试向 {userid} 发送测试消息。" "No test message to {userid} was tried."
+        "企业微信接入或消息功能已关闭，或者应用的 Secret 不可用。" "WeCom or messages are switched off, or the application's Secret does not work."
+        "先处理上面与企业微信有关的问题，设 wecom.message_enable = true，再运行一次。" "Mend what is said of WeCom, set wecom.message_enable = true, then run this again.";
+
     DirectoryContacts "directory.way" Ok NONE
         "通讯录用「通讯录同步」的 Secret 读取，详情完整。" "The directory is read with the 「通讯录同步」 Secret, in every detail."
         "" "" "" "";

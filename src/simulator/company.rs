@@ -82,6 +82,7 @@ impl App {
             name: name.to_owned(),
             secret: secret.to_owned(),
             home_url: String::new(),
+            link_query: String::new(),
             trusted_domains: Vec::new(),
             callback_domains: Vec::new(),
             callback_url: String::new(),

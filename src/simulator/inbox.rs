@@ -11,6 +11,7 @@ use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 
 use super::bubble::Shown;
+use super::opening::as_opened;
 use super::page::{Notice, Page, first_letter, respond};
 use super::phone::{holder, set_cookie};
 use super::post::{self, Letter};
@@ -86,7 +87,11 @@ pub(super) async fn inbox(
     response
 }
 
-fn entry(post::Shown { letter, recalled }: post::Shown, inside: &Inside) -> Entry {
+fn entry(post::Shown { mut letter, recalled }: post::Shown, inside: &Inside) -> Entry {
+    let app = inside.world.apps().find(|app| app.agent_id == letter.agent_id);
+    if let Some(app) = app.filter(|app| !app.link_query.is_empty()) {
+        letter.content = as_opened(&letter.content, app);
+    }
     let app = app_name(inside.world, letter.agent_id);
     Entry {
         letter: first_letter(&app),

@@ -55,6 +55,7 @@ mod limit;
 mod markup;
 mod media;
 mod multipart;
+mod opening;
 mod organisation;
 mod organise;
 mod page;

@@ -60,6 +60,9 @@ pub struct App {
     pub secret: String,
     /// 应用主页, opened by a tap on the icon; empty: no icon.
     pub home_url: String,
+    /// What the phone appends to the query of links to [`App::trusted_domains`] that it opens from a message, `entrance=app`:
+    /// by it a browser that is not WeCom's own says that it stands for it. WeCom appends nothing; empty: nothing.
+    pub link_query: String,
     /// 网页授权可信域名, each `host` or `host:port`, compared exactly.
     pub trusted_domains: Vec<String>,
     /// 企业微信授权登录 → 授权回调域, `host` or `host:port`; the scan page takes these and the trusted domains.

@@ -1,10 +1,11 @@
-//! What `doctor` asks: which kind of secret this is, and what time it is at WeCom.
+//! What `doctor` asks: which kind of secret this is, whether it may send, and what time it is at WeCom.
 
 use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::exchange::{Body, Param, Request};
 use super::lane::Lane;
+use super::message;
 use super::{Client, Deadline, Error, Family, SecretKind};
 use crate::base::clock::Timestamp;
 
@@ -44,6 +45,31 @@ impl Client {
         match self.call::<IgnoredAny>(which, list, deadline).await {
             Ok(_) => Ok(ProbedKind::Contacts),
             Err(_) => Ok(guess),
+        }
+    }
+
+    /// Whether the application may send messages, which nobody gets: a call of `message/send` that names no recipient.
+    ///
+    /// WeCom judges secret, address and application first; a secret that may send is told that nobody is named (82001,
+    /// 81012; in other words 81013, 40063, 40035, 40003). Whatever else it says is the error.
+    pub async fn may_send(&self, deadline: Deadline) -> Result<(), Error> {
+        let body = json!({
+            "touser": "",
+            "msgtype": "text",
+            "agentid": self.settings().agent_id,
+            "text": { "content": "gongpai doctor" },
+        });
+        let body = Some(Body::Json(&body));
+        let request = Request { api: message::SEND, query: &[], body, lane: Lane::Person };
+        match self.call::<IgnoredAny>(SecretKind::App, request, deadline).await {
+            Ok(_) => Ok(()),
+            Err(Error::Refused(refusal))
+                if refusal.api == message::SEND
+                    && matches!(refusal.code, 82001 | 81012 | 81013 | 40063 | 40035 | 40003) =>
+            {
+                Ok(())
+            }
+            Err(error) => Err(error),
         }
     }
 

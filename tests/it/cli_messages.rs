@@ -1,33 +1,66 @@
 //! `gongpai send` and `gongpai messages`, as an administrator calls them.
 
-use gongpai::base::id::CorpId;
-use gongpai::db::Db;
-use serde_json::{Value, json};
+use std::time::Duration;
 
-use crate::support::app::TestApp;
+use gongpai::app::App;
+use gongpai::base::clock::{Clock, Timestamp};
+use gongpai::base::id::CorpId;
+use gongpai::config::{Config, Sources};
+use gongpai::db::Db;
+use gongpai::simulator::{Running, Simulator};
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, Row as _};
+
+use crate::support::app::configuration;
+use crate::support::database::TestDatabase;
 use crate::support::messages::{Recipient, Stored};
-use crate::support::process::{Finished, Program};
+use crate::support::process::{Finished, Output, Program, Signal};
 use crate::support::serve::folder;
 
 /// An installation on disk whose database is there, and which no gateway works on.
 struct Place {
-    t: TestApp,
+    app: App,
     folder: tempfile::TempDir,
+    _wecom: Running,
+    _database: TestDatabase,
 }
 
 impl Place {
     async fn new() -> Self {
-        let t = TestApp::start().await;
-        let folder = folder(&t.wecom, t.database(), "");
-        Self { t, folder }
+        Self::with("").await
+    }
+
+    async fn with(more: &str) -> Self {
+        let wecom = Simulator::start().await.expect("the simulator starts");
+        let database = TestDatabase::create().await;
+        let folder = folder(&wecom, &database, more);
+        let text = Some(configuration(&wecom, &database, more));
+        let (config, _) = Config::load(&Sources { text, ..Sources::default() }).expect("accepted");
+        let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
+        let (app, _) = App::build(config, clock).await.expect("the gateway could start");
+        Self { app, folder, _wecom: wecom, _database: database }
     }
 
     fn parts(&self) -> (&Db, &CorpId) {
-        (&self.t.app.db, &self.t.app.config.wecom.corp_id)
+        (&self.app.db, &self.app.config.wecom.corp_id)
+    }
+
+    async fn texts(&self, query: &str) -> Vec<String> {
+        let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(self.app.db.pool()).await;
+        rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
+    }
+
+    async fn number(&self, query: &str) -> i64 {
+        let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(self.app.db.pool()).await;
+        row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
+    }
+
+    fn program(&self, args: &[&str]) -> Program {
+        Program::gongpai().cwd(self.folder.path()).args(args)
     }
 
     async fn run(&self, args: &[&str]) -> Finished {
-        Program::gongpai().cwd(self.folder.path()).args(args).run().await
+        self.program(args).run().await
     }
 
     /// What a command prints that ends well.
@@ -39,7 +72,7 @@ impl Place {
 
     /// Three messages: one that waits, one that failed for one of two, one of the command line's.
     async fn with_three(self) -> Self {
-        let ((db, corp), now) = (self.parts(), self.t.app.clock.now());
+        let ((db, corp), now) = (self.parts(), self.app.clock.now());
         Stored::to("m1", 1, &["zhangsan"]).write(db, corp, now).await;
         Recipient::pending("m1", "=zhangsan", "zhangsan").write(db, corp).await;
         let half = Stored { status: "partly_failed", ..Stored::to("m2", 2, &["lisi", "gone"]) };
@@ -96,4 +129,176 @@ async fn show_tells_whom_it_did_not_reach_first_and_as_json_what_the_api_tells()
     let unknown = place.run(&["messages", "show", "m9"]).await;
     assert_eq!(unknown.code(), Some(1));
     assert!(unknown.stderr.contains("there is no message m9: `gongpai messages list`"), "{}", unknown.stderr);
+}
+
+#[tokio::test]
+async fn bury_retry_and_recall_say_of_each_message_what_happened() {
+    let place = Place::new().await.with_three().await;
+    let status = async |id: &str| {
+        let json = place.prints(&["messages", "show", id, "--json"]).await;
+        let shown: Value = serde_json::from_str(&json).expect("JSON");
+        shown["status"].as_str().expect("a status").to_owned()
+    };
+    let both = place.run(&["messages", "bury", "m1", "m2", "m9", "--reason", "sent by mistake"]).await;
+    assert_eq!(both.code(), Some(1), "{}", both.stderr);
+    let lines: Vec<_> = both.stdout.lines().collect();
+    assert_eq!(lines, ["m1: is given up", "message m2: it has ended", "there is no message m9"]);
+    assert_eq!(status("m1").await, "failed");
+    let out = place.prints(&["messages", "show", "m1"]).await;
+    assert!(out.contains("Given up by hand: sent by mistake"), "{out}");
+
+    assert_eq!(place.prints(&["messages", "retry", "m2"]).await, "m2: is tried again\n");
+    let again =
+        place.number("SELECT COUNT(*) FROM message_recipients WHERE message_id = 'm2' AND status <> 'sent'");
+    assert_eq!(again.await, 1);
+
+    // All or none: one of them is not there.
+    let none = place.run(&["messages", "recall", "m3", "m9"]).await;
+    assert_eq!(none.code(), Some(1));
+    assert_eq!(none.stdout, "nothing was taken back: there is no message m9\n");
+    assert_eq!(place.number("SELECT COUNT(recall_at) FROM messages").await, 0);
+
+    let deeds = place.texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
+    assert_eq!(
+        deeds,
+        [
+            "bury m1: 1 recipients, sent by mistake, by command line",
+            "retry m2: 1 recipients, by command line"
+        ]
+    );
+    for args in [&["messages", "recall"][..], &["messages", "bury", "--reason", "x"], &["messages", "retry"]]
+    {
+        assert_eq!(place.run(args).await.code(), Some(2), "{args:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_message_that_waits_is_recalled_at_once() {
+    let place = Place::new().await.with_three().await;
+    let out = place.prints(&["messages", "recall", "m1"]).await;
+    assert_eq!(out, "m1: is taken back; `gongpai messages show` tells whether WeCom did\n");
+    let out = place.prints(&["messages", "show", "m1"]).await;
+    assert!(out.contains("status    recalled\n"), "{out}");
+    let again = place.run(&["messages", "recall", "m1"]).await;
+    assert_eq!(again.code(), Some(1));
+    assert_eq!(again.stdout, "nothing was taken back: message m1: it is being recalled already\n");
+}
+
+#[tokio::test]
+async fn send_prints_the_id_alone_and_says_who_delivers_it() {
+    let place = Place::new().await;
+    let sent = place.run(&["send", "--to", "zhangsan", "--text", "报销单已批准"]).await;
+    assert_eq!(sent.code(), Some(0), "{}", sent.stderr);
+    let id = sent.stdout.trim_end();
+    assert_eq!(place.texts("SELECT id FROM messages").await, [id]);
+    assert_eq!(place.texts("SELECT content FROM messages").await, [r#"{"content":"报销单已批准"}"#]);
+    assert_eq!(place.texts("SELECT client_id FROM messages").await, [""]);
+    assert!(sent.stderr.contains("gongpai serve") && sent.stderr.contains(&format!("messages show {id}")));
+    let audit = place.texts("SELECT detail FROM audit WHERE event = 'message'").await;
+    assert_eq!(audit, [format!("message {id} sent, by command line")]);
+    let listed = place.prints(&["messages", "list", "--client", "", "--user", "ZhangSan"]).await;
+    assert!(listed.contains(id) && listed.contains("command line"), "{listed}");
+    let shown = place.prints(&["messages", "show", id]).await;
+    assert!(shown.contains("zhangsan  pending"), "{shown}");
+}
+
+#[tokio::test]
+async fn send_makes_each_kind_and_takes_any_other_as_json() {
+    let place = Place::new().await;
+    place.prints(&["send", "--to", "a", "--to", "b", "--markdown", "**m**", "--expires", "2h"]).await;
+    let url = "https://oa.example.com/todo/3";
+    let card = ["--card-title", "待办", "--card-text", "3 号", "--url", url, "--button", "去看看"];
+    place.prints(&[&["send", "--all", "--plain-links"][..], &card].concat()).await;
+    place.prints(&[&["send", "--to", "a"][..], &card].concat()).await;
+    let news = json!({
+        "to": {"users": ["a"]}, "kind": "news", "content": {"articles": [{"title": "t", "url": url}]},
+    });
+    let file = place.folder.path().join("message.json");
+    std::fs::write(&file, news.to_string()).expect("a file");
+    place.prints(&["send", "--json", "message.json"]).await;
+    let kinds = place.texts("SELECT kind FROM messages ORDER BY seq").await;
+    assert_eq!(kinds, ["markdown", "textcard", "textcard", "news"]);
+    let contents = place.texts("SELECT content FROM messages ORDER BY seq").await;
+    assert!(contents[1].contains(url) && contents[1].contains("去看看"), "{contents:?}");
+    assert!(
+        contents[2].contains("https://oa.example.com/sso/m/") && !contents[2].contains(url),
+        "{contents:?}"
+    );
+    assert_eq!(place.texts("SELECT target FROM message_links").await, [url, url]);
+    assert_eq!(place.number("SELECT COUNT(expires_at) FROM messages").await, 1);
+    let lasts = place.number("SELECT expires_at - created_at FROM messages WHERE expires_at > 0").await;
+    assert!((7_190_000..=7_200_000).contains(&lasts), "{lasts}");
+}
+
+#[tokio::test]
+async fn send_refuses_in_words_and_sends_nothing_then() {
+    let place = Place::new().await;
+    let long = "长".repeat(700);
+    let long = long.as_str();
+    std::fs::write(place.folder.path().join("list.json"), "[1]").expect("a file");
+    for (args, says) in [
+        (&["--to", "a", "--text", long][..], "2048"),
+        (&["--to", "unit:没有", "--text", "t"], "to.units"),
+        (&["--to", "a b", "--text", "t"], "to.users"),
+        (&["--json", "list.json"], "JSON object"),
+        (&["--json", "nothing.json"], "nothing.json cannot be read"),
+        (&["--to", "a", "--text", "t", "--key", "键"], "--key"),
+    ] {
+        let refused = place.run(&[&["send"][..], args].concat()).await;
+        assert_eq!((refused.code(), &*refused.stdout), (Some(1), ""), "{args:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(says), "{args:?}: {}", refused.stderr);
+    }
+    assert_eq!(place.number("SELECT COUNT(*) FROM messages").await, 0);
+    let cut = place.run(&["send", "--to", "a", "--text", long, "--truncate"]).await;
+    assert_eq!(cut.code(), Some(0), "{}", cut.stderr);
+    assert!(cut.stderr.contains("cut: content.content"), "{}", cut.stderr);
+
+    let off = Place::with("[wecom]\nmessage_enable = false").await;
+    let refused = off.run(&["send", "--to", "a", "--text", "t"]).await;
+    assert_eq!(refused.code(), Some(1));
+    assert!(refused.stderr.contains("wecom.message_enable is false"), "{}", refused.stderr);
+}
+
+#[tokio::test]
+async fn the_same_key_sends_once() {
+    let place = Place::new().await;
+    let args = ["send", "--to", "a", "--text", "t", "--key", "todo-3"];
+    let (first, second) = (place.run(&args).await, place.run(&args).await);
+    assert_eq!((second.code(), &second.stdout), (Some(0), &first.stdout), "{}", second.stderr);
+    assert!(second.stderr.contains("nothing new is sent"), "{}", second.stderr);
+    let other = place.run(&["send", "--to", "a", "--text", "u", "--key", "todo-3"]).await;
+    assert_eq!(other.code(), Some(1));
+    assert!(other.stderr.contains("--key"), "{}", other.stderr);
+    // A span would be another instant each time, and the second call another message.
+    let span = place.run(&["send", "--to", "a", "--text", "t", "--key", "todo-4", "--expires", "2h"]).await;
+    assert_eq!(
+        (span.code(), span.stderr.contains("--expires takes an instant")),
+        (Some(2), true),
+        "{}",
+        span.stderr
+    );
+    assert_eq!(place.number("SELECT COUNT(*) FROM messages").await, 1);
+    assert_eq!(place.number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 1);
+}
+
+#[tokio::test]
+async fn send_waits_until_it_is_known_and_ends_with_1_unless_everybody_got_it() {
+    let place = Place::new().await;
+    for (status, code) in [("sent", 0), ("unknown", 1), ("failed", 1), ("partly_failed", 1)] {
+        let mut waits = place.program(&["send", "--to", "a", "--text", "t", "--wait"]).start();
+        waits.line_with("accepted; a gateway that runs").await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(waits.ended().is_none());
+        let end =
+            format!("UPDATE messages SET status = '{status}', finished_at = 1 WHERE finished_at IS NULL");
+        sqlx::query(AssertSqlSafe(end)).execute(place.app.db.pool()).await.expect("it ends");
+        assert_eq!(waits.exit().await.code(), Some(code), "{status}");
+        let out = waits.text(Output::Stdout);
+        assert!(out.contains(&format!("status    {status}\n")), "{out}");
+    }
+    let mut waits = place.program(&["send", "--to", "a", "--text", "t", "--wait"]).start();
+    waits.line_with("accepted; a gateway that runs").await;
+    waits.signal(Signal::Interrupt);
+    assert_eq!(waits.exit().await.code(), Some(1));
+    assert!(waits.text(Output::Stderr).contains("stays accepted"));
 }

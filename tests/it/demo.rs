@@ -219,3 +219,58 @@ async fn a_port_that_is_taken_is_named_and_nothing_is_left_behind() {
     assert!(second.stderr.contains(port) && second.stderr.contains("--port"), "{}", second.stderr);
     assert_eq!(names(temporary.path()), [""; 0]);
 }
+
+#[tokio::test]
+async fn chromium_receives_a_todo_and_one_tap_opens_it_signed_in_for_its_addressee_only() {
+    let mut demo = Demo::start().await;
+    for (viewport, agent, name) in
+        [(Viewport::Phone, PHONE, "phone"), (Viewport::Desktop, DESKTOP, "desktop")]
+    {
+        let shot = |step: &str| format!("demo-todo-{name}-{step}");
+        let chromium = Chromium::start(viewport, agent).await;
+        chromium.goto(&demo.url).await;
+        let phone = chromium.windows().await.remove(0);
+        open_as(&chromium, "zhangsan").await;
+        chromium.text_with("张三").await;
+        chromium.click("nav a[href='/todo']").await;
+        chromium.click("select[name=to] option[value=lisi]").await;
+        chromium.screenshot(&shot("1-write")).await;
+        chromium.click("form button").await;
+        chromium.text_with("已交给网关").await;
+        chromium.screenshot(&shot("2-accepted")).await;
+
+        // On the phone of whoever it is for; the browser has 张三's session still.
+        chromium.switch_to(&phone).await;
+        chromium.click("#member option[value=lisi]").await;
+        chromium.click(".switch button").await;
+        chromium.goto(demo.url.replace("/phone", "/phone/inbox")).await;
+        chromium.text_with("待办：差旅报销待审批").await;
+        chromium.screenshot(&shot("3-inbox")).await;
+        let known = chromium.windows().await;
+        chromium.click("ol li:last-child a.whole").await;
+        chromium.switch_to_new(&known).await;
+        let opened = chromium.text_with("您已登录为 李四").await;
+        assert!(opened.contains("差旅报销待审批"), "{opened}");
+        assert!(chromium.url().await.path().starts_with("/todo/"));
+        chromium.screenshot(&shot("4-opened")).await;
+        chromium.click("form button").await;
+        chromium.text_with("已处理").await;
+
+        // Somebody else has the same link: 李四 forwarded it.
+        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let inbox = demo.url.replace("/phone", "/phone/inbox.json?userid=lisi");
+        let letters: serde_json::Value = client.get(inbox).send().await.unwrap().json().await.unwrap();
+        let link = letters.as_array().unwrap().last().unwrap()["content"]["url"].as_str().unwrap().to_owned();
+        assert!(link.contains("/sso/m/"), "{link}");
+        chromium.switch_to(&phone).await;
+        chromium.goto(&demo.url).await;
+        open_as(&chromium, "wangwu").await;
+        chromium.text_with("王五").await;
+        chromium.goto(&link).await;
+        let refused = chromium.text_with("这条消息不是发给您的").await;
+        assert!(!refused.contains("李四") && !refused.contains("报销"), "{refused}");
+        chromium.screenshot(&shot("5-somebody-else")).await;
+    }
+    assert_eq!(demo.process.text(Output::Stderr), "");
+    assert!(demo.process.stop().await.success());
+}

@@ -59,6 +59,7 @@ mod replicas_sync;
 mod retention;
 #[cfg(test)]
 mod running;
+mod running_messages;
 #[cfg(test)]
 mod running_sync;
 #[cfg(test)]

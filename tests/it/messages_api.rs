@@ -178,11 +178,18 @@ async fn the_same_key_with_the_same_request_is_the_same_message() {
 #[tokio::test]
 async fn two_keys_are_none() {
     let t = sending().await;
-    let url = format!("http://{}/api/v1/messages", t.address);
-    let request = reqwest::Client::new().post(url).header("authorization", basic("oa"));
-    let request = request.header("idempotency-key", "a").header("idempotency-key", "a");
-    let answer = request.body(text(&["lisi"], "x").to_string()).send().await.unwrap();
-    assert_eq!(answer.status(), 400);
+    let body = text(&["lisi"], "x").to_string();
+    let request = format!(
+        "POST /api/v1/messages HTTP/1.1\r\nhost: x\r\nauthorization: {}\r\nidempotency-key: a\r\n\
+         idempotency-key: a\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{body}",
+        basic("oa"),
+        body.len()
+    );
+    let mut wire = TcpStream::connect(t.address).await.unwrap();
+    wire.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    wire.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400"), "{answer}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

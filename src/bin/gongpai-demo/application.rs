@@ -4,22 +4,32 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{Form, Path, State};
 use axum::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, COOKIE};
 use axum::http::{HeaderMap, StatusCode};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
 
 use crate::proxy::IDENTITY;
+use crate::todo::{Todo, Todos};
 
 const CSS: &str = include_str!("../../../static/pages/demo/application.css");
 
 /// No script, nothing of another host.
 const POLICY: &str =
-    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'none'";
+    "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'";
+
+/// What its pages need.
+#[derive(Debug, Clone)]
+struct Application {
+    /// Where the simulator's phone is.
+    phone: Arc<str>,
+    todos: Todos,
+}
 
 /// Its pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq)]
 enum Shown {
     /// Everybody's own.
     Own,
@@ -27,6 +37,28 @@ enum Shown {
     Approval,
     /// What a rule keeps for the finance department and the units below it.
     Finance,
+    /// Asking somebody for something, and one's own todos.
+    Todos {
+        members: Vec<(String, String)>,
+        own: Vec<Todo>,
+        /// Whom the last one went to.
+        sent: Option<String>,
+        trouble: Option<String>,
+    },
+    /// One todo; `None`: it is not of whoever looks, or not there.
+    Todo(Option<Todo>),
+}
+
+impl Shown {
+    /// Which link of the navigation it belongs to.
+    const fn section(&self) -> &'static str {
+        match self {
+            Self::Own => "own",
+            Self::Approval => "approval",
+            Self::Finance => "finance",
+            Self::Todos { .. } | Self::Todo(_) => "todo",
+        }
+    }
 }
 
 /// One of its pages.
@@ -39,44 +71,91 @@ struct Page {
     groups: Vec<String>,
     phone: Arc<str>,
     organisation: String,
+    inbox: String,
     shown: Shown,
 }
 
 /// Its paths; `phone` is where the simulator's phone is, to go back to.
-pub(crate) fn routes(phone: String) -> Router {
+pub(crate) fn routes(phone: String, todos: Todos) -> Router {
     Router::new()
-        .route("/", get(|State(phone), headers: HeaderMap| async move { page(phone, &headers, Shown::Own) }))
+        .route("/", get(|State(app), headers: HeaderMap| async move { page(&app, &headers, Shown::Own) }))
         .route(
             "/boss",
-            get(|State(phone), headers: HeaderMap| async move { page(phone, &headers, Shown::Approval) }),
+            get(|State(app), headers: HeaderMap| async move { page(&app, &headers, Shown::Approval) }),
         )
         .route(
             "/finance",
-            get(|State(phone), headers: HeaderMap| async move { page(phone, &headers, Shown::Finance) }),
+            get(|State(app), headers: HeaderMap| async move { page(&app, &headers, Shown::Finance) }),
         )
+        .route("/todo", get(todo_list).post(todo_add))
+        .route("/todo/{id}", get(todo_page))
+        .route("/todo/{id}/done", post(todo_done))
         .route("/application.css", get(|| async { ([(CONTENT_TYPE, "text/css; charset=utf-8")], CSS) }))
-        .with_state(Arc::<str>::from(phone))
+        .with_state(Application { phone: phone.into(), todos })
 }
 
-fn page(phone: Arc<str>, headers: &HeaderMap, shown: Shown) -> Response {
-    let text = |name: &str| {
-        headers
-            .get(name)
-            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
-            .unwrap_or_default()
+async fn todo_list(State(app): State<Application>, headers: HeaderMap) -> Response {
+    let shown = todos(&app, &headers, None, None);
+    page(&app, &headers, shown)
+}
+
+/// What the form sends.
+#[derive(Debug, Deserialize)]
+struct Asked {
+    to: String,
+    title: String,
+}
+
+async fn todo_add(State(app): State<Application>, headers: HeaderMap, Form(asked): Form<Asked>) -> Response {
+    let from = plain(&text(&headers, "remote-name"));
+    let title = asked.title.trim();
+    let title = if title.is_empty() { "报销单待审批" } else { title };
+    let shown = match app.todos.add(&from, &asked.to, title).await {
+        Ok(todo) => {
+            let name = app.todos.members().iter().find(|(userid, _)| *userid == todo.to);
+            todos(&app, &headers, name.map(|(_, name)| name.clone()), None)
+        }
+        Err(error) => todos(&app, &headers, None, Some(format!("{error:#}"))),
     };
-    let name = text("remote-name");
-    let plain =
-        |text: &str| urlencoding::decode(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned);
+    page(&app, &headers, shown)
+}
+
+async fn todo_page(State(app): State<Application>, headers: HeaderMap, Path(id): Path<usize>) -> Response {
+    let todo = app.todos.one(id, &text(&headers, "remote-user"));
+    page(&app, &headers, Shown::Todo(todo))
+}
+
+async fn todo_done(State(app): State<Application>, headers: HeaderMap, Path(id): Path<usize>) -> Redirect {
+    app.todos.complete(id, &text(&headers, "remote-user"));
+    Redirect::to(&format!("/todo/{id}"))
+}
+
+fn todos(app: &Application, headers: &HeaderMap, sent: Option<String>, trouble: Option<String>) -> Shown {
+    let own = app.todos.of(&text(headers, "remote-user"));
+    Shown::Todos { members: app.todos.members().to_vec(), own, sent, trouble }
+}
+
+/// A header of the gate's, as it stands there.
+fn text(headers: &HeaderMap, name: &str) -> String {
+    headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
+}
+
+fn plain(text: &str) -> String {
+    urlencoding::decode(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
+}
+
+fn page(app: &Application, headers: &HeaderMap, shown: Shown) -> Response {
     let names = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"];
-    let identity = names.into_iter().zip(IDENTITY).map(|(shown, name)| (shown, text(name)));
+    let identity = names.into_iter().zip(IDENTITY).map(|(shown, name)| (shown, text(headers, name)));
+    let groups = text(headers, "remote-groups");
     let page = Page {
-        name: plain(&name),
-        groups: text("remote-groups").split(',').filter(|group| !group.is_empty()).map(plain).collect(),
-        userid: text("remote-user"),
-        headers: identity.chain([("Cookie", text(COOKIE.as_str()))]).collect(),
-        organisation: phone.replace("/phone", "/organisation"),
-        phone,
+        name: plain(&text(headers, "remote-name")),
+        groups: groups.split(',').filter(|group| !group.is_empty()).map(plain).collect(),
+        userid: text(headers, "remote-user"),
+        headers: identity.chain([("Cookie", text(headers, COOKIE.as_str()))]).collect(),
+        organisation: app.phone.replace("/phone", "/organisation"),
+        inbox: format!("{}/inbox", app.phone),
+        phone: Arc::clone(&app.phone),
         shown,
     };
     match page.render() {

@@ -14,6 +14,7 @@
 mod application;
 mod folder;
 mod proxy;
+mod todo;
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -25,6 +26,7 @@ use anyhow::Context as _;
 use clap::Parser;
 use gongpai::app::{App, Workings};
 use gongpai::base::clock::Clock;
+use gongpai::base::secret::{random_token, sha256_hex};
 use gongpai::config::{Config, Sources};
 use gongpai::observe::telemetry;
 use gongpai::simulator::{Simulator, World};
@@ -34,6 +36,7 @@ use tokio::sync::oneshot;
 
 use folder::Folder;
 use proxy::Proxy;
+use todo::Todos;
 
 /// How long the database may take to close before its files are removed all the same.
 const CLOSING: Duration = Duration::from_secs(2);
@@ -64,7 +67,10 @@ async fn demo(args: &Args, data_dir: &Path, stopped: impl Future<Output = ()>) -
     let front = listen(0).await?;
     let (phone_url, public_url) = (url_of(&phone)?, url_of(&front)?);
     let world = company(&public_url);
-    let text = configuration(data_dir, &public_url, &phone_url, &world)?;
+    // What `gongpai api-client add` prints: the application keeps the secret, the gateway its hash.
+    let secret = random_token::<32>();
+    let members: Vec<_> = world.members.iter().map(|m| (m.userid.clone(), m.name.clone())).collect();
+    let text = configuration(data_dir, &public_url, &phone_url, &world, &secret)?;
     let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() })?;
     telemetry::begin(&config.log)?;
     let (app, workings) = App::build(config, Clock::System).await.context("the gateway cannot start")?;
@@ -73,8 +79,9 @@ async fn demo(args: &Args, data_dir: &Path, stopped: impl Future<Output = ()>) -
     let outcome = {
         let (listening, gateway_address) = oneshot::channel();
         let gateway = pin!(gateway(app, workings, listening));
+        let todos = Todos::new(&public_url, members, secret)?;
         let applications =
-            pin!(applications(front, gateway_address, public_url, format!("{phone_url}/phone")));
+            pin!(applications(front, gateway_address, public_url, format!("{phone_url}/phone"), todos));
         // Nothing is waited for at the end: there is nobody whose request matters, and nothing that is kept.
         tokio::select! {
             () = stopped => Ok(()),
@@ -104,9 +111,11 @@ async fn applications(
     gateway: oneshot::Receiver<String>,
     public_url: String,
     phone: String,
+    todos: Todos,
 ) -> anyhow::Result<()> {
     let gateway = gateway.await.context("the gateway did not start")?;
-    let proxy = Proxy::new(&gateway, &public_url, application::routes(phone.clone()))?;
+    let application = application::routes(phone.clone(), todos.at(&gateway));
+    let proxy = Proxy::new(&gateway, &public_url, application)?;
     announce(&phone);
     axum::serve(front, proxy.routes()).await.context("the proxy ended")
 }
@@ -117,6 +126,7 @@ fn company(public_url: &str) -> World {
     "报销".clone_into(&mut world.app.name);
     // A browser that is not WeCom's own says by `entrance` that it stands for it.
     world.app.home_url = format!("{public_url}/sso/login?rd=%2F&entrance=app");
+    "entrance=app".clone_into(&mut world.app.link_query);
     world.app.trusted_domains = vec![authority(public_url).to_owned()];
     world
 }
@@ -127,6 +137,7 @@ fn configuration(
     public_url: &str,
     phone_url: &str,
     world: &World,
+    secret: &str,
 ) -> anyhow::Result<String> {
     let data_dir =
         data_dir.to_str().context("the folder for temporary files has a name that is not UTF-8")?;
@@ -155,6 +166,11 @@ qr_connect_address = {wecom}
 title = {title}
 contact = "IT 服务台 8008"
 
+[[api_clients]]
+id = "expenses"
+secret_hash = "sha256:{secret_hash}"
+scopes = ["messages"]
+
 [[rules]]
 host = "127.0.0.1"
 path = "/boss/**"
@@ -181,6 +197,7 @@ format = "text"
         contacts_secret = text(&world.contacts.secret),
         wecom = text(phone_url),
         title = text(&world.corp_name),
+        secret_hash = sha256_hex(secret),
     ))
 }
 
@@ -228,7 +245,8 @@ mod tests {
     #[test]
     fn the_demos_configuration_is_accepted_without_a_warning() {
         let (public, phone) = ("http://127.0.0.1:2", "http://127.0.0.1:1");
-        let text = configuration(Path::new("/tmp/a \"b\""), public, phone, &company(public)).unwrap();
+        let text =
+            configuration(Path::new("/tmp/a \"b\""), public, phone, &company(public), "secret").unwrap();
         let (config, warnings) = Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap();
         assert_eq!(warnings, []);
         assert_eq!(config.hosts.public().to_string(), public);

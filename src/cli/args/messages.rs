@@ -1,9 +1,111 @@
-//! The command line of `gongpai messages`.
+//! The command line of `gongpai send` and `gongpai messages`.
 
-use clap::Subcommand;
+use std::time::Duration;
 
-use super::userid;
+use chrono::DateTime;
+use clap::{ArgGroup, Args, Subcommand};
+
+use super::{span, userid};
+use crate::base::clock::Timestamp;
 use crate::message::Status;
+
+/// `gongpai send …`
+#[derive(Debug, Clone, Args)]
+#[command(group = ArgGroup::new("what").required(true).multiple(false))]
+pub struct SendArgs {
+    /// Whom: USERID, unit:PATH, unit:wecom:ID, tag:NAME, tag:wecom:ID; may be said again
+    ///
+    /// A unit is everybody in it and in the units below it.
+    #[arg(long, value_name = "WHOM", value_parser = to, required_unless_present_any = ["all", "json"])]
+    pub to: Vec<To>,
+    /// Everybody who may see the application
+    #[arg(long, conflicts_with = "to")]
+    pub all: bool,
+    /// A text; - is standard input
+    #[arg(long, value_name = "TEXT", group = "what")]
+    pub text: Option<String>,
+    /// A text in WeCom's Markdown; - is standard input
+    #[arg(long, value_name = "TEXT", group = "what")]
+    pub markdown: Option<String>,
+    /// A card with this title, which opens a page
+    #[arg(long, value_name = "TITLE", group = "what", requires = "card_text", requires = "url")]
+    pub card_title: Option<String>,
+    /// What the card says
+    #[arg(long, value_name = "TEXT", requires = "card_title")]
+    pub card_text: Option<String>,
+    /// What the card opens
+    #[arg(long, requires = "card_title")]
+    pub url: Option<String>,
+    /// What the card's button says [default: 详情]
+    #[arg(long, value_name = "TEXT", requires = "card_title")]
+    pub button: Option<String>,
+    /// The body of POST /api/v1/messages, of any kind; - is standard input
+    #[arg(
+        long,
+        value_name = "FILE",
+        group = "what",
+        conflicts_with_all = ["to", "all", "expires", "truncate", "plain_links"]
+    )]
+    pub json: Option<String>,
+    /// The same key with the same message sends it once, however often this is called
+    #[arg(long)]
+    pub key: Option<String>,
+    /// Not sent any more after this long, or from then on: 30m, 2h, 3d, 2026-11-23T18:00:00+08:00
+    #[arg(long, value_name = "TIME", value_parser = expiry)]
+    pub expires: Option<Expires>,
+    /// Cut what is too long for WeCom, instead of refusing it
+    #[arg(long)]
+    pub truncate: bool,
+    /// Leave links to our hosts as they are; they then ask for a sign-in, and open for everybody who may see the page
+    #[arg(long)]
+    pub plain_links: bool,
+    /// Wait until it is known what became of it; exit code 1 unless it was sent to everybody
+    #[arg(long)]
+    pub wait: bool,
+}
+
+/// When a message is not sent any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Expires {
+    /// So long after now.
+    After(Duration),
+    /// At that instant.
+    At(Timestamp),
+}
+
+/// Whom a message is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum To {
+    /// A userid.
+    User(String),
+    /// A unit: a path, our id, or `wecom:ID`.
+    Unit(String),
+    /// A tag: a name, our id, or `wecom:ID`.
+    Tag(String),
+}
+
+fn to(text: &str) -> Result<To, String> {
+    let (make, rest): (fn(String) -> To, &str) = match text.split_once(':') {
+        Some(("unit", rest)) => (To::Unit, rest),
+        Some(("tag", rest)) => (To::Tag, rest),
+        Some(("user", rest)) => (To::User, rest),
+        // No userid has a colon.
+        Some(_) => return Err("write USERID, unit:PATH, unit:wecom:ID, tag:NAME or tag:wecom:ID".to_owned()),
+        None => (To::User, text),
+    };
+    if rest.trim().is_empty() || rest.chars().any(char::is_control) {
+        return Err("nobody is named".to_owned());
+    }
+    Ok(make(rest.to_owned()))
+}
+
+fn expiry(text: &str) -> Result<Expires, String> {
+    if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
+        return Ok(Expires::At(Timestamp::from_millis(instant.timestamp_millis())));
+    }
+    let span = span(text).filter(|span| !span.is_zero());
+    span.map(Expires::After).ok_or_else(|| "write 30m, 2h, 3d or 2026-11-23T18:00:00+08:00".to_owned())
+}
 
 /// `gongpai messages …`
 #[derive(Debug, Clone, Subcommand)]
@@ -38,6 +140,38 @@ pub enum MessagesCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Try once more for recipients that were not reached
+    ///
+    /// Also for those of whom nobody knows whether they got it: they may get it twice. Exit code 1 if one of the messages
+    /// could not be tried again; the others are.
+    #[command(after_help = "Example:\n  gongpai messages retry 0193b2c4-…")]
+    Retry {
+        /// The messages' ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
+    /// Give messages up: whoever has not got one does not get it
+    ///
+    /// Exit code 1 if one of the messages had ended already; the others are given up.
+    #[command(after_help = "Example:\n  gongpai messages bury 0193b2c4-… --reason 'sent by mistake'")]
+    Bury {
+        /// The messages' ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+        /// Why, for whoever looks at it later
+        #[arg(long, value_name = "TEXT", default_value = "no reason was given")]
+        reason: String,
+    },
+    /// Take messages back: what waits is not sent, and WeCom takes back what it sent within 24 hours
+    ///
+    /// All of them or none. Messages of one text that went out together are taken back together: name them all. Their
+    /// links stop working at once.
+    #[command(after_help = "Example:\n  gongpai messages recall 0193b2c4-…")]
+    Recall {
+        /// The messages' ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
+    },
 }
 
 fn status(text: &str) -> Result<Status, String> {
@@ -45,4 +179,64 @@ fn status(text: &str) -> Result<Status, String> {
         let known: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
         format!("there are {}", known.join(", "))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Args as Line;
+
+    fn send(rest: &[&str]) -> Result<Line, clap::Error> {
+        Line::try_parse_from([&["gongpai", "send"], rest].concat())
+    }
+
+    #[test]
+    fn whom_it_is_for_is_a_userid_a_unit_or_a_tag() {
+        assert_eq!(to("zhangsan"), Ok(To::User("zhangsan".to_owned())));
+        assert_eq!(to("unit:总部/财务部"), Ok(To::Unit("总部/财务部".to_owned())));
+        assert_eq!(to("unit:wecom:2"), Ok(To::Unit("wecom:2".to_owned())));
+        assert_eq!(to("tag:管理员"), Ok(To::Tag("管理员".to_owned())));
+        for bad in ["", " ", "unit:", "tag: ", "wecom:2", "group:x", "a\u{7}"] {
+            assert!(to(bad).is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_says_one_thing_to_somebody() {
+        for good in [
+            &["--to", "a", "--text", "t"][..],
+            &["--to", "a", "--to", "tag:t", "--markdown", "**m**", "--expires", "2h", "--key", "k", "--wait"],
+            &[
+                "--all",
+                "--card-title",
+                "t",
+                "--card-text",
+                "x",
+                "--url",
+                "https://oa.example.com/",
+                "--button",
+                "b",
+            ],
+            &["--json", "-", "--key", "k"],
+        ] {
+            assert!(send(good).is_ok(), "{good:?}: {:?}", send(good).err());
+        }
+        for bad in [
+            &[][..],
+            &["--text", "t"],
+            &["--to", "a"],
+            &["--to", "a", "--all", "--text", "t"],
+            &["--to", "a", "--text", "t", "--markdown", "m"],
+            &["--to", "a", "--card-title", "t", "--url", "https://oa.example.com/"],
+            &["--to", "a", "--text", "t", "--url", "https://oa.example.com/"],
+            &["--to", "a", "--json", "-"],
+            &["--json", "-", "--truncate"],
+            &["--to", "a", "--text", "t", "--expires", "soon"],
+            &["--to", "a", "--text", "t", "--expires", "0s"],
+        ] {
+            assert!(send(bad).is_err(), "{bad:?}");
+        }
+    }
 }

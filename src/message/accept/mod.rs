@@ -35,7 +35,7 @@ pub const MOST_RECIPIENTS: usize = 10_000;
 /// The latest `expires_at`.
 const LATEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How long links lead somewhere.
+/// How long links lead somewhere, unless the message says until when it is good.
 const LINKS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A message to more recipients than that keeps away from the minutes in which everybody sends.
@@ -52,7 +52,7 @@ const LONGEST_KEY: usize = 255;
 pub enum Sender {
     /// An API client.
     Client(ClientId),
-    /// `gongpai message send`.
+    /// `gongpai send`.
     CommandLine,
 }
 
@@ -173,7 +173,7 @@ impl Messages {
             content: judged.content,
             is_unique: judged.is_unique,
             links: judged.links,
-            links_expire_at: now.plus(LINKS_LAST),
+            links_expire_at: order.expires_at.unwrap_or_else(|| now.plus(LINKS_LAST)),
             targets: serde_json::to_string(&targets).map_err(|error| sqlx::Error::Encode(error.into()))?,
             expires_at: order.expires_at,
             id: id.clone(),
@@ -203,7 +203,7 @@ fn not_before(id: &MessageId, targets: &Targets, zone: Tz, now: Timestamp) -> Ti
     let many =
         targets.all || targets.users.len() > FEW || !targets.units.is_empty() || !targets.tags.is_empty();
     let local = DateTime::from_timestamp_millis(now.millis()).map(|utc| utc.with_timezone(&zone));
-    if !many || !local.is_some_and(|local| local.minute() % 30 == 0) {
+    if !many || local.is_none_or(|local| local.minute() % 30 != 0) {
         return now;
     }
     let number = sha256(id.as_str().as_bytes()).iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));

@@ -114,12 +114,12 @@ impl Links {
             Ok(session) => session,
             // Not a sign-in: somebody who is in would be sent round in circles.
             Err(NotSignedIn::Unavailable) => return Err(Closed::Unavailable),
-            Err(_) => return Ok(sign_in(visit, &visit.path(&format!("m/{id}")))),
+            Err(_) => return Ok(sign_in(visit, &visit.path(&format!("m/{id}")), "")),
         };
         let person = &session.person;
         if !store::is_recipient(&self.0.db, &link.message, person).await? {
             // Inside WeCom accounts are switched in the app: only WeCom knows who it is now. It is asked once.
-            if visit.browser == Browser::WeCom && !visit.query.flag("again") {
+            if in_wecom(visit) && !visit.query.flag("again") {
                 return Ok(self.ask_again(id, visit));
             }
             self.record(id, &link, person, visit).await;
@@ -147,11 +147,8 @@ impl Links {
     /// WeCom is asked who it is now. On public_url's host always: only a sign-in that begins there asks although
     /// somebody is signed in.
     fn ask_again(&self, id: &str, visit: &Visit) -> Response {
-        let link = format!("/sso/m/{id}?again=1");
-        if visit.on_public {
-            return sign_in(visit, &link);
-        }
-        redirect(&format!("{}/sso/login?rd={}", self.0.site.hosts.public(), encode(&link)), &[])
+        let origin = if visit.on_public { String::new() } else { self.0.site.hosts.public().to_string() };
+        sign_in(visit, &format!("/sso/m/{id}?again=1"), &origin)
     }
 
     fn refuse(&self, id: &str, visit: &Visit, why: Closed) -> Response {
@@ -216,7 +213,14 @@ impl Links {
     }
 }
 
-/// The ordinary sign-in, silent inside WeCom, and back to the link.
-fn sign_in(visit: &Visit, link: &str) -> Response {
-    redirect(&format!("{}?rd={}", visit.path("login"), encode(link)), &[])
+/// Whether the link was opened inside WeCom: by the User-Agent, or where `entrance=app` says so, as at the sign-in.
+fn in_wecom(visit: &Visit) -> bool {
+    visit.browser == Browser::WeCom || visit.query.one("entrance") == Ok(Some("app"))
+}
+
+/// The ordinary sign-in, silent inside WeCom, and back to the link; at `origin`, or on the requesting host.
+fn sign_in(visit: &Visit, link: &str, origin: &str) -> Response {
+    let login = if origin.is_empty() { visit.path("login") } else { format!("{origin}/sso/login") };
+    let entrance = if in_wecom(visit) && visit.browser != Browser::WeCom { "&entrance=app" } else { "" };
+    redirect(&format!("{login}?rd={}{entrance}", encode(link)), &[])
 }

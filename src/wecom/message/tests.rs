@@ -87,6 +87,28 @@ mod sending {
     }
 
     #[tokio::test]
+    async fn every_send_is_counted_by_how_it_ended() {
+        let server = wecom(|_, before| match before {
+            0 => Reply::json(SENT),
+            1 => Reply::errcode(81013),
+            _ => Reply::Hang,
+        })
+        .await;
+        let client = impatient(&server, &clock());
+        for _ in 0..3 {
+            let _ = in_time(client.send_message(BODY, soon())).await;
+        }
+        let mut registry = prometheus_client::registry::Registry::default();
+        client.metrics().register(&mut registry);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for outcome in ["ok", "caller", "timeout"] {
+            let line = format!("wecom_calls_total{{api=\"message/send\",outcome=\"{outcome}\"}} 1");
+            assert!(text.contains(&line), "{line}\n{text}");
+        }
+    }
+
+    #[tokio::test]
     async fn a_message_is_recalled_by_its_id() {
         let server = wecom(|_, before| match before {
             0 => Reply::json(r#"{"errcode":0,"errmsg":"ok"}"#),

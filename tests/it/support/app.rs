@@ -269,7 +269,7 @@ pub(crate) fn configuration(wecom: &Running, database: &TestDatabase, more: &str
         [[api_clients]]
         id = "oa"
         secret_hash = "sha256:{hash}"
-        scopes = ["sessions", "directory:read", "directory:write"]
+        scopes = ["sessions", "messages", "directory:read", "directory:write"]
         "#,
         data_dir = database.data_dir(),
         database = database.url(),

@@ -1,0 +1,283 @@
+//! `gongpai send`: a message from the command line, accepted as the API accepts one, delivered by a gateway.
+
+use std::io::{self, IsTerminal as _, Read as _, Write};
+use std::time::Duration;
+
+use anyhow::{Context as _, anyhow, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Map, Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::args::{Expires, SendArgs, To};
+use super::run::CalledWrong;
+use super::{database, messages, sessions, table};
+use crate::audit;
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::id::MessageId;
+use crate::config::Config;
+use crate::db::Db;
+use crate::directory;
+use crate::message::accept::{Accepted, Refused, Sender};
+use crate::message::content::Order;
+use crate::message::show::Shown;
+use crate::message::{Messages, Status};
+
+/// How often it is looked what became of it.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// The most that is read of a file; the API takes no more.
+const MOST_BYTES: u64 = 1024 * 1024;
+
+/// Accepts a message and prints its id; with `wait` also what became of it, and then `false` (exit code 1) unless
+/// everybody got it. What else there is to say goes to standard error.
+///
+/// # Errors
+/// If there is no database, the message is refused, or the database fails; with `wait` also if it is interrupted.
+/// [`CalledWrong`] for arguments that do not go together.
+pub async fn send(
+    config: &Config,
+    clock: &Clock,
+    args: &SendArgs,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let request = request(args, clock.now(), &mut io::stdin().lock())?;
+    let order = Order::read(request).map_err(Refused::Invalid).map_err(|why| refused(why, args))?;
+    let db = database::open(config).await?;
+    let sent = accept_and_follow(config, clock, &db, args, order, out).await;
+    db.close().await;
+    sent
+}
+
+async fn accept_and_follow(
+    config: &Config,
+    clock: &Clock,
+    db: &Db,
+    args: &SendArgs,
+    order: Order,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
+    let messages = messages::messages(config, clock, db)?;
+    let corp = &config.wecom.corp_id;
+    let chart = directory::store::chart(db, corp).await?;
+    let accepted = messages.accept(&chart, Sender::CommandLine, args.key.as_deref(), order).await;
+    let accepted = accepted.map_err(|why| refused(why, args))?;
+    writeln!(out, "{}", accepted.id)?;
+    out.flush()?;
+    tell(&accepted, args.wait);
+    if !accepted.repeated {
+        let detail = format!("message {} sent, by command line", accepted.id);
+        let entry = sessions::deed(audit::Event::Message, None, detail);
+        let written = audit::store::insert_alone(db, corp, &[entry], clock.now()).await;
+        written.context("the message is accepted, but the audit trail could not be written")?;
+    }
+    if !args.wait {
+        return Ok(true);
+    }
+    let shown = until_finished(&messages, &accepted.id).await?;
+    messages::print(&shown, config.time_zone, out)?;
+    Ok(shown.status == Status::Sent)
+}
+
+/// What to do next, for whoever reads it; a script reads the id.
+fn tell(accepted: &Accepted, waits: bool) {
+    let id = &accepted.id;
+    let mut lines = Vec::new();
+    if accepted.repeated {
+        lines.push("This key stands for a message that was accepted before; nothing new is sent.".to_owned());
+    }
+    if !accepted.truncated.is_empty() {
+        lines.push(format!("Too long for WeCom, and cut: {}.", accepted.truncated.join(", ")));
+    }
+    if !waits {
+        lines.push(format!(
+            "`gongpai serve` delivers it; `gongpai messages show {id}` tells what became of it."
+        ));
+    }
+    for line in lines {
+        // That nobody reads it changes nothing.
+        let _ = writeln!(io::stderr(), "{line}");
+    }
+}
+
+/// The request of POST /api/v1/messages that the arguments mean.
+fn request(args: &SendArgs, now: Timestamp, stdin: &mut dyn io::Read) -> anyhow::Result<Map<String, Value>> {
+    if let Some(file) = &args.json {
+        let text = if file == "-" { read(stdin, "standard input")? } else { read_file(file)? };
+        return serde_json::from_str(&text).with_context(|| {
+            format!(
+                "{}: not a request of POST /api/v1/messages, which is a JSON object",
+                table::printable(file)
+            )
+        });
+    }
+    let expires_at = match args.expires {
+        // A span would end at another instant, and so be another message, each time this is called.
+        Some(Expires::After(_)) if args.key.is_some() => {
+            let wrong = "with --key, --expires takes an instant, such as 2026-11-23T18:00:00+08:00";
+            return Err(CalledWrong(wrong.to_owned()).into());
+        }
+        Some(Expires::After(span)) => Some(now.plus(span)),
+        Some(Expires::At(instant)) => Some(instant),
+        None => None,
+    };
+    let (kind, content) = content(args, stdin)?;
+    let request = json!({
+        "to": whom(args),
+        "kind": kind,
+        "content": content,
+        "url_signed_in": !args.plain_links,
+        "truncate": args.truncate,
+        "expires_at": expires_at,
+    });
+    match request {
+        Value::Object(request) => Ok(request),
+        _ => bail!("the request is no object"),
+    }
+}
+
+fn whom(args: &SendArgs) -> Value {
+    let of = |name: fn(&To) -> Option<&String>| args.to.iter().filter_map(name).collect::<Vec<_>>();
+    json!({
+        "users": of(|to| if let To::User(userid) = to { Some(userid) } else { None }),
+        "units": of(|to| if let To::Unit(unit) = to { Some(unit) } else { None }),
+        "tags": of(|to| if let To::Tag(tag) = to { Some(tag) } else { None }),
+        "all": args.all,
+    })
+}
+
+/// Kind and content; a text of `-` is standard input without its last line's end.
+fn content(args: &SendArgs, stdin: &mut dyn io::Read) -> anyhow::Result<(&'static str, Value)> {
+    let mut text = |given: &str| -> anyhow::Result<String> {
+        if given != "-" {
+            return Ok(given.to_owned());
+        }
+        let text = read(stdin, "standard input")?;
+        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    };
+    if let Some(given) = &args.text {
+        return Ok(("text", json!({"content": text(given)?})));
+    }
+    if let Some(given) = &args.markdown {
+        return Ok(("markdown", json!({"content": text(given)?})));
+    }
+    let mut card = json!({"title": args.card_title, "description": args.card_text, "url": args.url});
+    if let (Some(button), Some(card)) = (&args.button, card.as_object_mut()) {
+        card.insert("btntxt".to_owned(), Value::from(button.as_str()));
+    }
+    Ok(("textcard", card))
+}
+
+fn read_file(path: &str) -> anyhow::Result<String> {
+    let mut file =
+        std::fs::File::open(path).with_context(|| format!("{} cannot be read", table::printable(path)))?;
+    read(&mut file, path)
+}
+
+fn read(from: &mut dyn io::Read, name: &str) -> anyhow::Result<String> {
+    let mut text = String::new();
+    let name = table::printable(name);
+    let mut limited = from.take(MOST_BYTES.saturating_add(1));
+    limited.read_to_string(&mut text).with_context(|| format!("{name} cannot be read as UTF-8"))?;
+    if u64::try_from(text.len()).is_ok_and(|bytes| bytes > MOST_BYTES) {
+        bail!("{name} is longer than a request may be, {MOST_BYTES} bytes");
+    }
+    Ok(text)
+}
+
+/// Why nothing was accepted, and what to do.
+fn refused(why: Refused, args: &SendArgs) -> anyhow::Error {
+    match why {
+        Refused::Unavailable(reason) => anyhow!("nothing was sent: {reason}"),
+        Refused::BadKey => anyhow!("nothing was sent: --key takes 1 to 255 printable ASCII characters"),
+        Refused::KeyReused => anyhow!(
+            "nothing was sent: another message was sent with this --key; choose another one, or send what was sent then"
+        ),
+        Refused::Invalid(findings) => {
+            let lines = findings.iter().map(|finding| format!("\n  {}", table::printable(&finding.to_string())));
+            anyhow!("nothing was sent:{}", lines.collect::<String>())
+        }
+        Refused::Store(error) if args.key.is_some() => {
+            anyhow!(error).context("it is not known whether the message was accepted: call this again with the same --key")
+        }
+        Refused::Store(error) => anyhow!(error).context(
+            "it is not known whether the message was accepted: look with `gongpai messages list --client \"\"` before \
+             sending it again; with --key that would not be necessary",
+        ),
+    }
+}
+
+/// Looks until the message has come to its end.
+async fn until_finished(messages: &Messages, id: &MessageId) -> anyhow::Result<Shown> {
+    let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be listened for")?;
+    let mut seen = Seen::new(io::stderr().is_terminal());
+    loop {
+        let Some(shown) = messages.find(id).await? else { bail!(messages::unknown(id.as_str())) };
+        if shown.more.finished_at.is_some() {
+            seen.clear();
+            return Ok(shown);
+        }
+        seen.show(&progress(&shown));
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            _ = interrupt.recv() => {
+                seen.clear();
+                bail!("interrupted; the message stays accepted: `gongpai messages show {id}`, or recall it")
+            }
+        }
+    }
+}
+
+/// How far it is.
+fn progress(shown: &Shown) -> String {
+    let counts = shown.more.counts;
+    let mut text = match shown.status {
+        Status::Accepted => "accepted; a gateway that runs (`gongpai serve`) delivers it".to_owned(),
+        status => format!(
+            "{}: {} pending, {} sent, {} failed",
+            status.as_str(),
+            counts.pending,
+            counts.sent,
+            counts.failed
+        ),
+    };
+    if let Some(reason) = &shown.reason {
+        text = format!("{text}; {reason}");
+    }
+    table::printable(&text)
+}
+
+/// What whoever waits sees: one line on a terminal, elsewhere a line whenever it changes.
+struct Seen {
+    bar: Option<ProgressBar>,
+    said: String,
+}
+
+impl Seen {
+    fn new(terminal: bool) -> Self {
+        let bar = terminal.then(|| {
+            let bar = ProgressBar::new_spinner();
+            if let Ok(style) = ProgressStyle::with_template("{spinner} {wide_msg}") {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        });
+        Self { bar, said: String::new() }
+    }
+
+    fn show(&mut self, text: &str) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(text.to_owned());
+        } else if self.said != text {
+            // That nobody reads it is no reason to stop.
+            let _ = writeln!(io::stderr(), "{text}");
+            text.clone_into(&mut self.said);
+        }
+    }
+
+    fn clear(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}

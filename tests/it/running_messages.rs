@@ -1,0 +1,233 @@
+//! Messages of the real process: accepted while it is killed again and again, and each arrives exactly once.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use gongpai::simulator::{Fault, Running, Simulator};
+use reqwest::Client;
+use serde_json::{Value, json};
+
+use crate::support::api::basic;
+use crate::support::company::{Changes, Dice};
+use crate::support::database::{Engine, TestDatabase};
+use crate::support::serve::Serve;
+
+const MEMBERS: usize = 100;
+const EACH: usize = 10;
+const PRODUCERS: usize = 20;
+const KILLS: usize = 10;
+
+/// A call whose process was killed is taken up when its lease is over, and a member's next message waits for it.
+const ALL_THERE: Duration = Duration::from_secs(300);
+
+/// The addresses that applications call, as a balancer in front of the replicas knows them.
+type Addresses = Arc<Mutex<Vec<SocketAddr>>>;
+
+/// The application's side: every message is posted until somebody says that it was accepted.
+struct Application {
+    client: Client,
+    addresses: Addresses,
+    authorization: String,
+}
+
+impl Application {
+    /// Number `n` to `userid`; answers the id and how often it was posted.
+    async fn send(&self, userid: &str, n: usize) -> (String, usize) {
+        let body = message(userid, n);
+        for posts in 1..2000 {
+            let address = {
+                let addresses = self.addresses.lock().expect("not poisoned");
+                addresses[posts % addresses.len()]
+            };
+            let call = self
+                .client
+                .post(format!("http://{address}/api/v1/messages"))
+                .header("authorization", &self.authorization)
+                .header("idempotency-key", format!("{userid}-{n}"))
+                .json(&body);
+            match call.send().await {
+                Ok(answer) if answer.status() == 202 => {
+                    // Accepted: even if the process dies before the body is read, the next answer has the same id.
+                    if let Ok(answer) = answer.json::<Value>().await {
+                        return (answer["id"].as_str().expect("an id").to_owned(), posts);
+                    }
+                }
+                // A gateway on its way down or up: 503 at most, never a refusal.
+                Ok(answer) => assert!(answer.status().is_server_error(), "{}: {userid} {n}", answer.status()),
+                Err(_) => {}
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!("nobody accepts messages any more");
+    }
+}
+
+/// Every second one has a link of ours and with it bytes that no other message has.
+fn message(userid: &str, n: usize) -> Value {
+    let text = text(userid, n);
+    if n.is_multiple_of(2) {
+        json!({"to": {"users": [userid]}, "kind": "text", "content": {"content": text}})
+    } else {
+        let url = format!("https://oa.example.com/todo/{n}");
+        json!({"to": {"users": [userid]}, "kind": "textcard",
+               "content": {"title": text, "description": "请处理", "url": url}})
+    }
+}
+
+fn text(userid: &str, n: usize) -> String {
+    format!("{userid} 的第 {n} 条")
+}
+
+/// What a member's phone shows, oldest first.
+fn received(wecom: &Running, userid: &str) -> Vec<String> {
+    let shown = |letter: &Value| {
+        let content = letter["content"].as_str().or_else(|| letter["title"].as_str());
+        content.unwrap_or_default().to_owned()
+    };
+    wecom.inbox(userid).iter().map(|letter| shown(&letter.content)).collect()
+}
+
+/// Posts everything from many producers while `kill` goes on; answers the ids and how many posts there were.
+async fn posted(
+    addresses: &Addresses,
+    userids: &[String],
+    kill: impl Future<Output = ()>,
+) -> (Vec<String>, usize) {
+    let application = Arc::new(Application {
+        client: Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("a client"),
+        addresses: Arc::clone(addresses),
+        authorization: basic("oa"),
+    });
+    let producers = userids.chunks(userids.len().div_ceil(PRODUCERS)).map(|own| {
+        let (application, own) = (Arc::clone(&application), own.to_vec());
+        tokio::spawn(async move {
+            let mut sent = Vec::new();
+            for n in 0..EACH {
+                for userid in &own {
+                    sent.push(application.send(userid, n).await);
+                    // So that acceptance lasts as long as the killing.
+                    tokio::time::sleep(Duration::from_millis(150)).await;
+                }
+            }
+            sent
+        })
+    });
+    let producers: Vec<_> = producers.collect();
+    kill.await;
+    let (mut ids, mut posts) = (Vec::new(), 0);
+    for producer in producers {
+        for (id, tries) in producer.await.expect("a producer") {
+            ids.push(id);
+            posts += tries;
+        }
+    }
+    (ids, posts)
+}
+
+/// Waits until every phone shows what it must, and judges it.
+async fn each_arrives_once_and_in_order(wecom: &Running, userids: &[String]) -> Duration {
+    let want: BTreeMap<&String, Vec<String>> =
+        userids.iter().map(|userid| (userid, (0..EACH).map(|n| text(userid, n)).collect())).collect();
+    let began = Instant::now();
+    loop {
+        let missing =
+            want.iter().filter(|(userid, texts)| received(wecom, userid).len() < texts.len()).count();
+        if missing == 0 {
+            break;
+        }
+        assert!(began.elapsed() < ALL_THERE, "{missing} members still miss messages");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    // A duplicate would come with the next lease.
+    tokio::time::sleep(Duration::from_secs(35)).await;
+    for (userid, texts) in &want {
+        assert_eq!(received(wecom, userid), *texts, "{userid}");
+    }
+    assert!(wecom.dropped().is_empty(), "{:?}", wecom.dropped());
+    began.elapsed()
+}
+
+async fn company() -> (Running, Vec<String>) {
+    let wecom = Simulator::start().await.expect("the simulator starts");
+    wecom.change(|w| Changes::begin(w, 400, 20));
+    let userids = wecom.read(|w| {
+        let active = w.members.iter().filter(|m| m.status == gongpai::simulator::Status::Active);
+        active.map(|m| m.userid.clone()).rev().take(MEMBERS).collect::<Vec<_>>()
+    });
+    assert_eq!(userids.len(), MEMBERS);
+    // WeCom has acted on it long before it answers, so that a kill leaves calls of which nobody knows.
+    wecom.fail_always("message/send", Fault::Slow(Duration::from_millis(150)).having_acted());
+    (wecom, userids)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_thousand_messages_arrive_exactly_once_although_the_process_is_killed_ten_times() {
+    let (wecom, userids) = company().await;
+    let database = TestDatabase::create().await;
+    let mut dice = Dice::new();
+    let mut serve = Serve::start(&wecom, &database, "").await;
+    let run = serve.ask_for_a_run().await;
+    serve.done(&run).await;
+    let addresses: Addresses = Arc::new(Mutex::new(vec![serve.public]));
+    let kill = async {
+        for _ in 0..KILLS {
+            tokio::time::sleep(Duration::from_millis(200 + dice.below(1300) as u64)).await;
+            serve = serve.killed_and_restarted().await;
+            *addresses.lock().expect("not poisoned") = vec![serve.public];
+        }
+        serve
+    };
+    let mut kept = None;
+    let (ids, posts) = posted(&addresses, &userids, async { kept = Some(kill.await) }).await;
+    let _serve = kept;
+    let took = each_arrives_once_and_in_order(&wecom, &userids).await;
+    let mut different = ids.clone();
+    different.sort();
+    different.dedup();
+    assert_eq!((ids.len(), different.len()), (MEMBERS * EACH, MEMBERS * EACH));
+    println!(
+        "{} messages in {posts} posts, {KILLS} kills, {} calls of message/send, {} suppressed; all there and looked at again after {:.0} s",
+        ids.len(),
+        wecom.calls("message/send"),
+        wecom.suppressed().len(),
+        took.as_secs_f64()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn on_two_replicas_a_thousand_messages_arrive_exactly_once_although_both_are_killed_in_turn() {
+    if Engine::of_this_run() == Engine::Sqlite {
+        println!("skipped: an SQLite file belongs to one process");
+        return;
+    }
+    let (wecom, userids) = company().await;
+    let database = TestDatabase::create().await;
+    let mut dice = Dice::new();
+    let mut two = vec![Serve::start(&wecom, &database, "").await, Serve::start(&wecom, &database, "").await];
+    let run = two[0].ask_for_a_run().await;
+    two[0].done(&run).await;
+    let addresses: Addresses = Arc::new(Mutex::new(two.iter().map(|serve| serve.public).collect()));
+    let kill = async {
+        for _ in 0..KILLS {
+            tokio::time::sleep(Duration::from_millis(200 + dice.below(1300) as u64)).await;
+            let which = dice.below(2);
+            let restarted = two.remove(which).killed_and_restarted().await;
+            two.insert(which, restarted);
+            *addresses.lock().expect("not poisoned") = two.iter().map(|serve| serve.public).collect();
+        }
+        two
+    };
+    let mut kept = None;
+    let (ids, posts) = posted(&addresses, &userids, async { kept = Some(kill.await) }).await;
+    let _two = kept;
+    let took = each_arrives_once_and_in_order(&wecom, &userids).await;
+    println!(
+        "{} messages in {posts} posts to two replicas, {KILLS} kills, {} calls of message/send, {} suppressed; {:.0} s",
+        ids.len(),
+        wecom.calls("message/send"),
+        wecom.suppressed().len(),
+        took.as_secs_f64()
+    );
+}
