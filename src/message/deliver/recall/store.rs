@@ -126,7 +126,8 @@ pub(super) async fn finish(tx: &mut AnyConnection, call: &CallId, now: Timestamp
         "UPDATE messages SET status = 'recalled', reason = '', updated_at = $2, finished_at = $2 \
          WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) AND recall_at IS NOT NULL \
            AND NOT EXISTS (SELECT 1 FROM message_recipients p \
-                WHERE p.message_id = messages.id AND p.status IN ('pending', 'calling')) \
+                WHERE p.message_id = messages.id \
+                  AND CASE WHEN p.status IN ('pending', 'calling') THEN 1 ELSE 0 END = 1) \
            AND NOT EXISTS (SELECT 1 FROM message_recipients r JOIN message_calls k ON k.id = r.call_id \
                 WHERE r.message_id = messages.id AND r.status IN ('sent', 'unknown') AND k.recall <> 'done')",
     )
