@@ -41,6 +41,9 @@ struct Args {
     /// 应用主页: what the icon on the workbench opens
     #[arg(long, value_name = "URL")]
     home_url: Option<String>,
+    /// 接收消息服务器URL, without which cards with buttons are refused; nothing is sent to it
+    #[arg(long, value_name = "URL")]
+    callback_url: Option<String>,
     /// So many invented members besides the named ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     members: usize,
@@ -61,6 +64,7 @@ impl Args {
         set(&mut world.app.secret, self.app_secret);
         set(&mut world.contacts.secret, self.contacts_secret);
         set(&mut world.app.home_url, self.home_url);
+        set(&mut world.app.callback_url, self.callback_url);
         world.app.agent_id = self.agent_id.unwrap_or(world.app.agent_id);
         world.app.trusted_domains = self.trusted_domains;
         if self.departments == 0 {
@@ -100,6 +104,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 fn announce(world: &World, address: SocketAddr) {
     println!("url = http://{address}");
     println!("phone = http://{address}/phone");
+    println!("inbox = http://{address}/phone/inbox");
     println!("organisation = http://{address}/organisation");
     println!("corp_id = {}", world.corp_id);
     println!("agent_id = {}", world.app.agent_id);

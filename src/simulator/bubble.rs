@@ -97,7 +97,7 @@ impl Shown {
         }
     }
 
-    /// A line of it for the list of applications.
+    /// A line of it for the home screen.
     pub(super) fn summary(letter: &Letter) -> String {
         let c = &letter.content;
         let title = |part: &Value| say(part, "title");

@@ -102,8 +102,8 @@ fn entry(post::Shown { mut letter, recalled }: post::Shown, inside: &Inside) -> 
     }
 }
 
-/// The same as [`Simulator::inbox`] in JSON: `?userid=`, else whoever holds the phone. The fields are named in the
-/// simulator's own page.
+/// The same as [`Simulator::inbox`] in JSON: `?userid=`, else whoever holds the phone. The fields are named in
+/// `mod.rs`.
 pub(super) async fn json(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,

@@ -70,6 +70,8 @@
   var toEnd = function () { window.scrollTo(0, document.documentElement.scrollHeight); };
   if (document.querySelector("[data-inbox]")) {
     toEnd();
+    // pictures make the page longer when they come
+    window.addEventListener("load", toEnd);
     var read = function () {
       ask("/phone/unread", function (state) {
         var inbox = document.querySelector("[data-inbox]");
