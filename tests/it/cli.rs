@@ -308,6 +308,49 @@ async fn the_doctor_explains_what_wecom_refuses() {
 }
 
 #[tokio::test]
+async fn the_doctor_asks_whether_the_application_may_send_and_nobody_gets_anything() {
+    let place = Place::with("").await;
+    let (_, report) = place.doctor().await;
+    assert_eq!(finding(&report, "messages.ok")["level"], "ok", "{report:#}");
+    assert_eq!((place.wecom.calls("message/send"), place.wecom.sent_count()), (1, 0));
+
+    place.wecom.change_app(|app| app.agent_id += 1);
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["messages.refused"]), "{report:#}");
+    let found = finding(&report, "messages.refused");
+    assert!(found["why"]["en"].as_str().unwrap().contains("301002"), "{found:#}");
+    assert!(found["console"].as_str().unwrap().contains("应用管理"), "{found:#}");
+
+    place.replace("[wecom]", "[wecom]\nmessage_enable = false");
+    let asked = place.wecom.calls("message/send");
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
+    assert!(finding(&report, "messages.off")["what"]["zh"].as_str().unwrap().contains("message_enable"));
+    assert_eq!(place.wecom.calls("message/send"), asked, "nothing is asked of what is switched off");
+}
+
+#[tokio::test]
+async fn the_doctor_sends_a_test_message_to_whom_it_is_told_and_says_what_became_of_it() {
+    let place = Place::with("").await;
+    let finished = place.run(&["doctor", "--message-to", "LiSi"]).await;
+    assert_eq!(finished.code(), Some(0), "{}", finished.stdout);
+    assert!(finished.stdout.contains("messages.test_sent"), "{}", finished.stdout);
+    let inbox = place.wecom.inbox("lisi");
+    assert_eq!(inbox.len(), 1);
+    let text = inbox[0].content["content"].as_str().unwrap();
+    assert!(text.contains("测试消息") && text.contains("oa.example.com"), "{text}");
+
+    let finished = place.run(&["doctor", "--message-to", "nobody", "--json"]).await;
+    let report: Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!((finished.code(), broken(&report)), (Some(1), vec!["messages.test_invalid"]), "{report:#}");
+    for everybody in ["@all", "lisi|wangwu"] {
+        let finished = place.run(&["doctor", "--message-to", everybody]).await;
+        assert_eq!(finished.code(), Some(2), "{everybody}: {}", finished.stderr);
+    }
+    assert_eq!(place.wecom.sent_count(), 1);
+}
+
+#[tokio::test]
 async fn the_doctor_lists_what_is_missing_and_every_mistake_of_the_configuration() {
     let place = Place::with("").await;
     place.replace(&format!("app_secret = \"{MARK}-app\"\n"), "");

@@ -43,8 +43,17 @@ pub(super) const CALLS: [Window; 2] = [
     Window { length: Duration::from_secs(3600), most: 140_000 },
 ];
 
-/// Recipients a day: so many for each account of the corporation.
-pub(super) const A_DAY_AND_ACCOUNT: i64 = 200;
+/// Recipients a day: so many for each account that the corporation may have.
+const A_DAY_AND_ACCOUNT: i64 = 200;
+
+/// WeCom counts the accounts that a corporation may have (账号上限), and we see those that the application sees: a small
+/// range is no small corporation. Should the limit be lower all the same, WeCom says so (45009), and we wait.
+const FEWEST_ACCOUNTS: i64 = 200;
+
+/// How many recipients a day a corporation has of which so many accounts are seen.
+pub(super) fn recipients_a_day(accounts: i64) -> i64 {
+    accounts.max(FEWEST_ACCOUNTS).saturating_mul(A_DAY_AND_ACCOUNT)
+}
 
 /// The days of that limit begin at midnight in Shanghai, which has no summer time.
 const SHANGHAI: i64 = 8 * 3_600_000;
@@ -78,6 +87,13 @@ mod tests {
         assert_eq!(free_at(OWN, [Some(at(5000)), None]), Some(at(67_000)));
         assert_eq!(free_at(OWN, [Some(at(5_000_000)), Some(at(0))]), Some(at(5_062_000)));
         assert_eq!(free_at(OWN, [Some(at(1_000_000)), Some(at(0))]), Some(at(3_610_000)));
+    }
+
+    #[test]
+    fn a_day_has_200_recipients_an_account_and_a_small_range_is_no_small_corporation() {
+        assert_eq!(recipients_a_day(5000), 1_000_000);
+        assert_eq!(recipients_a_day(3), recipients_a_day(200));
+        assert_eq!(recipients_a_day(i64::MAX), i64::MAX);
     }
 
     #[test]

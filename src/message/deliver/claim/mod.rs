@@ -131,7 +131,7 @@ impl Messages {
                 continue;
             }
             let reaches = call.reaches(accounts.unwrap_or(0));
-            if let Some(most) = accounts.map(|accounts| accounts.saturating_mul(pace::A_DAY_AND_ACCOUNT))
+            if let Some(most) = accounts.map(pace::recipients_a_day)
                 && today.saturating_add(reaches) > most
             {
                 hold_until_tomorrow(&mut lane, most, now);
