@@ -39,7 +39,7 @@ async fn a_message_is_on_disk_when_it_is_accepted() {
     assert_eq!(shown["interactions"], json!([]));
     let users: Vec<&str> =
         shown["recipients"].as_array().unwrap().iter().map(|r| r["userid"].as_str().unwrap()).collect();
-    assert_eq!(users, ["zhangsan", "lisi"], "somebody who is named twice gets it once");
+    assert_eq!(users, ["lisi", "zhangsan"], "somebody who is named twice gets it once");
 }
 
 #[tokio::test]
