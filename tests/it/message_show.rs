@@ -32,7 +32,7 @@ async fn a_message_is_shown_from_acceptance_on_as_the_api_promises() {
     let at = now.rfc3339();
     let pending = |userid: &str| json!({"userid": userid, "status": "pending", "reason": null});
     let want = json!({
-        "id": "m1", "status": "accepted", "recipients": [pending("zhangsan"), pending("LiSi")], "interactions": [],
+        "id": "m1", "status": "accepted", "recipients": [pending("LiSi"), pending("zhangsan")], "interactions": [],
         "reason": null, "attempts": 0, "created_at": at, "updated_at": at,
     });
     assert_eq!(as_json(&t, "m1").await, want);

@@ -176,6 +176,8 @@ pub async fn find(db: &Db, corp: &CorpId, id: &MessageId, now: Timestamp) -> sql
         recipients.extend(awaited(&targets, &written));
         recipients.truncate(MOST_RECIPIENTS);
     }
+    // The same order before and after they are written, whatever the database's.
+    recipients.sort_by(|one, other| one.userid.cmp(&other.userid));
     Ok(Some(Shown {
         id: listed.id,
         status: listed.status,
