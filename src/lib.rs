@@ -78,6 +78,18 @@
 //!   InForce         what each rule means in that chart                        gate::rules
 //! ```
 //!
+//! # A message
+//!
+//! ```text
+//! POST /api/v1/messages, gongpai send         api::messages, cli::send
+//!   Messages::accept  judged completely, links wrapped                        message::content
+//!   Desk::write       one transaction for all who ask at the same time        message::accept      202: durable from here
+//! the worker        expand, plan, claim, send, settle: each finds by rows what is to be done     message::deliver → wecom
+//! GET /sso/m/{id}   signed in, a recipient, judged by ReturnTo::parse again   message::links       302 to the target
+//! ```
+//!
+//! [`message`] tells what is promised, and where each step is.
+//!
 //! [`gate::explain()`] asks the same [`gate::rules::decide`], for the page of somebody refused and for the command.
 //!
 //! # Rules of the house
