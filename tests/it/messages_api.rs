@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use gongpai::base::clock::Timestamp;
 use gongpai::message::accept::Sender;
 use gongpai::message::content::Order;
 use gongpai::simulator::Fault;
@@ -441,9 +442,14 @@ async fn a_good_file_is_wecoms_for_three_days() {
     let page = upload(&t, "image", "图 1.png", png).await;
     assert_eq!(page.status, 200, "{}", page.text());
     let answer: Value = page.json();
-    assert_eq!(answer["expires_at"], "2026-11-25T08:00:00.000Z");
     let media = answer["media_id"].as_str().expect("an id");
-    assert!(t.wecom.media(media).is_some(), "{media}");
+    let kept = t.wecom.media(media).expect("WeCom has it");
+    assert_eq!(
+        (kept.name.as_str(), kept.kind.as_str(), &kept.bytes[..]),
+        ("图 1.png", "image", png.as_slice())
+    );
+    let until = (i64::try_from(kept.created_at).unwrap() + 3 * 86_400) * 1000;
+    assert_eq!(answer["expires_at"], Timestamp::from_millis(until).rfc3339());
     let order = json!({"to": {"users": ["zhangsan"]}, "kind": "image", "content": {"media_id": media}});
     accepted(&t, &order).await;
 }
