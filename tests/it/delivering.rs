@@ -4,9 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use gongpai::base::id::MessageId;
+use gongpai::message::Messages;
 use gongpai::message::steer::{By, Refused};
 use gongpai::simulator::{Fault, World};
 
+use tokio_util::sync::CancellationToken;
+
+use crate::support::eventually;
 use crate::support::post::{Post, text};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -488,10 +492,18 @@ async fn two_replicas_never_make_the_same_call() {
     post.put_all(&letters).await;
     post.pass(LINGER);
     let chart = post.chart().await;
-    let (one, two) = tokio::join!(post.messages.deliver_due(&chart), other.deliver_due(&chart));
-    let (one, two) = (one.unwrap(), two.unwrap());
-    assert_eq!(one.sent + two.sent, 300, "{one:?} {two:?}");
-    assert!(one.sent > 0 && two.sent > 0, "{one:?} {two:?}");
+    // One that finds all places taken has nothing to do for the moment, and comes back.
+    let until_all_are_sent = async |messages: &Messages| {
+        let mut sent = 0;
+        while post.number("SELECT COUNT(*) FROM messages WHERE finished_at IS NULL").await > 0 {
+            sent += messages.deliver_due(&chart).await.unwrap().sent;
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        sent
+    };
+    let (one, two) = tokio::join!(until_all_are_sent(&post.messages), until_all_are_sent(&other));
+    assert_eq!(one + two, 300);
+    assert!(one > 0 && two > 0, "{one} {two}");
     assert_eq!(post.calls(), 300);
     let most = post.place.wecom.most_calls_at_once_of("message/send");
     assert!((2..=10).contains(&most), "{most} calls at once");
@@ -621,6 +633,52 @@ async fn with_sending_switched_off_rows_stay_as_they_are() {
     post.deliver_after(LINGER).await;
     assert_eq!((post.status(&id).await.as_str(), post.calls()), ("accepted", 0));
     assert_eq!(post.number("SELECT COUNT(*) FROM message_recipients").await, 0);
+}
+
+#[tokio::test]
+async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is_asked_to_stop() {
+    let post = Post::new().await;
+    let sessions = post.sessions().await;
+    let stop = CancellationToken::new();
+    let worker = tokio::spawn({
+        let (messages, stop) = (post.messages.clone(), stop.clone());
+        async move { messages.work_until(sessions, stop).await }
+    });
+    let first = post.put(&text("一", &["zhangsan"]).unique()).await;
+    eventually("the first message is sent", async || (post.status(&first).await == "sent").then_some(()))
+        .await;
+    post.place.wecom.set_latency("message/send", SECOND);
+    let second = post.put(&text("二", &["zhangsan"]).unique()).await;
+    eventually("the second call is being made", async || (post.calls() == 2).then_some(())).await;
+    let third = post.put(&text("三", &["lisi"]).unique()).await;
+    stop.cancel();
+    worker.await.expect("the worker ends");
+    assert_eq!((post.status(&second).await, post.status(&third).await), ("sent".into(), "accepted".into()));
+    assert_eq!(post.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_slow_call_holds_nobody_up() {
+    let post = Post::new().await;
+    let (sessions, stop) = (post.sessions().await, CancellationToken::new());
+    let worker = tokio::spawn({
+        let (messages, stop) = (post.messages.clone(), stop.clone());
+        async move { messages.work_until(sessions, stop).await }
+    });
+    post.place.wecom.fail_next("message/send", Fault::Slow(4 * SECOND));
+    let slow = post.put(&text("慢", &["zhangsan"]).unique()).await;
+    eventually("the slow call is being made", async || (post.calls() == 1).then_some(())).await;
+    let quick = post.put(&text("快", &["lisi"]).unique()).await;
+    let behind = post.put(&text("慢之后", &["zhangsan"]).unique()).await;
+    eventually("the quick one is sent", async || (post.status(&quick).await == "sent").then_some(())).await;
+    assert_eq!(
+        (post.status(&slow).await, post.status(&behind).await),
+        ("accepted".into(), "accepted".into())
+    );
+    eventually("both arrive", async || (post.status(&behind).await == "sent").then_some(())).await;
+    assert_eq!(post.inbox("zhangsan"), ["慢", "慢之后"]);
+    stop.cancel();
+    worker.await.expect("the worker ends");
 }
 
 #[tokio::test]

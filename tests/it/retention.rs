@@ -335,3 +335,62 @@ async fn more_old_rows_than_one_transaction_takes_are_all_deleted() {
     assert!(ids(&t, "audit", "id").await.is_empty());
     assert!(t.app.clock.now() > Timestamp::from_millis(old));
 }
+
+#[tokio::test]
+async fn messages_go_30_days_after_they_finished_with_all_that_is_theirs_and_those_that_wait_stay() {
+    let t = TestApp::start().await;
+    let now = t.app.clock.now();
+    let ago = |by: Duration| now.minus(by).millis();
+    let (old, young) = (ago(30 * DAY + Duration::from_secs(1)), ago(30 * DAY - Duration::from_secs(1)));
+    let corp = t.app.config.wecom.corp_id.as_str().to_owned();
+    let finished = |at: i64| (at.to_string(), "sent");
+    for (n, id, (finished_at, status)) in [
+        (-4, "row-old", finished(old)),
+        (-3, "row-young", finished(young)),
+        (-2, "row-waits", ("NULL".to_owned(), "accepted")),
+    ] {
+        sql(&t, &format!(
+            "INSERT INTO messages (id, corp_id, seq, client_id, request_hash, kind, content, body, is_unique, targets, \
+               status, reason, not_before, expanded_to, expanded_at, created_at, updated_at, finished_at) \
+             VALUES ('{id}', '{corp}', {n}, 'oa', '', 'text', '{{}}', '{id}', 1, '{{\"users\":[],\"units\":[],\"tags\":[],\"all\":false}}', \
+               '{status}', '', {old}, '', {old}, {old}, {young}, {finished_at})"
+        ))
+        .await;
+        for member in 0..700 {
+            sql(&t, &format!(
+                "INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, body, status, reason, call_id, \
+                   due_at, alone) VALUES ('{id}', '={member}', '{corp}', {n}, '{member}', '{id}', 'sent', '', '{id}', 0, 0)"
+            ))
+            .await;
+        }
+        sql(&t, &format!(
+            "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, reason, attempts, \
+               next_at, holder, lease_until, recall, created_at, finished_at) \
+             VALUES ('{id}', '{corp}', '{id}', '', 1, 1, 'sent', '', 1, 0, '', 0, '', {old}, {old})"
+        ))
+        .await;
+        sql(
+            &t,
+            &format!(
+                "INSERT INTO message_links (id, corp_id, message_id, target, expires_at) \
+             VALUES ('{id}', '{corp}', '{id}', '/', {young})"
+            ),
+        )
+        .await;
+    }
+    for bucket in [ago(2 * DAY + Duration::from_secs(1)), ago(2 * DAY - Duration::from_secs(1))] {
+        sql(&t, &format!("INSERT INTO message_pace (corp_id, bucket, calls, recipients) VALUES ('{corp}', {bucket}, 1, 1)"))
+            .await;
+    }
+    delete(&t).await;
+    let kept = set(&["row-young", "row-waits"]);
+    for (table, key) in [
+        ("messages", "id"),
+        ("message_recipients", "message_id"),
+        ("message_calls", "id"),
+        ("message_links", "id"),
+    ] {
+        assert_eq!(ids(&t, table, key).await, kept, "{table}");
+    }
+    assert_eq!((t.rows("message_recipients").await, t.rows("message_pace").await), (1400, 1));
+}

@@ -2,14 +2,15 @@
 
 use std::time::Duration;
 
-use gongpai::app::{message_settings, open_database, wecom_settings};
+use gongpai::app::{message_settings, open_database, session_settings, wecom_settings};
 use gongpai::base::clock::Timestamp;
 use gongpai::base::id::{CorpId, MessageId, PersonId, TagId, UnitId, UserId};
-use gongpai::config::{Config, Sources};
+use gongpai::config::{Config, Sources, root_secret};
 use gongpai::db::Db;
 use gongpai::directory::chart::Chart;
 use gongpai::directory::store::{chart, ensure_chart};
 use gongpai::message::{Delivered, Messages, Targets};
+use gongpai::session::Sessions;
 use gongpai::wecom::Client;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
@@ -249,6 +250,15 @@ impl Post {
         ))
         .await;
         tag
+    }
+
+    /// What the worker reads the chart from.
+    pub(crate) async fn sessions(&self) -> Sessions {
+        let text = Some(configuration(&self.place.wecom, &self.place.database, ""));
+        let (config, _) = Config::load(&Sources { text, ..Sources::default() }).expect("accepted");
+        let root = root_secret(&config).expect("a secret").0;
+        let (settings, clock) = (session_settings(&config), self.place.clock.clone());
+        Sessions::open(self.db.clone(), settings, &root, clock).await.expect("sessions")
     }
 
     pub(crate) fn now(&self) -> Timestamp {
