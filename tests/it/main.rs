@@ -59,6 +59,7 @@ mod replicas_sync;
 mod retention;
 #[cfg(test)]
 mod running;
+#[cfg(test)]
 mod running_messages;
 #[cfg(test)]
 mod running_sync;

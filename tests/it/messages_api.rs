@@ -1,6 +1,5 @@
 //! `/api/v1/messages` and `/api/v1/media`: what is accepted, once, and what is said of everything else.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 

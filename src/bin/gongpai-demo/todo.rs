@@ -134,7 +134,7 @@ impl Api {
             return Ok(());
         }
         let problem: Value = answer.json().await.context("网关的应答无法读取 · its answer cannot be read")?;
-        bail!("{status}: {}", problem["detail"].as_str().unwrap_or("no details"))
+        bail!("{status}: {}", problem.get("detail").and_then(Value::as_str).unwrap_or("no details"))
     }
 }
 
