@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use gongpai::simulator::{Fault, Running, Simulator};
 use reqwest::Client;
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::support::api::basic;
 use crate::support::company::{Changes, Dice};
@@ -100,9 +101,10 @@ async fn posted(
         addresses: Arc::clone(addresses),
         authorization: basic("oa"),
     });
-    let producers = userids.chunks(userids.len().div_ceil(PRODUCERS)).map(|own| {
+    let mut producers = JoinSet::new();
+    for own in userids.chunks(userids.len().div_ceil(PRODUCERS)) {
         let (application, own) = (Arc::clone(&application), own.to_vec());
-        tokio::spawn(async move {
+        producers.spawn(async move {
             let mut sent = Vec::new();
             for n in 0..EACH {
                 for userid in &own {
@@ -112,16 +114,13 @@ async fn posted(
                 }
             }
             sent
-        })
-    });
-    let producers: Vec<_> = producers.collect();
+        });
+    }
     kill.await;
     let (mut ids, mut posts) = (Vec::new(), 0);
-    for producer in producers {
-        for (id, tries) in producer.await.expect("a producer") {
-            ids.push(id);
-            posts += tries;
-        }
+    for (id, tries) in producers.join_all().await.into_iter().flatten() {
+        ids.push(id);
+        posts += tries;
     }
     (ids, posts)
 }
