@@ -277,6 +277,30 @@ async fn a_message_that_cannot_be_written_fails_alone() {
     assert_eq!(t.rows("messages").await, 36);
 }
 
+#[tokio::test]
+async fn whoever_hangs_up_while_writing_for_others_takes_nobody_along() {
+    let t = Arc::new(sending().await);
+    let mut stopped = t.app.db.write().await.unwrap();
+    let hold = "UPDATE feed_counter SET seq = seq WHERE name = 'message'";
+    sqlx::query(hold).execute(&mut *stopped).await.unwrap();
+    let mut calls = Vec::new();
+    for number in 0..8 {
+        let t = Arc::clone(&t);
+        calls.push(tokio::spawn(async move { accept(&t, number.to_string()).await }));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The first one writes for itself alone. The second one gets the turn with the rest in its hands, and goes, too.
+    for call in calls.drain(..2) {
+        call.abort();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stopped.rollback().await.unwrap();
+    for call in calls {
+        call.await.expect("not aborted").expect("accepted");
+    }
+    assert_eq!(t.texts("SELECT content FROM messages ORDER BY content").await.len(), 6);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_hangs_up_takes_nobody_along() {
     let t = Arc::new(sending().await);
