@@ -283,21 +283,29 @@ async fn whoever_hangs_up_while_writing_for_others_takes_nobody_along() {
     let mut stopped = t.app.db.write().await.unwrap();
     let hold = "UPDATE feed_counter SET seq = seq WHERE name = 'message'";
     sqlx::query(hold).execute(&mut *stopped).await.unwrap();
-    let mut calls = Vec::new();
+    let (mut calls, mut handles) = (JoinSet::new(), Vec::new());
     for number in 0..8 {
         let t = Arc::clone(&t);
-        calls.push(tokio::spawn(async move { accept(&t, number.to_string()).await }));
+        handles.push(calls.spawn(async move { accept(&t, number.to_string()).await }));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     // The first one writes for itself alone. The second one gets the turn with the rest in its hands, and goes, too.
-    for call in calls.drain(..2) {
-        call.abort();
+    for handle in &handles[..2] {
+        handle.abort();
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     stopped.rollback().await.unwrap();
-    for call in calls {
-        call.await.expect("not aborted").expect("accepted");
+    let mut accepted = 0;
+    while let Some(call) = calls.join_next().await {
+        match call {
+            Ok(answer) => {
+                answer.expect("accepted");
+                accepted += 1;
+            }
+            Err(gone) => assert!(gone.is_cancelled(), "{gone}"),
+        }
     }
+    assert_eq!(accepted, 6);
     assert_eq!(t.texts("SELECT content FROM messages ORDER BY content").await.len(), 6);
 }
 
