@@ -275,6 +275,38 @@ async fn a_message_that_cannot_be_written_fails_alone() {
     assert_eq!(t.rows("messages").await, 36);
 }
 
+#[tokio::test]
+async fn whoever_hangs_up_while_writing_for_others_takes_nobody_along() {
+    let t = Arc::new(sending().await);
+    let mut stopped = t.app.db.write().await.unwrap();
+    let hold = "UPDATE feed_counter SET seq = seq WHERE name = 'message'";
+    sqlx::query(hold).execute(&mut *stopped).await.unwrap();
+    let (mut calls, mut handles) = (JoinSet::new(), Vec::new());
+    for number in 0..8 {
+        let t = Arc::clone(&t);
+        handles.push(calls.spawn(async move { accept(&t, number.to_string()).await }));
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    // The first one writes for itself alone. The second one gets the turn with the rest in its hands, and goes, too.
+    for handle in &handles[..2] {
+        handle.abort();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stopped.rollback().await.unwrap();
+    let mut accepted = 0;
+    while let Some(call) = calls.join_next().await {
+        match call {
+            Ok(answer) => {
+                answer.expect("accepted");
+                accepted += 1;
+            }
+            Err(gone) => assert!(gone.is_cancelled(), "{gone}"),
+        }
+    }
+    assert_eq!(accepted, 6);
+    assert_eq!(t.texts("SELECT content FROM messages ORDER BY content").await.len(), 6);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_hangs_up_takes_nobody_along() {
     let t = Arc::new(sending().await);

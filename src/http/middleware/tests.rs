@@ -60,7 +60,7 @@ async fn get_with(uri: &str, peer: &str, headers: &[(&str, &str)]) -> (StatusCod
 
 async fn send(request: Request) -> (StatusCode, HeaderMap, String) {
     let (parts, body) = router().oneshot(request).await.unwrap().into_parts();
-    let body = axum::body::to_bytes(body, 1 << 20).await.unwrap();
+    let body = axum::body::to_bytes(body, MAX_UPLOAD_BODY).await.unwrap();
     (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
 }
 
