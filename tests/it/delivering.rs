@@ -8,6 +8,7 @@ use gongpai::message::Messages;
 use gongpai::message::steer::{By, Refused};
 use gongpai::simulator::{Fault, World};
 
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::eventually;
@@ -640,10 +641,9 @@ async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is
     let post = Post::new().await;
     let sessions = post.sessions().await;
     let stop = CancellationToken::new();
-    let worker = tokio::spawn({
-        let (messages, stop) = (post.messages.clone(), stop.clone());
-        async move { messages.work_until(sessions, stop).await }
-    });
+    let mut worker = JoinSet::new();
+    let (messages, stopped) = (post.messages.clone(), stop.clone());
+    worker.spawn(async move { messages.work_until(sessions, stopped).await });
     let first = post.put(&text("一", &["zhangsan"]).unique()).await;
     eventually("the first message is sent", async || (post.status(&first).await == "sent").then_some(()))
         .await;
@@ -652,7 +652,7 @@ async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is
     eventually("the second call is being made", async || (post.calls() == 2).then_some(())).await;
     let third = post.put(&text("三", &["lisi"]).unique()).await;
     stop.cancel();
-    worker.await.expect("the worker ends");
+    worker.join_all().await;
     assert_eq!((post.status(&second).await, post.status(&third).await), ("sent".into(), "accepted".into()));
     assert_eq!(post.calls(), 2);
 }
@@ -661,10 +661,9 @@ async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is
 async fn a_slow_call_holds_nobody_up() {
     let post = Post::new().await;
     let (sessions, stop) = (post.sessions().await, CancellationToken::new());
-    let worker = tokio::spawn({
-        let (messages, stop) = (post.messages.clone(), stop.clone());
-        async move { messages.work_until(sessions, stop).await }
-    });
+    let mut worker = JoinSet::new();
+    let (messages, stopped) = (post.messages.clone(), stop.clone());
+    worker.spawn(async move { messages.work_until(sessions, stopped).await });
     post.place.wecom.fail_next("message/send", Fault::Slow(4 * SECOND));
     let slow = post.put(&text("慢", &["zhangsan"]).unique()).await;
     eventually("the slow call is being made", async || (post.calls() == 1).then_some(())).await;
@@ -678,7 +677,7 @@ async fn a_slow_call_holds_nobody_up() {
     eventually("both arrive", async || (post.status(&behind).await == "sent").then_some(())).await;
     assert_eq!(post.inbox("zhangsan"), ["慢", "慢之后"]);
     stop.cancel();
-    worker.await.expect("the worker ends");
+    worker.join_all().await;
 }
 
 #[tokio::test]
