@@ -147,7 +147,7 @@ async fn an_equal_text_to_everybody_waits_too() {
     let post = Post::new().await;
     post.put(&text("开会", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
-    let all = post.put(&text("开会", &[]).to_all()).await;
+    let all = post.put(&text("开会", &[]).for_all()).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&all).await, "accepted");
     post.deliver_after(3 * MINUTE).await;
@@ -164,7 +164,7 @@ async fn an_equal_text_to_everybody_waits_too() {
 #[tokio::test]
 async fn messages_to_everybody_and_own_ones_are_together_within_the_limit() {
     let post = Post::new().await;
-    let mut letters: Vec<_> = (0..4).map(|n| text(&format!("通知{n}"), &[]).to_all()).collect();
+    let mut letters: Vec<_> = (0..4).map(|n| text(&format!("通知{n}"), &[]).for_all()).collect();
     letters.extend((0..40).map(|n| text(&format!("第{n}条"), &["zhangsan"])));
     post.put_all(&letters).await;
     for minute in 1..=3 {
@@ -409,8 +409,8 @@ async fn who_left_in_between_is_not_written_to() {
     let post = Post::new().await;
     post.person("p1", "zhangsan", "active", &[]).await;
     post.person("p2", "lisi", "left", &[]).await;
-    let id = post.put(&text("通知", &[]).to_persons(&[("zhangsan", "p1"), ("lisi", "p2")])).await;
-    let gone = post.put(&text("只有你", &[]).to_persons(&[("lisi", "p2")])).await;
+    let id = post.put(&text("通知", &[]).for_persons(&[("zhangsan", "p1"), ("lisi", "p2")])).await;
+    let gone = post.put(&text("只有你", &[]).for_persons(&[("lisi", "p2")])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&id).await, "partly_failed");
     assert_eq!(
@@ -424,7 +424,7 @@ async fn who_left_in_between_is_not_written_to() {
 async fn somebody_whose_userid_changed_in_between_gets_it_under_the_new_one() {
     let post = Post::new().await;
     post.person("p1", "lisi", "active", &[]).await;
-    let id = post.put(&text("通知", &[]).to_persons(&[("oldname", "p1")])).await;
+    let id = post.put(&text("通知", &[]).for_persons(&[("oldname", "p1")])).await;
     post.deliver_after(LINGER).await;
     assert_eq!((post.status(&id).await.as_str(), post.inbox("lisi").len()), ("sent", 1));
 }
@@ -458,11 +458,11 @@ async fn units_with_what_is_below_them_and_tags_are_their_members_each_once() {
     post.person("p3", "wangwu", "active", &[&other]).await;
     post.person("p4", "zhaoliu", "disabled", &[&top]).await;
     let tag = post.tag(7, &["LiSi"], &[&other]).await;
-    let unit = post.put(&text("部门", &[]).to_units(std::slice::from_ref(&top))).await;
-    let tagged = post.put(&text("标签", &["zhangsan"]).to_tags(&[tag])).await;
-    let both = post.put(&text("都有", &[]).to_persons(&[("zhangsan", "p1")]).to_units(&[top, other])).await;
+    let unit = post.put(&text("部门", &[]).for_units(std::slice::from_ref(&top))).await;
+    let tagged = post.put(&text("标签", &["zhangsan"]).for_tags(&[tag])).await;
+    let both = post.put(&text("都有", &[]).for_persons(&[("zhangsan", "p1")]).for_units(&[top, other])).await;
     let empty = post.department(9, 0).await;
-    let nobody = post.put(&text("没人", &[]).to_units(&[empty])).await;
+    let nobody = post.put(&text("没人", &[]).for_units(&[empty])).await;
     post.deliver_after(LINGER).await;
     post.deliver_after(LINGER).await;
     let rows = async |id: &MessageId| {
@@ -478,7 +478,7 @@ async fn units_with_what_is_below_them_and_tags_are_their_members_each_once() {
 #[tokio::test]
 async fn a_message_to_everybody_is_one_call() {
     let post = populated(300).await;
-    let id = post.put(&text("全员", &[]).to_all()).await;
+    let id = post.put(&text("全员", &[]).for_all()).await;
     post.deliver_after(LINGER).await;
     assert_eq!((post.calls(), post.status(&id).await.as_str()), (1, "sent"));
     assert_eq!(post.inbox("member0299"), ["全员"]);

@@ -56,23 +56,23 @@ impl Letter {
         Self { expires_in: Some(after), ..self }
     }
 
-    pub(crate) fn to_persons(mut self, persons: &[(&str, &str)]) -> Self {
+    pub(crate) fn for_persons(mut self, persons: &[(&str, &str)]) -> Self {
         let person = |(userid, id): &(&str, &str)| (UserId::new(*userid), Some(PersonId::new(*id)));
         self.targets.users.extend(persons.iter().map(person));
         self
     }
 
-    pub(crate) fn to_units(mut self, units: &[UnitId]) -> Self {
+    pub(crate) fn for_units(mut self, units: &[UnitId]) -> Self {
         self.targets.units = units.to_vec();
         self
     }
 
-    pub(crate) fn to_tags(mut self, tags: &[TagId]) -> Self {
+    pub(crate) fn for_tags(mut self, tags: &[TagId]) -> Self {
         self.targets.tags = tags.to_vec();
         self
     }
 
-    pub(crate) fn to_all(mut self) -> Self {
+    pub(crate) fn for_all(mut self) -> Self {
         self.targets.all = true;
         self
     }
