@@ -26,6 +26,9 @@ use crate::wecom::{Deadline, Error, Family, MEDIA_LIFETIME, MediaKind};
 /// How many files are in memory at the same time.
 static AT_ONCE: Semaphore = Semaphore::const_new(4);
 
+/// How long one waits for a place.
+const PLACE: Duration = Duration::from_secs(10);
+
 /// How long one may take to arrive.
 const ARRIVAL: Duration = Duration::from_secs(60);
 
@@ -77,8 +80,9 @@ pub(super) async fn upload(
     if let Some(reason) = api.0.messages.unavailable() {
         return Err(messages::disabled(&client, reason));
     }
-    // The semaphore is never closed; were it, nothing would hold back whoever is let in.
-    let _place = AT_ONCE.acquire().await;
+    let Ok(Ok(_place)) = tokio::time::timeout(PLACE, AT_ONCE.acquire()).await else {
+        return Err(client.problem(Code::WecomBusy));
+    };
     let arriving = tokio::time::timeout(ARRIVAL, read(request, kind, &client)).await;
     let late = |_| client.bad(format!("the body did not arrive within {} seconds", ARRIVAL.as_secs()));
     let (name, bytes) = arriving.map_err(late)??;

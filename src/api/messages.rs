@@ -219,6 +219,10 @@ pub(super) async fn send(
 ) -> Result<Response, Response> {
     client.needs(Scope::Messages)?;
     Asked::read(raw.as_deref(), &[], &client)?;
+    // Whatever is wrong with it: nothing is accepted.
+    if let Some(reason) = api.0.messages.unavailable() {
+        return Err(disabled(&client, reason));
+    }
     let key = key(&headers, &client)?;
     let request: Map<String, Value> = asked::body(&text, &client)?;
     let order = Order::read(request).map_err(|findings| invalid(&client, &findings))?;

@@ -44,6 +44,9 @@ const FEW: usize = 100;
 /// How far such a message is put off at most.
 const SPREAD_MS: u64 = 3 * 60 * 1000;
 
+/// What expires sooner is not put off.
+const IN_A_HURRY: Duration = Duration::from_secs(10 * 60);
+
 /// The longest `Idempotency-Key`.
 const LONGEST_KEY: usize = 255;
 
@@ -163,7 +166,7 @@ impl Messages {
         };
         let id = MessageId::generate(now);
         let draft = Draft {
-            not_before: not_before(&id, &targets, settings.time_zone, now),
+            not_before: not_before(&id, &targets, order.expires_at, settings.time_zone, now),
             corp: settings.corp.clone(),
             client: sender.as_str().to_owned(),
             key: key.map(str::to_owned),
@@ -198,12 +201,20 @@ impl Messages {
 }
 
 /// WeCom asks not to be sent to at minute 0 and 30 of the hour (document 90236): then everybody does. A message to many
-/// that is accepted in such a minute is put off by up to three minutes, by how much follows from its id.
-fn not_before(id: &MessageId, targets: &Targets, zone: Tz, now: Timestamp) -> Timestamp {
+/// that is accepted in such a minute is put off by up to three minutes, by how much follows from its id; unless it is not
+/// good for long.
+fn not_before(
+    id: &MessageId,
+    targets: &Targets,
+    expires_at: Option<Timestamp>,
+    zone: Tz,
+    now: Timestamp,
+) -> Timestamp {
     let many =
         targets.all || targets.users.len() > FEW || !targets.units.is_empty() || !targets.tags.is_empty();
     let local = DateTime::from_timestamp_millis(now.millis()).map(|utc| utc.with_timezone(&zone));
-    if !many || local.is_none_or(|local| local.minute() % 30 != 0) {
+    let in_a_hurry = expires_at.is_some_and(|at| at.since(now) < IN_A_HURRY);
+    if !many || in_a_hurry || local.is_none_or(|local| local.minute() % 30 != 0) {
         return now;
     }
     let number = sha256(id.as_str().as_bytes()).iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));

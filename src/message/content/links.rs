@@ -4,6 +4,7 @@ use super::markup::Markup;
 use crate::base::host::Hosts;
 use crate::base::secret::random_bytes;
 use crate::base::url::ReturnTo;
+use url::Url;
 
 /// Letters and digits stand in a URL, in Markdown and in HTML as they are.
 const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -11,8 +12,12 @@ const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 /// How long an id is: 128 bits, always of the same length, so that equal requests are cut at the same place.
 const LENGTH: usize = 22;
 
-/// The paths under which such links are answered: on public_url's host, and on any other.
-const PLACES: [&str; 2] = ["/sso/m/", "/_gongpai/m/"];
+/// The path under which such links are answered on every host; on public_url's [`OWN_PLACE`] is one, too.
+const PLACE: &str = "/_gongpai/m/";
+const OWN_PLACE: &str = "/sso/m/";
+
+/// The longest target, in bytes: a proxy has to take it in a header.
+const LONGEST_TARGET: usize = 4096;
 
 /// A link of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +29,9 @@ pub struct Link {
 }
 
 /// Whether a URL on one of our hosts is such a link already.
-pub fn is_wrapped(url: &ReturnTo) -> bool {
-    PLACES.iter().any(|place| url.path().starts_with(place))
+pub fn is_wrapped(url: &ReturnTo, hosts: &Hosts) -> bool {
+    let path = url.path();
+    path.starts_with(PLACE) || (hosts.is_public(url.origin()) && path.starts_with(OWN_PLACE))
 }
 
 /// Puts our links in place of others.
@@ -62,11 +68,19 @@ impl<'a> Wrapping<'a> {
         made
     }
 
+    /// The target, as a browser reads the URL: one with a space in it is as good as one with `%20`.
+    fn judged(&self, url: &str) -> Option<ReturnTo> {
+        let public = self.hosts.public();
+        let read = |url: &str| ReturnTo::parse(url, public, self.hosts).ok();
+        read(url).or_else(|| read(Url::parse(url).ok()?.as_str()))
+    }
+
     fn wrapped(&self, url: &str, links: &mut Vec<Link>) -> Option<String> {
         let public = self.hosts.public();
         // A path would be one of ours to a browser on our page; in a message it is nobody's.
-        let target = (!url.starts_with('/')).then(|| ReturnTo::parse(url, public, self.hosts).ok())??;
-        if is_wrapped(&target) {
+        let target = (!url.starts_with('/')).then(|| self.judged(url))??;
+        // One that is too long stays what it is, and exceeds WeCom's limit.
+        if is_wrapped(&target, self.hosts) || target.as_str().len() > LONGEST_TARGET {
             return None;
         }
         let id = fresh();

@@ -47,6 +47,9 @@ impl Markup {
     }
 }
 
+/// What WeCom knows as tags (document 90236); any other `<` is a character.
+const TAGS: [&str; 4] = ["a", "br", "div", "font"];
+
 /// A tag as far as it matters.
 struct Tag {
     whole: Range<usize>,
@@ -95,6 +98,9 @@ fn tag(lower: &str, start: usize) -> Option<Tag> {
         at += 1;
     }
     let is_anchor = lower.get(start + 1..at) == Some("a") && name == start + 1;
+    if !lower.get(name..at).is_some_and(|name| TAGS.contains(&name)) {
+        return None;
+    }
     let mut href = None;
     loop {
         while is_space(byte(at)?) {
@@ -146,7 +152,8 @@ fn tag(lower: &str, start: usize) -> Option<Tag> {
     }
 }
 
-/// The links of a Markdown text. What stands in a code span is no link; neither is `![…](…)`, which WeCom does not know.
+/// The links of a Markdown text. What stands in a code span is no link; `![…](…)` is one behind a `!`, because WeCom knows no
+/// images.
 fn markdown(text: &str) -> Vec<Anchor> {
     let bytes = text.as_bytes();
     let mut anchors = Vec::new();
@@ -155,9 +162,6 @@ fn markdown(text: &str) -> Vec<Anchor> {
         match byte {
             b'\\' => at += 2,
             b'`' => at = code(text, at),
-            b'!' if bytes.get(at + 1) == Some(&b'[') => {
-                at = markdown_link(bytes, at + 1).map_or(at + 1, |anchor| anchor.whole.end);
-            }
             b'[' => match markdown_link(bytes, at) {
                 Some(anchor) => {
                     at = anchor.whole.end;
@@ -176,7 +180,9 @@ fn code(text: &str, start: usize) -> usize {
     let ticks = |at: usize| text.bytes().skip(at).take_while(|b| *b == b'`').count();
     let opening = ticks(start);
     let mut at = start + opening;
-    while let Some(found) = text.get(at..).and_then(|rest| rest.find('`')) {
+    // No span goes beyond its paragraph (CommonMark §6.1).
+    let end = text.get(at..).and_then(|rest| rest.find("\n\n")).map_or(text.len(), |found| at + found);
+    while let Some(found) = text.get(at..end).and_then(|rest| rest.find('`')) {
         let closing = ticks(at + found);
         at += found + closing;
         if closing == opening {

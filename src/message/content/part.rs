@@ -14,6 +14,10 @@ const NAMED: usize = 10;
 /// So much of a text that somebody sent is repeated.
 const REPEATED: usize = 64;
 
+/// No text of which links are looked for is longer, in bytes: what fits WeCom's limits once links are wrapped is shorter by
+/// far, and looking for links in a text takes as long as its length squared, if somebody means ill.
+const LONGEST: usize = 8 * 1024;
+
 /// WeCom's limit of every URL.
 const URL: Limit = Limit::Bytes(2048);
 
@@ -199,14 +203,25 @@ impl Part {
         markup: Markup,
         desk: &mut Desk<'_>,
     ) {
-        let Some(text) = self.read(name, need, desk) else { return };
+        let Some(mut text) = self.read(name, need, desk) else { return };
+        let mut shortened = None;
+        if text.len() > LONGEST {
+            shortened = limit.exceeded_by(&text);
+            if !desk.cuts {
+                desk.findings.add(self.at(name), shortened.unwrap_or_else(|| "is too long".to_owned()));
+                return;
+            }
+            text.truncate(text.floor_char_boundary(LONGEST));
+        }
         let text = match &desk.wrapping {
             Some(wrapping) => wrapping.text(&text, markup, &mut desk.links),
             None => text,
         };
-        let kept = match limit.exceeded_by(&text) {
-            None => text,
-            Some(problem) => {
+        let kept = match (limit.exceeded_by(&text), shortened) {
+            (None, None) => text,
+            // It would end where nobody looked whether a link does.
+            (None, Some(problem)) => return desk.findings.add(self.at(name), problem),
+            (Some(problem), _) => {
                 let cut = if desk.cuts { limit.cut(&text, markup) } else { "" };
                 if cut.trim().is_empty() {
                     let why = if desk.cuts { ", and a link or tag in it leaves no place to cut" } else { "" };
@@ -264,6 +279,11 @@ impl Part {
     /// A text that is there and not blank.
     fn read(&mut self, name: &str, need: Need, desk: &mut Desk<'_>) -> Option<String> {
         let given = self.given_text(name, need == Need::Required, &mut desk.findings)?;
+        // JSON writes them as \uXXXX, which WeCom refuses (40033).
+        if given.chars().any(|c| c < ' ' && !matches!(c, '\n' | '\r' | '\t')) {
+            desk.findings.add(self.at(name), "contains a control character");
+            return None;
+        }
         if !given.trim().is_empty() {
             return Some(given);
         }

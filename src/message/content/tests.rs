@@ -379,6 +379,14 @@ fn links_to_our_hosts_are_wrapped_and_no_others() {
             vec![],
         ),
         (
+            r#"若 a<b 见 <a href="https://app.example.com/?t=采购 申请">此</a>，<a href="https://app.example.com/sso/m/1">彼</a>"#,
+            r#"若 a<b 见 <a href="{1}">此</a>，<a href="{2}">彼</a>"#,
+            vec![
+                "https://app.example.com/?t=%E9%87%87%E8%B4%AD%20%E7%94%B3%E8%AF%B7",
+                "https://app.example.com/sso/m/1",
+            ],
+        ),
+        (
             r#"<abbr href="https://app.example.com/">x</abbr> https://app.example.com/ <a href="https://app.example.com/"#,
             r#"<abbr href="https://app.example.com/">x</abbr> https://app.example.com/ <a href="https://app.example.com/"#,
             vec![],
@@ -406,7 +414,8 @@ fn markdown_links_are_wrapped_where_they_are_links() {
             "`[a](https://app.example.com/)` ``[`](https://app.example.com/)`` [b]({1})",
             1,
         ),
-        ("![a](https://app.example.com/p.png)", "![a](https://app.example.com/p.png)", 0),
+        ("请审批![打开](https://app.example.com/p)", "请审批![打开]({1})", 1),
+        ("`a\n\n[b](https://app.example.com/) `", "`a\n\n[b]({1}) `", 1),
         (
             "[a](https://e.example/) [b](https://app.example.com",
             "[a](https://e.example/) [b](https://app.example.com",
@@ -420,6 +429,32 @@ fn markdown_links_are_wrapped_where_they_are_links() {
 }
 
 /// Every line of the open-redirect payloads, as the URL of a link.
+#[test]
+fn no_text_that_is_far_too_long_is_searched_for_links() {
+    let began = std::time::Instant::now();
+    for kind in [Kind::Text, Kind::Markdown] {
+        for piece in
+            ["<a", "<a ", "[", "`", "<a href=\"https://app.example.com/\">", "[a](https://app.example.com/) "]
+        {
+            let content = json!({"content": piece.repeat(1_000_000 / piece.len())});
+            assert!(wrong(kind, content.clone())[0].contains("at most 2048"), "{piece}");
+            let order = Order { truncate: true, ..order(kind, content) };
+            if let Ok(judged) = judge(&order, &hosts()) {
+                assert!(judged.content.len() < 3000 && judged.truncated == ["content.content"], "{piece}");
+            }
+        }
+    }
+    // Looked through as a whole each of them takes minutes.
+    assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_target_that_no_proxy_takes_in_a_header_is_not_wrapped() {
+    let url = format!("https://app.example.com/?q={}", "x".repeat(5000));
+    let found = wrong(Kind::Textcard, json!({"title": "t", "description": "d", "url": url}));
+    assert!(found[0].contains("content.url") && found[0].contains("at most 2048"), "{found:?}");
+}
+
 #[test]
 fn no_payload_becomes_a_link_to_another_host() {
     let payloads = include_str!("../../../tests/data/security/open_redirect_payloads.txt");

@@ -29,7 +29,7 @@ use crate::http::redirect::redirect;
 use crate::http::visit::{Site, Visit};
 use crate::http::words::Code;
 use crate::session::{self, NotSignedIn, Sessions};
-use store::{Link, Opened};
+use store::{For, Link, Opened};
 
 use super::Messages;
 
@@ -117,11 +117,13 @@ impl Links {
             Err(_) => return Ok(sign_in(visit, &visit.path(&format!("m/{id}")), "")),
         };
         let person = &session.person;
-        if !store::is_recipient(&self.0.db, &link.message, person).await? {
-            // Inside WeCom accounts are switched in the app: only WeCom knows who it is now. It is asked once.
-            if in_wecom(visit) && !visit.query.flag("again") {
-                return Ok(self.ask_again(id, visit));
-            }
+        let is_for = store::is_for(&self.0.db, &link.message, person).await?;
+        // Inside WeCom accounts are switched in the app: only WeCom knows who it is now, and is asked once. Only where the
+        // session is of the one person whose phone shows the message there is nothing to ask.
+        if is_for != For::ThemAlone && in_wecom(visit) && !visit.query.flag("again") {
+            return Ok(self.ask_again(id, visit));
+        }
+        if is_for == For::Others {
             self.record(id, &link, person, visit).await;
             return Err(Closed::NotForYou);
         }

@@ -48,23 +48,38 @@ pub(super) async fn link(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Optio
     }))
 }
 
+/// Whether a message is for somebody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum For {
+    /// For nobody else.
+    ThemAlone,
+    /// For others, too.
+    ThemToo,
+    /// Not for them.
+    Others,
+}
+
 /// Whether a message is for `person`: by who it is, or everybody; by the userid only where the directory knew nobody of
 /// that name when the message was accepted.
-pub(super) async fn is_recipient(
-    db: &Db,
-    message: &MessageId,
-    person: &session::Person,
-) -> sqlx::Result<bool> {
+pub(super) async fn is_for(db: &Db, message: &MessageId, person: &session::Person) -> sqlx::Result<For> {
     let row = sqlx::query(
-        "SELECT 1 FROM message_recipients WHERE message_id = $1 AND member IN ($2, $3, $4) LIMIT 1",
+        "SELECT \
+           (SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND member IN ($2, $3)), \
+           (SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND member = $4), \
+           (SELECT COUNT(*) FROM (SELECT 1 FROM message_recipients WHERE message_id = $1 LIMIT 2) AS some_of_them)",
     )
     .bind(message.as_str())
     .bind(Member::Person(person.id.clone()).key())
     .bind(Member::Userid(person.userid.folded()).key())
     .bind(Member::All.key())
-    .fetch_optional(db.pool())
+    .fetch_one(db.pool())
     .await?;
-    Ok(row.is_some())
+    let (theirs, everybodys, all): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
+    Ok(match (theirs, everybodys, all) {
+        (0, 0, _) => For::Others,
+        (1, 0, 1) => For::ThemAlone,
+        _ => For::ThemToo,
+    })
 }
 
 /// Writes when a link was first opened.
