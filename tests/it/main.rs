@@ -26,6 +26,8 @@ mod conflicts;
 #[cfg(test)]
 mod delivering;
 #[cfg(test)]
+mod delivering_turns;
+#[cfg(test)]
 mod demo;
 #[cfg(test)]
 mod directory_api;
@@ -83,5 +85,7 @@ mod time;
 mod tokens;
 #[cfg(test)]
 mod trouble;
+#[cfg(test)]
+mod trouble_messages;
 #[cfg(test)]
 mod verify_files;

@@ -219,6 +219,31 @@ impl Post {
         }
     }
 
+    /// `count` active persons of one department, known to the directory as they are to a simulator with as many
+    /// members: `member0001` is the person `p0001`, and so on.
+    pub(crate) async fn crowd(&self, count: usize, unit: &UnitId) {
+        let (corp, memberships) = (&self.corp, json!([[unit.as_str(), 0, 0]]));
+        let known = |n| format!("('p{n:04}', '{corp}', 'member{n:04}', 0, 0, 0)");
+        let row = |n| {
+            format!(
+                "('p{n:04}', '{corp}', 0, 9223372036854775807, 'member{n:04}', 'member{n:04}', '', 'wecom', 'active', \
+                   NULL, NULL, '{memberships}', '{{}}', '', 0)"
+            )
+        };
+        let all = |one: &dyn Fn(usize) -> String| (1..=count).map(one).collect::<Vec<_>>().join(", ");
+        self.run(&format!(
+            "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES {}",
+            all(&known)
+        ))
+        .await;
+        self.run(&format!(
+            "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, \
+               left_at, main_unit, memberships, detail, said, updated_at) VALUES {}",
+            all(&row)
+        ))
+        .await;
+    }
+
     /// A department of the directory, `parent` 0 on the top floor.
     pub(crate) async fn department(&self, id: u32, parent: u32) -> UnitId {
         let unit = UnitId::of_department(&self.corp, id);
