@@ -198,9 +198,9 @@ codes! {
         "One key of a client stands for one request; a different one is refused.";
     MessageRecallShared "message.recall_shared" CONFLICT Request None
         "该消息与其他消息一同发出，不能单独撤回。" "The message went out together with others and cannot be recalled alone."
-        "请将内容相同的几条消息一起撤回。" "Please recall the messages of the same content together."
-        "内容相同的消息合并为一次调用，企业微信只能整体撤回。"
-        "Messages of equal content share a call, and WeCom recalls all of a call.";
+        "请让管理员用命令把内容相同的几条消息一起撤回。" "Please ask the administrator to recall the messages of the same content together, by command."
+        "内容相同的消息合并为一次调用，企业微信只能整体撤回：gongpai messages recall ID ID。"
+        "Messages of equal content share a call, and WeCom recalls all of a call: gongpai messages recall ID ID.";
     MessageRecallTooLate "message.recall_too_late" CONFLICT Request None
         "该消息已超过可撤回的时间。" "It is too late to recall the message."
         "如有必要，请再发一条更正消息。" "If need be, send another message that corrects it."
