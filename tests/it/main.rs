@@ -40,6 +40,8 @@ mod local_entries;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod lost_answers;
+mod message_cards;
 mod message_links;
 #[cfg(test)]
 mod message_show;

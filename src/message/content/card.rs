@@ -1,10 +1,10 @@
 //! Template cards: 文本通知 and 图文展示 (WeCom documents 90236 and 101032).
 
-use super::Desk;
 use super::kinds::MEDIA_ID;
 use super::limit::Limit::{Bytes, Chars};
 use super::part::Need::{Optional, Required};
 use super::part::{Need, Part, quoted};
+use super::{Desk, TASK_ID};
 
 /// Why a card that is pressed is refused.
 pub(super) const NEEDS_CALLBACKS: &str =
@@ -130,7 +130,7 @@ fn horizontal(part: &mut Part, desk: &mut Desk<'_>) {
 }
 
 fn task_id(part: &mut Part, desk: &mut Desk<'_>) {
-    part.id("task_id", Optional, Bytes(128), desk);
+    part.id("task_id", Optional, Bytes(TASK_ID), desk);
     let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '@');
     if part.made_text("task_id").is_some_and(|id| !id.chars().all(fits)) {
         desk.findings.add(part.at("task_id"), "has other characters than 0-9, A-Z, a-z, _, - and @");

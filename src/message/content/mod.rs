@@ -198,6 +198,31 @@ pub fn body(kind: Kind, content: &str) -> String {
     hex::encode(sha256(format!("{}\n{content}", kind.as_str()).as_bytes()))
 }
 
+/// The longest `task_id` of a card, in bytes (document 90236).
+const TASK_ID: usize = 128;
+
+/// Whether a content, as [`judge`] made it, has a `task_id`: WeCom takes each once (42014).
+pub fn has_task(content: &str) -> bool {
+    task_of(content).is_some()
+}
+
+/// The same content with a `task_id` of its own that ends in `tail`; `None`: it has none.
+pub fn with_own_task(content: &str, tail: &str) -> Option<String> {
+    let (mut card, task) = task_of(content)?;
+    let end = task.floor_char_boundary(TASK_ID.saturating_sub(tail.len() + 1));
+    let own = format!("{}-{tail}", task.get(..end).unwrap_or_default());
+    card.insert("task_id".to_owned(), Value::String(own));
+    Some(Value::Object(card).to_string())
+}
+
+fn task_of(content: &str) -> Option<(Map<String, Value>, String)> {
+    // Most contents have none, and need not be read.
+    let card: Map<String, Value> =
+        content.contains("\"task_id\"").then(|| serde_json::from_str(content).ok())??;
+    let task = card.get("task_id")?.as_str()?.to_owned();
+    Some((card, task))
+}
+
 /// What is collected while a content is read.
 struct Desk<'a> {
     /// `None`: links stay as they are.

@@ -543,3 +543,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_task_id_of_a_call_s_own_ends_in_the_tail_and_is_never_too_long() {
+    let card = |task: &str| {
+        format!(r#"{{"card_type":"text_notice","task_id":"{task}","card_action":{{"type":1}}}}"#)
+    };
+    assert_eq!(with_own_task(&card("t-1"), "0a1b").unwrap(), card("t-1-0a1b"));
+    let long = "x".repeat(128);
+    let own = with_own_task(&card(&long), "0a1b2c3d4e5f").unwrap();
+    assert_eq!(own, card(&format!("{}-0a1b2c3d4e5f", "x".repeat(115))));
+    assert!(has_task(&card("t")));
+    for without in [r#"{"content":"\"task_id\""}"#, r#"{"content":"task_id"}"#, r#"{"a":{"task_id":"t"}}"#] {
+        assert!(!has_task(without) && with_own_task(without, "0").is_none(), "{without}");
+    }
+}

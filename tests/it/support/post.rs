@@ -29,6 +29,7 @@ pub(crate) struct Post {
 /// A message to be put into the table, as if it had been accepted.
 #[derive(Debug, Clone)]
 pub(crate) struct Letter {
+    pub(crate) kind: &'static str,
     pub(crate) content: Value,
     pub(crate) targets: Targets,
     pub(crate) unique: bool,
@@ -39,11 +40,21 @@ pub(crate) struct Letter {
 pub(crate) fn text(text: &str, users: &[&str]) -> Letter {
     let users = users.iter().map(|user| (UserId::new(*user), None)).collect();
     Letter {
+        kind: "text",
         content: json!({ "content": text }),
         targets: Targets { users, ..Targets::default() },
         unique: false,
         expires_in: None,
     }
+}
+
+/// A card with a `task_id`, which makes it like no other.
+pub(crate) fn card(title: &str, task: &str, users: &[&str]) -> Letter {
+    let content = json!({
+        "card_type": "text_notice", "main_title": {"title": title},
+        "card_action": {"type": 1, "url": "https://example.com/"}, "task_id": task,
+    });
+    Letter { kind: "template_card", content, unique: true, ..text("", users) }
 }
 
 impl Letter {
@@ -114,14 +125,13 @@ impl Post {
         for (n, letter) in letters.iter().enumerate() {
             let id = MessageId::generate(now);
             let content = letter.content.to_string();
-            let body = gongpai::base::secret::sha256_hex(&format!(
-                "text {content} {}",
-                if letter.unique { id.as_str() } else { "" }
-            ));
+            // A card is made unique by what is in it, a text by its link, of which it has none here.
+            let own = if letter.unique && letter.kind == "text" { id.as_str() } else { "" };
+            let body = gongpai::base::secret::sha256_hex(&format!("{} {content} {own}", letter.kind));
             sqlx::query(
                 "INSERT INTO messages (id, corp_id, seq, client_id, request_hash, kind, content, body, is_unique, targets, \
                    status, reason, not_before, expires_at, expanded_to, created_at, updated_at) \
-                 VALUES ($1, $2, $3, 'oa', '', 'text', $4, $5, $6, $7, 'accepted', '', $8, $9, '', $8, $8)",
+                 VALUES ($1, $2, $3, 'oa', '', $10, $4, $5, $6, $7, 'accepted', '', $8, $9, '', $8, $8)",
             )
             .bind(id.as_str())
             .bind(self.corp.as_str())
@@ -132,6 +142,7 @@ impl Post {
             .bind(serde_json::to_string(&letter.targets).expect("JSON"))
             .bind(now.millis())
             .bind(letter.expires_in.map(|after| now.plus(after).millis()))
+            .bind(letter.kind)
             .execute(&mut *tx)
             .await
             .expect("a message");

@@ -11,9 +11,9 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
 use crate::db::many::Many;
 use crate::directory::{Source, Status};
-use crate::message::Member;
 use crate::message::deliver::pace::{EVERYBODY, OWN};
 use crate::message::deliver::send::request;
+use crate::message::{Member, content};
 
 /// It is the first open message of the member, and no later one is on its way, as may be after a retry by hand. Scalar
 /// subqueries: of NOT EXISTS PostgreSQL makes a join that compares every row with every other while it has no statistics.
@@ -198,6 +198,10 @@ pub(super) async fn bodies_to_everybody(
 static CONTENTS: LazyLock<Many> =
     LazyLock::new(|| Many::new("SELECT id, kind, content FROM messages WHERE id IN (", 0, "*", ")"));
 
+static CALLED: LazyLock<Many> = LazyLock::new(|| {
+    Many::new("SELECT DISTINCT body FROM message_calls WHERE corp_id = $1 AND body IN (", 1, "*", ")")
+});
+
 static CALLS: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "INSERT INTO message_calls (corp_id, next_at, created_at, id, body, request, recipients, window_ms, status, \
@@ -217,6 +221,24 @@ static TAKEN: LazyLock<Many> = LazyLock::new(|| {
          WHERE message_recipients.message_id = t.message_id AND message_recipients.member = t.member",
     )
 });
+
+/// The bytes of a call. WeCom takes a `task_id` once (42014): the first call of a body has the one that was asked for,
+/// and each later one its own, which ends as the call's id does.
+fn bytes(
+    (id, draft): &(CallId, Draft),
+    (kind, content): &(String, String),
+    agent: u32,
+    called: &mut HashSet<String>,
+) -> sqlx::Result<String> {
+    let userids = draft.recipients.iter().map(|(_, _, userid)| userid.as_str());
+    if content::has_task(content) && !called.insert(draft.body.clone()) {
+        let tail = id.as_str().rsplit('-').next().unwrap_or_default();
+        if let Some(own) = content::with_own_task(content, tail) {
+            return request(userids, kind, &own, agent, draft.window);
+        }
+    }
+    request(userids, kind, content, agent, draft.window)
+}
 
 /// Writes calls with their exact bytes, and takes their recipients into them.
 pub(super) async fn insert_calls(
@@ -240,16 +262,36 @@ pub(super) async fn insert_calls(
             contents.insert(MessageId::new(row.try_get::<String, _>(0)?), (kind, content));
         }
     }
+    // Bodies with a task_id of which there is a call already, whatever came of it.
+    let mut with_task: Vec<&str> = Vec::new();
+    for (_, draft) in calls {
+        if first(draft)
+            .and_then(|message| contents.get(&message))
+            .is_some_and(|(_, content)| content::has_task(content))
+        {
+            with_task.push(&draft.body);
+        }
+    }
+    let mut called = HashSet::new();
+    for (text, part) in CALLED.parts(&with_task) {
+        let mut query = sqlx::query(text).bind(corp.as_str());
+        for body in part {
+            query = query.bind(*body);
+        }
+        for row in query.fetch_all(&mut *tx).await? {
+            called.insert(row.try_get(0)?);
+        }
+    }
     for (text, part) in CALLS.parts(calls) {
         let mut query = sqlx::query(text).bind(corp.as_str()).bind(now.millis());
-        for (id, draft) in part {
-            let (kind, content) =
+        for call in part {
+            let (id, draft) = call;
+            let content =
                 first(draft).and_then(|message| contents.get(&message)).ok_or(sqlx::Error::RowNotFound)?;
-            let userids = draft.recipients.iter().map(|(_, _, userid)| userid.as_str());
             query = query
                 .bind(id.as_str())
                 .bind(&draft.body)
-                .bind(request(userids, kind, content, agent, draft.window)?)
+                .bind(bytes(call, content, agent, &mut called)?)
                 .bind(i64::try_from(draft.recipients.len()).unwrap_or(i64::MAX))
                 .bind(i64::try_from(draft.window.as_millis()).unwrap_or(i64::MAX));
         }

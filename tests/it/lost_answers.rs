@@ -1,0 +1,1 @@
+//! Answers of WeCom that were lost, came late, or came to somebody else.
