@@ -38,6 +38,7 @@ mod local_entries;
 #[cfg(test)]
 mod logout;
 #[cfg(test)]
+mod message_flow;
 mod message_links;
 #[cfg(test)]
 mod message_show;

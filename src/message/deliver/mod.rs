@@ -62,6 +62,8 @@ pub(super) struct Worker {
     settled: Notify,
     /// How many accounts the chart of that version has.
     accounts: Mutex<Option<(i64, i64)>>,
+    /// Messages whose recipients cannot be written.
+    stuck: expand::Stuck,
 }
 
 impl Worker {
@@ -73,6 +75,7 @@ impl Worker {
             planned: Notify::new(),
             settled: Notify::new(),
             accounts: Mutex::new(None),
+            stuck: expand::Stuck::default(),
         }
     }
 
