@@ -42,6 +42,7 @@ mod logout;
 #[cfg(test)]
 mod lost_answers;
 mod message_cards;
+mod message_flow;
 mod message_links;
 #[cfg(test)]
 mod message_show;

@@ -164,7 +164,7 @@ impl Desk {
 }
 
 /// Whether an error may be about what was written, and not about the database.
-fn is_about_content(error: &sqlx::Error) -> bool {
+pub(in crate::message) fn is_about_content(error: &sqlx::Error) -> bool {
     match error {
         // PostgreSQL's classes of connections, resources and operators; SQLite's busy, locked, read-only, I/O, full and
         // cannot open.

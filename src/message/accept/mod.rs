@@ -19,8 +19,8 @@ use std::time::Duration;
 use chrono::{DateTime, Timelike as _};
 use chrono_tz::Tz;
 
-pub(super) use self::desk::Desk;
 use self::desk::Draft;
+pub(super) use self::desk::{Desk, is_about_content};
 use self::store::Written;
 use super::content::{self, Finding, Order};
 use super::{Messages, Targets};

@@ -5,13 +5,13 @@
 //!
 //! | step | does |
 //! |---|---|
-//! | [`expire`] | ends what is no longer to be sent |
-//! | [`expand`] | one row a recipient |
-//! | [`plan`] | recipients become calls, or wait for their turn |
-//! | [`claim`] | a call is ours to make |
-//! | [`send`] | the bytes, to WeCom |
-//! | [`verdict`], [`settle`] | what the answer means, written down |
-//! | [`recall`] | takes back what was sent |
+//! | `expire` | ends what is no longer to be sent |
+//! | `expand` | one row a recipient |
+//! | `plan` | recipients become calls, or wait for their turn |
+//! | `claim` | a call is ours to make |
+//! | `send` | the bytes, to WeCom |
+//! | `verdict`, `settle` | what the answer means, written down |
+//! | `recall` | takes back what was sent |
 
 mod claim;
 mod expand;
@@ -62,6 +62,8 @@ pub(super) struct Worker {
     settled: Notify,
     /// How many accounts the chart of that version has.
     accounts: Mutex<Option<(i64, i64)>>,
+    /// Messages whose recipients cannot be written.
+    stuck: expand::Stuck,
 }
 
 impl Worker {
@@ -73,6 +75,7 @@ impl Worker {
             planned: Notify::new(),
             settled: Notify::new(),
             accounts: Mutex::new(None),
+            stuck: expand::Stuck::default(),
         }
     }
 

@@ -2,22 +2,42 @@
 //!
 //! Written in chunks, with how far it got beside them: a process that dies goes on where it was, and what was written
 //! twice is one row, because a member is a recipient of a message once.
+//!
+//! In the order of acceptance: nothing of a message is written while an earlier one is not written completely, or another
+//! replica could plan the later one first. Left out of that are those that are not to begin yet or were recalled, and those
+//! that cannot be read or written, which are tried again later ([`Stuck`]).
+//!
+//! A tag names userids. Of one that the directory does not know nothing is known, not even whether the application may
+//! see it: it is left out of the recipients, silently, as is a person whose row cannot be read.
 
 pub(super) mod store;
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
+use parking_lot::Mutex;
+
+use super::expire::TRIED;
 use crate::base::clock::Timestamp;
 use crate::base::id::{MessageId, PersonId, UnitId, UserId};
 use crate::directory::chart::Chart;
+use crate::message::accept::is_about_content;
 use crate::message::{Member, Messages, Targets, store as shared};
 
 /// How many rows one transaction writes.
 const CHUNK: usize = 500;
 
-/// How many small messages one transaction is about.
-const MESSAGES: i64 = 200;
+/// How many messages are read at a time, and how many small ones one transaction is about at the most.
+const MESSAGES: usize = 200;
+
+/// How many characters of targets are read at a time, if it is more than one message: 10 000 userids are half of that.
+const TEXTS: i64 = 1_000_000;
+
+/// How many recipients a small message has at the most.
+const SMALL: usize = 5;
+
+/// When a message is tried again that could not be read or written.
+const STUCK: Duration = Duration::from_secs(60);
 
 /// How many persons are read at a time when units or tags are looked up.
 const PERSONS: i64 = 2000;
@@ -62,6 +82,17 @@ impl Unexpanded {
     pub(super) fn due_at(&self) -> Timestamp {
         let since = self.created_at.max(self.not_before);
         if self.unique { since } else { since.plus(LINGER) }
+    }
+
+    /// Whether all its rows fit a transaction that others share.
+    fn is_small(&self) -> bool {
+        let targets = &self.targets;
+        let rows = targets.users.len() + usize::from(targets.all);
+        // One that was begun in chunks ends as they do.
+        targets.units.is_empty()
+            && targets.tags.is_empty()
+            && (1..=SMALL).contains(&rows)
+            && self.progress == Progress::Users(0)
     }
 }
 
@@ -123,23 +154,52 @@ impl Circle {
 }
 
 impl Messages {
-    /// Writes recipients of messages whose time has come; answers how many messages it got on with.
+    /// Writes recipients of messages whose time has come; answers how many messages it got on with. One that cannot be
+    /// read or written is told and left for later, so that the others go on.
     pub(super) async fn expand(&self, chart: &Chart) -> sqlx::Result<u64> {
-        let (db, corp) = (&self.0.db, &self.0.settings.corp);
-        let found = store::unexpanded(db.pool(), corp, self.0.clock.now(), MESSAGES).await?;
-        let (simple, others): (Vec<_>, Vec<_>) =
-            found.iter().partition(|message| is_simple(&message.targets));
-        if !simple.is_empty() {
-            self.expand_simple(&simple).await?;
+        let (db, corp, now) = (&self.0.db, &self.0.settings.corp, self.0.clock.now());
+        let stuck = &self.0.worker.stuck;
+        let left_out = stuck.ids(now);
+        let limit = i64::try_from(MESSAGES + left_out.len()).unwrap_or(i64::MAX);
+        let mut heads = store::unexpanded(db.pool(), corp, now, limit).await?;
+        heads.retain(|head| !left_out.contains(&head.id));
+        let mut found = Vec::new();
+        for (id, message) in store::read(db.pool(), together(&heads)).await? {
+            match message {
+                Ok(message) => found.push(message),
+                Err(error) if is_about_content(&error) => stuck.add(&id, &error, now),
+                Err(error) => return Err(error),
+            }
         }
-        for message in &others {
-            self.expand_one(message, chart).await?;
+        let mut expanded = 0;
+        for step in found.chunk_by(|one, next| one.is_small() && next.is_small()) {
+            match self.expand_step(step, chart).await {
+                Ok(()) => expanded += step.len(),
+                Err(error) if !is_about_content(&error) => return Err(error),
+                Err(_) => {
+                    for message in step {
+                        match self.expand_step(std::slice::from_ref(message), chart).await {
+                            Ok(()) => expanded += 1,
+                            Err(error) if is_about_content(&error) => stuck.add(&message.id, &error, now),
+                            Err(error) => return Err(error),
+                        }
+                    }
+                }
+            }
         }
-        Ok(u64::try_from(found.len()).unwrap_or(u64::MAX))
+        Ok(u64::try_from(expanded).unwrap_or(u64::MAX))
     }
 
-    /// Messages to one member or to everybody, all in one transaction.
-    async fn expand_simple(&self, messages: &[&Unexpanded]) -> sqlx::Result<()> {
+    /// Small messages together, or another one alone.
+    async fn expand_step(&self, step: &[Unexpanded], chart: &Chart) -> sqlx::Result<()> {
+        match step {
+            [other] if !other.is_small() => self.expand_one(other, chart).await,
+            small => self.expand_small(small).await,
+        }
+    }
+
+    /// Messages to few members or to everybody, all in one transaction.
+    async fn expand_small(&self, messages: &[Unexpanded]) -> sqlx::Result<()> {
         let corp = &self.0.settings.corp;
         let users = messages.iter().flat_map(|message| &message.targets.users);
         let known = self.known_by_now(users).await?;
@@ -201,9 +261,10 @@ impl Messages {
         mut after: String,
     ) -> sqlx::Result<bool> {
         loop {
-            let page = store::present(self.0.db.pool(), &self.0.settings.corp, &after, PERSONS).await?;
-            let Some(last) = page.last() else { return Ok(true) };
-            after = last.id.to_string();
+            let (page, last) =
+                store::present(self.0.db.pool(), &self.0.settings.corp, &after, PERSONS).await?;
+            let Some(last) = last else { return Ok(true) };
+            after = last;
             let rows: Vec<Row<'_>> = page
                 .iter()
                 .filter(|person| circle.has(person))
@@ -252,9 +313,37 @@ impl Messages {
     }
 }
 
-/// Whether all rows of a message fit a transaction that others share.
-fn is_simple(targets: &Targets) -> bool {
-    targets.units.is_empty() && targets.tags.is_empty() && targets.users.len() + usize::from(targets.all) == 1
+/// The first ones whose targets are read together: at least one.
+fn together(heads: &[store::Head]) -> &[store::Head] {
+    let mut length = 0_i64;
+    let fit = heads.iter().take(MESSAGES).take_while(|head| {
+        length = length.saturating_add(head.length);
+        length <= TEXTS
+    });
+    let count = fit.count().max(1);
+    heads.get(..count).unwrap_or(heads)
+}
+
+/// Messages that could not be read or written, and when they are tried again. Nothing but time is lost with it.
+#[derive(Debug, Default)]
+pub(super) struct Stuck(Mutex<HashMap<MessageId, Timestamp>>);
+
+impl Stuck {
+    /// Those that are left out for now.
+    fn ids(&self, now: Timestamp) -> HashSet<MessageId> {
+        let stuck = self.0.lock();
+        stuck.iter().filter(|(_, until)| **until > now).map(|(id, _)| id.clone()).collect()
+    }
+
+    /// Tells it, once for each message.
+    fn add(&self, id: &MessageId, error: &sqlx::Error, now: Timestamp) {
+        let mut stuck = self.0.lock();
+        // What is tried for longer has ended.
+        stuck.retain(|_, until| now.since(*until) < TRIED);
+        if stuck.insert(id.clone(), now.plus(STUCK)).is_none() {
+            tracing::error!(message = %id, %error, "The recipients of a message cannot be written; the others go on");
+        }
+    }
 }
 
 fn row_of<'a>(
@@ -290,5 +379,25 @@ mod tests {
             assert_eq!(Progress::parse(&progress.text()), progress);
         }
         assert_eq!(Progress::parse("something else"), Progress::Users(0));
+    }
+
+    fn head(length: i64) -> store::Head {
+        store::Head { id: MessageId::new(length.to_string()), length }
+    }
+
+    #[test]
+    fn long_lists_of_userids_are_read_few_at_a_time_and_one_always() {
+        assert_eq!(together(&vec![head(100); 500]).len(), MESSAGES);
+        assert_eq!(together(&vec![head(300_000); 10]).len(), 3);
+        assert_eq!(together(&[head(TEXTS + 1), head(1)]).len(), 1);
+        assert_eq!(together(&[]).len(), 0);
+    }
+
+    #[test]
+    fn what_is_stuck_is_left_out_for_a_while_and_not_for_good() {
+        let (stuck, now) = (Stuck::default(), Timestamp::from_millis(1_000_000));
+        stuck.add(&MessageId::new("m"), &sqlx::Error::RowNotFound, now);
+        assert_eq!(stuck.ids(now).len(), 1);
+        assert_eq!(stuck.ids(now.plus(STUCK)).len(), 0);
     }
 }

@@ -13,15 +13,23 @@ use crate::db::many::Many;
 use crate::directory::Membership;
 use crate::directory::row::{from_json, memberships, published, readable};
 
+/// A message whose recipients are to be written, before it is read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Head {
+    pub(super) id: MessageId,
+    /// Of its targets, in characters.
+    pub(super) length: i64,
+}
+
 /// Up to `limit` messages whose recipients are to be written, in their order.
 pub(super) async fn unexpanded(
     pool: &AnyPool,
     corp: &CorpId,
     now: Timestamp,
     limit: i64,
-) -> sqlx::Result<Vec<Unexpanded>> {
-    let rows = sqlx::query(
-        "SELECT id, seq, body, is_unique, targets, expanded_to, created_at, not_before FROM messages \
+) -> sqlx::Result<Vec<Head>> {
+    sqlx::query(
+        "SELECT id, CAST(LENGTH(targets) AS BIGINT) FROM messages \
          WHERE corp_id = $1 AND expanded_at IS NULL AND not_before <= $2 AND recall_at IS NULL \
          ORDER BY seq LIMIT $3",
     )
@@ -29,8 +37,38 @@ pub(super) async fn unexpanded(
     .bind(now.millis())
     .bind(limit)
     .fetch_all(pool)
-    .await?;
-    readable("messages", rows.iter().map(message))
+    .await?
+    .iter()
+    .map(|row| Ok(Head { id: MessageId::new(row.try_get::<String, _>(0)?), length: row.try_get(1)? }))
+    .collect()
+}
+
+static READ: LazyLock<Many> = LazyLock::new(|| {
+    Many::new(
+        "SELECT id, seq, body, is_unique, targets, expanded_to, created_at, not_before FROM messages \
+         WHERE expanded_at IS NULL AND recall_at IS NULL AND id IN (",
+        0,
+        "*",
+        ") ORDER BY seq",
+    )
+});
+
+/// Those of `heads` that still wait, in their order, and why one cannot be read.
+pub(super) async fn read(
+    pool: &AnyPool,
+    heads: &[Head],
+) -> sqlx::Result<Vec<(MessageId, sqlx::Result<Unexpanded>)>> {
+    let mut found = Vec::with_capacity(heads.len());
+    for (text, part) in READ.parts(heads) {
+        let mut query = sqlx::query(text);
+        for head in part {
+            query = query.bind(head.id.as_str());
+        }
+        for row in query.fetch_all(pool).await? {
+            found.push((MessageId::new(row.try_get::<String, _>(0)?), message(&row)));
+        }
+    }
+    Ok(found)
 }
 
 fn message(row: &AnyRow) -> sqlx::Result<Unexpanded> {
@@ -150,14 +188,14 @@ pub(super) struct Present {
     pub(super) memberships: Vec<Membership>,
 }
 
-/// Up to `limit` of them after the id `after`, by id.
+/// Up to `limit` of them after the id `after`, by id, and the last id that was looked at, if there was any.
 pub(super) async fn present(
     pool: &AnyPool,
     corp: &CorpId,
     after: &str,
     limit: i64,
-) -> sqlx::Result<Vec<Present>> {
-    sqlx::query(concat!(
+) -> sqlx::Result<(Vec<Present>, Option<String>)> {
+    let rows = sqlx::query(concat!(
         "SELECT v.person_id, v.userid, v.memberships FROM person_rows v ",
         published!(),
         "WHERE v.person_id > $2 AND v.source = 'wecom' AND v.status = 'active' ORDER BY v.person_id LIMIT $3"
@@ -166,16 +204,18 @@ pub(super) async fn present(
     .bind(after)
     .bind(limit)
     .fetch_all(pool)
-    .await?
-    .iter()
-    .map(|row| {
-        Ok(Present {
-            id: PersonId::new(row.try_get::<String, _>(0)?),
-            userid: UserId::new(row.try_get::<String, _>(1)?),
-            memberships: memberships(&row.try_get::<String, _>(2)?)?,
-        })
+    .await?;
+    let last = rows.last().map(|row| row.try_get(0)).transpose()?;
+    let present = readable("person_rows", rows.iter().map(present_row))?;
+    Ok((present, last))
+}
+
+fn present_row(row: &AnyRow) -> sqlx::Result<Present> {
+    Ok(Present {
+        id: PersonId::new(row.try_get::<String, _>(0)?),
+        userid: UserId::new(row.try_get::<String, _>(1)?),
+        memberships: memberships(&row.try_get::<String, _>(2)?)?,
     })
-    .collect()
 }
 
 static WHO: LazyLock<Many> = LazyLock::new(|| {
