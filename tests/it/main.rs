@@ -41,8 +41,11 @@ mod local_entries;
 mod logout;
 #[cfg(test)]
 mod lost_answers;
+#[cfg(test)]
 mod message_cards;
+#[cfg(test)]
 mod message_flow;
+#[cfg(test)]
 mod message_links;
 #[cfg(test)]
 mod message_show;

@@ -113,7 +113,7 @@ macro_rules! messages {
     };
 }
 
-/// No attempts: what [`messages`] wants as its second parameter.
+/// No attempts: what `messages!` wants as its second parameter.
 const NONE: i64 = 0;
 
 fn row(row: &AnyRow) -> sqlx::Result<Row> {
