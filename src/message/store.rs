@@ -23,6 +23,9 @@ const PACE_KEPT: Duration = Duration::from_secs(2 * 24 * 3600);
 /// How many calls may be made at the same time, unless WeCom said that it is too many (45033).
 pub(super) const AT_ONCE: i64 = 10;
 
+/// The lane is never held longer than until tomorrow: what is later was written by a clock that was put back since.
+const LONGEST_HOLD: Duration = Duration::from_secs(25 * 3600);
+
 /// Why a recipient was not reached: `expires_at` passed. A message whose recipients have this reason has expired.
 pub(super) const EXPIRED: &str = "It expired before it could be sent.";
 
@@ -61,7 +64,7 @@ impl Lane {
 
     /// Whether nothing may be sent now.
     pub(super) fn is_held(&self, now: Timestamp) -> bool {
-        self.hold_until > now
+        self.hold_until > now && self.hold_until <= now.plus(LONGEST_HOLD)
     }
 }
 

@@ -516,29 +516,30 @@ async fn a_call_of_a_process_that_died_is_taken_over_when_its_lease_is_over() {
     let id = post.put(&text("一次", &["zhangsan"])).await;
     post.place.wecom.fail_next("message/send", Fault::Hang.having_acted());
     post.pass(LINGER);
-    {
-        // Dropped while it waits for WeCom, as if it were killed.
-        let chart = post.chart().await;
-        post.messages.deliver_due(&chart).await.unwrap();
-        let died = tokio::time::timeout(Duration::from_millis(800), post.messages.deliver_due(&chart)).await;
-        drop(died);
-    }
-    assert_eq!(post.status(&id).await, "accepted");
-    let other = post.another().await;
     let chart = post.chart().await;
-    post.run(
-        "UPDATE message_calls SET status = 'calling', holder = 'who died', lease_until = next_at + 30000",
-    )
-    .await;
-    let now = post.now().millis();
-    post.run(&format!("UPDATE message_calls SET next_at = {now}, lease_until = {now} + 30000")).await;
+    // Dropped while it waits for WeCom, as if it were killed.
+    {
+        let delivering = post.messages.deliver_due(&chart);
+        tokio::pin!(delivering);
+        let made = eventually("the call is being made", async || (post.calls() == 1).then_some(()));
+        tokio::select! {
+            delivered = &mut delivering => panic!("it waits for WeCom: {delivered:?}"),
+            () = made => {}
+        }
+    }
+    assert_eq!(post.number("SELECT COUNT(*) FROM message_calls WHERE status = 'calling'").await, 1);
+    assert_eq!(post.inbox("zhangsan"), ["一次"], "WeCom has acted");
+    let other = post.another().await;
     post.pass(29 * SECOND);
     other.deliver_due(&chart).await.unwrap();
-    assert_eq!(post.calls(), 1);
+    assert_eq!((post.calls(), post.status(&id).await.as_str()), (1, "accepted"), "the lease still runs");
     post.pass(2 * SECOND);
     other.deliver_due(&chart).await.unwrap();
     assert_eq!((post.calls(), post.status(&id).await.as_str()), (2, "sent"));
     assert_eq!(post.inbox("zhangsan"), ["一次"]);
+    let requests = post.place.wecom.requests().into_iter().filter(|request| request.api == "message/send");
+    let bodies: BTreeSet<String> = requests.map(|request| request.body).collect();
+    assert_eq!(bodies.len(), 1, "the same bytes");
 }
 
 #[tokio::test]

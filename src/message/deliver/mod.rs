@@ -34,7 +34,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::claim::{Claimed, FRESH};
+use self::claim::{Claimed, Claims, FRESH};
 use self::recall::Recall;
 use self::under_way::UnderWay;
 use self::verdict::Verdict;
@@ -147,6 +147,21 @@ impl Ours {
     }
 }
 
+/// All that was claimed. What was is made, even if the rest could not be: its leases run.
+fn ours(recalls: Vec<Recall>, claims: sqlx::Result<Claims>) -> sqlx::Result<Vec<Ours>> {
+    let claims = match claims {
+        Ok(claims) => claims,
+        Err(error) if recalls.is_empty() => return Err(error),
+        Err(error) => {
+            tracing::warn!(%error, "No calls can be taken up, only recalls");
+            Claims::default()
+        }
+    };
+    let recalls = recalls.into_iter().map(Ours::Recall);
+    let given_up = claims.unknown.into_iter().map(Ours::GiveUp);
+    Ok(recalls.chain(given_up).chain(claims.calls.into_iter().map(Ours::Send)).collect())
+}
+
 impl Messages {
     /// Does everything that is due now, until nothing is: it waits for WeCom's answers, but never for a time to come.
     ///
@@ -213,19 +228,17 @@ impl Messages {
         }
     }
 
-    /// Calls and recalls that are ours to make now.
+    /// Calls and recalls that are ours to make now. Recalls first: however many messages wait, they are not behind them.
     async fn take_calls(
         &self,
         chart: &Chart,
         free: usize,
         under_way: &HashSet<CallId>,
     ) -> sqlx::Result<Vec<Ours>> {
-        let claims = self.claim(chart, free, under_way).await?;
-        let mut taken: Vec<Ours> = claims.unknown.into_iter().map(Ours::GiveUp).collect();
-        taken.extend(claims.calls.into_iter().map(Ours::Send));
-        let recalls = self.claim_recalls(free.saturating_sub(taken.len()), under_way).await?;
-        taken.extend(recalls.into_iter().map(Ours::Recall));
-        Ok(taken)
+        // Nor are messages behind recalls.
+        let recalls = self.claim_recalls(free.div_ceil(2), under_way).await?;
+        let left = free.saturating_sub(recalls.len());
+        ours(recalls, self.claim(chart, left, under_way).await)
     }
 
     /// Begins a call, beside the others.
@@ -252,5 +265,26 @@ impl Messages {
         let answer = self.send(call).await;
         let verdict = verdict::judge(answer, &call.tried(), self.0.clock.now());
         self.settle(call, verdict, stop).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::Timestamp;
+
+    #[test]
+    fn what_was_claimed_is_made_even_if_the_rest_cannot_be_claimed() {
+        let recall = || Recall {
+            id: CallId::new("c"),
+            msgid: "m".to_owned(),
+            number: 1,
+            sent_at: Timestamp::from_millis(0),
+            uncertain: false,
+        };
+        let away = || Err(sqlx::Error::PoolTimedOut);
+        assert!(matches!(ours(vec![recall()], away()).as_deref(), Ok([Ours::Recall(_)])));
+        assert!(ours(Vec::new(), away()).is_err());
+        assert_eq!(ours(vec![recall()], Ok(Claims::default())).map(|all| all.len()).ok(), Some(1));
     }
 }

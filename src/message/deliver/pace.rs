@@ -37,6 +37,12 @@ pub(super) fn free_at(windows: [Window; 2], nth: [Option<Timestamp>; 2]) -> Opti
 /// How wide a bucket of `message_pace` is.
 pub(super) const BUCKET: Duration = Duration::from_secs(10);
 
+/// The bucket in which `at` is: when it begins.
+pub(super) fn bucket(at: Timestamp) -> Timestamp {
+    let width = i64::try_from(BUCKET.as_millis()).unwrap_or(1);
+    Timestamp::from_millis(at.millis().div_euclid(width) * width)
+}
+
 /// Calls of the corporation and API: 10 000 a minute and 150 000 an hour, of which a tenth is left to others.
 pub(super) const CALLS: [Window; 2] = [
     Window { length: Duration::from_secs(60), most: 9_000 },
@@ -53,6 +59,19 @@ const FEWEST_ACCOUNTS: i64 = 200;
 /// How many recipients a day a corporation has of which so many accounts are seen.
 pub(super) fn recipients_a_day(accounts: i64) -> i64 {
     accounts.max(FEWEST_ACCOUNTS).saturating_mul(A_DAY_AND_ACCOUNT)
+}
+
+/// How the reason ends for which the lane is held until tomorrow.
+const USED_UP: &str = "recipients a day from this application, and they are used up.";
+
+/// Why nothing is sent until tomorrow: all `most` recipients of a day have had a call.
+pub(super) fn used_up(most: i64) -> String {
+    format!("WeCom takes {most} {USED_UP}")
+}
+
+/// Whether the lane is held for that reason, which is none against taking messages back.
+pub(super) fn is_used_up(hold_reason: &str) -> bool {
+    hold_reason.ends_with(USED_UP)
 }
 
 /// The days of that limit begin at midnight in Shanghai, which has no summer time.
@@ -94,6 +113,12 @@ mod tests {
         assert_eq!(recipients_a_day(5000), 1_000_000);
         assert_eq!(recipients_a_day(3), recipients_a_day(200));
         assert_eq!(recipients_a_day(i64::MAX), i64::MAX);
+    }
+
+    #[test]
+    fn a_hold_until_tomorrow_is_told_from_others() {
+        assert!(is_used_up(&used_up(40_000)));
+        assert!(!is_used_up("") && !is_used_up("60020 not allow to access from your ip"));
     }
 
     #[test]

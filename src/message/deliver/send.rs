@@ -8,7 +8,7 @@ use crate::message::Messages;
 use crate::wecom::Deadline;
 
 /// How long WeCom has to answer.
-const DEADLINE: Duration = Duration::from_secs(14);
+pub(super) const DEADLINE: Duration = Duration::from_secs(14);
 
 /// What a call sends to WeCom, byte for byte (document 90236). `content` is WeCom's own object of that kind.
 ///
@@ -32,7 +32,8 @@ pub(super) fn request<'a>(
 impl Messages {
     /// Makes the call.
     pub(super) async fn send(&self, call: &Claimed) -> Answer {
-        Answer::of(self.0.client.send_message(&call.request, Deadline::after(DEADLINE)).await)
+        let limit = call.time_left(self.0.clock.now());
+        Answer::of(self.0.client.send_message(&call.request, Deadline::after(limit)).await)
     }
 
     /// Takes a message of WeCom's back.

@@ -109,6 +109,17 @@ pub(super) enum Verdict {
     Unknown { reason: String },
 }
 
+impl Verdict {
+    /// Whether no try of the call has done anything at WeCom.
+    pub(super) const fn surely_nothing(&self) -> bool {
+        match self {
+            Self::Again { uncertain_at, .. } => uncertain_at.is_none(),
+            Self::Apart { .. } | Self::Failed { .. } => true,
+            Self::Sent { .. } | Self::Unknown { .. } => false,
+        }
+    }
+}
+
 /// What the way to WeCom as a whole has.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trouble {
@@ -133,8 +144,10 @@ pub(super) fn judge(answer: Answer, tried: &Try<'_>, now: Timestamp) -> Verdict 
             SendRefusal::Fewer => again(tried, now, words, Some(Trouble::Crowded)),
             SendRefusal::Wait => again(tried, now, words.clone(), Some(Trouble::Limited(words))),
             SendRefusal::Administrator => again(tried, now, words.clone(), Some(Trouble::Broken(words))),
-            // An earlier try may have reached those who were fine then: apart they would get it twice.
-            SendRefusal::Recipients if tried.recipients > 1 && tried.uncertain_at.is_some() => {
+            // An earlier try may have reached whoever was fine then: it has not failed, and apart they would get it twice.
+            SendRefusal::Recipients | SendRefusal::Nobody | SendRefusal::Message
+                if tried.uncertain_at.is_some() =>
+            {
                 Verdict::Unknown { reason: words }
             }
             SendRefusal::Recipients if tried.recipients > 1 => Verdict::Apart { reason: words },
@@ -235,9 +248,13 @@ mod tests {
     }
 
     #[test]
-    fn nobody_gets_twice_what_an_earlier_try_may_have_brought() {
-        let verdict = judge(refused(40003), &tried(2, true), BEGAN);
-        assert_eq!(verdict, Verdict::Unknown { reason: "no 40003".to_owned() });
+    fn what_an_earlier_try_may_have_brought_has_not_failed_and_nobody_gets_it_twice() {
+        for code in [40003, 60111, 81013, 40058, 45002, 123_456] {
+            for recipients in [1, 7] {
+                let verdict = judge(refused(code), &tried(recipients, true), BEGAN);
+                assert_eq!(verdict, Verdict::Unknown { reason: format!("no {code}") }, "{recipients}");
+            }
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::pace;
+use super::send::DEADLINE;
 use super::verdict::Try;
 use crate::base::clock::Timestamp;
 use crate::base::id::CallId;
@@ -14,13 +15,19 @@ use crate::message::store::Lane;
 use crate::message::{Messages, store as shared};
 
 /// How long a call is its holder's; longer than WeCom is waited for.
-const LEASE: Duration = Duration::from_secs(30);
+pub(super) const LEASE: Duration = Duration::from_secs(30);
 
-/// A call is not sent again so close to the end of WeCom's duplicate window: the bytes have to arrive inside it.
-pub(super) const BEFORE_WINDOW_ENDS: Duration = Duration::from_secs(15);
+/// A lease that ends later than so long from now was given by a clock that was put back since. The clocks of replicas
+/// may differ by as much as a lease.
+pub(super) const LONGEST_LEASE: Duration = LEASE.saturating_mul(2);
 
 /// A process that was asleep for so long after it claimed a call does not make it: its lease may be somebody else's.
 pub(super) const FRESH: Duration = Duration::from_secs(10);
+
+/// A call is not sent again so close to the end of WeCom's duplicate window: the bytes have to arrive inside it, however
+/// long it takes until the call begins and is answered.
+pub(super) const BEFORE_WINDOW_ENDS: Duration =
+    FRESH.saturating_add(DEADLINE).saturating_add(Duration::from_secs(1));
 
 /// How a call to everybody begins.
 const TO_EVERYBODY: &str = r#"{"touser":"@all","#;
@@ -38,12 +45,24 @@ pub(super) struct Claimed {
     pub(super) began: Timestamp,
     /// Since when it was uncertain before.
     pub(super) uncertain_at: Option<Timestamp>,
+    /// How many recipients were counted for this try.
+    pub(super) counted: i64,
 }
 
 impl Claimed {
     /// Until when the same bytes may be sent again.
     pub(super) fn until(&self) -> Timestamp {
         self.uncertain_at.unwrap_or(self.began).plus(self.window).minus(BEFORE_WINDOW_ENDS)
+    }
+
+    /// How long these bytes may take to arrive: inside the window, if they may have been sent before.
+    pub(super) fn time_left(&self, now: Timestamp) -> Duration {
+        self.uncertain_at.map_or(DEADLINE, |since| since.plus(self.window).since(now).min(DEADLINE))
+    }
+
+    /// Whether the same bytes may come twice now: WeCom's window is over, or the clock was put back, so that nobody knows.
+    fn is_too_late(&self, now: Timestamp) -> bool {
+        self.uncertain_at.is_some_and(|since| since > now || now >= self.until())
     }
 
     /// How many it reaches, for the limit of a day.
@@ -87,8 +106,7 @@ pub(super) fn places(lane: &Lane, leased: i64, made: [i64; 2], now: Timestamp) -
 
 fn hold_until_tomorrow(lane: &mut Lane, most: i64, now: Timestamp) {
     lane.hold_until = pace::tomorrow(now);
-    lane.hold_reason =
-        format!("WeCom takes {most} recipients a day from this application, and they are used up.");
+    lane.hold_reason = pace::used_up(most);
     lane.hold_since = lane.hold_since.or(Some(now));
     tracing::warn!(until = %lane.hold_until.rfc3339(), "{}", lane.hold_reason);
 }
@@ -122,8 +140,8 @@ impl Messages {
         }
         let mut claims = Claims::default();
         let mut today = made.recipients_today;
-        for call in due.into_iter().filter(|call| !under_way.contains(&call.id)) {
-            if call.uncertain_at.is_some() && now >= call.until() {
+        for mut call in due.into_iter().filter(|call| !under_way.contains(&call.id)) {
+            if call.is_too_late(now) {
                 claims.unknown.push(call);
                 continue;
             }
@@ -139,6 +157,7 @@ impl Messages {
                 break;
             }
             today += reaches;
+            call.counted = reaches;
             claims.calls.push(call);
         }
         for call in claims.calls.iter_mut().chain(&mut claims.unknown) {
@@ -198,6 +217,41 @@ mod tests {
         assert_eq!(places(&lane(), 0, [8_998, 0], now), 2);
         assert_eq!(places(&lane(), 0, [0, 140_000], now), 0);
         assert_eq!(places(&Lane { at_once: 1, ..lane() }, 0, [0, 0], now), 1);
+    }
+
+    fn call(uncertain_at: Option<Timestamp>) -> Claimed {
+        Claimed {
+            id: CallId::new("c"),
+            request: String::new(),
+            recipients: 1,
+            window: Duration::from_secs(120),
+            number: 1,
+            began: Timestamp::from_millis(1_000_000),
+            uncertain_at,
+            counted: 1,
+        }
+    }
+
+    #[test]
+    fn bytes_that_may_have_been_sent_before_arrive_inside_the_window_or_not_at_all() {
+        let first = Timestamp::from_millis(1_000_000);
+        let (once, again) = (call(None), call(Some(first)));
+        let at = |seconds| first.plus(Duration::from_secs(seconds));
+        assert!(!once.is_too_late(at(500)));
+        assert!(!again.is_too_late(at(94)) && again.is_too_late(at(95)));
+        // The last claim, begun as late as it may be and answered as late as it may be.
+        let last = at(94).plus(FRESH).plus(again.time_left(at(94).plus(FRESH)));
+        assert!(last < first.plus(again.window), "{last:?}");
+        for (seconds, left) in [(0, 14), (106, 14), (110, 10), (120, 0), (500, 0)] {
+            assert_eq!(again.time_left(at(seconds)), Duration::from_secs(left), "{seconds}");
+            assert_eq!(once.time_left(at(seconds)), DEADLINE);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_was_put_back_makes_a_call_unknown_rather_than_sent_twice() {
+        let first = Timestamp::from_millis(1_000_000);
+        assert!(call(Some(first)).is_too_late(first.minus(Duration::from_millis(1))));
     }
 
     #[test]

@@ -4,20 +4,21 @@ use std::time::Duration;
 
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
-use super::Claimed;
+use super::{Claimed, LONGEST_LEASE};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId};
 use crate::directory::row::published;
-use crate::message::deliver::pace::{BUCKET, CALLS, day_began};
+use crate::message::deliver::pace::{BUCKET, CALLS, bucket, day_began};
 
 /// Whether a call's time has come.
 pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT 1 FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 \
-         AND lease_until <= $2 LIMIT 1",
+         AND (lease_until <= $2 OR lease_until > $3) LIMIT 1",
     )
     .bind(corp.as_str())
     .bind(now.millis())
+    .bind(now.plus(LONGEST_LEASE).millis())
     .fetch_optional(pool)
     .await?;
     Ok(row.is_some())
@@ -26,10 +27,12 @@ pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sq
 /// How many calls are being made, by anybody.
 pub(super) async fn leased(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<i64> {
     sqlx::query(
-        "SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') AND lease_until > $2",
+        "SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') \
+         AND lease_until > $2 AND lease_until <= $3",
     )
     .bind(corp.as_str())
     .bind(now.millis())
+    .bind(now.plus(LONGEST_LEASE).millis())
     .fetch_one(tx)
     .await?
     .try_get(0)
@@ -75,12 +78,14 @@ pub(super) async fn due(
 ) -> sqlx::Result<Vec<Claimed>> {
     sqlx::query(
         "SELECT id, request, recipients, window_ms, attempts, uncertain_at FROM message_calls \
-         WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 AND lease_until <= $2 \
+         WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 \
+           AND (lease_until <= $2 OR lease_until > $4) \
          ORDER BY next_at, id LIMIT $3",
     )
     .bind(corp.as_str())
     .bind(now.millis())
     .bind(limit)
+    .bind(now.plus(LONGEST_LEASE).millis())
     .fetch_all(tx)
     .await?
     .iter()
@@ -94,6 +99,7 @@ pub(super) async fn due(
             number: row.try_get(4)?,
             began: now,
             uncertain_at: row.try_get::<Option<i64>, _>(5)?.map(Timestamp::from_millis),
+            counted: 0,
         })
     })
     .collect()
@@ -128,7 +134,6 @@ pub(super) async fn count(
     calls: usize,
     recipients: i64,
 ) -> sqlx::Result<()> {
-    let width = i64::try_from(BUCKET.as_millis()).unwrap_or(1);
     sqlx::query(
         "INSERT INTO message_pace (corp_id, bucket, calls, recipients) VALUES ($1, $2, $3, $4) \
          ON CONFLICT (corp_id, bucket) DO UPDATE \
@@ -136,7 +141,7 @@ pub(super) async fn count(
                recipients = message_pace.recipients + excluded.recipients",
     )
     .bind(corp.as_str())
-    .bind(now.millis().div_euclid(width) * width)
+    .bind(bucket(now).millis())
     .bind(i64::try_from(calls).unwrap_or(i64::MAX))
     .bind(recipients)
     .execute(tx)

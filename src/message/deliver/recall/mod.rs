@@ -7,18 +7,17 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::claim::LEASE;
 use super::verdict::{Answer, Trouble};
-use super::{Delivered, pauses, settle};
+use super::{Delivered, pace, pauses, settle};
 use crate::base::clock::Timestamp;
 use crate::base::id::CallId;
+use crate::message::store::Lane;
 use crate::message::{Messages, store as shared};
 use crate::wecom::SendRefusal;
 
 /// For how long WeCom takes a message back (document 94867).
 pub const RECALLABLE: Duration = Duration::from_secs(24 * 3600);
-
-/// How long a recall is its holder's.
-const LEASE: Duration = Duration::from_secs(30);
 
 /// A call that is ours to recall.
 #[derive(Debug, Clone)]
@@ -29,6 +28,18 @@ pub(super) struct Recall {
     pub(super) number: i64,
     /// When WeCom took the call.
     pub(super) sent_at: Timestamp,
+    /// Whether an earlier answer to the call was lost: then what is taken back need not be what arrived.
+    pub(super) uncertain: bool,
+}
+
+/// Why a message stays what it was although WeCom took it back.
+const MAY_STAY: &str =
+    "WeCom took it back, but an earlier answer of WeCom's about it was lost, and it may still be on phones.";
+
+/// Whether nothing can be taken back now. What stops messages until tomorrow, because the recipients of a day are used
+/// up, does not: a recall has none.
+fn is_held(lane: &Lane, now: Timestamp) -> bool {
+    lane.is_held(now) && !pace::is_used_up(&lane.hold_reason)
 }
 
 /// What becomes of a recall.
@@ -72,7 +83,7 @@ impl Messages {
     ) -> sqlx::Result<Vec<Recall>> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         if most == 0
-            || shared::look_at_lane(db.pool(), corp).await?.is_held(clock.now())
+            || is_held(&shared::look_at_lane(db.pool(), corp).await?, clock.now())
             || !store::is_work(db.pool(), corp, clock.now()).await?
         {
             return Ok(Vec::new());
@@ -80,7 +91,7 @@ impl Messages {
         let mut tx = db.write().await?;
         let lane = shared::take_lane(&mut tx, corp).await?;
         let now = clock.now();
-        let most = if lane.is_held(now) { 0 } else { i64::try_from(most).unwrap_or(i64::MAX) };
+        let most = if is_held(&lane, now) { 0 } else { i64::try_from(most).unwrap_or(i64::MAX) };
         let mut recalls = store::due(&mut tx, corp, now, most).await?;
         recalls.retain(|recall| !under_way.contains(&recall.id));
         for recall in &mut recalls {
@@ -117,8 +128,11 @@ impl Messages {
             End::Done => {
                 self.change_lane(&mut tx, &lane, None, now).await?;
                 let ours = store::ended(&mut tx, recall, holder, ("done", "")).await?;
-                let recipients = if ours { store::recipients(&mut tx, &recall.id).await? } else { 0 };
-                if ours {
+                let mut recipients = 0;
+                if ours && recall.uncertain {
+                    store::note(&mut tx, &recall.id, MAY_STAY, now).await?;
+                } else if ours {
+                    recipients = store::recipients(&mut tx, &recall.id).await?;
                     store::finish(&mut tx, &recall.id, now).await?;
                 }
                 (ours, recipients)
@@ -133,7 +147,8 @@ impl Messages {
                 let ours = store::ended(&mut tx, recall, holder, ("failed", reason)).await?;
                 if ours {
                     tracing::info!(call = %recall.id, reason, "A message could not be recalled");
-                    store::note_failure(&mut tx, &recall.id, reason, now).await?;
+                    let reason = format!("It was not recalled: {reason}");
+                    store::note(&mut tx, &recall.id, &reason, now).await?;
                 }
                 (ours, 0)
             }
@@ -155,7 +170,8 @@ mod tests {
     #[test]
     fn a_recall_is_tried_again_for_a_day_and_not_at_all_where_wecom_says_never() {
         let sent_at = Timestamp::from_millis(1_000_000);
-        let recall = Recall { id: CallId::new("c"), msgid: "m".to_owned(), number: 1, sent_at };
+        let recall =
+            Recall { id: CallId::new("c"), msgid: "m".to_owned(), number: 1, sent_at, uncertain: false };
         let soon = sent_at.plus(Duration::from_secs(60));
         let refused = |class| Answer::Refused(Refusal { class, code: Some(1), words: "no".to_owned() });
         let taken = Answer::Taken { msgid: None, response_code: None, invalid: vec![], unlicensed: vec![] };

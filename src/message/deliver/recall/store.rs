@@ -5,16 +5,18 @@ use sqlx::{AnyConnection, AnyPool, Row as _};
 use super::Recall;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId};
+use crate::message::deliver::claim::LONGEST_LEASE;
 use crate::message::deliver::settle::store::clean;
 
 /// Whether a recall's time has come.
 pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT 1 FROM message_calls WHERE corp_id = $1 AND recall IN ('due', 'calling') AND next_at <= $2 \
-         AND lease_until <= $2 LIMIT 1",
+         AND (lease_until <= $2 OR lease_until > $3) LIMIT 1",
     )
     .bind(corp.as_str())
     .bind(now.millis())
+    .bind(now.plus(LONGEST_LEASE).millis())
     .fetch_optional(pool)
     .await?;
     Ok(row.is_some())
@@ -28,13 +30,15 @@ pub(super) async fn due(
     limit: i64,
 ) -> sqlx::Result<Vec<Recall>> {
     sqlx::query(
-        "SELECT id, COALESCE(msgid, ''), attempts, COALESCE(finished_at, created_at) FROM message_calls \
-         WHERE corp_id = $1 AND recall IN ('due', 'calling') AND next_at <= $2 AND lease_until <= $2 \
+        "SELECT id, COALESCE(msgid, ''), attempts, COALESCE(finished_at, created_at), uncertain_at FROM message_calls \
+         WHERE corp_id = $1 AND recall IN ('due', 'calling') AND next_at <= $2 \
+           AND (lease_until <= $2 OR lease_until > $4) \
          ORDER BY next_at, id LIMIT $3",
     )
     .bind(corp.as_str())
     .bind(now.millis())
     .bind(limit)
+    .bind(now.plus(LONGEST_LEASE).millis())
     .fetch_all(tx)
     .await?
     .iter()
@@ -44,6 +48,7 @@ pub(super) async fn due(
             msgid: row.try_get(1)?,
             number: row.try_get(2)?,
             sent_at: Timestamp::from_millis(row.try_get(3)?),
+            uncertain: row.try_get::<Option<i64>, _>(4)?.is_some(),
         })
     })
     .collect()
@@ -120,7 +125,7 @@ pub(super) async fn recipients(tx: &mut AnyConnection, call: &CallId) -> sqlx::R
     Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0))
 }
 
-/// The messages of a call are recalled, those of which nothing else is out there.
+/// The messages of a call are recalled, those of which nothing else is out there or may be.
 pub(super) async fn finish(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE messages SET status = 'recalled', reason = '', updated_at = $2, finished_at = $2 \
@@ -129,7 +134,8 @@ pub(super) async fn finish(tx: &mut AnyConnection, call: &CallId, now: Timestamp
                 WHERE p.message_id = messages.id \
                   AND CASE WHEN p.status IN ('pending', 'calling') THEN 1 ELSE 0 END = 1) \
            AND NOT EXISTS (SELECT 1 FROM message_recipients r JOIN message_calls k ON k.id = r.call_id \
-                WHERE r.message_id = messages.id AND r.status IN ('sent', 'unknown') AND k.recall <> 'done')",
+                WHERE r.message_id = messages.id AND r.status IN ('sent', 'unknown') \
+                  AND (k.recall <> 'done' OR k.uncertain_at IS NOT NULL))",
     )
     .bind(call.as_str())
     .bind(now.millis())
@@ -138,8 +144,8 @@ pub(super) async fn finish(tx: &mut AnyConnection, call: &CallId, now: Timestamp
     Ok(())
 }
 
-/// The messages of a call stay what they are, and say why they were not taken back.
-pub(super) async fn note_failure(
+/// The messages of a call stay what they are, and say why they are not recalled.
+pub(super) async fn note(
     tx: &mut AnyConnection,
     call: &CallId,
     reason: &str,
@@ -150,7 +156,7 @@ pub(super) async fn note_failure(
          WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) AND recall_at IS NOT NULL",
     )
     .bind(call.as_str())
-    .bind(clean(&format!("It was not recalled: {reason}")))
+    .bind(clean(reason))
     .bind(now.millis())
     .execute(tx)
     .await?;

@@ -130,14 +130,16 @@ impl Messages {
         let mut delivered = Delivered { calls: 1, ..Delivered::default() };
         let ours = match verdict {
             Verdict::Sent { msgid, response_code, invalid, unlicensed } => {
-                let ours =
-                    store::sent(&mut tx, call, holder, (msgid.as_deref(), response_code.as_deref()), now)
-                        .await?;
-                if ours {
+                let before =
+                    store::sent(&mut tx, call, (msgid.as_deref(), response_code.as_deref()), now).await?;
+                if before == Some(store::Before::Unknown) {
+                    store::reopen(&mut tx, &call.id, now).await?;
+                }
+                if before.is_some() {
                     delivered.failed = store::refuse(&mut tx, &call.id, invalid, unlicensed).await?;
                     delivered.sent = store::reach(&mut tx, &call.id, now).await?;
                 }
-                ours
+                before.is_some()
             }
             Verdict::Again { at, uncertain_at, reason, lane } => {
                 let held = matches!(lane, Some(Trouble::Limited(_) | Trouble::Broken(_)));
@@ -170,6 +172,9 @@ impl Messages {
             tx.rollback().await?;
             tracing::info!(call = %call.id, "The call is somebody else's by now");
             return Ok(Delivered::default());
+        }
+        if verdict.surely_nothing() {
+            store::give_back(&mut tx, corp, call).await?;
         }
         if !matches!(verdict, Verdict::Again { .. } | Verdict::Apart { .. }) {
             shared::finish_of_call(&mut tx, &call.id, now).await?;

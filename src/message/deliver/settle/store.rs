@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 use sqlx::{AnyConnection, Row as _};
 
 use crate::base::clock::Timestamp;
-use crate::base::id::CallId;
+use crate::base::id::{CallId, CorpId};
 use crate::db::many::Many;
 use crate::message::deliver::claim::Claimed;
+use crate::message::deliver::pace;
 
 const INVALID: &str = "WeCom does not know this userid, or the application may not send to it.";
 const UNLICENSED: &str = "The account has no licence for WeCom's API.";
@@ -19,30 +20,85 @@ macro_rules! ours {
     };
 }
 
-/// WeCom took it. It is recalled at once if all its messages were recalled meanwhile. `false`: the call is not ours.
+/// What a call was before WeCom's yes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Before {
+    /// Open.
+    Open,
+    /// Given up: nobody knew.
+    Unknown,
+}
+
+/// WeCom took it, in whichever try, and whoever has the call by now: the bytes are the same. If an answer to another try
+/// was lost, `uncertain_at` stays: then the msgid need not be that of the message that arrived. $1: the call, $2: the
+/// try, $3: since when it was uncertain before that.
+macro_rules! sent {
+    ($before:literal) => {
+        concat!(
+            "UPDATE message_calls SET status = 'sent', request = '', reason = '', holder = '', lease_until = 0, \
+               uncertain_at = CASE WHEN attempts = $2 THEN $3 ELSE uncertain_at END, \
+               msgid = $4, response_code = $5, finished_at = $6, next_at = $6, \
+               recall = CASE WHEN $4 IS NULL OR EXISTS (SELECT 1 FROM message_recipients r JOIN messages m ON m.id = r.message_id \
+                 WHERE r.call_id = $1 AND m.recall_at IS NULL) THEN '' ELSE 'due' END \
+             WHERE id = $1 AND ",
+            $before
+        )
+    };
+}
+
+/// Writes WeCom's yes; answers what the call was before, `None`: it has ended otherwise. It is recalled at once if all
+/// its messages were recalled meanwhile.
 pub(super) async fn sent(
     tx: &mut AnyConnection,
     call: &Claimed,
-    holder: &str,
     (msgid, response_code): (Option<&str>, Option<&str>),
     now: Timestamp,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query(concat!(
-        "UPDATE message_calls SET status = 'sent', request = '', reason = '', holder = '', lease_until = 0, \
-           uncertain_at = NULL, msgid = $4, response_code = $5, finished_at = $6, next_at = $6, \
-           recall = CASE WHEN $4 IS NULL OR EXISTS (SELECT 1 FROM message_recipients r JOIN messages m ON m.id = r.message_id \
-             WHERE r.call_id = $1 AND m.recall_at IS NULL) THEN '' ELSE 'due' END",
-        ours!()
-    ))
-    .bind(call.id.as_str())
-    .bind(holder)
-    .bind(call.number)
-    .bind(msgid)
-    .bind(response_code)
+) -> sqlx::Result<Option<Before>> {
+    for (text, before) in [
+        (sent!("status IN ('due', 'calling')"), Before::Open),
+        (sent!("status = 'unknown'"), Before::Unknown),
+    ] {
+        let done = sqlx::query(text)
+            .bind(call.id.as_str())
+            .bind(call.number)
+            .bind(call.uncertain_at.map(Timestamp::millis))
+            .bind(msgid)
+            .bind(response_code)
+            .bind(now.millis())
+            .execute(&mut *tx)
+            .await?;
+        if done.rows_affected() == 1 {
+            return Ok(Some(before));
+        }
+    }
+    Ok(None)
+}
+
+/// The messages of a call that was given up are not finished: now it is known what came of it.
+pub(super) async fn reopen(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE messages SET status = 'accepted', reason = '', finished_at = NULL, updated_at = $2 \
+         WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) AND status = 'unknown'",
+    )
+    .bind(call.as_str())
     .bind(now.millis())
     .execute(tx)
     .await?;
-    Ok(done.rows_affected() == 1)
+    Ok(())
+}
+
+/// Gives back to the day what was counted for a try that surely did nothing.
+pub(super) async fn give_back(tx: &mut AnyConnection, corp: &CorpId, call: &Claimed) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_pace SET recipients = CASE WHEN recipients > $3 THEN recipients - $3 ELSE 0 END \
+         WHERE corp_id = $1 AND bucket = $2",
+    )
+    .bind(corp.as_str())
+    .bind(pace::bucket(call.began).millis())
+    .bind(call.counted)
+    .execute(tx)
+    .await?;
+    Ok(())
 }
 
 /// It is to be made again. `false`: the call is not ours.
@@ -114,7 +170,8 @@ pub(super) async fn refuse(
     }
     let named = |list: &[String], userid: &str| list.iter().any(|one| one.to_lowercase() == userid);
     let rows = sqlx::query(
-        "SELECT message_id, member, userid FROM message_recipients WHERE call_id = $1 AND status = 'calling'",
+        "SELECT message_id, member, userid FROM message_recipients \
+         WHERE call_id = $1 AND status IN ('calling', 'unknown')",
     )
     .bind(call.as_str())
     .fetch_all(&mut *tx)
@@ -145,7 +202,7 @@ pub(super) async fn refuse(
 pub(super) async fn reach(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "UPDATE message_recipients SET status = 'sent', reason = '', counted_at = $2 \
-         WHERE call_id = $1 AND status = 'calling'",
+         WHERE call_id = $1 AND status IN ('calling', 'unknown')",
     )
     .bind(call.as_str())
     .bind(now.millis())
