@@ -90,6 +90,7 @@ CREATE TABLE message_calls (
 CREATE INDEX message_calls_due ON message_calls (corp_id, next_at) WHERE status IN ('due', 'calling');
 CREATE INDEX message_calls_recall ON message_calls (corp_id, next_at) WHERE recall IN ('due', 'calling');
 CREATE INDEX message_calls_body ON message_calls (corp_id, body, created_at);
+CREATE INDEX message_calls_created_at ON message_calls (created_at);
 
 -- The one way out to WeCom. Whoever plans or claims calls takes this row first, so that limits hold across replicas.
 -- hold_until: nothing is sent before; hold_reason: why, '' if only a limit of WeCom's has to pass; hold_since: 0 or since
