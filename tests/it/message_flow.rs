@@ -172,3 +172,42 @@ async fn the_links_of_an_expired_message_lead_somewhere_again_when_it_is_tried_a
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&id).await, "sent");
 }
+
+#[tokio::test]
+async fn repeats_of_one_text_wait_aside_and_hold_up_nothing_else() {
+    let post = Post::new().await;
+    for _ in 0..5 {
+        post.put(&text("磁盘满", &["zhangsan"])).await;
+        post.deliver_after(10 * SECOND).await;
+    }
+    assert_eq!(post.inbox("zhangsan"), ["磁盘满"]);
+    let (todo, other) = (text("请审批", &["zhangsan"]).unique(), text("开会", &["zhangsan"]));
+    let ids = post.put_all(&[todo, other]).await;
+    post.deliver_after(LINGER).await;
+    for id in &ids {
+        assert_eq!(post.status(id).await, "sent");
+    }
+    assert_eq!(post.inbox("zhangsan"), ["磁盘满", "请审批", "开会"]);
+    for _ in 0..4 {
+        post.deliver_after(126 * SECOND).await;
+    }
+    assert_eq!(post.inbox("zhangsan").iter().filter(|text| *text == "磁盘满").count(), 5);
+    assert!(post.place.wecom.suppressed().is_empty());
+    assert_eq!(post.number("SELECT COUNT(*) FROM messages WHERE status <> 'sent'").await, 0);
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_limit_is_not_looked_at_before_there_is_room() {
+    let post = Post::new().await;
+    let letters: Vec<_> = (0..100).map(|n| text(&format!("第{n}条"), &["zhangsan"]).unique()).collect();
+    post.put_all(&letters).await;
+    assert_eq!(post.deliver().await.sent, 28);
+    let due = format!("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending' AND due_at <= {}", {
+        post.now().millis()
+    });
+    assert_eq!(post.number(&due).await, 0);
+    let other = post.put(&text("别人", &["lisi"]).unique()).await;
+    post.deliver().await;
+    assert_eq!(post.status(&other).await, "sent");
+    assert_eq!(post.deliver_after(63 * SECOND).await.sent, 28);
+}

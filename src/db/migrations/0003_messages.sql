@@ -41,7 +41,7 @@ INSERT INTO feed_counter (name, seq) VALUES ('message', 0);
 -- the directory knows nobody of that name, or '@all'. seq, body: the message's. status: pending | calling | sent | failed |
 -- unknown; call_id: the call it belongs to from `calling` on. due_at: not before. counted_at: when WeCom may have counted it
 -- as one more message to that member; NULL if it surely did not. alone: 1 if it must not share a call, because a call with
--- several was refused for one of them.
+-- several was refused for one of them. aside: 1 if it had to wait because of an equal body: later messages of the member pass.
 CREATE TABLE message_recipients (
     message_id TEXT   NOT NULL,
     member     TEXT   NOT NULL,
@@ -56,10 +56,12 @@ CREATE TABLE message_recipients (
     due_at     BIGINT NOT NULL,
     counted_at BIGINT,
     alone      BIGINT NOT NULL,
+    aside      BIGINT NOT NULL,
     PRIMARY KEY (message_id, member)
 );
-CREATE INDEX message_recipients_queue ON message_recipients (corp_id, seq) WHERE status = 'pending';
-CREATE INDEX message_recipients_turn ON message_recipients (corp_id, member, seq) WHERE status IN ('pending', 'calling');
+CREATE INDEX message_recipients_queue ON message_recipients (corp_id, seq, due_at) WHERE status = 'pending';
+CREATE INDEX message_recipients_turn ON message_recipients (corp_id, member, status, aside, seq)
+    WHERE status IN ('pending', 'calling');
 CREATE INDEX message_recipients_counted ON message_recipients (corp_id, member, counted_at) WHERE counted_at IS NOT NULL;
 CREATE INDEX message_recipients_call ON message_recipients (call_id) WHERE call_id IS NOT NULL;
 

@@ -177,7 +177,7 @@ pub(super) async fn try_again(
     .try_get(0)?;
     let Some(last) = last else { return Ok(None) };
     sqlx::query(
-        "UPDATE message_recipients SET status = 'pending', reason = '', call_id = NULL, due_at = $2 \
+        "UPDATE message_recipients SET status = 'pending', reason = '', call_id = NULL, due_at = $2, aside = 0 \
          WHERE message_id = $1 AND member > $3 AND member <= $4 AND status IN ('failed', 'unknown')",
     )
     .bind(id.as_str())
