@@ -39,6 +39,7 @@ mod local_entries;
 mod logout;
 #[cfg(test)]
 mod message_flow;
+#[cfg(test)]
 mod message_links;
 #[cfg(test)]
 mod message_show;
