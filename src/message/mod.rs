@@ -8,7 +8,8 @@
 //!    row with its exact bytes before it is made; a call of which nobody knows how it ended is repeated byte by byte while
 //!    WeCom's duplicate window covers it, and is `unknown` afterwards rather than sent twice.
 //! 3. **In order and not too fast.** A member gets the messages of this application in the order in which they were accepted,
-//!    one call at a time; WeCom's limits are kept by us, because it drops what exceeds them and answers "ok".
+//!    one call at a time; a repeat of the same text within two minutes waits aside until WeCom no longer takes it for the
+//!    first, and later messages pass it. WeCom's limits are kept by us, because it drops what exceeds them and answers "ok".
 //! 4. **Opened signed in.** A link to one of our hosts becomes one of ours, which is for the recipients only.
 //!
 //! # How a message travels

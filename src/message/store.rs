@@ -26,6 +26,9 @@ pub(super) const AT_ONCE: i64 = 10;
 /// The lane is never held longer than until tomorrow: what is later was written by a clock that was put back since.
 const LONGEST_HOLD: Duration = Duration::from_secs(25 * 3600);
 
+/// How many rows one transaction changes, where many can be changed in several: others wait for the lane.
+pub(super) const ROWS: u64 = 1000;
+
 /// Why a recipient was not reached: `expires_at` passed. A message whose recipients have this reason has expired.
 pub(super) const EXPIRED: &str = "It expired before it could be sent.";
 
@@ -227,34 +230,24 @@ pub(super) async fn dissolve(tx: &mut AnyConnection, call: &CallId, now: Timesta
     Ok(true)
 }
 
-/// Ends the pending recipients of a message; answers how many there were.
-pub(super) async fn fail_pending(
+/// The calls of a message that have surely not been made: nobody makes them now, and no try is open. And how many
+/// recipients each has.
+pub(super) async fn untried_calls(
     tx: &mut AnyConnection,
     message: &MessageId,
-    reason: &str,
-) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "UPDATE message_recipients SET status = 'failed', reason = $2, call_id = NULL \
-         WHERE message_id = $1 AND status = 'pending'",
-    )
-    .bind(message.as_str())
-    .bind(reason)
-    .execute(tx)
-    .await?;
-    Ok(done.rows_affected())
-}
-
-/// The calls of a message that have surely not been made: nobody makes them now, and no try is open.
-pub(super) async fn untried_calls(tx: &mut AnyConnection, message: &MessageId) -> sqlx::Result<Vec<CallId>> {
+) -> sqlx::Result<Vec<(CallId, u64)>> {
     sqlx::query(
-        "SELECT DISTINCT c.id FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
+        "SELECT DISTINCT c.id, c.recipients FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
          WHERE r.message_id = $1 AND r.status = 'calling' AND c.status = 'due' AND c.uncertain_at IS NULL",
     )
     .bind(message.as_str())
     .fetch_all(tx)
     .await?
     .iter()
-    .map(|row| row.try_get::<String, _>(0).map(CallId::new))
+    .map(|row| {
+        let recipients = u64::try_from(row.try_get::<i64, _>(1)?).unwrap_or(0);
+        Ok((CallId::new(row.try_get::<String, _>(0)?), recipients))
+    })
     .collect()
 }
 
@@ -281,7 +274,8 @@ pub(super) async fn waiting(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<Waiti
     })
 }
 
-/// What is deleted, in this order, so that nothing is left without what it belongs to. $1: before, $2: how many.
+/// What is deleted, in this order, so that nothing is left without what it belongs to. $1: before, $2: how many. Scalar
+/// subqueries, as each is one look into an index: of NOT EXISTS PostgreSQL may make a join that reads a whole table.
 const OLD: [&str; 4] = [
     "DELETE FROM message_recipients WHERE (message_id, member) IN (\
          SELECT r.message_id, r.member FROM message_recipients r WHERE r.message_id IN (\
@@ -291,11 +285,11 @@ const OLD: [&str; 4] = [
              SELECT id FROM messages WHERE finished_at < $1 ORDER BY finished_at LIMIT $2) LIMIT $2)",
     "DELETE FROM messages WHERE id IN (\
          SELECT id FROM messages WHERE finished_at < $1 ORDER BY finished_at LIMIT $2) \
-       AND NOT EXISTS (SELECT 1 FROM message_recipients r WHERE r.message_id = messages.id) \
-       AND NOT EXISTS (SELECT 1 FROM message_links l WHERE l.message_id = messages.id)",
+       AND (SELECT r.member FROM message_recipients r WHERE r.message_id = messages.id LIMIT 1) IS NULL \
+       AND (SELECT l.id FROM message_links l WHERE l.message_id = messages.id LIMIT 1) IS NULL",
     "DELETE FROM message_calls WHERE id IN (\
          SELECT c.id FROM message_calls c WHERE c.created_at < $1 AND c.finished_at IS NOT NULL \
-           AND NOT EXISTS (SELECT 1 FROM message_recipients r WHERE r.call_id = c.id) LIMIT $2)",
+           AND (SELECT r.member FROM message_recipients r WHERE r.call_id = c.id LIMIT 1) IS NULL LIMIT $2)",
 ];
 
 /// Deletes up to `limit` rows of messages that finished before `before`: their recipients and links, then they

@@ -352,7 +352,7 @@ async fn what_is_not_built_yet_answers_404() {
         "/auth/envoy/x/y",
         "/.well-known/openid-configuration",
         "/oidc/authorize",
-        "/api/v1/messages",
+        "/api/v1/messages/x/complete",
         "/hooks/o2oa/token/task_create",
     ] {
         for method in [Method::GET, Method::POST] {

@@ -5,8 +5,10 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use gongpai::message::Messages;
+use gongpai::message::steer::By;
+use gongpai::simulator::{Fault, World};
 
+use crate::support::messages::link;
 use crate::support::post::{Letter, Post, text};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -16,13 +18,12 @@ const LINGER: Duration = Duration::from_secs(2);
 const OVERTAKERS: &str = "SELECT COUNT(*) FROM message_recipients r WHERE EXISTS (\
      SELECT 1 FROM messages m WHERE m.seq < r.seq AND m.expanded_at IS NULL)";
 
-/// Delivers, and dies at the given step. Whether it came to its end before.
-async fn deliver_until(messages: &Messages, post: &Post, polls: usize) -> bool {
-    let chart = post.chart().await;
-    let mut delivering = pin!(messages.deliver_due(&chart));
+/// Dies at the given step of `deed`. Whether it came to its end before.
+async fn until<T>(deed: impl Future<Output = T>, polls: usize) -> bool {
+    let mut deed = pin!(deed);
     let mut polled = 0;
     poll_fn(|context| {
-        if delivering.as_mut().poll(context).is_ready() {
+        if deed.as_mut().poll(context).is_ready() {
             return Poll::Ready(true);
         }
         polled += 1;
@@ -52,7 +53,7 @@ async fn nothing_of_a_message_is_written_while_an_earlier_one_is_not_whichever_r
         post.put_all(&[several.unique(), text(&second, &[]).for_persons(&[("zhangsan", "pa")]).unique()])
             .await;
         let replica = if polls % 2 == 0 { &post.messages } else { &other };
-        deliver_until(replica, &post, polls).await;
+        until(replica.deliver_due(&post.chart().await), polls).await;
         assert_eq!(post.number(OVERTAKERS).await, 0, "died at step {polls}");
         expected.extend([first, second]);
         // Whoever comes next goes on, without the limit of a minute in the way.
@@ -93,4 +94,120 @@ async fn a_message_that_can_be_read_again_is_delivered() {
     post.run("UPDATE messages SET targets = expanded_to, expanded_to = ''").await;
     post.deliver_after(61 * SECOND).await;
     assert_eq!(post.status(&id).await, "sent");
+}
+
+/// How often the lane was taken.
+async fn turns(post: &Post) -> i64 {
+    post.number("SELECT turn FROM message_lanes").await
+}
+
+/// A message to so many members of which some wait and some are in calls that nobody has tried.
+async fn held_up(count: usize, letter: impl Fn(Letter) -> Letter) -> (Post, gongpai::base::id::MessageId) {
+    let post = Post::new().await;
+    post.place.wecom.change(|world: &mut World| world.populate(count));
+    post.place.wecom.fail_always("message/send", Fault::Errcode(60020, "not allow to access".to_owned()));
+    let members: Vec<String> = (1..=count).map(|n| format!("member{n:04}")).collect();
+    let members: Vec<&str> = members.iter().map(String::as_str).collect();
+    let id = post.put(&letter(text("全员", &members))).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&id).await, "accepted");
+    post.place.wecom.clear_faults();
+    (post, id)
+}
+
+#[tokio::test]
+async fn of_a_message_to_many_what_waits_ends_a_thousand_rows_at_a_time() {
+    let (post, id) = held_up(2500, |letter| letter.expiring(60 * SECOND)).await;
+    let before = turns(&post).await;
+    assert_eq!(post.deliver_after(61 * SECOND).await.expired, 2500);
+    assert!(turns(&post).await - before >= 3);
+    assert_eq!(post.status(&id).await, "expired");
+
+    let before = turns(&post).await;
+    post.messages.retry(&id, By::default()).await.unwrap();
+    assert!(turns(&post).await - before >= 3);
+    assert_eq!(post.number("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending'").await, 2500);
+    let before = turns(&post).await;
+    post.messages.bury(&id, "nobody needs it", By::default()).await.unwrap();
+    assert!(turns(&post).await - before >= 3);
+    assert_eq!(post.status(&id).await, "failed");
+    post.messages.retry(&id, By::default()).await.unwrap();
+    post.deliver_after(600 * SECOND).await;
+    assert_eq!(post.status(&id).await, "sent");
+    assert_eq!(post.inbox("member2500"), ["全员"]);
+}
+
+#[tokio::test]
+async fn a_recall_that_was_cut_off_goes_on_by_itself_and_nothing_of_it_is_sent_meanwhile() {
+    for polls in [1, 3, 6, 10, 14, 18, 22, 26, 30, 40, 60, 1000] {
+        let (post, id) = held_up(1100, |letter| letter).await;
+        let ids = [id.clone()];
+        let done = until(post.messages.recall(&ids, By::default()), polls).await;
+        post.deliver_after(600 * SECOND).await;
+        let asked = post.number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await == 1;
+        assert_eq!(post.status(&id).await, if asked { "recalled" } else { "sent" }, "at step {polls}");
+        assert_eq!(post.inbox("member0001").len(), usize::from(!asked));
+        if done {
+            return;
+        }
+    }
+    panic!("it never came to its end");
+}
+
+#[tokio::test]
+async fn the_links_of_an_expired_message_lead_somewhere_again_when_it_is_tried_again() {
+    let post = Post::new().await;
+    let id = post.put(&text("请审批", &["zhangsan"]).expiring(SECOND)).await;
+    let (gone, open) = (post.now().plus(SECOND), post.now().plus(1000 * SECOND));
+    link(&post.db, &post.corp, "gone", id.as_str(), "/a", gone).await;
+    link(&post.db, &post.corp, "open", id.as_str(), "/b", open).await;
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&id).await, "expired");
+    post.messages.retry(&id, By::default()).await.unwrap();
+    let until = async |link: &str| {
+        post.number(&format!("SELECT expires_at FROM message_links WHERE id = '{link}'")).await
+    };
+    assert_eq!(until("gone").await, post.now().plus(30 * 24 * 3600 * SECOND).millis());
+    assert_eq!(until("open").await, open.millis());
+    post.deliver_after(LINGER).await;
+    assert_eq!(post.status(&id).await, "sent");
+}
+
+#[tokio::test]
+async fn repeats_of_one_text_wait_aside_and_hold_up_nothing_else() {
+    let post = Post::new().await;
+    for _ in 0..5 {
+        post.put(&text("磁盘满", &["zhangsan"])).await;
+        post.deliver_after(10 * SECOND).await;
+    }
+    assert_eq!(post.inbox("zhangsan"), ["磁盘满"]);
+    let (todo, other) = (text("请审批", &["zhangsan"]).unique(), text("开会", &["zhangsan"]));
+    let ids = post.put_all(&[todo, other]).await;
+    post.deliver_after(LINGER).await;
+    for id in &ids {
+        assert_eq!(post.status(id).await, "sent");
+    }
+    assert_eq!(post.inbox("zhangsan"), ["磁盘满", "请审批", "开会"]);
+    for _ in 0..4 {
+        post.deliver_after(126 * SECOND).await;
+    }
+    assert_eq!(post.inbox("zhangsan").iter().filter(|text| *text == "磁盘满").count(), 5);
+    assert!(post.place.wecom.suppressed().is_empty());
+    assert_eq!(post.number("SELECT COUNT(*) FROM messages WHERE status <> 'sent'").await, 0);
+}
+
+#[tokio::test]
+async fn what_waits_behind_a_limit_is_not_looked_at_before_there_is_room() {
+    let post = Post::new().await;
+    let letters: Vec<_> = (0..100).map(|n| text(&format!("第{n}条"), &["zhangsan"]).unique()).collect();
+    post.put_all(&letters).await;
+    assert_eq!(post.deliver().await.sent, 28);
+    let due = format!("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending' AND due_at <= {}", {
+        post.now().millis()
+    });
+    assert_eq!(post.number(&due).await, 0);
+    let other = post.put(&text("别人", &["lisi"]).unique()).await;
+    post.deliver().await;
+    assert_eq!(post.status(&other).await, "sent");
+    assert_eq!(post.deliver_after(63 * SECOND).await.sent, 28);
 }

@@ -359,7 +359,7 @@ async fn messages_go_30_days_after_they_finished_with_all_that_is_theirs_and_tho
         for member in 0..700 {
             sql(&t, &format!(
                 "INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, body, status, reason, call_id, \
-                   due_at, alone) VALUES ('{id}', '={member}', '{corp}', {n}, '{member}', '{id}', 'sent', '', '{id}', 0, 0)"
+                   due_at, alone, aside) VALUES ('{id}', '={member}', '{corp}', {n}, '{member}', '{id}', 'sent', '', '{id}', 0, 0, 0)"
             ))
             .await;
         }

@@ -41,7 +41,7 @@ INSERT INTO feed_counter (name, seq) VALUES ('message', 0);
 -- the directory knows nobody of that name, or '@all'. seq, body: the message's. status: pending | calling | sent | failed |
 -- unknown; call_id: the call it belongs to from `calling` on. due_at: not before. counted_at: when WeCom may have counted it
 -- as one more message to that member; NULL if it surely did not. alone: 1 if it must not share a call, because a call with
--- several was refused for one of them.
+-- several was refused for one of them. aside: 1 if it had to wait because of an equal body: later messages of the member pass.
 CREATE TABLE message_recipients (
     message_id TEXT   NOT NULL,
     member     TEXT   NOT NULL,
@@ -56,10 +56,12 @@ CREATE TABLE message_recipients (
     due_at     BIGINT NOT NULL,
     counted_at BIGINT,
     alone      BIGINT NOT NULL,
+    aside      BIGINT NOT NULL,
     PRIMARY KEY (message_id, member)
 );
-CREATE INDEX message_recipients_queue ON message_recipients (corp_id, seq) WHERE status = 'pending';
-CREATE INDEX message_recipients_turn ON message_recipients (corp_id, member, seq) WHERE status IN ('pending', 'calling');
+CREATE INDEX message_recipients_queue ON message_recipients (corp_id, seq, due_at) WHERE status = 'pending';
+CREATE INDEX message_recipients_turn ON message_recipients (corp_id, member, status, aside, seq)
+    WHERE status IN ('pending', 'calling');
 CREATE INDEX message_recipients_counted ON message_recipients (corp_id, member, counted_at) WHERE counted_at IS NOT NULL;
 CREATE INDEX message_recipients_call ON message_recipients (call_id) WHERE call_id IS NOT NULL;
 
@@ -90,6 +92,7 @@ CREATE TABLE message_calls (
 CREATE INDEX message_calls_due ON message_calls (corp_id, next_at) WHERE status IN ('due', 'calling');
 CREATE INDEX message_calls_recall ON message_calls (corp_id, next_at) WHERE recall IN ('due', 'calling');
 CREATE INDEX message_calls_body ON message_calls (corp_id, body, created_at);
+CREATE INDEX message_calls_created_at ON message_calls (created_at);
 
 -- The one way out to WeCom. Whoever plans or claims calls takes this row first, so that limits hold across replicas.
 -- hold_until: nothing is sent before; hold_reason: why, '' if only a limit of WeCom's has to pass; hold_since: 0 or since

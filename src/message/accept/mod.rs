@@ -36,7 +36,7 @@ pub const MOST_RECIPIENTS: usize = 10_000;
 const LATEST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long links lead somewhere, unless the message says until when it is good.
-const LINKS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const LINKS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A message to more recipients than that keeps away from the minutes in which everybody sends.
 const FEW: usize = 100;

@@ -1,17 +1,25 @@
 //! Messages steered by hand: taken back, tried once more, buried.
 //!
-//! Each deed is one transaction with its row in the audit trail.
+//! A deed is decided in one transaction with its row in the audit trail. What a message to many has of rows is changed in
+//! that one and in more after it, so that nobody else waits long: a recall goes on by itself if the process dies in
+//! between; after a retry or a burial the rest stays as it was, and it can be asked for again.
 
 mod store;
 
 use std::net::IpAddr;
+use std::time::Duration;
 
-use super::deliver::expire::Over;
+use super::accept::LINKS_LAST;
+use super::deliver::expire::store::no_more_recipients;
+use super::deliver::expire::{End, end_some};
 use super::deliver::recall::RECALLABLE;
 use super::{Delivered, Messages, store as shared};
 use crate::audit::{self, Entry};
 use crate::base::clock::Timestamp;
 use crate::base::id::MessageId;
+
+/// How long a call is not made that is about to be dissolved: longer than whoever dissolves it can be gone.
+const PARKED: Duration = Duration::from_secs(24 * 3600);
 
 /// Who does it.
 #[derive(Debug, Clone, Default)]
@@ -66,21 +74,22 @@ impl Messages {
             }
             store::ask_for_recall(&mut tx, id, now).await?;
         }
-        let mut recalled = 0;
         for id in ids {
-            let waited = self.end_pending(&mut tx, id, (Over::Recalled, ""), now).await?;
-            recalled += waited;
+            let waits = store::waiting(&mut tx, id).await? > 0;
+            store::park(&mut tx, id, now.plus(PARKED)).await?;
+            no_more_recipients(&mut tx, id, ("recalled", shared::RECALLED), now).await?;
             let out = self.recall_sent(&mut tx, id, now).await?;
-            if waited == 0 && !out && !store::is_recalled(&mut tx, id).await? {
+            if !waits && !out && !store::is_recalled(&mut tx, id).await? {
                 return Err(Refused::NothingToDo(id.clone(), "none of its recipients has it or will get it"));
             }
         }
-        shared::finish(&mut tx, ids, now).await?;
         for id in ids {
             audit::store::insert(&mut tx, corp, &deed(&by, format!("recall {id}")), now).await?;
         }
         tx.commit().await?;
-        self.0.metrics.recipients(&Delivered { recalled, ..Delivered::default() });
+        if let Err(error) = self.end(ids, usize::MAX).await {
+            tracing::warn!(%error, "Messages are being recalled; what waits of them ends with the next sweep");
+        }
         self.0.news.notify_one();
         Ok(())
     }
@@ -106,7 +115,10 @@ impl Messages {
     }
 
     /// Lets the recipients that were not reached, or of whom nobody knows, be tried once more. If WeCom's answer was
-    /// lost, somebody may get it twice.
+    /// lost, somebody may get it twice. Links that have expired lead somewhere again, for as long as new ones.
+    ///
+    /// Of many recipients a thousand at a time: if the database fails in between, the others stay as they were, and
+    /// it can be asked for again.
     ///
     /// # Errors
     /// [`Refused`].
@@ -119,22 +131,41 @@ impl Messages {
         if message.recall_at.is_some() {
             return Err(Refused::NothingToDo(id.clone(), "it was recalled"));
         }
-        let recipients = store::try_again(&mut tx, id, now).await?;
+        let recipients = store::not_reached(&mut tx, id).await?;
         if recipients == 0 && !(message.is_finished && store::has_no_recipients(&mut tx, id).await?) {
             return Err(Refused::NothingToDo(
                 id.clone(),
                 "all its recipients have it or are still to get it",
             ));
         }
-        store::reopen(&mut tx, id, recipients == 0, now).await?;
+        store::reopen(&mut tx, id, recipients == 0, now, now.plus(LINKS_LAST)).await?;
         let detail = format!("retry {id}: {recipients} recipients");
         audit::store::insert(&mut tx, corp, &deed(&by, detail), now).await?;
+        let mut reached = store::try_again(&mut tx, id, "", now).await?;
         tx.commit().await?;
         self.0.news.notify_one();
+        while let Some(after) = reached {
+            let mut tx = self.0.db.write().await?;
+            shared::take_lane(&mut tx, corp).await?;
+            let message = store::find(&mut tx, corp, id).await?;
+            if message.as_ref().is_none_or(|message| message.recall_at.is_some()) {
+                return Ok(());
+            }
+            reached = store::try_again(&mut tx, id, &after, now).await?;
+            if reached.is_some() && message.is_some_and(|message| message.is_finished) {
+                // Those before were quicker.
+                store::reopen(&mut tx, id, false, now, now.plus(LINKS_LAST)).await?;
+            }
+            tx.commit().await?;
+            self.0.news.notify_one();
+        }
         Ok(())
     }
 
     /// Gives a message up: whoever has not got it does not get it. Calls under way are not stopped.
+    ///
+    /// Of many recipients a thousand at a time: some of the others may get it meanwhile, and if the database fails in
+    /// between, they do unless it is asked for again.
     ///
     /// # Errors
     /// [`Refused`].
@@ -142,27 +173,34 @@ impl Messages {
         let corp = &self.0.settings.corp;
         let mut tx = self.0.db.write().await?;
         shared::take_lane(&mut tx, corp).await?;
-        let now = self.0.clock.now();
         let message = store::find(&mut tx, corp, id).await?.ok_or_else(|| Refused::NotFound(id.clone()))?;
         if message.is_finished {
             return Err(Refused::NothingToDo(id.clone(), "it has ended"));
         }
-        for call in shared::untried_calls(&mut tx, id).await? {
-            shared::dissolve(&mut tx, &call, now).await?;
-        }
-        let reason = format!("Given up by hand: {}", why.replace('\0', "\u{fffd}"));
-        let recipients = shared::fail_pending(&mut tx, id, &reason).await?;
+        let recipients = store::waiting(&mut tx, id).await?;
         if recipients == 0 && message.is_expanded {
             return Err(Refused::NothingToDo(id.clone(), "its calls are under way; nothing of it waits"));
         }
-        store::no_more_recipients(&mut tx, id, &reason, now).await?;
-        shared::finish(&mut tx, std::slice::from_ref(id), now).await?;
         let detail = format!("bury {id}: {recipients} recipients, {why}");
-        audit::store::insert(&mut tx, corp, &deed(&by, detail.replace('\0', "\u{fffd}")), now).await?;
-        tx.commit().await?;
-        self.0.metrics.recipients(&Delivered { failed: recipients, ..Delivered::default() });
-        self.0.metrics.failed("buried", recipients);
-        Ok(())
+        let detail = deed(&by, detail.replace('\0', "\u{fffd}"));
+        audit::store::insert(&mut tx, corp, &detail, self.0.clock.now()).await?;
+        let reason = format!("Given up by hand: {}", why.replace('\0', "\u{fffd}"));
+        let end = End { status: "failed", reason: &reason, keep: false };
+        loop {
+            let now = self.0.clock.now();
+            let (ended, is_all) = end_some(&mut tx, id, end, &mut { shared::ROWS }, now).await?;
+            if is_all {
+                shared::finish(&mut tx, std::slice::from_ref(id), now).await?;
+            }
+            tx.commit().await?;
+            self.0.metrics.recipients(&Delivered { failed: ended, ..Delivered::default() });
+            self.0.metrics.failed("buried", ended);
+            if is_all {
+                return Ok(());
+            }
+            tx = self.0.db.write().await?;
+            shared::take_lane(&mut tx, corp).await?;
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use sqlx::{AnyConnection, Row as _};
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
+use crate::message::store as shared;
 
 /// A message, as far as steering looks at it.
 #[derive(Debug)]
@@ -57,13 +58,14 @@ pub(super) struct Out {
     pub(super) sent_at: Option<Timestamp>,
 }
 
-/// The calls that carried a message, or that are being made.
+/// The calls that carried a message or may have, or that are being made.
 pub(super) async fn calls_out(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<Vec<Out>> {
     sqlx::query(
         "SELECT DISTINCT c.id, CASE WHEN c.status = 'sent' AND c.msgid IS NOT NULL THEN c.finished_at END \
          FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
          WHERE r.message_id = $1 AND r.status IN ('calling', 'sent') \
-           AND (c.status IN ('due', 'calling') OR (c.status = 'sent' AND c.msgid IS NOT NULL))",
+           AND (c.status = 'calling' OR (c.status = 'due' AND c.uncertain_at IS NOT NULL) \
+             OR (c.status = 'sent' AND c.msgid IS NOT NULL))",
     )
     .bind(id.as_str())
     .fetch_all(tx)
@@ -78,13 +80,14 @@ pub(super) async fn calls_out(tx: &mut AnyConnection, id: &MessageId) -> sqlx::R
     .collect()
 }
 
-/// A message that is in one call with this one and is to stay.
+/// A message that is to stay and went out in one call with this one, or may have.
 pub(super) async fn stays(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<Option<MessageId>> {
     sqlx::query(
         "SELECT m.id FROM message_recipients o JOIN messages m ON m.id = o.message_id \
          WHERE m.recall_at IS NULL AND o.status IN ('calling', 'sent') AND o.call_id IN (\
-             SELECT r.call_id FROM message_recipients r WHERE r.message_id = $1 AND r.call_id IS NOT NULL \
-               AND r.status IN ('calling', 'sent')) LIMIT 1",
+             SELECT r.call_id FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
+               WHERE r.message_id = $1 AND r.status IN ('calling', 'sent') \
+                 AND NOT (c.status = 'due' AND c.uncertain_at IS NULL)) LIMIT 1",
     )
     .bind(id.as_str())
     .fetch_optional(tx)
@@ -115,17 +118,75 @@ pub(super) async fn is_recalled(tx: &mut AnyConnection, id: &MessageId) -> sqlx:
     Ok(row.is_some())
 }
 
-/// Lets recipients that were not reached wait again; answers how many. What WeCom may have counted stays counted.
-pub(super) async fn try_again(tx: &mut AnyConnection, id: &MessageId, now: Timestamp) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "UPDATE message_recipients SET status = 'pending', reason = '', call_id = NULL, due_at = $2 \
-         WHERE message_id = $1 AND status IN ('failed', 'unknown')",
+/// How many recipients of a message surely have not got it and are still to: those who wait, and those of calls that
+/// nobody has tried.
+pub(super) async fn waiting(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<i64> {
+    sqlx::query(
+        "SELECT COUNT(*) FROM message_recipients r LEFT JOIN message_calls c ON c.id = r.call_id \
+         WHERE r.message_id = $1 AND (r.status = 'pending' \
+           OR (r.status = 'calling' AND c.status = 'due' AND c.uncertain_at IS NULL))",
+    )
+    .bind(id.as_str())
+    .fetch_one(tx)
+    .await?
+    .try_get(0)
+}
+
+/// Keeps the calls of a message that nobody has tried from being made before they are dissolved.
+pub(super) async fn park(tx: &mut AnyConnection, id: &MessageId, until: Timestamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_calls SET next_at = $2 WHERE status = 'due' AND uncertain_at IS NULL AND id IN (\
+           SELECT r.call_id FROM message_recipients r WHERE r.message_id = $1 AND r.status = 'calling')",
+    )
+    .bind(id.as_str())
+    .bind(until.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// How many recipients of a message were not reached, or nobody knows.
+pub(super) async fn not_reached(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<i64> {
+    sqlx::query(
+        "SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND status IN ('failed', 'unknown')",
+    )
+    .bind(id.as_str())
+    .fetch_one(tx)
+    .await?
+    .try_get(0)
+}
+
+/// Lets recipients after the member `after` that were not reached wait again, as many as one transaction changes; answers
+/// the last of them. What WeCom may have counted stays counted.
+pub(super) async fn try_again(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    after: &str,
+    now: Timestamp,
+) -> sqlx::Result<Option<String>> {
+    let last: Option<String> = sqlx::query(
+        "SELECT MAX(t.member) FROM (SELECT member FROM message_recipients \
+           WHERE message_id = $1 AND member > $2 AND status IN ('failed', 'unknown') \
+           ORDER BY member LIMIT $3) t",
+    )
+    .bind(id.as_str())
+    .bind(after)
+    .bind(i64::try_from(shared::ROWS).unwrap_or(i64::MAX))
+    .fetch_one(&mut *tx)
+    .await?
+    .try_get(0)?;
+    let Some(last) = last else { return Ok(None) };
+    sqlx::query(
+        "UPDATE message_recipients SET status = 'pending', reason = '', call_id = NULL, due_at = $2, aside = 0 \
+         WHERE message_id = $1 AND member > $3 AND member <= $4 AND status IN ('failed', 'unknown')",
     )
     .bind(id.as_str())
     .bind(now.millis())
+    .bind(after)
+    .bind(&last)
     .execute(tx)
     .await?;
-    Ok(done.rows_affected())
+    Ok(Some(last))
 }
 
 /// Whether nobody was found whom it is for.
@@ -137,13 +198,21 @@ pub(super) async fn has_no_recipients(tx: &mut AnyConnection, id: &MessageId) ->
     Ok(row.is_none())
 }
 
-/// A message is on its way again, for as long as a new one; `anew`: whom it is for is looked up again.
+/// A message is on its way again, for as long as a new one, and its links lead somewhere until `links_until`; `anew`:
+/// whom it is for is looked up again.
 pub(super) async fn reopen(
     tx: &mut AnyConnection,
     id: &MessageId,
     anew: bool,
     now: Timestamp,
+    links_until: Timestamp,
 ) -> sqlx::Result<()> {
+    sqlx::query("UPDATE message_links SET expires_at = $3 WHERE message_id = $1 AND expires_at <= $2")
+        .bind(id.as_str())
+        .bind(now.millis())
+        .bind(links_until.millis())
+        .execute(&mut *tx)
+        .await?;
     sqlx::query(
         "UPDATE messages SET status = 'accepted', reason = '', finished_at = NULL, updated_at = $2, \
            expires_at = CASE WHEN expires_at <= $2 THEN NULL ELSE expires_at END, \
@@ -154,31 +223,6 @@ pub(super) async fn reopen(
     .bind(id.as_str())
     .bind(now.millis())
     .bind(i64::from(anew))
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// No recipients are written from here on; one without any has failed.
-pub(super) async fn no_more_recipients(
-    tx: &mut AnyConnection,
-    id: &MessageId,
-    reason: &str,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    sqlx::query("UPDATE messages SET expanded_at = $2 WHERE id = $1 AND expanded_at IS NULL")
-        .bind(id.as_str())
-        .bind(now.millis())
-        .execute(&mut *tx)
-        .await?;
-    sqlx::query(
-        "UPDATE messages SET status = 'failed', reason = $3, finished_at = $2, updated_at = $2 \
-         WHERE id = $1 AND finished_at IS NULL \
-           AND NOT EXISTS (SELECT 1 FROM message_recipients r WHERE r.message_id = messages.id)",
-    )
-    .bind(id.as_str())
-    .bind(now.millis())
-    .bind(reason)
     .execute(tx)
     .await?;
     Ok(())

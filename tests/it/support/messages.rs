@@ -87,8 +87,8 @@ impl<'a> Recipient<'a> {
     pub(crate) async fn write(self, db: &Db, corp: &CorpId) {
         sqlx::query(
             "INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, person_id, body, status, reason, \
-             call_id, due_at, counted_at, alone) \
-             SELECT id, $2, $3, seq, $4, $5, 'b', $6, $7, $8, $9, NULL, 0 FROM messages WHERE id = $1",
+             call_id, due_at, counted_at, alone, aside) \
+             SELECT id, $2, $3, seq, $4, $5, 'b', $6, $7, $8, $9, NULL, 0, 0 FROM messages WHERE id = $1",
         )
         .bind(self.id)
         .bind(self.member)

@@ -87,9 +87,9 @@ fn message(row: &AnyRow) -> sqlx::Result<Unexpanded> {
 static RECIPIENTS: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
         "INSERT INTO message_recipients (corp_id, message_id, member, seq, userid, person_id, body, status, reason, \
-           call_id, due_at, counted_at, alone) VALUES ",
+           call_id, due_at, counted_at, alone, aside) VALUES ",
         1,
-        "($1, *, *, *, *, *, *, 'pending', '', NULL, *, NULL, 0)",
+        "($1, *, *, *, *, *, *, 'pending', '', NULL, *, NULL, 0, 0)",
         " ON CONFLICT (message_id, member) DO NOTHING",
     )
 });

@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
-use super::{Over, TRIED};
+use super::{End, Over, TRIED};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId};
 
@@ -53,28 +53,31 @@ pub(super) async fn why(
     Ok(Over::of(instant(0)?, instant(1)?, Timestamp::from_millis(since), now))
 }
 
-/// Ends pending recipients that were tried for long: with `reason` if it is `decided`, otherwise with what WeCom said
-/// of each last, and with `reason` where it said nothing.
-pub(super) async fn fail_tried_long(
+/// Ends up to `most` pending recipients of a message; answers how many there were.
+pub(super) async fn fail_pending(
     tx: &mut AnyConnection,
     id: &MessageId,
-    (decided, reason): (bool, &str),
+    end: End<'_>,
+    most: u64,
 ) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "UPDATE message_recipients SET status = 'failed', call_id = NULL, \
-           reason = CASE WHEN $3 = 1 OR reason = '' THEN $2 ELSE reason END \
-         WHERE message_id = $1 AND status = 'pending'",
+           reason = CASE WHEN $3 = 1 AND reason <> '' THEN reason ELSE $2 END \
+         WHERE (message_id, member) IN (\
+           SELECT r.message_id, r.member FROM messages m JOIN message_recipients r \
+             ON r.corp_id = m.corp_id AND r.seq = m.seq WHERE m.id = $1 AND r.status = 'pending' LIMIT $4)",
     )
     .bind(id.as_str())
-    .bind(reason)
-    .bind(i64::from(decided))
+    .bind(end.reason)
+    .bind(i64::from(end.keep))
+    .bind(i64::try_from(most).unwrap_or(i64::MAX))
     .execute(tx)
     .await?;
     Ok(done.rows_affected())
 }
 
 /// No recipients of a message are written from here on; one without any has ended.
-pub(super) async fn no_more_recipients(
+pub(in crate::message) async fn no_more_recipients(
     tx: &mut AnyConnection,
     id: &MessageId,
     (status, reason): (&str, &str),

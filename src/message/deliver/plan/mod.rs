@@ -3,6 +3,9 @@
 //! A recipient is a candidate if its time has come and no other message of the same member is on its way or before it.
 //! Each candidate leaves the pass in one of three ways: into a call, later, or failed; so that a pass that finds
 //! candidates always gets on.
+//!
+//! One that has to wait because the member just got an equal body steps aside: the member's later messages pass it. When
+//! its time comes there may be two candidates of a member, and the earlier one goes.
 
 pub(super) mod store;
 
@@ -41,6 +44,12 @@ const LINGER_AGAIN: Duration = Duration::from_secs(1);
 
 /// What "lately" is.
 const LATELY: Duration = Duration::from_secs(5);
+
+/// Who waits so long lets what else it is about wait, too; a shorter wait is not worth writing all those rows.
+const ALONG: Duration = Duration::from_secs(2);
+
+/// How many rows of one pass wait along.
+const MOST_ALONG: i64 = 5000;
 
 /// When a body is looked at again that is on its way to everybody.
 const BEHIND_EVERYBODY: Duration = Duration::from_secs(5);
@@ -97,12 +106,45 @@ pub(super) struct Draft {
     pub(super) recipients: Vec<(MessageId, String, String)>,
 }
 
+/// Why a recipient waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Why {
+    /// So that others get the same in the same call.
+    Company,
+    /// The member has got as much as WeCom delivers.
+    Limit,
+    /// The member has got an equal body lately, or it is on its way: it steps aside.
+    Equal,
+}
+
+/// A recipient that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Later {
+    pub(super) message: MessageId,
+    pub(super) member: String,
+    pub(super) body: String,
+    /// When it may be its turn.
+    pub(super) at: Timestamp,
+    pub(super) why: Why,
+}
+
+impl Later {
+    fn of(candidate: &Candidate, at: Timestamp, why: Why) -> Self {
+        Self {
+            message: candidate.message.clone(),
+            member: candidate.member.clone(),
+            body: candidate.body.clone(),
+            at,
+            why,
+        }
+    }
+}
+
 /// What becomes of the candidates.
 #[derive(Debug, Default)]
 pub(super) struct Plan {
     pub(super) calls: Vec<Draft>,
-    /// Message, member, and when it may be its turn.
-    pub(super) later: Vec<(MessageId, String, Timestamp)>,
+    pub(super) later: Vec<Later>,
     /// Message, member, and why.
     pub(super) failed: Vec<(MessageId, String, &'static str)>,
 }
@@ -114,11 +156,10 @@ pub(super) fn plan(candidates: &[Candidate], situation: &Situation) -> Plan {
     let mut ready: Vec<(&Candidate, &str)> = Vec::new();
     let mut together: HashMap<&str, usize> = HashMap::new();
     for candidate in candidates {
-        let key = || (candidate.message.clone(), candidate.member.clone());
         match userid_now(candidate) {
-            Err(why) => plan.failed.push((key().0, key().1, why)),
-            Ok(userid) => match not_before(candidate, situation).filter(|at| *at > now) {
-                Some(at) => plan.later.push((key().0, key().1, at)),
+            Err(why) => plan.failed.push((candidate.message.clone(), candidate.member.clone(), why)),
+            Ok(userid) => match not_before(candidate, situation).filter(|(at, _)| *at > now) {
+                Some((at, why)) => plan.later.push(Later::of(candidate, at, why)),
                 None => {
                     *together.entry(&candidate.body).or_default() += 1;
                     ready.push((candidate, userid));
@@ -129,10 +170,15 @@ pub(super) fn plan(candidates: &[Candidate], situation: &Situation) -> Plan {
     let mut open: HashMap<&str, Open> = HashMap::new();
     // Whether the body goes to everybody.
     let mut planned: HashMap<&str, bool> = HashMap::new();
+    let mut members: HashSet<&str> = HashSet::new();
     for (candidate, userid) in ready {
+        if members.contains(candidate.member.as_str()) {
+            // The earlier one goes; this one is a candidate again when that is over.
+            continue;
+        }
         let company = together.get(candidate.body.as_str()).copied().unwrap_or(0);
         if let Some(at) = lingers_until(candidate, company, now) {
-            plan.later.push((candidate.message.clone(), candidate.member.clone(), at));
+            plan.later.push(Later::of(candidate, at, Why::Company));
             continue;
         }
         let everybody = candidate.member == Member::ALL;
@@ -140,7 +186,7 @@ pub(super) fn plan(candidates: &[Candidate], situation: &Situation) -> Plan {
         let rival = planned.get(candidate.body.as_str()).is_some_and(|first| *first != everybody);
         if rival && !candidate.unique {
             let at = now.plus(BEHIND_EVERYBODY);
-            plan.later.push((candidate.message.clone(), candidate.member.clone(), at));
+            plan.later.push(Later::of(candidate, at, Why::Equal));
             continue;
         }
         let recipient = (candidate.message.clone(), candidate.member.clone(), userid.to_owned());
@@ -152,9 +198,11 @@ pub(super) fn plan(candidates: &[Candidate], situation: &Situation) -> Plan {
         {
             if open.userids.insert(userid.to_lowercase()) {
                 draft.recipients.push(recipient);
+                members.insert(&candidate.member);
             } else {
                 // Two members of one userid: the directory has come to know somebody in between.
-                plan.later.push((recipient.0, recipient.1, now.plus(window(candidate)).plus(MARGIN)));
+                let at = now.plus(window(candidate)).plus(MARGIN);
+                plan.later.push(Later::of(candidate, at, Why::Equal));
             }
             continue;
         }
@@ -166,6 +214,7 @@ pub(super) fn plan(candidates: &[Candidate], situation: &Situation) -> Plan {
             open.insert(&candidate.body, Open { call: plan.calls.len(), userids });
         }
         planned.insert(&candidate.body, everybody);
+        members.insert(&candidate.member);
         plan.calls.push(Draft {
             body: candidate.body.clone(),
             window: window(candidate),
@@ -194,12 +243,18 @@ fn userid_now(candidate: &Candidate) -> Result<&str, &'static str> {
     }
 }
 
-/// The first instant at which neither a limit nor WeCom's duplicate check would swallow it.
-fn not_before(candidate: &Candidate, situation: &Situation) -> Option<Timestamp> {
+/// The first instant at which neither a limit nor WeCom's duplicate check would swallow it, and which of them it is. Who
+/// waits for both waits aside: those behind it may have to wait for the limit only.
+fn not_before(candidate: &Candidate, situation: &Situation) -> Option<(Timestamp, Why)> {
     let equal = (!candidate.unique).then_some(candidate.equal_at).flatten();
     let behind = (!candidate.unique && situation.to_everybody.contains(&candidate.body))
         .then(|| situation.now.plus(BEHIND_EVERYBODY));
-    candidate.free_at.max(equal.map(|at| at.plus(WINDOW).plus(MARGIN))).max(behind)
+    let equal = equal.map(|at| at.plus(WINDOW).plus(MARGIN)).max(behind);
+    if equal.is_some_and(|at| at > situation.now) {
+        equal.max(candidate.free_at).map(|at| (at, Why::Equal))
+    } else {
+        candidate.free_at.map(|at| (at, Why::Limit))
+    }
 }
 
 /// Until when it waits for others with the same body; `None`: it does not.
@@ -238,6 +293,7 @@ impl Messages {
             plan.calls.into_iter().map(|draft| (CallId::generate(now), draft)).collect();
         store::insert_calls(&mut tx, corp, self.0.settings.agent, &made, now).await?;
         store::delay(&mut tx, &plan.later).await?;
+        store::delay_along(&mut tx, corp, &plan.later, now, MOST_ALONG).await?;
         if !plan.failed.is_empty() {
             store::fail(&mut tx, &plan.failed).await?;
             let mut messages: Vec<_> = plan.failed.iter().map(|(message, _, _)| message.clone()).collect();

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
-use super::{Candidate, Draft, Now, room_at};
+use super::{Candidate, Draft, Later, Now, Why, room_at};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
 use crate::db::many::Many;
@@ -15,17 +15,21 @@ use crate::message::deliver::pace::{EVERYBODY, OWN};
 use crate::message::deliver::send::request;
 use crate::message::{Member, content};
 
-/// It is the first open message of the member, and no later one is on its way, as may be after a retry by hand. Scalar
-/// subqueries: of NOT EXISTS PostgreSQL makes a join that compares every row with every other while it has no statistics.
+/// It is the first open message of the member that is not aside, or one aside that is before it and the first one of those
+/// whose time has come ($2: now); and no other one is on its way. Scalar subqueries, each one look into an index: of NOT
+/// EXISTS PostgreSQL makes a join that compares every row with every other while it has no statistics.
 macro_rules! turn {
     () => {
-        "AND CASE WHEN r.seq = (SELECT e.seq FROM message_recipients e \
+        "AND CASE \
+           WHEN (SELECT e.seq FROM message_recipients e \
              WHERE e.corp_id = r.corp_id AND e.member = r.member AND e.status IN ('pending', 'calling') \
-             ORDER BY e.seq LIMIT 1) \
-           THEN (SELECT COUNT(*) FROM message_recipients e \
+               AND e.status = 'pending' AND e.aside = 0 ORDER BY e.seq LIMIT 1) < r.seq THEN 1 \
+           WHEN r.aside = 1 AND (SELECT e.seq FROM message_recipients e \
              WHERE e.corp_id = r.corp_id AND e.member = r.member AND e.status IN ('pending', 'calling') \
-               AND e.status = 'calling') \
-           ELSE 1 END = 0"
+               AND e.status = 'pending' AND e.aside = 1 AND e.due_at <= $2 ORDER BY e.seq LIMIT 1) < r.seq THEN 1 \
+           ELSE (SELECT COUNT(*) FROM message_recipients e \
+             WHERE e.corp_id = r.corp_id AND e.member = r.member AND e.status IN ('pending', 'calling') \
+               AND e.status = 'calling') END = 0"
     };
 }
 
@@ -313,25 +317,70 @@ pub(super) async fn insert_calls(
 
 static LATER: LazyLock<Many> = LazyLock::new(|| {
     Many::new(
-        "WITH t (message_id, member, at) AS (VALUES ",
+        "WITH t (message_id, member, at, aside) AS (VALUES ",
         0,
-        "(*, *, CAST(* AS BIGINT))",
-        ") UPDATE message_recipients SET due_at = t.at FROM t \
+        "(*, *, CAST(* AS BIGINT), CAST(* AS BIGINT))",
+        ") UPDATE message_recipients SET due_at = t.at, \
+             aside = CASE WHEN t.aside = 1 THEN 1 ELSE message_recipients.aside END FROM t \
          WHERE message_recipients.message_id = t.message_id AND message_recipients.member = t.member",
     )
 });
 
 /// Lets recipients wait until said.
-pub(super) async fn delay(
-    tx: &mut AnyConnection,
-    later: &[(MessageId, String, Timestamp)],
-) -> sqlx::Result<()> {
+pub(super) async fn delay(tx: &mut AnyConnection, later: &[Later]) -> sqlx::Result<()> {
     for (text, part) in LATER.parts(later) {
         let mut query = sqlx::query(text);
-        for (message, member, at) in part {
-            query = query.bind(message.as_str()).bind(member).bind(at.millis());
+        for one in part {
+            let aside = i64::from(one.why == Why::Equal);
+            query = query.bind(one.message.as_str()).bind(&one.member).bind(one.at.millis()).bind(aside);
         }
         query.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// Which rows of a member wait with one: $1 corporation, $2 member, $3 until when, $4 how many at the most.
+macro_rules! along {
+    ($set:literal, $which:literal) => {
+        concat!(
+            "UPDATE message_recipients SET due_at = $3",
+            $set,
+            " WHERE (message_id, member) IN (\
+                SELECT e.message_id, e.member FROM message_recipients e \
+                WHERE e.corp_id = $1 AND e.member = $2 AND e.status IN ('pending', 'calling') \
+                  AND e.status = 'pending' AND e.due_at < $3",
+            $which,
+            " LIMIT $4)"
+        )
+    };
+}
+
+/// Lets what else waits for the same member wait as long: after a limit everything, after an equal body those that have it,
+/// too. Otherwise each would be looked at again and again before its time. Not for a moment only, and not of more than
+/// `most` rows; the others are found out one by one.
+pub(super) async fn delay_along(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    later: &[Later],
+    now: Timestamp,
+    most: i64,
+) -> sqlx::Result<()> {
+    let mut left = most;
+    for one in later.iter().filter(|one| one.at.since(now) >= super::ALONG) {
+        if left <= 0 {
+            break;
+        }
+        let moved = match one.why {
+            Why::Company => continue,
+            Why::Limit => sqlx::query(along!("", "")),
+            Why::Equal => sqlx::query(along!(", aside = 1", " AND e.body = $5")),
+        };
+        let mut moved = moved.bind(corp.as_str()).bind(&one.member).bind(one.at.millis()).bind(left);
+        if one.why == Why::Equal {
+            moved = moved.bind(&one.body);
+        }
+        left = left
+            .saturating_sub(i64::try_from(moved.execute(&mut *tx).await?.rows_affected()).unwrap_or(left));
     }
     Ok(())
 }

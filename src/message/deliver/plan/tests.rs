@@ -76,9 +76,33 @@ fn who_is_over_a_limit_or_just_had_the_same_waits_until_it_matters_no_more() {
     list[2].free_at = Some(ago(1));
     let plan = plan(&list, &now());
     assert_eq!(plan.calls.iter().map(members).collect::<Vec<_>>(), [["c"]]);
-    let at: Vec<_> =
-        plan.later.iter().map(|(_, member, at)| (member.as_str(), at.since(NOW).as_secs())).collect();
-    assert_eq!(at, [("a", 9), ("b", 105)]);
+    let at: Vec<_> = plan
+        .later
+        .iter()
+        .map(|later| (later.member.as_str(), later.at.since(NOW).as_secs(), later.why))
+        .collect();
+    assert_eq!(at, [("a", 9, Why::Limit), ("b", 105, Why::Equal)]);
+}
+
+#[test]
+fn who_waits_for_a_limit_and_because_of_an_equal_body_waits_aside_for_the_longer_one() {
+    let mut one = candidate("m1", "a", "x");
+    (one.free_at, one.equal_at) = (Some(NOW.plus(Duration::from_secs(300))), Some(ago(20)));
+    let waits = |one: &Candidate| {
+        let later = plan(std::slice::from_ref(one), &now()).later.remove(0);
+        (later.at.since(NOW).as_secs(), later.why)
+    };
+    assert_eq!(waits(&one), (300, Why::Equal));
+    one.equal_at = Some(ago(200));
+    assert_eq!(waits(&one), (300, Why::Limit));
+}
+
+#[test]
+fn of_two_candidates_of_a_member_the_earlier_one_goes_and_the_other_stays_as_it_is() {
+    let list = [candidate("m1", "a", "x"), candidate("m2", "a", "y"), candidate("m3", "b", "y")];
+    let plan = plan(&list, &now());
+    assert_eq!(plan.calls.iter().map(members).collect::<Vec<_>>(), [["a"], ["b"]]);
+    assert!(plan.later.is_empty() && plan.failed.is_empty());
 }
 
 #[test]
@@ -101,7 +125,7 @@ fn of_equal_bodies_to_somebody_and_to_everybody_the_first_one_goes() {
     let list = [candidate("m1", "a", "x"), candidate("m2", "@all", "x")];
     let plan = plan(&list, &now());
     assert_eq!((plan.calls.len(), members(&plan.calls[0])), (1, vec!["a"]));
-    assert_eq!(plan.later[0].1, "@all");
+    assert_eq!((plan.later[0].member.as_str(), plan.later[0].why), ("@all", Why::Equal));
 }
 
 #[test]
@@ -112,7 +136,7 @@ fn a_body_that_was_just_sent_waits_a_second_for_company_unless_a_call_is_full() 
     }
     let few = plan(&list, &now());
     assert_eq!((few.calls.len(), few.later.len()), (0, 3));
-    assert_eq!(few.later[0].2, NOW.plus(LINGER_AGAIN));
+    assert_eq!((few.later[0].at, few.later[0].why), (NOW.plus(LINGER_AGAIN), Why::Company));
     for one in &mut list {
         one.since = ago(1);
     }
@@ -196,6 +220,7 @@ struct Row {
     due_at: Timestamp,
     state: State,
     counted_at: Option<Timestamp>,
+    aside: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,8 +256,10 @@ fn candidates(
     let mut found = (Vec::new(), Vec::new());
     for (seq, row) in rows.iter().enumerate() {
         let blocked = rows.iter().enumerate().any(|(other, e)| {
+            // Of those aside the first one whose time has come.
+            let first = !e.aside || (row.aside && e.due_at <= now);
             e.member == row.member
-                && (e.state == State::Calling || (e.state == State::Pending && other < seq))
+                && (e.state == State::Calling || (e.state == State::Pending && other < seq && first))
         });
         if row.state != State::Pending || row.due_at > now || blocked {
             continue;
@@ -264,7 +291,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_comes_no_member_gets_too_much_out_of_order_or_twice_and_nothing_is_lost(
+    fn whatever_comes_no_member_gets_too_much_or_twice_or_anything_but_repeats_out_of_order_and_nothing_is_lost(
         messages in prop::collection::vec(message(), 1..160),
         behaviours in prop::collection::vec(behaviour(), 1..40),
     ) {
@@ -298,6 +325,7 @@ proptest! {
                     due_at: if message.unique { now } else { now.plus(Duration::from_millis(150)) },
                     state: State::Pending,
                     counted_at: None,
+                    aside: false,
                 });
             }
             // Calls that end now are settled.
@@ -323,9 +351,21 @@ proptest! {
                 .collect();
             let plan = plan(&list, &Situation { now, room: 10 - under_way.len().min(10), to_everybody });
             prop_assert!(plan.failed.is_empty());
-            for (message, _, at) in &plan.later {
-                prop_assert!(*at > now, "it would be a candidate again at once");
-                rows[message.as_str().parse::<usize>().unwrap()].due_at = *at;
+            for later in &plan.later {
+                prop_assert!(later.at > now, "it would be a candidate again at once");
+                let seq: usize = later.message.as_str().parse().unwrap();
+                rows[seq].due_at = later.at;
+                rows[seq].aside |= later.why == Why::Equal;
+                prop_assert!(!(rows[seq].aside && rows[seq].unique), "only a repeat steps aside");
+                if later.at.since(now) < ALONG || later.why == Why::Company {
+                    continue;
+                }
+                let (member, body) = (rows[seq].member.clone(), rows[seq].body.clone());
+                let along = |row: &&mut Row| row.member == member && (later.why == Why::Limit || row.body == body);
+                for row in rows.iter_mut().filter(along).filter(|row| row.state == State::Pending) {
+                    row.due_at = row.due_at.max(later.at);
+                    row.aside |= later.why == Why::Equal;
+                }
             }
             for draft in plan.calls {
                 let behaviour = behaviours.next().unwrap();
@@ -337,6 +377,8 @@ proptest! {
                     let seq: usize = message.as_str().parse().unwrap();
                     prop_assert!(seqs.contains(&seq));
                     prop_assert_eq!(rows[seq].state, State::Pending, "planned twice");
+                    let open = rows.iter().any(|row| row.member == *member && row.state == State::Calling);
+                    prop_assert!(!open, "two calls of one member at a time");
                     rows[seq].state = State::Calling;
                     taken.push(seq);
                     if matches!(behaviour, Behaviour::Refuses) {
@@ -372,7 +414,12 @@ proptest! {
         for (member, got) in &wecom.got {
             let own: Vec<usize> =
                 got.iter().filter(|(_, _, seq)| rows[*seq].member == *member).map(|(_, _, seq)| *seq).collect();
-            prop_assert!(own.is_sorted(), "{member}: {own:?}");
+            // Only what stepped aside is overtaken.
+            let mut latest = 0;
+            for seq in own {
+                prop_assert!(seq >= latest || rows[seq].aside, "{member}: {seq} after {latest}");
+                latest = latest.max(seq);
+            }
         }
         for (seq, row) in rows.iter().enumerate() {
             let person = if row.member == Member::ALL { "u0" } else { &row.member };
