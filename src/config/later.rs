@@ -9,10 +9,19 @@ pub(super) const NOT_IN_THIS_VERSION: &str = "not in this version";
 const KEYS: &[&str] = &[
     "wecom.contacts_callback.token",
     "wecom.contacts_callback.encoding_aes_key",
+    "wecom.contacts_callback.previous_token",
+    "wecom.contacts_callback.previous_encoding_aes_key",
     "wecom.app_callback.token",
     "wecom.app_callback.encoding_aes_key",
+    "wecom.app_callback.previous_token",
+    "wecom.app_callback.previous_encoding_aes_key",
     "o2oa.work_url",
+    "o2oa.server_url",
     "o2oa.message_redirect_portal",
+    "o2oa.sso_client",
+    "o2oa.sso_key",
+    "o2oa.sso_cipher",
+    "o2oa.push_user",
 ];
 
 /// Scopes that open nothing.
@@ -23,6 +32,10 @@ pub(super) fn warn(layers: &Layers, findings: &mut Findings) {
     for path in KEYS.iter().filter(|path| layers.is_written(path)) {
         let origin = layers.origin(path).map_or_else(String::new, |origin| format!(" ({origin})"));
         findings.warn(path, format_args!("{NOT_IN_THIS_VERSION}; it has no effect{origin}"));
+    }
+    for webhook in &layers.webhooks {
+        let origin = &webhook.origin;
+        findings.warn(&webhook.name, format_args!("{NOT_IN_THIS_VERSION}; it has no effect ({origin})"));
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) struct Entry {
 /// Values by key.
 pub(super) type Fields = BTreeMap<&'static str, Entry>;
 
-/// One `[[rules]]` or `[[api_clients]]` entry.
+/// One `[[rules]]`, `[[api_clients]]` or `[[webhooks]]` entry.
 #[derive(Debug, Clone)]
 pub(super) struct Item {
     /// `rules[2]`, counted from 1.
@@ -118,6 +118,8 @@ pub(super) struct Layers {
     pub(super) rules: Vec<Item>,
     /// `[[api_clients]]` in order.
     pub(super) api_clients: Vec<Item>,
+    /// `[[webhooks]]` in order.
+    pub(super) webhooks: Vec<Item>,
     /// What was read, for people: files and variables, weakest first.
     pub(super) read: Vec<String>,
 }

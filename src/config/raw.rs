@@ -74,10 +74,18 @@ pub(super) const KEYS: &[Key] = &[
     key("wecom.contacts_callback.token_file", Kind::Text),
     key("wecom.contacts_callback.encoding_aes_key", Kind::Secret),
     key("wecom.contacts_callback.encoding_aes_key_file", Kind::Text),
+    key("wecom.contacts_callback.previous_token", Kind::Secret),
+    key("wecom.contacts_callback.previous_token_file", Kind::Text),
+    key("wecom.contacts_callback.previous_encoding_aes_key", Kind::Secret),
+    key("wecom.contacts_callback.previous_encoding_aes_key_file", Kind::Text),
     key("wecom.app_callback.token", Kind::Secret),
     key("wecom.app_callback.token_file", Kind::Text),
     key("wecom.app_callback.encoding_aes_key", Kind::Secret),
     key("wecom.app_callback.encoding_aes_key_file", Kind::Text),
+    key("wecom.app_callback.previous_token", Kind::Secret),
+    key("wecom.app_callback.previous_token_file", Kind::Text),
+    key("wecom.app_callback.previous_encoding_aes_key", Kind::Secret),
+    key("wecom.app_callback.previous_encoding_aes_key_file", Kind::Text),
     key("session.ttl", Kind::Text),
     key("session.idle", Kind::Text),
     key("session.cookie_domain", Kind::Text),
@@ -95,7 +103,13 @@ pub(super) const KEYS: &[Key] = &[
     key("directory.max_removals", Kind::Text),
     key("directory.purge_left_after", Kind::Text),
     key("o2oa.work_url", Kind::Text),
+    key("o2oa.server_url", Kind::Text),
     key("o2oa.message_redirect_portal", Kind::Text),
+    key("o2oa.sso_client", Kind::Text),
+    key("o2oa.sso_key", Kind::Secret),
+    key("o2oa.sso_key_file", Kind::Text),
+    key("o2oa.sso_cipher", Kind::Text),
+    key("o2oa.push_user", Kind::Text),
     key("log.level", Kind::Text),
     key("log.format", Kind::Text),
 ];
@@ -112,8 +126,22 @@ pub(super) const API_CLIENT_KEYS: &[Key] = &[
     key("scopes", Kind::List),
 ];
 
+/// The keys of one `[[webhooks]]` entry.
+pub(super) const WEBHOOK_KEYS: &[Key] = &[
+    key("id", Kind::Text),
+    key("url", Kind::Text),
+    key("secret", Kind::Secret),
+    key("secret_file", Kind::Text),
+    key("previous_secret", Kind::Secret),
+    key("previous_secret_file", Kind::Text),
+    key("events", Kind::List),
+    key("clients", Kind::List),
+    key("allow_private", Kind::Boolean),
+];
+
 /// The arrays of tables and their keys.
-pub(super) const ARRAYS: &[(&str, &[Key])] = &[("rules", RULE_KEYS), ("api_clients", API_CLIENT_KEYS)];
+pub(super) const ARRAYS: &[(&str, &[Key])] =
+    &[("rules", RULE_KEYS), ("api_clients", API_CLIENT_KEYS), ("webhooks", WEBHOOK_KEYS)];
 
 /// The entry of [`KEYS`] for `path`.
 pub(super) fn find(path: &str) -> Option<&'static Key> {
@@ -285,7 +313,7 @@ mod tests {
 
     #[test]
     fn every_secret_has_a_file_twin() {
-        for keys in [KEYS, API_CLIENT_KEYS] {
+        for keys in [KEYS, API_CLIENT_KEYS, WEBHOOK_KEYS] {
             for secret in keys.iter().filter(|k| k.kind == Kind::Secret) {
                 let twin = format!("{}_file", secret.path);
                 assert!(keys.iter().any(|k| k.path == twin && k.kind == Kind::Text), "{twin}");

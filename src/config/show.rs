@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use url::Url;
 
 use super::layers::{Entry, Fields, Item, Layers};
-use super::raw::{API_CLIENT_KEYS, ARRAYS, KEYS, Key, RULE_KEYS, Value};
+use super::raw::{API_CLIENT_KEYS, ARRAYS, KEYS, Key, RULE_KEYS, Value, WEBHOOK_KEYS};
 
 /// Every key with its value and where that was written; `…_file` twins only where they are used.
 pub(super) fn to_toml(layers: &Layers) -> String {
@@ -20,6 +20,7 @@ pub(super) fn to_toml(layers: &Layers) -> String {
             }
             if section == AFTER_CLIENTS {
                 items(&mut out, "api_clients", API_CLIENT_KEYS, &layers.api_clients);
+                items(&mut out, "webhooks", WEBHOOK_KEYS, &layers.webhooks);
             }
             push(&mut out, format_args!("\n[{section}]"));
         }

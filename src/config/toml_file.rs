@@ -62,6 +62,7 @@ impl<'a> File<'a> {
             } else if let Some((array, keys)) = ARRAYS.iter().find(|(array, _)| *array == path) {
                 match self.items(array, keys, value, findings) {
                     Some(items) if *array == "rules" => layers.rules = items,
+                    Some(items) if *array == "webhooks" => layers.webhooks = items,
                     Some(items) => layers.api_clients = items,
                     None => {
                         let message = format_args!("must be an array of tables, written as [[{array}]]");

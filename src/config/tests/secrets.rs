@@ -3,7 +3,7 @@
 use secrecy::ExposeSecret as _;
 
 use super::{config, errors, load, sources, warnings};
-use crate::config::raw::{API_CLIENT_KEYS, KEYS, Kind};
+use crate::config::raw::{API_CLIENT_KEYS, KEYS, Kind, WEBHOOK_KEYS};
 use crate::config::{Config, Database, Reading};
 
 const MARK: &str = "S3CRET";
@@ -53,6 +53,9 @@ fn no_secret_shows_whatever_is_wrong_with_it() {
             "[[api_clients]]\nid = \"a\"\nscopes = [\"sessions\"]\n{} = \"{MARK}\"",
             field.path
         ));
+    }
+    for field in WEBHOOK_KEYS.iter().filter(|k| k.kind == Kind::Secret) {
+        texts.push(format!("[[webhooks]]\nid = \"a\"\n{} = \"{MARK}\"", field.path));
     }
     texts.push(format!("wecom = \"{MARK}\""));
     texts.push(format!(

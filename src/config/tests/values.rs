@@ -195,11 +195,13 @@ fn the_settings_of_the_directory_are_understood() {
 #[test]
 fn what_is_not_in_this_version_is_accepted_with_a_warning_when_it_is_set() {
     let text = "[wecom.app_callback]\ntoken = \"abc\"\n\
-                [o2oa]\nwork_url = \"https://oa.example.com/x_desktop/\"\nmessage_redirect_portal = \"p\"\n";
+                previous_token = \"old\"\n\
+                [o2oa]\nwork_url = \"https://oa.example.com/x_desktop/\"\nmessage_redirect_portal = \"p\"\n\
+                [[webhooks]]\nid = \"oa\"\nurl = \"https://oa.example.com/hook\"\nevents = [\"message.sent\"]\n";
     let (_, all) = load(text, &[]).unwrap();
     let later: Vec<_> =
         all.iter().filter(|w| w.message.starts_with("not in this version")).map(|w| &w.key).collect();
-    assert_eq!(later.len(), 3, "{later:?}");
+    assert_eq!(later.len(), 5, "{later:?}");
     let (_, same) = load("[o2oa]\nmessage_redirect_portal = \"p\"", &[]).unwrap();
     assert_eq!(same.iter().filter(|w| w.message.starts_with("not in this version")).count(), 1, "{same:?}");
     let (_, none) = load("[wecom.app_callback]\ntoken = \"\"", &[]).unwrap();
