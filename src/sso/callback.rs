@@ -8,12 +8,10 @@ use tracing::Instrument as _;
 
 use super::attempt::Returned;
 use super::back::Back;
-use super::error::{Recorded, Refused, SsoError};
+use super::error::{Refused, SsoError};
 use super::start::Way;
 use super::state::{Entrance, State};
-use super::store::{self, Outcome};
-use super::target::{self, Target};
-use super::{Sso, entrance, marker, query, who};
+use super::{Sso, entrance, marker, query, store, who};
 use crate::audit;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::base::secret::sha256_hex;
@@ -29,10 +27,6 @@ use crate::wecom::Deadline;
 
 /// Token, code and person together: whatever WeCom does, a person has a page within 15 s.
 const WECOM_DEADLINE: Duration = Duration::from_secs(14);
-
-/// How long a second callback waits for the first one: as long as that may take.
-const WAIT: Duration = Duration::from_millis(14_500);
-const POLL: Duration = Duration::from_millis(100);
 
 /// `GET /sso/callback`.
 pub async fn callback(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
@@ -125,32 +119,8 @@ impl Sso {
         }
     }
 
-    /// A callback that comes again after its attempt's cookie has gone: harmless where the browser is signed in.
-    async fn already_finished(
-        &self,
-        visit: &Visit,
-        back: &Back,
-        session: Option<&SignedIn>,
-    ) -> Result<Option<Response>, SsoError> {
-        let (Some(state), Some(session)) = (&back.state, session) else { return Ok(None) };
-        let attempt = store::find(&self.0.db, &self.0.settings.corp, &state.id.text()).await?;
-        match attempt.and_then(|a| a.outcome) {
-            Some(Outcome::SignedIn { target, .. }) => {
-                let page =
-                    target::page(Some(&target), &self.0.settings.landing, &visit.origin, self.hosts())?;
-                let target = match &back.target {
-                    Target::HandOff(..) => back.target.clone(),
-                    Target::Page(..) => Target::of_page(page, &visit.origin),
-                };
-                let to = self.way_to(visit, &target, &session.sid).await?;
-                Ok(Some(redirect(&to, &[])))
-            }
-            _ => Ok(None),
-        }
-    }
-
     /// Begins anew, once; the second time a page says why.
-    fn restart(&self, visit: &Visit, back: &Back, why: SsoError) -> Result<Response, SsoError> {
+    pub(super) fn restart(&self, visit: &Visit, back: &Back, why: SsoError) -> Result<Response, SsoError> {
         let before = back.state.as_ref().map_or(0, |s| s.restarts).max(u8::from(visit.query.flag("r")));
         if before > 0 && !back.shown_long(visit) {
             return Err(why);
@@ -293,69 +263,7 @@ impl Sso {
         }
     }
 
-    /// A callback that is not the first of its attempt: waits for the first, and gets what it got.
-    async fn second(&self, visit: &Visit, back: &Back, claim: &Claim<'_>) -> Result<Response, SsoError> {
-        let give_up = tokio::time::Instant::now() + WAIT;
-        let over = |claimed_at| {
-            self.0.clock.now().since(claimed_at) > WAIT || tokio::time::Instant::now() >= give_up
-        };
-        loop {
-            let attempt = store::find(&self.0.db, &self.0.settings.corp, &claim.state.id.text()).await?;
-            let attempt = attempt.ok_or(SsoError::Stale)?;
-            if attempt.code_hash != claim.code_hash {
-                return Err(SsoError::OtherCode);
-            }
-            match attempt.outcome {
-                Some(Outcome::SignedIn { sid, .. }) => return self.join(visit, back, claim, &sid).await,
-                Some(Outcome::Refused(failure)) => {
-                    let recorded = Recorded::parse(&failure);
-                    if recorded.code == crate::http::words::Code::CodeUsed {
-                        return self.restart(visit, back, SsoError::CodeUsed);
-                    }
-                    return Err(SsoError::AsBefore(recorded));
-                }
-                // The first one died with its process: its code may be used up, so begin anew.
-                None if over(attempt.claimed_at) => {
-                    return self.restart(visit, back, SsoError::CodeUsed);
-                }
-                None => tokio::time::sleep(POLL).await,
-            }
-        }
-    }
-
-    /// The same session for the same browser: it has the attempt's cookie.
-    async fn join(
-        &self,
-        visit: &Visit,
-        back: &Back,
-        claim: &Claim<'_>,
-        sid: &Sid,
-    ) -> Result<Response, SsoError> {
-        let Some(row) = self.0.sessions.alive(sid).await? else {
-            if let Some(session) = &claim.session {
-                // Back to an older sign-in: whoever is signed in now goes on.
-                let to = self.way_to(visit, &back.target, &session.sid).await?;
-                return Ok(redirect(&to, &[]));
-            }
-            return self.restart(visit, back, SsoError::CodeUsed);
-        };
-        let session = NewSession {
-            sid: row.sid,
-            person: row.person.id.clone(),
-            family: row.family,
-            audience: row.audience,
-            amr: row.amr,
-            auth_time: row.auth_time,
-            expires_at: row.expires_at,
-            address: None,
-            user_agent: String::new(),
-        };
-        let token = self.0.sessions.token(&session, &row.person.userid, &row.person.name)?;
-        let cookies = vec![self.session_cookie(visit, token, session.expires_at)];
-        self.go_on(visit, back, claim, &session.sid, cookies).await
-    }
-
-    async fn go_on(
+    pub(super) async fn go_on(
         &self,
         visit: &Visit,
         back: &Back,
@@ -449,13 +357,13 @@ struct Decision<'a> {
 }
 
 /// A callback whose state and cookie are good.
-struct Claim<'a> {
-    state: &'a State,
+pub(super) struct Claim<'a> {
+    pub(super) state: &'a State,
     cookie: &'a Returned,
     /// What the next finish marker says.
     count: u32,
-    code_hash: String,
-    session: Option<SignedIn>,
+    pub(super) code_hash: String,
+    pub(super) session: Option<SignedIn>,
 }
 
 const fn amr(entrance: Entrance) -> Amr {

@@ -4,7 +4,8 @@
 //!    inside WeCom, to the QR page on a desktop. On another application host it first hands over to public_url's.
 //! 2. WeCom returns with a code and our [`state`] to [`callback`].
 //! 3. [`callback`] opens the state, finds the cookie, claims the attempt, asks WeCom who it is ([`who`]), writes
-//!    person, session and audit in one transaction, and sends the browser to the target.
+//!    person, session and audit in one transaction, and sends the browser to the target; one that comes again
+//!    ([`repeat`]) gets the same.
 //! 4. For another host that is [`finish`]: a ticket, redeemed there once.
 //!
 //! [`logout`] ends it, [`recheck`] asks WeCom again while it lasts. Every failure is a row of one table ([`error`]).
@@ -19,6 +20,7 @@ pub mod logout;
 mod marker;
 pub mod metrics;
 pub mod recheck;
+mod repeat;
 pub mod start;
 pub mod state;
 pub mod store;

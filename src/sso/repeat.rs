@@ -1,0 +1,116 @@
+//! Callbacks that come again: a WebView that sends one twice, a reload, a second tab with the same state. Each gets
+//! what the first one got, or begins anew; none is exchanged a second time (DESIGN §4.2).
+
+use std::time::Duration;
+
+use axum::response::Response;
+
+use super::Sso;
+use super::back::Back;
+use super::callback::Claim;
+use super::error::{Recorded, SsoError};
+use super::store::{self, Outcome};
+use super::target::{self, Target};
+use crate::base::id::Sid;
+use crate::http::redirect::redirect;
+use crate::http::visit::Visit;
+use crate::http::words::Code;
+use crate::session::SignedIn;
+use crate::session::store::NewSession;
+
+/// How long a second callback waits for the first one: as long as that may take.
+const WAIT: Duration = Duration::from_millis(14_500);
+const POLL: Duration = Duration::from_millis(100);
+
+impl Sso {
+    /// A callback that comes again after its attempt's cookie has gone: harmless where the browser is signed in.
+    pub(super) async fn already_finished(
+        &self,
+        visit: &Visit,
+        back: &Back,
+        session: Option<&SignedIn>,
+    ) -> Result<Option<Response>, SsoError> {
+        let (Some(state), Some(session)) = (&back.state, session) else { return Ok(None) };
+        let attempt = store::find(&self.0.db, &self.0.settings.corp, &state.id.text()).await?;
+        match attempt.and_then(|a| a.outcome) {
+            Some(Outcome::SignedIn { target, .. }) => {
+                let page =
+                    target::page(Some(&target), &self.0.settings.landing, &visit.origin, self.hosts())?;
+                let target = match &back.target {
+                    Target::HandOff(..) => back.target.clone(),
+                    Target::Page(..) => Target::of_page(page, &visit.origin),
+                };
+                let to = self.way_to(visit, &target, &session.sid).await?;
+                Ok(Some(redirect(&to, &[])))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A callback that is not the first of its attempt: waits for the first, and gets what it got.
+    pub(super) async fn second(
+        &self,
+        visit: &Visit,
+        back: &Back,
+        claim: &Claim<'_>,
+    ) -> Result<Response, SsoError> {
+        let give_up = tokio::time::Instant::now() + WAIT;
+        let over = |claimed_at| {
+            self.0.clock.now().since(claimed_at) > WAIT || tokio::time::Instant::now() >= give_up
+        };
+        loop {
+            let attempt = store::find(&self.0.db, &self.0.settings.corp, &claim.state.id.text()).await?;
+            let attempt = attempt.ok_or(SsoError::Stale)?;
+            if attempt.code_hash != claim.code_hash {
+                return Err(SsoError::OtherCode);
+            }
+            match attempt.outcome {
+                Some(Outcome::SignedIn { sid, .. }) => return self.join(visit, back, claim, &sid).await,
+                Some(Outcome::Refused(failure)) => {
+                    let recorded = Recorded::parse(&failure);
+                    if recorded.code == Code::CodeUsed {
+                        return self.restart(visit, back, SsoError::CodeUsed);
+                    }
+                    return Err(SsoError::AsBefore(recorded));
+                }
+                // The first one died with its process: its code may be used up, so begin anew.
+                None if over(attempt.claimed_at) => {
+                    return self.restart(visit, back, SsoError::CodeUsed);
+                }
+                None => tokio::time::sleep(POLL).await,
+            }
+        }
+    }
+
+    /// The same session for the same browser: it has the attempt's cookie.
+    async fn join(
+        &self,
+        visit: &Visit,
+        back: &Back,
+        claim: &Claim<'_>,
+        sid: &Sid,
+    ) -> Result<Response, SsoError> {
+        let Some(row) = self.0.sessions.alive(sid).await? else {
+            if let Some(session) = &claim.session {
+                // Back to an older sign-in: whoever is signed in now goes on.
+                let to = self.way_to(visit, &back.target, &session.sid).await?;
+                return Ok(redirect(&to, &[]));
+            }
+            return self.restart(visit, back, SsoError::CodeUsed);
+        };
+        let session = NewSession {
+            sid: row.sid,
+            person: row.person.id.clone(),
+            family: row.family,
+            audience: row.audience,
+            amr: row.amr,
+            auth_time: row.auth_time,
+            expires_at: row.expires_at,
+            address: None,
+            user_agent: String::new(),
+        };
+        let token = self.0.sessions.token(&session, &row.person.userid, &row.person.name)?;
+        let cookies = vec![self.session_cookie(visit, token, session.expires_at)];
+        self.go_on(visit, back, claim, &session.sid, cookies).await
+    }
+}
