@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -14,7 +14,8 @@ use super::words::Code;
 /// What a program gets instead of what it asked for.
 ///
 /// A 4xx says in `detail` what the caller can mend. A 5xx carries nothing of what happened inside: the code,
-/// and the request id under which the log has the rest.
+/// and the request id under which the log has the rest. A 401 has no `WWW-Authenticate`: a browser answers one with
+/// its own password box, over whatever page asked. Only the API, which programs call, adds a challenge.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
@@ -84,12 +85,6 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        if status == StatusCode::UNAUTHORIZED {
-            headers.insert(
-                WWW_AUTHENTICATE,
-                HeaderValue::from_static("Basic realm=\"gongpai\", charset=\"UTF-8\""),
-            );
-        }
         put_retry_after(headers, status, self.retry_after);
         response.extensions_mut().insert(self.report);
         response
@@ -154,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn a_429_or_503_says_when_to_try_again_and_a_401_how_to_authenticate() {
+    fn a_429_or_503_says_when_to_try_again_and_a_401_makes_no_browser_ask_for_a_password() {
         let after = |code, wait: Option<u64>| {
             let mut problem = Problem::new(code, &id());
             if let Some(ms) = wait {
@@ -166,11 +161,6 @@ mod tests {
         assert_eq!(after(Code::TooMany, Some(0)).headers()["retry-after"], "1");
         assert_eq!(after(Code::StoreUnavailable, None).headers()["retry-after"], "5");
         assert!(!after(Code::Internal, None).headers().contains_key("retry-after"));
-        assert!(
-            after(Code::Unauthorized, None).headers()["www-authenticate"]
-                .to_str()
-                .unwrap()
-                .starts_with("Basic")
-        );
+        assert!(!after(Code::Unauthorized, None).headers().contains_key("www-authenticate"));
     }
 }

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::support::app::WECOM_SITE;
 use crate::support::browser::{Browser, DESKTOP, WECOM_PHONE};
+use crate::support::eventually;
 use crate::support::stage::Stage;
 use crate::support::webdriver::{Chromium, Viewport};
 
@@ -185,4 +186,23 @@ async fn after_a_sign_out_the_next_sign_in_shows_a_button_for_ten_minutes() {
     chromium.forget_cookie("gongpai-o").await;
     chromium.goto(stage.url(LOGIN)).await;
     is_signed_in(&chromium, "zhangsan").await;
+}
+
+#[tokio::test]
+async fn the_scan_page_never_makes_the_browser_ask_for_a_password() {
+    let (stage, chromium) = at_a_desk().await;
+    let requests = chromium.password_requests().await;
+    chromium.goto(stage.url(LOGIN)).await;
+    let asked =
+        "return performance.getEntriesByType('resource').filter(e => e.name.endsWith('/sso/session')).length";
+    eventually("the page has asked twice who is signed in", async || {
+        chromium.script(asked, json!([])).await.as_u64().filter(|times| *times >= 2)
+    })
+    .await;
+    assert_eq!(requests.all(), [""; 0]);
+
+    // The listener hears: a page that calls the API gets the browser's box, and the page's own author decided that.
+    let units = "return fetch('/api/v1/directory/units').then(answer => answer.status)";
+    assert_eq!(chromium.script(units, json!([])).await, 401);
+    assert_eq!(requests.all(), [stage.url("/api/v1/directory/units")]);
 }

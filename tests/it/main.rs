@@ -12,6 +12,8 @@ mod audit;
 #[cfg(test)]
 mod callback;
 #[cfg(test)]
+mod challenges;
+#[cfg(test)]
 mod chart;
 #[cfg(test)]
 mod chromium_pages;

@@ -12,6 +12,7 @@ pub(crate) mod chart;
 pub(crate) mod company;
 pub(crate) mod cookies;
 pub(crate) mod database;
+pub(crate) mod devtools;
 pub(crate) mod directory;
 pub(crate) mod echo;
 pub(crate) mod messages;

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use url::Url;
 
+use super::devtools::PasswordRequests;
 use super::process::{Process, Program};
 use super::{PATIENCE, POLL, eventually};
 
@@ -39,6 +40,8 @@ pub(crate) struct Chromium {
     /// `http://127.0.0.1:PORT/session/ID`
     session: String,
     client: reqwest::Client,
+    /// Where Chromium itself listens, `127.0.0.1:PORT`.
+    debugger: String,
     /// Its end is this one's end.
     _driver: Process,
     profile: TempDir,
@@ -109,6 +112,7 @@ impl Chromium {
         let mut chromium = Self {
             session: format!("http://127.0.0.1:{port}/session"),
             client,
+            debugger: String::new(),
             _driver: driver,
             profile,
             viewport,
@@ -119,6 +123,7 @@ impl Chromium {
         let answer = answer.unwrap_or_else(|refusal| panic!("no browser: {refusal:?}"));
         let id = answer["sessionId"].as_str().expect("a session id").to_owned();
         chromium.session = format!("{}/{id}", chromium.session);
+        chromium.debugger = text_of(&answer["capabilities"]["goog:chromeOptions"]["debuggerAddress"]);
         chromium
     }
 
@@ -346,6 +351,12 @@ impl Chromium {
     /// Keeps the pages' own scripts from running.
     pub(crate) async fn without_scripts(&self) {
         self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
+    }
+
+    /// Listens, from now on, for servers that ask this window for a password. A browser with a screen shows its box then.
+    pub(crate) async fn password_requests(&self) -> PasswordRequests {
+        let handle = text_of(&self.ask(Method::GET, "window", None).await);
+        PasswordRequests::listen(&self.debugger, &handle).await
     }
 
     async fn devtools(&self, command: &str, parameters: Value) {
