@@ -19,6 +19,7 @@ pub mod finish;
 pub mod logout;
 mod marker;
 pub mod metrics;
+mod o2oa_link;
 pub mod recheck;
 mod repeat;
 pub mod start;

@@ -10,7 +10,7 @@ use super::entrance;
 use super::error::SsoError;
 use super::state::{AttemptId, Entrance, State};
 use super::target::{self, HandOff, Target};
-use super::{Sso, finish, marker, query};
+use super::{Sso, finish, marker, o2oa_link, query};
 use crate::base::url::encode;
 use crate::http::browser::Browser;
 use crate::http::cookie::SetCookie;
@@ -53,10 +53,10 @@ impl Sso {
             return Ok(Target::HandOff(sealed.to_owned(), hand_off));
         }
         let rd = match visit.query.one("rd")? {
-            Some(rd) => Some(rd),
-            None => visit.query.one("redirect")?,
+            Some(rd) => Some(rd.to_owned()),
+            None => o2oa_link::redirect(visit)?,
         };
-        let page = target::page(rd, &self.0.settings.landing, &visit.origin, self.hosts())?;
+        let page = target::page(rd.as_deref(), &self.0.settings.landing, &visit.origin, self.hosts())?;
         Ok(Target::of_page(page, &visit.origin))
     }
 

@@ -288,3 +288,48 @@ async fn a_target_that_is_there_twice_is_refused() {
         assert!(page.text().contains("signin.bad_target"));
     }
 }
+
+#[tokio::test]
+async fn a_relative_redirect_of_o2oa_means_a_neighbour_of_the_page_it_was_written_for() {
+    let t = TestApp::start().await;
+    let desk = "/x_desktop/qiyeweixinsso.html?redirect=";
+    // The forms of O2OA's guides, message cards and menus.
+    for (link, end) in [
+        (
+            format!("{desk}workmobilewithaction.html%3Fworkid%3D7"),
+            "/x_desktop/workmobilewithaction.html?workid=7",
+        ),
+        (format!("{desk}portalmobile.html?id=P"), "/x_desktop/portalmobile.html?id=P"),
+        (
+            format!("{desk}appMobile.html?app=process.TaskCenter"),
+            "/x_desktop/appMobile.html?app=process.TaskCenter",
+        ),
+        (
+            format!(
+                "{desk}workmobilewithaction.html%3Fworkid%3DW%26redirectlink%3Dportalmobile.html%253Fid%253DP"
+            ),
+            "/x_desktop/workmobilewithaction.html?workid=W&redirectlink=portalmobile.html%3Fid%3DP",
+        ),
+        (format!("{desk}cmsdocMobile.html%3Fid%3DD"), "/x_desktop/cmsdocMobile.html?id=D"),
+        (format!("{desk}a.html&mode=snsapi_privateinfo"), "/x_desktop/a.html"),
+        (format!("{desk}a.html%3Fq%3D1+2%2B3"), "/x_desktop/a.html?q=1+2+3"),
+        (format!("{desk}../b.html"), "/b.html"),
+        (format!("{desk}/x_desktop/c.html"), "/x_desktop/c.html"),
+        (format!("{desk}{PUBLIC}/d.html"), "/d.html"),
+        (desk.trim_end_matches("?redirect=").to_owned(), "/"),
+        (
+            "/qiyeweixinsso.html?redirect=workmobilewithaction.html%3Fworkid%3D7".to_owned(),
+            "/workmobilewithaction.html?workid=7",
+        ),
+    ] {
+        let end = format!("{PUBLIC}{end}");
+        let mut phone = t.phone_of("zhangsan");
+        let page = phone.open(format!("{PUBLIC}{link}")).await;
+        assert_eq!(page.url.as_str(), end, "{link}");
+        // As WeCom opens it by O2OA's own link: with a code, and a state that is not ours or none.
+        let joint = if link.contains('?') { '&' } else { '?' };
+        let code = t.wecom.issue_code("zhangsan");
+        let page = phone.open(format!("{PUBLIC}{link}{joint}code={code}&state=")).await;
+        assert_eq!(page.url.as_str(), end, "{link} with a code");
+    }
+}
