@@ -69,6 +69,21 @@ impl ReturnTo {
         self.url.as_str()
     }
 
+    /// The absolute URL for a Location that ends a sign-in: always with a fragment, an empty one where the page has
+    /// none.
+    ///
+    /// A Location without a fragment inherits that of the address before it (RFC 9110 §10.2.2), and the links by which
+    /// WeCom signs people in end in `#wechat_redirect`: pages that route by the fragment would look for that page.
+    pub fn location(&self) -> String {
+        let joint = if self.has_fragment() { "" } else { "#" };
+        format!("{}{joint}", self.url)
+    }
+
+    /// Whether the page is named with a fragment of its own, which may be empty.
+    pub fn has_fragment(&self) -> bool {
+        self.url.fragment().is_some()
+    }
+
     /// The target's scheme, host and port.
     pub const fn origin(&self) -> &Origin {
         &self.origin
@@ -134,6 +149,14 @@ mod tests {
         {
             assert_eq!(ReturnTo::parse(raw, &base(), &hosts()).unwrap().relative(), relative);
         }
+    }
+
+    #[test]
+    fn a_location_has_the_pages_own_fragment_or_an_empty_one() {
+        let location = |raw| ReturnTo::parse(raw, &base(), &hosts()).unwrap().location();
+        assert_eq!(location("/a?x=1"), "https://oa.example.com/a?x=1#");
+        assert_eq!(location("/a#"), "https://oa.example.com/a#");
+        assert_eq!(location("/#/todo/3"), "https://oa.example.com/#/todo/3");
     }
 
     #[test]

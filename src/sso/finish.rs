@@ -87,7 +87,7 @@ impl Sso {
         let Some((cookie, _)) = mine else {
             // Reload and back are harmless where the browser is signed in.
             return match session {
-                Some(_) => Ok(redirect(target.page().as_str(), &[])),
+                Some(_) => Ok(redirect(&target.page().location(), &[])),
                 None => Err(SsoError::CookiesBlocked),
             };
         };
@@ -104,7 +104,7 @@ impl Sso {
         if !store::redeem(&mut change, hash, &host, &kept.cookie_hash).await? {
             drop(change);
             return Ok(match session {
-                Some(_) => redirect(target.page().as_str(), &[]),
+                Some(_) => redirect(&target.page().location(), &[]),
                 // Begin anew: on public_url's host the browser is signed in, so that it comes straight back.
                 None => redirect(&format!("{}{}", visit.path("login"), query(target, "")), &[]),
             });
@@ -142,6 +142,6 @@ impl Sso {
             marker::finished(count, visit.secure(), now),
             cookie.keep_a_little(),
         ];
-        Ok(redirect(target.page().as_str(), &cookies))
+        Ok(redirect(&target.page().location(), &cookies))
     }
 }

@@ -130,10 +130,8 @@ impl Sso {
         sid: &crate::base::id::Sid,
     ) -> Result<String, SsoError> {
         match target {
-            Target::Page(page, _) => Ok(page.as_str().to_owned()),
-            Target::HandOff(_, hand_off) if self.shares_cookie(hand_off) => {
-                Ok(hand_off.page.as_str().to_owned())
-            }
+            Target::Page(page, _) => Ok(page.location()),
+            Target::HandOff(_, hand_off) if self.shares_cookie(hand_off) => Ok(hand_off.page.location()),
             Target::HandOff(_, hand_off) if hand_off.expired(visit.view.at) => Ok(hand_off.begin_again()),
             Target::HandOff(_, hand_off) => finish::issue(self, visit, hand_off, sid).await,
         }

@@ -34,6 +34,8 @@ mod demo;
 #[cfg(test)]
 mod directory_api;
 #[cfg(test)]
+mod fragments;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod hand_off;

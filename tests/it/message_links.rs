@@ -45,6 +45,10 @@ async fn tap(browser: &mut Browser, url: &str) -> Result<Url, (u16, String)> {
     for _ in 0..12 {
         let Some(next) = page.location() else { return Err((page.status.as_u16(), page.text())) };
         if next.path() == "/todo" {
+            assert!(
+                page.header("location").is_some_and(|to| to.contains('#')),
+                "nothing of WeCom's is inherited"
+            );
             assert_eq!(page.header("cache-control"), Some("no-store"));
             assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
             return Ok(next);

@@ -135,7 +135,7 @@ impl Links {
                 tracing::warn!(%error, "It could not be written that a message's link was opened");
             }
         }
-        Ok(redirect(target.as_str(), &[]))
+        Ok(redirect(&target.location(), &[]))
     }
 
     async fn find(&self, id: &str) -> sqlx::Result<Option<Link>> {

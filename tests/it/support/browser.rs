@@ -97,7 +97,7 @@ impl Browser {
     /// Follows at most `hops` redirects from `page`; panics if there is one more.
     pub(crate) async fn follow(&mut self, mut page: Page, hops: usize) -> Page {
         let mut seen = vec![page.url.to_string()];
-        while let Some(next) = page.location() {
+        while let Some(next) = page.next() {
             assert!(seen.len() <= hops, "more than {hops} redirects: {seen:#?}");
             page = self.send(Ask::navigate(next.as_str())).await;
             seen.push(next.into());
@@ -277,8 +277,26 @@ impl Page {
         Some(one)
     }
 
-    /// Where a redirect leads, resolved against the page.
+    /// Where a redirect leads, resolved against the page; without a fragment where that is empty.
     pub(crate) fn location(&self) -> Option<Url> {
+        let mut url = self.resolved_location()?;
+        if url.fragment() == Some("") {
+            url.set_fragment(None);
+        }
+        Some(url)
+    }
+
+    /// Where a browser goes from here: to the Location, which inherits the fragment of this page if it has none.
+    pub(crate) fn next(&self) -> Option<Url> {
+        let inherits = self.resolved_location()?.fragment().is_none();
+        let mut url = self.location()?;
+        if inherits {
+            url.set_fragment(self.url.fragment());
+        }
+        Some(url)
+    }
+
+    fn resolved_location(&self) -> Option<Url> {
         if !self.status.is_redirection() {
             return None;
         }
