@@ -146,6 +146,16 @@ impl AllowedHost {
     fn permits(&self, origin: &Origin) -> bool {
         self.host == origin.host && self.port.unwrap_or_else(|| origin.scheme.default_port()) == origin.port
     }
+
+    /// Whether it names `origin`, on whatever port where it says none: for what opens nothing.
+    fn names(&self, origin: &Origin) -> bool {
+        self.host == origin.host && self.port.is_none_or(|port| port == origin.port)
+    }
+
+    /// The host, with the port if it says one.
+    pub fn authority(&self) -> String {
+        self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
+    }
 }
 
 /// The hosts of this installation, and which cookie and audience each has.
@@ -155,6 +165,7 @@ pub struct Hosts {
     redirect: Vec<AllowedHost>,
     cookie_domain: Option<String>,
     allow_http: bool,
+    hash_routes: Vec<AllowedHost>,
 }
 
 /// What a host's session cookie is called and whom its tokens are for.
@@ -172,7 +183,25 @@ impl Hosts {
     /// `cookie_domain` is empty or `.example.com` (a leading dot may be missing).
     pub fn new(public: Origin, redirect: Vec<AllowedHost>, cookie_domain: &str, allow_http: bool) -> Self {
         let domain = cookie_domain.trim_start_matches('.').to_ascii_lowercase();
-        Self { public, redirect, cookie_domain: (!domain.is_empty()).then_some(domain), allow_http }
+        let cookie_domain = (!domain.is_empty()).then_some(domain);
+        Self { public, redirect, cookie_domain, allow_http, hash_routes: Vec::new() }
+    }
+
+    /// The same with `login.hash_routes`: the hosts whose pages live behind `#/…`.
+    #[must_use]
+    pub fn with_hash_routes(self, hash_routes: Vec<AllowedHost>) -> Self {
+        Self { hash_routes, ..self }
+    }
+
+    /// Whether the pages of `origin` live behind `#/…`.
+    pub fn has_hash_routes(&self, origin: &Origin) -> bool {
+        self.hash_routes.iter().any(|host| host.names(origin))
+    }
+
+    /// Whether `host` can be one of this installation, by whatever scheme.
+    pub fn knows(&self, host: &AllowedHost) -> bool {
+        let same = |known: &AllowedHost| known.host == host.host;
+        host.names(&self.public) || self.redirect.iter().any(same) || self.below_cookie_domain(&host.host)
     }
 
     /// public_url's origin.
@@ -316,6 +345,23 @@ mod tests {
         assert!(!h.permits(&origin("https://evilexample.com")));
         let scope = h.cookie_scope(&origin("https://hr.example.com"));
         assert_eq!((scope.audience.as_str(), scope.domain.as_deref()), ("example.com", Some("example.com")));
+    }
+
+    #[test]
+    fn hash_routes_name_a_host_on_any_port_unless_they_say_one() {
+        let routes = ["app.example.com", "wiki.example.org:8443"].map(|h| AllowedHost::parse(h).unwrap());
+        let h = hosts("").with_hash_routes(routes.to_vec());
+        for good in
+            ["https://app.example.com", "http://app.example.com:8080", "https://wiki.example.org:8443"]
+        {
+            assert!(h.has_hash_routes(&origin(good)), "{good}");
+        }
+        for bad in ["https://oa.example.com", "https://wiki.example.org", "https://a.app.example.com"] {
+            assert!(!h.has_hash_routes(&origin(bad)), "{bad}");
+        }
+        assert!(h.knows(&AllowedHost::parse("app.example.com").unwrap()));
+        assert!(!h.knows(&AllowedHost::parse("hr.example.com").unwrap()));
+        assert!(hosts(".example.com").knows(&AllowedHost::parse("hr.example.com").unwrap()));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::base::secret::Secret;
 /// Everything an administrator may set, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `public_url`, `login.redirect_hosts`, `session.cookie_domain` and `allow_http` as one value.
+    /// `public_url`, `login.redirect_hosts`, `login.hash_routes`, `session.cookie_domain` and `allow_http` as one value.
     pub hosts: Hosts,
     /// SQLite file, root secret, verification files.
     pub data_dir: PathBuf,

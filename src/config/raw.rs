@@ -91,6 +91,7 @@ pub(super) const KEYS: &[Key] = &[
     key("session.cookie_domain", Kind::Text),
     key("login.redirect_hosts", Kind::List),
     key("login.landing", Kind::Text),
+    key("login.hash_routes", Kind::List),
     key("pages.title", Kind::Text),
     key("pages.contact", Kind::Text),
     key("pages.logo_file", Kind::Text),

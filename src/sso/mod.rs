@@ -16,6 +16,7 @@ pub mod callback;
 pub mod entrance;
 pub mod error;
 pub mod finish;
+mod fragment;
 pub mod logout;
 mod marker;
 pub mod metrics;

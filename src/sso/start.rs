@@ -63,6 +63,10 @@ impl Sso {
     /// Begins: straight on if the browser is signed in, a button after a sign-out, another host's hand-off, or
     /// WeCom.
     pub(super) async fn begin(&self, visit: &Visit, target: &Target) -> Result<Response, SsoError> {
+        // Costs nothing and counts as nothing: the start that follows does.
+        if let Some(page) = self.ask_for_fragment(visit, target) {
+            return Ok(page);
+        }
         self.count_start(visit)?;
         self.may_begin()?;
         let asked = entrance::asked(visit.query.one("entrance")?);
@@ -118,6 +122,9 @@ impl Sso {
         session: &SignedIn,
         cookies: Vec<SetCookie>,
     ) -> Result<Response, SsoError> {
+        if let Some(page) = self.ask_before_going_on(visit, target) {
+            return Ok(page);
+        }
         let to = self.way_to(visit, target, &session.sid).await?;
         Ok(redirect(&to, &cookies))
     }
@@ -236,6 +243,7 @@ impl Sso {
                 Target::HandOff(_, hand_off) => Some(format!("{}&entrance=qr", hand_off.begin_again())),
             },
             host: target.page().origin().authority(),
+            start_url: self.scan_start(visit, target),
         };
         let mut response = self.0.site.pages.scan(&visit.view, &scan);
         add_cookies(&mut response, cookies);

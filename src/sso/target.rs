@@ -135,6 +135,11 @@ pub fn page(rd: Option<&str>, landing: &str, base: &Origin, hosts: &Hosts) -> Re
     Ok(page)
 }
 
+/// Whether `path` is a page of ours, not of an application.
+pub(super) fn is_own_page(path: &str) -> bool {
+    path.starts_with("/sso/") || NEVER.iter().any(|never| path.starts_with(never))
+}
+
 /// What a page is called on `base`.
 fn name_of<'p>(page: &'p ReturnTo, base: &Origin) -> &'p str {
     if page.origin() == base { page.relative() } else { page.as_str() }

@@ -16,6 +16,8 @@ mod challenges;
 #[cfg(test)]
 mod chart;
 #[cfg(test)]
+mod chromium_fragments;
+#[cfg(test)]
 mod chromium_pages;
 #[cfg(test)]
 mod chromium_signing_in;

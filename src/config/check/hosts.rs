@@ -7,14 +7,28 @@ use crate::base::host::{AllowedHost, Hosts, Origin, Scheme};
 use crate::base::url::ReturnTo;
 
 const COOKIE_DOMAIN: &str = "session.cookie_domain";
+const HASH_ROUTES: &str = "login.hash_routes";
 
 /// All of them as one value.
 pub(super) fn hosts(r: &mut Reader<'_>) -> Option<Hosts> {
     let allow_http = r.boolean("allow_http");
     let public = public(r, allow_http);
-    let redirect = redirect_hosts(r);
+    let redirect = allowed_hosts(r, "login.redirect_hosts");
     let domain = cookie_domain(r, public.as_ref());
-    Some(Hosts::new(public?, redirect?, &domain?, allow_http))
+    let hash_routes = allowed_hosts(r, HASH_ROUTES);
+    let hosts = Hosts::new(public?, redirect?, &domain?, allow_http);
+    let hash_routes = hash_routes?;
+    for host in hash_routes.iter().filter(|host| !hosts.knows(host)) {
+        let name = host.authority();
+        r.warn(
+            HASH_ROUTES,
+            format_args!(
+                "{name} is no host of this installation: neither public_url's, nor in login.redirect_hosts, nor below \
+                 session.cookie_domain"
+            ),
+        );
+    }
+    Some(hosts.with_hash_routes(hash_routes))
 }
 
 fn public(r: &mut Reader<'_>, allow_http: bool) -> Option<Origin> {
@@ -41,9 +55,9 @@ fn public(r: &mut Reader<'_>, allow_http: bool) -> Option<Origin> {
     Some(origin)
 }
 
-fn redirect_hosts(r: &mut Reader<'_>) -> Option<Vec<AllowedHost>> {
-    const KEY: &str = "login.redirect_hosts";
-    let read: Vec<_> = r.list(KEY).iter().map(|text| (text.clone(), AllowedHost::parse(text))).collect();
+/// The list `key` of single hosts.
+fn allowed_hosts(r: &mut Reader<'_>, key: &str) -> Option<Vec<AllowedHost>> {
+    let read: Vec<_> = r.list(key).iter().map(|text| (text.clone(), AllowedHost::parse(text))).collect();
     let mut allowed = Some(Vec::new());
     for (index, (text, host)) in read.into_iter().enumerate() {
         match (host, &mut allowed) {
@@ -53,14 +67,14 @@ fn redirect_hosts(r: &mut Reader<'_>) -> Option<Vec<AllowedHost>> {
                 allowed = None;
                 let why = if text.contains("://") {
                     "; leave the scheme out"
-                } else if text.contains('*') {
+                } else if text.contains('*') && key != HASH_ROUTES {
                     "; for every host below a domain set session.cookie_domain"
                 } else {
                     ""
                 };
                 let number = index.saturating_add(1);
                 r.error(
-                    KEY,
+                    key,
                     format_args!("entry {number} must be \"app.example.com\" or \"host:port\"{why}"),
                 );
             }

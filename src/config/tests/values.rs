@@ -78,6 +78,17 @@ fn redirect_hosts_are_hosts_and_a_wrong_one_says_which() {
 }
 
 #[test]
+fn hash_routes_are_hosts_and_one_that_is_none_of_ours_is_a_warning() {
+    let text = |host: &str| format!("{PUBLIC}login.hash_routes = [\"oa.example.com\", \"{host}\"]");
+    assert_eq!(warnings(&text("oa.example.com"), "login.hash_routes").len(), 0);
+    let strange = warnings(&text("hr.example.com"), "login.hash_routes");
+    assert!(strange.len() == 1 && strange[0].contains("hr.example.com"), "{strange:?}");
+    for bad in ["https://oa.example.com", "*.example.com", ""] {
+        assert!(error(&text(bad)).contains("entry 2"), "{bad}");
+    }
+}
+
+#[test]
 fn landing_is_a_page_of_ours() {
     for good in ["/", "/desk?x=1", "https://oa.example.com/x"] {
         assert_eq!(config(&format!("{PUBLIC}login.landing = \"{good}\"")).landing, good);

@@ -29,6 +29,9 @@ pub struct Scan {
     pub renew_url: Option<String>,
     /// The host that the person signs in to, `app.example.com`.
     pub host: String,
+    /// Where the page starts anew if its own address has a fragment: an address of ours that ends where the encoded
+    /// fragment of the target goes. `None` where the target has one.
+    pub start_url: Option<String>,
 }
 
 /// What the page for phone browsers outside WeCom needs.
@@ -49,6 +52,7 @@ struct ScanPage<'a> {
     frame_title: String,
     open: Option<Link>,
     note: Both,
+    start: Option<&'a str>,
     nonce: &'a str,
 }
 
@@ -62,6 +66,28 @@ struct NoticePage {
     about: Option<(Both, Both)>,
     button: Option<Link>,
     quiet: bool,
+}
+
+/// A notice with a button that takes the page's own fragment along.
+#[derive(Template)]
+#[template(path = "onward.html", config = "static/askama.toml")]
+struct OnwardPage<'a> {
+    frame: Frame,
+    picture: &'static str,
+    note: Both,
+    button: Option<Link>,
+    /// Whether the button leads out of a frame.
+    top: bool,
+    nonce: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "hand_on.html", config = "static/askama.toml")]
+struct HandOnPage<'a> {
+    frame: Frame,
+    button: Option<Link>,
+    start: &'a str,
+    nonce: &'a str,
 }
 
 #[derive(Template)]
@@ -88,6 +114,7 @@ impl Pages {
             frame_title,
             open: button(view.lang, Some(&scan.link_url), &labels::OPEN_IN_WECOM),
             note: view.lang.order(&labels::SCAN_NOTE),
+            start: scan.start_url.as_deref().filter(|url| text::is_safe_href(url)),
             nonce: &nonce,
         };
         let policy = Policy {
@@ -121,15 +148,33 @@ impl Pages {
 
     /// Signed out; the button begins a new sign-in.
     pub fn signed_out(&self, view: &View, sign_in_url: &str) -> Response {
-        let page = NoticePage {
+        let nonce = random_token::<16>();
+        let page = OnwardPage {
             frame: self.frame(view, &labels::SIGNED_OUT),
             picture: "done",
-            note: Some(view.lang.order(&labels::SIGNED_OUT_NOTE)),
-            about: None,
+            note: view.lang.order(&labels::SIGNED_OUT_NOTE),
             button: button(view.lang, Some(sign_in_url), &labels::SIGN_IN_AGAIN),
-            quiet: false,
+            top: false,
+            nonce: &nonce,
         };
-        respond(StatusCode::OK, &page, &Policy::default())
+        respond(StatusCode::OK, &page, &Policy { nonce: Some(&nonce), ..Policy::default() })
+    }
+
+    /// A page that nobody sees: its script goes on at `start_url` with its own fragment, encoded, at the end, or at
+    /// `next_url` if it has none. Without a script it goes on at `next_url`.
+    pub fn hand_on(&self, view: &View, next_url: &str, start_url: &str) -> Response {
+        let nonce = random_token::<16>();
+        let page = HandOnPage {
+            frame: self.frame(view, &labels::BREAK_OUT),
+            button: button(
+                view.lang,
+                Some(next_url).filter(|_| text::is_safe_href(start_url)),
+                &labels::CONTINUE,
+            ),
+            start: start_url,
+            nonce: &nonce,
+        };
+        respond(StatusCode::OK, &page, &Policy { nonce: Some(&nonce), ..Policy::default() })
     }
 
     /// Signed in, as whom, and the way out. Shows a name and a userid, nothing of the session.
@@ -150,8 +195,8 @@ impl Pages {
         respond(StatusCode::OK, &page, &Policy::default())
     }
 
-    /// Answered inside the official frame: opens `same_url` in the top window. The only page that may be framed,
-    /// by `public_url`'s origin and by the QR panel's.
+    /// Answered inside the official frame: opens `same_url` in the top window, by itself. `public_url`'s origin and the
+    /// QR panel's may frame it.
     pub fn break_out(&self, view: &View, same_url: &str) -> Response {
         let nonce = random_token::<16>();
         let page = BreakOutPage {
