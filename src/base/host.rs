@@ -204,6 +204,20 @@ impl Hosts {
         host.names(&self.public) || self.redirect.iter().any(same) || self.below_cookie_domain(&host.host)
     }
 
+    /// Every host of this installation as a source expression of a Content-Security-Policy (CSP 3 §2.3.1).
+    pub fn csp_sources(&self) -> Vec<String> {
+        let schemes = |host: &str| {
+            let http = self.allow_http || is_loopback(host);
+            [Some("https"), http.then_some("http")].into_iter().flatten()
+        };
+        let redirect = self.redirect.iter().map(|host| (host.host.as_str(), host.authority()));
+        let below = self.cookie_domain.iter().map(|domain| (domain.as_str(), format!("*.{domain}:*")));
+        let others = redirect.chain(below);
+        let others =
+            others.flat_map(|(host, authority)| schemes(host).map(move |s| format!("{s}://{authority}")));
+        std::iter::once(self.public.to_string()).chain(others).collect()
+    }
+
     /// public_url's origin.
     pub const fn public(&self) -> &Origin {
         &self.public
@@ -362,6 +376,17 @@ mod tests {
         assert!(h.knows(&AllowedHost::parse("app.example.com").unwrap()));
         assert!(!h.knows(&AllowedHost::parse("hr.example.com").unwrap()));
         assert!(hosts(".example.com").knows(&AllowedHost::parse("hr.example.com").unwrap()));
+    }
+
+    #[test]
+    fn every_host_of_ours_has_a_source_expression_and_no_other_host_has_one() {
+        let own = ["https://oa.example.com", "https://app.example.com", "https://wiki.example.org:8443"];
+        assert_eq!(hosts("").csp_sources(), own);
+        let below = "https://*.example.com:*";
+        assert_eq!(hosts(".example.com").csp_sources(), [&own[..], &[below]].concat());
+        let here = vec![AllowedHost::parse("127.0.0.1:81").unwrap()];
+        let local = Hosts::new(origin("http://127.0.0.1:80"), here, "", false);
+        assert_eq!(local.csp_sources(), ["http://127.0.0.1", "https://127.0.0.1:81", "http://127.0.0.1:81"]);
     }
 
     #[test]

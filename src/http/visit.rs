@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use axum::extract::{FromRef, FromRequestParts, OriginalUri};
 use axum::http::header::{HOST, USER_AGENT};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
 use axum::response::Response;
 
 use chrono_tz::Tz;
@@ -33,6 +33,9 @@ pub struct Site {
     /// What people see.
     pub pages: Pages,
 }
+
+/// What Sec-Fetch-Dest says of a document that another one shows inside itself (Fetch Metadata §2.1).
+const FRAME_DESTINATIONS: [&[u8]; 5] = [b"iframe", b"frame", b"embed", b"object", b"fencedframe"];
 
 /// One request.
 #[derive(Debug, Clone)]
@@ -104,7 +107,8 @@ impl Visit {
 
     /// Whether the request comes from a frame, as far as the browser says.
     pub fn in_frame(&self) -> bool {
-        self.headers.get("sec-fetch-dest").is_some_and(|d| matches!(d.as_bytes(), b"iframe" | b"frame"))
+        let framed = |d: &HeaderValue| FRAME_DESTINATIONS.contains(&d.as_bytes());
+        self.headers.get("sec-fetch-dest").is_some_and(framed)
     }
 
     /// A path of ours on the requesting host: `/sso/…` on public_url's, `/_gongpai/…`, which application hosts

@@ -53,7 +53,11 @@ async fn to_the_end(sso: Sso, visit: Visit, seed_page: bool) -> Response {
 }
 
 async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
-    if visit.in_frame() && sso.hosts().is_public(&visit.origin) {
+    if visit.in_frame() {
+        let brings = |name| visit.query.one(name) != Ok(None);
+        if !sso.hosts().is_public(&visit.origin) || !(brings("code") || brings("state")) {
+            return sso.leave_frame(visit);
+        }
         // The official panel could not leave its frame. Nothing is consumed here: the top window comes again.
         let same = visit.uri.path_and_query().map_or("/", |p| p.as_str());
         return sso.0.site.pages.break_out(&visit.view, same);

@@ -161,6 +161,13 @@ impl Sso {
         if self.0.sessions.clock_is_behind() { Err(SsoError::Clock) } else { Ok(()) }
     }
 
+    /// The answer to a start inside a frame: nobody can sign in there, because neither WeCom's pages nor ours may be
+    /// framed, and a frame of another site gets no cookies. Consumes nothing; the top window comes again.
+    fn leave_frame(&self, visit: &Visit) -> Response {
+        let same = visit.uri.path_and_query().map_or("/", |p| p.as_str());
+        self.0.site.pages.top_window(&visit.view, same, &self.hosts().csp_sources())
+    }
+
     /// The page for a failure, with the buttons that lead back to `target`.
     fn fail(&self, visit: &Visit, target: Option<&Target>, error: SsoError) -> Response {
         let again = format!("{}{}", visit.path("login"), target.map(|t| query(t, "")).unwrap_or_default());

@@ -25,6 +25,9 @@ const RENEW_AFTER: Duration = Duration::from_secs(480);
 
 /// `GET /sso/login?rd=…[&entrance=app|qr]`.
 pub async fn login(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+    if visit.in_frame() {
+        return sso.leave_frame(&visit);
+    }
     match sso.target(&visit) {
         Ok(target) => match sso.begin(&visit, &target).await {
             Ok(response) => response,

@@ -5,6 +5,7 @@ use serde_json::json;
 use crate::support::app::TestApp;
 use crate::support::browser::{DESKTOP, WECOM_PHONE};
 use crate::support::eventually;
+use crate::support::nginx::Nginx;
 use crate::support::port::Port;
 use crate::support::stage::Stage;
 use crate::support::webdriver::{Chromium, Viewport};
@@ -150,4 +151,32 @@ async fn after_a_sign_out_the_button_takes_the_fragment_along() {
     carries(&chromium).await;
     let rd = chromium.url().await.query_pairs().find(|(name, _)| name == "rd").map(|(_, rd)| rd.into_owned());
     assert_eq!(rd.as_deref(), Some("/#/todo/3"));
+}
+
+#[tokio::test]
+async fn a_page_in_a_portals_frame_whose_session_has_ended_leads_to_the_top_window() {
+    let portal = Port::reserve();
+    let site = TwoHosts::start(&format!("localhost:{}", portal.number()), "").await;
+    let page = format!(
+        "<!doctype html><title>portal</title><h1>portal</h1><iframe width=360 height=420 src={}/#/todo/3></iframe>",
+        site.app
+    );
+    let server = format!(
+        "server {{ listen {}; default_type text/html; location = / {{ return 200 '{page}'; }} }}",
+        portal.address()
+    );
+    let _nginx = Nginx::start(&server).await;
+    let chromium = Chromium::start(Viewport::Desktop, DESKTOP).await;
+    chromium.goto(format!("http://localhost:{}/", portal.number())).await;
+    chromium.enter_frame("iframe").await;
+    chromium.text_with("请在完整窗口中登录。").await;
+    assert_eq!(chromium.title().await, "portal", "nothing moves the portal by itself");
+    chromium.screenshot("top-window-desktop").await;
+    chromium.click("#go").await;
+    chromium.leave_frames().await;
+    carries(&chromium).await;
+    assert!(chromium.url().await.as_str().starts_with(&site.oa));
+    confirm(&chromium, &site.t).await;
+    assert_eq!(arrives(&chromium).await, at("/", "/todo/3"));
+    assert!(chromium.url().await.as_str().starts_with(&site.app));
 }

@@ -38,6 +38,8 @@ mod directory_api;
 #[cfg(test)]
 mod fragments;
 #[cfg(test)]
+mod frames;
+#[cfg(test)]
 mod gate;
 #[cfg(test)]
 mod hand_off;

@@ -12,6 +12,9 @@ use crate::base::secret::random_token;
 use crate::http::lang::{Both, Text};
 use crate::http::words::labels;
 
+/// The most bytes of a page's `frame-ancestors`: with the other headers it must fit a proxy's buffer of 4 KB.
+const MAX_ANCESTORS: usize = 2048;
+
 /// What the QR page needs.
 #[derive(Debug, Clone)]
 pub struct Scan {
@@ -158,6 +161,30 @@ impl Pages {
             nonce: &nonce,
         };
         respond(StatusCode::OK, &page, &Policy { nonce: Some(&nonce), ..Policy::default() })
+    }
+
+    /// Answered to a start inside a frame, where nobody can sign in: the button opens `same_url` in the top window. By
+    /// itself it goes nowhere, because the frame may be one of many on a page that somebody is working in. `ancestors`,
+    /// source expressions, may frame it.
+    pub fn top_window(&self, view: &View, same_url: &str, ancestors: &[String]) -> Response {
+        let nonce = random_token::<16>();
+        let page = OnwardPage {
+            frame: self.frame(view, &labels::TOP_WINDOW),
+            picture: "window",
+            note: view.lang.order(&labels::TOP_WINDOW_NOTE),
+            button: button(view.lang, Some(same_url), &labels::CONTINUE),
+            top: true,
+            nonce: &nonce,
+        };
+        let mut ancestors: Vec<&str> = ancestors.iter().map(String::as_str).collect();
+        ancestors.push(&self.0.settings.qr_origin);
+        if ancestors.iter().map(|source| source.len() + 1).sum::<usize>() > MAX_ANCESTORS {
+            // A longer header would be a 502 in the proxy. Framing this page gains nobody anything: it shows nothing and
+            // its one button leaves every frame.
+            ancestors = vec!["https:", "http:"];
+        }
+        let policy = Policy { nonce: Some(&nonce), ancestors, ..Policy::default() };
+        respond(StatusCode::OK, &page, &policy)
     }
 
     /// A page that nobody sees: its script goes on at `start_url` with its own fragment, encoded, at the end, or at

@@ -51,6 +51,9 @@ labels! {
     SIGNED_IN "您已登录。" "You are signed in.";
     SIGNED_IN_AS "当前账号" "Signed in as";
 
+    TOP_WINDOW "请在完整窗口中登录。" "Please use the whole window to sign in.";
+    TOP_WINDOW_NOTE "点击下方按钮，将在整个窗口中打开登录页面。" "The button opens the sign-in in the whole window.";
+
     BREAK_OUT "正在继续登录。" "Your sign-in goes on.";
     BREAK_OUT_NOTE "如果页面没有自动跳转，请点击下方按钮。" "If nothing happens, use the button below.";
 }
