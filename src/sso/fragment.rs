@@ -45,12 +45,12 @@ impl Sso {
         let next = format!("{}{}", visit.path("login"), query(target, &more));
         Some(self.pages().hand_on(&visit.view, &next, &start_with(visit, target, &more)))
     }
+}
 
-    /// Where a scan page begins anew with its own fragment; `None` where the target has one.
-    pub(super) fn scan_start(&self, visit: &Visit, target: &Target) -> Option<String> {
-        let more = format!("{}&entrance=qr", flags(visit));
-        (!target.page().has_fragment()).then(|| start_with(visit, target, &more))
-    }
+/// Where a scan page begins anew with its own fragment; `None` where the target has one.
+pub(super) fn scan_start(visit: &Visit, target: &Target) -> Option<String> {
+    let more = format!("{}&entrance=qr", flags(visit));
+    (!target.page().has_fragment()).then(|| start_with(visit, target, &more))
 }
 
 /// A start for `target`, on the host that it is known to by its name, that ends where an encoded fragment can be added.

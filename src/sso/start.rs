@@ -10,7 +10,7 @@ use super::entrance;
 use super::error::SsoError;
 use super::state::{AttemptId, Entrance, State};
 use super::target::{self, HandOff, Target};
-use super::{Sso, finish, marker, o2oa_link, query};
+use super::{Sso, finish, fragment, marker, o2oa_link, query};
 use crate::base::url::encode;
 use crate::http::browser::Browser;
 use crate::http::cookie::SetCookie;
@@ -246,7 +246,7 @@ impl Sso {
                 Target::HandOff(_, hand_off) => Some(format!("{}&entrance=qr", hand_off.begin_again())),
             },
             host: target.page().origin().authority(),
-            start_url: self.scan_start(visit, target),
+            start_url: fragment::scan_start(visit, target),
         };
         let mut response = self.0.site.pages.scan(&visit.view, &scan);
         add_cookies(&mut response, cookies);
