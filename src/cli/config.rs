@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use crate::config::{Config, Database, DefaultRule, Reading, Sources};
+use crate::gate::Rules;
 
 /// Explains the configuration: what was read, what it means, every warning, every error with its key and place.
 ///
@@ -22,22 +23,35 @@ pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
         meaning(config, out)?;
     }
     writeln!(out)?;
-    for warning in &reading.warnings {
-        writeln!(out, "warning     {}: {}", warning.key, warning.message)?;
+    // The rules are compiled as at a start: what that finds belongs to the answer.
+    let compiled = reading
+        .outcome
+        .as_ref()
+        .ok()
+        .map(|config| Rules::compile(&config.rules, &config.gate, &config.hosts));
+    let (rule_warnings, rule_errors) = match compiled {
+        Some(Ok((_, warnings))) => (warnings, Vec::new()),
+        Some(Err(errors)) => (Vec::new(), errors),
+        None => (Vec::new(), Vec::new()),
+    };
+    let warnings = reading.warnings.iter().map(|warning| format!("{}: {}", warning.key, warning.message));
+    let warnings: Vec<String> = warnings.chain(rule_warnings).collect();
+    for warning in &warnings {
+        writeln!(out, "warning     {warning}")?;
     }
-    match &reading.outcome {
-        Ok(_) => {
-            writeln!(out, "accepted{}", counted(reading.warnings.len(), "warning", " with "))?;
-            Ok(true)
-        }
-        Err(error) => {
-            for finding in &error.findings {
-                writeln!(out, "error       {finding}")?;
-            }
-            writeln!(out, "not accepted{}", counted(error.findings.len(), "error", ": "))?;
-            Ok(false)
-        }
+    let errors: Vec<String> = match &reading.outcome {
+        Ok(_) => rule_errors,
+        Err(error) => error.findings.iter().map(ToString::to_string).collect(),
+    };
+    for error in &errors {
+        writeln!(out, "error       {error}")?;
     }
+    if errors.is_empty() {
+        writeln!(out, "accepted{}", counted(warnings.len(), "warning", " with "))?;
+    } else {
+        writeln!(out, "not accepted{}", counted(errors.len(), "error", ": "))?;
+    }
+    Ok(errors.is_empty())
 }
 
 /// Prints the effective configuration as TOML, each value with a comment that says where it was written. Secrets are
@@ -140,6 +154,25 @@ mod tests {
         ] {
             assert!(out.contains(line), "{line}\n{out}");
         }
+    }
+
+    #[test]
+    fn check_compiles_the_rules_and_says_what_they_do_not_close() {
+        let rules = |path: &str| {
+            let text = "public_url = \"https://oa.example.com\"\n[wecom]\ncorp_id = \"ww1\"\nagent_id = 1000002\n\
+                        app_secret = \"s\"\n[[rules]]\nhost = \"oa.example.com\"\nallow = [\"user:a\"]\npath = ";
+            let rest = "[[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n";
+            printed(check, &format!("{text}{path:?}\n{rest}"))
+        };
+        let (accepted, out) = rules("/boss/**");
+        assert!(accepted && out.contains("warning     rules: rule 2 "), "{out}");
+        assert!(out.contains("/index.php/boss") && out.ends_with("accepted with 1 warning\n"), "{out}");
+        let (accepted, out) = rules("/boss/../x");
+        assert!(
+            !accepted && out.contains("error       rules: rule 1 (oa.example.com): the path may not"),
+            "{out}"
+        );
+        assert!(out.ends_with("not accepted: 1 error\n"), "{out}");
     }
 
     #[test]

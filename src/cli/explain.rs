@@ -125,6 +125,11 @@ fn text(question: &Question, person: Option<&Person>, chart: &Chart, explanation
     ] {
         // Writing to a String cannot fail.
         let _ = writeln!(out, "{label:<9}{}", printable(value));
+        if label == "path" {
+            for reading in &explanation.readings {
+                let _ = writeln!(out, "{:<9}{}", "reading", printable(&reading.to_string()));
+            }
+        }
     }
     out
 }
@@ -172,6 +177,7 @@ mod tests {
         let rule = |host: &str, path: &str, method: &str, allow: &str| RuleText {
             host: host.into(),
             path: path.into(),
+            case_sensitive: false,
             methods: vec![method.into()],
             allow: vec![allow.into()],
         };
@@ -203,6 +209,8 @@ mod tests {
                     units    -\n\
                     host     https://finance.example.com\n\
                     path     /admin/x\n\
+                    reading  /admin/x (dot segments resolved) allowed by rule 2\n\
+                    reading  /admin/./x (as sent) allowed by rule 2\n\
                     method   POST\n\
                     decision allowed (200)\n\
                     rule     2: finance.example.com /admin/** [*] allow [\"user:zhangsan\"]\n\
@@ -224,7 +232,13 @@ mod tests {
             ("https://finance.example.com/admin", None, None, "sign-in required"),
             ("https://finance.example.com", None, Some(true), "none matches this path"),
             ("https://hr.example.com", None, Some(true), "gate.default is \"members\""),
-            ("https://hr.example.com/%2e%2e/", None, Some(true), "disguised dot segment"),
+            ("https://hr.example.com/%2e%2e/", None, Some(true), "gate.default is \"members\""),
+            (
+                "https://finance.example.com/public/..%2fadmin",
+                None,
+                None,
+                "/admin (%2F as a slash, dot segments",
+            ),
             ("https://evil.example/", None, Some(true), "neither public_url's"),
             ("evil", None, Some(true), "not an http(s) URL"),
         ] {

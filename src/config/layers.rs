@@ -98,6 +98,11 @@ impl Item {
         }
     }
 
+    /// Whether `field` is true; false if it is missing.
+    pub(super) fn flag(&self, field: &str) -> bool {
+        matches!(self.fields.get(field).map(|entry| &entry.value), Some(Value::Boolean(true)))
+    }
+
     /// The list of `field`; `None` if it is missing.
     pub(super) fn list(&self, field: &str) -> Option<&[String]> {
         match self.fields.get(field).map(|entry| &entry.value) {

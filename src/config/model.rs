@@ -261,6 +261,8 @@ pub struct RuleText {
     pub host: String,
     /// `/admin/**`; empty = all.
     pub path: String,
+    /// Whether letters in capitals are other letters to the application.
+    pub case_sensitive: bool,
     /// `["*"]` or names.
     pub methods: Vec<String>,
     /// `unit:…`, `tag:…`, `user:…`, `leader:…`, `members`, `anyone`.

@@ -116,8 +116,13 @@ pub(super) const KEYS: &[Key] = &[
 ];
 
 /// The keys of one `[[rules]]` entry.
-pub(super) const RULE_KEYS: &[Key] =
-    &[key("host", Kind::Text), key("path", Kind::Text), key("methods", Kind::List), key("allow", Kind::List)];
+pub(super) const RULE_KEYS: &[Key] = &[
+    key("host", Kind::Text),
+    key("path", Kind::Text),
+    key("methods", Kind::List),
+    key("case_sensitive", Kind::Boolean),
+    key("allow", Kind::List),
+];
 
 /// The keys of one `[[api_clients]]` entry.
 pub(super) const API_CLIENT_KEYS: &[Key] = &[

@@ -36,7 +36,7 @@ pub struct Chart {
     /// Folded userid → tags, sorted by name.
     tags_of_user: HashMap<String, Vec<TagId>>,
     tags_of_unit: HashMap<UnitId, Vec<TagId>>,
-    /// Percent-encoded names, for headers.
+    /// As [`Chart::encoded_tag`] gives them.
     encoded_tags: HashMap<TagId, String>,
 }
 
@@ -151,7 +151,7 @@ impl Chart {
             for unit in covered {
                 self.tags_of_unit.entry(unit).or_default().push(tag.id.clone());
             }
-            self.encoded_tags.insert(tag.id.clone(), encode(&tag.name));
+            self.encoded_tags.insert(tag.id.clone(), format!("tag:{}", encode(&tag.name)));
             // The first of two tags of one name; WeCom allows no second one (40071).
             self.tags_by_name.entry(tag.name.clone()).or_insert_with(|| tag.id.clone());
             self.tags.insert(tag.id.clone(), tag);
@@ -204,7 +204,8 @@ impl Chart {
         self.tags.get(id)
     }
 
-    /// The percent-encoded name of a tag.
+    /// A tag as an element of a header: `tag:` and its percent-encoded name. No unit's element begins like that,
+    /// because a colon in a name is encoded.
     pub fn encoded_tag(&self, id: &TagId) -> &str {
         self.encoded_tags.get(id).map_or("", String::as_str)
     }

@@ -16,7 +16,7 @@ use crate::http::client_ip::{Peer, TrustedProxies};
 use crate::session::{NotSignedIn, SignedIn};
 
 use super::metrics::Metrics;
-use super::request::{Original, Origins, Refusal};
+use super::request::{Original, Origins, Refusal, encode_non_utf8};
 use super::respond;
 use super::rules::{Decision, InForce, Request, Rules, decide};
 
@@ -191,7 +191,7 @@ impl Checker {
             Err(NotSignedIn::Absent | NotSignedIn::Two | NotSignedIn::Invalid | NotSignedIn::Ended) => None,
         };
         let request =
-            Request { origin: &original.origin, target: original.target, method: Some(original.method) };
+            Request { origin: &original.origin, target: &original.target, method: Some(original.method) };
         let person = session.map(|s| &*s.person);
         match decide(in_force, &request, person) {
             Decision::Allow { by, first, .. } => {
@@ -240,9 +240,9 @@ impl Checker {
 }
 
 /// For the log: the authority of the URL that was asked for.
-fn host_asked_for(headers: &HeaderMap) -> &str {
-    let url = headers.get("x-original-url").and_then(|v| v.to_str().ok()).unwrap_or_default();
-    url.split('/').nth(2).unwrap_or_default()
+fn host_asked_for(headers: &HeaderMap) -> String {
+    let url = headers.get("x-original-url").map(|v| encode_non_utf8(v.as_bytes())).unwrap_or_default();
+    url.split('/').nth(2).unwrap_or_default().to_owned()
 }
 
 /// The URL without its query, which may hold what no audit row should.

@@ -5,9 +5,10 @@ use crate::base::id::UnitId;
 use crate::directory::chart::Chart;
 use crate::session::Person;
 
-use super::path::CanonicalPath;
+use super::path;
+use super::readings::PathReadings;
 use super::request::{Origins, Refusal};
-use super::rules::{Decision, Grant, InForce, Request, Rule, Through, decide};
+use super::rules::{Decision, Grant, InForce, JudgedReading, Request, Rule, Through, decide, judge_readings};
 
 /// What the gate would answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,8 +30,10 @@ pub struct Explanation {
     pub outcome: Outcome,
     /// Scheme, host and port as they were compared; `None` if the URL has none of ours.
     pub origin: Option<String>,
-    /// The path as rules saw it; `None` if it has more than one reading.
+    /// The path as rules see it first; `None` if it is none.
     pub path: Option<String>,
+    /// What each reading of the path comes to, on a host with rules; empty where there is one reading.
+    pub readings: Vec<JudgedReading>,
     /// The rule that decided: its place (the first is 1) and its text.
     pub rule: Option<(usize, String)>,
     /// One sentence, or part of one.
@@ -51,6 +54,7 @@ pub fn explain(
         outcome: Outcome::Denied,
         origin: None,
         path: None,
+        readings: Vec::new(),
         rule: None,
         reason,
     };
@@ -70,16 +74,21 @@ pub fn explain(
             ));
         }
     };
-    let path = CanonicalPath::of_target(target).ok().map(|p| p.main().to_owned());
+    let readings = path::path_of_target(target).ok().and_then(|sent| PathReadings::of(sent).ok());
+    let path = readings.map(|readings| path::printed(readings.canonical().path()));
+    let request = Request { origin: &origin, target, method };
+    let judged = judge_readings(in_force, &request, who);
+    let readings = if judged.len() > 1 { judged } else { Vec::new() };
     let origin_text = Some(origin.to_string());
     let of = |outcome, rule: Option<&Rule>, reason: String| Explanation {
         outcome,
         origin: origin_text,
         path,
+        readings,
         rule: rule.map(|r| (r.number(), r.to_string())),
         reason,
     };
-    match decide(in_force, &Request { origin: &origin, target, method }, who) {
+    match decide(in_force, &request, who) {
         Decision::Allow { rule, by: None, .. } => {
             of(Outcome::Public, rule, "the rule lets anyone in".to_owned())
         }

@@ -1,6 +1,8 @@
 //! Path patterns of rules: `*` is one segment or a part of one, `**` is any number of segments.
 
-use super::path::CanonicalPath;
+use memchr::{memchr, memmem};
+
+use super::path;
 
 /// A compiled path pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,9 +15,9 @@ enum Segment {
     /// `**`: any number of segments, none included.
     AnyDepth,
     /// Exactly this text.
-    Literal(Box<str>),
+    Literal(Box<[u8]>),
     /// Text with `*` in it, split there: at least two pieces.
-    Pieces(Box<[Box<str>]>),
+    Pieces(Box<[Box<[u8]>]>),
 }
 
 impl Glob {
@@ -32,23 +34,48 @@ impl Glob {
         if pattern.contains('?') {
             return Err("the query takes no part in matching: the path may not contain ?".to_owned());
         }
-        if pattern.contains(';') {
-            return Err("a path with ; is read in two ways and could never match".to_owned());
+        if path::path_of_target(pattern).is_err() {
+            return Err("the path must begin with / and have no raw #, blank or control character".to_owned());
         }
         if pattern.to_ascii_lowercase().contains("%2a") {
             return Err("a * cannot be matched literally".to_owned());
         }
-        if pattern.split('/').any(|s| matches!(s, "." | "..")) {
+        let decoded = path::decode_once(pattern);
+        if decoded.contains(&b';') {
+            return Err("requests are also read without ;parameters: the path may not contain ;".to_owned());
+        }
+        if decoded.contains(&b'\\') {
+            return Err("a backslash is also read as a slash: the path may not contain one".to_owned());
+        }
+        if decoded.iter().any(u8::is_ascii_control) {
+            return Err("the path has an encoded control character".to_owned());
+        }
+        // What is left encoded is an encoded slash, an escape within an escape, or no escape at all.
+        if path::decode_again(&decoded).is_some() {
+            return Err("an encoded slash is also read as a slash, and what is encoded twice as decoded: \
+                        the path may contain neither"
+                .to_owned());
+        }
+        if broken_escape(pattern) {
+            return Err("the path has a % without two hexadecimal digits: a % itself is %25".to_owned());
+        }
+        if path::resolve_dots(&decoded).is_some() {
             return Err("the path may not contain dot segments".to_owned());
         }
-        let path = CanonicalPath::of_target(pattern).map_err(|why| why.to_string())?;
-        let segments = path
-            .main()
-            .split('/')
-            .filter(|s| !s.is_empty())
-            .map(Segment::compile)
-            .collect::<Result<_, _>>()?;
-        Ok(Self { segments })
+        let names = decoded.split(|b| *b == b'/').filter(|s| !s.is_empty());
+        Ok(Self { segments: names.map(Segment::compile).collect::<Result<_, _>>()? })
+    }
+
+    /// The same pattern for paths that are folded to lower case.
+    #[must_use]
+    pub fn folded(&self) -> Self {
+        let fold = |text: &[u8]| Box::from(&*path::fold_case(text));
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::AnyDepth => Segment::AnyDepth,
+            Segment::Literal(text) => Segment::Literal(fold(text)),
+            Segment::Pieces(pieces) => Segment::Pieces(pieces.iter().map(|piece| fold(piece)).collect()),
+        });
+        Self { segments: segments.collect() }
     }
 
     /// Whether every path matches.
@@ -57,20 +84,39 @@ impl Glob {
     }
 
     /// What the first segment of a path must be to match; `None`: it may be any.
-    pub fn first(&self) -> Option<&str> {
+    pub fn first(&self) -> Option<&[u8]> {
         match self.segments.first() {
             Some(Segment::Literal(text)) => Some(text),
             _ => None,
         }
     }
 
-    /// Whether `path`, which is canonical, matches.
-    pub fn matches(&self, path: &str) -> bool {
-        let mut rest = path.strip_prefix('/').unwrap_or(path);
+    /// The folder that all matching paths lie in, as far as it is written out: `/a` of `/a/**` and of `/a/*.js`.
+    pub fn folder(&self) -> impl Iterator<Item = &[u8]> {
+        self.segments.iter().map_while(|segment| match segment {
+            Segment::Literal(text) => Some(&**text),
+            Segment::AnyDepth | Segment::Pieces(_) => None,
+        })
+    }
+
+    /// Whether it is [`Glob::folder`] and everything in it.
+    pub fn is_folder(&self) -> bool {
+        self.segments.iter().position(|s| *s == Segment::AnyDepth) == Some(self.folder().count())
+            && self.folder().count() + 1 == self.segments.len()
+    }
+
+    /// Whether it has wildcards: paths match that it does not name.
+    pub fn is_open_ended(&self) -> bool {
+        self.segments.iter().any(|segment| !matches!(segment, Segment::Literal(_)))
+    }
+
+    /// Whether `path` matches: a reading, beginning with `/`.
+    pub fn matches(&self, path: &[u8]) -> bool {
+        let mut rest = path.strip_prefix(b"/").unwrap_or(path);
         let mut pattern = self.segments.as_slice();
         // Where the last `**` ends in the pattern, and from which segment what follows it was last tried.
         // Going back to the last one only is enough, so this is at worst segments × pattern.
-        let mut retry: Option<(&[Segment], &str)> = None;
+        let mut retry: Option<(&[Segment], &[u8])> = None;
         loop {
             match (pattern.split_first(), first_segment(rest)) {
                 (Some((Segment::AnyDepth, [])), _) | (None, None) => return true,
@@ -94,29 +140,43 @@ impl Glob {
     }
 }
 
-/// The first segment of `path`, which is canonical; empty for the root.
-pub fn first_of(path: &str) -> &str {
-    first_segment(path.strip_prefix('/').unwrap_or(path)).map_or("", |(first, _)| first)
+/// Whether some `%` is not followed by two hexadecimal digits.
+fn broken_escape(pattern: &str) -> bool {
+    let escape = |after: &[u8]| after.iter().take(2).filter(|b| b.is_ascii_hexdigit()).count() == 2;
+    pattern.as_bytes().split(|b| *b == b'%').skip(1).any(|after| !escape(after))
 }
 
-fn first_segment(rest: &str) -> Option<(&str, &str)> {
-    (!rest.is_empty()).then(|| rest.split_once('/').unwrap_or((rest, "")))
+/// The first segment of `path`; empty for the root.
+pub fn first_of(path: &[u8]) -> &[u8] {
+    first_segment(path.strip_prefix(b"/").unwrap_or(path)).map_or(b"", |(first, _)| first)
+}
+
+fn first_segment(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+    if rest.is_empty() {
+        return None;
+    }
+    Some(memchr(b'/', rest).and_then(|at| split_around(rest, at, 1)).unwrap_or((rest, b"")))
+}
+
+/// What stands before and after the `length` bytes at `at`.
+fn split_around(text: &[u8], at: usize, length: usize) -> Option<(&[u8], &[u8])> {
+    Some((text.get(..at)?, text.get(at.checked_add(length)?..)?))
 }
 
 impl Segment {
-    fn compile(text: &str) -> Result<Self, String> {
-        if text == "**" {
+    fn compile(text: &[u8]) -> Result<Self, String> {
+        if text == b"**" {
             Ok(Self::AnyDepth)
-        } else if text.contains("**") {
-            Err(format!("`**` stands alone between slashes, unlike in `{text}`"))
-        } else if text.contains('*') {
-            Ok(Self::Pieces(text.split('*').map(Box::from).collect()))
+        } else if memmem::find(text, b"**").is_some() {
+            Err(format!("`**` stands alone between slashes, unlike in `{}`", path::printed(text)))
+        } else if text.contains(&b'*') {
+            Ok(Self::Pieces(text.split(|b| *b == b'*').map(Box::from).collect()))
         } else {
             Ok(Self::Literal(text.into()))
         }
     }
 
-    fn matches(&self, segment: &str) -> bool {
+    fn matches(&self, segment: &[u8]) -> bool {
         match self {
             Self::AnyDepth => true,
             Self::Literal(text) => **text == *segment,
@@ -125,7 +185,10 @@ impl Segment {
                 let Some(rest) = segment.strip_prefix(&**first) else { return false };
                 let Some(mut rest) = rest.strip_suffix(&**last) else { return false };
                 for piece in middle {
-                    let Some((_, after)) = rest.split_once(&**piece) else { return false };
+                    let found = memmem::find(rest, piece);
+                    let Some((_, after)) = found.and_then(|at| split_around(rest, at, piece.len())) else {
+                        return false;
+                    };
                     rest = after;
                 }
                 true
@@ -139,7 +202,7 @@ mod tests {
     use super::*;
 
     fn matches(pattern: &str, path: &str) -> bool {
-        Glob::compile(pattern).unwrap().matches(path)
+        Glob::compile(pattern).unwrap().matches(path.as_bytes())
     }
 
     #[test]
@@ -192,13 +255,15 @@ mod tests {
             ("/", None),
             ("/%61", Some("a")),
         ] {
-            assert_eq!(Glob::compile(pattern).unwrap().first(), first, "{pattern}");
+            assert_eq!(Glob::compile(pattern).unwrap().first(), first.map(str::as_bytes), "{pattern}");
         }
         for path in ["/", "/b", "/b/a", "/aa", "/ab/a"] {
-            assert_ne!(first_of(path), "a", "{path}");
+            assert_ne!(first_of(path.as_bytes()), b"a", "{path}");
             assert!(!matches("/a/**", path), "{path}");
         }
-        assert_eq!((first_of("/"), first_of("/a"), first_of("/a/b")), ("", "a", "a"));
+        for (path, first) in [("/", ""), ("/a", "a"), ("/a/b", "a"), ("//a", ""), ("/a//b", "a")] {
+            assert_eq!(first_of(path.as_bytes()), first.as_bytes(), "{path}");
+        }
     }
 
     #[test]
@@ -209,10 +274,45 @@ mod tests {
 
     #[test]
     fn a_pattern_that_could_not_mean_what_it_says_is_an_error() {
-        for bad in
-            ["admin", "/a?b", "/a#b", "/a;b", "/a/../b", "/a**", "/a/***", "/%2a", "/%2f", "/a b", "/%"]
-        {
+        for bad in [
+            "admin",
+            "/a?b",
+            "/a#b",
+            "/a;b",
+            "/a%3bb",
+            "/a/../b",
+            "/a/%2e%2e/b",
+            "/a**",
+            "/a/***",
+            "/%2a",
+            "/%2f",
+            "/a b",
+            "/%",
+            "/%z1",
+            "/%2541",
+            "/a\\b",
+            "/a%5cb",
+            "/%00",
+            "/%0a",
+            "*",
+        ] {
             assert!(Glob::compile(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn a_pattern_may_name_what_is_no_utf8_and_folds_as_paths_do() {
+        let gbk = Glob::compile("/%D6%D0/*.PDF").unwrap();
+        assert!(gbk.matches(b"/\xd6\xd0/x.PDF") && !gbk.matches(b"/\xd6\xd1/x.PDF"));
+        assert!(!gbk.matches(b"/\xd6\xd0/x.pdf") && gbk.folded().matches(b"/\xd6\xd0/x.pdf"));
+        let admin = Glob::compile("/Admin/**").unwrap().folded();
+        assert_eq!(admin, Glob::compile("/aDMIN/**").unwrap().folded());
+        assert!(admin.matches(b"/admin/X"));
+    }
+
+    #[test]
+    fn an_empty_segment_is_a_segment_like_any_other() {
+        assert!(matches("/a/*/b", "/a//b") && !matches("/a/b", "/a//b") && !matches("/a/**", "//a"));
+        assert!(matches("/**/a", "//a"));
     }
 }

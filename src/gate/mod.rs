@@ -6,7 +6,8 @@
 //! |---|---|
 //! | [`request`] | the original request, from one family of headers, from a trusted proxy only |
 //! | [`crate::session`] | who is there |
-//! | [`path`], [`glob`], [`rules`] | may they: [`rules::decide`] is pure, the first matching rule decides |
+//! | [`path`], [`readings`] | every way in which an application may understand the path |
+//! | [`glob`], [`rules`] | may they: [`rules::decide()`] is pure, the first matching rule decides, for each reading |
 //! | [`respond`] | 200 with identity headers, 401 with the way to sign in, 403; nothing else |
 //! | [`explain`](mod@explain) | the same decision in words |
 //!
@@ -18,6 +19,7 @@ pub mod explain;
 pub mod glob;
 pub mod metrics;
 pub mod path;
+pub mod readings;
 pub mod request;
 pub mod respond;
 pub mod rules;

@@ -3,6 +3,7 @@
 //! Each endpoint reads one family of headers and no other ("first header found wins" is how oauth2-proxy
 //! CVE-2026-40575 happened). nginx: exactly one `X-Original-URL` and exactly one `X-Original-Method`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use axum::http::{HeaderMap, HeaderName};
@@ -18,8 +19,9 @@ static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-metho
 pub struct Original<'h> {
     /// Where the browser sent it; a host of this installation.
     pub origin: Arc<Origin>,
-    /// Path and query as they stood in the request line; begins with `/`, has no `#`.
-    pub target: &'h str,
+    /// Path and query as they stood in the request line, bytes that are no UTF-8 percent-encoded; begins with `/`,
+    /// has no `#`.
+    pub target: Cow<'h, str>,
     /// Its method, not the check's own.
     pub method: &'h str,
 }
@@ -107,21 +109,39 @@ impl Origins {
     pub fn nginx<'h>(&self, headers: &'h HeaderMap) -> Result<Original<'h>, Refusal> {
         let url = only(headers, &X_ORIGINAL_URL)?;
         let method = only(headers, &X_ORIGINAL_METHOD)?;
+        let method = std::str::from_utf8(method).map_err(|_| Refusal::Malformed)?;
         if method.is_empty()
             || !method.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
         {
             return Err(Refusal::Malformed);
         }
-        let (origin, target) = self.read(url)?;
+        let (origin, target) = match encode_non_utf8(url) {
+            Cow::Borrowed(url) => self.read(url).map(|(origin, target)| (origin, target.into()))?,
+            Cow::Owned(url) => self.read(&url).map(|(origin, target)| (origin, target.to_owned().into()))?,
+        };
         Ok(Original { origin, target, method })
     }
 }
 
-/// The header's value, if there is exactly one and it is UTF-8.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h str, Refusal> {
+/// The header's value, if there is exactly one.
+fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], Refusal> {
     let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(Refusal::Malformed) };
-    std::str::from_utf8(value.as_bytes()).map_err(|_| Refusal::Malformed)
+    Ok(value.as_bytes())
+}
+
+/// A URL as text: a byte that is no UTF-8 (old applications write GBK into links) stands as its escape, which means
+/// the same byte to whoever reads the URL.
+pub fn encode_non_utf8(url: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(url) {
+        return Cow::Borrowed(text);
+    }
+    let mut text = String::with_capacity(url.len() + 2 * url.len());
+    for chunk in url.utf8_chunks() {
+        text.push_str(chunk.valid());
+        text.extend(chunk.invalid().iter().map(|byte| format!("%{byte:02X}")));
+    }
+    Cow::Owned(text)
 }
 
 #[cfg(test)]
@@ -143,10 +163,12 @@ mod tests {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let origins = origins();
-        let first =
-            origins.nginx(&headers).map(|o| (o.origin.to_string(), o.target.to_owned(), o.method.to_owned()));
-        let again =
-            origins.nginx(&headers).map(|o| (o.origin.to_string(), o.target.to_owned(), o.method.to_owned()));
+        let first = origins
+            .nginx(&headers)
+            .map(|o| (o.origin.to_string(), o.target.into_owned(), o.method.to_owned()));
+        let again = origins
+            .nginx(&headers)
+            .map(|o| (o.origin.to_string(), o.target.into_owned(), o.method.to_owned()));
         assert_eq!(first, again, "what is remembered must not change the answer");
         first
     }
@@ -161,6 +183,13 @@ mod tests {
         assert_eq!(url("https://oa.example.com/a?b=c"), want("https://oa.example.com", "/a?b=c"));
         assert_eq!(url("HTTPS://APP.Example.com.:443/"), want("https://app.example.com", "/"));
         assert_eq!(url("https://app.example.com/财/..%2f"), want("https://app.example.com", "/财/..%2f"));
+    }
+
+    #[test]
+    fn bytes_that_are_no_utf8_are_read_as_their_escapes_in_path_and_query() {
+        let url = b"https://oa.example.com/\xd6\xd0/\xe8\xb4\xa2?q=\xb2\xc6&x=%D6";
+        let read = nginx(&[("x-original-url", url), ("x-original-method", b"GET")]).unwrap();
+        assert_eq!(read.1, "/%D6%D0/财?q=%B2%C6&x=%D6");
     }
 
     #[test]
@@ -205,7 +234,8 @@ mod tests {
             &[m],
             &[u, u, m],
             &[u, m, m],
-            &[("x-original-url", &b"https://oa.example.com/\xff"[..]), m],
+            &[("x-original-url", &b"https://oa.example.com\xff/"[..]), m],
+            &[("x-original-url", &b"https://\xff/"[..]), m],
             &[u, ("x-original-method", &b""[..])],
             &[u, ("x-original-method", &b"GET, POST"[..])],
             &[u, ("x-original-method", &b"G\xc3\xa9T"[..])],

@@ -154,7 +154,7 @@ fn is_safe(method: &str) -> bool {
 fn page_url(page: &str, original: &Original<'_>, headers: &HeaderMap, hosts: &Hosts) -> HeaderValue {
     let origin = &*original.origin;
     let target = if is_safe(original.method) {
-        ReturnTo::parse(&format!("{origin}{}", original.target), origin, hosts).ok() // What is no redirect target is left out; the root stands below.
+        ReturnTo::parse(&format!("{origin}{}", encode_odd(&original.target)), origin, hosts).ok() // What is no redirect target is left out; the root stands below.
     } else {
         let referer = headers.get(REFERER).and_then(|r| std::str::from_utf8(r.as_bytes()).ok());
         referer.and_then(|r| ReturnTo::parse(r, origin, hosts).ok()).filter(|r| r.origin() == origin)
@@ -163,6 +163,16 @@ fn page_url(page: &str, original: &Original<'_>, headers: &HeaderMap, hosts: &Ho
     let candidates = target.iter().flat_map(|t| [url(t.as_str()), url(t.path_only().as_str())]);
     let root = url(&format!("{origin}/"));
     value(candidates.into_iter().find(|u| u.len() <= MAX_LOCATION).unwrap_or(root))
+}
+
+/// A target with everything percent-encoded that no URL has as it is: it was sent, so it comes back as the same bytes.
+fn encode_odd(target: &str) -> Cow<'_, str> {
+    let odd = |c: char| !c.is_ascii_graphic() || c == '\\';
+    if !target.contains(odd) {
+        return Cow::Borrowed(target);
+    }
+    let encoded = target.chars().map(|c| if odd(c) { encode(c.encode_utf8(&mut [0; 4])) } else { c.into() });
+    Cow::Owned(encoded.collect())
 }
 
 /// Text that is a header value as it is (userids are), percent-encoded where it is not.

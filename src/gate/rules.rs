@@ -2,40 +2,56 @@
 //!
 //! The first rule that matches by host, path and method decides, and no later one is read. A host that has
 //! rules denies what none of them matches; a host without rules has `gate.default`. Whatever is not understood
-//! (an ambiguous path, an unknown method, an element of `allow` from a later version) never widens access.
+//! (an unknown method, an element of `allow` from a later version) never widens access.
 //! What units, tags and userids mean is worked out for each version of the chart ([`InForce`]).
-//! [`decide`] is pure: the gate, the denied page and `gongpai explain` all ask it.
+//! [`decide()`] is pure: the gate, the denied page and `gongpai explain` all ask it.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use crate::base::host::{Hosts, Origin, Scheme};
+use crate::base::host::{Hosts, Origin};
 use crate::config::{DefaultRule, Gate, RuleText};
 use crate::directory::bindings::Bindings;
 use crate::directory::chart::{Chart, Unfound};
 use crate::session::Person;
 
 mod allow;
+mod decide;
+mod host;
+mod warnings;
 
 pub use allow::{Grant, Through};
+pub use decide::{Decision, DenyReason, JudgedReading, ReadingsDiffer, Request, decide, judge_readings};
 
 use allow::{Allow, Holders};
+use decide::Reached;
+use host::HostPattern;
 
 use super::glob::{self, Glob};
-use super::path::{Ambiguous, CanonicalPath};
+use super::path;
 
 /// The rules of an installation, compiled: deciding looks only at those of the request's host.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// Every rule, in order.
     all: Vec<Arc<Rule>>,
-    /// For a host that some rule names, every rule that can match it, wildcards included, in order.
-    named: HashMap<String, Box<[Entry]>>,
-    /// For `*.x.com`, by `x.com`: every wildcard rule that can match a host below it, in order.
-    below: HashMap<String, Box<[Entry]>>,
+    /// For a host that some rule names, every rule that covers it, wildcards included.
+    named: HashMap<String, HostRules>,
+    /// For `*.x.com`, by `x.com`: every wildcard rule that covers whatever is below it.
+    below: HashMap<String, HostRules>,
     default: DefaultRule,
+}
+
+/// The rules of one host, in order.
+#[derive(Debug, Clone)]
+struct HostRules {
+    entries: Box<[Entry]>,
+    /// Whether the folded reading of a path in small letters is another one: a pattern has capitals.
+    has_folded_patterns: bool,
+    /// Whether every rule regards letter case: then there are no folded readings.
+    regards_case: bool,
 }
 
 /// A rule in the list of a host, with what most requests are sorted out by: so a check reads the list, which is one
@@ -44,6 +60,10 @@ pub struct Rules {
 struct Entry {
     /// [`fingerprint`] of what the first segment of the path must be; `None`: it may be any.
     first: Option<u32>,
+    /// The same for folded paths.
+    folded_first: Option<u32>,
+    /// As [`Rule::case_sensitive`].
+    case_sensitive: bool,
     /// As [`HostPattern::port`].
     port: Option<u16>,
     rule: Arc<Rule>,
@@ -51,13 +71,82 @@ struct Entry {
 
 impl Entry {
     fn new(rule: &Arc<Rule>) -> Self {
-        Self { first: rule.path.first().map(fingerprint), port: rule.host.port, rule: Arc::clone(rule) }
+        Self {
+            first: rule.path.first().map(fingerprint),
+            folded_first: rule.folded_path.first().map(fingerprint),
+            case_sensitive: rule.case_sensitive,
+            port: rule.host.port,
+            rule: Arc::clone(rule),
+        }
+    }
+}
+
+impl HostRules {
+    /// Those of `rules` that cover the host in question.
+    fn of(rules: &[Arc<Rule>], covers: impl Fn(&HostPattern) -> bool) -> Self {
+        let own = || rules.iter().filter(|rule| covers(&rule.host));
+        Self {
+            entries: own().map(Entry::new).collect(),
+            has_folded_patterns: own().any(|rule| !rule.case_sensitive && rule.folded_path != rule.path),
+            regards_case: own().all(|rule| rule.case_sensitive),
+        }
+    }
+
+    /// `path` folded to lower case, if rules may see another path in that.
+    fn fold<'p>(&self, path: &'p [u8]) -> Option<Cow<'p, [u8]>> {
+        if self.regards_case {
+            return None;
+        }
+        let folded = path::fold_case(path);
+        let differs = match &folded {
+            Cow::Borrowed(_) => false,
+            Cow::Owned(folded) => **folded != *path,
+        };
+        (differs || self.has_folded_patterns).then_some(folded)
+    }
+
+    /// The first rule for one reading of a path, as it is written and, where the reading is the folded one, folded.
+    fn reach(
+        &self,
+        origin: &Origin,
+        path: &[u8],
+        folded: Option<&[u8]>,
+        method: Option<&str>,
+    ) -> Reached<'_> {
+        let first_segment = fingerprint(glob::first_of(path));
+        let folded = folded.map(|folded| (folded, fingerprint(glob::first_of(folded))));
+        for Entry { first, folded_first, case_sensitive, port, rule } in &self.entries {
+            if port.is_some_and(|port| port != origin.port()) {
+                continue;
+            }
+            let matches = match folded {
+                Some((folded, first_segment)) if !case_sensitive => {
+                    folded_first.is_none_or(|first| first == first_segment)
+                        && rule.folded_path.matches(folded)
+                }
+                _ => first.is_none_or(|first| first == first_segment) && rule.path.matches(path),
+            };
+            // The list is of this host already; a mistake there must not let a rule decide for another host.
+            if !matches || !rule.host.covers(origin.host()) {
+                continue;
+            }
+            match (&rule.methods, method) {
+                (None, _) => return Reached::Rule(rule),
+                (Some(_), None) => return Reached::MethodUnknown(rule),
+                (Some(methods), Some(method)) => {
+                    if methods.iter().any(|m| m.eq_ignore_ascii_case(method)) {
+                        return Reached::Rule(rule);
+                    }
+                }
+            }
+        }
+        Reached::Nothing
     }
 }
 
 /// FNV-1a: equal for equal texts, and nearly always different for different ones.
-fn fingerprint(text: &str) -> u32 {
-    text.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
+fn fingerprint(text: &[u8]) -> u32 {
+    text.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
 
 /// One compiled rule.
@@ -66,95 +155,50 @@ pub struct Rule {
     number: usize,
     text: String,
     host: HostPattern,
+    written_path: String,
     path: Glob,
+    /// For paths that are folded to lower case; not used where `case_sensitive` is set.
+    folded_path: Glob,
+    case_sensitive: bool,
     /// `None`: every method.
     methods: Option<Vec<String>>,
     allow: Allow,
-}
-
-#[derive(Debug, Clone)]
-struct HostPattern {
-    /// Normalised, without port; for a wildcard what stands below the star.
-    host: String,
-    wildcard: bool,
-    port: Option<u16>,
-}
-
-/// What is asked: one request to an application.
-#[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
-    /// Where the browser sent it.
-    pub origin: &'a Origin,
-    /// Path and query as they stood in the request line.
-    pub target: &'a str,
-    /// `None` where the proxy does not say: then only rules for all methods can allow.
-    pub method: Option<&'a str>,
-}
-
-/// What holds for a request. `rule` is the one that decided; `None`: `gate.default`, or no rule was reached.
-#[derive(Debug, Clone, Copy)]
-pub enum Decision<'r> {
-    /// Let it through.
-    Allow {
-        /// The rule that decided.
-        rule: Option<&'r Rule>,
-        /// What allows the person; `None`: anybody may, signed in or not.
-        by: Option<Grant<'r>>,
-        /// Whether the rule names the person's userid and nobody was matched by that before: it is to be bound.
-        first: bool,
-    },
-    /// It depends on who it is, and nobody is signed in.
-    SignIn {
-        /// The rule that decided.
-        rule: Option<&'r Rule>,
-    },
-    /// Not this person, or nobody.
-    Deny {
-        /// The rule that decided.
-        rule: Option<&'r Rule>,
-        /// Why.
-        reason: DenyReason,
-    },
-}
-
-/// Why a request is denied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum DenyReason {
-    /// The rule's `allow` does not name the person.
-    #[error("the rule does not name this person")]
-    NotNamed,
-    /// It names the userid, and means somebody who had it before.
-    #[error(
-        "the rule names this userid and means the person who had it before; an administrator decides: \
-         gongpai rules accept"
-    )]
-    EarlierHolder,
-    /// The host has rules and none of them matches path and method.
-    #[error("the host has rules, and none matches this path and method")]
-    NoMatch,
-    /// The host has no rules and `gate.default` is `deny`.
-    #[error("the host has no rules and gate.default is \"deny\"")]
-    Default,
-    /// The person is not active in the directory.
-    #[error("the person is not active")]
-    Inactive,
-    /// The method is unknown and the first rule that could match is for certain methods only.
-    #[error("the method is unknown, and the rule is for certain methods only")]
-    MethodUnknown,
-    /// Read without its `;parameters`, or with its dot segments as names, the path falls under another rule.
-    #[error(
-        "read without its ;parameters or with its dot segments as names, the path falls under another rule"
-    )]
-    OtherReading,
-    /// The path has more than one reading.
-    #[error("{0}")]
-    Ambiguous(#[from] Ambiguous),
 }
 
 impl Rule {
     /// Its place in the configuration, the first is 1.
     pub const fn number(&self) -> usize {
         self.number
+    }
+
+    fn compile(text: &RuleText, number: usize, warnings: &mut Vec<String>) -> Result<Self, String> {
+        let host = HostPattern::compile(&text.host)?;
+        let path = Glob::compile(&text.path)?;
+        let methods = methods(&text.methods)?;
+        let mut allow = Allow::default();
+        for element in &text.allow {
+            if let Some(surprise) = allow.add(element) {
+                warnings.push(format!("rules: rule {number}: `{element}` matches nobody: {surprise}"));
+            }
+        }
+        let written_path = if text.path.is_empty() { "/**" } else { &text.path };
+        let shown_case = if text.case_sensitive { " case_sensitive" } else { "" };
+        let shown_methods = methods.as_ref().map_or_else(|| "*".to_owned(), |m| m.join(","));
+        let allowed = &text.allow;
+        let shown = format!("{host} {written_path}{shown_case} [{shown_methods}] allow {allowed:?}");
+        let (folded_path, case_sensitive) = (path.folded(), text.case_sensitive);
+        let written_path = written_path.to_owned();
+        Ok(Self {
+            number,
+            text: shown,
+            host,
+            written_path,
+            path,
+            folded_path,
+            case_sensitive,
+            methods,
+            allow,
+        })
     }
 }
 
@@ -164,25 +208,19 @@ impl fmt::Display for Rule {
     }
 }
 
-/// The rule reached by one reading of a path.
-#[derive(Clone, Copy)]
-enum Reached<'r> {
-    HostWithoutRules,
-    Nothing,
-    MethodUnknown(&'r Rule),
-    Rule(&'r Rule),
-}
-
-impl Reached<'_> {
-    fn same(self, other: Self) -> bool {
-        match (self, other) {
-            (Self::HostWithoutRules, Self::HostWithoutRules) | (Self::Nothing, Self::Nothing) => true,
-            (Self::Rule(a), Self::Rule(b)) | (Self::MethodUnknown(a), Self::MethodUnknown(b)) => {
-                a.number == b.number
-            }
-            _ => false,
-        }
+fn methods(written: &[String]) -> Result<Option<Vec<String>>, String> {
+    if written.is_empty() {
+        return Err("methods is empty; [\"*\"] means every method".to_owned());
     }
+    if written.iter().any(|m| m == "*") {
+        return Ok(None);
+    }
+    let token =
+        |m: &String| !m.is_empty() && m.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    if let Some(bad) = written.iter().find(|m| !token(m)) {
+        return Err(format!("`{bad}` is not a method"));
+    }
+    Ok(Some(written.iter().map(|m| m.to_ascii_uppercase()).collect::<BTreeSet<_>>().into_iter().collect()))
 }
 
 impl Rules {
@@ -200,7 +238,7 @@ impl Rules {
         for (text, number) in texts.iter().zip(1..) {
             match Rule::compile(text, number, &mut warnings) {
                 Ok(rule) => {
-                    if let Some(reason) = rule.unreachable(&rules, hosts) {
+                    if let Some(reason) = warnings::unreachable(&rule, &rules, hosts) {
                         warnings.push(format!("rules: rule {number} ({rule}): {reason}"));
                     }
                     rules.push(Arc::new(rule));
@@ -211,58 +249,45 @@ impl Rules {
         if !errors.is_empty() {
             return Err(errors);
         }
+        warnings.extend(warnings::second_names(&rules));
         let (mut named, mut below) = (HashMap::new(), HashMap::new());
         for rule in &rules {
             let host = &rule.host.host;
-            let of_host =
-                |r: &&Arc<Rule>| r.host.covers(host) || (rule.host.wildcard && r.host.is_same_wildcard(host));
-            let list: Box<[Entry]> = rules.iter().filter(of_host).map(Entry::new).collect();
-            let map = if rule.host.wildcard { &mut below } else { &mut named };
-            map.insert(host.clone(), list);
+            if rule.host.wildcard {
+                let list = || HostRules::of(&rules, |pattern| pattern.covers_all_below(host));
+                below.entry(host.clone()).or_insert_with(list);
+            } else {
+                named
+                    .entry(host.clone())
+                    .or_insert_with(|| HostRules::of(&rules, |pattern| pattern.covers(host)));
+            }
         }
         Ok((Self { all: rules, named, below, default: gate.default }, warnings))
     }
 
-    /// Every rule that can match some port of `host`, in order.
-    fn of_host(&self, host: &str) -> &[Entry] {
+    /// Every rule that covers some port of `host`, in order.
+    fn of_host(&self, host: &str) -> Option<&HostRules> {
         if let Some(rules) = self.named.get(host) {
-            return rules;
+            return Some(rules);
         }
         if self.below.is_empty() {
-            return &[];
+            return None;
         }
         let mut rest = host;
         while let Some((_, parent)) = rest.split_once('.') {
             if let Some(rules) = self.below.get(parent) {
-                return rules;
+                return Some(rules);
             }
             rest = parent;
         }
-        &[]
+        None
     }
 
-    fn reach(&self, origin: &Origin, path: &str, method: Option<&str>) -> Reached<'_> {
-        let mut reached = Reached::HostWithoutRules;
-        let first_segment = fingerprint(glob::first_of(path));
-        for Entry { first, port, rule } in self.of_host(origin.host()) {
-            if port.is_some_and(|port| port != origin.port()) {
-                continue;
-            }
-            reached = Reached::Nothing;
-            if first.is_some_and(|first| first != first_segment) || !rule.path.matches(path) {
-                continue;
-            }
-            match (&rule.methods, method) {
-                (None, _) => return Reached::Rule(rule),
-                (Some(_), None) => return Reached::MethodUnknown(rule),
-                (Some(methods), Some(method)) => {
-                    if methods.iter().any(|m| m.eq_ignore_ascii_case(method)) {
-                        return Reached::Rule(rule);
-                    }
-                }
-            }
-        }
-        reached
+    /// The rules of the host, if one of them covers the port; `None`: it is a host without rules.
+    fn of_origin(&self, origin: &Origin) -> Option<&HostRules> {
+        let rules = self.of_host(origin.host())?;
+        let covers = |entry: &Entry| entry.port.is_none_or(|port| port == origin.port());
+        rules.entries.iter().any(covers).then_some(rules)
     }
 }
 
@@ -312,151 +337,6 @@ impl InForce {
         };
         let holders = self.holders.get(rule.number.checked_sub(1)?)?;
         rule.allow.grant(holders, &self.bindings, person)
-    }
-}
-
-/// Decides whether `who` (`None`: nobody is signed in) may send `request`.
-pub fn decide<'r>(in_force: &'r InForce, request: &Request<'_>, who: Option<&'r Person>) -> Decision<'r> {
-    let rules = &*in_force.rules;
-    let path = match CanonicalPath::of_target(request.target) {
-        Ok(path) => path,
-        Err(ambiguous) => return Decision::Deny { rule: None, reason: ambiguous.into() },
-    };
-    let reached = rules.reach(request.origin, path.main(), request.method);
-    if path.other_readings().any(|other| !reached.same(rules.reach(request.origin, other, request.method))) {
-        return Decision::Deny { rule: None, reason: DenyReason::OtherReading };
-    }
-    let (rule, allow) = match reached {
-        Reached::Rule(rule) => (Some(rule), &rule.allow),
-        Reached::MethodUnknown(rule) => {
-            return Decision::Deny { rule: Some(rule), reason: DenyReason::MethodUnknown };
-        }
-        Reached::Nothing => return Decision::Deny { rule: None, reason: DenyReason::NoMatch },
-        Reached::HostWithoutRules if rules.default == DefaultRule::Members => (None, &Allow::MEMBERS),
-        Reached::HostWithoutRules => return Decision::Deny { rule: None, reason: DenyReason::Default },
-    };
-    match who {
-        Some(person) if !person.active => Decision::Deny { rule, reason: DenyReason::Inactive },
-        _ if allow.anyone => Decision::Allow { rule, by: None, first: false },
-        None => Decision::SignIn { rule },
-        Some(person) => match in_force.grant(rule, person) {
-            Some(grant) => {
-                let first = allow.is_first_match(&in_force.bindings, person);
-                Decision::Allow { rule, by: Some(grant), first }
-            }
-            None if allow.names_an_earlier_holder(&in_force.bindings, person) => {
-                Decision::Deny { rule, reason: DenyReason::EarlierHolder }
-            }
-            None => Decision::Deny { rule, reason: DenyReason::NotNamed },
-        },
-    }
-}
-
-impl Rule {
-    fn compile(text: &RuleText, number: usize, warnings: &mut Vec<String>) -> Result<Self, String> {
-        let host = HostPattern::compile(&text.host)?;
-        let path = Glob::compile(&text.path)?;
-        let methods = methods(&text.methods)?;
-        let mut allow = Allow::default();
-        for element in &text.allow {
-            if let Some(surprise) = allow.add(element) {
-                warnings.push(format!("rules: rule {number}: `{element}` matches nobody: {surprise}"));
-            }
-        }
-        let shown_path = if text.path.is_empty() { "/**" } else { &text.path };
-        let shown_methods = methods.as_ref().map_or_else(|| "*".to_owned(), |m| m.join(","));
-        let text = format!("{host} {shown_path} [{shown_methods}] allow {:?}", text.allow);
-        Ok(Self { number, text, host, path, methods, allow })
-    }
-
-    /// Why this rule, standing after `earlier`, can never decide.
-    fn unreachable(&self, earlier: &[Arc<Self>], hosts: &Hosts) -> Option<String> {
-        let whole =
-            |r: &&Arc<Self>| r.path.is_everything() && r.methods.is_none() && r.host.includes(&self.host);
-        if let Some(first) = earlier.iter().find(whole) {
-            return Some(format!(
-                "it is never read, because rule {} decides everything on its host",
-                first.number
-            ));
-        }
-        if self.host.wildcard || self.host.host == hosts.public().host() {
-            return None;
-        }
-        let permitted = [Scheme::Https, Scheme::Http].iter().any(|scheme| {
-            let port = self.host.port.unwrap_or(scheme.default_port());
-            let origin = Origin::from_authority(*scheme, &format!("{}:{port}", self.host.host));
-            origin.is_some_and(|o| hosts.permits(&o))
-        });
-        let port = if self.host.port.is_some() { "" } else { " on its default port" };
-        (!permitted).then(|| {
-            format!(
-                "{}{port} is not a host of this installation: every check there is refused until it is in \
-                 login.redirect_hosts",
-                self.host
-            )
-        })
-    }
-}
-
-fn methods(written: &[String]) -> Result<Option<Vec<String>>, String> {
-    if written.is_empty() {
-        return Err("methods is empty; [\"*\"] means every method".to_owned());
-    }
-    if written.iter().any(|m| m == "*") {
-        return Ok(None);
-    }
-    let token =
-        |m: &String| !m.is_empty() && m.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-    if let Some(bad) = written.iter().find(|m| !token(m)) {
-        return Err(format!("`{bad}` is not a method"));
-    }
-    Ok(Some(written.iter().map(|m| m.to_ascii_uppercase()).collect::<BTreeSet<_>>().into_iter().collect()))
-}
-
-impl HostPattern {
-    fn compile(text: &str) -> Result<Self, String> {
-        let (wildcard, name) = text.strip_prefix("*.").map_or((false, text), |name| (true, name));
-        let origin =
-            if name.contains(['*', '%']) { None } else { Origin::from_authority(Scheme::Https, name) };
-        let Some(origin) = origin else {
-            return Err("host is `app.example.com`, `*.example.com` or one of them with `:port`".to_owned());
-        };
-        let host = origin.host().to_owned();
-        if wildcard && (host.starts_with('[') || host.parse::<IpAddr>().is_ok()) {
-            return Err("an address has no hosts below it".to_owned());
-        }
-        // The parser drops a default port; written, it still says "this port only".
-        let says_port = name.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        Ok(Self { host, wildcard, port: says_port.then_some(origin.port()) })
-    }
-
-    /// Whether a request to `host` (any port) can match.
-    fn covers(&self, host: &str) -> bool {
-        if !self.wildcard {
-            return self.host == host;
-        }
-        host.strip_suffix(&*self.host).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
-    }
-
-    fn is_same_wildcard(&self, below: &str) -> bool {
-        self.wildcard && self.host == below
-    }
-
-    /// Whether every request that `other` matches is matched by this one.
-    fn includes(&self, other: &Self) -> bool {
-        let host = match (self.wildcard, other.wildcard) {
-            (true, true) => self.host == other.host || self.covers(&other.host),
-            (false, true) => false,
-            (_, false) => self.covers(&other.host),
-        };
-        host && (self.port.is_none() || self.port == other.port)
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{}", if self.wildcard { "*." } else { "" }, self.host)?;
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
     }
 }
 

@@ -255,7 +255,7 @@ async fn the_original_request_is_exactly_one_url_and_one_method_of_one_family() 
         vec![url, get, get],
         other_families.to_vec(),
         [other_families, &[get]].concat(),
-        vec![("x-original-url", b"https://oa.example.com/\xff"), get],
+        vec![("x-original-url", b"https://oa.example.com\xff/"), get],
         vec![url, ("x-original-method", b"")],
         vec![url, ("x-original-method", b"GE T")],
         vec![url, ("x-original-method", b"G\xc3\x89T")],
@@ -680,6 +680,45 @@ async fn the_location_is_the_login_of_the_same_host_correctly_encoded_and_at_mos
     ] {
         let expected = format!("{PUBLIC}/_gongpai/login?rd={rd}");
         assert_eq!(location(&t, "POST", &url, &post(referer)).await, Some(expected), "{referer}");
+    }
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_utf8_are_a_name_in_rules_and_come_back_as_they_were_after_the_sign_in() {
+    let t = TestApp::with(
+        "[[rules]]\nhost = \"oa.example.com\"\npath = \"/%D6%D0/**\"\nallow = [\"user:lisi\"]\n\
+         [[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n",
+    )
+    .await;
+    let phone = t.signed_in("zhangsan").await;
+    let cookie = format!("__Host-gongpai={}", token(&phone, PUBLIC));
+    let check = async |url: &[u8], cookie: &str| {
+        let headers: [(&str, &[u8]); 4] = [
+            ("x-original-url", url),
+            ("x-original-method", b"GET"),
+            ("cookie", cookie.as_bytes()),
+            ("sec-fetch-mode", b"navigate"),
+        ];
+        ask(&t, &headers).await
+    };
+    for (url, expected) in [
+        (&b"https://oa.example.com/search?q=\xd6\xd0"[..], 200),
+        (b"https://oa.example.com/upload/%D6%D0.pdf", 200),
+        (b"https://oa.example.com/upload/\xd6\xd0.pdf", 200),
+        (b"https://oa.example.com/%D6%D0/x", 403),
+        (b"https://oa.example.com/\xd6\xd0/x", 403),
+        (b"https://oa.example.com/%d6\xd0", 403),
+    ] {
+        assert_eq!(check(url, &cookie).await.status, expected, "{}", String::from_utf8_lossy(url));
+    }
+    for (url, rd) in [
+        (&b"https://oa.example.com/search?q=\xd6\xd0"[..], "search%3Fq%3D%25D6%25D0"),
+        (b"https://oa.example.com/\xd6\xd0/%D6?x", "%25D6%25D0%2F%25D6%3Fx"),
+        ("https://oa.example.com/a\u{3000}b\\c".as_bytes(), "a%25E3%2580%2580b%255Cc"),
+    ] {
+        let page = check(url, "").await;
+        let expected = format!("{PUBLIC}/_gongpai/login?rd=https%3A%2F%2Foa.example.com%2F{rd}");
+        assert_eq!((page.status.as_u16(), page.header("location")), (401, Some(&*expected)));
     }
 }
 

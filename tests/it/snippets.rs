@@ -84,14 +84,14 @@ impl Site {
 }
 
 /// The test's configuration, with the port that the gateway really has.
-fn config_of(t: &TestApp) -> Config {
+pub(crate) fn config_of(t: &TestApp) -> Config {
     let mut config = Config::clone(&t.app.config);
     config.server.listen = Listen::Tcp(t.address);
     config
 }
 
 /// What the snippet says to do where TLS ends before this nginx.
-fn tls_ends_before(snippet: &str) -> String {
+pub(crate) fn tls_ends_before(snippet: &str) -> String {
     let without = snippet.lines().filter(|line| !line.trim_start().starts_with("ssl_"));
     let mut text: String = without.map(|line| line.replace(" ssl;", ";") + "\n").collect();
     text.push('\n');

@@ -91,7 +91,10 @@ async fn case_24_who_is_moved_is_allowed_by_the_new_unit_and_refused_by_the_old_
     assert_eq!(t.check(&sunqi, &at("/lead/x")).await.status, 403);
     let page = t.check(&lisi, &at("/")).await;
     // 财务部, then the tag 管理层.
-    assert_eq!(page.header("remote-groups"), Some("%E8%B4%A2%E5%8A%A1%E9%83%A8,%E7%AE%A1%E7%90%86%E5%B1%82"));
+    assert_eq!(
+        page.header("remote-groups"),
+        Some("%E8%B4%A2%E5%8A%A1%E9%83%A8,tag:%E7%AE%A1%E7%90%86%E5%B1%82")
+    );
     let me: Value = lisi.get(at("/sso/session")).await.json();
     assert_eq!(me["units"][0]["path"], "财务部");
 

@@ -67,6 +67,7 @@ fn rule(item: &Item, findings: &mut Findings) -> Option<RuleText> {
     (findings.errors.len() == before).then(|| RuleText {
         host: host.to_owned(),
         path: path.to_owned(),
+        case_sensitive: item.flag("case_sensitive"),
         methods,
         allow: allow.to_vec(),
     })

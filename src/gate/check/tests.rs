@@ -42,6 +42,7 @@ fn fixture() -> Fixture {
     let rule = |path: &str, allow: &str| RuleText {
         host: "app.example.com".into(),
         path: path.into(),
+        case_sensitive: false,
         methods: vec!["*".into()],
         allow: vec![allow.into()],
     };
@@ -180,7 +181,8 @@ fn a_denial_of_somebody_known_is_reported_without_the_query_and_never_waited_for
         assert_eq!(check(&f, PROXY, &asked, Ok(&me)).status(), 403);
     }
     assert_eq!(
-        check(&f, PROXY, &headers("https://app.example.com/%2f"), Err(NotSignedIn::Absent)).status(),
+        check(&f, PROXY, &headers("https://app.example.com/public/..%2fboss"), Err(NotSignedIn::Absent))
+            .status(),
         403
     );
     let denial = f.denials.try_recv().unwrap();

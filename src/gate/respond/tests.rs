@@ -36,7 +36,7 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
 
 fn original<'a>(target: &'a str, method: &'a str) -> Original<'a> {
     let origin = Origin::from_authority(Scheme::Https, "app.example.com:8443").unwrap();
-    Original { origin: Arc::new(origin), target, method }
+    Original { origin: Arc::new(origin), target: target.into(), method }
 }
 
 fn text<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
@@ -92,6 +92,52 @@ fn groups_are_encoded_joined_and_cut_at_two_kilobytes_with_a_mark() {
     assert!(cut.len() <= 2048 && cut.ends_with("abcdefg,..."), "{}", cut.len());
     assert!(groups(["a", "x".repeat(2046).as_str()]).len() == 2048);
     assert_eq!(groups(["a", "x".repeat(2047).as_str()]), "a,...");
+}
+
+#[test]
+fn case_51_a_unit_is_not_taken_for_the_tag_of_its_name() {
+    use crate::base::id::{CorpId, TagId, UnitId};
+    use crate::directory::{Source, Tag, Unit};
+    use crate::session::Place;
+
+    let corp = CorpId::new("ww1");
+    let unit = |id, name: &str| Unit {
+        id: UnitId::of_department(&corp, id),
+        wecom_id: Some(id),
+        source: Source::Wecom,
+        parent: None,
+        name: name.into(),
+        name_en: String::new(),
+        order: 0,
+        leaders: vec![],
+    };
+    let tag = Tag {
+        id: TagId::of_tag(&corp, 7),
+        wecom_id: Some(7),
+        name: "管理员".into(),
+        users: vec![UserId::new("li")],
+        units: vec![],
+    };
+    let chart = Chart::new(1, None, vec![unit(2, "管理员"), unit(3, "tag:管理员")], vec![tag]);
+    let place = |id| Place { unit: UnitId::of_department(&corp, id), leader: false };
+    let in_unit = |userid: &str, id| Person { places: [place(id)].into(), ..person(userid, "", "") };
+    let groups = |person: &Person| groups_of(person, &chart, Groups::Paths);
+    let name = "%E7%AE%A1%E7%90%86%E5%91%98";
+    assert_eq!(groups(&in_unit("wang", 2)), name);
+    assert_eq!(groups(&in_unit("wang", 3)), format!("tag%3A{name}"));
+    assert_eq!(groups(&in_unit("li", 3)), format!("tag%3A{name},tag:{name}"));
+}
+
+#[test]
+fn what_no_url_has_as_it_is_comes_back_encoded() {
+    let root = "https://app.example.com:8443/_gongpai/login?rd=https%3A%2F%2Fapp.example.com%3A8443%2F";
+    for (target, rd) in [
+        ("/search?q=%D6%D0", "search%3Fq%3D%25D6%25D0"),
+        ("/财\u{3000}务", "%25E8%25B4%25A2%25E3%2580%2580%25E5%258A%25A1"),
+        ("/a\\b\u{fffd}", "a%255Cb%25EF%25BF%25BD"),
+    ] {
+        assert_eq!(location(target, "GET", &[]).unwrap(), format!("{root}{rd}"), "{target}");
+    }
 }
 
 #[test]

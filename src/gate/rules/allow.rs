@@ -115,6 +115,13 @@ impl Allow {
         None
     }
 
+    /// Whether everybody whom `other` lets in is let in here, by what is written.
+    pub(super) fn includes(&self, other: &Self) -> bool {
+        let named = |element: &Element| self.elements.iter().any(|own| own.text == element.text);
+        self.anyone
+            || (!other.anyone && (self.members || (!other.members && other.elements.iter().all(named))))
+    }
+
     /// What the elements mean in `chart`.
     pub(super) fn holders(&self, chart: &Chart) -> Holders {
         Holders(self.elements.iter().map(|element| held(&element.means, chart)).collect())

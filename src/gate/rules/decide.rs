@@ -1,0 +1,266 @@
+//! One decision: every reading of the path finds its rule, and all of them must come to the same.
+
+use std::fmt;
+
+use crate::base::host::Origin;
+use crate::config::DefaultRule;
+use crate::session::Person;
+
+use super::super::path::{self, BadRequestTarget};
+use super::super::readings::{PathReading, PathReadings, UnreadablePath};
+use super::allow::{Allow, Grant};
+use super::{HostRules, InForce, Rule};
+
+/// What is asked: one request to an application.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// Where the browser sent it.
+    pub origin: &'a Origin,
+    /// Path and query as they stood in the request line.
+    pub target: &'a str,
+    /// `None` where the proxy does not say: then only rules for all methods can allow.
+    pub method: Option<&'a str>,
+}
+
+/// What holds for a request. `rule` is the one that decided; `None`: `gate.default`, or no rule was reached.
+#[derive(Debug, Clone)]
+pub enum Decision<'r> {
+    /// Let it through.
+    Allow {
+        /// The rule that decided.
+        rule: Option<&'r Rule>,
+        /// What allows the person; `None`: anybody may, signed in or not.
+        by: Option<Grant<'r>>,
+        /// Whether the rule names the person's userid and nobody was matched by that before: it is to be bound.
+        first: bool,
+    },
+    /// It depends on who it is, and nobody is signed in.
+    SignIn {
+        /// The rule that decided.
+        rule: Option<&'r Rule>,
+    },
+    /// Not this person, or nobody.
+    Deny {
+        /// The rule that decided.
+        rule: Option<&'r Rule>,
+        /// Why.
+        reason: DenyReason,
+    },
+}
+
+/// Why a request is denied.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DenyReason {
+    /// The rule's `allow` does not name the person.
+    #[error("the rule does not name this person")]
+    NotNamed,
+    /// It names the userid, and means somebody who had it before.
+    #[error(
+        "the rule names this userid and means the person who had it before; an administrator decides: \
+         gongpai rules accept"
+    )]
+    EarlierHolder,
+    /// The host has rules and none of them matches path and method.
+    #[error("the host has rules, and none matches this path and method")]
+    NoMatch,
+    /// The host has no rules and `gate.default` is `deny`.
+    #[error("the host has no rules and gate.default is \"deny\"")]
+    Default,
+    /// The person is not active in the directory.
+    #[error("the person is not active")]
+    Inactive,
+    /// The method is unknown and the first rule that could match is for certain methods only.
+    #[error("the method is unknown, and the rule is for certain methods only")]
+    MethodUnknown,
+    /// Not all readings of the path are decided alike.
+    #[error("{0}")]
+    OtherReading(Box<ReadingsDiffer>),
+    /// The path has readings that cannot be decided one by one.
+    #[error("{0}")]
+    Unreadable(#[from] UnreadablePath),
+    /// What is asked for is no path at all.
+    #[error("{0}")]
+    BadTarget(#[from] BadRequestTarget),
+}
+
+/// Two readings of one path that are decided differently.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadingsDiffer {
+    /// The canonical one.
+    pub canonical: JudgedReading,
+    /// The first that is decided otherwise.
+    pub other: JudgedReading,
+}
+
+impl fmt::Display for ReadingsDiffer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { canonical, other } = self;
+        write!(f, "an application may read the path in another way, decided otherwise: {canonical}; {other}")
+    }
+}
+
+/// One reading of a path and what is decided for it, for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JudgedReading {
+    /// The path as the reading has it.
+    pub path: String,
+    /// What was done to the path as it was sent.
+    pub changes: String,
+    /// `allowed`, `sign-in required`, `denied`.
+    pub outcome: &'static str,
+    /// The number of the rule that decides; `None`: no rule is reached.
+    pub rule: Option<usize>,
+}
+
+impl JudgedReading {
+    fn new(judged: &Judged<'_, '_, '_>) -> Self {
+        let Judged { reading, folded, decision } = judged;
+        let path = match folded {
+            true => path::fold_case(reading.path()),
+            false => reading.path().into(),
+        };
+        let folding = if *folded { ", in lower case" } else { "" };
+        let (outcome, rule) = match decision {
+            Decision::Allow { rule, .. } => ("allowed", rule),
+            Decision::SignIn { rule } => ("sign-in required", rule),
+            Decision::Deny { rule, .. } => ("denied", rule),
+        };
+        Self {
+            path: path::printed(&path),
+            changes: format!("{}{folding}", reading.changes()),
+            outcome,
+            rule: rule.map(Rule::number),
+        }
+    }
+}
+
+impl fmt::Display for JudgedReading {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}) {}", self.path, self.changes, self.outcome)?;
+        match self.rule {
+            Some(number) => write!(f, " by rule {number}"),
+            None => f.write_str(", no rule"),
+        }
+    }
+}
+
+/// The rule reached by one reading of a path.
+#[derive(Clone, Copy)]
+pub(super) enum Reached<'r> {
+    HostWithoutRules,
+    Nothing,
+    MethodUnknown(&'r Rule),
+    Rule(&'r Rule),
+}
+
+impl<'r> Decision<'r> {
+    const fn deny(reason: DenyReason) -> Self {
+        Self::Deny { rule: None, reason }
+    }
+
+    /// Takes another reading's decision in; whether it is the same. Two rules that both allow are, whoever they name.
+    fn agrees(&mut self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Allow { first, .. }, Self::Allow { first: also, .. }) => {
+                // The person passes because of either.
+                *first |= also;
+                true
+            }
+            (Self::SignIn { .. }, Self::SignIn { .. }) | (Self::Deny { .. }, Self::Deny { .. }) => true,
+            _ => false,
+        }
+    }
+}
+
+/// One reading with the decision about it.
+struct Judged<'r, 'p, 't> {
+    reading: &'p PathReading<'t>,
+    folded: bool,
+    decision: Decision<'r>,
+}
+
+/// Decides whether `who` (`None`: nobody is signed in) may send `request`.
+pub fn decide<'r>(in_force: &'r InForce, request: &Request<'_>, who: Option<&'r Person>) -> Decision<'r> {
+    let path = match path::path_of_target(request.target) {
+        Ok(path) => path,
+        Err(why) => return Decision::deny(why.into()),
+    };
+    let Some(rules) = in_force.rules.of_origin(request.origin) else {
+        // All readings come to the same there.
+        return in_force.judge(Reached::HostWithoutRules, who);
+    };
+    let readings = match PathReadings::of(path) {
+        Ok(readings) => readings,
+        Err(why) => return Decision::deny(why.into()),
+    };
+    let mut all = judge(in_force, rules, &readings, request, who);
+    let Some(mut canonical) = all.next() else { return Decision::deny(DenyReason::NoMatch) };
+    for other in all {
+        if !canonical.decision.agrees(&other.decision) {
+            let (canonical, other) = (JudgedReading::new(&canonical), JudgedReading::new(&other));
+            let differ = Box::new(ReadingsDiffer { canonical, other });
+            return Decision::deny(DenyReason::OtherReading(differ));
+        }
+    }
+    canonical.decision
+}
+
+/// Every reading of the request's path with what would be decided for it alone; nothing where the path is not read:
+/// on a host without rules, and where it cannot be.
+pub fn judge_readings(in_force: &InForce, request: &Request<'_>, who: Option<&Person>) -> Vec<JudgedReading> {
+    let Some(rules) = in_force.rules.of_origin(request.origin) else { return Vec::new() };
+    let Ok(path) = path::path_of_target(request.target) else { return Vec::new() };
+    let Ok(readings) = PathReadings::of(path) else { return Vec::new() };
+    judge(in_force, rules, &readings, request, who).map(|judged| JudgedReading::new(&judged)).collect()
+}
+
+/// Decides each reading by itself, as it is written and, where letter case may matter, folded.
+fn judge<'r, 'p, 't>(
+    in_force: &'r InForce,
+    rules: &'r HostRules,
+    readings: &'p PathReadings<'t>,
+    request: &Request<'_>,
+    who: Option<&'r Person>,
+) -> impl Iterator<Item = Judged<'r, 'p, 't>> {
+    let Request { origin, method, .. } = *request;
+    readings.iter().flat_map(move |reading| {
+        let path = reading.path();
+        let decision = |folded: Option<&[u8]>| in_force.judge(rules.reach(origin, path, folded, method), who);
+        let written = Judged { reading, folded: false, decision: decision(None) };
+        let folded = rules.fold(path);
+        let folded = folded.map(|path| Judged { reading, folded: true, decision: decision(Some(&path)) });
+        std::iter::once(written).chain(folded)
+    })
+}
+
+impl InForce {
+    /// What holds for `who` by the rule that a reading reached.
+    fn judge<'r>(&'r self, reached: Reached<'r>, who: Option<&'r Person>) -> Decision<'r> {
+        let (rule, allow) = match reached {
+            Reached::Rule(rule) => (Some(rule), &rule.allow),
+            Reached::MethodUnknown(rule) => {
+                return Decision::Deny { rule: Some(rule), reason: DenyReason::MethodUnknown };
+            }
+            Reached::Nothing => return Decision::deny(DenyReason::NoMatch),
+            Reached::HostWithoutRules if self.rules.default == DefaultRule::Members => {
+                (None, &Allow::MEMBERS)
+            }
+            Reached::HostWithoutRules => return Decision::deny(DenyReason::Default),
+        };
+        match who {
+            Some(person) if !person.active => Decision::Deny { rule, reason: DenyReason::Inactive },
+            _ if allow.anyone => Decision::Allow { rule, by: None, first: false },
+            None => Decision::SignIn { rule },
+            Some(person) => match self.grant(rule, person) {
+                Some(grant) => {
+                    let first = allow.is_first_match(&self.bindings, person);
+                    Decision::Allow { rule, by: Some(grant), first }
+                }
+                None if allow.names_an_earlier_holder(&self.bindings, person) => {
+                    Decision::Deny { rule, reason: DenyReason::EarlierHolder }
+                }
+                None => Decision::Deny { rule, reason: DenyReason::NotNamed },
+            },
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! What is accepted and yet surely not meant: for `gongpai config check` and `gongpai doctor`.
+
+use std::sync::Arc;
+
+use crate::base::host::{Hosts, Origin, Scheme};
+
+use super::super::path;
+use super::Rule;
+
+/// Why `rule`, standing after `earlier`, can never decide.
+pub(super) fn unreachable(rule: &Rule, earlier: &[Arc<Rule>], hosts: &Hosts) -> Option<String> {
+    if let Some(first) = read_before(rule, earlier) {
+        return Some(format!(
+            "it is never read, because rule {} decides everything on its host",
+            first.number
+        ));
+    }
+    let host = &rule.host;
+    if host.wildcard || host.host == hosts.public().host() {
+        return None;
+    }
+    let permitted = [Scheme::Https, Scheme::Http].iter().any(|scheme| {
+        let port = host.port.unwrap_or(scheme.default_port());
+        let origin = Origin::from_authority(*scheme, &format!("{}:{port}", host.host));
+        origin.is_some_and(|o| hosts.permits(&o))
+    });
+    let port = if host.port.is_some() { "" } else { " on its default port" };
+    (!permitted).then(|| {
+        format!(
+            "{host}{port} is not a host of this installation: every check there is refused until it is in \
+             login.redirect_hosts"
+        )
+    })
+}
+
+/// The rule among `earlier` that decides everything that `rule` could.
+fn read_before<'r>(rule: &Rule, earlier: &'r [Arc<Rule>]) -> Option<&'r Arc<Rule>> {
+    let whole = |r: &&Arc<Rule>| r.path.is_everything() && r.methods.is_none() && r.host.includes(&rule.host);
+    earlier.iter().find(whole)
+}
+
+/// One sentence for every rule that opens whatever is not named before it, where something before it is open to fewer
+/// people: rules know names only, so what the application serves under a second name is as open as the rest.
+pub(super) fn second_names(rules: &[Arc<Rule>]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for (at, wide) in rules.iter().enumerate() {
+        let Some(earlier) = rules.get(..at) else { continue };
+        if read_before(wide, earlier).is_some() {
+            continue;
+        }
+        let is_read = |n: usize, rule: &Arc<Rule>| {
+            earlier.get(..n).is_some_and(|before| read_before(rule, before).is_none())
+        };
+        let narrow: Vec<&Arc<Rule>> = earlier
+            .iter()
+            .enumerate()
+            .filter(|(n, rule)| is_read(*n, rule) && is_narrower(rule, wide))
+            .map(|(_, rule)| rule)
+            .collect();
+        if let Some(first) = narrow.first() {
+            let list: Vec<String> =
+                narrow.iter().map(|rule| format!("{} ({})", rule.number, rule.written_path)).collect();
+            let (one, are) = if narrow.len() == 1 { ("rule", "is") } else { ("rules", "are") };
+            warnings.push(format!(
+                "rules: rule {} ({wide}) also opens what {one} {} {are} about, where the application serves it \
+                 under another name: it must not answer to {}. If it may, give it a host of its own, or name \
+                 what is open and leave the rest to nobody",
+                wide.number,
+                list.join(", "),
+                other_names(first),
+            ));
+        }
+    }
+    warnings
+}
+
+/// Whether `wide` opens what is around `narrow`, and to somebody whom `narrow` does not let in.
+fn is_narrower(narrow: &Rule, wide: &Rule) -> bool {
+    let (inner, outer): (Vec<_>, Vec<_>) = (narrow.path.folder().collect(), wide.path.folder().collect());
+    // What lies in the folder itself is no second name.
+    let inside = narrow.path.is_folder() && inner == outer;
+    let around =
+        wide.path.is_open_ended() && inner.starts_with(&outer) && narrow.path != wide.path && !inside;
+    let methods = match (&narrow.methods, &wide.methods) {
+        (Some(narrow), Some(wide)) => narrow.iter().any(|method| wide.contains(method)),
+        _ => true,
+    };
+    let hosts = narrow.host.includes(&wide.host) || wide.host.includes(&narrow.host);
+    around && methods && hosts && !narrow.allow.includes(&wide.allow)
+}
+
+/// Second names that frameworks give to a page.
+fn other_names(rule: &Rule) -> String {
+    let folder: Vec<String> = rule.path.folder().map(|name| format!("/{}", path::printed(name))).collect();
+    let name = folder.concat();
+    if name.is_empty() {
+        return "such paths in another spelling".to_owned();
+    }
+    format!("/index.php{name}, /?s={name}, {name}.json or {name}!")
+}
