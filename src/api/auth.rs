@@ -75,16 +75,15 @@ impl FromRequestParts<Api> for Client {
         let Ok(request_id) = RequestId::from_request_parts(parts, api).await;
         let peer = parts.extensions.get::<Peer>().copied();
         let address = peer.and_then(|p| api.0.trusted.client(p, &parts.headers));
-        if let Some(retry) = address.and_then(|a| api.0.wrong.peek(a).err()) {
-            return Err(Problem::new(Code::TooMany, &request_id).with_retry_after(retry.0).into_response());
-        }
+        // Before any limit: whoever shares an address with somebody who guesses is not shut out by the guesses.
         let known = credentials(&parts.headers).and_then(|(id, secret)| find(api, &id, &secret));
         let Some((id, scopes)) = known else {
             if parts.headers.contains_key(AUTHORIZATION)
-                && let Some(address) = address
+                && let Some(retry) = address.and_then(|a| api.0.wrong.try_take(a).err())
             {
-                // Counted whether or not there was some left: peek refuses the next one.
-                let _spent = api.0.wrong.try_take(address);
+                return Err(Problem::new(Code::TooMany, &request_id)
+                    .with_retry_after(retry.0)
+                    .into_response());
             }
             let mut response = Problem::new(Code::Unauthorized, &request_id).into_response();
             let challenge = HeaderValue::from_static("Basic realm=\"gongpai\", charset=\"UTF-8\"");
