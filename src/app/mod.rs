@@ -415,7 +415,7 @@ fn sso_settings(config: &Config, clock: &Clock) -> sso::Settings {
         missing,
         landing: config.landing.clone(),
         starts: rate(&config.server.start_rate),
-        bad_codes: rate(&config.server.bad_code_rate),
+        bad_codes: sso::bad_codes::BadCodes::new(rate(&config.server.bad_code_rate), clock.clone()),
     }
 }
 

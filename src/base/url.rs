@@ -18,48 +18,69 @@ pub struct ReturnTo {
 /// A target that no browser is sent to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadTarget {
-    /// Control characters, backslashes, user information, another scheme, a path that begins with `//`.
-    #[error("the target is not a plain path or http(s) URL")]
-    Malformed,
+    /// Control characters, a backslash in host or path, user information, a path that begins with `//`.
+    #[error("the target is neither a path nor an http(s) URL")]
+    NoUrl,
     /// A host that is none of ours.
     #[error("the target's host is not one of this installation")]
-    Host,
+    OtherHost,
+    /// Even its path alone is more than a sign-in carries.
+    #[error("the target's path is longer than 1024 bytes")]
+    TooLong,
+    /// `javascript:`, `wxwork:` and the like.
+    #[error("the target has a scheme of its own, neither http nor https")]
+    OwnScheme,
 }
 
 impl ReturnTo {
     /// Parses what a client sent as `rd`: a path (meaning a page of `base`) or an absolute http(s) URL.
     ///
+    /// People type targets, too: white space around one goes, a blank or another character that no URL has is
+    /// encoded as a browser encodes it, and http to a host of ours that has https only becomes https.
+    ///
     /// # Errors
     /// [`BadTarget`] unless the result, read as a browser reads it, is on a host that `hosts` permits.
     pub fn parse(raw: &str, base: &Origin, hosts: &Hosts) -> Result<Self, BadTarget> {
-        let odd = |c: char| c.is_control() || c.is_whitespace() || c == '\\' || c == '\u{fffd}';
-        if raw.is_empty() || raw.chars().any(odd) {
-            return Err(BadTarget::Malformed);
+        let blank = |c: char| c.is_whitespace() || c == '\u{feff}' || c == '\u{200b}';
+        let raw = raw.trim_matches(blank);
+        if raw.is_empty() || raw.chars().any(|c| c.is_control() || c == '\u{fffd}') {
+            return Err(BadTarget::NoUrl);
         }
+        // In host and path a browser reads a backslash as a slash and other programs do not; after that it is text.
+        let (page, rest) = raw.split_at(raw.find(['?', '#']).unwrap_or(raw.len()));
+        if page.contains('\\') {
+            return Err(BadTarget::NoUrl);
+        }
+        let raw = &format!("{page}{}", rest.replace('\\', "%5C"));
         let lower = raw.get(..8).unwrap_or(raw).to_ascii_lowercase();
         let absolute = lower.starts_with("https://") || lower.starts_with("http://");
         let path = raw.starts_with('/') && !raw.starts_with("//");
         if !absolute && !path {
-            return Err(BadTarget::Malformed);
+            return Err(why_neither(raw, hosts));
         }
-        let url = Url::parse(&base.to_string())
-            .and_then(|base| base.join(raw))
-            .map_err(|_| BadTarget::Malformed)?;
+        let mut url =
+            Url::parse(&base.to_string()).and_then(|base| base.join(raw)).map_err(|_| BadTarget::NoUrl)?;
         // The authority as written must be the authority as parsed: no user information, no escapes in it.
         let written = raw.split('/').nth(2).unwrap_or_default();
         let authority = written.split(['?', '#']).next().unwrap_or_default();
-        if absolute && (authority.is_empty() || authority.contains(['@', '%'])) {
-            return Err(BadTarget::Malformed);
+        if absolute && (authority.is_empty() || authority.contains(|c| "@%".contains(c) || blank(c))) {
+            return Err(BadTarget::NoUrl);
         }
         if url.path().starts_with("//") {
-            return Err(BadTarget::Malformed);
+            return Err(BadTarget::NoUrl);
         }
-        let origin = Origin::of(&url).ok_or(BadTarget::Malformed)?;
+        let mut origin = Origin::of(&url).ok_or(BadTarget::NoUrl)?;
+        if absolute && !hosts.permits(&origin) {
+            let upgraded = with_https(&url).and_then(|url| Some((Origin::of(&url)?, url)));
+            if let Some((https, upgraded)) = upgraded.filter(|(https, _)| hosts.permits(https)) {
+                (origin, url) = (https, upgraded);
+            }
+        }
         if path && origin != *base {
-            return Err(BadTarget::Malformed);
+            return Err(BadTarget::NoUrl);
         }
         if !hosts.permits(&origin) {
-            return Err(BadTarget::Host);
+            return Err(BadTarget::OtherHost);
         }
         Ok(Self { url, origin })
     }
@@ -107,6 +128,32 @@ impl ReturnTo {
         url.set_fragment(None);
         Self { url, origin: self.origin.clone() }
     }
+}
+
+/// The same URL by https, if it is one by http.
+fn with_https(url: &Url) -> Option<Url> {
+    let mut upgraded = url.clone();
+    (url.scheme() == "http" && upgraded.set_scheme("https").is_ok()).then_some(upgraded)
+}
+
+/// Why a text is neither a path nor an http(s) URL.
+fn why_neither(raw: &str, hosts: &Hosts) -> BadTarget {
+    if raw.starts_with("//") {
+        // A browser reads it as a host. Refused even where that is ours: proxies read it as a path.
+        let origin = Url::parse(&format!("https:{raw}")).ok().and_then(|url| Origin::of(&url));
+        return match origin {
+            Some(origin) if !hosts.permits(&origin) => BadTarget::OtherHost,
+            _ => BadTarget::NoUrl,
+        };
+    }
+    let Some((scheme, rest)) = raw.split_once(':') else { return BadTarget::NoUrl };
+    let syntax = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
+    let http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    // `app.example.com:8443/x` is a host with a port to whoever typed it.
+    let host =
+        (scheme.contains('.') || scheme == "localhost") && rest.starts_with(|c: char| c.is_ascii_digit());
+    if syntax && !http && !host { BadTarget::OwnScheme } else { BadTarget::NoUrl }
 }
 
 /// Percent-encodes `text` as one component of a query (RFC 3986 §2.3 unreserved stay as they are).
@@ -172,12 +219,10 @@ mod tests {
             "https://evil.example",
             "https://oa.example.com@evil.example/",
             "https://oa.example.com.evil.example",
-            "http://app.example.com/",
             "javascript:alert(1)",
             "app",
             "https://app.example.com:8443/",
             "/\t/evil",
-            " /x",
             "/x\r\ny",
             "/.//evil.example",
             "/..//evil",
@@ -188,9 +233,57 @@ mod tests {
         }
     }
 
+    #[test]
+    fn targets_that_people_type_are_read_as_a_browser_reads_them() {
+        for (typed, read) in [
+            ("/a b", "https://oa.example.com/a%20b"),
+            (" /x", "https://oa.example.com/x"),
+            ("/x \u{3000}\r\n\u{feff}", "https://oa.example.com/x"),
+            (
+                "/待办\u{3000}一?q=a b#c d",
+                "https://oa.example.com/%E5%BE%85%E5%8A%9E%E3%80%80%E4%B8%80?q=a%20b#c%20d",
+            ),
+            ("/x?dir=C:\\a", "https://oa.example.com/x?dir=C:%5Ca"),
+            ("/<\"{`|}>?<\">", "https://oa.example.com/%3C%22%7B%60|%7D%3E?%3C%22%3E"),
+            ("http://app.example.com/x", "https://app.example.com/x"),
+            ("\thttp://OA.example.com:80/x ", "https://oa.example.com/x"),
+        ] {
+            assert_eq!(parse(typed).as_deref(), Ok(read), "{typed:?}");
+        }
+        assert_eq!(parse("http://app.example.com:8443/"), Err(BadTarget::OtherHost), "no such port");
+        let plain = Hosts::new(base(), vec![AllowedHost::parse("app.example.com").unwrap()], "", true);
+        let kept = ReturnTo::parse("http://app.example.com/", &base(), &plain).unwrap();
+        assert_eq!(kept.as_str(), "http://app.example.com/", "where http is allowed it stays");
+    }
+
+    #[test]
+    fn a_refusal_names_its_real_reason() {
+        use BadTarget::{NoUrl, OtherHost, OwnScheme};
+        for (bad, why) in [
+            ("", NoUrl),
+            ("app", NoUrl),
+            ("oa.example.com/x", NoUrl),
+            ("app.example.com:8443/x", NoUrl),
+            ("/\\x", NoUrl),
+            ("https:/x", NoUrl),
+            ("https://oa.example.com /x", NoUrl),
+            ("https://u@oa.example.com/", NoUrl),
+            ("//oa.example.com/x", NoUrl),
+            ("//evil.example", OtherHost),
+            ("http://evil.example/x", OtherHost),
+            ("https://app.example.com:8443/", OtherHost),
+            ("javascript:alert(1)", OwnScheme),
+            ("wxwork://x", OwnScheme),
+            ("ftp://oa.example.com/", OwnScheme),
+            ("tel:123", OwnScheme),
+        ] {
+            assert_eq!(parse(bad), Err(why), "{bad:?}");
+        }
+    }
+
     proptest! {
         #[test]
-        fn whatever_is_accepted_is_on_a_permitted_host(raw in "(/|//|https?:|https://)?[a-z./\\\\@:%0-9?#。／ \t-]{0,40}") {
+        fn whatever_is_accepted_is_on_a_permitted_host(raw in "[ \u{3000}]?(/|//|https?:|https?://|https?://(oa|app).example.com)?[a-z./\\\\@:%0-9?#。／ \u{3000}\t-]{0,40}") {
             if let Ok(accepted) = ReturnTo::parse(&raw, &base(), &hosts()) {
                 let again = Url::parse(accepted.as_str()).unwrap();
                 prop_assert!(matches!(again.host_str(), Some("oa.example.com" | "app.example.com")), "{raw:?}");

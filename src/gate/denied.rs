@@ -35,8 +35,9 @@ pub fn routes(gate: GateState, site: Site) -> Router {
 /// 403 for whoever is signed in, and the way to sign in for whoever is not: where the decision has changed meanwhile the button leads back, and nothing goes in circles.
 async fn denied(State(state): State<Denied>, visit: Visit) -> Response {
     let wanted = visit.query.one("rd").ok().flatten().unwrap_or("/");
-    let Ok(page) = ReturnTo::parse(wanted, &visit.origin, &state.site.hosts) else {
-        return state.site.pages.answer(&visit.view, &Failure::new(Code::BadTarget), &visit.headers);
+    let page = match ReturnTo::parse(wanted, &visit.origin, &state.site.hosts) {
+        Ok(page) => page,
+        Err(why) => return state.site.pages.answer(&visit.view, &Failure::bad_target(why), &visit.headers),
     };
     let session = state.gate.sessions.check(&visit.headers, &visit.origin).await.ok();
     let Some(session) = session else {

@@ -37,7 +37,7 @@ pub fn values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'
     cookies(headers).filter(move |(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
 }
 
-/// A cookie to be set: always `Path=/; HttpOnly; SameSite=Lax`.
+/// A cookie to be set: always `HttpOnly; SameSite=Lax`.
 #[derive(Debug, Clone)]
 pub struct SetCookie {
     /// The full name, with its prefix.
@@ -50,20 +50,27 @@ pub struct SetCookie {
     pub domain: Option<String>,
     /// Whether it gets `Secure`.
     pub secure: bool,
+    /// The Path attribute; `None` is `/`, where all of ours are.
+    pub path: Option<String>,
 }
 
 impl SetCookie {
     /// A cookie that removes the one of that name.
     pub fn removal(name: impl Into<String>, domain: Option<String>, secure: bool) -> Self {
-        Self { name: name.into(), value: String::new(), max_age: Duration::ZERO, domain, secure }
+        Self { name: name.into(), value: String::new(), max_age: Duration::ZERO, domain, secure, path: None }
     }
 
-    /// The Set-Cookie header; `None` if the value has a character that no header may have.
+    /// The Set-Cookie header; `None` if the value has a character that no header may have, or the path one that
+    /// begins another attribute.
     pub fn header(&self) -> Option<HeaderValue> {
+        let path = self.path.as_deref().unwrap_or("/");
+        if path.contains(';') {
+            return None;
+        }
         let domain = self.domain.as_deref().map(|d| format!("; Domain={d}")).unwrap_or_default();
         let secure = if self.secure { "; Secure" } else { "" };
         HeaderValue::from_str(&format!(
-            "{}={}; Path=/{domain}; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
+            "{}={}; Path={path}{domain}; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
             self.name,
             self.value,
             self.max_age.as_secs()
@@ -94,8 +101,16 @@ mod tests {
             max_age: Duration::from_secs(60),
             domain: None,
             secure: true,
+            path: None,
         };
         let want = "__Host-gongpai=v; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure";
         assert_eq!(c.header().unwrap(), want);
+        let mut below = SetCookie::removal("__Secure-gongpai", Some("example.com".into()), true);
+        below.path = Some("/pay".into());
+        let want =
+            "__Secure-gongpai=; Path=/pay; Domain=example.com; Max-Age=0; HttpOnly; SameSite=Lax; Secure";
+        assert_eq!(below.header().unwrap(), want);
+        below.path = Some("/a;Domain=evil.example".into());
+        assert_eq!(below.header(), None);
     }
 }

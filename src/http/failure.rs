@@ -9,8 +9,9 @@ use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
 use super::lang::Text;
-use super::words::Code;
+use super::words::{Code, labels};
 use crate::base::clock::Timestamp;
+use crate::base::url::BadTarget;
 
 /// Something that did not work, as far as it may be told to whom it happened.
 ///
@@ -84,12 +85,27 @@ impl Failure {
         (accepts(b"application/json") || accepts(b"application/problem+json")) && !accepts(b"text/html")
     }
 
+    /// A target that no browser is sent to, and why.
+    pub fn bad_target(why: BadTarget) -> Self {
+        Self { meaning: Some(why_bad(why)), ..Self::new(Code::BadTarget) }
+    }
+
     pub(super) fn report(&self) -> Report {
         let mut report = Report::new(self.code);
         report.errcode = self.errcode;
         report.detail.clone_from(&self.detail);
         report.cause.clone_from(&self.cause);
         report
+    }
+}
+
+/// The real reason of a refused target, in words.
+pub const fn why_bad(why: BadTarget) -> Text {
+    match why {
+        BadTarget::NoUrl => labels::TARGET_NO_URL,
+        BadTarget::OtherHost => labels::TARGET_OTHER_HOST,
+        BadTarget::TooLong => labels::TARGET_TOO_LONG,
+        BadTarget::OwnScheme => labels::TARGET_OWN_SCHEME,
     }
 }
 

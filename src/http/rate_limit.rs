@@ -78,15 +78,13 @@ impl RateLimit {
         Ok(())
     }
 
-    /// Whether [`RateLimit::try_take`] would succeed; takes nothing.
-    ///
-    /// # Errors
-    /// [`RetryAfter`] if there is none left.
-    pub fn peek(&self, address: IpAddr) -> Result<(), RetryAfter> {
-        let interval = self.interval.ok_or(RetryAfter(self.per))?;
-        let (key, now) = (key(address), self.now());
-        let known = self.shard(key).full_at.get(&key).copied();
-        self.permitted(known, now, interval).map(|_| ())
+    /// Puts one back that [`RateLimit::try_take`] gave to `address`.
+    pub fn give_back(&self, address: IpAddr) {
+        let Some(interval) = self.interval else { return };
+        let key = key(address);
+        if let Some(full_at) = self.shard(key).full_at.get_mut(&key) {
+            *full_at = full_at.saturating_sub(interval);
+        }
     }
 
     /// When the bucket is full again once one more is taken.
@@ -182,14 +180,30 @@ mod tests {
     }
 
     #[test]
-    fn addresses_do_not_share_a_bucket_and_peeking_takes_nothing() {
+    fn addresses_do_not_share_a_bucket() {
         let (limit, _) = limit(1, 60, 1);
-        for _ in 0..5 {
-            limit.peek(ip("203.0.113.7")).unwrap();
-        }
         limit.try_take(ip("203.0.113.7")).unwrap();
-        assert!(limit.peek(ip("203.0.113.7")).is_err());
+        assert!(limit.try_take(ip("203.0.113.7")).is_err());
         limit.try_take(ip("203.0.113.8")).unwrap();
+    }
+
+    #[test]
+    fn what_is_given_back_can_be_taken_again_and_a_full_bucket_gets_no_fuller() {
+        let (limit, clock) = limit(2, 60, 2);
+        let a = ip("203.0.113.7");
+        limit.give_back(a);
+        for _ in 0..2 {
+            limit.try_take(a).unwrap();
+        }
+        limit.give_back(a);
+        limit.try_take(a).unwrap();
+        assert!(limit.try_take(a).is_err());
+        clock.advance(Duration::from_secs(3600));
+        limit.give_back(a);
+        for _ in 0..2 {
+            limit.try_take(a).unwrap();
+        }
+        assert!(limit.try_take(a).is_err());
     }
 
     #[test]
@@ -218,7 +232,6 @@ mod tests {
     fn zero_permits_nothing() {
         let (limit, _) = limit(0, 60, 0);
         assert_eq!(limit.try_take(ip("203.0.113.7")), Err(RetryAfter(Duration::from_secs(60))));
-        assert!(limit.peek(ip("203.0.113.7")).is_err());
     }
 
     #[test]

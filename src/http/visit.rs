@@ -15,9 +15,9 @@ use super::client_ip::{Peer, TrustedProxies};
 use super::failure::Failure;
 use super::middleware::RequestId;
 use super::page::{Pages, View};
-use super::words::Code;
 use crate::base::clock::Clock;
 use crate::base::host::{Hosts, Origin, Scheme};
+use crate::base::url::BadTarget;
 
 /// What is known of this installation where a request comes in. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -136,7 +136,7 @@ where
         let view = View::of(&parts.headers, &request_id, site.clock.now(), site.time_zone);
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let Some(origin) = origin(parts, &site, trusted) else {
-            let mut failure = Failure::new(Code::BadTarget);
+            let mut failure = Failure::bad_target(BadTarget::OtherHost);
             let host = parts.headers.get(HOST).map(|h| String::from_utf8_lossy(h.as_bytes()).into_owned());
             failure.detail = Some(format!("Host: {}", host.unwrap_or_default()));
             return Err(site.pages.answer(&view, &failure, &parts.headers));

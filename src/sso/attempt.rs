@@ -87,6 +87,7 @@ impl AttemptCookie {
             max_age: LIFETIME,
             domain: None,
             secure: self.secure,
+            path: None,
         }];
         let mut gone = Vec::new();
         for other in others {
@@ -144,6 +145,7 @@ impl Returned {
             max_age: AFTER_SUCCESS,
             domain: None,
             secure: self.secure,
+            path: None,
         }
     }
 }

@@ -7,6 +7,7 @@ use super::attempt::Returned;
 use super::error::SsoError;
 use super::state::{Entrance, LIFETIME, State, hash16};
 use super::target::{self, HandOff, Target};
+use crate::base::url::BadTarget;
 use crate::http::visit::Visit;
 
 /// A QR page may be looked at for long; then its code's age is nobody's mistake.
@@ -56,8 +57,9 @@ impl Back {
     }
 }
 
-/// The target whose hash the state has: from redirect_uri, or from the cookie. One that was changed on the way is
-/// refused. Where neither is left (the cookie has gone) it is what the request says, judged anew.
+/// The target that the state binds: the attempt's cookie by its hash, and with it the target that it carries; what
+/// rides in redirect_uri by a hash of its own. One that was changed on the way is refused. Where neither is left it is
+/// what the request says, judged anew.
 fn bound_target(
     sso: &Sso,
     visit: &Visit,
@@ -65,21 +67,21 @@ fn bound_target(
     carried: Option<&str>,
     has_cookie: bool,
 ) -> Result<Target, SsoError> {
+    let mut rides = None;
     for name in ["rd", "h"] {
         if let Some(text) = visit.query.one(name)? {
             if hash16(format!("{name}:{text}").as_bytes()) != state.target {
-                return Err(SsoError::BadTarget(crate::base::url::BadTarget::Malformed));
+                return Err(SsoError::BadTarget(BadTarget::NoUrl));
             }
-            return parse_target(sso, visit, name, text);
+            rides = Some((name, text));
+            break;
         }
     }
-    match carried {
-        Some(text) if hash16(text.as_bytes()) == state.target => {
-            let (name, text) = text.split_once(':').ok_or(SsoError::NotOurs)?;
-            parse_target(sso, visit, name, text)
-        }
-        _ if has_cookie => Err(SsoError::BadTarget(crate::base::url::BadTarget::Malformed)),
-        _ => sso.target(visit),
+    let carried = carried.map(|text| text.split_once(':').ok_or(SsoError::NotOurs)).transpose()?;
+    match carried.or(rides) {
+        Some((name, text)) => parse_target(sso, visit, name, text),
+        None if has_cookie => Err(SsoError::BadTarget(BadTarget::NoUrl)),
+        None => sso.target(visit),
     }
 }
 

@@ -8,6 +8,7 @@ use tracing::Instrument as _;
 
 use super::attempt::Returned;
 use super::back::Back;
+use super::bad_codes::Payment;
 use super::error::{Refused, SsoError};
 use super::start::Way;
 use super::state::{Entrance, State};
@@ -105,10 +106,9 @@ impl Sso {
         else {
             return Err(SsoError::CookiesRefused);
         };
-        if let Some(address) = visit.address {
-            self.0.settings.bad_codes.peek(address).map_err(SsoError::TooMany)?;
-        }
-        let claim = Claim { state, cookie, count, code_hash: sha256_hex(code), session };
+        let round = self.count_round(visit, &back.target, session.is_some(), state.started_at)?;
+        let payment = self.0.settings.bad_codes.pay(visit.address).map_err(SsoError::TooMany)?;
+        let claim = Claim { state, cookie, count, round, code_hash: sha256_hex(code), session };
         match store::claim(
             &self.0.db,
             &self.0.settings.corp,
@@ -118,8 +118,11 @@ impl Sso {
         )
         .await?
         {
-            None => self.exchange(visit, back, &claim, code).await,
-            Some(_) => self.second(visit, back, &claim).await,
+            None => self.exchange(visit, back, &claim, code, payment).await,
+            Some(_) => {
+                drop(payment); // WeCom is not asked.
+                self.second(visit, back, &claim).await
+            }
         }
     }
 
@@ -157,14 +160,17 @@ impl Sso {
         back: &Back,
         claim: &Claim<'_>,
         code: &str,
+        payment: Payment<'_>,
     ) -> Result<Response, SsoError> {
         match self.admit(code).await? {
-            Ok(admitted) => self.sign_in(visit, back, claim, admitted).await,
+            Ok(admitted) => {
+                drop(payment); // The code was good.
+                self.sign_in(visit, back, claim, admitted).await
+            }
             Err((refused, userid)) => {
                 let again = refused.wants_a_new_code();
-                if again && let Some(address) = visit.address {
-                    // A refused code uses up the address's share, whether or not there was some left.
-                    let _spent = self.0.settings.bad_codes.try_take(address);
+                if again {
+                    payment.keep();
                 }
                 let error = SsoError::Refused(refused);
                 self.write_refusal(visit, claim, &error, userid.as_ref()).await?;
@@ -277,6 +283,7 @@ impl Sso {
     ) -> Result<Response, SsoError> {
         cookies.push(marker::finished(claim.count, visit.secure(), self.0.clock.now()));
         cookies.push(claim.cookie.keep_a_little());
+        cookies.extend(self.round_cookies(visit, &back.target, claim.round));
         let to = self.way_to(visit, &back.target, sid).await?;
         Ok(redirect(&to, &cookies))
     }
@@ -295,6 +302,7 @@ impl Sso {
             max_age: expires_at.since(self.0.clock.now()),
             domain: scope.domain,
             secure: scope.secure,
+            path: None,
         }
     }
 
@@ -366,6 +374,8 @@ pub(super) struct Claim<'a> {
     cookie: &'a Returned,
     /// What the next finish marker says.
     count: u32,
+    /// Which round ends with it.
+    round: usize,
     pub(super) code_hash: String,
     pub(super) session: Option<SignedIn>,
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::url::BadTarget;
-use crate::http::failure::Failure;
+use crate::http::failure::{Failure, why_bad};
 use crate::http::rate_limit::RetryAfter;
 use crate::http::visit::Double;
-use crate::http::words::Code;
+use crate::http::words::{Code, labels};
 use crate::session::BeginError;
 use crate::session::token::NoKey;
 use crate::wecom::{self, Family};
@@ -40,6 +40,9 @@ pub enum SsoError {
     /// The attempt's cookie did not come back, twice.
     #[error("the attempt's cookie did not come back")]
     CookiesBlocked,
+    /// The gate sends a browser back that is signed in, again and again: the names and paths of what it may be.
+    #[error("a signed-in browser was sent to sign in for the same page too often: {0}")]
+    TooManyRounds(String),
     /// The session's cookie never comes back.
     #[error("the session's cookie did not come back")]
     CookiesRefused,
@@ -190,6 +193,7 @@ impl SsoError {
             Self::OtherCode => Code::OtherCode,
             Self::CookiesBlocked => Code::CookiesBlocked,
             Self::CookiesRefused => Code::CookiesRefused,
+            Self::TooManyRounds(_) => Code::TooManyRounds,
             Self::CodeUsed => Code::CodeUsed,
             Self::Refused(refused) => refused.code(),
             Self::Store(_) | Self::Stale | Self::Clock => Code::StoreUnavailable,
@@ -233,6 +237,9 @@ impl SsoError {
                     failure.retry_after = Some(at.since(now).max(Duration::from_secs(1)));
                 }
             }
+            Self::TooManyRounds(seen) => failure.detail = Some(seen.clone()),
+            Self::BadTarget(why) => failure.meaning = Some(why_bad(*why)),
+            Self::NotOurs => failure.meaning = Some(labels::TARGET_NOT_OURS),
             Self::Clock => failure.detail = Some(self.to_string()),
             Self::NotConfigured(code) => {
                 let key = match code {

@@ -94,6 +94,7 @@ impl Sso {
         let has_session = session.is_some();
         let count = marker::count_finish(&visit.headers, visit.secure(), has_session, kept.started_at)
             .ok_or(SsoError::CookiesRefused)?;
+        let round = self.count_round(visit, target, has_session, kept.started_at)?;
         let parent = self.0.sessions.alive(&kept.sid).await?.ok_or(SsoError::CodeUsed)?;
         let now = self.0.clock.now();
         let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
@@ -137,11 +138,12 @@ impl Sso {
         audit::store::insert(change.tx(), &self.0.settings.corp, &entry, now).await?;
         change.commit().await?;
         let token = self.0.sessions.token(&new, &parent.person.userid, &parent.person.name)?;
-        let cookies = [
+        let mut cookies = vec![
             self.session_cookie(visit, token, new.expires_at),
             marker::finished(count, visit.secure(), now),
             cookie.keep_a_little(),
         ];
+        cookies.extend(self.round_cookies(visit, target, round));
         Ok(redirect(&target.page().location(), &cookies))
     }
 }

@@ -17,11 +17,11 @@ const MOST: u32 = 3;
 const FINISHED: Duration = Duration::from_secs(60);
 const SIGNED_OUT: Duration = Duration::from_secs(600);
 
-fn name(kind: &str, secure: bool) -> String {
+pub(super) fn name(kind: &str, secure: bool) -> String {
     format!("{}gongpai-{kind}", if secure { "__Host-" } else { "" })
 }
 
-fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+pub(super) fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     cookie::values(headers, name).next().and_then(|v| std::str::from_utf8(v).ok())
 }
 
@@ -49,12 +49,19 @@ pub(super) fn count_finish(
 /// The marker set beside the session cookie.
 pub(super) fn finished(count: u32, secure: bool, now: Timestamp) -> SetCookie {
     let value = format!("{count}.{}", now.millis());
-    SetCookie { name: name("m", secure), value, max_age: FINISHED, domain: None, secure }
+    SetCookie { name: name("m", secure), value, max_age: FINISHED, domain: None, secure, path: None }
 }
 
 /// Says that somebody signed out here.
 pub(super) fn signed_out(secure: bool) -> SetCookie {
-    SetCookie { name: name("o", secure), value: "1".to_owned(), max_age: SIGNED_OUT, domain: None, secure }
+    SetCookie {
+        name: name("o", secure),
+        value: "1".to_owned(),
+        max_age: SIGNED_OUT,
+        domain: None,
+        secure,
+        path: None,
+    }
 }
 
 /// Whether somebody signed out here a moment ago.

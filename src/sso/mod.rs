@@ -4,14 +4,17 @@
 //!    inside WeCom, to the QR page on a desktop. On another application host it first hands over to public_url's.
 //! 2. WeCom returns with a code and our [`state`] to [`callback`].
 //! 3. [`callback`] opens the state, finds the cookie, claims the attempt, asks WeCom who it is ([`who`]), writes
-//!    person, session and audit in one transaction, and sends the browser to the target; one that comes again
-//!    ([`repeat`]) gets the same.
+//!    person, session and audit in one transaction, and sends the browser to the target.
 //! 4. For another host that is [`finish`]: a ticket, redeemed there once.
+//!
+//! Beside that way: a callback that comes again ([`repeat`]), codes that WeCom refuses ([`bad_codes`]), cookies that
+//! others put under our name ([`planted`]) and the [`rounds`] that they cause.
 //!
 //! [`logout`] ends it, [`recheck`] asks WeCom again while it lasts. Every failure is a row of one table ([`error`]).
 
 pub mod attempt;
 mod back;
+pub mod bad_codes;
 pub mod callback;
 pub mod entrance;
 pub mod error;
@@ -21,8 +24,10 @@ pub mod logout;
 mod marker;
 pub mod metrics;
 mod o2oa_link;
+mod planted;
 pub mod recheck;
 mod repeat;
+mod rounds;
 pub mod start;
 pub mod state;
 pub mod store;
@@ -43,6 +48,7 @@ use crate::base::url::encode;
 use crate::db::Db;
 use crate::http::page::Pages;
 use crate::http::rate_limit::RateLimit;
+use crate::http::redirect::add_cookies;
 use crate::http::visit::{Site, Visit};
 use crate::http::words::{Code, Kind};
 use crate::session::Sessions;
@@ -51,6 +57,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::response::Response;
 use axum::routing::get;
+use bad_codes::BadCodes;
 use error::SsoError;
 use state::StateSealer;
 use target::Target;
@@ -74,8 +81,8 @@ pub struct Settings {
     pub landing: String,
     /// Starts and callbacks per address.
     pub starts: RateLimit,
-    /// Refused codes per address.
-    pub bad_codes: RateLimit,
+    /// Refused codes.
+    pub bad_codes: BadCodes,
 }
 
 #[derive(Debug)]
@@ -173,6 +180,7 @@ impl Sso {
         let again = format!("{}{}", visit.path("login"), target.map(|t| query(t, "")).unwrap_or_default());
         let code = error.code();
         self.0.metrics.failed(code);
+        let in_rounds = matches!(error, SsoError::TooManyRounds(_));
         let out_of_reach = matches!(error, SsoError::Store(_) | SsoError::Stale);
         let mut failure = error.failure(visit.view.at);
         // Since when memory and database have not agreed.
@@ -186,7 +194,11 @@ impl Sso {
             failure.auto_retry = Some(format!("{again}{joint}a=1"));
         }
         failure.retry = Some(again);
-        self.0.site.pages.answer(&visit.view, &failure, &visit.headers)
+        let mut response = self.0.site.pages.answer(&visit.view, &failure, &visit.headers);
+        if in_rounds {
+            add_cookies(&mut response, &[self.forget_rounds(visit)]);
+        }
+        response
     }
 }
 

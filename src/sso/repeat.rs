@@ -1,5 +1,6 @@
 //! Callbacks that come again: a WebView that sends one twice, a reload, a second tab with the same state. Each gets
-//! what the first one got, or begins anew; none is exchanged a second time (DESIGN §4.2).
+//! what the first one got, or begins anew; none is exchanged a second time (DESIGN §4.2). So does one with another
+//! code, which is never exchanged at all.
 
 use std::time::Duration;
 
@@ -61,10 +62,24 @@ impl Sso {
         loop {
             let attempt = store::find(&self.0.db, &self.0.settings.corp, &claim.state.id.text()).await?;
             let attempt = attempt.ok_or(SsoError::Stale)?;
-            if attempt.code_hash != claim.code_hash {
-                return Err(SsoError::OtherCode);
-            }
+            let other_code = attempt.code_hash != claim.code_hash;
             match attempt.outcome {
+                // Its code signs nobody in: it may be somebody else's (RFC 9700 §4.5).
+                Some(Outcome::SignedIn { sid, .. }) if other_code => {
+                    return match claim.session.as_ref().filter(|session| session.sid == sid) {
+                        Some(session) => {
+                            Ok(redirect(&self.way_to(visit, &back.target, &session.sid).await?, &[]))
+                        }
+                        None => self.restart(visit, back, SsoError::OtherCode),
+                    };
+                }
+                Some(Outcome::Refused(_)) if other_code => {
+                    return self.restart(visit, back, SsoError::OtherCode);
+                }
+                // This browser cannot have the session that the first one has yet to make, unless it keeps its own.
+                None if other_code && claim.session.is_none() => {
+                    return self.restart(visit, back, SsoError::OtherCode);
+                }
                 Some(Outcome::SignedIn { sid, .. }) => return self.join(visit, back, claim, &sid).await,
                 Some(Outcome::Refused(failure)) => {
                     let recorded = Recorded::parse(&failure);

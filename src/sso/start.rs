@@ -86,7 +86,9 @@ impl Sso {
         match self.0.sessions.check(&visit.headers, &visit.origin).await {
             // Inside WeCom accounts are switched in the app, so only WeCom knows who it is now.
             Ok(session) if !in_wecom || handed_over => {
-                return self.deliver(visit, target, &session, cookies).await;
+                // The gate names no entrance; a page of ours that goes on by itself does.
+                let by_gate = asked.is_none();
+                return self.deliver(visit, target, &session, by_gate).await;
             }
             Err(NotSignedIn::Unavailable) => return Err(SsoError::Stale),
             Err(NotSignedIn::Two) => cookies = self.clear_session_cookies(visit),
@@ -123,11 +125,17 @@ impl Sso {
         visit: &Visit,
         target: &Target,
         session: &SignedIn,
-        cookies: Vec<SetCookie>,
+        by_gate: bool,
     ) -> Result<Response, SsoError> {
         if let Some(page) = self.ask_before_going_on(visit, target) {
             return Ok(page);
         }
+        let started = match target {
+            Target::Page(..) => visit.view.at,
+            Target::HandOff(_, hand_off) => hand_off.started_at,
+        };
+        let round = if by_gate { self.count_round(visit, target, true, started)? } else { 0 };
+        let cookies = self.round_cookies(visit, target, round);
         let to = self.way_to(visit, target, &session.sid).await?;
         Ok(redirect(&to, &cookies))
     }
@@ -144,6 +152,14 @@ impl Sso {
             Target::HandOff(_, hand_off) if self.shares_cookie(hand_off) => Ok(hand_off.page.location()),
             Target::HandOff(_, hand_off) if hand_off.expired(visit.view.at) => Ok(hand_off.begin_again()),
             Target::HandOff(_, hand_off) => finish::issue(self, visit, hand_off, sid).await,
+        }
+    }
+
+    /// Whether the way from the requesting host to the target is over: no other host gives a cookie of its own.
+    pub(super) fn ends_here(&self, target: &Target) -> bool {
+        match target {
+            Target::Page(..) => true,
+            Target::HandOff(_, hand_off) => self.shares_cookie(hand_off),
         }
     }
 
@@ -171,6 +187,8 @@ impl Sso {
             started_at: now,
         };
         cookies.extend(cookie.set(&visit.headers));
+        // public_url's host cannot remove what lies on this one.
+        cookies.extend(self.remove_planted(visit, target.page(), 0));
         let sealed = encode(&hand_off.seal(&self.0.hand_offs));
         let more = entrance_parameter(asked);
         redirect(&format!("{}/sso/login?h={sealed}{more}", self.hosts().public()), &cookies)
@@ -185,20 +203,20 @@ impl Sso {
         mut cookies: Vec<SetCookie>,
     ) -> Response {
         let id = AttemptId::generate();
-        let in_uri = target.fits_redirect_uri();
-        let carried = target.carried();
+        let rides = target.in_redirect_uri(&self.0.hand_offs);
+        let carried = (!target.fits_redirect_uri()).then(|| target.carried());
         let secure = visit.secure();
-        let cookie = AttemptCookie::new(&id, (!in_uri).then_some(carried.as_str()), secure, visit.view.at);
+        let cookie = AttemptCookie::new(&id, carried.as_deref(), secure, visit.view.at);
         cookies.extend(cookie.set(&visit.headers));
         let state = self.0.states.seal(&State {
             started_at: visit.view.at,
             id,
             restarts: way.restarts,
             entrance: way.entrance,
-            target: target.hash(),
+            target: rides.as_ref().unwrap_or(target).hash(),
             cookie: cookie.hash(),
         });
-        let redirect_uri = self.redirect_uri(visit, target, in_uri, way.restarts > 0);
+        let redirect_uri = self.redirect_uri(visit, rides.as_ref(), way.restarts > 0);
         self.0.metrics.started(way.entrance);
         match way.entrance {
             Entrance::App => redirect(&self.0.client.authorize_url(&redirect_uri, &state), &cookies),
@@ -207,9 +225,9 @@ impl Sso {
     }
 
     /// Where WeCom returns to; on public_url's host always, because WeCom compares host and port.
-    fn redirect_uri(&self, visit: &Visit, target: &Target, in_uri: bool, restarted: bool) -> String {
+    fn redirect_uri(&self, visit: &Visit, target: Option<&Target>, restarted: bool) -> String {
         let mut parameters = Vec::new();
-        if in_uri {
+        if let Some(target) = target {
             parameters.push(format!("{}={}", target.parameter(), encode(target.text())));
         }
         if restarted {
@@ -256,20 +274,6 @@ impl Sso {
     fn open_wecom(&self, visit: &Visit) -> Response {
         let path = Text::fixed("工作台 → 应用", "工作台 (Workbench) → 应用 (the application)");
         self.0.site.pages.open_wecom(&visit.view, &OpenWecom { scheme_url: "wxwork://".to_owned(), path })
-    }
-
-    /// Removes every cookie of the session's name that may be there: host-only, and of the domains it could have.
-    pub(super) fn clear_session_cookies(&self, visit: &Visit) -> Vec<SetCookie> {
-        let name = self.hosts().cookie_name(&visit.origin);
-        let secure = visit.secure();
-        let host = visit.origin.host();
-        let above =
-            host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..)).filter(|d| d.contains('.'));
-        // `__Host-` cookies have no Domain, whoever sets them.
-        let named = host.parse::<std::net::IpAddr>().is_err() && host.contains('.');
-        let shared = named && !name.starts_with("__Host-");
-        let domains = std::iter::once(host).chain(above).filter(|_| shared).map(|d| Some(d.to_owned()));
-        std::iter::once(None).chain(domains).map(|domain| SetCookie::removal(name, domain, secure)).collect()
     }
 }
 

@@ -75,7 +75,7 @@ pub struct State {
     pub restarts: u8,
     /// Which way it went.
     pub entrance: Entrance,
-    /// Hash of the target's text.
+    /// Hash of the target that rides in redirect_uri, or of the whole one where none does.
     pub target: Hash16,
     /// Hash of the cookie's value.
     pub cookie: Hash16,

@@ -1,8 +1,9 @@
 //! Where a sign-in leads: a page, or another host that handed the sign-in over; and how it travels.
 //!
 //! A target travels as text: up to 256 bytes in redirect_uri (WeCom compares only host and port), up to 1 KB in
-//! the attempt's cookie; of a longer one only the path. The host does not count: a relative target is as long as
-//! the client wrote it. The state has the text's hash.
+//! the attempt's cookie, then with its path in redirect_uri; of a longer one only the path. The host does not count:
+//! a relative target is as long as the client wrote it. The state has the hash of what is in redirect_uri, and that
+//! of the cookie.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -129,10 +130,7 @@ pub fn page(rd: Option<&str>, landing: &str, base: &Origin, hosts: &Hosts) -> Re
     if name_of(&page, base).len() > IN_COOKIE {
         page = page.path_only();
     }
-    if name_of(&page, base).len() > IN_COOKIE {
-        page = ReturnTo::parse(landing, base, hosts)?;
-    }
-    Ok(page)
+    if name_of(&page, base).len() > IN_COOKIE { Err(BadTarget::TooLong) } else { Ok(page) }
 }
 
 /// Whether `path` is a page of ours, not of an application.
@@ -171,6 +169,26 @@ impl Target {
     /// What the state says of it.
     pub fn hash(&self) -> Hash16 {
         hash16(format!("{}:{}", self.parameter(), self.text()).as_bytes())
+    }
+
+    /// What travels in redirect_uri: the target itself; of one that must travel in the cookie its path, for the case
+    /// that the cookie is dropped; nothing where even the path is too long.
+    pub fn in_redirect_uri(&self, sealer: &Sealer) -> Option<Self> {
+        if self.fits_redirect_uri() {
+            return Some(self.clone());
+        }
+        let shorter = match self {
+            Self::Page(page, text) => {
+                let page = page.path_only();
+                let text = if text.starts_with('/') { page.relative() } else { page.as_str() }.to_owned();
+                Self::Page(page, text)
+            }
+            Self::HandOff(_, hand_off) => {
+                let hand_off = HandOff { page: hand_off.page.path_only(), ..hand_off.clone() };
+                Self::HandOff(hand_off.seal(sealer), hand_off)
+            }
+        };
+        shorter.fits_redirect_uri().then_some(shorter)
     }
 
     /// Whether it travels in redirect_uri; otherwise in the cookie.
@@ -230,10 +248,27 @@ mod tests {
     }
 
     #[test]
-    fn of_a_target_that_is_too_long_the_path_travels_and_of_a_longer_one_nothing() {
+    fn of_a_target_that_is_too_long_the_path_travels_and_a_path_that_is_too_long_is_refused() {
         let query = "y".repeat(1100);
         assert_eq!(parsed(&format!("/x?{query}")), "https://oa.example.com/x");
-        assert_eq!(parsed(&format!("/{query}")), "https://oa.example.com/home");
+        let hosts = hosts();
+        let refused = page(Some(&format!("/{query}")), "/home", hosts.public(), &hosts);
+        assert_eq!(refused, Err(BadTarget::TooLong));
+    }
+
+    #[test]
+    fn of_a_target_in_the_cookie_the_path_rides_along_in_redirect_uri() {
+        let (hosts, sealer) = (hosts(), Sealer::new(&[1; 32], Purpose::HandOff));
+        let rides = |rd: String| {
+            let page = page(Some(&rd), "/home", hosts.public(), &hosts).unwrap();
+            Target::of_page(page, hosts.public()).in_redirect_uri(&sealer).map(|t| t.text().to_owned())
+        };
+        let query = "y".repeat(600);
+        assert_eq!(rides("/x?y".to_owned()).as_deref(), Some("/x?y"));
+        assert_eq!(rides(format!("/todo/3?{query}#z")).as_deref(), Some("/todo/3"));
+        let elsewhere = rides(format!("https://app.example.com/a?{query}"));
+        assert_eq!(elsewhere.as_deref(), Some("https://app.example.com/a"));
+        assert_eq!(rides(format!("/{query}")), None);
     }
 
     #[test]

@@ -114,9 +114,40 @@ async fn of_a_target_beyond_one_kilobyte_only_the_path_is_kept() {
     let callback = phone.get(page.location().unwrap()).await.location().unwrap();
     let end = phone.get(callback.as_str()).await;
     assert_eq!(end.location().unwrap().as_str(), format!("{PUBLIC}/deep/page"));
+    let page = t.phone_of("zhangsan").get(format!("{PUBLIC}/sso/login?rd=/{}", "p".repeat(3000))).await;
+    assert_eq!(page.status, 400);
+    for said in ["signin.bad_target", "网址过长", "too long"] {
+        assert!(page.words().contains(said), "{said}: {}", page.words());
+    }
+}
+
+#[tokio::test]
+async fn of_a_target_whose_cookie_was_dropped_the_path_is_kept() {
+    let t = TestApp::start().await;
     let mut phone = t.phone_of("zhangsan");
-    let callback = t.callback_of(&mut phone, &format!("{PUBLIC}/sso/login?rd=/{}", "p".repeat(3000))).await;
-    assert_eq!(phone.get(callback.as_str()).await.location().unwrap().as_str(), format!("{PUBLIC}/"));
+    let mut callbacks = Vec::new();
+    for n in 1..=5 {
+        let rd = format!("/todo/{n}%3Fq={}", "q".repeat(600));
+        callbacks.push(t.callback_of(&mut phone, &format!("{PUBLIC}/sso/login?rd={rd}")).await);
+    }
+    assert!(attempts(&phone).len() < 5, "they do not fit together");
+    let first = &callbacks[0];
+    assert_eq!(parameter(first, "rd"), "/todo/1");
+    // Another path is not the one that this attempt has.
+    let mut changed = first.clone();
+    let pairs: Vec<_> = first.query_pairs().into_owned().filter(|(name, _)| name != "rd").collect();
+    changed.query_pairs_mut().clear().extend_pairs(pairs).append_pair("rd", "/todo/9");
+    assert_eq!(phone.get(changed.as_str()).await.status, 400);
+
+    let end = phone.open(first.as_str()).await;
+    assert_eq!((end.url.path(), end.url.query()), ("/todo/1", None));
+    assert_eq!(t.check(&phone, PUBLIC).await.status, 200);
+    let end = phone.open(callbacks[4].as_str()).await;
+    assert_eq!(
+        (end.url.path(), end.url.query().map(str::len)),
+        ("/todo/5", Some(602)),
+        "its cookie is there"
+    );
 }
 
 #[tokio::test]

@@ -294,6 +294,18 @@ async fn a_long_target_survives_the_way_over_two_hosts() {
 }
 
 #[tokio::test]
+async fn of_a_long_target_of_another_host_whose_cookie_was_dropped_the_path_is_kept() {
+    let t = TestApp::start().await;
+    let mut phone = t.phone_of("zhangsan");
+    let start = phone.get(format!("{APP}/_gongpai/login?rd=/todo/3%3F{}", "w".repeat(600))).await;
+    let callback = t.callback_of(&mut phone, start.location().expect("public_url's host").as_str()).await;
+    phone.cookies.remove(|c| c.domain == "oa.example.com");
+    let end = phone.open(callback.as_str()).await;
+    assert_eq!(end.url.as_str().trim_end_matches('#'), format!("{APP}/todo/3"));
+    assert_eq!(t.check(&phone, APP).await.status, 200);
+}
+
+#[tokio::test]
 async fn an_application_host_may_not_be_one_that_is_not_configured() {
     let t = TestApp::start().await;
     for url in

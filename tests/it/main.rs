@@ -64,6 +64,8 @@ mod openapi;
 #[cfg(test)]
 mod pages;
 #[cfg(test)]
+mod planted_cookies;
+#[cfg(test)]
 mod readings;
 #[cfg(test)]
 mod redirect_targets;

@@ -268,6 +268,47 @@ async fn a_relative_target_means_the_requesting_host() {
 }
 
 #[tokio::test]
+async fn a_target_that_somebody_typed_is_read_as_a_browser_reads_it() {
+    let t = TestApp::start().await;
+    let mut desktop = t.desktop();
+    desktop.cookies = t.signed_in("zhangsan").await.cookies;
+    for (typed, read) in [
+        ("%2Fa%20b", format!("{PUBLIC}/a%20b")),
+        ("/a+b", format!("{PUBLIC}/a%20b")),
+        ("%2Fx%E3%80%80y", format!("{PUBLIC}/x%E3%80%80y")),
+        ("%E3%80%80%2Fx%20%0D%0A", format!("{PUBLIC}/x")),
+        ("http://app.example.com/x", format!("{APP}/x")),
+        ("http%3A%2F%2Foa.example.com%2Fx%20", format!("{PUBLIC}/x")),
+    ] {
+        let to = desktop.get(format!("{PUBLIC}/sso/login?rd={typed}")).await.location();
+        assert_eq!(to.expect("the target").as_str().trim_end_matches('#'), read, "{typed}");
+    }
+}
+
+#[tokio::test]
+async fn the_page_of_a_refused_target_names_the_real_reason_in_both_languages() {
+    let t = TestApp::start().await;
+    let long = format!("/{}", "p".repeat(1100));
+    for (rd, zh, en) in [
+        ("app", "既不是以 / 开头的路径", "neither a path"),
+        ("https://evil.example/x", "login.redirect_hosts", "none of this installation's"),
+        (&long, "网址过长", "too long"),
+        ("javascript:alert(1)", "网址的协议", "a scheme of its own"),
+    ] {
+        for place in ["sso/login", "sso/logout"] {
+            let page = t.desktop().get(format!("{PUBLIC}/{place}?rd={}", urlencoding::encode(rd))).await;
+            let words = page.words();
+            assert_eq!(page.status, 400, "{place} {rd}: {words}");
+            for said in ["signin.bad_target", zh, en] {
+                assert!(words.contains(said), "{place} {rd}: {said}: {words}");
+            }
+        }
+    }
+    let page = t.desktop().get(format!("{PUBLIC}/_gongpai/denied?rd=ftp://oa.example.com/")).await;
+    assert!(page.words().contains("a scheme of its own"), "{}", page.words());
+}
+
+#[tokio::test]
 async fn a_target_on_our_own_sign_in_pages_becomes_the_landing_page() {
     let t = TestApp::with("[login]\nlanding = \"/portal\"").await;
     let mut desktop = t.desktop();

@@ -333,7 +333,7 @@ async fn case_35_what_comes_from_outside_is_escaped_on_every_page() {
         format!("{APP}/_gongpai/finish?ticket={encoded}"),
         format!("{APP}/_gongpai/denied?rd=/{encoded}"),
     ] {
-        let page = t.desktop().get(&url).await;
+        let page = t.desktop().open(&url).await;
         let text = page.text();
         assert!(!text.contains("<script>alert") && !text.contains("<img src=x"), "{url}: {text}");
         let policy =

@@ -89,6 +89,11 @@ codes! {
         "请允许本站使用 Cookie，然后重试。" "Please allow cookies for this site, then try again."
         "会话 Cookie 一直没有带回：请检查 cookie_domain、http/https 与服务器时钟。"
         "The session cookie never came back: check cookie_domain, http or https, and the server's clock.";
+    TooManyRounds "signin.too_many_rounds" BAD_REQUEST Attempt Retry
+        "登录没有保持住，请关闭本页后重新打开应用。" "The sign-in did not hold; close this page and open the application again."
+        "如果再次出现本页，请将本页转给管理员。" "If this page comes again, please send it to the administrator."
+        "浏览器带着其他主机或路径设置的同名 Cookie，名称和可能的路径见下方：请检查 session.cookie_domain 之下的其他主机；改用 login.redirect_hosts 可以避免。"
+        "The browser has a cookie of our name from another host or path; names and possible paths are below. Look at the other hosts below session.cookie_domain; login.redirect_hosts avoids this.";
     Cancelled "signin.cancelled" BAD_REQUEST Attempt Retry
         "您已取消登录。" "You cancelled the sign-in."
         "如需登录，请点击下方按钮。" "To sign in, use the button below."
@@ -97,8 +102,8 @@ codes! {
     BadTarget "signin.bad_target" BAD_REQUEST Attempt Back
         "跳转地址无效。" "The address to return to is not valid."
         "请从企业微信工作台重新打开应用。" "Please open the application again from the WeCom workbench."
-        "rd 不在允许的主机上：login.redirect_hosts。"
-        "rd is not on an allowed host: login.redirect_hosts.";
+        "跳转地址（rd 或 redirect）不能使用，原因见下方。"
+        "The address to return to (rd or redirect) cannot be used, for the reason below.";
     OtherCode "signin.other_code" BAD_REQUEST Attempt Retry
         "登录请求不一致，请重新打开应用。" "This sign-in does not match; open the application again."
         "请从企业微信重新打开应用，或点击下方按钮。" "Open it from WeCom again, or use the button below."

@@ -34,6 +34,12 @@ labels! {
     SERVER_ADDRESS "服务器地址" "The server's address";
     SINCE "起始时间" "Since";
 
+    TARGET_NO_URL "rd（或 redirect）既不是以 / 开头的路径，也不是完整的 http(s) 网址。" "rd, or redirect, is neither a path that begins with / nor a whole http(s) URL.";
+    TARGET_OTHER_HOST "网址中的主机不属于本系统：如果应当允许，请加入 login.redirect_hosts。" "The URL's host is none of this installation's: if it should be, add it to login.redirect_hosts.";
+    TARGET_TOO_LONG "网址过长：路径不能超过 1024 字节。" "The URL is too long: its path may have 1024 bytes.";
+    TARGET_OWN_SCHEME "网址的协议既不是 http 也不是 https。" "The URL has a scheme of its own, neither http nor https.";
+    TARGET_NOT_OURS "链接已被改动或已过期，或者同一个参数出现了两次。" "The link was changed or is too old, or a parameter is there twice.";
+
     REQUEST_ID "请求编号" "Request";
     CONTACT "如需帮助，请联系" "For help, ask";
 

@@ -174,6 +174,7 @@ mod tests {
             "signin.code_used",
             "signin.cookies_blocked",
             "signin.cookies_refused",
+            "signin.too_many_rounds",
             "signin.cancelled",
             "signin.bad_target",
             "signin.other_code",
