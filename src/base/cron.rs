@@ -6,6 +6,7 @@ use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 
 use super::clock::Timestamp;
+use super::quartz;
 
 /// What every message about an expression ends with.
 const FORM: &str = "second minute hour day month weekday, and perhaps a year: \"10 0/10 * * * ?\"";
@@ -13,12 +14,15 @@ const FORM: &str = "second minute hour day month weekday, and perhaps a year: \"
 /// A Quartz expression in a time zone.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    cron: Cron,
+    text: String,
+    /// The earliest of them counts.
+    crons: Vec<Cron>,
     zone: Tz,
 }
 
 impl Schedule {
-    /// Reads an expression of six or seven fields: `*`, lists, ranges, steps, names, `?`, `L`, `W`, `#`; Sunday is 1.
+    /// Reads an expression of six or seven fields as Quartz 2.3.2 does: `*`, lists, ranges (also over the turn:
+    /// `22-2`), steps, names, `?`, `L`, `L-3`, `W`, `#`; Sunday is 1.
     ///
     /// # Errors
     /// What is wrong with it, to stand after "must be …" or "is not …"; also if it never comes.
@@ -33,14 +37,15 @@ impl Schedule {
             };
             return Err(format!("has {fields} fields, and these are six: {FORM}{hint}"));
         }
+        let patterns = quartz::translate(text).map_err(|why| format!("cannot be read ({why}): {FORM}"))?;
         let parser = CronParser::builder()
             .seconds(Seconds::Required)
             .alternative_weekdays(true)
-            .sloppy_ranges(true)
             .dom_and_dow(true)
             .build();
-        let cron = parser.parse(text).map_err(|error| format!("cannot be read ({error}): {FORM}"))?;
-        let schedule = Self { cron, zone };
+        let crons = patterns.iter().map(|pattern| parser.parse(pattern)).collect::<Result<Vec<_>, _>>();
+        let crons = crons.map_err(|error| format!("cannot be read ({error}): {FORM}"))?;
+        let schedule = Self { text: text.trim().to_owned(), crons, zone };
         if schedule.next_after(Timestamp::from_millis(0)).is_none() {
             return Err("names a day that never comes".to_owned());
         }
@@ -50,13 +55,14 @@ impl Schedule {
     /// The first instant after `at` at which it fires, a whole second; `None`: never again.
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
         let from = self.zone.timestamp_opt(at.seconds(), 0).single()?;
-        let next = self.cron.find_next_occurrence(&from, false).ok()?;
-        Some(Timestamp::from_millis(next.timestamp_millis()))
+        let next = |cron: &Cron| cron.find_next_occurrence(&from, false).ok();
+        let earliest = self.crons.iter().filter_map(next).min()?;
+        Some(Timestamp::from_millis(earliest.timestamp_millis()))
     }
 
     /// The expression as it was written.
     pub fn as_str(&self) -> &str {
-        self.cron.as_str()
+        &self.text
     }
 }
 
@@ -67,14 +73,16 @@ mod tests {
 
     use super::*;
 
+    const QUARTZ: &str = include_str!("../../tests/data/cases/quartz.tsv");
+
     fn at(text: &str) -> Timestamp {
         Timestamp::from_millis(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
     }
 
-    /// The first `n` instants after Sunday 2026-11-22 08:41:30 in Shanghai.
-    fn firings(expression: &str, n: usize) -> Vec<String> {
+    /// The first `n` instants after `start` in Shanghai.
+    fn firings(expression: &str, start: &str, n: usize) -> Vec<String> {
         let schedule = Schedule::parse(expression, Shanghai).unwrap_or_else(|e| panic!("{expression}: {e}"));
-        let mut from = at("2026-11-22T08:41:30+08:00");
+        let mut from = at(start);
         let mut next = || {
             from = schedule.next_after(from)?;
             let local = Shanghai.timestamp_millis_opt(from.millis()).unwrap();
@@ -98,14 +106,38 @@ mod tests {
             ("0 0 2 ? * 6L", &["Fri 11-27 02:00:00"]),
             ("0 0 2 ? * 6#3", &["Fri 12-18 02:00:00"]),
         ] {
-            assert_eq!(firings(expression, want.len()), want, "{expression}");
+            assert_eq!(firings(expression, "2026-11-22T08:41:30+08:00", want.len()), want, "{expression}");
         }
     }
 
     #[test]
+    fn verdict_and_times_are_those_of_quartz() {
+        let mut seen = 0;
+        for line in QUARTZ.lines().filter(|line| !line.starts_with('#')) {
+            let mut columns = line.split('\t');
+            let mut column = || columns.next().unwrap_or_else(|| panic!("{line}"));
+            let (verdict, expression, times) = (column(), column(), column());
+            match verdict {
+                "accepted" => {
+                    let want: Vec<_> = times.split(" | ").collect();
+                    assert_eq!(firings(expression, "2026-11-30T12:41:30+08:00", 3), want, "{expression}");
+                }
+                _ => drop(Schedule::parse(expression, Shanghai).expect_err(expression)),
+            }
+            seen += 1;
+        }
+        assert_eq!(seen, 15);
+    }
+
+    #[test]
+    fn a_day_counted_from_the_end_knows_leap_years() {
+        let februaries = firings("0 0 2 L-3 2 ?", "2026-11-30T12:41:30+08:00", 3);
+        assert_eq!(februaries, ["Thu 02-25 02:00:00", "Sat 02-26 02:00:00", "Sun 02-25 02:00:00"]);
+    }
+
+    #[test]
     fn what_cannot_be_meant_is_refused_with_the_form() {
-        for bad in
-            ["0 0 2 L-3 * ?", "0 0 22-2 * * ?", "*/5 * * * *", "* *", "99 * * * * ?", "@daily", "", "x"]
+        for bad in ["0 0 2 * * *", "0 0/90 * * * ?", "*/5 * * * *", "* *", "99 * * * * ?", "@daily", "", "x"]
         {
             let error = Schedule::parse(bad, Shanghai).expect_err(bad);
             assert!(error.contains("10 0/10 * * * ?"), "{bad}: {error}");

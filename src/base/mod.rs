@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`clock`] | the only way to ask what time it is |
 //! | [`cron`] | when something is due |
+//! | `quartz` | an expression as Quartz reads it |
 //! | [`id`] | typed identifiers |
 //! | [`secret`] | secrets: holding, comparing, making |
 //! | [`seal`] | authenticated encryption under keys derived from the root secret |
@@ -14,6 +15,7 @@ pub mod clock;
 pub mod cron;
 pub mod host;
 pub mod id;
+mod quartz;
 pub mod seal;
 pub mod secret;
 pub mod url;
