@@ -85,13 +85,21 @@ pub(super) fn id(id: String, client: &Client) -> Result<String, Response> {
 
 /// Reads a body, a JSON object; an empty one is `{}`.
 pub(super) fn body<T: DeserializeOwned>(bytes: &[u8], client: &Client) -> Result<T, Response> {
-    let bytes = match bytes.trim_ascii() {
-        b"" => b"{}",
-        bytes @ [b'{', ..] => bytes,
-        // serde would take a list for an object whose keys are left out.
-        _ => return Err(client.bad("the body is no JSON object".to_owned())),
+    let Some(object) = object_of(bytes) else {
+        return Err(client.bad("the body is no JSON object".to_owned()));
     };
-    serde_json::from_slice(bytes).map_err(|error| client.bad(format!("the body: {error}")))
+    serde_json::from_slice(object).map_err(|error| client.bad(format!("the body: {error}")))
+}
+
+/// The object of a body, without what may stand around it: white space, and the byte order mark that .NET and PowerShell
+/// write, which a reader may ignore (RFC 8259 §8.1). serde would take a list for an object whose keys are left out.
+fn object_of(bytes: &[u8]) -> Option<&[u8]> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    match bytes.trim_ascii() {
+        b"" => Some(b"{}"),
+        object @ [b'{', ..] => Some(object),
+        _ => None,
+    }
 }
 
 /// One page of a list.
@@ -110,5 +118,24 @@ impl<T> Page<T> {
         rows.truncate(asked.limit());
         let next_cursor = rows.last().filter(|_| more).map(id);
         Self { items: rows.into_iter().map(R::into).collect(), next_cursor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_an_object_with_or_without_a_byte_order_mark() {
+        for (body, object) in [
+            (&b"{\"a\":1}"[..], Some(&b"{\"a\":1}"[..])),
+            (b"\xef\xbb\xbf{\"a\":1}\r\n", Some(b"{\"a\":1}")),
+            (b"\xef\xbb\xbf", Some(b"{}")),
+            (b" \n", Some(b"{}")),
+            (b"\xef\xbb\xbf[1]", None),
+            (b"\xff\xfe{\0}\0", None),
+        ] {
+            assert_eq!(object_of(body), object, "{body:?}");
+        }
     }
 }

@@ -35,6 +35,19 @@ impl Scheme {
         }
     }
 
+    /// Reads an `X-Forwarded-Proto`: what the first proxy saw stands first. A WebSocket's scheme is that of its
+    /// handshake.
+    pub fn parse_forwarded(header: &str) -> Option<Self> {
+        let first = header.split(',').next()?.trim();
+        if first.eq_ignore_ascii_case("wss") {
+            Some(Self::Https)
+        } else if first.eq_ignore_ascii_case("ws") {
+            Some(Self::Http)
+        } else {
+            Self::parse(first)
+        }
+    }
+
     /// Reads `http` or `https` in any case.
     pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("https") {
@@ -315,6 +328,25 @@ mod tests {
         let redirect =
             ["app.example.com", "wiki.example.org:8443"].iter().map(|h| AllowedHost::parse(h).unwrap());
         Hosts::new(origin("https://oa.example.com"), redirect.collect(), cookie_domain, false)
+    }
+
+    #[test]
+    fn of_a_forwarded_scheme_the_first_proxys_word_counts_and_a_web_socket_is_its_handshake() {
+        for (header, want) in [
+            ("https", Some(Scheme::Https)),
+            ("http", Some(Scheme::Http)),
+            ("https,http", Some(Scheme::Https)),
+            ("http, https", Some(Scheme::Http)),
+            (" HTTPS , http , http", Some(Scheme::Https)),
+            ("wss", Some(Scheme::Https)),
+            ("WSS,http", Some(Scheme::Https)),
+            ("ws", Some(Scheme::Http)),
+            ("", None),
+            (",https", None),
+            ("ftp,https", None),
+        ] {
+            assert_eq!(Scheme::parse_forwarded(header), want, "{header:?}");
+        }
     }
 
     #[test]

@@ -161,7 +161,7 @@ fn origin(parts: &Parts, site: &Site, trusted: bool) -> Option<Origin> {
     }
     let mut protos = parts.headers.get_all("x-forwarded-proto").iter();
     let forwarded = match (protos.next(), protos.next()) {
-        (Some(proto), None) if trusted => Some(Scheme::parse(proto.to_str().ok()?)?),
+        (Some(proto), None) if trusted => Some(Scheme::parse_forwarded(proto.to_str().ok()?)?),
         (Some(_), Some(_)) if trusted => return None,
         _ => None,
     };

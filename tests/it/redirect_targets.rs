@@ -250,6 +250,19 @@ async fn case_38_two_hosts_or_one_in_strange_bytes_are_refused() {
 }
 
 #[tokio::test]
+async fn a_list_of_forwarded_schemes_and_that_of_a_web_socket_are_read() {
+    let t = TestApp::start().await;
+    let url = format!("http://{}/sso/login", t.address);
+    for (proto, status) in
+        [("https,http", 302), ("https, https", 302), ("wss", 302), ("ws", 302), ("gopher", 400)]
+    {
+        let ask = Ask::navigate(&url).header("host", "oa.example.com").header("x-forwarded-proto", proto);
+        let page = Browser::new(WECOM_PHONE).send(ask).await;
+        assert_eq!(page.status, status, "{proto}");
+    }
+}
+
+#[tokio::test]
 async fn a_relative_target_means_the_requesting_host() {
     let t = TestApp::start().await;
     let mut desktop = t.desktop();
