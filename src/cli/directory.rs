@@ -44,7 +44,7 @@ pub async fn import(
         Ok(records) => records,
         Err(findings) => return complain(&findings, out),
     };
-    let db = database::open(config).await?;
+    let db = database::open_or_make(config).await?;
     let done = import_into(config, clock, &db, records, dry_run, out).await;
     db.close().await;
     done

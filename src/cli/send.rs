@@ -42,7 +42,7 @@ pub async fn send(
 ) -> anyhow::Result<bool> {
     let request = request(args, clock.now(), &mut io::stdin().lock())?;
     let order = Order::read(request).map_err(Refused::Invalid).map_err(|why| refused(why, args))?;
-    let db = database::open(config).await?;
+    let db = database::open_or_make(config).await?;
     let sent = accept_and_follow(config, clock, &db, args, order, out).await;
     db.close().await;
     sent
@@ -103,7 +103,8 @@ fn tell(accepted: &Accepted, waits: bool) {
 fn request(args: &SendArgs, now: Timestamp, stdin: &mut dyn io::Read) -> anyhow::Result<Map<String, Value>> {
     if let Some(file) = &args.json {
         let text = if file == "-" { read(stdin, "standard input")? } else { read_file(file)? };
-        return serde_json::from_str(&text).with_context(|| {
+        let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+        return serde_json::from_str(text).with_context(|| {
             format!(
                 "{}: not a request of POST /api/v1/messages, which is a JSON object",
                 table::printable(file)

@@ -43,14 +43,14 @@ pub struct Asked {
 /// refused nor failed. Progress goes to standard error: a bar on a terminal, otherwise a line for each step.
 ///
 /// # Errors
-/// If there is no database, or it fails; if it is interrupted. What was written by then nobody sees.
+/// If the database cannot be opened or made, or fails; if it is interrupted. What was written by then nobody sees.
 pub async fn sync(
     config: &Config,
     clock: &Clock,
     asked: Asked,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let db = database::open(config).await?;
+    let db = database::open_or_make(config).await?;
     let run = of(config, clock, &db, asked).await;
     db.close().await;
     let run = run?;

@@ -24,8 +24,8 @@ pub(super) async fn check(config: &Config, db: Option<&Db>) -> Vec<Finding> {
                 findings.push(Finding::new(Row::RootSecretOpen, &[same("path", &name)]));
             }
             Ok(_) => {}
-            // Reading it would make one; that is for `serve` to do.
-            Err(_) if db.is_some() => {
+            // Reading it would make one; that is for `serve` to do. Before its first start nothing is sealed.
+            Err(_) if has_keys(db).await => {
                 return vec![Finding::new(Row::RootSecretMissing, &[same("path", &name)])];
             }
             Err(_) => return Vec::new(),
@@ -52,4 +52,11 @@ pub(super) async fn check(config: &Config, db: Option<&Db>) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// Whether some signing key is in the database, whatever opens it. One that cannot be looked for may be there.
+async fn has_keys(db: Option<&Db>) -> bool {
+    let Some(db) = db else { return false };
+    let nobodys = Sealer::new(&[0; 32], Purpose::SigningKey);
+    keys::load(db, &nobodys).await.map_or(true, |loaded| loaded.foreign > 0 || !loaded.jwks.is_empty())
 }
