@@ -3,8 +3,10 @@
 //! | module | holds |
 //! |---|---|
 //! | [`clock`] | the only way to ask what time it is |
+//! | [`copied`] | what comes along when a value is copied |
 //! | [`cron`] | when something is due |
 //! | `quartz` | an expression as Quartz reads it |
+//! | [`encoding`] | text as Windows saves it |
 //! | [`id`] | typed identifiers |
 //! | [`secret`] | secrets: holding, comparing, making |
 //! | [`seal`] | authenticated encryption under keys derived from the root secret |
@@ -12,7 +14,9 @@
 //! | [`url`] | `PublicUrl` and `ReturnTo`, the one door to a redirect target |
 
 pub mod clock;
+pub mod copied;
 pub mod cron;
+pub mod encoding;
 pub mod host;
 pub mod id;
 mod quartz;

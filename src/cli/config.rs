@@ -13,16 +13,18 @@ use crate::gate::Rules;
 /// Only if `out` cannot be written.
 pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
     let reading = Reading::of(sources);
-    let read = if reading.read.is_empty() {
-        "nothing; the defaults hold".to_owned()
-    } else {
-        reading.read.join(", ")
-    };
-    writeln!(out, "read        {read}")?;
+    match &reading.outcome {
+        Ok(_) if reading.read.is_empty() => writeln!(out, "read        nothing; the defaults hold")?,
+        _ if !reading.read.is_empty() => writeln!(out, "read        {}", reading.read.join(", "))?,
+        // A file could not be read at all: that is all there is to say.
+        _ => {}
+    }
     if let Ok(config) = &reading.outcome {
         meaning(config, out)?;
     }
-    writeln!(out)?;
+    if !reading.read.is_empty() || reading.outcome.is_ok() {
+        writeln!(out)?;
+    }
     // The rules are compiled as at a start: what that finds belongs to the answer.
     let compiled = reading
         .outcome

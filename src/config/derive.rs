@@ -8,6 +8,7 @@ use super::layers::{Entry, Fields, Findings, Layers, Origin};
 use super::model::Listen;
 use super::raw::{API_CLIENT_KEYS, KEYS, Key, Kind, Value};
 use super::units;
+use crate::base::encoding::{TextEncoding, decode_text};
 
 /// Fills in what follows from other settings.
 pub(super) fn derive(layers: &mut Layers, findings: &mut Findings) {
@@ -43,11 +44,14 @@ fn twins(prefix: &str, keys: &[Key], fields: &mut Fields, findings: &mut Finding
             findings.error(&twin_key, &origin, message);
             continue;
         }
-        match std::fs::read_to_string(&path) {
-            Ok(text) if text.trim().is_empty() => {
+        match read_secret_file(&path) {
+            Ok((text, _)) if text.trim().is_empty() => {
                 findings.error(&twin_key, &origin, format_args!("{path} is empty"));
             }
-            Ok(text) => {
+            Ok((text, note)) => {
+                if let Some(note) = note {
+                    findings.warn(&twin_key, format_args!("{path} {note} ({origin})"));
+                }
                 let value = Value::Secret(text.trim().to_owned().into());
                 let origin = Origin::Derived(format!("{path}, {twin_key} ({origin})"));
                 fields.insert(secret.path, Entry { value, origin });
@@ -55,6 +59,19 @@ fn twins(prefix: &str, keys: &[Key], fields: &mut Fields, findings: &mut Finding
             Err(e) => findings.error(&twin_key, &origin, format_args!("cannot read {path}: {e}")),
         }
     }
+}
+
+/// The text of a file, and what should be known about how it was saved.
+fn read_secret_file(path: &str) -> Result<(String, Option<String>), String> {
+    let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
+    let (text, encoding) = decode_text(&bytes).map_err(|error| format!("line {}: {error}", error.line))?;
+    let note = match encoding {
+        TextEncoding::Utf8 => bytes.starts_with("\u{feff}".as_bytes()).then(|| {
+            "begins with U+FEFF ZERO WIDTH NO-BREAK SPACE (byte order mark), which does not count".to_owned()
+        }),
+        other => Some(format!("is not UTF-8; it was read as {}. Save it as UTF-8", other.as_str())),
+    };
+    Ok((text, note))
 }
 
 /// O2OA's documentation says to write `1` where a callback is not set up.

@@ -9,6 +9,7 @@
 //! | `raw` | every key that may be written, and how |
 //! | `layers` | what holds, and where it was written |
 //! | `toml_file`, `qiyeweixin`, `environment` | one layer each |
+//! | `o2oa_json` | JSON as O2OA's reader takes it |
 //! | `derive` | what follows from other settings |
 //! | `check` | from what is written to what it means |
 //! | `later` | what has no effect in this version |
@@ -23,10 +24,12 @@ mod later;
 mod layers;
 pub mod model;
 mod nearest;
+mod o2oa_json;
 mod qiyeweixin;
 mod raw;
 pub mod root_secret;
 mod show;
+mod time_zone;
 mod toml_file;
 mod units;
 pub mod verify_files;
@@ -40,6 +43,7 @@ use std::{fmt, io};
 use self::layers::{Findings, Layers, Origin};
 use self::raw::Value;
 use self::toml_file::File;
+use crate::base::encoding::{decode_text, first_line_that_is_not_utf8};
 
 pub use self::model::{
     ApiClient, Callback, Config, Database, DefaultRule, Directory, Gate, Groups, LinkBy, Listen, Log,
@@ -118,28 +122,13 @@ impl fmt::Debug for Reading {
 }
 
 impl Reading {
-    /// Reads and checks all layers.
+    /// Reads and checks all layers. A file that cannot be read at all is the only finding then: what the others say
+    /// may be meant to stand above or below it.
     pub fn of(sources: &Sources) -> Self {
         let (mut layers, mut findings) = (Layers::default(), Findings::default());
-        File::built_in(DEFAULT_TOML).read(&mut layers, &mut findings);
-        layers.defaults = layers.entries.clone();
-
-        let file = configuration_file(sources, &mut findings);
-        let named = file.as_ref().map(|(text, name)| File::named(text, name));
-        if let Some(path) = qiyeweixin_path(sources, named.as_ref()) {
-            qiyeweixin::read(&path, &mut layers, &mut findings);
-        }
-        if let (Some(file), Some((_, name))) = (&named, &file) {
-            layers.read.push(name.clone());
-            file.read(&mut layers, &mut findings);
-        }
-        environment::read(&sources.environment, &mut layers, &mut findings);
-        if let Some(path) = &sources.qiyeweixin {
-            layers.set(
-                "wecom.qiyeweixin",
-                Value::Text(path.display().to_string()),
-                Origin::Flag("--qiyeweixin"),
-            );
+        if let Err(unreadable) = lay_all(sources, &mut layers, &mut findings) {
+            let outcome = Err(ConfigError { findings: vec![unreadable] });
+            return Self { outcome, warnings: Vec::new(), read: Vec::new(), layers: Layers::default() };
         }
         derive::derive(&mut layers, &mut findings);
         let config = check::check(&layers, &mut findings);
@@ -156,21 +145,65 @@ impl Reading {
     }
 }
 
+/// Lays every layer, weakest first.
+///
+/// # Errors
+/// A sentence about the first file that cannot be read at all.
+fn lay_all(sources: &Sources, layers: &mut Layers, findings: &mut Findings) -> Result<(), String> {
+    File::built_in(DEFAULT_TOML).read(layers, findings);
+    layers.defaults = layers.entries.clone();
+    let file = configuration_file(sources)?;
+    let named = file.as_ref().map(|(text, name)| File::named(text, name));
+    if let Some(error) = named.as_ref().and_then(File::syntax_error) {
+        return Err(error);
+    }
+    if let Some(path) = qiyeweixin_path(sources, named.as_ref()) {
+        qiyeweixin::read(&path, layers, findings)?;
+    }
+    if let (Some(file), Some((_, name))) = (&named, &file) {
+        layers.read.push(name.clone());
+        file.read(layers, findings);
+    }
+    environment::read(&sources.environment, layers, findings);
+    if let Some(path) = &sources.qiyeweixin {
+        let value = Value::Text(path.display().to_string());
+        layers.set("wecom.qiyeweixin", value, Origin::Flag("--qiyeweixin"));
+    }
+    Ok(())
+}
+
 /// The configuration file's text and name; `None` where none is named and the default one is not there.
-fn configuration_file(sources: &Sources, findings: &mut Findings) -> Option<(String, String)> {
+///
+/// # Errors
+/// A sentence if it cannot be read, or is not UTF-8, which TOML is.
+fn configuration_file(sources: &Sources) -> Result<Option<(String, String)>, String> {
     let path = sources.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     let name = path.display().to_string();
     if let Some(text) = &sources.text {
-        return Some((text.clone(), name));
+        return Ok(Some((text.clone(), name)));
     }
-    match std::fs::read_to_string(path) {
-        Ok(text) => Some((text, name)),
-        Err(e) if e.kind() == io::ErrorKind::NotFound && sources.file.is_none() => None,
-        Err(e) => {
-            findings.fail(format_args!("{name}: cannot be read: {e}"));
-            None
-        }
-    }
+    let bytes = match std::fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound && sources.file.is_none() => return Ok(None),
+        Err(e) => return Err(format!("{name}: {}", cannot_be_read(&e))),
+    };
+    String::from_utf8(bytes).map(|text| Some((text, name.clone()))).map_err(|error| {
+        let bytes = error.as_bytes();
+        let line = first_line_that_is_not_utf8(bytes).unwrap_or(1);
+        let hint = decode_text(bytes)
+            .map_or_else(|_| String::new(), |(_, is)| format!("; it seems to be {}", is.as_str()));
+        format!("{name}, line {line}: is not UTF-8, which TOML is{hint}. Save it as UTF-8")
+    })
+}
+
+/// Why a file cannot be read; completes "FILE: …".
+fn cannot_be_read(error: &io::Error) -> String {
+    let hint = match error.kind() {
+        io::ErrorKind::PermissionDenied => "; let the user that runs gongpai read it",
+        io::ErrorKind::IsADirectory => "; name the file in it",
+        _ => "",
+    };
+    format!("cannot be read: {error}{hint}")
 }
 
 /// Which qiyeweixin.json to lay below the file, by flag, variable or the file itself.

@@ -1,14 +1,18 @@
 //! Reads O2OA's `qiyeweixin.json`: camelCase keys, those of the first documentation and those added later.
 //!
-//! A file that O2OA accepts is not refused for what O2OA does not mind: unknown keys are warnings, empty strings
-//! and `null` are unset, and the `###…` keys of O2OA's samples are comments.
+//! A file that O2OA accepts is not refused for what O2OA does not mind: its spelling ([`super::o2oa_json`]), its
+//! encoding, unknown keys (warnings), empty strings and `null` (unset); the `###…` keys of O2OA's samples are comments.
 
 use std::path::Path;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::layers::{Findings, Layers, Origin, lay};
 use super::nearest::hint;
-use super::raw;
+use super::o2oa_json::parse_o2oa_json;
+use super::{cannot_be_read, raw};
+use crate::base::encoding::{TextEncoding, decode_text};
 
 /// O2OA's key and ours.
 const KEYS: &[(&str, &str)] = &[
@@ -39,31 +43,31 @@ const WITHOUT_COUNTERPART: &[(&str, &str)] = &[
 ];
 
 /// Lays the file at `path` over `layers`.
-pub(super) fn read(path: &Path, layers: &mut Layers, findings: &mut Findings) {
-    match std::fs::read_to_string(path) {
-        Ok(text) => read_text(&text, &path.display().to_string(), layers, findings),
-        Err(e) => findings.fail(format_args!("{} (wecom.qiyeweixin): cannot be read: {e}", path.display())),
+///
+/// # Errors
+/// A sentence if it cannot be read at all; nothing that follows from the other layers alone would be worth saying.
+pub(super) fn read(path: &Path, layers: &mut Layers, findings: &mut Findings) -> Result<(), String> {
+    const KEY: &str = "wecom.qiyeweixin";
+    let name = path.display().to_string();
+    let bytes = std::fs::read(path).map_err(|error| format!("{name} ({KEY}): {}", cannot_be_read(&error)))?;
+    let (text, encoding) =
+        decode_text(&bytes).map_err(|error| format!("{name} ({KEY}), line {}: {error}", error.line))?;
+    let Value::Object(object) = parse_o2oa_json(&text).map_err(|fault| format!("{name} ({KEY}), {fault}"))?
+    else {
+        return Err(format!("{name} ({KEY}): must be a JSON object, {{\"enable\": true, …}}"));
+    };
+    if encoding != TextEncoding::Utf8 {
+        let encoding = encoding.as_str();
+        findings.warn(KEY, format_args!("{name} is not UTF-8; it was read as {encoding}. Save it as UTF-8"));
     }
+    lay_object(&object, &name, layers, findings);
+    Ok(())
 }
 
-fn read_text(text: &str, name: &str, layers: &mut Layers, findings: &mut Findings) {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let object = match serde_json::from_str(text) {
-        Ok(serde_json::Value::Object(object)) => object,
-        Ok(_) => {
-            findings.fail(format_args!("{name}: must be a JSON object, {{\"enable\": true, …}}"));
-            return;
-        }
-        Err(e) => {
-            // Only the place: serde_json's message may quote what it met.
-            let (line, column) = (e.line(), e.column());
-            findings.fail(format_args!("{name}, line {line}, column {column}: this is not JSON"));
-            return;
-        }
-    };
+fn lay_object(object: &Map<String, Value>, name: &str, layers: &mut Layers, findings: &mut Findings) {
     layers.read.push(name.to_owned());
     let name: Arc<str> = name.into();
-    for (key, value) in &object {
+    for (key, value) in object {
         let unset = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
         let ours = KEYS.iter().find(|(theirs, _)| theirs == key).and_then(|(_, ours)| raw::find(ours));
         if let Some(ours) = ours {

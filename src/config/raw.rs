@@ -7,6 +7,7 @@ use std::fmt;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::base::copied::{Alphabet, CopyFault, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret};
 
 /// How a key's value is spelt.
@@ -236,16 +237,27 @@ impl Value {
 
 /// What a value of some kind has to look like; completes "must be …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Expected(Kind);
+pub(super) struct Expected {
+    kind: Kind,
+    /// What was perhaps copied along.
+    along: Option<CopyFault>,
+}
+
+impl From<Kind> for Expected {
+    fn from(kind: Kind) -> Self {
+        Self { kind, along: None }
+    }
+}
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.0 {
+        f.write_str(match self.kind {
             Kind::Text | Kind::Secret => "text in quotes",
             Kind::Boolean => "true or false",
             Kind::List => "a list of texts, [\"a\", \"b\"]",
             Kind::AgentId => "the AgentId, a number such as 1000002",
-        })
+        })?;
+        self.along.map_or(Ok(()), |along| write!(f, "; it holds {along}"))
     }
 }
 
@@ -259,17 +271,18 @@ impl Kind {
             (Self::AgentId, Written::Text(text) | Written::Integer(text)) => {
                 let text = trimmed(&text);
                 let digits = text.bytes().all(|b| b.is_ascii_digit());
-                if digits { Ok(Value::Text(text)) } else { Err(Expected(self)) }
+                let along = find_copy_fault(&text, Alphabet::Console);
+                if digits { Ok(Value::Text(text)) } else { Err(Expected { kind: self, along }) }
             }
             (Self::List, Written::List(items)) => items
                 .into_iter()
                 .map(|item| match item {
                     Written::Text(text) => Ok(trimmed(&text)),
-                    _ => Err(Expected(self)),
+                    _ => Err(self.into()),
                 })
                 .collect::<Result<_, _>>()
                 .map(Value::List),
-            _ => Err(Expected(self)),
+            _ => Err(self.into()),
         }
     }
 

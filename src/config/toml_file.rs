@@ -34,16 +34,20 @@ impl<'a> File<'a> {
         }
     }
 
-    /// Lays every value of the file over `layers`. A file with a syntax error adds nothing but findings.
+    /// The first syntax error, a sentence; those behind it may follow from it.
+    pub(super) fn syntax_error(&self) -> Option<String> {
+        let (_, errors) = DeTable::parse_recoverable(self.text);
+        let at = |error: &toml::de::Error| error.span().map_or(self.text.len(), |span| span.start);
+        let error = errors.iter().min_by_key(|error| at(error))?;
+        let (line, column) = position(self.text, at(error));
+        let name = self.name.as_deref().unwrap_or("default.toml");
+        // The parser's message is one of a fixed set and never quotes the file.
+        Some(format!("{name}, line {line}, column {column}: {}", error.message()))
+    }
+
+    /// Lays every value of the file over `layers`; of a file with a syntax error, nothing.
     pub(super) fn read(&self, layers: &mut Layers, findings: &mut Findings) {
-        let (table, errors) = DeTable::parse_recoverable(self.text);
-        for error in &errors {
-            let (line, column) = position(self.text, error.span().map_or(self.text.len(), |span| span.start));
-            let name = self.name.as_deref().unwrap_or("default.toml");
-            // The parser's message is one of a fixed set and never quotes the file.
-            findings.fail(format_args!("{name}, line {line}, column {column}: {}", error.message()));
-        }
-        if errors.is_empty() {
+        if let Ok(table) = DeTable::parse(self.text) {
             self.section("", table.get_ref(), layers, findings);
         }
     }

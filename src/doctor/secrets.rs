@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Subject;
 use super::finding::{Finding, Level, same};
 use super::words::{CONTACTS_SECRET, CONTACTS_TRUSTED_IP, Row};
+use crate::base::copied::{Alphabet, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret, constant_time_eq};
 use crate::config::Wecom;
 use crate::wecom::errcode::{self, ErrcodeText};
@@ -57,6 +58,7 @@ async fn probe(wecom: &Wecom, client: &Client, usable: &mut Usable) -> Vec<Findi
                 findings.push(Finding::new(app_row(kind, single), &[]));
             }
             Err(error) => {
+                findings.extend(copied_along(SecretKind::App, wecom.app_secret.as_ref(), &error));
                 findings.push(failed(wecom, SecretKind::App, &error));
                 if error.family() == Family::Upstream {
                     // The other secret would wait for the same silence.
@@ -66,14 +68,18 @@ async fn probe(wecom: &Wecom, client: &Client, usable: &mut Usable) -> Vec<Findi
         }
     }
     if wecom.contacts_secret.is_some() && !single {
-        findings.push(match client.kind_of(SecretKind::Contacts, Deadline::after(PATIENCE)).await {
+        let found = match client.kind_of(SecretKind::Contacts, Deadline::after(PATIENCE)).await {
             Ok(ProbedKind::Contacts) => {
                 usable.contacts = true;
                 Finding::new(Row::ContactsSecretOk, &[])
             }
             Ok(ProbedKind::App) => Finding::new(Row::ContactsSecretIsApp, &[]),
-            Err(error) => failed(wecom, SecretKind::Contacts, &error),
-        });
+            Err(error) => {
+                findings.extend(copied_along(SecretKind::Contacts, wecom.contacts_secret.as_ref(), &error));
+                failed(wecom, SecretKind::Contacts, &error)
+            }
+        };
+        findings.push(found);
     }
     findings
 }
@@ -94,6 +100,19 @@ const fn app_row(kind: ProbedKind, single: bool) -> Row {
         (ProbedKind::Contacts, false) => Row::AppSecretIsContacts,
         (ProbedKind::Contacts, true) => Row::SingleSecretIsContacts,
     }
+}
+
+/// What was perhaps copied along with a secret that WeCom refuses, to be read before any advice to reset it.
+fn copied_along(which: SecretKind, secret: Option<&Secret>, error: &Error) -> Option<Finding> {
+    error.refusal().filter(|refusal| is_about_the_secret(refusal.code))?;
+    let fault = find_copy_fault(secret?.expose_secret(), Alphabet::Console)?;
+    let (key, zh, en) = (format!("wecom.{which}"), fault.zh(), fault.to_string());
+    Some(Finding::new(Row::SecretCopiedAlong, &[same("key", &key), ("fault", &zh, &en)]))
+}
+
+/// Whether the errcode says that it is no secret of this corporation.
+const fn is_about_the_secret(code: i64) -> bool {
+    matches!(code, 40001 | 40014 | 40091 | 41004 | 42001 | 45031)
 }
 
 fn failed(wecom: &Wecom, which: SecretKind, error: &Error) -> Finding {
@@ -129,8 +148,7 @@ fn refused(which: SecretKind, refusal: &Refusal, family: Family) -> Finding {
     values.push(("meaning", zh, en));
     let level = if matches!(family, Family::Busy | Family::Retry) { Level::Warn } else { Level::Broken };
     // The table speaks of the application's Secret; the other one is copied from elsewhere.
-    let is_secret = matches!(refusal.code, 40001 | 40014 | 40091 | 41004 | 42001 | 45031);
-    if which == SecretKind::Contacts && is_secret {
+    if which == SecretKind::Contacts && is_about_the_secret(refusal.code) {
         return Finding::new(Row::ContactsSecretRefused, &values).on(Some(CONTACTS_SECRET));
     }
     values.push(("remedy", remedy_zh, remedy_en));

@@ -205,6 +205,10 @@ rows! {
         "企业微信看到的本机地址 {address} 不在「通讯录同步」的企业可信IP中（{key}）。" "The address WeCom sees, {address}, is not among the trusted ones of 「通讯录同步」 ({key})."
         "这份名单与应用的名单是分开的。企业微信的回答：{answer}" "That list is not the application's. WeCom's answer: {answer}"
         "把 {address} 加入「安全与管理 → 管理工具 → 通讯录同步 → 企业可信IP」，约一分钟后生效。" "Add {address} to 「安全与管理 → 管理工具 → 通讯录同步 → 企业可信IP」; it works about a minute later.";
+    SecretCopiedAlong "wecom.secret_copied_along" Broken NONE
+        "{key} 可能没有复制对：{fault}。" "{key} was perhaps copied with something else: it holds {fault}."
+        "企业微信可能只因此拒绝它；这时重置 Secret 没有用，还会使正在用它的其他系统失效。" "WeCom may refuse it for that alone; to reset the Secret would not help then, and would shut out whatever else uses it."
+        "重新复制 Secret 本身，填入 {key}，不带引号、空格和换行，再运行 gongpai doctor；仍被拒绝，再看下一条。" "Copy the Secret alone to {key}, without quotation marks, blanks and line breaks, and run gongpai doctor again; if it is still refused, go on with the next finding.";
     Refused "wecom.refused" Broken NONE
         "企业微信拒绝了 {key}：{meaning}" "WeCom refused {key}: {meaning}"
         "企业微信的回答：{answer}" "WeCom's answer: {answer}"

@@ -255,6 +255,27 @@ async fn before_the_first_start_a_command_that_writes_makes_the_database() {
 }
 
 #[tokio::test]
+async fn the_doctor_says_what_was_copied_along_before_it_advises_a_reset() {
+    let place = Place::with("").await;
+    place.replace(&format!("{MARK}-app\""), &format!("{MARK}-app\\u200b\""));
+    let (code, report) = place.doctor().await;
+    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.secret_copied_along", "wecom.refused"]));
+    let found = finding(&report, "wecom.secret_copied_along");
+    for (part, language) in [("what", "zh"), ("what", "en")] {
+        let said = found[part][language].as_str().unwrap();
+        assert!(
+            said.contains("U+200B") && said.contains("wecom.app_secret") && !said.contains(MARK),
+            "{said}"
+        );
+    }
+
+    place.replace("[wecom]", &format!("[wecom]\ncontacts_secret = \"“{MARK}-contacts”\""));
+    let (_, report) = place.doctor().await;
+    let places: Vec<_> = broken(&report);
+    assert_eq!(places, ["wecom.secret_copied_along", "wecom.contacts_secret_refused"]);
+}
+
+#[tokio::test]
 async fn a_healthy_installation_has_nothing_broken() {
     let place = Place::with("").await;
     let (code, report) = place.doctor().await;

@@ -13,7 +13,9 @@ use std::path::PathBuf;
 use super::layers::{Findings, Layers, Origin};
 use super::model::Config;
 use super::raw::Value;
+use super::time_zone::{is_west_by_mistake, parse_time_zone};
 use super::{later, nearest};
+use crate::base::copied::{Alphabet, CopyFault, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret};
 
 /// The checked configuration; `None` if there are errors among the findings.
@@ -84,6 +86,30 @@ impl Reader<'_> {
         }
     }
 
+    /// What was perhaps copied along with the value of `key`.
+    fn copy_fault(&self, key: &str, alphabet: Alphabet) -> Option<CopyFault> {
+        match &self.layers.entries.get(key)?.value {
+            Value::Secret(secret) => find_copy_fault(secret.expose_secret(), alphabet),
+            Value::Text(text) => find_copy_fault(text, alphabet),
+            _ => None,
+        }
+    }
+
+    /// `; it holds …`, or nothing where nothing was copied along.
+    fn copied_along(&self, key: &str, alphabet: Alphabet) -> String {
+        self.copy_fault(key, alphabet).map_or_else(String::new, |fault| format!("; it holds {fault}"))
+    }
+
+    /// Warns of what was perhaps copied along with the value of `key`.
+    fn warn_of_copy_fault(&mut self, key: &str, alphabet: Alphabet) {
+        let Some(fault) = self.copy_fault(key, alphabet) else { return };
+        let origin = self.layers.origin(key).cloned().unwrap_or(Origin::BuiltIn);
+        self.warn(
+            key,
+            format_args!("holds {fault}: perhaps it was copied along; copy the value alone ({origin})"),
+        );
+    }
+
     fn error(&mut self, key: &str, message: impl fmt::Display) {
         let origin = self.layers.origin(key).cloned().unwrap_or(Origin::BuiltIn);
         self.findings.error(key, &origin, message);
@@ -131,11 +157,23 @@ fn data_dir(r: &mut Reader<'_>) -> Option<PathBuf> {
 }
 
 fn time_zone(r: &mut Reader<'_>) -> Option<chrono_tz::Tz> {
-    let text = r.text("time_zone");
-    if let Ok(zone) = text.parse() {
-        return Some(zone);
+    const KEY: &str = "time_zone";
+    match parse_time_zone(r.text(KEY)) {
+        Ok(zone) => {
+            if let Some(meant) = is_west_by_mistake(zone) {
+                let name = zone.name();
+                r.warn(
+                    KEY,
+                    format_args!(
+                        "{name} is the time west of Greenwich, behind UTC; write \"{meant}\" for the east"
+                    ),
+                );
+            }
+            Some(zone)
+        }
+        Err(expected) => {
+            r.error(KEY, format_args!("must be {expected}"));
+            None
+        }
     }
-    let near = nearest::hint("zone", text, chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name()));
-    r.error("time_zone", format_args!("must be a zone of the IANA database, \"Asia/Shanghai\"{near}"));
-    None
 }

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::Reader;
+use crate::base::copied::Alphabet;
 use crate::config::model::{Database, Listen, Log, LogFormat, Pages, RootSecret, Server, Session};
 use crate::config::root_secret::decode;
 use crate::config::{nearest, units};
@@ -86,7 +87,12 @@ fn root_secret(r: &mut Reader<'_>) -> Option<Option<RootSecret>> {
     };
     let secret = decode(text.expose_secret());
     if secret.is_none() {
-        r.error(KEY, "must be 32 bytes in base64; make one with: openssl rand -base64 32");
+        // Of base64 the console's letters lack three.
+        let along = r.copied_along(KEY, Alphabet::Url);
+        r.error(
+            KEY,
+            format_args!("must be 32 bytes in base64{along}; make one with: openssl rand -base64 32"),
+        );
     }
     secret.map(Some)
 }
@@ -105,13 +111,17 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: Option<&PathBuf>) -> Option
         return Some(Database::Sqlite(data_dir?.join("gongpai.db")));
     };
     if !is_postgres(r) || Url::parse(url.expose_secret()).is_err() {
+        let along = r.copied_along(DATABASE, Alphabet::Url);
         r.error(
             DATABASE,
-            "must be empty (SQLite in data_dir) or \"postgres://user:password@host/database\", with special \
-             characters of the password percent-encoded",
+            format_args!(
+                "must be empty (SQLite in data_dir) or \"postgres://user:password@host/database\", with special \
+                 characters of the password percent-encoded{along}"
+            ),
         );
         return None;
     }
+    r.warn_of_copy_fault(DATABASE, Alphabet::Url);
     Some(Database::Postgres(url))
 }
 

@@ -9,6 +9,7 @@ use secrecy::ExposeSecret as _;
 use url::Url;
 
 use super::Reader;
+use crate::base::copied::Alphabet;
 use crate::base::cron::Schedule;
 use crate::base::host::Origin;
 use crate::base::id::CorpId;
@@ -28,6 +29,7 @@ pub(super) fn wecom(r: &mut Reader<'_>, time_zone: Option<Tz>) -> Option<Wecom> 
     let verify_files = verify_files(r);
     let contacts_callback = callback(r, "wecom.contacts_callback");
     let app_callback = callback(r, "wecom.app_callback");
+    copied_along_with_secrets(r);
     what_is_missing(r);
     Some(Wecom {
         enable: r.boolean("wecom.enable"),
@@ -49,15 +51,31 @@ pub(super) fn wecom(r: &mut Reader<'_>, time_zone: Option<Tz>) -> Option<Wecom> 
 }
 
 fn corp_id(r: &mut Reader<'_>) -> Option<CorpId> {
-    r.parsed("wecom.corp_id", |text| {
-        let good =
-            text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if good {
-            Ok(CorpId::new(text))
-        } else {
-            Err("the 企业ID, letters and digits that begin with \"ww\"")
+    const KEY: &str = "wecom.corp_id";
+    let text = r.text(KEY);
+    if text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
+        return Some(CorpId::new(text));
+    }
+    let along = r.copied_along(KEY, Alphabet::Console);
+    r.error(KEY, format_args!("must be the 企业ID, letters and digits that begin with \"ww\"{along}"));
+    None
+}
+
+/// A secret that was copied with something more is refused by WeCom in words that let one reset it.
+fn copied_along_with_secrets(r: &mut Reader<'_>) {
+    const SINGLE: &str = "wecom.corp_secret";
+    r.warn_of_copy_fault(SINGLE, Alphabet::Console);
+    let single = r.layers.entries.get(SINGLE).map(|entry| &entry.value);
+    for key in ["wecom.app_secret", "wecom.contacts_secret"] {
+        // Where the single secret stands in, it is told already.
+        let stands_in = match (r.layers.entries.get(key), single) {
+            (Some(entry), Some(single)) => entry.value.same(single),
+            _ => false,
+        };
+        if !stands_in {
+            r.warn_of_copy_fault(key, Alphabet::Console);
         }
-    })
+    }
 }
 
 fn agent_id(r: &mut Reader<'_>) -> Option<u32> {
@@ -87,6 +105,10 @@ fn what_is_missing(r: &mut Reader<'_>) {
 
 /// An address of WeCom's or of a private deployment; without trailing slash, perhaps with a path.
 fn address(r: &mut Reader<'_>, key: &'static str) -> Option<Url> {
+    if let Some(address) = without_our_path(key, r.text(key)) {
+        r.error(key, address);
+        return None;
+    }
     let url = r.parsed(key, |text| {
         const FORM: &str = "an address, \"https://qyapi.weixin.qq.com\", without query";
         let mut url = Url::parse(text).map_err(|_| FORM)?;
@@ -100,6 +122,26 @@ fn address(r: &mut Reader<'_>, key: &'static str) -> Option<Url> {
         r.warn(key, "is http: secrets and codes travel readable; only a private network excuses it");
     }
     Some(url)
+}
+
+/// What WeCom's documents write behind each address, and the program adds.
+const ADDED_PATHS: [(&str, &str); 3] = [
+    ("wecom.api_address", "cgi-bin"),
+    ("wecom.oauth2_address", "connect"),
+    ("wecom.qr_connect_address", "wwlogin"),
+];
+
+/// What is wrong with an address that was copied with the path which the program adds itself.
+fn without_our_path(key: &str, text: &str) -> Option<String> {
+    let (_, added) = ADDED_PATHS.iter().find(|(known, _)| *known == key)?;
+    let url = Url::parse(text).ok()?;
+    let origin = Origin::of(&url)?;
+    let (before, _) = url.path().split_once(&format!("/{added}"))?;
+    let rest = url.path().strip_prefix(before)?.strip_prefix('/')?;
+    if rest.split('/').next() != Some(added) {
+        return None;
+    }
+    Some(format!("must be without /{added} and what follows it, which is added; write \"{origin}{before}\""))
 }
 
 fn proxy(r: &mut Reader<'_>) -> Option<Option<Url>> {
@@ -159,11 +201,17 @@ fn callback(r: &mut Reader<'_>, section: &str) -> Option<Option<Callback>> {
         token.len() <= 32 && token.bytes().all(|b| b.is_ascii_alphanumeric())
     };
     if !good_token {
-        r.error(&token_key, "must be the Token of the console: letters and digits, 32 at most");
+        let along = r.copied_along(&token_key, Alphabet::Console);
+        let message = format_args!("must be the Token of the console: letters and digits, 32 at most{along}");
+        r.error(&token_key, message);
     }
     let good_key = is_aes_key(encoding_aes_key.expose_secret());
     if !good_key {
-        r.error(&aes_key, "must be the EncodingAESKey of the console: 43 letters and digits");
+        let along = r.copied_along(&aes_key, Alphabet::Console);
+        r.error(
+            &aes_key,
+            format_args!("must be the EncodingAESKey of the console: 43 letters and digits{along}"),
+        );
     }
     (good_token && good_key).then_some(Some(Callback { token, encoding_aes_key }))
 }

@@ -138,9 +138,7 @@ fn the_keys_that_came_later_load_and_what_is_unknown_is_a_warning() {
 fn a_qiyeweixin_json_that_is_not_json_is_an_error_with_its_place() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("q.json");
-    for (text, expected) in
-        [("{\n\"corpSecret\": S3CRET}", "line 2, column "), ("[]", "must be a JSON object")]
-    {
+    for (text, expected) in [("{\n\"corpSecret\": \"S3CRET}", "line 2: "), ("[]", "must be a JSON object")] {
         std::fs::write(&path, text).unwrap();
         let text = format!("wecom.qiyeweixin = {:?}", path.display().to_string());
         let found = error(&text);

@@ -2,6 +2,7 @@
 
 mod layers;
 mod secrets;
+mod trouble;
 mod values;
 
 use super::{Config, ConfigError, Sources, Warning};
