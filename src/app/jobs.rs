@@ -1,13 +1,12 @@
 //! What goes on beside requests: each step is one function of the room it belongs to.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
-use crate::audit;
+use crate::audit::{self, RefusalLimiter};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
 use crate::db::feed::Change;
@@ -44,8 +43,9 @@ const FEED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How many rows one deletion takes, so that nobody waits long for the write lock.
 const BATCH: i64 = 500;
 
-/// The same person refused at the same host by the same rule is one row a minute.
-const SAME_DENIAL: Duration = Duration::from_secs(60);
+/// How often it is looked whether refusals are counted that no row of the audit trail tells of.
+const COUNT_REFUSALS: Duration = Duration::from_secs(10);
+
 const DENIALS_AT_ONCE: usize = 100;
 
 /// Starts every job.
@@ -86,6 +86,11 @@ pub fn start(
     supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
     let (messages, sessions) = (app.messages.clone(), app.sessions.clone());
     supervisor.run("messages", |stop| async move { messages.work_until(sessions, stop).await });
+    let counted = app.clone();
+    supervisor.repeat("count-refusals", COUNT_REFUSALS, move || {
+        let app = counted.clone();
+        async move { write_refusal_counts(&app, false).await }
+    });
     let trail = app.clone();
     supervisor.run("denials", |stop| write_denials(trail, denials, stop));
     let bindings = app.clone();
@@ -147,7 +152,6 @@ pub async fn delete_old(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<
 
 /// Writes denials of the gate into the audit trail, until `stop` and what is left then.
 async fn write_denials(app: App, mut denials: mpsc::Receiver<Denial>, stop: CancellationToken) {
-    let mut seen = HashMap::new();
     let mut batch = Vec::new();
     loop {
         let received = tokio::select! {
@@ -161,8 +165,7 @@ async fn write_denials(app: App, mut denials: mpsc::Receiver<Denial>, stop: Canc
             return;
         }
         let now = app.clock.now();
-        seen.retain(|_, at: &mut Timestamp| now.since(*at) < SAME_DENIAL);
-        let entries: Vec<_> = batch.drain(..).filter_map(|denial| entry(denial, &mut seen)).collect();
+        let entries: Vec<_> = batch.drain(..).filter_map(|denial| entry(denial, &app.refusals)).collect();
         let corp = &app.config.wecom.corp_id;
         if !entries.is_empty()
             && let Err(error) = audit::store::insert_alone(&app.db, corp, &entries, now).await
@@ -197,19 +200,22 @@ async fn bind(app: &App, userid: &UserId, person: &PersonId) -> Result<(), sessi
     app.sessions.refresh().await
 }
 
-type Seen = HashMap<(String, String, String), Timestamp>;
+/// Writes how many refusals were left out of the audit trail, where no later row tells it; `all`: the process ends.
+pub(super) async fn write_refusal_counts(app: &App, all: bool) {
+    let now = app.clock.now();
+    let counts = if all { app.refusals.take_all_counts() } else { app.refusals.take_counts(now) };
+    if !counts.is_empty()
+        && let Err(error) = audit::store::insert_alone(&app.db, &app.config.wecom.corp_id, &counts, now).await
+    {
+        tracing::error!(%error, rows = counts.len(), "Numbers of refusals could not be written to the audit trail");
+    }
+}
 
-fn entry(denial: Denial, seen: &mut Seen) -> Option<audit::Entry> {
+fn entry(denial: Denial, refusals: &RefusalLimiter) -> Option<audit::Entry> {
     let rule = denial.rule.map_or_else(|| denial.reason.clone(), |(n, text)| format!("rule {n}: {text}"));
     let host =
         url::Url::parse(&denial.url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
-    let key = (denial.userid.as_str().to_owned(), host.clone(), rule.clone());
-    // The instant of the row stays: whoever is refused again and again has a row every minute.
-    if seen.get(&key).is_some_and(|at| denial.at.since(*at) < SAME_DENIAL) {
-        return None;
-    }
-    seen.insert(key, denial.at);
-    Some(audit::Entry {
+    let entry = audit::Entry {
         event: audit::Event::Gate,
         person: Some(denial.person),
         userid: denial.userid.as_str().to_owned(),
@@ -218,5 +224,6 @@ fn entry(denial: Denial, seen: &mut Seen) -> Option<audit::Entry> {
         decision: "refused",
         detail: format!("{rule}; {} {}", denial.method, denial.url),
         request_id: String::new(),
-    })
+    };
+    refusals.limit(entry, &rule, denial.at)
 }

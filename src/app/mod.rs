@@ -14,6 +14,7 @@ use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
 use crate::api::{self, Api};
+use crate::audit::RefusalLimiter;
 use crate::base::clock::Clock;
 use crate::base::secret::{ExposeSecret as _, Secret};
 use crate::config::{self, Config, Database, Listen};
@@ -75,6 +76,7 @@ pub struct App {
     site: Site,
     trusted: TrustedProxies,
     verify_files: VerifyFiles,
+    refusals: RefusalLimiter,
 }
 
 /// What [`App::build`] hands to [`App::run`], beside the app.
@@ -176,7 +178,8 @@ impl App {
             time_zone: config.time_zone,
             pages: pages.clone(),
         };
-        let settings = sso_settings(&config, &clock);
+        let refusals = RefusalLimiter::default();
+        let settings = sso_settings(&config, &clock, &refusals);
         let sso = Sso::new(settings, &root, db.clone(), sessions.clone(), client.clone(), site.clone());
         let wrong = RateLimit::new(
             WRONG_CREDENTIALS,
@@ -217,6 +220,7 @@ impl App {
             site,
             trusted,
             verify_files,
+            refusals,
         };
         Ok((app, Workings { denials, first_matches, registry }))
     }
@@ -226,7 +230,7 @@ impl App {
         let ordinary = Router::new()
             .merge(sso::routes(self.sso.clone()))
             .merge(gate::denied::routes(self.gate.clone(), self.site.clone()))
-            .merge(message::links::routes(&self.messages, self.sessions.clone(), self.site.clone()))
+            .merge(self.links())
             .merge(oidc::routes(self.sessions.clone()))
             .route("/healthz", get(observe::healthz))
             .route("/_gongpai/assets/{*path}", get(assets::serve).with_state(self.pages.clone()))
@@ -240,6 +244,11 @@ impl App {
             checks,
         };
         middleware::public_stack(routes, self.middleware())
+    }
+
+    fn links(&self) -> Router {
+        let (sessions, site) = (self.sessions.clone(), self.site.clone());
+        message::links::routes(&self.messages, sessions, site, self.refusals.clone())
     }
 
     fn middleware(&self) -> middleware::Parts {
@@ -286,6 +295,7 @@ impl App {
         if tokio::time::timeout(DRAIN, self.sso.drained()).await.is_err() {
             tracing::warn!("Some sign-ins did not come to their end");
         }
+        jobs::write_refusal_counts(self, true).await;
         if let Err(error) = self.sessions.write_all_seen().await {
             tracing::warn!(%error, "It could not be written when sessions were last used");
         }
@@ -396,7 +406,7 @@ pub fn message_settings(config: &Config) -> message::Settings {
     }
 }
 
-fn sso_settings(config: &Config, clock: &Clock) -> sso::Settings {
+fn sso_settings(config: &Config, clock: &Clock, refusals: &RefusalLimiter) -> sso::Settings {
     let rate = |r: &config::Rate| RateLimit::new(r.count, r.per, r.burst, clock.clone());
     let wecom = &config.wecom;
     let missing = if wecom.corp_id.as_str().is_empty() {
@@ -416,6 +426,7 @@ fn sso_settings(config: &Config, clock: &Clock) -> sso::Settings {
         landing: config.landing.clone(),
         starts: rate(&config.server.start_rate),
         bad_codes: sso::bad_codes::BadCodes::new(rate(&config.server.bad_code_rate), clock.clone()),
+        refusals: refusals.clone(),
     }
 }
 

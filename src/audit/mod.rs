@@ -1,9 +1,13 @@
 //! Who did what, when, from where, and what was decided: append-only, 180 days.
 //!
 //! A row is written in the transaction of the deed itself, so that neither exists without the other. The rows
-//! carry no secret, code or token; [`Entry::detail`] is a code, a rule's text or a count.
+//! carry no secret, code or token; [`Entry::detail`] is a code, a rule's text or a count. Refusals that anybody can cause
+//! pass [`RefusalLimiter`] first.
 
+mod limit;
 pub mod store;
+
+pub use self::limit::RefusalLimiter;
 
 use std::net::IpAddr;
 
@@ -14,7 +18,7 @@ use crate::base::id::PersonId;
 pub const KEPT: std::time::Duration = std::time::Duration::from_secs(180 * 24 * 3600);
 
 /// What happened.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A sign-in, let in or refused.
     SignIn,

@@ -356,7 +356,15 @@ impl Sso {
             request_id: visit.view.request_id.as_str().to_owned(),
         };
         let (corp, now) = (change.corp().clone(), change.now());
-        audit::store::insert(change.tx(), &corp, &entry, now).await?;
+        let reason = entry.detail.clone();
+        // Anybody can be refused, and as often as they like.
+        let entry = match entry.decision {
+            "refused" => self.0.settings.refusals.limit(entry, &reason, now),
+            _ => Some(entry),
+        };
+        if let Some(entry) = entry {
+            audit::store::insert(change.tx(), &corp, &entry, now).await?;
+        }
         Ok(())
     }
 }

@@ -40,6 +40,7 @@ use std::sync::Arc;
 
 use tokio_util::task::TaskTracker;
 
+use crate::audit::RefusalLimiter;
 use crate::base::clock::Clock;
 use crate::base::host::Hosts;
 use crate::base::id::CorpId;
@@ -83,6 +84,8 @@ pub struct Settings {
     pub starts: RateLimit,
     /// Refused codes.
     pub bad_codes: BadCodes,
+    /// Which refused sign-ins are written into the audit trail.
+    pub refusals: RefusalLimiter,
 }
 
 #[derive(Debug)]

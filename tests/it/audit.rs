@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use gongpai::audit::Row;
+use gongpai::simulator::Fault;
 use reqwest::Method;
 
 use crate::support::app::{API_SECRET, APP, PUBLIC, TestApp};
@@ -45,6 +46,35 @@ async fn a_refused_sign_in_is_recorded_with_its_reason() {
         assert!(row.detail.starts_with("signin."), "{}", row.detail);
         assert_eq!(row.address, "203.0.113.7");
     }
+}
+
+#[tokio::test]
+async fn while_wecom_is_down_the_trail_grows_by_a_row_a_minute_and_tells_how_many_there_were() {
+    let t = TestApp::start().await;
+    t.wecom.fail_always("auth/getuserinfo", Fault::Errcode(60020, "not allow to access".to_owned()));
+    let refused = async |times: usize| {
+        for _ in 0..times {
+            let page = t.phone_of("zhangsan").open(format!("{PUBLIC}/sso/login?rd=/")).await;
+            assert_eq!(page.status, 503);
+        }
+        let rows = trail(&t).await;
+        of(&rows, "sign-in").into_iter().map(|row| row.detail.clone()).collect::<Vec<_>>()
+    };
+    let first = refused(7).await;
+    assert_eq!(first.len(), 1, "{first:?}");
+    t.advance(Duration::from_secs(61)).await;
+    let second = refused(3).await;
+    assert_eq!(second.len(), 2, "{second:?}");
+    assert_eq!(second[1], format!("{}; 6 more like it before were not written", first[0]));
+    // Who is let in is written each time, and another reason is another refusal.
+    t.wecom.clear_faults();
+    t.signed_in("lisi").await;
+    t.signed_in("lisi").await;
+    let page = t.phone_of("zhouba").open(format!("{PUBLIC}/sso/login?rd=/")).await;
+    assert_eq!(page.status, 403);
+    assert_eq!(of(&trail(&t).await, "sign-in").len(), 5);
+    // What nobody tried again after is told at the end.
+    t.app.close().await;
 }
 
 #[tokio::test]

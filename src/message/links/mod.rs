@@ -6,9 +6,7 @@
 
 mod store;
 
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::extract::rejection::PathRejection;
@@ -16,11 +14,9 @@ use axum::extract::{FromRef, Path, State};
 use axum::http::Method;
 use axum::response::Response;
 use axum::routing::get;
-use parking_lot::Mutex;
 
-use crate::audit;
-use crate::base::clock::Timestamp;
-use crate::base::id::{CorpId, PersonId};
+use crate::audit::{self, RefusalLimiter};
+use crate::base::id::CorpId;
 use crate::base::url::{ReturnTo, encode};
 use crate::db::Db;
 use crate::http::browser::Browser;
@@ -32,12 +28,6 @@ use crate::session::{self, NotSignedIn, Sessions};
 use store::{For, Link, Opened};
 
 use super::Messages;
-
-/// The same person at the same link is written into the audit trail this often.
-const SAME_REFUSAL: Duration = Duration::from_secs(60);
-
-/// How many refusals are remembered, so that nobody with a session fills the memory.
-const MOST_REFUSALS: usize = 10_000;
 
 /// The longest id; ours are shorter.
 const LONGEST_ID: usize = 64;
@@ -52,8 +42,8 @@ struct Inner {
     db: Db,
     sessions: Sessions,
     site: Site,
-    /// When whose refusal at which link was last written.
-    refused: Mutex<HashMap<(PersonId, String), Timestamp>>,
+    /// Which refusals are written into the audit trail.
+    refusals: RefusalLimiter,
 }
 
 impl FromRef<Links> for Site {
@@ -63,13 +53,13 @@ impl FromRef<Links> for Site {
 }
 
 /// The links' path under both its names, on every host.
-pub fn routes(messages: &Messages, sessions: Sessions, site: Site) -> Router {
+pub fn routes(messages: &Messages, sessions: Sessions, site: Site, refusals: RefusalLimiter) -> Router {
     let links = Links(Arc::new(Inner {
         corp: messages.0.settings.corp.clone(),
         db: messages.0.db.clone(),
         sessions,
         site,
-        refused: Mutex::default(),
+        refusals,
     }));
     Router::new().route("/sso/m/{id}", get(open)).route("/_gongpai/m/{id}", get(open)).with_state(links)
 }
@@ -180,9 +170,6 @@ impl Links {
     /// Writes that somebody tried a link that is not theirs. The page is the same whether that succeeds or not.
     async fn record(&self, id: &str, link: &Link, person: &session::Person, visit: &Visit) {
         let now = visit.view.at;
-        if !self.is_new(&person.id, id, now) {
-            return;
-        }
         let entry = audit::Entry {
             event: audit::Event::Message,
             person: Some(person.id.clone()),
@@ -193,25 +180,10 @@ impl Links {
             detail: format!("{}; message {}", Code::MessageNotForYou.as_str(), link.message),
             request_id: visit.view.request_id.to_string(),
         };
+        let Some(entry) = self.0.refusals.limit(entry, id, now) else { return };
         if let Err(error) = audit::store::insert_alone(&self.0.db, &self.0.corp, &[entry], now).await {
             tracing::error!(%error, "A refused link of a message could not be written to the audit trail");
         }
-    }
-
-    /// Whether this refusal was not written within the last minute.
-    fn is_new(&self, person: &PersonId, id: &str, now: Timestamp) -> bool {
-        let mut refused = self.0.refused.lock();
-        let key = (person.clone(), id.to_owned());
-        if refused.get(&key).is_some_and(|at| now.since(*at) < SAME_REFUSAL) {
-            return false;
-        }
-        if refused.len() >= MOST_REFUSALS {
-            refused.retain(|_, at| now.since(*at) < SAME_REFUSAL);
-        }
-        if refused.len() < MOST_REFUSALS {
-            refused.insert(key, now);
-        }
-        true
     }
 }
 
