@@ -11,6 +11,7 @@
 //! | [`secret`] | secrets: holding, comparing, making |
 //! | [`seal`] | authenticated encryption under keys derived from the root secret |
 //! | [`host`] | a host with its port, as two sides compare it |
+//! | [`text`] | what must not reach a page, a log or a terminal as it is |
 //! | [`url`] | `PublicUrl` and `ReturnTo`, the one door to a redirect target |
 
 pub mod clock;
@@ -22,4 +23,5 @@ pub mod id;
 mod quartz;
 pub mod seal;
 pub mod secret;
+pub mod text;
 pub mod url;

@@ -52,7 +52,7 @@ pub async fn audit(
         after.clone_from(last);
         for (_, row) in &rows {
             if asked.json {
-                writeln!(out, "{}", serde_json::to_string(row)?)?;
+                writeln!(out, "{}", table::json_line(row)?)?;
             } else {
                 writeln!(out, "{}", printed(row, zone))?;
             }
@@ -71,9 +71,9 @@ fn printed(row: &Row, zone: Tz) -> String {
 
 /// Columns of a usual width: the trail may be long, and is printed while it is read.
 fn line(time: &str, [event, userid, decision, address, host, detail, request]: [&str; 7]) -> String {
-    format!(
-        "{time:<19}  {event:<10}  {userid:<16}  {decision:<8}  {address:<15}  {host:<24}  {detail}  {request}"
-    )
+    let columns = [(time, 19), (event, 10), (userid, 16), (decision, 8), (address, 15), (host, 24)];
+    let columns = columns.map(|(text, columns)| table::padded(text, columns));
+    format!("{}  {detail}  {request}", columns.join("  "))
 }
 
 /// The instant that is meant.

@@ -35,7 +35,7 @@ pub async fn list(config: &Config, json: bool, out: &mut (dyn Write + Send)) -> 
         count = count.saturating_add(found.len());
         for told in store::told(&db, corp, found).await? {
             if json {
-                writeln!(out, "{}", serde_json::to_string(&told)?)?;
+                writeln!(out, "{}", table::json_line(&told)?)?;
                 continue;
             }
             let Told { conflict, person, people } = &told;

@@ -129,10 +129,11 @@ fn bar(what: &'static str, count: usize) -> ProgressBar {
 /// What would be made and changed.
 fn show(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     for path in &plan.units {
-        writeln!(out, "+ unit {path}")?;
+        writeln!(out, "+ unit {}", table::printable(path))?;
     }
     for planned in &plan.persons {
-        let (userid, name) = (&planned.person.userid, &planned.person.name);
+        let (userid, name) = (planned.person.userid.as_str(), planned.person.name.as_str());
+        let (userid, name) = (table::printable(userid), table::printable(name));
         match planned.id {
             None => writeln!(out, "+ person {userid} {name}")?,
             Some(_) => writeln!(out, "~ person {userid} {name}: {}", planned.fields.join(", "))?,

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::app::wecom_settings;
 use crate::base::clock::Clock;
+use crate::base::text::escape_json_for_terminal;
 use crate::config::{Config, Reading, Sources};
 use crate::directory::bindings::Bindings;
 use crate::directory::chart::Chart;
@@ -47,7 +48,8 @@ pub async fn doctor(
     }
     let well = findings.iter().all(|finding| finding.level != Level::Broken);
     if json {
-        writeln!(out, "{:#}", json!({ "ok": well, "findings": findings }))?;
+        let json = format!("{:#}", json!({ "ok": well, "findings": findings }));
+        writeln!(out, "{}", escape_json_for_terminal(&json))?;
     } else {
         print(&findings, out)?;
     }

@@ -9,6 +9,7 @@ use anyhow::anyhow;
 use super::database;
 use crate::base::host::Hosts;
 use crate::base::id::{PersonId, UserId};
+use crate::base::text::escape_for_terminal;
 use crate::config::Config;
 use crate::directory;
 use crate::directory::bindings::Bindings;
@@ -55,14 +56,15 @@ pub async fn explain(
     if known.is_none() {
         writeln!(
             out,
-            "note     {userid} never signed in here; answered for an active member of that userid"
+            "note     {} never signed in here; answered for an active member of that userid",
+            escape_for_terminal(userid.as_str())
         )?;
     }
     let person = known.unwrap_or_else(|| assumed(userid));
     let (text, _allowed) = answer(&in_force, &config.hosts, question, Some(&person));
     out.write_all(text.as_bytes())?;
     for sentence in in_force.unfound() {
-        writeln!(out, "warning  {}", printable(&sentence))?;
+        writeln!(out, "warning  {}", escape_for_terminal(&sentence))?;
     }
     Ok(())
 }
@@ -124,10 +126,10 @@ fn text(question: &Question, person: Option<&Person>, chart: &Chart, explanation
         ("reason", explanation.reason.as_str()),
     ] {
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "{label:<9}{}", printable(value));
+        let _ = writeln!(out, "{label:<9}{}", escape_for_terminal(value));
         if label == "path" {
             for reading in &explanation.readings {
-                let _ = writeln!(out, "{:<9}{}", "reading", printable(&reading.to_string()));
+                let _ = writeln!(out, "{:<9}{}", "reading", escape_for_terminal(&reading.to_string()));
             }
         }
     }
@@ -148,11 +150,6 @@ fn units(person: &Person, chart: &Chart) -> String {
     let tags = chart.tags_of(&person.userid, person.places.iter().map(|place| &place.unit));
     words.extend(tags.into_iter().filter_map(|id| chart.tag(id)).map(|tag| format!("tag:{}", tag.name)));
     if words.is_empty() { "-".to_owned() } else { words.join(", ") }
-}
-
-/// What the URL brought in stays on its line and off the terminal's controls.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub async fn list(
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
         for message in page {
             if wanted.json {
-                writeln!(out, "{}", object(&message))?;
+                writeln!(out, "{}", table::json_line(&object(&message))?)?;
             } else {
                 table.push(cells(&message, config.time_zone));
             }
@@ -125,7 +125,7 @@ pub async fn show(
     db.close().await;
     let Some(shown) = found? else { bail!(unknown(id)) };
     if json {
-        writeln!(out, "{}", serde_json::to_string(&shown)?)?;
+        writeln!(out, "{}", table::json_line(&shown)?)?;
     } else {
         print(&shown, config.time_zone, out)?;
     }

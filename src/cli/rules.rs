@@ -94,7 +94,8 @@ async fn accept_these(
     bind(config, clock, db, these).await.context("nothing was accepted")?;
     for one in these {
         let (bound, holder) = (table::printable(&one.bound_name), table::printable(&one.holder_name));
-        writeln!(out, "{}: rules meant {bound}, from now on {holder}", one.userid)?;
+        let userid = table::printable(one.userid.as_str());
+        writeln!(out, "{userid}: rules meant {bound}, from now on {holder}")?;
     }
     if these.is_empty() {
         writeln!(out, "no userid in a rule is somebody else's now")?;

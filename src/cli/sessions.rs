@@ -55,7 +55,7 @@ pub async fn list(
         count = count.saturating_add(rows.len());
         for row in rows {
             if json {
-                writeln!(out, "{}", object(&row))?;
+                writeln!(out, "{}", table::json_line(&object(&row))?)?;
             } else {
                 table.push(cells(&row, config.time_zone));
             }
@@ -63,7 +63,8 @@ pub async fn list(
     }
     db.close().await;
     if !json && count == 0 {
-        writeln!(out, "nobody is signed in{}", user.map_or_else(String::new, |u| format!(" as {u}")))?;
+        let who = user.map_or_else(String::new, |u| format!(" as {}", table::printable(u.as_str())));
+        writeln!(out, "nobody is signed in{who}")?;
     } else if !json {
         table.write(out)?;
     }
@@ -120,7 +121,7 @@ pub async fn revoke(
     db.close().await;
     let ended = ended?;
     if let (Whose::Person(userid), 0) = (whose, ended) {
-        writeln!(out, "note: nobody of the userid {userid} is signed in")?;
+        writeln!(out, "note: nobody of the userid {} is signed in", table::printable(userid))?;
     }
     writeln!(out, "{ended} {} ended", if ended == 1 { "session" } else { "sessions" })?;
     Ok(())

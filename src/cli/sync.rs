@@ -55,7 +55,7 @@ pub async fn sync(
     db.close().await;
     let run = run?;
     if asked.json {
-        writeln!(out, "{}", serde_json::to_string(&run)?)?;
+        writeln!(out, "{}", table::json_line(&run)?)?;
     } else {
         print(&run, out)?;
     }

@@ -4,8 +4,11 @@ use std::io::{self, Write};
 
 use chrono::TimeZone as _;
 use chrono_tz::Tz;
+use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use crate::base::clock::Timestamp;
+use crate::base::text::{escape_for_terminal, escape_json_for_terminal};
 
 /// Columns as wide as what is in them.
 #[derive(Debug)]
@@ -32,12 +35,12 @@ impl Table {
         let columns = self.rows.first().map_or(0, Vec::len);
         let of = |column: usize| self.rows.iter().filter_map(move |row| row.get(column));
         let widths: Vec<usize> =
-            (0..columns).map(|c| of(c).map(|cell| width(cell)).max().unwrap_or(0)).collect();
+            (0..columns).map(|c| of(c).map(|cell| cell.width()).max().unwrap_or(0)).collect();
         for row in &self.rows {
             let mut line = String::new();
             for (cell, wide) in row.iter().zip(&widths) {
-                line.push_str(cell);
-                line.extend(std::iter::repeat_n(' ', wide.saturating_sub(width(cell)).saturating_add(2)));
+                line.push_str(&padded(cell, *wide));
+                line.push_str("  ");
             }
             writeln!(out, "{}", line.trim_end())?;
         }
@@ -51,21 +54,25 @@ pub(super) fn local(at: Timestamp, zone: Tz) -> String {
     shown.map_or_else(|| at.rfc3339(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-/// Text on its line and off the terminal's controls; `-` for nothing.
+/// Text on its line, and nothing in it that commands, turns or hides; `-` for nothing. Whatever came from outside goes
+/// through here before a command prints it.
 pub(super) fn printable(text: &str) -> String {
-    if text.is_empty() {
-        return "-".to_owned();
-    }
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    if text.is_empty() { "-".to_owned() } else { escape_for_terminal(text) }
 }
 
-/// Columns on a terminal: Chinese, Japanese and Korean characters and full-width forms take two.
-fn width(text: &str) -> usize {
-    let wide = |c: char| {
-        matches!(c, '\u{1100}'..='\u{115f}' | '\u{2e80}'..='\u{a4cf}' | '\u{ac00}'..='\u{d7a3}'
-            | '\u{f900}'..='\u{faff}' | '\u{fe30}'..='\u{fe6f}' | '\u{ff00}'..='\u{ff60}' | '\u{20000}'..='\u{3fffd}')
-    };
-    text.chars().map(|c| if wide(c) { 2 } else { 1 }).sum()
+/// `text`, which is [`printable`], with blanks after it, so that it takes `columns` of a terminal; Chinese characters take
+/// two each.
+pub(super) fn padded(text: &str, columns: usize) -> String {
+    let blanks = columns.saturating_sub(text.width());
+    format!("{text}{:blanks$}", "")
+}
+
+/// One JSON value on its line, for programs, and harmless on a terminal.
+///
+/// # Errors
+/// If `value` cannot be written as JSON.
+pub(super) fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(escape_json_for_terminal(&serde_json::to_string(value)?))
 }
 
 #[cfg(test)]
@@ -81,6 +88,31 @@ mod tests {
         table.write(&mut out).unwrap();
         let want = "userid  name   host\nlisi    李四   a\nw       Wang\u{fffd}  -\n";
         assert_eq!(String::from_utf8(out).unwrap(), want);
+    }
+
+    #[test]
+    fn a_name_neither_moves_nor_hides_what_stands_beside_it() {
+        let mut table = Table::new(&["USERID", "NAME", "ROLE"]);
+        let names = [
+            "王五\u{202e}nimda",
+            "a\u{200f}\u{2066}b\u{2069}",
+            "l\u{200b}isi\n\u{1b}[2K",
+            "中文，全角ＡＢ",
+            "한국 🙂",
+        ];
+        for name in names {
+            table.push(["u".to_owned(), name.to_owned(), "guest".to_owned()]);
+        }
+        let mut out = Vec::new();
+        table.write(&mut out).unwrap();
+        let out = String::from_utf8(out).unwrap();
+        assert_eq!(out.lines().count(), 1 + names.len(), "{out}");
+        let bad = ['\u{202e}', '\u{200f}', '\u{2066}', '\u{2069}', '\u{200b}', '\u{1b}'];
+        assert!(!out.contains(bad), "{out:?}");
+        assert!(out.contains("王五\\u{202e}nimda"), "{out}");
+        let columns: Vec<usize> =
+            out.lines().skip(1).map(|line| line.split("guest").next().unwrap_or("").width()).collect();
+        assert!(columns.iter().all(|column| *column == columns[0]), "{columns:?}\n{out}");
     }
 
     #[test]

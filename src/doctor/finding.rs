@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::words::Row;
+use crate::base::text::blank_misleading;
 
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -92,15 +93,15 @@ impl Finding {
     }
 }
 
-/// Puts the values in their places in one pass, so that no value is read as a place; control characters that came
-/// in with a value do not reach a terminal.
+/// Puts the values in their places in one pass, so that no value is read as a place; what came in with a value neither
+/// commands a terminal nor turns its lines.
 fn fill<'a>(template: &str, value: impl Fn(&str) -> &'a str) -> String {
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
         out.push_str(before);
         let Some((name, after)) = after.split_once('}') else { break };
-        out.extend(value(name).chars().map(|c| if c.is_control() { ' ' } else { c }));
+        out.push_str(&blank_misleading(value(name)));
         rest = after;
     }
     out.push_str(rest);
@@ -115,9 +116,9 @@ mod tests {
     fn a_value_is_never_read_as_a_place_and_never_as_a_terminal_command() {
         let value = |name: &str| match name {
             "a" => "{b}",
-            "b" => "x\u{1b}[31m\n",
+            "b" => "x\u{1b}[31m\n\u{202e}",
             _ => "",
         };
-        assert_eq!(fill("1 {a} 2 {b} 3 {c}.", value), "1 {b} 2 x [31m  3 .");
+        assert_eq!(fill("1 {a} 2 {b} 3 {c}.", value), "1 {b} 2 x [31m   3 .");
     }
 }

@@ -132,6 +132,44 @@ async fn show_tells_whom_it_did_not_reach_first_and_as_json_what_the_api_tells()
 }
 
 #[tokio::test]
+async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
+    let place = Place::new().await;
+    let ((db, corp), now) = (place.parts(), place.app.clock.now());
+    let userid = "gong\u{202e}\u{2066}\u{200f}\u{200b}\u{9b}2K\u{1b}[2K\nm9  forged";
+    let reason = "60111: nobody\u{202e}\u{2066}\u{200f}\u{200b}\u{9b}2K\u{1b}[2K\nm9  forged";
+    Stored { status: "failed", reason, ..Stored::to("m1", 1, &["a"]) }.write(db, corp, now).await;
+    Recipient { status: "failed", reason, ..Recipient::pending("m1", "=a", userid) }.write(db, corp).await;
+    let entry = gongpai::audit::Entry {
+        event: gongpai::audit::Event::SignIn,
+        person: None,
+        userid: userid.to_owned(),
+        address: None,
+        host: "oa.example.com".to_owned(),
+        decision: "refused",
+        detail: reason.to_owned(),
+        request_id: String::new(),
+    };
+    gongpai::audit::store::insert_alone(db, corp, &[entry], now).await.unwrap();
+    for args in [
+        &["messages", "list"][..],
+        &["messages", "list", "--json"],
+        &["messages", "show", "m1"],
+        &["messages", "show", "m1", "--json"],
+        &["audit", "--since", "2026-01-01"],
+        &["audit", "--since", "2026-01-01", "--json"],
+    ] {
+        let out = place.prints(args).await;
+        assert!(!out.lines().any(|line| line.starts_with("m9")), "{args:?}: {out}");
+        let raw = ['\u{202e}', '\u{2066}', '\u{200f}', '\u{200b}', '\u{9b}', '\u{1b}'];
+        assert!(!out.contains(raw), "{args:?}: {out:?}");
+        assert!(out.contains("forged"), "{args:?}: {out}");
+    }
+    let json = place.prints(&["messages", "show", "m1", "--json"]).await;
+    let shown: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(shown["recipients"][0]["userid"], userid, "a program reads what it is");
+}
+
+#[tokio::test]
 async fn bury_retry_and_recall_say_of_each_message_what_happened() {
     let place = Place::new().await.with_three().await;
     let status = async |id: &str| {

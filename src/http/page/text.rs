@@ -1,5 +1,7 @@
 //! What may stand on a page although it came from outside.
 
+use crate::base::text::{breaks_line, turns_direction};
+
 /// The most characters of one text from outside; a page is one screen.
 const MAX: usize = 300;
 
@@ -8,12 +10,10 @@ const MAX: usize = 300;
 ///
 /// Escaping for HTML is the template's part.
 pub(super) fn clean(text: &str) -> String {
-    let turns =
-        |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
     let mut out: String = text
         .chars()
-        .filter(|c| !turns(*c))
-        .map(|c| if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') { ' ' } else { c })
+        .filter(|c| !turns_direction(*c))
+        .map(|c| if breaks_line(c) { ' ' } else { c })
         .take(MAX + 1)
         .collect();
     if let Some((at, _)) = out.char_indices().nth(MAX) {
