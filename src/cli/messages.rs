@@ -12,6 +12,7 @@ use crate::base::id::{ClientId, MessageId};
 use crate::config::Config;
 use crate::db::Db;
 use crate::message::show::{self, Fate, Filter, Listed, MOST_MESSAGES, Shown};
+use crate::message::steer::resume::{HoldCause, LiftedHold, Resumed};
 use crate::message::steer::{By, Refused};
 use crate::message::{Messages, Status};
 use crate::wecom;
@@ -267,6 +268,48 @@ async fn steer_on(
         }
     }
     Ok(well)
+}
+
+/// Sends what is held back now, and says how much that is and what held it; `false` (exit code 1): nothing can be sent,
+/// because messages are switched off.
+///
+/// # Errors
+/// If there is no database, or it fails.
+pub async fn resume(config: &Config, clock: &Clock, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
+    if let Some(why) = message_settings(config).unavailable {
+        writeln!(out, "nothing is sent: {why}")?;
+        return Ok(false);
+    }
+    let db = database::open(config).await?;
+    let resumed = match messages(config, clock, &db) {
+        Ok(messages) => messages.resume(by()).await.context("nothing was changed"),
+        Err(error) => Err(error),
+    };
+    db.close().await;
+    say_resumed(&resumed?, config.time_zone, out)?;
+    Ok(true)
+}
+
+fn say_resumed(resumed: &Resumed, zone: chrono_tz::Tz, out: &mut dyn Write) -> io::Result<()> {
+    let wait = match resumed.waiting {
+        0 => "no message waits".to_owned(),
+        1 => "1 message waits".to_owned(),
+        n => format!("{n} messages wait"),
+    };
+    let Some(LiftedHold { since, cause }) = &resumed.hold else {
+        writeln!(out, "{wait}; nothing held them all back")?;
+        return Ok(());
+    };
+    writeln!(out, "{wait}; nothing could be sent since {}", table::local(*since, zone))?;
+    writeln!(out, "why: {}", table::printable(&cause.to_string()))?;
+    match cause {
+        HoldCause::UsedUp(_) => writeln!(out, "Until tomorrow that stays so, and nothing here can lift it."),
+        HoldCause::Administrator(_) | HoldCause::Limit => writeln!(
+            out,
+            "A gateway that runs (`gongpai serve`) sends them within seconds. If WeCom refuses again, they wait, and \
+             `gongpai messages list` says why."
+        ),
+    }
 }
 
 fn by() -> By {

@@ -142,6 +142,7 @@ async fn in_messages(
         MessagesCommand::Show { id, json } => {
             return messages::show(config, clock, &id, json, out).await.map(|()| true);
         }
+        MessagesCommand::Resume => return messages::resume(config, clock, out).await,
         MessagesCommand::Retry { ids } => (ids, messages::Deed::Retry),
         MessagesCommand::Bury { ids, reason } => (ids, messages::Deed::Bury(reason)),
         MessagesCommand::Recall { ids } => (ids, messages::Deed::Recall),

@@ -13,6 +13,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
 use crate::db::Db;
 use crate::db::many::Many;
+use crate::message::deliver::is_used_up;
 
 /// How long messages are kept after they finished.
 pub const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -63,6 +64,11 @@ impl Lane {
             holds: 0,
             at_once: AT_ONCE,
         }
+    }
+
+    /// Whether what cannot be sent waits for something that an administrator has to mend, rather than for a limit.
+    pub(super) fn waits_for_an_administrator(&self) -> bool {
+        self.hold_since.is_some() && !self.hold_reason.is_empty() && !is_used_up(&self.hold_reason)
     }
 
     /// Whether nothing may be sent now.

@@ -64,6 +64,11 @@ impl Client {
         &self.0.exchange.metrics
     }
 
+    /// Lets the next call ask for a token even if WeCom refused one lately: somebody says that its reason is mended.
+    pub fn end_back_off(&self, which: SecretKind) {
+        self.0.tokens.end_back_off(which);
+    }
+
     /// Whether the secret is configured.
     pub fn has(&self, which: SecretKind) -> bool {
         let Settings { app_secret, contacts_secret, .. } = &self.0.settings;

@@ -713,6 +713,22 @@ mod back_off {
     }
 
     #[tokio::test]
+    async fn a_back_off_that_is_ended_by_hand_costs_one_question_and_grows_on() {
+        let server = Server::start(|_, _| Reply::errcode(40001)).await;
+        let clock = clock();
+        let client = client(&server, &clock);
+        for (asked, minutes) in [(1, 1), (2, 2), (3, 4)] {
+            for _ in 0..3 {
+                client.member(&zhangsan(), soon()).await.unwrap_err();
+            }
+            let until = client.member(&zhangsan(), soon()).await.unwrap_err().retry_at();
+            assert_eq!(until, Some(clock.now().plus(Duration::from_secs(60 * minutes))));
+            assert_eq!(server.count("gettoken"), asked);
+            client.end_back_off(SecretKind::App);
+        }
+    }
+
+    #[tokio::test]
     async fn a_secret_that_works_again_starts_over() {
         let server = Server::start(|asked, before| match (asked.api.as_str(), before) {
             ("gettoken", 2) => Reply::token("T0KEN1"),

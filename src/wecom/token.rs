@@ -190,6 +190,16 @@ impl Tokens {
         }
     }
 
+    /// Ends the pause after refusals. Should WeCom refuse again, the next one is longer all the same.
+    pub(super) fn end_back_off(&self, which: SecretKind) {
+        let Ok(slot) = self.slot(which) else { return };
+        let mut state = slot.state.lock();
+        if let Some(back_off) = &mut state.back_off {
+            back_off.until = self.clock.now();
+        }
+        state.futile_until = None;
+    }
+
     async fn board(&self, flight: &Flight, slot: &Slot, exchange: &Exchange) -> Result<Token, Error> {
         flight.get_or_init(|| self.fetch(slot, exchange)).await.clone()
     }

@@ -142,6 +142,7 @@ async fn every_command_has_help_with_an_example_and_nothing_unbuilt_is_listed() 
         &["messages", "retry"],
         &["messages", "bury"],
         &["messages", "recall"],
+        &["messages", "resume"],
     ] {
         assert!(all.contains(&format!("  {} ", args[0])), "{}", args[0]);
         help(args).await;

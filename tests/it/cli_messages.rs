@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::app::configuration;
 use crate::support::database::TestDatabase;
-use crate::support::messages::{Recipient, Stored};
+use crate::support::messages::{Recipient, Stored, hold};
 use crate::support::process::{Finished, Output, Program, Signal};
 use crate::support::serve::folder;
 
@@ -208,6 +208,55 @@ async fn bury_retry_and_recall_say_of_each_message_what_happened() {
     {
         assert_eq!(place.run(args).await.code(), Some(2), "{args:?}");
     }
+}
+
+#[tokio::test]
+async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
+    let place = Place::new().await.with_three().await;
+    let ((db, corp), now) = (place.parts(), Timestamp::from_millis(1_795_334_400_000));
+    let tomorrow = Clock::System.now().plus(Duration::from_secs(3600));
+    hold(db, corp, tomorrow, "60020: not\u{1b}[31m trusted\u{202e}").await;
+    sqlx::query("UPDATE message_lanes SET hold_since = $1")
+        .bind(now.millis())
+        .execute(db.pool())
+        .await
+        .unwrap();
+    let shown = place.prints(&["messages", "show", "m1"]).await;
+    assert!(shown.contains("60020"), "{shown}");
+    // A held message can be retried too; what holds it back is lifted with it.
+    assert_eq!(place.prints(&["messages", "retry", "m1"]).await, "m1: is tried again\n");
+    assert_eq!(place.number("SELECT hold_since FROM message_lanes").await, 0);
+
+    sqlx::query(
+        "UPDATE message_lanes SET hold_since = $1, hold_until = $2, hold_reason = '60020: \u{1b}not\u{202e}'",
+    )
+    .bind(now.millis())
+    .bind(tomorrow.millis())
+    .execute(db.pool())
+    .await
+    .unwrap();
+    let out = place.prints(&["messages", "resume"]).await;
+    assert!(
+        out.starts_with("2 messages wait; nothing could be sent since 2026-11-22 16:00:00\nwhy: 60020: "),
+        "{out}"
+    );
+    assert!(out.contains("gongpai serve") && !out.contains(['\u{1b}', '\u{202e}']), "{out}");
+    assert_eq!(place.number("SELECT hold_since FROM message_lanes").await, 0);
+    assert_eq!(place.prints(&["messages", "resume"]).await, "2 messages wait; nothing held them all back\n");
+    let deeds = place.texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
+    assert_eq!(deeds[0], "retry m1: 1 recipients, by command line");
+    assert!(deeds[1].starts_with("resume: 2 messages waited, held since 2026-11-22T08:00:00.000Z: 60020"));
+    assert_eq!(deeds[2..], ["resume: 2 messages waited, nothing was held, by command line"]);
+
+    assert_eq!(place.run(&["messages", "resume", "m1"]).await.code(), Some(2));
+    let help = place.prints(&["messages", "resume", "--help"]).await;
+    assert!(help.contains("Example:\n  gongpai messages resume"), "{help}");
+    let off = Place::with("[wecom]\nmessage_enable = false").await;
+    let refused = off.run(&["messages", "resume"]).await;
+    assert_eq!(
+        (refused.code(), refused.stdout.as_str()),
+        (Some(1), "nothing is sent: wecom.message_enable is false.\n")
+    );
 }
 
 #[tokio::test]

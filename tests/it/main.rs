@@ -44,6 +44,8 @@ mod gate;
 #[cfg(test)]
 mod hand_off;
 #[cfg(test)]
+mod held_messages;
+#[cfg(test)]
 mod local_entries;
 #[cfg(test)]
 mod logout;

@@ -142,14 +142,22 @@ pub enum MessagesCommand {
     },
     /// Try once more for recipients that were not reached
     ///
-    /// Also for those of whom nobody knows whether they got it: they may get it twice. Exit code 1 if one of the messages
-    /// could not be tried again; the others are.
+    /// Also for those of whom nobody knows whether they got it: they may get it twice. A message that is held back is sent at
+    /// once, and if WeCom takes it, everything else follows. Exit code 1 if one of the messages could not be tried again;
+    /// the others are.
     #[command(after_help = "Example:\n  gongpai messages retry 0193b2c4-…")]
     Retry {
         /// The messages' ids
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
+    /// Send what is held back now: what held it back is mended
+    ///
+    /// Without it Gongpai finds out by itself within a minute, or within ten once it has waited for ten minutes. One message
+    /// goes first; if WeCom refuses it, all the others go on waiting, and `gongpai messages show` says why. Exit code 1 if
+    /// messages are switched off.
+    #[command(after_help = "Example:\n  gongpai messages resume")]
+    Resume,
     /// Give messages up: whoever has not got one does not get it
     ///
     /// Exit code 1 if one of the messages had ended already; the others are given up.

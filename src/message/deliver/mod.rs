@@ -35,13 +35,16 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use self::claim::{Claimed, Claims, FRESH};
+pub(super) use self::pace::is_used_up;
 use self::recall::Recall;
 use self::under_way::UnderWay;
 use self::verdict::Verdict;
-use super::Messages;
-use crate::base::clock::Clock;
+use super::store::Lane;
+use super::{Messages, store as shared};
+use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CallId, uuid_v7};
 use crate::directory::chart::Chart;
+use crate::wecom::SecretKind;
 
 /// How many calls this process makes at the same time.
 const AT_ONCE: usize = 10;
@@ -64,6 +67,8 @@ pub(super) struct Worker {
     accounts: Mutex<Option<(i64, i64)>>,
     /// Messages whose recipients cannot be written.
     stuck: expand::Stuck,
+    /// Until when the lane was held when it was last looked at.
+    held_until: Mutex<Option<Timestamp>>,
 }
 
 impl Worker {
@@ -76,7 +81,16 @@ impl Worker {
             settled: Notify::new(),
             accounts: Mutex::new(None),
             stuck: expand::Stuck::default(),
+            held_until: Mutex::new(None),
         }
+    }
+
+    /// Whether the hold of the lane that was seen before would last longer: then somebody has lifted it by hand, here or
+    /// in another process.
+    fn sees_hold_lifted(&self, lane: &Lane, now: Timestamp) -> bool {
+        let held_until = lane.is_held(now).then_some(lane.hold_until);
+        let before = std::mem::replace(&mut *self.held_until.lock(), held_until);
+        held_until.is_none() && before.is_some_and(|until| until > now)
     }
 
     /// There are recipients to be planned.
@@ -195,6 +209,17 @@ impl Messages {
         }
     }
 
+    /// The lane as it is. If a hold was lifted by hand, a token is asked for although WeCom refused one lately: else the
+    /// first call would be refused by ourselves.
+    async fn look_at_lane(&self) -> sqlx::Result<Lane> {
+        let lane = shared::look_at_lane(self.0.db.pool(), &self.0.settings.corp).await?;
+        if self.0.worker.sees_hold_lifted(&lane, self.0.clock.now()) {
+            tracing::info!("Somebody says that what held messages back is mended; they are sent now");
+            self.0.client.end_back_off(SecretKind::App);
+        }
+        Ok(lane)
+    }
+
     /// Recipients and calls, once.
     async fn prepare(&self, chart: &Chart) -> sqlx::Result<Delivered> {
         let mut messages = 0;
@@ -270,8 +295,31 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
-    use crate::base::clock::Timestamp;
+    use crate::message::store::AT_ONCE as LANE_AT_ONCE;
+
+    #[test]
+    fn a_hold_that_is_over_before_its_time_was_lifted_by_hand() {
+        let now = Timestamp::from_millis(1_000_000);
+        let until = |hold_until| Lane {
+            turn: 1,
+            hold_until,
+            hold_reason: String::new(),
+            hold_since: None,
+            holds: 1,
+            at_once: LANE_AT_ONCE,
+        };
+        let (open, later) = (until(Timestamp::from_millis(0)), now.plus(Duration::from_secs(50)));
+        let worker = Worker::new(&Clock::System);
+        assert!(!worker.sees_hold_lifted(&open, now));
+        assert!(!worker.sees_hold_lifted(&until(later), now));
+        assert!(worker.sees_hold_lifted(&open, now));
+        assert!(!worker.sees_hold_lifted(&open, now), "once");
+        assert!(!worker.sees_hold_lifted(&until(later), now));
+        assert!(!worker.sees_hold_lifted(&until(later), later), "its time is over");
+    }
 
     #[test]
     fn what_was_claimed_is_made_even_if_the_rest_cannot_be_claimed() {

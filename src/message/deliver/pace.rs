@@ -70,7 +70,7 @@ pub(super) fn used_up(most: i64) -> String {
 }
 
 /// Whether the lane is held for that reason, which is none against taking messages back.
-pub(super) fn is_used_up(hold_reason: &str) -> bool {
+pub(in crate::message) fn is_used_up(hold_reason: &str) -> bool {
     hold_reason.ends_with(USED_UP)
 }
 

@@ -2,12 +2,29 @@
 
 use std::time::Duration;
 
+use crate::base::clock::Timestamp;
+
 /// WeCom asks to try again, or cannot be reached: from a second to ten minutes.
 const AGAIN: [u64; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 
 /// Nobody knows whether it worked: several tries have to fit WeCom's shortest duplicate window, of which 14 s go to
 /// each call that nobody answers.
 const UNCERTAIN: [u64; 8] = [2, 5, 12, 30, 60, 120, 300, 600];
+
+/// An administrator who has just mended something is not to wait for us: "a minute" with the time in it that the worker
+/// takes to look, and the call to be answered.
+const QUICK_PROBE_PAUSE: Duration = Duration::from_secs(50);
+
+/// For how long after the beginning of a hold it is probed so often.
+const QUICK_PROBES_LAST: Duration = Duration::from_secs(600);
+
+const SLOW_PROBE_PAUSE: Duration = Duration::from_secs(600);
+
+/// How long nothing is sent after WeCom refused a call for something that an administrator has to mend, which it has done
+/// since `held_since`. A clock that was put back since then makes the hold young again.
+pub(super) fn probe_pause(held_since: Timestamp, now: Timestamp) -> Duration {
+    if now.since(held_since) < QUICK_PROBES_LAST { QUICK_PROBE_PAUSE } else { SLOW_PROBE_PAUSE }
+}
 
 /// Before the try after number `attempt`, which counts from 1. `seed` is the call's: those that failed together do not
 /// come back together.
@@ -47,6 +64,23 @@ mod tests {
         }
         assert_ne!(again(1, "a"), again(1, "b"));
         assert_eq!(again(3, "a"), again(3, "a"));
+    }
+
+    #[test]
+    fn a_hold_is_probed_within_a_minute_for_ten_minutes_and_then_every_ten() {
+        let since = Timestamp::from_millis(1_795_334_400_000);
+        let at = |seconds| since.plus(Duration::from_secs(seconds));
+        for seconds in [0, 1, 60, 300, 599] {
+            let pause = probe_pause(since, at(seconds));
+            assert!(
+                pause > Duration::from_secs(30) && pause < Duration::from_secs(60),
+                "{seconds}: {pause:?}"
+            );
+        }
+        for seconds in [600, 601, 3600, 23 * 3600] {
+            assert_eq!(probe_pause(since, at(seconds)), Duration::from_secs(600), "{seconds}");
+        }
+        assert!(probe_pause(since, since.minus(Duration::from_secs(3600))) < Duration::from_secs(60));
     }
 
     #[test]

@@ -131,6 +131,13 @@ pub(super) enum Trouble {
     Broken(String),
 }
 
+impl Trouble {
+    /// Whether nothing is sent for a while.
+    pub(super) const fn holds(&self) -> bool {
+        matches!(self, Self::Limited(_) | Self::Broken(_))
+    }
+}
+
 /// Decides what becomes of a call.
 pub(super) fn judge(answer: Answer, tried: &Try<'_>, now: Timestamp) -> Verdict {
     match answer {

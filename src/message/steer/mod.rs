@@ -4,6 +4,7 @@
 //! that one and in more after it, so that nobody else waits long: a recall goes on by itself if the process dies in
 //! between; after a retry or a burial the rest stays as it was, and it can be asked for again.
 
+pub mod resume;
 mod store;
 
 use std::net::IpAddr;
@@ -117,6 +118,9 @@ impl Messages {
     /// Lets the recipients that were not reached, or of whom nobody knows, be tried once more. If WeCom's answer was
     /// lost, somebody may get it twice. Links that have expired lead somewhere again, for as long as new ones.
     ///
+    /// It goes out at once: what holds everything back is lifted, and calls of this message that wait for their next try
+    /// go before all others. If WeCom takes one, the rest follows; if not, all is held as before.
+    ///
     /// Of many recipients a thousand at a time: if the database fails in between, the others stay as they were, and
     /// it can be asked for again.
     ///
@@ -125,20 +129,29 @@ impl Messages {
     pub async fn retry(&self, id: &MessageId, by: By) -> Result<(), Refused> {
         let corp = &self.0.settings.corp;
         let mut tx = self.0.db.write().await?;
-        shared::take_lane(&mut tx, corp).await?;
+        let lane = shared::take_lane(&mut tx, corp).await?;
         let now = self.0.clock.now();
         let message = store::find(&mut tx, corp, id).await?.ok_or_else(|| Refused::NotFound(id.clone()))?;
         if message.recall_at.is_some() {
             return Err(Refused::NothingToDo(id.clone(), "it was recalled"));
         }
-        let recipients = store::not_reached(&mut tx, id).await?;
-        if recipients == 0 && !(message.is_finished && store::has_no_recipients(&mut tx, id).await?) {
+        let is_held = lane.is_held(now);
+        let not_reached = store::not_reached(&mut tx, id).await?;
+        let held_back = store::held_back(&mut tx, id, is_held, now).await?;
+        let anew = not_reached == 0 && message.is_finished && store::has_no_recipients(&mut tx, id).await?;
+        if not_reached > 0 || anew {
+            store::reopen(&mut tx, id, anew, now, now.plus(LINKS_LAST)).await?;
+        } else if held_back == 0 && !(is_held && !message.is_expanded) {
             return Err(Refused::NothingToDo(
                 id.clone(),
-                "all its recipients have it or are still to get it",
+                "all its recipients have it or are still to get it, and nothing holds it back",
             ));
         }
-        store::reopen(&mut tx, id, recipients == 0, now, now.plus(LINKS_LAST)).await?;
+        if is_held {
+            resume::lift_hold(&mut tx, corp, &lane, now).await?;
+        }
+        store::send_first(&mut tx, id).await?;
+        let recipients = not_reached.saturating_add(held_back);
         let detail = format!("retry {id}: {recipients} recipients");
         audit::store::insert(&mut tx, corp, &deed(&by, detail), now).await?;
         let mut reached = store::try_again(&mut tx, id, "", now).await?;

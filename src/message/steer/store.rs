@@ -156,6 +156,58 @@ pub(super) async fn not_reached(tx: &mut AnyConnection, id: &MessageId) -> sqlx:
     .try_get(0)
 }
 
+/// How many recipients of a message wait for a later try of their call; and if everything `is_held`, also those who have
+/// no call yet, or one that nobody makes.
+pub(super) async fn held_back(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    is_held: bool,
+    now: Timestamp,
+) -> sqlx::Result<i64> {
+    sqlx::query(
+        "SELECT COUNT(*) FROM message_recipients r LEFT JOIN message_calls c ON c.id = r.call_id \
+         WHERE r.message_id = $1 AND ((r.status = 'pending' AND $3 = 1) \
+           OR (r.status = 'calling' AND c.status = 'due' AND (c.next_at > $2 OR $3 = 1)))",
+    )
+    .bind(id.as_str())
+    .bind(now.millis())
+    .bind(i64::from(is_held))
+    .fetch_one(tx)
+    .await?
+    .try_get(0)
+}
+
+/// The calls and recalls that wait for a later try. $1: the corporation, $2: now. Not the calls that are to be dissolved
+/// because their message is recalled ([`park`]).
+const LATER: [&str; 2] = [
+    "UPDATE message_calls SET next_at = $2 \
+     WHERE corp_id = $1 AND status IN ('due', 'calling') AND status = 'due' AND next_at > $2 \
+       AND NOT EXISTS (SELECT 1 FROM message_recipients r JOIN messages m ON m.id = r.message_id \
+            WHERE r.call_id = message_calls.id AND r.status = 'calling' AND m.recall_at IS NOT NULL)",
+    "UPDATE message_calls SET next_at = $2 \
+     WHERE corp_id = $1 AND recall IN ('due', 'calling') AND recall = 'due' AND next_at > $2",
+];
+
+/// Lets all calls and recalls that wait for a later try be made now.
+pub(super) async fn try_all_now(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<()> {
+    for statement in LATER {
+        sqlx::query(statement).bind(corp.as_str()).bind(now.millis()).execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// Lets the calls of a message go before all others that wait.
+pub(super) async fn send_first(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_calls SET next_at = 0 WHERE status = 'due' AND id IN (\
+           SELECT r.call_id FROM message_recipients r WHERE r.message_id = $1 AND r.status = 'calling')",
+    )
+    .bind(id.as_str())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
 /// Lets recipients after the member `after` that were not reached wait again, as many as one transaction changes; answers
 /// the last of them. What WeCom may have counted stays counted.
 pub(super) async fn try_again(

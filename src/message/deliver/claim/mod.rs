@@ -97,7 +97,7 @@ pub(super) fn places(lane: &Lane, leased: i64, made: [i64; 2], now: Timestamp) -
     if lane.is_held(now) {
         return 0;
     }
-    // After a hold one call goes first, and the others when it has worked.
+    // After a hold, or once it was lifted by hand, one call goes first, and the others when it has worked.
     let at_once = if lane.holds > 0 { 1 } else { lane.at_once };
     let [minute, hour] = pace::CALLS;
     let [in_minute, in_hour] = made;
@@ -121,7 +121,7 @@ impl Messages {
     ) -> sqlx::Result<Claims> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         if most == 0
-            || shared::look_at_lane(db.pool(), corp).await?.is_held(clock.now())
+            || self.look_at_lane().await?.is_held(clock.now())
             || !store::is_work(db.pool(), corp, clock.now()).await?
         {
             return Ok(Claims::default());

@@ -271,7 +271,7 @@ impl Messages {
     pub(super) async fn plan(&self) -> sqlx::Result<(u64, u64)> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         // Looked at before the lane is taken: mostly there is nothing to do.
-        if shared::look_at_lane(db.pool(), corp).await?.is_held(clock.now())
+        if self.look_at_lane().await?.is_held(clock.now())
             || !store::is_work(db.pool(), corp, clock.now()).await?
         {
             return Ok((0, 0));

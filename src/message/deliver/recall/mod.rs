@@ -83,7 +83,7 @@ impl Messages {
     ) -> sqlx::Result<Vec<Recall>> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         if most == 0
-            || is_held(&shared::look_at_lane(db.pool(), corp).await?, clock.now())
+            || is_held(&self.look_at_lane().await?, clock.now())
             || !store::is_work(db.pool(), corp, clock.now()).await?
         {
             return Ok(Vec::new());
@@ -138,10 +138,14 @@ impl Messages {
                 (ours, recipients)
             }
             End::Again { at, reason, lane: trouble } => {
-                if trouble.is_some() {
-                    self.change_lane(&mut tx, &lane, trouble.as_ref(), now).await?;
+                let mut at = *at;
+                if let Some(trouble) = trouble {
+                    let held_until = self.change_lane(&mut tx, &lane, Some(trouble), now).await?;
+                    if trouble.holds() {
+                        at = held_until.max(now);
+                    }
                 }
-                (store::again(&mut tx, recall, holder, *at, reason).await?, 0)
+                (store::again(&mut tx, recall, holder, at, reason).await?, 0)
             }
             End::Failed { reason } => {
                 let ours = store::ended(&mut tx, recall, holder, ("failed", reason)).await?;

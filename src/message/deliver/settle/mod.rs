@@ -6,18 +6,16 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::Delivered;
 use super::claim::Claimed;
 use super::verdict::{Trouble, Verdict};
+use super::{Delivered, pauses};
 use crate::base::clock::Timestamp;
 use crate::message::store::{AT_ONCE, Lane};
 use crate::message::{Messages, store as shared};
 
 /// How long nothing is sent when WeCom's limit was reached once, twice, and more often in a row.
-const LIMITED: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(600), Duration::from_secs(3600)];
-
-/// How long nothing is sent when an administrator has to mend something.
-const BROKEN: Duration = Duration::from_secs(600);
+const LIMITED: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(600), LONGEST_LIMIT];
+const LONGEST_LIMIT: Duration = Duration::from_secs(3600);
 
 /// One more call at the same time after so many turns of a lane that was crowded.
 const CALM: i64 = 16;
@@ -48,17 +46,21 @@ fn after(lane: &Lane, trouble: Option<&Trouble>, now: Timestamp) -> Option<Lane>
         // Calls of one crowd hold it once.
         Some(_) if lane.is_held(now) => {}
         Some(Trouble::Limited(_)) => {
-            let at = usize::try_from(lane.holds).unwrap_or(0).min(LIMITED.len() - 1);
-            next.hold_until = now.plus(LIMITED.get(at).copied().unwrap_or(BROKEN));
+            // Probes of what was broken before were no limits in a row.
+            let limits = if lane.hold_reason.is_empty() { lane.holds } else { 0 };
+            let at = usize::try_from(limits).unwrap_or(0).min(LIMITED.len() - 1);
+            next.hold_until = now.plus(LIMITED.get(at).copied().unwrap_or(LONGEST_LIMIT));
             next.hold_reason = String::new();
-            next.holds += 1;
+            next.holds = limits + 1;
             next.hold_since = lane.hold_since.or(Some(now));
         }
         Some(Trouble::Broken(reason)) => {
-            next.hold_until = now.plus(BROKEN);
+            // A limit that was waited for before says nothing of how long this has been broken.
+            let since = lane.hold_since.filter(|_| lane.waits_for_an_administrator()).unwrap_or(now);
+            next.hold_until = now.plus(pauses::probe_pause(since, now));
             next.hold_reason = reason.clone();
             next.holds += 1;
-            next.hold_since = lane.hold_since.or(Some(now));
+            next.hold_since = Some(since);
         }
     }
     (next != *lane).then_some(next)
@@ -142,7 +144,7 @@ impl Messages {
                 before.is_some()
             }
             Verdict::Again { at, uncertain_at, reason, lane } => {
-                let held = matches!(lane, Some(Trouble::Limited(_) | Trouble::Broken(_)));
+                let held = lane.as_ref().is_some_and(Trouble::holds);
                 let at = if held && uncertain_at.is_none() { held_until.max(now) } else { *at };
                 store::again(&mut tx, call, holder, (at, *uncertain_at, reason)).await?
             }
@@ -214,7 +216,7 @@ where
 const fn outcome(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Sent { .. } => "sent",
-        Verdict::Again { lane: Some(Trouble::Limited(_) | Trouble::Broken(_)), .. } => "held",
+        Verdict::Again { lane: Some(trouble), .. } if trouble.holds() => "held",
         Verdict::Again { .. } => "again",
         Verdict::Apart { .. } => "apart",
         Verdict::Failed { .. } => "failed",
@@ -256,11 +258,36 @@ mod tests {
     #[test]
     fn calls_that_fail_together_hold_the_lane_once() {
         let held = after(&lane(), Some(&Trouble::Broken("60020".to_owned())), NOW).unwrap();
-        assert_eq!(held.hold_until, NOW.plus(BROKEN));
+        assert_eq!(held.hold_until, NOW.plus(pauses::probe_pause(NOW, NOW)));
         assert_eq!(held.hold_reason, "60020");
         assert_eq!(after(&held, Some(&Trouble::Broken("60020".to_owned())), NOW), None);
         assert_eq!(after(&held, Some(&Trouble::Limited("45009".to_owned())), NOW), None);
         assert_eq!(after(&held, None, NOW), None, "one that was under way ends no hold");
+    }
+
+    #[test]
+    fn how_often_is_probed_depends_on_how_long_it_has_been_broken_and_on_nothing_else() {
+        let broken = |lane: &Lane, now| after(lane, Some(&Trouble::Broken("60020".to_owned())), now).unwrap();
+        let limited =
+            |lane: &Lane, now| after(lane, Some(&Trouble::Limited("45009".to_owned())), now).unwrap();
+        let mut lane = broken(&lane(), NOW);
+        let mut probes = 0;
+        while lane.hold_until.since(NOW) < Duration::from_secs(600) {
+            lane = broken(&lane, lane.hold_until);
+            probes += 1;
+        }
+        assert!((10..=20).contains(&probes), "{probes} in the first ten minutes");
+        assert_eq!(lane.hold_since, Some(NOW));
+        let slow = broken(&lane, lane.hold_until);
+        assert_eq!(slow.hold_until.since(lane.hold_until), Duration::from_secs(600));
+        // A limit after so many probes is the first in its row, and what breaks after it has just broken.
+        let limit = limited(&slow, slow.hold_until);
+        assert_eq!(limit.hold_until.since(slow.hold_until), Duration::from_secs(60));
+        let anew = broken(&limit, limit.hold_until);
+        assert_eq!(anew.hold_since, Some(limit.hold_until));
+        assert!(anew.hold_until.since(limit.hold_until) < Duration::from_secs(60));
+        let used_up = Lane { hold_reason: super::super::pace::used_up(40_000), ..limit };
+        assert_eq!(broken(&used_up, used_up.hold_until).hold_since, Some(used_up.hold_until));
     }
 
     #[test]
