@@ -40,7 +40,7 @@ struct ConflictShape {
     people: Vec<NamedShape>,
 }
 
-/// `ambiguous`: a key fits several persons; `renamed`: one left and one like it joined in the same run; `reused`: a userid
+/// `ambiguous`: a key fits several persons, or one of another name; `renamed`: one left and one like it joined in the same run; `reused`: a userid
 /// came back after its holder had left.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]

@@ -32,6 +32,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
@@ -297,15 +298,19 @@ pub fn is_same_again(left: &Evidence<'_>, back: &Evidence<'_>, away: Duration) -
     }
 }
 
-/// A mail address or employee number in the form in which it compares.
+/// A mail address or employee number in the form in which it compares: full-width characters are the plain ones.
 pub fn comparable(text: &str) -> String {
-    text.trim().to_lowercase()
+    text.nfkc().collect::<String>().trim().to_lowercase()
+}
+
+/// Whether two names are one name: without regard to case, width and blanks around. No name agrees with none.
+pub fn names_agree(a: &str, b: &str) -> bool {
+    !a.trim().is_empty() && comparable(a) == comparable(b)
 }
 
 /// A mobile number without what people write between digits, and without China's country code.
 pub fn comparable_number(mobile: &str) -> String {
-    let bare: String =
-        mobile.chars().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
+    let bare: String = mobile.nfkc().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
     let national = bare.strip_prefix("+86").or_else(|| bare.strip_prefix("0086")).unwrap_or(&bare);
     national.to_lowercase()
 }
@@ -313,6 +318,17 @@ pub fn comparable_number(mobile: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_agree_without_regard_to_case_width_and_blanks_around() {
+        for (a, b) in [("张三", " 张三\u{3000}"), ("Anna Li", "ＡＮＮＡ　ｌｉ"), ("ﾊﾅ", "ハナ")]
+        {
+            assert!(names_agree(a, b), "{a} {b}");
+        }
+        for (a, b) in [("张三", "张叁"), ("", ""), (" ", "\u{3000}"), ("Anna Li", "AnnaLi")] {
+            assert!(!names_agree(a, b), "{a} {b}");
+        }
+    }
 
     #[test]
     fn a_userid_that_comes_back_is_the_same_person_only_with_proof_or_soon() {

@@ -168,7 +168,7 @@ async fn whoever_left_is_asked_to_sign_in_and_cannot() {
 
 #[tokio::test]
 async fn a_person_whose_userid_changed_opens_it_and_the_next_holder_of_a_userid_does_not() {
-    let t = TestApp::start().await;
+    let t = TestApp::with("[directory]\nlink_by = [\"userid\", \"mobile\"]").await;
     t.wecom.change_app(|app| app.legacy_fields = true);
     t.synced().await;
     let lisi = t.person("lisi").await["id"].as_str().expect("an id").to_owned();

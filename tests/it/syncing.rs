@@ -271,7 +271,7 @@ async fn a_member_visible_singly_stays_although_no_list_has_it() {
 
 #[tokio::test]
 async fn the_seeds_duplicates_do_not_arise_and_local_entries_stay_as_they_are() {
-    let t = TestApp::start().await;
+    let t = TestApp::with("[directory]\nlink_by = [\"userid\", \"mobile\"]").await;
     let post = |path: &'static str, body: Value| {
         let t = &t;
         async move {
@@ -307,7 +307,7 @@ async fn the_seeds_duplicates_do_not_arise_and_local_entries_stay_as_they_are() 
         "linked by the userid"
     );
     let lisi = t.person("lisi").await;
-    assert_eq!((&lisi["id"], &lisi["source"]), (&keyed["id"], &json!("wecom")), "linked by the mobile");
+    assert_eq!((&lisi["id"], &lisi["source"]), (&keyed["id"], &json!("wecom")), "linked by mobile and name");
     assert_eq!(t.person("li.si").await, Value::Null);
     let places: Vec<&Value> = lisi["memberships"].as_array().expect("a list").iter().collect();
     assert_eq!(places.len(), 2, "its department, and the local unit it was in: {lisi}");
@@ -320,8 +320,38 @@ async fn the_seeds_duplicates_do_not_arise_and_local_entries_stay_as_they_are() 
 }
 
 #[tokio::test]
+async fn case_49_a_new_member_with_a_local_persons_mobile_gets_none_of_its_rights() {
+    for (link_by, asked) in [("", 0), ("[directory]\nlink_by = [\"userid\", \"email\", \"mobile\"]", 1)] {
+        let t = TestApp::with(link_by).await;
+        let unit = json!({"name": "项目组"});
+        let (_, unit) = t.api(Method::POST, "/directory/units", Some(&unit)).await;
+        let boss = json!({"userid": "boss", "name": "老板", "mobile": "13800000002",
+                          "memberships": [{"unit_id": unit["id"]}]});
+        let (status, boss) = t.api(Method::POST, "/directory/persons", Some(&boss)).await;
+        assert_eq!(status, 201, "{boss}");
+        t.wecom.change_app(|app| app.legacy_fields = true);
+        t.wecom.add_member(Member::new("mallory", "马洛里").within([2]).with_mobile("13800000002"));
+        t.wecom.change_member("lisi", |m| m.mobile = String::new());
+        t.signed_in("mallory").await;
+        t.synced().await;
+        let mallory = t.person("mallory").await;
+        assert_ne!(mallory["id"], boss["id"]);
+        let units: Vec<_> = mallory["memberships"].as_array().expect("a list").iter().collect();
+        assert!(units.iter().all(|place| place["unit_id"] != unit["id"]), "{mallory}");
+        assert_eq!(t.person("boss").await["source"], "local");
+        let conflicts = t.list("/directory/conflicts").await;
+        assert_eq!(conflicts.len(), asked, "{conflicts:?}");
+        assert!(
+            conflicts
+                .iter()
+                .all(|c| c["person_id"] == mallory["id"] && c["candidates"] == json!([boss["id"]]))
+        );
+    }
+}
+
+#[tokio::test]
 async fn two_members_with_one_mobile_are_not_linked_but_asked_about() {
-    let t = TestApp::start().await;
+    let t = TestApp::with("[directory]\nlink_by = [\"userid\", \"mobile\"]").await;
     let body = json!({"userid": "old.account", "name": "老账号", "mobile": "13800000002"});
     let (status, local) = t.api(Method::POST, "/directory/persons", Some(&body)).await;
     assert_eq!(status, 201, "{local}");
@@ -415,7 +445,7 @@ async fn a_userid_that_is_used_again_between_two_runs_is_somebody_else_too() {
 
 #[tokio::test]
 async fn a_changed_userid_is_the_same_person_where_a_key_proves_it() {
-    let t = TestApp::start().await;
+    let t = TestApp::with("[directory]\nlink_by = [\"userid\", \"mobile\"]").await;
     t.wecom.change_app(|app| app.legacy_fields = true);
     t.synced().await;
     let before = t.person("lisi").await;

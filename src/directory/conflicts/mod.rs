@@ -19,8 +19,9 @@ use crate::base::id::{ConflictId, PersonId, UserId};
 pub struct Conflict {
     /// Its id.
     pub id: ConflictId,
-    /// `ambiguous`: one of several local persons, or a local person that several members could be; `renamed`: one left and
-    /// one joined in the same run, of the same name and unit; `reused`: a userid that came back after its holder left.
+    /// `ambiguous`: one of several local persons, or a local person that several members could be or whose mobile number
+    /// or mail address a member of another name has; `renamed`: one left and one joined in the same run, of the same name
+    /// and unit; `reused`: a userid that came back after its holder left.
     pub kind: String,
     /// Who was let in as itself.
     pub person_id: PersonId,

@@ -70,7 +70,16 @@ impl Decided {
         for (at, (joiner, matched)) in joiners.into_iter().zip(matched).enumerate() {
             let renamed = renames.proven(at).and_then(|leaver| leavers.get(leaver)).copied();
             let only = match (matched.as_slice(), joiner.holder) {
-                ([known], None) if recognised.is_claimed_once(known) => Some(*known),
+                ([known], None)
+                    if recognised.is_claimed_once(known)
+                        && recognised.proves(
+                            known,
+                            &Keys::of_record(&joiner.record),
+                            &joiner.record.name,
+                        ) =>
+                {
+                    Some(*known)
+                }
                 _ => None,
             };
             if let Some(known) = renamed.or(only) {

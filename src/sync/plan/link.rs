@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Known, LinkBy, Local};
 use crate::base::id::PersonId;
-use crate::directory::{Detail, Person, Source, Status, comparable, comparable_number};
+use crate::directory::{Detail, Person, Source, Status, comparable, comparable_number, names_agree};
 use crate::sync::remote::RemotePerson;
 
 /// How many persons a question names at most, the oldest first: with more nobody could answer it, and thousands would be
@@ -64,12 +64,13 @@ impl Keys {
 pub(super) struct Recognised<'a> {
     by_key: HashMap<Key, Vec<&'a Known>>,
     claims: HashMap<&'a PersonId, usize>,
+    link_by: Vec<LinkBy>,
 }
 
 impl<'a> Recognised<'a> {
     /// Those that have not left. `present`: a member with a local person's userid claims it even unread.
     pub(super) fn new(local: &'a Local, link_by: &[LinkBy], present: &HashSet<String>) -> Self {
-        let mut recognised = Self::default();
+        let mut recognised = Self { link_by: link_by.to_vec(), ..Self::default() };
         for (folded, known) in &local.persons {
             if known.source != Source::Local || known.status == Status::Left {
                 continue;
@@ -88,6 +89,20 @@ impl<'a> Recognised<'a> {
     /// Whether nobody can be recognised by a key.
     pub(super) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
+    }
+
+    /// Whether `keys` are enough for a member called `name` to become `known` without asking. An employee number is:
+    /// only an administrator writes it. A mail address or a mobile number is what members may write themselves, and
+    /// what is handed on, so it proves somebody only together with the name, and not against another employee number.
+    pub(super) fn proves(&self, known: &Known, keys: &Keys, name: &str) -> bool {
+        let theirs = Keys::of_known(known);
+        let shares = |by: LinkBy| self.link_by.contains(&by) && keys.agree(&theirs, by) == Some(true);
+        if shares(LinkBy::EmployeeNumber) {
+            return true;
+        }
+        keys.agree(&theirs, LinkBy::EmployeeNumber) != Some(false)
+            && names_agree(name, &known.name)
+            && (shares(LinkBy::Mobile) || shares(LinkBy::Email))
     }
 
     /// The local persons that one of `keys` matches, by id.

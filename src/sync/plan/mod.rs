@@ -82,7 +82,8 @@ pub struct Known {
 }
 
 /// A field by which a local person is recognised in WeCom (`directory.link_by`). Equal userids are the same person
-/// whatever the setting, because userids are unique (WeCom document 90664).
+/// whatever the setting, because userids are unique (WeCom document 90664). A mobile number or mail address, which
+/// members may write themselves, counts only where the names agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LinkBy {
     /// The userid.
@@ -189,7 +190,8 @@ pub enum PersonChange {
 /// Why a human is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ConflictKind {
-    /// A member that could be one of several local persons, or shares a local person with another member.
+    /// A member that could be one of several local persons, or shares a local person with another member, or has a
+    /// local person's mobile number or mail address and another name.
     Ambiguous,
     /// Somebody left and somebody joined in the same run, with the same name and in the same unit, or with a key that is
     /// not theirs alone. Also somebody left who shares a key with somebody who was let in before.

@@ -7,6 +7,7 @@ use super::persons::Joiner;
 use super::tree::Chart;
 use super::{Known, LinkBy};
 use crate::base::id::{PersonId, UnitId};
+use crate::directory::names_agree;
 
 /// What the keys, names and units of both say; by their places in the lists.
 #[derive(Debug, Default)]
@@ -48,8 +49,8 @@ pub(super) fn second_entries<'a>(
 }
 
 /// Whether the keys that `known` and the member `name` with `keys` and nobody else have, of the kinds in `shared`, prove
-/// that they are one. An employee number does. Telephones and mail addresses are handed on: they do together with it or
-/// with the same name, unless another key says that they are two.
+/// that they are one. An employee number does. Telephones and mail addresses are handed on, and members may write them
+/// themselves: they do together with it or with the same name, unless another key says that they are two.
 fn is_proof(known: &Known, name: &str, keys: &Keys, shared: &[LinkBy], link_by: &[LinkBy]) -> bool {
     let theirs = Keys::of_known(known);
     let differ = |by| keys.agree(&theirs, by) == Some(false);
@@ -57,9 +58,8 @@ fn is_proof(known: &Known, name: &str, keys: &Keys, shared: &[LinkBy], link_by: 
     if differ(LinkBy::EmployeeNumber) {
         return false;
     }
-    let same_name = !name.is_empty() && name == known.name;
-    let likely = same_name || shared.contains(&LinkBy::EmployeeNumber);
     let by_mail = counts(LinkBy::Email) && !differ(LinkBy::Mobile);
+    let likely = names_agree(name, &known.name) || shared.contains(&LinkBy::EmployeeNumber);
     counts(LinkBy::EmployeeNumber) || (likely && (counts(LinkBy::Mobile) || by_mail))
 }
 

@@ -2,12 +2,15 @@
 
 use super::*;
 
+/// The name of everybody here who has a mobile number.
+const NAME: &str = "张三";
+
 fn mobile(userid: &str, mobile: &str) -> RemotePerson {
-    member_with(userid, |m| mobile.clone_into(&mut m.mobile))
+    member_with(userid, |m| (m.name, m.mobile) = (NAME.to_owned(), mobile.to_owned()))
 }
 
 fn by_hand_with_mobile(model: &mut Model, userid: &str, mobile: &str) -> PersonId {
-    model.by_hand(userid, |p| mobile.clone_into(&mut p.detail.mobile))
+    model.by_hand(userid, |p| (p.name, p.detail.mobile) = (NAME.to_owned(), mobile.to_owned()))
 }
 
 fn numbered(userid: &str, number: &str) -> RemotePerson {
@@ -33,14 +36,65 @@ fn a_local_person_is_recognised_by_each_key() {
         assert_eq!(model.id("anna"), id);
     }
     let mut model = Model::new();
-    let id = model.by_hand("anna1", |p| p.email = " Anna@Example.com".to_owned());
-    model.run(&remote(vec![member_with("anna", |m| m.email = "anna@example.COM ".to_owned())]));
+    let id = model.by_hand("anna1", |p| {
+        (p.name, p.email) = ("Anna Li".to_owned(), " Anna@Example.com".to_owned());
+    });
+    let told = |m: &mut RemotePerson| {
+        (m.name, m.email) = ("ＡＮＮＡ li ".to_owned(), "anna@example.COM ".to_owned());
+    };
+    model.run(&remote(vec![member_with("anna", told)]));
     assert_eq!(model.id("anna"), id);
     let mut model = Model::new();
     let number = BTreeMap::from([("员工编号".to_owned(), "a-7".to_owned())]);
     let id = model.by_hand("anna1", |p| p.detail.attributes = number);
     model.run(&remote(vec![numbered("anna", "A-7")]));
     assert_eq!(model.id("anna"), id);
+}
+
+#[test]
+fn case_49_a_mail_or_mobile_with_another_name_takes_nobody_over_and_is_asked_about() {
+    for name in ["李四", ""] {
+        for by in [LinkBy::Mobile, LinkBy::Email] {
+            let mut model = Model::new();
+            let mine = model.unit_by_hand("mine", None);
+            let boss = model.by_hand("boss", |p| {
+                p.name = NAME.to_owned();
+                (p.email, p.detail.mobile) = ("boss@example.com".to_owned(), "13800138000".to_owned());
+                p.memberships = vec![Membership { unit: mine, order: 0, leader: true }];
+            });
+            let before = model.persons[&boss].clone();
+            let plan = model.run(&remote(vec![member_with("mallory", |m| {
+                name.clone_into(&mut m.name);
+                match by {
+                    LinkBy::Mobile => m.mobile = "+86 138 0013 8000".to_owned(),
+                    _ => m.email = "Boss@example.com".to_owned(),
+                }
+            })]));
+            assert_eq!(counts(&plan), (1, 0, 0), "{name} {by:?}");
+            let mallory = model.person("mallory");
+            assert_ne!(mallory.id, boss);
+            assert!(mallory.memberships.iter().all(|m| m.unit == unit(2)), "no right of the local person's");
+            assert_eq!(plan.conflicts, [asks(ConflictKind::Ambiguous, &mallory.id, &[&boss])]);
+            assert_eq!(model.persons[&boss], before);
+        }
+    }
+}
+
+#[test]
+fn case_49_an_employee_number_that_differs_outweighs_a_mobile_and_a_name() {
+    let mut model = Model::new();
+    let local = model.by_hand("x", |p| {
+        (p.name, p.detail.mobile) = (NAME.to_owned(), "138".to_owned());
+        p.detail.attributes.insert("工号".to_owned(), "7".to_owned());
+    });
+    let other = RemotePerson { attributes: numbered("", "8").attributes, ..mobile("anna", "138") };
+    let plan = model.run(&remote(vec![other]));
+    assert_eq!(plan.conflicts, [asks(ConflictKind::Ambiguous, &model.id("anna"), &[&local])]);
+    let same = RemotePerson { attributes: numbered("", "7").attributes, ..member("bob") };
+    let mut model = Model::new();
+    let local = model.by_hand("x", |p| drop(p.detail.attributes.insert("工号".to_owned(), "7".to_owned())));
+    model.run(&remote(vec![same]));
+    assert_eq!(model.id("bob"), local, "an employee number needs no name");
 }
 
 #[test]
@@ -199,7 +253,8 @@ fn the_order_of_link_by_does_not_matter() {
         model.by_hand("y", |p| p.email = "a@b".to_owned());
         model.by_hand("z", |p| p.email = "c@d".to_owned());
         let both = member_with("anna", |m| (m.mobile, m.email) = ("138".to_owned(), "a@b".to_owned()));
-        let plan = model.run(&remote(vec![both, member_with("bob", |m| m.email = "c@d".to_owned())]));
+        let bob = |m: &mut RemotePerson| (m.name, m.email) = ("z by hand".to_owned(), "c@d".to_owned());
+        let plan = model.run(&remote(vec![both, member_with("bob", bob)]));
         (counts(&plan), plan.conflicts, model.persons)
     };
     assert_eq!(run(vec![LinkBy::Mobile, LinkBy::Email]), run(vec![LinkBy::Email, LinkBy::Mobile]));
