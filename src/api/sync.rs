@@ -32,7 +32,7 @@ struct Order {
     force: bool,
 }
 
-/// How much a run reads: everything again, or only what the secrets allow to find cheaply.
+/// How much a run reads: everything again, or, as `wecom.sync_cron` does, no tags where there are more than 200.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = RunKind)]

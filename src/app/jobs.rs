@@ -16,7 +16,7 @@ use crate::directory::bindings::Bound;
 use crate::gate::{Denial, FirstMatch};
 use crate::message::{self, Messages};
 use crate::session::{self, keys};
-use crate::sso;
+use crate::sso::{self, Sso};
 use crate::supervisor::Supervisor;
 use crate::sync::{self, Sync};
 
@@ -25,10 +25,8 @@ const FOLLOW: Duration = Duration::from_millis(400);
 
 const WRITE_SEEN: Duration = Duration::from_secs(30);
 const SWEEP: Duration = Duration::from_secs(60);
-/// Looking for persons who are due reads many rows, so it is not done every second; whoever is due is asked about
-/// in several batches then.
-const RECHECK: Duration = Duration::from_secs(5);
-const RECHECK_BATCHES: usize = 5;
+/// After a failure of the database.
+const RECHECK_RETRY: Duration = Duration::from_secs(5);
 const RETENTION: Duration = Duration::from_secs(600);
 const SCHEDULES: Duration = Duration::from_secs(1);
 /// What metrics show of the chart changes with a run, or with somebody's answer to a question.
@@ -65,7 +63,7 @@ pub fn start(
         std::future::ready(())
     });
     let (sso, every) = (app.sso.clone(), app.config.gate.recheck);
-    supervisor.repeat("recheck", RECHECK, move || recheck(sso.clone(), every));
+    supervisor.run("recheck", move |stop| recheck_until(sso, every, stop));
     let retention = (app.db.clone(), app.clock.clone(), app.config.session.ttl, app.sync.clone());
     supervisor.repeat("retention", RETENTION, move || {
         let (db, clock, ttl, sync) = retention.clone();
@@ -80,8 +78,11 @@ pub fn start(
     });
     let sync = app.sync.clone();
     supervisor.repeat("schedules", SCHEDULES, move || fire_due(sync.clone()));
-    let measured = (app.sync.clone(), app.messages.clone());
-    supervisor.repeat("measure", MEASURE, move || measure(measured.0.clone(), measured.1.clone()));
+    let measured = (app.sync.clone(), app.messages.clone(), app.sso.clone());
+    supervisor.repeat("measure", MEASURE, move || {
+        let (sync, messages, sso) = measured.clone();
+        measure(sync, messages, sso, every)
+    });
     let sync = app.sync.clone();
     supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
     let (messages, sessions) = (app.messages.clone(), app.sessions.clone());
@@ -115,7 +116,10 @@ async fn fire_due(sync: Sync) {
     }
 }
 
-async fn measure(sync: Sync, messages: Messages) {
+async fn measure(sync: Sync, messages: Messages, sso: Sso, recheck: Duration) {
+    if let Err(error) = sso.measure(recheck).await {
+        tracing::debug!(%error, "It could not be seen whether asking again about people with sessions is behind");
+    }
     if let Err(error) = sync.measure().await {
         tracing::debug!(%error, "It could not be seen how old the organisation chart is");
     }
@@ -124,14 +128,28 @@ async fn measure(sync: Sync, messages: Messages) {
     }
 }
 
-async fn recheck(sso: sso::Sso, every: Duration) {
-    for _ in 0..RECHECK_BATCHES {
-        match sso.recheck_due(every).await {
-            Ok(due) if due == sso::recheck::BATCH => {}
-            Ok(_) => return,
-            Err(error) => return tracing::warn!(%error, "Persons could not be checked again"),
+/// Asks again about people with sessions, without a pause while somebody is due, until `stop`. A pass may take minutes,
+/// so it is cut off then: whom it had not asked about is due again after the next start.
+async fn recheck_until(sso: Sso, every: Duration, stop: CancellationToken) {
+    loop {
+        let pause = tokio::select! {
+            () = stop.cancelled() => return,
+            pause = recheck(&sso, every) => pause,
+        };
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// One pass; for how long nobody is due after it.
+async fn recheck(sso: &Sso, every: Duration) -> Duration {
+    let pass = async { sso.pause_after(sso.recheck_due(every).await?, every).await };
+    pass.await.unwrap_or_else(|error| {
+        tracing::warn!(%error, "Persons could not be checked again");
+        RECHECK_RETRY
+    })
 }
 
 /// Deletes what is older than its retention, in small transactions.

@@ -82,7 +82,7 @@ pub enum Command {
         /// Remove however much is missing, beyond directory.max_removals
         #[arg(long)]
         force: bool,
-        /// As cheaply as the secrets allow, as sync_cron does
+        /// As sync_cron does: without tags where there are more than 200
         #[arg(long)]
         update: bool,
         /// The run as GET /api/v1/directory/sync/{id} shows it

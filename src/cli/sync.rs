@@ -33,7 +33,7 @@ pub struct Asked {
     pub dry_run: bool,
     /// Remove however much is missing.
     pub force: bool,
-    /// As cheaply as the secrets allow, instead of everything.
+    /// Without tags where there are many.
     pub update: bool,
     /// Print the run as the API shows it.
     pub json: bool,

@@ -332,6 +332,27 @@ pub async fn set_status(
     Ok(Some(PersonId::new(id)))
 }
 
+/// When the person was last confirmed, by a question or by a run that read everything, whose confirmation is the oldest
+/// of all who have a living session; `None`: nobody has one.
+///
+/// # Errors
+/// If the database fails.
+pub async fn oldest_check(db: &Db, corp: &CorpId, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
+    let oldest: Option<i64> = sqlx::query(concat!(
+        "SELECT MIN(CASE WHEN v.said <> '' AND c.complete_at > p.checked_at THEN c.complete_at ELSE p.checked_at END) \
+         FROM (SELECT DISTINCT person_id FROM sessions WHERE ended_at IS NULL AND expires_at > $2) s \
+         JOIN persons p ON p.id = s.person_id JOIN person_rows v ON v.person_id = p.id ",
+        published!(),
+        "WHERE p.corp_id = $1 AND v.source = 'wecom' AND v.status = 'active'"
+    ))
+    .bind(corp.as_str())
+    .bind(now.millis())
+    .fetch_one(db.pool())
+    .await?
+    .try_get(0)?;
+    Ok(oldest.map(Timestamp::from_millis))
+}
+
 /// Up to `limit` persons with a living session who were last checked before `checked_before`, by a question of their
 /// own or by a run that read everything; claimed until `lease` so that no other replica asks for them too.
 ///

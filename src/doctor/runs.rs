@@ -106,7 +106,7 @@ fn age(subject: &Subject, complete_at: Option<Timestamp>) -> Finding {
 
 /// The age from which a chart is old.
 fn limit(wecom: &Wecom, now: Timestamp) -> Duration {
-    // A full run reads every detail always, an update where the secrets allow nothing cheaper.
+    // Every run reads every detail; a full one is there to repair what was missed, so its pauses are the measure.
     let schedule = wecom.force_sync_cron.as_ref().or(wecom.sync_cron.as_ref());
     schedule.map_or(OLD, |schedule| longest_pause(schedule, now).saturating_mul(2).max(OLD))
 }

@@ -1,9 +1,12 @@
-//! Counters of sign-ins.
+//! Counters of sign-ins, and how far asking again is behind.
+
+use std::time::Duration;
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
-use prometheus_client::registry::Registry;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::{Registry, Unit};
 
 use super::entrance;
 use super::state::Entrance;
@@ -25,6 +28,7 @@ pub struct Metrics {
     started: Family<Way, Counter>,
     finished: Family<Way, Counter>,
     failed: Family<Why, Counter>,
+    recheck_overdue: Gauge,
 }
 
 impl Metrics {
@@ -33,6 +37,16 @@ impl Metrics {
         registry.register("sign_in_started", "Sign-ins sent to WeCom", self.started.clone());
         registry.register("sign_in_finished", "Sign-ins that led to a session", self.finished.clone());
         registry.register("sign_in_failed", "Sign-in pages that said why not", self.failed.clone());
+        registry.register_with_unit(
+            "recheck_overdue",
+            "How much later than gate.recheck says WeCom is asked again about the person who has waited longest; 0 if nobody waits",
+            Unit::Seconds,
+            self.recheck_overdue.clone(),
+        );
+    }
+
+    pub(super) fn recheck_overdue(&self, overdue: Duration) {
+        self.recheck_overdue.set(i64::try_from(overdue.as_secs()).unwrap_or(i64::MAX));
     }
 
     pub(super) fn started(&self, way: Entrance) {

@@ -99,6 +99,7 @@ struct Inner {
     states: StateSealer,
     hand_offs: Sealer,
     metrics: metrics::Metrics,
+    last_delay_warning: recheck::LastDelayWarning,
     /// Callbacks that go on without their browser.
     under_way: TaskTracker,
 }
@@ -127,6 +128,7 @@ impl Sso {
             states,
             hand_offs,
             metrics,
+            last_delay_warning: recheck::LastDelayWarning::default(),
             under_way: TaskTracker::new(),
         }))
     }

@@ -3,73 +3,183 @@
 //! Only an answer about the person counts: 60111, 60011, a status other than 1. Whatever else WeCom says or does not
 //! say keeps the session: people already in notice nothing while WeCom is down.
 
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 
 use super::error::{Refused, SsoError};
 use super::{Sso, who};
 use crate::audit;
+use crate::base::clock::Timestamp;
 use crate::db::feed::Change;
 use crate::directory::{self, Due};
 use crate::session::store::{self as session_store, Which};
-use crate::wecom::Deadline;
+use crate::wecom::{Deadline, MAX_PARALLEL_RECHECKS};
 
-/// How many persons one step asks about.
-pub const BATCH: usize = 20;
+/// How many persons are claimed at once. One look reads the living sessions, so it is not made for every ten; and all
+/// of them are asked about before their lease is over, however slow WeCom is.
+const CLAIM_BATCH: usize = 100;
 
-/// How long a replica has the persons of one step to itself; also how soon an unanswered one is asked about again.
-const LEASE: Duration = Duration::from_secs(180);
+/// How long a replica has the persons of one claim to itself; also how soon an unanswered one is asked about again.
+const LEASE: Duration = Duration::from_secs(90);
 
 const CALL: Duration = Duration::from_secs(8);
 
+/// How long nothing is done when nobody is due: whoever is next, within these bounds, because a look reads the living
+/// sessions, and because sessions and clocks change.
+const MIN_PAUSE: Duration = Duration::from_secs(1);
+const MAX_PAUSE: Duration = Duration::from_secs(5);
+
+/// So much behind is told in the log: somebody who left is in for longer than `gate.recheck` says.
+const TOLERATED_DELAY: Duration = Duration::from_secs(60);
+
+/// How often that is told at most.
+const WARNING_INTERVAL: Duration = Duration::from_secs(600);
+
+/// What one pass came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RecheckPass {
+    /// How many persons WeCom was asked about.
+    pub asked: usize,
+    /// Whether WeCom left so many of them unanswered in a row that the rest was not asked about.
+    pub gave_up: bool,
+}
+
+/// When it was last said that the checks are behind, in milliseconds; 0: never.
+#[derive(Debug, Default)]
+pub(super) struct LastDelayWarning(AtomicI64);
+
+impl LastDelayWarning {
+    /// Whether it is time to say it again.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let last = self.0.load(Ordering::Relaxed);
+        let due = last == 0 || now.since(Timestamp::from_millis(last)) >= WARNING_INTERVAL;
+        if due {
+            self.0.store(now.millis(), Ordering::Relaxed);
+        }
+        due
+    }
+}
+
 impl Sso {
-    /// One step: asks about persons with living sessions who were last checked more than `every` ago. Answers how
-    /// many were due.
+    /// Asks about everybody with a living session who was last checked more than `every` ago, as many at once as that
+    /// class of calls allows, until nobody is due.
+    ///
+    /// # Errors
+    /// If the database fails; whoever was not asked about is due again within [`LEASE`].
+    pub async fn recheck_due(&self, every: Duration) -> Result<RecheckPass, SsoError> {
+        let mut pass = RecheckPass::default();
+        if !self.rechecks() {
+            return Ok(pass);
+        }
+        let (mut waiting, mut is_more) = (VecDeque::new(), true);
+        let mut under_way = FuturesUnordered::new();
+        let mut unanswered_in_a_row = 0;
+        loop {
+            if waiting.is_empty() && is_more && !pass.gave_up {
+                let claimed = self.claim_due(every).await?;
+                is_more = claimed.len() == CLAIM_BATCH;
+                waiting.extend(claimed);
+            }
+            while under_way.len() < MAX_PARALLEL_RECHECKS
+                && let Some(person) = waiting.pop_front()
+            {
+                pass.asked += 1;
+                under_way.push(self.recheck(person));
+            }
+            let Some(answered) = under_way.next().await else { return Ok(pass) };
+            unanswered_in_a_row = if answered? { 0 } else { unanswered_in_a_row + 1 };
+            if unanswered_in_a_row >= MAX_PARALLEL_RECHECKS {
+                pass.gave_up = true;
+                waiting.clear();
+            }
+        }
+    }
+
+    /// How long nobody is due after `pass`.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn recheck_due(&self, every: Duration) -> Result<usize, SsoError> {
-        if !self.0.settings.enabled || self.0.settings.missing.is_some() {
-            return Ok(0);
+    pub async fn pause_after(&self, pass: RecheckPass, every: Duration) -> Result<Duration, SsoError> {
+        if pass.gave_up || !self.rechecks() {
+            return Ok(MAX_PAUSE);
         }
         let now = self.0.clock.now();
-        let corp = &self.0.settings.corp;
-        let due = directory::store::claim_due(
-            &self.0.db,
-            corp,
-            now,
-            now.minus(every),
-            now.plus(LEASE),
-            i64::try_from(BATCH).unwrap_or(i64::MAX),
-        )
-        .await?;
-        for person in &due {
-            self.recheck(person).await?;
-        }
-        Ok(due.len())
+        let next = self.oldest_check(now).await?.map(|at| at.plus(every));
+        Ok(next.map_or(MAX_PAUSE, |next| match next > now {
+            true => next.since(now).clamp(MIN_PAUSE, MAX_PAUSE),
+            // Somebody became due just now; or was asked about without an answer and is not asked again before the
+            // lease is over.
+            false if pass.asked > 0 => MIN_PAUSE,
+            false => MAX_PAUSE,
+        }))
     }
 
-    async fn recheck(&self, person: &Due) -> Result<(), SsoError> {
-        let answer = self.0.client.member(&person.userid, Deadline::after(CALL)).await;
+    /// Finds out for `/metrics` how far the checks are behind, and says so in the log now and then.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn measure(&self, every: Duration) -> Result<(), SsoError> {
+        let now = self.0.clock.now();
+        let oldest = if self.rechecks() { self.oldest_check(now).await? } else { None };
+        let due = oldest.map(|at| at.plus(every)).filter(|due| *due < now);
+        let overdue = due.map_or(Duration::ZERO, |due| now.since(due));
+        self.0.metrics.recheck_overdue(overdue);
+        if overdue > TOLERATED_DELAY && self.0.last_delay_warning.is_due(now) {
+            tracing::warn!(
+                overdue_seconds = overdue.as_secs(),
+                "WeCom is asked again about people with sessions {} s later than gate.recheck says: who left may stay \
+                 signed in that much longer. WeCom is slow or out of reach, or there are more active people than can \
+                 be asked about in that time; then make gate.recheck longer",
+                overdue.as_secs()
+            );
+        }
+        Ok(())
+    }
+
+    /// Whether anybody can be asked about at all.
+    fn rechecks(&self) -> bool {
+        self.0.settings.enabled && self.0.settings.missing.is_none()
+    }
+
+    async fn oldest_check(&self, now: Timestamp) -> Result<Option<Timestamp>, SsoError> {
+        Ok(directory::store::oldest_check(&self.0.db, &self.0.settings.corp, now).await?)
+    }
+
+    async fn claim_due(&self, every: Duration) -> Result<Vec<Due>, SsoError> {
+        let now = self.0.clock.now();
+        let limit = i64::try_from(CLAIM_BATCH).unwrap_or(i64::MAX);
+        let (db, corp) = (&self.0.db, &self.0.settings.corp);
+        Ok(directory::store::claim_due(db, corp, now, now.minus(every), now.plus(LEASE), limit).await?)
+    }
+
+    /// Asks about one; whether WeCom said anything about the person.
+    async fn recheck(&self, Due { id, userid }: Due) -> Result<bool, SsoError> {
+        let answer = self.0.client.member_again(&userid, Deadline::after(CALL)).await;
         let refused = match answer.map_err(Refused::WeCom).and_then(who::found) {
             Ok(found) => {
                 let mut change = Change::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now()).await?;
                 directory::store::put_active(&mut change, &found).await?;
-                return Ok(change.commit().await?);
+                change.commit().await?;
+                return Ok(true);
             }
             Err(refused) => refused,
         };
         let Some(status) = who::status_said(&refused) else {
-            tracing::debug!(user.id = %person.userid, error = %refused, "A recheck had no answer; the session stays");
-            return Ok(());
+            tracing::debug!(user.id = %userid, error = %refused, "A recheck had no answer; the session stays");
+            return Ok(false);
         };
         let now = self.0.clock.now();
         let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
-        directory::store::set_status(&mut change, &person.userid, status).await?;
-        let ended = session_store::end(&mut change, &Which::Person(&person.id), status.as_str()).await?;
+        directory::store::set_status(&mut change, &userid, status).await?;
+        let ended = session_store::end(&mut change, &Which::Person(&id), status.as_str()).await?;
         let entry = audit::Entry {
             event: audit::Event::Recheck,
-            person: Some(person.id.clone()),
-            userid: person.userid.as_str().to_owned(),
+            person: Some(id),
+            userid: userid.as_str().to_owned(),
             address: None,
             host: String::new(),
             decision: "done",
@@ -78,7 +188,7 @@ impl Sso {
         };
         audit::store::insert(change.tx(), &self.0.settings.corp, &entry, now).await?;
         change.commit().await?;
-        tracing::info!(user.id = %person.userid, status = status.as_str(), sessions = ended, "Ended the sessions of {}: {}", person.userid, status.as_str());
-        Ok(())
+        tracing::info!(user.id = %userid, status = status.as_str(), sessions = ended, "Ended the sessions of {userid}: {}", status.as_str());
+        Ok(true)
     }
 }

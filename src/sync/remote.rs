@@ -149,7 +149,7 @@ impl Note {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
-    /// Bring the chart up to date as cheaply as the secrets allow (`wecom.sync_cron`).
+    /// Bring the chart up to date, without tags where there are many (`wecom.sync_cron`).
     Update,
     /// Read everything again and compare every field (`wecom.force_sync_cron`).
     Full,

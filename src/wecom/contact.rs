@@ -55,8 +55,18 @@ impl Client {
     /// Outside the visible range the answer is a refusal of the family [`NotVisible`](super::Family); WeCom
     /// does not say whether the person left. An answer about somebody else is unreadable.
     pub async fn member(&self, userid: &UserId, deadline: Deadline) -> Result<Member, Error> {
+        self.member_in(Lane::Person, userid, deadline).await
+    }
+
+    /// As [`member`](Self::member), of somebody who is signed in: at most [`MAX_PARALLEL_RECHECKS`](super::MAX_PARALLEL_RECHECKS) at once, and never
+    /// in the place of somebody who waits for a sign-in.
+    pub async fn member_again(&self, userid: &UserId, deadline: Deadline) -> Result<Member, Error> {
+        self.member_in(Lane::Recheck, userid, deadline).await
+    }
+
+    async fn member_in(&self, lane: Lane, userid: &UserId, deadline: Deadline) -> Result<Member, Error> {
         let query = [Param::open("userid", userid.as_str())];
-        let request = Request { api: "user/get", query: &query, body: None, lane: Lane::Person };
+        let request = Request { api: "user/get", query: &query, body: None, lane };
         let member: Member = self.call(SecretKind::App, request, deadline).await?;
         member.about(userid)
     }

@@ -9,12 +9,16 @@ use super::exchange::Limits;
 /// WeCom answers 45033 to too many concurrent calls and names no number; up to 10–20 have been seen to pass.
 const IN_FLIGHT: usize = 16;
 
-/// How many of them may be a fetch's or a message's, both together. The other four are always somebody's who is
+/// How many of them may be a recheck's, a fetch's or a message's, all together. The other four are always somebody's who is
 /// signing in, so that neither many slow lists nor many messages keep a person waiting.
 const BEHIND: usize = 12;
 
 /// How many a fetch may have at once.
 const FETCHES: usize = 10;
+
+/// How many people of active sessions may be asked about again at once: at 200 ms a call 30 000 in ten minutes, and
+/// well below the 10 000 calls a minute that WeCom allows (document 90454).
+pub const MAX_PARALLEL_RECHECKS: usize = 10;
 
 /// How many messages may be on their way at once. WeCom counts 45033 by call.
 const MESSAGES: usize = 10;
@@ -27,6 +31,8 @@ const UPLOADS: usize = 2;
 pub(super) enum Lane {
     /// Somebody waits for it.
     Person,
+    /// Whether somebody who is signed in still is a member: many calls, nobody waits.
+    Recheck,
     /// A fetch of the directory: many calls, long answers.
     Fetch,
     /// A message or its recall. Whoever keeps the message decides when it is tried again, and waits in between.
@@ -40,7 +46,7 @@ impl Lane {
     /// and a department may have 20 000 of them.
     pub(super) const fn longest_body(self) -> usize {
         match self {
-            Self::Person | Self::Message | Self::Upload => 8,
+            Self::Person | Self::Recheck | Self::Message | Self::Upload => 8,
             Self::Fetch => 32,
         }
     }
@@ -48,7 +54,7 @@ impl Lane {
     /// From the request to the last byte of its answer.
     pub(super) const fn limit(self, limits: &Limits) -> Duration {
         match self {
-            Self::Person => limits.exchange,
+            Self::Person | Self::Recheck => limits.exchange,
             Self::Fetch => limits.fetch,
             Self::Message => limits.message,
             Self::Upload => limits.upload,
@@ -57,7 +63,7 @@ impl Lane {
 
     /// Whether a call is made again at once where WeCom says that it is busy (−1, 6000).
     pub(super) const fn insists(self) -> bool {
-        matches!(self, Self::Person | Self::Fetch)
+        matches!(self, Self::Person | Self::Recheck | Self::Fetch)
     }
 }
 
@@ -66,6 +72,7 @@ impl Lane {
 pub(super) struct Places {
     all: Semaphore,
     behind: Semaphore,
+    rechecks: Semaphore,
     fetches: Semaphore,
     messages: Semaphore,
     uploads: Semaphore,
@@ -83,6 +90,7 @@ impl Places {
         Self {
             all: Semaphore::new(IN_FLIGHT),
             behind: Semaphore::new(BEHIND),
+            rechecks: Semaphore::new(MAX_PARALLEL_RECHECKS),
             fetches: Semaphore::new(FETCHES),
             messages: Semaphore::new(MESSAGES),
             uploads: Semaphore::new(UPLOADS),
@@ -94,6 +102,7 @@ impl Places {
     pub(super) async fn take(&self, lane: Lane) -> Result<Taken<'_>, AcquireError> {
         let own = match lane {
             Lane::Person => None,
+            Lane::Recheck => Some(&self.rechecks),
             Lane::Fetch => Some(&self.fetches),
             Lane::Message => Some(&self.messages),
             Lane::Upload => Some(&self.uploads),

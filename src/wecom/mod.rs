@@ -60,6 +60,7 @@ pub use self::client::{Client, SetupError};
 pub use self::contact::{Department, DepartmentId};
 pub use self::deadline::Deadline;
 pub use self::error::{Error, Family, Refusal};
+pub use self::lane::MAX_PARALLEL_RECHECKS;
 pub use self::media::{MEDIA_LIFETIME, MediaKind, Upload, UploadedMedia};
 pub use self::member::{
     Attribute, AttributeValue, ExternalProfile, Gender, Member, MemberStatus, Membership,

@@ -510,26 +510,27 @@ async fn cycles_orphans_and_fifteen_levels_have_their_places() {
 }
 
 #[tokio::test]
-async fn with_the_contacts_secret_an_update_reads_only_whom_it_does_not_know() {
+async fn with_the_contacts_secret_an_update_sees_who_is_new_moved_gone_or_disabled() {
     let wecom = Simulator::start().await.expect("the simulator starts");
     let secret = wecom.world().contacts.secret;
     let database = crate::support::database::TestDatabase::create().await;
     let t = TestApp::on(wecom, database, &format!("[wecom]\ncontacts_secret = {secret:?}")).await;
     let run = t.synced().await;
     assert!(t.wecom.calls("user/list_id") >= 1, "{run:#}");
-    let (lists, gets) = (t.wecom.calls("user/list"), t.wecom.calls("user/get"));
-    let update = t.sync_with(json!({"kind": "update"})).await;
-    assert_eq!((&update["status"], &update["kind"]), (&json!("done"), &json!("update")), "{update:#}");
-    assert_eq!(t.wecom.calls("user/list"), lists, "nothing differs");
+    let browser = t.signed_in("zhangsan").await;
+    let gets = t.wecom.calls("user/get");
     t.wecom.add_member(Member::new("new", "新人").within([4]));
     t.wecom.change_member("lisi", |m| m.departments = vec![6]);
+    t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled);
     t.wecom.remove_member("wangwu");
     let update = t.sync_with(json!({"kind": "update"})).await;
+    assert_eq!((&update["status"], &update["kind"]), (&json!("done"), &json!("update")), "{update:#}");
     assert_eq!(update["counts"]["persons"]["created"], 1, "{update:#}");
     assert_eq!(update["counts"]["persons"]["removed"], 1, "{update:#}");
-    assert_eq!(t.wecom.calls("user/list"), lists, "two calls for two people are enough");
     assert!(t.wecom.calls("user/get") - gets <= 6, "{}", t.wecom.calls("user/get") - gets);
     assert_eq!(t.person("wangwu").await["status"], "left");
+    assert_eq!(t.person("zhangsan").await["status"], "disabled");
+    assert_eq!(t.check(&browser, PUBLIC).await.status, 401, "the run ended the session");
     let sales = t.unit("销售部").await;
     assert_eq!(t.person("lisi").await["memberships"][0]["unit_id"], sales["id"]);
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use gongpai::simulator::{Fault, Status};
+use gongpai::simulator::{Fault, Member, Status};
 
 use crate::support::app::{APP, PUBLIC, TestApp};
 use crate::support::browser::{Ask, DESKTOP};
@@ -86,6 +86,100 @@ async fn case_24_a_recheck_ends_the_sessions_of_whoever_is_no_longer_active() {
         recheck(&t).await;
         assert_eq!(t.check(&browser, PUBLIC).await.status, 401, "{n}");
     }
+}
+
+/// Members with a living session each, beside those whom a test signs in.
+async fn many_signed_in(t: &TestApp, count: usize) {
+    t.wecom.change(|world| {
+        let members = (0..count).map(|n| Member::new(&format!("m{n}"), "某人").within([2]));
+        world.members.extend(members);
+    });
+    let (corp, now) = (&t.app.config.wecom.corp_id, t.app.clock.now());
+    let later = now.plus(HOUR * 12).millis();
+    let mut tx = t.app.db.write().await.unwrap();
+    for n in 0..count {
+        let now = now.millis();
+        for sql in [
+            format!(
+                "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) \
+                 VALUES ('p{n}', '{corp}', 'm{n}', {now}, 0, {now})"
+            ),
+            format!(
+                "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, \
+                 memberships, detail, said, updated_at) VALUES ('p{n}', '{corp}', 0, {}, 'm{n}', '某人', '', \
+                 'wecom', 'active', '[]', '{{}}', '', {now})",
+                i64::MAX
+            ),
+            format!(
+                "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, \
+                 last_seen_at, expires_at, address, user_agent) VALUES ('s{n}', '{corp}', 'p{n}', 's{n}', \
+                 'oa.example.com', 'wecom-app', {now}, {now}, {now}, {later}, '', '')"
+            ),
+        ] {
+            sqlx::query(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await.unwrap();
+        }
+    }
+    tx.commit().await.unwrap();
+}
+
+/// The gauge as `/metrics` has it.
+async fn overdue(t: &TestApp) -> String {
+    t.app.sso.measure(t.app.config.gate.recheck).await.unwrap();
+    let url = format!("http://{}/metrics", t.admin);
+    let text = crate::support::browser::Browser::new(DESKTOP)
+        .send(Ask::bare(reqwest::Method::GET, &url))
+        .await
+        .text();
+    let line = text.lines().find(|line| line.starts_with("gongpai_recheck_overdue_seconds "));
+    line.unwrap_or_else(|| panic!("{text}")).rsplit(' ').next().unwrap_or_default().to_owned()
+}
+
+#[tokio::test]
+async fn case_47_a_recheck_of_many_is_made_abreast_and_leaves_nobody_in_who_was_disabled() {
+    const SESSIONS: usize = 300;
+    const CALL: Duration = Duration::from_millis(30);
+    let t = TestApp::start().await;
+    many_signed_in(&t, SESSIONS).await;
+    let browsers = [t.signed_in("zhangsan").await, t.signed_in("lisi").await];
+    t.wecom.change(|world| world.members.iter_mut().for_each(|m| m.status = Status::Disabled));
+    t.wecom.set_latency("user/get", CALL);
+    assert_eq!(overdue(&t).await, "0");
+    // What makes them due, and how late they are, in one step, before the job looks again.
+    t.app.clock.advance(Duration::from_secs(600 + 31));
+    assert_eq!(overdue(&t).await, "31");
+    let began = std::time::Instant::now();
+    t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
+    let living = "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL";
+    let give_up = began + Duration::from_secs(60);
+    // The job may have taken some of them.
+    while t.number(living).await > 0 && std::time::Instant::now() < give_up {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(t.number(living).await, 0, "after {:?}", began.elapsed());
+    let abreast = t.wecom.most_calls_at_once_of("user/get");
+    assert!((8..=10).contains(&abreast), "{abreast}, more would keep people who sign in waiting");
+    t.app.sessions.refresh().await.unwrap();
+    for browser in &browsers {
+        assert_eq!(t.check(browser, PUBLIC).await.status, 401);
+    }
+    assert_eq!(overdue(&t).await, "0");
+    assert!(t.wecom.calls("user/get") <= SESSIONS as u64 + 4, "each of them once, and two sign-ins");
+}
+
+#[tokio::test]
+async fn while_wecom_does_not_answer_a_recheck_gives_up_soon_and_nobody_is_asked_about_twice_at_once() {
+    let t = TestApp::start().await;
+    many_signed_in(&t, 60).await;
+    t.wecom.fail_always("user/get", Fault::Errcode(45009, "api freq out of limit".to_owned()));
+    t.app.clock.advance(Duration::from_secs(601));
+    let pass = t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
+    assert!((pass.gave_up && pass.asked < 60) || pass.asked == 0, "{pass:?}");
+    assert_eq!(t.number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 60);
+    assert_eq!(
+        t.app.sso.pause_after(pass, t.app.config.gate.recheck).await.unwrap(),
+        Duration::from_secs(5),
+        "{pass:?}"
+    );
 }
 
 /// Whichever comes first, this call or the job that runs every second.

@@ -9,7 +9,7 @@ use super::notes::because;
 use super::units::Units;
 use super::{Read, Run, Stop};
 use crate::base::id::UserId;
-use crate::sync::remote::{Complete, Kind};
+use crate::sync::remote::Complete;
 use crate::wecom::{SecretKind, wire};
 
 /// The most rows a page may have (document 96067).
@@ -66,13 +66,7 @@ impl Run<'_> {
             members.broken(name.as_deref(), &mut self.notes);
         }
         let visible: HashSet<u32> = units.list.iter().map(|unit| unit.id).collect();
-        if self.kind == Kind::Update {
-            let changed = self.changed(&ids, &visible);
-            if changed.len() <= units.list.len() {
-                let complete = self.update(&ids, changed, &visible, &units, &mut members).await;
-                return Ok(Read { units, members, complete });
-            }
-        }
+        // An update, too: the list of ids does not say who was disabled.
         self.lists(SecretKind::App, &units.list, &mut members).await?;
         let shown = members.count();
         for (folded, (_, departments)) in &ids.members {
@@ -186,43 +180,6 @@ impl Run<'_> {
             ),
         );
         None
-    }
-
-    /// Whom an update has to ask for: members unknown to us in a department that we see, and known ones whose visible
-    /// departments are not what we know.
-    fn changed(&self, ids: &Ids, visible: &HashSet<u32>) -> Vec<UserId> {
-        let mut changed: Vec<UserId> = ids
-            .members
-            .iter()
-            .filter(|(folded, (_, departments))| match self.known.persons.get(*folded) {
-                Some(known) => !known.iter().eq(departments.iter().filter(|id| visible.contains(id))),
-                None => departments.iter().any(|id| visible.contains(id)),
-            })
-            .map(|(_, (id, _))| id.clone())
-            .collect();
-        changed.sort_unstable();
-        changed
-    }
-
-    /// The cheap way: details of `changed` and of strangers; everybody else of whom we know exists and stays.
-    async fn update(
-        &mut self,
-        ids: &Ids,
-        changed: Vec<UserId>,
-        visible: &HashSet<u32>,
-        units: &Units,
-        members: &mut Members,
-    ) -> Complete {
-        let asked: HashSet<String> = changed.iter().map(UserId::folded).collect();
-        let mut hidden = self.singly(SecretKind::App, changed, members).await.len();
-        let unchanged =
-            ids.members.keys().filter(|id| self.known.persons.contains_key(*id) && !asked.contains(*id));
-        members.present.extend(unchanged.cloned());
-        hidden += self.strangers(ids, &asked, visible, members).await;
-        self.note_hidden(hidden);
-        self.left(ids, members).await;
-        let persons = units.complete || !units.list.is_empty();
-        Complete { units: units.complete, persons: persons && members.read_all(), details: false }
     }
 
     /// Whoever the list of ids has and no department showed.

@@ -447,30 +447,18 @@ mod ids {
     use super::*;
 
     #[tokio::test]
-    async fn an_update_without_changes_asks_for_no_member() {
+    async fn an_update_reads_every_department_and_so_sees_who_was_disabled() {
         let company = Company::small();
         let known = company.known();
-        let server = company.serve().await;
+        let disabled = r#"{"errcode":0,"userlist":[{"userid":"ann","department":[2,3],"status":1},
+            {"userid":"Bob","department":[2],"status":2}]}"#;
+        let server = company.serve_but(move |a, _| list_of(a, "2").then(|| Reply::json(disabled))).await;
         let remote = update(&both(&server), &known).await;
-        assert_eq!(remote.complete, Complete { details: false, ..ALL });
-        assert_eq!((people(&remote), present(&remote)), (set([]), set(["ann", "bob", "carl"])));
-        assert_eq!((server.count("user/list"), server.count("user/get")), (0, 0));
-        assert_eq!(remote.units.len(), 3);
+        assert_eq!((remote.complete, people(&remote)), (ALL, set(["ann", "Bob", "carl"])));
+        let bob = remote.persons.iter().find(|person| person.userid.as_str() == "Bob").unwrap();
+        assert_eq!(bob.status, Status::Disabled);
+        assert_eq!((server.count("user/list"), server.count("user/get")), (3, 0));
         assert!(remote.tags.is_some());
-    }
-
-    #[tokio::test]
-    async fn an_update_asks_for_whom_it_does_not_know_and_whose_departments_differ() {
-        let company = Company::small();
-        let mut known = company.known();
-        known.persons.remove("bob");
-        known.persons.insert("carl".to_owned(), BTreeSet::from([2]));
-        let server = company.serve().await;
-        let remote = update(&both(&server), &known).await;
-        assert_eq!(gets(&server), ["Bob", "carl"].map(str::to_owned).into());
-        assert_eq!((people(&remote), present(&remote)), (set(["Bob", "carl"]), set(["ann"])));
-        assert_eq!(remote.complete, Complete { details: false, ..ALL });
-        assert_eq!(server.count("user/list"), 0);
     }
 
     #[tokio::test]
@@ -486,7 +474,7 @@ mod ids {
     }
 
     #[tokio::test]
-    async fn many_changes_are_read_by_department() {
+    async fn members_nobody_knows_are_read_by_department() {
         let company =
             Company { members: (0..5).map(|n| member(&format!("m{n}"), &[2])).collect(), ..Company::small() };
         let server = company.serve().await;
@@ -496,13 +484,12 @@ mod ids {
     }
 
     #[tokio::test]
-    async fn a_changed_member_who_cannot_be_read_stays_as_it_is() {
-        let company = Company::small();
-        let mut known = company.known();
-        known.persons.insert("carl".to_owned(), BTreeSet::from([2]));
+    async fn a_member_in_no_department_who_cannot_be_read_stays_as_it_is() {
+        let company = Company { single: vec!["carl"], ..Company::small() };
+        let known = company.known();
         let server = company.serve_but(|a, _| (a.api == "user/get").then(|| Reply::errcode(-7_777))).await;
         let remote = update(&both(&server), &known).await;
-        assert_eq!((people(&remote), present(&remote)), (set([]), set(["ann", "bob", "carl"])));
+        assert_eq!((people(&remote), present(&remote)), (set(["ann", "Bob"]), set(["carl"])));
         assert!(remote.complete.persons && noted(&remote, "fetch.details_unread"));
     }
 
@@ -555,7 +542,7 @@ mod ids {
             })
             .await;
         let remote = update(&both(&server), &known).await;
-        assert_eq!((remote.present.len(), remote.complete.persons), (10, true));
+        assert_eq!((remote.persons.len(), remote.complete.persons), (10, true));
         let first = server.asked("user/list_id").iter().filter(|a| !a.body.contains("cursor")).count();
         assert_eq!(first, 2);
     }
@@ -602,7 +589,7 @@ mod ids {
                 company.serve_but(move |a, _| (a.api == "user/list_id").then(|| Reply::json(answer))).await;
             let remote = update(&both(&server), &known).await;
             assert_eq!(remote.complete.persons, persons);
-            assert_eq!(present(&remote).contains("carl"), persons);
+            assert!(people(&remote).contains("carl"));
         }
     }
 }
