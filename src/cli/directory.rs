@@ -41,7 +41,12 @@ pub async fn import(
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
     let records = match csv::read(&bytes_of(file)?) {
-        Ok(records) => records,
+        Ok((records, format)) => {
+            if !format.is_as_exported() {
+                writeln!(out, "{format}")?;
+            }
+            records
+        }
         Err(findings) => return complain(&findings, out),
     };
     let db = database::open_or_make(config).await?;

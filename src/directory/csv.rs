@@ -1,25 +1,25 @@
-//! Local persons as a table: CSV (RFC 4180) in UTF-8, as spreadsheets read and write it.
+//! Local persons as a table: CSV (RFC 4180), written in UTF-8, read as spreadsheets save it.
 //!
 //! A row is a person by its userid. A column that is not there changes nothing; an empty cell empties the field. Units are
 //! written as paths, `研发部/前端组;销售部`; local ones that are missing are made. A row that is not there removes nobody.
 
+mod cell;
+mod encoding;
 pub mod store;
+mod write;
 
 use std::collections::{HashMap, HashSet};
-use std::io;
 
-use ::csv::{ReaderBuilder, WriterBuilder};
+use ::csv::ReaderBuilder;
 
+pub use self::encoding::FileFormat;
+pub use self::write::{write_headings, write_person};
+
+use self::cell::{damage, damage_of_key, unguarded};
 use super::chart::{Chart, Reference, Unfound};
 use super::edit::{MembershipInput, PersonInput, Refused, UnitInput, with_unit};
 use super::{Detail, Membership, Person, Source, Status};
 use crate::base::id::{PersonId, UnitId, UserId};
-
-/// Tells Excel in China that a file is UTF-8.
-const BOM: &str = "\u{feff}";
-
-/// With what a cell begins that a spreadsheet would calculate.
-const FORMULA: [char; 4] = ['=', '+', '-', '@'];
 
 /// The columns: the field's name, and its Chinese heading.
 const COLUMNS: [(Column, &str, &str); 8] = [
@@ -55,6 +55,25 @@ enum Column {
     Status,
 }
 
+impl Column {
+    /// Whether somebody is recognised by it.
+    const fn is_key(self) -> bool {
+        matches!(self, Self::Userid | Self::Mobile | Self::Email | Self::EmployeeNumber)
+    }
+
+    /// Which column has this heading.
+    fn of_heading(text: &str) -> Option<Self> {
+        let of = |(_, name, zh): &&(Self, &str, &str)| text.eq_ignore_ascii_case(name) || text == *zh;
+        COLUMNS.iter().find(of).map(|(column, ..)| *column)
+    }
+
+    /// Its field's name and its Chinese heading.
+    fn names(self) -> (&'static str, &'static str) {
+        let of = |(column, ..): &&(Self, &'static str, &'static str)| *column == self;
+        COLUMNS.iter().find(of).map_or(("", ""), |(_, name, zh)| (*name, *zh))
+    }
+}
+
 /// What is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -78,18 +97,23 @@ pub struct Record {
     cells: HashMap<Column, String>,
 }
 
-/// Reads a file.
+/// Reads a file as a spreadsheet saved it, and tells how it is written.
 ///
 /// # Errors
 /// Everything that keeps it from being read.
-pub fn read(bytes: &[u8]) -> Result<Vec<Record>, Vec<Finding>> {
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+pub fn read(bytes: &[u8]) -> Result<(Vec<Record>, FileFormat), Vec<Finding>> {
+    let is_heading = |text: &str| Column::of_heading(text).is_some();
+    let (text, format) = encoding::decode(bytes, is_heading).map_err(|good| {
+        let before = bytes.get(..good).unwrap_or_default();
         let line = u64::try_from(before.split(|b| *b == b'\n').count()).unwrap_or(u64::MAX);
-        vec![finding(line, "not UTF-8: save the file as “CSV UTF-8”")]
+        let en = "neither UTF-8 nor GB18030: save the file as “CSV UTF-8”";
+        vec![finding(line, format!("{en} · 既不是 UTF-8 也不是 GB18030：请另存为「CSV UTF-8」"))]
     })?;
-    let text = text.strip_prefix(BOM).unwrap_or(text);
-    let mut reader = ReaderBuilder::new().has_headers(false).flexible(true).from_reader(text.as_bytes());
+    let mut reader = ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(format.separator())
+        .from_reader(text.as_bytes());
     let (mut columns, mut records, mut findings) = (None, Vec::new(), Vec::new());
     let mut lines: HashMap<String, u64> = HashMap::new();
     let mut at = Lines { text: text.as_bytes(), byte: 0, line: 1 };
@@ -111,12 +135,12 @@ pub fn read(bytes: &[u8]) -> Result<Vec<Record>, Vec<Finding>> {
                 }
                 records.push(record);
             }
-            Err(what) => findings.push(finding(line, what)),
+            Err(wrong) => findings.extend(wrong.into_iter().map(|what| finding(line, what))),
         }
     }
     match columns {
         None => Err(vec![finding(1, "the file is empty: its first line names the columns, at least userid")]),
-        Some(_) if findings.is_empty() => Ok(records),
+        Some(_) if findings.is_empty() => Ok((records, format)),
         Some(_) => Err(findings),
     }
 }
@@ -146,12 +170,11 @@ impl Lines<'_> {
 fn headings(cells: &[&str], line: u64) -> Result<Vec<Column>, Vec<Finding>> {
     let (mut columns, mut findings) = (Vec::new(), Vec::new());
     for cell in cells {
-        let known = COLUMNS.iter().find(|(_, name, zh)| cell.eq_ignore_ascii_case(name) || cell == zh);
-        match known {
-            Some((column, ..)) if columns.contains(column) => {
+        match Column::of_heading(cell) {
+            Some(column) if columns.contains(&column) => {
                 findings.push(finding(line, format!("the column {cell} is there twice")));
             }
-            Some((column, ..)) => columns.push(*column),
+            Some(column) => columns.push(column),
             None => {
                 let names: Vec<_> = COLUMNS.iter().map(|(_, name, zh)| format!("{name} ({zh})")).collect();
                 findings.push(finding(
@@ -167,28 +190,39 @@ fn headings(cells: &[&str], line: u64) -> Result<Vec<Column>, Vec<Finding>> {
     if findings.is_empty() { Ok(columns) } else { Err(findings) }
 }
 
-fn record(columns: &[Column], cells: &[&str], line: u64) -> Result<Record, String> {
+fn record(columns: &[Column], cells: &[&str], line: u64) -> Result<Record, Vec<String>> {
     let beyond = cells.get(columns.len()..).unwrap_or_default();
     if cells.len() < columns.len() || beyond.iter().any(|cell| !cell.is_empty()) {
-        return Err(format!("{} cells, but {} columns", cells.len(), columns.len()));
+        return Err(vec![format!("{} cells, but {} columns", cells.len(), columns.len())]);
     }
-    let cells: HashMap<Column, String> =
-        columns.iter().copied().zip(cells.iter().map(|cell| unguarded(cell).to_owned())).collect();
-    match cells.get(&Column::Userid).filter(|userid| !userid.is_empty()) {
-        Some(userid) => Ok(Record { line, userid: UserId::new(userid.as_str()), cells }),
-        None => Err("userid is empty".to_owned()),
+    let (mut read, mut wrong) = (HashMap::new(), Vec::new());
+    for (at, (column, cell)) in columns.iter().zip(cells).enumerate() {
+        // Marked as text, it is what its writer meant.
+        let text = unguarded(cell).unwrap_or_else(|| {
+            let key = || if column.is_key() { damage_of_key(cell) } else { None };
+            if let Some((en, zh)) = damage(cell).or_else(key) {
+                let ((name, heading), letter) = (column.names(), letter_of(at));
+                wrong.push(format!(
+                    "column {letter}, {name}: {cell:?} {en}; format the column as text and enter it again · {letter} 列\
+                     「{heading}」：{cell:?} {zh}；请把该列的单元格格式设为「文本」后重新填写"
+                ));
+            }
+            cell
+        });
+        read.insert(*column, text.to_owned());
+    }
+    if !wrong.is_empty() {
+        return Err(wrong);
+    }
+    match read.get(&Column::Userid).filter(|userid| !userid.is_empty()) {
+        Some(userid) => Ok(Record { line, userid: UserId::new(userid.as_str()), cells: read }),
+        None => Err(vec!["userid is empty".to_owned()]),
     }
 }
 
-/// A cell that no spreadsheet calculates.
-fn guarded(cell: &str) -> String {
-    if cell.starts_with(FORMULA) || cell.starts_with('\'') { format!("'{cell}") } else { cell.to_owned() }
-}
-
-/// What [`guarded`] made of it.
-fn unguarded(cell: &str) -> &str {
-    let inner = cell.strip_prefix('\'').filter(|inner| inner.starts_with(FORMULA) || inner.starts_with('\''));
-    inner.unwrap_or(cell)
+/// What a spreadsheet calls the column at `at`; there are fewer than 26.
+fn letter_of(at: usize) -> char {
+    u8::try_from(at).ok().and_then(|at| b'A'.checked_add(at)).map_or('?', char::from)
 }
 
 /// What a file would change.
@@ -435,50 +469,6 @@ fn differing(before: &Person, after: &Person) -> Vec<&'static str> {
         ("status", before.status != after.status),
     ];
     fields.into_iter().filter(|(_, differs)| *differs).map(|(name, _)| name).collect()
-}
-
-/// Writes the byte order mark and the headings.
-///
-/// # Errors
-/// If `out` cannot be written.
-pub fn write_headings(out: &mut dyn io::Write) -> io::Result<()> {
-    out.write_all(BOM.as_bytes())?;
-    write_row(out, COLUMNS.iter().map(|(_, name, _)| (*name).to_owned()))
-}
-
-/// Writes a person's row.
-///
-/// # Errors
-/// If `out` cannot be written.
-pub fn write_person(out: &mut dyn io::Write, person: &Person, chart: &Chart) -> io::Result<()> {
-    let units: Vec<String> = person.memberships.iter().filter_map(|m| name_of(chart, &m.unit)).collect();
-    let cell = |column| match column {
-        Column::Userid => person.userid.as_str().to_owned(),
-        Column::Name => person.name.clone(),
-        Column::Mobile => person.detail.mobile.clone(),
-        Column::Email => person.email.clone(),
-        Column::EmployeeNumber => person.detail.employee_number().to_owned(),
-        Column::Position => person.detail.position.clone(),
-        Column::Units => units.join(";"),
-        Column::Status => person.status.as_str().to_owned(),
-    };
-    write_row(out, COLUMNS.iter().map(|(column, ..)| cell(*column)))
-}
-
-fn write_row(out: &mut dyn io::Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
-    let mut writer = WriterBuilder::new().terminator(::csv::Terminator::CRLF).from_writer(out);
-    writer.write_record(cells.map(|cell| guarded(&cell)))?;
-    writer.flush()
-}
-
-/// How a unit is written in a cell: by its path, or where that would mean another one, by its number or id.
-fn name_of(chart: &Chart, unit: &UnitId) -> Option<String> {
-    let placed = chart.unit(unit)?;
-    let means_it = find(chart, &placed.path).is_ok_and(|found| found == *unit);
-    if means_it && !placed.path.contains([';', '；']) {
-        return Some(placed.path.to_string());
-    }
-    Some(placed.unit.wecom_id.map_or_else(|| unit.as_str().to_owned(), |id| format!("wecom:{id}")))
 }
 
 #[cfg(test)]

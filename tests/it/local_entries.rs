@@ -493,7 +493,7 @@ async fn if_one_row_is_wrong_everything_wrong_is_said_with_its_line_and_nothing_
     assert!(said.contains("zhangsan is a member of WeCom's"), "{said}");
     assert_eq!((t.rows("persons").await, t.rows("unit_rows").await), (1, 1));
     for (text, line) in [
-        (&b"userid,name\nwai1,\xb2\xee\n"[..], "line 2: not UTF-8"),
+        (&b"userid,name\nwai1,\xff\n"[..], "line 2: neither UTF-8 nor GB18030"),
         (b"", "line 1: the file is empty"),
         (b"userid,colour\n", "line 1: no column is called"),
         (b"name\nx\n", "line 1: the column userid"),
