@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use unicode_normalization::is_nfkc;
 use uuid::{ContextV7, Timestamp as UuidTime, Uuid};
 
 use super::clock::Timestamp;
@@ -128,7 +129,65 @@ impl Sid {
     }
 }
 
+/// Why text is no userid. Its text is for whoever wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UserIdError {
+    /// Not one that WeCom lets anybody have who is made now.
+    #[error("a userid is 1 to 64 of 0-9 A-Z a-z _ - @ . and begins with a letter or digit")]
+    NotAllowed,
+    /// Not even one that an old corporation may have.
+    #[error(
+        "it is no userid: empty, longer than 64 characters, @all, or with a blank, | or a sign that does not show"
+    )]
+    Unusable,
+    /// A member of a linked corporation (互联企业), `CORPID/USERID`.
+    #[error("it names a member of a linked corporation")]
+    LinkedCorp,
+}
+
 impl UserId {
+    /// The longest userid in characters; WeCom's own have one byte each (document 90195).
+    pub const MAX_CHARS: usize = 64;
+
+    /// A userid as WeCom allows it to whoever is made now (document 90195). What stands in WeCom already is more:
+    /// [`parse_existing`](Self::parse_existing).
+    ///
+    /// # Errors
+    /// [`UserIdError::NotAllowed`].
+    pub fn parse(text: &str) -> Result<Self, UserIdError> {
+        let fits = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'@' | b'.');
+        let good = text.len() <= Self::MAX_CHARS
+            && text.bytes().all(fits)
+            && text.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric());
+        if good { Ok(Self::new(text)) } else { Err(UserIdError::NotAllowed) }
+    }
+
+    /// A userid as WeCom returns it: old corporations have `a+b`, `w#1`, `_lead` and `张三`. They are kept, shown and
+    /// written to.
+    ///
+    /// Not what would mean something else on the way: `|` joins recipients, `@all` is everybody, `/` is a linked
+    /// corporation's; blanks and signs that do not show; and letters that are the same as
+    /// others to whoever compares (full-width ones, the Kelvin sign).
+    ///
+    /// # Errors
+    /// [`UserIdError::LinkedCorp`], [`UserIdError::Unusable`].
+    pub fn parse_existing(text: &str) -> Result<Self, UserIdError> {
+        if text.contains('/') {
+            return Err(UserIdError::LinkedCorp);
+        }
+        let fits = |c: char| match c {
+            '|' => false,
+            c if c.is_ascii() => c.is_ascii_graphic(),
+            c => c.is_alphanumeric(),
+        };
+        let good = !text.is_empty()
+            && text.chars().count() <= Self::MAX_CHARS
+            && text.chars().all(fits)
+            && !text.starts_with('@')
+            && is_nfkc(text);
+        if good { Ok(Self::new(text)) } else { Err(UserIdError::Unusable) }
+    }
+
     /// The form in which userids are compared (WeCom document 90664: unique without regard to case).
     pub fn folded(&self) -> String {
         self.0.to_lowercase()
@@ -172,6 +231,48 @@ mod tests {
         assert!(UnitId::of_department(&CorpId::new("ww1"), 2).is_departments());
         assert!(!UnitId::generate(Timestamp::from_millis(1_000_000)).is_departments());
         assert!(!UnitId::new("by hand").is_departments());
+    }
+
+    #[test]
+    fn a_userid_that_is_given_is_what_wecom_lets_one_be() {
+        for good in ["zhangsan", "ZhangSan", "1", "a@b.c", "x_y-z", &"a".repeat(64)] {
+            assert_eq!(UserId::parse(good).as_ref().map(UserId::as_str), Ok(good));
+            assert!(UserId::parse_existing(good).is_ok(), "{good}");
+        }
+        for bad in ["", "@all", "a|b", "a b", "张三", "_a", "a+b", "w#1", "a\n", "ww1/a", &"a".repeat(65)] {
+            assert_eq!(UserId::parse(bad), Err(UserIdError::NotAllowed), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_userid_that_wecom_returns_is_kept_unless_it_would_mean_something_else() {
+        for good in ["a+b", "w#1", "张三", "_lead", "a,b", "a'b\"<c>", "é1", "Ü6", "a%20", &"张".repeat(64)]
+        {
+            assert_eq!(UserId::parse_existing(good).as_ref().map(UserId::as_str), Ok(good));
+        }
+        for bad in [
+            "",
+            " ",
+            "a b",
+            "a\u{3000}b",
+            "a|b",
+            "@all",
+            "@ALL",
+            "@",
+            "a\n",
+            "a\0",
+            "a\u{200b}",
+            "a\u{202e}b",
+            "\u{feff}a",
+            "\u{212a}ate",
+            "ａ",
+            "e\u{301}",
+            &"张".repeat(65),
+        ] {
+            assert_eq!(UserId::parse_existing(bad), Err(UserIdError::Unusable), "{bad:?}");
+        }
+        assert_eq!(UserId::parse_existing("ww1/zhangsan"), Err(UserIdError::LinkedCorp));
+        assert_eq!(UserId::parse_existing("/"), Err(UserIdError::LinkedCorp));
     }
 
     #[test]

@@ -175,9 +175,10 @@ fn encode_odd(target: &str) -> Cow<'_, str> {
     Cow::Owned(encoded.collect())
 }
 
-/// Text that is a header value as it is (userids are), percent-encoded where it is not.
+/// Text that is a header value as it is (nearly every userid is), percent-encoded where it is not: also where it has a
+/// comma, which would make a list of it, and a `%`, so that decoding gives the text back.
 fn plain_or_encoded(text: &str) -> Cow<'_, str> {
-    if text.bytes().all(|b| b.is_ascii_graphic() && b != b'%') {
+    if text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b',')) {
         Cow::Borrowed(text)
     } else {
         Cow::Owned(encode(text))

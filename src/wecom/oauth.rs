@@ -8,7 +8,7 @@ use url::Url;
 use super::exchange::{Param, Request};
 use super::lane::Lane;
 use super::{Client, Deadline, Error, SecretKind};
-use crate::base::id::UserId;
+use crate::base::id::{UserId, UserIdError};
 
 /// Who a code belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,20 +108,12 @@ impl IdentityAnswer {
         let (Some(userid), None) = (self.userid, self.outsider) else {
             return Identity::Outsider;
         };
-        if userid.contains('/') {
-            Identity::LinkedCorp
-        } else if is_userid(&userid) {
-            Identity::Member(UserId::new(userid))
-        } else {
-            Identity::Outsider
+        match UserId::parse_existing(&userid) {
+            Ok(userid) => Identity::Member(userid),
+            Err(UserIdError::LinkedCorp) => Identity::LinkedCorp,
+            Err(UserIdError::Unusable | UserIdError::NotAllowed) => Identity::Outsider,
         }
     }
-}
-
-/// At most 64 visible ASCII characters. WeCom documents fewer (90664), but an old corporation's odd userid
-/// should not lock a member out; what would be unsafe in a header or a log line cannot pass.
-fn is_userid(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 64 && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 impl<'de> Deserialize<'de> for IdentityAnswer {
@@ -180,6 +172,10 @@ mod tests {
             (r#"{"userid":"ZhangSan"}"#, Identity::Member(UserId::new("ZhangSan"))),
             (r#"{"UserId":"a@b.c_d-e","DeviceId":"x"}"#, Identity::Member(UserId::new("a@b.c_d-e"))),
             (r#"{"userid":"a","openid":"","external_userid":null}"#, Identity::Member(UserId::new("a"))),
+            (r#"{"userid":"张三"}"#, Identity::Member(UserId::new("张三"))),
+            (r#"{"userid":"a+b"}"#, Identity::Member(UserId::new("a+b"))),
+            (r##"{"userid":"w#1"}"##, Identity::Member(UserId::new("w#1"))),
+            (r#"{"userid":"_lead"}"#, Identity::Member(UserId::new("_lead"))),
             (r#"{"userid":"ww1/zhangsan"}"#, Identity::LinkedCorp),
             (r#"{"userid":"/"}"#, Identity::LinkedCorp),
         ] {
@@ -195,6 +191,8 @@ mod tests {
             r#"{"userid":""}"#,
             r#"{"userid":" \t "}"#,
             r#"{"userid":"a b"}"#,
+            r#"{"userid":"a|b"}"#,
+            r#"{"userid":"@all"}"#,
             r#"{"userid":"a\r\nb"}"#,
             r#"{"userid":"a\u0000"}"#,
             r#"{"userid":"\u212aate"}"#,

@@ -62,6 +62,8 @@ mod message_show;
 #[cfg(test)]
 mod messages_api;
 #[cfg(test)]
+mod odd_userids;
+#[cfg(test)]
 mod openapi;
 #[cfg(test)]
 mod pages;

@@ -264,7 +264,9 @@ impl PersonInput {
     /// # Errors
     /// [`Refused::Invalid`].
     pub fn check(self, person: &Person, chart: &Chart) -> Result<Person, Refused> {
-        check_userid(&self.userid)?;
+        if self.userid != person.userid || person.source == Source::Local {
+            check_userid(&self.userid)?;
+        }
         check_name("name", &self.name)?;
         let status = match Status::parse(&self.status) {
             Status::Left => return invalid("status: active, disabled or inactive"),
@@ -370,17 +372,15 @@ fn check_text(field: &str, text: &str, longest: usize) -> Result<(), Refused> {
     Ok(())
 }
 
-/// Userids as WeCom allows them (document 90195).
+/// Userids of people who are somewhere already, each once.
 fn check_userids(field: &str, userids: &[UserId], most: usize) -> Result<(), Refused> {
     if userids.len() > most {
         return invalid(format!("{field}: at most {most}"));
     }
     let mut seen = HashSet::new();
     for userid in userids {
-        if !is_userid(userid.as_str()) {
-            return invalid(format!(
-                "{field}: a userid is 1 to 64 of 0-9 A-Z a-z _ - @ . and begins with a letter or digit"
-            ));
+        if let Err(why) = UserId::parse_existing(userid.as_str()) {
+            return invalid(format!("{field}: {userid:?}: {why}"));
         }
         if !seen.insert(userid.folded()) {
             return invalid(format!("{field}: {userid} is there twice"));
@@ -394,12 +394,7 @@ fn check_userids(field: &str, userids: &[UserId], most: usize) -> Result<(), Ref
 /// # Errors
 /// [`Refused::Invalid`].
 pub fn check_userid(userid: &UserId) -> Result<(), Refused> {
-    check_userids("userid", std::slice::from_ref(userid), 1)
-}
-
-fn is_userid(text: &str) -> bool {
-    let (mut bytes, allowed) = (text.bytes(), |b: u8| b.is_ascii_alphanumeric() || b"_-@.".contains(&b));
-    text.len() <= 64 && bytes.next().is_some_and(|b| b.is_ascii_alphanumeric()) && bytes.all(allowed)
+    UserId::parse(userid.as_str()).map(drop).or_else(|why| invalid(format!("userid: {why}")))
 }
 
 fn is_address(text: &str) -> bool {

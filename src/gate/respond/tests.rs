@@ -79,6 +79,16 @@ fn case_23_no_name_can_break_a_header() {
     assert_eq!(text(&response, "remote-email"), Some("%C3%A9%40x"));
     let response = allowed(Some(&identity(&person("li%2esi", "", ""), "")), None);
     assert_eq!(text(&response, "remote-user"), Some("li%252esi"), "decoding must give the userid back");
+    for (userid, sent) in [
+        ("a+b", "a+b"),
+        ("w#1", "w#1"),
+        ("_lead", "_lead"),
+        ("张三", "%E5%BC%A0%E4%B8%89"),
+        ("a,root", "a%2Croot"),
+    ] {
+        let response = allowed(Some(&identity(&person(userid, "", ""), "")), None);
+        assert_eq!(text(&response, "remote-user"), Some(sent));
+    }
 }
 
 #[test]

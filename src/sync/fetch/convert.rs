@@ -12,14 +12,13 @@ use crate::wecom::{Attribute, AttributeValue, DepartmentId, Member, MemberStatus
 pub(super) enum Skipped {
     /// Of a linked corporation.
     Linked,
-    /// The userid is none (document 90664).
+    /// The userid is none that can be kept.
     Userid,
 }
 
-/// Whether `text` may be a userid: 1–64 characters of `[0-9A-Za-z_.@-]` (document 90664).
+/// Whether `text` is a userid that can be kept.
 pub(super) fn is_userid(text: &str) -> bool {
-    (1..=64).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'.' | b'@' | b'-'))
+    UserId::parse_existing(text).is_ok()
 }
 
 /// `text` without control characters, which no page shows and PostgreSQL partly refuses, and without blanks around.
@@ -184,11 +183,18 @@ mod tests {
             (r#""userid":"zhangsan","department":["L/1","L/2"]"#, Skipped::Linked),
             (r#""userid":"wwcorp/zhangsan","department":[1]"#, Skipped::Linked),
             (r#""userid":"zhang san""#, Skipped::Userid),
-            (r#""userid":"张三""#, Skipped::Userid),
+            (r#""userid":"@all""#, Skipped::Userid),
+            (r#""userid":"a|b""#, Skipped::Userid),
         ] {
             assert_eq!(person(member(fields)).unwrap_err(), expected, "{fields}");
         }
-        assert!(is_userid("a-B_9.@x") && is_userid(&"a".repeat(64)));
-        assert!(!is_userid("") && !is_userid(&"a".repeat(65)));
+        for kept in ["张三", "a+b", "w#1", "_lead"] {
+            let person =
+                person(member(&format!(r#""userid":"{kept}","direct_leader":["{kept}","a b"]"#))).unwrap();
+            assert_eq!(
+                (person.userid.as_str(), person.direct_leaders.as_slice()),
+                (kept, &[UserId::new(kept)][..])
+            );
+        }
     }
 }

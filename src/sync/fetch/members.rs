@@ -89,7 +89,7 @@ impl Members {
             Skipped::Linked => {}
             Skipped::Userid => notes.add(
                 "fetch.userid_invalid",
-                format!("The userid {:?} is none that WeCom allows; the member is left out.", clean(folded)),
+                format!("The userid {:?} can stand for nobody (a blank, |, @all, or signs that do not show); the member is left out.", clean(folded)),
             ),
         }
     }

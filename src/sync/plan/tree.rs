@@ -212,7 +212,7 @@ pub(super) fn each_once(first: Vec<UserId>, mut then: Vec<UserId>) -> Vec<UserId
 
 /// Whether a userid can be stored and asked for.
 pub(super) fn is_usable(userid: &UserId) -> bool {
-    !userid.as_str().is_empty() && !userid.as_str().contains(char::is_control)
+    UserId::parse_existing(userid.as_str()).is_ok()
 }
 
 /// The first few, and how many more.

@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::pace;
 use crate::base::clock::Timestamp;
-use crate::base::id::{CallId, MessageId};
+use crate::base::id::{CallId, MessageId, UserId};
 use crate::directory::{Source, Status};
 use crate::message::{Delivered, Member, Messages, store as shared};
 
@@ -55,6 +55,7 @@ const MOST_ALONG: i64 = 5000;
 const BEHIND_EVERYBODY: Duration = Duration::from_secs(5);
 
 const LEFT: &str = "The person has left the corporation.";
+const UNADDRESSABLE: &str = "The person's userid would mean somebody else in a list of recipients.";
 const NOT_WECOMS: &str = "The person has no WeCom account.";
 
 /// A recipient whose turn it may be.
@@ -239,6 +240,8 @@ fn userid_now(candidate: &Candidate) -> Result<&str, &'static str> {
         None => Ok(&candidate.userid),
         Some(person) if person.source != Source::Wecom => Err(NOT_WECOMS),
         Some(person) if person.status == Status::Left => Err(LEFT),
+        // Of a sign-in by an older version: `|` joins recipients, and @all is everybody.
+        Some(person) if UserId::parse_existing(&person.userid).is_err() => Err(UNADDRESSABLE),
         Some(person) => Ok(&person.userid),
     }
 }

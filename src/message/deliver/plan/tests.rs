@@ -162,6 +162,20 @@ fn the_userid_is_the_one_of_today_and_who_left_or_is_not_wecoms_gets_nothing() {
 }
 
 #[test]
+fn a_userid_that_means_several_or_everybody_in_a_list_is_never_written_to() {
+    let person =
+        |userid: &str| Some(Now { userid: userid.to_owned(), status: Status::Active, source: Source::Wecom });
+    let mut list = ["a|b", "@all", "张三"].map(|userid| candidate("m1", userid, "x"));
+    for one in &mut list {
+        one.person = person(&one.userid);
+    }
+    let plan = plan(&list, &now());
+    assert_eq!(plan.calls[0].recipients.iter().map(|r| r.2.as_str()).collect::<Vec<_>>(), ["张三"]);
+    let failed: Vec<_> = plan.failed.iter().map(|(_, member, why)| (member.as_str(), *why)).collect();
+    assert_eq!(failed, [("a|b", UNADDRESSABLE), ("@all", UNADDRESSABLE)]);
+}
+
+#[test]
 fn one_userid_is_in_a_call_once() {
     let mut list = [candidate("m1", "=a", "x"), candidate("m2", "p1", "x")];
     list[0].userid = "ZhangSan".to_owned();
