@@ -201,7 +201,7 @@ impl Sso {
         failure.retry = Some(again);
         let mut response = self.0.site.pages.answer(&visit.view, &failure, &visit.headers);
         if in_rounds {
-            add_cookies(&mut response, &[self.forget_rounds(visit)]);
+            add_cookies(&mut response, &[rounds::forget_rounds(visit)]);
         }
         response
     }

@@ -84,17 +84,16 @@ impl Sso {
         });
         within(removals, round)
     }
+}
 
-    /// For the administrator: the cookies of our names that came, and the paths at which another one may lie.
-    pub(super) fn describe_planted(&self, visit: &Visit, page: &ReturnTo) -> String {
-        let ours = ["gongpai", "__Secure-gongpai", "__Host-gongpai"];
-        let seen = |name: &str| cookies(&visit.headers).filter(|(n, _)| *n == name.as_bytes()).count();
-        let names: Vec<_> =
-            ours.iter().filter(|n| seen(n) > 0).map(|n| format!("{n} ×{}", seen(n))).collect();
-        let paths = paths_along(page.path()).into_iter().filter(|p| !p.ends_with('/'));
-        let paths: Vec<_> = paths.take(8).collect();
-        format!("{}; {} {}", names.join(", "), page.origin().host(), paths.join(", "))
-    }
+/// For the administrator: the cookies of our names that came, and the paths at which another one may lie.
+pub(super) fn describe_planted(visit: &Visit, page: &ReturnTo) -> String {
+    let ours = ["gongpai", "__Secure-gongpai", "__Host-gongpai"];
+    let seen = |name: &str| cookies(&visit.headers).filter(|(n, _)| *n == name.as_bytes()).count();
+    let names: Vec<_> = ours.iter().filter(|n| seen(n) > 0).map(|n| format!("{n} ×{}", seen(n))).collect();
+    let paths = paths_along(page.path()).into_iter().filter(|p| !p.ends_with('/'));
+    let paths: Vec<_> = paths.take(8).collect();
+    format!("{}; {} {}", names.join(", "), page.origin().host(), paths.join(", "))
 }
 
 /// The `part`th of as many as one answer may carry.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 
 use super::error::SsoError;
+use super::planted::describe_planted;
 use super::target::Target;
 use super::{Sso, marker};
 use crate::base::clock::Timestamp;
@@ -72,7 +73,7 @@ impl Sso {
         }
         let page = target.page();
         count_round(&visit.headers, visit.secure(), page.as_str(), signed_in, started)
-            .ok_or_else(|| SsoError::TooManyRounds(self.describe_planted(visit, page)))
+            .ok_or_else(|| SsoError::TooManyRounds(describe_planted(visit, page)))
     }
 
     /// What an answer that leads to `target` sets for its round: the count, and the removal of what may lie on the way.
@@ -91,11 +92,11 @@ impl Sso {
         };
         std::iter::once(marker).chain(self.remove_planted(visit, target.page(), round)).collect()
     }
+}
 
-    /// After the page that says so a person may try again from the beginning.
-    pub(super) fn forget_rounds(&self, visit: &Visit) -> SetCookie {
-        SetCookie::removal(marker::name(ROUND_MARKER, visit.secure()), None, visit.secure())
-    }
+/// After the page that says so a person may try again from the beginning.
+pub(super) fn forget_rounds(visit: &Visit) -> SetCookie {
+    SetCookie::removal(marker::name(ROUND_MARKER, visit.secure()), None, visit.secure())
 }
 
 #[cfg(test)]
