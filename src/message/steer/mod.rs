@@ -141,7 +141,7 @@ impl Messages {
         let anew = not_reached == 0 && message.is_finished && store::has_no_recipients(&mut tx, id).await?;
         if not_reached > 0 || anew {
             store::reopen(&mut tx, id, anew, now, now.plus(LINKS_LAST)).await?;
-        } else if held_back == 0 && !(is_held && !message.is_expanded) {
+        } else if held_back == 0 && (!is_held || message.is_expanded) {
             return Err(Refused::NothingToDo(
                 id.clone(),
                 "all its recipients have it or are still to get it, and nothing holds it back",
