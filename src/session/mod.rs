@@ -9,6 +9,7 @@ pub mod follow;
 pub mod identity;
 pub mod keys;
 pub mod live;
+mod signature;
 pub mod store;
 pub mod token;
 

@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
 use serde::{Deserialize, Serialize};
 
+use super::signature;
 use crate::base::clock::Timestamp;
 
 /// `typ` of a session token.
@@ -125,10 +126,12 @@ impl KeyRing {
         let header =
             Header { typ: Some(typ.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::ES256) };
         let secret = key.sign.as_ref().ok_or(NoKey)?;
-        jsonwebtoken::encode(&header, claims, secret).map_err(|_| NoKey)
+        let token = jsonwebtoken::encode(&header, claims, secret).map_err(|_| NoKey)?;
+        signature::lowered(token).ok_or(NoKey)
     }
 
-    /// Verifies a session token for `audience`: signature by a key of ours, `typ`, issuer, audience, times.
+    /// Verifies a session token for `audience`: signature by a key of ours and in its one form, `typ`, issuer,
+    /// audience, times.
     ///
     /// # Errors
     /// [`Invalid`], without saying why: nobody who holds a good token needs to know.
@@ -140,8 +143,10 @@ impl KeyRing {
         now: Timestamp,
     ) -> Result<Claims, Invalid> {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Invalid)?;
-        let ours =
-            header.typ.as_deref() == Some(SESSION) && header.alg == Algorithm::ES256 && header.crit.is_none();
+        let ours = header.typ.as_deref() == Some(SESSION)
+            && header.alg == Algorithm::ES256
+            && header.crit.is_none()
+            && signature::is_low(token);
         if !ours {
             return Err(Invalid);
         }

@@ -71,7 +71,10 @@ impl Forge {
 
 fn signed_by(key: &EcdsaKeyPair, header: &str, claims: &str) -> String {
     let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-    let signature = key.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
+    // Half of all signatures have the upper s, which is refused: what is wrong here must be something else.
+    let signature = std::iter::repeat_with(|| key.sign(&SystemRandom::new(), text.as_bytes()).unwrap())
+        .find(|signature| signature.as_ref()[32] < 0x7f)
+        .unwrap();
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
 }
 
@@ -207,6 +210,41 @@ async fn case_16_a_token_of_another_type_issuer_audience_or_corporation_is_no_se
     let check = t.check_with("cookie", &format!("{SESSION}={}", forge.good), PUBLIC).await;
     let assertion = check.header("gongpai-assertion").expect("an assertion").to_owned();
     nobody(&t, &assertion, "an assertion").await;
+}
+
+/// n, the order of P-256's group (SEC 2 §2.4.2).
+const ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, //
+    0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// The same token with (r, n − s) in place of (r, s), which verifies as well.
+fn twin(token: &str) -> String {
+    let (text, signature) = token.rsplit_once('.').expect("three parts");
+    let mut bytes = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
+    let mut borrow = 0;
+    for (digit, n) in bytes[32..].iter_mut().zip(ORDER).rev() {
+        let difference = i16::from(n) - i16::from(*digit) - borrow;
+        (*digit, borrow) = (u8::try_from(difference.rem_euclid(256)).unwrap(), i16::from(difference < 0));
+    }
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(bytes))
+}
+
+#[tokio::test]
+async fn case_56_a_token_has_one_spelling_and_its_twin_is_nobody() {
+    let t = TestApp::with("[gate]\nassertion = true\n").await;
+    for _ in 0..8 {
+        let browser = t.signed_in("zhangsan").await;
+        let good = browser.cookies.value(SESSION).expect("a session").to_owned();
+        let page = t.check(&browser, PUBLIC).await;
+        assert_eq!(page.status, 200);
+        for token in [good.as_str(), page.header("gongpai-assertion").expect("an assertion")] {
+            let signature = URL_SAFE_NO_PAD.decode(token.rsplit('.').next().unwrap()).unwrap();
+            assert!(signature[32] < 0x80, "signed with the upper s");
+        }
+        assert_eq!(twin(&twin(&good)), good);
+        nobody(&t, &twin(&good), "the twin").await;
+    }
 }
 
 #[tokio::test]
