@@ -45,6 +45,10 @@ pub(super) async fn check(config: &Config, db: Option<&Db>) -> Vec<Finding> {
             let count = loaded.foreign.to_string();
             findings.push(Finding::new(Row::RootSecretForeign, &[same("count", &count)]));
         }
+        Ok(loaded) if !loaded.mismatched.is_empty() => {
+            let kids = loaded.mismatched.join(", ");
+            findings.push(Finding::new(Row::KeysMismatched, &[same("kids", &kids)]));
+        }
         Ok(_) => findings.push(Finding::new(Row::RootSecretOk, &[])),
         Err(error) => {
             let why = error.to_string();

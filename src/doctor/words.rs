@@ -154,6 +154,10 @@ rows! {
         "有 {count} 个签名密钥不能用当前的根密钥打开。" "{count} signing keys do not open with this root secret."
         "用它们签发的会话已经失效；若各副本的根密钥不同，登录会时好时坏。" "Sessions signed with them have ended; replicas with different secrets do not accept each other's sessions."
         "让每个副本使用同一个 server.secret；若是有意更换，可以忽略。" "Give every replica the same server.secret; ignore it if it was changed on purpose.";
+    KeysMismatched "keys.mismatched" Broken NONE
+        "数据库中有签名密钥的公钥与其私钥不符：{kids}。" "A signing key's public half in the database does not belong to its private half: {kids}."
+        "有人改动过 signing_keys 表；网关不会带着它启动，以免公布他人的公钥。" "Somebody changed the table signing_keys; the gateway does not start with it, lest it publish somebody else's key."
+        "查明是谁改的；然后删除该行，用它签发的会话随之结束。" "Find out who; then delete the row, which ends the sessions signed with it.";
 
     WecomDisabled "wecom.disabled" Warn NONE
         "企业微信接入已关闭：wecom.enable = false。" "WeCom is switched off: wecom.enable = false."

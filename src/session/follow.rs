@@ -188,6 +188,12 @@ impl Sessions {
 
     pub(super) async fn reload_keys(&self) -> Result<(), keys::KeyError> {
         let loaded = keys::load(&self.0.db, &self.0.sealer).await?;
+        for kid in &loaded.mismatched {
+            tracing::error!(
+                kid,
+                "The public half of a signing key in the database does not belong to its private half: the key is not used"
+            );
+        }
         self.0.keys.store(Arc::new(loaded));
         Ok(())
     }

@@ -202,7 +202,7 @@ impl Sessions {
         directory::store::ensure_chart(&db, &settings.corp).await?;
         let chart = directory::store::chart(&db, &settings.corp).await?;
         let bindings = directory::bindings::store::all(&db, &settings.corp).await?;
-        let mut loaded = keys::load(&db, &sealer).await?;
+        let mut loaded = keys::load(&db, &sealer).await?.trusted()?;
         if loaded.foreign > 0 {
             tracing::warn!(
                 keys = loaded.foreign,
@@ -213,7 +213,7 @@ impl Sessions {
             let mut change = Change::begin(&db, &settings.corp, clock.now()).await?;
             keys::add(&mut change, &sealer, clock.now()).await?;
             change.commit().await?;
-            loaded = keys::load(&db, &sealer).await?;
+            loaded = keys::load(&db, &sealer).await?.trusted()?;
         }
         let now = clock.now();
         let issuer = settings.hosts.public().to_string();

@@ -248,6 +248,39 @@ async fn case_56_a_token_has_one_spelling_and_its_twin_is_nobody() {
 }
 
 #[tokio::test]
+async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_starting() {
+    let t = TestApp::start().await;
+    let forge = Forge::of(&t).await;
+    let jwk: Value = serde_json::from_str(&t.texts("SELECT jwk FROM signing_keys").await[0]).unwrap();
+    let planted = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+    let mut other = jwk.clone();
+    other["x"] = json!(URL_SAFE_NO_PAD.encode(&planted.public_key().as_ref()[1..33]));
+    other["y"] = json!(URL_SAFE_NO_PAD.encode(&planted.public_key().as_ref()[33..65]));
+    let root: [u8; 32] = STANDARD.decode(ROOT_SECRET).unwrap().try_into().unwrap();
+    let settings = gongpai::app::session_settings(&t.app.config);
+    for text in [other.to_string(), jwk.to_string().replace("sig", "enc"), "{}".to_owned()] {
+        sqlx::query("UPDATE signing_keys SET jwk = $1").bind(&text).execute(t.app.db.pool()).await.unwrap();
+        let opened =
+            gongpai::session::Sessions::open(t.app.db.clone(), settings.clone(), &root, t.app.clock.clone());
+        let error = opened.await.expect_err("it starts").to_string();
+        assert!(error.contains("public half of signing key"), "{error}");
+        // What runs already goes on, and publishes nothing that is not its own.
+        let kid = jwk["kid"].as_str().unwrap();
+        let mut change =
+            gongpai::db::feed::Change::begin(&t.app.db, &t.app.config.wecom.corp_id, t.app.clock.now())
+                .await
+                .unwrap();
+        change.announce(gongpai::db::feed::Kind::Key, kid);
+        change.commit().await.unwrap();
+        t.advance(Duration::ZERO).await;
+        assert_eq!(t.app.sessions.jwks(), vec![]);
+        let forged = signed_by(&planted, &forge.header().to_string(), &forge.claims().to_string());
+        let page = t.check_with("cookie", &format!("{SESSION}={forged}"), PUBLIC).await;
+        assert_eq!(page.status, 401, "signed by the planted key");
+    }
+}
+
+#[tokio::test]
 async fn case_16_times_are_judged_by_the_signed_whole_numbers_and_the_row() {
     let t = TestApp::start().await;
     let forge = Forge::of(&t).await;

@@ -52,17 +52,30 @@ pub enum KeyError {
     /// The crypto library made no key.
     #[error("no signing key could be made")]
     Make,
+    /// A public half in the database is not its private half's.
+    #[error(
+        "the public half of signing key {0} in the database does not belong to its private half: somebody changed the \
+         table signing_keys. Find out who; then delete that row (its sessions end) and start again"
+    )]
+    Mismatch(String),
 }
 
 /// A fresh key: its public half and its private half as PKCS #8.
 fn make() -> Result<(Jwk, Vec<u8>), KeyError> {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Make)?;
+    let jwk = public_half(&pair).ok_or(KeyError::Make)?;
+    let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyError::Make)?;
+    Ok((jwk, pkcs8.as_ref().to_vec()))
+}
+
+/// The public half as the private one has it.
+fn public_half(pair: &EcdsaKeyPair) -> Option<Jwk> {
     // SEC 1 §2.3.3, uncompressed: 0x04 ‖ x ‖ y.
     let public = pair.public_key().as_ref();
-    let (x, y) = public.get(1..33).zip(public.get(33..65)).ok_or(KeyError::Make)?;
+    let (x, y) = public.get(1..33).zip(public.get(33..65))?;
     let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
     let thumbprint = format!(r#"{{"crv":"P-256","kty":"EC","x":"{x}","y":"{y}"}}"#);
-    let jwk = Jwk {
+    Some(Jwk {
         kid: URL_SAFE_NO_PAD.encode(sha256(thumbprint.as_bytes())),
         kty: "EC".to_owned(),
         crv: "P-256".to_owned(),
@@ -70,9 +83,7 @@ fn make() -> Result<(Jwk, Vec<u8>), KeyError> {
         y,
         alg: "ES256".to_owned(),
         usage: "sig".to_owned(),
-    };
-    let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyError::Make)?;
-    Ok((jwk, pkcs8.as_ref().to_vec()))
+    })
 }
 
 /// The ring, and its public halves for the JWKS.
@@ -84,6 +95,22 @@ pub struct Loaded {
     pub jwks: Vec<Jwk>,
     /// Keys whose private half does not open with this root secret.
     pub foreign: usize,
+    /// Ids of keys whose public half in the database is another one than their private half has. They neither sign
+    /// nor verify, and are not published.
+    pub mismatched: Vec<String>,
+}
+
+impl Loaded {
+    /// Refuses keys of which one has a public half that is not its own: whoever could plant it there can do more.
+    ///
+    /// # Errors
+    /// [`KeyError::Mismatch`].
+    pub fn trusted(self) -> Result<Self, KeyError> {
+        match self.mismatched.first() {
+            Some(kid) => Err(KeyError::Mismatch(kid.clone())),
+            None => Ok(self),
+        }
+    }
 }
 
 /// Reads every key. One that does not open with this root secret neither signs nor verifies: losing the root
@@ -96,12 +123,21 @@ pub async fn load(db: &Db, sealer: &Sealer) -> Result<Loaded, KeyError> {
     for store::Row { kid, jwk, sealed, signs_from } in store::all(db).await? {
         let private =
             STANDARD.decode(&sealed).ok().and_then(|bytes| sealer.open(&bytes, kid.as_bytes()).ok());
-        let public = serde_json::from_str::<Jwk>(&jwk).ok();
+        let pair = private
+            .as_deref()
+            .and_then(|der| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok());
+        // The database only repeats the public half, which anybody may write who may write there.
+        let public = pair.as_ref().and_then(public_half);
         let verify = public.as_ref().and_then(|j| DecodingKey::from_ec_components(&j.x, &j.y).ok());
         let (Some(private), Some(public), Some(verify)) = (private, public, verify) else {
             loaded.foreign += 1;
             continue;
         };
+        let said = serde_json::from_str::<Jwk>(&jwk).ok();
+        if public.kid != kid || said.as_ref() != Some(&public) {
+            loaded.mismatched.push(kid);
+            continue;
+        }
         loaded.ring.0.push(Key { kid, verify, sign: Some(EncodingKey::from_ec_der(&private)), signs_from });
         loaded.jwks.push(public);
     }
