@@ -144,6 +144,14 @@ impl App {
     pub async fn build(config: Config, clock: Clock) -> Result<(Self, Workings), BuildError> {
         let root = config::root_secret(&config)?.0;
         let db = open_database(&config).await?;
+        for open in config::file_modes::open_to_others(&config) {
+            let command = open.command();
+            tracing::warn!(
+                path = %open.path.display(),
+                "Others on this machine may read {}: names, sign-ins and the audit trail are in there; run: {command}",
+                open.path.display()
+            );
+        }
         let client = wecom::Client::new(wecom_settings(&config), clock.clone())?;
         let settings = session_settings(&config);
         let sessions = Sessions::open(db.clone(), settings, &root, clock.clone()).await?;

@@ -4,6 +4,7 @@
 use secrecy::ExposeSecret as _;
 use url::Url;
 
+use super::file_modes;
 use super::layers::{Entry, Fields, Findings, Layers, Origin};
 use super::model::Listen;
 use super::raw::{API_CLIENT_KEYS, KEYS, Key, Kind, Value};
@@ -51,6 +52,13 @@ fn twins(prefix: &str, keys: &[Key], fields: &mut Fields, findings: &mut Finding
             Ok((text, note)) => {
                 if let Some(note) = note {
                     findings.warn(&twin_key, format_args!("{path} {note} ({origin})"));
+                }
+                if let Some(open) = file_modes::open_secret(std::path::Path::new(&path)) {
+                    let command = open.command();
+                    findings.warn(
+                        &twin_key,
+                        format_args!("everybody on this machine can read {path}; run: {command}"),
+                    );
                 }
                 let value = Value::Secret(text.trim().to_owned().into());
                 let origin = Origin::Derived(format!("{path}, {twin_key} ({origin})"));

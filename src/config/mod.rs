@@ -12,6 +12,7 @@
 //! | `o2oa_json` | JSON as O2OA's reader takes it |
 //! | `derive` | what follows from other settings |
 //! | `check` | from what is written to what it means |
+//! | [`file_modes`] | who else may read data_dir, the database and secret files |
 //! | `later` | what has no effect in this version |
 //! | `show` | the effective configuration as TOML |
 //! | [`mod@root_secret`] | the secret that is made where none is set |
@@ -20,6 +21,7 @@
 mod check;
 mod derive;
 mod environment;
+pub mod file_modes;
 mod later;
 mod layers;
 pub mod model;

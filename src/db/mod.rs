@@ -7,10 +7,10 @@
 pub mod feed;
 pub mod many;
 
-use std::fs::OpenOptions;
+use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
 use std::ops::{Deref, DerefMut};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -149,8 +149,9 @@ impl Db {
         let (url, engine, most) = match location {
             Location::Sqlite(path) => {
                 if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-                    std::fs::create_dir_all(folder)
-                        .map_err(|source| OpenError::Folder { path: folder.display().to_string(), source })?;
+                    // As the root secret's: both are in data_dir, and either may be the first to make it.
+                    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+                    made.map_err(|source| OpenError::Folder { path: folder.display().to_string(), source })?;
                 }
                 make_private(path)
                     .map_err(|source| OpenError::Folder { path: path.display().to_string(), source })?;

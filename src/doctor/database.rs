@@ -1,14 +1,12 @@
 //! The database: that it opens, has this version's schema and takes writes; who may read its file.
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use super::finding::{Finding, same};
 use super::schema::{Schema, schema};
 use super::store;
 use super::words::Row;
-use crate::config::{Config, Database};
+use crate::config::{Config, Database, file_modes};
 use crate::db::{Db, Location};
 
 /// How long opening and one write may take.
@@ -56,11 +54,10 @@ pub(super) async fn check(config: &Config) -> (Vec<Finding>, Option<Db>) {
         }
         Err(why) => Finding::new(Row::DatabaseReadOnly, &[same("place", &place), same("why", &why)]),
     });
-    if let Database::Sqlite(path) = &config.database
-        && is_open_to_others(path)
-    {
-        let path = path.display().to_string();
-        findings.push(Finding::new(Row::DatabaseOpenToOthers, &[same("path", &path)]));
+    for open in file_modes::open_to_others(config) {
+        let (path, command) = (open.path.display().to_string(), open.command());
+        let row = if open.is_directory() { Row::DataDirOpenToOthers } else { Row::DatabaseOpenToOthers };
+        findings.push(Finding::new(row, &[same("path", &path), same("command", &command)]));
     }
     (findings, Some(db))
 }
@@ -70,11 +67,4 @@ async fn open(database: &Database) -> Result<Db, crate::db::OpenError> {
         Database::Sqlite(path) => Db::open(Location::Sqlite(path)).await,
         Database::Postgres(url) => Db::open(Location::Postgres(url)).await,
     }
-}
-
-/// Whether everybody on this machine can read the file: it and its folder let them.
-fn is_open_to_others(path: &Path) -> bool {
-    let lets = |path: &Path, bits: u32| std::fs::metadata(path).is_ok_and(|meta| meta.mode() & bits == bits);
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    lets(path, 0o004) && lets(folder, 0o001)
 }

@@ -133,7 +133,11 @@ rows! {
     DatabaseOpenToOthers "database.open_to_others" Warn NONE
         "本机的其他用户可以读取数据库：{path}。" "Other users of this machine can read the database: {path}."
         "其中有姓名、登录记录和审计记录。" "It holds names, sign-ins and the audit trail."
-        "运行 chmod 700，限制该目录只有 gongpai 的用户可以进入。" "Run chmod 700 on its folder, so that only gongpai's user may enter.";
+        "运行 {command}" "Run: {command}";
+    DataDirOpenToOthers "data_dir.open_to_others" Warn NONE
+        "本机的其他用户可以进入数据目录：{path}。" "Other users of this machine may enter data_dir: {path}."
+        "数据库和根密钥都在其中。" "The database and the root secret are in there."
+        "运行 {command}" "Run: {command}";
 
     RootSecretOk "root_secret.ok" Ok NONE
         "根密钥存在，并能打开所有签名密钥。" "The root secret is there and opens every signing key."

@@ -104,6 +104,44 @@ async fn running_means_that_both_listeners_answer_once_the_line_is_written() {
 }
 
 #[tokio::test]
+async fn running_case_55_what_is_made_is_ours_alone_and_what_others_may_read_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (wecom, database) = (wecom().await, TestDatabase::create().await);
+    let toml = "data_dir = \"fresh/data\"\n[database]\nurl = \"\"\n";
+    let serve = Serve::start(&wecom, &database, toml).await;
+    let data = serve.folder().join("fresh/data");
+    let mode = |name: &str| {
+        let path = data.join(name);
+        std::fs::metadata(&path).unwrap_or_else(|e| panic!("{name}: {e}")).permissions().mode() & 0o777
+    };
+    assert_eq!(mode("."), 0o700, "server.secret is set: the database made it");
+    for name in ["gongpai.db", "gongpai.db-wal", "gongpai.db-shm"] {
+        assert_eq!(mode(name), 0o600, "{name}");
+    }
+    assert!(!serve.written().contains("chmod"), "{}", serve.written());
+    let set = |name: &str, mode: u32| {
+        std::fs::set_permissions(data.join(name), std::fs::Permissions::from_mode(mode)).expect("ours");
+    };
+    set(".", 0o755);
+    set("gongpai.db", 0o644);
+    let mut again = serve.killed_and_restarted().await;
+    for command in ["run: chmod 700 fresh/data\"", "run: chmod 600 fresh/data/gongpai.db\""] {
+        assert!(again.written().contains(command), "{command} is not in\n{}", again.written());
+    }
+    let doctor = again.command(&["doctor", "--json"]).await.stdout;
+    let findings: serde_json::Value = serde_json::from_str(&doctor).expect("JSON");
+    for (id, command) in [
+        ("data_dir.open_to_others", "chmod 700 fresh/data"),
+        ("database.open_to_others", "chmod 600 fresh/data/gongpai.db"),
+    ] {
+        let found = findings["findings"].as_array().expect("a list").iter().find(|f| f["id"] == id);
+        let remedy = found.map(|f| f["remedy"]["en"].to_string()).unwrap_or_default();
+        assert!(remedy.contains(command), "{id}: {doctor}");
+    }
+    assert_eq!(again.process.stop().await.code(), Some(0));
+}
+
+#[tokio::test]
 async fn running_case_27_metrics_and_readiness_are_on_the_admin_listener_only() {
     let (wecom, database) = (wecom().await, TestDatabase::create().await);
     let serve = Serve::start(&wecom, &database, "").await;

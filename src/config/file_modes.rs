@@ -1,0 +1,130 @@
+//! Who else on this machine may read what is kept: names, sign-ins, the audit trail, secrets.
+//!
+//! What we make is ours alone (directories 0700, files 0600). What was there before is left as it is, because somebody
+//! may have meant it, and named together with the command that mends it.
+
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::model::{Config, Database};
+
+/// A directory's group that was set on purpose: Kubernetes does so with `fsGroup`.
+const SET_GROUP_ID: u32 = 0o2000;
+
+/// Where containers get their secrets, readable by everybody of the container.
+const CONTAINER_SECRETS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
+
+/// A file or directory of ours that others may read or enter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenPath {
+    /// Where it is.
+    pub path: PathBuf,
+    is_directory: bool,
+}
+
+impl OpenPath {
+    /// What closes it: `chmod 600 data/gongpai.db`.
+    pub fn command(&self) -> String {
+        let path = self.path.display().to_string();
+        let plain =
+            !path.is_empty() && path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-+:@".contains(&b));
+        let quoted = if plain { path } else { format!("'{}'", path.replace('\'', "'\\''")) };
+        format!("chmod {} {quoted}", if self.is_directory { "700" } else { "600" })
+    }
+
+    /// Whether it is data_dir itself.
+    pub const fn is_directory(&self) -> bool {
+        self.is_directory
+    }
+}
+
+/// data_dir and the files of the embedded database, as far as others may read them. The root secret is looked at
+/// where it is read.
+pub fn open_to_others(config: &Config) -> Vec<OpenPath> {
+    let Database::Sqlite(file) = &config.database else { return Vec::new() };
+    let beside = ["", "-wal", "-shm"].map(|suffix| {
+        let mut path = file.clone().into_os_string();
+        path.push(suffix);
+        PathBuf::from(path)
+    });
+    let files = beside.into_iter().filter(|path| mode(path).is_some_and(|mode| mode & 0o077 != 0));
+    let directory = mode(&config.data_dir)
+        .is_some_and(|mode| mode & if mode & SET_GROUP_ID == 0 { 0o077 } else { 0o007 } != 0)
+        .then(|| OpenPath { path: config.data_dir.clone(), is_directory: true });
+    directory.into_iter().chain(files.map(|path| OpenPath { path, is_directory: false })).collect()
+}
+
+/// A secret's file that everybody on this machine may read. A group is often meant (root:gongpai 0640).
+pub(super) fn open_secret(path: &Path) -> Option<OpenPath> {
+    let in_container = CONTAINER_SECRETS.iter().any(|folder| path.starts_with(folder));
+    let open = !in_container && mode(path).is_some_and(|mode| mode & 0o007 != 0);
+    open.then(|| OpenPath { path: path.to_owned(), is_directory: false })
+}
+
+fn mode(path: &Path) -> Option<u32> {
+    std::fs::metadata(path).ok().map(|meta| meta.mode())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+    use crate::config::Sources;
+
+    fn set(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn config(data_dir: &Path) -> Config {
+        let text = format!("data_dir = {:?}\nwecom.enable = false", data_dir.display().to_string());
+        Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap().0
+    }
+
+    #[test]
+    fn case_55_whatever_others_may_read_is_named_with_the_command_that_closes_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let data = temp.path().join("our data");
+        std::fs::create_dir(&data).unwrap();
+        let config = config(&data);
+        for name in ["gongpai.db", "gongpai.db-wal", "gongpai.db-shm"] {
+            std::fs::write(data.join(name), "").unwrap();
+            set(&data.join(name), 0o644);
+        }
+        set(&data, 0o755);
+        let commands: Vec<_> = open_to_others(&config).iter().map(OpenPath::command).collect();
+        let quoted = |mode: &str, name: &str| format!("chmod {mode} '{}{name}'", data.display());
+        let wanted = [
+            quoted("700", ""),
+            quoted("600", "/gongpai.db"),
+            quoted("600", "/gongpai.db-wal"),
+            quoted("600", "/gongpai.db-shm"),
+        ];
+        assert_eq!(commands, wanted);
+        for name in ["gongpai.db", "gongpai.db-wal", "gongpai.db-shm"] {
+            set(&data.join(name), 0o600);
+        }
+        set(&data, 0o2770);
+        assert_eq!(open_to_others(&config), vec![], "a group that was set on purpose");
+        set(&data, 0o700);
+        assert_eq!(open_to_others(&config), vec![]);
+    }
+
+    #[test]
+    fn what_is_not_there_is_open_to_nobody() {
+        let temp = tempfile::tempdir().unwrap();
+        assert_eq!(open_to_others(&config(&temp.path().join("none"))), vec![]);
+    }
+
+    #[test]
+    fn a_secret_file_is_open_where_everybody_may_read_it_and_not_for_its_group() {
+        let temp = tempfile::NamedTempFile::new().unwrap();
+        set(temp.path(), 0o640);
+        assert_eq!(open_secret(temp.path()), None);
+        set(temp.path(), 0o644);
+        assert_eq!(
+            open_secret(temp.path()).unwrap().command(),
+            format!("chmod 600 {}", temp.path().display())
+        );
+    }
+}
