@@ -92,6 +92,16 @@
 //!
 //! [`gate::explain()`] asks the same [`gate::rules::decide`], for the page of somebody refused and for the command.
 //!
+//! # A reload
+//!
+//! ```text
+//! SIGHUP                  supervisor::Hangups → app::reload::Reloader, one after the other
+//!   Reading::of           everything is read again                               config
+//!   RunningConfig::compare   what takes effect, what waits for a restart; a mistake refuses the whole   config::reload
+//!   App::reconfigured     a second app on the same database, sessions and queues: rules compiled, pages read
+//!   CurrentApp::replace   both listeners and the jobs go on with it; requests under way end with the first one
+//! ```
+//!
 //! # Rules of the house
 //!
 //! `tests/architecture.rs` and clippy enforce them.

@@ -50,7 +50,7 @@ use crate::sync::Sync;
 pub struct Api(Arc<Parts>);
 
 /// Its parts.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Parts {
     /// Who may call.
     pub clients: Vec<ApiClient>,
@@ -74,6 +74,12 @@ impl Api {
     /// Puts the parts together.
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// The same API for other clients.
+    #[must_use]
+    pub fn reconfigured(&self, clients: Vec<ApiClient>, sessions: Sessions, trusted: TrustedProxies) -> Self {
+        Self(Arc::new(Parts { clients, sessions, trusted, ..Parts::clone(&self.0) }))
     }
 }
 

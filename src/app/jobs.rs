@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::App;
+use super::reload::CurrentApp;
 use crate::audit::{self, RefusalLimiter};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
@@ -48,53 +49,54 @@ const DENIALS_AT_ONCE: usize = 100;
 
 /// Starts every job.
 pub fn start(
-    app: &App,
+    current: &CurrentApp,
     denials: mpsc::Receiver<Denial>,
     first_matches: mpsc::Receiver<FirstMatch>,
     supervisor: &mut Supervisor,
 ) {
+    let app = current.load();
     let sessions = app.sessions.clone();
     supervisor.repeat("follow", FOLLOW, move || follow(sessions.clone()));
-    let sessions = app.sessions.clone();
-    supervisor.repeat("write-seen", WRITE_SEEN, move || write_seen(sessions.clone()));
+    let now = current.clone();
+    supervisor.repeat("write-seen", WRITE_SEEN, move || write_seen(now.load().sessions.clone()));
     let sessions = app.sessions.clone();
     supervisor.repeat("sweep", SWEEP, move || {
         sessions.sweep();
         std::future::ready(())
     });
-    let (sso, every) = (app.sso.clone(), app.config.gate.recheck);
-    supervisor.run("recheck", move |stop| recheck_until(sso, every, stop));
-    let retention = (app.db.clone(), app.clock.clone(), app.config.session.ttl, app.sync.clone());
+    let now = current.clone();
+    supervisor.run("recheck", move |stop| recheck_until(now, stop));
+    let now = current.clone();
     supervisor.repeat("retention", RETENTION, move || {
-        let (db, clock, ttl, sync) = retention.clone();
+        let app = now.load();
         async move {
-            if let Err(error) = delete_old(&db, clock.now(), ttl).await {
+            if let Err(error) = delete_old(&app.db, app.clock.now(), app.config.session.ttl).await {
                 tracing::warn!(%error, "Old rows could not be deleted; the next run tries again");
             }
-            if let Err(error) = sync.forget_old().await {
+            if let Err(error) = app.sync.forget_old().await {
                 tracing::warn!(%error, "What the directory need not keep could not be deleted; the next run tries again");
             }
         }
     });
     let sync = app.sync.clone();
     supervisor.repeat("schedules", SCHEDULES, move || fire_due(sync.clone()));
-    let measured = (app.sync.clone(), app.messages.clone(), app.sso.clone());
+    let now = current.clone();
     supervisor.repeat("measure", MEASURE, move || {
-        let (sync, messages, sso) = measured.clone();
-        measure(sync, messages, sso, every)
+        let app = now.load();
+        measure(app.sync.clone(), app.messages.clone(), app.sso.clone(), app.config.gate.recheck)
     });
     let sync = app.sync.clone();
     supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
     let (messages, sessions) = (app.messages.clone(), app.sessions.clone());
     supervisor.run("messages", |stop| async move { messages.work_until(sessions, stop).await });
-    let counted = app.clone();
+    let counted = App::clone(&app);
     supervisor.repeat("count-refusals", COUNT_REFUSALS, move || {
         let app = counted.clone();
         async move { write_refusal_counts(&app, false).await }
     });
-    let trail = app.clone();
+    let trail = App::clone(&app);
     supervisor.run("denials", |stop| write_denials(trail, denials, stop));
-    let bindings = app.clone();
+    let bindings = App::clone(&app);
     supervisor.run("bindings", |stop| write_bindings(bindings, first_matches, stop));
 }
 
@@ -130,11 +132,12 @@ async fn measure(sync: Sync, messages: Messages, sso: Sso, recheck: Duration) {
 
 /// Asks again about people with sessions, without a pause while somebody is due, until `stop`. A pass may take minutes,
 /// so it is cut off then: whom it had not asked about is due again after the next start.
-async fn recheck_until(sso: Sso, every: Duration, stop: CancellationToken) {
+async fn recheck_until(current: CurrentApp, stop: CancellationToken) {
     loop {
+        let app = current.load();
         let pause = tokio::select! {
             () = stop.cancelled() => return,
-            pause = recheck(&sso, every) => pause,
+            pause = recheck(&app.sso, app.config.gate.recheck) => pause,
         };
         tokio::select! {
             () = stop.cancelled() => return,

@@ -4,14 +4,18 @@
 //! [`App::run`] serves them until the process is asked to stop. Tests build the same `App` with another clock.
 
 pub mod jobs;
+mod parts;
+pub mod reload;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::HeaderValue;
 use axum::routing::{any, get};
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
+
+use self::parts::{GateOutlets, gate_parts, page_settings, site, trusted_proxies};
+use self::reload::{CurrentApp, ReloadMetrics, Reloader};
 
 use crate::api::{self, Api};
 use crate::audit::RefusalLimiter;
@@ -19,15 +23,15 @@ use crate::base::clock::Clock;
 use crate::base::secret::{ExposeSecret as _, Secret};
 use crate::config::{self, Config, Database, Listen};
 use crate::db::{self, Db, Location};
-use crate::gate::{self, Denial, FirstMatch, GateState, Rules};
+use crate::gate::{self, Denial, FirstMatch, GateState};
 use crate::http::client_ip::TrustedProxies;
-use crate::http::page::{Logo, PageSettings, Pages};
+use crate::http::page::Pages;
 use crate::http::rate_limit::RateLimit;
 use crate::http::visit::Site;
 use crate::http::words::Code;
 use crate::http::{assets, middleware};
 use crate::message::{self, Messages};
-use crate::observe::{self, Observe};
+use crate::observe;
 use crate::oidc;
 use crate::session::{self, Sessions, keys};
 use crate::sso::verify_file::{self, VerifyFiles};
@@ -77,6 +81,8 @@ pub struct App {
     trusted: TrustedProxies,
     verify_files: VerifyFiles,
     refusals: RefusalLimiter,
+    outlets: GateOutlets,
+    reloads: ReloadMetrics,
 }
 
 /// What [`App::build`] hands to [`App::run`], beside the app.
@@ -85,6 +91,15 @@ pub struct Workings {
     denials: mpsc::Receiver<Denial>,
     first_matches: mpsc::Receiver<FirstMatch>,
     registry: Registry,
+    reloader: Option<Reloader>,
+}
+
+impl Workings {
+    /// Lets the gateway read its configuration again while it runs.
+    #[must_use]
+    pub fn reloading(self, reloader: Reloader) -> Self {
+        Self { reloader: Some(reloader), ..self }
+    }
 }
 
 /// Why the gateway could not start.
@@ -155,37 +170,18 @@ impl App {
         let client = wecom::Client::new(wecom_settings(&config), clock.clone())?;
         let settings = session_settings(&config);
         let sessions = Sessions::open(db.clone(), settings, &root, clock.clone()).await?;
-        let (rules, warnings) =
-            Rules::compile(&config.rules, &config.gate, &config.hosts).map_err(BuildError::Rules)?;
-        for warning in warnings {
-            tracing::warn!("{warning}");
-        }
-        let trusted = TrustedProxies(config.server.trusted_proxies.clone());
+        let trusted = trusted_proxies(&config);
         let mut registry = Registry::with_prefix("gongpai");
         let (sender, denials) = mpsc::channel(DENIALS);
         let (first, first_matches) = mpsc::channel(FIRST_MATCHES);
-        let gate = GateState::new(
-            gate::Parts {
-                hosts: config.hosts.clone(),
-                rules,
-                trusted: trusted.clone(),
-                assertion: config.gate.assertion,
-                clock: clock.clone(),
-                metrics: gate::Metrics::register(&mut registry),
-                denials: sender,
-                groups: config.gate.groups,
-                first_matches: first,
-            },
-            sessions.clone(),
-        );
-        let pages = Pages::new(page_settings(&config)?);
-        let site = Site {
-            hosts: Arc::new(config.hosts.clone()),
-            trusted: trusted.clone(),
-            clock: clock.clone(),
-            time_zone: config.time_zone,
-            pages: pages.clone(),
+        let outlets = GateOutlets {
+            metrics: gate::Metrics::register(&mut registry),
+            denials: sender,
+            first_matches: first,
         };
+        let gate = GateState::new(gate_parts(&config, &clock, outlets.clone())?, sessions.clone());
+        let pages = Pages::new(page_settings(&config)?);
+        let site = site(&config, &clock, &pages);
         let refusals = RefusalLimiter::default();
         let settings = sso_settings(&config, &clock, &refusals);
         let sso = Sso::new(settings, &root, db.clone(), sessions.clone(), client.clone(), site.clone());
@@ -212,9 +208,9 @@ impl App {
         messages.metrics().register(&mut registry);
         sso.metrics().register(&mut registry);
         let verify_files = VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone());
-        let config = Arc::new(config);
+        let reloads = ReloadMetrics::register(&mut registry, &clock);
         let app = Self {
-            config,
+            config: Arc::new(config),
             clock,
             db,
             client,
@@ -229,8 +225,10 @@ impl App {
             trusted,
             verify_files,
             refusals,
+            outlets,
+            reloads,
         };
-        Ok((app, Workings { denials, first_matches, registry }))
+        Ok((app, Workings { denials, first_matches, registry, reloader: None }))
     }
 
     /// Every URL of the public listener.
@@ -268,11 +266,6 @@ impl App {
         }
     }
 
-    /// Every URL of the admin listener.
-    pub fn admin(&self, stopping: tokio_util::sync::CancellationToken, registry: Registry) -> Router {
-        observe::routes(Observe::new(self.sessions.clone(), self.clock.clone(), stopping, registry))
-    }
-
     /// Serves until the process is asked to stop, then ends in order. `ready` is called once both listeners are
     /// bound, with their addresses.
     ///
@@ -292,10 +285,13 @@ impl App {
 
     /// Starts listeners and jobs.
     pub fn start(&self, workings: Workings, public: Listener, admin: Listener, supervisor: &mut Supervisor) {
-        let (router, admin_router) = (self.public(), self.admin(supervisor.stop_token(), workings.registry));
-        supervisor.run("public listener", |stop| serve(public, router, stop));
-        supervisor.run("admin listener", |stop| serve(admin, admin_router, stop));
-        jobs::start(self, workings.denials, workings.first_matches, supervisor);
+        let current = CurrentApp::new(self, supervisor.stop_token(), workings.registry);
+        supervisor.run("public listener", |stop| serve(public, current.public(), stop));
+        supervisor.run("admin listener", |stop| serve(admin, current.admin(), stop));
+        jobs::start(&current, workings.denials, workings.first_matches, supervisor);
+        if let Some(reloader) = workings.reloader {
+            supervisor.run("reload", |stop| reloader.work_until(current, stop));
+        }
     }
 
     /// Writes what only memory knows and closes the database; call it once nothing is served any more.
@@ -436,33 +432,4 @@ fn sso_settings(config: &Config, clock: &Clock, refusals: &RefusalLimiter) -> ss
         bad_codes: sso::bad_codes::BadCodes::new(rate(&config.server.bad_code_rate), clock.clone()),
         refusals: refusals.clone(),
     }
-}
-
-/// The configuration lets only these four through.
-fn logo_type(path: &std::path::Path) -> HeaderValue {
-    let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
-    HeaderValue::from_static(match extension.as_str() {
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        "webp" => "image/webp",
-        _ => "image/jpeg",
-    })
-}
-
-fn page_settings(config: &Config) -> Result<PageSettings, BuildError> {
-    let logo = match &config.pages.logo_file {
-        None => None,
-        Some(path) => {
-            let bytes = std::fs::read(path)
-                .map_err(|source| BuildError::Logo { path: path.display().to_string(), source })?;
-            Some(Logo { content_type: logo_type(path), bytes })
-        }
-    };
-    Ok(PageSettings {
-        title: config.pages.title.clone(),
-        contact: config.pages.contact.clone(),
-        logo,
-        qr_origin: config.wecom.qr_connect_address.origin().ascii_serialization(),
-        public_origin: config.hosts.public().to_string(),
-    })
 }

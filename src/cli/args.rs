@@ -42,6 +42,9 @@ pub struct Args {
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
     /// Run the gateway
+    ///
+    /// SIGTERM ends it once requests under way are answered. SIGHUP reads the configuration and secret files again: what
+    /// needs a restart is named in the log, and a file with a mistake changes nothing.
     #[command(after_help = "Examples:\n  gongpai serve\n  gongpai serve --qiyeweixin qiyeweixin.json")]
     Serve,
     /// Find what is wrong with this installation, why, and what mends it

@@ -5,18 +5,24 @@ use std::io::Write;
 use anyhow::Context as _;
 
 use crate::app::App;
+use crate::app::reload::Reloader;
 use crate::base::clock::Clock;
-use crate::config::{Config, Sources};
+use crate::config::{Reading, Sources};
 use crate::observe::telemetry;
+use crate::supervisor::Hangups;
 
 /// Runs the gateway until it is asked to stop. `out` gets one line once it listens.
 ///
 /// # Errors
 /// If the configuration is not accepted, something it needs cannot be opened, or a part of it died.
 pub async fn serve(sources: &Sources, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    let (config, warnings) = Config::load(sources)?;
-    telemetry::begin(&config.log)?;
-    for warning in warnings {
+    // Before anything else: until then SIGHUP ends the process.
+    let hangups = Hangups::listen().context("SIGHUP cannot be listened for")?;
+    let reading = Reading::of(sources);
+    let running = reading.running();
+    let config = reading.outcome?;
+    let level = telemetry::begin(&config.log)?;
+    for warning in reading.warnings {
         tracing::warn!(key = %warning.key, "{}: {}", warning.key, warning.message);
     }
     let public_url = config.hosts.public().to_string();
@@ -28,7 +34,8 @@ pub async fn serve(sources: &Sources, out: &mut (dyn Write + Send)) -> anyhow::R
             tracing::debug!(%error, "Standard output is closed");
         }
     };
-    app.run(workings, listening).await?;
+    let reloader = Reloader { sources: sources.clone(), running, level, hangups };
+    app.run(workings.reloading(reloader), listening).await?;
     tracing::info!("Stopped");
     Ok(())
 }

@@ -14,6 +14,7 @@
 //! | `check` | from what is written to what it means |
 //! | [`file_modes`] | who else may read data_dir, the database and secret files |
 //! | `later` | what has no effect in this version |
+//! | [`reload`] | what changes while a gateway runs, and what waits for a restart |
 //! | `show` | the effective configuration as TOML |
 //! | [`mod@root_secret`] | the secret that is made where none is set |
 //! | [`mod@verify_files`] | domain verification files from data_dir |
@@ -29,6 +30,7 @@ mod nearest;
 mod o2oa_json;
 mod qiyeweixin;
 mod raw;
+pub mod reload;
 pub mod root_secret;
 mod show;
 mod time_zone;
@@ -51,6 +53,7 @@ pub use self::model::{
     ApiClient, Callback, Config, Database, DefaultRule, Directory, Gate, Groups, LinkBy, Listen, Log,
     LogFormat, Pages, Rate, RootSecret, RuleText, Scope, Server, Session, VerifyFile, Wecom,
 };
+pub use self::reload::{Comparison, RunningConfig};
 pub use self::root_secret::{RootSecretError, root_secret};
 pub use self::verify_files::verify_files;
 

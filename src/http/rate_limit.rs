@@ -10,6 +10,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 use std::net::{IpAddr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -30,8 +31,8 @@ const CROWDED: usize = MAX_KEYS_PER_SHARD / 4 * 3;
 #[error("too many; try again in {} s", .0.as_secs())]
 pub struct RetryAfter(pub Duration);
 
-/// One limit, for any number of addresses. Shared by reference.
-#[derive(Debug)]
+/// One limit, for any number of addresses. Clones share what was taken.
+#[derive(Debug, Clone)]
 pub struct RateLimit {
     /// Nanoseconds in which one comes back; `None`: nothing is ever permitted.
     interval: Option<i64>,
@@ -41,7 +42,7 @@ pub struct RateLimit {
     per: Duration,
     clock: Clock,
     hasher: RandomState,
-    shards: [Mutex<Shard>; SHARDS],
+    shards: Arc<[Mutex<Shard>; SHARDS]>,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +59,14 @@ impl RateLimit {
         let per_nanos = i64::try_from(per.as_nanos()).unwrap_or(i64::MAX);
         let interval = (count > 0 && burst > 0).then(|| (per_nanos / i64::from(count.max(1))).max(1));
         let depth = interval.unwrap_or(0).saturating_mul(i64::from(burst));
-        Self { interval, depth, per, clock, hasher: RandomState::new(), shards: Default::default() }
+        Self { interval, depth, per, clock, hasher: RandomState::new(), shards: Arc::default() }
+    }
+
+    /// This limit with what was taken of `before`, so that reading the configuration again forgives nobody. A limit
+    /// that has become much narrower may forgive once: what it could not have allowed is not believed.
+    #[must_use]
+    pub fn continuing(self, before: &Self) -> Self {
+        Self { hasher: before.hasher.clone(), shards: Arc::clone(&before.shards), ..self }
     }
 
     /// Takes one for `address`. IPv4-mapped addresses count as IPv4; IPv6 counts by /64, which is what one
@@ -226,6 +234,19 @@ mod tests {
         }
         limit.try_take(ip("203.0.113.7")).unwrap();
         assert_eq!(limit.try_take(ip("203.0.113.7")), Err(RetryAfter(Duration::from_secs(1))));
+    }
+
+    #[test]
+    fn a_limit_that_is_read_again_goes_on_from_what_was_taken() {
+        let (before, clock) = limit(1, 60, 1);
+        let a = ip("203.0.113.7");
+        before.try_take(a).unwrap();
+        let after = RateLimit::new(2, Duration::from_secs(60), 3, clock.clone()).continuing(&before);
+        after.try_take(a).unwrap();
+        assert!(after.try_take(a).is_err());
+        clock.advance(Duration::from_secs(30));
+        after.try_take(a).unwrap();
+        assert!(after.try_take(a).is_err());
     }
 
     #[test]

@@ -43,6 +43,7 @@ pub mod store;
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use chrono_tz::Tz;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
@@ -78,6 +79,8 @@ pub struct Messages(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     settings: Settings,
+    /// `settings.hosts`, or what a reload put in its place.
+    hosts: ArcSwap<Hosts>,
     db: Db,
     clock: Clock,
     client: wecom::Client,
@@ -94,6 +97,7 @@ impl Messages {
     pub fn new(settings: Settings, db: Db, clock: Clock, client: wecom::Client) -> Self {
         let (metrics, worker) = (Metrics::new(clock.clone()), deliver::Worker::new(&clock));
         Self(Arc::new(Inner {
+            hosts: ArcSwap::from_pointee(settings.hosts.clone()),
             settings,
             db,
             clock,
@@ -103,6 +107,11 @@ impl Messages {
             metrics,
             worker,
         }))
+    }
+
+    /// Judges and wraps links by `hosts` from now on.
+    pub fn set_hosts(&self, hosts: Hosts) {
+        self.0.hosts.store(Arc::new(hosts));
     }
 
     /// What was accepted and sent, and what waits.

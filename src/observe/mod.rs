@@ -51,6 +51,12 @@ impl Observe {
         );
         Self { sessions, clock, stopping, registry: Arc::new(Mutex::new(registry)), live, age }
     }
+
+    /// The same metrics and readiness by another view of the sessions.
+    #[must_use]
+    pub fn reconfigured(&self, sessions: Sessions) -> Self {
+        Self { sessions, ..self.clone() }
+    }
 }
 
 /// `/healthz`, `/readyz`, `/metrics`.

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal as _;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{EnvFilter, reload};
 
 use crate::config::{Log, LogFormat};
 
@@ -17,18 +17,49 @@ pub enum LogError {
         /// What is wrong with it.
         why: String,
     },
+    /// Nothing logs any more.
+    #[error("the level cannot be changed: {0}")]
+    Ended(#[from] reload::Error),
     /// Logging had begun before.
     #[error("logging has begun already: {0}")]
     Twice(Box<dyn std::error::Error + Send + Sync>),
+}
+
+type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+
+/// Changes the level while the process logs.
+pub struct LevelHandle(SetFilter);
+
+impl std::fmt::Debug for LevelHandle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LevelHandle")
+    }
+}
+
+impl LevelHandle {
+    /// Reads a level or filter.
+    ///
+    /// # Errors
+    /// [`LogError::Level`].
+    pub fn parse(level: &str) -> Result<EnvFilter, LogError> {
+        EnvFilter::try_new(level).map_err(|e| LogError::Level { level: level.to_owned(), why: e.to_string() })
+    }
+
+    /// Logs by `filter` from now on.
+    ///
+    /// # Errors
+    /// [`LogError::Ended`].
+    pub fn set(&self, filter: EnvFilter) -> Result<(), LogError> {
+        Ok((self.0)(filter)?)
+    }
 }
 
 /// Begins to log, for the whole process.
 ///
 /// # Errors
 /// [`LogError`].
-pub fn begin(log: &Log) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(&log.level)
-        .map_err(|e| LogError::Level { level: log.level.clone(), why: e.to_string() })?;
+pub fn begin(log: &Log) -> Result<LevelHandle, LogError> {
+    let filter = LevelHandle::parse(&log.level)?;
     let terminal = std::io::stderr().is_terminal();
     let builder =
         tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(terminal);
@@ -37,6 +68,15 @@ pub fn begin(log: &Log) -> Result<(), LogError> {
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
-    let begun = if json { builder.json().flatten_event(true).try_init() } else { builder.try_init() };
-    begun.map_err(LogError::Twice)
+    let (set, begun): (SetFilter, _) = if json {
+        let builder = builder.json().flatten_event(true).with_filter_reloading();
+        let handle = builder.reload_handle();
+        (Box::new(move |filter| handle.reload(filter)), builder.try_init())
+    } else {
+        let builder = builder.with_filter_reloading();
+        let handle = builder.reload_handle();
+        (Box::new(move |filter| handle.reload(filter)), builder.try_init())
+    };
+    begun.map_err(LogError::Twice)?;
+    Ok(LevelHandle(set))
 }

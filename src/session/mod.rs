@@ -9,6 +9,7 @@ pub mod follow;
 pub mod identity;
 pub mod keys;
 pub mod live;
+mod shared;
 mod signature;
 pub mod store;
 pub mod token;
@@ -32,6 +33,7 @@ use crate::directory::chart::Chart;
 use crate::http::cookie;
 use identity::Prepared;
 use live::{Live, Memory, TokenHash};
+use shared::{Inner, Shared};
 use store::{NewSession, Row};
 use token::{Claims, Invalid, NoKey};
 
@@ -163,29 +165,6 @@ pub struct Settings {
 #[derive(Debug, Clone)]
 pub struct Sessions(Arc<Inner>);
 
-#[derive(Debug)]
-struct Inner {
-    settings: Settings,
-    issuer: String,
-    db: Db,
-    clock: Clock,
-    sealer: Sealer,
-    memory: Memory,
-    /// The published chart; replaced together with the persons that it changed.
-    chart: ArcSwap<Chart>,
-    /// Whose the userids in rules are.
-    bindings: ArcSwap<Bindings>,
-    keys: ArcSwap<keys::Loaded>,
-    assertions: papaya::HashMap<(Sid, String), (Timestamp, Arc<str>)>,
-    /// Where in the feed we are; locked while one refresh runs.
-    position: tokio::sync::Mutex<i64>,
-    refreshed_at: AtomicI64,
-    /// The last refresh failed.
-    failing: AtomicBool,
-    newest_row: AtomicI64,
-    keys_reloaded_at: AtomicI64,
-}
-
 impl Sessions {
     /// Reads the signing keys (making the first one) and begins to follow the feed from here.
     ///
@@ -217,9 +196,7 @@ impl Sessions {
         }
         let now = clock.now();
         let issuer = settings.hosts.public().to_string();
-        let sessions = Self(Arc::new(Inner {
-            settings,
-            issuer,
+        let shared = Arc::new(Shared {
             db,
             clock,
             sealer,
@@ -233,9 +210,19 @@ impl Sessions {
             failing: AtomicBool::new(false),
             newest_row: AtomicI64::new(0),
             keys_reloaded_at: AtomicI64::new(now.millis()),
-        }));
+        });
+        let sessions = Self(Arc::new(Inner { settings, issuer, shared }));
         sessions.read_newest_row().await?;
         Ok(sessions)
+    }
+
+    /// The same sessions under other limits and hosts; requests that have begun end under the old ones.
+    ///
+    /// `corp`, public_url and the cookie domain must be the old ones: they stand in tokens.
+    #[must_use]
+    pub fn reconfigured(&self, settings: Settings) -> Self {
+        let issuer = settings.hosts.public().to_string();
+        Self(Arc::new(Inner { settings, issuer, shared: Arc::clone(&self.0.shared) }))
     }
 
     /// The one session check: cookie first, then a Bearer token of ours. `origin` is the host the browser sees;

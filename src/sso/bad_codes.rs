@@ -17,8 +17,8 @@ const MAX_BAD_CODES_PER_MINUTE: u32 = 2000;
 /// The key of the bucket that everybody shares, and of visitors whose address is not known.
 const NO_ADDRESS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// Both limits.
-#[derive(Debug)]
+/// Both limits. Clones share what was taken.
+#[derive(Debug, Clone)]
 pub struct BadCodes {
     address: RateLimit,
     installation: RateLimit,
@@ -29,6 +29,14 @@ impl BadCodes {
     pub fn new(address: RateLimit, clock: Clock) -> Self {
         let (count, minute) = (MAX_BAD_CODES_PER_MINUTE, Duration::from_secs(60));
         Self { address, installation: RateLimit::new(count, minute, count, clock) }
+    }
+
+    /// These limits with what was taken of `before`.
+    pub(super) fn continuing(self, before: &Self) -> Self {
+        Self {
+            address: self.address.continuing(&before.address),
+            installation: self.installation.continuing(&before.installation),
+        }
     }
 
     /// Pays for a code from `address` before WeCom is asked about it.

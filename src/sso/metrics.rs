@@ -23,7 +23,7 @@ struct Why {
 }
 
 /// Counters of sign-ins.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Metrics {
     started: Family<Way, Counter>,
     finished: Family<Way, Counter>,

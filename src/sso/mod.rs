@@ -68,7 +68,7 @@ use target::Target;
 pub struct Sso(Arc<Inner>);
 
 /// The parts it is made of.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Settings {
     /// 企业ID.
     pub corp: CorpId,
@@ -88,7 +88,8 @@ pub struct Settings {
     pub refusals: RefusalLimiter,
 }
 
-#[derive(Debug)]
+/// A reload of the configuration makes a clone with other settings: what is counted or waited for is shared.
+#[derive(Debug, Clone)]
 struct Inner {
     settings: Settings,
     db: Db,
@@ -96,10 +97,10 @@ struct Inner {
     sessions: Sessions,
     client: Client,
     site: Site,
-    states: StateSealer,
-    hand_offs: Sealer,
+    states: Arc<StateSealer>,
+    hand_offs: Arc<Sealer>,
     metrics: metrics::Metrics,
-    last_delay_warning: recheck::LastDelayWarning,
+    last_delay_warning: Arc<recheck::LastDelayWarning>,
     /// Callbacks that go on without their browser.
     under_way: TaskTracker,
 }
@@ -125,12 +126,25 @@ impl Sso {
             sessions,
             client,
             site,
-            states,
-            hand_offs,
+            states: Arc::new(states),
+            hand_offs: Arc::new(hand_offs),
             metrics,
-            last_delay_warning: recheck::LastDelayWarning::default(),
+            last_delay_warning: Arc::default(),
             under_way: TaskTracker::new(),
         }))
+    }
+
+    /// The same sign-in under other settings; `corp` and `agent` must be the old ones, because states are sealed
+    /// for them.
+    #[must_use]
+    pub fn reconfigured(&self, settings: Settings, sessions: Sessions, site: Site) -> Self {
+        let before = &self.0.settings;
+        let settings = Settings {
+            starts: settings.starts.continuing(&before.starts),
+            bad_codes: settings.bad_codes.continuing(&before.bad_codes),
+            ..settings
+        };
+        Self(Arc::new(Inner { settings, sessions, site, ..Inner::clone(&self.0) }))
     }
 
     /// The hosts of this installation.

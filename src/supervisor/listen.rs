@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::body::Body;
 use hyper::server::conn::http1;
@@ -94,8 +95,33 @@ impl Drop for Listener {
     }
 }
 
-/// Serves `router` on `listener` until `stop`, then lets requests under way finish.
-pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) {
+/// The routes of a listener, which can be replaced while it serves. Clones are the same routes.
+///
+/// Each request is answered by the routes of the moment in which it came, whole: also on a connection that was
+/// opened before.
+#[derive(Debug, Clone)]
+pub struct ServedRoutes(Arc<ArcSwap<Router>>);
+
+impl From<Router> for ServedRoutes {
+    fn from(router: Router) -> Self {
+        Self(Arc::new(ArcSwap::from_pointee(router)))
+    }
+}
+
+impl ServedRoutes {
+    /// Answers what comes from now on by `router`; requests under way end as they began.
+    pub fn replace(&self, router: Router) {
+        self.0.store(Arc::new(router));
+    }
+
+    fn current(&self) -> Router {
+        Router::clone(&self.0.load())
+    }
+}
+
+/// Serves `routes` on `listener` until `stop`, then lets requests under way finish.
+pub async fn serve(listener: Listener, routes: impl Into<ServedRoutes>, stop: CancellationToken) {
+    let routes = routes.into();
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
     loop {
@@ -106,10 +132,10 @@ pub async fn serve(listener: Listener, router: Router, stop: CancellationToken) 
         };
         match accepted {
             Ok(Accepted::Tcp(stream, peer)) => {
-                start(&mut connections, &graceful, stream, peer, router.clone(), stop.clone());
+                start(&mut connections, &graceful, stream, peer, routes.clone(), stop.clone());
             }
             Ok(Accepted::Unix(stream)) => {
-                start(&mut connections, &graceful, stream, Peer::Unix, router.clone(), stop.clone());
+                start(&mut connections, &graceful, stream, Peer::Unix, routes.clone(), stop.clone());
             }
             Err(error) => {
                 tracing::warn!(%error, "A connection could not be accepted");
@@ -144,7 +170,7 @@ fn start(
     graceful: &GracefulShutdown,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     peer: Peer,
-    router: Router,
+    routes: ServedRoutes,
     stop: CancellationToken,
 ) {
     let requests = Arc::new(AtomicUsize::new(0));
@@ -152,7 +178,7 @@ fn start(
     let service = hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
-        let answered = router.clone().call(request);
+        let answered = routes.current().call(request);
         let under_way = UnderWay::begin(&counted);
         async move {
             let response = answered.await;
@@ -219,7 +245,7 @@ mod tests {
         let (mut connections, graceful) = (JoinSet::new(), GracefulShutdown::new());
         let slow = || async { tokio::time::sleep(Duration::from_secs(5)).await };
         let router = Router::new().route("/", get(|| async { "ok" })).route("/slow", get(slow));
-        start(&mut connections, &graceful, server, Peer::Unix, router, stop.clone());
+        start(&mut connections, &graceful, server, Peer::Unix, router.into(), stop.clone());
         (client, connections, graceful)
     }
 
@@ -239,6 +265,27 @@ mod tests {
         let mut rest = Vec::new();
         let closed = tokio::time::timeout(Duration::from_secs(60), client.read_to_end(&mut rest)).await;
         assert!(closed.is_ok(), "never closed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn replaced_routes_answer_the_next_request_of_a_connection_and_none_that_is_under_way() {
+        let (mut client, server) = duplex(64 * 1024);
+        let (mut connections, graceful) = (JoinSet::new(), GracefulShutdown::new());
+        let old = || async {
+            tokio::time::sleep(Duration::from_secs(5)).await;
+            "old"
+        };
+        let routes = ServedRoutes::from(Router::new().route("/", get(old)));
+        start(&mut connections, &graceful, server, Peer::Unix, routes.clone(), CancellationToken::new());
+        client.write_all(REQUEST).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        routes.replace(Router::new().route("/", get(|| async { "new" })));
+        let mut start = [0; 512];
+        let read = client.read(&mut start).await.unwrap();
+        assert!(start[..read].ends_with(b"old"), "{}", String::from_utf8_lossy(&start[..read]));
+        client.write_all(REQUEST).await.unwrap();
+        let read = client.read(&mut start).await.unwrap();
+        assert!(start[..read].ends_with(b"new"), "{}", String::from_utf8_lossy(&start[..read]));
     }
 
     #[tokio::test(start_paused = true)]

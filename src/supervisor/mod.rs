@@ -101,6 +101,28 @@ impl Supervisor {
     }
 }
 
+/// SIGHUP, caught from the moment this is made: the process no longer ends by it.
+#[derive(Debug)]
+pub struct Hangups(Signal);
+
+impl Hangups {
+    /// Begins to listen: make it first of all, because until then SIGHUP ends the process.
+    ///
+    /// # Errors
+    /// If the operating system does not let us.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self(signal(SignalKind::hangup())?))
+    }
+
+    /// Waits for the next one. Those that come before this is called count as one.
+    pub async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            // The runtime delivers no more signals: it is ending.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
 impl Signals {
     /// Begins to listen: make it before anybody is told that we are ready, or an early SIGTERM ends the process
     /// without order.

@@ -86,6 +86,8 @@ mod running;
 #[cfg(test)]
 mod running_messages;
 #[cfg(test)]
+mod running_reload;
+#[cfg(test)]
 mod running_sync;
 #[cfg(test)]
 mod secrets;

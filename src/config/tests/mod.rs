@@ -1,6 +1,7 @@
 //! The configuration as a whole: layers, findings, and what never shows.
 
 mod layers;
+mod reload;
 mod secrets;
 mod trouble;
 mod values;

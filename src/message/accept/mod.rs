@@ -136,7 +136,7 @@ impl Messages {
             return Err(Refused::BadKey);
         }
         let request_hash = order.hash();
-        let judged = content::judge(&order, &settings.hosts);
+        let judged = content::judge(&order, &inner.hosts.load());
         if let Some(key) = key
             && let Some((id, hash)) = store::by_key(&inner.db, &settings.corp, sender.as_str(), key).await?
         {

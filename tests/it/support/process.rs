@@ -26,6 +26,8 @@ pub(crate) enum Signal {
     /// Stop in good order.
     Term,
     Interrupt,
+    /// Read the configuration again.
+    Hangup,
     /// Be gone at once.
     Kill,
     /// Stand still, as a machine does that is overloaded.
@@ -192,6 +194,7 @@ impl Process {
         let name = match signal {
             Signal::Term => "TERM",
             Signal::Interrupt => "INT",
+            Signal::Hangup => "HUP",
             Signal::Kill => "KILL",
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",

@@ -1,0 +1,207 @@
+//! Taking over a changed configuration without dropping anyone.
+//!
+//! A reload makes a second [`App`] of the same database, sessions, queues and connections: everything of it is
+//! read and compiled first, and then it takes the place of the first one in a single step. A request is answered
+//! by one of the two, whole.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    App, BuildError, gate_parts, page_settings, session_settings, site, sso_settings, trusted_proxies,
+};
+use crate::base::clock::Clock;
+use crate::config::{Config, ConfigError, Reading, RunningConfig, Sources};
+use crate::gate::GateState;
+use crate::http::page::Pages;
+use crate::observe::telemetry::{LevelHandle, LogError};
+use crate::observe::{self, Observe};
+use crate::sso::verify_file::VerifyFiles;
+use crate::supervisor::Hangups;
+use crate::supervisor::listen::ServedRoutes;
+
+/// Reads the configuration again at each SIGHUP.
+#[derive(Debug)]
+pub struct Reloader {
+    /// Where it is read.
+    pub sources: Sources,
+    /// What the gateway goes by.
+    pub running: RunningConfig,
+    /// The log's level.
+    pub level: LevelHandle,
+    /// When.
+    pub hangups: Hangups,
+}
+
+/// Why a changed configuration was not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    /// It is not accepted.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The rules or the logo.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The log's level.
+    #[error(transparent)]
+    Log(#[from] LogError),
+}
+
+/// How the last reload went, for `/metrics`.
+#[derive(Debug, Clone, Default)]
+pub struct ReloadMetrics {
+    success: Gauge,
+    at: Gauge,
+}
+
+impl ReloadMetrics {
+    /// Gauges of a configuration that was accepted at `clock`'s now.
+    pub fn register(registry: &mut Registry, clock: &Clock) -> Self {
+        let metrics = Self::default();
+        let success = "Whether the configuration was accepted when it was last read";
+        registry.register("config_reload_success", success, metrics.success.clone());
+        let at = "When the configuration in effect was read, seconds since 1970";
+        registry.register("config_reload_timestamp_seconds", at, metrics.at.clone());
+        metrics.accepted(clock);
+        metrics
+    }
+
+    fn accepted(&self, clock: &Clock) {
+        self.success.set(1);
+        self.at.set(clock.now().seconds());
+    }
+}
+
+/// The app of this moment and everything that has to follow when another takes its place.
+#[derive(Debug, Clone)]
+pub struct CurrentApp {
+    app: Arc<ArcSwap<App>>,
+    public: ServedRoutes,
+    admin: ServedRoutes,
+    observe: Observe,
+}
+
+impl CurrentApp {
+    /// `app`, and the routes that it begins to serve; `registry` and `stopping` are for the admin listener.
+    pub fn new(app: &App, stopping: CancellationToken, registry: Registry) -> Self {
+        let observe = Observe::new(app.sessions.clone(), app.clock.clone(), stopping, registry);
+        Self {
+            app: Arc::new(ArcSwap::from_pointee(app.clone())),
+            public: app.public().into(),
+            admin: observe::routes(observe.clone()).into(),
+            observe,
+        }
+    }
+
+    /// The app that answers requests now. Jobs ask at each step, so that they follow a reload.
+    pub fn load(&self) -> Arc<App> {
+        self.app.load_full()
+    }
+
+    /// The routes of the public listener.
+    pub fn public(&self) -> ServedRoutes {
+        self.public.clone()
+    }
+
+    /// The routes of the admin listener.
+    pub fn admin(&self) -> ServedRoutes {
+        self.admin.clone()
+    }
+
+    /// Puts `app` in the place of the one before; nothing here can fail.
+    fn replace(&self, app: App) {
+        let (public, admin) =
+            (app.public(), observe::routes(self.observe.reconfigured(app.sessions.clone())));
+        app.messages.set_hosts(app.config.hosts.clone());
+        self.app.store(Arc::new(app));
+        self.public.replace(public);
+        self.admin.replace(admin);
+    }
+}
+
+impl App {
+    /// The same gateway under another configuration: what is open stays open, what was counted stays counted.
+    /// Only what [`RunningConfig::compare`] lets through may differ.
+    ///
+    /// # Errors
+    /// [`BuildError`]; nothing has changed then.
+    pub fn reconfigured(&self, config: Config) -> Result<Self, BuildError> {
+        let sessions = self.sessions.reconfigured(session_settings(&config));
+        let parts = gate_parts(&config, &self.clock, self.outlets.clone())?;
+        let pages = Pages::new(page_settings(&config)?);
+        let site = site(&config, &self.clock, &pages);
+        let settings = sso_settings(&config, &self.clock, &self.refusals);
+        let trusted = trusted_proxies(&config);
+        Ok(Self {
+            gate: GateState::new(parts, sessions.clone()),
+            sso: self.sso.reconfigured(settings, sessions.clone(), site.clone()),
+            api: self.api.reconfigured(config.api_clients.clone(), sessions.clone(), trusted.clone()),
+            verify_files: VerifyFiles::new(config.wecom.verify_files.clone(), config.data_dir.clone()),
+            config: Arc::new(config),
+            sessions,
+            pages,
+            site,
+            trusted,
+            ..self.clone()
+        })
+    }
+}
+
+impl Reloader {
+    /// Reads the configuration at each SIGHUP, one after the other, until `stop`.
+    pub async fn work_until(mut self, current: CurrentApp, stop: CancellationToken) {
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.hangups.next() => {}
+            }
+            tracing::info!("SIGHUP: reading the configuration again");
+            let before = current.load();
+            match self.reload(&current) {
+                Ok(()) => before.reloads.accepted(&before.clock),
+                Err(error) => {
+                    before.reloads.success.set(0);
+                    tracing::error!(
+                        "The configuration is not accepted; the old one stays in effect, all of it: {error}"
+                    );
+                }
+            }
+        }
+    }
+
+    /// Reads and compiles everything, then takes it over.
+    fn reload(&mut self, current: &CurrentApp) -> Result<(), ReloadError> {
+        let compared = self.running.compare(Reading::of(&self.sources))?;
+        let text = compared.config.log.level.clone();
+        let level = LevelHandle::parse(&text)?;
+        let before = current.load();
+        let app = before.reconfigured(compared.config)?;
+        let before = before.config.log.level.clone();
+        // Nothing below can refuse.
+        current.replace(app);
+        self.running = compared.running;
+        for warning in compared.warnings {
+            tracing::warn!(key = %warning.key, "{}: {}", warning.key, warning.message);
+        }
+        let changes = if compared.applied.is_empty() {
+            "nothing changed".to_owned()
+        } else {
+            compared.applied.join(", ")
+        };
+        tracing::info!("Reloaded: {changes}");
+        if !compared.after_restart.is_empty() {
+            let keys = compared.after_restart.join(", ");
+            tracing::warn!(keys, "Changed, but in effect only after a restart: {keys}");
+        }
+        match self.level.set(level) {
+            Ok(()) if text != before => tracing::info!("Logging by log.level {text:?} from now on"),
+            Ok(()) => {}
+            Err(error) => tracing::error!(%error, "The log's level could not be changed"),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,237 @@
+//! From the configuration of a running gateway to the one that its files hold now: what changes takes effect, what
+//! needs a restart stays as it is and is named.
+//!
+//! Pure: two sets of layers in, a checked configuration and sentences out. A file with a mistake is refused whole.
+
+use super::layers::{Findings, Item, Layers};
+use super::raw::{KEYS, Key, Kind, Value};
+use super::{Config, ConfigError, Reading, Warning, check};
+use crate::base::secret::ExposeSecret as _;
+
+/// When a new value of a key holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Effect {
+    /// From the reload on, as `[[rules]]`, `[[api_clients]]` and `[[webhooks]]` do.
+    Applied,
+    /// From a restart on: addresses and files that are open, what stands in tokens (public_url, the cookie domain),
+    /// what runs and queues were begun with.
+    AfterRestart,
+    /// It only says where other values stand. Those are compared, not the place.
+    Place,
+}
+
+use Effect::{AfterRestart, Applied, Place};
+
+/// Every key but the `…_file` twins of secrets, which are places.
+pub(super) const EFFECTS: &[(&str, Effect)] = &[
+    ("public_url", AfterRestart),
+    ("data_dir", AfterRestart),
+    ("time_zone", AfterRestart),
+    ("allow_http", AfterRestart),
+    ("server.listen", AfterRestart),
+    ("server.admin_listen", AfterRestart),
+    ("server.trusted_proxies", Applied),
+    ("server.start_rate", Applied),
+    ("server.bad_code_rate", Applied),
+    ("server.secret", AfterRestart),
+    ("database.url", AfterRestart),
+    ("wecom.qiyeweixin", Place),
+    ("wecom.enable", AfterRestart),
+    ("wecom.corp_id", AfterRestart),
+    ("wecom.agent_id", AfterRestart),
+    ("wecom.app_secret", AfterRestart),
+    ("wecom.contacts_secret", AfterRestart),
+    ("wecom.corp_secret", AfterRestart),
+    ("wecom.api_address", AfterRestart),
+    ("wecom.oauth2_address", AfterRestart),
+    ("wecom.qr_connect_address", AfterRestart),
+    ("wecom.proxy", AfterRestart),
+    ("wecom.message_enable", AfterRestart),
+    ("wecom.sync_cron", AfterRestart),
+    ("wecom.force_sync_cron", AfterRestart),
+    ("wecom.verify_files", Applied),
+    ("wecom.contacts_callback.token", Applied),
+    ("wecom.contacts_callback.encoding_aes_key", Applied),
+    ("wecom.contacts_callback.previous_token", Applied),
+    ("wecom.contacts_callback.previous_encoding_aes_key", Applied),
+    ("wecom.app_callback.token", Applied),
+    ("wecom.app_callback.encoding_aes_key", Applied),
+    ("wecom.app_callback.previous_token", Applied),
+    ("wecom.app_callback.previous_encoding_aes_key", Applied),
+    ("session.ttl", Applied),
+    ("session.idle", Applied),
+    ("session.cookie_domain", AfterRestart),
+    ("login.redirect_hosts", Applied),
+    ("login.landing", Applied),
+    ("login.hash_routes", Applied),
+    ("pages.title", Applied),
+    ("pages.contact", Applied),
+    ("pages.logo_file", Applied),
+    ("gate.groups", Applied),
+    ("gate.assertion", Applied),
+    ("gate.default", Applied),
+    ("gate.stale_after", Applied),
+    ("gate.recheck", Applied),
+    ("directory.link_by", AfterRestart),
+    ("directory.max_removals", AfterRestart),
+    ("directory.purge_left_after", AfterRestart),
+    ("o2oa.work_url", Applied),
+    ("o2oa.server_url", Applied),
+    ("o2oa.message_redirect_portal", Applied),
+    ("o2oa.sso_client", Applied),
+    ("o2oa.sso_key", Applied),
+    ("o2oa.sso_cipher", Applied),
+    ("o2oa.push_user", Applied),
+    ("log.level", Applied),
+    ("log.format", AfterRestart),
+];
+
+/// Texts longer than this are not shown.
+const MAX_SHOWN_CHARS: usize = 120;
+
+/// What a running gateway goes by, to compare later readings with.
+#[derive(Clone)]
+pub struct RunningConfig(Layers);
+
+impl std::fmt::Debug for RunningConfig {
+    /// Without values: secrets are among them.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RunningConfig")
+    }
+}
+
+/// A reading beside the running configuration.
+#[derive(Debug)]
+pub struct Comparison {
+    /// The running configuration with everything that a reload may change.
+    pub config: Config,
+    /// The same, for the next comparison.
+    pub running: RunningConfig,
+    /// What changes, one phrase each (`2 rules → 3`); no phrase repeats a secret.
+    pub applied: Vec<String>,
+    /// The keys whose new values wait for a restart.
+    pub after_restart: Vec<&'static str>,
+    /// What should be known of the reading.
+    pub warnings: Vec<Warning>,
+}
+
+impl Reading {
+    /// What a gateway that runs with this reading goes by.
+    pub fn running(&self) -> RunningConfig {
+        RunningConfig(self.layers.clone())
+    }
+}
+
+impl RunningConfig {
+    /// Compares a new reading with this.
+    ///
+    /// # Errors
+    /// What is wrong with the reading, or with what it would be until the restart. Nothing of it may be used then.
+    pub fn compare(&self, next: Reading) -> Result<Comparison, ConfigError> {
+        next.outcome?;
+        let (before, mut merged) = (&self.0, next.layers);
+        let (mut applied, mut after_restart) = (Vec::new(), Vec::new());
+        for key in KEYS {
+            let (old, new) = (value(before, key), value(&merged, key));
+            let same = match (old, new) {
+                (Some(old), Some(new)) => old.same(new),
+                (old, new) => old.is_none_or(Value::is_empty) && new.is_none_or(Value::is_empty),
+            };
+            match effect(key) {
+                Applied if !same => applied.push(phrase(key, old, new)),
+                Applied | Place => {}
+                AfterRestart => {
+                    if !same {
+                        after_restart.push(key.path);
+                    }
+                    match before.entries.get(key.path).cloned() {
+                        Some(entry) => merged.entries.insert(key.path, entry),
+                        None => merged.entries.remove(key.path),
+                    };
+                }
+            }
+        }
+        applied.extend(count("rule", &before.rules, &merged.rules));
+        applied.extend(count("API client", &before.api_clients, &merged.api_clients));
+        applied.extend(count("webhook", &before.webhooks, &merged.webhooks));
+        // Once more: a new value may be at odds with an old one that stays until the restart.
+        let mut findings = Findings::default();
+        let config = check::check(&merged, &mut findings);
+        let mut config = findings.result(config);
+        if let Err(error) = &mut config
+            && !after_restart.is_empty()
+        {
+            let keys = after_restart.join(", ");
+            error.findings.push(format!("These need a restart and are taken as they were: {keys}"));
+        }
+        Ok(Comparison {
+            config: config?,
+            running: Self(merged),
+            applied,
+            after_restart,
+            warnings: next.warnings,
+        })
+    }
+}
+
+/// A key that is not in the table waits for a restart, which is always right.
+fn effect(key: &Key) -> Effect {
+    let secret = key.path.strip_suffix("_file").and_then(super::raw::find);
+    if secret.is_some_and(|secret| secret.kind == Kind::Secret) {
+        return Place;
+    }
+    EFFECTS.iter().find(|(path, _)| *path == key.path).map_or(AfterRestart, |(_, effect)| *effect)
+}
+
+fn value<'l>(layers: &'l Layers, key: &Key) -> Option<&'l Value> {
+    layers.entries.get(key.path).map(|entry| &entry.value)
+}
+
+/// `log.level info → debug`.
+fn phrase(key: &Key, old: Option<&Value>, new: Option<&Value>) -> String {
+    let path = key.path;
+    match (shown(old), shown(new)) {
+        (Some(old), Some(new)) => format!("{path} {old} → {new}"),
+        _ => format!("{path} changed"),
+    }
+}
+
+/// The value as a log may show it; `None` for secrets and long texts.
+fn shown(value: Option<&Value>) -> Option<String> {
+    let shown = match value {
+        None => "\"\"".to_owned(),
+        Some(Value::Secret(_)) => return None,
+        Some(Value::Boolean(flag)) => flag.to_string(),
+        Some(Value::Text(text)) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) => {
+            text.clone()
+        }
+        Some(Value::Text(text)) => format!("{text:?}"),
+        Some(Value::List(items)) => format!("{items:?}"),
+    };
+    (shown.chars().count() <= MAX_SHOWN_CHARS).then_some(shown)
+}
+
+/// `2 rules → 3`; `None` if they are the same.
+fn count(noun: &str, old: &[Item], new: &[Item]) -> Option<String> {
+    if old.len() == new.len() && old.iter().zip(new).all(|(a, b)| same_item(a, b)) {
+        return None;
+    }
+    let (before, after) = (old.len(), new.len());
+    let plural = if before == 1 { "" } else { "s" };
+    Some(if before == after {
+        format!("{before} {noun}{plural} changed")
+    } else {
+        format!("{before} {noun}{plural} → {after}")
+    })
+}
+
+fn same_item(a: &Item, b: &Item) -> bool {
+    let told = |item: &Item| {
+        let text = |value: &Value| match value {
+            Value::Secret(secret) => format!("{:?}", secret.expose_secret()),
+            other => format!("{other:?}"),
+        };
+        item.fields.iter().map(|(key, entry)| (*key, text(&entry.value))).collect::<Vec<_>>()
+    };
+    told(a) == told(b)
+}
