@@ -1,4 +1,5 @@
-//! `GONGPAI_*`: `GONGPAI_WECOM__CORP_ID` is `wecom.corp_id`.
+//! `GONGPAI_*`: `GONGPAI_WECOM__CORP_ID` is `wecom.corp_id`, and wins over the files; `GONGPAI_DEFAULT__WECOM__CORP_ID` is
+//! another default for it, which every file wins over: what an image presets is not above what its user writes.
 
 use std::path::PathBuf;
 
@@ -8,6 +9,8 @@ use super::nearest::hint;
 use super::raw::{self, ARRAYS, KEYS};
 
 const PREFIX: &str = "GONGPAI_";
+/// After [`PREFIX`]: a variable that replaces a default.
+const DEFAULT: &str = "DEFAULT__";
 
 impl Sources {
     /// The sources of a running program: its environment, and the file arguments of the command line.
@@ -27,33 +30,50 @@ impl Sources {
     }
 }
 
+/// Lays the variables that replace defaults over `layers`, before any file is read.
+pub(super) fn read_defaults(environment: &[(String, String)], layers: &mut Layers, findings: &mut Findings) {
+    for (name, value) in environment {
+        if let Some(rest) = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(DEFAULT)) {
+            read_variable(name, rest, value, Origin::DefaultVariable(name.clone()), layers, findings);
+        }
+    }
+}
+
 /// Lays the variables over `layers`. What is not ours to read is skipped, what is unknown is an error.
 pub(super) fn read(environment: &[(String, String)], layers: &mut Layers, findings: &mut Findings) {
     for (name, value) in environment {
         let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        if is_foreign(rest, value) {
-            continue;
+        if !is_foreign(rest, value) && !rest.starts_with(DEFAULT) {
+            read_variable(name, rest, value, Origin::Variable(name.clone()), layers, findings);
         }
-        let path = rest.to_ascii_lowercase().replace("__", ".");
-        if let Some(key) = raw::find(&path) {
-            if value.contains('\u{fffd}') {
-                findings.error(&path, &Origin::Variable(name.clone()), "is not UTF-8");
-                continue;
-            }
-            layers.read.push(name.clone());
-            let origin = Origin::Variable(name.clone());
-            lay(layers, findings, (key.path, key.kind), key.kind.read_variable(value), origin);
-        } else if let Some((array, _)) = ARRAYS.iter().find(|(array, _)| path.starts_with(array)) {
-            findings
-                .fail(format_args!("{name}: [[{array}]] cannot be set by variables; write it into the file"));
-        } else if raw::is_section(&path) {
-            let example = variable(&format!("{path}.{}", first_key(&path)));
-            findings.fail(format_args!("{name}: {path} is a section; its keys are set as {example}"));
-        } else {
-            let known: Vec<String> = KEYS.iter().map(|k| variable(k.path)).collect();
-            let hint = hint("variable", name, known.iter().map(String::as_str));
-            findings.fail(format_args!("{name}: unknown variable{hint}"));
+    }
+}
+
+fn read_variable(
+    name: &str,
+    rest: &str,
+    value: &str,
+    origin: Origin,
+    layers: &mut Layers,
+    findings: &mut Findings,
+) {
+    let path = rest.to_ascii_lowercase().replace("__", ".");
+    if let Some(key) = raw::find(&path) {
+        if value.contains('\u{fffd}') {
+            findings.error(&path, &origin, "is not UTF-8");
+            return;
         }
+        layers.read.push(name.to_owned());
+        lay(layers, findings, (key.path, key.kind), key.kind.read_variable(value), origin);
+    } else if let Some((array, _)) = ARRAYS.iter().find(|(array, _)| path.starts_with(array)) {
+        findings.fail(format_args!("{name}: [[{array}]] cannot be set by variables; write it into the file"));
+    } else if raw::is_section(&path) {
+        let example = variable(&format!("{path}.{}", first_key(&path)));
+        findings.fail(format_args!("{name}: {path} is a section; its keys are set as {example}"));
+    } else {
+        let known: Vec<String> = KEYS.iter().map(|k| variable(k.path)).collect();
+        let hint = hint("variable", name, known.iter().map(String::as_str));
+        findings.fail(format_args!("{name}: unknown variable{hint}"));
     }
 }
 

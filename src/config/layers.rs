@@ -21,6 +21,8 @@ pub(super) enum Origin {
     },
     /// An environment variable.
     Variable(String),
+    /// An environment variable that replaces a default.
+    DefaultVariable(String),
     /// A key of a qiyeweixin.json.
     Qiyeweixin {
         /// The file.
@@ -38,7 +40,7 @@ impl Origin {
     /// Which layer it is; the stronger one wins.
     pub(super) const fn strength(&self) -> u8 {
         match self {
-            Self::BuiltIn => 0,
+            Self::BuiltIn | Self::DefaultVariable(_) => 0,
             Self::Qiyeweixin { .. } => 1,
             Self::File { .. } => 2,
             Self::Variable(_) => 3,
@@ -52,7 +54,7 @@ impl fmt::Display for Origin {
         match self {
             Self::BuiltIn => f.write_str("default"),
             Self::File { name, line } => write!(f, "{name}:{line}"),
-            Self::Variable(name) => f.write_str(name),
+            Self::Variable(name) | Self::DefaultVariable(name) => f.write_str(name),
             Self::Qiyeweixin { name, key } => write!(f, "{key} in {name}"),
             Self::Flag(flag) => f.write_str(flag),
             Self::Derived(from) => write!(f, "from {from}"),

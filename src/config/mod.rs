@@ -157,6 +157,7 @@ impl Reading {
 fn lay_all(sources: &Sources, layers: &mut Layers, findings: &mut Findings) -> Result<(), String> {
     File::built_in(DEFAULT_TOML).read(layers, findings);
     layers.defaults = layers.entries.clone();
+    environment::read_defaults(&sources.environment, layers, findings);
     let file = configuration_file(sources)?;
     let named = file.as_ref().map(|(text, name)| File::named(text, name));
     if let Some(error) = named.as_ref().and_then(File::syntax_error) {

@@ -306,3 +306,24 @@ fn the_shown_configuration_is_toml_that_means_the_same_and_says_where_it_was_wri
         |text: &str| text.lines().map(|l| l.split(" # ").next().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(strip(&again.to_toml().unwrap()), strip(&shown));
 }
+
+#[test]
+fn what_an_image_presets_is_a_default_and_the_file_wins_over_it() {
+    let preset = [
+        ("GONGPAI_DEFAULT__SERVER__ADMIN_LISTEN", "0.0.0.0:9090"),
+        ("GONGPAI_DEFAULT__SERVER__LISTEN", "0.0.0.0:8080"),
+    ];
+    let public = "public_url = \"https://oa.example.com\"\n";
+    let admin = |text: &str, environment: &[(&str, &str)]| {
+        let (config, _) = Config::load(&sources(text, environment)).unwrap_or_else(|e| panic!("{e}"));
+        config.server.admin_listen.to_string()
+    };
+    assert_eq!(admin(public, &preset), "0.0.0.0:9090");
+    let file = format!("{public}[server]\nadmin_listen = \"127.0.0.1:9191\"\n");
+    assert_eq!(admin(&file, &preset), "127.0.0.1:9191");
+    let mut both = preset.to_vec();
+    both.push(("GONGPAI_SERVER__ADMIN_LISTEN", "127.0.0.1:9292"));
+    assert_eq!(admin(&file, &both), "127.0.0.1:9292");
+    let unknown = Config::load(&sources(public, &[("GONGPAI_DEFAULT__SERVER__ADMIN_LISTN", "x")]));
+    assert!(unknown.unwrap_err().findings[0].contains("GONGPAI_DEFAULT__SERVER__ADMIN_LISTN"));
+}
