@@ -45,6 +45,7 @@ pub(super) fn gate_parts(
         metrics: outlets.metrics,
         denials: outlets.denials,
         groups: config.gate.groups,
+        code_paths: gate::code::CodePaths::new(&config.gate.code_paths),
         first_matches: outlets.first_matches,
     })
 }

@@ -236,6 +236,11 @@ impl Hosts {
         &self.public
     }
 
+    /// Whether there can be application hosts besides public_url's own.
+    pub fn has_others(&self) -> bool {
+        self.cookie_domain.is_some() || self.redirect.iter().any(|host| !host.permits(&self.public))
+    }
+
     /// The cookie domain without its leading dot, if there is one.
     pub fn cookie_domain(&self) -> Option<&str> {
         self.cookie_domain.as_deref()

@@ -156,6 +156,14 @@ fn why_neither(raw: &str, hosts: &Hosts) -> BadTarget {
     if syntax && !http && !host { BadTarget::OwnScheme } else { BadTarget::NoUrl }
 }
 
+/// Whether every application reads `path` alike: segments of letters, digits and `-._~`, none empty, none of dots alone.
+pub fn is_plain_path(path: &str) -> bool {
+    let Some(rest) = path.strip_prefix('/') else { return false };
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    let segment = |s: &str| !s.is_empty() && s.bytes().all(plain) && !s.bytes().all(|b| b == b'.');
+    rest.split('/').all(segment)
+}
+
 /// Percent-encodes `text` as one component of a query (RFC 3986 §2.3 unreserved stay as they are).
 pub fn encode(text: &str) -> String {
     urlencoding::encode(text).into_owned()

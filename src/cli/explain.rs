@@ -170,6 +170,7 @@ mod tests {
             default: DefaultRule::Members,
             stale_after: Duration::from_secs(60),
             recheck: Duration::from_secs(600),
+            code_paths: vec![],
         };
         let rule = |host: &str, path: &str, method: &str, allow: &str| RuleText {
             host: host.into(),

@@ -234,6 +234,8 @@ pub struct Gate {
     pub stale_after: Duration,
     /// How often an active session's person is asked of WeCom again.
     pub recheck: Duration,
+    /// Paths of public_url's host whose application has an OAuth callback of its own; their form is checked.
+    pub code_paths: Vec<String>,
 }
 
 /// `gate.groups`.

@@ -101,6 +101,7 @@ pub(super) const KEYS: &[Key] = &[
     key("gate.default", Kind::Text),
     key("gate.stale_after", Kind::Text),
     key("gate.recheck", Kind::Text),
+    key("gate.code_paths", Kind::List),
     key("directory.link_by", Kind::List),
     key("directory.max_removals", Kind::Text),
     key("directory.purge_left_after", Kind::Text),

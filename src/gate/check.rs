@@ -15,6 +15,7 @@ use crate::config::Groups;
 use crate::http::client_ip::{Peer, TrustedProxies};
 use crate::session::{NotSignedIn, SignedIn};
 
+use super::code::{CodePaths, without_code};
 use super::metrics::Metrics;
 use super::request::{Original, Origins, Refusal, encode_non_utf8};
 use super::respond;
@@ -67,6 +68,8 @@ pub struct Parts {
     pub denials: mpsc::Sender<Denial>,
     /// `gate.groups`.
     pub groups: Groups,
+    /// `gate.code_paths`.
+    pub code_paths: CodePaths,
     /// Where first matches of userids go; never waited for. One that is dropped is made again at the next check.
     pub first_matches: mpsc::Sender<FirstMatch>,
 }
@@ -91,6 +94,7 @@ pub(super) struct Checker {
     metrics: Metrics,
     denials: mpsc::Sender<Denial>,
     groups: Groups,
+    code_paths: CodePaths,
     first_matches: mpsc::Sender<FirstMatch>,
     untrusted: Pace,
     unknown: Pace,
@@ -107,6 +111,7 @@ impl Checker {
             metrics: parts.metrics,
             denials: parts.denials,
             groups: parts.groups,
+            code_paths: parts.code_paths,
             first_matches: parts.first_matches,
             untrusted: Pace::default(),
             unknown: Pace::default(),
@@ -181,6 +186,14 @@ impl Checker {
         assertion: impl FnOnce(&SignedIn, &Origin) -> Option<String>,
     ) -> Response {
         let hosts = self.origins.hosts();
+        // Before anything is decided, because no decision may pass a code on.
+        if let Some(clean) =
+            without_code(&original.origin, hosts.public(), &original.target, &self.code_paths)
+        {
+            self.metrics.sign_in.inc();
+            let clean = Original { target: clean.into(), ..original.clone() };
+            return respond::unauthenticated("gate.unauthenticated", &clean, headers, hosts);
+        }
         let session = match session {
             Ok(session) => Some(session),
             // Neither memory nor database can say whether there still is a session: nothing passes, DESIGN §4.

@@ -8,12 +8,14 @@
 //! | [`crate::session`] | who is there |
 //! | [`path`], [`readings`] | every way in which an application may understand the path |
 //! | [`glob`], [`rules`] | may they: [`rules::decide()`] is pure, the first matching rule decides, for each reading |
+//! | [`code`] | on public_url's host: no code of WeCom's reaches an application |
 //! | [`respond`] | 200 with identity headers, 401 with the way to sign in, 403; nothing else |
 //! | [`explain`](mod@explain) | the same decision in words |
 //!
 //! Whatever goes wrong is 401 or 403; there is no path to a 200 but through [`rules::Decision::Allow`].
 
 mod check;
+pub mod code;
 pub mod denied;
 pub mod explain;
 pub mod glob;
@@ -101,7 +103,9 @@ pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Res
     };
     let session = gate.sessions.check(&parts.headers, &original.origin).await;
     let session = session.as_ref().map_err(|why| *why);
-    gate.checker.answer(peer, &parts.headers, &original, session, &gate.in_force(), |s, origin| {
-        gate.sessions.assertion(s, origin).map(|a| a.to_string())
-    })
+    let answer =
+        gate.checker.answer(peer, &parts.headers, &original, session, &gate.in_force(), |s, origin| {
+            gate.sessions.assertion(s, origin).map(|a| a.to_string())
+        });
+    respond::with_own_authorization(answer, &parts.headers)
 }

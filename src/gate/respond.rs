@@ -14,6 +14,7 @@ use crate::config::Groups;
 use crate::directory::chart::Chart;
 use crate::session::Person;
 use crate::session::identity::Identity;
+use crate::session::token;
 
 use super::request::Original;
 
@@ -22,6 +23,7 @@ const REMOTE_NAME: HeaderName = HeaderName::from_static("remote-name");
 const REMOTE_EMAIL: HeaderName = HeaderName::from_static("remote-email");
 const REMOTE_GROUPS: HeaderName = HeaderName::from_static("remote-groups");
 const ASSERTION: HeaderName = HeaderName::from_static("gongpai-assertion");
+const OWN_AUTHORIZATION: HeaderName = HeaderName::from_static("gongpai-authorization");
 const DENIED: HeaderName = HeaderName::from_static("gongpai-denied");
 const SEC_FETCH_MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
 const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with");
@@ -52,6 +54,15 @@ pub fn allowed(who: Option<&Identity>, assertion: Option<&str>) -> Response {
     }
     let mut response = Response::new(Body::empty());
     *response.headers_mut() = headers;
+    response
+}
+
+/// A 2xx whose request carries a session token of ours in `Authorization` says so (`Gongpai-Authorization: own`), for the
+/// proxy to keep it from the application, which could be anybody with it.
+pub fn with_own_authorization(mut response: Response, request: &HeaderMap) -> Response {
+    if response.status().is_success() && token::carries_session_token(request) {
+        response.headers_mut().insert(OWN_AUTHORIZATION, HeaderValue::from_static("own"));
+    }
     response
 }
 

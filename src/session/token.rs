@@ -174,6 +174,17 @@ pub fn peek(token: &str) -> Option<(String, String)> {
     Some((header.kid?, header.typ?))
 }
 
+/// Whether a session token of ours stands in an `Authorization` header, valid or not and however the header is written:
+/// doubled ones may arrive joined by commas.
+pub fn carries_session_token(headers: &HeaderMap) -> bool {
+    let separates = |b: &u8| b.is_ascii_whitespace() || b",=\";".contains(b);
+    let is_ours = |piece: &[u8]| {
+        let text = std::str::from_utf8(piece).ok().filter(|text| text.contains('.'));
+        text.and_then(peek).is_some_and(|(_, typ)| typ == SESSION)
+    };
+    headers.get_all(AUTHORIZATION).iter().any(|value| value.as_bytes().split(separates).any(is_ours))
+}
+
 /// A Bearer token that says it is one of ours; anything else belongs to the application.
 pub fn bearer_of_ours(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();

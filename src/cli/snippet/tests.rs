@@ -59,6 +59,7 @@ fn config(public: &str) -> Config {
             default: DefaultRule::Members,
             stale_after: Duration::from_secs(60),
             recheck: Duration::from_secs(600),
+            code_paths: vec![],
         },
         rules: vec![],
         directory: Directory { link_by: vec![], max_removals: 0, purge_left_after: Duration::ZERO },

@@ -6,6 +6,7 @@ use secrecy::ExposeSecret as _;
 
 use super::{Reader, listed};
 use crate::base::id::ClientId;
+use crate::base::url::is_plain_path;
 use crate::config::later::{self, NOT_IN_THIS_VERSION};
 use crate::config::layers::{Findings, Item};
 use crate::config::model::{ApiClient, DefaultRule, Gate, Groups, RuleText, Scope};
@@ -17,13 +18,46 @@ pub(super) fn gate(r: &mut Reader<'_>) -> Option<Gate> {
     let default = r.one_of("gate.default", &[("members", DefaultRule::Members), ("deny", DefaultRule::Deny)]);
     let stale_after = r.parsed("gate.stale_after", units::duration);
     let recheck = r.parsed("gate.recheck", units::positive_duration);
+    let code_paths = code_paths(r);
     Some(Gate {
         groups: groups?,
         assertion: r.boolean("gate.assertion"),
         default: default?,
         stale_after: stale_after?,
         recheck: recheck?,
+        code_paths: code_paths?,
     })
+}
+
+/// The form of each path is [`is_code_path`]'s; the gate compares them.
+fn code_paths(r: &mut Reader<'_>) -> Option<Vec<String>> {
+    const KEY: &str = "gate.code_paths";
+    let paths = r.list(KEY).to_vec();
+    let bad = paths.iter().position(|path| !is_code_path(path));
+    if let Some(index) = bad {
+        let number = index.saturating_add(1);
+        r.error(
+            KEY,
+            format_args!(
+                "entry {number} must be a path of public_url's host as browsers write it, \"/gitlab/users/auth\": letters, \
+                 digits and - . _ ~, no * and no %"
+            ),
+        );
+        return None;
+    }
+    if paths.iter().any(|path| path == "/" || path == "/**") {
+        r.warn(
+            KEY,
+            "\"/\" lets codes of WeCom through everywhere: every application on this host can collect them",
+        );
+    }
+    Some(paths)
+}
+
+/// A plain path, or one with `/` or `/**` at its end.
+fn is_code_path(text: &str) -> bool {
+    let path = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
+    text.starts_with('/') && (path.is_empty() || is_plain_path(path))
 }
 
 /// Elements of `allow` that are whole words.

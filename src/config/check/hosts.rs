@@ -5,6 +5,7 @@ use url::Url;
 use super::Reader;
 use crate::base::host::{AllowedHost, Hosts, Origin, Scheme};
 use crate::base::url::ReturnTo;
+use crate::config::model::RuleText;
 
 const COOKIE_DOMAIN: &str = "session.cookie_domain";
 const HASH_ROUTES: &str = "login.hash_routes";
@@ -124,6 +125,41 @@ fn belongs_to_many(domain: &str) -> bool {
         None => true,
         Some((second, top)) => top.len() == 2 && SECOND_LEVEL.contains(&second),
     }
+}
+
+/// Advises a host of the gateway's own where public_url's host shows that it has an application, too, and there are
+/// other hosts: WeCom sends codes to every path of public_url's host, so that application could collect them.
+pub(super) fn advise_own_host(r: &mut Reader<'_>, hosts: &Hosts, landing: &str, rules: &[RuleText]) {
+    let public = hosts.public();
+    if !hosts.has_others() || public.is_loopback() {
+        return;
+    }
+    let is_of_public = |rule: &&RuleText| {
+        let host = Origin::from_authority(public.scheme(), &rule.host);
+        host.is_some_and(|host| host.host() == public.host())
+    };
+    let landing = ReturnTo::parse(landing, public, hosts).ok().filter(|target| target.origin() == public);
+    let page = landing.map(|target| target.path_only().as_str().replacen(&public.to_string(), "", 1));
+    let is_page =
+        |path: &String| path != "/" && !path.starts_with("/sso/") && !path.starts_with("/_gongpai/");
+    let sign = if rules.iter().any(|rule| is_of_public(&rule)) {
+        "[[rules]] name it"
+    } else if page.as_ref().is_some_and(is_page) {
+        "login.landing is a page of it"
+    } else if !r.list("gate.code_paths").is_empty() {
+        "gate.code_paths names paths of it"
+    } else {
+        return;
+    };
+    r.warn(
+        "public_url",
+        format_args!(
+            "{} has an application of its own ({sign}), and WeCom sends the codes of a sign-in to any path of this host: \
+             give Gongpai a host on which nothing else answers, as public_url and in WeCom's console \
+             (gongpai snippet nginx --host sso.example.com --listen 443), and put this one into login.redirect_hosts",
+            public.authority()
+        ),
+    );
 }
 
 /// Where to after a sign-in that asked for nothing: a page of ours.

@@ -37,6 +37,9 @@ pub(super) fn check(layers: &Layers, findings: &mut Findings) -> Option<Config> 
     let api_clients = gate::api_clients(r);
     let directory = directory::directory(r);
     let log = server::log(r);
+    if let (Some(hosts), Some(landing), Some(rules)) = (&hosts, &landing, &rules) {
+        hosts::advise_own_host(r, hosts, landing, rules);
+    }
     Some(Config {
         hosts: hosts?,
         data_dir: data_dir?,

@@ -327,3 +327,31 @@ fn what_an_image_presets_is_a_default_and_the_file_wins_over_it() {
     let unknown = Config::load(&sources(public, &[("GONGPAI_DEFAULT__SERVER__ADMIN_LISTN", "x")]));
     assert!(unknown.unwrap_err().findings[0].contains("GONGPAI_DEFAULT__SERVER__ADMIN_LISTN"));
 }
+
+#[test]
+fn a_host_of_its_own_is_advised_where_public_urls_host_has_an_application_and_there_are_others() {
+    let advised = |text: &str| {
+        let (_, warnings) = Config::load(&sources(text, &[])).unwrap_or_else(|e| panic!("{e}"));
+        warnings.iter().any(|w| w.key == "public_url" && w.message.contains("snippet nginx --host"))
+    };
+    let own = "public_url = \"https://sso.example.com\"\n[login]\nredirect_hosts = [\"oa.example.com\"]\n";
+    let shared = "public_url = \"https://oa.example.com\"\n[login]\nredirect_hosts = [\"app.example.com\"]\n";
+    let rule = "[[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n";
+    assert!(!advised(own) && !advised(&format!("{own}{rule}")));
+    assert!(!advised(shared), "nothing says that it has an application");
+    assert!(advised(&format!("{shared}{rule}")));
+    assert!(advised(&format!("{shared}landing = \"/portal\"\n")));
+    assert!(advised(&format!("{shared}[gate]\ncode_paths = [\"/gitlab/users/auth\"]\n")));
+    assert!(!advised(&format!("public_url = \"https://oa.example.com\"\n{rule}")), "there is no other host");
+}
+
+#[test]
+fn a_code_path_is_a_plain_path() {
+    for bad in
+        ["", "wiki", "/wiki/*/x", "/a//b", "/a/../b", "/a%2fb", "https://oa.example.com/a", "/a?b", "//"]
+    {
+        let text = format!("public_url = \"https://oa.example.com\"\n[gate]\ncode_paths = [\"{bad}\"]\n");
+        let findings = Config::load(&sources(&text, &[])).unwrap_err().findings;
+        assert!(findings.iter().any(|f| f.contains("gate.code_paths")), "{bad}: {findings:?}");
+    }
+}

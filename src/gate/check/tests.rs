@@ -38,6 +38,7 @@ fn fixture() -> Fixture {
         default: DefaultRule::Members,
         stale_after: Duration::from_secs(60),
         recheck: Duration::from_secs(600),
+        code_paths: vec![],
     };
     let rule = |path: &str, allow: &str| RuleText {
         host: "app.example.com".into(),
@@ -60,6 +61,7 @@ fn fixture() -> Fixture {
         metrics: Metrics::default(),
         denials: sender,
         groups: Groups::Paths,
+        code_paths: CodePaths::new(&["/oauth".to_owned()]),
         first_matches: first,
     };
     let checker = Checker::new(parts);
@@ -204,6 +206,7 @@ fn other_rules_hold_from_the_next_check_on() {
         assertion: false,
         stale_after: Duration::ZERO,
         recheck: Duration::ZERO,
+        code_paths: vec![],
     };
     f.checker.rules().store(Arc::new(Rules::compile(&[], &gate, f.checker.hosts()).unwrap().0));
     assert_eq!(status(&f, "https://app.example.com/x", Ok(&me)), 403);
@@ -292,4 +295,24 @@ fn groups_are_those_of_the_chart_of_now() {
     assert_eq!(groups(&f, &me), "c");
     me.person = Arc::new(Person { places: [place(3)].into(), ..Person::clone(&me.person) });
     assert_eq!(groups(&f, &me), "b");
+}
+
+#[test]
+fn case_46_a_code_on_public_urls_host_is_sent_to_a_clean_sign_in_whoever_asks_and_however() {
+    let f = fixture();
+    let me = signed_in("u");
+    let code = "bjT3EWbzVGzMyNmyPGTWvyIbnXLmFVJ1LhKSZ5ZVj_o";
+    let url = format!("https://oa.example.com/x?a=1&code={code}&state=S");
+    for session in [Ok(&me), Err(NotSignedIn::Absent)] {
+        let answer = check(&f, PROXY, &headers(&url), session);
+        assert_eq!(answer.status(), 401);
+        let expected = "https://oa.example.com/_gongpai/login?rd=https%3A%2F%2Foa.example.com%2Fx%3Fa%3D1";
+        assert_eq!(answer.headers()["location"], expected);
+        let mut call = headers(&url);
+        call.insert("sec-fetch-mode", HeaderValue::from_static("cors"));
+        let answer = check(&f, PROXY, &call, session);
+        assert_eq!((answer.status().as_u16(), answer.headers().get("location")), (401, None));
+    }
+    assert_eq!(status(&f, &format!("https://oa.example.com/oauth/cb?code={code}"), Ok(&me)), 200);
+    assert_eq!(status(&f, &format!("https://app.example.com/x?code={code}"), Ok(&me)), 200);
 }

@@ -29,6 +29,7 @@ fn gate(default: DefaultRule) -> Gate {
         default,
         stale_after: Duration::from_secs(60),
         recheck: Duration::from_secs(600),
+        code_paths: vec![],
     }
 }
 
