@@ -210,17 +210,17 @@ pub enum ConfigCommand {
 /// `gongpai snippet …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum SnippetCommand {
-    /// The nginx configuration of one application host, for the http context
+    /// The nginx configuration of one host, for the http context: an application's, or the gateway's own
     #[command(
-        after_help = "Example:\n  gongpai snippet nginx --host app.example.com --upstream http://127.0.0.1:3000 --listen 443 \\\n    > /etc/nginx/conf.d/app.conf"
+        after_help = "Examples:\n  gongpai snippet nginx --host sso.example.com --listen 443        # public_url's host, for the gateway alone\n  gongpai snippet nginx --host app.example.com --upstream http://127.0.0.1:3000 --listen 443 \\\n    > /etc/nginx/conf.d/app.conf"
     )]
     Nginx {
-        /// The application's host as browsers name it
+        /// The host as browsers name it
         #[arg(long, value_name = "HOST[:PORT]")]
         host: String,
-        /// The application itself
+        /// The application itself; left out on public_url's host, only the gateway answers there (recommended)
         #[arg(long, value_name = "URL")]
-        upstream: String,
+        upstream: Option<String>,
         /// As in nginx's `listen`
         #[arg(long, value_name = "ADDR")]
         listen: String,
@@ -231,6 +231,9 @@ pub enum SnippetCommand {
         #[arg(long, value_name = "FILE", default_value = super::snippet::DEFAULT_ACCESS_LOG)]
         access_log: String,
     },
+    /// A hardened unit for systemd
+    #[command(after_help = "Example:\n  gongpai snippet systemd > /etc/systemd/system/gongpai.service")]
+    Systemd,
     /// The home-page URL to paste into the WeCom console
     #[command(after_help = "Example:\n  gongpai snippet workbench --rd /todo")]
     Workbench {

@@ -63,6 +63,9 @@ pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<End
             let question = explain::Question { user, url, method };
             explain::explain(&load(&sources)?, &question, out).await?;
         }
+        Command::Snippet { command: SnippetCommand::Systemd } => {
+            writeln!(out, "{}", snippet::SYSTEMD_UNIT.trim_end())?;
+        }
         Command::Snippet { command } => writeln!(out, "{}", printed(&load(&sources)?, command)?.trim_end())?,
         Command::Sessions { command: SessionsCommand::List { user, json, .. } } => {
             sessions::list(&load(&sources)?, &clock, user.as_deref(), json, out).await?;
@@ -163,6 +166,7 @@ fn printed(config: &Config, command: SnippetCommand) -> anyhow::Result<String> {
         SnippetCommand::Workbench { rd, seed_style } => {
             snippet::workbench(config, &WorkbenchArgs { rd, seed_style })
         }
+        SnippetCommand::Systemd => Ok(snippet::SYSTEMD_UNIT.to_owned()),
     };
     printed.map_err(|error| match error {
         SnippetError::ForeignHost(_) | SnippetError::Missing(_) => error.into(),

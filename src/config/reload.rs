@@ -72,6 +72,7 @@ pub(super) const EFFECTS: &[(&str, Effect)] = &[
     ("gate.default", Applied),
     ("gate.stale_after", Applied),
     ("gate.recheck", Applied),
+    ("gate.code_paths", Applied),
     ("directory.link_by", AfterRestart),
     ("directory.max_removals", AfterRestart),
     ("directory.purge_left_after", AfterRestart),

@@ -30,7 +30,7 @@ pub(crate) fn prepare(prefix: &Path, data: &Path, port: u16, gateway: u16) -> Re
     }
     let args = NginxArgs {
         host: APP.to_owned(),
-        upstream: "http://127.0.0.1:9".to_owned(),
+        upstream: Some("http://127.0.0.1:9".to_owned()),
         listen: format!("127.0.0.1:{port}"),
         api: false,
         access_log: "access.log".to_owned(),

@@ -95,6 +95,8 @@ mod secrets;
 mod signing_in;
 #[cfg(test)]
 mod snippets;
+mod snippets_edges;
+mod snippets_own_host;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

@@ -46,7 +46,7 @@ async fn start_nginx(t: &TestApp, applications: &[(&str, String)], port: &Port) 
     let snippet = |(host, upstream): &(&str, String)| {
         let args = NginxArgs {
             host: (*host).to_owned(),
-            upstream: upstream.clone(),
+            upstream: Some(upstream.clone()),
             listen: port.address().to_string(),
             api: false,
             access_log: "gongpai.log".to_owned(),

@@ -19,19 +19,24 @@ const IDENTITY: [&str; 5] =
     ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Gongpai-Assertion"];
 
 /// nginx with both hosts' snippets, the gateway, and one application for both.
-struct Site {
-    t: TestApp,
-    nginx: Nginx,
-    echo: Echo,
-    port: Port,
+pub(crate) struct Site {
+    pub(crate) t: TestApp,
+    pub(crate) nginx: Nginx,
+    pub(crate) echo: Echo,
+    pub(crate) port: Port,
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         Self::with("", false).await
     }
 
-    async fn with(toml: &str, api: bool) -> Self {
+    pub(crate) async fn with(toml: &str, api: bool) -> Self {
+        Self::changed(toml, api, |http| http).await
+    }
+
+    /// With what is printed changed by `change` before nginx reads it.
+    pub(crate) async fn changed(toml: &str, api: bool, change: impl FnOnce(String) -> String) -> Self {
         let t = TestApp::with(toml).await;
         let (echo, port) = (Echo::start().await, Port::reserve());
         let config = config_of(&t);
@@ -39,7 +44,7 @@ impl Site {
             .map(|host| {
                 let args = NginxArgs {
                     host: host.to_owned(),
-                    upstream: echo.url(),
+                    upstream: Some(echo.url()),
                     listen: port.address().to_string(),
                     api,
                     access_log: "gongpai.log".to_owned(),
@@ -47,26 +52,26 @@ impl Site {
                 tls_ends_before(&nginx(&config, &args).expect("a snippet"))
             })
             .concat();
-        let nginx = Nginx::start(&http).await;
+        let nginx = Nginx::start(&change(http)).await;
         Self { t, nginx, echo, port }
     }
 
-    fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.port.address()
     }
 
     /// Lets a browser find our hosts behind nginx.
-    fn through_nginx(&self, mut browser: Browser) -> Browser {
+    pub(crate) fn through_nginx(&self, mut browser: Browser) -> Browser {
         browser.resolve(PUBLIC, self.address());
         browser.resolve(APP, self.address());
         browser
     }
 
-    fn phone_of(&self, userid: &str) -> Browser {
+    pub(crate) fn phone_of(&self, userid: &str) -> Browser {
         self.through_nginx(self.t.phone_of(userid))
     }
 
-    async fn signed_in(&self, userid: &str) -> Browser {
+    pub(crate) async fn signed_in(&self, userid: &str) -> Browser {
         let mut phone = self.phone_of(userid);
         let page = phone.open(format!("{PUBLIC}/")).await;
         assert_eq!(page.status, 200, "{}", page.text());
@@ -74,7 +79,7 @@ impl Site {
     }
 
     /// One request on public_url's host as bytes, with the session of `browser`.
-    async fn raw(&self, browser: &Browser, target: &str, headers: &str) -> Raw {
+    pub(crate) async fn raw(&self, browser: &Browser, target: &str, headers: &str) -> Raw {
         let session = session_cookie(browser);
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: oa.example.com\r\nConnection: close\r\nCookie: {session}\r\n{headers}\r\n"
@@ -98,7 +103,7 @@ pub(crate) fn tls_ends_before(snippet: &str) -> String {
     text
 }
 
-fn session_cookie(browser: &Browser) -> String {
+pub(crate) fn session_cookie(browser: &Browser) -> String {
     let token = browser.cookies.named("__Host-gongpai");
     let token = token.iter().find(|c| c.domain == "oa.example.com").expect("a session");
     format!("__Host-gongpai={}", token.value)

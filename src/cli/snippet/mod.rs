@@ -2,6 +2,7 @@
 //!
 //! What is printed is complete and literal: nothing in it depends on a header that a client can choose.
 
+mod client_headers;
 mod nginx;
 
 use crate::base::host::Origin;
@@ -9,6 +10,9 @@ use crate::base::url::{ReturnTo, encode};
 use crate::config::Config;
 
 pub use nginx::{DEFAULT_ACCESS_LOG, NginxArgs, nginx};
+
+/// The hardened unit of systemd; depends on nothing of the installation.
+pub const SYSTEMD_UNIT: &str = include_str!("gongpai.service");
 
 /// Why there is nothing to print; each says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +26,11 @@ pub enum SnippetError {
          session.cookie_domain"
     )]
     ForeignHost(String),
+    /// Without an application the host must be the gateway's own.
+    #[error(
+        "--upstream is missing: {0} is not public_url's host, the only one on which the gateway may answer alone"
+    )]
+    MissingUpstream(String),
     /// `--upstream` is no origin.
     #[error("--upstream {0} is not http(s)://host[:port] without a path")]
     BadUpstream(String),

@@ -1,6 +1,7 @@
 //! `gongpai snippet nginx`: complete blocks for the http context.
 //!
-//! The text is `nginx.conf` beside this file; here stands what depends on the installation.
+//! The texts are the files beside this one: `nginx.conf` for a host with an application, `nginx_own_host.conf` for one on
+//! which only the gateway answers, and what both share. Here stands what depends on the installation.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,9 +11,14 @@ use url::Url;
 use crate::base::host::{Origin, Scheme};
 use crate::config::{Config, Listen};
 
+use super::client_headers::{CLEARED, IDENTITY, REQUEST, spellings};
 use super::{SnippetError, application_host};
 
-const TEMPLATE: &str = include_str!("nginx.conf");
+const SHARED_HOST: &str = include_str!("nginx.conf");
+const OWN_HOST: &str = include_str!("nginx_own_host.conf");
+const MAPS: &str = include_str!("nginx_maps.conf");
+const DOWN: &str = include_str!("nginx_down.conf");
+const PAGE: &str = include_str!("nginx_page.html");
 
 /// Where Debian, Red Hat and the official image keep it; nginx has no name for "the log that is the default".
 pub const DEFAULT_ACCESS_LOG: &str = "/var/log/nginx/access.log";
@@ -24,51 +30,28 @@ const OUR_COOKIE: &str = "(?:__Host-|__Secure-)?gongpai(?:-s-[^=;]*|-m|-o)?[ \\t
 /// each name, markers), so that they may stand in any order.
 const COOKIE_RUNS: usize = 32;
 
-/// What a client must not be able to say to an application: names that applications take an identity or a
-/// request from, and the underscore spellings of ours (CGI and WSGI read both alike).
-const CLEARED: [&str; 31] = [
-    "Remote_User",
-    "Remote_Name",
-    "Remote_Email",
-    "Remote_Groups",
-    "Gongpai_Assertion",
-    "X_Forwarded_For",
-    "X_Forwarded_Proto",
-    "X_Forwarded_Host",
-    "X_Real_IP",
-    "X-Forwarded-User",
-    "X-Forwarded-Email",
-    "X-Forwarded-Groups",
-    "X-Forwarded-Preferred-Username",
-    "X-Auth-Request-User",
-    "X-Auth-Request-Email",
-    "X-Auth-Request-Groups",
-    "X-Auth-Request-Preferred-Username",
-    "X-Forwarded-Uri",
-    "X-Forwarded-Method",
-    "X-Forwarded-Prefix",
-    "X-Forwarded-Server",
-    "X-Original-URL",
-    "X-Original-URI",
-    "X-Original-Method",
-    "X-Rewrite-URL",
-    "Forwarded",
-    "Gongpai-Denied",
-    // The method that was checked is the method that happens.
-    "X-HTTP-Method-Override",
-    "X-HTTP-Method",
-    "X-Method-Override",
-    // CGI programs take it for HTTP_PROXY.
-    "Proxy",
-];
+/// A control character, which no header may have (RFC 9110 §5.5): nginx takes all but NUL, CR and LF, the gateway none.
+const CONTROL: &str = r"~[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]";
+
+/// One year (RFC 6797). Without subdomains, which may be somebody else's.
+const HSTS: &str = "add_header Strict-Transport-Security $gongpai_hsts always;";
+
+/// The application's own Strict-Transport-Security wins: it may cover more.
+const HSTS_MAP: &str = "
+# Browsers come by https only for a year; what the application itself says about that wins.
+map $upstream_http_strict_transport_security $gongpai_hsts {
+    default \"\";
+    \"\" \"max-age=31536000\";
+}
+";
 
 /// Arguments of `gongpai snippet nginx`.
 #[derive(Debug, Clone)]
 pub struct NginxArgs {
     /// `--host H[:PORT]`: the application's host as browsers name it.
     pub host: String,
-    /// `--upstream http(s)://host[:port]`: the application itself.
-    pub upstream: String,
+    /// `--upstream http(s)://host[:port]`: the application itself; `None`: a host of the gateway's own.
+    pub upstream: Option<String>,
     /// `--listen ADDR`: as in nginx's `listen`; on an https host ` ssl` is added if it is not there.
     pub listen: String,
     /// `--api`: also pass `/api/v1/` of the public host to us.
@@ -77,54 +60,87 @@ pub struct NginxArgs {
     pub access_log: String,
 }
 
-/// The configuration of one application host.
+/// The configuration of one application host, or of public_url's host where only the gateway answers.
 ///
 /// # Errors
 /// [`SnippetError`] if an argument is not what it should be, or the host is none of this installation.
 pub fn nginx(config: &Config, args: &NginxArgs) -> Result<String, SnippetError> {
     let origin = application_host(config, &args.host)?;
-    let app = upstream(&args.upstream)?;
     let listen = args.listen.trim();
     let word = |c: char| c.is_ascii_alphanumeric() || " .:[]_=/-".contains(c);
     if listen.is_empty() || !listen.chars().all(word) {
         return Err(SnippetError::BadListen(args.listen.clone()));
     }
-    let slug = slug(&origin);
     let is_public = config.hosts.is_public(&origin);
+    let upstream_text = args.upstream.as_deref().unwrap_or_default();
+    let app = match &args.upstream {
+        Some(text) => Some(upstream(text)?),
+        None if is_public => None,
+        None => return Err(SnippetError::MissingUpstream(origin.to_string())),
+    };
+    let secure = origin.scheme() == Scheme::Https;
+    let slug = slug(&origin);
+    let host = origin.authority();
+    let api = args.api && is_public;
+    let page = |texts: &PageTexts| page(texts, &config.pages.contact);
     let (regex, value) = cookie_filter();
     let own_proxy = own_proxy(&slug, &origin);
-    let hooks = if is_public { hooks(&own_proxy) } else { String::new() };
-    let app_tls = if app.scheme() == Scheme::Https { app_tls(&app) } else { String::new() };
-    let api = args.api && is_public;
-    Ok(fill(&[
-        ("host", &origin.authority()),
+    let hooks = if is_public { hooks(&own_proxy, app.is_some()) } else { String::new() };
+    let port = origin.port().to_string();
+    let (down_page, app_down_page) = (page(&GATEWAY_DOWN), page(&APPLICATION_DOWN));
+    let (gateway, listen_lines) =
+        (gateway_upstream(&slug, &config.server.listen), listen_lines(&origin, listen));
+    let app_tls = app.as_ref().filter(|app| app.scheme() == Scheme::Https).map(app_tls).unwrap_or_default();
+    let app_address = app.as_ref().map(|app| format!("{}:{}", app.host(), app.port())).unwrap_or_default();
+    let plain_http = plain_http(&origin, listen, &slug, &args.access_log);
+    let (cleared, closed_paths) = (cleared(), closed_paths(api));
+    let mut values = vec![
+        ("host", host.as_str()),
         ("host_file", origin.host()),
-        ("upstream", &args.upstream),
+        ("upstream", upstream_text),
         ("listen", listen),
         ("api_flag", if args.api { " --api" } else { "" }),
         ("slug", &slug),
-        ("gateway", &gateway(&config.server.listen)),
-        ("app", &format!("{}:{}", app.host(), app.port())),
-        ("app_scheme", app.scheme().as_str()),
+        ("gateway", &gateway),
+        ("app", &app_address),
+        ("app_scheme", app.as_ref().map_or("", |app| app.scheme().as_str())),
         ("app_tls", &app_tls),
+        ("control", CONTROL),
         ("cookie_regex", &regex),
         ("cookie_value", &value),
-        ("listen_lines", &listen_lines(&origin, listen)),
+        ("listen_lines", &listen_lines),
+        ("plain_http", &plain_http),
         ("server_name", origin.host()),
         ("scheme", origin.scheme().as_str()),
-        ("port", &origin.port().to_string()),
-        ("cleared", &cleared()),
+        ("port", &port),
+        ("cleared", &cleared),
         ("own_paths", own_paths(is_public, api)),
+        ("closed_paths", closed_paths),
+        ("api_closed", if api { "" } else { ", and the API, which --api opens" }),
         ("access_log", &args.access_log),
         ("own_proxy", &own_proxy),
         ("hooks", &hooks),
-    ]))
+        ("down_page", &down_page),
+        ("app_down_page", &app_down_page),
+        ("hsts_map", if secure { HSTS_MAP } else { "" }),
+    ];
+    let hsts_server = if secure { format!("    {HSTS}\n") } else { String::new() };
+    let hsts = if secure { format!("\n        {HSTS}") } else { String::new() };
+    values.push(("hsts_server", &hsts_server));
+    values.push(("hsts", &hsts));
+    let is_shared = app.is_some();
+    values.push(("auth_off", if is_shared { "        auth_request off;\n" } else { "" }));
+    values.push(("check_answered", if is_shared { CHECK_ANSWERED } else { "" }));
+    let (maps, down) = (fill(MAPS, &values), fill(DOWN, &values));
+    values.push(("maps", maps.trim_end()));
+    values.push(("down", down.trim_end()));
+    Ok(fill(if is_shared { SHARED_HOST } else { OWN_HOST }, &values))
 }
 
 /// Puts the values into the template in one pass, so that no value is read as template.
-fn fill(values: &[(&str, &str)]) -> String {
-    let mut out = String::with_capacity(2 * TEMPLATE.len());
-    let mut rest = TEMPLATE;
+fn fill(template: &str, values: &[(&str, &str)]) -> String {
+    let mut out = String::with_capacity(2 * template.len());
+    let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
         out.push_str(before);
         let Some((name, after)) = after.split_once("}}") else { break };
@@ -132,6 +148,61 @@ fn fill(values: &[(&str, &str)]) -> String {
         rest = after;
     }
     out.push_str(rest);
+    out
+}
+
+/// Where the check did answer: with a 4xx because of the request, or with a 200, so that it is nginx itself that failed.
+const CHECK_ANSWERED: &str = "        \
+    if ($gongpai_check ~ \"^4\") {
+            return 400 '{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\"code\":\"gate.malformed_request\"}';
+        }
+        if ($gongpai_check ~ \"^2\") {
+            return 500 '{\"type\":\"about:blank\",\"title\":\"Internal Server Error\",\"status\":500,\"code\":\"nginx.failed\"}';
+        }
+";
+
+/// What a page says that nginx itself shows.
+struct PageTexts {
+    zh: &'static str,
+    en: &'static str,
+    code: &'static str,
+}
+
+const GATEWAY_DOWN: PageTexts = PageTexts {
+    zh: "登录网关暂时无法访问，请稍后再试。",
+    en: "The sign-in gateway cannot be reached; please try again.",
+    code: "gateway.down",
+};
+
+const APPLICATION_DOWN: PageTexts = PageTexts {
+    zh: "应用暂时没有响应，请稍后再试。",
+    en: "The application does not answer; please try again.",
+    code: "application.down",
+};
+
+/// One parameter of nginx: at most 4096 bytes, without quotes and dollar signs but those of its variables.
+fn page(texts: &PageTexts, contact: &str) -> String {
+    let contact = if contact.is_empty() {
+        String::new()
+    } else {
+        format!("<p>找谁 <span lang=\"en\">Ask</span>: {}</p>", plain_html(contact))
+    };
+    let values = [("zh", texts.zh), ("en", texts.en), ("code", texts.code), ("contact", &contact)];
+    fill(PAGE.trim_end(), &values)
+}
+
+/// `text` for HTML within a quoted parameter of nginx, cut where a parameter would become too long.
+fn plain_html(text: &str) -> String {
+    const MAX_CONTACT_CHARS: usize = 200;
+    let mut out = String::new();
+    for c in text.chars().take(MAX_CONTACT_CHARS) {
+        if c.is_alphanumeric() || " .,-_@:/()，。：（）、".contains(c) {
+            out.push(c);
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(out, "&#{};", u32::from(c));
+        }
+    }
     out
 }
 
@@ -146,6 +217,15 @@ fn slug(origin: &Origin) -> String {
         }
     }
     slug
+}
+
+/// The gateway, as one upstream.
+fn gateway_upstream(slug: &str, listen: &Listen) -> String {
+    format!(
+        "upstream gongpai_{slug} {{\n    server {};\n    keepalive 64;                      \
+         # without it every check opens a connection: two to three times slower\n}}",
+        gateway(listen)
+    )
 }
 
 /// Our own address as nginx on the same machine reaches it.
@@ -193,6 +273,42 @@ fn listen_lines(origin: &Origin, listen: &str) -> String {
     )
 }
 
+/// A server for port 80 that sends browsers to https; empty where the listener is not the usual one, because then
+/// something else is in front.
+fn plain_http(origin: &Origin, listen: &str, slug: &str, access_log: &str) -> String {
+    let address = listen.split(' ').next().unwrap_or_default();
+    let before = match address {
+        "443" => Some(""),
+        other => other.strip_suffix(":443").map(|_| other.trim_end_matches("443")),
+    };
+    let Some(before) = before.filter(|_| origin.scheme() == Scheme::Https && origin.port() == 443) else {
+        return String::new();
+    };
+    format!(
+        "
+# Without TLS only the way to TLS, and the proofs of a certificate authority (certbot --webroot -w /var/www/html).
+server {{
+    listen {before}80;
+    server_name {host};
+    access_log {access_log} gongpai_{slug};
+    location ^~ /.well-known/acme-challenge/ {{
+        root /var/www/html;
+        default_type text/plain;
+    }}
+    location / {{
+        return 301 https://{host}$request_uri;
+    }}
+}}
+",
+        host = origin.host()
+    )
+}
+
+/// What is not for everybody on a host of the gateway's own: a check is a question of a proxy.
+const fn closed_paths(api: bool) -> &'static str {
+    if api { "^/(?:auth/|oauth2/auth$)" } else { "^/(?:auth/|oauth2/auth$|api/)" }
+}
+
 /// The paths that are ours, as a regular expression. A regex location, the first of the server, wins over those
 /// an administrator adds below.
 const fn own_paths(is_public: bool, api: bool) -> &'static str {
@@ -209,7 +325,10 @@ const fn own_paths(is_public: bool, api: bool) -> &'static str {
 
 /// How a request to a path of ours is passed on.
 fn own_proxy(slug: &str, origin: &Origin) -> String {
-    let mut out = format!("        proxy_pass http://gongpai_{slug};\n");
+    let mut out = format!(
+        "        proxy_pass http://gongpai_{slug};\n        proxy_connect_timeout 5s;\n        \
+         proxy_read_timeout 60s;\n        error_page 502 504 = @gongpai_down;\n"
+    );
     let scheme = origin.scheme().as_str();
     let host = origin.authority();
     let set = [
@@ -225,6 +344,8 @@ fn own_proxy(slug: &str, origin: &Origin) -> String {
         ("X-Original-URI", "\"\""),
         ("X-Original-Method", "\"\""),
         ("Forwarded", "\"\""),
+        ("Cookie", "$gongpai_sent_cookie"),
+        ("Authorization", "$gongpai_sent_authorization"),
     ];
     for (name, value) in set {
         // Writing to a String cannot fail.
@@ -234,10 +355,11 @@ fn own_proxy(slug: &str, origin: &Origin) -> String {
     out
 }
 
-fn hooks(own_proxy: &str) -> String {
+fn hooks(own_proxy: &str, is_shared: bool) -> String {
+    let auth_off = if is_shared { "        auth_request off;\n" } else { "" };
     format!(
         "\n    # The path holds a token: Gongpai logs these requests itself, without it.\n    \
-         location ^~ /hooks/o2oa/ {{\n        auth_request off;\n        access_log off;\n        \
+         location ^~ /hooks/o2oa/ {{\n{auth_off}        access_log off;\n        \
          error_log /dev/null crit;\n{own_proxy}\n    }}\n"
     )
 }
@@ -251,11 +373,15 @@ fn app_tls(app: &Origin) -> String {
     )
 }
 
+/// One line a header: each spelling that could be taken for it, but those that are set to what is true.
 fn cleared() -> String {
+    let is_set = IDENTITY.iter().chain(&REQUEST).map(|name| (name, 1));
     let mut out = String::new();
-    for name in CLEARED {
+    for (name, skipped) in is_set.chain(CLEARED.iter().map(|name| (name, 0))) {
+        let lines = spellings(name).into_iter().skip(skipped);
+        let lines: Vec<_> = lines.map(|name| format!("proxy_set_header {name} \"\";")).collect();
         // Writing to a String cannot fail.
-        let _ = writeln!(out, "    proxy_set_header {name} \"\";");
+        let _ = writeln!(out, "    {}", lines.join(" "));
     }
     out.truncate(out.trim_end().len());
     out

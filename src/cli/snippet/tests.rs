@@ -71,7 +71,7 @@ fn config(public: &str) -> Config {
 fn args(host: &str, listen: &str) -> NginxArgs {
     NginxArgs {
         host: host.into(),
-        upstream: "http://127.0.0.1:3000".into(),
+        upstream: Some("http://127.0.0.1:3000".into()),
         listen: listen.into(),
         api: false,
         access_log: DEFAULT_ACCESS_LOG.into(),
@@ -190,7 +190,7 @@ fn case_7_the_application_gets_every_identity_header_from_the_gate_only() {
 fn only_public_urls_host_gives_us_more_than_our_own_prefix() {
     let own = |text: &str| text.lines().find(|l| l.contains("location ~ ")).unwrap().trim().to_owned();
     assert_eq!(own(&print("app.example.com")), r#"location ~ "^/_gongpai/" {"#);
-    assert!(!print("app.example.com").contains("/hooks/"));
+    assert!(!print("app.example.com").contains("location ^~ /hooks/"));
     let public = own(&print("oa.example.com"));
     for path in ["_gongpai/", "sso/", "qiyeweixinsso", "WW_verify_", "wecom/callback/", "jwks"] {
         assert!(public.contains(path), "{path}");
@@ -223,7 +223,7 @@ fn an_https_application_is_verified() {
     let config = config("https://oa.example.com");
     let text = nginx(
         &config,
-        &NginxArgs { upstream: "https://app.internal".into(), ..args("app.example.com", "443") },
+        &NginxArgs { upstream: Some("https://app.internal".into()), ..args("app.example.com", "443") },
     );
     let text = text.unwrap();
     assert!(
@@ -249,9 +249,93 @@ fn arguments_that_nginx_would_misread_are_refused() {
     for upstream in
         ["", "127.0.0.1:3000", "http://a/b", "http://a?b", "http://u@a", "ftp://a", "http://a;b", "http://$a"]
     {
-        assert!(matches!(of(&|a| a.upstream = upstream.into()), SnippetError::BadUpstream(_)), "{upstream}");
+        assert!(
+            matches!(of(&|a| a.upstream = Some(upstream.into())), SnippetError::BadUpstream(_)),
+            "{upstream}"
+        );
     }
     for listen in ["", "443; return 200", "443 {", "443\nx", "\"443\""] {
         assert!(matches!(of(&|a| a.listen = listen.into()), SnippetError::BadListen(_)), "{listen}");
+    }
+}
+
+#[test]
+fn every_snippet_clears_every_spelling_of_every_header_that_could_name_somebody() {
+    use super::client_headers::{CLEARED, IDENTITY, spellings};
+    let text = print("app.example.com");
+    for name in IDENTITY.iter().chain(CLEARED) {
+        for spelling in spellings(name).iter().skip(usize::from(IDENTITY.contains(name))) {
+            assert!(text.contains(&format!("proxy_set_header {spelling} \"\";")), "{spelling}");
+        }
+    }
+}
+
+#[test]
+fn only_on_public_urls_host_the_gateway_answers_alone() {
+    let config = config("https://oa.example.com");
+    let own = |host: &str| nginx(&config, &NginxArgs { upstream: None, ..args(host, "443") });
+    let text = own("oa.example.com").unwrap();
+    assert!(!text.contains("{{") && !text.contains("auth_request"), "{text}");
+    assert!(text.contains("location / {\n        proxy_pass http://gongpai_oa_example_com;"), "{text}");
+    assert_eq!(own("app.example.com"), Err(SnippetError::MissingUpstream("https://app.example.com".into())));
+    assert!(
+        !nginx(&config, &NginxArgs { upstream: None, api: true, ..args("oa.example.com", "443") })
+            .unwrap()
+            .contains("api/)")
+    );
+}
+
+#[test]
+fn port_80_leads_to_https_where_the_listener_is_the_usual_one() {
+    let text = |public: &str, host: &str, listen: &str| nginx(&config(public), &args(host, listen)).unwrap();
+    let oa = "https://oa.example.com";
+    for (listen, plain) in [("443", "80"), ("[::]:443 ssl http2", "[::]:80"), ("10.0.0.5:443", "10.0.0.5:80")]
+    {
+        let text = text(oa, "oa.example.com", listen);
+        assert!(text.contains(&format!("    listen {plain};\n")), "{listen}");
+        assert!(text.contains("return 301 https://oa.example.com$request_uri;"));
+        assert!(text.contains("location ^~ /.well-known/acme-challenge/ {"));
+    }
+    for (public, host, listen) in [
+        (oa, "oa.example.com", "8443"),
+        (oa, "wiki.example.org:8443", "443"),
+        ("http://127.0.0.1:18080", "127.0.0.1:18080", "127.0.0.1:18080"),
+    ] {
+        assert!(!text(public, host, listen).contains("acme-challenge"), "{listen}");
+    }
+    assert!(text(oa, "oa.example.com", "443").contains("add_header Strict-Transport-Security"));
+    assert!(!text("http://127.0.0.1:18080", "127.0.0.1:18080", "18080").contains("Strict-Transport"));
+}
+
+#[test]
+fn a_page_that_nginx_shows_fits_into_one_of_its_parameters() {
+    let mut config = config("https://oa.example.com");
+    config.pages.contact = "找'张三' $host \\ <b>{{slug}}</b> ".repeat(30);
+    let text = nginx(&config, &args("oa.example.com", "443")).unwrap();
+    let pages: Vec<_> = text.lines().filter(|line| line.contains("<!doctype html>")).collect();
+    assert_eq!(pages.len(), 2);
+    for page in pages {
+        assert!(page.len() < 4000, "{}", page.len());
+        let body = page.trim().splitn(3, ' ').nth(2).unwrap();
+        assert!(body.starts_with('\'') && body.ends_with("';") && body.matches('\'').count() == 2, "{body}");
+        assert!(!body.contains("$host") && !body.contains("<b>") && !body.contains('\\'), "{body}");
+    }
+}
+
+#[test]
+fn the_systemd_unit_gives_the_gateway_nothing_but_its_folder_and_the_network() {
+    for line in [
+        "NoNewPrivileges=yes",
+        "CapabilityBoundingSet=",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateTmp=yes",
+        "PrivateDevices=yes",
+        "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX",
+        "SystemCallFilter=@system-service",
+        "UMask=0077",
+        "StateDirectoryMode=0700",
+    ] {
+        assert!(SYSTEMD_UNIT.lines().any(|l| l == line), "{line}");
     }
 }

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
 /// An application behind a proxy. Answers 200 with the request's head; a WebSocket upgrade is accepted, and then
-/// every byte comes back.
+/// every byte comes back. `/status/502` answers with that status, and `/silent` never.
 #[derive(Debug)]
 pub(crate) struct Echo {
     address: SocketAddr,
@@ -33,6 +33,11 @@ impl Echo {
             }
         });
         Self { address, seen, _tasks: tasks }
+    }
+
+    /// Where it listens.
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// For `--upstream`.
@@ -69,9 +74,15 @@ async fn answer(mut stream: TcpStream, seen: Arc<Mutex<Vec<Head>>>) {
         if stream.read_exact(&mut body).await.is_err() {
             return;
         }
+        let path = head.line().split(' ').nth(1).unwrap_or_default().to_owned();
+        if path == "/silent" {
+            std::future::pending::<()>().await;
+        }
+        let status =
+            path.strip_prefix("/status/").map_or("200 OK".to_owned(), |status| format!("{status} Said"));
         let text = format!("{}\n{}", head.0, String::from_utf8_lossy(&body));
         let answer = format!(
-            "HTTP/1.1 200 OK\r\nX-From: the application\r\nContent-Length: {}\r\n\r\n{text}",
+            "HTTP/1.1 {status}\r\nX-From: the application\r\nContent-Length: {}\r\n\r\n{text}",
             text.len()
         );
         if stream.write_all(answer.as_bytes()).await.is_err() {

@@ -1,0 +1,200 @@
+//! What a client must not be able to say to an application: one list of header names, for every snippet.
+//!
+//! An application may stand behind our gate and still know how to read the headers of another product; whoever can
+//! send those is anybody. nginx cannot clear by a prefix, so every documented name stands here.
+
+/// The headers with which the gate names a person, which the snippet sets.
+pub(super) const IDENTITY: [&str; 5] =
+    ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Gongpai-Assertion"];
+
+/// Further headers that the snippet sets to what is true.
+pub(super) const REQUEST: [&str; 5] =
+    ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP"];
+
+/// Headers that say nothing behind our gate and are therefore not sent at all.
+pub(super) const CLEARED: &[&str] = &[
+    "Gongpai-Denied",
+    "Gongpai-Authorization",
+    "Gongpai-Cookie",
+    // oauth2-proxy, rauthy: https://oauth2-proxy.github.io/oauth2-proxy/configuration/overview
+    "X-Forwarded-User",
+    "X-Forwarded-Email",
+    "X-Forwarded-Groups",
+    "X-Forwarded-Preferred-Username",
+    "X-Forwarded-Access-Token",
+    "X-Forwarded-User-Roles",
+    "X-Forwarded-User-Groups",
+    "X-Forwarded-User-Email",
+    "X-Forwarded-User-Email-Verified",
+    "X-Forwarded-User-Family-Name",
+    "X-Forwarded-User-Given-Name",
+    "X-Forwarded-User-Mfa",
+    "X-Auth-Request-User",
+    "X-Auth-Request-Email",
+    "X-Auth-Request-Groups",
+    "X-Auth-Request-Preferred-Username",
+    "X-Auth-Request-Access-Token",
+    "X-Auth-Request-Redirect",
+    // Grafana's and Gitea's auth proxy.
+    "X-WEBAUTH-USER",
+    "X-WEBAUTH-EMAIL",
+    "X-WEBAUTH-NAME",
+    "X-WEBAUTH-FULLNAME",
+    "X-WEBAUTH-GROUPS",
+    "X-WEBAUTH-ROLE",
+    // Names that Kubernetes, Jenkins, Nextcloud and others are told to read.
+    "X-Remote-User",
+    "X-Remote-Group",
+    "X-Remote-Groups",
+    "X-Remote-Email",
+    "X-Remote-Name",
+    "X-Authenticated-User",
+    "X-Authenticated-Email",
+    "X-Authenticated-Groups",
+    "Auth-User",
+    // authentik: https://docs.goauthentik.io/add-secure-apps/providers/proxy/
+    "X-authentik-username",
+    "X-authentik-groups",
+    "X-authentik-entitlements",
+    "X-authentik-email",
+    "X-authentik-name",
+    "X-authentik-uid",
+    "X-authentik-jwt",
+    "X-authentik-meta-jwks",
+    "X-authentik-meta-outpost",
+    "X-authentik-meta-provider",
+    "X-authentik-meta-app",
+    "X-authentik-meta-version",
+    // Cloudflare Access.
+    "Cf-Access-Authenticated-User-Email",
+    "Cf-Access-Jwt-Assertion",
+    "Cf-Access-Client-Id",
+    "Cf-Access-Client-Secret",
+    "Cf-Access-Token",
+    // Google Identity-Aware Proxy.
+    "X-Goog-Authenticated-User-Email",
+    "X-Goog-Authenticated-User-Id",
+    "X-Goog-IAP-JWT-Assertion",
+    // AWS Application Load Balancer.
+    "X-Amzn-Oidc-Data",
+    "X-Amzn-Oidc-Identity",
+    "X-Amzn-Oidc-Accesstoken",
+    // Azure App Service.
+    "X-MS-CLIENT-PRINCIPAL",
+    "X-MS-CLIENT-PRINCIPAL-ID",
+    "X-MS-CLIENT-PRINCIPAL-NAME",
+    "X-MS-CLIENT-PRINCIPAL-IDP",
+    "X-MS-TOKEN-AAD-ID-TOKEN",
+    "X-MS-TOKEN-AAD-ACCESS-TOKEN",
+    "X-MS-TOKEN-AAD-REFRESH-TOKEN",
+    "X-MS-TOKEN-AAD-EXPIRES-ON",
+    // Pomerium, Tailscale Serve, Teleport, vouch.
+    "X-Pomerium-Jwt-Assertion",
+    "X-Pomerium-Authorization",
+    "X-Pomerium-Claim-Email",
+    "X-Pomerium-Claim-Groups",
+    "X-Pomerium-Claim-User",
+    "X-Pomerium-Claim-Name",
+    "Tailscale-User-Login",
+    "Tailscale-User-Name",
+    "Tailscale-User-Profile-Pic",
+    "Tailscale-App-Capabilities",
+    "Teleport-Jwt-Assertion",
+    "X-Vouch-User",
+    "X-Vouch-Success",
+    "X-Vouch-IdP-AccessToken",
+    "X-Vouch-IdP-IdToken",
+    "X-Vouch-IdP-Claims-Email",
+    "X-Vouch-IdP-Claims-Groups",
+    "X-Vouch-IdP-Claims-Name",
+    // Kong, LemonLDAP::NG, SiteMinder, Apache's mod_auth_openidc.
+    "X-Consumer-Id",
+    "X-Consumer-Username",
+    "X-Consumer-Custom-Id",
+    "X-Authenticated-Userid",
+    "X-Anonymous-Consumer",
+    "Auth-Mail",
+    "Auth-Groups",
+    "Auth-Cn",
+    "SM-User",
+    "SM-Universalid",
+    "Oidc-Claim-Sub",
+    "Oidc-Claim-Email",
+    "Oidc-Claim-Name",
+    "Oidc-Claim-Groups",
+    "Oidc-Claim-Preferred-Username",
+    // Who a client certificate names: Envoy, Traefik, ingress-nginx, RFC 9440.
+    "X-Forwarded-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert",
+    "X-Forwarded-Tls-Client-Cert-Info",
+    "X-SSL-Client-Cert",
+    "X-SSL-Client-Verify",
+    "X-SSL-Client-DN",
+    "X-SSL-Client-S-DN",
+    "SSL-Client-Cert",
+    "SSL-Client-Verify",
+    "SSL-Client-Subject-DN",
+    "SSL-Client-Issuer-DN",
+    "Client-Cert",
+    "Client-Cert-Chain",
+    "X-ARR-ClientCert",
+    // Next.js up to 15.2.2 skips its middleware, which is where it checks (CVE-2025-29927).
+    "X-Middleware-Subrequest",
+    // Another path, host or scheme than was checked.
+    "X-Forwarded-Uri",
+    "X-Forwarded-Method",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Path",
+    "X-Forwarded-Scheme",
+    "X-Forwarded-Ssl",
+    "X-Forwarded-Server",
+    "X-Script-Name",
+    "X-Ingress-Path",
+    "X-Original-URL",
+    "X-Original-URI",
+    "X-Original-Method",
+    "X-Original-Host",
+    "X-Rewrite-URL",
+    "Forwarded",
+    // The method that was checked is the method that happens.
+    "X-HTTP-Method-Override",
+    "X-HTTP-Method",
+    "X-Method-Override",
+    // CGI programs take it for HTTP_PROXY.
+    "Proxy",
+];
+
+/// `name` with each of its hyphens as it is or as an underscore, in every mix; the name itself first.
+pub(super) fn spellings(name: &str) -> Vec<String> {
+    let mut spellings = vec![String::new()];
+    for c in name.chars() {
+        if c == '-' {
+            let with_underscore: Vec<_> = spellings.iter().map(|s| format!("{s}_")).collect();
+            spellings.iter_mut().for_each(|s| s.push('-'));
+            spellings.extend(with_underscore);
+        } else {
+            spellings.iter_mut().for_each(|s| s.push(c));
+        }
+    }
+    spellings
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn a_name_is_spelt_with_every_mix_of_hyphens_and_underscores() {
+        assert_eq!(spellings("Proxy"), ["Proxy"]);
+        assert_eq!(spellings("A-B-C"), ["A-B-C", "A_B-C", "A-B_C", "A_B_C"]);
+    }
+
+    #[test]
+    fn every_name_stands_in_the_list_once() {
+        let all = || IDENTITY.iter().chain(&REQUEST).chain(CLEARED);
+        let distinct: BTreeSet<_> = all().map(|name| name.to_ascii_lowercase()).collect();
+        assert_eq!(distinct.len(), all().count());
+    }
+}
