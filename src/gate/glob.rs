@@ -40,7 +40,7 @@ impl Glob {
         if pattern.to_ascii_lowercase().contains("%2a") {
             return Err("a * cannot be matched literally".to_owned());
         }
-        let decoded = path::decode_once(pattern);
+        let decoded = path::decode_once(pattern.as_bytes());
         if decoded.contains(&b';') {
             return Err("requests are also read without ;parameters: the path may not contain ;".to_owned());
         }

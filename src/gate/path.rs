@@ -45,7 +45,9 @@ pub fn is_plain(path: &str) -> bool {
     let mut previous = b' ';
     for byte in path.bytes() {
         let fine = match byte {
-            b'/' | b'.' => previous != b'/',
+            b'/' => previous != b'/' && previous != b'.',
+            // `(S(…))` may be a segment that ASP.NET takes out.
+            b'.' | b'(' => previous != b'/',
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => true,
             _ => b"-_~!$&'()*+,=:@".contains(&byte),
         };
@@ -54,7 +56,7 @@ pub fn is_plain(path: &str) -> bool {
         }
         previous = byte;
     }
-    true
+    previous != b'.'
 }
 
 /// `path` without its trailing slash; the root keeps it.
@@ -67,14 +69,21 @@ pub fn without_trailing_slash<P: AsRef<[u8]> + ?Sized>(path: &P) -> &[u8] {
 
 /// Decodes percent-escapes once. An encoded slash stays `%2F`, because it is a part of a name to RFC 3986; an escape
 /// that is none (`%zz`) stays as it is.
-pub fn decode_once(path: &str) -> Vec<u8> {
-    decode(path.as_bytes(), false)
+pub fn decode_once(path: &[u8]) -> Vec<u8> {
+    decode(path, false)
 }
 
 /// Decodes whatever is encoded still, `%2F` and the `%u002F` of old IIS included.
 pub(super) fn decode_again(path: &[u8]) -> Option<Vec<u8>> {
     memchr(b'%', path)?;
     let decoded = decode(path, true);
+    (decoded != path).then_some(decoded)
+}
+
+/// Decodes once more what is encoded still, but keeps `%2F` as a part of a name.
+pub(super) fn decode_again_but_slashes(path: &[u8]) -> Option<Vec<u8>> {
+    memchr(b'%', path)?;
+    let decoded = decode(path, false);
     (decoded != path).then_some(decoded)
 }
 
@@ -167,6 +176,42 @@ pub(super) fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
     Some(join(segments(path).map(|s| s.split(|b| *b == b';').next().unwrap_or_default())))
 }
 
+/// Without the segments in which ASP.NET keeps a session for browsers without cookies: `(S(…))`, `(A(…)F(…))`.
+pub(super) fn without_session_segments(path: &[u8]) -> Option<Vec<u8>> {
+    let is_session = |s: &[u8]| s.starts_with(b"(") && s.ends_with(b"))");
+    segments(path).find(|s| is_session(s))?;
+    Some(join(segments(path).filter(|s| !is_session(s))))
+}
+
+/// With dots at the ends of segments gone, as Windows opens files; dot segments stay.
+pub(super) fn without_trailing_dots(path: &[u8]) -> Option<Vec<u8>> {
+    let strip = |s: &[u8]| s.iter().rposition(|b| *b != b'.').map(|last| last.saturating_add(1));
+    let short = |s| strip(s).and_then(|end| <[u8]>::get(s, ..end)).unwrap_or(s);
+    segments(path).find(|s| short(s).len() < s.len())?;
+    Some(join(segments(path).map(short)))
+}
+
+/// Without tabs, which URL parsers take out wherever they stand (WHATWG URL §4.4).
+pub(super) fn without_tabs(path: &[u8]) -> Option<Vec<u8>> {
+    memchr(b'\t', path)?;
+    Some(path.iter().copied().filter(|b| *b != b'\t').collect())
+}
+
+/// With every segment trimmed, as Spring's path matcher once did (CVE-2016-5007).
+pub(super) fn with_trimmed_segments(path: &[u8]) -> Option<Vec<u8>> {
+    if path.iter().all(u8::is_ascii_graphic) {
+        return None;
+    }
+    segments(path).find(|s| trim(s).len() < s.len())?;
+    Some(join(segments(path).map(trim)))
+}
+
+/// In Unicode's compatibility form, NFKC: full-width letters are letters (`ａdmin`), `／` is a slash.
+pub(super) fn in_compatibility_form(path: &[u8]) -> Option<Vec<u8>> {
+    let normal = normalise(path);
+    (*normal != *path).then(|| normal.into_owned())
+}
+
 /// Without empty segments, as nginx reads it.
 pub(super) fn without_empty_segments(path: &[u8]) -> Option<Vec<u8>> {
     memmem::find(path, b"//")?;
@@ -209,6 +254,10 @@ pub(super) fn uncover_dots(path: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn uncover(segment: &[u8]) -> Cow<'_, [u8]> {
+    // Nearly all segments; a backslash has a way of its own.
+    if segment.iter().all(u8::is_ascii_graphic) {
+        return Cow::Borrowed(segment);
+    }
     let normal = normalise(segment);
     let mut pieces: Vec<&[u8]> = normal.split(|b| matches!(b, b'/' | b'\\')).collect();
     let mut found = false;
@@ -373,9 +422,9 @@ mod tests {
             ("/%u002e", "/%u002e"),
             ("/%5c%3f%23", "/\\?#"),
         ] {
-            assert_eq!(decode_once(path), want.as_bytes(), "{path}");
+            assert_eq!(decode_once(path.as_bytes()), want.as_bytes(), "{path}");
         }
-        assert_eq!(decode_once("/%D6%d0"), b"/\xd6\xd0");
+        assert_eq!(decode_once(b"/%D6%d0"), b"/\xd6\xd0");
         for (path, want) in [
             ("/a%2Fb", Some("/a/b")),
             ("/%2e%2E", Some("/..")),

@@ -5,8 +5,9 @@
 //! `/api/v4/projects/group%2Fproject`, too, so each reading is decided on its own and all must agree.
 //!
 //! Programs do these things one after another and in any order, so the readings are everything that the ways of
-//! [`super::path`] lead to, again and again, until nothing new comes. Letter case is left to the rules: each says
-//! for itself whether it regards it.
+//! [`super::path`] lead to, again and again, until nothing new comes. Some do them before they decode: then `..;` is
+//! no `..%3b`, and `%2F` no `%252F`. So the ways are tried on the path as it was sent, too; what comes of that is only
+//! decoded and never decided about. Letter case is left to the rules: each says for itself whether it regards it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,8 +16,8 @@ use super::path;
 
 /// A path with more readings is denied where rules tell paths apart; no person's browser sends one.
 const MAX_READINGS: usize = 64;
-/// The longest all readings of one path may be together, in bytes.
-const MAX_READINGS_BYTES: usize = 256 * 1024;
+/// The longest all readings of one path may be together, in bytes: what one check costs is bounded by it.
+const MAX_READINGS_BYTES: usize = 64 * 1024;
 
 /// One way to understand a path.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,27 +67,28 @@ impl<'p> PathReadings<'p> {
             let path = Cow::Borrowed(path::without_trailing_slash(sent));
             return Ok(Self { canonical: PathReading { path, changes: Changes::NONE }, others: Vec::new() });
         }
-        let sent = path::decode_once(sent);
+        let mut encoded = Found::default();
+        encoded.add(sent.as_bytes().to_vec(), Changes::NONE)?;
+        encoded.close_over(&Change::BEFORE_DECODING)?;
+        let decoded = path::decode_once(sent.as_bytes());
         let mut found = Found::default();
         let canonical = {
-            let (whole, mut changes) = match path::without_empty_segments(&sent) {
+            let (whole, mut changes) = match path::without_empty_segments(&decoded) {
                 Some(path) => (path, Changes::NONE.and(Change::EmptySegments)),
-                None => (sent.clone(), Changes::NONE),
+                None => (decoded.clone(), Changes::NONE),
             };
             let resolved = path::resolve_dots(&whole).inspect(|_| changes = changes.and(Change::Dots));
             (resolved.unwrap_or(whole), changes)
         };
         found.add(canonical.0, canonical.1)?;
-        found.add(sent, Changes::NONE)?;
-        let mut at = 0;
-        while let Some((path, changes)) = found.0.get(at).cloned() {
-            for change in Change::ALL {
-                if let Some(next) = change.of(&path) {
-                    found.add(next, changes.and(change))?;
-                }
+        found.add(decoded, Changes::NONE)?;
+        for (path, changes) in &encoded.0 {
+            found.add(path::decode_once(path), *changes)?;
+            if let Some(whole) = path::decode_again(path) {
+                found.add(whole, changes.and(Change::Slashes))?;
             }
-            at += 1;
         }
+        found.close_over(&Change::ALL)?;
         let mut all =
             found.0.into_iter().map(|(path, changes)| PathReading { path: Cow::Owned(path), changes });
         let canonical = all.next().ok_or(UnreadablePath::TooManyReadings)?;
@@ -109,6 +111,20 @@ impl<'p> PathReadings<'p> {
 struct Found(Vec<(Vec<u8>, Changes)>);
 
 impl Found {
+    /// Adds whatever `ways` lead to from what is there, until nothing new comes.
+    fn close_over(&mut self, ways: &[Change]) -> Result<(), UnreadablePath> {
+        let mut at = 0;
+        while let Some((path, changes)) = self.0.get(at).cloned() {
+            for change in ways {
+                if let Some(next) = change.of(&path) {
+                    self.add(next, changes.and(*change))?;
+                }
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
     fn add(&mut self, mut path: Vec<u8>, changes: Changes) -> Result<(), UnreadablePath> {
         path.truncate(path::without_trailing_slash(&path).len());
         if self.0.iter().any(|(known, _)| *known == path) {
@@ -131,12 +147,18 @@ impl Found {
 enum Change {
     Slashes,
     Again,
+    AgainButSlashes,
     Backslashes,
     Question,
     Hash,
     Nul,
     Blank,
+    Tabs,
+    Trimmed,
+    Compatibility,
+    TrailingDots,
     Parameters,
+    SessionSegments,
     EmptySegments,
     Authority,
     Disguised,
@@ -144,15 +166,25 @@ enum Change {
 }
 
 impl Change {
-    const ALL: [Self; 12] = [
+    /// What programs do to a path that is still encoded.
+    const BEFORE_DECODING: [Self; 5] =
+        [Self::Backslashes, Self::Parameters, Self::EmptySegments, Self::Authority, Self::Dots];
+
+    const ALL: [Self; 18] = [
         Self::Slashes,
         Self::Again,
+        Self::AgainButSlashes,
         Self::Backslashes,
         Self::Question,
         Self::Hash,
         Self::Nul,
         Self::Blank,
+        Self::Tabs,
+        Self::Trimmed,
+        Self::Compatibility,
+        Self::TrailingDots,
         Self::Parameters,
+        Self::SessionSegments,
         Self::EmptySegments,
         Self::Authority,
         Self::Disguised,
@@ -164,12 +196,18 @@ impl Change {
         match self {
             Self::Slashes => path::decode_slashes(path),
             Self::Again => path::decode_again(path),
+            Self::AgainButSlashes => path::decode_again_but_slashes(path),
             Self::Backslashes => path::backslashes_as_slashes(path),
             Self::Question => path::cut_at(path, |b| b == b'?'),
             Self::Hash => path::cut_at(path, |b| b == b'#'),
             Self::Nul => path::cut_at(path, |b| b == 0),
             Self::Blank => path::cut_at(path, path::is_blank),
+            Self::Tabs => path::without_tabs(path),
+            Self::Trimmed => path::with_trimmed_segments(path),
+            Self::Compatibility => path::in_compatibility_form(path),
+            Self::TrailingDots => path::without_trailing_dots(path),
             Self::Parameters => path::without_parameters(path),
+            Self::SessionSegments => path::without_session_segments(path),
             Self::EmptySegments => path::without_empty_segments(path),
             Self::Authority => path::without_authority(path),
             Self::Disguised => path::uncover_dots(path),
@@ -181,12 +219,18 @@ impl Change {
         match self {
             Self::Slashes => "%2F as a slash",
             Self::Again => "decoded once more",
+            Self::AgainButSlashes => "decoded once more but for slashes",
             Self::Backslashes => "backslashes as slashes",
             Self::Question => "cut at a decoded ?",
             Self::Hash => "cut at a decoded #",
             Self::Nul => "cut at a decoded NUL",
             Self::Blank => "cut at a decoded blank",
+            Self::Tabs => "without tabs",
+            Self::Trimmed => "segments trimmed",
+            Self::Compatibility => "in Unicode's compatibility form",
+            Self::TrailingDots => "without dots at the ends of segments",
             Self::Parameters => "without ;parameters",
+            Self::SessionSegments => "without (S(…)) segments",
             Self::EmptySegments => "without empty segments",
             Self::Authority => "without the first segment after //",
             Self::Disguised => "disguised dot segments as such",
@@ -197,7 +241,7 @@ impl Change {
 
 /// A set of [`Change`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Changes(u16);
+struct Changes(u32);
 
 impl Changes {
     const NONE: Self = Self(0);

@@ -175,6 +175,10 @@ fn odd_paths() -> Vec<Vec<u8>> {
         b"%E2%80%A5",
         b"\xd6\xd0",
         b"%c0%ae%c0%ae",
+        b"%09",
+        b"%C2%A0",
+        b"\xef\xbd\x81dmin",
+        b"(S(a))",
         b"?q=/admin",
         b"http:",
         b"@h",
@@ -198,7 +202,25 @@ fn odd_paths() -> Vec<Vec<u8>> {
         b"/admin%3f/x".to_vec(),
         b"/ADMIN/x".to_vec(),
         b"/public/..%2fadmin".to_vec(),
+        b"/%20admin/x".to_vec(),
+        b"/admin%C2%A0/x".to_vec(),
+        b"/ad%09min/x".to_vec(),
+        b"/public/.%09./admin/x".to_vec(),
+        b"/%EF%BD%81dmin/x".to_vec(),
+        b"/./admin/%2e%2e".to_vec(),
+        b"/a%2Fb/%252e%252e/admin/x".to_vec(),
+        b"/public/x%2F..%2F..%2Fadmin/..%252F..%252Fpublic/y".to_vec(),
     ];
+    // Into the folder as one program reads it, and out again for whoever decodes once more.
+    let into: [&[u8]; 4] = [b"x%2F..%2F", b"x/..;/", b"x\\..\\", b"x/%2e%2e/"];
+    let out: [&[u8]; 4] = [b"..%252F..%252F", b"..%3b/..%3b/", b"..%5c..%5c", b"%252e%252e/%252e%252e/"];
+    for climb in into {
+        for hide in out {
+            for open in [b"/".as_slice(), b"/public/../"] {
+                paths.push([open, climb, b"admin/x/", hide, b"y"].concat());
+            }
+        }
+    }
     while paths.len() < PATHS {
         let path = strategy.new_tree(&mut runner).expect("a path").current();
         if !paths.contains(&path) {
