@@ -35,7 +35,8 @@ http.createServer((request, response) => {
   const answer = {};
   for (const [how, understand] of Object.entries(understandings)) {
     try {
-      answer[how] = understand(request.url);
+      const path = understand(request.url);
+      if (typeof path === 'string') answer[how] = path;
     } catch {
       // This code answers such a path with an error.
     }
