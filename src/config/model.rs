@@ -84,7 +84,7 @@ pub struct Server {
     pub admin_listen: Listen,
     /// Whose X-Forwarded-* and X-Original-* are believed. A unix socket's peer always is.
     pub trusted_proxies: Vec<IpNet>,
-    /// Starts and good callbacks per client address.
+    /// Starts per client address.
     pub start_rate: Rate,
     /// Callbacks with a code that WeCom refuses, per client address.
     pub bad_code_rate: Rate,

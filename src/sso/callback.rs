@@ -88,14 +88,19 @@ impl Sso {
             }
             return self.begin(visit, &back.target).await;
         };
-        self.count_start(visit)?;
         self.may_begin()?;
         if !self.hosts().is_public(&visit.origin) {
             // WeCom returns to public_url's host only; a code here is not from our own start.
             return self.begin(visit, &back.target).await;
         }
+        let valid = back.valid(visit);
+        if valid.is_none() {
+            // It begins anew. An attempt of this browser was counted when it began: others behind its address cannot
+            // keep it from its end.
+            self.count_start(visit)?;
+        }
         let session = self.0.sessions.check(&visit.headers, &visit.origin).await.ok();
-        let Some((state, cookie)) = back.valid(visit) else {
+        let Some((state, cookie)) = valid else {
             if let Some(response) = self.already_finished(visit, back, session.as_ref()).await? {
                 return Ok(response);
             }

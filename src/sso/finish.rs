@@ -58,12 +58,15 @@ type Failed = (Option<Target>, SsoError);
 impl Sso {
     async fn redeem(&self, visit: &Visit) -> Result<Response, Failed> {
         let untargeted = |error: SsoError| (None, error);
-        self.count_start(visit).map_err(untargeted)?;
         self.may_begin().map_err(untargeted)?;
         let ticket = visit.query.one("ticket").map_err(|e| untargeted(e.into()))?.unwrap_or_default();
         let (hash, host) = (sha256_hex(ticket), visit.origin.to_string());
         let found = store::find_ticket(&self.0.db, &self.0.settings.corp, &hash, &host).await;
-        let kept = found.map_err(|e| untargeted(e.into()))?.ok_or_else(|| untargeted(SsoError::CodeUsed))?;
+        let Some(kept) = found.map_err(|e| untargeted(e.into()))? else {
+            // The sign-in of a ticket that is found was counted when it began.
+            self.count_start(visit).map_err(untargeted)?;
+            return Err(untargeted(SsoError::CodeUsed));
+        };
         let page = target::page(Some(&kept.target), &self.0.settings.landing, &visit.origin, self.hosts());
         let target = Target::of_page(page.map_err(|e| untargeted(e.into()))?, &visit.origin);
         match self.exchange_ticket(visit, &hash, &kept, &target).await {

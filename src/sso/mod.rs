@@ -80,7 +80,7 @@ pub struct Settings {
     pub missing: Option<Code>,
     /// Where to without an rd.
     pub landing: String,
-    /// Starts and callbacks per address.
+    /// Starts per address, and what comes back without a valid attempt or ticket.
     pub starts: RateLimit,
     /// Refused codes.
     pub bad_codes: BadCodes,
@@ -168,7 +168,8 @@ impl Sso {
         self.0.under_way.wait().await;
     }
 
-    /// Refuses what is beyond the rate of the visitor's address.
+    /// Counts a start of the visitor's address, and refuses it beyond the rate. What proves that its sign-in has been
+    /// counted already does not come here: a valid attempt, a fresh hand-off, a ticket.
     fn count_start(&self, visit: &Visit) -> Result<(), SsoError> {
         visit.address.map_or(Ok(()), |a| self.0.settings.starts.try_take(a).map_err(SsoError::TooMany))
     }

@@ -70,7 +70,11 @@ impl Sso {
         if let Some(page) = self.ask_for_fragment(visit, target) {
             return Ok(page);
         }
-        self.count_start(visit)?;
+        // A fresh hand-off was counted on the host that sealed it.
+        let counted = matches!(target, Target::HandOff(_, hand_off) if !hand_off.expired(visit.view.at));
+        if !counted {
+            self.count_start(visit)?;
+        }
         self.may_begin()?;
         let asked = entrance::asked(visit.query.one("entrance")?);
         // Whoever asks for the QR page inside WeCom has one, and must be able to leave it.

@@ -449,6 +449,27 @@ async fn too_many_starts_from_one_address_are_told_when_to_come_again() {
 }
 
 #[tokio::test]
+async fn a_good_callback_signs_in_where_others_used_up_the_starts_of_its_address() {
+    let t = TestApp::with("[server]\nstart_rate = \"1/s burst 3\"").await;
+    let (mut phone, callback) = started(&t, "zhangsan").await;
+    let mut neighbour = t.browser(WECOM_PHONE);
+    for _ in 0..2 {
+        assert!(is_authorize(&neighbour.get(format!("{PUBLIC}/sso/login?rd=/x")).await));
+    }
+    fails(&neighbour.get(format!("{PUBLIC}/sso/login?rd=/x")).await, 429, "signin.too_many");
+    fails(&neighbour.get(callback.as_str()).await, 429, "signin.too_many"); // not its attempt
+    for _ in 0..2 {
+        let page = phone.get(callback.as_str()).await;
+        assert_eq!(page.location().expect("signed in").as_str(), format!("{PUBLIC}/x"));
+    }
+    assert_eq!(t.check(&phone, PUBLIC).await.status, 200);
+    // It took nothing from the next start either.
+    t.advance(Duration::from_secs(1)).await;
+    assert!(is_authorize(&neighbour.get(format!("{PUBLIC}/sso/login?rd=/x")).await));
+    fails(&neighbour.get(format!("{PUBLIC}/sso/login?rd=/x")).await, 429, "signin.too_many");
+}
+
+#[tokio::test]
 async fn two_hundred_sign_ins_are_one_token_and_two_calls_each() {
     let t = TestApp::start().await;
     let tabs: Vec<_> = (0..50).map(|_| t.phone_of("zhangsan")).collect();

@@ -59,6 +59,26 @@ async fn an_application_host_gets_its_own_session_and_wecom_only_returns_to_publ
 }
 
 #[tokio::test]
+async fn a_sign_in_over_two_hosts_takes_one_start() {
+    let t = TestApp::with("[server]\nstart_rate = \"1/h burst 2\"").await;
+    let mut late = t.phone_of("zhangsan");
+    let handed = late.get(format!("{APP}/_gongpai/login?rd=/x")).await.location().expect("a hand-off");
+    let (mut phone, finish) = ticket(&t, "zhangsan", "/x").await;
+    // Both starts are used up.
+    let refused = phone.get(format!("{APP}/_gongpai/login?rd=/x")).await;
+    assert_eq!(refused.status, 429, "{}", refused.text());
+    let guessed = phone.get(format!("{APP}/_gongpai/finish?ticket=guessed")).await;
+    assert_eq!(guessed.status, 429, "{}", guessed.text());
+    let page = phone.get(finish).await;
+    assert_eq!(page.location().expect("signed in").as_str(), format!("{APP}/x"));
+    assert_eq!(t.check(&phone, APP).await.status, 200);
+    // A hand-off that is too old begins anew, so it counts.
+    t.advance(Duration::from_secs(600)).await;
+    let page = late.get(handed).await;
+    assert_eq!(page.status, 429, "{}", page.text());
+}
+
+#[tokio::test]
 async fn case_15_a_session_of_one_host_is_rejected_on_another() {
     let t = TestApp::start().await;
     let mut phone = t.phone_of("zhangsan");
