@@ -49,7 +49,7 @@ impl CodePaths {
 /// `?code=` may be appended to a target that has a query. Everything else stays byte for byte.
 pub fn without_code(origin: &Origin, public: &Origin, target: &str, exempt: &CodePaths) -> Option<String> {
     let (path, query) = target.split_once('?')?;
-    if origin != public || query.len() < *CODE_LENGTH_BYTES.start() || exempt.cover(path) {
+    if !is_trusted_domain(origin, public) || query.len() < *CODE_LENGTH_BYTES.start() || exempt.cover(path) {
         return None;
     }
     let pieces = pieces(query);
@@ -63,6 +63,13 @@ pub fn without_code(origin: &Origin, public: &Origin, target: &str, exempt: &Cod
         clean.push_str(piece);
     }
     Some(clean)
+}
+
+/// Whether WeCom sends codes to `origin`: its trusted domain is a host, with a port or without, and has no scheme, so
+/// `http://` of an https public_url is the same one.
+fn is_trusted_domain(origin: &Origin, public: &Origin) -> bool {
+    let default = |o: &Origin| o.port() == o.scheme().default_port();
+    origin.host() == public.host() && (origin.port() == public.port() || (default(origin) && default(public)))
 }
 
 /// Each parameter with the separator before it.
@@ -191,6 +198,14 @@ mod tests {
         ] {
             assert_eq!(clean(&target, &[]), None, "{target}");
         }
+    }
+
+    #[test]
+    fn case_46_the_trusted_domain_is_the_same_one_by_http() {
+        let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
+        let other = Origin::from_authority(Scheme::Http, "oa.example.com").unwrap();
+        let target = format!("/x?code={CODE}");
+        assert!(without_code(&other, &public, &target, &CodePaths::default()).is_some());
     }
 
     #[test]
