@@ -126,7 +126,10 @@ impl Found {
     }
 
     fn add(&mut self, mut path: Vec<u8>, changes: Changes) -> Result<(), UnreadablePath> {
-        path.truncate(path::without_trailing_slash(&path).len());
+        // All of them: what is left would lose the next one as another reading.
+        while path.len() > 1 && path.ends_with(b"/") {
+            path.pop();
+        }
         if self.0.iter().any(|(known, _)| *known == path) {
             return Ok(());
         }

@@ -1,5 +1,6 @@
 //! Files as people have them, and what is said about those that cannot be read.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use secrecy::ExposeSecret as _;
@@ -180,6 +181,8 @@ fn white_space_and_marks_around_the_secret_of_a_file_do_not_count_and_what_is_in
     let path = dir.path().join("app");
     let loaded = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
+        // Or its mode is told, too.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let (config, all) =
             load(&format!("{GOOD}app_secret_file = {:?}", path.display().to_string()), &[]).unwrap();
         let messages: Vec<_> = all.into_iter().map(|warning| warning.message).collect();

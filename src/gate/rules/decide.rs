@@ -166,14 +166,7 @@ impl<'r> Decision<'r> {
                 *first |= also;
                 true
             }
-            (Self::SignIn { .. }, Self::SignIn { .. } | Self::Allow { .. })
-            | (Self::Deny { .. }, Self::Deny { .. }) => true,
-            // Nobody is signed in, and one reading is public: signing in is the stricter of the two and opens nothing.
-            // Whether the person then passes is decided anew.
-            (this @ Self::Allow { .. }, Self::SignIn { rule }) => {
-                *this = Self::SignIn { rule: *rule };
-                true
-            }
+            (Self::SignIn { .. }, Self::SignIn { .. }) | (Self::Deny { .. }, Self::Deny { .. }) => true,
             _ => false,
         }
     }
