@@ -183,6 +183,17 @@ allow = ["unit:财务部/**"]
 
 [[rules]]
 host = "127.0.0.1"
+path = "/"
+allow = ["members"]
+
+[[rules]]
+host = "127.0.0.1"
+path = "/todo/**"
+allow = ["members"]
+
+[[rules]]
+host = "127.0.0.1"
+path = "/application.css"
 allow = ["members"]
 
 [log]
