@@ -215,8 +215,8 @@ impl Sso {
         }
         failure.retry = Some(again);
         let mut response = self.0.site.pages.answer(&visit.view, &failure, &visit.headers);
-        if in_rounds {
-            add_cookies(&mut response, &[rounds::forget_rounds(visit)]);
+        if let Some(target) = target.filter(|_| in_rounds) {
+            add_cookies(&mut response, &[rounds::forget_rounds(visit, target)]);
         }
         response
     }

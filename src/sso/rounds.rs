@@ -25,34 +25,88 @@ const ROUND_PAUSE: Duration = Duration::from_secs(10);
 
 const ROUND_MARKER: &str = "r";
 
-/// A page's name in the marker.
+/// How many pages the marker remembers: tabs with different pages must not make it forget each other's.
+const MAX_MARKER_PAGES: usize = 4;
+
+/// What the marker says about one page, as `count.ended.mark`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct PageRounds {
+    count: usize,
+    /// When its last round ended.
+    ended: Timestamp,
+    /// The page's name in the marker.
+    mark: String,
+}
+
+impl PageRounds {
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('.');
+        let (count, ended, mark) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
+        let ours = mark.len() == PAGE_MARK_LENGTH && mark.bytes().all(|b| b.is_ascii_hexdigit());
+        (ours && parts.next().is_none() && count <= MAX_ROUNDS).then(|| Self {
+            count,
+            ended: Timestamp::from_millis(ended),
+            mark: mark.to_owned(),
+        })
+    }
+}
+
+/// How many characters of a page's hash the marker has.
+const PAGE_MARK_LENGTH: usize = 8;
+
 fn page_mark(page: &str) -> String {
-    sha256_hex(page).chars().take(8).collect()
+    sha256_hex(page).chars().take(PAGE_MARK_LENGTH).collect()
+}
+
+/// The pages of the marker that the browser sent, the latest first.
+fn read_marker(headers: &HeaderMap, secure: bool) -> Vec<PageRounds> {
+    let text = marker::value(headers, &marker::name(ROUND_MARKER, secure)).unwrap_or_default();
+    text.split('_').take(MAX_MARKER_PAGES).filter_map(PageRounds::parse).collect()
+}
+
+/// The marker's value; the oldest pages of too many are left out.
+fn write_marker(pages: &[PageRounds]) -> String {
+    let one = |p: &PageRounds| format!("{}.{}.{}", p.count, p.ended.millis(), p.mark);
+    pages.iter().take(MAX_MARKER_PAGES).map(one).collect::<Vec<_>>().join("_")
+}
+
+/// `pages` after a round for `page` has ended, with that page as the latest.
+fn add_round(pages: Vec<PageRounds>, page: &str, count: usize, ended: Timestamp) -> Vec<PageRounds> {
+    let this = PageRounds { count, ended, mark: page_mark(page) };
+    std::iter::once(this).chain(forget_page(pages, page)).collect()
+}
+
+fn forget_page(mut pages: Vec<PageRounds>, page: &str) -> Vec<PageRounds> {
+    let mark = page_mark(page);
+    pages.retain(|p| p.mark != mark);
+    pages
 }
 
 /// How many rounds a browser has made for `page` when a sign-in that began at `started` ends; `None`: one too many.
 ///
 /// Only a start made after the previous end counts: tabs that began together all end without having had a chance to
 /// show what the first one got.
-fn count_round(
-    headers: &HeaderMap,
-    secure: bool,
-    page: &str,
-    signed_in: bool,
-    started: Timestamp,
-) -> Option<usize> {
-    let text = marker::value(headers, &marker::name(ROUND_MARKER, secure)).unwrap_or_default();
-    let mut parts = text.split('.');
-    let before = (|| {
-        let (count, ended) = (parts.next()?.parse::<usize>().ok()?, parts.next()?.parse::<i64>().ok()?);
-        (parts.next()? == page_mark(page)).then_some((count, Timestamp::from_millis(ended)))
-    })();
-    let count = match before {
-        Some((count, ended)) if signed_in && started <= ended => count,
-        Some((count, ended)) if signed_in && started.since(ended) <= ROUND_PAUSE => count.saturating_add(1),
+fn count_round(pages: &[PageRounds], page: &str, signed_in: bool, started: Timestamp) -> Option<usize> {
+    let mark = page_mark(page);
+    let count = match pages.iter().find(|p| p.mark == mark) {
+        Some(before) if signed_in && started <= before.ended => before.count,
+        Some(before) if signed_in && started.since(before.ended) <= ROUND_PAUSE => {
+            before.count.saturating_add(1)
+        }
         _ => 0,
     };
     (count <= MAX_ROUNDS).then_some(count)
+}
+
+fn set_marker(visit: &Visit, pages: &[PageRounds]) -> SetCookie {
+    SetCookie {
+        name: marker::name(ROUND_MARKER, visit.secure()),
+        value: write_marker(pages),
+        max_age: Duration::from_secs(60),
+        domain: None,
+        secure: visit.secure(),
+        path: None,
+    }
 }
 
 impl Sso {
@@ -72,7 +126,8 @@ impl Sso {
             return Ok(0);
         }
         let page = target.page();
-        count_round(&visit.headers, visit.secure(), page.as_str(), signed_in, started)
+        let pages = read_marker(&visit.headers, visit.secure());
+        count_round(&pages, page.as_str(), signed_in, started)
             .ok_or_else(|| SsoError::TooManyRounds(describe_planted(visit, page)))
     }
 
@@ -81,22 +136,21 @@ impl Sso {
         if !self.can_be_planted(visit) || !self.ends_here(target) {
             return Vec::new();
         }
-        let mark = page_mark(target.page().as_str());
-        let marker = SetCookie {
-            name: marker::name(ROUND_MARKER, visit.secure()),
-            value: format!("{round}.{}.{mark}", self.0.clock.now().millis()),
-            max_age: Duration::from_secs(60),
-            domain: None,
-            secure: visit.secure(),
-            path: None,
-        };
-        std::iter::once(marker).chain(self.remove_planted(visit, target.page(), round)).collect()
+        let pages = read_marker(&visit.headers, visit.secure());
+        let pages = add_round(pages, target.page().as_str(), round, self.0.clock.now());
+        std::iter::once(set_marker(visit, &pages))
+            .chain(self.remove_planted(visit, target.page(), round))
+            .collect()
     }
 }
 
-/// After the page that says so a person may try again from the beginning.
-pub(super) fn forget_rounds(visit: &Visit) -> SetCookie {
-    SetCookie::removal(marker::name(ROUND_MARKER, visit.secure()), None, visit.secure())
+/// After the page that says so a person may try again from the beginning; the rounds of other tabs go on.
+pub(super) fn forget_rounds(visit: &Visit, target: &Target) -> SetCookie {
+    let pages = forget_page(read_marker(&visit.headers, visit.secure()), target.page().as_str());
+    if pages.is_empty() {
+        return SetCookie::removal(marker::name(ROUND_MARKER, visit.secure()), None, visit.secure());
+    }
+    set_marker(visit, &pages)
 }
 
 #[cfg(test)]
@@ -104,15 +158,69 @@ mod tests {
     use super::*;
     use axum::http::header::COOKIE;
 
-    fn brings(count: usize, ended: i64, page: &str) -> HeaderMap {
+    fn brings_text(value: &str) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        let text = format!("__Host-gongpai-r={count}.{ended}.{}", page_mark(page));
-        headers.insert(COOKIE, text.parse().unwrap());
+        headers.insert(COOKIE, format!("__Host-gongpai-r={value}").parse().unwrap());
         headers
     }
 
+    fn brings(count: usize, ended: i64, page: &str) -> HeaderMap {
+        brings_text(&format!("{count}.{ended}.{}", page_mark(page)))
+    }
+
     fn counted(headers: &HeaderMap, page: &str, signed_in: bool, started: i64) -> Option<usize> {
-        count_round(headers, true, page, signed_in, Timestamp::from_millis(started))
+        count_round(&read_marker(headers, true), page, signed_in, Timestamp::from_millis(started))
+    }
+
+    /// The rounds of a browser that opens `pages` in turn, five times each, as they are counted.
+    fn rounds_in_turn(pages: &[&str]) -> Vec<Option<usize>> {
+        let (mut headers, mut now, mut all) = (HeaderMap::new(), 1_795_334_400_000, Vec::new());
+        for page in pages.repeat(5) {
+            now += 10;
+            let count = counted(&headers, page, true, now);
+            let before = read_marker(&headers, true);
+            let after = match count {
+                Some(count) => add_round(before, page, count, Timestamp::from_millis(now + 5)),
+                None => before,
+            };
+            headers = brings_text(&write_marker(&after));
+            all.push(count);
+        }
+        all
+    }
+
+    #[test]
+    fn tabs_with_different_pages_reach_the_limit_beside_each_other() {
+        assert_eq!(
+            rounds_in_turn(&["/pay", "/leave"]),
+            [Some(0), Some(0), Some(1), Some(1), Some(2), Some(2), None, None, None, None]
+        );
+        let four = rounds_in_turn(&["/a", "/b", "/c", "/d"]);
+        assert_eq!(four.iter().position(Option::is_none), Some(12));
+    }
+
+    #[test]
+    fn the_marker_keeps_the_last_four_pages_and_is_never_long() {
+        let mut headers = HeaderMap::new();
+        for n in 0..20 {
+            let pages = read_marker(&headers, true);
+            let ended = Timestamp::from_millis(1_795_334_400_000 + n);
+            let value = write_marker(&add_round(pages, &format!("/{n}"), 0, ended));
+            assert!(value.len() <= 100, "{value}");
+            headers = brings_text(&value);
+        }
+        let marks: Vec<_> = read_marker(&headers, true).into_iter().map(|p| p.mark).collect();
+        assert_eq!(marks, ["/19", "/18", "/17", "/16"].map(page_mark));
+        // One that somebody else wrote does not grow ours.
+        let junk = format!("1.5.{}_9.5.01234567_1.5.0123456789_x_1.5.0", "f".repeat(2000));
+        assert_eq!(read_marker(&brings_text(&junk), true), []);
+    }
+
+    #[test]
+    fn a_page_that_was_told_begins_anew_and_the_others_keep_their_count() {
+        let (pay, leave) = (brings(2, 10, "/pay"), brings(1, 10, "/leave"));
+        let both = [read_marker(&pay, true), read_marker(&leave, true)].concat();
+        assert_eq!(forget_page(both, "/pay"), read_marker(&leave, true));
     }
 
     #[test]
