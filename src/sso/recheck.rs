@@ -79,7 +79,8 @@ impl Sso {
         let mut under_way = FuturesUnordered::new();
         let mut unanswered_in_a_row = 0;
         loop {
-            if waiting.is_empty() && is_more && !pass.gave_up {
+            // Nothing under way is polled during the claim, and one of them may hold the lock that the claim waits for.
+            if waiting.is_empty() && under_way.is_empty() && is_more && !pass.gave_up {
                 let claimed = self.claim_due(every).await?;
                 is_more = claimed.len() == CLAIM_BATCH;
                 waiting.extend(claimed);
