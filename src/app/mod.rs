@@ -1,6 +1,6 @@
 //! Everything long-lived, put together once.
 //!
-//! [`App::build`] opens what must be open, [`App::public`] and [`App::admin`] are every URL there is on one screen,
+//! [`App::build`] opens what must be open, [`App::public`] and the admin routes are every URL there is on one screen,
 //! [`App::run`] serves them until the process is asked to stop. Tests build the same `App` with another clock.
 
 pub mod jobs;

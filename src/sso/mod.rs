@@ -7,8 +7,8 @@
 //!    person, session and audit in one transaction, and sends the browser to the target.
 //! 4. For another host that is [`finish`]: a ticket, redeemed there once.
 //!
-//! Beside that way: a callback that comes again ([`repeat`]), codes that WeCom refuses ([`bad_codes`]), cookies that
-//! others put under our name ([`planted`]) and the [`rounds`] that they cause.
+//! Beside that way: a callback that comes again (`repeat`), codes that WeCom refuses ([`bad_codes`]), cookies that
+//! others put under our name (`planted`) and the `rounds` that they cause.
 //!
 //! [`logout`] ends it, [`recheck`] asks WeCom again while it lasts. Every failure is a row of one table ([`error`]).
 

@@ -69,7 +69,7 @@ impl Sso {
     /// class of calls allows, until nobody is due.
     ///
     /// # Errors
-    /// If the database fails; whoever was not asked about is due again within [`LEASE`].
+    /// If the database fails; whoever was not asked about is due again when its lease is over.
     pub async fn recheck_due(&self, every: Duration) -> Result<RecheckPass, SsoError> {
         let mut pass = RecheckPass::default();
         if !self.rechecks() {
