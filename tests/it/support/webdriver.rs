@@ -77,6 +77,27 @@ impl Refusal {
     }
 }
 
+/// Starts chromedriver; returns it with the port it listens on.
+///
+/// With `--port=0` it takes a free port for IPv6 and then wants the same one for IPv4, which somebody else may have.
+async fn start_driver(home: &Path) -> (Process, String) {
+    const MAX_STARTS: usize = 10;
+    for _ in 0..MAX_STARTS {
+        let mut driver = Program::at("chromedriver")
+            .args(["--port=0", "--log-level=WARNING"])
+            .env("HOME", home)
+            .env("TMPDIR", home)
+            .start();
+        let told = |line: &str| line.contains("started successfully on port") || line.contains("Exiting");
+        let line = driver.line("its port", told).await;
+        if let Some((_, port)) = line.split_once("started successfully on port ") {
+            let port = port.trim_end_matches('.').to_owned();
+            return (driver, port);
+        }
+    }
+    panic!("chromedriver found no port in {MAX_STARTS} starts");
+}
+
 impl Chromium {
     /// Opens a window that calls itself `user_agent`.
     pub(crate) async fn start(viewport: Viewport, user_agent: &str) -> Self {
@@ -97,13 +118,7 @@ impl Chromium {
     async fn with_preferences(viewport: Viewport, user_agent: &str, preferences: Value) -> Self {
         let profile = tempfile::tempdir().expect("a folder for the profile");
         // chromedriver and Chromium both write below HOME and TMPDIR.
-        let mut driver = Program::at("chromedriver")
-            .args(["--port=0", "--log-level=WARNING"])
-            .env("HOME", profile.path())
-            .env("TMPDIR", profile.path())
-            .start();
-        let line = driver.line_with("started successfully on port").await;
-        let port = line.rsplit(' ').next().unwrap_or_default().trim_end_matches('.').to_owned();
+        let (driver, port) = start_driver(profile.path()).await;
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(60))
