@@ -2,6 +2,7 @@
 //!
 //! An employee taps an icon on the WeCom workbench, or scans a QR code in a desktop browser, and the application
 //! behind nginx knows who it is. This page is the map of the source; the README is for whoever runs it.
+//! What is promised, and why, is in [`design`], where to add what in [`contributing`].
 //!
 //! # The rooms, in reading order
 //!
@@ -133,3 +134,12 @@ pub mod sso;
 pub mod supervisor;
 pub mod sync;
 pub mod wecom;
+
+#[doc = include_str!("docs/architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("docs/contributing.md")]
+pub mod contributing {}
+
+#[doc = include_str!("docs/design.md")]
+pub mod design {}
