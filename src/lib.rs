@@ -105,7 +105,7 @@
 //!
 //! # Rules of the house
 //!
-//! `tests/architecture.rs` and clippy enforce them.
+//! `tests/architecture` and clippy enforce them.
 //!
 //! 1. Imports point down the floors; rooms of one floor do not know each other. Nothing imports [`simulator`] but the
 //!    two programs that are made of it.

@@ -1,0 +1,350 @@
+//! Reads the source files with syn: what each one names, its string literals, its modules and types.
+
+use std::path::{Path, PathBuf};
+
+use proc_macro2::{Delimiter, Span, TokenStream, TokenTree};
+use syn::visit::{self, Visit};
+
+/// One file of `src`, as far as the rules look at it.
+#[derive(Debug)]
+pub(crate) struct Source {
+    /// The path from the package root, with `/`.
+    pub(crate) name: String,
+    /// `gate` for everything in `src/gate`, `main`, `lib`, or `bin/NAME`.
+    pub(crate) room: String,
+    /// The module path inside its crate, without `crate`.
+    pub(crate) module: Vec<String>,
+    pub(crate) lines: usize,
+    pub(crate) references: Vec<Reference>,
+    pub(crate) literals: Vec<Literal>,
+    pub(crate) inline_modules: Vec<(String, usize)>,
+    pub(crate) items: Vec<Item>,
+}
+
+/// A named item outside functions' bodies and traits.
+#[derive(Clone, Debug)]
+pub(crate) struct Item {
+    pub(crate) kind: ItemKind,
+    pub(crate) name: String,
+    pub(crate) visibility: Visibility,
+    pub(crate) line: usize,
+    pub(crate) in_test: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ItemKind {
+    Type,
+    Function,
+    Constant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Visibility {
+    /// `pub`
+    Public,
+    /// `pub(crate)`, `pub(super)`, `pub(in …)`
+    Restricted,
+    Private,
+}
+
+/// Something of this crate that a file names; the path is absolute, without `crate`.
+#[derive(Debug)]
+pub(crate) struct Reference {
+    pub(crate) path: Vec<String>,
+    pub(crate) line: usize,
+    pub(crate) in_test: bool,
+}
+
+/// A string literal outside attributes.
+#[derive(Debug)]
+pub(crate) struct Literal {
+    pub(crate) text: String,
+    pub(crate) line: usize,
+    pub(crate) in_test: bool,
+}
+
+impl Source {
+    pub(crate) fn read(name: &str, text: &str) -> Self {
+        let parts: Vec<&str> = name.trim_start_matches("src/").trim_end_matches(".rs").split('/').collect();
+        let (room, module): (String, Vec<String>) = match parts.as_slice() {
+            ["bin", program, ..] => (format!("bin/{program}"), Vec::new()),
+            [root @ ("main" | "lib")] => ((*root).to_owned(), Vec::new()),
+            _ => {
+                let module = parts.iter().filter(|part| **part != "mod").map(|part| (*part).to_owned());
+                (parts[0].to_owned(), module.collect())
+            }
+        };
+        let mut source = Self {
+            name: name.to_owned(),
+            room,
+            module: module.clone(),
+            lines: text.lines().count(),
+            references: Vec::new(),
+            literals: Vec::new(),
+            inline_modules: Vec::new(),
+            items: Vec::new(),
+        };
+        let file = syn::parse_file(text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        let in_test = source.is_test_file();
+        let is_program = source.room == "main" || source.room.starts_with("bin/");
+        let mut reader = Reader { source: &mut source, module, in_test, is_program };
+        reader.visit_file(&file);
+        source
+    }
+
+    pub(crate) fn is_test_file(&self) -> bool {
+        self.module.iter().any(|part| part == "tests")
+    }
+}
+
+/// Collects what a file names, from `use` trees, from paths in code, and from the tokens of macros and attributes.
+struct Reader<'a> {
+    source: &'a mut Source,
+    pub(crate) module: Vec<String>,
+    pub(crate) in_test: bool,
+    /// In a program `crate` is the program itself, and the library is called by its name.
+    is_program: bool,
+}
+
+impl Reader<'_> {
+    /// Notes the path if it leads somewhere in this crate.
+    fn refer(&mut self, segments: &[String], span: Span) {
+        let Some(first) = segments.first() else { return };
+        let mut rest = &segments[1..];
+        let mut path = match first.as_str() {
+            "crate" if !self.is_program => Vec::new(),
+            "gongpai" if self.is_program => Vec::new(),
+            "self" if !self.is_program => self.module.clone(),
+            "super" if !self.is_program => {
+                let mut module = self.module.clone();
+                module.pop();
+                while rest.first().is_some_and(|part| part == "super") {
+                    module.pop();
+                    rest = &rest[1..];
+                }
+                module
+            }
+            _ => return,
+        };
+        path.extend(rest.iter().cloned());
+        if path.is_empty() && segments.len() == 1 {
+            return; // `pub(crate)`, or `super` in a visibility
+        }
+        if path.first().is_some_and(|part| part == "*") {
+            path.clear();
+        }
+        let reference = Reference { path, line: span.start().line, in_test: self.in_test };
+        self.source.references.push(reference);
+    }
+
+    fn use_tree(&mut self, prefix: &[String], tree: &syn::UseTree) {
+        let with = |name: String| prefix.iter().cloned().chain([name]).collect::<Vec<_>>();
+        match tree {
+            syn::UseTree::Path(path) => self.use_tree(&with(path.ident.to_string()), &path.tree),
+            syn::UseTree::Name(name) => {
+                // `use a::b::{self}` names `a::b`.
+                let inner_self = name.ident == "self" && !prefix.is_empty();
+                let path = if inner_self { prefix.to_vec() } else { with(name.ident.to_string()) };
+                self.refer(&path, name.ident.span());
+            }
+            syn::UseTree::Rename(rename) => self.refer(&with(rename.ident.to_string()), rename.ident.span()),
+            syn::UseTree::Glob(glob) => self.refer(&with("*".to_owned()), glob.star_token.spans[0]),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.use_tree(prefix, item)),
+        }
+    }
+
+    /// Paths and string literals in the tokens of a macro or an attribute, which syn does not parse.
+    fn tokens(&mut self, tokens: TokenStream, is_attribute: bool) {
+        let tokens: Vec<TokenTree> = tokens.into_iter().collect();
+        let mut at = 0;
+        while at < tokens.len() {
+            match &tokens[at] {
+                TokenTree::Group(group) => self.tokens(group.stream(), is_attribute),
+                TokenTree::Literal(literal) => {
+                    if let Ok(text) = syn::parse_str::<syn::LitStr>(&literal.to_string()) {
+                        self.token_text(&text.value(), literal.span(), is_attribute);
+                    }
+                }
+                TokenTree::Ident(ident) => {
+                    let mut path = vec![ident.to_string()];
+                    while let (Some(TokenTree::Punct(a)), Some(TokenTree::Punct(b)), Some(next)) =
+                        (tokens.get(at + 1), tokens.get(at + 2), tokens.get(at + 3))
+                        && a.as_char() == ':'
+                        && b.as_char() == ':'
+                    {
+                        match next {
+                            TokenTree::Ident(part) => path.push(part.to_string()),
+                            TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => break,
+                            _ => break,
+                        }
+                        at += 3;
+                    }
+                    if path.len() > 1 {
+                        self.refer(&path, ident.span());
+                    }
+                }
+                TokenTree::Punct(_) => {}
+            }
+            at += 1;
+        }
+    }
+
+    fn token_text(&mut self, text: &str, span: Span, is_attribute: bool) {
+        if !is_attribute {
+            let line = span.start().line;
+            self.source.literals.push(Literal { text: text.to_owned(), line, in_test: self.in_test });
+        } else if text.starts_with("crate::") || text.starts_with("super::") {
+            // `#[serde(with = "crate::…")]`
+            let path: Vec<String> = text.split("::").map(str::to_owned).collect();
+            self.refer(&path, span);
+        }
+    }
+
+    fn note_item(&mut self, item: &syn::Item) {
+        let (kind, ident, visibility) = match item {
+            syn::Item::Const(item) => (ItemKind::Constant, &item.ident, &item.vis),
+            syn::Item::Static(item) => (ItemKind::Constant, &item.ident, &item.vis),
+            syn::Item::Enum(item) => (ItemKind::Type, &item.ident, &item.vis),
+            syn::Item::Struct(item) => (ItemKind::Type, &item.ident, &item.vis),
+            syn::Item::Trait(item) => (ItemKind::Type, &item.ident, &item.vis),
+            syn::Item::Type(item) => (ItemKind::Type, &item.ident, &item.vis),
+            syn::Item::Union(item) => (ItemKind::Type, &item.ident, &item.vis),
+            syn::Item::Fn(item) => (ItemKind::Function, &item.sig.ident, &item.vis),
+            _ => return,
+        };
+        let visibility = match visibility {
+            syn::Visibility::Public(_) => Visibility::Public,
+            syn::Visibility::Restricted(_) => Visibility::Restricted,
+            syn::Visibility::Inherited => Visibility::Private,
+        };
+        let (name, line) = (ident.to_string(), ident.span().start().line);
+        self.source.items.push(Item { kind, name, visibility, line, in_test: self.in_test });
+    }
+
+    fn inside(&mut self, attributes: &[syn::Attribute], visit: impl FnOnce(&mut Self)) {
+        let outside = self.in_test;
+        self.in_test |= attributes.iter().any(is_test_attribute);
+        visit(self);
+        self.in_test = outside;
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast syn::Item) {
+        let attributes: &[syn::Attribute] = match item {
+            syn::Item::Const(item) => &item.attrs,
+            syn::Item::Enum(item) => &item.attrs,
+            syn::Item::Fn(item) => &item.attrs,
+            syn::Item::Impl(item) => &item.attrs,
+            syn::Item::Macro(item) => &item.attrs,
+            syn::Item::Mod(item) => &item.attrs,
+            syn::Item::Static(item) => &item.attrs,
+            syn::Item::Struct(item) => &item.attrs,
+            syn::Item::Trait(item) => &item.attrs,
+            syn::Item::Type(item) => &item.attrs,
+            syn::Item::Use(item) => &item.attrs,
+            _ => &[],
+        };
+        self.inside(attributes, |reader| {
+            reader.note_item(item);
+            visit::visit_item(reader, item);
+        });
+    }
+
+    fn visit_impl_item_fn(&mut self, item: &'ast syn::ImplItemFn) {
+        self.inside(&item.attrs, |reader| visit::visit_impl_item_fn(reader, item));
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        let name = item.ident.to_string();
+        self.source.inline_modules.push((name.clone(), item.ident.span().start().line));
+        self.module.push(name);
+        visit::visit_item_mod(self, item);
+        self.module.pop();
+    }
+
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.use_tree(&[], &item.tree);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let segments: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if let Some(first) = path.segments.first() {
+            self.refer(&segments, first.ident.span());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_lit_str(&mut self, literal: &'ast syn::LitStr) {
+        self.token_text(&literal.value(), literal.span(), false);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.visit_path(&call.path);
+        self.tokens(call.tokens.clone(), false);
+    }
+
+    fn visit_attribute(&mut self, attribute: &'ast syn::Attribute) {
+        match &attribute.meta {
+            syn::Meta::List(list) => self.tokens(list.tokens.clone(), true),
+            syn::Meta::NameValue(_) | syn::Meta::Path(_) => {}
+        }
+    }
+}
+
+pub(crate) fn is_test_attribute(attribute: &syn::Attribute) -> bool {
+    if attribute.path().segments.last().is_some_and(|segment| segment.ident == "test") {
+        return true;
+    }
+    let syn::Meta::List(list) = &attribute.meta else { return false };
+    let condition = list.tokens.to_string().replace(' ', "");
+    attribute.path().is_ident("cfg") && (condition == "test" || condition.starts_with("all(test,"))
+}
+
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+pub(crate) fn read(name: &str) -> String {
+    std::fs::read_to_string(root().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The sources of this checkout.
+pub(crate) fn sources() -> Vec<Source> {
+    sources_below(&root())
+}
+
+/// The sources of a checkout.
+pub(crate) fn sources_below(checkout: &Path) -> Vec<Source> {
+    let read = |name: &String| {
+        let text =
+            std::fs::read_to_string(checkout.join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+        Source::read(name, &text)
+    };
+    let sources: Vec<Source> = rust_files_below(checkout, "src").iter().map(read).collect();
+    assert!(sources.len() > 5, "no sources found: the rules would hold for nothing");
+    sources
+}
+
+/// Every `.rs` file below `folder`, as a path from the package root, sorted.
+pub(crate) fn rust_files(folder: &str) -> Vec<String> {
+    rust_files_below(&root(), folder)
+}
+
+fn rust_files_below(checkout: &Path, folder: &str) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut folders = vec![checkout.join(folder)];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a readable source folder") {
+            let path = entry.expect("a readable entry").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(checkout).expect("inside the package");
+                files.push(name.to_string_lossy().into_owned());
+            }
+        }
+    }
+    files.sort();
+    files
+}
