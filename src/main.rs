@@ -6,35 +6,35 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use gongpai::cli::args::Command;
-use gongpai::cli::run::{CalledWrong, Ended};
-use gongpai::cli::{Args, run};
+use gongpai::cli::run::{CommandOutcome, UsageError};
+use gongpai::cli::{CommandLine, run_command};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    let args = CommandLine::parse();
     let ended = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .map_err(anyhow::Error::from)
-        .and_then(|runtime| runtime.block_on(go(args)));
+        .and_then(|runtime| runtime.block_on(run_buffered(args)));
     match ended {
-        Ok(Ended::Done) => ExitCode::SUCCESS,
-        Ok(Ended::Wrong) => ExitCode::from(1),
+        Ok(CommandOutcome::Done) => ExitCode::SUCCESS,
+        Ok(CommandOutcome::Wrong) => ExitCode::from(1),
         // Whoever read the output has seen enough: `gongpai audit | head`.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&error);
-            ExitCode::from(if error.is::<CalledWrong>() { 2 } else { 1 })
+            print_error(&error);
+            ExitCode::from(if error.is::<UsageError>() { 2 } else { 1 })
         }
     }
 }
 
-async fn go(args: Args) -> anyhow::Result<Ended> {
+async fn run_buffered(args: CommandLine) -> anyhow::Result<CommandOutcome> {
     // The line that says "listening" must not wait; long lists should not go out line by line.
     if matches!(args.command, Command::Serve) {
-        return run(args, &mut io::stdout()).await;
+        return run_command(args, &mut io::stdout()).await;
     }
     let mut out = BufWriter::new(io::stdout());
-    let ended = run(args, &mut out).await;
+    let ended = run_command(args, &mut out).await;
     // What was printed before a failure is worth seeing; the failure is worth more than that it could not be printed.
     let flushed = out.flush();
     let ended = ended?;
@@ -47,7 +47,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 }
 
 /// The error and its causes, each that says something new, on standard error.
-fn complain(error: &anyhow::Error) {
+fn print_error(error: &anyhow::Error) {
     let mut text = format!("gongpai: {error}");
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
     while let Some(inner) = cause {

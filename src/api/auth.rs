@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::alphabet::{STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-use super::Api;
+use super::ApiState;
 use crate::base::id::ClientId;
 use crate::base::secret::{constant_time_eq, sha256};
 use crate::config::Scope;
@@ -26,7 +26,7 @@ use crate::http::words::Code;
 
 /// A client that showed its secret.
 #[derive(Debug, Clone)]
-pub(super) struct Client {
+pub(super) struct AuthenticatedClient {
     /// Its name.
     pub(super) id: ClientId,
     scopes: Vec<Scope>,
@@ -36,9 +36,9 @@ pub(super) struct Client {
     pub(super) request_id: RequestId,
 }
 
-impl Client {
+impl AuthenticatedClient {
     /// Refuses a client without `scope`.
-    pub(super) fn needs(&self, scope: Scope) -> Result<(), Response> {
+    pub(super) fn require_scope(&self, scope: Scope) -> Result<(), Response> {
         if self.scopes.contains(&scope) {
             return Ok(());
         }
@@ -52,7 +52,7 @@ impl Client {
     }
 
     /// 400, and what is to be mended.
-    pub(super) fn bad(&self, why: String) -> Response {
+    pub(super) fn bad_request(&self, why: String) -> Response {
         Problem::new(Code::BadRequest, &self.request_id).with_detail(why).into_response()
     }
 
@@ -68,18 +68,18 @@ impl Client {
     }
 }
 
-impl FromRequestParts<Api> for Client {
+impl FromRequestParts<ApiState> for AuthenticatedClient {
     type Rejection = Response;
 
-    async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Response> {
+    async fn from_request_parts(parts: &mut Parts, api: &ApiState) -> Result<Self, Response> {
         let Ok(request_id) = RequestId::from_request_parts(parts, api).await;
         let peer = parts.extensions.get::<Peer>().copied();
-        let address = peer.and_then(|p| api.0.trusted.client(p, &parts.headers));
+        let address = peer.and_then(|p| api.0.trusted_proxies.client(p, &parts.headers));
         // Before any limit: whoever shares an address with somebody who guesses is not shut out by the guesses.
-        let known = credentials(&parts.headers).and_then(|(id, secret)| find(api, &id, &secret));
+        let known = basic_credentials(&parts.headers).and_then(|(id, secret)| find_client(api, &id, &secret));
         let Some((id, scopes)) = known else {
             if parts.headers.contains_key(AUTHORIZATION)
-                && let Some(retry) = address.and_then(|a| api.0.wrong.try_take(a).err())
+                && let Some(retry) = address.and_then(|a| api.0.wrong_credentials.try_take(a).err())
             {
                 return Err(Problem::new(Code::TooMany, &request_id)
                     .with_retry_after(retry.0)
@@ -95,20 +95,20 @@ impl FromRequestParts<Api> for Client {
 }
 
 /// The one Authorization header's id and secret.
-fn credentials(headers: &HeaderMap) -> Option<(String, String)> {
+fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
         return None;
     }
-    let text = String::from_utf8(any_base64(encoded.trim())?).ok()?;
+    let text = String::from_utf8(decode_base64(encoded.trim())?).ok()?;
     let (id, secret) = text.split_once(':')?;
     Some((id.to_owned(), secret.to_owned()))
 }
 
 /// The client of that name and secret; an unknown name costs as much as a wrong secret.
-fn find(api: &Api, id: &str, secret: &str) -> Option<(ClientId, Vec<Scope>)> {
+fn find_client(api: &ApiState, id: &str, secret: &str) -> Option<(ClientId, Vec<Scope>)> {
     let presented = sha256(secret.as_bytes());
     let client = api.0.clients.iter().find(|c| c.id.as_str() == id);
     let expected = client.map_or([0; 32], |c| c.secret_sha256);
@@ -119,10 +119,10 @@ fn find(api: &Api, id: &str, secret: &str) -> Option<(ClientId, Vec<Scope>)> {
 
 /// Whether a secret is 32 bytes in base64 or hex; anything shorter was chosen by somebody.
 fn is_32_bytes(secret: &str) -> bool {
-    hex::decode(secret).is_ok_and(|b| b.len() == 32) || any_base64(secret).is_some_and(|b| b.len() == 32)
+    hex::decode(secret).is_ok_and(|b| b.len() == 32) || decode_base64(secret).is_some_and(|b| b.len() == 32)
 }
 
-fn any_base64(text: &str) -> Option<Vec<u8>> {
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
     let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let alphabet = if text.contains(['-', '_']) { URL_SAFE } else { STANDARD };
     GeneralPurpose::new(&alphabet, config).decode(text).ok()
@@ -145,8 +145,8 @@ mod tests {
     fn credentials_are_read_from_exactly_one_basic_header() {
         let mut headers = HeaderMap::new();
         headers.insert(AUTHORIZATION, "bAsIc b2E6czplY3JldA==".parse().unwrap());
-        assert_eq!(credentials(&headers), Some(("oa".into(), "s:ecret".into())));
+        assert_eq!(basic_credentials(&headers), Some(("oa".into(), "s:ecret".into())));
         headers.append(AUTHORIZATION, "Basic b2E6cw==".parse().unwrap());
-        assert_eq!(credentials(&headers), None);
+        assert_eq!(basic_credentials(&headers), None);
     }
 }

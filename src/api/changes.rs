@@ -6,11 +6,11 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::Api;
-use super::asked::Asked;
-use super::auth::Client;
+use super::ApiState;
+use super::auth::AuthenticatedClient;
+use super::query::QueryParams;
 use crate::config::Scope;
-use crate::directory::listing::{Changed, Feed, store};
+use crate::directory::listing::{DirectoryChange, Feed, store};
 use crate::http::words::Code;
 
 /// From where, for the document.
@@ -30,7 +30,7 @@ struct From {
 #[schema(as = Changes)]
 struct Part {
     #[schema(value_type = Vec<ChangeShape>)]
-    items: Vec<Changed>,
+    items: Vec<DirectoryChange>,
     /// `since` of the next call. It is never null: where nothing is new, it is the place to ask again from.
     next_cursor: String,
 }
@@ -84,18 +84,20 @@ enum ChangeWord {
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
-    let asked = Asked::read(raw.as_deref(), &["since", "limit"], &client)?;
+    client.require_scope(Scope::DirectoryRead)?;
+    let asked = QueryParams::parse(raw.as_deref(), &["since", "limit"], &client)?;
     let since = match asked.get("since") {
         None => None,
-        Some(text) => Some(number(text).ok_or_else(|| client.bad("since is no cursor of ours".to_owned()))?),
+        Some(text) => {
+            Some(parse_seq(text).ok_or_else(|| client.bad_request("since is no cursor of ours".to_owned()))?)
+        }
     };
     let corp = &api.0.sessions.settings().corp;
-    let feed = store::changes(&api.0.db, corp, since, asked.rows() - 1).await;
+    let feed = store::read_changes(&api.0.db, corp, since, asked.row_limit() - 1).await;
     match feed.map_err(|e| client.unavailable("The change feed could not be read", &e))? {
         Feed::Part { items, last } => Ok(Json(Part { items, next_cursor: last.to_string() }).into_response()),
         Feed::Gone => Err(client.problem(Code::FeedGone)),
@@ -103,6 +105,6 @@ pub(super) async fn list(
 }
 
 /// A number as we write it: a sign, a space or a leading zero was not ours.
-fn number(text: &str) -> Option<i64> {
+fn parse_seq(text: &str) -> Option<i64> {
     text.parse().ok().filter(|n: &i64| (0..i64::MAX).contains(n) && n.to_string() == text)
 }

@@ -7,15 +7,15 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Api;
-use super::asked::{self, Asked, Page, Paging};
-use super::auth::Client;
-use super::directory_write::{begin, finish, sign_out, unavailable};
-use super::shape::{SourceWord, StatusWord};
+use super::ApiState;
+use super::auth::AuthenticatedClient;
+use super::directory_write::{begin_change, commit_change, sign_out, unavailable};
+use super::query::{self, Page, Paging, QueryParams};
+use super::schema::{SourceWord, StatusWord};
 use crate::audit;
 use crate::base::id::{ConflictId, PersonId};
 use crate::config::Scope;
-use crate::directory::conflicts::{Closed, Told, Unresolved, store};
+use crate::directory::conflicts::{ConflictDetails, ConflictOutcome, ResolveError, store};
 use crate::http::problem::Problem;
 use crate::http::words::Code;
 
@@ -101,18 +101,19 @@ enum ClosedWord {
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
-    let asked = Asked::read(raw.as_deref(), &["limit", "cursor"], &client)?;
+    client.require_scope(Scope::DirectoryRead)?;
+    let asked = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
     let corp = &api.0.sessions.settings().corp;
-    let open = store::list(&api.0.db, corp, asked.cursor(), asked.rows()).await;
+    let open = store::list_open(&api.0.db, corp, asked.cursor(), asked.row_limit()).await;
     let open = open.map_err(|e| client.unavailable("Conflicts could not be read", &e))?;
-    let told = store::told(&api.0.db, corp, open).await;
+    let told = store::load_details(&api.0.db, corp, open).await;
     let told = told.map_err(|e| client.unavailable("Conflicts could not be read", &e))?;
-    Ok(Json(Page::<Told>::of(&asked, told, |told| told.conflict.id.to_string())).into_response())
+    Ok(Json(Page::<ConflictDetails>::from_rows(&asked, told, |told| told.conflict.id.to_string()))
+        .into_response())
 }
 
 /// Says whether the persons of a conflict are one or two.
@@ -126,34 +127,38 @@ pub(super) async fn list(
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn resolve(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(id): Path<String>,
     text: Bytes,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryWrite)?;
-    let id = ConflictId::new(asked::id(id, &client)?);
-    let Answer { person_id: person } = asked::body(&text, &client)?;
-    let mut change = begin(&api, &client).await?;
-    let question = store::hold(&mut change, &id, Some(&person)).await.map_err(|e| unresolved(&client, &e))?;
-    for person in question.signed_out() {
+    client.require_scope(Scope::DirectoryWrite)?;
+    let id = ConflictId::new(query::check_path_id(id, &client)?);
+    let Answer { person_id: person } = query::parse_body(&text, &client)?;
+    let mut change = begin_change(&api, &client).await?;
+    let question = store::hold_conflict(&mut change, &id, Some(&person))
+        .await
+        .map_err(|e| resolve_problem(&client, &e))?;
+    for person in question.persons_to_sign_out() {
         sign_out(&mut change, &client, person).await?;
     }
-    let closed = store::close(&mut change, &question).await.map_err(|e| unresolved(&client, &e))?;
-    let deed = question.deed();
-    finish(&api, &client, change, audit::Event::Conflict, Some(question.flagged()), &deed).await?;
-    let (state, person_id) = (Closed::as_str(closed), question.is_now().clone());
+    let closed =
+        store::close_conflict(&mut change, &question).await.map_err(|e| resolve_problem(&client, &e))?;
+    let deed = question.audit_detail();
+    commit_change(&api, &client, change, audit::AuditEvent::Conflict, Some(question.flagged()), &deed)
+        .await?;
+    let (state, person_id) = (ConflictOutcome::as_str(closed), question.resulting_person().clone());
     Ok(Json(Resolved { id, state, person_id }).into_response())
 }
 
-fn unresolved(client: &Client, error: &Unresolved) -> Response {
+fn resolve_problem(client: &AuthenticatedClient, error: &ResolveError) -> Response {
     let code = match error {
-        Unresolved::NotFound => Code::NotFound,
-        Unresolved::Closed => Code::ConflictClosed,
-        Unresolved::Stranger(_) => Code::BadRequest,
-        Unresolved::Member => Code::OwnedByWecom,
-        Unresolved::Busy => Code::DirectoryBusy,
-        Unresolved::Store(error) => return unavailable(client, error),
+        ResolveError::NotFound => Code::NotFound,
+        ResolveError::AlreadyClosed => Code::ConflictClosed,
+        ResolveError::NotInvolved(_) => Code::BadRequest,
+        ResolveError::CandidateIsMember => Code::OwnedByWecom,
+        ResolveError::Busy => Code::DirectoryBusy,
+        ResolveError::Store(error) => return unavailable(client, error),
     };
     Problem::new(code, &client.request_id).with_detail(error.to_string()).into_response()
 }

@@ -10,79 +10,83 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use super::auth::Client;
-use super::etag::Entry;
+use super::auth::AuthenticatedClient;
+use super::etag::TaggedEntry;
 use super::input::{AnyPersonChange, NewPerson, NewUnit, UnitChange};
-use super::shape::{PersonShape, UnitShape};
-use super::{Api, asked};
+use super::schema::{PersonShape, UnitShape};
+use super::{ApiState, query};
 use crate::audit;
 use crate::base::id::{PersonId, UnitId, UserId};
 use crate::config::Scope;
-use crate::db::feed::Change;
-use crate::directory::edit::store::{self, Held};
-use crate::directory::edit::{MemberInput, PersonInput, Refused, UnitInput, merge};
-use crate::directory::{Person, Source, Status};
+use crate::db::feed::FeedTransaction;
+use crate::directory::edit::store::{self, HeldPerson};
+use crate::directory::edit::{EditError, MemberInput, PersonInput, UnitInput, merge_patch};
+use crate::directory::{EntrySource, Person, PersonStatus};
 use crate::http::problem::Problem;
 use crate::http::words::Code;
 use crate::session;
-use crate::session::store::Which;
+use crate::session::store::SessionsToEnd;
 
 /// The answer to what cannot be written.
-fn refused(client: &Client, refused: &Refused) -> Response {
+fn edit_problem(client: &AuthenticatedClient, refused: &EditError) -> Response {
     let code = match refused {
-        Refused::NotFound => return client.not_found(),
-        Refused::Invalid(_) => Code::BadRequest,
-        Refused::OwnedByWecom(_) => Code::OwnedByWecom,
-        Refused::NotEmpty { .. } => Code::NotEmpty,
-        Refused::UseridTaken(_) => Code::UseridTaken,
-        Refused::PathTaken(_) => Code::PathTaken,
-        Refused::Busy => Code::DirectoryBusy,
-        Refused::Store(error) => return unavailable(client, error),
+        EditError::NotFound => return client.not_found(),
+        EditError::Invalid(_) => Code::BadRequest,
+        EditError::OwnedByWecom(_) => Code::OwnedByWecom,
+        EditError::NotEmpty { .. } => Code::NotEmpty,
+        EditError::UseridTaken(_) => Code::UseridTaken,
+        EditError::PathTaken(_) => Code::PathTaken,
+        EditError::Busy => Code::DirectoryBusy,
+        EditError::Store(error) => return unavailable(client, error),
     };
     Problem::new(code, &client.request_id).with_detail(refused.to_string()).into_response()
 }
 
 /// The answer where the database failed.
-pub(super) fn unavailable(client: &Client, error: &sqlx::Error) -> Response {
+pub(super) fn unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Response {
     client.unavailable("The directory could not be changed", error)
 }
 
 /// The JSON object of a body.
-fn object(client: &Client, body: &[u8]) -> Result<Map<String, Value>, Response> {
-    asked::body(body, client)
+fn parse_object(client: &AuthenticatedClient, body: &[u8]) -> Result<Map<String, Value>, Response> {
+    query::parse_body(body, client)
 }
 
 /// What a hand writes: `change` merged into `current`. `null` is what an absent field would be, in `POST`, too.
-fn input<T: DeserializeOwned>(
-    client: &Client,
+fn merge_input<T: DeserializeOwned>(
+    client: &AuthenticatedClient,
     current: Value,
     change: Map<String, Value>,
 ) -> Result<T, Response> {
-    serde_json::from_value(merge(current, Value::Object(change))).map_err(|e| client.bad(e.to_string()))
+    serde_json::from_value(merge_patch(current, Value::Object(change)))
+        .map_err(|e| client.bad_request(e.to_string()))
 }
 
-fn json(client: &Client, value: &impl Serialize) -> Result<Value, Response> {
+fn entry_json(client: &AuthenticatedClient, value: &impl Serialize) -> Result<Value, Response> {
     serde_json::to_value(value).map_err(|error| {
         tracing::error!(%error, "An entry of the directory could not be written as JSON");
         client.problem(Code::Internal)
     })
 }
 
-pub(super) async fn begin(api: &Api, client: &Client) -> Result<Change, Response> {
+pub(super) async fn begin_change(
+    api: &ApiState,
+    client: &AuthenticatedClient,
+) -> Result<FeedTransaction, Response> {
     let corp = &api.0.sessions.settings().corp;
-    Change::begin(&api.0.db, corp, api.0.clock.now()).await.map_err(|e| unavailable(client, &e))
+    FeedTransaction::begin(&api.0.db, corp, api.0.clock.now()).await.map_err(|e| unavailable(client, &e))
 }
 
 /// The last of a write: an audit row, the commit, and memory of this replica, which need not wait for the feed.
-pub(super) async fn finish(
-    api: &Api,
-    client: &Client,
-    mut change: Change,
-    event: audit::Event,
+pub(super) async fn commit_change(
+    api: &ApiState,
+    client: &AuthenticatedClient,
+    mut change: FeedTransaction,
+    event: audit::AuditEvent,
     person: Option<&Person>,
     deed: &str,
 ) -> Result<(), Response> {
-    let entry = audit::Entry {
+    let entry = audit::AuditEntry {
         event,
         person: person.map(|p| p.id.clone()),
         userid: person.map_or_else(String::new, |p| p.userid.as_str().to_owned()),
@@ -93,7 +97,7 @@ pub(super) async fn finish(
         request_id: client.request_id.as_str().to_owned(),
     };
     let (corp, now) = (change.corp().clone(), change.now());
-    let written = audit::store::insert(change.tx(), &corp, &entry, now).await;
+    let written = audit::store::insert_entry(change.tx(), &corp, &entry, now).await;
     written.map_err(|e| unavailable(client, &e))?;
     change.commit().await.map_err(|e| unavailable(client, &e))?;
     if let Err(error) = api.0.sessions.refresh().await {
@@ -103,8 +107,12 @@ pub(super) async fn finish(
 }
 
 /// 201 with the entry and where it is.
-fn created(client: &Client, shape: &impl Serialize, location: &str) -> Result<Response, Response> {
-    let mut response = Entry::of(shape, client)?.respond(StatusCode::CREATED);
+fn created_response(
+    client: &AuthenticatedClient,
+    shape: &impl Serialize,
+    location: &str,
+) -> Result<Response, Response> {
+    let mut response = TaggedEntry::from_schema(shape, client)?.respond(StatusCode::CREATED);
     // Our ids are letters, digits and hyphens.
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
@@ -125,18 +133,19 @@ fn created(client: &Client, shape: &impl Serialize, location: &str) -> Result<Re
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn create_unit(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     text: Bytes,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryWrite)?;
-    let input: UnitInput = input(&client, Value::Null, object(&client, &text)?)?;
-    let mut change = begin(&api, &client).await?;
-    let mut desk = store::open(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-    let made = store::create_unit(&mut change, &mut desk, input).await.map_err(|e| refused(&client, &e))?;
+    client.require_scope(Scope::DirectoryWrite)?;
+    let input: UnitInput = merge_input(&client, Value::Null, parse_object(&client, &text)?)?;
+    let mut change = begin_change(&api, &client).await?;
+    let mut desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let made =
+        store::create_unit(&mut change, &mut desk, input).await.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("created unit {}", made.unit.id);
-    finish(&api, &client, change, audit::Event::Directory, None, &deed).await?;
-    created(&client, &UnitShape::from(&made), &format!("/api/v1/directory/units/{}", made.unit.id))
+    commit_change(&api, &client, change, audit::AuditEvent::Directory, None, &deed).await?;
+    created_response(&client, &UnitShape::from(&made), &format!("/api/v1/directory/units/{}", made.unit.id))
 }
 
 /// Changes a local unit.
@@ -148,27 +157,27 @@ pub(super) async fn create_unit(
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn update_unit(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(id): Path<String>,
     headers: HeaderMap,
     text: Bytes,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryWrite)?;
-    let (id, asked) = (UnitId::new(asked::id(id, &client)?), object(&client, &text)?);
-    let mut change = begin(&api, &client).await?;
-    let mut desk = store::open(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    client.require_scope(Scope::DirectoryWrite)?;
+    let (id, asked) = (UnitId::new(query::check_path_id(id, &client)?), parse_object(&client, &text)?);
+    let mut change = begin_change(&api, &client).await?;
+    let mut desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
     let before = desk.chart().unit(&id).ok_or_else(|| client.not_found())?;
-    Entry::of(&UnitShape::from(before), &client)?.check(&headers, &client)?;
-    if before.unit.source == Source::Wecom {
-        return Err(refused(&client, &Refused::OwnedByWecom("the unit is a department of WeCom's")));
+    TaggedEntry::from_schema(&UnitShape::from(before), &client)?.check_if_match(&headers, &client)?;
+    if before.unit.source == EntrySource::Wecom {
+        return Err(edit_problem(&client, &EditError::OwnedByWecom("the unit is a department of WeCom's")));
     }
-    let input = input(&client, json(&client, &UnitInput::of(&before.unit))?, asked)?;
+    let input = merge_input(&client, entry_json(&client, &UnitInput::from_unit(&before.unit))?, asked)?;
     let after = store::update_unit(&mut change, &mut desk, &id, input).await;
-    let after = after.map_err(|e| refused(&client, &e))?;
+    let after = after.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("changed unit {id}");
-    finish(&api, &client, change, audit::Event::Directory, None, &deed).await?;
-    Ok(Entry::of(&UnitShape::from(&after), &client)?.respond(StatusCode::OK))
+    commit_change(&api, &client, change, audit::AuditEvent::Directory, None, &deed).await?;
+    Ok(TaggedEntry::from_schema(&UnitShape::from(&after), &client)?.respond(StatusCode::OK))
 }
 
 /// Removes a local unit in which nobody is.
@@ -179,21 +188,21 @@ pub(super) async fn update_unit(
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn delete_unit(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryWrite)?;
-    let id = UnitId::new(asked::id(id, &client)?);
-    let mut change = begin(&api, &client).await?;
-    let mut desk = store::open(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    client.require_scope(Scope::DirectoryWrite)?;
+    let id = UnitId::new(query::check_path_id(id, &client)?);
+    let mut change = begin_change(&api, &client).await?;
+    let mut desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
     let before = desk.chart().unit(&id).ok_or_else(|| client.not_found())?;
-    Entry::of(&UnitShape::from(before), &client)?.check(&headers, &client)?;
+    TaggedEntry::from_schema(&UnitShape::from(before), &client)?.check_if_match(&headers, &client)?;
     let done = store::delete_unit(&mut change, &mut desk, &id).await;
-    done.map_err(|e| refused(&client, &e))?;
+    done.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("removed unit {id}");
-    finish(&api, &client, change, audit::Event::Directory, None, &deed).await?;
+    commit_change(&api, &client, change, audit::AuditEvent::Directory, None, &deed).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
@@ -210,33 +219,40 @@ pub(super) async fn delete_unit(
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn create_person(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     text: Bytes,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryWrite)?;
-    let input: PersonInput = input(&client, Value::Null, object(&client, &text)?)?;
-    let mut change = begin(&api, &client).await?;
-    let reserved = store::reserve(&mut change, &input.userid).await.map_err(|e| refused(&client, &e))?;
-    let desk = store::open(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    client.require_scope(Scope::DirectoryWrite)?;
+    let input: PersonInput = merge_input(&client, Value::Null, parse_object(&client, &text)?)?;
+    let mut change = begin_change(&api, &client).await?;
+    let reserved =
+        store::reserve_userid(&mut change, &input.userid).await.map_err(|e| edit_problem(&client, &e))?;
+    let desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
     let made = store::create_person(&mut change, &desk, reserved, input).await;
-    let made = made.map_err(|e| refused(&client, &e))?;
-    finish(&api, &client, change, audit::Event::Directory, Some(&made), "created the person").await?;
-    created(&client, &PersonShape::from(made.clone()), &format!("/api/v1/directory/persons/{}", made.id))
+    let made = made.map_err(|e| edit_problem(&client, &e))?;
+    commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&made), "created the person")
+        .await?;
+    created_response(
+        &client,
+        &PersonShape::from(made.clone()),
+        &format!("/api/v1/directory/persons/{}", made.id),
+    )
 }
 
 /// Holds the person of the path, if it is as the caller knows it.
-async fn hold(
-    change: &mut Change,
-    client: &Client,
+async fn hold_person(
+    change: &mut FeedTransaction,
+    client: &AuthenticatedClient,
     headers: &HeaderMap,
     id: String,
     userid: Option<&UserId>,
-) -> Result<Held, Response> {
-    let id = PersonId::new(asked::id(id, client)?);
-    let held = store::hold(change, &id, userid).await.map_err(|e| refused(client, &e))?;
+) -> Result<HeldPerson, Response> {
+    let id = PersonId::new(query::check_path_id(id, client)?);
+    let held = store::hold_person(change, &id, userid).await.map_err(|e| edit_problem(client, &e))?;
     let held = held.ok_or_else(|| client.not_found())?;
-    Entry::of(&PersonShape::from(held.person.clone()), client)?.check(headers, client)?;
+    TaggedEntry::from_schema(&PersonShape::from(held.person.clone()), client)?
+        .check_if_match(headers, client)?;
     Ok(held)
 }
 
@@ -249,35 +265,38 @@ async fn hold(
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn update_person(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(id): Path<String>,
     headers: HeaderMap,
     text: Bytes,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryWrite)?;
-    let asked = object(&client, &text)?;
+    client.require_scope(Scope::DirectoryWrite)?;
+    let asked = parse_object(&client, &text)?;
     let userid = asked.get("userid").and_then(Value::as_str).map(UserId::new);
-    let mut change = begin(&api, &client).await?;
-    let held = hold(&mut change, &client, &headers, id, userid.as_ref()).await?;
-    let after = if held.person.source == Source::Wecom && asked.keys().eq(["local_memberships"]) {
-        let input: MemberInput = input(&client, Value::Null, asked)?;
-        let desk = store::open(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let mut change = begin_change(&api, &client).await?;
+    let held = hold_person(&mut change, &client, &headers, id, userid.as_ref()).await?;
+    let after = if held.person.source == EntrySource::Wecom && asked.keys().eq(["local_memberships"]) {
+        let input: MemberInput = merge_input(&client, Value::Null, asked)?;
+        let desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
         store::update_member(&mut change, &desk, &held, input).await
-    } else if held.person.source == Source::Wecom {
-        Err(Refused::OwnedByWecom("the person is a member of WeCom's; only local_memberships can be changed"))
+    } else if held.person.source == EntrySource::Wecom {
+        Err(EditError::OwnedByWecom(
+            "the person is a member of WeCom's; only local_memberships can be changed",
+        ))
     } else {
-        let desk = store::open(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-        let current = json(&client, &PersonInput::of(&held.person, desk.chart()))?;
-        let input = input(&client, current, asked)?;
+        let desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+        let current = entry_json(&client, &PersonInput::from_person(&held.person, desk.chart()))?;
+        let input = merge_input(&client, current, asked)?;
         store::update_person(&mut change, &desk, &held, input).await
     };
-    let after = after.map_err(|e| refused(&client, &e))?;
-    if after.status != Status::Active {
+    let after = after.map_err(|e| edit_problem(&client, &e))?;
+    if after.status != PersonStatus::Active {
         sign_out(&mut change, &client, &after.id).await?;
     }
-    finish(&api, &client, change, audit::Event::Directory, Some(&after), "changed the person").await?;
-    Ok(Entry::of(&PersonShape::from(after), &client)?.respond(StatusCode::OK))
+    commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&after), "changed the person")
+        .await?;
+    Ok(TaggedEntry::from_schema(&PersonShape::from(after), &client)?.respond(StatusCode::OK))
 }
 
 /// Removes a local person, who is signed out, and frees the userid.
@@ -288,28 +307,28 @@ pub(super) async fn update_person(
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn delete_person(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(id): Path<String>,
     headers: HeaderMap,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryWrite)?;
-    let mut change = begin(&api, &client).await?;
-    let held = hold(&mut change, &client, &headers, id, None).await?;
+    client.require_scope(Scope::DirectoryWrite)?;
+    let mut change = begin_change(&api, &client).await?;
+    let held = hold_person(&mut change, &client, &headers, id, None).await?;
     sign_out(&mut change, &client, &held.person.id).await?;
-    let desk = store::open(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-    store::delete_person(&mut change, &desk, &held).await.map_err(|e| refused(&client, &e))?;
+    let desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    store::delete_person(&mut change, &desk, &held).await.map_err(|e| edit_problem(&client, &e))?;
     let deed = "removed the person";
-    finish(&api, &client, change, audit::Event::Directory, Some(&held.person), deed).await?;
+    commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&held.person), deed).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Ends the sessions of somebody who may not sign in any more.
 pub(super) async fn sign_out(
-    change: &mut Change,
-    client: &Client,
+    change: &mut FeedTransaction,
+    client: &AuthenticatedClient,
     person: &PersonId,
 ) -> Result<(), Response> {
-    let ended = session::store::end(change, &Which::Person(person), "directory").await;
+    let ended = session::store::end_sessions(change, &SessionsToEnd::Person(person), "directory").await;
     ended.map(drop).map_err(|e| unavailable(client, &e))
 }

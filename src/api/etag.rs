@@ -12,16 +12,16 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 
-use super::auth::Client;
+use super::auth::AuthenticatedClient;
 use crate::http::middleware::RequestId;
 use crate::http::problem::Problem;
 use crate::http::words::Code;
 
 /// What may keep an answer, and that it has to ask each time whether it still holds.
-const CACHING: HeaderValue = HeaderValue::from_static("private, no-cache");
+const CACHE_POLICY: HeaderValue = HeaderValue::from_static("private, no-cache");
 
 /// Gives every good answer to a GET or HEAD an ETag, and answers 304 where the caller has that one already.
-pub(super) async fn tag(request_id: RequestId, request: Request, next: Next) -> Response {
+pub(super) async fn add_etag(request_id: RequestId, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let known = if reads { request.headers().clone() } else { HeaderMap::new() };
     let response = next.run(request).await;
@@ -37,10 +37,10 @@ pub(super) async fn tag(request_id: RequestId, request: Request, next: Next) -> 
             return Problem::new(Code::Internal, &request_id).into_response();
         }
     };
-    let Some(etag) = of(&body) else { return Response::from_parts(parts, Body::from(body)) };
-    let same = names(&known, &IF_NONE_MATCH, &etag);
+    let Some(etag) = compute_etag(&body) else { return Response::from_parts(parts, Body::from(body)) };
+    let same = header_names_etag(&known, &IF_NONE_MATCH, &etag);
     let mut headers = parts.headers.clone();
-    headers.insert(CACHE_CONTROL, CACHING);
+    headers.insert(CACHE_CONTROL, CACHE_POLICY);
     headers.insert(ETAG, etag);
     if same {
         not_modified(headers)
@@ -59,24 +59,31 @@ fn not_modified(mut headers: HeaderMap) -> Response {
 
 /// One entry, with the ETag that a GET of it would answer.
 #[derive(Debug)]
-pub(super) struct Entry {
+pub(super) struct TaggedEntry {
     json: Vec<u8>,
     etag: Option<HeaderValue>,
 }
 
-impl Entry {
+impl TaggedEntry {
     /// Of a shape.
-    pub(super) fn of(shape: &impl Serialize, client: &Client) -> Result<Self, Response> {
+    pub(super) fn from_schema(
+        shape: &impl Serialize,
+        client: &AuthenticatedClient,
+    ) -> Result<Self, Response> {
         let json = serde_json::to_vec(shape).map_err(|error| {
             tracing::error!(%error, "An entry of the directory could not be written as JSON");
             client.problem(Code::Internal)
         })?;
-        Ok(Self { etag: of(&json), json })
+        Ok(Self { etag: compute_etag(&json), json })
     }
 
     /// Refuses a change whose `If-Match` names another state of the entry; without that header there is no condition.
-    pub(super) fn check(&self, headers: &HeaderMap, client: &Client) -> Result<(), Response> {
-        let meant = self.etag.as_ref().is_some_and(|etag| names(headers, &IF_MATCH, etag));
+    pub(super) fn check_if_match(
+        &self,
+        headers: &HeaderMap,
+        client: &AuthenticatedClient,
+    ) -> Result<(), Response> {
+        let meant = self.etag.as_ref().is_some_and(|etag| header_names_etag(headers, &IF_MATCH, etag));
         if meant || !headers.contains_key(IF_MATCH) {
             Ok(())
         } else {
@@ -94,13 +101,13 @@ impl Entry {
 }
 
 /// The ETag of a body; hex between quotes is always a header.
-fn of(body: &[u8]) -> Option<HeaderValue> {
+fn compute_etag(body: &[u8]) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("\"{}\"", blake3::hash(body).to_hex())).ok()
 }
 
 /// Whether the header names it. A weak one compares like a strong one in `If-None-Match` (RFC 9110 §13.1.2) and is never
 /// meant by `If-Match` (§13.1.1).
-fn names(headers: &HeaderMap, header: &HeaderName, etag: &HeaderValue) -> bool {
+fn header_names_etag(headers: &HeaderMap, header: &HeaderName, etag: &HeaderValue) -> bool {
     let weak = *header == IF_NONE_MATCH;
     headers
         .get_all(header)
@@ -117,10 +124,14 @@ mod tests {
 
     #[test]
     fn an_etag_is_named_by_itself_in_a_list_or_by_a_star_and_by_a_weak_one_only_for_reading() {
-        let etag = of(b"1").unwrap();
+        let etag = compute_etag(b"1").unwrap();
         let text = etag.to_str().unwrap();
         let named = |header: HeaderName, value: &str| {
-            names(&[(header.clone(), value.parse().unwrap())].into_iter().collect(), &header, &etag)
+            header_names_etag(
+                &[(header.clone(), value.parse().unwrap())].into_iter().collect(),
+                &header,
+                &etag,
+            )
         };
         for header in [IF_MATCH, IF_NONE_MATCH] {
             for value in [text, "*", &format!("\"x\", {text}")] {

@@ -116,7 +116,7 @@ pub(super) struct NewPerson;
 
 impl PartialSchema for NewUnit {
     fn schema() -> RefOr<Schema> {
-        complete::<UnitChange>("A new unit.", &["name"])
+        require_fields::<UnitChange>("A new unit.", &["name"])
     }
 }
 
@@ -133,7 +133,7 @@ impl ToSchema for NewUnit {
 
 impl PartialSchema for NewPerson {
     fn schema() -> RefOr<Schema> {
-        complete::<PersonChange>("A new local person.", &["userid", "name"])
+        require_fields::<PersonChange>("A new local person.", &["userid", "name"])
     }
 }
 
@@ -149,7 +149,7 @@ impl ToSchema for NewPerson {
 }
 
 /// What `T` describes, with every field of `required`.
-fn complete<T: ToSchema>(description: &str, required: &[&str]) -> RefOr<Schema> {
+fn require_fields<T: ToSchema>(description: &str, required: &[&str]) -> RefOr<Schema> {
     let needs = required.iter().fold(ObjectBuilder::new(), |object, field| object.required(*field));
     let change = Ref::from_schema_name(T::name());
     AllOfBuilder::new().description(Some(description)).item(change).item(needs).into()

@@ -11,29 +11,29 @@ use serde::Serialize;
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
-use super::asked::Asked;
-use super::auth::Client;
-use super::{Api, messages};
+use super::auth::AuthenticatedClient;
+use super::query::QueryParams;
+use super::{ApiState, messages};
 use crate::base::clock::Timestamp;
 use crate::config::Scope;
 use crate::http::problem::Problem;
 use crate::http::words::Code;
 use crate::message::accept::upload;
-use crate::message::content::Finding;
-use crate::wecom::errcode::meaning_for_message;
-use crate::wecom::{Deadline, Error, Family, MEDIA_LIFETIME, MediaKind};
+use crate::message::content::FieldError;
+use crate::wecom::errcode::explain_message_errcode;
+use crate::wecom::{Deadline, ErrorFamily, MEDIA_LIFETIME, MediaKind, WecomError};
 
 /// How many files are in memory at the same time.
-static AT_ONCE: Semaphore = Semaphore::const_new(4);
+static UPLOAD_SLOTS: Semaphore = Semaphore::const_new(4);
 
 /// How long one waits for a place.
-const PLACE: Duration = Duration::from_secs(10);
+const SLOT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long one may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(60);
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long WeCom may take with one.
-const LIMIT: Duration = Duration::from_secs(65);
+const UPLOAD_TIMEOUT: Duration = Duration::from_secs(65);
 
 /// A file.
 #[derive(ToSchema)]
@@ -65,87 +65,99 @@ struct Uploaded {
     security(("basic" = ["messages"])),
 )]
 pub(super) async fn upload(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
     request: Request,
 ) -> Result<Response, Response> {
-    client.needs(Scope::Messages)?;
-    let asked = Asked::read(raw.as_deref(), &["type"], &client)?;
+    client.require_scope(Scope::Messages)?;
+    let asked = QueryParams::parse(raw.as_deref(), &["type"], &client)?;
     let kind = match asked.get("type") {
         Some("image") => MediaKind::Image,
         Some("file") => MediaKind::File,
-        _ => return Err(client.bad("type is image or file".to_owned())),
+        _ => return Err(client.bad_request("type is image or file".to_owned())),
     };
     if let Some(reason) = api.0.messages.unavailable() {
-        return Err(messages::disabled(&client, reason));
+        return Err(messages::messages_disabled(&client, reason));
     }
-    let Ok(Ok(_place)) = tokio::time::timeout(PLACE, AT_ONCE.acquire()).await else {
+    let Ok(Ok(_place)) = tokio::time::timeout(SLOT_TIMEOUT, UPLOAD_SLOTS.acquire()).await else {
         return Err(client.problem(Code::WecomBusy));
     };
-    let arriving = tokio::time::timeout(ARRIVAL, read(request, kind, &client)).await;
-    let late = |_| client.bad(format!("the body did not arrive within {} seconds", ARRIVAL.as_secs()));
+    let arriving = tokio::time::timeout(BODY_TIMEOUT, read_upload(request, kind, &client)).await;
+    let late =
+        |_| client.bad_request(format!("the body did not arrive within {} seconds", BODY_TIMEOUT.as_secs()));
     let (name, bytes) = arriving.map_err(late)??;
-    let findings = upload::judge(kind, &name, &bytes);
+    let findings = upload::validate_media(kind, &name, &bytes);
     if !findings.is_empty() {
-        return Err(messages::invalid(&client, &findings));
+        return Err(messages::invalid_message(&client, &findings));
     }
-    let made = api.0.messages.upload(kind, &name, bytes, Deadline::after(LIMIT)).await;
-    let made = made.map_err(|error| refused(&client, &error, api.0.clock.now()))?;
+    let made = api.0.messages.upload(kind, &name, bytes, Deadline::after(UPLOAD_TIMEOUT)).await;
+    let made = made.map_err(|error| upload_problem(&client, &error, api.0.clock.now()))?;
     let expires_at = made.created_at.plus(MEDIA_LIFETIME);
     Ok(Json(Uploaded { media_id: made.media_id, expires_at }).into_response())
 }
 
 /// Name and bytes of the one part `media`.
-async fn read(request: Request, kind: MediaKind, client: &Client) -> Result<(String, Bytes), Response> {
+async fn read_upload(
+    request: Request,
+    kind: MediaKind,
+    client: &AuthenticatedClient,
+) -> Result<(String, Bytes), Response> {
     let parts = Multipart::from_request(request, &()).await;
-    let mut parts = parts.map_err(|_| client.bad("the body is no multipart/form-data".to_owned()))?;
+    let mut parts = parts.map_err(|_| client.bad_request("the body is no multipart/form-data".to_owned()))?;
     let mut found = None;
-    while let Some(part) = parts.next_field().await.map_err(|error| unreadable(client, &error))? {
+    while let Some(part) = parts.next_field().await.map_err(|error| body_problem(client, &error))? {
         if part.name() != Some("media") || found.is_some() {
-            return Err(client.bad("the body has other parts than one of the name media".to_owned()));
+            return Err(client.bad_request("the body has other parts than one of the name media".to_owned()));
         }
         let name = part.file_name().unwrap_or_default().to_owned();
-        found = Some((name, whole(part, kind, client).await?));
+        found = Some((name, read_part(part, kind, client).await?));
     }
-    found.ok_or_else(|| client.bad("the body has no part of the name media".to_owned()))
+    found.ok_or_else(|| client.bad_request("the body has no part of the name media".to_owned()))
 }
 
 /// A part's bytes, and no more of them than a file of that kind may have.
-async fn whole(mut part: Field<'_>, kind: MediaKind, client: &Client) -> Result<Bytes, Response> {
+async fn read_part(
+    mut part: Field<'_>,
+    kind: MediaKind,
+    client: &AuthenticatedClient,
+) -> Result<Bytes, Response> {
     let mut bytes = BytesMut::new();
-    while let Some(chunk) = part.chunk().await.map_err(|error| unreadable(client, &error))? {
+    while let Some(chunk) = part.chunk().await.map_err(|error| body_problem(client, &error))? {
         bytes.extend_from_slice(&chunk);
-        if bytes.len() > upload::largest(kind) {
-            let problem = format!("more than {} bytes", upload::largest(kind));
-            return Err(messages::invalid(client, &[Finding { field: "media".to_owned(), problem }]));
+        if bytes.len() > upload::max_media_bytes(kind) {
+            let problem = format!("more than {} bytes", upload::max_media_bytes(kind));
+            return Err(messages::invalid_message(
+                client,
+                &[FieldError { field: "media".to_owned(), problem }],
+            ));
         }
     }
     Ok(bytes.freeze())
 }
 
-fn unreadable(client: &Client, error: &MultipartError) -> Response {
+fn body_problem(client: &AuthenticatedClient, error: &MultipartError) -> Response {
     match error.status().as_u16() {
         413 => client.problem(Code::TooLarge),
-        _ => client.bad("the body cannot be read as multipart/form-data".to_owned()),
+        _ => client.bad_request("the body cannot be read as multipart/form-data".to_owned()),
     }
 }
 
 /// The answer where WeCom did not take it.
-fn refused(client: &Client, error: &Error, now: Timestamp) -> Response {
+fn upload_problem(client: &AuthenticatedClient, error: &WecomError, now: Timestamp) -> Response {
     let code = match (error.code(), error.family()) {
         (Some(50001 | 301_002 | 40056 | 41011), _) => Code::WrongAgent,
         (Some(60020), _) => Code::TrustedIp,
         (Some(40013 | 41002 | 2_000_002 | 301_007), _) => Code::CorpId,
         (Some(50003), _) => Code::AppDisabled,
-        (Some(40001 | 40091 | 48002 | 41004 | 45031), _) | (_, Family::Token) => Code::Secret,
-        (_, Family::Busy) => Code::WecomBusy,
-        (Some(code), Family::Caller) => {
-            let said = meaning_for_message(code).map_or("WeCom refused it.", |meaning| meaning.en);
+        (Some(40001 | 40091 | 48002 | 41004 | 45031), _) | (_, ErrorFamily::Token) => Code::Secret,
+        (_, ErrorFamily::Busy) => Code::WecomBusy,
+        (Some(code), ErrorFamily::Caller) => {
+            let said = explain_message_errcode(code).map_or("WeCom refused it.", |meaning| meaning.en);
             let problem = format!("{said} ({code})");
-            return messages::invalid(client, &[Finding { field: "media".to_owned(), problem }]);
+            return messages::invalid_message(client, &[FieldError { field: "media".to_owned(), problem }]);
         }
-        _ if matches!(error, Error::NoSecret(_)) => Code::Secret,
+        _ if matches!(error, WecomError::NoSecret(_)) => Code::Secret,
         _ => Code::WecomUnreachable,
     };
     tracing::warn!(%error, "A file could not be uploaded");

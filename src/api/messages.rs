@@ -9,23 +9,23 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::asked::{self, Asked};
-use super::auth::Client;
-use super::{Api, openapi};
+use super::auth::AuthenticatedClient;
+use super::query::{self, QueryParams};
+use super::{ApiState, openapi};
 use crate::base::id::MessageId;
 use crate::config::Scope;
 use crate::http::problem::Problem;
 use crate::http::words::Code;
-use crate::message::accept::{Accepted, Refused, Sender, listed};
-use crate::message::content::{Finding, Order};
-use crate::message::show::Shown;
-use crate::message::steer::{self, By};
+use crate::message::accept::{AcceptError, AcceptedMessage, Sender, join_field_errors};
+use crate::message::commands::{self, Requester};
+use crate::message::content::{FieldError, MessageRequest};
+use crate::message::views::MessageView;
 
-const UNWRITABLE: &str = "A message could not be accepted";
-const UNREADABLE: &str = "A message could not be read";
+const ACCEPT_FAILURE: &str = "A message could not be accepted";
+const READ_FAILURE: &str = "A message could not be read";
 
 /// Which header makes a repeated request the same message.
-const KEY: &str = "idempotency-key";
+const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 
 /// A message to be sent. At least one recipient.
 #[derive(ToSchema)]
@@ -165,33 +165,38 @@ enum FateWord {
 }
 
 /// 422 with every finding.
-pub(super) fn invalid(client: &Client, findings: &[Finding]) -> Response {
-    Problem::new(Code::MessageInvalid, &client.request_id).with_detail(listed(findings)).into_response()
+pub(super) fn invalid_message(client: &AuthenticatedClient, findings: &[FieldError]) -> Response {
+    Problem::new(Code::MessageInvalid, &client.request_id)
+        .with_detail(join_field_errors(findings))
+        .into_response()
 }
 
 /// 409 with the reason.
-pub(super) fn disabled(client: &Client, reason: &str) -> Response {
+pub(super) fn messages_disabled(client: &AuthenticatedClient, reason: &str) -> Response {
     Problem::new(Code::MessageDisabled, &client.request_id).with_detail(reason).into_response()
 }
 
-fn refused(client: &Client, refused: &Refused) -> Response {
+fn accept_problem(client: &AuthenticatedClient, refused: &AcceptError) -> Response {
     match refused {
-        Refused::Unavailable(reason) => disabled(client, reason),
-        Refused::BadKey => client.bad(refused.to_string()),
-        Refused::KeyReused => client.problem(Code::MessageKeyReused),
-        Refused::Invalid(findings) => invalid(client, findings),
-        Refused::Store(error) => client.unavailable(UNWRITABLE, error),
+        AcceptError::Unavailable(reason) => messages_disabled(client, reason),
+        AcceptError::BadKey => client.bad_request(refused.to_string()),
+        AcceptError::KeyReused => client.problem(Code::MessageKeyReused),
+        AcceptError::Invalid(findings) => invalid_message(client, findings),
+        AcceptError::Store(error) => client.unavailable(ACCEPT_FAILURE, error),
     }
 }
 
 /// The one `Idempotency-Key`; an empty one is none.
-fn key<'h>(headers: &'h HeaderMap, client: &Client) -> Result<Option<&'h str>, Response> {
-    let mut values = headers.get_all(KEY).iter();
+fn idempotency_key<'h>(
+    headers: &'h HeaderMap,
+    client: &AuthenticatedClient,
+) -> Result<Option<&'h str>, Response> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY_HEADER).iter();
     let (value, None) = (values.next(), values.next()) else {
-        return Err(client.bad("there are two Idempotency-Key headers".to_owned()));
+        return Err(client.bad_request("there are two Idempotency-Key headers".to_owned()));
     };
     let Some(value) = value else { return Ok(None) };
-    let key = value.to_str().map_err(|_| refused(client, &Refused::BadKey))?;
+    let key = value.to_str().map_err(|_| accept_problem(client, &AcceptError::BadKey))?;
     Ok(Some(key).filter(|key| !key.is_empty()))
 }
 
@@ -211,36 +216,40 @@ fn key<'h>(headers: &'h HeaderMap, client: &Client) -> Result<Option<&'h str>, R
     security(("basic" = ["messages"])),
 )]
 pub(super) async fn send(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
     headers: HeaderMap,
     text: Bytes,
 ) -> Result<Response, Response> {
-    client.needs(Scope::Messages)?;
-    Asked::read(raw.as_deref(), &[], &client)?;
+    client.require_scope(Scope::Messages)?;
+    QueryParams::parse(raw.as_deref(), &[], &client)?;
     // Whatever is wrong with it: nothing is accepted.
     if let Some(reason) = api.0.messages.unavailable() {
-        return Err(disabled(&client, reason));
+        return Err(messages_disabled(&client, reason));
     }
-    let key = key(&headers, &client)?;
-    let request: Map<String, Value> = asked::body(&text, &client)?;
-    let order = Order::read(request).map_err(|findings| invalid(&client, &findings))?;
+    let key = idempotency_key(&headers, &client)?;
+    let request: Map<String, Value> = query::parse_body(&text, &client)?;
+    let order = MessageRequest::parse(request).map_err(|findings| invalid_message(&client, &findings))?;
     if order.to.all {
-        client.needs(Scope::MessagesAll)?;
+        client.require_scope(Scope::MessagesAll)?;
     }
     let chart = std::sync::Arc::clone(&api.0.sessions.chart());
     let accepted = api.0.messages.accept(&chart, Sender::Client(client.id.clone()), key, order).await;
-    let Accepted { id, truncated, .. } = accepted.map_err(|error| refused(&client, &error))?;
+    let AcceptedMessage { id, truncated, .. } = accepted.map_err(|error| accept_problem(&client, &error))?;
     let answer = AcceptedShape { id, status: "accepted", truncated };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
 /// The message of that id, if this client sent it.
-async fn own(api: &Api, client: &Client, id: String) -> Result<Shown, Response> {
-    let id = MessageId::new(asked::id(id, client)?);
-    let found = api.0.messages.find(&id).await.map_err(|error| client.unavailable(UNREADABLE, &error))?;
-    found.filter(|shown| shown.more.client == client.id).ok_or_else(|| client.not_found())
+async fn find_own_message(
+    api: &ApiState,
+    client: &AuthenticatedClient,
+    id: String,
+) -> Result<MessageView, Response> {
+    let id = MessageId::new(query::check_path_id(id, client)?);
+    let found = api.0.messages.find(&id).await.map_err(|error| client.unavailable(READ_FAILURE, &error))?;
+    found.filter(|shown| shown.internals.client == client.id).ok_or_else(|| client.not_found())
 }
 
 /// What became of a message that this client sent. It is forgotten 30 days after its end.
@@ -251,14 +260,14 @@ async fn own(api: &Api, client: &Client, id: String) -> Result<Shown, Response> 
     security(("basic" = ["messages"])),
 )]
 pub(super) async fn one(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
     Path(id): Path<String>,
 ) -> Result<Response, Response> {
-    client.needs(Scope::Messages)?;
-    Asked::read(raw.as_deref(), &[], &client)?;
-    Ok(Json(own(&api, &client, id).await?).into_response())
+    client.require_scope(Scope::Messages)?;
+    QueryParams::parse(raw.as_deref(), &[], &client)?;
+    Ok(Json(find_own_message(&api, &client, id).await?).into_response())
 }
 
 /// Takes a message back: what waits is not sent, and what WeCom took within the last 24 hours it takes back. Whether it did,
@@ -271,24 +280,25 @@ pub(super) async fn one(
     security(("basic" = ["messages"])),
 )]
 pub(super) async fn recall(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
     Path(id): Path<String>,
     text: Bytes,
 ) -> Result<Response, Response> {
-    client.needs(Scope::Messages)?;
-    Asked::read(raw.as_deref(), &[], &client)?;
-    let NothingMore {} = asked::body(&text, &client)?;
-    let message = own(&api, &client, id).await?.id;
-    let by = By {
+    client.require_scope(Scope::Messages)?;
+    QueryParams::parse(raw.as_deref(), &[], &client)?;
+    let NothingMore {} = query::parse_body(&text, &client)?;
+    let message = find_own_message(&api, &client, id).await?.id;
+    let by = Requester {
         who: format!("API client {}", client.id),
         address: client.address,
         request_id: client.request_id.as_str().to_owned(),
     };
     let recalled = api.0.messages.recall(std::slice::from_ref(&message), by).await;
-    recalled.map_err(|error| unrecalled(&client, &error))?;
-    Ok((StatusCode::ACCEPTED, Json(own(&api, &client, message.to_string()).await?)).into_response())
+    recalled.map_err(|error| recall_problem(&client, &error))?;
+    Ok((StatusCode::ACCEPTED, Json(find_own_message(&api, &client, message.to_string()).await?))
+        .into_response())
 }
 
 /// A body in which there is nothing to say.
@@ -297,14 +307,16 @@ pub(super) async fn recall(
 #[schema(as = Nothing)]
 struct NothingMore {}
 
-fn unrecalled(client: &Client, refused: &steer::Refused) -> Response {
+fn recall_problem(client: &AuthenticatedClient, refused: &commands::CommandError) -> Response {
     let code = match refused {
-        steer::Refused::NotFound(_) => return client.not_found(),
+        commands::CommandError::NotFound(_) => return client.not_found(),
         // The other message may be another client's: its id is not this one's business.
-        steer::Refused::Shared(..) => return client.problem(Code::MessageRecallShared),
-        steer::Refused::TooLate(_) => Code::MessageRecallTooLate,
-        steer::Refused::NothingToDo(..) => Code::MessageNotSent,
-        steer::Refused::Store(error) => return client.unavailable("A message could not be recalled", error),
+        commands::CommandError::Shared(..) => return client.problem(Code::MessageRecallShared),
+        commands::CommandError::TooLate(_) => Code::MessageRecallTooLate,
+        commands::CommandError::NothingToDo(..) => Code::MessageNotSent,
+        commands::CommandError::Store(error) => {
+            return client.unavailable("A message could not be recalled", error);
+        }
     };
     Problem::new(code, &client.request_id).with_detail(refused.to_string()).into_response()
 }

@@ -11,7 +11,6 @@
 //! | [`openapi`] | all of it as a document |
 //! | `auth`, `asked`, `shape`, `etag` | what the calls share: credentials, parameters and pages, shapes, caching |
 
-mod asked;
 mod auth;
 mod changes;
 mod conflicts;
@@ -22,8 +21,9 @@ mod media;
 mod messages;
 pub mod openapi;
 mod persons;
+mod query;
+mod schema;
 mod sessions;
-mod shape;
 mod sync;
 mod units;
 
@@ -43,15 +43,15 @@ use crate::http::client_ip::TrustedProxies;
 use crate::http::rate_limit::RateLimit;
 use crate::message::Messages;
 use crate::session::Sessions;
-use crate::sync::Sync;
+use crate::sync::SyncService;
 
 /// What the API needs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Api(Arc<Parts>);
+pub struct ApiState(Arc<ApiParts>);
 
 /// Its parts.
 #[derive(Debug, Clone)]
-pub struct Parts {
+pub struct ApiParts {
     /// Who may call.
     pub clients: Vec<ApiClient>,
     /// Rows.
@@ -61,44 +61,44 @@ pub struct Parts {
     /// Who is signed in, and the chart.
     pub sessions: Sessions,
     /// Runs.
-    pub sync: Sync,
+    pub sync: SyncService,
     /// Messages.
     pub messages: Messages,
     /// Which hops are ours.
-    pub trusted: TrustedProxies,
+    pub trusted_proxies: TrustedProxies,
     /// Wrong credentials per address.
-    pub wrong: RateLimit,
+    pub wrong_credentials: RateLimit,
 }
 
-impl Api {
+impl ApiState {
     /// Puts the parts together.
-    pub fn new(parts: Parts) -> Self {
+    pub fn new(parts: ApiParts) -> Self {
         Self(Arc::new(parts))
     }
 
     /// The same API for other clients.
     #[must_use]
     pub fn reconfigured(&self, clients: Vec<ApiClient>, sessions: Sessions, trusted: TrustedProxies) -> Self {
-        Self(Arc::new(Parts { clients, sessions, trusted, ..Parts::clone(&self.0) }))
+        Self(Arc::new(ApiParts { clients, sessions, trusted_proxies: trusted, ..ApiParts::clone(&self.0) }))
     }
 }
 
 /// Every path of the API but those of [`uploads`].
-pub fn routes(api: Api) -> Router {
+pub fn routes(api: ApiState) -> Router {
     router().split_for_parts().0.with_state(api)
 }
 
 /// The paths that take files: their bodies are limited around all of it, not by axum.
-pub fn uploads(api: Api) -> Router {
+pub fn upload_routes(api: ApiState) -> Router {
     upload_router().split_for_parts().0.layer(DefaultBodyLimit::disable()).with_state(api)
 }
 
-fn upload_router() -> OpenApiRouter<Api> {
+fn upload_router() -> OpenApiRouter<ApiState> {
     OpenApiRouter::with_openapi(OpenApi::default()).routes(routes!(media::upload))
 }
 
 /// A line a route: its path and method stand with the handler, which is routed and documented by them.
-fn router() -> OpenApiRouter<Api> {
+fn router() -> OpenApiRouter<ApiState> {
     let tagged = OpenApiRouter::new()
         .routes(routes!(openapi::answer))
         .routes(routes!(units::list))
@@ -119,7 +119,7 @@ fn router() -> OpenApiRouter<Api> {
         .routes(routes!(sync::list))
         .routes(routes!(sync::request))
         .routes(routes!(sync::one))
-        .layer(from_fn(etag::tag));
+        .layer(from_fn(etag::add_etag));
     OpenApiRouter::with_openapi(OpenApi::default())
         .merge(tagged)
         .routes(routes!(messages::send))

@@ -19,7 +19,7 @@ pub(super) type Object = Map<String, Value>;
 
 /// Made at the first request.
 static DOCUMENT: LazyLock<Result<Bytes, serde_json::Error>> =
-    LazyLock::new(|| Ok(serde_json::to_vec(&document()?)?.into()));
+    LazyLock::new(|| Ok(serde_json::to_vec(&build_document()?)?.into()));
 
 /// A failure (RFC 9457).
 #[derive(ToSchema)]
@@ -41,7 +41,7 @@ struct ProblemShape {
 }
 
 /// What any call can answer instead, by status: the component's name and what it means.
-const PROBLEMS: &[(&str, &str, &str)] = &[
+const PROBLEM_RESPONSES: &[(&str, &str, &str)] = &[
     ("400", "BadRequest", "A parameter or the body is not as this document says; `detail` names it."),
     ("401", "Unauthorized", "The client's id and secret are missing or wrong."),
     ("403", "Forbidden", "The client does not have the scope."),
@@ -60,7 +60,7 @@ const PROBLEMS: &[(&str, &str, &str)] = &[
 ];
 
 /// What every call with credentials can answer.
-const ALWAYS: &[&str] = &["400", "401", "403", "429", "503"];
+const COMMON_STATUSES: &[&str] = &["400", "401", "403", "429", "503"];
 
 /// This document.
 #[utoipa::path(
@@ -81,7 +81,7 @@ pub(super) async fn answer(request_id: RequestId) -> Response {
 ///
 /// # Errors
 /// Never for what handlers can say of themselves.
-pub fn document() -> Result<Value, serde_json::Error> {
+pub fn build_document() -> Result<Value, serde_json::Error> {
     let mut document = serde_json::to_value(super::router().merge(super::upload_router()).into_openapi())?;
     let Some(root) = document.as_object_mut() else { return Ok(document) };
     root.insert(
@@ -94,19 +94,19 @@ pub fn document() -> Result<Value, serde_json::Error> {
                 Instants are RFC 3339, lists are read page by page: `cursor` is the `next_cursor` of the page before.",
         }),
     );
-    within(root, "paths", |paths| {
+    edit_object(root, "paths", |paths| {
         for path in paths.values_mut().filter_map(Value::as_object_mut) {
-            path.values_mut().filter_map(Value::as_object_mut).for_each(complete);
+            path.values_mut().filter_map(Value::as_object_mut).for_each(complete_operation);
         }
     });
     let problem = serde_json::to_value(ProblemShape::schema())?;
-    within(root, "components", |components| {
-        within(components, "schemas", |schemas| {
+    edit_object(root, "components", |components| {
+        edit_object(components, "schemas", |schemas| {
             schemas.insert("Problem".to_owned(), problem);
-            schemas.iter_mut().for_each(refer);
+            schemas.iter_mut().for_each(refer_page_items);
         });
-        within(components, "responses", |responses| {
-            for (_, name, meaning) in PROBLEMS {
+        edit_object(components, "responses", |responses| {
+            for (_, name, meaning) in PROBLEM_RESPONSES {
                 let schema = json!({ "$ref": "#/components/schemas/Problem" });
                 let content = json!({ "application/problem+json": { "schema": schema } });
                 responses.insert((*name).to_owned(), json!({ "description": meaning, "content": content }));
@@ -114,13 +114,13 @@ pub fn document() -> Result<Value, serde_json::Error> {
         });
         let basic =
             json!({ "type": "http", "scheme": "basic", "description": "The client's id and secret." });
-        within(components, "securitySchemes", |schemes| drop(schemes.insert("basic".to_owned(), basic)));
+        edit_object(components, "securitySchemes", |schemes| drop(schemes.insert("basic".to_owned(), basic)));
     });
     Ok(document)
 }
 
 /// A page says of what it is a page, instead of saying it all again.
-fn refer((name, schema): (&String, &mut Value)) {
+fn refer_page_items((name, schema): (&String, &mut Value)) {
     if let Some(of) = name.strip_prefix("Page_")
         && let Some(items) = schema.pointer_mut("/properties/items/items")
     {
@@ -129,7 +129,7 @@ fn refer((name, schema): (&String, &mut Value)) {
 }
 
 /// Adds to an operation what it does not say itself.
-fn complete(operation: &mut Object) {
+fn complete_operation(operation: &mut Object) {
     let scope = operation.get("security").and_then(|s| s.pointer("/0/basic/0")).and_then(Value::as_str);
     let scope = scope.map(|scope| format!("Scope: `{scope}`."));
     let takes_body = operation.contains_key("requestBody");
@@ -139,15 +139,15 @@ fn complete(operation: &mut Object) {
         operation.insert("description".to_owned(), said.unwrap_or_else(|| scope.clone()).into());
     }
     let (mut read, mut changed) = (false, false);
-    within(operation, "responses", |responses| {
-        let always = ALWAYS.iter().filter(|_| scope.is_some()).chain(takes_body.then_some(&"413"));
+    edit_object(operation, "responses", |responses| {
+        let always = COMMON_STATUSES.iter().filter(|_| scope.is_some()).chain(takes_body.then_some(&"413"));
         for status in always {
             responses.entry(*status).or_insert(Value::Null);
         }
         for (status, response) in responses.iter_mut() {
-            match PROBLEMS.iter().find(|(known, ..)| known == status) {
+            match PROBLEM_RESPONSES.iter().find(|(known, ..)| known == status) {
                 Some((_, name, _)) => *response = json!({ "$ref": format!("#/components/responses/{name}") }),
-                None => describe(status, response),
+                None => describe_response(status, response),
             }
         }
         responses.sort_keys();
@@ -155,17 +155,21 @@ fn complete(operation: &mut Object) {
         if let Some(good) =
             responses.get_mut("200").and_then(Value::as_object_mut).filter(|_| read || changed)
         {
-            within(good, "headers", |headers| {
+            edit_object(good, "headers", |headers| {
                 let text = json!({ "type": "string" });
                 headers.insert("ETag".to_owned(), json!({ "description": "A strong one.", "schema": text }));
             });
         }
     });
     if read {
-        ask(operation, "If-None-Match", "The ETag of the answer that the caller has: 304 if it still holds.");
+        add_header_parameter(
+            operation,
+            "If-None-Match",
+            "The ETag of the answer that the caller has: 304 if it still holds.",
+        );
     }
     if changed {
-        ask(
+        add_header_parameter(
             operation,
             "If-Match",
             "The ETag of the entry that the caller knows: 412 if it is another one by now.",
@@ -174,7 +178,7 @@ fn complete(operation: &mut Object) {
 }
 
 /// Says what a status means where the handler did not.
-fn describe(status: &str, response: &mut Value) {
+fn describe_response(status: &str, response: &mut Value) {
     let words = match status {
         "304" => "What the caller has still holds.",
         _ => "Done.",
@@ -187,7 +191,7 @@ fn describe(status: &str, response: &mut Value) {
 }
 
 /// Says in which header an ETag is sent back.
-fn ask(operation: &mut Object, header: &str, description: &str) {
+fn add_header_parameter(operation: &mut Object, header: &str, description: &str) {
     let parameter = json!({
         "name": header, "in": "header", "required": false, "schema": { "type": "string" },
         "description": description,
@@ -199,7 +203,7 @@ fn ask(operation: &mut Object, header: &str, description: &str) {
 }
 
 /// Changes the object of that name in another one; there is one afterwards.
-fn within(outer: &mut Object, name: &str, change: impl FnOnce(&mut Object)) {
+fn edit_object(outer: &mut Object, name: &str, change: impl FnOnce(&mut Object)) {
     if let Value::Object(inner) = outer.entry(name).or_insert_with(|| json!({})) {
         change(inner);
     }

@@ -5,17 +5,17 @@ use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use utoipa::IntoParams;
 
-use super::Api;
-use super::asked::{self, Asked, Page, Paging};
-use super::auth::Client;
-use super::shape::PersonShape;
+use super::ApiState;
+use super::auth::AuthenticatedClient;
+use super::query::{self, Page, Paging, QueryParams};
+use super::schema::PersonShape;
 use super::units;
 use crate::base::id::{PersonId, UnitId, UserId};
 use crate::config::Scope;
-use crate::directory::listing::{self, Which};
-use crate::directory::{Person, Status, store};
+use crate::directory::listing::{self, PersonFilter};
+use crate::directory::{Person, PersonStatus, store};
 
-const UNREADABLE: &str = "Persons could not be read";
+const READ_FAILURE: &str = "Persons could not be read";
 
 /// Which persons, for the document.
 #[derive(Debug, IntoParams)]
@@ -38,49 +38,53 @@ struct Filters {
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
+    client.require_scope(Scope::DirectoryRead)?;
     let names = ["userid", "status", "unit", "limit", "cursor"];
-    let asked = Asked::read(raw.as_deref(), &names, &client)?;
-    let which = which(&api, &client, &asked).await?;
+    let asked = QueryParams::parse(raw.as_deref(), &names, &client)?;
+    let which = parse_filter(&api, &client, &asked).await?;
     let corp = &api.0.sessions.settings().corp;
     let found = match asked.get("userid") {
-        Some(userid) => store::person_by_userid(&api.0.db, corp, &UserId::new(userid))
+        Some(userid) => store::find_person_by_userid(&api.0.db, corp, &UserId::new(userid))
             .await
-            .map(|person| person.into_iter().filter(|person| is_of(&which, person)).collect()),
-        None => listing::store::persons(&api.0.db, corp, &which, asked.rows()).await,
+            .map(|person| person.into_iter().filter(|person| matches_filter(&which, person)).collect()),
+        None => listing::store::list_persons(&api.0.db, corp, &which, asked.row_limit()).await,
     };
-    let persons = found.map_err(|e| client.unavailable(UNREADABLE, &e))?;
-    Ok(Json(Page::<PersonShape>::of(&asked, persons, |person| person.id.to_string())).into_response())
+    let persons = found.map_err(|e| client.unavailable(READ_FAILURE, &e))?;
+    Ok(Json(Page::<PersonShape>::from_rows(&asked, persons, |person| person.id.to_string())).into_response())
 }
 
-async fn which(api: &Api, client: &Client, asked: &Asked) -> Result<Which, Response> {
+async fn parse_filter(
+    api: &ApiState,
+    client: &AuthenticatedClient,
+    asked: &QueryParams,
+) -> Result<PersonFilter, Response> {
     let status = match asked.get("status") {
         None => None,
         Some(word) => {
-            let all = [Status::Active, Status::Disabled, Status::Inactive, Status::Left];
+            let all =
+                [PersonStatus::Active, PersonStatus::Disabled, PersonStatus::Inactive, PersonStatus::Left];
             let status = all.into_iter().find(|status| status.as_str() == word);
-            Some(
-                status
-                    .ok_or_else(|| client.bad("status is active, disabled, inactive or left".to_owned()))?,
-            )
+            Some(status.ok_or_else(|| {
+                client.bad_request("status is active, disabled, inactive or left".to_owned())
+            })?)
         }
     };
     let unit = match asked.get("unit") {
         None => None,
         Some(id) => {
-            let chart = units::chart(api, client).await?;
+            let chart = units::load_fresh_chart(api, client).await?;
             // A unit that is not there has no members.
-            Some(units::find(&chart, id).map_or(UnitId::new("-"), |placed| placed.unit.id.clone()))
+            Some(units::find_unit(&chart, id).map_or(UnitId::new("-"), |placed| placed.unit.id.clone()))
         }
     };
-    Ok(Which { after: Some(PersonId::new(asked.cursor())), status, unit })
+    Ok(PersonFilter { after: Some(PersonId::new(asked.cursor())), status, unit })
 }
 
-fn is_of(which: &Which, person: &Person) -> bool {
+fn matches_filter(which: &PersonFilter, person: &Person) -> bool {
     which.after.as_ref().is_none_or(|after| person.id > *after)
         && which.status.is_none_or(|status| person.status == status)
         && which.unit.as_ref().is_none_or(|unit| person.memberships.iter().any(|m| m.unit == *unit))
@@ -94,15 +98,16 @@ fn is_of(which: &Which, person: &Person) -> bool {
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn one(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
-    Asked::read(raw.as_deref(), &[], &client)?;
+    client.require_scope(Scope::DirectoryRead)?;
+    QueryParams::parse(raw.as_deref(), &[], &client)?;
     let corp = &api.0.sessions.settings().corp;
-    let found = store::person(&api.0.db, corp, &PersonId::new(asked::id(id, &client)?)).await;
-    let person = found.map_err(|e| client.unavailable(UNREADABLE, &e))?.ok_or_else(|| client.not_found())?;
+    let found = store::find_person(&api.0.db, corp, &PersonId::new(query::check_path_id(id, &client)?)).await;
+    let person =
+        found.map_err(|e| client.unavailable(READ_FAILURE, &e))?.ok_or_else(|| client.not_found())?;
     Ok(Json(PersonShape::from(person)).into_response())
 }

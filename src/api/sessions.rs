@@ -6,15 +6,15 @@ use axum::response::{IntoResponse as _, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::Api;
-use super::asked::{self, Asked, Page, Paging};
-use super::auth::Client;
+use super::ApiState;
+use super::auth::AuthenticatedClient;
+use super::query::{self, Page, Paging, QueryParams};
 use crate::audit;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::config::Scope;
-use crate::db::feed::Change;
-use crate::session::store::{self, Row, Which};
+use crate::db::feed::FeedTransaction;
+use crate::session::store::{self, SessionRow, SessionsToEnd};
 
 /// One living session.
 #[derive(Debug, Serialize, ToSchema)]
@@ -41,8 +41,8 @@ struct Item {
     user_agent: String,
 }
 
-impl From<Row> for Item {
-    fn from(row: Row) -> Self {
+impl From<SessionRow> for Item {
+    fn from(row: SessionRow) -> Self {
         Self {
             sid: row.sid,
             userid: row.person.userid,
@@ -64,7 +64,7 @@ struct Ended {
     ended: u64,
 }
 
-fn unavailable(client: &Client, error: &sqlx::Error) -> Response {
+fn unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Response {
     client.unavailable("The sessions could not be read or ended", error)
 }
 
@@ -76,20 +76,22 @@ fn unavailable(client: &Client, error: &sqlx::Error) -> Response {
     security(("basic" = ["sessions"])),
 )]
 pub(super) async fn list(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::Sessions)?;
-    let asked = Asked::read(raw.as_deref(), &["userid", "limit", "cursor"], &client)?;
+    client.require_scope(Scope::Sessions)?;
+    let asked = QueryParams::parse(raw.as_deref(), &["userid", "limit", "cursor"], &client)?;
     let userid = asked.get("userid").map(UserId::new);
     let settings = api.0.sessions.settings();
     let now = api.0.clock.now();
     let idle_since = now.minus(settings.idle);
     let (db, corp) = (&api.0.db, &settings.corp);
-    let rows = store::list(db, corp, userid.as_ref(), now, idle_since, asked.cursor(), asked.rows()).await;
+    let rows =
+        store::list_living(db, corp, userid.as_ref(), now, idle_since, asked.cursor(), asked.row_limit())
+            .await;
     let rows = rows.map_err(|e| unavailable(&client, &e))?;
-    Ok(Json(Page::<Item>::of(&asked, rows, |row| row.sid.to_string())).into_response())
+    Ok(Json(Page::<Item>::from_rows(&asked, rows, |row| row.sid.to_string())).into_response())
 }
 
 /// Ends a session, with every other that the same sign-in led to.
@@ -100,17 +102,17 @@ pub(super) async fn list(
     security(("basic" = ["sessions"])),
 )]
 pub(super) async fn end_one(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(sid): Path<String>,
 ) -> Result<Response, Response> {
-    client.needs(Scope::Sessions)?;
-    let sid = Sid::new(asked::id(sid, &client)?);
-    let row = api.0.sessions.alive(&sid).await.map_err(|e| unavailable(&client, &e))?;
+    client.require_scope(Scope::Sessions)?;
+    let sid = Sid::new(query::check_path_id(sid, &client)?);
+    let row = api.0.sessions.find_alive(&sid).await.map_err(|e| unavailable(&client, &e))?;
     let Some(row) = row else { return Err(client.not_found()) };
     // With every session that the same sign-in led to: a hand-off would make the ended one anew.
     let whom = Some((row.person.id.clone(), row.person.userid.clone()));
-    end(&api, &client, &Which::Family(&row.family), whom).await
+    end_and_refresh(&api, &client, &SessionsToEnd::Family(&row.family), whom).await
 }
 
 /// Ends every session of a person; 200 also if there was none.
@@ -121,27 +123,33 @@ pub(super) async fn end_one(
     security(("basic" = ["sessions"])),
 )]
 pub(super) async fn end_of_person(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::Sessions)?;
-    let asked = Asked::read(raw.as_deref(), &["userid"], &client)?;
+    client.require_scope(Scope::Sessions)?;
+    let asked = QueryParams::parse(raw.as_deref(), &["userid"], &client)?;
     let Some(userid) = asked.get("userid").map(UserId::new) else {
-        return Err(client.bad("userid is missing".to_owned()));
+        return Err(client.bad_request("userid is missing".to_owned()));
     };
     let corp = &api.0.sessions.settings().corp;
     let person = store::find_person_by_userid(&api.0.db, corp, &userid).await;
     let Some(person) = person.map_err(|e| unavailable(&client, &e))? else {
         return Ok(Json(Ended { ended: 0 }).into_response());
     };
-    end(&api, &client, &Which::Person(&person.id), Some((person.id.clone(), person.userid))).await
+    end_and_refresh(
+        &api,
+        &client,
+        &SessionsToEnd::Person(&person.id),
+        Some((person.id.clone(), person.userid)),
+    )
+    .await
 }
 
-async fn end(
-    api: &Api,
-    client: &Client,
-    which: &Which<'_>,
+async fn end_and_refresh(
+    api: &ApiState,
+    client: &AuthenticatedClient,
+    which: &SessionsToEnd<'_>,
     whom: Option<(PersonId, UserId)>,
 ) -> Result<Response, Response> {
     let ended = end_and_audit(api, client, which, whom).await.map_err(|e| unavailable(client, &e))?;
@@ -153,18 +161,18 @@ async fn end(
 }
 
 async fn end_and_audit(
-    api: &Api,
-    client: &Client,
-    which: &Which<'_>,
+    api: &ApiState,
+    client: &AuthenticatedClient,
+    which: &SessionsToEnd<'_>,
     whom: Option<(PersonId, UserId)>,
 ) -> sqlx::Result<u64> {
     let now = api.0.clock.now();
     let corp = api.0.sessions.settings().corp.clone();
-    let mut change = Change::begin(&api.0.db, &corp, now).await?;
-    let ended = store::end(&mut change, which, "revoked").await?;
+    let mut change = FeedTransaction::begin(&api.0.db, &corp, now).await?;
+    let ended = store::end_sessions(&mut change, which, "revoked").await?;
     let (person, userid) = whom.map_or((None, String::new()), |(p, u)| (Some(p), u.as_str().to_owned()));
-    let entry = audit::Entry {
-        event: audit::Event::Revoke,
+    let entry = audit::AuditEntry {
+        event: audit::AuditEvent::Revoke,
         person,
         userid,
         address: client.address,
@@ -173,7 +181,7 @@ async fn end_and_audit(
         detail: format!("{ended} sessions, by API client {}", client.id),
         request_id: client.request_id.as_str().to_owned(),
     };
-    audit::store::insert(change.tx(), &corp, &entry, now).await?;
+    audit::store::insert_entry(change.tx(), &corp, &entry, now).await?;
     change.commit().await?;
     Ok(ended)
 }

@@ -10,15 +10,15 @@ use axum::response::{IntoResponse as _, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Api;
-use super::asked::{self, Asked, Page, Paging};
-use super::auth::Client;
+use super::ApiState;
+use super::auth::AuthenticatedClient;
+use super::query::{self, Page, Paging, QueryParams};
 use crate::base::id::RunId;
 use crate::config::Scope;
-use crate::sync::queue::{Cause, Request, Run};
+use crate::sync::queue::{SyncCause, SyncRequest, SyncRun};
 use crate::sync::remote;
 
-const UNREADABLE: &str = "Runs could not be read";
+const READ_FAILURE: &str = "Runs could not be read";
 
 /// What a run is to do.
 #[derive(Debug, Deserialize, ToSchema)]
@@ -127,21 +127,21 @@ struct RunCount {
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn request(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
     bytes: Bytes,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryWrite)?;
-    Asked::read(raw.as_deref(), &[], &client)?;
-    let order: Order = asked::body(&bytes, &client)?;
+    client.require_scope(Scope::DirectoryWrite)?;
+    QueryParams::parse(raw.as_deref(), &[], &client)?;
+    let order: Order = query::parse_body(&bytes, &client)?;
     let kind = match order.kind {
-        Kind::Update => remote::Kind::Update,
-        Kind::Full => remote::Kind::Full,
+        Kind::Update => remote::SyncKind::Update,
+        Kind::Full => remote::SyncKind::Full,
     };
-    let cause = Cause::Api(client.id.clone());
+    let cause = SyncCause::Api(client.id.clone());
     let run_id =
-        api.0.sync.request(Request { kind, cause, dry_run: order.dry_run, force: order.force }).await;
+        api.0.sync.request(SyncRequest { kind, cause, dry_run: order.dry_run, force: order.force }).await;
     let run_id = run_id.map_err(|e| client.unavailable("A run could not be queued", &e))?;
     Ok((StatusCode::ACCEPTED, Json(Queued { run_id })).into_response())
 }
@@ -154,16 +154,16 @@ pub(super) async fn request(
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
-    let asked = Asked::read(raw.as_deref(), &["limit", "cursor"], &client)?;
+    client.require_scope(Scope::DirectoryRead)?;
+    let asked = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
     let before = asked.get("cursor").map(RunId::new);
-    let runs = api.0.sync.queue().list(asked.rows(), before.as_ref()).await;
-    let runs = runs.map_err(|e| client.unavailable(UNREADABLE, &e))?;
-    Ok(Json(Page::<Run>::of(&asked, runs, |run| run.id.to_string())).into_response())
+    let runs = api.0.sync.queue().list(asked.row_limit(), before.as_ref()).await;
+    let runs = runs.map_err(|e| client.unavailable(READ_FAILURE, &e))?;
+    Ok(Json(Page::<SyncRun>::from_rows(&asked, runs, |run| run.id.to_string())).into_response())
 }
 
 /// One run.
@@ -174,14 +174,14 @@ pub(super) async fn list(
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn one(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(run_id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
-    Asked::read(raw.as_deref(), &[], &client)?;
-    let found = api.0.sync.find(&RunId::new(asked::id(run_id, &client)?)).await;
-    let run = found.map_err(|e| client.unavailable(UNREADABLE, &e))?.ok_or_else(|| client.not_found())?;
+    client.require_scope(Scope::DirectoryRead)?;
+    QueryParams::parse(raw.as_deref(), &[], &client)?;
+    let found = api.0.sync.find(&RunId::new(query::check_path_id(run_id, &client)?)).await;
+    let run = found.map_err(|e| client.unavailable(READ_FAILURE, &e))?.ok_or_else(|| client.not_found())?;
     Ok(Json(run).into_response())
 }

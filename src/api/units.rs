@@ -6,17 +6,20 @@ use axum::Json;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 
-use super::Api;
-use super::asked::{Asked, Page, Paging};
-use super::auth::Client;
-use super::shape::{TagShape, UnitShape};
+use super::ApiState;
+use super::auth::AuthenticatedClient;
+use super::query::{Page, Paging, QueryParams};
+use super::schema::{TagShape, UnitShape};
 use crate::base::id::{TagId, UnitId};
 use crate::config::Scope;
-use crate::directory::chart::{Chart, Placed, Reference, Unfound};
+use crate::directory::chart::{Chart, ChartReference, PlacedUnit, ReferenceError};
 
 /// The chart as the database has it now. Memory follows within half a second; who heard of a change by the change feed,
 /// perhaps from another replica, must not read here what was before it.
-pub(super) async fn chart(api: &Api, client: &Client) -> Result<Arc<Chart>, Response> {
+pub(super) async fn load_fresh_chart(
+    api: &ApiState,
+    client: &AuthenticatedClient,
+) -> Result<Arc<Chart>, Response> {
     if let Err(error) = api.0.sessions.refresh().await {
         return Err(client.unavailable("The directory could not be read", &error));
     }
@@ -35,23 +38,23 @@ pub(super) async fn chart(api: &Api, client: &Client) -> Result<Arc<Chart>, Resp
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
-    let asked = Asked::read(raw.as_deref(), &["path", "limit", "cursor"], &client)?;
-    let chart = chart(&api, &client).await?;
+    client.require_scope(Scope::DirectoryRead)?;
+    let asked = QueryParams::parse(raw.as_deref(), &["path", "limit", "cursor"], &client)?;
+    let chart = load_fresh_chart(&api, &client).await?;
     let path = asked.get("path").map(|path| match path.trim_matches('/') {
         "" => "/",
         path => path,
     });
-    let units: Vec<&Placed> = chart
+    let units: Vec<&PlacedUnit> = chart
         .units_after(&UnitId::new(asked.cursor()))
         .filter(|placed| path.is_none_or(|path| &*placed.path == path))
         .take(asked.limit() + 1)
         .collect();
-    Ok(Json(Page::<UnitShape>::of(&asked, units, |placed| placed.unit.id.to_string())).into_response())
+    Ok(Json(Page::<UnitShape>::from_rows(&asked, units, |placed| placed.unit.id.to_string())).into_response())
 }
 
 /// One unit.
@@ -62,23 +65,23 @@ pub(super) async fn list(
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn one(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
-    Asked::read(raw.as_deref(), &[], &client)?;
-    let chart = chart(&api, &client).await?;
-    let found = find(&chart, &id).ok_or_else(|| client.not_found())?;
+    client.require_scope(Scope::DirectoryRead)?;
+    QueryParams::parse(raw.as_deref(), &[], &client)?;
+    let chart = load_fresh_chart(&api, &client).await?;
+    let found = find_unit(&chart, &id).ok_or_else(|| client.not_found())?;
     Ok(Json(UnitShape::from(found)).into_response())
 }
 
 /// By our id or `wecom:ID`; a path is no id.
-pub(super) fn find<'a>(chart: &'a Chart, id: &str) -> Option<&'a Placed> {
-    match Reference::parse(id)? {
-        reference @ Reference::Wecom(_) => chart.find_unit(&reference).ok(),
-        Reference::Text(id) => chart.unit(&UnitId::new(id)),
+pub(super) fn find_unit<'a>(chart: &'a Chart, id: &str) -> Option<&'a PlacedUnit> {
+    match ChartReference::parse(id)? {
+        reference @ ChartReference::Wecom(_) => chart.find_unit(&reference).ok(),
+        ChartReference::Text(id) => chart.unit(&UnitId::new(id)),
     }
 }
 
@@ -90,15 +93,15 @@ pub(super) fn find<'a>(chart: &'a Chart, id: &str) -> Option<&'a Placed> {
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list_tags(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
-    let asked = Asked::read(raw.as_deref(), &["limit", "cursor"], &client)?;
-    let chart = chart(&api, &client).await?;
+    client.require_scope(Scope::DirectoryRead)?;
+    let asked = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
+    let chart = load_fresh_chart(&api, &client).await?;
     let tags = chart.tags().filter(|tag| tag.id.as_str() > asked.cursor()).take(asked.limit() + 1).collect();
-    Ok(Json(Page::<TagShape>::of(&asked, tags, |tag| tag.id.to_string())).into_response())
+    Ok(Json(Page::<TagShape>::from_rows(&asked, tags, |tag| tag.id.to_string())).into_response())
 }
 
 /// One tag.
@@ -109,17 +112,17 @@ pub(super) async fn list_tags(
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn one_tag(
-    State(api): State<Api>,
-    client: Client,
+    State(api): State<ApiState>,
+    client: AuthenticatedClient,
     Path(id): Path<String>,
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
-    client.needs(Scope::DirectoryRead)?;
-    Asked::read(raw.as_deref(), &[], &client)?;
-    let chart = chart(&api, &client).await?;
-    let found = match Reference::parse(&id) {
-        Some(reference @ Reference::Wecom(_)) => chart.find_tag(&reference),
-        _ => chart.tag(&TagId::new(id)).ok_or(Unfound::Unknown),
+    client.require_scope(Scope::DirectoryRead)?;
+    QueryParams::parse(raw.as_deref(), &[], &client)?;
+    let chart = load_fresh_chart(&api, &client).await?;
+    let found = match ChartReference::parse(&id) {
+        Some(reference @ ChartReference::Wecom(_)) => chart.find_tag(&reference),
+        _ => chart.tag(&TagId::new(id)).ok_or(ReferenceError::Unknown),
     };
     Ok(Json(TagShape::from(found.map_err(|_| client.not_found())?)).into_response())
 }

@@ -10,45 +10,45 @@ use super::reload::CurrentApp;
 use crate::audit::{self, RefusalLimiter};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
-use crate::db::feed::Change;
+use crate::db::feed::FeedTransaction;
 use crate::db::{Db, feed};
 use crate::directory;
-use crate::directory::bindings::Bound;
+use crate::directory::bindings::BindingMatch;
 use crate::gate::{Denial, FirstMatch};
 use crate::message::{self, Messages};
 use crate::session::{self, keys};
 use crate::sso::{self, Sso};
 use crate::supervisor::Supervisor;
-use crate::sync::{self, Sync};
+use crate::sync::{self, SyncService};
 
 /// A revocation works within a second on every replica (DESIGN §4): half of it is for following.
-const FOLLOW: Duration = Duration::from_millis(400);
+const FOLLOW_INTERVAL: Duration = Duration::from_millis(400);
 
-const WRITE_SEEN: Duration = Duration::from_secs(30);
-const SWEEP: Duration = Duration::from_secs(60);
+const WRITE_SEEN_INTERVAL: Duration = Duration::from_secs(30);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
 /// After a failure of the database.
-const RECHECK_RETRY: Duration = Duration::from_secs(5);
-const RETENTION: Duration = Duration::from_secs(600);
-const SCHEDULES: Duration = Duration::from_secs(1);
+const RECHECK_RETRY_PAUSE: Duration = Duration::from_secs(5);
+const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
+const SCHEDULE_INTERVAL: Duration = Duration::from_secs(1);
 /// What metrics show of the chart changes with a run, or with somebody's answer to a question.
-const MEASURE: Duration = Duration::from_secs(15);
+const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
 
 /// Attempts and tickets live for minutes; a day is for whoever looks into a complaint.
-const ATTEMPTS_KEPT: Duration = Duration::from_secs(24 * 3600);
+const ATTEMPT_RETENTION: Duration = Duration::from_secs(24 * 3600);
 /// Sessions that ended; the audit trail has them for longer.
-const SESSIONS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-const FEED_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+const SESSION_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+const FEED_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// How many rows one deletion takes, so that nobody waits long for the write lock.
-const BATCH: i64 = 500;
+const DELETE_BATCH_ROWS: i64 = 500;
 
 /// How often it is looked whether refusals are counted that no row of the audit trail tells of.
-const COUNT_REFUSALS: Duration = Duration::from_secs(10);
+const REFUSAL_COUNT_INTERVAL: Duration = Duration::from_secs(10);
 
-const DENIALS_AT_ONCE: usize = 100;
+const MAX_DENIALS_PER_BATCH: usize = 100;
 
 /// Starts every job.
-pub fn start(
+pub fn start_jobs(
     current: &CurrentApp,
     denials: mpsc::Receiver<Denial>,
     first_matches: mpsc::Receiver<FirstMatch>,
@@ -56,21 +56,22 @@ pub fn start(
 ) {
     let app = current.load();
     let sessions = app.sessions.clone();
-    supervisor.repeat("follow", FOLLOW, move || follow(sessions.clone()));
+    supervisor.repeat("follow", FOLLOW_INTERVAL, move || follow_feed(sessions.clone()));
     let now = current.clone();
-    supervisor.repeat("write-seen", WRITE_SEEN, move || write_seen(now.load().sessions.clone()));
+    supervisor
+        .repeat("write-seen", WRITE_SEEN_INTERVAL, move || write_last_seen(now.load().sessions.clone()));
     let sessions = app.sessions.clone();
-    supervisor.repeat("sweep", SWEEP, move || {
+    supervisor.repeat("sweep", SWEEP_INTERVAL, move || {
         sessions.sweep();
         std::future::ready(())
     });
     let now = current.clone();
     supervisor.run("recheck", move |stop| recheck_until(now, stop));
     let now = current.clone();
-    supervisor.repeat("retention", RETENTION, move || {
+    supervisor.repeat("retention", RETENTION_INTERVAL, move || {
         let app = now.load();
         async move {
-            if let Err(error) = delete_old(&app.db, app.clock.now(), app.config.session.ttl).await {
+            if let Err(error) = delete_old_rows(&app.db, app.clock.now(), app.config.session.ttl).await {
                 tracing::warn!(%error, "Old rows could not be deleted; the next run tries again");
             }
             if let Err(error) = app.sync.forget_old().await {
@@ -79,18 +80,18 @@ pub fn start(
         }
     });
     let sync = app.sync.clone();
-    supervisor.repeat("schedules", SCHEDULES, move || fire_due(sync.clone()));
+    supervisor.repeat("schedules", SCHEDULE_INTERVAL, move || fire_due_schedules(sync.clone()));
     let now = current.clone();
-    supervisor.repeat("measure", MEASURE, move || {
+    supervisor.repeat("measure", MEASURE_INTERVAL, move || {
         let app = now.load();
-        measure(app.sync.clone(), app.messages.clone(), app.sso.clone(), app.config.gate.recheck)
+        update_gauges(app.sync.clone(), app.messages.clone(), app.sso.clone(), app.config.gate.recheck)
     });
     let sync = app.sync.clone();
     supervisor.run("sync", |stop| async move { sync.work_until(stop).await });
     let (messages, sessions) = (app.messages.clone(), app.sessions.clone());
     supervisor.run("messages", |stop| async move { messages.work_until(sessions, stop).await });
     let counted = App::clone(&app);
-    supervisor.repeat("count-refusals", COUNT_REFUSALS, move || {
+    supervisor.repeat("count-refusals", REFUSAL_COUNT_INTERVAL, move || {
         let app = counted.clone();
         async move { write_refusal_counts(&app, false).await }
     });
@@ -100,29 +101,29 @@ pub fn start(
     supervisor.run("bindings", |stop| write_bindings(bindings, first_matches, stop));
 }
 
-async fn follow(sessions: session::Sessions) {
+async fn follow_feed(sessions: session::Sessions) {
     if let Err(error) = sessions.refresh().await {
         tracing::warn!(%error, "Memory could not be brought into step with the database");
     }
 }
 
-async fn write_seen(sessions: session::Sessions) {
-    if let Err(error) = sessions.write_seen().await {
+async fn write_last_seen(sessions: session::Sessions) {
+    if let Err(error) = sessions.write_last_seen().await {
         tracing::warn!(%error, "It could not be written when sessions were last used");
     }
 }
 
-async fn fire_due(sync: Sync) {
+async fn fire_due_schedules(sync: SyncService) {
     if let Err(error) = sync.fire_due().await {
         tracing::warn!(%error, "It could not be seen whether a synchronisation is due");
     }
 }
 
-async fn measure(sync: Sync, messages: Messages, sso: Sso, recheck: Duration) {
-    if let Err(error) = sso.measure(recheck).await {
+async fn update_gauges(sync: SyncService, messages: Messages, sso: Sso, recheck: Duration) {
+    if let Err(error) = sso.measure_delay(recheck).await {
         tracing::debug!(%error, "It could not be seen whether asking again about people with sessions is behind");
     }
-    if let Err(error) = sync.measure().await {
+    if let Err(error) = sync.refresh_metrics().await {
         tracing::debug!(%error, "It could not be seen how old the organisation chart is");
     }
     if let Err(error) = messages.measure().await {
@@ -137,7 +138,7 @@ async fn recheck_until(current: CurrentApp, stop: CancellationToken) {
         let app = current.load();
         let pause = tokio::select! {
             () = stop.cancelled() => return,
-            pause = recheck(&app.sso, app.config.gate.recheck) => pause,
+            pause = recheck_once(&app.sso, app.config.gate.recheck) => pause,
         };
         tokio::select! {
             () = stop.cancelled() => return,
@@ -147,11 +148,11 @@ async fn recheck_until(current: CurrentApp, stop: CancellationToken) {
 }
 
 /// One pass; for how long nobody is due after it.
-async fn recheck(sso: &Sso, every: Duration) -> Duration {
+async fn recheck_once(sso: &Sso, every: Duration) -> Duration {
     let pass = async { sso.pause_after(sso.recheck_due(every).await?, every).await };
     pass.await.unwrap_or_else(|error| {
         tracing::warn!(%error, "Persons could not be checked again");
-        RECHECK_RETRY
+        RECHECK_RETRY_PAUSE
     })
 }
 
@@ -159,15 +160,29 @@ async fn recheck(sso: &Sso, every: Duration) -> Duration {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_old(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<()> {
-    while session::store::delete_before(db, now.minus(SESSIONS_KEPT), BATCH).await? > 0 {}
-    while audit::store::delete_before(db, now.minus(audit::KEPT), BATCH).await? > 0 {}
-    sso::store::delete_before(db, now.minus(ATTEMPTS_KEPT)).await?;
-    feed::delete_before(db, now.minus(FEED_KEPT)).await?;
+pub async fn delete_old_rows(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<()> {
+    while session::store::delete_old_sessions(db, now.minus(SESSION_RETENTION), DELETE_BATCH_ROWS).await? > 0
+    {
+    }
+    while audit::store::delete_rows_before(db, now.minus(audit::AUDIT_RETENTION), DELETE_BATCH_ROWS).await?
+        > 0
+    {}
+    sso::store::delete_before(db, now.minus(ATTEMPT_RETENTION)).await?;
+    feed::delete_entries_before(db, now.minus(FEED_RETENTION)).await?;
     keys::store::delete_unused(db, now, ttl).await?;
-    while sync::queue::store::delete_before(db, now.minus(sync::queue::KEPT), BATCH).await? > 0 {}
-    while message::store::delete_before(db, now.minus(message::store::KEPT), BATCH).await? > 0 {}
-    message::store::delete_pace(db, now).await?;
+    while sync::queue::store::delete_runs_before(db, now.minus(sync::queue::RUN_RETENTION), DELETE_BATCH_ROWS)
+        .await?
+        > 0
+    {}
+    while message::store::delete_finished_before(
+        db,
+        now.minus(message::store::MESSAGE_RETENTION),
+        DELETE_BATCH_ROWS,
+    )
+    .await?
+        > 0
+    {}
+    message::store::delete_old_rate_counts(db, now).await?;
     Ok(())
 }
 
@@ -176,20 +191,21 @@ async fn write_denials(app: App, mut denials: mpsc::Receiver<Denial>, stop: Canc
     let mut batch = Vec::new();
     loop {
         let received = tokio::select! {
-            n = denials.recv_many(&mut batch, DENIALS_AT_ONCE) => n,
+            n = denials.recv_many(&mut batch, MAX_DENIALS_PER_BATCH) => n,
             () = stop.cancelled() => {
                 denials.close();
-                denials.recv_many(&mut batch, DENIALS_AT_ONCE).await
+                denials.recv_many(&mut batch, MAX_DENIALS_PER_BATCH).await
             }
         };
         if received == 0 {
             return;
         }
         let now = app.clock.now();
-        let entries: Vec<_> = batch.drain(..).filter_map(|denial| entry(denial, &app.refusals)).collect();
+        let entries: Vec<_> =
+            batch.drain(..).filter_map(|denial| build_audit_entry(denial, &app.refusals)).collect();
         let corp = &app.config.wecom.corp_id;
         if !entries.is_empty()
-            && let Err(error) = audit::store::insert_alone(&app.db, corp, &entries, now).await
+            && let Err(error) = audit::store::insert_entries(&app.db, corp, &entries, now).await
         {
             tracing::error!(%error, rows = entries.len(), "Refusals of the gate could not be written to the audit trail");
         }
@@ -204,19 +220,19 @@ async fn write_bindings(app: App, mut matches: mpsc::Receiver<FirstMatch>, stop:
             () = stop.cancelled() => return,
         };
         let Some(FirstMatch { userid, person }) = first else { return };
-        if app.sessions.bindings().of(&userid.folded(), &person) != Bound::Nobody {
+        if app.sessions.bindings().match_person(&userid.folded(), &person) != BindingMatch::Nobody {
             continue;
         }
-        if let Err(error) = bind(&app, &userid, &person).await {
+        if let Err(error) = bind_userid(&app, &userid, &person).await {
             // The next check of the same person says it again.
             tracing::warn!(user.id = %userid, %error, "A userid in a rule could not be bound to its person");
         }
     }
 }
 
-async fn bind(app: &App, userid: &UserId, person: &PersonId) -> Result<(), session::FollowError> {
-    let mut change = Change::begin(&app.db, &app.config.wecom.corp_id, app.clock.now()).await?;
-    directory::bindings::store::bind(&mut change, userid, person).await?;
+async fn bind_userid(app: &App, userid: &UserId, person: &PersonId) -> Result<(), session::RefreshError> {
+    let mut change = FeedTransaction::begin(&app.db, &app.config.wecom.corp_id, app.clock.now()).await?;
+    directory::bindings::store::bind_userid(&mut change, userid, person).await?;
     change.commit().await?;
     app.sessions.refresh().await
 }
@@ -226,18 +242,19 @@ pub(super) async fn write_refusal_counts(app: &App, all: bool) {
     let now = app.clock.now();
     let counts = if all { app.refusals.take_all_counts() } else { app.refusals.take_counts(now) };
     if !counts.is_empty()
-        && let Err(error) = audit::store::insert_alone(&app.db, &app.config.wecom.corp_id, &counts, now).await
+        && let Err(error) =
+            audit::store::insert_entries(&app.db, &app.config.wecom.corp_id, &counts, now).await
     {
         tracing::error!(%error, rows = counts.len(), "Numbers of refusals could not be written to the audit trail");
     }
 }
 
-fn entry(denial: Denial, refusals: &RefusalLimiter) -> Option<audit::Entry> {
+fn build_audit_entry(denial: Denial, refusals: &RefusalLimiter) -> Option<audit::AuditEntry> {
     let rule = denial.rule.map_or_else(|| denial.reason.clone(), |(n, text)| format!("rule {n}: {text}"));
     let host =
         url::Url::parse(&denial.url).ok().and_then(|u| u.host_str().map(str::to_owned)).unwrap_or_default();
-    let entry = audit::Entry {
-        event: audit::Event::Gate,
+    let entry = audit::AuditEntry {
+        event: audit::AuditEvent::Gate,
         person: Some(denial.person),
         userid: denial.userid.as_str().to_owned(),
         address: denial.client,

@@ -14,20 +14,20 @@ use axum::routing::{any, get};
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
-use self::parts::{GateOutlets, gate_parts, page_settings, site, trusted_proxies};
+use self::parts::{GateOutputs, build_site, gate_parts, page_settings, trusted_proxies};
 use self::reload::{CurrentApp, ReloadMetrics, Reloader};
 
-use crate::api::{self, Api};
+use crate::api::{self, ApiState};
 use crate::audit::RefusalLimiter;
 use crate::base::clock::Clock;
 use crate::base::secret::{ExposeSecret as _, Secret};
-use crate::config::{self, Config, Database, Listen};
-use crate::db::{self, Db, Location};
+use crate::config::{self, Config, DatabaseConfig, ListenAddress};
+use crate::db::{self, DatabaseLocation, Db};
 use crate::gate::{self, Denial, FirstMatch, GateState};
+use crate::http::browser_request::Site;
 use crate::http::client_ip::TrustedProxies;
-use crate::http::page::Pages;
+use crate::http::page::PageRenderer;
 use crate::http::rate_limit::RateLimit;
-use crate::http::visit::Site;
 use crate::http::words::Code;
 use crate::http::{assets, middleware};
 use crate::message::{self, Messages};
@@ -36,22 +36,22 @@ use crate::oidc;
 use crate::session::{self, Sessions, keys};
 use crate::sso::verify_file::{self, VerifyFiles};
 use crate::sso::{self, Sso};
-use crate::supervisor::listen::{Listener, serve};
+use crate::supervisor::listen::{Listener, serve_routes};
 use crate::supervisor::{Signals, Supervisor};
-use crate::sync::{self, Sync};
+use crate::sync::{self, SyncService};
 use crate::wecom;
 
 /// How many refusals of the gate may wait to be written; beyond that they are counted as dropped.
-const DENIALS: usize = 1024;
+const DENIAL_QUEUE_CAPACITY: usize = 1024;
 
 /// How many first matches of userids in rules may wait to be written.
-const FIRST_MATCHES: usize = 64;
+const FIRST_MATCH_QUEUE_CAPACITY: usize = 64;
 
 /// How long sign-ins whose browsers have gone may take at the end.
-const DRAIN: std::time::Duration = std::time::Duration::from_secs(15);
+const SIGN_IN_DRAIN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
 /// Wrong API credentials per address and minute.
-const WRONG_CREDENTIALS: u32 = 30;
+const MAX_WRONG_CREDENTIALS_PER_MINUTE: u32 = 30;
 
 /// The gateway's long-lived parts. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -63,7 +63,7 @@ pub struct App {
     /// Rows.
     pub db: Db,
     /// WeCom.
-    pub client: wecom::Client,
+    pub client: wecom::WecomClient,
     /// Who is signed in.
     pub sessions: Sessions,
     /// Becoming signed in.
@@ -71,33 +71,33 @@ pub struct App {
     /// Who may go where.
     pub gate: GateState,
     /// Bringing the organisation chart up to date.
-    pub sync: Sync,
+    pub sync: SyncService,
     /// Messages of applications.
     pub messages: Messages,
     /// What people see.
-    pub pages: Pages,
-    api: Api,
+    pub pages: PageRenderer,
+    api: ApiState,
     site: Site,
     trusted: TrustedProxies,
     verify_files: VerifyFiles,
     refusals: RefusalLimiter,
-    outlets: GateOutlets,
+    outlets: GateOutputs,
     reloads: ReloadMetrics,
 }
 
 /// What [`App::build`] hands to [`App::run`], beside the app.
 #[derive(Debug)]
-pub struct Workings {
+pub struct RuntimeParts {
     denials: mpsc::Receiver<Denial>,
     first_matches: mpsc::Receiver<FirstMatch>,
     registry: Registry,
     reloader: Option<Reloader>,
 }
 
-impl Workings {
+impl RuntimeParts {
     /// Lets the gateway read its configuration again while it runs.
     #[must_use]
-    pub fn reloading(self, reloader: Reloader) -> Self {
+    pub fn with_reloader(self, reloader: Reloader) -> Self {
         Self { reloader: Some(reloader), ..self }
     }
 }
@@ -110,13 +110,13 @@ pub enum BuildError {
     RootSecret(#[from] config::RootSecretError),
     /// The database.
     #[error(transparent)]
-    Database(#[from] db::OpenError),
+    Database(#[from] db::DatabaseOpenError),
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] keys::KeyError),
     /// The way to WeCom.
     #[error(transparent)]
-    WeCom(#[from] wecom::SetupError),
+    WeCom(#[from] wecom::WecomSetupError),
     /// The rules.
     #[error("{}", .0.join("\n"))]
     Rules(Vec<String>),
@@ -156,10 +156,10 @@ impl App {
     ///
     /// # Errors
     /// [`BuildError`]; nothing listens then.
-    pub async fn build(config: Config, clock: Clock) -> Result<(Self, Workings), BuildError> {
-        let root = config::root_secret(&config)?.0;
+    pub async fn build(config: Config, clock: Clock) -> Result<(Self, RuntimeParts), BuildError> {
+        let root = config::load_root_secret(&config)?.0;
         let db = open_database(&config).await?;
-        for open in config::file_modes::open_to_others(&config) {
+        for open in config::file_modes::find_exposed_paths(&config) {
             let command = open.command();
             tracing::warn!(
                 path = %open.path.display(),
@@ -167,41 +167,41 @@ impl App {
                 open.path.display()
             );
         }
-        let client = wecom::Client::new(wecom_settings(&config), clock.clone())?;
+        let client = wecom::WecomClient::new(wecom_settings(&config), clock.clone())?;
         let settings = session_settings(&config);
         let sessions = Sessions::open(db.clone(), settings, &root, clock.clone()).await?;
         let trusted = trusted_proxies(&config);
         let mut registry = Registry::with_prefix("gongpai");
-        let (sender, denials) = mpsc::channel(DENIALS);
-        let (first, first_matches) = mpsc::channel(FIRST_MATCHES);
-        let outlets = GateOutlets {
-            metrics: gate::Metrics::register(&mut registry),
+        let (sender, denials) = mpsc::channel(DENIAL_QUEUE_CAPACITY);
+        let (first, first_matches) = mpsc::channel(FIRST_MATCH_QUEUE_CAPACITY);
+        let outlets = GateOutputs {
+            metrics: gate::GateMetrics::register(&mut registry),
             denials: sender,
             first_matches: first,
         };
         let gate = GateState::new(gate_parts(&config, &clock, outlets.clone())?, sessions.clone());
-        let pages = Pages::new(page_settings(&config)?);
-        let site = site(&config, &clock, &pages);
+        let pages = PageRenderer::new(page_settings(&config)?);
+        let site = build_site(&config, &clock, &pages);
         let refusals = RefusalLimiter::default();
         let settings = sso_settings(&config, &clock, &refusals);
         let sso = Sso::new(settings, &root, db.clone(), sessions.clone(), client.clone(), site.clone());
         let wrong = RateLimit::new(
-            WRONG_CREDENTIALS,
+            MAX_WRONG_CREDENTIALS_PER_MINUTE,
             std::time::Duration::from_secs(60),
-            WRONG_CREDENTIALS,
+            MAX_WRONG_CREDENTIALS_PER_MINUTE,
             clock.clone(),
         );
-        let sync = Sync::new(sync_settings(&config), db.clone(), client.clone(), clock.clone());
+        let sync = SyncService::new(sync_settings(&config), db.clone(), client.clone(), clock.clone());
         let messages = Messages::new(message_settings(&config), db.clone(), clock.clone(), client.clone());
-        let api = Api::new(api::Parts {
+        let api = ApiState::new(api::ApiParts {
             clients: config.api_clients.clone(),
             db: db.clone(),
             clock: clock.clone(),
             sessions: sessions.clone(),
             sync: sync.clone(),
             messages: messages.clone(),
-            trusted: trusted.clone(),
-            wrong,
+            trusted_proxies: trusted.clone(),
+            wrong_credentials: wrong,
         });
         client.metrics().register(&mut registry);
         sync.metrics().register(&mut registry);
@@ -228,28 +228,28 @@ impl App {
             outlets,
             reloads,
         };
-        Ok((app, Workings { denials, first_matches, registry, reloader: None }))
+        Ok((app, RuntimeParts { denials, first_matches, registry, reloader: None }))
     }
 
     /// Every URL of the public listener.
     pub fn public(&self) -> Router {
         let ordinary = Router::new()
             .merge(sso::routes(self.sso.clone()))
-            .merge(gate::denied::routes(self.gate.clone(), self.site.clone()))
+            .merge(gate::denied_page::routes(self.gate.clone(), self.site.clone()))
             .merge(self.links())
             .merge(oidc::routes(self.sessions.clone()))
-            .route("/healthz", get(observe::healthz))
-            .route("/_gongpai/assets/{*path}", get(assets::serve).with_state(self.pages.clone()))
-            .fallback_service(any(verify_file::serve).with_state(self.verify_files.clone()));
+            .route("/healthz", get(observe::handle_healthz))
+            .route("/_gongpai/assets/{*path}", get(assets::serve_asset).with_state(self.pages.clone()))
+            .fallback_service(any(verify_file::serve_verify_file).with_state(self.verify_files.clone()));
         // Whatever the method: a 405 would be a 500 of nginx's.
         let checks = Router::new().route("/auth/nginx", any(gate::check_nginx)).with_state(self.gate.clone());
-        let routes = middleware::Routes {
+        let routes = middleware::PublicRoutes {
             ordinary,
             api: api::routes(self.api.clone()),
-            uploads: api::uploads(self.api.clone()),
+            uploads: api::upload_routes(self.api.clone()),
             checks,
         };
-        middleware::public_stack(routes, self.middleware())
+        middleware::build_public_router(routes, self.middleware())
     }
 
     fn links(&self) -> Router {
@@ -257,8 +257,8 @@ impl App {
         message::links::routes(&self.messages, sessions, site, self.refusals.clone())
     }
 
-    fn middleware(&self) -> middleware::Parts {
-        middleware::Parts {
+    fn middleware(&self) -> middleware::MiddlewareParts {
+        middleware::MiddlewareParts {
             pages: self.pages.clone(),
             clock: self.clock.clone(),
             time_zone: self.config.time_zone,
@@ -271,10 +271,10 @@ impl App {
     ///
     /// # Errors
     /// [`RunError`].
-    pub async fn run(self, workings: Workings, ready: impl FnOnce(&str, &str)) -> Result<(), RunError> {
+    pub async fn run(self, workings: RuntimeParts, ready: impl FnOnce(&str, &str)) -> Result<(), RunError> {
         let signals = Signals::listen().map_err(RunError::Signals)?;
-        let public = bind("server.listen", &self.config.server.listen).await?;
-        let admin = bind("server.admin_listen", &self.config.server.admin_listen).await?;
+        let public = bind_listener("server.listen", &self.config.server.listen).await?;
+        let admin = bind_listener("server.admin_listen", &self.config.server.admin_listen).await?;
         ready(&public.address(), &admin.address());
         let mut supervisor = Supervisor::new();
         self.start(workings, public, admin, &mut supervisor);
@@ -284,11 +284,17 @@ impl App {
     }
 
     /// Starts listeners and jobs.
-    pub fn start(&self, workings: Workings, public: Listener, admin: Listener, supervisor: &mut Supervisor) {
+    pub fn start(
+        &self,
+        workings: RuntimeParts,
+        public: Listener,
+        admin: Listener,
+        supervisor: &mut Supervisor,
+    ) {
         let current = CurrentApp::new(self, supervisor.stop_token(), workings.registry);
-        supervisor.run("public listener", |stop| serve(public, current.public(), stop));
-        supervisor.run("admin listener", |stop| serve(admin, current.admin(), stop));
-        jobs::start(&current, workings.denials, workings.first_matches, supervisor);
+        supervisor.run("public listener", |stop| serve_routes(public, current.public(), stop));
+        supervisor.run("admin listener", |stop| serve_routes(admin, current.admin(), stop));
+        jobs::start_jobs(&current, workings.denials, workings.first_matches, supervisor);
         if let Some(reloader) = workings.reloader {
             supervisor.run("reload", |stop| reloader.work_until(current, stop));
         }
@@ -296,18 +302,18 @@ impl App {
 
     /// Writes what only memory knows and closes the database; call it once nothing is served any more.
     pub async fn close(&self) {
-        if tokio::time::timeout(DRAIN, self.sso.drained()).await.is_err() {
+        if tokio::time::timeout(SIGN_IN_DRAIN_TIMEOUT, self.sso.wait_for_callbacks()).await.is_err() {
             tracing::warn!("Some sign-ins did not come to their end");
         }
         jobs::write_refusal_counts(self, true).await;
-        if let Err(error) = self.sessions.write_all_seen().await {
+        if let Err(error) = self.sessions.write_all_last_seen().await {
             tracing::warn!(%error, "It could not be written when sessions were last used");
         }
         self.db.close().await;
     }
 }
 
-async fn bind(key: &'static str, listen: &Listen) -> Result<Listener, RunError> {
+async fn bind_listener(key: &'static str, listen: &ListenAddress) -> Result<Listener, RunError> {
     Listener::bind(listen).await.map_err(|source| RunError::Listen {
         address: listen.to_string(),
         key,
@@ -319,16 +325,16 @@ async fn bind(key: &'static str, listen: &Listen) -> Result<Listener, RunError> 
 ///
 /// # Errors
 /// [`db::OpenError`].
-pub async fn open_database(config: &Config) -> Result<Db, db::OpenError> {
+pub async fn open_database(config: &Config) -> Result<Db, db::DatabaseOpenError> {
     match &config.database {
-        Database::Sqlite(path) => Db::open(Location::Sqlite(path)).await,
-        Database::Postgres(url) => Db::open(Location::Postgres(url)).await,
+        DatabaseConfig::Sqlite(path) => Db::open(DatabaseLocation::Sqlite(path)).await,
+        DatabaseConfig::Postgres(url) => Db::open(DatabaseLocation::Postgres(url)).await,
     }
 }
 
 /// What sessions need of the configuration.
-pub fn session_settings(config: &Config) -> session::Settings {
-    session::Settings {
+pub fn session_settings(config: &Config) -> session::SessionSettings {
+    session::SessionSettings {
         corp: config.wecom.corp_id.clone(),
         hosts: config.hosts.clone(),
         ttl: config.session.ttl,
@@ -339,10 +345,10 @@ pub fn session_settings(config: &Config) -> session::Settings {
 }
 
 /// What the client needs of the configuration.
-pub fn wecom_settings(config: &Config) -> wecom::Settings {
+pub fn wecom_settings(config: &Config) -> wecom::WecomSettings {
     let set = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose_secret().is_empty());
     let wecom = &config.wecom;
-    wecom::Settings {
+    wecom::WecomSettings {
         corp_id: wecom.corp_id.clone(),
         agent_id: wecom.agent_id,
         app_secret: set(&wecom.app_secret),
@@ -355,7 +361,7 @@ pub fn wecom_settings(config: &Config) -> wecom::Settings {
 }
 
 /// What a synchronisation needs of the configuration.
-pub fn sync_settings(config: &Config) -> sync::Settings {
+pub fn sync_settings(config: &Config) -> sync::SyncSettings {
     let wecom = &config.wecom;
     let missing = |key: &str| format!("{key} is empty, and without it WeCom's directory cannot be read.");
     let unavailable = if !wecom.enable {
@@ -368,12 +374,12 @@ pub fn sync_settings(config: &Config) -> sync::Settings {
         None
     };
     let link_by = config.directory.link_by.iter().map(|field| match field {
-        config::LinkBy::Userid => sync::plan::LinkBy::Userid,
-        config::LinkBy::Mobile => sync::plan::LinkBy::Mobile,
-        config::LinkBy::Email => sync::plan::LinkBy::Email,
-        config::LinkBy::EmployeeNumber => sync::plan::LinkBy::EmployeeNumber,
+        config::LinkField::Userid => sync::plan::LinkBy::Userid,
+        config::LinkField::Mobile => sync::plan::LinkBy::Mobile,
+        config::LinkField::Email => sync::plan::LinkBy::Email,
+        config::LinkField::EmployeeNumber => sync::plan::LinkBy::EmployeeNumber,
     });
-    sync::Settings {
+    sync::SyncSettings {
         corp: wecom.corp_id.clone(),
         unavailable,
         update: wecom.sync_cron.clone(),
@@ -385,7 +391,7 @@ pub fn sync_settings(config: &Config) -> sync::Settings {
 }
 
 /// What messages need of the configuration.
-pub fn message_settings(config: &Config) -> message::Settings {
+pub fn message_settings(config: &Config) -> message::MessageSettings {
     let wecom = &config.wecom;
     let missing = |key: &str| format!("{key} is not set, and without it nothing can be sent.");
     let unavailable = if !wecom.enable {
@@ -401,7 +407,7 @@ pub fn message_settings(config: &Config) -> message::Settings {
     } else {
         None
     };
-    message::Settings {
+    message::MessageSettings {
         corp: wecom.corp_id.clone(),
         agent: wecom.agent_id,
         hosts: config.hosts.clone(),
@@ -410,8 +416,8 @@ pub fn message_settings(config: &Config) -> message::Settings {
     }
 }
 
-fn sso_settings(config: &Config, clock: &Clock, refusals: &RefusalLimiter) -> sso::Settings {
-    let rate = |r: &config::Rate| RateLimit::new(r.count, r.per, r.burst, clock.clone());
+fn sso_settings(config: &Config, clock: &Clock, refusals: &RefusalLimiter) -> sso::SsoSettings {
+    let rate = |r: &config::RateConfig| RateLimit::new(r.count, r.per, r.burst, clock.clone());
     let wecom = &config.wecom;
     let missing = if wecom.corp_id.as_str().is_empty() {
         Some(Code::CorpId)
@@ -422,14 +428,17 @@ fn sso_settings(config: &Config, clock: &Clock, refusals: &RefusalLimiter) -> ss
     } else {
         None
     };
-    sso::Settings {
+    sso::SsoSettings {
         corp: wecom.corp_id.clone(),
         agent: wecom.agent_id,
         enabled: wecom.enable,
         missing,
         landing: config.landing.clone(),
-        starts: rate(&config.server.start_rate),
-        bad_codes: sso::bad_codes::BadCodes::new(rate(&config.server.bad_code_rate), clock.clone()),
+        start_limit: rate(&config.server.start_rate),
+        bad_code_limits: sso::bad_codes::BadCodeLimits::new(
+            rate(&config.server.bad_code_rate),
+            clock.clone(),
+        ),
         refusals: refusals.clone(),
     }
 }

@@ -8,15 +8,15 @@ use tokio::sync::mpsc;
 use super::BuildError;
 use crate::base::clock::Clock;
 use crate::config::Config;
-use crate::gate::{self, Denial, FirstMatch, Rules};
+use crate::gate::{self, AccessRules, Denial, FirstMatch};
+use crate::http::browser_request::Site;
 use crate::http::client_ip::TrustedProxies;
-use crate::http::page::{Logo, PageSettings, Pages};
-use crate::http::visit::Site;
+use crate::http::page::{CompanyLogo, PageRenderer, PageSettings};
 
 /// Where a gate counts and reports; the same before and after a reload.
 #[derive(Debug, Clone)]
-pub(super) struct GateOutlets {
-    pub(super) metrics: gate::Metrics,
+pub(super) struct GateOutputs {
+    pub(super) metrics: gate::GateMetrics,
     pub(super) denials: mpsc::Sender<Denial>,
     pub(super) first_matches: mpsc::Sender<FirstMatch>,
 }
@@ -29,14 +29,14 @@ pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
 pub(super) fn gate_parts(
     config: &Config,
     clock: &Clock,
-    outlets: GateOutlets,
-) -> Result<gate::Parts, BuildError> {
+    outlets: GateOutputs,
+) -> Result<gate::GateParts, BuildError> {
     let (rules, warnings) =
-        Rules::compile(&config.rules, &config.gate, &config.hosts).map_err(BuildError::Rules)?;
+        AccessRules::compile(&config.rules, &config.gate, &config.hosts).map_err(BuildError::Rules)?;
     for warning in warnings {
         tracing::warn!("{warning}");
     }
-    Ok(gate::Parts {
+    Ok(gate::GateParts {
         hosts: config.hosts.clone(),
         rules,
         trusted: trusted_proxies(config),
@@ -45,12 +45,12 @@ pub(super) fn gate_parts(
         metrics: outlets.metrics,
         denials: outlets.denials,
         groups: config.gate.groups,
-        code_paths: gate::code::CodePaths::new(&config.gate.code_paths),
+        code_paths: gate::code_removal::CodePaths::new(&config.gate.code_paths),
         first_matches: outlets.first_matches,
     })
 }
 
-pub(super) fn site(config: &Config, clock: &Clock, pages: &Pages) -> Site {
+pub(super) fn build_site(config: &Config, clock: &Clock, pages: &PageRenderer) -> Site {
     Site {
         hosts: Arc::new(config.hosts.clone()),
         trusted: trusted_proxies(config),
@@ -77,7 +77,7 @@ pub(super) fn page_settings(config: &Config) -> Result<PageSettings, BuildError>
         Some(path) => {
             let bytes = std::fs::read(path)
                 .map_err(|source| BuildError::Logo { path: path.display().to_string(), source })?;
-            Some(Logo { content_type: logo_type(path), bytes })
+            Some(CompanyLogo { content_type: logo_type(path), bytes })
         }
     };
     Ok(PageSettings {

@@ -12,14 +12,14 @@ use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    App, BuildError, gate_parts, page_settings, session_settings, site, sso_settings, trusted_proxies,
+    App, BuildError, build_site, gate_parts, page_settings, session_settings, sso_settings, trusted_proxies,
 };
 use crate::base::clock::Clock;
-use crate::config::{Config, ConfigError, Reading, RunningConfig, Sources};
+use crate::config::{Config, ConfigError, ConfigReading, ConfigSources, RunningConfig};
 use crate::gate::GateState;
-use crate::http::page::Pages;
+use crate::http::page::PageRenderer;
 use crate::observe::telemetry::{LevelHandle, LogError};
-use crate::observe::{self, Observe};
+use crate::observe::{self, ObserveState};
 use crate::sso::verify_file::VerifyFiles;
 use crate::supervisor::Hangups;
 use crate::supervisor::listen::ServedRoutes;
@@ -28,7 +28,7 @@ use crate::supervisor::listen::ServedRoutes;
 #[derive(Debug)]
 pub struct Reloader {
     /// Where it is read.
-    pub sources: Sources,
+    pub sources: ConfigSources,
     /// What the gateway goes by.
     pub running: RunningConfig,
     /// The log's level.
@@ -82,13 +82,13 @@ pub struct CurrentApp {
     app: Arc<ArcSwap<App>>,
     public: ServedRoutes,
     admin: ServedRoutes,
-    observe: Observe,
+    observe: ObserveState,
 }
 
 impl CurrentApp {
     /// `app`, and the routes that it begins to serve; `registry` and `stopping` are for the admin listener.
     pub fn new(app: &App, stopping: CancellationToken, registry: Registry) -> Self {
-        let observe = Observe::new(app.sessions.clone(), app.clock.clone(), stopping, registry);
+        let observe = ObserveState::new(app.sessions.clone(), app.clock.clone(), stopping, registry);
         Self {
             app: Arc::new(ArcSwap::from_pointee(app.clone())),
             public: app.public().into(),
@@ -132,8 +132,8 @@ impl App {
     pub fn reconfigured(&self, config: Config) -> Result<Self, BuildError> {
         let sessions = self.sessions.reconfigured(session_settings(&config));
         let parts = gate_parts(&config, &self.clock, self.outlets.clone())?;
-        let pages = Pages::new(page_settings(&config)?);
-        let site = site(&config, &self.clock, &pages);
+        let pages = PageRenderer::new(page_settings(&config)?);
+        let site = build_site(&config, &self.clock, &pages);
         let settings = sso_settings(&config, &self.clock, &self.refusals);
         let trusted = trusted_proxies(&config);
         Ok(Self {
@@ -175,7 +175,7 @@ impl Reloader {
 
     /// Reads and compiles everything, then takes it over.
     fn reload(&mut self, current: &CurrentApp) -> Result<(), ReloadError> {
-        let compared = self.running.compare(Reading::of(&self.sources))?;
+        let compared = self.running.compare(ConfigReading::from_sources(&self.sources))?;
         let text = compared.config.log.level.clone();
         let level = LevelHandle::parse(&text)?;
         let before = current.load();

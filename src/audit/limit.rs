@@ -11,10 +11,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{Entry, Event};
+use super::{AuditEntry, AuditEvent};
 use crate::base::clock::Timestamp;
 
-const WINDOW: Duration = Duration::from_secs(60);
+const REFUSAL_WINDOW: Duration = Duration::from_secs(60);
 
 /// How many different refusals of one person, or of one address, are written within [`WINDOW`].
 const MAX_ROWS_OF_ONE: usize = 30;
@@ -23,15 +23,15 @@ const MAX_ROWS_OF_ONE: usize = 30;
 const MAX_ROWS_OF_STRANGERS: usize = 60;
 
 /// After so long a count is written by itself.
-const COUNT_WAITS: Duration = Duration::from_secs(600);
+const COUNT_DELAY: Duration = Duration::from_secs(600);
 
 /// How many refusals are remembered; each new one looks at all of them.
 const MAX_REMEMBERED_ROWS: usize = 2_000;
 
 /// What makes two refusals the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Sameness {
-    event: Event,
+struct RefusalKey {
+    event: AuditEvent,
     who: String,
     host: String,
     reason: String,
@@ -39,47 +39,47 @@ struct Sameness {
 
 /// A row that was written.
 #[derive(Debug)]
-struct WrittenRow {
+struct WrittenRefusal {
     at: Timestamp,
-    entry: Entry,
+    entry: AuditEntry,
     /// How many like it have been left out since.
     left_out: u64,
 }
 
-impl WrittenRow {
+impl WrittenRefusal {
     /// Whether it is in the window that ends now. A clock that was put back begins a new one.
     fn is_recent(&self, now: Timestamp) -> bool {
-        self.at <= now && now.since(self.at) < WINDOW
+        self.at <= now && now.since(self.at) < REFUSAL_WINDOW
     }
 }
 
 /// What was left out of one event because there was too much of it.
 #[derive(Debug, Clone, Copy)]
-struct Surplus {
+struct RefusalSurplus {
     since: Timestamp,
     left_out: u64,
 }
 
 #[derive(Debug, Default)]
-struct Tally {
-    rows: HashMap<Sameness, WrittenRow>,
-    surplus: HashMap<Event, Surplus>,
+struct RefusalTally {
+    rows: HashMap<RefusalKey, WrittenRefusal>,
+    surplus: HashMap<AuditEvent, RefusalSurplus>,
     /// Counts that no row carries any more.
-    ended: Vec<Entry>,
+    ended: Vec<AuditEntry>,
 }
 
 /// Decides which refusals are written into the audit trail. Cheap to clone; clones count together.
 #[derive(Debug, Clone, Default)]
-pub struct RefusalLimiter(Arc<Mutex<Tally>>);
+pub struct RefusalLimiter(Arc<Mutex<RefusalTally>>);
 
 impl RefusalLimiter {
     /// The row to be written for a refusal, with the number of those left out before it; `None`: this one is left out.
     ///
     /// Refusals of one event are the same if whom they concern, the host and `reason` are: a code, a rule.
-    pub fn limit(&self, entry: Entry, reason: &str, now: Timestamp) -> Option<Entry> {
-        let same = Sameness {
+    pub fn limit(&self, entry: AuditEntry, reason: &str, now: Timestamp) -> Option<AuditEntry> {
+        let same = RefusalKey {
             event: entry.event,
-            who: who(&entry),
+            who: identify_subject(&entry),
             host: entry.host.clone(),
             reason: reason.to_owned(),
         };
@@ -90,51 +90,53 @@ impl RefusalLimiter {
         }
         tally.end_windows(now);
         if tally.is_full(&same, &entry, now) {
-            let surplus = tally.surplus.entry(same.event).or_insert(Surplus { since: now, left_out: 0 });
+            let surplus =
+                tally.surplus.entry(same.event).or_insert(RefusalSurplus { since: now, left_out: 0 });
             surplus.left_out = surplus.left_out.saturating_add(1);
             return None;
         }
         let before = tally.rows.remove(&same);
-        let plain = Entry { detail: reason.to_owned(), request_id: String::new(), ..entry.clone() };
-        tally.rows.insert(same, WrittenRow { at: now, entry: plain, left_out: 0 });
+        let plain = AuditEntry { detail: reason.to_owned(), request_id: String::new(), ..entry.clone() };
+        tally.rows.insert(same, WrittenRefusal { at: now, entry: plain, left_out: 0 });
         let left_out = before.map_or(0, |row| row.left_out);
-        let detail = if left_out == 0 { entry.detail } else { counted(&entry.detail, left_out) };
-        Some(Entry { detail, ..entry })
+        let detail = if left_out == 0 { entry.detail } else { append_count(&entry.detail, left_out) };
+        Some(AuditEntry { detail, ..entry })
     }
 
     /// Rows that tell how many refusals were left out, of those that no later row tells of.
-    pub fn take_counts(&self, now: Timestamp) -> Vec<Entry> {
+    pub fn take_counts(&self, now: Timestamp) -> Vec<AuditEntry> {
         let mut tally = self.0.lock();
         tally.end_windows(now);
         std::mem::take(&mut tally.ended)
     }
 
     /// As [`take_counts`](Self::take_counts), without waiting for a later row: the process ends.
-    pub fn take_all_counts(&self) -> Vec<Entry> {
+    pub fn take_all_counts(&self) -> Vec<AuditEntry> {
         let mut tally = self.0.lock();
-        let Tally { rows, surplus, ended } = std::mem::take(&mut *tally);
-        let rows = rows.into_values().filter(|row| row.left_out > 0).map(count_of_row);
-        let surplus = surplus.into_iter().map(|(event, surplus)| count_of_surplus(event, surplus));
+        let RefusalTally { rows, surplus, ended } = std::mem::take(&mut *tally);
+        let rows = rows.into_values().filter(|row| row.left_out > 0).map(count_row_refusals);
+        let surplus = surplus.into_iter().map(|(event, surplus)| count_surplus_refusals(event, surplus));
         ended.into_iter().chain(rows).chain(surplus).collect()
     }
 }
 
-impl Tally {
+impl RefusalTally {
     /// Forgets what is over; a count that waited long enough for a row gets its own.
     fn end_windows(&mut self, now: Timestamp) {
-        let waits = if self.rows.len() < MAX_REMEMBERED_ROWS { COUNT_WAITS } else { WINDOW };
-        let over = |row: &WrittenRow| {
+        let waits = if self.rows.len() < MAX_REMEMBERED_ROWS { COUNT_DELAY } else { REFUSAL_WINDOW };
+        let over = |row: &WrittenRefusal| {
             !row.is_recent(now) && (row.left_out == 0 || row.at > now || now.since(row.at) >= waits)
         };
         let ended = self.rows.extract_if(|_, row| over(row)).map(|(_, row)| row);
-        self.ended.extend(ended.filter(|row| row.left_out > 0).map(count_of_row));
-        let ended =
-            self.surplus.extract_if(|_, surplus| surplus.since > now || now.since(surplus.since) >= WINDOW);
-        self.ended.extend(ended.map(|(event, surplus)| count_of_surplus(event, surplus)));
+        self.ended.extend(ended.filter(|row| row.left_out > 0).map(count_row_refusals));
+        let ended = self
+            .surplus
+            .extract_if(|_, surplus| surplus.since > now || now.since(surplus.since) >= REFUSAL_WINDOW);
+        self.ended.extend(ended.map(|(event, surplus)| count_surplus_refusals(event, surplus)));
     }
 
     /// Whether there is no room for one more row like this.
-    fn is_full(&self, same: &Sameness, entry: &Entry, now: Timestamp) -> bool {
+    fn is_full(&self, same: &RefusalKey, entry: &AuditEntry, now: Timestamp) -> bool {
         if self.rows.len() >= MAX_REMEMBERED_ROWS && !self.rows.contains_key(same) {
             return true;
         }
@@ -148,7 +150,7 @@ impl Tally {
 }
 
 /// Whom a refusal concerns, as well as it is known.
-fn who(entry: &Entry) -> String {
+fn identify_subject(entry: &AuditEntry) -> String {
     match (&entry.person, entry.userid.as_str(), entry.address) {
         (Some(person), _, _) => person.as_str().to_owned(),
         (None, "", address) => address.map(|address| address.to_string()).unwrap_or_default(),
@@ -156,17 +158,17 @@ fn who(entry: &Entry) -> String {
     }
 }
 
-fn counted(detail: &str, left_out: u64) -> String {
+fn append_count(detail: &str, left_out: u64) -> String {
     format!("{detail}; {left_out} more like it before were not written")
 }
 
-fn count_of_row(row: WrittenRow) -> Entry {
-    let detail = counted(&row.entry.detail, row.left_out);
-    Entry { detail, ..row.entry }
+fn count_row_refusals(row: WrittenRefusal) -> AuditEntry {
+    let detail = append_count(&row.entry.detail, row.left_out);
+    AuditEntry { detail, ..row.entry }
 }
 
-fn count_of_surplus(event: Event, surplus: Surplus) -> Entry {
-    Entry {
+fn count_surplus_refusals(event: AuditEvent, surplus: RefusalSurplus) -> AuditEntry {
+    AuditEntry {
         event,
         person: None,
         userid: String::new(),
@@ -192,9 +194,9 @@ mod tests {
     }
 
     /// A refused sign-in of nobody in particular, from the `n`th address.
-    fn stranger(n: u32) -> Entry {
-        Entry {
-            event: Event::SignIn,
+    fn stranger_entry(n: u32) -> AuditEntry {
+        AuditEntry {
+            event: AuditEvent::SignIn,
             person: None,
             userid: String::new(),
             address: Some(Ipv4Addr::from(0x0a00_0000 + n).into()),
@@ -205,11 +207,15 @@ mod tests {
         }
     }
 
-    fn member(n: u32) -> Entry {
-        Entry { person: Some(PersonId::new(format!("p{n}"))), userid: format!("u{n}"), ..stranger(n) }
+    fn member_entry(n: u32) -> AuditEntry {
+        AuditEntry {
+            person: Some(PersonId::new(format!("p{n}"))),
+            userid: format!("u{n}"),
+            ..stranger_entry(n)
+        }
     }
 
-    fn written(limiter: &RefusalLimiter, entry: Entry, seconds: u64) -> Option<String> {
+    fn limit_entry(limiter: &RefusalLimiter, entry: AuditEntry, seconds: u64) -> Option<String> {
         let reason = entry.detail.clone();
         limiter.limit(entry, &reason, at(seconds)).map(|entry| entry.detail)
     }
@@ -217,31 +223,31 @@ mod tests {
     #[test]
     fn the_same_refusal_is_one_row_a_minute_and_the_next_one_says_how_many_there_were() {
         let limiter = RefusalLimiter::default();
-        assert_eq!(written(&limiter, stranger(1), 0).as_deref(), Some("signin.wecom_down"));
+        assert_eq!(limit_entry(&limiter, stranger_entry(1), 0).as_deref(), Some("signin.wecom_down"));
         for seconds in 1..60 {
-            assert_eq!(written(&limiter, stranger(1), seconds), None);
+            assert_eq!(limit_entry(&limiter, stranger_entry(1), seconds), None);
         }
-        let next = written(&limiter, stranger(1), 60);
+        let next = limit_entry(&limiter, stranger_entry(1), 60);
         assert_eq!(next.as_deref(), Some("signin.wecom_down; 59 more like it before were not written"));
-        assert_eq!(written(&limiter, stranger(1), 120).as_deref(), Some("signin.wecom_down"));
+        assert_eq!(limit_entry(&limiter, stranger_entry(1), 120).as_deref(), Some("signin.wecom_down"));
         assert_eq!(limiter.take_counts(at(10_000)).len(), 0, "nothing is told twice");
     }
 
     #[test]
     fn another_person_host_reason_or_event_is_another_refusal() {
         let limiter = RefusalLimiter::default();
-        let one = stranger(1);
+        let one = stranger_entry(1);
         let entries = [
             one.clone(),
-            stranger(2),
-            member(1),
-            Entry { host: "app.example.com".to_owned(), ..one.clone() },
-            Entry { detail: "signin.code_used".to_owned(), ..one.clone() },
-            Entry { event: Event::Gate, ..one },
+            stranger_entry(2),
+            member_entry(1),
+            AuditEntry { host: "app.example.com".to_owned(), ..one.clone() },
+            AuditEntry { detail: "signin.code_used".to_owned(), ..one.clone() },
+            AuditEntry { event: AuditEvent::Gate, ..one },
         ];
         for entry in entries {
-            assert!(written(&limiter, entry.clone(), 0).is_some(), "{entry:?}");
-            assert!(written(&limiter, entry, 1).is_none());
+            assert!(limit_entry(&limiter, entry.clone(), 0).is_some(), "{entry:?}");
+            assert!(limit_entry(&limiter, entry, 1).is_none());
         }
     }
 
@@ -249,7 +255,7 @@ mod tests {
     fn what_no_later_row_tells_of_gets_a_row_of_its_own() {
         let limiter = RefusalLimiter::default();
         for _ in 0..4 {
-            written(&limiter, member(1), 0);
+            limit_entry(&limiter, member_entry(1), 0);
         }
         assert_eq!(limiter.take_counts(at(599)).len(), 0, "a later one may come");
         let [count] = &limiter.take_counts(at(600))[..] else { panic!("one row") };
@@ -259,8 +265,8 @@ mod tests {
             ("u1", true, "")
         );
         assert_eq!(limiter.take_counts(at(2000)).len(), 0);
-        written(&limiter, stranger(7), 2000);
-        written(&limiter, stranger(7), 2000);
+        limit_entry(&limiter, stranger_entry(7), 2000);
+        limit_entry(&limiter, stranger_entry(7), 2000);
         assert_eq!(limiter.take_all_counts().len(), 1, "the process ends");
         assert_eq!(limiter.take_all_counts().len(), 0);
     }
@@ -271,16 +277,18 @@ mod tests {
         let (mut rows, mut told) = (0, 0);
         for second in 0..300 {
             for n in 0..20 {
-                rows += u64::from(written(&limiter, stranger(second * 20 + n), u64::from(second)).is_some());
+                rows += u64::from(
+                    limit_entry(&limiter, stranger_entry(second * 20 + n), u64::from(second)).is_some(),
+                );
             }
             for count in limiter.take_counts(at(u64::from(second))) {
-                assert_eq!((count.event, count.address), (Event::SignIn, None));
+                assert_eq!((count.event, count.address), (AuditEvent::SignIn, None));
                 let number = count.detail.split(' ').find_map(|word| word.parse::<u64>().ok());
                 told += number.expect("a number");
                 rows += 1;
             }
             // Members who are known are written all the same.
-            assert!(written(&limiter, member(second), u64::from(second)).is_some());
+            assert!(limit_entry(&limiter, member_entry(second), u64::from(second)).is_some());
         }
         assert!(rows <= 5 * 62, "{rows} in five minutes");
         for count in limiter.take_all_counts() {
@@ -294,10 +302,10 @@ mod tests {
     #[test]
     fn one_person_writes_few_rows_whatever_is_tried() {
         let limiter = RefusalLimiter::default();
-        let tried = |n: u32| Entry { detail: format!("message {n}"), ..member(1) };
-        let rows = (0..500).filter(|n| written(&limiter, tried(*n), 0).is_some()).count();
+        let tried = |n: u32| AuditEntry { detail: format!("message {n}"), ..member_entry(1) };
+        let rows = (0..500).filter(|n| limit_entry(&limiter, tried(*n), 0).is_some()).count();
         assert_eq!(rows, MAX_ROWS_OF_ONE);
-        assert!(written(&limiter, member(2), 0).is_some(), "others are not concerned");
+        assert!(limit_entry(&limiter, member_entry(2), 0).is_some(), "others are not concerned");
         let [count] = &limiter.take_counts(at(60))[..] else { panic!("one row") };
         assert_eq!(count.detail, "too many within a minute: 470 more were not written");
     }
@@ -306,16 +314,19 @@ mod tests {
     fn memory_is_bounded_and_a_clock_that_was_put_back_stops_nothing() {
         let limiter = RefusalLimiter::default();
         for n in 0..2_500 {
-            written(&limiter, member(n), 100);
-            written(&limiter, member(n), 100);
+            limit_entry(&limiter, member_entry(n), 100);
+            limit_entry(&limiter, member_entry(n), 100);
         }
         assert_eq!(limiter.0.lock().rows.len(), MAX_REMEMBERED_ROWS);
-        assert!(written(&limiter, member(2_501), 160).is_some(), "those of the minute before make room");
+        assert!(
+            limit_entry(&limiter, member_entry(2_501), 160).is_some(),
+            "those of the minute before make room"
+        );
         assert_eq!(limiter.take_counts(at(160)).len(), MAX_REMEMBERED_ROWS + 1);
         for n in 0..10 {
-            written(&limiter, member(n), 160);
+            limit_entry(&limiter, member_entry(n), 160);
         }
-        assert!(written(&limiter, member(1), 0).is_some());
+        assert!(limit_entry(&limiter, member_entry(1), 0).is_some());
         assert!(limiter.0.lock().rows.len() <= 11);
     }
 }

@@ -15,11 +15,11 @@ use crate::base::clock::Timestamp;
 use crate::base::id::PersonId;
 
 /// How long rows are kept.
-pub const KEPT: std::time::Duration = std::time::Duration::from_secs(180 * 24 * 3600);
+pub const AUDIT_RETENTION: std::time::Duration = std::time::Duration::from_secs(180 * 24 * 3600);
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Event {
+pub enum AuditEvent {
     /// A sign-in, let in or refused.
     SignIn,
     /// A session handed to another application host.
@@ -46,7 +46,7 @@ pub enum Event {
     Message,
 }
 
-impl Event {
+impl AuditEvent {
     /// As the table and `gongpai audit` write it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,9 +68,9 @@ impl Event {
 
 /// One row to be written.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct AuditEntry {
     /// What happened.
-    pub event: Event,
+    pub event: AuditEvent,
     /// Our id of whom it concerns, if known.
     pub person: Option<PersonId>,
     /// The userid, if known.
@@ -89,7 +89,7 @@ pub struct Entry {
 
 /// One row read back.
 #[derive(Debug, Clone, serde::Serialize)]
-pub struct Row {
+pub struct AuditRow {
     /// When.
     pub at: Timestamp,
     /// What, see [`Event::as_str`].

@@ -2,7 +2,7 @@
 
 use sqlx::{AnyConnection, Row as _};
 
-use super::{Entry, Row};
+use super::{AuditEntry, AuditRow};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, uuid_v7};
 use crate::db::Db;
@@ -11,10 +11,10 @@ use crate::db::Db;
 ///
 /// # Errors
 /// If the database fails; the deed's transaction then fails with it.
-pub async fn insert(
+pub async fn insert_entry(
     tx: &mut AnyConnection,
     corp: &CorpId,
-    entry: &Entry,
+    entry: &AuditEntry,
     now: Timestamp,
 ) -> sqlx::Result<()> {
     sqlx::query(
@@ -41,10 +41,15 @@ pub async fn insert(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert_alone(db: &Db, corp: &CorpId, entries: &[Entry], now: Timestamp) -> sqlx::Result<()> {
+pub async fn insert_entries(
+    db: &Db,
+    corp: &CorpId,
+    entries: &[AuditEntry],
+    now: Timestamp,
+) -> sqlx::Result<()> {
     let mut tx = db.write().await?;
     for entry in entries {
-        insert(&mut tx, corp, entry, now).await?;
+        insert_entry(&mut tx, corp, entry, now).await?;
     }
     tx.commit().await
 }
@@ -53,14 +58,14 @@ pub async fn insert_alone(db: &Db, corp: &CorpId, entries: &[Entry], now: Timest
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(
+pub async fn list_rows(
     db: &Db,
     corp: &CorpId,
     userid: Option<&str>,
     since: Timestamp,
     after: &str,
     limit: i64,
-) -> sqlx::Result<Vec<(String, Row)>> {
+) -> sqlx::Result<Vec<(String, AuditRow)>> {
     sqlx::query(
         "SELECT id, at, event, userid, address, host, decision, detail, request_id FROM audit \
          WHERE corp_id = $1 AND at >= $2 AND id > $3 AND ($4 = '' OR lower(userid) = lower($4)) \
@@ -75,7 +80,7 @@ pub async fn list(
     .await?
     .into_iter()
     .map(|row| {
-        let read = Row {
+        let read = AuditRow {
             at: Timestamp::from_millis(row.try_get(1)?),
             event: row.try_get(2)?,
             userid: row.try_get(3)?,
@@ -94,7 +99,7 @@ pub async fn list(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn newest(db: &Db) -> sqlx::Result<Option<Timestamp>> {
+pub async fn read_newest_instant(db: &Db) -> sqlx::Result<Option<Timestamp>> {
     let at: Option<i64> = sqlx::query("SELECT MAX(at) FROM audit").fetch_one(db.pool()).await?.try_get(0)?;
     Ok(at.map(Timestamp::from_millis))
 }
@@ -103,7 +108,7 @@ pub async fn newest(db: &Db) -> sqlx::Result<Option<Timestamp>> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+pub async fn delete_rows_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let done = sqlx::query(
         "DELETE FROM audit WHERE id IN (SELECT id FROM audit WHERE at < $1 ORDER BY at LIMIT $2)",

@@ -9,7 +9,7 @@ use super::clock::Timestamp;
 use super::quartz;
 
 /// What every message about an expression ends with.
-const FORM: &str = "second minute hour day month weekday, and perhaps a year: \"10 0/10 * * * ?\"";
+const EXPRESSION_FORM: &str = "second minute hour day month weekday, and perhaps a year: \"10 0/10 * * * ?\"";
 
 /// A Quartz expression in a time zone.
 #[derive(Debug, Clone)]
@@ -35,16 +35,17 @@ impl Schedule {
             } else {
                 String::new()
             };
-            return Err(format!("has {fields} fields, and these are six: {FORM}{hint}"));
+            return Err(format!("has {fields} fields, and these are six: {EXPRESSION_FORM}{hint}"));
         }
-        let patterns = quartz::translate(text).map_err(|why| format!("cannot be read ({why}): {FORM}"))?;
+        let patterns = quartz::translate_expression(text)
+            .map_err(|why| format!("cannot be read ({why}): {EXPRESSION_FORM}"))?;
         let parser = CronParser::builder()
             .seconds(Seconds::Required)
             .alternative_weekdays(true)
             .dom_and_dow(true)
             .build();
         let crons = patterns.iter().map(|pattern| parser.parse(pattern)).collect::<Result<Vec<_>, _>>();
-        let crons = crons.map_err(|error| format!("cannot be read ({error}): {FORM}"))?;
+        let crons = crons.map_err(|error| format!("cannot be read ({error}): {EXPRESSION_FORM}"))?;
         let schedule = Self { text: text.trim().to_owned(), crons, zone };
         if schedule.next_after(Timestamp::from_millis(0)).is_none() {
             return Err("names a day that never comes".to_owned());
@@ -73,16 +74,16 @@ mod tests {
 
     use super::*;
 
-    const QUARTZ: &str = include_str!("../../tests/data/cases/quartz.tsv");
+    const QUARTZ_CASES: &str = include_str!("../../tests/data/cases/quartz.tsv");
 
-    fn at(text: &str) -> Timestamp {
+    fn parse_instant(text: &str) -> Timestamp {
         Timestamp::from_millis(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
     }
 
     /// The first `n` instants after `start` in Shanghai.
-    fn firings(expression: &str, start: &str, n: usize) -> Vec<String> {
+    fn list_firings(expression: &str, start: &str, n: usize) -> Vec<String> {
         let schedule = Schedule::parse(expression, Shanghai).unwrap_or_else(|e| panic!("{expression}: {e}"));
-        let mut from = at(start);
+        let mut from = parse_instant(start);
         let mut next = || {
             from = schedule.next_after(from)?;
             let local = Shanghai.timestamp_millis_opt(from.millis()).unwrap();
@@ -106,21 +107,29 @@ mod tests {
             ("0 0 2 ? * 6L", &["Fri 11-27 02:00:00"]),
             ("0 0 2 ? * 6#3", &["Fri 12-18 02:00:00"]),
         ] {
-            assert_eq!(firings(expression, "2026-11-22T08:41:30+08:00", want.len()), want, "{expression}");
+            assert_eq!(
+                list_firings(expression, "2026-11-22T08:41:30+08:00", want.len()),
+                want,
+                "{expression}"
+            );
         }
     }
 
     #[test]
     fn verdict_and_times_are_those_of_quartz() {
         let mut seen = 0;
-        for line in QUARTZ.lines().filter(|line| !line.starts_with('#')) {
+        for line in QUARTZ_CASES.lines().filter(|line| !line.starts_with('#')) {
             let mut columns = line.split('\t');
             let mut column = || columns.next().unwrap_or_else(|| panic!("{line}"));
             let (verdict, expression, times) = (column(), column(), column());
             match verdict {
                 "accepted" => {
                     let want: Vec<_> = times.split(" | ").collect();
-                    assert_eq!(firings(expression, "2026-11-30T12:41:30+08:00", 3), want, "{expression}");
+                    assert_eq!(
+                        list_firings(expression, "2026-11-30T12:41:30+08:00", 3),
+                        want,
+                        "{expression}"
+                    );
                 }
                 _ => drop(Schedule::parse(expression, Shanghai).expect_err(expression)),
             }
@@ -131,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_day_counted_from_the_end_knows_leap_years() {
-        let februaries = firings("0 0 2 L-3 2 ?", "2026-11-30T12:41:30+08:00", 3);
+        let februaries = list_firings("0 0 2 L-3 2 ?", "2026-11-30T12:41:30+08:00", 3);
         assert_eq!(februaries, ["Thu 02-25 02:00:00", "Sat 02-26 02:00:00", "Sun 02-25 02:00:00"]);
     }
 
@@ -150,7 +159,8 @@ mod tests {
     #[test]
     fn the_next_instant_is_after_the_given_one_whatever_its_milliseconds() {
         let schedule = Schedule::parse("10 0/10 * * * ?", Shanghai).unwrap();
-        let (this, next) = (at("2026-11-22T08:50:10+08:00"), at("2026-11-22T09:00:10+08:00"));
+        let (this, next) =
+            (parse_instant("2026-11-22T08:50:10+08:00"), parse_instant("2026-11-22T09:00:10+08:00"));
         let just = std::time::Duration::from_millis(1);
         assert_eq!(schedule.next_after(this.minus(just)), Some(this));
         assert_eq!(schedule.next_after(this), Some(next));
@@ -160,6 +170,6 @@ mod tests {
     #[test]
     fn the_years_of_an_expression_end() {
         let schedule = Schedule::parse("0 0 0 1 1 ? 2020", Shanghai).unwrap();
-        assert_eq!(schedule.next_after(at("2026-11-22T00:00:00Z")), None);
+        assert_eq!(schedule.next_after(parse_instant("2026-11-22T00:00:00Z")), None);
     }
 }

@@ -70,7 +70,7 @@ pub struct Origin {
 
 impl Origin {
     /// The origin of `url`; `None` unless it is http(s) with a host and no user information.
-    pub fn of(url: &Url) -> Option<Self> {
+    pub fn from_url(url: &Url) -> Option<Self> {
         let scheme = Scheme::parse(url.scheme())?;
         if !url.username().is_empty() || url.password().is_some() {
             return None;
@@ -92,7 +92,7 @@ impl Origin {
         if authority.is_empty() || authority.chars().any(odd) {
             return None;
         }
-        Self::of(&Url::parse(&format!("{}://{authority}/", scheme.as_str())).ok()?)
+        Self::from_url(&Url::parse(&format!("{}://{authority}/", scheme.as_str())).ok()?)
     }
 
     /// The scheme.
@@ -212,9 +212,9 @@ impl Hosts {
     }
 
     /// Whether `host` can be one of this installation, by whatever scheme.
-    pub fn knows(&self, host: &AllowedHost) -> bool {
+    pub fn may_contain(&self, host: &AllowedHost) -> bool {
         let same = |known: &AllowedHost| known.host == host.host;
-        host.names(&self.public) || self.redirect.iter().any(same) || self.below_cookie_domain(&host.host)
+        host.names(&self.public) || self.redirect.iter().any(same) || self.is_below_cookie_domain(&host.host)
     }
 
     /// Every host of this installation as a source expression of a Content-Security-Policy (CSP 3 §2.3.1).
@@ -259,10 +259,10 @@ impl Hosts {
         }
         let scheme_ok = origin.scheme == Scheme::Https || self.allow_http || origin.is_loopback();
         scheme_ok
-            && (self.redirect.iter().any(|h| h.permits(origin)) || self.below_cookie_domain(&origin.host))
+            && (self.redirect.iter().any(|h| h.permits(origin)) || self.is_below_cookie_domain(&origin.host))
     }
 
-    fn below_cookie_domain(&self, host: &str) -> bool {
+    fn is_below_cookie_domain(&self, host: &str) -> bool {
         self.cookie_domain
             .as_deref()
             .and_then(|domain| host.strip_suffix(domain))
@@ -272,7 +272,8 @@ impl Hosts {
     /// Name, Domain and audience of the session cookie on `origin`.
     pub fn cookie_scope(&self, origin: &Origin) -> CookieScope {
         let secure = origin.scheme == Scheme::Https;
-        if let Some(domain) = self.cookie_domain.as_deref().filter(|_| self.below_cookie_domain(&origin.host))
+        if let Some(domain) =
+            self.cookie_domain.as_deref().filter(|_| self.is_below_cookie_domain(&origin.host))
         {
             return CookieScope { audience: domain.to_owned(), domain: Some(domain.to_owned()), secure };
         }
@@ -285,7 +286,7 @@ impl Hosts {
     pub fn cookie_name(&self, origin: &Origin) -> &'static str {
         match origin.scheme {
             Scheme::Http => "gongpai",
-            Scheme::Https if self.below_cookie_domain(&origin.host) => "__Secure-gongpai",
+            Scheme::Https if self.is_below_cookie_domain(&origin.host) => "__Secure-gongpai",
             Scheme::Https => "__Host-gongpai",
         }
     }
@@ -293,7 +294,7 @@ impl Hosts {
     /// Whether a token for `audience` is for `origin`; the same as comparing [`CookieScope::audience`], without
     /// making it.
     pub fn is_audience(&self, origin: &Origin, audience: &str) -> bool {
-        if self.below_cookie_domain(&origin.host) {
+        if self.is_below_cookie_domain(&origin.host) {
             return self.cookie_domain.as_deref() == Some(audience);
         }
         // In this order: reading an address costs more than all else here.
@@ -307,7 +308,7 @@ impl Hosts {
 
     /// The scheme a request to `authority` came by, when a trusted proxy says `forwarded` (or nothing):
     /// public_url's own for its host; otherwise https unless http is both said and allowed.
-    pub fn origin_of(&self, authority: &str, forwarded: Option<Scheme>) -> Option<Origin> {
+    pub fn request_origin(&self, authority: &str, forwarded: Option<Scheme>) -> Option<Origin> {
         let as_public = Origin::from_authority(self.public.scheme, authority)?;
         if as_public == self.public {
             return Some(as_public);
@@ -325,14 +326,14 @@ impl Hosts {
 mod tests {
     use super::*;
 
-    fn origin(url: &str) -> Origin {
-        Origin::of(&Url::parse(url).unwrap()).unwrap()
+    fn parse_origin(url: &str) -> Origin {
+        Origin::from_url(&Url::parse(url).unwrap()).unwrap()
     }
 
-    fn hosts(cookie_domain: &str) -> Hosts {
+    fn test_hosts(cookie_domain: &str) -> Hosts {
         let redirect =
             ["app.example.com", "wiki.example.org:8443"].iter().map(|h| AllowedHost::parse(h).unwrap());
-        Hosts::new(origin("https://oa.example.com"), redirect.collect(), cookie_domain, false)
+        Hosts::new(parse_origin("https://oa.example.com"), redirect.collect(), cookie_domain, false)
     }
 
     #[test]
@@ -357,7 +358,7 @@ mod tests {
     #[test]
     fn hosts_compare_without_case_trailing_dot_or_default_port() {
         let a = Origin::from_authority(Scheme::Https, "OA.Example.COM.:443").unwrap();
-        assert_eq!(a, origin("https://oa.example.com/"));
+        assert_eq!(a, parse_origin("https://oa.example.com/"));
         assert_eq!(a.authority(), "oa.example.com");
     }
 
@@ -370,10 +371,10 @@ mod tests {
 
     #[test]
     fn only_our_own_hosts_are_permitted_and_only_by_an_allowed_scheme() {
-        let h = hosts("");
+        let h = test_hosts("");
         for good in ["https://oa.example.com/x", "https://app.example.com", "https://wiki.example.org:8443/"]
         {
-            assert!(h.permits(&origin(good)), "{good}");
+            assert!(h.permits(&parse_origin(good)), "{good}");
         }
         for bad in [
             "https://evil.example",
@@ -384,62 +385,65 @@ mod tests {
             "http://oa.example.com",
             "https://app.example.com.evil.example",
         ] {
-            assert!(!h.permits(&origin(bad)), "{bad}");
+            assert!(!h.permits(&parse_origin(bad)), "{bad}");
         }
     }
 
     #[test]
     fn a_cookie_domain_permits_hosts_below_it_and_not_its_look_alikes() {
-        let h = hosts(".example.com");
-        assert!(h.permits(&origin("https://deep.down.example.com")));
-        assert!(!h.permits(&origin("https://example.com")));
-        assert!(!h.permits(&origin("https://evilexample.com")));
-        let scope = h.cookie_scope(&origin("https://hr.example.com"));
+        let h = test_hosts(".example.com");
+        assert!(h.permits(&parse_origin("https://deep.down.example.com")));
+        assert!(!h.permits(&parse_origin("https://example.com")));
+        assert!(!h.permits(&parse_origin("https://evilexample.com")));
+        let scope = h.cookie_scope(&parse_origin("https://hr.example.com"));
         assert_eq!((scope.audience.as_str(), scope.domain.as_deref()), ("example.com", Some("example.com")));
     }
 
     #[test]
     fn hash_routes_name_a_host_on_any_port_unless_they_say_one() {
         let routes = ["app.example.com", "wiki.example.org:8443"].map(|h| AllowedHost::parse(h).unwrap());
-        let h = hosts("").with_hash_routes(routes.to_vec());
+        let h = test_hosts("").with_hash_routes(routes.to_vec());
         for good in
             ["https://app.example.com", "http://app.example.com:8080", "https://wiki.example.org:8443"]
         {
-            assert!(h.has_hash_routes(&origin(good)), "{good}");
+            assert!(h.has_hash_routes(&parse_origin(good)), "{good}");
         }
         for bad in ["https://oa.example.com", "https://wiki.example.org", "https://a.app.example.com"] {
-            assert!(!h.has_hash_routes(&origin(bad)), "{bad}");
+            assert!(!h.has_hash_routes(&parse_origin(bad)), "{bad}");
         }
-        assert!(h.knows(&AllowedHost::parse("app.example.com").unwrap()));
-        assert!(!h.knows(&AllowedHost::parse("hr.example.com").unwrap()));
-        assert!(hosts(".example.com").knows(&AllowedHost::parse("hr.example.com").unwrap()));
+        assert!(h.may_contain(&AllowedHost::parse("app.example.com").unwrap()));
+        assert!(!h.may_contain(&AllowedHost::parse("hr.example.com").unwrap()));
+        assert!(test_hosts(".example.com").may_contain(&AllowedHost::parse("hr.example.com").unwrap()));
     }
 
     #[test]
     fn every_host_of_ours_has_a_source_expression_and_no_other_host_has_one() {
         let own = ["https://oa.example.com", "https://app.example.com", "https://wiki.example.org:8443"];
-        assert_eq!(hosts("").csp_sources(), own);
+        assert_eq!(test_hosts("").csp_sources(), own);
         let below = "https://*.example.com:*";
-        assert_eq!(hosts(".example.com").csp_sources(), [&own[..], &[below]].concat());
+        assert_eq!(test_hosts(".example.com").csp_sources(), [&own[..], &[below]].concat());
         let here = vec![AllowedHost::parse("127.0.0.1:81").unwrap()];
-        let local = Hosts::new(origin("http://127.0.0.1:80"), here, "", false);
+        let local = Hosts::new(parse_origin("http://127.0.0.1:80"), here, "", false);
         assert_eq!(local.csp_sources(), ["http://127.0.0.1", "https://127.0.0.1:81", "http://127.0.0.1:81"]);
     }
 
     #[test]
     fn on_loopback_the_audience_has_no_port() {
-        let local = origin("http://127.0.0.1:8081");
-        assert_eq!(hosts("").cookie_scope(&local).audience, "127.0.0.1");
-        assert_eq!(hosts("").cookie_scope(&origin("https://a.example:8443")).audience, "a.example:8443");
+        let local = parse_origin("http://127.0.0.1:8081");
+        assert_eq!(test_hosts("").cookie_scope(&local).audience, "127.0.0.1");
+        assert_eq!(
+            test_hosts("").cookie_scope(&parse_origin("https://a.example:8443")).audience,
+            "a.example:8443"
+        );
     }
 
     #[test]
     fn an_audience_belongs_to_exactly_the_origins_it_is_made_for() {
         for domain in ["", ".example.com"] {
-            let h = hosts(domain);
+            let h = test_hosts(domain);
             let urls =
                 ["https://oa.example.com", "https://a.example:8443", "http://127.0.0.1:81", "http://[::1]:9"];
-            for (a, b) in urls.iter().flat_map(|a| urls.map(|b| (origin(a), origin(b)))) {
+            for (a, b) in urls.iter().flat_map(|a| urls.map(|b| (parse_origin(a), parse_origin(b)))) {
                 let audience = h.cookie_scope(&b).audience;
                 assert_eq!(h.is_audience(&a, &audience), h.cookie_scope(&a).audience == audience, "{a} {b}");
             }
@@ -448,9 +452,9 @@ mod tests {
 
     #[test]
     fn the_scheme_is_https_unless_http_is_said_and_allowed() {
-        let h = hosts("");
-        assert_eq!(h.origin_of("app.example.com", Some(Scheme::Http)).unwrap().scheme(), Scheme::Https);
-        assert_eq!(h.origin_of("127.0.0.1:9", Some(Scheme::Http)).unwrap().scheme(), Scheme::Http);
-        assert_eq!(h.origin_of("oa.example.com", Some(Scheme::Http)).unwrap().scheme(), Scheme::Https);
+        let h = test_hosts("");
+        assert_eq!(h.request_origin("app.example.com", Some(Scheme::Http)).unwrap().scheme(), Scheme::Https);
+        assert_eq!(h.request_origin("127.0.0.1:9", Some(Scheme::Http)).unwrap().scheme(), Scheme::Http);
+        assert_eq!(h.request_origin("oa.example.com", Some(Scheme::Http)).unwrap().scheme(), Scheme::Https);
     }
 }

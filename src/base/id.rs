@@ -77,19 +77,19 @@ impl UnitId {
     }
 
     /// The id of the department `id` of `corp`.
-    pub fn of_department(corp: &CorpId, id: u32) -> Self {
+    pub fn from_department(corp: &CorpId, id: u32) -> Self {
         Self(uuid_v5(corp, "department", id).into())
     }
 
     /// Whether it is a department's: those are UUIDs of version 5, and no local unit's is.
-    pub fn is_departments(&self) -> bool {
+    pub fn is_of_department(&self) -> bool {
         Uuid::parse_str(&self.0).is_ok_and(|id| id.get_version_num() == 5)
     }
 }
 
 impl TagId {
     /// The id of the tag `id` of `corp`.
-    pub fn of_tag(corp: &CorpId, id: u32) -> Self {
+    pub fn from_tag(corp: &CorpId, id: u32) -> Self {
         Self(uuid_v5(corp, "tag", id).into())
     }
 }
@@ -221,16 +221,16 @@ mod tests {
     #[test]
     fn a_department_has_the_same_id_every_time_and_another_in_another_corporation() {
         let (ours, theirs) = (CorpId::new("ww1"), CorpId::new("ww2"));
-        assert_eq!(UnitId::of_department(&ours, 2), UnitId::of_department(&ours, 2));
-        assert_ne!(UnitId::of_department(&ours, 2), UnitId::of_department(&theirs, 2));
-        assert_ne!(UnitId::of_department(&ours, 2).as_str(), TagId::of_tag(&ours, 2).as_str());
+        assert_eq!(UnitId::from_department(&ours, 2), UnitId::from_department(&ours, 2));
+        assert_ne!(UnitId::from_department(&ours, 2), UnitId::from_department(&theirs, 2));
+        assert_ne!(UnitId::from_department(&ours, 2).as_str(), TagId::from_tag(&ours, 2).as_str());
     }
 
     #[test]
     fn a_units_id_says_whether_it_is_a_departments() {
-        assert!(UnitId::of_department(&CorpId::new("ww1"), 2).is_departments());
-        assert!(!UnitId::generate(Timestamp::from_millis(1_000_000)).is_departments());
-        assert!(!UnitId::new("by hand").is_departments());
+        assert!(UnitId::from_department(&CorpId::new("ww1"), 2).is_of_department());
+        assert!(!UnitId::generate(Timestamp::from_millis(1_000_000)).is_of_department());
+        assert!(!UnitId::new("by hand").is_of_department());
     }
 
     #[test]

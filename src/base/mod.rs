@@ -15,7 +15,7 @@
 //! | [`url`] | `PublicUrl` and `ReturnTo`, the one door to a redirect target |
 
 pub mod clock;
-pub mod copied;
+pub mod copy_fault;
 pub mod cron;
 pub mod encoding;
 pub mod host;

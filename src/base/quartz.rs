@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 /// One field of an expression.
-struct Field {
+struct QuartzField {
     name: &'static str,
     first: u16,
     last: u16,
@@ -17,31 +17,33 @@ struct Field {
     names: &'static [&'static str],
 }
 
-const fn field(name: &'static str, first: u16, last: u16, max_step: u16) -> Field {
-    Field { name, first, last, max_step, names: &[] }
+const fn new_field(name: &'static str, first: u16, last: u16, max_step: u16) -> QuartzField {
+    QuartzField { name, first, last, max_step, names: &[] }
 }
 
-const SECOND: Field = field("the second", 0, 59, 59);
-const MINUTE: Field = field("the minute", 0, 59, 59);
-const HOUR: Field = field("the hour", 0, 23, 23);
-const DAY: Field = field("the day", 1, 31, 31);
-const MONTH: Field = Field {
+const SECOND: QuartzField = new_field("the second", 0, 59, 59);
+const MINUTE: QuartzField = new_field("the minute", 0, 59, 59);
+const HOUR: QuartzField = new_field("the hour", 0, 23, 23);
+const DAY: QuartzField = new_field("the day", 1, 31, 31);
+const MONTH: QuartzField = QuartzField {
     names: &["JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"],
-    ..field("the month", 1, 12, 12)
+    ..new_field("the month", 1, 12, 12)
 };
-const WEEKDAY: Field =
-    Field { names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"], ..field("the weekday", 1, 7, 7) };
-const YEAR: Field = field("the year", 1970, 2199, u16::MAX);
+const WEEKDAY: QuartzField = QuartzField {
+    names: &["SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"],
+    ..new_field("the weekday", 1, 7, 7)
+};
+const YEAR: QuartzField = new_field("the year", 1970, 2199, u16::MAX);
 
 /// The latest day that may be counted from the end of a month.
 const MAX_DAYS_BEFORE_LAST: u16 = 30;
 
 /// Values of a field, in order.
-type Values = BTreeSet<u16>;
+type FieldValues = BTreeSet<u16>;
 
 /// Which days of a month.
-enum Days {
-    Listed(Values),
+enum MonthDays {
+    Listed(FieldValues),
     /// `15W`: the weekday nearest to that day, within the month.
     NearestWeekday(u16),
     /// `L`, `L-3`, `LW`, `L-3W`.
@@ -53,7 +55,7 @@ enum Days {
 
 /// Which days of a week.
 enum Weekdays {
-    Listed(Values),
+    Listed(FieldValues),
     /// `6L`: the last Friday of a month.
     Last(u16),
     /// `6#3`: the third Friday of a month.
@@ -64,22 +66,22 @@ enum Weekdays {
 ///
 /// # Errors
 /// What is wrong with which field, as a clause: "the hour …".
-pub(super) fn translate(text: &str) -> Result<Vec<String>, String> {
+pub(super) fn translate_expression(text: &str) -> Result<Vec<String>, String> {
     let text = text.to_ascii_uppercase();
     let mut fields = text.split_whitespace();
     let mut next = || fields.next().unwrap_or("*");
     let (second, minute, hour, day, month, weekday, year) =
         (next(), next(), next(), next(), next(), next(), next());
     let time = [(&SECOND, second), (&MINUTE, minute), (&HOUR, hour)];
-    let time = time.into_iter().map(|(field, text)| Ok(listed(&field.values(text)?)));
+    let time = time.into_iter().map(|(field, text)| Ok(join_values(&field.values(text)?)));
     let time = time.collect::<Result<Vec<_>, String>>()?.join(" ");
-    let days = if day == "?" { None } else { Some(days(day)?) };
+    let days = if day == "?" { None } else { Some(parse_days(day)?) };
     let months = MONTH.values(month)?;
-    let weekdays = if weekday == "?" { None } else { Some(weekdays(weekday)?) };
+    let weekdays = if weekday == "?" { None } else { Some(parse_weekdays(weekday)?) };
     let years = if year == "*" { None } else { Some(YEAR.values(year)?) };
     let one = |day: &str, weekday: &str| {
-        let years = years.as_ref().map_or_else(|| "*".to_owned(), listed);
-        vec![format!("{time} {day} {} {weekday} {years}", listed(&months))]
+        let years = years.as_ref().map_or_else(|| "*".to_owned(), join_values);
+        vec![format!("{time} {day} {} {weekday} {years}", join_values(&months))]
     };
     match (days, weekdays) {
         (Some(_), Some(_)) => {
@@ -87,22 +89,23 @@ pub(super) fn translate(text: &str) -> Result<Vec<String>, String> {
                 .to_owned())
         }
         (None, None) => Err("the day and the weekday are both ?, of which one must be given".to_owned()),
-        (None, Some(Weekdays::Listed(values))) => Ok(one("*", &listed(&values))),
+        (None, Some(Weekdays::Listed(values))) => Ok(one("*", &join_values(&values))),
         (None, Some(Weekdays::Last(weekday))) => Ok(one("*", &format!("{weekday}L"))),
         (None, Some(Weekdays::Nth(weekday, nth))) => Ok(one("*", &format!("{weekday}#{nth}"))),
-        (Some(Days::Listed(values)), None) => Ok(one(&listed(&values), "*")),
-        (Some(Days::NearestWeekday(day)), None) => Ok(one(&format!("{day}W"), "*")),
-        (Some(Days::BeforeLast { days: 0, nearest_weekday: false }), None) => Ok(one("L", "*")),
-        (Some(Days::BeforeLast { days: 0, nearest_weekday: true }), None) => Ok(one("LW", "*")),
-        (Some(Days::BeforeLast { days, nearest_weekday }), None) => {
+        (Some(MonthDays::Listed(values)), None) => Ok(one(&join_values(&values), "*")),
+        (Some(MonthDays::NearestWeekday(day)), None) => Ok(one(&format!("{day}W"), "*")),
+        (Some(MonthDays::BeforeLast { days: 0, nearest_weekday: false }), None) => Ok(one("L", "*")),
+        (Some(MonthDays::BeforeLast { days: 0, nearest_weekday: true }), None) => Ok(one("LW", "*")),
+        (Some(MonthDays::BeforeLast { days, nearest_weekday }), None) => {
             let suffix = if nearest_weekday { "W" } else { "" };
             let patterns = MONTH_LENGTHS.iter().filter_map(|length| {
                 let day = length.days.checked_sub(days).filter(|day| *day > 0)?;
-                let months: Values = months.iter().copied().filter(|m| length.months.contains(m)).collect();
+                let months: FieldValues =
+                    months.iter().copied().filter(|m| length.months.contains(m)).collect();
                 let years = length.years(years.as_ref());
                 let never = months.is_empty() || years.as_ref().is_some_and(BTreeSet::is_empty);
-                let years = years.as_ref().map_or_else(|| "*".to_owned(), listed);
-                (!never).then(|| format!("{time} {day}{suffix} {} * {years}", listed(&months)))
+                let years = years.as_ref().map_or_else(|| "*".to_owned(), join_values);
+                (!never).then(|| format!("{time} {day}{suffix} {} * {years}", join_values(&months)))
             });
             Ok(patterns.collect())
         }
@@ -126,7 +129,7 @@ const MONTH_LENGTHS: [MonthLength; 4] = [
 
 impl MonthLength {
     /// Of `years` those in which the months have this length; `None`: all years.
-    fn years(&self, years: Option<&Values>) -> Option<Values> {
+    fn years(&self, years: Option<&FieldValues>) -> Option<FieldValues> {
         let is_leap =
             |year: u16| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
         let Some(leap) = self.leap else { return years.cloned() };
@@ -138,30 +141,30 @@ impl MonthLength {
     }
 }
 
-fn listed(values: &Values) -> String {
+fn join_values(values: &FieldValues) -> String {
     values.iter().map(u16::to_string).collect::<Vec<_>>().join(",")
 }
 
 /// The items of a list; Quartz skips empty ones.
-fn items(text: &str) -> impl Iterator<Item = &str> {
+fn split_items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').filter(|item| !item.is_empty())
 }
 
-fn days(text: &str) -> Result<Days, String> {
+fn parse_days(text: &str) -> Result<MonthDays, String> {
     if let Some(rest) = text.strip_prefix('L') {
         let (rest, nearest_weekday) = rest.strip_suffix('W').map_or((rest, false), |rest| (rest, true));
         let days = match rest.strip_prefix('-') {
-            Some(days) => number(days).filter(|days| *days <= MAX_DAYS_BEFORE_LAST),
+            Some(days) => parse_number(days).filter(|days| *days <= MAX_DAYS_BEFORE_LAST),
             None => rest.is_empty().then_some(0),
         };
         let days = days.ok_or("the day with L is L, L-3, LW or L-3W, at most L-30, and no list")?;
-        return Ok(Days::BeforeLast { days, nearest_weekday });
+        return Ok(MonthDays::BeforeLast { days, nearest_weekday });
     }
     if text.contains('L') {
         return Err("the day L stands alone, not in a list".to_owned());
     }
-    let (mut values, mut nearest_weekday) = (Values::new(), false);
-    for item in items(text) {
+    let (mut values, mut nearest_weekday) = (FieldValues::new(), false);
+    for item in split_items(text) {
         match item.strip_suffix('W') {
             Some(day) => {
                 values.insert(DAY.value(day)?);
@@ -173,14 +176,14 @@ fn days(text: &str) -> Result<Days, String> {
     match values.first() {
         None => Err(DAY.range()),
         // Of several days Quartz takes the first one.
-        Some(first) if nearest_weekday => Ok(Days::NearestWeekday(*first)),
-        Some(_) => Ok(Days::Listed(values)),
+        Some(first) if nearest_weekday => Ok(MonthDays::NearestWeekday(*first)),
+        Some(_) => Ok(MonthDays::Listed(values)),
     }
 }
 
-fn weekdays(text: &str) -> Result<Weekdays, String> {
+fn parse_weekdays(text: &str) -> Result<Weekdays, String> {
     if text == "L" {
-        return Ok(Weekdays::Listed(Values::from([WEEKDAY.last])));
+        return Ok(Weekdays::Listed(FieldValues::from([WEEKDAY.last])));
     }
     if let Some(weekday) = text.strip_suffix('L') {
         return WEEKDAY.value(weekday).map(Weekdays::Last);
@@ -188,14 +191,14 @@ fn weekdays(text: &str) -> Result<Weekdays, String> {
     if text.contains('L') {
         return Err("the weekday with L stands alone, not in a list".to_owned());
     }
-    let (mut values, mut which) = (Values::new(), None);
-    for item in items(text) {
+    let (mut values, mut which) = (FieldValues::new(), None);
+    for item in split_items(text) {
         let Some((weekday, nth)) = item.split_once('#') else {
             WEEKDAY.item(item, &mut values)?;
             continue;
         };
         values.insert(WEEKDAY.value(weekday)?);
-        let nth = number(nth).filter(|nth| (1..=5).contains(nth) && which.is_none());
+        let nth = parse_number(nth).filter(|nth| (1..=5).contains(nth) && which.is_none());
         which = Some(nth.ok_or("the weekday has one # at most, and behind it 1 to 5")?);
     }
     match (values.first(), which) {
@@ -206,18 +209,18 @@ fn weekdays(text: &str) -> Result<Weekdays, String> {
     }
 }
 
-impl Field {
+impl QuartzField {
     /// Reads a list of items.
-    fn values(&self, text: &str) -> Result<Values, String> {
-        let mut values = Values::new();
-        for item in items(text) {
+    fn values(&self, text: &str) -> Result<FieldValues, String> {
+        let mut values = FieldValues::new();
+        for item in split_items(text) {
             self.item(item, &mut values)?;
         }
         if values.is_empty() { Err(self.range()) } else { Ok(values) }
     }
 
     /// Reads one item: `*`, `*/5`, `7`, `0/10`, `22-2`, `8-18/2`, `FRI-MON`.
-    fn item(&self, item: &str, values: &mut Values) -> Result<(), String> {
+    fn item(&self, item: &str, values: &mut FieldValues) -> Result<(), String> {
         let (range, step) = match item.split_once('/') {
             Some((range, step)) => (range, Some(self.step(step)?)),
             None => (item, None),
@@ -262,12 +265,12 @@ impl Field {
         if let Some(index) = self.names.iter().position(|name| *name == text) {
             return u16::try_from(index).map(|i| self.first.saturating_add(i)).map_err(|_| self.range());
         }
-        let value = number(text).filter(|value| (self.first..=self.last).contains(value));
+        let value = parse_number(text).filter(|value| (self.first..=self.last).contains(value));
         value.ok_or_else(|| self.range())
     }
 
     fn step(&self, text: &str) -> Result<u16, String> {
-        number(text).ok_or_else(|| format!("{} has a / without a number behind it", self.name))
+        parse_number(text).ok_or_else(|| format!("{} has a / without a number behind it", self.name))
     }
 
     fn check_step(&self, step: Option<u16>) -> Result<(), String> {
@@ -293,7 +296,7 @@ fn is_name(text: &str) -> bool {
 }
 
 /// A number in digits; `parse` alone would take a `+`.
-fn number(text: &str) -> Option<u16> {
+fn parse_number(text: &str) -> Option<u16> {
     text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten()
 }
 
@@ -313,13 +316,13 @@ mod tests {
             ("0 0 2 ? jan-mar/2 fri#3", "0 0 2 * 1,2,3 6#3 *"),
             ("0 0 0/0 20,15W 1 ?", "0 0 0 15W 1 * *"),
         ] {
-            assert_eq!(translate(text), Ok(vec![want.to_owned()]), "{text}");
+            assert_eq!(translate_expression(text), Ok(vec![want.to_owned()]), "{text}");
         }
     }
 
     #[test]
     fn a_day_counted_from_the_end_is_one_pattern_for_each_length_of_month() {
-        let of = |text: &str| translate(text).unwrap();
+        let of = |text: &str| translate_expression(text).unwrap();
         assert_eq!(
             of("0 0 2 L-3W JAN-APR ? 2027-2028"),
             [
@@ -363,7 +366,7 @@ mod tests {
             (", * * * * ?", "the second is"),
             ("* * * * * ? 2028-2027", "the year ends before it begins"),
         ] {
-            let found = translate(bad).expect_err(bad);
+            let found = translate_expression(bad).expect_err(bad);
             assert!(found.starts_with(field), "{bad}: {found}");
         }
     }

@@ -9,7 +9,7 @@ use aws_lc_rs::hkdf;
 
 /// What a value is sealed as. The name is part of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Purpose {
+pub enum SealPurpose {
     /// WeCom's `state`.
     State,
     /// A sign-in handed from an application host to public_url's host.
@@ -18,8 +18,8 @@ pub enum Purpose {
     SigningKey,
 }
 
-impl Purpose {
-    const fn info(self) -> &'static str {
+impl SealPurpose {
+    const fn key_info(self) -> &'static str {
         match self {
             Self::State => "gongpai state v1",
             Self::HandOff => "gongpai hand-off v1",
@@ -36,7 +36,7 @@ pub struct Sealer {
 }
 
 /// Bytes a sealed value is longer than its plaintext.
-pub const OVERHEAD: usize = NONCE_LEN + 16;
+pub const SEAL_OVERHEAD_BYTES: usize = NONCE_LEN + 16;
 
 impl std::fmt::Debug for Sealer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -47,10 +47,10 @@ impl std::fmt::Debug for Sealer {
 /// A value that was not sealed by us, for this purpose and context, or was changed since.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the sealed value is not ours or was changed")]
-pub struct NotOurs;
+pub struct UnsealError;
 
-struct Key32;
-impl hkdf::KeyType for Key32 {
+struct Aes256KeyLength;
+impl hkdf::KeyType for Aes256KeyLength {
     fn len(&self) -> usize {
         32
     }
@@ -59,10 +59,10 @@ impl hkdf::KeyType for Key32 {
 impl Sealer {
     /// The sealer for `purpose` under the 32-byte root secret.
     #[expect(clippy::expect_used, reason = "32 bytes are a valid HKDF-SHA-256 output and AES-256 key")]
-    pub fn new(root: &[u8; 32], purpose: Purpose) -> Self {
+    pub fn new(root: &[u8; 32], purpose: SealPurpose) -> Self {
         let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"gongpai").extract(root);
         let mut key = [0_u8; 32];
-        prk.expand(&[purpose.info().as_bytes()], Key32)
+        prk.expand(&[purpose.key_info().as_bytes()], Aes256KeyLength)
             .and_then(|okm| okm.fill(&mut key))
             .expect("32 bytes are a valid output length");
         Self { key: RandomizedNonceKey::new(&AES_256_GCM, &key).expect("32 bytes are an AES-256 key") }
@@ -83,11 +83,11 @@ impl Sealer {
     ///
     /// # Errors
     /// [`NotOurs`] for everything else.
-    pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, NotOurs> {
-        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(NotOurs)?;
-        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| NotOurs)?;
+    pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, UnsealError> {
+        let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(UnsealError)?;
+        let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError)?;
         let mut body = body.to_vec();
-        let plain = self.key.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| NotOurs)?;
+        let plain = self.key.open_in_place(nonce, Aad::from(context), &mut body).map_err(|_| UnsealError)?;
         Ok(plain.to_vec())
     }
 }
@@ -98,24 +98,24 @@ mod tests {
 
     #[test]
     fn a_sealed_value_opens_only_for_its_purpose_context_and_root() {
-        let state = Sealer::new(&[7; 32], Purpose::State);
+        let state = Sealer::new(&[7; 32], SealPurpose::State);
         let sealed = state.seal(b"hello", b"corp");
-        assert_eq!(sealed.len(), 5 + OVERHEAD);
+        assert_eq!(sealed.len(), 5 + SEAL_OVERHEAD_BYTES);
         assert_eq!(state.open(&sealed, b"corp").as_deref(), Ok(&b"hello"[..]));
-        assert_eq!(state.open(&sealed, b"other"), Err(NotOurs));
-        assert_eq!(Sealer::new(&[8; 32], Purpose::State).open(&sealed, b"corp"), Err(NotOurs));
-        assert_eq!(Sealer::new(&[7; 32], Purpose::HandOff).open(&sealed, b"corp"), Err(NotOurs));
+        assert_eq!(state.open(&sealed, b"other"), Err(UnsealError));
+        assert_eq!(Sealer::new(&[8; 32], SealPurpose::State).open(&sealed, b"corp"), Err(UnsealError));
+        assert_eq!(Sealer::new(&[7; 32], SealPurpose::HandOff).open(&sealed, b"corp"), Err(UnsealError));
     }
 
     #[test]
     fn every_changed_or_missing_byte_is_noticed() {
-        let sealer = Sealer::new(&[1; 32], Purpose::State);
+        let sealer = Sealer::new(&[1; 32], SealPurpose::State);
         let sealed = sealer.seal(b"attempt", b"");
         for i in 0..sealed.len() {
             let mut bad = sealed.clone();
             bad[i] ^= 1;
-            assert_eq!(sealer.open(&bad, b""), Err(NotOurs), "byte {i}");
-            assert_eq!(sealer.open(&sealed[..i], b""), Err(NotOurs), "cut at {i}");
+            assert_eq!(sealer.open(&bad, b""), Err(UnsealError), "byte {i}");
+            assert_eq!(sealer.open(&sealed[..i], b""), Err(UnsealError), "cut at {i}");
         }
     }
 }

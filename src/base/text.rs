@@ -70,13 +70,13 @@ mod tests {
     use super::*;
 
     /// One of every kind that forges, turns or hides.
-    const MARKS: &str = "\u{202e}\u{2066}\u{2069}\u{200f}\u{200e}\u{61c}\u{200b}\u{200d}\u{2060}\u{feff}\u{ad}\u{3164}\
+    const MISLEADING_MARKS: &str = "\u{202e}\u{2066}\u{2069}\u{200f}\u{200e}\u{61c}\u{200b}\u{200d}\u{2060}\u{feff}\u{ad}\u{3164}\
                          \u{2028}\u{2029}\u{e0041}\u{1b}\u{9b}\r\n\0";
 
     #[test]
     fn on_a_terminal_a_mark_is_shown_and_does_nothing() {
-        let shown = escape_for_terminal(&format!("张三{MARKS}x"));
-        assert!(!shown.chars().any(|c| MARKS.contains(c)), "{shown:?}");
+        let shown = escape_for_terminal(&format!("张三{MISLEADING_MARKS}x"));
+        assert!(!shown.chars().any(|c| MISLEADING_MARKS.contains(c)), "{shown:?}");
         assert!(shown.starts_with("张三\\u{202e}\\u{2066}") && shown.contains("\\u{200b}"), "{shown:?}");
         assert!(shown.ends_with("\\u{e0041}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}x"), "{shown:?}");
         for plain in ["", "李四 (财务部) – é 🙂 ❤\u{fe0f}", "ｌｉｓｉ　"] {
@@ -93,10 +93,11 @@ mod tests {
 
     #[test]
     fn json_means_the_same_and_does_nothing_to_a_terminal() {
-        let value = serde_json::json!({ "name": format!("张三{MARKS}"), "\u{202e}": ["\\\u{200b}\"", 1] });
+        let value =
+            serde_json::json!({ "name": format!("张三{MISLEADING_MARKS}"), "\u{202e}": ["\\\u{200b}\"", 1] });
         for json in [value.to_string(), format!("{value:#}")] {
             let escaped = escape_json_for_terminal(&json);
-            assert!(!escaped.chars().any(|c| c != '\n' && MARKS.contains(c)), "{escaped:?}");
+            assert!(!escaped.chars().any(|c| c != '\n' && MISLEADING_MARKS.contains(c)), "{escaped:?}");
             assert_eq!(serde_json::from_str::<serde_json::Value>(&escaped).unwrap(), value);
         }
         assert_eq!(escape_json_for_terminal("{\n  \"a\": \"李四\"\n}"), "{\n  \"a\": \"李四\"\n}");

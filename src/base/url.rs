@@ -56,7 +56,7 @@ impl ReturnTo {
         let absolute = lower.starts_with("https://") || lower.starts_with("http://");
         let path = raw.starts_with('/') && !raw.starts_with("//");
         if !absolute && !path {
-            return Err(why_neither(raw, hosts));
+            return Err(classify_bad_target(raw, hosts));
         }
         let mut url =
             Url::parse(&base.to_string()).and_then(|base| base.join(raw)).map_err(|_| BadTarget::NoUrl)?;
@@ -69,9 +69,9 @@ impl ReturnTo {
         if url.path().starts_with("//") {
             return Err(BadTarget::NoUrl);
         }
-        let mut origin = Origin::of(&url).ok_or(BadTarget::NoUrl)?;
+        let mut origin = Origin::from_url(&url).ok_or(BadTarget::NoUrl)?;
         if absolute && !hosts.permits(&origin) {
-            let upgraded = with_https(&url).and_then(|url| Some((Origin::of(&url)?, url)));
+            let upgraded = upgrade_to_https(&url).and_then(|url| Some((Origin::from_url(&url)?, url)));
             if let Some((https, upgraded)) = upgraded.filter(|(https, _)| hosts.permits(https)) {
                 (origin, url) = (https, upgraded);
             }
@@ -131,16 +131,16 @@ impl ReturnTo {
 }
 
 /// The same URL by https, if it is one by http.
-fn with_https(url: &Url) -> Option<Url> {
+fn upgrade_to_https(url: &Url) -> Option<Url> {
     let mut upgraded = url.clone();
     (url.scheme() == "http" && upgraded.set_scheme("https").is_ok()).then_some(upgraded)
 }
 
 /// Why a text is neither a path nor an http(s) URL.
-fn why_neither(raw: &str, hosts: &Hosts) -> BadTarget {
+fn classify_bad_target(raw: &str, hosts: &Hosts) -> BadTarget {
     if raw.starts_with("//") {
         // A browser reads it as a host. Refused even where that is ours: proxies read it as a path.
-        let origin = Url::parse(&format!("https:{raw}")).ok().and_then(|url| Origin::of(&url));
+        let origin = Url::parse(&format!("https:{raw}")).ok().and_then(|url| Origin::from_url(&url));
         return match origin {
             Some(origin) if !hosts.permits(&origin) => BadTarget::OtherHost,
             _ => BadTarget::NoUrl,
@@ -165,7 +165,7 @@ pub fn is_plain_path(path: &str) -> bool {
 }
 
 /// Percent-encodes `text` as one component of a query (RFC 3986 §2.3 unreserved stay as they are).
-pub fn encode(text: &str) -> String {
+pub fn percent_encode(text: &str) -> String {
     urlencoding::encode(text).into_owned()
 }
 
@@ -175,26 +175,26 @@ mod tests {
     use crate::base::host::{AllowedHost, Scheme};
     use proptest::prelude::*;
 
-    fn base() -> Origin {
+    fn base_origin() -> Origin {
         Origin::from_authority(Scheme::Https, "oa.example.com").unwrap()
     }
 
-    fn hosts() -> Hosts {
-        Hosts::new(base(), vec![AllowedHost::parse("app.example.com").unwrap()], "", false)
+    fn test_hosts() -> Hosts {
+        Hosts::new(base_origin(), vec![AllowedHost::parse("app.example.com").unwrap()], "", false)
     }
 
-    fn parse(raw: &str) -> Result<String, BadTarget> {
-        ReturnTo::parse(raw, &base(), &hosts()).map(|r| r.as_str().to_owned())
+    fn parse_target(raw: &str) -> Result<String, BadTarget> {
+        ReturnTo::parse(raw, &base_origin(), &test_hosts()).map(|r| r.as_str().to_owned())
     }
 
     #[test]
     fn paths_mean_the_requesting_host_and_absolute_urls_themselves() {
-        assert_eq!(parse("/a?x=1&y=2#z").unwrap(), "https://oa.example.com/a?x=1&y=2#z");
+        assert_eq!(parse_target("/a?x=1&y=2#z").unwrap(), "https://oa.example.com/a?x=1&y=2#z");
         assert_eq!(
-            parse("https://app.example.com/待办").unwrap(),
+            parse_target("https://app.example.com/待办").unwrap(),
             "https://app.example.com/%E5%BE%85%E5%8A%9E"
         );
-        assert_eq!(parse("HTTPS://APP.example.com:443").unwrap(), "https://app.example.com/");
+        assert_eq!(parse_target("HTTPS://APP.example.com:443").unwrap(), "https://app.example.com/");
     }
 
     #[test]
@@ -202,13 +202,13 @@ mod tests {
         for (raw, relative) in
             [("/a?x=1#z", "/a?x=1#z"), ("https://app.example.com", "/"), ("/待", "/%E5%BE%85")]
         {
-            assert_eq!(ReturnTo::parse(raw, &base(), &hosts()).unwrap().relative(), relative);
+            assert_eq!(ReturnTo::parse(raw, &base_origin(), &test_hosts()).unwrap().relative(), relative);
         }
     }
 
     #[test]
     fn a_location_has_the_pages_own_fragment_or_an_empty_one() {
-        let location = |raw| ReturnTo::parse(raw, &base(), &hosts()).unwrap().location();
+        let location = |raw| ReturnTo::parse(raw, &base_origin(), &test_hosts()).unwrap().location();
         assert_eq!(location("/a?x=1"), "https://oa.example.com/a?x=1#");
         assert_eq!(location("/a#"), "https://oa.example.com/a#");
         assert_eq!(location("/#/todo/3"), "https://oa.example.com/#/todo/3");
@@ -237,7 +237,7 @@ mod tests {
             "https://oa.example.com%00.evil.example/",
             "https://oa.example.com\\@evil.example",
         ] {
-            assert!(parse(bad).is_err(), "{bad:?} became {:?}", parse(bad));
+            assert!(parse_target(bad).is_err(), "{bad:?} became {:?}", parse_target(bad));
         }
     }
 
@@ -256,11 +256,11 @@ mod tests {
             ("http://app.example.com/x", "https://app.example.com/x"),
             ("\thttp://OA.example.com:80/x ", "https://oa.example.com/x"),
         ] {
-            assert_eq!(parse(typed).as_deref(), Ok(read), "{typed:?}");
+            assert_eq!(parse_target(typed).as_deref(), Ok(read), "{typed:?}");
         }
-        assert_eq!(parse("http://app.example.com:8443/"), Err(BadTarget::OtherHost), "no such port");
-        let plain = Hosts::new(base(), vec![AllowedHost::parse("app.example.com").unwrap()], "", true);
-        let kept = ReturnTo::parse("http://app.example.com/", &base(), &plain).unwrap();
+        assert_eq!(parse_target("http://app.example.com:8443/"), Err(BadTarget::OtherHost), "no such port");
+        let plain = Hosts::new(base_origin(), vec![AllowedHost::parse("app.example.com").unwrap()], "", true);
+        let kept = ReturnTo::parse("http://app.example.com/", &base_origin(), &plain).unwrap();
         assert_eq!(kept.as_str(), "http://app.example.com/", "where http is allowed it stays");
     }
 
@@ -285,14 +285,14 @@ mod tests {
             ("ftp://oa.example.com/", OwnScheme),
             ("tel:123", OwnScheme),
         ] {
-            assert_eq!(parse(bad), Err(why), "{bad:?}");
+            assert_eq!(parse_target(bad), Err(why), "{bad:?}");
         }
     }
 
     proptest! {
         #[test]
         fn whatever_is_accepted_is_on_a_permitted_host(raw in "[ \u{3000}]?(/|//|https?:|https?://|https?://(oa|app).example.com)?[a-z./\\\\@:%0-9?#。／ \u{3000}\t-]{0,40}") {
-            if let Ok(accepted) = ReturnTo::parse(&raw, &base(), &hosts()) {
+            if let Ok(accepted) = ReturnTo::parse(&raw, &base_origin(), &test_hosts()) {
                 let again = Url::parse(accepted.as_str()).unwrap();
                 prop_assert!(matches!(again.host_str(), Some("oa.example.com" | "app.example.com")), "{raw:?}");
                 prop_assert_eq!(again.scheme(), "https");

@@ -19,7 +19,7 @@ const SEED: u64 = 20_260_101;
     after_help = "Example:\n  wecom-simulator --listen 127.0.0.1:9300 --trusted-domain 127.0.0.1:8080 \\\n    \
                   --home-url 'http://127.0.0.1:8080/sso/login?rd=%2F&entrance=app'"
 )]
-struct Args {
+struct SimulatorArgs {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     listen: SocketAddr,
@@ -52,8 +52,8 @@ struct Args {
     departments: usize,
 }
 
-impl Args {
-    fn world(self) -> World {
+impl SimulatorArgs {
+    fn into_world(self) -> World {
         let mut world = World::default();
         let set = |into: &mut String, from: Option<String>| {
             if let Some(from) = from {
@@ -78,9 +78,9 @@ impl Args {
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let args = Args::parse();
+    let args = SimulatorArgs::parse();
     let listener = TcpListener::bind(args.listen).await?;
-    let world = args.world();
+    let world = args.into_world();
     announce(&world, listener.local_addr()?);
     let simulator = Simulator::new(world);
     let mut terminate = signal(SignalKind::terminate())?;

@@ -7,7 +7,7 @@ use std::io::Write;
 
 use anyhow::bail;
 
-use super::run::CalledWrong;
+use super::run::UsageError;
 use crate::base::secret::{random_token, sha256_hex};
 use crate::config::{Config, Scope};
 
@@ -15,13 +15,13 @@ use crate::config::{Config, Scope};
 ///
 /// # Errors
 /// If the id is configured already, the scopes do not go together, or `out` cannot be written.
-pub fn add(config: &Config, id: &str, scopes: &[Scope], out: &mut dyn Write) -> anyhow::Result<()> {
+pub fn add_client(config: &Config, id: &str, scopes: &[Scope], out: &mut dyn Write) -> anyhow::Result<()> {
     if config.api_clients.iter().any(|client| client.id.as_str() == id) {
         bail!("[[api_clients]] has a client {id} already; take that block out to make it a new secret");
     }
     if scopes.contains(&Scope::Hook) && scopes.iter().any(|scope| *scope != Scope::Hook) {
         let why = "the scope hook stands alone: its secret is part of a URL; add another client for the rest";
-        return Err(CalledWrong(why.to_owned()).into());
+        return Err(UsageError(why.to_owned()).into());
     }
     let secret = random_token::<32>();
     let mut names: Vec<String> = Vec::new();
@@ -44,22 +44,23 @@ pub fn add(config: &Config, id: &str, scopes: &[Scope], out: &mut dyn Write) -> 
 mod tests {
     use super::*;
     use crate::base::secret::sha256;
-    use crate::config::Sources;
+    use crate::config::ConfigSources;
 
     fn load(text: &str) -> Config {
-        let sources = Sources { text: Some(format!("wecom.enable = false\n{text}")), ..Sources::default() };
+        let sources =
+            ConfigSources { text: Some(format!("wecom.enable = false\n{text}")), ..ConfigSources::default() };
         Config::load(&sources).unwrap().0
     }
 
-    fn added(config: &Config, scopes: &[Scope]) -> anyhow::Result<String> {
+    fn run_add(config: &Config, scopes: &[Scope]) -> anyhow::Result<String> {
         let mut out = Vec::new();
-        add(config, "oa", scopes, &mut out)?;
+        add_client(config, "oa", scopes, &mut out)?;
         Ok(String::from_utf8(out)?)
     }
 
     #[test]
     fn what_is_printed_loads_and_its_hash_is_that_of_the_secret() {
-        let out = added(&load(""), &[Scope::Sessions, Scope::Messages, Scope::Sessions]).unwrap();
+        let out = run_add(&load(""), &[Scope::Sessions, Scope::Messages, Scope::Sessions]).unwrap();
         let secret = out.lines().nth(2).unwrap();
         let (_, block) = out.split_once("gateway:\n\n").unwrap();
         let config = load(block);
@@ -67,13 +68,13 @@ mod tests {
         assert_eq!(client.secret_sha256, sha256(secret.as_bytes()));
         assert_eq!(client.scopes, [Scope::Sessions, Scope::Messages]);
         assert!(!block.contains(secret));
-        assert!(added(&config, &[Scope::Sessions]).unwrap_err().to_string().contains("already"));
+        assert!(run_add(&config, &[Scope::Sessions]).unwrap_err().to_string().contains("already"));
     }
 
     #[test]
     fn a_hook_stands_alone() {
-        let error = added(&load(""), &[Scope::Hook, Scope::Sessions]).unwrap_err();
-        assert!(error.is::<CalledWrong>());
-        assert!(added(&load(""), &[Scope::Hook]).is_ok());
+        let error = run_add(&load(""), &[Scope::Hook, Scope::Sessions]).unwrap_err();
+        assert!(error.is::<UsageError>());
+        assert!(run_add(&load(""), &[Scope::Hook]).is_ok());
     }
 }

@@ -5,22 +5,22 @@ use std::io::Write;
 use chrono::{NaiveTime, TimeZone as _};
 use chrono_tz::Tz;
 
-use super::args::Since;
+use super::args::StartTime;
 use super::{database, table};
-use crate::audit::{Row, store};
+use crate::audit::{AuditRow, store};
 use crate::base::clock::{Clock, Timestamp};
 use crate::config::Config;
 
 /// How many rows are read at once; each page is printed before the next one is read.
-const PAGE: i64 = 500;
+const PAGE_ROWS: i64 = 500;
 
 /// What is asked on the command line.
 #[derive(Debug, Clone)]
-pub struct Asked {
+pub struct AuditQuery {
     /// Of this userid only.
     pub user: Option<String>,
     /// From when.
-    pub since: Since,
+    pub since: StartTime,
     /// One JSON object a line.
     pub json: bool,
 }
@@ -29,32 +29,32 @@ pub struct Asked {
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
-pub async fn audit(
+pub async fn print_audit_trail(
     config: &Config,
     clock: &Clock,
-    asked: &Asked,
+    asked: &AuditQuery,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let db = database::open(config).await?;
-    let (zone, since) = (config.time_zone, beginning(asked.since, clock.now(), config.time_zone));
+    let db = database::open_existing(config).await?;
+    let (zone, since) = (config.time_zone, start_instant(asked.since, clock.now(), config.time_zone));
     if !asked.json {
         writeln!(
             out,
             "{}",
-            line("TIME", ["EVENT", "USERID", "DECISION", "ADDRESS", "HOST", "DETAIL", "REQUEST"])
+            format_line("TIME", ["EVENT", "USERID", "DECISION", "ADDRESS", "HOST", "DETAIL", "REQUEST"])
         )?;
     }
     let mut after = String::new();
     loop {
         let user = asked.user.as_deref();
-        let rows = store::list(&db, &config.wecom.corp_id, user, since, &after, PAGE).await?;
+        let rows = store::list_rows(&db, &config.wecom.corp_id, user, since, &after, PAGE_ROWS).await?;
         let Some((last, _)) = rows.last() else { break };
         after.clone_from(last);
         for (_, row) in &rows {
             if asked.json {
-                writeln!(out, "{}", table::json_line(row)?)?;
+                writeln!(out, "{}", table::to_json_line(row)?)?;
             } else {
-                writeln!(out, "{}", printed(row, zone))?;
+                writeln!(out, "{}", format_row(row, zone))?;
             }
         }
     }
@@ -62,26 +62,26 @@ pub async fn audit(
     Ok(())
 }
 
-fn printed(row: &Row, zone: Tz) -> String {
+fn format_row(row: &AuditRow, zone: Tz) -> String {
     let cells =
         [&row.event, &row.userid, &row.decision, &row.address, &row.host, &row.detail, &row.request_id];
-    let cells = cells.map(|cell| table::printable(cell));
-    line(&table::local(row.at, zone), cells.each_ref().map(String::as_str))
+    let cells = cells.map(|cell| table::to_printable(cell));
+    format_line(&table::format_local_time(row.at, zone), cells.each_ref().map(String::as_str))
 }
 
 /// Columns of a usual width: the trail may be long, and is printed while it is read.
-fn line(time: &str, [event, userid, decision, address, host, detail, request]: [&str; 7]) -> String {
+fn format_line(time: &str, [event, userid, decision, address, host, detail, request]: [&str; 7]) -> String {
     let columns = [(time, 19), (event, 10), (userid, 16), (decision, 8), (address, 15), (host, 24)];
-    let columns = columns.map(|(text, columns)| table::padded(text, columns));
+    let columns = columns.map(|(text, columns)| table::pad_to_width(text, columns));
     format!("{}  {detail}  {request}", columns.join("  "))
 }
 
 /// The instant that is meant.
-fn beginning(since: Since, now: Timestamp, zone: Tz) -> Timestamp {
+fn start_instant(since: StartTime, now: Timestamp, zone: Tz) -> Timestamp {
     match since {
-        Since::Ago(span) => now.minus(span),
-        Since::At(at) => at,
-        Since::Day(day) => {
+        StartTime::Ago(span) => now.minus(span),
+        StartTime::At(at) => at,
+        StartTime::Day(day) => {
             let midnight = day.and_time(NaiveTime::MIN);
             // Where a clock change leaves midnight out, the day begins as UTC has it: rather too early than too late.
             let first = zone.from_local_datetime(&midnight).earliest().map(|time| time.timestamp_millis());
@@ -102,10 +102,10 @@ mod tests {
     #[test]
     fn a_day_begins_at_midnight_of_the_zone() {
         let now = Timestamp::from_millis(1_795_334_400_000);
-        let of = |since| beginning(since, now, chrono_tz::Asia::Shanghai).rfc3339();
+        let of = |since| start_instant(since, now, chrono_tz::Asia::Shanghai).rfc3339();
         let day = NaiveDate::from_ymd_opt(2026, 11, 22).unwrap();
-        assert_eq!(of(Since::Day(day)), "2026-11-21T16:00:00.000Z");
-        assert_eq!(of(Since::Ago(Duration::from_secs(3600))), "2026-11-22T07:00:00.000Z");
-        assert_eq!(of(Since::At(now)), now.rfc3339());
+        assert_eq!(of(StartTime::Day(day)), "2026-11-21T16:00:00.000Z");
+        assert_eq!(of(StartTime::Ago(Duration::from_secs(3600))), "2026-11-22T07:00:00.000Z");
+        assert_eq!(of(StartTime::At(now)), now.rfc3339());
     }
 }

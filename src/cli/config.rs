@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use crate::config::{Config, Database, DefaultRule, Reading, Sources};
-use crate::gate::Rules;
+use crate::config::{Config, ConfigReading, ConfigSources, DatabaseConfig, DefaultRule};
+use crate::gate::AccessRules;
 
 /// Explains the configuration: what was read, what it means, every warning, every error with its key and place.
 ///
@@ -11,8 +11,8 @@ use crate::gate::Rules;
 ///
 /// # Errors
 /// Only if `out` cannot be written.
-pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
-    let reading = Reading::of(sources);
+pub fn check_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let reading = ConfigReading::from_sources(sources);
     match &reading.outcome {
         Ok(_) if reading.read.is_empty() => writeln!(out, "read        nothing; the defaults hold")?,
         _ if !reading.read.is_empty() => writeln!(out, "read        {}", reading.read.join(", "))?,
@@ -20,7 +20,7 @@ pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
         _ => {}
     }
     if let Ok(config) = &reading.outcome {
-        meaning(config, out)?;
+        write_meaning(config, out)?;
     }
     if !reading.read.is_empty() || reading.outcome.is_ok() {
         writeln!(out)?;
@@ -30,7 +30,7 @@ pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
         .outcome
         .as_ref()
         .ok()
-        .map(|config| Rules::compile(&config.rules, &config.gate, &config.hosts));
+        .map(|config| AccessRules::compile(&config.rules, &config.gate, &config.hosts));
     let (rule_warnings, rule_errors) = match compiled {
         Some(Ok((_, warnings))) => (warnings, Vec::new()),
         Some(Err(errors)) => (Vec::new(), errors),
@@ -49,9 +49,9 @@ pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
         writeln!(out, "error       {error}")?;
     }
     if errors.is_empty() {
-        writeln!(out, "accepted{}", counted(warnings.len(), "warning", " with "))?;
+        writeln!(out, "accepted{}", format_count(warnings.len(), "warning", " with "))?;
     } else {
-        writeln!(out, "not accepted{}", counted(errors.len(), "error", ": "))?;
+        writeln!(out, "not accepted{}", format_count(errors.len(), "error", ": "))?;
     }
     Ok(errors.is_empty())
 }
@@ -63,8 +63,8 @@ pub fn check(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
 ///
 /// # Errors
 /// Only if `out` cannot be written.
-pub fn show(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
-    let reading = Reading::of(sources);
+pub fn show_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Result<bool> {
+    let reading = ConfigReading::from_sources(sources);
     if let Some(toml) = reading.to_toml() {
         out.write_all(toml.as_bytes())?;
     }
@@ -76,7 +76,7 @@ pub fn show(sources: &Sources, out: &mut dyn Write) -> anyhow::Result<bool> {
     Ok(reading.outcome.is_ok())
 }
 
-fn meaning(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
+fn write_meaning(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
     let set = |is: bool| if is { "set" } else { "not set" };
     let wecom = &config.wecom;
     writeln!(out, "browsers    {}", config.hosts.public())?;
@@ -85,8 +85,8 @@ fn meaning(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
     }
     writeln!(out, "listens     {} (admin: {})", config.server.listen, config.server.admin_listen)?;
     match &config.database {
-        Database::Sqlite(path) => writeln!(out, "database    SQLite, {}", path.display())?,
-        Database::Postgres(_) => writeln!(out, "database    PostgreSQL")?,
+        DatabaseConfig::Sqlite(path) => writeln!(out, "database    SQLite, {}", path.display())?,
+        DatabaseConfig::Postgres(_) => writeln!(out, "database    PostgreSQL")?,
     }
     let corp = if wecom.corp_id.as_str().is_empty() { "not set" } else { wecom.corp_id.as_str() };
     let agent = if wecom.agent_id == 0 { "not set".to_owned() } else { wecom.agent_id.to_string() };
@@ -118,7 +118,7 @@ fn meaning(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
 }
 
 /// `, 2 warnings`; nothing for none.
-fn counted(count: usize, what: &str, before: &str) -> String {
+fn format_count(count: usize, what: &str, before: &str) -> String {
     match count {
         0 => String::new(),
         1 => format!("{before}1 {what}"),
@@ -130,9 +130,12 @@ fn counted(count: usize, what: &str, before: &str) -> String {
 mod tests {
     use super::*;
 
-    fn printed(command: fn(&Sources, &mut dyn Write) -> anyhow::Result<bool>, text: &str) -> (bool, String) {
+    fn printed(
+        command: fn(&ConfigSources, &mut dyn Write) -> anyhow::Result<bool>,
+        text: &str,
+    ) -> (bool, String) {
         let mut out = Vec::new();
-        let sources = Sources { text: Some(text.to_owned()), ..Sources::default() };
+        let sources = ConfigSources { text: Some(text.to_owned()), ..ConfigSources::default() };
         let accepted = command(&sources, &mut out).unwrap();
         (accepted, String::from_utf8(out).unwrap())
     }
@@ -141,7 +144,7 @@ mod tests {
     fn check_explains_what_it_accepts_and_lists_the_warnings() {
         let text = "public_url = \"https://oa.example.com\"\n[wecom]\ncorp_id = \"ww1\"\nagent_id = 1000002\n\
                     app_secret = \"s\"\n[o2oa]\nmessage_redirect_portal = \"p\"\n";
-        let (accepted, out) = printed(check, text);
+        let (accepted, out) = printed(check_config, text);
         assert!(accepted);
         for line in [
             "read        gongpai.toml\n",
@@ -164,7 +167,7 @@ mod tests {
             let text = "public_url = \"https://oa.example.com\"\n[wecom]\ncorp_id = \"ww1\"\nagent_id = 1000002\n\
                         app_secret = \"s\"\n[[rules]]\nhost = \"oa.example.com\"\nallow = [\"user:a\"]\npath = ";
             let rest = "[[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n";
-            printed(check, &format!("{text}{path:?}\n{rest}"))
+            printed(check_config, &format!("{text}{path:?}\n{rest}"))
         };
         let (accepted, out) = rules("/boss/**");
         assert!(accepted && out.contains("warning     rules: rule 2 "), "{out}");
@@ -180,10 +183,10 @@ mod tests {
     #[test]
     fn check_and_show_list_every_error_and_say_no() {
         let text = "data_dir = 1\nsession.tll = \"1h\"\n";
-        let (accepted, out) = printed(check, text);
+        let (accepted, out) = printed(check_config, text);
         assert!(!accepted && out.contains("error       data_dir (gongpai.toml:1)"), "{out}");
         assert!(out.ends_with("not accepted: 2 errors\n"), "{out}");
-        let (accepted, out) = printed(show, text);
+        let (accepted, out) = printed(show_config, text);
         assert!(!accepted && out.starts_with("# error: data_dir (gongpai.toml:1)"), "{out}");
     }
 }

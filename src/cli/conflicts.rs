@@ -10,39 +10,41 @@ use crate::base::clock::Clock;
 use crate::base::id::{ConflictId, CorpId, PersonId};
 use crate::config::Config;
 use crate::db::Db;
-use crate::db::feed::Change;
-use crate::directory::conflicts::{Closed, Conflict, Named, Told, Unresolved, store};
+use crate::db::feed::FeedTransaction;
+use crate::directory::conflicts::{
+    Conflict, ConflictDetails, ConflictOutcome, ConflictPerson, ResolveError, store,
+};
 use crate::session;
-use crate::session::store::Which;
+use crate::session::store::SessionsToEnd;
 
 /// How many are read at once.
-const PAGE: i64 = 500;
+const PAGE_ROWS: i64 = 500;
 
 /// Prints the open ones; with `json` one object a line.
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
-pub async fn list(config: &Config, json: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    let db = database::open(config).await?;
+pub async fn list_conflicts(config: &Config, json: bool, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let db = database::open_existing(config).await?;
     let corp = &config.wecom.corp_id;
     let mut table =
         table::Table::new(&["CONFLICT", "SINCE", "WHY", "WHO", "USERID", "NAME", "STATUS", "PERSON ID"]);
     let (mut after, mut count) = (String::new(), 0_usize);
     loop {
-        let found = store::list(&db, corp, &after, PAGE).await?;
+        let found = store::list_open(&db, corp, &after, PAGE_ROWS).await?;
         let Some(last) = found.last() else { break };
         last.id.as_str().clone_into(&mut after);
         count = count.saturating_add(found.len());
-        for told in store::told(&db, corp, found).await? {
+        for told in store::load_details(&db, corp, found).await? {
             if json {
-                writeln!(out, "{}", table::json_line(&told)?)?;
+                writeln!(out, "{}", table::to_json_line(&told)?)?;
                 continue;
             }
-            let Told { conflict, person, people } = &told;
-            table.push(cells(config, conflict, "came", &conflict.person_id, person.as_ref()));
+            let ConflictDetails { conflict, person, people } = &told;
+            table.push(conflict_cells(config, conflict, "came", &conflict.person_id, person.as_ref()));
             for id in &conflict.candidates {
                 let person = people.iter().find(|person| person.id == *id);
-                table.push(cells(config, conflict, "could be", id, person));
+                table.push(conflict_cells(config, conflict, "could be", id, person));
             }
         }
     }
@@ -56,17 +58,17 @@ pub async fn list(config: &Config, json: bool, out: &mut (dyn Write + Send)) -> 
     Ok(())
 }
 
-fn cells(
+fn conflict_cells(
     config: &Config,
     conflict: &Conflict,
     who: &str,
     id: &PersonId,
-    person: Option<&Named>,
+    person: Option<&ConflictPerson>,
 ) -> [String; 8] {
-    let of = |text: fn(&Named) -> String| person.map(text).unwrap_or_default();
+    let of = |text: fn(&ConflictPerson) -> String| person.map(text).unwrap_or_default();
     [
         conflict.id.as_str().to_owned(),
-        table::local(conflict.created_at, config.time_zone),
+        table::format_local_time(conflict.created_at, config.time_zone),
         conflict.kind.clone(),
         who.to_owned(),
         of(|p| p.userid.as_str().to_owned()),
@@ -81,43 +83,45 @@ fn cells(
 /// # Errors
 /// If there is no database, no such open conflict or candidate, a run goes on, or the database fails; nothing is
 /// changed then.
-pub async fn resolve(
+pub async fn resolve_conflict(
     config: &Config,
     clock: &Clock,
     id: &str,
     person: Option<&str>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let db = database::open(config).await?;
+    let db = database::open_existing(config).await?;
     let (id, person) = (ConflictId::new(id), person.map(PersonId::new));
-    let closed = close(&db, &config.wecom.corp_id, clock, &id, person.as_ref()).await;
+    let closed = close_conflict(&db, &config.wecom.corp_id, clock, &id, person.as_ref()).await;
     db.close().await;
     match closed.context("nothing was changed")? {
-        Closed::Merged => writeln!(out, "they are one person now; both are signed out")?,
-        Closed::Separate | Closed::Gone => writeln!(out, "they are two persons; nobody asks again")?,
+        ConflictOutcome::Merged => writeln!(out, "they are one person now; both are signed out")?,
+        ConflictOutcome::Separate | ConflictOutcome::Gone => {
+            writeln!(out, "they are two persons; nobody asks again")?
+        }
     }
     Ok(())
 }
 
 /// One transaction: the answer, the sign-outs, the audit row.
-async fn close(
+async fn close_conflict(
     db: &Db,
     corp: &CorpId,
     clock: &Clock,
     id: &ConflictId,
     person: Option<&PersonId>,
-) -> Result<Closed, Unresolved> {
+) -> Result<ConflictOutcome, ResolveError> {
     let now = clock.now();
-    let mut change = Change::begin(db, corp, now).await?;
-    let question = store::hold(&mut change, id, person).await?;
-    for person in question.signed_out() {
-        session::store::end(&mut change, &Which::Person(person), "directory").await?;
+    let mut change = FeedTransaction::begin(db, corp, now).await?;
+    let question = store::hold_conflict(&mut change, id, person).await?;
+    for person in question.persons_to_sign_out() {
+        session::store::end_sessions(&mut change, &SessionsToEnd::Person(person), "directory").await?;
     }
-    let closed = store::close(&mut change, &question).await?;
+    let closed = store::close_conflict(&mut change, &question).await?;
     let whom = Some((question.flagged().id.clone(), question.flagged().userid.clone()));
-    let detail = format!("{}, by command line", question.deed());
-    let entry = sessions::deed(audit::Event::Conflict, whom, detail);
-    audit::store::insert(change.tx(), corp, &entry, now).await?;
+    let detail = format!("{}, by command line", question.audit_detail());
+    let entry = sessions::command_line_entry(audit::AuditEvent::Conflict, whom, detail);
+    audit::store::insert_entry(change.tx(), corp, &entry, now).await?;
     change.commit().await?;
     Ok(closed)
 }

@@ -8,31 +8,31 @@ use anyhow::bail;
 
 use crate::app::open_database;
 use crate::config::Config;
-use crate::db::{Db, OpenError};
+use crate::db::{DatabaseOpenError, Db};
 use crate::directory;
-use crate::doctor::schema::{Schema, schema};
+use crate::doctor::schema::{SchemaState, find_schema_state};
 
 /// Opens the database that is there.
 ///
 /// # Errors
 /// If there is none, it is not this version's, or it does not answer.
-pub(super) async fn open(config: &Config) -> anyhow::Result<Db> {
-    match schema(&config.database).await? {
-        Schema::Current(_) => Ok(open_database(config).await?),
-        Schema::NoFile(path) => bail!(
+pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Db> {
+    match find_schema_state(&config.database).await? {
+        SchemaState::Current(_) => Ok(open_database(config).await?),
+        SchemaState::NoFile(path) => bail!(
             "there is nothing here yet: there is no database at {}. `gongpai serve` makes it at its first start, `gongpai \
              sync` too; if one of them has run, check data_dir and the working directory",
             path.display()
         ),
-        Schema::Empty => bail!(
+        SchemaState::Empty => bail!(
             "there is nothing here yet: the database has no tables. `gongpai serve` makes them at its first start, \
              `gongpai sync` too"
         ),
-        Schema::Older { has, wants } => bail!(
+        SchemaState::Older { has, wants } => bail!(
             "the database has schema version {has}, older than this program's {wants}: start `gongpai serve` of this \
              version, which brings it up to date"
         ),
-        Schema::Newer(version) => Err(OpenError::Newer(version).into()),
+        SchemaState::Newer(version) => Err(DatabaseOpenError::NewerSchema(version).into()),
     }
 }
 
@@ -40,11 +40,11 @@ pub(super) async fn open(config: &Config) -> anyhow::Result<Db> {
 ///
 /// # Errors
 /// If it cannot be made, is not this version's, or does not answer.
-pub(super) async fn open_or_make(config: &Config) -> anyhow::Result<Db> {
-    let made = match schema(&config.database).await? {
-        Schema::NoFile(path) => format!("there was no database at {}; it was made", path.display()),
-        Schema::Empty => "the database had no tables; they were made".to_owned(),
-        _ => return open(config).await,
+pub(super) async fn open_or_create(config: &Config) -> anyhow::Result<Db> {
+    let made = match find_schema_state(&config.database).await? {
+        SchemaState::NoFile(path) => format!("there was no database at {}; it was made", path.display()),
+        SchemaState::Empty => "the database had no tables; they were made".to_owned(),
+        _ => return open_existing(config).await,
     };
     let db = open_database(config).await?;
     directory::store::ensure_chart(&db, &config.wecom.corp_id).await?;
@@ -57,9 +57,9 @@ pub(super) async fn open_or_make(config: &Config) -> anyhow::Result<Db> {
 ///
 /// # Errors
 /// If it is not this version's, or does not answer.
-pub(super) async fn open_if_there(config: &Config) -> anyhow::Result<Option<Db>> {
-    match schema(&config.database).await? {
-        Schema::NoFile(_) | Schema::Empty => Ok(None),
-        _ => open(config).await.map(Some),
+pub(super) async fn open_if_present(config: &Config) -> anyhow::Result<Option<Db>> {
+    match find_schema_state(&config.database).await? {
+        SchemaState::NoFile(_) | SchemaState::Empty => Ok(None),
+        _ => open_existing(config).await.map(Some),
     }
 }

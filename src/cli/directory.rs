@@ -17,45 +17,45 @@ use crate::base::id::{CorpId, PersonId, UserId};
 use crate::base::secret::random_token;
 use crate::config::Config;
 use crate::db::Db;
-use crate::db::feed::Change;
-use crate::directory::csv::{self, Finding, Plan, Planned, Record};
-use crate::directory::edit::Refused;
-use crate::directory::edit::store::{self, Held, Reserved};
+use crate::db::feed::FeedTransaction;
+use crate::directory::csv::{self, CsvFinding, CsvRecord, ImportPlan, PlannedPerson};
+use crate::directory::edit::EditError;
+use crate::directory::edit::store::{self, HeldPerson, ReservedUserid};
 use crate::directory::{self, Person};
 
 /// How many rows one transaction writes, so that sign-ins never wait long for it.
-const BATCH: usize = 500;
+const BATCH_ROWS: usize = 500;
 
 /// How many persons are read at once.
-const PAGE: i64 = 1000;
+const PAGE_ROWS: i64 = 1000;
 
 /// Reads a table and makes and changes local persons; `false` if anything in it is wrong, and then nothing is written.
 ///
 /// # Errors
 /// If the file or the database cannot be read, or a transaction fails: those before it stay written.
-pub async fn import(
+pub async fn import_persons(
     config: &Config,
     clock: &Clock,
     file: &str,
     dry_run: bool,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let records = match csv::read(&bytes_of(file)?) {
+    let records = match csv::parse_table(&read_input(file)?) {
         Ok((records, format)) => {
             if !format.is_as_exported() {
                 writeln!(out, "{format}")?;
             }
             records
         }
-        Err(findings) => return complain(&findings, out),
+        Err(findings) => return report_findings(&findings, out),
     };
-    let db = database::open_or_make(config).await?;
-    let done = import_into(config, clock, &db, records, dry_run, out).await;
+    let db = database::open_or_create(config).await?;
+    let done = import_records(config, clock, &db, records, dry_run, out).await;
     db.close().await;
     done
 }
 
-fn bytes_of(file: &str) -> anyhow::Result<Vec<u8>> {
+fn read_input(file: &str) -> anyhow::Result<Vec<u8>> {
     if file != "-" {
         return std::fs::read(file).with_context(|| format!("cannot read {file}"));
     }
@@ -65,33 +65,33 @@ fn bytes_of(file: &str) -> anyhow::Result<Vec<u8>> {
 }
 
 /// Says everything that is wrong.
-fn complain(findings: &[Finding], out: &mut dyn Write) -> anyhow::Result<bool> {
+fn report_findings(findings: &[CsvFinding], out: &mut dyn Write) -> anyhow::Result<bool> {
     for finding in findings {
-        writeln!(out, "line {}: {}", finding.line, table::printable(&finding.what))?;
+        writeln!(out, "line {}: {}", finding.line, table::to_printable(&finding.what))?;
     }
     writeln!(out, "nothing was written")?;
     Ok(false)
 }
 
-async fn import_into(
+async fn import_records(
     config: &Config,
     clock: &Clock,
     db: &Db,
-    records: Vec<Record>,
+    records: Vec<CsvRecord>,
     dry_run: bool,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
     let corp = &config.wecom.corp_id;
-    let before = known(db, corp, &records).await?;
-    let chart = directory::store::chart(db, corp).await?;
-    let plan = match csv::plan(records, chart, &before) {
+    let before = load_known_persons(db, corp, &records).await?;
+    let chart = directory::store::load_chart(db, corp).await?;
+    let plan = match csv::plan_import(records, chart, &before) {
         Ok(plan) => plan,
-        Err(findings) => return complain(&findings, out),
+        Err(findings) => return report_findings(&findings, out),
     };
     if dry_run {
-        show(&plan, out)?;
+        print_plan(&plan, out)?;
     } else {
-        apply(db, corp, clock, &plan).await?;
+        write_plan(db, corp, clock, &plan).await?;
     }
     let new = plan.persons.iter().filter(|planned| planned.id.is_none()).count();
     let changed = plan.persons.len().saturating_sub(new);
@@ -105,13 +105,17 @@ async fn import_into(
 }
 
 /// Who has the userids of the rows now, by folded userid.
-async fn known(db: &Db, corp: &CorpId, records: &[Record]) -> anyhow::Result<HashMap<String, Person>> {
-    let progress = bar("reading", records.len());
+async fn load_known_persons(
+    db: &Db,
+    corp: &CorpId,
+    records: &[CsvRecord],
+) -> anyhow::Result<HashMap<String, Person>> {
+    let progress = new_progress_bar("reading", records.len());
     let mut known = HashMap::new();
     for record in records {
         // PostgreSQL's text holds no NUL; such a userid is refused with its line later.
         if !record.userid.as_str().contains('\0')
-            && let Some(person) = directory::store::person_by_userid(db, corp, &record.userid).await?
+            && let Some(person) = directory::store::find_person_by_userid(db, corp, &record.userid).await?
         {
             known.insert(person.userid.folded(), person);
         }
@@ -122,7 +126,7 @@ async fn known(db: &Db, corp: &CorpId, records: &[Record]) -> anyhow::Result<Has
 }
 
 /// A bar on a terminal (standard error), and nowhere else.
-fn bar(what: &'static str, count: usize) -> ProgressBar {
+fn new_progress_bar(what: &'static str, count: usize) -> ProgressBar {
     let bar = ProgressBar::new(u64::try_from(count).unwrap_or(u64::MAX)).with_message(what);
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}") {
         bar.set_style(style);
@@ -132,13 +136,13 @@ fn bar(what: &'static str, count: usize) -> ProgressBar {
 }
 
 /// What would be made and changed.
-fn show(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
+fn print_plan(plan: &ImportPlan, out: &mut dyn Write) -> io::Result<()> {
     for path in &plan.units {
-        writeln!(out, "+ unit {}", table::printable(path))?;
+        writeln!(out, "+ unit {}", table::to_printable(path))?;
     }
     for planned in &plan.persons {
         let (userid, name) = (planned.person.userid.as_str(), planned.person.name.as_str());
-        let (userid, name) = (table::printable(userid), table::printable(name));
+        let (userid, name) = (table::to_printable(userid), table::to_printable(name));
         match planned.id {
             None => writeln!(out, "+ person {userid} {name}")?,
             Some(_) => writeln!(out, "~ person {userid} {name}: {}", planned.fields.join(", "))?,
@@ -147,37 +151,37 @@ fn show(plan: &Plan, out: &mut dyn Write) -> io::Result<()> {
     Ok(())
 }
 
-async fn apply(db: &Db, corp: &CorpId, clock: &Clock, plan: &Plan) -> anyhow::Result<()> {
-    let progress = bar("writing", plan.units.len().saturating_add(plan.persons.len()));
-    for paths in plan.units.chunks(BATCH) {
-        let made = make_units(db, corp, clock, paths).await;
-        made.with_context(|| stopped(progress.position()))?;
+async fn write_plan(db: &Db, corp: &CorpId, clock: &Clock, plan: &ImportPlan) -> anyhow::Result<()> {
+    let progress = new_progress_bar("writing", plan.units.len().saturating_add(plan.persons.len()));
+    for paths in plan.units.chunks(BATCH_ROWS) {
+        let made = create_units(db, corp, clock, paths).await;
+        made.with_context(|| describe_partial_write(progress.position()))?;
         progress.inc(u64::try_from(paths.len()).unwrap_or(0));
     }
-    for batch in plan.persons.chunks(BATCH) {
+    for batch in plan.persons.chunks(BATCH_ROWS) {
         let written = write_persons(db, corp, clock, batch).await;
-        written.with_context(|| stopped(progress.position()))?;
+        written.with_context(|| describe_partial_write(progress.position()))?;
         progress.inc(u64::try_from(batch.len()).unwrap_or(0));
     }
     progress.finish_and_clear();
     Ok(())
 }
 
-fn stopped(written: u64) -> String {
+fn describe_partial_write(written: u64) -> String {
     format!("{written} units and persons are written, the rest is not; the same command again goes on")
 }
 
-async fn make_units(db: &Db, corp: &CorpId, clock: &Clock, paths: &[String]) -> anyhow::Result<()> {
-    let mut change = Change::begin(db, corp, clock.now()).await?;
-    let mut desk = store::open(&mut change).await?;
+async fn create_units(db: &Db, corp: &CorpId, clock: &Clock, paths: &[String]) -> anyhow::Result<()> {
+    let mut change = FeedTransaction::begin(db, corp, clock.now()).await?;
+    let mut desk = store::open_context(&mut change).await?;
     for path in paths {
         // Somebody may have made one since it was planned.
-        for (parent, name, _) in csv::missing(desk.chart(), path).map_err(anyhow::Error::msg)? {
-            let parent = parent.map(|parent| csv::find(desk.chart(), &parent)).transpose();
+        for (parent, name, _) in csv::missing_units(desk.chart(), path).map_err(anyhow::Error::msg)? {
+            let parent = parent.map(|parent| csv::find_unit(desk.chart(), &parent)).transpose();
             let input = csv::new_unit(name, parent.map_err(anyhow::Error::msg)?.as_ref());
             let unit = store::create_unit(&mut change, &mut desk, input).await;
             let unit = unit.with_context(|| path.clone())?.unit.id;
-            audit(&mut change, None, &format!("created unit {unit}")).await?;
+            audit_import(&mut change, None, &format!("created unit {unit}")).await?;
         }
     }
     change.commit().await?;
@@ -185,76 +189,84 @@ async fn make_units(db: &Db, corp: &CorpId, clock: &Clock, paths: &[String]) -> 
 }
 
 /// Who is written: held, or to be made.
-enum Whom {
-    Held(Box<Held>),
-    New(Reserved),
+enum ImportTarget {
+    Held(Box<HeldPerson>),
+    New(ReservedUserid),
 }
 
-async fn write_persons(db: &Db, corp: &CorpId, clock: &Clock, batch: &[Planned]) -> anyhow::Result<()> {
-    let line = |planned: &Planned| format!("line {}: {}", planned.record.line, planned.record.userid);
+async fn write_persons(db: &Db, corp: &CorpId, clock: &Clock, batch: &[PlannedPerson]) -> anyhow::Result<()> {
+    let line = |planned: &PlannedPerson| format!("line {}: {}", planned.record.line, planned.record.userid);
     // In one order, so that two who write never wait for each other in a circle.
-    let mut batch: Vec<&Planned> = batch.iter().collect();
+    let mut batch: Vec<&PlannedPerson> = batch.iter().collect();
     batch.sort_by_key(|planned| (planned.id.clone(), planned.record.userid.folded()));
-    let mut change = Change::begin(db, corp, clock.now()).await?;
+    let mut change = FeedTransaction::begin(db, corp, clock.now()).await?;
     let mut held = Vec::new();
     for planned in batch {
-        let whom = take(&mut change, planned).await.with_context(|| line(planned))?;
+        let whom = hold_or_reserve(&mut change, planned).await.with_context(|| line(planned))?;
         held.push((planned, whom));
     }
-    let desk = store::open(&mut change).await?;
+    let desk = store::open_context(&mut change).await?;
     for (planned, whom) in held {
         let before = match &whom {
-            Whom::Held(held) => Some(&held.person),
-            Whom::New(_) => None,
+            ImportTarget::Held(held) => Some(&held.person),
+            ImportTarget::New(_) => None,
         };
-        let input = planned.record.input(before, desk.chart());
+        let input = planned.record.person_input(before, desk.chart());
         let input = input.map_err(anyhow::Error::msg).with_context(|| line(planned))?;
         let (done, deed) = match whom {
-            Whom::Held(held) => {
+            ImportTarget::Held(held) => {
                 (store::update_person(&mut change, &desk, &held, input).await, "changed the person")
             }
-            Whom::New(new) => {
+            ImportTarget::New(new) => {
                 (store::create_person(&mut change, &desk, new, input).await, "created the person")
             }
         };
         let person = done.with_context(|| line(planned))?;
-        audit(&mut change, Some((person.id, person.userid)), deed).await?;
+        audit_import(&mut change, Some((person.id, person.userid)), deed).await?;
     }
     change.commit().await?;
     Ok(())
 }
 
-async fn take(change: &mut Change, planned: &Planned) -> Result<Whom, Refused> {
+async fn hold_or_reserve(
+    change: &mut FeedTransaction,
+    planned: &PlannedPerson,
+) -> Result<ImportTarget, EditError> {
     match &planned.id {
-        None => store::reserve(change, &planned.record.userid).await.map(Whom::New),
+        None => store::reserve_userid(change, &planned.record.userid).await.map(ImportTarget::New),
         Some(id) => {
-            let held = store::hold(change, id, None).await?.ok_or(Refused::NotFound)?;
-            Ok(Whom::Held(Box::new(held)))
+            let held = store::hold_person(change, id, None).await?.ok_or(EditError::NotFound)?;
+            Ok(ImportTarget::Held(Box::new(held)))
         }
     }
 }
 
-async fn audit(change: &mut Change, whom: Option<(PersonId, UserId)>, deed: &str) -> sqlx::Result<()> {
+async fn audit_import(
+    change: &mut FeedTransaction,
+    whom: Option<(PersonId, UserId)>,
+    deed: &str,
+) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now());
-    let entry = sessions::deed(audit::Event::Directory, whom, format!("{deed}, by import"));
-    audit::store::insert(change.tx(), &corp, &entry, now).await
+    let entry =
+        sessions::command_line_entry(audit::AuditEvent::Directory, whom, format!("{deed}, by import"));
+    audit::store::insert_entry(change.tx(), &corp, &entry, now).await
 }
 
 /// Writes local persons, or everybody, as a table to a file that only its owner reads, or to `out` for `-`.
 ///
 /// # Errors
 /// If there is no database, it fails, or the file cannot be written.
-pub async fn export(
+pub async fn export_persons(
     config: &Config,
     file: &str,
     everybody: bool,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let db = database::open(config).await?;
+    let db = database::open_existing(config).await?;
     let count = if file == "-" {
-        write_all(config, &db, everybody, out).await
+        write_csv(config, &db, everybody, out).await
     } else {
-        write_new(config, &db, everybody, Path::new(file))
+        write_new_file(config, &db, everybody, Path::new(file))
             .await
             .with_context(|| format!("cannot write {file}"))
     };
@@ -268,13 +280,13 @@ pub async fn export(
 
 /// Writes a file that only its owner reads, whoever made the one that stood there: a new one, which then takes its
 /// name.
-async fn write_new(config: &Config, db: &Db, everybody: bool, file: &Path) -> anyhow::Result<u64> {
+async fn write_new_file(config: &Config, db: &Db, everybody: bool, file: &Path) -> anyhow::Result<u64> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", random_token::<8>()));
     let beside = PathBuf::from(beside);
     let opened = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
     let mut target = BufWriter::new(opened);
-    let written = match write_all(config, db, everybody, &mut target).await {
+    let written = match write_csv(config, db, everybody, &mut target).await {
         Ok(count) => {
             target.flush().and_then(|()| std::fs::rename(&beside, file)).map(|()| count).map_err(Into::into)
         }
@@ -287,19 +299,19 @@ async fn write_new(config: &Config, db: &Db, everybody: bool, file: &Path) -> an
     written
 }
 
-async fn write_all(
+async fn write_csv(
     config: &Config,
     db: &Db,
     everybody: bool,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<u64> {
     let corp = &config.wecom.corp_id;
-    let chart = directory::store::chart(db, corp).await?;
+    let chart = directory::store::load_chart(db, corp).await?;
     csv::write_headings(out)?;
     let spinner = ProgressBar::new_spinner().with_message("writing");
     let (mut after, mut count) = (PersonId::new(""), 0_u64);
     loop {
-        let page = csv::store::page(db, corp, everybody, &after, PAGE).await?;
+        let page = csv::store::list_export_page(db, corp, everybody, &after, PAGE_ROWS).await?;
         let Some(last) = page.last() else { break };
         after = last.id.clone();
         for person in &page {

@@ -10,11 +10,11 @@ use serde_json::json;
 use crate::app::wecom_settings;
 use crate::base::clock::Clock;
 use crate::base::text::escape_json_for_terminal;
-use crate::config::{Config, Reading, Sources};
-use crate::directory::bindings::Bindings;
+use crate::config::{Config, ConfigReading, ConfigSources};
+use crate::directory::bindings::RuleBindings;
 use crate::directory::chart::Chart;
-use crate::doctor::{Both, Finding, Level, Subject, configuration, examine};
-use crate::gate::{InForce, Rules};
+use crate::doctor::{DoctorFinding, DoctorSubject, FindingLevel, FindingText, check_configuration, examine};
+use crate::gate::{AccessRules, ResolvedRules};
 use crate::wecom;
 
 /// Examines the installation; `false` if anything is broken (exit code 1). A line of progress is shown on a terminal
@@ -22,21 +22,22 @@ use crate::wecom;
 ///
 /// # Errors
 /// Only if `out` cannot be written.
-pub async fn doctor(
-    sources: &Sources,
+pub async fn run_doctor(
+    sources: &ConfigSources,
     clock: &Clock,
     json: bool,
     message_to: Option<String>,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let reading = Reading::of(sources);
-    let mut findings = configuration(&reading);
+    let reading = ConfigReading::from_sources(sources);
+    let mut findings = check_configuration(&reading);
     if let Ok(config) = reading.outcome {
-        let client = wecom::Client::new(wecom_settings(&config), clock.clone());
-        let subject = Subject {
+        let client = wecom::WecomClient::new(wecom_settings(&config), clock.clone());
+        let subject = DoctorSubject {
             client: client.map_err(|error| error.to_string()),
-            rules: Rules::compile(&config.rules, &config.gate, &config.hosts).map(|(_, warnings)| warnings),
-            unfound,
+            rule_check: AccessRules::compile(&config.rules, &config.gate, &config.hosts)
+                .map(|(_, warnings)| warnings),
+            find_unmatched: list_unmatched_subjects,
             message_to,
             clock: clock.clone(),
             config,
@@ -46,12 +47,12 @@ pub async fn doctor(
         findings.extend(examine(&subject, &mut |step| spinner.set_message(step)).await);
         spinner.finish_and_clear();
     }
-    let well = findings.iter().all(|finding| finding.level != Level::Broken);
+    let well = findings.iter().all(|finding| finding.level != FindingLevel::Broken);
     if json {
         let json = format!("{:#}", json!({ "ok": well, "findings": findings }));
         writeln!(out, "{}", escape_json_for_terminal(&json))?;
     } else {
-        print(&findings, out)?;
+        print_findings(&findings, out)?;
     }
     out.flush()?;
     Ok(well)
@@ -59,38 +60,40 @@ pub async fn doctor(
 
 /// One sentence for every element of a rule that means nobody in `chart`. Rules that are not accepted are a finding
 /// already.
-fn unfound(config: &Config, chart: Chart) -> Vec<String> {
-    let Ok((rules, _)) = Rules::compile(&config.rules, &config.gate, &config.hosts) else {
+fn list_unmatched_subjects(config: &Config, chart: Chart) -> Vec<String> {
+    let Ok((rules, _)) = AccessRules::compile(&config.rules, &config.gate, &config.hosts) else {
         return Vec::new();
     };
-    InForce::new(Arc::new(rules), Arc::new(chart), Arc::new(Bindings::default())).unfound()
+    ResolvedRules::new(Arc::new(rules), Arc::new(chart), Arc::new(RuleBindings::default()))
+        .unmatched_elements()
 }
 
 /// What is well first, what is broken last, next to the summary.
-fn print(findings: &[Finding], out: &mut dyn Write) -> std::io::Result<()> {
-    for level in [Level::Ok, Level::Warn, Level::Broken] {
+fn print_findings(findings: &[DoctorFinding], out: &mut dyn Write) -> std::io::Result<()> {
+    for level in [FindingLevel::Ok, FindingLevel::Warn, FindingLevel::Broken] {
         for finding in findings.iter().filter(|finding| finding.level == level) {
             writeln!(out, "{:<7} {}", level.as_str(), finding.id)?;
-            both(out, "", &finding.what)?;
-            both(out, "why", &finding.why)?;
-            both(out, "do", &finding.remedy)?;
+            print_both_languages(out, "", &finding.what)?;
+            print_both_languages(out, "why", &finding.why)?;
+            print_both_languages(out, "do", &finding.remedy)?;
             if let Some(console) = finding.console {
                 writeln!(out, "   page  {console}")?;
             }
-            if level != Level::Ok {
+            if level != FindingLevel::Ok {
                 writeln!(out)?;
             }
         }
     }
-    let count = |level: Level| findings.iter().filter(|finding| finding.level == level).count();
-    let (broken, warnings, fine) = (count(Level::Broken), count(Level::Warn), count(Level::Ok));
+    let count = |level: FindingLevel| findings.iter().filter(|finding| finding.level == level).count();
+    let (broken, warnings, fine) =
+        (count(FindingLevel::Broken), count(FindingLevel::Warn), count(FindingLevel::Ok));
     writeln!(
         out,
         "{broken} 处有误，{warnings} 处请留意，{fine} 处正常 / {broken} broken, {warnings} to mind, {fine} fine"
     )
 }
 
-fn both(out: &mut dyn Write, label: &str, text: &Both) -> std::io::Result<()> {
+fn print_both_languages(out: &mut dyn Write, label: &str, text: &FindingText) -> std::io::Result<()> {
     if text.en.is_empty() {
         return Ok(());
     }

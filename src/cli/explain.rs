@@ -12,16 +12,16 @@ use crate::base::id::{PersonId, UserId};
 use crate::base::text::escape_for_terminal;
 use crate::config::Config;
 use crate::directory;
-use crate::directory::bindings::Bindings;
+use crate::directory::bindings::RuleBindings;
 use crate::directory::chart::Chart;
-use crate::gate::{self, Explanation, InForce, Outcome, Rules};
-use crate::session::Person;
-use crate::session::identity::Prepared;
+use crate::gate::{self, AccessOutcome, AccessRules, Explanation, ResolvedRules};
+use crate::session::SessionPerson;
+use crate::session::identity::IdentityCache;
 use crate::session::store::find_person_by_userid;
 
 /// What is asked on the command line.
 #[derive(Debug, Clone)]
-pub struct Question {
+pub struct ExplainQuery {
     /// `--user`.
     pub user: String,
     /// `--url`.
@@ -35,24 +35,24 @@ pub struct Question {
 ///
 /// # Errors
 /// If a rule is not accepted, the database fails, or `out` cannot be written.
-pub async fn explain(
+pub async fn explain_access(
     config: &Config,
-    question: &Question,
+    question: &ExplainQuery,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let compiled = Rules::compile(&config.rules, &config.gate, &config.hosts);
+    let compiled = AccessRules::compile(&config.rules, &config.gate, &config.hosts);
     let (rules, _warnings) = compiled.map_err(|errors| anyhow!(errors.join("\n")))?;
     let userid = UserId::new(question.user.as_str());
-    let (mut known, mut chart, mut bindings) = (None, Chart::default(), Bindings::default());
-    if let Some(db) = database::open_if_there(config).await? {
+    let (mut known, mut chart, mut bindings) = (None, Chart::default(), RuleBindings::default());
+    if let Some(db) = database::open_if_present(config).await? {
         let corp = &config.wecom.corp_id;
         directory::store::ensure_chart(&db, corp).await?;
         known = find_person_by_userid(&db, corp, &userid).await?;
-        chart = directory::store::chart(&db, corp).await?;
-        bindings = directory::bindings::store::all(&db, corp).await?;
+        chart = directory::store::load_chart(&db, corp).await?;
+        bindings = directory::bindings::store::load_bindings(&db, corp).await?;
         db.close().await;
     }
-    let in_force = InForce::new(Arc::new(rules), Arc::new(chart), Arc::new(bindings));
+    let in_force = ResolvedRules::new(Arc::new(rules), Arc::new(chart), Arc::new(bindings));
     if known.is_none() {
         writeln!(
             out,
@@ -60,25 +60,25 @@ pub async fn explain(
             escape_for_terminal(userid.as_str())
         )?;
     }
-    let person = known.unwrap_or_else(|| assumed(userid));
-    let (text, _allowed) = answer(&in_force, &config.hosts, question, Some(&person));
+    let person = known.unwrap_or_else(|| assume_member(userid));
+    let (text, _allowed) = answer_query(&in_force, &config.hosts, question, Some(&person));
     out.write_all(text.as_bytes())?;
-    for sentence in in_force.unfound() {
+    for sentence in in_force.unmatched_elements() {
         writeln!(out, "warning  {}", escape_for_terminal(&sentence))?;
     }
     Ok(())
 }
 
-fn assumed(userid: UserId) -> Person {
+fn assume_member(userid: UserId) -> SessionPerson {
     let name = "unknown here".to_owned();
-    Person {
+    SessionPerson {
         id: PersonId::new(""),
         userid,
         name,
         email: String::new(),
         active: true,
-        places: Box::default(),
-        prepared: Prepared::default(),
+        memberships: Box::default(),
+        identity: IdentityCache::default(),
     }
 }
 
@@ -86,29 +86,35 @@ fn assumed(userid: UserId) -> Person {
 ///
 /// `person` is who the directory has for `--user`; `None` if it has nobody, who then is asked to sign in like
 /// every visitor.
-pub fn answer(
-    in_force: &InForce,
+pub fn answer_query(
+    in_force: &ResolvedRules,
     hosts: &Hosts,
-    question: &Question,
-    person: Option<&Person>,
+    question: &ExplainQuery,
+    person: Option<&SessionPerson>,
 ) -> (String, bool) {
-    let explanation = gate::explain(in_force, hosts, &question.url, Some(question.method.as_str()), person);
-    let allowed = matches!(explanation.outcome, Outcome::Allowed | Outcome::Public);
-    (text(question, person, in_force.chart(), &explanation), allowed)
+    let explanation =
+        gate::explain_decision(in_force, hosts, &question.url, Some(question.method.as_str()), person);
+    let allowed = matches!(explanation.outcome, AccessOutcome::Allowed | AccessOutcome::Public);
+    (format_answer(question, person, in_force.chart(), &explanation), allowed)
 }
 
-fn text(question: &Question, person: Option<&Person>, chart: &Chart, explanation: &Explanation) -> String {
-    let units = person.map(|p| units(p, chart)).unwrap_or_default();
+fn format_answer(
+    question: &ExplainQuery,
+    person: Option<&SessionPerson>,
+    chart: &Chart,
+    explanation: &Explanation,
+) -> String {
+    let units = person.map(|p| format_units(p, chart)).unwrap_or_default();
     let who = match person {
         Some(p) if p.active => format!("{} ({})", p.userid, p.name),
         Some(p) => format!("{} ({}), not active", p.userid, p.name),
         None => format!("{}: not in the directory, treated as not signed in", question.user),
     };
     let decision = match explanation.outcome {
-        Outcome::Allowed => "allowed (200)",
-        Outcome::Public => "allowed for anyone (200)",
-        Outcome::SignIn => "sign-in required (401)",
-        Outcome::Denied => "denied (403)",
+        AccessOutcome::Allowed => "allowed (200)",
+        AccessOutcome::Public => "allowed for anyone (200)",
+        AccessOutcome::SignIn => "sign-in required (401)",
+        AccessOutcome::Denied => "denied (403)",
     };
     let rule = match &explanation.rule {
         Some((number, text)) => format!("{number}: {text}"),
@@ -137,9 +143,9 @@ fn text(question: &Question, person: Option<&Person>, chart: &Chart, explanation
 }
 
 /// The units and tags of the person.
-fn units(person: &Person, chart: &Chart) -> String {
+fn format_units(person: &SessionPerson, chart: &Chart) -> String {
     let units =
-        person.places.iter().filter_map(|place| chart.unit(&place.unit).map(|placed| (place, placed)));
+        person.memberships.iter().filter_map(|place| chart.unit(&place.unit).map(|placed| (place, placed)));
     let mut words: Vec<String> = units
         .map(|(place, placed)| {
             let id =
@@ -147,7 +153,7 @@ fn units(person: &Person, chart: &Chart) -> String {
             format!("{} ({id}{})", placed.path, if place.leader { ", leader" } else { "" })
         })
         .collect();
-    let tags = chart.tags_of(&person.userid, person.places.iter().map(|place| &place.unit));
+    let tags = chart.tags_of(&person.userid, person.memberships.iter().map(|place| &place.unit));
     words.extend(tags.into_iter().filter_map(|id| chart.tag(id)).map(|tag| format!("tag:{}", tag.name)));
     if words.is_empty() { "-".to_owned() } else { words.join(", ") }
 }
@@ -159,13 +165,13 @@ mod tests {
     use super::*;
     use crate::base::host::{Origin, Scheme};
     use crate::base::id::{PersonId, UserId};
-    use crate::config::{DefaultRule, Gate, Groups, RuleText};
+    use crate::config::{DefaultRule, GateConfig, GroupFormat, RuleText};
 
-    fn ask(url: &str, method: Option<&str>, active: Option<bool>) -> (String, bool) {
+    fn answer_for(url: &str, method: Option<&str>, active: Option<bool>) -> (String, bool) {
         let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
         let hosts = Hosts::new(public, vec![], ".example.com", false);
-        let gate = Gate {
-            groups: Groups::Paths,
+        let gate = GateConfig {
+            groups: GroupFormat::Paths,
             assertion: false,
             default: DefaultRule::Members,
             stale_after: Duration::from_secs(60),
@@ -183,25 +189,25 @@ mod tests {
             rule("finance.example.com", "/public/**", "GET", "anyone"),
             rule("finance.example.com", "/admin/**", "*", "user:zhangsan"),
         ];
-        let rules = Rules::compile(&texts, &gate, &hosts).unwrap().0;
-        let person = active.map(|active| Person {
+        let rules = AccessRules::compile(&texts, &gate, &hosts).unwrap().0;
+        let person = active.map(|active| SessionPerson {
             id: PersonId::new("p"),
             userid: UserId::new("ZhangSan"),
             name: "张三".into(),
             email: String::new(),
-            places: Box::default(),
-            prepared: Prepared::default(),
+            memberships: Box::default(),
+            identity: IdentityCache::default(),
             active,
         });
         let question =
-            Question { user: "zhangsan".into(), url: url.into(), method: method.unwrap_or("GET").into() };
-        let in_force = InForce::new(Arc::new(rules), Arc::default(), Arc::default());
-        answer(&in_force, &hosts, &question, person.as_ref())
+            ExplainQuery { user: "zhangsan".into(), url: url.into(), method: method.unwrap_or("GET").into() };
+        let in_force = ResolvedRules::new(Arc::new(rules), Arc::default(), Arc::default());
+        answer_query(&in_force, &hosts, &question, person.as_ref())
     }
 
     #[test]
     fn the_answer_names_the_decision_the_rule_and_the_reason() {
-        let (text, allowed) = ask("https://FINANCE.example.com/admin/./x?y", Some("POST"), Some(true));
+        let (text, allowed) = answer_for("https://FINANCE.example.com/admin/./x?y", Some("POST"), Some(true));
         assert!(allowed);
         let want = "user     ZhangSan (张三)\n\
                     units    -\n\
@@ -240,7 +246,7 @@ mod tests {
             ("https://evil.example/", None, Some(true), "neither public_url's"),
             ("evil", None, Some(true), "not an http(s) URL"),
         ] {
-            let (text, _) = ask(url, method, person);
+            let (text, _) = answer_for(url, method, person);
             assert!(text.contains(words), "{url}: {text}");
         }
     }

@@ -8,8 +8,8 @@ use super::{database, sessions, table};
 use crate::app::session_settings;
 use crate::audit;
 use crate::base::clock::Clock;
-use crate::base::seal::{Purpose, Sealer};
-use crate::config::{Config, root_secret};
+use crate::base::seal::{SealPurpose, Sealer};
+use crate::config::{Config, load_root_secret};
 use crate::doctor;
 use crate::session::{Sessions, keys};
 
@@ -17,17 +17,17 @@ use crate::session::{Sessions, keys};
 ///
 /// # Errors
 /// If there is no database, the root secret is not the gateway's, or the database fails; no key is made then.
-pub async fn rotate(config: &Config, clock: Clock, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    let db = database::open(config).await?;
-    if let Some(path) = doctor::root_secret::file(config).filter(|path| !path.exists()) {
+pub async fn rotate_key(config: &Config, clock: Clock, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+    let db = database::open_existing(config).await?;
+    if let Some(path) = doctor::root_secret::root_secret_path(config).filter(|path| !path.exists()) {
         bail!(
             "there is no root secret at {}, which the gateway seals its keys with; call this where it runs, or set \
              server.secret",
             path.display()
         );
     }
-    let root = root_secret(config)?.0;
-    let loaded = keys::load(&db, &Sealer::new(&root, Purpose::SigningKey)).await?;
+    let root = load_root_secret(config)?.0;
+    let loaded = keys::load(&db, &Sealer::new(&root, SealPurpose::SigningKey)).await?;
     if loaded.jwks.is_empty() && loaded.foreign > 0 {
         bail!(
             "no signing key of this database opens with this root secret: it is not the one that the gateway uses"
@@ -35,12 +35,13 @@ pub async fn rotate(config: &Config, clock: Clock, out: &mut (dyn Write + Send))
     }
     let zone = config.time_zone;
     let sessions = Sessions::open(db.clone(), session_settings(config), &root, clock).await?;
-    let entry = sessions::deed(audit::Event::KeyRotate, None, "by command line".to_owned());
+    let entry =
+        sessions::command_line_entry(audit::AuditEvent::KeyRotate, None, "by command line".to_owned());
     let rotated = sessions.rotate_key(&entry).await.context("no key was made");
     db.close().await;
     let (kid, signs_from) = rotated?;
     writeln!(out, "new signing key {kid}")?;
-    writeln!(out, "published now, signs from {} ({zone})", table::local(signs_from, zone))?;
+    writeln!(out, "published now, signs from {} ({zone})", table::format_local_time(signs_from, zone))?;
     writeln!(out, "the old one stays until its last session has ended")?;
     Ok(())
 }

@@ -11,17 +11,19 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{ClientId, MessageId};
 use crate::config::Config;
 use crate::db::Db;
-use crate::message::show::{self, Fate, Filter, Listed, MOST_MESSAGES, Shown};
-use crate::message::steer::resume::{HoldCause, LiftedHold, Resumed};
-use crate::message::steer::{By, Refused};
-use crate::message::{Messages, Status};
+use crate::message::commands::resume::{HoldCause, LiftedHold, ResumeReport};
+use crate::message::commands::{CommandError, Requester};
+use crate::message::views::{
+    self, DeliveryStatus, MAX_LISTED_MESSAGES, MessageFilter, MessageSummary, MessageView,
+};
+use crate::message::{MessageStatus, Messages};
 use crate::wecom;
 
 /// Which messages to list.
 #[derive(Debug, Clone)]
-pub struct Wanted {
+pub struct MessageListQuery {
     /// With this status only.
-    pub status: Option<Status>,
+    pub status: Option<MessageStatus>,
     /// For this userid or person only.
     pub user: Option<String>,
     /// Of this API client only; empty: of the command line.
@@ -36,33 +38,33 @@ pub struct Wanted {
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
-pub async fn list(
+pub async fn list_messages(
     config: &Config,
     clock: &Clock,
-    wanted: &Wanted,
+    wanted: &MessageListQuery,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let db = database::open(config).await?;
+    let db = database::open_existing(config).await?;
     let headings = ["ID", "ACCEPTED", "KIND", "FROM", "STATUS", "PENDING", "SENT", "FAILED", "REASON"];
     let mut table = table::Table::new(&headings);
     let (mut before, mut left) = (None, wanted.limit);
     while left > 0 {
-        let filter = Filter {
+        let filter = MessageFilter {
             status: wanted.status,
             userid: wanted.user.clone(),
             client: wanted.client.as_deref().map(ClientId::new),
             before,
-            limit: left.min(MOST_MESSAGES),
+            limit: left.min(MAX_LISTED_MESSAGES),
         };
-        let page = show::list(&db, &config.wecom.corp_id, &filter, clock.now()).await?;
+        let page = views::list_messages(&db, &config.wecom.corp_id, &filter, clock.now()).await?;
         let Some(last) = page.last() else { break };
-        before = Some(last.more.seq);
+        before = Some(last.internals.seq);
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
         for message in page {
             if wanted.json {
-                writeln!(out, "{}", table::json_line(&object(&message))?)?;
+                writeln!(out, "{}", table::to_json_line(&message_json(&message))?)?;
             } else {
-                table.push(cells(&message, config.time_zone));
+                table.push(message_cells(&message, config.time_zone));
             }
         }
     }
@@ -75,13 +77,13 @@ pub async fn list(
     Ok(())
 }
 
-fn cells(message: &Listed, zone: chrono_tz::Tz) -> [String; 9] {
-    let counts = message.more.counts;
+fn message_cells(message: &MessageSummary, zone: chrono_tz::Tz) -> [String; 9] {
+    let counts = message.internals.counts;
     [
         message.id.as_str().to_owned(),
-        table::local(message.created_at, zone),
-        message.more.kind.as_str().to_owned(),
-        from(&message.more.client),
+        table::format_local_time(message.created_at, zone),
+        message.internals.kind.as_str().to_owned(),
+        format_sender(&message.internals.client),
         message.status.as_str().to_owned(),
         counts.pending.to_string(),
         counts.sent.to_string(),
@@ -90,23 +92,23 @@ fn cells(message: &Listed, zone: chrono_tz::Tz) -> [String; 9] {
     ]
 }
 
-fn object(message: &Listed) -> serde_json::Value {
+fn message_json(message: &MessageSummary) -> serde_json::Value {
     json!({
         "id": message.id,
         "status": message.status,
-        "kind": message.more.kind,
-        "client": message.more.client,
-        "recipients": message.more.counts,
+        "kind": message.internals.kind,
+        "client": message.internals.client,
+        "recipients": message.internals.counts,
         "reason": message.reason,
         "attempts": message.attempts,
         "created_at": message.created_at,
         "updated_at": message.updated_at,
-        "expires_at": message.more.expires_at,
-        "finished_at": message.more.finished_at,
+        "expires_at": message.internals.expires_at,
+        "finished_at": message.internals.finished_at,
     })
 }
 
-fn from(client: &ClientId) -> String {
+fn format_sender(client: &ClientId) -> String {
     if client.as_str().is_empty() { "command line".to_owned() } else { client.as_str().to_owned() }
 }
 
@@ -114,43 +116,43 @@ fn from(client: &ClientId) -> String {
 ///
 /// # Errors
 /// If there is no database or no such message, it fails, or `out` cannot be written.
-pub async fn show(
+pub async fn show_message(
     config: &Config,
     clock: &Clock,
     id: &str,
     json: bool,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    let db = database::open(config).await?;
-    let found = show::find(&db, &config.wecom.corp_id, &MessageId::new(id), clock.now()).await;
+    let db = database::open_existing(config).await?;
+    let found = views::find_message(&db, &config.wecom.corp_id, &MessageId::new(id), clock.now()).await;
     db.close().await;
-    let Some(shown) = found? else { bail!(unknown(id)) };
+    let Some(shown) = found? else { bail!(unknown_message_text(id)) };
     if json {
-        writeln!(out, "{}", table::json_line(&shown)?)?;
+        writeln!(out, "{}", table::to_json_line(&shown)?)?;
     } else {
-        print(&shown, config.time_zone, out)?;
+        print_message(&shown, config.time_zone, out)?;
     }
     Ok(())
 }
 
 /// What is said of an id that no message has.
-pub(super) fn unknown(id: &str) -> String {
+pub(super) fn unknown_message_text(id: &str) -> String {
     format!(
         "there is no message {}: `gongpai messages list` lists them; they are kept 30 days after their end",
-        table::printable(id)
+        table::to_printable(id)
     )
 }
 
 /// A message as people read it: its fields, then its recipients, those whom it did not reach first.
-pub(super) fn print(shown: &Shown, zone: chrono_tz::Tz, out: &mut dyn Write) -> io::Result<()> {
-    let more = &shown.more;
-    let instant = |at: Option<Timestamp>| at.map(|at| table::local(at, zone));
+pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut dyn Write) -> io::Result<()> {
+    let more = &shown.internals;
+    let instant = |at: Option<Timestamp>| at.map(|at| table::format_local_time(at, zone));
     let fields = [
         ("message", Some(shown.id.as_str().to_owned())),
         ("status", Some(shown.status.as_str().to_owned())),
         ("reason", shown.reason.clone()),
         ("kind", Some(more.kind.as_str().to_owned())),
-        ("from", Some(from(&more.client))),
+        ("from", Some(format_sender(&more.client))),
         ("attempts", Some(shown.attempts.to_string())),
         ("accepted", instant(Some(shown.created_at))),
         ("expires", instant(more.expires_at)),
@@ -158,7 +160,7 @@ pub(super) fn print(shown: &Shown, zone: chrono_tz::Tz, out: &mut dyn Write) -> 
     ];
     for (name, value) in fields {
         if let Some(value) = value {
-            writeln!(out, "{name:<9} {}", table::printable(&value))?;
+            writeln!(out, "{name:<9} {}", table::to_printable(&value))?;
         }
     }
     writeln!(out)?;
@@ -169,7 +171,7 @@ pub(super) fn print(shown: &Shown, zone: chrono_tz::Tz, out: &mut dyn Write) -> 
         return Ok(());
     }
     let mut table = table::Table::new(&["USERID", "STATUS", "REASON"]);
-    for fate in [Fate::Failed, Fate::Pending, Fate::Sent] {
+    for fate in [DeliveryStatus::Failed, DeliveryStatus::Pending, DeliveryStatus::Sent] {
         for recipient in shown.recipients.iter().filter(|recipient| recipient.status == fate) {
             let reason = recipient.reason.clone().unwrap_or_default();
             table.push([recipient.userid.clone(), fate.as_str().to_owned(), reason]);
@@ -194,7 +196,7 @@ pub(super) fn print(shown: &Shown, zone: chrono_tz::Tz, out: &mut dyn Write) -> 
 
 /// What is done to messages by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Deed {
+pub enum MessageAction {
     /// Tried once more.
     Retry,
     /// Given up, for this reason.
@@ -207,44 +209,44 @@ pub enum Deed {
 ///
 /// # Errors
 /// If there is no database, or it fails; what was said by then is done.
-pub async fn steer(
+pub async fn apply_action(
     config: &Config,
     clock: &Clock,
     ids: &[String],
-    deed: &Deed,
+    deed: &MessageAction,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let db = database::open(config).await?;
-    let steered = steer_on(config, clock, &db, ids, deed, out).await;
+    let db = database::open_existing(config).await?;
+    let steered = apply_action_to_each(config, clock, &db, ids, deed, out).await;
     db.close().await;
     steered
 }
 
-async fn steer_on(
+async fn apply_action_to_each(
     config: &Config,
     clock: &Clock,
     db: &Db,
     ids: &[String],
-    deed: &Deed,
+    deed: &MessageAction,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let messages = messages(config, clock, db)?;
+    let messages = open_messages(config, clock, db)?;
     let ids: Vec<_> = ids.iter().map(|id| MessageId::new(id.as_str())).collect();
-    if *deed == Deed::Recall {
-        return match messages.recall(&ids, by()).await {
+    if *deed == MessageAction::Recall {
+        return match messages.recall(&ids, command_line_actor()).await {
             Ok(()) => {
                 for id in &ids {
                     writeln!(
                         out,
                         "{}: is taken back; `gongpai messages show` tells whether WeCom did",
-                        table::printable(id.as_str())
+                        table::to_printable(id.as_str())
                     )?;
                 }
                 Ok(true)
             }
-            Err(Refused::Store(error)) => Err(error).context("nothing was taken back"),
+            Err(CommandError::Store(error)) => Err(error).context("nothing was taken back"),
             Err(why) => {
-                writeln!(out, "nothing was taken back: {}", table::printable(&why.to_string()))?;
+                writeln!(out, "nothing was taken back: {}", table::to_printable(&why.to_string()))?;
                 Ok(false)
             }
         };
@@ -252,18 +254,22 @@ async fn steer_on(
     let mut well = true;
     for id in &ids {
         let (done, said) = match deed {
-            Deed::Bury(reason) => (messages.bury(id, reason, by()).await, "is given up"),
-            Deed::Retry | Deed::Recall => (messages.retry(id, by()).await, "is tried again"),
+            MessageAction::Bury(reason) => {
+                (messages.bury(id, reason, command_line_actor()).await, "is given up")
+            }
+            MessageAction::Retry | MessageAction::Recall => {
+                (messages.retry(id, command_line_actor()).await, "is tried again")
+            }
         };
-        let id = table::printable(id.as_str());
+        let id = table::to_printable(id.as_str());
         match done {
             Ok(()) => writeln!(out, "{id}: {said}")?,
-            Err(Refused::Store(error)) => {
+            Err(CommandError::Store(error)) => {
                 return Err(error).with_context(|| format!("nothing was done to {id} and those after it"));
             }
             Err(why) => {
                 well = false;
-                writeln!(out, "{}", table::printable(&why.to_string()))?;
+                writeln!(out, "{}", table::to_printable(&why.to_string()))?;
             }
         }
     }
@@ -275,22 +281,26 @@ async fn steer_on(
 ///
 /// # Errors
 /// If there is no database, or it fails.
-pub async fn resume(config: &Config, clock: &Clock, out: &mut (dyn Write + Send)) -> anyhow::Result<bool> {
+pub async fn resume_sending(
+    config: &Config,
+    clock: &Clock,
+    out: &mut (dyn Write + Send),
+) -> anyhow::Result<bool> {
     if let Some(why) = message_settings(config).unavailable {
         writeln!(out, "nothing is sent: {why}")?;
         return Ok(false);
     }
-    let db = database::open(config).await?;
-    let resumed = match messages(config, clock, &db) {
-        Ok(messages) => messages.resume(by()).await.context("nothing was changed"),
+    let db = database::open_existing(config).await?;
+    let resumed = match open_messages(config, clock, &db) {
+        Ok(messages) => messages.resume(command_line_actor()).await.context("nothing was changed"),
         Err(error) => Err(error),
     };
     db.close().await;
-    say_resumed(&resumed?, config.time_zone, out)?;
+    print_resumed(&resumed?, config.time_zone, out)?;
     Ok(true)
 }
 
-fn say_resumed(resumed: &Resumed, zone: chrono_tz::Tz, out: &mut dyn Write) -> io::Result<()> {
+fn print_resumed(resumed: &ResumeReport, zone: chrono_tz::Tz, out: &mut dyn Write) -> io::Result<()> {
     let wait = match resumed.waiting {
         0 => "no message waits".to_owned(),
         1 => "1 message waits".to_owned(),
@@ -300,11 +310,13 @@ fn say_resumed(resumed: &Resumed, zone: chrono_tz::Tz, out: &mut dyn Write) -> i
         writeln!(out, "{wait}; nothing held them all back")?;
         return Ok(());
     };
-    writeln!(out, "{wait}; nothing could be sent since {}", table::local(*since, zone))?;
-    writeln!(out, "why: {}", table::printable(&cause.to_string()))?;
+    writeln!(out, "{wait}; nothing could be sent since {}", table::format_local_time(*since, zone))?;
+    writeln!(out, "why: {}", table::to_printable(&cause.to_string()))?;
     match cause {
-        HoldCause::UsedUp(_) => writeln!(out, "Until tomorrow that stays so, and nothing here can lift it."),
-        HoldCause::Administrator(_) | HoldCause::Limit => writeln!(
+        HoldCause::DailyLimit(_) => {
+            writeln!(out, "Until tomorrow that stays so, and nothing here can lift it.")
+        }
+        HoldCause::Administrator(_) | HoldCause::CallLimit => writeln!(
             out,
             "A gateway that runs (`gongpai serve`) sends them within seconds. If WeCom refuses again, they wait, and \
              `gongpai messages list` says why."
@@ -312,12 +324,12 @@ fn say_resumed(resumed: &Resumed, zone: chrono_tz::Tz, out: &mut dyn Write) -> i
     }
 }
 
-fn by() -> By {
-    By { who: "by command line".to_owned(), ..By::default() }
+fn command_line_actor() -> Requester {
+    Requester { who: "by command line".to_owned(), ..Requester::default() }
 }
 
 /// The messages of this installation; nothing is asked of WeCom here.
-pub(super) fn messages(config: &Config, clock: &Clock, db: &Db) -> anyhow::Result<Messages> {
-    let client = wecom::Client::new(wecom_settings(config), clock.clone())?;
+pub(super) fn open_messages(config: &Config, clock: &Clock, db: &Db) -> anyhow::Result<Messages> {
+    let client = wecom::WecomClient::new(wecom_settings(config), clock.clone())?;
     Ok(Messages::new(message_settings(config), db.clone(), clock.clone(), client))
 }

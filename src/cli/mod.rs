@@ -23,5 +23,5 @@ pub mod snippet;
 pub mod sync;
 mod table;
 
-pub use args::Args;
-pub use run::run;
+pub use args::CommandLine;
+pub use run::run_command;

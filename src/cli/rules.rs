@@ -10,12 +10,12 @@ use crate::base::clock::Clock;
 use crate::base::id::UserId;
 use crate::config::Config;
 use crate::db::Db;
-use crate::db::feed::Change;
-use crate::directory::bindings::{Taken, store};
+use crate::db::feed::FeedTransaction;
+use crate::directory::bindings::{ReassignedUserid, store};
 
 /// Which userids to give to their holders of now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Which {
+pub enum UseridSelection {
     /// None: they are listed.
     List,
     /// These.
@@ -28,24 +28,24 @@ pub enum Which {
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
-pub async fn accept(
+pub async fn accept_userids(
     config: &Config,
     clock: &Clock,
-    which: &Which,
+    which: &UseridSelection,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let db = database::open(config).await?;
-    let taken = store::taken(&db, &config.wecom.corp_id).await?;
+    let db = database::open_existing(config).await?;
+    let taken = store::list_reassigned(&db, &config.wecom.corp_id).await?;
     let well = match which {
-        Which::List => list(&taken, out).map(|()| true).map_err(Into::into),
-        Which::All => accept_these(config, clock, &db, &taken, out).await.map(|()| true),
-        Which::These(userids) => named(config, clock, &db, &taken, userids, out).await,
+        UseridSelection::List => print_userids(&taken, out).map(|()| true).map_err(Into::into),
+        UseridSelection::All => accept_and_report(config, clock, &db, &taken, out).await.map(|()| true),
+        UseridSelection::These(userids) => accept_named(config, clock, &db, &taken, userids, out).await,
     };
     db.close().await;
     well
 }
 
-fn list(taken: &[Taken], out: &mut dyn Write) -> std::io::Result<()> {
+fn print_userids(taken: &[ReassignedUserid], out: &mut dyn Write) -> std::io::Result<()> {
     if taken.is_empty() {
         return writeln!(out, "no userid in a rule is somebody else's now");
     }
@@ -63,38 +63,40 @@ fn list(taken: &[Taken], out: &mut dyn Write) -> std::io::Result<()> {
     table.write(out)
 }
 
-async fn named(
+async fn accept_named(
     config: &Config,
     clock: &Clock,
     db: &Db,
-    taken: &[Taken],
+    taken: &[ReassignedUserid],
     userids: &[String],
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let is = |one: &Taken, userid: &String| one.userid.folded() == UserId::new(userid.as_str()).folded();
+    let is = |one: &ReassignedUserid, userid: &String| {
+        one.userid.folded() == UserId::new(userid.as_str()).folded()
+    };
     let strange: Vec<_> = userids.iter().filter(|userid| !taken.iter().any(|one| is(one, userid))).collect();
     for userid in &strange {
-        let userid = table::printable(userid);
+        let userid = table::to_printable(userid);
         writeln!(out, "{userid}: nothing to accept: no rule names this userid and means somebody else")?;
     }
     if !strange.is_empty() {
         return Ok(false);
     }
     let these: Vec<_> = taken.iter().filter(|one| userids.iter().any(|u| is(one, u))).cloned().collect();
-    accept_these(config, clock, db, &these, out).await.map(|()| true)
+    accept_and_report(config, clock, db, &these, out).await.map(|()| true)
 }
 
-async fn accept_these(
+async fn accept_and_report(
     config: &Config,
     clock: &Clock,
     db: &Db,
-    these: &[Taken],
+    these: &[ReassignedUserid],
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
-    bind(config, clock, db, these).await.context("nothing was accepted")?;
+    bind_userids(config, clock, db, these).await.context("nothing was accepted")?;
     for one in these {
-        let (bound, holder) = (table::printable(&one.bound_name), table::printable(&one.holder_name));
-        let userid = table::printable(one.userid.as_str());
+        let (bound, holder) = (table::to_printable(&one.bound_name), table::to_printable(&one.holder_name));
+        let userid = table::to_printable(one.userid.as_str());
         writeln!(out, "{userid}: rules meant {bound}, from now on {holder}")?;
     }
     if these.is_empty() {
@@ -104,15 +106,20 @@ async fn accept_these(
 }
 
 /// All of them in one transaction.
-async fn bind(config: &Config, clock: &Clock, db: &Db, these: &[Taken]) -> sqlx::Result<()> {
+async fn bind_userids(
+    config: &Config,
+    clock: &Clock,
+    db: &Db,
+    these: &[ReassignedUserid],
+) -> sqlx::Result<()> {
     let (corp, now) = (&config.wecom.corp_id, clock.now());
-    let mut change = Change::begin(db, corp, now).await?;
+    let mut change = FeedTransaction::begin(db, corp, now).await?;
     for one in these {
-        store::accept(&mut change, &one.userid, &one.holder).await?;
+        store::accept_holder(&mut change, &one.userid, &one.holder).await?;
         let detail = format!("the userid in rules meant {}, by command line", one.bound);
         let whom = Some((one.holder.clone(), one.userid.clone()));
-        let entry = sessions::deed(audit::Event::Rules, whom, detail);
-        audit::store::insert(change.tx(), corp, &entry, now).await?;
+        let entry = sessions::command_line_entry(audit::AuditEvent::Rules, whom, detail);
+        audit::store::insert_entry(change.tx(), corp, &entry, now).await?;
     }
     change.commit().await
 }

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Context as _;
 
 use super::args::{
-    ApiClientCommand, Args, Command, ConfigCommand, ConflictsCommand, DirectoryCommand, KeyCommand,
+    ApiClientCommand, Command, CommandLine, ConfigCommand, ConflictsCommand, DirectoryCommand, KeyCommand,
     MessagesCommand, RulesCommand, SessionsCommand, SnippetCommand,
 };
 use super::snippet::{NginxArgs, SnippetError, WorkbenchArgs};
@@ -14,19 +14,19 @@ use super::{
     sessions, snippet, sync,
 };
 use crate::base::clock::Clock;
-use crate::config::{Config, Sources};
+use crate::config::{Config, ConfigSources};
 
 /// How a command ended, if it did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum CommandOutcome {
     /// Done, exit code 0.
     Done,
     /// It found something wrong and said so, exit code 1.
     Wrong,
 }
 
-impl Ended {
-    const fn well(good: bool) -> Self {
+impl CommandOutcome {
+    const fn from_success(good: bool) -> Self {
         if good { Self::Done } else { Self::Wrong }
     }
 }
@@ -35,82 +35,98 @@ impl Ended {
 /// can judge.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct CalledWrong(pub String);
+pub struct UsageError(pub String);
 
 /// Does what the command line says, and prints to `out`.
 ///
 /// # Errors
 /// Whatever kept the command from its end, with its causes; [`CalledWrong`] where that was the command line.
-pub async fn run(args: Args, out: &mut (dyn Write + Send)) -> anyhow::Result<Ended> {
-    let sources = Sources::from_process(args.config, args.qiyeweixin);
+pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> anyhow::Result<CommandOutcome> {
+    let sources = ConfigSources::from_process(args.config, args.qiyeweixin);
     let clock = Clock::System;
     match args.command {
-        Command::Serve => serve::serve(&sources, out).await?,
+        Command::Serve => serve::serve_gateway(&sources, out).await?,
         Command::Doctor { json, message_to } => {
-            return doctor::doctor(&sources, &clock, json, message_to, out).await.map(Ended::well);
+            return doctor::run_doctor(&sources, &clock, json, message_to, out)
+                .await
+                .map(CommandOutcome::from_success);
         }
         Command::Config { command: ConfigCommand::Check } => {
-            return config::check(&sources, out).map(Ended::well);
+            return config::check_config(&sources, out).map(CommandOutcome::from_success);
         }
         Command::Config { command: ConfigCommand::Show } => {
-            return config::show(&sources, out).map(Ended::well);
+            return config::show_config(&sources, out).map(CommandOutcome::from_success);
         }
         Command::Sync { dry_run, force, update, json } => {
-            let asked = sync::Asked { dry_run, force, update, json };
-            return sync::sync(&load(&sources)?, &clock, asked, out).await.map(Ended::well);
+            let asked = sync::SyncOptions { dry_run, force, update, json };
+            return sync::sync_directory(&load_config(&sources)?, &clock, asked, out)
+                .await
+                .map(CommandOutcome::from_success);
         }
         Command::Explain { user, url, method } => {
-            let question = explain::Question { user, url, method };
-            explain::explain(&load(&sources)?, &question, out).await?;
+            let question = explain::ExplainQuery { user, url, method };
+            explain::explain_access(&load_config(&sources)?, &question, out).await?;
         }
         Command::Snippet { command: SnippetCommand::Systemd } => {
             writeln!(out, "{}", snippet::SYSTEMD_UNIT.trim_end())?;
         }
-        Command::Snippet { command } => writeln!(out, "{}", printed(&load(&sources)?, command)?.trim_end())?,
+        Command::Snippet { command } => {
+            writeln!(out, "{}", render_snippet(&load_config(&sources)?, command)?.trim_end())?
+        }
         Command::Sessions { command: SessionsCommand::List { user, json, .. } } => {
-            sessions::list(&load(&sources)?, &clock, user.as_deref(), json, out).await?;
+            sessions::list_sessions(&load_config(&sources)?, &clock, user.as_deref(), json, out).await?;
         }
         Command::Sessions { command: SessionsCommand::Revoke { sid, user, .. } } => {
             let whose = match (sid, user) {
-                (Some(sid), _) => sessions::Whose::One(sid),
-                (None, Some(user)) => sessions::Whose::Person(user),
-                (None, None) => sessions::Whose::Everybody,
+                (Some(sid), _) => sessions::RevokeTarget::One(sid),
+                (None, Some(user)) => sessions::RevokeTarget::Person(user),
+                (None, None) => sessions::RevokeTarget::Everybody,
             };
-            sessions::revoke(&load(&sources)?, &clock, &whose, out).await?;
+            sessions::revoke_sessions(&load_config(&sources)?, &clock, &whose, out).await?;
         }
         Command::Audit { user, since, json } => {
-            let asked = audit::Asked { user, since, json };
-            audit::audit(&load(&sources)?, &clock, &asked, out).await?;
+            let asked = audit::AuditQuery { user, since, json };
+            audit::print_audit_trail(&load_config(&sources)?, &clock, &asked, out).await?;
         }
         Command::ApiClient { command: ApiClientCommand::Add { id, scopes } } => {
-            api_client::add(&load(&sources)?, &id, &scopes, out)?;
+            api_client::add_client(&load_config(&sources)?, &id, &scopes, out)?;
         }
         Command::Directory { command } => {
-            let config = load(&sources)?;
-            return in_directory(&config, &clock, command, out).await.map(Ended::well);
+            let config = load_config(&sources)?;
+            return run_directory_command(&config, &clock, command, out)
+                .await
+                .map(CommandOutcome::from_success);
         }
         Command::Send(args) => {
-            return send::send(&load(&sources)?, &clock, &args, out).await.map(Ended::well);
+            return send::send_message(&load_config(&sources)?, &clock, &args, out)
+                .await
+                .map(CommandOutcome::from_success);
         }
         Command::Messages { command } => {
-            let config = load(&sources)?;
-            return in_messages(&config, &clock, command, out).await.map(Ended::well);
+            let config = load_config(&sources)?;
+            return run_messages_command(&config, &clock, command, out)
+                .await
+                .map(CommandOutcome::from_success);
         }
         Command::Rules { command: RulesCommand::Accept { userids, all } } => {
             let which = match (all, userids) {
-                (true, _) => rules::Which::All,
-                (false, userids) if userids.is_empty() => rules::Which::List,
-                (false, userids) => rules::Which::These(userids),
+                (true, _) => rules::UseridSelection::All,
+                (false, userids) if userids.is_empty() => rules::UseridSelection::List,
+                (false, userids) => rules::UseridSelection::These(userids),
             };
-            return rules::accept(&load(&sources)?, &clock, &which, out).await.map(Ended::well);
+            return rules::accept_userids(&load_config(&sources)?, &clock, &which, out)
+                .await
+                .map(CommandOutcome::from_success);
         }
-        Command::Key { command: KeyCommand::Rotate } => key::rotate(&load(&sources)?, clock, out).await?,
+        Command::Key { command: KeyCommand::Rotate } => {
+            key::rotate_key(&load_config(&sources)?, clock, out).await?
+        }
     }
     out.flush()?;
-    Ok(Ended::Done)
+    Ok(CommandOutcome::Done)
 }
 
-async fn in_directory(
+async fn run_directory_command(
     config: &Config,
     clock: &Clock,
     command: DirectoryCommand,
@@ -118,20 +134,20 @@ async fn in_directory(
 ) -> anyhow::Result<bool> {
     match command {
         DirectoryCommand::Import { file, dry_run } => {
-            return directory::import(config, clock, &file, dry_run, out).await;
+            return directory::import_persons(config, clock, &file, dry_run, out).await;
         }
-        DirectoryCommand::Export { file, all } => directory::export(config, &file, all, out).await?,
+        DirectoryCommand::Export { file, all } => directory::export_persons(config, &file, all, out).await?,
         DirectoryCommand::Conflicts { command: ConflictsCommand::List { json } } => {
-            conflicts::list(config, json, out).await?;
+            conflicts::list_conflicts(config, json, out).await?;
         }
         DirectoryCommand::Conflicts { command: ConflictsCommand::Resolve { id, person, .. } } => {
-            conflicts::resolve(config, clock, &id, person.as_deref(), out).await?;
+            conflicts::resolve_conflict(config, clock, &id, person.as_deref(), out).await?;
         }
     }
     Ok(true)
 }
 
-async fn in_messages(
+async fn run_messages_command(
     config: &Config,
     clock: &Clock,
     command: MessagesCommand,
@@ -139,37 +155,37 @@ async fn in_messages(
 ) -> anyhow::Result<bool> {
     let (ids, deed) = match command {
         MessagesCommand::List { status, user, client, limit, json } => {
-            let wanted = messages::Wanted { status, user, client, limit, json };
-            return messages::list(config, clock, &wanted, out).await.map(|()| true);
+            let wanted = messages::MessageListQuery { status, user, client, limit, json };
+            return messages::list_messages(config, clock, &wanted, out).await.map(|()| true);
         }
         MessagesCommand::Show { id, json } => {
-            return messages::show(config, clock, &id, json, out).await.map(|()| true);
+            return messages::show_message(config, clock, &id, json, out).await.map(|()| true);
         }
-        MessagesCommand::Resume => return messages::resume(config, clock, out).await,
-        MessagesCommand::Retry { ids } => (ids, messages::Deed::Retry),
-        MessagesCommand::Bury { ids, reason } => (ids, messages::Deed::Bury(reason)),
-        MessagesCommand::Recall { ids } => (ids, messages::Deed::Recall),
+        MessagesCommand::Resume => return messages::resume_sending(config, clock, out).await,
+        MessagesCommand::Retry { ids } => (ids, messages::MessageAction::Retry),
+        MessagesCommand::Bury { ids, reason } => (ids, messages::MessageAction::Bury(reason)),
+        MessagesCommand::Recall { ids } => (ids, messages::MessageAction::Recall),
     };
-    messages::steer(config, clock, &ids, &deed, out).await
+    messages::apply_action(config, clock, &ids, &deed, out).await
 }
 
-fn load(sources: &Sources) -> anyhow::Result<Config> {
+fn load_config(sources: &ConfigSources) -> anyhow::Result<Config> {
     let (config, _warnings) = Config::load(sources).context("the configuration is not accepted")?;
     Ok(config)
 }
 
-fn printed(config: &Config, command: SnippetCommand) -> anyhow::Result<String> {
+fn render_snippet(config: &Config, command: SnippetCommand) -> anyhow::Result<String> {
     let printed = match command {
         SnippetCommand::Nginx { host, upstream, listen, api, access_log } => {
-            snippet::nginx(config, &NginxArgs { host, upstream, listen, api, access_log })
+            snippet::render_nginx(config, &NginxArgs { host, upstream, listen, api, access_log })
         }
         SnippetCommand::Workbench { rd, seed_style } => {
-            snippet::workbench(config, &WorkbenchArgs { rd, seed_style })
+            snippet::render_workbench_url(config, &WorkbenchArgs { rd, seed_style })
         }
         SnippetCommand::Systemd => Ok(snippet::SYSTEMD_UNIT.to_owned()),
     };
     printed.map_err(|error| match error {
         SnippetError::ForeignHost(_) | SnippetError::Missing(_) => error.into(),
-        _ => CalledWrong(error.to_string()).into(),
+        _ => UsageError(error.to_string()).into(),
     })
 }

@@ -8,8 +8,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::args::{Expires, SendArgs, To};
-use super::run::CalledWrong;
+use super::args::{Expiry, SendArgs, SendTarget};
+use super::run::UsageError;
 use super::{database, messages, sessions, table};
 use crate::audit;
 use crate::base::clock::{Clock, Timestamp};
@@ -17,16 +17,16 @@ use crate::base::id::MessageId;
 use crate::config::Config;
 use crate::db::Db;
 use crate::directory;
-use crate::message::accept::{Accepted, Refused, Sender};
-use crate::message::content::Order;
-use crate::message::show::Shown;
-use crate::message::{Messages, Status};
+use crate::message::accept::{AcceptError, AcceptedMessage, Sender};
+use crate::message::content::MessageRequest;
+use crate::message::views::MessageView;
+use crate::message::{MessageStatus, Messages};
 
 /// How often it is looked what became of it.
-const LOOK: Duration = Duration::from_millis(500);
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// The most that is read of a file; the API takes no more.
-const MOST_BYTES: u64 = 1024 * 1024;
+const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
 
 /// Accepts a message and prints its id; with `wait` also what became of it, and then `false` (exit code 1) unless
 /// everybody got it. What else there is to say goes to standard error.
@@ -34,15 +34,17 @@ const MOST_BYTES: u64 = 1024 * 1024;
 /// # Errors
 /// If there is no database, the message is refused, or the database fails; with `wait` also if it is interrupted.
 /// [`CalledWrong`] for arguments that do not go together.
-pub async fn send(
+pub async fn send_message(
     config: &Config,
     clock: &Clock,
     args: &SendArgs,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let request = request(args, clock.now(), &mut io::stdin().lock())?;
-    let order = Order::read(request).map_err(Refused::Invalid).map_err(|why| refused(why, args))?;
-    let db = database::open_or_make(config).await?;
+    let request = build_request(args, clock.now(), &mut io::stdin().lock())?;
+    let order = MessageRequest::parse(request)
+        .map_err(AcceptError::Invalid)
+        .map_err(|why| describe_refusal(why, args))?;
+    let db = database::open_or_create(config).await?;
     let sent = accept_and_follow(config, clock, &db, args, order, out).await;
     db.close().await;
     sent
@@ -53,33 +55,33 @@ async fn accept_and_follow(
     clock: &Clock,
     db: &Db,
     args: &SendArgs,
-    order: Order,
+    order: MessageRequest,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let messages = messages::messages(config, clock, db)?;
+    let messages = messages::open_messages(config, clock, db)?;
     let corp = &config.wecom.corp_id;
-    let chart = directory::store::chart(db, corp).await?;
+    let chart = directory::store::load_chart(db, corp).await?;
     let accepted = messages.accept(&chart, Sender::CommandLine, args.key.as_deref(), order).await;
-    let accepted = accepted.map_err(|why| refused(why, args))?;
+    let accepted = accepted.map_err(|why| describe_refusal(why, args))?;
     writeln!(out, "{}", accepted.id)?;
     out.flush()?;
-    tell(&accepted, args.wait);
+    print_next_steps(&accepted, args.wait);
     if !accepted.repeated {
         let detail = format!("message {} sent, by command line", accepted.id);
-        let entry = sessions::deed(audit::Event::Message, None, detail);
-        let written = audit::store::insert_alone(db, corp, &[entry], clock.now()).await;
+        let entry = sessions::command_line_entry(audit::AuditEvent::Message, None, detail);
+        let written = audit::store::insert_entries(db, corp, &[entry], clock.now()).await;
         written.context("the message is accepted, but the audit trail could not be written")?;
     }
     if !args.wait {
         return Ok(true);
     }
-    let shown = until_finished(&messages, &accepted.id).await?;
-    messages::print(&shown, config.time_zone, out)?;
-    Ok(shown.status == Status::Sent)
+    let shown = wait_until_finished(&messages, &accepted.id).await?;
+    messages::print_message(&shown, config.time_zone, out)?;
+    Ok(shown.status == MessageStatus::Sent)
 }
 
 /// What to do next, for whoever reads it; a script reads the id.
-fn tell(accepted: &Accepted, waits: bool) {
+fn print_next_steps(accepted: &AcceptedMessage, waits: bool) {
     let id = &accepted.id;
     let mut lines = Vec::new();
     if accepted.repeated {
@@ -100,30 +102,34 @@ fn tell(accepted: &Accepted, waits: bool) {
 }
 
 /// The request of POST /api/v1/messages that the arguments mean.
-fn request(args: &SendArgs, now: Timestamp, stdin: &mut dyn io::Read) -> anyhow::Result<Map<String, Value>> {
+fn build_request(
+    args: &SendArgs,
+    now: Timestamp,
+    stdin: &mut dyn io::Read,
+) -> anyhow::Result<Map<String, Value>> {
     if let Some(file) = &args.json {
-        let text = if file == "-" { read(stdin, "standard input")? } else { read_file(file)? };
+        let text = if file == "-" { read_text(stdin, "standard input")? } else { read_file(file)? };
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         return serde_json::from_str(text).with_context(|| {
             format!(
                 "{}: not a request of POST /api/v1/messages, which is a JSON object",
-                table::printable(file)
+                table::to_printable(file)
             )
         });
     }
     let expires_at = match args.expires {
         // A span would end at another instant, and so be another message, each time this is called.
-        Some(Expires::After(_)) if args.key.is_some() => {
+        Some(Expiry::After(_)) if args.key.is_some() => {
             let wrong = "with --key, --expires takes an instant, such as 2026-11-23T18:00:00+08:00";
-            return Err(CalledWrong(wrong.to_owned()).into());
+            return Err(UsageError(wrong.to_owned()).into());
         }
-        Some(Expires::After(span)) => Some(now.plus(span)),
-        Some(Expires::At(instant)) => Some(instant),
+        Some(Expiry::After(span)) => Some(now.plus(span)),
+        Some(Expiry::At(instant)) => Some(instant),
         None => None,
     };
-    let (kind, content) = content(args, stdin)?;
+    let (kind, content) = build_content(args, stdin)?;
     let request = json!({
-        "to": whom(args),
+        "to": build_recipients(args),
         "kind": kind,
         "content": content,
         "url_signed_in": !args.plain_links,
@@ -136,23 +142,23 @@ fn request(args: &SendArgs, now: Timestamp, stdin: &mut dyn io::Read) -> anyhow:
     }
 }
 
-fn whom(args: &SendArgs) -> Value {
-    let of = |name: fn(&To) -> Option<&String>| args.to.iter().filter_map(name).collect::<Vec<_>>();
+fn build_recipients(args: &SendArgs) -> Value {
+    let of = |name: fn(&SendTarget) -> Option<&String>| args.to.iter().filter_map(name).collect::<Vec<_>>();
     json!({
-        "users": of(|to| if let To::User(userid) = to { Some(userid) } else { None }),
-        "units": of(|to| if let To::Unit(unit) = to { Some(unit) } else { None }),
-        "tags": of(|to| if let To::Tag(tag) = to { Some(tag) } else { None }),
+        "users": of(|to| if let SendTarget::User(userid) = to { Some(userid) } else { None }),
+        "units": of(|to| if let SendTarget::Unit(unit) = to { Some(unit) } else { None }),
+        "tags": of(|to| if let SendTarget::Tag(tag) = to { Some(tag) } else { None }),
         "all": args.all,
     })
 }
 
 /// Kind and content; a text of `-` is standard input without its last line's end.
-fn content(args: &SendArgs, stdin: &mut dyn io::Read) -> anyhow::Result<(&'static str, Value)> {
+fn build_content(args: &SendArgs, stdin: &mut dyn io::Read) -> anyhow::Result<(&'static str, Value)> {
     let mut text = |given: &str| -> anyhow::Result<String> {
         if given != "-" {
             return Ok(given.to_owned());
         }
-        let text = read(stdin, "standard input")?;
+        let text = read_text(stdin, "standard input")?;
         Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     };
     if let Some(given) = &args.text {
@@ -170,37 +176,37 @@ fn content(args: &SendArgs, stdin: &mut dyn io::Read) -> anyhow::Result<(&'stati
 
 fn read_file(path: &str) -> anyhow::Result<String> {
     let mut file =
-        std::fs::File::open(path).with_context(|| format!("{} cannot be read", table::printable(path)))?;
-    read(&mut file, path)
+        std::fs::File::open(path).with_context(|| format!("{} cannot be read", table::to_printable(path)))?;
+    read_text(&mut file, path)
 }
 
-fn read(from: &mut dyn io::Read, name: &str) -> anyhow::Result<String> {
+fn read_text(from: &mut dyn io::Read, name: &str) -> anyhow::Result<String> {
     let mut text = String::new();
-    let name = table::printable(name);
-    let mut limited = from.take(MOST_BYTES.saturating_add(1));
+    let name = table::to_printable(name);
+    let mut limited = from.take(MAX_REQUEST_BYTES.saturating_add(1));
     limited.read_to_string(&mut text).with_context(|| format!("{name} cannot be read as UTF-8"))?;
-    if u64::try_from(text.len()).is_ok_and(|bytes| bytes > MOST_BYTES) {
-        bail!("{name} is longer than a request may be, {MOST_BYTES} bytes");
+    if u64::try_from(text.len()).is_ok_and(|bytes| bytes > MAX_REQUEST_BYTES) {
+        bail!("{name} is longer than a request may be, {MAX_REQUEST_BYTES} bytes");
     }
     Ok(text)
 }
 
 /// Why nothing was accepted, and what to do.
-fn refused(why: Refused, args: &SendArgs) -> anyhow::Error {
+fn describe_refusal(why: AcceptError, args: &SendArgs) -> anyhow::Error {
     match why {
-        Refused::Unavailable(reason) => anyhow!("nothing was sent: {reason}"),
-        Refused::BadKey => anyhow!("nothing was sent: --key takes 1 to 255 printable ASCII characters"),
-        Refused::KeyReused => anyhow!(
+        AcceptError::Unavailable(reason) => anyhow!("nothing was sent: {reason}"),
+        AcceptError::BadKey => anyhow!("nothing was sent: --key takes 1 to 255 printable ASCII characters"),
+        AcceptError::KeyReused => anyhow!(
             "nothing was sent: another message was sent with this --key; choose another one, or send what was sent then"
         ),
-        Refused::Invalid(findings) => {
-            let lines = findings.iter().map(|finding| format!("\n  {}", table::printable(&finding.to_string())));
+        AcceptError::Invalid(findings) => {
+            let lines = findings.iter().map(|finding| format!("\n  {}", table::to_printable(&finding.to_string())));
             anyhow!("nothing was sent:{}", lines.collect::<String>())
         }
-        Refused::Store(error) if args.key.is_some() => {
+        AcceptError::Store(error) if args.key.is_some() => {
             anyhow!(error).context("it is not known whether the message was accepted: call this again with the same --key")
         }
-        Refused::Store(error) => anyhow!(error).context(
+        AcceptError::Store(error) => anyhow!(error).context(
             "it is not known whether the message was accepted: look with `gongpai messages list --client \"\"` before \
              sending it again; with --key that would not be necessary",
         ),
@@ -208,18 +214,20 @@ fn refused(why: Refused, args: &SendArgs) -> anyhow::Error {
 }
 
 /// Looks until the message has come to its end.
-async fn until_finished(messages: &Messages, id: &MessageId) -> anyhow::Result<Shown> {
+async fn wait_until_finished(messages: &Messages, id: &MessageId) -> anyhow::Result<MessageView> {
     let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be listened for")?;
-    let mut seen = Seen::new(io::stderr().is_terminal());
+    let mut seen = SendProgress::new(io::stderr().is_terminal());
     loop {
-        let Some(shown) = messages.find(id).await? else { bail!(messages::unknown(id.as_str())) };
-        if shown.more.finished_at.is_some() {
+        let Some(shown) = messages.find(id).await? else {
+            bail!(messages::unknown_message_text(id.as_str()))
+        };
+        if shown.internals.finished_at.is_some() {
             seen.clear();
             return Ok(shown);
         }
-        seen.show(&progress(&shown));
+        seen.show(&describe_progress(&shown));
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
             _ = interrupt.recv() => {
                 seen.clear();
                 bail!("interrupted; the message stays accepted: `gongpai messages show {id}`, or recall it")
@@ -229,10 +237,10 @@ async fn until_finished(messages: &Messages, id: &MessageId) -> anyhow::Result<S
 }
 
 /// How far it is.
-fn progress(shown: &Shown) -> String {
-    let counts = shown.more.counts;
+fn describe_progress(shown: &MessageView) -> String {
+    let counts = shown.internals.counts;
     let mut text = match shown.status {
-        Status::Accepted => "accepted; a gateway that runs (`gongpai serve`) delivers it".to_owned(),
+        MessageStatus::Accepted => "accepted; a gateway that runs (`gongpai serve`) delivers it".to_owned(),
         status => format!(
             "{}: {} pending, {} sent, {} failed",
             status.as_str(),
@@ -244,16 +252,16 @@ fn progress(shown: &Shown) -> String {
     if let Some(reason) = &shown.reason {
         text = format!("{text}; {reason}");
     }
-    table::printable(&text)
+    table::to_printable(&text)
 }
 
 /// What whoever waits sees: one line on a terminal, elsewhere a line whenever it changes.
-struct Seen {
+struct SendProgress {
     bar: Option<ProgressBar>,
     said: String,
 }
 
-impl Seen {
+impl SendProgress {
     fn new(terminal: bool) -> Self {
         let bar = terminal.then(|| {
             let bar = ProgressBar::new_spinner();

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 use crate::app::App;
 use crate::app::reload::Reloader;
 use crate::base::clock::Clock;
-use crate::config::{Reading, Sources};
+use crate::config::{ConfigReading, ConfigSources};
 use crate::observe::telemetry;
 use crate::supervisor::Hangups;
 
@@ -15,13 +15,13 @@ use crate::supervisor::Hangups;
 ///
 /// # Errors
 /// If the configuration is not accepted, something it needs cannot be opened, or a part of it died.
-pub async fn serve(sources: &Sources, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
+pub async fn serve_gateway(sources: &ConfigSources, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     // Before anything else: until then SIGHUP ends the process.
     let hangups = Hangups::listen().context("SIGHUP cannot be listened for")?;
-    let reading = Reading::of(sources);
+    let reading = ConfigReading::from_sources(sources);
     let running = reading.running();
     let config = reading.outcome?;
-    let level = telemetry::begin(&config.log)?;
+    let level = telemetry::start_logging(&config.log)?;
     for warning in reading.warnings {
         tracing::warn!(key = %warning.key, "{}: {}", warning.key, warning.message);
     }
@@ -35,7 +35,7 @@ pub async fn serve(sources: &Sources, out: &mut (dyn Write + Send)) -> anyhow::R
         }
     };
     let reloader = Reloader { sources: sources.clone(), running, level, hangups };
-    app.run(workings.reloading(reloader), listening).await?;
+    app.run(workings.with_reloader(reloader), listening).await?;
     tracing::info!("Stopped");
     Ok(())
 }

@@ -13,22 +13,22 @@ use crate::base::clock::Clock;
 use crate::base::id::RunId;
 use crate::config::Config;
 use crate::db::Db;
-use crate::sync::Sync;
+use crate::sync::SyncService;
 use crate::sync::plan::ConflictKind;
-use crate::sync::progress::{Progress, Snapshot, Step};
-use crate::sync::queue::{Cause, End, Request, Run, Status};
-use crate::sync::remote::Kind;
+use crate::sync::progress::{ProgressSnapshot, SyncProgress, SyncStep};
+use crate::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunEnd, SyncRunStatus};
+use crate::sync::remote::SyncKind;
 use crate::wecom;
 
 /// How often the bar moves, and how often it is looked how a run of somebody else's goes.
-const LOOK: Duration = Duration::from_millis(200);
+const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
 /// How many lines of what changed are printed; the API and the next run have all that are kept.
-const LINES: usize = 20;
+const MAX_CHANGE_LINES: usize = 20;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
-pub struct Asked {
+pub struct SyncOptions {
     /// Only say what would change.
     pub dry_run: bool,
     /// Remove however much is missing.
@@ -44,51 +44,56 @@ pub struct Asked {
 ///
 /// # Errors
 /// If the database cannot be opened or made, or fails; if it is interrupted. What was written by then nobody sees.
-pub async fn sync(
+pub async fn sync_directory(
     config: &Config,
     clock: &Clock,
-    asked: Asked,
+    asked: SyncOptions,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let db = database::open_or_make(config).await?;
-    let run = of(config, clock, &db, asked).await;
+    let db = database::open_or_create(config).await?;
+    let run = request_and_wait(config, clock, &db, asked).await;
     db.close().await;
     let run = run?;
     if asked.json {
-        writeln!(out, "{}", table::json_line(&run)?)?;
+        writeln!(out, "{}", table::to_json_line(&run)?)?;
     } else {
-        print(&run, out)?;
+        print_run(&run, out)?;
     }
-    Ok(run.status == Status::Done && run.complete)
+    Ok(run.status == SyncRunStatus::Done && run.complete)
 }
 
-async fn of(config: &Config, clock: &Clock, db: &Db, asked: Asked) -> anyhow::Result<Run> {
-    let client = wecom::Client::new(wecom_settings(config), clock.clone())?;
-    let sync = Sync::new(sync_settings(config), db.clone(), client, clock.clone());
-    let request = Request {
-        kind: if asked.update { Kind::Update } else { Kind::Full },
-        cause: Cause::Command,
+async fn request_and_wait(
+    config: &Config,
+    clock: &Clock,
+    db: &Db,
+    asked: SyncOptions,
+) -> anyhow::Result<SyncRun> {
+    let client = wecom::WecomClient::new(wecom_settings(config), clock.clone())?;
+    let sync = SyncService::new(sync_settings(config), db.clone(), client, clock.clone());
+    let request = SyncRequest {
+        kind: if asked.update { SyncKind::Update } else { SyncKind::Full },
+        cause: SyncCause::CommandLine,
         dry_run: asked.dry_run,
         force: asked.force,
     };
     let id = sync.request(request).await.context("no run was asked for")?;
-    let mut shown = Shown::new(io::stderr().is_terminal());
+    let mut shown = SyncProgressLine::new(io::stderr().is_terminal());
     let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be listened for")?;
-    let run = until_ended(&sync, &id, &mut interrupt, &mut shown).await;
+    let run = wait_until_ended(&sync, &id, &mut interrupt, &mut shown).await;
     shown.clear();
     run
 }
 
 /// Works on the queue until this run has ended, here or elsewhere.
-async fn until_ended(
-    sync: &Sync,
+async fn wait_until_ended(
+    sync: &SyncService,
     id: &RunId,
     interrupt: &mut Signal,
-    shown: &mut Shown,
-) -> anyhow::Result<Run> {
+    shown: &mut SyncProgressLine,
+) -> anyhow::Result<SyncRun> {
     loop {
         if let Some(run) = sync.queue().claim().await? {
-            work(sync, &run, interrupt, shown).await?;
+            work_on_run(sync, &run, interrupt, shown).await?;
         }
         let found = sync.find(id).await?;
         let Some(run) = found else { bail!("run {id} is no longer there") };
@@ -96,36 +101,45 @@ async fn until_ended(
             return Ok(run);
         }
         // Somebody else works, on this run or on one before it.
-        shown
-            .show(&run.progress.map_or_else(|| waiting(&run), |progress| progress.to_string()), run.progress);
+        shown.show(
+            &run.progress.map_or_else(|| describe_wait(&run), |progress| progress.to_string()),
+            run.progress,
+        );
         tokio::select! {
-            () = tokio::time::sleep(LOOK) => {}
+            () = tokio::time::sleep(POLL_INTERVAL) => {}
             _ = interrupt.recv() => bail!("interrupted; run {id} is left to a gateway that runs"),
         }
     }
 }
 
-fn waiting(run: &Run) -> String {
+fn describe_wait(run: &SyncRun) -> String {
     let words = match run.status {
-        Status::Queued => "waiting for the run before it",
-        Status::Running | Status::Done | Status::Refused | Status::Failed => "a gateway works on it",
+        SyncRunStatus::Queued => "waiting for the run before it",
+        SyncRunStatus::Running | SyncRunStatus::Done | SyncRunStatus::Refused | SyncRunStatus::Failed => {
+            "a gateway works on it"
+        }
     };
     words.to_owned()
 }
 
 /// Works on a run that was claimed here. Ctrl-C ends it: whoever stops a removal does not want it made elsewhere.
-async fn work(sync: &Sync, run: &Run, interrupt: &mut Signal, shown: &mut Shown) -> anyhow::Result<()> {
-    let progress = Progress::default();
+async fn work_on_run(
+    sync: &SyncService,
+    run: &SyncRun,
+    interrupt: &mut Signal,
+    shown: &mut SyncProgressLine,
+) -> anyhow::Result<()> {
+    let progress = SyncProgress::default();
     let interrupted = tokio::select! {
         _ = sync.work(run, &progress) => false,
-        never = watch(&progress, shown) => match never {},
+        never = watch_progress(&progress, shown) => match never {},
         _ = interrupt.recv() => true,
     };
     if !interrupted {
         return Ok(());
     }
     shown.clear();
-    let end = End::failed("It was interrupted at the command line; nothing of it was published.");
+    let end = SyncRunEnd::failed("It was interrupted at the command line; nothing of it was published.");
     let ours = sync.queue().end(&run.id, &end).await.context("how the run ended could not be written")?;
     // What was published in this very moment stays so.
     if ours {
@@ -134,23 +148,23 @@ async fn work(sync: &Sync, run: &Run, interrupt: &mut Signal, shown: &mut Shown)
     Ok(())
 }
 
-async fn watch(progress: &Progress, shown: &mut Shown) -> std::convert::Infallible {
+async fn watch_progress(progress: &SyncProgress, shown: &mut SyncProgressLine) -> std::convert::Infallible {
     loop {
         let snapshot = progress.snapshot();
         shown.show(&snapshot.to_string(), Some(snapshot));
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 /// What whoever waits sees.
-struct Shown {
+struct SyncProgressLine {
     /// On a terminal.
     bar: Option<ProgressBar>,
     /// What was said last, elsewhere.
-    said: Option<(Option<Step>, String)>,
+    said: Option<(Option<SyncStep>, String)>,
 }
 
-impl Shown {
+impl SyncProgressLine {
     fn new(terminal: bool) -> Self {
         let bar = terminal.then(|| {
             let bar = ProgressBar::new(0);
@@ -160,7 +174,7 @@ impl Shown {
         Self { bar, said: None }
     }
 
-    fn show(&mut self, text: &str, snapshot: Option<Snapshot>) {
+    fn show(&mut self, text: &str, snapshot: Option<ProgressSnapshot>) {
         let Some(bar) = &self.bar else {
             // One line for each step, whatever its numbers.
             let step = snapshot.map(|s| s.step);
@@ -190,9 +204,9 @@ impl Shown {
 }
 
 /// The run as people read it: what it counts, what it says, the first lines of what changed, how it ended.
-fn print(run: &Run, out: &mut dyn Write) -> io::Result<()> {
+fn print_run(run: &SyncRun, out: &mut dyn Write) -> io::Result<()> {
     let report = &run.report;
-    if matches!(run.status, Status::Done | Status::Refused) {
+    if matches!(run.status, SyncRunStatus::Done | SyncRunStatus::Refused) {
         let mut counts = table::Table::new(&["", "CREATED", "UPDATED", "REMOVED"]);
         for (name, tally) in [
             ("units", run.counts.units),
@@ -203,38 +217,44 @@ fn print(run: &Run, out: &mut dyn Write) -> io::Result<()> {
             let numbers = [tally.created, tally.updated, tally.removed].map(|n| n.to_string());
             counts.push(std::iter::once(name.to_owned()).chain(numbers));
         }
-        if run.status == Status::Done || run.dry_run {
+        if run.status == SyncRunStatus::Done || run.dry_run {
             counts.write(out)?;
         }
     }
     for note in &report.notes {
-        writeln!(out, "note     {}: {}", note.code, table::printable(&note.text))?;
+        writeln!(out, "note     {}: {}", note.code, table::to_printable(&note.text))?;
     }
     for skipped in &report.skipped {
         let what = if skipped.wecom.is_empty() { &skipped.id } else { &skipped.wecom };
-        let (what, why) = (table::printable(what), table::printable(&skipped.reason));
+        let (what, why) = (table::to_printable(what), table::to_printable(&skipped.reason));
         writeln!(out, "skipped  {} {what}: {why}", skipped.kind)?;
     }
     if report.more_skipped > 0 {
         writeln!(out, "skipped  and {} more", report.more_skipped)?;
     }
-    for line in report.lines.iter().take(LINES) {
-        writeln!(out, "change   {}", table::printable(line))?;
+    for line in report.lines.iter().take(MAX_CHANGE_LINES) {
+        writeln!(out, "change   {}", table::to_printable(line))?;
     }
-    let told = u64::try_from(report.lines.len().min(LINES)).unwrap_or(u64::MAX);
+    let told = u64::try_from(report.lines.len().min(MAX_CHANGE_LINES)).unwrap_or(u64::MAX);
     let kept = u64::try_from(report.lines.len()).unwrap_or(u64::MAX);
     let more = kept.saturating_add(report.more_lines).saturating_sub(told);
     if more > 0 {
         writeln!(out, "change   and {more} more")?;
     }
     for conflict in &report.conflicts {
-        writeln!(out, "conflict {}: {} ({})", conflict.id, why(&conflict.kind), conflict.person_id)?;
+        writeln!(
+            out,
+            "conflict {}: {} ({})",
+            conflict.id,
+            describe_conflict(&conflict.kind),
+            conflict.person_id
+        )?;
     }
-    writeln!(out, "{}", outcome(run))
+    writeln!(out, "{}", describe_outcome(run))
 }
 
 /// Why a human is asked.
-fn why(kind: &str) -> &str {
+fn describe_conflict(kind: &str) -> &str {
     match ConflictKind::ALL.into_iter().find(|known| known.as_str() == kind) {
         Some(ConflictKind::Ambiguous) => "somebody could be one of several local persons",
         Some(ConflictKind::Renamed) => "somebody who joined looks like somebody who left",
@@ -244,21 +264,23 @@ fn why(kind: &str) -> &str {
 }
 
 /// The last line.
-fn outcome(run: &Run) -> String {
+fn describe_outcome(run: &SyncRun) -> String {
     let id = &run.id;
     match run.status {
-        Status::Done if run.dry_run => format!("dry run {id}: nothing was changed{}", partly(run)),
-        Status::Done => format!("run {id} is done{}", partly(run)),
-        Status::Refused => {
-            format!("run {id} was refused, nothing was changed: {}", table::printable(&run.reason))
+        SyncRunStatus::Done if run.dry_run => {
+            format!("dry run {id}: nothing was changed{}", incomplete_suffix(run))
         }
-        Status::Failed | Status::Queued | Status::Running => {
-            format!("run {id} failed, nothing was changed: {}", table::printable(&run.reason))
+        SyncRunStatus::Done => format!("run {id} is done{}", incomplete_suffix(run)),
+        SyncRunStatus::Refused => {
+            format!("run {id} was refused, nothing was changed: {}", table::to_printable(&run.reason))
+        }
+        SyncRunStatus::Failed | SyncRunStatus::Queued | SyncRunStatus::Running => {
+            format!("run {id} failed, nothing was changed: {}", table::to_printable(&run.reason))
         }
     }
 }
 
-const fn partly(run: &Run) -> &'static str {
+const fn incomplete_suffix(run: &SyncRun) -> &'static str {
     if run.complete { "" } else { ", but not everything could be read, so nobody and nothing was removed" }
 }
 
@@ -266,13 +288,13 @@ const fn partly(run: &Run) -> &'static str {
 mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
-    use crate::sync::remote::Note;
-    use crate::sync::report::Report;
+    use crate::sync::remote::ReportNote;
+    use crate::sync::report::SyncReport;
 
-    fn run(status: Status, complete: bool, reason: &str) -> Run {
-        Run {
+    fn run(status: SyncRunStatus, complete: bool, reason: &str) -> SyncRun {
+        SyncRun {
             id: RunId::new("R"),
-            kind: Kind::Full,
+            kind: SyncKind::Full,
             cause: "command".to_owned(),
             dry_run: false,
             force: false,
@@ -280,7 +302,7 @@ mod tests {
             complete,
             counts: Default::default(),
             progress: None,
-            report: Report::default(),
+            report: SyncReport::default(),
             reason: reason.to_owned(),
             requested_at: Timestamp::from_millis(0),
             started_at: None,
@@ -288,17 +310,17 @@ mod tests {
         }
     }
 
-    fn printed(run: &Run) -> String {
+    fn printed(run: &SyncRun) -> String {
         let mut out = Vec::new();
-        print(run, &mut out).unwrap();
+        print_run(run, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
     #[test]
     fn a_run_is_told_with_its_counts_notes_and_the_first_lines() {
-        let mut run = run(Status::Done, true, "");
+        let mut run = run(SyncRunStatus::Done, true, "");
         run.counts.persons.created = 25;
-        run.report.notes = vec![Note::new("fetch.ids_only", "Only ids.\u{1b}")];
+        run.report.notes = vec![ReportNote::new("fetch.ids_only", "Only ids.\u{1b}")];
         run.report.lines = (0..25).map(|n| format!("person u{n} is new")).collect();
         run.report.more_lines = 3;
         let out = printed(&run);
@@ -310,14 +332,14 @@ mod tests {
 
     #[test]
     fn a_run_that_changed_nothing_says_so_and_why() {
-        let out = printed(&run(Status::Refused, true, "The run would remove 40 of 100 persons."));
+        let out = printed(&run(SyncRunStatus::Refused, true, "The run would remove 40 of 100 persons."));
         assert_eq!(out, "run R was refused, nothing was changed: The run would remove 40 of 100 persons.\n");
-        let out = printed(&run(Status::Failed, false, "WeCom cannot be reached"));
+        let out = printed(&run(SyncRunStatus::Failed, false, "WeCom cannot be reached"));
         assert_eq!(out, "run R failed, nothing was changed: WeCom cannot be reached\n");
     }
 
     #[test]
     fn an_incomplete_run_says_that_nothing_was_removed() {
-        assert!(printed(&run(Status::Done, false, "")).contains("not everything could be read"));
+        assert!(printed(&run(SyncRunStatus::Done, false, "")).contains("not everything could be read"));
     }
 }

@@ -24,7 +24,7 @@ impl Table {
 
     /// Appends a row.
     pub(super) fn push(&mut self, cells: impl IntoIterator<Item = String>) {
-        self.rows.push(cells.into_iter().map(|cell| printable(&cell)).collect());
+        self.rows.push(cells.into_iter().map(|cell| to_printable(&cell)).collect());
     }
 
     /// Writes the table; the last column is not padded.
@@ -39,7 +39,7 @@ impl Table {
         for row in &self.rows {
             let mut line = String::new();
             for (cell, wide) in row.iter().zip(&widths) {
-                line.push_str(&padded(cell, *wide));
+                line.push_str(&pad_to_width(cell, *wide));
                 line.push_str("  ");
             }
             writeln!(out, "{}", line.trim_end())?;
@@ -49,20 +49,20 @@ impl Table {
 }
 
 /// An instant in `zone`, to the second.
-pub(super) fn local(at: Timestamp, zone: Tz) -> String {
+pub(super) fn format_local_time(at: Timestamp, zone: Tz) -> String {
     let shown = zone.timestamp_millis_opt(at.millis()).single();
     shown.map_or_else(|| at.rfc3339(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 /// Text on its line, and nothing in it that commands, turns or hides; `-` for nothing. Whatever came from outside goes
 /// through here before a command prints it.
-pub(super) fn printable(text: &str) -> String {
+pub(super) fn to_printable(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { escape_for_terminal(text) }
 }
 
 /// `text`, which is [`printable`], with blanks after it, so that it takes `columns` of a terminal; Chinese characters take
 /// two each.
-pub(super) fn padded(text: &str, columns: usize) -> String {
+pub(super) fn pad_to_width(text: &str, columns: usize) -> String {
     let blanks = columns.saturating_sub(text.width());
     format!("{text}{:blanks$}", "")
 }
@@ -71,7 +71,7 @@ pub(super) fn padded(text: &str, columns: usize) -> String {
 ///
 /// # Errors
 /// If `value` cannot be written as JSON.
-pub(super) fn json_line(value: &impl Serialize) -> serde_json::Result<String> {
+pub(super) fn to_json_line(value: &impl Serialize) -> serde_json::Result<String> {
     Ok(escape_json_for_terminal(&serde_json::to_string(value)?))
 }
 
@@ -118,6 +118,6 @@ mod tests {
     #[test]
     fn times_are_those_of_the_zone() {
         let at = Timestamp::from_millis(1_795_334_400_000);
-        assert_eq!(local(at, chrono_tz::Asia::Shanghai), "2026-11-22 16:00:00");
+        assert_eq!(format_local_time(at, chrono_tz::Asia::Shanghai), "2026-11-22 16:00:00");
     }
 }

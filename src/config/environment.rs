@@ -3,16 +3,16 @@
 
 use std::path::PathBuf;
 
-use super::Sources;
-use super::layers::{Findings, Layers, Origin, lay};
-use super::nearest::hint;
-use super::raw::{self, ARRAYS, KEYS};
+use super::ConfigSources;
+use super::keys::{self, KEYS, TABLE_ARRAYS};
+use super::layers::{ConfigFindings, Layers, SettingOrigin, lay_value};
+use super::suggestion::suggest_nearest;
 
-const PREFIX: &str = "GONGPAI_";
+const VARIABLE_PREFIX: &str = "GONGPAI_";
 /// After [`PREFIX`]: a variable that replaces a default.
-const DEFAULT: &str = "DEFAULT__";
+const DEFAULT_PREFIX: &str = "DEFAULT__";
 
-impl Sources {
+impl ConfigSources {
     /// The sources of a running program: its environment, and the file arguments of the command line.
     ///
     /// `GONGPAI_CONFIG` names the file where the command line does not. A value that is not UTF-8 is kept with
@@ -20,7 +20,7 @@ impl Sources {
     pub fn from_process(file: Option<PathBuf>, qiyeweixin: Option<PathBuf>) -> Self {
         let environment: Vec<(String, String)> = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
-            .filter(|(name, _)| name.starts_with(PREFIX))
+            .filter(|(name, _)| name.starts_with(VARIABLE_PREFIX))
             .collect();
         let file = file.or_else(|| {
             let named = std::env::var_os("GONGPAI_CONFIG").filter(|path| !path.is_empty());
@@ -31,20 +31,30 @@ impl Sources {
 }
 
 /// Lays the variables that replace defaults over `layers`, before any file is read.
-pub(super) fn read_defaults(environment: &[(String, String)], layers: &mut Layers, findings: &mut Findings) {
+pub(super) fn read_defaults(
+    environment: &[(String, String)],
+    layers: &mut Layers,
+    findings: &mut ConfigFindings,
+) {
     for (name, value) in environment {
-        if let Some(rest) = name.strip_prefix(PREFIX).and_then(|rest| rest.strip_prefix(DEFAULT)) {
-            read_variable(name, rest, value, Origin::DefaultVariable(name.clone()), layers, findings);
+        if let Some(rest) =
+            name.strip_prefix(VARIABLE_PREFIX).and_then(|rest| rest.strip_prefix(DEFAULT_PREFIX))
+        {
+            read_variable(name, rest, value, SettingOrigin::DefaultVariable(name.clone()), layers, findings);
         }
     }
 }
 
 /// Lays the variables over `layers`. What is not ours to read is skipped, what is unknown is an error.
-pub(super) fn read(environment: &[(String, String)], layers: &mut Layers, findings: &mut Findings) {
+pub(super) fn read_variables(
+    environment: &[(String, String)],
+    layers: &mut Layers,
+    findings: &mut ConfigFindings,
+) {
     for (name, value) in environment {
-        let Some(rest) = name.strip_prefix(PREFIX) else { continue };
-        if !is_foreign(rest, value) && !rest.starts_with(DEFAULT) {
-            read_variable(name, rest, value, Origin::Variable(name.clone()), layers, findings);
+        let Some(rest) = name.strip_prefix(VARIABLE_PREFIX) else { continue };
+        if !is_foreign(rest, value) && !rest.starts_with(DEFAULT_PREFIX) {
+            read_variable(name, rest, value, SettingOrigin::Variable(name.clone()), layers, findings);
         }
     }
 }
@@ -53,26 +63,26 @@ fn read_variable(
     name: &str,
     rest: &str,
     value: &str,
-    origin: Origin,
+    origin: SettingOrigin,
     layers: &mut Layers,
-    findings: &mut Findings,
+    findings: &mut ConfigFindings,
 ) {
     let path = rest.to_ascii_lowercase().replace("__", ".");
-    if let Some(key) = raw::find(&path) {
+    if let Some(key) = keys::find_key(&path) {
         if value.contains('\u{fffd}') {
             findings.error(&path, &origin, "is not UTF-8");
             return;
         }
         layers.read.push(name.to_owned());
-        lay(layers, findings, (key.path, key.kind), key.kind.read_variable(value), origin);
-    } else if let Some((array, _)) = ARRAYS.iter().find(|(array, _)| path.starts_with(array)) {
+        lay_value(layers, findings, (key.path, key.kind), key.kind.read_variable(value), origin);
+    } else if let Some((array, _)) = TABLE_ARRAYS.iter().find(|(array, _)| path.starts_with(array)) {
         findings.fail(format_args!("{name}: [[{array}]] cannot be set by variables; write it into the file"));
-    } else if raw::is_section(&path) {
-        let example = variable(&format!("{path}.{}", first_key(&path)));
+    } else if keys::is_section(&path) {
+        let example = variable_name(&format!("{path}.{}", find_first_key(&path)));
         findings.fail(format_args!("{name}: {path} is a section; its keys are set as {example}"));
     } else {
-        let known: Vec<String> = KEYS.iter().map(|k| variable(k.path)).collect();
-        let hint = hint("variable", name, known.iter().map(String::as_str));
+        let known: Vec<String> = KEYS.iter().map(|k| variable_name(k.path)).collect();
+        let hint = suggest_nearest("variable", name, known.iter().map(String::as_str));
         findings.fail(format_args!("{name}: unknown variable{hint}"));
     }
 }
@@ -92,11 +102,11 @@ fn is_foreign(rest: &str, value: &str) -> bool {
 }
 
 /// The variable that sets `path`.
-pub(super) fn variable(path: &str) -> String {
-    format!("{PREFIX}{}", path.to_ascii_uppercase().replace('.', "__"))
+pub(super) fn variable_name(path: &str) -> String {
+    format!("{VARIABLE_PREFIX}{}", path.to_ascii_uppercase().replace('.', "__"))
 }
 
-fn first_key(section: &str) -> &'static str {
+fn find_first_key(section: &str) -> &'static str {
     let below = |path: &'static str| path.strip_prefix(section).and_then(|rest| rest.strip_prefix('.'));
     KEYS.iter().find_map(|k| below(k.path)).unwrap_or_default()
 }
@@ -125,8 +135,8 @@ mod tests {
     #[test]
     fn no_key_of_ours_looks_like_something_injected() {
         for key in KEYS {
-            let name = variable(key.path);
-            assert!(!is_foreign(name.strip_prefix(PREFIX).unwrap(), "x"), "{name}");
+            let name = variable_name(key.path);
+            assert!(!is_foreign(name.strip_prefix(VARIABLE_PREFIX).unwrap(), "x"), "{name}");
         }
     }
 }

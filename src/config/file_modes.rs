@@ -6,23 +6,23 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::model::{Config, Database};
+use super::model::{Config, DatabaseConfig};
 
 /// A directory's group that was set on purpose: Kubernetes does so with `fsGroup`.
-const SET_GROUP_ID: u32 = 0o2000;
+const SETGID_BIT: u32 = 0o2000;
 
 /// Where containers get their secrets, readable by everybody of the container.
-const CONTAINER_SECRETS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
+const CONTAINER_SECRET_FOLDERS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
 /// A file or directory of ours that others may read or enter.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OpenPath {
+pub struct ExposedPath {
     /// Where it is.
     pub path: PathBuf,
     is_directory: bool,
 }
 
-impl OpenPath {
+impl ExposedPath {
     /// What closes it: `chmod 600 data/gongpai.db`.
     pub fn command(&self) -> String {
         let path = self.path.display().to_string();
@@ -40,28 +40,28 @@ impl OpenPath {
 
 /// data_dir and the files of the embedded database, as far as others may read them. The root secret is looked at
 /// where it is read.
-pub fn open_to_others(config: &Config) -> Vec<OpenPath> {
-    let Database::Sqlite(file) = &config.database else { return Vec::new() };
+pub fn find_exposed_paths(config: &Config) -> Vec<ExposedPath> {
+    let DatabaseConfig::Sqlite(file) = &config.database else { return Vec::new() };
     let beside = ["", "-wal", "-shm"].map(|suffix| {
         let mut path = file.clone().into_os_string();
         path.push(suffix);
         PathBuf::from(path)
     });
-    let files = beside.into_iter().filter(|path| mode(path).is_some_and(|mode| mode & 0o077 != 0));
-    let directory = mode(&config.data_dir)
-        .is_some_and(|mode| mode & if mode & SET_GROUP_ID == 0 { 0o077 } else { 0o007 } != 0)
-        .then(|| OpenPath { path: config.data_dir.clone(), is_directory: true });
-    directory.into_iter().chain(files.map(|path| OpenPath { path, is_directory: false })).collect()
+    let files = beside.into_iter().filter(|path| read_mode(path).is_some_and(|mode| mode & 0o077 != 0));
+    let directory = read_mode(&config.data_dir)
+        .is_some_and(|mode| mode & if mode & SETGID_BIT == 0 { 0o077 } else { 0o007 } != 0)
+        .then(|| ExposedPath { path: config.data_dir.clone(), is_directory: true });
+    directory.into_iter().chain(files.map(|path| ExposedPath { path, is_directory: false })).collect()
 }
 
 /// A secret's file that everybody on this machine may read. A group is often meant (root:gongpai 0640).
-pub(super) fn open_secret(path: &Path) -> Option<OpenPath> {
-    let in_container = CONTAINER_SECRETS.iter().any(|folder| path.starts_with(folder));
-    let open = !in_container && mode(path).is_some_and(|mode| mode & 0o007 != 0);
-    open.then(|| OpenPath { path: path.to_owned(), is_directory: false })
+pub(super) fn check_secret_file(path: &Path) -> Option<ExposedPath> {
+    let in_container = CONTAINER_SECRET_FOLDERS.iter().any(|folder| path.starts_with(folder));
+    let open = !in_container && read_mode(path).is_some_and(|mode| mode & 0o007 != 0);
+    open.then(|| ExposedPath { path: path.to_owned(), is_directory: false })
 }
 
-fn mode(path: &Path) -> Option<u32> {
+fn read_mode(path: &Path) -> Option<u32> {
     std::fs::metadata(path).ok().map(|meta| meta.mode())
 }
 
@@ -70,7 +70,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::config::Sources;
+    use crate::config::ConfigSources;
 
     fn set(path: &Path, mode: u32) {
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
@@ -78,7 +78,7 @@ mod tests {
 
     fn config(data_dir: &Path) -> Config {
         let text = format!("data_dir = {:?}\nwecom.enable = false", data_dir.display().to_string());
-        Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap().0
+        Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() }).unwrap().0
     }
 
     #[test]
@@ -92,7 +92,7 @@ mod tests {
             set(&data.join(name), 0o644);
         }
         set(&data, 0o755);
-        let commands: Vec<_> = open_to_others(&config).iter().map(OpenPath::command).collect();
+        let commands: Vec<_> = find_exposed_paths(&config).iter().map(ExposedPath::command).collect();
         let quoted = |mode: &str, name: &str| format!("chmod {mode} '{}{name}'", data.display());
         let wanted = [
             quoted("700", ""),
@@ -105,25 +105,25 @@ mod tests {
             set(&data.join(name), 0o600);
         }
         set(&data, 0o2770);
-        assert_eq!(open_to_others(&config), vec![], "a group that was set on purpose");
+        assert_eq!(find_exposed_paths(&config), vec![], "a group that was set on purpose");
         set(&data, 0o700);
-        assert_eq!(open_to_others(&config), vec![]);
+        assert_eq!(find_exposed_paths(&config), vec![]);
     }
 
     #[test]
     fn what_is_not_there_is_open_to_nobody() {
         let temp = tempfile::tempdir().unwrap();
-        assert_eq!(open_to_others(&config(&temp.path().join("none"))), vec![]);
+        assert_eq!(find_exposed_paths(&config(&temp.path().join("none"))), vec![]);
     }
 
     #[test]
     fn a_secret_file_is_open_where_everybody_may_read_it_and_not_for_its_group() {
         let temp = tempfile::NamedTempFile::new().unwrap();
         set(temp.path(), 0o640);
-        assert_eq!(open_secret(temp.path()), None);
+        assert_eq!(check_secret_file(temp.path()), None);
         set(temp.path(), 0o644);
         assert_eq!(
-            open_secret(temp.path()).unwrap().command(),
+            check_secret_file(temp.path()).unwrap().command(),
             format!("chmod 600 {}", temp.path().display())
         );
     }

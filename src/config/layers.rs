@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::raw::{Kind, Value};
-use super::{ConfigError, Warning};
+use super::keys::{ConfigValue, ValueKind};
+use super::{ConfigError, ConfigWarning};
 
 /// Where a value was written.
 #[derive(Debug, Clone)]
-pub(super) enum Origin {
+pub(super) enum SettingOrigin {
     /// `default.toml`, embedded.
     BuiltIn,
     /// A line of a configuration file.
@@ -36,7 +36,7 @@ pub(super) enum Origin {
     Derived(String),
 }
 
-impl Origin {
+impl SettingOrigin {
     /// Which layer it is; the stronger one wins.
     pub(super) const fn strength(&self) -> u8 {
         match self {
@@ -49,7 +49,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => f.write_str("default"),
@@ -64,51 +64,51 @@ impl fmt::Display for Origin {
 
 /// A value and where it was written.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) value: Value,
-    pub(super) origin: Origin,
+pub(super) struct Setting {
+    pub(super) value: ConfigValue,
+    pub(super) origin: SettingOrigin,
 }
 
 /// Values by key.
-pub(super) type Fields = BTreeMap<&'static str, Entry>;
+pub(super) type SettingMap = BTreeMap<&'static str, Setting>;
 
 /// One `[[rules]]`, `[[api_clients]]` or `[[webhooks]]` entry.
 #[derive(Debug, Clone)]
-pub(super) struct Item {
+pub(super) struct ArrayTable {
     /// `rules[2]`, counted from 1.
     pub(super) name: String,
-    pub(super) origin: Origin,
-    pub(super) fields: Fields,
+    pub(super) origin: SettingOrigin,
+    pub(super) fields: SettingMap,
 }
 
-impl Item {
+impl ArrayTable {
     /// `rules[2].host`.
     pub(super) fn key(&self, field: &str) -> String {
         format!("{}.{field}", self.name)
     }
 
     /// Where `field` was written; where the entry begins, if it was not.
-    pub(super) fn origin(&self, field: &str) -> &Origin {
+    pub(super) fn origin(&self, field: &str) -> &SettingOrigin {
         self.fields.get(field).map_or(&self.origin, |entry| &entry.origin)
     }
 
     /// The text of `field`; empty if it is missing.
     pub(super) fn text(&self, field: &str) -> &str {
         match self.fields.get(field).map(|entry| &entry.value) {
-            Some(Value::Text(text)) => text,
+            Some(ConfigValue::Text(text)) => text,
             _ => "",
         }
     }
 
     /// Whether `field` is true; false if it is missing.
     pub(super) fn flag(&self, field: &str) -> bool {
-        matches!(self.fields.get(field).map(|entry| &entry.value), Some(Value::Boolean(true)))
+        matches!(self.fields.get(field).map(|entry| &entry.value), Some(ConfigValue::Boolean(true)))
     }
 
     /// The list of `field`; `None` if it is missing.
     pub(super) fn list(&self, field: &str) -> Option<&[String]> {
         match self.fields.get(field).map(|entry| &entry.value) {
-            Some(Value::List(items)) => Some(items),
+            Some(ConfigValue::List(items)) => Some(items),
             _ => None,
         }
     }
@@ -118,70 +118,71 @@ impl Item {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layers {
     /// The values that hold.
-    pub(super) entries: Fields,
+    pub(super) settings: SettingMap,
     /// The values of `default.toml`.
-    pub(super) defaults: Fields,
+    pub(super) defaults: SettingMap,
     /// `[[rules]]` in order.
-    pub(super) rules: Vec<Item>,
+    pub(super) rules: Vec<ArrayTable>,
     /// `[[api_clients]]` in order.
-    pub(super) api_clients: Vec<Item>,
+    pub(super) api_clients: Vec<ArrayTable>,
     /// `[[webhooks]]` in order.
-    pub(super) webhooks: Vec<Item>,
+    pub(super) webhooks: Vec<ArrayTable>,
     /// What was read, for people: files and variables, weakest first.
     pub(super) read: Vec<String>,
 }
 
 impl Layers {
     /// Lays a value over what is there.
-    pub(super) fn set(&mut self, path: &'static str, value: Value, origin: Origin) {
-        self.entries.insert(path, Entry { value, origin });
+    pub(super) fn set(&mut self, path: &'static str, value: ConfigValue, origin: SettingOrigin) {
+        self.settings.insert(path, Setting { value, origin });
     }
 
     /// The text of `path`; empty for a key of another kind.
     pub(super) fn text(&self, path: &str) -> &str {
-        match self.entries.get(path).map(|entry| &entry.value) {
-            Some(Value::Text(text)) => text,
+        match self.settings.get(path).map(|entry| &entry.value) {
+            Some(ConfigValue::Text(text)) => text,
             _ => "",
         }
     }
 
     /// Whether `path` holds anything but empty text.
     pub(super) fn is_set(&self, path: &str) -> bool {
-        self.entries.get(path).is_some_and(|entry| !entry.value.is_empty())
+        self.settings.get(path).is_some_and(|entry| !entry.value.is_empty())
     }
 
     /// Whether `path` says something else than `default.toml`.
     pub(super) fn is_changed(&self, path: &str) -> bool {
-        match (self.entries.get(path), self.defaults.get(path)) {
-            (Some(now), Some(default)) => !now.value.same(&default.value),
+        match (self.settings.get(path), self.defaults.get(path)) {
+            (Some(now), Some(default)) => !now.value.is_same(&default.value),
             (now, _) => now.is_some(),
         }
     }
 
     /// Whether somebody wrote `path`: something in it, or something else than the default.
     pub(super) fn is_written(&self, path: &str) -> bool {
-        let written = |entry: &Entry| !matches!(entry.origin, Origin::BuiltIn) && !entry.value.is_empty();
-        self.is_changed(path) || self.entries.get(path).is_some_and(written)
+        let written =
+            |entry: &Setting| !matches!(entry.origin, SettingOrigin::BuiltIn) && !entry.value.is_empty();
+        self.is_changed(path) || self.settings.get(path).is_some_and(written)
     }
 
     /// Where `path` was written.
-    pub(super) fn origin(&self, path: &str) -> Option<&Origin> {
-        self.entries.get(path).map(|entry| &entry.origin)
+    pub(super) fn origin(&self, path: &str) -> Option<&SettingOrigin> {
+        self.settings.get(path).map(|entry| &entry.origin)
     }
 }
 
 /// What is wrong, and what is right but should be known. Nothing in here repeats a secret.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Findings {
+pub(super) struct ConfigFindings {
     pub(super) errors: Vec<String>,
-    pub(super) warnings: Vec<Warning>,
+    pub(super) warnings: Vec<ConfigWarning>,
 }
 
-impl Findings {
+impl ConfigFindings {
     /// A finding about `key`, written at `origin`.
-    pub(super) fn error(&mut self, key: &str, origin: &Origin, message: impl fmt::Display) {
+    pub(super) fn error(&mut self, key: &str, origin: &SettingOrigin, message: impl fmt::Display) {
         self.errors.push(match origin {
-            Origin::BuiltIn => format!("{key}: {message}"),
+            SettingOrigin::BuiltIn => format!("{key}: {message}"),
             _ => format!("{key} ({origin}): {message}"),
         });
     }
@@ -193,7 +194,7 @@ impl Findings {
 
     /// Something to know about `key`.
     pub(super) fn warn(&mut self, key: &str, message: impl fmt::Display) {
-        self.warnings.push(Warning { key: key.to_owned(), message: message.to_string() });
+        self.warnings.push(ConfigWarning { key: key.to_owned(), message: message.to_string() });
     }
 
     /// The errors, if there are any.
@@ -206,14 +207,14 @@ impl Findings {
 }
 
 /// Lays `written` over `path`, or reports what was expected.
-pub(super) fn lay(
+pub(super) fn lay_value(
     layers: &mut Layers,
-    findings: &mut Findings,
-    (path, kind): (&'static str, Kind),
-    value: Result<Value, super::raw::Expected>,
-    origin: Origin,
+    findings: &mut ConfigFindings,
+    (path, kind): (&'static str, ValueKind),
+    value: Result<ConfigValue, super::keys::ExpectedValue>,
+    origin: SettingOrigin,
 ) {
-    debug_assert!(super::raw::find(path).is_some_and(|k| k.kind == kind));
+    debug_assert!(super::keys::find_key(path).is_some_and(|k| k.kind == kind));
     match value {
         Ok(value) => layers.set(path, value, origin),
         Err(expected) => findings.error(path, &origin, format_args!("must be {expected}")),

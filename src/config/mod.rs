@@ -20,19 +20,19 @@
 //! | [`mod@verify_files`] | domain verification files from data_dir |
 
 mod check;
-mod derive;
+mod derived_settings;
+mod effective_toml;
 mod environment;
 pub mod file_modes;
-mod later;
+mod keys;
 mod layers;
 pub mod model;
-mod nearest;
+mod not_yet_supported;
 mod o2oa_json;
 mod qiyeweixin;
-mod raw;
 pub mod reload;
 pub mod root_secret;
-mod show;
+mod suggestion;
 mod time_zone;
 mod toml_file;
 mod units;
@@ -44,18 +44,19 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
 
-use self::layers::{Findings, Layers, Origin};
-use self::raw::Value;
-use self::toml_file::File;
+use self::keys::ConfigValue;
+use self::layers::{ConfigFindings, Layers, SettingOrigin};
+use self::toml_file::ConfigFile;
 use crate::base::encoding::{decode_text, first_line_that_is_not_utf8};
 
 pub use self::model::{
-    ApiClient, Callback, Config, Database, DefaultRule, Directory, Gate, Groups, LinkBy, Listen, Log,
-    LogFormat, Pages, Rate, RootSecret, RuleText, Scope, Server, Session, VerifyFile, Wecom,
+    ApiClient, CallbackConfig, Config, DatabaseConfig, DefaultRule, DirectoryConfig, GateConfig, GroupFormat,
+    LinkField, ListenAddress, LogConfig, LogFormat, PagesConfig, RateConfig, RootSecret, RuleText, Scope,
+    ServerConfig, SessionConfig, VerifyFile, WecomConfig,
 };
-pub use self::reload::{Comparison, RunningConfig};
-pub use self::root_secret::{RootSecretError, root_secret};
-pub use self::verify_files::verify_files;
+pub use self::reload::{ConfigComparison, RunningConfig};
+pub use self::root_secret::{RootSecretError, load_root_secret};
+pub use self::verify_files::find_verify_files;
 
 /// The defaults, which document every key; users copy it.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
@@ -65,7 +66,7 @@ pub const DEFAULT_FILE: &str = "gongpai.toml";
 
 /// Where the layers come from.
 #[derive(Debug, Clone, Default)]
-pub struct Sources {
+pub struct ConfigSources {
     /// `--config` or `GONGPAI_CONFIG`; `None`: `./gongpai.toml` if it is there.
     pub file: Option<PathBuf>,
     /// `--qiyeweixin`.
@@ -78,7 +79,7 @@ pub struct Sources {
 
 /// Something accepted that the administrator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Warning {
+pub struct ConfigWarning {
     /// The key, `wecom.sync_cron`.
     pub key: String,
     /// One sentence.
@@ -100,24 +101,24 @@ impl Config {
     ///
     /// # Errors
     /// [`ConfigError`] with every finding, not only the first. No finding repeats a secret.
-    pub fn load(sources: &Sources) -> Result<(Self, Vec<Warning>), ConfigError> {
-        let reading = Reading::of(sources);
+    pub fn load(sources: &ConfigSources) -> Result<(Self, Vec<ConfigWarning>), ConfigError> {
+        let reading = ConfigReading::from_sources(sources);
         reading.outcome.map(|config| (config, reading.warnings))
     }
 }
 
 /// Everything there is to tell about a configuration, right or wrong: `config check` and `config show`.
-pub struct Reading {
+pub struct ConfigReading {
     /// The configuration, or what is wrong with it.
     pub outcome: Result<Config, ConfigError>,
     /// What was accepted but should be known, also where something else is wrong.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<ConfigWarning>,
     /// The files and variables that were read, weakest first.
     pub read: Vec<String>,
     layers: Layers,
 }
 
-impl fmt::Debug for Reading {
+impl fmt::Debug for ConfigReading {
     /// Without the layers: a value that was refused may be a secret in the wrong place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Reading");
@@ -126,17 +127,17 @@ impl fmt::Debug for Reading {
     }
 }
 
-impl Reading {
+impl ConfigReading {
     /// Reads and checks all layers. A file that cannot be read at all is the only finding then: what the others say
     /// may be meant to stand above or below it.
-    pub fn of(sources: &Sources) -> Self {
-        let (mut layers, mut findings) = (Layers::default(), Findings::default());
-        if let Err(unreadable) = lay_all(sources, &mut layers, &mut findings) {
+    pub fn from_sources(sources: &ConfigSources) -> Self {
+        let (mut layers, mut findings) = (Layers::default(), ConfigFindings::default());
+        if let Err(unreadable) = lay_all_layers(sources, &mut layers, &mut findings) {
             let outcome = Err(ConfigError { findings: vec![unreadable] });
             return Self { outcome, warnings: Vec::new(), read: Vec::new(), layers: Layers::default() };
         }
-        derive::derive(&mut layers, &mut findings);
-        let config = check::check(&layers, &mut findings);
+        derived_settings::derive_settings(&mut layers, &mut findings);
+        let config = check::check_layers(&layers, &mut findings);
         let outcome = findings.result(config);
         let read = std::mem::take(&mut layers.read);
         Self { outcome, warnings: findings.warnings, read, layers }
@@ -146,7 +147,7 @@ impl Reading {
     /// `"[set]"` or `""`. `None` if it is not accepted: nothing is in effect then, and a value that was refused may
     /// be a secret in the wrong place.
     pub fn to_toml(&self) -> Option<String> {
-        self.outcome.is_ok().then(|| show::to_toml(&self.layers))
+        self.outcome.is_ok().then(|| effective_toml::to_toml(&self.layers))
     }
 }
 
@@ -154,26 +155,30 @@ impl Reading {
 ///
 /// # Errors
 /// A sentence about the first file that cannot be read at all.
-fn lay_all(sources: &Sources, layers: &mut Layers, findings: &mut Findings) -> Result<(), String> {
-    File::built_in(DEFAULT_TOML).read(layers, findings);
-    layers.defaults = layers.entries.clone();
+fn lay_all_layers(
+    sources: &ConfigSources,
+    layers: &mut Layers,
+    findings: &mut ConfigFindings,
+) -> Result<(), String> {
+    ConfigFile::built_in(DEFAULT_TOML).read(layers, findings);
+    layers.defaults = layers.settings.clone();
     environment::read_defaults(&sources.environment, layers, findings);
-    let file = configuration_file(sources)?;
-    let named = file.as_ref().map(|(text, name)| File::named(text, name));
-    if let Some(error) = named.as_ref().and_then(File::syntax_error) {
+    let file = read_configuration_file(sources)?;
+    let named = file.as_ref().map(|(text, name)| ConfigFile::named(text, name));
+    if let Some(error) = named.as_ref().and_then(ConfigFile::syntax_error) {
         return Err(error);
     }
-    if let Some(path) = qiyeweixin_path(sources, named.as_ref()) {
-        qiyeweixin::read(&path, layers, findings)?;
+    if let Some(path) = find_qiyeweixin_path(sources, named.as_ref()) {
+        qiyeweixin::read_qiyeweixin(&path, layers, findings)?;
     }
     if let (Some(file), Some((_, name))) = (&named, &file) {
         layers.read.push(name.clone());
         file.read(layers, findings);
     }
-    environment::read(&sources.environment, layers, findings);
+    environment::read_variables(&sources.environment, layers, findings);
     if let Some(path) = &sources.qiyeweixin {
-        let value = Value::Text(path.display().to_string());
-        layers.set("wecom.qiyeweixin", value, Origin::Flag("--qiyeweixin"));
+        let value = ConfigValue::Text(path.display().to_string());
+        layers.set("wecom.qiyeweixin", value, SettingOrigin::Flag("--qiyeweixin"));
     }
     Ok(())
 }
@@ -182,7 +187,7 @@ fn lay_all(sources: &Sources, layers: &mut Layers, findings: &mut Findings) -> R
 ///
 /// # Errors
 /// A sentence if it cannot be read, or is not UTF-8, which TOML is.
-fn configuration_file(sources: &Sources) -> Result<Option<(String, String)>, String> {
+fn read_configuration_file(sources: &ConfigSources) -> Result<Option<(String, String)>, String> {
     let path = sources.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     let name = path.display().to_string();
     if let Some(text) = &sources.text {
@@ -191,7 +196,7 @@ fn configuration_file(sources: &Sources) -> Result<Option<(String, String)>, Str
     let bytes = match std::fs::read(path) {
         Ok(bytes) => bytes,
         Err(e) if e.kind() == io::ErrorKind::NotFound && sources.file.is_none() => return Ok(None),
-        Err(e) => return Err(format!("{name}: {}", cannot_be_read(&e))),
+        Err(e) => return Err(format!("{name}: {}", describe_read_error(&e))),
     };
     String::from_utf8(bytes).map(|text| Some((text, name.clone()))).map_err(|error| {
         let bytes = error.as_bytes();
@@ -203,7 +208,7 @@ fn configuration_file(sources: &Sources) -> Result<Option<(String, String)>, Str
 }
 
 /// Why a file cannot be read; completes "FILE: …".
-fn cannot_be_read(error: &io::Error) -> String {
+fn describe_read_error(error: &io::Error) -> String {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => "; let the user that runs gongpai read it",
         io::ErrorKind::IsADirectory => "; name the file in it",
@@ -216,15 +221,15 @@ fn cannot_be_read(error: &io::Error) -> String {
 ///
 /// It has to be known before the file is laid, so the stronger layers are read once for this key alone; what is
 /// wrong with them is reported when they are laid.
-fn qiyeweixin_path(sources: &Sources, file: Option<&File<'_>>) -> Option<PathBuf> {
+fn find_qiyeweixin_path(sources: &ConfigSources, file: Option<&ConfigFile<'_>>) -> Option<PathBuf> {
     const KEY: &str = "wecom.qiyeweixin";
     if let Some(path) = &sources.qiyeweixin {
         return Some(path.clone());
     }
-    let (mut layers, mut findings) = (Layers::default(), Findings::default());
+    let (mut layers, mut findings) = (Layers::default(), ConfigFindings::default());
     if let Some(file) = file {
         file.read(&mut layers, &mut findings);
     }
-    environment::read(&sources.environment, &mut layers, &mut findings);
+    environment::read_variables(&sources.environment, &mut layers, &mut findings);
     layers.is_set(KEY).then(|| PathBuf::from(layers.text(KEY)))
 }

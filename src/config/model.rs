@@ -23,39 +23,39 @@ pub struct Config {
     /// For schedules and what people read.
     pub time_zone: chrono_tz::Tz,
     /// `[server]`.
-    pub server: Server,
+    pub server: ServerConfig,
     /// `[database]`.
-    pub database: Database,
+    pub database: DatabaseConfig,
     /// `[wecom]`.
-    pub wecom: Wecom,
+    pub wecom: WecomConfig,
     /// `[session]`.
-    pub session: Session,
+    pub session: SessionConfig,
     /// `login.landing`: where to without an rd.
     pub landing: String,
     /// `[pages]`.
-    pub pages: Pages,
+    pub pages: PagesConfig,
     /// `[gate]`.
-    pub gate: Gate,
+    pub gate: GateConfig,
     /// `[[rules]]`, in order; `gate::rules` compiles them.
     pub rules: Vec<RuleText>,
     /// `[directory]`.
-    pub directory: Directory,
+    pub directory: DirectoryConfig,
     /// `[[api_clients]]`.
     pub api_clients: Vec<ApiClient>,
     /// `[log]`.
-    pub log: Log,
+    pub log: LogConfig,
 }
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listen {
+pub enum ListenAddress {
     /// `127.0.0.1:8080`.
     Tcp(SocketAddr),
     /// `unix:/run/gongpai.sock`.
     Unix(PathBuf),
 }
 
-impl fmt::Display for Listen {
+impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
@@ -66,7 +66,7 @@ impl fmt::Display for Listen {
 
 /// `"50/s burst 2000"`, `"30/min"`: so many in each period, so many at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Rate {
+pub struct RateConfig {
     /// How many come back in each period.
     pub count: u32,
     /// The period: a second, a minute or an hour.
@@ -77,17 +77,17 @@ pub struct Rate {
 
 /// `[server]`.
 #[derive(Debug, Clone)]
-pub struct Server {
+pub struct ServerConfig {
     /// The public listener.
-    pub listen: Listen,
+    pub listen: ListenAddress,
     /// /metrics /healthz /readyz.
-    pub admin_listen: Listen,
+    pub admin_listen: ListenAddress,
     /// Whose X-Forwarded-* and X-Original-* are believed. A unix socket's peer always is.
     pub trusted_proxies: Vec<IpNet>,
     /// Starts per client address.
-    pub start_rate: Rate,
+    pub start_rate: RateConfig,
     /// Callbacks with a code that WeCom refuses, per client address.
-    pub bad_code_rate: Rate,
+    pub bad_code_rate: RateConfig,
     /// The root secret, 32 bytes; `None`: the file `secret` in `data_dir` (SQLite only).
     pub secret: Option<RootSecret>,
 }
@@ -104,7 +104,7 @@ impl fmt::Debug for RootSecret {
 
 /// `database.url`, understood.
 #[derive(Debug, Clone)]
-pub enum Database {
+pub enum DatabaseConfig {
     /// An embedded file in `data_dir`.
     Sqlite(PathBuf),
     /// `postgres://…`, with its password.
@@ -113,7 +113,7 @@ pub enum Database {
 
 /// `[wecom]`: one corporation.
 #[derive(Clone)]
-pub struct Wecom {
+pub struct WecomConfig {
     /// `false`: serve runs, sign-in answers 503 `wecom.disabled`.
     pub enable: bool,
     /// 企业ID.
@@ -141,12 +141,12 @@ pub struct Wecom {
     /// `WW_verify_*.txt` names from the configuration.
     pub verify_files: Vec<VerifyFile>,
     /// `[wecom.contacts_callback]`; `None` = not set up.
-    pub contacts_callback: Option<Callback>,
+    pub contacts_callback: Option<CallbackConfig>,
     /// `[wecom.app_callback]`; `None` = not set up.
-    pub app_callback: Option<Callback>,
+    pub app_callback: Option<CallbackConfig>,
 }
 
-impl fmt::Debug for Wecom {
+impl fmt::Debug for WecomConfig {
     /// Without the password that a proxy's URL may hold.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wecom")
@@ -194,7 +194,7 @@ impl VerifyFile {
 
 /// Token and `EncodingAESKey` of a callback.
 #[derive(Debug, Clone)]
-pub struct Callback {
+pub struct CallbackConfig {
     /// Token, letters and digits, at most 32.
     pub token: Secret,
     /// `EncodingAESKey`, 43 characters.
@@ -203,7 +203,7 @@ pub struct Callback {
 
 /// `[session]`.
 #[derive(Debug, Clone)]
-pub struct Session {
+pub struct SessionConfig {
     /// Absolute limit.
     pub ttl: Duration,
     /// Limit without use.
@@ -212,7 +212,7 @@ pub struct Session {
 
 /// `[pages]`.
 #[derive(Debug, Clone)]
-pub struct Pages {
+pub struct PagesConfig {
     /// Company name, above every page; may be empty.
     pub title: String,
     /// Whom to send an error page to; may be empty.
@@ -223,9 +223,9 @@ pub struct Pages {
 
 /// `[gate]`.
 #[derive(Debug, Clone)]
-pub struct Gate {
+pub struct GateConfig {
     /// Remote-Groups as unit paths or unit ids.
-    pub groups: Groups,
+    pub groups: GroupFormat,
     /// Also send `Gongpai-Assertion`.
     pub assertion: bool,
     /// What holds on hosts without rules.
@@ -240,7 +240,7 @@ pub struct Gate {
 
 /// `gate.groups`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Groups {
+pub enum GroupFormat {
     /// Unit paths.
     Paths,
     /// Unit ids.
@@ -273,9 +273,9 @@ pub struct RuleText {
 
 /// `[directory]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Directory {
+pub struct DirectoryConfig {
     /// By which fields local people are recognised in WeCom, in this order; each once.
-    pub link_by: Vec<LinkBy>,
+    pub link_by: Vec<LinkField>,
     /// A run that would remove a larger share stops; hundredths of a percent, 10% is 1000.
     pub max_removals: u32,
     /// For how long people who left are kept.
@@ -284,7 +284,7 @@ pub struct Directory {
 
 /// An element of `directory.link_by`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LinkBy {
+pub enum LinkField {
     /// `userid`.
     Userid,
     /// `mobile`.
@@ -295,7 +295,7 @@ pub enum LinkBy {
     EmployeeNumber,
 }
 
-impl LinkBy {
+impl LinkField {
     /// Every one.
     pub const ALL: [Self; 4] = [Self::Userid, Self::Mobile, Self::Email, Self::EmployeeNumber];
 
@@ -374,7 +374,7 @@ impl Scope {
 
 /// `[log]`.
 #[derive(Debug, Clone)]
-pub struct Log {
+pub struct LogConfig {
     /// A `tracing` filter: `info`, `gongpai=debug,info`.
     pub level: String,
     /// Text or JSON.

@@ -28,11 +28,11 @@ pub(super) fn parse_o2oa_json(text: &str) -> Result<Value, JsonFault> {
     // A comma that is missing is refused, as by Gson: the likelier cause is a quotation mark that is missing.
     let options = ParseOptions { allow_missing_commas: false, ..ParseOptions::default() };
     let value = parse_to_serde_value(&to_jsonc(text), &options);
-    value.map_err(|error| JsonFault { line: error.line_display(), reason: reason(&error) })
+    value.map_err(|error| JsonFault { line: error.line_display(), reason: describe_error(&error) })
 }
 
 /// The parser's own words may quote the text, which may be a secret.
-fn reason(error: &ParseError) -> &'static str {
+fn describe_error(error: &ParseError) -> &'static str {
     match error.kind() {
         ParseErrorKind::ExpectedColonAfterObjectKey => "a name has no colon behind it",
         ParseErrorKind::ExpectedObjectValue | ParseErrorKind::UnexpectedCloseBrace => "a value is missing",
@@ -56,7 +56,7 @@ fn reason(error: &ParseError) -> &'static str {
 }
 
 /// Whether the character ends a text without quotation marks (Gson, `JsonReader.nextUnquotedValue`).
-const fn ends_word(c: char) -> bool {
+const fn is_word_end(c: char) -> bool {
     c.is_ascii_whitespace() || matches!(c, '/' | '\\' | ';' | '#' | '=' | '{' | '}' | '[' | ']' | ':' | ',')
 }
 
@@ -80,9 +80,9 @@ fn to_jsonc(text: &str) -> String {
                 rest = arrow.or_else(|| rest.get(1..)).unwrap_or_default();
                 continue;
             }
-            c if ends_word(c) => c.len_utf8(),
+            c if is_word_end(c) => c.len_utf8(),
             _ => {
-                let end = rest.find(ends_word).unwrap_or(rest.len());
+                let end = rest.find(is_word_end).unwrap_or(rest.len());
                 let (word, after) = rest.split_at_checked(end).unwrap_or((rest, ""));
                 push_word(&mut out, word);
                 rest = after;

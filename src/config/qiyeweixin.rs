@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
-use super::layers::{Findings, Layers, Origin, lay};
-use super::nearest::hint;
+use super::layers::{ConfigFindings, Layers, SettingOrigin, lay_value};
 use super::o2oa_json::parse_o2oa_json;
-use super::{cannot_be_read, raw};
+use super::suggestion::suggest_nearest;
+use super::{describe_read_error, keys};
 use crate::base::encoding::{TextEncoding, decode_text};
 
 /// O2OA's key and ours.
-const KEYS: &[(&str, &str)] = &[
+const O2OA_KEYS: &[(&str, &str)] = &[
     ("enable", "wecom.enable"),
     ("syncCron", "wecom.sync_cron"),
     ("forceSyncCron", "wecom.force_sync_cron"),
@@ -34,7 +34,7 @@ const KEYS: &[(&str, &str)] = &[
 ];
 
 /// Keys of O2OA without a counterpart here, and what to say when one is in use.
-const WITHOUT_COUNTERPART: &[(&str, &str)] = &[
+const UNSUPPORTED_O2OA_KEYS: &[(&str, &str)] = &[
     ("scanLoginEnable", "not in this version as a switch: the QR page is always there for desktop browsers"),
     ("bindEnable", "not in this version: people are found by their userid, not bound by hand"),
     ("attendanceSyncEnable", "not in this version: attendance is not read"),
@@ -46,10 +46,15 @@ const WITHOUT_COUNTERPART: &[(&str, &str)] = &[
 ///
 /// # Errors
 /// A sentence if it cannot be read at all; nothing that follows from the other layers alone would be worth saying.
-pub(super) fn read(path: &Path, layers: &mut Layers, findings: &mut Findings) -> Result<(), String> {
+pub(super) fn read_qiyeweixin(
+    path: &Path,
+    layers: &mut Layers,
+    findings: &mut ConfigFindings,
+) -> Result<(), String> {
     const KEY: &str = "wecom.qiyeweixin";
     let name = path.display().to_string();
-    let bytes = std::fs::read(path).map_err(|error| format!("{name} ({KEY}): {}", cannot_be_read(&error)))?;
+    let bytes =
+        std::fs::read(path).map_err(|error| format!("{name} ({KEY}): {}", describe_read_error(&error)))?;
     let (text, encoding) =
         decode_text(&bytes).map_err(|error| format!("{name} ({KEY}), line {}: {error}", error.line))?;
     let Value::Object(object) = parse_o2oa_json(&text).map_err(|fault| format!("{name} ({KEY}), {fault}"))?
@@ -64,24 +69,25 @@ pub(super) fn read(path: &Path, layers: &mut Layers, findings: &mut Findings) ->
     Ok(())
 }
 
-fn lay_object(object: &Map<String, Value>, name: &str, layers: &mut Layers, findings: &mut Findings) {
+fn lay_object(object: &Map<String, Value>, name: &str, layers: &mut Layers, findings: &mut ConfigFindings) {
     layers.read.push(name.to_owned());
     let name: Arc<str> = name.into();
     for (key, value) in object {
         let unset = value.is_null() || value.as_str().is_some_and(|text| text.trim().is_empty());
-        let ours = KEYS.iter().find(|(theirs, _)| theirs == key).and_then(|(_, ours)| raw::find(ours));
+        let ours =
+            O2OA_KEYS.iter().find(|(theirs, _)| theirs == key).and_then(|(_, ours)| keys::find_key(ours));
         if let Some(ours) = ours {
             if !unset {
-                let origin = Origin::Qiyeweixin { name: Arc::clone(&name), key: key.clone() };
-                lay(layers, findings, (ours.path, ours.kind), ours.kind.read_json(value), origin);
+                let origin = SettingOrigin::Qiyeweixin { name: Arc::clone(&name), key: key.clone() };
+                lay_value(layers, findings, (ours.path, ours.kind), ours.kind.read_json(value), origin);
             }
-        } else if let Some((_, note)) = WITHOUT_COUNTERPART.iter().find(|(theirs, _)| theirs == key) {
+        } else if let Some((_, note)) = UNSUPPORTED_O2OA_KEYS.iter().find(|(theirs, _)| theirs == key) {
             let off = value.as_bool() == Some(false) || value.as_str() == Some("false");
             if !unset && !off {
                 findings.warn(key, format_args!("{note} ({name})"));
             }
         } else if !key.starts_with('#') {
-            let hint = hint("key", key, KEYS.iter().map(|(theirs, _)| *theirs));
+            let hint = suggest_nearest("key", key, O2OA_KEYS.iter().map(|(theirs, _)| *theirs));
             findings.warn(key, format_args!("unknown key in {name}, ignored{hint}"));
         }
     }

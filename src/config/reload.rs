@@ -3,14 +3,14 @@
 //!
 //! Pure: two sets of layers in, a checked configuration and sentences out. A file with a mistake is refused whole.
 
-use super::layers::{Findings, Item, Layers};
-use super::raw::{KEYS, Key, Kind, Value};
-use super::{Config, ConfigError, Reading, Warning, check};
+use super::keys::{ConfigKey, ConfigValue, KEYS, ValueKind};
+use super::layers::{ArrayTable, ConfigFindings, Layers};
+use super::{Config, ConfigError, ConfigReading, ConfigWarning, check};
 use crate::base::secret::ExposeSecret as _;
 
 /// When a new value of a key holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Effect {
+pub(super) enum ReloadEffect {
     /// From the reload on, as `[[rules]]`, `[[api_clients]]` and `[[webhooks]]` do.
     Applied,
     /// From a restart on: addresses and files that are open, what stands in tokens (public_url, the cookie domain),
@@ -20,10 +20,10 @@ pub(super) enum Effect {
     Place,
 }
 
-use Effect::{AfterRestart, Applied, Place};
+use ReloadEffect::{AfterRestart, Applied, Place};
 
 /// Every key but the `…_file` twins of secrets, which are places.
-pub(super) const EFFECTS: &[(&str, Effect)] = &[
+pub(super) const RELOAD_EFFECTS: &[(&str, ReloadEffect)] = &[
     ("public_url", AfterRestart),
     ("data_dir", AfterRestart),
     ("time_zone", AfterRestart),
@@ -103,7 +103,7 @@ impl std::fmt::Debug for RunningConfig {
 
 /// A reading beside the running configuration.
 #[derive(Debug)]
-pub struct Comparison {
+pub struct ConfigComparison {
     /// The running configuration with everything that a reload may change.
     pub config: Config,
     /// The same, for the next comparison.
@@ -113,10 +113,10 @@ pub struct Comparison {
     /// The keys whose new values wait for a restart.
     pub after_restart: Vec<&'static str>,
     /// What should be known of the reading.
-    pub warnings: Vec<Warning>,
+    pub warnings: Vec<ConfigWarning>,
 }
 
-impl Reading {
+impl ConfigReading {
     /// What a gateway that runs with this reading goes by.
     pub fn running(&self) -> RunningConfig {
         RunningConfig(self.layers.clone())
@@ -128,36 +128,36 @@ impl RunningConfig {
     ///
     /// # Errors
     /// What is wrong with the reading, or with what it would be until the restart. Nothing of it may be used then.
-    pub fn compare(&self, next: Reading) -> Result<Comparison, ConfigError> {
+    pub fn compare(&self, next: ConfigReading) -> Result<ConfigComparison, ConfigError> {
         next.outcome?;
         let (before, mut merged) = (&self.0, next.layers);
         let (mut applied, mut after_restart) = (Vec::new(), Vec::new());
         for key in KEYS {
-            let (old, new) = (value(before, key), value(&merged, key));
+            let (old, new) = (find_value(before, key), find_value(&merged, key));
             let same = match (old, new) {
-                (Some(old), Some(new)) => old.same(new),
-                (old, new) => old.is_none_or(Value::is_empty) && new.is_none_or(Value::is_empty),
+                (Some(old), Some(new)) => old.is_same(new),
+                (old, new) => old.is_none_or(ConfigValue::is_empty) && new.is_none_or(ConfigValue::is_empty),
             };
-            match effect(key) {
-                Applied if !same => applied.push(phrase(key, old, new)),
+            match find_effect(key) {
+                Applied if !same => applied.push(describe_change(key, old, new)),
                 Applied | Place => {}
                 AfterRestart => {
                     if !same {
                         after_restart.push(key.path);
                     }
-                    match before.entries.get(key.path).cloned() {
-                        Some(entry) => merged.entries.insert(key.path, entry),
-                        None => merged.entries.remove(key.path),
+                    match before.settings.get(key.path).cloned() {
+                        Some(entry) => merged.settings.insert(key.path, entry),
+                        None => merged.settings.remove(key.path),
                     };
                 }
             }
         }
-        applied.extend(count("rule", &before.rules, &merged.rules));
-        applied.extend(count("API client", &before.api_clients, &merged.api_clients));
-        applied.extend(count("webhook", &before.webhooks, &merged.webhooks));
+        applied.extend(describe_count("rule", &before.rules, &merged.rules));
+        applied.extend(describe_count("API client", &before.api_clients, &merged.api_clients));
+        applied.extend(describe_count("webhook", &before.webhooks, &merged.webhooks));
         // Once more: a new value may be at odds with an old one that stays until the restart.
-        let mut findings = Findings::default();
-        let config = check::check(&merged, &mut findings);
+        let mut findings = ConfigFindings::default();
+        let config = check::check_layers(&merged, &mut findings);
         let mut config = findings.result(config);
         if let Err(error) = &mut config
             && !after_restart.is_empty()
@@ -165,7 +165,7 @@ impl RunningConfig {
             let keys = after_restart.join(", ");
             error.findings.push(format!("These need a restart and are taken as they were: {keys}"));
         }
-        Ok(Comparison {
+        Ok(ConfigComparison {
             config: config?,
             running: Self(merged),
             applied,
@@ -176,45 +176,45 @@ impl RunningConfig {
 }
 
 /// A key that is not in the table waits for a restart, which is always right.
-fn effect(key: &Key) -> Effect {
-    let secret = key.path.strip_suffix("_file").and_then(super::raw::find);
-    if secret.is_some_and(|secret| secret.kind == Kind::Secret) {
+fn find_effect(key: &ConfigKey) -> ReloadEffect {
+    let secret = key.path.strip_suffix("_file").and_then(super::keys::find_key);
+    if secret.is_some_and(|secret| secret.kind == ValueKind::Secret) {
         return Place;
     }
-    EFFECTS.iter().find(|(path, _)| *path == key.path).map_or(AfterRestart, |(_, effect)| *effect)
+    RELOAD_EFFECTS.iter().find(|(path, _)| *path == key.path).map_or(AfterRestart, |(_, effect)| *effect)
 }
 
-fn value<'l>(layers: &'l Layers, key: &Key) -> Option<&'l Value> {
-    layers.entries.get(key.path).map(|entry| &entry.value)
+fn find_value<'l>(layers: &'l Layers, key: &ConfigKey) -> Option<&'l ConfigValue> {
+    layers.settings.get(key.path).map(|entry| &entry.value)
 }
 
 /// `log.level info → debug`.
-fn phrase(key: &Key, old: Option<&Value>, new: Option<&Value>) -> String {
+fn describe_change(key: &ConfigKey, old: Option<&ConfigValue>, new: Option<&ConfigValue>) -> String {
     let path = key.path;
-    match (shown(old), shown(new)) {
+    match (printable_value(old), printable_value(new)) {
         (Some(old), Some(new)) => format!("{path} {old} → {new}"),
         _ => format!("{path} changed"),
     }
 }
 
 /// The value as a log may show it; `None` for secrets and long texts.
-fn shown(value: Option<&Value>) -> Option<String> {
+fn printable_value(value: Option<&ConfigValue>) -> Option<String> {
     let shown = match value {
         None => "\"\"".to_owned(),
-        Some(Value::Secret(_)) => return None,
-        Some(Value::Boolean(flag)) => flag.to_string(),
-        Some(Value::Text(text)) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) => {
+        Some(ConfigValue::Secret(_)) => return None,
+        Some(ConfigValue::Boolean(flag)) => flag.to_string(),
+        Some(ConfigValue::Text(text)) if !text.is_empty() && text.bytes().all(|b| b.is_ascii_graphic()) => {
             text.clone()
         }
-        Some(Value::Text(text)) => format!("{text:?}"),
-        Some(Value::List(items)) => format!("{items:?}"),
+        Some(ConfigValue::Text(text)) => format!("{text:?}"),
+        Some(ConfigValue::List(items)) => format!("{items:?}"),
     };
     (shown.chars().count() <= MAX_SHOWN_CHARS).then_some(shown)
 }
 
 /// `2 rules → 3`; `None` if they are the same.
-fn count(noun: &str, old: &[Item], new: &[Item]) -> Option<String> {
-    if old.len() == new.len() && old.iter().zip(new).all(|(a, b)| same_item(a, b)) {
+fn describe_count(noun: &str, old: &[ArrayTable], new: &[ArrayTable]) -> Option<String> {
+    if old.len() == new.len() && old.iter().zip(new).all(|(a, b)| is_same_table(a, b)) {
         return None;
     }
     let (before, after) = (old.len(), new.len());
@@ -226,10 +226,10 @@ fn count(noun: &str, old: &[Item], new: &[Item]) -> Option<String> {
     })
 }
 
-fn same_item(a: &Item, b: &Item) -> bool {
-    let told = |item: &Item| {
-        let text = |value: &Value| match value {
-            Value::Secret(secret) => format!("{:?}", secret.expose_secret()),
+fn is_same_table(a: &ArrayTable, b: &ArrayTable) -> bool {
+    let told = |item: &ArrayTable| {
+        let text = |value: &ConfigValue| match value {
+            ConfigValue::Secret(secret) => format!("{:?}", secret.expose_secret()),
             other => format!("{other:?}"),
         };
         item.fields.iter().map(|(key, entry)| (*key, text(&entry.value))).collect::<Vec<_>>()

@@ -10,11 +10,11 @@ use base64::alphabet;
 use base64::engine::DecodePaddingMode;
 use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 
-use super::model::{Config, Database, RootSecret};
+use super::model::{Config, DatabaseConfig, RootSecret};
 use crate::base::secret::{random_bytes, random_token};
 
 /// The file in `data_dir`.
-const FILE_NAME: &str = "secret";
+const SECRET_FILE_NAME: &str = "secret";
 
 /// Why there is no root secret.
 #[derive(Debug, thiserror::Error)]
@@ -49,30 +49,30 @@ pub enum RootSecretError {
 ///
 /// # Errors
 /// [`RootSecretError`]; a file that others may read is only warned about.
-pub fn root_secret(config: &Config) -> Result<RootSecret, RootSecretError> {
+pub fn load_root_secret(config: &Config) -> Result<RootSecret, RootSecretError> {
     if let Some(secret) = &config.server.secret {
         return Ok(secret.clone());
     }
-    if matches!(config.database, Database::Postgres(_)) {
+    if matches!(config.database, DatabaseConfig::Postgres(_)) {
         return Err(RootSecretError::Required);
     }
-    let path = config.data_dir.join(FILE_NAME);
-    if let Some(secret) = read(&path)? {
+    let path = config.data_dir.join(SECRET_FILE_NAME);
+    if let Some(secret) = read_secret(&path)? {
         return Ok(secret);
     }
-    create(&config.data_dir, &path)?;
-    read(&path)?.ok_or_else(|| io_error(&path, "read it", io::ErrorKind::NotFound.into()))
+    create_secret(&config.data_dir, &path)?;
+    read_secret(&path)?.ok_or_else(|| io_error(&path, "read it", io::ErrorKind::NotFound.into()))
 }
 
 /// 32 bytes of base64 in either alphabet, padded or not.
-pub(super) fn decode(text: &str) -> Option<RootSecret> {
+pub(super) fn decode_root_secret(text: &str) -> Option<RootSecret> {
     let alphabet = if text.contains(['-', '_']) { alphabet::URL_SAFE } else { alphabet::STANDARD };
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     let bytes = GeneralPurpose::new(&alphabet, lenient).decode(text).ok()?;
     Some(RootSecret(bytes.try_into().ok()?))
 }
 
-fn read(path: &Path) -> Result<Option<RootSecret>, RootSecretError> {
+fn read_secret(path: &Path) -> Result<Option<RootSecret>, RootSecretError> {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -92,18 +92,20 @@ fn read(path: &Path) -> Result<Option<RootSecret>, RootSecretError> {
         Err(e) if e.kind() == io::ErrorKind::InvalidData => String::new(),
         Err(e) => return Err(io_error(path, "read it", e)),
     };
-    decode(text.trim()).map(Some).ok_or_else(|| RootSecretError::Malformed { path: path.to_owned() })
+    decode_root_secret(text.trim())
+        .map(Some)
+        .ok_or_else(|| RootSecretError::Malformed { path: path.to_owned() })
 }
 
 /// Writes a new secret under a name of its own and links it to `path`: the link either appears with the whole
 /// content or finds another process's file there, which then holds.
-fn create(data_dir: &Path, path: &Path) -> Result<(), RootSecretError> {
+fn create_secret(data_dir: &Path, path: &Path) -> Result<(), RootSecretError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
         .create(data_dir)
         .map_err(|e| io_error(data_dir, "make the directory", e))?;
-    let draft = data_dir.join(format!(".{FILE_NAME}-{}", random_token::<9>()));
+    let draft = data_dir.join(format!(".{SECRET_FILE_NAME}-{}", random_token::<9>()));
     let written = write_draft(&draft).map_err(|e| io_error(&draft, "write it", e));
     let linked = written.and_then(|()| match std::fs::hard_link(&draft, path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(io_error(path, "make it", e)),
@@ -131,19 +133,19 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
-    use crate::config::Sources;
+    use crate::config::ConfigSources;
 
     fn config(data_dir: &Path, rest: &str) -> Config {
         let text = format!("data_dir = {:?}\nwecom.enable = false\n{rest}", data_dir.display().to_string());
-        Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap().0
+        Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() }).unwrap().0
     }
 
     #[test]
     fn a_secret_is_made_once_and_only_its_owner_reads_it() {
         let temp = tempfile::tempdir().unwrap();
         let config = config(&temp.path().join("deep/data"), "");
-        let first = root_secret(&config).unwrap();
-        assert_eq!(root_secret(&config).unwrap().0, first.0);
+        let first = load_root_secret(&config).unwrap();
+        assert_eq!(load_root_secret(&config).unwrap().0, first.0);
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&config.data_dir.join("secret")), 0o600);
         assert_eq!(mode(&config.data_dir), 0o700);
@@ -155,7 +157,8 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let config = config(temp.path(), "");
         let secrets: Vec<[u8; 32]> = std::thread::scope(|scope| {
-            let starts: Vec<_> = (0..8).map(|_| scope.spawn(|| root_secret(&config).unwrap().0)).collect();
+            let starts: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| load_root_secret(&config).unwrap().0)).collect();
             starts.into_iter().map(|start| start.join().unwrap()).collect()
         });
         assert!(secrets.windows(2).all(|pair| pair[0] == pair[1]));
@@ -166,7 +169,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let set = STANDARD.encode([7; 32]);
         let config = config(temp.path(), &format!("server.secret = \"{set}\""));
-        assert_eq!(root_secret(&config).unwrap().0, [7; 32]);
+        assert_eq!(load_root_secret(&config).unwrap().0, [7; 32]);
         assert!(!temp.path().join("secret").exists());
     }
 
@@ -176,7 +179,7 @@ mod tests {
         let config = config(temp.path(), "");
         for text in [&b""[..], b"S3CRET", &[0xff, 0xfe]] {
             std::fs::write(temp.path().join("secret"), text).unwrap();
-            let error = root_secret(&config).unwrap_err().to_string();
+            let error = load_root_secret(&config).unwrap_err().to_string();
             assert!(error.contains(&temp.path().join("secret").display().to_string()), "{error}");
             assert!(!error.contains("S3CRET"));
             assert_eq!(std::fs::read(temp.path().join("secret")).unwrap(), text);
@@ -193,9 +196,9 @@ mod tests {
             standard.trim_end_matches('='),
             url_safe.trim_end_matches('='),
         ] {
-            assert_eq!(decode(text).unwrap().0, [0xfb; 32], "{text}");
+            assert_eq!(decode_root_secret(text).unwrap().0, [0xfb; 32], "{text}");
         }
-        assert!(decode(&STANDARD.encode([1; 31])).is_none());
-        assert!(decode(&STANDARD.encode([1; 33])).is_none());
+        assert!(decode_root_secret(&STANDARD.encode([1; 31])).is_none());
+        assert!(decode_root_secret(&STANDARD.encode([1; 33])).is_none());
     }
 }

@@ -2,10 +2,10 @@
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
-use super::nearest;
+use super::suggestion;
 
 /// What China's time is called, without white space, `_`, `-` and `/`, in small letters.
-const CHINA: &[&str] = &[
+const CHINA_NAMES: &[&str] = &[
     "beijing",
     "asiabeijing",
     "chinabeijing",
@@ -36,7 +36,7 @@ const CHINA: &[&str] = &[
 ];
 
 /// Names that Windows gives to other zones where Chinese companies sit.
-const WINDOWS: &[(&str, Tz)] = &[
+const WINDOWS_ZONES: &[(&str, Tz)] = &[
     ("taipeistandardtime", Tz::Asia__Taipei),
     ("singaporestandardtime", Tz::Asia__Singapore),
     ("tokyostandardtime", Tz::Asia__Tokyo),
@@ -49,28 +49,28 @@ const WINDOWS: &[(&str, Tz)] = &[
 /// What to write instead; completes "must be …".
 pub(super) fn parse_time_zone(text: &str) -> Result<Tz, String> {
     text.parse().map_err(|_| {
-        let zone = suggest(text);
+        let zone = suggest_zone(text);
         format!("a zone of the IANA database; write \"{zone}\"")
     })
 }
 
 /// `Etc/GMT+8` is what POSIX calls the time *behind* UTC: eight hours west of Greenwich.
-pub(super) fn is_west_by_mistake(zone: Tz) -> Option<&'static str> {
+pub(super) fn suggest_eastern_zone(zone: Tz) -> Option<&'static str> {
     let hours = zone.name().strip_prefix("Etc/GMT+")?.parse().ok().filter(|hours| *hours > 0)?;
-    Some(east_of_greenwich(hours).map_or("Asia/Shanghai", Tz::name))
+    Some(zone_east_of_greenwich(hours).map_or("Asia/Shanghai", Tz::name))
 }
 
-fn suggest(text: &str) -> &'static str {
+fn suggest_zone(text: &str) -> &'static str {
     let folded: String =
         text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-' | '/')).collect();
     let folded = folded.to_lowercase();
-    if folded.is_empty() || CHINA.contains(&folded.as_str()) {
+    if folded.is_empty() || CHINA_NAMES.contains(&folded.as_str()) {
         return Tz::Asia__Shanghai.name();
     }
-    if let Some((_, zone)) = WINDOWS.iter().find(|(name, _)| *name == folded) {
+    if let Some((_, zone)) = WINDOWS_ZONES.iter().find(|(name, _)| *name == folded) {
         return zone.name();
     }
-    if let Some(zone) = offset(text).and_then(east_of_greenwich) {
+    if let Some(zone) = parse_offset(text).and_then(zone_east_of_greenwich) {
         return zone.name();
     }
     let city = |zone: &&Tz| {
@@ -80,11 +80,11 @@ fn suggest(text: &str) -> &'static str {
         return zone.name();
     }
     let names = TZ_VARIANTS.iter().map(|zone| zone.name());
-    nearest::nearest(text, names).unwrap_or(Tz::Asia__Shanghai.name())
+    suggestion::find_nearest(text, names).unwrap_or(Tz::Asia__Shanghai.name())
 }
 
 /// The whole hours of `GMT+8`, `UTC +08:00`, `UTC8`, `+8`, `Z+8`; east of Greenwich only.
-fn offset(text: &str) -> Option<u8> {
+fn parse_offset(text: &str) -> Option<u8> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
     let rest = ["ETC/GMT", "GMT", "UTC", "Z"].iter().find_map(|prefix| text.strip_prefix(prefix));
     let signed = rest.unwrap_or(&text);
@@ -98,7 +98,7 @@ fn offset(text: &str) -> Option<u8> {
 }
 
 /// The zone of an offset; China's for eight hours.
-fn east_of_greenwich(hours: u8) -> Option<Tz> {
+fn zone_east_of_greenwich(hours: u8) -> Option<Tz> {
     match hours {
         8 => Some(Tz::Asia__Shanghai),
         // POSIX counts westwards.
@@ -158,15 +158,15 @@ mod tests {
             ("UTC+7", "Etc/GMT-7"),
             ("Europe/Berln", "Europe/Berlin"),
         ] {
-            assert_eq!(suggest(text), want, "{text}");
+            assert_eq!(suggest_zone(text), want, "{text}");
         }
     }
 
     #[test]
     fn posix_signs_are_known_as_the_trap_they_are() {
-        assert_eq!(is_west_by_mistake(Tz::Etc__GMTPlus8), Some("Asia/Shanghai"));
-        assert_eq!(is_west_by_mistake(Tz::Etc__GMTMinus8), None);
-        assert_eq!(is_west_by_mistake(Tz::Etc__GMTPlus0), None);
-        assert_eq!(is_west_by_mistake(Tz::America__New_York), None);
+        assert_eq!(suggest_eastern_zone(Tz::Etc__GMTPlus8), Some("Asia/Shanghai"));
+        assert_eq!(suggest_eastern_zone(Tz::Etc__GMTMinus8), None);
+        assert_eq!(suggest_eastern_zone(Tz::Etc__GMTPlus0), None);
+        assert_eq!(suggest_eastern_zone(Tz::America__New_York), None);
     }
 }

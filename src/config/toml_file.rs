@@ -5,18 +5,18 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::layers::{Entry, Fields, Findings, Item, Layers, Origin, lay};
-use super::nearest::hint;
-use super::raw::{self, ARRAYS, KEYS, Key, Written};
+use super::keys::{self, ConfigKey, KEYS, TABLE_ARRAYS, WrittenValue};
+use super::layers::{ArrayTable, ConfigFindings, Layers, Setting, SettingMap, SettingOrigin, lay_value};
+use super::suggestion::suggest_nearest;
 
 /// A configuration file's text and name.
-pub(super) struct File<'a> {
+pub(super) struct ConfigFile<'a> {
     text: &'a str,
     /// `None`: the embedded `default.toml`.
     name: Option<Arc<str>>,
 }
 
-impl<'a> File<'a> {
+impl<'a> ConfigFile<'a> {
     /// The embedded defaults.
     pub(super) const fn built_in(text: &'a str) -> Self {
         Self { text, name: None }
@@ -27,10 +27,12 @@ impl<'a> File<'a> {
         Self { text: text.strip_prefix('\u{feff}').unwrap_or(text), name: Some(name.into()) }
     }
 
-    fn origin(&self, at: usize) -> Origin {
+    fn origin(&self, at: usize) -> SettingOrigin {
         match &self.name {
-            None => Origin::BuiltIn,
-            Some(name) => Origin::File { name: Arc::clone(name), line: position(self.text, at).0 },
+            None => SettingOrigin::BuiltIn,
+            Some(name) => {
+                SettingOrigin::File { name: Arc::clone(name), line: find_position(self.text, at).0 }
+            }
         }
     }
 
@@ -39,20 +41,26 @@ impl<'a> File<'a> {
         let (_, errors) = DeTable::parse_recoverable(self.text);
         let at = |error: &toml::de::Error| error.span().map_or(self.text.len(), |span| span.start);
         let error = errors.iter().min_by_key(|error| at(error))?;
-        let (line, column) = position(self.text, at(error));
+        let (line, column) = find_position(self.text, at(error));
         let name = self.name.as_deref().unwrap_or("default.toml");
         // The parser's message is one of a fixed set and never quotes the file.
         Some(format!("{name}, line {line}, column {column}: {}", error.message()))
     }
 
     /// Lays every value of the file over `layers`; of a file with a syntax error, nothing.
-    pub(super) fn read(&self, layers: &mut Layers, findings: &mut Findings) {
+    pub(super) fn read(&self, layers: &mut Layers, findings: &mut ConfigFindings) {
         if let Ok(table) = DeTable::parse(self.text) {
-            self.section("", table.get_ref(), layers, findings);
+            self.read_section("", table.get_ref(), layers, findings);
         }
     }
 
-    fn section(&self, prefix: &str, table: &DeTable<'_>, layers: &mut Layers, findings: &mut Findings) {
+    fn read_section(
+        &self,
+        prefix: &str,
+        table: &DeTable<'_>,
+        layers: &mut Layers,
+        findings: &mut ConfigFindings,
+    ) {
         for (name, value) in table {
             let path = if prefix.is_empty() {
                 name.get_ref().to_string()
@@ -60,11 +68,11 @@ impl<'a> File<'a> {
                 format!("{prefix}.{}", name.get_ref())
             };
             let origin = self.origin(name.span().start);
-            if let Some(key) = raw::find(&path) {
-                let value = key.kind.read(Written::from(value.get_ref()));
-                lay(layers, findings, (key.path, key.kind), value, origin);
-            } else if let Some((array, keys)) = ARRAYS.iter().find(|(array, _)| *array == path) {
-                match self.items(array, keys, value, findings) {
+            if let Some(key) = keys::find_key(&path) {
+                let value = key.kind.read(WrittenValue::from(value.get_ref()));
+                lay_value(layers, findings, (key.path, key.kind), value, origin);
+            } else if let Some((array, keys)) = TABLE_ARRAYS.iter().find(|(array, _)| *array == path) {
+                match self.read_tables(array, keys, value, findings) {
                     Some(items) if *array == "rules" => layers.rules = items,
                     Some(items) if *array == "webhooks" => layers.webhooks = items,
                     Some(items) => layers.api_clients = items,
@@ -73,24 +81,28 @@ impl<'a> File<'a> {
                         findings.error(array, &origin, message);
                     }
                 }
-            } else if raw::is_section(&path) {
+            } else if keys::is_section(&path) {
                 match value.get_ref() {
-                    DeValue::Table(inner) => self.section(&path, inner, layers, findings),
+                    DeValue::Table(inner) => self.read_section(&path, inner, layers, findings),
                     _ => findings.error(&path, &origin, format_args!("must be a section, [{path}]")),
                 }
             } else {
-                findings.error(&path, &origin, format_args!("unknown key{}", hint("key", &path, names())));
+                findings.error(
+                    &path,
+                    &origin,
+                    format_args!("unknown key{}", suggest_nearest("key", &path, known_names())),
+                );
             }
         }
     }
 
-    fn items(
+    fn read_tables(
         &self,
         array: &str,
-        keys: &'static [Key],
+        keys: &'static [ConfigKey],
         value: &Spanned<DeValue<'_>>,
-        findings: &mut Findings,
-    ) -> Option<Vec<Item>> {
+        findings: &mut ConfigFindings,
+    ) -> Option<Vec<ArrayTable>> {
         let DeValue::Array(tables) = value.get_ref() else { return None };
         tables
             .iter()
@@ -98,30 +110,30 @@ impl<'a> File<'a> {
             .map(|(index, table)| {
                 let DeValue::Table(inner) = table.get_ref() else { return None };
                 let name = format!("{array}[{}]", index.saturating_add(1));
-                let fields = self.fields(&name, keys, inner, findings);
-                Some(Item { name, origin: self.origin(table.span().start), fields })
+                let fields = self.read_fields(&name, keys, inner, findings);
+                Some(ArrayTable { name, origin: self.origin(table.span().start), fields })
             })
             .collect()
     }
 
-    fn fields(
+    fn read_fields(
         &self,
         item: &str,
-        keys: &'static [Key],
+        keys: &'static [ConfigKey],
         table: &DeTable<'_>,
-        findings: &mut Findings,
-    ) -> Fields {
-        let mut fields = Fields::new();
+        findings: &mut ConfigFindings,
+    ) -> SettingMap {
+        let mut fields = SettingMap::new();
         for (name, value) in table {
             let path = format!("{item}.{}", name.get_ref());
             let origin = self.origin(name.span().start);
             let Some(key) = keys.iter().find(|k| k.path == name.get_ref().as_ref()) else {
-                let hint = hint("key", name.get_ref(), keys.iter().map(|k| k.path));
+                let hint = suggest_nearest("key", name.get_ref(), keys.iter().map(|k| k.path));
                 findings.error(&path, &origin, format_args!("unknown key{hint}"));
                 continue;
             };
-            match key.kind.read(Written::from(value.get_ref())) {
-                Ok(value) => drop(fields.insert(key.path, Entry { value, origin })),
+            match key.kind.read(WrittenValue::from(value.get_ref())) {
+                Ok(value) => drop(fields.insert(key.path, Setting { value, origin })),
                 Err(expected) => findings.error(&path, &origin, format_args!("must be {expected}")),
             }
         }
@@ -130,13 +142,13 @@ impl<'a> File<'a> {
 }
 
 /// Every name that may stand in a file outside `[[…]]`: keys, sections and arrays.
-fn names() -> impl Iterator<Item = &'static str> {
+fn known_names() -> impl Iterator<Item = &'static str> {
     let sections = KEYS.iter().filter_map(|k| k.path.rsplit_once('.')).map(|(section, _)| section);
-    KEYS.iter().map(|k| k.path).chain(sections).chain(ARRAYS.iter().map(|(array, _)| *array))
+    KEYS.iter().map(|k| k.path).chain(sections).chain(TABLE_ARRAYS.iter().map(|(array, _)| *array))
 }
 
 /// Line and column of byte `at`, both from 1, the column in characters.
-fn position(text: &str, at: usize) -> (usize, usize) {
+fn find_position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |i| i.saturating_add(1));
     let column = before.get(line_start..).map_or(0, |line| line.chars().count());
@@ -149,7 +161,7 @@ mod tests {
 
     #[test]
     fn positions_count_lines_and_characters_from_one() {
-        assert_eq!(position("a\n部门 = x", "a\n部门 = ".len()), (2, 6));
-        assert_eq!(position("", 9), (1, 1));
+        assert_eq!(find_position("a\n部门 = x", "a\n部门 = ".len()), (2, 6));
+        assert_eq!(find_position("", 9), (1, 1));
     }
 }

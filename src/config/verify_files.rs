@@ -8,9 +8,9 @@ use super::model::{Config, VerifyFile};
 ///
 /// A directory that is not there yet holds none; one that cannot be read is logged, and the configured ones are
 /// served all the same.
-pub fn verify_files(config: &Config) -> Vec<VerifyFile> {
+pub fn find_verify_files(config: &Config) -> Vec<VerifyFile> {
     let mut files = Vec::new();
-    let found = match names(config) {
+    let found = match list_verify_files(config) {
         Ok(found) => found,
         Err(e) if e.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(e) => {
@@ -27,7 +27,7 @@ pub fn verify_files(config: &Config) -> Vec<VerifyFile> {
     files
 }
 
-fn names(config: &Config) -> io::Result<Vec<VerifyFile>> {
+fn list_verify_files(config: &Config) -> io::Result<Vec<VerifyFile>> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(&config.data_dir)? {
         found.extend(entry?.file_name().to_str().and_then(VerifyFile::parse));
@@ -38,7 +38,7 @@ fn names(config: &Config) -> io::Result<Vec<VerifyFile>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Sources;
+    use crate::config::ConfigSources;
 
     #[test]
     fn configured_files_and_files_in_data_dir_are_each_served_once() {
@@ -52,9 +52,10 @@ mod tests {
             "data_dir = {:?}\n[wecom]\nverify_files = [\"WW_verify_AbCdEf0123456789.txt\", \"WW_verify_bbbbbbbbbbbbbbbb.txt\"]",
             dir.path().display().to_string()
         );
-        let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap();
+        let (config, _) =
+            Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() }).unwrap();
         let mut tokens: Vec<String> =
-            verify_files(&config).iter().map(|file| file.token().to_owned()).collect();
+            find_verify_files(&config).iter().map(|file| file.token().to_owned()).collect();
         tokens.sort();
         assert_eq!(tokens, ["AbCdEf0123456789", "aaaaaaaaaaaaaaaa", "bbbbbbbbbbbbbbbb"]);
     }
@@ -62,7 +63,8 @@ mod tests {
     #[test]
     fn a_data_dir_that_is_not_there_yet_holds_none() {
         let text = "data_dir = \"/nonexistent/data\"".to_owned();
-        let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap();
-        assert!(verify_files(&config).is_empty());
+        let (config, _) =
+            Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() }).unwrap();
+        assert!(find_verify_files(&config).is_empty());
     }
 }

@@ -8,7 +8,7 @@ use crate::base::id::CorpId;
 
 /// What a feed entry is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FeedKind {
     /// One session ended; the id is its sid.
     Session,
     /// Every session ended; no id.
@@ -24,7 +24,7 @@ pub enum Kind {
     Binding,
 }
 
-impl Kind {
+impl FeedKind {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Session => "session",
@@ -45,11 +45,11 @@ impl Kind {
 
 /// One entry. `kind` is `None` for a kind that only a newer version knows.
 #[derive(Debug, Clone)]
-pub struct Entry {
+pub struct FeedEntry {
     /// Its number.
     pub seq: i64,
     /// What it is about.
-    pub kind: Option<Kind>,
+    pub kind: Option<FeedKind>,
     /// Whom or which.
     pub id: String,
 }
@@ -59,20 +59,20 @@ pub struct Entry {
 /// The feed's row lock is taken last, after every other row, by everybody: two writers can then never wait for
 /// each other in a circle. Rows are taken in the order persons, sessions, everything else.
 #[derive(Debug)]
-pub struct Change {
+pub struct FeedTransaction {
     tx: Tx,
     corp: CorpId,
     now: Timestamp,
-    pending: Vec<(Kind, String)>,
+    announcements: Vec<(FeedKind, String)>,
     /// For other systems: what changed in the directory.
-    noted: Vec<(Entity, String, What)>,
+    directory_changes: Vec<(DirectoryEntity, String, DirectoryChangeKind)>,
     /// Rows of `directory_changes` that were written before, unseen, and how many.
     batch: Option<(i64, i64)>,
 }
 
 /// What an entry of the directory's change feed is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entity {
+pub enum DirectoryEntity {
     /// A unit.
     Unit,
     /// A person.
@@ -81,7 +81,7 @@ pub enum Entity {
     Tag,
 }
 
-impl Entity {
+impl DirectoryEntity {
     /// As the table and the API write it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -94,7 +94,7 @@ impl Entity {
 
 /// What happened to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum DirectoryChangeKind {
     /// It is new.
     Created,
     /// It is different; a person who left is that, too.
@@ -103,7 +103,7 @@ pub enum What {
     Removed,
 }
 
-impl What {
+impl DirectoryChangeKind {
     /// As the table and the API write it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -114,14 +114,21 @@ impl What {
     }
 }
 
-impl Change {
+impl FeedTransaction {
     /// Begins one for `corp`.
     ///
     /// # Errors
     /// If the database does not answer in time.
     pub async fn begin(db: &Db, corp: &CorpId, now: Timestamp) -> sqlx::Result<Self> {
         let tx = db.write().await?;
-        Ok(Self { tx, corp: corp.clone(), now, pending: Vec::new(), noted: Vec::new(), batch: None })
+        Ok(Self {
+            tx,
+            corp: corp.clone(),
+            now,
+            announcements: Vec::new(),
+            directory_changes: Vec::new(),
+            batch: None,
+        })
     }
 
     /// The connection, for statements.
@@ -140,13 +147,18 @@ impl Change {
     }
 
     /// Tells every replica, if and when this commits.
-    pub fn announce(&mut self, kind: Kind, id: impl Into<String>) {
-        self.pending.push((kind, id.into()));
+    pub fn announce(&mut self, kind: FeedKind, id: impl Into<String>) {
+        self.announcements.push((kind, id.into()));
     }
 
     /// Tells other systems what changed in the directory, if and when this commits.
-    pub fn note(&mut self, entity: Entity, id: impl Into<String>, what: What) {
-        self.noted.push((entity, id.into(), what));
+    pub fn note_directory_change(
+        &mut self,
+        entity: DirectoryEntity,
+        id: impl Into<String>,
+        what: DirectoryChangeKind,
+    ) {
+        self.directory_changes.push((entity, id.into(), what));
     }
 
     /// Publishes `count` rows of `directory_changes` that were written before under `batch`.
@@ -160,8 +172,8 @@ impl Change {
     /// If the database fails; then nothing of it happened.
     pub async fn commit(mut self) -> sqlx::Result<()> {
         self.publish_directory_changes().await?;
-        for (kind, id) in std::mem::take(&mut self.pending) {
-            let seq = self.advance(Counter::Feed, 1).await?;
+        for (kind, id) in std::mem::take(&mut self.announcements) {
+            let seq = self.advance(FeedCounter::Feed, 1).await?;
             sqlx::query("INSERT INTO feed (seq, corp_id, kind, id, at) VALUES ($1, $2, $3, $4, $5)")
                 .bind(seq)
                 .bind(self.corp.as_str())
@@ -176,17 +188,17 @@ impl Change {
 
     async fn publish_directory_changes(&mut self) -> sqlx::Result<()> {
         let mut batches = Vec::from_iter(self.batch.take().filter(|(_, count)| *count > 0));
-        if !self.noted.is_empty() {
-            let batch = self.advance(Counter::Batch, 1).await?;
+        if !self.directory_changes.is_empty() {
+            let batch = self.advance(FeedCounter::Batch, 1).await?;
             let mut count = 0;
-            for (entity, id, what) in std::mem::take(&mut self.noted) {
-                insert_change(&mut self.tx, &self.corp, batch, count, (entity, &id, what)).await?;
+            for (entity, id, what) in std::mem::take(&mut self.directory_changes) {
+                insert_directory_change(&mut self.tx, &self.corp, batch, count, (entity, &id, what)).await?;
                 count += 1;
             }
             batches.push((batch, count));
         }
         for (batch, count) in batches {
-            let last = self.advance(Counter::Directory, count).await?;
+            let last = self.advance(FeedCounter::Directory, count).await?;
             sqlx::query(
                 "INSERT INTO publications (first_seq, batch, corp_id, count, at) VALUES ($1, $2, $3, $4, $5)",
             )
@@ -202,7 +214,7 @@ impl Change {
     }
 
     /// Raises a counter and answers what it is now. Its row is locked until this commits.
-    async fn advance(&mut self, counter: Counter, by: i64) -> sqlx::Result<i64> {
+    async fn advance(&mut self, counter: FeedCounter, by: i64) -> sqlx::Result<i64> {
         sqlx::query("UPDATE feed_counter SET seq = seq + $2 WHERE name = $1 RETURNING seq")
             .bind(counter.as_str())
             .bind(by)
@@ -214,7 +226,7 @@ impl Change {
 
 /// The rows of `feed_counter`.
 #[derive(Clone, Copy)]
-enum Counter {
+enum FeedCounter {
     /// Numbers of batches; their order says nothing.
     Batch,
     /// Numbers of the directory's change feed.
@@ -223,7 +235,7 @@ enum Counter {
     Feed,
 }
 
-impl Counter {
+impl FeedCounter {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Batch => "batch",
@@ -237,12 +249,12 @@ impl Counter {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert_change(
+pub async fn insert_directory_change(
     tx: &mut AnyConnection,
     corp: &CorpId,
     batch: i64,
     n: i64,
-    (entity, id, what): (Entity, &str, What),
+    (entity, id, what): (DirectoryEntity, &str, DirectoryChangeKind),
 ) -> sqlx::Result<()> {
     sqlx::query(
         "INSERT INTO directory_changes (batch, n, corp_id, kind, id, change) VALUES ($1, $2, $3, $4, $5, $6)",
@@ -262,7 +274,7 @@ pub async fn insert_change(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn new_batch(db: &Db) -> sqlx::Result<i64> {
+pub async fn reserve_batch(db: &Db) -> sqlx::Result<i64> {
     let mut tx = db.write().await?;
     let batch = sqlx::query("UPDATE feed_counter SET seq = seq + 1 WHERE name = 'batch' RETURNING seq")
         .fetch_one(&mut *tx)
@@ -276,7 +288,7 @@ pub async fn new_batch(db: &Db) -> sqlx::Result<i64> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn newest_seq(db: &Db) -> sqlx::Result<i64> {
+pub async fn read_newest_seq(db: &Db) -> sqlx::Result<i64> {
     sqlx::query("SELECT seq FROM feed_counter WHERE name = 'feed'").fetch_one(db.pool()).await?.try_get(0)
 }
 
@@ -284,7 +296,7 @@ pub async fn newest_seq(db: &Db) -> sqlx::Result<i64> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn after(db: &Db, seq: i64, limit: i64) -> sqlx::Result<Vec<Entry>> {
+pub async fn list_entries_after(db: &Db, seq: i64, limit: i64) -> sqlx::Result<Vec<FeedEntry>> {
     sqlx::query("SELECT seq, kind, id FROM feed WHERE seq > $1 ORDER BY seq LIMIT $2")
         .bind(seq)
         .bind(limit)
@@ -293,7 +305,7 @@ pub async fn after(db: &Db, seq: i64, limit: i64) -> sqlx::Result<Vec<Entry>> {
         .into_iter()
         .map(|row| {
             let kind: String = row.try_get(1)?;
-            Ok(Entry { seq: row.try_get(0)?, kind: Kind::parse(&kind), id: row.try_get(2)? })
+            Ok(FeedEntry { seq: row.try_get(0)?, kind: FeedKind::parse(&kind), id: row.try_get(2)? })
         })
         .collect()
 }
@@ -302,7 +314,7 @@ pub async fn after(db: &Db, seq: i64, limit: i64) -> sqlx::Result<Vec<Entry>> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_before(db: &Db, before: Timestamp) -> sqlx::Result<u64> {
+pub async fn delete_entries_before(db: &Db, before: Timestamp) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let done = sqlx::query("DELETE FROM feed WHERE at < $1").bind(before.millis()).execute(&mut *tx).await?;
     tx.commit().await?;

@@ -4,8 +4,8 @@
 //! engine's own functions. Writing goes through [`Db::write`], which takes SQLite's write lock at once: a
 //! transaction that reads first and then wants to write fails there with "busy" without waiting.
 
+pub mod bind_list;
 pub mod feed;
-pub mod many;
 
 use std::fs::{DirBuilder, OpenOptions};
 use std::io::ErrorKind;
@@ -26,7 +26,7 @@ use crate::base::secret::{ExposeSecret as _, Secret};
 static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations");
 
 /// The steps of the schema that this program knows, in order.
-pub fn schema_steps() -> Vec<i64> {
+pub fn list_schema_steps() -> Vec<i64> {
     MIGRATIONS.iter().map(|step| step.version).collect()
 }
 
@@ -34,7 +34,7 @@ pub fn schema_steps() -> Vec<i64> {
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a writer waits for its turn.
-const TURN_TIMEOUT: Duration = Duration::from_secs(5);
+const WRITER_TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A write transaction; rolled back unless committed.
 #[derive(Debug)]
@@ -78,7 +78,7 @@ impl DerefMut for Tx {
 
 /// Which database, and where.
 #[derive(Debug, Clone)]
-pub enum Location<'a> {
+pub enum DatabaseLocation<'a> {
     /// A file; made if it is missing.
     Sqlite(&'a Path),
     /// A `postgres://` URL.
@@ -86,7 +86,7 @@ pub enum Location<'a> {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Engine {
+enum DatabaseEngine {
     Sqlite,
     Postgres,
 }
@@ -95,15 +95,15 @@ enum Engine {
 #[derive(Debug, Clone)]
 pub struct Db {
     pool: AnyPool,
-    engine: Engine,
+    engine: DatabaseEngine,
     /// SQLite has one writer at a time. Waiting for it inside SQLite is neither in order nor free of a connection,
     /// so that fifty sign-ins at once would starve each other: writers of this process queue here.
-    turn: Arc<Mutex<()>>,
+    writer_turn: Arc<Mutex<()>>,
 }
 
 /// Why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
-pub enum OpenError {
+pub enum DatabaseOpenError {
     /// The URL or path is not usable.
     #[error("the database's address is not usable: {0}")]
     Address(#[source] sqlx::Error),
@@ -114,7 +114,7 @@ pub enum OpenError {
     #[error(
         "the database has schema version {0}, which a newer gongpai made; run that version or restore a backup"
     )]
-    Newer(i64),
+    NewerSchema(i64),
     /// A migration failed; nothing of it was kept.
     #[error("the schema could not be brought up to date: {0}")]
     Migrate(#[source] MigrateError),
@@ -133,34 +133,39 @@ impl Db {
     ///
     /// # Errors
     /// [`OpenError`]; a newer schema is refused, never touched.
-    pub async fn open(location: Location<'_>) -> Result<Self, OpenError> {
+    pub async fn open(location: DatabaseLocation<'_>) -> Result<Self, DatabaseOpenError> {
         let db = Self::connect(location).await?;
         match MIGRATIONS.run(&db.pool).await {
             Ok(()) => Ok(db),
             Err(MigrateError::VersionMissing(v) | MigrateError::VersionTooNew(v, _)) => {
-                Err(OpenError::Newer(v))
+                Err(DatabaseOpenError::NewerSchema(v))
             }
-            Err(e) => Err(OpenError::Migrate(e)),
+            Err(e) => Err(DatabaseOpenError::Migrate(e)),
         }
     }
 
-    async fn connect(location: Location<'_>) -> Result<Self, OpenError> {
+    async fn connect(location: DatabaseLocation<'_>) -> Result<Self, DatabaseOpenError> {
         sqlx::any::install_default_drivers();
         let (url, engine, most) = match location {
-            Location::Sqlite(path) => {
+            DatabaseLocation::Sqlite(path) => {
                 if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
                     // As the root secret's: both are in data_dir, and either may be the first to make it.
                     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
-                    made.map_err(|source| OpenError::Folder { path: folder.display().to_string(), source })?;
+                    made.map_err(|source| DatabaseOpenError::Folder {
+                        path: folder.display().to_string(),
+                        source,
+                    })?;
                 }
-                make_private(path)
-                    .map_err(|source| OpenError::Folder { path: path.display().to_string(), source })?;
+                make_private(path).map_err(|source| DatabaseOpenError::Folder {
+                    path: path.display().to_string(),
+                    source,
+                })?;
                 let path = path.to_string_lossy();
-                (format!("sqlite://{}?mode=rwc", urlencoding::encode(&path)), Engine::Sqlite, 8)
+                (format!("sqlite://{}?mode=rwc", urlencoding::encode(&path)), DatabaseEngine::Sqlite, 8)
             }
-            Location::Postgres(url) => (url.expose_secret().to_owned(), Engine::Postgres, 16),
+            DatabaseLocation::Postgres(url) => (url.expose_secret().to_owned(), DatabaseEngine::Postgres, 16),
         };
-        let options: AnyConnectOptions = url.parse().map_err(OpenError::Address)?;
+        let options: AnyConnectOptions = url.parse().map_err(DatabaseOpenError::Address)?;
         let pool = AnyPoolOptions::new()
             .max_connections(most)
             .min_connections(1)
@@ -168,8 +173,8 @@ impl Db {
             .after_connect(move |connection, _| {
                 Box::pin(async move {
                     let settings: &[&'static str] = match engine {
-                        Engine::Sqlite => &PRAGMAS,
-                        Engine::Postgres => &PATIENCE,
+                        DatabaseEngine::Sqlite => &SQLITE_PRAGMAS,
+                        DatabaseEngine::Postgres => &POSTGRES_SETTINGS,
                     };
                     for setting in settings {
                         sqlx::query(*setting).execute(&mut *connection).await?;
@@ -179,8 +184,8 @@ impl Db {
             })
             .connect_with(options)
             .await
-            .map_err(OpenError::Connect)?;
-        Ok(Self { pool, engine, turn: Arc::default() })
+            .map_err(DatabaseOpenError::Connect)?;
+        Ok(Self { pool, engine, writer_turn: Arc::default() })
     }
 
     /// The pool, for single statements that only read.
@@ -194,20 +199,21 @@ impl Db {
     /// If the database does not answer in time.
     pub async fn write(&self) -> sqlx::Result<Tx> {
         match self.engine {
-            Engine::Sqlite => {
-                let waiting = tokio::time::timeout(TURN_TIMEOUT, Arc::clone(&self.turn).lock_owned());
+            DatabaseEngine::Sqlite => {
+                let waiting =
+                    tokio::time::timeout(WRITER_TURN_TIMEOUT, Arc::clone(&self.writer_turn).lock_owned());
                 let turn = waiting.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
                 Ok(Tx { tx: self.pool.begin_with("BEGIN IMMEDIATE").await?, _turn: Some(turn) })
             }
-            Engine::Postgres => Ok(Tx { tx: self.pool.begin().await?, _turn: None }),
+            DatabaseEngine::Postgres => Ok(Tx { tx: self.pool.begin().await?, _turn: None }),
         }
     }
 
     /// `"sqlite"` or `"postgresql"`.
     pub const fn engine(&self) -> &'static str {
         match self.engine {
-            Engine::Sqlite => "sqlite",
-            Engine::Postgres => "postgresql",
+            DatabaseEngine::Sqlite => "sqlite",
+            DatabaseEngine::Postgres => "postgresql",
         }
     }
 
@@ -218,12 +224,12 @@ impl Db {
 }
 
 /// No statement of ours takes long; one that does waits for a lock that somebody lost.
-const PATIENCE: [&str; 2] =
+const POSTGRES_SETTINGS: [&str; 2] =
     ["SET statement_timeout = '15s'", "SET idle_in_transaction_session_timeout = '30s'"];
 
 /// synchronous=FULL: a commit that was answered survives a power cut, not only a crash. The cache is 2 MB for each
 /// connection of the pool; the system's own holds the rest of the file.
-const PRAGMAS: [&str; 5] = [
+const SQLITE_PRAGMAS: [&str; 5] = [
     "PRAGMA busy_timeout = 5000",
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",

@@ -7,19 +7,19 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Source, Tag, Unit};
+use super::{EntrySource, Tag, Unit};
 use crate::base::clock::Timestamp;
 use crate::base::id::{TagId, UnitId, UserId};
-use crate::base::url::encode;
+use crate::base::url::percent_encode;
 
 /// The department that is the whole corporation (WeCom document 90208).
-const ROOT: u32 = 1;
+const ROOT_DEPARTMENT_ID: u32 = 1;
 
 /// Stands in a path for a `/` inside a name.
-const SLASH: char = '∕';
+const SLASH_SUBSTITUTE: char = '∕';
 
 /// The serial of the chart that is made next; 0 is of the empty one.
-static NEXT: AtomicU64 = AtomicU64::new(1);
+static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 
 /// One version of the chart.
 #[derive(Debug, Default)]
@@ -27,10 +27,10 @@ pub struct Chart {
     serial: u64,
     version: i64,
     complete_at: Option<Timestamp>,
-    units: BTreeMap<UnitId, Placed>,
+    units: BTreeMap<UnitId, PlacedUnit>,
     by_wecom: HashMap<u32, UnitId>,
-    by_path: HashMap<Arc<str>, Named>,
-    below: HashMap<UnitId, Vec<UnitId>>,
+    by_path: HashMap<Arc<str>, PathTarget>,
+    children: HashMap<UnitId, Vec<UnitId>>,
     tags: BTreeMap<TagId, Tag>,
     tags_by_name: HashMap<String, TagId>,
     /// Folded userid → tags, sorted by name.
@@ -42,7 +42,7 @@ pub struct Chart {
 
 /// A unit with its place.
 #[derive(Debug, Clone)]
-pub struct Placed {
+pub struct PlacedUnit {
     /// The unit.
     pub unit: Unit,
     /// The names from below the root, joined by `/`; the root's is `/`.
@@ -53,7 +53,7 @@ pub struct Placed {
 
 /// What a path names.
 #[derive(Debug, Clone)]
-enum Named {
+enum PathTarget {
     One(UnitId),
     /// Several units: none of them is meant.
     Several(usize),
@@ -61,7 +61,7 @@ enum Named {
 
 /// How somebody writes a unit or tag: a path or name, our id, or `wecom:ID`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reference {
+pub enum ChartReference {
     /// `wecom:2`.
     Wecom(u32),
     /// A path, a tag's name, or our id.
@@ -70,7 +70,7 @@ pub enum Reference {
 
 /// Why a reference names nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfound {
+pub enum ReferenceError {
     /// Nothing of that path, name or id.
     #[error("there is none of that path or id")]
     Unknown,
@@ -79,7 +79,7 @@ pub enum Unfound {
     Ambiguous(usize),
 }
 
-impl Reference {
+impl ChartReference {
     /// Reads one; `None` for an empty text.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
@@ -95,31 +95,31 @@ impl Chart {
     /// that lies below itself, stands on the top floor.
     pub fn new(version: i64, complete_at: Option<Timestamp>, units: Vec<Unit>, tags: Vec<Tag>) -> Self {
         let by_id: HashMap<UnitId, Unit> = units.into_iter().map(|u| (u.id.clone(), u)).collect();
-        let serial = NEXT.fetch_add(1, Ordering::Relaxed);
+        let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
         let mut chart = Self { serial, version, complete_at, ..Self::default() };
         for unit in by_id.values() {
-            let path: Arc<str> = path(unit, &by_id).into();
-            let encoded_path = encode(&path);
+            let path: Arc<str> = unit_path(unit, &by_id).into();
+            let encoded_path = percent_encode(&path);
             if let Some(id) = unit.wecom_id {
                 chart.by_wecom.insert(id, unit.id.clone());
             }
             if let Some(parent) = &unit.parent {
-                chart.below.entry(parent.clone()).or_default().push(unit.id.clone());
+                chart.children.entry(parent.clone()).or_default().push(unit.id.clone());
             }
-            chart.units.insert(unit.id.clone(), Placed { unit: unit.clone(), path, encoded_path });
+            chart.units.insert(unit.id.clone(), PlacedUnit { unit: unit.clone(), path, encoded_path });
         }
-        chart.name_paths();
+        chart.index_paths();
         chart.index_tags(tags);
         chart
     }
 
     /// A path means WeCom's unit, if just one has it, or else the local one, if just one has it: who may make local
     /// units cannot take a path over, and a path that could mean either of two departments means neither.
-    fn name_paths(&mut self) {
+    fn index_paths(&mut self) {
         let mut bearers: HashMap<Arc<str>, (Vec<UnitId>, Vec<UnitId>)> = HashMap::new();
         for placed in self.units.values() {
             let (wecom, local) = bearers.entry(Arc::clone(&placed.path)).or_default();
-            let list = if placed.unit.source == Source::Wecom { wecom } else { local };
+            let list = if placed.unit.source == EntrySource::Wecom { wecom } else { local };
             list.push(placed.unit.id.clone());
         }
         self.by_path = bearers
@@ -129,8 +129,8 @@ impl Chart {
                 let count = list.len();
                 let mut list = list.into_iter();
                 let named = match (list.next(), list.next()) {
-                    (Some(id), None) => Named::One(id),
-                    _ => Named::Several(count),
+                    (Some(id), None) => PathTarget::One(id),
+                    _ => PathTarget::Several(count),
                 };
                 (path, named)
             })
@@ -146,12 +146,12 @@ impl Chart {
             }
             let mut covered = HashSet::new();
             for unit in &tag.units {
-                covered.extend(self.with_below(unit));
+                covered.extend(self.subtree(unit));
             }
             for unit in covered {
                 self.tags_of_unit.entry(unit).or_default().push(tag.id.clone());
             }
-            self.encoded_tags.insert(tag.id.clone(), format!("tag:{}", encode(&tag.name)));
+            self.encoded_tags.insert(tag.id.clone(), format!("tag:{}", percent_encode(&tag.name)));
             // The first of two tags of one name; WeCom allows no second one (40071).
             self.tags_by_name.entry(tag.name.clone()).or_insert_with(|| tag.id.clone());
             self.tags.insert(tag.id.clone(), tag);
@@ -174,18 +174,18 @@ impl Chart {
     }
 
     /// Every unit, by id.
-    pub fn units(&self) -> impl Iterator<Item = &Placed> {
+    pub fn units(&self) -> impl Iterator<Item = &PlacedUnit> {
         self.units.values()
     }
 
     /// Units after the id `after`, by id.
-    pub fn units_after(&self, after: &UnitId) -> impl Iterator<Item = &Placed> {
+    pub fn units_after(&self, after: &UnitId) -> impl Iterator<Item = &PlacedUnit> {
         use std::ops::Bound::{Excluded, Unbounded};
         self.units.range::<UnitId, _>((Excluded(after), Unbounded)).map(|(_, placed)| placed)
     }
 
     /// One unit.
-    pub fn unit(&self, id: &UnitId) -> Option<&Placed> {
+    pub fn unit(&self, id: &UnitId) -> Option<&PlacedUnit> {
         self.units.get(id)
     }
 
@@ -214,48 +214,48 @@ impl Chart {
     ///
     /// # Errors
     /// [`Unfound`], also where several could be meant.
-    pub fn find_unit(&self, reference: &Reference) -> Result<&Placed, Unfound> {
+    pub fn find_unit(&self, reference: &ChartReference) -> Result<&PlacedUnit, ReferenceError> {
         let id = match reference {
-            Reference::Wecom(id) => self.by_wecom.get(id),
+            ChartReference::Wecom(id) => self.by_wecom.get(id),
             // An id first: no name can stand for another unit's id.
-            Reference::Text(text) if self.units.contains_key(&UnitId::new(text.as_str())) => {
-                return self.units.get(&UnitId::new(text.as_str())).ok_or(Unfound::Unknown);
+            ChartReference::Text(text) if self.units.contains_key(&UnitId::new(text.as_str())) => {
+                return self.units.get(&UnitId::new(text.as_str())).ok_or(ReferenceError::Unknown);
             }
-            Reference::Text(text) => {
+            ChartReference::Text(text) => {
                 let path = text.trim_end_matches('/');
                 let path = if path.is_empty() { "/" } else { path.trim_start_matches('/') };
                 match self.by_path.get(path) {
-                    Some(Named::One(id)) => Some(id),
-                    Some(Named::Several(count)) => return Err(Unfound::Ambiguous(*count)),
-                    None => return Err(Unfound::Unknown),
+                    Some(PathTarget::One(id)) => Some(id),
+                    Some(PathTarget::Several(count)) => return Err(ReferenceError::Ambiguous(*count)),
+                    None => return Err(ReferenceError::Unknown),
                 }
             }
         };
-        id.and_then(|id| self.units.get(id)).ok_or(Unfound::Unknown)
+        id.and_then(|id| self.units.get(id)).ok_or(ReferenceError::Unknown)
     }
 
     /// The tag that somebody means.
     ///
     /// # Errors
     /// [`Unfound::Unknown`].
-    pub fn find_tag(&self, reference: &Reference) -> Result<&Tag, Unfound> {
+    pub fn find_tag(&self, reference: &ChartReference) -> Result<&Tag, ReferenceError> {
         let found = match reference {
-            Reference::Wecom(id) => self.tags.values().find(|tag| tag.wecom_id == Some(*id)),
-            Reference::Text(text) => self
+            ChartReference::Wecom(id) => self.tags.values().find(|tag| tag.wecom_id == Some(*id)),
+            ChartReference::Text(text) => self
                 .tags
                 .get(&TagId::new(text.as_str()))
                 .or_else(|| self.tags_by_name.get(text).and_then(|id| self.tags.get(id))),
         };
-        found.ok_or(Unfound::Unknown)
+        found.ok_or(ReferenceError::Unknown)
     }
 
     /// The units right below one.
     pub fn children(&self, id: &UnitId) -> &[UnitId] {
-        self.below.get(id).map_or(&[], Vec::as_slice)
+        self.children.get(id).map_or(&[], Vec::as_slice)
     }
 
     /// A unit and everything below it; empty for one that is not there.
-    pub fn with_below(&self, id: &UnitId) -> HashSet<UnitId> {
+    pub fn subtree(&self, id: &UnitId) -> HashSet<UnitId> {
         let mut found = HashSet::new();
         let mut open = Vec::from_iter(self.units.contains_key(id).then_some(id));
         while let Some(id) = open.pop() {
@@ -281,15 +281,15 @@ impl Chart {
 }
 
 /// The names from below the root.
-fn path(unit: &Unit, units: &HashMap<UnitId, Unit>) -> String {
+fn unit_path(unit: &Unit, units: &HashMap<UnitId, Unit>) -> String {
     let mut names = Vec::new();
     let mut seen = HashSet::new();
     let mut at = Some(unit);
     while let Some(unit) = at {
-        if unit.wecom_id == Some(ROOT) || !seen.insert(&unit.id) {
+        if unit.wecom_id == Some(ROOT_DEPARTMENT_ID) || !seen.insert(&unit.id) {
             break;
         }
-        names.push(unit.name.replace('/', &SLASH.to_string()));
+        names.push(unit.name.replace('/', &SLASH_SUBSTITUTE.to_string()));
         at = unit.parent.as_ref().and_then(|parent| units.get(parent));
     }
     if names.is_empty() {
@@ -307,10 +307,10 @@ mod tests {
     fn unit(id: u32, name: &str, parent: u32) -> Unit {
         let corp = CorpId::new("ww1");
         Unit {
-            id: UnitId::of_department(&corp, id),
+            id: UnitId::from_department(&corp, id),
             wecom_id: Some(id),
-            source: Source::Wecom,
-            parent: (parent != 0).then(|| UnitId::of_department(&corp, parent)),
+            source: EntrySource::Wecom,
+            parent: (parent != 0).then(|| UnitId::from_department(&corp, parent)),
             name: name.into(),
             name_en: String::new(),
             order: 0,
@@ -319,26 +319,26 @@ mod tests {
     }
 
     fn local(id: &str, name: &str) -> Unit {
-        Unit { id: UnitId::new(id), wecom_id: None, source: Source::Local, ..unit(0, name, 0) }
+        Unit { id: UnitId::new(id), wecom_id: None, source: EntrySource::Local, ..unit(0, name, 0) }
     }
 
-    fn found(chart: &Chart, text: &str) -> Result<u32, Unfound> {
-        chart.find_unit(&Reference::parse(text).unwrap()).map(|p| p.unit.wecom_id.unwrap_or(0))
+    fn found(chart: &Chart, text: &str) -> Result<u32, ReferenceError> {
+        chart.find_unit(&ChartReference::parse(text).unwrap()).map(|p| p.unit.wecom_id.unwrap_or(0))
     }
 
     #[test]
     fn a_path_is_the_names_from_below_the_root() {
         let units = vec![unit(1, "示例科技", 0), unit(2, "财务部", 1), unit(3, "A/B组", 2)];
         let chart = Chart::new(1, None, units, vec![]);
-        let path = |id| chart.find_unit(&Reference::Wecom(id)).unwrap().path.to_string();
+        let path = |id| chart.find_unit(&ChartReference::Wecom(id)).unwrap().path.to_string();
         assert_eq!((path(1), path(2), path(3)), ("/".into(), "财务部".into(), "财务部/A∕B组".into()));
         for (text, id) in [("/", 1), ("财务部", 2), ("/财务部", 2), ("财务部/A∕B组", 3), ("wecom:3", 3)]
         {
             assert_eq!(found(&chart, text), Ok(id), "{text}");
         }
-        let id = UnitId::of_department(&CorpId::new("ww1"), 2);
+        let id = UnitId::from_department(&CorpId::new("ww1"), 2);
         assert_eq!(found(&chart, id.as_str()), Ok(2), "our id");
-        assert_eq!(found(&chart, "A∕B组"), Err(Unfound::Unknown));
+        assert_eq!(found(&chart, "A∕B组"), Err(ReferenceError::Unknown));
     }
 
     #[test]
@@ -350,7 +350,7 @@ mod tests {
     #[test]
     fn a_path_that_could_mean_two_departments_means_neither() {
         let chart = Chart::new(1, None, vec![unit(5, "综合组", 3), unit(6, "综合组", 4)], vec![]);
-        assert_eq!(found(&chart, "综合组"), Err(Unfound::Ambiguous(2)));
+        assert_eq!(found(&chart, "综合组"), Err(ReferenceError::Ambiguous(2)));
         assert_eq!(found(&chart, "wecom:6"), Ok(6));
     }
 
@@ -365,17 +365,17 @@ mod tests {
     #[test]
     fn units_in_a_circle_have_paths_and_an_end() {
         let chart = Chart::new(1, None, vec![unit(2, "甲", 3), unit(3, "乙", 2)], vec![]);
-        let two = chart.find_unit(&Reference::Wecom(2)).unwrap();
+        let two = chart.find_unit(&ChartReference::Wecom(2)).unwrap();
         assert_eq!(&*two.path, "乙/甲");
-        assert_eq!(chart.with_below(&two.unit.id).len(), 2);
+        assert_eq!(chart.subtree(&two.unit.id).len(), 2);
     }
 
     #[test]
     fn a_tag_of_a_unit_is_a_tag_of_everybody_below_it() {
         let corp = CorpId::new("ww1");
-        let at = |id| UnitId::of_department(&corp, id);
+        let at = |id| UnitId::from_department(&corp, id);
         let tag = |id, name: &str, users: &[&str], units: &[u32]| Tag {
-            id: TagId::of_tag(&corp, id),
+            id: TagId::from_tag(&corp, id),
             wecom_id: Some(id),
             name: name.into(),
             users: users.iter().map(|u| UserId::new(*u)).collect(),

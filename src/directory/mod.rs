@@ -39,7 +39,7 @@ use crate::base::id::{PersonId, TagId, UnitId, UserId};
 
 /// What WeCom said about a member, as far as signing in keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub struct MemberProfile {
     /// As WeCom writes it.
     pub userid: UserId,
     /// 姓名.
@@ -55,7 +55,7 @@ pub struct Found {
 /// A person's status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum PersonStatus {
     /// May sign in.
     Active,
     /// 已禁用 (WeCom status 2).
@@ -66,7 +66,7 @@ pub enum Status {
     Left,
 }
 
-impl Status {
+impl PersonStatus {
     /// As the table and the API write it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -89,14 +89,14 @@ impl Status {
 /// Whose an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Source {
+pub enum EntrySource {
     /// WeCom's: only a synchronisation changes it.
     Wecom,
     /// Made by hand: only hands change it.
     Local,
 }
 
-impl Source {
+impl EntrySource {
     /// As the table and the API write it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -119,7 +119,7 @@ pub struct Unit {
     /// The department's id; `None` for a local unit. The root is 1.
     pub wecom_id: Option<u32>,
     /// Whose it is.
-    pub source: Source,
+    pub source: EntrySource,
     /// The unit above; `None` on the top floor, where also departments stand whose parent is not visible.
     pub parent: Option<UnitId>,
     /// Its name.
@@ -155,9 +155,9 @@ pub struct Person {
     /// Company mail address, or else the private one; empty if unknown.
     pub email: String,
     /// Whose the entry is.
-    pub source: Source,
+    pub source: EntrySource,
     /// Whether the person may sign in.
-    pub status: Status,
+    pub status: PersonStatus,
     /// Since when the person is [`Status::Left`].
     pub left_at: Option<Timestamp>,
     /// 主部门, as far as visible.
@@ -165,15 +165,15 @@ pub struct Person {
     /// In the order in which WeCom lists them; those in local units after them.
     pub memberships: Vec<Membership>,
     /// What nothing is looked up by.
-    pub detail: Detail,
+    pub details: PersonDetails,
     /// The fingerprint of what WeCom said when a run last read the person; empty where the row says something else.
-    pub said: String,
+    pub fingerprint: String,
 }
 
 /// Fields of a person that nothing is looked up by; empty where unknown. Stands in the table as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Detail {
+pub struct PersonDetails {
     /// 职务.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub position: String,
@@ -211,7 +211,7 @@ pub struct Tag {
 
 /// A person whose status is to be asked of WeCom again.
 #[derive(Debug, Clone)]
-pub struct Due {
+pub struct DuePerson {
     /// Our id.
     pub id: PersonId,
     /// Whom to ask for.
@@ -219,7 +219,7 @@ pub struct Due {
 }
 
 /// Which extension attributes hold an employee number: these names, without regard to case.
-const EMPLOYEE_NUMBER: [&str; 8] = [
+const EMPLOYEE_NUMBER_ATTRIBUTES: [&str; 8] = [
     "employee_number",
     "employee number",
     "employee id",
@@ -230,7 +230,7 @@ const EMPLOYEE_NUMBER: [&str; 8] = [
     "人员编号",
 ];
 
-impl Detail {
+impl PersonDetails {
     /// The employee number, from the extension attribute of that name; empty if there is none.
     pub fn employee_number(&self) -> &str {
         Self::employee_number_in(&self.attributes)
@@ -244,14 +244,14 @@ impl Detail {
 
     /// Whether an attribute of that name holds an employee number.
     pub fn is_employee_number(name: &str) -> bool {
-        EMPLOYEE_NUMBER.contains(&name.to_lowercase().as_str())
+        EMPLOYEE_NUMBER_ATTRIBUTES.contains(&name.to_lowercase().as_str())
     }
 }
 
 /// What tells one person from another who has the same userid. The mail address is not in it: a company's follows the
 /// userid, whoever has that.
 #[derive(Debug, Clone, Copy)]
-pub struct Evidence<'a> {
+pub struct IdentityEvidence<'a> {
     /// 姓名.
     pub name: &'a str,
     /// 手机; empty if unknown, as the next one.
@@ -262,54 +262,54 @@ pub struct Evidence<'a> {
 
 impl Person {
     /// What tells this person from others.
-    pub fn evidence(&self) -> Evidence<'_> {
-        Evidence {
+    pub fn evidence(&self) -> IdentityEvidence<'_> {
+        IdentityEvidence {
             name: &self.name,
-            mobile: &self.detail.mobile,
-            employee_number: self.detail.employee_number(),
+            mobile: &self.details.mobile,
+            employee_number: self.details.employee_number(),
         }
     }
 }
 
-impl Found {
+impl MemberProfile {
     /// What tells this member from others.
-    pub fn evidence(&self) -> Evidence<'_> {
-        Evidence { name: &self.name, mobile: &self.mobile, employee_number: &self.employee_number }
+    pub fn evidence(&self) -> IdentityEvidence<'_> {
+        IdentityEvidence { name: &self.name, mobile: &self.mobile, employee_number: &self.employee_number }
     }
 }
 
 /// For so long a userid whose holder is gone is expected back with the same holder; after that only a field of the
 /// person's own proves it.
-pub const ABSENCE: Duration = Duration::from_secs(24 * 3600);
+pub const MAX_ABSENCE: Duration = Duration::from_secs(24 * 3600);
 
 /// Whether a userid that comes back `away` after its holder left comes back with the same person (DESIGN §5: a userid
 /// that is used again never inherits). WeCom has nothing that would say so. Where both employee numbers are known they
 /// decide; otherwise, where both mobile numbers are known, the same one with the same name proves it and anything else
 /// disproves it, because telephones are handed on; and without either the same name counts for [`ABSENCE`].
-pub fn is_same_again(left: &Evidence<'_>, back: &Evidence<'_>, away: Duration) -> bool {
+pub fn is_same_person(left: &IdentityEvidence<'_>, back: &IdentityEvidence<'_>, away: Duration) -> bool {
     let agree = |left: String, back: String| (!left.is_empty() && !back.is_empty()).then(|| left == back);
     let same_name = !left.name.is_empty() && left.name == back.name;
-    if let Some(agree) = agree(comparable(left.employee_number), comparable(back.employee_number)) {
+    if let Some(agree) = agree(normalize_text(left.employee_number), normalize_text(back.employee_number)) {
         return agree;
     }
-    match agree(comparable_number(left.mobile), comparable_number(back.mobile)) {
+    match agree(normalize_mobile(left.mobile), normalize_mobile(back.mobile)) {
         Some(agree) => agree && same_name,
-        None => same_name && away < ABSENCE,
+        None => same_name && away < MAX_ABSENCE,
     }
 }
 
 /// A mail address or employee number in the form in which it compares: full-width characters are the plain ones.
-pub fn comparable(text: &str) -> String {
+pub fn normalize_text(text: &str) -> String {
     text.nfkc().collect::<String>().trim().to_lowercase()
 }
 
 /// Whether two names are one name: without regard to case, width and blanks around. No name agrees with none.
 pub fn names_agree(a: &str, b: &str) -> bool {
-    !a.trim().is_empty() && comparable(a) == comparable(b)
+    !a.trim().is_empty() && normalize_text(a) == normalize_text(b)
 }
 
 /// A mobile number without what people write between digits, and without China's country code.
-pub fn comparable_number(mobile: &str) -> String {
+pub fn normalize_mobile(mobile: &str) -> String {
     let bare: String = mobile.nfkc().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
     let national = bare.strip_prefix("+86").or_else(|| bare.strip_prefix("0086")).unwrap_or(&bare);
     national.to_lowercase()
@@ -332,35 +332,35 @@ mod tests {
 
     #[test]
     fn a_userid_that_comes_back_is_the_same_person_only_with_proof_or_soon() {
-        let person = |name, mobile| Evidence { name, mobile, employee_number: "" };
-        let (soon, late) = (Duration::from_secs(60), ABSENCE);
-        assert!(is_same_again(&person("张伟", ""), &person("张伟", ""), soon));
+        let person = |name, mobile| IdentityEvidence { name, mobile, employee_number: "" };
+        let (soon, late) = (Duration::from_secs(60), MAX_ABSENCE);
+        assert!(is_same_person(&person("张伟", ""), &person("张伟", ""), soon));
         assert!(
-            !is_same_again(&person("张伟", ""), &person("张伟", ""), late),
+            !is_same_person(&person("张伟", ""), &person("张伟", ""), late),
             "the name alone, after a day"
         );
-        assert!(!is_same_again(&person("张伟", ""), &person("李娜", ""), soon), "another name");
-        assert!(is_same_again(&person("张伟", "1"), &person("张伟", "1"), late), "the same mobile and name");
-        assert!(!is_same_again(&person("张伟", "1"), &person("李娜", "1"), soon), "a telephone handed on");
-        assert!(!is_same_again(&person("张伟", "1"), &person("张伟", "2"), soon), "another mobile");
+        assert!(!is_same_person(&person("张伟", ""), &person("李娜", ""), soon), "another name");
+        assert!(is_same_person(&person("张伟", "1"), &person("张伟", "1"), late), "the same mobile and name");
+        assert!(!is_same_person(&person("张伟", "1"), &person("李娜", "1"), soon), "a telephone handed on");
+        assert!(!is_same_person(&person("张伟", "1"), &person("张伟", "2"), soon), "another mobile");
         assert!(
-            is_same_again(&person("张伟", "+86 138-0000"), &person("张伟", "1380000"), late),
+            is_same_person(&person("张伟", "+86 138-0000"), &person("张伟", "1380000"), late),
             "written otherwise"
         );
         for mobile in ["", "1"] {
-            assert!(!is_same_again(&person("", mobile), &person("", mobile), soon), "no name is no proof");
+            assert!(!is_same_person(&person("", mobile), &person("", mobile), soon), "no name is no proof");
         }
-        let numbered = |name, mobile, employee_number| Evidence { name, mobile, employee_number };
+        let numbered = |name, mobile, employee_number| IdentityEvidence { name, mobile, employee_number };
         assert!(
-            is_same_again(&numbered("张伟", "1", "A7"), &numbered("张薇", "2", " a7"), late),
+            is_same_person(&numbered("张伟", "1", "A7"), &numbered("张薇", "2", " a7"), late),
             "the same employee, whatever else changed"
         );
         assert!(
-            !is_same_again(&numbered("张伟", "1", "7"), &numbered("张伟", "1", "8"), soon),
+            !is_same_person(&numbered("张伟", "1", "7"), &numbered("张伟", "1", "8"), soon),
             "another employee, whatever else is the same"
         );
         assert!(
-            !is_same_again(&numbered("张伟", "1", "7"), &numbered("张伟", "2", ""), soon),
+            !is_same_person(&numbered("张伟", "1", "7"), &numbered("张伟", "2", ""), soon),
             "a hidden number is no proof"
         );
     }

@@ -8,12 +8,12 @@ use serde::de::DeserializeOwned;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Membership, Person, Source, Status, Tag, Unit};
+use super::{EntrySource, Membership, Person, PersonStatus, Tag, Unit};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
 
 /// "Until further notice": what `until` says of a row that no version ends.
-pub const OPEN: i64 = i64::MAX;
+pub const OPEN_UNTIL: i64 = i64::MAX;
 
 /// The columns of a person, for a `person_rows` named `v`, in the order in which [`person`] reads them.
 macro_rules! person_columns {
@@ -28,20 +28,20 @@ pub(crate) use person_columns;
 ///
 /// # Errors
 /// If the row is not one that we wrote.
-pub fn person(row: &AnyRow) -> sqlx::Result<Person> {
+pub fn person_from_row(row: &AnyRow) -> sqlx::Result<Person> {
     let text = |column: usize| row.try_get::<String, _>(column);
     Ok(Person {
         id: PersonId::new(text(0)?),
         userid: UserId::new(text(1)?),
         name: text(2)?,
         email: text(3)?,
-        source: Source::parse(&text(4)?),
-        status: Status::parse(&text(5)?),
+        source: EntrySource::parse(&text(4)?),
+        status: PersonStatus::parse(&text(5)?),
         left_at: row.try_get::<Option<i64>, _>(6)?.map(Timestamp::from_millis),
         main_unit: row.try_get::<Option<String>, _>(7)?.map(UnitId::new),
-        memberships: memberships(&text(8)?)?,
-        detail: from_json("person_rows.detail", &text(9)?)?,
-        said: text(10)?,
+        memberships: parse_memberships(&text(8)?)?,
+        details: from_json("person_rows.detail", &text(9)?)?,
+        fingerprint: text(10)?,
     })
 }
 
@@ -49,7 +49,7 @@ pub fn person(row: &AnyRow) -> sqlx::Result<Person> {
 ///
 /// # Errors
 /// Never for what a [`Membership`] can hold.
-pub fn memberships_text(memberships: &[Membership]) -> sqlx::Result<String> {
+pub fn format_memberships(memberships: &[Membership]) -> sqlx::Result<String> {
     let list: Vec<_> = memberships.iter().map(|m| (m.unit.as_str(), m.order, u8::from(m.leader))).collect();
     to_json(&list)
 }
@@ -58,7 +58,7 @@ pub fn memberships_text(memberships: &[Membership]) -> sqlx::Result<String> {
 ///
 /// # Errors
 /// If it is not such a text.
-pub fn memberships(text: &str) -> sqlx::Result<Vec<Membership>> {
+pub fn parse_memberships(text: &str) -> sqlx::Result<Vec<Membership>> {
     let list: Vec<(String, u32, u8)> = from_json("person_rows.memberships", text)?;
     let read = |(unit, order, leader)| Membership { unit: UnitId::new(unit), order, leader: leader != 0 };
     Ok(list.into_iter().map(read).collect())
@@ -76,11 +76,11 @@ pub(crate) use unit_columns;
 ///
 /// # Errors
 /// If the row is not one that we wrote.
-pub fn unit(row: &AnyRow) -> sqlx::Result<Unit> {
+pub fn unit_from_row(row: &AnyRow) -> sqlx::Result<Unit> {
     Ok(Unit {
         id: UnitId::new(row.try_get::<String, _>(0)?),
-        wecom_id: number(row, 1)?,
-        source: Source::parse(&row.try_get::<String, _>(2)?),
+        wecom_id: wecom_id_from_row(row, 1)?,
+        source: EntrySource::parse(&row.try_get::<String, _>(2)?),
         parent: row.try_get::<Option<String>, _>(3)?.map(UnitId::new),
         name: row.try_get(4)?,
         name_en: row.try_get(5)?,
@@ -110,10 +110,10 @@ pub(crate) use published;
 ///
 /// # Errors
 /// If the row is not one that we wrote.
-pub fn tag(row: &AnyRow) -> sqlx::Result<Tag> {
+pub fn tag_from_row(row: &AnyRow) -> sqlx::Result<Tag> {
     Ok(Tag {
         id: TagId::new(row.try_get::<String, _>(0)?),
-        wecom_id: number(row, 1)?,
+        wecom_id: wecom_id_from_row(row, 1)?,
         name: row.try_get(2)?,
         users: from_json("tag_rows.users", &row.try_get::<String, _>(3)?)?,
         units: from_json("tag_rows.units", &row.try_get::<String, _>(4)?)?,
@@ -125,7 +125,7 @@ pub fn tag(row: &AnyRow) -> sqlx::Result<Tag> {
 ///
 /// # Errors
 /// If the database fails.
-pub fn readable<T>(table: &str, rows: impl Iterator<Item = sqlx::Result<T>>) -> sqlx::Result<Vec<T>> {
+pub fn keep_readable<T>(table: &str, rows: impl Iterator<Item = sqlx::Result<T>>) -> sqlx::Result<Vec<T>> {
     let mut read = Vec::new();
     for row in rows {
         match row {
@@ -139,7 +139,7 @@ pub fn readable<T>(table: &str, rows: impl Iterator<Item = sqlx::Result<T>>) -> 
     Ok(read)
 }
 
-fn number(row: &AnyRow, column: usize) -> sqlx::Result<Option<u32>> {
+fn wecom_id_from_row(row: &AnyRow, column: usize) -> sqlx::Result<Option<u32>> {
     let wide: Option<i64> = row.try_get(column)?;
     wide.map(|n| u32::try_from(n).map_err(|_| sqlx::Error::Decode("wecom_id is not an id".into())))
         .transpose()

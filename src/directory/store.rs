@@ -4,12 +4,12 @@ use sqlx::Row as _;
 
 use super::bindings;
 use super::chart::Chart;
-use super::row::{self, OPEN, published};
-use super::{Due, Found, Person, Source, Status, is_same_again};
+use super::row::{self, OPEN_UNTIL, published};
+use super::{DuePerson, EntrySource, MemberProfile, Person, PersonStatus, is_same_person};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, CorpId, PersonId, UserId};
 use crate::db::Db;
-use crate::db::feed::{Change, Entity, Kind, What};
+use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
 
 /// Makes the corporation's chart, if it has none yet: empty, version 0.
 ///
@@ -30,9 +30,9 @@ pub async fn ensure_chart(db: &Db, corp: &CorpId) -> sqlx::Result<()> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
+pub async fn load_chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
     loop {
-        let (version, complete_at) = version(db, corp).await?;
+        let (version, complete_at) = published_version(db, corp).await?;
         let units = sqlx::query(concat!(
             "SELECT ",
             row::unit_columns!(),
@@ -54,9 +54,9 @@ pub async fn chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
         .fetch_all(db.pool())
         .await?;
         // Three reads see one version, or they are made again.
-        if self::version(db, corp).await?.0 == version {
-            let units = row::readable("unit_rows", units.iter().map(row::unit))?;
-            let tags = row::readable("tag_rows", tags.iter().map(row::tag))?;
+        if self::published_version(db, corp).await?.0 == version {
+            let units = row::keep_readable("unit_rows", units.iter().map(row::unit_from_row))?;
+            let tags = row::keep_readable("tag_rows", tags.iter().map(row::tag_from_row))?;
             return Ok(Chart::new(version, complete_at, units, tags));
         }
     }
@@ -66,7 +66,7 @@ pub async fn chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
 ///
 /// # Errors
 /// If the database fails, or the corporation has no chart.
-pub async fn version(db: &Db, corp: &CorpId) -> sqlx::Result<(i64, Option<Timestamp>)> {
+pub async fn published_version(db: &Db, corp: &CorpId) -> sqlx::Result<(i64, Option<Timestamp>)> {
     let row = sqlx::query("SELECT version, complete_at FROM charts WHERE corp_id = $1")
         .bind(corp.as_str())
         .fetch_one(db.pool())
@@ -79,7 +79,7 @@ pub async fn version(db: &Db, corp: &CorpId) -> sqlx::Result<(i64, Option<Timest
 ///
 /// # Errors
 /// If the database fails.
-pub async fn person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Option<Person>> {
+pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Option<Person>> {
     sqlx::query(concat!(
         "SELECT ",
         row::person_columns!(),
@@ -91,7 +91,7 @@ pub async fn person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Optio
     .bind(id.as_str())
     .fetch_optional(db.pool())
     .await?
-    .map(|found| row::person(&found))
+    .map(|found| row::person_from_row(&found))
     .transpose()
 }
 
@@ -99,7 +99,7 @@ pub async fn person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Optio
 ///
 /// # Errors
 /// If the database fails.
-pub async fn person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::Result<Option<Person>> {
+pub async fn find_person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::Result<Option<Person>> {
     sqlx::query(concat!(
         "SELECT ",
         row::person_columns!(),
@@ -111,7 +111,7 @@ pub async fn person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::
     .bind(userid.as_str())
     .fetch_optional(db.pool())
     .await?
-    .map(|found| row::person(&found))
+    .map(|found| row::person_from_row(&found))
     .transpose()
 }
 
@@ -120,21 +120,24 @@ pub async fn person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::
 ///
 /// # Errors
 /// If the database fails.
-pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<PersonId> {
+pub async fn record_active_member(
+    change: &mut FeedTransaction,
+    found: &MemberProfile,
+) -> sqlx::Result<PersonId> {
     let id = claim_userid(change, &found.userid).await?;
-    let mut before = holding(change, &id).await?;
+    let mut before = find_current_person(change, &id).await?;
     if before.is_none() {
         if insert_active(change, &id, found).await? {
             return Ok(id);
         }
         // A run published the same member a moment ago.
-        before = holding(change, &id).await?;
+        before = find_current_person(change, &id).await?;
     }
     let Some(before) = before else { return Ok(id) };
-    if before.status == Status::Left {
+    if before.status == PersonStatus::Left {
         let away = change.now().since(before.left_at.unwrap_or(Timestamp::from_millis(0)));
-        if !is_same_again(&before.evidence(), &found.evidence(), away) {
-            return take_over(change, &before, found).await;
+        if !is_same_person(&before.evidence(), &found.evidence(), away) {
+            return replace_holder(change, &before, found).await;
         }
     }
     let email = if found.email.is_empty() { &before.email } else { &found.email };
@@ -142,7 +145,7 @@ pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<Pers
     let unchanged = before.userid == found.userid
         && before.name == *name
         && before.email == *email
-        && (before.source, before.status) == (Source::Wecom, Status::Active);
+        && (before.source, before.status) == (EntrySource::Wecom, PersonStatus::Active);
     if unchanged {
         return Ok(id);
     }
@@ -160,8 +163,8 @@ pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<Pers
     .bind(change.corp().as_str().to_owned())
     .execute(change.tx())
     .await?;
-    change.announce(Kind::Person, id.as_str());
-    change.note(Entity::Person, id.as_str(), What::Updated);
+    change.announce(FeedKind::Person, id.as_str());
+    change.note_directory_change(DirectoryEntity::Person, id.as_str(), DirectoryChangeKind::Updated);
     Ok(id)
 }
 
@@ -169,7 +172,7 @@ pub async fn put_active(change: &mut Change, found: &Found) -> sqlx::Result<Pers
 ///
 /// # Errors
 /// If the database fails.
-pub async fn confirm_active(change: &mut Change, userid: &UserId) -> sqlx::Result<Option<PersonId>> {
+pub async fn confirm_active(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Result<Option<PersonId>> {
     let corp = change.corp().clone();
     // Only held: `checked_at` is when WeCom was asked about the person, and it was not.
     let row = sqlx::query(
@@ -182,14 +185,14 @@ pub async fn confirm_active(change: &mut Change, userid: &UserId) -> sqlx::Resul
     .await?;
     let Some(row) = row else { return Ok(None) };
     let id = PersonId::new(row.try_get::<String, _>(0)?);
-    let person = holding(change, &id).await?;
-    let active = person.is_some_and(|p| (p.source, p.status) == (Source::Wecom, Status::Active));
+    let person = find_current_person(change, &id).await?;
+    let active = person.is_some_and(|p| (p.source, p.status) == (EntrySource::Wecom, PersonStatus::Active));
     Ok(active.then_some(id))
 }
 
 /// The id whose the userid is, from now on: its holder's, or a new one. Its row is locked until the change commits, so
 /// that two who write the same person do it one after the other.
-async fn claim_userid(change: &mut Change, userid: &UserId) -> sqlx::Result<PersonId> {
+async fn claim_userid(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Result<PersonId> {
     let (corp, now) = (change.corp().clone(), change.now());
     let row = sqlx::query(
         "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ($1, $2, $3, $4, 0, $4) \
@@ -209,7 +212,10 @@ async fn claim_userid(change: &mut Change, userid: &UserId) -> sqlx::Result<Pers
 ///
 /// # Errors
 /// If the database fails.
-pub async fn holding(change: &mut Change, id: &PersonId) -> sqlx::Result<Option<Person>> {
+pub async fn find_current_person(
+    change: &mut FeedTransaction,
+    id: &PersonId,
+) -> sqlx::Result<Option<Person>> {
     let corp = change.corp().clone();
     sqlx::query(concat!(
         "SELECT ",
@@ -222,13 +228,17 @@ pub async fn holding(change: &mut Change, id: &PersonId) -> sqlx::Result<Option<
     .bind(id.as_str())
     .fetch_optional(change.tx())
     .await?
-    .map(|found| row::person(&found))
+    .map(|found| row::person_from_row(&found))
     .transpose()
 }
 
 /// A person of whom nothing is known but what WeCom just said. If a run is about to bring the same member, its row
 /// follows this one. `false`: there is a row by now.
-async fn insert_active(change: &mut Change, id: &PersonId, found: &Found) -> sqlx::Result<bool> {
+async fn insert_active(
+    change: &mut FeedTransaction,
+    id: &PersonId,
+    found: &MemberProfile,
+) -> sqlx::Result<bool> {
     let (corp, now) = (change.corp().clone(), change.now());
     let done = sqlx::query(
         "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, memberships, \
@@ -240,7 +250,7 @@ async fn insert_active(change: &mut Change, id: &PersonId, found: &Found) -> sql
     )
     .bind(id.as_str())
     .bind(corp.as_str())
-    .bind(OPEN)
+    .bind(OPEN_UNTIL)
     .bind(found.userid.as_str())
     .bind(&found.name)
     .bind(&found.email)
@@ -250,15 +260,19 @@ async fn insert_active(change: &mut Change, id: &PersonId, found: &Found) -> sql
     if done.rows_affected() == 0 {
         return Ok(false);
     }
-    change.announce(Kind::Person, id.as_str());
-    change.note(Entity::Person, id.as_str(), What::Created);
+    change.announce(FeedKind::Person, id.as_str());
+    change.note_directory_change(DirectoryEntity::Person, id.as_str(), DirectoryChangeKind::Created);
     Ok(true)
 }
 
 /// The userid goes from somebody who left to somebody new; whether they are one is asked of a human.
-async fn take_over(change: &mut Change, before: &Person, found: &Found) -> sqlx::Result<PersonId> {
-    release(change, &before.id).await?;
-    bindings::store::disinherit(change, std::slice::from_ref(&before.userid), true).await?;
+async fn replace_holder(
+    change: &mut FeedTransaction,
+    before: &Person,
+    found: &MemberProfile,
+) -> sqlx::Result<PersonId> {
+    release_userid(change, &before.id).await?;
+    bindings::store::strip_reassigned_userids(change, std::slice::from_ref(&before.userid), true).await?;
     let id = claim_userid(change, &found.userid).await?;
     insert_active(change, &id, found).await?;
     let (corp, now) = (change.corp().clone(), change.now());
@@ -280,7 +294,7 @@ async fn take_over(change: &mut Change, before: &Person, found: &Found) -> sqlx:
 ///
 /// # Errors
 /// If the database fails.
-pub async fn release(change: &mut Change, id: &PersonId) -> sqlx::Result<()> {
+pub async fn release_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
     let now = change.now().millis();
     sqlx::query("UPDATE persons SET released_at = $2 WHERE id = $1 AND released_at IS NULL")
         .bind(id.as_str())
@@ -295,9 +309,9 @@ pub async fn release(change: &mut Change, id: &PersonId) -> sqlx::Result<()> {
 /// # Errors
 /// If the database fails.
 pub async fn set_status(
-    change: &mut Change,
+    change: &mut FeedTransaction,
     userid: &UserId,
-    status: Status,
+    status: PersonStatus,
 ) -> sqlx::Result<Option<PersonId>> {
     let (corp, now) = (change.corp().clone(), change.now());
     let row = sqlx::query(
@@ -311,7 +325,7 @@ pub async fn set_status(
     .await?;
     let Some(row) = row else { return Ok(None) };
     let id: String = row.try_get(0)?;
-    let left_at = (status == Status::Left).then_some(now.millis());
+    let left_at = (status == PersonStatus::Left).then_some(now.millis());
     let done = sqlx::query(
         "UPDATE person_rows SET status = $2, left_at = CASE WHEN status = $2 THEN left_at ELSE $3 END, said = '', \
            updated_at = $4 \
@@ -327,8 +341,8 @@ pub async fn set_status(
     if done.rows_affected() == 0 {
         return Ok(None);
     }
-    change.announce(Kind::Person, id.as_str());
-    change.note(Entity::Person, id.as_str(), What::Updated);
+    change.announce(FeedKind::Person, id.as_str());
+    change.note_directory_change(DirectoryEntity::Person, id.as_str(), DirectoryChangeKind::Updated);
     Ok(Some(PersonId::new(id)))
 }
 
@@ -337,7 +351,7 @@ pub async fn set_status(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn oldest_check(db: &Db, corp: &CorpId, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
+pub async fn find_oldest_check(db: &Db, corp: &CorpId, now: Timestamp) -> sqlx::Result<Option<Timestamp>> {
     let oldest: Option<i64> = sqlx::query(concat!(
         "SELECT MIN(CASE WHEN v.said <> '' AND c.complete_at > p.checked_at THEN c.complete_at ELSE p.checked_at END) \
          FROM (SELECT DISTINCT person_id FROM sessions WHERE ended_at IS NULL AND expires_at > $2) s \
@@ -358,14 +372,14 @@ pub async fn oldest_check(db: &Db, corp: &CorpId, now: Timestamp) -> sqlx::Resul
 ///
 /// # Errors
 /// If the database fails.
-pub async fn claim_due(
+pub async fn claim_due_persons(
     db: &Db,
     corp: &CorpId,
     now: Timestamp,
     checked_before: Timestamp,
     lease: Timestamp,
     limit: i64,
-) -> sqlx::Result<Vec<Due>> {
+) -> sqlx::Result<Vec<DuePerson>> {
     // From the living sessions, of which there are fewer than persons, and without the write lock: mostly nobody is due.
     let due = sqlx::query(concat!(
         "SELECT p.id FROM (SELECT DISTINCT person_id FROM sessions WHERE ended_at IS NULL AND expires_at > $2) s \
@@ -399,7 +413,8 @@ pub async fn claim_due(
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(row) = row {
-            claimed.push(Due { id: PersonId::new(id), userid: UserId::new(row.try_get::<String, _>(0)?) });
+            claimed
+                .push(DuePerson { id: PersonId::new(id), userid: UserId::new(row.try_get::<String, _>(0)?) });
         }
     }
     tx.commit().await?;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::Subject;
-use super::finding::{Finding, same};
+use super::DoctorSubject;
+use super::finding::{DoctorFinding, untranslated};
 use super::words::Row;
 use crate::audit;
 use crate::base::clock::Timestamp;
@@ -11,51 +11,54 @@ use crate::db::Db;
 use crate::wecom::Deadline;
 
 /// More than this, and the gateway signs nobody in (DESIGN §7.1).
-const SLACK: Duration = Duration::from_secs(60);
+const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
 /// How long WeCom may take to tell the time.
-const PATIENCE: Duration = Duration::from_secs(5);
+const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
-pub(super) async fn check(subject: &Subject, db: Option<&Db>) -> Vec<Finding> {
+pub(super) async fn check_clock(subject: &DoctorSubject, db: Option<&Db>) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     if let Some(db) = db {
         // That the database does not answer is its own check's to say.
-        if let Ok(Ok(Some(newest))) = tokio::time::timeout(PATIENCE, audit::store::newest(db)).await {
-            findings.extend(against_rows(subject.clock.now(), newest));
+        if let Ok(Ok(Some(newest))) =
+            tokio::time::timeout(CLOCK_TIMEOUT, audit::store::read_newest_instant(db)).await
+        {
+            findings.extend(compare_with_rows(subject.clock.now(), newest));
         }
     }
     if !subject.config.wecom.enable {
         return findings;
     }
     let theirs = match &subject.client {
-        Ok(client) => client.server_time(Deadline::after(PATIENCE)).await,
+        Ok(client) => client.server_time(Deadline::after(CLOCK_TIMEOUT)).await,
         Err(_) => None,
     };
     findings.push(match theirs {
-        Some(theirs) => against_wecom(subject.clock.now(), theirs),
-        None => Finding::new(Row::ClockUnknown, &[]),
+        Some(theirs) => compare_with_wecom(subject.clock.now(), theirs),
+        None => DoctorFinding::new(Row::ClockUnknown, &[]),
     });
     findings
 }
 
-fn against_rows(ours: Timestamp, newest: Timestamp) -> Option<Finding> {
+fn compare_with_rows(ours: Timestamp, newest: Timestamp) -> Option<DoctorFinding> {
     let behind = newest.since(ours);
     let seconds = behind.as_secs().to_string();
-    (behind > SLACK).then(|| Finding::new(Row::ClockBehindRows, &[same("seconds", &seconds)]))
+    (behind > MAX_CLOCK_DIFFERENCE)
+        .then(|| DoctorFinding::new(Row::ClockBehindRows, &[untranslated("seconds", &seconds)]))
 }
 
-fn against_wecom(ours: Timestamp, theirs: Timestamp) -> Finding {
+fn compare_with_wecom(ours: Timestamp, theirs: Timestamp) -> DoctorFinding {
     let (ahead, behind) = (ours.since(theirs), theirs.since(ours));
     let seconds = ahead.max(behind).as_secs().to_string();
     let (zh, en) = if ahead > behind { ("快", "ahead of") } else { ("慢", "behind") };
-    let row = if ahead.max(behind) > SLACK { Row::ClockOff } else { Row::ClockOk };
-    Finding::new(row, &[same("seconds", &seconds), ("direction", zh, en)])
+    let row = if ahead.max(behind) > MAX_CLOCK_DIFFERENCE { Row::ClockOff } else { Row::ClockOk };
+    DoctorFinding::new(row, &[untranslated("seconds", &seconds), ("direction", zh, en)])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::doctor::Level;
+    use crate::doctor::FindingLevel;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_millis(seconds * 1000)
@@ -64,12 +67,12 @@ mod tests {
     #[test]
     fn more_than_a_minute_off_wecoms_clock_either_way_is_broken() {
         for (ours, level, words) in [
-            (1000, Level::Ok, "0 s"),
-            (1060, Level::Ok, "60 s ahead of"),
-            (1061, Level::Broken, "61 s ahead of"),
-            (939, Level::Broken, "61 s behind"),
+            (1000, FindingLevel::Ok, "0 s"),
+            (1060, FindingLevel::Ok, "60 s ahead of"),
+            (1061, FindingLevel::Broken, "61 s ahead of"),
+            (939, FindingLevel::Broken, "61 s behind"),
         ] {
-            let finding = against_wecom(at(ours), at(1000));
+            let finding = compare_with_wecom(at(ours), at(1000));
             assert_eq!(finding.level, level, "{ours}");
             assert!(finding.what.en.contains(words), "{ours}: {}", finding.what.en);
         }
@@ -77,8 +80,8 @@ mod tests {
 
     #[test]
     fn only_a_clock_behind_the_newest_row_is_wrong() {
-        assert_eq!(against_rows(at(5000), at(1000)), None);
-        assert_eq!(against_rows(at(1000), at(1060)), None);
-        assert_eq!(against_rows(at(1000), at(1061)).unwrap().level, Level::Broken);
+        assert_eq!(compare_with_rows(at(5000), at(1000)), None);
+        assert_eq!(compare_with_rows(at(1000), at(1060)), None);
+        assert_eq!(compare_with_rows(at(1000), at(1061)).unwrap().level, FindingLevel::Broken);
     }
 }

@@ -2,69 +2,81 @@
 
 use std::time::Duration;
 
-use super::finding::{Finding, same};
-use super::schema::{Schema, schema};
+use super::finding::{DoctorFinding, untranslated};
+use super::schema::{SchemaState, find_schema_state};
 use super::store;
 use super::words::Row;
-use crate::config::{Config, Database, file_modes};
-use crate::db::{Db, Location};
+use crate::config::{Config, DatabaseConfig, file_modes};
+use crate::db::{DatabaseLocation, Db};
 
 /// How long opening and one write may take.
-const PATIENCE: Duration = Duration::from_secs(8);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// The findings, and the database if it can be read.
-pub(super) async fn check(config: &Config) -> (Vec<Finding>, Option<Db>) {
+pub(super) async fn check_database(config: &Config) -> (Vec<DoctorFinding>, Option<Db>) {
     let place = match &config.database {
-        Database::Sqlite(path) => format!("SQLite {}", path.display()),
-        Database::Postgres(_) => "PostgreSQL".to_owned(),
+        DatabaseConfig::Sqlite(path) => format!("SQLite {}", path.display()),
+        DatabaseConfig::Postgres(_) => "PostgreSQL".to_owned(),
     };
-    let at = |row: Row| Finding::new(row, &[same("place", &place)]);
-    let failed =
-        |why: &str| Finding::new(Row::DatabaseUnreachable, &[same("place", &place), same("why", why)]);
-    let version = match schema(&config.database).await {
-        Ok(Schema::Current(version)) => version,
-        Ok(Schema::NoFile(_)) => return (vec![at(Row::DatabaseNoFile)], None),
-        Ok(Schema::Empty) => return (vec![at(Row::DatabaseEmpty)], None),
-        Ok(Schema::Older { has, wants }) => {
+    let at = |row: Row| DoctorFinding::new(row, &[untranslated("place", &place)]);
+    let failed = |why: &str| {
+        DoctorFinding::new(
+            Row::DatabaseUnreachable,
+            &[untranslated("place", &place), untranslated("why", why)],
+        )
+    };
+    let version = match find_schema_state(&config.database).await {
+        Ok(SchemaState::Current(version)) => version,
+        Ok(SchemaState::NoFile(_)) => return (vec![at(Row::DatabaseNoFile)], None),
+        Ok(SchemaState::Empty) => return (vec![at(Row::DatabaseEmpty)], None),
+        Ok(SchemaState::Older { has, wants }) => {
             let (has, wants) = (has.to_string(), wants.to_string());
-            let values = [same("place", &place), same("has", &has), same("wants", &wants)];
-            return (vec![Finding::new(Row::DatabaseOlder, &values)], None);
+            let values =
+                [untranslated("place", &place), untranslated("has", &has), untranslated("wants", &wants)];
+            return (vec![DoctorFinding::new(Row::DatabaseOlder, &values)], None);
         }
-        Ok(Schema::Newer(version)) => {
+        Ok(SchemaState::Newer(version)) => {
             let version = version.to_string();
-            let values = [same("place", &place), same("version", &version)];
-            return (vec![Finding::new(Row::DatabaseNewer, &values)], None);
+            let values = [untranslated("place", &place), untranslated("version", &version)];
+            return (vec![DoctorFinding::new(Row::DatabaseNewer, &values)], None);
         }
         Err(error) => return (vec![failed(&error.to_string())], None),
     };
     let mut findings = Vec::new();
-    let db = match tokio::time::timeout(PATIENCE, open(&config.database)).await {
+    let db = match tokio::time::timeout(DATABASE_TIMEOUT, open_database(&config.database)).await {
         Ok(Ok(db)) => db,
         Ok(Err(error)) => return (vec![failed(&error.to_string())], None),
         Err(_) => return (vec![failed("no answer in time")], None),
     };
-    let written = match tokio::time::timeout(PATIENCE, store::try_writing(&db)).await {
+    let written = match tokio::time::timeout(DATABASE_TIMEOUT, store::try_write(&db)).await {
         Ok(done) => done.map_err(|error| error.to_string()),
         Err(_) => Err("no answer in time".to_owned()),
     };
     findings.push(match written {
         Ok(()) => {
             let version = version.to_string();
-            Finding::new(Row::DatabaseOk, &[same("place", &place), same("version", &version)])
+            DoctorFinding::new(
+                Row::DatabaseOk,
+                &[untranslated("place", &place), untranslated("version", &version)],
+            )
         }
-        Err(why) => Finding::new(Row::DatabaseReadOnly, &[same("place", &place), same("why", &why)]),
+        Err(why) => DoctorFinding::new(
+            Row::DatabaseReadOnly,
+            &[untranslated("place", &place), untranslated("why", &why)],
+        ),
     });
-    for open in file_modes::open_to_others(config) {
+    for open in file_modes::find_exposed_paths(config) {
         let (path, command) = (open.path.display().to_string(), open.command());
         let row = if open.is_directory() { Row::DataDirOpenToOthers } else { Row::DatabaseOpenToOthers };
-        findings.push(Finding::new(row, &[same("path", &path), same("command", &command)]));
+        findings
+            .push(DoctorFinding::new(row, &[untranslated("path", &path), untranslated("command", &command)]));
     }
     (findings, Some(db))
 }
 
-async fn open(database: &Database) -> Result<Db, crate::db::OpenError> {
+async fn open_database(database: &DatabaseConfig) -> Result<Db, crate::db::DatabaseOpenError> {
     match database {
-        Database::Sqlite(path) => Db::open(Location::Sqlite(path)).await,
-        Database::Postgres(url) => Db::open(Location::Postgres(url)).await,
+        DatabaseConfig::Sqlite(path) => Db::open(DatabaseLocation::Sqlite(path)).await,
+        DatabaseConfig::Postgres(url) => Db::open(DatabaseLocation::Postgres(url)).await,
     }
 }

@@ -6,28 +6,28 @@
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
-use super::Subject;
-use super::finding::{Finding, Level, same};
-use super::secrets::Usable;
+use super::DoctorSubject;
+use super::finding::{DoctorFinding, FindingLevel, untranslated};
+use super::secrets::UsableSecrets;
 use super::words::Row;
-use crate::config::LinkBy;
-use crate::wecom::{Client, Deadline, DepartmentId, Error, Family, Member, SecretKind};
+use crate::config::LinkField;
+use crate::wecom::{Deadline, DepartmentId, ErrorFamily, Member, SecretKind, WecomClient, WecomError};
 
 /// How long all of this may take.
-const PATIENCE: Duration = Duration::from_secs(15);
+const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// With so few departments their members are counted; of more, so many are looked at for somebody to read fields of.
-const FEW: usize = 10;
+const MAX_COUNTED_DEPARTMENTS: usize = 10;
 
 /// The longest page of ids that WeCom gives (document 96067).
-const PAGE: u32 = 10_000;
+const ID_PAGE_SIZE: u32 = 10_000;
 
 /// So many pages of ids are read; a company of more is "more than".
-const PAGES: usize = 5;
+const MAX_ID_PAGES: usize = 5;
 
 /// Which way the departments and members are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Way {
+enum DirectoryAccess {
     /// 通讯录同步 reads everything.
     Contacts,
     /// 通讯录同步 gives ids, the application's secret what it sees of them.
@@ -38,16 +38,16 @@ enum Way {
 
 /// What was read of the departments that are visible.
 #[derive(Debug, Default)]
-struct Seen {
+struct VisibleMembers {
     members: HashSet<String>,
-    fields: BTreeSet<Field>,
+    fields: BTreeSet<MemberField>,
     /// Whether every department was looked at.
     all: bool,
 }
 
 /// What runs want to know of a member beside its name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Field {
+enum MemberField {
     Mobile,
     Email,
     Position,
@@ -55,7 +55,7 @@ enum Field {
     Attributes,
 }
 
-impl Field {
+impl MemberField {
     const ALL: [Self; 5] = [Self::Mobile, Self::Email, Self::Position, Self::Alias, Self::Attributes];
 
     const fn names(self) -> (&'static str, &'static str) {
@@ -79,78 +79,89 @@ impl Field {
     }
 }
 
-pub(super) async fn check(subject: &Subject, usable: Usable) -> Vec<Finding> {
+pub(super) async fn check_directory(subject: &DoctorSubject, usable: UsableSecrets) -> Vec<DoctorFinding> {
     let (Ok(client), true) = (&subject.client, usable.app) else { return Vec::new() };
-    let deadline = Deadline::after(PATIENCE);
+    let deadline = Deadline::after(DIRECTORY_TIMEOUT);
     let mut findings = Vec::new();
-    let way = if usable.contacts { way(client, deadline, &mut findings).await } else { Way::Visible };
+    let way = if usable.contacts {
+        find_access(client, deadline, &mut findings).await
+    } else {
+        DirectoryAccess::Visible
+    };
     findings.push(match way {
-        Way::Contacts => Finding::new(Row::DirectoryContacts, &[]),
-        Way::Ids => Finding::new(Row::DirectoryIds, &[]),
-        Way::Visible => Finding::new(Row::DirectoryVisible, &[]),
+        DirectoryAccess::Contacts => DoctorFinding::new(Row::DirectoryContacts, &[]),
+        DirectoryAccess::Ids => DoctorFinding::new(Row::DirectoryIds, &[]),
+        DirectoryAccess::Visible => DoctorFinding::new(Row::DirectoryVisible, &[]),
     });
     let nodes = match client.department_nodes(SecretKind::App, deadline).await {
         Ok(nodes) => nodes,
         Err(error) => {
-            findings.push(unread(SecretKind::App, &error));
+            findings.push(unread_finding(SecretKind::App, &error));
             return findings;
         }
     };
     if nodes.items.is_empty() && nodes.broken.is_empty() {
-        findings.push(Finding::new(Row::DirectoryRangeEmpty, &[]));
+        findings.push(DoctorFinding::new(Row::DirectoryRangeEmpty, &[]));
         return findings;
     }
     let visible: Vec<u32> = nodes.items.iter().map(|node| node.id).collect();
-    let seen = match look(client, SecretKind::App, &visible, deadline).await {
+    let seen = match read_members(client, SecretKind::App, &visible, deadline).await {
         Ok(seen) => seen,
         Err(error) => {
-            findings.push(unread(SecretKind::App, &error));
+            findings.push(unread_finding(SecretKind::App, &error));
             return findings;
         }
     };
-    let whole = if usable.contacts { company(client, &visible, deadline).await.map(Some) } else { Ok(None) };
+    let whole =
+        if usable.contacts { measure_company(client, &visible, deadline).await.map(Some) } else { Ok(None) };
     match whole {
         Ok(Some(company)) => findings.push(company.finding()),
-        Ok(None) => findings.push(range(&visible, &seen)),
-        Err(error) => findings.extend([unread(SecretKind::Contacts, &error), range(&visible, &seen)]),
+        Ok(None) => findings.push(range_finding(&visible, &seen)),
+        Err(error) => {
+            findings.extend([unread_finding(SecretKind::Contacts, &error), range_finding(&visible, &seen)])
+        }
     }
-    findings.push(fields(&seen));
+    findings.push(fields_finding(&seen));
     // Where 通讯录同步 reads the details, a run has them whatever the application may see.
-    if way != Way::Contacts {
-        findings.extend(linking(&subject.config.directory.link_by, &seen));
+    if way != DirectoryAccess::Contacts {
+        findings.extend(link_by_finding(&subject.config.directory.link_by, &seen));
     }
     findings
 }
 
 /// What the 通讯录同步 secret reads.
-async fn way(client: &Client, deadline: Deadline, findings: &mut Vec<Finding>) -> Way {
+async fn find_access(
+    client: &WecomClient,
+    deadline: Deadline,
+    findings: &mut Vec<DoctorFinding>,
+) -> DirectoryAccess {
     match client.departments(SecretKind::Contacts, deadline).await {
-        Ok(_) => Way::Contacts,
-        Err(error) if error.code() == Some(48009) => Way::Ids,
+        Ok(_) => DirectoryAccess::Contacts,
+        Err(error) if error.code() == Some(48009) => DirectoryAccess::Ids,
         Err(error) => {
             if error.code() != Some(48002) {
-                findings.push(unread(SecretKind::Contacts, &error));
+                findings.push(unread_finding(SecretKind::Contacts, &error));
             }
-            Way::Visible
+            DirectoryAccess::Visible
         }
     }
 }
 
 /// Members of the departments: of all, if there are few, else of the first ones until somebody is found.
-async fn look(
-    client: &Client,
+async fn read_members(
+    client: &WecomClient,
     which: SecretKind,
     departments: &[u32],
     deadline: Deadline,
-) -> Result<Seen, Error> {
-    let few = departments.len() <= FEW;
-    let mut seen = Seen { all: few, ..Seen::default() };
-    for department in departments.iter().take(FEW) {
+) -> Result<VisibleMembers, WecomError> {
+    let few = departments.len() <= MAX_COUNTED_DEPARTMENTS;
+    let mut seen = VisibleMembers { all: few, ..VisibleMembers::default() };
+    for department in departments.iter().take(MAX_COUNTED_DEPARTMENTS) {
         match client.members_of(which, *department, deadline).await {
             Ok(list) => {
                 for member in &list.items {
                     seen.members.insert(member.userid.folded());
-                    seen.fields.extend(Field::ALL.into_iter().filter(|field| field.is_in(member)));
+                    seen.fields.extend(MemberField::ALL.into_iter().filter(|field| field.is_in(member)));
                 }
             }
             // Too large for one answer, or out of the range since a moment ago: another one will do.
@@ -164,19 +175,22 @@ async fn look(
     Ok(seen)
 }
 
-fn range(visible: &[u32], seen: &Seen) -> Finding {
+fn range_finding(visible: &[u32], seen: &VisibleMembers) -> DoctorFinding {
     let units = visible.len().to_string();
     let members = seen.members.len().to_string();
     if seen.all {
-        Finding::new(Row::DirectoryRangeCounted, &[same("units", &units), same("members", &members)])
+        DoctorFinding::new(
+            Row::DirectoryRangeCounted,
+            &[untranslated("units", &units), untranslated("members", &members)],
+        )
     } else {
-        Finding::new(Row::DirectoryRange, &[same("units", &units)])
+        DoctorFinding::new(Row::DirectoryRange, &[untranslated("units", &units)])
     }
 }
 
 /// The whole company beside what of it is visible.
 #[derive(Debug)]
-struct Company {
+struct CompanySize {
     visible_units: usize,
     units: usize,
     visible_members: usize,
@@ -185,34 +199,38 @@ struct Company {
     more: bool,
 }
 
-impl Company {
-    fn finding(&self) -> Finding {
+impl CompanySize {
+    fn finding(&self) -> DoctorFinding {
         let (seen, units) = (self.visible_units.to_string(), self.units.to_string());
         let (some, members) = (self.visible_members.to_string(), self.members.to_string());
         let (zh, en) = if self.more { ("至少 ", "at least ") } else { ("", "") };
         let values = [
-            same("seen", &seen),
-            same("units", &units),
-            same("some", &some),
-            same("members", &members),
+            untranslated("seen", &seen),
+            untranslated("units", &units),
+            untranslated("some", &some),
+            untranslated("members", &members),
             ("least", zh, en),
         ];
         // Everybody is in a department, so whoever sees all of them sees everybody.
         let row =
             if self.visible_units >= self.units { Row::DirectoryRangeWhole } else { Row::DirectoryRangePart };
-        Finding::new(row, &values)
+        DoctorFinding::new(row, &values)
     }
 }
 
 /// Asks the 通讯录同步 secret how large the company is.
-async fn company(client: &Client, visible: &[u32], deadline: Deadline) -> Result<Company, Error> {
+async fn measure_company(
+    client: &WecomClient,
+    visible: &[u32],
+    deadline: Deadline,
+) -> Result<CompanySize, WecomError> {
     let visible: HashSet<u32> = visible.iter().copied().collect();
     let nodes = client.department_nodes(SecretKind::Contacts, deadline).await?;
     let units: HashSet<u32> = nodes.items.iter().map(|node| node.id).collect();
     let (mut members, mut some) = (HashSet::new(), HashSet::new());
     let (mut cursor, mut more) = (None, true);
-    for _ in 0..PAGES {
-        let page = client.member_ids(cursor.as_deref(), PAGE, deadline).await?;
+    for _ in 0..MAX_ID_PAGES {
+        let page = client.member_ids(cursor.as_deref(), ID_PAGE_SIZE, deadline).await?;
         for one in page.dept_user.items {
             let Some(userid) = one.userid.or(one.open_userid) else { continue };
             if matches!(one.department, DepartmentId::Own(id) if visible.contains(&id)) {
@@ -226,7 +244,7 @@ async fn company(client: &Client, visible: &[u32], deadline: Deadline) -> Result
             break;
         }
     }
-    Ok(Company {
+    Ok(CompanySize {
         visible_units: units.intersection(&visible).count(),
         units: units.len(),
         visible_members: some.len(),
@@ -236,26 +254,27 @@ async fn company(client: &Client, visible: &[u32], deadline: Deadline) -> Result
 }
 
 /// Names in both languages; "none" for none.
-fn names(fields: impl Iterator<Item = Field>) -> (String, String) {
-    let (zh, en): (Vec<_>, Vec<_>) = fields.map(Field::names).unzip();
+fn join_names(fields: impl Iterator<Item = MemberField>) -> (String, String) {
+    let (zh, en): (Vec<_>, Vec<_>) = fields.map(MemberField::names).unzip();
     if zh.is_empty() { ("无".to_owned(), "none".to_owned()) } else { (zh.join("、"), en.join(", ")) }
 }
 
-fn fields(seen: &Seen) -> Finding {
+fn fields_finding(seen: &VisibleMembers) -> DoctorFinding {
     if seen.members.is_empty() {
-        return Finding::new(Row::DirectoryFieldsUnknown, &[]);
+        return DoctorFinding::new(Row::DirectoryFieldsUnknown, &[]);
     }
-    let (zh, en) = names(seen.fields.iter().copied());
-    let (no_zh, no_en) = names(Field::ALL.into_iter().filter(|field| !seen.fields.contains(field)));
-    Finding::new(Row::DirectoryFields, &[("fields", &zh, &en), ("unseen", &no_zh, &no_en)])
+    let (zh, en) = join_names(seen.fields.iter().copied());
+    let (no_zh, no_en) =
+        join_names(MemberField::ALL.into_iter().filter(|field| !seen.fields.contains(field)));
+    DoctorFinding::new(Row::DirectoryFields, &[("fields", &zh, &en), ("unseen", &no_zh, &no_en)])
 }
 
 /// The fields of `directory.link_by` that nobody was seen to have.
-fn linking(link_by: &[LinkBy], seen: &Seen) -> Option<Finding> {
-    let hidden = |by: &LinkBy| match by {
-        LinkBy::Mobile => !seen.fields.contains(&Field::Mobile),
-        LinkBy::Email => !seen.fields.contains(&Field::Email),
-        LinkBy::Userid | LinkBy::EmployeeNumber => false,
+fn link_by_finding(link_by: &[LinkField], seen: &VisibleMembers) -> Option<DoctorFinding> {
+    let hidden = |by: &LinkField| match by {
+        LinkField::Mobile => !seen.fields.contains(&MemberField::Mobile),
+        LinkField::Email => !seen.fields.contains(&MemberField::Email),
+        LinkField::Userid | LinkField::EmployeeNumber => false,
     };
     let blind: Vec<_> = link_by.iter().filter(|by| hidden(by)).map(|by| by.as_str()).collect();
     if blind.is_empty() || seen.members.is_empty() {
@@ -263,13 +282,14 @@ fn linking(link_by: &[LinkBy], seen: &Seen) -> Option<Finding> {
     }
     let fields = blind.join(", ");
     // The default names every field, and people are recognised by the others.
-    let level = if blind.len() == link_by.len() { Level::Warn } else { Level::Ok };
-    Some(Finding::new(Row::DirectoryLinkBy, &[same("fields", &fields)]).at(level))
+    let level = if blind.len() == link_by.len() { FindingLevel::Warn } else { FindingLevel::Ok };
+    Some(DoctorFinding::new(Row::DirectoryLinkBy, &[untranslated("fields", &fields)]).with_level(level))
 }
 
-fn unread(which: SecretKind, error: &Error) -> Finding {
+fn unread_finding(which: SecretKind, error: &WecomError) -> DoctorFinding {
     let (key, why) = (format!("wecom.{which}"), error.to_string());
-    let passes = matches!(error.family(), Family::Busy | Family::Retry | Family::Upstream);
-    let level = if which == SecretKind::App && !passes { Level::Broken } else { Level::Warn };
-    Finding::new(Row::DirectoryUnread, &[same("key", &key), same("why", &why)]).at(level)
+    let passes = matches!(error.family(), ErrorFamily::Busy | ErrorFamily::Retry | ErrorFamily::Upstream);
+    let level = if which == SecretKind::App && !passes { FindingLevel::Broken } else { FindingLevel::Warn };
+    DoctorFinding::new(Row::DirectoryUnread, &[untranslated("key", &key), untranslated("why", &why)])
+        .with_level(level)
 }

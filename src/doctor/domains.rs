@@ -2,21 +2,21 @@
 
 use std::net::IpAddr;
 
-use super::finding::{Finding, same};
+use super::finding::{DoctorFinding, untranslated};
 use super::words::Row;
 use crate::config::Config;
 
-pub(super) fn check(config: &Config) -> Vec<Finding> {
+pub(super) fn check_domains(config: &Config) -> Vec<DoctorFinding> {
     let public = config.hosts.public();
     let (authority, agent) = (public.authority(), config.wecom.agent_id.to_string());
-    let values = [same("host", &authority), same("agent", &agent)];
+    let values = [untranslated("host", &authority), untranslated("agent", &agent)];
     let mut findings = Vec::new();
     if config.wecom.agent_id != 0 {
-        findings.push(Finding::new(Row::DomainsCompare, &values));
+        findings.push(DoctorFinding::new(Row::DomainsCompare, &values));
     }
     let bare = public.host().trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<IpAddr>().is_ok() && !public.is_loopback() {
-        findings.push(Finding::new(Row::DomainsAddress, &values));
+        findings.push(DoctorFinding::new(Row::DomainsAddress, &values));
     }
     findings
 }

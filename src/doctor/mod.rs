@@ -48,70 +48,75 @@ use crate::directory::chart::Chart;
 use crate::wecom;
 use words::Row;
 
-pub use configuration::configuration;
-pub use finding::{Both, Finding, Level};
+pub use configuration::check_configuration;
+pub use finding::{DoctorFinding, FindingLevel, FindingText};
 
 /// What is looked at, beyond the reading of the configuration itself.
 #[derive(Debug)]
-pub struct Subject {
+pub struct DoctorSubject {
     /// An accepted configuration.
     pub config: Config,
     /// WeCom as that configuration reaches it; the reason if it cannot.
-    pub client: Result<wecom::Client, String>,
+    pub client: Result<wecom::WecomClient, String>,
     /// What time it is here.
     pub clock: Clock,
     /// The gate's word on the rules: warnings, or what it does not understand.
-    pub rules: Result<Vec<String>, Vec<String>>,
+    pub rule_check: Result<Vec<String>, Vec<String>>,
     /// The gate's word on elements of rules that mean nobody in a chart, a sentence each.
-    pub unfound: fn(&Config, Chart) -> Vec<String>,
+    pub find_unmatched: fn(&Config, Chart) -> Vec<String>,
     /// The userid of a member who gets a real test message; nobody gets one otherwise.
     pub message_to: Option<String>,
 }
 
 /// All checks together, whatever hangs. Each has a shorter limit of its own.
-const LONGEST: Duration = Duration::from_secs(60);
+const EXAMINATION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Every check but [`configuration()`], one after the other; `progress` is told which one begins.
-pub async fn examine(subject: &Subject, progress: &mut dyn FnMut(&'static str)) -> Vec<Finding> {
+pub async fn examine(subject: &DoctorSubject, progress: &mut dyn FnMut(&'static str)) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
-    if tokio::time::timeout(LONGEST, checks(subject, progress, &mut findings)).await.is_err() {
-        findings.push(Finding::new(Row::OutOfTime, &[]));
+    if tokio::time::timeout(EXAMINATION_TIMEOUT, run_checks(subject, progress, &mut findings)).await.is_err()
+    {
+        findings.push(DoctorFinding::new(Row::OutOfTime, &[]));
     }
     findings
 }
 
-async fn checks(subject: &Subject, progress: &mut dyn FnMut(&'static str), findings: &mut Vec<Finding>) {
+async fn run_checks(
+    subject: &DoctorSubject,
+    progress: &mut dyn FnMut(&'static str),
+    findings: &mut Vec<DoctorFinding>,
+) {
     let config = &subject.config;
-    findings.extend(hosts::check(config));
-    findings.extend(rules::check(subject));
-    findings.extend(callback::check(config));
+    findings.extend(hosts::check_hosts(config));
+    findings.extend(rules::check_rules(subject));
+    findings.extend(callback::check_callbacks(config));
     progress("数据库 / database");
-    let (found, db) = database::check(config).await;
+    let (found, db) = database::check_database(config).await;
     findings.extend(found);
-    findings.extend(root_secret::check(config, db.as_ref()).await);
+    findings.extend(root_secret::check_root_secret(config, db.as_ref()).await);
     progress("企业微信 / WeCom");
-    let (found, usable) = secrets::check(subject).await;
+    let (found, usable) = secrets::check_secrets(subject).await;
     findings.extend(found);
     progress("消息 / messages");
-    findings.extend(messages::check(subject, usable).await);
+    findings.extend(messages::check_messages(subject, usable).await);
     progress("通讯录 / directory");
-    findings.extend(directory::check(subject, usable).await);
+    findings.extend(directory::check_directory(subject, usable).await);
     if let Some(db) = &db {
-        findings.extend(runs::check(subject, db).await);
+        findings.extend(runs::check_runs(subject, db).await);
     }
     progress("时钟 / clock");
-    findings.extend(clock::check(subject, db.as_ref()).await);
+    findings.extend(clock::check_clock(subject, db.as_ref()).await);
     if let Some(db) = db {
         db.close().await;
     }
-    findings.extend(domains::check(config));
+    findings.extend(domains::check_domains(config));
     progress("public_url");
-    match web::Web::new() {
+    match web::WebClient::new() {
         Ok(web) => {
-            findings.extend(public_url::check(config, &web).await);
+            findings.extend(public_url::check_public_url(config, &web).await);
             progress("域名校验文件 / domain file");
-            findings.extend(verify_file::check(config, &web).await);
+            findings.extend(verify_file::check_verify_files(config, &web).await);
         }
-        Err(why) => findings.push(public_url::unreachable(config, &why)),
+        Err(why) => findings.push(public_url::unreachable_finding(config, &why)),
     }
 }

@@ -3,31 +3,34 @@
 //! Asked for are the published keys and not `/healthz`: the proxy's printed snippet passes the one to us and gives the
 //! other to the application.
 
-use super::finding::{Finding, same};
-use super::web::{Page, Web};
+use super::finding::{DoctorFinding, untranslated};
+use super::web::{WebClient, WebResponse};
 use super::words::Row;
 use crate::config::Config;
 
-const PATH: &str = "/.well-known/jwks.json";
+const JWKS_PATH: &str = "/.well-known/jwks.json";
 
-pub(super) async fn check(config: &Config, web: &Web) -> Vec<Finding> {
-    let url = format!("{}{PATH}", config.hosts.public());
+pub(super) async fn check_public_url(config: &Config, web: &WebClient) -> Vec<DoctorFinding> {
+    let url = format!("{}{JWKS_PATH}", config.hosts.public());
     vec![match web.get(&url).await {
-        Ok(page) if is_ours(&page) => Finding::new(Row::PublicUrlOk, &[same("url", &url)]),
+        Ok(page) if is_jwks(&page) => DoctorFinding::new(Row::PublicUrlOk, &[untranslated("url", &url)]),
         Ok(page) => {
             let status = page.status.to_string();
-            Finding::new(Row::PublicUrlElsewhere, &[same("url", &url), same("status", &status)])
+            DoctorFinding::new(
+                Row::PublicUrlElsewhere,
+                &[untranslated("url", &url), untranslated("status", &status)],
+            )
         }
-        Err(why) => unreachable(config, &why),
+        Err(why) => unreachable_finding(config, &why),
     }]
 }
 
-pub(super) fn unreachable(config: &Config, why: &str) -> Finding {
+pub(super) fn unreachable_finding(config: &Config, why: &str) -> DoctorFinding {
     let url = config.hosts.public().to_string();
-    Finding::new(Row::PublicUrlUnreachable, &[same("url", &url), same("why", why)])
+    DoctorFinding::new(Row::PublicUrlUnreachable, &[untranslated("url", &url), untranslated("why", why)])
 }
 
-fn is_ours(page: &Page) -> bool {
+fn is_jwks(page: &WebResponse) -> bool {
     let keys = serde_json::from_slice::<serde_json::Value>(&page.body);
     page.status == 200 && keys.is_ok_and(|json| json.get("keys").is_some_and(serde_json::Value::is_array))
 }

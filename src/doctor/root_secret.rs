@@ -3,56 +3,56 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
-use super::finding::{Finding, same};
+use super::finding::{DoctorFinding, untranslated};
 use super::words::Row;
-use crate::base::seal::{Purpose, Sealer};
-use crate::config::{Config, root_secret};
+use crate::base::seal::{SealPurpose, Sealer};
+use crate::config::{Config, load_root_secret};
 use crate::db::Db;
 use crate::session::keys;
 
 /// The file that has to hold the root secret; `None` where `server.secret` does. Looking does not make it.
-pub fn file(config: &Config) -> Option<PathBuf> {
+pub fn root_secret_path(config: &Config) -> Option<PathBuf> {
     config.server.secret.is_none().then(|| config.data_dir.join("secret"))
 }
 
-pub(super) async fn check(config: &Config, db: Option<&Db>) -> Vec<Finding> {
+pub(super) async fn check_root_secret(config: &Config, db: Option<&Db>) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
-    if let Some(path) = file(config) {
+    if let Some(path) = root_secret_path(config) {
         let name = path.display().to_string();
         match std::fs::metadata(&path) {
             Ok(meta) if meta.mode() & 0o077 != 0 => {
-                findings.push(Finding::new(Row::RootSecretOpen, &[same("path", &name)]));
+                findings.push(DoctorFinding::new(Row::RootSecretOpen, &[untranslated("path", &name)]));
             }
             Ok(_) => {}
             // Reading it would make one; that is for `serve` to do. Before its first start nothing is sealed.
             Err(_) if has_keys(db).await => {
-                return vec![Finding::new(Row::RootSecretMissing, &[same("path", &name)])];
+                return vec![DoctorFinding::new(Row::RootSecretMissing, &[untranslated("path", &name)])];
             }
             Err(_) => return Vec::new(),
         }
     }
-    let root = match root_secret(config) {
+    let root = match load_root_secret(config) {
         Ok(root) => root.0,
         Err(error) => {
             let why = error.to_string();
-            findings.push(Finding::new(Row::RootSecretUnusable, &[same("why", &why)]));
+            findings.push(DoctorFinding::new(Row::RootSecretUnusable, &[untranslated("why", &why)]));
             return findings;
         }
     };
     let Some(db) = db else { return findings };
-    match keys::load(db, &Sealer::new(&root, Purpose::SigningKey)).await {
+    match keys::load(db, &Sealer::new(&root, SealPurpose::SigningKey)).await {
         Ok(loaded) if loaded.foreign > 0 => {
             let count = loaded.foreign.to_string();
-            findings.push(Finding::new(Row::RootSecretForeign, &[same("count", &count)]));
+            findings.push(DoctorFinding::new(Row::RootSecretForeign, &[untranslated("count", &count)]));
         }
         Ok(loaded) if !loaded.mismatched.is_empty() => {
             let kids = loaded.mismatched.join(", ");
-            findings.push(Finding::new(Row::KeysMismatched, &[same("kids", &kids)]));
+            findings.push(DoctorFinding::new(Row::KeysMismatched, &[untranslated("kids", &kids)]));
         }
-        Ok(_) => findings.push(Finding::new(Row::RootSecretOk, &[])),
+        Ok(_) => findings.push(DoctorFinding::new(Row::RootSecretOk, &[])),
         Err(error) => {
             let why = error.to_string();
-            findings.push(Finding::new(Row::RootSecretUnusable, &[same("why", &why)]));
+            findings.push(DoctorFinding::new(Row::RootSecretUnusable, &[untranslated("why", &why)]));
         }
     }
     findings
@@ -61,6 +61,6 @@ pub(super) async fn check(config: &Config, db: Option<&Db>) -> Vec<Finding> {
 /// Whether some signing key is in the database, whatever opens it. One that cannot be looked for may be there.
 async fn has_keys(db: Option<&Db>) -> bool {
     let Some(db) = db else { return false };
-    let nobodys = Sealer::new(&[0; 32], Purpose::SigningKey);
+    let nobodys = Sealer::new(&[0; 32], SealPurpose::SigningKey);
     keys::load(db, &nobodys).await.map_or(true, |loaded| loaded.foreign > 0 || !loaded.jwks.is_empty())
 }

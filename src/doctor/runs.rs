@@ -7,113 +7,124 @@ use std::time::Duration;
 
 use chrono::TimeZone as _;
 
-use super::Subject;
-use super::finding::{Finding, same};
+use super::DoctorSubject;
+use super::finding::{DoctorFinding, untranslated};
 use super::store;
 use super::words::Row;
 use crate::base::clock::Timestamp;
 use crate::base::cron::Schedule;
-use crate::config::Wecom;
+use crate::config::WecomConfig;
 use crate::db::Db;
 use crate::directory;
-use crate::sync::queue::{self, Run, Status};
+use crate::sync::queue::{self, SyncRun, SyncRunStatus};
 
 /// How long the database may take.
-const PATIENCE: Duration = Duration::from_secs(8);
+const DATABASE_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// A chart of this age is old, whatever the schedule; of a rarer one, twice its longest pause.
-const OLD: Duration = Duration::from_secs(48 * 3600);
+const MIN_AGE_LIMIT: Duration = Duration::from_secs(48 * 3600);
 
 /// So many firings of a schedule are looked at for its longest pause.
-const FIRINGS: usize = 200;
+const MAX_FIRINGS: usize = 200;
 
 /// So many userids are named.
-const NAMED: usize = 10;
+const MAX_NAMED_USERIDS: usize = 10;
 
-pub(super) async fn check(subject: &Subject, db: &Db) -> Vec<Finding> {
-    match tokio::time::timeout(PATIENCE, look(subject, db)).await {
+pub(super) async fn check_runs(subject: &DoctorSubject, db: &Db) -> Vec<DoctorFinding> {
+    match tokio::time::timeout(DATABASE_TIMEOUT, examine_runs(subject, db)).await {
         Ok(Ok(findings)) => findings,
-        Ok(Err(error)) => vec![unread(&error.to_string())],
-        Err(_) => vec![unread("no answer in time")],
+        Ok(Err(error)) => vec![unread_finding(&error.to_string())],
+        Err(_) => vec![unread_finding("no answer in time")],
     }
 }
 
-fn unread(why: &str) -> Finding {
-    Finding::new(Row::RunsUnread, &[same("why", why)])
+fn unread_finding(why: &str) -> DoctorFinding {
+    DoctorFinding::new(Row::RunsUnread, &[untranslated("why", why)])
 }
 
-async fn look(subject: &Subject, db: &Db) -> sqlx::Result<Vec<Finding>> {
+async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<DoctorFinding>> {
     let (config, corp) = (&subject.config, &subject.config.wecom.corp_id);
     let mut findings = Vec::new();
-    let complete_at = store::complete_at(db, corp).await?;
-    if let Some(run) = queue::store::latest(db, corp, 1).await?.first() {
-        findings.push(last(subject, run));
+    let complete_at = store::find_complete_at(db, corp).await?;
+    if let Some(run) = queue::store::list_latest_runs(db, corp, 1).await?.first() {
+        findings.push(last_run_finding(subject, run));
     }
     // Without WeCom there is nothing to read, and without a corporation no chart to speak of.
     if config.wecom.enable && !corp.as_str().is_empty() {
-        findings.push(age(subject, complete_at));
+        findings.push(chart_age_finding(subject, complete_at));
     }
-    let conflicts = queue::store::open_conflicts(db, corp).await?;
+    let conflicts = queue::store::count_open_conflicts(db, corp).await?;
     if conflicts > 0 {
-        findings.push(Finding::new(Row::RunsConflicts, &[same("count", &conflicts.to_string())]));
+        findings
+            .push(DoctorFinding::new(Row::RunsConflicts, &[untranslated("count", &conflicts.to_string())]));
     }
-    let taken = directory::bindings::store::taken(db, corp).await?;
+    let taken = directory::bindings::store::list_reassigned(db, corp).await?;
     if !taken.is_empty() {
-        let mut named: Vec<_> = taken.iter().take(NAMED).map(|one| one.userid.as_str()).collect();
-        named.extend((taken.len() > NAMED).then_some("…"));
+        let mut named: Vec<_> = taken.iter().take(MAX_NAMED_USERIDS).map(|one| one.userid.as_str()).collect();
+        named.extend((taken.len() > MAX_NAMED_USERIDS).then_some("…"));
         let count = taken.len().to_string();
         let userids = named.join(", ");
-        findings.push(Finding::new(Row::RulesTaken, &[same("count", &count), same("userids", &userids)]));
+        findings.push(DoctorFinding::new(
+            Row::RulesTaken,
+            &[untranslated("count", &count), untranslated("userids", &userids)],
+        ));
     }
     // In a chart that was never read every unit is missing.
     if complete_at.is_some() {
-        let chart = directory::store::chart(db, corp).await?;
-        let unfound = (subject.unfound)(config, chart);
-        findings.extend(unfound.iter().map(|rule| Finding::new(Row::RulesUnfound, &[same("rule", rule)])));
+        let chart = directory::store::load_chart(db, corp).await?;
+        let unfound = (subject.find_unmatched)(config, chart);
+        findings.extend(
+            unfound.iter().map(|rule| DoctorFinding::new(Row::RulesUnfound, &[untranslated("rule", rule)])),
+        );
     }
     Ok(findings)
 }
 
-fn last(subject: &Subject, run: &Run) -> Finding {
-    let at = local(subject, run.finished_at.unwrap_or(run.requested_at));
+fn last_run_finding(subject: &DoctorSubject, run: &SyncRun) -> DoctorFinding {
+    let at = format_local_time(subject, run.finished_at.unwrap_or(run.requested_at));
     let values = [
-        same("at", &at),
-        same("kind", run.kind.as_str()),
-        same("status", run.status.as_str()),
-        same("cause", &run.cause),
-        same("why", &run.reason),
+        untranslated("at", &at),
+        untranslated("kind", run.kind.as_str()),
+        untranslated("status", run.status.as_str()),
+        untranslated("cause", &run.cause),
+        untranslated("why", &run.reason),
     ];
     match run.status {
-        Status::Done if run.complete => Finding::new(Row::RunsLast, &values),
-        Status::Done => Finding::new(Row::RunsLastPartial, &values),
-        Status::Refused => Finding::new(Row::RunsLastRefused, &values),
-        Status::Queued | Status::Running | Status::Failed => Finding::new(Row::RunsLastFailed, &values),
+        SyncRunStatus::Done if run.complete => DoctorFinding::new(Row::RunsLast, &values),
+        SyncRunStatus::Done => DoctorFinding::new(Row::RunsLastPartial, &values),
+        SyncRunStatus::Refused => DoctorFinding::new(Row::RunsLastRefused, &values),
+        SyncRunStatus::Queued | SyncRunStatus::Running | SyncRunStatus::Failed => {
+            DoctorFinding::new(Row::RunsLastFailed, &values)
+        }
     }
 }
 
-fn age(subject: &Subject, complete_at: Option<Timestamp>) -> Finding {
-    let Some(at) = complete_at else { return Finding::new(Row::RunsNone, &[]) };
+fn chart_age_finding(subject: &DoctorSubject, complete_at: Option<Timestamp>) -> DoctorFinding {
+    let Some(at) = complete_at else { return DoctorFinding::new(Row::RunsNone, &[]) };
     let now = subject.clock.now();
-    let limit = limit(&subject.config.wecom, now);
-    let (at_text, age, limit_text) = (local(subject, at), hours(now.since(at)), hours(limit));
-    let values = [same("at", &at_text), same("hours", &age), same("limit", &limit_text)];
+    let limit = chart_age_limit(&subject.config.wecom, now);
+    let (at_text, age, limit_text) =
+        (format_local_time(subject, at), format_hours(now.since(at)), format_hours(limit));
+    let values =
+        [untranslated("at", &at_text), untranslated("hours", &age), untranslated("limit", &limit_text)];
     if now.since(at) > limit {
-        Finding::new(Row::RunsOld, &values)
+        DoctorFinding::new(Row::RunsOld, &values)
     } else {
-        Finding::new(Row::RunsFresh, &values)
+        DoctorFinding::new(Row::RunsFresh, &values)
     }
 }
 
 /// The age from which a chart is old.
-fn limit(wecom: &Wecom, now: Timestamp) -> Duration {
+fn chart_age_limit(wecom: &WecomConfig, now: Timestamp) -> Duration {
     // Every run reads every detail; a full one is there to repair what was missed, so its pauses are the measure.
     let schedule = wecom.force_sync_cron.as_ref().or(wecom.sync_cron.as_ref());
-    schedule.map_or(OLD, |schedule| longest_pause(schedule, now).saturating_mul(2).max(OLD))
+    schedule
+        .map_or(MIN_AGE_LIMIT, |schedule| longest_pause(schedule, now).saturating_mul(2).max(MIN_AGE_LIMIT))
 }
 
 fn longest_pause(schedule: &Schedule, from: Timestamp) -> Duration {
     let (mut longest, mut at) = (Duration::ZERO, schedule.next_after(from));
-    for _ in 0..FIRINGS {
+    for _ in 0..MAX_FIRINGS {
         let Some(this) = at else { break };
         at = schedule.next_after(this);
         longest = longest.max(at.map_or(Duration::ZERO, |next| next.since(this)));
@@ -121,12 +132,12 @@ fn longest_pause(schedule: &Schedule, from: Timestamp) -> Duration {
     longest
 }
 
-fn hours(duration: Duration) -> String {
+fn format_hours(duration: Duration) -> String {
     (duration.as_secs() / 3600).to_string()
 }
 
 /// In the zone of the configuration, to the second.
-fn local(subject: &Subject, at: Timestamp) -> String {
+fn format_local_time(subject: &DoctorSubject, at: Timestamp) -> String {
     let shown = subject.config.time_zone.timestamp_millis_opt(at.millis()).single();
     shown.map_or_else(|| at.rfc3339(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
 }

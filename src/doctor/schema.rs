@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::store;
-use crate::config::Database;
+use crate::config::DatabaseConfig;
 
 /// How long the database may take to say so.
-const PATIENCE: Duration = Duration::from_secs(5);
+const SCHEMA_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The schema of a database, as this version sees it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Schema {
+pub enum SchemaState {
     /// There is no such file.
     NoFile(PathBuf),
     /// Nothing of ours in it.
@@ -39,7 +39,7 @@ pub enum SchemaError {
     #[error("the database does not answer: {0}")]
     Store(#[from] sqlx::Error),
     /// It did not answer in time.
-    #[error("the database does not answer within {} s", PATIENCE.as_secs())]
+    #[error("the database does not answer within {} s", SCHEMA_TIMEOUT.as_secs())]
     Timeout,
 }
 
@@ -47,26 +47,28 @@ pub enum SchemaError {
 ///
 /// # Errors
 /// [`SchemaError`].
-pub async fn schema(database: &Database) -> Result<Schema, SchemaError> {
-    if let Database::Sqlite(path) = database
+pub async fn find_schema_state(database: &DatabaseConfig) -> Result<SchemaState, SchemaError> {
+    if let DatabaseConfig::Sqlite(path) = database
         && !path.exists()
     {
-        return Ok(Schema::NoFile(path.clone()));
+        return Ok(SchemaState::NoFile(path.clone()));
     }
-    match tokio::time::timeout(PATIENCE, store::applied(database)).await {
-        Ok(applied) => Ok(judge(applied?.as_deref(), &crate::db::schema_steps())),
+    match tokio::time::timeout(SCHEMA_TIMEOUT, store::applied_migrations(database)).await {
+        Ok(applied) => Ok(classify_schema(applied?.as_deref(), &crate::db::list_schema_steps())),
         Err(_) => Err(SchemaError::Timeout),
     }
 }
 
-fn judge(applied: Option<&[i64]>, known: &[i64]) -> Schema {
+fn classify_schema(applied: Option<&[i64]>, known: &[i64]) -> SchemaState {
     let wants = known.iter().max().copied().unwrap_or(0);
-    let Some(has) = applied.and_then(|versions| versions.iter().max().copied()) else { return Schema::Empty };
+    let Some(has) = applied.and_then(|versions| versions.iter().max().copied()) else {
+        return SchemaState::Empty;
+    };
     let foreign = applied.unwrap_or_default().iter().filter(|version| !known.contains(version)).max();
     match foreign {
-        Some(version) => Schema::Newer(*version),
-        None if has < wants => Schema::Older { has, wants },
-        None => Schema::Current(has),
+        Some(version) => SchemaState::Newer(*version),
+        None if has < wants => SchemaState::Older { has, wants },
+        None => SchemaState::Current(has),
     }
 }
 
@@ -76,10 +78,10 @@ mod tests {
 
     #[test]
     fn a_schema_is_newer_as_soon_as_one_step_of_it_is_unknown() {
-        assert_eq!(judge(None, &[1, 2]), Schema::Empty);
-        assert_eq!(judge(Some(&[]), &[1, 2]), Schema::Empty);
-        assert_eq!(judge(Some(&[1]), &[1, 2]), Schema::Older { has: 1, wants: 2 });
-        assert_eq!(judge(Some(&[2, 1]), &[1, 2]), Schema::Current(2));
-        assert_eq!(judge(Some(&[1, 2, 3]), &[1, 2]), Schema::Newer(3));
+        assert_eq!(classify_schema(None, &[1, 2]), SchemaState::Empty);
+        assert_eq!(classify_schema(Some(&[]), &[1, 2]), SchemaState::Empty);
+        assert_eq!(classify_schema(Some(&[1]), &[1, 2]), SchemaState::Older { has: 1, wants: 2 });
+        assert_eq!(classify_schema(Some(&[2, 1]), &[1, 2]), SchemaState::Current(2));
+        assert_eq!(classify_schema(Some(&[1, 2, 3]), &[1, 2]), SchemaState::Newer(3));
     }
 }

@@ -4,32 +4,34 @@
 
 use std::time::Duration;
 
-use super::Subject;
-use super::finding::{Finding, Level, same};
+use super::DoctorSubject;
+use super::finding::{DoctorFinding, FindingLevel, untranslated};
 use super::words::{CONTACTS_SECRET, CONTACTS_TRUSTED_IP, Row};
-use crate::base::copied::{Alphabet, find_copy_fault};
+use crate::base::copy_fault::{CopiedAlphabet, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret, constant_time_eq};
-use crate::config::Wecom;
+use crate::config::WecomConfig;
 use crate::wecom::errcode::{self, ErrcodeText};
-use crate::wecom::{Client, Deadline, Error, Family, ProbedKind, Refusal, SecretKind};
+use crate::wecom::{
+    Deadline, ErrorFamily, ProbedSecretKind, SecretKind, WecomClient, WecomError, WecomRefusal,
+};
 
 /// How long finding out about one secret may take: a token and two calls.
-const PATIENCE: Duration = Duration::from_secs(10);
+const SECRET_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Which secrets are what they should be, so that more can be asked with them.
 #[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Usable {
+pub(super) struct UsableSecrets {
     /// `wecom.app_secret` is an application's.
     pub(super) app: bool,
     /// `wecom.contacts_secret` is 通讯录同步's.
     pub(super) contacts: bool,
 }
 
-pub(super) async fn check(subject: &Subject) -> (Vec<Finding>, Usable) {
+pub(super) async fn check_secrets(subject: &DoctorSubject) -> (Vec<DoctorFinding>, UsableSecrets) {
     let wecom = &subject.config.wecom;
-    let (mut findings, mut usable) = (Vec::new(), Usable::default());
+    let (mut findings, mut usable) = (Vec::new(), UsableSecrets::default());
     if !wecom.enable {
-        findings.push(Finding::new(Row::WecomDisabled, &[]));
+        findings.push(DoctorFinding::new(Row::WecomDisabled, &[]));
         return (findings, usable);
     }
     let missing = [
@@ -37,30 +39,34 @@ pub(super) async fn check(subject: &Subject) -> (Vec<Finding>, Usable) {
         (wecom.agent_id == 0, Row::AgentIdMissing),
         (wecom.app_secret.is_none(), Row::AppSecretMissing),
     ];
-    findings.extend(missing.into_iter().filter(|(is, _)| *is).map(|(_, row)| Finding::new(row, &[])));
+    findings.extend(missing.into_iter().filter(|(is, _)| *is).map(|(_, row)| DoctorFinding::new(row, &[])));
     if wecom.corp_id.as_str().is_empty() {
         return (findings, usable);
     }
     match &subject.client {
-        Ok(client) => findings.extend(probe(wecom, client, &mut usable).await),
-        Err(why) => findings.push(unreachable(wecom, why)),
+        Ok(client) => findings.extend(probe_secrets(wecom, client, &mut usable).await),
+        Err(why) => findings.push(unreachable_finding(wecom, why)),
     }
     (findings, usable)
 }
 
-async fn probe(wecom: &Wecom, client: &Client, usable: &mut Usable) -> Vec<Finding> {
-    let single = is_single(wecom);
+async fn probe_secrets(
+    wecom: &WecomConfig,
+    client: &WecomClient,
+    usable: &mut UsableSecrets,
+) -> Vec<DoctorFinding> {
+    let single = is_single_secret(wecom);
     let mut findings = Vec::new();
     if wecom.app_secret.is_some() {
-        match client.kind_of(SecretKind::App, Deadline::after(PATIENCE)).await {
+        match client.probe_secret(SecretKind::App, Deadline::after(SECRET_TIMEOUT)).await {
             Ok(kind) => {
-                usable.app = kind == ProbedKind::App;
-                findings.push(Finding::new(app_row(kind, single), &[]));
+                usable.app = kind == ProbedSecretKind::App;
+                findings.push(DoctorFinding::new(app_row(kind, single), &[]));
             }
             Err(error) => {
-                findings.extend(copied_along(SecretKind::App, wecom.app_secret.as_ref(), &error));
-                findings.push(failed(wecom, SecretKind::App, &error));
-                if error.family() == Family::Upstream {
+                findings.extend(copy_fault_finding(SecretKind::App, wecom.app_secret.as_ref(), &error));
+                findings.push(failure_finding(wecom, SecretKind::App, &error));
+                if error.family() == ErrorFamily::Upstream {
                     // The other secret would wait for the same silence.
                     return findings;
                 }
@@ -68,15 +74,19 @@ async fn probe(wecom: &Wecom, client: &Client, usable: &mut Usable) -> Vec<Findi
         }
     }
     if wecom.contacts_secret.is_some() && !single {
-        let found = match client.kind_of(SecretKind::Contacts, Deadline::after(PATIENCE)).await {
-            Ok(ProbedKind::Contacts) => {
+        let found = match client.probe_secret(SecretKind::Contacts, Deadline::after(SECRET_TIMEOUT)).await {
+            Ok(ProbedSecretKind::Contacts) => {
                 usable.contacts = true;
-                Finding::new(Row::ContactsSecretOk, &[])
+                DoctorFinding::new(Row::ContactsSecretOk, &[])
             }
-            Ok(ProbedKind::App) => Finding::new(Row::ContactsSecretIsApp, &[]),
+            Ok(ProbedSecretKind::App) => DoctorFinding::new(Row::ContactsSecretIsApp, &[]),
             Err(error) => {
-                findings.extend(copied_along(SecretKind::Contacts, wecom.contacts_secret.as_ref(), &error));
-                failed(wecom, SecretKind::Contacts, &error)
+                findings.extend(copy_fault_finding(
+                    SecretKind::Contacts,
+                    wecom.contacts_secret.as_ref(),
+                    &error,
+                ));
+                failure_finding(wecom, SecretKind::Contacts, &error)
             }
         };
         findings.push(found);
@@ -85,7 +95,7 @@ async fn probe(wecom: &Wecom, client: &Client, usable: &mut Usable) -> Vec<Findi
 }
 
 /// O2OA's one secret for everything, which stands for both of ours.
-fn is_single(wecom: &Wecom) -> bool {
+fn is_single_secret(wecom: &WecomConfig) -> bool {
     let bytes = |secret: &Secret| secret.expose_secret().as_bytes().to_vec();
     match (&wecom.app_secret, &wecom.contacts_secret) {
         (Some(app), Some(contacts)) => constant_time_eq(&bytes(app), &bytes(contacts)),
@@ -93,69 +103,81 @@ fn is_single(wecom: &Wecom) -> bool {
     }
 }
 
-const fn app_row(kind: ProbedKind, single: bool) -> Row {
+const fn app_row(kind: ProbedSecretKind, single: bool) -> Row {
     match (kind, single) {
-        (ProbedKind::App, false) => Row::AppSecretOk,
-        (ProbedKind::App, true) => Row::SingleSecretIsApp,
-        (ProbedKind::Contacts, false) => Row::AppSecretIsContacts,
-        (ProbedKind::Contacts, true) => Row::SingleSecretIsContacts,
+        (ProbedSecretKind::App, false) => Row::AppSecretOk,
+        (ProbedSecretKind::App, true) => Row::SingleSecretIsApp,
+        (ProbedSecretKind::Contacts, false) => Row::AppSecretIsContacts,
+        (ProbedSecretKind::Contacts, true) => Row::SingleSecretIsContacts,
     }
 }
 
 /// What was perhaps copied along with a secret that WeCom refuses, to be read before any advice to reset it.
-fn copied_along(which: SecretKind, secret: Option<&Secret>, error: &Error) -> Option<Finding> {
-    error.refusal().filter(|refusal| is_about_the_secret(refusal.code))?;
-    let fault = find_copy_fault(secret?.expose_secret(), Alphabet::Console)?;
+fn copy_fault_finding(
+    which: SecretKind,
+    secret: Option<&Secret>,
+    error: &WecomError,
+) -> Option<DoctorFinding> {
+    error.refusal().filter(|refusal| is_secret_errcode(refusal.code))?;
+    let fault = find_copy_fault(secret?.expose_secret(), CopiedAlphabet::Console)?;
     let (key, zh, en) = (format!("wecom.{which}"), fault.zh(), fault.to_string());
-    Some(Finding::new(Row::SecretCopiedAlong, &[same("key", &key), ("fault", &zh, &en)]))
+    Some(DoctorFinding::new(Row::SecretCopiedAlong, &[untranslated("key", &key), ("fault", &zh, &en)]))
 }
 
 /// Whether the errcode says that it is no secret of this corporation.
-const fn is_about_the_secret(code: i64) -> bool {
+const fn is_secret_errcode(code: i64) -> bool {
     matches!(code, 40001 | 40014 | 40091 | 41004 | 42001 | 45031)
 }
 
-fn failed(wecom: &Wecom, which: SecretKind, error: &Error) -> Finding {
+fn failure_finding(wecom: &WecomConfig, which: SecretKind, error: &WecomError) -> DoctorFinding {
     match error.refusal() {
-        Some(refusal) if refusal.code == 60020 => untrusted(which, refusal),
-        Some(refusal) => refused(which, refusal, error.family()),
-        None => unreachable(wecom, &error.to_string()),
+        Some(refusal) if refusal.code == 60020 => untrusted_ip_finding(which, refusal),
+        Some(refusal) => refusal_finding(which, refusal, error.family()),
+        None => unreachable_finding(wecom, &error.to_string()),
     }
 }
 
-fn untrusted(which: SecretKind, refusal: &Refusal) -> Finding {
+fn untrusted_ip_finding(which: SecretKind, refusal: &WecomRefusal) -> DoctorFinding {
     let key = format!("wecom.{which}");
     let (zh, en) = match refusal.from_ip {
         Some(ip) => (ip.to_string(), ip.to_string()),
         None => ("（见错误信息）".to_owned(), "(see the message)".to_owned()),
     };
     let answer = refusal.to_string();
-    let values = [same("key", &key), ("address", zh.as_str(), en.as_str()), same("answer", &answer)];
+    let values =
+        [untranslated("key", &key), ("address", zh.as_str(), en.as_str()), untranslated("answer", &answer)];
     match which {
-        SecretKind::App => Finding::new(Row::TrustedIp, &values),
-        SecretKind::Contacts => Finding::new(Row::ContactsTrustedIp, &values).on(Some(CONTACTS_TRUSTED_IP)),
+        SecretKind::App => DoctorFinding::new(Row::TrustedIp, &values),
+        SecretKind::Contacts => {
+            DoctorFinding::new(Row::ContactsTrustedIp, &values).with_console(Some(CONTACTS_TRUSTED_IP))
+        }
     }
 }
 
 /// A refusal in the words of the errcode table. What only passes by itself is not broken.
-fn refused(which: SecretKind, refusal: &Refusal, family: Family) -> Finding {
+fn refusal_finding(which: SecretKind, refusal: &WecomRefusal, family: ErrorFamily) -> DoctorFinding {
     let (key, answer, code) = (format!("wecom.{which}"), refusal.to_string(), refusal.code.to_string());
-    let said = [same("key", &key), same("answer", &answer), same("code", &code)];
-    let Some(ErrcodeText { zh, en, remedy_zh, remedy_en, console }) = errcode::meaning(refusal.code) else {
-        return Finding::new(Row::RefusedUnknown, &said);
+    let said = [untranslated("key", &key), untranslated("answer", &answer), untranslated("code", &code)];
+    let Some(ErrcodeText { zh, en, remedy_zh, remedy_en, console }) = errcode::explain_errcode(refusal.code)
+    else {
+        return DoctorFinding::new(Row::RefusedUnknown, &said);
     };
     let mut values = said.to_vec();
     values.push(("meaning", zh, en));
-    let level = if matches!(family, Family::Busy | Family::Retry) { Level::Warn } else { Level::Broken };
+    let level = if matches!(family, ErrorFamily::Busy | ErrorFamily::Retry) {
+        FindingLevel::Warn
+    } else {
+        FindingLevel::Broken
+    };
     // The table speaks of the application's Secret; the other one is copied from elsewhere.
-    if which == SecretKind::Contacts && is_about_the_secret(refusal.code) {
-        return Finding::new(Row::ContactsSecretRefused, &values).on(Some(CONTACTS_SECRET));
+    if which == SecretKind::Contacts && is_secret_errcode(refusal.code) {
+        return DoctorFinding::new(Row::ContactsSecretRefused, &values).with_console(Some(CONTACTS_SECRET));
     }
     values.push(("remedy", remedy_zh, remedy_en));
-    Finding::new(Row::Refused, &values).at(level).on(console)
+    DoctorFinding::new(Row::Refused, &values).with_level(level).with_console(console)
 }
 
-fn unreachable(wecom: &Wecom, why: &str) -> Finding {
+fn unreachable_finding(wecom: &WecomConfig, why: &str) -> DoctorFinding {
     let host = wecom.api_address.host_str().unwrap_or_default();
-    Finding::new(Row::WecomUnreachable, &[same("host", host), same("why", why)])
+    DoctorFinding::new(Row::WecomUnreachable, &[untranslated("host", host), untranslated("why", why)])
 }

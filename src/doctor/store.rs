@@ -6,20 +6,20 @@ use sqlx::{AnyConnection, ConnectOptions as _, Connection as _, Row as _};
 use crate::base::clock::Timestamp;
 use crate::base::id::CorpId;
 use crate::base::secret::ExposeSecret as _;
-use crate::config::Database;
+use crate::config::DatabaseConfig;
 use crate::db::Db;
 
 /// The steps that a database has; `None` if it has nothing of ours. Makes no file and no table.
 ///
 /// # Errors
 /// If the database fails.
-pub(super) async fn applied(database: &Database) -> sqlx::Result<Option<Vec<i64>>> {
+pub(super) async fn applied_migrations(database: &DatabaseConfig) -> sqlx::Result<Option<Vec<i64>>> {
     sqlx::any::install_default_drivers();
     let url = match database {
-        Database::Sqlite(path) => {
+        DatabaseConfig::Sqlite(path) => {
             format!("sqlite://{}?mode=rw", urlencoding::encode(&path.to_string_lossy()))
         }
-        Database::Postgres(url) => url.expose_secret().to_owned(),
+        DatabaseConfig::Postgres(url) => url.expose_secret().to_owned(),
     };
     let options: AnyConnectOptions = url.parse()?;
     let mut connection: AnyConnection = options.connect().await?;
@@ -45,7 +45,7 @@ fn is_no_table(message: &str) -> bool {
 ///
 /// # Errors
 /// If the database fails.
-pub(super) async fn complete_at(db: &Db, corp: &CorpId) -> sqlx::Result<Option<Timestamp>> {
+pub(super) async fn find_complete_at(db: &Db, corp: &CorpId) -> sqlx::Result<Option<Timestamp>> {
     let row = sqlx::query("SELECT complete_at FROM charts WHERE corp_id = $1")
         .bind(corp.as_str())
         .fetch_optional(db.pool())
@@ -58,7 +58,7 @@ pub(super) async fn complete_at(db: &Db, corp: &CorpId) -> sqlx::Result<Option<T
 ///
 /// # Errors
 /// If they cannot, or the database fails.
-pub(super) async fn try_writing(db: &Db) -> sqlx::Result<()> {
+pub(super) async fn try_write(db: &Db) -> sqlx::Result<()> {
     let mut tx = db.write().await?;
     sqlx::query("UPDATE feed_counter SET seq = seq WHERE name = 'feed'").execute(&mut *tx).await?;
     tx.rollback().await

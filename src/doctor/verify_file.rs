@@ -4,41 +4,43 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::finding::{Finding, Level, same};
-use super::web::{Page, Web};
+use super::finding::{DoctorFinding, FindingLevel, untranslated};
+use super::web::{WebClient, WebResponse};
 use super::words::Row;
-use crate::config::{Config, VerifyFile, verify_files};
+use crate::config::{Config, VerifyFile, find_verify_files};
 
 /// How long all of them together may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+const FILES_TIMEOUT: Duration = Duration::from_secs(10);
 
-pub(super) async fn check(config: &Config, web: &Web) -> Vec<Finding> {
-    let mut findings: Vec<_> = malformed(config)
+pub(super) async fn check_verify_files(config: &Config, web: &WebClient) -> Vec<DoctorFinding> {
+    let mut findings: Vec<_> = malformed_names(config)
         .iter()
-        .map(|name| Finding::new(Row::VerifyFileName, &[same("name", name)]))
+        .map(|name| DoctorFinding::new(Row::VerifyFileName, &[untranslated("name", name)]))
         .collect();
-    let files = verify_files(config);
+    let files = find_verify_files(config);
     if files.is_empty() && findings.is_empty() {
-        return vec![Finding::new(Row::VerifyFileNone, &[])];
+        return vec![DoctorFinding::new(Row::VerifyFileNone, &[])];
     }
-    let due = Instant::now() + PATIENCE;
+    let due = Instant::now() + FILES_TIMEOUT;
     for file in files {
         let url = format!("{}/{}", config.hosts.public(), file.file_name());
         let answer = match timeout_at(due, web.get(&url)).await {
             Ok(answer) => answer,
             Err(_) => Err("no answer in time".to_owned()),
         };
-        findings.push(judge(&url, &file, &answer));
+        findings.push(judge_answer(&url, &file, &answer));
     }
     findings
 }
 
-fn judge(url: &str, file: &VerifyFile, answer: &Result<Page, String>) -> Finding {
-    let wrong = |zh: &str, en: &str| Finding::new(Row::VerifyFileWrong, &[same("url", url), ("why", zh, en)]);
+fn judge_answer(url: &str, file: &VerifyFile, answer: &Result<WebResponse, String>) -> DoctorFinding {
+    let wrong = |zh: &str, en: &str| {
+        DoctorFinding::new(Row::VerifyFileWrong, &[untranslated("url", url), ("why", zh, en)])
+    };
     let page = match answer {
         Ok(page) => page,
         // From here; WeCom may have another way.
-        Err(why) => return wrong(why, why).at(Level::Warn),
+        Err(why) => return wrong(why, why).with_level(FindingLevel::Warn),
     };
     if (300..400).contains(&page.status) {
         wrong("回答的是跳转", "the answer is a redirect")
@@ -50,12 +52,12 @@ fn judge(url: &str, file: &VerifyFile, answer: &Result<Page, String>) -> Finding
     } else if page.content_type != "text/plain" {
         wrong("类型不是 text/plain", "the type is not text/plain")
     } else {
-        Finding::new(Row::VerifyFileOk, &[same("url", url)])
+        DoctorFinding::new(Row::VerifyFileOk, &[untranslated("url", url)])
     }
 }
 
 /// Files of `data_dir` that look like one and are not served because their names are not WeCom's.
-fn malformed(config: &Config) -> Vec<String> {
+fn malformed_names(config: &Config) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(&config.data_dir) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
     let mut names: Vec<_> = names
@@ -71,15 +73,16 @@ fn malformed(config: &Config) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn of(status: u16, content_type: &str, body: &str) -> Finding {
+    fn judge_response(status: u16, content_type: &str, body: &str) -> DoctorFinding {
         let file = VerifyFile::parse("WW_verify_AbCdEf0123456789.txt").unwrap();
-        let page = Page { status, content_type: content_type.to_owned(), body: body.as_bytes().to_vec() };
-        judge("https://oa.example.com/x", &file, &Ok(page))
+        let page =
+            WebResponse { status, content_type: content_type.to_owned(), body: body.as_bytes().to_vec() };
+        judge_answer("https://oa.example.com/x", &file, &Ok(page))
     }
 
     #[test]
     fn only_the_bare_token_as_plain_text_passes() {
-        assert_eq!(of(200, "text/plain", "AbCdEf0123456789").level, Level::Ok);
+        assert_eq!(judge_response(200, "text/plain", "AbCdEf0123456789").level, FindingLevel::Ok);
         for (status, content_type, body, why) in [
             (200, "text/html", "AbCdEf0123456789", "the type"),
             (200, "text/plain", "AbCdEf0123456789\n", "16 characters"),
@@ -87,8 +90,8 @@ mod tests {
             (404, "text/plain", "AbCdEf0123456789", "HTTP 404"),
             (302, "text/plain", "AbCdEf0123456789", "a redirect"),
         ] {
-            let finding = of(status, content_type, body);
-            assert_eq!(finding.level, Level::Broken, "{why}");
+            let finding = judge_response(status, content_type, body);
+            assert_eq!(finding.level, FindingLevel::Broken, "{why}");
             assert!(finding.why.en.contains(why), "{why}: {}", finding.why.en);
         }
     }
@@ -96,6 +99,6 @@ mod tests {
     #[test]
     fn what_cannot_be_reached_from_here_is_a_warning_only() {
         let file = VerifyFile::parse("WW_verify_AbCdEf0123456789.txt").unwrap();
-        assert_eq!(judge("https://x/", &file, &Err("refused".to_owned())).level, Level::Warn);
+        assert_eq!(judge_answer("https://x/", &file, &Err("refused".to_owned())).level, FindingLevel::Warn);
     }
 }

@@ -7,18 +7,18 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, redirect};
 
 /// How long one request may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is looked at is a few bytes, or a handful of keys.
-const LONGEST_BODY: usize = 64 * 1024;
+const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// A client for public_url only; everything that goes to WeCom goes through `wecom::Client`.
 #[derive(Debug)]
-pub(super) struct Web(Client);
+pub(super) struct WebClient(Client);
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Page {
+pub(super) struct WebResponse {
     pub(super) status: u16,
     /// Without parameters, lower case; empty if there is none.
     pub(super) content_type: String,
@@ -26,7 +26,7 @@ pub(super) struct Page {
     pub(super) body: Vec<u8>,
 }
 
-impl Web {
+impl WebClient {
     /// A client that follows no redirect.
     ///
     /// # Errors
@@ -34,29 +34,29 @@ impl Web {
     pub(super) fn new() -> Result<Self, String> {
         let builder = Client::builder()
             .user_agent(concat!("gongpai-doctor/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(PATIENCE)
-            .timeout(PATIENCE)
+            .connect_timeout(REQUEST_TIMEOUT)
+            .timeout(REQUEST_TIMEOUT)
             .redirect(redirect::Policy::none())
             .referer(false)
             .no_proxy();
-        builder.build().map(Self).map_err(reason)
+        builder.build().map(Self).map_err(failure_reason)
     }
 
     /// Gets `url`.
     ///
     /// # Errors
     /// The reason in one phrase if there is no answer.
-    pub(super) async fn get(&self, url: &str) -> Result<Page, String> {
-        let mut response = self.0.get(url).send().await.map_err(reason)?;
-        let mut page = Page {
+    pub(super) async fn get(&self, url: &str) -> Result<WebResponse, String> {
+        let mut response = self.0.get(url).send().await.map_err(failure_reason)?;
+        let mut page = WebResponse {
             status: response.status().as_u16(),
             content_type: content_type(response.headers()),
             body: Vec::new(),
         };
-        while let Some(chunk) = response.chunk().await.map_err(reason)? {
+        while let Some(chunk) = response.chunk().await.map_err(failure_reason)? {
             page.body.extend_from_slice(&chunk);
-            if page.body.len() > LONGEST_BODY {
-                page.body.truncate(LONGEST_BODY);
+            if page.body.len() > MAX_BODY_BYTES {
+                page.body.truncate(MAX_BODY_BYTES);
                 break;
             }
         }
@@ -70,9 +70,9 @@ fn content_type(headers: &HeaderMap) -> String {
 }
 
 /// The innermost reason, which names the mishap.
-fn reason(error: reqwest::Error) -> String {
+fn failure_reason(error: reqwest::Error) -> String {
     if error.is_timeout() {
-        return format!("no answer within {} s", PATIENCE.as_secs());
+        return format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());
     }
     let error = error.without_url();
     let mut text = error.to_string();

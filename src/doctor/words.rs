@@ -3,13 +3,13 @@
 //! Names of console pages stand in 「」 as the console writes them, in both languages. `{name}` is filled in by the
 //! check; a value that exists in English only (a cause, a finding of the configuration) is the same in both.
 
-use super::finding::Level;
+use super::finding::FindingLevel;
 
 /// One row.
 #[derive(Debug)]
 pub(super) struct Texts {
     pub(super) id: &'static str,
-    pub(super) level: Level,
+    pub(super) level: FindingLevel,
     pub(super) what: (&'static str, &'static str),
     pub(super) why: (&'static str, &'static str),
     pub(super) remedy: (&'static str, &'static str),
@@ -47,7 +47,7 @@ macro_rules! rows {
                 match self {
                     $(Self::$row => &Texts {
                         id: $id,
-                        level: Level::$level,
+                        level: FindingLevel::$level,
                         what: ($what_zh, $what_en),
                         why: ($why_zh, $why_en),
                         remedy: ($remedy_zh, $remedy_en),
@@ -465,7 +465,7 @@ mod tests {
     fn whatever_is_not_well_says_why_and_what_mends_it() {
         for row in Row::ALL {
             let texts = row.texts();
-            if texts.level != Level::Ok {
+            if texts.level != FindingLevel::Ok {
                 assert!(!texts.why.0.is_empty() && !texts.remedy.0.is_empty(), "{}", texts.id);
             }
         }

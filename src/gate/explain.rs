@@ -3,16 +3,19 @@
 use crate::base::host::{Hosts, Scheme};
 use crate::base::id::UnitId;
 use crate::directory::chart::Chart;
-use crate::session::Person;
+use crate::session::SessionPerson;
 
 use super::path;
 use super::readings::PathReadings;
-use super::request::{Origins, Refusal};
-use super::rules::{Decision, Grant, InForce, JudgedReading, Request, Rule, Through, decide, judge_readings};
+use super::request::{CheckRefusal, OriginCache};
+use super::rules::{
+    AccessRequest, AccessRule, Decision, Grant, GrantBasis, ReadingReport, ResolvedRules, decide_access,
+    report_readings,
+};
 
 /// What the gate would answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AccessOutcome {
     /// 200 for this person.
     Allowed,
     /// 200 for anybody.
@@ -27,13 +30,13 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
     /// What the gate would answer.
-    pub outcome: Outcome,
+    pub outcome: AccessOutcome,
     /// Scheme, host and port as they were compared; `None` if the URL has none of ours.
     pub origin: Option<String>,
     /// The path as rules see it first; `None` if it is none.
     pub path: Option<String>,
     /// What each reading of the path comes to, on a host with rules; empty where there is one reading.
-    pub readings: Vec<JudgedReading>,
+    pub readings: Vec<ReadingReport>,
     /// The rule that decided: its place (the first is 1) and its text.
     pub rule: Option<(usize, String)>,
     /// One sentence, or part of one.
@@ -43,15 +46,15 @@ pub struct Explanation {
 /// Decides about `url` as the gate does and says why.
 ///
 /// `method` is `None` where it is unknown; `who` is `None` where nobody is signed in.
-pub fn explain(
-    in_force: &InForce,
+pub fn explain_decision(
+    in_force: &ResolvedRules,
     hosts: &Hosts,
     url: &str,
     method: Option<&str>,
-    who: Option<&Person>,
+    who: Option<&SessionPerson>,
 ) -> Explanation {
     let refused = |reason: String| Explanation {
-        outcome: Outcome::Denied,
+        outcome: AccessOutcome::Denied,
         origin: None,
         path: None,
         readings: Vec::new(),
@@ -62,10 +65,10 @@ pub fn explain(
         .split_once("://")
         .is_some_and(|(s, rest)| Scheme::parse(s).is_some() && !rest.contains(['/', '?', '#']));
     let url = if bare { format!("{url}/") } else { url.to_owned() };
-    let origins = Origins::new(hosts.clone());
-    let (origin, target) = match origins.read(&url) {
+    let origins = OriginCache::new(hosts.clone());
+    let (origin, target) = match origins.parse_url(&url) {
         Ok(read) => read,
-        Err(Refusal::Malformed) => {
+        Err(CheckRefusal::Malformed) => {
             return refused("this is not an http(s) URL with a host and a path".to_owned());
         }
         Err(refusal) => {
@@ -74,13 +77,13 @@ pub fn explain(
             ));
         }
     };
-    let readings = path::path_of_target(target).ok().and_then(|sent| PathReadings::of(sent).ok());
-    let path = readings.map(|readings| path::printed(readings.canonical().path()));
-    let request = Request { origin: &origin, target, method };
-    let judged = judge_readings(in_force, &request, who);
+    let readings = path::path_of_target(target).ok().and_then(|sent| PathReadings::from_path(sent).ok());
+    let path = readings.map(|readings| path::to_printable(readings.canonical().path()));
+    let request = AccessRequest { origin: &origin, target, method };
+    let judged = report_readings(in_force, &request, who);
     let readings = if judged.len() > 1 { judged } else { Vec::new() };
     let origin_text = Some(origin.to_string());
-    let of = |outcome, rule: Option<&Rule>, reason: String| Explanation {
+    let of = |outcome, rule: Option<&AccessRule>, reason: String| Explanation {
         outcome,
         origin: origin_text,
         path,
@@ -88,35 +91,39 @@ pub fn explain(
         rule: rule.map(|r| (r.number(), r.to_string())),
         reason,
     };
-    match decide(in_force, &request, who) {
-        Decision::Allow { rule, by: None, .. } => {
-            of(Outcome::Public, rule, "the rule lets anyone in".to_owned())
+    match decide_access(in_force, &request, who) {
+        Decision::Allow { rule, grant: None, .. } => {
+            of(AccessOutcome::Public, rule, "the rule lets anyone in".to_owned())
         }
-        Decision::Allow { rule: None, .. } => {
-            of(Outcome::Allowed, None, "the host has no rules and gate.default is \"members\"".to_owned())
-        }
-        Decision::Allow { rule, by: Some(grant), .. } => {
-            of(Outcome::Allowed, rule, in_words(&grant, in_force.chart()))
+        Decision::Allow { rule: None, .. } => of(
+            AccessOutcome::Allowed,
+            None,
+            "the host has no rules and gate.default is \"members\"".to_owned(),
+        ),
+        Decision::Allow { rule, grant: Some(grant), .. } => {
+            of(AccessOutcome::Allowed, rule, describe_grant(&grant, in_force.chart()))
         }
         Decision::SignIn { rule } => {
-            of(Outcome::SignIn, rule, "it depends on who it is, and nobody is signed in".to_owned())
+            of(AccessOutcome::SignIn, rule, "it depends on who it is, and nobody is signed in".to_owned())
         }
-        Decision::Deny { rule, reason } => of(Outcome::Denied, rule, reason.to_string()),
+        Decision::Deny { rule, reason } => of(AccessOutcome::Denied, rule, reason.to_string()),
     }
 }
 
 /// What of the person fits which element of the rule.
-fn in_words(grant: &Grant<'_>, chart: &Chart) -> String {
+fn describe_grant(grant: &Grant<'_>, chart: &Chart) -> String {
     let path =
         |unit: &UnitId| chart.unit(unit).map_or_else(|| unit.to_string(), |placed| placed.path.to_string());
     let element = grant.element;
-    match grant.through {
-        Through::Member => format!("`{element}`: an active member"),
-        Through::Userid => format!("`{element}`: this person's userid"),
-        Through::Unit(unit) => format!("`{element}`: in the unit {}", path(unit)),
-        Through::Leading(Some(unit)) => format!("`{element}`: leads the unit {}", path(unit)),
-        Through::Leading(None) => format!("`{element}`: named in WeCom as leader, without being in the unit"),
-        Through::Tag(tag) => {
+    match grant.basis {
+        GrantBasis::Member => format!("`{element}`: an active member"),
+        GrantBasis::Userid => format!("`{element}`: this person's userid"),
+        GrantBasis::Unit(unit) => format!("`{element}`: in the unit {}", path(unit)),
+        GrantBasis::Leading(Some(unit)) => format!("`{element}`: leads the unit {}", path(unit)),
+        GrantBasis::Leading(None) => {
+            format!("`{element}`: named in WeCom as leader, without being in the unit")
+        }
+        GrantBasis::Tag(tag) => {
             let name = chart.tag(tag).map_or(tag.as_str(), |tag| tag.name.as_str());
             format!("`{element}`: has the tag {name}")
         }

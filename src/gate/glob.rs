@@ -7,11 +7,11 @@ use super::path;
 /// A compiled path pattern.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
-    segments: Vec<Segment>,
+    segments: Vec<GlobSegment>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Segment {
+enum GlobSegment {
     /// `**`: any number of segments, none included.
     AnyDepth,
     /// Exactly this text.
@@ -29,7 +29,7 @@ impl Glob {
     /// A sentence that says what is wrong with the pattern.
     pub fn compile(pattern: &str) -> Result<Self, String> {
         if pattern.is_empty() {
-            return Ok(Self { segments: vec![Segment::AnyDepth] });
+            return Ok(Self { segments: vec![GlobSegment::AnyDepth] });
         }
         if pattern.contains('?') {
             return Err("the query takes no part in matching: the path may not contain ?".to_owned());
@@ -56,14 +56,14 @@ impl Glob {
                         the path may contain neither"
                 .to_owned());
         }
-        if broken_escape(pattern) {
+        if has_broken_escape(pattern) {
             return Err("the path has a % without two hexadecimal digits: a % itself is %25".to_owned());
         }
         if path::resolve_dots(&decoded).is_some() {
             return Err("the path may not contain dot segments".to_owned());
         }
         let names = decoded.split(|b| *b == b'/').filter(|s| !s.is_empty());
-        Ok(Self { segments: names.map(Segment::compile).collect::<Result<_, _>>()? })
+        Ok(Self { segments: names.map(GlobSegment::compile).collect::<Result<_, _>>()? })
     }
 
     /// The same pattern for paths that are folded to lower case.
@@ -71,22 +71,24 @@ impl Glob {
     pub fn folded(&self) -> Self {
         let fold = |text: &[u8]| Box::from(&*path::fold_case(text));
         let segments = self.segments.iter().map(|segment| match segment {
-            Segment::AnyDepth => Segment::AnyDepth,
-            Segment::Literal(text) => Segment::Literal(fold(text)),
-            Segment::Pieces(pieces) => Segment::Pieces(pieces.iter().map(|piece| fold(piece)).collect()),
+            GlobSegment::AnyDepth => GlobSegment::AnyDepth,
+            GlobSegment::Literal(text) => GlobSegment::Literal(fold(text)),
+            GlobSegment::Pieces(pieces) => {
+                GlobSegment::Pieces(pieces.iter().map(|piece| fold(piece)).collect())
+            }
         });
         Self { segments: segments.collect() }
     }
 
     /// Whether every path matches.
-    pub fn is_everything(&self) -> bool {
-        self.segments == [Segment::AnyDepth]
+    pub fn matches_everything(&self) -> bool {
+        self.segments == [GlobSegment::AnyDepth]
     }
 
     /// What the first segment of a path must be to match; `None`: it may be any.
-    pub fn first(&self) -> Option<&[u8]> {
+    pub fn literal_first_segment(&self) -> Option<&[u8]> {
         match self.segments.first() {
-            Some(Segment::Literal(text)) => Some(text),
+            Some(GlobSegment::Literal(text)) => Some(text),
             _ => None,
         }
     }
@@ -94,20 +96,20 @@ impl Glob {
     /// The folder that all matching paths lie in, as far as it is written out: `/a` of `/a/**` and of `/a/*.js`.
     pub fn folder(&self) -> impl Iterator<Item = &[u8]> {
         self.segments.iter().map_while(|segment| match segment {
-            Segment::Literal(text) => Some(&**text),
-            Segment::AnyDepth | Segment::Pieces(_) => None,
+            GlobSegment::Literal(text) => Some(&**text),
+            GlobSegment::AnyDepth | GlobSegment::Pieces(_) => None,
         })
     }
 
     /// Whether it is [`Glob::folder`] and everything in it.
     pub fn is_folder(&self) -> bool {
-        self.segments.iter().position(|s| *s == Segment::AnyDepth) == Some(self.folder().count())
+        self.segments.iter().position(|s| *s == GlobSegment::AnyDepth) == Some(self.folder().count())
             && self.folder().count() + 1 == self.segments.len()
     }
 
     /// Whether it has wildcards: paths match that it does not name.
     pub fn is_open_ended(&self) -> bool {
-        self.segments.iter().any(|segment| !matches!(segment, Segment::Literal(_)))
+        self.segments.iter().any(|segment| !matches!(segment, GlobSegment::Literal(_)))
     }
 
     /// Whether `path` matches: a reading, beginning with `/`.
@@ -116,11 +118,11 @@ impl Glob {
         let mut pattern = self.segments.as_slice();
         // Where the last `**` ends in the pattern, and from which segment what follows it was last tried.
         // Going back to the last one only is enough, so this is at worst segments × pattern.
-        let mut retry: Option<(&[Segment], &[u8])> = None;
+        let mut retry: Option<(&[GlobSegment], &[u8])> = None;
         loop {
-            match (pattern.split_first(), first_segment(rest)) {
-                (Some((Segment::AnyDepth, [])), _) | (None, None) => return true,
-                (Some((Segment::AnyDepth, tail)), _) => {
+            match (pattern.split_first(), split_first_segment(rest)) {
+                (Some((GlobSegment::AnyDepth, [])), _) | (None, None) => return true,
+                (Some((GlobSegment::AnyDepth, tail)), _) => {
                     retry = Some((tail, rest));
                     pattern = tail;
                 }
@@ -130,7 +132,7 @@ impl Glob {
                 }
                 _ => {
                     let Some((tail, from)) = retry else { return false };
-                    let Some((_, after)) = first_segment(from) else { return false };
+                    let Some((_, after)) = split_first_segment(from) else { return false };
                     retry = Some((tail, after));
                     pattern = tail;
                     rest = after;
@@ -141,17 +143,17 @@ impl Glob {
 }
 
 /// Whether some `%` is not followed by two hexadecimal digits.
-fn broken_escape(pattern: &str) -> bool {
+fn has_broken_escape(pattern: &str) -> bool {
     let escape = |after: &[u8]| after.iter().take(2).filter(|b| b.is_ascii_hexdigit()).count() == 2;
     pattern.as_bytes().split(|b| *b == b'%').skip(1).any(|after| !escape(after))
 }
 
 /// The first segment of `path`; empty for the root.
-pub fn first_of(path: &[u8]) -> &[u8] {
-    first_segment(path.strip_prefix(b"/").unwrap_or(path)).map_or(b"", |(first, _)| first)
+pub fn first_segment(path: &[u8]) -> &[u8] {
+    split_first_segment(path.strip_prefix(b"/").unwrap_or(path)).map_or(b"", |(first, _)| first)
 }
 
-fn first_segment(rest: &[u8]) -> Option<(&[u8], &[u8])> {
+fn split_first_segment(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     if rest.is_empty() {
         return None;
     }
@@ -163,12 +165,12 @@ fn split_around(text: &[u8], at: usize, length: usize) -> Option<(&[u8], &[u8])>
     Some((text.get(..at)?, text.get(at.checked_add(length)?..)?))
 }
 
-impl Segment {
+impl GlobSegment {
     fn compile(text: &[u8]) -> Result<Self, String> {
         if text == b"**" {
             Ok(Self::AnyDepth)
         } else if memmem::find(text, b"**").is_some() {
-            Err(format!("`**` stands alone between slashes, unlike in `{}`", path::printed(text)))
+            Err(format!("`**` stands alone between slashes, unlike in `{}`", path::to_printable(text)))
         } else if text.contains(&b'*') {
             Ok(Self::Pieces(text.split(|b| *b == b'*').map(Box::from).collect()))
         } else {
@@ -255,14 +257,18 @@ mod tests {
             ("/", None),
             ("/%61", Some("a")),
         ] {
-            assert_eq!(Glob::compile(pattern).unwrap().first(), first.map(str::as_bytes), "{pattern}");
+            assert_eq!(
+                Glob::compile(pattern).unwrap().literal_first_segment(),
+                first.map(str::as_bytes),
+                "{pattern}"
+            );
         }
         for path in ["/", "/b", "/b/a", "/aa", "/ab/a"] {
-            assert_ne!(first_of(path.as_bytes()), b"a", "{path}");
+            assert_ne!(first_segment(path.as_bytes()), b"a", "{path}");
             assert!(!matches("/a/**", path), "{path}");
         }
         for (path, first) in [("/", ""), ("/a", "a"), ("/a/b", "a"), ("//a", ""), ("/a//b", "a")] {
-            assert_eq!(first_of(path.as_bytes()), first.as_bytes(), "{path}");
+            assert_eq!(first_segment(path.as_bytes()), first.as_bytes(), "{path}");
         }
     }
 

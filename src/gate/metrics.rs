@@ -6,14 +6,14 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Labels {
+struct CheckLabels {
     outcome: &'static str,
 }
 
 /// Counters of the gate; each is looked up once, so that counting is one atomic addition.
 #[derive(Debug, Clone)]
-pub struct Metrics {
-    checks: Family<Labels, Counter>,
+pub struct GateMetrics {
+    checks: Family<CheckLabels, Counter>,
     /// Passed, signed in.
     pub(super) allowed: Counter,
     /// Passed by an `anyone` rule.
@@ -34,7 +34,7 @@ pub struct Metrics {
     pub(super) audit_dropped: Counter,
 }
 
-impl Metrics {
+impl GateMetrics {
     /// Counters at zero, registered as `gongpai_gate_…`.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
@@ -48,10 +48,10 @@ impl Metrics {
     }
 }
 
-impl Default for Metrics {
+impl Default for GateMetrics {
     fn default() -> Self {
-        let checks = Family::<Labels, Counter>::default();
-        let counter = |outcome| checks.get_or_create(&Labels { outcome }).clone();
+        let checks = Family::<CheckLabels, Counter>::default();
+        let counter = |outcome| checks.get_or_create(&CheckLabels { outcome }).clone();
         Self {
             allowed: counter("allowed"),
             public: counter("public"),
@@ -74,7 +74,7 @@ mod tests {
     #[test]
     fn checks_are_counted_by_outcome() {
         let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
+        let metrics = GateMetrics::register(&mut registry);
         metrics.denied.inc();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();

@@ -15,8 +15,8 @@
 //! Whatever goes wrong is 401 or 403; there is no path to a 200 but through [`rules::Decision::Allow`].
 
 mod check;
-pub mod code;
-pub mod denied;
+pub mod code_removal;
+pub mod denied_page;
 pub mod explain;
 pub mod glob;
 pub mod metrics;
@@ -36,10 +36,10 @@ use crate::base::host::Hosts;
 use crate::http::client_ip::Peer;
 use crate::session::Sessions;
 
-pub use check::{Denial, FirstMatch, Parts};
-pub use explain::{Explanation, Outcome, explain};
-pub use metrics::Metrics;
-pub use rules::{InForce, Rules};
+pub use check::{Denial, FirstMatch, GateParts};
+pub use explain::{AccessOutcome, Explanation, explain_decision};
+pub use metrics::GateMetrics;
+pub use rules::{AccessRules, ResolvedRules};
 
 /// The gate of a running gateway. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -47,41 +47,42 @@ pub struct GateState {
     checker: Arc<check::Checker>,
     sessions: Sessions,
     /// The rules as they were last worked out.
-    in_force: Arc<ArcSwap<InForce>>,
+    resolved: Arc<ArcSwap<ResolvedRules>>,
 }
 
 impl GateState {
     /// A gate made of `parts` that knows people by `sessions`.
-    pub fn new(parts: Parts, sessions: Sessions) -> Self {
+    pub fn new(parts: GateParts, sessions: Sessions) -> Self {
         let checker = check::Checker::new(parts);
         let rules = checker.rules().load_full();
-        let in_force = InForce::new(rules, Arc::clone(&sessions.chart()), Arc::clone(&sessions.bindings()));
-        Self { checker: Arc::new(checker), sessions, in_force: Arc::new(ArcSwap::from_pointee(in_force)) }
+        let in_force =
+            ResolvedRules::new(rules, Arc::clone(&sessions.chart()), Arc::clone(&sessions.bindings()));
+        Self { checker: Arc::new(checker), sessions, resolved: Arc::new(ArcSwap::from_pointee(in_force)) }
     }
 
     /// The rules with what they mean in the chart of now. Whoever comes first after a change works it out.
-    pub fn in_force(&self) -> Guard<Arc<InForce>> {
-        let known = self.in_force.load();
+    pub fn resolved_rules(&self) -> Guard<Arc<ResolvedRules>> {
+        let known = self.resolved.load();
         let (rules, chart, bindings) =
             (self.checker.rules().load(), self.sessions.chart(), self.sessions.bindings());
-        if known.is_of(&rules, &chart, &bindings) {
+        if known.is_built_from(&rules, &chart, &bindings) {
             return known;
         }
-        let changed = InForce::new(Arc::clone(&rules), Arc::clone(&chart), Arc::clone(&bindings));
-        for sentence in changed.unfound() {
+        let changed = ResolvedRules::new(Arc::clone(&rules), Arc::clone(&chart), Arc::clone(&bindings));
+        for sentence in changed.unmatched_elements() {
             tracing::debug!("{sentence}");
         }
-        self.in_force.store(Arc::new(changed));
-        self.in_force.load()
+        self.resolved.store(Arc::new(changed));
+        self.resolved.load()
     }
 
     /// The rules in force.
-    pub fn rules(&self) -> Arc<Rules> {
+    pub fn rules(&self) -> Arc<AccessRules> {
         self.checker.rules().load_full()
     }
 
     /// Puts other rules in force; checks that have begun end under the old ones.
-    pub fn set_rules(&self, rules: Rules) {
+    pub fn set_rules(&self, rules: AccessRules) {
         self.checker.rules().store(Arc::new(rules));
     }
 
@@ -97,15 +98,15 @@ impl GateState {
 pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Response {
     let (parts, _body) = request.into_parts();
     let peer = parts.extensions.get::<Peer>().copied();
-    let original = match gate.checker.nginx(peer, &parts.headers) {
+    let original = match gate.checker.nginx_request(peer, &parts.headers) {
         Ok(original) => original,
         Err(refusal) => return gate.checker.refuse(refusal, peer, &parts.headers),
     };
     let session = gate.sessions.check(&parts.headers, &original.origin).await;
     let session = session.as_ref().map_err(|why| *why);
     let answer =
-        gate.checker.answer(peer, &parts.headers, &original, session, &gate.in_force(), |s, origin| {
+        gate.checker.answer(peer, &parts.headers, &original, session, &gate.resolved_rules(), |s, origin| {
             gate.sessions.assertion(s, origin).map(|a| a.to_string())
         });
-    respond::with_own_authorization(answer, &parts.headers)
+    respond::mark_own_authorization(answer, &parts.headers)
 }

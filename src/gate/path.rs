@@ -70,20 +70,20 @@ pub fn without_trailing_slash<P: AsRef<[u8]> + ?Sized>(path: &P) -> &[u8] {
 /// Decodes percent-escapes once. An encoded slash stays `%2F`, because it is a part of a name to RFC 3986; an escape
 /// that is none (`%zz`) stays as it is.
 pub fn decode_once(path: &[u8]) -> Vec<u8> {
-    decode(path, false)
+    decode_escapes(path, false)
 }
 
 /// Decodes whatever is encoded still, `%2F` and the `%u002F` of old IIS included.
 pub(super) fn decode_again(path: &[u8]) -> Option<Vec<u8>> {
     memchr(b'%', path)?;
-    let decoded = decode(path, true);
+    let decoded = decode_escapes(path, true);
     (decoded != path).then_some(decoded)
 }
 
 /// Decodes once more what is encoded still, but keeps `%2F` as a part of a name.
 pub(super) fn decode_again_but_slashes(path: &[u8]) -> Option<Vec<u8>> {
     memchr(b'%', path)?;
-    let decoded = decode(path, false);
+    let decoded = decode_escapes(path, false);
     (decoded != path).then_some(decoded)
 }
 
@@ -105,7 +105,7 @@ pub(super) fn decode_slashes(path: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// `everything`: slashes and `%uXXXX`, too.
-fn decode(path: &[u8], everything: bool) -> Vec<u8> {
+fn decode_escapes(path: &[u8], everything: bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&byte, tail)) = rest.split_first() {
@@ -132,7 +132,7 @@ fn decode(path: &[u8], everything: bool) -> Vec<u8> {
 /// The byte that two hexadecimal digits at the beginning of `digits` mean, and what follows them.
 fn escaped_byte(digits: &[u8]) -> Option<(u8, &[u8])> {
     let (pair, rest) = digits.split_first_chunk::<2>()?;
-    let [high, low] = pair.map(hexadecimal);
+    let [high, low] = pair.map(hex_value);
     Some((high? << 4 | low?, rest))
 }
 
@@ -142,12 +142,12 @@ fn escaped_unit(digits: &[u8]) -> Option<(char, &[u8])> {
     let (four, rest) = digits.split_first_chunk::<4>()?;
     let mut value = 0;
     for digit in four {
-        value = value << 4 | u32::from(hexadecimal(*digit)?);
+        value = value << 4 | u32::from(hex_value(*digit)?);
     }
     Some((char::from_u32(value)?, rest))
 }
 
-fn hexadecimal(digit: u8) -> Option<u8> {
+fn hex_value(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
@@ -173,22 +173,22 @@ pub(super) const fn is_blank(byte: u8) -> bool {
 /// Without `;parameters` of segments, as Java servers read it.
 pub(super) fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
     memchr(b';', path)?;
-    Some(join(segments(path).map(|s| s.split(|b| *b == b';').next().unwrap_or_default())))
+    Some(join_segments(split_segments(path).map(|s| s.split(|b| *b == b';').next().unwrap_or_default())))
 }
 
 /// Without the segments in which ASP.NET keeps a session for browsers without cookies: `(S(…))`, `(A(…)F(…))`.
 pub(super) fn without_session_segments(path: &[u8]) -> Option<Vec<u8>> {
     let is_session = |s: &[u8]| s.starts_with(b"(") && s.ends_with(b"))");
-    segments(path).find(|s| is_session(s))?;
-    Some(join(segments(path).filter(|s| !is_session(s))))
+    split_segments(path).find(|s| is_session(s))?;
+    Some(join_segments(split_segments(path).filter(|s| !is_session(s))))
 }
 
 /// With dots at the ends of segments gone, as Windows opens files; dot segments stay.
 pub(super) fn without_trailing_dots(path: &[u8]) -> Option<Vec<u8>> {
     let strip = |s: &[u8]| s.iter().rposition(|b| *b != b'.').map(|last| last.saturating_add(1));
     let short = |s| strip(s).and_then(|end| <[u8]>::get(s, ..end)).unwrap_or(s);
-    segments(path).find(|s| short(s).len() < s.len())?;
-    Some(join(segments(path).map(short)))
+    split_segments(path).find(|s| short(s).len() < s.len())?;
+    Some(join_segments(split_segments(path).map(short)))
 }
 
 /// Without tabs, which URL parsers take out wherever they stand (WHATWG URL §4.4).
@@ -202,20 +202,20 @@ pub(super) fn with_trimmed_segments(path: &[u8]) -> Option<Vec<u8>> {
     if path.iter().all(u8::is_ascii_graphic) {
         return None;
     }
-    segments(path).find(|s| trim(s).len() < s.len())?;
-    Some(join(segments(path).map(trim)))
+    split_segments(path).find(|s| trim_segment(s).len() < s.len())?;
+    Some(join_segments(split_segments(path).map(trim_segment)))
 }
 
 /// In Unicode's compatibility form, NFKC: full-width letters are letters (`ａdmin`), `／` is a slash.
 pub(super) fn in_compatibility_form(path: &[u8]) -> Option<Vec<u8>> {
-    let normal = normalise(path);
+    let normal = normalise_segment(path);
     (*normal != *path).then(|| normal.into_owned())
 }
 
 /// Without empty segments, as nginx reads it.
 pub(super) fn without_empty_segments(path: &[u8]) -> Option<Vec<u8>> {
     memmem::find(path, b"//")?;
-    Some(join(segments(path).filter(|s| !s.is_empty())))
+    Some(join_segments(split_segments(path).filter(|s| !s.is_empty())))
 }
 
 /// Without the first segment after two slashes, which URL parsers take for a host (Node's `new URL`, PHP's
@@ -233,36 +233,36 @@ pub(super) fn without_authority(path: &[u8]) -> Option<Vec<u8>> {
 /// With dot segments resolved; an empty segment counts like any other (RFC 3986 §5.2.4), and nothing is above the
 /// root.
 pub(super) fn resolve_dots(path: &[u8]) -> Option<Vec<u8>> {
-    segments(path).find(|s| is_dots(s))?;
+    split_segments(path).find(|s| is_dots(s))?;
     let mut kept: Vec<&[u8]> = Vec::new();
-    for segment in segments(path) {
+    for segment in split_segments(path) {
         match segment {
             b"." => {}
             b".." => drop(kept.pop()),
             name => kept.push(name),
         }
     }
-    Some(join(kept.into_iter()))
+    Some(join_segments(kept.into_iter()))
 }
 
 /// With segments that are dot segments, or nothing, once they are trimmed, or normalised by NFKC, or read with the
 /// overlong forms that careless UTF-8 decoders take.
 pub(super) fn uncover_dots(path: &[u8]) -> Option<Vec<u8>> {
-    let uncovered: Vec<Cow<'_, [u8]>> = segments(path).map(uncover).collect();
+    let uncovered: Vec<Cow<'_, [u8]>> = split_segments(path).map(uncover_segment).collect();
     let any = uncovered.iter().any(|s| matches!(s, Cow::Owned(_)));
-    any.then(|| join(uncovered.iter().map(AsRef::as_ref)))
+    any.then(|| join_segments(uncovered.iter().map(AsRef::as_ref)))
 }
 
-fn uncover(segment: &[u8]) -> Cow<'_, [u8]> {
+fn uncover_segment(segment: &[u8]) -> Cow<'_, [u8]> {
     // Nearly all segments; a backslash has a way of its own.
     if segment.iter().all(u8::is_ascii_graphic) {
         return Cow::Borrowed(segment);
     }
-    let normal = normalise(segment);
+    let normal = normalise_segment(segment);
     let mut pieces: Vec<&[u8]> = normal.split(|b| matches!(b, b'/' | b'\\')).collect();
     let mut found = false;
     for piece in &mut pieces {
-        let trimmed = trim(piece);
+        let trimmed = trim_segment(piece);
         if is_dots(trimmed) || (trimmed.is_empty() && !segment.is_empty()) {
             found |= trimmed != segment;
             *piece = trimmed;
@@ -272,7 +272,7 @@ fn uncover(segment: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// NFKC (`．` and `‥` are dots, `／` is a slash) and without overlong forms (`C0 AE`, `E0 80 AE`).
-fn normalise(segment: &[u8]) -> Cow<'_, [u8]> {
+fn normalise_segment(segment: &[u8]) -> Cow<'_, [u8]> {
     if segment.is_ascii() {
         return Cow::Borrowed(segment);
     }
@@ -305,7 +305,7 @@ fn normalise(segment: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// Without white space, control characters and characters of no width around it.
-fn trim(piece: &[u8]) -> &[u8] {
+fn trim_segment(piece: &[u8]) -> &[u8] {
     let odd = |c: char| {
         c.is_whitespace()
             || c.is_control()
@@ -319,11 +319,11 @@ const fn is_dots(segment: &[u8]) -> bool {
 }
 
 /// The segments after the slash that a path begins with.
-fn segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn split_segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.strip_prefix(b"/").unwrap_or(path).split(|b| *b == b'/')
 }
 
-fn join<'s>(segments: impl Iterator<Item = &'s [u8]>) -> Vec<u8> {
+fn join_segments<'s>(segments: impl Iterator<Item = &'s [u8]>) -> Vec<u8> {
     let mut path = Vec::new();
     for segment in segments {
         path.push(b'/');
@@ -357,7 +357,7 @@ pub fn fold_case(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The path for people: bytes that are no UTF-8, controls and blanks percent-encoded.
-pub fn printed(path: &[u8]) -> String {
+pub fn to_printable(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
     let encode = |text: &mut String, bytes: &[u8]| {
         text.extend(bytes.iter().map(|byte| format!("%{byte:02X}")));

@@ -16,7 +16,7 @@ static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-metho
 
 /// One request to an application.
 #[derive(Debug, Clone)]
-pub struct Original<'h> {
+pub struct OriginalRequest<'h> {
     /// Where the browser sent it; a host of this installation.
     pub origin: Arc<Origin>,
     /// Path and query as they stood in the request line, bytes that are no UTF-8 percent-encoded; begins with `/`,
@@ -28,7 +28,7 @@ pub struct Original<'h> {
 
 /// Why there is no original request to decide about. Each is 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Refusal {
+pub enum CheckRefusal {
     /// The peer is not in `server.trusted_proxies`.
     #[error("the peer is not a trusted proxy")]
     UntrustedProxy,
@@ -40,7 +40,7 @@ pub enum Refusal {
     UnknownHost,
 }
 
-impl Refusal {
+impl CheckRefusal {
     /// The stable code.
     pub const fn code(self) -> &'static str {
         match self {
@@ -52,17 +52,17 @@ impl Refusal {
 }
 
 /// At most so many origins are remembered; below a cookie domain there may be any number.
-const REMEMBERED: usize = 4096;
+const MAX_CACHED_ORIGINS: usize = 4096;
 
 /// Turns `https://host` into an [`Origin`] and remembers the permitted ones: parsing a host by the WHATWG rules
 /// (IDNA and all) costs more than the rest of a check.
 #[derive(Debug)]
-pub struct Origins {
+pub struct OriginCache {
     hosts: Hosts,
     seen: papaya::HashMap<Box<str>, Arc<Origin>>,
 }
 
-impl Origins {
+impl OriginCache {
     /// Nothing remembered yet.
     pub fn new(hosts: Hosts) -> Self {
         Self { hosts, seen: papaya::HashMap::new() }
@@ -79,24 +79,24 @@ impl Origins {
     ///
     /// # Errors
     /// [`Refusal::Malformed`], [`Refusal::UnknownHost`].
-    pub fn read<'u>(&self, url: &'u str) -> Result<(Arc<Origin>, &'u str), Refusal> {
-        let (scheme, rest) = url.split_once("://").ok_or(Refusal::Malformed)?;
-        let end = rest.find(['/', '?', '#']).ok_or(Refusal::Malformed)?;
-        let (authority, target) = rest.split_at_checked(end).ok_or(Refusal::Malformed)?;
+    pub fn parse_url<'u>(&self, url: &'u str) -> Result<(Arc<Origin>, &'u str), CheckRefusal> {
+        let (scheme, rest) = url.split_once("://").ok_or(CheckRefusal::Malformed)?;
+        let end = rest.find(['/', '?', '#']).ok_or(CheckRefusal::Malformed)?;
+        let (authority, target) = rest.split_at_checked(end).ok_or(CheckRefusal::Malformed)?;
         if !target.starts_with('/') || target.contains('#') {
-            return Err(Refusal::Malformed);
+            return Err(CheckRefusal::Malformed);
         }
-        let prefix = url.strip_suffix(target).ok_or(Refusal::Malformed)?;
+        let prefix = url.strip_suffix(target).ok_or(CheckRefusal::Malformed)?;
         if let Some(origin) = self.seen.pin().get(prefix) {
             return Ok((Arc::clone(origin), target));
         }
-        let scheme = Scheme::parse(scheme).ok_or(Refusal::Malformed)?;
-        let origin = self.hosts.origin_of(authority, Some(scheme)).ok_or(Refusal::Malformed)?;
+        let scheme = Scheme::parse(scheme).ok_or(CheckRefusal::Malformed)?;
+        let origin = self.hosts.request_origin(authority, Some(scheme)).ok_or(CheckRefusal::Malformed)?;
         if !self.hosts.permits(&origin) {
-            return Err(Refusal::UnknownHost);
+            return Err(CheckRefusal::UnknownHost);
         }
         let origin = Arc::new(origin);
-        if self.seen.len() < REMEMBERED {
+        if self.seen.len() < MAX_CACHED_ORIGINS {
             self.seen.pin().insert(prefix.into(), Arc::clone(&origin));
         }
         Ok((origin, target))
@@ -106,27 +106,29 @@ impl Origins {
     ///
     /// # Errors
     /// [`Refusal::Malformed`], [`Refusal::UnknownHost`].
-    pub fn nginx<'h>(&self, headers: &'h HeaderMap) -> Result<Original<'h>, Refusal> {
-        let url = only(headers, &X_ORIGINAL_URL)?;
-        let method = only(headers, &X_ORIGINAL_METHOD)?;
-        let method = std::str::from_utf8(method).map_err(|_| Refusal::Malformed)?;
+    pub fn nginx_request<'h>(&self, headers: &'h HeaderMap) -> Result<OriginalRequest<'h>, CheckRefusal> {
+        let url = single_header(headers, &X_ORIGINAL_URL)?;
+        let method = single_header(headers, &X_ORIGINAL_METHOD)?;
+        let method = std::str::from_utf8(method).map_err(|_| CheckRefusal::Malformed)?;
         if method.is_empty()
             || !method.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
         {
-            return Err(Refusal::Malformed);
+            return Err(CheckRefusal::Malformed);
         }
         let (origin, target) = match encode_non_utf8(url) {
-            Cow::Borrowed(url) => self.read(url).map(|(origin, target)| (origin, target.into()))?,
-            Cow::Owned(url) => self.read(&url).map(|(origin, target)| (origin, target.to_owned().into()))?,
+            Cow::Borrowed(url) => self.parse_url(url).map(|(origin, target)| (origin, target.into()))?,
+            Cow::Owned(url) => {
+                self.parse_url(&url).map(|(origin, target)| (origin, target.to_owned().into()))?
+            }
         };
-        Ok(Original { origin, target, method })
+        Ok(OriginalRequest { origin, target, method })
     }
 }
 
 /// The header's value, if there is exactly one.
-fn only<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], Refusal> {
+fn single_header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], CheckRefusal> {
     let mut values = headers.get_all(name).iter();
-    let (Some(value), None) = (values.next(), values.next()) else { return Err(Refusal::Malformed) };
+    let (Some(value), None) = (values.next(), values.next()) else { return Err(CheckRefusal::Malformed) };
     Ok(value.as_bytes())
 }
 
@@ -152,28 +154,28 @@ mod tests {
     use super::*;
     use crate::base::host::AllowedHost;
 
-    fn origins() -> Origins {
+    fn origins() -> OriginCache {
         let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
-        Origins::new(Hosts::new(public, vec![AllowedHost::parse("app.example.com").unwrap()], "", false))
+        OriginCache::new(Hosts::new(public, vec![AllowedHost::parse("app.example.com").unwrap()], "", false))
     }
 
-    fn nginx(pairs: &[(&'static str, &[u8])]) -> Result<(String, String, String), Refusal> {
+    fn nginx(pairs: &[(&'static str, &[u8])]) -> Result<(String, String, String), CheckRefusal> {
         let mut headers = HeaderMap::new();
         for (name, value) in pairs {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         let origins = origins();
         let first = origins
-            .nginx(&headers)
+            .nginx_request(&headers)
             .map(|o| (o.origin.to_string(), o.target.into_owned(), o.method.to_owned()));
         let again = origins
-            .nginx(&headers)
+            .nginx_request(&headers)
             .map(|o| (o.origin.to_string(), o.target.into_owned(), o.method.to_owned()));
         assert_eq!(first, again, "what is remembered must not change the answer");
         first
     }
 
-    fn url(url: &str) -> Result<(String, String, String), Refusal> {
+    fn url(url: &str) -> Result<(String, String, String), CheckRefusal> {
         nginx(&[("x-original-url", url.as_bytes()), ("x-original-method", b"GET")])
     }
 
@@ -221,7 +223,7 @@ mod tests {
             "https://%/",
             "https://oa.example.com, https://app.example.com/",
         ] {
-            assert_eq!(url(bad), Err(Refusal::Malformed), "{bad:?}");
+            assert_eq!(url(bad), Err(CheckRefusal::Malformed), "{bad:?}");
         }
     }
 
@@ -240,7 +242,7 @@ mod tests {
             &[u, ("x-original-method", &b"GET, POST"[..])],
             &[u, ("x-original-method", &b"G\xc3\xa9T"[..])],
         ] {
-            assert_eq!(nginx(bad), Err(Refusal::Malformed), "{bad:?}");
+            assert_eq!(nginx(bad), Err(CheckRefusal::Malformed), "{bad:?}");
         }
     }
 
@@ -266,7 +268,7 @@ mod tests {
         for bad in
             ["https://evil.example/", "https://oa.example.com.evil.example/", "https://app.example.com:8443/"]
         {
-            assert_eq!(url(bad), Err(Refusal::UnknownHost), "{bad}");
+            assert_eq!(url(bad), Err(CheckRefusal::UnknownHost), "{bad}");
         }
     }
 

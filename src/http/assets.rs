@@ -10,56 +10,56 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-use super::page::Pages;
+use super::page::PageRenderer;
 use crate::base::secret::sha256;
 
 /// Where assets live on every host; the one prefix that application hosts proxy to us.
-pub const PREFIX: &str = "/_gongpai/assets/";
+pub const ASSETS_PREFIX: &str = "/_gongpai/assets/";
 
 /// The logo's name below [`PREFIX`].
-pub(super) const LOGO: &str = "logo";
+pub(super) const LOGO_NAME: &str = "logo";
 
 #[derive(RustEmbed)]
 #[folder = "static/assets"]
-struct Assets;
+struct EmbeddedAssets;
 
 /// The address of the asset `name`, with its version: a browser may keep it for ever.
-pub fn url(name: &str) -> String {
-    let version = find(name).map(|f| version(&f.metadata.sha256_hash())).unwrap_or_default();
-    format!("{PREFIX}{name}?v={version}")
+pub fn asset_url(name: &str) -> String {
+    let version = find_asset(name).map(|f| hash_version(&f.metadata.sha256_hash())).unwrap_or_default();
+    format!("{ASSETS_PREFIX}{name}?v={version}")
 }
 
 /// Answers `/_gongpai/assets/{*path}`: 200, 304 or 404.
-pub async fn serve(
-    State(pages): State<Pages>,
+pub async fn serve_asset(
+    State(pages): State<PageRenderer>,
     Path(path): Path<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
 ) -> Response {
     let wanted = query.as_deref().and_then(|q| q.strip_prefix("v="));
-    if path == LOGO {
+    if path == LOGO_NAME {
         let Some(logo) = pages.logo() else { return StatusCode::NOT_FOUND.into_response() };
-        return answer(&headers, wanted, &sha256(&logo.bytes), logo.content_type.clone(), || {
+        return build_response(&headers, wanted, &sha256(&logo.bytes), logo.content_type.clone(), || {
             logo.bytes.clone().into()
         });
     }
-    let Some((file, kind)) = find(&path).zip(content_type(&path)) else {
+    let Some((file, kind)) = find_asset(&path).zip(asset_content_type(&path)) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    answer(&headers, wanted, &file.metadata.sha256_hash(), HeaderValue::from_static(kind), || {
+    build_response(&headers, wanted, &file.metadata.sha256_hash(), HeaderValue::from_static(kind), || {
         file.data.into_owned().into()
     })
 }
 
 /// Only plain names reach the folder: what is not of `[a-z0-9_-]` segments with dots inside is no asset.
-fn find(path: &str) -> Option<EmbeddedFile> {
+fn find_asset(path: &str) -> Option<EmbeddedFile> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
     let segment = |s: &str| !s.is_empty() && !s.starts_with('.') && s.bytes().all(plain);
-    if path.split('/').all(segment) { Assets::get(path) } else { None }
+    if path.split('/').all(segment) { EmbeddedAssets::get(path) } else { None }
 }
 
 /// Only what we have; everything else in the folder is not served.
-fn content_type(path: &str) -> Option<&'static str> {
+fn asset_content_type(path: &str) -> Option<&'static str> {
     Some(match path.rsplit_once('.')?.1 {
         "css" => "text/css; charset=utf-8",
         "js" => "text/javascript; charset=utf-8",
@@ -69,11 +69,11 @@ fn content_type(path: &str) -> Option<&'static str> {
     })
 }
 
-pub(super) fn version(hash: &[u8; 32]) -> String {
+pub(super) fn hash_version(hash: &[u8; 32]) -> String {
     hex::encode(hash.get(..8).unwrap_or(hash))
 }
 
-fn answer(
+fn build_response(
     headers: &HeaderMap,
     wanted: Option<&str>,
     hash: &[u8; 32],
@@ -81,7 +81,7 @@ fn answer(
     body: impl FnOnce() -> axum::body::Body,
 ) -> Response {
     let etag = format!("\"{}\"", hex::encode(hash));
-    let mut response = if has(headers, &etag) {
+    let mut response = if matches_etag(headers, &etag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
         let mut response = Response::new(body());
@@ -90,7 +90,7 @@ fn answer(
     };
     let out = response.headers_mut();
     // An old page may ask for an old version while a new one is being rolled out: that answer is not kept.
-    let keep = if wanted == Some(version(hash).as_str()) {
+    let keep = if wanted == Some(hash_version(hash).as_str()) {
         "public, max-age=31536000, immutable"
     } else {
         "no-cache"
@@ -109,7 +109,7 @@ fn answer(
 }
 
 /// Whether If-None-Match names `etag` (RFC 9110 §13.1.2, weak comparison).
-fn has(headers: &HeaderMap, etag: &str) -> bool {
+fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
     headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -121,24 +121,24 @@ fn has(headers: &HeaderMap, etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::page::{Logo, PageSettings};
+    use crate::http::page::{CompanyLogo, PageSettings};
 
-    async fn get_from(pages: Pages, path: &str, query: Option<&str>, etag: Option<&str>) -> Response {
+    async fn get_from(pages: PageRenderer, path: &str, query: Option<&str>, etag: Option<&str>) -> Response {
         let mut headers = HeaderMap::new();
         if let Some(etag) = etag {
             headers.insert(IF_NONE_MATCH, etag.parse().unwrap());
         }
-        serve(State(pages), Path(path.to_owned()), RawQuery(query.map(str::to_owned)), headers).await
+        serve_asset(State(pages), Path(path.to_owned()), RawQuery(query.map(str::to_owned)), headers).await
     }
 
     async fn get(path: &str, query: Option<&str>, etag: Option<&str>) -> Response {
-        get_from(Pages::new(PageSettings::default()), path, query, etag).await
+        get_from(PageRenderer::new(PageSettings::default()), path, query, etag).await
     }
 
     #[tokio::test]
     async fn the_address_in_a_page_is_kept_for_ever_and_any_other_version_is_asked_again() {
-        let (path, query) = url("gongpai.css")
-            .strip_prefix(PREFIX)
+        let (path, query) = asset_url("gongpai.css")
+            .strip_prefix(ASSETS_PREFIX)
             .unwrap()
             .split_once('?')
             .map(|(p, q)| (p.to_owned(), q.to_owned()))
@@ -179,7 +179,7 @@ mod tests {
             "gongpai.css\0",
             ".hidden",
             "GONGPAI.CSS",
-            LOGO,
+            LOGO_NAME,
         ] {
             assert_eq!(get(path, None, None).await.status(), 404, "{path:?}");
         }
@@ -187,10 +187,12 @@ mod tests {
 
     #[tokio::test]
     async fn the_logo_is_served_with_its_type_and_may_run_nothing() {
-        let logo =
-            Logo { content_type: HeaderValue::from_static("image/svg+xml"), bytes: b"<svg/>".to_vec() };
-        let pages = Pages::new(PageSettings { logo: Some(logo), ..PageSettings::default() });
-        let response = get_from(pages, LOGO, None, None).await;
+        let logo = CompanyLogo {
+            content_type: HeaderValue::from_static("image/svg+xml"),
+            bytes: b"<svg/>".to_vec(),
+        };
+        let pages = PageRenderer::new(PageSettings { logo: Some(logo), ..PageSettings::default() });
+        let response = get_from(pages, LOGO_NAME, None, None).await;
         assert_eq!(response.headers()["content-type"], "image/svg+xml");
         assert!(response.headers()["content-security-policy"].to_str().unwrap().contains("sandbox"));
         assert_eq!(axum::body::to_bytes(response.into_body(), 10).await.unwrap(), "<svg/>");

@@ -2,7 +2,7 @@
 
 /// What kind of browser asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Browser {
+pub enum BrowserKind {
     /// WeCom's own, or WeChat's (members bound to WeChat): OAuth works there.
     WeCom,
     /// Another browser on a phone: only the app itself can sign in.
@@ -11,9 +11,9 @@ pub enum Browser {
     Desktop,
 }
 
-impl Browser {
+impl BrowserKind {
     /// Judges a User-Agent. `wxwork` is looked for first: WeCom's also contains `MicroMessenger`.
-    pub fn of(user_agent: &str) -> Self {
+    pub fn from_user_agent(user_agent: &str) -> Self {
         let ua = user_agent.to_ascii_lowercase();
         let has = |needles: &[&str]| needles.iter().any(|n| ua.contains(n));
         if has(&["wxwork", "wwlocal", "micromessenger"]) {
@@ -35,25 +35,25 @@ mod tests {
         let cases = [
             (
                 "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0) Mobile/15E148 wxwork/4.1.30 MicroMessenger/7.0.1 Language/zh",
-                Browser::WeCom,
+                BrowserKind::WeCom,
             ),
             (
                 "Mozilla/5.0 (Windows NT 10.0) Chrome/107 Safari/537.36 Language/zh wxwork/4.1.10 (MicroMessenger/6.2) WindowsWechat",
-                Browser::WeCom,
+                BrowserKind::WeCom,
             ),
             (
                 "Mozilla/5.0 (Linux; Android 13) wxworklocal/3.2.200 wwlocal/3.2.200 wxwork/4.0.0",
-                Browser::WeCom,
+                BrowserKind::WeCom,
             ),
-            ("Mozilla/5.0 (Linux; Android 13) MicroMessenger/8.0", Browser::WeCom),
-            ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Safari/604.1", Browser::Phone),
-            ("Mozilla/5.0 (Linux; Android 13; Pixel 7) Chrome/120 Mobile Safari/537.36", Browser::Phone),
-            ("Mozilla/5.0 (X11; Linux x86_64) Chrome/120 Safari/537.36", Browser::Desktop),
-            ("curl/8", Browser::Desktop),
-            ("", Browser::Desktop),
+            ("Mozilla/5.0 (Linux; Android 13) MicroMessenger/8.0", BrowserKind::WeCom),
+            ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) Safari/604.1", BrowserKind::Phone),
+            ("Mozilla/5.0 (Linux; Android 13; Pixel 7) Chrome/120 Mobile Safari/537.36", BrowserKind::Phone),
+            ("Mozilla/5.0 (X11; Linux x86_64) Chrome/120 Safari/537.36", BrowserKind::Desktop),
+            ("curl/8", BrowserKind::Desktop),
+            ("", BrowserKind::Desktop),
         ];
         for (ua, want) in cases {
-            assert_eq!(Browser::of(ua), want, "{ua}");
+            assert_eq!(BrowserKind::from_user_agent(ua), want, "{ua}");
         }
     }
 }

@@ -46,7 +46,7 @@ impl TrustedProxies {
         for header in headers.get_all("x-forwarded-for").iter().rev() {
             let Ok(text) = header.to_str() else { return last };
             for element in text.rsplit(',') {
-                let Some(ip) = address(element.trim()) else { return last };
+                let Some(ip) = parse_address(element.trim()) else { return last };
                 if !self.contains(ip) {
                     return Some(ip);
                 }
@@ -58,7 +58,7 @@ impl TrustedProxies {
 }
 
 /// An address with or without brackets and port.
-fn address(text: &str) -> Option<IpAddr> {
+fn parse_address(text: &str) -> Option<IpAddr> {
     let ip =
         text.parse::<IpAddr>().ok().or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|a| a.ip()));
     ip.or_else(|| text.strip_prefix('[')?.strip_suffix(']')?.parse().ok()).map(|ip: IpAddr| ip.to_canonical())

@@ -8,33 +8,33 @@ use std::time::Duration;
 use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
 
 /// Every cookie of the request as (name, value), in order, over all Cookie headers.
-pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
-    headers.get_all(COOKIE).iter().flat_map(|header| pairs(header.as_bytes())).filter_map(|pair| {
-        let (name, value) = split_at(pair, b'=')?;
+pub fn parse_cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers.get_all(COOKIE).iter().flat_map(|header| split_pairs(header.as_bytes())).filter_map(|pair| {
+        let (name, value) = split_at_byte(pair, b'=')?;
         Some((name.trim_ascii(), value.trim_ascii()))
     })
 }
 
 /// What stands between the semicolons.
-fn pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
+fn split_pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(header);
     std::iter::from_fn(move || {
         let all = rest?;
-        let (pair, after) = split_at(all, b';').map_or((all, None), |(pair, after)| (pair, Some(after)));
+        let (pair, after) = split_at_byte(all, b';').map_or((all, None), |(pair, after)| (pair, Some(after)));
         rest = after;
         Some(pair)
     })
 }
 
 /// What stands before and after the first `byte`.
-fn split_at(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
+fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let (before, after) = bytes.split_at_checked(memchr::memchr(byte, bytes)?)?;
     Some((before, after.get(1..)?))
 }
 
 /// The values of every cookie called `name`.
-pub fn values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {
-    cookies(headers).filter(move |(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
+pub fn cookie_values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {
+    parse_cookies(headers).filter(move |(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
 }
 
 /// A cookie to be set: always `HttpOnly; SameSite=Lax`.
@@ -88,9 +88,9 @@ mod tests {
         let mut h = HeaderMap::new();
         h.append(COOKIE, HeaderValue::from_bytes(b"a=1;;  gongpai=x=y ;\xff\xfe=\xff; nonsense").unwrap());
         h.append(COOKIE, HeaderValue::from_static("gongpai=second"));
-        let ours: Vec<_> = values(&h, "gongpai").collect();
+        let ours: Vec<_> = cookie_values(&h, "gongpai").collect();
         assert_eq!(ours, [&b"x=y"[..], b"second"]);
-        assert_eq!(cookies(&h).count(), 4);
+        assert_eq!(parse_cookies(&h).count(), 4);
     }
 
     #[test]

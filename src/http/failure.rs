@@ -8,7 +8,7 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT;
 
-use super::lang::Text;
+use super::language::BilingualText;
 use super::words::{Code, labels};
 use crate::base::clock::Timestamp;
 use crate::base::url::BadTarget;
@@ -24,11 +24,11 @@ pub struct Failure {
     /// WeCom's errcode, if it was one.
     pub errcode: Option<i64>,
     /// What the errcode means.
-    pub meaning: Option<Text>,
+    pub meaning: Option<BilingualText>,
     /// What mends it.
-    pub remedy: Option<Text>,
+    pub remedy: Option<BilingualText>,
     /// The page of WeCom's console on which it is mended.
-    pub console: Option<Text>,
+    pub console: Option<BilingualText>,
     /// The particular of this case: an address, a host, the rule that decided, when it ends.
     pub detail: Option<String>,
     /// Since when it has been so.
@@ -86,12 +86,12 @@ impl Failure {
     }
 
     /// A target that no browser is sent to, and why.
-    pub fn bad_target(why: BadTarget) -> Self {
-        Self { meaning: Some(why_bad(why)), ..Self::new(Code::BadTarget) }
+    pub fn from_bad_target(why: BadTarget) -> Self {
+        Self { meaning: Some(explain_bad_target(why)), ..Self::new(Code::BadTarget) }
     }
 
-    pub(super) fn report(&self) -> Report {
-        let mut report = Report::new(self.code);
+    pub(super) fn report(&self) -> FailureReport {
+        let mut report = FailureReport::new(self.code);
         report.errcode = self.errcode;
         report.detail.clone_from(&self.detail);
         report.cause.clone_from(&self.cause);
@@ -100,7 +100,7 @@ impl Failure {
 }
 
 /// The real reason of a refused target, in words.
-pub const fn why_bad(why: BadTarget) -> Text {
+pub const fn explain_bad_target(why: BadTarget) -> BilingualText {
     match why {
         BadTarget::NoUrl => labels::TARGET_NO_URL,
         BadTarget::OtherHost => labels::TARGET_OTHER_HOST,
@@ -112,7 +112,7 @@ pub const fn why_bad(why: BadTarget) -> Text {
 /// What the log says about a failed request. It rides on the response as an extension, and
 /// [`super::middleware`] writes it once, inside the request's span.
 #[derive(Debug, Clone)]
-pub struct Report {
+pub struct FailureReport {
     /// The code the caller got.
     pub code: Code,
     /// WeCom's errcode, if it was one.
@@ -123,7 +123,7 @@ pub struct Report {
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
-impl Report {
+impl FailureReport {
     /// A report of `code` and nothing else.
     pub const fn new(code: Code) -> Self {
         Self { code, errcode: None, detail: None, cause: None }
@@ -137,7 +137,7 @@ impl Report {
     }
 
     /// The cause with its sources, joined by `: `.
-    pub(super) fn causes(&self) -> Option<String> {
+    pub(super) fn cause_chain(&self) -> Option<String> {
         let mut next: Option<&(dyn Error + 'static)> =
             self.cause.as_deref().map(|c| c as &(dyn Error + 'static));
         let mut chain = Vec::new();
@@ -178,8 +178,8 @@ mod tests {
         #[derive(Debug, thiserror::Error)]
         #[error("outer")]
         struct Outer(#[source] std::fmt::Error);
-        let report = Report::new(Code::Internal).caused_by(Outer(std::fmt::Error));
-        let causes = report.causes().unwrap();
+        let report = FailureReport::new(Code::Internal).caused_by(Outer(std::fmt::Error));
+        let causes = report.cause_chain().unwrap();
         assert!(causes.starts_with("outer: an error"), "{causes}");
     }
 }

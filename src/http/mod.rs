@@ -16,14 +16,14 @@
 
 pub mod assets;
 pub mod browser;
+pub mod browser_request;
 pub mod client_ip;
 pub mod cookie;
 pub mod failure;
-pub mod lang;
+pub mod language;
 pub mod middleware;
 pub mod page;
 pub mod problem;
 pub mod rate_limit;
 pub mod redirect;
-pub mod visit;
 pub mod words;

@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
-use super::failure::Report;
+use super::failure::FailureReport;
 use super::middleware::RequestId;
 use super::words::Code;
 
@@ -22,12 +22,12 @@ pub struct Problem {
     request_id: RequestId,
     detail: Option<String>,
     retry_after: Option<Duration>,
-    report: Report,
+    report: FailureReport,
 }
 
 /// The document on the wire. RFC 9457 §4.2.1: with `about:blank` the title is the status's own phrase.
 #[derive(Serialize)]
-struct Document<'a> {
+struct ProblemDocument<'a> {
     r#type: &'static str,
     title: &'static str,
     status: u16,
@@ -41,7 +41,7 @@ impl Problem {
     /// The problem `code` of this request; its detail is the code's English sentence until
     /// [`Problem::with_detail`] says more.
     pub fn new(code: Code, request_id: &RequestId) -> Self {
-        let (request_id, report) = (request_id.clone(), Report::new(code));
+        let (request_id, report) = (request_id.clone(), FailureReport::new(code));
         Self { code, request_id, detail: None, retry_after: None, report }
     }
 
@@ -61,7 +61,7 @@ impl Problem {
 
     /// Attaches what the log is to say about it; replaces what was attached before.
     #[must_use]
-    pub fn with_report(mut self, report: Report) -> Self {
+    pub fn with_report(mut self, report: FailureReport) -> Self {
         self.report = report;
         self
     }
@@ -71,7 +71,7 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = self.code.status();
         let detail = self.detail.as_deref().unwrap_or(&self.code.row().happened.en);
-        let document = Document {
+        let document = ProblemDocument {
             r#type: "about:blank",
             title: status.canonical_reason().unwrap_or("Error"),
             status: status.as_u16(),

@@ -18,13 +18,13 @@ use parking_lot::Mutex;
 use crate::base::clock::Clock;
 
 /// How many addresses a [`RateLimit`] remembers.
-pub const MAX_KEYS: usize = 100_000;
+pub const MAX_ADDRESSES: usize = 100_000;
 
-const SHARDS: usize = 16;
-const MAX_KEYS_PER_SHARD: usize = MAX_KEYS / SHARDS;
+const SHARD_COUNT: usize = 16;
+const MAX_ADDRESSES_PER_SHARD: usize = MAX_ADDRESSES / SHARD_COUNT;
 /// A shard that is still this full after a sweep forgets half of it: were it left full, every new address
 /// would cost a sweep.
-const CROWDED: usize = MAX_KEYS_PER_SHARD / 4 * 3;
+const CROWDED_SHARD_SIZE: usize = MAX_ADDRESSES_PER_SHARD / 4 * 3;
 
 /// How long to wait until the next one is permitted; never zero.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -42,11 +42,11 @@ pub struct RateLimit {
     per: Duration,
     clock: Clock,
     hasher: RandomState,
-    shards: Arc<[Mutex<Shard>; SHARDS]>,
+    shards: Arc<[Mutex<RateLimitShard>; SHARD_COUNT]>,
 }
 
 #[derive(Debug, Default)]
-struct Shard {
+struct RateLimitShard {
     /// When each bucket is full again, in nanoseconds since 1970.
     full_at: HashMap<IpAddr, i64>,
     /// The size at which the next sweep is due.
@@ -76,7 +76,7 @@ impl RateLimit {
     /// [`RetryAfter`] if there is none left; then nothing is taken.
     pub fn try_take(&self, address: IpAddr) -> Result<(), RetryAfter> {
         let interval = self.interval.ok_or(RetryAfter(self.per))?;
-        let (key, now) = (key(address), self.now());
+        let (key, now) = (group_address(address), self.now());
         let mut shard = self.shard(key);
         let full_at = self.permitted(shard.full_at.get(&key).copied(), now, interval)?;
         if !shard.full_at.contains_key(&key) {
@@ -89,7 +89,7 @@ impl RateLimit {
     /// Puts one back that [`RateLimit::try_take`] gave to `address`.
     pub fn give_back(&self, address: IpAddr) {
         let Some(interval) = self.interval else { return };
-        let key = key(address);
+        let key = group_address(address);
         if let Some(full_at) = self.shard(key).full_at.get_mut(&key) {
             *full_at = full_at.saturating_sub(interval);
         }
@@ -113,11 +113,11 @@ impl RateLimit {
     }
 
     #[expect(clippy::indexing_slicing, reason = "a remainder of SHARDS is below SHARDS")]
-    fn shard(&self, key: IpAddr) -> parking_lot::MutexGuard<'_, Shard> {
+    fn shard(&self, key: IpAddr) -> parking_lot::MutexGuard<'_, RateLimitShard> {
         // The hash is keyed by this process, so that nobody can aim at one shard.
         #[expect(clippy::cast_possible_truncation, reason = "the low bits of a hash are a hash")]
         let hash = self.hasher.hash_one(key) as usize;
-        self.shards[hash % SHARDS].lock()
+        self.shards[hash % SHARD_COUNT].lock()
     }
 
     #[cfg(test)]
@@ -126,7 +126,7 @@ impl RateLimit {
     }
 }
 
-impl Shard {
+impl RateLimitShard {
     /// Makes room for one more. Sweeps only when the shard has doubled since the last sweep, so that the cost
     /// per address stays constant.
     fn make_room(&mut self, now: i64) {
@@ -134,7 +134,7 @@ impl Shard {
             return;
         }
         self.full_at.retain(|_, full_at| *full_at > now);
-        if self.full_at.len() >= CROWDED {
+        if self.full_at.len() >= CROWDED_SHARD_SIZE {
             let mut instants: Vec<i64> = self.full_at.values().copied().collect();
             let middle = instants.len() / 2;
             let (_, median, _) = instants.select_nth_unstable(middle);
@@ -146,12 +146,12 @@ impl Shard {
             });
         }
         self.full_at.shrink_to(self.full_at.len().saturating_mul(2));
-        self.sweep_at = self.full_at.len().saturating_mul(2).min(MAX_KEYS_PER_SHARD);
+        self.sweep_at = self.full_at.len().saturating_mul(2).min(MAX_ADDRESSES_PER_SHARD);
     }
 }
 
 /// What counts as one address.
-fn key(address: IpAddr) -> IpAddr {
+fn group_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
@@ -163,19 +163,19 @@ mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
 
-    fn limit(count: u32, per: u64, burst: u32) -> (RateLimit, Clock) {
+    fn test_limit(count: u32, per: u64, burst: u32) -> (RateLimit, Clock) {
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         (RateLimit::new(count, Duration::from_secs(per), burst, clock.clone()), clock)
     }
 
-    fn ip(text: &str) -> IpAddr {
+    fn parse_ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     #[test]
     fn a_burst_passes_at_once_and_then_one_comes_back_each_interval() {
-        let (limit, clock) = limit(30, 60, 3);
-        let a = ip("203.0.113.7");
+        let (limit, clock) = test_limit(30, 60, 3);
+        let a = parse_ip("203.0.113.7");
         for _ in 0..3 {
             limit.try_take(a).unwrap();
         }
@@ -189,16 +189,16 @@ mod tests {
 
     #[test]
     fn addresses_do_not_share_a_bucket() {
-        let (limit, _) = limit(1, 60, 1);
-        limit.try_take(ip("203.0.113.7")).unwrap();
-        assert!(limit.try_take(ip("203.0.113.7")).is_err());
-        limit.try_take(ip("203.0.113.8")).unwrap();
+        let (limit, _) = test_limit(1, 60, 1);
+        limit.try_take(parse_ip("203.0.113.7")).unwrap();
+        assert!(limit.try_take(parse_ip("203.0.113.7")).is_err());
+        limit.try_take(parse_ip("203.0.113.8")).unwrap();
     }
 
     #[test]
     fn what_is_given_back_can_be_taken_again_and_a_full_bucket_gets_no_fuller() {
-        let (limit, clock) = limit(2, 60, 2);
-        let a = ip("203.0.113.7");
+        let (limit, clock) = test_limit(2, 60, 2);
+        let a = parse_ip("203.0.113.7");
         limit.give_back(a);
         for _ in 0..2 {
             limit.try_take(a).unwrap();
@@ -216,30 +216,30 @@ mod tests {
 
     #[test]
     fn case_31_one_client_has_one_key_however_its_address_is_spelt() {
-        let (limit, _) = limit(1, 60, 1);
-        limit.try_take(ip("::ffff:203.0.113.7")).unwrap();
-        assert!(limit.try_take(ip("203.0.113.7")).is_err());
-        limit.try_take(ip("2001:db8:1:2::1")).unwrap();
-        assert!(limit.try_take(ip("2001:db8:1:2:ffff::9")).is_err());
-        limit.try_take(ip("2001:db8:1:3::1")).unwrap();
+        let (limit, _) = test_limit(1, 60, 1);
+        limit.try_take(parse_ip("::ffff:203.0.113.7")).unwrap();
+        assert!(limit.try_take(parse_ip("203.0.113.7")).is_err());
+        limit.try_take(parse_ip("2001:db8:1:2::1")).unwrap();
+        assert!(limit.try_take(parse_ip("2001:db8:1:2:ffff::9")).is_err());
+        limit.try_take(parse_ip("2001:db8:1:3::1")).unwrap();
     }
 
     #[test]
     fn a_clock_that_steps_back_locks_nobody_out() {
         let clock = Clock::fixed(Timestamp::from_millis(10_000_000));
         let limit = RateLimit::new(1, Duration::from_secs(1), 1, clock.clone());
-        limit.try_take(ip("203.0.113.7")).unwrap();
+        limit.try_take(parse_ip("203.0.113.7")).unwrap();
         if let Clock::Fixed(ms) = &clock {
             ms.store(0, std::sync::atomic::Ordering::SeqCst);
         }
-        limit.try_take(ip("203.0.113.7")).unwrap();
-        assert_eq!(limit.try_take(ip("203.0.113.7")), Err(RetryAfter(Duration::from_secs(1))));
+        limit.try_take(parse_ip("203.0.113.7")).unwrap();
+        assert_eq!(limit.try_take(parse_ip("203.0.113.7")), Err(RetryAfter(Duration::from_secs(1))));
     }
 
     #[test]
     fn a_limit_that_is_read_again_goes_on_from_what_was_taken() {
-        let (before, clock) = limit(1, 60, 1);
-        let a = ip("203.0.113.7");
+        let (before, clock) = test_limit(1, 60, 1);
+        let a = parse_ip("203.0.113.7");
         before.try_take(a).unwrap();
         let after = RateLimit::new(2, Duration::from_secs(60), 3, clock.clone()).continuing(&before);
         after.try_take(a).unwrap();
@@ -251,27 +251,27 @@ mod tests {
 
     #[test]
     fn zero_permits_nothing() {
-        let (limit, _) = limit(0, 60, 0);
-        assert_eq!(limit.try_take(ip("203.0.113.7")), Err(RetryAfter(Duration::from_secs(60))));
+        let (limit, _) = test_limit(0, 60, 0);
+        assert_eq!(limit.try_take(parse_ip("203.0.113.7")), Err(RetryAfter(Duration::from_secs(60))));
     }
 
     #[test]
     fn memory_is_bounded_and_whoever_used_most_is_remembered_longest() {
-        let (limit, _) = limit(1, 3600, 10);
-        let heavy = ip("198.51.100.1");
+        let (limit, _) = test_limit(1, 3600, 10);
+        let heavy = parse_ip("198.51.100.1");
         for _ in 0..10 {
             limit.try_take(heavy).unwrap();
         }
         for n in 0..250_000_u32 {
             limit.try_take(IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n))).unwrap();
         }
-        assert!(limit.remembered() <= MAX_KEYS, "{}", limit.remembered());
+        assert!(limit.remembered() <= MAX_ADDRESSES, "{}", limit.remembered());
         assert!(limit.try_take(heavy).is_err());
     }
 
     #[test]
     fn idle_buckets_are_swept() {
-        let (limit, clock) = limit(1, 1, 1);
+        let (limit, clock) = test_limit(1, 1, 1);
         for n in 0..50_000_u32 {
             limit.try_take(IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + n))).unwrap();
         }

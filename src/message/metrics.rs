@@ -11,28 +11,28 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::{ConstGauge, Gauge};
 use prometheus_client::registry::{Registry, Unit};
 
-use super::deliver::Delivered;
-use super::store::{Lane, Waiting};
+use super::deliver::DeliveryCounts;
+use super::store::{MessageBacklog, SendWindow};
 use crate::base::clock::{Clock, Timestamp};
 use crate::wecom::SendRefusal;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Outcome {
+struct MessageOutcomeLabel {
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Reason {
+struct MessageFailureLabel {
     reason: String,
 }
 
 /// Counters of this process, and what the database says about all. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct MessageMetrics {
     accepted: Counter,
-    recipients: Family<Outcome, Counter>,
-    failures: Family<Reason, Counter>,
-    calls: Family<Outcome, Counter>,
+    recipients: Family<MessageOutcomeLabel, Counter>,
+    failures: Family<MessageFailureLabel, Counter>,
+    calls: Family<MessageOutcomeLabel, Counter>,
     waiting: Gauge,
     held: Gauge,
     /// Milliseconds; 0: nothing waits.
@@ -40,7 +40,7 @@ pub struct Metrics {
     clock: Clock,
 }
 
-impl Metrics {
+impl MessageMetrics {
     /// At zero.
     pub fn new(clock: Clock) -> Self {
         Self {
@@ -75,17 +75,17 @@ impl Metrics {
             "1 while no message can be sent because of a limit or of something an administrator has to mend",
             self.held.clone(),
         );
-        registry.register_collector(Box::new(Oldest { of: self.clone() }));
+        registry.register_collector(Box::new(OldestMessageCollector { metrics: self.clone() }));
     }
 
     /// So many messages were accepted here.
-    pub fn accepted(&self, messages: u64) {
+    pub fn add_accepted(&self, messages: u64) {
         self.accepted.inc_by(messages);
     }
 
     /// What became of recipients.
-    pub(super) fn recipients(&self, delivered: &Delivered) {
-        let Delivered { sent, failed, unknown, expired, recalled, .. } = *delivered;
+    pub(super) fn add_recipients(&self, delivered: &DeliveryCounts) {
+        let DeliveryCounts { sent, failed, unknown, expired, recalled, .. } = *delivered;
         let counts = [
             ("sent", sent),
             ("failed", failed),
@@ -94,30 +94,32 @@ impl Metrics {
             ("recalled", recalled),
         ];
         for (outcome, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-            self.recipients.get_or_create(&Outcome { outcome }).inc_by(count);
+            self.recipients.get_or_create(&MessageOutcomeLabel { outcome }).inc_by(count);
         }
     }
 
     /// Why recipients were not reached: a word of ours, or an errcode.
-    pub(super) fn failed(&self, reason: &str, recipients: u64) {
+    pub(super) fn add_failures(&self, reason: &str, recipients: u64) {
         if recipients > 0 {
-            self.failures.get_or_create(&Reason { reason: bounded(reason) }).inc_by(recipients);
+            self.failures
+                .get_or_create(&MessageFailureLabel { reason: bound_label(reason) })
+                .inc_by(recipients);
         }
     }
 
     /// A call came to an end.
-    pub(super) fn call(&self, outcome: &'static str) {
-        self.calls.get_or_create(&Outcome { outcome }).inc();
+    pub(super) fn add_call(&self, outcome: &'static str) {
+        self.calls.get_or_create(&MessageOutcomeLabel { outcome }).inc();
     }
 
     /// What the database says.
-    pub(super) fn stands(&self, waiting: &Waiting, lane: &Lane, now: Timestamp) {
+    pub(super) fn set_backlog(&self, waiting: &MessageBacklog, lane: &SendWindow, now: Timestamp) {
         self.waiting.set(waiting.messages);
         self.held.set(i64::from(lane.is_held(now)));
         self.oldest.store(waiting.oldest.map_or(0, Timestamp::millis), Ordering::Relaxed);
     }
 
-    fn age(&self) -> Duration {
+    fn oldest_age(&self) -> Duration {
         match self.oldest.load(Ordering::Relaxed) {
             0 => Duration::ZERO,
             at => self.clock.now().since(Timestamp::from_millis(at)),
@@ -126,9 +128,12 @@ impl Metrics {
 }
 
 /// A label that WeCom cannot multiply: codes that our table does not know are one.
-fn bounded(reason: &str) -> String {
+fn bound_label(reason: &str) -> String {
     match reason.parse::<i64>() {
-        Ok(code) if !KNOWN.contains(&code) && SendRefusal::of_code(code) == SendRefusal::Message => {
+        Ok(code)
+            if !CONTENT_ERRCODES.contains(&code)
+                && SendRefusal::from_errcode(code) == SendRefusal::RejectedMessage =>
+        {
             "other".to_owned()
         }
         _ => reason.to_owned(),
@@ -136,18 +141,18 @@ fn bounded(reason: &str) -> String {
 }
 
 /// Codes by which WeCom refuses a message for what is in it (document 90313).
-const KNOWN: [i64; 14] =
+const CONTENT_ERRCODES: [i64; 14] =
     [40004, 40007, 40008, 40035, 40039, 40058, 40063, 40074, 40201, 41033, 43012, 44004, 45002, 85002];
 
 /// Worked out when somebody looks.
 #[derive(Debug)]
-struct Oldest {
-    of: Metrics,
+struct OldestMessageCollector {
+    metrics: MessageMetrics,
 }
 
-impl Collector for Oldest {
+impl Collector for OldestMessageCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let gauge = ConstGauge::new(i64::try_from(self.of.age().as_secs()).unwrap_or(i64::MAX));
+        let gauge = ConstGauge::new(i64::try_from(self.metrics.oldest_age().as_secs()).unwrap_or(i64::MAX));
         let metric = encoder.encode_descriptor(
             "message_oldest",
             "How long ago the oldest message was accepted that has not finished; 0 if there is none",
@@ -166,7 +171,7 @@ mod tests {
     fn what_waits_is_shown_with_the_age_of_the_oldest() {
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let mut registry = Registry::with_prefix("gongpai");
-        let metrics = Metrics::new(clock.clone());
+        let metrics = MessageMetrics::new(clock.clone());
         metrics.register(&mut registry);
         let text = |registry: &Registry| {
             let mut text = String::new();
@@ -174,20 +179,20 @@ mod tests {
             text
         };
         assert!(text(&registry).contains("gongpai_message_oldest_seconds 0"), "{}", text(&registry));
-        let lane = Lane {
+        let lane = SendWindow {
             turn: 0,
             hold_until: clock.now().plus(Duration::from_secs(5)),
             hold_reason: String::new(),
             hold_since: None,
             holds: 1,
-            at_once: 10,
+            max_concurrent_calls: 10,
         };
-        metrics.stands(&Waiting { messages: 3, oldest: Some(clock.now()) }, &lane, clock.now());
-        metrics.accepted(2);
-        metrics.recipients(&Delivered { sent: 7, failed: 1, ..Delivered::default() });
-        metrics.failed("40058", 1);
-        metrics.failed("987654", 1);
-        metrics.call("sent");
+        metrics.set_backlog(&MessageBacklog { messages: 3, oldest: Some(clock.now()) }, &lane, clock.now());
+        metrics.add_accepted(2);
+        metrics.add_recipients(&DeliveryCounts { sent: 7, failed: 1, ..DeliveryCounts::default() });
+        metrics.add_failures("40058", 1);
+        metrics.add_failures("987654", 1);
+        metrics.add_call("sent");
         clock.advance(Duration::from_secs(90));
         let out = text(&registry);
         for line in [

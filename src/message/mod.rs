@@ -33,13 +33,13 @@
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 
 pub mod accept;
+pub mod commands;
 pub mod content;
 pub mod deliver;
 pub mod links;
 pub mod metrics;
-pub mod show;
-pub mod steer;
 pub mod store;
+pub mod views;
 
 use std::sync::Arc;
 
@@ -54,12 +54,12 @@ use crate::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
 use crate::db::Db;
 use crate::wecom;
 
-pub use self::deliver::Delivered;
-pub use self::metrics::Metrics;
+pub use self::deliver::DeliveryCounts;
+pub use self::metrics::MessageMetrics;
 
 /// What messages need of the configuration.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct MessageSettings {
     /// 企业ID.
     pub corp: CorpId,
     /// AgentId of the application that sends.
@@ -74,36 +74,36 @@ pub struct Settings {
 
 /// Messages of one corporation. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Messages(Arc<Inner>);
+pub struct Messages(Arc<MessagesInner>);
 
 #[derive(Debug)]
-struct Inner {
-    settings: Settings,
+struct MessagesInner {
+    settings: MessageSettings,
     /// `settings.hosts`, or what a reload put in its place.
     hosts: ArcSwap<Hosts>,
     db: Db,
     clock: Clock,
-    client: wecom::Client,
+    client: wecom::WecomClient,
     /// Rings when something was accepted here; what other replicas accept is found by looking.
-    news: Notify,
+    accepted_signal: Notify,
     /// Where orders wait for the transaction that makes them messages.
-    desk: accept::Desk,
-    metrics: Metrics,
-    worker: deliver::Worker,
+    group_commit: accept::GroupCommit,
+    metrics: MessageMetrics,
+    worker: deliver::DeliveryWorker,
 }
 
 impl Messages {
     /// Puts the parts together.
-    pub fn new(settings: Settings, db: Db, clock: Clock, client: wecom::Client) -> Self {
-        let (metrics, worker) = (Metrics::new(clock.clone()), deliver::Worker::new(&clock));
-        Self(Arc::new(Inner {
+    pub fn new(settings: MessageSettings, db: Db, clock: Clock, client: wecom::WecomClient) -> Self {
+        let (metrics, worker) = (MessageMetrics::new(clock.clone()), deliver::DeliveryWorker::new(&clock));
+        Self(Arc::new(MessagesInner {
             hosts: ArcSwap::from_pointee(settings.hosts.clone()),
             settings,
             db,
             clock,
             client,
-            news: Notify::new(),
-            desk: accept::Desk::default(),
+            accepted_signal: Notify::new(),
+            group_commit: accept::GroupCommit::default(),
             metrics,
             worker,
         }))
@@ -115,7 +115,7 @@ impl Messages {
     }
 
     /// What was accepted and sent, and what waits.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &MessageMetrics {
         &self.0.metrics
     }
 
@@ -124,10 +124,10 @@ impl Messages {
     /// # Errors
     /// If the database fails.
     pub async fn measure(&self) -> sqlx::Result<()> {
-        let Inner { settings, db, clock, metrics, .. } = &*self.0;
-        let waiting = store::waiting(db.pool(), &settings.corp).await?;
-        let lane = store::look_at_lane(db.pool(), &settings.corp).await?;
-        metrics.stands(&waiting, &lane, clock.now());
+        let MessagesInner { settings, db, clock, metrics, .. } = &*self.0;
+        let waiting = store::measure_backlog(db.pool(), &settings.corp).await?;
+        let lane = store::find_send_window(db.pool(), &settings.corp).await?;
+        metrics.set_backlog(&waiting, &lane, clock.now());
         Ok(())
     }
 }
@@ -135,7 +135,7 @@ impl Messages {
 /// The kinds of messages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum MessageKind {
     /// 文本.
     Text,
     /// Markdown, as far as WeCom knows it.
@@ -152,7 +152,7 @@ pub enum Kind {
     File,
 }
 
-impl Kind {
+impl MessageKind {
     /// Every one.
     pub const ALL: [Self; 7] =
         [Self::Text, Self::Markdown, Self::Textcard, Self::News, Self::TemplateCard, Self::Image, Self::File];
@@ -174,7 +174,7 @@ impl Kind {
 /// What became of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum MessageStatus {
     /// It is on disk.
     Accepted,
     /// Some recipients have had their call, or it is under way.
@@ -193,7 +193,7 @@ pub enum Status {
     Recalled,
 }
 
-impl Status {
+impl MessageStatus {
     /// Every one.
     pub const ALL: [Self; 8] = [
         Self::Accepted,
@@ -228,7 +228,7 @@ impl Status {
 
 /// Whom a message is for, as it was resolved when it was accepted: `messages.targets`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Targets {
+pub struct MessageTargets {
     /// Userids as they were written, and whose they were; `None` where the directory knew nobody of that name.
     pub users: Vec<(UserId, Option<PersonId>)>,
     /// Units with everything below them.
@@ -241,7 +241,7 @@ pub struct Targets {
 
 /// Whose turn it is, whatever the userid is by now: `message_recipients.member`.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Member {
+pub enum Addressee {
     /// Somebody in the directory.
     Person(PersonId),
     /// A userid in lower case that the directory does not know.
@@ -250,12 +250,12 @@ pub enum Member {
     All,
 }
 
-impl Member {
+impl Addressee {
     /// WeCom's word for everybody.
     pub const ALL: &'static str = "@all";
 
     /// Who `userid` is.
-    pub fn of(userid: &UserId, person: Option<&PersonId>) -> Self {
+    pub fn from_userid(userid: &UserId, person: Option<&PersonId>) -> Self {
         person.map_or_else(|| Self::Userid(userid.folded()), |person| Self::Person(person.clone()))
     }
 

@@ -12,33 +12,33 @@ use sqlx::{AnyConnection, AnyPool, Row as _};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
 use crate::db::Db;
-use crate::db::many::Many;
-use crate::message::deliver::is_used_up;
+use crate::db::bind_list::ListStatement;
+use crate::message::deliver::is_daily_limit_reason;
 
 /// How long messages are kept after they finished.
-pub const KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+pub const MESSAGE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long the counts of calls are kept.
-const PACE_KEPT: Duration = Duration::from_secs(2 * 24 * 3600);
+const RATE_COUNT_RETENTION: Duration = Duration::from_secs(2 * 24 * 3600);
 
 /// How many calls may be made at the same time, unless WeCom said that it is too many (45033).
-pub(super) const AT_ONCE: i64 = 10;
+pub(super) const MAX_CONCURRENT_CALLS: i64 = 10;
 
 /// The lane is never held longer than until tomorrow: what is later was written by a clock that was put back since.
-const LONGEST_HOLD: Duration = Duration::from_secs(25 * 3600);
+const MAX_HOLD: Duration = Duration::from_secs(25 * 3600);
 
 /// How many rows one transaction changes, where many can be changed in several: others wait for the lane.
-pub(super) const ROWS: u64 = 1000;
+pub(super) const MAX_ROWS_PER_TRANSACTION: u64 = 1000;
 
 /// Why a recipient was not reached: `expires_at` passed. A message whose recipients have this reason has expired.
-pub(super) const EXPIRED: &str = "It expired before it could be sent.";
+pub(super) const EXPIRED_REASON: &str = "It expired before it could be sent.";
 
 /// Why a recipient was not reached: somebody took the message back.
-pub(super) const RECALLED: &str = "It was recalled before it was sent.";
+pub(super) const RECALLED_REASON: &str = "It was recalled before it was sent.";
 
 /// What the only way out to WeCom is like.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Lane {
+pub(super) struct SendWindow {
     /// How often it was taken.
     pub(super) turn: i64,
     /// Nothing is sent before.
@@ -50,30 +50,30 @@ pub(super) struct Lane {
     /// How often in a row it was held.
     pub(super) holds: i64,
     /// How many calls may be made at the same time.
-    pub(super) at_once: i64,
+    pub(super) max_concurrent_calls: i64,
 }
 
-impl Lane {
+impl SendWindow {
     /// One that nobody has used.
-    fn fresh() -> Self {
+    fn unused() -> Self {
         Self {
             turn: 0,
             hold_until: Timestamp::from_millis(0),
             hold_reason: String::new(),
             hold_since: None,
             holds: 0,
-            at_once: AT_ONCE,
+            max_concurrent_calls: MAX_CONCURRENT_CALLS,
         }
     }
 
     /// Whether what cannot be sent waits for something that an administrator has to mend, rather than for a limit.
     pub(super) fn waits_for_an_administrator(&self) -> bool {
-        self.hold_since.is_some() && !self.hold_reason.is_empty() && !is_used_up(&self.hold_reason)
+        self.hold_since.is_some() && !self.hold_reason.is_empty() && !is_daily_limit_reason(&self.hold_reason)
     }
 
     /// Whether nothing may be sent now.
     pub(super) fn is_held(&self, now: Timestamp) -> bool {
-        self.hold_until > now && self.hold_until <= now.plus(LONGEST_HOLD)
+        self.hold_until > now && self.hold_until <= now.plus(MAX_HOLD)
     }
 }
 
@@ -83,20 +83,20 @@ macro_rules! lane_columns {
     };
 }
 
-fn lane(row: &AnyRow) -> sqlx::Result<Lane> {
+fn parse_send_window(row: &AnyRow) -> sqlx::Result<SendWindow> {
     let since: i64 = row.try_get(3)?;
-    Ok(Lane {
+    Ok(SendWindow {
         turn: row.try_get(0)?,
         hold_until: Timestamp::from_millis(row.try_get(1)?),
         hold_reason: row.try_get(2)?,
         hold_since: Some(Timestamp::from_millis(since)).filter(|_| since > 0),
         holds: row.try_get(4)?,
-        at_once: row.try_get(5)?,
+        max_concurrent_calls: row.try_get(5)?,
     })
 }
 
 /// Takes the lane until the transaction ends: whoever else plans, claims or settles waits.
-pub(super) async fn take_lane(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<Lane> {
+pub(super) async fn lock_send_window(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<SendWindow> {
     loop {
         let taken = sqlx::query(concat!(
             "UPDATE message_lanes SET turn = turn + 1 WHERE corp_id = $1 RETURNING ",
@@ -106,30 +106,34 @@ pub(super) async fn take_lane(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Re
         .fetch_optional(&mut *tx)
         .await?;
         if let Some(row) = taken {
-            return lane(&row);
+            return parse_send_window(&row);
         }
         sqlx::query(
             "INSERT INTO message_lanes (corp_id, turn, hold_until, hold_reason, hold_since, holds, at_once) \
              VALUES ($1, 0, 0, '', 0, 0, $2) ON CONFLICT (corp_id) DO NOTHING",
         )
         .bind(corp.as_str())
-        .bind(AT_ONCE)
+        .bind(MAX_CONCURRENT_CALLS)
         .execute(&mut *tx)
         .await?;
     }
 }
 
 /// The lane as it is, without taking it.
-pub(super) async fn look_at_lane(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<Lane> {
+pub(super) async fn find_send_window(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<SendWindow> {
     let row = sqlx::query(concat!("SELECT ", lane_columns!(), " FROM message_lanes WHERE corp_id = $1"))
         .bind(corp.as_str())
         .fetch_optional(pool)
         .await?;
-    row.map_or_else(|| Ok(Lane::fresh()), |row| lane(&row))
+    row.map_or_else(|| Ok(SendWindow::unused()), |row| parse_send_window(&row))
 }
 
 /// Writes what changed of the lane; it has been taken.
-pub(super) async fn write_lane(tx: &mut AnyConnection, corp: &CorpId, lane: &Lane) -> sqlx::Result<()> {
+pub(super) async fn update_send_window(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    lane: &SendWindow,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE message_lanes SET hold_until = $2, hold_reason = $3, hold_since = $4, holds = $5, at_once = $6 \
          WHERE corp_id = $1",
@@ -139,7 +143,7 @@ pub(super) async fn write_lane(tx: &mut AnyConnection, corp: &CorpId, lane: &Lan
     .bind(&lane.hold_reason)
     .bind(lane.hold_since.map_or(0, Timestamp::millis))
     .bind(lane.holds)
-    .bind(lane.at_once)
+    .bind(lane.max_concurrent_calls)
     .execute(tx)
     .await?;
     Ok(())
@@ -177,7 +181,7 @@ macro_rules! finish {
 }
 
 /// Finishes the messages of a call that have no open recipient left.
-pub(super) async fn finish_of_call(
+pub(super) async fn finish_messages_of_call(
     tx: &mut AnyConnection,
     call: &CallId,
     now: Timestamp,
@@ -185,24 +189,25 @@ pub(super) async fn finish_of_call(
     let done =
         sqlx::query(finish!("id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $3)"))
             .bind(now.millis())
-            .bind(EXPIRED)
+            .bind(EXPIRED_REASON)
             .bind(call.as_str())
             .execute(tx)
             .await?;
     Ok(done.rows_affected())
 }
 
-static FINISH: LazyLock<Many> = LazyLock::new(|| Many::new(finish!("id IN ("), 2, "*", ")"));
+static FINISH_MESSAGES: LazyLock<ListStatement> =
+    LazyLock::new(|| ListStatement::new(finish!("id IN ("), 2, "*", ")"));
 
 /// Finishes those of `messages` that have no open recipient left.
-pub(super) async fn finish(
+pub(super) async fn finish_messages(
     tx: &mut AnyConnection,
     messages: &[MessageId],
     now: Timestamp,
 ) -> sqlx::Result<u64> {
     let mut finished = 0;
-    for (text, part) in FINISH.parts(messages) {
-        let mut query = sqlx::query(text).bind(now.millis()).bind(EXPIRED);
+    for (text, part) in FINISH_MESSAGES.chunks(messages) {
+        let mut query = sqlx::query(text).bind(now.millis()).bind(EXPIRED_REASON);
         for id in part {
             query = query.bind(id.as_str());
         }
@@ -213,7 +218,11 @@ pub(super) async fn finish(
 
 /// Lets the recipients of a call that has surely not been made wait again, and ends the call; why it was not made before
 /// stays with them. `false`: it is being made, or may have been.
-pub(super) async fn dissolve(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<bool> {
+pub(super) async fn dissolve_call(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
     let ended = sqlx::query(
         "UPDATE message_calls SET status = 'failed', request = '', finished_at = $2 \
          WHERE id = $1 AND status = 'due' AND uncertain_at IS NULL",
@@ -238,7 +247,7 @@ pub(super) async fn dissolve(tx: &mut AnyConnection, call: &CallId, now: Timesta
 
 /// The calls of a message that have surely not been made: nobody makes them now, and no try is open. And how many
 /// recipients each has.
-pub(super) async fn untried_calls(
+pub(super) async fn find_untried_calls(
     tx: &mut AnyConnection,
     message: &MessageId,
 ) -> sqlx::Result<Vec<(CallId, u64)>> {
@@ -259,7 +268,7 @@ pub(super) async fn untried_calls(
 
 /// How much waits, and since when.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Waiting {
+pub(super) struct MessageBacklog {
     /// Messages that have not finished.
     pub(super) messages: i64,
     /// When the oldest of them was accepted.
@@ -267,14 +276,14 @@ pub(super) struct Waiting {
 }
 
 /// How much waits.
-pub(super) async fn waiting(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<Waiting> {
+pub(super) async fn measure_backlog(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<MessageBacklog> {
     let row = sqlx::query(
         "SELECT COUNT(*), MIN(created_at) FROM messages WHERE corp_id = $1 AND finished_at IS NULL",
     )
     .bind(corp.as_str())
     .fetch_one(pool)
     .await?;
-    Ok(Waiting {
+    Ok(MessageBacklog {
         messages: row.try_get(0)?,
         oldest: row.try_get::<Option<i64>, _>(1)?.map(Timestamp::from_millis),
     })
@@ -282,7 +291,7 @@ pub(super) async fn waiting(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<Waiti
 
 /// What is deleted, in this order, so that nothing is left without what it belongs to. $1: before, $2: how many. Scalar
 /// subqueries, as each is one look into an index: of NOT EXISTS PostgreSQL may make a join that reads a whole table.
-const OLD: [&str; 4] = [
+const RETENTION_STATEMENTS: [&str; 4] = [
     "DELETE FROM message_recipients WHERE (message_id, member) IN (\
          SELECT r.message_id, r.member FROM message_recipients r WHERE r.message_id IN (\
              SELECT id FROM messages WHERE finished_at < $1 ORDER BY finished_at LIMIT $2) LIMIT $2)",
@@ -303,10 +312,10 @@ const OLD: [&str; 4] = [
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+pub async fn delete_finished_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let mut deleted = 0;
-    for statement in OLD {
+    for statement in RETENTION_STATEMENTS {
         let done = sqlx::query(statement).bind(before.millis()).bind(limit).execute(&mut *tx).await?;
         deleted = done.rows_affected();
         if deleted > 0 {
@@ -321,10 +330,10 @@ pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Resu
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_pace(db: &Db, now: Timestamp) -> sqlx::Result<u64> {
+pub async fn delete_old_rate_counts(db: &Db, now: Timestamp) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let done = sqlx::query("DELETE FROM message_pace WHERE bucket < $1")
-        .bind(now.minus(PACE_KEPT).millis())
+        .bind(now.minus(RATE_COUNT_RETENTION).millis())
         .execute(&mut *tx)
         .await?;
     tx.commit().await?;

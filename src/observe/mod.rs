@@ -21,16 +21,16 @@ use crate::session::Sessions;
 
 /// What the admin listener reads.
 #[derive(Debug, Clone)]
-pub struct Observe {
+pub struct ObserveState {
     sessions: Sessions,
     clock: Clock,
     stopping: CancellationToken,
     registry: Arc<Mutex<Registry>>,
-    live: Gauge,
-    age: Gauge,
+    live_sessions: Gauge,
+    refresh_age: Gauge,
 }
 
-impl Observe {
+impl ObserveState {
     /// `registry` has every other room's metrics already; `stopping` makes this instance not ready.
     pub fn new(
         sessions: Sessions,
@@ -49,7 +49,14 @@ impl Observe {
             "Time since memory last agreed with the database",
             age.clone(),
         );
-        Self { sessions, clock, stopping, registry: Arc::new(Mutex::new(registry)), live, age }
+        Self {
+            sessions,
+            clock,
+            stopping,
+            registry: Arc::new(Mutex::new(registry)),
+            live_sessions: live,
+            refresh_age: age,
+        }
     }
 
     /// The same metrics and readiness by another view of the sessions.
@@ -60,20 +67,20 @@ impl Observe {
 }
 
 /// `/healthz`, `/readyz`, `/metrics`.
-pub fn routes(observe: Observe) -> Router {
+pub fn routes(observe: ObserveState) -> Router {
     Router::new()
-        .route("/healthz", get(healthz))
-        .route("/readyz", get(readyz))
-        .route("/metrics", get(metrics))
+        .route("/healthz", get(handle_healthz))
+        .route("/readyz", get(handle_readyz))
+        .route("/metrics", get(handle_metrics))
         .with_state(observe)
 }
 
 /// The process answers. Nothing else is asked: a database that is down must not make anybody restart us.
-pub async fn healthz() -> &'static str {
+pub async fn handle_healthz() -> &'static str {
     "ok\n"
 }
 
-async fn readyz(State(observe): State<Observe>) -> Response {
+async fn handle_readyz(State(observe): State<ObserveState>) -> Response {
     let mut reasons = Vec::new();
     if observe.stopping.is_cancelled() {
         reasons.push("stopping");
@@ -88,10 +95,10 @@ async fn readyz(State(observe): State<Observe>) -> Response {
     (status, Json(json!({ "ready": reasons.is_empty(), "reasons": reasons }))).into_response()
 }
 
-async fn metrics(State(observe): State<Observe>) -> Response {
-    observe.live.set(i64::try_from(observe.sessions.in_memory()).unwrap_or(i64::MAX));
+async fn handle_metrics(State(observe): State<ObserveState>) -> Response {
+    observe.live_sessions.set(i64::try_from(observe.sessions.count_in_memory()).unwrap_or(i64::MAX));
     let age = observe.clock.now().since(observe.sessions.refreshed_at());
-    observe.age.set(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
+    observe.refresh_age.set(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));
     let mut text = String::new();
     match prometheus_client::encoding::text::encode(&mut text, &observe.registry.lock()) {
         Ok(()) => ([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text)

@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 
 use tracing_subscriber::{EnvFilter, reload};
 
-use crate::config::{Log, LogFormat};
+use crate::config::{LogConfig, LogFormat};
 
 /// Why logging could not begin.
 #[derive(Debug, thiserror::Error)]
@@ -25,10 +25,10 @@ pub enum LogError {
     Twice(Box<dyn std::error::Error + Send + Sync>),
 }
 
-type SetFilter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
+type FilterSetter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
 /// Changes the level while the process logs.
-pub struct LevelHandle(SetFilter);
+pub struct LevelHandle(FilterSetter);
 
 impl std::fmt::Debug for LevelHandle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -58,7 +58,7 @@ impl LevelHandle {
 ///
 /// # Errors
 /// [`LogError`].
-pub fn begin(log: &Log) -> Result<LevelHandle, LogError> {
+pub fn start_logging(log: &LogConfig) -> Result<LevelHandle, LogError> {
     let filter = LevelHandle::parse(&log.level)?;
     let terminal = std::io::stderr().is_terminal();
     let builder =
@@ -68,7 +68,7 @@ pub fn begin(log: &Log) -> Result<LevelHandle, LogError> {
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
-    let (set, begun): (SetFilter, _) = if json {
+    let (set, begun): (FilterSetter, _) = if json {
         let builder = builder.json().flatten_event(true).with_filter_reloading();
         let handle = builder.reload_handle();
         (Box::new(move |filter| handle.reload(filter)), builder.try_init())

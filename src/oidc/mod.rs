@@ -12,10 +12,10 @@ use crate::session::keys::JWKS_MAX_AGE;
 
 /// `/.well-known/jwks.json`.
 pub fn routes(sessions: Sessions) -> Router {
-    Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(sessions)
+    Router::new().route("/.well-known/jwks.json", get(handle_jwks)).with_state(sessions)
 }
 
-async fn jwks(State(sessions): State<Sessions>) -> impl IntoResponse {
+async fn handle_jwks(State(sessions): State<Sessions>) -> impl IntoResponse {
     let cache = format!("public, max-age={}", JWKS_MAX_AGE.as_secs());
     ([(CACHE_CONTROL, cache)], Json(json!({ "keys": sessions.jwks() })))
 }

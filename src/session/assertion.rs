@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::token::{self, AssertionClaims};
-use super::{Sessions, SignedIn};
+use super::{Sessions, SignedInSession};
 use crate::base::host::Origin;
 
 /// How long an assertion is valid (DESIGN §4).
@@ -14,7 +14,7 @@ impl Sessions {
     /// The signed identity for the application at `origin` (DESIGN §4, `Gongpai-Assertion`): a 60 s JWT,
     /// signed once per session and host and reused for half its life. `None` where it is switched off or no key
     /// may sign.
-    pub fn assertion(&self, session: &SignedIn, origin: &Origin) -> Option<Arc<str>> {
+    pub fn assertion(&self, session: &SignedInSession, origin: &Origin) -> Option<Arc<str>> {
         if !self.0.settings.assertion {
             return None;
         }
@@ -38,7 +38,7 @@ impl Sessions {
             iat,
             exp: iat.saturating_add(60),
         };
-        match self.0.keys.load().ring.sign(token::ASSERTION, &claims, now) {
+        match self.0.keys.load().ring.sign(token::ASSERTION_TOKEN_TYPE, &claims, now) {
             Ok(jwt) => {
                 let jwt: Arc<str> = jwt.into();
                 self.0.assertions.pin().insert(key, (now, Arc::clone(&jwt)));

@@ -10,20 +10,20 @@ use arc_swap::ArcSwapOption;
 use axum::body::Bytes;
 use axum::http::HeaderValue;
 
-use crate::config::Groups;
+use crate::config::GroupFormat;
 use crate::directory::chart::Chart;
 
-const EMPTY: HeaderValue = HeaderValue::from_static("");
+const EMPTY_VALUE: HeaderValue = HeaderValue::from_static("");
 
 /// The values of the identity headers, in one piece of memory.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Identity {
+pub struct IdentityHeaders {
     text: Bytes,
     /// Where in `text` the userid, the name and the address end; the rest are the groups.
     ends: [usize; 3],
 }
 
-impl Identity {
+impl IdentityHeaders {
     /// Takes over values as headers carry them: visible ASCII, where needed percent-encoded.
     pub fn new(user: &str, name: &str, email: &str, groups: &str) -> Self {
         let text = [user, name, email, groups].concat();
@@ -58,37 +58,37 @@ impl Identity {
     /// Shares the text; empty, and so without any meaning, if that part could not stand in a header.
     fn value(&self, from: usize, to: usize) -> HeaderValue {
         let part = self.text.get(from..to).unwrap_or_default();
-        HeaderValue::from_maybe_shared(self.text.slice_ref(part)).unwrap_or(EMPTY)
+        HeaderValue::from_maybe_shared(self.text.slice_ref(part)).unwrap_or(EMPTY_VALUE)
     }
 }
 
 /// What an [`Identity`] was made with, beside the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Made {
+struct IdentityBasis {
     chart: u64,
-    groups: Groups,
+    groups: GroupFormat,
 }
 
 /// A person's [`Identity`], once somebody asked for it. Copying a person does not copy it.
 #[derive(Debug, Default)]
-pub struct Prepared(ArcSwapOption<(Made, Identity)>);
+pub struct IdentityCache(ArcSwapOption<(IdentityBasis, IdentityHeaders)>);
 
-impl Clone for Prepared {
+impl Clone for IdentityCache {
     fn clone(&self) -> Self {
         Self::default()
     }
 }
 
-impl Prepared {
+impl IdentityCache {
     /// Gives `read` the identity in `chart`, which `make` works out unless it is there already.
-    pub fn read<R>(
+    pub fn get_or_make<R>(
         &self,
         chart: &Chart,
-        groups: Groups,
-        make: impl FnOnce() -> Identity,
-        read: impl FnOnce(&Identity) -> R,
+        groups: GroupFormat,
+        make: impl FnOnce() -> IdentityHeaders,
+        read: impl FnOnce(&IdentityHeaders) -> R,
     ) -> R {
-        let made = Made { chart: chart.serial(), groups };
+        let made = IdentityBasis { chart: chart.serial(), groups };
         if let Some(known) = &*self.0.load()
             && known.0 == made
         {
@@ -104,42 +104,42 @@ impl Prepared {
 mod tests {
     use super::*;
 
-    fn user(prepared: &Prepared, chart: &Chart, groups: Groups, user: &str) -> String {
-        let make = || Identity::new(user, "", "", "");
-        prepared.read(chart, groups, make, |identity| identity.user().to_str().unwrap().to_owned())
+    fn user(prepared: &IdentityCache, chart: &Chart, groups: GroupFormat, user: &str) -> String {
+        let make = || IdentityHeaders::new(user, "", "", "");
+        prepared.get_or_make(chart, groups, make, |identity| identity.user().to_str().unwrap().to_owned())
     }
 
     #[test]
     fn each_value_is_its_part_of_the_text() {
-        let identity = Identity::new("zhang", "%E5", "z@x.cn", "a,b");
+        let identity = IdentityHeaders::new("zhang", "%E5", "z@x.cn", "a,b");
         let values = [identity.user(), identity.name(), identity.email(), identity.groups()];
         assert_eq!(values, ["zhang", "%E5", "z@x.cn", "a,b"]);
-        let nothing = Identity::new("", "", "", "");
+        let nothing = IdentityHeaders::new("", "", "", "");
         assert_eq!([nothing.user(), nothing.name(), nothing.email(), nothing.groups()], [""; 4]);
     }
 
     #[test]
     fn what_cannot_stand_in_a_header_is_an_empty_value() {
-        let identity = Identity::new("zhang", "a\r\nb", "z@x.cn", "");
-        assert_eq!((identity.user(), identity.name()), (HeaderValue::from_static("zhang"), EMPTY));
+        let identity = IdentityHeaders::new("zhang", "a\r\nb", "z@x.cn", "");
+        assert_eq!((identity.user(), identity.name()), (HeaderValue::from_static("zhang"), EMPTY_VALUE));
         assert_eq!(identity.email(), "z@x.cn");
     }
 
     #[test]
     fn it_is_worked_out_once_for_a_chart_and_again_for_another() {
-        let (prepared, chart) = (Prepared::default(), Chart::default());
-        assert_eq!(user(&prepared, &chart, Groups::Paths, "a"), "a");
-        assert_eq!(user(&prepared, &chart, Groups::Paths, "b"), "a");
+        let (prepared, chart) = (IdentityCache::default(), Chart::default());
+        assert_eq!(user(&prepared, &chart, GroupFormat::Paths, "a"), "a");
+        assert_eq!(user(&prepared, &chart, GroupFormat::Paths, "b"), "a");
         // Even one of the same version: what is made by hand changes a chart without a new one.
         let another = Chart::new(chart.version(), None, vec![], vec![]);
-        assert_eq!(user(&prepared, &another, Groups::Paths, "c"), "c");
-        assert_eq!(user(&prepared, &another, Groups::Ids, "d"), "d");
+        assert_eq!(user(&prepared, &another, GroupFormat::Paths, "c"), "c");
+        assert_eq!(user(&prepared, &another, GroupFormat::Ids, "d"), "d");
     }
 
     #[test]
     fn a_copy_of_a_person_has_nothing_prepared() {
-        let (prepared, chart) = (Prepared::default(), Chart::default());
-        user(&prepared, &chart, Groups::Paths, "a");
-        assert_eq!(user(&prepared.clone(), &chart, Groups::Paths, "b"), "b");
+        let (prepared, chart) = (IdentityCache::default(), Chart::default());
+        user(&prepared, &chart, GroupFormat::Paths, "a");
+        assert_eq!(user(&prepared.clone(), &chart, GroupFormat::Paths, "b"), "b");
     }
 }

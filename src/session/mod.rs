@@ -5,12 +5,12 @@
 //! It reads memory ([`live`]); [`follow`] keeps memory in step with the database: sessions, persons, keys and the chart.
 
 pub mod assertion;
-pub mod follow;
 pub mod identity;
 pub mod keys;
-pub mod live;
-mod shared;
+pub mod memory;
+pub mod refresh;
 mod signature;
+mod state;
 pub mod store;
 pub mod token;
 
@@ -24,26 +24,26 @@ use axum::http::HeaderMap;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::host::{Hosts, Origin};
 use crate::base::id::{CorpId, PersonId, Sid, UnitId, UserId};
-use crate::base::seal::{Purpose, Sealer};
+use crate::base::seal::{SealPurpose, Sealer};
 use crate::db::Db;
-use crate::db::feed::{self, Change};
+use crate::db::feed::{self, FeedTransaction};
 use crate::directory;
-use crate::directory::bindings::Bindings;
+use crate::directory::bindings::RuleBindings;
 use crate::directory::chart::Chart;
 use crate::http::cookie;
-use identity::Prepared;
-use live::{Live, Memory, TokenHash};
-use shared::{Inner, Shared};
-use store::{NewSession, Row};
-use token::{Claims, Invalid, NoKey};
+use identity::IdentityCache;
+use memory::{LiveSession, SessionMemory, TokenHash};
+use state::{SessionsState, SessionsView};
+use store::{NewSession, SessionRow};
+use token::{InvalidToken, NoSigningKey, SessionClaims};
 
-pub use follow::FollowError;
+pub use refresh::RefreshError;
 
 /// How long a check may wait for the database before the session counts as not checkable.
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How many cookies of our name a sign-out looks at.
-const MOST_COOKIES: usize = 8;
+const MAX_SIGN_OUT_COOKIES: usize = 8;
 
 /// How a person signed in (RFC 8176, our own values).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl Amr {
 
 /// What the checks need to know of a person; replaced as a whole when the directory changes.
 #[derive(Debug, Clone)]
-pub struct Person {
+pub struct SessionPerson {
     /// Our own stable id.
     pub id: PersonId,
     /// As WeCom writes it.
@@ -82,14 +82,14 @@ pub struct Person {
     /// Whether the person may be signed in at all.
     pub active: bool,
     /// Where the person is in the chart.
-    pub places: Box<[Place]>,
+    pub memberships: Box<[SessionMembership]>,
     /// What applications are told of the person.
-    pub prepared: Prepared,
+    pub identity: IdentityCache,
 }
 
 /// A membership, as far as the checks need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Place {
+pub struct SessionMembership {
     /// The unit.
     pub unit: UnitId,
     /// Whether the person leads it.
@@ -98,13 +98,13 @@ pub struct Place {
 
 /// A session that passed the check.
 #[derive(Debug, Clone)]
-pub struct SignedIn {
+pub struct SignedInSession {
     /// The session row.
     pub sid: Sid,
     /// The session that the sign-in began with.
     pub family: Sid,
     /// Its person, as the directory has it now.
-    pub person: Arc<Person>,
+    pub person: Arc<SessionPerson>,
     /// How the person signed in: `wecom-app`, `wecom-qr`.
     pub amr: Amr,
     /// When.
@@ -115,13 +115,13 @@ pub struct SignedIn {
 
 /// Why a request counts as not signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotSignedIn {
+pub enum SessionError {
     /// No cookie of ours, no token of ours.
     #[error("no session")]
     Absent,
     /// Two cookies of our name: nobody can say which one is meant.
     #[error("two session cookies")]
-    Two,
+    Duplicate,
     /// Not a token of ours for this host, or expired.
     #[error("not a valid token for this host")]
     Invalid,
@@ -135,18 +135,18 @@ pub enum NotSignedIn {
 
 /// Why no session was begun.
 #[derive(Debug, thiserror::Error)]
-pub enum BeginError {
+pub enum BeginSessionError {
     /// The database failed.
     #[error("the session cannot be written: {0}")]
     Store(#[from] sqlx::Error),
     /// No key may sign at the moment.
     #[error(transparent)]
-    NoKey(#[from] NoKey),
+    NoKey(#[from] NoSigningKey),
 }
 
 /// Limits and names that sessions need.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SessionSettings {
     /// 企业ID.
     pub corp: CorpId,
     /// The hosts of this installation.
@@ -163,7 +163,7 @@ pub struct Settings {
 
 /// The sessions of this installation. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Sessions(Arc<Inner>);
+pub struct Sessions(Arc<SessionsView>);
 
 impl Sessions {
     /// Reads the signing keys (making the first one) and begins to follow the feed from here.
@@ -172,16 +172,16 @@ impl Sessions {
     /// If the database fails or no key can be made.
     pub async fn open(
         db: Db,
-        settings: Settings,
+        settings: SessionSettings,
         root: &[u8; 32],
         clock: Clock,
     ) -> Result<Self, keys::KeyError> {
-        let sealer = Sealer::new(root, Purpose::SigningKey);
-        let position = feed::newest_seq(&db).await?;
+        let sealer = Sealer::new(root, SealPurpose::SigningKey);
+        let position = feed::read_newest_seq(&db).await?;
         directory::store::ensure_chart(&db, &settings.corp).await?;
-        let chart = directory::store::chart(&db, &settings.corp).await?;
-        let bindings = directory::bindings::store::all(&db, &settings.corp).await?;
-        let mut loaded = keys::load(&db, &sealer).await?.trusted()?;
+        let chart = directory::store::load_chart(&db, &settings.corp).await?;
+        let bindings = directory::bindings::store::load_bindings(&db, &settings.corp).await?;
+        let mut loaded = keys::load(&db, &sealer).await?.require_trusted()?;
         if loaded.foreign > 0 {
             tracing::warn!(
                 keys = loaded.foreign,
@@ -189,29 +189,29 @@ impl Sessions {
             );
         }
         if loaded.ring.signer(clock.now()).is_none() {
-            let mut change = Change::begin(&db, &settings.corp, clock.now()).await?;
+            let mut change = FeedTransaction::begin(&db, &settings.corp, clock.now()).await?;
             keys::add(&mut change, &sealer, clock.now()).await?;
             change.commit().await?;
-            loaded = keys::load(&db, &sealer).await?.trusted()?;
+            loaded = keys::load(&db, &sealer).await?.require_trusted()?;
         }
         let now = clock.now();
         let issuer = settings.hosts.public().to_string();
-        let shared = Arc::new(Shared {
+        let shared = Arc::new(SessionsState {
             db,
             clock,
             sealer,
-            memory: Memory::default(),
+            memory: SessionMemory::default(),
             chart: ArcSwap::from_pointee(chart),
             bindings: ArcSwap::from_pointee(bindings),
             keys: ArcSwap::from_pointee(loaded),
             assertions: papaya::HashMap::new(),
-            position: tokio::sync::Mutex::new(position),
+            feed_position: tokio::sync::Mutex::new(position),
             refreshed_at: AtomicI64::new(now.millis()),
-            failing: AtomicBool::new(false),
-            newest_row: AtomicI64::new(0),
+            refresh_failed: AtomicBool::new(false),
+            newest_row_at: AtomicI64::new(0),
             keys_reloaded_at: AtomicI64::new(now.millis()),
         });
-        let sessions = Self(Arc::new(Inner { settings, issuer, shared }));
+        let sessions = Self(Arc::new(SessionsView { settings, issuer, shared }));
         sessions.read_newest_row().await?;
         Ok(sessions)
     }
@@ -220,9 +220,9 @@ impl Sessions {
     ///
     /// `corp`, public_url and the cookie domain must be the old ones: they stand in tokens.
     #[must_use]
-    pub fn reconfigured(&self, settings: Settings) -> Self {
+    pub fn reconfigured(&self, settings: SessionSettings) -> Self {
         let issuer = settings.hosts.public().to_string();
-        Self(Arc::new(Inner { settings, issuer, shared: Arc::clone(&self.0.shared) }))
+        Self(Arc::new(SessionsView { settings, issuer, shared: Arc::clone(&self.0.shared) }))
     }
 
     /// The one session check: cookie first, then a Bearer token of ours. `origin` is the host the browser sees;
@@ -230,22 +230,22 @@ impl Sessions {
     ///
     /// # Errors
     /// [`NotSignedIn`]; never anything that could be mistaken for a session.
-    pub async fn check(&self, headers: &HeaderMap, origin: &Origin) -> Result<SignedIn, NotSignedIn> {
+    pub async fn check(&self, headers: &HeaderMap, origin: &Origin) -> Result<SignedInSession, SessionError> {
         // Every check, also of whoever brings no session (DESIGN §4).
         if !self.memory_is_fresh(self.0.clock.now()) {
-            return Err(NotSignedIn::Unavailable);
+            return Err(SessionError::Unavailable);
         }
-        let mut cookies = cookie::values(headers, self.0.settings.hosts.cookie_name(origin));
+        let mut cookies = cookie::cookie_values(headers, self.0.settings.hosts.cookie_name(origin));
         let (first, second) = (cookies.next(), cookies.next());
         if second.is_some() {
-            return Err(NotSignedIn::Two);
+            return Err(SessionError::Duplicate);
         }
         let by_cookie = match first {
             Some(token) => self.check_token(token, origin).await,
-            None => Err(NotSignedIn::Absent),
+            None => Err(SessionError::Absent),
         };
         match by_cookie {
-            Err(why) => match token::bearer_of_ours(headers) {
+            Err(why) => match token::find_bearer_token(headers) {
                 Some(token) => self.check_token(token, origin).await,
                 None => Err(why),
             },
@@ -254,9 +254,11 @@ impl Sessions {
     }
 
     /// Every session that a cookie of the request names; more than one where the browser has two of our name.
-    pub async fn every(&self, headers: &HeaderMap, origin: &Origin) -> Vec<SignedIn> {
+    pub async fn check_all(&self, headers: &HeaderMap, origin: &Origin) -> Vec<SignedInSession> {
         let mut sessions = Vec::new();
-        for token in cookie::values(headers, self.0.settings.hosts.cookie_name(origin)).take(MOST_COOKIES) {
+        for token in cookie::cookie_values(headers, self.0.settings.hosts.cookie_name(origin))
+            .take(MAX_SIGN_OUT_COOKIES)
+        {
             if let Ok(session) = self.check_token(token, origin).await {
                 sessions.push(session);
             }
@@ -264,41 +266,46 @@ impl Sessions {
         sessions
     }
 
-    async fn check_token(&self, token: &[u8], origin: &Origin) -> Result<SignedIn, NotSignedIn> {
+    async fn check_token(&self, token: &[u8], origin: &Origin) -> Result<SignedInSession, SessionError> {
         let now = self.0.clock.now();
         let hash: TokenHash = *blake3::hash(token).as_bytes();
         let live = match self.0.memory.get(&hash) {
             Some(live) => live,
             // In a box of its own, so that the check that finds its session in memory stays small.
-            None => Box::pin(self.read(token, hash, origin, now)).await?,
+            None => Box::pin(self.load_session(token, hash, origin, now)).await?,
         };
-        self.judge(&live, origin, now).await
+        self.evaluate(&live, origin, now).await
     }
 
     /// Whether a session in memory may pass now, for `origin`.
-    async fn judge(&self, live: &Live, origin: &Origin, now: Timestamp) -> Result<SignedIn, NotSignedIn> {
+    async fn evaluate(
+        &self,
+        live: &LiveSession,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<SignedInSession, SessionError> {
         if !self.0.settings.hosts.is_audience(origin, &live.audience) {
-            return Err(NotSignedIn::Invalid);
+            return Err(SessionError::Invalid);
         }
-        let mut person = live.person.load_full().ok_or(NotSignedIn::Ended)?;
-        if !person.active && !live.ended() {
+        let mut person = live.person.load_full().ok_or(SessionError::Ended)?;
+        if !person.active && !live.has_ended() {
             // Whoever loses the right to be here loses every session in the same transaction. So this one began
             // after the person came back, and memory has not heard of that yet: a browser sent away now would
             // sign in again and again until it has.
             let heard = tokio::time::timeout(STORE_TIMEOUT, self.refresh()).await;
             if !matches!(heard, Ok(Ok(()))) {
-                return Err(NotSignedIn::Unavailable);
+                return Err(SessionError::Unavailable);
             }
-            person = live.person.load_full().ok_or(NotSignedIn::Ended)?;
+            person = live.person.load_full().ok_or(SessionError::Ended)?;
         }
-        if live.ended() || now >= live.expires_at || !person.active {
-            return Err(NotSignedIn::Ended);
+        if live.has_ended() || now >= live.expires_at || !person.active {
+            return Err(SessionError::Ended);
         }
-        if now.since(live.seen()) > self.0.settings.idle {
-            Box::pin(self.judge_idle(live, now)).await?;
+        if now.since(live.last_seen()) > self.0.settings.idle {
+            Box::pin(self.check_idle(live, now)).await?;
         }
         live.touch(now);
-        Ok(SignedIn {
+        Ok(SignedInSession {
             sid: live.sid.clone(),
             family: live.family.clone(),
             person,
@@ -309,67 +316,73 @@ impl Sessions {
     }
 
     /// Idle here; another replica may have seen the session since.
-    async fn judge_idle(&self, live: &Live, now: Timestamp) -> Result<(), NotSignedIn> {
-        let row = self.find(&live.sid).await?.ok_or(NotSignedIn::Ended)?;
-        live.seen_elsewhere(row.last_seen_at);
-        if row.ended_at.is_some() || now.since(live.seen()) > self.0.settings.idle {
+    async fn check_idle(&self, live: &LiveSession, now: Timestamp) -> Result<(), SessionError> {
+        let row = self.find(&live.sid).await?.ok_or(SessionError::Ended)?;
+        live.merge_last_seen(row.last_seen_at);
+        if row.ended_at.is_some() || now.since(live.last_seen()) > self.0.settings.idle {
             live.end();
-            return Err(NotSignedIn::Ended);
+            return Err(SessionError::Ended);
         }
         Ok(())
     }
 
     /// Verifies a token that is not in memory and reads its row.
-    async fn read(
+    async fn load_session(
         &self,
         token: &[u8],
         hash: TokenHash,
         origin: &Origin,
         now: Timestamp,
-    ) -> Result<Arc<Live>, NotSignedIn> {
-        let token = std::str::from_utf8(token).map_err(|_| NotSignedIn::Invalid)?;
-        let claims = self.verify(token, origin, now).await.map_err(|Invalid| NotSignedIn::Invalid)?;
+    ) -> Result<Arc<LiveSession>, SessionError> {
+        let token = std::str::from_utf8(token).map_err(|_| SessionError::Invalid)?;
+        let claims =
+            self.verify_token(token, origin, now).await.map_err(|InvalidToken| SessionError::Invalid)?;
         let (sid, person) = (Sid::new(claims.sid.as_str()), PersonId::new(claims.sub.as_str()));
         // Everything may be forgotten while the row is being read, but not again and again.
         for _ in 0..4 {
             let expected = self.0.memory.expect(&sid, &person);
-            let row = self.find(&sid).await?.ok_or(NotSignedIn::Ended)?;
+            let row = self.find(&sid).await?.ok_or(SessionError::Ended)?;
             let same = row.person.id == person
                 && row.audience == claims.aud
                 && row.expires_at.seconds() == claims.exp;
             if !same {
-                return Err(NotSignedIn::Invalid);
+                return Err(SessionError::Invalid);
             }
             // The ids as memory has them already: their text is kept once.
-            let person = self.interned(Person { id: person.clone(), ..row.person });
-            let row = Row { sid: sid.clone(), person, ..row };
+            let person = self.intern_units(SessionPerson { id: person.clone(), ..row.person });
+            let row = SessionRow { sid: sid.clone(), person, ..row };
             if let Some(live) = self.0.memory.put(hash, &row, expected) {
                 return Ok(live);
             }
         }
-        Err(NotSignedIn::Unavailable)
+        Err(SessionError::Unavailable)
     }
 
     /// The person with the chart's own texts, of which there is one each.
-    fn interned(&self, mut person: Person) -> Person {
+    fn intern_units(&self, mut person: SessionPerson) -> SessionPerson {
         let chart = self.0.chart.load();
-        for place in &mut person.places {
+        for place in &mut person.memberships {
             place.unit = chart.intern(place.unit.clone());
         }
         person
     }
 
-    async fn verify(&self, token: &str, origin: &Origin, now: Timestamp) -> Result<Claims, Invalid> {
-        let (kid, typ) = token::peek(token).ok_or(Invalid)?;
-        if typ != token::SESSION {
-            return Err(Invalid);
+    async fn verify_token(
+        &self,
+        token: &str,
+        origin: &Origin,
+        now: Timestamp,
+    ) -> Result<SessionClaims, InvalidToken> {
+        let (kid, typ) = token::peek_header(token).ok_or(InvalidToken)?;
+        if typ != token::SESSION_TOKEN_TYPE {
+            return Err(InvalidToken);
         }
-        if !self.0.keys.load().ring.knows(&kid) {
+        if !self.0.keys.load().ring.has_key(&kid) {
             self.reload_keys_for_unknown(now).await;
         }
         let audience = self.0.settings.hosts.cookie_scope(origin).audience;
         let claims = self.0.keys.load().ring.verify_session(token, &self.0.issuer, &audience, now)?;
-        if claims.corp == self.0.settings.corp.as_str() { Ok(claims) } else { Err(Invalid) }
+        if claims.corp == self.0.settings.corp.as_str() { Ok(claims) } else { Err(InvalidToken) }
     }
 
     /// Another replica may have made a key a moment ago; junk must not make us read the table each time.
@@ -382,14 +395,14 @@ impl Sessions {
         }
     }
 
-    async fn find(&self, sid: &Sid) -> Result<Option<Row>, NotSignedIn> {
+    async fn find(&self, sid: &Sid) -> Result<Option<SessionRow>, SessionError> {
         match tokio::time::timeout(STORE_TIMEOUT, store::find(&self.0.db, &self.0.settings.corp, sid)).await {
             Ok(Ok(row)) => Ok(row),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a session could not be read");
-                Err(NotSignedIn::Unavailable)
+                Err(SessionError::Unavailable)
             }
-            Err(_) => Err(NotSignedIn::Unavailable),
+            Err(_) => Err(SessionError::Unavailable),
         }
     }
 
@@ -398,7 +411,11 @@ impl Sessions {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn begin(&self, change: &mut Change, new: &NewSession) -> Result<(), BeginError> {
+    pub async fn begin(
+        &self,
+        change: &mut FeedTransaction,
+        new: &NewSession,
+    ) -> Result<(), BeginSessionError> {
         store::insert(change, new).await?;
         Ok(())
     }
@@ -413,9 +430,14 @@ impl Sessions {
     ///
     /// # Errors
     /// [`NoKey`].
-    pub fn token(&self, session: &NewSession, userid: &UserId, name: &str) -> Result<String, NoKey> {
+    pub fn sign_token(
+        &self,
+        session: &NewSession,
+        userid: &UserId,
+        name: &str,
+    ) -> Result<String, NoSigningKey> {
         let now = self.0.clock.now();
-        let claims = Claims {
+        let claims = SessionClaims {
             iss: self.0.issuer.clone(),
             aud: session.audience.clone(),
             corp: self.0.settings.corp.as_str().to_owned(),
@@ -428,14 +450,14 @@ impl Sessions {
             auth_time: session.auth_time.seconds(),
             amr: vec![session.amr.as_str().to_owned()],
         };
-        self.0.keys.load().ring.sign(token::SESSION, &claims, now)
+        self.0.keys.load().ring.sign(token::SESSION_TOKEN_TYPE, &claims, now)
     }
 
     /// A session by its id, if it may still be used.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn alive(&self, sid: &Sid) -> sqlx::Result<Option<Row>> {
+    pub async fn find_alive(&self, sid: &Sid) -> sqlx::Result<Option<SessionRow>> {
         let now = self.0.clock.now();
         let row = store::find(&self.0.db, &self.0.settings.corp, sid).await?;
         Ok(row.filter(|r| r.ended_at.is_none() && r.expires_at > now && r.person.active))
@@ -447,7 +469,7 @@ impl Sessions {
     }
 
     /// Whose the userids in rules are.
-    pub fn bindings(&self) -> Guard<Arc<Bindings>> {
+    pub fn bindings(&self) -> Guard<Arc<RuleBindings>> {
         self.0.bindings.load()
     }
 
@@ -457,7 +479,7 @@ impl Sessions {
     }
 
     /// How many tokens are in memory.
-    pub fn in_memory(&self) -> usize {
+    pub fn count_in_memory(&self) -> usize {
         self.0.memory.count()
     }
 
@@ -467,7 +489,7 @@ impl Sessions {
     }
 
     /// What sessions are kept under.
-    pub fn settings(&self) -> &Settings {
+    pub fn settings(&self) -> &SessionSettings {
         &self.0.settings
     }
 }

@@ -10,48 +10,48 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 /// Bytes of `r` and of `s` (RFC 7518 §3.4).
-const SCALAR_LEN: usize = 32;
+const SCALAR_BYTES: usize = 32;
 
 /// n, the order of P-256's group (SEC 2 §2.4.2), big-endian.
-const ORDER: [u8; SCALAR_LEN] = [
+const GROUP_ORDER: [u8; SCALAR_BYTES] = [
     0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, //
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
 /// ⌊n ÷ 2⌋.
-const HALF_ORDER: [u8; SCALAR_LEN] = [
+const HALF_ORDER: [u8; SCALAR_BYTES] = [
     0x7f, 0xff, 0xff, 0xff, 0x80, 0x00, 0x00, 0x00, 0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, //
     0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
 ];
 
 /// Whether the signature of `token` (`header.claims.signature`) has the lower `s`; not whether it verifies.
-pub(super) fn is_low(token: &str) -> bool {
-    split(token).is_some_and(|(_, _, s)| s.cmp(&HALF_ORDER) != Ordering::Greater)
+pub(super) fn has_low_s(token: &str) -> bool {
+    split_token(token).is_some_and(|(_, _, s)| s.cmp(&HALF_ORDER) != Ordering::Greater)
 }
 
 /// `token` with the lower `s`; `None` if its signature is no ES256 signature.
-pub(super) fn lowered(token: String) -> Option<String> {
-    let (signed, r, s) = split(&token)?;
+pub(super) fn lower_s(token: String) -> Option<String> {
+    let (signed, r, s) = split_token(&token)?;
     if s.cmp(&HALF_ORDER) != Ordering::Greater {
         return Some(token);
     }
-    let signature = [r, order_minus(&s)?].concat();
+    let signature = [r, subtract_from_order(&s)?].concat();
     Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
 /// What is signed, r, s.
-fn split(token: &str) -> Option<(&str, [u8; SCALAR_LEN], [u8; SCALAR_LEN])> {
+fn split_token(token: &str) -> Option<(&str, [u8; SCALAR_BYTES], [u8; SCALAR_BYTES])> {
     let (signed, signature) = token.rsplit_once('.')?;
     let bytes = URL_SAFE_NO_PAD.decode(signature).ok()?;
-    let (r, s) = bytes.split_at_checked(SCALAR_LEN)?;
+    let (r, s) = bytes.split_at_checked(SCALAR_BYTES)?;
     Some((signed, r.try_into().ok()?, s.try_into().ok()?))
 }
 
 /// n − s; `None` if s is greater than n.
-fn order_minus(s: &[u8; SCALAR_LEN]) -> Option<[u8; SCALAR_LEN]> {
-    let mut difference = [0; SCALAR_LEN];
+fn subtract_from_order(s: &[u8; SCALAR_BYTES]) -> Option<[u8; SCALAR_BYTES]> {
+    let mut difference = [0; SCALAR_BYTES];
     let mut borrow = false;
-    for ((digit, n), s) in difference.iter_mut().zip(ORDER).zip(*s).rev() {
+    for ((digit, n), s) in difference.iter_mut().zip(GROUP_ORDER).zip(*s).rev() {
         let (partial, under) = n.overflowing_sub(s);
         let (value, under_again) = partial.overflowing_sub(u8::from(borrow));
         *digit = value;
@@ -64,11 +64,11 @@ fn order_minus(s: &[u8; SCALAR_LEN]) -> Option<[u8; SCALAR_LEN]> {
 mod tests {
     use super::*;
 
-    fn token(s: &[u8; SCALAR_LEN]) -> String {
-        format!("a.b.{}", URL_SAFE_NO_PAD.encode([[7; SCALAR_LEN], *s].concat()))
+    fn token(s: &[u8; SCALAR_BYTES]) -> String {
+        format!("a.b.{}", URL_SAFE_NO_PAD.encode([[7; SCALAR_BYTES], *s].concat()))
     }
 
-    fn plus_one(mut number: [u8; SCALAR_LEN]) -> [u8; SCALAR_LEN] {
+    fn plus_one(mut number: [u8; SCALAR_BYTES]) -> [u8; SCALAR_BYTES] {
         for digit in number.iter_mut().rev() {
             let (value, over) = digit.overflowing_add(1);
             *digit = value;
@@ -81,20 +81,20 @@ mod tests {
 
     #[test]
     fn half_the_order_is_low_and_one_more_is_not() {
-        assert!(is_low(&token(&HALF_ORDER)));
+        assert!(has_low_s(&token(&HALF_ORDER)));
         let above = plus_one(HALF_ORDER);
-        assert!(!is_low(&token(&above)));
+        assert!(!has_low_s(&token(&above)));
         // n is odd: n − (⌊n/2⌋ + 1) = ⌊n/2⌋.
-        assert_eq!(lowered(token(&above)), Some(token(&HALF_ORDER)));
-        assert_eq!(lowered(token(&HALF_ORDER)), Some(token(&HALF_ORDER)));
+        assert_eq!(lower_s(token(&above)), Some(token(&HALF_ORDER)));
+        assert_eq!(lower_s(token(&HALF_ORDER)), Some(token(&HALF_ORDER)));
     }
 
     #[test]
     fn what_is_no_signature_is_neither_low_nor_lowered() {
         for text in ["", "a.b", "a.b.", "a.b.AAAA", "a.b.!!", &format!("{}AA", token(&HALF_ORDER))] {
-            assert!(!is_low(text), "{text}");
-            assert_eq!(lowered(text.to_owned()), None, "{text}");
+            assert!(!has_low_s(text), "{text}");
+            assert_eq!(lower_s(text.to_owned()), None, "{text}");
         }
-        assert_eq!(lowered(token(&[0xff; SCALAR_LEN])), None, "s above n");
+        assert_eq!(lower_s(token(&[0xff; SCALAR_BYTES])), None, "s above n");
     }
 }

@@ -5,12 +5,12 @@ use std::net::IpAddr;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::identity::Prepared;
-use super::{Amr, Person, Place};
+use super::identity::IdentityCache;
+use super::{Amr, SessionMembership, SessionPerson};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, Sid, UserId};
 use crate::db::Db;
-use crate::db::feed::{Change, Kind};
+use crate::db::feed::{FeedKind, FeedTransaction};
 use crate::directory;
 use crate::directory::row::published;
 
@@ -39,11 +39,11 @@ pub struct NewSession {
 
 /// A session with its person, as read back.
 #[derive(Debug, Clone)]
-pub struct Row {
+pub struct SessionRow {
     /// Its id.
     pub sid: Sid,
     /// Whose.
-    pub person: Person,
+    pub person: SessionPerson,
     /// The session this sign-in began with.
     pub family: Sid,
     /// The host, or the cookie domain.
@@ -78,12 +78,12 @@ macro_rules! select {
     };
 }
 
-fn read(row: &AnyRow) -> sqlx::Result<Row> {
+fn session_from_row(row: &AnyRow) -> sqlx::Result<SessionRow> {
     let instant = |column: &str| row.try_get::<i64, _>(column).map(Timestamp::from_millis);
     let amr: String = row.try_get("amr")?;
-    Ok(Row {
+    Ok(SessionRow {
         sid: Sid::new(row.try_get::<String, _>("sid")?),
-        person: read_person(row)?,
+        person: person_from_row(row)?,
         family: Sid::new(row.try_get::<String, _>("family")?),
         audience: row.try_get("audience")?,
         amr: Amr::parse(&amr)
@@ -98,19 +98,19 @@ fn read(row: &AnyRow) -> sqlx::Result<Row> {
     })
 }
 
-fn read_person(row: &AnyRow) -> sqlx::Result<Person> {
+fn person_from_row(row: &AnyRow) -> sqlx::Result<SessionPerson> {
     let status: String = row.try_get("status")?;
-    Ok(Person {
+    Ok(SessionPerson {
         id: PersonId::new(row.try_get::<String, _>("person_id")?),
         userid: UserId::new(row.try_get::<String, _>("userid")?),
         name: row.try_get("name")?,
         email: row.try_get("email")?,
         active: status == "active",
-        places: directory::row::memberships(&row.try_get::<String, _>("memberships")?)?
+        memberships: directory::row::parse_memberships(&row.try_get::<String, _>("memberships")?)?
             .into_iter()
-            .map(|m| Place { unit: m.unit, leader: m.leader })
+            .map(|m| SessionMembership { unit: m.unit, leader: m.leader })
             .collect(),
-        prepared: Prepared::default(),
+        identity: IdentityCache::default(),
     })
 }
 
@@ -118,7 +118,7 @@ fn read_person(row: &AnyRow) -> sqlx::Result<Person> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn insert(change: &mut Change, new: &NewSession) -> sqlx::Result<()> {
+pub async fn insert(change: &mut FeedTransaction, new: &NewSession) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now());
     let user_agent: String = new.user_agent.chars().filter(|c| !c.is_control()).take(200).collect();
     sqlx::query(
@@ -146,13 +146,13 @@ pub async fn insert(change: &mut Change, new: &NewSession) -> sqlx::Result<()> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find(db: &Db, corp: &CorpId, sid: &Sid) -> sqlx::Result<Option<Row>> {
+pub async fn find(db: &Db, corp: &CorpId, sid: &Sid) -> sqlx::Result<Option<SessionRow>> {
     sqlx::query(select!("WHERE s.corp_id = $1 AND s.sid = $2"))
         .bind(corp.as_str())
         .bind(sid.as_str())
         .fetch_optional(db.pool())
         .await?
-        .map(|row| read(&row))
+        .map(|row| session_from_row(&row))
         .transpose()
 }
 
@@ -170,13 +170,13 @@ macro_rules! select_person {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Option<Person>> {
+pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<Option<SessionPerson>> {
     sqlx::query(select_person!("WHERE v.person_id = $2"))
         .bind(corp.as_str())
         .bind(id.as_str())
         .fetch_optional(db.pool())
         .await?
-        .map(|row| read_person(&row))
+        .map(|row| person_from_row(&row))
         .transpose()
 }
 
@@ -184,8 +184,12 @@ pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find_person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> sqlx::Result<Option<Person>> {
-    let id = directory::store::person_by_userid(db, corp, userid).await?.map(|person| person.id);
+pub async fn find_person_by_userid(
+    db: &Db,
+    corp: &CorpId,
+    userid: &UserId,
+) -> sqlx::Result<Option<SessionPerson>> {
+    let id = directory::store::find_person_by_userid(db, corp, userid).await?.map(|person| person.id);
     match id {
         Some(id) => find_person(db, corp, &id).await,
         None => Ok(None),
@@ -196,7 +200,7 @@ pub async fn find_person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> s
 ///
 /// # Errors
 /// If the database fails.
-pub async fn count_changed(db: &Db, corp: &CorpId, version: i64) -> sqlx::Result<i64> {
+pub async fn count_changed_persons(db: &Db, corp: &CorpId, version: i64) -> sqlx::Result<i64> {
     sqlx::query(concat!("SELECT COUNT(*) FROM person_rows v ", published!(), "WHERE v.since > $2"))
         .bind(corp.as_str())
         .bind(version)
@@ -210,14 +214,14 @@ pub async fn count_changed(db: &Db, corp: &CorpId, version: i64) -> sqlx::Result
 ///
 /// # Errors
 /// If the database fails.
-pub async fn changed(
+pub async fn list_changed_persons(
     db: &Db,
     corp: &CorpId,
     version: i64,
     after: &str,
     limit: i64,
     wanted: impl Fn(&PersonId) -> bool,
-) -> sqlx::Result<(Vec<Person>, Option<String>)> {
+) -> sqlx::Result<(Vec<SessionPerson>, Option<String>)> {
     let rows =
         sqlx::query(select_person!("WHERE v.since > $2 AND v.person_id > $3 ORDER BY v.person_id LIMIT $4"))
             .bind(corp.as_str())
@@ -231,7 +235,7 @@ pub async fn changed(
     let mut persons = Vec::new();
     for row in &rows {
         if wanted(&PersonId::new(row.try_get::<String, _>(0)?)) {
-            persons.push(read_person(row)?);
+            persons.push(person_from_row(row)?);
         }
     }
     Ok((persons, last))
@@ -241,7 +245,7 @@ pub async fn changed(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(
+pub async fn list_living(
     db: &Db,
     corp: &CorpId,
     userid: Option<&UserId>,
@@ -249,7 +253,7 @@ pub async fn list(
     idle_since: Timestamp,
     after: &str,
     limit: i64,
-) -> sqlx::Result<Vec<Row>> {
+) -> sqlx::Result<Vec<SessionRow>> {
     sqlx::query(select!(
         "WHERE s.corp_id = $1 AND s.ended_at IS NULL AND s.expires_at > $2 AND s.last_seen_at > $3 \
          AND s.sid > $4 AND ($5 = '' OR lower(v.userid) = lower($5)) ORDER BY s.sid LIMIT $6"
@@ -263,7 +267,7 @@ pub async fn list(
     .fetch_all(db.pool())
     .await?
     .iter()
-    .map(read)
+    .map(session_from_row)
     .collect()
 }
 
@@ -271,7 +275,7 @@ pub async fn list(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn hold(change: &mut Change, sid: &Sid) -> sqlx::Result<bool> {
+pub async fn hold_session(change: &mut FeedTransaction, sid: &Sid) -> sqlx::Result<bool> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     let held = sqlx::query(
         "UPDATE sessions SET last_seen_at = last_seen_at \
@@ -287,7 +291,7 @@ pub async fn hold(change: &mut Change, sid: &Sid) -> sqlx::Result<bool> {
 
 /// Which sessions to end.
 #[derive(Debug, Clone)]
-pub enum Which<'a> {
+pub enum SessionsToEnd<'a> {
     /// One.
     One(&'a Sid),
     /// All that one sign-in led to.
@@ -302,10 +306,14 @@ pub enum Which<'a> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn end(change: &mut Change, which: &Which<'_>, reason: &str) -> sqlx::Result<u64> {
+pub async fn end_sessions(
+    change: &mut FeedTransaction,
+    which: &SessionsToEnd<'_>,
+    reason: &str,
+) -> sqlx::Result<u64> {
     let now = change.now().millis();
     let corp = change.corp().clone();
-    if let Which::All = which {
+    if let SessionsToEnd::All = which {
         let mut ended = 0;
         for _ in 0..2 {
             let done = sqlx::query(
@@ -319,26 +327,26 @@ pub async fn end(change: &mut Change, which: &Which<'_>, reason: &str) -> sqlx::
             .await?;
             ended += done.rows_affected();
         }
-        change.announce(Kind::Sessions, "");
+        change.announce(FeedKind::Sessions, "");
         return Ok(ended);
     }
     let (sql, id) = match which {
-        Which::One(sid) => (
+        SessionsToEnd::One(sid) => (
             "UPDATE sessions SET ended_at = $3, end_reason = $4 \
              WHERE corp_id = $1 AND sid = $2 AND ended_at IS NULL AND expires_at > $3 RETURNING sid",
             sid.as_str(),
         ),
-        Which::Family(family) => (
+        SessionsToEnd::Family(family) => (
             "UPDATE sessions SET ended_at = $3, end_reason = $4 \
              WHERE corp_id = $1 AND family = $2 AND ended_at IS NULL AND expires_at > $3 RETURNING sid",
             family.as_str(),
         ),
-        Which::Person(person) => (
+        SessionsToEnd::Person(person) => (
             "UPDATE sessions SET ended_at = $3, end_reason = $4 \
              WHERE corp_id = $1 AND person_id = $2 AND ended_at IS NULL AND expires_at > $3 RETURNING sid",
             person.as_str(),
         ),
-        Which::All => return Ok(0),
+        SessionsToEnd::All => return Ok(0),
     };
     let mut ended = 0;
     // Whoever makes a session from one of these holds that one until it commits. So the second statement, on
@@ -346,7 +354,7 @@ pub async fn end(change: &mut Change, which: &Which<'_>, reason: &str) -> sqlx::
     for _ in 0..2 {
         let query = sqlx::query(sql).bind(corp.as_str()).bind(id).bind(now).bind(reason);
         for row in query.fetch_all(change.tx()).await? {
-            change.announce(Kind::Session, row.try_get::<String, _>(0)?);
+            change.announce(FeedKind::Session, row.try_get::<String, _>(0)?);
             ended += 1;
         }
     }
@@ -354,14 +362,14 @@ pub async fn end(change: &mut Change, which: &Which<'_>, reason: &str) -> sqlx::
 }
 
 /// How many ended sessions are announced one by one; of more, every replica reads everything again.
-const MANY_ENDED: usize = 500;
+const MAX_SINGLE_ANNOUNCEMENTS: usize = 500;
 
 /// Ends the sessions of everybody who may not sign in by the rows that begin to hold with version `version`, and
 /// announces it; answers how many were alive.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn end_of_inactive(change: &mut Change, version: i64) -> sqlx::Result<usize> {
+pub async fn end_inactive(change: &mut FeedTransaction, version: i64) -> sqlx::Result<usize> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     let mut ended: Vec<String> = Vec::new();
     // Twice, as in `end`.
@@ -383,10 +391,10 @@ pub async fn end_of_inactive(change: &mut Change, version: i64) -> sqlx::Result<
         }
     }
     let count = ended.len();
-    if count > MANY_ENDED {
-        change.announce(Kind::Sessions, "");
+    if count > MAX_SINGLE_ANNOUNCEMENTS {
+        change.announce(FeedKind::Sessions, "");
     } else {
-        ended.into_iter().for_each(|sid| change.announce(Kind::Session, sid));
+        ended.into_iter().for_each(|sid| change.announce(FeedKind::Session, sid));
     }
     Ok(count)
 }
@@ -395,7 +403,7 @@ pub async fn end_of_inactive(change: &mut Change, version: i64) -> sqlx::Result<
 ///
 /// # Errors
 /// If the database fails.
-pub async fn write_seen(db: &Db, seen: &[(Sid, Timestamp)]) -> sqlx::Result<()> {
+pub async fn write_last_seen(db: &Db, seen: &[(Sid, Timestamp)]) -> sqlx::Result<()> {
     let mut tx = db.write().await?;
     for (sid, at) in seen {
         sqlx::query("UPDATE sessions SET last_seen_at = $2 WHERE sid = $1 AND last_seen_at < $2")
@@ -411,7 +419,7 @@ pub async fn write_seen(db: &Db, seen: &[(Sid, Timestamp)]) -> sqlx::Result<()> 
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+pub async fn delete_old_sessions(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     sqlx::query(
         "DELETE FROM tickets WHERE sid IN (SELECT sid FROM sessions WHERE expires_at < $1 OR ended_at < $1 \

@@ -12,16 +12,16 @@ use super::signature;
 use crate::base::clock::Timestamp;
 
 /// `typ` of a session token.
-pub const SESSION: &str = "gongpai-session+jwt";
+pub const SESSION_TOKEN_TYPE: &str = "gongpai-session+jwt";
 /// `typ` of an identity assertion for an application.
-pub const ASSERTION: &str = "gongpai-assertion+jwt";
+pub const ASSERTION_TOKEN_TYPE: &str = "gongpai-assertion+jwt";
 
 /// Two replicas' clocks may differ by this much.
-const SKEW_S: i64 = 60;
+const MAX_SKEW_SECONDS: i64 = 60;
 
 /// What a session token says (DESIGN §4).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Claims {
+pub struct SessionClaims {
     /// public_url.
     pub iss: String,
     /// The host, or the cookie domain.
@@ -70,7 +70,7 @@ pub struct AssertionClaims<'a> {
 }
 
 /// A key that verifies, and signs if we hold its private half.
-pub struct Key {
+pub struct SigningKey {
     /// RFC 7638 thumbprint of the public half.
     pub kid: String,
     /// The public half.
@@ -81,7 +81,7 @@ pub struct Key {
     pub signs_from: Timestamp,
 }
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Key")
             .field("kid", &self.kid)
@@ -92,28 +92,28 @@ impl std::fmt::Debug for Key {
 
 /// The keys of this installation, newest first.
 #[derive(Debug, Default)]
-pub struct KeyRing(pub Vec<Key>);
+pub struct KeyRing(pub Vec<SigningKey>);
 
 /// A token that is not a valid one of ours, for the purpose asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid token")]
-pub struct Invalid;
+pub struct InvalidToken;
 
 /// No key of ours may sign at the moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("there is no signing key")]
-pub struct NoKey;
+pub struct NoSigningKey;
 
 impl KeyRing {
     /// The key that signs now: the newest whose time has come; the oldest if the clock stepped back behind all.
-    pub fn signer(&self, now: Timestamp) -> Option<&Key> {
+    pub fn signer(&self, now: Timestamp) -> Option<&SigningKey> {
         let whole = || self.0.iter().filter(|k| k.sign.is_some());
         let come = whole().filter(|k| k.signs_from <= now).max_by_key(|k| k.signs_from);
         come.or_else(|| whole().min_by_key(|k| k.signs_from))
     }
 
     /// Whether a key of that id is among ours.
-    pub fn knows(&self, kid: &str) -> bool {
+    pub fn has_key(&self, kid: &str) -> bool {
         self.0.iter().any(|k| k.kid == kid)
     }
 
@@ -121,13 +121,13 @@ impl KeyRing {
     ///
     /// # Errors
     /// [`NoKey`].
-    pub fn sign<T: Serialize>(&self, typ: &str, claims: &T, now: Timestamp) -> Result<String, NoKey> {
-        let key = self.signer(now).ok_or(NoKey)?;
+    pub fn sign<T: Serialize>(&self, typ: &str, claims: &T, now: Timestamp) -> Result<String, NoSigningKey> {
+        let key = self.signer(now).ok_or(NoSigningKey)?;
         let header =
             Header { typ: Some(typ.to_owned()), kid: Some(key.kid.clone()), ..Header::new(Algorithm::ES256) };
-        let secret = key.sign.as_ref().ok_or(NoKey)?;
-        let token = jsonwebtoken::encode(&header, claims, secret).map_err(|_| NoKey)?;
-        signature::lowered(token).ok_or(NoKey)
+        let secret = key.sign.as_ref().ok_or(NoSigningKey)?;
+        let token = jsonwebtoken::encode(&header, claims, secret).map_err(|_| NoSigningKey)?;
+        signature::lower_s(token).ok_or(NoSigningKey)
     }
 
     /// Verifies a session token for `audience`: signature by a key of ours and in its one form, `typ`, issuer,
@@ -141,35 +141,37 @@ impl KeyRing {
         issuer: &str,
         audience: &str,
         now: Timestamp,
-    ) -> Result<Claims, Invalid> {
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Invalid)?;
-        let ours = header.typ.as_deref() == Some(SESSION)
+    ) -> Result<SessionClaims, InvalidToken> {
+        let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken)?;
+        let ours = header.typ.as_deref() == Some(SESSION_TOKEN_TYPE)
             && header.alg == Algorithm::ES256
             && header.crit.is_none()
-            && signature::is_low(token);
+            && signature::has_low_s(token);
         if !ours {
-            return Err(Invalid);
+            return Err(InvalidToken);
         }
-        let kid = header.kid.ok_or(Invalid)?;
-        let key = self.0.iter().find(|k| k.kid == kid).ok_or(Invalid)?;
+        let kid = header.kid.ok_or(InvalidToken)?;
+        let key = self.0.iter().find(|k| k.kid == kid).ok_or(InvalidToken)?;
         let mut validation = Validation::new(Algorithm::ES256);
         validation.set_audience(&[audience]);
         validation.set_issuer(&[issuer]);
         validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
         // Judged below by the injected clock.
         validation.validate_exp = false;
-        let claims =
-            jsonwebtoken::decode::<Claims>(token, &key.verify, &validation).map_err(|_| Invalid)?.claims;
+        let claims = jsonwebtoken::decode::<SessionClaims>(token, &key.verify, &validation)
+            .map_err(|_| InvalidToken)?
+            .claims;
         let now = now.seconds();
-        if claims.exp <= now || claims.iat > now.saturating_add(SKEW_S) || claims.exp <= claims.iat {
-            return Err(Invalid);
+        if claims.exp <= now || claims.iat > now.saturating_add(MAX_SKEW_SECONDS) || claims.exp <= claims.iat
+        {
+            return Err(InvalidToken);
         }
         Ok(claims)
     }
 }
 
 /// The `kid` and `typ` that an unverified token claims; `None` if it is no JWT.
-pub fn peek(token: &str) -> Option<(String, String)> {
+pub fn peek_header(token: &str) -> Option<(String, String)> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     Some((header.kid?, header.typ?))
 }
@@ -180,13 +182,13 @@ pub fn carries_session_token(headers: &HeaderMap) -> bool {
     let separates = |b: &u8| b.is_ascii_whitespace() || b",=\";".contains(b);
     let is_ours = |piece: &[u8]| {
         let text = std::str::from_utf8(piece).ok().filter(|text| text.contains('.'));
-        text.and_then(peek).is_some_and(|(_, typ)| typ == SESSION)
+        text.and_then(peek_header).is_some_and(|(_, typ)| typ == SESSION_TOKEN_TYPE)
     };
     headers.get_all(AUTHORIZATION).iter().any(|value| value.as_bytes().split(separates).any(is_ours))
 }
 
 /// A Bearer token that says it is one of ours; anything else belongs to the application.
-pub fn bearer_of_ours(headers: &HeaderMap) -> Option<&[u8]> {
+pub fn find_bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };
     let (scheme, token) = value.split_at_checked(7)?;
@@ -194,6 +196,6 @@ pub fn bearer_of_ours(headers: &HeaderMap) -> Option<&[u8]> {
         return None;
     }
     let token = token.trim_ascii();
-    let (_, typ) = peek(std::str::from_utf8(token).ok()?)?;
-    (typ == SESSION).then_some(token)
+    let (_, typ) = peek_header(std::str::from_utf8(token).ok()?)?;
+    (typ == SESSION_TOKEN_TYPE).then_some(token)
 }

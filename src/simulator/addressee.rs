@@ -4,15 +4,15 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::api::Refusal;
-use super::index::{Range, View};
-use super::people::{Member, Status};
-use super::world::App;
+use super::api::SimulatedRefusal;
+use super::index::{VisibleRange, WorldView};
+use super::people::{SimulatedMember, SimulatedStatus};
+use super::world::SimulatedApp;
 
 /// How many userids, departments and tags one call may name.
-const USERS_MAX: usize = 1000;
-const PARTIES_MAX: usize = 100;
-const TAGS_MAX: usize = 100;
+const MAX_USERS: usize = 1000;
+const MAX_PARTIES: usize = 100;
+const MAX_TAGS: usize = 100;
 
 /// What the call names, as it writes it.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub(super) struct Address<'c> {
 #[derive(Debug, Default)]
 pub(super) struct Addressees<'w> {
     /// Each once, however often the call names them.
-    pub(super) members: Vec<&'w Member>,
+    pub(super) members: Vec<&'w SimulatedMember>,
     /// As named, in lower case (doc 90236).
     pub(super) invalid_users: Vec<String>,
     pub(super) invalid_parties: Vec<String>,
@@ -42,23 +42,28 @@ pub(super) struct Addressees<'w> {
 impl<'c> Address<'c> {
     /// # Errors
     /// 82001 if it names nobody, 40032, 82002 and 82003 if it names too many, 40035 if a list is no text.
-    pub(super) fn read(body: &'c Value) -> Result<Self, Refusal> {
-        let users = list(body, "touser")?;
+    pub(super) fn parse(body: &'c Value) -> Result<Self, SimulatedRefusal> {
+        let users = split_list(body, "touser")?;
         if users == ["@all"] {
             return Ok(Self { all: true, ..Self::default() });
         }
-        let address = Self { all: false, users, parties: list(body, "toparty")?, tags: list(body, "totag")? };
+        let address = Self {
+            all: false,
+            users,
+            parties: split_list(body, "toparty")?,
+            tags: split_list(body, "totag")?,
+        };
         if address.users.is_empty() && address.parties.is_empty() && address.tags.is_empty() {
-            return Err(Refusal(82001, "touser & toparty & totag all empty"));
+            return Err(SimulatedRefusal(82001, "touser & toparty & totag all empty"));
         }
-        if address.users.len() > USERS_MAX {
-            return Err(Refusal(40032, "invalid userid list size"));
+        if address.users.len() > MAX_USERS {
+            return Err(SimulatedRefusal(40032, "invalid userid list size"));
         }
-        if address.parties.len() > PARTIES_MAX {
-            return Err(Refusal(82002, "invalid party list size"));
+        if address.parties.len() > MAX_PARTIES {
+            return Err(SimulatedRefusal(82002, "invalid party list size"));
         }
-        if address.tags.len() > TAGS_MAX {
-            return Err(Refusal(82003, "invalid tag list size"));
+        if address.tags.len() > MAX_TAGS {
+            return Err(SimulatedRefusal(82003, "invalid tag list size"));
         }
         Ok(address)
     }
@@ -68,18 +73,18 @@ impl<'c> Address<'c> {
     /// Invalid is who is unknown, has left or is not in the visible range: these are the reasons doc 90236 names.
     /// A member who is disabled or has not activated WeCom yet is none of them, and the call says nothing of it;
     /// the copy waits until they open WeCom.
-    pub(super) fn resolve<'w>(&self, view: View<'w>, app: &App) -> Addressees<'w> {
+    pub(super) fn resolve<'w>(&self, view: WorldView<'w>, app: &SimulatedApp) -> Addressees<'w> {
         let mut found = Addressees::default();
         let Some(range) = view.range(app.agent_id) else { return found };
         let mut seen = HashSet::new();
         if self.all {
-            found.add(&mut seen, visible(range, view.world.members.iter()));
+            found.add(&mut seen, filter_visible(range, view.world.members.iter()));
             found.any_valid = !found.members.is_empty();
             return found;
         }
         for name in &self.users {
             let member = view.member(name);
-            match member.filter(|m| m.status != Status::Left && range.has_member(m)) {
+            match member.filter(|m| m.status != SimulatedStatus::Left && range.has_member(m)) {
                 Some(member) if member.licensed => {
                     found.any_valid = true;
                     found.add(&mut seen, std::iter::once(member));
@@ -104,7 +109,7 @@ impl<'c> Address<'c> {
                 continue;
             };
             found.any_valid = true;
-            found.add(&mut seen, visible(range, tag.users.iter().filter_map(|u| view.member(u))));
+            found.add(&mut seen, filter_visible(range, tag.users.iter().filter_map(|u| view.member(u))));
             for id in &tag.departments {
                 found.add_below(&mut seen, view, range, *id);
             }
@@ -114,7 +119,7 @@ impl<'c> Address<'c> {
 }
 
 impl<'w> Addressees<'w> {
-    fn add(&mut self, seen: &mut HashSet<&'w str>, members: impl Iterator<Item = &'w Member>) {
+    fn add(&mut self, seen: &mut HashSet<&'w str>, members: impl Iterator<Item = &'w SimulatedMember>) {
         for member in members.filter(|m| seen.insert(&m.userid)) {
             if member.licensed {
                 self.members.push(member);
@@ -125,27 +130,33 @@ impl<'w> Addressees<'w> {
     }
 
     /// The department and everything below it.
-    fn add_below(&mut self, seen: &mut HashSet<&'w str>, view: View<'w>, range: &'w Range, id: i64) {
+    fn add_below(
+        &mut self,
+        seen: &mut HashSet<&'w str>,
+        view: WorldView<'w>,
+        range: &'w VisibleRange,
+        id: i64,
+    ) {
         for department in view.subtree(id) {
-            self.add(seen, visible(range, view.members_in(department.id)));
+            self.add(seen, filter_visible(range, view.members_in(department.id)));
         }
     }
 }
 
-fn visible<'w>(
-    range: &'w Range,
-    members: impl Iterator<Item = &'w Member>,
-) -> impl Iterator<Item = &'w Member> {
-    members.filter(|m| m.status != Status::Left && range.has_member(m))
+fn filter_visible<'w>(
+    range: &'w VisibleRange,
+    members: impl Iterator<Item = &'w SimulatedMember>,
+) -> impl Iterator<Item = &'w SimulatedMember> {
+    members.filter(|m| m.status != SimulatedStatus::Left && range.has_member(m))
 }
 
 /// The parts between the strokes, without empty ones.
-fn list<'c>(body: &'c Value, name: &str) -> Result<Vec<&'c str>, Refusal> {
+fn split_list<'c>(body: &'c Value, name: &str) -> Result<Vec<&'c str>, SimulatedRefusal> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(Vec::new()),
         Some(Value::String(text)) => {
             Ok(text.split('|').map(str::trim).filter(|part| !part.is_empty()).collect())
         }
-        Some(_) => Err(Refusal(40035, "invalid parameter, touser, toparty and totag are strings")),
+        Some(_) => Err(SimulatedRefusal(40035, "invalid parameter, touser, toparty and totag are strings")),
     }
 }

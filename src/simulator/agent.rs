@@ -2,20 +2,20 @@
 
 use serde_json::{Value, json};
 
-use super::api::{Call, Caller, Refusal};
-use super::contact::ok;
-use super::reader::{FORBIDDEN, Reader};
+use super::api::{SimulatedCall, SimulatedCaller, SimulatedRefusal};
+use super::contact::ok_answer;
+use super::reader::{ContactReader, FORBIDDEN};
 
 /// Doc 90227. Only the application's own secret reads it.
-pub(super) fn get(reader: Reader, call: &Call) -> Result<Value, Refusal> {
-    let Caller::App(app) = reader.caller else { return Err(FORBIDDEN) };
-    let id = call.param("agentid").ok_or(Refusal(41011, "missing agentid"))?;
-    let id: i64 = id.parse().map_err(|_| Refusal(40056, "invalid agentid"))?;
+pub(super) fn get_agent(reader: ContactReader, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {
+    let SimulatedCaller::App(app) = reader.caller else { return Err(FORBIDDEN) };
+    let id = call.param("agentid").ok_or(SimulatedRefusal(41011, "missing agentid"))?;
+    let id: i64 = id.parse().map_err(|_| SimulatedRefusal(40056, "invalid agentid"))?;
     if id != app.agent_id {
-        return Err(Refusal(301_002, "not allow operate another agent with this accesstoken"));
+        return Err(SimulatedRefusal(301_002, "not allow operate another agent with this accesstoken"));
     }
     let users: Vec<Value> = app.visible.members.iter().map(|u| json!({"userid": u})).collect();
-    Ok(ok(json!({
+    Ok(ok_answer(json!({
         "agentid": app.agent_id,
         "name": app.name,
         "square_logo_url": "https://wework.qpic.cn/wwpic/simulator/0",

@@ -14,27 +14,27 @@ use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::content::BAD_MEDIA;
-use super::fault::Fault;
-use super::grant::{BadCode, BadToken, CODE_MAX, Holder, TOKEN_LIFE};
-use super::reader::Reader;
-use super::state::Inside;
-use super::world::{App, Who};
-use super::{Received, Simulator, agent, contact, fault, media, random, send, tag};
+use super::fault::InjectedFault;
+use super::grant::{BadCode, BadToken, MAX_CODE_BYTES, TOKEN_LIFETIME, TokenHolder};
+use super::reader::ContactReader;
+use super::state::SimulatorContext;
+use super::world::{CodeBearer, SimulatedApp};
+use super::{ReceivedCall, Simulator, agent, contact, fault, media, random, send, tag};
 
 /// The largest body a call may have.
-const BODY_MAX: usize = 2 * 1024 * 1024;
+const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 /// The same of an upload: enough to hold a file that is too large, which is 45001.
-const UPLOAD_MAX: usize = 32 * 1024 * 1024;
+const MAX_UPLOAD_BYTES: usize = 32 * 1024 * 1024;
 /// How much of an upload [`Received`] keeps.
-const UPLOAD_KEPT: usize = 1024;
+const KEPT_UPLOAD_BYTES: usize = 1024;
 
 /// A failed call: errcode and errmsg without the suffix.
 #[derive(Debug)]
-pub(super) struct Refusal(pub(super) i64, pub(super) &'static str);
+pub(super) struct SimulatedRefusal(pub(super) i64, pub(super) &'static str);
 
 /// What a call brought.
 #[derive(Debug)]
-pub(super) struct Call {
+pub(super) struct SimulatedCall {
     pub(super) method: Method,
     pub(super) query: HashMap<String, String>,
     pub(super) content_type: Option<String>,
@@ -42,29 +42,29 @@ pub(super) struct Call {
     pub(super) from: IpAddr,
 }
 
-impl Call {
+impl SimulatedCall {
     /// A parameter of the query; an empty one counts as missing.
     pub(super) fn param(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
     /// The JSON body of a POST endpoint, empty without one.
-    pub(super) fn json(&self) -> Result<Value, Refusal> {
+    pub(super) fn json(&self) -> Result<Value, SimulatedRefusal> {
         if self.method != Method::POST {
-            return Err(Refusal(40058, "invalid Request Parameter"));
+            return Err(SimulatedRefusal(40058, "invalid Request Parameter"));
         }
         if self.body.is_empty() {
             return Ok(json!({}));
         }
-        if escapes(&self.body) {
-            return Err(Refusal(40033, "invalid Request Format, don't use \\uxxxx"));
+        if has_unicode_escape(&self.body) {
+            return Err(SimulatedRefusal(40033, "invalid Request Format, don't use \\uxxxx"));
         }
-        serde_json::from_slice(&self.body).map_err(|_| Refusal(40035, "Warning: wrong json format."))
+        serde_json::from_slice(&self.body).map_err(|_| SimulatedRefusal(40035, "Warning: wrong json format."))
     }
 }
 
 /// Whether a `\uxxxx` stands in a JSON text; a backslash that is escaped itself begins none.
-fn escapes(body: &[u8]) -> bool {
+fn has_unicode_escape(body: &[u8]) -> bool {
     let mut escaped = false;
     body.iter().any(|b| {
         let found = escaped && *b == b'u';
@@ -75,15 +75,15 @@ fn escapes(body: &[u8]) -> bool {
 
 /// A caller whose token is good.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Caller<'w> {
+pub(super) enum SimulatedCaller<'w> {
     /// An application.
-    App(&'w App),
+    App(&'w SimulatedApp),
     /// The 通讯录同步 assistant; whether it may read details.
     Contacts { reads_details: bool },
 }
 
 /// The handler of every API path.
-pub(super) async fn call(
+pub(super) async fn handle_call(
     State(sim): State<Simulator>,
     Path(api): Path<String>,
     request: Request,
@@ -94,13 +94,13 @@ pub(super) async fn call(
         .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |c| c.0.ip().to_canonical());
     let (head, body) = request.into_parts();
     let is_upload = api == "media/upload";
-    let Ok(body) = to_bytes(body, if is_upload { UPLOAD_MAX } else { BODY_MAX }).await else {
+    let Ok(body) = to_bytes(body, if is_upload { MAX_UPLOAD_BYTES } else { MAX_BODY_BYTES }).await else {
         return StatusCode::PAYLOAD_TOO_LARGE.into_response();
     };
     let pairs: Vec<(String, String)> =
         form_urlencoded::parse(head.uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let kept = if is_upload { UPLOAD_KEPT } else { body.len() };
-    let mut in_flight = sim.received(Received {
+    let kept = if is_upload { KEPT_UPLOAD_BYTES } else { body.len() };
+    let mut in_flight = sim.record_call(ReceivedCall {
         api: api.clone(),
         method: head.method.to_string(),
         query: pairs.clone(),
@@ -109,14 +109,20 @@ pub(super) async fn call(
     });
     let content_type =
         head.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).map(str::to_owned);
-    let call = Call { method: head.method, query: pairs.into_iter().collect(), content_type, body, from };
-    let answer = answer(&sim, &api, &call, in_flight.refusal.take()).await;
+    let call =
+        SimulatedCall { method: head.method, query: pairs.into_iter().collect(), content_type, body, from };
+    let answer = answer_call(&sim, &api, &call, in_flight.refusal.take()).await;
     drop(in_flight);
     answer
 }
 
 /// A fault first, then a limit that refuses at once, then, after the API's latency, what the API says.
-async fn answer(sim: &Simulator, api: &str, call: &Call, limited: Option<Refusal>) -> Response {
+async fn answer_call(
+    sim: &Simulator,
+    api: &str,
+    call: &SimulatedCall,
+    limited: Option<SimulatedRefusal>,
+) -> Response {
     let (fault, latency) = {
         let mut state = sim.inner.state.lock();
         (state.faults.take(api, call), state.world.limits.latency.get(api))
@@ -124,7 +130,7 @@ async fn answer(sim: &Simulator, api: &str, call: &Call, limited: Option<Refusal
     if fault.is_none()
         && let Some(refusal) = limited
     {
-        return fault::json_answer(&refused(&refusal, call.from));
+        return fault::json_answer(&refusal_answer(&refusal, call.from));
     }
     if let Some(latency) = latency {
         tokio::time::sleep(latency).await;
@@ -135,44 +141,50 @@ async fn answer(sim: &Simulator, api: &str, call: &Call, limited: Option<Refusal
         return instead;
     }
     if api == "media/get"
-        && let Some(file) = sim.inside(|inside| read_media(inside, call))
+        && let Some(file) = sim.with_world(|inside| read_media(inside, call))
     {
         return match fault {
-            Some(Fault::HavingActed(then)) => then.instead().await.unwrap_or(file),
+            Some(InjectedFault::HavingActed(then)) => then.instead().await.unwrap_or(file),
             _ => file,
         };
     }
-    let result = sim.inside(|inside| dispatch(inside, api, call));
+    let result = sim.with_world(|inside| dispatch_call(inside, api, call));
     let answer = match result {
         Some(Ok(answer)) => answer,
-        Some(Err(refusal)) => refused(&refusal, call.from),
+        Some(Err(refusal)) => refusal_answer(&refusal, call.from),
         None => return StatusCode::NOT_FOUND.into_response(),
     };
     match fault {
         None => fault::json_answer(&answer),
-        Some(Fault::HavingActed(then)) => then.instead().await.unwrap_or_else(|| then.spoil(&answer)),
+        Some(InjectedFault::HavingActed(then)) => then.instead().await.unwrap_or_else(|| then.spoil(&answer)),
         Some(fault) => fault.spoil(&answer),
     }
 }
 
 /// The one answer that is no JSON; refused as the others are by [`dispatch`].
-fn read_media(inside: &mut Inside, call: &Call) -> Option<Response> {
-    caller(inside, call).ok()?;
-    media::get(inside, call).ok().map(|m| m.answer(false))
+fn read_media(inside: &mut SimulatorContext, call: &SimulatedCall) -> Option<Response> {
+    authenticate_caller(inside, call).ok()?;
+    media::get_media(inside, call).ok().map(|m| m.answer(false))
 }
 
 /// `None` for a path that this WeCom does not have.
-fn dispatch(inside: &mut Inside, api: &str, call: &Call) -> Option<Result<Value, Refusal>> {
-    let read = |what: fn(Reader, &Call) -> Result<Value, Refusal>| {
-        let caller = caller(inside, call)?;
-        let answer = what(Reader::new(inside.view, caller)?, call)?;
+fn dispatch_call(
+    inside: &mut SimulatorContext,
+    api: &str,
+    call: &SimulatedCall,
+) -> Option<Result<Value, SimulatedRefusal>> {
+    let read = |what: fn(ContactReader, &SimulatedCall) -> Result<Value, SimulatedRefusal>| {
+        let caller = authenticate_caller(inside, call)?;
+        let answer = what(ContactReader::new(inside.view, caller)?, call)?;
         inside.world.limits.fits(api, &answer).map(|()| answer)
     };
     let result = match api {
-        _ if inside.grants.is_blocked(call.from, inside.now) => Err(Refusal(45009, "api freq out of limit")),
+        _ if inside.grants.is_blocked(call.from, inside.now) => {
+            Err(SimulatedRefusal(45009, "api freq out of limit"))
+        }
         "gettoken" => get_token(inside, call),
-        "auth/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(Spelling::Current)),
-        "user/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(Spelling::Legacy)),
+        "auth/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(FieldSpelling::Current)),
+        "user/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(FieldSpelling::Legacy)),
         "user/get" => read(contact::user_get),
         "user/list" => read(contact::user_list),
         "user/simplelist" => read(contact::user_simplelist),
@@ -180,24 +192,27 @@ fn dispatch(inside: &mut Inside, api: &str, call: &Call) -> Option<Result<Value,
         "department/list" => read(contact::department_list),
         "department/simplelist" => read(contact::department_simplelist),
         "department/get" => read(contact::department_get),
-        "tag/list" => read(tag::list),
-        "tag/get" => read(tag::get),
-        "agent/get" => read(agent::get),
-        "message/send" => caller(inside, call).and_then(|who| send::send(inside, who, call)),
-        "message/recall" => caller(inside, call).and_then(|who| send::recall(inside, who, call)),
-        "media/upload" => caller(inside, call).and_then(|_| media::upload(inside, call)),
-        // only what is refused comes here
-        "media/get" => {
-            caller(inside, call).and_then(|_| Err(media::get(inside, call).err().unwrap_or(BAD_MEDIA)))
+        "tag/list" => read(tag::list_tags),
+        "tag/get" => read(tag::get_tag),
+        "agent/get" => read(agent::get_agent),
+        "message/send" => {
+            authenticate_caller(inside, call).and_then(|who| send::send_message(inside, who, call))
         }
+        "message/recall" => {
+            authenticate_caller(inside, call).and_then(|who| send::recall_message(inside, who, call))
+        }
+        "media/upload" => authenticate_caller(inside, call).and_then(|_| media::upload_media(inside, call)),
+        // only what is refused comes here
+        "media/get" => authenticate_caller(inside, call)
+            .and_then(|_| Err(media::get_media(inside, call).err().unwrap_or(BAD_MEDIA))),
         _ => return None,
     };
     Some(result)
 }
 
 /// The envelope of a failure with the suffix that real ones carry (doc 90664).
-pub(super) fn refused(Refusal(code, message): &Refusal, from: IpAddr) -> Value {
-    let hint = random::digits(25);
+pub(super) fn refusal_answer(SimulatedRefusal(code, message): &SimulatedRefusal, from: IpAddr) -> Value {
+    let hint = random::random_digits(25);
     json!({
         "errcode": code,
         "errmsg": format!(
@@ -208,93 +223,96 @@ pub(super) fn refused(Refusal(code, message): &Refusal, from: IpAddr) -> Value {
 }
 
 /// Doc 91039. No address list is asked here: 60020 comes with the first call that uses the token.
-fn get_token(inside: &mut Inside, call: &Call) -> Result<Value, Refusal> {
-    let corp_id = call.param("corpid").ok_or(Refusal(41002, "corpid missing"))?;
-    let secret = call.param("corpsecret").ok_or(Refusal(41004, "corpsecret missing"))?;
+fn get_token(inside: &mut SimulatorContext, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {
+    let corp_id = call.param("corpid").ok_or(SimulatedRefusal(41002, "corpid missing"))?;
+    let secret = call.param("corpsecret").ok_or(SimulatedRefusal(41004, "corpsecret missing"))?;
     if corp_id != inside.world.corp_id {
-        return Err(Refusal(40013, "invalid corpid"));
+        return Err(SimulatedRefusal(40013, "invalid corpid"));
     }
-    let contacts = (Holder::Contacts, inside.world.contacts.secret.as_str(), true);
+    let contacts = (TokenHolder::Contacts, inside.world.contacts.secret.as_str(), true);
     let mut holders = inside
         .world
         .apps()
-        .map(|a| (Holder::App(a.agent_id), a.secret.as_str(), a.enabled))
+        .map(|a| (TokenHolder::App(a.agent_id), a.secret.as_str(), a.enabled))
         .chain(std::iter::once(contacts));
     let Some((holder, secret, enabled)) = holders.find(|(_, s, _)| *s == secret) else {
-        inside.grants.wrong_secret(call.from, inside.world.wrong_secrets_before_block, inside.now);
+        inside.grants.count_wrong_secret(call.from, inside.world.wrong_secrets_before_block, inside.now);
         // a secret of letters no secret has can only be a mistake in copying, or another corporation's
         let shaped = secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         return Err(if shaped {
-            Refusal(40001, "invalid credential")
+            SimulatedRefusal(40001, "invalid credential")
         } else {
-            Refusal(40091, "invalid secret")
+            SimulatedRefusal(40091, "invalid secret")
         });
     };
     if !enabled {
-        return Err(Refusal(50003, "app disabled"));
+        return Err(SimulatedRefusal(50003, "app disabled"));
     }
     let token = inside.grants.token(holder, secret, inside.now);
-    Ok(json!({"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": TOKEN_LIFE.as_secs()}))
+    Ok(json!({"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": TOKEN_LIFETIME.as_secs()}))
 }
 
 /// Token, then address, then whether the application is on: what every call but gettoken passes first.
-fn caller<'w>(inside: &Inside<'w>, call: &Call) -> Result<Caller<'w>, Refusal> {
+fn authenticate_caller<'w>(
+    inside: &SimulatorContext<'w>,
+    call: &SimulatedCall,
+) -> Result<SimulatedCaller<'w>, SimulatedRefusal> {
     let world = inside.world;
-    let invalid = Refusal(40014, "invalid access_token");
-    let token = call.param("access_token").ok_or(Refusal(41001, "access_token missing"))?;
+    let invalid = SimulatedRefusal(40014, "invalid access_token");
+    let token = call.param("access_token").ok_or(SimulatedRefusal(41001, "access_token missing"))?;
     let holder = inside.grants.check_token(token, inside.now).map_err(|e| match e {
-        BadToken::Expired => Refusal(world.expired_token_errcode, "access_token expired"),
-        BadToken::Unknown => Refusal(world.revoked_token_errcode, "invalid access_token"),
+        BadToken::Expired => SimulatedRefusal(world.expired_token_errcode, "access_token expired"),
+        BadToken::Unknown => SimulatedRefusal(world.revoked_token_errcode, "invalid access_token"),
     })?;
     let (caller, trusted, enabled) = match holder {
-        Holder::App(id) => {
-            let app = world.app_of(id).ok_or(invalid)?;
-            (Caller::App(app), &app.trusted_ips, app.enabled)
+        TokenHolder::App(id) => {
+            let app = world.find_app(id).ok_or(invalid)?;
+            (SimulatedCaller::App(app), &app.trusted_ips, app.enabled)
         }
-        Holder::Contacts => {
+        TokenHolder::Contacts => {
             let c = &world.contacts;
-            (Caller::Contacts { reads_details: c.reads_details }, &c.trusted_ips, true)
+            (SimulatedCaller::Contacts { reads_details: c.reads_details }, &c.trusted_ips, true)
         }
     };
     if trusted.as_ref().is_some_and(|list| !list.contains(&call.from)) {
-        return Err(Refusal(60020, "not allow to access from your ip"));
+        return Err(SimulatedRefusal(60020, "not allow to access from your ip"));
     }
     if !enabled {
-        return Err(Refusal(50003, "app disabled"));
+        return Err(SimulatedRefusal(50003, "app disabled"));
     }
     Ok(caller)
 }
 
 /// Two endpoints, two spellings (docs 91023 and its predecessor).
 #[derive(Clone, Copy)]
-enum Spelling {
+enum FieldSpelling {
     Current,
     Legacy,
 }
 
-struct Identity {
-    who: Who,
+struct CodeIdentity {
+    who: CodeBearer,
     ticket: Option<String>,
 }
 
-impl Identity {
-    fn answer(&self, spelling: Spelling) -> Value {
+impl CodeIdentity {
+    fn answer(&self, spelling: FieldSpelling) -> Value {
         let mut answer = json!({"errcode": 0, "errmsg": "ok"});
         let mut set = |current: &str, legacy: &str, value: Value| {
             let name = match spelling {
-                Spelling::Current => current,
-                Spelling::Legacy => legacy,
+                FieldSpelling::Current => current,
+                FieldSpelling::Legacy => legacy,
             };
             if let (Value::Object(fields), false) = (&mut answer, name.is_empty()) {
                 fields.insert(name.to_owned(), value);
             }
         };
         match &self.who {
-            Who::Member(userid) => set("userid", "UserId", json!(userid)),
-            Who::Outsider { openid, .. } => set("openid", "OpenId", json!(openid)),
+            CodeBearer::Member(userid) => set("userid", "UserId", json!(userid)),
+            CodeBearer::Outsider { openid, .. } => set("openid", "OpenId", json!(openid)),
         }
         set("", "DeviceId", json!("SIMULATOR00000000000000000000001"));
-        if let Who::Outsider { external_userid: Some(id), .. } = &self.who {
+        if let CodeBearer::Outsider { external_userid: Some(id), .. } = &self.who {
             set("external_userid", "external_userid", json!(id));
         }
         if let Some(ticket) = &self.ticket {
@@ -306,33 +324,38 @@ impl Identity {
 }
 
 /// Doc 91023. Any member passes, visible to the application or not.
-fn get_user_info(inside: &mut Inside, call: &Call) -> Result<Identity, Refusal> {
-    let Caller::App(app) = caller(inside, call)? else {
-        return Err(Refusal(
+fn get_user_info(
+    inside: &mut SimulatorContext,
+    call: &SimulatedCall,
+) -> Result<CodeIdentity, SimulatedRefusal> {
+    let SimulatedCaller::App(app) = authenticate_caller(inside, call)? else {
+        return Err(SimulatedRefusal(
             50001,
             "redirect_url is not registered, the contacts secret cannot consume a code",
         ));
     };
-    let code = call.param("code").ok_or(Refusal(41008, "missing code"))?;
+    let code = call.param("code").ok_or(SimulatedRefusal(41008, "missing code"))?;
     let exact = inside.world.exact_code_errors;
-    let redeemed = if code.len() > CODE_MAX {
+    let redeemed = if code.len() > MAX_CODE_BYTES {
         Err(BadCode::Unknown)
     } else {
         inside.grants.redeem(code, app.agent_id, inside.now)
     };
     let code = redeemed.map_err(|e| match e {
-        BadCode::OtherAgent => Refusal(50001, "redirect_url is not registered, the code is of another agent"),
-        BadCode::Used if exact => Refusal(42022, "code has been used"),
-        BadCode::Expired if exact => Refusal(42003, "code expired"),
-        BadCode::Unknown | BadCode::Used | BadCode::Expired => Refusal(40029, "invalid code"),
+        BadCode::OtherAgent => {
+            SimulatedRefusal(50001, "redirect_url is not registered, the code is of another agent")
+        }
+        BadCode::Used if exact => SimulatedRefusal(42022, "code has been used"),
+        BadCode::Expired if exact => SimulatedRefusal(42003, "code expired"),
+        BadCode::Unknown | BadCode::Used | BadCode::Expired => SimulatedRefusal(40029, "invalid code"),
     })?;
     let visible = match &code.who {
-        Who::Member(userid) => inside
+        CodeBearer::Member(userid) => inside
             .view
             .member(userid)
             .is_some_and(|m| inside.view.range(app.agent_id).is_some_and(|r| r.has_member(m))),
-        Who::Outsider { .. } => false,
+        CodeBearer::Outsider { .. } => false,
     };
-    let ticket = (code.private && visible).then(|| random::text(86));
-    Ok(Identity { who: code.who, ticket })
+    let ticket = (code.private && visible).then(|| random::random_text(86));
+    Ok(CodeIdentity { who: code.who, ticket })
 }

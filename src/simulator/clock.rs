@@ -5,13 +5,13 @@ use std::time::{Duration, Instant, SystemTime};
 
 /// Time since the simulator began. It runs, and [`Clock::advance`] makes it jump.
 #[derive(Debug)]
-pub(super) struct Clock {
+pub(super) struct SimulatedClock {
     started: Instant,
     began: Duration,
     ahead_ms: AtomicU64,
 }
 
-impl Clock {
+impl SimulatedClock {
     /// A clock that stands at zero now.
     pub(super) fn start() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the simulator has a clock of its own")]

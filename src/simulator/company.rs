@@ -2,22 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use super::limit::Limits;
-use super::people::{Department, Member, Status, Tag};
-use super::world::{App, Contacts, LinkedMember, Outsider, Phone, Visible, World};
+use super::limit::SimulatedLimits;
+use super::people::{SimulatedDepartment, SimulatedMember, SimulatedStatus, SimulatedTag};
+use super::world::{
+    ContactsAssistant, LinkedMember, Outsider, PhoneHolder, SimulatedApp, VisibleScope, World,
+};
 
 impl Default for World {
     /// 示例科技: 张三 (`zhangsan`) and colleagues, among them `zhouba` (disabled), `wujiu` (not activated),
     /// `zhengshi` (invisible to the application), an external contact and a member of a linked corporation.
     fn default() -> Self {
-        let mut app = App::new(1_000_002, "办公平台", "simulator-app-secret");
+        let mut app = SimulatedApp::new(1_000_002, "办公平台", "simulator-app-secret");
         app.visible.hidden.insert("zhengshi".to_owned());
         Self {
             corp_id: "ww0123456789abcdef".to_owned(),
             corp_name: "示例科技".to_owned(),
             app,
             more_apps: Vec::new(),
-            contacts: Contacts {
+            contacts: ContactsAssistant {
                 secret: "simulator-contacts-secret".to_owned(),
                 trusted_ips: None,
                 reads_details: false,
@@ -25,8 +27,8 @@ impl Default for World {
             departments: departments(),
             members: members(),
             tags: vec![
-                Tag::new(1, "管理层").on(["zhangsan", "lisi", "zhaoliu"]),
-                Tag::new(2, "技术人员").on(["sunqi"]).on_departments([3]),
+                SimulatedTag::new(1, "管理层").with_users(["zhangsan", "lisi", "zhaoliu"]),
+                SimulatedTag::new(2, "技术人员").with_users(["sunqi"]).with_departments([3]),
             ],
             outsiders: vec![Outsider {
                 openid: "oSimulatorCustomer000000000A".to_owned(),
@@ -37,14 +39,14 @@ impl Default for World {
                 userid: "wwfedcba9876543210/liwei".to_owned(),
                 name: "李伟（合作公司）".to_owned(),
             }],
-            phone: Phone::Person("zhangsan".to_owned()),
+            phone: PhoneHolder::Person("zhangsan".to_owned()),
             exact_code_errors: false,
             expired_token_errcode: 42001,
             revoked_token_errcode: 40014,
             wrong_secrets_before_block: 30,
             account_limit: 1000,
             empty_invaliduser: false,
-            limits: Limits::default(),
+            limits: SimulatedLimits::default(),
         }
     }
 }
@@ -58,7 +60,8 @@ impl World {
         let people = FAMILY.iter().cycle().zip(GIVEN.iter().cycle()).zip(homes.iter().cycle());
         for (n, ((family, given), home)) in people.take(count).enumerate() {
             let n = n + 1;
-            let mut m = Member::new(&format!("member{n:04}"), &format!("{family}{given}")).within([*home]);
+            let mut m = SimulatedMember::new(&format!("member{n:04}"), &format!("{family}{given}"))
+                .with_departments([*home]);
             m.position = "专员".to_owned();
             m.mobile = format!("138{n:08}");
             self.members.push(m);
@@ -74,7 +77,7 @@ impl World {
     }
 }
 
-impl App {
+impl SimulatedApp {
     /// A self-built application of today, visible to the whole corporation, with no domain entered yet.
     pub fn new(agent_id: i64, name: &str, secret: &str) -> Self {
         Self {
@@ -89,20 +92,20 @@ impl App {
             trusted_ips: None,
             enabled: true,
             legacy_fields: false,
-            visible: Visible { departments: BTreeSet::from([1]), ..Visible::default() },
+            visible: VisibleScope { departments: BTreeSet::from([1]), ..VisibleScope::default() },
         }
     }
 }
 
-fn departments() -> Vec<Department> {
+fn departments() -> Vec<SimulatedDepartment> {
     let mut list = vec![
-        Department::new(1, "示例科技", 0),
-        Department::new(2, "财务部", 1),
-        Department::new(3, "研发部", 1),
-        Department::new(4, "前端组", 3),
-        Department::new(5, "后端组", 3),
-        Department::new(6, "销售部", 1),
-        Department::new(7, "行政人事部", 1),
+        SimulatedDepartment::new(1, "示例科技", 0),
+        SimulatedDepartment::new(2, "财务部", 1),
+        SimulatedDepartment::new(3, "研发部", 1),
+        SimulatedDepartment::new(4, "前端组", 3),
+        SimulatedDepartment::new(5, "后端组", 3),
+        SimulatedDepartment::new(6, "销售部", 1),
+        SimulatedDepartment::new(7, "行政人事部", 1),
     ];
     for d in &mut list {
         let leader = match d.id {
@@ -116,23 +119,25 @@ fn departments() -> Vec<Department> {
     list
 }
 
-fn members() -> Vec<Member> {
-    let table: [(&str, &str, &[i64], Status, &str); 8] = [
-        ("zhangsan", "张三", &[5, 3], Status::Active, "研发经理"),
-        ("lisi", "李四", &[2], Status::Active, "财务主管"),
-        ("wangwu", "王五", &[4], Status::Active, "前端工程师"),
-        ("zhaoliu", "赵六", &[6], Status::Active, "销售总监"),
-        ("sunqi", "孙七", &[7, 2], Status::Active, "人事专员"),
-        ("zhouba", "周八", &[6], Status::Disabled, "销售代表"),
-        ("wujiu", "吴九", &[5], Status::NotActivated, "实习生"),
-        ("zhengshi", "郑十", &[7], Status::Active, "顾问"),
+fn members() -> Vec<SimulatedMember> {
+    let table: [(&str, &str, &[i64], SimulatedStatus, &str); 8] = [
+        ("zhangsan", "张三", &[5, 3], SimulatedStatus::Active, "研发经理"),
+        ("lisi", "李四", &[2], SimulatedStatus::Active, "财务主管"),
+        ("wangwu", "王五", &[4], SimulatedStatus::Active, "前端工程师"),
+        ("zhaoliu", "赵六", &[6], SimulatedStatus::Active, "销售总监"),
+        ("sunqi", "孙七", &[7, 2], SimulatedStatus::Active, "人事专员"),
+        ("zhouba", "周八", &[6], SimulatedStatus::Disabled, "销售代表"),
+        ("wujiu", "吴九", &[5], SimulatedStatus::NotActivated, "实习生"),
+        ("zhengshi", "郑十", &[7], SimulatedStatus::Active, "顾问"),
     ];
     let leaders = departments();
     table
         .iter()
         .zip(1..)
         .map(|((userid, name, within, status, position), n)| {
-            let mut m = Member::new(userid, name).within(within.iter().copied()).with_status(*status);
+            let mut m = SimulatedMember::new(userid, name)
+                .with_departments(within.iter().copied())
+                .with_status(*status);
             m.position = (*position).to_owned();
             m.mobile = format!("1380000{n:04}");
             m.email = format!("{userid}@example.com");

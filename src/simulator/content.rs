@@ -4,37 +4,37 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::api::Refusal;
+use super::api::SimulatedRefusal;
 use super::card;
-use super::media::{Kind, Medias};
-use super::world::App;
+use super::media::{MediaStore, UploadKind};
+use super::world::SimulatedApp;
 
 /// Bytes of a text or a markdown message.
-const TEXT_MAX: usize = 2048;
-const TITLE_MAX: usize = 128;
-const DESCRIPTION_MAX: usize = 512;
-const URL_MAX: usize = 2048;
-const ARTICLES_MAX: usize = 8;
+const MAX_TEXT_BYTES: usize = 2048;
+const MAX_TITLE_BYTES: usize = 128;
+const MAX_DESCRIPTION_BYTES: usize = 512;
+const MAX_URL_BYTES: usize = 2048;
+const MAX_ARTICLES: usize = 8;
 /// Characters of the button of a textcard.
-const BUTTON_MAX: usize = 4;
+const MAX_BUTTON_CHARS: usize = 4;
 
-pub(super) const NO_URL: Refusal = Refusal(41010, "missing url");
-const NO_TITLE: Refusal = Refusal(41016, "missing title");
-const NO_TEXT: Refusal = Refusal(44004, "empty content");
-pub(super) const BAD_MEDIA: Refusal = Refusal(40007, "invalid media_id");
-const NO_CONTENT: Refusal = Refusal(40063, "some parameters are empty");
+pub(super) const NO_URL: SimulatedRefusal = SimulatedRefusal(41010, "missing url");
+const NO_TITLE: SimulatedRefusal = SimulatedRefusal(41016, "missing title");
+const NO_TEXT: SimulatedRefusal = SimulatedRefusal(44004, "empty content");
+pub(super) const BAD_MEDIA: SimulatedRefusal = SimulatedRefusal(40007, "invalid media_id");
+const NO_CONTENT: SimulatedRefusal = SimulatedRefusal(40063, "some parameters are empty");
 
 /// What a content is checked against.
 #[derive(Clone, Copy)]
-pub(super) struct Against<'w> {
-    pub(super) app: &'w App,
-    pub(super) medias: &'w Medias,
+pub(super) struct ContentContext<'w> {
+    pub(super) app: &'w SimulatedApp,
+    pub(super) medias: &'w MediaStore,
     pub(super) now: Duration,
 }
 
 /// A message as the members get it.
 #[derive(Debug)]
-pub(super) struct Content {
+pub(super) struct CheckedContent {
     pub(super) kind: &'static str,
     /// The object below the msgtype, cut where WeCom cuts.
     pub(super) fields: Value,
@@ -45,44 +45,44 @@ pub(super) struct Content {
     pub(super) confidential: bool,
 }
 
-impl Content {
+impl CheckedContent {
     /// # Errors
     /// 40008 for a msgtype this WeCom does not know, and what each of them refuses.
-    pub(super) fn read(body: &Value, against: Against) -> Result<Self, Refusal> {
-        let kind = kind(body.get("msgtype").and_then(Value::as_str).unwrap_or_default())?;
+    pub(super) fn parse(body: &Value, against: ContentContext) -> Result<Self, SimulatedRefusal> {
+        let kind = parse_msgtype(body.get("msgtype").and_then(Value::as_str).unwrap_or_default())?;
         let mut fields = body.get(kind).and_then(Value::as_object).cloned().unwrap_or_default();
         let mut content =
             Self { kind, fields: Value::Null, answers: false, task_id: None, confidential: false };
-        let safe = flag(body, "safe")?;
+        let safe = parse_flag(body, "safe")?;
         match kind {
             "text" => {
-                let text = text(&fields, "content").ok_or(NO_TEXT)?;
-                put(&mut fields, "content", cut(&text, TEXT_MAX));
+                let text = text_field(&fields, "content").ok_or(NO_TEXT)?;
+                set_field(&mut fields, "content", truncate_text(&text, MAX_TEXT_BYTES));
             }
             "markdown" => {
-                let text = text(&fields, "content").ok_or(NO_TEXT)?;
-                if text.len() > TEXT_MAX {
-                    return Err(Refusal(45002, "content size out of limit"));
+                let text = text_field(&fields, "content").ok_or(NO_TEXT)?;
+                if text.len() > MAX_TEXT_BYTES {
+                    return Err(SimulatedRefusal(45002, "content size out of limit"));
                 }
             }
-            "image" | "voice" | "file" => against.medium(&fields, kind)?,
+            "image" | "voice" | "file" => against.check_media(&fields, kind)?,
             "video" => {
-                against.medium(&fields, kind)?;
-                cut_if_there(&mut fields, "title", TITLE_MAX);
-                cut_if_there(&mut fields, "description", DESCRIPTION_MAX);
+                against.check_media(&fields, kind)?;
+                truncate_field(&mut fields, "title", MAX_TITLE_BYTES);
+                truncate_field(&mut fields, "description", MAX_DESCRIPTION_BYTES);
             }
-            "textcard" => textcard(&mut fields)?,
+            "textcard" => check_textcard(&mut fields)?,
             "news" => {
                 if safe {
-                    return Err(Refusal(40074, "invalid msg type, news cannot be confidential"));
+                    return Err(SimulatedRefusal(40074, "invalid msg type, news cannot be confidential"));
                 }
-                news(&mut fields)?;
+                check_news(&mut fields)?;
             }
             _ => {
                 if fields.is_empty() {
                     return Err(NO_CONTENT);
                 }
-                let checked = card::check(&fields, against)?;
+                let checked = card::check_card(&fields, against)?;
                 (content.answers, content.task_id) = (checked.answers, checked.task_id);
             }
         }
@@ -93,51 +93,52 @@ impl Content {
     }
 }
 
-impl Against<'_> {
+impl ContentContext<'_> {
     /// # Errors
     /// 40007 unless the `media_id` is there, of that kind and younger than three days.
-    fn medium(&self, fields: &Map<String, Value>, kind: &str) -> Result<(), Refusal> {
-        let kind = Kind::named(kind).ok_or(BAD_MEDIA)?;
-        let id = text(fields, "media_id").ok_or(BAD_MEDIA)?;
+    fn check_media(&self, fields: &Map<String, Value>, kind: &str) -> Result<(), SimulatedRefusal> {
+        let kind = UploadKind::from_name(kind).ok_or(BAD_MEDIA)?;
+        let id = text_field(fields, "media_id").ok_or(BAD_MEDIA)?;
         if self.medias.get(&id, self.now).is_some_and(|m| m.kind == kind) { Ok(()) } else { Err(BAD_MEDIA) }
     }
 }
 
-fn kind(name: &str) -> Result<&'static str, Refusal> {
+fn parse_msgtype(name: &str) -> Result<&'static str, SimulatedRefusal> {
     let known = ["text", "image", "file", "voice", "video", "textcard", "news", "markdown", "template_card"];
-    known.into_iter().find(|k| *k == name).ok_or(Refusal(40008, "invalid message type"))
+    known.into_iter().find(|k| *k == name).ok_or(SimulatedRefusal(40008, "invalid message type"))
 }
 
-fn textcard(fields: &mut Map<String, Value>) -> Result<(), Refusal> {
-    let title = text(fields, "title").ok_or(NO_TITLE)?;
-    let description = text(fields, "description").ok_or(Refusal(41033, "missing description"))?;
-    link(&text(fields, "url").ok_or(NO_URL)?)?;
-    put(fields, "title", cut(&title, TITLE_MAX));
-    put(fields, "description", cut(&description, DESCRIPTION_MAX));
-    if let Some(button) = text(fields, "btntxt") {
-        put(fields, "btntxt", button.chars().take(BUTTON_MAX).collect());
+fn check_textcard(fields: &mut Map<String, Value>) -> Result<(), SimulatedRefusal> {
+    let title = text_field(fields, "title").ok_or(NO_TITLE)?;
+    let description =
+        text_field(fields, "description").ok_or(SimulatedRefusal(41033, "missing description"))?;
+    check_link(&text_field(fields, "url").ok_or(NO_URL)?)?;
+    set_field(fields, "title", truncate_text(&title, MAX_TITLE_BYTES));
+    set_field(fields, "description", truncate_text(&description, MAX_DESCRIPTION_BYTES));
+    if let Some(button) = text_field(fields, "btntxt") {
+        set_field(fields, "btntxt", button.chars().take(MAX_BUTTON_CHARS).collect());
     }
     Ok(())
 }
 
-fn news(fields: &mut Map<String, Value>) -> Result<(), Refusal> {
-    let count = Refusal(45008, "article size out of limit");
+fn check_news(fields: &mut Map<String, Value>) -> Result<(), SimulatedRefusal> {
+    let count = SimulatedRefusal(45008, "article size out of limit");
     let articles = fields.get_mut("articles").and_then(Value::as_array_mut).ok_or(count)?;
-    if articles.is_empty() || articles.len() > ARTICLES_MAX {
-        return Err(Refusal(45008, "article size out of limit"));
+    if articles.is_empty() || articles.len() > MAX_ARTICLES {
+        return Err(SimulatedRefusal(45008, "article size out of limit"));
     }
     for article in articles {
         let article = article.as_object_mut().ok_or(NO_CONTENT)?;
-        let title = text(article, "title").ok_or(NO_TITLE)?;
-        put(article, "title", cut(&title, TITLE_MAX));
-        cut_if_there(article, "description", DESCRIPTION_MAX);
-        match text(article, "url") {
-            Some(url) => link(&url)?,
-            None if text(article, "appid").is_some() && text(article, "pagepath").is_some() => {}
+        let title = text_field(article, "title").ok_or(NO_TITLE)?;
+        set_field(article, "title", truncate_text(&title, MAX_TITLE_BYTES));
+        truncate_field(article, "description", MAX_DESCRIPTION_BYTES);
+        match text_field(article, "url") {
+            Some(url) => check_link(&url)?,
+            None if text_field(article, "appid").is_some() && text_field(article, "pagepath").is_some() => {}
             None => return Err(NO_URL),
         }
-        if let Some(picture) = text(article, "picurl") {
-            link(&picture)?;
+        if let Some(picture) = text_field(article, "picurl") {
+            check_link(&picture)?;
         }
     }
     Ok(())
@@ -145,19 +146,19 @@ fn news(fields: &mut Map<String, Value>) -> Result<(), Refusal> {
 
 /// # Errors
 /// 40039 for a URL that is too long, 45034 for one without `http://` or `https://`.
-pub(super) fn link(url: &str) -> Result<(), Refusal> {
-    if url.len() > URL_MAX {
-        return Err(Refusal(40039, "invalid url size"));
+pub(super) fn check_link(url: &str) -> Result<(), SimulatedRefusal> {
+    if url.len() > MAX_URL_BYTES {
+        return Err(SimulatedRefusal(40039, "invalid url size"));
     }
     let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
     match scheme.as_deref() {
         Some("http" | "https") => Ok(()),
-        _ => Err(Refusal(45034, "url must have a protocol header")),
+        _ => Err(SimulatedRefusal(45034, "url must have a protocol header")),
     }
 }
 
 /// A text that is there and not empty.
-pub(super) fn text(fields: &Map<String, Value>, name: &str) -> Option<String> {
+pub(super) fn text_field(fields: &Map<String, Value>, name: &str) -> Option<String> {
     fields.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
 }
 
@@ -165,28 +166,28 @@ pub(super) fn text(fields: &Map<String, Value>, name: &str) -> Option<String> {
 ///
 /// # Errors
 /// 40035 for anything else.
-pub(super) fn flag(body: &Value, name: &str) -> Result<bool, Refusal> {
+pub(super) fn parse_flag(body: &Value, name: &str) -> Result<bool, SimulatedRefusal> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(false),
         Some(n) if n.as_i64() == Some(0) => Ok(false),
         Some(n) if n.as_i64() == Some(1) => Ok(true),
-        Some(_) => Err(Refusal(40035, "invalid parameter, a switch is 0 or 1")),
+        Some(_) => Err(SimulatedRefusal(40035, "invalid parameter, a switch is 0 or 1")),
     }
 }
 
 /// The first so many bytes, and no half character.
-fn cut(text: &str, bytes: usize) -> String {
+fn truncate_text(text: &str, bytes: usize) -> String {
     let mut text = text.to_owned();
     text.truncate(text.floor_char_boundary(bytes));
     text
 }
 
-fn cut_if_there(fields: &mut Map<String, Value>, name: &str, bytes: usize) {
-    if let Some(there) = text(fields, name) {
-        put(fields, name, cut(&there, bytes));
+fn truncate_field(fields: &mut Map<String, Value>, name: &str, bytes: usize) {
+    if let Some(there) = text_field(fields, name) {
+        set_field(fields, name, truncate_text(&there, bytes));
     }
 }
 
-fn put(fields: &mut Map<String, Value>, name: &str, value: String) {
+fn set_field(fields: &mut Map<String, Value>, name: &str, value: String) {
     fields.insert(name.to_owned(), Value::String(value));
 }

@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde_json::{Map, Value, json};
 
-use super::api::Call;
+use super::api::SimulatedCall;
 
 /// What happens to a call instead of, or to, its answer.
 ///
@@ -22,7 +22,7 @@ use super::api::Call;
 /// [`Fault::having_acted`] makes one of the second out of every one of the first.
 /// A file that `media/get` answers is not spoilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Fault {
+pub enum InjectedFault {
     /// A JSON answer with this errcode and errmsg, status 200.
     Errcode(i64, String),
     /// This text as the answer, status 200.
@@ -57,14 +57,14 @@ pub enum Fault {
     /// The real answer with nothing in its lists: errcode 0, and nobody there.
     EmptyList,
     /// The real answer with one record of its list spoilt, the last of them.
-    BrokenRecord(Broken),
+    BrokenRecord(RecordDamage),
     /// The API acts on the call, and then this happens to its answer. See [`Fault::having_acted`].
     HavingActed(Box<Self>),
 }
 
 /// What is wrong with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Broken {
+pub enum RecordDamage {
     /// `userid` (of a department `id`, of a tag `tagid`) is missing.
     WithoutId,
     /// `userid` is a number (`id` and `tagid` are text with letters).
@@ -75,15 +75,15 @@ pub enum Broken {
 
 /// Which calls a fault is for: those of an API, or of them those with one parameter value.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Aim {
+pub struct FaultTarget {
     api: String,
     parameter: Option<(String, String)>,
 }
 
-impl Aim {
+impl FaultTarget {
     /// Every call of `api` (`gettoken`, `user/get`, …); `*` stands for every API.
-    pub fn at(api: &str) -> Self {
-        Self { api: super::handle::name(api).to_owned(), parameter: None }
+    pub fn for_api(api: &str) -> Self {
+        Self { api: super::control::api_name(api).to_owned(), parameter: None }
     }
 
     /// Of them those with this value of a parameter, in the query or at the top of the JSON body.
@@ -95,20 +95,20 @@ impl Aim {
     }
 
     /// How closely a call is aimed at; `None`: not at all.
-    fn closeness(&self, api: &str, call: &Call) -> Option<u8> {
+    fn closeness(&self, api: &str, call: &SimulatedCall) -> Option<u8> {
         let at_api = self.api == api;
         if !at_api && self.api != "*" {
             return None;
         }
         match &self.parameter {
-            Some((name, value)) if !has(call, name, value) => None,
+            Some((name, value)) if !has_parameter(call, name, value) => None,
             parameter => Some(u8::from(at_api) + 2 * u8::from(parameter.is_some())),
         }
     }
 }
 
 /// Whether the call has this value of the parameter.
-fn has(call: &Call, name: &str, value: &str) -> bool {
+fn has_parameter(call: &SimulatedCall, name: &str, value: &str) -> bool {
     if let Some(there) = call.param(name) {
         return there == value;
     }
@@ -117,7 +117,7 @@ fn has(call: &Call, name: &str, value: &str) -> bool {
     there.is_some_and(|there| there.as_str().map_or_else(|| there.to_string(), str::to_owned) == value)
 }
 
-impl Fault {
+impl InjectedFault {
     /// WeCom acts on the call and then goes wrong: `Fault::Hang.having_acted()` has sent the message, and nobody
     /// learns of it; `Fault::Slow(…).having_acted()` has sent it before it waits.
     #[must_use]
@@ -139,12 +139,12 @@ impl Fault {
             Self::EmptyBody => StatusCode::OK.into_response(),
             Self::HugeBody => {
                 let chunk = Bytes::from(vec![b'a'; 64 * 1024]);
-                let mut steps = VecDeque::from([Step::Send(Bytes::from_static(b"{\"errmsg\":\""))]);
-                steps.extend(std::iter::repeat_n(Step::Send(chunk), 4096));
-                spoilt(steps)
+                let mut steps = VecDeque::from([BodyStep::Send(Bytes::from_static(b"{\"errmsg\":\""))]);
+                steps.extend(std::iter::repeat_n(BodyStep::Send(chunk), 4096));
+                faulty_response(steps)
             }
             Self::Hang => match std::future::pending::<Infallible>().await {},
-            Self::Close => spoilt(VecDeque::from([Step::Break])),
+            Self::Close => faulty_response(VecDeque::from([BodyStep::Break])),
             Self::Slow(by) => {
                 tokio::time::sleep(*by).await;
                 return None;
@@ -159,8 +159,12 @@ impl Fault {
         let half = || Bytes::from(text.as_bytes().iter().copied().take(text.len() / 2).collect::<Vec<u8>>());
         match self {
             Self::Truncated => json_text(half()),
-            Self::CloseMidAnswer => spoilt(VecDeque::from([Step::Send(half()), Step::Flush, Step::Break])),
-            Self::HangMidAnswer => spoilt(VecDeque::from([Step::Send(half()), Step::Forever])),
+            Self::CloseMidAnswer => {
+                faulty_response(VecDeque::from([BodyStep::Send(half()), BodyStep::Flush, BodyStep::Break]))
+            }
+            Self::HangMidAnswer => {
+                faulty_response(VecDeque::from([BodyStep::Send(half()), BodyStep::Forever]))
+            }
             Self::Bom => json_text(format!("\u{feff}{text}")),
             Self::ControlCharacter => json_text(text.replacen(":\"", ":\"\u{b}", 1)),
             Self::ErrcodeAsString => {
@@ -173,14 +177,14 @@ impl Fault {
             }
             Self::EmptyList => {
                 let mut answer = answer.clone();
-                for list in lists(&mut answer) {
+                for list in list_fields(&mut answer) {
                     list.clear();
                 }
                 json_answer(&answer)
             }
             Self::BrokenRecord(how) => {
                 let mut answer = answer.clone();
-                let records = lists(&mut answer).filter_map(|l| l.last_mut()?.as_object_mut());
+                let records = list_fields(&mut answer).filter_map(|l| l.last_mut()?.as_object_mut());
                 for record in records {
                     how.spoil(record);
                 }
@@ -192,11 +196,11 @@ impl Fault {
 }
 
 /// The lists at the top of an answer.
-fn lists(answer: &mut Value) -> impl Iterator<Item = &mut Vec<Value>> {
+fn list_fields(answer: &mut Value) -> impl Iterator<Item = &mut Vec<Value>> {
     answer.as_object_mut().into_iter().flatten().filter_map(|(_, v)| v.as_array_mut())
 }
 
-impl Broken {
+impl RecordDamage {
     fn spoil(self, record: &mut Map<String, Value>) {
         let id = ["userid", "id", "tagid"].into_iter().find(|name| record.contains_key(*name));
         match (self, id) {
@@ -224,21 +228,22 @@ fn json_text(text: impl Into<Body>) -> Response {
     ([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], text.into()).into_response()
 }
 
-fn spoilt(steps: VecDeque<Step>) -> Response {
-    ([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], Body::new(Spoilt(steps))).into_response()
+fn faulty_response(steps: VecDeque<BodyStep>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json; charset=UTF-8")], Body::new(FaultyBody(steps)))
+        .into_response()
 }
 
 /// The faults that wait for their calls.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(super) struct FaultQueue {
     /// Each with how often it still comes.
-    next: Vec<(Aim, u32, Fault)>,
-    always: Vec<(Aim, Fault)>,
+    next: Vec<(FaultTarget, u32, InjectedFault)>,
+    always: Vec<(FaultTarget, InjectedFault)>,
 }
 
-impl Faults {
+impl FaultQueue {
     /// So many more calls fail so; `None`: all of them, instead of an earlier fault of the same aim.
-    pub(super) fn add(&mut self, aim: Aim, times: Option<u32>, fault: Fault) {
+    pub(super) fn add(&mut self, aim: FaultTarget, times: Option<u32>, fault: InjectedFault) {
         match times {
             Some(0) => {}
             Some(times) => self.next.push((aim, times, fault)),
@@ -250,7 +255,7 @@ impl Faults {
     }
 
     /// The fault of a call that just came in: of the closest aim, queued ones first.
-    pub(super) fn take(&mut self, api: &str, call: &Call) -> Option<Fault> {
+    pub(super) fn take(&mut self, api: &str, call: &SimulatedCall) -> Option<InjectedFault> {
         let aimed = self.next.iter().enumerate();
         let aimed = aimed.filter_map(|(at, (aim, ..))| Some((aim.closeness(api, call)?, Reverse(at))));
         if let Some((_, Reverse(at))) = aimed.max()
@@ -269,7 +274,7 @@ impl Faults {
 }
 
 #[derive(Debug, Clone)]
-enum Step {
+enum BodyStep {
     /// These bytes.
     Send(Bytes),
     /// What was sent so far goes out before the next step.
@@ -281,9 +286,9 @@ enum Step {
 }
 
 /// A body that goes wrong on the way.
-struct Spoilt(VecDeque<Step>);
+struct FaultyBody(VecDeque<BodyStep>);
 
-impl HttpBody for Spoilt {
+impl HttpBody for FaultyBody {
     type Data = Bytes;
     type Error = io::Error;
 
@@ -292,14 +297,14 @@ impl HttpBody for Spoilt {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         match self.0.pop_front() {
-            Some(Step::Send(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
-            Some(Step::Flush) => {
+            Some(BodyStep::Send(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            Some(BodyStep::Flush) => {
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }
-            Some(Step::Break) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
-            Some(Step::Forever) => {
-                self.0.push_front(Step::Forever);
+            Some(BodyStep::Break) => Poll::Ready(Some(Err(io::ErrorKind::ConnectionAborted.into()))),
+            Some(BodyStep::Forever) => {
+                self.0.push_front(BodyStep::Forever);
                 Poll::Pending
             }
             None => Poll::Ready(None),
@@ -315,8 +320,8 @@ mod tests {
 
     use super::*;
 
-    fn call(query: &[(&str, &str)], body: &'static str) -> Call {
-        Call {
+    fn call(query: &[(&str, &str)], body: &'static str) -> SimulatedCall {
+        SimulatedCall {
             method: Method::GET,
             query: query.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect(),
             content_type: None,
@@ -327,26 +332,26 @@ mod tests {
 
     #[test]
     fn a_fault_for_the_next_call_goes_before_the_one_for_every_call() {
-        let mut f = Faults::default();
-        f.add(Aim::at("user/get"), None, Fault::Status500);
-        f.add(Aim::at("*"), Some(1), Fault::Hang);
-        f.add(Aim::at("user/get"), Some(1), Fault::Bom);
+        let mut f = FaultQueue::default();
+        f.add(FaultTarget::for_api("user/get"), None, InjectedFault::Status500);
+        f.add(FaultTarget::for_api("*"), Some(1), InjectedFault::Hang);
+        f.add(FaultTarget::for_api("user/get"), Some(1), InjectedFault::Bom);
         let none = call(&[], "");
         let taken: Vec<_> = (0..3).filter_map(|_| f.take("user/get", &none)).collect();
-        assert_eq!(taken, [Fault::Bom, Fault::Hang, Fault::Status500]);
+        assert_eq!(taken, [InjectedFault::Bom, InjectedFault::Hang, InjectedFault::Status500]);
         assert_eq!(f.take("gettoken", &none), None);
     }
 
     #[test]
     fn a_fault_aimed_at_one_value_leaves_the_others_alone() {
-        let mut f = Faults::default();
-        f.add(Aim::at("user/list").with("department_id", 3), Some(2), Fault::Status500);
-        f.add(Aim::at("user/list_id").with("limit", 7), None, Fault::Hang);
+        let mut f = FaultQueue::default();
+        f.add(FaultTarget::for_api("user/list").with("department_id", 3), Some(2), InjectedFault::Status500);
+        f.add(FaultTarget::for_api("user/list_id").with("limit", 7), None, InjectedFault::Hang);
         let of = |id| call(&[("department_id", id)], "");
         assert_eq!(f.take("user/list", &of("33")), None);
         let taken: Vec<_> = (0..3).map(|_| f.take("user/list", &of("3"))).collect();
-        assert_eq!(taken, [Some(Fault::Status500), Some(Fault::Status500), None]);
-        assert_eq!(f.take("user/list_id", &call(&[], r#"{"limit":7}"#)), Some(Fault::Hang));
+        assert_eq!(taken, [Some(InjectedFault::Status500), Some(InjectedFault::Status500), None]);
+        assert_eq!(f.take("user/list_id", &call(&[], r#"{"limit":7}"#)), Some(InjectedFault::Hang));
         assert_eq!(f.take("user/list_id", &call(&[], r#"{"limit":8}"#)), None);
     }
 }

@@ -5,20 +5,20 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::random;
-use super::world::Who;
+use super::world::CodeBearer;
 
 /// What an access token lives, as `expires_in` says (doc 91039).
-pub(super) const TOKEN_LIFE: Duration = Duration::from_secs(7200);
+pub(super) const TOKEN_LIFETIME: Duration = Duration::from_secs(7200);
 /// What a code lives (doc 91023).
-pub(super) const CODE_LIFE: Duration = Duration::from_mins(5);
+pub(super) const CODE_LIFETIME: Duration = Duration::from_mins(5);
 /// The longest code WeCom gives out, in bytes.
-pub(super) const CODE_MAX: usize = 512;
+pub(super) const MAX_CODE_BYTES: usize = 512;
 /// How long wrong secrets are counted and how long an address stays blocked (help of 45009).
-const BLOCK: Duration = Duration::from_hours(1);
+const BLOCK_DURATION: Duration = Duration::from_hours(1);
 
 /// Whose secret a token was given for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Holder {
+pub(super) enum TokenHolder {
     /// The application with this agent id.
     App(i64),
     /// The 通讯录同步 assistant.
@@ -27,9 +27,9 @@ pub(super) enum Holder {
 
 /// What a code stands for.
 #[derive(Debug, Clone)]
-pub(super) struct Code {
+pub(super) struct IssuedCode {
     /// The person who came with it.
-    pub(super) who: Who,
+    pub(super) who: CodeBearer,
     /// The application it was given for.
     pub(super) agent_id: i64,
     /// Whether the person agreed to `snsapi_privateinfo`.
@@ -63,33 +63,33 @@ pub(super) enum BadCode {
 /// Everything given out so far.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
-    tokens: HashMap<String, (Holder, Duration)>,
+    tokens: HashMap<String, (TokenHolder, Duration)>,
     /// The secret is part of the key: a changed secret gets a token of its own.
-    current: HashMap<(Holder, String), String>,
-    codes: HashMap<String, Code>,
+    current: HashMap<(TokenHolder, String), String>,
+    codes: HashMap<String, IssuedCode>,
     wrong_secrets: HashMap<IpAddr, Vec<Duration>>,
     blocked: HashMap<IpAddr, Duration>,
 }
 
 impl Grants {
     /// The token of a secret: the same one while it is valid, then a new one.
-    pub(super) fn token(&mut self, holder: Holder, secret: &str, now: Duration) -> String {
+    pub(super) fn token(&mut self, holder: TokenHolder, secret: &str, now: Duration) -> String {
         let key = (holder, secret.to_owned());
         if let Some(token) = self.current.get(&key)
             && self.check_token(token, now).is_ok()
         {
             return token.clone();
         }
-        let token = random::text(214);
+        let token = random::random_text(214);
         self.tokens.insert(token.clone(), (holder, now));
         self.current.insert(key, token.clone());
         token
     }
 
     /// Whose token this is.
-    pub(super) fn check_token(&self, token: &str, now: Duration) -> Result<Holder, BadToken> {
+    pub(super) fn check_token(&self, token: &str, now: Duration) -> Result<TokenHolder, BadToken> {
         match self.tokens.get(token) {
-            Some((_, issued)) if now.saturating_sub(*issued) >= TOKEN_LIFE => Err(BadToken::Expired),
+            Some((_, issued)) if now.saturating_sub(*issued) >= TOKEN_LIFETIME => Err(BadToken::Expired),
             Some((holder, _)) => Ok(*holder),
             None => Err(BadToken::Unknown),
         }
@@ -102,14 +102,20 @@ impl Grants {
     }
 
     /// A fresh code.
-    pub(super) fn issue_code(&mut self, who: Who, agent_id: i64, private: bool, now: Duration) -> String {
-        let code = random::text(43);
-        self.codes.insert(code.clone(), Code { who, agent_id, private, issued: now, used: false });
+    pub(super) fn issue_code(
+        &mut self,
+        who: CodeBearer,
+        agent_id: i64,
+        private: bool,
+        now: Duration,
+    ) -> String {
+        let code = random::random_text(43);
+        self.codes.insert(code.clone(), IssuedCode { who, agent_id, private, issued: now, used: false });
         code
     }
 
     /// Exchanges a code, which uses it up. A code of another application stays as it was.
-    pub(super) fn redeem(&mut self, code: &str, agent_id: i64, now: Duration) -> Result<Code, BadCode> {
+    pub(super) fn redeem(&mut self, code: &str, agent_id: i64, now: Duration) -> Result<IssuedCode, BadCode> {
         let code = self.codes.get_mut(code).ok_or(BadCode::Unknown)?;
         if code.agent_id != agent_id {
             return Err(BadCode::OtherAgent);
@@ -117,7 +123,7 @@ impl Grants {
         if code.used {
             return Err(BadCode::Used);
         }
-        if now.saturating_sub(code.issued) >= CODE_LIFE {
+        if now.saturating_sub(code.issued) >= CODE_LIFETIME {
             return Err(BadCode::Expired);
         }
         code.used = true;
@@ -125,9 +131,9 @@ impl Grants {
     }
 
     /// Counts a wrong secret; the one that is too many blocks the address.
-    pub(super) fn wrong_secret(&mut self, from: IpAddr, allowed: u32, now: Duration) {
+    pub(super) fn count_wrong_secret(&mut self, from: IpAddr, allowed: u32, now: Duration) {
         let times = self.wrong_secrets.entry(from).or_default();
-        times.retain(|t| now.saturating_sub(*t) < BLOCK);
+        times.retain(|t| now.saturating_sub(*t) < BLOCK_DURATION);
         times.push(now);
         if u32::try_from(times.len()).unwrap_or(u32::MAX) > allowed {
             times.clear();
@@ -137,7 +143,7 @@ impl Grants {
 
     /// Whether the address is blocked for wrong secrets.
     pub(super) fn is_blocked(&self, from: IpAddr, now: Duration) -> bool {
-        self.blocked.get(&from).is_some_and(|since| now.saturating_sub(*since) < BLOCK)
+        self.blocked.get(&from).is_some_and(|since| now.saturating_sub(*since) < BLOCK_DURATION)
     }
 }
 
@@ -145,18 +151,18 @@ impl Grants {
 mod tests {
     use super::*;
 
-    const APP: Holder = Holder::App(1);
+    const APP: TokenHolder = TokenHolder::App(1);
 
     #[test]
     fn a_secret_has_one_token_until_it_expires() {
         let mut g = Grants::default();
         let first = g.token(APP, "s", Duration::ZERO);
-        assert_eq!(g.token(APP, "s", TOKEN_LIFE / 2), first);
-        assert_ne!(g.token(Holder::Contacts, "c", Duration::ZERO), first);
-        assert_eq!(g.check_token(&first, TOKEN_LIFE), Err(BadToken::Expired));
-        let second = g.token(APP, "s", TOKEN_LIFE);
+        assert_eq!(g.token(APP, "s", TOKEN_LIFETIME / 2), first);
+        assert_ne!(g.token(TokenHolder::Contacts, "c", Duration::ZERO), first);
+        assert_eq!(g.check_token(&first, TOKEN_LIFETIME), Err(BadToken::Expired));
+        let second = g.token(APP, "s", TOKEN_LIFETIME);
         assert_ne!(second, first);
-        assert_eq!(g.check_token(&second, TOKEN_LIFE), Ok(APP));
+        assert_eq!(g.check_token(&second, TOKEN_LIFETIME), Ok(APP));
     }
 
     #[test]
@@ -171,14 +177,14 @@ mod tests {
     #[test]
     fn a_code_works_once_for_five_minutes_and_for_its_own_application() {
         let mut g = Grants::default();
-        let who = Who::Member("zhangsan".into());
+        let who = CodeBearer::Member("zhangsan".into());
         let code = g.issue_code(who.clone(), 1, false, Duration::ZERO);
-        assert!(code.len() <= CODE_MAX);
+        assert!(code.len() <= MAX_CODE_BYTES);
         assert_eq!(g.redeem(&code, 2, Duration::ZERO).unwrap_err(), BadCode::OtherAgent);
         assert_eq!(g.redeem(&code, 1, Duration::ZERO).unwrap().who, who);
         assert_eq!(g.redeem(&code, 1, Duration::ZERO).unwrap_err(), BadCode::Used);
         let late = g.issue_code(who, 1, false, Duration::ZERO);
-        assert_eq!(g.redeem(&late, 1, CODE_LIFE).unwrap_err(), BadCode::Expired);
+        assert_eq!(g.redeem(&late, 1, CODE_LIFETIME).unwrap_err(), BadCode::Expired);
         assert_eq!(g.redeem("made-up", 1, Duration::ZERO).unwrap_err(), BadCode::Unknown);
     }
 
@@ -187,12 +193,12 @@ mod tests {
         let mut g = Grants::default();
         let (bad, good) = (IpAddr::from([203, 0, 113, 7]), IpAddr::from([203, 0, 113, 8]));
         for _ in 0..3 {
-            g.wrong_secret(bad, 3, Duration::ZERO);
+            g.count_wrong_secret(bad, 3, Duration::ZERO);
         }
         assert!(!g.is_blocked(bad, Duration::ZERO));
-        g.wrong_secret(bad, 3, Duration::ZERO);
+        g.count_wrong_secret(bad, 3, Duration::ZERO);
         assert!(g.is_blocked(bad, Duration::from_mins(59)));
         assert!(!g.is_blocked(good, Duration::ZERO));
-        assert!(!g.is_blocked(bad, BLOCK));
+        assert!(!g.is_blocked(bad, BLOCK_DURATION));
     }
 }

@@ -11,22 +11,22 @@ use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 
 use super::bubble::Shown;
-use super::opening::as_opened;
-use super::page::{Notice, Page, first_letter, respond};
-use super::phone::{holder, set_cookie};
-use super::post::{self, Letter};
-use super::state::Inside;
+use super::link_query::append_link_query;
+use super::mailbox::{self, InboxMessage};
+use super::page::{RefusalPage, SimulatorPage, first_letter, render_page};
+use super::phone::{member_cookie_header, phone_holder};
+use super::state::SimulatorContext;
 use super::world::World;
 use super::{MARKER, Simulator};
 
 /// So many letters stand on a page.
-const PAGE: usize = 50;
+const PAGE_MESSAGES: usize = 50;
 /// China's time, in seconds ahead of Greenwich.
-const CHINA: i32 = 8 * 3600;
+const CHINA_OFFSET_SECONDS: i32 = 8 * 3600;
 
 /// One message on the page.
 #[derive(Debug)]
-struct Entry {
+struct InboxEntry {
     app: String,
     letter: String,
     time: String,
@@ -43,60 +43,63 @@ struct InboxPage {
     corp: String,
     holder: String,
     version: String,
-    entries: Vec<Entry>,
+    entries: Vec<InboxEntry>,
     /// What `?before=` shows the messages that came earlier; 0: there are none.
     earlier: usize,
     /// The newest messages stand here, so that the page has to follow.
     newest: bool,
 }
 
-impl Page for InboxPage {
+impl SimulatorPage for InboxPage {
     const PICTURES: bool = true;
 }
 
 /// The page; opening it reads everything. `?before=N`: the messages before the `N`th.
-pub(super) async fn inbox(
+pub(super) async fn show_inbox(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
     let before: Option<usize> = query.get("before").and_then(|n| n.parse().ok());
-    let (page, who) = sim.inside(|i| {
-        let who = holder(&headers, i.world).unwrap_or_default();
+    let (page, who) = sim.with_world(|i| {
+        let who = phone_holder(&headers, i.world).unwrap_or_default();
         let count = i.post.count(&who);
         let end = before.map_or(count, |n| n.min(count));
-        let first = end.saturating_sub(PAGE);
-        let letters = i.post.letters(&who, first, i.began).into_iter().take(end - first);
-        let entries: Vec<Entry> = letters.map(|l| entry(l, i)).collect();
+        let first = end.saturating_sub(PAGE_MESSAGES);
+        let letters = i.post.messages(&who, first, i.began).into_iter().take(end - first);
+        let entries: Vec<InboxEntry> = letters.map(|l| build_entry(l, i)).collect();
         if before.is_none() {
-            i.post.look(&who);
+            i.post.mark_seen(&who);
         }
         let page = InboxPage {
             marker: MARKER,
             corp: i.world.corp_name.clone(),
             holder: i.world.name_of(&who).unwrap_or_default().to_owned(),
-            version: version(i, &who),
+            version: inbox_version(i, &who),
             entries,
             earlier: first,
             newest: before.is_none(),
         };
         (page, who)
     });
-    let mut response = respond(&page);
-    response.headers_mut().extend(set_cookie(&who).filter(|_| !who.is_empty()));
+    let mut response = render_page(&page);
+    response.headers_mut().extend(member_cookie_header(&who).filter(|_| !who.is_empty()));
     response
 }
 
-fn entry(post::Shown { mut letter, recalled }: post::Shown, inside: &Inside) -> Entry {
+fn build_entry(
+    mailbox::InboxItem { mut letter, recalled }: mailbox::InboxItem,
+    inside: &SimulatorContext,
+) -> InboxEntry {
     let app = inside.world.apps().find(|app| app.agent_id == letter.agent_id);
     if let Some(app) = app.filter(|app| !app.link_query.is_empty()) {
-        letter.content = as_opened(&letter.content, app);
+        letter.content = append_link_query(&letter.content, app);
     }
     let app = app_name(inside.world, letter.agent_id);
-    Entry {
+    InboxEntry {
         letter: first_letter(&app),
         app,
-        time: time(&letter),
+        time: format_time(&letter),
         confidential: letter.confidential,
         shown: (!recalled).then(|| Shown::of(&letter, inside.view, inside.medias, inside.now)),
     }
@@ -104,15 +107,15 @@ fn entry(post::Shown { mut letter, recalled }: post::Shown, inside: &Inside) -> 
 
 /// The same as [`Simulator::inbox`] in JSON: `?userid=`, else whoever holds the phone. The fields are named in
 /// `mod.rs`.
-pub(super) async fn json(
+pub(super) async fn answer_inbox_json(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    let who = query.get("userid").cloned().or_else(|| sim.inside(|i| holder(&headers, i.world)));
+    let who = query.get("userid").cloned().or_else(|| sim.with_world(|i| phone_holder(&headers, i.world)));
     let letters = sim.inbox(&who.unwrap_or_default());
     let list: Vec<Value> = sim.read(|world| {
-        let one = |l: Letter| {
+        let one = |l: InboxMessage| {
             json!({
                 "msgid": l.msgid,
                 "agentid": l.agent_id,
@@ -129,34 +132,34 @@ pub(super) async fn json(
 }
 
 /// What the pages ask every second: how many messages are new, and whether anything changed.
-pub(super) async fn unread(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
-    let answer = sim.inside(|i| {
-        let who = holder(&headers, i.world).unwrap_or_default();
-        json!({"unread": i.post.unread(&who).0, "version": version(i, &who)})
+pub(super) async fn answer_unread(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
+    let answer = sim.with_world(|i| {
+        let who = phone_holder(&headers, i.world).unwrap_or_default();
+        json!({"unread": i.post.unread(&who).0, "version": inbox_version(i, &who)})
     });
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
 }
 
 /// What was uploaded, under its `media_id`.
-pub(super) async fn media(Extract(sim): Extract<Simulator>, Path(id): Path<String>) -> Response {
-    sim.inside(|i| i.medias.get(&id, i.now).map(|m| m.answer(true))).unwrap_or_else(|| {
-        let gone = Notice::error(40007, "文件已过期", "临时素材只保留三天。");
+pub(super) async fn show_media(Extract(sim): Extract<Simulator>, Path(id): Path<String>) -> Response {
+    sim.with_world(|i| i.medias.get(&id, i.now).map(|m| m.answer(true))).unwrap_or_else(|| {
+        let gone = RefusalPage::error(40007, "文件已过期", "临时素材只保留三天。");
         (StatusCode::NOT_FOUND, gone).into_response()
     })
 }
 
-fn version(inside: &Inside, who: &str) -> String {
+fn inbox_version(inside: &SimulatorContext, who: &str) -> String {
     format!("{who} {}", inside.post.unread(who).1)
 }
 
 fn app_name(world: &World, agent_id: i64) -> String {
-    world.app_of(agent_id).map_or_else(|| "已删除的应用".to_owned(), |a| a.name.clone())
+    world.find_app(agent_id).map_or_else(|| "已删除的应用".to_owned(), |a| a.name.clone())
 }
 
 /// `11月23日 08:15`, as China's clocks show it.
-fn time(letter: &Letter) -> String {
+fn format_time(letter: &InboxMessage) -> String {
     let at = i64::try_from(letter.at_ms).ok().and_then(DateTime::from_timestamp_millis);
-    let zone = FixedOffset::east_opt(CHINA);
+    let zone = FixedOffset::east_opt(CHINA_OFFSET_SECONDS);
     let at = at.zip(zone).map(|(at, zone)| at.with_timezone(&zone));
     at.map(|at| at.format("%-m月%-d日 %H:%M").to_string()).unwrap_or_default()
 }

@@ -5,20 +5,20 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::people::{Department, Member, Status};
-use super::world::{App, World};
+use super::people::{SimulatedDepartment, SimulatedMember, SimulatedStatus};
+use super::world::{SimulatedApp, World};
 
 /// What an application sees of the corporation: its 可见范围, worked out.
 #[derive(Debug)]
-pub(super) struct Range {
+pub(super) struct VisibleRange {
     departments: HashSet<i64>,
     /// Userids in lower case.
     members: HashSet<String>,
     hidden: HashSet<String>,
 }
 
-impl Range {
-    pub(super) fn of(world: &World, app: &App) -> Self {
+impl VisibleRange {
+    pub(super) fn from_app(world: &World, app: &SimulatedApp) -> Self {
         let mut below: HashMap<i64, Vec<i64>> = HashMap::new();
         for d in &world.departments {
             below.entry(d.parent).or_default().push(d.id);
@@ -51,7 +51,7 @@ impl Range {
         self.departments.contains(&id)
     }
 
-    pub(super) fn has_member(&self, member: &Member) -> bool {
+    pub(super) fn has_member(&self, member: &SimulatedMember) -> bool {
         let named =
             |list: &HashSet<String>| !list.is_empty() && list.contains(&member.userid.to_ascii_lowercase());
         !named(&self.hidden)
@@ -61,7 +61,7 @@ impl Range {
 
 /// Positions in the world's lists. Of two entries with one id the first counts.
 #[derive(Debug)]
-pub(super) struct Index {
+pub(super) struct WorldIndex {
     /// By userid in lower case.
     members: HashMap<String, usize>,
     departments: HashMap<i64, usize>,
@@ -69,16 +69,16 @@ pub(super) struct Index {
     below: HashMap<i64, Vec<usize>>,
     /// The members directly in each, without those who left.
     within: HashMap<i64, Vec<usize>>,
-    ranges: HashMap<i64, Range>,
+    ranges: HashMap<i64, VisibleRange>,
 }
 
-impl Index {
-    pub(super) fn of(world: &World) -> Self {
+impl WorldIndex {
+    pub(super) fn from_world(world: &World) -> Self {
         let mut members = HashMap::with_capacity(world.members.len());
         let mut within: HashMap<i64, Vec<usize>> = HashMap::new();
         for (at, m) in world.members.iter().enumerate() {
             members.entry(m.userid.to_ascii_lowercase()).or_insert(at);
-            if m.status != Status::Left {
+            if m.status != SimulatedStatus::Left {
                 for d in &m.departments {
                     within.entry(*d).or_default().push(at);
                 }
@@ -90,40 +90,40 @@ impl Index {
             departments.entry(d.id).or_insert(at);
             below.entry(d.parent).or_default().push(at);
         }
-        let ranges = world.apps().map(|a| (a.agent_id, Range::of(world, a))).collect();
+        let ranges = world.apps().map(|a| (a.agent_id, VisibleRange::from_app(world, a))).collect();
         Self { members, departments, below, within, ranges }
     }
 }
 
 /// The world with its index.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct View<'w> {
+pub(super) struct WorldView<'w> {
     pub(super) world: &'w World,
-    pub(super) index: &'w Index,
+    pub(super) index: &'w WorldIndex,
 }
 
-impl<'w> View<'w> {
+impl<'w> WorldView<'w> {
     /// The member with that userid, whatever the case of its letters.
-    pub(super) fn member(self, userid: &str) -> Option<&'w Member> {
+    pub(super) fn member(self, userid: &str) -> Option<&'w SimulatedMember> {
         let at = self.index.members.get(&userid.to_ascii_lowercase())?;
         self.world.members.get(*at)
     }
 
-    pub(super) fn department(self, id: i64) -> Option<&'w Department> {
+    pub(super) fn department(self, id: i64) -> Option<&'w SimulatedDepartment> {
         self.world.departments.get(*self.index.departments.get(&id)?)
     }
 
     /// The departments directly below, larger order first.
-    pub(super) fn children(self, id: i64) -> Vec<&'w Department> {
+    pub(super) fn children(self, id: i64) -> Vec<&'w SimulatedDepartment> {
         let at = self.index.below.get(&id).into_iter().flatten();
-        let mut list: Vec<&Department> =
+        let mut list: Vec<&SimulatedDepartment> =
             at.filter_map(|at| self.world.departments.get(*at)).filter(|d| d.id != id).collect();
         list.sort_by_key(|d| (std::cmp::Reverse(d.order), d.id));
         list
     }
 
     /// The department and everything below it, in the world's own sequence.
-    pub(super) fn subtree(self, id: i64) -> Vec<&'w Department> {
+    pub(super) fn subtree(self, id: i64) -> Vec<&'w SimulatedDepartment> {
         let mut found: Vec<usize> = Vec::new();
         let mut seen = HashSet::new();
         let mut left: Vec<usize> = self.index.departments.get(&id).copied().into_iter().collect();
@@ -140,13 +140,13 @@ impl<'w> View<'w> {
     }
 
     /// The members directly in a department who have not left, in the world's own sequence.
-    pub(super) fn members_in(self, id: i64) -> impl Iterator<Item = &'w Member> {
+    pub(super) fn members_in(self, id: i64) -> impl Iterator<Item = &'w SimulatedMember> {
         let at = self.index.within.get(&id).into_iter().flatten();
         at.filter_map(move |at| self.world.members.get(*at))
     }
 
     /// What the application sees; `None` for an application the world does not have.
-    pub(super) fn range(self, agent_id: i64) -> Option<&'w Range> {
+    pub(super) fn range(self, agent_id: i64) -> Option<&'w VisibleRange> {
         self.index.ranges.get(&agent_id)
     }
 }

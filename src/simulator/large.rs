@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::people::{Department, Member, Status};
+use super::people::{SimulatedDepartment, SimulatedMember, SimulatedStatus};
 use super::world::World;
 
 /// How deep WeCom lets the tree become, the root counted (81002).
-const DEPTH_MAX: u32 = 15;
+const MAX_DEPTH: u32 = 15;
 
-const DIVISIONS: [&str; 12] = [
+const DIVISION_NAMES: [&str; 12] = [
     "研发中心",
     "营销中心",
     "供应链中心",
@@ -22,7 +22,7 @@ const DIVISIONS: [&str; 12] = [
     "西南大区",
     "海外事业部",
 ];
-const UNITS: [&str; 16] = [
+const UNIT_NAMES: [&str; 16] = [
     "产品部",
     "平台部",
     "质量部",
@@ -40,7 +40,7 @@ const UNITS: [&str; 16] = [
     "审计部",
     "项目部",
 ];
-const TEAMS: [&str; 10] =
+const TEAM_NAMES: [&str; 10] =
     ["前端组", "后端组", "算法组", "客服组", "渠道组", "实施组", "内容组", "设计组", "安全组", "综合组"];
 const POSITIONS: [&str; 12] = [
     "专员",
@@ -56,7 +56,7 @@ const POSITIONS: [&str; 12] = [
     "分析师",
     "实习生",
 ];
-const FAMILY: [(&str, &str); 20] = [
+const FAMILY_NAMES: [(&str, &str); 20] = [
     ("王", "wang"),
     ("李", "li"),
     ("张", "zhang"),
@@ -78,7 +78,7 @@ const FAMILY: [(&str, &str); 20] = [
     ("欧阳", "ouyang"),
     ("诸葛", "zhuge"),
 ];
-const GIVEN: [(&str, &str); 24] = [
+const GIVEN_NAMES: [(&str, &str); 24] = [
     ("伟", "wei"),
     ("芳", "fang"),
     ("娜", "na"),
@@ -106,10 +106,10 @@ const GIVEN: [(&str, &str); 24] = [
 ];
 
 /// Numbers that look drawn and are the same for the same seed (splitmix64).
-struct Dice(u64);
+struct SeededRandom(u64);
 
-impl Dice {
-    fn roll(&mut self) -> u64 {
+impl SeededRandom {
+    fn next_number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -120,7 +120,7 @@ impl Dice {
     /// Below `sides`; 0 if there are none.
     fn below(&mut self, sides: usize) -> usize {
         let sides = u64::try_from(sides).unwrap_or(u64::MAX).max(1);
-        usize::try_from(self.roll() % sides).unwrap_or(0)
+        usize::try_from(self.next_number() % sides).unwrap_or(0)
     }
 
     /// True so many times in a hundred.
@@ -135,7 +135,7 @@ impl Dice {
 
 /// A department of the tree being made, with its level; the root is 1.
 #[derive(Clone, Copy)]
-struct Place {
+struct TreeNode {
     id: i64,
     depth: u32,
 }
@@ -145,7 +145,7 @@ impl World {
     /// numbers and `seed` give the same corporation. Some 20 % are in two or three departments, most departments
     /// have a leader, 2 % are disabled, 5 % not activated.
     pub fn populate_large(&mut self, members: usize, departments: usize, seed: u64) {
-        let mut dice = Dice(seed);
+        let mut dice = SeededRandom(seed);
         let first_new = self.departments.len();
         grow_tree(self, departments, &mut dice);
         let mut homes: Vec<i64> = self.departments.iter().skip(first_new).map(|d| d.id).collect();
@@ -155,8 +155,8 @@ impl World {
         let mut taken: HashSet<String> = self.members.iter().map(|m| m.userid.to_ascii_lowercase()).collect();
         let mut leaders: HashMap<i64, String> = HashMap::new();
         for n in 0..members {
-            let mut m = person(n, &mut dice, &mut taken);
-            place(&mut m, n, &homes, &mut leaders, &mut dice);
+            let mut m = invent_member(n, &mut dice, &mut taken);
+            assign_departments(&mut m, n, &homes, &mut leaders, &mut dice);
             self.members.push(m);
         }
         for d in self.departments.iter_mut().skip(first_new) {
@@ -166,30 +166,31 @@ impl World {
     }
 }
 
-fn grow_tree(world: &mut World, count: usize, dice: &mut Dice) {
+fn grow_tree(world: &mut World, count: usize, dice: &mut SeededRandom) {
     let mut id = world.departments.iter().map(|d| d.id).max().unwrap_or(0).max(1000);
     let mut names: HashSet<(i64, String)> =
         world.departments.iter().map(|d| (d.parent, d.name.clone())).collect();
-    let mut tree: Vec<Place> = Vec::with_capacity(count);
-    let root = Place { id: 1, depth: 1 };
+    let mut tree: Vec<TreeNode> = Vec::with_capacity(count);
+    let root = TreeNode { id: 1, depth: 1 };
     for n in 0..count {
         // a dozen divisions, one chain as deep as WeCom allows, and then anywhere, the shallow levels first
-        let above = if n < DIVISIONS.len() {
+        let above = if n < DIVISION_NAMES.len() {
             root
-        } else if n < DIVISIONS.len() + 13 {
-            tree.last().copied().filter(|p| p.depth < DEPTH_MAX).unwrap_or(root)
+        } else if n < DIVISION_NAMES.len() + 13 {
+            tree.last().copied().filter(|p| p.depth < MAX_DEPTH).unwrap_or(root)
         } else {
             let tries = (0..3).filter_map(|_| dice.pick(&tree).copied());
-            tries.min_by_key(|p| p.depth).filter(|p| p.depth < DEPTH_MAX).unwrap_or(root)
+            tries.min_by_key(|p| p.depth).filter(|p| p.depth < MAX_DEPTH).unwrap_or(root)
         };
         id += 1;
         let kind: &[&str] = match above.depth {
-            1 => &DIVISIONS,
-            2 | 3 => &UNITS,
-            _ => &TEAMS,
+            1 => &DIVISION_NAMES,
+            2 | 3 => &UNIT_NAMES,
+            _ => &TEAM_NAMES,
         };
-        let base =
-            if n < DIVISIONS.len() { DIVISIONS.get(n) } else { dice.pick(kind) }.copied().unwrap_or("部门");
+        let base = if n < DIVISION_NAMES.len() { DIVISION_NAMES.get(n) } else { dice.pick(kind) }
+            .copied()
+            .unwrap_or("部门");
         let mut name = base.to_owned();
         let mut number = 2;
         // siblings have different names (60008)
@@ -197,19 +198,19 @@ fn grow_tree(world: &mut World, count: usize, dice: &mut Dice) {
             name = format!("{base}{number}");
             number += 1;
         }
-        let mut d = Department::new(id, &name, above.id);
+        let mut d = SimulatedDepartment::new(id, &name, above.id);
         d.order = u32::try_from(100_000_000_usize.saturating_sub(n * 1000)).unwrap_or(0);
         if dice.percent(20) {
             d.name_en = format!("Dept {id}");
         }
         world.departments.push(d);
-        tree.push(Place { id, depth: above.depth + 1 });
+        tree.push(TreeNode { id, depth: above.depth + 1 });
     }
 }
 
-fn person(n: usize, dice: &mut Dice, taken: &mut HashSet<String>) -> Member {
-    let (family, family_read) = dice.pick(&FAMILY).copied().unwrap_or(("王", "wang"));
-    let (given, given_read) = dice.pick(&GIVEN).copied().unwrap_or(("伟", "wei"));
+fn invent_member(n: usize, dice: &mut SeededRandom, taken: &mut HashSet<String>) -> SimulatedMember {
+    let (family, family_read) = dice.pick(&FAMILY_NAMES).copied().unwrap_or(("王", "wang"));
+    let (given, given_read) = dice.pick(&GIVEN_NAMES).copied().unwrap_or(("伟", "wei"));
     // the first of a name has it as userid, the others with a number; some have capital letters
     let mut userid = format!("{family_read}{given_read}");
     if !taken.insert(userid.clone()) {
@@ -219,7 +220,7 @@ fn person(n: usize, dice: &mut Dice, taken: &mut HashSet<String>) -> Member {
     if dice.percent(5) {
         userid = userid.chars().take(1).flat_map(char::to_uppercase).chain(userid.chars().skip(1)).collect();
     }
-    let mut m = Member::new(&userid, &format!("{family}{given}"));
+    let mut m = SimulatedMember::new(&userid, &format!("{family}{given}"));
     m.position = dice.pick(&POSITIONS).copied().unwrap_or_default().to_owned();
     m.mobile = format!("13{:09}", n % 1_000_000_000);
     m.biz_mail = format!("{}@example.wecom.work", userid.to_ascii_lowercase());
@@ -234,9 +235,9 @@ fn person(n: usize, dice: &mut Dice, taken: &mut HashSet<String>) -> Member {
         m.alias = format!("{given_read}.{family_read}");
     }
     m.status = match dice.below(100) {
-        0..2 => Status::Disabled,
-        2..7 => Status::NotActivated,
-        _ => Status::Active,
+        0..2 => SimulatedStatus::Disabled,
+        2..7 => SimulatedStatus::NotActivated,
+        _ => SimulatedStatus::Active,
     };
     m = m.with_text("工号", &format!("G{:06}", n + 1));
     if dice.percent(10) {
@@ -246,7 +247,13 @@ fn person(n: usize, dice: &mut Dice, taken: &mut HashSet<String>) -> Member {
 }
 
 /// Gives a member departments; the first of most departments becomes its leader, and the others' superior.
-fn place(m: &mut Member, n: usize, homes: &[i64], leaders: &mut HashMap<i64, String>, dice: &mut Dice) {
+fn assign_departments(
+    m: &mut SimulatedMember,
+    n: usize,
+    homes: &[i64],
+    leaders: &mut HashMap<i64, String>,
+    dice: &mut SeededRandom,
+) {
     // everybody has a department before anybody is drawn into one, so that few stay empty
     let home = if n < homes.len() { homes.get(n) } else { dice.pick(homes) }.copied().unwrap_or(1);
     m.departments = vec![home];
@@ -258,7 +265,7 @@ fn place(m: &mut Member, n: usize, homes: &[i64], leaders: &mut HashMap<i64, Str
     for _ in 0..more {
         m.departments.extend(dice.pick(homes).copied().filter(|d| !m.departments.contains(d)));
     }
-    m.orders = m.departments.iter().map(|_| order(dice)).collect();
+    m.orders = m.departments.iter().map(|_| invent_order(dice)).collect();
     if m.departments.len() > 1 && dice.percent(20) {
         m.main_department = m.departments.last().copied();
     }
@@ -274,7 +281,7 @@ fn place(m: &mut Member, n: usize, homes: &[i64], leaders: &mut HashMap<i64, Str
 }
 
 /// Mostly 0, as long as nobody sorts by hand; now and then the largest there is.
-fn order(dice: &mut Dice) -> u32 {
+fn invent_order(dice: &mut SeededRandom) -> u32 {
     match dice.below(100) {
         0..70 => 0,
         99 => u32::MAX,

@@ -8,16 +8,16 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::api::Refusal;
+use super::api::SimulatedRefusal;
 
 /// How long WeCom counts, and how long it refuses, by the minute.
 const MINUTE: Duration = Duration::from_mins(1);
 
 /// Lists that can grow with the corporation, and so be too large for one answer.
-const CAN_BE_LARGE: [&str; 3] = ["user/list", "user/simplelist", "department/list"];
+const LARGE_LIST_APIS: [&str; 3] = ["user/list", "user/simplelist", "department/list"];
 
 /// Calls with a valid code are not counted (doc 90454).
-const NOT_COUNTED: [&str; 2] = ["auth/getuserinfo", "user/getuserinfo"];
+const UNCOUNTED_APIS: [&str; 2] = ["auth/getuserinfo", "user/getuserinfo"];
 
 /// One value for each API (`user/list`), `*` for every API without one of its own.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl<T> Default for PerApi<T> {
 impl<T: Copy> PerApi<T> {
     /// Sets the value of an API, or of `*`.
     pub fn set(&mut self, api: &str, value: T) {
-        self.0.insert(super::handle::name(api).to_owned(), value);
+        self.0.insert(super::control::api_name(api).to_owned(), value);
     }
 
     /// The value of an API itself.
@@ -48,7 +48,7 @@ impl<T: Copy> PerApi<T> {
 
 /// What WeCom refuses to a caller that asks too much. Off by default, but for messages, where WeCom's figures hold.
 #[derive(Debug, Clone)]
-pub struct Limits {
+pub struct SimulatedLimits {
     /// Members (departments) in one answer of `user/list`, `user/simplelist`, `department/list`; more is 45029.
     pub answer_rows: Option<usize>,
     /// Bytes of such an answer; more is 45029.
@@ -75,7 +75,7 @@ pub struct Limits {
     pub task_ids_used_once: bool,
 }
 
-impl Default for Limits {
+impl Default for SimulatedLimits {
     fn default() -> Self {
         Self {
             answer_rows: None,
@@ -92,10 +92,10 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl SimulatedLimits {
     /// Refuses an answer that is too large.
-    pub(super) fn fits(&self, api: &str, answer: &Value) -> Result<(), Refusal> {
-        if !CAN_BE_LARGE.contains(&api) {
+    pub(super) fn fits(&self, api: &str, answer: &Value) -> Result<(), SimulatedRefusal> {
+        if !LARGE_LIST_APIS.contains(&api) {
             return Ok(());
         }
         self.rows_fit(
@@ -108,16 +108,16 @@ impl Limits {
     }
 
     /// The same by the number of rows, before the answer is written.
-    pub(super) fn rows_fit(&self, rows: usize) -> Result<(), Refusal> {
+    pub(super) fn rows_fit(&self, rows: usize) -> Result<(), SimulatedRefusal> {
         if self.answer_rows.is_some_and(|most| rows > most) { Err(TOO_LARGE) } else { Ok(()) }
     }
 }
 
-const TOO_LARGE: Refusal = Refusal(45029, "response size out of limit");
+const TOO_LARGE: SimulatedRefusal = SimulatedRefusal(45029, "response size out of limit");
 
 /// Counts the calls that are being answered, and those of the minute.
 #[derive(Debug, Default)]
-pub(super) struct Gate {
+pub(super) struct CallCounter {
     running: HashMap<String, usize>,
     most: HashMap<String, usize>,
     running_in_all: usize,
@@ -126,9 +126,14 @@ pub(super) struct Gate {
     minutes: HashMap<String, (Duration, u64)>,
 }
 
-impl Gate {
+impl CallCounter {
     /// Lets a call in, or says why it is refused; it runs either way until [`Gate::leave`].
-    pub(super) fn enter(&mut self, limits: &Limits, api: &str, now: Duration) -> Option<Refusal> {
+    pub(super) fn enter(
+        &mut self,
+        limits: &SimulatedLimits,
+        api: &str,
+        now: Duration,
+    ) -> Option<SimulatedRefusal> {
         let running = self.running.entry(api.to_owned()).or_default();
         *running += 1;
         let most = self.most.entry(api.to_owned()).or_default();
@@ -136,7 +141,7 @@ impl Gate {
         self.running_in_all += 1;
         self.most_in_all = self.most_in_all.max(self.running_in_all);
         let at_once = *running;
-        if NOT_COUNTED.contains(&api) {
+        if UNCOUNTED_APIS.contains(&api) {
             return None;
         }
         let minute = self.minutes.entry(api.to_owned()).or_insert((now, 0));
@@ -147,11 +152,11 @@ impl Gate {
         let most = &limits.calls_per_minute;
         let most = if api == "message/send" { most.own(api) } else { most.get(api) };
         if most.is_some_and(|most| minute.1 > most) {
-            return Some(Refusal(45009, "api freq out of limit"));
+            return Some(SimulatedRefusal(45009, "api freq out of limit"));
         }
         (limits.calls_at_once.get(api))
             .filter(|most| at_once > *most)
-            .map(|_| Refusal(45033, "api concurrent out of limit"))
+            .map(|_| SimulatedRefusal(45033, "api concurrent out of limit"))
     }
 
     pub(super) fn leave(&mut self, api: &str) {

@@ -14,58 +14,60 @@ pub(super) struct Span {
 
 /// A line of a markdown message or a division of a textcard.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Line {
+pub(super) struct MarkupLine {
     /// A class of the stylesheet; only words from this file.
     pub(super) class: &'static str,
     pub(super) spans: Vec<Span>,
 }
 
 /// The address if a phone would open it: a page, not a script.
-pub(super) fn link(address: &str) -> String {
+pub(super) fn safe_link(address: &str) -> String {
     let web = |u: &Url| matches!(u.scheme(), "http" | "https");
     if Url::parse(address).is_ok_and(|u| web(&u)) { address.to_owned() } else { String::new() }
 }
 
 /// A text message: links are links, everything else stands as it is written.
-pub(super) fn text(content: &str) -> Vec<Span> {
+pub(super) fn parse_text(content: &str) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut rest = content;
-    while let Some(at) = find(rest, "<a ") {
+    while let Some(at) = find_ignoring_case(rest, "<a ") {
         let (before, from) = rest.split_at(at);
-        let anchor = element(from, "a").and_then(|(attributes, label, after)| {
-            let link = link(attribute(attributes, "href")?);
+        let anchor = split_element(from, "a").and_then(|(attributes, label, after)| {
+            let link = safe_link(attribute_value(attributes, "href")?);
             (!link.is_empty()).then(|| (Span { text: label.to_owned(), class: String::new(), link }, after))
         });
-        push(&mut spans, before, "");
+        push_text(&mut spans, before, "");
         if let Some((span, after)) = anchor {
             spans.push(span);
             rest = after;
         } else {
             let (mark, after) = from.split_at(1);
-            push(&mut spans, mark, "");
+            push_text(&mut spans, mark, "");
             rest = after;
         }
     }
-    push(&mut spans, rest, "");
+    push_text(&mut spans, rest, "");
     spans
 }
 
 /// The description of a textcard: `<div class="gray|highlight|normal">` and `<br>`.
-pub(super) fn description(content: &str) -> Vec<Line> {
-    let plain =
-        |class, text: &str| Line { class, spans: vec![Span { text: text.to_owned(), ..Span::default() }] };
+pub(super) fn parse_description(content: &str) -> Vec<MarkupLine> {
+    let plain = |class, text: &str| MarkupLine {
+        class,
+        spans: vec![Span { text: text.to_owned(), ..Span::default() }],
+    };
     let mut lines = Vec::new();
     let mut add = |class, text: &str| {
-        for line in breaks(text) {
+        for line in split_lines(text) {
             lines.extend((!line.is_empty()).then(|| plain(class, &line)));
         }
     };
     let mut rest = content;
-    while let Some(at) = find(rest, "<div") {
+    while let Some(at) = find_ignoring_case(rest, "<div") {
         let (before, from) = rest.split_at(at);
-        let Some((attributes, text, after)) = element(from, "div") else { break };
+        let Some((attributes, text, after)) = split_element(from, "div") else { break };
         add("normal", before);
-        let class = match attribute(attributes, "class") {
+        let class = match attribute_value(attributes, "class") {
             Some("gray") => "gray",
             Some("highlight") => "highlight",
             _ => "normal",
@@ -78,83 +80,84 @@ pub(super) fn description(content: &str) -> Vec<Line> {
 }
 
 /// A markdown message, as much of it as WeCom's phone reads: headings, quotes, and what [`inline`] knows.
-pub(super) fn markdown(content: &str) -> Vec<Line> {
-    content.lines().map(line).collect()
+pub(super) fn parse_markdown(content: &str) -> Vec<MarkupLine> {
+    content.lines().map(parse_line).collect()
 }
 
-fn line(text: &str) -> Line {
+fn parse_line(text: &str) -> MarkupLine {
     const HEADINGS: [&str; 6] = ["h1", "h2", "h3", "h4", "h5", "h6"];
     let hashes = text.bytes().take_while(|b| *b == b'#').count();
     let heading = hashes.checked_sub(1).and_then(|n| HEADINGS.get(n));
     if let (Some(class), Some(rest)) = (heading, text.get(hashes..).and_then(|t| t.strip_prefix(' '))) {
-        return Line { class, spans: inline(rest, "") };
+        return MarkupLine { class, spans: parse_inline(rest, "") };
     }
     match text.strip_prefix('>') {
-        Some(rest) => Line { class: "quote", spans: inline(rest.trim_start(), "") },
-        None => Line { class: "", spans: inline(text, "") },
+        Some(rest) => MarkupLine { class: "quote", spans: parse_inline(rest.trim_start(), "") },
+        None => MarkupLine { class: "", spans: parse_inline(text, "") },
     }
 }
 
 /// `**bold**`, `` `code` ``, `[link](url)` and `<font color="info|comment|warning">`, one in another.
-fn inline(text: &str, class: &str) -> Vec<Span> {
+fn parse_inline(text: &str, class: &str) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut rest = text;
     while let Some(at) = rest.find(['*', '`', '[', '<']) {
         let (before, from) = rest.split_at(at);
-        let found = bold(from, class).or_else(|| code(from, class)).or_else(|| anchor(from, class));
-        let Some((inner, after)) = found.or_else(|| font(from, class)) else {
+        let found =
+            parse_bold(from, class).or_else(|| parse_code(from, class)).or_else(|| parse_anchor(from, class));
+        let Some((inner, after)) = found.or_else(|| parse_font(from, class)) else {
             let (before, after) = rest.split_at(at + 1);
-            push(&mut spans, before, class);
+            push_text(&mut spans, before, class);
             rest = after;
             continue;
         };
-        push(&mut spans, before, class);
+        push_text(&mut spans, before, class);
         spans.extend(inner);
         rest = after;
     }
-    push(&mut spans, rest, class);
+    push_text(&mut spans, rest, class);
     spans
 }
 
-type Found<'t> = Option<(Vec<Span>, &'t str)>;
+type ParsedMarkup<'t> = Option<(Vec<Span>, &'t str)>;
 
-fn bold<'t>(text: &'t str, class: &str) -> Found<'t> {
+fn parse_bold<'t>(text: &'t str, class: &str) -> ParsedMarkup<'t> {
     let (inner, after) = text.strip_prefix("**")?.split_once("**").filter(|(inner, _)| !inner.is_empty())?;
-    Some((inline(inner, &format!("{class} bold")), after))
+    Some((parse_inline(inner, &format!("{class} bold")), after))
 }
 
-fn code<'t>(text: &'t str, class: &str) -> Found<'t> {
+fn parse_code<'t>(text: &'t str, class: &str) -> ParsedMarkup<'t> {
     let (inner, after) = text.strip_prefix('`')?.split_once('`').filter(|(inner, _)| !inner.is_empty())?;
     Some((vec![Span { text: inner.to_owned(), class: format!("{class} code"), link: String::new() }], after))
 }
 
-fn anchor<'t>(text: &'t str, class: &str) -> Found<'t> {
+fn parse_anchor<'t>(text: &'t str, class: &str) -> ParsedMarkup<'t> {
     let (label, rest) = text.strip_prefix('[')?.split_once("](")?;
     let (address, after) = rest.split_once(')')?;
-    let link = link(address.trim());
+    let link = safe_link(address.trim());
     // a label goes on to the next link's bracket only if it is broken
     if link.is_empty() || label.contains(['[', '\n']) {
         return None;
     }
-    let mut spans = inline(label, class);
+    let mut spans = parse_inline(label, class);
     for span in &mut spans {
         span.link.clone_from(&link);
     }
     Some((spans, after))
 }
 
-fn font<'t>(text: &'t str, class: &str) -> Found<'t> {
-    let (attributes, inner, after) = element(text, "font")?;
-    let colour = match attribute(attributes, "color")? {
+fn parse_font<'t>(text: &'t str, class: &str) -> ParsedMarkup<'t> {
+    let (attributes, inner, after) = split_element(text, "font")?;
+    let colour = match attribute_value(attributes, "color")? {
         "info" => "info",
         "comment" => "comment",
         "warning" => "warning",
         _ => return None,
     };
-    Some((inline(inner, &format!("{class} {colour}")), after))
+    Some((parse_inline(inner, &format!("{class} {colour}")), after))
 }
 
-fn push(spans: &mut Vec<Span>, text: &str, class: &str) {
+fn push_text(spans: &mut Vec<Span>, text: &str, class: &str) {
     if text.is_empty() {
         return;
     }
@@ -165,29 +168,30 @@ fn push(spans: &mut Vec<Span>, text: &str, class: &str) {
 }
 
 /// Where a mark begins, whatever the case of its letters.
-fn find(text: &str, mark: &str) -> Option<usize> {
+fn find_ignoring_case(text: &str, mark: &str) -> Option<usize> {
     text.to_ascii_lowercase().find(mark)
 }
 
 /// Attributes and inside of the element that the text begins with, and what stands behind it.
-fn element<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str, &'t str)> {
-    let rest = text.get(1 + name.len()..).filter(|_| find(text, &format!("<{name}")) == Some(0))?;
+fn split_element<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str, &'t str)> {
+    let rest =
+        text.get(1 + name.len()..).filter(|_| find_ignoring_case(text, &format!("<{name}")) == Some(0))?;
     let (attributes, rest) = rest.split_once('>')?;
     let end = format!("</{name}>");
-    let at = find(rest, &end)?;
+    let at = find_ignoring_case(rest, &end)?;
     Some((attributes, rest.get(..at)?, rest.get(at + end.len()..)?))
 }
 
 /// The value of an attribute, in quotation marks of either kind.
-fn attribute<'t>(attributes: &'t str, name: &str) -> Option<&'t str> {
-    let at = find(attributes, name)?;
+fn attribute_value<'t>(attributes: &'t str, name: &str) -> Option<&'t str> {
+    let at = find_ignoring_case(attributes, name)?;
     let value = attributes.get(at + name.len()..)?.trim_start().strip_prefix('=')?.trim_start();
     let mark = value.chars().next().filter(|c| matches!(c, '"' | '\''))?;
     value.get(1..)?.split_once(mark).map(|(value, _)| value)
 }
 
 /// Lines between `<br>` in each spelling and line ends.
-fn breaks(text: &str) -> Vec<String> {
+fn split_lines(text: &str) -> Vec<String> {
     let lower = text.to_ascii_lowercase();
     let mut lines = vec![String::new()];
     let mut skip = 0;
@@ -218,7 +222,7 @@ mod tests {
 
     #[test]
     fn a_text_has_links_and_no_other_markup() {
-        let got = text(
+        let got = parse_text(
             "你好 <A class='x' href='https://a.example/?b=c&d'>去看</a>，<b>粗</b>\n<a href=\"javascript:x()\">坏</a>",
         );
         assert_eq!(
@@ -230,17 +234,17 @@ mod tests {
             ]
         );
         assert_eq!(
-            text("<a 1 <a href=\"https://a.example\">"),
+            parse_text("<a 1 <a href=\"https://a.example\">"),
             [span("<a 1 <a href=\"https://a.example\">", "", "")]
         );
     }
 
     #[test]
     fn a_description_has_three_kinds_of_lines() {
-        let got = description(
+        let got = parse_description(
             "<div class=\"gray\">2026年</div> 正文<br/>第二行<div class=\"highlight\">请看<i></div>",
         );
-        let line = |class, text| Line { class, spans: vec![span(text, "", "")] };
+        let line = |class, text| MarkupLine { class, spans: vec![span(text, "", "")] };
         assert_eq!(
             got,
             [
@@ -254,13 +258,13 @@ mod tests {
 
     #[test]
     fn markdown_is_what_wecoms_phone_reads_of_it() {
-        let got = markdown(
+        let got = parse_markdown(
             "## 标题\n> **[单](https://a.example)** `x*y`\n<font color=\"info\">绿**粗**</font><script>\n####### 不是",
         );
-        assert_eq!(got[0], Line { class: "h2", spans: vec![span("标题", "", "")] });
+        assert_eq!(got[0], MarkupLine { class: "h2", spans: vec![span("标题", "", "")] });
         assert_eq!(
             got[1],
-            Line {
+            MarkupLine {
                 class: "quote",
                 spans: vec![
                     span("单", " bold", "https://a.example"),
@@ -273,14 +277,14 @@ mod tests {
             got[2].spans,
             [span("绿", " info", ""), span("粗", " info bold", ""), span("<script>", "", "")]
         );
-        assert_eq!(got[3], Line { class: "", spans: vec![span("####### 不是", "", "")] });
+        assert_eq!(got[3], MarkupLine { class: "", spans: vec![span("####### 不是", "", "")] });
     }
 
     #[test]
     fn broken_markdown_stays_text() {
         for broken in ["**", "`", "[a](javascript:b)", "[a](b", "<font color=\"red\">x</font>", "a*b", "**a"]
         {
-            assert_eq!(inline(broken, ""), [span(broken, "", "")], "{broken}");
+            assert_eq!(parse_inline(broken, ""), [span(broken, "", "")], "{broken}");
         }
     }
 }

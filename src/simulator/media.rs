@@ -8,29 +8,29 @@ use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 
-use super::api::{Call, Refusal};
+use super::api::{SimulatedCall, SimulatedRefusal};
 use super::content::BAD_MEDIA;
-use super::state::Inside;
+use super::state::SimulatorContext;
 use super::{multipart, random};
 
 /// How long a `media_id` is good for.
-const LIFE: Duration = Duration::from_hours(72);
+const MEDIA_LIFETIME: Duration = Duration::from_hours(72);
 /// A file has more bytes than this.
-const BYTES_MIN: usize = 5;
+const MIN_MEDIA_BYTES: usize = 5;
 const MEGABYTE: usize = 1024 * 1024;
 
 /// What an upload may be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum UploadKind {
     Image,
     Voice,
     Video,
     File,
 }
 
-impl Kind {
+impl UploadKind {
     /// The kind of that name, as `type=` and `msgtype` write it.
-    pub(super) fn named(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         [Self::Image, Self::Voice, Self::Video, Self::File].into_iter().find(|k| k.name() == name)
     }
 
@@ -43,7 +43,7 @@ impl Kind {
         }
     }
 
-    const fn most(self) -> usize {
+    const fn max_bytes(self) -> usize {
         match self {
             Self::Image | Self::Video => 10 * MEGABYTE,
             Self::Voice => 2 * MEGABYTE,
@@ -80,8 +80,8 @@ pub struct Media {
 }
 
 #[derive(Debug)]
-pub(super) struct Stored {
-    pub(super) kind: Kind,
+pub(super) struct StoredMedia {
+    pub(super) kind: UploadKind,
     pub(super) name: String,
     pub(super) content_type: &'static str,
     pub(super) bytes: Bytes,
@@ -90,12 +90,12 @@ pub(super) struct Stored {
 
 /// What was uploaded in the last three days.
 #[derive(Debug, Default)]
-pub(super) struct Medias(HashMap<String, Stored>);
+pub(super) struct MediaStore(HashMap<String, StoredMedia>);
 
-impl Medias {
+impl MediaStore {
     /// A medium that is not too old.
-    pub(super) fn get(&self, id: &str, now: Duration) -> Option<&Stored> {
-        self.0.get(id).filter(|m| now.saturating_sub(m.uploaded) < LIFE)
+    pub(super) fn get(&self, id: &str, now: Duration) -> Option<&StoredMedia> {
+        self.0.get(id).filter(|m| now.saturating_sub(m.uploaded) < MEDIA_LIFETIME)
     }
 
     /// The same for a test.
@@ -109,36 +109,43 @@ impl Medias {
         })
     }
 
-    fn add(&mut self, medium: Stored) -> String {
+    fn add(&mut self, medium: StoredMedia) -> String {
         let now = medium.uploaded;
-        self.0.retain(|_, m| now.saturating_sub(m.uploaded) < LIFE);
-        let id = random::text(64);
+        self.0.retain(|_, m| now.saturating_sub(m.uploaded) < MEDIA_LIFETIME);
+        let id = random::random_text(64);
         self.0.insert(id.clone(), medium);
         id
     }
 }
 
 /// Doc 90253. Every secret may; a `media_id` is good for all applications of the corporation.
-pub(super) fn upload(inside: &mut Inside, call: &Call) -> Result<Value, Refusal> {
-    let kind = call.param("type").and_then(Kind::named).ok_or(Refusal(40005, "invalid media type"))?;
-    let empty = || Refusal(44001, "empty media data");
-    let parts = multipart::parts(call.content_type.as_deref().unwrap_or_default(), &call.body);
+pub(super) fn upload_media(
+    inside: &mut SimulatorContext,
+    call: &SimulatedCall,
+) -> Result<Value, SimulatedRefusal> {
+    let kind = call
+        .param("type")
+        .and_then(UploadKind::from_name)
+        .ok_or(SimulatedRefusal(40005, "invalid media type"))?;
+    let empty = || SimulatedRefusal(44001, "empty media data");
+    let parts = multipart::parse_parts(call.content_type.as_deref().unwrap_or_default(), &call.body);
     let parts = parts.ok_or_else(empty)?;
     let part = parts.into_iter().find(|p| p.name == "media").ok_or_else(empty)?;
     let name = part.filename.filter(|n| !n.is_empty()).ok_or_else(empty)?;
     if part.bytes.is_empty() {
         return Err(empty());
     }
-    if part.bytes.len() <= BYTES_MIN {
-        return Err(Refusal(40006, "invalid media size"));
+    if part.bytes.len() <= MIN_MEDIA_BYTES {
+        return Err(SimulatedRefusal(40006, "invalid media size"));
     }
-    if part.bytes.len() > kind.most() {
-        return Err(Refusal(45001, "media size out of limit"));
+    if part.bytes.len() > kind.max_bytes() {
+        return Err(SimulatedRefusal(45001, "media size out of limit"));
     }
-    let content_type = kind.content_type(part.bytes).ok_or(Refusal(40004, "invalid media file type"))?;
+    let content_type =
+        kind.content_type(part.bytes).ok_or(SimulatedRefusal(40004, "invalid media file type"))?;
     let created_at = (inside.began + inside.now).as_secs();
     let bytes = Bytes::copy_from_slice(part.bytes);
-    let id = inside.medias.add(Stored { kind, name, content_type, bytes, uploaded: inside.now });
+    let id = inside.medias.add(StoredMedia { kind, name, content_type, bytes, uploaded: inside.now });
     // doc 90253: errmsg is empty, and created_at is a text
     Ok(json!({
         "errcode": 0,
@@ -150,15 +157,18 @@ pub(super) fn upload(inside: &mut Inside, call: &Call) -> Result<Value, Refusal>
 }
 
 /// Doc 90254: the bytes themselves.
-pub(super) fn get<'s>(inside: &'s Inside, call: &Call) -> Result<&'s Stored, Refusal> {
-    let id = call.param("media_id").ok_or(Refusal(41006, "missing media_id"))?;
+pub(super) fn get_media<'s>(
+    inside: &'s SimulatorContext,
+    call: &SimulatedCall,
+) -> Result<&'s StoredMedia, SimulatedRefusal> {
+    let id = call.param("media_id").ok_or(SimulatedRefusal(41006, "missing media_id"))?;
     inside.medias.get(id, inside.now).ok_or(BAD_MEDIA)
 }
 
-impl Stored {
+impl StoredMedia {
     /// The bytes for somebody who saves them under their name, or looks at them if they are a picture.
     pub(super) fn answer(&self, inline: bool) -> Response {
-        let inline = inline && self.kind == Kind::Image;
+        let inline = inline && self.kind == UploadKind::Image;
         let how = if inline { "inline" } else { "attachment" };
         let name = urlencoding::encode(&self.name);
         let disposition = format!("{how}; filename=\"{name}\"; filename*=UTF-8''{name}");

@@ -34,6 +34,7 @@ use axum::Router;
 use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 
+mod address_book;
 mod addressee;
 mod agent;
 mod api;
@@ -44,24 +45,23 @@ mod clock;
 mod company;
 mod contact;
 mod content;
+mod control;
 mod editing;
 mod fault;
 mod grant;
-mod handle;
 mod inbox;
 mod index;
 mod large;
 mod limit;
+mod link_query;
+mod mailbox;
 mod markup;
 mod media;
 mod multipart;
-mod opening;
 mod organisation;
-mod organise;
 mod page;
 mod people;
 mod phone;
-mod post;
 mod random;
 mod reader;
 mod redirect;
@@ -74,15 +74,17 @@ mod tag;
 mod tests;
 mod world;
 
-pub use fault::{Aim, Broken, Fault};
-pub use limit::{Limits, PerApi};
+pub use fault::{FaultTarget, InjectedFault, RecordDamage};
+pub use limit::{PerApi, SimulatedLimits};
+pub use mailbox::{AcceptedSend, InboxMessage, UndeliveredCopy};
 pub use media::Media;
-pub use people::{Attribute, Department, Member, Status, Tag};
-pub use post::{Letter, Sent, Undelivered};
-pub use running::Running;
+pub use people::{SimulatedAttribute, SimulatedDepartment, SimulatedMember, SimulatedStatus, SimulatedTag};
+pub use running::RunningSimulator;
 pub use scan::{PendingScan, ScanError};
-pub use state::Received;
-pub use world::{App, Contacts, LinkedMember, Outsider, Phone, Visible, Who, World};
+pub use state::ReceivedCall;
+pub use world::{
+    CodeBearer, ContactsAssistant, LinkedMember, Outsider, PhoneHolder, SimulatedApp, VisibleScope, World,
+};
 
 /// Stands in every page and answer of the simulator, and so in every binary that contains it.
 pub const MARKER: &str = "wecom-simulator";
@@ -94,7 +96,7 @@ pub const MEMBER_HEADER: &str = "x-simulator-member";
 /// A simulated WeCom with one corporation. Clones are handles of the same one.
 #[derive(Debug, Clone)]
 pub struct Simulator {
-    inner: Arc<state::Inner>,
+    inner: Arc<state::SharedState>,
 }
 
 impl Default for Simulator {
@@ -106,30 +108,30 @@ impl Default for Simulator {
 impl Simulator {
     /// A WeCom with this corporation.
     pub fn new(world: World) -> Self {
-        Self { inner: Arc::new(state::Inner::new(world)) }
+        Self { inner: Arc::new(state::SharedState::new(world)) }
     }
 
     /// Every path of it. Serve it with connect info, or every caller is 127.0.0.1; [`Simulator::serve`] does.
     pub fn router(&self) -> Router {
         Router::new()
-            .route("/cgi-bin/{*api}", any(api::call))
-            .route("/connect/oauth2/authorize", get(authorize::authorize))
-            .route("/wwlogin/sso/login", get(scan::login))
-            .route("/wwlogin/sso/status", get(scan::status))
-            .route("/", get(phone::phone))
-            .route("/phone", get(phone::phone))
-            .route("/phone/member", post(phone::choose))
-            .route("/phone/confirm", get(phone::scanned).post(phone::decide))
-            .route("/phone/scans", get(phone::scans))
-            .route("/phone/inbox", get(inbox::inbox))
-            .route("/phone/inbox.json", get(inbox::json))
-            .route("/phone/unread", get(inbox::unread))
-            .route("/phone/media/{id}", get(inbox::media))
-            .route("/organisation", get(organisation::organisation))
-            .route("/organisation/department", post(editing::department))
-            .route("/organisation/member", get(organisation::member).post(editing::member))
-            .route("/organisation/tag", get(organisation::tag).post(editing::tag))
-            .route("/simulator/{file}", get(page::asset))
+            .route("/cgi-bin/{*api}", any(api::handle_call))
+            .route("/connect/oauth2/authorize", get(authorize::handle_authorize))
+            .route("/wwlogin/sso/login", get(scan::show_qr_page))
+            .route("/wwlogin/sso/status", get(scan::answer_status))
+            .route("/", get(phone::show_phone))
+            .route("/phone", get(phone::show_phone))
+            .route("/phone/member", post(phone::choose_member))
+            .route("/phone/confirm", get(phone::show_scan).post(phone::decide_scan))
+            .route("/phone/scans", get(phone::list_scans))
+            .route("/phone/inbox", get(inbox::show_inbox))
+            .route("/phone/inbox.json", get(inbox::answer_inbox_json))
+            .route("/phone/unread", get(inbox::answer_unread))
+            .route("/phone/media/{id}", get(inbox::show_media))
+            .route("/organisation", get(organisation::show_organisation))
+            .route("/organisation/department", post(editing::edit_department))
+            .route("/organisation/member", get(organisation::show_member).post(editing::edit_member))
+            .route("/organisation/tag", get(organisation::show_tag).post(editing::edit_tag))
+            .route("/simulator/{file}", get(page::serve_asset))
             .with_state(self.clone())
     }
 
@@ -150,7 +152,7 @@ impl Simulator {
     ///
     /// # Errors
     /// If no port can be had.
-    pub async fn start() -> io::Result<Running> {
+    pub async fn start() -> io::Result<RunningSimulator> {
         Self::default().start_on("127.0.0.1:0".parse().map_err(io::Error::other)?).await
     }
 
@@ -158,8 +160,8 @@ impl Simulator {
     ///
     /// # Errors
     /// If the address cannot be had.
-    pub async fn start_on(self, address: SocketAddr) -> io::Result<Running> {
-        Running::start(self, TcpListener::bind(address).await?)
+    pub async fn start_on(self, address: SocketAddr) -> io::Result<RunningSimulator> {
+        RunningSimulator::start(self, TcpListener::bind(address).await?)
     }
 
     /// Moves the simulator's time forward: tokens, codes, scans and blocks grow older by `by`.

@@ -4,7 +4,7 @@
 
 /// One part of a form.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Part<'b> {
+pub(super) struct FormPart<'b> {
     /// `name=`
     pub(super) name: String,
     /// What stands raw between the quotation marks of `filename=`; `filename*=` is not looked at.
@@ -13,42 +13,42 @@ pub(super) struct Part<'b> {
 }
 
 /// The parts of a body; `None` if the content type names no boundary or the body does not keep to it.
-pub(super) fn parts<'b>(content_type: &str, body: &'b [u8]) -> Option<Vec<Part<'b>>> {
+pub(super) fn parse_parts<'b>(content_type: &str, body: &'b [u8]) -> Option<Vec<FormPart<'b>>> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
         return None;
     }
-    let boundary = parameter(parameters, "boundary").filter(|b| !b.is_empty())?;
+    let boundary = header_parameter(parameters, "boundary").filter(|b| !b.is_empty())?;
     let opening = format!("--{boundary}");
     let between = format!("\r\n--{boundary}");
     let mut rest = match body.strip_prefix(opening.as_bytes()) {
         Some(rest) => rest,
-        None => split(body, between.as_bytes())?.1,
+        None => split_at_mark(body, between.as_bytes())?.1,
     };
     let mut found = Vec::new();
     while !rest.starts_with(b"--") {
-        let (head, after) = split(rest.strip_prefix(b"\r\n")?, b"\r\n\r\n")?;
-        let (bytes, after) = split(after, between.as_bytes())?;
+        let (head, after) = split_at_mark(rest.strip_prefix(b"\r\n")?, b"\r\n\r\n")?;
+        let (bytes, after) = split_at_mark(after, between.as_bytes())?;
         let head = String::from_utf8_lossy(head);
         let disposition = head.split("\r\n").find_map(|line| {
             let (name, value) = line.split_once(':')?;
             name.eq_ignore_ascii_case("content-disposition").then_some(value)
         })?;
-        let name = parameter(disposition, "name")?;
-        found.push(Part { name, filename: parameter(disposition, "filename"), bytes });
+        let name = header_parameter(disposition, "name")?;
+        found.push(FormPart { name, filename: header_parameter(disposition, "filename"), bytes });
         rest = after;
     }
     Some(found)
 }
 
 /// What stands before and behind the first `mark`.
-fn split<'b>(bytes: &'b [u8], mark: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
+fn split_at_mark<'b>(bytes: &'b [u8], mark: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
     let at = memchr::memmem::find(bytes, mark)?;
     Some((bytes.get(..at)?, bytes.get(at.checked_add(mark.len())?..)?))
 }
 
 /// `name=value` or `name="value"` among the parameters of a header.
-fn parameter(header: &str, name: &str) -> Option<String> {
+fn header_parameter(header: &str, name: &str) -> Option<String> {
     let mut rest = header;
     loop {
         rest = rest.trim_start_matches([';', ' ', '\t']);
@@ -83,21 +83,21 @@ mod tests {
         let body = "------x\r\nContent-Disposition: form-data; name=\"media\"; filename=\"月报;v1=a.pdf\"; \
                     filelength=6\r\nContent-Type: application/octet-stream\r\n\r\nab\r\n--c\r\n------x--\r\n";
         let part =
-            Part { name: "media".into(), filename: Some("月报;v1=a.pdf".into()), bytes: b"ab\r\n--c" };
-        assert_eq!(parts(TYPE, body.as_bytes()), Some(vec![part]));
+            FormPart { name: "media".into(), filename: Some("月报;v1=a.pdf".into()), bytes: b"ab\r\n--c" };
+        assert_eq!(parse_parts(TYPE, body.as_bytes()), Some(vec![part]));
     }
 
     #[test]
     fn an_extended_name_is_no_name() {
         let body = "------x\r\nContent-Disposition: form-data; name=\"media\"; \
                     filename*=utf-8''%E6%9C%88.pdf\r\n\r\nabcdef\r\n------x--";
-        assert_eq!(parts(TYPE, body.as_bytes()).unwrap()[0].filename, None);
+        assert_eq!(parse_parts(TYPE, body.as_bytes()).unwrap()[0].filename, None);
     }
 
     #[test]
     fn what_is_no_form_has_no_parts() {
-        assert_eq!(parts("application/json", b"{}"), None);
-        assert_eq!(parts(TYPE, b"------x\r\nno end"), None);
-        assert_eq!(parts("multipart/form-data", b"--\r\n"), None);
+        assert_eq!(parse_parts("application/json", b"{}"), None);
+        assert_eq!(parse_parts(TYPE, b"------x\r\nno end"), None);
+        assert_eq!(parse_parts("multipart/form-data", b"--\r\n"), None);
     }
 }

@@ -9,22 +9,22 @@ use axum::response::{IntoResponse, Response};
 use url::form_urlencoded;
 
 use super::MARKER;
-use super::index::View;
-use super::organisation::WHOLE_MEMBERS;
-use super::people::{Member, Status};
-use super::phone::outcome;
-use super::scan::{PendingScan, Progress};
+use super::index::WorldView;
+use super::organisation::MAX_TREE_MEMBERS;
+use super::people::{SimulatedMember, SimulatedStatus};
+use super::phone::describe_outcome;
+use super::scan::{PendingScan, ScanProgress};
 use super::world::World;
 
-const CSS: &str = include_str!("../../static/pages/simulator/simulator.css");
-const JS: &str = include_str!("../../static/pages/simulator/simulator.js");
+const STYLESHEET: &str = include_str!("../../static/pages/simulator/simulator.css");
+const SCRIPT: &str = include_str!("../../static/pages/simulator/simulator.js");
 const ICON: &str = include_str!("../../static/pages/simulator/icon.svg");
 
 /// Names the errcode of a refusing page.
 const ERROR_HEADER: HeaderName = HeaderName::from_static("x-simulator-error");
 
 /// A page of the simulator.
-pub(super) trait Page: Template {
+pub(super) trait SimulatorPage: Template {
     /// Whether it may stand in another site's frame, as only the QR page may.
     const FRAMED: bool = false;
     /// Whether it shows pictures of other sites, as messages name them.
@@ -32,11 +32,11 @@ pub(super) trait Page: Template {
 }
 
 /// Renders a page; 500 if it does not render.
-pub(super) fn respond<P: Page>(page: &P) -> Response {
-    html(page.render(), P::FRAMED, P::PICTURES)
+pub(super) fn render_page<P: SimulatorPage>(page: &P) -> Response {
+    html_response(page.render(), P::FRAMED, P::PICTURES)
 }
 
-fn html(rendered: askama::Result<String>, framed: bool, pictures: bool) -> Response {
+fn html_response(rendered: askama::Result<String>, framed: bool, pictures: bool) -> Response {
     let Ok(text) = rendered else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let ancestors = if framed { "" } else { "; frame-ancestors 'none'" };
     let more = if pictures { " http: https:" } else { "" };
@@ -53,10 +53,10 @@ fn html(rendered: askama::Result<String>, framed: bool, pictures: bool) -> Respo
 }
 
 /// The few files that the pages need.
-pub(super) async fn asset(Path(file): Path<String>) -> Response {
+pub(super) async fn serve_asset(Path(file): Path<String>) -> Response {
     let (kind, text) = match file.as_str() {
-        "simulator.css" => ("text/css; charset=utf-8", CSS),
-        "simulator.js" => ("text/javascript; charset=utf-8", JS),
+        "simulator.css" => ("text/css; charset=utf-8", STYLESHEET),
+        "simulator.js" => ("text/javascript; charset=utf-8", SCRIPT),
         "icon.svg" => ("image/svg+xml", ICON),
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
@@ -66,7 +66,7 @@ pub(super) async fn asset(Path(file): Path<String>) -> Response {
 /// WeCom's own way to say no: a page, status 200, and nothing goes on.
 #[derive(Debug, Template)]
 #[template(path = "simulator/notice.html", config = "static/askama.toml")]
-pub(super) struct Notice {
+pub(super) struct RefusalPage {
     marker: &'static str,
     errcode: i64,
     title: String,
@@ -74,7 +74,7 @@ pub(super) struct Notice {
     framed: bool,
 }
 
-impl Notice {
+impl RefusalPage {
     /// A refusal; errcode 0 where WeCom names none.
     pub(super) fn error(errcode: i64, title: &str, text: &str) -> Self {
         Self { marker: MARKER, errcode, title: title.to_owned(), text: text.to_owned(), framed: false }
@@ -87,9 +87,9 @@ impl Notice {
     }
 }
 
-impl IntoResponse for Notice {
+impl IntoResponse for RefusalPage {
     fn into_response(self) -> Response {
-        let mut response = html(self.render(), self.framed, false);
+        let mut response = html_response(self.render(), self.framed, false);
         response.headers_mut().insert(ERROR_HEADER, HeaderValue::from(self.errcode));
         response
     }
@@ -98,16 +98,16 @@ impl IntoResponse for Notice {
 /// Asks for `snsapi_privateinfo`.
 #[derive(Debug, Template)]
 #[template(path = "simulator/consent.html", config = "static/askama.toml")]
-pub(super) struct Consent {
+pub(super) struct ConsentPage {
     marker: &'static str,
     app: String,
     allow: String,
     cancel: String,
 }
 
-impl Page for Consent {}
+impl SimulatorPage for ConsentPage {}
 
-impl Consent {
+impl ConsentPage {
     pub(super) fn new(app: &str, query: &HashMap<String, String>) -> Self {
         let again = |decision: &str| {
             let asked = query.iter().filter(|(name, _)| *name != "decision");
@@ -122,20 +122,20 @@ impl Consent {
 
 /// A choice in the list of people.
 #[derive(Debug)]
-struct Choice {
+struct PersonChoice {
     value: String,
     text: String,
     chosen: bool,
 }
 
 #[derive(Debug)]
-struct Group {
+struct ChoiceGroup {
     name: String,
-    choices: Vec<Choice>,
+    choices: Vec<PersonChoice>,
 }
 
 #[derive(Debug)]
-struct Icon {
+struct AppIcon {
     name: String,
     letter: String,
     url: String,
@@ -157,40 +157,40 @@ pub(super) struct PhonePage {
     holder: String,
     letter: String,
     remark: &'static str,
-    icons: Vec<Icon>,
+    icons: Vec<AppIcon>,
     /// Messages nobody has looked at, and what the last one says.
     unread: usize,
     last: String,
     scans: Vec<WaitingScan>,
     /// Nobody in a large corporation, where a userid is typed.
-    groups: Vec<Group>,
+    groups: Vec<ChoiceGroup>,
     who: String,
 }
 
-impl Page for PhonePage {}
+impl SimulatorPage for PhonePage {}
 
 impl PhonePage {
     pub(super) fn new(
-        view: View,
+        view: WorldView,
         who: Option<&str>,
         scans: Vec<PendingScan>,
         (unread, last): (usize, String),
     ) -> Self {
         let world = view.world;
         let holder = who.and_then(|w| world.name_of(w)).unwrap_or_default().to_owned();
-        let app_name = |id: i64| world.app_of(id).map(|a| a.name.clone()).unwrap_or_default();
+        let app_name = |id: i64| world.find_app(id).map(|a| a.name.clone()).unwrap_or_default();
         Self {
             marker: MARKER,
             corp: world.corp_name.clone(),
             letter: first_letter(&holder),
             unread,
             last,
-            remark: who.and_then(|w| view.member(w)).map_or("", |m| remark(view, m)),
+            remark: who.and_then(|w| view.member(w)).map_or("", |m| member_remark(view, m)),
             holder,
             icons: world
                 .apps()
                 .filter(|a| a.enabled && !a.home_url.is_empty())
-                .map(|a| Icon {
+                .map(|a| AppIcon {
                     name: a.name.clone(),
                     letter: first_letter(&a.name),
                     url: a.home_url.clone(),
@@ -200,7 +200,11 @@ impl PhonePage {
                 .into_iter()
                 .map(|s| WaitingScan { app: app_name(s.agent_id), id: s.id, pairing: s.pairing })
                 .collect(),
-            groups: if world.members.len() <= WHOLE_MEMBERS { groups(view, who) } else { Vec::new() },
+            groups: if world.members.len() <= MAX_TREE_MEMBERS {
+                group_members(view, who)
+            } else {
+                Vec::new()
+            },
             who: who.unwrap_or_default().to_owned(),
         }
     }
@@ -209,7 +213,7 @@ impl PhonePage {
 /// Asks on the phone whether to sign in on the desktop, or says what became of it.
 #[derive(Debug, Template)]
 #[template(path = "simulator/confirm.html", config = "static/askama.toml")]
-pub(super) struct Confirm {
+pub(super) struct ConfirmPage {
     marker: &'static str,
     holder: String,
     app: String,
@@ -217,16 +221,16 @@ pub(super) struct Confirm {
     outcome: Option<(&'static str, &'static str)>,
 }
 
-impl Page for Confirm {}
+impl SimulatorPage for ConfirmPage {}
 
-impl Confirm {
-    pub(super) fn new(world: &World, who: Option<&str>, scan: &PendingScan, progress: &Progress) -> Self {
+impl ConfirmPage {
+    pub(super) fn new(world: &World, who: Option<&str>, scan: &PendingScan, progress: &ScanProgress) -> Self {
         Self {
             marker: MARKER,
             holder: who.and_then(|w| world.name_of(w)).unwrap_or_default().to_owned(),
-            app: world.app_of(scan.agent_id).map(|a| a.name.clone()).unwrap_or_default(),
+            app: world.find_app(scan.agent_id).map(|a| a.name.clone()).unwrap_or_default(),
             scan: scan.clone(),
-            outcome: outcome(progress),
+            outcome: describe_outcome(progress),
         }
     }
 }
@@ -234,7 +238,7 @@ impl Confirm {
 /// The page with the QR code.
 #[derive(Debug, Template)]
 #[template(path = "simulator/scan.html", config = "static/askama.toml")]
-pub(super) struct Panel {
+pub(super) struct QrPage {
     marker: &'static str,
     scan: PendingScan,
     app: String,
@@ -243,11 +247,11 @@ pub(super) struct Panel {
     picture: String,
 }
 
-impl Page for Panel {
+impl SimulatorPage for QrPage {
     const FRAMED: bool = true;
 }
 
-impl Panel {
+impl QrPage {
     pub(super) fn new(scan: &PendingScan, app: &str, own_frame: bool, english: bool) -> Self {
         Self {
             marker: MARKER,
@@ -255,7 +259,7 @@ impl Panel {
             app: app.to_owned(),
             own_frame,
             english,
-            picture: picture(&scan.id),
+            picture: draw_picture(&scan.id),
         }
     }
 
@@ -266,7 +270,7 @@ impl Panel {
 }
 
 /// The squares of a picture that looks like a QR code, as an SVG path; no phone can read it.
-fn picture(seed: &str) -> String {
+fn draw_picture(seed: &str) -> String {
     const SIDE: usize = 29;
     let mut bits = seed
         .bytes()
@@ -279,7 +283,7 @@ fn picture(seed: &str) -> String {
             bits ^= bits << 13;
             bits ^= bits >> 7;
             bits ^= bits << 17;
-            if finder(x, y, SIDE).unwrap_or(bits >> 60 & 1 == 1) {
+            if finder_pixel(x, y, SIDE).unwrap_or(bits >> 60 & 1 == 1) {
                 path.extend(["M", &x.to_string(), " ", &y.to_string(), "h1v1h-1z"]);
             }
         }
@@ -288,7 +292,7 @@ fn picture(seed: &str) -> String {
 }
 
 /// The three squares in the corners of a QR code, each with a quiet line around.
-fn finder(x: usize, y: usize, side: usize) -> Option<bool> {
+fn finder_pixel(x: usize, y: usize, side: usize) -> Option<bool> {
     let corners = [(0, 0), (side - 7, 0), (0, side - 7)];
     corners.iter().find_map(|(left, top)| {
         let (dx, dy) = ((x + 1).checked_sub(*left)?, (y + 1).checked_sub(*top)?);
@@ -304,21 +308,21 @@ pub(super) fn first_letter(name: &str) -> String {
 }
 
 /// What is special about a member, for whoever picks one to try.
-pub(super) fn remark(view: View, member: &Member) -> &'static str {
+pub(super) fn member_remark(view: WorldView, member: &SimulatedMember) -> &'static str {
     let visible = || view.range(view.world.app.agent_id).is_some_and(|r| r.has_member(member));
     match member.status {
-        Status::Disabled => "已禁用",
-        Status::NotActivated => "未激活",
-        Status::Left => "已离职",
-        Status::Active if !visible() => "不在可见范围",
-        Status::Active => "",
+        SimulatedStatus::Disabled => "已禁用",
+        SimulatedStatus::NotActivated => "未激活",
+        SimulatedStatus::Left => "已离职",
+        SimulatedStatus::Active if !visible() => "不在可见范围",
+        SimulatedStatus::Active => "",
     }
 }
 
 /// Members by main department, then those who are none.
-fn groups(view: View, who: Option<&str>) -> Vec<Group> {
+fn group_members(view: WorldView, who: Option<&str>) -> Vec<ChoiceGroup> {
     let world = view.world;
-    let choice = |value: &str, name: &str, remark: &str| Choice {
+    let choice = |value: &str, name: &str, remark: &str| PersonChoice {
         value: value.to_owned(),
         text: if remark.is_empty() {
             format!("{name} {value}")
@@ -327,16 +331,17 @@ fn groups(view: View, who: Option<&str>) -> Vec<Group> {
         },
         chosen: who == Some(value),
     };
-    let of = |m: &Member| choice(&m.userid, &m.name, remark(view, m));
-    let home = Member::main;
-    let departments = world.departments.iter().map(|d| Group {
+    let of = |m: &SimulatedMember| choice(&m.userid, &m.name, member_remark(view, m));
+    let home = SimulatedMember::main;
+    let departments = world.departments.iter().map(|d| ChoiceGroup {
         name: d.name.clone(),
         choices: world.members.iter().filter(|m| home(m) == Some(d.id)).map(of).collect(),
     });
     let unplaced = world.members.iter().filter(|m| world.departments.iter().all(|d| home(m) != Some(d.id)));
-    let unplaced = Group { name: "其他成员".to_owned(), choices: unplaced.map(of).collect() };
+    let unplaced = ChoiceGroup { name: "其他成员".to_owned(), choices: unplaced.map(of).collect() };
     let outsiders = world.outsiders.iter().map(|o| choice(&o.openid, &o.name, "外部联系人"));
     let linked = world.linked.iter().map(|l| choice(&l.userid, &l.name, "互联企业"));
-    let others = Group { name: "非本企业成员".to_owned(), choices: outsiders.chain(linked).collect() };
+    let others =
+        ChoiceGroup { name: "非本企业成员".to_owned(), choices: outsiders.chain(linked).collect() };
     departments.chain([unplaced, others]).filter(|g| !g.choices.is_empty()).collect()
 }

@@ -2,7 +2,7 @@
 
 /// A department (部门).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Department {
+pub struct SimulatedDepartment {
     /// The id; 1 is the root.
     pub id: i64,
     /// Its name.
@@ -17,7 +17,7 @@ pub struct Department {
     pub leaders: Vec<String>,
 }
 
-impl Department {
+impl SimulatedDepartment {
     /// A department below `parent`, without leaders.
     pub fn new(id: i64, name: &str, parent: i64) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl Department {
 
     /// The same department with these leaders. A member's own [`Member::leads`] is a list of its own.
     #[must_use]
-    pub fn led_by<'a>(mut self, leaders: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn with_leaders<'a>(mut self, leaders: impl IntoIterator<Item = &'a str>) -> Self {
         self.leaders = leaders.into_iter().map(str::to_owned).collect();
         self
     }
@@ -54,7 +54,7 @@ impl Department {
 
 /// 激活状态, as `user/get` numbers it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum SimulatedStatus {
     /// 1 已激活
     Active = 1,
     /// 2 已禁用
@@ -65,7 +65,7 @@ pub enum Status {
     Left = 5,
 }
 
-impl Status {
+impl SimulatedStatus {
     /// The number in `user/get`.
     pub const fn number(self) -> i64 {
         self as i64
@@ -74,7 +74,7 @@ impl Status {
 
 /// An extension attribute (扩展属性) of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Attribute {
+pub enum SimulatedAttribute {
     /// Type 0.
     Text {
         /// What the administrator called it.
@@ -95,7 +95,7 @@ pub enum Attribute {
 
 /// A member (成员).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct SimulatedMember {
     /// 账号; unique without regard to case.
     pub userid: String,
     /// 姓名
@@ -109,7 +109,7 @@ pub struct Member {
     /// Which of them the member leads.
     pub leads: Vec<i64>,
     /// 激活状态
-    pub status: Status,
+    pub status: SimulatedStatus,
     /// 职务
     pub position: String,
     /// 别名
@@ -127,12 +127,12 @@ pub struct Member {
     /// 直属上级, userids.
     pub direct_leaders: Vec<String>,
     /// 扩展属性
-    pub attributes: Vec<Attribute>,
+    pub attributes: Vec<SimulatedAttribute>,
     /// Has a basic licence (基础接口许可), without which no message arrives.
     pub licensed: bool,
 }
 
-impl Member {
+impl SimulatedMember {
     /// An active member of the root department with nothing else filled in.
     pub fn new(userid: &str, name: &str) -> Self {
         Self {
@@ -142,7 +142,7 @@ impl Member {
             orders: Vec::new(),
             main_department: None,
             leads: Vec::new(),
-            status: Status::Active,
+            status: SimulatedStatus::Active,
             position: String::new(),
             alias: String::new(),
             mobile: String::new(),
@@ -162,7 +162,7 @@ impl Member {
     }
 
     /// The order in each department, `(department, order)`.
-    pub fn placed(&self) -> impl Iterator<Item = (i64, u32)> {
+    pub fn placements(&self) -> impl Iterator<Item = (i64, u32)> {
         let orders = self.orders.iter().copied().chain(std::iter::repeat(0));
         self.departments.iter().copied().zip(orders)
     }
@@ -177,7 +177,7 @@ impl Member {
     /// The same member in these departments. The first is the main one unless [`Member::with_main`] says
     /// otherwise.
     #[must_use]
-    pub fn within(mut self, departments: impl IntoIterator<Item = i64>) -> Self {
+    pub fn with_departments(mut self, departments: impl IntoIterator<Item = i64>) -> Self {
         self.departments = departments.into_iter().collect();
         self
     }
@@ -198,21 +198,21 @@ impl Member {
 
     /// The same member as leader of these of its departments. [`Department::leaders`] is a list of its own.
     #[must_use]
-    pub fn leading(mut self, departments: impl IntoIterator<Item = i64>) -> Self {
+    pub fn with_leads(mut self, departments: impl IntoIterator<Item = i64>) -> Self {
         self.leads = departments.into_iter().collect();
         self
     }
 
     /// The same member with these direct superiors.
     #[must_use]
-    pub fn reporting_to<'a>(mut self, userids: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn with_superiors<'a>(mut self, userids: impl IntoIterator<Item = &'a str>) -> Self {
         self.direct_leaders = userids.into_iter().map(str::to_owned).collect();
         self
     }
 
     /// The same member with that status.
     #[must_use]
-    pub fn with_status(mut self, status: Status) -> Self {
+    pub fn with_status(mut self, status: SimulatedStatus) -> Self {
         self.status = status;
         self
     }
@@ -241,7 +241,7 @@ impl Member {
     /// The same member with one more extension attribute of the kind text.
     #[must_use]
     pub fn with_text(mut self, name: &str, value: &str) -> Self {
-        self.attributes.push(Attribute::Text { name: name.to_owned(), value: value.to_owned() });
+        self.attributes.push(SimulatedAttribute::Text { name: name.to_owned(), value: value.to_owned() });
         self
     }
 
@@ -249,14 +249,14 @@ impl Member {
     #[must_use]
     pub fn with_web(mut self, name: &str, url: &str, title: &str) -> Self {
         let (name, url, title) = (name.to_owned(), url.to_owned(), title.to_owned());
-        self.attributes.push(Attribute::Web { name, url, title });
+        self.attributes.push(SimulatedAttribute::Web { name, url, title });
         self
     }
 }
 
 /// A tag (标签).
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Tag {
+pub struct SimulatedTag {
     /// The id, 0 or more.
     pub id: i64,
     /// Its name.
@@ -267,7 +267,7 @@ pub struct Tag {
     pub departments: Vec<i64>,
 }
 
-impl Tag {
+impl SimulatedTag {
     /// A tag nobody bears.
     pub fn new(id: i64, name: &str) -> Self {
         Self { id, name: name.to_owned(), users: Vec::new(), departments: Vec::new() }
@@ -275,14 +275,14 @@ impl Tag {
 
     /// The same tag on these members.
     #[must_use]
-    pub fn on<'a>(mut self, users: impl IntoIterator<Item = &'a str>) -> Self {
+    pub fn with_users<'a>(mut self, users: impl IntoIterator<Item = &'a str>) -> Self {
         self.users = users.into_iter().map(str::to_owned).collect();
         self
     }
 
     /// The same tag on these departments.
     #[must_use]
-    pub fn on_departments(mut self, departments: impl IntoIterator<Item = i64>) -> Self {
+    pub fn with_departments(mut self, departments: impl IntoIterator<Item = i64>) -> Self {
         self.departments = departments.into_iter().collect();
         self
     }

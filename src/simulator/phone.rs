@@ -8,17 +8,17 @@ use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 
 use super::bubble::Shown;
-use super::page::{Confirm, Notice, PhonePage, respond};
-use super::scan::{Progress, ScanError};
-use super::state::{Inside, State};
-use super::world::{Phone, World};
+use super::page::{ConfirmPage, PhonePage, RefusalPage, render_page};
+use super::scan::{ScanError, ScanProgress};
+use super::state::{SimulatorContext, SimulatorState};
+use super::world::{PhoneHolder, World};
 use super::{MEMBER_HEADER, Simulator};
 
 /// Holds who has the phone; a browser with it counts as the in-app one.
-const COOKIE: &str = "wecom-simulator-member";
+const MEMBER_COOKIE: &str = "wecom-simulator-member";
 
 /// Who looks at a page that only opens inside WeCom.
-pub(super) enum Hand {
+pub(super) enum PhoneUser {
     /// A browser that is neither WeCom's by User-Agent nor opened from the phone page.
     NotWeCom,
     Nobody,
@@ -28,93 +28,90 @@ pub(super) enum Hand {
 }
 
 /// Reads who holds the phone: the header of a test, the cookie of the phone page, the world's own setting.
-pub(super) fn in_hand(headers: &HeaderMap, world: &World) -> Hand {
+pub(super) fn identify_phone_user(headers: &HeaderMap, world: &World) -> PhoneUser {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let agent = text("user-agent").unwrap_or_default().to_ascii_lowercase();
     let in_app = agent.contains("wxwork") || agent.contains("micromessenger");
     if in_app && let Some(who) = text(MEMBER_HEADER) {
-        return if who == "cancel" { Hand::Cancels } else { Hand::Person(who.to_owned()) };
+        return if who == "cancel" { PhoneUser::Cancels } else { PhoneUser::Person(who.to_owned()) };
     }
-    if let Some(who) = cookie(headers, world) {
-        return Hand::Person(who);
+    if let Some(who) = member_from_cookie(headers, world) {
+        return PhoneUser::Person(who);
     }
     match &world.phone {
-        _ if !in_app => Hand::NotWeCom,
-        Phone::Person(who) => Hand::Person(who.clone()),
-        Phone::Cancels => Hand::Cancels,
-        Phone::Nobody => Hand::Nobody,
+        _ if !in_app => PhoneUser::NotWeCom,
+        PhoneHolder::Person(who) => PhoneUser::Person(who.clone()),
+        PhoneHolder::Cancels => PhoneUser::Cancels,
+        PhoneHolder::Nobody => PhoneUser::Nobody,
     }
 }
 
 /// The person of the cookie, if the world still has them.
-fn cookie(headers: &HeaderMap, world: &World) -> Option<String> {
+fn member_from_cookie(headers: &HeaderMap, world: &World) -> Option<String> {
     let all = headers.get_all(header::COOKIE).into_iter().filter_map(|v| v.to_str().ok());
     let pairs = all.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    let (_, value) = pairs.into_iter().find(|(name, _)| *name == COOKIE)?;
+    let (_, value) = pairs.into_iter().find(|(name, _)| *name == MEMBER_COOKIE)?;
     let who = urlencoding::decode(value).ok()?.into_owned();
     world.name_of(&who).is_some().then_some(who)
 }
 
-pub(super) fn set_cookie(who: &str) -> Option<(header::HeaderName, HeaderValue)> {
-    let text = format!("{COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", urlencoding::encode(who));
+pub(super) fn member_cookie_header(who: &str) -> Option<(header::HeaderName, HeaderValue)> {
+    let text = format!("{MEMBER_COOKIE}={}; Path=/; HttpOnly; SameSite=Lax", urlencoding::encode(who));
     HeaderValue::from_str(&text).ok().map(|v| (header::SET_COOKIE, v))
 }
 
 /// The phone page's holder: the cookie's person, else the world's.
-pub(super) fn holder(headers: &HeaderMap, world: &World) -> Option<String> {
-    cookie(headers, world).or_else(|| match &world.phone {
-        Phone::Person(who) => Some(who.clone()),
-        Phone::Cancels | Phone::Nobody => None,
+pub(super) fn phone_holder(headers: &HeaderMap, world: &World) -> Option<String> {
+    member_from_cookie(headers, world).or_else(|| match &world.phone {
+        PhoneHolder::Person(who) => Some(who.clone()),
+        PhoneHolder::Cancels | PhoneHolder::Nobody => None,
     })
 }
 
 /// The home screen. Looking at it makes the browser the in-app one.
-pub(super) async fn phone(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
-    let (page, who) = sim.inside(|i| {
-        let who = holder(&headers, i.world);
-        let post = who.as_deref().map(|w| (i.post.unread(w).0, last(i, w))).unwrap_or_default();
+pub(super) async fn show_phone(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
+    let (page, who) = sim.with_world(|i| {
+        let who = phone_holder(&headers, i.world);
+        let post = who.as_deref().map(|w| (i.post.unread(w).0, last_message_line(i, w))).unwrap_or_default();
         (PhonePage::new(i.view, who.as_deref(), i.scans.pending(i.now), post), who)
     });
-    let mut response = respond(&page);
-    response.headers_mut().extend(who.as_deref().and_then(set_cookie));
+    let mut response = render_page(&page);
+    response.headers_mut().extend(who.as_deref().and_then(member_cookie_header));
     response
 }
 
 /// What the newest message says in a line.
-fn last(inside: &Inside, who: &str) -> String {
+fn last_message_line(inside: &SimulatorContext, who: &str) -> String {
     let newest = inside.post.count(who).saturating_sub(1);
-    let newest = inside.post.letters(who, newest, inside.began).pop();
-    newest.map_or_else(
-        String::new,
-        |s| {
-            if s.recalled { RECALLED.to_owned() } else { Shown::summary(&s.letter) }
-        },
-    )
+    let newest = inside.post.messages(who, newest, inside.began).pop();
+    newest.map_or_else(String::new, |s| {
+        if s.recalled { RECALLED_TEXT.to_owned() } else { Shown::summary(&s.letter) }
+    })
 }
 
 /// What stands in the place of a message that was taken back.
-const RECALLED: &str = "撤回了一条消息";
+const RECALLED_TEXT: &str = "撤回了一条消息";
 
 /// Hands the phone to another person: form field `member`.
-pub(super) async fn choose(
+pub(super) async fn choose_member(
     Extract(sim): Extract<Simulator>,
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
     let who = form.get("member").map(|who| who.trim()).unwrap_or_default();
-    if sim.inside(|i| i.world.name_of(who).is_none()) {
-        return (StatusCode::BAD_REQUEST, Notice::error(0, "没有这个成员", "请返回后重新选择。"))
+    if sim.with_world(|i| i.world.name_of(who).is_none()) {
+        return (StatusCode::BAD_REQUEST, RefusalPage::error(0, "没有这个成员", "请返回后重新选择。"))
             .into_response();
     }
     let mut response = Redirect::to("/phone").into_response();
-    response.headers_mut().extend(set_cookie(who));
+    response.headers_mut().extend(member_cookie_header(who));
     response
 }
 
 /// Every scan that waits, `[{"id","pairing","state","app"}]`.
-pub(super) async fn scans(Extract(sim): Extract<Simulator>) -> Response {
+pub(super) async fn list_scans(Extract(sim): Extract<Simulator>) -> Response {
     let now = sim.inner.clock.now();
-    let State { world, scans, .. } = &mut *sim.inner.state.lock();
-    let app = |id: i64| world.app_of(id).map(|a| a.name.clone());
+    let SimulatorState { world, scans, .. } = &mut *sim.inner.state.lock();
+    let app = |id: i64| world.find_app(id).map(|a| a.name.clone());
     let list: Vec<_> = scans
         .pending(now)
         .into_iter()
@@ -124,35 +121,39 @@ pub(super) async fn scans(Extract(sim): Extract<Simulator>) -> Response {
 }
 
 /// What the phone shows once it has read a code: `?scan=`, an id, pairing number or state.
-pub(super) async fn scanned(
+pub(super) async fn show_scan(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
     let key = query.get("scan").map(String::as_str).unwrap_or_default();
     let now = sim.inner.clock.now();
-    let State { world, scans, .. } = &mut *sim.inner.state.lock();
+    let SimulatorState { world, scans, .. } = &mut *sim.inner.state.lock();
     scans.scanned(key, now);
     let Some((scan, progress)) = scans.progress(key, now) else {
-        return (StatusCode::NOT_FOUND, Notice::error(0, "二维码已失效", "请刷新电脑上的二维码后重试。"))
+        return (
+            StatusCode::NOT_FOUND,
+            RefusalPage::error(0, "二维码已失效", "请刷新电脑上的二维码后重试。"),
+        )
             .into_response();
     };
-    let who = holder(&headers, world);
-    let mut response = respond(&Confirm::new(world, who.as_deref(), &scan, &progress));
-    response.headers_mut().extend(who.as_deref().and_then(set_cookie));
+    let who = phone_holder(&headers, world);
+    let mut response = render_page(&ConfirmPage::new(world, who.as_deref(), &scan, &progress));
+    response.headers_mut().extend(who.as_deref().and_then(member_cookie_header));
     response
 }
 
 /// Confirms or declines: form fields `scan`, `decision` (`confirm` or `cancel`), and `member` for a caller
 /// without the phone's cookie.
-pub(super) async fn decide(
+pub(super) async fn decide_scan(
     Extract(sim): Extract<Simulator>,
     headers: HeaderMap,
     Form(form): Form<HashMap<String, String>>,
 ) -> Response {
     let get = |name: &str| form.get(name).map(String::as_str).filter(|v| !v.is_empty());
     let key = get("scan").unwrap_or_default();
-    let who = get("member").map(str::to_owned).or_else(|| sim.inside(|i| holder(&headers, i.world)));
+    let who =
+        get("member").map(str::to_owned).or_else(|| sim.with_world(|i| phone_holder(&headers, i.world)));
     let decided = match (get("decision"), who) {
         (Some("confirm"), Some(who)) => sim.confirm_scan(key, &who),
         (Some("cancel"), _) => sim.cancel_scan(key),
@@ -160,7 +161,7 @@ pub(super) async fn decide(
     };
     match decided {
         Err(ScanError::Unknown) => {
-            (StatusCode::NOT_FOUND, Notice::error(0, "二维码已失效", "请刷新电脑上的二维码后重试。"))
+            (StatusCode::NOT_FOUND, RefusalPage::error(0, "二维码已失效", "请刷新电脑上的二维码后重试。"))
                 .into_response()
         }
         // the confirmation page says what became of it
@@ -171,12 +172,12 @@ pub(super) async fn decide(
 }
 
 /// The outcome in words for the phone; `None` while it is open.
-pub(super) fn outcome(progress: &Progress) -> Option<(&'static str, &'static str)> {
+pub(super) fn describe_outcome(progress: &ScanProgress) -> Option<(&'static str, &'static str)> {
     match progress {
-        Progress::Waiting | Progress::Scanned => None,
-        Progress::Confirmed(_) => Some(("已确认登录", "请回到电脑继续。")),
-        Progress::Cancelled(_) => Some(("已取消登录", "电脑上的登录不会继续。")),
-        Progress::Denied => Some(("无权限登录", "你不在该应用的可见范围内，请联系管理员。")),
-        Progress::Expired => Some(("二维码已过期", "请刷新电脑上的二维码后重试。")),
+        ScanProgress::Waiting | ScanProgress::Scanned => None,
+        ScanProgress::Confirmed(_) => Some(("已确认登录", "请回到电脑继续。")),
+        ScanProgress::Cancelled(_) => Some(("已取消登录", "电脑上的登录不会继续。")),
+        ScanProgress::Denied => Some(("无权限登录", "你不在该应用的可见范围内，请联系管理员。")),
+        ScanProgress::Expired => Some(("二维码已过期", "请刷新电脑上的二维码后重试。")),
     }
 }

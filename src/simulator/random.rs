@@ -1,17 +1,17 @@
 //! Text nobody can guess: tokens, codes, pairing numbers.
 
 /// `length` random characters of `[A-Za-z0-9_-]`, as WeCom writes its tokens and codes.
-pub(super) fn text(length: usize) -> String {
+pub(super) fn random_text(length: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    pick(length, ALPHABET)
+    random_chars(length, ALPHABET)
 }
 
 /// `length` random decimal digits.
-pub(super) fn digits(length: usize) -> String {
-    pick(length, b"0123456789")
+pub(super) fn random_digits(length: usize) -> String {
+    random_chars(length, b"0123456789")
 }
 
-fn pick(length: usize, alphabet: &[u8]) -> String {
+fn random_chars(length: usize, alphabet: &[u8]) -> String {
     let mut bytes = vec![0_u8; length];
     #[expect(clippy::expect_used, reason = "without randomness of the system nothing can go on")]
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");

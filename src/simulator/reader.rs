@@ -1,32 +1,35 @@
 //! Who reads the address book, and how much of it that secret may see.
 
-use super::api::{Caller, Refusal};
-use super::index::{Range, View};
-use super::people::{Department, Member};
-use super::world::App;
+use super::api::{SimulatedCaller, SimulatedRefusal};
+use super::index::{VisibleRange, WorldView};
+use super::people::{SimulatedDepartment, SimulatedMember};
+use super::world::SimulatedApp;
 
 /// What 通讯录同步 gets for details since 2022-08-15.
-const IDS_ONLY: Refusal = Refusal(48009, "api forbidden for contact assistant");
-pub(super) const OUT_OF_RANGE: Refusal = Refusal(60011, "no privilege to access/modify contact/party/agent");
+const IDS_ONLY: SimulatedRefusal = SimulatedRefusal(48009, "api forbidden for contact assistant");
+pub(super) const OUT_OF_RANGE: SimulatedRefusal =
+    SimulatedRefusal(60011, "no privilege to access/modify contact/party/agent");
 /// What an API says to the other kind of secret.
-pub(super) const FORBIDDEN: Refusal = Refusal(48002, "api forbidden");
+pub(super) const FORBIDDEN: SimulatedRefusal = SimulatedRefusal(48002, "api forbidden");
 
 /// A caller with what it sees.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reader<'w> {
-    pub(super) view: View<'w>,
-    pub(super) caller: Caller<'w>,
+pub(super) struct ContactReader<'w> {
+    pub(super) view: WorldView<'w>,
+    pub(super) caller: SimulatedCaller<'w>,
     /// `None`: everything.
-    range: Option<&'w Range>,
+    range: Option<&'w VisibleRange>,
 }
 
-impl<'w> Reader<'w> {
+impl<'w> ContactReader<'w> {
     /// # Errors
     /// 40056 for an application that the world does not have.
-    pub(super) fn new(view: View<'w>, caller: Caller<'w>) -> Result<Self, Refusal> {
+    pub(super) fn new(view: WorldView<'w>, caller: SimulatedCaller<'w>) -> Result<Self, SimulatedRefusal> {
         let range = match caller {
-            Caller::App(app) => Some(view.range(app.agent_id).ok_or(Refusal(40056, "invalid agentid"))?),
-            Caller::Contacts { .. } => None,
+            SimulatedCaller::App(app) => {
+                Some(view.range(app.agent_id).ok_or(SimulatedRefusal(40056, "invalid agentid"))?)
+            }
+            SimulatedCaller::Contacts { .. } => None,
         };
         Ok(Self { view, caller, range })
     }
@@ -35,7 +38,7 @@ impl<'w> Reader<'w> {
         self.range.map_or_else(|| self.view.department(id).is_some(), |r| r.has_department(id))
     }
 
-    pub(super) fn sees_member(&self, member: &Member) -> bool {
+    pub(super) fn sees_member(&self, member: &SimulatedMember) -> bool {
         self.range.is_none_or(|r| r.has_member(member))
     }
 
@@ -45,24 +48,31 @@ impl<'w> Reader<'w> {
 
     /// # Errors
     /// 48009 for 通讯录同步, unless it kept the right.
-    pub(super) fn reads_details(&self) -> Result<(), Refusal> {
+    pub(super) fn reads_details(&self) -> Result<(), SimulatedRefusal> {
         match self.caller {
-            Caller::App(_) | Caller::Contacts { reads_details: true } => Ok(()),
-            Caller::Contacts { reads_details: false } => Err(IDS_ONLY),
+            SimulatedCaller::App(_) | SimulatedCaller::Contacts { reads_details: true } => Ok(()),
+            SimulatedCaller::Contacts { reads_details: false } => Err(IDS_ONLY),
         }
     }
 
     /// Whether mobile, mail, avatar and the like are answered: not to applications since 2022-06-20.
     pub(super) fn reads_sensitive_fields(&self) -> bool {
-        matches!(self.caller, Caller::App(App { legacy_fields: true, .. }) | Caller::Contacts { .. })
+        matches!(
+            self.caller,
+            SimulatedCaller::App(SimulatedApp { legacy_fields: true, .. }) | SimulatedCaller::Contacts { .. }
+        )
     }
 
     /// A department by its id, as the caller wrote it.
     ///
     /// # Errors
     /// 40035 if it is no number, `unknown` if there is none, 60011 if the caller does not see it.
-    pub(super) fn department(&self, id: &str, unknown: Refusal) -> Result<&'w Department, Refusal> {
-        let id: i64 = id.parse().map_err(|_| Refusal(40035, "invalid parameter"))?;
+    pub(super) fn department(
+        &self,
+        id: &str,
+        unknown: SimulatedRefusal,
+    ) -> Result<&'w SimulatedDepartment, SimulatedRefusal> {
+        let id: i64 = id.parse().map_err(|_| SimulatedRefusal(40035, "invalid parameter"))?;
         let department = self.view.department(id).ok_or(unknown)?;
         if self.sees_department(id) { Ok(department) } else { Err(OUT_OF_RANGE) }
     }

@@ -2,12 +2,12 @@
 
 use url::{Position, Url};
 
-use super::page::Notice;
+use super::page::RefusalPage;
 
 /// The redirect URL, if its host and port are registered in exactly this form; else WeCom's error page.
-pub(super) fn registered(uri: &str, domains: &[&String]) -> Result<Url, Notice> {
+pub(super) fn check_redirect(uri: &str, domains: &[&String]) -> Result<Url, RefusalPage> {
     let refused = || {
-        Notice::error(
+        RefusalPage::error(
             50001,
             "redirect_uri 与配置的授权完成回调域名不一致",
             "请确认 redirect_uri 的域名（含端口）与管理后台「网页授权及JS-SDK → 可信域名」或「企业微信授权登录 → 授权回调域」完全一致。",
@@ -22,7 +22,7 @@ pub(super) fn registered(uri: &str, domains: &[&String]) -> Result<Url, Notice> 
 }
 
 /// The URL with `code` and `state` behind the query it already has.
-pub(super) fn answered(url: &Url, code: Option<&str>, state: Option<&str>) -> String {
+pub(super) fn build_callback_url(url: &Url, code: Option<&str>, state: Option<&str>) -> String {
     let mut url = url.clone();
     let answers = [("code", code), ("state", state)];
     let answers = answers.into_iter().filter_map(|(name, value)| Some((name, value?)));
@@ -42,7 +42,7 @@ mod tests {
         let domains = ["oa.example.com".to_owned(), "127.0.0.1:8080".to_owned()];
         let domains: Vec<&String> = domains.iter().collect();
         for ok in ["https://oa.example.com/a?b=c", "https://OA.example.com:443", "http://127.0.0.1:8080/x"] {
-            assert!(registered(ok, &domains).is_ok(), "{ok}");
+            assert!(check_redirect(ok, &domains).is_ok(), "{ok}");
         }
         for bad in [
             "https://oa.example.com:8443/",
@@ -55,7 +55,7 @@ mod tests {
             "/relative",
             "",
         ] {
-            assert!(registered(bad, &domains).is_err(), "{bad}");
+            assert!(check_redirect(bad, &domains).is_err(), "{bad}");
         }
     }
 
@@ -63,11 +63,11 @@ mod tests {
     fn the_answer_goes_behind_an_existing_query_and_before_a_fragment() {
         let url = Url::parse("https://oa.example.com/cb?rd=%2Fa%3Fb%26c&x=1#frag").unwrap();
         assert_eq!(
-            answered(&url, Some("C"), Some("a b&c")),
+            build_callback_url(&url, Some("C"), Some("a b&c")),
             "https://oa.example.com/cb?rd=%2Fa%3Fb%26c&x=1&code=C&state=a+b%26c#frag"
         );
         let plain = Url::parse("https://oa.example.com/cb").unwrap();
-        assert_eq!(answered(&plain, None, Some("s")), "https://oa.example.com/cb?state=s");
-        assert_eq!(answered(&plain, None, None), "https://oa.example.com/cb");
+        assert_eq!(build_callback_url(&plain, None, Some("s")), "https://oa.example.com/cb?state=s");
+        assert_eq!(build_callback_url(&plain, None, None), "https://oa.example.com/cb");
     }
 }

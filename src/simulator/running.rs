@@ -13,13 +13,13 @@ use super::Simulator;
 /// [`Simulator`], whose other handles go on working.
 #[derive(Debug)]
 #[must_use = "the simulator stops when this is dropped"]
-pub struct Running {
+pub struct RunningSimulator {
     simulator: Simulator,
     address: SocketAddr,
     _stop: DropGuard,
 }
 
-impl Running {
+impl RunningSimulator {
     pub(super) fn start(simulator: Simulator, listener: TcpListener) -> io::Result<Self> {
         let address = listener.local_addr()?;
         let stop = CancellationToken::new();
@@ -44,7 +44,7 @@ impl Running {
     }
 }
 
-impl Deref for Running {
+impl Deref for RunningSimulator {
     type Target = Simulator;
 
     fn deref(&self) -> &Simulator {

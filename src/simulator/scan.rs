@@ -11,16 +11,16 @@ use serde_json::json;
 use url::Url;
 
 use super::grant::Grants;
-use super::page::{Notice, Panel, respond};
-use super::redirect::{answered, registered};
-use super::state::State;
-use super::world::{Who, World};
+use super::page::{QrPage, RefusalPage, render_page};
+use super::redirect::{build_callback_url, check_redirect};
+use super::state::SimulatorState;
+use super::world::{CodeBearer, World};
 use super::{Simulator, random};
 
 /// How long a QR code can be scanned.
-const LIFE: Duration = Duration::from_mins(5);
+const SCAN_LIFETIME: Duration = Duration::from_mins(5);
 /// After that long nothing is known of it any more.
-const FORGOTTEN: Duration = Duration::from_hours(1);
+const SCAN_RETENTION: Duration = Duration::from_hours(1);
 
 /// A QR page that waits for its scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub enum ScanError {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum ScanProgress {
     Waiting,
     /// The phone shows the confirmation.
     Scanned,
@@ -65,7 +65,7 @@ pub(super) enum Progress {
     Expired,
 }
 
-impl Progress {
+impl ScanProgress {
     /// As the page's script knows it.
     pub(super) fn word(&self) -> &'static str {
         match self {
@@ -87,17 +87,17 @@ impl Progress {
 }
 
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(super) struct QrScan {
     id: String,
     pairing: String,
     agent_id: i64,
     redirect: Url,
     state: Option<String>,
     shown: Duration,
-    progress: Progress,
+    progress: ScanProgress,
 }
 
-impl Scan {
+impl QrScan {
     fn public(&self) -> PendingScan {
         PendingScan {
             id: self.id.clone(),
@@ -108,32 +108,32 @@ impl Scan {
         }
     }
 
-    fn open(&self) -> bool {
-        matches!(self.progress, Progress::Waiting | Progress::Scanned)
+    fn is_open(&self) -> bool {
+        matches!(self.progress, ScanProgress::Waiting | ScanProgress::Scanned)
     }
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Scans(Vec<Scan>);
+pub(super) struct QrScans(Vec<QrScan>);
 
-impl Scans {
-    fn age(&mut self, now: Duration) {
-        self.0.retain(|s| now.saturating_sub(s.shown) < FORGOTTEN);
-        for s in self.0.iter_mut().filter(|s| s.open() && now.saturating_sub(s.shown) >= LIFE) {
-            s.progress = Progress::Expired;
+impl QrScans {
+    fn expire_old(&mut self, now: Duration) {
+        self.0.retain(|s| now.saturating_sub(s.shown) < SCAN_RETENTION);
+        for s in self.0.iter_mut().filter(|s| s.is_open() && now.saturating_sub(s.shown) >= SCAN_LIFETIME) {
+            s.progress = ScanProgress::Expired;
         }
     }
 
-    fn show(&mut self, agent_id: i64, redirect: Url, state: Option<String>, now: Duration) -> PendingScan {
-        self.age(now);
-        let scan = Scan {
-            id: random::text(22),
-            pairing: random::digits(6),
+    fn add(&mut self, agent_id: i64, redirect: Url, state: Option<String>, now: Duration) -> PendingScan {
+        self.expire_old(now);
+        let scan = QrScan {
+            id: random::random_text(22),
+            pairing: random::random_digits(6),
             agent_id,
             redirect,
             state,
             shown: now,
-            progress: Progress::Waiting,
+            progress: ScanProgress::Waiting,
         };
         let public = scan.public();
         self.0.push(scan);
@@ -141,35 +141,37 @@ impl Scans {
     }
 
     /// The newest scan with that id, pairing number or state.
-    fn find(&mut self, key: &str, now: Duration) -> Option<&mut Scan> {
-        self.age(now);
-        let is = |s: &Scan| s.id == key || s.pairing == key || s.state.as_deref() == Some(key);
+    fn find(&mut self, key: &str, now: Duration) -> Option<&mut QrScan> {
+        self.expire_old(now);
+        let is = |s: &QrScan| s.id == key || s.pairing == key || s.state.as_deref() == Some(key);
         self.0.iter_mut().rev().find(|s| is(s))
     }
 
-    fn undecided(&mut self, key: &str, now: Duration) -> Result<&mut Scan, ScanError> {
+    fn undecided(&mut self, key: &str, now: Duration) -> Result<&mut QrScan, ScanError> {
         let scan = self.find(key, now).ok_or(ScanError::Unknown)?;
         match scan.progress {
-            Progress::Waiting | Progress::Scanned => Ok(scan),
-            Progress::Expired => Err(ScanError::Expired),
-            Progress::Confirmed(_) | Progress::Cancelled(_) | Progress::Denied => Err(ScanError::Decided),
+            ScanProgress::Waiting | ScanProgress::Scanned => Ok(scan),
+            ScanProgress::Expired => Err(ScanError::Expired),
+            ScanProgress::Confirmed(_) | ScanProgress::Cancelled(_) | ScanProgress::Denied => {
+                Err(ScanError::Decided)
+            }
         }
     }
 
     pub(super) fn pending(&mut self, now: Duration) -> Vec<PendingScan> {
-        self.age(now);
-        self.0.iter().filter(|s| s.open()).map(Scan::public).collect()
+        self.expire_old(now);
+        self.0.iter().filter(|s| s.is_open()).map(QrScan::public).collect()
     }
 
     /// How far a scan is, with what it shows.
-    pub(super) fn progress(&mut self, key: &str, now: Duration) -> Option<(PendingScan, Progress)> {
+    pub(super) fn progress(&mut self, key: &str, now: Duration) -> Option<(PendingScan, ScanProgress)> {
         self.find(key, now).map(|s| (s.public(), s.progress.clone()))
     }
 
     /// The phone has read the code and asks its member.
     pub(super) fn scanned(&mut self, key: &str, now: Duration) {
         if let Ok(scan) = self.undecided(key, now) {
-            scan.progress = Progress::Scanned;
+            scan.progress = ScanProgress::Scanned;
         }
     }
 
@@ -182,52 +184,53 @@ impl Scans {
         now: Duration,
     ) -> Result<String, ScanError> {
         let scan = self.undecided(key, now)?;
-        let who = world.who(who);
-        if let (Who::Member(userid), Some(app)) = (&who, world.app_of(scan.agent_id))
+        let who = world.resolve_person(who);
+        if let (CodeBearer::Member(userid), Some(app)) = (&who, world.find_app(scan.agent_id))
             && world.member(userid).is_some_and(|m| !world.member_is_visible(app, m))
         {
-            scan.progress = Progress::Denied;
+            scan.progress = ScanProgress::Denied;
             return Err(ScanError::NotVisible);
         }
         let code = grants.issue_code(who, scan.agent_id, false, now);
-        let url = answered(&scan.redirect, Some(&code), scan.state.as_deref());
-        scan.progress = Progress::Confirmed(url.clone());
+        let url = build_callback_url(&scan.redirect, Some(&code), scan.state.as_deref());
+        scan.progress = ScanProgress::Confirmed(url.clone());
         Ok(url)
     }
 
     pub(super) fn cancel(&mut self, key: &str, now: Duration) -> Result<String, ScanError> {
         let scan = self.undecided(key, now)?;
-        let url = answered(&scan.redirect, None, scan.state.as_deref());
-        scan.progress = Progress::Cancelled(url.clone());
+        let url = build_callback_url(&scan.redirect, None, scan.state.as_deref());
+        scan.progress = ScanProgress::Cancelled(url.clone());
         Ok(url)
     }
 }
 
 /// The page with the code; made to stand in another site's frame, and alone.
-pub(super) async fn login(
+pub(super) async fn show_qr_page(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    match show(&sim, &query) {
-        Ok(panel) => respond(&panel),
+    match open_scan(&sim, &query) {
+        Ok(panel) => render_page(&panel),
         Err(notice) => notice.framed().into_response(),
     }
 }
 
-fn show(sim: &Simulator, query: &HashMap<String, String>) -> Result<Panel, Notice> {
+fn open_scan(sim: &Simulator, query: &HashMap<String, String>) -> Result<QrPage, RefusalPage> {
     let get = |name: &str| query.get(name).map(String::as_str).filter(|v| !v.is_empty());
-    let bad =
-        |what: &str| Notice::error(40035, &format!("{what} 参数错误"), "请检查登录链接的参数及其 URL 编码。");
+    let bad = |what: &str| {
+        RefusalPage::error(40035, &format!("{what} 参数错误"), "请检查登录链接的参数及其 URL 编码。")
+    };
     let now = sim.inner.clock.now();
-    let State { world, scans, .. } = &mut *sim.inner.state.lock();
+    let SimulatorState { world, scans, .. } = &mut *sim.inner.state.lock();
     if get("appid") != Some(world.corp_id.as_str()) {
-        return Err(Notice::error(40013, "appid 参数错误", "appid 应为企业的 CorpID。"));
+        return Err(RefusalPage::error(40013, "appid 参数错误", "appid 应为企业的 CorpID。"));
     }
     if !matches!(get("login_type"), None | Some("CorpApp")) {
         return Err(bad("login_type"));
     }
-    let app = get("agentid").and_then(|id| id.parse().ok()).and_then(|id| world.app_of(id));
-    let app = app.ok_or_else(|| Notice::error(40056, "agentid 参数错误", "应用不存在。"))?;
+    let app = get("agentid").and_then(|id| id.parse().ok()).and_then(|id| world.find_app(id));
+    let app = app.ok_or_else(|| RefusalPage::error(40056, "agentid 参数错误", "应用不存在。"))?;
     let own_frame = match get("redirect_type") {
         None | Some("top") => false,
         Some("self") => true,
@@ -240,22 +243,22 @@ fn show(sim: &Simulator, query: &HashMap<String, String>) -> Result<Panel, Notic
         Some(_) => return Err(bad("lang")),
     };
     let domains: Vec<&String> = app.trusted_domains.iter().chain(&app.callback_domains).collect();
-    let redirect = registered(get("redirect_uri").ok_or_else(|| bad("redirect_uri"))?, &domains)?;
+    let redirect = check_redirect(get("redirect_uri").ok_or_else(|| bad("redirect_uri"))?, &domains)?;
     if !app.enabled {
-        return Err(Notice::error(50003, "应用已停用", "请联系管理员在「应用管理」中启用。"));
+        return Err(RefusalPage::error(50003, "应用已停用", "请联系管理员在「应用管理」中启用。"));
     }
-    let scan = scans.show(app.agent_id, redirect, get("state").map(str::to_owned), now);
-    Ok(Panel::new(&scan, &app.name, own_frame, english))
+    let scan = scans.add(app.agent_id, redirect, get("state").map(str::to_owned), now);
+    Ok(QrPage::new(&scan, &app.name, own_frame, english))
 }
 
 /// How far a scan is: `{"status","redirect"}`, asked by the page every second.
-pub(super) async fn status(
+pub(super) async fn answer_status(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     let now = sim.inner.clock.now();
     let key = query.get("scan").map(String::as_str).unwrap_or_default();
-    let progress = sim.inner.state.lock().scans.progress(key, now).map_or(Progress::Expired, |(_, p)| p);
+    let progress = sim.inner.state.lock().scans.progress(key, now).map_or(ScanProgress::Expired, |(_, p)| p);
     let answer = json!({"status": progress.word(), "redirect": progress.url()});
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
 }

@@ -8,23 +8,23 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Simulator;
-use super::api::Refusal;
-use super::clock::Clock;
-use super::fault::Faults;
+use super::api::SimulatedRefusal;
+use super::clock::SimulatedClock;
+use super::fault::FaultQueue;
 use super::grant::Grants;
-use super::index::{Index, View};
-use super::limit::Gate;
-use super::media::Medias;
-use super::post::Post;
-use super::scan::Scans;
+use super::index::{WorldIndex, WorldView};
+use super::limit::CallCounter;
+use super::mailbox::Mailboxes;
+use super::media::MediaStore;
+use super::scan::QrScans;
 use super::world::World;
 
 /// How many calls [`Simulator::requests`] remembers.
-const REMEMBERED: usize = 10_000;
+const MAX_REMEMBERED_CALLS: usize = 10_000;
 
 /// A call of the server API as it came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Received {
+pub struct ReceivedCall {
     /// The path below `/cgi-bin/`, `user/get`.
     pub api: String,
     /// GET or POST.
@@ -38,66 +38,66 @@ pub struct Received {
 }
 
 #[derive(Debug)]
-pub(super) struct Inner {
-    pub(super) clock: Clock,
-    pub(super) state: Mutex<State>,
+pub(super) struct SharedState {
+    pub(super) clock: SimulatedClock,
+    pub(super) state: Mutex<SimulatorState>,
 }
 
 #[derive(Debug)]
-pub(super) struct State {
+pub(super) struct SimulatorState {
     /// Changed by [`Simulator::change`] only, which throws the index away.
     pub(super) world: World,
-    pub(super) index: Option<Index>,
+    pub(super) index: Option<WorldIndex>,
     pub(super) grants: Grants,
-    pub(super) scans: Scans,
-    pub(super) faults: Faults,
-    pub(super) gate: Gate,
-    pub(super) post: Post,
-    pub(super) medias: Medias,
-    pub(super) received: VecDeque<Received>,
+    pub(super) scans: QrScans,
+    pub(super) faults: FaultQueue,
+    pub(super) gate: CallCounter,
+    pub(super) post: Mailboxes,
+    pub(super) medias: MediaStore,
+    pub(super) received: VecDeque<ReceivedCall>,
     pub(super) counts: HashMap<String, u64>,
 }
 
 /// What the API works on: the world as it is, and what was given out.
-pub(super) struct Inside<'s> {
+pub(super) struct SimulatorContext<'s> {
     pub(super) world: &'s World,
-    pub(super) view: View<'s>,
+    pub(super) view: WorldView<'s>,
     pub(super) grants: &'s mut Grants,
-    pub(super) scans: &'s mut Scans,
-    pub(super) post: &'s mut Post,
-    pub(super) medias: &'s mut Medias,
+    pub(super) scans: &'s mut QrScans,
+    pub(super) post: &'s mut Mailboxes,
+    pub(super) medias: &'s mut MediaStore,
     pub(super) now: Duration,
     /// When the clock stood at zero, since 1970.
     pub(super) began: Duration,
 }
 
 /// A call that is being answered; dropping it ends it.
-pub(super) struct InFlight {
-    inner: Arc<Inner>,
+pub(super) struct CallInFlight {
+    inner: Arc<SharedState>,
     api: String,
     /// Why WeCom does not take it on.
-    pub(super) refusal: Option<Refusal>,
+    pub(super) refusal: Option<SimulatedRefusal>,
 }
 
-impl Drop for InFlight {
+impl Drop for CallInFlight {
     fn drop(&mut self) {
         self.inner.state.lock().gate.leave(&self.api);
     }
 }
 
-impl Inner {
+impl SharedState {
     pub(super) fn new(world: World) -> Self {
         Self {
-            clock: Clock::start(),
-            state: Mutex::new(State {
+            clock: SimulatedClock::start(),
+            state: Mutex::new(SimulatorState {
                 world,
                 index: None,
                 grants: Grants::default(),
-                scans: Scans::default(),
-                faults: Faults::default(),
-                gate: Gate::default(),
-                post: Post::default(),
-                medias: Medias::default(),
+                scans: QrScans::default(),
+                faults: FaultQueue::default(),
+                gate: CallCounter::default(),
+                post: Mailboxes::default(),
+                medias: MediaStore::default(),
                 received: VecDeque::new(),
                 counts: HashMap::new(),
             }),
@@ -107,27 +107,36 @@ impl Inner {
 
 impl Simulator {
     /// Runs `act` on the world and what was given out.
-    pub(super) fn inside<T>(&self, act: impl FnOnce(&mut Inside) -> T) -> T {
+    pub(super) fn with_world<T>(&self, act: impl FnOnce(&mut SimulatorContext) -> T) -> T {
         let (now, began) = (self.inner.clock.now(), self.inner.clock.began());
         let mut state = self.inner.state.lock();
-        let State { world, index, grants, scans, post, medias, .. } = &mut *state;
-        let index = &*index.get_or_insert_with(|| Index::of(world));
-        act(&mut Inside { world, view: View { world, index }, grants, scans, post, medias, now, began })
+        let SimulatorState { world, index, grants, scans, post, medias, .. } = &mut *state;
+        let index = &*index.get_or_insert_with(|| WorldIndex::from_world(world));
+        act(&mut SimulatorContext {
+            world,
+            view: WorldView { world, index },
+            grants,
+            scans,
+            post,
+            medias,
+            now,
+            began,
+        })
     }
 
     /// Notes a call that came in; it counts as in flight until the answer is dropped.
-    pub(super) fn received(&self, call: Received) -> InFlight {
+    pub(super) fn record_call(&self, call: ReceivedCall) -> CallInFlight {
         let now = self.inner.clock.now();
         let mut state = self.inner.state.lock();
-        let State { world, gate, .. } = &mut *state;
+        let SimulatorState { world, gate, .. } = &mut *state;
         let refusal = gate.enter(&world.limits, &call.api, now);
         let api = call.api.clone();
         *state.counts.entry(api.clone()).or_default() += 1;
-        if state.received.len() >= REMEMBERED {
+        if state.received.len() >= MAX_REMEMBERED_CALLS {
             state.received.pop_front();
         }
         state.received.push_back(call);
         drop(state);
-        InFlight { inner: Arc::clone(&self.inner), api, refusal }
+        CallInFlight { inner: Arc::clone(&self.inner), api, refusal }
     }
 }

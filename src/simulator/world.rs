@@ -3,9 +3,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::index::Range;
-use super::limit::Limits;
-use super::people::{Department, Member, Tag};
+use super::index::VisibleRange;
+use super::limit::SimulatedLimits;
+use super::people::{SimulatedDepartment, SimulatedMember, SimulatedTag};
 
 /// The whole corporation. [`World::default`] is a small Chinese company to try things with.
 #[derive(Debug, Clone)]
@@ -15,23 +15,23 @@ pub struct World {
     /// What the phone shows above the workbench.
     pub corp_name: String,
     /// The self-built application under test.
-    pub app: App,
+    pub app: SimulatedApp,
     /// Further applications of the same corporation, with agent ids and secrets of their own.
-    pub more_apps: Vec<App>,
+    pub more_apps: Vec<SimulatedApp>,
     /// The 通讯录同步 assistant.
-    pub contacts: Contacts,
+    pub contacts: ContactsAssistant,
     /// Departments in any order; the root has id 1 and parent 0.
-    pub departments: Vec<Department>,
+    pub departments: Vec<SimulatedDepartment>,
     /// Members of the corporation, those who left (status 5) included; those are in no list of the API.
-    pub members: Vec<Member>,
+    pub members: Vec<SimulatedMember>,
     /// Tags, each readable by every secret.
-    pub tags: Vec<Tag>,
+    pub tags: Vec<SimulatedTag>,
     /// Users of 微信 who are no members, known by an openid.
     pub outsiders: Vec<Outsider>,
     /// Members of linked corporations.
     pub linked: Vec<LinkedMember>,
     /// Who holds the phone when neither a cookie nor a header says so.
-    pub phone: Phone,
+    pub phone: PhoneHolder,
     /// Say 42022 to a used and 42003 to an expired code; otherwise 40029 to both, as WeCom mostly does.
     pub exact_code_errors: bool,
     /// What an expired token gets: 42001, or 40014 as some report.
@@ -46,12 +46,12 @@ pub struct World {
     /// field.
     pub empty_invaliduser: bool,
     /// What WeCom refuses to a caller that asks too much. Only the limits of messages are on until it is set.
-    pub limits: Limits,
+    pub limits: SimulatedLimits,
 }
 
 /// A self-built application (自建应用).
 #[derive(Debug, Clone)]
-pub struct App {
+pub struct SimulatedApp {
     /// 应用 `AgentId`.
     pub agent_id: i64,
     /// Its name on the workbench.
@@ -76,12 +76,12 @@ pub struct App {
     /// An application from before 2022-06-20, which still receives mobile, mail, avatar and the like.
     pub legacy_fields: bool,
     /// 可见范围.
-    pub visible: Visible,
+    pub visible: VisibleScope,
 }
 
 /// The 通讯录同步 assistant: reads ids of everybody, details of nobody, and signs no one in.
 #[derive(Debug, Clone)]
-pub struct Contacts {
+pub struct ContactsAssistant {
     /// Its Secret.
     pub secret: String,
     /// 企业可信IP of its own; `None`: any address may call.
@@ -92,7 +92,7 @@ pub struct Contacts {
 
 /// 可见范围: who may see an application.
 #[derive(Debug, Clone, Default)]
-pub struct Visible {
+pub struct VisibleScope {
     /// Departments, each with everything below it.
     pub departments: BTreeSet<i64>,
     /// Single members by userid. One without a visible department is answered by `user/get` and `tag/get` only.
@@ -126,7 +126,7 @@ pub struct LinkedMember {
 
 /// Who holds the phone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Phone {
+pub enum PhoneHolder {
     /// A userid, an openid or `CorpId/userid`.
     Person(String),
     /// Somebody who always declines.
@@ -137,7 +137,7 @@ pub enum Phone {
 
 /// Whom a code stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
+pub enum CodeBearer {
     /// A userid; for a linked corporation `CorpId/userid`.
     Member(String),
     /// No member.
@@ -151,32 +151,35 @@ pub enum Who {
 
 impl World {
     /// Every application, the one under test first.
-    pub fn apps(&self) -> impl Iterator<Item = &App> {
+    pub fn apps(&self) -> impl Iterator<Item = &SimulatedApp> {
         std::iter::once(&self.app).chain(&self.more_apps)
     }
 
     /// The application with that agent id.
-    pub fn app_of(&self, agent_id: i64) -> Option<&App> {
+    pub fn find_app(&self, agent_id: i64) -> Option<&SimulatedApp> {
         self.apps().find(|a| a.agent_id == agent_id)
     }
 
     /// The member with that userid, whatever the case of its letters.
-    pub fn member(&self, userid: &str) -> Option<&Member> {
+    pub fn member(&self, userid: &str) -> Option<&SimulatedMember> {
         self.members.iter().find(|m| m.userid.eq_ignore_ascii_case(userid))
     }
 
     /// The same to change it.
-    pub fn member_mut(&mut self, userid: &str) -> Option<&mut Member> {
+    pub fn member_mut(&mut self, userid: &str) -> Option<&mut SimulatedMember> {
         self.members.iter_mut().find(|m| m.userid.eq_ignore_ascii_case(userid))
     }
 
     /// Whom a userid, an openid or a `CorpId/userid` names. A name nobody bears is taken for a userid, so that
     /// a code can also stand for somebody who is gone.
-    pub fn who(&self, name: &str) -> Who {
+    pub fn resolve_person(&self, name: &str) -> CodeBearer {
         if let Some(o) = self.outsiders.iter().find(|o| o.openid == name) {
-            return Who::Outsider { openid: o.openid.clone(), external_userid: o.external_userid.clone() };
+            return CodeBearer::Outsider {
+                openid: o.openid.clone(),
+                external_userid: o.external_userid.clone(),
+            };
         }
-        Who::Member(self.member(name).map_or_else(|| name.to_owned(), |m| m.userid.clone()))
+        CodeBearer::Member(self.member(name).map_or_else(|| name.to_owned(), |m| m.userid.clone()))
     }
 
     /// The name a person goes by, if the world has the person.
@@ -188,7 +191,7 @@ impl World {
     }
 
     /// Whether the member is in the application's visible range. Works the whole range out each time.
-    pub fn member_is_visible(&self, app: &App, member: &Member) -> bool {
-        Range::of(self, app).has_member(member)
+    pub fn member_is_visible(&self, app: &SimulatedApp, member: &SimulatedMember) -> bool {
+        VisibleRange::from_app(self, app).has_member(member)
     }
 }

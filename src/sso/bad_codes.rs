@@ -19,12 +19,12 @@ const NO_ADDRESS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
 /// Both limits. Clones share what was taken.
 #[derive(Debug, Clone)]
-pub struct BadCodes {
+pub struct BadCodeLimits {
     address: RateLimit,
     installation: RateLimit,
 }
 
-impl BadCodes {
+impl BadCodeLimits {
     /// `address` is `server.bad_code_rate`.
     pub fn new(address: RateLimit, clock: Clock) -> Self {
         let (count, minute) = (MAX_BAD_CODES_PER_MINUTE, Duration::from_secs(60));
@@ -43,14 +43,14 @@ impl BadCodes {
     ///
     /// # Errors
     /// [`RetryAfter`] when the address and the installation are both beyond their limits; then nothing is taken.
-    pub(super) fn pay(&self, address: Option<IpAddr>) -> Result<Payment<'_>, RetryAfter> {
+    pub(super) fn reserve(&self, address: Option<IpAddr>) -> Result<CodeReservation<'_>, RetryAfter> {
         let address = address.unwrap_or(NO_ADDRESS);
         let by_address = self.address.try_take(address);
         let by_all = self.installation.try_take(NO_ADDRESS);
         if let (Err(RetryAfter(a)), Err(RetryAfter(b))) = (by_address, by_all) {
             return Err(RetryAfter(a.min(b)));
         }
-        Ok(Payment {
+        Ok(CodeReservation {
             limits: self,
             address: by_address.is_ok().then_some(address),
             installation: by_all.is_ok(),
@@ -61,20 +61,20 @@ impl BadCodes {
 /// What was taken for one code: given back when it is dropped, unless [`Payment::keep`] says that the code was bad.
 #[derive(Debug)]
 #[must_use = "dropped, it is given back"]
-pub(super) struct Payment<'l> {
-    limits: &'l BadCodes,
+pub(super) struct CodeReservation<'l> {
+    limits: &'l BadCodeLimits,
     address: Option<IpAddr>,
     installation: bool,
 }
 
-impl Payment<'_> {
+impl CodeReservation<'_> {
     /// WeCom refused the code.
     pub(super) fn keep(mut self) {
         (self.address, self.installation) = (None, false);
     }
 }
 
-impl Drop for Payment<'_> {
+impl Drop for CodeReservation<'_> {
     fn drop(&mut self) {
         if let Some(address) = self.address {
             self.limits.address.give_back(address);
@@ -90,10 +90,10 @@ mod tests {
     use super::*;
     use crate::base::clock::Timestamp;
 
-    fn limits(per_address: u32) -> (BadCodes, Clock) {
+    fn limits(per_address: u32) -> (BadCodeLimits, Clock) {
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let address = RateLimit::new(per_address, Duration::from_secs(60), per_address, clock.clone());
-        (BadCodes::new(address, clock.clone()), clock)
+        (BadCodeLimits::new(address, clock.clone()), clock)
     }
 
     fn ip(last: u8) -> Option<IpAddr> {
@@ -104,25 +104,25 @@ mod tests {
     fn case_48_however_many_junk_codes_come_at_once_wecom_is_asked_no_more_often_than_the_limit() {
         let (limits, clock) = limits(30);
         // All of them under way: none has been answered when the next one comes.
-        let under_way: Vec<_> = (0..5000).filter_map(|_| limits.pay(ip(7)).ok()).collect();
+        let under_way: Vec<_> = (0..5000).filter_map(|_| limits.reserve(ip(7)).ok()).collect();
         assert_eq!(under_way.len(), 2000);
-        under_way.into_iter().for_each(Payment::keep);
-        assert_eq!(limits.pay(ip(7)).unwrap_err(), RetryAfter(Duration::from_millis(30)));
-        let others: Vec<_> = (0..100).filter_map(|_| limits.pay(ip(8)).ok()).collect();
+        under_way.into_iter().for_each(CodeReservation::keep);
+        assert_eq!(limits.reserve(ip(7)).unwrap_err(), RetryAfter(Duration::from_millis(30)));
+        let others: Vec<_> = (0..100).filter_map(|_| limits.reserve(ip(8)).ok()).collect();
         assert_eq!(others.len(), 30, "another address still has its own share");
         clock.advance(Duration::from_secs(60));
-        assert!(limits.pay(ip(7)).is_ok());
+        assert!(limits.reserve(ip(7)).is_ok());
     }
 
     #[test]
     fn case_48_an_address_beyond_its_share_is_not_refused_while_the_installation_is_within_its_own() {
         let (limits, _) = limits(3);
         for _ in 0..1000 {
-            limits.pay(ip(7)).unwrap().keep();
+            limits.reserve(ip(7)).unwrap().keep();
         }
         // A good code costs nothing, so any number of them passes beside the junk.
         for _ in 0..5000 {
-            drop(limits.pay(ip(7)).unwrap());
+            drop(limits.reserve(ip(7)).unwrap());
         }
     }
 
@@ -130,23 +130,23 @@ mod tests {
     fn a_good_code_is_given_back_to_whoever_paid_for_it() {
         let (limits, _) = limits(2);
         for _ in 0..2000 {
-            limits.pay(ip(1)).unwrap().keep();
+            limits.reserve(ip(1)).unwrap().keep();
         }
         // The installation is used up; the share of this address is all that there is.
         for _ in 0..10 {
-            drop(limits.pay(ip(2)).unwrap());
+            drop(limits.reserve(ip(2)).unwrap());
         }
-        limits.pay(ip(2)).unwrap().keep();
-        limits.pay(ip(2)).unwrap().keep();
-        assert!(limits.pay(ip(2)).is_err());
+        limits.reserve(ip(2)).unwrap().keep();
+        limits.reserve(ip(2)).unwrap().keep();
+        assert!(limits.reserve(ip(2)).is_err());
     }
 
     #[test]
     fn visitors_without_an_address_share_one() {
         let (limits, _) = limits(1);
         for _ in 0..2000 {
-            limits.pay(None).unwrap().keep();
+            limits.reserve(None).unwrap().keep();
         }
-        assert!(limits.pay(None).is_err() && limits.pay(ip(1)).is_ok());
+        assert!(limits.reserve(None).is_err() && limits.reserve(ip(1)).is_ok());
     }
 }

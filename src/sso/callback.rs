@@ -6,45 +6,45 @@ use axum::extract::State as AxumState;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-use super::attempt::Returned;
-use super::back::Back;
-use super::bad_codes::Payment;
-use super::error::{Refused, SsoError};
-use super::start::Way;
-use super::state::{Entrance, State};
-use super::{Sso, entrance, marker, query, store, who};
+use super::attempt_cookie::ReturnedAttemptCookie;
+use super::bad_codes::CodeReservation;
+use super::callback_query::CallbackQuery;
+use super::error::{SignInRefusal, SsoError};
+use super::start::AttemptOptions;
+use super::state::{Entrance, SignInState};
+use super::{Sso, entrance, marker, member_lookup, store, target_query};
 use crate::audit;
 use crate::base::id::{PersonId, Sid, UserId};
 use crate::base::secret::sha256_hex;
-use crate::db::feed::Change;
-use crate::directory::{self, Found};
-use crate::http::browser::Browser;
+use crate::db::feed::FeedTransaction;
+use crate::directory::{self, MemberProfile};
+use crate::http::browser::BrowserKind;
+use crate::http::browser_request::BrowserRequest;
 use crate::http::cookie::SetCookie;
 use crate::http::redirect::redirect;
-use crate::http::visit::Visit;
-use crate::session::store::{NewSession, Which};
-use crate::session::{Amr, SignedIn, store as session_store};
+use crate::session::store::{NewSession, SessionsToEnd};
+use crate::session::{Amr, SignedInSession, store as session_store};
 use crate::wecom::Deadline;
 
 /// Token, code and person together: whatever WeCom does, a person has a page within 15 s.
-const WECOM_DEADLINE: Duration = Duration::from_secs(14);
+const WECOM_TIMEOUT: Duration = Duration::from_secs(14);
 
 /// `GET /sso/callback`.
-pub async fn callback(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
-    to_the_end(sso, visit, false).await
+pub async fn handle_callback(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
+    run_to_end(sso, visit, false).await
 }
 
 /// The seed's page, the redirect_uri of the workbench link: a code of ours signs in, anything else starts.
-pub async fn seed_page(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
-    to_the_end(sso, visit, true).await
+pub async fn handle_seed_page(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
+    run_to_end(sso, visit, true).await
 }
 
 /// A callback goes on when its browser hangs up: a WebView that comes twice drops the first one, and what WeCom
 /// said must be written down for the second; a refused code must be counted whoever waits for the page.
-async fn to_the_end(sso: Sso, visit: Visit, seed_page: bool) -> Response {
+async fn run_to_end(sso: Sso, visit: BrowserRequest, seed_page: bool) -> Response {
     let (inside, same) = (sso.clone(), visit.clone());
-    let work = async move { returned(&inside, &same, seed_page).await };
-    match sso.0.under_way.spawn(work.in_current_span()).await {
+    let work = async move { answer_callback(&inside, &same, seed_page).await };
+    match sso.0.callback_tasks.spawn(work.in_current_span()).await {
         Ok(response) => response,
         Err(error) => {
             tracing::error!(%error, "A callback did not come to its end");
@@ -53,9 +53,9 @@ async fn to_the_end(sso: Sso, visit: Visit, seed_page: bool) -> Response {
     }
 }
 
-async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
+async fn answer_callback(sso: &Sso, visit: &BrowserRequest, seed_page: bool) -> Response {
     if visit.in_frame() {
-        let brings = |name| visit.query.one(name) != Ok(None);
+        let brings = |name| visit.query.single(name) != Ok(None);
         if !sso.hosts().is_public(&visit.origin) || !(brings("code") || brings("state")) {
             return sso.leave_frame(visit);
         }
@@ -63,7 +63,7 @@ async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
         let same = visit.uri.path_and_query().map_or("/", |p| p.as_str());
         return sso.0.site.pages.break_out(&visit.view, same);
     }
-    let returned = match Back::read(sso, visit, seed_page) {
+    let returned = match CallbackQuery::from_request(sso, visit, seed_page) {
         Ok(returned) => returned,
         Err(error) => return sso.fail(visit, None, error),
     };
@@ -74,26 +74,26 @@ async fn returned(sso: &Sso, visit: &Visit, seed_page: bool) -> Response {
 }
 
 /// A person who may be signed in, with the change that says so still open.
-struct Admitted {
-    change: Change,
+struct AdmittedPerson {
+    change: FeedTransaction,
     person: PersonId,
-    found: Found,
+    found: MemberProfile,
 }
 
 impl Sso {
-    async fn receive(&self, visit: &Visit, back: &Back) -> Result<Response, SsoError> {
+    async fn receive(&self, visit: &BrowserRequest, back: &CallbackQuery) -> Result<Response, SsoError> {
         let Some(code) = back.code.as_deref() else {
             if back.state_sent {
                 return Err(SsoError::Cancelled);
             }
             return self.begin(visit, &back.target).await;
         };
-        self.may_begin()?;
+        self.ensure_may_begin()?;
         if !self.hosts().is_public(&visit.origin) {
             // WeCom returns to public_url's host only; a code here is not from our own start.
             return self.begin(visit, &back.target).await;
         }
-        let valid = back.valid(visit);
+        let valid = back.valid_attempt(visit);
         if valid.is_none() {
             // It begins anew. An attempt of this browser was counted when it began: others behind its address cannot
             // keep it from its end.
@@ -107,17 +107,17 @@ impl Sso {
             return self.restart(visit, back, SsoError::CookiesBlocked);
         };
         let Some(count) =
-            marker::count_finish(&visit.headers, visit.secure(), session.is_some(), state.started_at)
+            marker::count_finish(&visit.headers, visit.is_secure(), session.is_some(), state.started_at)
         else {
             return Err(SsoError::CookiesRefused);
         };
         let round = self.count_round(visit, &back.target, session.is_some(), state.started_at)?;
-        let payment = self.0.settings.bad_codes.pay(visit.address).map_err(SsoError::TooMany)?;
-        let claim = Claim { state, cookie, count, round, code_hash: sha256_hex(code), session };
-        match store::claim(
+        let payment = self.0.settings.bad_code_limits.reserve(visit.address).map_err(SsoError::TooMany)?;
+        let claim = ClaimedAttempt { state, cookie, count, round, code_hash: sha256_hex(code), session };
+        match store::claim_attempt(
             &self.0.db,
             &self.0.settings.corp,
-            &state.id.text(),
+            &state.id.to_hex(),
             &claim.code_hash,
             visit.view.at,
         )
@@ -126,26 +126,31 @@ impl Sso {
             None => self.exchange(visit, back, &claim, code, payment).await,
             Some(_) => {
                 drop(payment); // WeCom is not asked.
-                self.second(visit, back, &claim).await
+                self.answer_repeat(visit, back, &claim).await
             }
         }
     }
 
     /// Begins anew, once; the second time a page says why.
-    pub(super) fn restart(&self, visit: &Visit, back: &Back, why: SsoError) -> Result<Response, SsoError> {
+    pub(super) fn restart(
+        &self,
+        visit: &BrowserRequest,
+        back: &CallbackQuery,
+        why: SsoError,
+    ) -> Result<Response, SsoError> {
         let before = back.state.as_ref().map_or(0, |s| s.restarts).max(u8::from(visit.query.flag("r")));
-        if before > 0 && !back.shown_long(visit) {
+        if before > 0 && !back.was_shown_long(visit) {
             return Err(why);
         }
-        let restarts = u8::from(!back.shown_long(visit));
-        let entrance = back.entrance.or((visit.browser == Browser::WeCom).then_some(Entrance::App));
+        let restarts = u8::from(!back.was_shown_long(visit));
+        let entrance = back.entrance.or((visit.browser == BrowserKind::WeCom).then_some(Entrance::App));
         // After a sign-out the way leads past the page with the button.
-        let button = marker::has_signed_out(&visit.headers, visit.secure());
+        let button = marker::has_signed_out(&visit.headers, visit.is_secure());
         if entrance == Some(Entrance::App) && !button {
             return Ok(self.send_to_wecom(
                 visit,
                 &back.target,
-                Way { entrance: Entrance::App, restarts },
+                AttemptOptions { entrance: Entrance::App, restarts },
                 Vec::new(),
             ));
         }
@@ -153,19 +158,19 @@ impl Sso {
         let more = format!(
             "{}{}",
             if restarts > 0 { "&r=1" } else { "" },
-            entrance.map(|e| format!("&entrance={}", entrance::name(e))).unwrap_or_default()
+            entrance.map(|e| format!("&entrance={}", entrance::entrance_name(e))).unwrap_or_default()
         );
-        Ok(redirect(&format!("{}{}", visit.path("login"), query(&back.target, &more)), &[]))
+        Ok(redirect(&format!("{}{}", visit.path("login"), target_query(&back.target, &more)), &[]))
     }
 
     /// The first callback of an attempt: asks WeCom, and writes down what came of it.
     async fn exchange(
         &self,
-        visit: &Visit,
-        back: &Back,
-        claim: &Claim<'_>,
+        visit: &BrowserRequest,
+        back: &CallbackQuery,
+        claim: &ClaimedAttempt<'_>,
         code: &str,
-        payment: Payment<'_>,
+        payment: CodeReservation<'_>,
     ) -> Result<Response, SsoError> {
         match self.admit(code).await? {
             Ok(admitted) => {
@@ -173,7 +178,7 @@ impl Sso {
                 self.sign_in(visit, back, claim, admitted).await
             }
             Err((refused, userid)) => {
-                let again = refused.wants_a_new_code();
+                let again = refused.needs_new_code();
                 if again {
                     payment.keep();
                 }
@@ -186,44 +191,49 @@ impl Sso {
 
     /// Whose the code is, and the person's row, written or confirmed in a change that is still open; or why not, with
     /// the userid, if WeCom named one.
-    async fn admit(&self, code: &str) -> sqlx::Result<Result<Admitted, (Refused, Option<UserId>)>> {
-        let deadline = Deadline::after(WECOM_DEADLINE);
+    async fn admit(
+        &self,
+        code: &str,
+    ) -> sqlx::Result<Result<AdmittedPerson, (SignInRefusal, Option<UserId>)>> {
+        let deadline = Deadline::after(WECOM_TIMEOUT);
         let corp = &self.0.settings.corp;
-        let userid = match who::identify(&self.0.client, code, deadline).await {
+        let userid = match member_lookup::identify_member(&self.0.client, code, deadline).await {
             Ok(userid) => userid,
             Err(refused) => return Ok(Err((refused, None))),
         };
-        let known = directory::store::person_by_userid(&self.0.db, corp, &userid).await?;
+        let known = directory::store::find_person_by_userid(&self.0.db, corp, &userid).await?;
         let complete_at = self.0.sessions.chart().complete_at();
-        if let Some(found) = known.and_then(|p| who::vouched_for(p, complete_at, self.0.clock.now())) {
-            let mut change = Change::begin(&self.0.db, corp, self.0.clock.now()).await?;
+        if let Some(found) =
+            known.and_then(|p| member_lookup::find_vouched_member(p, complete_at, self.0.clock.now()))
+        {
+            let mut change = FeedTransaction::begin(&self.0.db, corp, self.0.clock.now()).await?;
             // Not any more, if a run or a recheck came in between: then WeCom is asked after all.
             if let Some(person) = directory::store::confirm_active(&mut change, &userid).await? {
-                return Ok(Ok(Admitted { change, person, found }));
+                return Ok(Ok(AdmittedPerson { change, person, found }));
             }
         }
-        let found = match who::ask(&self.0.client, &userid, deadline).await {
+        let found = match member_lookup::fetch_member(&self.0.client, &userid, deadline).await {
             Ok(found) => found,
             Err(refused) => return Ok(Err((refused, Some(userid)))),
         };
-        let mut change = Change::begin(&self.0.db, corp, self.0.clock.now()).await?;
-        let person = directory::store::put_active(&mut change, &found).await?;
-        Ok(Ok(Admitted { change, person, found }))
+        let mut change = FeedTransaction::begin(&self.0.db, corp, self.0.clock.now()).await?;
+        let person = directory::store::record_active_member(&mut change, &found).await?;
+        Ok(Ok(AdmittedPerson { change, person, found }))
     }
 
     async fn sign_in(
         &self,
-        visit: &Visit,
-        back: &Back,
-        claim: &Claim<'_>,
-        admitted: Admitted,
+        visit: &BrowserRequest,
+        back: &CallbackQuery,
+        claim: &ClaimedAttempt<'_>,
+        admitted: AdmittedPerson,
     ) -> Result<Response, SsoError> {
-        let Admitted { mut change, person, found } = admitted;
+        let AdmittedPerson { mut change, person, found } = admitted;
         let now = change.now();
         let scope = self.hosts().cookie_scope(&visit.origin);
         let mut kept = claim.session.as_ref().filter(|s| s.person.id == person);
         if let Some(session) = kept
-            && !session_store::hold(&mut change, &session.sid).await?
+            && !session_store::hold_session(&mut change, &session.sid).await?
         {
             // It ended while WeCom was asked.
             kept = None;
@@ -234,7 +244,12 @@ impl Sso {
             Some(session) => session.sid.clone(),
             None => {
                 if let Some(other) = &claim.session {
-                    session_store::end(&mut change, &Which::Family(&other.family), "replaced").await?;
+                    session_store::end_sessions(
+                        &mut change,
+                        &SessionsToEnd::Family(&other.family),
+                        "replaced",
+                    )
+                    .await?;
                 }
                 let session =
                     self.new_session(visit, &person, scope.audience.clone(), claim.state.entrance, now);
@@ -242,23 +257,26 @@ impl Sso {
                 new.insert(session).sid.clone()
             }
         };
-        store::finish(&mut change, &claim.state.id.text(), &sid, back.target.page().as_str()).await?;
-        let decision = Decision { person: Some(person), userid: found.userid.as_str(), decision: "allowed" };
-        self.audit(&mut change, visit, decision, amr(claim.state.entrance).as_str().to_owned()).await?;
+        store::finish_attempt(&mut change, &claim.state.id.to_hex(), &sid, back.target.page().as_str())
+            .await?;
+        let decision =
+            AuditDecision { person: Some(person), userid: found.userid.as_str(), decision: "allowed" };
+        self.audit(&mut change, visit, decision, entrance_amr(claim.state.entrance).as_str().to_owned())
+            .await?;
         change.commit().await?;
         self.0.metrics.finished(claim.state.entrance);
         tracing::info!(user.id = %found.userid, session.id = %sid, "Signed in {}", found.userid);
         let mut cookies = Vec::new();
         if let Some(session) = &new {
-            let token = self.0.sessions.token(session, &found.userid, &found.name)?;
+            let token = self.0.sessions.sign_token(session, &found.userid, &found.name)?;
             cookies.push(self.session_cookie(visit, token, session.expires_at));
         }
-        self.go_on(visit, back, claim, &sid, cookies).await
+        self.redirect_signed_in(visit, back, claim, &sid, cookies).await
     }
 
     fn new_session(
         &self,
-        visit: &Visit,
+        visit: &BrowserRequest,
         person: &PersonId,
         audience: String,
         entrance: Entrance,
@@ -270,7 +288,7 @@ impl Sso {
             sid,
             person: person.clone(),
             audience,
-            amr: amr(entrance),
+            amr: entrance_amr(entrance),
             auth_time: now,
             expires_at: self.0.sessions.expiry(now),
             address: visit.address,
@@ -278,25 +296,25 @@ impl Sso {
         }
     }
 
-    pub(super) async fn go_on(
+    pub(super) async fn redirect_signed_in(
         &self,
-        visit: &Visit,
-        back: &Back,
-        claim: &Claim<'_>,
+        visit: &BrowserRequest,
+        back: &CallbackQuery,
+        claim: &ClaimedAttempt<'_>,
         sid: &Sid,
         mut cookies: Vec<SetCookie>,
     ) -> Result<Response, SsoError> {
-        cookies.push(marker::finished(claim.count, visit.secure(), self.0.clock.now()));
-        cookies.push(claim.cookie.keep_a_little());
+        cookies.push(marker::finish_marker(claim.count, visit.is_secure(), self.0.clock.now()));
+        cookies.push(claim.cookie.keep_after_success());
         cookies.extend(self.round_cookies(visit, &back.target, claim.round));
-        let to = self.way_to(visit, &back.target, sid).await?;
+        let to = self.location_for(visit, &back.target, sid).await?;
         Ok(redirect(&to, &cookies))
     }
 
     /// The session's cookie for the requesting host.
     pub(super) fn session_cookie(
         &self,
-        visit: &Visit,
+        visit: &BrowserRequest,
         token: String,
         expires_at: crate::base::clock::Timestamp,
     ) -> SetCookie {
@@ -315,29 +333,32 @@ impl Sso {
     /// person's sessions in the same transaction.
     async fn write_refusal(
         &self,
-        visit: &Visit,
-        claim: &Claim<'_>,
+        visit: &BrowserRequest,
+        claim: &ClaimedAttempt<'_>,
         error: &SsoError,
         userid: Option<&UserId>,
     ) -> Result<(), SsoError> {
-        let mut change = Change::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now()).await?;
+        let mut change =
+            FeedTransaction::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now()).await?;
         let mut person = None;
         let said = match error {
-            SsoError::Refused(refused) => who::status_said(refused),
+            SsoError::Refused(refused) => member_lookup::status_from_refusal(refused),
             _ => None,
         };
         if let (Some(userid), Some(status)) = (userid, said) {
             person = directory::store::set_status(&mut change, userid, status).await?;
             if let Some(person) = &person {
-                session_store::end(&mut change, &Which::Person(person), status.as_str()).await?;
+                session_store::end_sessions(&mut change, &SessionsToEnd::Person(person), status.as_str())
+                    .await?;
             }
         }
         let recorded = error.recorded();
-        store::refuse(&mut change, &claim.state.id.text(), &recorded.to_string()).await?;
-        let decision = Decision { person, userid: userid.map_or("", |u| u.as_str()), decision: "refused" };
+        store::refuse_attempt(&mut change, &claim.state.id.to_hex(), &recorded.to_string()).await?;
+        let decision =
+            AuditDecision { person, userid: userid.map_or("", |u| u.as_str()), decision: "refused" };
         self.audit(&mut change, visit, decision, recorded.to_string()).await?;
         change.commit().await?;
-        if matches!(error, SsoError::Refused(Refused::WeCom(_))) {
+        if matches!(error, SsoError::Refused(SignInRefusal::WeCom(_))) {
             tracing::warn!(%error, code = %recorded.code, "A sign-in failed: {error}");
         }
         Ok(())
@@ -345,13 +366,13 @@ impl Sso {
 
     async fn audit(
         &self,
-        change: &mut Change,
-        visit: &Visit,
-        decision: Decision<'_>,
+        change: &mut FeedTransaction,
+        visit: &BrowserRequest,
+        decision: AuditDecision<'_>,
         detail: String,
     ) -> Result<(), SsoError> {
-        let entry = audit::Entry {
-            event: audit::Event::SignIn,
+        let entry = audit::AuditEntry {
+            event: audit::AuditEvent::SignIn,
             person: decision.person,
             userid: decision.userid.to_owned(),
             address: visit.address,
@@ -368,32 +389,32 @@ impl Sso {
             _ => Some(entry),
         };
         if let Some(entry) = entry {
-            audit::store::insert(change.tx(), &corp, &entry, now).await?;
+            audit::store::insert_entry(change.tx(), &corp, &entry, now).await?;
         }
         Ok(())
     }
 }
 
 /// Whom an audit row is about, and what was decided.
-struct Decision<'a> {
+struct AuditDecision<'a> {
     person: Option<PersonId>,
     userid: &'a str,
     decision: &'static str,
 }
 
 /// A callback whose state and cookie are good.
-pub(super) struct Claim<'a> {
-    pub(super) state: &'a State,
-    cookie: &'a Returned,
+pub(super) struct ClaimedAttempt<'a> {
+    pub(super) state: &'a SignInState,
+    cookie: &'a ReturnedAttemptCookie,
     /// What the next finish marker says.
     count: u32,
     /// Which round ends with it.
     round: usize,
     pub(super) code_hash: String,
-    pub(super) session: Option<SignedIn>,
+    pub(super) session: Option<SignedInSession>,
 }
 
-const fn amr(entrance: Entrance) -> Amr {
+const fn entrance_amr(entrance: Entrance) -> Amr {
     match entrance {
         Entrance::App => Amr::App,
         Entrance::Qr => Amr::Qr,

@@ -3,7 +3,7 @@
 use super::state::Entrance;
 
 /// Reads `entrance=app|qr`; anything else is not said.
-pub fn asked(text: Option<&str>) -> Option<Entrance> {
+pub fn parse_entrance(text: Option<&str>) -> Option<Entrance> {
     match text {
         Some("app") => Some(Entrance::App),
         Some("qr") => Some(Entrance::Qr),
@@ -12,7 +12,7 @@ pub fn asked(text: Option<&str>) -> Option<Entrance> {
 }
 
 /// As `entrance=` writes it.
-pub const fn name(entrance: Entrance) -> &'static str {
+pub const fn entrance_name(entrance: Entrance) -> &'static str {
     match entrance {
         Entrance::App => "app",
         Entrance::Qr => "qr",

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::url::BadTarget;
-use crate::http::failure::{Failure, why_bad};
+use crate::http::browser_request::DuplicateParameter;
+use crate::http::failure::{Failure, explain_bad_target};
 use crate::http::rate_limit::RetryAfter;
-use crate::http::visit::Double;
 use crate::http::words::{Code, labels};
-use crate::session::BeginError;
-use crate::session::token::NoKey;
-use crate::wecom::{self, Family};
+use crate::session::BeginSessionError;
+use crate::session::token::NoSigningKey;
+use crate::wecom::{self, ErrorFamily};
 
 /// Why a sign-in did not go on.
 #[derive(Debug, thiserror::Error)]
@@ -51,7 +51,7 @@ pub enum SsoError {
     CodeUsed,
     /// WeCom let no member in.
     #[error(transparent)]
-    Refused(#[from] Refused),
+    Refused(#[from] SignInRefusal),
     /// The database does not answer.
     #[error("the store is unavailable: {0}")]
     Store(#[from] sqlx::Error),
@@ -63,33 +63,33 @@ pub enum SsoError {
     Clock,
     /// No key may sign.
     #[error(transparent)]
-    NoKey(#[from] NoKey),
+    NoKey(#[from] NoSigningKey),
     /// A mistake of ours.
     #[error("the sign-in broke off")]
     Broken,
     /// What another callback of the same attempt was told.
     #[error("as before: {0}")]
-    AsBefore(Recorded),
+    AsBefore(RecordedFailure),
 }
 
-impl From<Double> for SsoError {
-    fn from(_: Double) -> Self {
+impl From<DuplicateParameter> for SsoError {
+    fn from(_: DuplicateParameter) -> Self {
         Self::NotOurs
     }
 }
 
-impl From<BeginError> for SsoError {
-    fn from(error: BeginError) -> Self {
+impl From<BeginSessionError> for SsoError {
+    fn from(error: BeginSessionError) -> Self {
         match error {
-            BeginError::Store(error) => Self::Store(error),
-            BeginError::NoKey(error) => Self::NoKey(error),
+            BeginSessionError::Store(error) => Self::Store(error),
+            BeginSessionError::NoKey(error) => Self::NoKey(error),
         }
     }
 }
 
 /// Why WeCom's answer admits nobody.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum SignInRefusal {
     /// No userid: an external contact, or somebody of another corporation.
     #[error("not a member")]
     NotMember,
@@ -110,19 +110,19 @@ pub enum Refused {
     UnknownStatus(i64),
     /// WeCom said no, or nothing.
     #[error(transparent)]
-    WeCom(wecom::Error),
+    WeCom(wecom::WecomError),
 }
 
 /// A failure as the attempts table keeps it: `code errcode address`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Recorded {
+pub struct RecordedFailure {
     /// Which page.
     pub code: Code,
     errcode: Option<i64>,
     address: Option<IpAddr>,
 }
 
-impl std::fmt::Display for Recorded {
+impl std::fmt::Display for RecordedFailure {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let errcode = self.errcode.map(|e| e.to_string()).unwrap_or_default();
         let address = self.address.map(|a| a.to_string()).unwrap_or_default();
@@ -130,7 +130,7 @@ impl std::fmt::Display for Recorded {
     }
 }
 
-impl Recorded {
+impl RecordedFailure {
     /// Reads what `Display` wrote; anything else is `internal`.
     pub fn parse(text: &str) -> Self {
         let mut parts = text.split(',');
@@ -141,7 +141,7 @@ impl Recorded {
     }
 }
 
-impl Refused {
+impl SignInRefusal {
     /// Which page it is.
     pub fn code(&self) -> Code {
         match self {
@@ -151,19 +151,19 @@ impl Refused {
             Self::NotActivated => Code::NotActivated,
             Self::Left => Code::Left,
             Self::UnknownStatus(_) => Code::NotVisible,
-            Self::WeCom(error) => code_of(error),
+            Self::WeCom(error) => code_for_wecom_error(error),
         }
     }
 
     /// Whether the code was used or too old, so that beginning anew may help.
-    pub fn wants_a_new_code(&self) -> bool {
-        matches!(self, Self::WeCom(error) if error.family() == Family::SignInAgain)
+    pub fn needs_new_code(&self) -> bool {
+        matches!(self, Self::WeCom(error) if error.family() == ErrorFamily::SignInAgain)
     }
 }
 
 /// The page for what WeCom said (wecom-api §7, PAGES "Words").
-fn code_of(error: &wecom::Error) -> Code {
-    if let wecom::Error::NoSecret(_) = error {
+fn code_for_wecom_error(error: &wecom::WecomError) -> Code {
+    if let wecom::WecomError::NoSecret(_) = error {
         return Code::Secret;
     }
     match (error.code(), error.family()) {
@@ -173,10 +173,10 @@ fn code_of(error: &wecom::Error) -> Code {
         (Some(40013 | 41002 | 2_000_002 | 301_007), _) => Code::CorpId,
         (Some(48009), _) => Code::ContactsOnly,
         (Some(50003), _) => Code::AppDisabled,
-        (_, Family::SignInAgain) => Code::CodeUsed,
-        (_, Family::NotVisible) => Code::NotVisible,
-        (_, Family::Busy) => Code::WecomBusy,
-        (_, Family::Token) => Code::Secret,
+        (_, ErrorFamily::SignInAgain) => Code::CodeUsed,
+        (_, ErrorFamily::NotVisible) => Code::NotVisible,
+        (_, ErrorFamily::Busy) => Code::WecomBusy,
+        (_, ErrorFamily::Token) => Code::Secret,
         _ => Code::WecomUnreachable,
     }
 }
@@ -203,19 +203,19 @@ impl SsoError {
     }
 
     /// What the attempts table keeps of it.
-    pub fn recorded(&self) -> Recorded {
+    pub fn recorded(&self) -> RecordedFailure {
         if let Self::AsBefore(recorded) = self {
             return recorded.clone();
         }
         let wecom = match self {
-            Self::Refused(Refused::WeCom(error)) => Some(error),
+            Self::Refused(SignInRefusal::WeCom(error)) => Some(error),
             _ => None,
         };
-        let refusal = wecom.and_then(wecom::Error::refusal);
+        let refusal = wecom.and_then(wecom::WecomError::refusal);
         let code = self.code();
         // Many refusals name our address; only one is mended with it.
         let address = refusal.and_then(|r| r.from_ip).filter(|_| code == Code::TrustedIp);
-        Recorded { code, errcode: wecom.and_then(wecom::Error::code), address }
+        RecordedFailure { code, errcode: wecom.and_then(wecom::WecomError::code), address }
     }
 
     /// What people are shown of it; the buttons are the caller's.
@@ -223,22 +223,23 @@ impl SsoError {
         let recorded = self.recorded();
         let mut failure = Failure::new(recorded.code);
         failure.errcode = recorded.errcode;
-        if let Some(text) = recorded.errcode.and_then(wecom::errcode::meaning) {
-            failure.meaning = Some(crate::http::lang::Text::fixed(text.zh, text.en));
-            failure.remedy = Some(crate::http::lang::Text::fixed(text.remedy_zh, text.remedy_en));
-            failure.console = text.console.map(crate::http::lang::Text::same);
+        if let Some(text) = recorded.errcode.and_then(wecom::errcode::explain_errcode) {
+            failure.meaning = Some(crate::http::language::BilingualText::fixed(text.zh, text.en));
+            failure.remedy =
+                Some(crate::http::language::BilingualText::fixed(text.remedy_zh, text.remedy_en));
+            failure.console = text.console.map(crate::http::language::BilingualText::same);
         }
         failure.detail = recorded.address.map(|a| a.to_string());
         match &self {
             Self::TooMany(RetryAfter(after)) => failure.retry_after = Some(*after),
-            Self::Refused(Refused::WeCom(error)) => {
+            Self::Refused(SignInRefusal::WeCom(error)) => {
                 if let Some(at) = error.retry_at() {
                     failure.detail.get_or_insert_with(|| at.rfc3339());
                     failure.retry_after = Some(at.since(now).max(Duration::from_secs(1)));
                 }
             }
             Self::TooManyRounds(seen) => failure.detail = Some(seen.clone()),
-            Self::BadTarget(why) => failure.meaning = Some(why_bad(*why)),
+            Self::BadTarget(why) => failure.meaning = Some(explain_bad_target(*why)),
             Self::NotOurs => failure.meaning = Some(labels::TARGET_NOT_OURS),
             Self::Clock => failure.detail = Some(self.to_string()),
             Self::NotConfigured(code) => {

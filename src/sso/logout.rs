@@ -4,22 +4,22 @@ use axum::extract::State as AxumState;
 use axum::response::Response;
 
 use super::error::SsoError;
-use super::target::{self, Target};
+use super::target::{self, SignInTarget};
 use super::{Sso, marker};
 use crate::audit;
-use crate::db::feed::Change;
+use crate::db::feed::FeedTransaction;
+use crate::http::browser_request::BrowserRequest;
 use crate::http::redirect::{add_cookies, redirect};
-use crate::http::visit::Visit;
-use crate::session::NotSignedIn;
-use crate::session::store::{self as session_store, Which};
+use crate::session::SessionError;
+use crate::session::store::{self as session_store, SessionsToEnd};
 
 /// `GET,POST /sso/logout?rd=`. Signs out first and judges the target then: a bad one must not keep anybody in.
-pub async fn logout(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+pub async fn handle_logout(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     if let Err(error) = sso.sign_out(&visit).await {
         return sso.fail(&visit, None, error);
     }
     let mut cookies = sso.clear_session_cookies(&visit);
-    cookies.push(marker::signed_out(visit.secure()));
+    cookies.push(marker::sign_out_marker(visit.is_secure()));
     let mut response = match sso.after_logout(&visit) {
         Ok(Some(target)) => redirect(target.page().as_str(), &[]),
         Ok(None) => {
@@ -33,28 +33,32 @@ pub async fn logout(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
 }
 
 impl Sso {
-    fn after_logout(&self, visit: &Visit) -> Result<Option<Target>, SsoError> {
-        let Some(rd) = visit.query.one("rd")? else { return Ok(None) };
-        let page = target::page(Some(rd), &self.0.settings.landing, &visit.origin, self.hosts())?;
-        Ok(Some(Target::of_page(page, &visit.origin)))
+    fn after_logout(&self, visit: &BrowserRequest) -> Result<Option<SignInTarget>, SsoError> {
+        let Some(rd) = visit.query.single("rd")? else { return Ok(None) };
+        let page = target::parse_page(Some(rd), &self.0.settings.landing, &visit.origin, self.hosts())?;
+        Ok(Some(SignInTarget::from_page(page, &visit.origin)))
     }
 
     /// Ends what every cookie of the session's name began: of two nobody can say which one is meant.
-    async fn sign_out(&self, visit: &Visit) -> Result<(), SsoError> {
+    async fn sign_out(&self, visit: &BrowserRequest) -> Result<(), SsoError> {
         let checked = self.0.sessions.check(&visit.headers, &visit.origin).await;
         let sessions = match checked {
             Ok(session) => vec![session],
-            Err(NotSignedIn::Unavailable) => return Err(SsoError::Stale),
-            Err(NotSignedIn::Two) => self.0.sessions.every(&visit.headers, &visit.origin).await,
+            Err(SessionError::Unavailable) => return Err(SsoError::Stale),
+            Err(SessionError::Duplicate) => self.0.sessions.check_all(&visit.headers, &visit.origin).await,
             Err(_) => return Ok(()),
         };
         let now = self.0.clock.now();
         for session in sessions {
-            let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
-            let ended =
-                session_store::end(&mut change, &Which::Family(&session.family), "signed out").await?;
-            let entry = audit::Entry {
-                event: audit::Event::SignOut,
+            let mut change = FeedTransaction::begin(&self.0.db, &self.0.settings.corp, now).await?;
+            let ended = session_store::end_sessions(
+                &mut change,
+                &SessionsToEnd::Family(&session.family),
+                "signed out",
+            )
+            .await?;
+            let entry = audit::AuditEntry {
+                event: audit::AuditEvent::SignOut,
                 person: Some(session.person.id.clone()),
                 userid: session.person.userid.as_str().to_owned(),
                 address: visit.address,
@@ -63,7 +67,7 @@ impl Sso {
                 detail: format!("{ended} sessions"),
                 request_id: visit.view.request_id.as_str().to_owned(),
             };
-            audit::store::insert(change.tx(), &self.0.settings.corp, &entry, now).await?;
+            audit::store::insert_entry(change.tx(), &self.0.settings.corp, &entry, now).await?;
             change.commit().await?;
         }
         // This replica need not wait for the feed.

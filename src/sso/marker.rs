@@ -12,17 +12,17 @@ use crate::base::clock::Timestamp;
 use crate::http::cookie::{self, SetCookie};
 
 /// How many sign-ins may end without a session cookie before the browser is told.
-const MOST: u32 = 3;
+const MAX_FINISHES_WITHOUT_SESSION: u32 = 3;
 
-const FINISHED: Duration = Duration::from_secs(60);
-const SIGNED_OUT: Duration = Duration::from_secs(600);
+const FINISH_MARKER_AGE: Duration = Duration::from_secs(60);
+const SIGN_OUT_MARKER_AGE: Duration = Duration::from_secs(600);
 
-pub(super) fn name(kind: &str, secure: bool) -> String {
+pub(super) fn marker_name(kind: &str, secure: bool) -> String {
     format!("{}gongpai-{kind}", if secure { "__Host-" } else { "" })
 }
 
-pub(super) fn value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    cookie::values(headers, name).next().and_then(|v| std::str::from_utf8(v).ok())
+pub(super) fn marker_value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    cookie::cookie_values(headers, name).next().and_then(|v| std::str::from_utf8(v).ok())
 }
 
 /// What the next finish marker says: how many sign-ins ended without a session, this one included. `None`: this is
@@ -36,28 +36,35 @@ pub(super) fn count_finish(
     has_session: bool,
     started: Timestamp,
 ) -> Option<u32> {
-    let text = value(headers, &name("m", secure)).unwrap_or_default();
+    let text = marker_value(headers, &marker_name("m", secure)).unwrap_or_default();
     let before =
         text.split_once('.').and_then(|(n, at)| Some((n.parse::<u32>().ok()?, at.parse::<i64>().ok()?)));
     let count = match before {
         Some((n, finished)) if !has_session => n.saturating_add(u32::from(started.millis() > finished)),
         _ => 1,
     };
-    (count < MOST).then_some(count)
+    (count < MAX_FINISHES_WITHOUT_SESSION).then_some(count)
 }
 
 /// The marker set beside the session cookie.
-pub(super) fn finished(count: u32, secure: bool, now: Timestamp) -> SetCookie {
+pub(super) fn finish_marker(count: u32, secure: bool, now: Timestamp) -> SetCookie {
     let value = format!("{count}.{}", now.millis());
-    SetCookie { name: name("m", secure), value, max_age: FINISHED, domain: None, secure, path: None }
+    SetCookie {
+        name: marker_name("m", secure),
+        value,
+        max_age: FINISH_MARKER_AGE,
+        domain: None,
+        secure,
+        path: None,
+    }
 }
 
 /// Says that somebody signed out here.
-pub(super) fn signed_out(secure: bool) -> SetCookie {
+pub(super) fn sign_out_marker(secure: bool) -> SetCookie {
     SetCookie {
-        name: name("o", secure),
+        name: marker_name("o", secure),
         value: "1".to_owned(),
-        max_age: SIGNED_OUT,
+        max_age: SIGN_OUT_MARKER_AGE,
         domain: None,
         secure,
         path: None,
@@ -66,12 +73,12 @@ pub(super) fn signed_out(secure: bool) -> SetCookie {
 
 /// Whether somebody signed out here a moment ago.
 pub(super) fn has_signed_out(headers: &HeaderMap, secure: bool) -> bool {
-    value(headers, &name("o", secure)).is_some()
+    marker_value(headers, &marker_name("o", secure)).is_some()
 }
 
 /// Forgets that somebody signed out here.
 pub(super) fn forget_sign_out(secure: bool) -> SetCookie {
-    SetCookie::removal(name("o", secure), None, secure)
+    SetCookie::removal(marker_name("o", secure), None, secure)
 }
 
 #[cfg(test)]

@@ -13,25 +13,25 @@ use super::state::Entrance;
 use crate::http::words::Code;
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Way {
+struct EntranceLabels {
     entrance: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Why {
+struct FailureLabels {
     code: &'static str,
 }
 
 /// Counters of sign-ins.
 #[derive(Debug, Clone, Default)]
-pub struct Metrics {
-    started: Family<Way, Counter>,
-    finished: Family<Way, Counter>,
-    failed: Family<Why, Counter>,
+pub struct SsoMetrics {
+    started: Family<EntranceLabels, Counter>,
+    finished: Family<EntranceLabels, Counter>,
+    failed: Family<FailureLabels, Counter>,
     recheck_overdue: Gauge,
 }
 
-impl Metrics {
+impl SsoMetrics {
     /// Puts the counters into `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("sign_in_started", "Sign-ins sent to WeCom", self.started.clone());
@@ -50,14 +50,14 @@ impl Metrics {
     }
 
     pub(super) fn started(&self, way: Entrance) {
-        self.started.get_or_create(&Way { entrance: entrance::name(way) }).inc();
+        self.started.get_or_create(&EntranceLabels { entrance: entrance::entrance_name(way) }).inc();
     }
 
     pub(super) fn finished(&self, way: Entrance) {
-        self.finished.get_or_create(&Way { entrance: entrance::name(way) }).inc();
+        self.finished.get_or_create(&EntranceLabels { entrance: entrance::entrance_name(way) }).inc();
     }
 
     pub(super) fn failed(&self, code: Code) {
-        self.failed.get_or_create(&Why { code: code.as_str() }).inc();
+        self.failed.get_or_create(&FailureLabels { code: code.as_str() }).inc();
     }
 }

@@ -12,28 +12,28 @@
 //!
 //! [`logout`] ends it, [`recheck`] asks WeCom again while it lasts. Every failure is a row of one table ([`error`]).
 
-pub mod attempt;
-mod back;
+pub mod attempt_cookie;
 pub mod bad_codes;
 pub mod callback;
+mod callback_query;
 pub mod entrance;
 pub mod error;
-pub mod finish;
 mod fragment;
 pub mod logout;
 mod marker;
+pub mod member_lookup;
 pub mod metrics;
 mod o2oa_link;
-mod planted;
+mod planted_cookies;
 pub mod recheck;
-mod repeat;
+mod repeated_callback;
 mod rounds;
 pub mod start;
 pub mod state;
 pub mod store;
 pub mod target;
+pub mod ticket;
 pub mod verify_file;
-pub mod who;
 pub mod whoami;
 
 use std::sync::Arc;
@@ -44,32 +44,32 @@ use crate::audit::RefusalLimiter;
 use crate::base::clock::Clock;
 use crate::base::host::Hosts;
 use crate::base::id::CorpId;
-use crate::base::seal::{Purpose, Sealer};
-use crate::base::url::encode;
+use crate::base::seal::{SealPurpose, Sealer};
+use crate::base::url::percent_encode;
 use crate::db::Db;
-use crate::http::page::Pages;
+use crate::http::browser_request::{BrowserRequest, Site};
+use crate::http::page::PageRenderer;
 use crate::http::rate_limit::RateLimit;
 use crate::http::redirect::add_cookies;
-use crate::http::visit::{Site, Visit};
-use crate::http::words::{Code, Kind};
+use crate::http::words::{Code, FailureKind};
 use crate::session::Sessions;
-use crate::wecom::Client;
+use crate::wecom::WecomClient;
 use axum::Router;
 use axum::extract::FromRef;
 use axum::response::Response;
 use axum::routing::get;
-use bad_codes::BadCodes;
+use bad_codes::BadCodeLimits;
 use error::SsoError;
 use state::StateSealer;
-use target::Target;
+use target::SignInTarget;
 
 /// What signing in needs. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Sso(Arc<Inner>);
+pub struct Sso(Arc<SsoInner>);
 
 /// The parts it is made of.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SsoSettings {
     /// 企业ID.
     pub corp: CorpId,
     /// AgentId.
@@ -81,45 +81,45 @@ pub struct Settings {
     /// Where to without an rd.
     pub landing: String,
     /// Starts per address, and what comes back without a valid attempt or ticket.
-    pub starts: RateLimit,
+    pub start_limit: RateLimit,
     /// Refused codes.
-    pub bad_codes: BadCodes,
+    pub bad_code_limits: BadCodeLimits,
     /// Which refused sign-ins are written into the audit trail.
     pub refusals: RefusalLimiter,
 }
 
 /// A reload of the configuration makes a clone with other settings: what is counted or waited for is shared.
 #[derive(Debug, Clone)]
-struct Inner {
-    settings: Settings,
+struct SsoInner {
+    settings: SsoSettings,
     db: Db,
     clock: Clock,
     sessions: Sessions,
-    client: Client,
+    client: WecomClient,
     site: Site,
     states: Arc<StateSealer>,
     hand_offs: Arc<Sealer>,
-    metrics: metrics::Metrics,
+    metrics: metrics::SsoMetrics,
     last_delay_warning: Arc<recheck::LastDelayWarning>,
     /// Callbacks that go on without their browser.
-    under_way: TaskTracker,
+    callback_tasks: TaskTracker,
 }
 
 impl Sso {
     /// Puts the parts together; `root` seals states and hand-offs.
     pub fn new(
-        settings: Settings,
+        settings: SsoSettings,
         root: &[u8; 32],
         db: Db,
         sessions: Sessions,
-        client: Client,
+        client: WecomClient,
         site: Site,
     ) -> Self {
         let clock = site.clock.clone();
-        let states = StateSealer::new(Sealer::new(root, Purpose::State), &settings.corp, settings.agent);
-        let hand_offs = Sealer::new(root, Purpose::HandOff);
-        let metrics = metrics::Metrics::default();
-        Self(Arc::new(Inner {
+        let states = StateSealer::new(Sealer::new(root, SealPurpose::State), &settings.corp, settings.agent);
+        let hand_offs = Sealer::new(root, SealPurpose::HandOff);
+        let metrics = metrics::SsoMetrics::default();
+        Self(Arc::new(SsoInner {
             settings,
             db,
             clock,
@@ -130,21 +130,21 @@ impl Sso {
             hand_offs: Arc::new(hand_offs),
             metrics,
             last_delay_warning: Arc::default(),
-            under_way: TaskTracker::new(),
+            callback_tasks: TaskTracker::new(),
         }))
     }
 
     /// The same sign-in under other settings; `corp` and `agent` must be the old ones, because states are sealed
     /// for them.
     #[must_use]
-    pub fn reconfigured(&self, settings: Settings, sessions: Sessions, site: Site) -> Self {
+    pub fn reconfigured(&self, settings: SsoSettings, sessions: Sessions, site: Site) -> Self {
         let before = &self.0.settings;
-        let settings = Settings {
-            starts: settings.starts.continuing(&before.starts),
-            bad_codes: settings.bad_codes.continuing(&before.bad_codes),
+        let settings = SsoSettings {
+            start_limit: settings.start_limit.continuing(&before.start_limit),
+            bad_code_limits: settings.bad_code_limits.continuing(&before.bad_code_limits),
             ..settings
         };
-        Self(Arc::new(Inner { settings, sessions, site, ..Inner::clone(&self.0) }))
+        Self(Arc::new(SsoInner { settings, sessions, site, ..SsoInner::clone(&self.0) }))
     }
 
     /// The hosts of this installation.
@@ -153,29 +153,29 @@ impl Sso {
     }
 
     /// The pages.
-    pub fn pages(&self) -> &Pages {
+    pub fn pages(&self) -> &PageRenderer {
         &self.0.site.pages
     }
 
     /// Counters of sign-ins.
-    pub fn metrics(&self) -> &metrics::Metrics {
+    pub fn metrics(&self) -> &metrics::SsoMetrics {
         &self.0.metrics
     }
 
     /// Waits until every callback under way has written down what came of it; before the database closes.
-    pub async fn drained(&self) {
-        self.0.under_way.close();
-        self.0.under_way.wait().await;
+    pub async fn wait_for_callbacks(&self) {
+        self.0.callback_tasks.close();
+        self.0.callback_tasks.wait().await;
     }
 
     /// Counts a start of the visitor's address, and refuses it beyond the rate. What proves that its sign-in has been
     /// counted already does not come here: a valid attempt, a fresh hand-off, a ticket.
-    fn count_start(&self, visit: &Visit) -> Result<(), SsoError> {
-        visit.address.map_or(Ok(()), |a| self.0.settings.starts.try_take(a).map_err(SsoError::TooMany))
+    fn count_start(&self, visit: &BrowserRequest) -> Result<(), SsoError> {
+        visit.address.map_or(Ok(()), |a| self.0.settings.start_limit.try_take(a).map_err(SsoError::TooMany))
     }
 
     /// Refuses to begin what cannot succeed: switched off, not configured, the store too old.
-    fn may_begin(&self) -> Result<(), SsoError> {
+    fn ensure_may_begin(&self) -> Result<(), SsoError> {
         if !self.0.settings.enabled {
             return Err(SsoError::Disabled);
         }
@@ -190,14 +190,15 @@ impl Sso {
 
     /// The answer to a start inside a frame: nobody can sign in there, because neither WeCom's pages nor ours may be
     /// framed, and a frame of another site gets no cookies. Consumes nothing; the top window comes again.
-    fn leave_frame(&self, visit: &Visit) -> Response {
+    fn leave_frame(&self, visit: &BrowserRequest) -> Response {
         let same = visit.uri.path_and_query().map_or("/", |p| p.as_str());
         self.0.site.pages.top_window(&visit.view, same, &self.hosts().csp_sources())
     }
 
     /// The page for a failure, with the buttons that lead back to `target`.
-    fn fail(&self, visit: &Visit, target: Option<&Target>, error: SsoError) -> Response {
-        let again = format!("{}{}", visit.path("login"), target.map(|t| query(t, "")).unwrap_or_default());
+    fn fail(&self, visit: &BrowserRequest, target: Option<&SignInTarget>, error: SsoError) -> Response {
+        let again =
+            format!("{}{}", visit.path("login"), target.map(|t| target_query(t, "")).unwrap_or_default());
         let code = error.code();
         self.0.metrics.failed(code);
         let in_rounds = matches!(error, SsoError::TooManyRounds(_));
@@ -206,10 +207,10 @@ impl Sso {
         // Since when memory and database have not agreed.
         failure.since = out_of_reach.then(|| self.0.sessions.refreshed_at());
         failure.switch_account = Some(match target {
-            Some(t) => format!("{}?rd={}", visit.path("logout"), encode(t.page().as_str())),
+            Some(t) => format!("{}?rd={}", visit.path("logout"), percent_encode(t.page().as_str())),
             None => visit.path("logout"),
         });
-        if code.row().kind == Kind::Trouble && !visit.query.flag("a") {
+        if code.row().kind == FailureKind::Trouble && !visit.query.flag("a") {
             let joint = if again.contains('?') { '&' } else { '?' };
             failure.auto_retry = Some(format!("{again}{joint}a=1"));
         }
@@ -229,25 +230,25 @@ impl FromRef<Sso> for Site {
 }
 
 /// `?rd=…` or `?h=…` for `target`, and `more`.
-fn query(target: &Target, more: &str) -> String {
-    format!("?{}={}{more}", target.parameter(), encode(target.text()))
+fn target_query(target: &SignInTarget, more: &str) -> String {
+    format!("?{}={}{more}", target.parameter(), percent_encode(target.text()))
 }
 
 /// Every path of signing in, on every host.
 pub fn routes(sso: Sso) -> Router {
     let pages = || {
         Router::new()
-            .route("/login", get(start::login))
-            .route("/callback", get(callback::callback))
-            .route("/finish", get(finish::finish))
-            .route("/logout", get(logout::logout).post(logout::logout))
-            .route("/session", get(whoami::session))
+            .route("/login", get(start::handle_login))
+            .route("/callback", get(callback::handle_callback))
+            .route("/finish", get(ticket::handle_finish))
+            .route("/logout", get(logout::handle_logout).post(logout::handle_logout))
+            .route("/session", get(whoami::handle_session))
     };
     Router::new()
         .nest("/sso", pages())
         .nest("/_gongpai", pages())
-        .route("/qiyeweixinsso.html", get(callback::seed_page))
-        .route("/x_desktop/qiyeweixinsso.html", get(callback::seed_page))
-        .route("/", get(whoami::home))
+        .route("/qiyeweixinsso.html", get(callback::handle_seed_page))
+        .route("/x_desktop/qiyeweixinsso.html", get(callback::handle_seed_page))
+        .route("/", get(whoami::handle_home))
         .with_state(sso)
 }

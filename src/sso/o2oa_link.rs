@@ -3,7 +3,7 @@
 //! Most of them are relative (`workmobilewithaction.html?workid=7`), and mean a neighbour of the page. They become a path
 //! here, as the browser would make it, and are then judged like any other target.
 
-use crate::http::visit::{Double, Visit};
+use crate::http::browser_request::{BrowserRequest, DuplicateParameter};
 
 /// The seed's page, under both its names.
 pub(super) const SEED_PAGES: [&str; 2] = ["/qiyeweixinsso.html", "/x_desktop/qiyeweixinsso.html"];
@@ -12,8 +12,8 @@ pub(super) const SEED_PAGES: [&str; 2] = ["/qiyeweixinsso.html", "/x_desktop/qiy
 ///
 /// # Errors
 /// [`Double`].
-pub(super) fn redirect(visit: &Visit) -> Result<Option<String>, Double> {
-    let Some(decoded) = visit.query.one("redirect")? else { return Ok(None) };
+pub(super) fn read_redirect(visit: &BrowserRequest) -> Result<Option<String>, DuplicateParameter> {
+    let Some(decoded) = visit.query.single("redirect")? else { return Ok(None) };
     let page = visit.uri.path();
     if !SEED_PAGES.contains(&page) {
         return Ok(Some(decoded.to_owned()));
@@ -23,12 +23,12 @@ pub(super) fn redirect(visit: &Visit) -> Result<Option<String>, Double> {
         visit.uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("redirect="));
     let text =
         raw.map(|raw| String::from_utf8_lossy(&urlencoding::decode_binary(raw.as_bytes())).into_owned());
-    Ok(Some(resolve(&text.unwrap_or_else(|| decoded.to_owned()), page)))
+    Ok(Some(resolve_link(&text.unwrap_or_else(|| decoded.to_owned()), page)))
 }
 
 /// `text` as a path, where a browser at `page` would take it for relative to that; otherwise as it is. Dot segments are
 /// left to whoever parses the path.
-fn resolve(text: &str, page: &str) -> String {
+fn resolve_link(text: &str, page: &str) -> String {
     let text = text.trim();
     // What has a colon so early has a scheme to some reader.
     let names_a_scheme = text.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':'));
@@ -56,7 +56,7 @@ mod tests {
     /// Where `text` leads from the page in `x_desktop`.
     fn leads(text: &str) -> Option<String> {
         let hosts = hosts();
-        let resolved = resolve(text, "/x_desktop/qiyeweixinsso.html");
+        let resolved = resolve_link(text, "/x_desktop/qiyeweixinsso.html");
         ReturnTo::parse(&resolved, hosts.public(), &hosts).ok().map(|page| page.relative().to_owned())
     }
 
@@ -82,7 +82,7 @@ mod tests {
         ] {
             assert_eq!(leads(text).as_deref(), Some(want), "{text}");
         }
-        assert_eq!(resolve("a.html", "/qiyeweixinsso.html"), "/a.html");
+        assert_eq!(resolve_link("a.html", "/qiyeweixinsso.html"), "/a.html");
     }
 
     #[test]
@@ -113,7 +113,7 @@ mod tests {
                 leads(bad),
                 None,
                 "{bad:?} became {:?}",
-                resolve(bad, "/x_desktop/qiyeweixinsso.html")
+                resolve_link(bad, "/x_desktop/qiyeweixinsso.html")
             );
         }
     }

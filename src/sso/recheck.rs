@@ -10,13 +10,13 @@ use std::time::Duration;
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 
-use super::error::{Refused, SsoError};
-use super::{Sso, who};
+use super::error::{SignInRefusal, SsoError};
+use super::{Sso, member_lookup};
 use crate::audit;
 use crate::base::clock::Timestamp;
-use crate::db::feed::Change;
-use crate::directory::{self, Due};
-use crate::session::store::{self as session_store, Which};
+use crate::db::feed::FeedTransaction;
+use crate::directory::{self, DuePerson};
+use crate::session::store::{self as session_store, SessionsToEnd};
 use crate::wecom::{Deadline, MAX_PARALLEL_RECHECKS};
 
 /// How many persons are claimed at once. One look reads the living sessions, so it is not made for every ten; and all
@@ -24,9 +24,9 @@ use crate::wecom::{Deadline, MAX_PARALLEL_RECHECKS};
 const CLAIM_BATCH: usize = 100;
 
 /// How long a replica has the persons of one claim to itself; also how soon an unanswered one is asked about again.
-const LEASE: Duration = Duration::from_secs(90);
+const CLAIM_LEASE: Duration = Duration::from_secs(90);
 
-const CALL: Duration = Duration::from_secs(8);
+const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
 /// How long nothing is done when nobody is due: whoever is next, within these bounds, because a look reads the living
 /// sessions, and because sessions and clocks change.
@@ -72,7 +72,7 @@ impl Sso {
     /// If the database fails; whoever was not asked about is due again when its lease is over.
     pub async fn recheck_due(&self, every: Duration) -> Result<RecheckPass, SsoError> {
         let mut pass = RecheckPass::default();
-        if !self.rechecks() {
+        if !self.can_recheck() {
             return Ok(pass);
         }
         let (mut waiting, mut is_more) = (VecDeque::new(), true);
@@ -105,7 +105,7 @@ impl Sso {
     /// # Errors
     /// If the database fails.
     pub async fn pause_after(&self, pass: RecheckPass, every: Duration) -> Result<Duration, SsoError> {
-        if pass.gave_up || !self.rechecks() {
+        if pass.gave_up || !self.can_recheck() {
             return Ok(MAX_PAUSE);
         }
         let now = self.0.clock.now();
@@ -123,9 +123,9 @@ impl Sso {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn measure(&self, every: Duration) -> Result<(), SsoError> {
+    pub async fn measure_delay(&self, every: Duration) -> Result<(), SsoError> {
         let now = self.0.clock.now();
-        let oldest = if self.rechecks() { self.oldest_check(now).await? } else { None };
+        let oldest = if self.can_recheck() { self.oldest_check(now).await? } else { None };
         let due = oldest.map(|at| at.plus(every)).filter(|due| *due < now);
         let overdue = due.map_or(Duration::ZERO, |due| now.since(due));
         self.0.metrics.recheck_overdue(overdue);
@@ -142,43 +142,46 @@ impl Sso {
     }
 
     /// Whether anybody can be asked about at all.
-    fn rechecks(&self) -> bool {
+    fn can_recheck(&self) -> bool {
         self.0.settings.enabled && self.0.settings.missing.is_none()
     }
 
     async fn oldest_check(&self, now: Timestamp) -> Result<Option<Timestamp>, SsoError> {
-        Ok(directory::store::oldest_check(&self.0.db, &self.0.settings.corp, now).await?)
+        Ok(directory::store::find_oldest_check(&self.0.db, &self.0.settings.corp, now).await?)
     }
 
-    async fn claim_due(&self, every: Duration) -> Result<Vec<Due>, SsoError> {
+    async fn claim_due(&self, every: Duration) -> Result<Vec<DuePerson>, SsoError> {
         let now = self.0.clock.now();
         let limit = i64::try_from(CLAIM_BATCH).unwrap_or(i64::MAX);
         let (db, corp) = (&self.0.db, &self.0.settings.corp);
-        Ok(directory::store::claim_due(db, corp, now, now.minus(every), now.plus(LEASE), limit).await?)
+        Ok(directory::store::claim_due_persons(db, corp, now, now.minus(every), now.plus(CLAIM_LEASE), limit)
+            .await?)
     }
 
     /// Asks about one; whether WeCom said anything about the person.
-    async fn recheck(&self, Due { id, userid }: Due) -> Result<bool, SsoError> {
-        let answer = self.0.client.member_again(&userid, Deadline::after(CALL)).await;
-        let refused = match answer.map_err(Refused::WeCom).and_then(who::found) {
+    async fn recheck(&self, DuePerson { id, userid }: DuePerson) -> Result<bool, SsoError> {
+        let answer = self.0.client.recheck_member(&userid, Deadline::after(CALL_TIMEOUT)).await;
+        let refused = match answer.map_err(SignInRefusal::WeCom).and_then(member_lookup::accept_member) {
             Ok(found) => {
-                let mut change = Change::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now()).await?;
-                directory::store::put_active(&mut change, &found).await?;
+                let mut change =
+                    FeedTransaction::begin(&self.0.db, &self.0.settings.corp, self.0.clock.now()).await?;
+                directory::store::record_active_member(&mut change, &found).await?;
                 change.commit().await?;
                 return Ok(true);
             }
             Err(refused) => refused,
         };
-        let Some(status) = who::status_said(&refused) else {
+        let Some(status) = member_lookup::status_from_refusal(&refused) else {
             tracing::debug!(user.id = %userid, error = %refused, "A recheck had no answer; the session stays");
             return Ok(false);
         };
         let now = self.0.clock.now();
-        let mut change = Change::begin(&self.0.db, &self.0.settings.corp, now).await?;
+        let mut change = FeedTransaction::begin(&self.0.db, &self.0.settings.corp, now).await?;
         directory::store::set_status(&mut change, &userid, status).await?;
-        let ended = session_store::end(&mut change, &Which::Person(&id), status.as_str()).await?;
-        let entry = audit::Entry {
-            event: audit::Event::Recheck,
+        let ended =
+            session_store::end_sessions(&mut change, &SessionsToEnd::Person(&id), status.as_str()).await?;
+        let entry = audit::AuditEntry {
+            event: audit::AuditEvent::Recheck,
             person: Some(id),
             userid: userid.as_str().to_owned(),
             address: None,
@@ -187,7 +190,7 @@ impl Sso {
             detail: format!("{}: {ended} sessions", status.as_str()),
             request_id: String::new(),
         };
-        audit::store::insert(change.tx(), &self.0.settings.corp, &entry, now).await?;
+        audit::store::insert_entry(change.tx(), &self.0.settings.corp, &entry, now).await?;
         change.commit().await?;
         tracing::info!(user.id = %userid, status = status.as_str(), sessions = ended, "Ended the sessions of {userid}: {}", status.as_str());
         Ok(true)

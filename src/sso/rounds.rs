@@ -9,19 +9,19 @@ use std::time::Duration;
 use axum::http::HeaderMap;
 
 use super::error::SsoError;
-use super::planted::describe_planted;
-use super::target::Target;
+use super::planted_cookies::describe_planted;
+use super::target::SignInTarget;
 use super::{Sso, marker};
 use crate::base::clock::Timestamp;
 use crate::base::secret::sha256_hex;
+use crate::http::browser_request::BrowserRequest;
 use crate::http::cookie::SetCookie;
-use crate::http::visit::Visit;
 
 /// How often a browser that is signed in may come back for the same page before it is told.
 const MAX_ROUNDS: usize = 2;
 
 /// The gate sends a browser back at once; a person who opens a page again takes longer.
-const ROUND_PAUSE: Duration = Duration::from_secs(10);
+const MAX_ROUND_PAUSE: Duration = Duration::from_secs(10);
 
 const ROUND_MARKER: &str = "r";
 
@@ -60,7 +60,7 @@ fn page_mark(page: &str) -> String {
 
 /// The pages of the marker that the browser sent, the latest first.
 fn read_marker(headers: &HeaderMap, secure: bool) -> Vec<PageRounds> {
-    let text = marker::value(headers, &marker::name(ROUND_MARKER, secure)).unwrap_or_default();
+    let text = marker::marker_value(headers, &marker::marker_name(ROUND_MARKER, secure)).unwrap_or_default();
     text.split('_').take(MAX_MARKER_PAGES).filter_map(PageRounds::parse).collect()
 }
 
@@ -90,7 +90,7 @@ fn count_round(pages: &[PageRounds], page: &str, signed_in: bool, started: Times
     let mark = page_mark(page);
     let count = match pages.iter().find(|p| p.mark == mark) {
         Some(before) if signed_in && started <= before.ended => before.count,
-        Some(before) if signed_in && started.since(before.ended) <= ROUND_PAUSE => {
+        Some(before) if signed_in && started.since(before.ended) <= MAX_ROUND_PAUSE => {
             before.count.saturating_add(1)
         }
         _ => 0,
@@ -98,13 +98,13 @@ fn count_round(pages: &[PageRounds], page: &str, signed_in: bool, started: Times
     (count <= MAX_ROUNDS).then_some(count)
 }
 
-fn set_marker(visit: &Visit, pages: &[PageRounds]) -> SetCookie {
+fn set_marker(visit: &BrowserRequest, pages: &[PageRounds]) -> SetCookie {
     SetCookie {
-        name: marker::name(ROUND_MARKER, visit.secure()),
+        name: marker::marker_name(ROUND_MARKER, visit.is_secure()),
         value: write_marker(pages),
         max_age: Duration::from_secs(60),
         domain: None,
-        secure: visit.secure(),
+        secure: visit.is_secure(),
         path: None,
     }
 }
@@ -117,8 +117,8 @@ impl Sso {
     /// [`SsoError::TooManyRounds`].
     pub(super) fn count_round(
         &self,
-        visit: &Visit,
-        target: &Target,
+        visit: &BrowserRequest,
+        target: &SignInTarget,
         signed_in: bool,
         started: Timestamp,
     ) -> Result<usize, SsoError> {
@@ -126,17 +126,22 @@ impl Sso {
             return Ok(0);
         }
         let page = target.page();
-        let pages = read_marker(&visit.headers, visit.secure());
+        let pages = read_marker(&visit.headers, visit.is_secure());
         count_round(&pages, page.as_str(), signed_in, started)
             .ok_or_else(|| SsoError::TooManyRounds(describe_planted(visit, page)))
     }
 
     /// What an answer that leads to `target` sets for its round: the count, and the removal of what may lie on the way.
-    pub(super) fn round_cookies(&self, visit: &Visit, target: &Target, round: usize) -> Vec<SetCookie> {
+    pub(super) fn round_cookies(
+        &self,
+        visit: &BrowserRequest,
+        target: &SignInTarget,
+        round: usize,
+    ) -> Vec<SetCookie> {
         if !self.can_be_planted(visit) || !self.ends_here(target) {
             return Vec::new();
         }
-        let pages = read_marker(&visit.headers, visit.secure());
+        let pages = read_marker(&visit.headers, visit.is_secure());
         let pages = add_round(pages, target.page().as_str(), round, self.0.clock.now());
         std::iter::once(set_marker(visit, &pages))
             .chain(self.remove_planted(visit, target.page(), round))
@@ -145,10 +150,14 @@ impl Sso {
 }
 
 /// After the page that says so a person may try again from the beginning; the rounds of other tabs go on.
-pub(super) fn forget_rounds(visit: &Visit, target: &Target) -> SetCookie {
-    let pages = forget_page(read_marker(&visit.headers, visit.secure()), target.page().as_str());
+pub(super) fn forget_rounds(visit: &BrowserRequest, target: &SignInTarget) -> SetCookie {
+    let pages = forget_page(read_marker(&visit.headers, visit.is_secure()), target.page().as_str());
     if pages.is_empty() {
-        return SetCookie::removal(marker::name(ROUND_MARKER, visit.secure()), None, visit.secure());
+        return SetCookie::removal(
+            marker::marker_name(ROUND_MARKER, visit.is_secure()),
+            None,
+            visit.is_secure(),
+        );
     }
     set_marker(visit, &pages)
 }

@@ -5,30 +5,30 @@ use std::time::Duration;
 use axum::extract::State as AxumState;
 use axum::response::Response;
 
-use super::attempt::AttemptCookie;
+use super::attempt_cookie::AttemptCookie;
 use super::entrance;
 use super::error::SsoError;
-use super::state::{AttemptId, Entrance, State};
-use super::target::{self, HandOff, Target};
-use super::{Sso, finish, fragment, marker, o2oa_link, query};
-use crate::base::url::encode;
-use crate::http::browser::Browser;
+use super::state::{AttemptId, Entrance, SignInState};
+use super::target::{self, HandOff, SignInTarget};
+use super::{Sso, fragment, marker, o2oa_link, target_query, ticket};
+use crate::base::url::percent_encode;
+use crate::http::browser::BrowserKind;
+use crate::http::browser_request::BrowserRequest;
 use crate::http::cookie::SetCookie;
-use crate::http::lang::{Lang, Text};
-use crate::http::page::{OpenWecom, Scan};
+use crate::http::language::{BilingualText, Language};
+use crate::http::page::{OpenWecomInput, ScanPageInput};
 use crate::http::redirect::{add_cookies, redirect};
-use crate::http::visit::Visit;
-use crate::session::{NotSignedIn, SignedIn};
+use crate::session::{SessionError, SignedInSession};
 
 /// A scan page makes a new attempt before the old one's ten minutes are over.
 const RENEW_AFTER: Duration = Duration::from_secs(480);
 
 /// `GET /sso/login?rd=…[&entrance=app|qr]`.
-pub async fn login(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+pub async fn handle_login(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     if visit.in_frame() {
         return sso.leave_frame(&visit);
     }
-    match sso.target(&visit) {
+    match sso.requested_target(&visit) {
         Ok(target) => match sso.begin(&visit, &target).await {
             Ok(response) => response,
             Err(error) => sso.fail(&visit, Some(&target), error),
@@ -39,7 +39,7 @@ pub async fn login(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
 
 /// What a start is about.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Way {
+pub(super) struct AttemptOptions {
     /// Which way into WeCom.
     pub entrance: Entrance,
     /// How often it began anew.
@@ -49,59 +49,65 @@ pub(super) struct Way {
 impl Sso {
     /// The target that a request names: a sealed hand-off (`h`, on public_url's host), or a page (`rd`, or the
     /// seed's `redirect`).
-    pub(super) fn target(&self, visit: &Visit) -> Result<Target, SsoError> {
-        if let Some(sealed) = visit.query.one("h")?.filter(|_| self.hosts().is_public(&visit.origin)) {
+    pub(super) fn requested_target(&self, visit: &BrowserRequest) -> Result<SignInTarget, SsoError> {
+        if let Some(sealed) = visit.query.single("h")?.filter(|_| self.hosts().is_public(&visit.origin)) {
             let hand_off =
                 HandOff::open(sealed, &self.0.hand_offs, self.hosts()).map_err(|_| SsoError::NotOurs)?;
-            return Ok(Target::HandOff(sealed.to_owned(), hand_off));
+            return Ok(SignInTarget::HandOff(sealed.to_owned(), hand_off));
         }
-        let rd = match visit.query.one("rd")? {
+        let rd = match visit.query.single("rd")? {
             Some(rd) => Some(rd.to_owned()),
-            None => o2oa_link::redirect(visit)?,
+            None => o2oa_link::read_redirect(visit)?,
         };
-        let page = target::page(rd.as_deref(), &self.0.settings.landing, &visit.origin, self.hosts())?;
-        Ok(Target::of_page(page, &visit.origin))
+        let page = target::parse_page(rd.as_deref(), &self.0.settings.landing, &visit.origin, self.hosts())?;
+        Ok(SignInTarget::from_page(page, &visit.origin))
     }
 
     /// Begins: straight on if the browser is signed in, a button after a sign-out, another host's hand-off, or
     /// WeCom.
-    pub(super) async fn begin(&self, visit: &Visit, target: &Target) -> Result<Response, SsoError> {
+    pub(super) async fn begin(
+        &self,
+        visit: &BrowserRequest,
+        target: &SignInTarget,
+    ) -> Result<Response, SsoError> {
         // Costs nothing and counts as nothing: the start that follows does.
         if let Some(page) = self.ask_for_fragment(visit, target) {
             return Ok(page);
         }
         // A fresh hand-off was counted on the host that sealed it.
-        let counted = matches!(target, Target::HandOff(_, hand_off) if !hand_off.expired(visit.view.at));
+        let counted =
+            matches!(target, SignInTarget::HandOff(_, hand_off) if !hand_off.is_expired(visit.view.at));
         if !counted {
             self.count_start(visit)?;
         }
-        self.may_begin()?;
-        let asked = entrance::asked(visit.query.one("entrance")?);
+        self.ensure_may_begin()?;
+        let asked = entrance::parse_entrance(visit.query.single("entrance")?);
         // Whoever asks for the QR page inside WeCom has one, and must be able to leave it.
-        let in_wecom = asked.map_or(visit.browser == Browser::WeCom, |entrance| entrance == Entrance::App);
-        if let Target::HandOff(_, hand_off) = target
-            && hand_off.expired(visit.view.at)
+        let in_wecom =
+            asked.map_or(visit.browser == BrowserKind::WeCom, |entrance| entrance == Entrance::App);
+        if let SignInTarget::HandOff(_, hand_off) = target
+            && hand_off.is_expired(visit.view.at)
         {
             let more = entrance_parameter(asked);
-            return Ok(redirect(&format!("{}{more}", hand_off.begin_again()), &[]));
+            return Ok(redirect(&format!("{}{more}", hand_off.restart_location()), &[]));
         }
-        let handed_over = matches!(target, Target::HandOff(..));
+        let handed_over = matches!(target, SignInTarget::HandOff(..));
         let mut cookies = Vec::new();
         match self.0.sessions.check(&visit.headers, &visit.origin).await {
             // Inside WeCom accounts are switched in the app, so only WeCom knows who it is now.
             Ok(session) if !in_wecom || handed_over => {
                 // The gate names no entrance; a page of ours that goes on by itself does.
                 let by_gate = asked.is_none();
-                return self.deliver(visit, target, &session, by_gate).await;
+                return self.go_to_target(visit, target, &session, by_gate).await;
             }
-            Err(NotSignedIn::Unavailable) => return Err(SsoError::Stale),
-            Err(NotSignedIn::Two) => cookies = self.clear_session_cookies(visit),
+            Err(SessionError::Unavailable) => return Err(SsoError::Stale),
+            Err(SessionError::Duplicate) => cookies = self.clear_session_cookies(visit),
             _ => {}
         }
-        let secure = visit.secure();
+        let secure = visit.is_secure();
         if marker::has_signed_out(&visit.headers, secure) {
             if !visit.query.flag("again") {
-                let again = query(target, &format!("{}&again=1", entrance_parameter(asked)));
+                let again = target_query(target, &format!("{}&again=1", entrance_parameter(asked)));
                 return Ok(self
                     .0
                     .site
@@ -116,54 +122,58 @@ impl Sso {
         let restarts = u8::from(visit.query.flag("r"));
         let way = match (asked, visit.browser) {
             (Some(entrance), _) => entrance,
-            (None, Browser::WeCom) => Entrance::App,
-            (None, Browser::Desktop) => Entrance::Qr,
-            (None, Browser::Phone) => return Ok(self.open_wecom(visit)),
+            (None, BrowserKind::WeCom) => Entrance::App,
+            (None, BrowserKind::Desktop) => Entrance::Qr,
+            (None, BrowserKind::Phone) => return Ok(self.open_wecom(visit)),
         };
-        Ok(self.send_to_wecom(visit, target, Way { entrance: way, restarts }, cookies))
+        Ok(self.send_to_wecom(visit, target, AttemptOptions { entrance: way, restarts }, cookies))
     }
 
     /// Goes straight to the target with a session that passed the gate's own check.
-    async fn deliver(
+    async fn go_to_target(
         &self,
-        visit: &Visit,
-        target: &Target,
-        session: &SignedIn,
+        visit: &BrowserRequest,
+        target: &SignInTarget,
+        session: &SignedInSession,
         by_gate: bool,
     ) -> Result<Response, SsoError> {
         if let Some(page) = self.ask_before_going_on(visit, target) {
             return Ok(page);
         }
         let started = match target {
-            Target::Page(..) => visit.view.at,
-            Target::HandOff(_, hand_off) => hand_off.started_at,
+            SignInTarget::Page(..) => visit.view.at,
+            SignInTarget::HandOff(_, hand_off) => hand_off.started_at,
         };
         let round = if by_gate { self.count_round(visit, target, true, started)? } else { 0 };
         let cookies = self.round_cookies(visit, target, round);
-        let to = self.way_to(visit, target, &session.sid).await?;
+        let to = self.location_for(visit, target, &session.sid).await?;
         Ok(redirect(&to, &cookies))
     }
 
     /// Where a signed-in browser goes: the page, or with a ticket to the host that handed the sign-in over.
-    pub(super) async fn way_to(
+    pub(super) async fn location_for(
         &self,
-        visit: &Visit,
-        target: &Target,
+        visit: &BrowserRequest,
+        target: &SignInTarget,
         sid: &crate::base::id::Sid,
     ) -> Result<String, SsoError> {
         match target {
-            Target::Page(page, _) => Ok(page.location()),
-            Target::HandOff(_, hand_off) if self.shares_cookie(hand_off) => Ok(hand_off.page.location()),
-            Target::HandOff(_, hand_off) if hand_off.expired(visit.view.at) => Ok(hand_off.begin_again()),
-            Target::HandOff(_, hand_off) => finish::issue(self, visit, hand_off, sid).await,
+            SignInTarget::Page(page, _) => Ok(page.location()),
+            SignInTarget::HandOff(_, hand_off) if self.shares_cookie(hand_off) => {
+                Ok(hand_off.page.location())
+            }
+            SignInTarget::HandOff(_, hand_off) if hand_off.is_expired(visit.view.at) => {
+                Ok(hand_off.restart_location())
+            }
+            SignInTarget::HandOff(_, hand_off) => ticket::issue_ticket(self, visit, hand_off, sid).await,
         }
     }
 
     /// Whether the way from the requesting host to the target is over: no other host gives a cookie of its own.
-    pub(super) fn ends_here(&self, target: &Target) -> bool {
+    pub(super) fn ends_here(&self, target: &SignInTarget) -> bool {
         match target {
-            Target::Page(..) => true,
-            Target::HandOff(_, hand_off) => self.shares_cookie(hand_off),
+            SignInTarget::Page(..) => true,
+            SignInTarget::HandOff(_, hand_off) => self.shares_cookie(hand_off),
         }
     }
 
@@ -177,23 +187,23 @@ impl Sso {
     /// On another host: its own attempt cookie, and on to public_url's with a sealed hand-off.
     fn hand_over(
         &self,
-        visit: &Visit,
-        target: &Target,
+        visit: &BrowserRequest,
+        target: &SignInTarget,
         asked: Option<Entrance>,
         mut cookies: Vec<SetCookie>,
     ) -> Response {
         let now = visit.view.at;
-        let cookie = AttemptCookie::new(&AttemptId::generate(), None, visit.secure(), now);
+        let cookie = AttemptCookie::new(&AttemptId::generate(), None, visit.is_secure(), now);
         let hand_off = HandOff {
             origin: visit.origin.clone(),
             page: target.page().clone(),
             cookie: cookie.hash(),
             started_at: now,
         };
-        cookies.extend(cookie.set(&visit.headers));
+        cookies.extend(cookie.set_cookies(&visit.headers));
         // public_url's host cannot remove what lies on this one.
         cookies.extend(self.remove_planted(visit, target.page(), 0));
-        let sealed = encode(&hand_off.seal(&self.0.hand_offs));
+        let sealed = percent_encode(&hand_off.seal(&self.0.hand_offs));
         let more = entrance_parameter(asked);
         redirect(&format!("{}/sso/login?h={sealed}{more}", self.hosts().public()), &cookies)
     }
@@ -201,18 +211,18 @@ impl Sso {
     /// Makes an attempt and sends the browser to WeCom with it.
     pub(super) fn send_to_wecom(
         &self,
-        visit: &Visit,
-        target: &Target,
-        way: Way,
+        visit: &BrowserRequest,
+        target: &SignInTarget,
+        way: AttemptOptions,
         mut cookies: Vec<SetCookie>,
     ) -> Response {
         let id = AttemptId::generate();
         let rides = target.in_redirect_uri(&self.0.hand_offs);
-        let carried = (!target.fits_redirect_uri()).then(|| target.carried());
-        let secure = visit.secure();
+        let carried = (!target.fits_redirect_uri()).then(|| target.to_cookie_text());
+        let secure = visit.is_secure();
         let cookie = AttemptCookie::new(&id, carried.as_deref(), secure, visit.view.at);
-        cookies.extend(cookie.set(&visit.headers));
-        let state = self.0.states.seal(&State {
+        cookies.extend(cookie.set_cookies(&visit.headers));
+        let state = self.0.states.seal(&SignInState {
             started_at: visit.view.at,
             id,
             restarts: way.restarts,
@@ -229,10 +239,10 @@ impl Sso {
     }
 
     /// Where WeCom returns to; on public_url's host always, because WeCom compares host and port.
-    fn redirect_uri(&self, visit: &Visit, target: Option<&Target>, restarted: bool) -> String {
+    fn redirect_uri(&self, visit: &BrowserRequest, target: Option<&SignInTarget>, restarted: bool) -> String {
         let mut parameters = Vec::new();
         if let Some(target) = target {
-            parameters.push(format!("{}={}", target.parameter(), encode(target.text())));
+            parameters.push(format!("{}={}", target.parameter(), percent_encode(target.text())));
         }
         if restarted {
             parameters.push("r=1".to_owned());
@@ -246,41 +256,46 @@ impl Sso {
 
     fn scan_page(
         &self,
-        visit: &Visit,
-        target: &Target,
+        visit: &BrowserRequest,
+        target: &SignInTarget,
         redirect_uri: &str,
         state: &str,
         cookies: &[SetCookie],
     ) -> Response {
         let lang = match visit.view.lang {
-            Lang::Zh => "zh",
-            Lang::En => "en",
+            Language::Zh => "zh",
+            Language::En => "en",
         };
-        let scan = Scan {
+        let scan = ScanPageInput {
             frame_url: self.0.client.scan_frame_url(redirect_uri, state, lang),
             link_url: self.0.client.scan_url(redirect_uri, state, lang),
             session_url: visit.path("session"),
-            next_url: format!("{}{}", visit.path("login"), query(target, "&entrance=qr")),
+            next_url: format!("{}{}", visit.path("login"), target_query(target, "&entrance=qr")),
             renew_after: RENEW_AFTER,
             renew_url: match target {
-                Target::Page(..) => None,
+                SignInTarget::Page(..) => None,
                 // The cookie of the host that handed the sign-in over runs out too.
-                Target::HandOff(_, hand_off) => Some(format!("{}&entrance=qr", hand_off.begin_again())),
+                SignInTarget::HandOff(_, hand_off) => {
+                    Some(format!("{}&entrance=qr", hand_off.restart_location()))
+                }
             },
             host: target.page().origin().authority(),
-            start_url: fragment::scan_start(visit, target),
+            start_url: fragment::scan_start_location(visit, target),
         };
         let mut response = self.0.site.pages.scan(&visit.view, &scan);
         add_cookies(&mut response, cookies);
         response
     }
 
-    fn open_wecom(&self, visit: &Visit) -> Response {
-        let path = Text::fixed("工作台 → 应用", "工作台 (Workbench) → 应用 (the application)");
-        self.0.site.pages.open_wecom(&visit.view, &OpenWecom { scheme_url: "wxwork://".to_owned(), path })
+    fn open_wecom(&self, visit: &BrowserRequest) -> Response {
+        let path = BilingualText::fixed("工作台 → 应用", "工作台 (Workbench) → 应用 (the application)");
+        self.0
+            .site
+            .pages
+            .open_wecom(&visit.view, &OpenWecomInput { scheme_url: "wxwork://".to_owned(), path })
     }
 }
 
 fn entrance_parameter(asked: Option<Entrance>) -> String {
-    asked.map(|e| format!("&entrance={}", entrance::name(e))).unwrap_or_default()
+    asked.map(|e| format!("&entrance={}", entrance::entrance_name(e))).unwrap_or_default()
 }

@@ -7,20 +7,20 @@ use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::CorpId;
-use crate::base::seal::{OVERHEAD, Sealer};
+use crate::base::seal::{SEAL_OVERHEAD_BYTES, Sealer};
 use crate::base::secret::{random_bytes, sha256};
 
 /// How long an attempt may take.
-pub const LIFETIME: Duration = Duration::from_secs(600);
+pub const ATTEMPT_LIFETIME: Duration = Duration::from_secs(600);
 
 const VERSION: u8 = 1;
-const ID: usize = 12;
-const HASH: usize = 16;
-const TIME: usize = 6;
-const PLAIN: usize = 1 + TIME + 1 + ID + HASH + HASH;
+const ID_BYTES: usize = 12;
+const HASH_BYTES: usize = 16;
+const TIME_BYTES: usize = 6;
+const PLAIN_BYTES: usize = 1 + TIME_BYTES + 1 + ID_BYTES + HASH_BYTES + HASH_BYTES;
 
 /// base62, in the order of ASCII.
-const ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+const BASE62_ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// Which way into WeCom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,11 +32,11 @@ pub enum Entrance {
 }
 
 /// The first 16 bytes of a SHA-256.
-pub type Hash16 = [u8; HASH];
+pub type Hash16 = [u8; HASH_BYTES];
 
 /// Names a text in a state.
 pub fn hash16(text: &[u8]) -> Hash16 {
-    let mut out = [0; HASH];
+    let mut out = [0; HASH_BYTES];
     for (to, from) in out.iter_mut().zip(sha256(text)) {
         *to = from;
     }
@@ -45,7 +45,7 @@ pub fn hash16(text: &[u8]) -> Hash16 {
 
 /// An attempt's random id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttemptId([u8; ID]);
+pub struct AttemptId([u8; ID_BYTES]);
 
 impl AttemptId {
     /// A new one.
@@ -54,19 +54,19 @@ impl AttemptId {
     }
 
     /// As the attempts table has it: lower-case hex.
-    pub fn text(&self) -> String {
+    pub fn to_hex(&self) -> String {
         hex::encode(self.0)
     }
 
     /// The eight characters that the cookie's name has.
     pub fn short(&self) -> String {
-        self.text().chars().take(8).collect()
+        self.to_hex().chars().take(8).collect()
     }
 }
 
 /// What a state says.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct State {
+pub struct SignInState {
     /// When the attempt began.
     pub started_at: Timestamp,
     /// Which attempt.
@@ -100,11 +100,11 @@ impl StateSealer {
     }
 
     /// The text for WeCom: only `[A-Za-z0-9]`, at most 128 characters.
-    pub fn seal(&self, state: &State) -> String {
-        let mut plain = Vec::with_capacity(PLAIN);
+    pub fn seal(&self, state: &SignInState) -> String {
+        let mut plain = Vec::with_capacity(PLAIN_BYTES);
         plain.push(VERSION);
         let time = state.started_at.millis().to_be_bytes();
-        plain.extend(time.into_iter().skip(time.len() - TIME));
+        plain.extend(time.into_iter().skip(time.len() - TIME_BYTES));
         let entrance = match state.entrance {
             Entrance::App => 0,
             Entrance::Qr => 0x80,
@@ -113,41 +113,41 @@ impl StateSealer {
         plain.extend(state.id.0);
         plain.extend(state.target);
         plain.extend(state.cookie);
-        base_x::encode(ALPHABET, &self.sealer.seal(&plain, &self.context))
+        base_x::encode(BASE62_ALPHABET, &self.sealer.seal(&plain, &self.context))
     }
 
     /// Opens what [`StateSealer::seal`] made. Does not judge its age.
     ///
     /// # Errors
     /// [`ForeignState`] for everything else.
-    pub fn open(&self, text: &str) -> Result<State, ForeignState> {
+    pub fn open(&self, text: &str) -> Result<SignInState, ForeignState> {
         if text.len() > 128 || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(ForeignState);
         }
-        let sealed = base_x::decode(ALPHABET, text).map_err(|_| ForeignState)?;
-        if sealed.len() != PLAIN + OVERHEAD {
+        let sealed = base_x::decode(BASE62_ALPHABET, text).map_err(|_| ForeignState)?;
+        if sealed.len() != PLAIN_BYTES + SEAL_OVERHEAD_BYTES {
             return Err(ForeignState);
         }
         let plain = self.sealer.open(&sealed, &self.context).map_err(|_| ForeignState)?;
         let mut rest = plain.as_slice();
-        let [VERSION] = take::<1>(&mut rest)? else { return Err(ForeignState) };
+        let [VERSION] = take_bytes::<1>(&mut rest)? else { return Err(ForeignState) };
         let mut time = [0; 8];
-        for (to, from) in time.iter_mut().skip(8 - TIME).zip(take::<TIME>(&mut rest)?) {
+        for (to, from) in time.iter_mut().skip(8 - TIME_BYTES).zip(take_bytes::<TIME_BYTES>(&mut rest)?) {
             *to = from;
         }
-        let [flags] = take::<1>(&mut rest)?;
-        Ok(State {
+        let [flags] = take_bytes::<1>(&mut rest)?;
+        Ok(SignInState {
             started_at: Timestamp::from_millis(i64::from_be_bytes(time)),
-            id: AttemptId(take(&mut rest)?),
+            id: AttemptId(take_bytes(&mut rest)?),
             restarts: flags & 0x7f,
             entrance: if flags & 0x80 == 0 { Entrance::App } else { Entrance::Qr },
-            target: take(&mut rest)?,
-            cookie: take(&mut rest)?,
+            target: take_bytes(&mut rest)?,
+            cookie: take_bytes(&mut rest)?,
         })
     }
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ForeignState> {
+fn take_bytes<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ForeignState> {
     let (head, tail) = rest.split_first_chunk::<N>().ok_or(ForeignState)?;
     *rest = tail;
     Ok(*head)
@@ -156,15 +156,15 @@ fn take<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N], ForeignState> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::base::seal::Purpose;
+    use crate::base::seal::SealPurpose;
     use proptest::prelude::*;
 
     fn sealer(corp: &str, agent: u32) -> StateSealer {
-        StateSealer::new(Sealer::new(&[3; 32], Purpose::State), &CorpId::new(corp), agent)
+        StateSealer::new(Sealer::new(&[3; 32], SealPurpose::State), &CorpId::new(corp), agent)
     }
 
-    fn state() -> State {
-        State {
+    fn state() -> SignInState {
+        SignInState {
             started_at: Timestamp::from_millis(1_795_334_400_123),
             id: AttemptId::generate(),
             restarts: 1,

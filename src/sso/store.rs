@@ -5,7 +5,7 @@ use sqlx::Row as _;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, Sid};
 use crate::db::Db;
-use crate::db::feed::Change;
+use crate::db::feed::FeedTransaction;
 
 /// An attempt whose code came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +15,12 @@ pub struct Attempt {
     /// When its first callback came.
     pub claimed_at: Timestamp,
     /// How it ended, if it has.
-    pub outcome: Option<Outcome>,
+    pub outcome: Option<AttemptOutcome>,
 }
 
 /// How an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// Signed in.
     SignedIn {
         /// The session.
@@ -36,7 +36,7 @@ pub enum Outcome {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn claim(
+pub async fn claim_attempt(
     db: &Db,
     corp: &CorpId,
     id: &str,
@@ -55,14 +55,14 @@ pub async fn claim(
     .await?
     .rows_affected();
     tx.commit().await?;
-    if claimed == 1 { Ok(None) } else { find(db, corp, id).await }
+    if claimed == 1 { Ok(None) } else { find_attempt(db, corp, id).await }
 }
 
 /// An attempt by its id.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<Attempt>> {
+pub async fn find_attempt(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<Attempt>> {
     let row = sqlx::query(
         "SELECT code_hash, claimed_at, sid, target, failure FROM attempts WHERE corp_id = $1 AND id = $2",
     )
@@ -74,8 +74,10 @@ pub async fn find(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<Attem
     let sid: Option<String> = row.try_get(2)?;
     let (target, failure): (Option<String>, Option<String>) = (row.try_get(3)?, row.try_get(4)?);
     let outcome = match (sid, failure) {
-        (Some(sid), _) => Some(Outcome::SignedIn { sid: Sid::new(sid), target: target.unwrap_or_default() }),
-        (None, Some(failure)) => Some(Outcome::Refused(failure)),
+        (Some(sid), _) => {
+            Some(AttemptOutcome::SignedIn { sid: Sid::new(sid), target: target.unwrap_or_default() })
+        }
+        (None, Some(failure)) => Some(AttemptOutcome::Refused(failure)),
         (None, None) => None,
     };
     Ok(Some(Attempt {
@@ -89,7 +91,12 @@ pub async fn find(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<Attem
 ///
 /// # Errors
 /// If the database fails.
-pub async fn finish(change: &mut Change, id: &str, sid: &Sid, target: &str) -> sqlx::Result<()> {
+pub async fn finish_attempt(
+    change: &mut FeedTransaction,
+    id: &str,
+    sid: &Sid,
+    target: &str,
+) -> sqlx::Result<()> {
     let now = change.now().millis();
     sqlx::query(
         "UPDATE attempts SET finished_at = $2, sid = $3, target = $4 WHERE id = $1 AND finished_at IS NULL",
@@ -107,7 +114,7 @@ pub async fn finish(change: &mut Change, id: &str, sid: &Sid, target: &str) -> s
 ///
 /// # Errors
 /// If the database fails.
-pub async fn refuse(change: &mut Change, id: &str, failure: &str) -> sqlx::Result<()> {
+pub async fn refuse_attempt(change: &mut FeedTransaction, id: &str, failure: &str) -> sqlx::Result<()> {
     let now = change.now().millis();
     sqlx::query("UPDATE attempts SET finished_at = $2, failure = $3 WHERE id = $1 AND finished_at IS NULL")
         .bind(id)
@@ -201,7 +208,12 @@ pub async fn find_ticket(db: &Db, corp: &CorpId, hash: &str, host: &str) -> sqlx
 ///
 /// # Errors
 /// If the database fails.
-pub async fn redeem(change: &mut Change, hash: &str, host: &str, cookie_hash: &str) -> sqlx::Result<bool> {
+pub async fn redeem_ticket(
+    change: &mut FeedTransaction,
+    hash: &str,
+    host: &str,
+    cookie_hash: &str,
+) -> sqlx::Result<bool> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     let done = sqlx::query(
         "UPDATE tickets SET redeemed_at = $5 WHERE corp_id = $1 AND hash = $2 AND host = $3 AND cookie_hash = $4 \

@@ -9,22 +9,22 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 
-use super::state::{Hash16, LIFETIME, hash16};
+use super::state::{ATTEMPT_LIFETIME, Hash16, hash16};
 use crate::base::clock::Timestamp;
 use crate::base::host::{Hosts, Origin, Scheme};
-use crate::base::seal::{NotOurs, Sealer};
-use crate::base::url::{BadTarget, ReturnTo, encode};
+use crate::base::seal::{Sealer, UnsealError};
+use crate::base::url::{BadTarget, ReturnTo, percent_encode};
 
 /// The longest text that redirect_uri carries.
-const IN_REDIRECT_URI: usize = 256;
+const MAX_REDIRECT_URI_TARGET_BYTES: usize = 256;
 /// The longest page that the cookie carries.
-const IN_COOKIE: usize = 1024;
+const MAX_COOKIE_TARGET_BYTES: usize = 1024;
 
 /// A message's link on a host that proxies only `/_gongpai/` to us: the one page there that somebody wants to see.
-const LINKS: &str = "/_gongpai/m/";
+const MESSAGE_LINK_PREFIX: &str = "/_gongpai/m/";
 
 /// Our own sign-in pages: a target there would send the browser in circles, or out.
-const NEVER: [&str; 7] = [
+const SIGN_IN_PREFIXES: [&str; 7] = [
     "/sso/login",
     "/sso/callback",
     "/sso/finish",
@@ -36,7 +36,7 @@ const NEVER: [&str; 7] = [
 
 /// Where a sign-in leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum SignInTarget {
     /// A page, and what it is called on the requesting host.
     Page(ReturnTo, String),
     /// Back to a host that handed the sign-in over: the sealed text, and what it says.
@@ -57,7 +57,7 @@ pub struct HandOff {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Wire {
+struct HandOffWire {
     #[serde(rename = "s")]
     scheme: String,
     #[serde(rename = "h")]
@@ -73,7 +73,7 @@ struct Wire {
 impl HandOff {
     /// Seals it as base64url.
     pub fn seal(&self, sealer: &Sealer) -> String {
-        let wire = Wire {
+        let wire = HandOffWire {
             scheme: self.origin.scheme().as_str().to_owned(),
             authority: self.origin.authority(),
             page: self.page.as_str().to_owned(),
@@ -88,30 +88,30 @@ impl HandOff {
     ///
     /// # Errors
     /// [`NotOurs`].
-    pub fn open(text: &str, sealer: &Sealer, hosts: &Hosts) -> Result<Self, NotOurs> {
-        let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| NotOurs)?;
+    pub fn open(text: &str, sealer: &Sealer, hosts: &Hosts) -> Result<Self, UnsealError> {
+        let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| UnsealError)?;
         let plain = sealer.open(&sealed, b"")?;
-        let wire: Wire = serde_json::from_slice(&plain).map_err(|_| NotOurs)?;
-        let scheme = Scheme::parse(&wire.scheme).ok_or(NotOurs)?;
-        let origin = Origin::from_authority(scheme, &wire.authority).ok_or(NotOurs)?;
-        let page = ReturnTo::parse(&wire.page, &origin, hosts).map_err(|_| NotOurs)?;
+        let wire: HandOffWire = serde_json::from_slice(&plain).map_err(|_| UnsealError)?;
+        let scheme = Scheme::parse(&wire.scheme).ok_or(UnsealError)?;
+        let origin = Origin::from_authority(scheme, &wire.authority).ok_or(UnsealError)?;
+        let page = ReturnTo::parse(&wire.page, &origin, hosts).map_err(|_| UnsealError)?;
         let started_at = Timestamp::from_millis(wire.started_at);
-        let cookie = hex::decode(&wire.cookie).ok().and_then(|b| b.try_into().ok()).ok_or(NotOurs)?;
+        let cookie = hex::decode(&wire.cookie).ok().and_then(|b| b.try_into().ok()).ok_or(UnsealError)?;
         if !hosts.permits(&origin) {
-            return Err(NotOurs);
+            return Err(UnsealError);
         }
         Ok(Self { origin, page, cookie, started_at })
     }
 
     /// Whether the cookie that its host set has run out: a ticket would be worth nothing, so that host must begin
     /// again.
-    pub fn expired(&self, now: Timestamp) -> bool {
-        now.since(self.started_at) >= LIFETIME
+    pub fn is_expired(&self, now: Timestamp) -> bool {
+        now.since(self.started_at) >= ATTEMPT_LIFETIME
     }
 
     /// Where its host begins again.
-    pub fn begin_again(&self) -> String {
-        format!("{}/_gongpai/login?rd={}", self.origin, encode(self.page.as_str()))
+    pub fn restart_location(&self) -> String {
+        format!("{}/_gongpai/login?rd={}", self.origin, percent_encode(self.page.as_str()))
     }
 }
 
@@ -120,33 +120,39 @@ impl HandOff {
 ///
 /// # Errors
 /// [`BadTarget`].
-pub fn page(rd: Option<&str>, landing: &str, base: &Origin, hosts: &Hosts) -> Result<ReturnTo, BadTarget> {
+pub fn parse_page(
+    rd: Option<&str>,
+    landing: &str,
+    base: &Origin,
+    hosts: &Hosts,
+) -> Result<ReturnTo, BadTarget> {
     let wanted = rd.filter(|rd| !rd.is_empty()).unwrap_or(landing);
     let mut page = ReturnTo::parse(wanted, base, hosts)?;
     let path = page.path();
-    if NEVER.iter().any(|never| path.starts_with(never)) && !path.starts_with(LINKS) {
+    if SIGN_IN_PREFIXES.iter().any(|never| path.starts_with(never)) && !path.starts_with(MESSAGE_LINK_PREFIX)
+    {
         page = ReturnTo::parse(landing, base, hosts)?;
     }
-    if name_of(&page, base).len() > IN_COOKIE {
+    if name_on_host(&page, base).len() > MAX_COOKIE_TARGET_BYTES {
         page = page.path_only();
     }
-    if name_of(&page, base).len() > IN_COOKIE { Err(BadTarget::TooLong) } else { Ok(page) }
+    if name_on_host(&page, base).len() > MAX_COOKIE_TARGET_BYTES { Err(BadTarget::TooLong) } else { Ok(page) }
 }
 
 /// Whether `path` is a page of ours, not of an application.
 pub(super) fn is_own_page(path: &str) -> bool {
-    path.starts_with("/sso/") || NEVER.iter().any(|never| path.starts_with(never))
+    path.starts_with("/sso/") || SIGN_IN_PREFIXES.iter().any(|never| path.starts_with(never))
 }
 
 /// What a page is called on `base`.
-fn name_of<'p>(page: &'p ReturnTo, base: &Origin) -> &'p str {
+fn name_on_host<'p>(page: &'p ReturnTo, base: &Origin) -> &'p str {
     if page.origin() == base { page.relative() } else { page.as_str() }
 }
 
-impl Target {
+impl SignInTarget {
     /// The target of a request to `base`, where a page of its own has a short name.
-    pub fn of_page(page: ReturnTo, base: &Origin) -> Self {
-        let text = name_of(&page, base).to_owned();
+    pub fn from_page(page: ReturnTo, base: &Origin) -> Self {
+        let text = name_on_host(&page, base).to_owned();
         Self::Page(page, text)
     }
 
@@ -194,14 +200,14 @@ impl Target {
     /// Whether it travels in redirect_uri; otherwise in the cookie.
     pub fn fits_redirect_uri(&self) -> bool {
         match self {
-            Self::Page(_, text) => text.len() <= IN_REDIRECT_URI,
+            Self::Page(_, text) => text.len() <= MAX_REDIRECT_URI_TARGET_BYTES,
             // The seal around it is longer, by a fixed part.
-            Self::HandOff(_, hand_off) => hand_off.page.relative().len() <= IN_REDIRECT_URI,
+            Self::HandOff(_, hand_off) => hand_off.page.relative().len() <= MAX_REDIRECT_URI_TARGET_BYTES,
         }
     }
 
     /// The text for the cookie: parameter and text.
-    pub fn carried(&self) -> String {
+    pub fn to_cookie_text(&self) -> String {
         format!("{}:{}", self.parameter(), self.text())
     }
 
@@ -218,7 +224,7 @@ impl Target {
 mod tests {
     use super::*;
     use crate::base::host::AllowedHost;
-    use crate::base::seal::Purpose;
+    use crate::base::seal::SealPurpose;
 
     fn hosts() -> Hosts {
         let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
@@ -227,7 +233,7 @@ mod tests {
 
     fn parsed(rd: &str) -> String {
         let hosts = hosts();
-        page(Some(rd), "/home", hosts.public(), &hosts).unwrap().as_str().to_owned()
+        parse_page(Some(rd), "/home", hosts.public(), &hosts).unwrap().as_str().to_owned()
     }
 
     #[test]
@@ -252,16 +258,18 @@ mod tests {
         let query = "y".repeat(1100);
         assert_eq!(parsed(&format!("/x?{query}")), "https://oa.example.com/x");
         let hosts = hosts();
-        let refused = page(Some(&format!("/{query}")), "/home", hosts.public(), &hosts);
+        let refused = parse_page(Some(&format!("/{query}")), "/home", hosts.public(), &hosts);
         assert_eq!(refused, Err(BadTarget::TooLong));
     }
 
     #[test]
     fn of_a_target_in_the_cookie_the_path_rides_along_in_redirect_uri() {
-        let (hosts, sealer) = (hosts(), Sealer::new(&[1; 32], Purpose::HandOff));
+        let (hosts, sealer) = (hosts(), Sealer::new(&[1; 32], SealPurpose::HandOff));
         let rides = |rd: String| {
-            let page = page(Some(&rd), "/home", hosts.public(), &hosts).unwrap();
-            Target::of_page(page, hosts.public()).in_redirect_uri(&sealer).map(|t| t.text().to_owned())
+            let page = parse_page(Some(&rd), "/home", hosts.public(), &hosts).unwrap();
+            SignInTarget::from_page(page, hosts.public())
+                .in_redirect_uri(&sealer)
+                .map(|t| t.text().to_owned())
         };
         let query = "y".repeat(600);
         assert_eq!(rides("/x?y".to_owned()).as_deref(), Some("/x?y"));
@@ -273,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_hand_off_opens_only_while_its_host_is_permitted_and_says_when_it_is_too_old() {
-        let (hosts, sealer) = (hosts(), Sealer::new(&[1; 32], Purpose::HandOff));
+        let (hosts, sealer) = (hosts(), Sealer::new(&[1; 32], SealPurpose::HandOff));
         let origin = Origin::from_authority(Scheme::Https, "app.example.com").unwrap();
         let now = Timestamp::from_millis(1_000_000);
         let hand_off = HandOff {
@@ -285,9 +293,9 @@ mod tests {
         let text = hand_off.seal(&sealer);
         let opened = HandOff::open(&text, &sealer, &hosts).unwrap();
         assert_eq!(opened, hand_off);
-        assert!(!opened.expired(now) && opened.expired(now.plus(LIFETIME)));
+        assert!(!opened.is_expired(now) && opened.is_expired(now.plus(ATTEMPT_LIFETIME)));
         let fewer = Hosts::new(hosts.public().clone(), vec![], "", false);
-        assert_eq!(HandOff::open(&text, &sealer, &fewer), Err(NotOurs));
-        assert_eq!(HandOff::open("AAAA", &sealer, &hosts), Err(NotOurs));
+        assert_eq!(HandOff::open(&text, &sealer, &fewer), Err(UnsealError));
+        assert_eq!(HandOff::open("AAAA", &sealer, &hosts), Err(UnsealError));
     }
 }

@@ -32,7 +32,7 @@ impl VerifyFiles {
 }
 
 /// The fallback of the public router: a verification file, or 404.
-pub async fn serve(State(files): State<VerifyFiles>, method: Method, uri: Uri) -> Response {
+pub async fn serve_verify_file(State(files): State<VerifyFiles>, method: Method, uri: Uri) -> Response {
     let file = uri.path().strip_prefix('/').and_then(VerifyFile::parse);
     match file.filter(|f| matches!(method, Method::GET | Method::HEAD) && files.has(f)) {
         Some(file) => ([(CONTENT_TYPE, "text/plain")], file.token().to_owned()).into_response(),

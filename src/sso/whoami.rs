@@ -10,50 +10,50 @@ use serde::Serialize;
 use super::Sso;
 use super::error::SsoError;
 use crate::base::clock::Timestamp;
+use crate::http::browser_request::BrowserRequest;
 use crate::http::problem::Problem;
 use crate::http::redirect::redirect;
-use crate::http::visit::Visit;
 use crate::http::words::Code;
-use crate::session::NotSignedIn;
+use crate::session::SessionError;
 
 /// `GET /sso/session` (DESIGN §4.1).
 #[derive(Debug, Serialize)]
-struct Me<'a> {
+struct SessionAnswer<'a> {
     userid: &'a str,
     name: &'a str,
     sub: &'a str,
-    units: Vec<Unit<'a>>,
+    units: Vec<SessionUnit<'a>>,
     amr: [&'static str; 1],
     expires_at: Timestamp,
 }
 
 /// A unit that the person is in.
 #[derive(Debug, Serialize)]
-struct Unit<'a> {
+struct SessionUnit<'a> {
     id: &'a str,
     path: &'a str,
 }
 
 /// `GET /sso/session`: who is signed in, or 401.
-pub async fn session(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+pub async fn handle_session(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     let chart = sso.0.sessions.chart();
     let mut response = match sso.0.sessions.check(&visit.headers, &visit.origin).await {
-        Ok(session) => Json(Me {
+        Ok(session) => Json(SessionAnswer {
             userid: session.person.userid.as_str(),
             name: &session.person.name,
             sub: session.person.id.as_str(),
             units: session
                 .person
-                .places
+                .memberships
                 .iter()
                 .filter_map(|place| chart.unit(&place.unit))
-                .map(|placed| Unit { id: placed.unit.id.as_str(), path: &placed.path })
+                .map(|placed| SessionUnit { id: placed.unit.id.as_str(), path: &placed.path })
                 .collect(),
             amr: [session.amr.as_str()],
             expires_at: session.expires_at,
         })
         .into_response(),
-        Err(NotSignedIn::Unavailable) => {
+        Err(SessionError::Unavailable) => {
             Problem::new(Code::StoreUnavailable, &visit.view.request_id).into_response()
         }
         Err(_) => Problem::new(Code::Unauthorized, &visit.view.request_id)
@@ -66,14 +66,14 @@ pub async fn session(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
 }
 
 /// `GET /`: "signed in as NAME"; whoever is not, is sent to sign in.
-pub async fn home(AxumState(sso): AxumState<Sso>, visit: Visit) -> Response {
+pub async fn handle_home(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     match sso.0.sessions.check(&visit.headers, &visit.origin).await {
         Ok(session) => {
             let out = visit.path("logout");
             sso.pages().home(&visit.view, &session.person.name, session.person.userid.as_str(), &out)
         }
         // Not a sign-in: somebody who is in would be sent round in circles.
-        Err(NotSignedIn::Unavailable) => sso.fail(&visit, None, SsoError::Stale),
+        Err(SessionError::Unavailable) => sso.fail(&visit, None, SsoError::Stale),
         Err(_) => redirect(&format!("{}?rd=%2F", visit.path("login")), &[]),
     }
 }

@@ -22,22 +22,22 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use super::alarm::Alarm;
-use crate::config::Listen;
+use super::connection_timer::ConnectionTimer;
+use crate::config::ListenAddress;
 use crate::http::client_ip::Peer;
 
 /// Longer than nginx keeps a connection (60 s) and than DESIGN promises (75 s).
-const IDLE: Duration = Duration::from_secs(90);
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// After an accept that failed, mostly for want of file descriptors.
-const PAUSE: Duration = Duration::from_millis(200);
+const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(200);
 
 /// After a stop was asked for: how long a connection may be without a request before it is cut. hyper closes idle
 /// ones at once, but waits for the rest of a request that has begun to arrive.
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long connections may go on after a stop was asked for.
-const GRACE: Duration = Duration::from_secs(18);
+const CONNECTION_GRACE_PERIOD: Duration = Duration::from_secs(18);
 
 /// A bound socket.
 #[derive(Debug)]
@@ -53,10 +53,10 @@ impl Listener {
     ///
     /// # Errors
     /// If the address is taken or not ours to take.
-    pub async fn bind(listen: &Listen) -> io::Result<Self> {
+    pub async fn bind(listen: &ListenAddress) -> io::Result<Self> {
         match listen {
-            Listen::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
-            Listen::Unix(path) => {
+            ListenAddress::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
+            ListenAddress::Unix(path) => {
                 let stale = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
                 if stale && UnixStream::connect(path).await.is_err() {
                     std::fs::remove_file(path)?;
@@ -120,7 +120,7 @@ impl ServedRoutes {
 }
 
 /// Serves `routes` on `listener` until `stop`, then lets requests under way finish.
-pub async fn serve(listener: Listener, routes: impl Into<ServedRoutes>, stop: CancellationToken) {
+pub async fn serve_routes(listener: Listener, routes: impl Into<ServedRoutes>, stop: CancellationToken) {
     let routes = routes.into();
     let graceful = GracefulShutdown::new();
     let mut connections = JoinSet::new();
@@ -128,44 +128,51 @@ pub async fn serve(listener: Listener, routes: impl Into<ServedRoutes>, stop: Ca
         let accepted = tokio::select! {
             () = stop.cancelled() => break,
             Some(_) = connections.join_next() => continue,
-            accepted = accept(&listener) => accepted,
+            accepted = accept_stream(&listener) => accepted,
         };
         match accepted {
-            Ok(Accepted::Tcp(stream, peer)) => {
-                start(&mut connections, &graceful, stream, peer, routes.clone(), stop.clone());
+            Ok(AcceptedStream::Tcp(stream, peer)) => {
+                start_connection(&mut connections, &graceful, stream, peer, routes.clone(), stop.clone());
             }
-            Ok(Accepted::Unix(stream)) => {
-                start(&mut connections, &graceful, stream, Peer::Unix, routes.clone(), stop.clone());
+            Ok(AcceptedStream::Unix(stream)) => {
+                start_connection(
+                    &mut connections,
+                    &graceful,
+                    stream,
+                    Peer::Unix,
+                    routes.clone(),
+                    stop.clone(),
+                );
             }
             Err(error) => {
                 tracing::warn!(%error, "A connection could not be accepted");
-                tokio::time::sleep(PAUSE).await;
+                tokio::time::sleep(ACCEPT_RETRY_PAUSE).await;
             }
         }
     }
     drop(listener);
-    if tokio::time::timeout(GRACE, graceful.shutdown()).await.is_err() {
+    if tokio::time::timeout(CONNECTION_GRACE_PERIOD, graceful.shutdown()).await.is_err() {
         connections.shutdown().await;
     }
 }
 
-enum Accepted {
+enum AcceptedStream {
     Tcp(tokio::net::TcpStream, Peer),
     Unix(UnixStream),
 }
 
-async fn accept(listener: &Listener) -> io::Result<Accepted> {
+async fn accept_stream(listener: &Listener) -> io::Result<AcceptedStream> {
     match listener {
         Listener::Tcp(listener) => {
             let (stream, address) = listener.accept().await?;
             stream.set_nodelay(true)?;
-            Ok(Accepted::Tcp(stream, Peer::Ip(address.ip().to_canonical())))
+            Ok(AcceptedStream::Tcp(stream, Peer::Ip(address.ip().to_canonical())))
         }
-        Listener::Unix(listener, _) => Ok(Accepted::Unix(listener.accept().await?.0)),
+        Listener::Unix(listener, _) => Ok(AcceptedStream::Unix(listener.accept().await?.0)),
     }
 }
 
-fn start(
+fn start_connection(
     connections: &mut JoinSet<()>,
     graceful: &GracefulShutdown,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -179,7 +186,7 @@ fn start(
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
         let answered = routes.current().call(request);
-        let under_way = UnderWay::begin(&counted);
+        let under_way = RequestGuard::begin(&counted);
         async move {
             let response = answered.await;
             drop(under_way);
@@ -187,8 +194,8 @@ fn start(
         }
     });
     let connection = http1::Builder::new()
-        .timer(Alarm::new(IDLE))
-        .header_read_timeout(IDLE)
+        .timer(ConnectionTimer::new(IDLE_TIMEOUT))
+        .header_read_timeout(IDLE_TIMEOUT)
         .serve_connection(TokioIo::new(stream), service);
     let watched = graceful.watch(connection);
     connections.spawn(async move {
@@ -198,16 +205,16 @@ fn start(
                     tracing::debug!(%error, "A connection ended early");
                 }
             }
-            () = without_request(&stop, &requests) => {}
+            () = wait_until_idle(&stop, &requests) => {}
         }
     });
 }
 
 /// Waits until a stop was asked for and the connection had no request for [`LINGER`].
-async fn without_request(stop: &CancellationToken, requests: &AtomicUsize) {
+async fn wait_until_idle(stop: &CancellationToken, requests: &AtomicUsize) {
     stop.cancelled().await;
     loop {
-        tokio::time::sleep(LINGER).await;
+        tokio::time::sleep(LINGER_TIMEOUT).await;
         if requests.load(Ordering::Acquire) == 0 {
             return;
         }
@@ -215,16 +222,16 @@ async fn without_request(stop: &CancellationToken, requests: &AtomicUsize) {
 }
 
 /// Counts a request while it is being answered, also if its client goes away.
-struct UnderWay(Arc<AtomicUsize>);
+struct RequestGuard(Arc<AtomicUsize>);
 
-impl UnderWay {
+impl RequestGuard {
     fn begin(requests: &Arc<AtomicUsize>) -> Self {
         requests.fetch_add(1, Ordering::AcqRel);
         Self(Arc::clone(requests))
     }
 }
 
-impl Drop for UnderWay {
+impl Drop for RequestGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::AcqRel);
     }
@@ -245,7 +252,7 @@ mod tests {
         let (mut connections, graceful) = (JoinSet::new(), GracefulShutdown::new());
         let slow = || async { tokio::time::sleep(Duration::from_secs(5)).await };
         let router = Router::new().route("/", get(|| async { "ok" })).route("/slow", get(slow));
-        start(&mut connections, &graceful, server, Peer::Unix, router.into(), stop.clone());
+        start_connection(&mut connections, &graceful, server, Peer::Unix, router.into(), stop.clone());
         (client, connections, graceful)
     }
 
@@ -276,7 +283,14 @@ mod tests {
             "old"
         };
         let routes = ServedRoutes::from(Router::new().route("/", get(old)));
-        start(&mut connections, &graceful, server, Peer::Unix, routes.clone(), CancellationToken::new());
+        start_connection(
+            &mut connections,
+            &graceful,
+            server,
+            Peer::Unix,
+            routes.clone(),
+            CancellationToken::new(),
+        );
         client.write_all(REQUEST).await.unwrap();
         tokio::time::sleep(Duration::from_secs(1)).await;
         routes.replace(Router::new().route("/", get(|| async { "new" })));

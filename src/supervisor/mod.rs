@@ -3,7 +3,7 @@
 //! A worker that dies takes the process with it: a gateway that is half alive lets people in by old memory or
 //! keeps them out, and nobody notices. Whoever runs us starts us again.
 
-mod alarm;
+mod connection_timer;
 pub mod listen;
 
 use std::future::Future;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// How long requests under way may take after a stop was asked for: longer than a sign-in waits for WeCom.
-const GRACE: Duration = Duration::from_secs(20);
+const WORKER_GRACE_PERIOD: Duration = Duration::from_secs(20);
 
 /// Everything that runs.
 #[derive(Debug, Default)]
@@ -93,8 +93,11 @@ impl Supervisor {
         };
         self.stop.cancel();
         let all = async { while self.workers.join_next().await.is_some() {} };
-        if tokio::time::timeout(GRACE, all).await.is_err() {
-            tracing::warn!("Some requests did not end within {} s and are cut off", GRACE.as_secs());
+        if tokio::time::timeout(WORKER_GRACE_PERIOD, all).await.is_err() {
+            tracing::warn!(
+                "Some requests did not end within {} s and are cut off",
+                WORKER_GRACE_PERIOD.as_secs()
+            );
             self.workers.shutdown().await;
         }
         asked

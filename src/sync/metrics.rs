@@ -13,30 +13,30 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::apply::{Counts, Tally};
-use super::queue::{Run, Status};
+use super::queue::{SyncRun, SyncRunStatus};
 use crate::base::clock::{Clock, Timestamp};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Ended {
+struct RunLabels {
     kind: &'static str,
     outcome: &'static str,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Changed {
+struct ChangeLabels {
     entity: &'static str,
     change: &'static str,
 }
 
 /// From a chart of ten persons to one of 100 000 whose details are asked for one by one.
-const SECONDS: [f64; 9] = [0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
+const RUN_SECONDS_BUCKETS: [f64; 9] = [0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 
 /// Counters of the runs of this process, and what the database says about all. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Metrics {
-    runs: Family<Ended, Counter>,
+pub struct SyncMetrics {
+    runs: Family<RunLabels, Counter>,
     duration: Histogram,
-    changes: Family<Changed, Counter>,
+    changes: Family<ChangeLabels, Counter>,
     refused: Counter,
     conflicts: Gauge,
     /// Milliseconds; 0: there was no complete run.
@@ -44,12 +44,12 @@ pub struct Metrics {
     clock: Clock,
 }
 
-impl Metrics {
+impl SyncMetrics {
     /// At zero.
     pub fn new(clock: Clock) -> Self {
         Self {
             runs: Family::default(),
-            duration: Histogram::new(SECONDS),
+            duration: Histogram::new(RUN_SECONDS_BUCKETS),
             changes: Family::default(),
             refused: Counter::default(),
             conflicts: Gauge::default(),
@@ -78,38 +78,38 @@ impl Metrics {
             "Questions about persons that wait for a human",
             self.conflicts.clone(),
         );
-        registry.register_collector(Box::new(Age { of: self.clone() }));
+        registry.register_collector(Box::new(ChartAgeCollector { metrics: self.clone() }));
     }
 
     /// A run came to an end here.
-    pub(super) fn ended(&self, run: &Run, status: Status, took: Duration, counts: &Counts) {
+    pub(super) fn record_run(&self, run: &SyncRun, status: SyncRunStatus, took: Duration, counts: &Counts) {
         let outcome = if run.dry_run { "dry_run" } else { status.as_str() };
-        self.runs.get_or_create(&Ended { kind: run.kind.as_str(), outcome }).inc();
+        self.runs.get_or_create(&RunLabels { kind: run.kind.as_str(), outcome }).inc();
         if run.dry_run {
             return;
         }
         self.duration.observe(took.as_secs_f64());
-        if status == Status::Refused {
+        if status == SyncRunStatus::Refused {
             self.refused.inc();
         }
-        if status == Status::Done {
+        if status == SyncRunStatus::Done {
             let Counts { units, persons, memberships } = counts;
             for (entity, tally) in [("unit", units), ("person", persons), ("membership", memberships)] {
                 let Tally { created, updated, removed } = *tally;
                 for (change, count) in [("created", created), ("updated", updated), ("removed", removed)] {
-                    self.changes.get_or_create(&Changed { entity, change }).inc_by(count);
+                    self.changes.get_or_create(&ChangeLabels { entity, change }).inc_by(count);
                 }
             }
         }
     }
 
     /// What the database says.
-    pub(super) fn stands(&self, complete_at: Option<Timestamp>, conflicts: i64) {
+    pub(super) fn record_chart(&self, complete_at: Option<Timestamp>, conflicts: i64) {
         self.complete_at.store(complete_at.map_or(0, Timestamp::millis), Ordering::Relaxed);
         self.conflicts.set(conflicts);
     }
 
-    fn age(&self) -> Option<Duration> {
+    fn chart_age(&self) -> Option<Duration> {
         let at = self.complete_at.load(Ordering::Relaxed);
         (at > 0).then(|| self.clock.now().since(Timestamp::from_millis(at)))
     }
@@ -117,13 +117,13 @@ impl Metrics {
 
 /// Worked out when somebody looks; absent while there was no complete run.
 #[derive(Debug)]
-struct Age {
-    of: Metrics,
+struct ChartAgeCollector {
+    metrics: SyncMetrics,
 }
 
-impl Collector for Age {
+impl Collector for ChartAgeCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
-        let Some(age) = self.of.age() else { return Ok(()) };
+        let Some(age) = self.metrics.chart_age() else { return Ok(()) };
         let gauge = ConstGauge::new(i64::try_from(age.as_secs()).unwrap_or(i64::MAX));
         let metric = encoder.encode_descriptor(
             "sync_complete_age",
@@ -139,7 +139,7 @@ impl Collector for Age {
 mod tests {
     use super::*;
 
-    fn text(registry: &Registry) -> String {
+    fn encode_text(registry: &Registry) -> String {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, registry).unwrap();
         text
@@ -149,12 +149,12 @@ mod tests {
     fn the_age_of_the_chart_grows_by_itself_and_is_absent_without_one() {
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let mut registry = Registry::with_prefix("gongpai");
-        let metrics = Metrics::new(clock.clone());
+        let metrics = SyncMetrics::new(clock.clone());
         metrics.register(&mut registry);
-        assert!(!text(&registry).contains("sync_complete_age"), "{}", text(&registry));
-        metrics.stands(Some(clock.now()), 3);
+        assert!(!encode_text(&registry).contains("sync_complete_age"), "{}", encode_text(&registry));
+        metrics.record_chart(Some(clock.now()), 3);
         clock.advance(Duration::from_secs(90));
-        let out = text(&registry);
+        let out = encode_text(&registry);
         assert!(out.contains("gongpai_sync_complete_age_seconds 90"), "{out}");
         assert!(out.contains("gongpai_sync_conflicts_open 3"), "{out}");
     }

@@ -26,29 +26,29 @@ pub mod schedule;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::apply::clear;
+use self::apply::cleanup;
 use self::fetch::Fetcher;
-use self::metrics::Metrics;
+use self::metrics::SyncMetrics;
 use self::plan::LinkBy;
-use self::queue::{Queue, Request, Run};
-use self::schedule::Looks;
+use self::queue::{SyncQueue, SyncRequest, SyncRun};
+use self::schedule::ScheduleChecks;
 use crate::base::clock::Clock;
 use crate::base::cron::Schedule;
 use crate::base::id::{CorpId, RunId};
 use crate::db::Db;
 use crate::directory;
-use crate::wecom::Client;
+use crate::wecom::WecomClient;
 
 /// How long other systems that follow may stay away before they have to read everything again; answers about persons who
 /// are not there any more are kept as long.
-const CHANGES_KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+const CHANGE_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// How many rows one deletion takes, so that nobody waits long for the write lock.
-const BATCH: i64 = 500;
+const DELETE_BATCH_ROWS: i64 = 500;
 
 /// What a synchronisation needs of the configuration.
 #[derive(Debug, Clone)]
-pub struct Settings {
+pub struct SyncSettings {
     /// Whose directory.
     pub corp: CorpId,
     /// Why there can be no run: what is switched off or missing, and which key mends it. Schedules do not fire then, and a
@@ -68,29 +68,29 @@ pub struct Settings {
 
 /// Runs: asking for them, and working on them. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Sync {
-    inner: Arc<Inner>,
+pub struct SyncService {
+    inner: Arc<SyncInner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    settings: Settings,
+struct SyncInner {
+    settings: SyncSettings,
     db: Db,
     clock: Clock,
     fetcher: Fetcher,
-    queue: Queue,
-    metrics: Metrics,
-    looks: Looks,
+    queue: SyncQueue,
+    metrics: SyncMetrics,
+    schedule_checks: ScheduleChecks,
 }
 
-impl Sync {
+impl SyncService {
     /// Of one corporation, in one process.
-    pub fn new(settings: Settings, db: Db, client: Client, clock: Clock) -> Self {
-        let inner = Inner {
+    pub fn new(settings: SyncSettings, db: Db, client: WecomClient, clock: Clock) -> Self {
+        let inner = SyncInner {
             fetcher: Fetcher::new(client, clock.clone()),
-            queue: Queue::new(db.clone(), settings.corp.clone(), clock.clone()),
-            metrics: Metrics::new(clock.clone()),
-            looks: Looks::default(),
+            queue: SyncQueue::new(db.clone(), settings.corp.clone(), clock.clone()),
+            metrics: SyncMetrics::new(clock.clone()),
+            schedule_checks: ScheduleChecks::default(),
             settings,
             db,
             clock,
@@ -102,7 +102,7 @@ impl Sync {
     ///
     /// # Errors
     /// If the database fails; then nothing was asked for.
-    pub async fn request(&self, request: Request) -> sqlx::Result<RunId> {
+    pub async fn request(&self, request: SyncRequest) -> sqlx::Result<RunId> {
         self.inner.queue.request(&request).await
     }
 
@@ -110,17 +110,17 @@ impl Sync {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn find(&self, id: &RunId) -> sqlx::Result<Option<Run>> {
+    pub async fn find(&self, id: &RunId) -> sqlx::Result<Option<SyncRun>> {
         self.inner.queue.find(id).await
     }
 
     /// The runs themselves.
-    pub fn queue(&self) -> &Queue {
+    pub fn queue(&self) -> &SyncQueue {
         &self.inner.queue
     }
 
     /// For `/metrics`.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &SyncMetrics {
         &self.inner.metrics
     }
 
@@ -130,13 +130,19 @@ impl Sync {
     /// # Errors
     /// If the database fails; the next time goes on from there.
     pub async fn forget_old(&self) -> sqlx::Result<()> {
-        let Inner { db, settings, clock, .. } = &*self.inner;
+        let SyncInner { db, settings, clock, .. } = &*self.inner;
         let now = clock.now();
         let left_before = now.minus(settings.purge_left_after);
-        while clear::purge(db, &settings.corp, now, left_before, BATCH).await? >= as_count(BATCH) {}
-        let before = now.minus(CHANGES_KEPT);
-        while clear::delete_answers_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH) {}
-        while clear::delete_changes_before(db, &settings.corp, before, BATCH).await? >= as_count(BATCH) {}
+        while cleanup::purge_left_persons(db, &settings.corp, now, left_before, DELETE_BATCH_ROWS).await?
+            >= row_count(DELETE_BATCH_ROWS)
+        {}
+        let before = now.minus(CHANGE_RETENTION);
+        while cleanup::delete_closed_conflicts_before(db, &settings.corp, before, DELETE_BATCH_ROWS).await?
+            >= row_count(DELETE_BATCH_ROWS)
+        {}
+        while cleanup::delete_changes_before(db, &settings.corp, before, DELETE_BATCH_ROWS).await?
+            >= row_count(DELETE_BATCH_ROWS)
+        {}
         Ok(())
     }
 
@@ -144,15 +150,15 @@ impl Sync {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn measure(&self) -> sqlx::Result<()> {
-        let Inner { db, settings, metrics, .. } = &*self.inner;
-        let (_, complete_at) = directory::store::version(db, &settings.corp).await?;
-        let conflicts = queue::store::open_conflicts(db, &settings.corp).await?;
-        metrics.stands(complete_at, conflicts);
+    pub async fn refresh_metrics(&self) -> sqlx::Result<()> {
+        let SyncInner { db, settings, metrics, .. } = &*self.inner;
+        let (_, complete_at) = directory::store::published_version(db, &settings.corp).await?;
+        let conflicts = queue::store::count_open_conflicts(db, &settings.corp).await?;
+        metrics.record_chart(complete_at, conflicts);
         Ok(())
     }
 }
 
-fn as_count(rows: i64) -> u64 {
+fn row_count(rows: i64) -> u64 {
     u64::try_from(rows).unwrap_or(u64::MAX)
 }

@@ -11,7 +11,7 @@ use super::fetch;
 /// What a run does just now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Step {
+pub enum SyncStep {
     /// Clearing away what a run left that was cut off, and reading what we have.
     #[default]
     Beginning,
@@ -29,7 +29,7 @@ pub enum Step {
     Writing,
 }
 
-impl Step {
+impl SyncStep {
     /// In words, for a progress bar.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -46,16 +46,16 @@ impl Step {
 
 /// How far a run is at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Snapshot {
+pub struct ProgressSnapshot {
     /// What it does.
-    pub step: Step,
+    pub step: SyncStep,
     /// How much of that is done.
     pub done: u64,
     /// Of how much; 0: not known, or not counted.
     pub total: u64,
 }
 
-impl fmt::Display for Snapshot {
+impl fmt::Display for ProgressSnapshot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.step.as_str())?;
         if self.total > 0 { write!(f, " {}/{}", self.done, self.total) } else { Ok(()) }
@@ -64,48 +64,48 @@ impl fmt::Display for Snapshot {
 
 /// The progress of one run.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct SyncProgress {
     /// What the fetch says; asked while the step is one of its own.
-    pub(super) fetch: fetch::Progress,
-    step: Mutex<Option<Step>>,
+    pub(super) fetch: fetch::FetchProgress,
+    step: Mutex<Option<SyncStep>>,
     done: AtomicU64,
     total: AtomicU64,
 }
 
-impl Progress {
+impl SyncProgress {
     /// From now on the fetch says how far it is.
-    pub(super) fn fetching(&self) {
+    pub(super) fn begin_fetch(&self) {
         *self.step.lock() = None;
     }
 
     /// Another step begins.
-    pub(super) fn begin(&self, step: Step) {
+    pub(super) fn begin(&self, step: SyncStep) {
         self.done.store(0, Ordering::Relaxed);
         self.total.store(0, Ordering::Relaxed);
         *self.step.lock() = Some(step);
     }
 
     /// So much of the step is done.
-    pub(super) fn set(&self, done: u64, total: u64) {
+    pub(super) fn set_done(&self, done: u64, total: u64) {
         self.done.store(done, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
     }
 
     /// How far it is. The numbers are read one after another and may be a moment apart.
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> ProgressSnapshot {
         if let Some(step) = *self.step.lock() {
             let total = self.total.load(Ordering::Relaxed);
-            return Snapshot { step, done: self.done.load(Ordering::Relaxed).min(total), total };
+            return ProgressSnapshot { step, done: self.done.load(Ordering::Relaxed).min(total), total };
         }
         let (phase, done, total) = self.fetch.read();
         let step = match phase {
-            fetch::Phase::Departments => Step::Departments,
-            fetch::Phase::Members => Step::Members,
-            fetch::Phase::Details => Step::Details,
-            fetch::Phase::Tags => Step::Tags,
+            fetch::FetchPhase::Departments => SyncStep::Departments,
+            fetch::FetchPhase::Members => SyncStep::Members,
+            fetch::FetchPhase::Details => SyncStep::Details,
+            fetch::FetchPhase::Tags => SyncStep::Tags,
         };
         let wide = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
-        Snapshot { step, done: wide(done), total: wide(total) }
+        ProgressSnapshot { step, done: wide(done), total: wide(total) }
     }
 }
 
@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn a_step_is_told_in_words_with_its_numbers_if_it_has_any() {
-        let progress = Progress::default();
-        progress.begin(Step::Writing);
+        let progress = SyncProgress::default();
+        progress.begin(SyncStep::Writing);
         assert_eq!(progress.snapshot().to_string(), "writing");
-        progress.set(1200, 5000);
+        progress.set_done(1200, 5000);
         assert_eq!(progress.snapshot().to_string(), "writing 1200/5000");
-        progress.begin(Step::Comparing);
+        progress.begin(SyncStep::Comparing);
         assert_eq!(progress.snapshot().to_string(), "comparing", "numbers belong to their step");
     }
 }

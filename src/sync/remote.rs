@@ -3,11 +3,11 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::base::id::UserId;
-use crate::directory::Status;
+use crate::directory::PersonStatus;
 
 /// WeCom's directory as one fetch saw it, before anything of ours is compared with it.
 #[derive(Debug, Clone, Default)]
-pub struct Remote {
+pub struct RemoteDirectory {
     /// Departments, in any order; a parent need not be among them.
     pub units: Vec<RemoteUnit>,
     /// Members whose details were read, each once.
@@ -18,16 +18,16 @@ pub struct Remote {
     /// Tags; `None`: not read, they stay as they are.
     pub tags: Option<Vec<RemoteTag>>,
     /// How much was read.
-    pub complete: Complete,
+    pub completeness: Completeness,
     /// What the report says about the fetch, in the order in which it happened.
-    pub notes: Vec<Note>,
+    pub notes: Vec<ReportNote>,
     /// How it was read.
-    pub way: Way,
+    pub mode: FetchMode,
 }
 
 /// How much of what is visible was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Complete {
+pub struct Completeness {
     /// Every department: units that are missing are gone.
     pub units: bool,
     /// Every member is in `persons` or `present`: persons that are missing are gone.
@@ -63,11 +63,11 @@ pub struct RemotePerson {
     /// Company mail address, else the private one; empty where WeCom hides both.
     pub email: String,
     /// 1 active, 2 disabled, 5 left; everything else is inactive.
-    pub status: Status,
+    pub status: PersonStatus,
     /// The visible departments, in WeCom's order.
     pub memberships: Vec<RemoteMembership>,
     /// 主部门; may be one that is not visible.
-    pub main: Option<u32>,
+    pub main_department: Option<u32>,
     /// 直属上级.
     pub direct_leaders: Vec<UserId>,
     /// 职务.
@@ -108,7 +108,7 @@ pub struct RemoteTag {
 
 /// By which secrets a fetch was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Way {
+pub enum FetchMode {
     /// With the application's secret alone: its visible range, department by department.
     #[default]
     Visible,
@@ -118,7 +118,7 @@ pub enum Way {
     Contacts,
 }
 
-impl Way {
+impl FetchMode {
     /// As the report writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -131,14 +131,14 @@ impl Way {
 
 /// Something about a run that an administrator should know; part of its report.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Note {
+pub struct ReportNote {
     /// A stable code: `fetch.department_unread`, `plan.name_missing`, ….
     pub code: String,
     /// One sentence: what, whom it concerns, and what mends it. No secret.
     pub text: String,
 }
 
-impl Note {
+impl ReportNote {
     /// One with this code and sentence.
     pub fn new(code: &str, text: impl Into<String>) -> Self {
         Self { code: code.to_owned(), text: text.into() }
@@ -148,14 +148,14 @@ impl Note {
 /// How thoroughly to read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Kind {
+pub enum SyncKind {
     /// Bring the chart up to date, without tags where there are many (`wecom.sync_cron`).
     Update,
     /// Read everything again and compare every field (`wecom.force_sync_cron`).
     Full,
 }
 
-impl Kind {
+impl SyncKind {
     /// As tables and the API write it.
     pub const fn as_str(self) -> &'static str {
         match self {

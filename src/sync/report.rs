@@ -3,22 +3,22 @@
 use serde::{Deserialize, Serialize};
 
 pub use super::apply::Counts;
-use super::apply::{Applied, Raised, Skipped, Tally};
+use super::apply::{ApplyResult, RaisedConflict, SkippedRecord, Tally};
 use super::plan::Removals;
-use super::remote::{Note, Way};
+use super::remote::{FetchMode, ReportNote};
 
 /// Everything beside the counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-pub struct Report {
+pub struct SyncReport {
     /// By which secrets the directory was read: `visible`, `ids`, `contacts`; empty if it was not.
     pub way: String,
     /// What an administrator should know, in the order in which it happened.
-    pub notes: Vec<Note>,
+    pub notes: Vec<ReportNote>,
     /// How much the plan removes, of how much.
-    pub removals: Removed,
+    pub removals: RemovalCounts,
     /// Questions that this run raised.
-    pub conflicts: Vec<Raised>,
+    pub conflicts: Vec<RaisedConflict>,
     /// Tags that changed.
     pub tags: Tally,
     /// One line for each change, at most 1000.
@@ -26,14 +26,14 @@ pub struct Report {
     /// How many lines more there would be.
     pub more_lines: u64,
     /// Records that stay as they were, and why; at most 1000.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedRecord>,
     /// How many more were skipped.
     pub more_skipped: u64,
 }
 
 /// How much a plan removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Removed {
+pub struct RemovalCounts {
     /// WeCom's persons that leave.
     pub persons: usize,
     /// Of so many.
@@ -44,21 +44,21 @@ pub struct Removed {
     pub of_units: usize,
 }
 
-impl From<Removals> for Removed {
+impl From<Removals> for RemovalCounts {
     fn from(removals: Removals) -> Self {
         let Removals { persons, of_persons, units, of_units } = removals;
         Self { persons, of_persons, units, of_units }
     }
 }
 
-impl Report {
+impl SyncReport {
     /// What is known once the directory was read and compared. `notes` are the plan's, the fetch's among them.
-    pub(super) fn planned(way: Way, removals: Removals, notes: Vec<Note>) -> Self {
+    pub(super) fn from_plan(way: FetchMode, removals: Removals, notes: Vec<ReportNote>) -> Self {
         Self { way: way.as_str().to_owned(), notes, removals: removals.into(), ..Self::default() }
     }
 
     /// The same with what was done, or in a rehearsal would be.
-    pub(super) fn with(&self, applied: &Applied, conflicts: Vec<Raised>) -> Self {
+    pub(super) fn with_applied(&self, applied: &ApplyResult, conflicts: Vec<RaisedConflict>) -> Self {
         Self {
             way: self.way.clone(),
             // They begin with the plan's.

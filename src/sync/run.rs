@@ -4,52 +4,54 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::apply::{self, Applied, ApplyError, Ending, Fence, How, Raised, Target};
-use super::fetch::{Ask, FetchError};
-use super::plan::{Policy, plan};
-use super::progress::{Progress, Step};
-use super::queue::{End, LEASE, Run, Status, store};
-use super::report::{Counts, Report};
-use super::{Inner, Sync};
+use super::apply::{
+    self, ApplyError, ApplyOptions, ApplyResult, ApplyTarget, Fence, RaisedConflict, RunEndWriter,
+};
+use super::fetch::{FetchError, FetchRequest};
+use super::plan::{SyncPolicy, make_plan};
+use super::progress::{SyncProgress, SyncStep};
+use super::queue::{RUN_LEASE, SyncRun, SyncRunEnd, SyncRunStatus, store};
+use super::report::{Counts, SyncReport};
+use super::{SyncInner, SyncService};
 use crate::base::clock::Timestamp;
 use crate::base::id::PersonId;
-use crate::db::feed::Change;
+use crate::db::feed::FeedTransaction;
 
 /// How often a run that is worked on says so, and how far it is: several times in a lease, and often enough to watch.
-const BEAT: Duration = Duration::from_secs(3);
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3);
 
 /// How often a process looks whether a run waits that another one asked for.
-const LOOK: Duration = Duration::from_secs(1);
+const QUEUE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
 /// How work on a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Worked {
+pub enum WorkResult {
     /// It came to an end, which its row says.
-    Ended(Status),
+    Ended(SyncRunStatus),
     /// It is no longer this process's, or the database does not take its end: its lease runs out, and another one is
     /// queued in its place.
     Lost,
 }
 
 /// What the parts came to.
-enum Outcome {
+enum RunOutcome {
     /// Published, and its row says so.
     Published(Counts),
     /// Nothing was published.
-    Ended(Box<End>),
+    Ended(Box<SyncRunEnd>),
     /// The run is somebody else's.
     Lost,
 }
 
-impl From<End> for Outcome {
-    fn from(end: End) -> Self {
+impl From<SyncRunEnd> for RunOutcome {
+    fn from(end: SyncRunEnd) -> Self {
         Self::Ended(Box::new(end))
     }
 }
 
 /// Why a run fails.
 #[derive(Debug, thiserror::Error)]
-enum Failure {
+enum RunFailure {
     /// It is not set up, or switched off.
     #[error("{0}")]
     Unavailable(String),
@@ -67,7 +69,7 @@ enum Failure {
     Store(#[from] sqlx::Error),
 }
 
-impl Failure {
+impl RunFailure {
     /// In words: what happened, and what mends it where that is known.
     fn reason(&self) -> String {
         let meaning = match self {
@@ -80,14 +82,14 @@ impl Failure {
     }
 }
 
-impl Sync {
+impl SyncService {
     /// Works on runs, one after another, until `stop`. A run that is cut off by it waits again.
     pub async fn work_until(&self, stop: CancellationToken) {
         let queue = &self.inner.queue;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
-                () = queue.until_asked(LOOK) => {}
+                () = queue.wait_for_request(QUEUE_POLL_INTERVAL) => {}
             }
             loop {
                 let run = match queue.claim().await {
@@ -98,7 +100,7 @@ impl Sync {
                         break;
                     }
                 };
-                let progress = Progress::default();
+                let progress = SyncProgress::default();
                 tokio::select! {
                     _ = self.work(&run, &progress) => {}
                     // A transaction under way is undone; one that was just committed has ended the run.
@@ -112,7 +114,7 @@ impl Sync {
     }
 
     /// Lets a run that was claimed here wait again.
-    async fn hand_back(&self, run: &Run) {
+    async fn hand_back(&self, run: &SyncRun) {
         match self.inner.queue.hand_back(run).await {
             Ok(()) => {
                 tracing::info!(run = %run.id, "The synchronisation stops with the process and waits again");
@@ -125,52 +127,52 @@ impl Sync {
 
     /// Works on a run that was claimed here: reads, compares, writes, and says in its row how it ended. The lease is
     /// renewed all the while. Dropped before its end, it leaves a run to [`hand back`](super::queue::Queue::hand_back).
-    pub async fn work(&self, run: &Run, progress: &Progress) -> Worked {
-        let Inner { clock, metrics, .. } = &*self.inner;
+    pub async fn work(&self, run: &SyncRun, progress: &SyncProgress) -> WorkResult {
+        let SyncInner { clock, metrics, .. } = &*self.inner;
         let began = clock.now();
         tracing::info!(run = %run.id, kind = run.kind.as_str(), cause = run.cause, dry_run = run.dry_run, "A synchronisation begins");
         let outcome = tokio::select! {
-            outcome = self.parts(run, progress, began) => outcome,
-            () = self.keep(run, progress) => Ok(Outcome::Lost),
+            outcome = self.execute(run, progress, began) => outcome,
+            () = self.keep_lease(run, progress) => Ok(RunOutcome::Lost),
         };
         let outcome = outcome.unwrap_or_else(|failure| match failure {
-            Failure::Apply(ApplyError::Lost) => Outcome::Lost,
-            failure => End::failed(failure.reason()).into(),
+            RunFailure::Apply(ApplyError::Lost) => RunOutcome::Lost,
+            failure => SyncRunEnd::failed(failure.reason()).into(),
         });
         let took = clock.now().since(began);
         let (status, counts) = match outcome {
-            Outcome::Published(counts) => (Status::Done, counts),
-            Outcome::Ended(end) => match self.inner.queue.end(&run.id, &end).await {
+            RunOutcome::Published(counts) => (SyncRunStatus::Done, counts),
+            RunOutcome::Ended(end) => match self.inner.queue.end(&run.id, &end).await {
                 Ok(true) => {
-                    tell(run, &end);
+                    log_end(run, &end);
                     (end.status, end.counts)
                 }
-                Ok(false) => return lost(run),
+                Ok(false) => return log_lost(run),
                 Err(error) => {
                     tracing::error!(run = %run.id, %error, reason = end.reason, "How the synchronisation ended could not be written");
-                    return Worked::Lost;
+                    return WorkResult::Lost;
                 }
             },
-            Outcome::Lost => return lost(run),
+            RunOutcome::Lost => return log_lost(run),
         };
-        metrics.ended(run, status, took, &counts);
-        if status == Status::Done {
+        metrics.record_run(run, status, took, &counts);
+        if status == SyncRunStatus::Done {
             tracing::info!(run = %run.id, seconds = took.as_secs(), ?counts, "The synchronisation is done");
         }
-        Worked::Ended(status)
+        WorkResult::Ended(status)
     }
 
     /// Renews the lease until it is lost.
-    async fn keep(&self, run: &Run, progress: &Progress) {
-        let Inner { queue, clock, .. } = &*self.inner;
+    async fn keep_lease(&self, run: &SyncRun, progress: &SyncProgress) {
+        let SyncInner { queue, clock, .. } = &*self.inner;
         let mut renewed = clock.now();
         loop {
-            tokio::time::sleep(BEAT).await;
+            tokio::time::sleep(HEARTBEAT_INTERVAL).await;
             match queue.renew(&run.id, progress.snapshot()).await {
                 Ok(true) => renewed = clock.now(),
                 Ok(false) => return,
                 // The transactions of the run renew it too, and fail by themselves; this is for the long fetch.
-                Err(error) if clock.now().since(renewed) < LEASE => {
+                Err(error) if clock.now().since(renewed) < RUN_LEASE => {
                     tracing::debug!(run = %run.id, %error, "The lease of a synchronisation could not be renewed");
                 }
                 Err(_) => return,
@@ -178,26 +180,32 @@ impl Sync {
         }
     }
 
-    async fn parts(&self, run: &Run, progress: &Progress, began: Timestamp) -> Result<Outcome, Failure> {
-        let Inner { settings, db, clock, fetcher, queue, .. } = &*self.inner;
+    async fn execute(
+        &self,
+        run: &SyncRun,
+        progress: &SyncProgress,
+        began: Timestamp,
+    ) -> Result<RunOutcome, RunFailure> {
+        let SyncInner { settings, db, clock, fetcher, queue, .. } = &*self.inner;
         if let Some(why) = &settings.unavailable {
-            return Err(Failure::Unavailable(why.clone()));
+            return Err(RunFailure::Unavailable(why.clone()));
         }
-        let fence = Fence { run: run.id.clone(), holder: queue.holder().to_owned(), lease: LEASE };
-        let target = Target { db, corp: &settings.corp, clock, fence: &fence };
-        progress.begin(Step::Beginning);
+        let fence = Fence { run: run.id.clone(), holder: queue.holder().to_owned(), lease: RUN_LEASE };
+        let target = ApplyTarget { db, corp: &settings.corp, clock, fence: &fence };
+        progress.begin(SyncStep::Beginning);
         if !run.dry_run {
-            apply::clear::heal(&target).await?;
+            apply::cleanup::remove_leftovers(&target).await?;
         }
-        let known = apply::known::known_departments(db, &settings.corp).await?;
-        progress.fetching();
-        let remote =
-            fetcher.fetch(Ask { kind: run.kind, known: &known, force: run.force }, &progress.fetch).await?;
+        let known = apply::baseline::load_known_directory(db, &settings.corp).await?;
+        progress.begin_fetch();
+        let remote = fetcher
+            .fetch(FetchRequest { kind: run.kind, known: &known, force: run.force }, &progress.fetch)
+            .await?;
         drop(known);
-        progress.begin(Step::Comparing);
-        let (complete, way) = (remote.complete, remote.way);
-        let local = apply::known::load(db, &settings.corp).await?;
-        let policy = Policy {
+        progress.begin(SyncStep::Comparing);
+        let (complete, way) = (remote.completeness, remote.mode);
+        let local = apply::baseline::load_local_directory(db, &settings.corp).await?;
+        let policy = SyncPolicy {
             link_by: settings.link_by.clone(),
             max_removals: settings.max_removals,
             force: run.force,
@@ -205,16 +213,16 @@ impl Sync {
         let now = clock.now();
         // Pure, and for a large company longer than a check may wait for its thread.
         let planned = tokio::task::spawn_blocking(move || {
-            plan(remote, &local, &policy, now, &mut || PersonId::generate(now))
+            make_plan(remote, &local, &policy, now, &mut || PersonId::generate(now))
         });
-        let plan = planned.await.map_err(|error| Failure::Planner(error.to_string()))?;
+        let plan = planned.await.map_err(|error| RunFailure::Planner(error.to_string()))?;
         let everything = complete.units && complete.persons;
         let refused = plan.refused.clone();
-        let report = Report::planned(way, plan.removals, plan.notes.clone());
+        let report = SyncReport::from_plan(way, plan.removals, plan.notes.clone());
         if let Some(reason) = refused.clone().filter(|_| !run.dry_run) {
             let reason = format!("The run {reason}.");
-            let end = End {
-                status: Status::Refused,
+            let end = SyncRunEnd {
+                status: SyncRunStatus::Refused,
                 complete: everything,
                 counts: Counts::default(),
                 report,
@@ -222,25 +230,26 @@ impl Sync {
             };
             return Ok(end.into());
         }
-        progress.begin(Step::Writing);
-        let how = How {
+        progress.begin(SyncStep::Writing);
+        let how = ApplyOptions {
             dry_run: run.dry_run,
             began,
             complete_details_at: Some(began).filter(|_| everything && complete.details),
             pause: None,
         };
-        let publishing = Publishing { run, holder: queue.holder(), complete: everything, report: &report };
-        let moved = |done, total| progress.set(done, total);
-        let applied = apply::apply(&target, plan, &how, &publishing, &moved).await?;
+        let publishing =
+            PublishedRunEnd { run, holder: queue.holder(), complete: everything, report: &report };
+        let moved = |done, total| progress.set_done(done, total);
+        let applied = apply::apply_plan(&target, plan, &how, &publishing, &moved).await?;
         if !run.dry_run {
-            return Ok(Outcome::Published(applied.counts));
+            return Ok(RunOutcome::Published(applied.counts));
         }
-        let status = if refused.is_some() { Status::Refused } else { Status::Done };
-        let end = End {
+        let status = if refused.is_some() { SyncRunStatus::Refused } else { SyncRunStatus::Done };
+        let end = SyncRunEnd {
             status,
             complete: everything,
             counts: applied.counts,
-            report: report.with(&applied, Vec::new()),
+            report: report.with_applied(&applied, Vec::new()),
             reason: refused.map_or_else(String::new, |reason| format!("The run {reason}.")),
         };
         Ok(end.into())
@@ -248,24 +257,29 @@ impl Sync {
 }
 
 /// Writes in the publishing transaction how the run ended.
-struct Publishing<'a> {
-    run: &'a Run,
+struct PublishedRunEnd<'a> {
+    run: &'a SyncRun,
     holder: &'a str,
     complete: bool,
-    report: &'a Report,
+    report: &'a SyncReport,
 }
 
-impl Ending for Publishing<'_> {
-    async fn write(&self, change: &mut Change, applied: &Applied, raised: Vec<Raised>) -> sqlx::Result<()> {
+impl RunEndWriter for PublishedRunEnd<'_> {
+    async fn write(
+        &self,
+        change: &mut FeedTransaction,
+        applied: &ApplyResult,
+        raised: Vec<RaisedConflict>,
+    ) -> sqlx::Result<()> {
         let now = change.now();
-        let end = End {
-            status: Status::Done,
+        let end = SyncRunEnd {
+            status: SyncRunStatus::Done,
             complete: self.complete,
             counts: applied.counts,
-            report: self.report.with(applied, raised),
+            report: self.report.with_applied(applied, raised),
             reason: String::new(),
         };
-        if store::end(change.tx(), &self.run.id, self.holder, &end, now).await? {
+        if store::end_run(change.tx(), &self.run.id, self.holder, &end, now).await? {
             Ok(())
         } else {
             // The lease was renewed at the beginning of this transaction, so that this is no ordinary loss.
@@ -274,18 +288,18 @@ impl Ending for Publishing<'_> {
     }
 }
 
-fn lost(run: &Run) -> Worked {
+fn log_lost(run: &SyncRun) -> WorkResult {
     tracing::warn!(run = %run.id, "The synchronisation is no longer this process's: it was held up for longer than its lease");
-    Worked::Lost
+    WorkResult::Lost
 }
 
 /// A run that did not do what it was asked for is told every time.
-fn tell(run: &Run, end: &End) {
+fn log_end(run: &SyncRun, end: &SyncRunEnd) {
     match end.status {
-        Status::Refused if !run.dry_run => {
+        SyncRunStatus::Refused if !run.dry_run => {
             tracing::warn!(run = %run.id, reason = end.reason, "The synchronisation was refused; nothing was changed");
         }
-        Status::Failed => {
+        SyncRunStatus::Failed => {
             tracing::warn!(run = %run.id, reason = end.reason, "The synchronisation failed; nothing was changed");
         }
         _ => {}

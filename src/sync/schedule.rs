@@ -10,29 +10,29 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::Sync;
-use super::queue::{Cause, Request, is_taken, store};
-use super::remote::Kind;
+use super::SyncService;
+use super::queue::{SyncCause, SyncRequest, is_unique_violation, store};
+use super::remote::SyncKind;
 use crate::base::clock::Timestamp;
 use crate::base::cron::Schedule;
 use crate::directory;
 
 /// The database is asked at least so often, whatever was worked out before: clocks are corrected.
-const LOOK: Duration = Duration::from_secs(60);
+const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// A last firing further in the future was made by a clock that was wrong.
-const AHEAD: Duration = Duration::from_secs(60);
+const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
 /// What this process remembers, so that it need not ask the database every second.
 #[derive(Debug, Default)]
-pub(super) struct Looks {
+pub(super) struct ScheduleChecks {
     /// Whether it was looked whether there is a chart at all.
-    started: AtomicBool,
+    is_first_run_settled: AtomicBool,
     /// When a schedule was looked at, and when it is due; `None`: never again.
-    next: Mutex<HashMap<&'static str, (Timestamp, Option<Timestamp>)>>,
+    next_due: Mutex<HashMap<&'static str, (Timestamp, Option<Timestamp>)>>,
 }
 
-impl Sync {
+impl SyncService {
     /// Asks for the runs that are due now; called every second. The first time it also asks for one if there is no chart
     /// yet.
     ///
@@ -44,93 +44,94 @@ impl Sync {
             return Ok(());
         }
         let now = self.inner.clock.now();
-        if !self.inner.looks.started.load(Ordering::Relaxed) {
-            self.begin_chart(now).await?;
-            self.inner.looks.started.store(true, Ordering::Relaxed);
+        if !self.inner.schedule_checks.is_first_run_settled.load(Ordering::Relaxed) {
+            self.request_first_run(now).await?;
+            self.inner.schedule_checks.is_first_run_settled.store(true, Ordering::Relaxed);
         }
         for (name, kind, schedule) in
-            [("full", Kind::Full, &settings.full), ("update", Kind::Update, &settings.update)]
+            [("full", SyncKind::Full, &settings.full), ("update", SyncKind::Update, &settings.update)]
         {
             let Some(schedule) = schedule else { continue };
-            if self.is_quiet(name, now) {
+            if self.is_known_to_wait(name, now) {
                 continue;
             }
-            if let Some(next) = self.look(name, kind, schedule, now).await? {
-                self.inner.looks.next.lock().insert(name, (now, next));
+            if let Some(next) = self.check_schedule(name, kind, schedule, now).await? {
+                self.inner.schedule_checks.next_due.lock().insert(name, (now, next));
             }
         }
         Ok(())
     }
 
     /// Whether the schedule was looked at not long ago and is not due before later.
-    fn is_quiet(&self, name: &str, now: Timestamp) -> bool {
-        let known = self.inner.looks.next.lock().get(name).copied();
+    fn is_known_to_wait(&self, name: &str, now: Timestamp) -> bool {
+        let known = self.inner.schedule_checks.next_due.lock().get(name).copied();
         known.is_some_and(|(looked, next)| {
-            looked <= now && now.since(looked) < LOOK && next.is_none_or(|next| next > now)
+            looked <= now && now.since(looked) < MAX_CHECK_INTERVAL && next.is_none_or(|next| next > now)
         })
     }
 
     /// Lets a schedule fire if it is due. Answers when it is due next; `None` outside: to be looked at again at once.
-    async fn look(
+    async fn check_schedule(
         &self,
         name: &'static str,
-        kind: Kind,
+        kind: SyncKind,
         schedule: &Schedule,
         now: Timestamp,
     ) -> sqlx::Result<Option<Option<Timestamp>>> {
         let (db, corp) = (&self.inner.db, &self.inner.settings.corp);
-        let Some(last) = store::last_fired(db, corp, name).await? else {
+        let Some(last) = store::find_last_fired(db, corp, name).await? else {
             let mut tx = db.write().await?;
-            store::begin_schedule(&mut tx, corp, name, now).await?;
+            store::insert_schedule(&mut tx, corp, name, now).await?;
             tx.commit().await?;
             return Ok(Some(schedule.next_after(now)));
         };
-        let wrong = last > now.plus(AHEAD);
+        let wrong = last > now.plus(MAX_CLOCK_SKEW);
         match schedule.next_after(last).filter(|_| !wrong) {
             None if !wrong => return Ok(Some(None)),
             Some(due) if due > now => return Ok(Some(Some(due))),
             _ => {}
         }
         let mut tx = db.write().await?;
-        if !store::fire(&mut tx, corp, name, last, now).await? {
+        if !store::advance_schedule(&mut tx, corp, name, last, now).await? {
             tx.rollback().await?;
             return Ok(Some(schedule.next_after(now)));
         }
         if !wrong {
-            let request = Request { kind, cause: Cause::Cron, dry_run: false, force: false };
-            match self.inner.queue.put(&mut tx, &request, now).await {
+            let request = SyncRequest { kind, cause: SyncCause::Cron, dry_run: false, force: false };
+            match self.inner.queue.enqueue(&mut tx, &request, now).await {
                 Ok(Some(_)) => {}
                 // Another request or claim came first: the firing is undone with the rest, and comes a second later.
                 Ok(None) => return tx.rollback().await.map(|()| None),
-                Err(error) if is_taken(&error) => return tx.rollback().await.map(|()| None),
+                Err(error) if is_unique_violation(&error) => return tx.rollback().await.map(|()| None),
                 Err(error) => return Err(error),
             }
         }
         tx.commit().await?;
-        self.inner.queue.ring();
+        self.inner.queue.wake_worker();
         Ok(Some(schedule.next_after(now)))
     }
 
     /// Asks for a full run if none ever came to its end, so that a new installation need not wait for its schedule.
-    async fn begin_chart(&self, now: Timestamp) -> sqlx::Result<()> {
+    async fn request_first_run(&self, now: Timestamp) -> sqlx::Result<()> {
         let (db, corp) = (&self.inner.db, &self.inner.settings.corp);
-        if directory::store::version(db, corp).await?.1.is_some() {
+        if directory::store::published_version(db, corp).await?.1.is_some() {
             return Ok(());
         }
         let mut tx = db.write().await?;
         if store::is_under_way(&mut tx, corp).await? {
             return tx.rollback().await;
         }
-        let request = Request { kind: Kind::Full, cause: Cause::Start, dry_run: false, force: false };
-        match self.inner.queue.put(&mut tx, &request, now).await {
+        let request =
+            SyncRequest { kind: SyncKind::Full, cause: SyncCause::FirstStart, dry_run: false, force: false };
+        match self.inner.queue.enqueue(&mut tx, &request, now).await {
             Ok(Some(_)) => {
                 tx.commit().await?;
-                self.inner.queue.ring();
+                self.inner.queue.wake_worker();
                 Ok(())
             }
             // Another replica was first.
             Ok(None) => tx.rollback().await,
-            Err(error) if is_taken(&error) => tx.rollback().await,
+            Err(error) if is_unique_violation(&error) => tx.rollback().await,
             Err(error) => Err(error),
         }
     }

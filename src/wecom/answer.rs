@@ -9,20 +9,20 @@ use super::loose;
 
 /// The body of an answer that WeCom means as a success, or what it says against it.
 #[derive(Debug)]
-pub(super) enum Answer {
+pub(super) enum WecomAnswer {
     /// `errcode` is 0, null or absent (document 90664: some calls leave it out).
-    Success(Body),
+    Success(AnswerBody),
     /// `errcode` and `errmsg`.
     Refusal(i64, String),
 }
 
 /// A body that is one JSON object.
 #[derive(Debug)]
-pub(super) struct Body(Vec<u8>);
+pub(super) struct AnswerBody(Vec<u8>);
 
 /// Why a body is no answer. Never quotes it: a body may echo the request, and the request has the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unreadable {
+pub(super) enum UnreadableReason {
     Empty,
     Html,
     NotAnObject,
@@ -31,7 +31,7 @@ pub(super) enum Unreadable {
     NotAsDocumented,
 }
 
-impl fmt::Display for Unreadable {
+impl fmt::Display for UnreadableReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Empty => "it is empty",
@@ -45,16 +45,16 @@ impl fmt::Display for Unreadable {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
+struct AnswerEnvelope {
     #[serde(default, deserialize_with = "errcode")]
     errcode: i64,
     #[serde(default, deserialize_with = "loose::text")]
     errmsg: String,
 }
 
-impl Answer {
+impl WecomAnswer {
     /// Reads the envelope of `body`.
-    pub(super) fn read(mut body: Vec<u8>) -> Result<Self, Unreadable> {
+    pub(super) fn parse(mut body: Vec<u8>) -> Result<Self, UnreadableReason> {
         if body.starts_with(b"\xef\xbb\xbf") {
             body.drain(..3);
         }
@@ -66,43 +66,43 @@ impl Answer {
             }
         }
         match body.iter().find(|b| **b != b' ') {
-            None => return Err(Unreadable::Empty),
+            None => return Err(UnreadableReason::Empty),
             Some(b'{') => {}
-            Some(b'<') => return Err(Unreadable::Html),
+            Some(b'<') => return Err(UnreadableReason::Html),
             // Checked here because a derived struct also accepts an array, and `[]` would read as success.
             Some(_) if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok() => {
-                return Err(Unreadable::NotAnObject);
+                return Err(UnreadableReason::NotAnObject);
             }
-            Some(_) => return Err(Unreadable::NotJson),
+            Some(_) => return Err(UnreadableReason::NotJson),
         }
-        let envelope: Envelope = serde_json::from_slice(&body).map_err(|e| why(&e))?;
+        let envelope: AnswerEnvelope = serde_json::from_slice(&body).map_err(|e| classify_json_error(&e))?;
         Ok(match envelope.errcode {
-            0 => Self::Success(Body(body)),
+            0 => Self::Success(AnswerBody(body)),
             code => Self::Refusal(code, envelope.errmsg),
         })
     }
 }
 
-impl Body {
+impl AnswerBody {
     /// The body as what the call returns.
-    pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, Unreadable> {
-        serde_json::from_slice(&self.0).map_err(|e| why(&e))
+    pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, UnreadableReason> {
+        serde_json::from_slice(&self.0).map_err(|e| classify_json_error(&e))
     }
 }
 
-fn why(error: &serde_json::Error) -> Unreadable {
+fn classify_json_error(error: &serde_json::Error) -> UnreadableReason {
     match error.classify() {
-        serde_json::error::Category::Eof => Unreadable::CutOff,
-        serde_json::error::Category::Data => Unreadable::NotAsDocumented,
-        serde_json::error::Category::Syntax | serde_json::error::Category::Io => Unreadable::NotJson,
+        serde_json::error::Category::Eof => UnreadableReason::CutOff,
+        serde_json::error::Category::Data => UnreadableReason::NotAsDocumented,
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => UnreadableReason::NotJson,
     }
 }
 
 /// A number, a number in quotation marks, or null. Anything else is an error and not 0: an errcode that we
 /// cannot read must not pass for success.
 fn errcode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
-    struct Errcode;
-    impl Visitor<'_> for Errcode {
+    struct ErrcodeVisitor;
+    impl Visitor<'_> for ErrcodeVisitor {
         type Value = i64;
 
         fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -125,7 +125,7 @@ fn errcode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> 
             Ok(0)
         }
     }
-    deserializer.deserialize_any(Errcode)
+    deserializer.deserialize_any(ErrcodeVisitor)
 }
 
 #[cfg(test)]
@@ -133,14 +133,14 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Deserialize)]
-    struct Named {
+    struct NamedAnswer {
         name: String,
     }
 
-    fn name(body: &[u8]) -> Result<String, Unreadable> {
-        match Answer::read(body.to_vec())? {
-            Answer::Success(body) => Ok(body.decode::<Named>()?.name),
-            Answer::Refusal(code, _) => Ok(format!("refused {code}")),
+    fn read_name(body: &[u8]) -> Result<String, UnreadableReason> {
+        match WecomAnswer::parse(body.to_vec())? {
+            WecomAnswer::Success(body) => Ok(body.decode::<NamedAnswer>()?.name),
+            WecomAnswer::Refusal(code, _) => Ok(format!("refused {code}")),
         }
     }
 
@@ -156,7 +156,7 @@ mod tests {
             (r#"{"errcode":"40014"}"#, "refused 40014"),
             (r#"{"errcode":60020,"errmsg":null}"#, "refused 60020"),
         ] {
-            assert_eq!(name(body.as_bytes()).as_deref(), Ok(expected), "{body}");
+            assert_eq!(read_name(body.as_bytes()).as_deref(), Ok(expected), "{body}");
         }
     }
 
@@ -164,37 +164,43 @@ mod tests {
     fn an_errcode_that_cannot_be_read_is_not_a_success() {
         for errcode in [r#""""#, r#""ok""#, "true", "false", "0.0", "[]", "{}", "18446744073709551615"] {
             let body = format!(r#"{{"errcode":{errcode},"name":"a"}}"#);
-            assert_eq!(name(body.as_bytes()), Err(Unreadable::NotAsDocumented), "{errcode}");
+            assert_eq!(read_name(body.as_bytes()), Err(UnreadableReason::NotAsDocumented), "{errcode}");
         }
-        assert_eq!(name(br#"{"errcode":0,"errcode":40014,"name":"a"}"#), Err(Unreadable::NotAsDocumented));
+        assert_eq!(
+            read_name(br#"{"errcode":0,"errcode":40014,"name":"a"}"#),
+            Err(UnreadableReason::NotAsDocumented)
+        );
     }
 
     #[test]
     fn a_byte_order_mark_and_raw_control_characters_are_read_over() {
-        assert_eq!(name(b"\xef\xbb\xbf{\"errcode\":0,\"name\":\"a\"}").as_deref(), Ok("a"));
-        assert_eq!(name(b"\r\n{\"errcode\":0,\x00\"name\":\"a\x01b\nc\x1f\"}\n").as_deref(), Ok("a b c "));
+        assert_eq!(read_name(b"\xef\xbb\xbf{\"errcode\":0,\"name\":\"a\"}").as_deref(), Ok("a"));
+        assert_eq!(
+            read_name(b"\r\n{\"errcode\":0,\x00\"name\":\"a\x01b\nc\x1f\"}\n").as_deref(),
+            Ok("a b c ")
+        );
     }
 
     #[test]
     fn what_is_no_answer_says_why_without_quoting_it() {
         for (body, why) in [
-            (&b""[..], Unreadable::Empty),
-            (b" \r\n\t", Unreadable::Empty),
-            (b"<html>502</html>", Unreadable::Html),
-            (b"\xef\xbb\xbf<!doctype html>", Unreadable::Html),
-            (b"[]", Unreadable::NotAnObject),
-            (b"[0]", Unreadable::NotAnObject),
-            (b"null", Unreadable::NotAnObject),
-            (b"0", Unreadable::NotAnObject),
-            (b"\"ok\"", Unreadable::NotAnObject),
-            (b"ok", Unreadable::NotJson),
-            (b"{\"errcode\":0,\"name\":\"a", Unreadable::CutOff),
-            (b"{\"errcode\":0", Unreadable::CutOff),
-            (b"{\"errcode\":0,\"name\":\"a\"} extra", Unreadable::NotJson),
-            (b"{\"errcode\":0,\"name\":\"\xff\xfe\"}", Unreadable::NotJson),
-            (b"{\"errcode\":0}", Unreadable::NotAsDocumented),
+            (&b""[..], UnreadableReason::Empty),
+            (b" \r\n\t", UnreadableReason::Empty),
+            (b"<html>502</html>", UnreadableReason::Html),
+            (b"\xef\xbb\xbf<!doctype html>", UnreadableReason::Html),
+            (b"[]", UnreadableReason::NotAnObject),
+            (b"[0]", UnreadableReason::NotAnObject),
+            (b"null", UnreadableReason::NotAnObject),
+            (b"0", UnreadableReason::NotAnObject),
+            (b"\"ok\"", UnreadableReason::NotAnObject),
+            (b"ok", UnreadableReason::NotJson),
+            (b"{\"errcode\":0,\"name\":\"a", UnreadableReason::CutOff),
+            (b"{\"errcode\":0", UnreadableReason::CutOff),
+            (b"{\"errcode\":0,\"name\":\"a\"} extra", UnreadableReason::NotJson),
+            (b"{\"errcode\":0,\"name\":\"\xff\xfe\"}", UnreadableReason::NotJson),
+            (b"{\"errcode\":0}", UnreadableReason::NotAsDocumented),
         ] {
-            let got = name(body);
+            let got = read_name(body);
             assert_eq!(got, Err(why), "{}", String::from_utf8_lossy(body));
         }
     }
@@ -202,6 +208,6 @@ mod tests {
     #[test]
     fn deep_nesting_is_refused_and_not_a_stack_overflow() {
         let body = format!(r#"{{"errcode":0,"name":"a","x":{}}}"#, "[".repeat(100_000));
-        assert!(name(body.as_bytes()).is_err());
+        assert!(read_name(body.as_bytes()).is_err());
     }
 }

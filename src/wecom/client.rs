@@ -7,26 +7,26 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::error::{Error, Family};
-use super::exchange::{Exchange, Limits, Request};
-use super::token::{Token, Tokens};
-use super::{Deadline, Metrics, SecretKind, Settings};
+use super::error::{ErrorFamily, WecomError};
+use super::exchange::{CallTimeouts, Exchange, WecomRequest};
+use super::token::{AccessToken, AccessTokens};
+use super::{Deadline, SecretKind, WecomMetrics, WecomSettings};
 use crate::base::clock::Clock;
 use crate::base::secret::ExposeSecret as _;
 
 /// WeCom of one corporation. Cheap to clone; clones share tokens, connections and limits.
 #[derive(Clone)]
-pub struct Client(Arc<Inner>);
+pub struct WecomClient(Arc<WecomClientInner>);
 
-struct Inner {
-    settings: Settings,
+struct WecomClientInner {
+    settings: WecomSettings,
     exchange: Exchange,
-    tokens: Tokens,
+    tokens: AccessTokens,
 }
 
 /// Why no client can be made of the settings.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum SetupError {
+pub enum WecomSetupError {
     /// An address is not `http://` or `https://` with a host.
     #[error("wecom.{0} must begin with https:// or http:// and name a host")]
     Address(&'static str),
@@ -39,28 +39,32 @@ pub enum SetupError {
 }
 
 /// Pauses before the second and the third try (document 90313: at most three for −1).
-const PAUSES: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(500)];
+const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(500)];
 
-impl fmt::Debug for Client {
+impl fmt::Debug for WecomClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("settings", &self.0.settings).finish_non_exhaustive()
     }
 }
 
-impl Client {
+impl WecomClient {
     /// A client that has not called yet. `clock` decides when a token has ended and when a back-off is over.
-    pub fn new(settings: Settings, clock: Clock) -> Result<Self, SetupError> {
-        Self::with_limits(settings, clock, Limits::PRODUCTION)
+    pub fn new(settings: WecomSettings, clock: Clock) -> Result<Self, WecomSetupError> {
+        Self::with_limits(settings, clock, CallTimeouts::PRODUCTION)
     }
 
-    pub(super) fn with_limits(settings: Settings, clock: Clock, limits: Limits) -> Result<Self, SetupError> {
+    pub(super) fn with_limits(
+        settings: WecomSettings,
+        clock: Clock,
+        limits: CallTimeouts,
+    ) -> Result<Self, WecomSetupError> {
         let exchange = Exchange::new(&settings, limits)?;
-        let tokens = Tokens::new(&settings, clock);
-        Ok(Self(Arc::new(Inner { settings, exchange, tokens })))
+        let tokens = AccessTokens::new(&settings, clock);
+        Ok(Self(Arc::new(WecomClientInner { settings, exchange, tokens })))
     }
 
     /// What has been called and how it ended.
-    pub fn metrics(&self) -> &Metrics {
+    pub fn metrics(&self) -> &WecomMetrics {
         &self.0.exchange.metrics
     }
 
@@ -70,8 +74,8 @@ impl Client {
     }
 
     /// Whether the secret is configured.
-    pub fn has(&self, which: SecretKind) -> bool {
-        let Settings { app_secret, contacts_secret, .. } = &self.0.settings;
+    pub fn has_secret(&self, which: SecretKind) -> bool {
+        let WecomSettings { app_secret, contacts_secret, .. } = &self.0.settings;
         match which {
             SecretKind::App => app_secret.is_some(),
             SecretKind::Contacts => contacts_secret.is_some(),
@@ -79,15 +83,15 @@ impl Client {
     }
 
     /// Whether one secret was entered as both.
-    pub fn secrets_are_one(&self) -> bool {
-        let Settings { app_secret, contacts_secret, .. } = &self.0.settings;
+    pub fn secrets_are_equal(&self) -> bool {
+        let WecomSettings { app_secret, contacts_secret, .. } = &self.0.settings;
         match (app_secret, contacts_secret) {
             (Some(app), Some(contacts)) => app.expose_secret() == contacts.expose_secret(),
             _ => false,
         }
     }
 
-    pub(super) fn settings(&self) -> &Settings {
+    pub(super) fn settings(&self) -> &WecomSettings {
         &self.0.settings
     }
 
@@ -104,20 +108,20 @@ impl Client {
     pub(super) async fn call<T: DeserializeOwned + Send + 'static>(
         &self,
         which: SecretKind,
-        request: Request<'_>,
+        request: WecomRequest<'_>,
         deadline: Deadline,
-    ) -> Result<T, Error> {
-        let Inner { exchange, tokens, .. } = &*self.0;
+    ) -> Result<T, WecomError> {
+        let WecomClientInner { exchange, tokens, .. } = &*self.0;
         let token = tokens.get(which, exchange, deadline).await?;
-        let first = attempt(exchange, request, &token, deadline).await;
+        let first = call_with_token(exchange, request, &token, deadline).await;
         match first {
-            Err(error) if refuses_token(&error) && tokens.discard(which, &token) => {}
+            Err(error) if is_token_refusal(&error) && tokens.discard(which, &token) => {}
             result => return result,
         }
         let token = tokens.get(which, exchange, deadline).await?;
-        let second = attempt(exchange, request, &token, deadline).await;
+        let second = call_with_token(exchange, request, &token, deadline).await;
         if let Err(error) = &second
-            && refuses_token(error)
+            && is_token_refusal(error)
         {
             tokens.note_futile(which, &token);
         }
@@ -126,29 +130,33 @@ impl Client {
 }
 
 /// The call with this token.
-async fn attempt<T: DeserializeOwned + Send + 'static>(
+async fn call_with_token<T: DeserializeOwned + Send + 'static>(
     exchange: &Exchange,
-    request: Request<'_>,
-    token: &Token,
+    request: WecomRequest<'_>,
+    token: &AccessToken,
     deadline: Deadline,
-) -> Result<T, Error> {
+) -> Result<T, WecomError> {
     let once = || exchange.send(request, Some(token.expose()), deadline);
-    if request.lane.insists() { persist(deadline, once).await } else { once().await }
+    if request.class.retries_when_busy() { retry_while_busy(deadline, once).await } else { once().await }
 }
 
-fn refuses_token(error: &Error) -> bool {
-    matches!(error, Error::Refused(refusal) if Family::of(refusal.code) == Family::Token || refusal.code == 40001)
+fn is_token_refusal(error: &WecomError) -> bool {
+    matches!(error, WecomError::Refused(refusal) if ErrorFamily::from_errcode(refusal.code) == ErrorFamily::Token || refusal.code == 40001)
 }
 
 /// Makes a call up to three times while WeCom itself asks for it (−1, 6000) and the deadline allows a pause.
-pub(super) async fn persist<T, F>(deadline: Deadline, mut call: impl FnMut() -> F) -> Result<T, Error>
+pub(super) async fn retry_while_busy<T, F>(
+    deadline: Deadline,
+    mut call: impl FnMut() -> F,
+) -> Result<T, WecomError>
 where
-    F: Future<Output = Result<T, Error>>,
+    F: Future<Output = Result<T, WecomError>>,
 {
-    for pause in PAUSES {
+    for pause in RETRY_PAUSES {
         match call().await {
-            Err(Error::Refused(refusal))
-                if Family::of(refusal.code) == Family::Retry && pause < deadline.remaining() =>
+            Err(WecomError::Refused(refusal))
+                if ErrorFamily::from_errcode(refusal.code) == ErrorFamily::Retry
+                    && pause < deadline.remaining() =>
             {
                 tokio::time::sleep(pause).await;
             }

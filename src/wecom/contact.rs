@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Deserializer};
 
-use super::exchange::{Param, Request};
-use super::lane::Lane;
+use super::call_class::CallClass;
+use super::exchange::{CallParameter, WecomRequest};
 use super::loose::{self, NumberOrText};
-use super::{Client, Deadline, Error, Member, SecretKind};
+use super::{Deadline, Member, SecretKind, WecomClient, WecomError};
 use crate::base::id::UserId;
 
 /// The id of a department.
@@ -49,35 +49,40 @@ pub struct Department {
     pub leaders: Vec<UserId>,
 }
 
-impl Client {
+impl WecomClient {
     /// One member (`user/get`), with the application's token.
     ///
     /// Outside the visible range the answer is a refusal of the family [`NotVisible`](super::Family); WeCom
     /// does not say whether the person left. An answer about somebody else is unreadable.
-    pub async fn member(&self, userid: &UserId, deadline: Deadline) -> Result<Member, Error> {
-        self.member_in(Lane::Person, userid, deadline).await
+    pub async fn member(&self, userid: &UserId, deadline: Deadline) -> Result<Member, WecomError> {
+        self.member_of_class(CallClass::Person, userid, deadline).await
     }
 
     /// As [`member`](Self::member), of somebody who is signed in: at most [`MAX_PARALLEL_RECHECKS`](super::MAX_PARALLEL_RECHECKS) at once, and never
     /// in the place of somebody who waits for a sign-in.
-    pub async fn member_again(&self, userid: &UserId, deadline: Deadline) -> Result<Member, Error> {
-        self.member_in(Lane::Recheck, userid, deadline).await
+    pub async fn recheck_member(&self, userid: &UserId, deadline: Deadline) -> Result<Member, WecomError> {
+        self.member_of_class(CallClass::Recheck, userid, deadline).await
     }
 
-    async fn member_in(&self, lane: Lane, userid: &UserId, deadline: Deadline) -> Result<Member, Error> {
-        let query = [Param::open("userid", userid.as_str())];
-        let request = Request { api: "user/get", query: &query, body: None, lane };
+    async fn member_of_class(
+        &self,
+        lane: CallClass,
+        userid: &UserId,
+        deadline: Deadline,
+    ) -> Result<Member, WecomError> {
+        let query = [CallParameter::open("userid", userid.as_str())];
+        let request = WecomRequest { api: "user/get", query: &query, body: None, class: lane };
         let member: Member = self.call(SecretKind::App, request, deadline).await?;
-        member.about(userid)
+        member.require_userid(userid)
     }
 }
 
 impl Member {
     /// This member, if it is the one that was asked for.
-    pub(super) fn about(self, userid: &UserId) -> Result<Self, Error> {
+    pub(super) fn require_userid(self, userid: &UserId) -> Result<Self, WecomError> {
         if self.userid.folded() != userid.folded() {
             let why = "it is about another member, perhaps from a cache in between".to_owned();
-            return Err(Error::Unreadable { api: "user/get", status: 200, why });
+            return Err(WecomError::Unreadable { api: "user/get", status: 200, why });
         }
         Ok(self)
     }

@@ -11,10 +11,10 @@ use crate::base::text::blank_misleading;
 
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Error {
+pub enum WecomError {
     /// WeCom answered, and said no.
     #[error("WeCom refused {}", .0)]
-    Refused(Refusal),
+    Refused(WecomRefusal),
     /// No answer within the limits of a call or the caller's deadline. The call may have had its effect.
     #[error("WeCom did not answer {api} in time")]
     Timeout {
@@ -50,7 +50,7 @@ pub enum Error {
         /// When the next token will be asked for.
         until: Timestamp,
         /// What WeCom said the last time.
-        cause: Box<Refusal>,
+        cause: Box<WecomRefusal>,
     },
     /// The call needs a secret that is not configured.
     #[error("wecom.{0} is not configured")]
@@ -59,7 +59,7 @@ pub enum Error {
 
 /// A refusal in WeCom's words.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refusal {
+pub struct WecomRefusal {
     /// The call, `gettoken`.
     pub api: &'static str,
     /// `errcode`.
@@ -72,7 +72,7 @@ pub struct Refusal {
     pub from_ip: Option<IpAddr>,
 }
 
-impl std::fmt::Display for Refusal {
+impl std::fmt::Display for WecomRefusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {} {}", self.api, self.code, self.message)
     }
@@ -80,7 +80,7 @@ impl std::fmt::Display for Refusal {
 
 /// What a caller can do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Family {
+pub enum ErrorFamily {
     /// The code is used up or too old: begin the sign-in again, once.
     SignInAgain,
     /// The access token was refused, even a fresh one.
@@ -101,7 +101,7 @@ pub enum Family {
     Upstream,
 }
 
-impl Family {
+impl ErrorFamily {
     /// As a metric's label.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
@@ -118,7 +118,7 @@ impl Family {
     }
 
     /// The family of an errcode (document 90313).
-    pub(super) fn of(code: i64) -> Self {
+    pub(super) fn from_errcode(code: i64) -> Self {
         match code {
             // 40163 is not WeCom's but WeChat's word for a used code; some proxies answer it.
             40029 | 42003 | 42022 | 40163 | 84014 | 84015 => Self::SignInAgain,
@@ -207,14 +207,14 @@ impl Family {
     }
 }
 
-impl Error {
+impl WecomError {
     /// The errcode behind this error, if WeCom gave one.
     pub fn code(&self) -> Option<i64> {
         self.refusal().map(|r| r.code)
     }
 
     /// WeCom's refusal behind this error, also where it is remembered from an earlier call.
-    pub fn refusal(&self) -> Option<&Refusal> {
+    pub fn refusal(&self) -> Option<&WecomRefusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
             Self::BackingOff { cause, .. } => Some(cause),
@@ -225,17 +225,19 @@ impl Error {
     }
 
     /// What a caller can do about it.
-    pub fn family(&self) -> Family {
+    pub fn family(&self) -> ErrorFamily {
         match self {
-            Self::Refused(refusal) => Family::of(refusal.code),
+            Self::Refused(refusal) => ErrorFamily::from_errcode(refusal.code),
             // A token is not asked for: whatever the errcode is called elsewhere, here it is the setup's,
             // but for WeCom's own limit.
-            Self::BackingOff { cause, .. } => match Family::of(cause.code) {
-                Family::Busy => Family::Busy,
-                _ => Family::Setup,
+            Self::BackingOff { cause, .. } => match ErrorFamily::from_errcode(cause.code) {
+                ErrorFamily::Busy => ErrorFamily::Busy,
+                _ => ErrorFamily::Setup,
             },
-            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Unreadable { .. } => Family::Upstream,
-            Self::NoSecret(_) => Family::Setup,
+            Self::Timeout { .. } | Self::Unreachable { .. } | Self::Unreadable { .. } => {
+                ErrorFamily::Upstream
+            }
+            Self::NoSecret(_) => ErrorFamily::Setup,
         }
     }
 
@@ -247,8 +249,10 @@ impl Error {
     pub fn may_have_worked(&self) -> bool {
         match self {
             Self::Refused(_) | Self::BackingOff { .. } | Self::NoSecret(_) => false,
-            Self::Timeout { api, sent } | Self::Unreachable { api, sent, .. } => *sent && *api != token::API,
-            Self::Unreadable { api, .. } => *api != token::API,
+            Self::Timeout { api, sent } | Self::Unreachable { api, sent, .. } => {
+                *sent && *api != token::GETTOKEN_API
+            }
+            Self::Unreadable { api, .. } => *api != token::GETTOKEN_API,
         }
     }
 
@@ -261,18 +265,23 @@ impl Error {
     }
 }
 
-impl Refusal {
-    const LONGEST_MESSAGE: usize = 300;
+impl WecomRefusal {
+    const MAX_MESSAGE_CHARS: usize = 300;
 
     /// A refusal from an answer's `errcode` and `errmsg`, with every one of `hidden` blotted out: a server in
     /// between may echo the request.
     pub(super) fn new(api: &'static str, code: i64, errmsg: &str, hidden: &[&str]) -> Self {
-        Self { api, code, message: clean(errmsg, hidden, Self::LONGEST_MESSAGE), from_ip: from_ip(errmsg) }
+        Self {
+            api,
+            code,
+            message: redact_text(errmsg, hidden, Self::MAX_MESSAGE_CHARS),
+            from_ip: parse_from_ip(errmsg),
+        }
     }
 }
 
 /// `text` for a log line: without the `hidden` values, without control and direction characters, cut.
-pub(super) fn clean(text: &str, hidden: &[&str], longest: usize) -> String {
+pub(super) fn redact_text(text: &str, hidden: &[&str], longest: usize) -> String {
     let mut text = text.to_owned();
     for value in hidden.iter().filter(|v| !v.is_empty()) {
         text = text.replace(value, "[REDACTED]");
@@ -285,7 +294,7 @@ pub(super) fn clean(text: &str, hidden: &[&str], longest: usize) -> String {
 }
 
 /// The address in `…, from ip: 203.0.113.7, more info at …`.
-fn from_ip(errmsg: &str) -> Option<IpAddr> {
+fn parse_from_ip(errmsg: &str) -> Option<IpAddr> {
     let (_, rest) = errmsg.split_once("from ip:")?;
     let word = rest.trim_start().split(|c: char| c == ',' || c.is_whitespace()).next()?;
     word.parse().ok()
@@ -299,46 +308,53 @@ mod tests {
     fn the_address_wecom_saw_is_read_from_errmsg() {
         let text =
             "not allow to access from your ip, hint: [1], from ip: 203.0.113.7, more info at https://x";
-        assert_eq!(Refusal::new("user/get", 60020, text, &[]).from_ip, "203.0.113.7".parse().ok());
-        let v6 = Refusal::new("user/get", 60020, "from ip: 2001:db8::7", &[]);
+        assert_eq!(WecomRefusal::new("user/get", 60020, text, &[]).from_ip, "203.0.113.7".parse().ok());
+        let v6 = WecomRefusal::new("user/get", 60020, "from ip: 2001:db8::7", &[]);
         assert_eq!(v6.from_ip, "2001:db8::7".parse().ok());
-        assert_eq!(Refusal::new("user/get", 60020, "from ip: unknown", &[]).from_ip, None);
+        assert_eq!(WecomRefusal::new("user/get", 60020, "from ip: unknown", &[]).from_ip, None);
     }
 
     #[test]
     fn errmsg_cannot_forge_a_log_line_or_echo_what_was_sent() {
-        let message =
-            Refusal::new("user/get", 40014, "bad T0KEN/1 or T0KEN%2F1\r\n\u{1b}[31m\u{202e}x", &["T0KEN/1"])
-                .message;
+        let message = WecomRefusal::new(
+            "user/get",
+            40014,
+            "bad T0KEN/1 or T0KEN%2F1\r\n\u{1b}[31m\u{202e}x",
+            &["T0KEN/1"],
+        )
+        .message;
         assert!(!message.contains("T0KEN"), "{message}");
         assert_eq!(blank_misleading(&message), message);
         let long = "长".repeat(5_000);
-        assert_eq!(Refusal::new("user/get", 1, &long, &[]).message.chars().count(), 300);
+        assert_eq!(WecomRefusal::new("user/get", 1, &long, &[]).message.chars().count(), 300);
     }
 
     #[test]
     fn what_is_remembered_from_a_refused_token_keeps_its_code_and_its_time() {
         let until = Timestamp::from_millis(60_000);
-        let error = Error::BackingOff { until, cause: Box::new(Refusal::new("gettoken", 40001, "no", &[])) };
+        let error = WecomError::BackingOff {
+            until,
+            cause: Box::new(WecomRefusal::new("gettoken", 40001, "no", &[])),
+        };
         assert_eq!(
             (error.code(), error.family(), error.retry_at()),
-            (Some(40001), Family::Setup, Some(until))
+            (Some(40001), ErrorFamily::Setup, Some(until))
         );
     }
 
     #[test]
     fn an_errcode_nobody_knows_is_never_retried_blindly() {
-        assert_eq!(Family::of(987_654), Family::Unknown);
+        assert_eq!(ErrorFamily::from_errcode(987_654), ErrorFamily::Unknown);
         for (code, family) in [
-            (-1, Family::Retry),
-            (40163, Family::SignInAgain),
-            (42001, Family::Token),
-            (45033, Family::Busy),
-            (60020, Family::Setup),
-            (60111, Family::NotVisible),
-            (40003, Family::Caller),
+            (-1, ErrorFamily::Retry),
+            (40163, ErrorFamily::SignInAgain),
+            (42001, ErrorFamily::Token),
+            (45033, ErrorFamily::Busy),
+            (60020, ErrorFamily::Setup),
+            (60111, ErrorFamily::NotVisible),
+            (40003, ErrorFamily::Caller),
         ] {
-            assert_eq!(Family::of(code), family, "{code}");
+            assert_eq!(ErrorFamily::from_errcode(code), family, "{code}");
         }
     }
 }

@@ -15,17 +15,17 @@ use serde::de::DeserializeOwned;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::answer::{Answer, Unreadable};
-use super::client::SetupError;
-use super::error::{Error, Refusal, clean};
-use super::lane::{Lane, Places};
-use super::metrics::Metrics;
-use super::{Deadline, Settings};
+use super::answer::{UnreadableReason, WecomAnswer};
+use super::call_class::{CallClass, CallSlots};
+use super::client::WecomSetupError;
+use super::error::{WecomError, WecomRefusal, redact_text};
+use super::metrics::WecomMetrics;
+use super::{Deadline, WecomSettings};
 use crate::base::clock::Timestamp;
 
 /// How long the parts of a call may take.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct CallTimeouts {
     /// To a connection, TLS included.
     pub(super) connect: Duration,
     /// From the request to the last byte of its answer; also everything around one gettoken.
@@ -40,7 +40,7 @@ pub(super) struct Limits {
     pub(super) upload: Duration,
 }
 
-impl Limits {
+impl CallTimeouts {
     /// 3 s to connect and 8 s in all, so that token, code and member fit 14 s even if one of them hangs. Nobody
     /// waits for a fetch, and the list of a department with 20 000 members takes its time. A message waits longer than
     /// a person: whoever gives up on it does not know whether it was sent. 20 MB at 3 Mbit/s take a minute.
@@ -55,25 +55,25 @@ impl Limits {
 }
 
 /// From here on an answer is read aside: a worker that reads 20 MB for a fifth of a second answers no sign-in.
-const READ_ASIDE: usize = 256 * 1024;
+const MIN_BLOCKING_PARSE_BYTES: usize = 256 * 1024;
 
 /// What is asked of WeCom.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Request<'a> {
+pub(super) struct WecomRequest<'a> {
     /// The path below `/cgi-bin/`; also the name in errors and metrics.
     pub(super) api: &'static str,
-    pub(super) query: &'a [Param<'a>],
+    pub(super) query: &'a [CallParameter<'a>],
     /// A body makes it a POST.
-    pub(super) body: Option<Body<'a>>,
-    pub(super) lane: Lane,
+    pub(super) body: Option<RequestBody<'a>>,
+    pub(super) class: CallClass,
 }
 
 /// The body of a request.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Body<'a> {
+pub(super) enum RequestBody<'a> {
     Json(&'a serde_json::Value),
     /// These bytes and no others, however often the request is made.
-    Exactly {
+    Bytes {
         content_type: &'a str,
         bytes: &'a Bytes,
     },
@@ -81,13 +81,13 @@ pub(super) enum Body<'a> {
 
 /// One query parameter.
 #[derive(Clone, Copy)]
-pub(super) struct Param<'a> {
+pub(super) struct CallParameter<'a> {
     name: &'static str,
     value: &'a str,
     hidden: bool,
 }
 
-impl<'a> Param<'a> {
+impl<'a> CallParameter<'a> {
     /// A value that may stand in an error.
     pub(super) const fn open(name: &'static str, value: &'a str) -> Self {
         Self { name, value, hidden: false }
@@ -99,7 +99,7 @@ impl<'a> Param<'a> {
     }
 }
 
-impl std::fmt::Debug for Param<'_> {
+impl std::fmt::Debug for CallParameter<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}={}", self.name, if self.hidden { "[REDACTED]" } else { self.value })
     }
@@ -110,22 +110,22 @@ impl std::fmt::Debug for Param<'_> {
 pub(super) struct Exchange {
     http: reqwest::Client,
     api_address: Url,
-    places: Places,
-    pub(super) limits: Limits,
-    pub(super) metrics: Metrics,
+    slots: CallSlots,
+    pub(super) limits: CallTimeouts,
+    pub(super) metrics: WecomMetrics,
     /// What the last answer's Date header said, and when it came.
     date: Mutex<Option<(Timestamp, Instant)>>,
 }
 
 impl Exchange {
-    pub(super) fn new(settings: &Settings, limits: Limits) -> Result<Self, SetupError> {
+    pub(super) fn new(settings: &WecomSettings, limits: CallTimeouts) -> Result<Self, WecomSetupError> {
         for (key, address) in [
             ("api_address", &settings.api_address),
             ("oauth2_address", &settings.oauth2_address),
             ("qr_connect_address", &settings.qr_connect_address),
         ] {
             if !matches!(address.scheme(), "http" | "https") || !address.has_host() {
-                return Err(SetupError::Address(key));
+                return Err(WecomSetupError::Address(key));
             }
         }
         let mut builder = reqwest::Client::builder()
@@ -137,15 +137,15 @@ impl Exchange {
             .pool_idle_timeout(Duration::from_secs(30))
             .no_proxy();
         if let Some(proxy) = &settings.proxy {
-            builder = builder.proxy(Proxy::all(proxy.clone()).map_err(|_| SetupError::Proxy)?);
+            builder = builder.proxy(Proxy::all(proxy.clone()).map_err(|_| WecomSetupError::Proxy)?);
         }
-        let http = builder.build().map_err(|e| SetupError::Http(reason(e, &[])))?;
+        let http = builder.build().map_err(|e| WecomSetupError::Http(innermost_reason(e, &[])))?;
         Ok(Self {
             http,
             api_address: settings.api_address.clone(),
-            places: Places::new(),
+            slots: CallSlots::new(),
             limits,
-            metrics: Metrics::default(),
+            metrics: WecomMetrics::default(),
             date: Mutex::new(None),
         })
     }
@@ -153,82 +153,84 @@ impl Exchange {
     /// Sends `request` once and reads its answer as `T`.
     pub(super) async fn send<T: DeserializeOwned + Send + 'static>(
         &self,
-        request: Request<'_>,
+        request: WecomRequest<'_>,
         token: Option<&str>,
         deadline: Deadline,
-    ) -> Result<T, Error> {
+    ) -> Result<T, WecomError> {
         let api = request.api;
-        let Ok(place) = timeout_at(deadline.instant(), self.places.take(request.lane)).await else {
-            return Err(Error::Timeout { api, sent: false });
+        let Ok(place) = timeout_at(deadline.instant(), self.slots.acquire(request.class)).await else {
+            return Err(WecomError::Timeout { api, sent: false });
         };
-        let place = place.map_err(|_| unreachable(api, false, "the client is shut down"))?;
+        let place = place.map_err(|_| unreachable_error(api, false, "the client is shut down"))?;
         let began = Instant::now();
-        let due = deadline.within(request.lane.limit(&self.limits));
+        let due = deadline.within(request.class.timeout(&self.limits));
         let result = match timeout_at(due.instant(), self.transfer(request, token)).await {
             Ok(result) => result,
-            Err(_) => Err(Error::Timeout { api, sent: true }),
+            Err(_) => Err(WecomError::Timeout { api, sent: true }),
         };
         drop(place);
-        self.metrics.call(api, result.as_ref().err(), began.elapsed());
+        self.metrics.record_call(api, result.as_ref().err(), began.elapsed());
         result
     }
 
     async fn transfer<T: DeserializeOwned + Send + 'static>(
         &self,
-        request: Request<'_>,
+        request: WecomRequest<'_>,
         token: Option<&str>,
-    ) -> Result<T, Error> {
+    ) -> Result<T, WecomError> {
         let api = request.api;
         let hidden: Vec<&str> =
             token.into_iter().chain(request.query.iter().filter(|p| p.hidden).map(|p| p.value)).collect();
         let url = self.url(request, token);
         let call = match request.body {
             None => self.http.get(url),
-            Some(Body::Json(body)) => self.http.post(url).json(body),
-            Some(Body::Exactly { content_type, bytes }) => {
+            Some(RequestBody::Json(body)) => self.http.post(url).json(body),
+            Some(RequestBody::Bytes { content_type, bytes }) => {
                 self.http.post(url).header(CONTENT_TYPE, content_type).body(bytes.clone())
             }
         };
-        let response = call.send().await.map_err(|e| broken(api, e, &hidden))?;
+        let response = call.send().await.map_err(|e| describe_send_failure(api, e, &hidden))?;
         self.note_date(&response);
         let status = response.status();
         if status.is_server_error() {
-            return Err(unreachable(api, true, format!("it answered HTTP {}", status.as_u16())));
+            return Err(unreachable_error(api, true, format!("it answered HTTP {}", status.as_u16())));
         }
-        let body = body(response, request, &hidden).await?;
-        let read = if body.len() < READ_ASIDE {
-            read(body)
+        let body = read_body(response, request, &hidden).await?;
+        let read = if body.len() < MIN_BLOCKING_PARSE_BYTES {
+            decode_answer(body)
         } else {
             // Awaited right here: it outlives nothing but a caller that gives up.
-            tokio::task::spawn_blocking(|| read(body))
+            tokio::task::spawn_blocking(|| decode_answer(body))
                 .await
-                .map_err(|_| unreachable(api, true, "the gateway is shutting down"))?
+                .map_err(|_| unreachable_error(api, true, "the gateway is shutting down"))?
         };
         match read {
-            Ok(Read::Refusal(code, errmsg)) => Err(Error::Refused(Refusal::new(api, code, &errmsg, &hidden))),
-            _ if status.is_redirection() => Err(Error::Unreadable {
+            Ok(DecodedAnswer::Refusal(code, errmsg)) => {
+                Err(WecomError::Refused(WecomRefusal::new(api, code, &errmsg, &hidden)))
+            }
+            _ if status.is_redirection() => Err(WecomError::Unreadable {
                 api,
                 status: status.as_u16(),
                 why: "it redirects, and a redirect is not followed".to_owned(),
             }),
-            _ if !status.is_success() => Err(Error::Unreadable {
+            _ if !status.is_success() => Err(WecomError::Unreadable {
                 api,
                 status: status.as_u16(),
                 why: "WeCom answers with HTTP 200; is api_address right?".to_owned(),
             }),
-            Ok(Read::Success(answer)) => Ok(answer),
-            Err(why) => Err(Error::Unreadable { api, status: status.as_u16(), why: why.to_string() }),
+            Ok(DecodedAnswer::Success(answer)) => Ok(answer),
+            Err(why) => Err(WecomError::Unreadable { api, status: status.as_u16(), why: why.to_string() }),
         }
     }
 
     /// Asks for the front page, for its Date header only. Counts for nothing at WeCom.
-    pub(super) async fn knock(&self, deadline: Deadline) -> Result<(), Error> {
+    pub(super) async fn fetch_date(&self, deadline: Deadline) -> Result<(), WecomError> {
         let api = "date";
         let due = deadline.within(self.limits.exchange);
         let knock = self.http.head(self.api_address.clone()).send();
         let response = match timeout_at(due.instant(), knock).await {
-            Ok(answer) => answer.map_err(|e| broken(api, e, &[]))?,
-            Err(_) => return Err(Error::Timeout { api, sent: true }),
+            Ok(answer) => answer.map_err(|e| describe_send_failure(api, e, &[]))?,
+            Err(_) => return Err(WecomError::Timeout { api, sent: true }),
         };
         self.note_date(&response);
         Ok(())
@@ -247,11 +249,11 @@ impl Exchange {
         }
     }
 
-    fn url(&self, request: Request<'_>, token: Option<&str>) -> Url {
+    fn url(&self, request: WecomRequest<'_>, token: Option<&str>) -> Url {
         let mut url = self.api_address.clone();
         url.set_path(&format!("{}/cgi-bin/{}", url.path().trim_end_matches('/'), request.api));
         url.set_fragment(None);
-        let token = token.map(|text| Param::hidden("access_token", text));
+        let token = token.map(|text| CallParameter::hidden("access_token", text));
         let query: Vec<String> = token
             .iter()
             .chain(request.query)
@@ -263,22 +265,26 @@ impl Exchange {
 }
 
 /// An answer that was read.
-enum Read<T> {
+enum DecodedAnswer<T> {
     Success(T),
     Refusal(i64, String),
 }
 
-fn read<T: DeserializeOwned>(body: Vec<u8>) -> Result<Read<T>, Unreadable> {
-    match Answer::read(body)? {
-        Answer::Success(body) => body.decode().map(Read::Success),
-        Answer::Refusal(code, errmsg) => Ok(Read::Refusal(code, errmsg)),
+fn decode_answer<T: DeserializeOwned>(body: Vec<u8>) -> Result<DecodedAnswer<T>, UnreadableReason> {
+    match WecomAnswer::parse(body)? {
+        WecomAnswer::Success(body) => body.decode().map(DecodedAnswer::Success),
+        WecomAnswer::Refusal(code, errmsg) => Ok(DecodedAnswer::Refusal(code, errmsg)),
     }
 }
 
 /// The body, up to the limit.
-async fn body(mut response: Response, request: Request<'_>, hidden: &[&str]) -> Result<Vec<u8>, Error> {
+async fn read_body(
+    mut response: Response,
+    request: WecomRequest<'_>,
+    hidden: &[&str],
+) -> Result<Vec<u8>, WecomError> {
     let api = request.api;
-    let longest = request.lane.longest_body();
+    let longest = request.class.max_body_mib();
     let status = response.status().as_u16();
     let mut body = Vec::new();
     loop {
@@ -288,31 +294,31 @@ async fn body(mut response: Response, request: Request<'_>, hidden: &[&str]) -> 
                 body.extend_from_slice(&chunk);
             }
             Ok(Some(_)) => {
-                return Err(Error::Unreadable {
+                return Err(WecomError::Unreadable {
                     api,
                     status,
                     why: format!("it is longer than {longest} MiB"),
                 });
             }
-            Err(e) if e.is_timeout() => return Err(Error::Timeout { api, sent: true }),
+            Err(e) if e.is_timeout() => return Err(WecomError::Timeout { api, sent: true }),
             Err(e) => {
-                let why = format!("{}: {}", Unreadable::CutOff, reason(e, hidden));
-                return Err(Error::Unreadable { api, status, why });
+                let why = format!("{}: {}", UnreadableReason::CutOff, innermost_reason(e, hidden));
+                return Err(WecomError::Unreadable { api, status, why });
             }
         }
     }
 }
 
-fn unreachable(api: &'static str, sent: bool, why: impl Into<String>) -> Error {
-    Error::Unreachable { api, why: why.into(), sent }
+fn unreachable_error(api: &'static str, sent: bool, why: impl Into<String>) -> WecomError {
+    WecomError::Unreachable { api, why: why.into(), sent }
 }
 
 /// A failure before the answer's first line. Without a connection (name, proxy, TLS and its own time limit included)
 /// nothing was sent; from then on nobody knows how much of the request arrived.
-fn broken(api: &'static str, error: reqwest::Error, hidden: &[&str]) -> Error {
+fn describe_send_failure(api: &'static str, error: reqwest::Error, hidden: &[&str]) -> WecomError {
     let sent = !error.is_connect() && !error.is_builder();
     if error.is_timeout() {
-        return Error::Timeout { api, sent };
+        return WecomError::Timeout { api, sent };
     }
     let what = if error.is_dns() {
         "its name cannot be resolved"
@@ -321,13 +327,13 @@ fn broken(api: &'static str, error: reqwest::Error, hidden: &[&str]) -> Error {
     } else {
         "the connection broke off"
     };
-    unreachable(api, sent, format!("{what} ({})", reason(error, hidden)))
+    unreachable_error(api, sent, format!("{what} ({})", innermost_reason(error, hidden)))
 }
 
 /// The innermost reason, which names the mishap (`Connection refused`, `invalid peer certificate`) and, unlike
 /// the layers above it, neither URL nor proxy.
-fn reason(error: reqwest::Error, hidden: &[&str]) -> String {
-    const LONGEST: usize = 200;
+fn innermost_reason(error: reqwest::Error, hidden: &[&str]) -> String {
+    const MAX_REASON_CHARS: usize = 200;
     let error = error.without_url();
     let mut text = error.to_string();
     let mut source = error.source();
@@ -335,5 +341,5 @@ fn reason(error: reqwest::Error, hidden: &[&str]) -> String {
         text = inner.to_string();
         source = inner.source();
     }
-    if text.contains("://") { "no details".to_owned() } else { clean(&text, hidden, LONGEST) }
+    if text.contains("://") { "no details".to_owned() } else { redact_text(&text, hidden, MAX_REASON_CHARS) }
 }

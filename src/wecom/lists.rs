@@ -8,37 +8,37 @@
 use serde::Deserialize;
 use serde_json::json;
 
-use super::exchange::{Body, Param, Request};
-use super::lane::Lane;
-use super::sifted::{Named, Sifted};
+use super::call_class::CallClass;
+use super::exchange::{CallParameter, RequestBody, WecomRequest};
+use super::lenient_list::{IdentifiedRecord, LenientList};
 use super::wire::{
-    DepartmentMember, DepartmentNode, DepartmentNodes, MemberIds, MemberList, MemberName, MemberNames, Tag,
-    TagName, Tags,
+    DepartmentMember, DepartmentNode, DepartmentNodeList, MemberIdPage, MemberList, MemberName,
+    MemberNameList, TagHolders, TagList, TagName,
 };
-use super::{Client, Deadline, Department, Error, Member, SecretKind};
+use super::{Deadline, Department, Member, SecretKind, WecomClient, WecomError};
 use crate::base::id::UserId;
 
-impl Named for Member {
+impl IdentifiedRecord for Member {
     const NAME: &'static str = "userid";
 }
 
-impl Named for MemberName {
+impl IdentifiedRecord for MemberName {
     const NAME: &'static str = "userid";
 }
 
-impl Named for DepartmentMember {
+impl IdentifiedRecord for DepartmentMember {
     const NAME: &'static str = "userid";
 }
 
-impl Named for Department {
+impl IdentifiedRecord for Department {
     const NAME: &'static str = "id";
 }
 
-impl Named for DepartmentNode {
+impl IdentifiedRecord for DepartmentNode {
     const NAME: &'static str = "id";
 }
 
-impl Named for TagName {
+impl IdentifiedRecord for TagName {
     const NAME: &'static str = "tagid";
 }
 
@@ -46,23 +46,23 @@ impl Named for TagName {
 /// things to a directory that removes what it no longer sees.
 #[derive(Debug, Deserialize)]
 pub(super) struct DepartmentList {
-    pub(super) department: Sifted<Department>,
+    pub(super) department: LenientList<Department>,
 }
 
 /// The answer of `department/get`: one object, not a list.
 #[derive(Debug, Deserialize)]
-struct OneDepartment {
+struct DepartmentAnswer {
     department: Department,
 }
 
-impl Client {
+impl WecomClient {
     /// Every department that the token may see (`department/list`). With [`SecretKind::Contacts`] only
     /// addresses configured before 2022-08-15 get an answer, others 48009.
     pub async fn departments(
         &self,
         which: SecretKind,
         deadline: Deadline,
-    ) -> Result<Sifted<Department>, Error> {
+    ) -> Result<LenientList<Department>, WecomError> {
         let list: DepartmentList = self.fetch(which, "department/list", &[], deadline).await?;
         Ok(list.department)
     }
@@ -73,8 +73,8 @@ impl Client {
         &self,
         which: SecretKind,
         deadline: Deadline,
-    ) -> Result<Sifted<DepartmentNode>, Error> {
-        let list: DepartmentNodes = self.fetch(which, "department/simplelist", &[], deadline).await?;
+    ) -> Result<LenientList<DepartmentNode>, WecomError> {
+        let list: DepartmentNodeList = self.fetch(which, "department/simplelist", &[], deadline).await?;
         Ok(list.department_id)
     }
 
@@ -84,13 +84,14 @@ impl Client {
         which: SecretKind,
         id: u32,
         deadline: Deadline,
-    ) -> Result<Department, Error> {
+    ) -> Result<Department, WecomError> {
         const API: &str = "department/get";
         let text = id.to_string();
-        let answer: OneDepartment = self.fetch(which, API, &[Param::open("id", &text)], deadline).await?;
+        let answer: DepartmentAnswer =
+            self.fetch(which, API, &[CallParameter::open("id", &text)], deadline).await?;
         if answer.department.id != id {
             let why = "it is about another department, perhaps from a cache in between".to_owned();
-            return Err(Error::Unreadable { api: API, status: 200, why });
+            return Err(WecomError::Unreadable { api: API, status: 200, why });
         }
         Ok(answer.department)
     }
@@ -101,9 +102,9 @@ impl Client {
         which: SecretKind,
         department: u32,
         deadline: Deadline,
-    ) -> Result<Sifted<Member>, Error> {
+    ) -> Result<LenientList<Member>, WecomError> {
         let id = department.to_string();
-        let query = [Param::open("department_id", &id)];
+        let query = [CallParameter::open("department_id", &id)];
         let list: MemberList = self.fetch(which, "user/list", &query, deadline).await?;
         Ok(list.userlist)
     }
@@ -115,10 +116,10 @@ impl Client {
         which: SecretKind,
         department: u32,
         deadline: Deadline,
-    ) -> Result<Sifted<MemberName>, Error> {
+    ) -> Result<LenientList<MemberName>, WecomError> {
         let id = department.to_string();
-        let query = [Param::open("department_id", &id)];
-        let list: MemberNames = self.fetch(which, "user/simplelist", &query, deadline).await?;
+        let query = [CallParameter::open("department_id", &id)];
+        let list: MemberNameList = self.fetch(which, "user/simplelist", &query, deadline).await?;
         Ok(list.userlist)
     }
 
@@ -128,10 +129,10 @@ impl Client {
         which: SecretKind,
         userid: &UserId,
         deadline: Deadline,
-    ) -> Result<Member, Error> {
-        let query = [Param::open("userid", userid.as_str())];
+    ) -> Result<Member, WecomError> {
+        let query = [CallParameter::open("userid", userid.as_str())];
         let member: Member = self.fetch(which, "user/get", &query, deadline).await?;
-        member.about(userid)
+        member.require_userid(userid)
     }
 
     /// A page of the complete list of ids (`user/list_id`, POST): every member in every department, whatever an
@@ -142,36 +143,40 @@ impl Client {
         cursor: Option<&str>,
         limit: u32,
         deadline: Deadline,
-    ) -> Result<MemberIds, Error> {
+    ) -> Result<MemberIdPage, WecomError> {
         let body = match cursor {
             None => json!({"limit": limit}),
             Some(cursor) => json!({"cursor": cursor, "limit": limit}),
         };
-        let request =
-            Request { api: "user/list_id", query: &[], body: Some(Body::Json(&body)), lane: Lane::Fetch };
+        let request = WecomRequest {
+            api: "user/list_id",
+            query: &[],
+            body: Some(RequestBody::Json(&body)),
+            class: CallClass::Fetch,
+        };
         self.call(SecretKind::Contacts, request, deadline).await
     }
 
     /// The tags that the application may see (`tag/list`).
-    pub async fn tags(&self, deadline: Deadline) -> Result<Sifted<TagName>, Error> {
-        let list: Tags = self.fetch(SecretKind::App, "tag/list", &[], deadline).await?;
+    pub async fn tags(&self, deadline: Deadline) -> Result<LenientList<TagName>, WecomError> {
+        let list: TagList = self.fetch(SecretKind::App, "tag/list", &[], deadline).await?;
         Ok(list.taglist)
     }
 
     /// Who has a tag (`tag/get`).
-    pub async fn tag(&self, id: u32, deadline: Deadline) -> Result<Tag, Error> {
+    pub async fn tag(&self, id: u32, deadline: Deadline) -> Result<TagHolders, WecomError> {
         let id = id.to_string();
-        self.fetch(SecretKind::App, "tag/get", &[Param::open("tagid", &id)], deadline).await
+        self.fetch(SecretKind::App, "tag/get", &[CallParameter::open("tagid", &id)], deadline).await
     }
 
     async fn fetch<T: serde::de::DeserializeOwned + Send + 'static>(
         &self,
         which: SecretKind,
         api: &'static str,
-        query: &[Param<'_>],
+        query: &[CallParameter<'_>],
         deadline: Deadline,
-    ) -> Result<T, Error> {
-        self.call(which, Request { api, query, body: None, lane: Lane::Fetch }, deadline).await
+    ) -> Result<T, WecomError> {
+        self.call(which, WecomRequest { api, query, body: None, class: CallClass::Fetch }, deadline).await
     }
 }
 
@@ -183,16 +188,16 @@ mod tests {
     fn a_department_list_without_a_list_is_not_an_empty_one() {
         let read = |json| serde_json::from_str::<DepartmentList>(json).map(|list| list.department);
         assert!(read("{}").is_err());
-        assert_eq!(read(r#"{"department":null}"#).unwrap(), Sifted::default());
+        assert_eq!(read(r#"{"department":null}"#).unwrap(), LenientList::default());
         assert_eq!(read(r#"{"department":[{"name":"x"}]}"#).unwrap().broken, [None]);
     }
 
     #[test]
     fn a_list_of_members_or_ids_or_tags_must_be_there() {
         assert!(serde_json::from_str::<MemberList>("{}").is_err());
-        assert!(serde_json::from_str::<MemberNames>("{}").is_err());
-        assert!(serde_json::from_str::<MemberIds>("{}").is_err());
-        assert!(serde_json::from_str::<DepartmentNodes>("{}").is_err());
-        assert!(serde_json::from_str::<Tags>("{}").is_err());
+        assert!(serde_json::from_str::<MemberNameList>("{}").is_err());
+        assert!(serde_json::from_str::<MemberIdPage>("{}").is_err());
+        assert!(serde_json::from_str::<DepartmentNodeList>("{}").is_err());
+        assert!(serde_json::from_str::<TagList>("{}").is_err());
     }
 }

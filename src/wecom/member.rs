@@ -23,7 +23,7 @@ pub struct Member {
     /// Whether the person may be let in.
     pub status: MemberStatus,
     /// The departments that the application may see.
-    pub memberships: Vec<Membership>,
+    pub memberships: Vec<MemberDepartment>,
     /// May be one that the application does not see.
     pub main_department: Option<DepartmentId>,
     /// At most five, only those that the application may see.
@@ -41,7 +41,7 @@ pub struct Member {
     /// Not for applications made since 2022-06-20.
     pub address: Option<String>,
     /// Not for applications made since 2022-06-20.
-    pub gender: Gender,
+    pub gender: MemberGender,
     /// An address of a picture; not for applications made since 2022-06-20.
     pub avatar: Option<String>,
     /// The small picture; not for applications made since 2022-06-20.
@@ -53,7 +53,7 @@ pub struct Member {
     /// The corporation of a linked member.
     pub corpid: Option<String>,
     /// 扩展属性.
-    pub attributes: Vec<Attribute>,
+    pub attributes: Vec<MemberAttribute>,
     /// 对外职务.
     pub external_position: Option<String>,
     /// What outsiders see of the person.
@@ -62,7 +62,7 @@ pub struct Member {
 
 /// One department of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Membership {
+pub struct MemberDepartment {
     /// The department.
     pub department: DepartmentId,
     /// The sort number in it; larger comes first.
@@ -110,7 +110,7 @@ impl MemberStatus {
 
 /// 性别.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Gender {
+pub enum MemberGender {
     /// Not known or not shown.
     #[default]
     Unknown,
@@ -122,7 +122,7 @@ pub enum Gender {
 
 /// One extension attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Attribute {
+pub struct MemberAttribute {
     /// Its name in the console.
     pub name: String,
     /// Its value.
@@ -158,7 +158,7 @@ pub struct ExternalProfile {
     /// 企业简称.
     pub corp_name: Option<String>,
     /// 对外属性.
-    pub attributes: Vec<Attribute>,
+    pub attributes: Vec<MemberAttribute>,
 }
 
 #[derive(Deserialize)]
@@ -275,7 +275,7 @@ struct RawLink {
 
 impl RawAttribute {
     /// `None` for a kind that is not documented yet.
-    fn typed(self) -> Option<Attribute> {
+    fn into_attribute(self) -> Option<MemberAttribute> {
         let value = match (self.text, self.web, self.miniprogram, self.value) {
             (Some(text), ..) => AttributeValue::Text(text.value),
             (_, Some(web), ..) => AttributeValue::Web { url: web.url, title: web.title },
@@ -285,7 +285,7 @@ impl RawAttribute {
             (.., Some(value)) => AttributeValue::Text(value),
             _ => return None,
         };
-        Some(Attribute { name: self.name, value })
+        Some(MemberAttribute { name: self.name, value })
     }
 }
 
@@ -300,7 +300,7 @@ impl TryFrom<RawMember> for Member {
             .department
             .into_iter()
             .enumerate()
-            .map(|(i, department)| Membership {
+            .map(|(i, department)| MemberDepartment {
                 department,
                 order: raw.order.get(i).copied().unwrap_or(0),
                 leader: leads_all || raw.is_leader_in_dept.get(i).copied().unwrap_or(false),
@@ -321,16 +321,16 @@ impl TryFrom<RawMember> for Member {
             telephone: raw.telephone,
             address: raw.address,
             gender: match raw.gender {
-                Some(1) => Gender::Male,
-                Some(2) => Gender::Female,
-                _ => Gender::Unknown,
+                Some(1) => MemberGender::Male,
+                Some(2) => MemberGender::Female,
+                _ => MemberGender::Unknown,
             },
             avatar: raw.avatar,
             thumb_avatar: raw.thumb_avatar,
             qr_code: raw.qr_code,
             open_userid: raw.open_userid,
             corpid: raw.corpid,
-            attributes: raw.extattr.attrs.into_iter().filter_map(RawAttribute::typed).collect(),
+            attributes: raw.extattr.attrs.into_iter().filter_map(RawAttribute::into_attribute).collect(),
             external_position: raw.external_position,
             external_profile: ExternalProfile {
                 corp_name: raw.external_profile.external_corp_name,
@@ -338,7 +338,7 @@ impl TryFrom<RawMember> for Member {
                     .external_profile
                     .external_attr
                     .into_iter()
-                    .filter_map(RawAttribute::typed)
+                    .filter_map(RawAttribute::into_attribute)
                     .collect(),
             },
         })

@@ -8,11 +8,11 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
-use super::{Error, SecretKind};
+use super::{SecretKind, WecomError};
 
 /// The metrics of one client.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct WecomMetrics {
     calls: Family<CallLabels, Counter>,
     seconds: Family<ApiLabels, Histogram, fn() -> Histogram>,
     tokens: Family<TokenLabels, Counter>,
@@ -35,22 +35,22 @@ struct TokenLabels {
     outcome: &'static str,
 }
 
-impl Default for Metrics {
+impl Default for WecomMetrics {
     fn default() -> Self {
         Self {
             calls: Family::default(),
-            seconds: Family::new_with_constructor(seconds),
+            seconds: Family::new_with_constructor(seconds_histogram),
             tokens: Family::default(),
         }
     }
 }
 
 /// From a fast answer to the limits of a call, for a person, a message, a fetch and a file.
-fn seconds() -> Histogram {
+fn seconds_histogram() -> Histogram {
     Histogram::new([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 14.0, 30.0, 60.0])
 }
 
-impl Metrics {
+impl WecomMetrics {
     /// Registers `wecom_calls_total{api,outcome}`, `wecom_call_seconds{api}` and
     /// `wecom_token_fetches_total{secret,outcome}`, below whatever prefix the registry has. An outcome is `ok`,
     /// `timeout`, `unreachable`, `unreadable` or the family of the errcode.
@@ -73,26 +73,26 @@ impl Metrics {
         );
     }
 
-    pub(super) fn call(&self, api: &'static str, error: Option<&Error>, took: Duration) {
-        self.calls.get_or_create(&CallLabels { api, outcome: outcome(error) }).inc();
+    pub(super) fn record_call(&self, api: &'static str, error: Option<&WecomError>, took: Duration) {
+        self.calls.get_or_create(&CallLabels { api, outcome: outcome_label(error) }).inc();
         self.seconds.get_or_create(&ApiLabels { api }).observe(took.as_secs_f64());
     }
 
-    pub(super) fn token(&self, kind: SecretKind, error: Option<&Error>) {
+    pub(super) fn record_token_fetch(&self, kind: SecretKind, error: Option<&WecomError>) {
         let secret = match kind {
             SecretKind::App => "app",
             SecretKind::Contacts => "contacts",
         };
-        self.tokens.get_or_create(&TokenLabels { secret, outcome: outcome(error) }).inc();
+        self.tokens.get_or_create(&TokenLabels { secret, outcome: outcome_label(error) }).inc();
     }
 }
 
-fn outcome(error: Option<&Error>) -> &'static str {
+fn outcome_label(error: Option<&WecomError>) -> &'static str {
     match error {
         None => "ok",
-        Some(Error::Timeout { .. }) => "timeout",
-        Some(Error::Unreachable { .. }) => "unreachable",
-        Some(Error::Unreadable { .. }) => "unreadable",
+        Some(WecomError::Timeout { .. }) => "timeout",
+        Some(WecomError::Unreachable { .. }) => "unreachable",
+        Some(WecomError::Unreadable { .. }) => "unreadable",
         Some(other) => other.family().as_str(),
     }
 }

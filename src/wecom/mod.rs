@@ -26,13 +26,14 @@
 //! because token, secret and code travel in query strings.
 
 mod answer;
+mod call_class;
 mod client;
 mod contact;
 mod deadline;
 pub mod errcode;
 mod error;
 mod exchange;
-mod lane;
+mod lenient_list;
 mod lists;
 mod loose;
 mod media;
@@ -41,7 +42,6 @@ mod message;
 mod metrics;
 mod oauth;
 mod probe;
-mod sifted;
 mod token;
 pub mod wire;
 
@@ -56,26 +56,26 @@ use std::fmt;
 
 use url::Url;
 
-pub use self::client::{Client, SetupError};
+pub use self::call_class::MAX_PARALLEL_RECHECKS;
+pub use self::client::{WecomClient, WecomSetupError};
 pub use self::contact::{Department, DepartmentId};
 pub use self::deadline::Deadline;
-pub use self::error::{Error, Family, Refusal};
-pub use self::lane::MAX_PARALLEL_RECHECKS;
+pub use self::error::{ErrorFamily, WecomError, WecomRefusal};
+pub use self::lenient_list::LenientList;
 pub use self::media::{MEDIA_LIFETIME, MediaKind, Upload, UploadedMedia};
 pub use self::member::{
-    Attribute, AttributeValue, ExternalProfile, Gender, Member, MemberStatus, Membership,
+    AttributeValue, ExternalProfile, Member, MemberAttribute, MemberDepartment, MemberGender, MemberStatus,
 };
 pub use self::message::SendRefusal;
-pub use self::metrics::Metrics;
-pub use self::oauth::Identity;
-pub use self::probe::ProbedKind;
-pub use self::sifted::Sifted;
+pub use self::metrics::WecomMetrics;
+pub use self::oauth::CodeOwner;
+pub use self::probe::ProbedSecretKind;
 use crate::base::id::CorpId;
 use crate::base::secret::Secret;
 
 /// One corporation in WeCom and how to reach it.
 #[derive(Clone)]
-pub struct Settings {
+pub struct WecomSettings {
     /// 企业ID.
     pub corp_id: CorpId,
     /// `AgentId` of the self-built application.
@@ -94,7 +94,7 @@ pub struct Settings {
     pub proxy: Option<Url>,
 }
 
-impl fmt::Debug for Settings {
+impl fmt::Debug for WecomSettings {
     /// Shows hosts without paths, queries and credentials: a proxy's password may stand in its address.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")

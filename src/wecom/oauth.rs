@@ -5,14 +5,14 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use url::Url;
 
-use super::exchange::{Param, Request};
-use super::lane::Lane;
-use super::{Client, Deadline, Error, SecretKind};
+use super::call_class::CallClass;
+use super::exchange::{CallParameter, WecomRequest};
+use super::{Deadline, SecretKind, WecomClient, WecomError};
 use crate::base::id::{UserId, UserIdError};
 
 /// Who a code belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Identity {
+pub enum CodeOwner {
     /// A member of the corporation. Says nothing about status or visible range: WeCom also names members whom
     /// the application must not see (document 96442).
     Member(UserId),
@@ -22,16 +22,17 @@ pub enum Identity {
     Outsider,
 }
 
-impl Client {
+impl WecomClient {
     /// Exchanges a sign-in code for the person (`auth/getuserinfo`, document 96442), with the application's
     /// token.
     ///
     /// A code is good for one exchange. [`Error::Timeout`], [`Error::Unreachable`] and
     /// [`Error::Unreadable`] leave open whether it was used up; nothing here sends it again, and neither may
     /// the caller.
-    pub async fn identity(&self, code: &str, deadline: Deadline) -> Result<Identity, Error> {
-        let query = [Param::hidden("code", code)];
-        let request = Request { api: "auth/getuserinfo", query: &query, body: None, lane: Lane::Person };
+    pub async fn identity(&self, code: &str, deadline: Deadline) -> Result<CodeOwner, WecomError> {
+        let query = [CallParameter::hidden("code", code)];
+        let request =
+            WecomRequest { api: "auth/getuserinfo", query: &query, body: None, class: CallClass::Person };
         let answer: IdentityAnswer = self.call(SecretKind::App, request, deadline).await?;
         Ok(answer.identity())
     }
@@ -44,7 +45,7 @@ impl Client {
         format!(
             "{}/connect/oauth2/authorize?appid={}&redirect_uri={}&response_type=code&scope=snsapi_base\
              &state={}&agentid={}#wechat_redirect",
-            base(&settings.oauth2_address),
+            trim_address(&settings.oauth2_address),
             urlencoding::encode(settings.corp_id.as_str()),
             urlencoding::encode(redirect_uri),
             urlencoding::encode(state),
@@ -59,7 +60,7 @@ impl Client {
         let settings = self.settings();
         format!(
             "{}/wwlogin/sso/login?login_type=CorpApp&appid={}&agentid={}&redirect_uri={}&state={}&lang={}",
-            base(&settings.qr_connect_address),
+            trim_address(&settings.qr_connect_address),
             urlencoding::encode(settings.corp_id.as_str()),
             settings.agent_id,
             urlencoding::encode(redirect_uri),
@@ -75,7 +76,7 @@ impl Client {
         format!(
             "{}/wwlogin/sso/login?login_type=CorpApp&appid={}&agentid={}&redirect_uri={}&state={}\
              &redirect_type=top&panel_size=middle&lang={}",
-            base(&settings.qr_connect_address),
+            trim_address(&settings.qr_connect_address),
             urlencoding::encode(settings.corp_id.as_str()),
             settings.agent_id,
             urlencoding::encode(redirect_uri),
@@ -86,7 +87,7 @@ impl Client {
 }
 
 /// An address without query, fragment and closing slash, for a path to be put behind it.
-fn base(address: &Url) -> String {
+fn trim_address(address: &Url) -> String {
     let mut address = address.clone();
     address.set_query(None);
     address.set_fragment(None);
@@ -104,22 +105,22 @@ pub(super) struct IdentityAnswer {
 
 impl IdentityAnswer {
     /// Anything but exactly one plausible userid is an outsider.
-    pub(super) fn identity(self) -> Identity {
+    pub(super) fn identity(self) -> CodeOwner {
         let (Some(userid), None) = (self.userid, self.outsider) else {
-            return Identity::Outsider;
+            return CodeOwner::Outsider;
         };
         match UserId::parse_existing(&userid) {
-            Ok(userid) => Identity::Member(userid),
-            Err(UserIdError::LinkedCorp) => Identity::LinkedCorp,
-            Err(UserIdError::Unusable | UserIdError::NotAllowed) => Identity::Outsider,
+            Ok(userid) => CodeOwner::Member(userid),
+            Err(UserIdError::LinkedCorp) => CodeOwner::LinkedCorp,
+            Err(UserIdError::Unusable | UserIdError::NotAllowed) => CodeOwner::Outsider,
         }
     }
 }
 
 impl<'de> Deserialize<'de> for IdentityAnswer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
+        struct IdentityVisitor;
+        impl<'de> Visitor<'de> for IdentityVisitor {
             type Value = IdentityAnswer;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -134,10 +135,10 @@ impl<'de> Deserialize<'de> for IdentityAnswer {
                         "userid" if named => return Err(A::Error::custom("two userids")),
                         "userid" => {
                             named = true;
-                            answer.userid = text(entries.next_value()?);
+                            answer.userid = non_blank(entries.next_value()?);
                         }
                         "openid" | "externaluserid" => {
-                            answer.outsider = text(entries.next_value()?).or(answer.outsider);
+                            answer.outsider = non_blank(entries.next_value()?).or(answer.outsider);
                         }
                         _ => {
                             entries.next_value::<IgnoredAny>()?;
@@ -147,12 +148,12 @@ impl<'de> Deserialize<'de> for IdentityAnswer {
                 Ok(answer)
             }
         }
-        deserializer.deserialize_map(Fields)
+        deserializer.deserialize_map(IdentityVisitor)
     }
 }
 
 /// The text if it is not blank. A number is refused by its type: no userid is one.
-fn text(value: Option<String>) -> Option<String> {
+fn non_blank(value: Option<String>) -> Option<String> {
     value.filter(|text| !text.trim().is_empty())
 }
 
@@ -160,26 +161,26 @@ fn text(value: Option<String>) -> Option<String> {
 mod tests {
     use super::*;
     use crate::base::clock::Clock;
-    use crate::wecom::tests::settings;
+    use crate::wecom::tests::test_settings;
 
-    fn identity(json: &str) -> Identity {
+    fn read_identity(json: &str) -> CodeOwner {
         serde_json::from_str::<IdentityAnswer>(json).unwrap().identity()
     }
 
     #[test]
     fn only_one_plausible_userid_without_a_slash_is_a_member() {
         for (json, expected) in [
-            (r#"{"userid":"ZhangSan"}"#, Identity::Member(UserId::new("ZhangSan"))),
-            (r#"{"UserId":"a@b.c_d-e","DeviceId":"x"}"#, Identity::Member(UserId::new("a@b.c_d-e"))),
-            (r#"{"userid":"a","openid":"","external_userid":null}"#, Identity::Member(UserId::new("a"))),
-            (r#"{"userid":"张三"}"#, Identity::Member(UserId::new("张三"))),
-            (r#"{"userid":"a+b"}"#, Identity::Member(UserId::new("a+b"))),
-            (r##"{"userid":"w#1"}"##, Identity::Member(UserId::new("w#1"))),
-            (r#"{"userid":"_lead"}"#, Identity::Member(UserId::new("_lead"))),
-            (r#"{"userid":"ww1/zhangsan"}"#, Identity::LinkedCorp),
-            (r#"{"userid":"/"}"#, Identity::LinkedCorp),
+            (r#"{"userid":"ZhangSan"}"#, CodeOwner::Member(UserId::new("ZhangSan"))),
+            (r#"{"UserId":"a@b.c_d-e","DeviceId":"x"}"#, CodeOwner::Member(UserId::new("a@b.c_d-e"))),
+            (r#"{"userid":"a","openid":"","external_userid":null}"#, CodeOwner::Member(UserId::new("a"))),
+            (r#"{"userid":"张三"}"#, CodeOwner::Member(UserId::new("张三"))),
+            (r#"{"userid":"a+b"}"#, CodeOwner::Member(UserId::new("a+b"))),
+            (r##"{"userid":"w#1"}"##, CodeOwner::Member(UserId::new("w#1"))),
+            (r#"{"userid":"_lead"}"#, CodeOwner::Member(UserId::new("_lead"))),
+            (r#"{"userid":"ww1/zhangsan"}"#, CodeOwner::LinkedCorp),
+            (r#"{"userid":"/"}"#, CodeOwner::LinkedCorp),
         ] {
-            assert_eq!(identity(json), expected, "{json}");
+            assert_eq!(read_identity(json), expected, "{json}");
         }
     }
 
@@ -207,9 +208,9 @@ mod tests {
             r#"{"UserId":"a","ExternalUserId":"e","openid":null}"#,
             r#"{"userid":"ww1/a","openid":"o"}"#,
         ] {
-            assert_eq!(identity(json), Identity::Outsider, "{json}");
+            assert_eq!(read_identity(json), CodeOwner::Outsider, "{json}");
         }
-        assert_eq!(identity(&format!(r#"{{"userid":"{}"}}"#, "a".repeat(65))), Identity::Outsider);
+        assert_eq!(read_identity(&format!(r#"{{"userid":"{}"}}"#, "a".repeat(65))), CodeOwner::Outsider);
     }
 
     #[test]
@@ -228,7 +229,7 @@ mod tests {
 
     #[test]
     fn the_link_inside_wecom_is_as_documented_and_encoded_once() {
-        let client = Client::new(settings("https://qyapi.example.com"), Clock::System).unwrap();
+        let client = WecomClient::new(test_settings("https://qyapi.example.com"), Clock::System).unwrap();
         assert_eq!(
             client.authorize_url("https://oa.example.com/sso/callback?rd=%2Fa b&r=1", "Abc123"),
             "https://open.weixin.qq.com/connect/oauth2/authorize?appid=ww0000000000000001\
@@ -239,7 +240,7 @@ mod tests {
 
     #[test]
     fn the_scan_page_has_a_plain_link_and_one_for_the_frame() {
-        let client = Client::new(settings("https://qyapi.example.com"), Clock::System).unwrap();
+        let client = WecomClient::new(test_settings("https://qyapi.example.com"), Clock::System).unwrap();
         let start = "https://login.work.weixin.qq.com/wwlogin/sso/login?login_type=CorpApp\
                      &appid=ww0000000000000001&agentid=1000002\
                      &redirect_uri=https%3A%2F%2Foa.example.com%3A8443%2Fsso%2Fcallback&state=Abc123";
@@ -253,9 +254,9 @@ mod tests {
 
     #[test]
     fn a_private_host_may_have_a_path_prefix() {
-        let mut settings = settings("https://qyapi.example.com");
+        let mut settings = test_settings("https://qyapi.example.com");
         settings.oauth2_address = "https://wecom.example.com/proxy/?x=1#y".parse().unwrap();
-        let client = Client::new(settings, Clock::System).unwrap();
+        let client = WecomClient::new(settings, Clock::System).unwrap();
         let url = client.authorize_url("https://a.example.com/", "s");
         assert!(url.starts_with("https://wecom.example.com/proxy/connect/oauth2/authorize?appid="), "{url}");
     }

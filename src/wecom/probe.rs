@@ -3,15 +3,15 @@
 use serde::de::IgnoredAny;
 use serde_json::json;
 
-use super::exchange::{Body, Param, Request};
-use super::lane::Lane;
+use super::call_class::CallClass;
+use super::exchange::{CallParameter, RequestBody, WecomRequest};
 use super::message;
-use super::{Client, Deadline, Error, Family, SecretKind};
+use super::{Deadline, ErrorFamily, SecretKind, WecomClient, WecomError};
 use crate::base::clock::Timestamp;
 
 /// What a secret turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ProbedKind {
+pub enum ProbedSecretKind {
     /// A self-built application's: it can exchange codes.
     App,
     /// The 通讯录同步 assistant's: it can list ids and cannot sign anyone in.
@@ -21,29 +21,40 @@ pub enum ProbedKind {
 /// No code of WeCom's looks like this, so the exchange fails on the code and not before.
 const IMPOSSIBLE_CODE: &str = "gongpai-doctor";
 
-impl Client {
+impl WecomClient {
     /// Finds out what the secret configured as `which` really is, with at most one gettoken.
     ///
     /// An application's token gets as far as the impossible code (40029); the 通讯录同步 assistant may not
     /// exchange codes at all (48002, 50001; document 90313) but may list ids, and it alone may (96067). Any
     /// other refusal says nothing about the kind and is returned: 40001, 60020, ….
-    pub async fn kind_of(&self, which: SecretKind, deadline: Deadline) -> Result<ProbedKind, Error> {
-        let query = [Param::open("code", IMPOSSIBLE_CODE)];
-        let exchange = Request { api: "auth/getuserinfo", query: &query, body: None, lane: Lane::Person };
+    pub async fn probe_secret(
+        &self,
+        which: SecretKind,
+        deadline: Deadline,
+    ) -> Result<ProbedSecretKind, WecomError> {
+        let query = [CallParameter::open("code", IMPOSSIBLE_CODE)];
+        let exchange =
+            WecomRequest { api: "auth/getuserinfo", query: &query, body: None, class: CallClass::Person };
         let said = self.call::<IgnoredAny>(which, exchange, deadline).await;
         let guess = match said {
-            Ok(_) => ProbedKind::App,
-            Err(error) if error.family() == Family::SignInAgain => ProbedKind::App,
-            Err(error) if matches!(error.code(), Some(48002 | 50001)) => return Ok(ProbedKind::Contacts),
+            Ok(_) => ProbedSecretKind::App,
+            Err(error) if error.family() == ErrorFamily::SignInAgain => ProbedSecretKind::App,
+            Err(error) if matches!(error.code(), Some(48002 | 50001)) => {
+                return Ok(ProbedSecretKind::Contacts);
+            }
             Err(error) => return Err(error),
         };
         // No document promises that the assistant's lack of rights is noticed before the code is. Private
         // editions without this call answer something else, which leaves the guess as it is.
         let body = json!({"limit": 1});
-        let list =
-            Request { api: "user/list_id", query: &[], body: Some(Body::Json(&body)), lane: Lane::Person };
+        let list = WecomRequest {
+            api: "user/list_id",
+            query: &[],
+            body: Some(RequestBody::Json(&body)),
+            class: CallClass::Person,
+        };
         match self.call::<IgnoredAny>(which, list, deadline).await {
-            Ok(_) => Ok(ProbedKind::Contacts),
+            Ok(_) => Ok(ProbedSecretKind::Contacts),
             Err(_) => Ok(guess),
         }
     }
@@ -52,19 +63,19 @@ impl Client {
     ///
     /// WeCom judges secret, address and application first; a secret that may send is told that nobody is named (82001,
     /// 81012; in other words 81013, 40063, 40035, 40003). Whatever else it says is the error.
-    pub async fn may_send(&self, deadline: Deadline) -> Result<(), Error> {
+    pub async fn may_send(&self, deadline: Deadline) -> Result<(), WecomError> {
         let body = json!({
             "touser": "",
             "msgtype": "text",
             "agentid": self.settings().agent_id,
             "text": { "content": "gongpai doctor" },
         });
-        let body = Some(Body::Json(&body));
-        let request = Request { api: message::SEND, query: &[], body, lane: Lane::Person };
+        let body = Some(RequestBody::Json(&body));
+        let request = WecomRequest { api: message::SEND_API, query: &[], body, class: CallClass::Person };
         match self.call::<IgnoredAny>(SecretKind::App, request, deadline).await {
             Ok(_) => Ok(()),
-            Err(Error::Refused(refusal))
-                if refusal.api == message::SEND
+            Err(WecomError::Refused(refusal))
+                if refusal.api == message::SEND_API
                     && matches!(refusal.code, 82001 | 81012 | 81013 | 40063 | 40035 | 40003) =>
             {
                 Ok(())
@@ -79,7 +90,7 @@ impl Client {
         if let Some(time) = self.exchange().server_time() {
             return Some(time);
         }
-        match self.exchange().knock(deadline).await {
+        match self.exchange().fetch_date(deadline).await {
             Ok(()) => self.exchange().server_time(),
             Err(error) => {
                 tracing::debug!(%error, "WeCom's clock could not be read");

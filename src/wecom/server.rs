@@ -12,7 +12,7 @@ use url::Url;
 
 /// What was asked.
 #[derive(Debug, Clone)]
-pub(crate) struct Asked {
+pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
     /// Without `/cgi-bin/`.
     pub(crate) api: String,
@@ -22,7 +22,7 @@ pub(crate) struct Asked {
     pub(crate) body: String,
 }
 
-impl Asked {
+impl ReceivedRequest {
     pub(crate) fn param(&self, name: &str) -> Option<&str> {
         self.query.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
@@ -68,30 +68,32 @@ impl Reply {
     }
 }
 
-type Rule = dyn Fn(&Asked, usize) -> Reply + Send + Sync;
+type ReplyRule = dyn Fn(&ReceivedRequest, usize) -> Reply + Send + Sync;
 
 /// A server on a free port; it ends when it is dropped.
-pub(crate) struct Server {
+pub(crate) struct FakeWecom {
     pub(crate) url: Url,
-    asked: Arc<Mutex<Vec<Asked>>>,
+    asked: Arc<Mutex<Vec<ReceivedRequest>>>,
     most_at_once: Arc<Mutex<(usize, usize)>>,
     _tasks: JoinSet<()>,
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for FakeWecom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Server({})", self.url)
     }
 }
 
-impl Server {
+impl FakeWecom {
     /// `rule` answers; its number counts earlier requests to the same api.
-    pub(crate) async fn start(rule: impl Fn(&Asked, usize) -> Reply + Send + Sync + 'static) -> Self {
+    pub(crate) async fn start(
+        rule: impl Fn(&ReceivedRequest, usize) -> Reply + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
         let asked = Arc::new(Mutex::new(Vec::new()));
         let most_at_once = Arc::new(Mutex::new((0, 0)));
-        let (log, load, rule) = (asked.clone(), most_at_once.clone(), Arc::new(rule) as Arc<Rule>);
+        let (log, load, rule) = (asked.clone(), most_at_once.clone(), Arc::new(rule) as Arc<ReplyRule>);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
@@ -105,12 +107,12 @@ impl Server {
         Self { url, asked, most_at_once, _tasks: tasks }
     }
 
-    pub(crate) fn asked(&self, api: &str) -> Vec<Asked> {
+    pub(crate) fn requests(&self, api: &str) -> Vec<ReceivedRequest> {
         self.asked.lock().iter().filter(|a| a.api == api).cloned().collect()
     }
 
-    pub(crate) fn count(&self, api: &str) -> usize {
-        self.asked(api).len()
+    pub(crate) fn request_count(&self, api: &str) -> usize {
+        self.requests(api).len()
     }
 
     /// The most requests that were being answered at the same time.
@@ -121,7 +123,7 @@ impl Server {
     /// Waits until `api` was asked `times`.
     pub(crate) async fn until_asked(&self, api: &str, times: usize) {
         let patience = tokio::time::Instant::now() + Duration::from_secs(10);
-        while self.count(api) < times {
+        while self.request_count(api) < times {
             assert!(tokio::time::Instant::now() < patience, "{api} was not asked {times} times");
             tokio::task::yield_now().await;
         }
@@ -130,13 +132,13 @@ impl Server {
 
 async fn serve(
     stream: TcpStream,
-    log: &Mutex<Vec<Asked>>,
+    log: &Mutex<Vec<ReceivedRequest>>,
     load: &Mutex<(usize, usize)>,
-    rule: &Rule,
+    rule: &ReplyRule,
 ) -> io::Result<()> {
     let mut pending = Vec::new();
     loop {
-        let Some(asked) = read(&stream, &mut pending).await? else { return Ok(()) };
+        let Some(asked) = read_request(&stream, &mut pending).await? else { return Ok(()) };
         let before = {
             let mut log = log.lock();
             let before = log.iter().filter(|a| a.api == asked.api).count();
@@ -150,20 +152,20 @@ async fn serve(
             load.1 = load.1.max(load.0);
         }
         let answer = match reply {
-            Reply::Body(body) => http("200 OK", "application/json", &body),
-            Reply::Status(status, kind, body) => http(&format!("{status} Test"), kind, &body),
+            Reply::Body(body) => build_response("200 OK", "application/json", &body),
+            Reply::Status(status, kind, body) => build_response(&format!("{status} Test"), kind, &body),
             Reply::Late(pause, body) => {
                 tokio::time::sleep(pause).await;
-                http("200 OK", "application/json", &body)
+                build_response("200 OK", "application/json", &body)
             }
             Reply::Hang => std::future::pending().await,
             Reply::HangInside => {
-                write(&stream, b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"errcode\":").await?;
+                write_bytes(&stream, b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"errcode\":").await?;
                 std::future::pending().await
             }
             Reply::Raw(bytes) => {
                 load.lock().0 -= 1;
-                return write(&stream, &bytes).await;
+                return write_bytes(&stream, &bytes).await;
             }
             Reply::Close => {
                 load.lock().0 -= 1;
@@ -171,11 +173,11 @@ async fn serve(
             }
         };
         load.lock().0 -= 1;
-        write(&stream, &answer).await?;
+        write_bytes(&stream, &answer).await?;
     }
 }
 
-fn http(status: &str, kind: &str, body: &[u8]) -> Vec<u8> {
+fn build_response(status: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     let head = format!(
         "HTTP/1.1 {status}\r\ncontent-type: {kind}\r\ndate: Sun, 22 Nov 2026 08:00:00 GMT\r\n\
          location: http://127.0.0.1:1/elsewhere\r\ncontent-length: {}\r\n\r\n",
@@ -185,7 +187,7 @@ fn http(status: &str, kind: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// One request, or `None` at the end of the connection.
-async fn read(stream: &TcpStream, pending: &mut Vec<u8>) -> io::Result<Option<Asked>> {
+async fn read_request(stream: &TcpStream, pending: &mut Vec<u8>) -> io::Result<Option<ReceivedRequest>> {
     loop {
         if let Some(end) = pending.windows(4).position(|w| w == b"\r\n\r\n") {
             let head = String::from_utf8_lossy(&pending[..end]).into_owned();
@@ -196,7 +198,7 @@ async fn read(stream: &TcpStream, pending: &mut Vec<u8>) -> io::Result<Option<As
             if pending.len() >= end + 4 + length {
                 let body = String::from_utf8_lossy(&pending[end + 4..end + 4 + length]).into_owned();
                 pending.drain(..end + 4 + length);
-                return Ok(Some(asked(&head, body)));
+                return Ok(Some(parse_request(&head, body)));
             }
         }
         stream.readable().await?;
@@ -210,7 +212,7 @@ async fn read(stream: &TcpStream, pending: &mut Vec<u8>) -> io::Result<Option<As
     }
 }
 
-fn asked(head: &str, body: String) -> Asked {
+fn parse_request(head: &str, body: String) -> ReceivedRequest {
     let mut words = head.split(' ');
     let method = words.next().unwrap().to_owned();
     let target = words.next().unwrap();
@@ -218,10 +220,10 @@ fn asked(head: &str, body: String) -> Asked {
     let api = url.path().rsplit_once("/cgi-bin/").map_or(url.path(), |(_, api)| api).to_owned();
     let headers = head.lines().skip(1).filter_map(|line| line.split_once(':'));
     let headers = headers.map(|(n, v)| (n.to_ascii_lowercase(), v.trim().to_owned())).collect();
-    Asked { method, api, query: url.query_pairs().into_owned().collect(), headers, body }
+    ReceivedRequest { method, api, query: url.query_pairs().into_owned().collect(), headers, body }
 }
 
-async fn write(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+async fn write_bytes(stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
     while !bytes.is_empty() {
         stream.writable().await?;
         match stream.try_write(bytes) {

@@ -5,21 +5,21 @@
 
 use serde::Deserialize;
 
-pub use super::sifted::Sifted;
+pub use super::lenient_list::LenientList;
 use super::{DepartmentId, Member, loose};
 
 /// `user/list` (90201): every detail of a department's members; linked corporations' members too.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MemberList {
     /// A member of several departments occurs in each.
-    pub userlist: Sifted<Member>,
+    pub userlist: LenientList<Member>,
 }
 
 /// `user/simplelist` (90200): names only.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct MemberNames {
+pub struct MemberNameList {
     /// The members.
-    pub userlist: Sifted<MemberName>,
+    pub userlist: LenientList<MemberName>,
 }
 
 /// A member in `user/simplelist` and `tag/get`.
@@ -37,12 +37,12 @@ pub struct MemberName {
 
 /// `user/list_id` (96067): a page of the complete list of ids, for the 通讯录同步 secret only.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct MemberIds {
+pub struct MemberIdPage {
     /// For the next page; `None` on the last one.
     #[serde(default, deserialize_with = "loose::optional_text")]
     pub next_cursor: Option<String>,
     /// One row for each member in each department.
-    pub dept_user: Sifted<DepartmentMember>,
+    pub dept_user: LenientList<DepartmentMember>,
 }
 
 /// A row of `user/list_id`.
@@ -60,9 +60,9 @@ pub struct DepartmentMember {
 
 /// `department/simplelist` (95350): every department's id and place, without names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct DepartmentNodes {
+pub struct DepartmentNodeList {
     /// The key is WeCom's.
-    pub department_id: Sifted<DepartmentNode>,
+    pub department_id: LenientList<DepartmentNode>,
 }
 
 /// A department without its name.
@@ -81,9 +81,9 @@ pub struct DepartmentNode {
 
 /// `tag/list` (90216): the tags that the token may see.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Tags {
+pub struct TagList {
     /// The tags, without who has them.
-    pub taglist: Sifted<TagName>,
+    pub taglist: LenientList<TagName>,
 }
 
 /// A tag in `tag/list`.
@@ -107,13 +107,13 @@ pub struct CreatedDepartment {
 
 /// `tag/get` (90213): who has a tag, as far as the application may see.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Tag {
+pub struct TagHolders {
     /// Its name; older answers have none.
     #[serde(default, deserialize_with = "loose::optional_text")]
     pub tagname: Option<String>,
     /// Members who have it themselves.
     #[serde(default)]
-    pub userlist: Sifted<MemberName>,
+    pub userlist: LenientList<MemberName>,
     /// Departments that have it; their members are not in `userlist`.
     #[serde(default, deserialize_with = "loose::null_as_default")]
     pub partylist: Vec<DepartmentId>,

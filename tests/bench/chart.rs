@@ -25,21 +25,21 @@ use anyhow::{Context as _, Result};
 use gongpai::base::clock::Clock;
 use gongpai::base::id::{CorpId, PersonId, UserId};
 use gongpai::base::secret::Secret;
-use gongpai::db::feed::Change;
-use gongpai::db::{Db, Location};
-use gongpai::directory::{self, Found};
-use gongpai::sync::apply::{self, Fence, How, Pause, Target};
-use gongpai::sync::plan::{self, LinkBy, Policy};
+use gongpai::db::feed::FeedTransaction;
+use gongpai::db::{DatabaseLocation, Db};
+use gongpai::directory::{self, MemberProfile};
+use gongpai::sync::apply::{self, ApplyOptions, ApplyTarget, Fence, PauseHook};
+use gongpai::sync::plan::{self, LinkBy, SyncPolicy};
 use gongpai::sync::remote::RemotePerson;
 use tokio::task::JoinSet;
 
 const PERSONS: u32 = 100_000;
 /// How often somebody signs in while a run writes.
-const SIGN_IN: Duration = Duration::from_millis(100);
+const SIGN_IN_INTERVAL: Duration = Duration::from_millis(100);
 /// The unit of CPU time in `/proc`, on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
-struct Bench {
+struct ChartBench {
     db: Db,
     corp: CorpId,
     clock: Clock,
@@ -57,14 +57,14 @@ async fn main() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let file: PathBuf = folder.path().join("gongpai.db");
     let db = match &postgres {
-        Some(url) => Db::open(Location::Postgres(url)).await?,
-        None => Db::open(Location::Sqlite(&file)).await?,
+        Some(url) => Db::open(DatabaseLocation::Postgres(url)).await?,
+        None => Db::open(DatabaseLocation::Sqlite(&file)).await?,
     };
     let (corp, clock) = (CorpId::new("ww1"), Clock::System);
     directory::store::ensure_chart(&db, &corp).await?;
-    let fence = organisation::fence(&db, &corp, &clock).await?;
-    let bench = Bench { db, corp, clock, fence };
-    println!("{}, {PERSONS} persons, {} units", bench.db.engine(), organisation::UNITS);
+    let fence = organisation::insert_running_run(&db, &corp, &clock).await?;
+    let bench = ChartBench { db, corp, clock, fence };
+    println!("{}, {PERSONS} persons, {} units", bench.db.engine(), organisation::UNIT_COUNT);
     println!(
         "goals: a first load in 5 s (SQLite) or 10 s (PostgreSQL), unchanged again in half of that with nothing changed, \
          128 MB, no transaction over 100 ms"
@@ -73,42 +73,42 @@ async fn main() -> Result<()> {
         "{:<18}{:>7}{:>7}{:>7}{:>8}{:>8}{:>10}{:>10}{:>10}{:>9}  changed",
         "", "load", "plan", "heal", "write", "CPU", "longest", "publish", "sign-in", "memory"
     );
-    bench.step("first load", |_, _| {}).await?;
-    bench.step("nothing changed", |_, _| {}).await?;
+    bench.measure_step("first load", |_, _| {}).await?;
+    bench.measure_step("nothing changed", |_, _| {}).await?;
     bench
-        .step("1 % changed", |n, person| {
+        .measure_step("1 % changed", |n, person| {
             if n % 100 == 0 {
                 person.name.push('改');
             }
         })
         .await?;
-    bench.step("all changed", |_, person| person.position.push('改')).await?;
-    bench.step("nothing changed", |_, person| person.position.push('改')).await?;
+    bench.measure_step("all changed", |_, person| person.position.push('改')).await?;
+    bench.measure_step("nothing changed", |_, person| person.position.push('改')).await?;
     bench.db.close().await;
     Ok(())
 }
 
-impl Bench {
-    async fn step(&self, name: &str, change: impl Fn(u32, &mut RemotePerson)) -> Result<()> {
-        let target = Target { db: &self.db, corp: &self.corp, clock: &self.clock, fence: &self.fence };
+impl ChartBench {
+    async fn measure_step(&self, name: &str, change: impl Fn(u32, &mut RemotePerson)) -> Result<()> {
+        let target = ApplyTarget { db: &self.db, corp: &self.corp, clock: &self.clock, fence: &self.fence };
         let now = self.clock.now();
-        let remote = organisation::remote(PERSONS, change);
+        let remote = organisation::build_remote(PERSONS, change);
         let began = forget_peak()?;
-        let cpu_before = cpu()?;
+        let cpu_before = cpu_seconds()?;
         let start = Instant::now();
-        apply::clear::heal(&target).await?;
+        apply::cleanup::remove_leftovers(&target).await?;
         let heal = start.elapsed();
         let start = Instant::now();
-        let local = apply::known::load(&self.db, &self.corp).await?;
+        let local = apply::baseline::load_local_directory(&self.db, &self.corp).await?;
         let load = start.elapsed();
-        let policy = Policy { link_by: vec![LinkBy::Mobile], max_removals: 1000, force: false };
+        let policy = SyncPolicy { link_by: vec![LinkBy::Mobile], max_removals: 1000, force: false };
         let start = Instant::now();
-        let plan = plan::plan(remote, &local, &policy, now, &mut || PersonId::generate(now));
+        let plan = plan::make_plan(remote, &local, &policy, now, &mut || PersonId::generate(now));
         let planned = start.elapsed();
         drop(local);
         let longest = Arc::new(AtomicU64::new(0));
         let last = Arc::new(parking_lot::Mutex::new(Instant::now()));
-        let pause: Box<Pause> = {
+        let pause: Box<PauseHook> = {
             let (longest, last) = (Arc::clone(&longest), Arc::clone(&last));
             Box::new(move |_| {
                 let now = Instant::now();
@@ -117,17 +117,18 @@ impl Bench {
                 Box::pin(async { Ok(()) })
             })
         };
-        let how = How { dry_run: false, began: now, complete_details_at: Some(now), pause: Some(&*pause) };
+        let how =
+            ApplyOptions { dry_run: false, began: now, complete_details_at: Some(now), pause: Some(&*pause) };
         let done = Arc::new(AtomicBool::new(false));
         let mut visitor = JoinSet::new();
-        visitor.spawn(visit(self.db.clone(), self.corp.clone(), Arc::clone(&done)));
+        visitor.spawn(sign_in_repeatedly(self.db.clone(), self.corp.clone(), Arc::clone(&done)));
         let start = Instant::now();
         *last.lock() = start;
-        let applied = apply::apply(&target, plan, &how, &organisation::NoEnd, &|_, _| {}).await?;
+        let applied = apply::apply_plan(&target, plan, &how, &organisation::IgnoredEnd, &|_, _| {}).await?;
         let (written, published) = (start.elapsed(), last.lock().elapsed());
         done.store(true, Ordering::Relaxed);
         let waited = visitor.join_next().await.context("a visitor")???;
-        let (peak, cpu) = (memory("VmHWM:")?, cpu()? - cpu_before);
+        let (peak, cpu) = (memory_kb("VmHWM:")?, cpu_seconds()? - cpu_before);
         let counts = applied.counts;
         println!(
             "{name:<18}{:>6.2}s{:>6.2}s{:>6.2}s{:>7.2}s{cpu:>7.2}s{:>8.1}ms{:>8.1}ms{:>8.1}ms{:>6} MB  {} persons, {} memberships, \
@@ -149,22 +150,22 @@ impl Bench {
 }
 
 /// Signs somebody in again and again; answers how long that took at most.
-async fn visit(db: Db, corp: CorpId, done: Arc<AtomicBool>) -> Result<Duration> {
+async fn sign_in_repeatedly(db: Db, corp: CorpId, done: Arc<AtomicBool>) -> Result<Duration> {
     let mut longest = Duration::ZERO;
     while !done.load(Ordering::Relaxed) {
         let start = Instant::now();
-        let found = Found {
+        let found = MemberProfile {
             userid: UserId::new("user00004711"),
             name: "张三4711".into(),
             email: String::new(),
             mobile: String::new(),
             employee_number: String::new(),
         };
-        let mut change = Change::begin(&db, &corp, Clock::System.now()).await?;
-        directory::store::put_active(&mut change, &found).await?;
+        let mut change = FeedTransaction::begin(&db, &corp, Clock::System.now()).await?;
+        directory::store::record_active_member(&mut change, &found).await?;
         change.commit().await?;
         longest = longest.max(start.elapsed());
-        tokio::time::sleep(SIGN_IN).await;
+        tokio::time::sleep(SIGN_IN_INTERVAL).await;
     }
     Ok(longest)
 }
@@ -176,17 +177,17 @@ fn micros(duration: Duration) -> u64 {
 /// Forgets the peak of this process's memory; answers how much it has now, in KB.
 fn forget_peak() -> Result<u64> {
     fs::write("/proc/self/clear_refs", "5").context("the peak of memory cannot be forgotten")?;
-    memory("VmRSS:")
+    memory_kb("VmRSS:")
 }
 
-fn memory(field: &str) -> Result<u64> {
+fn memory_kb(field: &str) -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
     let line = status.lines().find_map(|line| line.strip_prefix(field)).context("/proc/self/status")?;
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
 /// The CPU time of this process, in seconds: what the machine does beside it is not in it.
-fn cpu() -> Result<f64> {
+fn cpu_seconds() -> Result<f64> {
     let line = fs::read_to_string("/proc/self/stat")?;
     // The name, in brackets, may hold blanks.
     let (_, fields) = line.rsplit_once(") ").context("/proc/self/stat")?;

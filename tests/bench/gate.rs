@@ -38,23 +38,23 @@ use anyhow::{Context as _, Result, ensure};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::get;
-use gongpai::config::Listen;
+use gongpai::config::ListenAddress;
 use gongpai::supervisor::listen::Listener;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
 /// How many different cookies are sent in turn.
-const ROTATION: usize = 10_000;
+const ROTATION_COOKIES: usize = 10_000;
 /// The cores that server and load are pinned to.
 const SERVER_CORE: &str = "1";
 const LOAD_CORE: &str = "0";
 
 /// The path of a check.
-const CHECK: &str = "/auth/nginx";
+const CHECK_PATH: &str = "/auth/nginx";
 
 /// One line of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Case {
+struct BenchCase {
     /// How it is called, also on the command line.
     name: &'static str,
     /// What answers.
@@ -79,47 +79,47 @@ enum Subject {
     Nginx,
 }
 
-const CASES: &[Case] = &[
-    Case {
+const CASES: &[BenchCase] = &[
+    BenchCase {
         name: "bare-axum-204",
         subject: Subject::BareAxum,
         sessions: 0,
-        path: CHECK,
+        path: CHECK_PATH,
         reference: "bare-axum-204",
     },
-    Case {
+    BenchCase {
         name: "bare-axum-204-our-loop",
         subject: Subject::BareInOurLoop,
         sessions: 0,
-        path: CHECK,
+        path: CHECK_PATH,
         reference: "bare-axum-204",
     },
-    Case {
+    BenchCase {
         name: "gateway-10k",
         subject: Subject::Gateway,
         sessions: 10_000,
-        path: CHECK,
+        path: CHECK_PATH,
         reference: "bare-axum-204",
     },
-    Case {
+    BenchCase {
         name: "gateway-100k",
         subject: Subject::Gateway,
         sessions: 100_000,
-        path: CHECK,
+        path: CHECK_PATH,
         reference: "bare-axum-204",
     },
-    Case {
+    BenchCase {
         name: "nginx-open",
         subject: Subject::Nginx,
         sessions: 10_000,
-        path: nginx::OPEN,
+        path: nginx::OPEN_PATH,
         reference: "nginx-open",
     },
-    Case {
+    BenchCase {
         name: "nginx-checked",
         subject: Subject::Nginx,
         sessions: 10_000,
-        path: nginx::CHECKED,
+        path: nginx::CHECKED_PATH,
         reference: "nginx-open",
     },
 ];
@@ -131,52 +131,52 @@ fn main() -> Result<()> {
     };
     let path = |name: &'static str| value(name).map(Path::new).context(name);
     if let Some(name) = value("--serve") {
-        return serve(name, path("--data")?);
+        return serve_case(name, path("--data")?);
     }
     if let Some(sessions) = value("--seed") {
         let sessions = sessions.parse().context("--seed N")?;
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-        return runtime.block_on(gateway::seed(path("--data")?, sessions, path("--cookies")?));
+        return runtime.block_on(gateway::seed_sessions(path("--data")?, sessions, path("--cookies")?));
     }
     let requests = value("--requests").map(str::parse).transpose().context("--requests N")?;
     if let Some(port) = value("--load") {
         let cookies = fs::read_to_string(path("--cookies")?)?;
         let port = port.parse().context("--load PORT")?;
-        return load::load(port, value("--path").unwrap_or(CHECK), &cookies, requests.unwrap_or(1));
+        return load::run_load(port, value("--path").unwrap_or(CHECK_PATH), &cookies, requests.unwrap_or(1));
     }
     if !args.iter().any(|arg| arg == "--bench") {
         println!("nothing is measured in a test run; see `cargo bench --bench gate`");
         return Ok(());
     }
     let repeats = value("--repeats").unwrap_or("7").parse().context("--repeats N")?;
-    measure(repeats, requests.unwrap_or(200_000), value("--only"))
+    measure_cases(repeats, requests.unwrap_or(200_000), value("--only"))
 }
 
 // --- the one that measures ---------------------------------------------------------------------------------
 
 /// What one repeat found.
 #[derive(Clone, Copy, Debug)]
-struct Figure {
+struct Measurement {
     /// CPU time of the server per request, in microseconds.
     cpu: f64,
     /// Requests per second, by the clock on the wall.
     rate: f64,
 }
 
-fn measure(repeats: usize, requests: usize, only: Option<&str>) -> Result<()> {
+fn measure_cases(repeats: usize, requests: usize, only: Option<&str>) -> Result<()> {
     ensure!(repeats >= 5, "fewer than five repeats say nothing on a machine that others use");
     let folder = tempfile::tempdir()?;
-    let pinned =
-        std::thread::available_parallelism()?.get() > 1 && on_core(SERVER_CORE, "true").status().is_ok();
+    let pinned = std::thread::available_parallelism()?.get() > 1
+        && pinned_command(SERVER_CORE, "true").status().is_ok();
     if !pinned {
         println!("not pinned: this needs two cores and `taskset`; the figures are worth less");
     }
-    let has_nginx = Path::new(nginx::EXECUTABLE).exists();
+    let has_nginx = Path::new(nginx::NGINX_EXECUTABLE).exists();
     if !has_nginx {
-        println!("without nginx: {} is not there", nginx::EXECUTABLE);
+        println!("without nginx: {} is not there", nginx::NGINX_EXECUTABLE);
     }
-    let asked = |case: &Case| only.is_none_or(|name| case.name == name);
-    let wanted = |case: &&Case| {
+    let asked = |case: &BenchCase| only.is_none_or(|name| case.name == name);
+    let wanted = |case: &&BenchCase| {
         CASES.iter().any(|c| asked(c) && (c.name == case.name || c.reference == case.name))
             && (has_nginx || case.subject != Subject::Nginx)
     };
@@ -205,8 +205,8 @@ fn measure(repeats: usize, requests: usize, only: Option<&str>) -> Result<()> {
     print_table(&servers, &figures)
 }
 
-fn print_table(servers: &[Server], figures: &[Vec<Figure>]) -> Result<()> {
-    let sorted = |figures: &[Figure], pick: fn(&Figure) -> f64| {
+fn print_table(servers: &[Server], figures: &[Vec<Measurement>]) -> Result<()> {
+    let sorted = |figures: &[Measurement], pick: fn(&Measurement) -> f64| {
         let mut values: Vec<f64> = figures.iter().map(pick).collect();
         values.sort_by(f64::total_cmp);
         values
@@ -259,13 +259,13 @@ struct Seeds<'a> {
 
 impl Seeds<'_> {
     /// A folder to serve from, and the cookies of all its sessions.
-    fn get(&self, case: Case) -> Result<(PathBuf, PathBuf)> {
+    fn get(&self, case: BenchCase) -> Result<(PathBuf, PathBuf)> {
         // A subject without sessions is sent the same cookies as those with the fewest.
-        let sessions = case.sessions.max(ROTATION);
+        let sessions = case.sessions.max(ROTATION_COOKIES);
         let master = self.folder.join(format!("seed-{sessions}"));
         let cookies = self.folder.join(format!("seed-{sessions}.cookies"));
         if !cookies.exists() {
-            let status = role(LOAD_CORE, self.pinned)?
+            let status = role_command(LOAD_CORE, self.pinned)?
                 .args(["--seed", &sessions.to_string(), "--data"])
                 .arg(&master)
                 .arg("--cookies")
@@ -286,11 +286,11 @@ impl Seeds<'_> {
 
 /// A subject in processes of its own.
 struct Server {
-    case: Case,
+    case: BenchCase,
     port: u16,
     /// The cookies that are sent in turn.
     rotation: PathBuf,
-    processes: Vec<Running>,
+    processes: Vec<ChildProcess>,
     first_use: f64,
     ready: Duration,
     resident_at_start: f64,
@@ -298,28 +298,28 @@ struct Server {
 }
 
 /// A process, ended with this.
-struct Running {
+struct ChildProcess {
     child: Child,
     /// It ends when this is closed, so that it never outlives the measurement.
     _leash: Option<ChildStdin>,
 }
 
 impl Server {
-    fn start(case: Case, seeds: &Seeds<'_>, pinned: bool) -> Result<Self> {
+    fn start(case: BenchCase, seeds: &Seeds<'_>, pinned: bool) -> Result<Self> {
         let (data, cookies) = seeds.get(case)?;
         let rotation = data.join("rotation");
         let text = fs::read_to_string(&cookies)?;
-        let step = text.lines().count().div_ceil(ROTATION).max(1);
+        let step = text.lines().count().div_ceil(ROTATION_COOKIES).max(1);
         fs::write(&rotation, text.lines().step_by(step).collect::<Vec<_>>().join("\n"))?;
 
         let began = Instant::now();
-        let (mut port, server) = Running::serve(case, &data, pinned)?;
+        let (mut port, server) = ChildProcess::serve(case, &data, pinned)?;
         let ready = began.elapsed();
         let mut processes = vec![server];
         if case.subject == Subject::Nginx {
             let gateway = std::mem::replace(&mut port, nginx::free_port()?);
-            nginx::prepare(&data, &data, port, gateway)?;
-            processes.push(Running::nginx(&data, port, pinned)?);
+            nginx::prepare_prefix(&data, &data, port, gateway)?;
+            processes.push(ChildProcess::nginx(&data, port, pinned)?);
         }
         let (first_use, resident_at_start, resident_warm) = (f64::NAN, f64::NAN, f64::NAN);
         let mut server =
@@ -333,9 +333,9 @@ impl Server {
         Ok(server)
     }
 
-    fn figure(&self, cookies: &Path, requests: usize, pinned: bool) -> Result<Figure> {
+    fn figure(&self, cookies: &Path, requests: usize, pinned: bool) -> Result<Measurement> {
         let (cpu, clock) = (self.cpu()?, Instant::now());
-        let status = role(LOAD_CORE, pinned)?
+        let status = role_command(LOAD_CORE, pinned)?
             .args(["--load", &self.port.to_string(), "--path", self.case.path])
             .args(["--requests", &requests.to_string(), "--cookies"])
             .arg(cookies)
@@ -343,7 +343,7 @@ impl Server {
         ensure!(status.success(), "the load on {} failed", self.case.name);
         let (cpu, clock) = (self.cpu()?.saturating_sub(cpu), clock.elapsed());
         let requests = f64::from(u32::try_from(requests)?);
-        Ok(Figure { cpu: cpu.as_secs_f64() * 1e6 / requests, rate: requests / clock.as_secs_f64() })
+        Ok(Measurement { cpu: cpu.as_secs_f64() * 1e6 / requests, rate: requests / clock.as_secs_f64() })
     }
 
     /// The time its threads spent on a core.
@@ -367,10 +367,10 @@ impl Server {
     }
 }
 
-impl Running {
+impl ChildProcess {
     /// This program as the server of `case`, and the port it listens on.
-    fn serve(case: Case, data: &Path, pinned: bool) -> Result<(u16, Self)> {
-        let mut child = role(SERVER_CORE, pinned)?
+    fn serve(case: BenchCase, data: &Path, pinned: bool) -> Result<(u16, Self)> {
+        let mut child = role_command(SERVER_CORE, pinned)?
             .args(["--serve", case.name, "--data"])
             .arg(data)
             .stdin(Stdio::piped())
@@ -386,8 +386,11 @@ impl Running {
     }
 
     fn nginx(prefix: &Path, port: u16, pinned: bool) -> Result<Self> {
-        let mut command =
-            if pinned { on_core(SERVER_CORE, nginx::EXECUTABLE) } else { Command::new(nginx::EXECUTABLE) };
+        let mut command = if pinned {
+            pinned_command(SERVER_CORE, nginx::NGINX_EXECUTABLE)
+        } else {
+            Command::new(nginx::NGINX_EXECUTABLE)
+        };
         let child = command.arg("-p").arg(prefix).args(["-c", "nginx.conf", "-e", "error.log"]).spawn()?;
         let server = Self { child, _leash: None };
         let began = Instant::now();
@@ -399,7 +402,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         // Both only fail for a child that has ended already.
         if self.child.kill().is_ok() {
@@ -409,12 +412,12 @@ impl Drop for Running {
 }
 
 /// This program again, on `core`.
-fn role(core: &str, pinned: bool) -> Result<Command> {
+fn role_command(core: &str, pinned: bool) -> Result<Command> {
     let this = std::env::current_exe()?;
-    Ok(if pinned { on_core(core, this) } else { Command::new(this) })
+    Ok(if pinned { pinned_command(core, this) } else { Command::new(this) })
 }
 
-fn on_core(core: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
+fn pinned_command(core: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     let mut command = Command::new("taskset");
     command.args(["-c", core]).arg(program);
     command
@@ -422,7 +425,7 @@ fn on_core(core: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
 
 // --- the one that answers ----------------------------------------------------------------------------------
 
-fn serve(name: &str, data: &Path) -> Result<()> {
+fn serve_case(name: &str, data: &Path) -> Result<()> {
     let case = CASES.iter().find(|case| case.name == name).with_context(|| format!("no case {name}"))?;
     // As many workers as cores it may use: one, when pinned.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
@@ -434,7 +437,7 @@ fn serve(name: &str, data: &Path) -> Result<()> {
             std::process::exit(0);
         });
     };
-    let bare = Router::new().route(CHECK, get(|| std::future::ready(StatusCode::NO_CONTENT)));
+    let bare = Router::new().route(CHECK_PATH, get(|| std::future::ready(StatusCode::NO_CONTENT)));
     runtime.block_on(async {
         match case.subject {
             Subject::BareAxum => {
@@ -443,12 +446,12 @@ fn serve(name: &str, data: &Path) -> Result<()> {
                 axum::serve(listener, bare).await?;
             }
             Subject::BareInOurLoop => {
-                let any = Listen::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+                let any = ListenAddress::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
                 let listener = Listener::bind(&any).await?;
                 ready(listener.port().context("no port")?);
-                gongpai::supervisor::listen::serve(listener, bare, CancellationToken::new()).await;
+                gongpai::supervisor::listen::serve_routes(listener, bare, CancellationToken::new()).await;
             }
-            Subject::Gateway | Subject::Nginx => gateway::serve(data, ready).await?,
+            Subject::Gateway | Subject::Nginx => gateway::serve_gateway(data, ready).await?,
         }
         Ok(())
     })

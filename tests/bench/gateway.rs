@@ -10,35 +10,35 @@ use anyhow::{Context as _, Result};
 use gongpai::app::App;
 use gongpai::base::clock::Clock;
 use gongpai::base::id::{PersonId, Sid};
-use gongpai::config::{Config, Sources};
-use gongpai::db::feed::Change;
-use gongpai::directory::store::put_active;
-use gongpai::directory::{Found, Status};
+use gongpai::config::{Config, ConfigSources};
+use gongpai::db::feed::FeedTransaction;
+use gongpai::directory::store::record_active_member;
+use gongpai::directory::{MemberProfile, PersonStatus};
 use gongpai::session::Amr;
 use gongpai::session::store::NewSession;
-use gongpai::sync::apply::{self, How, Target};
-use gongpai::sync::plan::{self, Policy};
+use gongpai::sync::apply::{self, ApplyOptions, ApplyTarget};
+use gongpai::sync::plan::{self, SyncPolicy};
 
-use crate::organisation::{self, NoEnd};
+use crate::organisation::{self, IgnoredEnd};
 
 /// The application's host.
-pub(crate) const APP: &str = "app.bench.test";
+pub(crate) const APP_HOST: &str = "app.bench.test";
 
 /// How many members the directory has, whoever of them is signed in.
-const MEMBERS: u32 = 100_000;
+const MEMBER_COUNT: u32 = 100_000;
 
 /// How many sessions one transaction writes.
-const BATCH: usize = 2_000;
+const BATCH_SESSIONS: usize = 2_000;
 
 /// Nothing in it leaves this machine: the measured sessions are never asked of WeCom again while it runs.
-pub(crate) fn configuration(data: &Path, listen: &str) -> Result<Config> {
+pub(crate) fn load_configuration(data: &Path, listen: &str) -> Result<Config> {
     let mut text = format!(
         "public_url = \"https://oa.bench.test\"\ndata_dir = {data:?}\n\
          [server]\nlisten = {listen:?}\nadmin_listen = \"127.0.0.1:0\"\n\
          [wecom]\ncorp_id = \"ww1234567890abcdef\"\nagent_id = 1000002\n\
          app_secret = \"q0bZ2m0yq6y1o0e9fC0cU3m1l0m6T8y3vXk5Jf7w2Zg\"\n\
          api_address = \"http://127.0.0.1:1\"\n[gate]\nrecheck = \"24h\"\n\
-         [login]\nredirect_hosts = [{APP:?}]\n[log]\nlevel = \"info\"\nformat = \"json\"\n"
+         [login]\nredirect_hosts = [{APP_HOST:?}]\n[log]\nlevel = \"info\"\nformat = \"json\"\n"
     );
     // What is asked about (`/orders/…`) is decided by the eighteenth.
     for number in 1..=17 {
@@ -50,7 +50,7 @@ pub(crate) fn configuration(data: &Path, listen: &str) -> Result<Config> {
         };
         writeln!(
             text,
-            "[[rules]]\nhost = {APP:?}\npath = {path:?}\nallow = [\"user:user00000001\", \"leader:部门3\"]"
+            "[[rules]]\nhost = {APP_HOST:?}\npath = {path:?}\nallow = [\"user:user00000001\", \"leader:部门3\"]"
         )?;
     }
     // A tag that hardly anybody has, a unit that some are in, and the unit that everybody is in or below.
@@ -58,24 +58,24 @@ pub(crate) fn configuration(data: &Path, listen: &str) -> Result<Config> {
     for (path, allow) in
         [("/orders/*", orders), ("/static/**", r#"["members"]"#), ("/public/**", r#"["anyone"]"#)]
     {
-        writeln!(text, "[[rules]]\nhost = {APP:?}\npath = {path:?}\nallow = {allow}")?;
+        writeln!(text, "[[rules]]\nhost = {APP_HOST:?}\npath = {path:?}\nallow = {allow}")?;
     }
-    let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() })?;
+    let (config, _) = Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() })?;
     Ok(config)
 }
 
 /// Writes the directory into a new database, as a run does.
-async fn fill(app: &App) -> Result<()> {
+async fn fill_directory(app: &App) -> Result<()> {
     let (db, corp, clock) = (&app.db, &app.config.wecom.corp_id, &app.clock);
-    let remote = organisation::remote(MEMBERS, |_, person| person.status = Status::Active);
-    let fence = organisation::fence(db, corp, clock).await?;
-    let local = apply::known::load(db, corp).await?;
+    let remote = organisation::build_remote(MEMBER_COUNT, |_, person| person.status = PersonStatus::Active);
+    let fence = organisation::insert_running_run(db, corp, clock).await?;
+    let local = apply::baseline::load_local_directory(db, corp).await?;
     let now = clock.now();
-    let policy = Policy { link_by: vec![], max_removals: 0, force: false };
-    let plan = plan::plan(remote, &local, &policy, now, &mut || PersonId::generate(now));
-    let target = Target { db, corp, clock, fence: &fence };
-    let how = How { dry_run: false, began: now, complete_details_at: Some(now), pause: None };
-    apply::apply(&target, plan, &how, &NoEnd, &|_, _| {}).await?;
+    let policy = SyncPolicy { link_by: vec![], max_removals: 0, force: false };
+    let plan = plan::make_plan(remote, &local, &policy, now, &mut || PersonId::generate(now));
+    let target = ApplyTarget { db, corp, clock, fence: &fence };
+    let how = ApplyOptions { dry_run: false, began: now, complete_details_at: Some(now), pause: None };
+    apply::apply_plan(&target, plan, &how, &IgnoredEnd, &|_, _| {}).await?;
     // It has ended, so that no gateway takes it up again.
     sqlx::query("UPDATE sync_runs SET status = 'done' WHERE id = $1")
         .bind(fence.run.as_str())
@@ -86,17 +86,17 @@ async fn fill(app: &App) -> Result<()> {
 
 /// Writes the directory and so many sessions of its members into a new database at `data`, and the cookies of these to
 /// `cookies`.
-pub(crate) async fn seed(data: &Path, sessions: u32, cookies: &Path) -> Result<()> {
-    let (app, _) = App::build(configuration(data, "127.0.0.1:0")?, Clock::System).await?;
-    fill(&app).await?;
+pub(crate) async fn seed_sessions(data: &Path, sessions: u32, cookies: &Path) -> Result<()> {
+    let (app, _) = App::build(load_configuration(data, "127.0.0.1:0")?, Clock::System).await?;
+    fill_directory(&app).await?;
     let mut lines = std::io::BufWriter::new(fs::File::create(cookies)?);
     let numbers: Vec<u32> = (0..sessions).collect();
-    for batch in numbers.chunks(BATCH) {
+    for batch in numbers.chunks(BATCH_SESSIONS) {
         let now = app.clock.now();
-        let mut change = Change::begin(&app.db, &app.config.wecom.corp_id, now).await?;
+        let mut change = FeedTransaction::begin(&app.db, &app.config.wecom.corp_id, now).await?;
         let mut begun = Vec::with_capacity(batch.len());
         for number in batch {
-            let found = Found {
+            let found = MemberProfile {
                 userid: organisation::userid(*number),
                 name: format!("张三{number}"),
                 email: String::new(),
@@ -107,8 +107,8 @@ pub(crate) async fn seed(data: &Path, sessions: u32, cookies: &Path) -> Result<(
             let session = NewSession {
                 family: sid.clone(),
                 sid,
-                person: put_active(&mut change, &found).await?,
-                audience: APP.to_owned(),
+                person: record_active_member(&mut change, &found).await?,
+                audience: APP_HOST.to_owned(),
                 amr: Amr::App,
                 auth_time: now,
                 expires_at: app.sessions.expiry(now),
@@ -120,7 +120,7 @@ pub(crate) async fn seed(data: &Path, sessions: u32, cookies: &Path) -> Result<(
         }
         change.commit().await?;
         for (session, found) in begun {
-            let token = app.sessions.token(&session, &found.userid, &found.name)?;
+            let token = app.sessions.sign_token(&session, &found.userid, &found.name)?;
             writeln!(lines, "__Host-gongpai={token}")?;
         }
     }
@@ -130,9 +130,9 @@ pub(crate) async fn seed(data: &Path, sessions: u32, cookies: &Path) -> Result<(
 }
 
 /// Runs it until the process ends; `ready` gets the port.
-pub(crate) async fn serve(data: &Path, ready: impl FnOnce(u16)) -> Result<()> {
-    let config = configuration(data, "127.0.0.1:0")?;
-    gongpai::observe::telemetry::begin(&config.log)?;
+pub(crate) async fn serve_gateway(data: &Path, ready: impl FnOnce(u16)) -> Result<()> {
+    let config = load_configuration(data, "127.0.0.1:0")?;
+    gongpai::observe::telemetry::start_logging(&config.log)?;
     let (app, workings) = App::build(config, Clock::System).await?;
     let mut port = None;
     let listening = |public: &str, _: &str| {

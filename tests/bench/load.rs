@@ -10,26 +10,27 @@ use anyhow::{Context as _, Result, bail, ensure};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use crate::CHECK;
-use crate::gateway::APP;
+use crate::CHECK_PATH;
+use crate::gateway::APP_HOST;
 
 /// What nginx keeps open to one upstream under load.
-const CONNECTIONS: usize = 64;
+const CONNECTION_COUNT: usize = 64;
 /// A repeat that takes longer is stuck.
-const DEADLINE: Duration = Duration::from_secs(300);
+const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
 /// The request that the checks are about, as nginx passes it on.
 const ORIGINAL_URL: &str = "https://app.bench.test/orders/17?page=2";
 
 /// Sends so many requests for `path` to the server on `port`, with `cookies` in turn.
-pub(crate) fn load(port: u16, path: &str, cookies: &str, requests: usize) -> Result<()> {
-    let asked: Arc<[Vec<u8>]> = cookies.lines().map(|cookie| request(path, cookie)).collect::<Result<_>>()?;
+pub(crate) fn run_load(port: u16, path: &str, cookies: &str, requests: usize) -> Result<()> {
+    let asked: Arc<[Vec<u8>]> =
+        cookies.lines().map(|cookie| build_request(path, cookie)).collect::<Result<_>>()?;
     ensure!(!asked.is_empty(), "no cookies");
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     let next = Arc::new(AtomicUsize::new(0));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let mut connections = JoinSet::new();
-        for _ in 0..CONNECTIONS {
+        for _ in 0..CONNECTION_COUNT {
             let (asked, next) = (Arc::clone(&asked), Arc::clone(&next));
             connections.spawn(async move {
                 let stream = TcpStream::connect(address).await?;
@@ -41,7 +42,7 @@ pub(crate) fn load(port: u16, path: &str, cookies: &str, requests: usize) -> Res
                         return Ok(());
                     }
                     let request = asked.get(number % asked.len()).context("a request")?;
-                    exchange(&stream, request, &mut answer).await?;
+                    exchange_once(&stream, request, &mut answer).await?;
                 }
             });
         }
@@ -52,15 +53,15 @@ pub(crate) fn load(port: u16, path: &str, cookies: &str, requests: usize) -> Res
             }
             Ok(())
         };
-        tokio::time::timeout(DEADLINE, all).await.context("the load did not end")?
+        tokio::time::timeout(LOAD_TIMEOUT, all).await.context("the load did not end")?
     })
 }
 
 /// A browser's request, or what the printed nginx configuration makes of it.
-fn request(path: &str, cookie: &str) -> Result<Vec<u8>> {
+fn build_request(path: &str, cookie: &str) -> Result<Vec<u8>> {
     let mut request = Vec::new();
-    write!(request, "GET {path} HTTP/1.1\r\nHost: {APP}\r\n")?;
-    if path == CHECK {
+    write!(request, "GET {path} HTTP/1.1\r\nHost: {APP_HOST}\r\n")?;
+    if path == CHECK_PATH {
         write!(
             request,
             "X-Original-URL: {ORIGINAL_URL}\r\nX-Original-Method: GET\r\nX-Forwarded-For: 203.0.113.7\r\n"
@@ -76,7 +77,7 @@ fn request(path: &str, cookie: &str) -> Result<Vec<u8>> {
 }
 
 /// One request and its whole answer, which must be a 2xx.
-async fn exchange(stream: &TcpStream, request: &[u8], answer: &mut Vec<u8>) -> Result<()> {
+async fn exchange_once(stream: &TcpStream, request: &[u8], answer: &mut Vec<u8>) -> Result<()> {
     let mut rest = request;
     while !rest.is_empty() {
         stream.writable().await?;
@@ -91,7 +92,7 @@ async fn exchange(stream: &TcpStream, request: &[u8], answer: &mut Vec<u8>) -> R
         stream.readable().await?;
         match stream.try_read_buf(answer) {
             Ok(0) => bail!("the server closed the connection"),
-            Ok(_) if is_whole(answer)? => break,
+            Ok(_) if is_complete(answer)? => break,
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
@@ -103,7 +104,7 @@ async fn exchange(stream: &TcpStream, request: &[u8], answer: &mut Vec<u8>) -> R
 }
 
 /// Whether the head and as much body as it announces have arrived.
-fn is_whole(answer: &[u8]) -> Result<bool> {
+fn is_complete(answer: &[u8]) -> Result<bool> {
     let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(false) };
     let text = std::str::from_utf8(answer.get(..head).unwrap_or_default())?;
     let length = text.split("\r\n").find_map(|line| {

@@ -26,9 +26,9 @@ use base64::engine::general_purpose::STANDARD;
 use gongpai::app::App;
 use gongpai::base::clock::Clock;
 use gongpai::base::secret::{random_token, sha256_hex};
-use gongpai::config::{Config, Sources};
+use gongpai::config::{Config, ConfigSources};
 use gongpai::message::Messages;
-use gongpai::simulator::{Member, Simulator};
+use gongpai::simulator::{SimulatedMember, Simulator};
 use gongpai::supervisor::Supervisor;
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -37,7 +37,7 @@ use tower::ServiceExt as _;
 const REPEATS: usize = 5;
 const PRODUCERS: [usize; 3] = [1, 16, 64];
 /// Enough for the clock to tell.
-const LASTS: Duration = Duration::from_secs(2);
+const MEASURED_TIME: Duration = Duration::from_secs(2);
 const SINGLES: usize = 10_000;
 const MEMBERS: usize = 10_000;
 /// A second part that takes longer is stuck.
@@ -53,7 +53,9 @@ async fn main() -> Result<()> {
     let postgres = args.iter().position(|arg| arg == "--postgres").and_then(|at| args.get(at + 1));
     let simulator = Simulator::default();
     simulator.change(|world| {
-        world.members.extend((0..MEMBERS).map(|n| Member::new(&userid(n), "成员").within([1])));
+        world
+            .members
+            .extend((0..MEMBERS).map(|n| SimulatedMember::new(&userid(n), "成员").with_departments([1])));
         world.account_limit = 1_000_000;
     });
     let wecom = simulator.start_on("127.0.0.1:0".parse()?).await?;
@@ -75,10 +77,10 @@ async fn main() -> Result<()> {
         }],
     });
     let text = toml::to_string(&text)?;
-    let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() })?;
+    let (config, _) = Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() })?;
     let (app, workings) = App::build(config, Clock::System).await?;
     drop(workings);
-    let post = Post {
+    let post = BenchClient {
         router: app.public(),
         messages: app.messages.clone(),
         authorization: format!("Basic {}", STANDARD.encode(format!("bench:{secret}"))),
@@ -91,7 +93,7 @@ async fn main() -> Result<()> {
     let mut alone = 0.0;
     for repeat in 0..REPEATS {
         for producers in PRODUCERS {
-            let measured = post.for_a_while(producers, repeat).await?;
+            let measured = post.send_for_a_while(producers, repeat).await?;
             if producers == 1 {
                 alone = measured.per_second;
             }
@@ -116,7 +118,7 @@ fn userid(n: usize) -> String {
 }
 
 /// What one part came to.
-struct Measured {
+struct ThroughputSample {
     per_second: f64,
     commits_per_second: f64,
     p50: Duration,
@@ -125,14 +127,14 @@ struct Measured {
 
 /// The way in.
 #[derive(Clone)]
-struct Post {
+struct BenchClient {
     router: Router,
     messages: Messages,
     authorization: String,
 }
 
-impl Post {
-    async fn one(&self, userid: &str, text: &str) -> Result<()> {
+impl BenchClient {
+    async fn send_one(&self, userid: &str, text: &str) -> Result<()> {
         let body = json!({"to": {"users": [userid]}, "kind": "text", "content": {"content": text}});
         let request = Request::post("/api/v1/messages")
             .header("host", "oa.bench.test")
@@ -144,18 +146,18 @@ impl Post {
         Ok(())
     }
 
-    async fn for_a_while(&self, producers: usize, repeat: usize) -> Result<Measured> {
+    async fn send_for_a_while(&self, producers: usize, repeat: usize) -> Result<ThroughputSample> {
         let (began, commits) = (Instant::now(), self.messages.commits());
         let mut all = JoinSet::new();
         for producer in 0..producers {
             let post = self.clone();
             all.spawn(async move {
                 let mut took = Vec::new();
-                while began.elapsed() < LASTS {
+                while began.elapsed() < MEASURED_TIME {
                     let asked = Instant::now();
                     // About 600 bytes, as a real one; to nobody in particular.
                     let text = format!("{repeat} {producer} {} {}", took.len(), "待办".repeat(90));
-                    post.one(&userid(producer), &text).await?;
+                    post.send_one(&userid(producer), &text).await?;
                     took.push(asked.elapsed());
                 }
                 anyhow::Ok(took)
@@ -169,7 +171,7 @@ impl Post {
         took.sort_unstable();
         let at = |share: usize| took.get(took.len() * share / 100).copied().context("a message");
         let count = |n: u64| f64::from(u32::try_from(n).unwrap_or(u32::MAX));
-        Ok(Measured {
+        Ok(ThroughputSample {
             per_second: count(took.len() as u64) / lasted,
             commits_per_second: count(self.messages.commits() - commits) / lasted,
             p50: at(50)?,
@@ -179,7 +181,7 @@ impl Post {
 }
 
 /// 10 000 messages of one text from 64 producers, delivered while they are posted.
-async fn singles(app: &App, post: &Post, wecom: &Simulator) -> Result<()> {
+async fn singles(app: &App, post: &BenchClient, wecom: &Simulator) -> Result<()> {
     // What was accepted so far is not what is measured.
     let old = "UPDATE messages SET expires_at = 1 WHERE finished_at IS NULL";
     let mut tx = app.db.write().await?;
@@ -202,7 +204,7 @@ async fn singles(app: &App, post: &Post, wecom: &Simulator) -> Result<()> {
                 if n >= SINGLES {
                     return anyhow::Ok(());
                 }
-                post.one(&userid(n), "明天 10 点停机维护，请提前保存。").await?;
+                post.send_one(&userid(n), "明天 10 点停机维护，请提前保存。").await?;
             }
         });
     }

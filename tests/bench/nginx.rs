@@ -6,16 +6,16 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use gongpai::cli::snippet::{NginxArgs, nginx};
+use gongpai::cli::snippet::{NginxArgs, render_nginx};
 
-use crate::gateway::{APP, configuration};
+use crate::gateway::{APP_HOST, load_configuration};
 
 /// Debian's; `PATH` often lacks its folder.
-pub(crate) const EXECUTABLE: &str = "/usr/sbin/nginx";
+pub(crate) const NGINX_EXECUTABLE: &str = "/usr/sbin/nginx";
 
 /// The file, and the same one without a check.
-pub(crate) const CHECKED: &str = "/static/page.html";
-pub(crate) const OPEN: &str = "/open/page.html";
+pub(crate) const CHECKED_PATH: &str = "/static/page.html";
+pub(crate) const OPEN_PATH: &str = "/open/page.html";
 
 /// A port that nobody listens on.
 pub(crate) fn free_port() -> Result<u16> {
@@ -23,19 +23,19 @@ pub(crate) fn free_port() -> Result<u16> {
 }
 
 /// Writes everything nginx needs below `prefix`: it listens on `port` and asks the gateway on `gateway`.
-pub(crate) fn prepare(prefix: &Path, data: &Path, port: u16, gateway: u16) -> Result<()> {
+pub(crate) fn prepare_prefix(prefix: &Path, data: &Path, port: u16, gateway: u16) -> Result<()> {
     for kind in ["static", "open"] {
         fs::create_dir_all(prefix.join(kind))?;
         fs::write(prefix.join(kind).join("page.html"), "x".repeat(1024))?;
     }
     let args = NginxArgs {
-        host: APP.to_owned(),
+        host: APP_HOST.to_owned(),
         upstream: Some("http://127.0.0.1:9".to_owned()),
         listen: format!("127.0.0.1:{port}"),
         api: false,
         access_log: "access.log".to_owned(),
     };
-    let snippet = nginx(&configuration(data, &format!("127.0.0.1:{gateway}"))?, &args)?;
+    let snippet = render_nginx(&load_configuration(data, &format!("127.0.0.1:{gateway}"))?, &args)?;
     // As its comment says for an nginx that is not the end of TLS: without ` ssl` and the lines below.
     let plain: String = snippet
         .lines()

@@ -7,17 +7,19 @@ use anyhow::Result;
 use gongpai::base::clock::Clock;
 use gongpai::base::id::{CorpId, RunId, UserId};
 use gongpai::db::Db;
-use gongpai::db::feed::Change;
-use gongpai::directory::Status;
-use gongpai::sync::apply::{Applied, Ending, Fence, Raised};
-use gongpai::sync::remote::{Complete, Remote, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit};
+use gongpai::db::feed::FeedTransaction;
+use gongpai::directory::PersonStatus;
+use gongpai::sync::apply::{ApplyResult, Fence, RaisedConflict, RunEndWriter};
+use gongpai::sync::remote::{
+    Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
+};
 
 /// How many departments there are: a tree of which each level is eight times the one above.
-pub(crate) const UNITS: u32 = 5_000;
+pub(crate) const UNIT_COUNT: u32 = 5_000;
 /// Everybody whose number divides by this is in a second unit.
-const SECOND_UNIT: u32 = 5;
+const SECOND_UNIT_DIVISOR: u32 = 5;
 /// How many tags there are; each is some department's and twenty members'.
-const TAGS: u32 = 20;
+const TAG_COUNT: u32 = 20;
 
 /// The userid of a member.
 pub(crate) fn userid(n: u32) -> UserId {
@@ -25,8 +27,8 @@ pub(crate) fn userid(n: u32) -> UserId {
 }
 
 /// The corporation with so many members, each of which `change` may change.
-pub(crate) fn remote(members: u32, change: impl Fn(u32, &mut RemotePerson)) -> Remote {
-    let units = (1..=UNITS).map(|id| RemoteUnit {
+pub(crate) fn build_remote(members: u32, change: impl Fn(u32, &mut RemotePerson)) -> RemoteDirectory {
+    let units = (1..=UNIT_COUNT).map(|id| RemoteUnit {
         id,
         parent: if id == 1 { 0 } else { id / 8 + u32::from(id < 8) },
         name: format!("部门{id}"),
@@ -35,37 +37,37 @@ pub(crate) fn remote(members: u32, change: impl Fn(u32, &mut RemotePerson)) -> R
         leaders: vec![],
     });
     let persons = (0..members).map(|n| {
-        let mut person = person(n);
+        let mut person = build_person(n);
         change(n, &mut person);
         person
     });
-    let tags = (1..=TAGS).map(|id| RemoteTag {
+    let tags = (1..=TAG_COUNT).map(|id| RemoteTag {
         id,
         name: format!("标签{id}"),
         users: (0..20).map(|n| userid(id * 1000 + n)).collect(),
         units: vec![id + 1],
     });
-    Remote {
+    RemoteDirectory {
         units: units.collect(),
         persons: persons.collect(),
         tags: Some(tags.collect()),
-        complete: Complete { units: true, persons: true, details: true },
-        ..Remote::default()
+        completeness: Completeness { units: true, persons: true, details: true },
+        ..RemoteDirectory::default()
     }
 }
 
-fn person(n: u32) -> RemotePerson {
+fn build_person(n: u32) -> RemotePerson {
     let at = |unit| RemoteMembership { unit, order: n % 1000, leader: n.is_multiple_of(20) };
-    let mut memberships = vec![at(n % UNITS + 1)];
-    if n.is_multiple_of(SECOND_UNIT) {
-        memberships.push(at((n + 7) % UNITS + 1));
+    let mut memberships = vec![at(n % UNIT_COUNT + 1)];
+    if n.is_multiple_of(SECOND_UNIT_DIVISOR) {
+        memberships.push(at((n + 7) % UNIT_COUNT + 1));
     }
     RemotePerson {
         userid: userid(n),
         name: format!("张三{n}"),
         email: format!("user{n:08}@corp.example"),
-        status: if n % 50 == 3 { Status::Inactive } else { Status::Active },
-        main: Some(n % UNITS + 1),
+        status: if n % 50 == 3 { PersonStatus::Inactive } else { PersonStatus::Active },
+        main_department: Some(n % UNIT_COUNT + 1),
         memberships,
         direct_leaders: vec![userid(n / 10)],
         position: "高级工程师".into(),
@@ -80,16 +82,21 @@ fn person(n: u32) -> RemotePerson {
 }
 
 /// The run's end is not what is measured.
-pub(crate) struct NoEnd;
+pub(crate) struct IgnoredEnd;
 
-impl Ending for NoEnd {
-    async fn write(&self, _: &mut Change, _: &Applied, _: Vec<Raised>) -> sqlx::Result<()> {
+impl RunEndWriter for IgnoredEnd {
+    async fn write(
+        &self,
+        _: &mut FeedTransaction,
+        _: &ApplyResult,
+        _: Vec<RaisedConflict>,
+    ) -> sqlx::Result<()> {
         Ok(())
     }
 }
 
 /// A run in the database that may write.
-pub(crate) async fn fence(db: &Db, corp: &CorpId, clock: &Clock) -> Result<Fence> {
+pub(crate) async fn insert_running_run(db: &Db, corp: &CorpId, clock: &Clock) -> Result<Fence> {
     let lease = Duration::from_secs(60);
     let fence = Fence { run: RunId::generate(clock.now()), holder: "bench".into(), lease };
     sqlx::query(

@@ -24,7 +24,7 @@ use anyhow::{Context as _, Result, ensure};
 /// How many departments the simulated WeCom has.
 const DEPARTMENTS: &str = "5000";
 /// How often the memory is looked at.
-const LOOK: Duration = Duration::from_millis(20);
+const MEMORY_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The unit of CPU time in `/proc`, on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
 
@@ -38,7 +38,7 @@ fn main() -> Result<()> {
         args.iter().position(|arg| arg == name).and_then(|at| args.get(at + 1)).map(String::as_str)
     };
     let folder = tempfile::tempdir()?;
-    let wecom = Wecom::start(value("--members").unwrap_or("100000"))?;
+    let wecom = SimulatorProcess::start(value("--members").unwrap_or("100000"))?;
     let mut text = wecom.configuration(args.iter().any(|arg| arg == "--contacts"))?;
     text.push_str("\n[log]\nlevel = \"warn\"\n[server]\nadmin_listen = \"127.0.0.1:0\"\n");
     if let Some(url) = value("--postgres") {
@@ -52,8 +52,8 @@ fn main() -> Result<()> {
     fs::write(&file, text)?;
     println!(
         "{} members in {} departments, {}",
-        wecom.says("members")?,
-        wecom.says("departments")?,
+        wecom.value_of("members")?,
+        wecom.value_of("departments")?,
         if value("--postgres").is_some() { "PostgreSQL" } else { "SQLite" }
     );
     println!(
@@ -64,9 +64,9 @@ fn main() -> Result<()> {
         "", "wall", "before", "WeCom", "after", "compare", "write", "its CPU", "WeCom CPU", "peak"
     );
     for name in ["first", "nothing changed", "nothing changed"] {
-        let before = cpu(wecom.child.id())?;
-        let run = Run::measure(&file)?;
-        let asked = cpu(wecom.child.id())? - before;
+        let before = cpu_seconds(wecom.child.id())?;
+        let run = MeasuredRun::measure(&file)?;
+        let asked = cpu_seconds(wecom.child.id())? - before;
         println!(
             "{name:<18}{:>7.2}s{:>8.2}s{:>7.2}s{:>7.2}s{:>8.2}s{:>8.2}s{:>11.2}s{:>10.2}s{:>7} MB",
             run.wall.as_secs_f64(),
@@ -87,32 +87,32 @@ fn main() -> Result<()> {
 }
 
 /// A simulated WeCom in a process of its own, ended with this.
-struct Wecom {
+struct SimulatorProcess {
     child: Child,
     /// What it said of itself, one `name = value` a line.
-    said: Vec<String>,
+    output_lines: Vec<String>,
 }
 
-impl Wecom {
+impl SimulatorProcess {
     fn start(members: &str) -> Result<Self> {
         let child = Command::new(env!("CARGO_BIN_EXE_wecom-simulator"))
             .args(["--members", members, "--departments", DEPARTMENTS])
             .stdout(Stdio::piped())
             .spawn()?;
-        let mut wecom = Self { child, said: Vec::new() };
+        let mut wecom = Self { child, output_lines: Vec::new() };
         let output = wecom.child.stdout.take().context("the simulator's output")?;
         for line in BufReader::new(output).lines() {
-            wecom.said.push(line?);
-            if wecom.says("departments").is_ok() {
+            wecom.output_lines.push(line?);
+            if wecom.value_of("departments").is_ok() {
                 break;
             }
         }
         Ok(wecom)
     }
 
-    fn says(&self, name: &str) -> Result<&str> {
+    fn value_of(&self, name: &str) -> Result<&str> {
         let value = |line: &'_ String| line.split_once(" = ").is_some_and(|(of, _)| of == name);
-        let line = self.said.iter().find(|line| value(line));
+        let line = self.output_lines.iter().find(|line| value(line));
         let (_, value) =
             line.and_then(|line| line.split_once(" = ")).with_context(|| format!("no {name}"))?;
         Ok(value)
@@ -121,19 +121,19 @@ impl Wecom {
     fn configuration(&self, contacts: bool) -> Result<String> {
         let mut text = format!(
             "[wecom]\ncorp_id = {:?}\nagent_id = {}\napp_secret = {:?}\napi_address = {:?}\n",
-            self.says("corp_id")?,
-            self.says("agent_id")?,
-            self.says("app_secret")?,
-            self.says("url")?
+            self.value_of("corp_id")?,
+            self.value_of("agent_id")?,
+            self.value_of("app_secret")?,
+            self.value_of("url")?
         );
         if contacts {
-            text.push_str(&format!("contacts_secret = {:?}\n", self.says("contacts_secret")?));
+            text.push_str(&format!("contacts_secret = {:?}\n", self.value_of("contacts_secret")?));
         }
         Ok(text)
     }
 }
 
-impl Drop for Wecom {
+impl Drop for SimulatorProcess {
     fn drop(&mut self) {
         // Both only fail for a child that has ended already.
         if self.child.kill().is_ok() {
@@ -143,7 +143,7 @@ impl Drop for Wecom {
 }
 
 /// What one `gongpai sync` took.
-struct Run {
+struct MeasuredRun {
     wall: Duration,
     /// Until the first call.
     before: Duration,
@@ -158,7 +158,7 @@ struct Run {
     said: String,
 }
 
-impl Run {
+impl MeasuredRun {
     fn measure(configuration: &Path) -> Result<Self> {
         let began = Instant::now();
         let mut child = Command::new(env!("CARGO_BIN_EXE_gongpai"))
@@ -181,9 +181,9 @@ impl Run {
                 peak = line.trim().trim_end_matches(" kB").parse()?;
             }
             if status.lines().any(|line| line.starts_with("State:\tZ")) {
-                break cpu(id)?;
+                break cpu_seconds(id)?;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(MEMORY_POLL_INTERVAL);
         };
         let ended = Instant::now();
         let mut said = String::new();
@@ -213,7 +213,7 @@ impl Run {
 }
 
 /// The CPU time of a process, in seconds.
-fn cpu(id: u32) -> Result<f64> {
+fn cpu_seconds(id: u32) -> Result<f64> {
     let line = fs::read_to_string(format!("/proc/{id}/stat"))?;
     // The name, in brackets, may hold blanks.
     let (_, fields) = line.rsplit_once(") ").context("/proc/…/stat")?;

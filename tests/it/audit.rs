@@ -2,22 +2,23 @@
 
 use std::time::Duration;
 
-use gongpai::audit::Row;
-use gongpai::simulator::Fault;
+use gongpai::audit::AuditRow;
+use gongpai::simulator::InjectedFault;
 use reqwest::Method;
 
-use crate::support::app::{API_SECRET, APP, PUBLIC, TestApp};
-use crate::support::browser::{Ask, Browser};
+use crate::support::app::{API_SECRET, APP_URL, PUBLIC_URL, TestApp};
+use crate::support::browser::{Browser, BrowserRequest};
 use crate::support::eventually;
 
-async fn trail(t: &TestApp) -> Vec<Row> {
+async fn read_trail(t: &TestApp) -> Vec<AuditRow> {
     let corp = &t.app.config.wecom.corp_id;
     let since = gongpai::base::clock::Timestamp::from_millis(0);
-    let rows = gongpai::audit::store::list(&t.app.db, corp, None, since, "", 1000).await.expect("the trail");
+    let rows =
+        gongpai::audit::store::list_rows(&t.app.db, corp, None, since, "", 1000).await.expect("the trail");
     rows.into_iter().map(|(_, row)| row).collect()
 }
 
-fn of<'r>(rows: &'r [Row], event: &str) -> Vec<&'r Row> {
+fn rows_of_event<'r>(rows: &'r [AuditRow], event: &str) -> Vec<&'r AuditRow> {
     rows.iter().filter(|row| row.event == event).collect()
 }
 
@@ -25,8 +26,8 @@ fn of<'r>(rows: &'r [Row], event: &str) -> Vec<&'r Row> {
 async fn a_sign_in_is_recorded_with_who_when_from_where_and_how() {
     let t = TestApp::start().await;
     t.signed_in("zhangsan").await;
-    let rows = trail(&t).await;
-    let [row] = of(&rows, "sign-in")[..] else { panic!("{rows:?}") };
+    let rows = read_trail(&t).await;
+    let [row] = rows_of_event(&rows, "sign-in")[..] else { panic!("{rows:?}") };
     assert_eq!((&*row.userid, &*row.decision, &*row.host), ("zhangsan", "allowed", "oa.example.com"));
     assert_eq!((row.at, &*row.address), (t.app.clock.now(), "203.0.113.7"));
     assert!(row.detail.contains("wecom-app"), "{}", row.detail);
@@ -38,10 +39,11 @@ async fn a_refused_sign_in_is_recorded_with_its_reason() {
     let t = TestApp::start().await;
     for userid in ["zhouba", "wujiu"] {
         let mut phone = t.phone_of(userid);
-        let page = phone.open(format!("{PUBLIC}/sso/login?rd=/")).await;
+        let page = phone.open(format!("{PUBLIC_URL}/sso/login?rd=/")).await;
         assert_eq!(page.status, 403, "{userid}");
-        let rows = trail(&t).await;
-        let row = of(&rows, "sign-in").into_iter().find(|row| row.userid == userid).expect("a row");
+        let rows = read_trail(&t).await;
+        let row =
+            rows_of_event(&rows, "sign-in").into_iter().find(|row| row.userid == userid).expect("a row");
         assert_eq!(row.decision, "refused");
         assert!(row.detail.starts_with("signin."), "{}", row.detail);
         assert_eq!(row.address, "203.0.113.7");
@@ -51,14 +53,14 @@ async fn a_refused_sign_in_is_recorded_with_its_reason() {
 #[tokio::test]
 async fn while_wecom_is_down_the_trail_grows_by_a_row_a_minute_and_tells_how_many_there_were() {
     let t = TestApp::start().await;
-    t.wecom.fail_always("auth/getuserinfo", Fault::Errcode(60020, "not allow to access".to_owned()));
+    t.wecom.fail_always("auth/getuserinfo", InjectedFault::Errcode(60020, "not allow to access".to_owned()));
     let refused = async |times: usize| {
         for _ in 0..times {
-            let page = t.phone_of("zhangsan").open(format!("{PUBLIC}/sso/login?rd=/")).await;
+            let page = t.phone_of("zhangsan").open(format!("{PUBLIC_URL}/sso/login?rd=/")).await;
             assert_eq!(page.status, 503);
         }
-        let rows = trail(&t).await;
-        of(&rows, "sign-in").into_iter().map(|row| row.detail.clone()).collect::<Vec<_>>()
+        let rows = read_trail(&t).await;
+        rows_of_event(&rows, "sign-in").into_iter().map(|row| row.detail.clone()).collect::<Vec<_>>()
     };
     let first = refused(7).await;
     assert_eq!(first.len(), 1, "{first:?}");
@@ -70,9 +72,9 @@ async fn while_wecom_is_down_the_trail_grows_by_a_row_a_minute_and_tells_how_man
     t.wecom.clear_faults();
     t.signed_in("lisi").await;
     t.signed_in("lisi").await;
-    let page = t.phone_of("zhouba").open(format!("{PUBLIC}/sso/login?rd=/")).await;
+    let page = t.phone_of("zhouba").open(format!("{PUBLIC_URL}/sso/login?rd=/")).await;
     assert_eq!(page.status, 403);
-    assert_eq!(of(&trail(&t).await, "sign-in").len(), 5);
+    assert_eq!(rows_of_event(&read_trail(&t).await, "sign-in").len(), 5);
     // What nobody tried again after is told at the end.
     t.app.close().await;
 }
@@ -81,15 +83,15 @@ async fn while_wecom_is_down_the_trail_grows_by_a_row_a_minute_and_tells_how_man
 async fn hand_off_sign_out_and_recheck_are_recorded() {
     let t = TestApp::start().await;
     let mut phone = t.signed_in("zhangsan").await;
-    assert_eq!(phone.open(format!("{APP}/_gongpai/login?rd=/_gongpai/session")).await.status, 200);
-    let rows = trail(&t).await;
-    let [row] = of(&rows, "hand-off")[..] else { panic!("{rows:?}") };
+    assert_eq!(phone.open(format!("{APP_URL}/_gongpai/login?rd=/_gongpai/session")).await.status, 200);
+    let rows = read_trail(&t).await;
+    let [row] = rows_of_event(&rows, "hand-off")[..] else { panic!("{rows:?}") };
     assert_eq!((&*row.userid, &*row.decision, &*row.host), ("zhangsan", "allowed", "app.example.com"));
     assert_eq!(row.address, "203.0.113.7");
 
-    phone.open(format!("{PUBLIC}/sso/logout?rd=/")).await;
-    let rows = trail(&t).await;
-    let [row] = of(&rows, "sign-out")[..] else { panic!("{rows:?}") };
+    phone.open(format!("{PUBLIC_URL}/sso/logout?rd=/")).await;
+    let rows = read_trail(&t).await;
+    let [row] = rows_of_event(&rows, "sign-out")[..] else { panic!("{rows:?}") };
     assert_eq!((&*row.userid, &*row.decision, &*row.host), ("zhangsan", "done", "oa.example.com"));
 
     t.signed_in("lisi").await;
@@ -98,7 +100,7 @@ async fn hand_off_sign_out_and_recheck_are_recorded() {
     t.app.sso.recheck_due(Duration::from_secs(600)).await.expect("WeCom answers");
     // The job of the gateway itself may have been faster.
     let row = eventually("the recheck is recorded", async || {
-        trail(&t).await.into_iter().find(|row| row.event == "recheck")
+        read_trail(&t).await.into_iter().find(|row| row.event == "recheck")
     })
     .await;
     assert_eq!((&*row.userid, &*row.decision), ("lisi", "done"));
@@ -114,11 +116,12 @@ async fn a_refusal_of_the_gate_is_recorded_with_its_rule_once_a_minute() {
     .await;
     let phone = t.signed_in("zhangsan").await;
     let refused = async |path: &str| {
-        assert_eq!(t.check(&phone, &format!("{PUBLIC}{path}")).await.status, 403);
+        assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}{path}")).await.status, 403);
     };
     let rows = async |count: usize| {
         eventually(&format!("{count} rows"), async || {
-            let rows: Vec<Row> = trail(&t).await.into_iter().filter(|r| r.event == "gate").collect();
+            let rows: Vec<AuditRow> =
+                read_trail(&t).await.into_iter().filter(|r| r.event == "gate").collect();
             (rows.len() >= count).then_some(rows)
         })
         .await
@@ -142,7 +145,7 @@ async fn a_refusal_of_the_gate_is_recorded_with_its_rule_once_a_minute() {
     assert_eq!(rows(3).await.len(), 3);
     // Nobody in particular was refused: nothing to record.
     let nobody = Browser::new("x");
-    assert_eq!(t.check(&nobody, &format!("{PUBLIC}/finance/x")).await.status, 401);
+    assert_eq!(t.check(&nobody, &format!("{PUBLIC_URL}/finance/x")).await.status, 401);
 }
 
 #[tokio::test]
@@ -150,22 +153,26 @@ async fn no_row_of_the_trail_and_none_of_the_database_has_a_token_code_or_secret
     let t = TestApp::start().await;
     let mut phone = t.phone_of("zhangsan");
     let mut secrets = vec![API_SECRET.to_owned(), t.wecom.world().app.secret];
-    for start in [format!("{PUBLIC}/sso/login?rd=/"), format!("{APP}/_gongpai/login?rd=/_gongpai/session")] {
+    for start in
+        [format!("{PUBLIC_URL}/sso/login?rd=/"), format!("{APP_URL}/_gongpai/login?rd=/_gongpai/session")]
+    {
         let mut page = phone.get(&start).await;
         while let Some(next) = page.location() {
             let named = next.query_pairs().filter(|(k, _)| matches!(&**k, "code" | "state" | "ticket" | "h"));
             secrets.extend(named.map(|(_, v)| v.into_owned()));
-            page = phone.send(Ask::navigate(next.as_str())).await;
+            page = phone.send(BrowserRequest::navigate(next.as_str())).await;
         }
         assert_eq!(page.status, 200);
     }
     secrets.extend(phone.cookies.all().map(|c| c.value.clone()).filter(|v| v.len() > 8));
-    let ask =
-        Ask::bare(Method::GET, &format!("{PUBLIC}/sso/callback?code=JUNKCODE123456&state=JUNKSTATE123456"));
+    let ask = BrowserRequest::bare(
+        Method::GET,
+        &format!("{PUBLIC_URL}/sso/callback?code=JUNKCODE123456&state=JUNKSTATE123456"),
+    );
     phone.send(ask).await;
     secrets.extend(["JUNKCODE123456".to_owned(), "JUNKSTATE123456".to_owned()]);
     assert!(secrets.len() > 8);
-    let trail = format!("{:?}", trail(&t).await);
+    let trail = format!("{:?}", read_trail(&t).await);
     for secret in &secrets {
         assert!(!trail.contains(secret), "{secret} in {trail}");
     }
@@ -194,11 +201,11 @@ async fn whatever_a_browser_or_wecom_sends_can_be_recorded() {
     t.wecom.change_member("zhangsan", |m| m.name = "张\u{0}三\r\n\u{1b}[31m".to_owned());
     let mut phone = t.phone_of("zhangsan");
     phone.user_agent = format!("{} \t{}", phone.user_agent, "x".repeat(300));
-    let page = phone.open(format!("{PUBLIC}/sso/login?rd=/%00%0d%0a")).await;
+    let page = phone.open(format!("{PUBLIC_URL}/sso/login?rd=/%00%0d%0a")).await;
     assert!(matches!(page.status.as_u16(), 200 | 400 | 404), "{} {}", page.status, page.text());
-    let page = phone.open(format!("{PUBLIC}/sso/login?rd=/")).await;
+    let page = phone.open(format!("{PUBLIC_URL}/sso/login?rd=/")).await;
     assert_eq!(page.status, 200, "{}", page.text());
-    let page = t.check(&phone, &format!("{PUBLIC}/x")).await;
+    let page = t.check(&phone, &format!("{PUBLIC_URL}/x")).await;
     assert_eq!(page.status, 200, "{} {:?}", page.text(), phone.cookies);
     let name = page.header("remote-name").expect("a name");
     assert!(name.is_ascii() && !name.contains(['\r', '\n']), "{name}");

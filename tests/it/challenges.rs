@@ -6,14 +6,14 @@ use std::path::Path;
 
 use reqwest::Method;
 
-use crate::support::app::{APP, PUBLIC, TestApp};
-use crate::support::browser::Ask;
+use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
+use crate::support::browser::BrowserRequest;
 
 /// Every path that the source gives to a router, with `x` in place of its parameters, under every prefix that it may
 /// be nested below. One too many is only asked in vain.
-fn paths() -> BTreeSet<String> {
+fn list_paths() -> BTreeSet<String> {
     let mut literals = BTreeSet::new();
-    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut literals);
+    collect_literals(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut literals);
     let mut paths = BTreeSet::new();
     for literal in &literals {
         let filled: Vec<_> =
@@ -29,14 +29,14 @@ fn paths() -> BTreeSet<String> {
     paths
 }
 
-fn collect(folder: &Path, literals: &mut BTreeSet<String>) {
+fn collect_literals(folder: &Path, literals: &mut BTreeSet<String>) {
     for entry in std::fs::read_dir(folder).expect("a folder of sources").flatten() {
         let path = entry.path();
         let name = entry.file_name();
         if path.is_dir() {
             // Programs of their own, which users do not run.
             if name != "simulator" && name != "bin" && name != "tests" {
-                collect(&path, literals);
+                collect_literals(&path, literals);
             }
         } else if name.to_string_lossy().ends_with(".rs") {
             let text = std::fs::read_to_string(&path).expect("a source file");
@@ -51,14 +51,14 @@ async fn nothing_outside_the_api_makes_a_browser_ask_for_a_password() {
     let t = TestApp::with("[server]\nstart_rate = \"1000000/s burst 1000000\"").await;
     let mut refused = BTreeSet::new();
     let mut stranger = t.desktop();
-    for path in paths() {
-        for origin in [PUBLIC, APP] {
+    for path in list_paths() {
+        for origin in [PUBLIC_URL, APP_URL] {
             let url = format!("{origin}{path}");
-            let script = Ask::fetch(&url).header("x-requested-with", "XMLHttpRequest");
+            let script = BrowserRequest::fetch(&url).header("x-requested-with", "XMLHttpRequest");
             let wrong = script.clone().header("authorization", "Basic b2E6d3Jvbmc=");
-            let program = Ask::bare(Method::GET, &url).header("accept", "application/json");
-            let posted = Ask::bare(Method::POST, &url).header("accept", "*/*");
-            for ask in [Ask::navigate(&url), script, wrong, program, posted] {
+            let program = BrowserRequest::bare(Method::GET, &url).header("accept", "application/json");
+            let posted = BrowserRequest::bare(Method::POST, &url).header("accept", "*/*");
+            for ask in [BrowserRequest::navigate(&url), script, wrong, program, posted] {
                 let page = stranger.send(ask).await;
                 assert!(!page.headers.contains_key("www-authenticate"), "{url}: {}", page.status);
                 if page.status == 401 {
@@ -71,10 +71,13 @@ async fn nothing_outside_the_api_makes_a_browser_ask_for_a_password() {
         assert!(refused.contains(known), "{known} refuses nobody: {refused:?}");
     }
     // What nginx asks, with a page behind it.
-    let check = t.check(&t.desktop(), PUBLIC).await;
+    let check = t.check(&t.desktop(), PUBLIC_URL).await;
     assert_eq!((check.status.as_u16(), check.header("www-authenticate")), (401, None));
     // And this is how programs learn what to send.
-    let api = t.desktop().send(Ask::bare(Method::GET, &format!("{PUBLIC}/api/v1/directory/units"))).await;
+    let api = t
+        .desktop()
+        .send(BrowserRequest::bare(Method::GET, &format!("{PUBLIC_URL}/api/v1/directory/units")))
+        .await;
     assert_eq!(api.status, 401);
     assert!(api.header("www-authenticate").is_some_and(|challenge| challenge.starts_with("Basic ")));
 }

@@ -8,22 +8,27 @@ use std::time::Duration;
 use gongpai::base::clock::{Clock, Timestamp};
 use gongpai::base::id::{CorpId, PersonId, RunId, Sid, UnitId, UserId};
 use gongpai::base::secret::Secret;
-use gongpai::db::feed::Change;
-use gongpai::db::{Db, Location};
-use gongpai::directory::{self, Found, Status};
+use gongpai::db::feed::FeedTransaction;
+use gongpai::db::{DatabaseLocation, Db};
+use gongpai::directory::{self, MemberProfile, PersonStatus};
 use gongpai::session::Amr;
 use gongpai::session::store::NewSession;
-use gongpai::sync::apply::{self, Applied, ApplyError, Ending, Fence, How, Pause, Raised, Tally, Target};
-use gongpai::sync::plan::{self, LinkBy, Local, PersonChange, Plan, Policy};
-use gongpai::sync::remote::{Complete, Remote, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit};
+use gongpai::sync::apply::{
+    self, ApplyError, ApplyOptions, ApplyResult, ApplyTarget, Fence, PauseHook, RaisedConflict, RunEndWriter,
+    Tally,
+};
+use gongpai::sync::plan::{self, LinkBy, LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy};
+use gongpai::sync::remote::{
+    Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
+};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::database::TestDatabase;
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
+const ONE_DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// A database with a running run.
-struct Office {
+struct ChartFixture {
     database: TestDatabase,
     db: Db,
     corp: CorpId,
@@ -32,10 +37,15 @@ struct Office {
 }
 
 /// Writes the run's end.
-struct End(RunId);
+struct ReportWriter(RunId);
 
-impl Ending for End {
-    async fn write(&self, change: &mut Change, applied: &Applied, _: Vec<Raised>) -> sqlx::Result<()> {
+impl RunEndWriter for ReportWriter {
+    async fn write(
+        &self,
+        change: &mut FeedTransaction,
+        applied: &ApplyResult,
+        _: Vec<RaisedConflict>,
+    ) -> sqlx::Result<()> {
         let report = serde_json::to_string(applied).expect("a report");
         sqlx::query("UPDATE sync_runs SET report = $2 WHERE id = $1")
             .bind(self.0.as_str())
@@ -46,13 +56,16 @@ impl Ending for End {
     }
 }
 
-impl Office {
+impl ChartFixture {
     async fn open() -> Self {
         let database = TestDatabase::create().await;
         let url = Secret::from(database.url().to_owned());
         let file = database.data_dir().join("gongpai.db");
-        let location =
-            if database.url().is_empty() { Location::Sqlite(&file) } else { Location::Postgres(&url) };
+        let location = if database.url().is_empty() {
+            DatabaseLocation::Sqlite(&file)
+        } else {
+            DatabaseLocation::Postgres(&url)
+        };
         let db = Db::open(location).await.expect("a database");
         let corp = CorpId::new("ww1");
         directory::store::ensure_chart(&db, &corp).await.expect("a chart");
@@ -71,8 +84,8 @@ impl Office {
         office
     }
 
-    fn target(&self) -> Target<'_> {
-        Target { db: &self.db, corp: &self.corp, clock: &self.clock, fence: &self.fence }
+    fn target(&self) -> ApplyTarget<'_> {
+        ApplyTarget { db: &self.db, corp: &self.corp, clock: &self.clock, fence: &self.fence }
     }
 
     async fn execute(&self, sql: &str) {
@@ -89,51 +102,56 @@ impl Office {
         row.try_get(0).expect("a number")
     }
 
-    async fn local(&self) -> Local {
-        apply::known::load(&self.db, &self.corp).await.expect("what is known")
+    async fn local(&self) -> LocalDirectory {
+        apply::baseline::load_local_directory(&self.db, &self.corp).await.expect("what is known")
     }
 
     /// What a run would do that read `remote` completely.
-    async fn plan(&self, remote: &Remote) -> Plan {
-        let policy = Policy { link_by: vec![LinkBy::Mobile], max_removals: 10_000, force: false };
+    async fn plan(&self, remote: &RemoteDirectory) -> SyncPlan {
+        let policy = SyncPolicy { link_by: vec![LinkBy::Mobile], max_removals: 10_000, force: false };
         let now = self.clock.now();
-        plan::plan(remote.clone(), &self.local().await, &policy, now, &mut || PersonId::generate(now))
+        plan::make_plan(remote.clone(), &self.local().await, &policy, now, &mut || PersonId::generate(now))
     }
 
-    fn how(&self) -> How<'static> {
+    fn options(&self) -> ApplyOptions<'static> {
         let now = self.clock.now();
-        How { dry_run: false, began: now, complete_details_at: Some(now), pause: None }
+        ApplyOptions { dry_run: false, began: now, complete_details_at: Some(now), pause: None }
     }
 
-    async fn write(&self, plan: Plan, how: &How<'_>) -> Result<Applied, ApplyError> {
+    async fn write(&self, plan: SyncPlan, how: &ApplyOptions<'_>) -> Result<ApplyResult, ApplyError> {
         self.clock.advance(Duration::from_secs(1));
-        let end = End(self.fence.run.clone());
-        apply::apply(&self.target(), plan, how, &end, &|_, _| {}).await
+        let end = ReportWriter(self.fence.run.clone());
+        apply::apply_plan(&self.target(), plan, how, &end, &|_, _| {}).await
     }
 
-    async fn heal(&self) -> apply::clear::Healed {
-        apply::clear::heal(&self.target()).await.expect("healed")
+    async fn remove_leftovers(&self) -> apply::cleanup::HealCounts {
+        apply::cleanup::remove_leftovers(&self.target()).await.expect("healed")
     }
 
     /// A whole run.
-    async fn run(&self, remote: &Remote) -> Applied {
-        self.heal().await;
-        let how = self.how();
+    async fn run(&self, remote: &RemoteDirectory) -> ApplyResult {
+        self.remove_leftovers().await;
+        let how = self.options();
         self.write(self.plan(remote).await, &how).await.expect("published")
     }
 
     /// A run that a sign-in, or something else, gets into: before its first transaction, or after `at` of them.
-    async fn run_with<F>(&self, remote: &Remote, at: u64, meanwhile: F) -> Result<Applied, ApplyError>
+    async fn run_with<F>(
+        &self,
+        remote: &RemoteDirectory,
+        at: u64,
+        meanwhile: F,
+    ) -> Result<ApplyResult, ApplyError>
     where
         F: Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static,
     {
-        self.heal().await;
-        let how = self.how();
+        self.remove_leftovers().await;
+        let how = self.options();
         let plan = self.plan(remote).await;
         if at == 0 {
             meanwhile().await;
         }
-        let pause: Box<Pause> = Box::new(move |made| {
+        let pause: Box<PauseHook> = Box::new(move |made| {
             let then = (made == at).then(&meanwhile);
             Box::pin(async move {
                 if let Some(then) = then {
@@ -142,7 +160,7 @@ impl Office {
                 Ok(())
             })
         });
-        let how = How { pause: Some(&*pause), ..how };
+        let how = ApplyOptions { pause: Some(&*pause), ..how };
         self.write(plan, &how).await
     }
 
@@ -183,11 +201,11 @@ impl Office {
             audience: "app".into(),
             amr: Amr::App,
             auth_time: now,
-            expires_at: now.plus(DAY),
+            expires_at: now.plus(ONE_DAY),
             address: None,
             user_agent: String::new(),
         };
-        let mut change = Change::begin(&self.db, &self.corp, now).await.expect("a change");
+        let mut change = FeedTransaction::begin(&self.db, &self.corp, now).await.expect("a change");
         gongpai::session::store::insert(&mut change, &new).await.expect("a session");
         change.commit().await.expect("a session");
         sid
@@ -195,25 +213,26 @@ impl Office {
 
     async fn person(&self, userid: &str) -> directory::Person {
         let userid = UserId::new(userid);
-        let found = directory::store::person_by_userid(&self.db, &self.corp, &userid).await.expect("a row");
+        let found =
+            directory::store::find_person_by_userid(&self.db, &self.corp, &userid).await.expect("a row");
         found.expect("a person")
     }
 
     fn unit_id(&self, id: u32) -> UnitId {
-        UnitId::of_department(&self.corp, id)
+        UnitId::from_department(&self.corp, id)
     }
 }
 
 async fn sign_in(db: &Db, corp: &CorpId, clock: &Clock, userid: &str, name: &str) -> PersonId {
-    let found = Found {
+    let found = MemberProfile {
         userid: UserId::new(userid),
         name: name.into(),
         email: String::new(),
         mobile: String::new(),
         employee_number: String::new(),
     };
-    let mut change = Change::begin(db, corp, clock.now()).await.expect("a change");
-    let id = directory::store::put_active(&mut change, &found).await.expect("a person");
+    let mut change = FeedTransaction::begin(db, corp, clock.now()).await.expect("a change");
+    let id = directory::store::record_active_member(&mut change, &found).await.expect("a person");
     change.commit().await.expect("a person");
     id
 }
@@ -227,9 +246,9 @@ fn member(userid: &str, name: &str, unit: u32) -> RemotePerson {
         userid: UserId::new(userid),
         name: name.into(),
         email: String::new(),
-        status: Status::Active,
+        status: PersonStatus::Active,
         memberships: vec![RemoteMembership { unit, order: 0, leader: false }],
-        main: Some(unit),
+        main_department: Some(unit),
         direct_leaders: vec![],
         position: String::new(),
         mobile: String::new(),
@@ -244,8 +263,8 @@ fn with_mobile(mut person: RemotePerson, mobile: &str) -> RemotePerson {
     person
 }
 
-fn remote(persons: Vec<RemotePerson>) -> Remote {
-    Remote {
+fn remote(persons: Vec<RemotePerson>) -> RemoteDirectory {
+    RemoteDirectory {
         units: vec![unit(1, "示例科技", 0), unit(2, "财务部", 1), unit(3, "研发部", 1)],
         persons,
         tags: Some(vec![RemoteTag {
@@ -254,38 +273,38 @@ fn remote(persons: Vec<RemotePerson>) -> Remote {
             users: vec![UserId::new("u1")],
             units: vec![3],
         }]),
-        complete: Complete { units: true, persons: true, details: true },
-        ..Remote::default()
+        completeness: Completeness { units: true, persons: true, details: true },
+        ..RemoteDirectory::default()
     }
 }
 
 /// So many members, more than one transaction writes.
-fn crowd(count: u32, name: &str) -> Vec<RemotePerson> {
+fn many_members(count: u32, name: &str) -> Vec<RemotePerson> {
     (0..count).map(|n| member(&format!("u{n}"), name, 2 + n % 2)).collect()
 }
 
 #[tokio::test]
 async fn nothing_of_a_run_is_seen_before_all_of_it_is() {
-    let office = Office::open().await;
-    office.run(&remote(crowd(1100, "旧"))).await;
+    let office = ChartFixture::open().await;
+    office.run(&remote(many_members(1100, "旧"))).await;
     let before = office.published().await;
     let seen = Arc::new(AtomicU64::new(0));
-    let mut next = remote(crowd(1050, "新"));
+    let mut next = remote(many_members(1050, "新"));
     next.units = vec![unit(1, "示例科技", 0), unit(2, "财务中心", 1), unit(3, "研发部", 2)];
-    office.heal().await;
+    office.remove_leftovers().await;
     let plan = office.plan(&next).await;
-    let (db, was, counted) = (office.db.clone(), office.number(NEW_NAMES).await, Arc::clone(&seen));
-    let pause: Box<Pause> = Box::new(move |_| {
+    let (db, was, counted) = (office.db.clone(), office.number(COUNT_NEW_NAMES_SQL).await, Arc::clone(&seen));
+    let pause: Box<PauseHook> = Box::new(move |_| {
         let (db, counted) = (db.clone(), Arc::clone(&counted));
         Box::pin(async move {
-            let row = sqlx::query(NEW_NAMES).fetch_one(db.pool()).await?;
+            let row = sqlx::query(COUNT_NEW_NAMES_SQL).fetch_one(db.pool()).await?;
             assert_eq!(row.try_get::<i64, _>(0)?, 0, "a row of the next version is visible");
             counted.fetch_add(1, Ordering::SeqCst);
             Ok(())
         })
     });
     assert_eq!(was, 0);
-    let how = How { pause: Some(&*pause), ..office.how() };
+    let how = ApplyOptions { pause: Some(&*pause), ..office.options() };
     let applied = office.write(plan, &how).await.expect("published");
     assert!(seen.load(Ordering::SeqCst) >= 4, "several transactions");
     assert_eq!(applied.counts.persons, Tally { created: 0, updated: 1050, removed: 50 });
@@ -298,30 +317,30 @@ async fn nothing_of_a_run_is_seen_before_all_of_it_is() {
     assert_eq!(after.iter().filter(|line| line.contains(" 新 active")).count(), 1050);
     assert_eq!(after.iter().filter(|line| line.contains(" left ")).count(), 50);
     let report = office.texts("SELECT report FROM sync_runs").await.concat();
-    assert_eq!(serde_json::from_str::<Applied>(&report).expect("a report"), applied);
+    assert_eq!(serde_json::from_str::<ApplyResult>(&report).expect("a report"), applied);
     assert_eq!(office.number("SELECT complete_at FROM charts").await, how.began.millis());
 }
 
-const NEW_NAMES: &str = "SELECT COUNT(*) FROM person_rows v JOIN charts c ON v.since <= c.version AND v.until > c.version \
+const COUNT_NEW_NAMES_SQL: &str = "SELECT COUNT(*) FROM person_rows v JOIN charts c ON v.since <= c.version AND v.until > c.version \
                          WHERE v.name = '新'";
 
 #[tokio::test]
 async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same() {
-    let first = remote(crowd(1100, "旧"));
-    let mut second = remote(crowd(600, "新"));
+    let first = remote(many_members(1100, "旧"));
+    let mut second = remote(many_members(600, "新"));
     second.units.remove(1);
     second.persons.extend((0..600).map(|n| member(&format!("new{n}"), "来", 3)));
-    let undisturbed = Office::open().await;
+    let undisturbed = ChartFixture::open().await;
     undisturbed.run(&first).await;
     undisturbed.run(&second).await;
     let expected = undisturbed.published().await;
-    let office = Office::open().await;
+    let office = ChartFixture::open().await;
     office.run(&first).await;
     let before = office.published().await;
     for dies_after in 1.. {
         let plan = office.plan(&second).await;
         let dropped = dies_after % 2 == 0;
-        let pause: Box<Pause> = Box::new(move |made| {
+        let pause: Box<PauseHook> = Box::new(move |made| {
             Box::pin(async move {
                 match (made == dies_after, dropped) {
                     (false, _) => Ok(()),
@@ -330,20 +349,20 @@ async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same()
                 }
             })
         });
-        let how = How { pause: Some(&*pause), ..office.how() };
+        let how = ApplyOptions { pause: Some(&*pause), ..office.options() };
         let written = tokio::time::timeout(Duration::from_secs(3), office.write(plan, &how)).await;
         if matches!(written, Ok(Ok(_))) {
             assert!(dies_after >= 5, "several places to die in");
             break;
         }
         assert_eq!(office.published().await, before, "died after {dies_after}");
-        let healed = office.heal().await;
+        let healed = office.remove_leftovers().await;
         assert!(healed.discarded > 0 || healed.reopened > 0, "{healed:?}");
-        assert_eq!(office.heal().await, apply::clear::Healed::default(), "again");
+        assert_eq!(office.remove_leftovers().await, apply::cleanup::HealCounts::default(), "again");
         assert_eq!(office.published().await, before, "healed after {dies_after}");
     }
     assert_eq!(office.published().await, expected);
-    let healed = office.heal().await;
+    let healed = office.remove_leftovers().await;
     assert!(healed.pruned >= 1100, "{healed:?}");
     assert_eq!(office.published().await, expected);
     let twice = "SELECT lower(userid) FROM persons GROUP BY lower(userid) HAVING COUNT(*) > 1";
@@ -355,16 +374,19 @@ async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same()
 
 #[tokio::test]
 async fn a_process_that_lost_the_run_writes_nothing_more() {
-    let office = Office::open().await;
-    office.run(&remote(crowd(3, "旧"))).await;
+    let office = ChartFixture::open().await;
+    office.run(&remote(many_members(3, "旧"))).await;
     let dump = "SELECT CAST(COUNT(*) AS BIGINT) FROM person_rows";
     for taken in ["holder = 'another'", "status = 'failed', holder = 'one'"] {
         office.execute(&format!("UPDATE sync_runs SET {taken}")).await;
         let before = (office.published().await, office.number(dump).await);
-        let plan = office.plan(&remote(crowd(1200, "新"))).await;
-        let how = office.how();
+        let plan = office.plan(&remote(many_members(1200, "新"))).await;
+        let how = office.options();
         assert!(matches!(office.write(plan, &how).await, Err(ApplyError::Lost)), "{taken}");
-        assert!(matches!(apply::clear::heal(&office.target()).await, Err(ApplyError::Lost)), "{taken}");
+        assert!(
+            matches!(apply::cleanup::remove_leftovers(&office.target()).await, Err(ApplyError::Lost)),
+            "{taken}"
+        );
         assert_eq!((office.published().await, office.number(dump).await), before, "{taken}");
     }
     // Lost in the middle: what was staged stays unseen.
@@ -372,7 +394,7 @@ async fn a_process_that_lost_the_run_writes_nothing_more() {
     let before = office.published().await;
     let db = office.db.clone();
     let lost = office
-        .run_with(&remote(crowd(1200, "新")), 2, move || {
+        .run_with(&remote(many_members(1200, "新")), 2, move || {
             let db = db.clone();
             Box::pin(async move {
                 let sql = "UPDATE sync_runs SET holder = 'another'";
@@ -387,12 +409,12 @@ async fn a_process_that_lost_the_run_writes_nothing_more() {
 #[tokio::test]
 async fn who_signs_in_while_a_run_writes_is_neither_lost_nor_doubled() {
     for at in [0, 1, 2] {
-        let office = Office::open().await;
+        let office = ChartFixture::open().await;
         let known = [member("known", "旧名", 2), member("gone", "走", 2), member("off", "停", 2)];
         office.run(&remote(known.to_vec())).await;
         let ids = [office.person("known").await.id, office.person("gone").await.id];
         let mut off = member("off", "停", 2);
-        off.status = Status::Disabled;
+        off.status = PersonStatus::Disabled;
         // WeCom's lists know the one who is new, and not the one who comes back while the run writes.
         let mut next = remote(vec![member("known", "新名", 3), off, member("newcomer", "新来", 3)]);
         next.units.push(unit(4, "新部门", 1));
@@ -418,36 +440,36 @@ async fn who_signs_in_while_a_run_writes_is_neither_lost_nor_doubled() {
         assert!(applied.skipped.is_empty(), "{applied:?}");
         assert_eq!(office.number("SELECT COUNT(*) FROM persons").await, 5, "{at}");
         let known = office.person("known").await;
-        assert_eq!((&known.id, known.name.as_str(), known.status), (&ids[0], "新名", Status::Active));
+        assert_eq!((&known.id, known.name.as_str(), known.status), (&ids[0], "新名", PersonStatus::Active));
         assert_eq!(known.memberships[0].unit, office.unit_id(3), "{at}");
         let newcomer = office.person("newcomer").await;
-        assert_eq!((newcomer.memberships.len(), newcomer.status), (1, Status::Active), "{at}");
+        assert_eq!((newcomer.memberships.len(), newcomer.status), (1, PersonStatus::Active), "{at}");
         let gone = office.person("gone").await;
-        assert_eq!((&gone.id, gone.status), (&ids[1], Status::Active), "after {at}");
-        assert_eq!(office.person("off").await.status, Status::Active, "after {at}");
-        assert_eq!(office.person("unlisted").await.status, Status::Active);
+        assert_eq!((&gone.id, gone.status), (&ids[1], PersonStatus::Active), "after {at}");
+        assert_eq!(office.person("off").await.status, PersonStatus::Active, "after {at}");
+        assert_eq!(office.person("unlisted").await.status, PersonStatus::Active);
         let holds = "SELECT v.person_id FROM person_rows v JOIN charts c ON v.since <= c.version AND v.until > c.version \
                      GROUP BY v.person_id HAVING COUNT(*) > 1";
         assert!(office.texts(holds).await.is_empty());
         // The next run finds its way.
         office.clock.advance(Duration::from_secs(60));
         office.run(&next).await;
-        assert_eq!(office.person("gone").await.status, Status::Left);
-        assert_eq!(office.person("off").await.status, Status::Disabled);
+        assert_eq!(office.person("gone").await.status, PersonStatus::Left);
+        assert_eq!(office.person("off").await.status, PersonStatus::Disabled);
     }
 }
 
 #[tokio::test]
 async fn sessions_of_whoever_left_end_with_the_publication() {
-    let office = Office::open().await;
-    office.run(&remote(crowd(4, "名"))).await;
+    let office = ChartFixture::open().await;
+    office.run(&remote(many_members(4, "名"))).await;
     let mut sids = Vec::new();
     for n in 0..4 {
         let person = office.person(&format!("u{n}")).await;
         sids.push(office.session_of(&person.id).await);
     }
-    let mut next = remote(crowd(3, "名"));
-    next.persons[1].status = Status::Disabled;
+    let mut next = remote(many_members(3, "名"));
+    next.persons[1].status = PersonStatus::Disabled;
     let (db, seen) = (office.db.clone(), Arc::new(AtomicU64::new(0)));
     let counted = Arc::clone(&seen);
     office
@@ -477,8 +499,8 @@ async fn sessions_of_whoever_left_end_with_the_publication() {
 
 #[tokio::test]
 async fn a_run_that_finds_nothing_new_writes_no_row() {
-    let office = Office::open().await;
-    let all = remote(crowd(600, "名"));
+    let office = ChartFixture::open().await;
+    let all = remote(many_members(600, "名"));
     office.run(&all).await;
     office.run(&all).await;
     let state = [
@@ -497,7 +519,7 @@ async fn a_run_that_finds_nothing_new_writes_no_row() {
     let before = numbers().await;
     assert_eq!(before, [600, 604, 1, 1]);
     office.clock.advance(Duration::from_secs(60));
-    let how = office.how();
+    let how = office.options();
     let applied = office.write(office.plan(&all).await, &how).await.expect("published");
     assert_eq!((applied.version, applied.counts), (1, apply::Counts::default()));
     assert_eq!(numbers().await, before);
@@ -514,8 +536,8 @@ async fn a_run_that_finds_nothing_new_writes_no_row() {
 
 #[tokio::test]
 async fn a_record_that_cannot_be_read_or_written_is_skipped_and_told() {
-    let office = Office::open().await;
-    office.run(&remote(crowd(700, "旧"))).await;
+    let office = ChartFixture::open().await;
+    office.run(&remote(many_members(700, "旧"))).await;
     let broken = office.person("u9").await.id;
     office.execute(&format!("UPDATE person_rows SET memberships = '?' WHERE person_id = '{broken}'")).await;
     // The old row of another one cannot be ended: that place in the table is taken.
@@ -526,8 +548,8 @@ async fn a_record_that_cannot_be_read_or_written_is_skipped_and_told() {
              detail, said, updated_at) VALUES ('{refused}', 'ww1', 2, 2, '', '', '', '', '', '', '', '', 0)"
         ))
         .await;
-    let plan = office.plan(&remote(crowd(700, "新"))).await;
-    let how = office.how();
+    let plan = office.plan(&remote(many_members(700, "新"))).await;
+    let how = office.options();
     let applied = office.write(plan, &how).await.expect("published");
     let mut skipped: Vec<_> = applied.skipped.iter().map(|s| (s.kind.as_str(), s.wecom.as_str())).collect();
     skipped.sort_unstable();
@@ -544,12 +566,12 @@ async fn a_record_that_cannot_be_read_or_written_is_skipped_and_told() {
 
 #[tokio::test]
 async fn a_name_with_a_nul_is_skipped_where_the_database_refuses_it() {
-    let office = Office::open().await;
-    let mut plan = office.plan(&remote(crowd(600, "名"))).await;
-    let PersonChange::Create { person, .. } = &mut plan.persons[77] else { unreachable!() };
+    let office = ChartFixture::open().await;
+    let mut plan = office.plan(&remote(many_members(600, "名"))).await;
+    let PlannedPersonChange::Create { person, .. } = &mut plan.persons[77] else { unreachable!() };
     person.name = "张\0三".into();
     let userid = person.userid.to_string();
-    let how = office.how();
+    let how = office.options();
     let applied = office.write(plan, &how).await.expect("published");
     if office.database.url().is_empty() {
         assert!(applied.skipped.is_empty());
@@ -561,7 +583,7 @@ async fn a_name_with_a_nul_is_skipped_where_the_database_refuses_it() {
 
 #[tokio::test]
 async fn two_members_who_swap_their_userids_stay_who_they_are() {
-    let office = Office::open().await;
+    let office = ChartFixture::open().await;
     let one = |userid: &str| with_mobile(member(userid, "甲", 2), "1");
     let two = |userid: &str| with_mobile(member(userid, "乙", 2), "2");
     office.run(&remote(vec![one("a"), two("b")])).await;
@@ -569,14 +591,14 @@ async fn two_members_who_swap_their_userids_stay_who_they_are() {
     // The plan is made by hand: what proves a swap is the planner's.
     let (mut a, mut b) = (office.person("a").await, office.person("b").await);
     (a.userid, b.userid) = (UserId::new("b"), UserId::new("A"));
-    let plan = Plan {
+    let plan = SyncPlan {
         persons: vec![
-            PersonChange::Update { id: ids.0.clone(), said: a },
-            PersonChange::Update { id: ids.1.clone(), said: b },
+            PlannedPersonChange::Update { id: ids.0.clone(), said: a },
+            PlannedPersonChange::Update { id: ids.1.clone(), said: b },
         ],
-        ..Plan::default()
+        ..SyncPlan::default()
     };
-    let how = office.how();
+    let how = office.options();
     let applied = office.write(plan, &how).await.expect("published");
     assert_eq!(applied.counts.persons.updated, 2);
     assert_eq!((office.person("b").await.id, office.person("a").await.id), ids);
@@ -585,15 +607,15 @@ async fn two_members_who_swap_their_userids_stay_who_they_are() {
 
 #[tokio::test]
 async fn a_userid_that_somebody_took_meanwhile_is_not_taken_away() {
-    let office = Office::open().await;
+    let office = ChartFixture::open().await;
     office.run(&remote(vec![member("a", "甲", 2)])).await;
     let before = office.person("a").await;
     let mut said = before.clone();
     said.userid = UserId::new("b");
-    let update = PersonChange::Update { id: before.id.clone(), said };
-    let plan = Plan { persons: vec![update.clone()], ..Plan::default() };
+    let update = PlannedPersonChange::Update { id: before.id.clone(), said };
+    let plan = SyncPlan { persons: vec![update.clone()], ..SyncPlan::default() };
     let other = office.sign_in("b", "乙").await;
-    let how = office.how();
+    let how = office.options();
     let refused = office.write(plan, &how).await;
     assert!(
         matches!(&refused, Err(ApplyError::Changed(text)) if text.contains("signed in as b")),
@@ -604,38 +626,39 @@ async fn a_userid_that_somebody_took_meanwhile_is_not_taken_away() {
         (before.id.clone(), other.clone())
     );
     // One who left gives it up.
-    office.heal().await;
+    office.remove_leftovers().await;
     office
         .execute(&format!("UPDATE person_rows SET status = 'left', left_at = 1 WHERE person_id = '{other}'"))
         .await;
-    office.write(Plan { persons: vec![update], ..Plan::default() }, &how).await.expect("published");
+    office.write(SyncPlan { persons: vec![update], ..SyncPlan::default() }, &how).await.expect("published");
     assert_eq!(office.person("b").await.id, before.id);
 }
 
 #[tokio::test]
 async fn a_userid_used_again_goes_to_somebody_new_when_the_version_is_published() {
-    let office = Office::open().await;
+    let office = ChartFixture::open().await;
     office.run(&remote(vec![with_mobile(member("a", "甲", 2), "1")])).await;
     let first = office.person("a").await.id;
-    office.clock.advance(DAY);
+    office.clock.advance(ONE_DAY);
     office.run(&remote(vec![])).await;
-    assert_eq!(office.person("a").await.status, Status::Left);
-    office.clock.advance(DAY * 3);
+    assert_eq!(office.person("a").await.status, PersonStatus::Left);
+    office.clock.advance(ONE_DAY * 3);
     let applied = office.run(&remote(vec![with_mobile(member("a", "乙", 2), "2")])).await;
     assert_eq!((applied.counts.persons.created, applied.conflicts), (1, 1), "{applied:?}");
     let second = office.person("a").await;
     assert_ne!(second.id, first);
-    assert_eq!(second.status, Status::Active);
+    assert_eq!(second.status, PersonStatus::Active);
     let released = office.texts("SELECT id FROM persons WHERE released_at IS NOT NULL").await;
     assert_eq!(released, [first.to_string()]);
     let asked = "SELECT kind || ' ' || person_id || ' ' || candidates || ' ' || state FROM conflicts";
     assert_eq!(office.texts(asked).await, [format!("reused {} [\"{first}\"] open", second.id)]);
     // The same question is not asked twice, and it is gone when the one who left is.
-    office.clock.advance(DAY);
+    office.clock.advance(ONE_DAY);
     office.run(&remote(vec![with_mobile(member("a", "乙", 3), "2")])).await;
     assert_eq!(office.texts(asked).await.len(), 1);
     let now = office.clock.now();
-    let purged = apply::clear::purge(&office.db, &office.corp, now, now, 500).await.expect("purged");
+    let purged =
+        apply::cleanup::purge_left_persons(&office.db, &office.corp, now, now, 500).await.expect("purged");
     assert_eq!(purged, 1);
     assert_eq!(office.texts("SELECT state FROM conflicts").await, ["gone"]);
     assert_eq!(office.texts("SELECT id FROM persons").await, [second.id.to_string()]);
@@ -643,35 +666,35 @@ async fn a_userid_used_again_goes_to_somebody_new_when_the_version_is_published(
 
 #[tokio::test]
 async fn a_userid_that_moves_on_is_free_for_somebody_new_in_the_same_run() {
-    let office = Office::open().await;
+    let office = ChartFixture::open().await;
     office.run(&remote(vec![member("a", "甲", 2)])).await;
     let moved = office.person("a").await;
     let mut said = moved.clone();
     said.userid = UserId::new("b");
     let new =
         directory::Person { id: PersonId::generate(office.clock.now()), name: "乙".into(), ..moved.clone() };
-    let plan = Plan {
+    let plan = SyncPlan {
         persons: vec![
-            PersonChange::Create { person: new.clone(), takes_over: None },
-            PersonChange::Update { id: moved.id.clone(), said },
+            PlannedPersonChange::Create { person: new.clone(), takes_over: None },
+            PlannedPersonChange::Update { id: moved.id.clone(), said },
         ],
-        ..Plan::default()
+        ..SyncPlan::default()
     };
-    let how = office.how();
+    let how = office.options();
     office.write(plan, &how).await.expect("published");
     assert_eq!((office.person("a").await.id, office.person("b").await.id), (new.id, moved.id));
 }
 
 #[tokio::test]
 async fn a_rehearsal_counts_the_same_and_writes_nothing() {
-    let office = Office::open().await;
-    office.run(&remote(crowd(700, "旧"))).await;
-    let mut next = remote(crowd(600, "新"));
+    let office = ChartFixture::open().await;
+    office.run(&remote(many_members(700, "旧"))).await;
+    let mut next = remote(many_members(600, "新"));
     next.persons.push(member("x", "来", 3));
     next.units.push(unit(5, "新部", 1));
-    office.heal().await;
+    office.remove_leftovers().await;
     let before = office.number("SELECT COUNT(*) FROM person_rows").await;
-    let how = How { dry_run: true, ..office.how() };
+    let how = ApplyOptions { dry_run: true, ..office.options() };
     let rehearsed = office.write(office.plan(&next).await, &how).await.expect("rehearsed");
     assert_eq!(office.number("SELECT COUNT(*) FROM person_rows").await, before);
     assert_eq!(office.version().await, 1);
@@ -684,16 +707,16 @@ async fn a_rehearsal_counts_the_same_and_writes_nothing() {
 
 #[tokio::test]
 async fn whoever_left_long_ago_is_purged_and_a_session_keeps_only_the_id() {
-    let office = Office::open().await;
-    office.run(&remote(crowd(4, "名"))).await;
+    let office = ChartFixture::open().await;
+    office.run(&remote(many_members(4, "名"))).await;
     let (first, second) = (office.person("u2").await.id, office.person("u3").await.id);
     office.session_of(&second).await;
-    office.run(&remote(crowd(2, "名"))).await;
-    office.clock.advance(DAY * 2);
+    office.run(&remote(many_members(2, "名"))).await;
+    office.clock.advance(ONE_DAY * 2);
     let now = office.clock.now();
-    let purge = |before| apply::clear::purge(&office.db, &office.corp, now, before, 500);
-    assert_eq!(purge(now.minus(DAY * 3)).await.expect("purged"), 0);
-    assert_eq!(purge(now.minus(DAY)).await.expect("purged"), 2);
+    let purge = |before| apply::cleanup::purge_left_persons(&office.db, &office.corp, now, before, 500);
+    assert_eq!(purge(now.minus(ONE_DAY * 3)).await.expect("purged"), 0);
+    assert_eq!(purge(now.minus(ONE_DAY)).await.expect("purged"), 2);
     let left = format!("SELECT id FROM persons WHERE id IN ('{first}', '{second}')");
     assert_eq!(office.texts(&left).await, [second.to_string()]);
     let removed = "SELECT CAST(COUNT(*) AS BIGINT) FROM directory_changes WHERE change = 'removed'";
@@ -701,20 +724,20 @@ async fn whoever_left_long_ago_is_purged_and_a_session_keeps_only_the_id() {
     // Somebody new with that userid inherits nothing.
     assert_ne!(office.sign_in("u3", "新人").await, second);
     office.execute("DELETE FROM sessions").await;
-    assert_eq!(office.heal().await.identities, 1);
+    assert_eq!(office.remove_leftovers().await.identities, 1);
     assert!(office.texts(&left).await.is_empty());
 }
 
 #[tokio::test]
 async fn old_entries_of_the_change_feed_go_oldest_first() {
-    let office = Office::open().await;
-    office.run(&remote(crowd(700, "名"))).await;
-    office.clock.advance(DAY * 100);
-    office.run(&remote(crowd(701, "名"))).await;
-    let before = office.clock.now().minus(DAY * 90);
+    let office = ChartFixture::open().await;
+    office.run(&remote(many_members(700, "名"))).await;
+    office.clock.advance(ONE_DAY * 100);
+    office.run(&remote(many_members(701, "名"))).await;
+    let before = office.clock.now().minus(ONE_DAY * 90);
     let mut deleted = 0;
     loop {
-        let rows = apply::clear::delete_changes_before(&office.db, &office.corp, before, 300)
+        let rows = apply::cleanup::delete_changes_before(&office.db, &office.corp, before, 300)
             .await
             .expect("deleted");
         deleted += rows;
@@ -730,20 +753,20 @@ async fn old_entries_of_the_change_feed_go_oldest_first() {
 
 #[tokio::test]
 async fn a_plan_that_is_refused_is_not_written() {
-    let office = Office::open().await;
-    let mut plan = office.plan(&remote(crowd(3, "名"))).await;
+    let office = ChartFixture::open().await;
+    let mut plan = office.plan(&remote(many_members(3, "名"))).await;
     plan.refused = Some("removes too much".into());
-    let how = office.how();
+    let how = office.options();
     assert!(matches!(office.write(plan, &how).await, Err(ApplyError::Refused(_))));
     assert_eq!(office.number("SELECT COUNT(*) FROM persons").await, 0);
 }
 
 #[tokio::test]
 async fn a_fetch_is_told_who_is_in_which_department() {
-    let office = Office::open().await;
+    let office = ChartFixture::open().await;
     office.run(&remote(vec![member("ZhangSan", "张三", 3), member("b", "乙", 2)])).await;
     office.run(&remote(vec![member("ZhangSan", "张三", 3)])).await;
-    let known = apply::known::known_departments(&office.db, &office.corp).await.expect("known");
+    let known = apply::baseline::load_known_directory(&office.db, &office.corp).await.expect("known");
     assert_eq!(known.persons, [("zhangsan".to_owned(), [3].into())].into());
     assert_eq!(known.units.len(), 3);
     assert_eq!((known.units[&1].parent, known.units[&3].parent), (0, 1));

@@ -2,7 +2,7 @@
 //! WeCom and at a desk. Pictures are in `target/screenshots`.
 
 use gongpai::http::words::Code;
-use gongpai::simulator::{Fault, Phone, Status};
+use gongpai::simulator::{InjectedFault, PhoneHolder, SimulatedStatus};
 use serde_json::{Value, json};
 
 use crate::support::axe::Axe;
@@ -11,9 +11,9 @@ use crate::support::stage::{Stage, user_agent};
 use crate::support::webdriver::{Chromium, Viewport};
 
 /// A failure: the name of its picture, its code, and what WeCom said.
-type Case = (&'static str, Code, Option<i64>);
+type FailureCase = (&'static str, Code, Option<i64>);
 
-const REFUSED: &[Case] = &[
+const REFUSED_CASES: &[FailureCase] = &[
     ("not-member", Code::NotMember, None),
     ("linked-corp", Code::LinkedCorp, None),
     ("disabled", Code::Disabled, None),
@@ -24,7 +24,7 @@ const REFUSED: &[Case] = &[
     ("denied", Code::Denied, None),
 ];
 
-const ATTEMPT: &[Case] = &[
+const ATTEMPT_CASES: &[FailureCase] = &[
     ("code-used-40029", Code::CodeUsed, Some(40029)),
     ("code-used-42003", Code::CodeUsed, Some(42003)),
     ("cookies-refused", Code::CookiesRefused, None),
@@ -35,7 +35,7 @@ const ATTEMPT: &[Case] = &[
     ("not-found", Code::PageNotFound, None),
 ];
 
-const SETUP: &[Case] = &[
+const SETUP_CASES: &[FailureCase] = &[
     ("wrong-agent", Code::WrongAgent, Some(50001)),
     ("trusted-ip", Code::TrustedIp, Some(60020)),
     ("secret", Code::Secret, Some(40001)),
@@ -46,7 +46,7 @@ const SETUP: &[Case] = &[
     ("wecom-disabled", Code::WecomDisabled, None),
 ];
 
-const TROUBLE: &[Case] = &[
+const TROUBLE_CASES: &[FailureCase] = &[
     ("unreachable", Code::WecomUnreachable, None),
     ("busy", Code::WecomBusy, Some(45009)),
     ("store-unavailable", Code::StoreUnavailable, None),
@@ -54,10 +54,10 @@ const TROUBLE: &[Case] = &[
 
 /// Where a sign-in of these tests begins. `a=1` is what the page of trouble adds when it tries again by itself: so
 /// marked, it stays and can be looked at.
-const LOGIN: &str = "/sso/login?rd=/sso/session&a=1";
+const LOGIN_PATH: &str = "/sso/login?rd=/sso/session&a=1";
 
 /// Leads the person at `chromium` to the page of a case.
-async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
+async fn provoke_failure(case: &FailureCase, chromium: &Chromium) -> Stage {
     let (name, _, errcode) = *case;
     let toml = match name {
         "too-many" => {
@@ -71,10 +71,10 @@ async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
         _ => &[],
     };
     let stage = Stage::with(toml, environment).await;
-    let wecom = &stage.t.wecom;
-    let come = async |who: &str| stage.come(chromium, who, LOGIN).await;
+    let wecom = &stage.gateway.wecom;
+    let come = async |who: &str| stage.open_through_wecom(chromium, who, LOGIN_PATH).await;
     let says = |api: &str, message: &str| {
-        wecom.fail_always(api, Fault::Errcode(errcode.unwrap_or_default(), message.to_owned()));
+        wecom.fail_always(api, InjectedFault::Errcode(errcode.unwrap_or_default(), message.to_owned()));
     };
     match name {
         "not-member" => come("oSimulatorCustomer000000000A").await,
@@ -82,7 +82,7 @@ async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
         "disabled" => come("zhouba").await,
         "not-activated" => come("wujiu").await,
         "left" => {
-            assert!(wecom.change_member("lisi", |member| member.status = Status::Left));
+            assert!(wecom.change_member("lisi", |member| member.status = SimulatedStatus::Left));
             come("lisi").await;
         }
         "not-visible-60011" => {
@@ -98,7 +98,7 @@ async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
 
         "code-used-40029" | "code-used-42003" => {
             says("auth/getuserinfo", "invalid code");
-            come_twice(&stage, chromium).await;
+            attempt_twice(&stage, chromium).await;
         }
         "cookies-refused" => {
             for _ in 0..3 {
@@ -107,22 +107,22 @@ async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
                     chromium.url_with("the sign-in's end", |url| !url.path().ends_with("/login")).await;
                 }
                 chromium.forget_cookie("gongpai").await;
-                stage.t.advance(std::time::Duration::from_secs(1)).await;
+                stage.gateway.advance(std::time::Duration::from_secs(1)).await;
             }
         }
         "cancelled" => match chromium.viewport() {
             Viewport::Phone => {
-                wecom.change(|world| world.phone = Phone::Cancels);
-                chromium.goto(stage.url(LOGIN)).await;
+                wecom.change(|world| world.phone = PhoneHolder::Cancels);
+                chromium.goto(stage.url(LOGIN_PATH)).await;
             }
             Viewport::Desktop => {
-                chromium.goto(stage.url(LOGIN)).await;
+                chromium.goto(stage.url(LOGIN_PATH)).await;
                 wecom.cancel_scan(&stage.scan(&[]).await.id).expect("a scan that waits");
             }
         },
         "bad-target" => chromium.goto(stage.url("/sso/login?rd=https://elsewhere.invalid/")).await,
         "other-code" => {
-            chromium.goto(stage.url(&format!("{LOGIN}&entrance=qr"))).await;
+            chromium.goto(stage.url(&format!("{LOGIN_PATH}&entrance=qr"))).await;
             let back = wecom.confirm_scan(&stage.scan(&[]).await.id, "zhangsan").expect("a scan that waits");
             chromium.text_with("zhangsan").await;
             let (before, code) = back.split_once("code=").expect("a code");
@@ -165,10 +165,10 @@ async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
             says("gettoken", "app has been disabled");
             come("zhangsan").await;
         }
-        "wecom-disabled" => chromium.goto(stage.url(LOGIN)).await,
+        "wecom-disabled" => chromium.goto(stage.url(LOGIN_PATH)).await,
 
         "unreachable" => {
-            wecom.fail_always("auth/getuserinfo", Fault::Html502);
+            wecom.fail_always("auth/getuserinfo", InjectedFault::Html502);
             come("zhangsan").await;
         }
         "busy" => {
@@ -176,9 +176,9 @@ async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
             come("zhangsan").await;
         }
         "store-unavailable" => {
-            stage.t.app.db.close().await;
-            stage.t.app.clock.advance(std::time::Duration::from_secs(120));
-            chromium.goto(stage.url(LOGIN)).await;
+            stage.gateway.app.db.close().await;
+            stage.gateway.app.clock.advance(std::time::Duration::from_secs(120));
+            chromium.goto(stage.url(LOGIN_PATH)).await;
         }
         other => panic!("nothing leads to {other}"),
     }
@@ -186,8 +186,8 @@ async fn bring_about(case: &Case, chromium: &Chromium) -> Stage {
 }
 
 /// Somebody whose first attempt fails in a way that is tried again once.
-async fn come_twice(stage: &Stage, chromium: &Chromium) {
-    stage.come(chromium, "zhangsan", LOGIN).await;
+async fn attempt_twice(stage: &Stage, chromium: &Chromium) {
+    stage.open_through_wecom(chromium, "zhangsan", LOGIN_PATH).await;
     if chromium.viewport() == Viewport::Desktop {
         // The page that comes next is the QR page again, marked as the second.
         chromium.url_with("the second QR page", |url| url.query().is_some_and(|q| q.contains("r=1"))).await;
@@ -196,20 +196,20 @@ async fn come_twice(stage: &Stage, chromium: &Chromium) {
 }
 
 /// Leads to every page of `cases` in turn and looks at each.
-async fn look_at(cases: &[Case], viewport: Viewport) {
+async fn inspect_pages(cases: &[FailureCase], viewport: Viewport) {
     let chromium = Chromium::start(viewport, user_agent(viewport)).await;
-    let axe = Axe::of_this_run();
+    let axe = Axe::load();
     chromium.real_size().await;
     for case in cases {
         let (name, code, errcode) = *case;
-        let _stage = bring_about(case, &chromium).await;
-        look_at_failure(&chromium, axe.as_ref(), name, code, errcode).await;
+        let _stage = provoke_failure(case, &chromium).await;
+        inspect_failure_page(&chromium, axe.as_ref(), name, code, errcode).await;
         // Cookies do not know ports: the next gateway is the same host to the browser.
         chromium.forget_cookies().await;
     }
 }
 
-async fn look_at_failure(
+async fn inspect_failure_page(
     chromium: &Chromium,
     axe: Option<&Axe>,
     name: &str,
@@ -232,7 +232,7 @@ async fn look_at_failure(
     let switches = text.contains("换个账号");
     assert!(!(switches && in_wecom), "{name}: inside WeCom accounts are switched in the app");
 
-    shoot(chromium, name).await;
+    take_screenshot(chromium, name).await;
     assert!(!text.contains(code.as_str()), "{name}: the administrator's part is closed at first");
     chromium.click("summary").await;
     let details = chromium.text_with(code.as_str()).await;
@@ -247,11 +247,11 @@ async fn look_at_failure(
         "{name}:\n{details}"
     );
     assert_eq!(shows("起始时间 Since\n2026-11-22"), code == Code::StoreUnavailable, "{name}:\n{details}");
-    look_at_anything(chromium, axe, name).await;
+    inspect_page(chromium, axe, name).await;
 }
 
 /// What holds for every page.
-async fn look_at_anything(chromium: &Chromium, axe: Option<&Axe>, name: &str) {
+async fn inspect_page(chromium: &Chromium, axe: Option<&Axe>, name: &str) {
     let flat = "return [...document.querySelectorAll('a, button, summary')] \
                   .filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML)";
     assert_eq!(chromium.script(flat, json!([])).await, json!([]), "{name}: lower than 44 px");
@@ -259,7 +259,7 @@ async fn look_at_anything(chromium: &Chromium, axe: Option<&Axe>, name: &str) {
                      return performance.getEntriesByType('resource').map(e => e.name) \
                        .filter(n => ![location.origin, ...frames].includes(new URL(n).origin))";
     assert_eq!(chromium.script(strangers, json!([])).await, json!([]), "{name}: asks another host");
-    let complaints = complaints(chromium).await;
+    let complaints = console_errors(chromium).await;
     assert!(complaints.is_empty(), "{name}: {complaints:?}");
 
     if let Some(axe) = axe {
@@ -270,9 +270,9 @@ async fn look_at_anything(chromium: &Chromium, axe: Option<&Axe>, name: &str) {
         }
     }
     chromium.prefer_dark(true).await;
-    shoot_whole(chromium, &format!("{name}-dark")).await;
+    take_full_screenshot(chromium, &format!("{name}-dark")).await;
     chromium.prefer_dark(false).await;
-    shoot_whole(chromium, &format!("{name}-open")).await;
+    take_full_screenshot(chromium, &format!("{name}-open")).await;
     chromium.pretend_size(320, 640).await;
     let wide = chromium.script("return document.documentElement.scrollWidth", json!([])).await;
     assert_eq!(wide, 320, "{name}: scrolls sideways on a small phone");
@@ -280,7 +280,7 @@ async fn look_at_anything(chromium: &Chromium, axe: Option<&Axe>, name: &str) {
 }
 
 /// What the console said, but for the status of the page itself and for nobody being signed in yet.
-async fn complaints(chromium: &Chromium) -> Vec<String> {
+async fn console_errors(chromium: &Chromium) -> Vec<String> {
     let expected = |line: &String| {
         let status = line.contains("the server responded with a status of");
         let asset = line.contains("/_gongpai/assets/");
@@ -289,7 +289,7 @@ async fn complaints(chromium: &Chromium) -> Vec<String> {
     chromium.console().await.into_iter().filter(|line| !expected(line)).collect()
 }
 
-fn picture(chromium: &Chromium, name: &str) -> String {
+fn screenshot_name(chromium: &Chromium, name: &str) -> String {
     let kind = match chromium.viewport() {
         Viewport::Desktop => "desktop",
         Viewport::Phone => "phone",
@@ -297,12 +297,12 @@ fn picture(chromium: &Chromium, name: &str) -> String {
     format!("{name}-{kind}")
 }
 
-async fn shoot(chromium: &Chromium, name: &str) {
-    chromium.screenshot(&picture(chromium, name)).await;
+async fn take_screenshot(chromium: &Chromium, name: &str) {
+    chromium.screenshot(&screenshot_name(chromium, name)).await;
 }
 
 /// The whole page, however long.
-async fn shoot_whole(chromium: &Chromium, name: &str) {
+async fn take_full_screenshot(chromium: &Chromium, name: &str) {
     let width = if chromium.viewport() == Viewport::Desktop { 1280 } else { 390 };
     // Twice, because some of the space above is a share of the height.
     for _ in 0..2 {
@@ -310,53 +310,53 @@ async fn shoot_whole(chromium: &Chromium, name: &str) {
         let height = height.as_u64().and_then(|h| u32::try_from(h).ok()).expect("a height");
         chromium.pretend_size(width, height).await;
     }
-    shoot(chromium, name).await;
+    take_screenshot(chromium, name).await;
     chromium.real_size().await;
 }
 
 #[tokio::test]
 async fn refusals_on_a_phone() {
-    look_at(REFUSED, Viewport::Phone).await;
+    inspect_pages(REFUSED_CASES, Viewport::Phone).await;
 }
 
 #[tokio::test]
 async fn refusals_at_a_desk() {
-    look_at(REFUSED, Viewport::Desktop).await;
+    inspect_pages(REFUSED_CASES, Viewport::Desktop).await;
 }
 
 #[tokio::test]
 async fn attempts_that_fail_on_a_phone() {
-    look_at(ATTEMPT, Viewport::Phone).await;
+    inspect_pages(ATTEMPT_CASES, Viewport::Phone).await;
 }
 
 #[tokio::test]
 async fn attempts_that_fail_at_a_desk() {
-    look_at(ATTEMPT, Viewport::Desktop).await;
+    inspect_pages(ATTEMPT_CASES, Viewport::Desktop).await;
 }
 
 #[tokio::test]
 async fn mistakes_of_setup_on_a_phone() {
-    look_at(SETUP, Viewport::Phone).await;
+    inspect_pages(SETUP_CASES, Viewport::Phone).await;
 }
 
 #[tokio::test]
 async fn mistakes_of_setup_at_a_desk() {
-    look_at(SETUP, Viewport::Desktop).await;
+    inspect_pages(SETUP_CASES, Viewport::Desktop).await;
 }
 
 #[tokio::test]
 async fn trouble_on_a_phone() {
-    look_at(TROUBLE, Viewport::Phone).await;
+    inspect_pages(TROUBLE_CASES, Viewport::Phone).await;
 }
 
 #[tokio::test]
 async fn trouble_at_a_desk() {
-    look_at(TROUBLE, Viewport::Desktop).await;
+    inspect_pages(TROUBLE_CASES, Viewport::Desktop).await;
 }
 
 #[tokio::test]
 async fn every_code_that_a_sign_in_can_end_with_has_been_looked_at() {
-    let seen = [REFUSED, ATTEMPT, SETUP, TROUBLE].concat();
+    let seen = [REFUSED_CASES, ATTEMPT_CASES, SETUP_CASES, TROUBLE_CASES].concat();
     for code in Code::ALL {
         let name = code.as_str();
         let of_a_sign_in = ["signin.", "setup.", "wecom.", "store."].iter().any(|p| name.starts_with(p));
@@ -373,10 +373,10 @@ async fn a_browser_that_refuses_cookies_is_told_so_after_one_restart() {
         let chromium = Chromium::without_cookies(viewport, user_agent(viewport)).await;
         chromium.real_size().await;
         let stage = Stage::start().await;
-        come_twice(&stage, &chromium).await;
-        let axe = Axe::of_this_run();
-        look_at_failure(&chromium, axe.as_ref(), "cookies-blocked", Code::CookiesBlocked, None).await;
-        assert_eq!(stage.t.wecom.calls("auth/getuserinfo"), 0, "no code was asked for");
+        attempt_twice(&stage, &chromium).await;
+        let axe = Axe::load();
+        inspect_failure_page(&chromium, axe.as_ref(), "cookies-blocked", Code::CookiesBlocked, None).await;
+        assert_eq!(stage.gateway.wecom.calls("auth/getuserinfo"), 0, "no code was asked for");
     }
 }
 
@@ -384,10 +384,10 @@ async fn a_browser_that_refuses_cookies_is_told_so_after_one_restart() {
 async fn a_page_of_trouble_tries_again_by_itself_once() {
     let chromium = Chromium::start(Viewport::Phone, WECOM_PHONE).await;
     let stage = Stage::start().await;
-    stage.t.wecom.fail_next("auth/getuserinfo", Fault::Status500);
+    stage.gateway.wecom.fail_next("auth/getuserinfo", InjectedFault::Status500);
     chromium.goto(stage.url("/sso/login?rd=/sso/session")).await;
     chromium.text_with("本页将在 5 秒后自动重试一次。").await;
-    shoot(&chromium, "unreachable-retries").await;
+    take_screenshot(&chromium, "unreachable-retries").await;
     chromium.text_with("zhangsan").await;
     assert_eq!(chromium.url().await.path(), "/sso/session");
 }
@@ -400,15 +400,15 @@ async fn who_reads_english_reads_it_first() {
         async || chromium.script("return document.querySelector('h1').textContent", json!([])).await;
     chromium.goto(stage.url("/sso/login?rd=https://elsewhere.invalid/")).await;
     assert_eq!(heading().await, Code::BadTarget.row().happened.en.as_ref());
-    let axe = Axe::of_this_run();
+    let axe = Axe::load();
     chromium.click("summary").await;
-    look_at_anything(&chromium, axe.as_ref(), "english-bad-target").await;
+    inspect_page(&chromium, axe.as_ref(), "english-bad-target").await;
     chromium.goto(stage.url("/sso/login?rd=/x&entrance=qr")).await;
     assert_eq!(heading().await, "Scan with WeCom to sign in");
     chromium.enter_frame("iframe").await;
     chromium.text_with("Pairing number").await;
     chromium.leave_frames().await;
-    look_at_anything(&chromium, axe.as_ref(), "english-scan").await;
+    inspect_page(&chromium, axe.as_ref(), "english-scan").await;
 }
 
 #[tokio::test]
@@ -423,8 +423,8 @@ async fn a_phone_outside_wecom_is_shown_the_way_to_the_workbench() {
     let href =
         chromium.script("return document.querySelector('a.button').getAttribute('href')", json!([])).await;
     assert!(href.as_str().is_some_and(|h| h.starts_with("wxwork://")), "{href}");
-    shoot(&chromium, "open-wecom").await;
-    look_at_anything(&chromium, Axe::of_this_run().as_ref(), "open-wecom").await;
+    take_screenshot(&chromium, "open-wecom").await;
+    inspect_page(&chromium, Axe::load().as_ref(), "open-wecom").await;
 }
 
 #[tokio::test]
@@ -433,7 +433,7 @@ async fn the_pages_of_a_sign_in_that_goes_well() {
         ("GONGPAI_PAGES__TITLE", "示例科技有限公司"),
         ("GONGPAI_PAGES__CONTACT", "信息中心 王工，分机 8012"),
     ];
-    let axe = Axe::of_this_run();
+    let axe = Axe::load();
     for viewport in [Viewport::Phone, Viewport::Desktop] {
         let chromium = Chromium::start(viewport, DESKTOP).await;
         chromium.real_size().await;
@@ -443,24 +443,24 @@ async fn the_pages_of_a_sign_in_that_goes_well() {
         chromium.enter_frame("iframe").await;
         chromium.text_with("配对码").await;
         chromium.leave_frames().await;
-        shoot(&chromium, "scan").await;
-        look_at_anything(&chromium, axe.as_ref(), "scan").await;
+        take_screenshot(&chromium, "scan").await;
+        inspect_page(&chromium, axe.as_ref(), "scan").await;
 
         stage.confirm("zhangsan").await;
         chromium.text_with("张三 (zhangsan)").await;
-        shoot(&chromium, "home").await;
-        look_at_anything(&chromium, axe.as_ref(), "home").await;
+        take_screenshot(&chromium, "home").await;
+        inspect_page(&chromium, axe.as_ref(), "home").await;
 
         chromium.click("a.button").await;
         chromium.text_with("您已退出登录。").await;
-        shoot(&chromium, "signed-out").await;
-        look_at_anything(&chromium, axe.as_ref(), "signed-out").await;
+        take_screenshot(&chromium, "signed-out").await;
+        inspect_page(&chromium, axe.as_ref(), "signed-out").await;
     }
 }
 
 #[tokio::test]
 async fn axe_sees_a_picture_without_words() {
-    let Some(axe) = Axe::of_this_run() else { return };
+    let Some(axe) = Axe::load() else { return };
     let chromium = Chromium::start(Viewport::Desktop, DESKTOP).await;
     let stage = Stage::start().await;
     chromium.goto(stage.url("/no/such/page")).await;

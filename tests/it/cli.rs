@@ -4,36 +4,36 @@ use std::time::Duration;
 
 use gongpai::app::App;
 use gongpai::base::clock::Clock;
-use gongpai::config::{Config, Sources};
-use gongpai::doctor::{Finding, Level, Subject, examine};
-use gongpai::simulator::{Fault, Running, Simulator};
+use gongpai::config::{Config, ConfigSources};
+use gongpai::doctor::{DoctorFinding, DoctorSubject, FindingLevel, examine};
+use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator};
 use serde_json::Value;
 
-use crate::support::app::{PUBLIC, TestApp, configuration};
-use crate::support::browser::{Ask, Browser, DESKTOP};
+use crate::support::app::{PUBLIC_URL, TestApp, configuration};
+use crate::support::browser::{Browser, BrowserRequest, DESKTOP};
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
-use crate::support::process::{Finished, Program};
-use crate::support::serve::Serve;
+use crate::support::process::{FinishedProgram, Program};
+use crate::support::serve::ServeProcess;
 
 /// Every secret of these tests that nothing may print contains it.
-const MARK: &str = "S3CRET";
+const SECRET_MARK: &str = "S3CRET";
 
 /// An installation on disk: `gongpai.toml` in a folder of its own.
-struct Place {
-    wecom: Running,
+struct Installation {
+    wecom: RunningSimulator,
     database: TestDatabase,
     folder: tempfile::TempDir,
     config: String,
 }
 
-impl Place {
+impl Installation {
     /// With the usual configuration and what `more` adds.
     async fn with(more: &str) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
         wecom.change(|world| {
-            world.app.secret = format!("{MARK}-app");
-            world.contacts.secret = format!("{MARK}-contacts");
+            world.app.secret = format!("{SECRET_MARK}-app");
+            world.contacts.secret = format!("{SECRET_MARK}-contacts");
         });
         let database = TestDatabase::create().await;
         let config = configuration(&wecom, &database, more);
@@ -53,14 +53,14 @@ impl Place {
     }
 
     /// The configuration as the gateway reads it.
-    fn accepted(&self) -> Config {
-        let sources = Sources { text: Some(self.config.clone()), ..Sources::default() };
+    fn load_config(&self) -> Config {
+        let sources = ConfigSources { text: Some(self.config.clone()), ..ConfigSources::default() };
         Config::load(&sources).expect("accepted").0
     }
 
     /// Makes the database, as `serve` does at its first start.
-    async fn served(&self) {
-        let (app, _) = App::build(self.accepted(), Clock::System).await.expect("the gateway starts");
+    async fn create_database(&self) {
+        let (app, _) = App::build(self.load_config(), Clock::System).await.expect("the gateway starts");
         app.close().await;
     }
 
@@ -69,10 +69,10 @@ impl Place {
     }
 
     /// Runs a command; nothing it prints may be secret.
-    async fn run(&self, args: &[&str]) -> Finished {
+    async fn run(&self, args: &[&str]) -> FinishedProgram {
         let finished = self.program(args).run().await;
         for text in [&finished.stdout, &finished.stderr] {
-            assert!(!text.contains(MARK), "{args:?} prints a secret:\n{text}");
+            assert!(!text.contains(SECRET_MARK), "{args:?} prints a secret:\n{text}");
         }
         finished
     }
@@ -88,12 +88,12 @@ impl Place {
 }
 
 /// The finding of that id.
-fn finding<'a>(report: &'a Value, id: &str) -> &'a Value {
+fn find_finding<'a>(report: &'a Value, id: &str) -> &'a Value {
     let findings = report["findings"].as_array().expect("findings");
     findings.iter().find(|f| f["id"] == id).unwrap_or_else(|| panic!("no {id} in {report:#}"))
 }
 
-fn broken(report: &Value) -> Vec<&str> {
+fn broken_ids(report: &Value) -> Vec<&str> {
     let findings = report["findings"].as_array().expect("findings");
     findings.iter().filter(|f| f["level"] == "broken").filter_map(|f| f["id"].as_str()).collect()
 }
@@ -154,7 +154,7 @@ async fn every_command_has_help_with_an_example_and_nothing_unbuilt_is_listed() 
 
 #[tokio::test]
 async fn a_command_called_wrong_ends_with_2() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     for args in [
         &[][..],
         &["send"],
@@ -180,7 +180,7 @@ async fn a_command_called_wrong_ends_with_2() {
 
 #[tokio::test]
 async fn a_configuration_that_is_not_accepted_ends_every_command_with_1_and_is_named() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     place.write("wecom.app_secrte = \"S3CRET\"\nserver.secret = \"S3CRET\"\ndatabase.url = \"postgres://u:S3CRET@\"\n");
     for args in [
         &["serve"][..],
@@ -206,7 +206,7 @@ async fn a_configuration_that_is_not_accepted_ends_every_command_with_1_and_is_n
 
 #[tokio::test]
 async fn before_the_first_start_a_command_that_only_reads_says_that_there_is_nothing_yet() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     for args in [
         &["sessions", "list"][..],
         &["sessions", "revoke", "--all"],
@@ -224,7 +224,7 @@ async fn before_the_first_start_a_command_that_only_reads_says_that_there_is_not
         }
     }
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
+    assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
     let left: Vec<_> = std::fs::read_dir(place.database.data_dir()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
@@ -236,7 +236,7 @@ async fn before_the_first_start_a_command_that_writes_makes_the_database() {
         &["send", "--to", "zhangsan", "--text", "早上好"],
         &["directory", "import", "people.csv"],
     ] {
-        let place = Place::with("").await;
+        let place = Installation::with("").await;
         if place.config.contains("url = \"\"") {
             // On SQLite `serve` makes it: nothing of these is sealed with it.
             let secret =
@@ -250,46 +250,53 @@ async fn before_the_first_start_a_command_that_writes_makes_the_database() {
         assert_eq!(finished.code(), Some(0), "{args:?}: {said}");
         assert!(finished.stderr.contains("made"), "{args:?}: {said}");
         let (code, report) = place.doctor().await;
-        assert_eq!((code, broken(&report)), (Some(0), vec![]), "{args:?}: {report:#}");
-        assert!(has(&report, "database.ok") && !has(&report, "root_secret.missing"), "{report:#}");
+        assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{args:?}: {report:#}");
+        assert!(
+            has_finding(&report, "database.ok") && !has_finding(&report, "root_secret.missing"),
+            "{report:#}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_doctor_says_what_was_copied_along_before_it_advises_a_reset() {
-    let place = Place::with("").await;
-    place.replace(&format!("{MARK}-app\""), &format!("{MARK}-app\\u200b\""));
+    let place = Installation::with("").await;
+    place.replace(&format!("{SECRET_MARK}-app\""), &format!("{SECRET_MARK}-app\\u200b\""));
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.secret_copied_along", "wecom.refused"]));
-    let found = finding(&report, "wecom.secret_copied_along");
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.secret_copied_along", "wecom.refused"]));
+    let found = find_finding(&report, "wecom.secret_copied_along");
     for (part, language) in [("what", "zh"), ("what", "en")] {
         let said = found[part][language].as_str().unwrap();
         assert!(
-            said.contains("U+200B") && said.contains("wecom.app_secret") && !said.contains(MARK),
+            said.contains("U+200B") && said.contains("wecom.app_secret") && !said.contains(SECRET_MARK),
             "{said}"
         );
     }
 
-    place.replace("[wecom]", &format!("[wecom]\ncontacts_secret = \"“{MARK}-contacts”\""));
+    place.replace("[wecom]", &format!("[wecom]\ncontacts_secret = \"“{SECRET_MARK}-contacts”\""));
     let (_, report) = place.doctor().await;
-    let places: Vec<_> = broken(&report);
+    let places: Vec<_> = broken_ids(&report);
     assert_eq!(places, ["wecom.secret_copied_along", "wecom.contacts_secret_refused"]);
 }
 
 #[tokio::test]
 async fn a_healthy_installation_has_nothing_broken() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(0), vec![]), "before the first start: {report:#}");
-    place.served().await;
+    assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "before the first start: {report:#}");
+    place.create_database().await;
     let calls = place.wecom.calls("gettoken");
     let (code, report) = place.doctor().await;
-    assert_eq!((code, &report["ok"], broken(&report)), (Some(0), &Value::Bool(true), vec![]), "{report:#}");
+    assert_eq!(
+        (code, &report["ok"], broken_ids(&report)),
+        (Some(0), &Value::Bool(true), vec![]),
+        "{report:#}"
+    );
     for id in ["config.accepted", "rules.ok", "database.ok", "root_secret.ok", "wecom.app_secret", "clock.ok"]
     {
-        assert_eq!(finding(&report, id)["level"], "ok", "{id}");
+        assert_eq!(find_finding(&report, id)["level"], "ok", "{id}");
     }
-    let domains = finding(&report, "domains.compare");
+    let domains = find_finding(&report, "domains.compare");
     assert!(domains["remedy"]["en"].as_str().unwrap().contains("oa.example.com"), "{domains:#}");
     assert_eq!(place.wecom.calls("gettoken") - calls, 1, "one gettoken a secret");
 
@@ -301,96 +308,99 @@ async fn a_healthy_installation_has_nothing_broken() {
 
 #[tokio::test]
 async fn the_doctor_tells_a_contacts_secret_in_the_place_of_the_applications() {
-    let place = Place::with("").await;
-    place.replace(&format!("app_secret = \"{MARK}-app\""), &format!("app_secret = \"{MARK}-contacts\""));
+    let place = Installation::with("").await;
+    place.replace(
+        &format!("app_secret = \"{SECRET_MARK}-app\""),
+        &format!("app_secret = \"{SECRET_MARK}-contacts\""),
+    );
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.app_secret_is_contacts"]));
-    let found = finding(&report, "wecom.app_secret_is_contacts");
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.app_secret_is_contacts"]));
+    let found = find_finding(&report, "wecom.app_secret_is_contacts");
     assert_eq!(found["console"], "「应用管理 → 应用 → Secret」");
     assert!(found["what"]["en"].as_str().unwrap().contains("cannot sign anyone in"));
     assert!(found["what"]["zh"].as_str().unwrap().contains("不能用于登录"));
 
     // O2OA's single secret, as its documentation says to set it.
-    let single = format!("corp_secret = \"{MARK}-contacts\"");
-    place.replace(&format!("app_secret = \"{MARK}-app\""), &single);
+    let single = format!("corp_secret = \"{SECRET_MARK}-contacts\"");
+    place.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &single);
     let calls = place.wecom.calls("gettoken");
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.single_secret_is_contacts"]));
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.single_secret_is_contacts"]));
     assert_eq!(place.wecom.calls("gettoken") - calls, 1, "one gettoken a secret, whatever it stands for");
 
-    let swapped = format!("app_secret = \"{MARK}-app\"\ncontacts_secret = \"{MARK}-app2\"");
+    let swapped = format!("app_secret = \"{SECRET_MARK}-app\"\ncontacts_secret = \"{SECRET_MARK}-app2\"");
     place.wecom.change(|world| {
         let mut other = world.app.clone();
-        (other.agent_id, other.secret) = (1_000_003, format!("{MARK}-app2"));
+        (other.agent_id, other.secret) = (1_000_003, format!("{SECRET_MARK}-app2"));
         world.more_apps.push(other);
     });
-    place.replace(&format!("app_secret = \"{MARK}-app\""), &swapped);
+    place.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &swapped);
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(0), vec![]));
-    assert_eq!(finding(&report, "wecom.contacts_secret_is_app")["level"], "warn");
+    assert_eq!((code, broken_ids(&report)), (Some(0), vec![]));
+    assert_eq!(find_finding(&report, "wecom.contacts_secret_is_app")["level"], "warn");
 }
 
 #[tokio::test]
 async fn the_doctor_explains_what_wecom_refuses() {
-    let place = Place::with("").await;
-    place.replace(&format!("{MARK}-app"), &format!("{MARK}-wrong"));
+    let place = Installation::with("").await;
+    place.replace(&format!("{SECRET_MARK}-app"), &format!("{SECRET_MARK}-wrong"));
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.refused"]));
-    let found = finding(&report, "wecom.refused");
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.refused"]));
+    let found = find_finding(&report, "wecom.refused");
     assert!(found["why"]["en"].as_str().unwrap().contains("40001"), "{found:#}");
     assert_eq!(found["console"], "「应用管理 → 应用 → Secret」");
     assert_eq!(place.wecom.calls("gettoken"), 1, "a wrong secret is asked about once");
 
     place.replace("corp_id = \"ww", "corp_id = \"wwx");
     let (_, report) = place.doctor().await;
-    assert_eq!(finding(&report, "wecom.refused")["console"], "「我的企业 → 企业信息 → 企业ID」");
+    assert_eq!(find_finding(&report, "wecom.refused")["console"], "「我的企业 → 企业信息 → 企业ID」");
 
     place.write(&place.config);
     place.wecom.set_trusted_ips(Some(vec!["203.0.113.9".parse().unwrap()]));
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.trusted_ip"]));
-    let found = finding(&report, "wecom.trusted_ip");
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.trusted_ip"]));
+    let found = find_finding(&report, "wecom.trusted_ip");
     assert_eq!(found["console"], "「应用管理 → 应用 → 企业可信IP」");
     for (part, language) in [("what", "zh"), ("remedy", "en")] {
         assert!(found[part][language].as_str().unwrap().contains("127.0.0.1"), "{found:#}");
     }
 
     place.wecom.set_trusted_ips(None);
-    place.wecom.fail_always("*", Fault::Status500);
+    place.wecom.fail_always("*", InjectedFault::Status500);
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.unreachable"]));
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.unreachable"]));
     place.wecom.clear_faults();
-    place.wecom.fail_always("gettoken", Fault::Errcode(45009, "api freq out of limit".to_owned()));
+    place.wecom.fail_always("gettoken", InjectedFault::Errcode(45009, "api freq out of limit".to_owned()));
     let (code, report) = place.doctor().await;
     assert_eq!(code, Some(0), "what passes by itself is not broken: {report:#}");
-    assert_eq!(finding(&report, "wecom.refused")["level"], "warn");
+    assert_eq!(find_finding(&report, "wecom.refused")["level"], "warn");
 }
 
 #[tokio::test]
 async fn the_doctor_asks_whether_the_application_may_send_and_nobody_gets_anything() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     let (_, report) = place.doctor().await;
-    assert_eq!(finding(&report, "messages.ok")["level"], "ok", "{report:#}");
+    assert_eq!(find_finding(&report, "messages.ok")["level"], "ok", "{report:#}");
     assert_eq!((place.wecom.calls("message/send"), place.wecom.sent_count()), (1, 0));
 
     place.wecom.change_app(|app| app.agent_id += 1);
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["messages.refused"]), "{report:#}");
-    let found = finding(&report, "messages.refused");
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["messages.refused"]), "{report:#}");
+    let found = find_finding(&report, "messages.refused");
     assert!(found["why"]["en"].as_str().unwrap().contains("301002"), "{found:#}");
     assert!(found["console"].as_str().unwrap().contains("应用管理"), "{found:#}");
 
     place.replace("[wecom]", "[wecom]\nmessage_enable = false");
     let asked = place.wecom.calls("message/send");
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
-    assert!(finding(&report, "messages.off")["what"]["zh"].as_str().unwrap().contains("message_enable"));
+    assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
+    assert!(find_finding(&report, "messages.off")["what"]["zh"].as_str().unwrap().contains("message_enable"));
     assert_eq!(place.wecom.calls("message/send"), asked, "nothing is asked of what is switched off");
 }
 
 #[tokio::test]
 async fn the_doctor_sends_a_test_message_to_whom_it_is_told_and_says_what_became_of_it() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     let finished = place.run(&["doctor", "--message-to", "LiSi"]).await;
     assert_eq!(finished.code(), Some(0), "{}", finished.stdout);
     assert!(finished.stdout.contains("messages.test_sent"), "{}", finished.stdout);
@@ -401,7 +411,11 @@ async fn the_doctor_sends_a_test_message_to_whom_it_is_told_and_says_what_became
 
     let finished = place.run(&["doctor", "--message-to", "nobody", "--json"]).await;
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
-    assert_eq!((finished.code(), broken(&report)), (Some(1), vec!["messages.test_invalid"]), "{report:#}");
+    assert_eq!(
+        (finished.code(), broken_ids(&report)),
+        (Some(1), vec!["messages.test_invalid"]),
+        "{report:#}"
+    );
     for everybody in ["@all", "lisi|wangwu"] {
         let finished = place.run(&["doctor", "--message-to", everybody]).await;
         assert_eq!(finished.code(), Some(2), "{everybody}: {}", finished.stderr);
@@ -411,104 +425,113 @@ async fn the_doctor_sends_a_test_message_to_whom_it_is_told_and_says_what_became
 
 #[tokio::test]
 async fn the_doctor_lists_what_is_missing_and_every_mistake_of_the_configuration() {
-    let place = Place::with("").await;
-    place.replace(&format!("app_secret = \"{MARK}-app\"\n"), "");
+    let place = Installation::with("").await;
+    place.replace(&format!("app_secret = \"{SECRET_MARK}-app\"\n"), "");
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["wecom.app_secret_missing"]));
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.app_secret_missing"]));
 
     let keys =
         "[wecom.app_callback]\ntoken = \"S3CRET\"\nencoding_aes_key = \"S3CRET-too-short\"\n[[api_clients]]";
     place.replace("[[api_clients]]", keys);
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["config.refused"]));
-    let what = finding(&report, "config.refused")["what"]["en"].as_str().unwrap();
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["config.refused"]));
+    let what = find_finding(&report, "config.refused")["what"]["en"].as_str().unwrap();
     assert!(what.contains("wecom.app_callback.encoding_aes_key"), "{what}");
 
     place.replace("[wecom]", "[wecom]\nenable = false");
     let (code, report) = place.doctor().await;
-    assert_eq!((code, finding(&report, "wecom.disabled")["level"].as_str()), (Some(0), Some("warn")));
+    assert_eq!((code, find_finding(&report, "wecom.disabled")["level"].as_str()), (Some(0), Some("warn")));
     assert_eq!(place.wecom.calls_total(), 0, "nothing is asked of a WeCom that is switched off");
 
     let rule =
         "[[rules]]\nhost = \"oa.example.com\"\npath = \"/a/%2f\"\nallow = [\"members\"]\n[[api_clients]]";
     place.replace("[[api_clients]]", rule);
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["rules.refused"]), "{report:#}");
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["rules.refused"]), "{report:#}");
 }
 
-fn words<'a>(report: &'a Value, id: &str, part: &str) -> &'a str {
-    finding(report, id)[part]["en"].as_str().expect("a text")
+fn finding_text<'a>(report: &'a Value, id: &str, part: &str) -> &'a str {
+    find_finding(report, id)[part]["en"].as_str().expect("a text")
 }
 
-fn has(report: &Value, id: &str) -> bool {
+fn has_finding(report: &Value, id: &str) -> bool {
     report["findings"].as_array().expect("findings").iter().any(|f| f["id"] == id)
 }
 
 #[tokio::test]
 async fn the_doctor_says_which_way_the_directory_is_read_and_how_much_of_the_company_is_seen() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
-    assert!(has(&report, "directory.way_visible") && !has(&report, "directory.way"), "{report:#}");
+    assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
+    assert!(
+        has_finding(&report, "directory.way_visible") && !has_finding(&report, "directory.way"),
+        "{report:#}"
+    );
     let departments = place.wecom.world().departments.len();
-    let range = words(&report, "directory.range_counted", "what");
+    let range = finding_text(&report, "directory.range_counted", "what");
     assert!(range.contains(&format!("{departments} departments")), "{range}");
 
-    let both = format!("app_secret = \"{MARK}-app\"\ncontacts_secret = \"{MARK}-contacts\"");
-    place.replace(&format!("app_secret = \"{MARK}-app\""), &both);
+    let both = format!("app_secret = \"{SECRET_MARK}-app\"\ncontacts_secret = \"{SECRET_MARK}-contacts\"");
+    place.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &both);
     let tokens = place.wecom.calls("gettoken");
     let (_, report) = place.doctor().await;
     assert_eq!(place.wecom.calls("gettoken") - tokens, 2, "one gettoken a secret");
-    assert!(has(&report, "directory.way_ids") && has(&report, "directory.range_whole"), "{report:#}");
+    assert!(
+        has_finding(&report, "directory.way_ids") && has_finding(&report, "directory.range_whole"),
+        "{report:#}"
+    );
     place.wecom.change(|world| world.contacts.reads_details = true);
     let (_, report) = place.doctor().await;
-    assert!(has(&report, "directory.way") && !has(&report, "directory.way_ids"), "{report:#}");
+    assert!(
+        has_finding(&report, "directory.way") && !has_finding(&report, "directory.way_ids"),
+        "{report:#}"
+    );
 
     // 财务部 alone, with its members.
     place.wecom.set_visible([2], []);
     let (code, report) = place.doctor().await;
-    let part = words(&report, "directory.range_part", "what");
+    let part = finding_text(&report, "directory.range_part", "what");
     assert!(code == Some(0) && part.contains(&format!(" of {departments} departments")), "{part}");
     assert!(!part.contains(&format!(" {departments} of {departments} ")), "{part}");
 
     place.wecom.set_visible([], ["lisi"]);
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["directory.range_empty"]), "{report:#}");
-    assert_eq!(finding(&report, "directory.range_empty")["console"], "「应用管理 → 应用 → 可见范围」");
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["directory.range_empty"]), "{report:#}");
+    assert_eq!(find_finding(&report, "directory.range_empty")["console"], "「应用管理 → 应用 → 可见范围」");
 }
 
 #[tokio::test]
 async fn the_doctor_says_which_fields_show_and_what_follows_for_link_by() {
     let link = "[directory]\nlink_by = [\"mobile\", \"email\"]";
-    let place = Place::with(link).await;
+    let place = Installation::with(link).await;
     let (code, report) = place.doctor().await;
-    let fields = words(&report, "directory.fields", "what");
+    let fields = finding_text(&report, "directory.fields", "what");
     let (seen, unseen) = fields.split_once("not seen").expect("both");
     assert!(seen.contains("position") && unseen.contains("mobile, email"), "{fields}");
-    assert!(words(&report, "directory.link_by", "what").contains("uses mobile, email"), "{report:#}");
-    assert_eq!((code, &finding(&report, "directory.link_by")["level"]), (Some(0), &Value::from("warn")));
+    assert!(finding_text(&report, "directory.link_by", "what").contains("uses mobile, email"), "{report:#}");
+    assert_eq!((code, &find_finding(&report, "directory.link_by")["level"]), (Some(0), &Value::from("warn")));
 
     place.replace("link_by = [\"mobile\", \"email\"]", "link_by = [\"mobile\", \"userid\"]");
     let (_, report) = place.doctor().await;
-    assert_eq!(finding(&report, "directory.link_by")["level"], "ok", "userid is left");
+    assert_eq!(find_finding(&report, "directory.link_by")["level"], "ok", "userid is left");
 
     place.wecom.change(|world| world.app.legacy_fields = true);
     let (_, report) = place.doctor().await;
-    let (seen, _) = words(&report, "directory.fields", "what").split_once("not seen").expect("both");
-    assert!(seen.contains("mobile") && !has(&report, "directory.link_by"), "{report:#}");
+    let (seen, _) = finding_text(&report, "directory.fields", "what").split_once("not seen").expect("both");
+    assert!(seen.contains("mobile") && !has_finding(&report, "directory.link_by"), "{report:#}");
 }
 
 #[tokio::test]
 async fn the_doctor_looks_at_the_directory_of_a_large_company_in_few_calls() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     place.wecom.change(|world| {
         for id in 100..400 {
-            world.departments.push(gongpai::simulator::Department::new(id, &format!("部门{id}"), 1));
+            world.departments.push(gongpai::simulator::SimulatedDepartment::new(id, &format!("部门{id}"), 1));
         }
     });
     let before = place.wecom.calls_total();
     let (_, report) = place.doctor().await;
-    assert!(words(&report, "directory.range", "what").contains("departments"), "{report:#}");
+    assert!(finding_text(&report, "directory.range", "what").contains("departments"), "{report:#}");
     let calls = place.wecom.calls_total() - before;
     assert!(calls <= 20, "{calls} calls");
 }
@@ -516,23 +539,23 @@ async fn the_doctor_looks_at_the_directory_of_a_large_company_in_few_calls() {
 #[tokio::test]
 async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
     let rule = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/x/**\"\nallow = [\"unit:没有这个部门/**\", \"user:lisi\"]\n";
-    let place = Place::with(rule).await;
-    place.served().await;
+    let place = Installation::with(rule).await;
+    place.create_database().await;
     let (code, report) = place.doctor().await;
-    assert_eq!((code, &finding(&report, "sync.none")["level"]), (Some(0), &Value::from("warn")));
-    assert!(!has(&report, "rules.unfound") && !has(&report, "sync.last"), "{report:#}");
+    assert_eq!((code, &find_finding(&report, "sync.none")["level"]), (Some(0), &Value::from("warn")));
+    assert!(!has_finding(&report, "rules.unfound") && !has_finding(&report, "sync.last"), "{report:#}");
 
     assert_eq!(place.run(&["sync"]).await.code(), Some(0));
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
-    assert!(has(&report, "sync.last") && has(&report, "sync.complete"), "{report:#}");
-    let unfound = words(&report, "rules.unfound", "what");
+    assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
+    assert!(has_finding(&report, "sync.last") && has_finding(&report, "sync.complete"), "{report:#}");
+    let unfound = finding_text(&report, "rules.unfound", "what");
     assert!(unfound.contains("rule 1") && unfound.contains("unit:没有这个部门/**"), "{unfound}");
     for id in ["sync.conflicts", "rules.taken", "sync.old"] {
-        assert!(!has(&report, id), "{report:#}");
+        assert!(!has_finding(&report, id), "{report:#}");
     }
 
-    let (app, _) = App::build(place.accepted(), Clock::System).await.expect("the gateway starts");
+    let (app, _) = App::build(place.load_config(), Clock::System).await.expect("the gateway starts");
     let corp = &app.config.wecom.corp_id;
     let person = "(SELECT id FROM persons WHERE userid = 'zhangsan')";
     for statement in [
@@ -549,41 +572,51 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
     }
     app.close().await;
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
-    assert!(words(&report, "sync.conflicts", "remedy").contains("gongpai directory conflicts list"));
-    assert!(words(&report, "rules.taken", "what").contains("lisi"));
-    assert!(words(&report, "sync.last_refused", "why").contains("too much"));
+    assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
+    assert!(finding_text(&report, "sync.conflicts", "remedy").contains("gongpai directory conflicts list"));
+    assert!(finding_text(&report, "rules.taken", "what").contains("lisi"));
+    assert!(finding_text(&report, "sync.last_refused", "why").contains("too much"));
 
     let later = Clock::fixed(Clock::System.now().plus(Duration::from_secs(49 * 3600)));
-    let findings = examined(&place, later).await;
-    assert!(findings.iter().any(|f| f.id == "sync.old" && f.level == Level::Warn), "{findings:#?}");
+    let findings = examine_with_clock(&place, later).await;
+    assert!(findings.iter().any(|f| f.id == "sync.old" && f.level == FindingLevel::Warn), "{findings:#?}");
 }
 
 /// What the checks find with another clock.
-async fn examined(place: &Place, clock: Clock) -> Vec<Finding> {
-    let config = place.accepted();
-    let client = gongpai::wecom::Client::new(gongpai::app::wecom_settings(&config), clock.clone());
+async fn examine_with_clock(place: &Installation, clock: Clock) -> Vec<DoctorFinding> {
+    let config = place.load_config();
+    let client = gongpai::wecom::WecomClient::new(gongpai::app::wecom_settings(&config), clock.clone());
     let client = client.map_err(|error| error.to_string());
     let unfound = |_: &Config, _| Vec::new();
-    examine(&Subject { config, client, clock, rules: Ok(Vec::new()), unfound, message_to: None }, &mut |_| {})
-        .await
+    examine(
+        &DoctorSubject {
+            config,
+            client,
+            clock,
+            rule_check: Ok(Vec::new()),
+            find_unmatched: unfound,
+            message_to: None,
+        },
+        &mut |_| {},
+    )
+    .await
 }
 
 #[tokio::test]
 async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
-    let place = Place::with("").await;
-    place.served().await;
+    let place = Installation::with("").await;
+    place.create_database().await;
     let now = Clock::System.now();
-    let level = |findings: &[Finding], id: &str| findings.iter().find(|f| f.id == id).map(|f| f.level);
+    let level = |findings: &[DoctorFinding], id: &str| findings.iter().find(|f| f.id == id).map(|f| f.level);
 
-    let ahead = examined(&place, Clock::fixed(now.plus(Duration::from_secs(600)))).await;
-    assert_eq!(level(&ahead, "clock.off"), Some(Level::Broken), "{ahead:#?}");
+    let ahead = examine_with_clock(&place, Clock::fixed(now.plus(Duration::from_secs(600)))).await;
+    assert_eq!(level(&ahead, "clock.off"), Some(FindingLevel::Broken), "{ahead:#?}");
     assert_eq!(level(&ahead, "clock.behind_rows"), None);
 
-    let config = place.accepted();
+    let config = place.load_config();
     let db = gongpai::app::open_database(&config).await.unwrap();
-    let entry = gongpai::audit::Entry {
-        event: gongpai::audit::Event::Gate,
+    let entry = gongpai::audit::AuditEntry {
+        event: gongpai::audit::AuditEvent::Gate,
         person: None,
         userid: "lisi".to_owned(),
         address: None,
@@ -593,16 +626,16 @@ async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
         request_id: String::new(),
     };
     let later = now.plus(Duration::from_secs(600));
-    gongpai::audit::store::insert_alone(&db, &config.wecom.corp_id, &[entry], later).await.unwrap();
+    gongpai::audit::store::insert_entries(&db, &config.wecom.corp_id, &[entry], later).await.unwrap();
     db.close().await;
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["clock.behind_rows"]));
-    assert_eq!(finding(&report, "clock.ok")["level"], "ok");
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["clock.behind_rows"]));
+    assert_eq!(find_finding(&report, "clock.ok")["level"], "ok");
 }
 
 #[tokio::test]
 async fn the_domain_file_is_looked_at_as_wecom_gets_it() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     let mut gateway = place
         .program(&["serve"])
         .env("GONGPAI_SERVER__LISTEN", "127.0.0.1:0")
@@ -612,26 +645,26 @@ async fn the_domain_file_is_looked_at_as_wecom_gets_it() {
     let address = line.split_whitespace().nth(3).expect("an address").to_owned();
     std::fs::write(place.database.data_dir().join("WW_verify_AbCdEf0123456789.txt"), "").unwrap();
     std::fs::write(place.database.data_dir().join("WW_verify_AbCdEf0123456789(1).txt"), "").unwrap();
-    place.replace(&format!("{PUBLIC:?}"), &format!("\"http://{address}\""));
+    place.replace(&format!("{PUBLIC_URL:?}"), &format!("\"http://{address}\""));
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(0), vec![]), "{report:#}");
+    assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
     for (id, level) in [("public_url.ok", "ok"), ("verify_file.ok", "ok"), ("verify_file.name", "warn")] {
-        assert_eq!(finding(&report, id)["level"], level, "{id}");
+        assert_eq!(find_finding(&report, id)["level"], level, "{id}");
     }
     // A server that is not the gateway.
     let elsewhere = place.wecom.url();
-    place.replace(&format!("{PUBLIC:?}"), &format!("{:?}", elsewhere.trim_end_matches('/')));
+    place.replace(&format!("{PUBLIC_URL:?}"), &format!("{:?}", elsewhere.trim_end_matches('/')));
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["verify_file.wrong"]), "{report:#}");
-    assert_eq!(finding(&report, "public_url.elsewhere")["level"], "warn");
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["verify_file.wrong"]), "{report:#}");
+    assert_eq!(find_finding(&report, "public_url.elsewhere")["level"], "warn");
     gateway.stop().await;
 }
 
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_named() {
-    let place = Place::with("").await;
-    place.served().await;
-    let config = place.accepted();
+    let place = Installation::with("").await;
+    place.create_database().await;
+    let config = place.load_config();
     let db = gongpai::app::open_database(&config).await.unwrap();
     sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
         .execute(db.pool())
@@ -644,12 +677,12 @@ async fn a_newer_schema_is_refused_and_named() {
         assert!(finished.stderr.contains("9999"), "{args:?}: {}", finished.stderr);
     }
     let (code, report) = place.doctor().await;
-    assert_eq!((code, broken(&report)), (Some(1), vec!["database.newer"]));
+    assert_eq!((code, broken_ids(&report)), (Some(1), vec!["database.newer"]));
 }
 
 #[tokio::test]
 async fn a_new_api_client_authenticates_with_what_was_printed() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     let added = place.run(&["api-client", "add", "hr", "--scopes", "sessions"]).await;
     assert_eq!(added.code(), Some(0), "{}", added.stderr);
     let secret = added.stdout.lines().nth(2).unwrap().to_owned();
@@ -663,7 +696,7 @@ async fn a_new_api_client_authenticates_with_what_was_printed() {
     let status = async |credentials: &str| {
         use base64::Engine as _;
         let basic = base64::engine::general_purpose::STANDARD.encode(credentials);
-        let ask = Ask::navigate(&url).header("authorization", &format!("Basic {basic}"));
+        let ask = BrowserRequest::navigate(&url).header("authorization", &format!("Basic {basic}"));
         Browser::new(DESKTOP).send(ask).await.status
     };
     assert_eq!(status(&format!("hr:{secret}")).await, 200);
@@ -674,7 +707,7 @@ async fn a_new_api_client_authenticates_with_what_was_printed() {
 async fn sessions_are_listed_and_revoked_beside_a_running_gateway() {
     let wecom = Simulator::start().await.expect("the simulator starts");
     let database = TestDatabase::create().await;
-    let serve = Serve::start(&wecom, &database, "").await;
+    let serve = ServeProcess::start(&wecom, &database, "").await;
     let run = async |args: &[&str]| {
         let finished = serve.command(args).await;
         assert_eq!(finished.code(), Some(0), "{args:?}: {}", finished.stderr);
@@ -723,8 +756,8 @@ async fn sessions_are_listed_and_revoked_beside_a_running_gateway() {
 
 #[tokio::test]
 async fn a_mistyped_name_signs_nobody_out_and_is_told() {
-    let place = Place::with("").await;
-    place.served().await;
+    let place = Installation::with("").await;
+    place.create_database().await;
     let finished = place.run(&["sessions", "revoke", "--user", "nobody"]).await;
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
     assert!(finished.stdout.contains("note: nobody of the userid nobody is signed in\n0 sessions ended"));
@@ -735,8 +768,8 @@ async fn a_mistyped_name_signs_nobody_out_and_is_told() {
 
 #[tokio::test]
 async fn a_rotated_key_is_published_and_signs_later() {
-    let place = Place::with("").await;
-    place.served().await;
+    let place = Installation::with("").await;
+    place.create_database().await;
     let rotated = place.run(&["key", "rotate"]).await;
     assert_eq!(rotated.code(), Some(0), "{}", rotated.stderr);
     assert!(
@@ -760,13 +793,13 @@ async fn a_rotated_key_is_published_and_signs_later() {
     assert_eq!(refused.code(), Some(1));
     assert!(refused.stderr.contains("not the one that the gateway uses"), "{}", refused.stderr);
     let (_, report) = place.doctor().await;
-    assert_eq!(finding(&report, "root_secret.foreign")["level"], "warn");
+    assert_eq!(find_finding(&report, "root_secret.foreign")["level"], "warn");
 }
 
 #[tokio::test]
 async fn explain_decides_for_somebody_who_never_signed_in_and_says_so() {
     let rule = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/boss/**\"\nallow = [\"user:lisi\"]\n";
-    let place = Place::with(rule).await;
+    let place = Installation::with(rule).await;
     let ask = ["explain", "--url", "https://oa.example.com/boss/x", "--method", "GET", "--user"];
     for (user, decision) in [("lisi", "allowed (200)"), ("wangwu", "denied (403)")] {
         let finished = place.run(&[&ask[..], &[user]].concat()).await;
@@ -782,7 +815,7 @@ async fn explain_decides_for_somebody_who_never_signed_in_and_says_so() {
 
 #[tokio::test]
 async fn a_reader_that_has_seen_enough_is_no_error() {
-    let place = Place::with("").await;
+    let place = Installation::with("").await;
     let script =
         format!("{} config show | head -n 1; exit ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_gongpai"));
     let finished = Program::at("bash").args(["-c", &script]).cwd(place.folder.path()).run().await;

@@ -5,52 +5,53 @@ use std::time::Duration;
 use gongpai::app::App;
 use gongpai::base::clock::{Clock, Timestamp};
 use gongpai::base::id::CorpId;
-use gongpai::config::{Config, Sources};
+use gongpai::config::{Config, ConfigSources};
 use gongpai::db::Db;
-use gongpai::simulator::{Running, Simulator};
+use gongpai::simulator::{RunningSimulator, Simulator};
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::app::configuration;
 use crate::support::database::TestDatabase;
-use crate::support::messages::{Recipient, Stored, hold};
-use crate::support::process::{Finished, Output, Program, Signal};
-use crate::support::serve::folder;
+use crate::support::messages::{MessageFixture, RecipientFixture, write_hold};
+use crate::support::process::{FinishedProgram, Output, Program, Signal};
+use crate::support::serve::write_folder;
 
 /// An installation on disk whose database is there, and which no gateway works on.
-struct Place {
+struct MessageCli {
     app: App,
     folder: tempfile::TempDir,
-    _wecom: Running,
+    _wecom: RunningSimulator,
     _database: TestDatabase,
 }
 
-impl Place {
+impl MessageCli {
     async fn new() -> Self {
-        Self::with("").await
+        Self::with_config("").await
     }
 
-    async fn with(more: &str) -> Self {
+    async fn with_config(more: &str) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
         let database = TestDatabase::create().await;
-        let folder = folder(&wecom, &database, more);
+        let folder = write_folder(&wecom, &database, more);
         let text = Some(configuration(&wecom, &database, more));
-        let (config, _) = Config::load(&Sources { text, ..Sources::default() }).expect("accepted");
+        let (config, _) =
+            Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let (app, _) = App::build(config, clock).await.expect("the gateway could start");
         Self { app, folder, _wecom: wecom, _database: database }
     }
 
-    fn parts(&self) -> (&Db, &CorpId) {
+    fn db_and_corp(&self) -> (&Db, &CorpId) {
         (&self.app.db, &self.app.config.wecom.corp_id)
     }
 
-    async fn texts(&self, query: &str) -> Vec<String> {
+    async fn query_texts(&self, query: &str) -> Vec<String> {
         let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(self.app.db.pool()).await;
         rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
     }
 
-    async fn number(&self, query: &str) -> i64 {
+    async fn query_number(&self, query: &str) -> i64 {
         let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(self.app.db.pool()).await;
         row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
     }
@@ -59,7 +60,7 @@ impl Place {
         Program::gongpai().cwd(self.folder.path()).args(args)
     }
 
-    async fn run(&self, args: &[&str]) -> Finished {
+    async fn run(&self, args: &[&str]) -> FinishedProgram {
         self.program(args).run().await
     }
 
@@ -71,25 +72,28 @@ impl Place {
     }
 
     /// Three messages: one that waits, one that failed for one of two, one of the command line's.
-    async fn with_three(self) -> Self {
-        let ((db, corp), now) = (self.parts(), self.app.clock.now());
-        Stored::to("m1", 1, &["zhangsan"]).write(db, corp, now).await;
-        Recipient::pending("m1", "=zhangsan", "zhangsan").write(db, corp).await;
-        let half = Stored { status: "partly_failed", ..Stored::to("m2", 2, &["lisi", "gone"]) };
+    async fn with_three_messages(self) -> Self {
+        let ((db, corp), now) = (self.db_and_corp(), self.app.clock.now());
+        MessageFixture::to("m1", 1, &["zhangsan"]).write(db, corp, now).await;
+        RecipientFixture::pending("m1", "=zhangsan", "zhangsan").write(db, corp).await;
+        let half =
+            MessageFixture { status: "partly_failed", ..MessageFixture::to("m2", 2, &["lisi", "gone"]) };
         half.write(db, corp, now).await;
-        Recipient { status: "sent", ..Recipient::pending("m2", "=lisi", "LiSi") }.write(db, corp).await;
-        let gone = Recipient::pending("m2", "=gone", "gone\u{1b}[31m");
-        Recipient { status: "failed", reason: "60111: there is no such member", ..gone }
+        RecipientFixture { status: "sent", ..RecipientFixture::pending("m2", "=lisi", "LiSi") }
             .write(db, corp)
             .await;
-        Stored { client: "", ..Stored::to("m3", 3, &[]) }.write(db, corp, now).await;
+        let gone = RecipientFixture::pending("m2", "=gone", "gone\u{1b}[31m");
+        RecipientFixture { status: "failed", reason: "60111: there is no such member", ..gone }
+            .write(db, corp)
+            .await;
+        MessageFixture { client: "", ..MessageFixture::to("m3", 3, &[]) }.write(db, corp, now).await;
         self
     }
 }
 
 #[tokio::test]
 async fn a_list_shows_newest_first_what_became_of_messages() {
-    let place = Place::new().await.with_three().await;
+    let place = MessageCli::new().await.with_three_messages().await;
     let out = place.prints(&["messages", "list"]).await;
     let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0][..5], ["ID", "ACCEPTED", "KIND", "FROM", "STATUS"], "{out}");
@@ -116,7 +120,7 @@ async fn a_list_shows_newest_first_what_became_of_messages() {
 
 #[tokio::test]
 async fn show_tells_whom_it_did_not_reach_first_and_as_json_what_the_api_tells() {
-    let place = Place::new().await.with_three().await;
+    let place = MessageCli::new().await.with_three_messages().await;
     let out = place.prints(&["messages", "show", "m2"]).await;
     assert!(out.contains("status    partly_failed\n") && out.contains("from      oa\n"), "{out}");
     let at = |part: &str| out.find(part).unwrap_or_else(|| panic!("{part}: {out}"));
@@ -133,14 +137,18 @@ async fn show_tells_whom_it_did_not_reach_first_and_as_json_what_the_api_tells()
 
 #[tokio::test]
 async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
-    let place = Place::new().await;
-    let ((db, corp), now) = (place.parts(), place.app.clock.now());
+    let place = MessageCli::new().await;
+    let ((db, corp), now) = (place.db_and_corp(), place.app.clock.now());
     let userid = "gong\u{202e}\u{2066}\u{200f}\u{200b}\u{9b}2K\u{1b}[2K\nm9  forged";
     let reason = "60111: nobody\u{202e}\u{2066}\u{200f}\u{200b}\u{9b}2K\u{1b}[2K\nm9  forged";
-    Stored { status: "failed", reason, ..Stored::to("m1", 1, &["a"]) }.write(db, corp, now).await;
-    Recipient { status: "failed", reason, ..Recipient::pending("m1", "=a", userid) }.write(db, corp).await;
-    let entry = gongpai::audit::Entry {
-        event: gongpai::audit::Event::SignIn,
+    MessageFixture { status: "failed", reason, ..MessageFixture::to("m1", 1, &["a"]) }
+        .write(db, corp, now)
+        .await;
+    RecipientFixture { status: "failed", reason, ..RecipientFixture::pending("m1", "=a", userid) }
+        .write(db, corp)
+        .await;
+    let entry = gongpai::audit::AuditEntry {
+        event: gongpai::audit::AuditEvent::SignIn,
         person: None,
         userid: userid.to_owned(),
         address: None,
@@ -149,7 +157,7 @@ async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
         detail: reason.to_owned(),
         request_id: String::new(),
     };
-    gongpai::audit::store::insert_alone(db, corp, &[entry], now).await.unwrap();
+    gongpai::audit::store::insert_entries(db, corp, &[entry], now).await.unwrap();
     for args in [
         &["messages", "list"][..],
         &["messages", "list", "--json"],
@@ -171,7 +179,7 @@ async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
 
 #[tokio::test]
 async fn bury_retry_and_recall_say_of_each_message_what_happened() {
-    let place = Place::new().await.with_three().await;
+    let place = MessageCli::new().await.with_three_messages().await;
     let status = async |id: &str| {
         let json = place.prints(&["messages", "show", id, "--json"]).await;
         let shown: Value = serde_json::from_str(&json).expect("JSON");
@@ -186,17 +194,17 @@ async fn bury_retry_and_recall_say_of_each_message_what_happened() {
     assert!(out.contains("Given up by hand: sent by mistake"), "{out}");
 
     assert_eq!(place.prints(&["messages", "retry", "m2"]).await, "m2: is tried again\n");
-    let again =
-        place.number("SELECT COUNT(*) FROM message_recipients WHERE message_id = 'm2' AND status <> 'sent'");
+    let again = place
+        .query_number("SELECT COUNT(*) FROM message_recipients WHERE message_id = 'm2' AND status <> 'sent'");
     assert_eq!(again.await, 1);
 
     // All or none: one of them is not there.
     let none = place.run(&["messages", "recall", "m3", "m9"]).await;
     assert_eq!(none.code(), Some(1));
     assert_eq!(none.stdout, "nothing was taken back: there is no message m9\n");
-    assert_eq!(place.number("SELECT COUNT(recall_at) FROM messages").await, 0);
+    assert_eq!(place.query_number("SELECT COUNT(recall_at) FROM messages").await, 0);
 
-    let deeds = place.texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
+    let deeds = place.query_texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
     assert_eq!(
         deeds,
         [
@@ -212,10 +220,10 @@ async fn bury_retry_and_recall_say_of_each_message_what_happened() {
 
 #[tokio::test]
 async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
-    let place = Place::new().await.with_three().await;
-    let ((db, corp), now) = (place.parts(), Timestamp::from_millis(1_795_334_400_000));
+    let place = MessageCli::new().await.with_three_messages().await;
+    let ((db, corp), now) = (place.db_and_corp(), Timestamp::from_millis(1_795_334_400_000));
     let tomorrow = Clock::System.now().plus(Duration::from_secs(3600));
-    hold(db, corp, tomorrow, "60020: not\u{1b}[31m trusted\u{202e}").await;
+    write_hold(db, corp, tomorrow, "60020: not\u{1b}[31m trusted\u{202e}").await;
     sqlx::query("UPDATE message_lanes SET hold_since = $1")
         .bind(now.millis())
         .execute(db.pool())
@@ -225,7 +233,7 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
     assert!(shown.contains("60020"), "{shown}");
     // A held message can be retried too; what holds it back is lifted with it.
     assert_eq!(place.prints(&["messages", "retry", "m1"]).await, "m1: is tried again\n");
-    assert_eq!(place.number("SELECT hold_since FROM message_lanes").await, 0);
+    assert_eq!(place.query_number("SELECT hold_since FROM message_lanes").await, 0);
 
     sqlx::query(
         "UPDATE message_lanes SET hold_since = $1, hold_until = $2, hold_reason = '60020: \u{1b}not\u{202e}'",
@@ -241,9 +249,9 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
         "{out}"
     );
     assert!(out.contains("gongpai serve") && !out.contains(['\u{1b}', '\u{202e}']), "{out}");
-    assert_eq!(place.number("SELECT hold_since FROM message_lanes").await, 0);
+    assert_eq!(place.query_number("SELECT hold_since FROM message_lanes").await, 0);
     assert_eq!(place.prints(&["messages", "resume"]).await, "2 messages wait; nothing held them all back\n");
-    let deeds = place.texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
+    let deeds = place.query_texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
     assert_eq!(deeds[0], "retry m1: 1 recipients, by command line");
     assert!(deeds[1].starts_with("resume: 2 messages waited, held since 2026-11-22T08:00:00.000Z: 60020"));
     assert_eq!(deeds[2..], ["resume: 2 messages waited, nothing was held, by command line"]);
@@ -251,7 +259,7 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
     assert_eq!(place.run(&["messages", "resume", "m1"]).await.code(), Some(2));
     let help = place.prints(&["messages", "resume", "--help"]).await;
     assert!(help.contains("Example:\n  gongpai messages resume"), "{help}");
-    let off = Place::with("[wecom]\nmessage_enable = false").await;
+    let off = MessageCli::with_config("[wecom]\nmessage_enable = false").await;
     let refused = off.run(&["messages", "resume"]).await;
     assert_eq!(
         (refused.code(), refused.stdout.as_str()),
@@ -261,7 +269,7 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
 
 #[tokio::test]
 async fn a_message_that_waits_is_recalled_at_once() {
-    let place = Place::new().await.with_three().await;
+    let place = MessageCli::new().await.with_three_messages().await;
     let out = place.prints(&["messages", "recall", "m1"]).await;
     assert_eq!(out, "m1: is taken back; `gongpai messages show` tells whether WeCom did\n");
     let out = place.prints(&["messages", "show", "m1"]).await;
@@ -273,15 +281,15 @@ async fn a_message_that_waits_is_recalled_at_once() {
 
 #[tokio::test]
 async fn send_prints_the_id_alone_and_says_who_delivers_it() {
-    let place = Place::new().await;
+    let place = MessageCli::new().await;
     let sent = place.run(&["send", "--to", "zhangsan", "--text", "报销单已批准"]).await;
     assert_eq!(sent.code(), Some(0), "{}", sent.stderr);
     let id = sent.stdout.trim_end();
-    assert_eq!(place.texts("SELECT id FROM messages").await, [id]);
-    assert_eq!(place.texts("SELECT content FROM messages").await, [r#"{"content":"报销单已批准"}"#]);
-    assert_eq!(place.texts("SELECT client_id FROM messages").await, [""]);
+    assert_eq!(place.query_texts("SELECT id FROM messages").await, [id]);
+    assert_eq!(place.query_texts("SELECT content FROM messages").await, [r#"{"content":"报销单已批准"}"#]);
+    assert_eq!(place.query_texts("SELECT client_id FROM messages").await, [""]);
     assert!(sent.stderr.contains("gongpai serve") && sent.stderr.contains(&format!("messages show {id}")));
-    let audit = place.texts("SELECT detail FROM audit WHERE event = 'message'").await;
+    let audit = place.query_texts("SELECT detail FROM audit WHERE event = 'message'").await;
     assert_eq!(audit, [format!("message {id} sent, by command line")]);
     let listed = place.prints(&["messages", "list", "--client", "", "--user", "ZhangSan"]).await;
     assert!(listed.contains(id) && listed.contains("command line"), "{listed}");
@@ -291,7 +299,7 @@ async fn send_prints_the_id_alone_and_says_who_delivers_it() {
 
 #[tokio::test]
 async fn send_makes_each_kind_and_takes_any_other_as_json() {
-    let place = Place::new().await;
+    let place = MessageCli::new().await;
     place.prints(&["send", "--to", "a", "--to", "b", "--markdown", "**m**", "--expires", "2h"]).await;
     let url = "https://oa.example.com/todo/3";
     let card = ["--card-title", "待办", "--card-text", "3 号", "--url", url, "--button", "去看看"];
@@ -303,23 +311,23 @@ async fn send_makes_each_kind_and_takes_any_other_as_json() {
     let file = place.folder.path().join("message.json");
     std::fs::write(&file, news.to_string()).expect("a file");
     place.prints(&["send", "--json", "message.json"]).await;
-    let kinds = place.texts("SELECT kind FROM messages ORDER BY seq").await;
+    let kinds = place.query_texts("SELECT kind FROM messages ORDER BY seq").await;
     assert_eq!(kinds, ["markdown", "textcard", "textcard", "news"]);
-    let contents = place.texts("SELECT content FROM messages ORDER BY seq").await;
+    let contents = place.query_texts("SELECT content FROM messages ORDER BY seq").await;
     assert!(contents[1].contains(url) && contents[1].contains("去看看"), "{contents:?}");
     assert!(
         contents[2].contains("https://oa.example.com/sso/m/") && !contents[2].contains(url),
         "{contents:?}"
     );
-    assert_eq!(place.texts("SELECT target FROM message_links").await, [url, url]);
-    assert_eq!(place.number("SELECT COUNT(expires_at) FROM messages").await, 1);
-    let lasts = place.number("SELECT expires_at - created_at FROM messages WHERE expires_at > 0").await;
+    assert_eq!(place.query_texts("SELECT target FROM message_links").await, [url, url]);
+    assert_eq!(place.query_number("SELECT COUNT(expires_at) FROM messages").await, 1);
+    let lasts = place.query_number("SELECT expires_at - created_at FROM messages WHERE expires_at > 0").await;
     assert!((7_190_000..=7_200_000).contains(&lasts), "{lasts}");
 }
 
 #[tokio::test]
 async fn send_refuses_in_words_and_sends_nothing_then() {
-    let place = Place::new().await;
+    let place = MessageCli::new().await;
     let long = "长".repeat(700);
     let long = long.as_str();
     std::fs::write(place.folder.path().join("list.json"), "[1]").expect("a file");
@@ -335,12 +343,12 @@ async fn send_refuses_in_words_and_sends_nothing_then() {
         assert_eq!((refused.code(), &*refused.stdout), (Some(1), ""), "{args:?}: {}", refused.stderr);
         assert!(refused.stderr.contains(says), "{args:?}: {}", refused.stderr);
     }
-    assert_eq!(place.number("SELECT COUNT(*) FROM messages").await, 0);
+    assert_eq!(place.query_number("SELECT COUNT(*) FROM messages").await, 0);
     let cut = place.run(&["send", "--to", "a", "--text", long, "--truncate"]).await;
     assert_eq!(cut.code(), Some(0), "{}", cut.stderr);
     assert!(cut.stderr.contains("cut: content.content"), "{}", cut.stderr);
 
-    let off = Place::with("[wecom]\nmessage_enable = false").await;
+    let off = MessageCli::with_config("[wecom]\nmessage_enable = false").await;
     let refused = off.run(&["send", "--to", "a", "--text", "t"]).await;
     assert_eq!(refused.code(), Some(1));
     assert!(refused.stderr.contains("wecom.message_enable is false"), "{}", refused.stderr);
@@ -348,7 +356,7 @@ async fn send_refuses_in_words_and_sends_nothing_then() {
 
 #[tokio::test]
 async fn the_same_key_sends_once() {
-    let place = Place::new().await;
+    let place = MessageCli::new().await;
     let args = ["send", "--to", "a", "--text", "t", "--key", "todo-3"];
     let (first, second) = (place.run(&args).await, place.run(&args).await);
     assert_eq!((second.code(), &second.stdout), (Some(0), &first.stdout), "{}", second.stderr);
@@ -364,13 +372,13 @@ async fn the_same_key_sends_once() {
         "{}",
         span.stderr
     );
-    assert_eq!(place.number("SELECT COUNT(*) FROM messages").await, 1);
-    assert_eq!(place.number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 1);
+    assert_eq!(place.query_number("SELECT COUNT(*) FROM messages").await, 1);
+    assert_eq!(place.query_number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 1);
 }
 
 #[tokio::test]
 async fn send_waits_until_it_is_known_and_ends_with_1_unless_everybody_got_it() {
-    let place = Place::new().await;
+    let place = MessageCli::new().await;
     for (status, code) in [("sent", 0), ("unknown", 1), ("failed", 1), ("partly_failed", 1)] {
         let mut waits = place.program(&["send", "--to", "a", "--text", "t", "--wait"]).start();
         waits.line_with("accepted; a gateway that runs").await;

@@ -6,21 +6,21 @@ use gongpai::directory::{self, Person};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{PUBLIC, TestApp, at_once};
-use crate::support::directory::{call, department, problem, sql, with_client};
+use crate::support::app::{PUBLIC_URL, TestApp, run_all_at_once};
+use crate::support::directory::{call, execute_sql, insert_department, problem, start_with_client};
 
 /// Makes a local person; answers the id.
-async fn local(t: &TestApp, body: Value) -> String {
+async fn create_local_person(t: &TestApp, body: Value) -> String {
     let page = call(t, Method::POST, "/persons", &body).await;
     assert_eq!(page.status, 201, "{}", page.text());
     page.json::<Value>()["id"].as_str().expect("an id").to_owned()
 }
 
 /// Asks whether `person` is one of `candidates`, as a run does; answers the conflict's id.
-async fn asked(t: &TestApp, id: &str, kind: &str, person: &str, candidates: &[&str]) -> String {
+async fn insert_conflict(t: &TestApp, id: &str, kind: &str, person: &str, candidates: &[&str]) -> String {
     let corp = &t.app.config.wecom.corp_id;
     let list = json!(candidates);
-    sql(
+    execute_sql(
         t,
         &format!(
             "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
@@ -35,41 +35,44 @@ async fn resolve(t: &TestApp, conflict: &str, person: &str) -> crate::support::b
     call(t, Method::POST, &format!("/conflicts/{conflict}/resolve"), &json!({"person_id": person})).await
 }
 
-async fn open(t: &TestApp) -> Vec<Value> {
+async fn list_conflicts(t: &TestApp) -> Vec<Value> {
     let page = call(t, Method::GET, "/conflicts", &Value::Null).await;
     assert_eq!(page.status, 200, "{}", page.text());
     page.json::<Value>()["items"].as_array().expect("items").clone()
 }
 
 /// Our id of whoever has a userid.
-async fn holder(t: &TestApp, userid: &str) -> String {
-    t.texts(&format!("SELECT id FROM persons WHERE userid = '{userid}' AND released_at IS NULL"))
+async fn find_holder(t: &TestApp, userid: &str) -> String {
+    t.query_texts(&format!("SELECT id FROM persons WHERE userid = '{userid}' AND released_at IS NULL"))
         .await
         .remove(0)
 }
 
-async fn person(t: &TestApp, id: &str) -> Option<Person> {
+async fn find_person(t: &TestApp, id: &str) -> Option<Person> {
     let corp = &t.app.config.wecom.corp_id;
-    directory::store::person(&t.app.db, corp, &PersonId::new(id)).await.expect("the database answers")
+    directory::store::find_person(&t.app.db, corp, &PersonId::new(id)).await.expect("the database answers")
 }
 
-async fn state(t: &TestApp, conflict: &str) -> String {
-    t.texts(&format!("SELECT state FROM conflicts WHERE id = '{conflict}'")).await.remove(0)
+async fn conflict_state(t: &TestApp, conflict: &str) -> String {
+    t.query_texts(&format!("SELECT state FROM conflicts WHERE id = '{conflict}'")).await.remove(0)
 }
 
 #[tokio::test]
 async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
-    let t = with_client("").await;
-    let finance = department(&t, 2, "财务部", None).await;
+    let t = start_with_client("").await;
+    let finance = insert_department(&t, 2, "财务部", None).await;
     let club = call(&t, Method::POST, "/units", &json!({"name": "羽毛球"})).await.json::<Value>();
     let club = club["id"].as_str().unwrap();
     let memberships = json!([{"unit_id": finance}, {"unit_id": club, "leader": true}]);
     let body = json!({"userid": "wai1", "name": "张三丰", "mobile": "138", "position": "顾问", "status": "disabled",
                       "memberships": memberships, "attributes": {"车": "x", "楼": "1"}});
-    let (known, other) = (local(&t, body).await, local(&t, json!({"userid": "wai2", "name": "张三"})).await);
+    let (known, other) = (
+        create_local_person(&t, body).await,
+        create_local_person(&t, json!({"userid": "wai2", "name": "张三"})).await,
+    );
     let phone = t.signed_in("zhangsan").await;
-    let zhang = holder(&t, "zhangsan").await;
-    sql(
+    let zhang = find_holder(&t, "zhangsan").await;
+    execute_sql(
         &t,
         &format!(
             "UPDATE person_rows SET memberships = '[[\"{finance}\",9,0]]', main_unit = '{finance}', said = 'x', \
@@ -78,9 +81,9 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
     )
     .await;
     let corp = &t.app.config.wecom.corp_id;
-    sql(&t, &format!("INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', 'zhangsan', '{zhang}', 0)")).await;
-    let conflict = asked(&t, "c1", "ambiguous", &zhang, &[&known, &other]).await;
-    let items = open(&t).await;
+    execute_sql(&t, &format!("INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', 'zhangsan', '{zhang}', 0)")).await;
+    let conflict = insert_conflict(&t, "c1", "ambiguous", &zhang, &[&known, &other]).await;
+    let items = list_conflicts(&t).await;
     let keys: Vec<_> = items[0].as_object().unwrap().keys().take(4).cloned().collect();
     assert_eq!(keys, ["id", "kind", "person_id", "candidates"]);
     assert_eq!((&items[0]["person_id"], &items[0]["candidates"]), (&json!(zhang), &json!([known, other])));
@@ -92,52 +95,54 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
     let page = resolve(&t, &conflict, &known).await;
     assert_eq!(page.status, 200, "{}", page.text());
     assert_eq!(page.json::<Value>(), json!({"id": conflict, "state": "merged", "person_id": known}));
-    assert!(person(&t, &zhang).await.is_none());
-    let one = person(&t, &known).await.expect("the one");
+    assert!(find_person(&t, &zhang).await.is_none());
+    let one = find_person(&t, &known).await.expect("the one");
     assert_eq!(
         (one.userid.as_str(), &*one.name, one.source.as_str(), one.status.as_str()),
         ("zhangsan", "张三", "wecom", "active")
     );
     let places: Vec<_> = one.memberships.iter().map(|m| (m.unit.as_str(), m.order, m.leader)).collect();
     assert_eq!(places, [(&*finance, 9, false), (club, 0, true)], "WeCom's as WeCom says, local ones of both");
-    assert_eq!((&*one.detail.mobile, &*one.detail.position), ("139", "顾问"));
+    assert_eq!((&*one.details.mobile, &*one.details.position), ("139", "顾问"));
     assert_eq!(
-        one.detail.attributes.iter().map(|(n, v)| format!("{n}{v}")).collect::<Vec<_>>(),
+        one.details.attributes.iter().map(|(n, v)| format!("{n}{v}")).collect::<Vec<_>>(),
         ["楼2", "车x"]
     );
-    assert_eq!((one.main_unit.as_ref().map(UnitId::as_str), &*one.said), (Some(&*finance), ""));
+    assert_eq!((one.main_unit.as_ref().map(UnitId::as_str), &*one.fingerprint), (Some(&*finance), ""));
     // The session of the one that is gone has ended; the next sign-in is the other's.
-    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 401);
-    assert_eq!(t.number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
+    assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
+    assert_eq!(t.query_number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
     let mut phone = t.signed_in("zhangsan").await;
-    let session: Value = phone.fetch(format!("{PUBLIC}/sso/session")).await.json();
+    let session: Value = phone.fetch(format!("{PUBLIC_URL}/sso/session")).await.json();
     assert_eq!(session["sub"], known);
-    assert_eq!(t.texts("SELECT person_id FROM rule_bindings").await, [&*known]);
+    assert_eq!(t.query_texts("SELECT person_id FROM rule_bindings").await, [&*known]);
     assert_eq!(
-        t.texts("SELECT id FROM feed WHERE kind = 'binding'").await,
+        t.query_texts("SELECT id FROM feed WHERE kind = 'binding'").await,
         ["zhangsan"],
         "replicas hear of it"
     );
-    assert_eq!(t.number("SELECT COUNT(*) FROM persons WHERE released_at IS NULL").await, 2);
+    assert_eq!(t.query_number("SELECT COUNT(*) FROM persons WHERE released_at IS NULL").await, 2);
     let notes = t
-        .texts("SELECT change || ' ' || id FROM directory_changes WHERE kind = 'person' ORDER BY batch, n")
+        .query_texts(
+            "SELECT change || ' ' || id FROM directory_changes WHERE kind = 'person' ORDER BY batch, n",
+        )
         .await;
     assert_eq!(notes[3..5], [format!("removed {zhang}"), format!("updated {known}")]);
-    let audit = t.texts("SELECT detail FROM audit WHERE event = 'conflict'").await;
+    let audit = t.query_texts("SELECT detail FROM audit WHERE event = 'conflict'").await;
     assert_eq!(audit, [format!("conflict c1: {zhang} is {known}, whose userid was wai1, by API client hr")]);
     // The userid of the local entry is free, and nobody is asked again.
     assert_eq!(problem(&resolve(&t, &conflict, &known).await), (409, "directory.conflict_closed".into()));
-    assert!(open(&t).await.is_empty());
-    local(&t, json!({"userid": "wai1", "name": "x"})).await;
+    assert!(list_conflicts(&t).await.is_empty());
+    create_local_person(&t, json!({"userid": "wai1", "name": "x"})).await;
 }
 
 #[tokio::test]
 async fn two_who_are_two_stay_and_nobody_asks_again() {
-    let t = with_client("").await;
-    let known = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    let t = start_with_client("").await;
+    let known = create_local_person(&t, json!({"userid": "wai1", "name": "张三"})).await;
     let phone = t.signed_in("zhangsan").await;
-    let zhang = holder(&t, "zhangsan").await;
-    let conflict = asked(&t, "c1", "ambiguous", &zhang, &[&known]).await;
+    let zhang = find_holder(&t, "zhangsan").await;
+    let conflict = insert_conflict(&t, "c1", "ambiguous", &zhang, &[&known]).await;
     for stranger in ["x", "", "\u{0}"] {
         assert_eq!(problem(&resolve(&t, &conflict, stranger).await), (400, "api.bad_request".into()));
     }
@@ -152,64 +157,72 @@ async fn two_who_are_two_stay_and_nobody_asks_again() {
     }
     let page = resolve(&t, &conflict, &zhang).await;
     assert_eq!(page.json::<Value>(), json!({"id": "c1", "state": "separate", "person_id": zhang}));
-    assert!(person(&t, &zhang).await.is_some() && person(&t, &known).await.is_some());
-    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 200, "nobody is signed out");
+    assert!(find_person(&t, &zhang).await.is_some() && find_person(&t, &known).await.is_some());
+    assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 200, "nobody is signed out");
     assert_eq!(problem(&resolve(&t, &conflict, &known).await), (409, "directory.conflict_closed".into()));
-    assert_eq!((state(&t, "c1").await, open(&t).await.len()), ("separate".into(), 0));
+    assert_eq!((conflict_state(&t, "c1").await, list_conflicts(&t).await.len()), ("separate".into(), 0));
 }
 
 #[tokio::test]
 async fn whoever_came_back_with_the_userid_can_be_said_to_be_the_one_who_left() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     let old_phone = t.signed_in("zhangsan").await;
-    let before = holder(&t, "zhangsan").await;
-    sql(&t, "UPDATE person_rows SET status = 'left', left_at = 0, name = '张三（旧）'").await;
+    let before = find_holder(&t, "zhangsan").await;
+    execute_sql(&t, "UPDATE person_rows SET status = 'left', left_at = 0, name = '张三（旧）'").await;
     t.advance(std::time::Duration::from_secs(60)).await;
     t.signed_in("zhangsan").await;
-    let now = holder(&t, "zhangsan").await;
+    let now = find_holder(&t, "zhangsan").await;
     assert_ne!(now, before, "a userid that is used again never inherits");
-    let items = open(&t).await;
+    let items = list_conflicts(&t).await;
     assert_eq!((&items[0]["kind"], &items[0]["candidates"]), (&json!("reused"), &json!([before])));
     let page = resolve(&t, items[0]["id"].as_str().unwrap(), &before).await;
     assert_eq!(page.status, 200, "{}", page.text());
-    assert_eq!(holder(&t, "zhangsan").await, before);
-    let one = person(&t, &before).await.unwrap();
+    assert_eq!(find_holder(&t, "zhangsan").await, before);
+    let one = find_person(&t, &before).await.unwrap();
     assert_eq!((one.status.as_str(), one.left_at, &*one.name), ("active", None, "张三"));
-    assert_eq!(t.check(&old_phone, &format!("{PUBLIC}/x")).await.status, 401, "no old session comes alive");
+    assert_eq!(
+        t.check(&old_phone, &format!("{PUBLIC_URL}/x")).await.status,
+        401,
+        "no old session comes alive"
+    );
     t.signed_in("zhangsan").await;
-    assert_eq!(holder(&t, "zhangsan").await, before);
+    assert_eq!(find_holder(&t, "zhangsan").await, before);
 }
 
 #[tokio::test]
 async fn a_member_of_wecoms_of_its_own_is_nobody_else() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     t.signed_in("zhangsan").await;
     t.signed_in("lisi").await;
-    let (zhang, li) = (holder(&t, "zhangsan").await, holder(&t, "lisi").await);
-    let conflict = asked(&t, "c1", "renamed", &zhang, &[&li]).await;
+    let (zhang, li) = (find_holder(&t, "zhangsan").await, find_holder(&t, "lisi").await);
+    let conflict = insert_conflict(&t, "c1", "renamed", &zhang, &[&li]).await;
     assert_eq!(problem(&resolve(&t, &conflict, &li).await), (409, "directory.owned_by_wecom".into()));
-    assert_eq!(t.number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 2, "nothing happened");
-    sql(&t, &format!("UPDATE person_rows SET status = 'left' WHERE person_id = '{li}'")).await;
+    assert_eq!(
+        t.query_number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await,
+        2,
+        "nothing happened"
+    );
+    execute_sql(&t, &format!("UPDATE person_rows SET status = 'left' WHERE person_id = '{li}'")).await;
     assert_eq!(resolve(&t, &conflict, &li).await.status, 200);
-    assert_eq!(holder(&t, "zhangsan").await, li);
+    assert_eq!(find_holder(&t, "zhangsan").await, li);
 }
 
 #[tokio::test]
 async fn nobody_is_merged_while_a_run_knows_the_two_as_two() {
-    let t = with_client("").await;
-    let known = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    let t = start_with_client("").await;
+    let known = create_local_person(&t, json!({"userid": "wai1", "name": "张三"})).await;
     t.signed_in("zhangsan").await;
-    let zhang = holder(&t, "zhangsan").await;
-    let conflict = asked(&t, "c1", "ambiguous", &zhang, &[&known]).await;
+    let zhang = find_holder(&t, "zhangsan").await;
+    let conflict = insert_conflict(&t, "c1", "ambiguous", &zhang, &[&known]).await;
     let busy = (409, "directory.busy".to_owned());
     for id in [&zhang, &known] {
-        sql(&t, &format!("UPDATE person_rows SET until = 1 WHERE person_id = '{id}'")).await;
+        execute_sql(&t, &format!("UPDATE person_rows SET until = 1 WHERE person_id = '{id}'")).await;
         assert_eq!(problem(&resolve(&t, &conflict, &known).await), busy, "{id} changes in the next version");
-        sql(&t, "UPDATE person_rows SET until = 9223372036854775807").await;
+        execute_sql(&t, "UPDATE person_rows SET until = 9223372036854775807").await;
     }
     let corp = &t.app.config.wecom.corp_id;
     let later = t.app.clock.now().millis() + 60_000;
-    sql(
+    execute_sql(
         &t,
         &format!(
             "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
@@ -219,64 +232,72 @@ async fn nobody_is_merged_while_a_run_knows_the_two_as_two() {
     )
     .await;
     assert_eq!(problem(&resolve(&t, &conflict, &known).await), busy, "a run has read both");
-    assert_eq!(t.number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 1, "nothing happened");
-    sql(&t, "UPDATE sync_runs SET lease_until = 0").await;
+    assert_eq!(
+        t.query_number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await,
+        1,
+        "nothing happened"
+    );
+    execute_sql(&t, "UPDATE sync_runs SET lease_until = 0").await;
     assert_eq!(resolve(&t, &conflict, &known).await.status, 200, "a run that died holds nobody up");
 }
 
 #[tokio::test]
 async fn who_became_somebody_or_was_removed_is_no_candidate_any_more() {
-    let t = with_client("").await;
-    let one = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
-    let other = local(&t, json!({"userid": "wai2", "name": "张三"})).await;
+    let t = start_with_client("").await;
+    let one = create_local_person(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    let other = create_local_person(&t, json!({"userid": "wai2", "name": "张三"})).await;
     for userid in ["zhangsan", "lisi", "wangwu"] {
         t.signed_in(userid).await;
     }
     let (zhang, li, wang) =
-        (holder(&t, "zhangsan").await, holder(&t, "lisi").await, holder(&t, "wangwu").await);
-    asked(&t, "c1", "ambiguous", &zhang, &[&one, &other]).await;
-    asked(&t, "c2", "ambiguous", &li, &[&one, &other]).await;
-    asked(&t, "c3", "ambiguous", &wang, &[&one]).await;
+        (find_holder(&t, "zhangsan").await, find_holder(&t, "lisi").await, find_holder(&t, "wangwu").await);
+    insert_conflict(&t, "c1", "ambiguous", &zhang, &[&one, &other]).await;
+    insert_conflict(&t, "c2", "ambiguous", &li, &[&one, &other]).await;
+    insert_conflict(&t, "c3", "ambiguous", &wang, &[&one]).await;
     assert_eq!(resolve(&t, "c1", &one).await.status, 200);
-    assert_eq!(state(&t, "c3").await, "gone", "nobody is left to ask about");
-    let items = open(&t).await;
+    assert_eq!(conflict_state(&t, "c3").await, "gone", "nobody is left to ask about");
+    let items = list_conflicts(&t).await;
     assert_eq!(items.len(), 1);
     assert_eq!(items[0]["candidates"], json!([other]));
     assert_eq!(call(&t, Method::DELETE, &format!("/persons/{other}"), &Value::Null).await.status, 204);
-    assert_eq!((state(&t, "c2").await, state(&t, "c1").await), ("gone".into(), "merged".into()));
+    assert_eq!(
+        (conflict_state(&t, "c2").await, conflict_state(&t, "c1").await),
+        ("gone".into(), "merged".into())
+    );
 }
 
 #[tokio::test]
 async fn of_two_answers_at_once_one_counts() {
-    let t = std::sync::Arc::new(with_client("").await);
-    let one = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
-    let other = local(&t, json!({"userid": "wai2", "name": "张三"})).await;
+    let t = std::sync::Arc::new(start_with_client("").await);
+    let one = create_local_person(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    let other = create_local_person(&t, json!({"userid": "wai2", "name": "张三"})).await;
     t.signed_in("zhangsan").await;
-    let zhang = holder(&t, "zhangsan").await;
-    asked(&t, "c1", "ambiguous", &zhang, &[&one, &other]).await;
+    let zhang = find_holder(&t, "zhangsan").await;
+    insert_conflict(&t, "c1", "ambiguous", &zhang, &[&one, &other]).await;
     let answers = [one.clone(), other, zhang, one].map(|person| {
         let t = t.clone();
         async move { resolve(&t, "c1", &person).await.status.as_u16() }
     });
-    let mut statuses = at_once(answers).await;
+    let mut statuses = run_all_at_once(answers).await;
     statuses.sort_unstable();
     assert_eq!(statuses, [200, 409, 409, 409]);
     assert_eq!(
-        t.number("SELECT COUNT(*) FROM persons WHERE userid = 'zhangsan' AND released_at IS NULL").await,
+        t.query_number("SELECT COUNT(*) FROM persons WHERE userid = 'zhangsan' AND released_at IS NULL")
+            .await,
         1
     );
-    let rows = t.rows("person_rows").await;
-    assert_eq!(rows, if state(&t, "c1").await == "merged" { 2 } else { 3 });
+    let rows = t.count_rows("person_rows").await;
+    assert_eq!(rows, if conflict_state(&t, "c1").await == "merged" { 2 } else { 3 });
 }
 
 #[tokio::test]
 async fn conflicts_are_listed_page_by_page_and_only_about_whom_everybody_sees() {
-    let t = with_client("").await;
-    let one = local(&t, json!({"userid": "wai1", "name": "张三"})).await;
+    let t = start_with_client("").await;
+    let one = create_local_person(&t, json!({"userid": "wai1", "name": "张三"})).await;
     for n in 1..=5 {
-        asked(&t, &format!("c{n}"), "renamed", &one, &["x"]).await;
+        insert_conflict(&t, &format!("c{n}"), "renamed", &one, &["x"]).await;
     }
-    asked(&t, "c6", "renamed", "prepared", &["x"]).await;
+    insert_conflict(&t, "c6", "renamed", "prepared", &["x"]).await;
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     loop {
         let page = call(&t, Method::GET, &format!("/conflicts?limit=2&cursor={cursor}"), &Value::Null).await;
@@ -295,77 +316,86 @@ async fn conflicts_are_listed_page_by_page_and_only_about_whom_everybody_sees() 
 
 #[tokio::test]
 async fn the_command_lists_conflicts_with_names_and_resolves_them() {
-    let t = with_client("").await;
-    let known = local(&t, json!({"userid": "wai1", "name": "张三丰"})).await;
+    let t = start_with_client("").await;
+    let known = create_local_person(&t, json!({"userid": "wai1", "name": "张三丰"})).await;
     let phone = t.signed_in("zhangsan").await;
-    let zhang = holder(&t, "zhangsan").await;
-    asked(&t, "c1", "ambiguous", &zhang, &[&known]).await;
+    let zhang = find_holder(&t, "zhangsan").await;
+    insert_conflict(&t, "c1", "ambiguous", &zhang, &[&known]).await;
     let (config, clock) = (&t.app.config, &t.app.clock);
     let mut out = Vec::new();
-    cli::conflicts::list(config, false, &mut out).await.unwrap();
+    cli::conflicts::list_conflicts(config, false, &mut out).await.unwrap();
     let said = String::from_utf8(out).unwrap();
     for part in ["c1", "ambiguous", "zhangsan", "张三丰", "could be", &known] {
         assert!(said.contains(part), "{said}");
     }
     let mut out = Vec::new();
-    cli::conflicts::list(config, true, &mut out).await.unwrap();
+    cli::conflicts::list_conflicts(config, true, &mut out).await.unwrap();
     let line: Value = serde_json::from_slice(&out).unwrap();
     assert_eq!((&line["person_id"], &line["people"][0]["name"]), (&json!(zhang), &json!("张三丰")));
     let mut out = Vec::new();
-    assert!(cli::conflicts::resolve(config, clock, "c1", Some("x"), &mut out).await.is_err());
-    cli::conflicts::resolve(config, clock, "c1", Some(&known), &mut out).await.unwrap();
+    assert!(cli::conflicts::resolve_conflict(config, clock, "c1", Some("x"), &mut out).await.is_err());
+    cli::conflicts::resolve_conflict(config, clock, "c1", Some(&known), &mut out).await.unwrap();
     assert_eq!(String::from_utf8(out).unwrap(), "they are one person now; both are signed out\n");
     t.app.sessions.refresh().await.unwrap();
-    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 401);
-    assert_eq!(holder(&t, "zhangsan").await, known);
-    let audit = t.texts("SELECT detail FROM audit WHERE event = 'conflict'").await;
+    assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
+    assert_eq!(find_holder(&t, "zhangsan").await, known);
+    let audit = t.query_texts("SELECT detail FROM audit WHERE event = 'conflict'").await;
     assert!(audit[0].ends_with("by command line"), "{audit:?}");
 }
 
 #[tokio::test]
 async fn a_userid_in_rules_is_given_to_its_new_holder_only_when_somebody_says_so() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     for userid in ["zhangsan", "lisi"] {
         t.signed_in(userid).await;
         let corp = &t.app.config.wecom.corp_id;
-        sql(
+        execute_sql(
             &t,
             &format!(
                 "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ('{corp}', '{userid}', '{}', 0)",
-                holder(&t, userid).await
+                find_holder(&t, userid).await
             ),
         )
         .await;
     }
-    let before = holder(&t, "zhangsan").await;
-    sql(&t, "UPDATE person_rows SET status = 'left', left_at = 0, name = '老张' WHERE userid = 'zhangsan'")
-        .await;
+    let before = find_holder(&t, "zhangsan").await;
+    execute_sql(
+        &t,
+        "UPDATE person_rows SET status = 'left', left_at = 0, name = '老张' WHERE userid = 'zhangsan'",
+    )
+    .await;
     t.signed_in("zhangsan").await;
-    let now = holder(&t, "zhangsan").await;
-    let accept = async |which: cli::rules::Which| {
+    let now = find_holder(&t, "zhangsan").await;
+    let accept = async |which: cli::rules::UseridSelection| {
         let mut out = Vec::new();
-        let well = cli::rules::accept(&t.app.config, &t.app.clock, &which, &mut out).await.unwrap();
+        let well = cli::rules::accept_userids(&t.app.config, &t.app.clock, &which, &mut out).await.unwrap();
         (well, String::from_utf8(out).unwrap())
     };
-    let these = |userids: &[&str]| cli::rules::Which::These(userids.iter().map(|&u| u.to_owned()).collect());
-    let (well, said) = accept(cli::rules::Which::List).await;
+    let these = |userids: &[&str]| {
+        cli::rules::UseridSelection::These(userids.iter().map(|&u| u.to_owned()).collect())
+    };
+    let (well, said) = accept(cli::rules::UseridSelection::List).await;
     assert!(well && !said.contains("lisi"), "{said}");
     for part in ["zhangsan", "老张", "张三", &before, &now] {
         assert!(said.contains(part), "{said}");
     }
     let (well, said) = accept(these(&["ZhangSan", "lisi"])).await;
     assert!(!well && said.starts_with("lisi: nothing to accept"), "{said}");
-    let bound = || t.texts("SELECT person_id FROM rule_bindings WHERE userid = 'zhangsan'");
+    let bound = || t.query_texts("SELECT person_id FROM rule_bindings WHERE userid = 'zhangsan'");
     assert_eq!(bound().await, [&*before], "one of them is wrong: nothing is accepted");
     let (well, said) = accept(these(&["ZhangSan"])).await;
     assert!(well, "{said}");
     assert_eq!(said, "zhangsan: rules meant 老张, from now on 张三\n");
     assert_eq!(bound().await, [&*now]);
     t.app.sessions.refresh().await.unwrap();
-    let bindings = directory::bindings::store::all(&t.app.db, &t.app.config.wecom.corp_id).await.unwrap();
-    let is = bindings.of(&UserId::new("zhangsan").folded(), &PersonId::new(now));
-    assert_eq!(is, directory::bindings::Bound::Same);
-    assert_eq!(accept(cli::rules::Which::List).await.1, "no userid in a rule is somebody else's now\n");
-    let audit = t.texts("SELECT userid || ' ' || detail FROM audit WHERE event = 'rules'").await;
+    let bindings =
+        directory::bindings::store::load_bindings(&t.app.db, &t.app.config.wecom.corp_id).await.unwrap();
+    let is = bindings.match_person(&UserId::new("zhangsan").folded(), &PersonId::new(now));
+    assert_eq!(is, directory::bindings::BindingMatch::Same);
+    assert_eq!(
+        accept(cli::rules::UseridSelection::List).await.1,
+        "no userid in a rule is somebody else's now\n"
+    );
+    let audit = t.query_texts("SELECT userid || ' ' || detail FROM audit WHERE event = 'rules'").await;
     assert_eq!(audit, [format!("zhangsan the userid in rules meant {before}, by command line")]);
 }

@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use gongpai::base::id::MessageId;
 use gongpai::message::Messages;
-use gongpai::message::steer::{By, Refused};
-use gongpai::simulator::{Fault, World};
+use gongpai::message::commands::{CommandError, Requester};
+use gongpai::simulator::{InjectedFault, World};
 
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::eventually;
-use crate::support::post::{Post, text};
+use crate::support::post::{MessageReplica, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -26,37 +26,37 @@ fn members(count: usize) -> Vec<String> {
     (1..=count).map(|n| format!("member{n:04}")).collect()
 }
 
-fn names(list: &[String]) -> Vec<&str> {
+fn as_strs(list: &[String]) -> Vec<&str> {
     list.iter().map(String::as_str).collect()
 }
 
-async fn populated(count: usize) -> Post {
-    let post = Post::new().await;
+async fn replica_with_members(count: usize) -> MessageReplica {
+    let post = MessageReplica::new().await;
     post.place.wecom.change(|world: &mut World| world.populate(count));
     post
 }
 
-fn refusal(code: i64) -> Fault {
-    Fault::Errcode(code, format!("no, {code}"))
+fn refusal(code: i64) -> InjectedFault {
+    InjectedFault::Errcode(code, format!("no, {code}"))
 }
 
 #[tokio::test]
 async fn a_message_arrives_once_and_is_sent() {
-    let post = Post::new().await;
-    let id = post.put(&text("请审批", &["ZhangSan"])).await;
+    let post = MessageReplica::new().await;
+    let id = post.put(&text_message("请审批", &["ZhangSan"])).await;
     assert_eq!(post.deliver().await.sent, 0, "it waits for company");
     let delivered = post.deliver_after(LINGER).await;
     assert_eq!((delivered.sent, delivered.planned, delivered.calls), (1, 1, 1));
     assert_eq!(post.inbox("zhangsan"), ["请审批"]);
     assert_eq!(post.outcome(&id).await, ("sent".to_owned(), String::new()));
-    assert_eq!(post.deliver_after(HOUR).await, gongpai::message::Delivered::default());
+    assert_eq!(post.deliver_after(HOUR).await, gongpai::message::DeliveryCounts::default());
     assert_eq!(post.calls(), 1);
 }
 
 #[tokio::test]
 async fn a_message_that_is_like_no_other_does_not_wait_for_company() {
-    let post = Post::new().await;
-    post.put(&text("你的审批", &["zhangsan"]).unique()).await;
+    let post = MessageReplica::new().await;
+    post.put(&text_message("你的审批", &["zhangsan"]).unique()).await;
     assert_eq!(post.deliver().await.sent, 1);
     let sent = post.place.wecom.sent();
     assert_eq!(sent[0].request["duplicate_check_interval"], 14_400);
@@ -65,9 +65,9 @@ async fn a_message_that_is_like_no_other_does_not_wait_for_company() {
 
 #[tokio::test]
 async fn two_thousand_five_hundred_recipients_are_three_calls() {
-    let post = populated(2500).await;
+    let post = replica_with_members(2500).await;
     let everyone = members(2500);
-    let id = post.put(&text("全员通知", &names(&everyone))).await;
+    let id = post.put(&text_message("全员通知", &as_strs(&everyone))).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.calls(), 3);
     assert_eq!(post.status(&id).await, "sent");
@@ -78,8 +78,8 @@ async fn two_thousand_five_hundred_recipients_are_three_calls() {
 
 #[tokio::test]
 async fn equal_texts_of_many_messages_are_one_call() {
-    let post = populated(50).await;
-    let letters: Vec<_> = members(50).iter().map(|user| text("早上好", &[user])).collect();
+    let post = replica_with_members(50).await;
+    let letters: Vec<_> = members(50).iter().map(|user| text_message("早上好", &[user])).collect();
     let ids = post.put_all(&letters).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.calls(), 1);
@@ -90,9 +90,9 @@ async fn equal_texts_of_many_messages_are_one_call() {
 
 #[tokio::test]
 async fn five_hundred_messages_to_one_member_arrive_in_order_and_wecom_drops_none() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     let texts: Vec<String> = (0..500).map(|n| format!("第{n}条")).collect();
-    let letters: Vec<_> = texts.iter().map(|one| text(one, &["zhangsan"])).collect();
+    let letters: Vec<_> = texts.iter().map(|one| text_message(one, &["zhangsan"])).collect();
     post.put_all(&letters).await;
     let mut minutes = 0;
     while post.inbox("zhangsan").len() < 500 {
@@ -109,8 +109,9 @@ async fn five_hundred_messages_to_one_member_arrive_in_order_and_wecom_drops_non
 
 #[tokio::test]
 async fn a_thousand_and_more_an_hour_wait_for_the_next_hour() {
-    let post = Post::new().await;
-    let letters: Vec<_> = (0..1100).map(|n| text(&format!("第{n}条"), &["zhangsan"]).unique()).collect();
+    let post = MessageReplica::new().await;
+    let letters: Vec<_> =
+        (0..1100).map(|n| text_message(&format!("第{n}条"), &["zhangsan"]).unique()).collect();
     post.put_all(&letters).await;
     for _ in 0..50 {
         post.deliver_after(Duration::from_secs(63)).await;
@@ -125,11 +126,11 @@ async fn a_thousand_and_more_an_hour_wait_for_the_next_hour() {
 
 #[tokio::test]
 async fn an_equal_text_to_the_same_member_waits_until_wecom_no_longer_takes_it_for_the_same() {
-    let post = Post::new().await;
-    let first = post.put(&text("开会", &["zhangsan", "lisi"])).await;
+    let post = MessageReplica::new().await;
+    let first = post.put(&text_message("开会", &["zhangsan", "lisi"])).await;
     post.deliver_after(LINGER).await;
-    let second = post.put(&text("开会", &["zhangsan"])).await;
-    let elsewhere = post.put(&text("开会", &["wangwu"])).await;
+    let second = post.put(&text_message("开会", &["zhangsan"])).await;
+    let elsewhere = post.put(&text_message("开会", &["wangwu"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&first).await, "sent");
     assert_eq!(post.status(&second).await, "accepted");
@@ -144,15 +145,15 @@ async fn an_equal_text_to_the_same_member_waits_until_wecom_no_longer_takes_it_f
 
 #[tokio::test]
 async fn an_equal_text_to_everybody_waits_too() {
-    let post = Post::new().await;
-    post.put(&text("开会", &["zhangsan"])).await;
+    let post = MessageReplica::new().await;
+    post.put(&text_message("开会", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
-    let all = post.put(&text("开会", &[]).for_all()).await;
+    let all = post.put(&text_message("开会", &[]).for_all()).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&all).await, "accepted");
     post.deliver_after(3 * MINUTE).await;
     assert_eq!(post.status(&all).await, "sent");
-    let after = post.put(&text("开会", &["lisi"])).await;
+    let after = post.put(&text_message("开会", &["lisi"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&after).await, "accepted");
     post.deliver_after(3 * MINUTE).await;
@@ -163,9 +164,9 @@ async fn an_equal_text_to_everybody_waits_too() {
 
 #[tokio::test]
 async fn messages_to_everybody_and_own_ones_are_together_within_the_limit() {
-    let post = Post::new().await;
-    let mut letters: Vec<_> = (0..4).map(|n| text(&format!("通知{n}"), &[]).for_all()).collect();
-    letters.extend((0..40).map(|n| text(&format!("第{n}条"), &["zhangsan"])));
+    let post = MessageReplica::new().await;
+    let mut letters: Vec<_> = (0..4).map(|n| text_message(&format!("通知{n}"), &[]).for_all()).collect();
+    letters.extend((0..40).map(|n| text_message(&format!("第{n}条"), &["zhangsan"])));
     post.put_all(&letters).await;
     for minute in 1..=3 {
         post.deliver_after(Duration::from_secs(63)).await;
@@ -177,10 +178,16 @@ async fn messages_to_everybody_and_own_ones_are_together_within_the_limit() {
 
 #[tokio::test]
 async fn a_lost_answer_is_asked_for_again_with_the_same_bytes_and_the_message_arrives_once() {
-    for fault in [Fault::Html502, Fault::Close, Fault::CloseMidAnswer, Fault::Truncated, Fault::EmptyBody] {
-        let post = Post::new().await;
+    for fault in [
+        InjectedFault::Html502,
+        InjectedFault::Close,
+        InjectedFault::CloseMidAnswer,
+        InjectedFault::Truncated,
+        InjectedFault::EmptyBody,
+    ] {
+        let post = MessageReplica::new().await;
         post.place.wecom.fail_times("message/send", 2, fault.clone().having_acted());
-        let id = post.put(&text("一次", &["zhangsan"])).await;
+        let id = post.put(&text_message("一次", &["zhangsan"])).await;
         post.deliver_after(LINGER).await;
         assert_eq!(post.status(&id).await, "accepted", "{fault:?}");
         for _ in 0..5 {
@@ -203,9 +210,9 @@ async fn a_lost_answer_is_asked_for_again_with_the_same_bytes_and_the_message_ar
 
 #[tokio::test]
 async fn silence_is_a_lost_answer() {
-    let post = Post::new().await;
-    post.place.wecom.fail_next("message/send", Fault::Hang.having_acted());
-    let id = post.put(&text("一次", &["zhangsan"])).await;
+    let post = MessageReplica::new().await;
+    post.place.wecom.fail_next("message/send", InjectedFault::Hang.having_acted());
+    let id = post.put(&text_message("一次", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&id).await, "accepted");
     post.deliver_after(4 * SECOND).await;
@@ -215,9 +222,9 @@ async fn silence_is_a_lost_answer() {
 
 #[tokio::test]
 async fn when_the_window_has_passed_nobody_knows_and_nothing_is_sent_twice() {
-    let post = Post::new().await;
-    post.place.wecom.fail_next("message/send", Fault::Html502.having_acted());
-    let id = post.put(&text("一次", &["zhangsan"])).await;
+    let post = MessageReplica::new().await;
+    post.place.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
+    let id = post.put(&text_message("一次", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
     let delivered = post.deliver_after(2 * MINUTE).await;
     assert_eq!(delivered.unknown, 1);
@@ -230,9 +237,9 @@ async fn when_the_window_has_passed_nobody_knows_and_nothing_is_sent_twice() {
 
 #[tokio::test]
 async fn a_lost_answer_of_a_message_like_no_other_can_be_asked_for_again_for_hours() {
-    let post = Post::new().await;
-    post.place.wecom.fail_next("message/send", Fault::Html502.having_acted());
-    let id = post.put(&text("一次", &["zhangsan"]).unique()).await;
+    let post = MessageReplica::new().await;
+    post.place.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
+    let id = post.put(&text_message("一次", &["zhangsan"]).unique()).await;
     post.deliver().await;
     post.deliver_after(3 * HOUR).await;
     assert_eq!(post.status(&id).await, "sent");
@@ -241,9 +248,9 @@ async fn a_lost_answer_of_a_message_like_no_other_can_be_asked_for_again_for_hou
 
 #[tokio::test]
 async fn a_call_that_nobody_can_answer_for_ends_as_unknown_within_its_window() {
-    let post = Post::new().await;
-    post.place.wecom.fail_always("message/send", Fault::Html502);
-    let id = post.put(&text("一次", &["zhangsan"])).await;
+    let post = MessageReplica::new().await;
+    post.place.wecom.fail_always("message/send", InjectedFault::Html502);
+    let id = post.put(&text_message("一次", &["zhangsan"])).await;
     for _ in 0..60 {
         post.deliver_after(3 * SECOND).await;
     }
@@ -253,9 +260,9 @@ async fn a_call_that_nobody_can_answer_for_ends_as_unknown_within_its_window() {
 
 #[tokio::test]
 async fn a_busy_wecom_is_asked_again_with_growing_pauses() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_times("message/send", 3, refusal(-1));
-    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    let id = post.put(&text_message("请审批", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.calls(), 1);
     for (seconds, calls) in [(2, 2), (1, 2), (2, 3), (7, 4)] {
@@ -267,9 +274,9 @@ async fn a_busy_wecom_is_asked_again_with_growing_pauses() {
 
 #[tokio::test]
 async fn what_is_refused_for_a_day_fails_with_what_wecom_said_last() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_always("message/send", refusal(-1));
-    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    let id = post.put(&text_message("请审批", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
     post.deliver_after(12 * HOUR).await;
     assert_eq!(post.status(&id).await, "accepted");
@@ -285,11 +292,11 @@ async fn what_is_refused_for_a_day_fails_with_what_wecom_said_last() {
 
 #[tokio::test]
 async fn wecoms_own_limit_holds_everything_until_it_has_passed() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_times("message/send", 2, refusal(45009));
-    let one = post.put(&text("一", &["zhangsan"])).await;
+    let one = post.put(&text_message("一", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
-    let other = post.put(&text("二", &["lisi"])).await;
+    let other = post.put(&text_message("二", &["lisi"])).await;
     post.deliver_after(50 * SECOND).await;
     assert_eq!(post.calls(), 1, "nothing is sent for a minute");
     post.deliver_after(15 * SECOND).await;
@@ -298,36 +305,39 @@ async fn wecoms_own_limit_holds_everything_until_it_has_passed() {
     assert_eq!(post.calls(), 2, "now it is ten minutes");
     post.deliver_after(2 * MINUTE).await;
     assert_eq!((post.status(&one).await, post.status(&other).await), ("sent".to_owned(), "sent".to_owned()));
-    assert_eq!(post.number("SELECT holds + hold_since FROM message_lanes").await, 0);
+    assert_eq!(post.query_number("SELECT holds + hold_since FROM message_lanes").await, 0);
 }
 
 #[tokio::test]
 async fn too_many_calls_at_the_same_time_become_fewer_and_slowly_more_again() {
-    let post = populated(200).await;
+    let post = replica_with_members(200).await;
     post.place.wecom.fail_next("message/send", refusal(45033));
-    let letters: Vec<_> = members(200).iter().map(|user| text(user, &[user])).collect();
+    let letters: Vec<_> = members(200).iter().map(|user| text_message(user, &[user])).collect();
     post.put_all(&letters[..10]).await;
     post.deliver_after(LINGER).await;
-    assert_eq!(post.number("SELECT at_once FROM message_lanes").await, 5);
+    assert_eq!(post.query_number("SELECT at_once FROM message_lanes").await, 5);
     post.put_all(&letters[10..]).await;
     post.deliver_after(LINGER).await;
     post.deliver_after(LINGER).await;
-    assert!(post.number("SELECT at_once FROM message_lanes").await > 5);
-    assert_eq!(post.number("SELECT COUNT(*) FROM messages WHERE status = 'sent'").await, 200);
+    assert!(post.query_number("SELECT at_once FROM message_lanes").await > 5);
+    assert_eq!(post.query_number("SELECT COUNT(*) FROM messages WHERE status = 'sent'").await, 200);
 }
 
 #[tokio::test]
 async fn what_an_administrator_has_to_mend_holds_messages_with_its_reason_and_they_go_out_when_it_is_mended()
 {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_always("message/send", refusal(60020));
-    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    let id = post.put(&text_message("请审批", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
-    let later = post.put(&text("再请审批", &["lisi"])).await;
+    let later = post.put(&text_message("再请审批", &["lisi"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.calls(), 1);
     assert_eq!(post.status(&id).await, "accepted");
-    assert_eq!(post.number("SELECT COUNT(*) FROM message_lanes WHERE hold_reason LIKE '%60020%'").await, 1);
+    assert_eq!(
+        post.query_number("SELECT COUNT(*) FROM message_lanes WHERE hold_reason LIKE '%60020%'").await,
+        1
+    );
     for calls in 2..5 {
         post.deliver_after(10 * MINUTE).await;
         assert_eq!(post.calls(), calls, "once in ten minutes");
@@ -338,18 +348,19 @@ async fn what_an_administrator_has_to_mend_holds_messages_with_its_reason_and_th
     assert_eq!(post.inbox("zhangsan"), ["请审批"]);
     assert_eq!((post.status(&id).await, post.status(&later).await), ("sent".to_owned(), "sent".to_owned()));
     assert_eq!(
-        post.number("SELECT COUNT(*) FROM message_lanes WHERE hold_reason = '' AND hold_since = 0").await,
+        post.query_number("SELECT COUNT(*) FROM message_lanes WHERE hold_reason = '' AND hold_since = 0")
+            .await,
         1
     );
 }
 
 #[tokio::test]
 async fn what_nobody_mends_for_a_day_fails_with_that_reason() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_always("message/send", refusal(48002));
-    let tried = post.put(&text("一", &["zhangsan"])).await;
+    let tried = post.put(&text_message("一", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
-    let waiting = post.put(&text("二", &["lisi"])).await;
+    let waiting = post.put(&text_message("二", &["lisi"])).await;
     for _ in 0..25 {
         post.deliver_after(HOUR).await;
     }
@@ -362,9 +373,9 @@ async fn what_nobody_mends_for_a_day_fails_with_that_reason() {
 
 #[tokio::test]
 async fn recipients_whom_wecom_does_not_know_fail_and_the_others_have_it() {
-    let post = Post::new().await;
-    let id = post.put(&text("通知", &["ZhangSan", "NoSuchUser", "lisi"])).await;
-    let nobody = post.put(&text("只有你", &["AnotherNobody"])).await;
+    let post = MessageReplica::new().await;
+    let id = post.put(&text_message("通知", &["ZhangSan", "NoSuchUser", "lisi"])).await;
+    let nobody = post.put(&text_message("只有你", &["AnotherNobody"])).await;
     post.deliver_after(LINGER).await;
     let (status, reason) = post.outcome(&id).await;
     assert_eq!(status, "partly_failed");
@@ -372,16 +383,16 @@ async fn recipients_whom_wecom_does_not_know_fail_and_the_others_have_it() {
     assert_eq!((post.inbox("zhangsan").len(), post.inbox("lisi").len()), (1, 1));
     let failed = "SELECT COUNT(*) FROM message_recipients WHERE status = 'failed' AND userid = 'NoSuchUser' \
                   AND counted_at IS NULL";
-    assert_eq!(post.number(failed).await, 1);
+    assert_eq!(post.query_number(failed).await, 1);
     assert_eq!(post.status(&nobody).await, "failed", "81013");
     assert!(post.outcome(&nobody).await.1.contains("81013"));
 }
 
 #[tokio::test]
 async fn a_call_refused_for_one_of_its_recipients_is_made_for_each_of_them() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_next("message/send", refusal(40003));
-    let id = post.put(&text("通知", &["zhangsan", "lisi", "wangwu"])).await;
+    let id = post.put(&text_message("通知", &["zhangsan", "lisi", "wangwu"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.calls(), 4);
     assert_eq!(post.status(&id).await, "sent");
@@ -393,9 +404,9 @@ async fn a_call_refused_for_one_of_its_recipients_is_made_for_each_of_them() {
 #[tokio::test]
 async fn a_message_that_wecom_does_not_take_fails_with_its_words_and_is_never_sent_again() {
     for code in [40058, 45002, 987_654] {
-        let post = Post::new().await;
+        let post = MessageReplica::new().await;
         post.place.wecom.fail_next("message/send", refusal(code));
-        let id = post.put(&text("坏", &["zhangsan", "lisi"])).await;
+        let id = post.put(&text_message("坏", &["zhangsan", "lisi"])).await;
         post.deliver_after(LINGER).await;
         post.deliver_after(HOUR).await;
         let (status, reason) = post.outcome(&id).await;
@@ -406,11 +417,11 @@ async fn a_message_that_wecom_does_not_take_fails_with_its_words_and_is_never_se
 
 #[tokio::test]
 async fn who_left_in_between_is_not_written_to() {
-    let post = Post::new().await;
-    post.person("p1", "zhangsan", "active", &[]).await;
-    post.person("p2", "lisi", "left", &[]).await;
-    let id = post.put(&text("通知", &[]).for_persons(&[("zhangsan", "p1"), ("lisi", "p2")])).await;
-    let gone = post.put(&text("只有你", &[]).for_persons(&[("lisi", "p2")])).await;
+    let post = MessageReplica::new().await;
+    post.add_person("p1", "zhangsan", "active", &[]).await;
+    post.add_person("p2", "lisi", "left", &[]).await;
+    let id = post.put(&text_message("通知", &[]).for_persons(&[("zhangsan", "p1"), ("lisi", "p2")])).await;
+    let gone = post.put(&text_message("只有你", &[]).for_persons(&[("lisi", "p2")])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&id).await, "partly_failed");
     assert_eq!(
@@ -422,21 +433,21 @@ async fn who_left_in_between_is_not_written_to() {
 
 #[tokio::test]
 async fn somebody_whose_userid_changed_in_between_gets_it_under_the_new_one() {
-    let post = Post::new().await;
-    post.person("p1", "lisi", "active", &[]).await;
-    let id = post.put(&text("通知", &[]).for_persons(&[("oldname", "p1")])).await;
+    let post = MessageReplica::new().await;
+    post.add_person("p1", "lisi", "active", &[]).await;
+    let id = post.put(&text_message("通知", &[]).for_persons(&[("oldname", "p1")])).await;
     post.deliver_after(LINGER).await;
     assert_eq!((post.status(&id).await.as_str(), post.inbox("lisi").len()), ("sent", 1));
 }
 
 #[tokio::test]
 async fn what_expires_before_its_turn_is_not_sent() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_always("message/send", refusal(60020));
-    let tried = post.put(&text("一", &["zhangsan"]).expiring(5 * MINUTE)).await;
+    let tried = post.put(&text_message("一", &["zhangsan"]).expiring(5 * MINUTE)).await;
     post.deliver_after(LINGER).await;
-    let waiting = post.put(&text("二", &["lisi"]).expiring(5 * MINUTE)).await;
-    let unexpanded = post.put(&text("三", &["wangwu"]).expiring(SECOND)).await;
+    let waiting = post.put(&text_message("二", &["lisi"]).expiring(5 * MINUTE)).await;
+    let unexpanded = post.put(&text_message("三", &["wangwu"]).expiring(SECOND)).await;
     post.place.wecom.clear_faults();
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&unexpanded).await, "expired");
@@ -450,23 +461,25 @@ async fn what_expires_before_its_turn_is_not_sent() {
 
 #[tokio::test]
 async fn units_with_what_is_below_them_and_tags_are_their_members_each_once() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     let (top, below, other) =
-        (post.department(2, 0).await, post.department(3, 2).await, post.department(4, 0).await);
-    post.person("p1", "zhangsan", "active", &[&top]).await;
-    post.person("p2", "lisi", "active", &[&below, &other]).await;
-    post.person("p3", "wangwu", "active", &[&other]).await;
-    post.person("p4", "zhaoliu", "disabled", &[&top]).await;
-    let tag = post.tag(7, &["LiSi"], &[&other]).await;
-    let unit = post.put(&text("部门", &[]).for_units(std::slice::from_ref(&top))).await;
-    let tagged = post.put(&text("标签", &["zhangsan"]).for_tags(&[tag])).await;
-    let both = post.put(&text("都有", &[]).for_persons(&[("zhangsan", "p1")]).for_units(&[top, other])).await;
-    let empty = post.department(9, 0).await;
-    let nobody = post.put(&text("没人", &[]).for_units(&[empty])).await;
+        (post.add_department(2, 0).await, post.add_department(3, 2).await, post.add_department(4, 0).await);
+    post.add_person("p1", "zhangsan", "active", &[&top]).await;
+    post.add_person("p2", "lisi", "active", &[&below, &other]).await;
+    post.add_person("p3", "wangwu", "active", &[&other]).await;
+    post.add_person("p4", "zhaoliu", "disabled", &[&top]).await;
+    let tag = post.add_tag(7, &["LiSi"], &[&other]).await;
+    let unit = post.put(&text_message("部门", &[]).for_units(std::slice::from_ref(&top))).await;
+    let tagged = post.put(&text_message("标签", &["zhangsan"]).for_tags(&[tag])).await;
+    let both = post
+        .put(&text_message("都有", &[]).for_persons(&[("zhangsan", "p1")]).for_units(&[top, other]))
+        .await;
+    let empty = post.add_department(9, 0).await;
+    let nobody = post.put(&text_message("没人", &[]).for_units(&[empty])).await;
     post.deliver_after(LINGER).await;
     post.deliver_after(LINGER).await;
     let rows = async |id: &MessageId| {
-        post.number(&format!("SELECT COUNT(*) FROM message_recipients WHERE message_id = '{id}'")).await
+        post.query_number(&format!("SELECT COUNT(*) FROM message_recipients WHERE message_id = '{id}'")).await
     };
     assert_eq!((rows(&unit).await, rows(&tagged).await, rows(&both).await), (2, 3, 3));
     assert_eq!(post.inbox("zhangsan"), ["部门", "标签", "都有"]);
@@ -477,8 +490,8 @@ async fn units_with_what_is_below_them_and_tags_are_their_members_each_once() {
 
 #[tokio::test]
 async fn a_message_to_everybody_is_one_call() {
-    let post = populated(300).await;
-    let id = post.put(&text("全员", &[]).for_all()).await;
+    let post = replica_with_members(300).await;
+    let id = post.put(&text_message("全员", &[]).for_all()).await;
     post.deliver_after(LINGER).await;
     assert_eq!((post.calls(), post.status(&id).await.as_str()), (1, "sent"));
     assert_eq!(post.inbox("member0299"), ["全员"]);
@@ -486,17 +499,17 @@ async fn a_message_to_everybody_is_one_call() {
 
 #[tokio::test]
 async fn two_replicas_never_make_the_same_call() {
-    let post = populated(300).await;
-    let other = post.another().await;
+    let post = replica_with_members(300).await;
+    let other = post.second_replica().await;
     post.place.wecom.set_latency("message/send", Duration::from_millis(20));
-    let letters: Vec<_> = members(300).iter().map(|user| text(user, &[user])).collect();
+    let letters: Vec<_> = members(300).iter().map(|user| text_message(user, &[user])).collect();
     post.put_all(&letters).await;
-    post.pass(LINGER);
+    post.advance(LINGER);
     let chart = post.chart().await;
     // One that finds all places taken has nothing to do for the moment, and comes back.
     let until_all_are_sent = async |messages: &Messages| {
         let mut sent = 0;
-        while post.number("SELECT COUNT(*) FROM messages WHERE finished_at IS NULL").await > 0 {
+        while post.query_number("SELECT COUNT(*) FROM messages WHERE finished_at IS NULL").await > 0 {
             sent += messages.deliver_due(&chart).await.unwrap().sent;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -512,10 +525,10 @@ async fn two_replicas_never_make_the_same_call() {
 
 #[tokio::test]
 async fn a_call_of_a_process_that_died_is_taken_over_when_its_lease_is_over() {
-    let post = Post::new().await;
-    let id = post.put(&text("一次", &["zhangsan"])).await;
-    post.place.wecom.fail_next("message/send", Fault::Hang.having_acted());
-    post.pass(LINGER);
+    let post = MessageReplica::new().await;
+    let id = post.put(&text_message("一次", &["zhangsan"])).await;
+    post.place.wecom.fail_next("message/send", InjectedFault::Hang.having_acted());
+    post.advance(LINGER);
     let chart = post.chart().await;
     // Dropped while it waits for WeCom, as if it were killed.
     {
@@ -527,13 +540,13 @@ async fn a_call_of_a_process_that_died_is_taken_over_when_its_lease_is_over() {
             () = made => {}
         }
     }
-    assert_eq!(post.number("SELECT COUNT(*) FROM message_calls WHERE status = 'calling'").await, 1);
+    assert_eq!(post.query_number("SELECT COUNT(*) FROM message_calls WHERE status = 'calling'").await, 1);
     assert_eq!(post.inbox("zhangsan"), ["一次"], "WeCom has acted");
-    let other = post.another().await;
-    post.pass(29 * SECOND);
+    let other = post.second_replica().await;
+    post.advance(29 * SECOND);
     other.deliver_due(&chart).await.unwrap();
     assert_eq!((post.calls(), post.status(&id).await.as_str()), (1, "accepted"), "the lease still runs");
-    post.pass(2 * SECOND);
+    post.advance(2 * SECOND);
     other.deliver_due(&chart).await.unwrap();
     assert_eq!((post.calls(), post.status(&id).await.as_str()), (2, "sent"));
     assert_eq!(post.inbox("zhangsan"), ["一次"]);
@@ -544,11 +557,11 @@ async fn a_call_of_a_process_that_died_is_taken_over_when_its_lease_is_over() {
 
 #[tokio::test]
 async fn what_waits_is_recalled_at_once_and_what_was_sent_is_taken_back() {
-    let post = Post::new().await;
-    let sent = post.put(&text("一", &["zhangsan", "lisi"])).await;
+    let post = MessageReplica::new().await;
+    let sent = post.put(&text_message("一", &["zhangsan", "lisi"])).await;
     post.deliver_after(LINGER).await;
-    let waiting = post.put(&text("二", &["zhangsan"])).await;
-    let by = || By { who: "a test".to_owned(), ..By::default() };
+    let waiting = post.put(&text_message("二", &["zhangsan"])).await;
+    let by = || Requester { who: "a test".to_owned(), ..Requester::default() };
     post.messages.recall(&[sent.clone(), waiting.clone()], by()).await.unwrap();
     assert_eq!(post.status(&waiting).await, "recalled");
     assert_eq!(post.status(&sent).await, "sent", "WeCom has not been asked yet");
@@ -557,19 +570,19 @@ async fn what_waits_is_recalled_at_once_and_what_was_sent_is_taken_back() {
     assert!(post.inbox("zhangsan").is_empty() && post.inbox("lisi").is_empty());
     post.deliver_after(LINGER).await;
     assert!(post.inbox("zhangsan").is_empty());
-    assert_eq!(post.number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 2);
+    assert_eq!(post.query_number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 2);
     let again = post.messages.recall(&[sent], by()).await;
-    assert!(matches!(again, Err(Refused::NothingToDo(..))), "{again:?}");
+    assert!(matches!(again, Err(CommandError::NothingToDo(..))), "{again:?}");
 }
 
 #[tokio::test]
 async fn a_planned_call_that_never_went_out_is_taken_apart_by_a_recall() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_next("message/send", refusal(60020));
-    let one = post.put(&text("同文", &["zhangsan"])).await;
-    let other = post.put(&text("同文", &["lisi"])).await;
+    let one = post.put(&text_message("同文", &["zhangsan"])).await;
+    let other = post.put(&text_message("同文", &["lisi"])).await;
     post.deliver_after(LINGER).await;
-    post.messages.recall(std::slice::from_ref(&one), By::default()).await.unwrap();
+    post.messages.recall(std::slice::from_ref(&one), Requester::default()).await.unwrap();
     assert_eq!(post.status(&one).await, "recalled");
     post.deliver_after(10 * MINUTE).await;
     assert_eq!(post.status(&other).await, "sent");
@@ -578,80 +591,80 @@ async fn a_planned_call_that_never_went_out_is_taken_apart_by_a_recall() {
 
 #[tokio::test]
 async fn what_went_out_together_is_recalled_together_or_not_at_all_and_nothing_after_a_day() {
-    let post = Post::new().await;
-    let one = post.put(&text("同文", &["zhangsan"])).await;
-    let other = post.put(&text("同文", &["lisi"])).await;
+    let post = MessageReplica::new().await;
+    let one = post.put(&text_message("同文", &["zhangsan"])).await;
+    let other = post.put(&text_message("同文", &["lisi"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.calls(), 1);
-    let shared = post.messages.recall(std::slice::from_ref(&one), By::default()).await;
-    assert!(matches!(&shared, Err(Refused::Shared(a, b)) if (a, b) == (&one, &other)), "{shared:?}");
-    assert_eq!(post.number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await, 0);
-    post.messages.recall(&[one.clone(), other.clone()], By::default()).await.unwrap();
+    let shared = post.messages.recall(std::slice::from_ref(&one), Requester::default()).await;
+    assert!(matches!(&shared, Err(CommandError::Shared(a, b)) if (a, b) == (&one, &other)), "{shared:?}");
+    assert_eq!(post.query_number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await, 0);
+    post.messages.recall(&[one.clone(), other.clone()], Requester::default()).await.unwrap();
     post.deliver().await;
     assert_eq!((post.status(&one).await, post.status(&other).await), ("recalled".into(), "recalled".into()));
-    let late = post.put(&text("旧", &["zhangsan"])).await;
+    let late = post.put(&text_message("旧", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
-    post.pass(24 * HOUR);
-    let refused = post.messages.recall(&[late], By::default()).await;
-    assert!(matches!(refused, Err(Refused::TooLate(_))), "{refused:?}");
-    let unknown = post.messages.recall(&[MessageId::new("none")], By::default()).await;
-    assert!(matches!(unknown, Err(Refused::NotFound(_))), "{unknown:?}");
+    post.advance(24 * HOUR);
+    let refused = post.messages.recall(&[late], Requester::default()).await;
+    assert!(matches!(refused, Err(CommandError::TooLate(_))), "{refused:?}");
+    let unknown = post.messages.recall(&[MessageId::new("none")], Requester::default()).await;
+    assert!(matches!(unknown, Err(CommandError::NotFound(_))), "{unknown:?}");
 }
 
 #[tokio::test]
 async fn a_failed_message_can_be_tried_again_by_hand_and_a_waiting_one_be_buried() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_next("message/send", refusal(40058));
-    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    let id = post.put(&text_message("请审批", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&id).await, "failed");
-    post.pass(30 * HOUR);
-    post.messages.retry(&id, By::default()).await.unwrap();
+    post.advance(30 * HOUR);
+    post.messages.retry(&id, Requester::default()).await.unwrap();
     assert_eq!(post.status(&id).await, "accepted");
     post.deliver_after(LINGER).await;
     assert_eq!((post.status(&id).await.as_str(), post.inbox("zhangsan").len()), ("sent", 1));
-    let sent = post.messages.retry(&id, By::default()).await;
-    assert!(matches!(sent, Err(Refused::NothingToDo(..))), "{sent:?}");
+    let sent = post.messages.retry(&id, Requester::default()).await;
+    assert!(matches!(sent, Err(CommandError::NothingToDo(..))), "{sent:?}");
 
     post.place.wecom.fail_next("message/send", refusal(60020));
-    let tried = post.put(&text("二", &["zhangsan"])).await;
+    let tried = post.put(&text_message("二", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
-    let waiting = post.put(&text("三", &["lisi"])).await;
+    let waiting = post.put(&text_message("三", &["lisi"])).await;
     for id in [&tried, &waiting] {
-        post.messages.bury(id, "nobody needs it", By::default()).await.unwrap();
+        post.messages.bury(id, "nobody needs it", Requester::default()).await.unwrap();
         let (status, reason) = post.outcome(id).await;
         assert_eq!(status, "failed");
         assert!(reason.contains("nobody needs it"), "{reason}");
     }
     post.deliver_after(HOUR).await;
     assert_eq!((post.inbox("zhangsan").len(), post.inbox("lisi").len()), (1, 0));
-    assert_eq!(post.number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 3);
+    assert_eq!(post.query_number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 3);
 }
 
 #[tokio::test]
 async fn with_sending_switched_off_rows_stay_as_they_are() {
-    let post = Post::with("[wecom]\nmessage_enable = false\n").await;
-    let id = post.put(&text("请审批", &["zhangsan"])).await;
+    let post = MessageReplica::with("[wecom]\nmessage_enable = false\n").await;
+    let id = post.put(&text_message("请审批", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!((post.status(&id).await.as_str(), post.calls()), ("accepted", 0));
-    assert_eq!(post.number("SELECT COUNT(*) FROM message_recipients").await, 0);
+    assert_eq!(post.query_number("SELECT COUNT(*) FROM message_recipients").await, 0);
 }
 
 #[tokio::test]
 async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is_asked_to_stop() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     let sessions = post.sessions().await;
     let stop = CancellationToken::new();
     let mut worker = JoinSet::new();
     let (messages, stopped) = (post.messages.clone(), stop.clone());
     worker.spawn(async move { messages.work_until(sessions, stopped).await });
-    let first = post.put(&text("一", &["zhangsan"]).unique()).await;
+    let first = post.put(&text_message("一", &["zhangsan"]).unique()).await;
     eventually("the first message is sent", async || (post.status(&first).await == "sent").then_some(()))
         .await;
     post.place.wecom.set_latency("message/send", SECOND);
-    let second = post.put(&text("二", &["zhangsan"]).unique()).await;
+    let second = post.put(&text_message("二", &["zhangsan"]).unique()).await;
     eventually("the second call is being made", async || (post.calls() == 2).then_some(())).await;
-    let third = post.put(&text("三", &["lisi"]).unique()).await;
+    let third = post.put(&text_message("三", &["lisi"]).unique()).await;
     stop.cancel();
     worker.join_all().await;
     assert_eq!((post.status(&second).await, post.status(&third).await), ("sent".into(), "accepted".into()));
@@ -660,16 +673,16 @@ async fn the_worker_delivers_by_itself_and_finishes_what_is_under_way_when_it_is
 
 #[tokio::test]
 async fn a_slow_call_holds_nobody_up() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     let (sessions, stop) = (post.sessions().await, CancellationToken::new());
     let mut worker = JoinSet::new();
     let (messages, stopped) = (post.messages.clone(), stop.clone());
     worker.spawn(async move { messages.work_until(sessions, stopped).await });
-    post.place.wecom.fail_next("message/send", Fault::Slow(4 * SECOND));
-    let slow = post.put(&text("慢", &["zhangsan"]).unique()).await;
+    post.place.wecom.fail_next("message/send", InjectedFault::Slow(4 * SECOND));
+    let slow = post.put(&text_message("慢", &["zhangsan"]).unique()).await;
     eventually("the slow call is being made", async || (post.calls() == 1).then_some(())).await;
-    let quick = post.put(&text("快", &["lisi"]).unique()).await;
-    let behind = post.put(&text("慢之后", &["zhangsan"]).unique()).await;
+    let quick = post.put(&text_message("快", &["lisi"]).unique()).await;
+    let behind = post.put(&text_message("慢之后", &["zhangsan"]).unique()).await;
     eventually("the quick one is sent", async || (post.status(&quick).await == "sent").then_some(())).await;
     assert_eq!(
         (post.status(&slow).await, post.status(&behind).await),
@@ -683,18 +696,18 @@ async fn a_slow_call_holds_nobody_up() {
 
 #[tokio::test]
 async fn ten_thousand_messages_of_one_text_leave_in_tens_of_calls() {
-    let post = populated(10_000).await;
+    let post = replica_with_members(10_000).await;
     let letters: Vec<_> =
-        (1..=10_000).map(|n| text("系统将于今晚维护", &[&format!("member{n:04}")])).collect();
+        (1..=10_000).map(|n| text_message("系统将于今晚维护", &[&format!("member{n:04}")])).collect();
     for part in letters.chunks(1000) {
         post.put_all(part).await;
     }
-    post.pass(LINGER);
+    post.advance(LINGER);
     let began = std::time::Instant::now();
     let delivered = post.deliver().await;
     println!("10 000 messages: {:?} for everything, {delivered:?}", began.elapsed());
     post.deliver_after(LINGER).await;
     assert!((10..=20).contains(&post.calls()), "{} calls", post.calls());
-    assert_eq!(post.number("SELECT COUNT(*) FROM messages WHERE status = 'sent'").await, 10_000);
+    assert_eq!(post.query_number("SELECT COUNT(*) FROM messages WHERE status = 'sent'").await, 10_000);
     assert_eq!(post.inbox("member0042").len(), 1);
 }

@@ -28,11 +28,11 @@ impl Demo {
     }
 
     fn left_behind(&self) -> Vec<String> {
-        names(self.temporary.path())
+        list_names(self.temporary.path())
     }
 }
 
-fn names(folder: &Path) -> Vec<String> {
+fn list_names(folder: &Path) -> Vec<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
@@ -101,7 +101,7 @@ async fn chromium_signs_in_on_a_desktop_by_a_code_that_the_phone_page_confirms()
 }
 
 /// Opens 付款 until the page says `part`: a run comes by itself every few seconds.
-async fn finance_says(chromium: &Chromium, url: &Url, part: &str) {
+async fn wait_until_finance_says(chromium: &Chromium, url: &Url, part: &str) {
     let begun = std::time::Instant::now();
     loop {
         chromium.goto(url).await;
@@ -130,7 +130,7 @@ async fn chromium_is_refused_within_seconds_after_a_move_to_another_department()
         chromium.text_with("李四").await;
         let finance = chromium.url().await.join("/finance").unwrap();
         // The first run may still be under way.
-        finance_says(&chromium, &finance, "您在财务部").await;
+        wait_until_finance_says(&chromium, &finance, "您在财务部").await;
         chromium.screenshot(&shot("1-allowed")).await;
 
         chromium.switch_to(&phone).await;
@@ -140,25 +140,25 @@ async fn chromium_is_refused_within_seconds_after_a_move_to_another_department()
         chromium.click(".find button").await;
         chromium.find("button[value=save]").await;
         chromium.screenshot(&shot("3-member")).await;
-        move_to(&chromium, 3).await;
+        move_to_department(&chromium, 3).await;
         chromium.screenshot(&shot("4-moved")).await;
 
         chromium.switch_to(&application).await;
-        finance_says(&chromium, &finance, "您没有访问该页面的权限").await;
+        wait_until_finance_says(&chromium, &finance, "您没有访问该页面的权限").await;
         chromium.screenshot(&shot("5-refused")).await;
 
         chromium.switch_to(&phone).await;
         chromium.goto(demo.url.replace("/phone", "/organisation/member?userid=lisi")).await;
-        move_to(&chromium, 2).await;
+        move_to_department(&chromium, 2).await;
         chromium.switch_to(&application).await;
-        finance_says(&chromium, &finance, "您在财务部").await;
+        wait_until_finance_says(&chromium, &finance, "您在财务部").await;
     }
     assert_eq!(demo.process.text(Output::Stderr), "");
     assert!(demo.process.stop().await.success());
 }
 
 /// Ticks just this department on the member's page and saves.
-async fn move_to(chromium: &Chromium, department: u32) {
+async fn move_to_department(chromium: &Chromium, department: u32) {
     let ticked = "return [...document.querySelectorAll('[name=department]:checked')].map(box => box.value)";
     for id in chromium.script(ticked, serde_json::json!([])).await.as_array().unwrap() {
         chromium.click(&format!("[name=department][value='{}']", id.as_str().unwrap())).await;
@@ -217,7 +217,7 @@ async fn a_port_that_is_taken_is_named_and_nothing_is_left_behind() {
     let second = Program::demo().args(["--port", port]).env("TMPDIR", temporary.path()).run().await;
     assert_eq!(second.code(), Some(1));
     assert!(second.stderr.contains(port) && second.stderr.contains("--port"), "{}", second.stderr);
-    assert_eq!(names(temporary.path()), [""; 0]);
+    assert_eq!(list_names(temporary.path()), [""; 0]);
 }
 
 #[tokio::test]

@@ -6,15 +6,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use gongpai::base::id::{CorpId, UnitId};
-use gongpai::db::feed::{self, Change, Entity, What};
-use gongpai::directory::Status;
+use gongpai::db::feed::{self, DirectoryChangeKind, DirectoryEntity, FeedTransaction};
+use gongpai::directory::PersonStatus;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
 
-use crate::support::api::{ask, basic, call, each, get, items, problem, read, send};
-use crate::support::app::{TestApp, at_once};
-use crate::support::chart::{Rows, department, edit, example, member, person_id, version};
+use crate::support::api::{
+    basic_auth, call, get, get_json, item_texts, items, new_request, problem, send_request,
+};
+use crate::support::app::{TestApp, run_all_at_once};
+use crate::support::chart::{
+    ChartRows, app_with_example_chart, department, edit_chart, member, person_id, published_version,
+};
 
 const UNITS: &str = "/api/v1/directory/units";
 const PERSONS: &str = "/api/v1/directory/persons";
@@ -22,16 +26,16 @@ const TAGS: &str = "/api/v1/directory/tags";
 const CHANGES: &str = "/api/v1/directory/changes";
 const SYNC: &str = "/api/v1/directory/sync";
 
-fn corp(t: &TestApp) -> CorpId {
+fn corp_id(t: &TestApp) -> CorpId {
     t.app.config.wecom.corp_id.clone()
 }
 
 /// Every item of a list, page by page.
-async fn all(t: &TestApp, path: &str, limit: usize) -> Vec<Value> {
+async fn read_all(t: &TestApp, path: &str, limit: usize) -> Vec<Value> {
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     let mark = if path.contains('?') { '&' } else { '?' };
     loop {
-        let page = read(t, &format!("{path}{mark}limit={limit}&cursor={cursor}")).await;
+        let page = get_json(t, &format!("{path}{mark}limit={limit}&cursor={cursor}")).await;
         assert!(items(&page).len() <= limit);
         seen.extend_from_slice(items(&page));
         match page["next_cursor"].as_str() {
@@ -44,26 +48,26 @@ async fn all(t: &TestApp, path: &str, limit: usize) -> Vec<Value> {
 
 #[tokio::test]
 async fn units_persons_and_tags_have_the_shapes_of_the_design() {
-    let t = example().await;
-    insta::assert_json_snapshot!("directory_units", read(&t, UNITS).await);
-    insta::assert_json_snapshot!("directory_persons", read(&t, PERSONS).await);
-    insta::assert_json_snapshot!("directory_tags", read(&t, TAGS).await);
+    let t = app_with_example_chart().await;
+    insta::assert_json_snapshot!("directory_units", get_json(&t, UNITS).await);
+    insta::assert_json_snapshot!("directory_persons", get_json(&t, PERSONS).await);
+    insta::assert_json_snapshot!("directory_tags", get_json(&t, TAGS).await);
     for (list, ids) in [(UNITS, 5), (PERSONS, 5), (TAGS, 2)] {
-        let answer = read(&t, list).await;
+        let answer = get_json(&t, list).await;
         assert_eq!(items(&answer).len(), ids);
         for item in items(&answer) {
             let id = item["id"].as_str().unwrap();
-            assert_eq!(read(&t, &format!("{list}/{id}")).await, *item, "{list} {id}");
+            assert_eq!(get_json(&t, &format!("{list}/{id}")).await, *item, "{list} {id}");
         }
     }
 }
 
 #[tokio::test]
 async fn a_department_or_tag_is_found_by_wecoms_id_and_nothing_by_its_name() {
-    let t = example().await;
-    assert_eq!(read(&t, &format!("{UNITS}/wecom:3")).await["path"], "研发部/前端∕移动组");
-    assert_eq!(read(&t, &format!("{UNITS}/wecom%3A1")).await["path"], "/");
-    assert_eq!(read(&t, &format!("{TAGS}/wecom:2")).await["name"], "夜班");
+    let t = app_with_example_chart().await;
+    assert_eq!(get_json(&t, &format!("{UNITS}/wecom:3")).await["path"], "研发部/前端∕移动组");
+    assert_eq!(get_json(&t, &format!("{UNITS}/wecom%3A1")).await["path"], "/");
+    assert_eq!(get_json(&t, &format!("{TAGS}/wecom:2")).await["name"], "夜班");
     for list in [UNITS, TAGS, PERSONS] {
         for unknown in [
             "wecom:99",
@@ -91,7 +95,7 @@ async fn a_department_or_tag_is_found_by_wecoms_id_and_nothing_by_its_name() {
 
 #[tokio::test]
 async fn units_of_a_path_are_all_that_have_it() {
-    let t = example().await;
+    let t = app_with_example_chart().await;
     for (path, expected) in [
         ("研发部", vec!["研发部"]),
         ("/研发部/", vec!["研发部"]),
@@ -102,18 +106,22 @@ async fn units_of_a_path_are_all_that_have_it() {
         ("研发", vec![]),
     ] {
         let path = urlencoding::encode(path);
-        assert_eq!(each(&read(&t, &format!("{UNITS}?path={path}")).await, "path"), expected, "{path}");
+        assert_eq!(
+            item_texts(&get_json(&t, &format!("{UNITS}?path={path}")).await, "path"),
+            expected,
+            "{path}"
+        );
     }
-    let twin = Rows { units: vec![department(&corp(&t), 9, "财务部", 1)], ..Rows::default() };
-    twin.write(&t, version(&t).await).await;
-    let both = read(&t, &format!("{UNITS}?path={}", urlencoding::encode("财务部"))).await;
+    let twin = ChartRows { units: vec![department(&corp_id(&t), 9, "财务部", 1)], ..ChartRows::default() };
+    twin.write(&t, published_version(&t).await).await;
+    let both = get_json(&t, &format!("{UNITS}?path={}", urlencoding::encode("财务部"))).await;
     assert_eq!(items(&both).len(), 2, "{both}");
 }
 
 #[tokio::test]
 async fn persons_are_found_by_userid_without_regard_to_case_and_filtered_by_status_and_unit() {
-    let t = example().await;
-    let named = async |query: &str| each(&read(&t, &format!("{PERSONS}?{query}")).await, "userid");
+    let t = app_with_example_chart().await;
+    let named = async |query: &str| item_texts(&get_json(&t, &format!("{PERSONS}?{query}")).await, "userid");
     let nobody: [&str; 0] = [];
     assert_eq!(named("userid=zhangsan").await, ["ZhangSan"]);
     assert_eq!(named("userid=ZHANGSAN").await, ["ZhangSan"]);
@@ -136,7 +144,7 @@ async fn persons_are_found_by_userid_without_regard_to_case_and_filtered_by_stat
 
 #[tokio::test]
 async fn a_parameter_that_is_unknown_double_or_no_text_is_a_bad_request() {
-    let t = example().await;
+    let t = app_with_example_chart().await;
     for list in [UNITS, PERSONS, TAGS, CHANGES, SYNC] {
         for bad in [
             "nonsense=1",
@@ -178,37 +186,38 @@ async fn a_parameter_that_is_unknown_double_or_no_text_is_a_bad_request() {
 
 #[tokio::test]
 async fn a_list_is_read_page_by_page_without_a_gap_or_a_double_while_rows_change() {
-    let t = example().await;
-    let corp = corp(&t);
-    let many = Rows {
+    let t = app_with_example_chart().await;
+    let corp = corp_id(&t);
+    let many = ChartRows {
         units: (100..140).map(|id| department(&corp, id, "组", 2)).collect(),
         persons: (100..140).map(|n| member(&corp, n, &format!("m{n}"), "员工", &[2])).collect(),
-        ..Rows::default()
+        ..ChartRows::default()
     };
-    many.write(&t, version(&t).await).await;
+    many.write(&t, published_version(&t).await).await;
     for (list, expected) in [(UNITS, 45), (PERSONS, 45), (TAGS, 2)] {
-        let whole = all(&t, list, 1000).await;
+        let whole = read_all(&t, list, 1000).await;
         assert_eq!(whole.len(), expected);
         for limit in [1, 2, 7, 45, 46] {
-            assert_eq!(all(&t, list, limit).await, whole, "{list} by {limit}");
+            assert_eq!(read_all(&t, list, limit).await, whole, "{list} by {limit}");
         }
     }
     // Rows change and come while somebody reads: what was there before and is there after is read once.
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     for step in 0.. {
-        let page = read(&t, &format!("{PERSONS}?limit=6&cursor={cursor}")).await;
-        seen.extend(each(&page, "id"));
+        let page = get_json(&t, &format!("{PERSONS}?limit=6&cursor={cursor}")).await;
+        seen.extend(item_texts(&page, "id"));
         let Some(next) = page["next_cursor"].as_str() else { break };
         cursor = next.to_owned();
-        let between = Rows {
+        let between = ChartRows {
             persons: vec![
                 member(&corp, 50 + step, &format!("early{step}"), "新来", &[2]),
                 member(&corp, 200 + step, &format!("late{step}"), "新来", &[2]),
             ],
-            ..Rows::default()
+            ..ChartRows::default()
         };
-        between.write(&t, version(&t).await).await;
-        edit(&t, &format!("UPDATE person_rows SET name = '改名{step}', updated_at = updated_at + 1")).await;
+        between.write(&t, published_version(&t).await).await;
+        edit_chart(&t, &format!("UPDATE person_rows SET name = '改名{step}', updated_at = updated_at + 1"))
+            .await;
     }
     assert!(seen.windows(2).all(|pair| pair[0] < pair[1]), "in order, none twice");
     for n in (1..=5).chain(100..140) {
@@ -219,35 +228,42 @@ async fn a_list_is_read_page_by_page_without_a_gap_or_a_double_while_rows_change
 
 #[tokio::test]
 async fn what_a_run_prepares_is_not_seen_and_what_it_publishes_is_seen_at_once() {
-    let t = example().await;
-    let (corp, now) = (corp(&t), version(&t).await);
-    let next = Rows {
+    let t = app_with_example_chart().await;
+    let (corp, now) = (corp_id(&t), published_version(&t).await);
+    let next = ChartRows {
         units: vec![department(&corp, 7, "审计部", 1)],
         persons: vec![member(&corp, 7, "sunqi", "孙七", &[7])],
-        ..Rows::default()
+        ..ChartRows::default()
     };
     let (next_version, lisi) = (now + 1, person_id(2));
-    edit(&t, &format!("UPDATE unit_rows SET until = {next_version} WHERE wecom_id = 4")).await;
-    edit(&t, &format!("UPDATE person_rows SET until = {next_version} WHERE person_id = '{lisi}'")).await;
+    edit_chart(&t, &format!("UPDATE unit_rows SET until = {next_version} WHERE wecom_id = 4")).await;
+    edit_chart(&t, &format!("UPDATE person_rows SET until = {next_version} WHERE person_id = '{lisi}'"))
+        .await;
     next.write(&t, next_version).await;
-    assert_eq!(each(&read(&t, PERSONS).await, "userid"), ["ZhangSan", "lisi", "wangwu", "zhaoliu", "guest"]);
-    assert_eq!(read(&t, &format!("{PERSONS}/{lisi}")).await["userid"], "lisi");
+    assert_eq!(
+        item_texts(&get_json(&t, PERSONS).await, "userid"),
+        ["ZhangSan", "lisi", "wangwu", "zhaoliu", "guest"]
+    );
+    assert_eq!(get_json(&t, &format!("{PERSONS}/{lisi}")).await["userid"], "lisi");
     assert_eq!(get(&t, &format!("{UNITS}/wecom:7")).await.status, 404);
     assert_eq!(get(&t, &format!("{PERSONS}?userid=sunqi")).await.json::<Value>()["items"], json!([]));
-    edit(&t, &format!("UPDATE charts SET version = {next_version}")).await;
+    edit_chart(&t, &format!("UPDATE charts SET version = {next_version}")).await;
     // Another replica published that: whoever hears of it must not read here what was before.
-    assert_eq!(read(&t, &format!("{UNITS}/wecom:7")).await["name"], "审计部");
+    assert_eq!(get_json(&t, &format!("{UNITS}/wecom:7")).await["name"], "审计部");
     assert_eq!(get(&t, &format!("{UNITS}/wecom:4")).await.status, 404);
-    assert_eq!(each(&read(&t, PERSONS).await, "userid"), ["ZhangSan", "wangwu", "zhaoliu", "guest", "sunqi"]);
+    assert_eq!(
+        item_texts(&get_json(&t, PERSONS).await, "userid"),
+        ["ZhangSan", "wangwu", "zhaoliu", "guest", "sunqi"]
+    );
     assert_eq!(get(&t, &format!("{PERSONS}/{lisi}")).await.status, 404);
 }
 
 #[tokio::test]
 async fn an_answer_that_still_holds_is_304_and_one_that_changed_is_sent() {
-    let t = example().await;
+    let t = app_with_example_chart().await;
     let conditional = async |path: &str, known: &str| {
-        let ask = ask(&t, Method::GET, path).header("authorization", &basic("oa"));
-        send(ask.header("if-none-match", known)).await
+        let ask = new_request(&t, Method::GET, path).header("authorization", &basic_auth("oa"));
+        send_request(ask.header("if-none-match", known)).await
     };
     let paths = [
         UNITS.to_owned(),
@@ -275,24 +291,26 @@ async fn an_answer_that_still_holds_is_304_and_one_that_changed_is_sent() {
         for known in ["\"x\"", "", &etag[1..65], &etag.to_uppercase()] {
             assert_eq!(conditional(path, known).await.status, 200, "{path} {known:?}");
         }
-        let head = send(ask(&t, Method::HEAD, path).header("authorization", &basic("oa"))).await;
+        let head =
+            send_request(new_request(&t, Method::HEAD, path).header("authorization", &basic_auth("oa")))
+                .await;
         assert_eq!((head.status.as_u16(), head.header("etag")), (200, Some(&*etag)), "{path}");
         assert!(head.body.is_empty());
     }
     let etag_of = async |path: &str| get(&t, path).await.header("etag").map(str::to_owned).unwrap();
     let before = etag_of(&paths[6]).await;
-    edit(&t, "UPDATE person_rows SET name = '张三丰' WHERE name = '张三'").await;
+    edit_chart(&t, "UPDATE person_rows SET name = '张三丰' WHERE name = '张三'").await;
     assert_eq!(conditional(&paths[6], &before).await.status, 200);
     assert_ne!(etag_of(&paths[6]).await, before);
     // A refusal has no ETag, and no credentials get no 304.
     assert!(get(&t, &format!("{UNITS}/wecom:99")).await.header("etag").is_none());
-    let stranger = ask(&t, Method::GET, UNITS).header("if-none-match", "*");
-    assert_eq!(send(stranger).await.status, 401);
+    let stranger = new_request(&t, Method::GET, UNITS).header("if-none-match", "*");
+    assert_eq!(send_request(stranger).await.status, 401);
 }
 
 #[tokio::test]
 async fn the_directory_is_not_read_from_memory_while_the_database_is_away() {
-    let t = example().await;
+    let t = app_with_example_chart().await;
     t.app.db.close().await;
     let (person, run) = (format!("{PERSONS}/{}", person_id(1)), format!("{SYNC}/x"));
     for path in [UNITS, TAGS, PERSONS, CHANGES, SYNC, &format!("{UNITS}/wecom:1"), &person, &run] {
@@ -306,35 +324,37 @@ async fn the_directory_is_not_read_from_memory_while_the_database_is_away() {
 // --- the change feed -----------------------------------------------------------------------------------------
 
 /// Writes changes down as a use case does: seen with the commit.
-async fn note(t: &TestApp, changes: &[(Entity, &str, What)]) {
-    let mut change = Change::begin(&t.app.db, &corp(t), t.app.clock.now()).await.expect("a transaction");
+async fn note_changes(t: &TestApp, changes: &[(DirectoryEntity, &str, DirectoryChangeKind)]) {
+    let mut change =
+        FeedTransaction::begin(&t.app.db, &corp_id(t), t.app.clock.now()).await.expect("a transaction");
     for (entity, id, what) in changes {
-        change.note(*entity, *id, *what);
+        change.note_directory_change(*entity, *id, *what);
     }
     change.commit().await.expect("committed");
 }
 
 /// Writes changes down as a run does: in transactions before the one that publishes them.
-async fn publish(t: &TestApp, prefix: &str, count: i64) {
-    let corp = corp(t);
-    let batch = feed::new_batch(&t.app.db).await.expect("a number");
+async fn publish_batch(t: &TestApp, prefix: &str, count: i64) {
+    let corp = corp_id(t);
+    let batch = feed::reserve_batch(&t.app.db).await.expect("a number");
     let mut tx = t.app.db.write().await.expect("a transaction");
     for n in 0..count {
         let id = format!("{prefix}-{n}");
-        let what = (Entity::Person, &*id, What::Updated);
-        feed::insert_change(&mut tx, &corp, batch, n, what).await.expect("a row");
+        let what = (DirectoryEntity::Person, &*id, DirectoryChangeKind::Updated);
+        feed::insert_directory_change(&mut tx, &corp, batch, n, what).await.expect("a row");
     }
     tx.commit().await.expect("committed");
-    let mut change = Change::begin(&t.app.db, &corp, t.app.clock.now()).await.expect("a transaction");
+    let mut change =
+        FeedTransaction::begin(&t.app.db, &corp, t.app.clock.now()).await.expect("a transaction");
     change.publish_batch(batch, count);
     change.commit().await.expect("committed");
 }
 
 /// Follows from `since` until nothing is new: what was read, and where to go on.
-async fn follow(t: &TestApp, since: &str, limit: usize) -> (Vec<Value>, String) {
+async fn follow_feed(t: &TestApp, since: &str, limit: usize) -> (Vec<Value>, String) {
     let (mut seen, mut since) = (Vec::new(), since.to_owned());
     loop {
-        let part = read(t, &format!("{CHANGES}?since={since}&limit={limit}")).await;
+        let part = get_json(t, &format!("{CHANGES}?since={since}&limit={limit}")).await;
         assert!(items(&part).len() <= limit);
         let next = part["next_cursor"].as_str().expect("always a cursor").to_owned();
         seen.extend_from_slice(items(&part));
@@ -345,49 +365,60 @@ async fn follow(t: &TestApp, since: &str, limit: usize) -> (Vec<Value>, String) 
     }
 }
 
-fn numbers(seen: &[Value]) -> Vec<i64> {
+fn sequence_numbers(seen: &[Value]) -> Vec<i64> {
     seen.iter().map(|item| item["seq"].as_i64().expect("a number")).collect()
 }
 
 #[tokio::test]
 async fn a_follower_always_has_a_cursor_and_reads_on_from_it() {
     let t = TestApp::start().await;
-    insta::assert_json_snapshot!("changes_none", read(&t, CHANGES).await);
-    note(&t, &[(Entity::Unit, "u1", What::Created), (Entity::Person, "p1", What::Updated)]).await;
-    note(&t, &[(Entity::Tag, "t1", What::Removed)]).await;
-    insta::assert_json_snapshot!("changes", read(&t, CHANGES).await);
-    let (seen, cursor) = follow(&t, "0", 1).await;
-    assert_eq!(numbers(&seen), [1, 2, 3]);
-    assert_eq!(follow(&t, &cursor, 10).await.0, Vec::<Value>::new());
-    note(&t, &[(Entity::Unit, "u2", What::Removed)]).await;
-    assert_eq!(each(&read(&t, &format!("{CHANGES}?since={cursor}")).await, "id"), ["u2"]);
+    insta::assert_json_snapshot!("changes_none", get_json(&t, CHANGES).await);
+    note_changes(
+        &t,
+        &[
+            (DirectoryEntity::Unit, "u1", DirectoryChangeKind::Created),
+            (DirectoryEntity::Person, "p1", DirectoryChangeKind::Updated),
+        ],
+    )
+    .await;
+    note_changes(&t, &[(DirectoryEntity::Tag, "t1", DirectoryChangeKind::Removed)]).await;
+    insta::assert_json_snapshot!("changes", get_json(&t, CHANGES).await);
+    let (seen, cursor) = follow_feed(&t, "0", 1).await;
+    assert_eq!(sequence_numbers(&seen), [1, 2, 3]);
+    assert_eq!(follow_feed(&t, &cursor, 10).await.0, Vec::<Value>::new());
+    note_changes(&t, &[(DirectoryEntity::Unit, "u2", DirectoryChangeKind::Removed)]).await;
+    assert_eq!(item_texts(&get_json(&t, &format!("{CHANGES}?since={cursor}")).await, "id"), ["u2"]);
 }
 
 #[tokio::test]
 async fn a_sign_in_of_somebody_new_is_in_the_change_feed() {
     let t = TestApp::start().await;
     t.signed_in("zhangsan").await;
-    let (seen, _) = follow(&t, "", 10).await;
+    let (seen, _) = follow_feed(&t, "", 10).await;
     let last = seen.last().expect("a change");
     assert_eq!((&last["kind"], &last["change"]), (&json!("person"), &json!("created")));
     let id = last["id"].as_str().unwrap();
-    assert_eq!(read(&t, &format!("{PERSONS}/{id}")).await["userid"], "zhangsan");
+    assert_eq!(get_json(&t, &format!("{PERSONS}/{id}")).await["userid"], "zhangsan");
 }
 
 #[tokio::test]
 async fn parts_of_any_size_join_without_a_gap_over_publications_of_any_size() {
     let t = TestApp::start().await;
     for (n, count) in [1, 5, 1, 1, 40, 2, 7, 1].into_iter().enumerate() {
-        publish(&t, &format!("b{n}"), count).await;
+        publish_batch(&t, &format!("b{n}"), count).await;
     }
-    let (whole, _) = follow(&t, "", 1000).await;
-    assert_eq!(numbers(&whole), Vec::from_iter(1..=58));
+    let (whole, _) = follow_feed(&t, "", 1000).await;
+    assert_eq!(sequence_numbers(&whole), Vec::from_iter(1..=58));
     for limit in [1, 2, 3, 5, 6, 7, 40, 41, 57, 58, 59] {
-        assert_eq!(follow(&t, "", limit).await.0, whole, "limit {limit}");
+        assert_eq!(follow_feed(&t, "", limit).await.0, whole, "limit {limit}");
     }
     for since in 0..=58 {
-        let part = read(&t, &format!("{CHANGES}?since={since}&limit=9")).await;
-        assert_eq!(numbers(items(&part)), Vec::from_iter(since + 1..=(since + 9).min(58)), "since {since}");
+        let part = get_json(&t, &format!("{CHANGES}?since={since}&limit=9")).await;
+        assert_eq!(
+            sequence_numbers(items(&part)),
+            Vec::from_iter(since + 1..=(since + 9).min(58)),
+            "since {since}"
+        );
     }
 }
 
@@ -402,24 +433,30 @@ async fn with_many_writers_every_change_has_one_number_and_none_is_missed() {
             for time in 0..TIMES {
                 if writer % 2 == 0 {
                     let (one, other) = (format!("w{writer}-{time}-a"), format!("w{writer}-{time}-b"));
-                    note(&t, &[(Entity::Unit, &one, What::Created), (Entity::Tag, &other, What::Updated)])
-                        .await;
+                    note_changes(
+                        &t,
+                        &[
+                            (DirectoryEntity::Unit, &one, DirectoryChangeKind::Created),
+                            (DirectoryEntity::Tag, &other, DirectoryChangeKind::Updated),
+                        ],
+                    )
+                    .await;
                 } else {
-                    publish(&t, &format!("w{writer}-{time}"), 3).await;
+                    publish_batch(&t, &format!("w{writer}-{time}"), 3).await;
                 }
             }
         }
     });
     let over = AtomicBool::new(false);
     let writing = async {
-        at_once(writers).await;
+        run_all_at_once(writers).await;
         over.store(true, Ordering::SeqCst);
     };
     let reading = async {
         let (mut seen, mut cursor) = (Vec::new(), String::new());
         loop {
             let last = over.load(Ordering::SeqCst);
-            let (part, next) = follow(&t, &cursor, 7).await;
+            let (part, next) = follow_feed(&t, &cursor, 7).await;
             seen.extend(part);
             cursor = next;
             if last {
@@ -429,7 +466,7 @@ async fn with_many_writers_every_change_has_one_number_and_none_is_missed() {
     };
     let ((), seen) = tokio::join!(writing, reading);
     let expected = WRITERS / 2 * TIMES * (2 + 3);
-    assert_eq!(numbers(&seen), (1..=i64::try_from(expected).unwrap()).collect::<Vec<_>>());
+    assert_eq!(sequence_numbers(&seen), (1..=i64::try_from(expected).unwrap()).collect::<Vec<_>>());
     let mut times: BTreeMap<&str, usize> = BTreeMap::new();
     for item in &seen {
         *times.entry(item["id"].as_str().unwrap()).or_default() += 1;
@@ -442,34 +479,42 @@ async fn with_many_writers_every_change_has_one_number_and_none_is_missed() {
 async fn a_cursor_older_than_what_is_kept_is_gone_and_the_beginning_is_what_is_kept() {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let t = TestApp::start().await;
-    publish(&t, "old", 5).await;
+    publish_batch(&t, "old", 5).await;
     t.app.clock.advance(60 * DAY);
-    publish(&t, "young", 3).await;
+    publish_batch(&t, "young", 3).await;
     let forget = async || t.app.sync.forget_old().await.expect("forgotten");
     let gone = async |since: i64| problem(&get(&t, &format!("{CHANGES}?since={since}")).await);
     t.app.clock.advance(29 * DAY);
     forget().await;
-    assert_eq!(numbers(&follow(&t, "", 100).await.0), Vec::from_iter(1..=8), "90 days are kept");
+    assert_eq!(
+        sequence_numbers(&follow_feed(&t, "", 100).await.0),
+        Vec::from_iter(1..=8),
+        "90 days are kept"
+    );
     t.app.clock.advance(2 * DAY);
     forget().await;
     for since in [0, 1, 4] {
         assert_eq!(gone(since).await, (410, "directory.feed_gone".to_owned()), "since {since}");
     }
-    assert_eq!(numbers(&follow(&t, "", 2).await.0), [6, 7, 8]);
-    assert_eq!(numbers(&follow(&t, "5", 2).await.0), [6, 7, 8], "who had read all of the old is in time");
-    assert_eq!(numbers(&follow(&t, "7", 2).await.0), [8]);
+    assert_eq!(sequence_numbers(&follow_feed(&t, "", 2).await.0), [6, 7, 8]);
+    assert_eq!(
+        sequence_numbers(&follow_feed(&t, "5", 2).await.0),
+        [6, 7, 8],
+        "who had read all of the old is in time"
+    );
+    assert_eq!(sequence_numbers(&follow_feed(&t, "7", 2).await.0), [8]);
     // A number that was never given: of a database before a backup was restored.
     assert_eq!(gone(9).await, (410, "directory.feed_gone".to_owned()));
     // While the young ones are being forgotten, row by row.
-    edit(&t, "DELETE FROM directory_changes WHERE n = 0").await;
+    edit_chart(&t, "DELETE FROM directory_changes WHERE n = 0").await;
     assert_eq!(gone(5).await.0, 410, "6 is gone");
-    assert_eq!(numbers(&follow(&t, "", 2).await.0), [7, 8]);
-    assert_eq!(numbers(&follow(&t, "6", 2).await.0), [7, 8]);
+    assert_eq!(sequence_numbers(&follow_feed(&t, "", 2).await.0), [7, 8]);
+    assert_eq!(sequence_numbers(&follow_feed(&t, "6", 2).await.0), [7, 8]);
     t.app.clock.advance(90 * DAY);
     forget().await;
-    assert_eq!(t.rows("directory_changes").await, 0);
-    assert_eq!(follow(&t, "", 10).await, (vec![], "8".to_owned()));
-    assert_eq!(follow(&t, "8", 10).await, (vec![], "8".to_owned()));
+    assert_eq!(t.count_rows("directory_changes").await, 0);
+    assert_eq!(follow_feed(&t, "", 10).await, (vec![], "8".to_owned()));
+    assert_eq!(follow_feed(&t, "8", 10).await, (vec![], "8".to_owned()));
     assert_eq!(gone(7).await.0, 410);
 }
 
@@ -478,15 +523,23 @@ async fn changes_of_another_corporation_in_the_same_database_are_passed_over() {
     let t = TestApp::start().await;
     let other = CorpId::new("ww_other");
     for n in 0..4 {
-        let mut change = Change::begin(&t.app.db, &other, t.app.clock.now()).await.unwrap();
-        change.note(Entity::Unit, format!("theirs{n}"), What::Created);
-        change.note(Entity::Unit, format!("theirs{n}b"), What::Created);
+        let mut change = FeedTransaction::begin(&t.app.db, &other, t.app.clock.now()).await.unwrap();
+        change.note_directory_change(
+            DirectoryEntity::Unit,
+            format!("theirs{n}"),
+            DirectoryChangeKind::Created,
+        );
+        change.note_directory_change(
+            DirectoryEntity::Unit,
+            format!("theirs{n}b"),
+            DirectoryChangeKind::Created,
+        );
         change.commit().await.unwrap();
-        note(&t, &[(Entity::Unit, &format!("ours{n}"), What::Created)]).await;
+        note_changes(&t, &[(DirectoryEntity::Unit, &format!("ours{n}"), DirectoryChangeKind::Created)]).await;
     }
     for limit in [1, 2, 3, 100] {
-        let (seen, cursor) = follow(&t, "", limit).await;
-        assert_eq!((numbers(&seen), &*cursor), (vec![3, 6, 9, 12], "12"), "limit {limit}");
+        let (seen, cursor) = follow_feed(&t, "", limit).await;
+        assert_eq!((sequence_numbers(&seen), &*cursor), (vec![3, 6, 9, 12], "12"), "limit {limit}");
     }
 }
 
@@ -512,23 +565,26 @@ async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
         page.json::<Value>()["run_id"].as_str().expect("an id").to_owned()
     };
     let update = ask_for(r#"{"kind":"update"}"#).await;
-    assert_eq!(read(&t, &format!("{SYNC}/{update}")).await["kind"], "update");
+    assert_eq!(get_json(&t, &format!("{SYNC}/{update}")).await["kind"], "update");
     assert_eq!(ask_for("").await, update, "one waits already; now it reads everything");
     assert_eq!(ask_for(r#"{"dry_run":false,"force":true}"#).await, update);
     t.app.clock.advance(Duration::from_millis(1));
     let rehearsal = ask_for(r#"{"dry_run":true}"#).await;
     assert_ne!(rehearsal, update);
-    let mut run = read(&t, &format!("{SYNC}/{update}")).await;
+    let mut run = get_json(&t, &format!("{SYNC}/{update}")).await;
     assert_eq!(run["id"].take(), *update);
     insta::assert_json_snapshot!("sync_run_queued", run);
     assert_eq!(
-        t.texts("SELECT cause FROM sync_runs WHERE status = 'queued' ORDER BY id LIMIT 1").await,
+        t.query_texts("SELECT cause FROM sync_runs WHERE status = 'queued' ORDER BY id LIMIT 1").await,
         ["api:oa"]
     );
-    assert_eq!(t.number("SELECT forced FROM sync_runs WHERE dry_run = 0 AND status = 'queued'").await, 1);
-    let runs = read(&t, SYNC).await;
-    assert_eq!(each(&runs, "id"), [&*rehearsal, &*update, other], "the newest first");
-    assert_eq!(all(&t, SYNC, 1).await, items(&runs));
+    assert_eq!(
+        t.query_number("SELECT forced FROM sync_runs WHERE dry_run = 0 AND status = 'queued'").await,
+        1
+    );
+    let runs = get_json(&t, SYNC).await;
+    assert_eq!(item_texts(&runs, "id"), [&*rehearsal, &*update, other], "the newest first");
+    assert_eq!(read_all(&t, SYNC, 1).await, items(&runs));
     for unknown in ["x", "%00", "019a0000-0000-7000-8000-999999999999"] {
         assert_eq!(problem(&get(&t, &format!("{SYNC}/{unknown}")).await).0, 404, "{unknown}");
     }
@@ -555,15 +611,21 @@ async fn what_is_no_order_for_a_run_is_a_bad_request_and_queues_nothing() {
     assert_eq!(problem(&call(&t, Method::POST, &format!("{SYNC}?force=true"), "{}").await).0, 400);
     let long = format!("{{\"kind\":\"{}\"}}", "x".repeat(1 << 20));
     assert_eq!(problem(&call(&t, Method::POST, SYNC, &long).await), (413, "request.too_large".to_owned()));
-    assert_eq!(t.rows("sync_runs").await, 0);
+    assert_eq!(t.count_rows("sync_runs").await, 0);
 }
 
 #[tokio::test]
 async fn the_example_chart_is_what_its_words_say() {
-    let t = example().await;
-    let statuses = read(&t, PERSONS).await;
-    let words = [Status::Active, Status::Active, Status::Disabled, Status::Left, Status::Active];
-    assert_eq!(each(&statuses, "status"), words.map(Status::as_str));
-    let unit = UnitId::of_department(&corp(&t), 2);
-    assert_eq!(read(&t, &format!("{UNITS}/{unit}")).await["leaders"], json!(["ZhangSan"]));
+    let t = app_with_example_chart().await;
+    let statuses = get_json(&t, PERSONS).await;
+    let words = [
+        PersonStatus::Active,
+        PersonStatus::Active,
+        PersonStatus::Disabled,
+        PersonStatus::Left,
+        PersonStatus::Active,
+    ];
+    assert_eq!(item_texts(&statuses, "status"), words.map(PersonStatus::as_str));
+    let unit = UnitId::from_department(&corp_id(&t), 2);
+    assert_eq!(get_json(&t, &format!("{UNITS}/{unit}")).await["leaders"], json!(["ZhangSan"]));
 }

@@ -4,12 +4,12 @@ use gongpai::cli::directory as table;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{PUBLIC, TestApp, at_once, configuration};
-use crate::support::directory::{call, call_as, department, problem, sql, with_client};
+use crate::support::app::{PUBLIC_URL, TestApp, configuration, run_all_at_once};
+use crate::support::directory::{call, call_as, execute_sql, insert_department, problem, start_with_client};
 use crate::support::process::Program;
 
 /// Makes something and answers it.
-async fn made(t: &TestApp, path: &str, body: Value) -> Value {
+async fn create_entry(t: &TestApp, path: &str, body: Value) -> Value {
     let page = call(t, Method::POST, path, &body).await;
     assert_eq!(page.status, 201, "{body}: {}", page.text());
     let made: Value = page.json();
@@ -18,13 +18,13 @@ async fn made(t: &TestApp, path: &str, body: Value) -> Value {
     made
 }
 
-fn id(entry: &Value) -> &str {
+fn entry_id(entry: &Value) -> &str {
     entry["id"].as_str().expect("an id")
 }
 
 /// What the change feed for other systems says, in order.
-async fn noted(t: &TestApp) -> Vec<String> {
-    t.texts(
+async fn noted_changes(t: &TestApp) -> Vec<String> {
+    t.query_texts(
         "SELECT d.kind || ' ' || d.change FROM directory_changes d JOIN publications p ON p.batch = d.batch \
          ORDER BY p.first_seq + d.n",
     )
@@ -32,14 +32,15 @@ async fn noted(t: &TestApp) -> Vec<String> {
 }
 
 /// The details of the audit trail's rows of an event.
-async fn audited(t: &TestApp, event: &str) -> Vec<String> {
-    t.texts(&format!("SELECT userid || ': ' || detail FROM audit WHERE event = '{event}' ORDER BY id")).await
+async fn audit_details(t: &TestApp, event: &str) -> Vec<String> {
+    t.query_texts(&format!("SELECT userid || ': ' || detail FROM audit WHERE event = '{event}' ORDER BY id"))
+        .await
 }
 
 #[tokio::test]
 async fn a_unit_made_by_hand_has_the_documented_shape_and_is_known_at_once() {
-    let t = with_client("").await;
-    let finance = department(&t, 2, "财务部", None).await;
+    let t = start_with_client("").await;
+    let finance = insert_department(&t, 2, "财务部", None).await;
     let body = json!({"name": "外包", "parent_id": "wecom:2", "order": 4294967295_u32, "leaders": ["lisi"]});
     let page = call(&t, Method::POST, "/units", &body).await;
     assert_eq!(page.status, 201, "{}", page.text());
@@ -53,31 +54,38 @@ async fn a_unit_made_by_hand_has_the_documented_shape_and_is_known_at_once() {
     assert_eq!(etag, format!("\"{}\"", blake3::hash(&page.body).to_hex()));
     let chart = t.app.sessions.chart();
     assert_eq!(
-        &*chart.unit(&gongpai::base::id::UnitId::new(id(&unit))).expect("in memory").path,
+        &*chart.unit(&gongpai::base::id::UnitId::new(entry_id(&unit))).expect("in memory").path,
         "财务部/外包"
     );
-    assert_eq!(noted(&t).await, ["unit created"]);
-    assert_eq!(audited(&t, "directory").await, [format!(": created unit {}, by API client hr", id(&unit))]);
+    assert_eq!(noted_changes(&t).await, ["unit created"]);
+    assert_eq!(
+        audit_details(&t, "directory").await,
+        [format!(": created unit {}, by API client hr", entry_id(&unit))]
+    );
 }
 
 #[tokio::test]
 async fn a_change_merges_what_is_absent_stays_and_null_empties() {
-    let t = with_client("").await;
-    let top = made(&t, "/units", json!({"name": "外部"})).await;
-    let unit =
-        made(&t, "/units", json!({"name": "甲", "parent_id": id(&top), "order": 7, "leaders": ["a"]})).await;
-    let path = format!("/units/{}", id(&unit));
+    let t = start_with_client("").await;
+    let top = create_entry(&t, "/units", json!({"name": "外部"})).await;
+    let unit = create_entry(
+        &t,
+        "/units",
+        json!({"name": "甲", "parent_id": entry_id(&top), "order": 7, "leaders": ["a"]}),
+    )
+    .await;
+    let path = format!("/units/{}", entry_id(&unit));
     let page = call(&t, Method::PATCH, &path, &json!({"name": "乙"})).await;
     let now: Value = page.json();
     assert_eq!((&now["name"], &now["order"], &now["path"]), (&json!("乙"), &json!(7), &json!("外部/乙")));
     let now: Value =
         call(&t, Method::PATCH, &path, &json!({"parent_id": null, "leaders": null})).await.json();
     assert_eq!((&now["parent_id"], &now["leaders"], &now["path"]), (&Value::Null, &json!([]), &json!("乙")));
-    let person = made(
+    let person = create_entry(
         &t,
         "/persons",
         json!({"userid": "Wai.1", "name": "外一", "email": "w@x.example", "attributes": {"工号": "7", "车": "x"},
-               "memberships": [{"unit_id": id(&unit), "leader": true}], "main_unit": id(&unit)}),
+               "memberships": [{"unit_id": entry_id(&unit), "leader": true}], "main_unit": entry_id(&unit)}),
     )
     .await;
     let keys: Vec<_> = person.as_object().unwrap().keys().cloned().collect();
@@ -97,23 +105,23 @@ async fn a_change_merges_what_is_absent_stays_and_null_empties() {
         "attributes",
     ];
     assert_eq!(keys, want);
-    assert_eq!(person["memberships"], json!([{"unit_id": id(&unit), "order": 0, "leader": true}]));
-    let path = format!("/persons/{}", id(&person));
+    assert_eq!(person["memberships"], json!([{"unit_id": entry_id(&unit), "order": 0, "leader": true}]));
+    let path = format!("/persons/{}", entry_id(&person));
     let change = json!({"email": null, "attributes": {"车": null, "楼": "3"}, "userid": "wai-1"});
     let now: Value = call(&t, Method::PATCH, &path, &change).await.json();
     assert_eq!((&now["email"], &now["userid"]), (&json!(""), &json!("wai-1")));
     assert_eq!(now["attributes"], json!({"工号": "7", "楼": "3"}));
     assert_eq!((&now["name"], &now["main_unit"]), (&json!("外一"), &unit["id"]));
-    assert_eq!(t.texts("SELECT userid FROM persons").await, ["wai-1"]);
-    let count = noted(&t).await.len();
+    assert_eq!(t.query_texts("SELECT userid FROM persons").await, ["wai-1"]);
+    let count = noted_changes(&t).await.len();
     let same = call(&t, Method::PATCH, &path, &json!({})).await;
     assert_eq!((same.status.as_u16(), same.json::<Value>()), (200, now));
-    assert_eq!(noted(&t).await.len(), count, "nothing changed, nothing is told");
+    assert_eq!(noted_changes(&t).await.len(), count, "nothing changed, nothing is told");
 }
 
 #[tokio::test]
 async fn what_is_not_as_it_must_be_is_a_400_that_names_the_field() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     let long = "长".repeat(129);
     for (path, body, field) in [
         ("/units", json!({}), "name"),
@@ -159,14 +167,18 @@ async fn what_is_not_as_it_must_be_is_a_400_that_names_the_field() {
         assert_eq!(problem(&page), (400, "api.bad_request".into()), "{text}");
     }
     assert_eq!(
-        (t.rows("persons").await, t.rows("unit_rows").await, t.rows("directory_changes").await),
+        (
+            t.count_rows("persons").await,
+            t.count_rows("unit_rows").await,
+            t.count_rows("directory_changes").await
+        ),
         (0, 0, 0)
     );
 }
 
 #[tokio::test]
 async fn only_a_client_with_the_scope_writes_and_what_is_not_there_is_404() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     for (method, path) in [
         (Method::POST, "/units"),
         (Method::POST, "/persons"),
@@ -188,23 +200,23 @@ async fn only_a_client_with_the_scope_writes_and_what_is_not_there_is_404() {
 
 #[tokio::test]
 async fn no_unit_lies_below_itself_deeper_than_fifteen_levels_or_beside_one_of_its_name() {
-    let t = with_client("").await;
-    department(&t, 1, "示例科技", None).await;
-    department(&t, 2, "财务部", Some(1)).await;
-    let mut chain = vec![made(&t, "/units", json!({"name": "1"})).await];
+    let t = start_with_client("").await;
+    insert_department(&t, 1, "示例科技", None).await;
+    insert_department(&t, 2, "财务部", Some(1)).await;
+    let mut chain = vec![create_entry(&t, "/units", json!({"name": "1"})).await];
     for level in 2..=15 {
-        let above = id(chain.last().unwrap()).to_owned();
-        chain.push(made(&t, "/units", json!({"name": level.to_string(), "parent_id": above})).await);
+        let above = entry_id(chain.last().unwrap()).to_owned();
+        chain.push(create_entry(&t, "/units", json!({"name": level.to_string(), "parent_id": above})).await);
     }
-    let too_deep = json!({"name": "16", "parent_id": id(&chain[14])});
+    let too_deep = json!({"name": "16", "parent_id": entry_id(&chain[14])});
     assert_eq!(problem(&call(&t, Method::POST, "/units", &too_deep).await).0, 400);
     // A unit takes what is below it along.
-    let low = made(&t, "/units", json!({"name": "low"})).await;
-    let lower = json!({"parent_id": id(&low)});
-    let page = call(&t, Method::PATCH, &format!("/units/{}", id(&chain[0])), &lower).await;
+    let low = create_entry(&t, "/units", json!({"name": "low"})).await;
+    let lower = json!({"parent_id": entry_id(&low)});
+    let page = call(&t, Method::PATCH, &format!("/units/{}", entry_id(&chain[0])), &lower).await;
     assert_eq!(problem(&page).0, 400, "{}", page.text());
     for below in [&chain[0], &chain[3]] {
-        let (path, body) = (format!("/units/{}", id(&chain[0])), json!({"parent_id": id(below)}));
+        let (path, body) = (format!("/units/{}", entry_id(&chain[0])), json!({"parent_id": entry_id(below)}));
         let page = call(&t, Method::PATCH, &path, &body).await;
         assert_eq!(problem(&page), (400, "api.bad_request".into()));
     }
@@ -215,19 +227,23 @@ async fn no_unit_lies_below_itself_deeper_than_fifteen_levels_or_beside_one_of_i
         let page = call(&t, Method::POST, "/units", &json!({"name": "财务部", "parent_id": parent})).await;
         assert_eq!(problem(&page), (409, "directory.path_taken".into()), "{parent}");
     }
-    let page = call(&t, Method::PATCH, &format!("/units/{}", id(&low)), &json!({"name": "1"})).await;
+    let page = call(&t, Method::PATCH, &format!("/units/{}", entry_id(&low)), &json!({"name": "1"})).await;
     assert_eq!(problem(&page), (409, "directory.path_taken".into()));
-    made(&t, "/units", json!({"name": "low", "parent_id": "wecom:2"})).await;
+    create_entry(&t, "/units", json!({"name": "low", "parent_id": "wecom:2"})).await;
 }
 
 #[tokio::test]
 async fn what_wecom_says_is_wecoms_to_change_but_a_member_may_be_in_local_units() {
-    let t = with_client("").await;
-    let finance = department(&t, 2, "财务部", None).await;
+    let t = start_with_client("").await;
+    let finance = insert_department(&t, 2, "财务部", None).await;
     t.signed_in("zhangsan").await;
-    sql(&t, &format!("UPDATE person_rows SET memberships = '[[\"{finance}\",5,1]]', said = 'as read'")).await;
-    let unit = made(&t, "/units", json!({"name": "羽毛球"})).await;
-    let zhang = t.texts("SELECT id FROM persons").await.remove(0);
+    execute_sql(
+        &t,
+        &format!("UPDATE person_rows SET memberships = '[[\"{finance}\",5,1]]', said = 'as read'"),
+    )
+    .await;
+    let unit = create_entry(&t, "/units", json!({"name": "羽毛球"})).await;
+    let zhang = t.query_texts("SELECT id FROM persons").await.remove(0);
     let path = format!("/persons/{zhang}");
     for body in [json!({"name": "x"}), json!({}), json!({"local_memberships": [], "name": "x"})] {
         let page = call(&t, Method::PATCH, &path, &body).await;
@@ -243,12 +259,12 @@ async fn what_wecom_says_is_wecoms_to_change_but_a_member_may_be_in_local_units(
     }
     let page = call(&t, Method::PATCH, &path, &json!({"local_memberships": [{"unit_id": finance}]})).await;
     assert_eq!(problem(&page).0, 400);
-    let body = json!({"local_memberships": [{"unit_id": id(&unit), "leader": true}]});
+    let body = json!({"local_memberships": [{"unit_id": entry_id(&unit), "leader": true}]});
     let now: Value = call(&t, Method::PATCH, &path, &body).await.json();
-    let want = json!([{"unit_id": finance, "order": 5, "leader": true}, {"unit_id": id(&unit), "order": 0, "leader": true}]);
+    let want = json!([{"unit_id": finance, "order": 5, "leader": true}, {"unit_id": entry_id(&unit), "order": 0, "leader": true}]);
     assert_eq!(now["memberships"], want);
     assert_eq!(
-        t.texts("SELECT said FROM person_rows").await,
+        t.query_texts("SELECT said FROM person_rows").await,
         ["as read"],
         "no run need read the member again"
     );
@@ -259,12 +275,12 @@ async fn what_wecom_says_is_wecoms_to_change_but_a_member_may_be_in_local_units(
 
 #[tokio::test]
 async fn a_unit_goes_only_when_it_is_empty_and_a_person_goes_with_the_claim_to_the_userid() {
-    let t = with_client("").await;
-    let unit = made(&t, "/units", json!({"name": "外部"})).await;
-    let below = made(&t, "/units", json!({"name": "甲", "parent_id": id(&unit)})).await;
-    let body = json!({"userid": "wai1", "name": "外一", "memberships": [{"unit_id": id(&unit)}]});
-    let person = made(&t, "/persons", body.clone()).await;
-    let path = format!("/units/{}", id(&unit));
+    let t = start_with_client("").await;
+    let unit = create_entry(&t, "/units", json!({"name": "外部"})).await;
+    let below = create_entry(&t, "/units", json!({"name": "甲", "parent_id": entry_id(&unit)})).await;
+    let body = json!({"userid": "wai1", "name": "外一", "memberships": [{"unit_id": entry_id(&unit)}]});
+    let person = create_entry(&t, "/persons", body.clone()).await;
+    let path = format!("/units/{}", entry_id(&unit));
     let page = call(&t, Method::DELETE, &path, &Value::Null).await;
     assert_eq!(problem(&page), (409, "directory.not_empty".into()));
     assert_eq!(page.json::<Value>()["detail"], "1 units and 1 persons are in this unit");
@@ -273,16 +289,21 @@ async fn a_unit_goes_only_when_it_is_empty_and_a_person_goes_with_the_claim_to_t
         problem(&call(&t, Method::POST, "/persons", &again).await),
         (409, "directory.userid_taken".into())
     );
-    for gone in [format!("/units/{}", id(&below)), format!("/persons/{}", id(&person)), path.clone()] {
+    for gone in
+        [format!("/units/{}", entry_id(&below)), format!("/persons/{}", entry_id(&person)), path.clone()]
+    {
         assert_eq!(call(&t, Method::DELETE, &gone, &Value::Null).await.status, 204, "{gone}");
         assert_eq!(problem(&call(&t, Method::DELETE, &gone, &Value::Null).await).0, 404);
     }
-    assert_eq!((t.rows("persons").await, t.rows("person_rows").await, t.rows("unit_rows").await), (0, 0, 0));
+    assert_eq!(
+        (t.count_rows("persons").await, t.count_rows("person_rows").await, t.count_rows("unit_rows").await),
+        (0, 0, 0)
+    );
     assert!(t.app.sessions.chart().units().next().is_none());
-    let again = made(&t, "/persons", again).await;
+    let again = create_entry(&t, "/persons", again).await;
     assert_ne!(again["id"], person["id"], "a userid that is used again never inherits");
     assert_eq!(
-        noted(&t).await,
+        noted_changes(&t).await,
         [
             "unit created",
             "unit created",
@@ -297,38 +318,38 @@ async fn a_unit_goes_only_when_it_is_empty_and_a_person_goes_with_the_claim_to_t
 
 #[tokio::test]
 async fn a_removed_person_is_signed_out_and_the_userid_is_free_though_the_session_is_kept() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     let phone = t.signed_in("zhangsan").await;
-    sql(&t, "UPDATE person_rows SET source = 'local'").await;
-    let zhang = t.texts("SELECT id FROM persons").await.remove(0);
+    execute_sql(&t, "UPDATE person_rows SET source = 'local'").await;
+    let zhang = t.query_texts("SELECT id FROM persons").await.remove(0);
     assert_eq!(call(&t, Method::DELETE, &format!("/persons/{zhang}"), &Value::Null).await.status, 204);
-    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 401);
-    assert_eq!((t.rows("sessions").await, t.rows("person_rows").await), (1, 0));
-    assert_eq!(t.number("SELECT COUNT(*) FROM persons WHERE released_at IS NOT NULL").await, 1);
-    made(&t, "/persons", json!({"userid": "zhangsan", "name": "另一个"})).await;
+    assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
+    assert_eq!((t.count_rows("sessions").await, t.count_rows("person_rows").await), (1, 0));
+    assert_eq!(t.query_number("SELECT COUNT(*) FROM persons WHERE released_at IS NOT NULL").await, 1);
+    create_entry(&t, "/persons", json!({"userid": "zhangsan", "name": "另一个"})).await;
 }
 
 #[tokio::test]
 async fn a_local_person_who_is_disabled_is_signed_out() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     let phone = t.signed_in("zhangsan").await;
-    sql(&t, "UPDATE person_rows SET source = 'local'").await;
-    let zhang = t.texts("SELECT id FROM persons").await.remove(0);
+    execute_sql(&t, "UPDATE person_rows SET source = 'local'").await;
+    let zhang = t.query_texts("SELECT id FROM persons").await.remove(0);
     let page = call(&t, Method::PATCH, &format!("/persons/{zhang}"), &json!({"status": "disabled"})).await;
     assert_eq!(page.json::<Value>()["status"], "disabled");
-    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 401);
-    assert_eq!(t.number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
+    assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
+    assert_eq!(t.query_number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
 }
 
 #[tokio::test]
 async fn whoever_knows_an_older_state_changes_nothing() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     for (path, body) in
         [("/units", json!({"name": "甲"})), ("/persons", json!({"userid": "a", "name": "甲"}))]
     {
         let page = call(&t, Method::POST, path, &body).await;
         let (entry, etag) = (page.json::<Value>(), page.header("etag").unwrap().to_owned());
-        let path = format!("{path}/{}", id(&entry));
+        let path = format!("{path}/{}", entry_id(&entry));
         let change = r#"{"name": "乙"}"#;
         let page = call_as(&t, "hr", Method::PATCH, &path, change, Some("\"older\"")).await;
         assert_eq!(problem(&page), (412, "api.precondition_failed".into()));
@@ -344,14 +365,14 @@ async fn whoever_knows_an_older_state_changes_nothing() {
 
 #[tokio::test]
 async fn what_a_run_is_about_to_change_waits_for_it() {
-    let t = with_client("").await;
-    let unit = made(&t, "/units", json!({"name": "外部"})).await;
+    let t = start_with_client("").await;
+    let unit = create_entry(&t, "/units", json!({"name": "外部"})).await;
     let body = json!({"userid": "wai1", "name": "外一", "memberships": []});
-    let person = made(&t, "/persons", body).await;
-    let path = format!("/persons/{}", id(&person));
+    let person = create_entry(&t, "/persons", body).await;
+    let path = format!("/persons/{}", entry_id(&person));
     // A run has prepared the next version: the person is a member of WeCom's in it, and another one is new.
     let corp = t.app.config.wecom.corp_id.clone();
-    sql(&t, "UPDATE person_rows SET until = 1").await;
+    execute_sql(&t, "UPDATE person_rows SET until = 1").await;
     let staged = |id: &str, userid: &str, memberships: &str| {
         format!(
             "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, \
@@ -359,27 +380,27 @@ async fn what_a_run_is_about_to_change_waits_for_it() {
              '', 'wecom', 'active', '{memberships}', '{{}}', 'x', 0)"
         )
     };
-    sql(&t, &staged(id(&person), "wai1", &format!("[[\"{}\",0,0]]", id(&unit)))).await;
-    sql(
+    execute_sql(&t, &staged(entry_id(&person), "wai1", &format!("[[\"{}\",0,0]]", entry_id(&unit)))).await;
+    execute_sql(
         &t,
         &format!("INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES ('n', '{corp}', 'new', 0, 0, 0)"),
     )
     .await;
-    sql(&t, &staged("n", "new", "[]")).await;
+    execute_sql(&t, &staged("n", "new", "[]")).await;
     let busy = (409, "directory.busy".to_owned());
     assert_eq!(problem(&call(&t, Method::PATCH, &path, &json!({"name": "乙"})).await), busy);
     assert_eq!(problem(&call(&t, Method::DELETE, &path, &Value::Null).await), busy);
     let new = json!({"userid": "New", "name": "x"});
     assert_eq!(problem(&call(&t, Method::POST, "/persons", &new).await), busy);
-    let page = call(&t, Method::DELETE, &format!("/units/{}", id(&unit)), &Value::Null).await;
+    let page = call(&t, Method::DELETE, &format!("/units/{}", entry_id(&unit)), &Value::Null).await;
     assert_eq!(problem(&page), busy, "somebody is in it in the next version");
     assert_eq!(
-        t.number("SELECT COUNT(*) FROM person_rows WHERE name = 'x'").await,
+        t.query_number("SELECT COUNT(*) FROM person_rows WHERE name = 'x'").await,
         2,
         "the run's rows are as they were"
     );
     // Published: the local person is WeCom's now.
-    sql(&t, "UPDATE charts SET version = 1").await;
+    execute_sql(&t, "UPDATE charts SET version = 1").await;
     let page = call(&t, Method::PATCH, &path, &json!({"name": "乙"})).await;
     assert_eq!(problem(&page), (409, "directory.owned_by_wecom".into()));
     assert_eq!(
@@ -390,17 +411,17 @@ async fn what_a_run_is_about_to_change_waits_for_it() {
 
 #[tokio::test]
 async fn many_hands_at_once_leave_a_tree_and_one_holder_of_a_userid() {
-    let t = std::sync::Arc::new(with_client("").await);
+    let t = std::sync::Arc::new(start_with_client("").await);
     let mut units = Vec::new();
     for name in ["a", "b", "c", "d"] {
-        units.push(id(&made(&t, "/units", json!({"name": name})).await).to_owned());
+        units.push(entry_id(&create_entry(&t, "/units", json!({"name": name})).await).to_owned());
     }
     // Everybody moves below the next one: not all of them can.
     let moves = (0..4).map(|n| {
         let (t, path, below) = (t.clone(), format!("/units/{}", units[n]), units[(n + 1) % 4].clone());
         async move { call(&t, Method::PATCH, &path, &json!({"parent_id": below})).await.status.as_u16() }
     });
-    let mut answers = at_once(moves).await;
+    let mut answers = run_all_at_once(moves).await;
     answers.sort_unstable();
     assert_eq!(answers, [200, 200, 200, 400]);
     let claims = (0..6).map(|n| {
@@ -410,37 +431,37 @@ async fn many_hands_at_once_leave_a_tree_and_one_holder_of_a_userid() {
             call(&t, Method::POST, "/persons", &json!({"userid": userid, "name": "x"})).await.status.as_u16()
         }
     });
-    let mut answers = at_once(claims).await;
+    let mut answers = run_all_at_once(claims).await;
     answers.sort_unstable();
     assert_eq!(answers, [201, 409, 409, 409, 409, 409]);
-    assert_eq!((t.rows("persons").await, t.rows("person_rows").await), (1, 1));
+    assert_eq!((t.count_rows("persons").await, t.count_rows("person_rows").await), (1, 1));
 }
 
 /// Imports a text; whether it was well, and what was printed.
-async fn import(t: &TestApp, text: &[u8], dry_run: bool) -> (bool, String) {
+async fn import_csv(t: &TestApp, text: &[u8], dry_run: bool) -> (bool, String) {
     let file = t.data_dir().join("table.csv");
     std::fs::write(&file, text).unwrap();
     let mut out = Vec::new();
     let file = file.to_str().unwrap();
-    let well = table::import(&t.app.config, &t.app.clock, file, dry_run, &mut out).await.unwrap();
+    let well = table::import_persons(&t.app.config, &t.app.clock, file, dry_run, &mut out).await.unwrap();
     t.app.sessions.refresh().await.unwrap();
     (well, String::from_utf8(out).unwrap())
 }
 
-async fn exported(t: &TestApp, everybody: bool) -> String {
+async fn export_csv(t: &TestApp, everybody: bool) -> String {
     let mut out = Vec::new();
-    table::export(&t.app.config, "-", everybody, &mut out).await.unwrap();
+    table::export_persons(&t.app.config, "-", everybody, &mut out).await.unwrap();
     String::from_utf8(out).unwrap()
 }
 
 #[tokio::test]
 async fn a_table_makes_persons_and_the_units_that_are_missing_and_twice_the_same_changes_nothing() {
-    let t = with_client("").await;
-    let rd = department(&t, 2, "研发部", None).await;
+    let t = start_with_client("").await;
+    let rd = insert_department(&t, 2, "研发部", None).await;
     let text = "\u{feff}账号,姓名,手机,邮箱,工号,职务,部门,状态\r\n\
                 wai1,外一,'+8613800000000,w@x.example,007,顾问,研发部/外包/前端组；研发部,正常\r\n\
                 wai2,\"外,二\",,,,,研发部 / 外包,已禁用\r\n,,,,,,,\r\n";
-    let (well, said) = import(&t, text.as_bytes(), true).await;
+    let (well, said) = import_csv(&t, text.as_bytes(), true).await;
     assert!(well, "{said}");
     assert_eq!(
         said,
@@ -448,14 +469,15 @@ async fn a_table_makes_persons_and_the_units_that_are_missing_and_twice_the_same
          units: 2 new; persons: 2 new, 0 changed, 0 as they were\nthis was a rehearsal: nothing was written\n\
          nobody is removed by an import\n"
     );
-    assert_eq!((t.rows("persons").await, t.rows("unit_rows").await), (0, 1));
-    let (well, said) = import(&t, text.as_bytes(), false).await;
+    assert_eq!((t.count_rows("persons").await, t.count_rows("unit_rows").await), (0, 1));
+    let (well, said) = import_csv(&t, text.as_bytes(), false).await;
     assert!(well && said.starts_with("units: 2 new; persons: 2 new, 0 changed"), "{said}");
-    assert_eq!(noted(&t).await, ["unit created", "unit created", "person created", "person created"]);
+    assert_eq!(noted_changes(&t).await, ["unit created", "unit created", "person created", "person created"]);
     let chart = t.app.sessions.chart();
-    let front =
-        chart.find_unit(&gongpai::directory::chart::Reference::parse("研发部/外包/前端组").unwrap()).unwrap();
-    let member = gongpai::directory::store::person_by_userid(
+    let front = chart
+        .find_unit(&gongpai::directory::chart::ChartReference::parse("研发部/外包/前端组").unwrap())
+        .unwrap();
+    let member = gongpai::directory::store::find_person_by_userid(
         &t.app.db,
         &t.app.config.wecom.corp_id,
         &gongpai::base::id::UserId::new("wai1"),
@@ -466,32 +488,32 @@ async fn a_table_makes_persons_and_the_units_that_are_missing_and_twice_the_same
     let places: Vec<_> = member.memberships.iter().map(|m| m.unit.as_str()).collect();
     assert_eq!(places, [front.unit.id.as_str(), &rd]);
     assert_eq!(member.main_unit.as_ref(), Some(&front.unit.id));
-    assert_eq!((&*member.detail.mobile, member.detail.employee_number()), ("+8613800000000", "007"));
-    let (well, said) = import(&t, text.as_bytes(), false).await;
+    assert_eq!((&*member.details.mobile, member.details.employee_number()), ("+8613800000000", "007"));
+    let (well, said) = import_csv(&t, text.as_bytes(), false).await;
     assert!(well && said.starts_with("units: 0 new; persons: 0 new, 0 changed, 2 as they were"), "{said}");
-    assert_eq!(noted(&t).await.len(), 4);
+    assert_eq!(noted_changes(&t).await.len(), 4);
     // A column that is not there changes nothing, an empty cell empties, a missing row removes nobody.
-    let (well, said) = import(&t, "userid,mobile\nWAI1,\n".as_bytes(), true).await;
+    let (well, said) = import_csv(&t, "userid,mobile\nWAI1,\n".as_bytes(), true).await;
     assert!(well && said.starts_with("~ person wai1 外一: mobile\n"), "{said}");
-    import(&t, "userid,mobile\nWAI1,\n".as_bytes(), false).await;
-    assert_eq!(t.rows("persons").await, 2);
-    let events = audited(&t, "directory").await;
+    import_csv(&t, "userid,mobile\nWAI1,\n".as_bytes(), false).await;
+    assert_eq!(t.count_rows("persons").await, 2);
+    let events = audit_details(&t, "directory").await;
     assert_eq!(events.iter().filter(|e| e.ends_with("the person, by import")).count(), 3, "{events:?}");
 }
 
 #[tokio::test]
 async fn if_one_row_is_wrong_everything_wrong_is_said_with_its_line_and_nothing_is_written() {
-    let t = with_client("").await;
-    department(&t, 2, "研发部", None).await;
+    let t = start_with_client("").await;
+    insert_department(&t, 2, "研发部", None).await;
     t.signed_in("zhangsan").await;
     let text = "userid,name,units,status,email\nwai1,外一,研发部/新,,\nZhangSan,张三,,,\nwai2,,,,\nwai3,外三,,gone,\n\
                 -wai4,外四,,,\nwai5,外五,,,no address\n";
-    let (well, said) = import(&t, text.as_bytes(), false).await;
+    let (well, said) = import_csv(&t, text.as_bytes(), false).await;
     assert!(!well);
     let lines: Vec<_> = said.lines().map(|line| line.split(':').next().unwrap()).collect();
     assert_eq!(lines, ["line 3", "line 4", "line 5", "line 6", "line 7", "nothing was written"], "{said}");
     assert!(said.contains("zhangsan is a member of WeCom's"), "{said}");
-    assert_eq!((t.rows("persons").await, t.rows("unit_rows").await), (1, 1));
+    assert_eq!((t.count_rows("persons").await, t.count_rows("unit_rows").await), (1, 1));
     for (text, line) in [
         (&b"userid,name\nwai1,\xff\n"[..], "line 2: neither UTF-8 nor GB18030"),
         (b"", "line 1: the file is empty"),
@@ -504,25 +526,26 @@ async fn if_one_row_is_wrong_everything_wrong_is_said_with_its_line_and_nothing_
         (b"userid,name\na\0,b\n", "line 2: userid"),
         (b"userid,name\n\"a,b\nc,d\n", "line 2:"),
     ] {
-        let (well, said) = import(&t, text, false).await;
+        let (well, said) = import_csv(&t, text, false).await;
         assert!(!well && said.starts_with(line) && said.ends_with("nothing was written\n"), "{said}");
     }
 }
 
 #[tokio::test]
 async fn an_export_is_read_back_as_it_was_and_no_cell_of_it_is_calculated() {
-    let t = with_client("").await;
-    let unit = made(&t, "/units", json!({"name": "甲;乙"})).await;
-    let odd = made(&t, "/units", json!({"name": "=1+1"})).await;
+    let t = start_with_client("").await;
+    let unit = create_entry(&t, "/units", json!({"name": "甲;乙"})).await;
+    let odd = create_entry(&t, "/units", json!({"name": "=1+1"})).await;
     for (userid, name) in [("a1", "=cmd|' /C calc'!A0"), ("a2", "'quoted"), ("a3", "@x,\"y\""), ("a4", "-1")]
     {
-        let memberships = json!([{"unit_id": id(&odd), "order": 3}, {"unit_id": id(&unit), "leader": true}]);
+        let memberships =
+            json!([{"unit_id": entry_id(&odd), "order": 3}, {"unit_id": entry_id(&unit), "leader": true}]);
         let body = json!({"userid": userid, "name": name, "mobile": "+86 138", "memberships": memberships,
-                          "main_unit": id(&unit), "attributes": {"工号": "1"}});
-        made(&t, "/persons", body).await;
+                          "main_unit": entry_id(&unit), "attributes": {"工号": "1"}});
+        create_entry(&t, "/persons", body).await;
     }
     t.signed_in("zhangsan").await;
-    let text = exported(&t, false).await;
+    let text = export_csv(&t, false).await;
     assert!(
         text.starts_with("\u{feff}userid,name,mobile,email,employee_number,position,units,status\r\n"),
         "{text}"
@@ -531,28 +554,28 @@ async fn an_export_is_read_back_as_it_was_and_no_cell_of_it_is_calculated() {
     for cell in text.split(['\n', ',']).map(|cell| cell.trim_start_matches('"')) {
         assert!(!cell.starts_with(['=', '+', '-', '@']), "{cell:?} in {text}");
     }
-    let (well, said) = import(&t, text.as_bytes(), false).await;
+    let (well, said) = import_csv(&t, text.as_bytes(), false).await;
     assert!(well && said.starts_with("units: 0 new; persons: 0 new, 0 changed, 4 as they were"), "{said}");
-    assert!(exported(&t, true).await.contains("zhangsan,张三"));
+    assert!(export_csv(&t, true).await.contains("zhangsan,张三"));
 }
 
 #[tokio::test]
 async fn thousands_of_rows_are_written_in_short_transactions() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     let mut text = "userid,name,units\n".to_owned();
     for n in 0..2_100 {
         text.push_str(&format!("wai{n},外{n},外部/组{}\n", n % 20));
     }
-    let (well, said) = import(&t, text.as_bytes(), false).await;
+    let (well, said) = import_csv(&t, text.as_bytes(), false).await;
     assert!(well && said.starts_with("units: 21 new; persons: 2100 new"), "{said}");
-    assert_eq!(t.rows("person_rows").await, 2_100);
-    let most = t.number("SELECT MAX(count) FROM publications").await;
+    assert_eq!(t.count_rows("person_rows").await, 2_100);
+    let most = t.query_number("SELECT MAX(count) FROM publications").await;
     assert!(most <= 500, "{most} in one transaction");
 }
 
 #[tokio::test]
 async fn the_command_says_by_its_exit_code_whether_the_table_was_right() {
-    let t = with_client("").await;
+    let t = start_with_client("").await;
     let folder = tempfile::tempdir().unwrap();
     let config = configuration(&t.wecom, t.database(), "");
     std::fs::write(folder.path().join("gongpai.toml"), config).unwrap();

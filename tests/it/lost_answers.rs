@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use gongpai::message::Messages;
-use gongpai::message::steer::By;
-use gongpai::simulator::Fault;
+use gongpai::message::commands::Requester;
+use gongpai::simulator::InjectedFault;
 
 use crate::support::eventually;
-use crate::support::post::{Letter, Post, text};
+use crate::support::post::{MessageReplica, TestMessage, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -16,25 +16,25 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// Longer than any text waits for company.
 const LINGER: Duration = Duration::from_secs(2);
 
-fn refusal(code: i64) -> Fault {
-    Fault::Errcode(code, format!("no, {code}"))
+fn refusal(code: i64) -> InjectedFault {
+    InjectedFault::Errcode(code, format!("no, {code}"))
 }
 
-fn unique(content: &str) -> Letter {
-    text(content, &["zhangsan"]).unique()
+fn unique(content: &str) -> TestMessage {
+    text_message(content, &["zhangsan"]).unique()
 }
 
 #[tokio::test]
 async fn what_was_taken_back_after_a_lost_answer_may_still_be_on_phones_and_is_not_called_recalled() {
-    let post = Post::new().await;
-    post.place.wecom.fail_next("message/send", Fault::Html502.having_acted());
-    let lost = post.put(&text("一", &["zhangsan"])).await;
+    let post = MessageReplica::new().await;
+    post.place.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
+    let lost = post.put(&text_message("一", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
     post.deliver_after(4 * SECOND).await;
-    let sure = post.put(&text("二", &["lisi"])).await;
+    let sure = post.put(&text_message("二", &["lisi"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!((post.status(&lost).await, post.status(&sure).await), ("sent".into(), "sent".into()));
-    post.messages.recall(&[lost.clone(), sure.clone()], By::default()).await.unwrap();
+    post.messages.recall(&[lost.clone(), sure.clone()], Requester::default()).await.unwrap();
     post.deliver().await;
     assert_eq!(post.place.wecom.calls("message/recall"), 2, "WeCom is asked all the same");
     assert_eq!(post.inbox("zhangsan"), ["一"], "the msgid was not that of the message that arrived");
@@ -45,12 +45,14 @@ async fn what_was_taken_back_after_a_lost_answer_may_still_be_on_phones_and_is_n
 }
 
 /// One who waits 2.5 s for WeCom's yes; meanwhile 31 s pass, and `other` does something.
-async fn yes_comes_late(post: &Post, meanwhile: impl AsyncFnOnce(Messages)) {
-    post.place.wecom.fail_next("message/send", Fault::Slow(Duration::from_millis(2500)).having_acted());
-    let (other, chart) = (post.another().await, post.chart().await);
+async fn deliver_with_late_yes(post: &MessageReplica, meanwhile: impl AsyncFnOnce(Messages)) {
+    post.place
+        .wecom
+        .fail_next("message/send", InjectedFault::Slow(Duration::from_millis(2500)).having_acted());
+    let (other, chart) = (post.second_replica().await, post.chart().await);
     let (delivered, ()) = tokio::join!(post.messages.deliver_due(&chart), async {
         eventually("the call is being made", async || (post.calls() == 1).then_some(())).await;
-        post.pass(31 * SECOND);
+        post.advance(31 * SECOND);
         meanwhile(other).await;
     });
     assert_eq!(delivered.unwrap().sent, 1);
@@ -58,12 +60,12 @@ async fn yes_comes_late(post: &Post, meanwhile: impl AsyncFnOnce(Messages)) {
 
 #[tokio::test]
 async fn wecoms_yes_counts_although_somebody_else_has_the_call_by_now() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     let id = post.put(&unique("一次")).await;
     let chart = post.chart().await;
-    yes_comes_late(&post, async |other: Messages| {
+    deliver_with_late_yes(&post, async |other: Messages| {
         // Taken over, and its own answer is lost while the first one is still to come.
-        post.place.wecom.fail_next("message/send", Fault::Html502.having_acted());
+        post.place.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
         other.deliver_due(&chart).await.unwrap();
         assert_eq!((post.calls(), post.status(&id).await.as_str()), (2, "accepted"));
     })
@@ -75,12 +77,12 @@ async fn wecoms_yes_counts_although_somebody_else_has_the_call_by_now() {
 
 #[tokio::test]
 async fn wecoms_yes_counts_although_the_other_holder_is_still_calling_who_finds_it_ended() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     let id = post.put(&unique("一次")).await;
     let chart = post.chart().await;
-    let other = post.another().await;
-    yes_comes_late(&post, async |_| {
-        post.place.wecom.fail_next("message/send", Fault::Slow(4 * SECOND));
+    let other = post.second_replica().await;
+    deliver_with_late_yes(&post, async |_| {
+        post.place.wecom.fail_next("message/send", InjectedFault::Slow(4 * SECOND));
         let taken_over = other.deliver_due(&chart).await.unwrap();
         assert_eq!((taken_over.calls, taken_over.sent), (0, 0), "it had ended");
     })
@@ -91,27 +93,27 @@ async fn wecoms_yes_counts_although_the_other_holder_is_still_calling_who_finds_
 
 #[tokio::test]
 async fn wecoms_yes_counts_although_the_call_was_given_up_meanwhile() {
-    let post = Post::new().await;
-    let id = post.put(&text("一次", &["zhangsan"])).await;
-    post.pass(LINGER);
+    let post = MessageReplica::new().await;
+    let id = post.put(&text_message("一次", &["zhangsan"])).await;
+    post.advance(LINGER);
     let chart = post.chart().await;
-    yes_comes_late(&post, async |other: Messages| {
-        post.pass(2 * MINUTE);
+    deliver_with_late_yes(&post, async |other: Messages| {
+        post.advance(2 * MINUTE);
         assert_eq!(other.deliver_due(&chart).await.unwrap().unknown, 1);
         assert_eq!(post.status(&id).await, "unknown");
     })
     .await;
     assert_eq!(post.outcome(&id).await, ("sent".to_owned(), String::new()));
-    assert_eq!(post.number("SELECT COUNT(*) FROM message_recipients WHERE status = 'sent'").await, 1);
+    assert_eq!(post.query_number("SELECT COUNT(*) FROM message_recipients WHERE status = 'sent'").await, 1);
     assert_eq!((post.calls(), post.inbox("zhangsan").len()), (1, 1));
 }
 
 #[tokio::test]
 async fn what_may_have_arrived_has_not_failed_whatever_wecom_says_later() {
     for code in [40003, 81013, 40058] {
-        let post = Post::new().await;
-        post.place.wecom.fail_next("message/send", Fault::Html502.having_acted());
-        let id = post.put(&text("一次", &["zhangsan"])).await;
+        let post = MessageReplica::new().await;
+        post.place.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
+        let id = post.put(&text_message("一次", &["zhangsan"])).await;
         post.deliver_after(LINGER).await;
         post.place.wecom.fail_next("message/send", refusal(code));
         post.deliver_after(4 * SECOND).await;
@@ -124,57 +126,59 @@ async fn what_may_have_arrived_has_not_failed_whatever_wecom_says_later() {
 #[tokio::test]
 async fn a_try_that_surely_did_nothing_takes_nothing_from_the_day() {
     let recipients = "SELECT CAST(COALESCE(SUM(recipients), 0) AS BIGINT) FROM message_pace";
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     post.place.wecom.fail_next("message/send", refusal(-1));
-    post.put(&text("一", &["zhangsan", "lisi"])).await;
+    post.put(&text_message("一", &["zhangsan", "lisi"])).await;
     post.deliver_after(LINGER).await;
-    assert_eq!((post.calls(), post.number(recipients).await), (1, 0));
+    assert_eq!((post.calls(), post.query_number(recipients).await), (1, 0));
     post.deliver_after(LINGER).await;
-    assert_eq!((post.calls(), post.number(recipients).await), (2, 2));
+    assert_eq!((post.calls(), post.query_number(recipients).await), (2, 2));
     // Refused for one of them, and made for each.
     post.place.wecom.fail_next("message/send", refusal(40003));
-    post.put(&text("二", &["zhangsan", "lisi"])).await;
+    post.put(&text_message("二", &["zhangsan", "lisi"])).await;
     post.deliver_after(LINGER).await;
-    assert_eq!((post.calls(), post.number(recipients).await), (5, 4));
-    post.place.wecom.fail_next("message/send", Fault::Html502.having_acted());
-    post.put(&text("三", &["zhangsan"])).await;
+    assert_eq!((post.calls(), post.query_number(recipients).await), (5, 4));
+    post.place.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
+    post.put(&text_message("三", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
-    assert_eq!(post.number(recipients).await, 5, "of this one nobody knows");
+    assert_eq!(post.query_number(recipients).await, 5, "of this one nobody knows");
 }
 
 #[tokio::test]
 async fn recipients_that_are_used_up_for_today_stop_messages_and_no_recalls() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     let sent = post.put(&unique("一")).await;
     post.deliver().await;
     // As if a whole day's recipients had had their call, of a corporation that was read completely.
-    post.person("p1", "zhangsan", "active", &[]).await;
-    post.run("UPDATE charts SET complete_at = 1, version = version + 1").await;
-    post.run("UPDATE message_pace SET recipients = 40000").await;
+    post.add_person("p1", "zhangsan", "active", &[]).await;
+    post.execute("UPDATE charts SET complete_at = 1, version = version + 1").await;
+    post.execute("UPDATE message_pace SET recipients = 40000").await;
     let waiting = post.put(&unique("二")).await;
     post.deliver().await;
     assert_eq!((post.calls(), post.status(&waiting).await.as_str()), (1, "accepted"));
     let held = "SELECT COUNT(*) FROM message_lanes WHERE hold_reason LIKE '%used up%'";
-    assert_eq!(post.number(held).await, 1);
-    post.messages.recall(std::slice::from_ref(&sent), By::default()).await.unwrap();
+    assert_eq!(post.query_number(held).await, 1);
+    post.messages.recall(std::slice::from_ref(&sent), Requester::default()).await.unwrap();
     post.deliver().await;
     assert_eq!(post.status(&sent).await, "recalled");
-    assert_eq!((post.calls(), post.number(held).await), (1, 1), "messages still wait");
+    assert_eq!((post.calls(), post.query_number(held).await), (1, 1), "messages still wait");
 }
 
 #[tokio::test]
 async fn a_clock_that_was_put_back_neither_stops_messages_nor_sends_any_twice() {
-    let post = Post::new().await;
-    post.place.wecom.fail_next("message/send", Fault::Html502.having_acted());
+    let post = MessageReplica::new().await;
+    post.place.wecom.fail_next("message/send", InjectedFault::Html502.having_acted());
     let lost = post.put(&unique("一次")).await;
     post.deliver().await;
     let later = post.now().plus(48 * HOUR).millis();
     // As a clock two days ahead would have left them.
-    post.run(&format!("UPDATE message_calls SET next_at = 0, uncertain_at = {later}, lease_until = {later}"))
-        .await;
-    post.run("UPDATE message_calls SET status = 'calling', holder = 'somebody'").await;
-    post.run(&format!("UPDATE message_lanes SET hold_until = {later}")).await;
-    let next = post.put(&text("下一条", &["zhangsan"])).await;
+    post.execute(&format!(
+        "UPDATE message_calls SET next_at = 0, uncertain_at = {later}, lease_until = {later}"
+    ))
+    .await;
+    post.execute("UPDATE message_calls SET status = 'calling', holder = 'somebody'").await;
+    post.execute(&format!("UPDATE message_lanes SET hold_until = {later}")).await;
+    let next = post.put(&text_message("下一条", &["zhangsan"])).await;
     post.deliver_after(LINGER).await;
     post.deliver().await;
     assert_eq!((post.status(&lost).await, post.status(&next).await), ("unknown".into(), "sent".into()));
@@ -184,7 +188,7 @@ async fn a_clock_that_was_put_back_neither_stops_messages_nor_sends_any_twice() 
     let fresh = post.put(&unique("三")).await;
     post.place.wecom.fail_next("message/send", refusal(-1));
     post.deliver().await;
-    post.run(&format!("UPDATE message_calls SET lease_until = {later} WHERE status = 'due'")).await;
+    post.execute(&format!("UPDATE message_calls SET lease_until = {later} WHERE status = 'due'")).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&fresh).await, "sent");
 }

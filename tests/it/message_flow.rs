@@ -5,21 +5,21 @@ use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
-use gongpai::message::steer::By;
-use gongpai::simulator::{Fault, World};
+use gongpai::message::commands::Requester;
+use gongpai::simulator::{InjectedFault, World};
 
-use crate::support::messages::link;
-use crate::support::post::{Letter, Post, text};
+use crate::support::messages::write_link;
+use crate::support::post::{MessageReplica, TestMessage, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Recipients of messages behind one that is not written completely.
-const OVERTAKERS: &str = "SELECT COUNT(*) FROM message_recipients r WHERE EXISTS (\
+const COUNT_OVERTAKERS: &str = "SELECT COUNT(*) FROM message_recipients r WHERE EXISTS (\
      SELECT 1 FROM messages m WHERE m.seq < r.seq AND m.expanded_at IS NULL)";
 
 /// Dies at the given step of `deed`. Whether it came to its end before.
-async fn until<T>(deed: impl Future<Output = T>, polls: usize) -> bool {
+async fn completes_within_polls<T>(deed: impl Future<Output = T>, polls: usize) -> bool {
     let mut deed = pin!(deed);
     let mut polled = 0;
     poll_fn(|context| {
@@ -34,30 +34,33 @@ async fn until<T>(deed: impl Future<Output = T>, polls: usize) -> bool {
 
 #[tokio::test]
 async fn nothing_of_a_message_is_written_while_an_earlier_one_is_not_whichever_replica_dies_when() {
-    let post = Post::new().await;
-    let unit = post.department(2, 0).await;
-    post.person("pa", "zhangsan", "active", &[&unit]).await;
-    post.person("pb", "lisi", "active", &[&unit]).await;
-    let other = post.another().await;
+    let post = MessageReplica::new().await;
+    let unit = post.add_department(2, 0).await;
+    post.add_person("pa", "zhangsan", "active", &[&unit]).await;
+    post.add_person("pb", "lisi", "active", &[&unit]).await;
+    let other = post.second_replica().await;
     let many: Vec<String> = (0..20).map(|n| format!("member{n}")).collect();
     let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
     many.push("wangwu");
     let mut expected = Vec::new();
     for polls in 1..40 {
         let (first, second) = (format!("先 {polls}"), format!("后 {polls}"));
-        let several: Letter = if polls % 4 < 2 {
-            text(&first, &[]).for_units(std::slice::from_ref(&unit)).for_persons(&[("wangwu", "pc")])
+        let several: TestMessage = if polls % 4 < 2 {
+            text_message(&first, &[]).for_units(std::slice::from_ref(&unit)).for_persons(&[("wangwu", "pc")])
         } else {
-            text(&first, &many).for_persons(&[("zhangsan", "pa")])
+            text_message(&first, &many).for_persons(&[("zhangsan", "pa")])
         };
-        post.put_all(&[several.unique(), text(&second, &[]).for_persons(&[("zhangsan", "pa")]).unique()])
-            .await;
+        post.put_all(&[
+            several.unique(),
+            text_message(&second, &[]).for_persons(&[("zhangsan", "pa")]).unique(),
+        ])
+        .await;
         let replica = if polls % 2 == 0 { &post.messages } else { &other };
-        until(replica.deliver_due(&post.chart().await), polls).await;
-        assert_eq!(post.number(OVERTAKERS).await, 0, "died at step {polls}");
+        completes_within_polls(replica.deliver_due(&post.chart().await), polls).await;
+        assert_eq!(post.query_number(COUNT_OVERTAKERS).await, 0, "died at step {polls}");
         expected.extend([first, second]);
         // Whoever comes next goes on, without the limit of a minute in the way.
-        post.pass(63 * SECOND);
+        post.advance(63 * SECOND);
         other.deliver_due(&post.chart().await).await.expect("the database answers");
     }
     post.deliver_after(63 * SECOND).await;
@@ -66,15 +69,15 @@ async fn nothing_of_a_message_is_written_while_an_earlier_one_is_not_whichever_r
 
 #[tokio::test]
 async fn a_person_and_a_message_that_cannot_be_read_stop_nobody_else() {
-    let post = Post::new().await;
-    let unit = post.department(2, 0).await;
-    post.person("pa", "zhangsan", "active", &[&unit]).await;
-    post.person("pb", "lisi", "active", &[&unit]).await;
-    post.run("UPDATE person_rows SET memberships = 'nonsense' WHERE person_id = 'pa'").await;
-    let broken = post.put(&text("坏", &["wangwu"]).expiring(60 * SECOND)).await;
-    post.run(&format!("UPDATE messages SET targets = 'nonsense' WHERE id = '{broken}'")).await;
-    let to_unit = post.put(&text("部门", &[]).for_units(&[unit])).await;
-    let single = post.put(&text("单人", &["zhaoliu"])).await;
+    let post = MessageReplica::new().await;
+    let unit = post.add_department(2, 0).await;
+    post.add_person("pa", "zhangsan", "active", &[&unit]).await;
+    post.add_person("pb", "lisi", "active", &[&unit]).await;
+    post.execute("UPDATE person_rows SET memberships = 'nonsense' WHERE person_id = 'pa'").await;
+    let broken = post.put(&text_message("坏", &["wangwu"]).expiring(60 * SECOND)).await;
+    post.execute(&format!("UPDATE messages SET targets = 'nonsense' WHERE id = '{broken}'")).await;
+    let to_unit = post.put(&text_message("部门", &[]).for_units(&[unit])).await;
+    let single = post.put(&text_message("单人", &["zhaoliu"])).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&to_unit).await, "sent");
     assert_eq!((post.inbox("lisi").len(), post.inbox("zhangsan").len()), (1, 0));
@@ -86,29 +89,34 @@ async fn a_person_and_a_message_that_cannot_be_read_stop_nobody_else() {
 
 #[tokio::test]
 async fn a_message_that_can_be_read_again_is_delivered() {
-    let post = Post::new().await;
-    let id = post.put(&text("一", &["zhangsan"])).await;
-    post.run("UPDATE messages SET expanded_to = targets, targets = 'nonsense'").await;
+    let post = MessageReplica::new().await;
+    let id = post.put(&text_message("一", &["zhangsan"])).await;
+    post.execute("UPDATE messages SET expanded_to = targets, targets = 'nonsense'").await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&id).await, "accepted");
-    post.run("UPDATE messages SET targets = expanded_to, expanded_to = ''").await;
+    post.execute("UPDATE messages SET targets = expanded_to, expanded_to = ''").await;
     post.deliver_after(61 * SECOND).await;
     assert_eq!(post.status(&id).await, "sent");
 }
 
 /// How often the lane was taken.
-async fn turns(post: &Post) -> i64 {
-    post.number("SELECT turn FROM message_lanes").await
+async fn count_turns(post: &MessageReplica) -> i64 {
+    post.query_number("SELECT turn FROM message_lanes").await
 }
 
 /// A message to so many members of which some wait and some are in calls that nobody has tried.
-async fn held_up(count: usize, letter: impl Fn(Letter) -> Letter) -> (Post, gongpai::base::id::MessageId) {
-    let post = Post::new().await;
+async fn replica_with_blocked_message(
+    count: usize,
+    letter: impl Fn(TestMessage) -> TestMessage,
+) -> (MessageReplica, gongpai::base::id::MessageId) {
+    let post = MessageReplica::new().await;
     post.place.wecom.change(|world: &mut World| world.populate(count));
-    post.place.wecom.fail_always("message/send", Fault::Errcode(60020, "not allow to access".to_owned()));
+    post.place
+        .wecom
+        .fail_always("message/send", InjectedFault::Errcode(60020, "not allow to access".to_owned()));
     let members: Vec<String> = (1..=count).map(|n| format!("member{n:04}")).collect();
     let members: Vec<&str> = members.iter().map(String::as_str).collect();
-    let id = post.put(&letter(text("全员", &members))).await;
+    let id = post.put(&letter(text_message("全员", &members))).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&id).await, "accepted");
     post.place.wecom.clear_faults();
@@ -117,21 +125,24 @@ async fn held_up(count: usize, letter: impl Fn(Letter) -> Letter) -> (Post, gong
 
 #[tokio::test]
 async fn of_a_message_to_many_what_waits_ends_a_thousand_rows_at_a_time() {
-    let (post, id) = held_up(2500, |letter| letter.expiring(60 * SECOND)).await;
-    let before = turns(&post).await;
+    let (post, id) = replica_with_blocked_message(2500, |letter| letter.expiring(60 * SECOND)).await;
+    let before = count_turns(&post).await;
     assert_eq!(post.deliver_after(61 * SECOND).await.expired, 2500);
-    assert!(turns(&post).await - before >= 3);
+    assert!(count_turns(&post).await - before >= 3);
     assert_eq!(post.status(&id).await, "expired");
 
-    let before = turns(&post).await;
-    post.messages.retry(&id, By::default()).await.unwrap();
-    assert!(turns(&post).await - before >= 3);
-    assert_eq!(post.number("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending'").await, 2500);
-    let before = turns(&post).await;
-    post.messages.bury(&id, "nobody needs it", By::default()).await.unwrap();
-    assert!(turns(&post).await - before >= 3);
+    let before = count_turns(&post).await;
+    post.messages.retry(&id, Requester::default()).await.unwrap();
+    assert!(count_turns(&post).await - before >= 3);
+    assert_eq!(
+        post.query_number("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending'").await,
+        2500
+    );
+    let before = count_turns(&post).await;
+    post.messages.bury(&id, "nobody needs it", Requester::default()).await.unwrap();
+    assert!(count_turns(&post).await - before >= 3);
     assert_eq!(post.status(&id).await, "failed");
-    post.messages.retry(&id, By::default()).await.unwrap();
+    post.messages.retry(&id, Requester::default()).await.unwrap();
     post.deliver_after(600 * SECOND).await;
     assert_eq!(post.status(&id).await, "sent");
     assert_eq!(post.inbox("member2500"), ["全员"]);
@@ -140,11 +151,11 @@ async fn of_a_message_to_many_what_waits_ends_a_thousand_rows_at_a_time() {
 #[tokio::test]
 async fn a_recall_that_was_cut_off_goes_on_by_itself_and_nothing_of_it_is_sent_meanwhile() {
     for polls in [1, 3, 6, 10, 14, 18, 22, 26, 30, 40, 60, 1000] {
-        let (post, id) = held_up(1100, |letter| letter).await;
+        let (post, id) = replica_with_blocked_message(1100, |letter| letter).await;
         let ids = [id.clone()];
-        let done = until(post.messages.recall(&ids, By::default()), polls).await;
+        let done = completes_within_polls(post.messages.recall(&ids, Requester::default()), polls).await;
         post.deliver_after(600 * SECOND).await;
-        let asked = post.number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await == 1;
+        let asked = post.query_number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await == 1;
         assert_eq!(post.status(&id).await, if asked { "recalled" } else { "sent" }, "at step {polls}");
         assert_eq!(post.inbox("member0001").len(), usize::from(!asked));
         if done {
@@ -156,16 +167,16 @@ async fn a_recall_that_was_cut_off_goes_on_by_itself_and_nothing_of_it_is_sent_m
 
 #[tokio::test]
 async fn the_links_of_an_expired_message_lead_somewhere_again_when_it_is_tried_again() {
-    let post = Post::new().await;
-    let id = post.put(&text("请审批", &["zhangsan"]).expiring(SECOND)).await;
+    let post = MessageReplica::new().await;
+    let id = post.put(&text_message("请审批", &["zhangsan"]).expiring(SECOND)).await;
     let (gone, open) = (post.now().plus(SECOND), post.now().plus(1000 * SECOND));
-    link(&post.db, &post.corp, "gone", id.as_str(), "/a", gone).await;
-    link(&post.db, &post.corp, "open", id.as_str(), "/b", open).await;
+    write_link(&post.db, &post.corp, "gone", id.as_str(), "/a", gone).await;
+    write_link(&post.db, &post.corp, "open", id.as_str(), "/b", open).await;
     post.deliver_after(LINGER).await;
     assert_eq!(post.status(&id).await, "expired");
-    post.messages.retry(&id, By::default()).await.unwrap();
+    post.messages.retry(&id, Requester::default()).await.unwrap();
     let until = async |link: &str| {
-        post.number(&format!("SELECT expires_at FROM message_links WHERE id = '{link}'")).await
+        post.query_number(&format!("SELECT expires_at FROM message_links WHERE id = '{link}'")).await
     };
     assert_eq!(until("gone").await, post.now().plus(30 * 24 * 3600 * SECOND).millis());
     assert_eq!(until("open").await, open.millis());
@@ -175,13 +186,13 @@ async fn the_links_of_an_expired_message_lead_somewhere_again_when_it_is_tried_a
 
 #[tokio::test]
 async fn repeats_of_one_text_wait_aside_and_hold_up_nothing_else() {
-    let post = Post::new().await;
+    let post = MessageReplica::new().await;
     for _ in 0..5 {
-        post.put(&text("磁盘满", &["zhangsan"])).await;
+        post.put(&text_message("磁盘满", &["zhangsan"])).await;
         post.deliver_after(10 * SECOND).await;
     }
     assert_eq!(post.inbox("zhangsan"), ["磁盘满"]);
-    let (todo, other) = (text("请审批", &["zhangsan"]).unique(), text("开会", &["zhangsan"]));
+    let (todo, other) = (text_message("请审批", &["zhangsan"]).unique(), text_message("开会", &["zhangsan"]));
     let ids = post.put_all(&[todo, other]).await;
     post.deliver_after(LINGER).await;
     for id in &ids {
@@ -193,20 +204,21 @@ async fn repeats_of_one_text_wait_aside_and_hold_up_nothing_else() {
     }
     assert_eq!(post.inbox("zhangsan").iter().filter(|text| *text == "磁盘满").count(), 5);
     assert!(post.place.wecom.suppressed().is_empty());
-    assert_eq!(post.number("SELECT COUNT(*) FROM messages WHERE status <> 'sent'").await, 0);
+    assert_eq!(post.query_number("SELECT COUNT(*) FROM messages WHERE status <> 'sent'").await, 0);
 }
 
 #[tokio::test]
 async fn what_waits_behind_a_limit_is_not_looked_at_before_there_is_room() {
-    let post = Post::new().await;
-    let letters: Vec<_> = (0..100).map(|n| text(&format!("第{n}条"), &["zhangsan"]).unique()).collect();
+    let post = MessageReplica::new().await;
+    let letters: Vec<_> =
+        (0..100).map(|n| text_message(&format!("第{n}条"), &["zhangsan"]).unique()).collect();
     post.put_all(&letters).await;
     assert_eq!(post.deliver().await.sent, 28);
     let due = format!("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending' AND due_at <= {}", {
         post.now().millis()
     });
-    assert_eq!(post.number(&due).await, 0);
-    let other = post.put(&text("别人", &["lisi"]).unique()).await;
+    assert_eq!(post.query_number(&due).await, 0);
+    let other = post.put(&text_message("别人", &["lisi"]).unique()).await;
     post.deliver().await;
     assert_eq!(post.status(&other).await, "sent");
     assert_eq!(post.deliver_after(63 * SECOND).await.sent, 28);

@@ -4,39 +4,39 @@ use std::time::Duration;
 
 use gongpai::base::id::CorpId;
 use gongpai::db::Db;
-use gongpai::simulator::Member;
+use gongpai::simulator::SimulatedMember;
 use reqwest::Method;
 use url::Url;
 
-use crate::support::app::{APP, PUBLIC, TestApp};
-use crate::support::browser::{Ask, Browser, PHONE};
-use crate::support::messages::{Recipient, Stored, link};
+use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
+use crate::support::browser::{Browser, BrowserRequest, PHONE};
+use crate::support::messages::{MessageFixture, RecipientFixture, write_link};
 
 /// Where the link leads.
 const TARGET: &str = "https://app.example.com/todo?id=7&from=%E5%BE%85%E5%8A%9E#top";
 /// The link.
 const LINK: &str = "https://oa.example.com/sso/m/L1";
 /// Thirty days.
-const VALID: Duration = Duration::from_secs(30 * 24 * 3600);
+const LINK_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
-fn parts(t: &TestApp) -> (&Db, &CorpId) {
+fn db_and_corp(t: &TestApp) -> (&Db, &CorpId) {
     (&t.app.db, &t.app.config.wecom.corp_id)
 }
 
 /// A gateway with the message `m1` that has the link, for the members of these keys.
-async fn with_message(toml: &str, members: &[(&str, &str)]) -> TestApp {
+async fn app_with_message(toml: &str, members: &[(&str, &str)]) -> TestApp {
     let t = TestApp::with(toml).await;
-    message(&t, members).await;
+    write_message(&t, members).await;
     t
 }
 
-async fn message(t: &TestApp, members: &[(&str, &str)]) {
-    let ((db, corp), now) = (parts(t), t.app.clock.now());
-    Stored::to("m1", 1, &[]).write(db, corp, now).await;
+async fn write_message(t: &TestApp, members: &[(&str, &str)]) {
+    let ((db, corp), now) = (db_and_corp(t), t.app.clock.now());
+    MessageFixture::to("m1", 1, &[]).write(db, corp, now).await;
     for (member, userid) in members {
-        Recipient::pending("m1", member, userid).write(db, corp).await;
+        RecipientFixture::pending("m1", member, userid).write(db, corp).await;
     }
-    link(db, corp, "L1", "m1", TARGET, now.plus(VALID)).await;
+    write_link(db, corp, "L1", "m1", TARGET, now.plus(LINK_LIFETIME)).await;
 }
 
 /// What `browser` ends up with; the application's own page is not asked for.
@@ -55,7 +55,7 @@ async fn tap(browser: &mut Browser, url: &str) -> Result<Url, (u16, String)> {
 }
 
 /// The page with this code, which tells nothing of the message.
-fn says(outcome: Result<Url, (u16, String)>, status: u16, code: &str) {
+fn assert_refused(outcome: Result<Url, (u16, String)>, status: u16, code: &str) {
     let (seen, text) = outcome.expect_err("a page");
     assert_eq!(seen, status, "{text}");
     assert!(text.contains(code), "{text}");
@@ -65,42 +65,43 @@ fn says(outcome: Result<Url, (u16, String)>, status: u16, code: &str) {
     );
 }
 
-async fn refusals(t: &TestApp) -> Vec<String> {
-    t.texts("SELECT userid FROM audit WHERE event = 'message' AND decision = 'refused' ORDER BY id").await
+async fn audited_refusals(t: &TestApp) -> Vec<String> {
+    t.query_texts("SELECT userid FROM audit WHERE event = 'message' AND decision = 'refused' ORDER BY id")
+        .await
 }
 
 #[tokio::test]
 async fn whoever_taps_it_in_wecom_arrives_signed_in_without_a_page() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
     let mut phone = t.phone_of("zhangsan");
     assert_eq!(tap(&mut phone, LINK).await.expect("arrives").as_str(), TARGET);
-    assert_eq!(t.check(&phone, PUBLIC).await.status, 200, "signed in");
-    let at = t.number("SELECT opened_at FROM message_links").await;
+    assert_eq!(t.check(&phone, PUBLIC_URL).await.status, 200, "signed in");
+    let at = t.query_number("SELECT opened_at FROM message_links").await;
     t.advance(Duration::from_secs(60)).await;
     assert_eq!(tap(&mut phone, LINK).await.expect("again").as_str(), TARGET);
-    assert_eq!(t.number("SELECT opened_at FROM message_links").await, at, "the first time counts");
+    assert_eq!(t.query_number("SELECT opened_at FROM message_links").await, at, "the first time counts");
 }
 
 #[tokio::test]
 async fn a_target_without_a_fragment_inherits_none_of_wecoms() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
-    let ((db, corp), now) = (parts(&t), t.app.clock.now());
-    link(db, corp, "L2", "m1", &format!("{APP}/todo?id=7"), now.plus(VALID)).await;
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
+    let ((db, corp), now) = (db_and_corp(&t), t.app.clock.now());
+    write_link(db, corp, "L2", "m1", &format!("{APP_URL}/todo?id=7"), now.plus(LINK_LIFETIME)).await;
     let mut phone = t.phone_of("zhangsan");
-    let mut page = phone.get(format!("{PUBLIC}/sso/m/L2")).await;
+    let mut page = phone.get(format!("{PUBLIC_URL}/sso/m/L2")).await;
     while page.location().is_some_and(|next| next.path() != "/todo") {
         page = phone.get(page.next().expect("a Location").as_str()).await;
     }
-    assert_eq!(page.header("location"), Some(format!("{APP}/todo?id=7#").as_str()), "by {}", page.url);
+    assert_eq!(page.header("location"), Some(format!("{APP_URL}/todo?id=7#").as_str()), "by {}", page.url);
 }
 
 #[tokio::test]
 async fn a_stranger_on_a_desk_is_asked_to_scan_and_comes_back_to_the_link() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
     let page = t.desktop().get(LINK).await;
     assert_eq!(
         page.location().expect("to sign in").as_str(),
-        format!("{PUBLIC}/sso/login?rd=%2Fsso%2Fm%2FL1")
+        format!("{PUBLIC_URL}/sso/login?rd=%2Fsso%2Fm%2FL1")
     );
     let scan = t.desktop().open(LINK).await;
     assert!(scan.status == 200 && scan.text().contains("iframe"), "{}", scan.text());
@@ -111,16 +112,16 @@ async fn a_stranger_on_a_desk_is_asked_to_scan_and_comes_back_to_the_link() {
 
 #[tokio::test]
 async fn thread_46_whoever_gets_the_link_cannot_approve_with_it() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
     let mut other = t.signed_in("lisi").await;
     other.user_agent = crate::support::browser::DESKTOP.to_owned();
-    says(tap(&mut other, LINK).await, 403, "message.not_for_you");
-    says(tap(&mut other, &format!("{LINK}?again=1")).await, 403, "message.not_for_you");
-    assert_eq!(refusals(&t).await, ["lisi"], "once a minute");
+    assert_refused(tap(&mut other, LINK).await, 403, "message.not_for_you");
+    assert_refused(tap(&mut other, &format!("{LINK}?again=1")).await, 403, "message.not_for_you");
+    assert_eq!(audited_refusals(&t).await, ["lisi"], "once a minute");
     t.advance(Duration::from_secs(61)).await;
-    says(tap(&mut other, LINK).await, 403, "message.not_for_you");
-    assert_eq!(refusals(&t).await, ["lisi", "lisi"]);
-    assert_eq!(t.number("SELECT COUNT(opened_at) FROM message_links").await, 0);
+    assert_refused(tap(&mut other, LINK).await, 403, "message.not_for_you");
+    assert_eq!(audited_refusals(&t).await, ["lisi", "lisi"]);
+    assert_eq!(t.query_number("SELECT COUNT(opened_at) FROM message_links").await, 0);
     let json = other.fetch(LINK).await;
     assert_eq!(json.status, 403);
     assert!(!json.text().contains("todo"), "{}", json.text());
@@ -128,12 +129,12 @@ async fn thread_46_whoever_gets_the_link_cannot_approve_with_it() {
 
 #[tokio::test]
 async fn in_wecom_with_another_account_wecom_is_asked_once_and_then_there_is_a_page() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
     let mut phone = t.signed_in("lisi").await;
     let first = phone.get(LINK).await;
-    let again = format!("{PUBLIC}/sso/login?rd=%2Fsso%2Fm%2FL1%3Fagain%3D1");
+    let again = format!("{PUBLIC_URL}/sso/login?rd=%2Fsso%2Fm%2FL1%3Fagain%3D1");
     assert_eq!(first.location().expect("WeCom is asked").as_str(), again);
-    says(tap(&mut phone, LINK).await, 403, "message.not_for_you");
+    assert_refused(tap(&mut phone, LINK).await, 403, "message.not_for_you");
     // The account was switched in the app.
     t.wecom.set_phone_member("zhangsan");
     assert_eq!(tap(&mut phone, LINK).await.expect("arrives").as_str(), TARGET);
@@ -141,21 +142,26 @@ async fn in_wecom_with_another_account_wecom_is_asked_once_and_then_there_is_a_p
 
 #[tokio::test]
 async fn a_link_that_has_expired_was_recalled_or_never_was_is_gone_for_everybody() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
-    let ((db, corp), now) = (parts(&t), t.app.clock.now());
-    let taken_back = Stored { recall_at: Some(now.millis()), ..Stored::to("m2", 2, &["zhangsan"]) };
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
+    let ((db, corp), now) = (db_and_corp(&t), t.app.clock.now());
+    let taken_back =
+        MessageFixture { recall_at: Some(now.millis()), ..MessageFixture::to("m2", 2, &["zhangsan"]) };
     taken_back.write(db, corp, now).await;
-    Recipient::pending("m2", "=zhangsan", "zhangsan").write(db, corp).await;
-    link(db, corp, "L2", "m2", TARGET, now.plus(VALID)).await;
+    RecipientFixture::pending("m2", "=zhangsan", "zhangsan").write(db, corp).await;
+    write_link(db, corp, "L2", "m2", TARGET, now.plus(LINK_LIFETIME)).await;
     let mut phone = t.signed_in("zhangsan").await;
     let long = "x".repeat(65);
     for id in ["L2", "l1", "never", "L1%00", "L1%2F", "%FF", "%E4%BD%A0", long.as_str()] {
         for mut browser in [phone.clone(), t.desktop()] {
-            says(tap(&mut browser, &format!("{PUBLIC}/sso/m/{id}")).await, 410, "message.expired");
+            assert_refused(
+                tap(&mut browser, &format!("{PUBLIC_URL}/sso/m/{id}")).await,
+                410,
+                "message.expired",
+            );
         }
     }
-    t.advance(VALID).await;
-    says(tap(&mut phone, LINK).await, 410, "message.expired");
+    t.advance(LINK_LIFETIME).await;
+    assert_refused(tap(&mut phone, LINK).await, 410, "message.expired");
     let page = phone.get(LINK).await;
     assert!(page.link_with("/sso/login").is_some(), "the way back: {}", page.text());
 }
@@ -163,13 +169,13 @@ async fn a_link_that_has_expired_was_recalled_or_never_was_is_gone_for_everybody
 #[tokio::test]
 async fn whoever_left_is_asked_to_sign_in_and_cannot() {
     let t = TestApp::start().await;
-    t.synced().await;
+    t.sync_fully().await;
     let wangwu = t.person("wangwu").await["id"].as_str().expect("an id").to_owned();
-    message(&t, &[(&wangwu, "wangwu")]).await;
+    write_message(&t, &[(&wangwu, "wangwu")]).await;
     let mut phone = t.signed_in("wangwu").await;
     assert!(tap(&mut phone, LINK).await.is_ok());
     t.wecom.remove_member("wangwu");
-    t.synced().await;
+    t.sync_fully().await;
     let (status, text) = tap(&mut phone, LINK).await.expect_err("a page");
     assert_eq!(status, 403, "{text}");
     assert!(text.contains("signin."), "{text}");
@@ -179,68 +185,68 @@ async fn whoever_left_is_asked_to_sign_in_and_cannot() {
 async fn a_person_whose_userid_changed_opens_it_and_the_next_holder_of_a_userid_does_not() {
     let t = TestApp::with("[directory]\nlink_by = [\"userid\", \"mobile\"]").await;
     t.wecom.change_app(|app| app.legacy_fields = true);
-    t.synced().await;
+    t.sync_fully().await;
     let lisi = t.person("lisi").await["id"].as_str().expect("an id").to_owned();
-    message(&t, &[(&lisi, "lisi")]).await;
+    write_message(&t, &[(&lisi, "lisi")]).await;
     t.wecom.change_member("lisi", |m| m.userid = "li.si".to_owned());
-    t.synced().await;
+    t.sync_fully().await;
     let mut renamed = t.signed_in("li.si").await;
     assert_eq!(tap(&mut renamed, LINK).await.expect("arrives").as_str(), TARGET);
-    t.wecom.add_member(Member::new("lisi", "李思").within([2]).with_mobile("13911110000"));
-    t.synced().await;
+    t.wecom.add_member(SimulatedMember::new("lisi", "李思").with_departments([2]).with_mobile("13911110000"));
+    t.sync_fully().await;
     let mut next = t.signed_in("lisi").await;
-    says(tap(&mut next, LINK).await, 403, "message.not_for_you");
+    assert_refused(tap(&mut next, LINK).await, 403, "message.not_for_you");
 }
 
 #[tokio::test]
 async fn what_everybody_got_everybody_opens() {
-    let t = with_message("", &[("@all", "@all")]).await;
+    let t = app_with_message("", &[("@all", "@all")]).await;
     let mut phone = t.phone_of("lisi");
     assert!(tap(&mut phone, LINK).await.is_ok());
 }
 
 #[tokio::test]
 async fn the_link_works_on_every_host_under_the_prefix_that_hosts_proxy() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
-    for url in [format!("{APP}/_gongpai/m/L1"), format!("{PUBLIC}/_gongpai/m/L1")] {
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
+    for url in [format!("{APP_URL}/_gongpai/m/L1"), format!("{PUBLIC_URL}/_gongpai/m/L1")] {
         let mut phone = t.phone_of("zhangsan");
         assert_eq!(tap(&mut phone, &url).await.expect("arrives").as_str(), TARGET, "{url}");
         let mut other = t.phone_of("lisi");
-        says(tap(&mut other, &url).await, 403, "message.not_for_you");
+        assert_refused(tap(&mut other, &url).await, 403, "message.not_for_you");
         // Somebody who is signed in there as well, and whose account was switched in the app.
         t.wecom.set_phone_member("zhangsan");
         assert_eq!(tap(&mut other, &url).await.expect("arrives").as_str(), TARGET, "{url}");
     }
-    let page = t.phone_of("zhangsan").get(format!("{APP}/_gongpai/m/L1")).await;
+    let page = t.phone_of("zhangsan").get(format!("{APP_URL}/_gongpai/m/L1")).await;
     assert_eq!(
         page.location().expect("to sign in").as_str(),
-        format!("{APP}/_gongpai/login?rd=%2F_gongpai%2Fm%2FL1")
+        format!("{APP_URL}/_gongpai/login?rd=%2F_gongpai%2Fm%2FL1")
     );
 }
 
 #[tokio::test]
 async fn a_host_that_is_no_longer_ours_is_not_gone_to() {
     let t = TestApp::with("[login]\nredirect_hosts = [\"hr.example.com\"]").await;
-    message(&t, &[("=zhangsan", "zhangsan")]).await;
+    write_message(&t, &[("=zhangsan", "zhangsan")]).await;
     let mut phone = t.signed_in("zhangsan").await;
-    says(tap(&mut phone, LINK).await, 410, "message.expired");
+    assert_refused(tap(&mut phone, LINK).await, 410, "message.expired");
 }
 
 #[tokio::test]
 async fn head_tells_the_way_and_opens_nothing() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
-    let head = |url: &str| Ask::bare(Method::HEAD, url);
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
+    let head = |url: &str| BrowserRequest::bare(Method::HEAD, url);
     let page = t.desktop().send(head(LINK)).await;
     assert!(page.location().expect("to sign in").path().ends_with("/login"));
     let mut phone = t.signed_in("zhangsan").await;
     assert_eq!(phone.send(head(LINK)).await.location().expect("the target").as_str(), TARGET);
-    assert_eq!(t.number("SELECT COUNT(opened_at) FROM message_links").await, 0);
-    assert_eq!(phone.send(head(&format!("{PUBLIC}/sso/m/no"))).await.status, 410);
+    assert_eq!(t.query_number("SELECT COUNT(opened_at) FROM message_links").await, 0);
+    assert_eq!(phone.send(head(&format!("{PUBLIC_URL}/sso/m/no"))).await.status, 410);
 }
 
 #[tokio::test]
 async fn without_sessions_that_can_be_checked_it_is_under_maintenance_and_nobody_goes_in_circles() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
     let mut phone = t.signed_in("zhangsan").await;
     t.app.db.close().await;
     let page = phone.get(LINK).await;
@@ -252,16 +258,16 @@ async fn without_sessions_that_can_be_checked_it_is_under_maintenance_and_nobody
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_12_no_stored_target_leads_to_another_host() {
-    let t = with_message("", &[("=zhangsan", "zhangsan")]).await;
-    let (db, corp) = parts(&t);
+    let t = app_with_message("", &[("=zhangsan", "zhangsan")]).await;
+    let (db, corp) = db_and_corp(&t);
     let mut phone = t.signed_in("zhangsan").await;
     let text = include_str!("../data/security/open_redirect_payloads.txt");
     let payloads = text.lines().filter(|line| !line.starts_with("# ") && !line.is_empty());
     let (mut arrived, mut tried) = (0, 0);
     for (n, payload) in payloads.map(|line| line.replace("GATEWAY", "oa.example.com")).enumerate() {
         let id = format!("p{n}");
-        link(db, corp, &id, "m1", &payload, t.app.clock.now().plus(VALID)).await;
-        let page = phone.get(format!("{PUBLIC}/sso/m/{id}")).await;
+        write_link(db, corp, &id, "m1", &payload, t.app.clock.now().plus(LINK_LIFETIME)).await;
+        let page = phone.get(format!("{PUBLIC_URL}/sso/m/{id}")).await;
         tried += 1;
         match page.location() {
             Some(to) => {

@@ -2,12 +2,12 @@
 
 use std::collections::HashSet;
 
-use gongpai::api::openapi::document;
+use gongpai::api::openapi::build_document;
 use gongpai::base::secret::sha256_hex;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::api::{ask, basic, get, problem, send};
+use crate::support::api::{basic_auth, get, new_request, problem, send_request};
 use crate::support::app::{API_SECRET, TestApp};
 
 /// Every operation: method, path, and what the document says of it.
@@ -23,21 +23,23 @@ fn operations(document: &Value) -> Vec<(Method, String, Value)> {
 }
 
 /// The scope that an operation says it needs.
-fn scope(operation: &Value) -> Option<&str> {
+fn required_scope(operation: &Value) -> Option<&str> {
     operation.pointer("/security/0/basic/0").and_then(Value::as_str)
 }
 
 /// A path with something in the place of its parameters.
-fn filled(path: &str) -> String {
+fn fill_path(path: &str) -> String {
     path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
 }
 
-fn walk<'a>(value: &'a Value, at: &str, visit: &mut impl FnMut(&str, &'a Value)) {
+fn visit_values<'a>(value: &'a Value, at: &str, visit: &mut impl FnMut(&str, &'a Value)) {
     visit(at, value);
     match value {
-        Value::Object(map) => map.iter().for_each(|(key, value)| walk(value, &format!("{at}/{key}"), visit)),
+        Value::Object(map) => {
+            map.iter().for_each(|(key, value)| visit_values(value, &format!("{at}/{key}"), visit))
+        }
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(n, value)| walk(value, &format!("{at}/{n}"), visit));
+            list.iter().enumerate().for_each(|(n, value)| visit_values(value, &format!("{at}/{n}"), visit));
         }
         _ => {}
     }
@@ -45,7 +47,7 @@ fn walk<'a>(value: &'a Value, at: &str, visit: &mut impl FnMut(&str, &'a Value))
 
 #[test]
 fn the_document_is_this_one() {
-    let mut document = document().unwrap();
+    let mut document = build_document().unwrap();
     assert_eq!(document["info"]["version"].take(), env!("CARGO_PKG_VERSION"));
     insta::assert_json_snapshot!("openapi", document);
 }
@@ -53,16 +55,16 @@ fn the_document_is_this_one() {
 #[tokio::test]
 async fn the_document_is_served_to_anybody() {
     let t = TestApp::start().await;
-    let page = send(ask(&t, Method::GET, "/api/v1/openapi.json")).await;
+    let page = send_request(new_request(&t, Method::GET, "/api/v1/openapi.json")).await;
     assert_eq!((page.status.as_u16(), page.header("content-type")), (200, Some("application/json")));
-    assert_eq!(page.json::<Value>(), document().unwrap());
+    assert_eq!(page.json::<Value>(), build_document().unwrap());
 }
 
 #[test]
 fn the_document_is_a_valid_one() {
-    let document = document().unwrap();
+    let document = build_document().unwrap();
     assert_eq!(document["openapi"], "3.1.0");
-    walk(&document, "", &mut |at, value| {
+    visit_values(&document, "", &mut |at, value| {
         if let Some(reference) = value.get("$ref").and_then(Value::as_str) {
             let pointer = reference.strip_prefix('#').unwrap_or_else(|| panic!("{at}: {reference}"));
             assert!(document.pointer(pointer).is_some(), "{at}: {reference} leads nowhere");
@@ -107,7 +109,7 @@ fn the_document_is_a_valid_one() {
 }
 
 /// A client with each scope alone.
-fn clients() -> String {
+fn client_toml() -> String {
     let hash = sha256_hex(API_SECRET);
     ["sessions", "directory:read", "directory:write", "messages"]
         .map(|scope| {
@@ -119,13 +121,13 @@ fn clients() -> String {
 
 #[tokio::test]
 async fn every_path_of_the_document_is_answered_and_needs_exactly_the_scope_that_it_says() {
-    let t = TestApp::with(&clients()).await;
-    let document = document().unwrap();
+    let t = TestApp::with(&client_toml()).await;
+    let document = build_document().unwrap();
     for (method, path, operation) in operations(&document) {
         let place = format!("{method} {path}");
-        let url = filled(&path);
-        let page = send(ask(&t, method.clone(), &url)).await;
-        let Some(scope) = scope(&operation) else {
+        let url = fill_path(&path);
+        let page = send_request(new_request(&t, method.clone(), &url)).await;
+        let Some(scope) = required_scope(&operation) else {
             assert_eq!((&*path, page.status.as_u16()), ("/api/v1/openapi.json", 200), "only that is open");
             continue;
         };
@@ -133,8 +135,10 @@ async fn every_path_of_the_document_is_answered_and_needs_exactly_the_scope_that
         assert_eq!(problem(&page), (401, "api.unauthorized".to_owned()), "{place}");
         assert!(operation["description"].as_str().unwrap().contains(&format!("`{scope}`")), "{place}");
         for client in ["sessions", "directory:read", "directory:write", "messages"] {
-            let credentials = basic(&client.replace(':', "-"));
-            let page = send(ask(&t, method.clone(), &url).header("authorization", &credentials)).await;
+            let credentials = basic_auth(&client.replace(':', "-"));
+            let page =
+                send_request(new_request(&t, method.clone(), &url).header("authorization", &credentials))
+                    .await;
             if client == scope {
                 assert!(![401, 403, 405].contains(&page.status.as_u16()), "{place}: {}", page.text());
                 let said = operation["responses"].get(page.status.as_str());
@@ -163,14 +167,14 @@ fn every_route_of_the_api_is_in_the_document() {
         }
         handlers += text.matches("#[utoipa::path(").count();
     }
-    assert_eq!(operations(&document().unwrap()).len(), handlers, "a handler without a route");
+    assert_eq!(operations(&build_document().unwrap()).len(), handlers, "a handler without a route");
 }
 
 #[tokio::test]
 async fn what_is_answered_is_what_its_schema_says() {
-    let t = crate::support::chart::example().await;
+    let t = crate::support::chart::app_with_example_chart().await;
     t.signed_in("lisi").await;
-    let document = document().unwrap();
+    let document = build_document().unwrap();
     for path in ["units", "persons", "tags", "changes"] {
         let path = format!("/api/v1/directory/{path}");
         let schema =

@@ -3,14 +3,14 @@
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::support::app::{APP, PUBLIC, TestApp};
-use crate::support::browser::{Ask, PHONE};
+use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
+use crate::support::browser::{BrowserRequest, PHONE};
 
 #[tokio::test]
 async fn who_am_i_is_exactly_the_documented_json() {
     let t = TestApp::start().await;
     let mut phone = t.signed_in("zhangsan").await;
-    let page = phone.fetch(format!("{PUBLIC}/sso/session")).await;
+    let page = phone.fetch(format!("{PUBLIC_URL}/sso/session")).await;
     let me: Value = page.json();
     let names: Vec<_> = me.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(names, ["userid", "name", "sub", "units", "amr", "expires_at"]);
@@ -30,11 +30,11 @@ async fn who_am_i_is_exactly_the_documented_json() {
 async fn who_am_i_answers_401_to_nobody() {
     let t = TestApp::start().await;
     for url in [
-        format!("{PUBLIC}/sso/session"),
-        format!("{APP}/_gongpai/session"),
-        format!("{PUBLIC}/_gongpai/session"),
+        format!("{PUBLIC_URL}/sso/session"),
+        format!("{APP_URL}/_gongpai/session"),
+        format!("{PUBLIC_URL}/_gongpai/session"),
     ] {
-        for ask in [Ask::fetch(&url), Ask::navigate(&url)] {
+        for ask in [BrowserRequest::fetch(&url), BrowserRequest::navigate(&url)] {
             let page = t.desktop().send(ask).await;
             assert_eq!(page.status, 401, "{url}");
             assert_eq!(page.header("content-type"), Some("application/problem+json"));
@@ -46,43 +46,43 @@ async fn who_am_i_answers_401_to_nobody() {
 #[tokio::test]
 async fn home_says_who_is_signed_in_and_sends_everybody_else_to_sign_in() {
     let t = TestApp::start().await;
-    let page = t.desktop().get(format!("{PUBLIC}/")).await;
-    assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/sso/login?rd=%2F"));
+    let page = t.desktop().get(format!("{PUBLIC_URL}/")).await;
+    assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC_URL}/sso/login?rd=%2F"));
     let mut phone = t.signed_in("zhangsan").await;
-    let page = phone.get(format!("{PUBLIC}/")).await;
+    let page = phone.get(format!("{PUBLIC_URL}/")).await;
     assert_eq!(page.status, 200);
     assert!(page.text().contains("张三 (zhangsan)"), "{}", page.text());
     let out = page.link_with("/sso/logout").expect("a way out");
     assert_eq!(phone.get(out).await.status, 200);
     // On an application's host by the prefix it proxies.
-    let page = t.desktop().get(format!("{APP}/")).await;
-    assert_eq!(page.location().unwrap().as_str(), format!("{APP}/_gongpai/login?rd=%2F"));
+    let page = t.desktop().get(format!("{APP_URL}/")).await;
+    assert_eq!(page.location().unwrap().as_str(), format!("{APP_URL}/_gongpai/login?rd=%2F"));
 }
 
 #[tokio::test]
 async fn a_phones_own_browser_is_shown_the_way_into_wecom() {
     let t = TestApp::start().await;
-    let page = t.browser(PHONE).get(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    let page = t.browser(PHONE).get(format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
     assert_eq!(page.status, 200);
     let text = page.text();
     assert!(text.contains("href=\"wxwork://") && text.contains("工作台 → 应用"), "{text}");
     assert!(page.headers.get("set-cookie").is_none());
-    let page = t.browser(PHONE).get(format!("{PUBLIC}/sso/login?rd=/x&entrance=qr")).await;
+    let page = t.browser(PHONE).get(format!("{PUBLIC_URL}/sso/login?rd=/x&entrance=qr")).await;
     assert!(page.text().contains("<iframe"));
 }
 
 #[tokio::test]
 async fn entrance_decides_against_the_user_agent_and_anything_else_does_not() {
     let t = TestApp::start().await;
-    let page = t.desktop().get(format!("{PUBLIC}/sso/login?rd=/x&entrance=app")).await;
+    let page = t.desktop().get(format!("{PUBLIC_URL}/sso/login?rd=/x&entrance=app")).await;
     assert_eq!(page.location().unwrap().path(), "/connect/oauth2/authorize");
-    let page = t.phone_of("zhangsan").get(format!("{PUBLIC}/sso/login?rd=/x&entrance=qr")).await;
+    let page = t.phone_of("zhangsan").get(format!("{PUBLIC_URL}/sso/login?rd=/x&entrance=qr")).await;
     assert!(page.text().contains("<iframe"));
     for junk in ["", "x", "APP", "app%00"] {
-        let page = t.desktop().get(format!("{PUBLIC}/sso/login?rd=/x&entrance={junk}")).await;
+        let page = t.desktop().get(format!("{PUBLIC_URL}/sso/login?rd=/x&entrance={junk}")).await;
         assert!(page.text().contains("<iframe"), "{junk}");
     }
-    let page = t.desktop().get(format!("{APP}/_gongpai/login?rd=/x&entrance=app")).await;
+    let page = t.desktop().get(format!("{APP_URL}/_gongpai/login?rd=/x&entrance=app")).await;
     assert!(page.location().unwrap().query().unwrap().ends_with("&entrance=app"));
 }
 
@@ -97,7 +97,7 @@ async fn a_head_request_answers_like_a_get_without_a_body() {
         if path != "/sso/login?rd=/" {
             browser.cookies = signed_in.cookies.clone();
         }
-        let page = browser.send(Ask::bare(Method::HEAD, &format!("{PUBLIC}{path}"))).await;
+        let page = browser.send(BrowserRequest::bare(Method::HEAD, &format!("{PUBLIC_URL}{path}"))).await;
         assert_eq!((page.status.as_u16(), page.body.len()), (status, 0), "{path}");
     }
 }
@@ -124,11 +124,11 @@ async fn what_is_not_there_is_a_page_for_people_and_a_problem_for_programs() {
         "/readyz",
         "/debug/pprof",
     ] {
-        let page = t.desktop().get(format!("{PUBLIC}{path}")).await;
+        let page = t.desktop().get(format!("{PUBLIC_URL}{path}")).await;
         assert_eq!(page.status, 404, "{path}");
         assert!(page.header("content-type").unwrap().starts_with("text/html"), "{path}");
         assert!(page.text().contains(page.header("x-request-id").unwrap()));
-        let problem = t.desktop().fetch(format!("{PUBLIC}{path}")).await;
+        let problem = t.desktop().fetch(format!("{PUBLIC_URL}{path}")).await;
         assert_eq!(problem.header("content-type"), Some("application/problem+json"), "{path}");
         assert!(problem.json::<Value>()["code"].is_string());
     }
@@ -143,15 +143,15 @@ async fn other_methods_are_refused_and_change_nothing() {
         {
             let mut browser = t.desktop();
             browser.cookies = signed_in.cookies.clone();
-            let ask = Ask::bare(method.clone(), &format!("{PUBLIC}{path}"))
-                .header("origin", PUBLIC)
+            let ask = BrowserRequest::bare(method.clone(), &format!("{PUBLIC_URL}{path}"))
+                .header("origin", PUBLIC_URL)
                 .header("sec-fetch-site", "same-origin");
             let page = browser.send(ask).await;
             assert_eq!(page.status, 405, "{method} {path}");
             assert!(page.header("allow").unwrap().contains("GET"), "{method} {path}");
         }
     }
-    assert_eq!(t.check(&signed_in, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&signed_in, PUBLIC_URL).await.status, 200);
 }
 
 #[tokio::test]
@@ -190,5 +190,5 @@ async fn case_38_a_request_target_with_another_authority_than_host_is_refused() 
     ] {
         assert!(!ask(junk).await.contains(" 200 "), "{junk:?}");
     }
-    assert_eq!(t.desktop().get(format!("{PUBLIC}/healthz")).await.status, 200);
+    assert_eq!(t.desktop().get(format!("{PUBLIC_URL}/healthz")).await.status, 200);
 }

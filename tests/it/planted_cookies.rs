@@ -6,18 +6,18 @@ use std::time::Duration;
 use gongpai::simulator::Simulator;
 use url::Url;
 
-use crate::support::app::{PUBLIC, TestApp};
+use crate::support::app::{PUBLIC_URL, TestApp};
 use crate::support::browser::{Browser, Page, WECOM_PHONE};
 use crate::support::database::TestDatabase;
 
-const SHARED: &str = "__Secure-gongpai";
-const WITH_A_DOMAIN: &str = "[session]\ncookie_domain = \".example.com\"";
+const SHARED_COOKIE: &str = "__Secure-gongpai";
+const COOKIE_DOMAIN_CONFIG: &str = "[session]\ncookie_domain = \".example.com\"";
 
 /// More redirects than this in a row are an error page in Chromium.
 const MAX_CHROMIUM_REDIRECTS: usize = 20;
 
 /// Sets a cookie as an answer of `from` would.
-fn plant(browser: &mut Browser, from: &str, cookie: &str) {
+fn plant_cookie(browser: &mut Browser, from: &str, cookie: &str) {
     let refused = browser.cookies.refused().len();
     browser.cookies.store(&from.parse().expect("a URL"), cookie);
     assert_eq!(browser.cookies.refused().len(), refused, "no browser would take {cookie}");
@@ -25,7 +25,12 @@ fn plant(browser: &mut Browser, from: &str, cookie: &str) {
 
 /// Opens a page behind the gate, as often as the gate sends the browser to sign in; `None`: it was let in. Otherwise
 /// the page that it ended on. `always` happens in the browser before every request for the page.
-async fn open(t: &TestApp, browser: &mut Browser, url: &str, always: impl Fn(&mut Browser)) -> Option<Page> {
+async fn open_behind_gate(
+    t: &TestApp,
+    browser: &mut Browser,
+    url: &str,
+    always: impl Fn(&mut Browser),
+) -> Option<Page> {
     let mut redirects = 0;
     loop {
         always(browser);
@@ -51,11 +56,11 @@ async fn open(t: &TestApp, browser: &mut Browser, url: &str, always: impl Fn(&mu
 
 #[tokio::test]
 async fn case_50_a_cookie_that_a_sibling_planted_at_a_path_is_removed_when_a_page_below_signs_in() {
-    let t = TestApp::with(WITH_A_DOMAIN).await;
-    for host in [PUBLIC, "https://hr.example.com"] {
+    let t = TestApp::with(COOKIE_DOMAIN_CONFIG).await;
+    for host in [PUBLIC_URL, "https://hr.example.com"] {
         for path in ["/pay", "/pay/", "/pay/slips"] {
             let url = format!("{host}/pay/slips?year=2026");
-            let planted = format!("{SHARED}=junk; Domain=example.com; Path={path}; Secure");
+            let planted = format!("{SHARED_COOKIE}=junk; Domain=example.com; Path={path}; Secure");
             for (who, mut browser) in [
                 ("a stranger in WeCom", t.phone_of("zhangsan")),
                 ("somebody signed in, in WeCom", t.signed_in("zhangsan").await),
@@ -64,10 +69,10 @@ async fn case_50_a_cookie_that_a_sibling_planted_at_a_path_is_removed_when_a_pag
                 if who.ends_with("desk") {
                     browser.cookies = t.signed_in("zhangsan").await.cookies;
                 }
-                plant(&mut browser, "https://sibling.example.com/", &planted);
-                let ended = open(&t, &mut browser, &url, |_| ()).await;
+                plant_cookie(&mut browser, "https://sibling.example.com/", &planted);
+                let ended = open_behind_gate(&t, &mut browser, &url, |_| ()).await;
                 assert!(ended.is_none(), "{who}, {url}, {path}: {}", ended.unwrap().text());
-                assert_eq!(browser.cookies.named(SHARED).len(), 1, "{who}, {url}, {path}");
+                assert_eq!(browser.cookies.named(SHARED_COOKIE).len(), 1, "{who}, {url}, {path}");
             }
         }
     }
@@ -75,13 +80,16 @@ async fn case_50_a_cookie_that_a_sibling_planted_at_a_path_is_removed_when_a_pag
 
 #[tokio::test]
 async fn case_50_what_an_application_of_the_host_itself_planted_is_removed_too() {
-    let t = TestApp::with(WITH_A_DOMAIN).await;
+    let t = TestApp::with(COOKIE_DOMAIN_CONFIG).await;
     let host = "https://hr.example.com";
     for domain in ["", "; Domain=hr.example.com"] {
         let mut browser = t.signed_in("zhangsan").await;
-        let planted = format!("{SHARED}=junk{domain}; Path=/a/b; Secure");
-        plant(&mut browser, host, &planted);
-        assert!(open(&t, &mut browser, &format!("{host}/a/b/c"), |_| ()).await.is_none(), "{planted}");
+        let planted = format!("{SHARED_COOKIE}=junk{domain}; Path=/a/b; Secure");
+        plant_cookie(&mut browser, host, &planted);
+        assert!(
+            open_behind_gate(&t, &mut browser, &format!("{host}/a/b/c"), |_| ()).await.is_none(),
+            "{planted}"
+        );
     }
 }
 
@@ -90,33 +98,34 @@ async fn case_50_on_http_a_planted_cookie_is_removed_along_the_path() {
     let (wecom, database) = (Simulator::start().await.unwrap(), TestDatabase::create().await);
     let here = "http://localhost:8099";
     let more = format!("public_url = {here:?}\n[login]\nredirect_hosts = []");
-    let t = TestApp::on(wecom, database, &more).await;
+    let t = TestApp::with_parts(wecom, database, &more).await;
     t.wecom.set_trusted_domains(["localhost:8099"]);
     t.wecom.set_phone_member("zhangsan");
     let mut browser = t.browser(WECOM_PHONE);
     browser.resolve(here, t.address);
     // Another port of this machine is another application, and cookies know no ports.
-    plant(&mut browser, "http://localhost:9000/", "gongpai=junk; Path=/pay");
-    assert!(open(&t, &mut browser, &format!("{here}/pay/x"), |_| ()).await.is_none());
+    plant_cookie(&mut browser, "http://localhost:9000/", "gongpai=junk; Path=/pay");
+    assert!(open_behind_gate(&t, &mut browser, &format!("{here}/pay/x"), |_| ()).await.is_none());
     assert_eq!(browser.cookies.named("gongpai").len(), 1);
 }
 
 #[tokio::test]
 async fn case_50_a_cookie_that_always_comes_back_ends_on_a_page_that_names_it_and_not_in_a_round() {
-    let t = TestApp::with(WITH_A_DOMAIN).await;
+    let t = TestApp::with(COOKIE_DOMAIN_CONFIG).await;
     let again = |browser: &mut Browser| {
-        let cookie = format!("{SHARED}=junk; Domain=example.com; Path=/pay; Secure");
-        plant(browser, "https://sibling.example.com/", &cookie);
+        let cookie = format!("{SHARED_COOKIE}=junk; Domain=example.com; Path=/pay; Secure");
+        plant_cookie(browser, "https://sibling.example.com/", &cookie);
     };
     let mut desktop = t.desktop();
     desktop.cookies = t.signed_in("zhangsan").await.cookies;
-    for host in [PUBLIC, "https://hr.example.com"] {
+    for host in [PUBLIC_URL, "https://hr.example.com"] {
         for mut browser in [t.phone_of("zhangsan"), t.signed_in("zhangsan").await, desktop.clone()] {
             let url = format!("{host}/pay/x");
-            let page = open(&t, &mut browser, &url, again).await.expect("a page that says why");
+            let page = open_behind_gate(&t, &mut browser, &url, again).await.expect("a page that says why");
             let words = page.words();
             assert_eq!(page.status, 400, "{words}");
-            for said in ["signin.too_many_rounds", "登录没有保持住", "did not hold", SHARED, "/pay, /pay/x"]
+            for said in
+                ["signin.too_many_rounds", "登录没有保持住", "did not hold", SHARED_COOKIE, "/pay, /pay/x"]
             {
                 assert!(words.contains(said), "{said}: {words}");
             }
@@ -125,19 +134,19 @@ async fn case_50_a_cookie_that_always_comes_back_ends_on_a_page_that_names_it_an
             let end = browser.get(button).await;
             assert!(end.status.is_redirection(), "{} {}", end.status, end.text());
             browser.cookies.remove(|c| c.path == "/pay");
-            assert!(open(&t, &mut browser, &url, |_| ()).await.is_none());
+            assert!(open_behind_gate(&t, &mut browser, &url, |_| ()).await.is_none());
         }
     }
 }
 
 #[tokio::test]
 async fn scan_pages_of_many_tabs_that_go_on_by_themselves_make_no_round() {
-    let t = TestApp::with(WITH_A_DOMAIN).await;
+    let t = TestApp::with(COOKIE_DOMAIN_CONFIG).await;
     let mut desktop = t.desktop();
     desktop.cookies = t.signed_in("zhangsan").await.cookies;
     for n in 0..12 {
         t.app.clock.advance(Duration::from_millis(100));
-        let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/pay/x&entrance=qr")).await;
+        let page = desktop.get(format!("{PUBLIC_URL}/sso/login?rd=/pay/x&entrance=qr")).await;
         assert_eq!(page.status, 302, "{n}: {}", page.text());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use gongpai::cli::snippet::{NginxArgs, nginx};
+use gongpai::cli::snippet::{NginxArgs, render_nginx};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::TestRunner;
@@ -13,25 +13,25 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::snippets::{config_of, tls_ends_before};
-use crate::support::app::{PUBLIC, TestApp, at_once};
-use crate::support::echo::{Echo, Head, Raw};
+use crate::support::app::{PUBLIC_URL, TestApp, run_all_at_once};
+use crate::support::echo::{EchoServer, Head, RawResponse};
 use crate::support::eventually;
 use crate::support::nginx::Nginx;
 use crate::support::port::Port;
 use crate::support::process::{Process, Program};
 
 /// How many paths are tried.
-const PATHS: usize = 1000;
+const RANDOM_PATH_COUNT: usize = 1000;
 
 /// How many connections ask at the same time.
-const LINES: usize = 8;
+const CONNECTION_COUNT: usize = 8;
 
 /// One cookie is good on both applications' hosts.
-const SHARED: &str = "[session]\ncookie_domain = \".example.com\"\n";
+const SHARED_COOKIE_CONFIG: &str = "[session]\ncookie_domain = \".example.com\"\n";
 
 /// A closed folder on both hosts, an open one, and the rest open to whoever is signed in.
 fn rules() -> String {
-    let mut toml = SHARED.to_owned();
+    let mut toml = SHARED_COOKIE_CONFIG.to_owned();
     for host in ["oa.example.com", "app.example.com"] {
         for (path, allow) in [("/admin/**", "user:lisi"), ("/public/**", "anyone"), ("", "members")] {
             toml += &format!("[[rules]]\nhost = \"{host}\"\npath = \"{path}\"\nallow = [\"{allow}\"]\n");
@@ -51,7 +51,7 @@ async fn start_nginx(t: &TestApp, applications: &[(&str, String)], port: &Port) 
             api: false,
             access_log: "gongpai.log".to_owned(),
         };
-        tls_ends_before(&nginx(&config, &args).expect("a snippet"))
+        tls_ends_before(&render_nginx(&config, &args).expect("a snippet"))
     };
     Nginx::start(&applications.iter().map(snippet).collect::<String>()).await
 }
@@ -59,30 +59,30 @@ async fn start_nginx(t: &TestApp, applications: &[(&str, String)], port: &Port) 
 /// The Cookie header of somebody signed in on every host.
 async fn cookie_of(t: &TestApp, userid: &str) -> String {
     let browser = t.signed_in(userid).await;
-    let cookies = browser.cookies.header(&PUBLIC.parse().expect("a URL")).expect("a session");
+    let cookies = browser.cookies.header(&PUBLIC_URL.parse().expect("a URL")).expect("a session");
     cookies.split("; ").find(|cookie| cookie.contains("gongpai=")).expect("a session").to_owned()
 }
 
 /// Requests one after another, on one connection as long as the server keeps it.
-struct Line {
+struct KeptConnection {
     address: SocketAddr,
     host: &'static str,
     cookie: String,
     stream: Option<TcpStream>,
 }
 
-impl Line {
+impl KeptConnection {
     fn to(address: SocketAddr, host: &'static str, cookie: &str) -> Self {
         Self { address, host, cookie: cookie.to_owned(), stream: None }
     }
 
-    async fn get(&mut self, target: &[u8]) -> Raw {
+    async fn get(&mut self, target: &[u8]) -> RawResponse {
         let raw = self.try_get(target).await;
         raw.unwrap_or_else(|| panic!("no answer to {:?}", String::from_utf8_lossy(target)))
     }
 
     /// `None`: the server closes instead of answering.
-    async fn try_get(&mut self, target: &[u8]) -> Option<Raw> {
+    async fn try_get(&mut self, target: &[u8]) -> Option<RawResponse> {
         let headers = format!(" HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n", self.host, self.cookie);
         let request = [b"GET ", target, headers.as_bytes()].concat();
         for _ in 0..2 {
@@ -92,7 +92,7 @@ impl Line {
             };
             stream.write_all(&request).await.ok();
             // A connection that was kept may have been closed meanwhile: then once more on a new one.
-            let Some(raw) = answer(&mut stream).await else { continue };
+            let Some(raw) = read_answer(&mut stream).await else { continue };
             let stays = raw.head.one("connection").is_none_or(|c| !c.eq_ignore_ascii_case("close"));
             self.stream = (stays && raw.head.one("content-length").is_some()).then_some(stream);
             return Some(raw);
@@ -102,7 +102,7 @@ impl Line {
 }
 
 /// One answer; a body without a length ends with the connection.
-async fn answer(stream: &mut TcpStream) -> Option<Raw> {
+async fn read_answer(stream: &mut TcpStream) -> Option<RawResponse> {
     let mut bytes = Vec::new();
     let end = loop {
         if let Some(at) = bytes.windows(4).position(|w| w == b"\r\n\r\n") {
@@ -120,17 +120,17 @@ async fn answer(stream: &mut TcpStream) -> Option<Raw> {
             while body.len() < length && stream.read_buf(&mut body).await.ok()? > 0 {}
         }
         // Chunks, where the application closed without a length (Node's own 400): nothing of that body is read.
-        None if !head.like("transfer-encoding").is_empty() => {
+        None if !head.values_like("transfer-encoding").is_empty() => {
             while !body.ends_with(b"0\r\n\r\n") && stream.read_buf(&mut body).await.ok()? > 0 {}
         }
         None => drop(stream.read_to_end(&mut body).await.ok()?),
     }
     let status = head.line().split(' ').nth(1)?.parse().ok()?;
-    Some(Raw { status, head, body: String::from_utf8_lossy(&body).into_owned() })
+    Some(RawResponse { status, head, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
 /// A program that is ready as soon as its port takes a connection.
-async fn started(program: Program, port: &Port) -> Process {
+async fn start_program(program: Program, port: &Port) -> Process {
     let mut process = program.start();
     eventually("the application listens", async || {
         assert!(process.ended().is_none(), "the application ended");
@@ -227,7 +227,7 @@ fn odd_paths() -> Vec<Vec<u8>> {
             }
         }
     }
-    while paths.len() < PATHS {
+    while paths.len() < RANDOM_PATH_COUNT {
         let path = strategy.new_tree(&mut runner).expect("a path").current();
         if !paths.contains(&path) {
             paths.push(path);
@@ -237,27 +237,32 @@ fn odd_paths() -> Vec<Vec<u8>> {
 }
 
 /// How the application understood a path, where it is one of the closed folder.
-fn closed(answer: &Raw) -> Option<(String, String)> {
+fn closed_reading(answer: &RawResponse) -> Option<(String, String)> {
     let understood: BTreeMap<String, String> = serde_json::from_str(&answer.body).expect("understandings");
     understood.into_iter().find(|(_, path)| path == "/admin" || path.starts_with("/admin/"))
 }
 
 /// Asks for each path through nginx; how many passed, and how many were kept out that the application, asked behind
 /// the back of nginx, would have taken for the closed folder.
-async fn try_all(paths: Vec<Vec<u8>>, mut line: Line, mut direct: Line) -> (usize, usize) {
+async fn try_all(
+    paths: Vec<Vec<u8>>,
+    mut line: KeptConnection,
+    mut direct: KeptConnection,
+) -> (usize, usize) {
     let (mut passed, mut kept_out) = (0, 0);
     for path in &paths {
         let (shown, host) = (String::from_utf8_lossy(path), line.host);
         let answer = line.get(path).await;
         if answer.head.one("x-from").is_some() {
             passed += 1;
-            let found = if answer.status == 200 { closed(&answer) } else { None };
+            let found = if answer.status == 200 { closed_reading(&answer) } else { None };
             assert!(found.is_none(), "{shown} passed, and {host} understands {found:?}");
         } else {
             // 502: the application does not take such a request line, and closes.
             assert!(matches!(answer.status, 302 | 400 | 403 | 502), "{shown}: {}", answer.status);
             let asked = direct.try_get(path).await;
-            kept_out += usize::from(asked.is_some_and(|raw| raw.status == 200 && closed(&raw).is_some()));
+            kept_out +=
+                usize::from(asked.is_some_and(|raw| raw.status == 200 && closed_reading(&raw).is_some()));
         }
     }
     (passed, kept_out)
@@ -272,18 +277,18 @@ async fn cases_9_42_43_44_whatever_node_or_php_takes_for_the_closed_folder_never
     let node = Program::at("node").arg(data.join("application.js")).arg(node_port.number().to_string());
     let php =
         Program::at("php").arg("-S").arg(php_port.address().to_string()).arg(data.join("application.php"));
-    let (_node, _php) = (started(node, &node_port).await, started(php, &php_port).await);
+    let (_node, _php) = (start_program(node, &node_port).await, start_program(php, &php_port).await);
     let url = |port: &Port| format!("http://{}", port.address());
     let applications = [("oa.example.com", url(&node_port)), ("app.example.com", url(&php_port))];
     let nginx = start_nginx(&t, &applications, &nginx_port).await;
     let paths = odd_paths();
     for (host, application) in [("oa.example.com", &node_port), ("app.example.com", &php_port)] {
         let (through, application) = (nginx_port.address(), application.address());
-        let parts = paths.chunks(paths.len().div_ceil(LINES)).map(|part| {
-            let (part, line) = (part.to_vec(), Line::to(through, host, &cookie));
-            try_all(part, line, Line::to(application, host, ""))
+        let parts = paths.chunks(paths.len().div_ceil(CONNECTION_COUNT)).map(|part| {
+            let (part, line) = (part.to_vec(), KeptConnection::to(through, host, &cookie));
+            try_all(part, line, KeptConnection::to(application, host, ""))
         });
-        let counts = at_once(parts).await;
+        let counts = run_all_at_once(parts).await;
         let (passed, kept_out) = counts.iter().fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         assert!(passed >= 200, "{host}: only {passed} of {} passed", paths.len());
         assert!(kept_out >= 100, "{host}: only {kept_out} of {} would have led into the folder", paths.len());
@@ -292,7 +297,7 @@ async fn cases_9_42_43_44_whatever_node_or_php_takes_for_the_closed_folder_never
 }
 
 /// Paths that products really send, byte for byte.
-const PRODUCTS: &[(&str, &[u8])] = &[
+const PRODUCT_PATHS: &[(&str, &[u8])] = &[
     ("GitLab API", b"/api/v4/projects/group%2Fproject"),
     ("GitLab API, subgroup", b"/api/v4/projects/group%2Fsub%2Fproject/merge_requests?state=opened"),
     ("GitLab file API", b"/api/v4/projects/1/repository/files/src%2Fmain%2Ers?ref=main"),
@@ -379,13 +384,13 @@ const PRODUCTS: &[(&str, &[u8])] = &[
 
 #[tokio::test]
 async fn every_path_of_a_real_product_passes_on_a_host_without_rules_as_it_was_sent() {
-    assert!(PRODUCTS.len() >= 60);
-    let t = TestApp::with(SHARED).await;
+    assert!(PRODUCT_PATHS.len() >= 60);
+    let t = TestApp::with(SHARED_COOKIE_CONFIG).await;
     let cookie = cookie_of(&t, "zhangsan").await;
-    let (echo, port) = (Echo::start().await, Port::reserve());
+    let (echo, port) = (EchoServer::start().await, Port::reserve());
     let nginx = start_nginx(&t, &[("app.example.com", echo.url())], &port).await;
-    let mut line = Line::to(port.address(), "app.example.com", &cookie);
-    for (product, target) in PRODUCTS {
+    let mut line = KeptConnection::to(port.address(), "app.example.com", &cookie);
+    for (product, target) in PRODUCT_PATHS {
         let shown = String::from_utf8_lossy(target);
         let answer = line.get(target).await;
         assert_eq!(answer.status, 200, "{product}: {shown}");
@@ -393,7 +398,7 @@ async fn every_path_of_a_real_product_passes_on_a_host_without_rules_as_it_was_s
         assert_eq!(echo.last().line(), format!("GET {sent} HTTP/1.1"), "{product}: {shown}");
         assert_eq!(echo.last().one("remote-user"), Some("zhangsan"));
         // Nobody signed in is sent to the sign-in, not away.
-        let nobody = Line::to(port.address(), "app.example.com", "").get(target).await;
+        let nobody = KeptConnection::to(port.address(), "app.example.com", "").get(target).await;
         assert_eq!(nobody.status, 401, "{product}: {shown}");
     }
     drop(nginx);

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 
 use url::Url;
 
-use crate::support::app::{APP, PUBLIC, TestApp};
-use crate::support::browser::{Ask, Browser, DESKTOP, Page, WECOM_PHONE};
+use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
+use crate::support::browser::{Browser, BrowserRequest, DESKTOP, Page, WECOM_PHONE};
 
 /// The payloads, with the gateway's host in them; comments left out.
-fn payloads() -> Vec<String> {
+fn read_payloads() -> Vec<String> {
     let text = include_str!("../data/security/open_redirect_payloads.txt");
     let all: Vec<_> = text
         .lines()
@@ -23,7 +23,7 @@ fn payloads() -> Vec<String> {
 }
 
 /// Wherever a target is taken.
-const PLACES: [&str; 9] = [
+const TARGET_PARAMETERS: [&str; 9] = [
     "https://oa.example.com/sso/login?rd=",
     "https://oa.example.com/_gongpai/login?rd=",
     "https://app.example.com/_gongpai/login?rd=",
@@ -36,17 +36,17 @@ const PLACES: [&str; 9] = [
 ];
 
 /// As somebody pastes it: only what no request line can have is escaped.
-fn raw(payload: &str) -> String {
+fn escape_minimally(payload: &str) -> String {
     let escape = |b: u8| b <= b' ' || b >= 0x7f || b"\"<>\\^`{|}#&".contains(&b);
     payload.bytes().map(|b| if escape(b) { format!("%{b:02X}") } else { char::from(b).to_string() }).collect()
 }
 
 /// Asks for exactly this path and query, as no browser would send it but a script can.
-async fn ask(t: &TestApp, browser: &mut Browser, url: &str) -> Page {
+async fn request_exactly(t: &TestApp, browser: &mut Browser, url: &str) -> Page {
     let known: Url = url.parse().expect("a URL");
     let at_gateway = format!("http://{}", t.address);
     let rest = url.splitn(4, '/').nth(3).expect("a path");
-    let mut ask = Ask::navigate(&format!("{at_gateway}/{rest}"))
+    let mut ask = BrowserRequest::navigate(&format!("{at_gateway}/{rest}"))
         .header("host", known.host_str().expect("a host"))
         .header("x-forwarded-proto", "https");
     if let Some(cookies) = browser.cookies.header(&known) {
@@ -56,7 +56,7 @@ async fn ask(t: &TestApp, browser: &mut Browser, url: &str) -> Page {
 }
 
 /// Panics if the answer leads anywhere but to our hosts and WeCom.
-fn judge(t: &TestApp, page: &Page, host: &str, what: &str) {
+fn assert_leads_home(t: &TestApp, page: &Page, host: &str, what: &str) {
     assert!(page.status.as_u16() < 500, "{what}: {}", page.status);
     let base: Url = format!("https://{host}/").parse().expect("a URL");
     let wecom: Url = t.wecom.url().parse().expect("a URL");
@@ -84,15 +84,15 @@ fn judge(t: &TestApp, page: &Page, host: &str, what: &str) {
             let back =
                 url.query_pairs().find(|(name, _)| name == "redirect_uri").map(|(_, uri)| uri.into_owned());
             let back: Url = back.expect("WeCom is told where to return to").parse().expect("a URL");
-            assert_eq!(back.origin().ascii_serialization(), PUBLIC, "{what}: {target}");
+            assert_eq!(back.origin().ascii_serialization(), PUBLIC_URL, "{what}: {target}");
             if let Some((_, rd)) = back.query_pairs().find(|(name, _)| name == "rd") {
-                ours(&back.join(&rd).expect("a URL"), what, &target);
+                assert_ours(&back.join(&rd).expect("a URL"), what, &target);
             }
         } else {
-            ours(&url, what, &target);
+            assert_ours(&url, what, &target);
             assert!(!decoded.starts_with("//") && !decoded.starts_with("/\\"), "{what}: {target}");
             if let Some((_, rd)) = url.query_pairs().find(|(name, _)| name == "rd") {
-                ours(&base.join(&rd).expect("a URL"), what, &target);
+                assert_ours(&base.join(&rd).expect("a URL"), what, &target);
             }
         }
     }
@@ -104,7 +104,7 @@ fn judge(t: &TestApp, page: &Page, host: &str, what: &str) {
     assert!(!names.contains("x-injected"), "{what}");
 }
 
-fn ours(url: &Url, what: &str, target: &str) {
+fn assert_ours(url: &Url, what: &str, target: &str) {
     let host = url.host_str().unwrap_or_default();
     assert!(matches!(host, "oa.example.com" | "app.example.com"), "{what}: leads to {target}");
     assert_eq!(url.scheme(), "https", "{what}: {target}");
@@ -114,14 +114,14 @@ fn ours(url: &Url, what: &str, target: &str) {
     );
 }
 
-async fn try_all(t: &TestApp, browser: &Browser) {
-    for payload in payloads() {
-        for place in PLACES {
-            for spelt in [raw(&payload), urlencoding::encode(&payload).into_owned()] {
+async fn try_all_payloads(t: &TestApp, browser: &Browser) {
+    for payload in read_payloads() {
+        for place in TARGET_PARAMETERS {
+            for spelt in [escape_minimally(&payload), urlencoding::encode(&payload).into_owned()] {
                 let url = format!("{place}{spelt}");
                 let host = if place.contains("//app.") { "app.example.com" } else { "oa.example.com" };
-                let page = ask(t, &mut browser.clone(), &url).await;
-                judge(t, &page, host, &format!("{payload:?} as {url}"));
+                let page = request_exactly(t, &mut browser.clone(), &url).await;
+                assert_leads_home(t, &page, host, &format!("{payload:?} as {url}"));
             }
         }
     }
@@ -130,14 +130,14 @@ async fn try_all(t: &TestApp, browser: &Browser) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_12_no_payload_leads_a_stranger_to_another_host() {
     let t = TestApp::with("[server]\nstart_rate = \"1000000/s burst 1000000\"").await;
-    try_all(&t, &t.desktop()).await;
+    try_all_payloads(&t, &t.desktop()).await;
     assert_eq!(t.wecom.calls_total(), 0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn case_12_no_payload_leads_anybody_inside_wecom_to_another_host() {
     let t = TestApp::with("[server]\nstart_rate = \"1000000/s burst 1000000\"").await;
-    try_all(&t, &t.browser(WECOM_PHONE)).await;
+    try_all_payloads(&t, &t.browser(WECOM_PHONE)).await;
 }
 
 #[tokio::test]
@@ -146,43 +146,43 @@ async fn case_12_no_payload_leads_somebody_signed_in_to_another_host() {
     let mut desktop = t.desktop();
     desktop.cookies = t.signed_in("zhangsan").await.cookies;
     // The last one signs out, so it comes last.
-    for place in PLACES.iter().filter(|p| !p.contains("logout")) {
-        for payload in payloads() {
-            for spelt in [raw(&payload), urlencoding::encode(&payload).into_owned()] {
+    for place in TARGET_PARAMETERS.iter().filter(|p| !p.contains("logout")) {
+        for payload in read_payloads() {
+            for spelt in [escape_minimally(&payload), urlencoding::encode(&payload).into_owned()] {
                 let url = format!("{place}{spelt}");
                 let host = if place.contains("//app.") { "app.example.com" } else { "oa.example.com" };
-                let page = ask(&t, &mut desktop.clone(), &url).await;
-                judge(&t, &page, host, &url);
+                let page = request_exactly(&t, &mut desktop.clone(), &url).await;
+                assert_leads_home(&t, &page, host, &url);
             }
         }
     }
-    assert_eq!(t.check(&desktop, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&desktop, PUBLIC_URL).await.status, 200);
 }
 
 #[tokio::test]
 async fn case_12_a_target_that_was_changed_on_the_way_back_from_wecom_is_refused() {
     let t = TestApp::with("[server]\nstart_rate = \"1000000/s burst 1000000\"").await;
     let mut phone = t.phone_of("zhangsan");
-    let callback = t.callback_of(&mut phone, &format!("{PUBLIC}/sso/login?rd=/a")).await;
+    let callback = t.callback_of(&mut phone, &format!("{PUBLIC_URL}/sso/login?rd=/a")).await;
     let others =
-        ["https://app.example.com/b".to_owned(), "/b".to_owned(), format!("{PUBLIC}/b"), String::new()];
-    for payload in payloads().into_iter().chain(others) {
+        ["https://app.example.com/b".to_owned(), "/b".to_owned(), format!("{PUBLIC_URL}/b"), String::new()];
+    for payload in read_payloads().into_iter().chain(others) {
         let pairs = callback.query_pairs().filter(|(name, _)| name != "rd");
         let mut changed = callback.clone();
         changed.query_pairs_mut().clear().extend_pairs(pairs).append_pair("rd", &payload);
         let page = phone.get(changed.as_str()).await;
         assert_eq!(page.status, 400, "{payload}");
         assert!(page.text().contains("signin.bad_target"), "{payload}");
-        judge(&t, &page, "oa.example.com", &payload);
+        assert_leads_home(&t, &page, "oa.example.com", &payload);
         changed.query_pairs_mut().clear();
         let pairs = callback.query_pairs().filter(|(name, _)| name != "rd");
         changed.query_pairs_mut().extend_pairs(pairs).append_pair("redirect", &payload);
         assert_eq!(phone.get(changed.as_str()).await.status, 400, "redirect={payload}");
     }
-    assert_eq!((t.rows("attempts").await, t.rows("sessions").await), (0, 0));
+    assert_eq!((t.count_rows("attempts").await, t.count_rows("sessions").await), (0, 0));
     // The real one still works.
     let end = phone.get(callback.as_str()).await;
-    assert_eq!(end.location().map(String::from), Some(format!("{PUBLIC}/a")));
+    assert_eq!(end.location().map(String::from), Some(format!("{PUBLIC_URL}/a")));
 }
 
 #[tokio::test]
@@ -201,9 +201,9 @@ async fn case_12_no_forwarding_header_moves_a_target_to_another_host() {
         ("origin", "https://evil.example"),
     ] {
         for path in ["/sso/login", "/sso/logout?rd=/", "/sso/callback", "/qiyeweixinsso.html", "/"] {
-            let ask = Ask::navigate(&format!("{PUBLIC}{path}")).header(name, value);
+            let ask = BrowserRequest::navigate(&format!("{PUBLIC_URL}{path}")).header(name, value);
             let page = phone.send(ask).await;
-            judge(&t, &page, "oa.example.com", &format!("{name} {path}"));
+            assert_leads_home(&t, &page, "oa.example.com", &format!("{name} {path}"));
             assert!(!page.text().contains("evil.example"), "{name} {path}");
         }
     }
@@ -213,7 +213,7 @@ async fn case_12_no_forwarding_header_moves_a_target_to_another_host() {
 async fn case_38_a_request_to_a_host_that_is_none_of_ours_is_refused() {
     let t = TestApp::start().await;
     let ask = |host: &str| {
-        Ask::navigate(&format!("http://{}/sso/login?rd=/x", t.address))
+        BrowserRequest::navigate(&format!("http://{}/sso/login?rd=/x", t.address))
             .header("host", host)
             .header("x-forwarded-proto", "https")
     };
@@ -239,13 +239,18 @@ async fn case_38_two_hosts_or_one_in_strange_bytes_are_refused() {
     let t = TestApp::start().await;
     let url = format!("http://{}/sso/login", t.address);
     for second in [&b"evil.example"[..], b"oa.example.com", b"\xff\xfe"] {
-        let ask = Ask::navigate(&url).also("host", b"oa.example.com").also("host", second);
+        let ask =
+            BrowserRequest::navigate(&url).add_header("host", b"oa.example.com").add_header("host", second);
         assert_eq!(Browser::new(DESKTOP).send(ask).await.status, 400);
     }
-    let page = Browser::new(DESKTOP).send(Ask::navigate(&url).also("host", b"oa.example.com\xff")).await;
+    let page = Browser::new(DESKTOP)
+        .send(BrowserRequest::navigate(&url).add_header("host", b"oa.example.com\xff"))
+        .await;
     assert_eq!(page.status, 400);
-    let two = Ask::navigate(&url).header("host", "oa.example.com").also("x-forwarded-proto", b"https");
-    let page = Browser::new(DESKTOP).send(two.also("x-forwarded-proto", b"http")).await;
+    let two = BrowserRequest::navigate(&url)
+        .header("host", "oa.example.com")
+        .add_header("x-forwarded-proto", b"https");
+    let page = Browser::new(DESKTOP).send(two.add_header("x-forwarded-proto", b"http")).await;
     assert_eq!(page.status, 400);
 }
 
@@ -256,7 +261,9 @@ async fn a_list_of_forwarded_schemes_and_that_of_a_web_socket_are_read() {
     for (proto, status) in
         [("https,http", 302), ("https, https", 302), ("wss", 302), ("ws", 302), ("gopher", 400)]
     {
-        let ask = Ask::navigate(&url).header("host", "oa.example.com").header("x-forwarded-proto", proto);
+        let ask = BrowserRequest::navigate(&url)
+            .header("host", "oa.example.com")
+            .header("x-forwarded-proto", proto);
         let page = Browser::new(WECOM_PHONE).send(ask).await;
         assert_eq!(page.status, status, "{proto}");
     }
@@ -267,17 +274,17 @@ async fn a_relative_target_means_the_requesting_host() {
     let t = TestApp::start().await;
     let mut desktop = t.desktop();
     desktop.cookies = t.signed_in("zhangsan").await.cookies;
-    let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/%E5%BE%85%E5%8A%9E?x=1%26y=2")).await;
-    let want = format!("{PUBLIC}/%E5%BE%85%E5%8A%9E?x=1&y=2");
+    let page = desktop.get(format!("{PUBLIC_URL}/sso/login?rd=/%E5%BE%85%E5%8A%9E?x=1%26y=2")).await;
+    let want = format!("{PUBLIC_URL}/%E5%BE%85%E5%8A%9E?x=1&y=2");
     assert_eq!(page.location().map(String::from), Some(want));
-    let page = desktop.open(format!("{APP}/_gongpai/login?rd=/_gongpai/session")).await;
+    let page = desktop.open(format!("{APP_URL}/_gongpai/login?rd=/_gongpai/session")).await;
     assert_eq!(page.url.host_str(), Some("app.example.com"));
     assert_eq!(
-        desktop.get(format!("{APP}/_gongpai/login?rd=/deep")).await.location().unwrap().as_str(),
-        format!("{APP}/deep")
+        desktop.get(format!("{APP_URL}/_gongpai/login?rd=/deep")).await.location().unwrap().as_str(),
+        format!("{APP_URL}/deep")
     );
-    let page = desktop.get(format!("{PUBLIC}/_gongpai/login?rd=/same")).await;
-    assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/same"));
+    let page = desktop.get(format!("{PUBLIC_URL}/_gongpai/login?rd=/same")).await;
+    assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC_URL}/same"));
 }
 
 #[tokio::test]
@@ -286,14 +293,14 @@ async fn a_target_that_somebody_typed_is_read_as_a_browser_reads_it() {
     let mut desktop = t.desktop();
     desktop.cookies = t.signed_in("zhangsan").await.cookies;
     for (typed, read) in [
-        ("%2Fa%20b", format!("{PUBLIC}/a%20b")),
-        ("/a+b", format!("{PUBLIC}/a%20b")),
-        ("%2Fx%E3%80%80y", format!("{PUBLIC}/x%E3%80%80y")),
-        ("%E3%80%80%2Fx%20%0D%0A", format!("{PUBLIC}/x")),
-        ("http://app.example.com/x", format!("{APP}/x")),
-        ("http%3A%2F%2Foa.example.com%2Fx%20", format!("{PUBLIC}/x")),
+        ("%2Fa%20b", format!("{PUBLIC_URL}/a%20b")),
+        ("/a+b", format!("{PUBLIC_URL}/a%20b")),
+        ("%2Fx%E3%80%80y", format!("{PUBLIC_URL}/x%E3%80%80y")),
+        ("%E3%80%80%2Fx%20%0D%0A", format!("{PUBLIC_URL}/x")),
+        ("http://app.example.com/x", format!("{APP_URL}/x")),
+        ("http%3A%2F%2Foa.example.com%2Fx%20", format!("{PUBLIC_URL}/x")),
     ] {
-        let to = desktop.get(format!("{PUBLIC}/sso/login?rd={typed}")).await.location();
+        let to = desktop.get(format!("{PUBLIC_URL}/sso/login?rd={typed}")).await.location();
         assert_eq!(to.expect("the target").as_str().trim_end_matches('#'), read, "{typed}");
     }
 }
@@ -309,7 +316,7 @@ async fn the_page_of_a_refused_target_names_the_real_reason_in_both_languages() 
         ("javascript:alert(1)", "网址的协议", "a scheme of its own"),
     ] {
         for place in ["sso/login", "sso/logout"] {
-            let page = t.desktop().get(format!("{PUBLIC}/{place}?rd={}", urlencoding::encode(rd))).await;
+            let page = t.desktop().get(format!("{PUBLIC_URL}/{place}?rd={}", urlencoding::encode(rd))).await;
             let words = page.words();
             assert_eq!(page.status, 400, "{place} {rd}: {words}");
             for said in ["signin.bad_target", zh, en] {
@@ -317,7 +324,7 @@ async fn the_page_of_a_refused_target_names_the_real_reason_in_both_languages() 
             }
         }
     }
-    let page = t.desktop().get(format!("{PUBLIC}/_gongpai/denied?rd=ftp://oa.example.com/")).await;
+    let page = t.desktop().get(format!("{PUBLIC_URL}/_gongpai/denied?rd=ftp://oa.example.com/")).await;
     assert!(page.words().contains("a scheme of its own"), "{}", page.words());
 }
 
@@ -327,17 +334,17 @@ async fn a_target_on_our_own_sign_in_pages_becomes_the_landing_page() {
     let mut desktop = t.desktop();
     desktop.cookies = t.signed_in("zhangsan").await.cookies;
     for rd in ["/sso/logout", "/sso/login?rd=/x", "/_gongpai/logout", "/x_desktop/qiyeweixinsso.html", ""] {
-        let page = desktop.get(format!("{PUBLIC}/sso/login?rd={rd}")).await;
-        assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/portal"), "{rd}");
+        let page = desktop.get(format!("{PUBLIC_URL}/sso/login?rd={rd}")).await;
+        assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC_URL}/portal"), "{rd}");
     }
-    assert_eq!(t.check(&desktop, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&desktop, PUBLIC_URL).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_target_that_is_there_twice_is_refused() {
     let t = TestApp::start().await;
     for path in ["/sso/login?rd=/a&rd=/b", "/sso/login?redirect=/a&redirect=/b", "/sso/login?rd=/a&rd="] {
-        let page = t.desktop().get(format!("{PUBLIC}{path}")).await;
+        let page = t.desktop().get(format!("{PUBLIC_URL}{path}")).await;
         assert_eq!(page.status, 400, "{path}");
         assert!(page.text().contains("signin.bad_target"));
     }
@@ -369,21 +376,21 @@ async fn a_relative_redirect_of_o2oa_means_a_neighbour_of_the_page_it_was_writte
         (format!("{desk}a.html%3Fq%3D1+2%2B3"), "/x_desktop/a.html?q=1+2+3"),
         (format!("{desk}../b.html"), "/b.html"),
         (format!("{desk}/x_desktop/c.html"), "/x_desktop/c.html"),
-        (format!("{desk}{PUBLIC}/d.html"), "/d.html"),
+        (format!("{desk}{PUBLIC_URL}/d.html"), "/d.html"),
         (desk.trim_end_matches("?redirect=").to_owned(), "/"),
         (
             "/qiyeweixinsso.html?redirect=workmobilewithaction.html%3Fworkid%3D7".to_owned(),
             "/workmobilewithaction.html?workid=7",
         ),
     ] {
-        let end = format!("{PUBLIC}{end}");
+        let end = format!("{PUBLIC_URL}{end}");
         let mut phone = t.phone_of("zhangsan");
-        let page = phone.open(format!("{PUBLIC}{link}")).await;
+        let page = phone.open(format!("{PUBLIC_URL}{link}")).await;
         assert_eq!(page.url.as_str(), end, "{link}");
         // As WeCom opens it by O2OA's own link: with a code, and a state that is not ours or none.
         let joint = if link.contains('?') { '&' } else { '?' };
         let code = t.wecom.issue_code("zhangsan");
-        let page = phone.open(format!("{PUBLIC}{link}{joint}code={code}&state=")).await;
+        let page = phone.open(format!("{PUBLIC_URL}{link}{joint}code={code}&state=")).await;
         assert_eq!(page.url.as_str(), end, "{link} with a code");
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use gongpai::simulator::{Fault, Status};
+use gongpai::simulator::{InjectedFault, SimulatedStatus};
 
-use crate::support::app::{APP, PUBLIC, TestApp};
+use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{Browser, DESKTOP, Page};
 
 /// Not let in: the page with its code, both languages, and nothing that could be a session.
-async fn refused(t: &TestApp, browser: &Browser, page: &Page, status: u16, code: &str) {
+async fn assert_refused(t: &TestApp, browser: &Browser, page: &Page, status: u16, code: &str) {
     assert_eq!(page.status.as_u16(), status, "{}", page.text());
     let text = page.words();
     assert!(text.contains(code), "{code}: {text}");
@@ -18,22 +18,22 @@ async fn refused(t: &TestApp, browser: &Browser, page: &Page, status: u16, code:
     assert!(browser.cookies.all().all(|c| !c.name.ends_with("-gongpai")), "a session cookie");
     assert!(page.headers.get("location").is_none());
     assert_eq!(page.header("cache-control"), Some("no-store"));
-    assert_eq!(t.check(browser, PUBLIC).await.status, 401);
+    assert_eq!(t.check(browser, PUBLIC_URL).await.status, 401);
 }
 
-async fn tries(t: &TestApp, userid: &str) -> (Browser, Page) {
+async fn try_sign_in(t: &TestApp, userid: &str) -> (Browser, Page) {
     let mut phone = t.phone_of(userid);
-    let page = phone.open(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    let page = phone.open(format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
     (phone, page)
 }
 
 #[tokio::test]
 async fn case_21_an_external_contact_is_refused() {
     let t = TestApp::start().await;
-    let (phone, page) = tries(&t, "oSimulatorCustomer000000000A").await;
-    refused(&t, &phone, &page, 403, "signin.not_member").await;
+    let (phone, page) = try_sign_in(&t, "oSimulatorCustomer000000000A").await;
+    assert_refused(&t, &phone, &page, 403, "signin.not_member").await;
     assert_eq!(t.wecom.calls("user/get"), 0);
-    assert_eq!((t.rows("sessions").await, t.rows("persons").await), (0, 0));
+    assert_eq!((t.count_rows("sessions").await, t.count_rows("persons").await), (0, 0));
 }
 
 #[tokio::test]
@@ -56,29 +56,29 @@ async fn case_21_an_outsider_is_refused_in_every_spelling() {
         r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan","UserId":"lisi"}"#,
         r#"{"errcode":0,"errmsg":"ok"}"#,
     ] {
-        t.wecom.fail_next("auth/getuserinfo", Fault::Text(answer.to_owned()));
-        let (phone, page) = tries(&t, "zhangsan").await;
+        t.wecom.fail_next("auth/getuserinfo", InjectedFault::Text(answer.to_owned()));
+        let (phone, page) = try_sign_in(&t, "zhangsan").await;
         assert!(page.status == 403 || page.status == 503, "{answer}: {}", page.status);
         assert!(phone.cookies.all().all(|c| !c.name.ends_with("-gongpai")), "{answer}");
         if page.status == 403 {
-            refused(&t, &phone, &page, 403, "signin.not_member").await;
+            assert_refused(&t, &phone, &page, 403, "signin.not_member").await;
         }
     }
-    assert_eq!((t.rows("sessions").await, t.wecom.calls("user/get")), (0, 0));
+    assert_eq!((t.count_rows("sessions").await, t.wecom.calls("user/get")), (0, 0));
 }
 
 #[tokio::test]
 async fn case_22_a_member_of_a_linked_corporation_is_refused() {
     let t = TestApp::start().await;
-    let (phone, page) = tries(&t, "wwfedcba9876543210/liwei").await;
-    refused(&t, &phone, &page, 403, "signin.linked_corp").await;
+    let (phone, page) = try_sign_in(&t, "wwfedcba9876543210/liwei").await;
+    assert_refused(&t, &phone, &page, 403, "signin.linked_corp").await;
     // Not even one with the userid of somebody here.
     t.wecom.fail_next(
         "auth/getuserinfo",
-        Fault::Text(r#"{"errcode":0,"userid":"wwfedcba9876543210/zhangsan"}"#.to_owned()),
+        InjectedFault::Text(r#"{"errcode":0,"userid":"wwfedcba9876543210/zhangsan"}"#.to_owned()),
     );
-    let (phone, page) = tries(&t, "zhangsan").await;
-    refused(&t, &phone, &page, 403, "signin.linked_corp").await;
+    let (phone, page) = try_sign_in(&t, "zhangsan").await;
+    assert_refused(&t, &phone, &page, 403, "signin.linked_corp").await;
     assert_eq!(t.wecom.calls("user/get"), 0);
 }
 
@@ -86,28 +86,28 @@ async fn case_22_a_member_of_a_linked_corporation_is_refused() {
 async fn case_22_the_same_userid_in_two_corporations_is_two_persons() {
     let wecom = gongpai::simulator::Simulator::start().await.unwrap();
     let database = crate::support::database::TestDatabase::create().await;
-    let t = TestApp::on(wecom, database, "").await;
+    let t = TestApp::with_parts(wecom, database, "").await;
     t.signed_in("zhangsan").await;
     let mut desktop = t.desktop();
     desktop.cookies = t.signed_in("zhangsan").await.cookies;
-    let first: serde_json::Value = desktop.get(format!("{PUBLIC}/sso/session")).await.json();
+    let first: serde_json::Value = desktop.get(format!("{PUBLIC_URL}/sso/session")).await.json();
     let other = gongpai::simulator::Simulator::start().await.unwrap();
     other.change(|w| w.corp_id = "wwaaaaaaaaaaaaaaaa".to_owned());
     let second = t.another(other).await;
     let mut there = second.signed_in("zhangsan").await;
-    let me: serde_json::Value = there.get(format!("{PUBLIC}/sso/session")).await.json();
+    let me: serde_json::Value = there.get(format!("{PUBLIC_URL}/sso/session")).await.json();
     assert_eq!(me["userid"], first["userid"]);
     assert_ne!(me["sub"], first["sub"]);
-    assert_eq!(t.rows("persons").await, 2);
+    assert_eq!(t.count_rows("persons").await, 2);
     // A session of one corporation is none of the other.
-    assert_eq!(second.check(&desktop, PUBLIC).await.status, 401);
-    assert_eq!(t.check(&there, PUBLIC).await.status, 401);
+    assert_eq!(second.check(&desktop, PUBLIC_URL).await.status, 401);
+    assert_eq!(t.check(&there, PUBLIC_URL).await.status, 401);
 }
 
 #[tokio::test]
 async fn disabled_not_activated_left_and_invisible_members_each_get_their_page() {
     let t = TestApp::start().await;
-    t.wecom.change_member("sunqi", |m| m.status = Status::Left);
+    t.wecom.change_member("sunqi", |m| m.status = SimulatedStatus::Left);
     t.wecom.change(|w| w.members.retain(|m| m.userid != "zhaoliu"));
     for (userid, code, errcode) in [
         ("zhouba", "signin.disabled", None),
@@ -117,15 +117,15 @@ async fn disabled_not_activated_left_and_invisible_members_each_get_their_page()
         ("zhaoliu", "signin.not_visible", Some("60111")),
         ("nobody", "signin.not_visible", Some("60111")),
     ] {
-        let (phone, page) = tries(&t, userid).await;
-        refused(&t, &phone, &page, 403, code).await;
+        let (phone, page) = try_sign_in(&t, userid).await;
+        assert_refused(&t, &phone, &page, 403, code).await;
         if let Some(errcode) = errcode {
             assert!(page.text().contains(errcode), "{userid}: {}", page.text());
         }
         assert!(page.link_with("logout").is_none(), "inside WeCom accounts are switched in the app");
     }
-    assert_eq!(t.rows("sessions").await, 0);
-    let decisions = t.texts("SELECT DISTINCT decision FROM audit").await;
+    assert_eq!(t.count_rows("sessions").await, 0);
+    let decisions = t.query_texts("SELECT DISTINCT decision FROM audit").await;
     assert_eq!(decisions, ["refused"]);
 }
 
@@ -135,49 +135,49 @@ async fn only_status_1_is_let_in() {
     for status in ["2", "3", "4", "5", "6", "0", "-1", "11", "\"2\"", "null", "[1]", "\"\""] {
         let answer =
             format!(r#"{{"errcode":0,"errmsg":"ok","userid":"zhangsan","name":"张三","status":{status}}}"#);
-        t.wecom.fail_next("user/get", Fault::Text(answer));
-        let (phone, page) = tries(&t, "zhangsan").await;
+        t.wecom.fail_next("user/get", InjectedFault::Text(answer));
+        let (phone, page) = try_sign_in(&t, "zhangsan").await;
         assert!(page.status == 403 || page.status == 503, "{status}: {}", page.status);
         assert!(phone.cookies.all().all(|c| !c.name.ends_with("-gongpai")), "{status}");
     }
     let nothing = r#"{"errcode":0,"errmsg":"ok","userid":"zhangsan","name":"张三"}"#;
-    t.wecom.fail_next("user/get", Fault::Text(nothing.to_owned()));
-    let (_, page) = tries(&t, "zhangsan").await;
+    t.wecom.fail_next("user/get", InjectedFault::Text(nothing.to_owned()));
+    let (_, page) = try_sign_in(&t, "zhangsan").await;
     assert_eq!(page.status, 403);
-    assert_eq!(t.rows("sessions").await, 0);
+    assert_eq!(t.count_rows("sessions").await, 0);
 }
 
 #[tokio::test]
 async fn an_answer_about_somebody_else_signs_nobody_in() {
     let t = TestApp::start().await;
     let answer = r#"{"errcode":0,"errmsg":"ok","userid":"lisi","name":"李四","status":1}"#;
-    t.wecom.fail_next("user/get", Fault::Text(answer.to_owned()));
-    let (phone, page) = tries(&t, "zhangsan").await;
+    t.wecom.fail_next("user/get", InjectedFault::Text(answer.to_owned()));
+    let (phone, page) = try_sign_in(&t, "zhangsan").await;
     assert_ne!(page.status, 200, "{}", page.text());
-    assert_eq!(t.check(&phone, PUBLIC).await.status, 401);
-    assert_eq!(t.rows("sessions").await, 0);
+    assert_eq!(t.check(&phone, PUBLIC_URL).await.status, 401);
+    assert_eq!(t.count_rows("sessions").await, 0);
 }
 
 #[tokio::test]
 async fn on_a_desk_the_refused_page_offers_another_account() {
     let t = TestApp::start().await;
     let mut desktop = t.desktop();
-    let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
-    let back = scan(&t, &page, "zhouba").await;
+    let page = desktop.get(format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
+    let back = scan_page(&t, &page, "zhouba").await;
     let page = desktop.open(back).await;
-    refused(&t, &desktop, &page, 403, "signin.disabled").await;
+    assert_refused(&t, &desktop, &page, 403, "signin.disabled").await;
     let other = page.link_with("/sso/logout").expect("换个账号");
     assert!(page.text().contains("换个账号"));
     let page = desktop.get(other).await;
-    assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC}/x"));
-    let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    assert_eq!(page.location().unwrap().as_str(), format!("{PUBLIC_URL}/x"));
+    let page = desktop.get(format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
     let page = desktop.open(page.link_with("again=1").expect("a button")).await;
-    let back = scan(&t, &page, "zhangsan").await;
-    assert_eq!(desktop.open(back).await.url.as_str(), format!("{PUBLIC}/x"));
+    let back = scan_page(&t, &page, "zhangsan").await;
+    assert_eq!(desktop.open(back).await.url.as_str(), format!("{PUBLIC_URL}/x"));
 }
 
 /// Scans the panel of a scan page and confirms on the phone of `userid`: where the panel goes.
-async fn scan(t: &TestApp, page: &Page, userid: &str) -> String {
+async fn scan_page(t: &TestApp, page: &Page, userid: &str) -> String {
     let frame = page
         .text()
         .split("<iframe src=\"")
@@ -197,7 +197,7 @@ async fn scan(t: &TestApp, page: &Page, userid: &str) -> String {
 async fn a_scan_signs_in_by_qr_and_its_page_is_as_the_design_says() {
     let t = TestApp::start().await;
     let mut desktop = t.desktop();
-    let page = desktop.get(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+    let page = desktop.get(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
     assert_eq!(page.status, 200);
     let text = page.text();
     let frame = text.split("<iframe ").nth(1).unwrap().split('>').next().unwrap().replace("&#38;", "&");
@@ -219,7 +219,7 @@ async fn a_scan_signs_in_by_qr_and_its_page_is_as_the_design_says() {
         "{policy}"
     );
     assert_eq!(page.header("referrer-policy"), Some("no-referrer"));
-    let back = scan(&t, &page, "zhangsan").await;
+    let back = scan_page(&t, &page, "zhangsan").await;
     let me: serde_json::Value = desktop.open(back).await.json();
     assert_eq!((&me["userid"], &me["amr"][0]), (&"zhangsan".into(), &"wecom-qr".into()));
 }
@@ -227,12 +227,12 @@ async fn a_scan_signs_in_by_qr_and_its_page_is_as_the_design_says() {
 #[tokio::test]
 async fn a_scan_page_shown_for_more_than_five_minutes_counts_as_no_restart() {
     let t = TestApp::start().await;
-    t.wecom.fail_always("auth/getuserinfo", Fault::Errcode(40029, "invalid code".to_owned()));
+    t.wecom.fail_always("auth/getuserinfo", InjectedFault::Errcode(40029, "invalid code".to_owned()));
     let mut desktop = t.desktop();
-    let mut page = desktop.get(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    let mut page = desktop.get(format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
     for _ in 0..3 {
         t.advance(Duration::from_secs(290)).await;
-        let back = scan(&t, &page, "zhangsan").await;
+        let back = scan_page(&t, &page, "zhangsan").await;
         t.advance(Duration::from_secs(11)).await;
         let restart = desktop.get(back).await;
         let to = restart.location().unwrap_or_else(|| panic!("{}", restart.text()));
@@ -240,13 +240,13 @@ async fn a_scan_page_shown_for_more_than_five_minutes_counts_as_no_restart() {
         page = desktop.get(to).await;
     }
     // A quick one counts: once anew, then the page.
-    let back = scan(&t, &page, "zhangsan").await;
+    let back = scan_page(&t, &page, "zhangsan").await;
     let restart = desktop.get(back).await.location().unwrap();
     assert!(restart.query().unwrap().contains("r=1"), "{restart}");
     let page = desktop.get(restart).await;
-    let back = scan(&t, &page, "zhangsan").await;
+    let back = scan_page(&t, &page, "zhangsan").await;
     let end = desktop.get(back).await;
-    refused(&t, &desktop, &end, 400, "signin.code_used").await;
+    assert_refused(&t, &desktop, &end, 400, "signin.code_used").await;
 }
 
 #[tokio::test]
@@ -256,20 +256,20 @@ async fn case_24_a_sign_in_that_learns_that_a_person_is_gone_ends_the_persons_se
         let t = TestApp::start().await;
         let before = t.signed_in("zhangsan").await;
         let other = t.signed_in("lisi").await;
-        assert_eq!(t.check(&before, PUBLIC).await.status, 200);
+        assert_eq!(t.check(&before, PUBLIC_URL).await.status, 200);
         match n {
-            0 => change(&t, Status::Disabled),
-            1 => change(&t, Status::NotActivated),
-            2 => change(&t, Status::Left),
+            0 => change(&t, SimulatedStatus::Disabled),
+            1 => change(&t, SimulatedStatus::NotActivated),
+            2 => change(&t, SimulatedStatus::Left),
             3 => t.wecom.hide_from_app("zhangsan"),
             _ => t.wecom.remove_member("zhangsan"),
         }
-        let (_, page) = tries(&t, "ZhangSan").await;
+        let (_, page) = try_sign_in(&t, "ZhangSan").await;
         assert_eq!(page.status, 403);
         t.advance(Duration::ZERO).await;
-        assert_eq!(t.check(&before, PUBLIC).await.status, 401, "{status}");
-        assert_eq!(t.check(&other, PUBLIC).await.status, 200);
-        assert_eq!(t.texts("SELECT status FROM person_rows WHERE userid = 'zhangsan'").await, [status]);
+        assert_eq!(t.check(&before, PUBLIC_URL).await.status, 401, "{status}");
+        assert_eq!(t.check(&other, PUBLIC_URL).await.status, 200);
+        assert_eq!(t.query_texts("SELECT status FROM person_rows WHERE userid = 'zhangsan'").await, [status]);
     }
 }
 
@@ -278,24 +278,24 @@ async fn a_person_who_comes_back_is_the_same_person() {
     let t = TestApp::start().await;
     let mut phone = t.signed_in("zhangsan").await;
     let sub = |me: serde_json::Value| me["sub"].as_str().unwrap().to_owned();
-    let first = sub(phone.get(format!("{PUBLIC}/sso/session")).await.json());
-    t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled);
-    assert_eq!(tries(&t, "zhangsan").await.1.status, 403);
+    let first = sub(phone.get(format!("{PUBLIC_URL}/sso/session")).await.json());
+    t.wecom.change_member("zhangsan", |m| m.status = SimulatedStatus::Disabled);
+    assert_eq!(try_sign_in(&t, "zhangsan").await.1.status, 403);
     t.wecom.change_member("zhangsan", |m| {
-        m.status = Status::Active;
+        m.status = SimulatedStatus::Active;
         m.name = "张三丰".to_owned();
         m.userid = "ZhangSan".to_owned();
     });
     let mut phone = t.signed_in("ZhangSan").await;
     t.advance(Duration::ZERO).await;
-    let me: serde_json::Value = phone.get(format!("{PUBLIC}/sso/session")).await.json();
+    let me: serde_json::Value = phone.get(format!("{PUBLIC_URL}/sso/session")).await.json();
     assert_eq!(
         (&me["userid"], &me["name"]),
         (&"ZhangSan".into(), &"张三丰".into()),
         "as WeCom writes it now"
     );
     assert_eq!(sub(me), first);
-    assert_eq!(t.rows("persons").await, 1);
+    assert_eq!(t.count_rows("persons").await, 1);
 }
 
 #[tokio::test]
@@ -308,11 +308,11 @@ async fn case_23_nobody_is_matched_by_mail_and_a_hostile_name_is_only_a_name() {
     });
     t.signed_in("zhangsan").await;
     let mut lisi = t.signed_in("lisi").await;
-    assert_eq!(t.rows("persons").await, 2);
-    let check = t.check(&lisi, PUBLIC).await;
+    assert_eq!(t.count_rows("persons").await, 2);
+    let check = t.check(&lisi, PUBLIC_URL).await;
     assert_eq!(check.header("remote-user"), Some("lisi"));
     assert!(check.header("remote-name").unwrap().bytes().all(|b| b.is_ascii_graphic()), "{check:?}");
-    let home = lisi.get(format!("{PUBLIC}/")).await;
+    let home = lisi.get(format!("{PUBLIC_URL}/")).await;
     assert!(!home.text().contains("<script>alert"), "case 35: {}", home.text());
 }
 
@@ -322,16 +322,16 @@ async fn case_35_what_comes_from_outside_is_escaped_on_every_page() {
     let payload = "\"><script>alert(1)</script><img src=x onerror=alert(1)>";
     let encoded = urlencoding::encode(payload);
     for url in [
-        format!("{PUBLIC}/sso/login?rd=/{encoded}"),
-        format!("{PUBLIC}/sso/login?rd={encoded}"),
-        format!("{PUBLIC}/sso/login?h={encoded}"),
-        format!("{PUBLIC}/sso/callback?state={encoded}"),
-        format!("{PUBLIC}/sso/callback?state={encoded}&error_description={encoded}&rd=/{encoded}"),
-        format!("{PUBLIC}/sso/callback?code={encoded}&r=1"),
-        format!("{PUBLIC}/sso/logout?rd={encoded}"),
-        format!("{PUBLIC}/{encoded}"),
-        format!("{APP}/_gongpai/finish?ticket={encoded}"),
-        format!("{APP}/_gongpai/denied?rd=/{encoded}"),
+        format!("{PUBLIC_URL}/sso/login?rd=/{encoded}"),
+        format!("{PUBLIC_URL}/sso/login?rd={encoded}"),
+        format!("{PUBLIC_URL}/sso/login?h={encoded}"),
+        format!("{PUBLIC_URL}/sso/callback?state={encoded}"),
+        format!("{PUBLIC_URL}/sso/callback?state={encoded}&error_description={encoded}&rd=/{encoded}"),
+        format!("{PUBLIC_URL}/sso/callback?code={encoded}&r=1"),
+        format!("{PUBLIC_URL}/sso/logout?rd={encoded}"),
+        format!("{PUBLIC_URL}/{encoded}"),
+        format!("{APP_URL}/_gongpai/finish?ticket={encoded}"),
+        format!("{APP_URL}/_gongpai/denied?rd=/{encoded}"),
     ] {
         let page = t.desktop().open(&url).await;
         let text = page.text();
@@ -342,8 +342,9 @@ async fn case_35_what_comes_from_outside_is_escaped_on_every_page() {
         assert_eq!(page.header("x-content-type-options"), Some("nosniff"));
     }
     let mut phone = t.desktop();
-    let framed =
-        crate::support::browser::Ask::navigate(&format!("{PUBLIC}/sso/callback?code={encoded}&state=x"))
-            .header("sec-fetch-dest", "iframe");
+    let framed = crate::support::browser::BrowserRequest::navigate(&format!(
+        "{PUBLIC_URL}/sso/callback?code={encoded}&state=x"
+    ))
+    .header("sec-fetch-dest", "iframe");
     assert!(!phone.send(framed).await.text().contains("<script>alert"));
 }

@@ -8,8 +8,8 @@ use gongpai::app::{App, BuildError};
 use gongpai::audit;
 use gongpai::base::clock::Clock;
 use gongpai::base::secret::Secret;
-use gongpai::config::{Config, Listen, Sources};
-use gongpai::db::{Db, Location, OpenError};
+use gongpai::config::{Config, ConfigSources, ListenAddress};
+use gongpai::db::{DatabaseLocation, DatabaseOpenError, Db};
 use gongpai::simulator::Simulator;
 use gongpai::supervisor::Supervisor;
 use gongpai::supervisor::listen::Listener;
@@ -17,11 +17,11 @@ use reqwest::Method;
 use serde_json::Value;
 use std::net::SocketAddr;
 
-use crate::support::app::{API_SECRET, APP, PUBLIC, TestApp, configuration};
-use crate::support::browser::{Ask, Browser, Page};
+use crate::support::app::{API_SECRET, APP_URL, PUBLIC_URL, TestApp, configuration};
+use crate::support::browser::{Browser, BrowserRequest, Page};
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
-use crate::support::serve::Serve;
+use crate::support::serve::ServeProcess;
 
 /// A second gateway on the database, simulator and clock of a first one.
 struct Replica {
@@ -31,9 +31,9 @@ struct Replica {
 }
 
 impl Replica {
-    async fn of(t: &TestApp, toml: &str) -> Self {
-        let (app, workings) = build(t, toml).await.expect("the second gateway starts");
-        let any = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+    async fn start(t: &TestApp, toml: &str) -> Self {
+        let (app, workings) = build_app(t, toml).await.expect("the second gateway starts");
+        let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let public = Listener::bind(&any).await.expect("a port");
         let admin = Listener::bind(&any).await.expect("a port");
         let address = SocketAddr::from(([127, 0, 0, 1], public.port().expect("TCP")));
@@ -44,7 +44,7 @@ impl Replica {
 
     /// What nginx would ask this one about a request of `browser`.
     async fn check(&self, browser: &Browser, url: &str) -> Page {
-        check(self.address, browser, url).await
+        check_at(self.address, browser, url).await
     }
 }
 
@@ -54,15 +54,15 @@ impl Drop for Replica {
     }
 }
 
-async fn build(t: &TestApp, toml: &str) -> Result<(App, gongpai::app::Workings), BuildError> {
+async fn build_app(t: &TestApp, toml: &str) -> Result<(App, gongpai::app::RuntimeParts), BuildError> {
     let text = configuration(&t.wecom, t.database(), toml);
-    let sources = Sources { text: Some(text), ..Sources::default() };
+    let sources = ConfigSources { text: Some(text), ..ConfigSources::default() };
     let (config, _) = Config::load(&sources).expect("a configuration");
     App::build(config, t.app.clock.clone()).await
 }
 
-async fn check(address: SocketAddr, browser: &Browser, url: &str) -> Page {
-    let mut ask = Ask::navigate(&format!("http://{address}/auth/nginx"))
+async fn check_at(address: SocketAddr, browser: &Browser, url: &str) -> Page {
+    let mut ask = BrowserRequest::navigate(&format!("http://{address}/auth/nginx"))
         .header("x-original-url", url)
         .header("x-original-method", "GET");
     if let Some(cookies) = browser.cookies.header(&url.parse().expect("a URL")) {
@@ -72,42 +72,42 @@ async fn check(address: SocketAddr, browser: &Browser, url: &str) -> Page {
 }
 
 /// From now on `browser` finds public_url and the application at `address`.
-fn goes_to(browser: &mut Browser, address: SocketAddr) {
-    browser.resolve(PUBLIC, address);
-    browser.resolve(APP, address);
+fn connect_to(browser: &mut Browser, address: SocketAddr) {
+    browser.resolve(PUBLIC_URL, address);
+    browser.resolve(APP_URL, address);
 }
 
-fn claims(browser: &Browser) -> Value {
+fn session_claims(browser: &Browser) -> Value {
     let token = browser.cookies.value("__Host-gongpai").expect("a session");
     let part = token.split('.').nth(1).expect("claims");
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("JSON")
 }
 
 /// Begins on `first` and stops before the callback; answers where WeCom sends the browser.
-async fn begun(t: &TestApp, first: SocketAddr) -> (Browser, String) {
+async fn begin_sign_in(t: &TestApp, first: SocketAddr) -> (Browser, String) {
     let mut phone = t.phone_of("zhangsan");
-    goes_to(&mut phone, first);
-    let page = phone.get(format!("{PUBLIC}/sso/login?rd=/target?x=1%26y=2")).await;
+    connect_to(&mut phone, first);
+    let page = phone.get(format!("{PUBLIC_URL}/sso/login?rd=/target?x=1%26y=2")).await;
     let mut next = page.location().expect("to WeCom");
-    while !next.as_str().starts_with(PUBLIC) {
+    while !next.as_str().starts_with(PUBLIC_URL) {
         next = phone.get(next.as_str()).await.location().expect("back");
     }
     (phone, next.into())
 }
 
-fn calls(t: &TestApp) -> u64 {
+fn count_sign_in_calls(t: &TestApp) -> u64 {
     t.wecom.calls("auth/getuserinfo")
 }
 
 #[tokio::test]
 async fn on_replicas_a_sign_in_begun_on_one_is_finished_on_the_other_and_good_on_both() {
     let t = TestApp::start().await;
-    let other = Replica::of(&t, "").await;
-    let (mut phone, callback) = begun(&t, t.address).await;
-    goes_to(&mut phone, other.address);
+    let other = Replica::start(&t, "").await;
+    let (mut phone, callback) = begin_sign_in(&t, t.address).await;
+    connect_to(&mut phone, other.address);
     let page = phone.get(&callback).await;
-    assert_eq!(page.location().expect("to the target").as_str(), format!("{PUBLIC}/target?x=1&y=2"));
-    let url = format!("{PUBLIC}/x");
+    assert_eq!(page.location().expect("to the target").as_str(), format!("{PUBLIC_URL}/target?x=1&y=2"));
+    let url = format!("{PUBLIC_URL}/x");
     assert_eq!(other.check(&phone, &url).await.status, 200);
     assert_eq!(t.check(&phone, &url).await.status, 200);
     assert_eq!(t.check(&phone, &url).await.header("remote-user"), Some("zhangsan"));
@@ -116,25 +116,28 @@ async fn on_replicas_a_sign_in_begun_on_one_is_finished_on_the_other_and_good_on
 #[tokio::test]
 async fn on_replicas_a_callback_that_arrives_twice_is_one_exchange_and_one_session() {
     let t = TestApp::start().await;
-    let other = Replica::of(&t, "").await;
+    let other = Replica::start(&t, "").await;
     // One after the other.
-    let (mut phone, callback) = begun(&t, t.address).await;
+    let (mut phone, callback) = begin_sign_in(&t, t.address).await;
     let mut again = phone.clone();
-    goes_to(&mut again, other.address);
+    connect_to(&mut again, other.address);
     let first = phone.get(&callback).await;
     let second = again.get(&callback).await;
     assert_eq!(first.location(), second.location());
-    assert_eq!(claims(&phone)["sid"], claims(&again)["sid"]);
-    assert_eq!(calls(&t), 1);
+    assert_eq!(session_claims(&phone)["sid"], session_claims(&again)["sid"]);
+    assert_eq!(count_sign_in_calls(&t), 1);
     // At the same time, while WeCom takes its time.
     for _ in 0..3 {
         t.wecom.forget_requests();
-        let before = calls(&t);
-        t.wecom.fail_next("auth/getuserinfo", gongpai::simulator::Fault::Slow(Duration::from_millis(300)));
-        let (phone, callback) = begun(&t, t.address).await;
+        let before = count_sign_in_calls(&t);
+        t.wecom.fail_next(
+            "auth/getuserinfo",
+            gongpai::simulator::InjectedFault::Slow(Duration::from_millis(300)),
+        );
+        let (phone, callback) = begin_sign_in(&t, t.address).await;
         let mut browsers: Vec<Browser> = (0..6).map(|_| phone.clone()).collect();
         for (n, browser) in browsers.iter_mut().enumerate() {
-            goes_to(browser, if n % 2 == 0 { t.address } else { other.address });
+            connect_to(browser, if n % 2 == 0 { t.address } else { other.address });
         }
         let mut pages = Vec::new();
         let mut tasks = tokio::task::JoinSet::new();
@@ -152,17 +155,17 @@ async fn on_replicas_a_callback_that_arrives_twice_is_one_exchange_and_one_sessi
         for (page, other) in &pages {
             assert_eq!(page.status, 302, "{}", page.text());
             assert_eq!(page.location(), one.location());
-            assert_eq!(claims(other)["sid"], claims(browser)["sid"]);
+            assert_eq!(session_claims(other)["sid"], session_claims(browser)["sid"]);
         }
-        assert_eq!(calls(&t) - before, 1, "the code was exchanged more than once");
+        assert_eq!(count_sign_in_calls(&t) - before, 1, "the code was exchanged more than once");
     }
 }
 
 #[tokio::test]
 async fn on_replicas_a_revocation_on_one_is_refused_on_the_other_within_a_second() {
     let t = TestApp::start().await;
-    let other = Replica::of(&t, "").await;
-    let url = format!("{PUBLIC}/x");
+    let other = Replica::start(&t, "").await;
+    let url = format!("{PUBLIC_URL}/x");
     let mut slowest = Duration::ZERO;
     for round in 0..6 {
         let mut phone = t.signed_in("zhangsan").await;
@@ -174,21 +177,21 @@ async fn on_replicas_a_revocation_on_one_is_refused_on_the_other_within_a_second
                 use base64::engine::general_purpose::STANDARD;
                 let basic = format!("Basic {}", STANDARD.encode(format!("oa:{API_SECRET}")));
                 let path = format!("http://{}/api/v1/sessions?userid=zhangsan", t.address);
-                let ask = Ask::bare(Method::DELETE, &path).header("authorization", &basic);
+                let ask = BrowserRequest::bare(Method::DELETE, &path).header("authorization", &basic);
                 assert_eq!(Browser::new("x").send(ask).await.status, 200);
             }
             1 => {
                 let mut copy = phone.clone();
-                copy.open(format!("{PUBLIC}/sso/logout?rd=/")).await;
+                copy.open(format!("{PUBLIC_URL}/sso/logout?rd=/")).await;
                 phone.user_agent.push(' ');
             }
             _ => {
-                use gongpai::db::feed::Change;
-                use gongpai::session::store::{Which, end};
+                use gongpai::db::feed::FeedTransaction;
+                use gongpai::session::store::{SessionsToEnd, end_sessions};
                 let corp = &t.app.config.wecom.corp_id;
                 let mut change =
-                    Change::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
-                end(&mut change, &Which::All, "revoked").await.expect("ended");
+                    FeedTransaction::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
+                end_sessions(&mut change, &SessionsToEnd::All, "revoked").await.expect("ended");
                 change.commit().await.expect("committed");
             }
         }
@@ -209,9 +212,9 @@ async fn on_replicas_a_revocation_on_one_is_refused_on_the_other_within_a_second
 #[tokio::test]
 async fn on_replicas_a_person_changed_on_one_is_seen_on_the_other() {
     let t = TestApp::start().await;
-    let other = Replica::of(&t, "").await;
+    let other = Replica::start(&t, "").await;
     let phone = t.signed_in("zhangsan").await;
-    let url = format!("{PUBLIC}/x");
+    let url = format!("{PUBLIC_URL}/x");
     assert_eq!(other.check(&phone, &url).await.header("remote-name"), Some("%E5%BC%A0%E4%B8%89"));
     t.wecom.change_member("zhangsan", |m| m.name = "Zhang".to_owned());
     t.signed_in("zhangsan").await;
@@ -226,10 +229,10 @@ async fn on_replicas_a_person_changed_on_one_is_seen_on_the_other() {
 #[tokio::test]
 async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_everybody_has_it() {
     let t = TestApp::start().await;
-    let other = Replica::of(&t, "").await;
+    let other = Replica::start(&t, "").await;
     let old = t.signed_in("zhangsan").await;
-    let entry = audit::Entry {
-        event: audit::Event::KeyRotate,
+    let entry = audit::AuditEntry {
+        event: audit::AuditEvent::KeyRotate,
         person: None,
         userid: String::new(),
         address: None,
@@ -257,7 +260,7 @@ async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_
     other.app.sessions.refresh().await.expect("the database answers");
     let new = t.signed_in("lisi").await;
     assert_eq!(kid_of(&new), kid);
-    let url = format!("{PUBLIC}/x");
+    let url = format!("{PUBLIC_URL}/x");
     for browser in [&old, &new] {
         assert_eq!(t.check(browser, &url).await.status, 200);
         assert_eq!(other.check(browser, &url).await.status, 200);
@@ -269,25 +272,25 @@ async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_
         sqlx::Row::try_get(&sqlx::query(sql).fetch_one(t.app.db.pool()).await.expect("a count"), 0)
             .expect("a count")
     };
-    gongpai::app::jobs::delete_old(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
+    gongpai::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
     assert_eq!(keys().await, 2);
     t.advance(ttl + Duration::from_secs(1)).await;
-    gongpai::app::jobs::delete_old(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
+    gongpai::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
     assert_eq!(keys().await, 1);
 }
 
 #[tokio::test]
 async fn on_replicas_a_ticket_made_by_one_is_redeemed_once_by_the_other() {
     let t = TestApp::start().await;
-    let other = Replica::of(&t, "").await;
+    let other = Replica::start(&t, "").await;
     let mut phone = t.signed_in("zhangsan").await;
-    let page = phone.get(format!("{APP}/_gongpai/login?rd=/x")).await;
+    let page = phone.get(format!("{APP_URL}/_gongpai/login?rd=/x")).await;
     let page = phone.get(page.location().expect("to public_url").as_str()).await;
     let finish = page.location().expect("with a ticket").to_string();
-    assert!(finish.starts_with(&format!("{APP}/_gongpai/finish?ticket=")), "{finish}");
+    assert!(finish.starts_with(&format!("{APP_URL}/_gongpai/finish?ticket=")), "{finish}");
     let mut browsers: Vec<Browser> = (0..6).map(|_| phone.clone()).collect();
     for (n, browser) in browsers.iter_mut().enumerate() {
-        goes_to(browser, if n % 2 == 0 { t.address } else { other.address });
+        connect_to(browser, if n % 2 == 0 { t.address } else { other.address });
     }
     let mut tasks = tokio::task::JoinSet::new();
     for mut browser in browsers {
@@ -309,10 +312,10 @@ async fn on_replicas_a_ticket_made_by_one_is_redeemed_once_by_the_other() {
 async fn replicas_that_start_at_the_same_time_on_an_empty_database_agree_on_one_schema_and_can_read_each_others_keys()
  {
     let t = TestApp::start().await;
-    let (a, b, c) = tokio::join!(Replica::of(&t, ""), Replica::of(&t, ""), Replica::of(&t, ""));
+    let (a, b, c) = tokio::join!(Replica::start(&t, ""), Replica::start(&t, ""), Replica::start(&t, ""));
     let phone = t.signed_in("zhangsan").await;
     for replica in [&a, &b, &c] {
-        assert_eq!(replica.check(&phone, &format!("{PUBLIC}/x")).await.status, 200);
+        assert_eq!(replica.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 200);
     }
 }
 
@@ -326,12 +329,12 @@ async fn replicas_of_an_older_version_refuse_a_newer_schema_at_start_and_say_so(
         .execute(t.app.db.pool())
         .await
         .expect("a row");
-    let error = build(&t, "").await.expect_err("it started").to_string();
+    let error = build_app(&t, "").await.expect_err("it started").to_string();
     assert!(error.contains("newer"), "{error}");
     assert!(!error.contains("postgres://"), "{error}");
     // Who runs already goes on.
     let phone = t.signed_in("zhangsan").await;
-    assert_eq!(t.check(&phone, &format!("{PUBLIC}/x")).await.status, 200);
+    assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 200);
 }
 
 #[tokio::test]
@@ -339,12 +342,12 @@ async fn replicas_with_another_root_secret_end_sessions_and_nothing_else() {
     let t = TestApp::start().await;
     let phone = t.signed_in("zhangsan").await;
     let other =
-        Replica::of(&t, "[server]\nsecret = \"c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1sZXNzPz8=\"\n").await;
-    let page = other.check(&phone, &format!("{PUBLIC}/x")).await;
+        Replica::start(&t, "[server]\nsecret = \"c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1sZXNzPz8=\"\n").await;
+    let page = other.check(&phone, &format!("{PUBLIC_URL}/x")).await;
     assert!(matches!(page.status.as_u16(), 200 | 401));
     let mut again = t.phone_of("zhangsan");
-    goes_to(&mut again, other.address);
-    assert_eq!(again.open(format!("{PUBLIC}/sso/login?rd=/sso/session")).await.status, 200);
+    connect_to(&mut again, other.address);
+    assert_eq!(again.open(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await.status, 200);
 }
 
 #[tokio::test]
@@ -353,11 +356,11 @@ async fn a_clock_that_is_more_than_a_minute_behind_the_newest_row_is_not_ready_a
     t.signed_in("zhangsan").await;
     let now = t.app.clock.now();
     let text = configuration(&t.wecom, t.database(), "");
-    let (config, _) =
-        Config::load(&Sources { text: Some(text), ..Sources::default() }).expect("a configuration");
+    let (config, _) = Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() })
+        .expect("a configuration");
     let behind = Clock::fixed(now.minus(Duration::from_secs(62)));
     let (app, workings) = App::build(config, behind).await.expect("it starts");
-    let any = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
     let (public, admin) =
         (Listener::bind(&any).await.expect("a port"), Listener::bind(&any).await.expect("a port"));
     let port = |l: &Listener| SocketAddr::from(([127, 0, 0, 1], l.port().expect("TCP")));
@@ -368,8 +371,8 @@ async fn a_clock_that_is_more_than_a_minute_behind_the_newest_row_is_not_ready_a
     assert_eq!(ready.status, 503);
     assert!(ready.text().contains("clock"), "{}", ready.text());
     let mut phone = t.phone_of("zhangsan");
-    goes_to(&mut phone, address);
-    let page = phone.get(format!("{PUBLIC}/sso/login?rd=/")).await;
+    connect_to(&mut phone, address);
+    let page = phone.get(format!("{PUBLIC_URL}/sso/login?rd=/")).await;
     assert_eq!(page.status, 503, "{}", page.text());
     supervisor.stop_token().cancel();
 }
@@ -378,10 +381,11 @@ async fn a_clock_that_is_more_than_a_minute_behind_the_newest_row_is_not_ready_a
 async fn a_database_that_is_no_database_is_refused_at_start_without_its_password() {
     let folder = tempfile::tempdir().expect("a folder");
     std::fs::write(folder.path().join("gongpai.db"), b"this is no database, whatever its name says; it is longer than a header of SQLite's would be, all of one hundred bytes").expect("written");
-    let opened = Db::open(Location::Sqlite(&folder.path().join("gongpai.db"))).await;
+    let opened = Db::open(DatabaseLocation::Sqlite(&folder.path().join("gongpai.db"))).await;
     assert!(opened.is_err());
     let nobody = Secret::from("postgres://user:PASSWORD123@127.0.0.1:1/none");
-    let error: OpenError = Db::open(Location::Postgres(&nobody)).await.expect_err("nobody listens there");
+    let error: DatabaseOpenError =
+        Db::open(DatabaseLocation::Postgres(&nobody)).await.expect_err("nobody listens there");
     assert!(!format!("{error} {error:?}").contains("PASSWORD123"), "{error:?}");
 }
 
@@ -391,12 +395,12 @@ async fn two_processes_are_replicas_sign_in_on_one_is_finished_on_the_other_and_
     let wecom = Simulator::start().await.expect("the simulator starts");
     let database = TestDatabase::create().await;
     // Two folders, one database; the first makes the schema and the key.
-    let one = Serve::start(&wecom, &database, "").await;
-    let other = Serve::start(&wecom, &database, "").await;
+    let one = ServeProcess::start(&wecom, &database, "").await;
+    let other = ServeProcess::start(&wecom, &database, "").await;
     let mut phone = one.phone_of(&wecom, "zhangsan");
-    let page = phone.get(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+    let page = phone.get(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
     let mut next = page.location().expect("to WeCom");
-    while !next.as_str().starts_with(PUBLIC) {
+    while !next.as_str().starts_with(PUBLIC_URL) {
         next = phone.get(next.as_str()).await.location().expect("back");
     }
     let mut again = phone.clone();
@@ -406,7 +410,7 @@ async fn two_processes_are_replicas_sign_in_on_one_is_finished_on_the_other_and_
     let twice = again.open(next.as_str()).await;
     assert_eq!((twice.status.as_u16(), twice.url), (200, end.url));
     assert_eq!(wecom.calls("auth/getuserinfo"), 1);
-    assert_eq!(claims(&phone)["sid"], claims(&again)["sid"]);
+    assert_eq!(session_claims(&phone)["sid"], session_claims(&again)["sid"]);
     for serve in [&one, &other] {
         assert_eq!(serve.check(&phone).await.status, 200);
     }
@@ -433,7 +437,7 @@ async fn two_processes_are_replicas_sign_in_on_one_is_finished_on_the_other_and_
             assert_eq!(revoked.code(), Some(0), "{}", revoked.stderr);
         } else {
             let url = format!("http://{}/api/v1/sessions?userid=zhangsan", one.public);
-            let ask = Ask::bare(Method::DELETE, &url).header("authorization", &basic);
+            let ask = BrowserRequest::bare(Method::DELETE, &url).header("authorization", &basic);
             assert_eq!(Browser::new("x").send(ask).await.status, 200);
             assert_eq!(one.check(&phone).await.status, 401, "at the very next check");
         }

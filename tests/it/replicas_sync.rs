@@ -4,46 +4,46 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use gongpai::base::secret::Secret;
-use gongpai::db::{Db, Location};
-use gongpai::simulator::{Running, Simulator};
+use gongpai::db::{DatabaseLocation, Db};
+use gongpai::simulator::{RunningSimulator, Simulator};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::browser::Browser;
-use crate::support::company::{Changes, chart_of, differences, shown};
+use crate::support::company::{CompanyChanges, describe_differences, expected_chart, read_api_view};
 use crate::support::database::{Engine, TestDatabase};
 use crate::support::process::Signal;
-use crate::support::serve::Serve;
+use crate::support::serve::ServeProcess;
 
 /// How often the database and the gates are looked at.
-const STEP: Duration = Duration::from_millis(5);
+const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Within what both gates follow.
-const FOLLOWED: Duration = Duration::from_secs(1);
+const FOLLOW_LIMIT: Duration = Duration::from_secs(1);
 
 /// A run's lease, a look at the queue, and a machine with other things to do.
-const TAKEN_UP: Duration = Duration::from_secs(40);
+const TAKE_OVER_LIMIT: Duration = Duration::from_secs(40);
 
 /// Two gateways on one database; `None` on SQLite.
-struct Two {
-    wecom: Running,
-    one: Serve,
-    other: Serve,
+struct TwoGateways {
+    wecom: RunningSimulator,
+    one: ServeProcess,
+    other: ServeProcess,
     db: Db,
     _database: TestDatabase,
 }
 
-impl Two {
+impl TwoGateways {
     async fn start(toml: &str) -> Option<Self> {
-        if Engine::of_this_run() == Engine::Sqlite {
+        if Engine::from_environment() == Engine::Sqlite {
             println!("skipped: an SQLite file belongs to one process");
             return None;
         }
         let wecom = Simulator::start().await.expect("the simulator starts");
         let database = TestDatabase::create().await;
-        let one = Serve::start(&wecom, &database, toml).await;
-        let other = Serve::start(&wecom, &database, toml).await;
+        let one = ServeProcess::start(&wecom, &database, toml).await;
+        let other = ServeProcess::start(&wecom, &database, toml).await;
         let url = Secret::from(database.url());
-        let db = Db::open(Location::Postgres(&url)).await.expect("the database opens");
+        let db = Db::open(DatabaseLocation::Postgres(&url)).await.expect("the database opens");
         Some(Self { wecom, one, other, db, _database: database })
     }
 
@@ -57,12 +57,12 @@ impl Two {
         rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
     }
 
-    async fn with_status(&self, status: &str) -> Vec<String> {
+    async fn runs_with_status(&self, status: &str) -> Vec<String> {
         self.texts(&format!("SELECT id FROM sync_runs WHERE status = '{status}'")).await
     }
 
     /// The run that is worked on, and by which process.
-    async fn running(&self) -> (String, u32) {
+    async fn running_run(&self) -> (String, u32) {
         let give_up = Instant::now() + Duration::from_secs(20);
         loop {
             let query = "SELECT id || ' ' || holder FROM sync_runs WHERE status = 'running'";
@@ -72,7 +72,7 @@ impl Two {
                 return (run, words.next().and_then(|pid| pid.parse().ok()).expect("a process"));
             }
             assert!(Instant::now() < give_up, "nobody works on a run");
-            tokio::time::sleep(STEP).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     }
 }
@@ -82,8 +82,8 @@ async fn on_replicas_schedules_that_fire_at_the_same_second_make_one_run_and_one
     const EVERY: i64 = 3000;
     const FIRINGS: i64 = 6;
     let schedules = "[wecom]\nsync_cron = \"0/3 * * * * ?\"\nforce_sync_cron = \"\"\n";
-    let Some(two) = Two::start(schedules).await else { return };
-    two.wecom.change(|w| Changes::begin(w, 400, 60));
+    let Some(two) = TwoGateways::start(schedules).await else { return };
+    two.wecom.change(|w| CompanyChanges::populate(w, 400, 60));
     two.wecom.set_latency("user/list", Duration::from_millis(150));
     let fired = "SELECT COUNT(*) FROM sync_runs WHERE cause = 'cron' AND status = 'done'";
     let began = Instant::now();
@@ -95,9 +95,9 @@ async fn on_replicas_schedules_that_fire_at_the_same_second_make_one_run_and_one
             holders.entry(holder.to_owned()).or_default().insert(run.to_owned());
             busy += 1;
         }
-        assert!(two.with_status("queued").await.len() <= 1);
+        assert!(two.runs_with_status("queued").await.len() <= 1);
         assert!(began.elapsed() < Duration::from_secs(60), "the schedules do not fire");
-        tokio::time::sleep(STEP).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     assert!(busy > 0, "no run was ever seen");
     let at_once = two.wecom.most_calls_at_once_of("user/list");
@@ -122,25 +122,25 @@ async fn on_replicas_schedules_that_fire_at_the_same_second_make_one_run_and_one
 
 #[tokio::test]
 async fn on_replicas_requests_to_both_at_once_are_one_run_that_is_worked_on_and_one_that_waits() {
-    let Some(two) = Two::start("").await else { return };
-    two.wecom.change(|w| Changes::begin(w, 400, 60));
+    let Some(two) = TwoGateways::start("").await else { return };
+    two.wecom.change(|w| CompanyChanges::populate(w, 400, 60));
     two.wecom.set_latency("user/list", Duration::from_millis(150));
     for _ in 0..3 {
-        let (first, second) = tokio::join!(two.one.ask_for_a_run(), two.other.ask_for_a_run());
-        let (run, _) = two.running().await;
+        let (first, second) = tokio::join!(two.one.request_run(), two.other.request_run());
+        let (run, _) = two.running_run().await;
         assert!(run == first || run == second);
-        let (a, b) = tokio::join!(two.one.ask_for_a_run(), two.other.ask_for_a_run());
+        let (a, b) = tokio::join!(two.one.request_run(), two.other.request_run());
         assert_eq!(a, b, "the one that waits does what both asked for");
         assert_ne!(a, run);
-        assert_eq!(two.with_status("running").await, [run]);
-        assert_eq!(two.with_status("queued").await, std::slice::from_ref(&a));
-        two.other.done(&a).await;
-        assert_eq!(two.with_status("queued").await, Vec::<String>::new());
+        assert_eq!(two.runs_with_status("running").await, [run]);
+        assert_eq!(two.runs_with_status("queued").await, std::slice::from_ref(&a));
+        two.other.wait_until_done(&a).await;
+        assert_eq!(two.runs_with_status("queued").await, Vec::<String>::new());
     }
     let at_once = two.wecom.most_calls_at_once_of("user/list");
     assert!((2..=10).contains(&at_once), "{at_once} calls of user/list at once");
     for serve in [&two.one, &two.other] {
-        let wrong = differences(&shown(serve).await.chart, &two.wecom.read(chart_of));
+        let wrong = describe_differences(&read_api_view(serve).await.chart, &two.wecom.read(expected_chart));
         assert!(wrong.is_empty(), "{wrong}");
     }
 }
@@ -148,9 +148,9 @@ async fn on_replicas_requests_to_both_at_once_are_one_run_that_is_worked_on_and_
 #[tokio::test]
 async fn on_replicas_both_gates_follow_a_publication_within_a_second() {
     let rules = "[[rules]]\nhost = \"oa.example.com\"\nallow = [\"unit:财务部/**\"]\n";
-    let Some(two) = Two::start(rules).await else { return };
-    let run = two.one.ask_for_a_run().await;
-    two.one.done(&run).await;
+    let Some(two) = TwoGateways::start(rules).await else { return };
+    let run = two.one.request_run().await;
+    two.one.wait_until_done(&run).await;
     let phone = two.one.signed_in(&two.wecom, "lisi").await;
     let mut slowest = Duration::ZERO;
     // Out of the department and back again, asked of the one and the other; in the end out of the company.
@@ -170,27 +170,30 @@ async fn on_replicas_both_gates_follow_a_publication_within_a_second() {
         }
         let before = two.number("SELECT version FROM charts").await;
         let asked = if n % 2 == 0 { &two.one } else { &two.other };
-        let run = asked.ask_for_a_run().await;
+        let run = asked.request_run().await;
         let committed = async {
             while two.number("SELECT version FROM charts").await == before {
-                tokio::time::sleep(STEP).await;
+                tokio::time::sleep(POLL_INTERVAL).await;
             }
             Instant::now()
         };
-        let (committed, one, other) =
-            tokio::join!(committed, follows(&two.one, &phone, want), follows(&two.other, &phone, want));
+        let (committed, one, other) = tokio::join!(
+            committed,
+            wait_for_gate(&two.one, &phone, want),
+            wait_for_gate(&two.other, &phone, want)
+        );
         for at in [one, other] {
             let took = at.saturating_duration_since(committed);
-            assert!(took < FOLLOWED + STEP, "step {n}: a gate followed after {took:?}");
+            assert!(took < FOLLOW_LIMIT + POLL_INTERVAL, "step {n}: a gate followed after {took:?}");
             slowest = slowest.max(took);
         }
-        asked.done(&run).await;
+        asked.wait_until_done(&run).await;
     }
     println!("the slowest of {} changes of a gate came {slowest:?} after the publication", 2 * steps.len());
 }
 
 /// When the gate of `serve` first says `want`.
-async fn follows(serve: &Serve, phone: &Browser, want: u16) -> Instant {
+async fn wait_for_gate(serve: &ServeProcess, phone: &Browser, want: u16) -> Instant {
     let give_up = Instant::now() + Duration::from_secs(20);
     loop {
         let status = serve.check(phone).await.status;
@@ -198,23 +201,23 @@ async fn follows(serve: &Serve, phone: &Browser, want: u16) -> Instant {
             return Instant::now();
         }
         assert!(Instant::now() < give_up, "the gate still says {status} instead of {want}");
-        tokio::time::sleep(STEP).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
 #[tokio::test]
 async fn on_replicas_the_run_of_a_process_that_is_killed_is_taken_up_by_the_other_once_its_lease_is_over() {
-    let Some(two) = Two::start("").await else { return };
-    two.wecom.change(|w| Changes::begin(w, 1000, 60));
+    let Some(two) = TwoGateways::start("").await else { return };
+    two.wecom.change(|w| CompanyChanges::populate(w, 1000, 60));
     two.wecom.set_latency("user/list", Duration::from_millis(500));
-    let run = two.one.ask_for_a_run().await;
-    let (of, holder) = two.running().await;
+    let run = two.one.request_run().await;
+    let (of, holder) = two.running_run().await;
     assert_eq!(of, run);
     let (killed, left) =
         if holder == two.one.process.id() { (&two.one, &two.other) } else { (&two.other, &two.one) };
     assert_eq!(killed.process.id(), holder, "a third process works");
     while two.wecom.calls("user/list") < 15 {
-        tokio::time::sleep(STEP).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
     killed.process.signal(Signal::Kill);
     let died = Instant::now();
@@ -227,16 +230,16 @@ async fn on_replicas_the_run_of_a_process_that_is_killed_is_taken_up_by_the_othe
         {
             break next.to_owned();
         }
-        assert!(died.elapsed() < TAKEN_UP, "nobody takes the run up");
-        tokio::time::sleep(STEP).await;
+        assert!(died.elapsed() < TAKE_OVER_LIMIT, "nobody takes the run up");
+        tokio::time::sleep(POLL_INTERVAL).await;
     };
     let waited = died.elapsed();
     println!("taken up {waited:?} after the kill");
     assert!(waited > Duration::from_secs(20), "taken while its lease was good: {waited:?}");
-    left.done(&taken).await;
+    left.wait_until_done(&taken).await;
     let ended = two.texts(&format!("SELECT status || ' ' || reason FROM sync_runs WHERE id = '{run}'")).await;
     assert!(ended[0].starts_with("failed The process that worked on it ended"), "{ended:?}");
     assert_eq!(two.texts(&format!("SELECT cause FROM sync_runs WHERE id = '{taken}'")).await, ["again"]);
-    let wrong = differences(&shown(left).await.chart, &two.wecom.read(chart_of));
+    let wrong = describe_differences(&read_api_view(left).await.chart, &two.wecom.read(expected_chart));
     assert!(wrong.is_empty(), "{wrong}");
 }

@@ -3,15 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use gongpai::app::jobs::delete_old;
+use gongpai::app::jobs;
 use gongpai::base::clock::Timestamp;
 use gongpai::base::id::PersonId;
-use gongpai::directory::Status;
+use gongpai::directory::PersonStatus;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::app::TestApp;
-use crate::support::chart::{Rows, member, version};
-use crate::support::directory::sql;
+use crate::support::chart::{ChartRows, member, published_version};
+use crate::support::directory::execute_sql;
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -46,7 +46,7 @@ fn retentions() -> BTreeMap<&'static str, &'static str> {
     ])
 }
 
-async fn tables(t: &TestApp) -> BTreeSet<String> {
+async fn table_names(t: &TestApp) -> BTreeSet<String> {
     let sql = if t.app.db.engine() == "sqlite" {
         "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
     } else {
@@ -69,18 +69,18 @@ async fn columns(t: &TestApp, table: &str) -> Vec<(String, String)> {
     rows.iter().map(|row| (row.try_get(0).expect("a name"), row.try_get(1).expect("a type"))).collect()
 }
 
-async fn ids(t: &TestApp, table: &str, key: &str) -> BTreeSet<String> {
+async fn row_ids(t: &TestApp, table: &str, key: &str) -> BTreeSet<String> {
     let sql = format!("SELECT {key} FROM {table} WHERE {key} LIKE 'row-%'");
     let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(t.app.db.pool()).await.expect("rows");
     rows.iter().map(|row| row.try_get(0).expect("an id")).collect()
 }
 
-async fn delete(t: &TestApp) {
-    delete_old(&t.app.db, t.app.clock.now(), t.app.config.session.ttl).await.expect("deleted");
+async fn delete_old_rows(t: &TestApp) {
+    jobs::delete_old_rows(&t.app.db, t.app.clock.now(), t.app.config.session.ttl).await.expect("deleted");
     t.app.sync.forget_old().await.expect("forgotten");
 }
 
-fn set(ids: &[&str]) -> BTreeSet<String> {
+fn id_set(ids: &[&str]) -> BTreeSet<String> {
     ids.iter().map(|id| (*id).to_owned()).collect()
 }
 
@@ -88,13 +88,13 @@ fn set(ids: &[&str]) -> BTreeSet<String> {
 async fn every_table_has_a_retention() {
     let t = TestApp::start().await;
     let known: BTreeSet<String> = retentions().into_keys().map(str::to_owned).collect();
-    assert_eq!(tables(&t).await, known);
+    assert_eq!(table_names(&t).await, known);
 }
 
 #[tokio::test]
 async fn every_row_that_names_something_of_wecoms_carries_the_corporation_and_instants_are_numbers() {
     let t = TestApp::start().await;
-    for table in tables(&t).await {
+    for table in table_names(&t).await {
         if table == "_sqlx_migrations" {
             continue;
         }
@@ -148,34 +148,34 @@ async fn what_is_older_than_its_retention_is_deleted_and_nothing_younger() {
              0, 0, 0, {expires}, {ended}, '', '')"
         )
     };
-    sql(&t, &session("row-expired-old", ago(7 * DAY + second), "NULL")).await;
-    sql(&t, &session("row-expired-young", ago(7 * DAY - second), "NULL")).await;
-    sql(&t, &session("row-ended-old", now.millis() + 1, &ago(7 * DAY + second).to_string())).await;
-    sql(&t, &session("row-ended-young", now.millis() + 1, &ago(7 * DAY - second).to_string())).await;
-    sql(&t, &session("row-alive", now.millis() + 1, "NULL")).await;
+    execute_sql(&t, &session("row-expired-old", ago(7 * DAY + second), "NULL")).await;
+    execute_sql(&t, &session("row-expired-young", ago(7 * DAY - second), "NULL")).await;
+    execute_sql(&t, &session("row-ended-old", now.millis() + 1, &ago(7 * DAY + second).to_string())).await;
+    execute_sql(&t, &session("row-ended-young", now.millis() + 1, &ago(7 * DAY - second).to_string())).await;
+    execute_sql(&t, &session("row-alive", now.millis() + 1, "NULL")).await;
     let ticket = |hash: &str, sid: &str, expires: i64| {
         format!(
             "INSERT INTO tickets (hash, corp_id, sid, host, cookie_hash, target, started_at, expires_at) \
              VALUES ('{hash}', '{corp}', '{sid}', 'h', 'c', 't', 0, {expires})"
         )
     };
-    sql(&t, &ticket("row-old", "row-alive", ago(DAY + second))).await;
-    sql(&t, &ticket("row-young", "row-alive", ago(DAY - second))).await;
-    sql(&t, &ticket("row-of-an-old-session", "row-expired-old", ago(Duration::ZERO))).await;
+    execute_sql(&t, &ticket("row-old", "row-alive", ago(DAY + second))).await;
+    execute_sql(&t, &ticket("row-young", "row-alive", ago(DAY - second))).await;
+    execute_sql(&t, &ticket("row-of-an-old-session", "row-expired-old", ago(Duration::ZERO))).await;
     for (id, at) in [("row-old", ago(DAY + second)), ("row-young", ago(DAY - second))] {
-        sql(&t, &format!(
+        execute_sql(&t, &format!(
             "INSERT INTO attempts (id, corp_id, code_hash, claimed_at) VALUES ('{id}', '{corp}', 'c', {at})"
         ))
         .await;
     }
     for (n, id, at) in [(-2, "row-old", ago(7 * DAY + second)), (-1, "row-young", ago(7 * DAY - second))] {
-        sql(&t, &format!(
+        execute_sql(&t, &format!(
             "INSERT INTO feed (seq, corp_id, kind, id, at) VALUES ({n}, '{corp}', 'session', '{id}', {at})"
         ))
         .await;
     }
     for (id, at) in [("row-old", ago(180 * DAY + second)), ("row-young", ago(180 * DAY - second))] {
-        sql(&t,
+        execute_sql(&t,
             &format!(
                 "INSERT INTO audit (id, corp_id, at, event, person_id, userid, address, host, decision, detail, request_id) \
                  VALUES ('{id}', '{corp}', {at}, 'gate', '', '', '', '', '', '', '')"
@@ -183,14 +183,17 @@ async fn what_is_older_than_its_retention_is_deleted_and_nothing_younger() {
         )
         .await;
     }
-    delete(&t).await;
-    assert_eq!(ids(&t, "sessions", "sid").await, set(&["row-expired-young", "row-ended-young", "row-alive"]));
+    delete_old_rows(&t).await;
+    assert_eq!(
+        row_ids(&t, "sessions", "sid").await,
+        id_set(&["row-expired-young", "row-ended-young", "row-alive"])
+    );
     for (table, key) in [("tickets", "hash"), ("attempts", "id"), ("feed", "id"), ("audit", "id")] {
-        assert_eq!(ids(&t, table, key).await, set(&["row-young"]), "{table}");
+        assert_eq!(row_ids(&t, table, key).await, id_set(&["row-young"]), "{table}");
     }
     // Who is signed in stays signed in.
     let phone = t.signed_in("zhangsan").await;
-    delete(&t).await;
+    delete_old_rows(&t).await;
     assert_eq!(t.check(&phone, "https://oa.example.com/x").await.status, 200);
 }
 
@@ -203,7 +206,7 @@ async fn changes_and_runs_are_kept_for_90_days_and_the_last_complete_run_for_eve
     let corp = t.app.config.wecom.corp_id.as_str().to_owned();
     for (batch, id, at) in [(-3, "row-older", old - 1), (-2, "row-old", old), (-1, "row-young", young)] {
         for n in 0..2 {
-            sql(
+            execute_sql(
                 &t,
                 &format!(
                     "INSERT INTO directory_changes (batch, n, corp_id, kind, id, change) \
@@ -212,7 +215,7 @@ async fn changes_and_runs_are_kept_for_90_days_and_the_last_complete_run_for_eve
             )
             .await;
         }
-        sql(&t, &format!(
+        execute_sql(&t, &format!(
             "INSERT INTO publications (first_seq, batch, corp_id, count, at) VALUES ({}, {batch}, '{corp}', 2, {at})",
             batch * 2
         ))
@@ -227,17 +230,17 @@ async fn changes_and_runs_are_kept_for_90_days_and_the_last_complete_run_for_eve
         ("row-6-failed", "failed", 0, 0, old),
         ("row-7-young", "failed", 0, 0, young),
     ] {
-        sql(&t, &format!(
+        execute_sql(&t, &format!(
             "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, report, \
              reason, holder, lease_until, requested_at) VALUES ('{id}', '{corp}', 'full', 'command', {dry_run}, 0, \
              '{status}', {complete}, '{{}}', '{{}}', '{{}}', '', '', 0, {at})"
         ))
         .await;
     }
-    delete(&t).await;
-    assert_eq!(ids(&t, "directory_changes", "id").await, set(&["row-young"]));
-    assert_eq!((t.rows("directory_changes").await, t.rows("publications").await), (2, 1));
-    assert_eq!(ids(&t, "sync_runs", "id").await, set(&["row-2-last-complete", "row-7-young"]));
+    delete_old_rows(&t).await;
+    assert_eq!(row_ids(&t, "directory_changes", "id").await, id_set(&["row-young"]));
+    assert_eq!((t.count_rows("directory_changes").await, t.count_rows("publications").await), (2, 1));
+    assert_eq!(row_ids(&t, "sync_runs", "id").await, id_set(&["row-2-last-complete", "row-7-young"]));
 }
 
 #[tokio::test]
@@ -246,7 +249,7 @@ async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_n
     let now = t.app.clock.now();
     let second = Duration::from_secs(1);
     let corp = t.app.config.wecom.corp_id.clone();
-    let mut rows = Rows::default();
+    let mut rows = ChartRows::default();
     for (n, name, by) in [
         (1, "old", Some(100 * DAY + second)),
         (2, "young", Some(100 * DAY - second)),
@@ -256,13 +259,13 @@ async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_n
         let mut person = member(&corp, n, name, name, &[]);
         person.id = PersonId::new(format!("row-{name}"));
         if let Some(by) = by {
-            (person.status, person.left_at) = (Status::Left, Some(now.minus(by)));
+            (person.status, person.left_at) = (PersonStatus::Left, Some(now.minus(by)));
         }
         rows.persons.push(person);
     }
-    rows.write(&t, version(&t).await).await;
+    rows.write(&t, published_version(&t).await).await;
     // A session that ended is kept for seven days, and whose it was.
-    sql(&t, &format!(
+    execute_sql(&t, &format!(
         "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
          expires_at, ended_at, address, user_agent) VALUES ('row-s', '{corp}', 'row-ended', 'row-s', 'h', 'wecom-app', 0, \
          0, 0, {}, {}, '', '')",
@@ -279,32 +282,36 @@ async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_n
         ("row-merged-old", "merged", "row-here", "merged", old.to_string()),
         ("row-merged-young", "merged", "row-here", "merged", (old + 2000).to_string()),
     ] {
-        sql(&t, &format!(
+        execute_sql(&t, &format!(
             "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at, closed_at) \
              VALUES ('{id}', '{corp}', 'renamed', '{person}', '[\"{candidate}\"]', '{state}', 0, {closed})"
         ))
         .await;
     }
-    delete(&t).await;
-    assert_eq!(ids(&t, "person_rows", "person_id").await, set(&["row-young", "row-here"]));
-    assert_eq!(ids(&t, "persons", "id").await, set(&["row-young", "row-here", "row-ended"]));
-    assert_eq!(t.texts("SELECT id FROM persons WHERE released_at IS NOT NULL").await, ["row-ended"]);
+    delete_old_rows(&t).await;
+    assert_eq!(row_ids(&t, "person_rows", "person_id").await, id_set(&["row-young", "row-here"]));
+    assert_eq!(row_ids(&t, "persons", "id").await, id_set(&["row-young", "row-here", "row-ended"]));
+    assert_eq!(t.query_texts("SELECT id FROM persons WHERE released_at IS NOT NULL").await, ["row-ended"]);
     assert_eq!(
-        ids(&t, "conflicts", "id").await,
-        set(&["row-of-young", "row-about-old", "row-merged-young"]),
+        row_ids(&t, "conflicts", "id").await,
+        id_set(&["row-of-young", "row-about-old", "row-merged-young"]),
         "an answer about somebody who is there is kept, so that nobody is asked again"
     );
-    let closed = t.texts("SELECT id FROM conflicts WHERE state = 'gone'").await;
+    let closed = t.query_texts("SELECT id FROM conflicts WHERE state = 'gone'").await;
     assert_eq!(closed, ["row-about-old"], "of nobody who could be it is anything known");
-    let mut told = t.texts("SELECT id FROM directory_changes WHERE change = 'removed'").await;
+    let mut told = t.query_texts("SELECT id FROM directory_changes WHERE change = 'removed'").await;
     told.sort();
     assert_eq!(told, ["row-ended", "row-old"], "applications hear of it");
     // When the session is gone, the next run takes the rest.
     t.advance(7 * DAY).await;
-    delete(&t).await;
-    assert_eq!(t.rows("sessions").await, 0);
+    delete_old_rows(&t).await;
+    assert_eq!(t.count_rows("sessions").await, 0);
     t.sync().await;
-    assert_eq!(ids(&t, "persons", "id").await, set(&["row-here"]), "a week later row-young is due, too");
+    assert_eq!(
+        row_ids(&t, "persons", "id").await,
+        id_set(&["row-here"]),
+        "a week later row-young is due, too"
+    );
 }
 
 #[tokio::test]
@@ -312,12 +319,12 @@ async fn whoever_left_and_is_still_signed_in_is_not_forgotten() {
     let t = TestApp::with("[directory]\npurge_left_after = \"1d\"").await;
     t.signed_in("zhangsan").await;
     let left = t.app.clock.now().minus(2 * DAY).millis();
-    sql(&t, &format!("UPDATE person_rows SET status = 'left', left_at = {left}")).await;
-    delete(&t).await;
-    assert_eq!((t.rows("person_rows").await, t.rows("persons").await), (1, 1));
-    sql(&t, &format!("UPDATE sessions SET ended_at = {left}")).await;
-    delete(&t).await;
-    assert_eq!((t.rows("person_rows").await, t.rows("persons").await), (0, 1));
+    execute_sql(&t, &format!("UPDATE person_rows SET status = 'left', left_at = {left}")).await;
+    delete_old_rows(&t).await;
+    assert_eq!((t.count_rows("person_rows").await, t.count_rows("persons").await), (1, 1));
+    execute_sql(&t, &format!("UPDATE sessions SET ended_at = {left}")).await;
+    delete_old_rows(&t).await;
+    assert_eq!((t.count_rows("person_rows").await, t.count_rows("persons").await), (0, 1));
 }
 
 #[tokio::test]
@@ -329,10 +336,10 @@ async fn more_old_rows_than_one_transaction_takes_are_all_deleted() {
             "INSERT INTO audit (id, corp_id, at, event, person_id, userid, address, host, decision, detail, request_id) \
              VALUES ('row-{n}', 'c', {old}, 'gate', '', '', '', '', '', '', '')"
         );
-        sql(&t, &row).await;
+        execute_sql(&t, &row).await;
     }
-    delete(&t).await;
-    assert!(ids(&t, "audit", "id").await.is_empty());
+    delete_old_rows(&t).await;
+    assert!(row_ids(&t, "audit", "id").await.is_empty());
     assert!(t.app.clock.now() > Timestamp::from_millis(old));
 }
 
@@ -349,7 +356,7 @@ async fn messages_go_30_days_after_they_finished_with_all_that_is_theirs_and_tho
         (-3, "row-young", finished(young)),
         (-2, "row-waits", ("NULL".to_owned(), "accepted")),
     ] {
-        sql(&t, &format!(
+        execute_sql(&t, &format!(
             "INSERT INTO messages (id, corp_id, seq, client_id, request_hash, kind, content, body, is_unique, targets, \
                status, reason, not_before, expanded_to, expanded_at, created_at, updated_at, finished_at) \
              VALUES ('{id}', '{corp}', {n}, 'oa', '', 'text', '{{}}', '{id}', 1, '{{\"users\":[],\"units\":[],\"tags\":[],\"all\":false}}', \
@@ -357,19 +364,19 @@ async fn messages_go_30_days_after_they_finished_with_all_that_is_theirs_and_tho
         ))
         .await;
         for member in 0..700 {
-            sql(&t, &format!(
+            execute_sql(&t, &format!(
                 "INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, body, status, reason, call_id, \
                    due_at, alone, aside) VALUES ('{id}', '={member}', '{corp}', {n}, '{member}', '{id}', 'sent', '', '{id}', 0, 0, 0)"
             ))
             .await;
         }
-        sql(&t, &format!(
+        execute_sql(&t, &format!(
             "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, reason, attempts, \
                next_at, holder, lease_until, recall, created_at, finished_at) \
              VALUES ('{id}', '{corp}', '{id}', '', 1, 1, 'sent', '', 1, 0, '', 0, '', {old}, {old})"
         ))
         .await;
-        sql(
+        execute_sql(
             &t,
             &format!(
                 "INSERT INTO message_links (id, corp_id, message_id, target, expires_at) \
@@ -379,18 +386,18 @@ async fn messages_go_30_days_after_they_finished_with_all_that_is_theirs_and_tho
         .await;
     }
     for bucket in [ago(2 * DAY + Duration::from_secs(1)), ago(2 * DAY - Duration::from_secs(1))] {
-        sql(&t, &format!("INSERT INTO message_pace (corp_id, bucket, calls, recipients) VALUES ('{corp}', {bucket}, 1, 1)"))
+        execute_sql(&t, &format!("INSERT INTO message_pace (corp_id, bucket, calls, recipients) VALUES ('{corp}', {bucket}, 1, 1)"))
             .await;
     }
-    delete(&t).await;
-    let kept = set(&["row-young", "row-waits"]);
+    delete_old_rows(&t).await;
+    let kept = id_set(&["row-young", "row-waits"]);
     for (table, key) in [
         ("messages", "id"),
         ("message_recipients", "message_id"),
         ("message_calls", "id"),
         ("message_links", "id"),
     ] {
-        assert_eq!(ids(&t, table, key).await, kept, "{table}");
+        assert_eq!(row_ids(&t, table, key).await, kept, "{table}");
     }
-    assert_eq!((t.rows("message_recipients").await, t.rows("message_pace").await), (1400, 1));
+    assert_eq!((t.count_rows("message_recipients").await, t.count_rows("message_pace").await), (1400, 1));
 }

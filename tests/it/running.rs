@@ -5,40 +5,44 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use gongpai::base::secret::Secret;
-use gongpai::db::{Db, Location};
-use gongpai::simulator::{Fault, Running, Simulator};
+use gongpai::db::{DatabaseLocation, Db};
+use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator};
 use sqlx::Row as _;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use crate::support::app::{API_SECRET, PUBLIC};
-use crate::support::browser::{Ask, Browser};
+use crate::support::app::{API_SECRET, PUBLIC_URL};
+use crate::support::browser::{Browser, BrowserRequest};
 use crate::support::database::{Engine, TestDatabase};
 use crate::support::echo::send_raw;
 use crate::support::port::Port;
 use crate::support::process::{Output, Program, Signal};
-use crate::support::serve::{Serve, folder};
-use crate::support::{PATIENCE, eventually};
+use crate::support::serve::{ServeProcess, write_folder};
+use crate::support::{WAIT_TIMEOUT, eventually};
 
-async fn wecom() -> Running {
+async fn start_wecom() -> RunningSimulator {
     Simulator::start().await.expect("the simulator starts")
 }
 
 /// Begins a sign-in and stops before the callback; answers where WeCom sends the browser.
-async fn begun(serve: &Serve, wecom: &Running) -> (Browser, String) {
+async fn begin_sign_in(serve: &ServeProcess, wecom: &RunningSimulator) -> (Browser, String) {
     let mut phone = serve.phone_of(wecom, "zhangsan");
-    let page = phone.get(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+    let page = phone.get(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
     let mut next = page.location().expect("to WeCom");
-    while !next.as_str().starts_with(PUBLIC) {
+    while !next.as_str().starts_with(PUBLIC_URL) {
         next = phone.get(next.as_str()).await.location().expect("back");
     }
     (phone, next.into())
 }
 
-async fn open(database: &TestDatabase) -> Db {
+async fn open_database(database: &TestDatabase) -> Db {
     let file = database.data_dir().join("gongpai.db");
     let url = Secret::from(database.url());
-    let location = if database.url().is_empty() { Location::Sqlite(&file) } else { Location::Postgres(&url) };
+    let location = if database.url().is_empty() {
+        DatabaseLocation::Sqlite(&file)
+    } else {
+        DatabaseLocation::Postgres(&url)
+    };
     Db::open(location).await.expect("the database opens")
 }
 
@@ -66,7 +70,7 @@ async fn running_with_nothing_but_the_seeds_file_in_an_empty_folder() {
         .env("GONGPAI_SERVER__LISTEN", port.address().to_string())
         .env("GONGPAI_SERVER__ADMIN_LISTEN", "127.0.0.1:0")
         .cwd(folder.path());
-    let mut serve = Serve::listening(program, folder).await;
+    let mut serve = ServeProcess::start_program(program, folder).await;
     let line = serve.process.line_with("gongpai listens on").await;
     let public_url = format!("http://127.0.0.1:{}", port.number());
     assert!(line.ends_with(&format!("for {public_url}")), "{line}");
@@ -93,8 +97,8 @@ async fn running_with_nothing_but_the_seeds_file_in_an_empty_folder() {
 
 #[tokio::test]
 async fn running_means_that_both_listeners_answer_once_the_line_is_written() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let first = Serve::start(&wecom, &database, "").await;
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
+    let first = ServeProcess::start(&wecom, &database, "").await;
     for _ in 0..3 {
         assert_eq!(Browser::new("x").get(format!("http://{}/readyz", first.admin)).await.status, 200);
         assert_eq!(Browser::new("x").get(format!("http://{}/healthz", first.public)).await.status, 200);
@@ -106,9 +110,9 @@ async fn running_means_that_both_listeners_answer_once_the_line_is_written() {
 #[tokio::test]
 async fn running_case_55_what_is_made_is_ours_alone_and_what_others_may_read_is_named() {
     use std::os::unix::fs::PermissionsExt as _;
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
     let toml = "data_dir = \"fresh/data\"\n[database]\nurl = \"\"\n";
-    let serve = Serve::start(&wecom, &database, toml).await;
+    let serve = ServeProcess::start(&wecom, &database, toml).await;
     let data = serve.folder().join("fresh/data");
     let mode = |name: &str| {
         let path = data.join(name);
@@ -143,14 +147,14 @@ async fn running_case_55_what_is_made_is_ours_alone_and_what_others_may_read_is_
 
 #[tokio::test]
 async fn running_case_27_metrics_and_readiness_are_on_the_admin_listener_only() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let serve = Serve::start(&wecom, &database, "").await;
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
+    let serve = ServeProcess::start(&wecom, &database, "").await;
     let phone = serve.signed_in(&wecom, "zhangsan").await;
     assert_eq!(serve.check(&phone).await.status, 200);
     for path in ["/metrics", "/readyz", "/debug/pprof", "/admin", "/config"] {
         let page = Browser::new("x")
             .send(
-                Ask::bare(reqwest::Method::GET, &format!("http://{}{path}", serve.public))
+                BrowserRequest::bare(reqwest::Method::GET, &format!("http://{}{path}", serve.public))
                     .header("host", "oa.example.com"),
             )
             .await;
@@ -177,10 +181,10 @@ async fn running_case_27_metrics_and_readiness_are_on_the_admin_listener_only() 
 
 #[tokio::test]
 async fn running_until_sigterm_a_sign_in_under_way_is_finished() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let mut serve = Serve::start(&wecom, &database, "").await;
-    let (mut phone, callback) = begun(&serve, &wecom).await;
-    wecom.fail_next("auth/getuserinfo", Fault::Slow(Duration::from_millis(1500)));
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
+    let mut serve = ServeProcess::start(&wecom, &database, "").await;
+    let (mut phone, callback) = begin_sign_in(&serve, &wecom).await;
+    wecom.fail_next("auth/getuserinfo", InjectedFault::Slow(Duration::from_millis(1500)));
     let before = wecom.calls("auth/getuserinfo");
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(async move { (phone.get(&callback).await, phone) });
@@ -193,14 +197,14 @@ async fn running_until_sigterm_a_sign_in_under_way_is_finished() {
     let written = serve.written();
     assert!(written.contains("SIGTERM"), "{written}");
     // And the session is there for the next one.
-    let next = Serve::start(&wecom, &database, "").await;
+    let next = ServeProcess::start(&wecom, &database, "").await;
     assert_eq!(next.check(&phone).await.status, 200);
 }
 
 #[tokio::test]
 async fn running_with_idle_and_half_sent_requests_stops_without_waiting_for_them() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let mut serve = Serve::start(&wecom, &database, "").await;
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
+    let mut serve = ServeProcess::start(&wecom, &database, "").await;
     let mut idle = TcpStream::connect(serve.public).await.expect("a connection");
     idle.write_all(b"GET /healthz HTTP/1.1\r\nHost: oa.example.com\r\n\r\n").await.expect("written");
     let mut start = [0; 12];
@@ -217,15 +221,15 @@ async fn running_with_idle_and_half_sent_requests_stops_without_waiting_for_them
 #[tokio::test]
 async fn running_again_after_kill_9_at_any_instant_of_a_sign_in_nothing_is_half_done_and_sessions_are_alive()
 {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let mut serve = Serve::start(&wecom, &database, "").await;
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
+    let mut serve = ServeProcess::start(&wecom, &database, "").await;
     let old = serve.signed_in(&wecom, "lisi").await;
     for pause in [0, 2, 5, 10, 20, 40, 80, 160] {
-        let (mut phone, callback) = begun(&serve, &wecom).await;
-        wecom.fail_next("auth/getuserinfo", Fault::Slow(Duration::from_millis(20)));
+        let (mut phone, callback) = begin_sign_in(&serve, &wecom).await;
+        wecom.fail_next("auth/getuserinfo", InjectedFault::Slow(Duration::from_millis(20)));
         let at = (serve.public, callback.clone());
-        let cookies = phone.cookies.header(&PUBLIC.parse().expect("a URL")).expect("an attempt");
-        let (_, query) = at.1.split_once(PUBLIC).expect("a callback");
+        let cookies = phone.cookies.header(&PUBLIC_URL.parse().expect("a URL")).expect("an attempt");
+        let (_, query) = at.1.split_once(PUBLIC_URL).expect("a callback");
         let request = format!(
             "GET {query} HTTP/1.1\r\nHost: oa.example.com\r\nX-Forwarded-Proto: https\r\nCookie: {cookies}\r\n\
              Connection: close\r\n\r\n"
@@ -238,11 +242,11 @@ async fn running_again_after_kill_9_at_any_instant_of_a_sign_in_nothing_is_half_
         wecom.clear_faults();
         // The browser tries the whole way again, with the cookies it has.
         serve.visit(&mut phone);
-        let end = phone.open(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+        let end = phone.open(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
         assert_eq!(end.status, 200, "after {pause} ms: {}", end.text());
         assert_eq!(serve.check(&phone).await.status, 200);
     }
-    let db = open(&database).await;
+    let db = open_database(&database).await;
     let half = "SELECT COUNT(*) FROM attempts WHERE finished_at IS NOT NULL AND \
                 ((sid IS NULL AND failure IS NULL) OR (sid IS NOT NULL AND failure IS NOT NULL))";
     let orphans = "SELECT COUNT(*) FROM attempts a WHERE a.sid IS NOT NULL AND \
@@ -259,10 +263,10 @@ async fn running_again_after_kill_9_at_any_instant_of_a_sign_in_nothing_is_half_
 #[tokio::test]
 async fn running_again_after_kill_9_the_same_callback_ends_in_time_and_never_in_a_second_exchange_of_the_code()
  {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let serve = Serve::start(&wecom, &database, "").await;
-    let (mut phone, callback) = begun(&serve, &wecom).await;
-    wecom.fail_next("auth/getuserinfo", Fault::Hang);
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
+    let serve = ServeProcess::start(&wecom, &database, "").await;
+    let (mut phone, callback) = begin_sign_in(&serve, &wecom).await;
+    wecom.fail_next("auth/getuserinfo", InjectedFault::Hang);
     let before = wecom.calls("auth/getuserinfo");
     let mut dying = phone.clone();
     let target = callback.clone();
@@ -277,14 +281,14 @@ async fn running_again_after_kill_9_the_same_callback_ends_in_time_and_never_in_
     let end = phone.open(&callback).await;
     assert!(began.elapsed() < Duration::from_secs(16), "{:?}", began.elapsed());
     assert!(end.status.is_success() || end.status.is_client_error() || end.status == 503, "{}", end.status);
-    let end = phone.open(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+    let end = phone.open(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
     assert_eq!(end.status, 200, "{}", end.text());
 }
 
 #[tokio::test]
 async fn running_as_a_service_logs_are_json_with_request_ids_and_hold_no_secret() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let serve = Serve::with(&wecom, &database, "", &[("GONGPAI_LOG__LEVEL", "trace")]).await;
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
+    let serve = ServeProcess::with(&wecom, &database, "", &[("GONGPAI_LOG__LEVEL", "trace")]).await;
     let mut secrets = vec![API_SECRET.to_owned(), wecom.world().app.secret];
     let mut phone = serve.phone_of(&wecom, "zhangsan");
     for start in [
@@ -295,20 +299,20 @@ async fn running_as_a_service_logs_are_json_with_request_ids_and_hold_no_secret(
         while let Some(next) = page.location() {
             let named = next.query_pairs().filter(|(k, _)| matches!(&**k, "code" | "state" | "ticket" | "h"));
             secrets.extend(named.map(|(_, v)| v.into_owned()));
-            page = phone.send(Ask::navigate(next.as_str())).await;
+            page = phone.send(BrowserRequest::navigate(next.as_str())).await;
         }
         assert_eq!(page.status, 200, "{}", page.text());
     }
     serve.check(&phone).await;
     // What fails writes more than what succeeds.
     for fault in [
-        Fault::Errcode(40029, "invalid code".into()),
-        Fault::Html502,
-        Fault::Close,
-        Fault::Truncated,
-        Fault::Errcode(-1, "busy".into()),
+        InjectedFault::Errcode(40029, "invalid code".into()),
+        InjectedFault::Html502,
+        InjectedFault::Close,
+        InjectedFault::Truncated,
+        InjectedFault::Errcode(-1, "busy".into()),
     ] {
-        let (mut phone, callback) = begun(&serve, &wecom).await;
+        let (mut phone, callback) = begin_sign_in(&serve, &wecom).await;
         wecom.fail_next("auth/getuserinfo", fault);
         secrets.extend(callback.split(['=', '&', '?']).filter(|part| part.len() > 16).map(str::to_owned));
         phone.get(&callback).await;
@@ -318,7 +322,7 @@ async fn running_as_a_service_logs_are_json_with_request_ids_and_hold_no_secret(
     phone.get("https://oa.example.com/_gongpai/finish?ticket=JUNKTICKET12345").await;
     phone
         .send(
-            Ask::bare(reqwest::Method::GET, "https://oa.example.com/api/v1/sessions")
+            BrowserRequest::bare(reqwest::Method::GET, "https://oa.example.com/api/v1/sessions")
                 .header("authorization", "Basic b2E6SlVOS1NFQ1JFVA=="),
         )
         .await;
@@ -352,7 +356,7 @@ async fn running_as_a_service_logs_are_json_with_request_ids_and_hold_no_secret(
 
 #[tokio::test]
 async fn running_on_a_unix_socket_whose_file_goes_with_it() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
     let sockets = tempfile::tempdir().expect("a folder");
     let path = sockets.path().join("gongpai.sock");
     let toml = format!(
@@ -370,7 +374,7 @@ async fn running_on_a_unix_socket_whose_file_goes_with_it() {
         stream.read_to_string(&mut answer).await.expect("an answer");
         answer
     };
-    let serve = Serve::start(&wecom, &database, &toml).await;
+    let serve = ServeProcess::start(&wecom, &database, &toml).await;
     let answer = ask().await;
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
     use std::os::unix::fs::PermissionsExt as _;
@@ -380,7 +384,7 @@ async fn running_on_a_unix_socket_whose_file_goes_with_it() {
     let mut serve = serve.killed_and_restarted().await;
     assert!(ask().await.starts_with("HTTP/1.1 200 "));
     // A second one does not take it from the first.
-    let second = folder(&wecom, &database, &toml);
+    let second = write_folder(&wecom, &database, &toml);
     let finished = Program::gongpai().arg("serve").cwd(second.path()).run().await;
     assert_eq!(finished.code(), Some(1), "{}", finished.stderr);
     assert!(finished.stderr.contains("server.listen"), "{}", finished.stderr);
@@ -391,7 +395,7 @@ async fn running_on_a_unix_socket_whose_file_goes_with_it() {
 
 #[tokio::test]
 async fn running_on_a_port_that_is_taken_is_refused_and_names_the_key() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
     let taken = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = taken.local_addr().expect("an address");
     for (key, toml) in [
@@ -399,7 +403,7 @@ async fn running_on_a_port_that_is_taken_is_refused_and_names_the_key() {
         ("server.admin_listen", format!("listen = \"127.0.0.1:0\"\nadmin_listen = \"{address}\"")),
     ] {
         let secret = "secret = \"c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=\"";
-        let folder = folder(&wecom, &database, &format!("[server]\n{toml}\n{secret}\n"));
+        let folder = write_folder(&wecom, &database, &format!("[server]\n{toml}\n{secret}\n"));
         let finished = Program::gongpai().arg("serve").cwd(folder.path()).run().await;
         assert_eq!(finished.code(), Some(1));
         assert!(
@@ -413,8 +417,8 @@ async fn running_on_a_port_that_is_taken_is_refused_and_names_the_key() {
 
 #[tokio::test]
 async fn running_case_38_requests_that_are_none_are_refused_and_disturb_nobody() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let serve = Serve::start(&wecom, &database, "").await;
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
+    let serve = ServeProcess::start(&wecom, &database, "").await;
     let huge = format!("GET /healthz HTTP/1.1\r\nHost: x\r\nCookie: a={}\r\n\r\n", "x".repeat(2_000_000));
     let many: String = (0..5000).map(|n| format!("X-{n}: 1\r\n")).collect();
     let many = format!("GET /healthz HTTP/1.1\r\nHost: x\r\n{many}\r\n");
@@ -435,7 +439,7 @@ async fn running_case_38_requests_that_are_none_are_refused_and_disturb_nobody()
         let mut stream = TcpStream::connect(serve.public).await.expect("a connection");
         stream.write_all(request.as_bytes()).await.ok();
         let mut answer = Vec::new();
-        let read = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await;
+        let read = tokio::time::timeout(WAIT_TIMEOUT, stream.read_to_end(&mut answer)).await;
         assert!(read.is_ok(), "no end for {:?}", &request[..request.len().min(60)]);
         let answer = String::from_utf8_lossy(&answer);
         let refused =
@@ -449,11 +453,11 @@ async fn running_case_38_requests_that_are_none_are_refused_and_disturb_nobody()
 
 #[tokio::test]
 async fn running_through_an_outage_of_the_database_who_is_in_stays_in_and_everything_comes_back_by_itself() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
     if database.engine() == Engine::Sqlite {
         return; // a file does not go away
     }
-    let mut serve = Serve::start(&wecom, &database, "").await;
+    let mut serve = ServeProcess::start(&wecom, &database, "").await;
     let phone = serve.signed_in(&wecom, "zhangsan").await;
     assert_eq!(serve.check(&phone).await.status, 200);
     let name = database.url().rsplit('/').next().expect("a name").to_owned();
@@ -473,12 +477,12 @@ async fn running_through_an_outage_of_the_database_who_is_in_stays_in_and_everyt
     assert_eq!(serve.check(&phone).await.status, 200, "who is in noticed it");
     let mut other = serve.phone_of(&wecom, "lisi");
     let began = Instant::now();
-    let page = other.open(format!("{PUBLIC}/sso/login?rd=/")).await;
+    let page = other.open(format!("{PUBLIC_URL}/sso/login?rd=/")).await;
     assert_eq!(page.status, 503, "{}", page.text());
     assert!(began.elapsed() < Duration::from_secs(15));
     run(format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true")).await;
     eventually("sign-ins again", async || {
-        let page = other.open(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+        let page = other.open(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
         (page.status == 200).then_some(())
     })
     .await;
@@ -489,8 +493,8 @@ async fn running_through_an_outage_of_the_database_who_is_in_stays_in_and_everyt
 /// An address is only good for what listens there.
 #[tokio::test]
 async fn running_on_port_0_both_ports_are_in_the_line() {
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let serve = Serve::start(&wecom, &database, "").await;
+    let (wecom, database) = (start_wecom().await, TestDatabase::create().await);
+    let serve = ServeProcess::start(&wecom, &database, "").await;
     let loopback = |a: SocketAddr| a.ip().is_loopback() && a.port() != 0;
     assert!(loopback(serve.public) && loopback(serve.admin), "{} {}", serve.public, serve.admin);
     assert_ne!(serve.public, serve.admin);

@@ -5,35 +5,35 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use gongpai::simulator::{Fault, Running, Simulator};
+use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator};
 use reqwest::Client;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::support::api::basic;
-use crate::support::company::{Changes, Dice};
+use crate::support::api::basic_auth;
+use crate::support::company::{CompanyChanges, Dice};
 use crate::support::database::{Engine, TestDatabase};
-use crate::support::serve::Serve;
+use crate::support::serve::ServeProcess;
 
 const MEMBERS: usize = 100;
-const EACH: usize = 10;
+const MESSAGES_PER_MEMBER: usize = 10;
 const PRODUCERS: usize = 20;
 const KILLS: usize = 10;
 
 /// A call whose process was killed is taken up when its lease is over, and a member's next message waits for it.
-const ALL_THERE: Duration = Duration::from_secs(300);
+const DELIVERY_DEADLINE: Duration = Duration::from_secs(300);
 
 /// The addresses that applications call, as a balancer in front of the replicas knows them.
-type Addresses = Arc<Mutex<Vec<SocketAddr>>>;
+type PublicAddresses = Arc<Mutex<Vec<SocketAddr>>>;
 
 /// The application's side: every message is posted until somebody says that it was accepted.
-struct Application {
+struct RetryingApplication {
     client: Client,
-    addresses: Addresses,
+    addresses: PublicAddresses,
     authorization: String,
 }
 
-impl Application {
+impl RetryingApplication {
     /// Number `n` to `userid`; answers the id and how often it was posted.
     async fn send(&self, userid: &str, n: usize) -> (String, usize) {
         let body = message(userid, n);
@@ -82,7 +82,7 @@ fn text(userid: &str, n: usize) -> String {
 }
 
 /// What a member's phone shows, oldest first.
-fn received(wecom: &Running, userid: &str) -> Vec<String> {
+fn received(wecom: &RunningSimulator, userid: &str) -> Vec<String> {
     let shown = |letter: &Value| {
         let content = letter["content"].as_str().or_else(|| letter["title"].as_str());
         content.unwrap_or_default().to_owned()
@@ -92,21 +92,21 @@ fn received(wecom: &Running, userid: &str) -> Vec<String> {
 
 /// Posts everything from many producers while `kill` goes on; answers the ids and how many posts there were.
 async fn posted(
-    addresses: &Addresses,
+    addresses: &PublicAddresses,
     userids: &[String],
     kill: impl Future<Output = ()>,
 ) -> (Vec<String>, usize) {
-    let application = Arc::new(Application {
+    let application = Arc::new(RetryingApplication {
         client: Client::builder().no_proxy().timeout(Duration::from_secs(10)).build().expect("a client"),
         addresses: Arc::clone(addresses),
-        authorization: basic("oa"),
+        authorization: basic_auth("oa"),
     });
     let mut producers = JoinSet::new();
     for own in userids.chunks(userids.len().div_ceil(PRODUCERS)) {
         let (application, own) = (Arc::clone(&application), own.to_vec());
         producers.spawn(async move {
             let mut sent = Vec::new();
-            for n in 0..EACH {
+            for n in 0..MESSAGES_PER_MEMBER {
                 for userid in &own {
                     sent.push(application.send(userid, n).await);
                     // So that acceptance lasts as long as the killing.
@@ -126,9 +126,11 @@ async fn posted(
 }
 
 /// Waits until every phone shows what it must, and judges it.
-async fn each_arrives_once_and_in_order(wecom: &Running, userids: &[String]) -> Duration {
-    let want: BTreeMap<&String, Vec<String>> =
-        userids.iter().map(|userid| (userid, (0..EACH).map(|n| text(userid, n)).collect())).collect();
+async fn each_arrives_once_and_in_order(wecom: &RunningSimulator, userids: &[String]) -> Duration {
+    let want: BTreeMap<&String, Vec<String>> = userids
+        .iter()
+        .map(|userid| (userid, (0..MESSAGES_PER_MEMBER).map(|n| text(userid, n)).collect()))
+        .collect();
     let began = Instant::now();
     loop {
         let missing =
@@ -136,7 +138,7 @@ async fn each_arrives_once_and_in_order(wecom: &Running, userids: &[String]) -> 
         if missing == 0 {
             break;
         }
-        assert!(began.elapsed() < ALL_THERE, "{missing} members still miss messages");
+        assert!(began.elapsed() < DELIVERY_DEADLINE, "{missing} members still miss messages");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     // A duplicate would come with the next lease.
@@ -148,28 +150,28 @@ async fn each_arrives_once_and_in_order(wecom: &Running, userids: &[String]) -> 
     began.elapsed()
 }
 
-async fn company() -> (Running, Vec<String>) {
+async fn start_company() -> (RunningSimulator, Vec<String>) {
     let wecom = Simulator::start().await.expect("the simulator starts");
-    wecom.change(|w| Changes::begin(w, 400, 20));
+    wecom.change(|w| CompanyChanges::populate(w, 400, 20));
     let userids = wecom.read(|w| {
-        let active = w.members.iter().filter(|m| m.status == gongpai::simulator::Status::Active);
+        let active = w.members.iter().filter(|m| m.status == gongpai::simulator::SimulatedStatus::Active);
         active.map(|m| m.userid.clone()).rev().take(MEMBERS).collect::<Vec<_>>()
     });
     assert_eq!(userids.len(), MEMBERS);
     // WeCom has acted on it long before it answers, so that a kill leaves calls of which nobody knows.
-    wecom.fail_always("message/send", Fault::Slow(Duration::from_millis(150)).having_acted());
+    wecom.fail_always("message/send", InjectedFault::Slow(Duration::from_millis(150)).having_acted());
     (wecom, userids)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_thousand_messages_arrive_exactly_once_although_the_process_is_killed_ten_times() {
-    let (wecom, userids) = company().await;
+    let (wecom, userids) = start_company().await;
     let database = TestDatabase::create().await;
     let mut dice = Dice::new();
-    let mut serve = Serve::start(&wecom, &database, "").await;
-    let run = serve.ask_for_a_run().await;
-    serve.done(&run).await;
-    let addresses: Addresses = Arc::new(Mutex::new(vec![serve.public]));
+    let mut serve = ServeProcess::start(&wecom, &database, "").await;
+    let run = serve.request_run().await;
+    serve.wait_until_done(&run).await;
+    let addresses: PublicAddresses = Arc::new(Mutex::new(vec![serve.public]));
     let kill = async {
         for _ in 0..KILLS {
             tokio::time::sleep(Duration::from_millis(200 + dice.below(1300) as u64)).await;
@@ -185,7 +187,7 @@ async fn a_thousand_messages_arrive_exactly_once_although_the_process_is_killed_
     let mut different = ids.clone();
     different.sort();
     different.dedup();
-    assert_eq!((ids.len(), different.len()), (MEMBERS * EACH, MEMBERS * EACH));
+    assert_eq!((ids.len(), different.len()), (MEMBERS * MESSAGES_PER_MEMBER, MEMBERS * MESSAGES_PER_MEMBER));
     println!(
         "{} messages in {posts} posts, {KILLS} kills, {} calls of message/send, {} suppressed; all there and looked at again after {:.0} s",
         ids.len(),
@@ -197,17 +199,20 @@ async fn a_thousand_messages_arrive_exactly_once_although_the_process_is_killed_
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn on_two_replicas_a_thousand_messages_arrive_exactly_once_although_both_are_killed_in_turn() {
-    if Engine::of_this_run() == Engine::Sqlite {
+    if Engine::from_environment() == Engine::Sqlite {
         println!("skipped: an SQLite file belongs to one process");
         return;
     }
-    let (wecom, userids) = company().await;
+    let (wecom, userids) = start_company().await;
     let database = TestDatabase::create().await;
     let mut dice = Dice::new();
-    let mut two = vec![Serve::start(&wecom, &database, "").await, Serve::start(&wecom, &database, "").await];
-    let run = two[0].ask_for_a_run().await;
-    two[0].done(&run).await;
-    let addresses: Addresses = Arc::new(Mutex::new(two.iter().map(|serve| serve.public).collect()));
+    let mut two = vec![
+        ServeProcess::start(&wecom, &database, "").await,
+        ServeProcess::start(&wecom, &database, "").await,
+    ];
+    let run = two[0].request_run().await;
+    two[0].wait_until_done(&run).await;
+    let addresses: PublicAddresses = Arc::new(Mutex::new(two.iter().map(|serve| serve.public).collect()));
     let kill = async {
         for _ in 0..KILLS {
             tokio::time::sleep(Duration::from_millis(200 + dice.below(1300) as u64)).await;

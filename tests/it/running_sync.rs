@@ -4,35 +4,41 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 use gongpai::base::secret::Secret;
-use gongpai::db::{Db, Location};
-use gongpai::simulator::{Running, Simulator};
+use gongpai::db::{DatabaseLocation, Db};
+use gongpai::simulator::{RunningSimulator, Simulator};
 use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
 
-use crate::support::company::{Changes, Chart, Dice, chart_of, differences, shown};
+use crate::support::company::{
+    CompanyChanges, Dice, ExpectedChart, describe_differences, expected_chart, read_api_view,
+};
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
-use crate::support::serve::Serve;
+use crate::support::serve::ServeProcess;
 
 const MEMBERS: usize = 2000;
 const DEPARTMENTS: usize = 100;
-const KILLS: usize = 20;
+const KILL_COUNT: usize = 20;
 
 /// So many persons are written when a run is nearly done, whoever left.
 const ALL_BUT_A_FEW: i64 = 1980;
 
 /// How often the database is looked at while a run goes on.
-const STEP: Duration = Duration::from_millis(2);
+const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
-async fn wecom() -> Running {
+async fn start_simulator() -> RunningSimulator {
     Simulator::start().await.expect("the simulator starts")
 }
 
-async fn open(database: &TestDatabase) -> Db {
+async fn open_database(database: &TestDatabase) -> Db {
     let file = database.data_dir().join("gongpai.db");
     let url = Secret::from(database.url());
-    let location = if database.url().is_empty() { Location::Sqlite(&file) } else { Location::Postgres(&url) };
+    let location = if database.url().is_empty() {
+        DatabaseLocation::Sqlite(&file)
+    } else {
+        DatabaseLocation::Postgres(&url)
+    };
     Db::open(location).await.expect("the database opens")
 }
 
@@ -46,17 +52,17 @@ async fn texts(db: &Db, query: &str) -> Vec<String> {
     rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
 }
 
-async fn version(db: &Db) -> i64 {
+async fn published_version(db: &Db) -> i64 {
     number(db, "SELECT version FROM charts").await
 }
 
 /// How many persons are written for a version that is not published.
-async fn staged(db: &Db) -> i64 {
+async fn count_staged_persons(db: &Db) -> i64 {
     number(db, "SELECT COUNT(*) FROM person_rows WHERE since > (SELECT version FROM charts)").await
 }
 
 /// Lets the lease of a run be over whose process, another one than `serve`, was killed.
-async fn lease_is_over(db: &Db, serve: &Serve) {
+async fn expire_lease(db: &Db, serve: &ServeProcess) {
     let over = format!(
         "UPDATE sync_runs SET lease_until = 0 WHERE status = 'running' AND holder NOT LIKE '{} %'",
         serve.process.id()
@@ -67,17 +73,19 @@ async fn lease_is_over(db: &Db, serve: &Serve) {
 }
 
 /// Local entries: made once, and then the same bytes for ever.
-struct Local {
+struct LocalEntries {
     paths: Vec<String>,
     bytes: Vec<Vec<u8>>,
     rows: Vec<String>,
 }
 
-impl Local {
-    async fn create(serve: &Serve, db: &Db) -> Self {
-        let root = serve.told(Method::POST, "/directory/units", Some(&json!({"name": "项目组"})), 201).await;
+impl LocalEntries {
+    async fn create(serve: &ServeProcess, db: &Db) -> Self {
+        let root = serve
+            .call_expecting(Method::POST, "/directory/units", Some(&json!({"name": "项目组"})), 201)
+            .await;
         let below = json!({"name": "外包/驻场", "parent_id": root["id"], "order": 7, "leaders": ["guard"]});
-        let below = serve.told(Method::POST, "/directory/units", Some(&below), 201).await;
+        let below = serve.call_expecting(Method::POST, "/directory/units", Some(&below), 201).await;
         let units = serve.list("/directory/units").await;
         let finance = units.iter().find(|u| u["wecom_id"] == 2).expect("财务部");
         let persons = [
@@ -92,7 +100,7 @@ impl Local {
             .map(|u| format!("/directory/units/{}", u["id"].as_str().expect("an id")))
             .collect();
         for person in &persons {
-            let made = serve.told(Method::POST, "/directory/persons", Some(person), 201).await;
+            let made = serve.call_expecting(Method::POST, "/directory/persons", Some(person), 201).await;
             paths.push(format!("/directory/persons/{}", made["id"].as_str().expect("an id")));
         }
         let mut local = Self { paths, bytes: Vec::new(), rows: Vec::new() };
@@ -101,7 +109,7 @@ impl Local {
         local
     }
 
-    async fn read(&self, serve: &Serve) -> Vec<Vec<u8>> {
+    async fn read(&self, serve: &ServeProcess) -> Vec<Vec<u8>> {
         let mut all = Vec::new();
         for path in &self.paths {
             let (status, body) = serve.call(Method::GET, path, None).await;
@@ -123,7 +131,7 @@ impl Local {
         .await
     }
 
-    async fn are_untouched(&self, serve: &Serve, db: &Db, when: &str) {
+    async fn assert_untouched(&self, serve: &ServeProcess, db: &Db, when: &str) {
         let now = self.read(serve).await;
         for ((path, before), now) in self.paths.iter().zip(&self.bytes).zip(&now) {
             assert_eq!(String::from_utf8_lossy(now), String::from_utf8_lossy(before), "{path} {when}");
@@ -134,7 +142,7 @@ impl Local {
 
 /// When a process is killed.
 #[derive(Debug, Clone, Copy)]
-enum Moment {
+enum KillMoment {
     /// So long after the run began.
     After(Duration),
     /// After so many calls of `user/list`.
@@ -145,7 +153,7 @@ enum Moment {
 
 /// What the run was at when its process was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
+enum KilledPhase {
     Beginning,
     Fetching,
     Comparing,
@@ -154,49 +162,51 @@ enum Phase {
 }
 
 /// Waits for the moment, or for the end of the run.
-async fn until(moment: Moment, wecom: &Running, db: &Db, calls: u64, published: i64) {
+async fn wait_for_moment(moment: KillMoment, wecom: &RunningSimulator, db: &Db, calls: u64, published: i64) {
     loop {
         let come = match moment {
-            Moment::After(pause) => {
+            KillMoment::After(pause) => {
                 tokio::time::sleep(pause).await;
                 true
             }
-            Moment::Fetched(some) => wecom.calls("user/list") >= calls + some,
-            Moment::Staged(some, later) => {
+            KillMoment::Fetched(some) => wecom.calls("user/list") >= calls + some,
+            KillMoment::Staged(some, later) => {
                 // What an earlier run left is cleared away before members are read.
-                let come = wecom.calls("user/list") > calls && staged(db).await >= some;
+                let come = wecom.calls("user/list") > calls && count_staged_persons(db).await >= some;
                 if come {
                     tokio::time::sleep(later).await;
                 }
                 come
             }
         };
-        if come || version(db).await != published {
+        if come || published_version(db).await != published {
             return;
         }
         let failed = "SELECT reason FROM sync_runs WHERE status = 'refused' OR \
                       (status = 'failed' AND reason NOT LIKE 'The process that worked on it ended%')";
         let failed = texts(db, failed).await;
         assert!(failed.is_empty(), "{moment:?} does not come: {failed:?}");
-        tokio::time::sleep(STEP).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
 }
 
-fn moments(dice: &mut Dice, run: Duration, publication: Duration, departments: u64) -> Vec<Moment> {
+fn draw_moments(dice: &mut Dice, run: Duration, publication: Duration, departments: u64) -> Vec<KillMoment> {
     let mut below = |most: u128| u64::try_from(dice.below(usize::try_from(most).expect("few"))).expect("few");
     let ms = Duration::from_millis;
     let mut draw = |n: usize| match n % 5 {
-        0 => Moment::After(ms(below(run.as_millis()))),
-        1 => Moment::Fetched(1 + below(departments.into())),
-        2 | 3 => Moment::Staged(1 + below(ALL_BUT_A_FEW.unsigned_abs().into()).cast_signed(), ms(below(20))),
+        0 => KillMoment::After(ms(below(run.as_millis()))),
+        1 => KillMoment::Fetched(1 + below(departments.into())),
+        2 | 3 => {
+            KillMoment::Staged(1 + below(ALL_BUT_A_FEW.unsigned_abs().into()).cast_signed(), ms(below(20)))
+        }
         // The last rows, then the conflicts, the change feed and the commit.
-        _ => Moment::Staged(ALL_BUT_A_FEW, ms(below(publication.as_millis() + 20))),
+        _ => KillMoment::Staged(ALL_BUT_A_FEW, ms(below(publication.as_millis() + 20))),
     };
-    (0..KILLS).map(&mut draw).collect()
+    (0..KILL_COUNT).map(&mut draw).collect()
 }
 
 /// Every row of the tables is one that a published version or nobody needs.
-async fn nothing_is_left_behind(db: &Db) {
+async fn assert_nothing_left_behind(db: &Db) {
     let open = i64::MAX;
     for rows in ["unit_rows", "person_rows", "tag_rows"] {
         let ahead = format!("SELECT COUNT(*) FROM {rows}, charts WHERE since > version");
@@ -228,12 +238,12 @@ async fn nothing_is_left_behind(db: &Db) {
 }
 
 /// The change feed from its beginning: every number once, everybody created once.
-async fn the_feed_is_whole(serve: &Serve, db: &Db) -> usize {
+async fn assert_feed_is_whole(serve: &ServeProcess, db: &Db) -> usize {
     let (mut last, mut cursor) = (0, String::new());
     let mut created = BTreeMap::<String, u32>::new();
     loop {
         let path = format!("/directory/changes?limit=1000&since={cursor}");
-        let page = serve.told(Method::GET, &path, None, 200).await;
+        let page = serve.call_expecting(Method::GET, &path, None, 200).await;
         let items = page["items"].as_array().expect("items");
         if items.is_empty() {
             break;
@@ -261,66 +271,66 @@ async fn the_feed_is_whole(serve: &Serve, db: &Db) -> usize {
 #[tokio::test]
 async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old_or_the_new_one_and_the_next_run_heals()
  {
-    let (wecom, database, mut dice) = (wecom().await, TestDatabase::create().await, Dice::new());
-    let mut changes = wecom.change(|w| Changes::begin(w, MEMBERS, DEPARTMENTS));
+    let (wecom, database, mut dice) = (start_simulator().await, TestDatabase::create().await, Dice::new());
+    let mut changes = wecom.change(|w| CompanyChanges::populate(w, MEMBERS, DEPARTMENTS));
     wecom.set_latency("user/list", Duration::from_millis(30));
-    let mut serve = Serve::start(&wecom, &database, "").await;
-    let db = open(&database).await;
-    let run = serve.ask_for_a_run().await;
-    serve.done(&run).await;
+    let mut serve = ServeProcess::start(&wecom, &database, "").await;
+    let db = open_database(&database).await;
+    let run = serve.request_run().await;
+    serve.wait_until_done(&run).await;
     let phone = serve.signed_in(&wecom, "zhangsan").await;
-    let local = Local::create(&serve, &db).await;
+    let local = LocalEntries::create(&serve, &db).await;
 
     // A run that nobody disturbs says how long one takes.
-    wecom.change(|w| changes.make(w, &mut dice));
-    let (began, before, calls) = (Instant::now(), version(&db).await, wecom.calls("user/list"));
-    let run = serve.ask_for_a_run().await;
-    until(Moment::Staged(ALL_BUT_A_FEW, Duration::ZERO), &wecom, &db, calls, before).await;
+    wecom.change(|w| changes.change_company(w, &mut dice));
+    let (began, before, calls) = (Instant::now(), published_version(&db).await, wecom.calls("user/list"));
+    let run = serve.request_run().await;
+    wait_for_moment(KillMoment::Staged(ALL_BUT_A_FEW, Duration::ZERO), &wecom, &db, calls, before).await;
     let last_rows = Instant::now();
-    serve.done(&run).await;
+    serve.wait_until_done(&run).await;
     let (took, publication) = (began.elapsed(), last_rows.elapsed());
     let departments = wecom.calls("user/list") - calls;
     println!("a run takes {took:?}, its publication up to {publication:?}, {departments} calls of user/list");
-    let mut published = wecom.read(chart_of);
-    let now = shown(&serve).await;
-    let wrong = differences(&now.chart, &published);
+    let mut published = wecom.read(expected_chart);
+    let now = read_api_view(&serve).await;
+    let wrong = describe_differences(&now.chart, &published);
     assert!(wrong.is_empty(), "before anybody was killed: {wrong}");
     let mut ids = now.ids;
-    changes.published();
+    changes.mark_published();
 
-    let mut phases = BTreeMap::<Phase, u32>::new();
-    for (n, moment) in moments(&mut dice, took, publication, departments).into_iter().enumerate() {
-        wecom.change(|w| changes.make(w, &mut dice));
-        let attempted = wecom.read(chart_of);
-        let (before, calls) = (version(&db).await, wecom.calls("user/list"));
-        let run = serve.ask_for_a_run().await;
-        lease_is_over(&db, &serve).await;
+    let mut phases = BTreeMap::<KilledPhase, u32>::new();
+    for (n, moment) in draw_moments(&mut dice, took, publication, departments).into_iter().enumerate() {
+        wecom.change(|w| changes.change_company(w, &mut dice));
+        let attempted = wecom.read(expected_chart);
+        let (before, calls) = (published_version(&db).await, wecom.calls("user/list"));
+        let run = serve.request_run().await;
+        expire_lease(&db, &serve).await;
         // The one that waits; the process looks at once.
-        serve.ask_for_a_run().await;
+        serve.request_run().await;
         let running = format!("SELECT COUNT(*) FROM sync_runs WHERE id = '{run}' AND status = 'running'");
         eventually("the run begins", async || (number(&db, &running).await == 1).then_some(())).await;
         if n % 4 == 0 {
-            local.are_untouched(&serve, &db, "during a run").await;
+            local.assert_untouched(&serve, &db, "during a run").await;
         }
-        until(moment, &wecom, &db, calls, before).await;
+        wait_for_moment(moment, &wecom, &db, calls, before).await;
         serve = serve.killed_and_restarted().await;
-        let phase = if version(&db).await != before {
-            Phase::Published
+        let phase = if published_version(&db).await != before {
+            KilledPhase::Published
         } else if wecom.calls("user/list") == calls {
-            Phase::Beginning
+            KilledPhase::Beginning
         } else if wecom.calls("user/list") < calls + departments {
-            Phase::Fetching
-        } else if staged(&db).await == 0 {
-            Phase::Comparing
+            KilledPhase::Fetching
+        } else if count_staged_persons(&db).await == 0 {
+            KilledPhase::Comparing
         } else {
-            Phase::Staging
+            KilledPhase::Staging
         };
         *phases.entry(phase).or_default() += 1;
-        println!("kill {n} at {moment:?}: {phase:?}, {} persons staged", staged(&db).await);
+        println!("kill {n} at {moment:?}: {phase:?}, {} persons staged", count_staged_persons(&db).await);
 
-        let now = shown(&serve).await;
-        let expected: &Chart = if phase == Phase::Published { &attempted } else { &published };
-        let wrong = differences(&now.chart, expected);
+        let now = read_api_view(&serve).await;
+        let expected: &ExpectedChart = if phase == KilledPhase::Published { &attempted } else { &published };
+        let wrong = describe_differences(&now.chart, expected);
         assert!(wrong.is_empty(), "after kill {n} ({moment:?}, {phase:?}) a mixture is shown: {wrong}");
         for (employee, id) in &ids {
             assert_eq!(
@@ -330,57 +340,57 @@ async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old
             );
         }
         ids = now.ids;
-        local.are_untouched(&serve, &db, "after a kill").await;
+        local.assert_untouched(&serve, &db, "after a kill").await;
         assert_eq!(serve.check(&phone).await.status, 200, "a session was lost");
-        if phase == Phase::Published {
+        if phase == KilledPhase::Published {
             published = attempted;
-            changes.published();
+            changes.mark_published();
         }
     }
     println!("{phases:?}");
     let of = |phase| phases.get(&phase).copied().unwrap_or(0);
     assert!(
-        of(Phase::Fetching) >= 2 && of(Phase::Staging) >= 4,
+        of(KilledPhase::Fetching) >= 2 && of(KilledPhase::Staging) >= 4,
         "the moments are no longer spread: {phases:?}"
     );
 
-    let run = serve.ask_for_a_run().await;
-    lease_is_over(&db, &serve).await;
-    serve.done(&run).await;
-    let now = shown(&serve).await;
-    let wrong = differences(&now.chart, &wecom.read(chart_of));
+    let run = serve.request_run().await;
+    expire_lease(&db, &serve).await;
+    serve.wait_until_done(&run).await;
+    let now = read_api_view(&serve).await;
+    let wrong = describe_differences(&now.chart, &wecom.read(expected_chart));
     assert!(wrong.is_empty(), "after the healing run: {wrong}");
     for (employee, id) in &ids {
         assert_eq!(now.ids.get(employee), Some(id), "{employee} is another person after the healing run");
     }
-    local.are_untouched(&serve, &db, "after the healing run").await;
-    nothing_is_left_behind(&db).await;
-    println!("{} changes in the feed", the_feed_is_whole(&serve, &db).await);
+    local.assert_untouched(&serve, &db, "after the healing run").await;
+    assert_nothing_left_behind(&db).await;
+    println!("{} changes in the feed", assert_feed_is_whole(&serve, &db).await);
 
     // And there is nothing left to be brought.
-    let before = version(&db).await;
-    let run = serve.ask_for_a_run().await;
-    let run = serve.done(&run).await;
+    let before = published_version(&db).await;
+    let run = serve.request_run().await;
+    let run = serve.wait_until_done(&run).await;
     let none = json!({"created": 0, "updated": 0, "removed": 0});
     for what in ["units", "persons", "memberships"] {
         assert_eq!(run["counts"][what], none, "{run:#}");
     }
-    assert_eq!(version(&db).await, before);
-    nothing_is_left_behind(&db).await;
+    assert_eq!(published_version(&db).await, before);
+    assert_nothing_left_behind(&db).await;
 }
 
 #[tokio::test]
 async fn running_a_synchronisation_holds_up_no_sign_in() {
     const SIGN_INS: usize = 20;
-    let (wecom, database) = (wecom().await, TestDatabase::create().await);
-    let mut changes = wecom.change(|w| Changes::begin(w, 6000, 300));
+    let (wecom, database) = (start_simulator().await, TestDatabase::create().await);
+    let mut changes = wecom.change(|w| CompanyChanges::populate(w, 6000, 300));
     wecom.set_latency("user/list", Duration::from_millis(30));
-    let serve = Serve::start(&wecom, &database, "").await;
-    let db = open(&database).await;
-    let run = serve.ask_for_a_run().await;
-    serve.done(&run).await;
+    let serve = ServeProcess::start(&wecom, &database, "").await;
+    let db = open_database(&database).await;
+    let run = serve.request_run().await;
+    serve.wait_until_done(&run).await;
     let who: Vec<String> = wecom.read(|w| {
-        let active = w.members.iter().filter(|m| m.status == gongpai::simulator::Status::Active);
+        let active = w.members.iter().filter(|m| m.status == gongpai::simulator::SimulatedStatus::Active);
         active.map(|m| m.userid.clone()).filter(|userid| userid != "zhengshi").collect()
     });
     let mut who = who.iter().cycle();
@@ -398,14 +408,14 @@ async fn running_a_synchronisation_holds_up_no_sign_in() {
     let (mut fetching, mut staging) = (Vec::new(), Vec::new());
     let mut shortest = Duration::MAX;
     while fetching.len() < SIGN_INS || staging.len() < SIGN_INS {
-        wecom.change(|w| changes.mark(w));
-        let (began, before) = (Instant::now(), version(&db).await);
-        let run = serve.ask_for_a_run().await;
-        while version(&db).await == before {
-            let phase = if staged(&db).await > 0 { &mut staging } else { &mut fetching };
+        wecom.change(|w| changes.mark_round(w));
+        let (began, before) = (Instant::now(), published_version(&db).await);
+        let run = serve.request_run().await;
+        while published_version(&db).await == before {
+            let phase = if count_staged_persons(&db).await > 0 { &mut staging } else { &mut fetching };
             phase.push(sign_in().await);
         }
-        serve.done(&run).await;
+        serve.wait_until_done(&run).await;
         shortest = shortest.min(began.elapsed());
     }
     alone.sort();

@@ -5,22 +5,22 @@ use std::io;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use gongpai::simulator::Fault;
+use gongpai::simulator::InjectedFault;
 use parking_lot::Mutex;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::support::app::{API_SECRET, APP, PUBLIC, ROOT_SECRET, TestApp};
-use crate::support::browser::{Ask, Browser, DESKTOP, Page};
+use crate::support::app::{API_SECRET, APP_URL, PUBLIC_URL, ROOT_SECRET, TestApp};
+use crate::support::browser::{Browser, BrowserRequest, DESKTOP, Page};
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl Log {
+impl CapturedLog {
     /// Everything that this process writes from now on, of other tests too.
-    fn of_this_process() -> Self {
-        static LOG: LazyLock<Log> = LazyLock::new(|| {
-            let log = Log::default();
+    fn install() -> Self {
+        static LOG: LazyLock<CapturedLog> = LazyLock::new(|| {
+            let log = CapturedLog::default();
             let filter = EnvFilter::new("debug,gongpai=trace,hyper=info,hyper_util=info");
             let subscriber =
                 tracing_subscriber::fmt().with_env_filter(filter).with_writer(log.clone()).with_ansi(false);
@@ -31,7 +31,7 @@ impl Log {
     }
 }
 
-impl io::Write for Log {
+impl io::Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -42,7 +42,7 @@ impl io::Write for Log {
     }
 }
 
-impl<'a> MakeWriter<'a> for Log {
+impl<'a> MakeWriter<'a> for CapturedLog {
     type Writer = Self;
 
     fn make_writer(&'a self) -> Self {
@@ -51,25 +51,25 @@ impl<'a> MakeWriter<'a> for Log {
 }
 
 /// What was seen, and what must not be in it.
-struct Watch {
+struct SecretWatch {
     pages: Vec<Page>,
     secrets: BTreeSet<String>,
     wecom: url::Origin,
 }
 
-impl Watch {
+impl SecretWatch {
     /// Goes on until there is no redirect, and keeps everything.
-    async fn walk(&mut self, browser: &mut Browser, url: &str) -> Page {
+    async fn follow_redirects(&mut self, browser: &mut Browser, url: &str) -> Page {
         let mut page = browser.get(url).await;
         for _ in 0..8 {
-            self.keep(&page);
+            self.record_page(&page);
             let Some(next) = page.location() else { break };
             page = browser.get(next).await;
         }
         page
     }
 
-    fn keep(&mut self, page: &Page) {
+    fn record_page(&mut self, page: &Page) {
         for url in std::iter::once(page.url.clone()).chain(page.location()) {
             for (name, value) in url.query_pairs() {
                 if matches!(&*name, "code" | "state" | "ticket" | "h") && value.len() > 8 {
@@ -87,7 +87,7 @@ impl Watch {
         self.pages.push(page.clone());
     }
 
-    fn none_in(&self, text: &str, what: &str) {
+    fn assert_none_in(&self, text: &str, what: &str) {
         for secret in &self.secrets {
             assert!(!text.contains(secret.as_str()), "{secret} is in {what}: {text}");
         }
@@ -97,83 +97,88 @@ impl Watch {
 #[tokio::test]
 async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page_a_log_a_metric_or_the_audit_trail()
  {
-    let log = Log::of_this_process();
+    let log = CapturedLog::install();
     let t = TestApp::with("[gate]\nassertion = true").await;
     let wecom: url::Url = t.wecom.url().parse().unwrap();
-    let mut watch = Watch { pages: Vec::new(), secrets: BTreeSet::new(), wecom: wecom.origin() };
+    let mut watch = SecretWatch { pages: Vec::new(), secrets: BTreeSet::new(), wecom: wecom.origin() };
     watch.secrets.extend([ROOT_SECRET, API_SECRET, &t.wecom.world().app.secret].map(str::to_owned));
 
     // In by both ways, over two hosts, twice, out.
     let mut phone = t.phone_of("zhangsan");
-    watch.walk(&mut phone, &format!("{APP}/_gongpai/login?rd=/_gongpai/session")).await;
-    watch.walk(&mut phone, &format!("{PUBLIC}/")).await;
-    let check = t.check(&phone, PUBLIC).await;
+    watch.follow_redirects(&mut phone, &format!("{APP_URL}/_gongpai/login?rd=/_gongpai/session")).await;
+    watch.follow_redirects(&mut phone, &format!("{PUBLIC_URL}/")).await;
+    let check = t.check(&phone, PUBLIC_URL).await;
     assert_eq!(check.status, 200);
     let mut desktop = t.desktop();
-    watch.walk(&mut desktop, &format!("{PUBLIC}/sso/login?rd=/{}", "l".repeat(400))).await;
+    watch.follow_redirects(&mut desktop, &format!("{PUBLIC_URL}/sso/login?rd=/{}", "l".repeat(400))).await;
     for url in watch.pages.iter().map(|p| p.url.to_string()).collect::<Vec<_>>() {
-        if url.starts_with(PUBLIC) || url.starts_with(APP) {
+        if url.starts_with(PUBLIC_URL) || url.starts_with(APP_URL) {
             // Everything again, as a stranger, and as a program.
             let page = t.desktop().get(&url).await;
-            watch.keep(&page);
+            watch.record_page(&page);
             let page = t.desktop().fetch(&url).await;
-            watch.keep(&page);
+            watch.record_page(&page);
         }
     }
-    watch.walk(&mut phone, &format!("{PUBLIC}/sso/logout?rd=/x")).await;
+    watch.follow_redirects(&mut phone, &format!("{PUBLIC_URL}/sso/logout?rd=/x")).await;
 
     // Refused, and in every trouble.
     for userid in ["zhouba", "oSimulatorCustomer000000000A", "wwfedcba9876543210/liwei", "zhengshi", "nobody"]
     {
         let mut phone = t.phone_of(userid);
-        watch.walk(&mut phone, &format!("{PUBLIC}/sso/login?rd=/x")).await;
+        watch.follow_redirects(&mut phone, &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
     }
     for api in ["auth/getuserinfo", "user/get", "gettoken"] {
         for fault in [
-            Fault::Errcode(-1, "system busy".to_owned()),
-            Fault::Errcode(40029, "invalid code".to_owned()),
-            Fault::Errcode(60020, "not allow to access from your ip, from ip: 198.51.100.1".to_owned()),
-            Fault::Errcode(50001, "redirect_url unregistered domain".to_owned()),
-            Fault::Status500,
-            Fault::Html502,
-            Fault::Close,
-            Fault::Truncated,
-            Fault::CloseMidAnswer,
+            InjectedFault::Errcode(-1, "system busy".to_owned()),
+            InjectedFault::Errcode(40029, "invalid code".to_owned()),
+            InjectedFault::Errcode(
+                60020,
+                "not allow to access from your ip, from ip: 198.51.100.1".to_owned(),
+            ),
+            InjectedFault::Errcode(50001, "redirect_url unregistered domain".to_owned()),
+            InjectedFault::Status500,
+            InjectedFault::Html502,
+            InjectedFault::Close,
+            InjectedFault::Truncated,
+            InjectedFault::CloseMidAnswer,
         ] {
             if api == "gettoken" {
                 t.advance(Duration::from_secs(7200)).await;
             }
             t.wecom.fail_always(api, fault);
             let mut phone = t.phone_of("zhangsan");
-            watch.walk(&mut phone, &format!("{PUBLIC}/sso/login?rd=/x")).await;
+            watch.follow_redirects(&mut phone, &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
             t.wecom.clear_faults();
         }
     }
     // WeCom echoes what it was asked with.
     t.advance(Duration::from_secs(7200)).await;
     let mut phone = t.phone_of("zhangsan");
-    let callback = t.callback_of(&mut phone, &format!("{PUBLIC}/sso/login?rd=/x")).await;
+    let callback = t.callback_of(&mut phone, &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
     let code = callback.query_pairs().find(|(n, _)| n == "code").unwrap().1.into_owned();
     let echo = format!(
         "{{\"errcode\":41008,\"errmsg\":\"bad code {code} at /cgi-bin/auth/getuserinfo?code={code}\"}}"
     );
-    t.wecom.fail_always("auth/getuserinfo", Fault::Text(echo));
+    t.wecom.fail_always("auth/getuserinfo", InjectedFault::Text(echo));
     let page = phone.get(callback.as_str()).await;
-    watch.keep(&page);
+    watch.record_page(&page);
     t.wecom.clear_faults();
     let secret = t.wecom.world().app.secret;
     t.advance(Duration::from_secs(7200)).await;
-    t.wecom
-        .fail_always("gettoken", Fault::Text(format!("{{\"errcode\":40001,\"errmsg\":\"bad {secret}\"}}")));
-    watch.walk(&mut t.phone_of("zhangsan"), &format!("{PUBLIC}/sso/login?rd=/x")).await;
+    t.wecom.fail_always(
+        "gettoken",
+        InjectedFault::Text(format!("{{\"errcode\":40001,\"errmsg\":\"bad {secret}\"}}")),
+    );
+    watch.follow_redirects(&mut t.phone_of("zhangsan"), &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
     t.wecom.clear_faults();
     // Nobody there at all.
     drop(phone);
     let mut broken = t.phone_of("lisi");
-    let callback = t.callback_of(&mut broken, &format!("{PUBLIC}/sso/login?rd=/x")).await;
-    t.wecom.fail_always("*", Fault::Close);
+    let callback = t.callback_of(&mut broken, &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
+    t.wecom.fail_always("*", InjectedFault::Close);
     let page = broken.get(callback.as_str()).await;
-    watch.keep(&page);
+    watch.record_page(&page);
 
     for request in t.wecom.requests() {
         for (name, value) in request.query {
@@ -211,14 +216,14 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
         }
     }
     let columns = "event || ' ' || userid || ' ' || address || ' ' || host || ' ' || decision || ' ' || detail || ' ' || request_id";
-    let audit = t.texts(&format!("SELECT {columns} FROM audit")).await;
+    let audit = t.query_texts(&format!("SELECT {columns} FROM audit")).await;
     assert!(audit.len() > 20);
-    watch.none_in(&audit.join("\n"), "the audit trail");
+    watch.assert_none_in(&audit.join("\n"), "the audit trail");
     let metrics = Browser::new(DESKTOP)
-        .send(Ask::bare(reqwest::Method::GET, &format!("http://{}/metrics", t.admin)))
+        .send(BrowserRequest::bare(reqwest::Method::GET, &format!("http://{}/metrics", t.admin)))
         .await;
     assert!(metrics.text().contains("gongpai_sign_in_failed"), "{}", metrics.text());
-    watch.none_in(&metrics.text(), "the metrics");
+    watch.assert_none_in(&metrics.text(), "the metrics");
     let log = String::from_utf8_lossy(&log.0.lock()).into_owned();
     assert!(
         log.contains("Signed in zhangsan") && log.contains("/sso/callback"),
@@ -231,13 +236,13 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
         }
     }
     // What tables keep of codes and tickets are hashes.
-    let kept = t.texts("SELECT code_hash FROM attempts UNION ALL SELECT hash FROM tickets UNION ALL SELECT cookie_hash FROM tickets").await;
-    watch.none_in(&kept.join("\n"), "the tables");
+    let kept = t.query_texts("SELECT code_hash FROM attempts UNION ALL SELECT hash FROM tickets UNION ALL SELECT cookie_hash FROM tickets").await;
+    watch.assert_none_in(&kept.join("\n"), "the tables");
 }
 
 #[tokio::test]
 async fn case_30_what_comes_from_outside_cannot_write_a_line_into_the_log() {
-    let log = Log::of_this_process();
+    let log = CapturedLog::install();
     let t = TestApp::start().await;
     t.wecom.change_member("lisi", |m| m.name = "x\r\nFORGED line\u{1b}[31m".to_owned());
     t.signed_in("lisi").await;
@@ -246,16 +251,16 @@ async fn case_30_what_comes_from_outside_cannot_write_a_line_into_the_log() {
         "/%0d%0aFORGED%20line",
         "/sso/callback?state=%0d%0aFORGED&code=%0aFORGED%20line&r=1",
     ] {
-        t.desktop().get(format!("{PUBLIC}{url}")).await;
+        t.desktop().get(format!("{PUBLIC_URL}{url}")).await;
     }
     let mut odd = t.browser("x\u{1}\tFORGED");
     odd.user_agent = "Mozilla \tFORGED".to_owned();
-    odd.get(format!("{PUBLIC}/sso/login")).await;
+    odd.get(format!("{PUBLIC_URL}/sso/login")).await;
     t.wecom.fail_always(
         "user/get",
-        Fault::Text("{\"errcode\":50001,\"errmsg\":\"a\\r\\nFORGED line\"}".to_owned()),
+        InjectedFault::Text("{\"errcode\":50001,\"errmsg\":\"a\\r\\nFORGED line\"}".to_owned()),
     );
-    t.phone_of("zhangsan").open(format!("{PUBLIC}/sso/login?rd=/x")).await;
+    t.phone_of("zhangsan").open(format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
     let log = String::from_utf8_lossy(&log.0.lock()).into_owned();
     assert!(!log.lines().any(|line| line.starts_with("FORGED")), "{log}");
     assert!(!log.contains('\u{1b}'), "{log}");

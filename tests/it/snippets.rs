@@ -3,30 +3,30 @@
 use std::fs;
 use std::net::SocketAddr;
 
-use gongpai::cli::snippet::{NginxArgs, WorkbenchArgs, nginx, workbench};
-use gongpai::config::{Config, Listen};
+use gongpai::cli::snippet::{NginxArgs, WorkbenchArgs, render_nginx, render_workbench_url};
+use gongpai::config::{Config, ListenAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::app::{API_SECRET, APP, PUBLIC, TestApp};
-use crate::support::browser::{Ask, Browser, DESKTOP, Page};
-use crate::support::echo::{Echo, Head, Raw, send_raw};
+use crate::support::app::{API_SECRET, APP_URL, PUBLIC_URL, TestApp};
+use crate::support::browser::{Browser, BrowserRequest, DESKTOP, Page};
+use crate::support::echo::{EchoServer, Head, RawResponse, send_raw};
 use crate::support::eventually;
 use crate::support::nginx::Nginx;
 use crate::support::port::Port;
 
-const IDENTITY: [&str; 5] =
+const IDENTITY_HEADERS: [&str; 5] =
     ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Gongpai-Assertion"];
 
 /// nginx with both hosts' snippets, the gateway, and one application for both.
-pub(crate) struct Site {
+pub(crate) struct NginxSite {
     pub(crate) t: TestApp,
     pub(crate) nginx: Nginx,
-    pub(crate) echo: Echo,
+    pub(crate) echo: EchoServer,
     pub(crate) port: Port,
 }
 
-impl Site {
+impl NginxSite {
     pub(crate) async fn start() -> Self {
         Self::with("", false).await
     }
@@ -38,7 +38,7 @@ impl Site {
     /// With what is printed changed by `change` before nginx reads it.
     pub(crate) async fn changed(toml: &str, api: bool, change: impl FnOnce(String) -> String) -> Self {
         let t = TestApp::with(toml).await;
-        let (echo, port) = (Echo::start().await, Port::reserve());
+        let (echo, port) = (EchoServer::start().await, Port::reserve());
         let config = config_of(&t);
         let http: String = ["oa.example.com", "app.example.com"]
             .map(|host| {
@@ -49,7 +49,7 @@ impl Site {
                     api,
                     access_log: "gongpai.log".to_owned(),
                 };
-                tls_ends_before(&nginx(&config, &args).expect("a snippet"))
+                tls_ends_before(&render_nginx(&config, &args).expect("a snippet"))
             })
             .concat();
         let nginx = Nginx::start(&change(http)).await;
@@ -62,8 +62,8 @@ impl Site {
 
     /// Lets a browser find our hosts behind nginx.
     pub(crate) fn through_nginx(&self, mut browser: Browser) -> Browser {
-        browser.resolve(PUBLIC, self.address());
-        browser.resolve(APP, self.address());
+        browser.resolve(PUBLIC_URL, self.address());
+        browser.resolve(APP_URL, self.address());
         browser
     }
 
@@ -73,13 +73,13 @@ impl Site {
 
     pub(crate) async fn signed_in(&self, userid: &str) -> Browser {
         let mut phone = self.phone_of(userid);
-        let page = phone.open(format!("{PUBLIC}/")).await;
+        let page = phone.open(format!("{PUBLIC_URL}/")).await;
         assert_eq!(page.status, 200, "{}", page.text());
         phone
     }
 
     /// One request on public_url's host as bytes, with the session of `browser`.
-    pub(crate) async fn raw(&self, browser: &Browser, target: &str, headers: &str) -> Raw {
+    pub(crate) async fn raw(&self, browser: &Browser, target: &str, headers: &str) -> RawResponse {
         let session = session_cookie(browser);
         let request = format!(
             "GET {target} HTTP/1.1\r\nHost: oa.example.com\r\nConnection: close\r\nCookie: {session}\r\n{headers}\r\n"
@@ -91,7 +91,7 @@ impl Site {
 /// The test's configuration, with the port that the gateway really has.
 pub(crate) fn config_of(t: &TestApp) -> Config {
     let mut config = Config::clone(&t.app.config);
-    config.server.listen = Listen::Tcp(t.address);
+    config.server.listen = ListenAddress::Tcp(t.address);
     config
 }
 
@@ -112,8 +112,8 @@ pub(crate) fn session_cookie(browser: &Browser) -> String {
 /// Exactly one `Remote-User`, and that is `userid`; whatever else claims an identity says nothing.
 fn assert_identity(head: &Head, userid: &str) {
     assert_eq!(head.one("remote-user"), Some(userid), "{}", head.0);
-    for name in IDENTITY {
-        assert!(head.like(name).len() <= 1, "{name} twice in\n{}", head.0);
+    for name in IDENTITY_HEADERS {
+        assert!(head.values_like(name).len() <= 1, "{name} twice in\n{}", head.0);
     }
 }
 
@@ -121,11 +121,11 @@ fn assert_identity(head: &Head, userid: &str) {
 
 #[tokio::test]
 async fn behind_the_snippet_an_employee_opens_the_application_on_public_urls_own_host_signed_in() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let mut phone = site.phone_of("zhangsan");
-    let end = phone.open(format!("{PUBLIC}/work/list?x=1&y=2")).await;
+    let end = phone.open(format!("{PUBLIC_URL}/work/list?x=1&y=2")).await;
     assert_eq!(end.status, 200, "{}", end.text());
-    assert_eq!(end.url.as_str(), format!("{PUBLIC}/work/list?x=1&y=2"));
+    assert_eq!(end.url.as_str(), format!("{PUBLIC_URL}/work/list?x=1&y=2"));
     let head = site.echo.last();
     assert_eq!(head.line(), "GET /work/list?x=1&y=2 HTTP/1.1");
     assert_identity(&head, "zhangsan");
@@ -137,31 +137,31 @@ async fn behind_the_snippet_an_employee_opens_the_application_on_public_urls_own
 
 #[tokio::test]
 async fn behind_the_snippet_a_second_application_host_is_opened_signed_in_by_a_ticket() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let mut phone = site.phone_of("zhangsan");
-    let end = phone.open(format!("{APP}/orders?x=1&y=2")).await;
-    assert_eq!((end.status.as_u16(), end.url.as_str()), (200, &*format!("{APP}/orders?x=1&y=2")));
+    let end = phone.open(format!("{APP_URL}/orders?x=1&y=2")).await;
+    assert_eq!((end.status.as_u16(), end.url.as_str()), (200, &*format!("{APP_URL}/orders?x=1&y=2")));
     assert_identity(&site.echo.last(), "zhangsan");
     assert_eq!(site.echo.last().one("host"), Some("app.example.com"));
     // A desktop browser that is signed in on public_url's host needs no scan for the second one.
     let mut other = site.signed_in("zhangsan").await;
     other.user_agent = DESKTOP.to_owned();
-    let end = other.open(format!("{APP}/orders")).await;
-    assert_eq!((end.status.as_u16(), end.url.as_str()), (200, &*format!("{APP}/orders")));
+    let end = other.open(format!("{APP_URL}/orders")).await;
+    assert_eq!((end.status.as_u16(), end.url.as_str()), (200, &*format!("{APP_URL}/orders")));
 }
 
 #[tokio::test]
 async fn behind_the_snippet_the_seeds_own_static_workbench_link_signs_in() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     for (rd, ends) in [(None, "/"), (Some("/todo?x=1&y=2"), "/todo?x=1&y=2")] {
         let args = WorkbenchArgs { rd: rd.map(str::to_owned), seed_style: true };
-        let link = workbench(&config_of(&site.t), &args).expect("a link");
+        let link = render_workbench_url(&config_of(&site.t), &args).expect("a link");
         assert!(link.contains("qiyeweixinsso.html") && link.ends_with("#wechat_redirect"), "{link}");
         let mut phone = site.phone_of("zhangsan");
         let end = phone.open(&link).await;
         assert_eq!(
             (end.status.as_u16(), end.url.as_str()),
-            (200, &*format!("{PUBLIC}{ends}")),
+            (200, &*format!("{PUBLIC_URL}{ends}")),
             "{}",
             end.text()
         );
@@ -171,21 +171,22 @@ async fn behind_the_snippet_the_seeds_own_static_workbench_link_signs_in() {
 
 #[tokio::test]
 async fn behind_the_snippet_signing_out_and_revoking_take_effect_at_the_next_request() {
-    let site = Site::with("", true).await;
+    let site = NginxSite::with("", true).await;
     let mut phone = site.signed_in("zhangsan").await;
     let mut tablet = site.signed_in("zhangsan").await;
-    phone.open(format!("{PUBLIC}/_gongpai/logout?rd=/")).await;
-    assert_eq!(phone.fetch(format!("{PUBLIC}/x")).await.status, 401);
-    assert_eq!(tablet.fetch(format!("{PUBLIC}/x")).await.status, 200);
-    let url = format!("{PUBLIC}/api/v1/sessions?userid=zhangsan");
-    let ask = Ask::bare(reqwest::Method::DELETE, &url).header("authorization", &basic("oa", API_SECRET));
+    phone.open(format!("{PUBLIC_URL}/_gongpai/logout?rd=/")).await;
+    assert_eq!(phone.fetch(format!("{PUBLIC_URL}/x")).await.status, 401);
+    assert_eq!(tablet.fetch(format!("{PUBLIC_URL}/x")).await.status, 200);
+    let url = format!("{PUBLIC_URL}/api/v1/sessions?userid=zhangsan");
+    let ask = BrowserRequest::bare(reqwest::Method::DELETE, &url)
+        .header("authorization", &basic_credentials("oa", API_SECRET));
     let mut server = site.through_nginx(Browser::new("curl/8"));
     let answer = server.send(ask).await;
     assert_eq!(answer.status, 200, "{}", answer.text());
-    assert_eq!(tablet.fetch(format!("{PUBLIC}/x")).await.status, 401);
+    assert_eq!(tablet.fetch(format!("{PUBLIC_URL}/x")).await.status, 401);
 }
 
-fn basic(id: &str, secret: &str) -> String {
+fn basic_credentials(id: &str, secret: &str) -> String {
     use base64::Engine as _;
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}")))
 }
@@ -198,8 +199,9 @@ fn location(page: &Page) -> String {
 
 #[tokio::test]
 async fn behind_the_snippet_a_navigation_is_sent_to_its_own_hosts_login_with_the_query_preserved() {
-    let site = Site::start().await;
-    for (host, encoded) in [(PUBLIC, "https%3A%2F%2Foa.example.com"), (APP, "https%3A%2F%2Fapp.example.com")]
+    let site = NginxSite::start().await;
+    for (host, encoded) in
+        [(PUBLIC_URL, "https%3A%2F%2Foa.example.com"), (APP_URL, "https%3A%2F%2Fapp.example.com")]
     {
         let mut desktop = site.through_nginx(site.t.desktop());
         let page = desktop.get(format!("{host}/a%20b?x=1&y=2")).await;
@@ -207,8 +209,8 @@ async fn behind_the_snippet_a_navigation_is_sent_to_its_own_hosts_login_with_the
         let expected = format!("{host}/_gongpai/login?rd={encoded}%2Fa%2520b%3Fx%3D1%26y%3D2");
         assert_eq!(location(&page), expected);
         // An old web view says nothing with Sec-Fetch-Mode.
-        let ask =
-            Ask::bare(reqwest::Method::GET, &format!("{host}/a%20b?x=1&y=2")).header("accept", "text/html");
+        let ask = BrowserRequest::bare(reqwest::Method::GET, &format!("{host}/a%20b?x=1&y=2"))
+            .header("accept", "text/html");
         assert_eq!(location(&desktop.send(ask).await), expected);
     }
     assert!(site.echo.seen().is_empty());
@@ -216,12 +218,12 @@ async fn behind_the_snippet_a_navigation_is_sent_to_its_own_hosts_login_with_the
 
 #[tokio::test]
 async fn behind_the_snippet_an_api_call_gets_a_clean_401_in_json() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let mut desktop = site.through_nginx(site.t.desktop());
-    let url = format!("{PUBLIC}/data?x=1");
-    let bare = |method| Ask::bare(method, &url);
+    let url = format!("{PUBLIC_URL}/data?x=1");
+    let bare = |method| BrowserRequest::bare(method, &url);
     for ask in [
-        Ask::fetch(&url),
+        BrowserRequest::fetch(&url),
         bare(reqwest::Method::GET),
         bare(reqwest::Method::GET).header("accept", "application/json"),
         bare(reqwest::Method::GET).header("accept", "text/html").header("x-requested-with", "XMLHttpRequest"),
@@ -239,18 +241,18 @@ async fn behind_the_snippet_an_api_call_gets_a_clean_401_in_json() {
     assert!(site.echo.seen().is_empty());
 }
 
-const FINANCE: &str = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/finance/**\"\nallow = [\"user:lisi\"]\n\
+const FINANCE_RULES: &str = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/finance/**\"\nallow = [\"user:lisi\"]\n\
                        [[rules]]\nhost = \"oa.example.com\"\npath = \"/public/**\"\nallow = [\"anyone\"]\n\
                        [[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n";
 
 #[tokio::test]
 async fn behind_the_snippet_a_refused_navigation_ends_at_the_page_that_says_why() {
-    let site = Site::with(FINANCE, false).await;
+    let site = NginxSite::with(FINANCE_RULES, false).await;
     let mut phone = site.signed_in("zhangsan").await;
     let seen = site.echo.seen().len();
-    let page = phone.get(format!("{PUBLIC}/finance/books?x=1&y=2")).await;
+    let page = phone.get(format!("{PUBLIC_URL}/finance/books?x=1&y=2")).await;
     assert_eq!(page.status, 302);
-    assert!(location(&page).starts_with(&format!("{PUBLIC}/_gongpai/denied?rd=")), "{}", location(&page));
+    assert!(location(&page).starts_with(&format!("{PUBLIC_URL}/_gongpai/denied?rd=")), "{}", location(&page));
     let denied = phone.follow(page, 2).await;
     assert_eq!(denied.status, 403);
     assert!(denied.text().contains("signin.denied"), "{}", denied.text());
@@ -258,13 +260,13 @@ async fn behind_the_snippet_a_refused_navigation_ends_at_the_page_that_says_why(
     assert!(!denied.text().contains("user:lisi"), "the page says whom the rule allows");
     let mut nobody = phone.clone();
     nobody.cookies = Default::default();
-    let stranger = nobody.get(format!("{PUBLIC}/_gongpai/denied?rd=/finance/books")).await;
+    let stranger = nobody.get(format!("{PUBLIC_URL}/_gongpai/denied?rd=/finance/books")).await;
     assert_eq!(
         (stranger.status.as_u16(), stranger.text().as_ref()),
         (302, ""),
         "a stranger learns the rules"
     );
-    let api = phone.fetch(format!("{PUBLIC}/finance/books")).await;
+    let api = phone.fetch(format!("{PUBLIC_URL}/finance/books")).await;
     assert_eq!((api.status.as_u16(), api.header("location")), (403, None));
     assert_eq!(api.header("content-type"), Some("application/problem+json"));
     assert_eq!(api.json::<serde_json::Value>()["code"], "gate.denied");
@@ -275,7 +277,7 @@ async fn behind_the_snippet_a_refused_navigation_ends_at_the_page_that_says_why(
 
 #[tokio::test]
 async fn behind_the_snippet_our_cookies_are_stripped_in_every_position_and_others_stay_as_they_are() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let phone = site.signed_in("zhangsan").await;
     let ours = session_cookie(&phone);
     let attempt = "__Host-gongpai-s-Ab12Cd34=x.y_z";
@@ -313,7 +315,7 @@ async fn behind_the_snippet_our_cookies_are_stripped_in_every_position_and_other
 
 #[tokio::test]
 async fn behind_the_snippet_our_cookies_are_stripped_when_they_come_in_several_headers_and_many() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let phone = site.signed_in("zhangsan").await;
     let ours = session_cookie(&phone);
     let mut sent = vec!["a0=0".to_owned(), ours];
@@ -337,7 +339,7 @@ async fn behind_the_snippet_our_cookies_are_stripped_when_they_come_in_several_h
 #[tokio::test]
 async fn behind_the_snippet_thirty_kilobytes_of_other_cookies_pass_and_sixty_four_are_refused_as_the_clients_fault()
  {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let phone = site.signed_in("zhangsan").await;
     let ours = session_cookie(&phone);
     for (kilobytes, good) in [(1, true), (20, true), (30, true), (64, false), (300, false)] {
@@ -358,7 +360,7 @@ async fn behind_the_snippet_thirty_kilobytes_of_other_cookies_pass_and_sixty_fou
 
 #[tokio::test]
 async fn behind_the_snippet_case_38_a_thousand_cookies_and_two_of_ours_are_no_server_error() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let phone = site.signed_in("zhangsan").await;
     let many: String = (0..1000).map(|n| format!("; c{n}=1")).collect();
     let ours = session_cookie(&phone);
@@ -372,7 +374,7 @@ async fn behind_the_snippet_case_38_a_thousand_cookies_and_two_of_ours_are_no_se
 
 #[tokio::test]
 async fn behind_the_snippet_case_39_many_headers_of_a_client_are_no_server_error() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let phone = site.signed_in("zhangsan").await;
     let many: String = (0..300).map(|n| format!("X-Custom-{n}: 1\r\n")).collect();
     let answer = site.raw(&phone, "/x", &many).await;
@@ -389,7 +391,7 @@ async fn behind_the_snippet_cases_5_6_7_spoofed_identity_never_reaches_the_appli
             "[[rules]]\nhost = \"oa.example.com\"\npath = \"/public/**\"\nallow = [\"anyone\"]\n\
              [[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n{assertion}"
         );
-        let site = Site::with(&toml, false).await;
+        let site = NginxSite::with(&toml, false).await;
         let phone = site.signed_in("zhangsan").await;
         let others = [
             "X-Forwarded-User",
@@ -402,7 +404,7 @@ async fn behind_the_snippet_cases_5_6_7_spoofed_identity_never_reaches_the_appli
             "X-Auth-Request-Preferred-Username",
         ];
         let mut spoofed = String::new();
-        for name in IDENTITY.into_iter().chain(others) {
+        for name in IDENTITY_HEADERS.into_iter().chain(others) {
             let spellings = [
                 name.to_owned(),
                 name.to_lowercase(),
@@ -429,8 +431,8 @@ async fn behind_the_snippet_cases_5_6_7_spoofed_identity_never_reaches_the_appli
         assert_eq!(send_raw(site.address(), request.as_bytes()).await.status, 200);
         let head = site.echo.last();
         assert!(!head.0.contains("admin"), "{}", head.0);
-        for name in IDENTITY.into_iter().chain(others) {
-            assert!(head.like(name).iter().all(|v| v.is_empty()), "{name} in\n{}", head.0);
+        for name in IDENTITY_HEADERS.into_iter().chain(others) {
+            assert!(head.values_like(name).iter().all(|v| v.is_empty()), "{name} in\n{}", head.0);
         }
     }
 }
@@ -445,7 +447,7 @@ const LIES: &str = "X-Forwarded-Uri: /public/x\r\nX-Forwarded-Host: app.example.
 
 #[tokio::test]
 async fn behind_the_snippet_case_1_what_a_client_says_about_the_request_changes_nothing() {
-    let site = Site::with(FINANCE, false).await;
+    let site = NginxSite::with(FINANCE_RULES, false).await;
     let phone = site.signed_in("zhangsan").await;
     let nobody = site.through_nginx(site.t.desktop());
     for (target, expected) in [("/private", 200), ("/finance/x", 403), ("/public/x", 200)] {
@@ -469,18 +471,18 @@ async fn behind_the_snippet_case_1_what_a_client_says_about_the_request_changes_
 
 #[tokio::test]
 async fn behind_the_snippet_a_client_chooses_no_request_id_and_no_address_in_our_audit_trail() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let mut phone = site.phone_of("zhangsan");
-    let mut page = phone.get(format!("{PUBLIC}/")).await;
+    let mut page = phone.get(format!("{PUBLIC_URL}/")).await;
     while let Some(next) = page.location() {
-        let lie = |ask: Ask| {
+        let lie = |ask: BrowserRequest| {
             ask.header("x-request-id", "chosen-by-the-client").header("x-forwarded-for", "10.9.8.7")
         };
-        page = phone.send(lie(Ask::navigate(next.as_str()))).await;
+        page = phone.send(lie(BrowserRequest::navigate(next.as_str()))).await;
     }
     assert_eq!(page.status, 200);
     let app = &site.t.app;
-    let rows = gongpai::audit::store::list(
+    let rows = gongpai::audit::store::list_rows(
         &app.db,
         &app.config.wecom.corp_id,
         None,
@@ -499,7 +501,7 @@ async fn behind_the_snippet_a_client_chooses_no_request_id_and_no_address_in_our
 
 #[tokio::test]
 async fn behind_the_snippet_case_9_a_path_with_two_readings_is_refused_and_never_widens() {
-    let site = Site::with(FINANCE, false).await;
+    let site = NginxSite::with(FINANCE_RULES, false).await;
     let phone = site.signed_in("zhangsan").await;
     let seen = site.echo.seen().len();
     for target in [
@@ -532,7 +534,7 @@ async fn behind_the_snippet_case_9_a_path_with_two_readings_is_refused_and_never
 
 #[tokio::test]
 async fn behind_the_snippet_case_3_and_4_query_and_fragment_match_no_path_rule() {
-    let site = Site::with(FINANCE, false).await;
+    let site = NginxSite::with(FINANCE_RULES, false).await;
     let nobody =
         |target: &str| format!("GET {target} HTTP/1.1\r\nHost: oa.example.com\r\nConnection: close\r\n\r\n");
     for target in ["/private?x=/public/status", "/x#/public/y", "/x%23/public/y", "/public/x#/../../private"]
@@ -545,7 +547,7 @@ async fn behind_the_snippet_case_3_and_4_query_and_fragment_match_no_path_rule()
 
 #[tokio::test]
 async fn behind_the_snippet_case_38_an_absolute_target_or_a_second_host_changes_nothing() {
-    let site = Site::with(FINANCE, false).await;
+    let site = NginxSite::with(FINANCE_RULES, false).await;
     let phone = site.signed_in("zhangsan").await;
     let cookie = session_cookie(&phone);
     let seen = site.echo.seen().len();
@@ -570,12 +572,12 @@ async fn behind_the_snippet_case_38_an_absolute_target_or_a_second_host_changes_
     let answer = send_raw(site.address(), request.as_bytes()).await;
     assert_eq!(answer.status, 302);
     let location = answer.head.one("location").expect("a Location");
-    assert!(location.starts_with(PUBLIC) && !location.contains("evil"), "{location}");
+    assert!(location.starts_with(PUBLIC_URL) && !location.contains("evil"), "{location}");
 }
 
 #[tokio::test]
 async fn behind_the_snippet_case_15_the_cookie_of_one_host_is_refused_on_another() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let phone = site.signed_in("zhangsan").await;
     let cookie = session_cookie(&phone);
     let request =
@@ -587,7 +589,7 @@ async fn behind_the_snippet_case_15_the_cookie_of_one_host_is_refused_on_another
 
 #[tokio::test]
 async fn behind_the_snippet_a_body_reaches_the_application_and_not_the_gateway() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let phone = site.signed_in("zhangsan").await;
     let body = "x".repeat(300_000);
     let request = format!(
@@ -603,7 +605,7 @@ async fn behind_the_snippet_a_body_reaches_the_application_and_not_the_gateway()
 
 #[tokio::test]
 async fn behind_the_snippet_a_websocket_is_checked_and_then_passes() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let phone = site.signed_in("zhangsan").await;
     let request = |cookie: &str, protocol: &str| {
         format!(
@@ -646,7 +648,7 @@ async fn behind_the_snippet_a_websocket_is_checked_and_then_passes() {
 #[tokio::test]
 async fn behind_the_snippet_case_27_only_the_listed_paths_are_the_gateways() {
     for api in [false, true] {
-        let site = Site::with("", api).await;
+        let site = NginxSite::with("", api).await;
         let phone = site.signed_in("zhangsan").await;
         let mut theirs = vec![
             "/auth/nginx",
@@ -685,12 +687,12 @@ async fn behind_the_snippet_case_27_only_the_listed_paths_are_the_gateways() {
         }
         // On an application's own host there is nothing of ours but `/_gongpai/`.
         let mut other = site.phone_of("zhangsan");
-        assert_eq!(other.open(format!("{APP}/")).await.status, 200);
+        assert_eq!(other.open(format!("{APP_URL}/")).await.status, 200);
         for path in ["/sso/session", "/.well-known/jwks.json", "/api/v1/sessions", "/qiyeweixinsso.html"] {
-            let page = other.fetch(format!("{APP}{path}")).await;
+            let page = other.fetch(format!("{APP_URL}{path}")).await;
             assert_eq!(page.header("x-from"), Some("the application"), "{path}");
         }
-        assert_eq!(other.fetch(format!("{APP}/_gongpai/session")).await.header("x-from"), None);
+        assert_eq!(other.fetch(format!("{APP_URL}/_gongpai/session")).await.header("x-from"), None);
         // The check itself cannot be called.
         let answer = site.raw(&phone, "/_gongpai_auth", "").await;
         assert_eq!(answer.status, 404);
@@ -699,22 +701,22 @@ async fn behind_the_snippet_case_27_only_the_listed_paths_are_the_gateways() {
 
 #[tokio::test]
 async fn behind_the_snippet_no_log_of_nginx_has_a_code_state_ticket_or_token() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let mut phone = site.phone_of("zhangsan");
     let mut secrets = Vec::new();
-    for start in [format!("{PUBLIC}/"), format!("{APP}/")] {
+    for start in [format!("{PUBLIC_URL}/"), format!("{APP_URL}/")] {
         let mut page = phone.get(&start).await;
         while let Some(next) = page.location() {
             let named = next.query_pairs().filter(|(k, _)| matches!(&**k, "code" | "state" | "ticket" | "h"));
             secrets.extend(named.map(|(_, v)| v.into_owned()));
-            page = phone.send(Ask::navigate(next.as_str())).await;
+            page = phone.send(BrowserRequest::navigate(next.as_str())).await;
         }
         assert_eq!(page.status, 200);
     }
     assert!(secrets.len() >= 5, "{secrets:?}");
     secrets.extend(phone.cookies.all().map(|c| c.value.clone()).filter(|v| v.len() > 8));
     // The way of a code when the gateway is not there.
-    let Site { t, nginx, echo, port } = site;
+    let NginxSite { t, nginx, echo, port } = site;
     let gateway = t.address;
     drop(t);
     eventually("the gateway is gone", async || TcpStream::connect(gateway).await.err()).await;
@@ -734,10 +736,10 @@ async fn behind_the_snippet_no_log_of_nginx_has_a_code_state_ticket_or_token() {
 
 #[tokio::test]
 async fn behind_the_snippet_a_gateway_that_is_down_lets_nobody_in() {
-    let site = Site::with(FINANCE, false).await;
+    let site = NginxSite::with(FINANCE_RULES, false).await;
     let phone = site.signed_in("zhangsan").await;
     assert_eq!(site.raw(&phone, "/x", "").await.status, 200);
-    let Site { t, nginx, echo, port } = site;
+    let NginxSite { t, nginx, echo, port } = site;
     let gateway = t.address;
     drop(t);
     eventually("the gateway is gone", async || TcpStream::connect(gateway).await.err()).await;

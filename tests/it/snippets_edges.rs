@@ -4,10 +4,10 @@
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::snippets::{Site, session_cookie};
-use crate::support::app::PUBLIC;
-use crate::support::browser::Ask;
-use crate::support::echo::{Raw, send_raw};
+use crate::snippets::{NginxSite, session_cookie};
+use crate::support::app::PUBLIC_URL;
+use crate::support::browser::BrowserRequest;
+use crate::support::echo::{RawResponse, send_raw};
 use crate::support::eventually;
 
 const OPEN: &str = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/public/**\"\nallow = [\"anyone\"]\n\
@@ -15,7 +15,7 @@ const OPEN: &str = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/public/**\"\
 const NAVIGATE: &str = "Sec-Fetch-Mode: navigate\r\nAccept: text/html\r\n";
 
 /// One request on public_url's host as bytes; `first` stands before Host.
-async fn send(site: &Site, line: &str, first: &str, headers: &str) -> Raw {
+async fn send(site: &NginxSite, line: &str, first: &str, headers: &str) -> RawResponse {
     let request =
         format!("{line} HTTP/1.1\r\n{first}Host: oa.example.com\r\nConnection: close\r\n{headers}\r\n");
     send_raw(site.address(), request.as_bytes()).await
@@ -25,7 +25,7 @@ async fn send(site: &Site, line: &str, first: &str, headers: &str) -> Raw {
 
 #[tokio::test]
 async fn behind_the_snippet_a_gateway_that_is_down_has_a_page_that_says_so_and_tries_again() {
-    let site = Site::with(OPEN, false).await;
+    let site = NginxSite::with(OPEN, false).await;
     let phone = site.signed_in("zhangsan").await;
     let cookie = format!("Cookie: {}\r\n", session_cookie(&phone));
     // A status of the application's own is nobody else's.
@@ -34,7 +34,7 @@ async fn behind_the_snippet_a_gateway_that_is_down_has_a_page_that_says_so_and_t
         assert_eq!(answer.status.to_string(), status);
         assert_eq!(answer.head.one("x-from"), Some("the application"), "{status}");
     }
-    let Site { t, nginx, echo, port } = site;
+    let NginxSite { t, nginx, echo, port } = site;
     let gateway = t.address;
     drop(t);
     eventually("the gateway is gone", async || TcpStream::connect(gateway).await.err()).await;
@@ -78,10 +78,10 @@ async fn behind_the_snippet_a_gateway_that_is_down_has_a_page_that_says_so_and_t
 
 #[tokio::test]
 async fn behind_the_snippet_an_application_that_is_down_is_not_taken_for_the_gateway() {
-    let site = Site::start().await;
+    let site = NginxSite::start().await;
     let phone = site.signed_in("zhangsan").await;
     let cookie = format!("Cookie: {}\r\n", session_cookie(&phone));
-    let Site { t, nginx, echo, port } = site;
+    let NginxSite { t, nginx, echo, port } = site;
     let application = echo.address();
     drop(echo);
     eventually("the application is gone", async || TcpStream::connect(application).await.err()).await;
@@ -106,7 +106,7 @@ async fn behind_the_snippet_a_quiet_websocket_outlives_the_longest_answer() {
         assert_eq!(http.matches("proxy_read_timeout 3600s;").count(), 2);
         http.replace("proxy_read_timeout 600s;", "proxy_read_timeout 1s;")
     };
-    let site = Site::changed("", false, short).await;
+    let site = NginxSite::changed("", false, short).await;
     let phone = site.signed_in("zhangsan").await;
     let cookie = session_cookie(&phone);
     let mut stream = TcpStream::connect(site.address()).await.expect("nginx");
@@ -152,7 +152,7 @@ async fn behind_the_snippet_case_52_no_products_identity_header_passes_even_wher
             "server {{\n {listen} default_server;\n server_name _;\n underscores_in_headers on;\n return 444;\n}}\n{http}"
         )
     };
-    let site = Site::changed(OPEN, false, lax).await;
+    let site = NginxSite::changed(OPEN, false, lax).await;
     let phone = site.signed_in("zhangsan").await;
     let cookie = format!("Cookie: {}\r\n", session_cookie(&phone));
     let names = [
@@ -212,7 +212,7 @@ async fn behind_the_snippet_case_52_no_products_identity_header_passes_even_wher
 
 #[tokio::test]
 async fn behind_the_snippet_case_53_our_token_as_bearer_never_reaches_the_application() {
-    let site = Site::with(OPEN, false).await;
+    let site = NginxSite::with(OPEN, false).await;
     let phone = site.signed_in("zhangsan").await;
     let token = session_cookie(&phone).replacen("__Host-gongpai=", "", 1);
     let broken = format!("{}x", &token[..token.len() - 4]);
@@ -243,7 +243,7 @@ async fn behind_the_snippet_case_53_our_token_as_bearer_never_reaches_the_applic
 
 #[tokio::test]
 async fn behind_the_snippet_a_control_character_in_a_header_is_no_server_error() {
-    let site = Site::with(OPEN, false).await;
+    let site = NginxSite::with(OPEN, false).await;
     let phone = site.signed_in("zhangsan").await;
     let ours = session_cookie(&phone);
     for odd in ["\x01", "\x08", "\x0b", "\x1b", "\x1f", "\x7f"] {
@@ -274,7 +274,8 @@ const CODE: &str = "bjT3EWbzVGzMyNmyPGTWvyIbnXLmFVJ1LhKSZ5ZVj_o";
 
 #[tokio::test]
 async fn behind_the_snippet_case_46_a_code_of_wecoms_goes_to_a_clean_sign_in_and_never_to_the_application() {
-    let site = Site::with(&format!("{OPEN}[gate]\ncode_paths = [\"/gitlab/users/auth\"]\n"), false).await;
+    let site =
+        NginxSite::with(&format!("{OPEN}[gate]\ncode_paths = [\"/gitlab/users/auth\"]\n"), false).await;
     let phone = site.signed_in("zhangsan").await;
     let ours = format!("Cookie: {}\r\n", session_cookie(&phone));
     let seen = site.echo.seen().len();
@@ -288,7 +289,7 @@ async fn behind_the_snippet_case_46_a_code_of_wecoms_goes_to_a_clean_sign_in_and
                     let page = send(&site, &line, "", &format!("{cookie}{NAVIGATE}")).await;
                     assert_eq!(page.status, 302, "{line}");
                     let location = page.head.one("location").expect("a Location");
-                    assert!(location.starts_with(&format!("{PUBLIC}/_gongpai/login?rd=")), "{location}");
+                    assert!(location.starts_with(&format!("{PUBLIC_URL}/_gongpai/login?rd=")), "{location}");
                     assert!(!location.contains(&CODE[..20]) && !location.contains("state"), "{location}");
                 }
             }
@@ -297,9 +298,10 @@ async fn behind_the_snippet_case_46_a_code_of_wecoms_goes_to_a_clean_sign_in_and
     assert_eq!(site.echo.seen().len(), seen, "{:?}", site.echo.seen().pop());
     // The person arrives at the page all the same.
     let mut phone = site.phone_of("zhangsan");
-    let end = phone.send(Ask::navigate(&format!("{PUBLIC}/collect?a=1&code={CODE}&state=S"))).await;
+    let end =
+        phone.send(BrowserRequest::navigate(&format!("{PUBLIC_URL}/collect?a=1&code={CODE}&state=S"))).await;
     let end = phone.follow(end, 10).await;
-    assert_eq!((end.status.as_u16(), end.url.as_str()), (200, &*format!("{PUBLIC}/collect?a=1")));
+    assert_eq!((end.status.as_u16(), end.url.as_str()), (200, &*format!("{PUBLIC_URL}/collect?a=1")));
     // An application's own callback, an application's own short code, and another host keep theirs.
     for target in [
         format!("/gitlab/users/auth/openid/callback?code={CODE}&state=S"),

@@ -1,17 +1,17 @@
 //! The printed nginx snippet for a host on which only the gateway answers, and the way from port 80.
 
-use gongpai::cli::snippet::{NginxArgs, nginx};
+use gongpai::cli::snippet::{NginxArgs, render_nginx};
 
 use crate::snippets::{config_of, tls_ends_before};
-use crate::support::app::{APP, PUBLIC, TestApp};
-use crate::support::echo::{Echo, send_raw};
+use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
+use crate::support::echo::{EchoServer, send_raw};
 use crate::support::nginx::Nginx;
 use crate::support::port::Port;
 
 #[tokio::test]
 async fn case_46_on_a_host_of_its_own_only_the_gateway_answers_and_applications_elsewhere_open_signed_in() {
     let t = TestApp::start().await;
-    let (echo, port, plain) = (Echo::start().await, Port::reserve(), Port::reserve());
+    let (echo, port, plain) = (EchoServer::start().await, Port::reserve(), Port::reserve());
     let config = config_of(&t);
     let print = |host: &str, upstream: Option<String>| {
         let args = NginxArgs {
@@ -21,7 +21,7 @@ async fn case_46_on_a_host_of_its_own_only_the_gateway_answers_and_applications_
             api: false,
             access_log: "gongpai.log".to_owned(),
         };
-        tls_ends_before(&nginx(&config, &args).expect("a snippet"))
+        tls_ends_before(&render_nginx(&config, &args).expect("a snippet"))
     };
     let own = print("oa.example.com", None);
     assert!(!own.contains("auth_request") && !own.contains("upstream app_"), "{own}");
@@ -30,15 +30,15 @@ async fn case_46_on_a_host_of_its_own_only_the_gateway_answers_and_applications_
         .replace("listen 127.0.0.1:80;", &format!("listen {};", plain.address()));
     let nginx = Nginx::start(&http).await;
     let mut phone = t.phone_of("zhangsan");
-    phone.resolve(PUBLIC, port.address());
-    phone.resolve(APP, port.address());
-    let end = phone.open(format!("{APP}/orders?x=1")).await;
-    assert_eq!((end.status.as_u16(), end.url.as_str()), (200, &*format!("{APP}/orders?x=1")));
+    phone.resolve(PUBLIC_URL, port.address());
+    phone.resolve(APP_URL, port.address());
+    let end = phone.open(format!("{APP_URL}/orders?x=1")).await;
+    assert_eq!((end.status.as_u16(), end.url.as_str()), (200, &*format!("{APP_URL}/orders?x=1")));
     assert_eq!(echo.last().one("remote-user"), Some("zhangsan"));
     assert_eq!(end.header("strict-transport-security"), Some("max-age=31536000"));
     let seen = echo.seen().len();
 
-    let home = phone.open(format!("{PUBLIC}/")).await;
+    let home = phone.open(format!("{PUBLIC_URL}/")).await;
     assert_eq!(home.status, 200);
     assert!(home.text().contains("张三"), "{}", home.text());
     assert_eq!(home.header("strict-transport-security"), Some("max-age=31536000"));
@@ -52,7 +52,7 @@ async fn case_46_on_a_host_of_its_own_only_the_gateway_answers_and_applications_
         ("/metrics", 404),
         ("/api/v1/sessions", 404),
     ] {
-        let page = phone.fetch(format!("{PUBLIC}{path}")).await;
+        let page = phone.fetch(format!("{PUBLIC_URL}{path}")).await;
         assert_eq!(page.status, status, "{path}: {}", page.text());
         assert_eq!(page.header("x-from"), None, "{path}");
     }

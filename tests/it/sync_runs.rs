@@ -2,106 +2,120 @@
 
 use gongpai::app::App;
 use gongpai::base::clock::Clock;
-use gongpai::config::{Config, Sources};
-use gongpai::simulator::{Running, Simulator};
-use gongpai::sync::progress::Progress;
-use gongpai::sync::queue::{Cause, Request, Run, Status};
-use gongpai::sync::remote::Kind;
-use gongpai::sync::run::Worked;
+use gongpai::config::{Config, ConfigSources};
+use gongpai::simulator::{RunningSimulator, Simulator};
+use gongpai::sync::progress::SyncProgress;
+use gongpai::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunStatus};
+use gongpai::sync::remote::SyncKind;
+use gongpai::sync::run::WorkResult;
 use serde_json::Value;
 
 use crate::support::app::{TestApp, configuration};
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
 use crate::support::process::{Program, Signal};
-use crate::support::replica::{Place, Replica};
+use crate::support::replica::{ReplicaSite, SyncReplica};
 
 /// The company of the simulator has eight members, one of them out of the application's sight.
-const VISIBLE: u64 = 7;
+const VISIBLE_MEMBERS: u64 = 7;
 
-async fn worked(a: &Replica, request: Request) -> Run {
+async fn work_request(a: &SyncReplica, request: SyncRequest) -> SyncRun {
     let id = a.request(request).await;
     let run = a.claim().await.expect("claimed");
     assert_eq!(run.id, id);
-    let worked = a.sync.work(&run, &Progress::default()).await;
+    let worked = a.sync.work(&run, &SyncProgress::default()).await;
     let run = a.find(&id).await;
-    assert_eq!(worked, Worked::Ended(run.status), "{run:?}");
+    assert_eq!(worked, WorkResult::Ended(run.status), "{run:?}");
     run
 }
 
-fn full() -> Request {
-    Request { kind: Kind::Full, cause: Cause::Command, dry_run: false, force: false }
+fn full_request() -> SyncRequest {
+    SyncRequest { kind: SyncKind::Full, cause: SyncCause::CommandLine, dry_run: false, force: false }
 }
 
-async fn active(a: &Replica) -> usize {
-    a.texts("SELECT userid FROM person_rows WHERE status <> 'left' AND until = 9223372036854775807")
+async fn count_active(a: &SyncReplica) -> usize {
+    a.query_texts("SELECT userid FROM person_rows WHERE status <> 'left' AND until = 9223372036854775807")
         .await
         .len()
 }
 
 #[tokio::test]
 async fn a_run_brings_the_chart_and_says_what_it_did() {
-    let place = Place::new().await;
+    let place = ReplicaSite::new().await;
     let a = place.replica().await;
-    let run = worked(&a, full()).await;
-    assert_eq!((run.status, run.complete, run.reason.as_str()), (Status::Done, true, ""), "{run:?}");
-    assert_eq!(run.counts.persons.created, VISIBLE);
-    assert!(run.counts.units.created > 0 && run.counts.memberships.created >= VISIBLE, "{:?}", run.counts);
+    let run = work_request(&a, full_request()).await;
+    assert_eq!((run.status, run.complete, run.reason.as_str()), (SyncRunStatus::Done, true, ""), "{run:?}");
+    assert_eq!(run.counts.persons.created, VISIBLE_MEMBERS);
+    assert!(
+        run.counts.units.created > 0 && run.counts.memberships.created >= VISIBLE_MEMBERS,
+        "{:?}",
+        run.counts
+    );
     assert_eq!(run.report.way, "visible");
     assert!(run.report.lines.iter().any(|line| line.contains("zhangsan")), "{:?}", run.report.lines);
-    assert_eq!(a.texts("SELECT corp_id FROM charts WHERE version = 1 AND complete_at > 0").await.len(), 1);
-    let again = worked(&a, Request { kind: Kind::Update, ..full() }).await;
-    assert_eq!((again.status, again.counts), (Status::Done, Default::default()), "{again:?}");
+    assert_eq!(
+        a.query_texts("SELECT corp_id FROM charts WHERE version = 1 AND complete_at > 0").await.len(),
+        1
+    );
+    let again = work_request(&a, SyncRequest { kind: SyncKind::Update, ..full_request() }).await;
+    assert_eq!((again.status, again.counts), (SyncRunStatus::Done, Default::default()), "{again:?}");
 }
 
 #[tokio::test]
 async fn a_rehearsal_says_what_would_change_and_changes_nothing() {
-    let place = Place::new().await;
+    let place = ReplicaSite::new().await;
     let a = place.replica().await;
-    let run = worked(&a, Request { dry_run: true, ..full() }).await;
-    assert_eq!((run.status, run.counts.persons.created), (Status::Done, VISIBLE), "{run:?}");
+    let run = work_request(&a, SyncRequest { dry_run: true, ..full_request() }).await;
+    assert_eq!((run.status, run.counts.persons.created), (SyncRunStatus::Done, VISIBLE_MEMBERS), "{run:?}");
     assert!(!run.report.lines.is_empty());
-    assert_eq!(active(&a).await, 0);
-    assert_eq!(a.texts("SELECT corp_id FROM charts WHERE version = 0 AND complete_at = 0").await.len(), 1);
+    assert_eq!(count_active(&a).await, 0);
+    assert_eq!(
+        a.query_texts("SELECT corp_id FROM charts WHERE version = 0 AND complete_at = 0").await.len(),
+        1
+    );
 }
 
 #[tokio::test]
 async fn a_run_that_would_remove_too_much_is_refused_until_it_is_forced() {
-    let place = Place::new().await;
+    let place = ReplicaSite::new().await;
     let a = place.replica().await;
-    worked(&a, full()).await;
+    work_request(&a, full_request()).await;
     for userid in ["zhaoliu", "sunqi", "zhouba"] {
         place.wecom.remove_member(userid);
     }
-    let before = active(&a).await;
-    let refused = worked(&a, full()).await;
-    assert_eq!(refused.status, Status::Refused, "{refused:?}");
+    let before = count_active(&a).await;
+    let refused = work_request(&a, full_request()).await;
+    assert_eq!(refused.status, SyncRunStatus::Refused, "{refused:?}");
     assert!(
         refused.reason.contains("--force") && refused.reason.contains("max_removals"),
         "{}",
         refused.reason
     );
-    assert_eq!((active(&a).await, refused.report.removals.persons), (before, 3));
+    assert_eq!((count_active(&a).await, refused.report.removals.persons), (before, 3));
     let rows = "SELECT detail FROM audit WHERE event = 'sync' AND decision = 'refused'";
-    assert_eq!(a.texts(rows).await, [format!("run {}: {}", refused.id, refused.reason)]);
-    let rehearsal = worked(&a, Request { dry_run: true, ..full() }).await;
-    assert_eq!((rehearsal.status, rehearsal.counts.persons.removed), (Status::Refused, 3), "{rehearsal:?}");
-    let forced = worked(&a, Request { force: true, ..full() }).await;
-    assert_eq!((forced.status, forced.counts.persons.removed), (Status::Done, 3), "{forced:?}");
-    assert_eq!(active(&a).await, before - 3);
+    assert_eq!(a.query_texts(rows).await, [format!("run {}: {}", refused.id, refused.reason)]);
+    let rehearsal = work_request(&a, SyncRequest { dry_run: true, ..full_request() }).await;
+    assert_eq!(
+        (rehearsal.status, rehearsal.counts.persons.removed),
+        (SyncRunStatus::Refused, 3),
+        "{rehearsal:?}"
+    );
+    let forced = work_request(&a, SyncRequest { force: true, ..full_request() }).await;
+    assert_eq!((forced.status, forced.counts.persons.removed), (SyncRunStatus::Done, 3), "{forced:?}");
+    assert_eq!(count_active(&a).await, before - 3);
 }
 
 #[tokio::test]
 async fn a_gateway_works_on_what_is_asked_for_and_counts_it() {
     let t = TestApp::start().await;
-    let id = t.app.sync.request(full()).await.expect("asked for");
+    let id = t.app.sync.request(full_request()).await.expect("asked for");
     let run = eventually("the run ends", async || {
         let run = t.app.sync.find(&id).await.expect("the database answers").expect("kept");
         run.status.is_final().then_some(run)
     })
     .await;
-    assert_eq!((run.status, run.counts.persons.created), (Status::Done, VISIBLE), "{run:?}");
-    t.app.sync.measure().await.expect("the database answers");
+    assert_eq!((run.status, run.counts.persons.created), (SyncRunStatus::Done, VISIBLE_MEMBERS), "{run:?}");
+    t.app.sync.refresh_metrics().await.expect("the database answers");
     let metrics = reqwest::get(format!("http://{}/metrics", t.admin)).await.unwrap().text().await.unwrap();
     for line in [
         "gongpai_sync_runs_total{kind=\"full\",outcome=\"done\"} 1",
@@ -116,7 +130,7 @@ async fn a_gateway_works_on_what_is_asked_for_and_counts_it() {
 
     // An hour later most of the company is gone, and somebody waits for an answer.
     t.app.clock.advance(std::time::Duration::from_secs(3600));
-    crate::support::directory::sql(
+    crate::support::directory::execute_sql(
         &t,
         "INSERT INTO conflicts (id, corp_id, kind, person_id, candidates, state, created_at) \
          SELECT 'c1', corp_id, 'reused', id, '[]', 'open', 0 FROM persons WHERE userid = 'zhangsan'",
@@ -126,7 +140,7 @@ async fn a_gateway_works_on_what_is_asked_for_and_counts_it() {
         t.wecom.remove_member(userid);
     }
     assert_eq!(t.sync().await["status"], "refused");
-    t.app.sync.measure().await.expect("the database answers");
+    t.app.sync.refresh_metrics().await.expect("the database answers");
     let metrics = reqwest::get(format!("http://{}/metrics", t.admin)).await.unwrap().text().await.unwrap();
     for line in [
         "gongpai_sync_runs_total{kind=\"full\",outcome=\"done\"} 1",
@@ -142,20 +156,20 @@ async fn a_gateway_works_on_what_is_asked_for_and_counts_it() {
 
 /// An installation on disk, with a database that was served once.
 struct Installation {
-    wecom: Running,
+    wecom: RunningSimulator,
     _database: TestDatabase,
     folder: tempfile::TempDir,
 }
 
 impl Installation {
-    async fn with(more: &str) -> Self {
+    async fn create(more: &str) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
         let database = TestDatabase::create().await;
         let text = configuration(&wecom, &database, more);
         let folder = tempfile::tempdir().expect("a folder");
         std::fs::write(folder.path().join("gongpai.toml"), &text).expect("a configuration");
         let (config, _) =
-            Config::load(&Sources { text: Some(text), ..Sources::default() }).expect("accepted");
+            Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() }).expect("accepted");
         let (app, _) = App::build(config, Clock::System).await.expect("the gateway starts");
         app.close().await;
         Self { wecom, _database: database, folder }
@@ -168,7 +182,7 @@ impl Installation {
 
 #[tokio::test]
 async fn the_command_works_alone_and_prints_its_report() {
-    let place = Installation::with("").await;
+    let place = Installation::create("").await;
     let rehearsal = place.sync(&["--dry-run"]).run().await;
     assert_eq!(rehearsal.code(), Some(0), "{rehearsal:?}");
     assert!(rehearsal.stdout.contains("persons      7        0        0"), "{}", rehearsal.stdout);
@@ -198,7 +212,7 @@ async fn the_command_works_alone_and_prints_its_report() {
 
 #[tokio::test]
 async fn the_command_says_why_it_failed() {
-    let place = Installation::with("[wecom]\napp_secret = \"another\"").await;
+    let place = Installation::create("[wecom]\napp_secret = \"another\"").await;
     let failed = place.sync(&[]).run().await;
     assert_eq!(failed.code(), Some(1), "{failed:?}");
     assert!(failed.stdout.contains("40001") && failed.stdout.contains("failed"), "{}", failed.stdout);
@@ -209,7 +223,7 @@ async fn an_interrupted_command_leaves_nothing_that_goes_on() {
     // Takes connections and never answers.
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", deaf.local_addr().unwrap());
-    let place = Installation::with(&format!("[wecom]\napi_address = {address:?}")).await;
+    let place = Installation::create(&format!("[wecom]\napi_address = {address:?}")).await;
     let mut process = place.sync(&["--force"]).start();
     process.line_with("reading departments").await;
     process.signal(Signal::Interrupt);

@@ -3,11 +3,14 @@
 
 use std::time::Duration;
 
-use gongpai::simulator::{Aim, Attribute, Broken, Department, Fault, Member, Simulator, Status};
+use gongpai::simulator::{
+    FaultTarget, InjectedFault, RecordDamage, SimulatedAttribute, SimulatedDepartment, SimulatedMember,
+    SimulatedStatus, Simulator,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::support::app::{PUBLIC, TestApp};
+use crate::support::app::{PUBLIC_URL, TestApp};
 
 /// The finance department's pages, by unit; 管理员's by tag; the boss's by leadership.
 const RULES: &str = r#"
@@ -33,18 +36,18 @@ allow = ["members"]
 "#;
 
 /// A full run reads a company of eight, of whom `zhengshi` is not visible.
-const VISIBLE: usize = 7;
+const VISIBLE_MEMBERS: usize = 7;
 
-fn active(persons: &[Value]) -> usize {
+fn count_active(persons: &[Value]) -> usize {
     persons.iter().filter(|p| p["status"] == "active").count()
 }
 
 #[tokio::test]
 async fn a_run_brings_units_persons_memberships_and_leaders() {
     let t = TestApp::with(RULES).await;
-    let run = t.synced().await;
+    let run = t.sync_fully().await;
     assert_eq!(run["kind"], "full");
-    assert_eq!(run["counts"]["persons"]["created"], VISIBLE, "{run:#}");
+    assert_eq!(run["counts"]["persons"]["created"], VISIBLE_MEMBERS, "{run:#}");
     let units = t.list("/directory/units").await;
     let mut paths: Vec<&str> = units.iter().filter_map(|u| u["path"].as_str()).collect();
     paths.sort_unstable();
@@ -66,12 +69,16 @@ async fn a_run_brings_units_persons_memberships_and_leaders() {
 #[tokio::test]
 async fn a_second_run_of_the_same_company_writes_no_row_of_the_directory() {
     let t = TestApp::start().await;
-    t.synced().await;
+    t.sync_fully().await;
     let rows = "SELECT COUNT(*) FROM person_rows WHERE since > 1";
-    let before = (t.number("SELECT version FROM charts").await, t.rows("directory_changes").await);
-    let run = t.synced().await;
-    assert_eq!((t.number("SELECT version FROM charts").await, t.rows("directory_changes").await), before);
-    assert_eq!(t.number(rows).await, 0);
+    let before =
+        (t.query_number("SELECT version FROM charts").await, t.count_rows("directory_changes").await);
+    let run = t.sync_fully().await;
+    assert_eq!(
+        (t.query_number("SELECT version FROM charts").await, t.count_rows("directory_changes").await),
+        before
+    );
+    assert_eq!(t.query_number(rows).await, 0);
     for entity in ["units", "persons", "memberships"] {
         assert_eq!(run["counts"][entity], json!({"created": 0, "updated": 0, "removed": 0}), "{run:#}");
     }
@@ -80,10 +87,10 @@ async fn a_second_run_of_the_same_company_writes_no_row_of_the_directory() {
 #[tokio::test]
 async fn case_24_who_is_moved_is_allowed_by_the_new_unit_and_refused_by_the_old_one_after_the_next_run() {
     let t = TestApp::with(RULES).await;
-    t.synced().await;
+    t.sync_fully().await;
     let mut lisi = t.signed_in("lisi").await;
     let sunqi = t.signed_in("sunqi").await;
-    let at = |path: &str| format!("{PUBLIC}{path}");
+    let at = |path: &str| format!("{PUBLIC_URL}{path}");
     assert_eq!(t.check(&lisi, &at("/finance/pay")).await.status, 200);
     assert_eq!(t.check(&sunqi, &at("/finance/pay")).await.status, 200, "in two departments");
     assert_eq!(t.check(&lisi, &at("/research/x")).await.status, 403);
@@ -105,7 +112,7 @@ async fn case_24_who_is_moved_is_allowed_by_the_new_unit_and_refused_by_the_old_
         lisi.leads.clear();
     });
     assert_eq!(t.check(&lisi, &at("/finance/pay")).await.status, 200, "not known yet");
-    let run = t.synced().await;
+    let run = t.sync_fully().await;
     assert_eq!(run["counts"]["memberships"], json!({"created": 1, "updated": 0, "removed": 1}), "{run:#}");
     assert_eq!(t.check(&lisi, &at("/finance/pay")).await.status, 403);
     assert_eq!(t.check(&lisi, &at("/lead/x")).await.status, 403);
@@ -116,7 +123,7 @@ async fn case_24_who_is_moved_is_allowed_by_the_new_unit_and_refused_by_the_old_
 #[tokio::test]
 async fn a_department_that_moves_or_is_renamed_keeps_its_id_and_rules_follow_its_path() {
     let t = TestApp::with(RULES).await;
-    t.synced().await;
+    t.sync_fully().await;
     let before = t.unit("财务部").await;
     let lisi = t.signed_in("lisi").await;
     t.wecom.change(|w| {
@@ -124,37 +131,41 @@ async fn a_department_that_moves_or_is_renamed_keeps_its_id_and_rules_follow_its
         finance.parent = 3;
         finance.name = "财务/结算".to_owned();
     });
-    t.synced().await;
+    t.sync_fully().await;
     let after = t.unit("研发部/财务∕结算").await;
     assert_eq!((&after["id"], &after["name"]), (&before["id"], &json!("财务/结算")), "{after}");
-    assert_eq!(t.check(&lisi, &format!("{PUBLIC}/finance/pay")).await.status, 403, "no unit of that path");
-    assert_eq!(t.check(&lisi, &format!("{PUBLIC}/research/x")).await.status, 200, "below it now");
+    assert_eq!(
+        t.check(&lisi, &format!("{PUBLIC_URL}/finance/pay")).await.status,
+        403,
+        "no unit of that path"
+    );
+    assert_eq!(t.check(&lisi, &format!("{PUBLIC_URL}/research/x")).await.status, 200, "below it now");
 }
 
 #[tokio::test]
 async fn case_24_whoever_left_or_is_disabled_is_out_with_the_run_and_stays_out() {
     let t = TestApp::start().await;
-    t.synced().await;
+    t.sync_fully().await;
     let (left, disabled, stays) =
         (t.signed_in("wangwu").await, t.signed_in("lisi").await, t.signed_in("zhangsan").await);
     t.wecom.remove_member("wangwu");
-    t.wecom.change_member("lisi", |m| m.status = Status::Disabled);
-    let run = t.synced().await;
+    t.wecom.change_member("lisi", |m| m.status = SimulatedStatus::Disabled);
+    let run = t.sync_fully().await;
     assert_eq!(run["counts"]["persons"], json!({"created": 0, "updated": 1, "removed": 1}), "{run:#}");
-    assert_eq!(t.check(&left, PUBLIC).await.status, 401);
-    assert_eq!(t.check(&disabled, PUBLIC).await.status, 401);
-    assert_eq!(t.check(&stays, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&left, PUBLIC_URL).await.status, 401);
+    assert_eq!(t.check(&disabled, PUBLIC_URL).await.status, 401);
+    assert_eq!(t.check(&stays, PUBLIC_URL).await.status, 200);
     assert_eq!(t.person("wangwu").await["status"], "left");
     assert_eq!(t.person("lisi").await["status"], "disabled");
-    t.wecom.change_member("lisi", |m| m.status = Status::Active);
-    t.synced().await;
-    assert_eq!(t.check(&disabled, PUBLIC).await.status, 401, "an ended session stays ended");
+    t.wecom.change_member("lisi", |m| m.status = SimulatedStatus::Active);
+    t.sync_fully().await;
+    assert_eq!(t.check(&disabled, PUBLIC_URL).await.status, 401, "an ended session stays ended");
 }
 
 #[tokio::test]
 async fn case_34_nobody_is_removed_when_much_is_missing_until_somebody_says_so() {
     let t = TestApp::start().await;
-    t.synced().await;
+    t.sync_fully().await;
     let phone = t.signed_in("zhangsan").await;
     let before = t.list("/directory/persons").await;
     for userid in ["wangwu", "zhaoliu", "sunqi"] {
@@ -164,14 +175,14 @@ async fn case_34_nobody_is_removed_when_much_is_missing_until_somebody_says_so()
     assert_eq!(run["status"], "refused", "{run:#}");
     assert!(run["reason"].as_str().is_some_and(|r| r.contains("max_removals")), "{run:#}");
     assert_eq!(t.list("/directory/persons").await, before, "nothing was written");
-    assert_eq!(t.check(&phone, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&phone, PUBLIC_URL).await.status, 200);
     let run = t.sync_with(json!({"force": true})).await;
     assert_eq!(
         (&run["status"], &run["counts"]["persons"]["removed"]),
         (&json!("done"), &json!(3)),
         "{run:#}"
     );
-    assert_eq!(active(&t.list("/directory/persons").await), active(&before) - 3);
+    assert_eq!(count_active(&t.list("/directory/persons").await), count_active(&before) - 3);
 }
 
 #[tokio::test]
@@ -179,16 +190,24 @@ async fn case_34_what_could_not_be_read_removes_nobody_and_says_so() {
     let faults = [
         (
             "60011",
-            Aim::at("user/list").with("department_id", 2),
-            Fault::Errcode(60011, "no privilege".into()),
+            FaultTarget::for_api("user/list").with("department_id", 2),
+            InjectedFault::Errcode(60011, "no privilege".into()),
         ),
-        ("HTML", Aim::at("user/list").with("department_id", 2), Fault::Html502),
-        ("cut off", Aim::at("user/list").with("department_id", 2), Fault::Truncated),
-        ("-1", Aim::at("user/list").with("department_id", 2), Fault::Errcode(-1, "system busy".into())),
-        ("broken", Aim::at("user/list").with("department_id", 2), Fault::BrokenRecord(Broken::WithoutId)),
+        ("HTML", FaultTarget::for_api("user/list").with("department_id", 2), InjectedFault::Html502),
+        ("cut off", FaultTarget::for_api("user/list").with("department_id", 2), InjectedFault::Truncated),
+        (
+            "-1",
+            FaultTarget::for_api("user/list").with("department_id", 2),
+            InjectedFault::Errcode(-1, "system busy".into()),
+        ),
+        (
+            "broken",
+            FaultTarget::for_api("user/list").with("department_id", 2),
+            InjectedFault::BrokenRecord(RecordDamage::WithoutId),
+        ),
     ];
     let t = TestApp::with(RULES).await;
-    t.synced().await;
+    t.sync_fully().await;
     let before = t.list("/directory/persons").await;
     let lisi = t.signed_in("lisi").await;
     t.wecom.change_member("zhaoliu", |m| m.position = "总监".to_owned());
@@ -199,22 +218,22 @@ async fn case_34_what_could_not_be_read_removes_nobody_and_says_so() {
         let run = t.sync().await;
         assert_eq!((&run["status"], &run["complete"]), (&json!("done"), &json!(false)), "{name}: {run:#}");
         assert_eq!(run["counts"]["persons"]["removed"], 0, "{name}: {run:#}");
-        assert_eq!(active(&t.list("/directory/persons").await), active(&before), "{name}");
-        assert_eq!(t.check(&lisi, &format!("{PUBLIC}/finance/pay")).await.status, 200, "{name}");
+        assert_eq!(count_active(&t.list("/directory/persons").await), count_active(&before), "{name}");
+        assert_eq!(t.check(&lisi, &format!("{PUBLIC_URL}/finance/pay")).await.status, 200, "{name}");
         t.wecom.clear_faults();
     }
     assert_eq!(t.person("zhaoliu").await["position"], "总监", "what was read came in all the same");
-    let run = t.synced().await;
+    let run = t.sync_fully().await;
     assert_eq!(run["counts"]["persons"]["removed"], 1, "{run:#}");
 }
 
 #[tokio::test]
 async fn case_34_empty_lists_with_errcode_0_remove_nobody() {
     let t = TestApp::start().await;
-    t.synced().await;
+    t.sync_fully().await;
     let before = (t.list("/directory/persons").await, t.list("/directory/units").await);
     for api in ["department/list", "user/list"] {
-        t.wecom.fail_always(api, Fault::EmptyList);
+        t.wecom.fail_always(api, InjectedFault::EmptyList);
         let run = t.sync_with(json!({"force": true})).await;
         assert_eq!(run["counts"]["persons"]["removed"], 0, "{api}: {run:#}");
         assert_eq!(run["complete"], false, "{api}: {run:#}");
@@ -226,21 +245,21 @@ async fn case_34_empty_lists_with_errcode_0_remove_nobody() {
 #[tokio::test]
 async fn without_wecom_a_run_fails_in_words_and_changes_nothing() {
     let t = TestApp::start().await;
-    t.synced().await;
+    t.sync_fully().await;
     let phone = t.signed_in("zhangsan").await;
     t.wecom.set_trusted_ips(Some(vec!["203.0.113.9".parse().expect("an address")]));
     let run = t.sync().await;
     assert_eq!(run["status"], "failed", "{run:#}");
     assert!(run["reason"].as_str().is_some_and(|r| r.contains("60020")), "{run:#}");
-    assert_eq!(t.check(&phone, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&phone, PUBLIC_URL).await.status, 200);
     t.wecom.set_trusted_ips(None);
-    t.synced().await;
+    t.sync_fully().await;
 }
 
 #[tokio::test]
 async fn a_visible_range_that_shrinks_is_refused_and_its_return_brings_the_same_people_back() {
     let t = TestApp::start().await;
-    t.synced().await;
+    t.sync_fully().await;
     let (zhangsan, unit) = (t.person("zhangsan").await, t.unit("研发部").await);
     t.wecom.change_app(|app| app.visible.departments = [2].into());
     assert_eq!(t.sync().await["status"], "refused");
@@ -250,7 +269,7 @@ async fn a_visible_range_that_shrinks_is_refused_and_its_return_brings_the_same_
     assert_eq!(t.unit("研发部").await, Value::Null);
     assert_eq!(t.unit("财务部").await["parent_id"], Value::Null, "its parent is not visible");
     t.wecom.change_app(|app| app.visible.departments = [1].into());
-    t.synced().await;
+    t.sync_fully().await;
     let back = t.person("zhangsan").await;
     assert_eq!((&back["id"], &back["status"]), (&zhangsan["id"], &json!("active")));
     assert_eq!(t.unit("研发部").await["id"], unit["id"], "and the units are the units they were");
@@ -264,9 +283,9 @@ async fn a_member_visible_singly_stays_although_no_list_has_it() {
         app.visible.members = ["zhaoliu".to_owned()].into();
     });
     let phone = t.signed_in("zhaoliu").await;
-    t.synced().await;
+    t.sync_fully().await;
     assert_eq!(t.person("zhaoliu").await["status"], "active");
-    assert_eq!(t.check(&phone, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&phone, PUBLIC_URL).await.status, 200);
 }
 
 #[tokio::test]
@@ -294,10 +313,10 @@ async fn the_seeds_duplicates_do_not_arise_and_local_entries_stay_as_they_are() 
             .await;
     let alone = t.get(&format!("/directory/persons/{}", own["id"].as_str().expect("an id"))).await;
     t.wecom.change_app(|app| app.legacy_fields = true);
-    let run = t.synced().await;
+    let run = t.sync_fully().await;
     assert_eq!(
         run["counts"]["persons"],
-        json!({"created": VISIBLE - 2, "updated": 2, "removed": 0}),
+        json!({"created": VISIBLE_MEMBERS - 2, "updated": 2, "removed": 0}),
         "{run:#}"
     );
     let zhangsan = t.person("zhangsan").await;
@@ -313,10 +332,10 @@ async fn the_seeds_duplicates_do_not_arise_and_local_entries_stay_as_they_are() 
     assert_eq!(places.len(), 2, "its department, and the local unit it was in: {lisi}");
     assert_eq!((&places[1]["unit_id"], &places[1]["leader"]), (&unit["id"], &json!(true)));
     t.wecom.remove_member("wangwu");
-    t.synced().await;
+    t.sync_fully().await;
     assert_eq!(t.get(&format!("/directory/persons/{}", own["id"].as_str().expect("an id"))).await, alone);
     assert_eq!(t.unit("项目组").await["id"], unit["id"]);
-    assert_eq!(t.list("/directory/persons").await.len(), VISIBLE + 1);
+    assert_eq!(t.list("/directory/persons").await.len(), VISIBLE_MEMBERS + 1);
 }
 
 #[tokio::test]
@@ -330,10 +349,12 @@ async fn case_49_a_new_member_with_a_local_persons_mobile_gets_none_of_its_right
         let (status, boss) = t.api(Method::POST, "/directory/persons", Some(&boss)).await;
         assert_eq!(status, 201, "{boss}");
         t.wecom.change_app(|app| app.legacy_fields = true);
-        t.wecom.add_member(Member::new("mallory", "马洛里").within([2]).with_mobile("13800000002"));
+        t.wecom.add_member(
+            SimulatedMember::new("mallory", "马洛里").with_departments([2]).with_mobile("13800000002"),
+        );
         t.wecom.change_member("lisi", |m| m.mobile = String::new());
         t.signed_in("mallory").await;
-        t.synced().await;
+        t.sync_fully().await;
         let mallory = t.person("mallory").await;
         assert_ne!(mallory["id"], boss["id"]);
         let units: Vec<_> = mallory["memberships"].as_array().expect("a list").iter().collect();
@@ -357,13 +378,13 @@ async fn two_members_with_one_mobile_are_not_linked_but_asked_about() {
     assert_eq!(status, 201, "{local}");
     t.wecom.change_app(|app| app.legacy_fields = true);
     t.wecom.change_member("wangwu", |m| m.mobile = "13800000002".to_owned());
-    let run = t.synced().await;
+    let run = t.sync_fully().await;
     assert_eq!(run["conflicts"].as_array().map(Vec::len), Some(2), "{run:#}");
     let conflicts = t.list("/directory/conflicts").await;
     assert_eq!(conflicts.len(), 2);
     assert!(conflicts.iter().all(|c| c["kind"] == "ambiguous" && c["candidates"] == json!([local["id"]])));
     assert_eq!(t.person("old.account").await["source"], "local", "untouched");
-    assert_eq!(t.synced().await["conflicts"], json!([]), "asked once");
+    assert_eq!(t.sync_fully().await["conflicts"], json!([]), "asked once");
     // An administrator says who it is: one person, with the id that applications knew.
     let lisi = t.person("lisi").await;
     let conflict = conflicts.iter().find(|c| c["person_id"] == lisi["id"]).expect("lisi's");
@@ -372,31 +393,31 @@ async fn two_members_with_one_mobile_are_not_linked_but_asked_about() {
     assert_eq!(status, 200, "{answer}");
     let merged = t.person("lisi").await;
     assert_eq!((&merged["id"], &merged["source"]), (&local["id"], &json!("wecom")), "{merged}");
-    t.synced().await;
+    t.sync_fully().await;
     assert_eq!(t.person("lisi").await["id"], local["id"], "and stays so");
 }
 
 #[tokio::test]
 async fn a_userid_that_is_used_again_is_somebody_else_and_inherits_nothing() {
     let t = TestApp::with(RULES).await;
-    t.synced().await;
-    let own = format!("{PUBLIC}/own/x");
+    t.sync_fully().await;
+    let own = format!("{PUBLIC_URL}/own/x");
     let zhangsan = t.signed_in("zhangsan").await;
     assert_eq!(t.check(&zhangsan, &own).await.status, 200);
     let give_up = std::time::Instant::now() + Duration::from_secs(20);
-    while t.rows("rule_bindings").await == 0 && std::time::Instant::now() < give_up {
+    while t.count_rows("rule_bindings").await == 0 && std::time::Instant::now() < give_up {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let before = t.person("zhangsan").await;
     t.wecom.remove_member("zhangsan");
-    t.synced().await;
+    t.sync_fully().await;
     assert_eq!(t.check(&zhangsan, &own).await.status, 401);
-    t.wecom.add_member(Member::new("ZhangSan", "张小三").within([2]));
-    t.synced().await;
+    t.wecom.add_member(SimulatedMember::new("ZhangSan", "张小三").with_departments([2]));
+    t.sync_fully().await;
     let after = t.person("zhangsan").await;
     assert_ne!(after["id"], before["id"]);
     let new = t.signed_in("ZhangSan").await;
-    assert_eq!(t.check(&new, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&new, PUBLIC_URL).await.status, 200);
     assert_eq!(t.check(&new, &own).await.status, 403, "the rule means the one before");
     assert_eq!(t.get("/directory/conflicts").await["items"][0]["kind"], "reused");
 }
@@ -407,31 +428,32 @@ async fn a_userid_that_is_used_again_between_two_runs_is_somebody_else_too() {
                        [[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n";
     let t = TestApp::with(OWN).await;
     t.wecom.change_app(|app| app.legacy_fields = true);
-    let number = |value: &str| Attribute::Text { name: "工号".to_owned(), value: value.to_owned() };
+    let number =
+        |value: &str| SimulatedAttribute::Text { name: "工号".to_owned(), value: value.to_owned() };
     t.wecom.change_member("lisi", |m| m.attributes = vec![number("G-1")]);
-    t.synced().await;
-    let own = format!("{PUBLIC}/own/x");
+    t.sync_fully().await;
+    let own = format!("{PUBLIC_URL}/own/x");
     let lisi = t.signed_in("lisi").await;
     assert_eq!(t.check(&lisi, &own).await.status, 200);
     let give_up = std::time::Instant::now() + Duration::from_secs(20);
-    while t.rows("rule_bindings").await == 0 && std::time::Instant::now() < give_up {
+    while t.count_rows("rule_bindings").await == 0 && std::time::Instant::now() < give_up {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let before = t.person("lisi").await;
     t.wecom.remove_member("lisi");
-    let mut other = Member::new("lisi", "李思").within([2]).with_mobile("13911110000");
+    let mut other = SimulatedMember::new("lisi", "李思").with_departments([2]).with_mobile("13911110000");
     other.attributes = vec![number("G-2")];
     t.wecom.add_member(other);
-    let run = t.synced().await;
+    let run = t.sync_fully().await;
     assert_eq!(run["counts"]["persons"], json!({"created": 1, "updated": 0, "removed": 1}), "{run:#}");
     let after = t.person("lisi").await;
     assert_ne!(after["id"], before["id"]);
     assert_eq!((&after["name"], &after["status"]), (&json!("李思"), &json!("active")));
     let old = t.get(&format!("/directory/persons/{}", before["id"].as_str().expect("an id"))).await;
     assert_eq!((&old["name"], &old["status"]), (&before["name"], &json!("left")), "{old}");
-    assert_eq!(t.check(&lisi, PUBLIC).await.status, 401, "signed out");
+    assert_eq!(t.check(&lisi, PUBLIC_URL).await.status, 401, "signed out");
     let new = t.signed_in("lisi").await;
-    assert_eq!(t.check(&new, PUBLIC).await.status, 200);
+    assert_eq!(t.check(&new, PUBLIC_URL).await.status, 200);
     assert_eq!(t.check(&new, &own).await.status, 403, "the rule means the one before");
     let conflicts = t.list("/directory/conflicts").await;
     assert_eq!(conflicts.len(), 1, "{conflicts:#?}");
@@ -439,7 +461,7 @@ async fn a_userid_that_is_used_again_between_two_runs_is_somebody_else_too() {
         (&conflicts[0]["kind"], &conflicts[0]["candidates"]),
         (&json!("reused"), &json!([before["id"]]))
     );
-    let again = t.synced().await;
+    let again = t.sync_fully().await;
     assert_eq!(again["counts"]["persons"], json!({"created": 0, "updated": 0, "removed": 0}), "{again:#}");
 }
 
@@ -447,10 +469,10 @@ async fn a_userid_that_is_used_again_between_two_runs_is_somebody_else_too() {
 async fn a_changed_userid_is_the_same_person_where_a_key_proves_it() {
     let t = TestApp::with("[directory]\nlink_by = [\"userid\", \"mobile\"]").await;
     t.wecom.change_app(|app| app.legacy_fields = true);
-    t.synced().await;
+    t.sync_fully().await;
     let before = t.person("lisi").await;
     t.wecom.change_member("lisi", |m| m.userid = "li.si".to_owned());
-    let run = t.synced().await;
+    let run = t.sync_fully().await;
     assert_eq!(run["counts"]["persons"], json!({"created": 0, "updated": 1, "removed": 0}), "{run:#}");
     let after = t.person("li.si").await;
     assert_eq!((&after["id"], &after["status"]), (&before["id"], &json!("active")));
@@ -460,7 +482,7 @@ async fn a_changed_userid_is_the_same_person_where_a_key_proves_it() {
 #[tokio::test]
 async fn after_a_complete_run_a_sign_in_costs_one_call() {
     let t = TestApp::start().await;
-    t.synced().await;
+    t.sync_fully().await;
     t.wecom.forget_requests();
     let (asked, got) = (t.wecom.calls("auth/getuserinfo"), t.wecom.calls("user/get"));
     t.signed_in("zhangsan").await;
@@ -477,12 +499,12 @@ async fn hostile_names_are_only_names() {
     let names = ["\u{1F600}部/门\u{0}\r\nRemote-User: root", "<script>alert(1)</script>", &"长".repeat(64)];
     for (n, name) in names.iter().enumerate() {
         let id = 100 + i64::try_from(n).expect("few");
-        t.wecom.add_department(Department::new(id, name, 1));
-        t.wecom.add_member(Member::new(&format!("odd{n}"), name).within([id]));
+        t.wecom.add_department(SimulatedDepartment::new(id, name, 1));
+        t.wecom.add_member(SimulatedMember::new(&format!("odd{n}"), name).with_departments([id]));
     }
-    t.synced().await;
+    t.sync_fully().await;
     let phone = t.signed_in("odd0").await;
-    let page = t.check(&phone, PUBLIC).await;
+    let page = t.check(&phone, PUBLIC_URL).await;
     let groups = page.header("remote-groups").expect("the header");
     assert!(groups.bytes().all(|b| b.is_ascii_graphic()), "{groups}");
     assert_eq!(page.header("remote-user"), Some("odd0"));
@@ -497,12 +519,12 @@ async fn cycles_orphans_and_fifteen_levels_have_their_places() {
     let t = TestApp::start().await;
     for level in 0..15 {
         let parent = if level == 0 { 1 } else { 199 + level };
-        t.wecom.add_department(Department::new(200 + level, &format!("层{level}"), parent));
+        t.wecom.add_department(SimulatedDepartment::new(200 + level, &format!("层{level}"), parent));
     }
-    t.wecom.add_member(Member::new("deep", "深").within([214]));
-    t.wecom.add_department(Department::new(300, "甲", 301));
-    t.wecom.add_department(Department::new(301, "乙", 300));
-    t.synced().await;
+    t.wecom.add_member(SimulatedMember::new("deep", "深").with_departments([214]));
+    t.wecom.add_department(SimulatedDepartment::new(300, "甲", 301));
+    t.wecom.add_department(SimulatedDepartment::new(301, "乙", 300));
+    t.sync_fully().await;
     let deep = t.person("deep").await;
     let unit = deep["memberships"][0]["unit_id"].as_str().expect("a unit").to_owned();
     let unit = t.get(&format!("/directory/units/{unit}")).await;
@@ -514,14 +536,14 @@ async fn with_the_contacts_secret_an_update_sees_who_is_new_moved_gone_or_disabl
     let wecom = Simulator::start().await.expect("the simulator starts");
     let secret = wecom.world().contacts.secret;
     let database = crate::support::database::TestDatabase::create().await;
-    let t = TestApp::on(wecom, database, &format!("[wecom]\ncontacts_secret = {secret:?}")).await;
-    let run = t.synced().await;
+    let t = TestApp::with_parts(wecom, database, &format!("[wecom]\ncontacts_secret = {secret:?}")).await;
+    let run = t.sync_fully().await;
     assert!(t.wecom.calls("user/list_id") >= 1, "{run:#}");
     let browser = t.signed_in("zhangsan").await;
     let gets = t.wecom.calls("user/get");
-    t.wecom.add_member(Member::new("new", "新人").within([4]));
+    t.wecom.add_member(SimulatedMember::new("new", "新人").with_departments([4]));
     t.wecom.change_member("lisi", |m| m.departments = vec![6]);
-    t.wecom.change_member("zhangsan", |m| m.status = Status::Disabled);
+    t.wecom.change_member("zhangsan", |m| m.status = SimulatedStatus::Disabled);
     t.wecom.remove_member("wangwu");
     let update = t.sync_with(json!({"kind": "update"})).await;
     assert_eq!((&update["status"], &update["kind"]), (&json!("done"), &json!("update")), "{update:#}");
@@ -530,7 +552,7 @@ async fn with_the_contacts_secret_an_update_sees_who_is_new_moved_gone_or_disabl
     assert!(t.wecom.calls("user/get") - gets <= 6, "{}", t.wecom.calls("user/get") - gets);
     assert_eq!(t.person("wangwu").await["status"], "left");
     assert_eq!(t.person("zhangsan").await["status"], "disabled");
-    assert_eq!(t.check(&browser, PUBLIC).await.status, 401, "the run ended the session");
+    assert_eq!(t.check(&browser, PUBLIC_URL).await.status, 401, "the run ended the session");
     let sales = t.unit("销售部").await;
     assert_eq!(t.person("lisi").await["memberships"][0]["unit_id"], sales["id"]);
 }

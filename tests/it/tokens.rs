@@ -7,69 +7,71 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use gongpai::base::seal::{Purpose, Sealer};
+use gongpai::base::seal::{SealPurpose, Sealer};
 use serde_json::{Value, json};
 
-use crate::support::app::{PUBLIC, ROOT_SECRET, TestApp};
-use crate::support::browser::Ask;
+use crate::support::app::{PUBLIC_URL, ROOT_SECRET, TestApp};
+use crate::support::browser::BrowserRequest;
 
-const SESSION: &str = "__Host-gongpai";
+const SESSION_COOKIE: &str = "__Host-gongpai";
 
-fn encode(value: &Value) -> String {
+fn encode_part(value: &Value) -> String {
     URL_SAFE_NO_PAD.encode(value.to_string())
 }
 
-fn part(token: &str, n: usize) -> Value {
+fn decode_part(token: &str, n: usize) -> Value {
     let bytes = URL_SAFE_NO_PAD.decode(token.split('.').nth(n).expect("three parts")).expect("base64url");
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
 /// A good token, and the key that signed it, taken out of the database with the root secret.
-struct Forge {
+struct TokenForge {
     good: String,
     key: EcdsaKeyPair,
 }
 
-impl Forge {
-    async fn of(t: &TestApp) -> Self {
+impl TokenForge {
+    async fn from_app(t: &TestApp) -> Self {
         let browser = t.signed_in("zhangsan").await;
-        let good = browser.cookies.value(SESSION).expect("a session").to_owned();
-        let (kid, sealed) =
-            (t.texts("SELECT kid FROM signing_keys").await, t.texts("SELECT sealed FROM signing_keys").await);
+        let good = browser.cookies.value(SESSION_COOKIE).expect("a session").to_owned();
+        let (kid, sealed) = (
+            t.query_texts("SELECT kid FROM signing_keys").await,
+            t.query_texts("SELECT sealed FROM signing_keys").await,
+        );
         let root: [u8; 32] = STANDARD.decode(ROOT_SECRET).unwrap().try_into().unwrap();
         let sealed = STANDARD.decode(&sealed[0]).unwrap();
-        let pkcs8 = Sealer::new(&root, Purpose::SigningKey).open(&sealed, kid[0].as_bytes()).unwrap();
+        let pkcs8 = Sealer::new(&root, SealPurpose::SigningKey).open(&sealed, kid[0].as_bytes()).unwrap();
         let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &pkcs8).unwrap();
         Self { good, key }
     }
 
     fn header(&self) -> Value {
-        part(&self.good, 0)
+        decode_part(&self.good, 0)
     }
 
     fn claims(&self) -> Value {
-        part(&self.good, 1)
+        decode_part(&self.good, 1)
     }
 
     /// Signs any two texts with the installation's own key.
-    fn signed(&self, header: &str, claims: &str) -> String {
-        signed_by(&self.key, header, claims)
+    fn sign(&self, header: &str, claims: &str) -> String {
+        sign_token(&self.key, header, claims)
     }
 
     fn with_header(&self, change: impl FnOnce(&mut Value)) -> String {
         let mut header = self.header();
         change(&mut header);
-        self.signed(&header.to_string(), &self.claims().to_string())
+        self.sign(&header.to_string(), &self.claims().to_string())
     }
 
     fn with_claims(&self, change: impl FnOnce(&mut Value)) -> String {
         let mut claims = self.claims();
         change(&mut claims);
-        self.signed(&self.header().to_string(), &claims.to_string())
+        self.sign(&self.header().to_string(), &claims.to_string())
     }
 }
 
-fn signed_by(key: &EcdsaKeyPair, header: &str, claims: &str) -> String {
+fn sign_token(key: &EcdsaKeyPair, header: &str, claims: &str) -> String {
     let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
     // Half of all signatures have the upper s, which is refused: what is wrong here must be something else.
     let signature = std::iter::repeat_with(|| key.sign(&SystemRandom::new(), text.as_bytes()).unwrap())
@@ -79,19 +81,23 @@ fn signed_by(key: &EcdsaKeyPair, header: &str, claims: &str) -> String {
 }
 
 /// Nobody, wherever it is shown; and still nobody the second time, from memory.
-async fn nobody(t: &TestApp, token: &str, what: &str) {
+async fn assert_signed_out(t: &TestApp, token: &str, what: &str) {
     for _ in 0..2 {
-        assert_eq!(t.check_with("cookie", &format!("{SESSION}={token}"), PUBLIC).await.status, 401, "{what}");
         assert_eq!(
-            t.check_with("authorization", &format!("Bearer {token}"), PUBLIC).await.status,
+            t.check_with("cookie", &format!("{SESSION_COOKIE}={token}"), PUBLIC_URL).await.status,
             401,
             "{what}"
         );
-        let ask =
-            Ask::fetch(&format!("{PUBLIC}/sso/session")).header("cookie", &format!("{SESSION}={token}"));
+        assert_eq!(
+            t.check_with("authorization", &format!("Bearer {token}"), PUBLIC_URL).await.status,
+            401,
+            "{what}"
+        );
+        let ask = BrowserRequest::fetch(&format!("{PUBLIC_URL}/sso/session"))
+            .header("cookie", &format!("{SESSION_COOKIE}={token}"));
         assert_eq!(t.desktop().send(ask).await.status, 401, "{what}");
-        let ask = Ask::navigate(&format!("{PUBLIC}/sso/login?rd=/x"))
-            .header("cookie", &format!("{SESSION}={token}"));
+        let ask = BrowserRequest::navigate(&format!("{PUBLIC_URL}/sso/login?rd=/x"))
+            .header("cookie", &format!("{SESSION_COOKIE}={token}"));
         assert_eq!(t.desktop().send(ask).await.status, 200, "{what}: the scan page");
     }
 }
@@ -99,35 +105,35 @@ async fn nobody(t: &TestApp, token: &str, what: &str) {
 #[tokio::test]
 async fn case_16_a_token_signed_again_by_our_own_key_is_good() {
     let t = TestApp::start().await;
-    let forge = Forge::of(&t).await;
+    let forge = TokenForge::from_app(&t).await;
     assert_eq!(forge.header()["alg"], "ES256");
     assert_eq!(forge.header()["typ"], "gongpai-session+jwt");
     let again = forge.with_claims(|_| {});
-    assert_eq!(t.check_with("cookie", &format!("{SESSION}={again}"), PUBLIC).await.status, 200);
+    assert_eq!(t.check_with("cookie", &format!("{SESSION_COOKIE}={again}"), PUBLIC_URL).await.status, 200);
     let mut names: Vec<_> = forge.claims().as_object().unwrap().keys().cloned().collect();
     names.sort();
     let want = ["amr", "aud", "auth_time", "corp", "exp", "iat", "iss", "name", "sid", "sub", "userid"];
     assert_eq!(names, want);
     let claims = forge.claims();
-    assert_eq!((&claims["iss"], &claims["aud"]), (&json!(PUBLIC), &json!("oa.example.com")));
+    assert_eq!((&claims["iss"], &claims["aud"]), (&json!(PUBLIC_URL), &json!("oa.example.com")));
     assert_eq!((&claims["userid"], &claims["amr"]), (&json!("zhangsan"), &json!(["wecom-app"])));
 }
 
 #[tokio::test]
 async fn case_16_a_token_does_not_choose_its_algorithm() {
     let t = TestApp::start().await;
-    let forge = Forge::of(&t).await;
-    let (header, claims) = (forge.header(), encode(&forge.claims()));
+    let forge = TokenForge::from_app(&t).await;
+    let (header, claims) = (forge.header(), encode_part(&forge.claims()));
     for alg in ["none", "None", "NONE", "nOnE", ""] {
         let mut header = header.clone();
         header["alg"] = json!(alg);
         for signature in ["", forge.good.rsplit('.').next().unwrap()] {
-            nobody(&t, &format!("{}.{claims}.{signature}", encode(&header)), alg).await;
+            assert_signed_out(&t, &format!("{}.{claims}.{signature}", encode_part(&header)), alg).await;
         }
-        nobody(&t, &format!("{}.{claims}", encode(&header)), alg).await;
+        assert_signed_out(&t, &format!("{}.{claims}", encode_part(&header)), alg).await;
     }
     // HMAC with everything that is public about the key.
-    let jwks = t.desktop().get(format!("{PUBLIC}/.well-known/jwks.json")).await;
+    let jwks = t.desktop().get(format!("{PUBLIC_URL}/.well-known/jwks.json")).await;
     let jwk: Value = jwks.json::<Value>()["keys"][0].clone();
     let point = forge.key.public_key().as_ref().to_vec();
     for secret in
@@ -138,26 +144,26 @@ async fn case_16_a_token_does_not_choose_its_algorithm() {
         {
             let mut header = header.clone();
             header["alg"] = json!(name);
-            let text = format!("{}.{claims}", encode(&header));
+            let text = format!("{}.{claims}", encode_part(&header));
             let tag = hmac::sign(&hmac::Key::new(algorithm, &secret), text.as_bytes());
-            nobody(&t, &format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref())), name).await;
+            assert_signed_out(&t, &format!("{text}.{}", URL_SAFE_NO_PAD.encode(tag.as_ref())), name).await;
         }
     }
     for alg in ["ES384", "RS256", "PS256", "EdDSA", "ES256K"] {
-        nobody(&t, &forge.with_header(|h| h["alg"] = json!(alg)), alg).await;
+        assert_signed_out(&t, &forge.with_header(|h| h["alg"] = json!(alg)), alg).await;
     }
 }
 
 #[tokio::test]
 async fn case_16_a_token_does_not_bring_its_own_key() {
     let t = TestApp::start().await;
-    let forge = Forge::of(&t).await;
+    let forge = TokenForge::from_app(&t).await;
     let mine = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let point = mine.public_key().as_ref();
     let jwk = json!({"kty": "EC", "crv": "P-256", "x": URL_SAFE_NO_PAD.encode(&point[1..33]), "y": URL_SAFE_NO_PAD.encode(&point[33..65])});
     let claims = forge.claims().to_string();
     let plain = forge.header();
-    nobody(&t, &signed_by(&mine, &plain.to_string(), &claims), "another key").await;
+    assert_signed_out(&t, &sign_token(&mine, &plain.to_string(), &claims), "another key").await;
     for (name, value) in [
         ("jwk", jwk),
         ("jku", json!("http://127.0.0.1:1/jwks.json")),
@@ -171,18 +177,19 @@ async fn case_16_a_token_does_not_bring_its_own_key() {
     ] {
         let mut header = plain.clone();
         header[name] = value;
-        nobody(&t, &signed_by(&mine, &header.to_string(), &claims), name).await;
+        assert_signed_out(&t, &sign_token(&mine, &header.to_string(), &claims), name).await;
     }
-    nobody(&t, &forge.with_header(|h| h["crit"] = json!(["exp"])), "crit").await;
-    nobody(&t, &forge.with_header(|h| drop(h.as_object_mut().unwrap().remove("kid"))), "no kid").await;
+    assert_signed_out(&t, &forge.with_header(|h| h["crit"] = json!(["exp"])), "crit").await;
+    assert_signed_out(&t, &forge.with_header(|h| drop(h.as_object_mut().unwrap().remove("kid"))), "no kid")
+        .await;
 }
 
 #[tokio::test]
 async fn case_16_a_token_of_another_type_issuer_audience_or_corporation_is_no_session() {
     let t = TestApp::with("[gate]\nassertion = true").await;
-    let forge = Forge::of(&t).await;
+    let forge = TokenForge::from_app(&t).await;
     for typ in [json!("gongpai-assertion+jwt"), json!("JWT"), json!("at+jwt"), json!(""), Value::Null] {
-        nobody(&t, &forge.with_header(|h| h["typ"] = typ), "typ").await;
+        assert_signed_out(&t, &forge.with_header(|h| h["typ"] = typ), "typ").await;
     }
     let changes: [(&str, Value); 14] = [
         ("aud", json!("app.example.com")),
@@ -201,29 +208,30 @@ async fn case_16_a_token_of_another_type_issuer_audience_or_corporation_is_no_se
         ("userid", Value::Null),
     ];
     for (name, value) in changes {
-        nobody(&t, &forge.with_claims(|c| c[name] = value), name).await;
+        assert_signed_out(&t, &forge.with_claims(|c| c[name] = value), name).await;
     }
     for name in ["iss", "aud", "corp", "sub", "sid", "exp", "iat", "userid"] {
-        nobody(&t, &forge.with_claims(|c| drop(c.as_object_mut().unwrap().remove(name))), name).await;
+        assert_signed_out(&t, &forge.with_claims(|c| drop(c.as_object_mut().unwrap().remove(name))), name)
+            .await;
     }
     // A real assertion, as an application holds it.
-    let check = t.check_with("cookie", &format!("{SESSION}={}", forge.good), PUBLIC).await;
+    let check = t.check_with("cookie", &format!("{SESSION_COOKIE}={}", forge.good), PUBLIC_URL).await;
     let assertion = check.header("gongpai-assertion").expect("an assertion").to_owned();
-    nobody(&t, &assertion, "an assertion").await;
+    assert_signed_out(&t, &assertion, "an assertion").await;
 }
 
 /// n, the order of P-256's group (SEC 2 §2.4.2).
-const ORDER: [u8; 32] = [
+const P256_ORDER: [u8; 32] = [
     0xff, 0xff, 0xff, 0xff, 0x00, 0x00, 0x00, 0x00, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, //
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
 /// The same token with (r, n − s) in place of (r, s), which verifies as well.
-fn twin(token: &str) -> String {
+fn negate_signature(token: &str) -> String {
     let (text, signature) = token.rsplit_once('.').expect("three parts");
     let mut bytes = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
     let mut borrow = 0;
-    for (digit, n) in bytes[32..].iter_mut().zip(ORDER).rev() {
+    for (digit, n) in bytes[32..].iter_mut().zip(P256_ORDER).rev() {
         let difference = i16::from(n) - i16::from(*digit) - borrow;
         (*digit, borrow) = (u8::try_from(difference.rem_euclid(256)).unwrap(), i16::from(difference < 0));
     }
@@ -235,23 +243,23 @@ async fn case_56_a_token_has_one_spelling_and_its_twin_is_nobody() {
     let t = TestApp::with("[gate]\nassertion = true\n").await;
     for _ in 0..8 {
         let browser = t.signed_in("zhangsan").await;
-        let good = browser.cookies.value(SESSION).expect("a session").to_owned();
-        let page = t.check(&browser, PUBLIC).await;
+        let good = browser.cookies.value(SESSION_COOKIE).expect("a session").to_owned();
+        let page = t.check(&browser, PUBLIC_URL).await;
         assert_eq!(page.status, 200);
         for token in [good.as_str(), page.header("gongpai-assertion").expect("an assertion")] {
             let signature = URL_SAFE_NO_PAD.decode(token.rsplit('.').next().unwrap()).unwrap();
             assert!(signature[32] < 0x80, "signed with the upper s");
         }
-        assert_eq!(twin(&twin(&good)), good);
-        nobody(&t, &twin(&good), "the twin").await;
+        assert_eq!(negate_signature(&negate_signature(&good)), good);
+        assert_signed_out(&t, &negate_signature(&good), "the twin").await;
     }
 }
 
 #[tokio::test]
 async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_starting() {
     let t = TestApp::start().await;
-    let forge = Forge::of(&t).await;
-    let jwk: Value = serde_json::from_str(&t.texts("SELECT jwk FROM signing_keys").await[0]).unwrap();
+    let forge = TokenForge::from_app(&t).await;
+    let jwk: Value = serde_json::from_str(&t.query_texts("SELECT jwk FROM signing_keys").await[0]).unwrap();
     let planted = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
     let mut other = jwk.clone();
     other["x"] = json!(URL_SAFE_NO_PAD.encode(&planted.public_key().as_ref()[1..33]));
@@ -266,16 +274,19 @@ async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_sta
         assert!(error.contains("public half of signing key"), "{error}");
         // What runs already goes on, and publishes nothing that is not its own.
         let kid = jwk["kid"].as_str().unwrap();
-        let mut change =
-            gongpai::db::feed::Change::begin(&t.app.db, &t.app.config.wecom.corp_id, t.app.clock.now())
-                .await
-                .unwrap();
-        change.announce(gongpai::db::feed::Kind::Key, kid);
+        let mut change = gongpai::db::feed::FeedTransaction::begin(
+            &t.app.db,
+            &t.app.config.wecom.corp_id,
+            t.app.clock.now(),
+        )
+        .await
+        .unwrap();
+        change.announce(gongpai::db::feed::FeedKind::Key, kid);
         change.commit().await.unwrap();
         t.advance(Duration::ZERO).await;
         assert_eq!(t.app.sessions.jwks(), vec![]);
-        let forged = signed_by(&planted, &forge.header().to_string(), &forge.claims().to_string());
-        let page = t.check_with("cookie", &format!("{SESSION}={forged}"), PUBLIC).await;
+        let forged = sign_token(&planted, &forge.header().to_string(), &forge.claims().to_string());
+        let page = t.check_with("cookie", &format!("{SESSION_COOKIE}={forged}"), PUBLIC_URL).await;
         assert_eq!(page.status, 401, "signed by the planted key");
     }
 }
@@ -283,7 +294,7 @@ async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_sta
 #[tokio::test]
 async fn case_16_times_are_judged_by_the_signed_whole_numbers_and_the_row() {
     let t = TestApp::start().await;
-    let forge = Forge::of(&t).await;
+    let forge = TokenForge::from_app(&t).await;
     let exp = forge.claims()["exp"].as_i64().unwrap();
     for value in [
         json!(exp + 1),
@@ -299,9 +310,10 @@ async fn case_16_times_are_judged_by_the_signed_whole_numbers_and_the_row() {
         Value::Null,
         json!([exp]),
     ] {
-        nobody(&t, &forge.with_claims(|c| c["exp"] = value.clone()), &format!("exp {value}")).await;
+        assert_signed_out(&t, &forge.with_claims(|c| c["exp"] = value.clone()), &format!("exp {value}"))
+            .await;
     }
-    let in_header = forge.signed(
+    let in_header = forge.sign(
         &{
             let mut header = forge.header();
             header["exp"] = json!(exp);
@@ -313,14 +325,14 @@ async fn case_16_times_are_judged_by_the_signed_whole_numbers_and_the_row() {
             claims.to_string()
         },
     );
-    nobody(&t, &in_header, "exp in the header only").await;
-    nobody(&t, &forge.with_claims(|c| c["iat"] = json!(exp - 10)), "issued in the future").await;
+    assert_signed_out(&t, &in_header, "exp in the header only").await;
+    assert_signed_out(&t, &forge.with_claims(|c| c["iat"] = json!(exp - 10)), "issued in the future").await;
 }
 
 #[tokio::test]
 async fn case_16_a_claim_that_is_there_twice_makes_no_token() {
     let t = TestApp::start().await;
-    let forge = Forge::of(&t).await;
+    let forge = TokenForge::from_app(&t).await;
     let (header, claims) = (forge.header().to_string(), forge.claims().to_string());
     for extra in [
         "\"userid\":\"admin\"",
@@ -329,23 +341,25 @@ async fn case_16_a_claim_that_is_there_twice_makes_no_token() {
         "\"aud\":\"evil.example\"",
         "\"sub\":\"x\"",
     ] {
-        nobody(&t, &forge.signed(&header, &claims.replacen('{', &format!("{{{extra},"), 1)), extra).await;
+        assert_signed_out(&t, &forge.sign(&header, &claims.replacen('{', &format!("{{{extra},"), 1)), extra)
+            .await;
         let last = format!("{},{extra}}}", &claims[..claims.len() - 1]);
-        nobody(&t, &forge.signed(&header, &last), extra).await;
+        assert_signed_out(&t, &forge.sign(&header, &last), extra).await;
     }
-    nobody(&t, &forge.signed(&header.replacen('{', "{\"alg\":\"none\",", 1), &claims), "alg twice").await;
+    assert_signed_out(&t, &forge.sign(&header.replacen('{', "{\"alg\":\"none\",", 1), &claims), "alg twice")
+        .await;
 }
 
 #[tokio::test]
 async fn case_16_a_token_that_is_cut_or_changed_anywhere_is_no_token() {
     let t = TestApp::start().await;
-    let forge = Forge::of(&t).await;
+    let forge = TokenForge::from_app(&t).await;
     let good = &forge.good;
     let step = (good.len() / 60).max(1);
     for at in (0..good.len()).step_by(step) {
         let cut = &good[..at];
         assert_eq!(
-            t.check_with("cookie", &format!("{SESSION}={cut}"), PUBLIC).await.status,
+            t.check_with("cookie", &format!("{SESSION_COOKIE}={cut}"), PUBLIC_URL).await.status,
             401,
             "cut at {at}"
         );
@@ -353,7 +367,7 @@ async fn case_16_a_token_that_is_cut_or_changed_anywhere_is_no_token() {
         bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
         let changed = String::from_utf8(bytes).unwrap();
         assert_eq!(
-            t.check_with("cookie", &format!("{SESSION}={changed}"), PUBLIC).await.status,
+            t.check_with("cookie", &format!("{SESSION_COOKIE}={changed}"), PUBLIC_URL).await.status,
             401,
             "changed at {at}"
         );
@@ -368,18 +382,18 @@ async fn case_16_a_token_that_is_cut_or_changed_anywhere_is_no_token() {
         ".".repeat(4000),
         "A".repeat(60_000),
     ] {
-        assert_eq!(t.check_with("cookie", &format!("{SESSION}={odd}"), PUBLIC).await.status, 401);
+        assert_eq!(t.check_with("cookie", &format!("{SESSION_COOKIE}={odd}"), PUBLIC_URL).await.status, 401);
     }
     // ECDSA's other signature of the same text: the session is the row's, so it says nothing new; it must not be a panic.
-    assert_eq!(t.check_with("cookie", &format!("{SESSION}={good}"), PUBLIC).await.status, 200);
+    assert_eq!(t.check_with("cookie", &format!("{SESSION_COOKIE}={good}"), PUBLIC_URL).await.status, 200);
 }
 
 #[tokio::test]
 async fn a_bearer_token_of_ours_is_a_session_and_any_other_is_the_applications() {
     let t = TestApp::start().await;
-    let forge = Forge::of(&t).await;
+    let forge = TokenForge::from_app(&t).await;
     for scheme in ["Bearer", "bearer", "BEARER"] {
-        let check = t.check_with("authorization", &format!("{scheme} {}", forge.good), PUBLIC).await;
+        let check = t.check_with("authorization", &format!("{scheme} {}", forge.good), PUBLIC_URL).await;
         assert_eq!((check.status.as_u16(), check.header("remote-user")), (200, Some("zhangsan")));
     }
     // Beside a good cookie, whatever the application's own token is.
@@ -390,21 +404,21 @@ async fn a_bearer_token_of_ours_is_a_session_and_any_other_is_the_applications()
         "Bearer x",
         "Negotiate \u{7}",
     ] {
-        let ask = Ask::navigate(&format!("http://{}/auth/nginx", t.address))
-            .header("x-original-url", &format!("{PUBLIC}/"))
+        let ask = BrowserRequest::navigate(&format!("http://{}/auth/nginx", t.address))
+            .header("x-original-url", &format!("{PUBLIC_URL}/"))
             .header("x-original-method", "GET")
-            .header("cookie", &format!("{SESSION}={}", forge.good));
+            .header("cookie", &format!("{SESSION_COOKIE}={}", forge.good));
         if other.contains('\u{7}') {
             continue;
         }
         assert_eq!(t.desktop().send(ask.header("authorization", other)).await.status, 200, "{other}");
-        assert_eq!(t.check_with("authorization", other, PUBLIC).await.status, 401, "{other}");
+        assert_eq!(t.check_with("authorization", other, PUBLIC_URL).await.status, 401, "{other}");
     }
-    let two = Ask::navigate(&format!("http://{}/auth/nginx", t.address))
-        .header("x-original-url", &format!("{PUBLIC}/"))
+    let two = BrowserRequest::navigate(&format!("http://{}/auth/nginx", t.address))
+        .header("x-original-url", &format!("{PUBLIC_URL}/"))
         .header("x-original-method", "GET")
-        .also("authorization", format!("Bearer {}", forge.good).as_bytes());
-    let two = two.also("authorization", b"Bearer x");
+        .add_header("authorization", format!("Bearer {}", forge.good).as_bytes());
+    let two = two.add_header("authorization", b"Bearer x");
     assert_eq!(t.desktop().send(two).await.status, 401, "two of them are a contradiction");
 }
 
@@ -413,16 +427,16 @@ async fn a_rotated_key_signs_after_the_jwks_may_be_known_and_the_old_ones_tokens
     let t = TestApp::start().await;
     let old = t.signed_in("zhangsan").await;
     let kid = |b: &crate::support::browser::Browser| {
-        part(b.cookies.value(SESSION).unwrap(), 0)["kid"].as_str().unwrap().to_owned()
+        decode_part(b.cookies.value(SESSION_COOKIE).unwrap(), 0)["kid"].as_str().unwrap().to_owned()
     };
     let jwks = async || -> Vec<String> {
-        let page = t.desktop().get(format!("{PUBLIC}/.well-known/jwks.json")).await;
+        let page = t.desktop().get(format!("{PUBLIC_URL}/.well-known/jwks.json")).await;
         let keys: Value = page.json();
         keys["keys"].as_array().unwrap().iter().map(|k| k["kid"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(jwks().await, [kid(&old)]);
-    let entry = gongpai::audit::Entry {
-        event: gongpai::audit::Event::KeyRotate,
+    let entry = gongpai::audit::AuditEntry {
+        event: gongpai::audit::AuditEvent::KeyRotate,
         person: None,
         userid: String::new(),
         address: None,
@@ -441,19 +455,21 @@ async fn a_rotated_key_signs_after_the_jwks_may_be_known_and_the_old_ones_tokens
     let new = t.signed_in("lisi").await;
     assert_eq!(kid(&new), new_kid);
     for browser in [&old, &new] {
-        assert_eq!(t.check(browser, PUBLIC).await.status, 200);
+        assert_eq!(t.check(browser, PUBLIC_URL).await.status, 200);
     }
     // Its last token has run out: the old one goes.
     t.advance(Duration::from_secs(12 * 3600 + 600)).await;
-    gongpai::app::jobs::delete_old(&t.app.db, t.app.clock.now(), t.app.config.session.ttl).await.unwrap();
+    gongpai::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), t.app.config.session.ttl)
+        .await
+        .unwrap();
     t.advance(Duration::ZERO).await;
-    assert_eq!(t.texts("SELECT kid FROM signing_keys").await, [new_kid]);
+    assert_eq!(t.query_texts("SELECT kid FROM signing_keys").await, [new_kid]);
 }
 
 #[tokio::test]
 async fn the_jwks_shows_public_halves_only() {
     let t = TestApp::start().await;
-    let page = t.desktop().get(format!("{PUBLIC}/.well-known/jwks.json")).await;
+    let page = t.desktop().get(format!("{PUBLIC_URL}/.well-known/jwks.json")).await;
     let keys: Value = page.json();
     let mut names: Vec<_> = keys["keys"][0].as_object().unwrap().keys().cloned().collect();
     names.sort();

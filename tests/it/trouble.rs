@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use gongpai::simulator::Fault;
+use gongpai::simulator::InjectedFault;
 
-use crate::support::app::{PUBLIC, TestApp, at_once};
+use crate::support::app::{PUBLIC_URL, TestApp, run_all_at_once};
 use crate::support::browser::{Browser, Page};
 
 /// The page of a code: its status, its words in both languages, a number to quote, and when to come again.
-fn says(page: &Page, code: &str, what: &str) {
+fn assert_page_of_code(page: &Page, code: &str, what: &str) {
     let row = gongpai::http::words::Code::ALL.iter().find(|c| c.as_str() == code).expect("a code").row();
     let text = page.words();
     assert!(text.contains(code), "{what}: {code}: {text}");
@@ -24,9 +24,9 @@ fn says(page: &Page, code: &str, what: &str) {
     assert!(page.headers.get("set-cookie").is_none(), "{what}");
 }
 
-async fn tries(t: &TestApp) -> (Browser, Page) {
+async fn try_sign_in(t: &TestApp) -> (Browser, Page) {
     let mut phone = t.phone_of("zhangsan");
-    let page = phone.open(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+    let page = phone.open(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
     (phone, page)
 }
 
@@ -67,10 +67,10 @@ async fn every_errcode_has_its_page() {
             "said so, hint: [1234567890], from ip: 198.51.100.23, more info at \
              https://open.work.weixin.qq.com/devtool/query?e={errcode}"
         );
-        t.wecom.fail_always(api, Fault::Errcode(errcode, message));
-        let (mut phone, page) = tries(&t).await;
+        t.wecom.fail_always(api, InjectedFault::Errcode(errcode, message));
+        let (mut phone, page) = try_sign_in(&t).await;
         let what = format!("{api} {errcode}");
-        says(&page, code, &what);
+        assert_page_of_code(&page, code, &what);
         assert!(page.text().contains(&errcode.to_string()), "{what}: {}", page.text());
         if errcode == 60020 {
             assert!(page.text().contains("198.51.100.23"), "the address to enter: {}", page.text());
@@ -78,8 +78,9 @@ async fn every_errcode_has_its_page() {
         // Whoever clicks is let in once WeCom is well again and the pause is over.
         t.wecom.clear_faults();
         t.advance(Duration::from_secs(700)).await;
-        let again =
-            page.link_with("/sso/login").map_or(format!("{PUBLIC}/sso/login?rd=/sso/session"), String::from);
+        let again = page
+            .link_with("/sso/login")
+            .map_or(format!("{PUBLIC_URL}/sso/login?rd=/sso/session"), String::from);
         let end = phone.open(again).await;
         assert_eq!(end.status, 200, "{what}: {}", end.text());
     }
@@ -89,29 +90,29 @@ async fn every_errcode_has_its_page() {
 async fn answers_that_cannot_be_read_are_the_unreachable_page() {
     let t = TestApp::start().await;
     let faults = [
-        Fault::Status500,
-        Fault::Html502,
-        Fault::EmptyBody,
-        Fault::Close,
-        Fault::Truncated,
-        Fault::CloseMidAnswer,
-        Fault::Text("null".to_owned()),
-        Fault::Text("[]".to_owned()),
-        Fault::Text("{\"errcode\":".to_owned()),
-        Fault::Text("[".repeat(100_000)),
-        Fault::HugeBody,
+        InjectedFault::Status500,
+        InjectedFault::Html502,
+        InjectedFault::EmptyBody,
+        InjectedFault::Close,
+        InjectedFault::Truncated,
+        InjectedFault::CloseMidAnswer,
+        InjectedFault::Text("null".to_owned()),
+        InjectedFault::Text("[]".to_owned()),
+        InjectedFault::Text("{\"errcode\":".to_owned()),
+        InjectedFault::Text("[".repeat(100_000)),
+        InjectedFault::HugeBody,
     ];
     for api in ["gettoken", "auth/getuserinfo", "user/get"] {
         // The longest is refused by the same few lines whatever was asked.
-        for fault in faults.iter().filter(|f| api == "user/get" || **f != Fault::HugeBody) {
+        for fault in faults.iter().filter(|f| api == "user/get" || **f != InjectedFault::HugeBody) {
             let signed_in = t.signed_in("lisi").await;
             if api == "gettoken" {
                 t.advance(Duration::from_secs(7200)).await; // the token runs out
             }
             t.wecom.fail_always(api, fault.clone());
-            let (_, page) = tries(&t).await;
-            says(&page, "wecom.unreachable", &format!("{api} {fault:?}"));
-            assert_eq!(t.check(&signed_in, PUBLIC).await.status, 200, "people already in notice nothing");
+            let (_, page) = try_sign_in(&t).await;
+            assert_page_of_code(&page, "wecom.unreachable", &format!("{api} {fault:?}"));
+            assert_eq!(t.check(&signed_in, PUBLIC_URL).await.status, 200, "people already in notice nothing");
             t.wecom.clear_faults();
             t.advance(Duration::from_secs(60)).await;
         }
@@ -120,12 +121,15 @@ async fn answers_that_cannot_be_read_are_the_unreachable_page() {
 
 #[tokio::test]
 async fn odd_but_readable_answers_sign_in() {
-    for fault in
-        [Fault::Bom, Fault::ControlCharacter, Fault::ErrcodeAsString, Fault::Slow(Duration::from_millis(300))]
-    {
+    for fault in [
+        InjectedFault::Bom,
+        InjectedFault::ControlCharacter,
+        InjectedFault::ErrcodeAsString,
+        InjectedFault::Slow(Duration::from_millis(300)),
+    ] {
         let t = TestApp::start().await;
         t.wecom.fail_always("*", fault.clone());
-        let (_, page) = tries(&t).await;
+        let (_, page) = try_sign_in(&t).await;
         assert_eq!(page.status, 200, "{fault:?}: {}", page.text());
         let me: serde_json::Value = page.json();
         assert_eq!(me["userid"], "zhangsan", "{fault:?}");
@@ -136,14 +140,14 @@ async fn odd_but_readable_answers_sign_in() {
 async fn whatever_hangs_there_is_a_page_within_fifteen_seconds() {
     let mut all = Vec::new();
     for faults in [
-        vec![("gettoken", Fault::Hang)],
-        vec![("auth/getuserinfo", Fault::Hang)],
-        vec![("user/get", Fault::Hang)],
-        vec![("auth/getuserinfo", Fault::HangMidAnswer)],
+        vec![("gettoken", InjectedFault::Hang)],
+        vec![("auth/getuserinfo", InjectedFault::Hang)],
+        vec![("user/get", InjectedFault::Hang)],
+        vec![("auth/getuserinfo", InjectedFault::HangMidAnswer)],
         vec![
-            ("gettoken", Fault::Slow(Duration::from_secs(5))),
-            ("auth/getuserinfo", Fault::Slow(Duration::from_secs(5))),
-            ("user/get", Fault::Slow(Duration::from_secs(7))),
+            ("gettoken", InjectedFault::Slow(Duration::from_secs(5))),
+            ("auth/getuserinfo", InjectedFault::Slow(Duration::from_secs(5))),
+            ("user/get", InjectedFault::Slow(Duration::from_secs(7))),
         ],
     ] {
         all.push(async move {
@@ -157,7 +161,7 @@ async fn whatever_hangs_there_is_a_page_within_fifteen_seconds() {
                 t.wecom.fail_always(api, fault.clone());
             }
             let mut phone = t.phone_of("zhangsan");
-            let callback = t.callback_of(&mut phone, &format!("{PUBLIC}/sso/login?rd=/x")).await;
+            let callback = t.callback_of(&mut phone, &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
             let mut second = phone.clone();
             let began = Instant::now();
             // A second callback of the same attempt waits, and hears the same.
@@ -167,8 +171,8 @@ async fn whatever_hangs_there_is_a_page_within_fifteen_seconds() {
             });
             let took = began.elapsed();
             assert!(took < Duration::from_secs(15), "{faults:?} took {took:?}");
-            says(&page, "wecom.unreachable", &format!("{faults:?}"));
-            says(&twin, "wecom.unreachable", &format!("{faults:?}, the second"));
+            assert_page_of_code(&page, "wecom.unreachable", &format!("{faults:?}"));
+            assert_page_of_code(&twin, "wecom.unreachable", &format!("{faults:?}, the second"));
             let wanted = match faults.as_slice() {
                 [_] => 2,
                 // The old token was refused on the way.
@@ -179,21 +183,21 @@ async fn whatever_hangs_there_is_a_page_within_fifteen_seconds() {
                 wanted,
                 "{faults:?}: lisi's, and one exchange of the code"
             );
-            assert_eq!(t.check(&signed_in, PUBLIC).await.status, 200);
+            assert_eq!(t.check(&signed_in, PUBLIC_URL).await.status, 200);
         });
     }
-    at_once(all).await;
+    run_all_at_once(all).await;
 }
 
 #[tokio::test]
 async fn a_trouble_page_tries_again_by_itself_once() {
     let t = TestApp::start().await;
-    t.wecom.fail_always("user/get", Fault::Status500);
-    let (mut phone, page) = tries(&t).await;
+    t.wecom.fail_always("user/get", InjectedFault::Status500);
+    let (mut phone, page) = try_sign_in(&t).await;
     let refresh = page.header("refresh").expect("goes on by itself").to_owned();
     let url = refresh.strip_prefix("5;url=").expect("after five seconds").to_owned();
     let second = phone.open(page.url.join(&url).unwrap()).await;
-    says(&second, "wecom.unreachable", "the second time");
+    assert_page_of_code(&second, "wecom.unreachable", "the second time");
     assert_eq!(second.header("refresh"), None, "only once");
     t.wecom.clear_faults();
     let end = phone.open(second.link_with("/sso/login").unwrap()).await;
@@ -203,9 +207,10 @@ async fn a_trouble_page_tries_again_by_itself_once() {
 #[tokio::test]
 async fn a_busy_page_says_when_the_window_ends() {
     let t = TestApp::start().await;
-    t.wecom.fail_always("auth/getuserinfo", Fault::Errcode(45009, "api freq out of limit".to_owned()));
-    let (_, page) = tries(&t).await;
-    says(&page, "wecom.busy", "45009");
+    t.wecom
+        .fail_always("auth/getuserinfo", InjectedFault::Errcode(45009, "api freq out of limit".to_owned()));
+    let (_, page) = try_sign_in(&t).await;
+    assert_page_of_code(&page, "wecom.busy", "45009");
     let until = t.app.clock.now().plus(Duration::from_secs(60)).rfc3339();
     assert!(page.text().contains(&until), "{}", page.text());
     assert_eq!(page.header("retry-after"), Some("60"));
@@ -218,7 +223,7 @@ async fn a_token_that_wecom_took_back_is_replaced_without_a_page() {
         t.signed_in("lisi").await;
         t.wecom.change(|w| w.revoked_token_errcode = code);
         t.wecom.revoke_tokens();
-        let (_, page) = tries(&t).await;
+        let (_, page) = try_sign_in(&t).await;
         assert_eq!(page.status, 200, "{code}: {}", page.text());
         assert_eq!(t.wecom.calls("gettoken"), 2);
     }
@@ -228,8 +233,8 @@ async fn a_token_that_wecom_took_back_is_replaced_without_a_page() {
 async fn a_wrong_secret_is_not_tried_again_and_again() {
     let t = TestApp::with("[wecom]\napp_secret = \"wrong-secret-wrong-secret-wrong-secret\"").await;
     for _ in 0..10 {
-        let (_, page) = tries(&t).await;
-        says(&page, "setup.secret", "a wrong secret");
+        let (_, page) = try_sign_in(&t).await;
+        assert_page_of_code(&page, "setup.secret", "a wrong secret");
     }
     assert_eq!(t.wecom.calls("gettoken"), 1, "repeated bad ones ban the address for an hour");
 }
@@ -245,12 +250,12 @@ async fn a_gateway_that_is_switched_off_or_not_configured_says_so_and_still_serv
         for mut browser in [t.phone_of("zhangsan"), t.desktop()] {
             for path in ["/sso/login?rd=/x", "/x_desktop/qiyeweixinsso.html", "/sso/callback?code=a&state=b"]
             {
-                let page = browser.get(format!("{PUBLIC}{path}")).await;
-                says(&page, code, &format!("{toml} {path}"));
+                let page = browser.get(format!("{PUBLIC_URL}{path}")).await;
+                assert_page_of_code(&page, code, &format!("{toml} {path}"));
             }
         }
-        assert_eq!(t.desktop().get(format!("{PUBLIC}/healthz")).await.status, 200);
-        assert_eq!(t.check(&t.desktop(), PUBLIC).await.status, 401);
+        assert_eq!(t.desktop().get(format!("{PUBLIC_URL}/healthz")).await.status, 200);
+        assert_eq!(t.check(&t.desktop(), PUBLIC_URL).await.status, 401);
         assert_eq!(t.wecom.calls_total(), 0, "{toml}");
     }
 }
@@ -264,7 +269,7 @@ async fn english_comes_first_where_the_reader_has_no_chinese() {
     {
         let mut browser = t.desktop();
         browser.accept_language = language.to_owned();
-        let text = browser.get(format!("{PUBLIC}/sso/login")).await.text();
+        let text = browser.get(format!("{PUBLIC_URL}/sso/login")).await.text();
         let (zh, en) = (text.find(&*row.happened.zh).unwrap(), text.find(&*row.happened.en).unwrap());
         assert_eq!(en < zh, english, "{language:?}: {text}");
         assert!(

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use gongpai::base::secret::sha256_hex;
-use gongpai::simulator::{Fault, Running, Simulator, World};
+use gongpai::simulator::{InjectedFault, RunningSimulator, Simulator, World};
 use reqwest::Client;
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -17,33 +17,33 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use url::Url;
 
-use crate::support::api::basic;
+use crate::support::api::basic_auth;
 use crate::support::database::{Engine, TestDatabase};
 use crate::support::port::Port;
-use crate::support::serve::Serve;
+use crate::support::serve::ServeProcess;
 
 /// Long enough that every wait for the database has run out (3 s for a connection, 5 s for the writer's turn), that an
 /// answer of WeCom's (14 s) and the end of its waiting fall into it, and that every pause has grown. What comes after
 /// is the same code, again and again; the whole minute, in which the lease of a call runs out too, is below.
-const AWAY: Duration = Duration::from_secs(16);
+const OUTAGE: Duration = Duration::from_secs(16);
 
 /// Everything is there so long after the database is back, on a busy machine.
-const ALL_THERE: Duration = Duration::from_secs(60);
+const DELIVERY_DEADLINE: Duration = Duration::from_secs(60);
 
 /// Who posts while the database is away.
 const PRODUCERS: usize = 4;
 
 /// What stands between the gateway and its database.
-enum Line {
+enum DatabaseLine {
     /// A proxy, and the database behind it.
     Postgres { near: Port, far: String, proxy: JoinSet<()> },
     /// A second connection that holds the writer's lock. Readers of a WAL see none: what is away is the disk.
     Sqlite { file: PathBuf, holds: Option<SqliteConnection> },
 }
 
-impl Line {
+impl DatabaseLine {
     /// One that works, and what the gateway's configuration has to say of it.
-    async fn to(database: &TestDatabase) -> (Self, String) {
+    async fn connect_to(database: &TestDatabase) -> (Self, String) {
         if database.engine() == Engine::Sqlite {
             let file = database.data_dir().join("gongpai.db");
             return (Self::Sqlite { file, holds: None }, String::new());
@@ -54,7 +54,7 @@ impl Line {
         url.set_host(Some("127.0.0.1")).expect("an address");
         url.set_port(Some(near.number())).expect("a port");
         let mut line = Self::Postgres { near, far, proxy: JoinSet::new() };
-        line.back().await;
+        line.restore().await;
         (line, format!("[database]\nurl = {:?}\n", url.as_str()))
     }
 
@@ -73,11 +73,11 @@ impl Line {
     }
 
     /// It works (again).
-    async fn back(&mut self) {
+    async fn restore(&mut self) {
         match self {
             Self::Postgres { near, far, proxy } => {
                 let listener = TcpListener::bind(near.address()).await.expect("the port is free");
-                proxy.spawn(passes_on(listener, far.clone()));
+                proxy.spawn(forward(listener, far.clone()));
             }
             Self::Sqlite { holds, .. } => {
                 let mut other = holds.take().expect("it was cut");
@@ -89,7 +89,7 @@ impl Line {
 }
 
 /// Connections end with the task, and with it the listener.
-async fn passes_on(listener: TcpListener, far: String) {
+async fn forward(listener: TcpListener, far: String) {
     let mut connections = JoinSet::new();
     while let Ok((mut near, _)) = listener.accept().await {
         let far = far.clone();
@@ -104,7 +104,7 @@ async fn passes_on(listener: TcpListener, far: String) {
 
 /// What one post was answered, and when.
 #[derive(Debug)]
-struct Answered {
+struct ApiAnswer {
     at: Instant,
     status: u16,
     retry_after: bool,
@@ -113,29 +113,29 @@ struct Answered {
 
 /// The application's side.
 #[derive(Clone)]
-struct Application {
+struct SendingApplication {
     client: Client,
     messages: String,
     authorization: String,
 }
 
-impl Application {
-    fn of(public: SocketAddr) -> Self {
+impl SendingApplication {
+    fn new(public: SocketAddr) -> Self {
         Self {
             client: Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("a client"),
             messages: format!("http://{public}/api/v1/messages"),
-            authorization: basic("oa"),
+            authorization: basic_auth("oa"),
         }
     }
 
-    async fn post(&self, userid: &str, text: &str) -> Answered {
+    async fn post(&self, userid: &str, text: &str) -> ApiAnswer {
         let body = json!({"to": {"users": [userid]}, "kind": "text", "content": {"content": text}});
         let call = self.client.post(&self.messages).header("authorization", &self.authorization);
         let answer = call.header("idempotency-key", sha256_hex(text)).json(&body).send().await;
         let answer = answer.expect("the process is there, and answers");
         let (status, retry_after) = (answer.status().as_u16(), answer.headers().contains_key("retry-after"));
         let body = answer.json().await.expect("JSON");
-        Answered { at: Instant::now(), status, retry_after, body }
+        ApiAnswer { at: Instant::now(), status, retry_after, body }
     }
 
     /// Accepted at once; answers the id.
@@ -146,7 +146,7 @@ impl Application {
     }
 
     /// Until it is accepted; every answer.
-    async fn insist(&self, userid: &str, text: &str) -> Vec<Answered> {
+    async fn send_until_accepted(&self, userid: &str, text: &str) -> Vec<ApiAnswer> {
         let mut answers = Vec::new();
         loop {
             answers.push(self.post(userid, text).await);
@@ -166,7 +166,7 @@ impl Application {
 }
 
 /// Waits for `count` calls of message/send: WeCom acts on a call before anything happens to its answer.
-async fn calls(wecom: &Running, count: u64) {
+async fn wait_for_calls(wecom: &RunningSimulator, count: u64) {
     crate::support::eventually("WeCom has the call", async || {
         (wecom.calls("message/send") >= count).then_some(())
     })
@@ -174,13 +174,13 @@ async fn calls(wecom: &Running, count: u64) {
 }
 
 /// The exact bytes of every call that carried this text.
-fn bytes_of(wecom: &Running, text: &str) -> Vec<String> {
+fn bytes_of(wecom: &RunningSimulator, text: &str) -> Vec<String> {
     let calls = wecom.requests().into_iter().filter(|request| request.api == "message/send");
     calls.map(|call| call.body).filter(|body| body.contains(text)).collect()
 }
 
 /// What a member's phone shows, oldest first.
-fn received(wecom: &Running, userid: &str) -> Vec<String> {
+fn received(wecom: &RunningSimulator, userid: &str) -> Vec<String> {
     let letters = wecom.inbox(userid).into_iter();
     letters.map(|letter| letter.content["content"].as_str().expect("a text").to_owned()).collect()
 }
@@ -189,23 +189,23 @@ async fn the_database_is_away_for(away: Duration) {
     let wecom = Simulator::start().await.expect("the simulator starts");
     wecom.change(|world: &mut World| world.populate(PRODUCERS + 20));
     let database = TestDatabase::create().await;
-    let (mut line, toml) = Line::to(&database).await;
-    let serve = Serve::start(&wecom, &database, &toml).await;
-    let application = Application::of(serve.public);
+    let (mut line, toml) = DatabaseLine::connect_to(&database).await;
+    let serve = ServeProcess::start(&wecom, &database, &toml).await;
+    let application = SendingApplication::new(serve.public);
     let mut want: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut ids = Vec::new();
 
     // Two calls are on their way, and WeCom has acted on both: one is answered while the database is away, the
     // other never. Behind the first one wait more messages of the same member.
-    wecom.fail_next("message/send", Fault::Hang.having_acted());
+    wecom.fail_next("message/send", InjectedFault::Hang.having_acted());
     ids.push(application.send("lisi", "没有回音").await);
     want.entry("lisi".to_owned()).or_default().push("没有回音".to_owned());
-    calls(&wecom, 1).await;
-    wecom.fail_next("message/send", Fault::Slow(Duration::from_secs(5)).having_acted());
+    wait_for_calls(&wecom, 1).await;
+    wecom.fail_next("message/send", InjectedFault::Slow(Duration::from_secs(5)).having_acted());
     for text in ["回音来得晚", "后面一", "后面二", "后面三"] {
         ids.push(application.send("zhangsan", text).await);
         want.entry("zhangsan".to_owned()).or_default().push(text.to_owned());
-        calls(&wecom, 2).await;
+        wait_for_calls(&wecom, 2).await;
     }
     // And some have just been accepted.
     for n in 1..=20 {
@@ -221,12 +221,12 @@ async fn the_database_is_away_for(away: Duration) {
         let (application, userid) = (application.clone(), format!("member{:04}", 20 + n));
         let text = format!("数据库不在时的第 {n} 条");
         want.entry(userid.clone()).or_default().push(text.clone());
-        producers.spawn(async move { application.insist(&userid, &text).await });
+        producers.spawn(async move { application.send_until_accepted(&userid, &text).await });
     }
     tokio::time::sleep(away.saturating_sub(cut.elapsed())).await;
     assert_eq!(received(&wecom, "zhangsan"), ["回音来得晚"], "nothing is sent of which nothing is written");
     let back = Instant::now();
-    line.back().await;
+    line.restore().await;
 
     let mut refused = 0;
     for mut answers in producers.join_all().await {
@@ -250,7 +250,7 @@ async fn the_database_is_away_for(away: Duration) {
         while application.status(id).await != "sent" {
             let status = application.status(id).await;
             assert!(["accepted", "sending", "sent"].contains(&status.as_str()), "{id}: {status}");
-            assert!(began.elapsed() < ALL_THERE, "{id} is {status}\n{}", serve.written());
+            assert!(began.elapsed() < DELIVERY_DEADLINE, "{id} is {status}\n{}", serve.written());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -271,7 +271,7 @@ async fn the_database_is_away_for(away: Duration) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn while_the_database_is_away_nothing_is_accepted_and_afterwards_everything_accepted_arrives_once() {
-    the_database_is_away_for(AWAY).await;
+    the_database_is_away_for(OUTAGE).await;
 }
 
 /// The same for a minute: the lease of a call on its way runs out meanwhile, and still it is not made twice.

@@ -11,18 +11,18 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
-use crate::proxy::IDENTITY;
+use crate::proxy::IDENTITY_HEADERS;
 use crate::todo::{Todo, Todos};
 
-const CSS: &str = include_str!("../../../static/pages/demo/application.css");
+const STYLESHEET: &str = include_str!("../../../static/pages/demo/application.css");
 
 /// No script, nothing of another host.
-const POLICY: &str =
+const PAGE_POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'";
 
 /// What its pages need.
 #[derive(Debug, Clone)]
-struct Application {
+struct SampleApplication {
     /// Where the simulator's phone is.
     phone: Arc<str>,
     todos: Todos,
@@ -64,7 +64,7 @@ impl Shown {
 /// One of its pages.
 #[derive(Debug, Template)]
 #[template(path = "demo/application.html", config = "static/askama.toml")]
-struct Page {
+struct ApplicationPage {
     name: String,
     userid: String,
     headers: Vec<(&'static str, String)>,
@@ -76,83 +76,107 @@ struct Page {
 }
 
 /// Its paths; `phone` is where the simulator's phone is, to go back to.
-pub(crate) fn routes(phone: String, todos: Todos) -> Router {
+pub(crate) fn build_routes(phone: String, todos: Todos) -> Router {
     Router::new()
-        .route("/", get(|State(app), headers: HeaderMap| async move { page(&app, &headers, Shown::Own) }))
+        .route(
+            "/",
+            get(|State(app), headers: HeaderMap| async move { render_page(&app, &headers, Shown::Own) }),
+        )
         .route(
             "/boss",
-            get(|State(app), headers: HeaderMap| async move { page(&app, &headers, Shown::Approval) }),
+            get(|State(app), headers: HeaderMap| async move { render_page(&app, &headers, Shown::Approval) }),
         )
         .route(
             "/finance",
-            get(|State(app), headers: HeaderMap| async move { page(&app, &headers, Shown::Finance) }),
+            get(|State(app), headers: HeaderMap| async move { render_page(&app, &headers, Shown::Finance) }),
         )
-        .route("/todo", get(todo_list).post(todo_add))
-        .route("/todo/{id}", get(todo_page))
-        .route("/todo/{id}/done", post(todo_done))
-        .route("/application.css", get(|| async { ([(CONTENT_TYPE, "text/css; charset=utf-8")], CSS) }))
-        .with_state(Application { phone: phone.into(), todos })
+        .route("/todo", get(list_todos).post(add_todo))
+        .route("/todo/{id}", get(show_todo))
+        .route("/todo/{id}/done", post(complete_todo))
+        .route(
+            "/application.css",
+            get(|| async { ([(CONTENT_TYPE, "text/css; charset=utf-8")], STYLESHEET) }),
+        )
+        .with_state(SampleApplication { phone: phone.into(), todos })
 }
 
-async fn todo_list(State(app): State<Application>, headers: HeaderMap) -> Response {
-    let shown = todos(&app, &headers, None, None);
-    page(&app, &headers, shown)
+async fn list_todos(State(app): State<SampleApplication>, headers: HeaderMap) -> Response {
+    let shown = todo_page_content(&app, &headers, None, None);
+    render_page(&app, &headers, shown)
 }
 
 /// What the form sends.
 #[derive(Debug, Deserialize)]
-struct Asked {
+struct TodoForm {
     to: String,
     title: String,
 }
 
-async fn todo_add(State(app): State<Application>, headers: HeaderMap, Form(asked): Form<Asked>) -> Response {
-    let from = plain(&text(&headers, "remote-name"));
+async fn add_todo(
+    State(app): State<SampleApplication>,
+    headers: HeaderMap,
+    Form(asked): Form<TodoForm>,
+) -> Response {
+    let from = decode_percent(&header_text(&headers, "remote-name"));
     let title = asked.title.trim();
     let title = if title.is_empty() { "报销单待审批" } else { title };
     let shown = match app.todos.add(&from, &asked.to, title).await {
         Ok(todo) => {
             let name = app.todos.members().iter().find(|(userid, _)| *userid == todo.to);
-            todos(&app, &headers, name.map(|(_, name)| name.clone()), None)
+            todo_page_content(&app, &headers, name.map(|(_, name)| name.clone()), None)
         }
-        Err(error) => todos(&app, &headers, None, Some(format!("{error:#}"))),
+        Err(error) => todo_page_content(&app, &headers, None, Some(format!("{error:#}"))),
     };
-    page(&app, &headers, shown)
+    render_page(&app, &headers, shown)
 }
 
-async fn todo_page(State(app): State<Application>, headers: HeaderMap, Path(id): Path<usize>) -> Response {
-    let todo = app.todos.one(id, &text(&headers, "remote-user"));
-    page(&app, &headers, Shown::Todo(todo))
+async fn show_todo(
+    State(app): State<SampleApplication>,
+    headers: HeaderMap,
+    Path(id): Path<usize>,
+) -> Response {
+    let todo = app.todos.find(id, &header_text(&headers, "remote-user"));
+    render_page(&app, &headers, Shown::Todo(todo))
 }
 
-async fn todo_done(State(app): State<Application>, headers: HeaderMap, Path(id): Path<usize>) -> Redirect {
-    app.todos.complete(id, &text(&headers, "remote-user"));
+async fn complete_todo(
+    State(app): State<SampleApplication>,
+    headers: HeaderMap,
+    Path(id): Path<usize>,
+) -> Redirect {
+    app.todos.complete(id, &header_text(&headers, "remote-user"));
     Redirect::to(&format!("/todo/{id}"))
 }
 
-fn todos(app: &Application, headers: &HeaderMap, sent: Option<String>, trouble: Option<String>) -> Shown {
-    let own = app.todos.of(&text(headers, "remote-user"));
+fn todo_page_content(
+    app: &SampleApplication,
+    headers: &HeaderMap,
+    sent: Option<String>,
+    trouble: Option<String>,
+) -> Shown {
+    let own = app.todos.addressed_to(&header_text(headers, "remote-user"));
     Shown::Todos { members: app.todos.members().to_vec(), own, sent, trouble }
 }
 
 /// A header of the gate's, as it stands there.
-fn text(headers: &HeaderMap, name: &str) -> String {
+fn header_text(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }
 
-fn plain(text: &str) -> String {
+fn decode_percent(text: &str) -> String {
     urlencoding::decode(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
 }
 
-fn page(app: &Application, headers: &HeaderMap, shown: Shown) -> Response {
+fn render_page(app: &SampleApplication, headers: &HeaderMap, shown: Shown) -> Response {
     let names = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"];
-    let identity = names.into_iter().zip(IDENTITY).map(|(shown, name)| (shown, text(headers, name)));
-    let groups = text(headers, "remote-groups");
-    let page = Page {
-        name: plain(&text(headers, "remote-name")),
-        groups: groups.split(',').filter(|group| !group.is_empty()).map(plain).collect(),
-        userid: text(headers, "remote-user"),
-        headers: identity.chain([("Cookie", text(headers, COOKIE.as_str()))]).collect(),
+    let identity =
+        names.into_iter().zip(IDENTITY_HEADERS).map(|(shown, name)| (shown, header_text(headers, name)));
+    let groups = header_text(headers, "remote-groups");
+    let page = ApplicationPage {
+        name: decode_percent(&header_text(headers, "remote-name")),
+        groups: groups.split(',').filter(|group| !group.is_empty()).map(decode_percent).collect(),
+        userid: header_text(headers, "remote-user"),
+        headers: identity.chain([("Cookie", header_text(headers, COOKIE.as_str()))]).collect(),
         organisation: app.phone.replace("/phone", "/organisation"),
         inbox: format!("{}/inbox", app.phone),
         phone: Arc::clone(&app.phone),
@@ -163,7 +187,7 @@ fn page(app: &Application, headers: &HeaderMap, shown: Shown) -> Response {
             let headers = [
                 (CONTENT_TYPE, "text/html; charset=utf-8"),
                 (CACHE_CONTROL, "no-store"),
-                (CONTENT_SECURITY_POLICY, POLICY),
+                (CONTENT_SECURITY_POLICY, PAGE_POLICY),
             ];
             (headers, html).into_response()
         }

@@ -9,9 +9,9 @@ use gongpai::base::secret::random_token;
 
 /// A folder of our own. Dropping it removes it too, so that an error on the way leaves nothing behind.
 #[derive(Debug)]
-pub(crate) struct Folder(Option<PathBuf>);
+pub(crate) struct TemporaryFolder(Option<PathBuf>);
 
-impl Folder {
+impl TemporaryFolder {
     /// A new folder among the temporary files, which nobody else may look into.
     pub(crate) fn create() -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("gongpai-demo-{}", random_token::<12>()));
@@ -30,7 +30,7 @@ impl Folder {
     }
 }
 
-impl Drop for Folder {
+impl Drop for TemporaryFolder {
     fn drop(&mut self) {
         if let Some(path) = self.0.take()
             && let Err(error) = fs::remove_dir_all(&path)
@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn the_folder_is_ours_alone_and_goes_with_everything_in_it() {
         for drops in [true, false] {
-            let folder = Folder::create().unwrap();
+            let folder = TemporaryFolder::create().unwrap();
             let path = folder.path().to_owned();
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
             fs::write(path.join("secret"), "s").unwrap();

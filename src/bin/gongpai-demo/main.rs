@@ -24,27 +24,27 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Parser;
-use gongpai::app::{App, Workings};
+use gongpai::app::{App, RuntimeParts};
 use gongpai::base::clock::Clock;
 use gongpai::base::secret::{random_token, sha256_hex};
-use gongpai::config::{Config, Sources};
+use gongpai::config::{Config, ConfigSources};
 use gongpai::observe::telemetry;
 use gongpai::simulator::{Simulator, World};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
-use folder::Folder;
-use proxy::Proxy;
+use folder::TemporaryFolder;
+use proxy::DemoProxy;
 use todo::Todos;
 
 /// How long the database may take to close before its files are removed all the same.
-const CLOSING: Duration = Duration::from_secs(2);
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A WeCom, the gateway and a sample application on this machine: no account, no configuration.
 #[derive(Debug, Parser)]
 #[command(name = "gongpai-demo", version, after_help = "Example:\n  gongpai-demo --port 9300")]
-struct Args {
+struct DemoArgs {
     /// The port of the phone, which is the page to open; 0 takes a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     port: u16,
@@ -52,36 +52,36 @@ struct Args {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let args = Args::parse();
+    let args = DemoArgs::parse();
     // Listened for before there is anything to leave behind.
     let stopped = stop_signal()?;
-    let folder = Folder::create().context("there is no place for the demo's files")?;
-    let outcome = demo(&args, folder.path(), stopped).await;
+    let folder = TemporaryFolder::create().context("there is no place for the demo's files")?;
+    let outcome = run_demo(&args, folder.path(), stopped).await;
     folder.remove().context("the demo's files could not be removed")?;
     outcome
 }
 
 /// Runs everything until `stopped`, or until a part of it ends by itself, which is an error.
-async fn demo(args: &Args, data_dir: &Path, stopped: impl Future<Output = ()>) -> anyhow::Result<()> {
-    let phone = listen(args.port).await?;
-    let front = listen(0).await?;
-    let (phone_url, public_url) = (url_of(&phone)?, url_of(&front)?);
-    let world = company(&public_url);
+async fn run_demo(args: &DemoArgs, data_dir: &Path, stopped: impl Future<Output = ()>) -> anyhow::Result<()> {
+    let phone = bind_loopback(args.port).await?;
+    let front = bind_loopback(0).await?;
+    let (phone_url, public_url) = (listener_url(&phone)?, listener_url(&front)?);
+    let world = sample_company(&public_url);
     // What `gongpai api-client add` prints: the application keeps the secret, the gateway its hash.
     let secret = random_token::<32>();
     let members: Vec<_> = world.members.iter().map(|m| (m.userid.clone(), m.name.clone())).collect();
-    let text = configuration(data_dir, &public_url, &phone_url, &world, &secret)?;
-    let (config, _) = Config::load(&Sources { text: Some(text), ..Sources::default() })?;
-    telemetry::begin(&config.log)?;
+    let text = render_configuration(data_dir, &public_url, &phone_url, &world, &secret)?;
+    let (config, _) = Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() })?;
+    telemetry::start_logging(&config.log)?;
     let (app, workings) = App::build(config, Clock::System).await.context("the gateway cannot start")?;
     let db = app.db.clone();
     let simulator = Simulator::new(world);
     let outcome = {
         let (listening, gateway_address) = oneshot::channel();
-        let gateway = pin!(gateway(app, workings, listening));
+        let gateway = pin!(run_gateway(app, workings, listening));
         let todos = Todos::new(&public_url, members, secret)?;
         let applications =
-            pin!(applications(front, gateway_address, public_url, format!("{phone_url}/phone"), todos));
+            pin!(run_applications(front, gateway_address, public_url, format!("{phone_url}/phone"), todos));
         // Nothing is waited for at the end: there is nobody whose request matters, and nothing that is kept.
         tokio::select! {
             () = stopped => Ok(()),
@@ -90,14 +90,18 @@ async fn demo(args: &Args, data_dir: &Path, stopped: impl Future<Output = ()>) -
             ended = simulator.serve(phone, std::future::pending()) => ended.context("the simulator ended"),
         }
     };
-    if tokio::time::timeout(CLOSING, db.close()).await.is_err() {
+    if tokio::time::timeout(CLOSE_TIMEOUT, db.close()).await.is_err() {
         tracing::warn!("The database did not close in time");
     }
     outcome
 }
 
 /// The gateway, until it is asked to stop; says where it listens.
-async fn gateway(app: App, workings: Workings, listening: oneshot::Sender<String>) -> anyhow::Result<()> {
+async fn run_gateway(
+    app: App,
+    workings: RuntimeParts,
+    listening: oneshot::Sender<String>,
+) -> anyhow::Result<()> {
     let ready = |public: &str, _admin: &str| {
         // Whoever waits for it ends together with us.
         let _ = listening.send(public.to_owned());
@@ -106,7 +110,7 @@ async fn gateway(app: App, workings: Workings, listening: oneshot::Sender<String
 }
 
 /// The proxy with the sample application behind it; says what to open once everything listens.
-async fn applications(
+async fn run_applications(
     front: TcpListener,
     gateway: oneshot::Receiver<String>,
     public_url: String,
@@ -114,14 +118,14 @@ async fn applications(
     todos: Todos,
 ) -> anyhow::Result<()> {
     let gateway = gateway.await.context("the gateway did not start")?;
-    let application = application::routes(phone.clone(), todos.at(&gateway));
-    let proxy = Proxy::new(&gateway, &public_url, application)?;
+    let application = application::build_routes(phone.clone(), todos.with_gateway(&gateway));
+    let proxy = DemoProxy::new(&gateway, &public_url, application)?;
     announce(&phone);
     axum::serve(front, proxy.routes()).await.context("the proxy ended")
 }
 
 /// The sample company, with the application's icon on the workbench.
-fn company(public_url: &str) -> World {
+fn sample_company(public_url: &str) -> World {
     let mut world = World::default();
     "报销".clone_into(&mut world.app.name);
     // A browser that is not WeCom's own says by `entrance` that it stands for it.
@@ -132,7 +136,7 @@ fn company(public_url: &str) -> World {
 }
 
 /// The gateway's `gongpai.toml`: what a real one says, and ports that are free.
-fn configuration(
+fn render_configuration(
     data_dir: &Path,
     public_url: &str,
     phone_url: &str,
@@ -212,14 +216,14 @@ format = "text"
     ))
 }
 
-async fn listen(port: u16) -> anyhow::Result<TcpListener> {
+async fn bind_loopback(port: u16) -> anyhow::Result<TcpListener> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     TcpListener::bind(address)
         .await
         .with_context(|| format!("cannot listen on {address}; try another --port"))
 }
 
-fn url_of(listener: &TcpListener) -> anyhow::Result<String> {
+fn listener_url(listener: &TcpListener) -> anyhow::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
@@ -257,8 +261,10 @@ mod tests {
     fn the_demos_configuration_is_accepted_without_a_warning() {
         let (public, phone) = ("http://127.0.0.1:2", "http://127.0.0.1:1");
         let text =
-            configuration(Path::new("/tmp/a \"b\""), public, phone, &company(public), "secret").unwrap();
-        let (config, warnings) = Config::load(&Sources { text: Some(text), ..Sources::default() }).unwrap();
+            render_configuration(Path::new("/tmp/a \"b\""), public, phone, &sample_company(public), "secret")
+                .unwrap();
+        let (config, warnings) =
+            Config::load(&ConfigSources { text: Some(text), ..ConfigSources::default() }).unwrap();
         assert_eq!(warnings, []);
         assert_eq!(config.hosts.public().to_string(), public);
         assert_eq!(config.data_dir, Path::new("/tmp/a \"b\""));
@@ -266,7 +272,7 @@ mod tests {
 
     #[test]
     fn the_icon_opens_what_wecom_trusts() {
-        let world = company("http://127.0.0.1:2");
+        let world = sample_company("http://127.0.0.1:2");
         assert_eq!(world.app.trusted_domains, ["127.0.0.1:2"]);
         assert_eq!(world.app.home_url, "http://127.0.0.1:2/sso/login?rd=%2F&entrance=app");
     }

@@ -15,29 +15,30 @@ use axum::http::header::{
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
-use gongpai::http::cookie::cookies;
+use gongpai::http::cookie::parse_cookies;
 use tower::ServiceExt as _;
 use url::Url;
 
 /// Longer than the gateway waits for WeCom.
-const PATIENCE: Duration = Duration::from_secs(20);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// The largest body of a request or an answer that is passed on.
-const MAX_BODY: usize = 1 << 20;
+const MAX_BODY_BYTES: usize = 1 << 20;
 
 /// What the gate says about the person, and the application believes.
-pub(crate) const IDENTITY: [&str; 4] = ["remote-user", "remote-name", "remote-email", "remote-groups"];
+pub(crate) const IDENTITY_HEADERS: [&str; 4] =
+    ["remote-user", "remote-name", "remote-email", "remote-groups"];
 
 /// Of what a browser sends, the headers that the application gets. nginx passes on everything it is not told to
 /// clear; naming the few is shorter.
-const PASSED: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
+const PASSED_HEADERS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
 /// Concern one connection only (RFC 9110 §7.6.1).
-const HOP_BY_HOP: [HeaderName; 4] = [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
+const HOP_BY_HOP_HEADERS: [HeaderName; 4] = [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
 
 /// A reverse proxy for one host with the gate in front of one application.
 #[derive(Debug)]
-pub(crate) struct Proxy {
+pub(crate) struct DemoProxy {
     gateway: Url,
     /// `http://127.0.0.1:PORT`, as the browser sees it.
     public: String,
@@ -46,13 +47,13 @@ pub(crate) struct Proxy {
     application: Router,
 }
 
-impl Proxy {
+impl DemoProxy {
     /// `gateway` is the gateway's `ADDRESS:PORT`, `public_url` our own origin.
     pub(crate) fn new(gateway: &str, public_url: &str, application: Router) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
             .redirect(reqwest::redirect::Policy::none())
-            .timeout(PATIENCE)
+            .timeout(REQUEST_TIMEOUT)
             .build()?;
         Ok(Self {
             gateway: Url::parse(&format!("http://{gateway}/"))?,
@@ -65,15 +66,15 @@ impl Proxy {
 
     /// Every path.
     pub(crate) fn routes(self) -> Router {
-        Router::new().fallback(pass).with_state(Arc::new(self))
+        Router::new().fallback(handle_request).with_state(Arc::new(self))
     }
 
     /// Passes a request of the gateway's own to it.
-    async fn to_gateway(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
+    async fn forward_to_gateway(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
         let url = self.gateway_url(&parts.uri)?;
-        let mut headers = self.browsers_own(&parts.headers);
+        let mut headers = self.browser_headers(&parts.headers);
         headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
-        let body = to_bytes(body, MAX_BODY).await.context("the request's body cannot be read")?;
+        let body = to_bytes(body, MAX_BODY_BYTES).await.context("the request's body cannot be read")?;
         let answer = self.client.request(parts.method, url).headers(headers).body(body).send().await?;
         let (status, headers) = (answer.status(), without_hop_by_hop(answer.headers()));
         let mut response = Response::new(Body::from(answer.bytes().await?));
@@ -83,24 +84,24 @@ impl Proxy {
     }
 
     /// Asks the gate; only its 200 leads to the application.
-    async fn to_application(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
-        let answer = self.check(&parts).await.context("the gate does not answer")?;
+    async fn forward_to_application(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
+        let answer = self.check_access(&parts).await.context("the gate does not answer")?;
         let headers = answer.headers();
         Ok(match answer.status() {
             StatusCode::OK => {
                 let mut request = Request::from_parts(parts, body);
-                *request.headers_mut() = self.for_application(request.headers(), headers);
+                *request.headers_mut() = self.application_headers(request.headers(), headers);
                 self.application.clone().oneshot(request).await.into_response()
             }
             // A navigation is sent on: to the sign-in, or to the page that says why not.
-            StatusCode::UNAUTHORIZED => sent_on(StatusCode::UNAUTHORIZED, headers.get(LOCATION)),
-            StatusCode::FORBIDDEN => sent_on(StatusCode::FORBIDDEN, headers.get("gongpai-denied")),
+            StatusCode::UNAUTHORIZED => redirect_or_status(StatusCode::UNAUTHORIZED, headers.get(LOCATION)),
+            StatusCode::FORBIDDEN => redirect_or_status(StatusCode::FORBIDDEN, headers.get("gongpai-denied")),
             other => anyhow::bail!("the gate answered {other}"),
         })
     }
 
-    async fn check(&self, parts: &Parts) -> anyhow::Result<reqwest::Response> {
-        let mut headers = self.browsers_own(&parts.headers);
+    async fn check_access(&self, parts: &Parts) -> anyhow::Result<reqwest::Response> {
+        let mut headers = self.browser_headers(&parts.headers);
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
         headers.insert("x-original-url", HeaderValue::from_str(&format!("{}{target}", self.public))?);
         headers.insert("x-original-method", HeaderValue::from_str(parts.method.as_str())?);
@@ -118,9 +119,9 @@ impl Proxy {
     }
 
     /// What the browser said, without what only a proxy may say.
-    fn browsers_own(&self, headers: &HeaderMap) -> HeaderMap {
+    fn browser_headers(&self, headers: &HeaderMap) -> HeaderMap {
         let mut passed = without_hop_by_hop(headers);
-        let proxys: Vec<_> = passed.keys().filter(|name| is_a_proxys(name)).cloned().collect();
+        let proxys: Vec<_> = passed.keys().filter(|name| is_proxy_header(name)).cloned().collect();
         for name in proxys {
             passed.remove(name);
         }
@@ -130,14 +131,14 @@ impl Proxy {
     }
 
     /// What the application gets of the browser's headers, and who the gate says it is.
-    fn for_application(&self, browser: &HeaderMap, gate: &HeaderMap) -> HeaderMap {
+    fn application_headers(&self, browser: &HeaderMap, gate: &HeaderMap) -> HeaderMap {
         let mut headers = HeaderMap::new();
-        for name in PASSED {
+        for name in PASSED_HEADERS {
             headers.extend(browser.get(&name).map(|value| (name, value.clone())));
         }
         headers.extend(foreign_cookies(browser).map(|value| (COOKIE, value)));
         headers.insert(HOST, self.authority.clone());
-        for name in IDENTITY {
+        for name in IDENTITY_HEADERS {
             let value = gate.get(name).cloned().unwrap_or_else(|| HeaderValue::from_static(""));
             headers.insert(HeaderName::from_static(name), value);
         }
@@ -145,12 +146,12 @@ impl Proxy {
     }
 }
 
-async fn pass(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
+async fn handle_request(State(proxy): State<Arc<DemoProxy>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
-    let outcome = if is_the_gateways(parts.uri.path()) {
-        proxy.to_gateway(parts, body).await
+    let outcome = if is_gateway_path(parts.uri.path()) {
+        proxy.forward_to_gateway(parts, body).await
     } else {
-        proxy.to_application(parts, body).await
+        proxy.forward_to_application(parts, body).await
     };
     outcome.unwrap_or_else(|error| {
         tracing::warn!("Bad gateway: {error:#}");
@@ -159,21 +160,21 @@ async fn pass(State(proxy): State<Arc<Proxy>>, request: Request) -> Response {
 }
 
 /// The paths that `gongpai snippet nginx` gives the gateway on public_url's host.
-fn is_the_gateways(path: &str) -> bool {
+fn is_gateway_path(path: &str) -> bool {
     let below = ["/_gongpai/", "/sso/", "/WW_verify_", "/wecom/callback/"];
     let whole = ["/qiyeweixinsso.html", "/x_desktop/qiyeweixinsso.html", "/.well-known/jwks.json"];
     below.iter().any(|prefix| path.starts_with(prefix)) || whole.contains(&path)
 }
 
 /// Whether a header speaks for a proxy or for the gate.
-fn is_a_proxys(name: &HeaderName) -> bool {
+fn is_proxy_header(name: &HeaderName) -> bool {
     let families = ["x-forwarded-", "x-original-", "remote-", "gongpai-"];
     *name == FORWARDED || families.iter().any(|family| name.as_str().starts_with(family))
 }
 
 fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
     let mut headers = headers.clone();
-    for name in HOP_BY_HOP.into_iter().chain([CONTENT_LENGTH]) {
+    for name in HOP_BY_HOP_HEADERS.into_iter().chain([CONTENT_LENGTH]) {
         headers.remove(name);
     }
     headers
@@ -181,21 +182,21 @@ fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
 
 /// The browser's cookies that are not the gateway's.
 fn foreign_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
-    let others: Vec<_> = cookies(headers)
-        .filter(|(name, _)| !is_our_cookie(name))
+    let others: Vec<_> = parse_cookies(headers)
+        .filter(|(name, _)| !is_gateway_cookie(name))
         .map(|(name, value)| [name, b"=", value].concat())
         .collect();
     HeaderValue::from_bytes(&others.join(&b"; "[..])).ok().filter(|value| !value.is_empty())
 }
 
-fn is_our_cookie(name: &[u8]) -> bool {
+fn is_gateway_cookie(name: &[u8]) -> bool {
     let bare = [&b"__Host-"[..], b"__Secure-"].into_iter().find_map(|prefix| name.strip_prefix(prefix));
     let bare = bare.unwrap_or(name);
     bare == b"gongpai" || bare.starts_with(b"gongpai-")
 }
 
 /// A redirect where the gate names a page, and its plain answer where it names none.
-fn sent_on(status: StatusCode, page: Option<&HeaderValue>) -> Response {
+fn redirect_or_status(status: StatusCode, page: Option<&HeaderValue>) -> Response {
     let no_store = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match page {
         Some(page) => (StatusCode::FOUND, [no_store, (LOCATION, page.clone())]).into_response(),
@@ -207,8 +208,8 @@ fn sent_on(status: StatusCode, page: Option<&HeaderValue>) -> Response {
 mod tests {
     use super::*;
 
-    fn proxy() -> Proxy {
-        Proxy::new("127.0.0.1:1", "http://127.0.0.1:2", Router::new()).unwrap()
+    fn proxy() -> DemoProxy {
+        DemoProxy::new("127.0.0.1:1", "http://127.0.0.1:2", Router::new()).unwrap()
     }
 
     #[test]
@@ -227,7 +228,7 @@ mod tests {
         browser.insert("remote-groups", "all".parse().unwrap());
         browser.insert("cookie", "a=1; gongpai=token; __Host-gongpai=t; gongpai-s-1=x; b=2".parse().unwrap());
         gate.insert("remote-user", "lisi".parse().unwrap());
-        let headers = proxy().for_application(&browser, &gate);
+        let headers = proxy().application_headers(&browser, &gate);
         assert_eq!(headers["remote-user"], "lisi");
         assert_eq!(headers["remote-groups"], "");
         assert_eq!(headers["cookie"], "a=1; b=2");
@@ -240,7 +241,7 @@ mod tests {
             browser.insert(HeaderName::from_static(name), "spoofed".parse().unwrap());
         }
         browser.insert("cookie", "gongpai=token".parse().unwrap());
-        let headers = proxy().browsers_own(&browser);
+        let headers = proxy().browser_headers(&browser);
         assert!(headers.values().all(|value| value != "spoofed"), "{headers:?}");
         assert_eq!(headers["cookie"], "gongpai=token");
         assert_eq!(headers["host"], "127.0.0.1:2");

@@ -10,10 +10,10 @@ use parking_lot::Mutex;
 use serde_json::{Value, json};
 
 /// A todo is sent again under the same key, so it may be asked for again after this.
-const PATIENCE: Duration = Duration::from_secs(10);
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The name in `[[api_clients]]`.
-const CLIENT: &str = "expenses";
+const API_CLIENT_ID: &str = "expenses";
 
 /// Todos of everybody, in memory. Clones are the same ones.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub(crate) struct Todos {
     /// Userid and name of everybody who may be chosen.
     members: Arc<[(String, String)]>,
     kept: Arc<Mutex<Vec<Todo>>>,
-    api: Arc<Api>,
+    api: Arc<MessagesApiClient>,
 }
 
 /// Something that somebody is asked to do.
@@ -40,7 +40,7 @@ pub(crate) struct Todo {
 }
 
 #[derive(Debug, Clone)]
-struct Api {
+struct MessagesApiClient {
     client: reqwest::Client,
     gateway: String,
     public_url: String,
@@ -54,15 +54,18 @@ impl Todos {
         members: Vec<(String, String)>,
         secret: String,
     ) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE).build()?;
+        let client = reqwest::Client::builder().no_proxy().timeout(REQUEST_TIMEOUT).build()?;
         let public_url = public_url.to_owned();
-        let api = Api { client, gateway: String::new(), public_url, secret };
+        let api = MessagesApiClient { client, gateway: String::new(), public_url, secret };
         Ok(Self { members: members.into(), kept: Arc::default(), api: Arc::new(api) })
     }
 
     /// The same, told to the gateway at `ADDRESS:PORT`.
-    pub(crate) fn at(mut self, gateway: &str) -> Self {
-        self.api = Arc::new(Api { gateway: gateway.to_owned(), ..Api::clone(&self.api) });
+    pub(crate) fn with_gateway(mut self, gateway: &str) -> Self {
+        self.api = Arc::new(MessagesApiClient {
+            gateway: gateway.to_owned(),
+            ..MessagesApiClient::clone(&self.api)
+        });
         self
     }
 
@@ -72,12 +75,12 @@ impl Todos {
     }
 
     /// What `userid` is asked to do, the newest first.
-    pub(crate) fn of(&self, userid: &str) -> Vec<Todo> {
+    pub(crate) fn addressed_to(&self, userid: &str) -> Vec<Todo> {
         self.kept.lock().iter().rev().filter(|todo| todo.to == userid).cloned().collect()
     }
 
     /// One that is `userid`'s.
-    pub(crate) fn one(&self, id: usize, userid: &str) -> Option<Todo> {
+    pub(crate) fn find(&self, id: usize, userid: &str) -> Option<Todo> {
         self.kept.lock().iter().find(|todo| todo.id == id && todo.to == userid).cloned()
     }
 
@@ -108,7 +111,7 @@ impl Todos {
     }
 }
 
-impl Api {
+impl MessagesApiClient {
     /// `POST /api/v1/messages`: a card whose link is a page of ours.
     async fn send(&self, todo: &Todo) -> anyhow::Result<()> {
         let message = json!({
@@ -125,7 +128,7 @@ impl Api {
         let call = self
             .client
             .post(format!("http://{}/api/v1/messages", self.gateway))
-            .basic_auth(CLIENT, Some(&self.secret))
+            .basic_auth(API_CLIENT_ID, Some(&self.secret))
             .header("Idempotency-Key", format!("todo-{}", todo.id))
             .json(&message);
         let answer = call.send().await.context("网关没有应答 · the gateway does not answer")?;
@@ -145,7 +148,7 @@ mod tests {
     fn todos() -> Todos {
         let members = vec![("lisi".to_owned(), "李四".to_owned())];
         // Nothing listens there.
-        Todos::new("http://127.0.0.1:2", members, "secret".to_owned()).unwrap().at("127.0.0.1:1")
+        Todos::new("http://127.0.0.1:2", members, "secret".to_owned()).unwrap().with_gateway("127.0.0.1:1")
     }
 
     #[tokio::test]
@@ -153,11 +156,11 @@ mod tests {
         let todos = todos();
         assert!(todos.add("张三", "nobody", "x").await.is_err());
         assert!(todos.add("张三", "lisi", "请审批").await.is_err());
-        assert_eq!(todos.of("lisi").len(), 1);
-        assert_eq!(todos.one(1, "zhangsan"), None);
+        assert_eq!(todos.addressed_to("lisi").len(), 1);
+        assert_eq!(todos.find(1, "zhangsan"), None);
         todos.complete(1, "zhangsan");
-        assert!(!todos.one(1, "lisi").unwrap().done);
+        assert!(!todos.find(1, "lisi").unwrap().done);
         todos.complete(1, "lisi");
-        assert!(todos.one(1, "lisi").unwrap().done);
+        assert!(todos.find(1, "lisi").unwrap().done);
     }
 }

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args, Subcommand};
 
 use super::{span, userid};
 use crate::base::clock::Timestamp;
-use crate::message::Status;
+use crate::message::MessageStatus;
 
 /// `gongpai send …`
 #[derive(Debug, Clone, Args)]
@@ -17,7 +17,7 @@ pub struct SendArgs {
     ///
     /// A unit is everybody in it and in the units below it.
     #[arg(long, value_name = "WHOM", value_parser = to, required_unless_present_any = ["all", "json"])]
-    pub to: Vec<To>,
+    pub to: Vec<SendTarget>,
     /// Everybody who may see the application
     #[arg(long, conflicts_with = "to")]
     pub all: bool,
@@ -52,7 +52,7 @@ pub struct SendArgs {
     pub key: Option<String>,
     /// Not sent any more after this long, or from then on: 30m, 2h, 3d, 2026-11-23T18:00:00+08:00
     #[arg(long, value_name = "TIME", value_parser = expiry)]
-    pub expires: Option<Expires>,
+    pub expires: Option<Expiry>,
     /// Cut what is too long for WeCom, instead of refusing it
     #[arg(long)]
     pub truncate: bool,
@@ -66,7 +66,7 @@ pub struct SendArgs {
 
 /// When a message is not sent any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Expires {
+pub enum Expiry {
     /// So long after now.
     After(Duration),
     /// At that instant.
@@ -75,7 +75,7 @@ pub enum Expires {
 
 /// Whom a message is for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum To {
+pub enum SendTarget {
     /// A userid.
     User(String),
     /// A unit: a path, our id, or `wecom:ID`.
@@ -84,14 +84,14 @@ pub enum To {
     Tag(String),
 }
 
-fn to(text: &str) -> Result<To, String> {
-    let (make, rest): (fn(String) -> To, &str) = match text.split_once(':') {
-        Some(("unit", rest)) => (To::Unit, rest),
-        Some(("tag", rest)) => (To::Tag, rest),
-        Some(("user", rest)) => (To::User, rest),
+fn to(text: &str) -> Result<SendTarget, String> {
+    let (make, rest): (fn(String) -> SendTarget, &str) = match text.split_once(':') {
+        Some(("unit", rest)) => (SendTarget::Unit, rest),
+        Some(("tag", rest)) => (SendTarget::Tag, rest),
+        Some(("user", rest)) => (SendTarget::User, rest),
         // No userid has a colon.
         Some(_) => return Err("write USERID, unit:PATH, unit:wecom:ID, tag:NAME or tag:wecom:ID".to_owned()),
-        None => (To::User, text),
+        None => (SendTarget::User, text),
     };
     if rest.trim().is_empty() || rest.chars().any(char::is_control) {
         return Err("nobody is named".to_owned());
@@ -99,12 +99,12 @@ fn to(text: &str) -> Result<To, String> {
     Ok(make(rest.to_owned()))
 }
 
-fn expiry(text: &str) -> Result<Expires, String> {
+fn expiry(text: &str) -> Result<Expiry, String> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
-        return Ok(Expires::At(Timestamp::from_millis(instant.timestamp_millis())));
+        return Ok(Expiry::At(Timestamp::from_millis(instant.timestamp_millis())));
     }
     let span = span(text).filter(|span| !span.is_zero());
-    span.map(Expires::After).ok_or_else(|| "write 30m, 2h, 3d or 2026-11-23T18:00:00+08:00".to_owned())
+    span.map(Expiry::After).ok_or_else(|| "write 30m, 2h, 3d or 2026-11-23T18:00:00+08:00".to_owned())
 }
 
 /// `gongpai messages …`
@@ -117,7 +117,7 @@ pub enum MessagesCommand {
     List {
         /// accepted, sending, sent, partly_failed, failed, unknown, expired or recalled
         #[arg(long, value_parser = status)]
-        status: Option<Status>,
+        status: Option<MessageStatus>,
         /// For this userid, or this person by our id; what went to everybody is not listed
         #[arg(long, value_name = "USERID", value_parser = userid)]
         user: Option<String>,
@@ -182,9 +182,9 @@ pub enum MessagesCommand {
     },
 }
 
-fn status(text: &str) -> Result<Status, String> {
-    Status::parse(text).ok_or_else(|| {
-        let known: Vec<_> = Status::ALL.iter().map(|status| status.as_str()).collect();
+fn status(text: &str) -> Result<MessageStatus, String> {
+    MessageStatus::parse(text).ok_or_else(|| {
+        let known: Vec<_> = MessageStatus::ALL.iter().map(|status| status.as_str()).collect();
         format!("there are {}", known.join(", "))
     })
 }
@@ -194,7 +194,7 @@ mod tests {
     use clap::Parser as _;
 
     use super::*;
-    use crate::cli::Args as Line;
+    use crate::cli::CommandLine as Line;
 
     fn send(rest: &[&str]) -> Result<Line, clap::Error> {
         Line::try_parse_from([&["gongpai", "send"], rest].concat())
@@ -202,10 +202,10 @@ mod tests {
 
     #[test]
     fn whom_it_is_for_is_a_userid_a_unit_or_a_tag() {
-        assert_eq!(to("zhangsan"), Ok(To::User("zhangsan".to_owned())));
-        assert_eq!(to("unit:总部/财务部"), Ok(To::Unit("总部/财务部".to_owned())));
-        assert_eq!(to("unit:wecom:2"), Ok(To::Unit("wecom:2".to_owned())));
-        assert_eq!(to("tag:管理员"), Ok(To::Tag("管理员".to_owned())));
+        assert_eq!(to("zhangsan"), Ok(SendTarget::User("zhangsan".to_owned())));
+        assert_eq!(to("unit:总部/财务部"), Ok(SendTarget::Unit("总部/财务部".to_owned())));
+        assert_eq!(to("unit:wecom:2"), Ok(SendTarget::Unit("wecom:2".to_owned())));
+        assert_eq!(to("tag:管理员"), Ok(SendTarget::Tag("管理员".to_owned())));
         for bad in ["", " ", "unit:", "tag: ", "wecom:2", "group:x", "a\u{7}"] {
             assert!(to(bad).is_err(), "{bad:?}");
         }

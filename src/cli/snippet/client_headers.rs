@@ -4,15 +4,15 @@
 //! send those is anybody. nginx cannot clear by a prefix, so every documented name stands here.
 
 /// The headers with which the gate names a person, which the snippet sets.
-pub(super) const IDENTITY: [&str; 5] =
+pub(super) const IDENTITY_HEADERS: [&str; 5] =
     ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Gongpai-Assertion"];
 
 /// Further headers that the snippet sets to what is true.
-pub(super) const REQUEST: [&str; 5] =
+pub(super) const REQUEST_HEADERS: [&str; 5] =
     ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP"];
 
 /// Headers that say nothing behind our gate and are therefore not sent at all.
-pub(super) const CLEARED: &[&str] = &[
+pub(super) const CLEARED_HEADERS: &[&str] = &[
     "Gongpai-Denied",
     "Gongpai-Authorization",
     "Gongpai-Cookie",
@@ -165,7 +165,7 @@ pub(super) const CLEARED: &[&str] = &[
 ];
 
 /// `name` with each of its hyphens as it is or as an underscore, in every mix; the name itself first.
-pub(super) fn spellings(name: &str) -> Vec<String> {
+pub(super) fn list_spellings(name: &str) -> Vec<String> {
     let mut spellings = vec![String::new()];
     for c in name.chars() {
         if c == '-' {
@@ -187,13 +187,13 @@ mod tests {
 
     #[test]
     fn a_name_is_spelt_with_every_mix_of_hyphens_and_underscores() {
-        assert_eq!(spellings("Proxy"), ["Proxy"]);
-        assert_eq!(spellings("A-B-C"), ["A-B-C", "A_B-C", "A-B_C", "A_B_C"]);
+        assert_eq!(list_spellings("Proxy"), ["Proxy"]);
+        assert_eq!(list_spellings("A-B-C"), ["A-B-C", "A_B-C", "A-B_C", "A_B_C"]);
     }
 
     #[test]
     fn every_name_stands_in_the_list_once() {
-        let all = || IDENTITY.iter().chain(&REQUEST).chain(CLEARED);
+        let all = || IDENTITY_HEADERS.iter().chain(&REQUEST_HEADERS).chain(CLEARED_HEADERS);
         let distinct: BTreeSet<_> = all().map(|name| name.to_ascii_lowercase()).collect();
         assert_eq!(distinct.len(), all().count());
     }

@@ -6,10 +6,10 @@ mod client_headers;
 mod nginx;
 
 use crate::base::host::Origin;
-use crate::base::url::{ReturnTo, encode};
+use crate::base::url::{ReturnTo, percent_encode};
 use crate::config::Config;
 
-pub use nginx::{DEFAULT_ACCESS_LOG, NginxArgs, nginx};
+pub use nginx::{DEFAULT_ACCESS_LOG, NginxArgs, render_nginx};
 
 /// The hardened unit of systemd; depends on nothing of the installation.
 pub const SYSTEMD_UNIT: &str = include_str!("gongpai.service");
@@ -58,7 +58,7 @@ pub struct WorkbenchArgs {
 ///
 /// # Errors
 /// [`SnippetError::BadTarget`], [`SnippetError::Missing`].
-pub fn workbench(config: &Config, args: &WorkbenchArgs) -> Result<String, SnippetError> {
+pub fn render_workbench_url(config: &Config, args: &WorkbenchArgs) -> Result<String, SnippetError> {
     let public = config.hosts.public();
     let rd = args.rd.as_deref().unwrap_or(&config.landing);
     let target =
@@ -67,7 +67,7 @@ pub fn workbench(config: &Config, args: &WorkbenchArgs) -> Result<String, Snippe
     let own = public.to_string();
     let target = target.as_str().strip_prefix(&own).unwrap_or(target.as_str());
     if !args.seed_style {
-        return Ok(format!("{public}/sso/login?rd={}", encode(target)));
+        return Ok(format!("{public}/sso/login?rd={}", percent_encode(target)));
     }
     if config.wecom.corp_id.as_str().is_empty() {
         return Err(SnippetError::Missing("wecom.corp_id"));
@@ -77,22 +77,24 @@ pub fn workbench(config: &Config, args: &WorkbenchArgs) -> Result<String, Snippe
     }
     let mut page = format!("{public}/x_desktop/qiyeweixinsso.html");
     if args.rd.is_some() {
-        page = format!("{page}?redirect={}", encode(target));
+        page = format!("{page}?redirect={}", percent_encode(target));
     }
     Ok(format!(
         "{}/connect/oauth2/authorize?appid={}&redirect_uri={}&response_type=code&scope=snsapi_base&agentid={}&#wechat_redirect",
         config.wecom.oauth2_address.as_str().trim_end_matches('/'),
-        encode(config.wecom.corp_id.as_str()),
-        encode(&page),
+        percent_encode(config.wecom.corp_id.as_str()),
+        percent_encode(&page),
         config.wecom.agent_id,
     ))
 }
 
 /// The application host a snippet is for.
-fn application_host(config: &Config, host: &str) -> Result<Origin, SnippetError> {
+fn parse_application_host(config: &Config, host: &str) -> Result<Origin, SnippetError> {
     let scheme = config.hosts.public().scheme();
-    let origin =
-        config.hosts.origin_of(host, Some(scheme)).ok_or_else(|| SnippetError::BadHost(host.to_owned()))?;
+    let origin = config
+        .hosts
+        .request_origin(host, Some(scheme))
+        .ok_or_else(|| SnippetError::BadHost(host.to_owned()))?;
     // A host may by the WHATWG rules hold characters that mean something to nginx.
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     if !origin.host().chars().all(plain) {

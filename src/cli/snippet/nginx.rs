@@ -9,32 +9,32 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use url::Url;
 
 use crate::base::host::{Origin, Scheme};
-use crate::config::{Config, Listen};
+use crate::config::{Config, ListenAddress};
 
-use super::client_headers::{CLEARED, IDENTITY, REQUEST, spellings};
-use super::{SnippetError, application_host};
+use super::client_headers::{CLEARED_HEADERS, IDENTITY_HEADERS, REQUEST_HEADERS, list_spellings};
+use super::{SnippetError, parse_application_host};
 
-const SHARED_HOST: &str = include_str!("nginx.conf");
-const OWN_HOST: &str = include_str!("nginx_own_host.conf");
-const MAPS: &str = include_str!("nginx_maps.conf");
-const DOWN: &str = include_str!("nginx_down.conf");
-const PAGE: &str = include_str!("nginx_page.html");
+const SHARED_HOST_TEMPLATE: &str = include_str!("nginx.conf");
+const OWN_HOST_TEMPLATE: &str = include_str!("nginx_own_host.conf");
+const MAPS_TEMPLATE: &str = include_str!("nginx_maps.conf");
+const DOWN_TEMPLATE: &str = include_str!("nginx_down.conf");
+const PAGE_TEMPLATE: &str = include_str!("nginx_page.html");
 
 /// Where Debian, Red Hat and the official image keep it; nginx has no name for "the log that is the default".
 pub const DEFAULT_ACCESS_LOG: &str = "/var/log/nginx/access.log";
 
 /// Our cookies, as [`crate::http::cookie`] would read them: the session, attempts (`-s-…`) and markers (`-m`, `-o`).
-const OUR_COOKIE: &str = "(?:__Host-|__Secure-)?gongpai(?:-s-[^=;]*|-m|-o)?[ \\t]*=";
+const OWN_COOKIE_PATTERN: &str = "(?:__Host-|__Secure-)?gongpai(?:-s-[^=;]*|-m|-o)?[ \\t]*=";
 
 /// How many runs of other cookies are kept: one more than a browser can hold of ours (24 attempts, a session of
 /// each name, markers), so that they may stand in any order.
-const COOKIE_RUNS: usize = 32;
+const COOKIE_RUN_COUNT: usize = 32;
 
 /// A control character, which no header may have (RFC 9110 §5.5): nginx takes all but NUL, CR and LF, the gateway none.
-const CONTROL: &str = r"~[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]";
+const CONTROL_CHARACTER_PATTERN: &str = r"~[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]";
 
 /// One year (RFC 6797). Without subdomains, which may be somebody else's.
-const HSTS: &str = "add_header Strict-Transport-Security $gongpai_hsts always;";
+const HSTS_DIRECTIVE: &str = "add_header Strict-Transport-Security $gongpai_hsts always;";
 
 /// The application's own Strict-Transport-Security wins: it may cover more.
 const HSTS_MAP: &str = "
@@ -64,8 +64,8 @@ pub struct NginxArgs {
 ///
 /// # Errors
 /// [`SnippetError`] if an argument is not what it should be, or the host is none of this installation.
-pub fn nginx(config: &Config, args: &NginxArgs) -> Result<String, SnippetError> {
-    let origin = application_host(config, &args.host)?;
+pub fn render_nginx(config: &Config, args: &NginxArgs) -> Result<String, SnippetError> {
+    let origin = parse_application_host(config, &args.host)?;
     let listen = args.listen.trim();
     let word = |c: char| c.is_ascii_alphanumeric() || " .:[]_=/-".contains(c);
     if listen.is_empty() || !listen.chars().all(word) {
@@ -74,26 +74,27 @@ pub fn nginx(config: &Config, args: &NginxArgs) -> Result<String, SnippetError> 
     let is_public = config.hosts.is_public(&origin);
     let upstream_text = args.upstream.as_deref().unwrap_or_default();
     let app = match &args.upstream {
-        Some(text) => Some(upstream(text)?),
+        Some(text) => Some(parse_upstream(text)?),
         None if is_public => None,
         None => return Err(SnippetError::MissingUpstream(origin.to_string())),
     };
     let secure = origin.scheme() == Scheme::Https;
-    let slug = slug(&origin);
+    let slug = make_slug(&origin);
     let host = origin.authority();
     let api = args.api && is_public;
-    let page = |texts: &PageTexts| page(texts, &config.pages.contact);
-    let (regex, value) = cookie_filter();
-    let own_proxy = own_proxy(&slug, &origin);
-    let hooks = if is_public { hooks(&own_proxy, app.is_some()) } else { String::new() };
+    let page = |texts: &PageTexts| render_page(texts, &config.pages.contact);
+    let (regex, value) = build_cookie_filter();
+    let own_proxy = render_own_proxy(&slug, &origin);
+    let hooks = if is_public { render_hooks(&own_proxy, app.is_some()) } else { String::new() };
     let port = origin.port().to_string();
-    let (down_page, app_down_page) = (page(&GATEWAY_DOWN), page(&APPLICATION_DOWN));
+    let (down_page, app_down_page) = (page(&GATEWAY_DOWN_TEXTS), page(&APPLICATION_DOWN_TEXTS));
     let (gateway, listen_lines) =
-        (gateway_upstream(&slug, &config.server.listen), listen_lines(&origin, listen));
-    let app_tls = app.as_ref().filter(|app| app.scheme() == Scheme::Https).map(app_tls).unwrap_or_default();
+        (render_gateway_upstream(&slug, &config.server.listen), render_listen_lines(&origin, listen));
+    let app_tls =
+        app.as_ref().filter(|app| app.scheme() == Scheme::Https).map(render_app_tls).unwrap_or_default();
     let app_address = app.as_ref().map(|app| format!("{}:{}", app.host(), app.port())).unwrap_or_default();
-    let plain_http = plain_http(&origin, listen, &slug, &args.access_log);
-    let (cleared, closed_paths) = (cleared(), closed_paths(api));
+    let plain_http = render_plain_http_server(&origin, listen, &slug, &args.access_log);
+    let (cleared, closed_paths) = (render_cleared_headers(), closed_paths(api));
     let mut values = vec![
         ("host", host.as_str()),
         ("host_file", origin.host()),
@@ -105,7 +106,7 @@ pub fn nginx(config: &Config, args: &NginxArgs) -> Result<String, SnippetError> 
         ("app", &app_address),
         ("app_scheme", app.as_ref().map_or("", |app| app.scheme().as_str())),
         ("app_tls", &app_tls),
-        ("control", CONTROL),
+        ("control", CONTROL_CHARACTER_PATTERN),
         ("cookie_regex", &regex),
         ("cookie_value", &value),
         ("listen_lines", &listen_lines),
@@ -124,21 +125,21 @@ pub fn nginx(config: &Config, args: &NginxArgs) -> Result<String, SnippetError> 
         ("app_down_page", &app_down_page),
         ("hsts_map", if secure { HSTS_MAP } else { "" }),
     ];
-    let hsts_server = if secure { format!("    {HSTS}\n") } else { String::new() };
-    let hsts = if secure { format!("\n        {HSTS}") } else { String::new() };
+    let hsts_server = if secure { format!("    {HSTS_DIRECTIVE}\n") } else { String::new() };
+    let hsts = if secure { format!("\n        {HSTS_DIRECTIVE}") } else { String::new() };
     values.push(("hsts_server", &hsts_server));
     values.push(("hsts", &hsts));
     let is_shared = app.is_some();
     values.push(("auth_off", if is_shared { "        auth_request off;\n" } else { "" }));
-    values.push(("check_answered", if is_shared { CHECK_ANSWERED } else { "" }));
-    let (maps, down) = (fill(MAPS, &values), fill(DOWN, &values));
+    values.push(("check_answered", if is_shared { CHECK_ANSWERED_BLOCK } else { "" }));
+    let (maps, down) = (fill_template(MAPS_TEMPLATE, &values), fill_template(DOWN_TEMPLATE, &values));
     values.push(("maps", maps.trim_end()));
     values.push(("down", down.trim_end()));
-    Ok(fill(if is_shared { SHARED_HOST } else { OWN_HOST }, &values))
+    Ok(fill_template(if is_shared { SHARED_HOST_TEMPLATE } else { OWN_HOST_TEMPLATE }, &values))
 }
 
 /// Puts the values into the template in one pass, so that no value is read as template.
-fn fill(template: &str, values: &[(&str, &str)]) -> String {
+fn fill_template(template: &str, values: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(2 * template.len());
     let mut rest = template;
     while let Some((before, after)) = rest.split_once("{{") {
@@ -152,7 +153,7 @@ fn fill(template: &str, values: &[(&str, &str)]) -> String {
 }
 
 /// Where the check did answer: with a 4xx because of the request, or with a 200, so that it is nginx itself that failed.
-const CHECK_ANSWERED: &str = "        \
+const CHECK_ANSWERED_BLOCK: &str = "        \
     if ($gongpai_check ~ \"^4\") {
             return 400 '{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\"code\":\"gate.malformed_request\"}';
         }
@@ -168,31 +169,31 @@ struct PageTexts {
     code: &'static str,
 }
 
-const GATEWAY_DOWN: PageTexts = PageTexts {
+const GATEWAY_DOWN_TEXTS: PageTexts = PageTexts {
     zh: "登录网关暂时无法访问，请稍后再试。",
     en: "The sign-in gateway cannot be reached; please try again.",
     code: "gateway.down",
 };
 
-const APPLICATION_DOWN: PageTexts = PageTexts {
+const APPLICATION_DOWN_TEXTS: PageTexts = PageTexts {
     zh: "应用暂时没有响应，请稍后再试。",
     en: "The application does not answer; please try again.",
     code: "application.down",
 };
 
 /// One parameter of nginx: at most 4096 bytes, without quotes and dollar signs but those of its variables.
-fn page(texts: &PageTexts, contact: &str) -> String {
+fn render_page(texts: &PageTexts, contact: &str) -> String {
     let contact = if contact.is_empty() {
         String::new()
     } else {
-        format!("<p>找谁 <span lang=\"en\">Ask</span>: {}</p>", plain_html(contact))
+        format!("<p>找谁 <span lang=\"en\">Ask</span>: {}</p>", escape_html(contact))
     };
     let values = [("zh", texts.zh), ("en", texts.en), ("code", texts.code), ("contact", &contact)];
-    fill(PAGE.trim_end(), &values)
+    fill_template(PAGE_TEMPLATE.trim_end(), &values)
 }
 
 /// `text` for HTML within a quoted parameter of nginx, cut where a parameter would become too long.
-fn plain_html(text: &str) -> String {
+fn escape_html(text: &str) -> String {
     const MAX_CONTACT_CHARS: usize = 200;
     let mut out = String::new();
     for c in text.chars().take(MAX_CONTACT_CHARS) {
@@ -207,7 +208,7 @@ fn plain_html(text: &str) -> String {
 }
 
 /// A name for upstreams and log formats, of which a second one of the same name is an error in nginx.
-fn slug(origin: &Origin) -> String {
+fn make_slug(origin: &Origin) -> String {
     let mut slug = String::new();
     for c in origin.authority().chars() {
         match c {
@@ -220,18 +221,18 @@ fn slug(origin: &Origin) -> String {
 }
 
 /// The gateway, as one upstream.
-fn gateway_upstream(slug: &str, listen: &Listen) -> String {
+fn render_gateway_upstream(slug: &str, listen: &ListenAddress) -> String {
     format!(
         "upstream gongpai_{slug} {{\n    server {};\n    keepalive 64;                      \
          # without it every check opens a connection: two to three times slower\n}}",
-        gateway(listen)
+        gateway_address(listen)
     )
 }
 
 /// Our own address as nginx on the same machine reaches it.
-fn gateway(listen: &Listen) -> String {
+fn gateway_address(listen: &ListenAddress) -> String {
     match listen {
-        Listen::Tcp(address) => {
+        ListenAddress::Tcp(address) => {
             let ip = match address.ip() {
                 IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
                 IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
@@ -239,20 +240,20 @@ fn gateway(listen: &Listen) -> String {
             };
             SocketAddr::new(ip, address.port()).to_string()
         }
-        Listen::Unix(path) => format!("unix:{}", path.display()),
+        ListenAddress::Unix(path) => format!("unix:{}", path.display()),
     }
 }
 
-fn upstream(text: &str) -> Result<Origin, SnippetError> {
+fn parse_upstream(text: &str) -> Result<Origin, SnippetError> {
     let bad = || SnippetError::BadUpstream(text.to_owned());
     let url = Url::parse(text).map_err(|_| bad())?;
-    let origin = Origin::of(&url).ok_or_else(bad)?;
+    let origin = Origin::from_url(&url).ok_or_else(bad)?;
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]".contains(c);
     if bare && text.chars().all(plain) { Ok(origin) } else { Err(bad()) }
 }
 
-fn listen_lines(origin: &Origin, listen: &str) -> String {
+fn render_listen_lines(origin: &Origin, listen: &str) -> String {
     // An entry of nginx's hash is the name and 18 bytes, and a bucket by default 64.
     let long = if origin.host().len() > 46 {
         "    # So long a name needs `server_names_hash_bucket_size 128;` once in nginx's http context.\n"
@@ -275,7 +276,7 @@ fn listen_lines(origin: &Origin, listen: &str) -> String {
 
 /// A server for port 80 that sends browsers to https; empty where the listener is not the usual one, because then
 /// something else is in front.
-fn plain_http(origin: &Origin, listen: &str, slug: &str, access_log: &str) -> String {
+fn render_plain_http_server(origin: &Origin, listen: &str, slug: &str, access_log: &str) -> String {
     let address = listen.split(' ').next().unwrap_or_default();
     let before = match address {
         "443" => Some(""),
@@ -324,7 +325,7 @@ const fn own_paths(is_public: bool, api: bool) -> &'static str {
 }
 
 /// How a request to a path of ours is passed on.
-fn own_proxy(slug: &str, origin: &Origin) -> String {
+fn render_own_proxy(slug: &str, origin: &Origin) -> String {
     let mut out = format!(
         "        proxy_pass http://gongpai_{slug};\n        proxy_connect_timeout 5s;\n        \
          proxy_read_timeout 60s;\n        error_page 502 504 = @gongpai_down;\n"
@@ -355,7 +356,7 @@ fn own_proxy(slug: &str, origin: &Origin) -> String {
     out
 }
 
-fn hooks(own_proxy: &str, is_shared: bool) -> String {
+fn render_hooks(own_proxy: &str, is_shared: bool) -> String {
     let auth_off = if is_shared { "        auth_request off;\n" } else { "" };
     format!(
         "\n    # The path holds a token: Gongpai logs these requests itself, without it.\n    \
@@ -364,7 +365,7 @@ fn hooks(own_proxy: &str, is_shared: bool) -> String {
     )
 }
 
-fn app_tls(app: &Origin) -> String {
+fn render_app_tls(app: &Origin) -> String {
     format!(
         "        proxy_ssl_server_name on;\n        proxy_ssl_name {};\n        proxy_ssl_verify on;\n        \
          proxy_ssl_verify_depth 4;\n        \
@@ -374,11 +375,11 @@ fn app_tls(app: &Origin) -> String {
 }
 
 /// One line a header: each spelling that could be taken for it, but those that are set to what is true.
-fn cleared() -> String {
-    let is_set = IDENTITY.iter().chain(&REQUEST).map(|name| (name, 1));
+fn render_cleared_headers() -> String {
+    let is_set = IDENTITY_HEADERS.iter().chain(&REQUEST_HEADERS).map(|name| (name, 1));
     let mut out = String::new();
-    for (name, skipped) in is_set.chain(CLEARED.iter().map(|name| (name, 0))) {
-        let lines = spellings(name).into_iter().skip(skipped);
+    for (name, skipped) in is_set.chain(CLEARED_HEADERS.iter().map(|name| (name, 0))) {
+        let lines = list_spellings(name).into_iter().skip(skipped);
         let lines: Vec<_> = lines.map(|name| format!("proxy_set_header {name} \"\";")).collect();
         // Writing to a String cannot fail.
         let _ = writeln!(out, "    {}", lines.join(" "));
@@ -392,14 +393,14 @@ fn cleared() -> String {
 ///
 /// Every repetition is possessive, so it reads the header once whatever is in it. The two kinds of cookie are
 /// defined once and called, because nginx takes no parameter longer than 4096 bytes.
-fn cookie_filter() -> (String, String) {
+fn build_cookie_filter() -> (String, String) {
     let mut regex = format!(
-        "~^(?(DEFINE)(?<gongpai_own>{OUR_COOKIE}[^;]*+)(?<gongpai_other>(?!{OUR_COOKIE})[^;]*+))\
+        "~^(?(DEFINE)(?<gongpai_own>{OWN_COOKIE_PATTERN}[^;]*+)(?<gongpai_other>(?!{OWN_COOKIE_PATTERN})[^;]*+))\
          [ \\t]*+(?:(?&gongpai_own)(?:;[ \\t]*+|$))*+\
          (?<gongpai_0>(?&gongpai_other)(?:;[ \\t]*+(?&gongpai_other))*+)"
     );
     let mut value = "$gongpai_0".to_owned();
-    for run in 1..COOKIE_RUNS {
+    for run in 1..COOKIE_RUN_COUNT {
         // Writing to a String cannot fail.
         let _ =
             write!(regex, "(?:;[ \\t]*+(?&gongpai_own))*+(?<gongpai_{run}>(?:;[ \\t]*+(?&gongpai_other))*+)");
@@ -415,16 +416,19 @@ mod tests {
 
     #[test]
     fn the_cookie_filter_fits_into_one_parameter_of_nginx() {
-        let (regex, value) = cookie_filter();
+        let (regex, value) = build_cookie_filter();
         assert!(regex.len() + value.len() < 4000, "{} {}", regex.len(), value.len());
     }
 
     #[test]
     fn a_gateway_on_every_address_is_reached_by_loopback() {
-        let tcp = |a: &str| gateway(&Listen::Tcp(a.parse().unwrap()));
+        let tcp = |a: &str| gateway_address(&ListenAddress::Tcp(a.parse().unwrap()));
         assert_eq!(tcp("0.0.0.0:8080"), "127.0.0.1:8080");
         assert_eq!(tcp("[::]:8080"), "[::1]:8080");
         assert_eq!(tcp("10.0.0.5:80"), "10.0.0.5:80");
-        assert_eq!(gateway(&Listen::Unix("/run/gongpai.sock".into())), "unix:/run/gongpai.sock");
+        assert_eq!(
+            gateway_address(&ListenAddress::Unix("/run/gongpai.sock".into())),
+            "unix:/run/gongpai.sock"
+        );
     }
 }

@@ -9,8 +9,8 @@ use super::*;
 use crate::base::host::{AllowedHost, Hosts};
 use crate::base::id::CorpId;
 use crate::config::{
-    Database, DefaultRule, Directory, Gate, Groups, Listen, Log, LogFormat, Pages, Rate, Server, Session,
-    Wecom,
+    DatabaseConfig, DefaultRule, DirectoryConfig, GateConfig, GroupFormat, ListenAddress, LogConfig,
+    LogFormat, PagesConfig, RateConfig, ServerConfig, SessionConfig, WecomConfig,
 };
 
 fn url(text: &str) -> Url {
@@ -18,22 +18,22 @@ fn url(text: &str) -> Url {
 }
 
 fn config(public: &str) -> Config {
-    let rate = Rate { count: 1, per: Duration::from_secs(1), burst: 1 };
+    let rate = RateConfig { count: 1, per: Duration::from_secs(1), burst: 1 };
     let redirect = ["app.example.com", "wiki.example.org:8443"].map(|h| AllowedHost::parse(h).unwrap());
     Config {
-        hosts: Hosts::new(Origin::of(&url(public)).unwrap(), redirect.to_vec(), ".corp.example", false),
+        hosts: Hosts::new(Origin::from_url(&url(public)).unwrap(), redirect.to_vec(), ".corp.example", false),
         data_dir: PathBuf::from("data"),
         time_zone: chrono_tz::Asia::Shanghai,
-        server: Server {
-            listen: Listen::Tcp("127.0.0.1:8080".parse().unwrap()),
-            admin_listen: Listen::Tcp("127.0.0.1:9090".parse().unwrap()),
+        server: ServerConfig {
+            listen: ListenAddress::Tcp("127.0.0.1:8080".parse().unwrap()),
+            admin_listen: ListenAddress::Tcp("127.0.0.1:9090".parse().unwrap()),
             trusted_proxies: vec![],
             start_rate: rate,
             bad_code_rate: rate,
             secret: None,
         },
-        database: Database::Sqlite("x".into()),
-        wecom: Wecom {
+        database: DatabaseConfig::Sqlite("x".into()),
+        wecom: WecomConfig {
             enable: true,
             corp_id: CorpId::new("ww0123456789abcdef"),
             agent_id: 1_000_004,
@@ -50,11 +50,11 @@ fn config(public: &str) -> Config {
             contacts_callback: None,
             app_callback: None,
         },
-        session: Session { ttl: Duration::from_secs(1), idle: Duration::from_secs(1) },
+        session: SessionConfig { ttl: Duration::from_secs(1), idle: Duration::from_secs(1) },
         landing: "/".into(),
-        pages: Pages { title: String::new(), contact: String::new(), logo_file: None },
-        gate: Gate {
-            groups: Groups::Paths,
+        pages: PagesConfig { title: String::new(), contact: String::new(), logo_file: None },
+        gate: GateConfig {
+            groups: GroupFormat::Paths,
             assertion: false,
             default: DefaultRule::Members,
             stale_after: Duration::from_secs(60),
@@ -62,9 +62,9 @@ fn config(public: &str) -> Config {
             code_paths: vec![],
         },
         rules: vec![],
-        directory: Directory { link_by: vec![], max_removals: 0, purge_left_after: Duration::ZERO },
+        directory: DirectoryConfig { link_by: vec![], max_removals: 0, purge_left_after: Duration::ZERO },
         api_clients: vec![],
-        log: Log { level: "info".into(), format: LogFormat::Auto },
+        log: LogConfig { level: "info".into(), format: LogFormat::Auto },
     }
 }
 
@@ -78,15 +78,15 @@ fn args(host: &str, listen: &str) -> NginxArgs {
     }
 }
 
-fn print(host: &str) -> String {
-    nginx(&config("https://oa.example.com"), &args(host, "443")).unwrap()
+fn render_for(host: &str) -> String {
+    render_nginx(&config("https://oa.example.com"), &args(host, "443")).unwrap()
 }
 
 #[test]
 fn the_workbench_link_is_encoded_once() {
     let config = config("https://oa.example.com");
     let link = |rd: Option<&str>, seed_style| {
-        workbench(&config, &WorkbenchArgs { rd: rd.map(str::to_owned), seed_style }).unwrap()
+        render_workbench_url(&config, &WorkbenchArgs { rd: rd.map(str::to_owned), seed_style }).unwrap()
     };
     assert_eq!(link(None, false), "https://oa.example.com/sso/login?rd=%2F");
     assert_eq!(
@@ -109,7 +109,8 @@ fn the_workbench_link_is_encoded_once() {
 fn the_seeds_link_can_carry_a_target_of_its_own() {
     let config = config("https://oa.example.com:8443");
     let link =
-        workbench(&config, &WorkbenchArgs { rd: Some("/a?c=d&e=f".into()), seed_style: true }).unwrap();
+        render_workbench_url(&config, &WorkbenchArgs { rd: Some("/a?c=d&e=f".into()), seed_style: true })
+            .unwrap();
     let redirect =
         Url::parse(&link).unwrap().query_pairs().find(|(k, _)| k == "redirect_uri").unwrap().1.into_owned();
     assert_eq!(
@@ -123,7 +124,7 @@ fn the_seeds_link_can_carry_a_target_of_its_own() {
 fn a_workbench_link_that_could_not_work_is_refused() {
     let mut config = config("https://oa.example.com");
     let link = |config: &Config, rd: &str, seed_style| {
-        workbench(config, &WorkbenchArgs { rd: Some(rd.into()), seed_style })
+        render_workbench_url(config, &WorkbenchArgs { rd: Some(rd.into()), seed_style })
     };
     assert_eq!(
         link(&config, "https://evil.example/", false),
@@ -138,14 +139,14 @@ fn a_workbench_link_that_could_not_work_is_refused() {
 #[test]
 fn every_placeholder_is_filled() {
     for host in ["oa.example.com", "wiki.example.org:8443", "hr.corp.example"] {
-        let text = print(host);
+        let text = render_for(host);
         assert!(!text.contains("{{") && !text.contains("}}"), "{text}");
     }
 }
 
 #[test]
 fn case_38_host_and_port_are_literal_and_never_what_a_client_sent() {
-    let text = print("wiki.example.org:8443");
+    let text = render_for("wiki.example.org:8443");
     assert!(text.contains("proxy_set_header X-Original-URL https://wiki.example.org:8443$request_uri;"));
     assert!(text.contains("server_name wiki.example.org;"));
     for variable in [
@@ -168,7 +169,7 @@ fn case_38_host_and_port_are_literal_and_never_what_a_client_sent() {
 
 #[test]
 fn case_7_the_application_gets_every_identity_header_from_the_gate_only() {
-    let text = print("app.example.com");
+    let text = render_for("app.example.com");
     for (header, variable) in [
         ("Remote-User", "$gongpai_user"),
         ("Remote-Name", "$gongpai_name"),
@@ -189,31 +190,32 @@ fn case_7_the_application_gets_every_identity_header_from_the_gate_only() {
 #[test]
 fn only_public_urls_host_gives_us_more_than_our_own_prefix() {
     let own = |text: &str| text.lines().find(|l| l.contains("location ~ ")).unwrap().trim().to_owned();
-    assert_eq!(own(&print("app.example.com")), r#"location ~ "^/_gongpai/" {"#);
-    assert!(!print("app.example.com").contains("location ^~ /hooks/"));
-    let public = own(&print("oa.example.com"));
+    assert_eq!(own(&render_for("app.example.com")), r#"location ~ "^/_gongpai/" {"#);
+    assert!(!render_for("app.example.com").contains("location ^~ /hooks/"));
+    let public = own(&render_for("oa.example.com"));
     for path in ["_gongpai/", "sso/", "qiyeweixinsso", "WW_verify_", "wecom/callback/", "jwks"] {
         assert!(public.contains(path), "{path}");
     }
-    assert!(print("oa.example.com").contains("location ^~ /hooks/o2oa/ {"));
+    assert!(render_for("oa.example.com").contains("location ^~ /hooks/o2oa/ {"));
     assert!(!public.contains("api/v1/"));
     let config = config("https://oa.example.com");
-    let api = |host| nginx(&config, &NginxArgs { api: true, ..args(host, "443") }).unwrap();
+    let api = |host| render_nginx(&config, &NginxArgs { api: true, ..args(host, "443") }).unwrap();
     assert!(own(&api("oa.example.com")).contains("api/v1/"));
     assert!(!own(&api("app.example.com")).contains("api/v1/"));
 }
 
 #[test]
 fn https_hosts_listen_with_tls_and_http_ones_without() {
-    let https = print("app.example.com");
+    let https = render_for("app.example.com");
     assert!(
         https.contains("listen 443 ssl;")
             && https.contains("ssl_certificate /etc/nginx/tls/app.example.com.crt;")
     );
-    let said =
-        nginx(&config("https://oa.example.com"), &args("oa.example.com", "[::]:443 ssl http2")).unwrap();
+    let said = render_nginx(&config("https://oa.example.com"), &args("oa.example.com", "[::]:443 ssl http2"))
+        .unwrap();
     assert!(said.contains("listen [::]:443 ssl http2;"));
-    let http = nginx(&config("http://127.0.0.1:18080"), &args("127.0.0.1:18080", "127.0.0.1:18080")).unwrap();
+    let http =
+        render_nginx(&config("http://127.0.0.1:18080"), &args("127.0.0.1:18080", "127.0.0.1:18080")).unwrap();
     assert!(http.contains("listen 127.0.0.1:18080;") && !http.contains("ssl"), "{http}");
     assert!(http.contains("X-Original-URL http://127.0.0.1:18080$request_uri;"));
 }
@@ -221,7 +223,7 @@ fn https_hosts_listen_with_tls_and_http_ones_without() {
 #[test]
 fn an_https_application_is_verified() {
     let config = config("https://oa.example.com");
-    let text = nginx(
+    let text = render_nginx(
         &config,
         &NginxArgs { upstream: Some("https://app.internal".into()), ..args("app.example.com", "443") },
     );
@@ -238,7 +240,7 @@ fn arguments_that_nginx_would_misread_are_refused() {
     let of = |change: &dyn Fn(&mut NginxArgs)| {
         let mut args = args("app.example.com", "443");
         change(&mut args);
-        nginx(&config, &args).unwrap_err()
+        render_nginx(&config, &args).unwrap_err()
     };
     for host in ["", "https://app.example.com", "a b", "a;b", "$host", "*.corp.example", "a{b.corp.example"] {
         assert!(matches!(of(&|a| a.host = host.into()), SnippetError::BadHost(_)), "{host}");
@@ -261,10 +263,10 @@ fn arguments_that_nginx_would_misread_are_refused() {
 
 #[test]
 fn every_snippet_clears_every_spelling_of_every_header_that_could_name_somebody() {
-    use super::client_headers::{CLEARED, IDENTITY, spellings};
-    let text = print("app.example.com");
-    for name in IDENTITY.iter().chain(CLEARED) {
-        for spelling in spellings(name).iter().skip(usize::from(IDENTITY.contains(name))) {
+    use super::client_headers::{CLEARED_HEADERS, IDENTITY_HEADERS, list_spellings};
+    let text = render_for("app.example.com");
+    for name in IDENTITY_HEADERS.iter().chain(CLEARED_HEADERS) {
+        for spelling in list_spellings(name).iter().skip(usize::from(IDENTITY_HEADERS.contains(name))) {
             assert!(text.contains(&format!("proxy_set_header {spelling} \"\";")), "{spelling}");
         }
     }
@@ -273,13 +275,13 @@ fn every_snippet_clears_every_spelling_of_every_header_that_could_name_somebody(
 #[test]
 fn only_on_public_urls_host_the_gateway_answers_alone() {
     let config = config("https://oa.example.com");
-    let own = |host: &str| nginx(&config, &NginxArgs { upstream: None, ..args(host, "443") });
+    let own = |host: &str| render_nginx(&config, &NginxArgs { upstream: None, ..args(host, "443") });
     let text = own("oa.example.com").unwrap();
     assert!(!text.contains("{{") && !text.contains("auth_request"), "{text}");
     assert!(text.contains("location / {\n        proxy_pass http://gongpai_oa_example_com;"), "{text}");
     assert_eq!(own("app.example.com"), Err(SnippetError::MissingUpstream("https://app.example.com".into())));
     assert!(
-        !nginx(&config, &NginxArgs { upstream: None, api: true, ..args("oa.example.com", "443") })
+        !render_nginx(&config, &NginxArgs { upstream: None, api: true, ..args("oa.example.com", "443") })
             .unwrap()
             .contains("api/)")
     );
@@ -287,7 +289,8 @@ fn only_on_public_urls_host_the_gateway_answers_alone() {
 
 #[test]
 fn port_80_leads_to_https_where_the_listener_is_the_usual_one() {
-    let text = |public: &str, host: &str, listen: &str| nginx(&config(public), &args(host, listen)).unwrap();
+    let text =
+        |public: &str, host: &str, listen: &str| render_nginx(&config(public), &args(host, listen)).unwrap();
     let oa = "https://oa.example.com";
     for (listen, plain) in [("443", "80"), ("[::]:443 ssl http2", "[::]:80"), ("10.0.0.5:443", "10.0.0.5:80")]
     {
@@ -311,7 +314,7 @@ fn port_80_leads_to_https_where_the_listener_is_the_usual_one() {
 fn a_page_that_nginx_shows_fits_into_one_of_its_parameters() {
     let mut config = config("https://oa.example.com");
     config.pages.contact = "找'张三' $host \\ <b>{{slug}}</b> ".repeat(30);
-    let text = nginx(&config, &args("oa.example.com", "443")).unwrap();
+    let text = render_nginx(&config, &args("oa.example.com", "443")).unwrap();
     let pages: Vec<_> = text.lines().filter(|line| line.contains("<!doctype html>")).collect();
     assert_eq!(pages.len(), 2);
     for page in pages {

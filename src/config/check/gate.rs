@@ -4,22 +4,22 @@ use std::collections::BTreeSet;
 
 use secrecy::ExposeSecret as _;
 
-use super::{Reader, listed};
+use super::{LayerReader, quote_list};
 use crate::base::id::ClientId;
 use crate::base::url::is_plain_path;
-use crate::config::later::{self, NOT_IN_THIS_VERSION};
-use crate::config::layers::{Findings, Item};
-use crate::config::model::{ApiClient, DefaultRule, Gate, Groups, RuleText, Scope};
-use crate::config::raw::Value;
-use crate::config::{nearest, units};
+use crate::config::keys::ConfigValue;
+use crate::config::layers::{ArrayTable, ConfigFindings};
+use crate::config::model::{ApiClient, DefaultRule, GateConfig, GroupFormat, RuleText, Scope};
+use crate::config::not_yet_supported::{self, NOT_IN_THIS_VERSION};
+use crate::config::{suggestion, units};
 
-pub(super) fn gate(r: &mut Reader<'_>) -> Option<Gate> {
-    let groups = r.one_of("gate.groups", &[("paths", Groups::Paths), ("ids", Groups::Ids)]);
+pub(super) fn check_gate(r: &mut LayerReader<'_>) -> Option<GateConfig> {
+    let groups = r.one_of("gate.groups", &[("paths", GroupFormat::Paths), ("ids", GroupFormat::Ids)]);
     let default = r.one_of("gate.default", &[("members", DefaultRule::Members), ("deny", DefaultRule::Deny)]);
-    let stale_after = r.parsed("gate.stale_after", units::duration);
-    let recheck = r.parsed("gate.recheck", units::positive_duration);
-    let code_paths = code_paths(r);
-    Some(Gate {
+    let stale_after = r.parsed("gate.stale_after", units::parse_duration);
+    let recheck = r.parsed("gate.recheck", units::parse_positive_duration);
+    let code_paths = check_code_paths(r);
+    Some(GateConfig {
         groups: groups?,
         assertion: r.boolean("gate.assertion"),
         default: default?,
@@ -30,7 +30,7 @@ pub(super) fn gate(r: &mut Reader<'_>) -> Option<Gate> {
 }
 
 /// The form of each path is [`is_code_path`]'s; the gate compares them.
-fn code_paths(r: &mut Reader<'_>) -> Option<Vec<String>> {
+fn check_code_paths(r: &mut LayerReader<'_>) -> Option<Vec<String>> {
     const KEY: &str = "gate.code_paths";
     let paths = r.list(KEY).to_vec();
     let bad = paths.iter().position(|path| !is_code_path(path));
@@ -61,18 +61,18 @@ fn is_code_path(text: &str) -> bool {
 }
 
 /// Elements of `allow` that are whole words.
-const WORDS: [&str; 2] = ["members", "anyone"];
+const ALLOW_WORDS: [&str; 2] = ["members", "anyone"];
 
 /// How the others begin; a name follows.
-const PREFIXES: [&str; 4] = ["user:", "unit:", "tag:", "leader:"];
+const ALLOW_PREFIXES: [&str; 4] = ["user:", "unit:", "tag:", "leader:"];
 
 /// The shape only; what hosts, globs and elements mean is compiled by the gate.
-pub(super) fn rules(r: &mut Reader<'_>) -> Option<Vec<RuleText>> {
-    let read: Vec<_> = r.layers.rules.iter().map(|item| rule(item, r.findings)).collect();
+pub(super) fn check_rules(r: &mut LayerReader<'_>) -> Option<Vec<RuleText>> {
+    let read: Vec<_> = r.layers.rules.iter().map(|item| check_rule(item, r.findings)).collect();
     read.into_iter().collect()
 }
 
-fn rule(item: &Item, findings: &mut Findings) -> Option<RuleText> {
+fn check_rule(item: &ArrayTable, findings: &mut ConfigFindings) -> Option<RuleText> {
     let before = findings.errors.len();
     let mut wrong =
         |field: &str, message: &str| findings.error(&item.key(field), item.origin(field), message);
@@ -96,7 +96,7 @@ fn rule(item: &Item, findings: &mut Findings) -> Option<RuleText> {
         return None;
     };
     for element in allow {
-        element_known(item, element, findings);
+        check_element(item, element, findings);
     }
     (findings.errors.len() == before).then(|| RuleText {
         host: host.to_owned(),
@@ -108,22 +108,26 @@ fn rule(item: &Item, findings: &mut Findings) -> Option<RuleText> {
 }
 
 /// An element that matches nobody is no error (a later version may know it), but it must not go unnoticed.
-fn element_known(item: &Item, element: &str, findings: &mut Findings) {
+fn check_element(item: &ArrayTable, element: &str, findings: &mut ConfigFindings) {
     let (place, key) = (item.origin("allow"), item.key("allow"));
-    if WORDS.contains(&element) {
+    if ALLOW_WORDS.contains(&element) {
         return;
     }
-    match PREFIXES.iter().find_map(|prefix| element.strip_prefix(prefix)) {
+    match ALLOW_PREFIXES.iter().find_map(|prefix| element.strip_prefix(prefix)) {
         Some(name) if !name.trim().is_empty() => {}
         Some(_) => findings.warn(&key, format!("\"{element}\" names nothing and matches nobody ({place})")),
         None => {
-            let hint = nearest::hint("element", element, WORDS.into_iter().chain(PREFIXES));
+            let hint = suggestion::suggest_nearest(
+                "element",
+                element,
+                ALLOW_WORDS.into_iter().chain(ALLOW_PREFIXES),
+            );
             findings.warn(&key, format!("\"{element}\" is unknown and matches nobody ({place}){hint}"));
         }
     }
 }
 
-pub(super) fn api_clients(r: &mut Reader<'_>) -> Option<Vec<ApiClient>> {
+pub(super) fn check_api_clients(r: &mut LayerReader<'_>) -> Option<Vec<ApiClient>> {
     let items = &r.layers.api_clients;
     let mut ids = BTreeSet::new();
     for item in items.iter().filter(|item| !item.text("id").is_empty()) {
@@ -132,11 +136,11 @@ pub(super) fn api_clients(r: &mut Reader<'_>) -> Option<Vec<ApiClient>> {
             r.findings.error(&item.key("id"), item.origin("id"), format_args!("\"{id}\" is used twice"));
         }
     }
-    let read: Vec<_> = items.iter().map(|item| api_client(item, r.findings)).collect();
+    let read: Vec<_> = items.iter().map(|item| check_api_client(item, r.findings)).collect();
     read.into_iter().collect()
 }
 
-fn api_client(item: &Item, findings: &mut Findings) -> Option<ApiClient> {
+fn check_api_client(item: &ArrayTable, findings: &mut ConfigFindings) -> Option<ApiClient> {
     let id = item.text("id");
     let good_id = !id.is_empty()
         && id.len() <= 64
@@ -144,16 +148,16 @@ fn api_client(item: &Item, findings: &mut Findings) -> Option<ApiClient> {
     if !good_id {
         findings.error(&item.key("id"), item.origin("id"), "must be a name of letters, digits and . _ -");
     }
-    let hash = secret_hash(item, findings);
-    let scopes = scopes(item, findings);
+    let hash = check_secret_hash(item, findings);
+    let scopes = check_scopes(item, findings);
     let (hash, scopes) = (hash?, scopes?);
     good_id.then(|| ApiClient { id: ClientId::new(id), secret_sha256: hash, scopes })
 }
 
-fn secret_hash(item: &Item, findings: &mut Findings) -> Option<[u8; 32]> {
+fn check_secret_hash(item: &ArrayTable, findings: &mut ConfigFindings) -> Option<[u8; 32]> {
     const FIELD: &str = "secret_hash";
     let decoded = match item.fields.get(FIELD).map(|entry| &entry.value) {
-        Some(Value::Secret(text)) => text.expose_secret().strip_prefix("sha256:").and_then(|hex| {
+        Some(ConfigValue::Secret(text)) => text.expose_secret().strip_prefix("sha256:").and_then(|hex| {
             let mut hash = [0_u8; 32];
             hex::decode_to_slice(hex, &mut hash).is_ok().then_some(hash)
         }),
@@ -168,7 +172,7 @@ fn secret_hash(item: &Item, findings: &mut Findings) -> Option<[u8; 32]> {
     decoded
 }
 
-fn scopes(item: &Item, findings: &mut Findings) -> Option<Vec<Scope>> {
+fn check_scopes(item: &ArrayTable, findings: &mut ConfigFindings) -> Option<Vec<Scope>> {
     const FIELD: &str = "scopes";
     let known = || Scope::ALL.iter().map(|scope| scope.as_str());
     let (key, origin) = (item.key(FIELD), item.origin(FIELD));
@@ -179,17 +183,17 @@ fn scopes(item: &Item, findings: &mut Findings) -> Option<Vec<Scope>> {
             Some(scope) if scopes.contains(&scope) => {}
             Some(scope) => scopes.push(scope),
             None => {
-                let all = listed(known());
+                let all = quote_list(known());
                 findings.error(&key, origin, format_args!("\"{name}\" is no scope; there are {all}"));
                 return None;
             }
         }
-        if later::SCOPES.contains(&name.as_str()) {
+        if not_yet_supported::UNSUPPORTED_SCOPES.contains(&name.as_str()) {
             findings.warn(&key, format_args!("{NOT_IN_THIS_VERSION}: \"{name}\" opens nothing ({origin})"));
         }
     }
     if scopes.is_empty() {
-        findings.error(&key, origin, format_args!("must name at least one of {}", listed(known())));
+        findings.error(&key, origin, format_args!("must name at least one of {}", quote_list(known())));
         return None;
     }
     if scopes.contains(&Scope::Hook) && scopes.len() > 1 {

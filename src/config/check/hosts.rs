@@ -2,27 +2,27 @@
 
 use url::Url;
 
-use super::Reader;
+use super::LayerReader;
 use crate::base::host::{AllowedHost, Hosts, Origin, Scheme};
 use crate::base::url::ReturnTo;
 use crate::config::model::RuleText;
 
-const COOKIE_DOMAIN: &str = "session.cookie_domain";
-const HASH_ROUTES: &str = "login.hash_routes";
+const COOKIE_DOMAIN_KEY: &str = "session.cookie_domain";
+const HASH_ROUTES_KEY: &str = "login.hash_routes";
 
 /// All of them as one value.
-pub(super) fn hosts(r: &mut Reader<'_>) -> Option<Hosts> {
+pub(super) fn check_hosts(r: &mut LayerReader<'_>) -> Option<Hosts> {
     let allow_http = r.boolean("allow_http");
-    let public = public(r, allow_http);
-    let redirect = allowed_hosts(r, "login.redirect_hosts");
-    let domain = cookie_domain(r, public.as_ref());
-    let hash_routes = allowed_hosts(r, HASH_ROUTES);
+    let public = check_public_url(r, allow_http);
+    let redirect = check_allowed_hosts(r, "login.redirect_hosts");
+    let domain = check_cookie_domain(r, public.as_ref());
+    let hash_routes = check_allowed_hosts(r, HASH_ROUTES_KEY);
     let hosts = Hosts::new(public?, redirect?, &domain?, allow_http);
     let hash_routes = hash_routes?;
-    for host in hash_routes.iter().filter(|host| !hosts.knows(host)) {
+    for host in hash_routes.iter().filter(|host| !hosts.may_contain(host)) {
         let name = host.authority();
         r.warn(
-            HASH_ROUTES,
+            HASH_ROUTES_KEY,
             format_args!(
                 "{name} is no host of this installation: neither public_url's, nor in login.redirect_hosts, nor below \
                  session.cookie_domain"
@@ -32,7 +32,7 @@ pub(super) fn hosts(r: &mut Reader<'_>) -> Option<Hosts> {
     Some(hosts.with_hash_routes(hash_routes))
 }
 
-fn public(r: &mut Reader<'_>, allow_http: bool) -> Option<Origin> {
+fn check_public_url(r: &mut LayerReader<'_>, allow_http: bool) -> Option<Origin> {
     const KEY: &str = "public_url";
     if r.text(KEY).is_empty() {
         // Nothing set it and nothing could be made of the listener, which is a finding already.
@@ -43,7 +43,7 @@ fn public(r: &mut Reader<'_>, allow_http: bool) -> Option<Origin> {
                             \"https://oa.example.com\"";
         let url = Url::parse(text).map_err(|_| FORM)?;
         let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
-        Origin::of(&url).filter(|_| bare).ok_or(FORM)
+        Origin::from_url(&url).filter(|_| bare).ok_or(FORM)
     })?;
     if origin.scheme() == Scheme::Http && !allow_http && !origin.is_loopback() {
         r.error(
@@ -57,7 +57,7 @@ fn public(r: &mut Reader<'_>, allow_http: bool) -> Option<Origin> {
 }
 
 /// The list `key` of single hosts.
-fn allowed_hosts(r: &mut Reader<'_>, key: &str) -> Option<Vec<AllowedHost>> {
+fn check_allowed_hosts(r: &mut LayerReader<'_>, key: &str) -> Option<Vec<AllowedHost>> {
     let read: Vec<_> = r.list(key).iter().map(|text| (text.clone(), AllowedHost::parse(text))).collect();
     let mut allowed = Some(Vec::new());
     for (index, (text, host)) in read.into_iter().enumerate() {
@@ -68,7 +68,7 @@ fn allowed_hosts(r: &mut Reader<'_>, key: &str) -> Option<Vec<AllowedHost>> {
                 allowed = None;
                 let why = if text.contains("://") {
                     "; leave the scheme out"
-                } else if text.contains('*') && key != HASH_ROUTES {
+                } else if text.contains('*') && key != HASH_ROUTES_KEY {
                     "; for every host below a domain set session.cookie_domain"
                 } else {
                     ""
@@ -85,8 +85,8 @@ fn allowed_hosts(r: &mut Reader<'_>, key: &str) -> Option<Vec<AllowedHost>> {
 }
 
 /// The domain without its leading dot, as browsers compare it; empty if there is none.
-fn cookie_domain(r: &mut Reader<'_>, public: Option<&Origin>) -> Option<String> {
-    let text = r.text(COOKIE_DOMAIN);
+fn check_cookie_domain(r: &mut LayerReader<'_>, public: Option<&Origin>) -> Option<String> {
+    let text = r.text(COOKIE_DOMAIN_KEY);
     if text.is_empty() {
         return Some(String::new());
     }
@@ -96,12 +96,12 @@ fn cookie_domain(r: &mut Reader<'_>, public: Option<&Origin>) -> Option<String> 
         Origin::from_authority(Scheme::Https, bare).filter(|o| o.port() == 443 && !bare.contains(':'));
     let domain = parsed.map(|o| o.host().to_owned()).filter(|host| host.parse::<std::net::IpAddr>().is_err());
     let Some(domain) = domain else {
-        r.error(COOKIE_DOMAIN, "must be a domain, \".example.com\"");
+        r.error(COOKIE_DOMAIN_KEY, "must be a domain, \".example.com\"");
         return None;
     };
-    if belongs_to_many(&domain) {
+    if is_public_suffix(&domain) {
         r.error(
-            COOKIE_DOMAIN,
+            COOKIE_DOMAIN_KEY,
             "must be your own domain, \".example.com\": browsers refuse cookies for a domain that many share",
         );
         return None;
@@ -111,7 +111,7 @@ fn cookie_domain(r: &mut Reader<'_>, public: Option<&Origin>) -> Option<String> 
         rest.is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
     };
     if public.is_some_and(|public| !covers(public)) {
-        r.error(COOKIE_DOMAIN, "must cover public_url: its host has to lie below this domain");
+        r.error(COOKIE_DOMAIN_KEY, "must cover public_url: its host has to lie below this domain");
         return None;
     }
     Some(domain)
@@ -119,7 +119,7 @@ fn cookie_domain(r: &mut Reader<'_>, public: Option<&Origin>) -> Option<String> 
 
 /// Whether `domain` is a registry's, such as `com` or `com.cn`. The whole list of such domains changes weekly and
 /// is the browser's affair; these are the ones somebody may write by mistake.
-fn belongs_to_many(domain: &str) -> bool {
+fn is_public_suffix(domain: &str) -> bool {
     const SECOND_LEVEL: [&str; 8] = ["com", "net", "org", "gov", "edu", "ac", "co", "mil"];
     match domain.split_once('.') {
         None => true,
@@ -129,7 +129,7 @@ fn belongs_to_many(domain: &str) -> bool {
 
 /// Advises a host of the gateway's own where public_url's host shows that it has an application, too, and there are
 /// other hosts: WeCom sends codes to every path of public_url's host, so that application could collect them.
-pub(super) fn advise_own_host(r: &mut Reader<'_>, hosts: &Hosts, landing: &str, rules: &[RuleText]) {
+pub(super) fn advise_own_host(r: &mut LayerReader<'_>, hosts: &Hosts, landing: &str, rules: &[RuleText]) {
     let public = hosts.public();
     if !hosts.has_others() || public.is_loopback() {
         return;
@@ -163,7 +163,7 @@ pub(super) fn advise_own_host(r: &mut Reader<'_>, hosts: &Hosts, landing: &str, 
 }
 
 /// Where to after a sign-in that asked for nothing: a page of ours.
-pub(super) fn landing(r: &mut Reader<'_>, hosts: Option<&Hosts>) -> Option<String> {
+pub(super) fn check_landing(r: &mut LayerReader<'_>, hosts: Option<&Hosts>) -> Option<String> {
     const KEY: &str = "login.landing";
     let hosts = hosts?;
     let text = r.text(KEY).to_owned();

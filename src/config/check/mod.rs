@@ -10,33 +10,33 @@ mod wecom;
 use std::fmt;
 use std::path::PathBuf;
 
-use super::layers::{Findings, Layers, Origin};
+use super::keys::ConfigValue;
+use super::layers::{ConfigFindings, Layers, SettingOrigin};
 use super::model::Config;
-use super::raw::Value;
-use super::time_zone::{is_west_by_mistake, parse_time_zone};
-use super::{later, nearest};
-use crate::base::copied::{Alphabet, CopyFault, find_copy_fault};
+use super::time_zone::{parse_time_zone, suggest_eastern_zone};
+use super::{not_yet_supported, suggestion};
+use crate::base::copy_fault::{CopiedAlphabet, CopyFault, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret};
 
 /// The checked configuration; `None` if there are errors among the findings.
-pub(super) fn check(layers: &Layers, findings: &mut Findings) -> Option<Config> {
-    later::warn(layers, findings);
-    let mut reader = Reader { layers, findings };
+pub(super) fn check_layers(layers: &Layers, findings: &mut ConfigFindings) -> Option<Config> {
+    not_yet_supported::warn_of_unsupported(layers, findings);
+    let mut reader = LayerReader { layers, findings };
     let r = &mut reader;
-    let data_dir = data_dir(r);
-    let time_zone = time_zone(r);
-    let server = server::server(r);
-    let database = server::database(r, data_dir.as_ref());
-    let hosts = hosts::hosts(r);
-    let landing = hosts::landing(r, hosts.as_ref());
-    let wecom = wecom::wecom(r, time_zone);
-    let session = server::session(r);
-    let pages = server::pages(r);
-    let gate = gate::gate(r);
-    let rules = gate::rules(r);
-    let api_clients = gate::api_clients(r);
-    let directory = directory::directory(r);
-    let log = server::log(r);
+    let data_dir = check_data_dir(r);
+    let time_zone = check_time_zone(r);
+    let server = server::check_server(r);
+    let database = server::check_database(r, data_dir.as_ref());
+    let hosts = hosts::check_hosts(r);
+    let landing = hosts::check_landing(r, hosts.as_ref());
+    let wecom = wecom::check_wecom(r, time_zone);
+    let session = server::check_session(r);
+    let pages = server::check_pages(r);
+    let gate = gate::check_gate(r);
+    let rules = gate::check_rules(r);
+    let api_clients = gate::check_api_clients(r);
+    let directory = directory::check_directory(r);
+    let log = server::check_log(r);
     if let (Some(hosts), Some(landing), Some(rules)) = (&hosts, &landing, &rules) {
         hosts::advise_own_host(r, hosts, landing, rules);
     }
@@ -59,54 +59,54 @@ pub(super) fn check(layers: &Layers, findings: &mut Findings) -> Option<Config> 
 }
 
 /// Reads values of the layers and collects what is wrong with them.
-struct Reader<'a> {
+struct LayerReader<'a> {
     layers: &'a Layers,
-    findings: &'a mut Findings,
+    findings: &'a mut ConfigFindings,
 }
 
-impl Reader<'_> {
+impl LayerReader<'_> {
     fn text(&self, key: &str) -> &str {
         self.layers.text(key)
     }
 
     fn boolean(&self, key: &str) -> bool {
-        let value = self.layers.entries.get(key).map(|entry| &entry.value);
-        matches!(value, Some(Value::Boolean(true)))
+        let value = self.layers.settings.get(key).map(|entry| &entry.value);
+        matches!(value, Some(ConfigValue::Boolean(true)))
     }
 
     fn list(&self, key: &str) -> &[String] {
-        match self.layers.entries.get(key).map(|entry| &entry.value) {
-            Some(Value::List(items)) => items,
+        match self.layers.settings.get(key).map(|entry| &entry.value) {
+            Some(ConfigValue::List(items)) => items,
             _ => &[],
         }
     }
 
     /// The secret of `key`; `None` if it is empty.
     fn secret(&self, key: &str) -> Option<Secret> {
-        match self.layers.entries.get(key).map(|entry| &entry.value) {
-            Some(Value::Secret(secret)) if !secret.expose_secret().is_empty() => Some(secret.clone()),
+        match self.layers.settings.get(key).map(|entry| &entry.value) {
+            Some(ConfigValue::Secret(secret)) if !secret.expose_secret().is_empty() => Some(secret.clone()),
             _ => None,
         }
     }
 
     /// What was perhaps copied along with the value of `key`.
-    fn copy_fault(&self, key: &str, alphabet: Alphabet) -> Option<CopyFault> {
-        match &self.layers.entries.get(key)?.value {
-            Value::Secret(secret) => find_copy_fault(secret.expose_secret(), alphabet),
-            Value::Text(text) => find_copy_fault(text, alphabet),
+    fn copy_fault(&self, key: &str, alphabet: CopiedAlphabet) -> Option<CopyFault> {
+        match &self.layers.settings.get(key)?.value {
+            ConfigValue::Secret(secret) => find_copy_fault(secret.expose_secret(), alphabet),
+            ConfigValue::Text(text) => find_copy_fault(text, alphabet),
             _ => None,
         }
     }
 
     /// `; it holds …`, or nothing where nothing was copied along.
-    fn copied_along(&self, key: &str, alphabet: Alphabet) -> String {
+    fn copied_along(&self, key: &str, alphabet: CopiedAlphabet) -> String {
         self.copy_fault(key, alphabet).map_or_else(String::new, |fault| format!("; it holds {fault}"))
     }
 
     /// Warns of what was perhaps copied along with the value of `key`.
-    fn warn_of_copy_fault(&mut self, key: &str, alphabet: Alphabet) {
+    fn warn_of_copy_fault(&mut self, key: &str, alphabet: CopiedAlphabet) {
         let Some(fault) = self.copy_fault(key, alphabet) else { return };
-        let origin = self.layers.origin(key).cloned().unwrap_or(Origin::BuiltIn);
+        let origin = self.layers.origin(key).cloned().unwrap_or(SettingOrigin::BuiltIn);
         self.warn(
             key,
             format_args!("holds {fault}: perhaps it was copied along; copy the value alone ({origin})"),
@@ -114,7 +114,7 @@ impl Reader<'_> {
     }
 
     fn error(&mut self, key: &str, message: impl fmt::Display) {
-        let origin = self.layers.origin(key).cloned().unwrap_or(Origin::BuiltIn);
+        let origin = self.layers.origin(key).cloned().unwrap_or(SettingOrigin::BuiltIn);
         self.findings.error(key, &origin, message);
     }
 
@@ -138,8 +138,8 @@ impl Reader<'_> {
         let text = self.layers.text(key);
         let found = names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
         if found.is_none() {
-            let known = listed(names.iter().map(|(name, _)| *name));
-            let hint = nearest::nearest(text, names.iter().map(|(name, _)| *name));
+            let known = quote_list(names.iter().map(|(name, _)| *name));
+            let hint = suggestion::find_nearest(text, names.iter().map(|(name, _)| *name));
             let hint = hint.map_or_else(String::new, |name| format!(" (did you mean \"{name}\"?)"));
             self.error(key, format_args!("must be one of {known}{hint}"));
         }
@@ -148,22 +148,22 @@ impl Reader<'_> {
 }
 
 /// `"a", "b"`.
-fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
+fn quote_list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }
 
-fn data_dir(r: &mut Reader<'_>) -> Option<PathBuf> {
+fn check_data_dir(r: &mut LayerReader<'_>) -> Option<PathBuf> {
     r.parsed(
         "data_dir",
         |text| if text.is_empty() { Err("a directory, \"data\"") } else { Ok(PathBuf::from(text)) },
     )
 }
 
-fn time_zone(r: &mut Reader<'_>) -> Option<chrono_tz::Tz> {
+fn check_time_zone(r: &mut LayerReader<'_>) -> Option<chrono_tz::Tz> {
     const KEY: &str = "time_zone";
     match parse_time_zone(r.text(KEY)) {
         Ok(zone) => {
-            if let Some(meant) = is_west_by_mistake(zone) {
+            if let Some(meant) = suggest_eastern_zone(zone) {
                 let name = zone.name();
                 r.warn(
                     KEY,

@@ -7,28 +7,30 @@ use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::Reader;
-use crate::base::copied::Alphabet;
-use crate::config::model::{Database, Listen, Log, LogFormat, Pages, RootSecret, Server, Session};
-use crate::config::root_secret::decode;
-use crate::config::{nearest, units};
+use super::LayerReader;
+use crate::base::copy_fault::CopiedAlphabet;
+use crate::config::model::{
+    DatabaseConfig, ListenAddress, LogConfig, LogFormat, PagesConfig, RootSecret, ServerConfig, SessionConfig,
+};
+use crate::config::root_secret::decode_root_secret;
+use crate::config::{suggestion, units};
 
-pub(super) fn server(r: &mut Reader<'_>) -> Option<Server> {
-    let listen = r.parsed("server.listen", units::listen);
-    let admin_listen = r.parsed("server.admin_listen", units::listen);
+pub(super) fn check_server(r: &mut LayerReader<'_>) -> Option<ServerConfig> {
+    let listen = r.parsed("server.listen", units::parse_listen_address);
+    let admin_listen = r.parsed("server.admin_listen", units::parse_listen_address);
     if let (Some(listen), Some(admin)) = (&listen, &admin_listen)
-        && collide(listen, admin)
+        && is_collision(listen, admin)
     {
         r.error(
             "server.admin_listen",
             "must differ from server.listen: the admin listener is not for browsers",
         );
     }
-    let trusted_proxies = trusted_proxies(r);
-    let start_rate = r.parsed("server.start_rate", units::rate);
-    let bad_code_rate = r.parsed("server.bad_code_rate", units::rate);
-    let secret = root_secret(r);
-    Some(Server {
+    let trusted_proxies = check_trusted_proxies(r);
+    let start_rate = r.parsed("server.start_rate", units::parse_rate);
+    let bad_code_rate = r.parsed("server.bad_code_rate", units::parse_rate);
+    let secret = check_root_secret(r);
+    Some(ServerConfig {
         listen: listen?,
         admin_listen: admin_listen?,
         trusted_proxies: trusted_proxies?,
@@ -39,20 +41,20 @@ pub(super) fn server(r: &mut Reader<'_>) -> Option<Server> {
 }
 
 /// Whether the second cannot be bound while the first is. Port 0 is any free one.
-fn collide(a: &Listen, b: &Listen) -> bool {
+fn is_collision(a: &ListenAddress, b: &ListenAddress) -> bool {
     let any = |x: &SocketAddr| x.ip().is_unspecified();
     match (a, b) {
-        (Listen::Tcp(a), Listen::Tcp(b)) => {
+        (ListenAddress::Tcp(a), ListenAddress::Tcp(b)) => {
             a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || any(a) || any(b))
         }
-        (Listen::Unix(a), Listen::Unix(b)) => a == b,
+        (ListenAddress::Unix(a), ListenAddress::Unix(b)) => a == b,
         _ => false,
     }
 }
 
-fn trusted_proxies(r: &mut Reader<'_>) -> Option<Vec<IpNet>> {
+fn check_trusted_proxies(r: &mut LayerReader<'_>) -> Option<Vec<IpNet>> {
     const KEY: &str = "server.trusted_proxies";
-    let read: Vec<_> = r.list(KEY).iter().map(|text| units::network(text)).collect();
+    let read: Vec<_> = r.list(KEY).iter().map(|text| units::parse_network(text)).collect();
     let wrong = read.iter().position(Option::is_none);
     if let Some(index) = wrong {
         let number = index.saturating_add(1);
@@ -71,7 +73,7 @@ fn trusted_proxies(r: &mut Reader<'_>) -> Option<Vec<IpNet>> {
 }
 
 /// Outer `None`: wrong. Inner `None`: not set, the file in `data_dir` holds it.
-fn root_secret(r: &mut Reader<'_>) -> Option<Option<RootSecret>> {
+fn check_root_secret(r: &mut LayerReader<'_>) -> Option<Option<RootSecret>> {
     const KEY: &str = "server.secret";
     let Some(text) = r.secret(KEY) else {
         // A file that cannot be read is a finding already.
@@ -85,10 +87,10 @@ fn root_secret(r: &mut Reader<'_>) -> Option<Option<RootSecret>> {
         }
         return Some(None);
     };
-    let secret = decode(text.expose_secret());
+    let secret = decode_root_secret(text.expose_secret());
     if secret.is_none() {
         // Of base64 the console's letters lack three.
-        let along = r.copied_along(KEY, Alphabet::Url);
+        let along = r.copied_along(KEY, CopiedAlphabet::Url);
         r.error(
             KEY,
             format_args!("must be 32 bytes in base64{along}; make one with: openssl rand -base64 32"),
@@ -97,23 +99,23 @@ fn root_secret(r: &mut Reader<'_>) -> Option<Option<RootSecret>> {
     secret.map(Some)
 }
 
-const DATABASE: &str = "database.url";
+const DATABASE_KEY: &str = "database.url";
 
-fn is_postgres(r: &Reader<'_>) -> bool {
-    r.secret(DATABASE).is_some_and(|url| {
+fn is_postgres(r: &LayerReader<'_>) -> bool {
+    r.secret(DATABASE_KEY).is_some_and(|url| {
         let url = url.expose_secret();
         url.starts_with("postgres://") || url.starts_with("postgresql://")
     })
 }
 
-pub(super) fn database(r: &mut Reader<'_>, data_dir: Option<&PathBuf>) -> Option<Database> {
-    let Some(url) = r.secret(DATABASE) else {
-        return Some(Database::Sqlite(data_dir?.join("gongpai.db")));
+pub(super) fn check_database(r: &mut LayerReader<'_>, data_dir: Option<&PathBuf>) -> Option<DatabaseConfig> {
+    let Some(url) = r.secret(DATABASE_KEY) else {
+        return Some(DatabaseConfig::Sqlite(data_dir?.join("gongpai.db")));
     };
     if !is_postgres(r) || Url::parse(url.expose_secret()).is_err() {
-        let along = r.copied_along(DATABASE, Alphabet::Url);
+        let along = r.copied_along(DATABASE_KEY, CopiedAlphabet::Url);
         r.error(
-            DATABASE,
+            DATABASE_KEY,
             format_args!(
                 "must be empty (SQLite in data_dir) or \"postgres://user:password@host/database\", with special \
                  characters of the password percent-encoded{along}"
@@ -121,27 +123,27 @@ pub(super) fn database(r: &mut Reader<'_>, data_dir: Option<&PathBuf>) -> Option
         );
         return None;
     }
-    r.warn_of_copy_fault(DATABASE, Alphabet::Url);
-    Some(Database::Postgres(url))
+    r.warn_of_copy_fault(DATABASE_KEY, CopiedAlphabet::Url);
+    Some(DatabaseConfig::Postgres(url))
 }
 
-pub(super) fn session(r: &mut Reader<'_>) -> Option<Session> {
-    let ttl = r.parsed("session.ttl", units::positive_duration);
-    let idle = r.parsed("session.idle", units::positive_duration);
-    let session = Session { ttl: ttl?, idle: idle? };
+pub(super) fn check_session(r: &mut LayerReader<'_>) -> Option<SessionConfig> {
+    let ttl = r.parsed("session.ttl", units::parse_positive_duration);
+    let idle = r.parsed("session.idle", units::parse_positive_duration);
+    let session = SessionConfig { ttl: ttl?, idle: idle? };
     if session.idle > session.ttl {
         r.warn("session.idle", "is longer than session.ttl and has no effect: sessions end at ttl");
     }
     Some(session)
 }
 
-pub(super) fn pages(r: &mut Reader<'_>) -> Option<Pages> {
-    let logo_file = logo_file(r);
+pub(super) fn check_pages(r: &mut LayerReader<'_>) -> Option<PagesConfig> {
+    let logo_file = check_logo_file(r);
     let (title, contact) = (r.text("pages.title").to_owned(), r.text("pages.contact").to_owned());
-    Some(Pages { title, contact, logo_file: logo_file? })
+    Some(PagesConfig { title, contact, logo_file: logo_file? })
 }
 
-fn logo_file(r: &mut Reader<'_>) -> Option<Option<PathBuf>> {
+fn check_logo_file(r: &mut LayerReader<'_>) -> Option<Option<PathBuf>> {
     const KEY: &str = "pages.logo_file";
     if r.text(KEY).is_empty() {
         return Some(None);
@@ -152,14 +154,14 @@ fn logo_file(r: &mut Reader<'_>) -> Option<Option<PathBuf>> {
         r.error(KEY, "must be a picture: .png, .jpg, .svg or .webp");
         return None;
     }
-    if let Err(cause) = readable(&path) {
+    if let Err(cause) = ensure_readable(&path) {
         r.error(KEY, format_args!("cannot read {}: {cause}", path.display()));
         return None;
     }
     Some(Some(path))
 }
 
-fn readable(path: &Path) -> std::io::Result<()> {
+fn ensure_readable(path: &Path) -> std::io::Result<()> {
     if std::fs::File::open(path)?.metadata()?.is_file() {
         Ok(())
     } else {
@@ -167,7 +169,7 @@ fn readable(path: &Path) -> std::io::Result<()> {
     }
 }
 
-pub(super) fn log(r: &mut Reader<'_>) -> Option<Log> {
+pub(super) fn check_log(r: &mut LayerReader<'_>) -> Option<LogConfig> {
     const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
     let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
     let format = r.one_of("log.format", &formats);
@@ -176,12 +178,12 @@ pub(super) fn log(r: &mut Reader<'_>) -> Option<Log> {
     let word = level.bytes().all(|b| b.is_ascii_alphanumeric());
     let known = LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known));
     if (word && !known) || tracing_subscriber::EnvFilter::builder().parse(&level).is_err() {
-        let hint = nearest::hint("level", &level, LEVELS.into_iter());
+        let hint = suggestion::suggest_nearest("level", &level, LEVELS.into_iter());
         r.error(
             "log.level",
             format_args!("must be a level or a filter, \"info\" or \"gongpai=debug,info\"{hint}"),
         );
         return None;
     }
-    Some(Log { level, format: format? })
+    Some(LogConfig { level, format: format? })
 }

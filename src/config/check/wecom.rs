@@ -8,30 +8,30 @@ use chrono_tz::Tz;
 use secrecy::ExposeSecret as _;
 use url::Url;
 
-use super::Reader;
-use crate::base::copied::Alphabet;
+use super::LayerReader;
+use crate::base::copy_fault::CopiedAlphabet;
 use crate::base::cron::Schedule;
 use crate::base::host::Origin;
 use crate::base::id::CorpId;
-use crate::config::model::{Callback, VerifyFile, Wecom};
+use crate::config::model::{CallbackConfig, VerifyFile, WecomConfig};
 
-pub(super) fn wecom(r: &mut Reader<'_>, time_zone: Option<Tz>) -> Option<Wecom> {
-    let corp_id = corp_id(r);
-    let agent_id = agent_id(r);
-    let api_address = address(r, "wecom.api_address");
-    let oauth2_address = address(r, "wecom.oauth2_address");
-    let qr_connect_address = address(r, "wecom.qr_connect_address");
-    let proxy = proxy(r);
+pub(super) fn check_wecom(r: &mut LayerReader<'_>, time_zone: Option<Tz>) -> Option<WecomConfig> {
+    let corp_id = check_corp_id(r);
+    let agent_id = check_agent_id(r);
+    let api_address = check_address(r, "wecom.api_address");
+    let oauth2_address = check_address(r, "wecom.oauth2_address");
+    let qr_connect_address = check_address(r, "wecom.qr_connect_address");
+    let proxy = check_proxy(r);
     // A zone that is wrong is a finding already; what is wrong with a schedule is wrong in every zone.
     let zone = time_zone.unwrap_or(Tz::UTC);
-    let sync_cron = schedule(r, "wecom.sync_cron", zone);
-    let force_sync_cron = schedule(r, "wecom.force_sync_cron", zone);
-    let verify_files = verify_files(r);
-    let contacts_callback = callback(r, "wecom.contacts_callback");
-    let app_callback = callback(r, "wecom.app_callback");
-    copied_along_with_secrets(r);
-    what_is_missing(r);
-    Some(Wecom {
+    let sync_cron = check_schedule(r, "wecom.sync_cron", zone);
+    let force_sync_cron = check_schedule(r, "wecom.force_sync_cron", zone);
+    let verify_files = check_verify_files(r);
+    let contacts_callback = check_callback(r, "wecom.contacts_callback");
+    let app_callback = check_callback(r, "wecom.app_callback");
+    warn_of_copied_secrets(r);
+    warn_of_missing_keys(r);
+    Some(WecomConfig {
         enable: r.boolean("wecom.enable"),
         corp_id: corp_id?,
         agent_id: agent_id?,
@@ -50,35 +50,35 @@ pub(super) fn wecom(r: &mut Reader<'_>, time_zone: Option<Tz>) -> Option<Wecom> 
     })
 }
 
-fn corp_id(r: &mut Reader<'_>) -> Option<CorpId> {
+fn check_corp_id(r: &mut LayerReader<'_>) -> Option<CorpId> {
     const KEY: &str = "wecom.corp_id";
     let text = r.text(KEY);
     if text.len() <= 64 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-') {
         return Some(CorpId::new(text));
     }
-    let along = r.copied_along(KEY, Alphabet::Console);
+    let along = r.copied_along(KEY, CopiedAlphabet::Console);
     r.error(KEY, format_args!("must be the 企业ID, letters and digits that begin with \"ww\"{along}"));
     None
 }
 
 /// A secret that was copied with something more is refused by WeCom in words that let one reset it.
-fn copied_along_with_secrets(r: &mut Reader<'_>) {
+fn warn_of_copied_secrets(r: &mut LayerReader<'_>) {
     const SINGLE: &str = "wecom.corp_secret";
-    r.warn_of_copy_fault(SINGLE, Alphabet::Console);
-    let single = r.layers.entries.get(SINGLE).map(|entry| &entry.value);
+    r.warn_of_copy_fault(SINGLE, CopiedAlphabet::Console);
+    let single = r.layers.settings.get(SINGLE).map(|entry| &entry.value);
     for key in ["wecom.app_secret", "wecom.contacts_secret"] {
         // Where the single secret stands in, it is told already.
-        let stands_in = match (r.layers.entries.get(key), single) {
-            (Some(entry), Some(single)) => entry.value.same(single),
+        let stands_in = match (r.layers.settings.get(key), single) {
+            (Some(entry), Some(single)) => entry.value.is_same(single),
             _ => false,
         };
         if !stands_in {
-            r.warn_of_copy_fault(key, Alphabet::Console);
+            r.warn_of_copy_fault(key, CopiedAlphabet::Console);
         }
     }
 }
 
-fn agent_id(r: &mut Reader<'_>) -> Option<u32> {
+fn check_agent_id(r: &mut LayerReader<'_>) -> Option<u32> {
     r.parsed("wecom.agent_id", |text| match text {
         "" => Ok(0),
         _ => text.parse().ok().filter(|id| *id > 0).ok_or("the AgentId, a number such as 1000002"),
@@ -86,7 +86,7 @@ fn agent_id(r: &mut Reader<'_>) -> Option<u32> {
 }
 
 /// Without these nobody can be signed in; the program runs all the same, so that its pages and `doctor` say so.
-fn what_is_missing(r: &mut Reader<'_>) {
+fn warn_of_missing_keys(r: &mut LayerReader<'_>) {
     const WHERE: [(&str, &str); 3] = [
         ("wecom.corp_id", "企业ID, at the foot of 我的企业 › 企业信息"),
         ("wecom.agent_id", "AgentId, on the application's page under 应用管理 › 自建"),
@@ -104,20 +104,20 @@ fn what_is_missing(r: &mut Reader<'_>) {
 }
 
 /// An address of WeCom's or of a private deployment; without trailing slash, perhaps with a path.
-fn address(r: &mut Reader<'_>, key: &'static str) -> Option<Url> {
-    if let Some(address) = without_our_path(key, r.text(key)) {
+fn check_address(r: &mut LayerReader<'_>, key: &'static str) -> Option<Url> {
+    if let Some(address) = explain_added_path(key, r.text(key)) {
         r.error(key, address);
         return None;
     }
     let url = r.parsed(key, |text| {
         const FORM: &str = "an address, \"https://qyapi.weixin.qq.com\", without query";
         let mut url = Url::parse(text).map_err(|_| FORM)?;
-        let plain = url.query().is_none() && url.fragment().is_none() && Origin::of(&url).is_some();
+        let plain = url.query().is_none() && url.fragment().is_none() && Origin::from_url(&url).is_some();
         let path = url.path().trim_end_matches('/').to_owned();
         url.set_path(&path);
         if plain { Ok(url) } else { Err(FORM) }
     })?;
-    let loopback = Origin::of(&url).is_some_and(|origin| origin.is_loopback());
+    let loopback = Origin::from_url(&url).is_some_and(|origin| origin.is_loopback());
     if url.scheme() == "http" && !loopback {
         r.warn(key, "is http: secrets and codes travel readable; only a private network excuses it");
     }
@@ -132,10 +132,10 @@ const ADDED_PATHS: [(&str, &str); 3] = [
 ];
 
 /// What is wrong with an address that was copied with the path which the program adds itself.
-fn without_our_path(key: &str, text: &str) -> Option<String> {
+fn explain_added_path(key: &str, text: &str) -> Option<String> {
     let (_, added) = ADDED_PATHS.iter().find(|(known, _)| *known == key)?;
     let url = Url::parse(text).ok()?;
-    let origin = Origin::of(&url)?;
+    let origin = Origin::from_url(&url)?;
     let (before, _) = url.path().split_once(&format!("/{added}"))?;
     let rest = url.path().strip_prefix(before)?.strip_prefix('/')?;
     if rest.split('/').next() != Some(added) {
@@ -144,7 +144,7 @@ fn without_our_path(key: &str, text: &str) -> Option<String> {
     Some(format!("must be without /{added} and what follows it, which is added; write \"{origin}{before}\""))
 }
 
-fn proxy(r: &mut Reader<'_>) -> Option<Option<Url>> {
+fn check_proxy(r: &mut LayerReader<'_>) -> Option<Option<Url>> {
     r.parsed("wecom.proxy", |text| {
         const FORM: &str = "an HTTP proxy, \"http://proxy.example.com:3128\"";
         if text.is_empty() {
@@ -158,7 +158,7 @@ fn proxy(r: &mut Reader<'_>) -> Option<Option<Url>> {
 }
 
 /// A schedule; `None` inside for "", which is never.
-fn schedule(r: &mut Reader<'_>, key: &str, zone: Tz) -> Option<Option<Schedule>> {
+fn check_schedule(r: &mut LayerReader<'_>, key: &str, zone: Tz) -> Option<Option<Schedule>> {
     let text = r.text(key).trim();
     if text.is_empty() {
         return Some(None);
@@ -172,7 +172,7 @@ fn schedule(r: &mut Reader<'_>, key: &str, zone: Tz) -> Option<Option<Schedule>>
     }
 }
 
-fn verify_files(r: &mut Reader<'_>) -> Option<Vec<VerifyFile>> {
+fn check_verify_files(r: &mut LayerReader<'_>) -> Option<Vec<VerifyFile>> {
     const KEY: &str = "wecom.verify_files";
     let read: Option<Vec<_>> = r.list(KEY).iter().map(|name| VerifyFile::parse(name)).collect();
     if read.is_none() {
@@ -182,7 +182,7 @@ fn verify_files(r: &mut Reader<'_>) -> Option<Vec<VerifyFile>> {
 }
 
 /// A callback, set up where both its values are.
-fn callback(r: &mut Reader<'_>, section: &str) -> Option<Option<Callback>> {
+fn check_callback(r: &mut LayerReader<'_>, section: &str) -> Option<Option<CallbackConfig>> {
     let (token_key, aes_key) = (format!("{section}.token"), format!("{section}.encoding_aes_key"));
     let (token, encoding_aes_key) = match (r.secret(&token_key), r.secret(&aes_key)) {
         (Some(token), Some(key)) => (token, key),
@@ -201,19 +201,19 @@ fn callback(r: &mut Reader<'_>, section: &str) -> Option<Option<Callback>> {
         token.len() <= 32 && token.bytes().all(|b| b.is_ascii_alphanumeric())
     };
     if !good_token {
-        let along = r.copied_along(&token_key, Alphabet::Console);
+        let along = r.copied_along(&token_key, CopiedAlphabet::Console);
         let message = format_args!("must be the Token of the console: letters and digits, 32 at most{along}");
         r.error(&token_key, message);
     }
     let good_key = is_aes_key(encoding_aes_key.expose_secret());
     if !good_key {
-        let along = r.copied_along(&aes_key, Alphabet::Console);
+        let along = r.copied_along(&aes_key, CopiedAlphabet::Console);
         r.error(
             &aes_key,
             format_args!("must be the EncodingAESKey of the console: 43 letters and digits{along}"),
         );
     }
-    (good_token && good_key).then_some(Some(Callback { token, encoding_aes_key }))
+    (good_token && good_key).then_some(Some(CallbackConfig { token, encoding_aes_key }))
 }
 
 /// 43 characters hold 258 bits of which 256 count: WeCom does not clear the last two (document 91144), so strict

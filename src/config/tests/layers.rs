@@ -5,8 +5,10 @@ use std::collections::BTreeSet;
 use secrecy::ExposeSecret as _;
 
 use super::{config, error, errors, load, sources};
-use crate::config::raw::{ARRAYS, KEYS};
-use crate::config::{Config, DEFAULT_TOML, Database, Listen, Reading, Sources, Warning};
+use crate::config::keys::{KEYS, TABLE_ARRAYS};
+use crate::config::{
+    Config, ConfigReading, ConfigSources, ConfigWarning, DEFAULT_TOML, DatabaseConfig, ListenAddress,
+};
 
 const DESIGN: &str = include_str!("../../../tests/data/design-config.toml");
 const SEED: &str = include_str!("../../../tests/data/seed-qiyeweixin.json");
@@ -29,11 +31,11 @@ fn flat(text: &str) -> Vec<(String, toml::Value)> {
 }
 
 /// Loads with a qiyeweixin.json of this text below gongpai.toml.
-fn with_json(json: &str, text: &str, environment: &[(&str, &str)]) -> (Config, Vec<Warning>) {
+fn with_json(json: &str, text: &str, environment: &[(&str, &str)]) -> (Config, Vec<ConfigWarning>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("qiyeweixin.json");
     std::fs::write(&path, json).unwrap();
-    let loaded = Config::load(&Sources { qiyeweixin: Some(path), ..sources(text, environment) });
+    let loaded = Config::load(&ConfigSources { qiyeweixin: Some(path), ..sources(text, environment) });
     loaded.unwrap_or_else(|e| panic!("{e}"))
 }
 
@@ -46,8 +48,8 @@ fn every_key_of_the_design_loads_and_has_the_default_of_the_design() {
     let ours: Vec<_> = flat(DEFAULT_TOML);
     for (path, value) in flat(DESIGN) {
         match path.as_str() {
-            array if ARRAYS.iter().any(|(name, _)| *name == array) => {
-                let (_, keys) = ARRAYS.iter().find(|(name, _)| *name == array).unwrap();
+            array if TABLE_ARRAYS.iter().any(|(name, _)| *name == array) => {
+                let (_, keys) = TABLE_ARRAYS.iter().find(|(name, _)| *name == array).unwrap();
                 for key in value.as_array().unwrap()[0].as_table().unwrap().keys() {
                     assert!(keys.iter().any(|k| k.path == key), "{path}.{key}");
                 }
@@ -171,12 +173,12 @@ fn the_json_may_be_named_by_file_or_variable_and_the_flag_wins() {
         path.display().to_string()
     };
     let text = format!("wecom.qiyeweixin = {:?}", named("file"));
-    let corp = |sources: &Sources| Config::load(sources).unwrap().0.wecom.corp_id.as_str().to_owned();
+    let corp = |sources: &ConfigSources| Config::load(sources).unwrap().0.wecom.corp_id.as_str().to_owned();
     assert_eq!(corp(&sources(&text, &[])), "wwfile");
     let variable = named("env");
     let both = sources(&text, &[("GONGPAI_WECOM__QIYEWEIXIN", &variable)]);
     assert_eq!(corp(&both), "wwenv");
-    assert_eq!(corp(&Sources { qiyeweixin: Some(named("flag").into()), ..both }), "wwflag");
+    assert_eq!(corp(&ConfigSources { qiyeweixin: Some(named("flag").into()), ..both }), "wwflag");
 }
 
 #[test]
@@ -202,7 +204,7 @@ fn variables_are_text_and_become_what_their_key_is() {
         ],
     )
     .unwrap();
-    assert_eq!(config.server.listen, Listen::Tcp("0.0.0.0:8443".parse().unwrap()));
+    assert_eq!(config.server.listen, ListenAddress::Tcp("0.0.0.0:8443".parse().unwrap()));
     assert_eq!(config.server.trusted_proxies, ["10.0.0.1/32".parse().unwrap()]);
     assert!(config.gate.assertion);
     assert_eq!((config.wecom.corp_id.as_str(), config.wecom.agent_id), ("0012345", 1_000_002));
@@ -275,7 +277,8 @@ fn a_wrong_type_names_the_key_and_what_was_expected() {
 
 #[test]
 fn a_named_file_must_exist() {
-    let found = Config::load(&Sources { file: Some("/nonexistent/g.toml".into()), ..Sources::default() });
+    let found =
+        Config::load(&ConfigSources { file: Some("/nonexistent/g.toml".into()), ..ConfigSources::default() });
     let found = found.unwrap_err().to_string();
     assert!(found.starts_with("/nonexistent/g.toml: cannot be read: No such file"), "{found}");
 }
@@ -284,14 +287,15 @@ fn a_named_file_must_exist() {
 fn without_anything_the_gateway_runs_on_loopback_with_an_embedded_database() {
     let config = config("");
     assert_eq!(config.hosts.public().to_string(), "http://127.0.0.1:8080");
-    assert!(matches!(config.database, Database::Sqlite(path) if path.as_os_str() == "data/gongpai.db"));
+    assert!(matches!(config.database, DatabaseConfig::Sqlite(path) if path.as_os_str() == "data/gongpai.db"));
 }
 
 #[test]
 fn the_shown_configuration_is_toml_that_means_the_same_and_says_where_it_was_written() {
     let text = "public_url = \"https://oa.example.com\"\n[wecom]\nagent_id = 1000002\n[pages]\ntitle = \"某“公司”\\n\\\"\"\n\
                 [[rules]]\nhost = \"a.example.com\"\nallow = [\"members\"]\n[[rules]]\nhost = \"b.example.com\"\nallow = []\n";
-    let shown = Reading::of(&sources(text, &[("GONGPAI_WECOM__CORP_ID", "ww1")])).to_toml().unwrap();
+    let shown =
+        ConfigReading::from_sources(&sources(text, &[("GONGPAI_WECOM__CORP_ID", "ww1")])).to_toml().unwrap();
     for expected in [
         "public_url = \"https://oa.example.com\" # gongpai.toml:1\n",
         "corp_id = \"ww1\" # GONGPAI_WECOM__CORP_ID\n",
@@ -301,7 +305,7 @@ fn the_shown_configuration_is_toml_that_means_the_same_and_says_where_it_was_wri
     ] {
         assert!(shown.contains(expected), "{expected}\n{shown}");
     }
-    let again = Reading::of(&sources(&shown, &[]));
+    let again = ConfigReading::from_sources(&sources(&shown, &[]));
     let strip =
         |text: &str| text.lines().map(|l| l.split(" # ").next().unwrap().to_owned()).collect::<Vec<_>>();
     assert_eq!(strip(&again.to_toml().unwrap()), strip(&shown));

@@ -6,16 +6,16 @@ mod secrets;
 mod trouble;
 mod values;
 
-use super::{Config, ConfigError, Sources, Warning};
+use super::{Config, ConfigError, ConfigSources, ConfigWarning};
 
 /// Loads `text` as gongpai.toml, with variables.
-fn load(text: &str, environment: &[(&str, &str)]) -> Result<(Config, Vec<Warning>), ConfigError> {
+fn load(text: &str, environment: &[(&str, &str)]) -> Result<(Config, Vec<ConfigWarning>), ConfigError> {
     Config::load(&sources(text, environment))
 }
 
-fn sources(text: &str, environment: &[(&str, &str)]) -> Sources {
+fn sources(text: &str, environment: &[(&str, &str)]) -> ConfigSources {
     let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-    Sources { text: Some(text.to_owned()), environment, ..Sources::default() }
+    ConfigSources { text: Some(text.to_owned()), environment, ..ConfigSources::default() }
 }
 
 fn config(text: &str) -> Config {

@@ -1,9 +1,9 @@
 //! A reading beside the running configuration: what takes effect, what waits for a restart, what is refused.
 
 use super::sources;
-use crate::config::raw::{KEYS, Kind, find};
-use crate::config::reload::EFFECTS;
-use crate::config::{Comparison, ConfigError, DefaultRule, Reading};
+use crate::config::keys::{KEYS, ValueKind, find_key};
+use crate::config::reload::RELOAD_EFFECTS;
+use crate::config::{ConfigComparison, ConfigError, ConfigReading, DefaultRule};
 
 /// A base that has something of everything.
 const BASE: &str = r#"
@@ -24,32 +24,33 @@ secret_hash = "sha256:0000000000000000000000000000000000000000000000000000000000
 scopes = ["messages"]
 "#;
 
-fn compared(before: &str, after: &str) -> Result<Comparison, ConfigError> {
-    let before = Reading::of(&sources(before, &[]));
+fn compare_texts(before: &str, after: &str) -> Result<ConfigComparison, ConfigError> {
+    let before = ConfigReading::from_sources(&sources(before, &[]));
     before.outcome.as_ref().expect("the base is accepted");
-    before.running().compare(Reading::of(&sources(after, &[])))
+    before.running().compare(ConfigReading::from_sources(&sources(after, &[])))
 }
 
-fn changed(replace: &str, by: &str) -> Comparison {
+fn compare_change(replace: &str, by: &str) -> ConfigComparison {
     assert!(BASE.contains(replace), "{replace}");
-    compared(BASE, &BASE.replace(replace, by)).unwrap_or_else(|error| panic!("{error}"))
+    compare_texts(BASE, &BASE.replace(replace, by)).unwrap_or_else(|error| panic!("{error}"))
 }
 
 #[test]
 fn every_key_either_takes_effect_at_once_or_waits_for_a_restart() {
     for key in KEYS {
-        let twin = key.path.strip_suffix("_file").and_then(find).is_some_and(|k| k.kind == Kind::Secret);
-        let rows = EFFECTS.iter().filter(|(path, _)| *path == key.path).count();
+        let twin =
+            key.path.strip_suffix("_file").and_then(find_key).is_some_and(|k| k.kind == ValueKind::Secret);
+        let rows = RELOAD_EFFECTS.iter().filter(|(path, _)| *path == key.path).count();
         assert_eq!(rows, usize::from(!twin), "{}: say in config/reload.rs when a new value holds", key.path);
     }
-    for (path, _) in EFFECTS {
-        assert!(find(path).is_some(), "{path} is no key");
+    for (path, _) in RELOAD_EFFECTS {
+        assert!(find_key(path).is_some(), "{path} is no key");
     }
 }
 
 #[test]
 fn nothing_changed_is_nothing_to_say() {
-    let compared = compared(BASE, BASE).unwrap();
+    let compared = compare_texts(BASE, BASE).unwrap();
     assert_eq!(compared.applied, Vec::<String>::new());
     assert_eq!(compared.after_restart, Vec::<&str>::new());
 }
@@ -57,7 +58,7 @@ fn nothing_changed_is_nothing_to_say() {
 #[test]
 fn what_changes_is_said_with_both_values() {
     let compared =
-        changed("log.level = \"info\"", "log.level = \"gongpai=debug,info\"\ngate.default = \"deny\"");
+        compare_change("log.level = \"info\"", "log.level = \"gongpai=debug,info\"\ngate.default = \"deny\"");
     assert_eq!(compared.applied, ["gate.default members → deny", "log.level info → gongpai=debug,info"]);
     assert_eq!(compared.config.gate.default, DefaultRule::Deny);
     assert_eq!(compared.config.log.level, "gongpai=debug,info");
@@ -66,9 +67,9 @@ fn what_changes_is_said_with_both_values() {
 #[test]
 fn rules_and_clients_are_counted_and_compared() {
     let more = "[[rules]]\nhost = \"app.example.com\"\nallow = [\"user:lisi\"]\n\n[[rules]]";
-    assert_eq!(changed("[[rules]]", more).applied, ["1 rule → 2"]);
-    assert_eq!(changed("\"members\"", "\"anyone\"").applied, ["1 rule changed"]);
-    let other = changed("sha256:0000", "sha256:ffff");
+    assert_eq!(compare_change("[[rules]]", more).applied, ["1 rule → 2"]);
+    assert_eq!(compare_change("\"members\"", "\"anyone\"").applied, ["1 rule changed"]);
+    let other = compare_change("sha256:0000", "sha256:ffff");
     assert_eq!(other.applied, ["1 API client changed"]);
     assert_eq!(
         other.config.api_clients.first().map(|c| c.secret_sha256[..2].to_vec()),
@@ -80,11 +81,11 @@ fn rules_and_clients_are_counted_and_compared() {
 fn what_needs_a_restart_stays_as_it_is_and_is_named_until_then() {
     let after = BASE.replace("AN-OLD-SECRET-OF-ALL", "A-NEW-SECRET-OF-ALL1").replace("info", "warn")
         + "\n[server]\nlisten = \"127.0.0.1:8081\"";
-    let first = compared(BASE, &after).unwrap();
+    let first = compare_texts(BASE, &after).unwrap();
     assert_eq!(first.after_restart, ["server.listen", "wecom.app_secret"]);
     assert_eq!(first.applied, ["log.level info → warn"]);
     assert_eq!(first.config.server.listen.to_string(), "127.0.0.1:8080");
-    let again = first.running.compare(Reading::of(&sources(&after, &[]))).unwrap();
+    let again = first.running.compare(ConfigReading::from_sources(&sources(&after, &[]))).unwrap();
     assert_eq!(again.after_restart, ["server.listen", "wecom.app_secret"]);
     assert_eq!(again.applied, Vec::<String>::new());
 }
@@ -92,7 +93,7 @@ fn what_needs_a_restart_stays_as_it_is_and_is_named_until_then() {
 #[test]
 fn a_mistake_anywhere_refuses_the_whole() {
     let after = BASE.replace("info", "warn").replace("\"members\"", "\"members\", 7");
-    let error = compared(BASE, &after).unwrap_err();
+    let error = compare_texts(BASE, &after).unwrap_err();
     assert!(error.to_string().contains("allow"), "{error}");
 }
 
@@ -104,7 +105,7 @@ fn a_value_that_fits_only_what_waits_for_a_restart_is_refused_and_says_so() {
         .replace("app.example.com", "app.example.org")
         + "\n[login]\nlanding = \"https://oa.example.org/portal\"";
     let after = after.replace("login.redirect_hosts = [\"app.example.org\"]\n", "");
-    let error = compared(&before, &after).unwrap_err().to_string();
+    let error = compare_texts(&before, &after).unwrap_err().to_string();
     assert!(error.contains("login.landing"), "{error}");
     assert!(error.contains("public_url"), "{error}");
 }
@@ -119,9 +120,9 @@ fn a_secret_file_is_read_again_and_no_secret_is_repeated() {
         "k".repeat(43)
     );
     std::fs::write(&file, "oldTOKEN").unwrap();
-    let before = Reading::of(&sources(&text, &[]));
+    let before = ConfigReading::from_sources(&sources(&text, &[]));
     std::fs::write(&file, "newTOKEN").unwrap();
-    let compared = before.running().compare(Reading::of(&sources(&text, &[]))).unwrap();
+    let compared = before.running().compare(ConfigReading::from_sources(&sources(&text, &[]))).unwrap();
     assert_eq!(compared.applied, ["wecom.app_callback.token changed"]);
     assert!(!format!("{compared:?}").contains("TOKEN"), "{compared:?}");
 }

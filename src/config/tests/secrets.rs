@@ -3,22 +3,22 @@
 use secrecy::ExposeSecret as _;
 
 use super::{config, errors, load, sources, warnings};
-use crate::config::raw::{API_CLIENT_KEYS, KEYS, Kind, WEBHOOK_KEYS};
-use crate::config::{Config, Database, Reading};
+use crate::config::keys::{API_CLIENT_KEYS, KEYS, ValueKind, WEBHOOK_KEYS};
+use crate::config::{Config, ConfigReading, DatabaseConfig};
 
 const MARK: &str = "S3CRET";
 
 fn secret_paths() -> impl Iterator<Item = &'static str> {
-    KEYS.iter().filter(|k| k.kind == Kind::Secret).map(|k| k.path)
+    KEYS.iter().filter(|k| k.kind == ValueKind::Secret).map(|k| k.path)
 }
 
 /// Everything that is ever printed about a configuration.
 fn everything_printed(text: &str, environment: &[(&str, &str)]) -> String {
     let sources = sources(text, environment);
-    let reading = Reading::of(&sources);
+    let reading = ConfigReading::from_sources(&sources);
     let mut commands = Vec::new();
-    crate::cli::config::check(&sources, &mut commands).unwrap();
-    crate::cli::config::show(&sources, &mut commands).unwrap();
+    crate::cli::config::check_config(&sources, &mut commands).unwrap();
+    crate::cli::config::show_config(&sources, &mut commands).unwrap();
     let commands = String::from_utf8(commands).unwrap();
     format!("{reading:?}\n{:?}\n{commands}", Config::load(&sources))
 }
@@ -48,13 +48,13 @@ fn no_secret_shows_whatever_is_wrong_with_it() {
     ] {
         texts.push(format!("{key} = \"{}\"", around.replace("{}", MARK)));
     }
-    for field in API_CLIENT_KEYS.iter().filter(|k| k.kind == Kind::Secret) {
+    for field in API_CLIENT_KEYS.iter().filter(|k| k.kind == ValueKind::Secret) {
         texts.push(format!(
             "[[api_clients]]\nid = \"a\"\nscopes = [\"sessions\"]\n{} = \"{MARK}\"",
             field.path
         ));
     }
-    for field in WEBHOOK_KEYS.iter().filter(|k| k.kind == Kind::Secret) {
+    for field in WEBHOOK_KEYS.iter().filter(|k| k.kind == ValueKind::Secret) {
         texts.push(format!("[[webhooks]]\nid = \"a\"\n{} = \"{MARK}\"", field.path));
     }
     texts.push(format!("wecom = \"{MARK}\""));
@@ -66,7 +66,7 @@ fn no_secret_shows_whatever_is_wrong_with_it() {
         assert!(!printed.contains(MARK), "{text}\n{printed}");
     }
     for path in secret_paths() {
-        let variable = crate::config::environment::variable(path);
+        let variable = crate::config::environment::variable_name(path);
         let printed = everything_printed("", &[(&variable, MARK), (&format!("{variable}X"), MARK)]);
         assert!(!printed.contains(MARK), "{variable}\n{printed}");
     }
@@ -112,7 +112,7 @@ fn every_secret_may_be_a_file_whose_surrounding_white_space_does_not_count() {
     let config = config(&text);
     assert_eq!(config.server.secret.unwrap().0, [0; 32]);
     assert!(
-        matches!(config.database, Database::Postgres(url) if url.expose_secret() == "postgres://g:p@db/g")
+        matches!(config.database, DatabaseConfig::Postgres(url) if url.expose_secret() == "postgres://g:p@db/g")
     );
     assert_eq!(config.wecom.app_secret.unwrap().expose_secret(), "app");
     assert_eq!(config.wecom.contacts_secret.unwrap().expose_secret(), "contacts");

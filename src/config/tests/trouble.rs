@@ -6,19 +6,19 @@ use std::path::PathBuf;
 use secrecy::ExposeSecret as _;
 
 use super::{config, errors, load, sources, warnings};
-use crate::config::{Config, Reading, Sources, Warning};
+use crate::config::{Config, ConfigReading, ConfigSources, ConfigWarning};
 
 /// A case of `tests/data/cases/qiyeweixin`.
 fn case(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases/qiyeweixin").join(format!("{name}.json"))
 }
 
-fn of_qiyeweixin(path: PathBuf) -> Sources {
-    Sources { qiyeweixin: Some(path), ..sources("", &[]) }
+fn qiyeweixin_sources(path: PathBuf) -> ConfigSources {
+    ConfigSources { qiyeweixin: Some(path), ..sources("", &[]) }
 }
 
-fn load_case(name: &str) -> (Config, Vec<Warning>) {
-    Config::load(&of_qiyeweixin(case(name))).unwrap_or_else(|e| panic!("{name}: {e}"))
+fn load_case(name: &str) -> (Config, Vec<ConfigWarning>) {
+    Config::load(&qiyeweixin_sources(case(name))).unwrap_or_else(|e| panic!("{name}: {e}"))
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_file_that_o2oa_reads_is_read_however_it_is_spelt_and_saved() {
 }
 
 /// A file in a folder that goes with the test, and the one finding about it.
-fn unreadable(name: &str, bytes: &[u8], as_sources: fn(PathBuf) -> Sources) -> String {
+fn unreadable_finding(name: &str, bytes: &[u8], as_sources: fn(PathBuf) -> ConfigSources) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
     std::fs::write(&path, bytes).unwrap();
@@ -66,31 +66,31 @@ fn unreadable(name: &str, bytes: &[u8], as_sources: fn(PathBuf) -> Sources) -> S
 }
 
 /// The one thing that is said: no warning, nothing that was read, no second finding.
-fn only_finding(sources: &Sources) -> String {
-    let reading = Reading::of(sources);
+fn only_finding(sources: &ConfigSources) -> String {
+    let reading = ConfigReading::from_sources(sources);
     assert!(reading.warnings.is_empty() && reading.read.is_empty(), "{reading:?}");
     let mut findings = reading.outcome.expect_err("it cannot be read").findings;
     assert_eq!(findings.len(), 1, "{findings:#?}");
     let finding = findings.remove(0);
 
     let mut out = Vec::new();
-    assert!(!crate::cli::config::check(sources, &mut out).unwrap());
+    assert!(!crate::cli::config::check_config(sources, &mut out).unwrap());
     let out = String::from_utf8(out).unwrap();
     assert_eq!(out, format!("error       {finding}\nnot accepted: 1 error\n"));
     assert!(!out.contains("S3CRET"), "{out}");
     finding
 }
 
-fn of_file(path: PathBuf) -> Sources {
+fn file_sources(path: PathBuf) -> ConfigSources {
     let environment = vec![("GONGPAI_WECOM__APP_SECRET".to_owned(), "S3CRET with a blank".to_owned())];
-    Sources { file: Some(path), environment, ..Sources::default() }
+    ConfigSources { file: Some(path), environment, ..ConfigSources::default() }
 }
 
 #[test]
 fn a_file_that_cannot_be_read_is_the_one_thing_that_is_told() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(only_finding(&of_file(dir.path().to_owned())).contains(": cannot be read: Is a directory"));
-    let missing = only_finding(&of_file(dir.path().join("missing.toml")));
+    assert!(only_finding(&file_sources(dir.path().to_owned())).contains(": cannot be read: Is a directory"));
+    let missing = only_finding(&file_sources(dir.path().join("missing.toml")));
     assert!(missing.contains("missing.toml: cannot be read: No such file"), "{missing}");
     for (bytes, parts) in [
         (
@@ -101,18 +101,20 @@ fn a_file_that_cannot_be_read_is_the_one_thing_that_is_told() {
         (b"a = 1\n\n\xff\xff\xff", &["line 3: is not UTF-8"]),
         (b"[wecom]\napp_secret = S3CRET\ncorp_id = S3CRET\n", &["line 2, column 14"]),
     ] {
-        let finding = unreadable("gongpai.toml", bytes, of_file);
+        let finding = unreadable_finding("gongpai.toml", bytes, file_sources);
         assert!(parts.iter().all(|part| finding.contains(part)), "{finding}");
     }
 
-    assert!(only_finding(&of_qiyeweixin(dir.path().to_owned())).contains("cannot be read: Is a directory"));
+    assert!(
+        only_finding(&qiyeweixin_sources(dir.path().to_owned())).contains("cannot be read: Is a directory")
+    );
     for (bytes, part) in [
         (&b"{\n\"corpSecret\": \"S3CRET\"\n\"agentId\": 1}"[..], "line 2: behind a value a comma is missing"),
         (b"{\n\"corpSecret\": \"S3CRET,\n\"agentId\": 1}", "line 3: "),
         (b"[\"S3CRET\"]", "must be a JSON object"),
         (b"{\n\"corpSecret\": \"S3CRET\xff\xff\"}", "line 2: is neither UTF-8 nor GBK"),
     ] {
-        let finding = unreadable("qiyeweixin.json", bytes, of_qiyeweixin);
+        let finding = unreadable_finding("qiyeweixin.json", bytes, qiyeweixin_sources);
         assert!(
             finding.contains("qiyeweixin.json (wecom.qiyeweixin)") && finding.contains(part),
             "{finding}"
@@ -120,7 +122,7 @@ fn a_file_that_cannot_be_read_is_the_one_thing_that_is_told() {
     }
 }
 
-const GOOD: &str = "[wecom]\ncorp_id = \"ww1\"\nagent_id = 1\n";
+const VALID_CONFIG: &str = "[wecom]\ncorp_id = \"ww1\"\nagent_id = 1\n";
 
 #[test]
 fn what_was_copied_along_with_a_secret_is_a_warning_that_names_the_character_and_not_the_secret() {
@@ -135,7 +137,7 @@ fn what_was_copied_along_with_a_secret_is_a_warning_that_names_the_character_and
         ("\"「请填写」\"", "the words of a template"),
     ] {
         for key in ["app_secret", "contacts_secret", "corp_secret"] {
-            let text = format!("{GOOD}{key} = {secret}");
+            let text = format!("{VALID_CONFIG}{key} = {secret}");
             let (_, all) = load(&text, &[]).unwrap();
             let about: Vec<_> = all.iter().filter(|warning| warning.message.contains(named)).collect();
             assert_eq!(about.len(), 1, "{key} {secret}: {all:#?}");
@@ -145,9 +147,9 @@ fn what_was_copied_along_with_a_secret_is_a_warning_that_names_the_character_and
         }
     }
     let quoted = [("GONGPAI_WECOM__APP_SECRET", "'S3CRET'")];
-    let (_, all) = load(GOOD, &quoted).unwrap();
+    let (_, all) = load(VALID_CONFIG, &quoted).unwrap();
     assert!(all[0].message.contains("APOSTROPHE") && all[0].message.contains("GONGPAI_WECOM__APP_SECRET"));
-    assert!(warnings(&format!("{GOOD}app_secret = \"S3CRET\""), "wecom.app_secret").is_empty());
+    assert!(warnings(&format!("{VALID_CONFIG}app_secret = \"S3CRET\""), "wecom.app_secret").is_empty());
 
     let url = "server.secret = \"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\"\ndatabase.url = \"postgres://g:p@db/g\\u200b\"";
     assert!(warnings(url, "database.url")[0].contains("U+200B"));
@@ -184,7 +186,7 @@ fn white_space_and_marks_around_the_secret_of_a_file_do_not_count_and_what_is_in
         // Or its mode is told, too.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let (config, all) =
-            load(&format!("{GOOD}app_secret_file = {:?}", path.display().to_string()), &[]).unwrap();
+            load(&format!("{VALID_CONFIG}app_secret_file = {:?}", path.display().to_string()), &[]).unwrap();
         let messages: Vec<_> = all.into_iter().map(|warning| warning.message).collect();
         (config.wecom.app_secret.unwrap().expose_secret().to_owned(), messages.join("\n"))
     };

@@ -2,7 +2,7 @@
 
 use super::{config, error, errors, load, warnings};
 use crate::base::host::{Origin, Scheme};
-use crate::config::{DefaultRule, Groups, LinkBy, LogFormat, Scope};
+use crate::config::{DefaultRule, GroupFormat, LinkField, LogFormat, Scope};
 
 const PUBLIC: &str = "public_url = \"https://oa.example.com\"\n";
 
@@ -143,7 +143,7 @@ fn good_names_are_understood() {
     let text = "gate.groups = \"ids\"\ngate.default = \"deny\"\nlog.format = \"json\"\nlog.level = \"gongpai=debug,info\"\n\
                 gate.stale_after = \"0s\"";
     let config = config(text);
-    assert_eq!((config.gate.groups, config.gate.default), (Groups::Ids, DefaultRule::Deny));
+    assert_eq!((config.gate.groups, config.gate.default), (GroupFormat::Ids, DefaultRule::Deny));
     assert_eq!(config.log.format, LogFormat::Json);
     assert!(config.gate.stale_after.is_zero());
 }
@@ -198,7 +198,7 @@ fn the_settings_of_the_directory_are_understood() {
     let config = config(text);
     assert_eq!(config.wecom.sync_cron.unwrap().as_str(), "0 0 4 * * ?");
     assert!(config.wecom.force_sync_cron.is_none(), "\"\" is never");
-    assert_eq!(config.directory.link_by, [LinkBy::Mobile, LinkBy::Userid]);
+    assert_eq!(config.directory.link_by, [LinkField::Mobile, LinkField::Userid]);
     assert_eq!(config.directory.max_removals, 250);
     assert_eq!(config.directory.purge_left_after.as_secs(), 86_400);
 }

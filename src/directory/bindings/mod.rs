@@ -12,11 +12,11 @@ use crate::base::id::{PersonId, UserId};
 
 /// Every binding.
 #[derive(Debug, Default)]
-pub struct Bindings(HashMap<String, PersonId>);
+pub struct RuleBindings(HashMap<String, PersonId>);
 
 /// What a userid in a rule means for somebody who has that userid now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Bound {
+pub enum BindingMatch {
     /// This person.
     Same,
     /// Nobody yet: it matches, and is to be written down.
@@ -25,25 +25,25 @@ pub enum Bound {
     Other,
 }
 
-impl Bindings {
+impl RuleBindings {
     /// Puts them together; userids folded.
     pub fn new(bindings: impl IntoIterator<Item = (String, PersonId)>) -> Self {
         Self(bindings.into_iter().collect())
     }
 
     /// What the userid `folded` means for `person`.
-    pub fn of(&self, folded: &str, person: &PersonId) -> Bound {
+    pub fn match_person(&self, folded: &str, person: &PersonId) -> BindingMatch {
         match self.0.get(folded) {
-            None => Bound::Nobody,
-            Some(bound) if bound == person => Bound::Same,
-            Some(_) => Bound::Other,
+            None => BindingMatch::Nobody,
+            Some(bound) if bound == person => BindingMatch::Same,
+            Some(_) => BindingMatch::Other,
         }
     }
 }
 
 /// A userid in a rule that now is somebody else's.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Taken {
+pub struct ReassignedUserid {
     /// The userid, as WeCom writes it.
     pub userid: UserId,
     /// Whom the rules mean.

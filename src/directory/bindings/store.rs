@@ -2,31 +2,35 @@
 
 use sqlx::Row as _;
 
-use super::{Bindings, Taken};
+use super::{ReassignedUserid, RuleBindings};
 use crate::base::id::{CorpId, PersonId, UserId};
 use crate::db::Db;
-use crate::db::feed::{Change, Entity, Kind, What};
+use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
 use crate::directory::row::{from_json, published, to_json};
 
 /// Every binding.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn all(db: &Db, corp: &CorpId) -> sqlx::Result<Bindings> {
+pub async fn load_bindings(db: &Db, corp: &CorpId) -> sqlx::Result<RuleBindings> {
     let rows = sqlx::query("SELECT userid, person_id FROM rule_bindings WHERE corp_id = $1")
         .bind(corp.as_str())
         .fetch_all(db.pool())
         .await?;
     let read = |row: &sqlx::any::AnyRow| Ok((row.try_get(0)?, PersonId::new(row.try_get::<String, _>(1)?)));
-    Ok(Bindings::new(rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()?))
+    Ok(RuleBindings::new(rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()?))
 }
 
 /// Binds a userid to the person that a rule matched first; one that is bound already stays.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn bind(change: &mut Change, userid: &UserId, person: &PersonId) -> sqlx::Result<()> {
-    put(
+pub async fn bind_userid(
+    change: &mut FeedTransaction,
+    userid: &UserId,
+    person: &PersonId,
+) -> sqlx::Result<()> {
+    put_binding(
         change,
         "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (corp_id, userid) DO NOTHING",
@@ -40,8 +44,12 @@ pub async fn bind(change: &mut Change, userid: &UserId, person: &PersonId) -> sq
 ///
 /// # Errors
 /// If the database fails.
-pub async fn accept(change: &mut Change, userid: &UserId, person: &PersonId) -> sqlx::Result<()> {
-    put(
+pub async fn accept_holder(
+    change: &mut FeedTransaction,
+    userid: &UserId,
+    person: &PersonId,
+) -> sqlx::Result<()> {
+    put_binding(
         change,
         "INSERT INTO rule_bindings (corp_id, userid, person_id, bound_at) VALUES ($1, $2, $3, $4) \
                  ON CONFLICT (corp_id, userid) DO UPDATE SET person_id = excluded.person_id, \
@@ -52,7 +60,12 @@ pub async fn accept(change: &mut Change, userid: &UserId, person: &PersonId) -> 
     .await
 }
 
-async fn put(change: &mut Change, sql: &'static str, userid: &UserId, person: &PersonId) -> sqlx::Result<()> {
+async fn put_binding(
+    change: &mut FeedTransaction,
+    sql: &'static str,
+    userid: &UserId,
+    person: &PersonId,
+) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now());
     let done = sqlx::query(sql)
         .bind(corp.as_str())
@@ -62,7 +75,7 @@ async fn put(change: &mut Change, sql: &'static str, userid: &UserId, person: &P
         .execute(change.tx())
         .await?;
     if done.rows_affected() > 0 {
-        change.announce(Kind::Binding, userid.folded());
+        change.announce(FeedKind::Binding, userid.folded());
     }
     Ok(())
 }
@@ -71,7 +84,7 @@ async fn put(change: &mut Change, sql: &'static str, userid: &UserId, person: &P
 ///
 /// # Errors
 /// If the database fails.
-pub async fn taken(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<Taken>> {
+pub async fn list_reassigned(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ReassignedUserid>> {
     let rows = sqlx::query(concat!(
         "SELECT v.userid, b.person_id, COALESCE((SELECT o.name FROM person_rows o WHERE o.person_id = b.person_id \
             AND o.since <= c.version AND o.until > c.version), ''), v.person_id, v.name \
@@ -86,7 +99,7 @@ pub async fn taken(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<Taken>> {
     .await?;
     let read = |row: &sqlx::any::AnyRow| {
         let text = |column: usize| row.try_get::<String, _>(column);
-        Ok(Taken {
+        Ok(ReassignedUserid {
             userid: UserId::new(text(0)?),
             bound: PersonId::new(text(1)?),
             bound_name: text(2)?,
@@ -103,7 +116,11 @@ pub async fn taken(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<Taken>> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn disinherit(change: &mut Change, userids: &[UserId], departments: bool) -> sqlx::Result<()> {
+pub async fn strip_reassigned_userids(
+    change: &mut FeedTransaction,
+    userids: &[UserId],
+    departments: bool,
+) -> sqlx::Result<()> {
     let folded: Vec<String> = userids.iter().map(UserId::folded).collect();
     let corp = change.corp().clone();
     let units = sqlx::query(concat!(
@@ -127,10 +144,14 @@ pub async fn disinherit(change: &mut Change, userids: &[UserId], departments: bo
     for (rows, entity, sql) in [
         (
             units,
-            Entity::Unit,
+            DirectoryEntity::Unit,
             "UPDATE unit_rows SET leaders = $3, updated_at = $4 WHERE id = $1 AND until = $2",
         ),
-        (tags, Entity::Tag, "UPDATE tag_rows SET users = $3, updated_at = $4 WHERE id = $1 AND until = $2"),
+        (
+            tags,
+            DirectoryEntity::Tag,
+            "UPDATE tag_rows SET users = $3, updated_at = $4 WHERE id = $1 AND until = $2",
+        ),
     ] {
         for row in rows {
             let (id, until, list): (String, i64, String) =
@@ -148,12 +169,12 @@ pub async fn disinherit(change: &mut Change, userids: &[UserId], departments: bo
                 .bind(now)
                 .execute(change.tx())
                 .await?;
-            change.note(entity, id, What::Updated);
+            change.note_directory_change(entity, id, DirectoryChangeKind::Updated);
             stripped = true;
         }
     }
     if stripped {
-        change.announce(Kind::Chart, "");
+        change.announce(FeedKind::Chart, "");
     }
     Ok(())
 }

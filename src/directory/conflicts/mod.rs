@@ -9,8 +9,8 @@ pub mod store;
 use serde::Serialize;
 
 use super::chart::Chart;
-use super::edit::{Refused, is_local};
-use super::{Detail, Person, Source, Status};
+use super::edit::{EditError, is_local_unit};
+use super::{EntrySource, Person, PersonDetails, PersonStatus};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, PersonId, UserId};
 
@@ -33,19 +33,19 @@ pub struct Conflict {
 
 /// A question with the people whom it is about, for whoever has to answer it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Told {
+pub struct ConflictDetails {
     /// The question.
     #[serde(flatten)]
     pub conflict: Conflict,
     /// Who was let in as itself.
-    pub person: Option<Named>,
+    pub person: Option<ConflictPerson>,
     /// Who it could be; those who are gone are missing.
-    pub people: Vec<Named>,
+    pub people: Vec<ConflictPerson>,
 }
 
 /// Somebody whom a question is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Named {
+pub struct ConflictPerson {
     /// Its id.
     pub id: PersonId,
     /// Its userid.
@@ -53,12 +53,12 @@ pub struct Named {
     /// 姓名.
     pub name: String,
     /// Whether it may sign in.
-    pub status: Status,
+    pub status: PersonStatus,
     /// Whose entry it is.
-    pub source: Source,
+    pub source: EntrySource,
 }
 
-impl From<Person> for Named {
+impl From<Person> for ConflictPerson {
     fn from(person: Person) -> Self {
         Self {
             id: person.id,
@@ -72,19 +72,19 @@ impl From<Person> for Named {
 
 /// Why a question was not closed. Its text is for whoever asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Unresolved {
+pub enum ResolveError {
     /// There is none of that id.
     #[error("there is no conflict of that id")]
     NotFound,
     /// It was answered before, or one of the persons is gone.
     #[error("the conflict is closed already")]
-    Closed,
+    AlreadyClosed,
     /// Nobody whom the question is about.
     #[error("{0} is neither the person of this conflict nor one of its candidates")]
-    Stranger(PersonId),
+    NotInvolved(PersonId),
     /// The candidate is a member of WeCom's in its own right.
     #[error("the candidate is an active member of WeCom's of its own: they are two persons")]
-    Member,
+    CandidateIsMember,
     /// A run is about to change one of the two, or goes on and knows them as two.
     #[error("a synchronisation is running; try again when it is done")]
     Busy,
@@ -93,10 +93,10 @@ pub enum Unresolved {
     Store(#[from] sqlx::Error),
 }
 
-impl From<Refused> for Unresolved {
-    fn from(refused: Refused) -> Self {
+impl From<EditError> for ResolveError {
+    fn from(refused: EditError) -> Self {
         match refused {
-            Refused::Store(error) => Self::Store(error),
+            EditError::Store(error) => Self::Store(error),
             _ => Self::Busy,
         }
     }
@@ -104,7 +104,7 @@ impl From<Refused> for Unresolved {
 
 /// How a question was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Closed {
+pub enum ConflictOutcome {
     /// The two are one.
     Merged,
     /// They are two.
@@ -113,7 +113,7 @@ pub enum Closed {
     Gone,
 }
 
-impl Closed {
+impl ConflictOutcome {
     /// As the table writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -125,17 +125,17 @@ impl Closed {
 }
 
 /// Whether somebody is a member of WeCom's of its own and cannot be anybody else.
-fn is_member(person: &Person) -> bool {
-    person.source == Source::Wecom && person.status != Status::Left
+fn is_current_member(person: &Person) -> bool {
+    person.source == EntrySource::Wecom && person.status != PersonStatus::Left
 }
 
 /// The one person that two become: with the id of `kept`, and of `flagged` everything that WeCom says. What WeCom does not
 /// say stays as it was, and so do places in local units.
-pub fn one_of_two(kept: &Person, flagged: &Person, chart: &Chart) -> Person {
+pub fn merge_persons(kept: &Person, flagged: &Person, chart: &Chart) -> Person {
     let own = |ours: &str, theirs: &str| if theirs.is_empty() { ours.to_owned() } else { theirs.to_owned() };
-    let (before, now) = (&kept.detail, &flagged.detail);
+    let (before, now) = (&kept.details, &flagged.details);
     let mut memberships = flagged.memberships.clone();
-    for old in kept.memberships.iter().filter(|m| is_local(chart, &m.unit)) {
+    for old in kept.memberships.iter().filter(|m| is_local_unit(chart, &m.unit)) {
         if memberships.iter().all(|m| m.unit != old.unit) {
             memberships.push(old.clone());
         }
@@ -149,12 +149,12 @@ pub fn one_of_two(kept: &Person, flagged: &Person, chart: &Chart) -> Person {
         userid: flagged.userid.clone(),
         name: own(&kept.name, &flagged.name),
         email: own(&kept.email, &flagged.email),
-        source: Source::Wecom,
+        source: EntrySource::Wecom,
         status: flagged.status,
         left_at: flagged.left_at,
         main_unit: main_unit.filter(|main| memberships.iter().any(|m| m.unit == *main)),
         memberships,
-        detail: Detail {
+        details: PersonDetails {
             position: own(&before.position, &now.position),
             mobile: own(&before.mobile, &now.mobile),
             alias: own(&before.alias, &now.alias),
@@ -167,7 +167,7 @@ pub fn one_of_two(kept: &Person, flagged: &Person, chart: &Chart) -> Person {
             attributes,
         },
         // The next run reads the member again and makes good what this may have missed.
-        said: String::new(),
+        fingerprint: String::new(),
     }
 }
 

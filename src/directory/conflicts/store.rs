@@ -5,11 +5,14 @@ use std::collections::HashMap;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Closed, Conflict, Named, Told, Unresolved, is_member, one_of_two};
+use super::{
+    Conflict, ConflictDetails, ConflictOutcome, ConflictPerson, ResolveError, is_current_member,
+    merge_persons,
+};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, CorpId, PersonId};
 use crate::db::Db;
-use crate::db::feed::{Change, Entity, Kind, What};
+use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
 use crate::directory::edit::store as edit;
 use crate::directory::row::{self, published};
 use crate::directory::{self, Person};
@@ -18,7 +21,7 @@ use crate::directory::{self, Person};
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(db: &Db, corp: &CorpId, after: &str, limit: i64) -> sqlx::Result<Vec<Conflict>> {
+pub async fn list_open(db: &Db, corp: &CorpId, after: &str, limit: i64) -> sqlx::Result<Vec<Conflict>> {
     sqlx::query(concat!(
         "SELECT k.id, k.kind, k.person_id, k.candidates, k.created_at \
          FROM conflicts k JOIN person_rows v ON v.person_id = k.person_id ",
@@ -31,7 +34,7 @@ pub async fn list(db: &Db, corp: &CorpId, after: &str, limit: i64) -> sqlx::Resu
     .fetch_all(db.pool())
     .await?
     .iter()
-    .map(read)
+    .map(conflict_from_row)
     .collect()
 }
 
@@ -39,25 +42,29 @@ pub async fn list(db: &Db, corp: &CorpId, after: &str, limit: i64) -> sqlx::Resu
 ///
 /// # Errors
 /// If the database fails.
-pub async fn told(db: &Db, corp: &CorpId, conflicts: Vec<Conflict>) -> sqlx::Result<Vec<Told>> {
-    let mut known: HashMap<PersonId, Option<Named>> = HashMap::new();
+pub async fn load_details(
+    db: &Db,
+    corp: &CorpId,
+    conflicts: Vec<Conflict>,
+) -> sqlx::Result<Vec<ConflictDetails>> {
+    let mut known: HashMap<PersonId, Option<ConflictPerson>> = HashMap::new();
     let mut told = Vec::new();
     for conflict in conflicts {
         for id in std::iter::once(&conflict.person_id).chain(&conflict.candidates) {
             if !known.contains_key(id) {
-                let person = directory::store::person(db, corp, id).await?;
-                known.insert(id.clone(), person.map(Named::from));
+                let person = directory::store::find_person(db, corp, id).await?;
+                known.insert(id.clone(), person.map(ConflictPerson::from));
             }
         }
         let named = |id: &PersonId| known.get(id).cloned().flatten();
         let person = named(&conflict.person_id);
         let people = conflict.candidates.iter().filter_map(named).collect();
-        told.push(Told { conflict, person, people });
+        told.push(ConflictDetails { conflict, person, people });
     }
     Ok(told)
 }
 
-fn read(row: &AnyRow) -> sqlx::Result<Conflict> {
+fn conflict_from_row(row: &AnyRow) -> sqlx::Result<Conflict> {
     Ok(Conflict {
         id: ConflictId::new(row.try_get::<String, _>(0)?),
         kind: row.try_get(1)?,
@@ -69,21 +76,21 @@ fn read(row: &AnyRow) -> sqlx::Result<Conflict> {
 
 /// A question whose persons are held until the change commits.
 #[derive(Debug)]
-pub struct Question {
+pub struct HeldConflict {
     conflict: Conflict,
     flagged: Person,
     /// Whom the flagged person is one with; `None`: they are two.
     kept: Option<Person>,
 }
 
-impl Question {
+impl HeldConflict {
     /// Who was let in as itself.
     pub const fn flagged(&self) -> &Person {
         &self.flagged
     }
 
     /// What the audit trail says of the answer.
-    pub fn deed(&self) -> String {
+    pub fn audit_detail(&self) -> String {
         let (id, flagged) = (&self.conflict.id, &self.flagged.id);
         match &self.kept {
             Some(kept) => {
@@ -94,13 +101,13 @@ impl Question {
     }
 
     /// Who the flagged person is from now on.
-    pub fn is_now(&self) -> &PersonId {
+    pub fn resulting_person(&self) -> &PersonId {
         self.kept.as_ref().map_or(&self.flagged.id, |kept| &kept.id)
     }
 
     /// Whose sessions end before [`close`]: everybody's who is one from now on. Whoever was signed in as somebody who left is
     /// not signed in again by an answer.
-    pub fn signed_out(&self) -> impl Iterator<Item = &PersonId> {
+    pub fn persons_to_sign_out(&self) -> impl Iterator<Item = &PersonId> {
         self.kept.iter().flat_map(|kept| [&self.flagged.id, &kept.id])
     }
 }
@@ -110,17 +117,17 @@ impl Question {
 ///
 /// # Errors
 /// [`Unresolved`].
-pub async fn hold(
-    change: &mut Change,
+pub async fn hold_conflict(
+    change: &mut FeedTransaction,
     id: &ConflictId,
     person: Option<&PersonId>,
-) -> Result<Question, Unresolved> {
+) -> Result<HeldConflict, ResolveError> {
     // Whom it is about never changes while it is open, but for candidates that are gone.
-    let (conflict, _) = find(change, id).await?;
+    let (conflict, _) = find_conflict(change, id).await?;
     let person = person.unwrap_or(&conflict.person_id).clone();
     let person = &person;
     if conflict.person_id != *person && !conflict.candidates.contains(person) {
-        return Err(Unresolved::Stranger(person.clone()));
+        return Err(ResolveError::NotInvolved(person.clone()));
     }
     let mut ids = vec![conflict.person_id.clone()];
     ids.extend((conflict.person_id != *person).then(|| person.clone()));
@@ -128,28 +135,31 @@ pub async fn hold(
     ids.sort();
     let mut held = Vec::new();
     for id in &ids {
-        held.extend(edit::hold(change, id, None).await?.map(|held| held.person));
+        held.extend(edit::hold_person(change, id, None).await?.map(|held| held.person));
     }
     // Whoever answers holds the flagged person: now the question is as it will stay.
-    let (conflict, state) = find(change, id).await?;
+    let (conflict, state) = find_conflict(change, id).await?;
     let mut take = |id: &PersonId| {
         let at = held.iter().position(|p| p.id == *id)?;
         Some(held.swap_remove(at))
     };
     let (Some(flagged), true) = (take(&conflict.person_id), state == "open") else {
-        return Err(Unresolved::Closed);
+        return Err(ResolveError::AlreadyClosed);
     };
     if conflict.person_id == *person {
-        return Ok(Question { conflict, flagged, kept: None });
+        return Ok(HeldConflict { conflict, flagged, kept: None });
     }
     if !conflict.candidates.contains(person) {
-        return Err(Unresolved::Stranger(person.clone()));
+        return Err(ResolveError::NotInvolved(person.clone()));
     }
-    let kept = take(person).ok_or_else(|| Unresolved::Stranger(person.clone()))?;
-    Ok(Question { conflict, flagged, kept: Some(kept) })
+    let kept = take(person).ok_or_else(|| ResolveError::NotInvolved(person.clone()))?;
+    Ok(HeldConflict { conflict, flagged, kept: Some(kept) })
 }
 
-async fn find(change: &mut Change, id: &ConflictId) -> Result<(Conflict, String), Unresolved> {
+async fn find_conflict(
+    change: &mut FeedTransaction,
+    id: &ConflictId,
+) -> Result<(Conflict, String), ResolveError> {
     let corp = change.corp().clone();
     let row = sqlx::query(
         "SELECT id, kind, person_id, candidates, created_at, state FROM conflicts WHERE corp_id = $1 AND id = $2",
@@ -158,45 +168,48 @@ async fn find(change: &mut Change, id: &ConflictId) -> Result<(Conflict, String)
     .bind(id.as_str())
     .fetch_optional(change.tx())
     .await?
-    .ok_or(Unresolved::NotFound)?;
-    Ok((read(&row)?, row.try_get(5)?))
+    .ok_or(ResolveError::NotFound)?;
+    Ok((conflict_from_row(&row)?, row.try_get(5)?))
 }
 
 /// Answers the question. The sessions of [`Question::signed_out`] have been ended in the same change.
 ///
 /// # Errors
 /// [`Unresolved`]; the change must not be committed then.
-pub async fn close(change: &mut Change, question: &Question) -> Result<Closed, Unresolved> {
-    let Question { conflict, flagged, kept } = question;
+pub async fn close_conflict(
+    change: &mut FeedTransaction,
+    question: &HeldConflict,
+) -> Result<ConflictOutcome, ResolveError> {
+    let HeldConflict { conflict, flagged, kept } = question;
     let Some(kept) = kept else {
-        set_state(change, &conflict.id, Closed::Separate).await?;
-        return Ok(Closed::Separate);
+        set_state(change, &conflict.id, ConflictOutcome::Separate).await?;
+        return Ok(ConflictOutcome::Separate);
     };
-    if is_member(kept) {
-        return Err(Unresolved::Member);
+    if is_current_member(kept) {
+        return Err(ResolveError::CandidateIsMember);
     }
-    let desk = edit::open(change).await?;
+    let desk = edit::open_context(change).await?;
     edit::refuse_if_staged(change, &desk, &flagged.id).await?;
     edit::refuse_if_staged(change, &desk, &kept.id).await?;
-    refuse_during_a_run(change).await?;
-    let one = one_of_two(kept, flagged, desk.chart());
-    set_state(change, &conflict.id, Closed::Merged).await?;
-    edit::remove(change, &flagged.id).await?;
+    refuse_during_run(change).await?;
+    let one = merge_persons(kept, flagged, desk.chart());
+    set_state(change, &conflict.id, ConflictOutcome::Merged).await?;
+    edit::remove_person(change, &flagged.id).await?;
     sqlx::query("UPDATE persons SET userid = $2, released_at = NULL WHERE id = $1")
         .bind(one.id.as_str())
         .bind(one.userid.as_str())
         .execute(change.tx())
         .await?;
     edit::write_person(change, &desk, &one).await?;
-    change.announce(Kind::Person, one.id.as_str());
-    change.note(Entity::Person, one.id.as_str(), What::Updated);
+    change.announce(FeedKind::Person, one.id.as_str());
+    change.note_directory_change(DirectoryEntity::Person, one.id.as_str(), DirectoryChangeKind::Updated);
     move_bindings(change, &flagged.id, &one.id).await?;
-    replace(change, &flagged.id, Some(&one.id)).await?;
-    Ok(Closed::Merged)
+    replace_candidate(change, &flagged.id, Some(&one.id)).await?;
+    Ok(ConflictOutcome::Merged)
 }
 
 /// A run knows the two as two from the moment it has read them, long before it writes.
-async fn refuse_during_a_run(change: &mut Change) -> Result<(), Unresolved> {
+async fn refuse_during_run(change: &mut FeedTransaction) -> Result<(), ResolveError> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     let running: i64 = sqlx::query(
         "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND status = 'running' AND dry_run = 0 AND lease_until > $2",
@@ -206,10 +219,14 @@ async fn refuse_during_a_run(change: &mut Change) -> Result<(), Unresolved> {
     .fetch_one(change.tx())
     .await?
     .try_get(0)?;
-    if running > 0 { Err(Unresolved::Busy) } else { Ok(()) }
+    if running > 0 { Err(ResolveError::Busy) } else { Ok(()) }
 }
 
-async fn set_state(change: &mut Change, id: &ConflictId, closed: Closed) -> sqlx::Result<()> {
+async fn set_state(
+    change: &mut FeedTransaction,
+    id: &ConflictId,
+    closed: ConflictOutcome,
+) -> sqlx::Result<()> {
     let now = change.now().millis();
     sqlx::query("UPDATE conflicts SET state = $2, closed_at = $3 WHERE id = $1")
         .bind(id.as_str())
@@ -221,7 +238,7 @@ async fn set_state(change: &mut Change, id: &ConflictId, closed: Closed) -> sqlx
 }
 
 /// Userids in rules that meant one person mean another.
-async fn move_bindings(change: &mut Change, from: &PersonId, to: &PersonId) -> sqlx::Result<()> {
+async fn move_bindings(change: &mut FeedTransaction, from: &PersonId, to: &PersonId) -> sqlx::Result<()> {
     let corp = change.corp().clone();
     let moved = sqlx::query(
         "UPDATE rule_bindings SET person_id = $3 WHERE corp_id = $1 AND person_id = $2 RETURNING userid",
@@ -232,7 +249,7 @@ async fn move_bindings(change: &mut Change, from: &PersonId, to: &PersonId) -> s
     .fetch_all(change.tx())
     .await?;
     for row in moved {
-        change.announce(Kind::Binding, row.try_get::<String, _>(0)?);
+        change.announce(FeedKind::Binding, row.try_get::<String, _>(0)?);
     }
     Ok(())
 }
@@ -241,12 +258,16 @@ async fn move_bindings(change: &mut Change, from: &PersonId, to: &PersonId) -> s
 ///
 /// # Errors
 /// If the database fails.
-pub async fn forget(change: &mut Change, person: &PersonId) -> sqlx::Result<()> {
-    replace(change, person, None).await
+pub async fn forget_person(change: &mut FeedTransaction, person: &PersonId) -> sqlx::Result<()> {
+    replace_candidate(change, person, None).await
 }
 
 /// As [`forget`]; with `by`, a member from now on, who is no candidate for anybody else either.
-async fn replace(change: &mut Change, gone: &PersonId, by: Option<&PersonId>) -> sqlx::Result<()> {
+async fn replace_candidate(
+    change: &mut FeedTransaction,
+    gone: &PersonId,
+    by: Option<&PersonId>,
+) -> sqlx::Result<()> {
     let corp = change.corp().clone();
     let rows = sqlx::query(
         "SELECT id, kind, person_id, candidates, created_at FROM conflicts \
@@ -258,11 +279,11 @@ async fn replace(change: &mut Change, gone: &PersonId, by: Option<&PersonId>) ->
     .bind(format!("%\"{}\"%", by.unwrap_or(gone)))
     .fetch_all(change.tx())
     .await?;
-    for conflict in rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()? {
+    for conflict in rows.iter().map(conflict_from_row).collect::<sqlx::Result<Vec<_>>>()? {
         let mut left = conflict.candidates.clone();
         left.retain(|id| id != gone && Some(id) != by);
         if conflict.person_id == *gone || left.is_empty() {
-            set_state(change, &conflict.id, Closed::Gone).await?;
+            set_state(change, &conflict.id, ConflictOutcome::Gone).await?;
         } else if left != conflict.candidates {
             sqlx::query("UPDATE conflicts SET candidates = $2 WHERE id = $1")
                 .bind(conflict.id.as_str())

@@ -6,15 +6,16 @@
 use unicode_normalization::{UnicodeNormalization as _, is_nfkc};
 
 /// The mark before a cell that is text.
-const MARK: char = '\'';
+const TEXT_MARK: char = '\'';
 
 /// How a spreadsheet names what it could not calculate.
-const ERRORS: [&str; 8] = ["#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!"];
+const SPREADSHEET_ERRORS: [&str; 8] =
+    ["#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!"];
 
 /// How many digits of a number a spreadsheet keeps.
-const KEPT_DIGITS: usize = 15;
+const MAX_KEPT_DIGITS: usize = 15;
 
-const MONTHS: [&str; 12] = [
+const MONTH_NAMES: [&str; 12] = [
     "january",
     "february",
     "march",
@@ -30,36 +31,37 @@ const MONTHS: [&str; 12] = [
 ];
 
 /// What a spreadsheet made of a cell, in English and in Chinese.
-pub(super) type Damage = (&'static str, &'static str);
+pub(super) type CellDamage = (&'static str, &'static str);
 
 /// A cell that no spreadsheet calculates or changes.
-pub(super) fn guarded(cell: &str) -> String {
-    if is_changed_by_spreadsheets(cell) || cell.starts_with(MARK) {
-        format!("{MARK}{cell}")
+pub(super) fn guard_cell(cell: &str) -> String {
+    if is_changed_by_spreadsheets(cell) || cell.starts_with(TEXT_MARK) {
+        format!("{TEXT_MARK}{cell}")
     } else {
         cell.to_owned()
     }
 }
 
 /// What [`guarded`] made of it; `None`: the cell has no mark.
-pub(super) fn unguarded(cell: &str) -> Option<&str> {
-    cell.strip_prefix(MARK).filter(|inner| is_changed_by_spreadsheets(inner) || inner.starts_with(MARK))
+pub(super) fn unguard_cell(cell: &str) -> Option<&str> {
+    cell.strip_prefix(TEXT_MARK)
+        .filter(|inner| is_changed_by_spreadsheets(inner) || inner.starts_with(TEXT_MARK))
 }
 
 fn is_changed_by_spreadsheets(cell: &str) -> bool {
-    let shown = cell.trim_start_matches(is_unseen);
+    let shown = cell.trim_start_matches(is_invisible);
     let begins_unseen = shown.len() != cell.len();
-    begins_unseen || shown.starts_with(begins_formula) || looks_like_number(shown) || !is_nfkc_number(shown)
+    begins_unseen || shown.starts_with(starts_formula) || looks_like_number(shown) || !has_plain_digits(shown)
 }
 
 /// Whether a spreadsheet, or what reads its file afterwards, takes a cell for a formula by this first character: also
 /// its full-width and small forms, which East Asian editions read as the plain ones.
-fn begins_formula(c: char) -> bool {
+fn starts_formula(c: char) -> bool {
     c == '\u{2212}' || c.nfkc().next().is_some_and(|plain| matches!(plain, '=' | '+' | '-' | '@'))
 }
 
 /// Blanks, line breaks and signs without a shape.
-fn is_unseen(c: char) -> bool {
+fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
@@ -83,24 +85,24 @@ fn begins_with_month(plain: &str) -> bool {
     let letters = plain.trim_start_matches(|c: char| c.is_ascii_lowercase());
     let word = plain.strip_suffix(letters).unwrap_or_default();
     let rest = letters.trim_start_matches(['-', '/', '.', ' ', ',']);
-    let is_month = word.len() >= 3 && MONTHS.iter().any(|month| month.starts_with(word));
+    let is_month = word.len() >= 3 && MONTH_NAMES.iter().any(|month| month.starts_with(word));
     is_month && rest.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// Whether the digits in it are plain ones.
-fn is_nfkc_number(cell: &str) -> bool {
+fn has_plain_digits(cell: &str) -> bool {
     is_nfkc(cell) || !cell.chars().any(|c| c.nfkc().any(|plain| plain.is_ascii_digit()))
 }
 
 /// What is wrong with a cell of any column.
-pub(super) fn damage(cell: &str) -> Option<Damage> {
-    let error = ERRORS.iter().any(|error| cell.eq_ignore_ascii_case(error));
+pub(super) fn find_damage(cell: &str) -> Option<CellDamage> {
+    let error = SPREADSHEET_ERRORS.iter().any(|error| cell.eq_ignore_ascii_case(error));
     (error || (cell.len() > 1 && cell.bytes().all(|b| b == b'#')))
         .then_some(("is what a spreadsheet shows instead of a value", "是电子表格代替内容显示的符号"))
 }
 
 /// What is wrong with a cell by which somebody is recognised: it would be somebody else's key, or nobody's.
-pub(super) fn damage_of_key(cell: &str) -> Option<Damage> {
+pub(super) fn find_key_damage(cell: &str) -> Option<CellDamage> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if cell.starts_with('=') {
         return Some(("is a formula", "是公式"));
@@ -123,7 +125,7 @@ pub(super) fn damage_of_key(cell: &str) -> Option<Damage> {
         return Some(("is a number with decimals", "是带小数的数字"));
     }
     let beyond = cell
-        .get(KEPT_DIGITS..)
+        .get(MAX_KEPT_DIGITS..)
         .filter(|rest| !rest.is_empty() && digits(cell) && rest.bytes().all(|b| b == b'0'));
     beyond.map(|_| {
         (
@@ -156,8 +158,8 @@ mod tests {
                 "\u{202e}",
             ] {
                 let cell = format!("{before}{sign}1+1");
-                assert_eq!(guarded(&cell), format!("'{cell}"), "{cell:?}");
-                assert_eq!(unguarded(&guarded(&cell)), Some(cell.as_str()));
+                assert_eq!(guard_cell(&cell), format!("'{cell}"), "{cell:?}");
+                assert_eq!(unguard_cell(&guard_cell(&cell)), Some(cell.as_str()));
             }
         }
     }
@@ -191,7 +193,7 @@ mod tests {
             " x",
             "7a",
         ] {
-            assert_eq!(guarded(changed), format!("'{changed}"));
+            assert_eq!(guard_cell(changed), format!("'{changed}"));
         }
         for kept in [
             "zhangsan",
@@ -206,7 +208,7 @@ mod tests {
             "a@b.c",
             "",
         ] {
-            assert_eq!(guarded(kept), kept);
+            assert_eq!(guard_cell(kept), kept);
         }
     }
 
@@ -223,7 +225,7 @@ mod tests {
             "a＠b",
             "110101199003070000",
         ] {
-            assert!(damage_of_key(damaged).is_some(), "{damaged}");
+            assert!(find_key_damage(damaged).is_some(), "{damaged}");
         }
         for good in [
             "13800138000",
@@ -238,18 +240,18 @@ mod tests {
             "110101199003070010",
             "100000000000000",
         ] {
-            assert_eq!(damage_of_key(good), None, "{good}");
+            assert_eq!(find_key_damage(good), None, "{good}");
         }
-        assert!(damage("########").is_some() && damage("#n/a").is_some());
-        assert!(damage("#").is_none() && damage("#1").is_none() && damage("").is_none());
+        assert!(find_damage("########").is_some() && find_damage("#n/a").is_some());
+        assert!(find_damage("#").is_none() && find_damage("#1").is_none() && find_damage("").is_none());
     }
 
     proptest! {
         #[test]
         fn every_cell_is_read_back_and_none_begins_with_a_sign(cell in "['=+@,\"＝＠ 0-9a-]{0,6}|\\PC{0,8}") {
-            let written = guarded(&cell);
-            prop_assert!(!written.trim_start_matches(is_unseen).starts_with(begins_formula));
-            prop_assert_eq!(unguarded(&written).unwrap_or(&written), &cell);
+            let written = guard_cell(&cell);
+            prop_assert!(!written.trim_start_matches(is_invisible).starts_with(starts_formula));
+            prop_assert_eq!(unguard_cell(&written).unwrap_or(&written), &cell);
         }
     }
 }

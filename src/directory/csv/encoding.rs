@@ -9,12 +9,12 @@ use encoding_rs::{GB18030, UTF_16BE, UTF_16LE};
 /// How a file was read; its text tells that in both languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileFormat {
-    encoding: TextEncoding,
+    encoding: FileEncoding,
     separator: CellSeparator,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum TextEncoding {
+enum FileEncoding {
     Utf8,
     Gb18030,
     Utf16,
@@ -30,9 +30,9 @@ enum CellSeparator {
 impl fmt::Display for FileFormat {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let encoding = match self.encoding {
-            TextEncoding::Utf8 => "UTF-8",
-            TextEncoding::Gb18030 => "GB18030 (GBK)",
-            TextEncoding::Utf16 => "UTF-16",
+            FileEncoding::Utf8 => "UTF-8",
+            FileEncoding::Gb18030 => "GB18030 (GBK)",
+            FileEncoding::Utf16 => "UTF-16",
         };
         let (en, zh) = match self.separator {
             CellSeparator::Comma => ("commas", "逗号"),
@@ -46,7 +46,7 @@ impl fmt::Display for FileFormat {
 impl FileFormat {
     /// Whether it is what an export writes, so that nothing needs to be said about it.
     pub fn is_as_exported(self) -> bool {
-        self == Self { encoding: TextEncoding::Utf8, separator: CellSeparator::Comma }
+        self == Self { encoding: FileEncoding::Utf8, separator: CellSeparator::Comma }
     }
 
     /// The byte between cells.
@@ -66,7 +66,7 @@ impl FileFormat {
 ///
 /// # Errors
 /// How many bytes are UTF-8, if the bytes are no text in any of them.
-pub(super) fn decode(bytes: &[u8], known: impl Fn(&str) -> bool) -> Result<(String, FileFormat), usize> {
+pub(super) fn decode_file(bytes: &[u8], known: impl Fn(&str) -> bool) -> Result<(String, FileFormat), usize> {
     let (text, encoding) = decode_text(bytes)?;
     let heading = text.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
     let headings = |separator: char| {
@@ -83,20 +83,20 @@ pub(super) fn decode(bytes: &[u8], known: impl Fn(&str) -> bool) -> Result<(Stri
     Ok((text, FileFormat { encoding, separator }))
 }
 
-fn decode_text(bytes: &[u8]) -> Result<(String, TextEncoding), usize> {
+fn decode_text(bytes: &[u8]) -> Result<(String, FileEncoding), usize> {
     if let Some((utf16, mark)) =
         encoding_rs::Encoding::for_bom(bytes).filter(|(e, _)| [UTF_16LE, UTF_16BE].contains(e))
     {
         let text =
             utf16.decode_without_bom_handling_and_without_replacement(bytes.get(mark..).unwrap_or_default());
-        return text.map(|text| (text.into_owned(), TextEncoding::Utf16)).ok_or(0);
+        return text.map(|text| (text.into_owned(), FileEncoding::Utf16)).ok_or(0);
     }
     match std::str::from_utf8(bytes) {
         // The mark says nothing more here.
-        Ok(text) => Ok((text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(), TextEncoding::Utf8)),
+        Ok(text) => Ok((text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(), FileEncoding::Utf8)),
         Err(error) => {
             let text = GB18030.decode_without_bom_handling_and_without_replacement(bytes);
-            text.map(|text| (text.into_owned(), TextEncoding::Gb18030)).ok_or(error.valid_up_to())
+            text.map(|text| (text.into_owned(), FileEncoding::Gb18030)).ok_or(error.valid_up_to())
         }
     }
 }
@@ -107,7 +107,7 @@ mod tests {
 
     fn format(bytes: &[u8]) -> Result<(String, String), usize> {
         let known = |cell: &str| ["账号", "姓名", "userid", "name"].contains(&cell);
-        decode(bytes, known).map(|(text, format)| (text, format.to_string()))
+        decode_file(bytes, known).map(|(text, format)| (text, format.to_string()))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::directory::row::{self, published};
 ///
 /// # Errors
 /// If the database fails.
-pub async fn page(
+pub async fn list_export_page(
     db: &Db,
     corp: &CorpId,
     everybody: bool,
@@ -30,6 +30,6 @@ pub async fn page(
     .fetch_all(db.pool())
     .await?
     .iter()
-    .map(row::person)
+    .map(row::person_from_row)
     .collect()
 }

@@ -4,8 +4,8 @@ use std::io;
 
 use ::csv::{Terminator, WriterBuilder};
 
-use super::cell::guarded;
-use super::{COLUMNS, Column, find};
+use super::cell::guard_cell;
+use super::{COLUMNS, Column, find_unit};
 use crate::base::id::UnitId;
 use crate::directory::Person;
 use crate::directory::chart::Chart;
@@ -27,14 +27,14 @@ pub fn write_headings(out: &mut dyn io::Write) -> io::Result<()> {
 /// # Errors
 /// If `out` cannot be written.
 pub fn write_person(out: &mut dyn io::Write, person: &Person, chart: &Chart) -> io::Result<()> {
-    let units: Vec<String> = person.memberships.iter().filter_map(|m| name_of(chart, &m.unit)).collect();
+    let units: Vec<String> = person.memberships.iter().filter_map(|m| unit_cell(chart, &m.unit)).collect();
     let cell = |column| match column {
         Column::Userid => person.userid.as_str().to_owned(),
         Column::Name => person.name.clone(),
-        Column::Mobile => person.detail.mobile.clone(),
+        Column::Mobile => person.details.mobile.clone(),
         Column::Email => person.email.clone(),
-        Column::EmployeeNumber => person.detail.employee_number().to_owned(),
-        Column::Position => person.detail.position.clone(),
+        Column::EmployeeNumber => person.details.employee_number().to_owned(),
+        Column::Position => person.details.position.clone(),
         Column::Units => units.join(";"),
         Column::Status => person.status.as_str().to_owned(),
     };
@@ -43,14 +43,14 @@ pub fn write_person(out: &mut dyn io::Write, person: &Person, chart: &Chart) -> 
 
 fn write_row(out: &mut dyn io::Write, cells: impl Iterator<Item = String>) -> io::Result<()> {
     let mut writer = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(out);
-    writer.write_record(cells.map(|cell| guarded(&cell)))?;
+    writer.write_record(cells.map(|cell| guard_cell(&cell)))?;
     writer.flush()
 }
 
 /// How a unit is written in a cell: by its path, or where that would mean another one, by its number or id.
-pub(super) fn name_of(chart: &Chart, unit: &UnitId) -> Option<String> {
+pub(super) fn unit_cell(chart: &Chart, unit: &UnitId) -> Option<String> {
     let placed = chart.unit(unit)?;
-    let means_it = find(chart, &placed.path).is_ok_and(|found| found == *unit);
+    let means_it = find_unit(chart, &placed.path).is_ok_and(|found| found == *unit);
     if means_it && !placed.path.contains([';', '；']) {
         return Some(placed.path.to_string());
     }

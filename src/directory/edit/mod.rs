@@ -10,28 +10,28 @@ use std::collections::{BTreeMap, HashSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::chart::{Chart, Placed, Reference};
-use super::{Membership, Person, Source, Status, Unit};
+use super::chart::{Chart, ChartReference, PlacedUnit};
+use super::{EntrySource, Membership, Person, PersonStatus, Unit};
 use crate::base::id::{UnitId, UserId};
 
 /// How deep units may lie: as WeCom's (document 90205).
-const DEEPEST: usize = 15;
+const MAX_UNIT_DEPTH: usize = 15;
 
 /// The longest name or other text, in characters.
-const LONGEST: usize = 128;
+const MAX_TEXT_CHARS: usize = 128;
 
 /// The longest value of an attribute, in characters.
-const LONGEST_VALUE: usize = 1024;
+const MAX_ATTRIBUTE_CHARS: usize = 1024;
 
 /// How many attributes, memberships or leaders of a unit there may be.
-const MOST: usize = 100;
+const MAX_LIST_ITEMS: usize = 100;
 
 /// How many direct leaders a person may have (WeCom document 90195).
-const MOST_LEADERS: usize = 5;
+const MAX_DIRECT_LEADERS: usize = 5;
 
 /// Why nothing was written. Its text is for whoever asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum EditError {
     /// There is none of that id.
     #[error("there is none of that id")]
     NotFound,
@@ -63,8 +63,8 @@ pub enum Refused {
     Store(#[from] sqlx::Error),
 }
 
-fn invalid<T>(why: impl Into<String>) -> Result<T, Refused> {
-    Err(Refused::Invalid(why.into()))
+fn reject_input<T>(why: impl Into<String>) -> Result<T, EditError> {
+    Err(EditError::Invalid(why.into()))
 }
 
 /// A unit as a hand writes it.
@@ -144,12 +144,12 @@ pub struct MemberInput {
 }
 
 fn active() -> String {
-    Status::Active.as_str().to_owned()
+    PersonStatus::Active.as_str().to_owned()
 }
 
 impl UnitInput {
     /// What a hand would have written to make this unit.
-    pub fn of(unit: &Unit) -> Self {
+    pub fn from_unit(unit: &Unit) -> Self {
         let parent_id = unit.parent.as_ref().map(|id| id.as_str().to_owned());
         Self { name: unit.name.clone(), parent_id, order: unit.order, leaders: unit.leaders.clone() }
     }
@@ -158,29 +158,29 @@ impl UnitInput {
     ///
     /// # Errors
     /// [`Refused::Invalid`] and [`Refused::PathTaken`].
-    pub fn check(self, id: UnitId, chart: &Chart) -> Result<Unit, Refused> {
+    pub fn validate(self, id: UnitId, chart: &Chart) -> Result<Unit, EditError> {
         check_name("name", &self.name)?;
         // A rule that names a unit's id, or wecom:2, means that unit and none that is called so.
         if self.name.starts_with("wecom:") || uuid::Uuid::try_parse(&self.name).is_ok() {
-            return invalid("name: it looks like an id");
+            return reject_input("name: it looks like an id");
         }
-        check_userids("leaders", &self.leaders, MOST)?;
+        check_userids("leaders", &self.leaders, MAX_LIST_ITEMS)?;
         let known = chart.unit(&id);
         let parent = match &self.parent_id {
             // Where it stood before it stays, even if that unit is gone.
-            Some(text) if known.is_some_and(|k| is_id(k.unit.parent.as_ref(), text)) => {
+            Some(text) if known.is_some_and(|k| names_id(k.unit.parent.as_ref(), text)) => {
                 Some(UnitId::new(text.as_str()))
             }
-            Some(text) => Some(unit_of(chart, "parent_id", text)?.unit.id.clone()),
+            Some(text) => Some(find_unit(chart, "parent_id", text)?.unit.id.clone()),
             None => None,
         };
-        if parent.as_ref().is_some_and(|parent| chart.with_below(&id).contains(parent)) {
-            return invalid("parent_id: the unit would lie below itself");
+        if parent.as_ref().is_some_and(|parent| chart.subtree(&id).contains(parent)) {
+            return reject_input("parent_id: the unit would lie below itself");
         }
         let unit = Unit {
             id,
             wecom_id: None,
-            source: Source::Local,
+            source: EntrySource::Local,
             parent,
             name: self.name,
             name_en: String::new(),
@@ -188,56 +188,58 @@ impl UnitInput {
             leaders: self.leaders,
         };
         let after = with_unit(chart, unit.clone());
-        let Some(placed) = after.unit(&unit.id) else { return Err(Refused::NotFound) };
+        let Some(placed) = after.unit(&unit.id) else { return Err(EditError::NotFound) };
         if after.units().any(|other| other.unit.id != unit.id && other.path == placed.path) {
-            return Err(Refused::PathTaken(placed.path.to_string()));
+            return Err(EditError::PathTaken(placed.path.to_string()));
         }
-        let below = after.with_below(&unit.id);
-        let deepest = below.iter().filter_map(|id| after.unit(id)).map(levels).max().unwrap_or(0);
-        if deepest > DEEPEST {
-            return invalid(format!("parent_id: {deepest} levels of units; there may be {DEEPEST}"));
+        let below = after.subtree(&unit.id);
+        let deepest = below.iter().filter_map(|id| after.unit(id)).map(path_depth).max().unwrap_or(0);
+        if deepest > MAX_UNIT_DEPTH {
+            return reject_input(format!(
+                "parent_id: {deepest} levels of units; there may be {MAX_UNIT_DEPTH}"
+            ));
         }
         Ok(unit)
     }
 }
 
-fn is_id(id: Option<&UnitId>, text: &str) -> bool {
+fn names_id(id: Option<&UnitId>, text: &str) -> bool {
     id.is_some_and(|id| id.as_str() == text)
 }
 
-fn levels(placed: &Placed) -> usize {
+fn path_depth(placed: &PlacedUnit) -> usize {
     placed.path.split('/').count()
 }
 
 /// The chart with one unit more, or another one of its id.
 pub(super) fn with_unit(chart: &Chart, unit: Unit) -> Chart {
-    let mut units = others(chart, &unit.id);
+    let mut units = other_units(chart, &unit.id);
     units.push(unit);
     Chart::new(chart.version(), chart.complete_at(), units, Vec::new())
 }
 
 /// Every unit but one.
-fn others(chart: &Chart, id: &UnitId) -> Vec<Unit> {
+fn other_units(chart: &Chart, id: &UnitId) -> Vec<Unit> {
     chart.units().map(|placed| &placed.unit).filter(|unit| unit.id != *id).cloned().collect()
 }
 
 /// The chart with one unit less.
 pub(super) fn without_unit(chart: &Chart, id: &UnitId) -> Chart {
-    Chart::new(chart.version(), chart.complete_at(), others(chart, id), Vec::new())
+    Chart::new(chart.version(), chart.complete_at(), other_units(chart, id), Vec::new())
 }
 
 /// The unit that our id or `wecom:ID` names.
-fn unit_of<'c>(chart: &'c Chart, field: &str, text: &str) -> Result<&'c Placed, Refused> {
-    let found = match Reference::parse(text) {
-        Some(by_number @ Reference::Wecom(_)) => chart.find_unit(&by_number).ok(),
+fn find_unit<'c>(chart: &'c Chart, field: &str, text: &str) -> Result<&'c PlacedUnit, EditError> {
+    let found = match ChartReference::parse(text) {
+        Some(by_number @ ChartReference::Wecom(_)) => chart.find_unit(&by_number).ok(),
         _ => chart.unit(&UnitId::new(text)),
     };
-    found.map_or_else(|| invalid(format!("{field}: there is no unit {text:?}")), Ok)
+    found.map_or_else(|| reject_input(format!("{field}: there is no unit {text:?}")), Ok)
 }
 
 impl PersonInput {
     /// What a hand would have written to make this person; memberships in units that are gone are left out.
-    pub fn of(person: &Person, chart: &Chart) -> Self {
+    pub fn from_person(person: &Person, chart: &Chart) -> Self {
         let there = |unit: &&UnitId| chart.unit(unit).is_some();
         let membership = |m: &Membership| MembershipInput {
             unit_id: m.unit.as_str().to_owned(),
@@ -250,12 +252,12 @@ impl PersonInput {
             status: person.status.as_str().to_owned(),
             memberships: person.memberships.iter().filter(|m| there(&&m.unit)).map(membership).collect(),
             main_unit: person.main_unit.as_ref().filter(there).map(|id| id.as_str().to_owned()),
-            direct_leaders: person.detail.direct_leaders.clone(),
-            position: person.detail.position.clone(),
-            mobile: person.detail.mobile.clone(),
+            direct_leaders: person.details.direct_leaders.clone(),
+            position: person.details.position.clone(),
+            mobile: person.details.mobile.clone(),
             email: person.email.clone(),
-            alias: person.detail.alias.clone(),
-            attributes: person.detail.attributes.clone(),
+            alias: person.details.alias.clone(),
+            attributes: person.details.attributes.clone(),
         }
     }
 
@@ -263,51 +265,51 @@ impl PersonInput {
     ///
     /// # Errors
     /// [`Refused::Invalid`].
-    pub fn check(self, person: &Person, chart: &Chart) -> Result<Person, Refused> {
-        if self.userid != person.userid || person.source == Source::Local {
+    pub fn validate(self, person: &Person, chart: &Chart) -> Result<Person, EditError> {
+        if self.userid != person.userid || person.source == EntrySource::Local {
             check_userid(&self.userid)?;
         }
         check_name("name", &self.name)?;
-        let status = match Status::parse(&self.status) {
-            Status::Left => return invalid("status: active, disabled or inactive"),
+        let status = match PersonStatus::parse(&self.status) {
+            PersonStatus::Left => return reject_input("status: active, disabled or inactive"),
             status => status,
         };
-        check_userids("direct_leaders", &self.direct_leaders, MOST_LEADERS)?;
+        check_userids("direct_leaders", &self.direct_leaders, MAX_DIRECT_LEADERS)?;
         for (field, text) in [
             ("position", &self.position),
             ("mobile", &self.mobile),
             ("email", &self.email),
             ("alias", &self.alias),
         ] {
-            check_text(field, text, LONGEST)?;
+            check_text(field, text, MAX_TEXT_CHARS)?;
         }
-        if !self.email.is_empty() && !is_address(&self.email) {
-            return invalid("email: not a mail address");
+        if !self.email.is_empty() && !is_mail_address(&self.email) {
+            return reject_input("email: not a mail address");
         }
-        if self.attributes.len() > MOST {
-            return invalid(format!("attributes: at most {MOST}"));
+        if self.attributes.len() > MAX_LIST_ITEMS {
+            return reject_input(format!("attributes: at most {MAX_LIST_ITEMS}"));
         }
         for (name, value) in &self.attributes {
             check_name("attributes: a name", name)?;
-            check_text(&format!("attributes: {name}"), value, LONGEST_VALUE)?;
+            check_text(&format!("attributes: {name}"), value, MAX_ATTRIBUTE_CHARS)?;
         }
         let memberships = check_memberships("memberships", &self.memberships, chart)?;
         let main_unit = match &self.main_unit {
-            Some(text) => Some(unit_of(chart, "main_unit", text)?.unit.id.clone()),
+            Some(text) => Some(find_unit(chart, "main_unit", text)?.unit.id.clone()),
             None => None,
         };
         if main_unit.as_ref().is_some_and(|main| memberships.iter().all(|m| m.unit != *main)) {
-            return invalid("main_unit: not one of the memberships");
+            return reject_input("main_unit: not one of the memberships");
         }
         let mut person = person.clone();
         (person.userid, person.name, person.email) = (self.userid, self.name, self.email);
         (person.status, person.left_at) = (status, None);
         (person.main_unit, person.memberships) = (main_unit, memberships);
-        person.detail.position = self.position;
-        person.detail.mobile = self.mobile;
-        person.detail.alias = self.alias;
-        person.detail.direct_leaders = self.direct_leaders;
-        person.detail.attributes = self.attributes;
+        person.details.position = self.position;
+        person.details.mobile = self.mobile;
+        person.details.alias = self.alias;
+        person.details.direct_leaders = self.direct_leaders;
+        person.details.attributes = self.attributes;
         Ok(person)
     }
 }
@@ -317,36 +319,38 @@ impl MemberInput {
     ///
     /// # Errors
     /// [`Refused::Invalid`], also for a unit of WeCom's.
-    pub fn check(self, person: &Person, chart: &Chart) -> Result<Person, Refused> {
+    pub fn validate(self, person: &Person, chart: &Chart) -> Result<Person, EditError> {
         let local = check_memberships("local_memberships", &self.local_memberships, chart)?;
-        if let Some(theirs) = local.iter().find(|m| !is_local(chart, &m.unit)) {
-            return invalid(format!("local_memberships: {} is a unit of WeCom's", theirs.unit));
+        if let Some(theirs) = local.iter().find(|m| !is_local_unit(chart, &m.unit)) {
+            return reject_input(format!("local_memberships: {} is a unit of WeCom's", theirs.unit));
         }
         let mut person = person.clone();
-        person.memberships.retain(|m| chart.unit(&m.unit).is_none_or(|p| p.unit.source == Source::Wecom));
+        person
+            .memberships
+            .retain(|m| chart.unit(&m.unit).is_none_or(|p| p.unit.source == EntrySource::Wecom));
         person.memberships.extend(local);
         Ok(person)
     }
 }
 
 /// Whether that is a local unit.
-pub(super) fn is_local(chart: &Chart, unit: &UnitId) -> bool {
-    chart.unit(unit).is_some_and(|placed| placed.unit.source == Source::Local)
+pub(super) fn is_local_unit(chart: &Chart, unit: &UnitId) -> bool {
+    chart.unit(unit).is_some_and(|placed| placed.unit.source == EntrySource::Local)
 }
 
 fn check_memberships(
     field: &str,
     inputs: &[MembershipInput],
     chart: &Chart,
-) -> Result<Vec<Membership>, Refused> {
-    if inputs.len() > MOST {
-        return invalid(format!("{field}: at most {MOST}"));
+) -> Result<Vec<Membership>, EditError> {
+    if inputs.len() > MAX_LIST_ITEMS {
+        return reject_input(format!("{field}: at most {MAX_LIST_ITEMS}"));
     }
     let (mut memberships, mut seen) = (Vec::new(), HashSet::new());
     for input in inputs {
-        let unit = unit_of(chart, field, &input.unit_id)?.unit.id.clone();
+        let unit = find_unit(chart, field, &input.unit_id)?.unit.id.clone();
         if !seen.insert(unit.clone()) {
-            return invalid(format!("{field}: {unit} is there twice"));
+            return reject_input(format!("{field}: {unit} is there twice"));
         }
         memberships.push(Membership { unit, order: input.order, leader: input.leader });
     }
@@ -354,36 +358,38 @@ fn check_memberships(
 }
 
 /// A name: 1 to 128 characters, none of them a control character, no space around them.
-fn check_name(field: &str, text: &str) -> Result<(), Refused> {
-    check_text(field, text, LONGEST)?;
+fn check_name(field: &str, text: &str) -> Result<(), EditError> {
+    check_text(field, text, MAX_TEXT_CHARS)?;
     if text.is_empty() || text.trim() != text {
-        return invalid(format!("{field}: 1 to {LONGEST} characters, without spaces around them"));
+        return reject_input(format!(
+            "{field}: 1 to {MAX_TEXT_CHARS} characters, without spaces around them"
+        ));
     }
     Ok(())
 }
 
-fn check_text(field: &str, text: &str, longest: usize) -> Result<(), Refused> {
+fn check_text(field: &str, text: &str, longest: usize) -> Result<(), EditError> {
     if text.chars().count() > longest {
-        return invalid(format!("{field}: longer than {longest} characters"));
+        return reject_input(format!("{field}: longer than {longest} characters"));
     }
     if text.chars().any(char::is_control) {
-        return invalid(format!("{field}: contains a control character"));
+        return reject_input(format!("{field}: contains a control character"));
     }
     Ok(())
 }
 
 /// Userids of people who are somewhere already, each once.
-fn check_userids(field: &str, userids: &[UserId], most: usize) -> Result<(), Refused> {
+fn check_userids(field: &str, userids: &[UserId], most: usize) -> Result<(), EditError> {
     if userids.len() > most {
-        return invalid(format!("{field}: at most {most}"));
+        return reject_input(format!("{field}: at most {most}"));
     }
     let mut seen = HashSet::new();
     for userid in userids {
         if let Err(why) = UserId::parse_existing(userid.as_str()) {
-            return invalid(format!("{field}: {userid:?}: {why}"));
+            return reject_input(format!("{field}: {userid:?}: {why}"));
         }
         if !seen.insert(userid.folded()) {
-            return invalid(format!("{field}: {userid} is there twice"));
+            return reject_input(format!("{field}: {userid} is there twice"));
         }
     }
     Ok(())
@@ -393,17 +399,17 @@ fn check_userids(field: &str, userids: &[UserId], most: usize) -> Result<(), Ref
 ///
 /// # Errors
 /// [`Refused::Invalid`].
-pub fn check_userid(userid: &UserId) -> Result<(), Refused> {
-    UserId::parse(userid.as_str()).map(drop).or_else(|why| invalid(format!("userid: {why}")))
+pub fn check_userid(userid: &UserId) -> Result<(), EditError> {
+    UserId::parse(userid.as_str()).map(drop).or_else(|why| reject_input(format!("userid: {why}")))
 }
 
-fn is_address(text: &str) -> bool {
+fn is_mail_address(text: &str) -> bool {
     let (user, host) = text.rsplit_once('@').unwrap_or_default();
     !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace)
 }
 
 /// `change` merged into `current` by RFC 7396: what is absent stays, null empties, objects are merged.
-pub fn merge(current: Value, change: Value) -> Value {
+pub fn merge_patch(current: Value, change: Value) -> Value {
     let Value::Object(change) = change else { return change };
     let mut merged = match current {
         Value::Object(map) => map,
@@ -414,7 +420,7 @@ pub fn merge(current: Value, change: Value) -> Value {
             merged.remove(&name);
         } else {
             let before = merged.remove(&name).unwrap_or(Value::Null);
-            merged.insert(name, merge(before, value));
+            merged.insert(name, merge_patch(before, value));
         }
     }
     Value::Object(merged)

@@ -6,32 +6,34 @@
 
 use sqlx::Row as _;
 
-use super::{MemberInput, PersonInput, Refused, UnitInput, check_userid, is_local, with_unit, without_unit};
+use super::{
+    EditError, MemberInput, PersonInput, UnitInput, check_userid, is_local_unit, with_unit, without_unit,
+};
 use crate::base::id::{PersonId, UnitId, UserId};
-use crate::db::feed::{Change, Entity, Kind, What};
-use crate::directory::chart::{Chart, Placed};
+use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
+use crate::directory::chart::{Chart, PlacedUnit};
 use crate::directory::conflicts;
-use crate::directory::row::{self, OPEN};
-use crate::directory::store::release;
-use crate::directory::{Detail, Person, Source, Status, Unit};
+use crate::directory::row::{self, OPEN_UNTIL};
+use crate::directory::store::release_userid;
+use crate::directory::{EntrySource, Person, PersonDetails, PersonStatus, Unit};
 
 /// The published chart, held until the change commits.
 #[derive(Debug)]
-pub struct Desk {
+pub struct EditContext {
     chart: Chart,
     announced: bool,
 }
 
-impl Desk {
+impl EditContext {
     /// The units as they are with what was written so far.
     pub const fn chart(&self) -> &Chart {
         &self.chart
     }
 
     /// Everybody's memory follows units when the chart is announced; once a change is enough.
-    fn announce(&mut self, change: &mut Change) {
+    fn announce(&mut self, change: &mut FeedTransaction) {
         if !self.announced {
-            change.announce(Kind::Chart, self.chart.version().to_string());
+            change.announce(FeedKind::Chart, self.chart.version().to_string());
             self.announced = true;
         }
     }
@@ -41,7 +43,7 @@ impl Desk {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn open(change: &mut Change) -> sqlx::Result<Desk> {
+pub async fn open_context(change: &mut FeedTransaction) -> sqlx::Result<EditContext> {
     let corp = change.corp().clone();
     let version: i64 =
         sqlx::query("UPDATE charts SET version = version WHERE corp_id = $1 RETURNING version")
@@ -58,13 +60,13 @@ pub async fn open(change: &mut Change) -> sqlx::Result<Desk> {
     .bind(version)
     .fetch_all(change.tx())
     .await?;
-    let units = rows.iter().map(row::unit).collect::<sqlx::Result<Vec<_>>>()?;
-    Ok(Desk { chart: Chart::new(version, None, units, Vec::new()), announced: false })
+    let units = rows.iter().map(row::unit_from_row).collect::<sqlx::Result<Vec<_>>>()?;
+    Ok(EditContext { chart: Chart::new(version, None, units, Vec::new()), announced: false })
 }
 
 /// A person that is held until the change commits: a sign-in or a run that writes the same person waits for that.
 #[derive(Debug)]
-pub struct Held {
+pub struct HeldPerson {
     /// The row that holds now.
     pub person: Person,
     /// The userid the person has from now on.
@@ -75,29 +77,35 @@ pub struct Held {
 ///
 /// # Errors
 /// [`Refused::Invalid`] or [`Refused::UseridTaken`] for that userid, or if the database fails.
-pub async fn hold(
-    change: &mut Change,
+pub async fn hold_person(
+    change: &mut FeedTransaction,
     id: &PersonId,
     userid: Option<&UserId>,
-) -> Result<Option<Held>, Refused> {
+) -> Result<Option<HeldPerson>, EditError> {
     let corp = change.corp().clone();
     sqlx::query("UPDATE persons SET check_lease = check_lease WHERE corp_id = $1 AND id = $2")
         .bind(corp.as_str())
         .bind(id.as_str())
         .execute(change.tx())
         .await?;
-    let Some(person) = crate::directory::store::holding(change, id).await? else { return Ok(None) };
+    let Some(person) = crate::directory::store::find_current_person(change, id).await? else {
+        return Ok(None);
+    };
     // Whose a member of WeCom's is, is not for hands to say; that is refused later, with all that is wrong.
-    let userid = userid.filter(|u| **u != person.userid && person.source == Source::Local);
+    let userid = userid.filter(|u| **u != person.userid && person.source == EntrySource::Local);
     if let Some(userid) = userid {
         check_userid(userid)?;
-        rename(change, id, userid).await?;
+        rename_person(change, id, userid).await?;
     }
-    Ok(Some(Held { userid: userid.unwrap_or(&person.userid).clone(), person }))
+    Ok(Some(HeldPerson { userid: userid.unwrap_or(&person.userid).clone(), person }))
 }
 
 /// Gives a person another userid, if nobody has it.
-async fn rename(change: &mut Change, id: &PersonId, userid: &UserId) -> Result<(), Refused> {
+async fn rename_person(
+    change: &mut FeedTransaction,
+    id: &PersonId,
+    userid: &UserId,
+) -> Result<(), EditError> {
     let corp = change.corp().clone();
     let done = sqlx::query(
         "UPDATE persons SET userid = $2 WHERE id = $1 AND released_at IS NULL AND NOT EXISTS ( \
@@ -111,17 +119,17 @@ async fn rename(change: &mut Change, id: &PersonId, userid: &UserId) -> Result<(
     .await;
     match done {
         Ok(done) if done.rows_affected() == 1 => Ok(()),
-        Ok(_) => Err(taken(change, userid).await?),
+        Ok(_) => Err(userid_conflict(change, userid).await?),
         // Somebody was given it while this waited.
         Err(sqlx::Error::Database(error)) if error.is_unique_violation() => {
-            Err(Refused::UseridTaken(userid.clone()))
+            Err(EditError::UseridTaken(userid.clone()))
         }
         Err(error) => Err(error.into()),
     }
 }
 
 /// Who has a userid that cannot be had: somebody everybody sees, or somebody whom a run is about to publish.
-async fn taken(change: &mut Change, userid: &UserId) -> sqlx::Result<Refused> {
+async fn userid_conflict(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Result<EditError> {
     let corp = change.corp().clone();
     let seen: i64 = sqlx::query(concat!(
         "SELECT COUNT(*) FROM persons p JOIN person_rows v ON v.person_id = p.id ",
@@ -133,12 +141,12 @@ async fn taken(change: &mut Change, userid: &UserId) -> sqlx::Result<Refused> {
     .fetch_one(change.tx())
     .await?
     .try_get(0)?;
-    Ok(if seen > 0 { Refused::UseridTaken(userid.clone()) } else { Refused::Busy })
+    Ok(if seen > 0 { EditError::UseridTaken(userid.clone()) } else { EditError::Busy })
 }
 
 /// A userid that nobody else can have until the change commits, and the id of the person to be.
 #[derive(Debug)]
-pub struct Reserved {
+pub struct ReservedUserid {
     id: PersonId,
     userid: UserId,
 }
@@ -147,7 +155,10 @@ pub struct Reserved {
 ///
 /// # Errors
 /// [`Refused::Invalid`], [`Refused::UseridTaken`], [`Refused::Busy`], or if the database fails.
-pub async fn reserve(change: &mut Change, userid: &UserId) -> Result<Reserved, Refused> {
+pub async fn reserve_userid(
+    change: &mut FeedTransaction,
+    userid: &UserId,
+) -> Result<ReservedUserid, EditError> {
     check_userid(userid)?;
     let (corp, now) = (change.corp().clone(), change.now());
     let id = PersonId::generate(now);
@@ -162,34 +173,42 @@ pub async fn reserve(change: &mut Change, userid: &UserId) -> Result<Reserved, R
     .execute(change.tx())
     .await?;
     if made.rows_affected() == 0 {
-        return Err(taken(change, userid).await?);
+        return Err(userid_conflict(change, userid).await?);
     }
-    Ok(Reserved { id, userid: userid.clone() })
+    Ok(ReservedUserid { id, userid: userid.clone() })
 }
 
 /// [`Refused::Busy`] if a run has prepared another row of this person for the next version.
 ///
 /// # Errors
 /// That, or if the database fails.
-pub async fn refuse_if_staged(change: &mut Change, desk: &Desk, id: &PersonId) -> Result<(), Refused> {
+pub async fn refuse_if_staged(
+    change: &mut FeedTransaction,
+    desk: &EditContext,
+    id: &PersonId,
+) -> Result<(), EditError> {
     let staged: i64 = sqlx::query(
         "SELECT COUNT(*) FROM person_rows WHERE person_id = $1 AND (since > $2 OR (until > $2 AND until < $3))",
     )
     .bind(id.as_str())
     .bind(desk.chart.version())
-    .bind(OPEN)
+    .bind(OPEN_UNTIL)
     .fetch_one(change.tx())
     .await?
     .try_get(0)?;
-    if staged > 0 { Err(Refused::Busy) } else { Ok(()) }
+    if staged > 0 { Err(EditError::Busy) } else { Ok(()) }
 }
 
 /// Makes a local unit.
 ///
 /// # Errors
 /// [`Refused`]; nothing was written then.
-pub async fn create_unit(change: &mut Change, desk: &mut Desk, input: UnitInput) -> Result<Placed, Refused> {
-    let unit = input.check(UnitId::generate(change.now()), &desk.chart)?;
+pub async fn create_unit(
+    change: &mut FeedTransaction,
+    desk: &mut EditContext,
+    input: UnitInput,
+) -> Result<PlacedUnit, EditError> {
+    let unit = input.validate(UnitId::generate(change.now()), &desk.chart)?;
     let (corp, now) = (change.corp().clone(), change.now().millis());
     sqlx::query(
         "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, sort, leaders, \
@@ -198,7 +217,7 @@ pub async fn create_unit(change: &mut Change, desk: &mut Desk, input: UnitInput)
     .bind(unit.id.as_str())
     .bind(corp.as_str())
     .bind(desk.chart.version())
-    .bind(OPEN)
+    .bind(OPEN_UNTIL)
     .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
     .bind(&unit.name)
     .bind(i64::from(unit.order))
@@ -206,7 +225,7 @@ pub async fn create_unit(change: &mut Change, desk: &mut Desk, input: UnitInput)
     .bind(now)
     .execute(change.tx())
     .await?;
-    put_unit(change, desk, unit, What::Created)
+    publish_unit(change, desk, unit, DirectoryChangeKind::Created)
 }
 
 /// Changes the local unit `id` into what `input` says.
@@ -214,13 +233,13 @@ pub async fn create_unit(change: &mut Change, desk: &mut Desk, input: UnitInput)
 /// # Errors
 /// [`Refused`]; nothing was written then.
 pub async fn update_unit(
-    change: &mut Change,
-    desk: &mut Desk,
+    change: &mut FeedTransaction,
+    desk: &mut EditContext,
     id: &UnitId,
     input: UnitInput,
-) -> Result<Placed, Refused> {
-    let before = local_unit(&desk.chart, id)?.clone();
-    let unit = input.check(id.clone(), &desk.chart)?;
+) -> Result<PlacedUnit, EditError> {
+    let before = require_local_unit(&desk.chart, id)?.clone();
+    let unit = input.validate(id.clone(), &desk.chart)?;
     if unit == before.unit {
         return Ok(before);
     }
@@ -238,23 +257,32 @@ pub async fn update_unit(
     .bind(desk.chart.version())
     .execute(change.tx())
     .await?;
-    put_unit(change, desk, unit, What::Updated)
+    publish_unit(change, desk, unit, DirectoryChangeKind::Updated)
 }
 
-fn put_unit(change: &mut Change, desk: &mut Desk, unit: Unit, what: What) -> Result<Placed, Refused> {
+fn publish_unit(
+    change: &mut FeedTransaction,
+    desk: &mut EditContext,
+    unit: Unit,
+    what: DirectoryChangeKind,
+) -> Result<PlacedUnit, EditError> {
     let id = unit.id.clone();
     desk.chart = with_unit(&desk.chart, unit);
     desk.announce(change);
-    change.note(Entity::Unit, id.as_str(), what);
-    desk.chart.unit(&id).cloned().ok_or(Refused::NotFound)
+    change.note_directory_change(DirectoryEntity::Unit, id.as_str(), what);
+    desk.chart.unit(&id).cloned().ok_or(EditError::NotFound)
 }
 
 /// Removes the local unit `id`, if nothing is in it.
 ///
 /// # Errors
 /// [`Refused`]; nothing was written then.
-pub async fn delete_unit(change: &mut Change, desk: &mut Desk, id: &UnitId) -> Result<Unit, Refused> {
-    let unit = local_unit(&desk.chart, id)?.unit.clone();
+pub async fn delete_unit(
+    change: &mut FeedTransaction,
+    desk: &mut EditContext,
+    id: &UnitId,
+) -> Result<Unit, EditError> {
+    let unit = require_local_unit(&desk.chart, id)?.unit.clone();
     let corp = change.corp().clone();
     // The id stands in the JSON between quotes, and is no pattern: letters, digits and hyphens.
     let counts = sqlx::query(
@@ -270,24 +298,24 @@ pub async fn delete_unit(change: &mut Change, desk: &mut Desk, id: &UnitId) -> R
     let (persons, staged): (i64, i64) = (counts.try_get(0)?, counts.try_get(1)?);
     let units = desk.chart.children(id).len();
     if units > 0 || persons > 0 {
-        return Err(Refused::NotEmpty { units, persons });
+        return Err(EditError::NotEmpty { units, persons });
     }
     if staged > 0 {
-        return Err(Refused::Busy);
+        return Err(EditError::Busy);
     }
     sqlx::query("DELETE FROM unit_rows WHERE id = $1").bind(id.as_str()).execute(change.tx()).await?;
     desk.chart = without_unit(&desk.chart, id);
     desk.announce(change);
-    change.note(Entity::Unit, id.as_str(), What::Removed);
+    change.note_directory_change(DirectoryEntity::Unit, id.as_str(), DirectoryChangeKind::Removed);
     Ok(unit)
 }
 
-fn local_unit<'c>(chart: &'c Chart, id: &UnitId) -> Result<&'c Placed, Refused> {
-    let placed = chart.unit(id).ok_or(Refused::NotFound)?;
-    if is_local(chart, id) {
+fn require_local_unit<'c>(chart: &'c Chart, id: &UnitId) -> Result<&'c PlacedUnit, EditError> {
+    let placed = chart.unit(id).ok_or(EditError::NotFound)?;
+    if is_local_unit(chart, id) {
         Ok(placed)
     } else {
-        Err(Refused::OwnedByWecom("the unit is a department of WeCom's"))
+        Err(EditError::OwnedByWecom("the unit is a department of WeCom's"))
     }
 }
 
@@ -296,27 +324,27 @@ fn local_unit<'c>(chart: &'c Chart, id: &UnitId) -> Result<&'c Placed, Refused> 
 /// # Errors
 /// [`Refused`]; the change must not be committed then.
 pub async fn create_person(
-    change: &mut Change,
-    desk: &Desk,
-    reserved: Reserved,
+    change: &mut FeedTransaction,
+    desk: &EditContext,
+    reserved: ReservedUserid,
     input: PersonInput,
-) -> Result<Person, Refused> {
+) -> Result<Person, EditError> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     let nobody = Person {
         id: reserved.id,
         userid: reserved.userid,
         name: String::new(),
         email: String::new(),
-        source: Source::Local,
-        status: Status::Active,
+        source: EntrySource::Local,
+        status: PersonStatus::Active,
         left_at: None,
         main_unit: None,
         memberships: Vec::new(),
-        detail: Detail::default(),
-        said: String::new(),
+        details: PersonDetails::default(),
+        fingerprint: String::new(),
     };
-    let person = input.check(&nobody, &desk.chart)?;
-    must_be(&person.userid, &nobody.userid)?;
+    let person = input.validate(&nobody, &desk.chart)?;
+    check_same_userid(&person.userid, &nobody.userid)?;
     sqlx::query(
         "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, left_at, \
                                   main_unit, memberships, detail, said, updated_at) \
@@ -325,28 +353,28 @@ pub async fn create_person(
     .bind(person.id.as_str())
     .bind(corp.as_str())
     .bind(desk.chart.version())
-    .bind(OPEN)
+    .bind(OPEN_UNTIL)
     .bind(person.userid.as_str())
     .bind(&person.name)
     .bind(&person.email)
     .bind(person.status.as_str())
     .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
-    .bind(row::memberships_text(&person.memberships)?)
-    .bind(row::to_json(&person.detail)?)
+    .bind(row::format_memberships(&person.memberships)?)
+    .bind(row::to_json(&person.details)?)
     .bind(now)
     .execute(change.tx())
     .await?;
-    change.announce(Kind::Person, person.id.as_str());
-    change.note(Entity::Person, person.id.as_str(), What::Created);
+    change.announce(FeedKind::Person, person.id.as_str());
+    change.note_directory_change(DirectoryEntity::Person, person.id.as_str(), DirectoryChangeKind::Created);
     Ok(person)
 }
 
 /// The userid of the row is that of the identity, which was written before.
-fn must_be(userid: &UserId, identity: &UserId) -> Result<(), Refused> {
+fn check_same_userid(userid: &UserId, identity: &UserId) -> Result<(), EditError> {
     if userid == identity {
         return Ok(());
     }
-    Err(Refused::Invalid(format!("userid: {userid} is not the {identity} that was asked for first")))
+    Err(EditError::Invalid(format!("userid: {userid} is not the {identity} that was asked for first")))
 }
 
 /// Changes a local person into what `input` says.
@@ -354,23 +382,27 @@ fn must_be(userid: &UserId, identity: &UserId) -> Result<(), Refused> {
 /// # Errors
 /// [`Refused`]; the change must not be committed then.
 pub async fn update_person(
-    change: &mut Change,
-    desk: &Desk,
-    held: &Held,
+    change: &mut FeedTransaction,
+    desk: &EditContext,
+    held: &HeldPerson,
     input: PersonInput,
-) -> Result<Person, Refused> {
+) -> Result<Person, EditError> {
     let before = &held.person;
-    if before.source == Source::Wecom {
+    if before.source == EntrySource::Wecom {
         let how = "the person is a member of WeCom's; only local_memberships can be changed";
-        return Err(Refused::OwnedByWecom(how));
+        return Err(EditError::OwnedByWecom(how));
     }
     refuse_if_staged(change, desk, &before.id).await?;
-    let person = input.check(before, &desk.chart)?;
-    must_be(&person.userid, &held.userid)?;
+    let person = input.validate(before, &desk.chart)?;
+    check_same_userid(&person.userid, &held.userid)?;
     if person != *before {
         write_person(change, desk, &person).await?;
-        change.announce(Kind::Person, person.id.as_str());
-        change.note(Entity::Person, person.id.as_str(), What::Updated);
+        change.announce(FeedKind::Person, person.id.as_str());
+        change.note_directory_change(
+            DirectoryEntity::Person,
+            person.id.as_str(),
+            DirectoryChangeKind::Updated,
+        );
     }
     Ok(person)
 }
@@ -380,23 +412,27 @@ pub async fn update_person(
 /// # Errors
 /// [`Refused`]; nothing was written then.
 pub async fn update_member(
-    change: &mut Change,
-    desk: &Desk,
-    held: &Held,
+    change: &mut FeedTransaction,
+    desk: &EditContext,
+    held: &HeldPerson,
     input: MemberInput,
-) -> Result<Person, Refused> {
+) -> Result<Person, EditError> {
     let before = &held.person;
-    if before.source == Source::Local {
-        return Err(Refused::Invalid(
+    if before.source == EntrySource::Local {
+        return Err(EditError::Invalid(
             "local_memberships is for members of WeCom's; a local person has memberships".to_owned(),
         ));
     }
     refuse_if_staged(change, desk, &before.id).await?;
-    let person = input.check(before, &desk.chart)?;
+    let person = input.validate(before, &desk.chart)?;
     if person != *before {
         write_person(change, desk, &person).await?;
-        change.announce(Kind::Person, person.id.as_str());
-        change.note(Entity::Person, person.id.as_str(), What::Updated);
+        change.announce(FeedKind::Person, person.id.as_str());
+        change.note_directory_change(
+            DirectoryEntity::Person,
+            person.id.as_str(),
+            DirectoryChangeKind::Updated,
+        );
     }
     Ok(person)
 }
@@ -405,7 +441,11 @@ pub async fn update_member(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn write_person(change: &mut Change, desk: &Desk, person: &Person) -> sqlx::Result<()> {
+pub async fn write_person(
+    change: &mut FeedTransaction,
+    desk: &EditContext,
+    person: &Person,
+) -> sqlx::Result<()> {
     let now = change.now().millis();
     sqlx::query(
         "UPDATE person_rows SET userid = $2, name = $3, email = $4, source = $5, status = $6, left_at = $7, \
@@ -420,9 +460,9 @@ pub async fn write_person(change: &mut Change, desk: &Desk, person: &Person) -> 
     .bind(person.status.as_str())
     .bind(person.left_at.map(crate::base::clock::Timestamp::millis))
     .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
-    .bind(row::memberships_text(&person.memberships)?)
-    .bind(row::to_json(&person.detail)?)
-    .bind(&person.said)
+    .bind(row::format_memberships(&person.memberships)?)
+    .bind(row::to_json(&person.details)?)
+    .bind(&person.fingerprint)
     .bind(now)
     .bind(desk.chart.version())
     .execute(change.tx())
@@ -434,14 +474,18 @@ pub async fn write_person(change: &mut Change, desk: &Desk, person: &Person) -> 
 ///
 /// # Errors
 /// [`Refused`]; nothing was written then.
-pub async fn delete_person(change: &mut Change, desk: &Desk, held: &Held) -> Result<(), Refused> {
+pub async fn delete_person(
+    change: &mut FeedTransaction,
+    desk: &EditContext,
+    held: &HeldPerson,
+) -> Result<(), EditError> {
     let person = &held.person;
-    if person.source == Source::Wecom {
-        return Err(Refused::OwnedByWecom("the person is a member of WeCom's"));
+    if person.source == EntrySource::Wecom {
+        return Err(EditError::OwnedByWecom("the person is a member of WeCom's"));
     }
     refuse_if_staged(change, desk, &person.id).await?;
-    conflicts::store::forget(change, &person.id).await?;
-    remove(change, &person.id).await?;
+    conflicts::store::forget_person(change, &person.id).await?;
+    remove_person(change, &person.id).await?;
     Ok(())
 }
 
@@ -450,7 +494,7 @@ pub async fn delete_person(change: &mut Change, desk: &Desk, held: &Held) -> Res
 ///
 /// # Errors
 /// If the database fails.
-pub async fn remove(change: &mut Change, id: &PersonId) -> sqlx::Result<()> {
+pub async fn remove_person(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM person_rows WHERE person_id = $1")
         .bind(id.as_str())
         .execute(change.tx())
@@ -462,9 +506,9 @@ pub async fn remove(change: &mut Change, id: &PersonId) -> sqlx::Result<()> {
     .execute(change.tx())
     .await?;
     if gone.rows_affected() == 0 {
-        release(change, id).await?;
+        release_userid(change, id).await?;
     }
-    change.announce(Kind::Person, id.as_str());
-    change.note(Entity::Person, id.as_str(), What::Removed);
+    change.announce(FeedKind::Person, id.as_str());
+    change.note_directory_change(DirectoryEntity::Person, id.as_str(), DirectoryChangeKind::Removed);
     Ok(())
 }

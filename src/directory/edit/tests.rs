@@ -5,14 +5,14 @@ use serde_json::json;
 
 use super::*;
 use crate::base::id::{CorpId, PersonId};
-use crate::directory::Detail;
+use crate::directory::PersonDetails;
 
 fn department(id: u32, name: &str, parent: Option<u32>) -> Unit {
-    let of = |id| UnitId::of_department(&CorpId::new("ww1"), id);
+    let of = |id| UnitId::from_department(&CorpId::new("ww1"), id);
     Unit {
         id: of(id),
         wecom_id: Some(id),
-        source: Source::Wecom,
+        source: EntrySource::Wecom,
         parent: parent.map(of),
         name: name.into(),
         name_en: String::new(),
@@ -23,7 +23,13 @@ fn department(id: u32, name: &str, parent: Option<u32>) -> Unit {
 
 fn local(id: &str, name: &str, parent: Option<&str>) -> Unit {
     let parent = parent.map(UnitId::new);
-    Unit { id: UnitId::new(id), wecom_id: None, source: Source::Local, parent, ..department(0, name, None) }
+    Unit {
+        id: UnitId::new(id),
+        wecom_id: None,
+        source: EntrySource::Local,
+        parent,
+        ..department(0, name, None)
+    }
 }
 
 fn chart(units: Vec<Unit>) -> Chart {
@@ -34,7 +40,7 @@ fn input(name: &str, parent: Option<&str>) -> UnitInput {
     UnitInput { name: name.into(), parent_id: parent.map(Into::into), order: 0, leaders: vec![] }
 }
 
-fn somebody(source: Source, units: &[&str]) -> Person {
+fn somebody(source: EntrySource, units: &[&str]) -> Person {
     let memberships = units.iter().map(|u| Membership { unit: UnitId::new(*u), order: 1, leader: true });
     Person {
         id: PersonId::new("p"),
@@ -42,12 +48,12 @@ fn somebody(source: Source, units: &[&str]) -> Person {
         name: "某人".into(),
         email: String::new(),
         source,
-        status: Status::Active,
+        status: PersonStatus::Active,
         left_at: None,
         main_unit: units.first().map(|u| UnitId::new(*u)),
         memberships: memberships.collect(),
-        detail: Detail { telephone: "010".into(), ..Detail::default() },
-        said: "x".into(),
+        details: PersonDetails { telephone: "010".into(), ..PersonDetails::default() },
+        fingerprint: "x".into(),
     }
 }
 
@@ -68,50 +74,53 @@ fn merging_is_as_in_the_examples_of_rfc_7396() {
         (json!([1, 2]), json!({"a": "b", "c": null}), json!({"a": "b"})),
         (json!({}), json!({"a": {"bb": {"ccc": null}}}), json!({"a": {"bb": {}}})),
     ] {
-        assert_eq!(merge(current.clone(), change.clone()), want, "{current} {change}");
+        assert_eq!(merge_patch(current.clone(), change.clone()), want, "{current} {change}");
     }
 }
 
 #[test]
 fn a_unit_that_stands_where_its_parent_is_gone_can_be_renamed() {
     let chart = chart(vec![local("a", "甲", Some("gone"))]);
-    let unit = input("乙", Some("gone")).check(UnitId::new("a"), &chart).unwrap();
+    let unit = input("乙", Some("gone")).validate(UnitId::new("a"), &chart).unwrap();
     assert_eq!(unit.parent, Some(UnitId::new("gone")));
-    assert!(matches!(input("丙", Some("gone")).check(UnitId::new("b"), &chart), Err(Refused::Invalid(_))));
+    assert!(matches!(
+        input("丙", Some("gone")).validate(UnitId::new("b"), &chart),
+        Err(EditError::Invalid(_))
+    ));
 }
 
 #[test]
 fn a_slash_in_a_name_takes_the_path_of_the_name_that_looks_like_it() {
     let chart = chart(vec![department(2, "A/B", None)]);
-    let made = input("A∕B", None).check(UnitId::new("b"), &chart);
-    assert!(matches!(made, Err(Refused::PathTaken(path)) if path == "A∕B"));
-    assert!(input("A/C", None).check(UnitId::new("b"), &chart).is_ok());
+    let made = input("A∕B", None).validate(UnitId::new("b"), &chart);
+    assert!(matches!(made, Err(EditError::PathTaken(path)) if path == "A∕B"));
+    assert!(input("A/C", None).validate(UnitId::new("b"), &chart).is_ok());
 }
 
 #[test]
 fn a_unit_may_keep_its_own_path() {
     let chart = chart(vec![local("a", "甲", None)]);
-    assert!(input("甲", None).check(UnitId::new("a"), &chart).is_ok());
+    assert!(input("甲", None).validate(UnitId::new("a"), &chart).is_ok());
 }
 
 #[test]
 fn a_person_whose_unit_is_gone_can_be_changed_and_loses_only_that_place() {
     let chart = chart(vec![local("a", "甲", None)]);
-    let person = somebody(Source::Local, &["gone", "a"]);
-    let after = PersonInput::of(&person, &chart).check(&person, &chart).unwrap();
+    let person = somebody(EntrySource::Local, &["gone", "a"]);
+    let after = PersonInput::from_person(&person, &chart).validate(&person, &chart).unwrap();
     assert_eq!(after.memberships, person.memberships[1..]);
     assert_eq!(after.main_unit, None);
-    assert_eq!(after.detail.telephone, "010", "what nobody can write stays");
+    assert_eq!(after.details.telephone, "010", "what nobody can write stays");
 }
 
 #[test]
 fn a_main_unit_is_one_of_the_memberships_and_a_unit_is_there_once() {
     let chart = chart(vec![local("a", "甲", None), department(2, "乙", None)]);
-    let person = somebody(Source::Local, &["a"]);
+    let person = somebody(EntrySource::Local, &["a"]);
     let with = |change: &dyn Fn(&mut PersonInput)| {
-        let mut input = PersonInput::of(&person, &chart);
+        let mut input = PersonInput::from_person(&person, &chart);
         change(&mut input);
-        input.check(&person, &chart)
+        input.validate(&person, &chart)
     };
     assert!(with(&|_| ()).is_ok());
     assert!(with(&|i| i.memberships.clear()).is_err());
@@ -130,12 +139,12 @@ fn a_main_unit_is_one_of_the_memberships_and_a_unit_is_there_once() {
 fn a_members_places_at_wecom_stay_also_where_they_are_not_visible() {
     let chart = chart(vec![local("a", "甲", None), local("b", "乙", None), department(2, "丙", None)]);
     let theirs = department(2, "", None).id;
-    let person = somebody(Source::Wecom, &["hidden", theirs.as_str(), "a"]);
+    let person = somebody(EntrySource::Wecom, &["hidden", theirs.as_str(), "a"]);
     let places = vec![MembershipInput { unit_id: "b".into(), order: 7, leader: false }];
-    let after = MemberInput { local_memberships: places }.check(&person, &chart).unwrap();
+    let after = MemberInput { local_memberships: places }.validate(&person, &chart).unwrap();
     let units: Vec<_> = after.memberships.iter().map(|m| m.unit.as_str()).collect();
     assert_eq!(units, ["hidden", theirs.as_str(), "b"]);
-    assert_eq!((after.said, after.main_unit), (person.said, person.main_unit));
+    assert_eq!((after.fingerprint, after.main_unit), (person.fingerprint, person.main_unit));
 }
 
 proptest! {
@@ -145,14 +154,14 @@ proptest! {
         attributes in prop::collection::btree_map("\\PC{0,5}", ".{0,5}", 0..4),
     ) {
         let chart = chart(vec![]);
-        let person = somebody(Source::Local, &[]);
+        let person = somebody(EntrySource::Local, &[]);
         let input = PersonInput {
-            userid: UserId::new(userid), name, email, attributes, ..PersonInput::of(&person, &chart)
+            userid: UserId::new(userid), name, email, attributes, ..PersonInput::from_person(&person, &chart)
         };
-        if let Ok(after) = input.clone().check(&person, &chart) {
-            prop_assert_eq!(PersonInput::of(&after, &chart), input);
+        if let Ok(after) = input.clone().validate(&person, &chart) {
+            prop_assert_eq!(PersonInput::from_person(&after, &chart), input);
             prop_assert!(!after.name.chars().any(char::is_control) && !after.name.is_empty());
-            prop_assert!(after.detail.attributes.values().all(|v| !v.contains('\0')));
+            prop_assert!(after.details.attributes.values().all(|v| !v.contains('\0')));
             prop_assert!(after.userid.as_str().len() <= 64);
         }
     }

@@ -6,24 +6,24 @@ pub mod store;
 
 use serde::Serialize;
 
-use super::Status;
+use super::PersonStatus;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UnitId};
 
 /// Which persons a page is of.
 #[derive(Debug, Clone, Default)]
-pub struct Which {
+pub struct PersonFilter {
     /// Those after this one; the first page without it.
     pub after: Option<PersonId>,
     /// Of this status only.
-    pub status: Option<Status>,
+    pub status: Option<PersonStatus>,
     /// Members of this unit itself only, whatever lies below it.
     pub unit: Option<UnitId>,
 }
 
 /// One entry of the change feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Changed {
+pub struct DirectoryChange {
     /// Its number: the feed's numbers rise in the order in which changes became visible.
     pub seq: i64,
     /// `unit`, `person` or `tag`.
@@ -42,7 +42,7 @@ pub enum Feed {
     /// What follows the asked number, in order; empty where nothing is new.
     Part {
         /// At most as many as were asked for.
-        items: Vec<Changed>,
+        items: Vec<DirectoryChange>,
         /// The number to go on from.
         last: i64,
     },

@@ -3,18 +3,23 @@
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
 
-use super::{Changed, Feed, Which};
+use super::{DirectoryChange, Feed, PersonFilter};
 use crate::base::clock::Timestamp;
 use crate::base::id::CorpId;
 use crate::db::Db;
 use crate::directory::row::{self, published};
-use crate::directory::{Person, Status};
+use crate::directory::{Person, PersonStatus};
 
 /// Up to `limit` persons of the published version by id, those who left included.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn persons(db: &Db, corp: &CorpId, which: &Which, limit: i64) -> sqlx::Result<Vec<Person>> {
+pub async fn list_persons(
+    db: &Db,
+    corp: &CorpId,
+    which: &PersonFilter,
+    limit: i64,
+) -> sqlx::Result<Vec<Person>> {
     // The text of memberships is ours (row::memberships_text), and an id of ours has no wildcard in it.
     let unit = which.unit.as_ref().map_or_else(String::new, |unit| format!("%[\"{unit}\",%"));
     sqlx::query(concat!(
@@ -27,18 +32,18 @@ pub async fn persons(db: &Db, corp: &CorpId, which: &Which, limit: i64) -> sqlx:
     ))
     .bind(corp.as_str())
     .bind(which.after.as_ref().map_or("", |id| id.as_str()))
-    .bind(which.status.map_or("", Status::as_str))
+    .bind(which.status.map_or("", PersonStatus::as_str))
     .bind(unit)
     .bind(limit)
     .fetch_all(db.pool())
     .await?
     .iter()
-    .map(row::person)
+    .map(row::person_from_row)
     .collect()
 }
 
 /// A publication: which numbers it gave to which rows.
-struct Publication {
+struct FeedPublication {
     first: i64,
     count: i64,
     ours: bool,
@@ -50,36 +55,41 @@ struct Publication {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn changes(db: &Db, corp: &CorpId, since: Option<i64>, limit: i64) -> sqlx::Result<Feed> {
+pub async fn read_changes(db: &Db, corp: &CorpId, since: Option<i64>, limit: i64) -> sqlx::Result<Feed> {
     // The newest number first: what is published meanwhile is neither missed nor taken for lost.
-    let newest = newest(db).await?;
+    let newest = newest_seq(db).await?;
     let since = match since {
         Some(since) => since,
-        None => oldest(db, corp).await?.map_or(newest, |first| first - 1),
+        None => oldest_seq(db, corp).await?.map_or(newest, |first| first - 1),
     };
     if since == newest {
         return Ok(Feed::Part { items: Vec::new(), last: since });
     }
-    let publications = publications(db, corp, since, limit).await?;
+    let publications = list_publications(db, corp, since, limit).await?;
     // Where the rows after `since` begin: inside the first publication.
     let Some(first) = publications.first().filter(|p| since < newest && since < p.first + p.count) else {
         return Ok(Feed::Gone);
     };
     let (first, offset) = (first.first, since + 1 - first.first);
-    let mut rows = page_of_first(db, corp, first, offset, limit).await?;
+    let mut rows = rows_of_publication(db, corp, first, offset, limit).await?;
     let wanted = limit - i64::try_from(rows.len()).unwrap_or(limit);
     if let (Some(last), true) = (publications.last().filter(|p| p.first > first), wanted > 0) {
-        rows.extend(page_of_next(db, corp, (first, last.first), wanted).await?);
+        rows.extend(rows_of_next_publications(db, corp, (first, last.first), wanted).await?);
     }
-    Ok(join(&publications, rows, since, limit))
+    Ok(assemble_feed(&publications, rows, since, limit))
 }
 
 /// Puts rows to the publications they belong to, as far as nothing lies between them. A publication whose rows are no
 /// longer there ends the part: the next call says that it is gone.
-fn join(publications: &[Publication], rows: Vec<(i64, Changed)>, since: i64, limit: i64) -> Feed {
+fn assemble_feed(
+    publications: &[FeedPublication],
+    rows: Vec<(i64, DirectoryChange)>,
+    since: i64,
+    limit: i64,
+) -> Feed {
     let mut rows = rows.into_iter().peekable();
     let (mut items, mut last) = (Vec::new(), since);
-    let full = |items: &Vec<Changed>| i64::try_from(items.len()).is_ok_and(|n| n >= limit);
+    let full = |items: &Vec<DirectoryChange>| i64::try_from(items.len()).is_ok_and(|n| n >= limit);
     for publication in publications {
         let end = publication.first + publication.count - 1;
         if publication.first > last + 1 || full(&items) {
@@ -104,7 +114,7 @@ fn join(publications: &[Publication], rows: Vec<(i64, Changed)>, since: i64, lim
 }
 
 /// The newest number of the change feed.
-async fn newest(db: &Db) -> sqlx::Result<i64> {
+async fn newest_seq(db: &Db) -> sqlx::Result<i64> {
     sqlx::query("SELECT seq FROM feed_counter WHERE name = 'directory'")
         .fetch_one(db.pool())
         .await?
@@ -112,7 +122,7 @@ async fn newest(db: &Db) -> sqlx::Result<i64> {
 }
 
 /// The oldest number of ours that is kept.
-async fn oldest(db: &Db, corp: &CorpId) -> sqlx::Result<Option<i64>> {
+async fn oldest_seq(db: &Db, corp: &CorpId) -> sqlx::Result<Option<i64>> {
     sqlx::query(
         "SELECT p.first_seq + COALESCE((SELECT MIN(d.n) FROM directory_changes d WHERE d.batch = p.batch), p.count) \
          FROM publications p WHERE p.corp_id = $1 ORDER BY p.first_seq LIMIT 1",
@@ -126,7 +136,12 @@ async fn oldest(db: &Db, corp: &CorpId) -> sqlx::Result<Option<i64>> {
 
 /// The publication that number `since + 1` belongs to, and what follows it: each has at least one row, so that `limit`
 /// of them are enough.
-async fn publications(db: &Db, corp: &CorpId, since: i64, limit: i64) -> sqlx::Result<Vec<Publication>> {
+async fn list_publications(
+    db: &Db,
+    corp: &CorpId,
+    since: i64,
+    limit: i64,
+) -> sqlx::Result<Vec<FeedPublication>> {
     sqlx::query(
         "SELECT first_seq, count, corp_id FROM publications \
          WHERE first_seq >= (SELECT MAX(first_seq) FROM publications WHERE first_seq <= $1) \
@@ -139,19 +154,19 @@ async fn publications(db: &Db, corp: &CorpId, since: i64, limit: i64) -> sqlx::R
     .iter()
     .map(|row| {
         let owner: String = row.try_get(2)?;
-        Ok(Publication { first: row.try_get(0)?, count: row.try_get(1)?, ours: owner == corp.as_str() })
+        Ok(FeedPublication { first: row.try_get(0)?, count: row.try_get(1)?, ours: owner == corp.as_str() })
     })
     .collect()
 }
 
 /// Rows of one publication from its row `offset` on.
-async fn page_of_first(
+async fn rows_of_publication(
     db: &Db,
     corp: &CorpId,
     first: i64,
     offset: i64,
     limit: i64,
-) -> sqlx::Result<Vec<(i64, Changed)>> {
+) -> sqlx::Result<Vec<(i64, DirectoryChange)>> {
     sqlx::query(
         "SELECT p.first_seq, d.n, d.kind, d.id, d.change, p.at \
          FROM publications p JOIN directory_changes d ON d.batch = p.batch \
@@ -164,18 +179,18 @@ async fn page_of_first(
     .fetch_all(db.pool())
     .await?
     .iter()
-    .map(changed)
+    .map(change_from_row)
     .collect()
 }
 
 /// The first rows of the publications after `between.0` up to `between.1`. A row before which there are `limit` others
 /// of its own publication is on a later page in any case: so 100 000 rows of one cost a page no more than one page.
-async fn page_of_next(
+async fn rows_of_next_publications(
     db: &Db,
     corp: &CorpId,
     between: (i64, i64),
     limit: i64,
-) -> sqlx::Result<Vec<(i64, Changed)>> {
+) -> sqlx::Result<Vec<(i64, DirectoryChange)>> {
     sqlx::query(
         "SELECT p.first_seq, d.n, d.kind, d.id, d.change, p.at \
          FROM publications p JOIN directory_changes d ON d.batch = p.batch \
@@ -189,16 +204,22 @@ async fn page_of_next(
     .fetch_all(db.pool())
     .await?
     .iter()
-    .map(changed)
+    .map(change_from_row)
     .collect()
 }
 
-fn changed(row: &AnyRow) -> sqlx::Result<(i64, Changed)> {
+fn change_from_row(row: &AnyRow) -> sqlx::Result<(i64, DirectoryChange)> {
     let (first, n): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
     let at = Timestamp::from_millis(row.try_get(5)?);
     Ok((
         first,
-        Changed { seq: first + n, kind: row.try_get(2)?, id: row.try_get(3)?, change: row.try_get(4)?, at },
+        DirectoryChange {
+            seq: first + n,
+            kind: row.try_get(2)?,
+            id: row.try_get(3)?,
+            change: row.try_get(4)?,
+            at,
+        },
     ))
 }
 
@@ -206,13 +227,13 @@ fn changed(row: &AnyRow) -> sqlx::Result<(i64, Changed)> {
 mod tests {
     use super::*;
 
-    fn publication(first: i64, count: i64) -> Publication {
-        Publication { first, count, ours: true }
+    fn publication(first: i64, count: i64) -> FeedPublication {
+        FeedPublication { first, count, ours: true }
     }
 
     /// The rows with these numbers of a publication.
-    fn rows(first: i64, numbers: impl IntoIterator<Item = i64>) -> Vec<(i64, Changed)> {
-        let row = |seq| Changed {
+    fn rows(first: i64, numbers: impl IntoIterator<Item = i64>) -> Vec<(i64, DirectoryChange)> {
+        let row = |seq| DirectoryChange {
             seq,
             kind: "unit".to_owned(),
             id: seq.to_string(),
@@ -233,14 +254,14 @@ mod tests {
     fn a_part_ends_before_what_was_forgotten_while_it_was_read() {
         let three = [publication(1, 2), publication(3, 2), publication(5, 1)];
         let all = [rows(1, 1..=2), rows(3, 3..=4), rows(5, 5..=5)].concat();
-        assert_eq!(part(join(&three, all, 0, 10)), Some((vec![1, 2, 3, 4, 5], 5)));
+        assert_eq!(part(assemble_feed(&three, all, 0, 10)), Some((vec![1, 2, 3, 4, 5], 5)));
         let second_is_gone = [rows(1, 1..=2), rows(5, 5..=5)].concat();
-        assert_eq!(part(join(&three, second_is_gone, 0, 10)), Some((vec![1, 2], 2)));
-        assert_eq!(part(join(&three, rows(5, 5..=5), 0, 10)), None, "the first is gone");
-        assert_eq!(part(join(&three, rows(1, 2..=2), 0, 10)), None, "its first row is gone");
+        assert_eq!(part(assemble_feed(&three, second_is_gone, 0, 10)), Some((vec![1, 2], 2)));
+        assert_eq!(part(assemble_feed(&three, rows(5, 5..=5), 0, 10)), None, "the first is gone");
+        assert_eq!(part(assemble_feed(&three, rows(1, 2..=2), 0, 10)), None, "its first row is gone");
         let hole = [publication(1, 2), publication(5, 1)];
         assert_eq!(
-            part(join(&hole, [rows(1, 1..=2), rows(5, 5..=5)].concat(), 0, 10)),
+            part(assemble_feed(&hole, [rows(1, 1..=2), rows(5, 5..=5)].concat(), 0, 10)),
             Some((vec![1, 2], 2))
         );
     }
@@ -248,11 +269,11 @@ mod tests {
     #[test]
     fn a_full_part_goes_on_after_its_last_row_and_a_short_one_after_its_last_publication() {
         let ours = publication(1, 4);
-        let theirs = Publication { ours: false, ..publication(5, 3) };
-        assert_eq!(part(join(&[ours, theirs], rows(1, 2..=3), 1, 2)), Some((vec![2, 3], 3)));
-        let (ours, theirs) = (publication(1, 4), Publication { ours: false, ..publication(5, 3) });
-        assert_eq!(part(join(&[ours, theirs], rows(1, 2..=4), 1, 9)), Some((vec![2, 3, 4], 7)));
-        let theirs = Publication { ours: false, ..publication(5, 3) };
-        assert_eq!(part(join(&[theirs], vec![], 4, 9)), Some((vec![], 7)));
+        let theirs = FeedPublication { ours: false, ..publication(5, 3) };
+        assert_eq!(part(assemble_feed(&[ours, theirs], rows(1, 2..=3), 1, 2)), Some((vec![2, 3], 3)));
+        let (ours, theirs) = (publication(1, 4), FeedPublication { ours: false, ..publication(5, 3) });
+        assert_eq!(part(assemble_feed(&[ours, theirs], rows(1, 2..=4), 1, 9)), Some((vec![2, 3, 4], 7)));
+        let theirs = FeedPublication { ours: false, ..publication(5, 3) };
+        assert_eq!(part(assemble_feed(&[theirs], vec![], 4, 9)), Some((vec![], 7)));
     }
 }

@@ -4,31 +4,31 @@ use serde_json::Value;
 
 use super::*;
 use crate::base::clock::Clock;
-use crate::config::Sources;
-use crate::wecom::Settings;
-use crate::wecom::server::{Asked, Reply, Server};
+use crate::config::ConfigSources;
+use crate::wecom::WecomSettings;
+use crate::wecom::server::{FakeWecom, ReceivedRequest, Reply};
 
-const USABLE: Usable = Usable { app: true, contacts: false };
+const USABLE: UsableSecrets = UsableSecrets { app: true, contacts: false };
 const SEND: &str = "message/send";
 
 /// A WeCom whose tokens work and which answers `reply` to every message.
-async fn wecom(reply: Reply) -> Server {
-    Server::start(move |asked: &Asked, _| match asked.api.as_str() {
+async fn wecom(reply: Reply) -> FakeWecom {
+    FakeWecom::start(move |asked: &ReceivedRequest, _| match asked.api.as_str() {
         "gettoken" => Reply::token("T0KEN"),
         _ => reply.clone(),
     })
     .await
 }
 
-fn subject(server: &Server, more: &str, message_to: Option<&str>) -> Subject {
+fn subject(server: &FakeWecom, more: &str, message_to: Option<&str>) -> DoctorSubject {
     let text = format!(
         "public_url = \"https://oa.example.com\"\n[wecom]\ncorp_id = \"ww0000000000000001\"\n\
          agent_id = 1000002\napp_secret = \"S3CRET\"\n{more}\n"
     );
-    let sources = Sources { text: Some(text), ..Sources::default() };
+    let sources = ConfigSources { text: Some(text), ..ConfigSources::default() };
     let config = Config::load(&sources).expect("accepted").0;
     let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
-    let settings = Settings {
+    let settings = WecomSettings {
         corp_id: config.wecom.corp_id.clone(),
         agent_id: config.wecom.agent_id,
         app_secret: config.wecom.app_secret.clone(),
@@ -38,46 +38,50 @@ fn subject(server: &Server, more: &str, message_to: Option<&str>) -> Subject {
         qr_connect_address: config.wecom.qr_connect_address.clone(),
         proxy: None,
     };
-    Subject {
-        client: Ok(Client::new(settings, clock.clone()).unwrap()),
+    DoctorSubject {
+        client: Ok(WecomClient::new(settings, clock.clone()).unwrap()),
         config,
         clock,
-        rules: Ok(Vec::new()),
-        unfound: |_, _| Vec::new(),
+        rule_check: Ok(Vec::new()),
+        find_unmatched: |_, _| Vec::new(),
         message_to: message_to.map(str::to_owned),
     }
 }
 
 /// The findings, and what WeCom was asked to send.
-async fn found(reply: Reply, more: &str, message_to: Option<&str>) -> (Vec<Finding>, Vec<Asked>) {
+async fn found(
+    reply: Reply,
+    more: &str,
+    message_to: Option<&str>,
+) -> (Vec<DoctorFinding>, Vec<ReceivedRequest>) {
     let server = wecom(reply).await;
-    let findings = check(&subject(&server, more, message_to), USABLE).await;
-    (findings, server.asked(SEND))
+    let findings = check_messages(&subject(&server, more, message_to), USABLE).await;
+    (findings, server.requests(SEND))
 }
 
-fn ids(findings: &[Finding]) -> Vec<(&'static str, Level)> {
+fn ids(findings: &[DoctorFinding]) -> Vec<(&'static str, FindingLevel)> {
     findings.iter().map(|finding| (finding.id, finding.level)).collect()
 }
 
 #[tokio::test]
 async fn a_secret_that_may_send_is_told_from_one_that_may_not_and_nobody_gets_anything() {
     for (reply, id, level) in [
-        (Reply::errcode(82001), "messages.ok", Level::Ok),
-        (Reply::errcode(81012), "messages.ok", Level::Ok),
-        (Reply::errcode(81013), "messages.ok", Level::Ok),
-        (Reply::errcode(40063), "messages.ok", Level::Ok),
-        (Reply::errcode(40035), "messages.ok", Level::Ok),
-        (Reply::errcode(40003), "messages.ok", Level::Ok),
-        (Reply::json(r#"{"errcode":0,"errmsg":"ok"}"#), "messages.ok", Level::Ok),
-        (Reply::errcode(48002), "messages.refused", Level::Broken),
-        (Reply::errcode(301_002), "messages.refused", Level::Broken),
-        (Reply::errcode(60020), "messages.refused", Level::Broken),
-        (Reply::errcode(50003), "messages.refused", Level::Broken),
-        (Reply::errcode(45009), "messages.refused", Level::Warn),
-        (Reply::errcode(45033), "messages.refused", Level::Warn),
-        (Reply::errcode(987_654), "messages.refused_unknown", Level::Broken),
-        (Reply::Close, "messages.unseen", Level::Warn),
-        (Reply::Body(b"<html>".to_vec()), "messages.unseen", Level::Warn),
+        (Reply::errcode(82001), "messages.ok", FindingLevel::Ok),
+        (Reply::errcode(81012), "messages.ok", FindingLevel::Ok),
+        (Reply::errcode(81013), "messages.ok", FindingLevel::Ok),
+        (Reply::errcode(40063), "messages.ok", FindingLevel::Ok),
+        (Reply::errcode(40035), "messages.ok", FindingLevel::Ok),
+        (Reply::errcode(40003), "messages.ok", FindingLevel::Ok),
+        (Reply::json(r#"{"errcode":0,"errmsg":"ok"}"#), "messages.ok", FindingLevel::Ok),
+        (Reply::errcode(48002), "messages.refused", FindingLevel::Broken),
+        (Reply::errcode(301_002), "messages.refused", FindingLevel::Broken),
+        (Reply::errcode(60020), "messages.refused", FindingLevel::Broken),
+        (Reply::errcode(50003), "messages.refused", FindingLevel::Broken),
+        (Reply::errcode(45009), "messages.refused", FindingLevel::Warn),
+        (Reply::errcode(45033), "messages.refused", FindingLevel::Warn),
+        (Reply::errcode(987_654), "messages.refused_unknown", FindingLevel::Broken),
+        (Reply::Close, "messages.unseen", FindingLevel::Warn),
+        (Reply::Body(b"<html>".to_vec()), "messages.unseen", FindingLevel::Warn),
     ] {
         let (findings, asked) = found(reply.clone(), "", None).await;
         assert_eq!(ids(&findings), [(id, level)], "{reply:?}: {findings:#?}");
@@ -105,9 +109,9 @@ async fn a_refusal_says_what_it_means_and_where_it_is_mended() {
 async fn messages_that_are_switched_off_are_said_so_and_nothing_is_asked() {
     let off = "message_enable = false";
     let (findings, asked) = found(Reply::errcode(82001), off, None).await;
-    assert_eq!((ids(&findings), asked.len()), (vec![("messages.off", Level::Ok)], 0));
+    assert_eq!((ids(&findings), asked.len()), (vec![("messages.off", FindingLevel::Ok)], 0));
     let (findings, asked) = found(Reply::errcode(82001), off, Some("zhangsan")).await;
-    let withheld = vec![("messages.off", Level::Ok), ("messages.test_withheld", Level::Broken)];
+    let withheld = vec![("messages.off", FindingLevel::Ok), ("messages.test_withheld", FindingLevel::Broken)];
     assert_eq!((ids(&findings), asked.len()), (withheld, 0));
     let (findings, asked) = found(Reply::errcode(82001), "enable = false", None).await;
     assert_eq!((ids(&findings), asked.len()), (vec![], 0), "its own check says so");
@@ -116,18 +120,18 @@ async fn messages_that_are_switched_off_are_said_so_and_nothing_is_asked() {
 #[tokio::test]
 async fn a_secret_that_does_not_work_is_not_asked_again() {
     let server = wecom(Reply::errcode(82001)).await;
-    let unusable = Usable { app: false, contacts: true };
-    assert_eq!(check(&subject(&server, "", None), unusable).await, []);
-    let findings = check(&subject(&server, "", Some("zhangsan")), unusable).await;
-    assert_eq!(ids(&findings), [("messages.test_withheld", Level::Broken)]);
-    assert_eq!((server.count("gettoken"), server.count(SEND)), (0, 0));
+    let unusable = UsableSecrets { app: false, contacts: true };
+    assert_eq!(check_messages(&subject(&server, "", None), unusable).await, []);
+    let findings = check_messages(&subject(&server, "", Some("zhangsan")), unusable).await;
+    assert_eq!(ids(&findings), [("messages.test_withheld", FindingLevel::Broken)]);
+    assert_eq!((server.request_count("gettoken"), server.request_count(SEND)), (0, 0));
 }
 
 #[tokio::test]
 async fn a_test_message_is_one_text_in_both_languages_to_one_member() {
     let sent = Reply::json(r#"{"errcode":0,"errmsg":"ok","invaliduser":"","msgid":"M1"}"#);
     let (findings, asked) = found(sent, "", Some("ZhangSan")).await;
-    assert_eq!(ids(&findings), [("messages.test_sent", Level::Ok)]);
+    assert_eq!(ids(&findings), [("messages.test_sent", FindingLevel::Ok)]);
     assert!(findings[0].what.en.contains("ZhangSan (msgid M1)"), "{findings:#?}");
     assert_eq!(asked.len(), 1);
     let body: Value = serde_json::from_str(&asked[0].body).unwrap();
@@ -146,25 +150,25 @@ async fn what_became_of_a_test_message_is_said_in_words() {
         (
             Reply::json(r#"{"errcode":0,"invaliduser":"zhangsan","msgid":"M1"}"#),
             "messages.test_invalid",
-            Level::Broken,
+            FindingLevel::Broken,
         ),
         (
             Reply::json(r#"{"errcode":0,"unlicenseduser":"zhangsan","msgid":"M1"}"#),
             "messages.test_unlicensed",
-            Level::Broken,
+            FindingLevel::Broken,
         ),
-        (Reply::errcode(81013), "messages.test_invalid", Level::Broken),
-        (Reply::errcode(60111), "messages.test_invalid", Level::Broken),
-        (Reply::errcode(48002), "messages.refused", Level::Broken),
-        (Reply::errcode(-1), "messages.refused", Level::Warn),
-        (Reply::Close, "messages.test_unknown", Level::Warn),
-        (Reply::Status(502, "text/html", b"<html>".to_vec()), "messages.test_unknown", Level::Warn),
+        (Reply::errcode(81013), "messages.test_invalid", FindingLevel::Broken),
+        (Reply::errcode(60111), "messages.test_invalid", FindingLevel::Broken),
+        (Reply::errcode(48002), "messages.refused", FindingLevel::Broken),
+        (Reply::errcode(-1), "messages.refused", FindingLevel::Warn),
+        (Reply::Close, "messages.test_unknown", FindingLevel::Warn),
+        (Reply::Status(502, "text/html", b"<html>".to_vec()), "messages.test_unknown", FindingLevel::Warn),
     ] {
         let (findings, asked) = found(reply.clone(), "", Some("ZhangSan")).await;
         assert_eq!(ids(&findings), [(id, level)], "{reply:?}: {findings:#?}");
         assert_eq!(asked.len(), 1, "a test message is sent once: {reply:?}");
     }
-    let server = Server::start(|_, _| Reply::Close).await;
-    let findings = check(&subject(&server, "", Some("zhangsan")), USABLE).await;
-    assert_eq!(ids(&findings), [("messages.test_not_sent", Level::Broken)], "{findings:#?}");
+    let server = FakeWecom::start(|_, _| Reply::Close).await;
+    let findings = check_messages(&subject(&server, "", Some("zhangsan")), USABLE).await;
+    assert_eq!(ids(&findings), [("messages.test_not_sent", FindingLevel::Broken)], "{findings:#?}");
 }

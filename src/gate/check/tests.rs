@@ -10,30 +10,30 @@ use tokio::sync::mpsc::Receiver;
 use super::*;
 use crate::base::host::{AllowedHost, Scheme};
 use crate::base::id::{CorpId, UnitId};
-use crate::config::{DefaultRule, Gate, Groups, RuleText};
-use crate::directory::bindings::Bindings;
+use crate::config::{DefaultRule, GateConfig, GroupFormat, RuleText};
+use crate::directory::bindings::RuleBindings;
 use crate::directory::chart::Chart;
-use crate::directory::{Source, Unit};
+use crate::directory::{EntrySource, Unit};
 use crate::session::Amr;
-use crate::session::identity::Prepared;
-use crate::session::{Person, Place};
+use crate::session::identity::IdentityCache;
+use crate::session::{SessionMembership, SessionPerson};
 
 const PROXY: Option<Peer> = Some(Peer::Unix);
 
-struct Fixture {
+struct CheckerFixture {
     checker: Checker,
     chart: Arc<Chart>,
-    bindings: Arc<Bindings>,
+    bindings: Arc<RuleBindings>,
     first_matches: Receiver<FirstMatch>,
     denials: Receiver<Denial>,
     clock: Clock,
 }
 
-fn fixture() -> Fixture {
+fn checker_fixture() -> CheckerFixture {
     let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
     let hosts = Hosts::new(public, vec![AllowedHost::parse("app.example.com").unwrap()], "", false);
-    let gate = Gate {
-        groups: Groups::Paths,
+    let gate = GateConfig {
+        groups: GroupFormat::Paths,
         assertion: true,
         default: DefaultRule::Members,
         stale_after: Duration::from_secs(60),
@@ -48,37 +48,37 @@ fn fixture() -> Fixture {
         allow: vec![allow.into()],
     };
     let texts = [rule("/public/**", "anyone"), rule("/boss", "user:boss"), rule("", "members")];
-    let (rules, _) = Rules::compile(&texts, &gate, &hosts).unwrap();
+    let (rules, _) = AccessRules::compile(&texts, &gate, &hosts).unwrap();
     let clock = Clock::fixed(Timestamp::from_millis(1_000_000));
     let (sender, denials) = mpsc::channel(2);
     let (first, first_matches) = mpsc::channel(2);
-    let parts = Parts {
+    let parts = GateParts {
         hosts,
         rules,
         trusted: TrustedProxies(vec!["127.0.0.0/8".parse().unwrap()]),
         assertion: true,
         clock: clock.clone(),
-        metrics: Metrics::default(),
+        metrics: GateMetrics::default(),
         denials: sender,
-        groups: Groups::Paths,
+        groups: GroupFormat::Paths,
         code_paths: CodePaths::new(&["/oauth".to_owned()]),
         first_matches: first,
     };
     let checker = Checker::new(parts);
-    Fixture { checker, chart: Arc::default(), bindings: Arc::default(), first_matches, denials, clock }
+    CheckerFixture { checker, chart: Arc::default(), bindings: Arc::default(), first_matches, denials, clock }
 }
 
-fn signed_in(userid: &str) -> SignedIn {
-    SignedIn {
+fn signed_in(userid: &str) -> SignedInSession {
+    SignedInSession {
         sid: Sid::new("s1"),
         family: Sid::new("s1"),
-        person: Arc::new(Person {
+        person: Arc::new(SessionPerson {
             id: PersonId::new("p1"),
             userid: UserId::new(userid),
             name: "张三".into(),
             email: String::new(),
-            places: Box::default(),
-            prepared: Prepared::default(),
+            memberships: Box::default(),
+            identity: IdentityCache::default(),
             active: true,
         }),
         amr: Amr::App,
@@ -96,16 +96,16 @@ fn headers(url: &str) -> HeaderMap {
 }
 
 fn check(
-    f: &Fixture,
+    f: &CheckerFixture,
     peer: Option<Peer>,
     headers: &HeaderMap,
-    session: Result<&SignedIn, NotSignedIn>,
+    session: Result<&SignedInSession, SessionError>,
 ) -> Response {
     let checker = &f.checker;
-    match checker.nginx(peer, headers) {
+    match checker.nginx_request(peer, headers) {
         Ok(original) => {
             let rules = checker.rules().load_full();
-            let in_force = InForce::new(rules, Arc::clone(&f.chart), Arc::clone(&f.bindings));
+            let in_force = ResolvedRules::new(rules, Arc::clone(&f.chart), Arc::clone(&f.bindings));
             checker
                 .answer(peer, headers, &original, session, &in_force, |s, o| Some(format!("{}@{o}", s.sid)))
         }
@@ -113,22 +113,22 @@ fn check(
     }
 }
 
-fn status(f: &Fixture, url: &str, session: Result<&SignedIn, NotSignedIn>) -> u16 {
+fn status(f: &CheckerFixture, url: &str, session: Result<&SignedInSession, SessionError>) -> u16 {
     check(f, PROXY, &headers(url), session).status().as_u16()
 }
 
-fn code(f: &Fixture, peer: Option<Peer>, headers: &HeaderMap) -> Option<&'static str> {
-    f.checker.nginx(peer, headers).err().map(Refusal::code)
+fn code(f: &CheckerFixture, peer: Option<Peer>, headers: &HeaderMap) -> Option<&'static str> {
+    f.checker.nginx_request(peer, headers).err().map(CheckRefusal::code)
 }
 
 #[test]
 fn members_pass_others_sign_in_and_public_pages_are_open() {
-    let f = fixture();
+    let f = checker_fixture();
     let me = signed_in("u");
     assert_eq!(status(&f, "https://app.example.com/x", Ok(&me)), 200);
-    assert_eq!(status(&f, "https://app.example.com/x", Err(NotSignedIn::Absent)), 401);
+    assert_eq!(status(&f, "https://app.example.com/x", Err(SessionError::Absent)), 401);
     assert_eq!(status(&f, "https://app.example.com/boss", Ok(&me)), 403);
-    for why in [NotSignedIn::Absent, NotSignedIn::Two, NotSignedIn::Invalid, NotSignedIn::Ended] {
+    for why in [SessionError::Absent, SessionError::Duplicate, SessionError::Invalid, SessionError::Ended] {
         assert_eq!(status(&f, "https://app.example.com/public/x", Err(why)), 200);
         assert_eq!(status(&f, "https://app.example.com/x", Err(why)), 401);
     }
@@ -136,20 +136,20 @@ fn members_pass_others_sign_in_and_public_pages_are_open() {
 
 #[test]
 fn case_11_without_a_store_nothing_passes_not_even_public_pages() {
-    let f = fixture();
-    assert_eq!(status(&f, "https://app.example.com/x", Err(NotSignedIn::Unavailable)), 401);
-    assert_eq!(status(&f, "https://app.example.com/public/x", Err(NotSignedIn::Unavailable)), 401);
+    let f = checker_fixture();
+    assert_eq!(status(&f, "https://app.example.com/x", Err(SessionError::Unavailable)), 401);
+    assert_eq!(status(&f, "https://app.example.com/public/x", Err(SessionError::Unavailable)), 401);
 }
 
 #[test]
 fn case_6_a_public_page_says_who_is_there_or_says_nobody() {
-    let f = fixture();
+    let f = checker_fixture();
     let me = signed_in("u");
     let url = headers("https://app.example.com/public/x");
     let known = check(&f, PROXY, &url, Ok(&me));
     assert_eq!(known.headers()["remote-user"], "u");
     assert_eq!(known.headers()["gongpai-assertion"], "s1@https://app.example.com");
-    let nobody = check(&f, PROXY, &url, Err(NotSignedIn::Absent));
+    let nobody = check(&f, PROXY, &url, Err(SessionError::Absent));
     for name in ["remote-user", "remote-name", "remote-email", "remote-groups", "gongpai-assertion"] {
         assert_eq!(nobody.headers()[name], "", "{name}");
     }
@@ -157,7 +157,7 @@ fn case_6_a_public_page_says_who_is_there_or_says_nobody() {
 
 #[test]
 fn case_1_only_a_trusted_proxy_is_answered() {
-    let f = fixture();
+    let f = checker_fixture();
     let url = headers("https://app.example.com/public/x");
     let me = signed_in("u");
     for peer in [None, Some(Peer::Ip("10.0.0.1".parse().unwrap())), Some(Peer::Ip("::1".parse().unwrap()))] {
@@ -169,13 +169,13 @@ fn case_1_only_a_trusted_proxy_is_answered() {
 
 #[test]
 fn a_host_of_nobody_is_refused_by_its_own_code() {
-    let f = fixture();
+    let f = checker_fixture();
     assert_eq!(code(&f, PROXY, &headers("https://evil.example/public/x")), Some("gate.unknown_host"));
 }
 
 #[test]
 fn a_denial_of_somebody_known_is_reported_without_the_query_and_never_waited_for() {
-    let mut f = fixture();
+    let mut f = checker_fixture();
     let me = signed_in("u");
     let mut asked = headers("https://app.example.com/boss?token=secret");
     asked.insert("x-forwarded-for", HeaderValue::from_static("203.0.113.9"));
@@ -183,7 +183,7 @@ fn a_denial_of_somebody_known_is_reported_without_the_query_and_never_waited_for
         assert_eq!(check(&f, PROXY, &asked, Ok(&me)).status(), 403);
     }
     assert_eq!(
-        check(&f, PROXY, &headers("https://app.example.com/public/..%2fboss"), Err(NotSignedIn::Absent))
+        check(&f, PROXY, &headers("https://app.example.com/public/..%2fboss"), Err(SessionError::Absent))
             .status(),
         403
     );
@@ -198,28 +198,28 @@ fn a_denial_of_somebody_known_is_reported_without_the_query_and_never_waited_for
 
 #[test]
 fn other_rules_hold_from_the_next_check_on() {
-    let f = fixture();
+    let f = checker_fixture();
     let me = signed_in("u");
-    let gate = Gate {
+    let gate = GateConfig {
         default: DefaultRule::Deny,
-        groups: Groups::Ids,
+        groups: GroupFormat::Ids,
         assertion: false,
         stale_after: Duration::ZERO,
         recheck: Duration::ZERO,
         code_paths: vec![],
     };
-    f.checker.rules().store(Arc::new(Rules::compile(&[], &gate, f.checker.hosts()).unwrap().0));
+    f.checker.rules().store(Arc::new(AccessRules::compile(&[], &gate, f.checker.hosts()).unwrap().0));
     assert_eq!(status(&f, "https://app.example.com/x", Ok(&me)), 403);
 }
 
 #[test]
 fn a_warning_comes_once_in_ten_seconds_and_counts_what_it_held_back() {
-    let f = fixture();
-    let pace = Pace::default();
+    let f = checker_fixture();
+    let pace = WarningThrottle::default();
     assert_eq!(pace.due(f.clock.now()), Some(0));
     assert_eq!(pace.due(f.clock.now()), None);
     assert_eq!(pace.due(f.clock.now()), None);
-    f.clock.advance(WARN_EVERY);
+    f.clock.advance(WARNING_INTERVAL);
     assert_eq!(pace.due(f.clock.now()), Some(2));
 }
 
@@ -231,7 +231,7 @@ proptest! {
         extra in proptest::collection::vec(("(accept|referer|origin|x-forwarded-uri|x-original-url|authorization|cookie)", "\\PC{0,12}"), 0..4),
         nobody: bool,
     ) {
-        let f = fixture();
+        let f = checker_fixture();
         let me = signed_in("u");
         let mut all = headers("https://app.example.com/");
         for (name, value) in [("x-original-url", &url), ("x-original-method", &method)] {
@@ -244,7 +244,7 @@ proptest! {
                 all.append(axum::http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value);
             }
         }
-        let session = if nobody { Err(NotSignedIn::Invalid) } else { Ok(&me) };
+        let session = if nobody { Err(SessionError::Invalid) } else { Ok(&me) };
         let response = check(&f, PROXY, &all, session);
         prop_assert!([200, 401, 403].contains(&response.status().as_u16()));
         if response.status() == 200 {
@@ -255,26 +255,26 @@ proptest! {
 
 #[test]
 fn the_first_match_of_a_userid_is_told_and_later_ones_are_not() {
-    let mut f = fixture();
+    let mut f = checker_fixture();
     let boss = signed_in("Boss");
     assert_eq!(status(&f, "https://app.example.com/boss", Ok(&boss)), 200);
     let first = FirstMatch { userid: UserId::new("Boss"), person: PersonId::new("p1") };
     assert_eq!(f.first_matches.try_recv(), Ok(first));
-    f.bindings = Arc::new(Bindings::new([("boss".to_owned(), PersonId::new("p1"))]));
+    f.bindings = Arc::new(RuleBindings::new([("boss".to_owned(), PersonId::new("p1"))]));
     assert_eq!(status(&f, "https://app.example.com/boss", Ok(&boss)), 200);
-    f.bindings = Arc::new(Bindings::new([("boss".to_owned(), PersonId::new("p0"))]));
+    f.bindings = Arc::new(RuleBindings::new([("boss".to_owned(), PersonId::new("p0"))]));
     assert_eq!(status(&f, "https://app.example.com/boss", Ok(&boss)), 403, "bound to somebody before");
     assert!(f.first_matches.try_recv().is_err());
 }
 
 #[test]
 fn groups_are_those_of_the_chart_of_now() {
-    let mut f = fixture();
+    let mut f = checker_fixture();
     let corp = CorpId::new("ww1");
     let unit = |id, name: &str| Unit {
-        id: UnitId::of_department(&corp, id),
+        id: UnitId::from_department(&corp, id),
         wecom_id: Some(id),
-        source: Source::Wecom,
+        source: EntrySource::Wecom,
         parent: None,
         name: name.into(),
         name_en: String::new(),
@@ -282,9 +282,10 @@ fn groups_are_those_of_the_chart_of_now() {
         leaders: vec![],
     };
     let mut me = signed_in("u");
-    let place = |id| Place { unit: UnitId::of_department(&corp, id), leader: false };
-    me.person = Arc::new(Person { places: [place(2)].into(), ..Person::clone(&me.person) });
-    let groups = |f: &Fixture, me: &SignedIn| {
+    let place = |id| SessionMembership { unit: UnitId::from_department(&corp, id), leader: false };
+    me.person =
+        Arc::new(SessionPerson { memberships: [place(2)].into(), ..SessionPerson::clone(&me.person) });
+    let groups = |f: &CheckerFixture, me: &SignedInSession| {
         let response = check(f, PROXY, &headers("https://app.example.com/a"), Ok(me));
         response.headers().get("remote-groups").unwrap().to_str().unwrap().to_owned()
     };
@@ -293,17 +294,18 @@ fn groups_are_those_of_the_chart_of_now() {
     // Renamed by hand, which makes no new version; then the person moves.
     f.chart = Arc::new(Chart::new(1, None, vec![unit(2, "c"), unit(3, "b")], vec![]));
     assert_eq!(groups(&f, &me), "c");
-    me.person = Arc::new(Person { places: [place(3)].into(), ..Person::clone(&me.person) });
+    me.person =
+        Arc::new(SessionPerson { memberships: [place(3)].into(), ..SessionPerson::clone(&me.person) });
     assert_eq!(groups(&f, &me), "b");
 }
 
 #[test]
 fn case_46_a_code_on_public_urls_host_is_sent_to_a_clean_sign_in_whoever_asks_and_however() {
-    let f = fixture();
+    let f = checker_fixture();
     let me = signed_in("u");
     let code = "bjT3EWbzVGzMyNmyPGTWvyIbnXLmFVJ1LhKSZ5ZVj_o";
     let url = format!("https://oa.example.com/x?a=1&code={code}&state=S");
-    for session in [Ok(&me), Err(NotSignedIn::Absent)] {
+    for session in [Ok(&me), Err(SessionError::Absent)] {
         let answer = check(&f, PROXY, &headers(&url), session);
         assert_eq!(answer.status(), 401);
         let expected = "https://oa.example.com/_gongpai/login?rd=https%3A%2F%2Foa.example.com%2Fx%3Fa%3D1";

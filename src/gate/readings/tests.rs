@@ -5,8 +5,8 @@ use proptest::prelude::*;
 use super::*;
 
 fn readings(sent: &str) -> Vec<String> {
-    let readings = PathReadings::of(sent).unwrap_or_else(|e| panic!("{sent}: {e}"));
-    readings.iter().map(|reading| path::printed(reading.path())).collect()
+    let readings = PathReadings::from_path(sent).unwrap_or_else(|e| panic!("{sent}: {e}"));
+    readings.iter().map(|reading| path::to_printable(reading.path())).collect()
 }
 
 fn canonical(sent: &str) -> String {
@@ -32,7 +32,7 @@ fn a_path_that_nobody_reads_differently_has_one_reading_without_a_copy() {
         ("/Static/app-1.2_3~x.min.js", "/Static/app-1.2_3~x.min.js"),
         ("/a=b,c:d@e!$&'()*+", "/a=b,c:d@e!$&'()*+"),
     ] {
-        let readings = PathReadings::of(sent).unwrap();
+        let readings = PathReadings::from_path(sent).unwrap();
         assert!(matches!(readings.canonical.path, Cow::Borrowed(_)) && readings.others.is_empty(), "{sent}");
         assert_eq!(readings.canonical().path(), path.as_bytes());
     }
@@ -107,7 +107,7 @@ fn case_44_a_decoded_question_mark_hash_or_blank_ends_a_path_that_is_written_ane
     assert_readings("/admin%253fx", "/admin%3fx", &["/admin?x", "/admin"]);
     assert_readings("/admin%20%3fx", "/admin%20?x", &["/admin%20", "/admin"]);
     for sent in ["/a%0d%0aX:%20y", "/a%0a", "/a%250A"] {
-        assert_eq!(PathReadings::of(sent), Err(UnreadablePath::LineBreak), "{sent}");
+        assert_eq!(PathReadings::from_path(sent), Err(UnreadablePath::LineBreak), "{sent}");
     }
 }
 
@@ -206,18 +206,18 @@ fn oddities_are_read_together_in_any_order() {
 #[test]
 fn a_path_with_more_readings_than_any_browser_sends_is_not_read() {
     let nested = format!("/a%{}2Fb;x//c", "25".repeat(70));
-    assert_eq!(PathReadings::of(&nested), Err(UnreadablePath::TooManyReadings));
+    assert_eq!(PathReadings::from_path(&nested), Err(UnreadablePath::TooManyReadings));
     let long = format!("/{}%2Fb;x//c%3fd", "a".repeat(60_000));
-    assert_eq!(PathReadings::of(&long), Err(UnreadablePath::TooManyReadings));
+    assert_eq!(PathReadings::from_path(&long), Err(UnreadablePath::TooManyReadings));
     let ordinary = format!("/files/{}%2Fb;v=1//My%20Report", "a".repeat(4000));
-    assert!(PathReadings::of(&ordinary).is_ok());
+    assert!(PathReadings::from_path(&ordinary).is_ok());
 }
 
 #[test]
 fn a_reading_says_what_was_done_to_the_path() {
-    let readings = PathReadings::of("/a%2Fb;x").unwrap();
+    let readings = PathReadings::from_path("/a%2Fb;x").unwrap();
     let words: Vec<String> =
-        readings.iter().map(|r| format!("{}: {}", path::printed(r.path()), r.changes())).collect();
+        readings.iter().map(|r| format!("{}: {}", path::to_printable(r.path()), r.changes())).collect();
     assert_eq!(
         words,
         [
@@ -241,7 +241,7 @@ const ODD: &str = "/(/|\\.|\\.\\.|;|%2[ef5]|%[0-9a-f]{2}|[a-cA]|财|．|//|\\\\|
 proptest! {
     #[test]
     fn case_9_reading_any_path_ends_with_readings_that_begin_with_a_slash(sent in ODD) {
-        if let Ok(readings) = PathReadings::of(&sent) {
+        if let Ok(readings) = PathReadings::from_path(&sent) {
             let all: Vec<_> = readings.iter().collect();
             prop_assert!(all.len() <= MAX_READINGS);
             for (n, reading) in all.iter().enumerate() {
@@ -256,16 +256,16 @@ proptest! {
 
     #[test]
     fn the_readings_of_a_reading_are_readings_of_the_path(sent in ODD) {
-        let Ok(readings) = PathReadings::of(&sent) else { return Ok(()) };
+        let Ok(readings) = PathReadings::from_path(&sent) else { return Ok(()) };
         for reading in readings.iter() {
             if reading.path().len() > 1 && reading.path().ends_with(b"/") {
                 continue; // a trailing slash goes by itself
             }
             // What is sent encoded is decoded once, so this is the reading itself, and what it leads to.
             let again = encoded(reading.path());
-            let Ok(again) = PathReadings::of(&again) else { continue };
+            let Ok(again) = PathReadings::from_path(&again) else { continue };
             for further in again.iter() {
-                prop_assert!(readings.iter().any(|r| r.path() == further.path()), "{:?}", path::printed(further.path()));
+                prop_assert!(readings.iter().any(|r| r.path() == further.path()), "{:?}", path::to_printable(further.path()));
             }
         }
     }
@@ -274,9 +274,9 @@ proptest! {
     fn the_short_way_agrees_with_the_long_one(sent in "/[a-bA./@~-]{0,12}") {
         if path::is_plain(&sent) {
             let long = path::decode_once(sent.as_bytes());
-            let short = PathReadings::of(&sent).unwrap();
+            let short = PathReadings::from_path(&sent).unwrap();
             prop_assert_eq!(short.canonical().path(), path::without_trailing_slash(&long));
-            prop_assert!(Change::ALL.iter().all(|change| change.of(short.canonical().path()).is_none()));
+            prop_assert!(PathChange::ALL.iter().all(|change| change.apply(short.canonical().path()).is_none()));
         }
     }
 }

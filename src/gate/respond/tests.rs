@@ -7,22 +7,22 @@ use proptest::prelude::*;
 use super::*;
 use crate::base::host::{AllowedHost, Origin, Scheme};
 use crate::base::id::{PersonId, UserId};
-use crate::session::identity::Prepared;
+use crate::session::identity::IdentityCache;
 
 fn hosts() -> Hosts {
     let public = Origin::from_authority(Scheme::Https, "oa.example.com").unwrap();
     Hosts::new(public, vec![AllowedHost::parse("app.example.com:8443").unwrap()], "", false)
 }
 
-fn person(userid: &str, name: &str, email: &str) -> Person {
-    Person {
+fn person(userid: &str, name: &str, email: &str) -> SessionPerson {
+    SessionPerson {
         id: PersonId::new("p"),
         userid: UserId::new(userid),
         name: name.into(),
         email: email.into(),
         active: true,
-        places: Box::default(),
-        prepared: Prepared::default(),
+        memberships: Box::default(),
+        identity: IdentityCache::default(),
     }
 }
 
@@ -34,9 +34,9 @@ fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
     headers
 }
 
-fn original<'a>(target: &'a str, method: &'a str) -> Original<'a> {
+fn original<'a>(target: &'a str, method: &'a str) -> OriginalRequest<'a> {
     let origin = Origin::from_authority(Scheme::Https, "app.example.com:8443").unwrap();
-    Original { origin: Arc::new(origin), target: target.into(), method }
+    OriginalRequest { origin: Arc::new(origin), target: target.into(), method }
 }
 
 fn text<'r>(response: &'r Response, name: &str) -> Option<&'r str> {
@@ -48,7 +48,7 @@ const NAVIGATION: (&str, &str) = ("sec-fetch-mode", "navigate");
 fn location(target: &str, method: &str, more: &[(&'static str, &str)]) -> Option<String> {
     let all: Vec<_> = [NAVIGATION].iter().chain(more).copied().collect();
     let response =
-        unauthenticated("gate.unauthenticated", &original(target, method), &headers(&all), &hosts());
+        require_sign_in("gate.unauthenticated", &original(target, method), &headers(&all), &hosts());
     assert_eq!(response.status(), 401);
     text(&response, "location").map(str::to_owned)
 }
@@ -56,14 +56,14 @@ fn location(target: &str, method: &str, more: &[(&'static str, &str)]) -> Option
 #[test]
 fn case_6_every_200_has_every_identity_header() {
     let zhang = person("zhangsan", "张三", "z@example.com");
-    for who in [None, Some(identity(&zhang, ""))] {
-        let response = allowed(who.as_ref(), Some("a.b.c"));
+    for who in [None, Some(build_identity(&zhang, ""))] {
+        let response = allow_request(who.as_ref(), Some("a.b.c"));
         assert_eq!(response.status(), 200);
         for name in ["remote-user", "remote-name", "remote-email", "remote-groups", "gongpai-assertion"] {
             assert_eq!(response.headers().get_all(name).iter().count(), 1, "{name}");
         }
     }
-    let response = allowed(Some(&identity(&zhang, "x")), None);
+    let response = allow_request(Some(&build_identity(&zhang, "x")), None);
     assert_eq!(text(&response, "remote-user"), Some("zhangsan"));
     assert_eq!(text(&response, "remote-name"), Some("%E5%BC%A0%E4%B8%89"));
     assert_eq!(text(&response, "remote-email"), Some("z@example.com"));
@@ -73,11 +73,12 @@ fn case_6_every_200_has_every_identity_header() {
 
 #[test]
 fn case_23_no_name_can_break_a_header() {
-    let response = allowed(Some(&identity(&person("a\r\nRemote-User: b", "x\0\r\n", "é@x"), "")), None);
+    let response =
+        allow_request(Some(&build_identity(&person("a\r\nRemote-User: b", "x\0\r\n", "é@x"), "")), None);
     assert_eq!(text(&response, "remote-user"), Some("a%0D%0ARemote-User%3A%20b"));
     assert_eq!(text(&response, "remote-name"), Some("x%00%0D%0A"));
     assert_eq!(text(&response, "remote-email"), Some("%C3%A9%40x"));
-    let response = allowed(Some(&identity(&person("li%2esi", "", ""), "")), None);
+    let response = allow_request(Some(&build_identity(&person("li%2esi", "", ""), "")), None);
     assert_eq!(text(&response, "remote-user"), Some("li%252esi"), "decoding must give the userid back");
     for (userid, sent) in [
         ("a+b", "a+b"),
@@ -86,35 +87,38 @@ fn case_23_no_name_can_break_a_header() {
         ("张三", "%E5%BC%A0%E4%B8%89"),
         ("a,root", "a%2Croot"),
     ] {
-        let response = allowed(Some(&identity(&person(userid, "", ""), "")), None);
+        let response = allow_request(Some(&build_identity(&person(userid, "", ""), "")), None);
         assert_eq!(text(&response, "remote-user"), Some(sent));
     }
 }
 
 #[test]
 fn groups_are_encoded_joined_and_cut_at_two_kilobytes_with_a_mark() {
-    assert_eq!(groups([]), "");
-    assert_eq!(groups(["财务部/出纳", "a,b"]), "%E8%B4%A2%E5%8A%A1%E9%83%A8%2F%E5%87%BA%E7%BA%B3,a%2Cb");
-    assert_eq!(groups(["x".repeat(2048).as_str()]).len(), 2048);
-    assert_eq!(groups(["x".repeat(2049).as_str()]), "...");
+    assert_eq!(encode_groups([]), "");
+    assert_eq!(
+        encode_groups(["财务部/出纳", "a,b"]),
+        "%E8%B4%A2%E5%8A%A1%E9%83%A8%2F%E5%87%BA%E7%BA%B3,a%2Cb"
+    );
+    assert_eq!(encode_groups(["x".repeat(2048).as_str()]).len(), 2048);
+    assert_eq!(encode_groups(["x".repeat(2049).as_str()]), "...");
     let many = vec!["abcdefg"; 1000];
-    let cut = groups(many.iter().copied());
+    let cut = encode_groups(many.iter().copied());
     assert!(cut.len() <= 2048 && cut.ends_with("abcdefg,..."), "{}", cut.len());
-    assert!(groups(["a", "x".repeat(2046).as_str()]).len() == 2048);
-    assert_eq!(groups(["a", "x".repeat(2047).as_str()]), "a,...");
+    assert!(encode_groups(["a", "x".repeat(2046).as_str()]).len() == 2048);
+    assert_eq!(encode_groups(["a", "x".repeat(2047).as_str()]), "a,...");
 }
 
 #[test]
 fn case_51_a_unit_is_not_taken_for_the_tag_of_its_name() {
     use crate::base::id::{CorpId, TagId, UnitId};
-    use crate::directory::{Source, Tag, Unit};
-    use crate::session::Place;
+    use crate::directory::{EntrySource, Tag, Unit};
+    use crate::session::SessionMembership;
 
     let corp = CorpId::new("ww1");
     let unit = |id, name: &str| Unit {
-        id: UnitId::of_department(&corp, id),
+        id: UnitId::from_department(&corp, id),
         wecom_id: Some(id),
-        source: Source::Wecom,
+        source: EntrySource::Wecom,
         parent: None,
         name: name.into(),
         name_en: String::new(),
@@ -122,16 +126,17 @@ fn case_51_a_unit_is_not_taken_for_the_tag_of_its_name() {
         leaders: vec![],
     };
     let tag = Tag {
-        id: TagId::of_tag(&corp, 7),
+        id: TagId::from_tag(&corp, 7),
         wecom_id: Some(7),
         name: "管理员".into(),
         users: vec![UserId::new("li")],
         units: vec![],
     };
     let chart = Chart::new(1, None, vec![unit(2, "管理员"), unit(3, "tag:管理员")], vec![tag]);
-    let place = |id| Place { unit: UnitId::of_department(&corp, id), leader: false };
-    let in_unit = |userid: &str, id| Person { places: [place(id)].into(), ..person(userid, "", "") };
-    let groups = |person: &Person| groups_of(person, &chart, Groups::Paths);
+    let place = |id| SessionMembership { unit: UnitId::from_department(&corp, id), leader: false };
+    let in_unit =
+        |userid: &str, id| SessionPerson { memberships: [place(id)].into(), ..person(userid, "", "") };
+    let groups = |person: &SessionPerson| encode_person_groups(person, &chart, GroupFormat::Paths);
     let name = "%E7%AE%A1%E7%90%86%E5%91%98";
     assert_eq!(groups(&in_unit("wang", 2)), name);
     assert_eq!(groups(&in_unit("wang", 3)), format!("tag%3A{name}"));
@@ -192,13 +197,13 @@ fn only_a_navigation_gets_a_location() {
     assert!(!navigation(&[("accept", "application/json")], "GET"));
     assert!(!navigation(&[], "GET"));
     let response =
-        unauthenticated("gate.unauthenticated", &original("/api", "GET"), &HeaderMap::new(), &hosts());
+        require_sign_in("gate.unauthenticated", &original("/api", "GET"), &HeaderMap::new(), &hosts());
     assert_eq!(text(&response, "location"), None);
 }
 
 #[test]
 fn a_denied_navigation_of_somebody_known_is_shown_the_page_that_says_why() {
-    let deny = |explain| denied(explain, &original("/a?b", "GET"), &headers(&[NAVIGATION]), &hosts());
+    let deny = |explain| deny_request(explain, &original("/a?b", "GET"), &headers(&[NAVIGATION]), &hosts());
     let shown = deny(true);
     assert_eq!(shown.status(), 403);
     assert_eq!(
@@ -214,10 +219,10 @@ fn case_40_no_answer_sets_a_cookie_or_may_be_stored() {
     let original = original("/", "GET");
     let navigation = headers(&[NAVIGATION]);
     for response in [
-        allowed(None, None),
-        unauthenticated("gate.unauthenticated", &original, &navigation, &hosts()),
-        denied(true, &original, &navigation, &hosts()),
-        problem(StatusCode::FORBIDDEN, "gate.unknown_host"),
+        allow_request(None, None),
+        require_sign_in("gate.unauthenticated", &original, &navigation, &hosts()),
+        deny_request(true, &original, &navigation, &hosts()),
+        build_problem(StatusCode::FORBIDDEN, "gate.unknown_host"),
     ] {
         assert_eq!(text(&response, "set-cookie"), None);
         assert_eq!(text(&response, "cache-control"), Some("no-store"));
@@ -232,10 +237,10 @@ proptest! {
         if let Ok(referer) = HeaderValue::from_str(&referer) {
             all.insert(REFERER, referer);
         }
-        let response = unauthenticated("gate.unauthenticated", &original(&target, method), &all, &hosts());
+        let response = require_sign_in("gate.unauthenticated", &original(&target, method), &all, &hosts());
         let location = text(&response, "location").unwrap();
         let rd = location.strip_prefix("https://app.example.com:8443/_gongpai/login?rd=").unwrap();
         prop_assert!(urlencoding::decode(rd).unwrap().starts_with("https://app.example.com:8443/"));
-        prop_assert!(location.len() <= MAX_LOCATION);
+        prop_assert!(location.len() <= MAX_LOCATION_BYTES);
     }
 }

@@ -4,16 +4,16 @@ use std::fmt;
 
 use crate::base::host::Origin;
 use crate::config::DefaultRule;
-use crate::session::Person;
+use crate::session::SessionPerson;
 
 use super::super::path::{self, BadRequestTarget};
 use super::super::readings::{PathReading, PathReadings, UnreadablePath};
-use super::allow::{Allow, Grant};
-use super::{HostRules, InForce, Rule};
+use super::allow::{AllowList, Grant};
+use super::{AccessRule, HostRules, ResolvedRules};
 
 /// What is asked: one request to an application.
 #[derive(Debug, Clone, Copy)]
-pub struct Request<'a> {
+pub struct AccessRequest<'a> {
     /// Where the browser sent it.
     pub origin: &'a Origin,
     /// Path and query as they stood in the request line.
@@ -28,21 +28,21 @@ pub enum Decision<'r> {
     /// Let it through.
     Allow {
         /// The rule that decided.
-        rule: Option<&'r Rule>,
+        rule: Option<&'r AccessRule>,
         /// What allows the person; `None`: anybody may, signed in or not.
-        by: Option<Grant<'r>>,
+        grant: Option<Grant<'r>>,
         /// Whether the rule names the person's userid and nobody was matched by that before: it is to be bound.
-        first: bool,
+        is_first_match: bool,
     },
     /// It depends on who it is, and nobody is signed in.
     SignIn {
         /// The rule that decided.
-        rule: Option<&'r Rule>,
+        rule: Option<&'r AccessRule>,
     },
     /// Not this person, or nobody.
     Deny {
         /// The rule that decided.
-        rule: Option<&'r Rule>,
+        rule: Option<&'r AccessRule>,
         /// Why.
         reason: DenyReason,
     },
@@ -74,7 +74,7 @@ pub enum DenyReason {
     MethodUnknown,
     /// Not all readings of the path are decided alike.
     #[error("{0}")]
-    OtherReading(Box<ReadingsDiffer>),
+    OtherReading(Box<ReadingConflict>),
     /// The path has readings that cannot be decided one by one.
     #[error("{0}")]
     Unreadable(#[from] UnreadablePath),
@@ -85,14 +85,14 @@ pub enum DenyReason {
 
 /// Two readings of one path that are decided differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ReadingsDiffer {
+pub struct ReadingConflict {
     /// The canonical one.
-    pub canonical: JudgedReading,
+    pub canonical: ReadingReport,
     /// The first that is decided otherwise.
-    pub other: JudgedReading,
+    pub other: ReadingReport,
 }
 
-impl fmt::Display for ReadingsDiffer {
+impl fmt::Display for ReadingConflict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { canonical, other } = self;
         write!(f, "an application may read the path in another way, decided otherwise: {canonical}; {other}")
@@ -101,7 +101,7 @@ impl fmt::Display for ReadingsDiffer {
 
 /// One reading of a path and what is decided for it, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct JudgedReading {
+pub struct ReadingReport {
     /// The path as the reading has it.
     pub path: String,
     /// What was done to the path as it was sent.
@@ -112,9 +112,9 @@ pub struct JudgedReading {
     pub rule: Option<usize>,
 }
 
-impl JudgedReading {
-    fn new(judged: &Judged<'_, '_, '_>) -> Self {
-        let Judged { reading, folded, decision } = judged;
+impl ReadingReport {
+    fn new(judged: &ReadingDecision<'_, '_, '_>) -> Self {
+        let ReadingDecision { reading, folded, decision } = judged;
         let path = match folded {
             true => path::fold_case(reading.path()),
             false => reading.path().into(),
@@ -126,15 +126,15 @@ impl JudgedReading {
             Decision::Deny { rule, .. } => ("denied", rule),
         };
         Self {
-            path: path::printed(&path),
+            path: path::to_printable(&path),
             changes: format!("{}{folding}", reading.changes()),
             outcome,
-            rule: rule.map(Rule::number),
+            rule: rule.map(AccessRule::number),
         }
     }
 }
 
-impl fmt::Display for JudgedReading {
+impl fmt::Display for ReadingReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ({}) {}", self.path, self.changes, self.outcome)?;
         match self.rule {
@@ -146,11 +146,11 @@ impl fmt::Display for JudgedReading {
 
 /// The rule reached by one reading of a path.
 #[derive(Clone, Copy)]
-pub(super) enum Reached<'r> {
+pub(super) enum RuleMatch<'r> {
     HostWithoutRules,
     Nothing,
-    MethodUnknown(&'r Rule),
-    Rule(&'r Rule),
+    MethodUnknown(&'r AccessRule),
+    Rule(&'r AccessRule),
 }
 
 impl<'r> Decision<'r> {
@@ -161,7 +161,7 @@ impl<'r> Decision<'r> {
     /// Takes another reading's decision in; whether it is the same. Two rules that both allow are, whoever they name.
     fn agrees(&mut self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Allow { first, .. }, Self::Allow { first: also, .. }) => {
+            (Self::Allow { is_first_match: first, .. }, Self::Allow { is_first_match: also, .. }) => {
                 // The person passes because of either.
                 *first |= also;
                 true
@@ -173,32 +173,36 @@ impl<'r> Decision<'r> {
 }
 
 /// One reading with the decision about it.
-struct Judged<'r, 'p, 't> {
+struct ReadingDecision<'r, 'p, 't> {
     reading: &'p PathReading<'t>,
     folded: bool,
     decision: Decision<'r>,
 }
 
 /// Decides whether `who` (`None`: nobody is signed in) may send `request`.
-pub fn decide<'r>(in_force: &'r InForce, request: &Request<'_>, who: Option<&'r Person>) -> Decision<'r> {
+pub fn decide_access<'r>(
+    in_force: &'r ResolvedRules,
+    request: &AccessRequest<'_>,
+    who: Option<&'r SessionPerson>,
+) -> Decision<'r> {
     let path = match path::path_of_target(request.target) {
         Ok(path) => path,
         Err(why) => return Decision::deny(why.into()),
     };
-    let Some(rules) = in_force.rules.of_origin(request.origin) else {
+    let Some(rules) = in_force.rules.rules_for_origin(request.origin) else {
         // All readings come to the same there.
-        return in_force.judge(Reached::HostWithoutRules, who);
+        return in_force.decide_for_match(RuleMatch::HostWithoutRules, who);
     };
-    let readings = match PathReadings::of(path) {
+    let readings = match PathReadings::from_path(path) {
         Ok(readings) => readings,
         Err(why) => return Decision::deny(why.into()),
     };
-    let mut all = judge(in_force, rules, &readings, request, who);
+    let mut all = decide_readings(in_force, rules, &readings, request, who);
     let Some(mut canonical) = all.next() else { return Decision::deny(DenyReason::NoMatch) };
     for other in all {
         if !canonical.decision.agrees(&other.decision) {
-            let (canonical, other) = (JudgedReading::new(&canonical), JudgedReading::new(&other));
-            let differ = Box::new(ReadingsDiffer { canonical, other });
+            let (canonical, other) = (ReadingReport::new(&canonical), ReadingReport::new(&other));
+            let differ = Box::new(ReadingConflict { canonical, other });
             return Decision::deny(DenyReason::OtherReading(differ));
         }
     }
@@ -207,54 +211,67 @@ pub fn decide<'r>(in_force: &'r InForce, request: &Request<'_>, who: Option<&'r 
 
 /// Every reading of the request's path with what would be decided for it alone; nothing where the path is not read:
 /// on a host without rules, and where it cannot be.
-pub fn judge_readings(in_force: &InForce, request: &Request<'_>, who: Option<&Person>) -> Vec<JudgedReading> {
-    let Some(rules) = in_force.rules.of_origin(request.origin) else { return Vec::new() };
+pub fn report_readings(
+    in_force: &ResolvedRules,
+    request: &AccessRequest<'_>,
+    who: Option<&SessionPerson>,
+) -> Vec<ReadingReport> {
+    let Some(rules) = in_force.rules.rules_for_origin(request.origin) else { return Vec::new() };
     let Ok(path) = path::path_of_target(request.target) else { return Vec::new() };
-    let Ok(readings) = PathReadings::of(path) else { return Vec::new() };
-    judge(in_force, rules, &readings, request, who).map(|judged| JudgedReading::new(&judged)).collect()
+    let Ok(readings) = PathReadings::from_path(path) else { return Vec::new() };
+    decide_readings(in_force, rules, &readings, request, who)
+        .map(|judged| ReadingReport::new(&judged))
+        .collect()
 }
 
 /// Decides each reading by itself, as it is written and, where letter case may matter, folded.
-fn judge<'r, 'p, 't>(
-    in_force: &'r InForce,
+fn decide_readings<'r, 'p, 't>(
+    in_force: &'r ResolvedRules,
     rules: &'r HostRules,
     readings: &'p PathReadings<'t>,
-    request: &Request<'_>,
-    who: Option<&'r Person>,
-) -> impl Iterator<Item = Judged<'r, 'p, 't>> {
-    let Request { origin, method, .. } = *request;
+    request: &AccessRequest<'_>,
+    who: Option<&'r SessionPerson>,
+) -> impl Iterator<Item = ReadingDecision<'r, 'p, 't>> {
+    let AccessRequest { origin, method, .. } = *request;
     readings.iter().flat_map(move |reading| {
         let path = reading.path();
-        let decision = |folded: Option<&[u8]>| in_force.judge(rules.reach(origin, path, folded, method), who);
-        let written = Judged { reading, folded: false, decision: decision(None) };
+        let decision = |folded: Option<&[u8]>| {
+            in_force.decide_for_match(rules.find_match(origin, path, folded, method), who)
+        };
+        let written = ReadingDecision { reading, folded: false, decision: decision(None) };
         let folded = rules.fold(path);
-        let folded = folded.map(|path| Judged { reading, folded: true, decision: decision(Some(&path)) });
+        let folded =
+            folded.map(|path| ReadingDecision { reading, folded: true, decision: decision(Some(&path)) });
         std::iter::once(written).chain(folded)
     })
 }
 
-impl InForce {
+impl ResolvedRules {
     /// What holds for `who` by the rule that a reading reached.
-    fn judge<'r>(&'r self, reached: Reached<'r>, who: Option<&'r Person>) -> Decision<'r> {
+    fn decide_for_match<'r>(
+        &'r self,
+        reached: RuleMatch<'r>,
+        who: Option<&'r SessionPerson>,
+    ) -> Decision<'r> {
         let (rule, allow) = match reached {
-            Reached::Rule(rule) => (Some(rule), &rule.allow),
-            Reached::MethodUnknown(rule) => {
+            RuleMatch::Rule(rule) => (Some(rule), &rule.allow),
+            RuleMatch::MethodUnknown(rule) => {
                 return Decision::Deny { rule: Some(rule), reason: DenyReason::MethodUnknown };
             }
-            Reached::Nothing => return Decision::deny(DenyReason::NoMatch),
-            Reached::HostWithoutRules if self.rules.default == DefaultRule::Members => {
-                (None, &Allow::MEMBERS)
+            RuleMatch::Nothing => return Decision::deny(DenyReason::NoMatch),
+            RuleMatch::HostWithoutRules if self.rules.default == DefaultRule::Members => {
+                (None, &AllowList::MEMBERS)
             }
-            Reached::HostWithoutRules => return Decision::deny(DenyReason::Default),
+            RuleMatch::HostWithoutRules => return Decision::deny(DenyReason::Default),
         };
         match who {
             Some(person) if !person.active => Decision::Deny { rule, reason: DenyReason::Inactive },
-            _ if allow.anyone => Decision::Allow { rule, by: None, first: false },
+            _ if allow.anyone => Decision::Allow { rule, grant: None, is_first_match: false },
             None => Decision::SignIn { rule },
             Some(person) => match self.grant(rule, person) {
                 Some(grant) => {
                     let first = allow.is_first_match(&self.bindings, person);
-                    Decision::Allow { rule, by: Some(grant), first }
+                    Decision::Allow { rule, grant: Some(grant), is_first_match: first }
                 }
                 None if allow.names_an_earlier_holder(&self.bindings, person) => {
                     Decision::Deny { rule, reason: DenyReason::EarlierHolder }

@@ -8,13 +8,13 @@ use url::Url;
 use super::*;
 use crate::base::host::{AllowedHost, Scheme};
 use crate::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
-use crate::config::Groups;
-use crate::directory::{Source, Tag, Unit};
-use crate::session::Place;
-use crate::session::identity::Prepared;
+use crate::config::GroupFormat;
+use crate::directory::{EntrySource, Tag, Unit};
+use crate::session::SessionMembership;
+use crate::session::identity::IdentityCache;
 
 fn origin(url: &str) -> Origin {
-    Origin::of(&Url::parse(url).unwrap()).unwrap()
+    Origin::from_url(&Url::parse(url).unwrap()).unwrap()
 }
 
 fn hosts() -> Hosts {
@@ -22,9 +22,9 @@ fn hosts() -> Hosts {
     Hosts::new(origin("https://oa.example.com"), redirect, "", false)
 }
 
-fn gate(default: DefaultRule) -> Gate {
-    Gate {
-        groups: Groups::Paths,
+fn gate(default: DefaultRule) -> GateConfig {
+    GateConfig {
+        groups: GroupFormat::Paths,
         assertion: false,
         default,
         stale_after: Duration::from_secs(60),
@@ -33,15 +33,15 @@ fn gate(default: DefaultRule) -> Gate {
     }
 }
 
-fn person(userid: &str, active: bool) -> Person {
-    Person {
+fn person(userid: &str, active: bool) -> SessionPerson {
+    SessionPerson {
         id: PersonId::new("p"),
         userid: UserId::new(userid),
         name: "张三".into(),
         email: String::new(),
-        places: Box::default(),
+        memberships: Box::default(),
         active,
-        prepared: Prepared::default(),
+        identity: IdentityCache::default(),
     }
 }
 
@@ -60,57 +60,62 @@ fn text(line: &str) -> RuleText {
     }
 }
 
-fn compile(lines: &[&str]) -> Result<(Rules, Vec<String>), Vec<String>> {
+fn compile(lines: &[&str]) -> Result<(AccessRules, Vec<String>), Vec<String>> {
     let texts: Vec<_> = lines.iter().map(|l| text(l)).collect();
-    Rules::compile(&texts, &gate(DefaultRule::Members), &hosts())
+    AccessRules::compile(&texts, &gate(DefaultRule::Members), &hosts())
 }
 
-fn rules(lines: &[&str]) -> Rules {
+fn rules(lines: &[&str]) -> AccessRules {
     compile(lines).unwrap().0
 }
 
-fn ask(rules: &Rules, url: &str, method: Option<&str>, who: Option<&str>) -> String {
+fn outcome_of(rules: &AccessRules, url: &str, method: Option<&str>, who: Option<&str>) -> String {
     let (authority, path) = url.split_once('/').unwrap();
     let origin = Origin::from_authority(Scheme::Https, authority).unwrap();
     let target = format!("/{path}");
     let who = who.map(|w| person(w, true));
-    let in_force = InForce::new(Arc::new(rules.clone()), Arc::default(), Arc::default());
-    match decide(&in_force, &Request { origin: &origin, target: &target, method }, who.as_ref()) {
-        Decision::Allow { rule, by, .. } => {
-            format!("{} {}", if by.is_none() { "public" } else { "allow" }, rule.map_or(0, Rule::number))
+    let in_force = ResolvedRules::new(Arc::new(rules.clone()), Arc::default(), Arc::default());
+    match decide_access(&in_force, &AccessRequest { origin: &origin, target: &target, method }, who.as_ref())
+    {
+        Decision::Allow { rule, grant: by, .. } => {
+            format!(
+                "{} {}",
+                if by.is_none() { "public" } else { "allow" },
+                rule.map_or(0, AccessRule::number)
+            )
         }
-        Decision::SignIn { rule } => format!("sign in {}", rule.map_or(0, Rule::number)),
+        Decision::SignIn { rule } => format!("sign in {}", rule.map_or(0, AccessRule::number)),
         Decision::Deny { rule, reason } => {
             let reason = format!("{reason:?}");
             // The names alone; what differs is tested where it is said.
             let name = reason.split('(').next().unwrap_or_default();
-            format!("deny {} {name}", rule.map_or(0, Rule::number))
+            format!("deny {} {name}", rule.map_or(0, AccessRule::number))
         }
     }
 }
 
-fn get(rules: &Rules, url: &str, who: Option<&str>) -> String {
-    ask(rules, url, Some("GET"), who)
+fn outcome_of_get(rules: &AccessRules, url: &str, who: Option<&str>) -> String {
+    outcome_of(rules, url, Some("GET"), who)
 }
 
 #[test]
 fn the_first_rule_that_matches_decides_and_no_later_one_is_read() {
     let r = rules(&["a.com /admin/** * user:boss", "a.com - * members"]);
-    assert_eq!(get(&r, "a.com/admin/x", Some("boss")), "allow 1");
-    assert_eq!(get(&r, "a.com/admin/x", Some("other")), "deny 1 NotNamed");
-    assert_eq!(get(&r, "a.com/", Some("other")), "allow 2");
-    assert_eq!(get(&r, "a.com/admin", None), "sign in 1");
+    assert_eq!(outcome_of_get(&r, "a.com/admin/x", Some("boss")), "allow 1");
+    assert_eq!(outcome_of_get(&r, "a.com/admin/x", Some("other")), "deny 1 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.com/", Some("other")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "a.com/admin", None), "sign in 1");
 }
 
 #[test]
 fn a_host_with_rules_denies_what_none_matches_and_others_have_the_default() {
     let r = rules(&["a.com /x/** * members"]);
-    assert_eq!(get(&r, "a.com/y", Some("u")), "deny 0 NoMatch");
-    assert_eq!(get(&r, "a.com/y", None), "deny 0 NoMatch");
-    assert_eq!(get(&r, "b.com/y", Some("u")), "allow 0");
-    assert_eq!(get(&r, "b.com/y", None), "sign in 0");
-    let deny = Rules::compile(&[], &gate(DefaultRule::Deny), &hosts()).unwrap().0;
-    assert_eq!(get(&deny, "b.com/y", Some("u")), "deny 0 Default");
+    assert_eq!(outcome_of_get(&r, "a.com/y", Some("u")), "deny 0 NoMatch");
+    assert_eq!(outcome_of_get(&r, "a.com/y", None), "deny 0 NoMatch");
+    assert_eq!(outcome_of_get(&r, "b.com/y", Some("u")), "allow 0");
+    assert_eq!(outcome_of_get(&r, "b.com/y", None), "sign in 0");
+    let deny = AccessRules::compile(&[], &gate(DefaultRule::Deny), &hosts()).unwrap().0;
+    assert_eq!(outcome_of_get(&deny, "b.com/y", Some("u")), "deny 0 Default");
 }
 
 #[test]
@@ -122,73 +127,73 @@ fn a_wildcard_is_any_depth_below_and_keeps_its_place_in_the_order() {
         "*.deep.x.com /3 * members",
         "*.x.com /3 * -",
     ]);
-    assert_eq!(get(&r, "deep.x.com/1", Some("u")), "allow 1");
-    assert_eq!(get(&r, "deep.x.com/2", Some("u")), "allow 2");
-    assert_eq!(get(&r, "a.b.x.com/2", Some("u")), "allow 2");
-    assert_eq!(get(&r, "a.deep.x.com/2", Some("u")), "allow 2");
-    assert_eq!(get(&r, "a.deep.x.com/3", Some("u")), "allow 4");
-    assert_eq!(get(&r, "a.x.com/3", Some("u")), "deny 5 NotNamed");
-    assert_eq!(get(&r, "x.com/2", Some("u")), "allow 0");
-    assert_eq!(get(&r, "evilx.com/2", Some("u")), "allow 0");
+    assert_eq!(outcome_of_get(&r, "deep.x.com/1", Some("u")), "allow 1");
+    assert_eq!(outcome_of_get(&r, "deep.x.com/2", Some("u")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "a.b.x.com/2", Some("u")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "a.deep.x.com/2", Some("u")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "a.deep.x.com/3", Some("u")), "allow 4");
+    assert_eq!(outcome_of_get(&r, "a.x.com/3", Some("u")), "deny 5 NotNamed");
+    assert_eq!(outcome_of_get(&r, "x.com/2", Some("u")), "allow 0");
+    assert_eq!(outcome_of_get(&r, "evilx.com/2", Some("u")), "allow 0");
 }
 
 #[test]
 fn case_41_a_rule_of_a_host_says_nothing_about_the_hosts_below_it() {
     let r = rules(&["example.com - * anyone", "*.example.com - * user:boss", "*.pay.example.com - * -"]);
-    assert_eq!(get(&r, "pay.example.com/salaries", None), "sign in 2");
-    assert_eq!(get(&r, "pay.example.com/salaries", Some("u")), "deny 2 NotNamed");
-    assert_eq!(get(&r, "a.pay.example.com/", Some("boss")), "allow 2");
-    assert_eq!(get(&r, "example.com/", None), "public 1");
+    assert_eq!(outcome_of_get(&r, "pay.example.com/salaries", None), "sign in 2");
+    assert_eq!(outcome_of_get(&r, "pay.example.com/salaries", Some("u")), "deny 2 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.pay.example.com/", Some("boss")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "example.com/", None), "public 1");
     // Even a list that were of another host would not let its rules decide.
     let mut wrong = r.clone();
-    let list = wrong.named.get("example.com").unwrap().clone();
-    wrong.below.insert("example.com".into(), list);
-    assert_eq!(get(&wrong, "pay.example.com/salaries", None), "deny 0 NoMatch");
+    let list = wrong.by_host.get("example.com").unwrap().clone();
+    wrong.by_wildcard.insert("example.com".into(), list);
+    assert_eq!(outcome_of_get(&wrong, "pay.example.com/salaries", None), "deny 0 NoMatch");
 }
 
 #[test]
 fn case_10_hosts_compare_without_case_trailing_dot_or_script() {
     let r = rules(&["A.B.Example.COM. /x * -", "*.example.com - * members", "例子.测试 - * -"]);
-    assert_eq!(get(&r, "a.B.eXample.com/x", Some("u")), "deny 1 NotNamed");
-    assert_eq!(get(&r, "a.b.example.com.:443/x", Some("u")), "deny 1 NotNamed");
-    assert_eq!(get(&r, "xn--fsqu00a.xn--0zwm56d/", Some("u")), "deny 3 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.B.eXample.com/x", Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.b.example.com.:443/x", Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of_get(&r, "xn--fsqu00a.xn--0zwm56d/", Some("u")), "deny 3 NotNamed");
 }
 
 #[test]
 fn a_rule_holds_on_every_port_unless_it_names_one() {
     let r = rules(&["a.com:8443 - * -", "b.com - * -"]);
-    assert_eq!(get(&r, "a.com:8443/", Some("u")), "deny 1 NotNamed");
-    assert_eq!(get(&r, "a.com/", Some("u")), "allow 0");
-    assert_eq!(get(&r, "b.com:8443/", Some("u")), "deny 2 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.com:8443/", Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.com/", Some("u")), "allow 0");
+    assert_eq!(outcome_of_get(&r, "b.com:8443/", Some("u")), "deny 2 NotNamed");
     let default_port = rules(&["a.com:443 - * -"]);
-    assert_eq!(get(&default_port, "a.com/", Some("u")), "deny 1 NotNamed");
-    assert_eq!(get(&default_port, "a.com:444/", Some("u")), "allow 0");
+    assert_eq!(outcome_of_get(&default_port, "a.com/", Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of_get(&default_port, "a.com:444/", Some("u")), "allow 0");
 }
 
 #[test]
 fn methods_compare_without_case_so_that_none_slips_past_its_rule() {
     let r = rules(&["a.com /x POST,delete user:boss", "a.com /x * members"]);
-    assert_eq!(ask(&r, "a.com/x", Some("GET"), Some("u")), "allow 2");
-    assert_eq!(ask(&r, "a.com/x", Some("POST"), Some("u")), "deny 1 NotNamed");
-    assert_eq!(ask(&r, "a.com/x", Some("post"), Some("u")), "deny 1 NotNamed");
-    assert_eq!(ask(&r, "a.com/x", Some("DELETE"), Some("boss")), "allow 1");
+    assert_eq!(outcome_of(&r, "a.com/x", Some("GET"), Some("u")), "allow 2");
+    assert_eq!(outcome_of(&r, "a.com/x", Some("POST"), Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of(&r, "a.com/x", Some("post"), Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of(&r, "a.com/x", Some("DELETE"), Some("boss")), "allow 1");
 }
 
 #[test]
 fn without_a_method_only_rules_for_all_methods_can_allow() {
     let r = rules(&["a.com /x POST user:boss", "a.com - * members"]);
-    assert_eq!(ask(&r, "a.com/x", None, Some("boss")), "deny 1 MethodUnknown");
-    assert_eq!(ask(&r, "a.com/x", None, Some("u")), "deny 1 MethodUnknown");
-    assert_eq!(ask(&r, "a.com/y", None, Some("u")), "allow 2");
+    assert_eq!(outcome_of(&r, "a.com/x", None, Some("boss")), "deny 1 MethodUnknown");
+    assert_eq!(outcome_of(&r, "a.com/x", None, Some("u")), "deny 1 MethodUnknown");
+    assert_eq!(outcome_of(&r, "a.com/y", None, Some("u")), "allow 2");
 }
 
 #[test]
 fn anyone_is_public_and_userids_compare_without_case() {
     let r = rules(&["a.com /p/** * anyone", "a.com - * user:ZhangSan"]);
-    assert_eq!(get(&r, "a.com/p", None), "public 1");
-    assert_eq!(get(&r, "a.com/p", Some("u")), "public 1");
-    assert_eq!(get(&r, "a.com/", Some("zhangSAN")), "allow 2");
-    assert_eq!(get(&r, "a.com/", Some("zhangsan2")), "deny 2 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.com/p", None), "public 1");
+    assert_eq!(outcome_of_get(&r, "a.com/p", Some("u")), "public 1");
+    assert_eq!(outcome_of_get(&r, "a.com/", Some("zhangSAN")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "a.com/", Some("zhangsan2")), "deny 2 NotNamed");
 }
 
 #[test]
@@ -198,12 +203,12 @@ fn an_element_that_means_nobody_matches_nobody_and_its_rule_still_decides() {
         "oa.example.com / * members",
     ])
     .unwrap();
-    assert_eq!(get(&r, "oa.example.com/", Some("u")), "deny 1 NotNamed");
-    assert_eq!(get(&r, "oa.example.com/", None), "sign in 1");
+    assert_eq!(outcome_of_get(&r, "oa.example.com/", Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of_get(&r, "oa.example.com/", None), "sign in 1");
     // Four are not understood; the last warning is of the second rule, which is never read.
     assert_eq!(warnings.len(), 5, "{warnings:#?}");
-    let in_force = InForce::new(Arc::new(r), Arc::default(), Arc::default());
-    assert_eq!(in_force.unfound().len(), 4, "{:#?}", in_force.unfound());
+    let in_force = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
+    assert_eq!(in_force.unmatched_elements().len(), 4, "{:#?}", in_force.unmatched_elements());
 }
 
 #[test]
@@ -212,9 +217,10 @@ fn case_24_an_inactive_person_is_never_allowed() {
     let gone = person("u", false);
     for url in ["https://a.com/p", "https://a.com/x", "https://b.com/"] {
         let url = Url::parse(url).unwrap();
-        let request = Request { origin: &origin(url.as_str()), target: url.path(), method: Some("GET") };
-        let in_force = InForce::new(Arc::new(r.clone()), Arc::default(), Arc::default());
-        let decision = decide(&in_force, &request, Some(&gone));
+        let request =
+            AccessRequest { origin: &origin(url.as_str()), target: url.path(), method: Some("GET") };
+        let in_force = ResolvedRules::new(Arc::new(r.clone()), Arc::default(), Arc::default());
+        let decision = decide_access(&in_force, &request, Some(&gone));
         assert!(matches!(decision, Decision::Deny { reason: DenyReason::Inactive, .. }), "{url}");
     }
 }
@@ -224,7 +230,11 @@ fn what_is_no_request_target_is_denied_whatever_the_rules() {
     let r = rules(&["a.com - * anyone"]);
     for target in ["x#/../y", "x?y#z", "a b", "a\tb"] {
         for host in ["a.com", "b.com"] {
-            assert_eq!(get(&r, &format!("{host}/{target}"), Some("u")), "deny 0 BadTarget", "{target}");
+            assert_eq!(
+                outcome_of_get(&r, &format!("{host}/{target}"), Some("u")),
+                "deny 0 BadTarget",
+                "{target}"
+            );
         }
     }
 }
@@ -249,15 +259,19 @@ fn where_all_readings_come_to_the_same_an_odd_path_is_a_path_like_any_other() {
         "a//../b",
     ] {
         for host in ["a.com", "b.com"] {
-            let got = get(&r, &format!("{host}/{target}"), Some("u"));
+            let got = outcome_of_get(&r, &format!("{host}/{target}"), Some("u"));
             assert!(got.starts_with("allow"), "{host} {target}: {got}");
-            assert!(get(&r, &format!("{host}/{target}"), None).starts_with("sign in"), "{target}");
+            assert!(outcome_of_get(&r, &format!("{host}/{target}"), None).starts_with("sign in"), "{target}");
         }
     }
     let many = format!("a%{}2Fb;x//c", "25".repeat(70));
-    assert_eq!(get(&r, &format!("b.com/{many}"), Some("u")), "allow 0", "no rule tells paths apart there");
-    assert_eq!(get(&r, &format!("a.com/{many}"), Some("u")), "deny 0 Unreadable");
-    assert_eq!(get(&r, "a.com/x%0d%0aGET%20/admin", Some("u")), "deny 0 Unreadable");
+    assert_eq!(
+        outcome_of_get(&r, &format!("b.com/{many}"), Some("u")),
+        "allow 0",
+        "no rule tells paths apart there"
+    );
+    assert_eq!(outcome_of_get(&r, &format!("a.com/{many}"), Some("u")), "deny 0 Unreadable");
+    assert_eq!(outcome_of_get(&r, "a.com/x%0d%0aGET%20/admin", Some("u")), "deny 0 Unreadable");
 }
 
 #[test]
@@ -283,69 +297,82 @@ fn cases_9_42_43_44_no_reading_opens_what_another_closes() {
         "admin//../x",
     ] {
         for who in [None, Some("zhangsan")] {
-            let got = get(&r, &format!("a.com/{target}"), who);
+            let got = outcome_of_get(&r, &format!("a.com/{target}"), who);
             assert!(
                 got.starts_with("deny 0 OtherReading") || (who.is_none() && got.starts_with("sign in")),
                 "{target} {got}"
             );
         }
         // Who may do all of it may do it in any spelling.
-        let got = get(&r, &format!("a.com/{target}"), Some("lisi"));
+        let got = outcome_of_get(&r, &format!("a.com/{target}"), Some("lisi"));
         assert!(got.starts_with("allow") || got.starts_with("public"), "{target}: {got}");
     }
-    assert_eq!(get(&r, "a.com/public/admin/x", None), "public 2");
-    assert_eq!(get(&r, "a.com/x?s=/admin/../public", Some("u")), "allow 3", "a query never counts");
+    assert_eq!(outcome_of_get(&r, "a.com/public/admin/x", None), "public 2");
+    assert_eq!(
+        outcome_of_get(&r, "a.com/x?s=/admin/../public", Some("u")),
+        "allow 3",
+        "a query never counts"
+    );
 }
 
 #[test]
 fn case_43_letter_case_counts_only_for_a_rule_that_says_so() {
     let r = rules(&["a.com /admin/** * user:lisi", "a.com - * members"]);
-    assert_eq!(get(&r, "a.com/ADMIN/x", Some("u")), "deny 0 OtherReading");
-    assert_eq!(get(&r, "a.com/Åbc", Some("u")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "a.com/ADMIN/x", Some("u")), "deny 0 OtherReading");
+    assert_eq!(outcome_of_get(&r, "a.com/Åbc", Some("u")), "allow 2");
     let r = rules(&["a.com =/admin/** * user:lisi", "a.com - * members"]);
-    assert_eq!(get(&r, "a.com/ADMIN/x", Some("u")), "allow 2");
-    assert_eq!(get(&r, "a.com/admin/x", Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.com/ADMIN/x", Some("u")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "a.com/admin/x", Some("u")), "deny 1 NotNamed");
     // A pattern with capitals closes small letters, too.
     let r = rules(&["a.com /Admin/** * user:lisi", "a.com - * members"]);
-    assert_eq!(get(&r, "a.com/Admin/x", Some("u")), "deny 1 NotNamed");
-    assert_eq!(get(&r, "a.com/admin/x", Some("u")), "deny 0 OtherReading");
-    assert_eq!(get(&r, "a.com/other", Some("u")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "a.com/Admin/x", Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.com/admin/x", Some("u")), "deny 0 OtherReading");
+    assert_eq!(outcome_of_get(&r, "a.com/other", Some("u")), "allow 2");
     // Each rule by its own word: what one folds another does not.
     let r = rules(&["a.com =/A/** * user:lisi", "a.com /b/** * user:lisi", "a.com - * members"]);
-    assert_eq!(get(&r, "a.com/a/x", Some("u")), "allow 3");
-    assert_eq!(get(&r, "a.com/A/x", Some("u")), "deny 1 NotNamed");
-    assert_eq!(get(&r, "a.com/B/x", Some("u")), "deny 0 OtherReading");
+    assert_eq!(outcome_of_get(&r, "a.com/a/x", Some("u")), "allow 3");
+    assert_eq!(outcome_of_get(&r, "a.com/A/x", Some("u")), "deny 1 NotNamed");
+    assert_eq!(outcome_of_get(&r, "a.com/B/x", Some("u")), "deny 0 OtherReading");
     let r = rules(&["a.com /docs/** * members"]);
-    assert_eq!(get(&r, "a.com/DOCS/x", Some("u")), "deny 0 OtherReading", "not named as it is written");
+    assert_eq!(
+        outcome_of_get(&r, "a.com/DOCS/x", Some("u")),
+        "deny 0 OtherReading",
+        "not named as it is written"
+    );
 }
 
 #[test]
 fn a_denied_reading_is_named_with_the_rules_that_differ() {
     let r = rules(&["a.com /admin/** * user:lisi", "a.com - * members"]);
-    let in_force = InForce::new(Arc::new(r), Arc::default(), Arc::default());
+    let in_force = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
     let origin = origin("https://a.com");
-    let request = Request { origin: &origin, target: "//x/Admin", method: Some("GET") };
+    let request = AccessRequest { origin: &origin, target: "//x/Admin", method: Some("GET") };
     let person = person("u", true);
-    let Decision::Deny { reason, .. } = decide(&in_force, &request, Some(&person)) else { panic!("allowed") };
+    let Decision::Deny { reason, .. } = decide_access(&in_force, &request, Some(&person)) else {
+        panic!("allowed")
+    };
     assert_eq!(
         reason.to_string(),
         "an application may read the path in another way, decided otherwise: \
          /x/Admin (without empty segments) allowed by rule 2; \
          /admin (without the first segment after //, in lower case) denied by rule 1"
     );
-    let judged = judge_readings(&in_force, &request, Some(&person));
+    let judged = report_readings(&in_force, &request, Some(&person));
     assert_eq!(judged.len(), 6, "{judged:#?}");
 }
 
 #[test]
 fn a_userid_that_lets_somebody_in_by_any_reading_is_bound() {
     let r = rules(&["a.com /admin/** * user:lisi", "a.com - * members"]);
-    let in_force = InForce::new(Arc::new(r), Arc::default(), Arc::default());
+    let in_force = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
     let person = person("lisi", true);
     let origin = origin("https://a.com");
     let first = |target| {
-        let request = Request { origin: &origin, target, method: Some("GET") };
-        matches!(decide(&in_force, &request, Some(&person)), Decision::Allow { first: true, .. })
+        let request = AccessRequest { origin: &origin, target, method: Some("GET") };
+        matches!(
+            decide_access(&in_force, &request, Some(&person)),
+            Decision::Allow { is_first_match: true, .. }
+        )
     };
     assert!(!first("/x") && first("/admin") && first("/ADMIN"));
 }
@@ -353,27 +380,31 @@ fn a_userid_that_lets_somebody_in_by_any_reading_is_bound() {
 #[test]
 fn case_9_path_parameters_must_not_change_the_rule() {
     let r = rules(&["a.com /admin/** * user:boss"]);
-    assert_eq!(get(&r, "a.com/admin/x;v=1", Some("boss")), "allow 1");
+    assert_eq!(outcome_of_get(&r, "a.com/admin/x;v=1", Some("boss")), "allow 1");
     let r = rules(&["a.com /admin/** * user:boss", "a.com - * anyone"]);
-    assert_eq!(get(&r, "a.com/admin;x/secret", None), "deny 0 OtherReading");
-    assert_eq!(get(&r, "a.com/page;x", None), "public 2");
+    assert_eq!(outcome_of_get(&r, "a.com/admin;x/secret", None), "deny 0 OtherReading");
+    assert_eq!(outcome_of_get(&r, "a.com/page;x", None), "public 2");
 }
 
 #[test]
 fn case_9_dot_segments_must_not_change_the_rule() {
     let r = rules(&["a.com /public/** * anyone", "a.com - * members"]);
-    assert_eq!(get(&r, "a.com/api/../public/x", None), "deny 0 OtherReading");
-    assert_eq!(get(&r, "a.com/public/../api/x", None), "deny 0 OtherReading");
-    assert_eq!(get(&r, "a.com/public/../api/x", Some("u")), "allow 2", "either rule lets a member in");
-    assert_eq!(get(&r, "a.com/api/./../x", Some("u")), "allow 2");
-    assert_eq!(get(&r, "a.com/public/a/../x", None), "public 1");
+    assert_eq!(outcome_of_get(&r, "a.com/api/../public/x", None), "deny 0 OtherReading");
+    assert_eq!(outcome_of_get(&r, "a.com/public/../api/x", None), "deny 0 OtherReading");
+    assert_eq!(
+        outcome_of_get(&r, "a.com/public/../api/x", Some("u")),
+        "allow 2",
+        "either rule lets a member in"
+    );
+    assert_eq!(outcome_of_get(&r, "a.com/api/./../x", Some("u")), "allow 2");
+    assert_eq!(outcome_of_get(&r, "a.com/public/a/../x", None), "public 1");
 }
 
 #[test]
 fn case_3_the_query_never_matches_a_path() {
     let r = rules(&["a.com /public/** * anyone", "a.com - * members"]);
-    assert_eq!(get(&r, "a.com/private?x=1/public/status", None), "sign in 2");
-    assert_eq!(get(&r, "a.com/private?/../public/x", None), "sign in 2");
+    assert_eq!(outcome_of_get(&r, "a.com/private?x=1/public/status", None), "sign in 2");
+    assert_eq!(outcome_of_get(&r, "a.com/private?/../public/x", None), "sign in 2");
 }
 
 #[test]
@@ -459,7 +490,7 @@ fn a_decision_reads_only_the_rules_of_its_host() {
     let mut lines: Vec<String> = (0..50).map(|i| format!("h{i}.example.org /a/** * members")).collect();
     lines.push("*.example.org /b * members".into());
     let r = rules(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-    let count = |host: &str| r.of_host(host).map_or(0, |rules| rules.entries.len());
+    let count = |host: &str| r.rules_for_host(host).map_or(0, |rules| rules.entries.len());
     assert_eq!(count("h7.example.org"), 2);
     assert_eq!(count("other.example.org"), 1);
     assert_eq!(count("elsewhere.example"), 0);
@@ -470,10 +501,10 @@ fn a_decision_reads_only_the_rules_of_its_host() {
 fn chart() -> Chart {
     let corp = CorpId::new("ww1");
     let unit = |id: u32, name: &str, parent: u32, leaders: &[&str]| Unit {
-        id: UnitId::of_department(&corp, id),
+        id: UnitId::from_department(&corp, id),
         wecom_id: Some(id),
-        source: Source::Wecom,
-        parent: (parent != 0).then(|| UnitId::of_department(&corp, parent)),
+        source: EntrySource::Wecom,
+        parent: (parent != 0).then(|| UnitId::from_department(&corp, parent)),
         name: name.into(),
         name_en: String::new(),
         order: 0,
@@ -488,26 +519,26 @@ fn chart() -> Chart {
         unit(6, "综合组", 99, &[]),
     ];
     let tag = Tag {
-        id: TagId::of_tag(&corp, 7),
+        id: TagId::from_tag(&corp, 7),
         wecom_id: Some(7),
         name: "管理员".into(),
         users: vec![UserId::new("WangWu")],
-        units: vec![UnitId::of_department(&corp, 3)],
+        units: vec![UnitId::from_department(&corp, 3)],
     };
     Chart::new(1, None, units, vec![tag])
 }
 
 /// Whether somebody in those departments (leading those with a minus) may, by one rule with that element.
-fn may(element: &str, userid: &str, departments: &[i64]) -> bool {
+fn is_allowed(element: &str, userid: &str, departments: &[i64]) -> bool {
     let rules = rules(&[&format!("a.com - * {element}")]);
-    let in_force = InForce::new(Arc::new(rules), Arc::new(chart()), Arc::default());
-    let places = departments.iter().map(|id| Place {
-        unit: UnitId::of_department(&CorpId::new("ww1"), u32::try_from(id.abs()).unwrap()),
+    let in_force = ResolvedRules::new(Arc::new(rules), Arc::new(chart()), Arc::default());
+    let places = departments.iter().map(|id| SessionMembership {
+        unit: UnitId::from_department(&CorpId::new("ww1"), u32::try_from(id.abs()).unwrap()),
         leader: *id < 0,
     });
-    let person = Person { places: places.collect(), ..person(userid, true) };
-    let request = Request { origin: &origin("https://a.com"), target: "/", method: Some("GET") };
-    matches!(decide(&in_force, &request, Some(&person)), Decision::Allow { by: Some(_), .. })
+    let person = SessionPerson { memberships: places.collect(), ..person(userid, true) };
+    let request = AccessRequest { origin: &origin("https://a.com"), target: "/", method: Some("GET") };
+    matches!(decide_access(&in_force, &request, Some(&person)), Decision::Allow { grant: Some(_), .. })
 }
 
 #[test]
@@ -523,38 +554,47 @@ fn a_unit_is_its_own_people_and_with_two_stars_everybody_below_it() {
         ("unit:财务部/出纳/**", false, true),
         ("unit:wecom:3", false, true),
     ] {
-        assert_eq!((may(element, "u", &[2]), may(element, "u", &[4, 3])), (direct, below), "{element}");
-        assert!(!may(element, "u", &[]), "{element}");
+        assert_eq!(
+            (is_allowed(element, "u", &[2]), is_allowed(element, "u", &[4, 3])),
+            (direct, below),
+            "{element}"
+        );
+        assert!(!is_allowed(element, "u", &[]), "{element}");
     }
-    let id = UnitId::of_department(&CorpId::new("ww1"), 2);
-    assert!(may(&format!("unit:{id}/**"), "u", &[3]) && !may(&format!("unit:{id}"), "u", &[3]), "our id");
+    let id = UnitId::from_department(&CorpId::new("ww1"), 2);
+    assert!(
+        is_allowed(&format!("unit:{id}/**"), "u", &[3]) && !is_allowed(&format!("unit:{id}"), "u", &[3]),
+        "our id"
+    );
     for element in
         ["unit:财务", "unit:财务部*", "unit:出纳", "unit:财务部/*", "unit:wecom:99/**", "unit:示例科技/**"]
     {
-        assert!(!may(element, "u", &[2, 3]), "{element}");
+        assert!(!is_allowed(element, "u", &[2, 3]), "{element}");
     }
 }
 
 #[test]
 fn a_path_that_two_departments_have_allows_nobody() {
-    assert!(!may("unit:综合组", "u", &[5]) && !may("unit:综合组/**", "u", &[6]));
-    assert!(may("unit:wecom:5", "u", &[5]) && !may("unit:wecom:5", "u", &[6]));
+    assert!(!is_allowed("unit:综合组", "u", &[5]) && !is_allowed("unit:综合组/**", "u", &[6]));
+    assert!(is_allowed("unit:wecom:5", "u", &[5]) && !is_allowed("unit:wecom:5", "u", &[6]));
 }
 
 #[test]
 fn a_leader_leads_by_membership_or_by_the_departments_own_list() {
-    assert!(may("leader:财务部", "u", &[-2]) && !may("leader:财务部", "u", &[2]));
-    assert!(may("leader:财务部", "lisi", &[]), "named by the department");
-    assert!(!may("leader:财务部", "u", &[-3]) && may("leader:财务部/**", "u", &[-3]));
-    assert!(!may("leader:销售部", "lisi", &[-2]));
+    assert!(is_allowed("leader:财务部", "u", &[-2]) && !is_allowed("leader:财务部", "u", &[2]));
+    assert!(is_allowed("leader:财务部", "lisi", &[]), "named by the department");
+    assert!(!is_allowed("leader:财务部", "u", &[-3]) && is_allowed("leader:财务部/**", "u", &[-3]));
+    assert!(!is_allowed("leader:销售部", "lisi", &[-2]));
 }
 
 #[test]
 fn a_tag_is_whom_it_names_and_everybody_in_its_units() {
     assert!(
-        may("tag:管理员", "wangwu", &[]) && may("tag:管理员", "u", &[3]) && may("tag:wecom:7", "u", &[3])
+        is_allowed("tag:管理员", "wangwu", &[])
+            && is_allowed("tag:管理员", "u", &[3])
+            && is_allowed("tag:wecom:7", "u", &[3])
     );
-    assert!(!may("tag:管理员", "u", &[2]) && !may("tag:wecom:8", "wangwu", &[3]));
+    assert!(!is_allowed("tag:管理员", "u", &[2]) && !is_allowed("tag:wecom:8", "wangwu", &[3]));
 }
 
 #[test]
@@ -567,17 +607,17 @@ fn a_userid_in_a_rule_means_the_person_it_matched_first() {
 /// Whichever element lets the person in.
 fn a_userid_is_bound(rule: &str) {
     let rules = Arc::new(rules(&[rule]));
-    let request = Request { origin: &origin("https://a.com"), target: "/", method: Some("GET") };
+    let request = AccessRequest { origin: &origin("https://a.com"), target: "/", method: Some("GET") };
     let mut person = person("zhangsan", true);
     if rule.contains("unit:") {
-        let unit = UnitId::of_department(&CorpId::new("ww1"), 2);
-        person.places = Box::new([Place { unit, leader: false }]);
+        let unit = UnitId::from_department(&CorpId::new("ww1"), 2);
+        person.memberships = Box::new([SessionMembership { unit, leader: false }]);
     }
     let bound = |to: Option<&str>| {
-        let bindings = Bindings::new(to.map(|id| ("zhangsan".to_owned(), PersonId::new(id))));
-        let in_force = InForce::new(Arc::clone(&rules), Arc::new(chart()), Arc::new(bindings));
-        match decide(&in_force, &request, Some(&person)) {
-            Decision::Allow { by: Some(_), first, .. } => Ok(first),
+        let bindings = RuleBindings::new(to.map(|id| ("zhangsan".to_owned(), PersonId::new(id))));
+        let in_force = ResolvedRules::new(Arc::clone(&rules), Arc::new(chart()), Arc::new(bindings));
+        match decide_access(&in_force, &request, Some(&person)) {
+            Decision::Allow { grant: Some(_), is_first_match: first, .. } => Ok(first),
             Decision::Deny { reason, .. } => Err(reason),
             other => panic!("{other:?}"),
         }
@@ -591,7 +631,7 @@ fn a_userid_is_bound(rule: &str) {
 
 /// What a rule says, for the naive reading of rules below.
 #[derive(Debug, Clone)]
-struct Said {
+struct DrawnRule {
     host: String,
     port: Option<u16>,
     path: &'static str,
@@ -603,12 +643,12 @@ fn host_name() -> impl Strategy<Value = String> {
     "((a|b)\\.){0,2}(x|y)\\.com"
 }
 
-fn said() -> impl Strategy<Value = Said> {
+fn drawn_rule() -> impl Strategy<Value = DrawnRule> {
     let path = prop::sample::select(vec!["-", "/a/**", "/a", "/a/*", "/**/b", "/b/**"]);
     let methods = prop::sample::select(vec!["*", "GET", "POST,PUT"]);
     let allow = prop::sample::select(vec!["anyone", "members", "user:u", "user:other", "-"]);
     (any::<bool>(), host_name(), prop::option::weighted(0.2, Just(8443)), path, methods, allow).prop_map(
-        |(wildcard, host, port, path, methods, allow)| Said {
+        |(wildcard, host, port, path, methods, allow)| DrawnRule {
             host: if wildcard { format!("*.{host}") } else { host },
             port,
             path,
@@ -620,12 +660,12 @@ fn said() -> impl Strategy<Value = Said> {
 
 /// The first rule that matches, found by reading all of them.
 fn first_match<'s>(
-    said: &'s [Said],
+    said: &'s [DrawnRule],
     host: &str,
     port: u16,
     path: &str,
     method: &str,
-) -> Option<(usize, &'s Said)> {
+) -> Option<(usize, &'s DrawnRule)> {
     let segments: Vec<&str> = path.split('/').skip(1).collect();
     said.iter().enumerate().find(|(_, rule)| {
         let covers = match rule.host.strip_prefix('*') {
@@ -648,7 +688,7 @@ fn first_match<'s>(
 proptest! {
     #[test]
     fn case_41_the_first_rule_in_order_that_covers_the_host_decides(
-        said in prop::collection::vec(said(), 1..8),
+        said in prop::collection::vec(drawn_rule(), 1..8),
         host in host_name(),
         port in prop::sample::select(vec![443_u16, 8443]),
         path in "(/[abc]){1,3}",
@@ -659,7 +699,7 @@ proptest! {
             format!("{}{port} {} {} {}", rule.host, rule.path, rule.methods, rule.allow)
         }).collect();
         let r = rules(&lines.iter().map(String::as_str).collect::<Vec<_>>());
-        let covers = |rule: &Said| {
+        let covers = |rule: &DrawnRule| {
             rule.host.strip_prefix('*').map_or(host == rule.host, |below| host.ends_with(below))
                 && rule.port.is_none_or(|p| p == port)
         };
@@ -672,7 +712,7 @@ proptest! {
             None if said.iter().any(covers) => "deny 0 NoMatch".to_owned(),
             None => "allow 0".to_owned(),
         };
-        prop_assert_eq!(ask(&r, &format!("{host}:{port}{path}"), Some(method), Some("u")), expected);
+        prop_assert_eq!(outcome_of(&r, &format!("{host}:{port}{path}"), Some(method), Some("u")), expected);
     }
 
     #[test]
@@ -680,12 +720,12 @@ proptest! {
         sent in "/(/|%2[fF]|\\\\|%5c|\\.\\.?|%2e|%252e|;[a-z/]{0,2}|%3[bBfF]|%23|%20|//|．|x|p|public|admin|Admin|%61dmin|%2561dmin){1,8}",
     ) {
         let r = rules(&["a.com /admin/** * user:lisi", "a.com - * anyone"]);
-        let closed = applications(&sent).into_iter().find(|(_, path)| {
+        let closed = application_paths(&sent).into_iter().find(|(_, path)| {
             let path = path.to_lowercase();
             path == "/admin" || path.starts_with("/admin/")
         });
         if let Some((application, path)) = closed {
-            let got = get(&r, &format!("a.com{sent}"), None);
+            let got = outcome_of_get(&r, &format!("a.com{sent}"), None);
             prop_assert!(got.starts_with("deny") || got.starts_with("sign in"), "{application} serves {path}: {got}");
         }
     }
@@ -693,7 +733,7 @@ proptest! {
 
 /// The path that applications of some kinds serve for a path as it was sent, written without regard to how the gate
 /// does it.
-fn applications(sent: &str) -> Vec<(&'static str, String)> {
+fn application_paths(sent: &str) -> Vec<(&'static str, String)> {
     let decode =
         |text: &str| String::from_utf8_lossy(&urlencoding::decode_binary(text.as_bytes())).into_owned();
     let resolve = |path: &str| {

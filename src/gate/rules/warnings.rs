@@ -5,11 +5,15 @@ use std::sync::Arc;
 use crate::base::host::{Hosts, Origin, Scheme};
 
 use super::super::path;
-use super::Rule;
+use super::AccessRule;
 
 /// Why `rule`, standing after `earlier`, can never decide.
-pub(super) fn unreachable(rule: &Rule, earlier: &[Arc<Rule>], hosts: &Hosts) -> Option<String> {
-    if let Some(first) = read_before(rule, earlier) {
+pub(super) fn explain_unreachable(
+    rule: &AccessRule,
+    earlier: &[Arc<AccessRule>],
+    hosts: &Hosts,
+) -> Option<String> {
+    if let Some(first) = find_overriding_rule(rule, earlier) {
         return Some(format!(
             "it is never read, because rule {} decides everything on its host",
             first.number
@@ -34,24 +38,29 @@ pub(super) fn unreachable(rule: &Rule, earlier: &[Arc<Rule>], hosts: &Hosts) -> 
 }
 
 /// The rule among `earlier` that decides everything that `rule` could.
-fn read_before<'r>(rule: &Rule, earlier: &'r [Arc<Rule>]) -> Option<&'r Arc<Rule>> {
-    let whole = |r: &&Arc<Rule>| r.path.is_everything() && r.methods.is_none() && r.host.includes(&rule.host);
+fn find_overriding_rule<'r>(
+    rule: &AccessRule,
+    earlier: &'r [Arc<AccessRule>],
+) -> Option<&'r Arc<AccessRule>> {
+    let whole = |r: &&Arc<AccessRule>| {
+        r.path.matches_everything() && r.methods.is_none() && r.host.includes(&rule.host)
+    };
     earlier.iter().find(whole)
 }
 
 /// One sentence for every rule that opens whatever is not named before it, where something before it is open to fewer
 /// people: rules know names only, so what the application serves under a second name is as open as the rest.
-pub(super) fn second_names(rules: &[Arc<Rule>]) -> Vec<String> {
+pub(super) fn warn_of_second_names(rules: &[Arc<AccessRule>]) -> Vec<String> {
     let mut warnings = Vec::new();
     for (at, wide) in rules.iter().enumerate() {
         let Some(earlier) = rules.get(..at) else { continue };
-        if read_before(wide, earlier).is_some() {
+        if find_overriding_rule(wide, earlier).is_some() {
             continue;
         }
-        let is_read = |n: usize, rule: &Arc<Rule>| {
-            earlier.get(..n).is_some_and(|before| read_before(rule, before).is_none())
+        let is_read = |n: usize, rule: &Arc<AccessRule>| {
+            earlier.get(..n).is_some_and(|before| find_overriding_rule(rule, before).is_none())
         };
-        let narrow: Vec<&Arc<Rule>> = earlier
+        let narrow: Vec<&Arc<AccessRule>> = earlier
             .iter()
             .enumerate()
             .filter(|(n, rule)| is_read(*n, rule) && is_narrower(rule, wide))
@@ -67,7 +76,7 @@ pub(super) fn second_names(rules: &[Arc<Rule>]) -> Vec<String> {
                  what is open and leave the rest to nobody",
                 wide.number,
                 list.join(", "),
-                other_names(first),
+                list_second_names(first),
             ));
         }
     }
@@ -75,7 +84,7 @@ pub(super) fn second_names(rules: &[Arc<Rule>]) -> Vec<String> {
 }
 
 /// Whether `wide` opens what is around `narrow`, and to somebody whom `narrow` does not let in.
-fn is_narrower(narrow: &Rule, wide: &Rule) -> bool {
+fn is_narrower(narrow: &AccessRule, wide: &AccessRule) -> bool {
     let (inner, outer): (Vec<_>, Vec<_>) = (narrow.path.folder().collect(), wide.path.folder().collect());
     // What lies in the folder itself is no second name.
     let inside = narrow.path.is_folder() && inner == outer;
@@ -90,8 +99,9 @@ fn is_narrower(narrow: &Rule, wide: &Rule) -> bool {
 }
 
 /// Second names that frameworks give to a page.
-fn other_names(rule: &Rule) -> String {
-    let folder: Vec<String> = rule.path.folder().map(|name| format!("/{}", path::printed(name))).collect();
+fn list_second_names(rule: &AccessRule) -> String {
+    let folder: Vec<String> =
+        rule.path.folder().map(|name| format!("/{}", path::to_printable(name))).collect();
     let name = folder.concat();
     if name.is_empty() {
         return "such paths in another spelling".to_owned();

@@ -12,11 +12,11 @@ use axum::response::Response;
 use tracing::{Level, debug, error, event_enabled, info, warn};
 
 use super::RequestId;
-use crate::http::failure::Report;
-use crate::http::words::Kind;
+use crate::http::failure::FailureReport;
+use crate::http::words::FailureKind;
 
 /// The part of a request that its line names.
-pub(super) struct Line<'a> {
+pub(super) struct LogLine<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
     pub(super) client: Option<IpAddr>,
@@ -28,9 +28,9 @@ pub(super) fn checks_are_logged() -> bool {
     event_enabled!(Level::DEBUG)
 }
 
-impl Line<'_> {
+impl LogLine<'_> {
     /// An auth check: debug, because there are thousands a second and nginx logs them too.
-    pub(super) fn check(&self, status: StatusCode, took: Duration) {
+    pub(super) fn log_check(&self, status: StatusCode, took: Duration) {
         let (status, duration_ms) = (status.as_u16(), milliseconds(took));
         debug!(
             request.id = %self.request_id,
@@ -44,11 +44,11 @@ impl Line<'_> {
 
     /// Any other request, within its span. What somebody must act on is an error, what passes by itself a
     /// warning, the rest (refusals included: they are in the audit) information.
-    pub(super) fn answered(&self, response: &Response, took: Duration) {
+    pub(super) fn log_answer(&self, response: &Response, took: Duration) {
         let (status, duration_ms) = (response.status().as_u16(), milliseconds(took));
         let (method, path) = (self.method, self.path);
         let client = self.client.map(tracing::field::display);
-        let Some(report) = response.extensions().get::<Report>() else {
+        let Some(report) = response.extensions().get::<FailureReport>() else {
             if response.status().is_server_error() {
                 error!(status, duration_ms, client, "{method} {path} answered {status}");
             } else {
@@ -59,7 +59,7 @@ impl Line<'_> {
         let code = report.code.as_str();
         let errcode = report.errcode;
         let detail = report.detail.as_deref().map(tracing::field::debug);
-        let cause = report.causes();
+        let cause = report.cause_chain();
         let cause = cause.as_deref().map(tracing::field::debug);
         macro_rules! line {
             ($level:ident) => {
@@ -77,7 +77,9 @@ impl Line<'_> {
         }
         match (response.status().is_server_error(), report.code.row().kind) {
             (false, _) => line!(info),
-            (true, Kind::Trouble) if response.status() != StatusCode::INTERNAL_SERVER_ERROR => line!(warn),
+            (true, FailureKind::Trouble) if response.status() != StatusCode::INTERNAL_SERVER_ERROR => {
+                line!(warn)
+            }
             (true, _) => line!(error),
         }
     }

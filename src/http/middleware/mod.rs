@@ -32,30 +32,30 @@ use tracing::Instrument as _;
 
 pub use self::request_id::RequestId;
 
-use self::log::Line;
-use self::request_id::Ids;
+use self::log::LogLine;
+use self::request_id::RequestIdGenerator;
 use super::client_ip::{Peer, TrustedProxies};
-use super::failure::{Failure, Report};
-use super::page::{Pages, View};
+use super::failure::{Failure, FailureReport};
+use super::page::{PageContext, PageRenderer};
 use super::words::Code;
 use crate::base::clock::Clock;
 
 /// The longest body an ordinary route takes.
-pub const MAX_BODY: usize = 64 * 1024;
+pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The longest body of a call of an application.
-pub const MAX_API_BODY: usize = 1024 * 1024;
+pub const MAX_API_BODY_BYTES: usize = 1024 * 1024;
 
 /// The longest body of an upload: the largest file that WeCom takes, and what stands around it.
-pub const MAX_UPLOAD_BODY: usize = 21 * 1024 * 1024;
+pub const MAX_UPLOAD_BODY_BYTES: usize = 21 * 1024 * 1024;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// What the middleware works with.
 #[derive(Debug, Clone)]
-pub struct Parts {
+pub struct MiddlewareParts {
     /// For the pages of failures that no handler made.
-    pub pages: Pages,
+    pub pages: PageRenderer,
     /// What time those pages say it is.
     pub clock: Clock,
     /// In which zone.
@@ -66,7 +66,7 @@ pub struct Parts {
 
 /// What the public listener routes, by what it passes.
 #[derive(Debug)]
-pub struct Routes<S = ()> {
+pub struct PublicRoutes<S = ()> {
     /// For people and programs.
     pub ordinary: Router<S>,
     /// Calls of applications.
@@ -83,62 +83,62 @@ pub struct Routes<S = ()> {
 /// with it, one line in the log, bodies of at most [`MAX_BODY`], refusal of cross-site POSTs, and `nosniff`,
 /// `no-referrer` and `no-store` where a handler did not say otherwise. The routes of `api` and `uploads` differ from them
 /// only in [`MAX_API_BODY`] and [`MAX_UPLOAD_BODY`], which are counted while a body arrives, whatever its length claims.
-pub fn public_stack<S>(routes: Routes<S>, parts: Parts) -> Router<S>
+pub fn build_public_router<S>(routes: PublicRoutes<S>, parts: MiddlewareParts) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
 {
-    let Routes { ordinary, api, uploads, checks } = routes;
-    let shared = Arc::new(Shared { parts, ids: Ids::new() });
+    let PublicRoutes { ordinary, api, uploads, checks } = routes;
+    let shared = Arc::new(MiddlewareState { parts, ids: RequestIdGenerator::new() });
     let default = |name: HeaderName, value: &'static str| {
         SetResponseHeaderLayer::if_not_present(name, HeaderValue::from_static(value))
     };
     let ordinary = ordinary
-        .layer(RequestBodyLimitLayer::new(MAX_BODY))
-        .merge(api.layer(RequestBodyLimitLayer::new(MAX_API_BODY)))
-        .merge(uploads.layer(RequestBodyLimitLayer::new(MAX_UPLOAD_BODY)))
+        .layer(RequestBodyLimitLayer::new(MAX_BODY_BYTES))
+        .merge(api.layer(RequestBodyLimitLayer::new(MAX_API_BODY_BYTES)))
+        .merge(uploads.layer(RequestBodyLimitLayer::new(MAX_UPLOAD_BODY_BYTES)))
         .layer(CsrfLayer::new())
-        .layer(EdgeLayer { shared: Arc::clone(&shared), route: Route::Ordinary })
+        .layer(EdgeLayer { shared: Arc::clone(&shared), route: RouteKind::Ordinary })
         .layer(default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(default(REFERRER_POLICY, "no-referrer"))
         .layer(default(CACHE_CONTROL, "no-store"));
     // Of two default fallbacks axum keeps the merged router's: so the 404 is an ordinary answer.
-    checks.layer(EdgeLayer { shared, route: Route::Check }).merge(ordinary)
+    checks.layer(EdgeLayer { shared, route: RouteKind::Check }).merge(ordinary)
 }
 
 #[derive(Debug)]
-struct Shared {
-    parts: Parts,
-    ids: Ids,
+struct MiddlewareState {
+    parts: MiddlewareParts,
+    ids: RequestIdGenerator,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Route {
+enum RouteKind {
     Ordinary,
     Check,
 }
 
 #[derive(Debug, Clone)]
 struct EdgeLayer {
-    shared: Arc<Shared>,
-    route: Route,
+    shared: Arc<MiddlewareState>,
+    route: RouteKind,
 }
 
 #[derive(Debug, Clone)]
-struct Edge<S> {
+struct EdgeService<S> {
     inner: S,
-    shared: Arc<Shared>,
-    route: Route,
+    shared: Arc<MiddlewareState>,
+    route: RouteKind,
 }
 
 impl<S> Layer<S> for EdgeLayer {
-    type Service = Edge<S>;
+    type Service = EdgeService<S>;
 
-    fn layer(&self, inner: S) -> Edge<S> {
-        Edge { inner, shared: Arc::clone(&self.shared), route: self.route }
+    fn layer(&self, inner: S) -> EdgeService<S> {
+        EdgeService { inner, shared: Arc::clone(&self.shared), route: self.route }
     }
 }
 
-impl<S> Service<Request> for Edge<S>
+impl<S> Service<Request> for EdgeService<S>
 where
     S: Service<Request, Response = Response, Error = Infallible>,
     S::Future: Send + 'static,
@@ -154,38 +154,39 @@ where
     fn call(&mut self, mut request: Request) -> Self::Future {
         let id = self.shared.request_id(&request);
         match self.route {
-            Route::Check => {
-                let seen = log::checks_are_logged().then(|| (Instant::now(), self.shared.seen(&request)));
+            RouteKind::Check => {
+                let seen =
+                    log::checks_are_logged().then(|| (Instant::now(), self.shared.logged_request(&request)));
                 let inner = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
                 Box::pin(async move {
-                    let mut response = finish(inner).await.unwrap_or_else(|panic| {
-                        tracing::error!(request.id = %id, panic = ?message(&panic), "A check panicked and was refused");
+                    let mut response = catch_panic(inner).await.unwrap_or_else(|panic| {
+                        tracing::error!(request.id = %id, panic = ?panic_message(&panic), "A check panicked and was refused");
                         StatusCode::FORBIDDEN.into_response()
                     });
                     if let Some((began, seen)) = seen {
-                        seen.line(&id).check(response.status(), began.elapsed());
+                        seen.line(&id).log_check(response.status(), began.elapsed());
                     }
                     response.headers_mut().insert(X_REQUEST_ID, id.header());
                     Ok(response)
                 })
             }
-            Route::Ordinary => {
+            RouteKind::Ordinary => {
                 let began = Instant::now();
                 request.extensions_mut().insert(id.clone());
-                let seen = self.shared.seen(&request);
-                let caller = self.shared.caller(&request, &id);
+                let seen = self.shared.logged_request(&request);
+                let caller = self.shared.failure_responder(&request, &id);
                 let span = tracing::info_span!("request", request.id = %id, method = seen.method, path = seen.path());
                 let inner = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| self.inner.call(request))));
                 let shared = Arc::clone(&self.shared);
                 let answered = async move {
-                    let mut response = match finish(inner).await {
-                        Ok(response) => caller.dress(&shared.parts.pages, response),
+                    let mut response = match catch_panic(inner).await {
+                        Ok(response) => caller.replace_bare_error(&shared.parts.pages, response),
                         Err(panic) => {
-                            tracing::error!(panic = ?message(&panic), "A handler panicked");
+                            tracing::error!(panic = ?panic_message(&panic), "A handler panicked");
                             caller.failure(&shared.parts.pages, Code::Internal)
                         }
                     };
-                    seen.line(&id).answered(&response, began.elapsed());
+                    seen.line(&id).log_answer(&response, began.elapsed());
                     response.headers_mut().insert(X_REQUEST_ID, id.header());
                     Ok(response)
                 };
@@ -196,7 +197,7 @@ where
 }
 
 /// Runs the rest of the way, and hands a panic back as a value.
-async fn finish<F>(inner: Result<F, Box<dyn Any + Send>>) -> Result<Response, Box<dyn Any + Send>>
+async fn catch_panic<F>(inner: Result<F, Box<dyn Any + Send>>) -> Result<Response, Box<dyn Any + Send>>
 where
     F: Future<Output = Result<Response, Infallible>>,
 {
@@ -208,30 +209,30 @@ where
     .await
 }
 
-fn message(panic: &Box<dyn Any + Send>) -> &str {
+fn panic_message(panic: &Box<dyn Any + Send>) -> &str {
     let text = panic.downcast_ref::<&'static str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("not a text")
 }
 
 /// What the log names of a request, kept while the request itself is being answered.
-struct Seen {
+struct LoggedRequest {
     method: String,
     path: Option<MatchedPath>,
     client: Option<std::net::IpAddr>,
 }
 
-impl Seen {
+impl LoggedRequest {
     fn path(&self) -> &str {
         // Only the route as we wrote it: a path that is no route of ours may hold anything.
         self.path.as_ref().map_or("(no route)", MatchedPath::as_str)
     }
 
-    fn line<'a>(&'a self, request_id: &'a RequestId) -> Line<'a> {
-        Line { method: &self.method, path: self.path(), client: self.client, request_id }
+    fn line<'a>(&'a self, request_id: &'a RequestId) -> LogLine<'a> {
+        LogLine { method: &self.method, path: self.path(), client: self.client, request_id }
     }
 }
 
-impl Shared {
+impl MiddlewareState {
     /// The proxy's id for the request, or a new one. Clients choose no ids: they would stand in our log.
     fn request_id(&self, request: &Request) -> RequestId {
         let trusted = request.extensions().get::<Peer>().is_some_and(|peer| self.parts.proxies.trusts(*peer));
@@ -239,20 +240,20 @@ impl Shared {
         if trusted { given().unwrap_or_else(|| self.ids.next()) } else { self.ids.next() }
     }
 
-    fn seen(&self, request: &Request) -> Seen {
+    fn logged_request(&self, request: &Request) -> LoggedRequest {
         let peer = request.extensions().get::<Peer>();
-        Seen {
+        LoggedRequest {
             method: request.method().as_str().to_owned(),
             path: request.extensions().get::<MatchedPath>().cloned(),
             client: peer.and_then(|peer| self.parts.proxies.client(*peer, request.headers())),
         }
     }
 
-    fn caller(&self, request: &Request, id: &RequestId) -> Caller {
+    fn failure_responder(&self, request: &Request, id: &RequestId) -> FailureResponder {
         let (headers, parts) = (request.headers(), &self.parts);
         let is_api = request.uri().path().starts_with("/api/");
-        Caller {
-            view: View::of(headers, id, parts.clock.now(), parts.time_zone),
+        FailureResponder {
+            view: PageContext::from_headers(headers, id, parts.clock.now(), parts.time_zone),
             wants_json: is_api || Failure::wants_json(headers),
             is_api,
         }
@@ -260,14 +261,14 @@ impl Shared {
 }
 
 /// How to tell the caller of an ordinary route that something went wrong.
-struct Caller {
-    view: View,
+struct FailureResponder {
+    view: PageContext,
     wants_json: bool,
     is_api: bool,
 }
 
-impl Caller {
-    fn failure(&self, pages: &Pages, code: Code) -> Response {
+impl FailureResponder {
+    fn failure(&self, pages: &PageRenderer, code: Code) -> Response {
         let failure = Failure { retry: Some("/".to_owned()), ..Failure::new(code) };
         if self.wants_json {
             pages.problem(&self.view, &failure)
@@ -278,13 +279,13 @@ impl Caller {
 
     /// Gives an error that no handler of ours wrote (axum's bare 404, an extractor's rejection, the limits'
     /// answers) the form that all our errors have. What has a code, or a form of its own, stays.
-    fn dress(&self, pages: &Pages, response: Response) -> Response {
+    fn replace_bare_error(&self, pages: &PageRenderer, response: Response) -> Response {
         let status = response.status();
         let (headers, extensions) = (response.headers(), response.extensions());
         let plain = headers.get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
         if !(status.is_client_error() || status.is_server_error())
             || !plain
-            || extensions.get::<Report>().is_some()
+            || extensions.get::<FailureReport>().is_some()
         {
             return response;
         }

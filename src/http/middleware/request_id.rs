@@ -54,12 +54,12 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
 /// They are made on the path of every auth check, so they cost a counter and a few multiplications instead of
 /// a call for randomness. They are no secret.
 #[derive(Debug)]
-pub(super) struct Ids {
+pub(super) struct RequestIdGenerator {
     seed: u64,
     count: AtomicU64,
 }
 
-impl Ids {
+impl RequestIdGenerator {
     pub(super) fn new() -> Self {
         Self { seed: u64::from_le_bytes(random_bytes()), count: AtomicU64::new(0) }
     }
@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn made_ids_are_16_hex_digits_and_do_not_repeat() {
-        let ids = Ids::new();
+        let ids = RequestIdGenerator::new();
         let made: std::collections::HashSet<_> = (0..10_000).map(|_| ids.next().to_string()).collect();
         assert_eq!(made.len(), 10_000);
         assert!(made.iter().all(|id| id.len() == 16 && id.bytes().all(|b| b.is_ascii_hexdigit())));

@@ -14,7 +14,7 @@ use crate::base::clock::Timestamp;
 use crate::http::page::PageSettings;
 use crate::http::problem::Problem;
 
-fn router() -> Router {
+fn test_router() -> Router {
     let ordinary = Router::new()
         .route("/", get(|id: RequestId| async move { id.to_string() }))
         .route("/number", get(|_: Query<Vec<(String, u8)>>| async {}))
@@ -23,7 +23,7 @@ fn router() -> Router {
         .route(
             "/broken",
             get(async |id: RequestId| {
-                let report = Report::new(Code::Internal).caused_by(io::Error::other("disk\nfull"));
+                let report = FailureReport::new(Code::Internal).caused_by(io::Error::other("disk\nfull"));
                 Problem::new(Code::Internal, &id).with_report(report)
             }),
         );
@@ -35,16 +35,16 @@ fn router() -> Router {
     let checks = Router::new()
         .route("/auth/nginx", get(async || StatusCode::OK))
         .route("/auth/boom", get(async || -> StatusCode { panic!("secretive") }));
-    let parts = Parts {
-        pages: Pages::new(PageSettings::default()),
+    let parts = MiddlewareParts {
+        pages: PageRenderer::new(PageSettings::default()),
         clock: Clock::fixed(Timestamp::from_millis(1_795_334_400_000)),
         time_zone: chrono_tz::UTC,
         proxies: TrustedProxies(vec!["127.0.0.0/8".parse().unwrap()]),
     };
-    public_stack(Routes { ordinary, api, uploads, checks }, parts)
+    build_public_router(PublicRoutes { ordinary, api, uploads, checks }, parts)
 }
 
-fn request(method: &str, uri: &str, peer: &str, headers: &[(&str, &str)], body: Body) -> Request {
+fn build_request(method: &str, uri: &str, peer: &str, headers: &[(&str, &str)], body: Body) -> Request {
     let mut request = Request::builder().method(method).uri(uri);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -55,20 +55,20 @@ fn request(method: &str, uri: &str, peer: &str, headers: &[(&str, &str)], body: 
 }
 
 async fn get_with(uri: &str, peer: &str, headers: &[(&str, &str)]) -> (StatusCode, HeaderMap, String) {
-    send(request("GET", uri, peer, headers, Body::empty())).await
+    send(build_request("GET", uri, peer, headers, Body::empty())).await
 }
 
 async fn send(request: Request) -> (StatusCode, HeaderMap, String) {
-    let (parts, body) = router().oneshot(request).await.unwrap().into_parts();
-    let body = axum::body::to_bytes(body, MAX_UPLOAD_BODY).await.unwrap();
+    let (parts, body) = test_router().oneshot(request).await.unwrap().into_parts();
+    let body = axum::body::to_bytes(body, MAX_UPLOAD_BODY_BYTES).await.unwrap();
     (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
 }
 
 /// Collects what is logged.
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
-impl io::Write for Log {
+impl io::Write for CapturedLog {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().extend_from_slice(bytes);
         Ok(bytes.len())
@@ -80,8 +80,8 @@ impl io::Write for Log {
 }
 
 /// What the log says at `level` while `uri` is asked for.
-async fn logged(level: tracing::Level, uri: &str, headers: &[(&str, &str)]) -> String {
-    let log = Log::default();
+async fn capture_log(level: tracing::Level, uri: &str, headers: &[(&str, &str)]) -> String {
+    let log = CapturedLog::default();
     let writer = log.clone();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(level)
@@ -164,21 +164,23 @@ async fn what_axum_refuses_by_itself_gets_a_code_and_a_request_id_too() {
 
 #[tokio::test]
 async fn a_body_over_the_limit_of_its_route_is_refused_with_or_without_its_length_in_the_header() {
-    assert_eq!((MAX_BODY, MAX_API_BODY, MAX_UPLOAD_BODY), (64 << 10, 1 << 20, 21 << 20));
-    for (path, most) in
-        [("/echo", MAX_BODY), ("/api/v1/echo", MAX_API_BODY), ("/api/v1/keep", MAX_UPLOAD_BODY)]
-    {
-        let fits = request("POST", path, "127.0.0.1", &[], Body::from("x".repeat(most)));
+    assert_eq!((MAX_BODY_BYTES, MAX_API_BODY_BYTES, MAX_UPLOAD_BODY_BYTES), (64 << 10, 1 << 20, 21 << 20));
+    for (path, most) in [
+        ("/echo", MAX_BODY_BYTES),
+        ("/api/v1/echo", MAX_API_BODY_BYTES),
+        ("/api/v1/keep", MAX_UPLOAD_BODY_BYTES),
+    ] {
+        let fits = build_request("POST", path, "127.0.0.1", &[], Body::from("x".repeat(most)));
         assert_eq!(send(fits).await.0, 200, "{path}");
         let declared = most + 1;
         let length = declared.to_string();
         let long = Body::from("x".repeat(declared));
         let (status, _, body) =
-            send(request("POST", path, "127.0.0.1", &[("content-length", &length)], long)).await;
+            send(build_request("POST", path, "127.0.0.1", &[("content-length", &length)], long)).await;
         assert_eq!(status, 413, "{path}");
         assert!(body.contains("request.too_large"), "{path}: {body}");
         let chunked = Body::from("x".repeat(declared));
-        let (status, _, body) = send(request("POST", path, "127.0.0.1", &[], chunked)).await;
+        let (status, _, body) = send(build_request("POST", path, "127.0.0.1", &[], chunked)).await;
         assert_eq!(status, 413, "{path}");
         assert!(body.contains("request.too_large"), "{path}: {body}");
     }
@@ -186,7 +188,7 @@ async fn a_body_over_the_limit_of_its_route_is_refused_with_or_without_its_lengt
 
 #[tokio::test]
 async fn a_post_from_another_site_is_refused_and_one_from_a_program_is_not() {
-    let post = |headers| send(request("POST", "/echo", "127.0.0.1", headers, Body::from("x")));
+    let post = |headers| send(build_request("POST", "/echo", "127.0.0.1", headers, Body::from("x")));
     let (status, _, body) = post(&[("sec-fetch-site", "cross-site"), ("sec-fetch-mode", "navigate")]).await;
     assert_eq!(status, 403);
     assert!(body.contains("request.cross_site"), "{body}");
@@ -198,12 +200,12 @@ async fn a_post_from_another_site_is_refused_and_one_from_a_program_is_not() {
 #[tokio::test]
 async fn a_request_is_one_line_with_its_route_and_id_and_never_its_query() {
     let headers = [("x-request-id", "edge-42"), ("x-forwarded-for", "198.51.100.7")];
-    let log = logged(tracing::Level::INFO, "/?code=S3CRET", &headers).await;
+    let log = capture_log(tracing::Level::INFO, "/?code=S3CRET", &headers).await;
     assert_eq!(log.lines().count(), 1, "{log}");
     for part in ["edge-42", "GET / answered 200", "198.51.100.7", "duration_ms="] {
         assert!(log.contains(part), "no {part}: {log}");
     }
-    let unknown = logged(tracing::Level::INFO, "/S3CRET/x?code=S3CRET", &[]).await;
+    let unknown = capture_log(tracing::Level::INFO, "/S3CRET/x?code=S3CRET", &[]).await;
     assert!(
         unknown.contains("request.not_found") && !unknown.contains("S3CRET") && !log.contains("S3CRET"),
         "{unknown}"
@@ -212,16 +214,16 @@ async fn a_request_is_one_line_with_its_route_and_id_and_never_its_query() {
 
 #[tokio::test]
 async fn checks_are_logged_at_debug_only() {
-    assert_eq!(logged(tracing::Level::INFO, "/auth/nginx", &[]).await, "");
-    let log = logged(tracing::Level::DEBUG, "/auth/nginx?x=S3CRET", &[]).await;
+    assert_eq!(capture_log(tracing::Level::INFO, "/auth/nginx", &[]).await, "");
+    let log = capture_log(tracing::Level::DEBUG, "/auth/nginx?x=S3CRET", &[]).await;
     assert!(log.contains("Check answered 200") && !log.contains("S3CRET"), "{log}");
 }
 
 #[tokio::test]
 async fn case_30_a_failure_is_logged_once_with_its_cause_on_one_line() {
-    let log = logged(tracing::Level::INFO, "/broken", &[]).await;
+    let log = capture_log(tracing::Level::INFO, "/broken", &[]).await;
     assert_eq!(log.lines().count(), 1, "{log}");
     assert!(log.contains("ERROR") && log.contains("disk\\nfull") && log.contains("internal"), "{log}");
-    let panic = logged(tracing::Level::INFO, "/boom", &[]).await;
+    let panic = capture_log(tracing::Level::INFO, "/boom", &[]).await;
     assert!(panic.contains("at line 7\\n") && !panic.contains('\u{1b}'), "{panic}");
 }

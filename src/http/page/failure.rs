@@ -4,28 +4,30 @@ use askama::Template;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse as _, Response};
 
-use super::policy::Policy;
-use super::{Frame, Link, Pages, View, button, respond, said, text};
+use super::policy::ContentSecurityPolicy;
+use super::{
+    PageContext, PageFrame, PageLink, PageRenderer, build_button, build_response, clean_and_order, text,
+};
 use crate::http::failure::Failure;
-use crate::http::lang::{Both, Text};
+use crate::http::language::{BilingualText, OrderedText};
 use crate::http::problem::{Problem, put_retry_after};
-use crate::http::words::{Button, Code, Kind, labels};
+use crate::http::words::{Code, FailureButton, FailureKind, labels};
 
 #[derive(Template)]
 #[template(path = "failure.html", config = "static/askama.toml")]
 struct FailurePage {
-    frame: Frame,
+    frame: PageFrame,
     picture: &'static str,
-    advice: Both,
-    button: Option<Link>,
-    retries: Option<Both>,
-    summary: Both,
-    facts: Vec<Fact>,
+    advice: OrderedText,
+    button: Option<PageLink>,
+    retries: Option<OrderedText>,
+    summary: OrderedText,
+    facts: Vec<AdminFact>,
 }
 
 /// One line of what the administrator needs.
-struct Fact {
-    label: Both,
+struct AdminFact {
+    label: OrderedText,
     value: Value,
 }
 
@@ -33,24 +35,24 @@ enum Value {
     /// Something to compare or quote, shown in monospace.
     Exact(String),
     /// A sentence.
-    Said(Both),
+    Said(OrderedText),
 }
 
-impl Pages {
+impl PageRenderer {
     /// The page of `failure`, with its status, and for 429 and 503 with Retry-After.
-    pub fn failure(&self, view: &View, failure: &Failure) -> Response {
+    pub fn failure(&self, view: &PageContext, failure: &Failure) -> Response {
         let row = failure.code.row();
         let refresh = failure.auto_retry.as_deref().and_then(refresh_header);
         let page = FailurePage {
             frame: self.frame(view, &row.happened),
-            picture: picture(row.kind),
-            advice: said(view.lang, &row.advice),
-            button: the_button(view, failure),
+            picture: choose_picture(row.kind),
+            advice: clean_and_order(view.lang, &row.advice),
+            button: choose_button(view, failure),
             retries: refresh.is_some().then(|| view.lang.order(&labels::RETRIES_ITSELF)),
             summary: view.lang.order(&labels::FOR_ADMINISTRATOR),
-            facts: facts(view, failure),
+            facts: collect_facts(view, failure),
         };
-        let mut response = respond(row.status, &page, &Policy::default());
+        let mut response = build_response(row.status, &page, &ContentSecurityPolicy::default());
         if let Some(refresh) = refresh {
             response.headers_mut().insert("refresh", refresh);
         }
@@ -60,12 +62,12 @@ impl Pages {
     }
 
     /// The page of `failure`, or for a program ([`Failure::wants_json`]) the problem document that says the same.
-    pub fn answer(&self, view: &View, failure: &Failure, headers: &HeaderMap) -> Response {
+    pub fn answer(&self, view: &PageContext, failure: &Failure, headers: &HeaderMap) -> Response {
         if Failure::wants_json(headers) { self.problem(view, failure) } else { self.failure(view, failure) }
     }
 
     /// The problem document of `failure`, which says no more than its page.
-    pub fn problem(&self, view: &View, failure: &Failure) -> Response {
+    pub fn problem(&self, view: &PageContext, failure: &Failure) -> Response {
         let mut problem = Problem::new(failure.code, &view.request_id).with_report(failure.report());
         if let Some(after) = failure.retry_after {
             problem = problem.with_retry_after(after);
@@ -82,34 +84,39 @@ fn refresh_header(url: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("5;url={url}")).ok()
 }
 
-fn the_button(view: &View, failure: &Failure) -> Option<Link> {
+fn choose_button(view: &PageContext, failure: &Failure) -> Option<PageLink> {
     let retry = failure.retry.as_deref();
     match failure.code.row().button {
-        Button::Retry => button(view.lang, retry, &labels::RETRY),
-        Button::Back => button(view.lang, retry, &labels::BACK),
-        Button::SwitchAccount if !view.in_wecom => {
-            button(view.lang, failure.switch_account.as_deref(), &labels::SWITCH_ACCOUNT)
+        FailureButton::Retry => build_button(view.lang, retry, &labels::RETRY),
+        FailureButton::Back => build_button(view.lang, retry, &labels::BACK),
+        FailureButton::SwitchAccount if !view.in_wecom => {
+            build_button(view.lang, failure.switch_account.as_deref(), &labels::SWITCH_ACCOUNT)
         }
-        Button::SwitchAccount | Button::None => None,
+        FailureButton::SwitchAccount | FailureButton::None => None,
     }
 }
 
-const fn picture(kind: Kind) -> &'static str {
+const fn choose_picture(kind: FailureKind) -> &'static str {
     match kind {
-        Kind::Refused => "refused",
-        Kind::Attempt | Kind::Message | Kind::Request => "notice",
-        Kind::Trouble => "trouble",
-        Kind::Setup => "setup",
+        FailureKind::Refused => "refused",
+        FailureKind::Attempt | FailureKind::Message | FailureKind::Request => "notice",
+        FailureKind::Trouble => "trouble",
+        FailureKind::Setup => "setup",
     }
 }
 
 /// What the notes and remedies call "below" comes last.
-fn facts(view: &View, failure: &Failure) -> Vec<Fact> {
+fn collect_facts(view: &PageContext, failure: &Failure) -> Vec<AdminFact> {
     let lang = view.lang;
     let row = failure.code.row();
-    let exact = |label: &Text, text: String| Fact { label: lang.order(label), value: Value::Exact(text) };
-    let sentence =
-        |label: &Text, text: &Text| Fact { label: lang.order(label), value: Value::Said(said(lang, text)) };
+    let exact = |label: &BilingualText, text: String| AdminFact {
+        label: lang.order(label),
+        value: Value::Exact(text),
+    };
+    let sentence = |label: &BilingualText, text: &BilingualText| AdminFact {
+        label: lang.order(label),
+        value: Value::Said(clean_and_order(lang, text)),
+    };
     let mut facts = vec![exact(&labels::CODE, failure.code.as_str().to_owned())];
     facts.extend(failure.errcode.map(|n| exact(&labels::ERRCODE, n.to_string())));
     facts.push(sentence(&labels::NOTE, &row.admin));
@@ -122,7 +129,7 @@ fn facts(view: &View, failure: &Failure) -> Vec<Fact> {
     ];
     facts.extend(given.into_iter().filter_map(|(label, text)| Some(sentence(label, text?))));
     let detail = if failure.code == Code::TrustedIp { &labels::SERVER_ADDRESS } else { &labels::DETAIL };
-    facts.extend(failure.detail.as_deref().map(|d| exact(detail, text::clean(d))));
+    facts.extend(failure.detail.as_deref().map(|d| exact(detail, text::clean_for_page(d))));
     facts.extend(failure.since.map(|at| exact(&labels::SINCE, view.local(at))));
     facts
 }

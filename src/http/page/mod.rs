@@ -23,16 +23,16 @@ use axum::response::Response;
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
 
-use self::policy::Policy;
-use self::text::clean;
+use self::policy::ContentSecurityPolicy;
+use self::text::clean_for_page;
 use super::assets;
-use super::lang::{Both, Lang, Text};
+use super::language::{BilingualText, Language, OrderedText};
 use super::middleware::RequestId;
 use super::words::labels;
 use crate::base::clock::Timestamp;
 use crate::base::secret::sha256;
 
-pub use self::signin::{OpenWecom, Scan};
+pub use self::signin::{OpenWecomInput, ScanPageInput};
 
 /// What an administrator sets about pages, and the two origins their policies name.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ pub struct PageSettings {
     /// `pages.contact`: whom to ask; may be empty.
     pub contact: String,
     /// `pages.logo_file`, read at start.
-    pub logo: Option<Logo>,
+    pub logo: Option<CompanyLogo>,
     /// The origin of `wecom.qr_connect_address`, `https://login.work.weixin.qq.com`.
     pub qr_origin: String,
     /// The origin of `public_url`, `https://oa.example.com`.
@@ -51,7 +51,7 @@ pub struct PageSettings {
 
 /// The company's logo.
 #[derive(Debug, Clone)]
-pub struct Logo {
+pub struct CompanyLogo {
     /// `image/png`, `image/svg+xml`, …
     pub content_type: HeaderValue,
     /// The file.
@@ -60,19 +60,19 @@ pub struct Logo {
 
 /// Makes pages; clones share what they hold.
 #[derive(Debug, Clone)]
-pub struct Pages(Arc<Inner>);
+pub struct PageRenderer(Arc<PageRendererInner>);
 
 #[derive(Debug)]
-struct Inner {
+struct PageRendererInner {
     settings: PageSettings,
     logo_url: Option<String>,
 }
 
 /// For whom and when a page is made.
 #[derive(Debug, Clone)]
-pub struct View {
+pub struct PageContext {
     /// Which language comes first.
-    pub lang: Lang,
+    pub lang: Language,
     /// The number to quote.
     pub request_id: RequestId,
     /// When it happened.
@@ -83,13 +83,19 @@ pub struct View {
     pub in_wecom: bool,
 }
 
-impl View {
+impl PageContext {
     /// The view of a request with these headers.
-    pub fn of(headers: &HeaderMap, request_id: &RequestId, at: Timestamp, time_zone: Tz) -> Self {
+    pub fn from_headers(headers: &HeaderMap, request_id: &RequestId, at: Timestamp, time_zone: Tz) -> Self {
         let agent = headers.get(USER_AGENT).map(|a| a.as_bytes().to_ascii_lowercase()).unwrap_or_default();
         let names = |needle: &[u8]| agent.windows(needle.len()).any(|w| w == needle);
         let in_wecom = names(b"wxwork/") || names(b"wxworklocal/");
-        Self { lang: Lang::of(headers), request_id: request_id.clone(), at, time_zone, in_wecom }
+        Self {
+            lang: Language::from_headers(headers),
+            request_id: request_id.clone(),
+            at,
+            time_zone,
+            in_wecom,
+        }
     }
 
     /// An instant as people of this installation write it.
@@ -101,76 +107,81 @@ impl View {
 
 /// What every page has around its own content.
 #[derive(Debug)]
-struct Frame {
+struct PageFrame {
     lang: &'static str,
-    heading: Both,
+    heading: OrderedText,
     title: String,
     logo: Option<String>,
     css: String,
     icon: String,
-    request_label: Both,
+    request_label: OrderedText,
     request_id: String,
     at: String,
     at_machine: String,
-    contact_label: Both,
+    contact_label: OrderedText,
     contact: String,
 }
 
 /// A link or button: where it leads and what it says.
 #[derive(Debug)]
-struct Link {
+struct PageLink {
     href: String,
-    label: Both,
+    label: OrderedText,
 }
 
-impl Pages {
+impl PageRenderer {
     /// The pages of this installation.
     pub fn new(settings: PageSettings) -> Self {
         let logo_url = settings.logo.as_ref().map(|logo| {
-            format!("{}{}?v={}", assets::PREFIX, assets::LOGO, assets::version(&sha256(&logo.bytes)))
+            format!(
+                "{}{}?v={}",
+                assets::ASSETS_PREFIX,
+                assets::LOGO_NAME,
+                assets::hash_version(&sha256(&logo.bytes))
+            )
         });
-        Self(Arc::new(Inner { settings, logo_url }))
+        Self(Arc::new(PageRendererInner { settings, logo_url }))
     }
 
     /// The company's logo, if there is one.
-    pub(super) fn logo(&self) -> Option<&Logo> {
+    pub(super) fn logo(&self) -> Option<&CompanyLogo> {
         self.0.settings.logo.as_ref()
     }
 
-    fn frame(&self, view: &View, heading: &Text) -> Frame {
-        Frame {
+    fn frame(&self, view: &PageContext, heading: &BilingualText) -> PageFrame {
+        PageFrame {
             lang: view.lang.tag(),
-            heading: said(view.lang, heading),
-            title: clean(&self.0.settings.title),
+            heading: clean_and_order(view.lang, heading),
+            title: clean_for_page(&self.0.settings.title),
             logo: self.0.logo_url.clone(),
-            css: assets::url("gongpai.css"),
-            icon: assets::url("badge.svg"),
+            css: assets::asset_url("gongpai.css"),
+            icon: assets::asset_url("badge.svg"),
             request_label: view.lang.order(&labels::REQUEST_ID),
             request_id: view.request_id.as_str().to_owned(),
             at: view.local(view.at),
             at_machine: view.at.rfc3339(),
             contact_label: view.lang.order(&labels::CONTACT),
-            contact: clean(&self.0.settings.contact),
+            contact: clean_for_page(&self.0.settings.contact),
         }
     }
 }
 
 /// `text` in the reader's order, without characters that would disturb the page.
-fn said(lang: Lang, text: &Text) -> Both {
+fn clean_and_order(lang: Language, text: &BilingualText) -> OrderedText {
     let mut both = lang.order(text);
-    both.first.text = clean(&both.first.text);
-    both.second.text = clean(&both.second.text);
+    both.first.text = clean_for_page(&both.first.text);
+    both.second.text = clean_for_page(&both.second.text);
     both
 }
 
 /// A button; `None` where the address is not one that a page of ours may lead to.
-fn button(lang: Lang, href: Option<&str>, label: &Text) -> Option<Link> {
+fn build_button(lang: Language, href: Option<&str>, label: &BilingualText) -> Option<PageLink> {
     let href = href.filter(|h| text::is_safe_href(h))?.to_owned();
-    Some(Link { href, label: lang.order(label) })
+    Some(PageLink { href, label: lang.order(label) })
 }
 
 /// The answer: never kept, never framed (unless the policy says by whom), never a referrer.
-fn respond(status: StatusCode, page: &impl Template, policy: &Policy<'_>) -> Response {
+fn build_response(status: StatusCode, page: &impl Template, policy: &ContentSecurityPolicy<'_>) -> Response {
     let (status, body) = match page.render() {
         Ok(html) => (status, html),
         // Rendering text into memory does not fail; if it did, a bare 500 says so without a page.

@@ -4,7 +4,7 @@ use axum::http::HeaderValue;
 
 /// What a page needs beyond its style sheet and pictures.
 #[derive(Debug, Default)]
-pub(super) struct Policy<'a> {
+pub(super) struct ContentSecurityPolicy<'a> {
     /// The nonce of its one inline script.
     pub(super) nonce: Option<&'a str>,
     /// The origins it frames, and those that a frame of it may go on to.
@@ -16,10 +16,10 @@ pub(super) struct Policy<'a> {
 }
 
 /// The policy of a page that needs nothing, and of one whose own could not be written.
-const STRICT: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; \
+const STRICT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
 
-impl Policy<'_> {
+impl ContentSecurityPolicy<'_> {
     pub(super) fn header(&self) -> HeaderValue {
         let ancestors =
             if self.ancestors.is_empty() { "'none'".to_owned() } else { self.ancestors.join(" ") };
@@ -35,7 +35,7 @@ impl Policy<'_> {
         }
         policy.push_str("base-uri 'none'; form-action 'self'; frame-ancestors ");
         policy.push_str(&ancestors);
-        HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static(STRICT))
+        HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static(STRICT_POLICY))
     }
 }
 
@@ -45,11 +45,15 @@ mod tests {
 
     #[test]
     fn a_page_that_needs_nothing_may_do_nothing_and_is_framed_by_nobody() {
-        assert_eq!(Policy::default().header(), STRICT);
+        assert_eq!(ContentSecurityPolicy::default().header(), STRICT_POLICY);
     }
 
     #[test]
     fn an_origin_that_cannot_be_written_leaves_the_strict_policy() {
-        assert_eq!(Policy { frames: vec!["https://x\r\n"], ..Policy::default() }.header(), STRICT);
+        assert_eq!(
+            ContentSecurityPolicy { frames: vec!["https://x\r\n"], ..ContentSecurityPolicy::default() }
+                .header(),
+            STRICT_POLICY
+        );
     }
 }

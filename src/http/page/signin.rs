@@ -6,18 +6,20 @@ use askama::Template;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 
-use super::policy::Policy;
-use super::{Frame, Link, Pages, View, button, respond, said, text};
+use super::policy::ContentSecurityPolicy;
+use super::{
+    PageContext, PageFrame, PageLink, PageRenderer, build_button, build_response, clean_and_order, text,
+};
 use crate::base::secret::random_token;
-use crate::http::lang::{Both, Text};
+use crate::http::language::{BilingualText, OrderedText};
 use crate::http::words::labels;
 
 /// The most bytes of a page's `frame-ancestors`: with the other headers it must fit a proxy's buffer of 4 KB.
-const MAX_ANCESTORS: usize = 2048;
+const MAX_ANCESTORS_BYTES: usize = 2048;
 
 /// What the QR page needs.
 #[derive(Debug, Clone)]
-pub struct Scan {
+pub struct ScanPageInput {
     /// The official panel: `qr_connect_address/wwlogin/sso/login?…&redirect_type=top&panel_size=middle`.
     pub frame_url: String,
     /// The plain link beside it, always visible.
@@ -39,22 +41,22 @@ pub struct Scan {
 
 /// What the page for phone browsers outside WeCom needs.
 #[derive(Debug, Clone)]
-pub struct OpenWecom {
+pub struct OpenWecomInput {
     /// `wxwork://…`, opens the app.
     pub scheme_url: String,
     /// Where to tap there: `工作台 → 报销`.
-    pub path: Text,
+    pub path: BilingualText,
 }
 
 #[derive(Template)]
 #[template(path = "scan.html", config = "static/askama.toml")]
 struct ScanPage<'a> {
-    frame: Frame,
-    scan: &'a Scan,
-    host_label: Both,
+    frame: PageFrame,
+    scan: &'a ScanPageInput,
+    host_label: OrderedText,
     frame_title: String,
-    open: Option<Link>,
-    note: Both,
+    open: Option<PageLink>,
+    note: OrderedText,
     start: Option<&'a str>,
     nonce: &'a str,
 }
@@ -62,12 +64,12 @@ struct ScanPage<'a> {
 #[derive(Template)]
 #[template(path = "notice.html", config = "static/askama.toml")]
 struct NoticePage {
-    frame: Frame,
+    frame: PageFrame,
     picture: &'static str,
-    note: Option<Both>,
+    note: Option<OrderedText>,
     /// A label and what it labels, shown large.
-    about: Option<(Both, Both)>,
-    button: Option<Link>,
+    about: Option<(OrderedText, OrderedText)>,
+    button: Option<PageLink>,
     quiet: bool,
 }
 
@@ -75,10 +77,10 @@ struct NoticePage {
 #[derive(Template)]
 #[template(path = "onward.html", config = "static/askama.toml")]
 struct OnwardPage<'a> {
-    frame: Frame,
+    frame: PageFrame,
     picture: &'static str,
-    note: Both,
-    button: Option<Link>,
+    note: OrderedText,
+    button: Option<PageLink>,
     /// Whether the button leads out of a frame.
     top: bool,
     nonce: &'a str,
@@ -87,8 +89,8 @@ struct OnwardPage<'a> {
 #[derive(Template)]
 #[template(path = "hand_on.html", config = "static/askama.toml")]
 struct HandOnPage<'a> {
-    frame: Frame,
-    button: Option<Link>,
+    frame: PageFrame,
+    button: Option<PageLink>,
     start: &'a str,
     nonce: &'a str,
 }
@@ -96,31 +98,31 @@ struct HandOnPage<'a> {
 #[derive(Template)]
 #[template(path = "break_out.html", config = "static/askama.toml")]
 struct BreakOutPage<'a> {
-    frame: Frame,
-    note: Both,
-    button: Option<Link>,
+    frame: PageFrame,
+    note: OrderedText,
+    button: Option<PageLink>,
     nonce: &'a str,
 }
 
-impl Pages {
+impl PageRenderer {
     /// The QR page of desktop browsers. Without a script the frame, the link and the renewal work; with one the
     /// page also goes on by itself when the browser is signed in (by another tab, or by a phone).
-    pub fn scan(&self, view: &View, scan: &Scan) -> Response {
+    pub fn scan(&self, view: &PageContext, scan: &ScanPageInput) -> Response {
         let nonce = random_token::<16>();
         let mut frame_title = labels::SCAN_FRAME.zh.into_owned();
         frame_title.push_str(" / ");
         frame_title.push_str(&labels::SCAN_FRAME.en);
         let page = ScanPage {
             frame: self.frame(view, &labels::SCAN),
-            scan: &Scan { host: text::clean(&scan.host), ..scan.clone() },
+            scan: &ScanPageInput { host: text::clean_for_page(&scan.host), ..scan.clone() },
             host_label: view.lang.order(&labels::SCAN_FOR),
             frame_title,
-            open: button(view.lang, Some(&scan.link_url), &labels::OPEN_IN_WECOM),
+            open: build_button(view.lang, Some(&scan.link_url), &labels::OPEN_IN_WECOM),
             note: view.lang.order(&labels::SCAN_NOTE),
             start: scan.start_url.as_deref().filter(|url| text::is_safe_href(url)),
             nonce: &nonce,
         };
-        let policy = Policy {
+        let policy = ContentSecurityPolicy {
             nonce: Some(&nonce),
             // Ours too: a panel that may not steer the top window comes back inside its frame, and what is
             // answered there leads out of it.
@@ -128,7 +130,7 @@ impl Pages {
             connects: true,
             ancestors: Vec::new(),
         };
-        let mut response = respond(StatusCode::OK, &page, &policy);
+        let mut response = build_response(StatusCode::OK, &page, &policy);
         let seconds = scan.renew_after.as_secs().max(1);
         let elsewhere = scan.renew_url.as_deref().filter(|url| text::is_safe_href(url));
         let refresh = elsewhere.and_then(|url| HeaderValue::from_str(&format!("{seconds};url={url}")).ok());
@@ -137,63 +139,68 @@ impl Pages {
     }
 
     /// The page of phone browsers outside WeCom: opens the app, and says where to tap if that does nothing.
-    pub fn open_wecom(&self, view: &View, open: &OpenWecom) -> Response {
+    pub fn open_wecom(&self, view: &PageContext, open: &OpenWecomInput) -> Response {
         let page = NoticePage {
             frame: self.frame(view, &labels::OPEN_WECOM),
             picture: "phone",
             note: None,
-            about: Some((view.lang.order(&labels::OPEN_WECOM_PATH), said(view.lang, &open.path))),
-            button: button(view.lang, Some(&open.scheme_url), &labels::OPEN_IN_WECOM),
+            about: Some((view.lang.order(&labels::OPEN_WECOM_PATH), clean_and_order(view.lang, &open.path))),
+            button: build_button(view.lang, Some(&open.scheme_url), &labels::OPEN_IN_WECOM),
             quiet: false,
         };
-        respond(StatusCode::OK, &page, &Policy::default())
+        build_response(StatusCode::OK, &page, &ContentSecurityPolicy::default())
     }
 
     /// Signed out; the button begins a new sign-in.
-    pub fn signed_out(&self, view: &View, sign_in_url: &str) -> Response {
+    pub fn signed_out(&self, view: &PageContext, sign_in_url: &str) -> Response {
         let nonce = random_token::<16>();
         let page = OnwardPage {
             frame: self.frame(view, &labels::SIGNED_OUT),
             picture: "done",
             note: view.lang.order(&labels::SIGNED_OUT_NOTE),
-            button: button(view.lang, Some(sign_in_url), &labels::SIGN_IN_AGAIN),
+            button: build_button(view.lang, Some(sign_in_url), &labels::SIGN_IN_AGAIN),
             top: false,
             nonce: &nonce,
         };
-        respond(StatusCode::OK, &page, &Policy { nonce: Some(&nonce), ..Policy::default() })
+        build_response(
+            StatusCode::OK,
+            &page,
+            &ContentSecurityPolicy { nonce: Some(&nonce), ..ContentSecurityPolicy::default() },
+        )
     }
 
     /// Answered to a start inside a frame, where nobody can sign in: the button opens `same_url` in the top window. By
     /// itself it goes nowhere, because the frame may be one of many on a page that somebody is working in. `ancestors`,
     /// source expressions, may frame it.
-    pub fn top_window(&self, view: &View, same_url: &str, ancestors: &[String]) -> Response {
+    pub fn top_window(&self, view: &PageContext, same_url: &str, ancestors: &[String]) -> Response {
         let nonce = random_token::<16>();
         let page = OnwardPage {
             frame: self.frame(view, &labels::TOP_WINDOW),
             picture: "window",
             note: view.lang.order(&labels::TOP_WINDOW_NOTE),
-            button: button(view.lang, Some(same_url), &labels::CONTINUE),
+            button: build_button(view.lang, Some(same_url), &labels::CONTINUE),
             top: true,
             nonce: &nonce,
         };
         let mut ancestors: Vec<&str> = ancestors.iter().map(String::as_str).collect();
         ancestors.push(&self.0.settings.qr_origin);
-        if ancestors.iter().map(|source| source.len() + 1).sum::<usize>() > MAX_ANCESTORS {
+        if ancestors.iter().map(|source| source.len() + 1).sum::<usize>() > MAX_ANCESTORS_BYTES {
             // A longer header would be a 502 in the proxy. Framing this page gains nobody anything: it shows nothing and
             // its one button leaves every frame.
             ancestors = vec!["https:", "http:"];
         }
-        let policy = Policy { nonce: Some(&nonce), ancestors, ..Policy::default() };
-        respond(StatusCode::OK, &page, &policy)
+        let policy =
+            ContentSecurityPolicy { nonce: Some(&nonce), ancestors, ..ContentSecurityPolicy::default() };
+        build_response(StatusCode::OK, &page, &policy)
     }
 
     /// A page that nobody sees: its script goes on at `start_url` with its own fragment, encoded, at the end, or at
     /// `next_url` if it has none. Without a script it goes on at `next_url`.
-    pub fn hand_on(&self, view: &View, next_url: &str, start_url: &str) -> Response {
+    pub fn hand_on(&self, view: &PageContext, next_url: &str, start_url: &str) -> Response {
         let nonce = random_token::<16>();
         let page = HandOnPage {
             frame: self.frame(view, &labels::BREAK_OUT),
-            button: button(
+            button: build_button(
                 view.lang,
                 Some(next_url).filter(|_| text::is_safe_href(start_url)),
                 &labels::CONTINUE,
@@ -201,11 +208,15 @@ impl Pages {
             start: start_url,
             nonce: &nonce,
         };
-        respond(StatusCode::OK, &page, &Policy { nonce: Some(&nonce), ..Policy::default() })
+        build_response(
+            StatusCode::OK,
+            &page,
+            &ContentSecurityPolicy { nonce: Some(&nonce), ..ContentSecurityPolicy::default() },
+        )
     }
 
     /// Signed in, as whom, and the way out. Shows a name and a userid, nothing of the session.
-    pub fn home(&self, view: &View, name: &str, userid: &str, sign_out_url: &str) -> Response {
+    pub fn home(&self, view: &PageContext, name: &str, userid: &str, sign_out_url: &str) -> Response {
         let who = if name.trim().is_empty() || name == userid {
             userid.to_owned()
         } else {
@@ -215,28 +226,31 @@ impl Pages {
             frame: self.frame(view, &labels::SIGNED_IN),
             picture: "done",
             note: None,
-            about: Some((view.lang.order(&labels::SIGNED_IN_AS), said(view.lang, &Text::same(&who)))),
-            button: button(view.lang, Some(sign_out_url), &labels::SIGN_OUT),
+            about: Some((
+                view.lang.order(&labels::SIGNED_IN_AS),
+                clean_and_order(view.lang, &BilingualText::same(&who)),
+            )),
+            button: build_button(view.lang, Some(sign_out_url), &labels::SIGN_OUT),
             quiet: true,
         };
-        respond(StatusCode::OK, &page, &Policy::default())
+        build_response(StatusCode::OK, &page, &ContentSecurityPolicy::default())
     }
 
     /// Answered inside the official frame: opens `same_url` in the top window, by itself. `public_url`'s origin and the
     /// QR panel's may frame it.
-    pub fn break_out(&self, view: &View, same_url: &str) -> Response {
+    pub fn break_out(&self, view: &PageContext, same_url: &str) -> Response {
         let nonce = random_token::<16>();
         let page = BreakOutPage {
             frame: self.frame(view, &labels::BREAK_OUT),
             note: view.lang.order(&labels::BREAK_OUT_NOTE),
-            button: button(view.lang, Some(same_url), &labels::CONTINUE),
+            button: build_button(view.lang, Some(same_url), &labels::CONTINUE),
             nonce: &nonce,
         };
-        let policy = Policy {
+        let policy = ContentSecurityPolicy {
             nonce: Some(&nonce),
             ancestors: vec![&self.0.settings.public_origin, &self.0.settings.qr_origin],
-            ..Policy::default()
+            ..ContentSecurityPolicy::default()
         };
-        respond(StatusCode::OK, &page, &policy)
+        build_response(StatusCode::OK, &page, &policy)
     }
 }

@@ -8,15 +8,15 @@ use axum::http::header::HeaderName;
 
 use super::*;
 use crate::http::failure::Failure;
-use crate::http::words::{Button, Code};
+use crate::http::words::{Code, FailureButton};
 
 /// With the other headers of a page it fits a proxy's buffer of 4 KB.
-const MAX_POLICY: usize = 2500;
+const MAX_POLICY_BYTES: usize = 2500;
 
-const HOSTILE: &str = "<script>alert(1)</script>\"'&\r\nSet-Cookie: a=b\u{1b}[31m\u{202e}";
+const HOSTILE_TEXT: &str = "<script>alert(1)</script>\"'&\r\nSet-Cookie: a=b\u{1b}[31m\u{202e}";
 
-fn pages() -> Pages {
-    Pages::new(PageSettings {
+fn test_pages() -> PageRenderer {
+    PageRenderer::new(PageSettings {
         title: "示例科技有限公司".to_owned(),
         contact: "信息部 李工，分机 8021".to_owned(),
         logo: None,
@@ -25,8 +25,8 @@ fn pages() -> Pages {
     })
 }
 
-fn view(lang: Lang) -> View {
-    View {
+fn test_context(lang: Language) -> PageContext {
+    PageContext {
         lang,
         request_id: RequestId::parse(b"5f0c2a9be1d34c77").unwrap(),
         at: Timestamp::from_millis(1_795_334_400_123),
@@ -38,9 +38,9 @@ fn view(lang: Lang) -> View {
 fn trusted_ip() -> Failure {
     Failure {
         errcode: Some(60020),
-        meaning: Some(Text::fixed("访问 IP 不在白名单之中", "The calling address is not allowed")),
-        remedy: Some(Text::fixed("将该地址加入企业可信IP", "Add the address to the trusted ones")),
-        console: Some(Text::same("「应用 → 企业可信IP」")),
+        meaning: Some(BilingualText::fixed("访问 IP 不在白名单之中", "The calling address is not allowed")),
+        remedy: Some(BilingualText::fixed("将该地址加入企业可信IP", "Add the address to the trusted ones")),
+        console: Some(BilingualText::same("「应用 → 企业可信IP」")),
         detail: Some("203.0.113.7".to_owned()),
         retry: Some("/sso/login?rd=%2F".to_owned()),
         ..Failure::new(Code::TrustedIp)
@@ -63,8 +63,8 @@ fn denied() -> Failure {
     }
 }
 
-fn scan() -> Scan {
-    Scan {
+fn scan() -> ScanPageInput {
+    ScanPageInput {
         frame_url: "https://login.work.weixin.qq.com/wwlogin/sso/login?login_type=CorpApp&state=abc"
             .to_owned(),
         link_url: "https://login.work.weixin.qq.com/wwlogin/sso/login?login_type=CorpApp&state=abc"
@@ -82,14 +82,15 @@ fn ancestors() -> Vec<String> {
     ["https://oa.example.com", "https://app.example.com"].map(str::to_owned).to_vec()
 }
 
-fn open_wecom() -> OpenWecom {
-    OpenWecom {
-        scheme_url: "wxwork://".to_owned(), path: Text::fixed("工作台 → 报销", "「工作台」 → 报销")
+fn open_wecom() -> OpenWecomInput {
+    OpenWecomInput {
+        scheme_url: "wxwork://".to_owned(),
+        path: BilingualText::fixed("工作台 → 报销", "「工作台」 → 报销"),
     }
 }
 
 /// Every page, by name.
-fn all(pages: &Pages, view: &View) -> Vec<(String, Response)> {
+fn render_all(pages: &PageRenderer, view: &PageContext) -> Vec<(String, Response)> {
     let mut all: Vec<(String, Response)> = Code::ALL
         .iter()
         .map(|code| {
@@ -113,7 +114,7 @@ fn all(pages: &Pages, view: &View) -> Vec<(String, Response)> {
     all
 }
 
-async fn html(response: Response) -> String {
+async fn read_html(response: Response) -> String {
     let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.unwrap();
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -123,7 +124,7 @@ fn header<'r>(response: &'r Response, name: &str) -> &'r str {
 }
 
 /// The nonce, different in every page, as `NONCE`; the version of an asset as `HASH`.
-fn stable(text: &str) -> String {
+fn strip_variable_parts(text: &str) -> String {
     let mut out = text.to_owned();
     for (start, end, name) in [("nonce-", "'", "NONCE"), ("nonce=\"", "\"", "NONCE"), ("?v=", "\"", "HASH")] {
         let mut from = 0;
@@ -136,26 +137,26 @@ fn stable(text: &str) -> String {
     out
 }
 
-fn snapshot(name: &str, text: &str) {
+fn assert_snapshot(name: &str, text: &str) {
     let mut settings = insta::Settings::clone_current();
     settings.set_snapshot_path(PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/snapshots")));
     settings.set_prepend_module_to_snapshot(false);
-    settings.bind(|| insta::assert_snapshot!(name, stable(text)));
+    settings.bind(|| insta::assert_snapshot!(name, strip_variable_parts(text)));
 }
 
 #[tokio::test]
 async fn a_failure_page_says_what_happened_what_to_do_and_what_mends_it() {
-    for (lang, name) in [(Lang::Zh, "page_failure_zh"), (Lang::En, "page_failure_en")] {
-        let response = pages().failure(&view(lang), &trusted_ip());
+    for (lang, name) in [(Language::Zh, "page_failure_zh"), (Language::En, "page_failure_en")] {
+        let response = test_pages().failure(&test_context(lang), &trusted_ip());
         assert_eq!(response.status(), 503);
-        snapshot(name, &html(response).await);
+        assert_snapshot(name, &read_html(response).await);
     }
 }
 
 #[tokio::test]
 async fn the_headers_of_every_kind_of_page_permit_only_what_it_needs() {
     let mut seen = String::new();
-    for (name, response) in all(&pages(), &view(Lang::Zh)) {
+    for (name, response) in render_all(&test_pages(), &test_context(Language::Zh)) {
         if !["full-trouble", "scan", "open-wecom", "home", "break-out"].contains(&name.as_str()) {
             continue;
         }
@@ -166,15 +167,15 @@ async fn the_headers_of_every_kind_of_page_permit_only_what_it_needs() {
             writeln!(seen, "  {n}: {}", v.to_str().unwrap()).unwrap();
         }
     }
-    snapshot("page_headers", &seen);
+    assert_snapshot("page_headers", &seen);
 }
 
 #[tokio::test]
 async fn every_page_has_both_languages_the_request_id_the_time_and_whom_to_ask() {
-    for lang in [Lang::Zh, Lang::En] {
-        for (name, response) in all(&pages(), &view(lang)) {
+    for lang in [Language::Zh, Language::En] {
+        for (name, response) in render_all(&test_pages(), &test_context(lang)) {
             assert_eq!(header(&response, "cache-control"), "no-store", "{name}");
-            let html = html(response).await;
+            let html = read_html(response).await;
             assert!(html.contains(&format!("<html lang=\"{}\">", lang.tag())), "{name}");
             assert!(html.contains("lang=\"zh-CN\"") && html.contains("lang=\"en\""), "{name}");
             assert_eq!(html.matches("<h1").count(), 1, "{name}");
@@ -188,9 +189,9 @@ async fn every_page_has_both_languages_the_request_id_the_time_and_whom_to_ask()
 
 #[tokio::test]
 async fn no_page_has_inline_style_or_handlers_and_a_script_only_with_the_nonce_of_its_policy() {
-    for (name, response) in all(&pages(), &view(Lang::Zh)) {
+    for (name, response) in render_all(&test_pages(), &test_context(Language::Zh)) {
         let policy = header(&response, "content-security-policy").to_owned();
-        let html = html(response).await;
+        let html = read_html(response).await;
         for bad in [" style=", " onclick", " onload", " onerror", "javascript:", "<script>", "http://"] {
             assert!(!html.contains(bad), "{name}: {bad}");
         }
@@ -212,19 +213,19 @@ async fn no_page_has_inline_style_or_handlers_and_a_script_only_with_the_nonce_o
 #[tokio::test]
 async fn more_hosts_than_a_header_holds_still_show_the_page_that_leads_out_of_their_frames() {
     let many: Vec<_> = (0..500).map(|n| format!("https://app-{n}.example.com")).collect();
-    let response = pages().top_window(&view(Lang::Zh), "/sso/login?rd=%2F", &many);
+    let response = test_pages().top_window(&test_context(Language::Zh), "/sso/login?rd=%2F", &many);
     let policy = header(&response, "content-security-policy");
-    assert!(policy.len() < MAX_POLICY && policy.ends_with("frame-ancestors https: http:"), "{policy}");
+    assert!(policy.len() < MAX_POLICY_BYTES && policy.ends_with("frame-ancestors https: http:"), "{policy}");
     assert_eq!(header(&response, "x-frame-options"), "");
 }
 
 #[tokio::test]
 async fn the_page_that_hands_a_fragment_on_is_blank_and_goes_on_without_its_script() {
     let next = "/_gongpai/login?fragment=1&rd=%2F";
-    let response = pages().hand_on(&view(Lang::Zh), next, next);
+    let response = test_pages().hand_on(&test_context(Language::Zh), next, next);
     let policy = header(&response, "content-security-policy").to_owned();
     assert!(policy.contains("script-src 'nonce-") && policy.ends_with("frame-ancestors 'none'"), "{policy}");
-    let html = html(response).await.replace("&#38;", "&");
+    let html = read_html(response).await.replace("&#38;", "&");
     let body = html.split("<body>").nth(1).unwrap();
     let blank = body.replace("<noscript>", "\0").split('\0').next().unwrap().trim().is_empty();
     assert!(blank && body.contains(&format!("href=\"{next}\"")), "{body}");
@@ -236,40 +237,42 @@ async fn the_page_that_hands_a_fragment_on_is_blank_and_goes_on_without_its_scri
 
 #[tokio::test]
 async fn two_pages_never_share_a_nonce() {
-    let policy = || header(&pages().scan(&view(Lang::Zh), &scan()), "content-security-policy").to_owned();
+    let policy = || {
+        header(&test_pages().scan(&test_context(Language::Zh), &scan()), "content-security-policy").to_owned()
+    };
     assert_ne!(policy(), policy());
 }
 
 #[tokio::test]
 async fn case_35_hostile_text_is_only_ever_text() {
-    let pages = Pages::new(PageSettings {
-        title: HOSTILE.to_owned(),
-        contact: HOSTILE.to_owned(),
+    let pages = PageRenderer::new(PageSettings {
+        title: HOSTILE_TEXT.to_owned(),
+        contact: HOSTILE_TEXT.to_owned(),
         ..PageSettings::default()
     });
-    let hostile = || Text::new(HOSTILE, HOSTILE);
+    let hostile = || BilingualText::new(HOSTILE_TEXT, HOSTILE_TEXT);
     let failure = Failure {
-        detail: Some(HOSTILE.to_owned()),
+        detail: Some(HOSTILE_TEXT.to_owned()),
         meaning: Some(hostile()),
         remedy: Some(hostile()),
         console: Some(hostile()),
-        retry: Some(format!("/x?{HOSTILE}")),
-        auto_retry: Some(format!("/x?{HOSTILE}")),
+        retry: Some(format!("/x?{HOSTILE_TEXT}")),
+        auto_retry: Some(format!("/x?{HOSTILE_TEXT}")),
         ..Failure::new(Code::WecomUnreachable)
     };
-    let scan = Scan {
+    let scan = ScanPageInput {
         frame_url: "https://x.example/\"><script>alert(1)</script>".to_owned(),
         next_url: "https://x.example/\"><script>alert(1)</script>".to_owned(),
         start_url: Some("/\"><script>alert(1)</script>".to_owned()),
         session_url: "\"><script>alert(1)</script>".to_owned(),
         link_url: "javascript:alert(1)".to_owned(),
-        host: HOSTILE.to_owned(),
+        host: HOSTILE_TEXT.to_owned(),
         ..scan()
     };
-    let view = view(Lang::Zh);
+    let view = test_context(Language::Zh);
     for (name, response) in [
         ("failure", pages.failure(&view, &failure)),
-        ("home", pages.home(&view, HOSTILE, HOSTILE, "javascript:alert(1)")),
+        ("home", pages.home(&view, HOSTILE_TEXT, HOSTILE_TEXT, "javascript:alert(1)")),
         ("scan", pages.scan(&view, &scan)),
         ("signed out", pages.signed_out(&view, "//evil.example")),
         ("break out", pages.break_out(&view, "data:text/html,<script>alert(1)</script>")),
@@ -279,7 +282,7 @@ async fn case_35_hostile_text_is_only_ever_text() {
     ] {
         assert!(!response.headers().contains_key("set-cookie"), "{name}");
         assert_eq!(header(&response, "refresh").matches("x?").count(), 0, "{name}");
-        let html = html(response).await;
+        let html = read_html(response).await;
         assert!(
             !html.contains("<script>") && !html.contains("</script>\"") && !html.contains("evil"),
             "{name}: {html}"
@@ -291,27 +294,28 @@ async fn case_35_hostile_text_is_only_ever_text() {
 
 #[tokio::test]
 async fn case_28_the_home_page_shows_a_name_and_a_userid_and_nothing_else_of_the_session() {
-    let response = pages().home(&view(Lang::Zh), "张三", "zhangsan", "/sso/logout?rd=%2F");
+    let response = test_pages().home(&test_context(Language::Zh), "张三", "zhangsan", "/sso/logout?rd=%2F");
     assert_eq!(response.status(), 200);
     assert!(!response.headers().contains_key("set-cookie"));
-    snapshot("page_home", &html(response).await);
+    assert_snapshot("page_home", &read_html(response).await);
 }
 
 #[tokio::test]
 async fn trouble_retries_by_itself_only_when_told_where_to() {
-    let response = pages().failure(&view(Lang::Zh), &unreachable());
+    let response = test_pages().failure(&test_context(Language::Zh), &unreachable());
     assert_eq!(header(&response, "refresh"), "5;url=/sso/login?rd=%2F&again=1");
     assert_eq!(header(&response, "retry-after"), "5");
-    assert!(html(response).await.contains(labels::RETRIES_ITSELF.zh.as_ref()));
-    let again = pages().failure(&view(Lang::Zh), &Failure { auto_retry: None, ..unreachable() });
+    assert!(read_html(response).await.contains(labels::RETRIES_ITSELF.zh.as_ref()));
+    let again =
+        test_pages().failure(&test_context(Language::Zh), &Failure { auto_retry: None, ..unreachable() });
     assert!(!again.headers().contains_key("refresh"));
-    assert!(!html(again).await.contains(labels::RETRIES_ITSELF.zh.as_ref()));
+    assert!(!read_html(again).await.contains(labels::RETRIES_ITSELF.zh.as_ref()));
 }
 
 #[tokio::test]
 async fn another_account_is_offered_outside_wecom_only() {
     let offers = async |in_wecom| {
-        html(pages().failure(&View { in_wecom, ..view(Lang::Zh) }, &denied()))
+        read_html(test_pages().failure(&PageContext { in_wecom, ..test_context(Language::Zh) }, &denied()))
             .await
             .contains("/sso/logout?rd=")
     };
@@ -327,9 +331,12 @@ async fn every_code_with_a_button_shows_it_where_it_leads_somewhere() {
             switch_account: Some("/target".to_owned()),
             ..Failure::new(*code)
         };
-        let shown = html(pages().failure(&view(Lang::En), &failure)).await.contains("href=\"/target\"");
-        assert_eq!(shown, code.row().button != Button::None, "{code}");
-        let nowhere = html(pages().failure(&view(Lang::En), &Failure::new(*code))).await;
+        let shown = read_html(test_pages().failure(&test_context(Language::En), &failure))
+            .await
+            .contains("href=\"/target\"");
+        assert_eq!(shown, code.row().button != FailureButton::None, "{code}");
+        let nowhere =
+            read_html(test_pages().failure(&test_context(Language::En), &Failure::new(*code))).await;
         assert!(!nowhere.contains("class=\"button"), "{code}");
     }
 }
@@ -338,12 +345,12 @@ async fn every_code_with_a_button_shows_it_where_it_leads_somewhere() {
 async fn a_program_gets_the_same_failure_as_a_problem_document() {
     let mut headers = HeaderMap::new();
     headers.insert("sec-fetch-mode", HeaderValue::from_static("cors"));
-    let response = pages().answer(&view(Lang::Zh), &trusted_ip(), &headers);
+    let response = test_pages().answer(&test_context(Language::Zh), &trusted_ip(), &headers);
     assert_eq!(
         (response.status().as_u16(), header(&response, "content-type")),
         (503, "application/problem+json")
     );
-    let body = html(response).await;
+    let body = read_html(response).await;
     assert!(body.contains("setup.trusted_ip") && !body.contains("203.0.113.7"), "{body}");
 }
 
@@ -351,7 +358,13 @@ async fn a_program_gets_the_same_failure_as_a_problem_document() {
 fn wecoms_browsers_are_recognised_before_wechats() {
     let in_wecom = |agent: &'static str| {
         let headers = HeaderMap::from_iter([(USER_AGENT, HeaderValue::from_static(agent))]);
-        View::of(&headers, &view(Lang::Zh).request_id, Timestamp::from_millis(0), chrono_tz::UTC).in_wecom
+        PageContext::from_headers(
+            &headers,
+            &test_context(Language::Zh).request_id,
+            Timestamp::from_millis(0),
+            chrono_tz::UTC,
+        )
+        .in_wecom
     };
     assert!(in_wecom("Mozilla/5.0 Mobile/15E148 wxwork/4.1.30 MicroMessenger/7.0.1 Language/zh"));
     assert!(in_wecom("Mozilla/5.0 WXWorkLocal/3.2.200 wwlocal/3.2.200"));
@@ -364,13 +377,16 @@ async fn every_page_fits_into_the_first_round_trip_of_a_connection() {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/pages"));
     std::fs::create_dir_all(&folder).unwrap();
     let css = concat!(env!("CARGO_MANIFEST_DIR"), "/static/assets/");
-    for (lang, suffix) in [(Lang::Zh, "zh"), (Lang::En, "en")] {
-        for (name, response) in all(&pages(), &view(lang)) {
-            let page = html(response).await;
+    for (lang, suffix) in [(Language::Zh, "zh"), (Language::En, "en")] {
+        for (name, response) in render_all(&test_pages(), &test_context(lang)) {
+            let page = read_html(response).await;
             // RFC 6928: ten segments.
             assert!(page.len() < 10 * 1400, "{name}: {} bytes", page.len());
-            std::fs::write(folder.join(format!("{name}.{suffix}.html")), page.replace(assets::PREFIX, css))
-                .unwrap();
+            std::fs::write(
+                folder.join(format!("{name}.{suffix}.html")),
+                page.replace(assets::ASSETS_PREFIX, css),
+            )
+            .unwrap();
         }
     }
 }

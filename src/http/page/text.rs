@@ -3,20 +3,20 @@
 use crate::base::text::{breaks_line, turns_direction};
 
 /// The most characters of one text from outside; a page is one screen.
-const MAX: usize = 300;
+const MAX_TEXT_CHARS: usize = 300;
 
 /// `text` on one line, without control characters and without the marks that turn the direction of writing
 /// (they let a name or a rule show as something else), cut to a length that fits the page.
 ///
 /// Escaping for HTML is the template's part.
-pub(super) fn clean(text: &str) -> String {
+pub(super) fn clean_for_page(text: &str) -> String {
     let mut out: String = text
         .chars()
         .filter(|c| !turns_direction(*c))
         .map(|c| if breaks_line(c) { ' ' } else { c })
-        .take(MAX + 1)
+        .take(MAX_TEXT_CHARS + 1)
         .collect();
-    if let Some((at, _)) = out.char_indices().nth(MAX) {
+    if let Some((at, _)) = out.char_indices().nth(MAX_TEXT_CHARS) {
         out.truncate(at);
         out.push('…');
     }
@@ -37,15 +37,15 @@ mod tests {
 
     #[test]
     fn case_30_control_characters_and_direction_marks_do_not_reach_a_page() {
-        assert_eq!(clean("a\r\nSet-Cookie: x\u{1b}[31mred\0"), "a  Set-Cookie: x [31mred");
-        assert_eq!(clean("admin\u{202e}nimda"), "adminnimda");
-        assert_eq!(clean("张三 <b>"), "张三 <b>");
+        assert_eq!(clean_for_page("a\r\nSet-Cookie: x\u{1b}[31mred\0"), "a  Set-Cookie: x [31mred");
+        assert_eq!(clean_for_page("admin\u{202e}nimda"), "adminnimda");
+        assert_eq!(clean_for_page("张三 <b>"), "张三 <b>");
     }
 
     #[test]
     fn a_text_longer_than_the_page_is_cut_on_a_character() {
-        let long = clean(&"字".repeat(5000));
-        assert_eq!(long.chars().count(), MAX + 1);
+        let long = clean_for_page(&"字".repeat(5000));
+        assert_eq!(long.chars().count(), MAX_TEXT_CHARS + 1);
         assert!(long.ends_with('…'));
     }
 

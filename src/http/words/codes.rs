@@ -2,8 +2,8 @@
 
 use axum::http::StatusCode;
 
-use super::{Button, Kind, Row};
-use crate::http::lang::Text;
+use super::{CodeRow, FailureButton, FailureKind};
+use crate::http::language::BilingualText;
 
 macro_rules! codes {
     ($(
@@ -23,17 +23,17 @@ macro_rules! codes {
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
             /// This code's row.
-            pub fn row(self) -> &'static Row {
+            pub fn row(self) -> &'static CodeRow {
                 match self {
                     $(Self::$variant => {
-                        static ROW: Row = Row {
+                        static ROW: CodeRow = CodeRow {
                             name: $name,
                             status: StatusCode::$status,
-                            kind: Kind::$kind,
-                            button: Button::$button,
-                            happened: Text::fixed($happened_zh, $happened_en),
-                            advice: Text::fixed($advice_zh, $advice_en),
-                            admin: Text::fixed($admin_zh, $admin_en),
+                            kind: FailureKind::$kind,
+                            button: FailureButton::$button,
+                            happened: BilingualText::fixed($happened_zh, $happened_en),
+                            advice: BilingualText::fixed($advice_zh, $advice_en),
+                            admin: BilingualText::fixed($admin_zh, $admin_en),
                         };
                         &ROW
                     })*

@@ -1,14 +1,14 @@
 //! The words of the pages themselves: headings, buttons, labels.
 
-use crate::http::lang::Text;
+use crate::http::language::BilingualText;
 
 macro_rules! labels {
     ($($name:ident $zh:literal $en:literal;)*) => {
-        $(#[doc = $en] pub const $name: Text = Text::fixed($zh, $en);)*
+        $(#[doc = $en] pub const $name: BilingualText = BilingualText::fixed($zh, $en);)*
 
         /// Every label with its name, for the test of completeness.
         #[cfg(test)]
-        pub const ALL: &[(&str, Text)] = &[$((stringify!($name), $name)),*];
+        pub const ALL: &[(&str, BilingualText)] = &[$((stringify!($name), $name)),*];
     };
 }
 

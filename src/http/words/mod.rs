@@ -10,11 +10,11 @@ use axum::http::StatusCode;
 
 pub use codes::Code;
 
-use super::lang::Text;
+use super::language::BilingualText;
 
 /// Which page of the inventory a failure is shown on. It decides the picture, and whether the page retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum FailureKind {
     /// This person may not, however often they try.
     Refused,
     /// This attempt came to nothing; another one may work.
@@ -31,7 +31,7 @@ pub enum Kind {
 
 /// The one button of a failure page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Button {
+pub enum FailureButton {
     /// 重试
     Retry,
     /// 换个账号; not shown inside WeCom, where the account is the app's.
@@ -44,22 +44,22 @@ pub enum Button {
 
 /// One row of the table.
 #[derive(Debug)]
-pub struct Row {
+pub struct CodeRow {
     /// The stable name, `signin.not_member`.
     pub name: &'static str,
     /// The status of the answer, page or JSON.
     pub status: StatusCode,
     /// The page it is shown on.
-    pub kind: Kind,
+    pub kind: FailureKind,
     /// Its button.
-    pub button: Button,
+    pub button: FailureButton,
     /// What happened, in one sentence.
-    pub happened: Text,
+    pub happened: BilingualText,
     /// What to do, in one sentence.
-    pub advice: Text,
+    pub advice: BilingualText,
     /// What the administrator needs to know; names of WeCom's console pages stand in 「」 as the console
     /// writes them, in both languages.
-    pub admin: Text,
+    pub admin: BilingualText,
 }
 
 impl Code {
@@ -89,7 +89,7 @@ mod tests {
         matches!(c, '\u{4e00}'..='\u{9fff}')
     }
 
-    fn check(name: &str, text: &Text) {
+    fn check_text(name: &str, text: &BilingualText) {
         assert!(text.zh.chars().any(is_chinese), "{name}: no Chinese in {:?}", text.zh);
         assert!(text.en.chars().any(|c| c.is_ascii_alphabetic()), "{name}: no English in {:?}", text.en);
         for s in [&text.zh, &text.en] {
@@ -113,7 +113,7 @@ mod tests {
         for code in Code::ALL {
             let row = code.row();
             for text in [&row.happened, &row.advice, &row.admin] {
-                check(row.name, text);
+                check_text(row.name, text);
             }
             for text in [&row.happened, &row.advice] {
                 assert!(
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn every_label_is_in_both_languages() {
         for (name, text) in labels::ALL {
-            check(name, text);
+            check_text(name, text);
         }
     }
 
@@ -150,13 +150,13 @@ mod tests {
         for code in Code::ALL {
             let (row, is) = (code.row(), code.status().as_u16());
             let expected: &[u16] = match row.kind {
-                Kind::Refused => &[403],
-                Kind::Attempt if *code == Code::TooMany => &[429],
-                Kind::Attempt => &[400],
-                Kind::Trouble if *code == Code::Internal => &[500],
-                Kind::Trouble | Kind::Setup => &[503],
-                Kind::Message => &[403, 410],
-                Kind::Request => &[400, 401, 403, 404, 405, 409, 410, 412, 413, 422],
+                FailureKind::Refused => &[403],
+                FailureKind::Attempt if *code == Code::TooMany => &[429],
+                FailureKind::Attempt => &[400],
+                FailureKind::Trouble if *code == Code::Internal => &[500],
+                FailureKind::Trouble | FailureKind::Setup => &[503],
+                FailureKind::Message => &[403, 410],
+                FailureKind::Request => &[400, 401, 403, 404, 405, 409, 410, 412, 413, 422],
             };
             assert!(expected.contains(&is), "{code}: {is}");
         }

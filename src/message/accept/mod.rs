@@ -8,7 +8,7 @@
 //!   desk::Desk::write      one transaction for all who ask at the same time; durable when it answers
 //! ```
 
-mod desk;
+mod group_commit;
 mod recipients;
 mod store;
 pub mod upload;
@@ -19,36 +19,36 @@ use std::time::Duration;
 use chrono::{DateTime, Timelike as _};
 use chrono_tz::Tz;
 
-use self::desk::Draft;
-pub(super) use self::desk::{Desk, is_about_content};
-use self::store::Written;
-use super::content::{self, Finding, Order};
-use super::{Messages, Targets};
+use self::group_commit::NewMessage;
+pub(super) use self::group_commit::{GroupCommit, is_content_error};
+use self::store::InsertOutcome;
+use super::content::{self, FieldError, MessageRequest};
+use super::{MessageTargets, Messages};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ClientId, MessageId};
 use crate::base::secret::sha256;
 use crate::directory::chart::Chart;
 
 /// The most entries of `users`, `units` and `tags` together.
-pub const MOST_RECIPIENTS: usize = 10_000;
+pub const MAX_TARGETS: usize = 10_000;
 
 /// The latest `expires_at`.
-const LATEST: Duration = Duration::from_secs(30 * 24 * 3600);
+const MAX_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long links lead somewhere, unless the message says until when it is good.
-pub(super) const LINKS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
+pub(super) const LINK_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// A message to more recipients than that keeps away from the minutes in which everybody sends.
-const FEW: usize = 100;
+const MAX_UNSPREAD_RECIPIENTS: usize = 100;
 
 /// How far such a message is put off at most.
-const SPREAD_MS: u64 = 3 * 60 * 1000;
+const MAX_SPREAD_MS: u64 = 3 * 60 * 1000;
 
 /// What expires sooner is not put off.
-const IN_A_HURRY: Duration = Duration::from_secs(10 * 60);
+const MIN_LIFETIME_TO_SPREAD: Duration = Duration::from_secs(10 * 60);
 
 /// The longest `Idempotency-Key`.
-const LONGEST_KEY: usize = 255;
+const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 
 /// Who sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Sender {
 
 /// A message that is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Accepted {
+pub struct AcceptedMessage {
     /// Its id.
     pub id: MessageId,
     /// What was cut: `content.title`.
@@ -82,32 +82,32 @@ pub struct Accepted {
 
 /// Why an order was not accepted.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
+pub enum AcceptError {
     /// Nothing is accepted here; the text names the key.
     #[error("{0}")]
     Unavailable(String),
     /// Not 1 to 255 printable ASCII characters.
-    #[error("an Idempotency-Key is 1 to {LONGEST_KEY} printable ASCII characters")]
+    #[error("an Idempotency-Key is 1 to {MAX_IDEMPOTENCY_KEY_BYTES} printable ASCII characters")]
     BadKey,
     /// The key stands for another order.
     #[error("another message was sent with this Idempotency-Key")]
     KeyReused,
     /// Everything that is wrong with it.
-    #[error("{}", listed(.0))]
-    Invalid(Vec<Finding>),
+    #[error("{}", join_field_errors(.0))]
+    Invalid(Vec<FieldError>),
     /// The database failed; the message may be on disk all the same.
     #[error(transparent)]
     Store(Arc<sqlx::Error>),
 }
 
-impl From<sqlx::Error> for Refused {
+impl From<sqlx::Error> for AcceptError {
     fn from(error: sqlx::Error) -> Self {
         Self::Store(Arc::new(error))
     }
 }
 
 /// Findings in one line.
-pub fn listed(findings: &[Finding]) -> String {
+pub fn join_field_errors(findings: &[FieldError]) -> String {
     findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
@@ -124,99 +124,103 @@ impl Messages {
         chart: &Chart,
         sender: Sender,
         key: Option<&str>,
-        order: Order,
-    ) -> Result<Accepted, Refused> {
+        order: MessageRequest,
+    ) -> Result<AcceptedMessage, AcceptError> {
         let inner = &*self.0;
         let (settings, now) = (&inner.settings, inner.clock.now());
         if let Some(reason) = &settings.unavailable {
-            return Err(Refused::Unavailable(reason.clone()));
+            return Err(AcceptError::Unavailable(reason.clone()));
         }
         let printable = |key: &str| !key.is_empty() && key.bytes().all(|b| (b' '..=b'~').contains(&b));
-        if key.is_some_and(|key| key.len() > LONGEST_KEY || !printable(key)) {
-            return Err(Refused::BadKey);
+        if key.is_some_and(|key| key.len() > MAX_IDEMPOTENCY_KEY_BYTES || !printable(key)) {
+            return Err(AcceptError::BadKey);
         }
         let request_hash = order.hash();
-        let judged = content::judge(&order, &inner.hosts.load());
+        let judged = content::validate_content(&order, &inner.hosts.load());
         if let Some(key) = key
-            && let Some((id, hash)) = store::by_key(&inner.db, &settings.corp, sender.as_str(), key).await?
+            && let Some((id, hash)) =
+                store::find_by_key(&inner.db, &settings.corp, sender.as_str(), key).await?
         {
             if hash != request_hash {
-                return Err(Refused::KeyReused);
+                return Err(AcceptError::KeyReused);
             }
             let truncated = judged.map(|judged| judged.truncated).unwrap_or_default();
-            return Ok(Accepted { id, truncated, repeated: true });
+            return Ok(AcceptedMessage { id, truncated, repeated: true });
         }
         let mut findings = Vec::new();
-        let targets = recipients::resolve(&inner.db, settings, chart, &order.to, now, &mut findings).await?;
+        let targets =
+            recipients::resolve_targets(&inner.db, settings, chart, &order.to, now, &mut findings).await?;
         if let Some(at) = order.expires_at
-            && (at <= now || at > now.plus(LATEST))
+            && (at <= now || at > now.plus(MAX_EXPIRY))
         {
-            findings.push(Finding {
+            findings.push(FieldError {
                 field: "expires_at".to_owned(),
                 problem: format!("{} is not within the next 30 days", at.rfc3339()),
             });
         }
         let judged = match (judged, findings) {
             (Ok(judged), findings) if findings.is_empty() => judged,
-            (Ok(_), findings) => return Err(Refused::Invalid(findings)),
+            (Ok(_), findings) => return Err(AcceptError::Invalid(findings)),
             (Err(more), mut findings) => {
                 findings.extend(more);
-                return Err(Refused::Invalid(findings));
+                return Err(AcceptError::Invalid(findings));
             }
         };
         let id = MessageId::generate(now);
-        let draft = Draft {
-            not_before: not_before(&id, &targets, order.expires_at, settings.time_zone, now),
+        let draft = NewMessage {
+            not_before: spread_not_before(&id, &targets, order.expires_at, settings.time_zone, now),
             corp: settings.corp.clone(),
             client: sender.as_str().to_owned(),
             key: key.map(str::to_owned),
             request_hash,
             kind: order.kind,
-            body: content::body(order.kind, &judged.content),
+            body: content::body_hash(order.kind, &judged.content),
             content: judged.content,
             is_unique: judged.is_unique,
             links: judged.links,
-            links_expire_at: order.expires_at.unwrap_or_else(|| now.plus(LINKS_LAST)),
+            links_expire_at: order.expires_at.unwrap_or_else(|| now.plus(LINK_LIFETIME)),
             targets: serde_json::to_string(&targets).map_err(|error| sqlx::Error::Encode(error.into()))?,
             expires_at: order.expires_at,
             id: id.clone(),
         };
-        let (id, repeated) = match inner.desk.write(&inner.db, &inner.clock, draft).await {
-            Ok(Written::Its) => (id, false),
-            Ok(Written::Of(other)) => (other, true),
-            Ok(Written::Taken) => return Err(Refused::KeyReused),
-            Err(error) => return Err(Refused::Store(error)),
+        let (id, repeated) = match inner.group_commit.write(&inner.db, &inner.clock, draft).await {
+            Ok(InsertOutcome::Inserted) => (id, false),
+            Ok(InsertOutcome::RepeatOf(other)) => (other, true),
+            Ok(InsertOutcome::KeyConflict) => return Err(AcceptError::KeyReused),
+            Err(error) => return Err(AcceptError::Store(error)),
         };
         if !repeated {
-            inner.metrics.accepted(1);
+            inner.metrics.add_accepted(1);
         }
-        inner.news.notify_one();
-        Ok(Accepted { id, truncated: judged.truncated, repeated })
+        inner.accepted_signal.notify_one();
+        Ok(AcceptedMessage { id, truncated: judged.truncated, repeated })
     }
 
     /// How many transactions wrote messages here: less than the messages, if many came at once.
     pub fn commits(&self) -> u64 {
-        self.0.desk.commits()
+        self.0.group_commit.commits()
     }
 }
 
 /// WeCom asks not to be sent to at minute 0 and 30 of the hour (document 90236): then everybody does. A message to many
 /// that is accepted in such a minute is put off by up to three minutes, by how much follows from its id; unless it is not
 /// good for long.
-fn not_before(
+fn spread_not_before(
     id: &MessageId,
-    targets: &Targets,
+    targets: &MessageTargets,
     expires_at: Option<Timestamp>,
     zone: Tz,
     now: Timestamp,
 ) -> Timestamp {
-    let many =
-        targets.all || targets.users.len() > FEW || !targets.units.is_empty() || !targets.tags.is_empty();
+    let many = targets.all
+        || targets.users.len() > MAX_UNSPREAD_RECIPIENTS
+        || !targets.units.is_empty()
+        || !targets.tags.is_empty();
     let local = DateTime::from_timestamp_millis(now.millis()).map(|utc| utc.with_timezone(&zone));
-    let in_a_hurry = expires_at.is_some_and(|at| at.since(now) < IN_A_HURRY);
+    let in_a_hurry = expires_at.is_some_and(|at| at.since(now) < MIN_LIFETIME_TO_SPREAD);
     if !many || in_a_hurry || local.is_none_or(|local| local.minute() % 30 != 0) {
         return now;
     }
     let number = sha256(id.as_str().as_bytes()).iter().take(8).fold(0_u64, |n, b| n << 8 | u64::from(*b));
-    now.plus(Duration::from_millis(number % SPREAD_MS))
+    now.plus(Duration::from_millis(number % MAX_SPREAD_MS))
 }

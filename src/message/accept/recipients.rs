@@ -4,90 +4,91 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::time::Duration;
 
-use super::MOST_RECIPIENTS;
+use super::MAX_TARGETS;
 use super::store;
 use crate::base::clock::Timestamp;
 use crate::base::id::UserId;
 use crate::db::Db;
-use crate::directory::chart::{Chart, Reference, Unfound};
-use crate::directory::{Source, Status};
-use crate::message::content::{Finding, To};
-use crate::message::{Settings, Targets};
+use crate::directory::chart::{Chart, ChartReference, ReferenceError};
+use crate::directory::{EntrySource, PersonStatus};
+use crate::message::content::{FieldError, RequestedRecipients};
+use crate::message::{MessageSettings, MessageTargets};
 
 /// So many of one kind are named when they are wrong.
-const NAMED: usize = 10;
+const MAX_NAMED_ENTRIES: usize = 10;
 
 /// While a complete run is younger, whom it did not find is not there.
-const CURRENT: Duration = Duration::from_secs(24 * 3600);
+const COMPLETE_RUN_VALIDITY: Duration = Duration::from_secs(24 * 3600);
 
 /// Resolves recipients and adds to `findings` what is wrong with them.
-pub(super) async fn resolve(
+pub(super) async fn resolve_targets(
     db: &Db,
-    settings: &Settings,
+    settings: &MessageSettings,
     chart: &Chart,
-    to: &To,
+    to: &RequestedRecipients,
     now: Timestamp,
-    findings: &mut Vec<Finding>,
-) -> sqlx::Result<Targets> {
-    let mut targets = Targets { all: to.all, ..Targets::default() };
+    findings: &mut Vec<FieldError>,
+) -> sqlx::Result<MessageTargets> {
+    let mut targets = MessageTargets { all: to.all, ..MessageTargets::default() };
     let count = to.users.len() + to.units.len() + to.tags.len();
-    if count > MOST_RECIPIENTS {
-        add(findings, "to", format!("{count} users, units and tags, at most {MOST_RECIPIENTS}"));
+    if count > MAX_TARGETS {
+        add_error(findings, "to", format!("{count} users, units and tags, at most {MAX_TARGETS}"));
         return Ok(targets);
     }
     if to.all && count > 0 {
-        add(
+        add_error(
             findings,
             "to.all",
             "is for everybody: there can be no users, units or tags beside it".to_owned(),
         );
     } else if !to.all && count == 0 {
-        add(findings, "to", "names nobody: users, units, tags or all".to_owned());
+        add_error(findings, "to", "names nobody: users, units, tags or all".to_owned());
     }
-    let userids = userids(&to.users, findings);
-    let holders = store::holders(db, &settings.corp, &userids).await?;
-    let current = chart.complete_at().is_some_and(|at| now.since(at) <= CURRENT);
+    let userids = parse_userids(&to.users, findings);
+    let holders = store::find_userid_owners(db, &settings.corp, &userids).await?;
+    let current = chart.complete_at().is_some_and(|at| now.since(at) <= COMPLETE_RUN_VALIDITY);
     let (mut unknown, mut local, mut left) = (Vec::new(), Vec::new(), Vec::new());
     for userid in userids {
         match holders.get(&userid.folded()) {
             None if current => unknown.push(userid),
             None => targets.users.push((userid, None)),
-            Some(holder) if holder.status == Status::Left => left.push(userid),
-            Some(holder) if holder.source == Source::Local => local.push(userid),
+            Some(holder) if holder.status == PersonStatus::Left => left.push(userid),
+            Some(holder) if holder.source == EntrySource::Local => local.push(userid),
             Some(holder) => targets.users.push((userid, Some(holder.id.clone()))),
         }
     }
-    name(findings, "to.users", "not in the directory", &unknown);
-    name(findings, "to.users", "no account in WeCom", &local);
-    name(findings, "to.users", "left the company", &left);
-    targets.units = found(&to.units, "to.units", findings, |reference| {
+    add_error_naming(findings, "to.users", "not in the directory", &unknown);
+    add_error_naming(findings, "to.users", "no account in WeCom", &local);
+    add_error_naming(findings, "to.users", "left the company", &left);
+    targets.units = resolve_references(&to.units, "to.units", findings, |reference| {
         chart.find_unit(reference).map(|placed| placed.unit.id.clone())
     });
-    targets.tags =
-        found(&to.tags, "to.tags", findings, |reference| chart.find_tag(reference).map(|tag| tag.id.clone()));
+    targets.tags = resolve_references(&to.tags, "to.tags", findings, |reference| {
+        chart.find_tag(reference).map(|tag| tag.id.clone())
+    });
     Ok(targets)
 }
 
-fn add(findings: &mut Vec<Finding>, field: &str, problem: String) {
-    findings.push(Finding { field: field.to_owned(), problem });
+fn add_error(findings: &mut Vec<FieldError>, field: &str, problem: String) {
+    findings.push(FieldError { field: field.to_owned(), problem });
 }
 
 /// Says of some entries what is wrong with them.
-fn name<T: Display>(findings: &mut Vec<Finding>, field: &str, what: &str, wrong: &[T]) {
+fn add_error_naming<T: Display>(findings: &mut Vec<FieldError>, field: &str, what: &str, wrong: &[T]) {
     if wrong.is_empty() {
         return;
     }
     let short = |entry: &T| -> String {
         entry.to_string().chars().filter(|c| !c.is_control()).take(UserId::MAX_CHARS).collect()
     };
-    let named = wrong.iter().take(NAMED).map(short).collect::<Vec<_>>().join(", ");
-    let more = wrong.len().saturating_sub(NAMED);
+    let named = wrong.iter().take(MAX_NAMED_ENTRIES).map(short).collect::<Vec<_>>().join(", ");
+    let more = wrong.len().saturating_sub(MAX_NAMED_ENTRIES);
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    add(findings, field, format!("{what}: {named}{more}"));
+    add_error(findings, field, format!("{what}: {named}{more}"));
 }
 
 /// Userids, each once however it is capitalised.
-fn userids(texts: &[String], findings: &mut Vec<Finding>) -> Vec<UserId> {
+fn parse_userids(texts: &[String], findings: &mut Vec<FieldError>) -> Vec<UserId> {
     let (mut good, mut bad, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
     for text in texts {
         match UserId::parse_existing(text) {
@@ -96,32 +97,35 @@ fn userids(texts: &[String], findings: &mut Vec<Finding>) -> Vec<UserId> {
             Err(_) => bad.push(text),
         }
     }
-    name(findings, "to.users", "no userids of WeCom's", &bad);
+    add_error_naming(findings, "to.users", "no userids of WeCom's", &bad);
     good
 }
 
 /// Units or tags, each once.
-fn found<T: Clone + Eq + std::hash::Hash>(
+fn resolve_references<T: Clone + Eq + std::hash::Hash>(
     texts: &[String],
     field: &str,
-    findings: &mut Vec<Finding>,
-    find: impl Fn(&Reference) -> Result<T, Unfound>,
+    findings: &mut Vec<FieldError>,
+    find: impl Fn(&ChartReference) -> Result<T, ReferenceError>,
 ) -> Vec<T> {
     let (mut ids, mut seen) = (Vec::new(), HashSet::new());
     let (mut unknown, mut ambiguous) = (Vec::new(), Vec::new());
     for text in texts {
-        match Reference::parse(text).ok_or(Unfound::Unknown).and_then(|reference| find(&reference)) {
+        match ChartReference::parse(text)
+            .ok_or(ReferenceError::Unknown)
+            .and_then(|reference| find(&reference))
+        {
             Ok(id) => {
                 if seen.insert(id.clone()) {
                     ids.push(id);
                 }
             }
-            Err(Unfound::Unknown) => unknown.push(format!("{text:?}")),
-            Err(Unfound::Ambiguous(_)) => ambiguous.push(format!("{text:?}")),
+            Err(ReferenceError::Unknown) => unknown.push(format!("{text:?}")),
+            Err(ReferenceError::Ambiguous(_)) => ambiguous.push(format!("{text:?}")),
         }
     }
-    name(findings, field, "not in the directory", &unknown);
-    name(findings, field, "several have that path, write wecom:ID", &ambiguous);
+    add_error_naming(findings, field, "not in the directory", &unknown);
+    add_error_naming(findings, field, "several have that path, write wecom:ID", &ambiguous);
     ids
 }
 
@@ -134,7 +138,7 @@ mod tests {
         let texts =
             ["zhangsan", "ZHANGSAN", "张三", "a+b", "w#1", "_lead", "@all", "a|b", "ww1/zhangsan", ""];
         let mut findings = Vec::new();
-        let good = userids(&texts.map(str::to_owned), &mut findings);
+        let good = parse_userids(&texts.map(str::to_owned), &mut findings);
         assert_eq!(good, ["zhangsan", "张三", "a+b", "w#1", "_lead"].map(UserId::new));
         assert_eq!(findings[0].problem, "no userids of WeCom's: @all, a|b, ww1/zhangsan, ");
     }

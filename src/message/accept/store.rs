@@ -4,23 +4,23 @@ use std::collections::HashMap;
 
 use sqlx::Row as _;
 
-use super::desk::Draft;
+use super::group_commit::NewMessage;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId, PersonId, UserId};
 use crate::db::{Db, Tx};
-use crate::directory::row::{published, readable};
-use crate::directory::{Source, Status};
-use crate::message::Status as MessageStatus;
+use crate::directory::row::{keep_readable, published};
+use crate::directory::{EntrySource, PersonStatus};
+use crate::message::MessageStatus;
 
 /// Whoever has a userid.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Holder {
+pub(super) struct UseridOwner {
     /// Our id.
     pub(super) id: PersonId,
     /// Whose entry it is.
-    pub(super) source: Source,
+    pub(super) source: EntrySource,
     /// Whether the person is still there.
-    pub(super) status: Status,
+    pub(super) status: PersonStatus,
 }
 
 macro_rules! holders {
@@ -36,47 +36,48 @@ macro_rules! holders {
 }
 
 /// So many userids are looked up at once.
-const AT_ONCE: usize = 50;
+const USERIDS_PER_QUERY: usize = 50;
 
 /// One statement for one, one for [`AT_ONCE`]: the database prepares each once.
-const ONE: &str = holders!("= $2");
-const MANY: &str = holders!(
+const FIND_ONE_OWNER: &str = holders!("= $2");
+const FIND_MANY_OWNERS: &str = holders!(
     "IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
          $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, \
          $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51)"
 );
 
 /// Who has those userids now, by userid in lower case.
-pub(super) async fn holders(
+pub(super) async fn find_userid_owners(
     db: &Db,
     corp: &CorpId,
     userids: &[UserId],
-) -> sqlx::Result<HashMap<String, Holder>> {
+) -> sqlx::Result<HashMap<String, UseridOwner>> {
     let folded: Vec<String> = userids.iter().map(UserId::folded).collect();
     let mut found = HashMap::with_capacity(folded.len());
-    for some in folded.chunks(AT_ONCE) {
-        let mut query = sqlx::query(if some.len() == 1 { ONE } else { MANY }).bind(corp.as_str());
+    for some in folded.chunks(USERIDS_PER_QUERY) {
+        let mut query =
+            sqlx::query(if some.len() == 1 { FIND_ONE_OWNER } else { FIND_MANY_OWNERS }).bind(corp.as_str());
         let last = some.last().into_iter().cycle();
-        let places = if some.len() == 1 { 1 } else { AT_ONCE };
+        let places = if some.len() == 1 { 1 } else { USERIDS_PER_QUERY };
         for userid in some.iter().chain(last).take(places) {
             query = query.bind(userid);
         }
         let rows = query.fetch_all(db.pool()).await?;
         let read = rows.iter().map(|row| {
-            let holder = Holder {
+            let holder = UseridOwner {
                 id: PersonId::new(row.try_get::<String, _>(1)?),
-                source: Source::parse(&row.try_get::<String, _>(2)?),
-                status: Status::parse(&row.try_get::<String, _>(3)?),
+                source: EntrySource::parse(&row.try_get::<String, _>(2)?),
+                status: PersonStatus::parse(&row.try_get::<String, _>(3)?),
             };
             Ok((row.try_get::<String, _>(0)?, holder))
         });
-        found.extend(readable("person_rows", read)?);
+        found.extend(keep_readable("person_rows", read)?);
     }
     Ok(found)
 }
 
 /// The message that a client's key stands for, and the hash of what was asked for with it.
-pub(super) async fn by_key(
+pub(super) async fn find_by_key(
     db: &Db,
     corp: &CorpId,
     client: &str,
@@ -95,18 +96,22 @@ pub(super) async fn by_key(
 
 /// What became of a draft.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Written {
+pub(super) enum InsertOutcome {
     /// It is a message now, or was one already: whoever wrote it did not live to say so.
-    Its,
+    Inserted,
     /// Its key stands for that message.
-    Of(MessageId),
+    RepeatOf(MessageId),
     /// Its key stands for another request.
-    Taken,
+    KeyConflict,
 }
 
 /// Writes drafts in their order. The order of `seq` is the order in which transactions of all replicas come by here, since
 /// whoever takes the counter holds it until the end.
-pub(super) async fn insert(tx: &mut Tx, drafts: &[&Draft], now: Timestamp) -> sqlx::Result<Vec<Written>> {
+pub(super) async fn insert_messages(
+    tx: &mut Tx,
+    drafts: &[&NewMessage],
+    now: Timestamp,
+) -> sqlx::Result<Vec<InsertOutcome>> {
     let count = i64::try_from(drafts.len()).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let row = sqlx::query("UPDATE feed_counter SET seq = seq + $1 WHERE name = 'message' RETURNING seq")
         .bind(count)
@@ -115,12 +120,17 @@ pub(super) async fn insert(tx: &mut Tx, drafts: &[&Draft], now: Timestamp) -> sq
     let first = row.try_get::<i64, _>(0)? - count + 1;
     let mut written = Vec::with_capacity(drafts.len());
     for (seq, draft) in (first..).zip(drafts) {
-        written.push(insert_one(tx, draft, seq, now).await?);
+        written.push(insert_message(tx, draft, seq, now).await?);
     }
     Ok(written)
 }
 
-async fn insert_one(tx: &mut Tx, draft: &Draft, seq: i64, now: Timestamp) -> sqlx::Result<Written> {
+async fn insert_message(
+    tx: &mut Tx,
+    draft: &NewMessage,
+    seq: i64,
+    now: Timestamp,
+) -> sqlx::Result<InsertOutcome> {
     let new = sqlx::query(
         "INSERT INTO messages (id, corp_id, seq, client_id, idempotency_key, request_hash, kind, content, body, \
                                is_unique, targets, status, reason, not_before, expires_at, expanded_to, created_at, \
@@ -147,7 +157,7 @@ async fn insert_one(tx: &mut Tx, draft: &Draft, seq: i64, now: Timestamp) -> sql
     .await?
     .rows_affected();
     if new == 0 {
-        return standing(tx, draft).await;
+        return find_conflict(tx, draft).await;
     }
     for link in &draft.links {
         sqlx::query(
@@ -161,11 +171,11 @@ async fn insert_one(tx: &mut Tx, draft: &Draft, seq: i64, now: Timestamp) -> sql
         .execute(&mut **tx)
         .await?;
     }
-    Ok(Written::Its)
+    Ok(InsertOutcome::Inserted)
 }
 
 /// What stood in the way of a draft.
-async fn standing(tx: &mut Tx, draft: &Draft) -> sqlx::Result<Written> {
+async fn find_conflict(tx: &mut Tx, draft: &NewMessage) -> sqlx::Result<InsertOutcome> {
     let row = sqlx::query(
         "SELECT id, request_hash FROM messages \
          WHERE id = $1 OR (corp_id = $2 AND client_id = $3 AND idempotency_key = $4)",
@@ -178,8 +188,8 @@ async fn standing(tx: &mut Tx, draft: &Draft) -> sqlx::Result<Written> {
     .await?;
     let (id, hash): (String, String) = (row.try_get(0)?, row.try_get(1)?);
     Ok(match id {
-        id if id == draft.id.as_str() => Written::Its,
-        id if hash == draft.request_hash => Written::Of(MessageId::new(id)),
-        _ => Written::Taken,
+        id if id == draft.id.as_str() => InsertOutcome::Inserted,
+        id if hash == draft.request_hash => InsertOutcome::RepeatOf(MessageId::new(id)),
+        _ => InsertOutcome::KeyConflict,
     })
 }

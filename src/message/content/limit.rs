@@ -6,12 +6,12 @@ use super::markup::Markup;
 
 /// WeCom's limit of a text: bytes of UTF-8 for most, characters (字) for the parts of cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Limit {
+pub(super) enum LengthLimit {
     Bytes(usize),
     Chars(usize),
 }
 
-impl Limit {
+impl LengthLimit {
     /// How long `text` is, if that is too long.
     pub(super) fn exceeded_by(self, text: &str) -> Option<String> {
         let (length, most) = match self {
@@ -22,7 +22,7 @@ impl Limit {
     }
 
     /// Where the longest beginning of `text` ends that is not too long.
-    fn end(self, text: &str) -> usize {
+    fn cut_position(self, text: &str) -> usize {
         match self {
             Self::Bytes(most) => text.floor_char_boundary(most),
             Self::Chars(most) => text.char_indices().nth(most).map_or(text.len(), |(at, _)| at),
@@ -32,10 +32,10 @@ impl Limit {
     /// The longest beginning of `text` that is within the limit and ends neither in a character nor in a link nor in a
     /// tag. It may be empty.
     pub(super) fn cut(self, text: &str, markup: Markup) -> &str {
-        let mut end = self.end(text);
+        let mut end = self.cut_position(text);
         if end < text.len() {
             // A link may begin within a tag that never was one: each is asked again.
-            let whole = markup.whole(text);
+            let whole = markup.unbreakable_spans(text);
             while let Some(within) = whole.iter().find(|span| span.start < end && end < span.end) {
                 end = within.start;
             }
@@ -44,7 +44,7 @@ impl Limit {
     }
 }
 
-impl fmt::Display for Limit {
+impl fmt::Display for LengthLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Bytes(_) => "bytes",

@@ -17,30 +17,30 @@ pub(super) enum Markup {
 
 /// A link in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Anchor {
+pub(super) struct LinkSpan {
     /// All of it, from `<a` or `[` to `</a>` or `)`.
-    pub(super) whole: Range<usize>,
+    pub(super) span: Range<usize>,
     /// Where it leads.
     pub(super) url: Range<usize>,
 }
 
 impl Markup {
     /// The links of a text, in order; none lies within another.
-    pub(super) fn anchors(self, text: &str) -> Vec<Anchor> {
+    pub(super) fn links(self, text: &str) -> Vec<LinkSpan> {
         match self {
             Self::None => Vec::new(),
-            Self::Html => html(text).0,
-            Self::Markdown => markdown(text),
+            Self::Html => scan_html(text).0,
+            Self::Markdown => scan_markdown(text),
         }
     }
 
     /// What must not be cut: links and tags, in order.
-    pub(super) fn whole(self, text: &str) -> Vec<Range<usize>> {
+    pub(super) fn unbreakable_spans(self, text: &str) -> Vec<Range<usize>> {
         if self == Self::None {
             return Vec::new();
         }
-        let mut spans: Vec<_> = self.anchors(text).into_iter().map(|anchor| anchor.whole).collect();
-        spans.extend(html(text).1);
+        let mut spans: Vec<_> = self.links(text).into_iter().map(|anchor| anchor.span).collect();
+        spans.extend(scan_html(text).1);
         // Of spans that overlap the outer one comes first.
         spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
         spans
@@ -48,41 +48,41 @@ impl Markup {
 }
 
 /// What WeCom knows as tags (document 90236); any other `<` is a character.
-const TAGS: [&str; 4] = ["a", "br", "div", "font"];
+const KNOWN_TAGS: [&str; 4] = ["a", "br", "div", "font"];
 
 /// A tag as far as it matters.
-struct Tag {
-    whole: Range<usize>,
+struct HtmlTag {
+    span: Range<usize>,
     is_anchor: bool,
     href: Option<Range<usize>>,
 }
 
 /// Links, and every tag.
-fn html(text: &str) -> (Vec<Anchor>, Vec<Range<usize>>) {
+fn scan_html(text: &str) -> (Vec<LinkSpan>, Vec<Range<usize>>) {
     let (mut anchors, mut tags) = (Vec::new(), Vec::new());
     let lower = text.to_ascii_lowercase();
     let mut at = 0;
     while let Some(start) = lower.get(at..).and_then(|rest| rest.find('<')).map(|found| at + found) {
-        let Some(tag) = tag(&lower, start) else {
+        let Some(tag) = parse_tag(&lower, start) else {
             at = start + 1;
             continue;
         };
-        at = tag.whole.end;
+        at = tag.span.end;
         if tag.is_anchor {
             let end = lower.get(at..).and_then(|rest| rest.find("</a>")).map_or(at, |found| at + found + 4);
             if let Some(url) = tag.href {
-                anchors.push(Anchor { whole: start..end, url });
+                anchors.push(LinkSpan { span: start..end, url });
                 at = end;
             }
         }
-        tags.push(tag.whole);
+        tags.push(tag.span);
     }
     (anchors, tags)
 }
 
 /// The tag that begins at `start`, if one does and it ends. Attributes are read as a browser reads them (WHATWG HTML
 /// §13.2.5.32), so that a `>` within quotes ends nothing.
-fn tag(lower: &str, start: usize) -> Option<Tag> {
+fn parse_tag(lower: &str, start: usize) -> Option<HtmlTag> {
     let bytes = lower.as_bytes();
     let byte = |at: usize| bytes.get(at).copied();
     let is_space = |b: u8| b.is_ascii_whitespace() || b == b'/';
@@ -98,7 +98,7 @@ fn tag(lower: &str, start: usize) -> Option<Tag> {
         at += 1;
     }
     let is_anchor = lower.get(start + 1..at) == Some("a") && name == start + 1;
-    if !lower.get(name..at).is_some_and(|name| TAGS.contains(&name)) {
+    if !lower.get(name..at).is_some_and(|name| KNOWN_TAGS.contains(&name)) {
         return None;
     }
     let mut href = None;
@@ -107,7 +107,7 @@ fn tag(lower: &str, start: usize) -> Option<Tag> {
             at += 1;
         }
         if byte(at)? == b'>' {
-            return Some(Tag { whole: start..at + 1, is_anchor, href });
+            return Some(HtmlTag { span: start..at + 1, is_anchor, href });
         }
         let begin = at;
         // A `=` at the very beginning belongs to the name.
@@ -154,17 +154,17 @@ fn tag(lower: &str, start: usize) -> Option<Tag> {
 
 /// The links of a Markdown text. What stands in a code span is no link; `![…](…)` is one behind a `!`, because WeCom knows no
 /// images.
-fn markdown(text: &str) -> Vec<Anchor> {
+fn scan_markdown(text: &str) -> Vec<LinkSpan> {
     let bytes = text.as_bytes();
     let mut anchors = Vec::new();
     let mut at = 0;
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'\\' => at += 2,
-            b'`' => at = code(text, at),
-            b'[' => match markdown_link(bytes, at) {
+            b'`' => at = skip_code_span(text, at),
+            b'[' => match parse_markdown_link(bytes, at) {
                 Some(anchor) => {
-                    at = anchor.whole.end;
+                    at = anchor.span.end;
                     anchors.push(anchor);
                 }
                 None => at += 1,
@@ -176,7 +176,7 @@ fn markdown(text: &str) -> Vec<Anchor> {
 }
 
 /// Where the code span that begins at `start` ends, or just behind its backquotes if it does not.
-fn code(text: &str, start: usize) -> usize {
+fn skip_code_span(text: &str, start: usize) -> usize {
     let ticks = |at: usize| text.bytes().skip(at).take_while(|b| *b == b'`').count();
     let opening = ticks(start);
     let mut at = start + opening;
@@ -193,13 +193,13 @@ fn code(text: &str, start: usize) -> usize {
 }
 
 /// The link whose `[` is at `start`.
-fn markdown_link(bytes: &[u8], start: usize) -> Option<Anchor> {
+fn parse_markdown_link(bytes: &[u8], start: usize) -> Option<LinkSpan> {
     let byte = |at: usize| bytes.get(at).copied();
-    let mut at = closing(bytes, start, b'[', b']')?;
+    let mut at = find_closing_bracket(bytes, start, b'[', b']')?;
     if byte(at + 1)? != b'(' {
         return None;
     }
-    let end = closing(bytes, at + 1, b'(', b')')?;
+    let end = find_closing_bracket(bytes, at + 1, b'(', b')')?;
     at += 2;
     while byte(at)?.is_ascii_whitespace() {
         at += 1;
@@ -210,11 +210,11 @@ fn markdown_link(bytes: &[u8], start: usize) -> Option<Anchor> {
     while url_end < end && !is_end(byte(url_end)?) {
         url_end += 1;
     }
-    Some(Anchor { whole: start..end + 1, url: begin..url_end })
+    Some(LinkSpan { span: start..end + 1, url: begin..url_end })
 }
 
 /// Where the bracket at `start` is closed; not beyond the end of a paragraph.
-fn closing(bytes: &[u8], start: usize, open: u8, close: u8) -> Option<usize> {
+fn find_closing_bracket(bytes: &[u8], start: usize, open: u8, close: u8) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = start;
     loop {

@@ -4,8 +4,8 @@ use proptest::prelude::*;
 use serde_json::json;
 use url::Url;
 
-use super::limit::Limit;
-use super::links::Wrapping;
+use super::limit::LengthLimit;
+use super::links::LinkWrapper;
 use super::markup::Markup;
 use super::*;
 use crate::base::host::{AllowedHost, Origin, Scheme};
@@ -16,32 +16,39 @@ fn hosts() -> Hosts {
     Hosts::new(public, vec![AllowedHost::parse("app.example.com").unwrap()], ".corp.example", false)
 }
 
-fn order(kind: Kind, content: Value) -> Order {
+fn text_request(kind: MessageKind, content: Value) -> MessageRequest {
     let Value::Object(content) = content else { panic!("{content} is no object") };
-    Order { to: To::default(), kind, content, url_signed_in: true, truncate: false, expires_at: None }
+    MessageRequest {
+        to: RequestedRecipients::default(),
+        kind,
+        content,
+        url_signed_in: true,
+        truncate: false,
+        expires_at: None,
+    }
 }
 
-fn judged(kind: Kind, content: Value) -> Judged {
-    judge(&order(kind, content), &hosts()).unwrap_or_else(|findings| panic!("{findings:?}"))
+fn validate(kind: MessageKind, content: Value) -> ValidatedContent {
+    validate_content(&text_request(kind, content), &hosts()).unwrap_or_else(|findings| panic!("{findings:?}"))
 }
 
 /// What is wrong with a content, each finding as it is shown.
-fn wrong(kind: Kind, content: Value) -> Vec<String> {
-    let findings = judge(&order(kind, content), &hosts()).expect_err("something is wrong");
+fn find_problems(kind: MessageKind, content: Value) -> Vec<String> {
+    let findings = validate_content(&text_request(kind, content), &hosts()).expect_err("something is wrong");
     findings.iter().map(ToString::to_string).collect()
 }
 
-fn cut(kind: Kind, content: Value) -> (Value, Vec<String>) {
-    let order = Order { truncate: true, ..order(kind, content) };
-    let judged = judge(&order, &hosts()).unwrap_or_else(|findings| panic!("{findings:?}"));
+fn cut_content(kind: MessageKind, content: Value) -> (Value, Vec<String>) {
+    let order = MessageRequest { truncate: true, ..text_request(kind, content) };
+    let judged = validate_content(&order, &hosts()).unwrap_or_else(|findings| panic!("{findings:?}"));
     (serde_json::from_str(&judged.content).unwrap(), judged.truncated)
 }
 
 /// The text with `{1}`, `{2}` … in place of our links, and where they lead.
-fn wrapped(text: &str, markup: Markup) -> (String, Vec<String>) {
+fn wrap(text: &str, markup: Markup) -> (String, Vec<String>) {
     let hosts = hosts();
     let mut links = Vec::new();
-    let mut text = Wrapping::new(&hosts).text(text, markup, &mut links);
+    let mut text = LinkWrapper::new(&hosts).wrap_text(text, markup, &mut links);
     for (number, link) in (1..).zip(&links) {
         let ours = format!("https://oa.example.com/sso/m/{}", link.id);
         assert_eq!(text.matches(&ours).count(), 1, "{text}");
@@ -59,7 +66,7 @@ fn a_request_says_everything_that_is_wrong_with_it() {
     }) else {
         panic!()
     };
-    let findings = Order::read(request).unwrap_err();
+    let findings = MessageRequest::parse(request).unwrap_err();
     let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
     assert_eq!(
         findings,
@@ -73,13 +80,14 @@ fn a_request_says_everything_that_is_wrong_with_it() {
             "expires_at: \"tomorrow\" is not an instant of RFC 3339",
         ]
     );
-    let missing: Vec<String> = Order::read(Map::new()).unwrap_err().iter().map(ToString::to_string).collect();
+    let missing: Vec<String> =
+        MessageRequest::parse(Map::new()).unwrap_err().iter().map(ToString::to_string).collect();
     assert_eq!(missing, ["to: is missing", "kind: is missing", "content: is missing"]);
 }
 
 #[test]
 fn the_same_request_laid_out_differently_has_the_same_hash() {
-    let read = |text: &str| Order::read(serde_json::from_str(text).unwrap()).unwrap().hash();
+    let read = |text: &str| MessageRequest::parse(serde_json::from_str(text).unwrap()).unwrap().hash();
     let one = read(r#"{"to":{"users":["a"]},"kind":"textcard","content":{"title":"t","url":"u"}}"#);
     let other = r#"{"kind":"textcard","truncate":false,"to":{"all":false,"users":["a"],"tags":null},
         "content":{"url":"u","title":"t"},"expires_at":null}"#;
@@ -97,30 +105,33 @@ fn the_same_request_laid_out_differently_has_the_same_hash() {
 
 #[test]
 fn contents_are_written_anew_and_what_is_empty_is_left_out() {
-    let text = judged(Kind::Text, json!({"content": "你好\n\"x\""}));
+    let text = validate(MessageKind::Text, json!({"content": "你好\n\"x\""}));
     assert_eq!(text.content, r#"{"content":"你好\n\"x\""}"#);
     assert!(!text.is_unique && text.links.is_empty() && text.truncated.is_empty());
-    let card = judged(
-        Kind::Textcard,
+    let card = validate(
+        MessageKind::Textcard,
         json!({"url": "https://elsewhere.example/", "description": "d", "btntxt": "", "title": "t"}),
     );
     assert_eq!(card.content, r#"{"title":"t","description":"d","url":"https://elsewhere.example/"}"#);
-    assert_eq!(judged(Kind::Image, json!({"media_id": "3a_-"})).content, r#"{"media_id":"3a_-"}"#);
+    assert_eq!(validate(MessageKind::Image, json!({"media_id": "3a_-"})).content, r#"{"media_id":"3a_-"}"#);
 }
 
 #[test]
 fn limits_are_bytes_or_characters_as_wecom_counts() {
-    judged(Kind::Text, json!({"content": "a".repeat(2048)}));
-    judged(Kind::Markdown, json!({"content": format!("{}ab", "字".repeat(682))}));
+    validate(MessageKind::Text, json!({"content": "a".repeat(2048)}));
+    validate(MessageKind::Markdown, json!({"content": format!("{}ab", "字".repeat(682))}));
     assert_eq!(
-        wrong(Kind::Text, json!({"content": "字".repeat(683)})),
+        find_problems(MessageKind::Text, json!({"content": "字".repeat(683)})),
         ["content.content: 2049 bytes, at most 2048"]
     );
     let card = |title: &str, description: &str, url: &str, btntxt: &str| json!({"title": title, "description": description, "url": url, "btntxt": btntxt});
     let url = |length: usize| format!("https://e.example/{}", "p".repeat(length - 18));
-    judged(Kind::Textcard, card(&"t".repeat(128), &"d".repeat(512), &url(2048), "查看详情"));
+    validate(MessageKind::Textcard, card(&"t".repeat(128), &"d".repeat(512), &url(2048), "查看详情"));
     assert_eq!(
-        wrong(Kind::Textcard, card(&"t".repeat(129), &"d".repeat(513), &url(2049), "查看更多吧")),
+        find_problems(
+            MessageKind::Textcard,
+            card(&"t".repeat(129), &"d".repeat(513), &url(2049), "查看更多吧")
+        ),
         [
             "content.title: 129 bytes, at most 128",
             "content.description: 513 bytes, at most 512",
@@ -129,26 +140,35 @@ fn limits_are_bytes_or_characters_as_wecom_counts() {
         ]
     );
     let article = |title: &str| json!({"title": title, "url": "https://e.example"});
-    judged(Kind::News, json!({"articles": vec![article("t"); 8]}));
+    validate(MessageKind::News, json!({"articles": vec![article("t"); 8]}));
     assert_eq!(
-        wrong(Kind::News, json!({"articles": vec![article("t"); 9]})),
+        find_problems(MessageKind::News, json!({"articles": vec![article("t"); 9]})),
         ["content.articles: 9 entries, 1 to 8 are possible"]
     );
     assert_eq!(
-        wrong(Kind::News, json!({"articles": [article("ok"), article(&"t".repeat(140))]})),
+        find_problems(MessageKind::News, json!({"articles": [article("ok"), article(&"t".repeat(140))]})),
         ["content.articles[1].title: 140 bytes, at most 128"]
     );
 }
 
 #[test]
 fn what_is_missing_empty_or_misspelt_is_named() {
-    assert_eq!(wrong(Kind::Text, json!({})), ["content.content: is missing"]);
-    assert_eq!(wrong(Kind::Text, json!({"content": " \n"})), ["content.content: is empty"]);
-    assert_eq!(wrong(Kind::Text, json!({"content": 5})), ["content.content: is no text"]);
-    assert_eq!(wrong(Kind::Text, json!({"content": "a\u{0}"})), ["content.content: contains a NUL"]);
-    assert_eq!(wrong(Kind::Text, json!({"content": "a", "safe": 1})), ["content.safe: is an unknown field"]);
+    assert_eq!(find_problems(MessageKind::Text, json!({})), ["content.content: is missing"]);
+    assert_eq!(find_problems(MessageKind::Text, json!({"content": " \n"})), ["content.content: is empty"]);
+    assert_eq!(find_problems(MessageKind::Text, json!({"content": 5})), ["content.content: is no text"]);
     assert_eq!(
-        wrong(Kind::Textcard, json!({"title": "t", "desciption": "d", "url": "app.example.com"})),
+        find_problems(MessageKind::Text, json!({"content": "a\u{0}"})),
+        ["content.content: contains a NUL"]
+    );
+    assert_eq!(
+        find_problems(MessageKind::Text, json!({"content": "a", "safe": 1})),
+        ["content.safe: is an unknown field"]
+    );
+    assert_eq!(
+        find_problems(
+            MessageKind::Textcard,
+            json!({"title": "t", "desciption": "d", "url": "app.example.com"})
+        ),
         [
             "content.description: is missing",
             "content.url: is no URL that begins with http:// or https://",
@@ -156,19 +176,22 @@ fn what_is_missing_empty_or_misspelt_is_named() {
         ]
     );
     assert_eq!(
-        wrong(Kind::News, json!({"articles": []})),
+        find_problems(MessageKind::News, json!({"articles": []})),
         ["content.articles: 0 entries, 1 to 8 are possible"]
     );
     assert_eq!(
-        wrong(Kind::News, json!({"articles": [{"title": "t"}, {"title": "t", "appid": "a"}, 5]})),
+        find_problems(
+            MessageKind::News,
+            json!({"articles": [{"title": "t"}, {"title": "t", "appid": "a"}, 5]})
+        ),
         [
             "content.articles[0].url: is missing, and so are appid and pagepath",
             "content.articles[1]: appid and pagepath belong together",
             "content.articles[2]: is no object",
         ]
     );
-    judged(Kind::News, json!({"articles": [{"title": "t", "appid": "a", "pagepath": "p"}]}));
-    assert_eq!(wrong(Kind::File, json!({"media_id": ""})), ["content.media_id: is empty"]);
+    validate(MessageKind::News, json!({"articles": [{"title": "t", "appid": "a", "pagepath": "p"}]}));
+    assert_eq!(find_problems(MessageKind::File, json!({"media_id": ""})), ["content.media_id: is empty"]);
 }
 
 #[test]
@@ -191,7 +214,7 @@ fn a_text_notice_has_every_part_of_the_reference() {
         "card_action": {"type": 1, "url": "https://app.example.com/c"},
         "task_id": "t-1_@",
     });
-    let made = judged(Kind::TemplateCard, card);
+    let made = validate(MessageKind::TemplateCard, card);
     assert!(made.is_unique);
     let targets: Vec<&str> = made.links.iter().map(|link| link.target.as_str()).collect();
     let path = |path: &str| format!("https://app.example.com/{path}");
@@ -209,7 +232,7 @@ fn a_text_notice_has_every_part_of_the_reference() {
     );
     let without =
         json!({"card_type": "text_notice", "sub_title_text": "x", "card_action": {"type": 2, "appid": "a"}});
-    assert!(!judged(Kind::TemplateCard, without).is_unique);
+    assert!(!validate(MessageKind::TemplateCard, without).is_unique);
 }
 
 #[test]
@@ -224,11 +247,11 @@ fn a_news_notice_needs_a_picture_and_a_title() {
         "card_action": action,
     });
     assert_eq!(
-        serde_json::from_str::<Value>(&judged(Kind::TemplateCard, good.clone()).content).unwrap(),
+        serde_json::from_str::<Value>(&validate(MessageKind::TemplateCard, good.clone()).content).unwrap(),
         good
     );
     assert_eq!(
-        wrong(Kind::TemplateCard, json!({"card_type": "news_notice", "card_action": action})),
+        find_problems(MessageKind::TemplateCard, json!({"card_type": "news_notice", "card_action": action})),
         ["content.main_title.title: is missing", "content.card_image: is missing, and so is image_text_area",]
     );
 }
@@ -236,12 +259,12 @@ fn a_news_notice_needs_a_picture_and_a_title() {
 #[test]
 fn what_a_card_lacks_or_has_too_much_of_is_named() {
     assert_eq!(
-        wrong(Kind::TemplateCard, json!({"card_type": "text_notice"})),
+        find_problems(MessageKind::TemplateCard, json!({"card_type": "text_notice"})),
         ["content.main_title.title: is missing, and so is sub_title_text", "content.card_action: is missing",]
     );
     assert_eq!(
-        wrong(
-            Kind::TemplateCard,
+        find_problems(
+            MessageKind::TemplateCard,
             json!({
                 "card_type": "text_notice", "main_title": {"title": "题".repeat(37), "desc": "述".repeat(45)},
                 "source": {"desc_color": 4, "desc": "源".repeat(21)},
@@ -280,7 +303,7 @@ fn what_a_card_lacks_or_has_too_much_of_is_named() {
 #[test]
 fn what_needs_callbacks_is_not_in_this_version() {
     for card_type in ["button_interaction", "vote_interaction", "multiple_interaction"] {
-        let said = wrong(Kind::TemplateCard, json!({"card_type": card_type, "task_id": "t"}));
+        let said = find_problems(MessageKind::TemplateCard, json!({"card_type": card_type, "task_id": "t"}));
         assert!(
             said[0].starts_with(&format!("content.card_type: {card_type} is not in this version")),
             "{said:?}"
@@ -288,52 +311,60 @@ fn what_needs_callbacks_is_not_in_this_version() {
     }
     let card = json!({"card_type": "text_notice", "main_title": {"title": "t"}, "action_menu": {"desc": "d"},
                       "card_action": {"type": 1, "url": "https://e.example"}});
-    assert_eq!(wrong(Kind::TemplateCard, card), [format!("content.action_menu: {}", card::NEEDS_CALLBACKS)]);
+    assert_eq!(
+        find_problems(MessageKind::TemplateCard, card),
+        [format!("content.action_menu: {}", card::NEEDS_CALLBACKS)]
+    );
 }
 
 #[test]
 fn texts_are_cut_where_that_was_asked_for_and_urls_never() {
     let long = json!({"title": "题".repeat(50), "description": "d".repeat(600), "url": "https://e.example"});
-    let (made, truncated) = cut(Kind::Textcard, long);
+    let (made, truncated) = cut_content(MessageKind::Textcard, long);
     assert_eq!(truncated, ["content.title", "content.description"]);
     assert_eq!(
         (made["title"].as_str().unwrap(), made["description"].as_str().unwrap().len()),
         ("题".repeat(42).as_str(), 512)
     );
     let url = format!("https://e.example/{}", "p".repeat(2048));
-    let order = Order {
+    let order = MessageRequest {
         truncate: true,
-        ..order(Kind::Textcard, json!({"title": "t", "description": "d", "url": url}))
+        ..text_request(MessageKind::Textcard, json!({"title": "t", "description": "d", "url": url}))
     };
-    assert_eq!(judge(&order, &hosts()).unwrap_err()[0].to_string(), "content.url: 2066 bytes, at most 2048");
+    assert_eq!(
+        validate_content(&order, &hosts()).unwrap_err()[0].to_string(),
+        "content.url: 2066 bytes, at most 2048"
+    );
     let inside = format!("{}<a href=\"https://e.example\">text</a> and more", "字".repeat(680));
-    assert_eq!(cut(Kind::Text, json!({"content": inside})).0["content"], "字".repeat(680));
+    assert_eq!(cut_content(MessageKind::Text, json!({"content": inside})).0["content"], "字".repeat(680));
     let inside = format!("{}[text](https://e.example) and more", "字".repeat(680));
-    assert_eq!(cut(Kind::Markdown, json!({"content": inside})).0["content"], "字".repeat(680));
+    assert_eq!(cut_content(MessageKind::Markdown, json!({"content": inside})).0["content"], "字".repeat(680));
 }
 
 #[test]
 fn a_link_that_is_cut_off_is_no_link_of_the_message() {
     let text = format!("{}<a href=\"https://app.example.com/\">x</a>", "a".repeat(2040));
-    let order = Order { truncate: true, ..order(Kind::Text, json!({"content": text})) };
-    let judged = judge(&order, &hosts()).unwrap();
+    let order =
+        MessageRequest { truncate: true, ..text_request(MessageKind::Text, json!({"content": text})) };
+    let judged = validate_content(&order, &hosts()).unwrap();
     assert!(judged.links.is_empty() && !judged.is_unique, "{judged:?}");
     let link = format!("<a href=\"https://e.example\">{}</a>", "x".repeat(2048));
-    let order = Order { content: Map::from_iter([("content".to_owned(), link.into())]), ..order };
-    let said = judge(&order, &hosts()).unwrap_err()[0].to_string();
+    let order = MessageRequest { content: Map::from_iter([("content".to_owned(), link.into())]), ..order };
+    let said = validate_content(&order, &hosts()).unwrap_err()[0].to_string();
     assert!(said.ends_with("leaves no place to cut"), "{said}");
 }
 
 #[test]
 fn a_url_counts_as_what_it_has_become() {
     let url = format!("https://app.example.com/{}", "p".repeat(4000));
-    let card = judged(Kind::Textcard, json!({"title": "t", "description": "d", "url": url}));
+    let card = validate(MessageKind::Textcard, json!({"title": "t", "description": "d", "url": url}));
     assert_eq!(card.links[0].target, url, "WeCom sees the short one");
     let link = "<a href=\"https://app.example.com/\">x</a>";
     let text = link.repeat(2048 / link.len());
-    assert!(wrong(Kind::Text, json!({"content": text}))[0].contains("bytes, at most 2048"));
-    let plain = Order { url_signed_in: false, ..order(Kind::Text, json!({"content": text})) };
-    let kept = judge(&plain, &hosts()).unwrap();
+    assert!(find_problems(MessageKind::Text, json!({"content": text}))[0].contains("bytes, at most 2048"));
+    let plain =
+        MessageRequest { url_signed_in: false, ..text_request(MessageKind::Text, json!({"content": text})) };
+    let kept = validate_content(&plain, &hosts()).unwrap();
     assert_eq!(
         (kept.links.len(), serde_json::from_str::<Value>(&kept.content).unwrap()["content"].as_str()),
         (0, Some(text.as_str()))
@@ -393,7 +424,7 @@ fn links_to_our_hosts_are_wrapped_and_no_others() {
         ),
     ] {
         assert_eq!(
-            wrapped(text, Markup::Html),
+            wrap(text, Markup::Html),
             (made.to_owned(), targets.into_iter().map(str::to_owned).collect())
         );
     }
@@ -423,7 +454,7 @@ fn markdown_links_are_wrapped_where_they_are_links() {
         ),
         ("` [a](https://app.example.com/)", "` [a]({1})", 1),
     ] {
-        let (text, targets) = wrapped(text, Markup::Markdown);
+        let (text, targets) = wrap(text, Markup::Markdown);
         assert_eq!((text.as_str(), targets.len()), (made, count));
     }
 }
@@ -432,14 +463,14 @@ fn markdown_links_are_wrapped_where_they_are_links() {
 #[test]
 fn no_text_that_is_far_too_long_is_searched_for_links() {
     let began = std::time::Instant::now();
-    for kind in [Kind::Text, Kind::Markdown] {
+    for kind in [MessageKind::Text, MessageKind::Markdown] {
         for piece in
             ["<a", "<a ", "[", "`", "<a href=\"https://app.example.com/\">", "[a](https://app.example.com/) "]
         {
             let content = json!({"content": piece.repeat(1_000_000 / piece.len())});
-            assert!(wrong(kind, content.clone())[0].contains("at most 2048"), "{piece}");
-            let order = Order { truncate: true, ..order(kind, content) };
-            if let Ok(judged) = judge(&order, &hosts()) {
+            assert!(find_problems(kind, content.clone())[0].contains("at most 2048"), "{piece}");
+            let order = MessageRequest { truncate: true, ..text_request(kind, content) };
+            if let Ok(judged) = validate_content(&order, &hosts()) {
                 assert!(judged.content.len() < 3000 && judged.truncated == ["content.content"], "{piece}");
             }
         }
@@ -451,7 +482,7 @@ fn no_text_that_is_far_too_long_is_searched_for_links() {
 #[test]
 fn a_target_that_no_proxy_takes_in_a_header_is_not_wrapped() {
     let url = format!("https://app.example.com/?q={}", "x".repeat(5000));
-    let found = wrong(Kind::Textcard, json!({"title": "t", "description": "d", "url": url}));
+    let found = find_problems(MessageKind::Textcard, json!({"title": "t", "description": "d", "url": url}));
     assert!(found[0].contains("content.url") && found[0].contains("at most 2048"), "{found:?}");
 }
 
@@ -466,7 +497,7 @@ fn no_payload_becomes_a_link_to_another_host() {
             (format!("[x]({line})"), Markup::Markdown),
         ];
         for (text, markup) in texts {
-            for target in wrapped(&text, markup).1 {
+            for target in wrap(&text, markup).1 {
                 let host = Url::parse(&target).unwrap().host_str().unwrap().to_owned();
                 assert!(matches!(&*host, "oa.example.com" | "app.example.com"), "{line} → {target}");
             }
@@ -477,7 +508,7 @@ fn no_payload_becomes_a_link_to_another_host() {
 }
 
 /// Texts that are made of what matters.
-fn pieces() -> impl Strategy<Value = String> {
+fn text_pieces() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         "[a-z字😀é \n]{0,12}",
         Just("<a href=\"https://app.example.com/x\">待办</a>".to_owned()),
@@ -500,13 +531,13 @@ fn markups() -> impl Strategy<Value = Markup> {
 proptest! {
     #[test]
     fn a_cut_text_is_a_beginning_within_the_limit_and_ends_in_no_link(
-        text in pieces(), markup in markups(), most in 0_usize..300, chars: bool,
+        text in text_pieces(), markup in markups(), most in 0_usize..300, chars: bool,
     ) {
-        let limit = if chars { Limit::Chars(most) } else { Limit::Bytes(most) };
+        let limit = if chars { LengthLimit::Chars(most) } else { LengthLimit::Bytes(most) };
         let cut = limit.cut(&text, markup);
         prop_assert!(text.starts_with(cut));
         prop_assert_eq!(limit.exceeded_by(cut), None);
-        for span in markup.whole(&text) {
+        for span in markup.unbreakable_spans(&text) {
             prop_assert!(cut.len() <= span.start || cut.len() >= span.end, "{:?} in {:?}", span, text);
         }
         if limit.exceeded_by(&text).is_none() {
@@ -515,10 +546,10 @@ proptest! {
     }
 
     #[test]
-    fn wrapping_changes_nothing_but_links_to_our_hosts(text in pieces(), markup in markups()) {
+    fn wrapping_changes_nothing_but_links_to_our_hosts(text in text_pieces(), markup in markups()) {
         let hosts = hosts();
         let mut links = Vec::new();
-        let made = Wrapping::new(&hosts).text(&text, markup, &mut links);
+        let made = LinkWrapper::new(&hosts).wrap_text(&text, markup, &mut links);
         let (mut rest, mut left) = (made.as_str(), text.as_str());
         for link in &links {
             let target = ReturnTo::parse(&link.target, hosts.public(), &hosts).unwrap();
@@ -532,13 +563,13 @@ proptest! {
             (rest, left) = (after, &left[next..]);
         }
         prop_assert_eq!(rest, left);
-        let again = Wrapping::new(&hosts).text(&made, markup, &mut links);
+        let again = LinkWrapper::new(&hosts).wrap_text(&made, markup, &mut links);
         prop_assert_eq!(again, made, "wrapped links are not wrapped again");
     }
 
     #[test]
     fn whatever_a_text_contains_is_read_to_its_end(text in "\\PC{0,200}", markup in markups()) {
-        for span in markup.whole(&text) {
+        for span in markup.unbreakable_spans(&text) {
             prop_assert!(text.get(span).is_some());
         }
     }
@@ -549,12 +580,12 @@ fn a_task_id_of_a_call_s_own_ends_in_the_tail_and_is_never_too_long() {
     let card = |task: &str| {
         format!(r#"{{"card_type":"text_notice","task_id":"{task}","card_action":{{"type":1}}}}"#)
     };
-    assert_eq!(with_own_task(&card("t-1"), "0a1b").unwrap(), card("t-1-0a1b"));
+    assert_eq!(with_own_task_id(&card("t-1"), "0a1b").unwrap(), card("t-1-0a1b"));
     let long = "x".repeat(128);
-    let own = with_own_task(&card(&long), "0a1b2c3d4e5f").unwrap();
+    let own = with_own_task_id(&card(&long), "0a1b2c3d4e5f").unwrap();
     assert_eq!(own, card(&format!("{}-0a1b2c3d4e5f", "x".repeat(115))));
-    assert!(has_task(&card("t")));
+    assert!(has_task_id(&card("t")));
     for without in [r#"{"content":"\"task_id\""}"#, r#"{"content":"task_id"}"#, r#"{"a":{"task_id":"t"}}"#] {
-        assert!(!has_task(without) && with_own_task(without, "0").is_none(), "{without}");
+        assert!(!has_task_id(without) && with_own_task_id(without, "0").is_none(), "{without}");
     }
 }

@@ -13,18 +13,18 @@
 //! | `verdict`, `settle` | what the answer means, written down |
 //! | `recall` | takes back what was sent |
 
+mod backoff;
 mod claim;
 mod expand;
 pub(super) mod expire;
-mod pace;
-mod pauses;
+mod in_flight;
 mod plan;
+mod rate_limits;
 pub mod recall;
 mod send;
 mod settle;
-mod under_way;
 mod verdict;
-mod work;
+mod worker;
 
 use std::collections::HashSet;
 use std::ops::AddAssign;
@@ -34,12 +34,12 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-use self::claim::{Claimed, Claims, FRESH};
-pub(super) use self::pace::is_used_up;
-use self::recall::Recall;
-use self::under_way::UnderWay;
+use self::claim::{ClaimBatch, ClaimedCall, MAX_START_DELAY};
+use self::in_flight::InFlightCalls;
+pub(super) use self::rate_limits::is_daily_limit_reason;
+use self::recall::ClaimedRecall;
 use self::verdict::Verdict;
-use super::store::Lane;
+use super::store::SendWindow;
 use super::{Messages, store as shared};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CallId, uuid_v7};
@@ -47,61 +47,62 @@ use crate::directory::chart::Chart;
 use crate::wecom::SecretKind;
 
 /// How many calls this process makes at the same time.
-const AT_ONCE: usize = 10;
+const MAX_PARALLEL_CALLS: usize = 10;
 
 /// How many messages have their recipients written before calls are planned.
-const TOGETHER: u64 = 2000;
+const MAX_MESSAGES_BEFORE_PLANNING: u64 = 2000;
 
-const NOBODY_KNOWS: &str = "WeCom's answer was lost, and it is too late to ask again without sending twice.";
+const ANSWER_LOST_REASON: &str =
+    "WeCom's answer was lost, and it is too late to ask again without sending twice.";
 
 /// What a process that delivers has in memory: nothing that a message's fate depends on.
 #[derive(Debug)]
-pub(super) struct Worker {
+pub(super) struct DeliveryWorker {
     /// Who this process is, in the calls that it makes.
     holder: Arc<str>,
     /// Rings when calls were planned.
-    planned: Notify,
+    calls_planned: Notify,
     /// Rings when a call was settled: its recipients' next messages may be planned.
-    settled: Notify,
+    call_settled: Notify,
     /// How many accounts the chart of that version has.
     accounts: Mutex<Option<(i64, i64)>>,
     /// Messages whose recipients cannot be written.
-    stuck: expand::Stuck,
+    stuck: expand::StuckMessages,
     /// Until when the lane was held when it was last looked at.
     held_until: Mutex<Option<Timestamp>>,
 }
 
-impl Worker {
+impl DeliveryWorker {
     /// The worker of this process.
     pub(super) fn new(clock: &Clock) -> Self {
         let holder = format!("{} {}", std::process::id(), uuid_v7(clock.now()));
         Self {
             holder: holder.into(),
-            planned: Notify::new(),
-            settled: Notify::new(),
+            calls_planned: Notify::new(),
+            call_settled: Notify::new(),
             accounts: Mutex::new(None),
-            stuck: expand::Stuck::default(),
+            stuck: expand::StuckMessages::default(),
             held_until: Mutex::new(None),
         }
     }
 
     /// Whether the hold of the lane that was seen before would last longer: then somebody has lifted it by hand, here or
     /// in another process.
-    fn sees_hold_lifted(&self, lane: &Lane, now: Timestamp) -> bool {
+    fn sees_hold_lifted(&self, lane: &SendWindow, now: Timestamp) -> bool {
         let held_until = lane.is_held(now).then_some(lane.hold_until);
         let before = std::mem::replace(&mut *self.held_until.lock(), held_until);
         held_until.is_none() && before.is_some_and(|until| until > now)
     }
 
     /// There are recipients to be planned.
-    fn planned_is_due(&self) {
-        self.settled.notify_one();
+    fn wake_planner(&self) {
+        self.call_settled.notify_one();
     }
 }
 
 /// What was got on with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Delivered {
+pub struct DeliveryCounts {
     /// Messages whose recipients were written, or that came to an end by themselves.
     pub messages: u64,
     /// Calls that were planned.
@@ -122,7 +123,7 @@ pub struct Delivered {
     pub recalled: u64,
 }
 
-impl AddAssign for Delivered {
+impl AddAssign for DeliveryCounts {
     fn add_assign(&mut self, other: Self) {
         self.messages += other.messages;
         self.planned += other.planned;
@@ -136,23 +137,23 @@ impl AddAssign for Delivered {
     }
 }
 
-impl Delivered {
+impl DeliveryCounts {
     /// Whether it was anything.
-    fn is_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
 /// A call that is ours, one way or the other.
 #[derive(Debug)]
-enum Ours {
-    Send(Claimed),
+enum CallTask {
+    Send(ClaimedCall),
     /// Too old to be sent again.
-    GiveUp(Claimed),
-    Recall(Recall),
+    GiveUp(ClaimedCall),
+    Recall(ClaimedRecall),
 }
 
-impl Ours {
+impl CallTask {
     fn id(&self) -> CallId {
         match self {
             Self::Send(call) | Self::GiveUp(call) => call.id.clone(),
@@ -162,18 +163,21 @@ impl Ours {
 }
 
 /// All that was claimed. What was is made, even if the rest could not be: its leases run.
-fn ours(recalls: Vec<Recall>, claims: sqlx::Result<Claims>) -> sqlx::Result<Vec<Ours>> {
+fn collect_tasks(
+    recalls: Vec<ClaimedRecall>,
+    claims: sqlx::Result<ClaimBatch>,
+) -> sqlx::Result<Vec<CallTask>> {
     let claims = match claims {
         Ok(claims) => claims,
         Err(error) if recalls.is_empty() => return Err(error),
         Err(error) => {
             tracing::warn!(%error, "No calls can be taken up, only recalls");
-            Claims::default()
+            ClaimBatch::default()
         }
     };
-    let recalls = recalls.into_iter().map(Ours::Recall);
-    let given_up = claims.unknown.into_iter().map(Ours::GiveUp);
-    Ok(recalls.chain(given_up).chain(claims.calls.into_iter().map(Ours::Send)).collect())
+    let recalls = recalls.into_iter().map(CallTask::Recall);
+    let given_up = claims.unknown.into_iter().map(CallTask::GiveUp);
+    Ok(recalls.chain(given_up).chain(claims.calls.into_iter().map(CallTask::Send)).collect())
 }
 
 impl Messages {
@@ -181,8 +185,8 @@ impl Messages {
     ///
     /// # Errors
     /// If the database fails; what was done stays done, and the next one goes on.
-    pub async fn deliver_due(&self, chart: &Chart) -> sqlx::Result<Delivered> {
-        let mut all = Delivered::default();
+    pub async fn deliver_due(&self, chart: &Chart) -> sqlx::Result<DeliveryCounts> {
+        let mut all = DeliveryCounts::default();
         if self.0.settings.unavailable.is_some() {
             return Ok(all);
         }
@@ -190,19 +194,19 @@ impl Messages {
         loop {
             let mut now = self.prepare(chart).await?;
             now += self.expire().await?;
-            let mut under_way = UnderWay::new();
+            let mut under_way = InFlightCalls::new();
             loop {
-                let (taken, ended) = self.take_calls_beside(chart, &mut under_way).await;
+                let (taken, ended) = self.take_calls_while_running(chart, &mut under_way).await;
                 now += ended;
                 for ours in taken? {
-                    self.begin(ours, &mut under_way, &stop);
+                    self.start_task(ours, &mut under_way, &stop);
                 }
                 if under_way.len() == 0 {
                     break;
                 }
                 now += under_way.next().await;
             }
-            if now.is_nothing() {
+            if now.is_empty() {
                 return Ok(all);
             }
             all += now;
@@ -211,8 +215,8 @@ impl Messages {
 
     /// The lane as it is. If a hold was lifted by hand, a token is asked for although WeCom refused one lately: else the
     /// first call would be refused by ourselves.
-    async fn look_at_lane(&self) -> sqlx::Result<Lane> {
-        let lane = shared::look_at_lane(self.0.db.pool(), &self.0.settings.corp).await?;
+    async fn check_send_window(&self) -> sqlx::Result<SendWindow> {
+        let lane = shared::find_send_window(self.0.db.pool(), &self.0.settings.corp).await?;
         if self.0.worker.sees_hold_lifted(&lane, self.0.clock.now()) {
             tracing::info!("Somebody says that what held messages back is mended; they are sent now");
             self.0.client.end_back_off(SecretKind::App);
@@ -221,29 +225,29 @@ impl Messages {
     }
 
     /// Recipients and calls, once.
-    async fn prepare(&self, chart: &Chart) -> sqlx::Result<Delivered> {
+    async fn prepare(&self, chart: &Chart) -> sqlx::Result<DeliveryCounts> {
         let mut messages = 0;
         // Messages that came together are planned together.
-        while messages < TOGETHER {
+        while messages < MAX_MESSAGES_BEFORE_PLANNING {
             match self.expand(chart).await? {
                 0 => break,
                 more => messages += more,
             }
         }
         let (planned, turns) = self.plan().await?;
-        Ok(Delivered { messages, planned, turns, ..Delivered::default() })
+        Ok(DeliveryCounts { messages, planned, turns, ..DeliveryCounts::default() })
     }
 
     /// Calls and recalls that are ours to make now, and what became of those under way meanwhile: they go on while the
     /// database is asked, because one of them may be holding what the question waits for.
-    async fn take_calls_beside(
+    async fn take_calls_while_running(
         &self,
         chart: &Chart,
-        under_way: &mut UnderWay<Delivered>,
-    ) -> (sqlx::Result<Vec<Ours>>, Delivered) {
+        under_way: &mut InFlightCalls<DeliveryCounts>,
+    ) -> (sqlx::Result<Vec<CallTask>>, DeliveryCounts) {
         let ids = under_way.ids();
-        let mut ended = Delivered::default();
-        let taking = self.take_calls(chart, AT_ONCE.saturating_sub(ids.len()), &ids);
+        let mut ended = DeliveryCounts::default();
+        let taking = self.take_calls(chart, MAX_PARALLEL_CALLS.saturating_sub(ids.len()), &ids);
         tokio::pin!(taking);
         loop {
             tokio::select! {
@@ -259,36 +263,41 @@ impl Messages {
         chart: &Chart,
         free: usize,
         under_way: &HashSet<CallId>,
-    ) -> sqlx::Result<Vec<Ours>> {
+    ) -> sqlx::Result<Vec<CallTask>> {
         // Nor are messages behind recalls.
         let recalls = self.claim_recalls(free.div_ceil(2), under_way).await?;
         let left = free.saturating_sub(recalls.len());
-        ours(recalls, self.claim(chart, left, under_way).await)
+        collect_tasks(recalls, self.claim(chart, left, under_way).await)
     }
 
     /// Begins a call, beside the others.
-    fn begin(&self, ours: Ours, under_way: &mut UnderWay<Delivered>, stop: &CancellationToken) {
+    fn start_task(
+        &self,
+        ours: CallTask,
+        under_way: &mut InFlightCalls<DeliveryCounts>,
+        stop: &CancellationToken,
+    ) {
         let (messages, stop) = (self.clone(), stop.clone());
         under_way.push(ours.id(), async move {
             match ours {
-                Ours::Send(call) => messages.make(&call, &stop).await,
-                Ours::GiveUp(call) => {
-                    let verdict = Verdict::Unknown { reason: NOBODY_KNOWS.to_owned() };
+                CallTask::Send(call) => messages.execute_call(&call, &stop).await,
+                CallTask::GiveUp(call) => {
+                    let verdict = Verdict::Unknown { reason: ANSWER_LOST_REASON.to_owned() };
                     messages.settle(&call, verdict, &stop).await
                 }
-                Ours::Recall(recall) => messages.recall_call(&recall, &stop).await,
+                CallTask::Recall(recall) => messages.recall_call(&recall, &stop).await,
             }
         });
     }
 
     /// Makes a call and writes what came of it.
-    async fn make(&self, call: &Claimed, stop: &CancellationToken) -> Delivered {
-        if self.0.clock.now().since(call.began) >= FRESH {
+    async fn execute_call(&self, call: &ClaimedCall, stop: &CancellationToken) -> DeliveryCounts {
+        if self.0.clock.now().since(call.began_at) >= MAX_START_DELAY {
             // The machine slept: somebody else may have the call by now, or gets it when the lease is over.
-            return Delivered::default();
+            return DeliveryCounts::default();
         }
         let answer = self.send(call).await;
-        let verdict = verdict::judge(answer, &call.tried(), self.0.clock.now());
+        let verdict = verdict::decide_verdict(answer, &call.attempt(), self.0.clock.now());
         self.settle(call, verdict, stop).await
     }
 }
@@ -298,21 +307,21 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::message::store::AT_ONCE as LANE_AT_ONCE;
+    use crate::message::store::MAX_CONCURRENT_CALLS as LANE_AT_ONCE;
 
     #[test]
     fn a_hold_that_is_over_before_its_time_was_lifted_by_hand() {
         let now = Timestamp::from_millis(1_000_000);
-        let until = |hold_until| Lane {
+        let until = |hold_until| SendWindow {
             turn: 1,
             hold_until,
             hold_reason: String::new(),
             hold_since: None,
             holds: 1,
-            at_once: LANE_AT_ONCE,
+            max_concurrent_calls: LANE_AT_ONCE,
         };
         let (open, later) = (until(Timestamp::from_millis(0)), now.plus(Duration::from_secs(50)));
-        let worker = Worker::new(&Clock::System);
+        let worker = DeliveryWorker::new(&Clock::System);
         assert!(!worker.sees_hold_lifted(&open, now));
         assert!(!worker.sees_hold_lifted(&until(later), now));
         assert!(worker.sees_hold_lifted(&open, now));
@@ -323,7 +332,7 @@ mod tests {
 
     #[test]
     fn what_was_claimed_is_made_even_if_the_rest_cannot_be_claimed() {
-        let recall = || Recall {
+        let recall = || ClaimedRecall {
             id: CallId::new("c"),
             msgid: "m".to_owned(),
             number: 1,
@@ -331,8 +340,11 @@ mod tests {
             uncertain: false,
         };
         let away = || Err(sqlx::Error::PoolTimedOut);
-        assert!(matches!(ours(vec![recall()], away()).as_deref(), Ok([Ours::Recall(_)])));
-        assert!(ours(Vec::new(), away()).is_err());
-        assert_eq!(ours(vec![recall()], Ok(Claims::default())).map(|all| all.len()).ok(), Some(1));
+        assert!(matches!(collect_tasks(vec![recall()], away()).as_deref(), Ok([CallTask::Recall(_)])));
+        assert!(collect_tasks(Vec::new(), away()).is_err());
+        assert_eq!(
+            collect_tasks(vec![recall()], Ok(ClaimBatch::default())).map(|all| all.len()).ok(),
+            Some(1)
+        );
     }
 }

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use super::claim::Claimed;
-use super::verdict::Answer;
+use super::claim::ClaimedCall;
+use super::verdict::CallAnswer;
 use crate::message::Messages;
 use crate::wecom::Deadline;
 
 /// How long WeCom has to answer.
-pub(super) const DEADLINE: Duration = Duration::from_secs(14);
+pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(14);
 
 /// What a call sends to WeCom, byte for byte (document 90236). `content` is WeCom's own object of that kind.
 ///
 /// # Errors
 /// Never for what a row can hold.
-pub(super) fn request<'a>(
+pub(super) fn build_request<'a>(
     userids: impl Iterator<Item = &'a str>,
     kind: &str,
     content: &str,
@@ -31,14 +31,14 @@ pub(super) fn request<'a>(
 
 impl Messages {
     /// Makes the call.
-    pub(super) async fn send(&self, call: &Claimed) -> Answer {
+    pub(super) async fn send(&self, call: &ClaimedCall) -> CallAnswer {
         let limit = call.time_left(self.0.clock.now());
-        Answer::of(self.0.client.send_message(&call.request, Deadline::after(limit)).await)
+        CallAnswer::from_send(self.0.client.send_message(&call.request, Deadline::after(limit)).await)
     }
 
     /// Takes a message of WeCom's back.
-    pub(super) async fn take_back(&self, msgid: &str) -> Answer {
-        Answer::of_recall(self.0.client.recall_message(msgid, Deadline::after(DEADLINE)).await)
+    pub(super) async fn take_back(&self, msgid: &str) -> CallAnswer {
+        CallAnswer::from_recall(self.0.client.recall_message(msgid, Deadline::after(ANSWER_DEADLINE)).await)
     }
 }
 
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_wecoms_and_the_same_every_time() {
-        let body = request(
+        let body = build_request(
             ["ZhangSan", "lisi"].into_iter(),
             "text",
             r#"{"content":"请审批"}"#,

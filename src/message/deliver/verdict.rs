@@ -1,13 +1,13 @@
 //! What an answer means for a call: pure, a table.
 
-use super::pauses;
+use super::backoff;
 use crate::base::clock::Timestamp;
 use crate::wecom::wire::SentMessage;
-use crate::wecom::{Error, SendRefusal};
+use crate::wecom::{SendRefusal, WecomError};
 
 /// What came of a call, as far as it matters here.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum CallAnswer {
     /// WeCom took it.
     Taken {
         /// What recalls it.
@@ -20,16 +20,16 @@ pub(super) enum Answer {
         unlicensed: Vec<String>,
     },
     /// WeCom said no, so nothing was sent.
-    Refused(Refusal),
+    Refused(CallRefusal),
     /// It never reached WeCom.
     NotMade(String),
     /// Nobody knows.
-    Unsure(String),
+    Uncertain(String),
 }
 
 /// WeCom's no.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Refusal {
+pub(super) struct CallRefusal {
     /// What can be done.
     pub(super) class: SendRefusal,
     /// `errcode`, if WeCom gave one.
@@ -38,9 +38,9 @@ pub(super) struct Refusal {
     pub(super) words: String,
 }
 
-impl Answer {
+impl CallAnswer {
     /// What `message/send` said.
-    pub(super) fn of(result: Result<SentMessage, Error>) -> Self {
+    pub(super) fn from_send(result: Result<SentMessage, WecomError>) -> Self {
         match result {
             Ok(sent) => Self::Taken {
                 msgid: sent.msgid,
@@ -48,25 +48,25 @@ impl Answer {
                 invalid: sent.invaliduser,
                 unlicensed: sent.unlicenseduser,
             },
-            Err(error) => Self::not_taken(&error),
+            Err(error) => Self::from_error(&error),
         }
     }
 
     /// What `message/recall` said.
-    pub(super) fn of_recall(result: Result<(), Error>) -> Self {
+    pub(super) fn from_recall(result: Result<(), WecomError>) -> Self {
         match result {
             Ok(()) => {
                 Self::Taken { msgid: None, response_code: None, invalid: Vec::new(), unlicensed: Vec::new() }
             }
-            Err(error) => Self::not_taken(&error),
+            Err(error) => Self::from_error(&error),
         }
     }
 
-    fn not_taken(error: &Error) -> Self {
+    fn from_error(error: &WecomError) -> Self {
         let words = error.to_string();
-        match SendRefusal::of(error) {
-            Some(class) => Self::Refused(Refusal { class, code: error.code(), words }),
-            None if error.may_have_worked() => Self::Unsure(words),
+        match SendRefusal::from_error(error) {
+            Some(class) => Self::Refused(CallRefusal { class, code: error.code(), words }),
+            None if error.may_have_worked() => Self::Uncertain(words),
             None => Self::NotMade(words),
         }
     }
@@ -74,19 +74,19 @@ impl Answer {
 
 /// The try that the answer belongs to.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Try<'a> {
+pub(super) struct CallAttempt<'a> {
     /// The call's id.
-    pub(super) call: &'a str,
+    pub(super) call_id: &'a str,
     /// How many recipients it has.
     pub(super) recipients: i64,
     /// The number of this try, from 1.
     pub(super) number: i64,
     /// Since when it is uncertain, were it for this try.
-    pub(super) began: Timestamp,
+    pub(super) began_at: Timestamp,
     /// Since when it was uncertain before this try.
     pub(super) uncertain_at: Option<Timestamp>,
     /// Until when the same bytes may be sent again.
-    pub(super) until: Timestamp,
+    pub(super) retry_until: Timestamp,
 }
 
 /// What becomes of the call.
@@ -100,9 +100,9 @@ pub(super) enum Verdict {
         unlicensed: Vec<String>,
     },
     /// The same bytes again, not before `at`.
-    Again { at: Timestamp, uncertain_at: Option<Timestamp>, reason: String, lane: Option<Trouble> },
+    Retry { at: Timestamp, uncertain_at: Option<Timestamp>, reason: String, obstacle: Option<SendObstacle> },
     /// Each recipient gets a call of its own.
-    Apart { reason: String },
+    SendSeparately { reason: String },
     /// It reached nobody, and never will. `label` is for the metric.
     Failed { reason: String, label: String },
     /// It may have reached everybody, and is not tried again.
@@ -111,10 +111,10 @@ pub(super) enum Verdict {
 
 impl Verdict {
     /// Whether no try of the call has done anything at WeCom.
-    pub(super) const fn surely_nothing(&self) -> bool {
+    pub(super) const fn surely_sent_nothing(&self) -> bool {
         match self {
-            Self::Again { uncertain_at, .. } => uncertain_at.is_none(),
-            Self::Apart { .. } | Self::Failed { .. } => true,
+            Self::Retry { uncertain_at, .. } => uncertain_at.is_none(),
+            Self::SendSeparately { .. } | Self::Failed { .. } => true,
             Self::Sent { .. } | Self::Unknown { .. } => false,
         }
     }
@@ -122,65 +122,78 @@ impl Verdict {
 
 /// What the way to WeCom as a whole has.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Trouble {
+pub(super) enum SendObstacle {
     /// Too many calls at the same time.
-    Crowded,
+    TooManyCalls,
     /// A limit of WeCom's.
-    Limited(String),
+    LimitReached(String),
     /// An administrator has to mend something.
-    Broken(String),
+    NeedsAdministrator(String),
 }
 
-impl Trouble {
+impl SendObstacle {
     /// Whether nothing is sent for a while.
     pub(super) const fn holds(&self) -> bool {
-        matches!(self, Self::Limited(_) | Self::Broken(_))
+        matches!(self, Self::LimitReached(_) | Self::NeedsAdministrator(_))
     }
 }
 
 /// Decides what becomes of a call.
-pub(super) fn judge(answer: Answer, tried: &Try<'_>, now: Timestamp) -> Verdict {
+pub(super) fn decide_verdict(answer: CallAnswer, tried: &CallAttempt<'_>, now: Timestamp) -> Verdict {
     match answer {
-        Answer::Taken { msgid, response_code, invalid, unlicensed } => {
+        CallAnswer::Taken { msgid, response_code, invalid, unlicensed } => {
             Verdict::Sent { msgid, response_code, invalid, unlicensed }
         }
-        Answer::NotMade(reason) => again(tried, now, reason, None),
-        Answer::Unsure(reason) => uncertain(tried, now, reason),
-        Answer::Refused(Refusal { class, code, words }) => match class {
-            SendRefusal::Again => again(tried, now, words, None),
-            SendRefusal::Fewer => again(tried, now, words, Some(Trouble::Crowded)),
-            SendRefusal::Wait => again(tried, now, words.clone(), Some(Trouble::Limited(words))),
-            SendRefusal::Administrator => again(tried, now, words.clone(), Some(Trouble::Broken(words))),
+        CallAnswer::NotMade(reason) => retry_verdict(tried, now, reason, None),
+        CallAnswer::Uncertain(reason) => uncertain_verdict(tried, now, reason),
+        CallAnswer::Refused(CallRefusal { class, code, words }) => match class {
+            SendRefusal::Retry => retry_verdict(tried, now, words, None),
+            SendRefusal::ReduceParallelism => {
+                retry_verdict(tried, now, words, Some(SendObstacle::TooManyCalls))
+            }
+            SendRefusal::AwaitQuota => {
+                retry_verdict(tried, now, words.clone(), Some(SendObstacle::LimitReached(words)))
+            }
+            SendRefusal::NeedsAdministrator => {
+                retry_verdict(tried, now, words.clone(), Some(SendObstacle::NeedsAdministrator(words)))
+            }
             // An earlier try may have reached whoever was fine then: it has not failed, and apart they would get it twice.
-            SendRefusal::Recipients | SendRefusal::Nobody | SendRefusal::Message
+            SendRefusal::SplitRecipients | SendRefusal::NoRecipient | SendRefusal::RejectedMessage
                 if tried.uncertain_at.is_some() =>
             {
                 Verdict::Unknown { reason: words }
             }
-            SendRefusal::Recipients if tried.recipients > 1 => Verdict::Apart { reason: words },
-            SendRefusal::Recipients | SendRefusal::Nobody | SendRefusal::Message => Verdict::Failed {
-                reason: words,
-                label: code.map_or_else(|| "refused".to_owned(), |code| code.to_string()),
-            },
+            SendRefusal::SplitRecipients if tried.recipients > 1 => Verdict::SendSeparately { reason: words },
+            SendRefusal::SplitRecipients | SendRefusal::NoRecipient | SendRefusal::RejectedMessage => {
+                Verdict::Failed {
+                    reason: words,
+                    label: code.map_or_else(|| "refused".to_owned(), |code| code.to_string()),
+                }
+            }
         },
     }
 }
 
 /// This try surely did nothing: what was uncertain before stays so, and nothing else does.
-fn again(tried: &Try<'_>, now: Timestamp, reason: String, lane: Option<Trouble>) -> Verdict {
-    let at = now.plus(pauses::again(tried.number, tried.call));
+fn retry_verdict(
+    tried: &CallAttempt<'_>,
+    now: Timestamp,
+    reason: String,
+    lane: Option<SendObstacle>,
+) -> Verdict {
+    let at = now.plus(backoff::retry_pause(tried.number, tried.call_id));
     // What is uncertain is tried again inside WeCom's window, or it never is.
-    let at = if tried.uncertain_at.is_some() { at.min(tried.until) } else { at };
-    Verdict::Again { at, uncertain_at: tried.uncertain_at, reason, lane }
+    let at = if tried.uncertain_at.is_some() { at.min(tried.retry_until) } else { at };
+    Verdict::Retry { at, uncertain_at: tried.uncertain_at, reason, obstacle: lane }
 }
 
-fn uncertain(tried: &Try<'_>, now: Timestamp, reason: String) -> Verdict {
-    if now >= tried.until {
+fn uncertain_verdict(tried: &CallAttempt<'_>, now: Timestamp, reason: String) -> Verdict {
+    if now >= tried.retry_until {
         return Verdict::Unknown { reason };
     }
-    let since = tried.uncertain_at.unwrap_or(tried.began);
-    let at = now.plus(pauses::uncertain(tried.number, tried.call)).min(tried.until);
-    Verdict::Again { at, uncertain_at: Some(since), reason, lane: None }
+    let since = tried.uncertain_at.unwrap_or(tried.began_at);
+    let at = now.plus(backoff::uncertain_pause(tried.number, tried.call_id)).min(tried.retry_until);
+    Verdict::Retry { at, uncertain_at: Some(since), reason, obstacle: None }
 }
 
 #[cfg(test)]
@@ -192,28 +205,39 @@ mod tests {
 
     const BEGAN: Timestamp = Timestamp::from_millis(1_000_000_000);
 
-    fn tried(recipients: i64, uncertain: bool) -> Try<'static> {
+    fn attempt(recipients: i64, uncertain: bool) -> CallAttempt<'static> {
         let uncertain_at = uncertain.then(|| BEGAN.minus(Duration::from_secs(20)));
         let until = uncertain_at.unwrap_or(BEGAN).plus(Duration::from_secs(105));
-        Try { call: "call", recipients, number: 1, began: BEGAN, uncertain_at, until }
+        CallAttempt {
+            call_id: "call",
+            recipients,
+            number: 1,
+            began_at: BEGAN,
+            uncertain_at,
+            retry_until: until,
+        }
     }
 
-    fn refused(code: i64) -> Answer {
-        let class = SendRefusal::of_code(code);
-        Answer::Refused(Refusal { class, code: Some(code), words: format!("no {code}") })
+    fn refusal(code: i64) -> CallAnswer {
+        let class = SendRefusal::from_errcode(code);
+        CallAnswer::Refused(CallRefusal { class, code: Some(code), words: format!("no {code}") })
     }
 
     #[test]
     fn every_refusal_has_its_own_consequence() {
         let now = BEGAN.plus(Duration::from_secs(1));
-        let word = |code: i64, recipients: i64| match judge(refused(code), &tried(recipients, false), now) {
+        let word = |code: i64, recipients: i64| match decide_verdict(
+            refusal(code),
+            &attempt(recipients, false),
+            now,
+        ) {
             Verdict::Sent { .. } => "sent",
-            Verdict::Again { uncertain_at: Some(_), .. } => "uncertain",
-            Verdict::Again { lane: None, .. } => "again",
-            Verdict::Again { lane: Some(Trouble::Crowded), .. } => "fewer",
-            Verdict::Again { lane: Some(Trouble::Limited(_)), .. } => "limited",
-            Verdict::Again { lane: Some(Trouble::Broken(_)), .. } => "held",
-            Verdict::Apart { .. } => "apart",
+            Verdict::Retry { uncertain_at: Some(_), .. } => "uncertain",
+            Verdict::Retry { obstacle: None, .. } => "again",
+            Verdict::Retry { obstacle: Some(SendObstacle::TooManyCalls), .. } => "fewer",
+            Verdict::Retry { obstacle: Some(SendObstacle::LimitReached(_)), .. } => "limited",
+            Verdict::Retry { obstacle: Some(SendObstacle::NeedsAdministrator(_)), .. } => "held",
+            Verdict::SendSeparately { .. } => "apart",
             Verdict::Failed { .. } => "failed",
             Verdict::Unknown { .. } => "unknown",
         };
@@ -242,14 +266,15 @@ mod tests {
     #[test]
     fn a_refusal_leaves_as_uncertain_what_was_so_before_and_nothing_else() {
         let now = BEGAN.plus(Duration::from_secs(1));
-        for answer in [refused(-1), Answer::NotMade("no connection".to_owned())] {
+        for answer in [refusal(-1), CallAnswer::NotMade("no connection".to_owned())] {
             for uncertain in [false, true] {
-                let tried = tried(3, uncertain);
-                let Verdict::Again { uncertain_at, at, .. } = judge(answer.clone(), &tried, now) else {
+                let tried = attempt(3, uncertain);
+                let Verdict::Retry { uncertain_at, at, .. } = decide_verdict(answer.clone(), &tried, now)
+                else {
                     panic!("{answer:?}")
                 };
                 assert_eq!(uncertain_at, tried.uncertain_at);
-                assert!(at > now && (!uncertain || at <= tried.until));
+                assert!(at > now && (!uncertain || at <= tried.retry_until));
             }
         }
     }
@@ -258,7 +283,7 @@ mod tests {
     fn what_an_earlier_try_may_have_brought_has_not_failed_and_nobody_gets_it_twice() {
         for code in [40003, 60111, 81013, 40058, 45002, 123_456] {
             for recipients in [1, 7] {
-                let verdict = judge(refused(code), &tried(recipients, true), BEGAN);
+                let verdict = decide_verdict(refusal(code), &attempt(recipients, true), BEGAN);
                 assert_eq!(verdict, Verdict::Unknown { reason: format!("no {code}") }, "{recipients}");
             }
         }
@@ -266,44 +291,47 @@ mod tests {
 
     #[test]
     fn silence_is_asked_again_inside_the_window_and_never_after_it() {
-        let silence = || Answer::Unsure("no answer".to_owned());
+        let silence = || CallAnswer::Uncertain("no answer".to_owned());
         for uncertain in [false, true] {
-            let tried = tried(1, uncertain);
+            let tried = attempt(1, uncertain);
             let mut now = BEGAN.plus(Duration::from_secs(14));
             for number in 1..20 {
-                let tried =
-                    Try { number, uncertain_at: Some(tried.uncertain_at.unwrap_or(BEGAN)), ..tried.clone() };
-                match judge(silence(), &tried, now) {
-                    Verdict::Again { at, uncertain_at, .. } => {
-                        assert!(at > now && at <= tried.until, "{at:?}");
+                let tried = CallAttempt {
+                    number,
+                    uncertain_at: Some(tried.uncertain_at.unwrap_or(BEGAN)),
+                    ..tried.clone()
+                };
+                match decide_verdict(silence(), &tried, now) {
+                    Verdict::Retry { at, uncertain_at, .. } => {
+                        assert!(at > now && at <= tried.retry_until, "{at:?}");
                         assert_eq!(uncertain_at, tried.uncertain_at, "since the first try");
                         now = at.plus(Duration::from_secs(1));
                     }
                     verdict => {
-                        assert!(now >= tried.until, "{verdict:?}");
+                        assert!(now >= tried.retry_until, "{verdict:?}");
                         assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");
                         break;
                     }
                 }
             }
-            assert!(now >= tried.until);
+            assert!(now >= tried.retry_until);
         }
-        let first = judge(silence(), &tried(1, false), BEGAN.plus(Duration::from_secs(14)));
-        assert!(matches!(first, Verdict::Again { uncertain_at: Some(BEGAN), .. }), "{first:?}");
+        let first = decide_verdict(silence(), &attempt(1, false), BEGAN.plus(Duration::from_secs(14)));
+        assert!(matches!(first, Verdict::Retry { uncertain_at: Some(BEGAN), .. }), "{first:?}");
     }
 
     #[test]
     fn what_the_client_says_becomes_what_happened() {
         let api = "message/send";
-        let silent = |sent| Error::Timeout { api, sent };
-        assert!(matches!(Answer::of(Err(silent(true))), Answer::Unsure(_)));
-        assert!(matches!(Answer::of(Err(silent(false))), Answer::NotMade(_)));
-        assert!(matches!(Answer::of_recall(Err(silent(true))), Answer::Unsure(_)));
-        let unreadable = Error::Unreadable { api, status: 502, why: "HTML".to_owned() };
-        assert!(matches!(Answer::of(Err(unreadable)), Answer::Unsure(_)));
-        let no_secret = Error::NoSecret(crate::wecom::SecretKind::App);
-        let Answer::Refused(refusal) = Answer::of(Err(no_secret)) else { panic!("held") };
-        assert_eq!((refusal.class, refusal.code), (SendRefusal::Administrator, None));
-        assert!(matches!(Answer::of_recall(Ok(())), Answer::Taken { .. }));
+        let silent = |sent| WecomError::Timeout { api, sent };
+        assert!(matches!(CallAnswer::from_send(Err(silent(true))), CallAnswer::Uncertain(_)));
+        assert!(matches!(CallAnswer::from_send(Err(silent(false))), CallAnswer::NotMade(_)));
+        assert!(matches!(CallAnswer::from_recall(Err(silent(true))), CallAnswer::Uncertain(_)));
+        let unreadable = WecomError::Unreadable { api, status: 502, why: "HTML".to_owned() };
+        assert!(matches!(CallAnswer::from_send(Err(unreadable)), CallAnswer::Uncertain(_)));
+        let no_secret = WecomError::NoSecret(crate::wecom::SecretKind::App);
+        let CallAnswer::Refused(refusal) = CallAnswer::from_send(Err(no_secret)) else { panic!("held") };
+        assert_eq!((refusal.class, refusal.code), (SendRefusal::NeedsAdministrator, None));
+        assert!(matches!(CallAnswer::from_recall(Ok(())), CallAnswer::Taken { .. }));
     }
 }

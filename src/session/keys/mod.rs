@@ -8,12 +8,12 @@ pub mod store;
 
 use std::time::Duration;
 
-use super::token::{Key, KeyRing};
+use super::token::{KeyRing, SigningKey};
 use crate::base::clock::Timestamp;
 use crate::base::seal::Sealer;
 use crate::base::secret::sha256;
 use crate::db::Db;
-use crate::db::feed::Change;
+use crate::db::feed::FeedTransaction;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -61,7 +61,7 @@ pub enum KeyError {
 }
 
 /// A fresh key: its public half and its private half as PKCS #8.
-fn make() -> Result<(Jwk, Vec<u8>), KeyError> {
+fn generate_key() -> Result<(Jwk, Vec<u8>), KeyError> {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Make)?;
     let jwk = public_half(&pair).ok_or(KeyError::Make)?;
     let pkcs8 = pair.to_pkcs8v1().map_err(|_| KeyError::Make)?;
@@ -88,7 +88,7 @@ fn public_half(pair: &EcdsaKeyPair) -> Option<Jwk> {
 
 /// The ring, and its public halves for the JWKS.
 #[derive(Debug, Default)]
-pub struct Loaded {
+pub struct LoadedKeys {
     /// What signs and verifies.
     pub ring: KeyRing,
     /// What the JWKS shows.
@@ -100,12 +100,12 @@ pub struct Loaded {
     pub mismatched: Vec<String>,
 }
 
-impl Loaded {
+impl LoadedKeys {
     /// Refuses keys of which one has a public half that is not its own: whoever could plant it there can do more.
     ///
     /// # Errors
     /// [`KeyError::Mismatch`].
-    pub fn trusted(self) -> Result<Self, KeyError> {
+    pub fn require_trusted(self) -> Result<Self, KeyError> {
         match self.mismatched.first() {
             Some(kid) => Err(KeyError::Mismatch(kid.clone())),
             None => Ok(self),
@@ -118,9 +118,9 @@ impl Loaded {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn load(db: &Db, sealer: &Sealer) -> Result<Loaded, KeyError> {
-    let mut loaded = Loaded::default();
-    for store::Row { kid, jwk, sealed, signs_from } in store::all(db).await? {
+pub async fn load(db: &Db, sealer: &Sealer) -> Result<LoadedKeys, KeyError> {
+    let mut loaded = LoadedKeys::default();
+    for store::SigningKeyRow { kid, jwk, sealed, signs_from } in store::list_keys(db).await? {
         let private =
             STANDARD.decode(&sealed).ok().and_then(|bytes| sealer.open(&bytes, kid.as_bytes()).ok());
         let pair = private
@@ -138,7 +138,12 @@ pub async fn load(db: &Db, sealer: &Sealer) -> Result<Loaded, KeyError> {
             loaded.mismatched.push(kid);
             continue;
         }
-        loaded.ring.0.push(Key { kid, verify, sign: Some(EncodingKey::from_ec_der(&private)), signs_from });
+        loaded.ring.0.push(SigningKey {
+            kid,
+            verify,
+            sign: Some(EncodingKey::from_ec_der(&private)),
+            signs_from,
+        });
         loaded.jwks.push(public);
     }
     Ok(loaded)
@@ -148,8 +153,12 @@ pub async fn load(db: &Db, sealer: &Sealer) -> Result<Loaded, KeyError> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn add(change: &mut Change, sealer: &Sealer, signs_from: Timestamp) -> Result<String, KeyError> {
-    let (jwk, pkcs8) = make()?;
+pub async fn add(
+    change: &mut FeedTransaction,
+    sealer: &Sealer,
+    signs_from: Timestamp,
+) -> Result<String, KeyError> {
+    let (jwk, pkcs8) = generate_key()?;
     let sealed = STANDARD.encode(sealer.seal(&pkcs8, jwk.kid.as_bytes()));
     let text = serde_json::to_string(&jwk).map_err(|_| KeyError::Make)?;
     store::insert(change, &jwk.kid, &text, &sealed, signs_from).await?;

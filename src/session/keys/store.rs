@@ -6,11 +6,11 @@ use sqlx::Row as _;
 
 use crate::base::clock::Timestamp;
 use crate::db::Db;
-use crate::db::feed::{Change, Kind};
+use crate::db::feed::{FeedKind, FeedTransaction};
 
 /// A key as it is kept.
 #[derive(Debug)]
-pub struct Row {
+pub struct SigningKeyRow {
     /// Thumbprint.
     pub kid: String,
     /// The public half, JSON.
@@ -25,13 +25,13 @@ pub struct Row {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn all(db: &Db) -> sqlx::Result<Vec<Row>> {
+pub async fn list_keys(db: &Db) -> sqlx::Result<Vec<SigningKeyRow>> {
     sqlx::query("SELECT kid, jwk, sealed, signs_from FROM signing_keys ORDER BY signs_from DESC, kid")
         .fetch_all(db.pool())
         .await?
         .iter()
         .map(|row| {
-            Ok(Row {
+            Ok(SigningKeyRow {
                 kid: row.try_get(0)?,
                 jwk: row.try_get(1)?,
                 sealed: row.try_get(2)?,
@@ -46,7 +46,7 @@ pub async fn all(db: &Db) -> sqlx::Result<Vec<Row>> {
 /// # Errors
 /// If the database fails.
 pub async fn insert(
-    change: &mut Change,
+    change: &mut FeedTransaction,
     kid: &str,
     jwk: &str,
     sealed: &str,
@@ -63,7 +63,7 @@ pub async fn insert(
     .bind(signs_from.millis())
     .execute(change.tx())
     .await?;
-    change.announce(Kind::Key, kid);
+    change.announce(FeedKind::Key, kid);
     Ok(())
 }
 

@@ -4,8 +4,8 @@ use super::*;
 
 #[tokio::test]
 async fn a_code_is_exchanged_once_in_five_minutes_by_its_own_application() {
-    let b = Bench::start().await;
-    b.sim.change(|w| w.more_apps.push(App::new(1_000_003, "别的应用", "other-secret")));
+    let b = SimulatorBench::start().await;
+    b.sim.change(|w| w.more_apps.push(SimulatedApp::new(1_000_003, "别的应用", "other-secret")));
     let token = b.app_token().await;
     let exchange = |code: &str| format!("auth/getuserinfo?access_token={token}&code={code}");
     let code = b.sim.issue_code("ZhangSan");
@@ -29,7 +29,7 @@ async fn a_code_is_exchanged_once_in_five_minutes_by_its_own_application() {
 
 #[tokio::test]
 async fn outsiders_and_linked_members_get_errcode_0_too_in_either_spelling() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     let customer = b.sim.world().outsiders.remove(0);
     let of = async |api: &str, who: &str| {

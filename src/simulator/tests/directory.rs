@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_member_is_shown_as_far_as_the_application_may_see() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     let get = |userid: &str| format!("user/get?access_token={token}&userid={userid}");
     let a = b.api(&get("ZHANGSAN")).await;
@@ -24,7 +24,7 @@ async fn a_member_is_shown_as_far_as_the_application_may_see() {
     assert_eq!(b.errcode(&get("lisi")).await, 60011);
     b.sim.show_to_app("lisi");
     assert_eq!(b.errcode(&get("lisi")).await, 0);
-    assert!(b.sim.change_member("lisi", |m| m.status = Status::Left));
+    assert!(b.sim.change_member("lisi", |m| m.status = SimulatedStatus::Left));
     assert_eq!(b.api(&get("lisi")).await["status"], 5);
     b.sim.remove_member("lisi");
     assert_eq!(b.errcode(&get("lisi")).await, 60111);
@@ -32,7 +32,7 @@ async fn a_member_is_shown_as_far_as_the_application_may_see() {
 
 #[tokio::test]
 async fn departments_are_those_at_and_below_the_visible_ones() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     let list = |id: &str| format!("department/list?access_token={token}&id={id}");
     let ids = |a: &Value, key: &str| -> Vec<i64> {
@@ -53,7 +53,7 @@ async fn departments_are_those_at_and_below_the_visible_ones() {
 
 #[tokio::test]
 async fn the_contacts_secret_reads_ids_of_all_and_details_of_none() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.contacts_token().await;
     assert_eq!(b.errcode(&format!("user/get?userid=lisi&access_token={token}")).await, 48009);
     assert_eq!(b.errcode(&format!("department/list?access_token={token}")).await, 48009);
@@ -85,7 +85,7 @@ fn ids(a: &Value, list: &str) -> Vec<i64> {
 
 #[tokio::test]
 async fn a_list_names_the_members_of_one_department_and_with_fetch_child_those_below_once() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     for api in ["user/list", "user/simplelist"] {
         let of = |more: &str| format!("{api}?access_token={token}{more}");
@@ -105,7 +105,7 @@ async fn a_list_names_the_members_of_one_department_and_with_fetch_child_those_b
 
 #[tokio::test]
 async fn a_simple_list_has_names_and_departments_and_no_more() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     let a = b.api(&format!("user/simplelist?access_token={token}&department_id=2")).await;
     let want = json!({"errcode": 0, "errmsg": "ok", "userlist": [
@@ -117,14 +117,14 @@ async fn a_simple_list_has_names_and_departments_and_no_more() {
 
 #[tokio::test]
 async fn order_leads_and_the_main_department_are_each_members_own() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     b.sim.add_member(
-        Member::new("Qian.Duo", "钱多")
-            .within([4, 2, 6])
+        SimulatedMember::new("Qian.Duo", "钱多")
+            .with_departments([4, 2, 6])
             .with_order([u32::MAX, 7])
-            .leading([2])
+            .with_leads([2])
             .with_main(6)
-            .reporting_to(["lisi", "gone"])
+            .with_superiors(["lisi", "gone"])
             .with_text("工号", "G1")
             .with_web("主页", "https://wiki.example.com/q", "钱多的主页"),
     );
@@ -153,7 +153,7 @@ async fn order_leads_and_the_main_department_are_each_members_own() {
 async fn an_application_since_2022_reads_neither_mobile_nor_mail_and_an_older_one_does() {
     const GONE: [&str; 8] =
         ["avatar", "thumb_avatar", "gender", "mobile", "email", "biz_mail", "qr_code", "address"];
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     for api in ["user/get?userid=lisi", "user/list?department_id=2"] {
         let of = async || {
@@ -174,7 +174,7 @@ async fn an_application_since_2022_reads_neither_mobile_nor_mail_and_an_older_on
 
 #[tokio::test]
 async fn outside_its_range_an_application_gets_60011_and_orphans_keep_their_parent() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     b.sim.set_visible([3], ["lisi"]);
     let token = b.app_token().await;
     let of = |api: &str| format!("{api}&access_token={token}");
@@ -202,7 +202,7 @@ async fn outside_its_range_an_application_gets_60011_and_orphans_keep_their_pare
 
 #[tokio::test]
 async fn the_members_of_a_visible_tag_are_visible() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     b.sim.set_visible([], []);
     b.sim.change_app(|a| a.visible.tags = [2].into());
     let token = b.app_token().await;
@@ -215,8 +215,8 @@ async fn the_members_of_a_visible_tag_are_visible() {
 
 #[tokio::test]
 async fn whoever_left_is_in_no_list_and_still_answers_by_name() {
-    let b = Bench::start().await;
-    assert!(b.sim.set_status("zhangsan", Status::Left));
+    let b = SimulatorBench::start().await;
+    assert!(b.sim.set_status("zhangsan", SimulatedStatus::Left));
     let token = b.app_token().await;
     let a = b.api(&format!("user/list?department_id=3&fetch_child=1&access_token={token}")).await;
     assert_eq!(userids(&a), ["wangwu", "wujiu"]);
@@ -230,7 +230,7 @@ async fn whoever_left_is_in_no_list_and_still_answers_by_name() {
 
 #[tokio::test]
 async fn the_contacts_secret_reads_details_only_where_it_kept_the_right() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.contacts_token().await;
     let details = [
         "user/get?userid=lisi",
@@ -250,9 +250,12 @@ async fn the_contacts_secret_reads_details_only_where_it_kept_the_right() {
 
 #[tokio::test]
 async fn one_department_is_an_object_and_its_english_name_is_there_if_it_has_one() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     b.sim.add_department(
-        Department::new(8, "海外部", 1).with_name_en("Overseas").with_order(10).led_by(["lisi"]),
+        SimulatedDepartment::new(8, "海外部", 1)
+            .with_name_en("Overseas")
+            .with_order(10)
+            .with_leaders(["lisi"]),
     );
     let token = b.app_token().await;
     let of = async |id: i64| b.api(&format!("department/get?id={id}&access_token={token}")).await;
@@ -266,8 +269,10 @@ async fn one_department_is_an_object_and_its_english_name_is_there_if_it_has_one
 
 #[tokio::test]
 async fn tags_are_listed_and_their_members_cut_to_the_range() {
-    let b = Bench::start().await;
-    b.sim.add_tag(Tag::new(9, "外勤").on(["ZhaoLiu", "lisi", "gone"]).on_departments([6, 2, 77]));
+    let b = SimulatorBench::start().await;
+    b.sim.add_tag(
+        SimulatedTag::new(9, "外勤").with_users(["ZhaoLiu", "lisi", "gone"]).with_departments([6, 2, 77]),
+    );
     let token = b.app_token().await;
     let list = b.api(&format!("tag/list?access_token={token}")).await;
     assert_eq!(list["taglist"][2], json!({"tagid": 9, "tagname": "外勤"}));
@@ -291,7 +296,7 @@ async fn tags_are_listed_and_their_members_cut_to_the_range() {
 
 #[tokio::test]
 async fn an_application_reads_its_own_range_and_nobody_else_does() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     b.sim.set_visible([2, 3], ["zhaoliu"]);
     b.sim.change_app(|a| a.visible.tags = [1].into());
     let token = b.app_token().await;
@@ -308,7 +313,7 @@ async fn an_application_reads_its_own_range_and_nobody_else_does() {
 
 #[tokio::test]
 async fn what_a_test_changes_holds_from_the_next_call_on() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     let members = async |id: i64| {
         let a = b.api(&format!("user/list?department_id={id}&access_token={token}")).await;
@@ -326,12 +331,12 @@ async fn what_a_test_changes_holds_from_the_next_call_on() {
         (&json!("网页组"), &json!(["wangwu"]))
     );
     assert!(!b.sim.move_member("nobody", [2]) && !b.sim.rename_department(99, "x"));
-    assert!(!b.sim.set_status("nobody", Status::Left) && !b.sim.change_tag(99, |_| ()));
+    assert!(!b.sim.set_status("nobody", SimulatedStatus::Left) && !b.sim.change_tag(99, |_| ()));
 }
 
 #[tokio::test]
 async fn departments_in_a_circle_do_not_hang_a_call() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     assert!(b.sim.move_department(3, 4));
     let a = b.api(&format!("department/list?access_token={token}")).await;

@@ -2,15 +2,15 @@
 
 use super::*;
 
-async fn page(b: &Bench) -> String {
-    let r = b.get("/phone/inbox", DESKTOP).await;
+async fn read_inbox_page(b: &SimulatorBench) -> String {
+    let r = b.get("/phone/inbox", DESKTOP_USER_AGENT).await;
     assert_eq!(r.status(), StatusCode::OK);
     r.text().await.unwrap()
 }
 
 #[tokio::test]
 async fn the_inbox_shows_every_kind() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let image = b.upload("image", "图.png", b"\x89PNG\r\n\x1a\n0000").await["media_id"].clone();
     let file = b.upload("file", "月报.pdf", b"%PDF-1.7").await["media_id"].clone();
     let send = async |kind: &str, content: Value| {
@@ -19,7 +19,7 @@ async fn the_inbox_shows_every_kind() {
             0,
             "{kind}"
         );
-        page(&b).await
+        read_inbox_page(&b).await
     };
     let p =
         send("text", json!({"content": "请<a href=\"https://oa.example.com/?a=1&b=2\">处理</a><script>"}))
@@ -87,42 +87,45 @@ async fn the_inbox_shows_every_kind() {
 
 #[tokio::test]
 async fn a_badge_counts_what_nobody_has_looked_at() {
-    let b = Bench::start().await;
-    let unread = async || b.get("/phone/unread", DESKTOP).await.json::<Value>().await.unwrap();
+    let b = SimulatorBench::start().await;
+    let unread = async || b.get("/phone/unread", DESKTOP_USER_AGENT).await.json::<Value>().await.unwrap();
     assert_eq!(unread().await["unread"], 0);
-    let [first, _] = [b.send(text("zhangsan", "一")).await, b.send(text("zhangsan", "二")).await];
+    let [first, _] =
+        [b.send(text_message("zhangsan", "一")).await, b.send(text_message("zhangsan", "二")).await];
     let state = unread().await;
     assert_eq!(state["unread"], 2);
-    let phone = b.get("/phone", DESKTOP).await.text().await.unwrap();
+    let phone = b.get("/phone", DESKTOP_USER_AGENT).await.text().await.unwrap();
     assert!(phone.contains("data-unread><span>2</span>") && phone.contains("二"), "{phone}");
-    assert!(page(&b).await.contains(&format!("data-inbox=\"{}\"", state["version"].as_str().unwrap())));
+    assert!(
+        read_inbox_page(&b).await.contains(&format!("data-inbox=\"{}\"", state["version"].as_str().unwrap()))
+    );
     assert_eq!(unread().await["unread"], 0);
     b.recall(&b.app_token().await, &first["msgid"]).await;
     assert_ne!(unread().await["version"], state["version"]);
-    let p = page(&b).await;
+    let p = read_inbox_page(&b).await;
     assert!(p.contains("撤回了一条消息") && !p.contains(">一<"), "{p}");
 }
 
 #[tokio::test]
 async fn the_inbox_is_of_whoever_holds_the_phone_and_old_letters_are_further_up() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     b.sim.limit(|l| l.messages_per_minute = None);
     for n in 1..=60 {
-        b.send(text("lisi", &format!("第{n}条"))).await;
+        b.send(text_message("lisi", &format!("第{n}条"))).await;
     }
-    assert!(page(&b).await.contains("还没有消息"));
+    assert!(read_inbox_page(&b).await.contains("还没有消息"));
     b.sim.set_phone_member("lisi");
-    let p = page(&b).await;
+    let p = read_inbox_page(&b).await;
     assert!(p.contains(">第60条<") && p.contains(">第11条<") && !p.contains(">第10条<"), "{p}");
     assert!(p.contains("/phone/inbox?before=10"));
-    let p = b.get("/phone/inbox?before=10", DESKTOP).await.text().await.unwrap();
+    let p = b.get("/phone/inbox?before=10", DESKTOP_USER_AGENT).await.text().await.unwrap();
     assert!(p.contains(">第10条<") && p.contains(">第1条<") && !p.contains("data-inbox"), "{p}");
 }
 
 #[tokio::test]
 async fn the_inbox_in_json_is_what_a_test_reads_from_another_process() {
-    let b = Bench::start().await;
-    let mut body = text("lisi", "你好");
+    let b = SimulatorBench::start().await;
+    let mut body = text_message("lisi", "你好");
     body["safe"] = json!(1);
     let msgid = b.send(body).await["msgid"].clone();
     let got: Value = b.get("/phone/inbox.json?userid=LiSi", "test").await.json().await.unwrap();

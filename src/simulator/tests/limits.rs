@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn an_answer_that_is_too_large_is_45029() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     let two = format!("user/list?department_id=2&access_token={token}");
     let all = format!("user/list?department_id=1&fetch_child=1&access_token={token}");
@@ -18,13 +18,13 @@ async fn an_answer_that_is_too_large_is_45029() {
     for (path, want) in [(&two, 0), (&all, 45029), (&names, 0), (&departments, 0)] {
         assert_eq!(b.errcode(path).await, want, "{path}");
     }
-    b.sim.limit(|l| *l = Limits::default());
+    b.sim.limit(|l| *l = SimulatedLimits::default());
     assert_eq!(b.errcode(&all).await, 0);
 }
 
 #[tokio::test]
 async fn more_calls_of_one_api_at_once_than_it_takes_are_45033() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     b.sim.set_latency("/cgi-bin/user/list", Duration::from_millis(400));
     b.sim.limit(|l| l.calls_at_once.set("user/list", 2));
@@ -45,10 +45,10 @@ async fn more_calls_of_one_api_at_once_than_it_takes_are_45033() {
 
 #[tokio::test]
 async fn a_caller_that_gives_up_is_no_longer_in_flight() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     b.sim.limit(|l| l.calls_at_once.set("*", 1));
-    b.sim.fail_next("user/get", Fault::Hang);
+    b.sim.fail_next("user/get", InjectedFault::Hang);
     let path = format!("/cgi-bin/user/get?userid=lisi&access_token={token}");
     let url = b.sim.url() + &path;
     let gave_up = b.http.get(url).timeout(Duration::from_millis(300)).send().await;
@@ -62,7 +62,7 @@ async fn a_caller_that_gives_up_is_no_longer_in_flight() {
 
 #[tokio::test]
 async fn more_calls_a_minute_than_allowed_are_45009_until_the_minute_is_over() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     b.sim.limit(|l| l.calls_per_minute.set("user/get", 2));
     let get = format!("user/get?userid=lisi&access_token={token}");
@@ -78,7 +78,7 @@ async fn more_calls_a_minute_than_allowed_are_45009_until_the_minute_is_over() {
 
 #[tokio::test]
 async fn a_limit_of_every_api_gives_way_to_one_of_its_own_and_codes_are_not_counted() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let token = b.app_token().await;
     b.sim.limit(|l| {
         l.calls_per_minute.set("*", 0);

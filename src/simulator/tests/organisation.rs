@@ -2,9 +2,9 @@
 
 use super::*;
 
-impl Bench {
+impl SimulatorBench {
     async fn page(&self, path: &str) -> String {
-        let r = self.get(path, DESKTOP).await;
+        let r = self.get(path, DESKTOP_USER_AGENT).await;
         assert_eq!(r.status(), StatusCode::OK, "{path}");
         r.text().await.unwrap()
     }
@@ -30,13 +30,13 @@ impl Bench {
     }
 }
 
-const MEMBER: &str = "/organisation/member";
-const DEPARTMENT: &str = "/organisation/department";
-const TAG: &str = "/organisation/tag";
+const MEMBER_PATH: &str = "/organisation/member";
+const DEPARTMENT_PATH: &str = "/organisation/department";
+const TAG_PATH: &str = "/organisation/tag";
 
 #[tokio::test]
 async fn a_small_corporation_is_a_tree_with_everybody_in_it() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     assert!(b.page("/phone").await.contains(r#"href="/organisation""#));
     let page = b.page("/organisation?department=3").await;
     for want in [
@@ -63,14 +63,14 @@ async fn a_small_corporation_is_a_tree_with_everybody_in_it() {
     for gone in
         ["/organisation?department=99", "/organisation/member?userid=nobody", "/organisation/tag?id=99"]
     {
-        assert_eq!(b.get(gone, DESKTOP).await.status(), StatusCode::NOT_FOUND, "{gone}");
+        assert_eq!(b.get(gone, DESKTOP_USER_AGENT).await.status(), StatusCode::NOT_FOUND, "{gone}");
     }
 }
 
 #[tokio::test]
 async fn what_is_in_a_name_does_not_become_html() {
-    let b = Bench::start().await;
-    b.sim.add_member(Member::new("x", "<b>\"'&").within([2]));
+    let b = SimulatorBench::start().await;
+    b.sim.add_member(SimulatedMember::new("x", "<b>\"'&").with_departments([2]));
     assert!(b.sim.rename_department(2, "<script>alert(1)</script>"));
     for path in ["/organisation?department=2", "/organisation/member?userid=x", "/organisation/tag?id=1"] {
         let page = b.page(path).await;
@@ -80,7 +80,7 @@ async fn what_is_in_a_name_does_not_become_html() {
 
 #[tokio::test]
 async fn a_member_is_added_moved_disabled_and_deleted() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     assert!(b.page("/organisation/member?department=4").await.contains(r#"value="4" checked"#));
     let mut form = vec![
         ("act", "add"),
@@ -94,7 +94,7 @@ async fn a_member_is_added_moved_disabled_and_deleted() {
         ("mobile", "13900000000"),
         ("superiors", "lisi，wangwu"),
     ];
-    assert_eq!(b.submit(MEMBER, &form).await, "/organisation?department=2#department");
+    assert_eq!(b.submit(MEMBER_PATH, &form).await, "/organisation?department=2#department");
     let m = b.sim.world().member("qian.duo").unwrap().clone();
     assert_eq!(
         (m.departments.as_slice(), m.main(), m.leads.as_slice()),
@@ -111,14 +111,17 @@ async fn a_member_is_added_moved_disabled_and_deleted() {
     form[3] = ("status", "2");
     form[4] = ("department", "6");
     form[7] = ("leads", "4");
-    b.submit(MEMBER, &form).await;
+    b.submit(MEMBER_PATH, &form).await;
     let m = b.sim.world().member("qian.duo").unwrap().clone();
-    assert_eq!((m.placed().collect::<Vec<_>>(), m.status), (vec![(2, 9), (6, 0)], Status::Disabled));
+    assert_eq!(
+        (m.placements().collect::<Vec<_>>(), m.status),
+        (vec![(2, 9), (6, 0)], SimulatedStatus::Disabled)
+    );
     assert!(m.leads.is_empty() && !b.sim.world().departments[1].leaders.contains(&"Qian.Duo".to_owned()));
     assert!(b.page("/organisation?department=6").await.contains("已禁用"));
 
-    b.sim.add_tag(Tag::new(1, "管理层").on(["qian.duo", "lisi"]));
-    b.submit(MEMBER, &[("act", "delete"), ("userid", "qian.duo")]).await;
+    b.sim.add_tag(SimulatedTag::new(1, "管理层").with_users(["qian.duo", "lisi"]));
+    b.submit(MEMBER_PATH, &[("act", "delete"), ("userid", "qian.duo")]).await;
     let w = b.sim.world();
     assert!(w.member("qian.duo").is_none());
     assert_eq!(w.tags[0].users, ["lisi"]);
@@ -127,7 +130,7 @@ async fn a_member_is_added_moved_disabled_and_deleted() {
 
 #[tokio::test]
 async fn what_wecom_would_refuse_changes_nothing() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let good = [("act", "add"), ("userid", "new"), ("name", "新"), ("status", "1"), ("department", "2")];
     for (field, value, want) in [
         (1, "ZhangSan", "账号已存在"),
@@ -144,7 +147,7 @@ async fn what_wecom_would_refuse_changes_nothing() {
     ] {
         let mut form = good;
         form[field].1 = value;
-        let page = b.refused(MEMBER, &form).await;
+        let page = b.refused(MEMBER_PATH, &form).await;
         assert!(page.contains(want), "{value}: {page}");
     }
     for (form, want) in [
@@ -158,7 +161,7 @@ async fn what_wecom_would_refuse_changes_nothing() {
         ([("act", "add"), ("name", "x"), ("parent", "99"), ("id", ""), ("order", "")], "没有这个部门"),
         ([("act", ""), ("name", "x"), ("parent", "1"), ("id", "2"), ("order", "1")], "无法识别"),
     ] {
-        let page = b.refused(DEPARTMENT, &form).await;
+        let page = b.refused(DEPARTMENT_PATH, &form).await;
         assert!(page.contains(want), "{form:?}: {page}");
     }
     for (form, want) in [
@@ -167,15 +170,15 @@ async fn what_wecom_would_refuse_changes_nothing() {
         ([("act", "save"), ("id", "1"), ("name", "x"), ("users", "lisi nobody")], "没有这个成员"),
         ([("act", "save"), ("id", "1"), ("name", ""), ("users", "lisi")], "名称不能为空"),
     ] {
-        let page = b.refused(TAG, &form).await;
+        let page = b.refused(TAG_PATH, &form).await;
         assert!(page.contains(want), "{form:?}: {page}");
     }
 }
 
 #[tokio::test]
 async fn a_department_is_added_renamed_moved_and_deleted() {
-    let b = Bench::start().await;
-    let to = b.submit(DEPARTMENT, &[("act", "add"), ("parent", "6"), ("name", "华东区")]).await;
+    let b = SimulatorBench::start().await;
+    let to = b.submit(DEPARTMENT_PATH, &[("act", "add"), ("parent", "6"), ("name", "华东区")]).await;
     assert_eq!(to, "/organisation?department=8#department");
     let form = [
         ("act", "save"),
@@ -185,7 +188,7 @@ async fn a_department_is_added_renamed_moved_and_deleted() {
         ("parent", "3"),
         ("order", "4294967295"),
     ];
-    b.submit(DEPARTMENT, &form).await;
+    b.submit(DEPARTMENT_PATH, &form).await;
     let token = b.app_token().await;
     let a = b.api(&format!("department/get?id=8&access_token={token}")).await;
     let want = json!({
@@ -194,10 +197,10 @@ async fn a_department_is_added_renamed_moved_and_deleted() {
     });
     assert_eq!(a["department"], want);
     let root = [("act", "save"), ("id", "1"), ("name", "新示例"), ("order", "1")];
-    b.submit(DEPARTMENT, &root).await;
+    b.submit(DEPARTMENT_PATH, &root).await;
     assert_eq!(b.sim.world().departments[0].parent, 0);
     assert_eq!(
-        b.submit(DEPARTMENT, &[("act", "delete"), ("id", "8")]).await,
+        b.submit(DEPARTMENT_PATH, &[("act", "delete"), ("id", "8")]).await,
         "/organisation?department=3#department"
     );
     assert_eq!(b.errcode(&format!("department/get?id=8&access_token={token}")).await, 60123);
@@ -205,14 +208,17 @@ async fn a_department_is_added_renamed_moved_and_deleted() {
 
 #[tokio::test]
 async fn a_tag_is_added_changed_and_deleted() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let form =
         [("act", "add"), ("id", "5"), ("name", "外勤"), ("users", "LISI\r\nwangwu"), ("department", "6")];
-    assert_eq!(b.submit(TAG, &form).await, "/organisation#tags");
-    assert_eq!(b.sim.world().tags[2], Tag::new(5, "外勤").on(["lisi", "wangwu"]).on_departments([6]));
-    b.submit(TAG, &[("act", "save"), ("id", "5"), ("name", "出差"), ("users", "")]).await;
-    assert_eq!(b.sim.world().tags[2], Tag::new(5, "出差"));
-    b.submit(TAG, &[("act", "delete"), ("id", "5")]).await;
+    assert_eq!(b.submit(TAG_PATH, &form).await, "/organisation#tags");
+    assert_eq!(
+        b.sim.world().tags[2],
+        SimulatedTag::new(5, "外勤").with_users(["lisi", "wangwu"]).with_departments([6])
+    );
+    b.submit(TAG_PATH, &[("act", "save"), ("id", "5"), ("name", "出差"), ("users", "")]).await;
+    assert_eq!(b.sim.world().tags[2], SimulatedTag::new(5, "出差"));
+    b.submit(TAG_PATH, &[("act", "delete"), ("id", "5")]).await;
     assert_eq!(b.sim.world().tags.len(), 2);
 }
 
@@ -225,7 +231,7 @@ async fn a_large_corporation_shows_the_chosen_department_and_the_way_to_it() {
     let (id, parent) = (deepest.id, deepest.parent);
     let inside: Vec<String> =
         w.members.iter().filter(|m| m.departments.contains(&id)).map(|m| m.userid.clone()).collect();
-    let b = Bench::with(w).await;
+    let b = SimulatorBench::with(w).await;
     let page = b.page(&format!("/organisation?department={id}")).await;
     assert!(!inside.is_empty() && inside.iter().all(|u| page.contains(&format!("userid={u}\""))));
     assert_eq!(page.matches("/organisation/member?userid=").count(), inside.len());
@@ -233,7 +239,7 @@ async fn a_large_corporation_shows_the_chosen_department_and_the_way_to_it() {
     assert!(page.matches("#department\"").count() < 30);
     let form =
         [("act", "save"), ("userid", &inside[0]), ("name", "改名"), ("status", "1"), ("department", "2 3")];
-    b.submit(MEMBER, &form).await;
+    b.submit(MEMBER_PATH, &form).await;
     assert_eq!(b.sim.read(|w| w.member(&inside[0]).unwrap().departments.clone()), [2, 3]);
     let phone = b.page("/phone").await;
     assert!(phone.contains(r#"<input id="member""#) && !phone.contains("<option"));
@@ -242,8 +248,8 @@ async fn a_large_corporation_shows_the_chosen_department_and_the_way_to_it() {
 
 #[tokio::test]
 async fn whoever_left_and_departments_in_a_circle_are_still_on_the_page() {
-    let b = Bench::start().await;
-    assert!(b.sim.set_status("lisi", Status::Left) && b.sim.move_department(3, 4));
+    let b = SimulatorBench::start().await;
+    assert!(b.sim.set_status("lisi", SimulatedStatus::Left) && b.sim.move_department(3, 4));
     b.sim.remove_department(6);
     let page = b.page("/organisation").await;
     for want in ["已离职", "lisi", "zhaoliu", "研发部", "后端组"] {

@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_dropped_guard_closes_the_port_and_another_can_have_it() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let (address, other) = (b.sim.address(), Simulator::clone(&b.sim));
     drop(b);
     let until = Instant::now() + Duration::from_secs(5);
@@ -54,10 +54,12 @@ fn a_large_corporation_keeps_to_wecoms_rules_and_has_every_kind_of_member() {
     assert_eq!(siblings.len(), w.departments.len());
     let userids: HashSet<_> = w.members.iter().map(|m| m.userid.to_ascii_lowercase()).collect();
     assert_eq!(userids.len(), w.members.len());
-    let share = |of: &dyn Fn(&Member) -> bool| members.iter().filter(|m| of(m)).count() * 100 / members.len();
+    let share = |of: &dyn Fn(&SimulatedMember) -> bool| {
+        members.iter().filter(|m| of(m)).count() * 100 / members.len()
+    };
     assert!((15..25).contains(&share(&|m| m.departments.len() > 1)));
-    assert!((1..5).contains(&share(&|m| m.status == Status::Disabled)));
-    assert!((3..8).contains(&share(&|m| m.status == Status::NotActivated)));
+    assert!((1..5).contains(&share(&|m| m.status == SimulatedStatus::Disabled)));
+    assert!((3..8).contains(&share(&|m| m.status == SimulatedStatus::NotActivated)));
     assert!(departments.iter().filter(|d| !d.leaders.is_empty()).count() > 400);
     assert!(members.iter().all(|m| m.departments.iter().all(|d| parents.contains_key(d))));
     assert!(
@@ -77,7 +79,7 @@ async fn a_walk_through_a_hundred_thousand_members_is_quick() {
     let mut w = World::default();
     w.populate_large(100_000, 5000, 1);
     eprintln!("populate {:?}", began.elapsed());
-    let b = Bench::with(w).await;
+    let b = SimulatorBench::with(w).await;
     let token = b.app_token().await;
     let began = Instant::now();
     assert_eq!(b.errcode(&format!("user/get?userid=lisi&access_token={token}")).await, 0);

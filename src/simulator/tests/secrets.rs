@@ -4,7 +4,7 @@ use super::*;
 
 #[tokio::test]
 async fn a_token_is_the_same_until_it_expires_and_then_42001() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let first = b.app_token().await;
     assert_eq!(b.app_token().await, first);
     assert_eq!(b.sim.calls("gettoken"), 2);
@@ -20,7 +20,7 @@ async fn a_token_is_the_same_until_it_expires_and_then_42001() {
 
 #[tokio::test]
 async fn gettoken_tells_every_wrong_input_apart() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     let corp = b.sim.world().corp_id;
     for (query, want) in [
         ("corpsecret=x".to_owned(), 41002),
@@ -37,7 +37,7 @@ async fn gettoken_tells_every_wrong_input_apart() {
 
 #[tokio::test]
 async fn repeated_wrong_secrets_block_the_address_for_an_hour() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     b.sim.change(|w| w.wrong_secrets_before_block = 2);
     let wrong = format!("gettoken?corpid={}&corpsecret=wrong", b.sim.world().corp_id);
     for want in [40001, 40001, 40001, 45009] {
@@ -49,7 +49,7 @@ async fn repeated_wrong_secrets_block_the_address_for_an_hour() {
 
 #[tokio::test]
 async fn errmsg_carries_hint_address_and_the_link_of_the_code() {
-    let b = Bench::start().await;
+    let b = SimulatorBench::start().await;
     b.sim.set_trusted_ips(Some(vec!["203.0.113.9".parse().unwrap()]));
     let token = b.app_token().await;
     let a = b.api(&format!("user/get?userid=lisi&access_token={token}")).await;

@@ -15,36 +15,36 @@
 //! on all the time: both sides change all rows of a person together, and what WeCom said of somebody after the run
 //! began reading stands against what the run read.
 
-pub mod clear;
-mod fault;
-pub mod known;
+pub mod baseline;
+mod chunk;
+pub mod cleanup;
 mod publish;
 mod report;
 mod stage;
 mod store;
-mod work;
+mod write_error;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub use self::report::{Applied, Counts, Raised, Skipped, Tally};
+pub use self::report::{ApplyResult, Counts, RaisedConflict, SkippedRecord, Tally};
 
-use self::fault::Fault;
-use self::publish::Publication;
-use self::stage::Stage;
-use self::work::Work;
-use super::plan::{PersonChange, Plan};
+use self::chunk::RecordChunk;
+use self::publish::PendingPublication;
+use self::stage::StagedVersion;
+use self::write_error::WriteErrorKind;
+use super::plan::{PlannedPersonChange, SyncPlan};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CorpId, PersonId, RunId, UserId};
 use crate::db::Db;
-use crate::db::feed::Change;
+use crate::db::feed::FeedTransaction;
 
 /// How many records one transaction writes: on SQLite it then holds the write lock for some 30 ms.
-const CHUNK: usize = 500;
+const CHUNK_RECORDS: usize = 500;
 
 /// How often a transaction is repeated that waited for another one in a circle.
-const REPEATS: u32 = 5;
+const MAX_DEADLOCK_RETRIES: u32 = 5;
 
 /// By what a run proves, in every transaction, that it is still the one that may write.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ pub struct Fence {
 
 /// Where to write.
 #[derive(Debug, Clone, Copy)]
-pub struct Target<'a> {
+pub struct ApplyTarget<'a> {
     /// The database.
     pub db: &'a Db,
     /// Whose directory.
@@ -71,11 +71,12 @@ pub struct Target<'a> {
 }
 
 /// Asked between two transactions, with how many were made: an error ends the run there, as a crash would.
-pub type Pause = dyn Fn(u64) -> Pin<Box<dyn Future<Output = Result<(), ApplyError>> + Send>> + Send + Sync;
+pub type PauseHook =
+    dyn Fn(u64) -> Pin<Box<dyn Future<Output = Result<(), ApplyError>> + Send>> + Send + Sync;
 
 /// How to write.
 #[derive(Clone, Copy)]
-pub struct How<'a> {
+pub struct ApplyOptions<'a> {
     /// Count and tell, write nothing.
     pub dry_run: bool,
     /// When the run began to read WeCom's directory.
@@ -83,10 +84,10 @@ pub struct How<'a> {
     /// The same, if it read every detail of everything visible.
     pub complete_details_at: Option<Timestamp>,
     /// Where a run may be stopped.
-    pub pause: Option<&'a Pause>,
+    pub pause: Option<&'a PauseHook>,
 }
 
-impl std::fmt::Debug for How<'_> {
+impl std::fmt::Debug for ApplyOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("How")
             .field("dry_run", &self.dry_run)
@@ -97,13 +98,13 @@ impl std::fmt::Debug for How<'_> {
 }
 
 /// Writes how a run ended, in the transaction that publishes what it did.
-pub trait Ending: Sync {
+pub trait RunEndWriter: Sync {
     /// Writes it. `raised`: the questions of this run.
     fn write(
         &self,
-        change: &mut Change,
-        applied: &Applied,
-        raised: Vec<Raised>,
+        change: &mut FeedTransaction,
+        applied: &ApplyResult,
+        raised: Vec<RaisedConflict>,
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
@@ -135,38 +136,39 @@ pub enum ApplyError {
 ///
 /// # Errors
 /// [`ApplyError`]; then nothing of it is visible.
-pub async fn apply(
-    target: &Target<'_>,
-    plan: Plan,
-    how: &How<'_>,
-    ending: &impl Ending,
+pub async fn apply_plan(
+    target: &ApplyTarget<'_>,
+    plan: SyncPlan,
+    how: &ApplyOptions<'_>,
+    ending: &impl RunEndWriter,
     progress: &(dyn Fn(u64, u64) + Sync),
-) -> Result<Applied, ApplyError> {
+) -> Result<ApplyResult, ApplyError> {
     if let Some(reason) = plan.refused.filter(|_| !how.dry_run) {
         return Err(ApplyError::Refused(reason));
     }
-    let Plan { units, mut persons, tags, conflicts, notes, .. } = plan;
-    persons.sort_by(|a, b| id_of(a).cmp(id_of(b)));
-    let total = count(units.len() + persons.len() + tags.len());
-    let stage = Stage::begin(target, how, moving(&persons), total == 0).await?;
-    let mut work =
-        chunks(units, Work::Units).chain(chunks(tags, Work::Tags)).chain(chunks(persons, Work::Persons));
-    let mut publication = Publication::new(notes);
+    let SyncPlan { units, mut persons, tags, conflicts, notes, .. } = plan;
+    persons.sort_by(|a, b| person_id(a).cmp(person_id(b)));
+    let total = to_count(units.len() + persons.len() + tags.len());
+    let stage = StagedVersion::begin(target, how, collect_userid_targets(&persons), total == 0).await?;
+    let mut work = split_into_chunks(units, RecordChunk::Units)
+        .chain(split_into_chunks(tags, RecordChunk::Tags))
+        .chain(split_into_chunks(persons, RecordChunk::Persons));
+    let mut publication = PendingPublication::new(notes);
     let mut retry = VecDeque::new();
     let (mut done, mut made) = (0, 0);
     progress(done, total);
     while let Some((next, repeats)) = retry.pop_front().or_else(|| work.next().map(|next| (next, 0))) {
-        match stage.write(&next, publication.staged(), publication.room()).await {
+        match stage.write(&next, publication.staged(), publication.remaining_lines()).await {
             Ok(outcome) => {
                 publication.add(outcome);
-                done += count(next.len());
+                done += to_count(next.len());
             }
-            Err(ApplyError::Store(error)) => match fault::of(&error) {
-                Fault::Circle if repeats < REPEATS => {
+            Err(ApplyError::Store(error)) => match write_error::classify_error(&error) {
+                WriteErrorKind::Deadlock if repeats < MAX_DEADLOCK_RETRIES => {
                     retry.push_front((next, repeats + 1));
                     continue;
                 }
-                Fault::Record => match next.halves() {
+                WriteErrorKind::Record => match next.split_in_half() {
                     Ok((first, second)) => {
                         retry.push_front((second, 0));
                         retry.push_front((first, 0));
@@ -177,7 +179,7 @@ pub async fn apply(
                         done += 1;
                     }
                 },
-                Fault::Circle | Fault::Database => return Err(ApplyError::Store(error)),
+                WriteErrorKind::Deadlock | WriteErrorKind::Database => return Err(ApplyError::Store(error)),
             },
             Err(error) => return Err(error),
         }
@@ -193,37 +195,37 @@ pub async fn apply(
 }
 
 /// Who is to have which userid: a userid that one of these gives up is free for somebody new.
-fn moving(persons: &[PersonChange]) -> Vec<(PersonId, UserId)> {
+fn collect_userid_targets(persons: &[PlannedPersonChange]) -> Vec<(PersonId, UserId)> {
     let updates = persons.iter().filter_map(|change| match change {
-        PersonChange::Update { id, said } => Some((id.clone(), said.userid.clone())),
-        PersonChange::Create { .. } | PersonChange::Leave { .. } => None,
+        PlannedPersonChange::Update { id, said } => Some((id.clone(), said.userid.clone())),
+        PlannedPersonChange::Create { .. } | PlannedPersonChange::Leave { .. } => None,
     });
     updates.collect()
 }
 
-fn id_of(change: &PersonChange) -> &PersonId {
+fn person_id(change: &PlannedPersonChange) -> &PersonId {
     match change {
-        PersonChange::Create { person, .. } => &person.id,
-        PersonChange::Update { id, .. } | PersonChange::Leave { id } => id,
+        PlannedPersonChange::Create { person, .. } => &person.id,
+        PlannedPersonChange::Update { id, .. } | PlannedPersonChange::Leave { id } => id,
     }
 }
 
-fn chunks<T>(list: Vec<T>, work: fn(Vec<T>) -> Work) -> impl Iterator<Item = Work> {
+fn split_into_chunks<T>(list: Vec<T>, work: fn(Vec<T>) -> RecordChunk) -> impl Iterator<Item = RecordChunk> {
     let mut left = list.into_iter();
     std::iter::from_fn(move || {
-        let chunk: Vec<T> = left.by_ref().take(CHUNK).collect();
+        let chunk: Vec<T> = left.by_ref().take(CHUNK_RECORDS).collect();
         (!chunk.is_empty()).then(|| work(chunk))
     })
 }
 
 /// A number of records as the report writes it.
-fn count(records: usize) -> u64 {
+fn to_count(records: usize) -> u64 {
     u64::try_from(records).unwrap_or(u64::MAX)
 }
 
 /// A transaction of this run: begun, and the lease renewed.
-async fn begin(target: &Target<'_>) -> Result<crate::db::Tx, ApplyError> {
+async fn begin_transaction(target: &ApplyTarget<'_>) -> Result<crate::db::Tx, ApplyError> {
     let mut tx = target.db.write().await?;
-    store::renew(&mut tx, target.fence, target.clock.now()).await?;
+    store::renew_lease(&mut tx, target.fence, target.clock.now()).await?;
     Ok(tx)
 }

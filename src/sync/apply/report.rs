@@ -3,11 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::base::id::{ConflictId, PersonId};
-use crate::directory::{Person, Status, Tag, Unit};
-use crate::sync::remote::Note;
+use crate::directory::{Person, PersonStatus, Tag, Unit};
+use crate::sync::remote::ReportNote;
 
 /// So many lines, and so many skipped records, are told; of the rest only the number.
-pub(super) const MAX_LINES: usize = 1000;
+pub(super) const MAX_REPORT_LINES: usize = 1000;
 
 /// How many were created, updated and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub struct Counts {
 
 /// What a run did, or in a rehearsal would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Applied {
+pub struct ApplyResult {
     /// What changed.
     pub counts: Counts,
     /// Tags that changed.
@@ -47,16 +47,16 @@ pub struct Applied {
     /// How many lines more there would be.
     pub more_lines: u64,
     /// The plan's notes, then those of writing it.
-    pub notes: Vec<Note>,
+    pub notes: Vec<ReportNote>,
     /// Records that stay as they were, because they could not be written or their old rows not be read. At most 1000.
-    pub skipped: Vec<Skipped>,
+    pub skipped: Vec<SkippedRecord>,
     /// How many more were skipped.
     pub more_skipped: u64,
 }
 
 /// A question that a run raised, as the API lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Raised {
+pub struct RaisedConflict {
     /// Its id.
     pub id: ConflictId,
     /// `ambiguous`, `renamed`, `reused`.
@@ -69,7 +69,7 @@ pub struct Raised {
 
 /// A record that stays as it was.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Skipped {
+pub struct SkippedRecord {
     /// `unit`, `person` or `tag`.
     pub kind: String,
     /// Our id.
@@ -100,13 +100,13 @@ impl Counts {
 
 /// Lines up to a number; beyond it they are only counted, and never made.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(super) struct ReportLines {
     pub(super) told: Vec<String>,
     pub(super) more: u64,
     room: usize,
 }
 
-impl Lines {
+impl ReportLines {
     /// Room for so many.
     pub(super) const fn with_room(room: usize) -> Self {
         Self { told: Vec::new(), more: 0, room }
@@ -123,17 +123,17 @@ impl Lines {
 }
 
 /// How a line names a unit.
-pub(super) fn unit(unit: &Unit) -> String {
+pub(super) fn describe_unit(unit: &Unit) -> String {
     unit.wecom_id.map_or_else(|| unit.name.clone(), |id| format!("{} (wecom:{id})", unit.name))
 }
 
 /// How a line names a tag.
-pub(super) fn tag(tag: &Tag) -> String {
+pub(super) fn describe_tag(tag: &Tag) -> String {
     tag.wecom_id.map_or_else(|| tag.name.clone(), |id| format!("{} (wecom:{id})", tag.name))
 }
 
 /// How a line names a person.
-pub(super) fn person(person: &Person) -> String {
+pub(super) fn describe_person(person: &Person) -> String {
     if person.name.is_empty() {
         return person.userid.to_string();
     }
@@ -141,32 +141,33 @@ pub(super) fn person(person: &Person) -> String {
 }
 
 /// Which fields of a unit are different.
-pub(super) fn unit_fields(old: &Unit, new: &Unit) -> String {
+pub(super) fn describe_unit_changes(old: &Unit, new: &Unit) -> String {
     let renamed = (old.name != new.name).then(|| format!("name {} → {}", old.name, new.name));
-    let others = named([
+    let others = list_changed_fields([
         (old.name_en != new.name_en, "English name"),
         (old.parent != new.parent, "parent"),
         (old.order != new.order, "order"),
         (old.leaders != new.leaders, "leaders"),
     ]);
-    join(renamed.into_iter().chain(others))
+    join_parts(renamed.into_iter().chain(others))
 }
 
 /// Which fields of a tag are different.
-pub(super) fn tag_fields(old: &Tag, new: &Tag) -> String {
+pub(super) fn describe_tag_changes(old: &Tag, new: &Tag) -> String {
     let renamed = (old.name != new.name).then(|| format!("name {} → {}", old.name, new.name));
-    let others = named([(old.users != new.users, "members"), (old.units != new.units, "units")]);
-    join(renamed.into_iter().chain(others))
+    let others =
+        list_changed_fields([(old.users != new.users, "members"), (old.units != new.units, "units")]);
+    join_parts(renamed.into_iter().chain(others))
 }
 
 /// Which fields of a person are different. Only of the userid and the status both values are told: mobile numbers and
 /// the like have no place in a report.
-pub(super) fn person_fields(old: &Person, new: &Person) -> String {
+pub(super) fn describe_person_changes(old: &Person, new: &Person) -> String {
     let userid = (old.userid != new.userid).then(|| format!("userid {} → {}", old.userid, new.userid));
     let status = (old.status != new.status)
         .then(|| format!("status {} → {}", old.status.as_str(), new.status.as_str()));
-    let (was, is) = (&old.detail, &new.detail);
-    let others = named([
+    let (was, is) = (&old.details, &new.details);
+    let others = list_changed_fields([
         (old.source != new.source, "now WeCom's"),
         (old.name != new.name, "name"),
         (old.email != new.email, "email"),
@@ -179,18 +180,18 @@ pub(super) fn person_fields(old: &Person, new: &Person) -> String {
         (was.direct_leaders != is.direct_leaders, "direct leaders"),
         (was.attributes != is.attributes, "attributes"),
     ]);
-    join(userid.into_iter().chain(status).chain(others))
+    join_parts(userid.into_iter().chain(status).chain(others))
 }
 
 /// Whether a person leaves with this change.
-pub(super) fn leaves(old: &Person, new: &Person) -> bool {
-    new.status == Status::Left && old.status != Status::Left
+pub(super) fn is_leaving(old: &Person, new: &Person) -> bool {
+    new.status == PersonStatus::Left && old.status != PersonStatus::Left
 }
 
-fn named<const N: usize>(fields: [(bool, &str); N]) -> impl Iterator<Item = String> {
+fn list_changed_fields<const N: usize>(fields: [(bool, &str); N]) -> impl Iterator<Item = String> {
     fields.into_iter().filter(|(differs, _)| *differs).map(|(_, name)| name.to_owned())
 }
 
-fn join(parts: impl Iterator<Item = String>) -> String {
+fn join_parts(parts: impl Iterator<Item = String>) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }

@@ -4,32 +4,32 @@ use std::collections::{HashMap, HashSet};
 
 use sqlx::AnyConnection;
 
-use super::report::{self, Lines, Tally};
-use super::store::{self, Now};
-use super::work::{HandOver, Outcome, Renamed, Work};
-use super::{ApplyError, How, Target, count};
+use super::chunk::{ChunkOutcome, RecordChunk, UseridHandOver, UseridMove};
+use super::report::{self, ReportLines, Tally};
+use super::store::{self, CurrentRow};
+use super::{ApplyError, ApplyOptions, ApplyTarget, to_count};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
-use crate::db::feed::{self, Entity, What};
-use crate::directory::{Person, Source, Status, Tag, Unit};
-use crate::sync::plan::{self, Merged, PersonChange, TagChange, UnitChange};
+use crate::db::feed::{self, DirectoryChangeKind, DirectoryEntity};
+use crate::directory::{EntrySource, Person, PersonStatus, Tag, Unit};
+use crate::sync::plan::{self, MergedPerson, PlannedPersonChange, PlannedTagChange, PlannedUnitChange};
 
 /// What all transactions of a run share.
-pub(super) struct Stage<'a> {
-    target: &'a Target<'a>,
-    how: &'a How<'a>,
+pub(super) struct StagedVersion<'a> {
+    target: &'a ApplyTarget<'a>,
+    how: &'a ApplyOptions<'a>,
     /// The version that is published, and that the rows follow.
-    pub(super) published: i64,
+    pub(super) published_version: i64,
     /// The batch of the change feed; `None`: nothing is written.
     pub(super) batch: Option<i64>,
     units: HashMap<UnitId, Unit>,
     tags: HashMap<TagId, Tag>,
     /// Who is to have which userid, by id.
-    moving: Vec<(PersonId, UserId)>,
+    userid_targets: Vec<(PersonId, UserId)>,
 }
 
 /// What becomes of a change of a person.
-enum Act<'a> {
+enum PersonAction<'a> {
     /// A row for an id that has none.
     Insert(&'a Person),
     /// What WeCom says of an id.
@@ -38,255 +38,272 @@ enum Act<'a> {
     Leave(&'a PersonId),
 }
 
-impl<'a> Stage<'a> {
+impl<'a> StagedVersion<'a> {
     /// Reads what the transactions share. `empty`: there is nothing to write.
     pub(super) async fn begin(
-        target: &'a Target<'a>,
-        how: &'a How<'a>,
+        target: &'a ApplyTarget<'a>,
+        how: &'a ApplyOptions<'a>,
         moving: Vec<(PersonId, UserId)>,
         empty: bool,
     ) -> Result<Self, ApplyError> {
-        let chart = crate::directory::store::chart(target.db, target.corp).await?;
-        let batch = if how.dry_run || empty { None } else { Some(feed::new_batch(target.db).await?) };
+        let chart = crate::directory::store::load_chart(target.db, target.corp).await?;
+        let batch = if how.dry_run || empty { None } else { Some(feed::reserve_batch(target.db).await?) };
         let units: HashMap<UnitId, Unit> =
             chart.units().map(|placed| (placed.unit.id.clone(), placed.unit.clone())).collect();
         Ok(Self {
             target,
             how,
-            published: chart.version(),
+            published_version: chart.version(),
             batch,
             tags: chart.tags().map(|tag| (tag.id.clone(), tag.clone())).collect(),
             units,
-            moving,
+            userid_targets: moving,
         })
     }
 
     /// The version that the rows are of.
-    pub(super) const fn next(&self) -> i64 {
-        self.published + 1
+    pub(super) const fn next_version(&self) -> i64 {
+        self.published_version + 1
     }
 
     /// Writes one chunk, or none of it. `staged`: how many entries of the change feed were written before.
-    pub(super) async fn write(&self, work: &Work, staged: i64, room: usize) -> Result<Outcome, ApplyError> {
-        let mut outcome = Outcome { lines: Lines::with_room(room), ..Outcome::default() };
+    pub(super) async fn write(
+        &self,
+        work: &RecordChunk,
+        staged: i64,
+        room: usize,
+    ) -> Result<ChunkOutcome, ApplyError> {
+        let mut outcome = ChunkOutcome { lines: ReportLines::with_room(room), ..ChunkOutcome::default() };
         let Some(batch) = self.batch else {
             let mut connection = self.target.db.pool().acquire().await?;
-            self.stage(&mut connection, work, &mut outcome).await?;
+            self.write_rows(&mut connection, work, &mut outcome).await?;
             return Ok(outcome);
         };
-        let mut tx = super::begin(self.target).await?;
-        self.stage(&mut tx, work, &mut outcome).await?;
-        store::insert_changes(&mut tx, self.target.corp, batch, staged, &outcome.noted).await?;
+        let mut tx = super::begin_transaction(self.target).await?;
+        self.write_rows(&mut tx, work, &mut outcome).await?;
+        store::insert_changes(&mut tx, self.target.corp, batch, staged, &outcome.feed_entries).await?;
         tx.commit().await?;
         Ok(outcome)
     }
 
-    async fn stage(&self, tx: &mut AnyConnection, work: &Work, out: &mut Outcome) -> Result<(), ApplyError> {
+    async fn write_rows(
+        &self,
+        tx: &mut AnyConnection,
+        work: &RecordChunk,
+        out: &mut ChunkOutcome,
+    ) -> Result<(), ApplyError> {
         match work {
-            Work::Units(list) => self.units(tx, list, out).await,
-            Work::Tags(list) => self.tags(tx, list, out).await,
-            Work::Persons(list) => self.persons(tx, list, out).await,
+            RecordChunk::Units(list) => self.write_units(tx, list, out).await,
+            RecordChunk::Tags(list) => self.write_tags(tx, list, out).await,
+            RecordChunk::Persons(list) => self.write_persons(tx, list, out).await,
         }
     }
 
-    const fn writes(&self) -> bool {
+    const fn is_writing(&self) -> bool {
         self.batch.is_some()
     }
 
-    async fn units(
+    async fn write_units(
         &self,
         tx: &mut AnyConnection,
-        changes: &[UnitChange],
-        out: &mut Outcome,
+        changes: &[PlannedUnitChange],
+        out: &mut ChunkOutcome,
     ) -> Result<(), ApplyError> {
         let (mut close, mut rows) = (Vec::new(), Vec::new());
         for change in changes {
             let (id, what) = match change {
-                UnitChange::Create(unit) => {
+                PlannedUnitChange::Create(unit) => {
                     out.counts.units.created += 1;
-                    out.lines.add(|| format!("created unit {}", report::unit(unit)));
+                    out.lines.add(|| format!("created unit {}", report::describe_unit(unit)));
                     rows.push(unit);
-                    (&unit.id, What::Created)
+                    (&unit.id, DirectoryChangeKind::Created)
                 }
-                UnitChange::Update(unit) => {
+                PlannedUnitChange::Update(unit) => {
                     out.counts.units.updated += 1;
                     out.lines.add(|| {
-                        let fields = self.units.get(&unit.id).map(|old| report::unit_fields(old, unit));
-                        format!("changed unit {}: {}", report::unit(unit), fields.unwrap_or_default())
+                        let fields =
+                            self.units.get(&unit.id).map(|old| report::describe_unit_changes(old, unit));
+                        format!(
+                            "changed unit {}: {}",
+                            report::describe_unit(unit),
+                            fields.unwrap_or_default()
+                        )
                     });
                     rows.push(unit);
-                    (&unit.id, What::Updated)
+                    (&unit.id, DirectoryChangeKind::Updated)
                 }
-                UnitChange::Remove(id) => {
+                PlannedUnitChange::Remove(id) => {
                     out.counts.units.removed += 1;
                     out.lines.add(|| {
-                        let name = self.units.get(id).map_or_else(|| id.to_string(), report::unit);
+                        let name = self.units.get(id).map_or_else(|| id.to_string(), report::describe_unit);
                         format!("removed unit {name}")
                     });
-                    (id, What::Removed)
+                    (id, DirectoryChangeKind::Removed)
                 }
             };
             close.push(id.as_str());
-            out.noted.push((Entity::Unit, id.to_string(), what));
+            out.feed_entries.push((DirectoryEntity::Unit, id.to_string(), what));
         }
-        if self.writes() {
-            store::close(tx, Entity::Unit, self.next(), &close).await?;
-            store::insert_units(tx, self.target.corp, self.next(), &rows, self.now()).await?;
+        if self.is_writing() {
+            store::close_rows(tx, DirectoryEntity::Unit, self.next_version(), &close).await?;
+            store::insert_units(tx, self.target.corp, self.next_version(), &rows, self.now()).await?;
         }
         Ok(())
     }
 
-    async fn tags(
+    async fn write_tags(
         &self,
         tx: &mut AnyConnection,
-        changes: &[TagChange],
-        out: &mut Outcome,
+        changes: &[PlannedTagChange],
+        out: &mut ChunkOutcome,
     ) -> Result<(), ApplyError> {
         let (mut close, mut rows) = (Vec::new(), Vec::new());
         for change in changes {
             let (id, what) = match change {
-                TagChange::Create(tag) => {
+                PlannedTagChange::Create(tag) => {
                     out.tags.created += 1;
-                    out.lines.add(|| format!("created tag {}", report::tag(tag)));
+                    out.lines.add(|| format!("created tag {}", report::describe_tag(tag)));
                     rows.push(tag);
-                    (&tag.id, What::Created)
+                    (&tag.id, DirectoryChangeKind::Created)
                 }
-                TagChange::Update(tag) => {
+                PlannedTagChange::Update(tag) => {
                     out.tags.updated += 1;
                     out.lines.add(|| {
-                        let fields = self.tags.get(&tag.id).map(|old| report::tag_fields(old, tag));
-                        format!("changed tag {}: {}", report::tag(tag), fields.unwrap_or_default())
+                        let fields = self.tags.get(&tag.id).map(|old| report::describe_tag_changes(old, tag));
+                        format!("changed tag {}: {}", report::describe_tag(tag), fields.unwrap_or_default())
                     });
                     rows.push(tag);
-                    (&tag.id, What::Updated)
+                    (&tag.id, DirectoryChangeKind::Updated)
                 }
-                TagChange::Remove(id) => {
+                PlannedTagChange::Remove(id) => {
                     out.tags.removed += 1;
                     out.lines.add(|| {
-                        let name = self.tags.get(id).map_or_else(|| id.to_string(), report::tag);
+                        let name = self.tags.get(id).map_or_else(|| id.to_string(), report::describe_tag);
                         format!("removed tag {name}")
                     });
-                    (id, What::Removed)
+                    (id, DirectoryChangeKind::Removed)
                 }
             };
             close.push(id.as_str());
-            out.noted.push((Entity::Tag, id.to_string(), what));
+            out.feed_entries.push((DirectoryEntity::Tag, id.to_string(), what));
         }
-        if self.writes() {
-            store::close(tx, Entity::Tag, self.next(), &close).await?;
-            store::insert_tags(tx, self.target.corp, self.next(), &rows, self.now()).await?;
+        if self.is_writing() {
+            store::close_rows(tx, DirectoryEntity::Tag, self.next_version(), &close).await?;
+            store::insert_tags(tx, self.target.corp, self.next_version(), &rows, self.now()).await?;
         }
         Ok(())
     }
 
-    async fn persons(
+    async fn write_persons(
         &self,
         tx: &mut AnyConnection,
-        changes: &[PersonChange],
-        out: &mut Outcome,
+        changes: &[PlannedPersonChange],
+        out: &mut ChunkOutcome,
     ) -> Result<(), ApplyError> {
-        let acts = self.identify(tx, changes, out).await?;
+        let acts = self.resolve_identities(tx, changes, out).await?;
         let mut ids: Vec<&PersonId> = acts
             .iter()
             .filter_map(|act| match act {
-                Act::Insert(_) => None,
-                Act::Merge(id, _) => Some(id),
-                Act::Leave(id) => Some(*id),
+                PersonAction::Insert(_) => None,
+                PersonAction::Merge(id, _) => Some(id),
+                PersonAction::Leave(id) => Some(*id),
             })
             .collect();
         ids.sort();
-        if self.writes() && self.target.db.engine() == "postgresql" {
+        if self.is_writing() && self.target.db.engine() == "postgresql" {
             // A sign-in of one of them waits, or is waited for. SQLite has one writer at a time anyhow.
-            store::lock(tx, &ids).await?;
+            store::lock_identities(tx, &ids).await?;
         }
-        let now = store::rows_now(tx, &ids).await?;
-        let mut rows = Rows::default();
+        let now = store::find_current_rows(tx, &ids).await?;
+        let mut rows = PersonRowChanges::default();
         for act in &acts {
             match act {
-                Act::Insert(person) => insert(person, person.id.clone(), &mut rows, out),
-                Act::Merge(id, said) => match now.get(id) {
-                    Some(now) => self.merge(id, said, now, &mut rows, out),
+                PersonAction::Insert(person) => insert_person(person, person.id.clone(), &mut rows, out),
+                PersonAction::Merge(id, said) => match now.get(id) {
+                    Some(now) => self.merge_row(id, said, now, &mut rows, out),
                     // Its identity is there, but nothing is known of it: a crash left it.
-                    None if out.known_as.iter().any(|(_, known)| known == id) => {
-                        insert(said, id.clone(), &mut rows, out);
+                    None if out.resolved_ids.iter().any(|(_, known)| known == id) => {
+                        insert_person(said, id.clone(), &mut rows, out);
                     }
                     None => out.skip_person(id, said.userid.as_str(), "is gone since the plan was made"),
                 },
-                Act::Leave(id) => match now.get(id) {
-                    Some(now) => self.leave(id, now, &mut rows, out),
+                PersonAction::Leave(id) => match now.get(id) {
+                    Some(now) => self.leave_row(id, now, &mut rows, out),
                     None => out.skip_person(id, "", "is gone since the plan was made"),
                 },
             }
         }
-        out.kept_out += count(rows.insert.iter().filter(|person| person.status != Status::Active).count());
-        if self.writes() {
-            store::close(tx, Entity::Person, self.next(), &rows.close).await?;
-            store::insert_persons(tx, self.target.corp, self.next(), &rows.insert, self.now()).await?;
-            store::set_said(tx, &rows.said).await?;
+        out.not_active +=
+            to_count(rows.insert.iter().filter(|person| person.status != PersonStatus::Active).count());
+        if self.is_writing() {
+            store::close_rows(tx, DirectoryEntity::Person, self.next_version(), &rows.close).await?;
+            store::insert_persons(tx, self.target.corp, self.next_version(), &rows.insert, self.now())
+                .await?;
+            store::set_fingerprints(tx, &rows.said).await?;
         }
         Ok(())
     }
 
     /// Finds or makes the identity of everybody new. Where the userid has a holder already — somebody signed in since
     /// the plan was made, or a crash left it — the change goes on as one of that person.
-    async fn identify<'c>(
+    async fn resolve_identities<'c>(
         &self,
         tx: &mut AnyConnection,
-        changes: &'c [PersonChange],
-        out: &mut Outcome,
-    ) -> Result<Vec<Act<'c>>, ApplyError> {
+        changes: &'c [PlannedPersonChange],
+        out: &mut ChunkOutcome,
+    ) -> Result<Vec<PersonAction<'c>>, ApplyError> {
         let creates: Vec<(&Person, Option<&PersonId>)> = changes
             .iter()
             .filter_map(|change| match change {
-                PersonChange::Create { person, takes_over } => Some((person, takes_over.as_ref())),
-                PersonChange::Update { .. } | PersonChange::Leave { .. } => None,
+                PlannedPersonChange::Create { person, takes_over } => Some((person, takes_over.as_ref())),
+                PlannedPersonChange::Update { .. } | PlannedPersonChange::Leave { .. } => None,
             })
             .collect();
-        let made = self.make(tx, &creates).await?;
+        let made = self.insert_free_identities(tx, &creates).await?;
         let held: Vec<&UserId> = creates
             .iter()
             .filter(|(person, _)| !made.contains(person.id.as_str()))
             .map(|(person, _)| &person.userid)
             .collect();
-        let holders = store::holders(tx, self.target.corp, &held).await?;
+        let holders = store::find_holders(tx, self.target.corp, &held).await?;
         let mut waiting = Vec::new();
         let mut acts = Vec::with_capacity(changes.len());
         for change in changes {
             let (person, left) = match change {
-                PersonChange::Create { person, takes_over } => (person, takes_over.as_ref()),
-                PersonChange::Update { id, said } => {
-                    acts.push(Act::Merge(id.clone(), said));
+                PlannedPersonChange::Create { person, takes_over } => (person, takes_over.as_ref()),
+                PlannedPersonChange::Update { id, said } => {
+                    acts.push(PersonAction::Merge(id.clone(), said));
                     continue;
                 }
-                PersonChange::Leave { id } => {
-                    acts.push(Act::Leave(id));
+                PlannedPersonChange::Leave { id } => {
+                    acts.push(PersonAction::Leave(id));
                     continue;
                 }
             };
             if made.contains(person.id.as_str()) {
-                acts.push(Act::Insert(person));
+                acts.push(PersonAction::Insert(person));
                 continue;
             }
             match holders.get(&person.userid.folded()) {
-                Some(holder) if left == Some(holder) || self.gives_up(holder, &person.userid) => {
+                Some(holder) if left == Some(holder) || self.is_giving_up(holder, &person.userid) => {
                     waiting.push(person);
-                    out.handed_over.push(HandOver {
+                    out.handed_over.push(UseridHandOver {
                         from: holder.clone(),
                         to: person.id.clone(),
                         userid: person.userid.clone(),
                         left: left == Some(holder),
                     });
-                    acts.push(Act::Insert(person));
+                    acts.push(PersonAction::Insert(person));
                 }
                 Some(holder) => {
-                    out.known_as.push((person.id.clone(), holder.clone()));
-                    acts.push(Act::Merge(holder.clone(), person));
+                    out.resolved_ids.push((person.id.clone(), holder.clone()));
+                    acts.push(PersonAction::Merge(holder.clone(), person));
                 }
-                None if !self.writes() => acts.push(Act::Insert(person)),
+                None if !self.is_writing() => acts.push(PersonAction::Insert(person)),
                 None => out.skip_person(&person.id, person.userid.as_str(), "its id exists already"),
             }
         }
-        if self.writes() {
+        if self.is_writing() {
             let (corp, checked_at, now) = (self.target.corp, self.checked_at(), self.now());
             store::insert_identities(tx, corp, &waiting, checked_at, now, Some(now)).await?;
         }
@@ -294,12 +311,12 @@ impl<'a> Stage<'a> {
     }
 
     /// Makes identities for those of `creates` whose userid nobody has; answers their ids.
-    async fn make(
+    async fn insert_free_identities(
         &self,
         tx: &mut AnyConnection,
         creates: &[(&Person, Option<&PersonId>)],
     ) -> Result<HashSet<String>, ApplyError> {
-        if !self.writes() {
+        if !self.is_writing() {
             return Ok(HashSet::new());
         }
         let corp = self.target.corp;
@@ -308,51 +325,64 @@ impl<'a> Stage<'a> {
     }
 
     /// Whether the plan gives `holder` another userid than this.
-    fn gives_up(&self, holder: &PersonId, userid: &UserId) -> bool {
-        let found = self.moving.binary_search_by(|(id, _)| id.cmp(holder));
-        let to = found.ok().and_then(|at| self.moving.get(at));
+    fn is_giving_up(&self, holder: &PersonId, userid: &UserId) -> bool {
+        let found = self.userid_targets.binary_search_by(|(id, _)| id.cmp(holder));
+        let to = found.ok().and_then(|at| self.userid_targets.get(at));
         to.is_some_and(|(_, to)| to.folded() != userid.folded())
     }
 
-    fn merge<'c>(&self, id: &PersonId, said: &Person, now: &'c Now, rows: &mut Rows<'c>, out: &mut Outcome) {
+    fn merge_row<'c>(
+        &self,
+        id: &PersonId,
+        said: &Person,
+        now: &'c CurrentRow,
+        rows: &mut PersonRowChanges<'c>,
+        out: &mut ChunkOutcome,
+    ) {
         let userid = said.userid.as_str();
         let old = match &now.person {
-            Ok(_) if now.released => {
+            Ok(_) if now.is_released => {
                 return out.skip_person(id, userid, "was merged into another person since the plan was made");
             }
             Ok(old) => old,
             Err(error) => return out.skip_person(id, userid, format!("its row cannot be read: {error}")),
         };
         let said = Person { id: id.clone(), ..said.clone() };
-        let mut merged = plan::merge(said, old);
-        if self.was_seen_later(now, old) && merged.person.status != old.status {
-            out.seen_later += 1;
+        let mut merged = plan::merge_person(said, old);
+        if self.was_checked_later(now, old) && merged.person.status != old.status {
+            out.checked_later += 1;
             merged.person.status = old.status;
             merged.person.left_at = old.left_at;
-            merged.person.said.clone_from(&old.said);
+            merged.person.fingerprint.clone_from(&old.fingerprint);
             merged.changed = merged.person != *old;
             // The row is not what the fingerprint says.
-            merged.person.said = String::new();
+            merged.person.fingerprint = String::new();
         }
-        put(merged, old, now, rows, out);
+        put_merged(merged, old, now, rows, out);
     }
 
-    fn leave<'c>(&self, id: &PersonId, now: &'c Now, rows: &mut Rows<'c>, out: &mut Outcome) {
+    fn leave_row<'c>(
+        &self,
+        id: &PersonId,
+        now: &'c CurrentRow,
+        rows: &mut PersonRowChanges<'c>,
+        out: &mut ChunkOutcome,
+    ) {
         let old = match &now.person {
-            Ok(_) if now.released => return,
+            Ok(_) if now.is_released => return,
             Ok(old) => old,
             Err(error) => return out.skip_person(id, "", format!("its row cannot be read: {error}")),
         };
-        if self.was_seen_later(now, old) && old.status == Status::Active {
-            out.seen_later += 1;
+        if self.was_checked_later(now, old) && old.status == PersonStatus::Active {
+            out.checked_later += 1;
             return;
         }
-        put(plan::leave(old, self.now()), old, now, rows, out);
+        put_merged(plan::mark_left(old, self.now()), old, now, rows, out);
     }
 
     /// Whether WeCom was asked for the person itself after this run began to read lists.
-    fn was_seen_later(&self, now: &Now, old: &Person) -> bool {
-        old.source == Source::Wecom && now.checked_at > self.how.began
+    fn was_checked_later(&self, now: &CurrentRow, old: &Person) -> bool {
+        old.source == EntrySource::Wecom && now.checked_at > self.how.began
     }
 
     /// Until when what WeCom says of somebody new holds: only a run that read everything confirms a status.
@@ -367,51 +397,61 @@ impl<'a> Stage<'a> {
 
 /// What a chunk of persons writes.
 #[derive(Default)]
-struct Rows<'a> {
+struct PersonRowChanges<'a> {
     close: Vec<&'a str>,
     insert: Vec<Person>,
     said: Vec<(&'a str, String)>,
 }
 
-fn insert(person: &Person, id: PersonId, rows: &mut Rows<'_>, out: &mut Outcome) {
+fn insert_person(person: &Person, id: PersonId, rows: &mut PersonRowChanges<'_>, out: &mut ChunkOutcome) {
     out.counts.persons.created += 1;
-    out.counts.memberships.created += count(person.memberships.len());
-    out.lines.add(|| format!("created person {}", report::person(person)));
-    out.noted.push((Entity::Person, id.to_string(), What::Created));
+    out.counts.memberships.created += to_count(person.memberships.len());
+    out.lines.add(|| format!("created person {}", report::describe_person(person)));
+    out.feed_entries.push((DirectoryEntity::Person, id.to_string(), DirectoryChangeKind::Created));
     rows.insert.push(Person { id, ..person.clone() });
 }
 
-fn put<'c>(merged: Merged, old: &'c Person, now: &Now, rows: &mut Rows<'c>, out: &mut Outcome) {
-    let Merged { person, changed, memberships } = merged;
+fn put_merged<'c>(
+    merged: MergedPerson,
+    old: &'c Person,
+    now: &CurrentRow,
+    rows: &mut PersonRowChanges<'c>,
+    out: &mut ChunkOutcome,
+) {
+    let MergedPerson { person, changed, memberships } = merged;
     if !changed {
-        if person.said != old.said {
-            rows.said.push((old.id.as_str(), person.said));
+        if person.fingerprint != old.fingerprint {
+            rows.said.push((old.id.as_str(), person.fingerprint));
         }
         return;
     }
     let (created, updated, removed) = memberships;
     out.counts.memberships.add(Tally {
-        created: count(created),
-        updated: count(updated),
-        removed: count(removed),
+        created: to_count(created),
+        updated: to_count(updated),
+        removed: to_count(removed),
     });
-    if report::leaves(old, &person) {
+    if report::is_leaving(old, &person) {
         out.counts.persons.removed += 1;
-        out.lines.add(|| format!("left: person {}", report::person(old)));
+        out.lines.add(|| format!("left: person {}", report::describe_person(old)));
     } else {
         out.counts.persons.updated += 1;
         out.lines.add(|| {
-            format!("changed person {}: {}", report::person(old), report::person_fields(old, &person))
+            format!(
+                "changed person {}: {}",
+                report::describe_person(old),
+                report::describe_person_changes(old, &person)
+            )
         });
     }
     if now.userid != person.userid {
-        out.renamed.push(Renamed {
+        out.renamed.push(UseridMove {
             id: person.id.clone(),
             from: now.userid.clone(),
             to: person.userid.clone(),
         });
     }
-    out.noted.push((Entity::Person, person.id.to_string(), What::Updated));
+    out.feed_entries.push((DirectoryEntity::Person, person.id.to_string(), DirectoryChangeKind::Updated));
     rows.close.push(old.id.as_str());
     rows.insert.push(person);
 }

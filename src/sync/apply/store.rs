@@ -9,16 +9,20 @@ use sqlx::{AnyConnection, Row as _};
 use super::{ApplyError, Fence};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
-use crate::db::feed::{Entity, What};
-use crate::db::many::Many;
-use crate::directory::row::{self, OPEN, memberships_text, to_json};
+use crate::db::bind_list::ListStatement;
+use crate::db::feed::{DirectoryChangeKind, DirectoryEntity};
+use crate::directory::row::{self, OPEN_UNTIL, format_memberships, to_json};
 use crate::directory::{Person, Tag, Unit};
 
 /// Takes the run's row and lengthens its lease.
 ///
 /// # Errors
 /// [`ApplyError::Lost`] if the row is no longer ours.
-pub(super) async fn renew(tx: &mut AnyConnection, fence: &Fence, now: Timestamp) -> Result<(), ApplyError> {
+pub(super) async fn renew_lease(
+    tx: &mut AnyConnection,
+    fence: &Fence,
+    now: Timestamp,
+) -> Result<(), ApplyError> {
     let done = sqlx::query(
         "UPDATE sync_runs SET lease_until = $3 WHERE id = $1 AND holder = $2 AND status = 'running'",
     )
@@ -30,8 +34,8 @@ pub(super) async fn renew(tx: &mut AnyConnection, fence: &Fence, now: Timestamp)
     if done.rows_affected() == 1 { Ok(()) } else { Err(ApplyError::Lost) }
 }
 
-static IDENTITIES: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static INSERT_IDENTITIES: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at, released_at) VALUES ",
         4,
         "(*, $1, *, $2, 0, $3, $4)",
@@ -49,7 +53,7 @@ pub(super) async fn insert_identities(
     released_at: Option<Timestamp>,
 ) -> sqlx::Result<HashSet<String>> {
     let mut made = HashSet::with_capacity(persons.len());
-    for (text, part) in IDENTITIES.parts(persons) {
+    for (text, part) in INSERT_IDENTITIES.chunks(persons) {
         let mut query = sqlx::query(text)
             .bind(corp.as_str())
             .bind(checked_at.millis())
@@ -65,8 +69,8 @@ pub(super) async fn insert_identities(
     Ok(made)
 }
 
-static HOLDERS: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static SELECT_HOLDERS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "SELECT id, userid FROM persons WHERE corp_id = $1 AND released_at IS NULL AND lower(userid) IN (",
         1,
         "lower(*)",
@@ -75,13 +79,13 @@ static HOLDERS: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// Who has these userids now, by folded userid.
-pub(super) async fn holders(
+pub(super) async fn find_holders(
     tx: &mut AnyConnection,
     corp: &CorpId,
     userids: &[&UserId],
 ) -> sqlx::Result<HashMap<String, PersonId>> {
     let mut holders = HashMap::with_capacity(userids.len());
-    for (text, part) in HOLDERS.parts(userids) {
+    for (text, part) in SELECT_HOLDERS.chunks(userids) {
         let mut query = sqlx::query(text).bind(corp.as_str());
         for userid in part {
             query = query.bind(userid.as_str());
@@ -94,12 +98,13 @@ pub(super) async fn holders(
     Ok(holders)
 }
 
-static LOCK: LazyLock<Many> =
-    LazyLock::new(|| Many::new("UPDATE persons SET check_lease = check_lease WHERE id IN (", 0, "*", ")"));
+static LOCK_IDENTITIES: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new("UPDATE persons SET check_lease = check_lease WHERE id IN (", 0, "*", ")")
+});
 
 /// Takes the rows of identities, in the order given, as far as the engine keeps it.
-pub(super) async fn lock(tx: &mut AnyConnection, ids: &[&PersonId]) -> sqlx::Result<()> {
-    for (text, part) in LOCK.parts(ids) {
+pub(super) async fn lock_identities(tx: &mut AnyConnection, ids: &[&PersonId]) -> sqlx::Result<()> {
+    for (text, part) in LOCK_IDENTITIES.chunks(ids) {
         let mut query = sqlx::query(text);
         for id in part {
             query = query.bind(id.as_str());
@@ -110,19 +115,19 @@ pub(super) async fn lock(tx: &mut AnyConnection, ids: &[&PersonId]) -> sqlx::Res
 }
 
 /// The newest row of a person, and its identity.
-pub(super) struct Now {
+pub(super) struct CurrentRow {
     /// What is known, or why it cannot be read.
     pub(super) person: sqlx::Result<Person>,
     /// When WeCom was last asked for the person itself.
     pub(super) checked_at: Timestamp,
     /// Whether the userid is somebody else's.
-    pub(super) released: bool,
+    pub(super) is_released: bool,
     /// The identity's userid.
     pub(super) userid: UserId,
 }
 
-static ROWS_NOW: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static SELECT_CURRENT_ROWS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         concat!(
             "SELECT ",
             row::person_columns!(),
@@ -136,22 +141,22 @@ static ROWS_NOW: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// The newest rows of persons; of one without a row, nothing.
-pub(super) async fn rows_now(
+pub(super) async fn find_current_rows(
     tx: &mut AnyConnection,
     ids: &[&PersonId],
-) -> sqlx::Result<HashMap<PersonId, Now>> {
-    let read = |row: &AnyRow| -> sqlx::Result<(PersonId, Now)> {
-        let now = Now {
-            person: row::person(row),
+) -> sqlx::Result<HashMap<PersonId, CurrentRow>> {
+    let read = |row: &AnyRow| -> sqlx::Result<(PersonId, CurrentRow)> {
+        let now = CurrentRow {
+            person: row::person_from_row(row),
             checked_at: Timestamp::from_millis(row.try_get(11)?),
-            released: row.try_get::<Option<i64>, _>(12)?.is_some(),
+            is_released: row.try_get::<Option<i64>, _>(12)?.is_some(),
             userid: UserId::new(row.try_get::<String, _>(13)?),
         };
         Ok((PersonId::new(row.try_get::<String, _>(0)?), now))
     };
     let mut found = HashMap::with_capacity(ids.len());
-    for (text, part) in ROWS_NOW.parts(ids) {
-        let mut query = sqlx::query(text).bind(OPEN);
+    for (text, part) in SELECT_CURRENT_ROWS.chunks(ids) {
+        let mut query = sqlx::query(text).bind(OPEN_UNTIL);
         for id in part {
             query = query.bind(id.as_str());
         }
@@ -163,14 +168,24 @@ pub(super) async fn rows_now(
     Ok(found)
 }
 
-static CLOSE_UNITS: LazyLock<Many> = LazyLock::new(|| {
-    Many::new("UPDATE unit_rows SET until = $1 WHERE until = $2 AND since < $1 AND id IN (", 2, "*", ")")
+static CLOSE_UNITS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
+        "UPDATE unit_rows SET until = $1 WHERE until = $2 AND since < $1 AND id IN (",
+        2,
+        "*",
+        ")",
+    )
 });
-static CLOSE_TAGS: LazyLock<Many> = LazyLock::new(|| {
-    Many::new("UPDATE tag_rows SET until = $1 WHERE until = $2 AND since < $1 AND id IN (", 2, "*", ")")
+static CLOSE_TAGS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
+        "UPDATE tag_rows SET until = $1 WHERE until = $2 AND since < $1 AND id IN (",
+        2,
+        "*",
+        ")",
+    )
 });
-static CLOSE_PERSONS: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static CLOSE_PERSONS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "UPDATE person_rows SET until = $1 WHERE until = $2 AND since < $1 AND person_id IN (",
         2,
         "*",
@@ -179,19 +194,19 @@ static CLOSE_PERSONS: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// The rows of these ids hold until version `next`.
-pub(super) async fn close(
+pub(super) async fn close_rows(
     tx: &mut AnyConnection,
-    entity: Entity,
+    entity: DirectoryEntity,
     next: i64,
     ids: &[&str],
 ) -> sqlx::Result<()> {
-    let many: &'static Many = match entity {
-        Entity::Unit => &CLOSE_UNITS,
-        Entity::Tag => &CLOSE_TAGS,
-        Entity::Person => &CLOSE_PERSONS,
+    let many: &'static ListStatement = match entity {
+        DirectoryEntity::Unit => &CLOSE_UNITS,
+        DirectoryEntity::Tag => &CLOSE_TAGS,
+        DirectoryEntity::Person => &CLOSE_PERSONS,
     };
-    for (text, part) in many.parts(ids) {
-        let mut query = sqlx::query(text).bind(next).bind(OPEN);
+    for (text, part) in many.chunks(ids) {
+        let mut query = sqlx::query(text).bind(next).bind(OPEN_UNTIL);
         for id in part {
             query = query.bind(*id);
         }
@@ -200,8 +215,8 @@ pub(super) async fn close(
     Ok(())
 }
 
-static UNITS: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static INSERT_UNITS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "INSERT INTO unit_rows (corp_id, since, until, updated_at, id, wecom_id, source, parent_id, name, name_en, \
                                 sort, leaders) VALUES ",
         4,
@@ -218,8 +233,8 @@ pub(super) async fn insert_units(
     units: &[&Unit],
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    for (text, part) in UNITS.parts(units) {
-        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN).bind(now.millis());
+    for (text, part) in INSERT_UNITS.chunks(units) {
+        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN_UNTIL).bind(now.millis());
         for unit in part {
             query = query
                 .bind(unit.id.as_str())
@@ -236,8 +251,8 @@ pub(super) async fn insert_units(
     Ok(())
 }
 
-static TAGS: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static INSERT_TAGS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "INSERT INTO tag_rows (corp_id, since, until, updated_at, id, wecom_id, name, users, units) VALUES ",
         4,
         "($1, $2, $3, $4, *, *, *, *, *)",
@@ -253,8 +268,8 @@ pub(super) async fn insert_tags(
     tags: &[&Tag],
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    for (text, part) in TAGS.parts(tags) {
-        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN).bind(now.millis());
+    for (text, part) in INSERT_TAGS.chunks(tags) {
+        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN_UNTIL).bind(now.millis());
         for tag in part {
             query = query
                 .bind(tag.id.as_str())
@@ -268,8 +283,8 @@ pub(super) async fn insert_tags(
     Ok(())
 }
 
-static PERSONS: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static INSERT_PERSONS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "INSERT INTO person_rows (corp_id, since, until, updated_at, person_id, userid, name, email, source, status, \
                                   left_at, main_unit, memberships, detail, said) VALUES ",
         4,
@@ -286,8 +301,8 @@ pub(super) async fn insert_persons(
     persons: &[Person],
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    for (text, part) in PERSONS.parts(persons) {
-        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN).bind(now.millis());
+    for (text, part) in INSERT_PERSONS.chunks(persons) {
+        let mut query = sqlx::query(text).bind(corp.as_str()).bind(next).bind(OPEN_UNTIL).bind(now.millis());
         for person in part {
             query = query
                 .bind(person.id.as_str())
@@ -298,9 +313,9 @@ pub(super) async fn insert_persons(
                 .bind(person.status.as_str())
                 .bind(person.left_at.map(Timestamp::millis))
                 .bind(person.main_unit.as_ref().map(UnitId::as_str))
-                .bind(memberships_text(&person.memberships)?)
-                .bind(to_json(&person.detail)?)
-                .bind(&person.said);
+                .bind(format_memberships(&person.memberships)?)
+                .bind(to_json(&person.details)?)
+                .bind(&person.fingerprint);
         }
         query.execute(&mut *tx).await?;
     }
@@ -308,20 +323,20 @@ pub(super) async fn insert_persons(
 }
 
 /// Writes fingerprints of rows that say the same as before.
-pub(super) async fn set_said(tx: &mut AnyConnection, said: &[(&str, String)]) -> sqlx::Result<()> {
+pub(super) async fn set_fingerprints(tx: &mut AnyConnection, said: &[(&str, String)]) -> sqlx::Result<()> {
     for (id, said) in said {
         sqlx::query("UPDATE person_rows SET said = $2 WHERE person_id = $1 AND until = $3")
             .bind(*id)
             .bind(said)
-            .bind(OPEN)
+            .bind(OPEN_UNTIL)
             .execute(&mut *tx)
             .await?;
     }
     Ok(())
 }
 
-static CHANGES: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static INSERT_CHANGES: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "INSERT INTO directory_changes (batch, corp_id, n, kind, id, change) VALUES ",
         2,
         "($1, $2, *, *, *, *)",
@@ -335,10 +350,10 @@ pub(super) async fn insert_changes(
     corp: &CorpId,
     batch: i64,
     first: i64,
-    noted: &[(Entity, String, What)],
+    noted: &[(DirectoryEntity, String, DirectoryChangeKind)],
 ) -> sqlx::Result<()> {
     let mut number = first;
-    for (text, part) in CHANGES.parts(noted) {
+    for (text, part) in INSERT_CHANGES.chunks(noted) {
         let mut query = sqlx::query(text).bind(batch).bind(corp.as_str());
         for (entity, id, what) in part {
             query = query.bind(number).bind(entity.as_str()).bind(id).bind(what.as_str());

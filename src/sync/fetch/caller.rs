@@ -8,21 +8,21 @@ use std::task::Poll;
 
 use tokio::time::sleep;
 
-use super::gate::{After, Gate};
-use super::pace::Pace;
-use crate::wecom::{Client, Deadline, Error, Family};
+use super::limiter::{AfterLimit, CallLimiter};
+use super::pace::FetchPace;
+use crate::wecom::{Deadline, ErrorFamily, WecomClient, WecomError};
 
 /// Makes the calls of one fetch.
 #[derive(Debug)]
-pub(super) struct Caller {
-    client: Client,
-    pace: Pace,
-    gate: Gate,
+pub(super) struct ApiCaller {
+    client: WecomClient,
+    pace: FetchPace,
+    gate: CallLimiter,
 }
 
 /// What an error means for what was asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Verdict {
+enum RetryClass {
     /// Asking again does not help.
     Final,
     /// Nor does asking for anything else: the secret, the address or the corporation is refused.
@@ -33,30 +33,32 @@ enum Verdict {
     NoAnswer,
 }
 
-impl Verdict {
-    fn of(error: &Error) -> Self {
+impl RetryClass {
+    fn from_error(error: &WecomError) -> Self {
         match (error, error.code()) {
-            (Error::NoSecret(_) | Error::BackingOff { .. }, _) => return Self::FinalForAll,
+            (WecomError::NoSecret(_) | WecomError::BackingOff { .. }, _) => return Self::FinalForAll,
             // No right on one tag says nothing about the next one.
             (_, Some(81011)) => return Self::Final,
             // 45009 was waited for already.
             (_, Some(45033)) => return Self::Busy,
             // The call does not exist here: private editions lack some.
-            (Error::Unreadable { status: 404, .. }, _) => return Self::Final,
+            (WecomError::Unreadable { status: 404, .. }, _) => return Self::Final,
             _ => {}
         }
         match error.family() {
-            Family::Setup | Family::Token => Self::FinalForAll,
-            Family::Retry => Self::Busy,
-            Family::Upstream => Self::NoAnswer,
-            Family::SignInAgain | Family::Busy | Family::NotVisible | Family::Caller | Family::Unknown => {
-                Self::Final
-            }
+            ErrorFamily::Setup | ErrorFamily::Token => Self::FinalForAll,
+            ErrorFamily::Retry => Self::Busy,
+            ErrorFamily::Upstream => Self::NoAnswer,
+            ErrorFamily::SignInAgain
+            | ErrorFamily::Busy
+            | ErrorFamily::NotVisible
+            | ErrorFamily::Caller
+            | ErrorFamily::Unknown => Self::Final,
         }
     }
 
     /// Passes in all.
-    const fn passes(self) -> usize {
+    const fn max_passes(self) -> usize {
         match self {
             Self::Final | Self::FinalForAll => 1,
             Self::Busy => 2,
@@ -66,33 +68,33 @@ impl Verdict {
 }
 
 /// Whether `error` concerns the secret, the address or the corporation and not what was asked for.
-pub(super) fn concerns_everything(error: &Error) -> bool {
-    Verdict::of(error) == Verdict::FinalForAll
+pub(super) fn concerns_everything(error: &WecomError) -> bool {
+    RetryClass::from_error(error) == RetryClass::FinalForAll
 }
 
-impl Caller {
-    pub(super) fn new(client: Client, pace: Pace) -> Self {
-        Self { client, pace, gate: Gate::new(pace) }
+impl ApiCaller {
+    pub(super) fn new(client: WecomClient, pace: FetchPace) -> Self {
+        Self { client, pace, gate: CallLimiter::new(pace) }
     }
 
-    pub(super) fn client(&self) -> &Client {
+    pub(super) fn client(&self) -> &WecomClient {
         &self.client
     }
 
     /// One call, in up to three passes.
-    pub(super) async fn one<T, Fut>(
+    pub(super) async fn call<T, Fut>(
         &self,
         api: &'static str,
-        ask: impl Fn(Client, Deadline) -> Fut,
-    ) -> Result<T, Error>
+        ask: impl Fn(WecomClient, Deadline) -> Fut,
+    ) -> Result<T, WecomError>
     where
-        Fut: Future<Output = Result<T, Error>>,
+        Fut: Future<Output = Result<T, WecomError>>,
     {
-        let mut pauses = self.pace.passes.iter();
+        let mut pauses = self.pace.pass_pauses.iter();
         let mut pass = 1;
         loop {
-            match self.politely(api, || ask(self.client.clone(), self.deadline())).await {
-                Err(error) if pass < Verdict::of(&error).passes() => {
+            match self.call_politely(api, || ask(self.client.clone(), self.deadline())).await {
+                Err(error) if pass < RetryClass::from_error(&error).max_passes() => {
                     let Some(pause) = pauses.next() else { return Err(error) };
                     sleep(*pause).await;
                     pass += 1;
@@ -105,40 +107,40 @@ impl Caller {
     /// Asks for each of `keys` and hands every outcome to `take`, once and in any order. What failed in a way that
     /// passes is asked again after everything else. After a failure that concerns everything nothing more is asked,
     /// and the rest gets that failure.
-    pub(super) async fn sweep<K, T, Fut>(
+    pub(super) async fn call_each<K, T, Fut>(
         &self,
         api: &'static str,
         keys: Vec<K>,
-        ask: impl Fn(Client, K, Deadline) -> Fut,
-        mut take: impl FnMut(K, Result<T, Error>),
+        ask: impl Fn(WecomClient, K, Deadline) -> Fut,
+        mut take: impl FnMut(K, Result<T, WecomError>),
     ) where
         K: Clone,
-        Fut: Future<Output = Result<T, Error>>,
+        Fut: Future<Output = Result<T, WecomError>>,
     {
         let mut left = keys;
-        let mut pauses = self.pace.passes.iter();
+        let mut pauses = self.pace.pass_pauses.iter();
         let mut pass = 1;
-        let mut stopped: Option<Error> = None;
+        let mut stopped: Option<WecomError> = None;
         while !left.is_empty() {
             let mut again = Vec::new();
             let mut queue = std::mem::take(&mut left).into_iter();
-            let mut running = Abreast::default();
+            let mut running = ParallelCalls::default();
             // Failures to get an answer in a row, and the last of them.
             let (mut silent, mut silence) = (0, None);
             loop {
-                while running.len() < self.pace.at_once
+                while running.len() < self.pace.max_parallel_calls
                     && let Some(key) = queue.next()
                 {
                     match (&stopped, &silence) {
                         (Some(error), _) => take(key, Err(error.clone())),
-                        (None, Some(error)) if silent >= self.pace.hopeless => {
-                            self.put_off(pass, key, Error::clone(error), &mut again, &mut take);
+                        (None, Some(error)) if silent >= self.pace.max_silent_failures => {
+                            self.postpone(pass, key, WecomError::clone(error), &mut again, &mut take);
                         }
                         _ => {
                             let ask = &ask;
                             running.push(async move {
                                 let call = || ask(self.client.clone(), key.clone(), self.deadline());
-                                let result = self.politely(api, call).await;
+                                let result = self.call_politely(api, call).await;
                                 (key, result)
                             });
                         }
@@ -146,17 +148,17 @@ impl Caller {
                 }
                 let Some((key, result)) = running.next().await else { break };
                 match result {
-                    Err(error) => match Verdict::of(&error) {
-                        Verdict::Final => take(key, Err(error)),
-                        Verdict::FinalForAll => {
+                    Err(error) => match RetryClass::from_error(&error) {
+                        RetryClass::Final => take(key, Err(error)),
+                        RetryClass::FinalForAll => {
                             stopped.get_or_insert_with(|| error.clone());
                             take(key, Err(error));
                         }
-                        Verdict::Busy => self.put_off(pass, key, error, &mut again, &mut take),
-                        Verdict::NoAnswer => {
+                        RetryClass::Busy => self.postpone(pass, key, error, &mut again, &mut take),
+                        RetryClass::NoAnswer => {
                             silent += 1;
                             silence = Some(error.clone());
-                            self.put_off(pass, key, error, &mut again, &mut take);
+                            self.postpone(pass, key, error, &mut again, &mut take);
                         }
                     },
                     Ok(answer) => {
@@ -177,15 +179,15 @@ impl Caller {
     }
 
     /// Keeps `key` for the next pass if there is one for this error.
-    fn put_off<K, T>(
+    fn postpone<K, T>(
         &self,
         pass: usize,
         key: K,
-        error: Error,
+        error: WecomError,
         again: &mut Vec<K>,
-        take: &mut impl FnMut(K, Result<T, Error>),
+        take: &mut impl FnMut(K, Result<T, WecomError>),
     ) {
-        if pass < Verdict::of(&error).passes() && pass <= self.pace.passes.len() {
+        if pass < RetryClass::from_error(&error).max_passes() && pass <= self.pace.pass_pauses.len() {
             again.push(key);
         } else {
             take(key, Err(error));
@@ -193,28 +195,28 @@ impl Caller {
     }
 
     /// One call in one pass: a place at the gate, 45009 waited for, 45033 answered with less at once.
-    async fn politely<T, Fut>(&self, api: &'static str, ask: impl Fn() -> Fut) -> Result<T, Error>
+    async fn call_politely<T, Fut>(&self, api: &'static str, ask: impl Fn() -> Fut) -> Result<T, WecomError>
     where
-        Fut: Future<Output = Result<T, Error>>,
+        Fut: Future<Output = Result<T, WecomError>>,
     {
         let mut crowds = 0;
         loop {
-            let place = self.gate.enter(api).await?;
+            let place = self.gate.acquire(api).await?;
             let result = ask().await;
             match &result {
-                Err(error) if limited(error) => {
-                    if self.gate.limited(api, error) == After::GiveUp {
+                Err(error) if is_rate_limited(error) => {
+                    if self.gate.record_rate_limit(api, error) == AfterLimit::GiveUp {
                         return result;
                     }
                 }
-                Err(error) if error.code() == Some(45033) && crowds < self.pace.crowds => {
+                Err(error) if error.code() == Some(45033) && crowds < self.pace.max_crowd_retries => {
                     crowds += 1;
-                    self.gate.crowded();
+                    self.gate.record_crowd();
                     drop(place);
-                    sleep(self.pace.crowd).await;
+                    sleep(self.pace.crowd_pause).await;
                 }
                 Ok(_) => {
-                    self.gate.answered(api);
+                    self.gate.record_answer(api);
                     return result;
                 }
                 Err(_) => return result,
@@ -223,26 +225,26 @@ impl Caller {
     }
 
     fn deadline(&self) -> Deadline {
-        Deadline::after(self.pace.call)
+        Deadline::after(self.pace.call_timeout)
     }
 }
 
 /// 45009 to the call itself. For a token it bans our address for an hour, and waiting a minute only makes it longer.
-fn limited(error: &Error) -> bool {
-    matches!(error, Error::Refused(refusal) if refusal.code == 45009 && refusal.api != "gettoken")
+fn is_rate_limited(error: &WecomError) -> bool {
+    matches!(error, WecomError::Refused(refusal) if refusal.code == 45009 && refusal.api != "gettoken")
 }
 
 /// A few futures that go on together, in one task: tasks are the supervisor's.
 #[derive(Debug)]
-struct Abreast<F>(Vec<Pin<Box<F>>>);
+struct ParallelCalls<F>(Vec<Pin<Box<F>>>);
 
-impl<F> Default for Abreast<F> {
+impl<F> Default for ParallelCalls<F> {
     fn default() -> Self {
         Self(Vec::new())
     }
 }
 
-impl<F: Future> Abreast<F> {
+impl<F: Future> ParallelCalls<F> {
     fn len(&self) -> usize {
         self.0.len()
     }

@@ -3,13 +3,13 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::base::id::UserId;
-use crate::directory::Status;
+use crate::directory::PersonStatus;
 use crate::sync::remote::{RemoteMembership, RemotePerson};
-use crate::wecom::{Attribute, AttributeValue, DepartmentId, Member, MemberStatus, Membership};
+use crate::wecom::{AttributeValue, DepartmentId, Member, MemberAttribute, MemberDepartment, MemberStatus};
 
 /// Why a member is no person of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Skipped {
+pub(super) enum SkipReason {
     /// Of a linked corporation.
     Linked,
     /// The userid is none that can be kept.
@@ -17,86 +17,90 @@ pub(super) enum Skipped {
 }
 
 /// Whether `text` is a userid that can be kept.
-pub(super) fn is_userid(text: &str) -> bool {
+pub(super) fn is_valid_userid(text: &str) -> bool {
     UserId::parse_existing(text).is_ok()
 }
 
 /// `text` without control characters, which no page shows and PostgreSQL partly refuses, and without blanks around.
-pub(super) fn clean(text: &str) -> String {
+pub(super) fn clean_text(text: &str) -> String {
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
     text.trim().to_owned()
 }
 
 /// `member` as a person.
-pub(super) fn person(member: Member) -> Result<RemotePerson, Skipped> {
+pub(super) fn convert_member(member: Member) -> Result<RemotePerson, SkipReason> {
     let linked = !member.memberships.is_empty()
         && member.memberships.iter().all(|m| matches!(m.department, DepartmentId::Linked(_)));
     if linked || member.userid.as_str().contains('/') {
-        return Err(Skipped::Linked);
+        return Err(SkipReason::Linked);
     }
-    if !is_userid(member.userid.as_str()) {
-        return Err(Skipped::Userid);
+    if !is_valid_userid(member.userid.as_str()) {
+        return Err(SkipReason::Userid);
     }
     Ok(RemotePerson {
-        name: clean(&member.name),
-        email: first(&[&member.biz_mail, &member.email]),
-        status: status(member.status),
-        memberships: memberships(member.memberships),
-        main: member.main_department.as_ref().and_then(own),
-        direct_leaders: userids(member.direct_leader),
-        position: first(&[&member.position]),
-        mobile: first(&[&member.mobile]),
-        alias: first(&[&member.alias]),
-        telephone: first(&[&member.telephone]),
-        attributes: attributes(member.attributes),
+        name: clean_text(&member.name),
+        email: first_text(&[&member.biz_mail, &member.email]),
+        status: convert_status(member.status),
+        memberships: convert_memberships(member.memberships),
+        main_department: member.main_department.as_ref().and_then(own_department_id),
+        direct_leaders: keep_valid_userids(member.direct_leader),
+        position: first_text(&[&member.position]),
+        mobile: first_text(&[&member.mobile]),
+        alias: first_text(&[&member.alias]),
+        telephone: first_text(&[&member.telephone]),
+        attributes: convert_attributes(member.attributes),
         userid: member.userid,
     })
 }
 
 /// The ids that may be somebody's, each once.
-pub(super) fn userids(list: Vec<UserId>) -> Vec<UserId> {
+pub(super) fn keep_valid_userids(list: Vec<UserId>) -> Vec<UserId> {
     let mut seen = HashSet::new();
-    list.into_iter().filter(|id| is_userid(id.as_str()) && seen.insert(id.folded())).collect()
+    list.into_iter().filter(|id| is_valid_userid(id.as_str()) && seen.insert(id.folded())).collect()
 }
 
 /// The id of a department of the own corporation.
-pub(super) fn own(id: &DepartmentId) -> Option<u32> {
+pub(super) fn own_department_id(id: &DepartmentId) -> Option<u32> {
     match id {
         DepartmentId::Own(id) => Some(*id),
         DepartmentId::Linked(_) => None,
     }
 }
 
-const fn status(status: MemberStatus) -> Status {
+const fn convert_status(status: MemberStatus) -> PersonStatus {
     match status {
-        MemberStatus::Active => Status::Active,
-        MemberStatus::Disabled => Status::Disabled,
-        MemberStatus::Left => Status::Left,
-        MemberStatus::NotActivated | MemberStatus::Unknown(_) => Status::Inactive,
+        MemberStatus::Active => PersonStatus::Active,
+        MemberStatus::Disabled => PersonStatus::Disabled,
+        MemberStatus::Left => PersonStatus::Left,
+        MemberStatus::NotActivated | MemberStatus::Unknown(_) => PersonStatus::Inactive,
     }
 }
 
-fn memberships(list: Vec<Membership>) -> Vec<RemoteMembership> {
+fn convert_memberships(list: Vec<MemberDepartment>) -> Vec<RemoteMembership> {
     let mut seen = HashSet::new();
     list.into_iter()
         .filter_map(|m| {
-            Some(RemoteMembership { unit: own(&m.department)?, order: m.order, leader: m.leader })
+            Some(RemoteMembership {
+                unit: own_department_id(&m.department)?,
+                order: m.order,
+                leader: m.leader,
+            })
         })
         .filter(|m| seen.insert(m.unit))
         .collect()
 }
 
 /// Text, or the address of a link, by name. Of two with one name the first is kept, as the console shows it.
-fn attributes(list: Vec<Attribute>) -> BTreeMap<String, String> {
+fn convert_attributes(list: Vec<MemberAttribute>) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     for attribute in list {
         let value = match attribute.value {
-            AttributeValue::Text(text) => clean(&text),
-            AttributeValue::Web { url, .. } => clean(&url),
+            AttributeValue::Text(text) => clean_text(&text),
+            AttributeValue::Web { url, .. } => clean_text(&url),
             // Only in what outsiders see.
             AttributeValue::MiniProgram { .. } => continue,
         };
-        let name = clean(&attribute.name);
+        let name = clean_text(&attribute.name);
         if !name.is_empty() {
             map.entry(name).or_insert(value);
         }
@@ -105,10 +109,10 @@ fn attributes(list: Vec<Attribute>) -> BTreeMap<String, String> {
 }
 
 /// The first that is not empty.
-fn first(list: &[&Option<String>]) -> String {
+fn first_text(list: &[&Option<String>]) -> String {
     list.iter()
         .filter_map(|text| text.as_deref())
-        .map(clean)
+        .map(clean_text)
         .find(|text| !text.is_empty())
         .unwrap_or_default()
 }
@@ -123,7 +127,7 @@ mod tests {
 
     #[test]
     fn a_member_becomes_a_person_field_by_field() {
-        let person = person(member(
+        let person = convert_member(member(
             r#""userid":"ZhangSan","name":" 张\u0000三\u0007 ","status":1,"department":[2,"L/1",7,2],
                "order":[3,9,4,8],"is_leader_in_dept":[1,1,0,0],"main_department":7,
                "direct_leader":["lisi","LiSi","no/one"],"position":"工程师","mobile":"13800000000",
@@ -137,12 +141,12 @@ mod tests {
             userid: UserId::new("ZhangSan"),
             name: "张三".to_owned(),
             email: "zs@x.cn".to_owned(),
-            status: Status::Active,
+            status: PersonStatus::Active,
             memberships: vec![
                 RemoteMembership { unit: 2, order: 3, leader: true },
                 RemoteMembership { unit: 7, order: 4, leader: false },
             ],
-            main: Some(7),
+            main_department: Some(7),
             direct_leaders: vec![UserId::new("lisi")],
             position: "工程师".to_owned(),
             mobile: "13800000000".to_owned(),
@@ -158,21 +162,21 @@ mod tests {
 
     #[test]
     fn the_private_address_stands_in_where_there_is_no_company_one() {
-        let person = person(member(r#""userid":"a","email":"private@x.cn","biz_mail":"""#)).unwrap();
+        let person = convert_member(member(r#""userid":"a","email":"private@x.cn","biz_mail":"""#)).unwrap();
         assert_eq!((person.email.as_str(), person.name.as_str()), ("private@x.cn", ""));
     }
 
     #[test]
     fn only_one_two_and_five_are_more_than_inactive() {
         for (number, expected) in [
-            (0, Status::Inactive),
-            (1, Status::Active),
-            (2, Status::Disabled),
-            (3, Status::Inactive),
-            (4, Status::Inactive),
-            (5, Status::Left),
+            (0, PersonStatus::Inactive),
+            (1, PersonStatus::Active),
+            (2, PersonStatus::Disabled),
+            (3, PersonStatus::Inactive),
+            (4, PersonStatus::Inactive),
+            (5, PersonStatus::Left),
         ] {
-            let got = person(member(&format!(r#""userid":"a","status":{number}"#))).unwrap().status;
+            let got = convert_member(member(&format!(r#""userid":"a","status":{number}"#))).unwrap().status;
             assert_eq!(got, expected, "{number}");
         }
     }
@@ -180,17 +184,18 @@ mod tests {
     #[test]
     fn members_of_linked_corporations_and_what_is_no_userid_are_skipped() {
         for (fields, expected) in [
-            (r#""userid":"zhangsan","department":["L/1","L/2"]"#, Skipped::Linked),
-            (r#""userid":"wwcorp/zhangsan","department":[1]"#, Skipped::Linked),
-            (r#""userid":"zhang san""#, Skipped::Userid),
-            (r#""userid":"@all""#, Skipped::Userid),
-            (r#""userid":"a|b""#, Skipped::Userid),
+            (r#""userid":"zhangsan","department":["L/1","L/2"]"#, SkipReason::Linked),
+            (r#""userid":"wwcorp/zhangsan","department":[1]"#, SkipReason::Linked),
+            (r#""userid":"zhang san""#, SkipReason::Userid),
+            (r#""userid":"@all""#, SkipReason::Userid),
+            (r#""userid":"a|b""#, SkipReason::Userid),
         ] {
-            assert_eq!(person(member(fields)).unwrap_err(), expected, "{fields}");
+            assert_eq!(convert_member(member(fields)).unwrap_err(), expected, "{fields}");
         }
         for kept in ["张三", "a+b", "w#1", "_lead"] {
             let person =
-                person(member(&format!(r#""userid":"{kept}","direct_leader":["{kept}","a b"]"#))).unwrap();
+                convert_member(member(&format!(r#""userid":"{kept}","direct_leader":["{kept}","a b"]"#)))
+                    .unwrap();
             assert_eq!(
                 (person.userid.as_str(), person.direct_leaders.as_slice()),
                 (kept, &[UserId::new(kept)][..])

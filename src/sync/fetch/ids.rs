@@ -3,40 +3,40 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::caller::concerns_everything;
-use super::convert::{is_userid, own};
-use super::members::Members;
-use super::notes::because;
-use super::units::Units;
-use super::{Read, Run, Stop};
+use super::convert::{is_valid_userid, own_department_id};
+use super::members::FetchedMembers;
+use super::notes::describe_error;
+use super::units::FetchedUnits;
+use super::{FetchRun, FetchStop, FetchedParts};
 use crate::base::id::UserId;
-use crate::sync::remote::Complete;
+use crate::sync::remote::Completeness;
 use crate::wecom::{SecretKind, wire};
 
 /// The most rows a page may have (document 96067).
-const ROWS_A_PAGE: u32 = 10_000;
+const PAGE_ROWS: u32 = 10_000;
 
 /// The list is begun anew at most this often after 50100.
-const RESTARTS: usize = 3;
+const MAX_LIST_RESTARTS: usize = 3;
 
 /// Members unknown to us whom no department shows are asked for singly, up to this many.
-const STRANGERS_ASKED: usize = 1_000;
+const MAX_STRANGER_QUERIES: usize = 1_000;
 
 /// The complete list of ids.
 #[derive(Debug, Default)]
-struct Ids {
+struct MemberIdList {
     /// Folded userid → the userid as WeCom writes it, and every department of the member, visible or not.
     members: HashMap<String, (UserId, BTreeSet<u32>)>,
     /// Userids of rows that cannot be understood.
     broken: Vec<Option<String>>,
 }
 
-impl Ids {
-    fn page(&mut self, page: wire::Sifted<wire::DepartmentMember>) {
+impl MemberIdList {
+    fn add_page(&mut self, page: wire::LenientList<wire::DepartmentMember>) {
         self.broken.extend(page.broken);
         for row in page.items {
-            let Some(department) = own(&row.department) else { continue };
+            let Some(department) = own_department_id(&row.department) else { continue };
             match row.userid {
-                Some(id) if is_userid(&id) => {
+                Some(id) if is_valid_userid(&id) => {
                     let id = UserId::new(id);
                     self.members
                         .entry(id.folded())
@@ -51,39 +51,39 @@ impl Ids {
     }
 }
 
-impl Run<'_> {
+impl FetchRun<'_> {
     /// Ids with the 通讯录同步 secret, departments and details with the application's.
-    pub(super) async fn by_ids(&mut self) -> Result<Read, Stop> {
-        let units = self.units(SecretKind::App).await?;
+    pub(super) async fn read_by_ids(&mut self) -> Result<FetchedParts, FetchStop> {
+        let units = self.read_units(SecretKind::App).await?;
         self.compare_departments(&units).await?;
-        let mut members = Members::default();
-        let Some(mut ids) = self.ids().await? else {
-            self.lists(SecretKind::App, &units.list, &mut members).await?;
-            let complete = Complete { units: units.complete, ..Complete::default() };
-            return Ok(Read { units, members, complete });
+        let mut members = FetchedMembers::default();
+        let Some(mut ids) = self.read_ids().await? else {
+            self.read_department_members(SecretKind::App, &units.list, &mut members).await?;
+            let complete = Completeness { units: units.complete, ..Completeness::default() };
+            return Ok(FetchedParts { units, members, complete });
         };
         for name in std::mem::take(&mut ids.broken) {
-            members.broken(name.as_deref(), &mut self.notes);
+            members.add_broken(name.as_deref(), &mut self.notes);
         }
         let visible: HashSet<u32> = units.list.iter().map(|unit| unit.id).collect();
         // An update, too: the list of ids does not say who was disabled.
-        self.lists(SecretKind::App, &units.list, &mut members).await?;
+        self.read_department_members(SecretKind::App, &units.list, &mut members).await?;
         let shown = members.count();
         for (folded, (_, departments)) in &ids.members {
             if departments.iter().any(|id| members.unread.contains(id)) {
                 members.present.insert(folded.clone());
             }
         }
-        self.stragglers(&ids, &visible, &mut members).await;
+        self.read_unlisted(&ids, &visible, &mut members).await;
         let complete = self.completeness(&units, &members, shown);
-        Ok(Read { units, members, complete })
+        Ok(FetchedParts { units, members, complete })
     }
 
     /// Tells how many departments the application cannot see.
-    async fn compare_departments(&mut self, units: &Units) -> Result<(), Stop> {
+    async fn compare_departments(&mut self, units: &FetchedUnits) -> Result<(), FetchStop> {
         let nodes = self
             .caller
-            .one("department/simplelist", |client, deadline| async move {
+            .call("department/simplelist", |client, deadline| async move {
                 client.department_nodes(SecretKind::Contacts, deadline).await
             })
             .await;
@@ -102,9 +102,9 @@ impl Run<'_> {
                 }
                 Ok(())
             }
-            Err(error) if error.code() == Some(48002) => Err(Stop::Applications),
+            Err(error) if error.code() == Some(48002) => Err(FetchStop::AppSecret),
             Err(error) if concerns_everything(&error) => {
-                Err(Stop::failed("the company's list of departments", SecretKind::Contacts, error))
+                Err(FetchStop::failed("the company's list of departments", SecretKind::Contacts, error))
             }
             Err(error) => {
                 self.note_unread("fetch.nodes_unread", "The company's list of departments was", &error);
@@ -114,40 +114,40 @@ impl Run<'_> {
     }
 
     /// The complete list of ids; `None` if it cannot be read to its end.
-    async fn ids(&mut self) -> Result<Option<Ids>, Stop> {
-        for _ in 0..=RESTARTS {
-            let mut ids = Ids::default();
+    async fn read_ids(&mut self) -> Result<Option<MemberIdList>, FetchStop> {
+        for _ in 0..=MAX_LIST_RESTARTS {
+            let mut ids = MemberIdList::default();
             let mut cursor: Option<String> = None;
             let mut passed = HashSet::new();
             loop {
-                let page = self.caller.one("user/list_id", |client, deadline| {
+                let page = self.caller.call("user/list_id", |client, deadline| {
                     let cursor = cursor.clone();
-                    async move { client.member_ids(cursor.as_deref(), ROWS_A_PAGE, deadline).await }
+                    async move { client.member_ids(cursor.as_deref(), PAGE_ROWS, deadline).await }
                 });
                 let page = match page.await {
                     Ok(page) => page,
                     Err(error) => match error.code() {
                         // The cursor is too old or was never one; from the beginning.
                         Some(50100) => break,
-                        Some(48002) => return Err(Stop::Applications),
+                        Some(48002) => return Err(FetchStop::AppSecret),
                         _ if concerns_everything(&error) => {
-                            return Err(Stop::failed("the list of ids", SecretKind::Contacts, error));
+                            return Err(FetchStop::failed("the list of ids", SecretKind::Contacts, error));
                         }
                         _ => {
                             self.notes.add(
                                 "fetch.ids_unread",
                                 format!(
                                     "The list of ids was not read; nobody leaves in this run. {}",
-                                    because(&error)
+                                    describe_error(&error)
                                 ),
                             );
                             return Ok(None);
                         }
                     },
                 };
-                ids.page(page.dept_user);
+                ids.add_page(page.dept_user);
                 match page.next_cursor {
-                    None => return Ok(self.believe(ids)),
+                    None => return Ok(self.accept_ids(ids)),
                     Some(next) if passed.insert(next.clone()) => cursor = Some(next),
                     Some(_) => {
                         self.notes.add(
@@ -168,7 +168,7 @@ impl Run<'_> {
     }
 
     /// An empty list is not believed where we know better.
-    fn believe(&mut self, ids: Ids) -> Option<Ids> {
+    fn accept_ids(&mut self, ids: MemberIdList) -> Option<MemberIdList> {
         if !ids.members.is_empty() || self.known.persons.is_empty() {
             return Some(ids);
         }
@@ -183,7 +183,12 @@ impl Run<'_> {
     }
 
     /// Whoever the list of ids has and no department showed.
-    async fn stragglers(&mut self, ids: &Ids, visible: &HashSet<u32>, members: &mut Members) {
+    async fn read_unlisted(
+        &mut self,
+        ids: &MemberIdList,
+        visible: &HashSet<u32>,
+        members: &mut FetchedMembers,
+    ) {
         let mut known: Vec<UserId> = ids
             .members
             .iter()
@@ -193,8 +198,8 @@ impl Run<'_> {
         known.sort_unstable();
         let asked: HashSet<String> = known.iter().map(UserId::folded).collect();
         let mut hidden = 0;
-        if Self::asks(known.len()) {
-            hidden += self.singly(SecretKind::App, known, members).await.len();
+        if Self::is_few_enough_to_query(known.len()) {
+            hidden += self.read_singly(SecretKind::App, known, members).await.len();
         } else {
             // The complete list has them: that they are there is certain, only their details are not.
             members.present.extend(known.iter().map(UserId::folded));
@@ -207,19 +212,19 @@ impl Run<'_> {
                 ),
             );
         }
-        hidden += self.strangers(ids, &asked, visible, members).await;
+        hidden += self.read_strangers(ids, &asked, visible, members).await;
         self.note_hidden(hidden);
-        self.left(ids, members).await;
+        self.read_left(ids, members).await;
     }
 
     /// Asks for members unknown to us who are in nothing that was read, those in visible departments first. How many
     /// of them the application cannot see.
-    async fn strangers(
+    async fn read_strangers(
         &mut self,
-        ids: &Ids,
+        ids: &MemberIdList,
         asked: &HashSet<String>,
         visible: &HashSet<u32>,
-        members: &mut Members,
+        members: &mut FetchedMembers,
     ) -> usize {
         let mut strangers: Vec<(bool, UserId)> = ids
             .members
@@ -230,7 +235,7 @@ impl Run<'_> {
             .map(|(_, (id, departments))| (!departments.iter().any(|id| visible.contains(id)), id.clone()))
             .collect();
         strangers.sort_unstable();
-        let more = strangers.len().saturating_sub(STRANGERS_ASKED);
+        let more = strangers.len().saturating_sub(MAX_STRANGER_QUERIES);
         if more > 0 {
             self.notes.add(
                 "fetch.not_asked",
@@ -240,12 +245,12 @@ impl Run<'_> {
                 ),
             );
         }
-        let strangers = strangers.into_iter().take(STRANGERS_ASKED).map(|(_, id)| id).collect();
-        self.singly(SecretKind::App, strangers, members).await.len()
+        let strangers = strangers.into_iter().take(MAX_STRANGER_QUERIES).map(|(_, id)| id).collect();
+        self.read_singly(SecretKind::App, strangers, members).await.len()
     }
 
     /// Members whom we know and the list of ids does not have: asked for before they count as gone.
-    async fn left(&mut self, ids: &Ids, members: &mut Members) {
+    async fn read_left(&mut self, ids: &MemberIdList, members: &mut FetchedMembers) {
         let mut left: Vec<UserId> = self
             .known
             .persons
@@ -253,12 +258,12 @@ impl Run<'_> {
             .filter(|folded| !ids.members.contains_key(*folded) && !members.has(folded))
             .map(|folded| UserId::new(folded.as_str()))
             .collect();
-        if !Self::asks(left.len()) {
-            self.too_many_missing(left.len(), members);
+        if !Self::is_few_enough_to_query(left.len()) {
+            self.note_many_missing(left.len(), members);
             return;
         }
         left.sort_unstable();
-        self.singly(SecretKind::App, left, members).await;
+        self.read_singly(SecretKind::App, left, members).await;
     }
 
     fn note_hidden(&mut self, count: usize) {

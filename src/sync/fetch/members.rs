@@ -2,38 +2,38 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::convert::{Skipped, clean, is_userid, person};
-use super::notes::{Notes, because};
-use super::progress::Phase;
-use super::{Run, Stop};
+use super::convert::{SkipReason, clean_text, convert_member, is_valid_userid};
+use super::notes::{FetchNotes, describe_error};
+use super::progress::FetchPhase;
+use super::{FetchRun, FetchStop};
 use crate::base::id::UserId;
 use crate::sync::remote::{RemotePerson, RemoteUnit};
-use crate::wecom::{Error, Member, SecretKind, Sifted};
+use crate::wecom::{LenientList, Member, SecretKind, WecomError};
 
 /// Members whom we know and no list showed are asked for singly, up to this many.
-const MISSING_ASKED: usize = 2_000;
+const MAX_MISSING_QUERIES: usize = 2_000;
 
 /// The members that were read so far.
 #[derive(Debug, Default)]
-pub(super) struct Members {
+pub(super) struct FetchedMembers {
     persons: Vec<RemotePerson>,
     /// Folded userids of `persons`.
     seen: HashSet<String>,
     /// Folded userids of those who exist and whose details were not read.
     pub(super) present: HashSet<String>,
     /// Those of them whose userids are none: they are nobody's details.
-    odd: HashSet<String>,
+    invalid_userids: HashSet<String>,
     /// Departments whose members were not read.
     pub(super) unread: HashSet<u32>,
     /// Whether a record could not even be named.
-    pub(super) nameless: bool,
+    pub(super) has_nameless_record: bool,
     /// Whether more were missing than are asked for, so that nobody knows who is gone.
-    unasked: bool,
+    has_unasked_members: bool,
     /// Userids of which a note tells already.
     noted: HashSet<String>,
 }
 
-impl Members {
+impl FetchedMembers {
     /// How many were read with details.
     pub(super) fn count(&self) -> usize {
         self.persons.len()
@@ -46,12 +46,12 @@ impl Members {
 
     /// Whether nobody can have been missed.
     pub(super) fn read_all(&self) -> bool {
-        self.unread.is_empty() && !self.nameless && !self.unasked
+        self.unread.is_empty() && !self.has_nameless_record && !self.has_unasked_members
     }
 
     /// Whether everybody's details were read.
     pub(super) fn details_of_all(&self) -> bool {
-        self.present.iter().all(|id| self.seen.contains(id) || self.odd.contains(id))
+        self.present.iter().all(|id| self.seen.contains(id) || self.invalid_userids.contains(id))
     }
 
     /// The persons, and the folded userids of those who exist beside them.
@@ -61,12 +61,12 @@ impl Members {
     }
 
     /// Takes a member; one that was taken before is the same.
-    pub(super) fn add(&mut self, member: Member, notes: &mut Notes) {
+    pub(super) fn add(&mut self, member: Member, notes: &mut FetchNotes) {
         let folded = member.userid.folded();
         if self.seen.contains(&folded) {
             return;
         }
-        match person(member) {
+        match convert_member(member) {
             Ok(person) => {
                 self.seen.insert(folded);
                 self.persons.push(person);
@@ -75,40 +75,40 @@ impl Members {
         }
     }
 
-    fn skip(&mut self, folded: &str, skipped: Skipped, notes: &mut Notes) {
-        if matches!(skipped, Skipped::Userid) {
+    fn skip(&mut self, folded: &str, skipped: SkipReason, notes: &mut FetchNotes) {
+        if matches!(skipped, SkipReason::Userid) {
             // Whoever it is, it is there: somebody who signed in under that userid does not leave by it.
             self.present.insert(folded.to_owned());
-            self.odd.insert(folded.to_owned());
+            self.invalid_userids.insert(folded.to_owned());
         }
         if !self.noted.insert(folded.to_owned()) {
             return;
         }
         match skipped {
             // Of a linked corporation, which the application was opened to on purpose.
-            Skipped::Linked => {}
-            Skipped::Userid => notes.add(
+            SkipReason::Linked => {}
+            SkipReason::Userid => notes.add(
                 "fetch.userid_invalid",
-                format!("The userid {:?} can stand for nobody (a blank, |, @all, or signs that do not show); the member is left out.", clean(folded)),
+                format!("The userid {:?} can stand for nobody (a blank, |, @all, or signs that do not show); the member is left out.", clean_text(folded)),
             ),
         }
     }
 
     /// Takes a list; the raw list is gone afterwards.
-    fn page(&mut self, page: Sifted<Member>, notes: &mut Notes) {
+    fn add_page(&mut self, page: LenientList<Member>, notes: &mut FetchNotes) {
         for member in page.items {
             self.add(member, notes);
         }
         for name in page.broken {
-            self.broken(name.as_deref(), notes);
+            self.add_broken(name.as_deref(), notes);
         }
     }
 
     /// Takes a record that cannot be understood. Whoever it is about exists.
-    pub(super) fn broken(&mut self, name: Option<&str>, notes: &mut Notes) {
+    pub(super) fn add_broken(&mut self, name: Option<&str>, notes: &mut FetchNotes) {
         match name {
-            Some(name) if name.contains('/') => self.skip(name, Skipped::Linked, notes),
-            Some(name) if is_userid(name) => {
+            Some(name) if name.contains('/') => self.skip(name, SkipReason::Linked, notes),
+            Some(name) if is_valid_userid(name) => {
                 let folded = UserId::new(name).folded();
                 if self.noted.insert(folded.clone()) {
                     notes.add(
@@ -120,9 +120,9 @@ impl Members {
                 }
                 self.present.insert(folded);
             }
-            Some(name) => self.skip(&name.to_lowercase(), Skipped::Userid, notes),
+            Some(name) => self.skip(&name.to_lowercase(), SkipReason::Userid, notes),
             None => {
-                self.nameless = true;
+                self.has_nameless_record = true;
                 notes.add(
                     "fetch.member_nameless",
                     "A member's record cannot be understood and has no userid; nobody leaves in this run.",
@@ -133,31 +133,31 @@ impl Members {
 }
 
 /// Whether WeCom says that the member is not there for us: left, or outside the visible range.
-pub(super) fn is_gone(error: &Error) -> bool {
+pub(super) fn is_gone_error(error: &WecomError) -> bool {
     matches!(error.code(), Some(60011 | 60111))
 }
 
-impl Run<'_> {
+impl FetchRun<'_> {
     /// Reads the members of each of `units`, with details.
-    pub(super) async fn lists(
+    pub(super) async fn read_department_members(
         &mut self,
         which: SecretKind,
         units: &[RemoteUnit],
-        members: &mut Members,
-    ) -> Result<(), Stop> {
+        members: &mut FetchedMembers,
+    ) -> Result<(), FetchStop> {
         let ids: Vec<u32> = units.iter().map(|unit| unit.id).collect();
-        self.progress.begin(Phase::Members, ids.len());
+        self.progress.begin(FetchPhase::Members, ids.len());
         let (mut large, mut unread) = (Vec::new(), Vec::new());
         let Self { caller, notes, progress, .. } = self;
         caller
-            .sweep(
+            .call_each(
                 "user/list",
                 ids,
                 |client, id, deadline| async move { client.members_of(which, id, deadline).await },
                 |id, result| {
                     progress.step();
                     match result {
-                        Ok(page) => members.page(page, notes),
+                        Ok(page) => members.add_page(page, notes),
                         Err(error) if error.code() == Some(45029) => large.push(id),
                         Err(error) => unread.push((id, error)),
                     }
@@ -165,12 +165,12 @@ impl Run<'_> {
             )
             .await;
         if which == SecretKind::Contacts
-            && let Some(stop) = unread.iter().find_map(|(_, error)| Stop::of_contacts(error))
+            && let Some(stop) = unread.iter().find_map(|(_, error)| FetchStop::from_contacts_error(error))
         {
             return Err(stop);
         }
         if !large.is_empty() {
-            self.split(which, large, members, &mut unread).await;
+            self.read_large_departments(which, large, members, &mut unread).await;
         }
         unread.sort_unstable_by_key(|(id, _)| *id);
         for (id, error) in unread {
@@ -181,12 +181,12 @@ impl Run<'_> {
     }
 
     /// Departments whose list is too large for WeCom (45029): names first, then whomever no other list brought.
-    async fn split(
+    async fn read_large_departments(
         &mut self,
         which: SecretKind,
         large: Vec<u32>,
-        members: &mut Members,
-        unread: &mut Vec<(u32, Error)>,
+        members: &mut FetchedMembers,
+        unread: &mut Vec<(u32, WecomError)>,
     ) {
         self.notes.add(
             "fetch.department_split",
@@ -195,7 +195,7 @@ impl Run<'_> {
         let mut named: HashMap<String, UserId> = HashMap::new();
         let Self { caller, notes, .. } = self;
         caller
-            .sweep(
+            .call_each(
                 "user/simplelist",
                 large,
                 |client, id, deadline| async move { client.member_names_of(which, id, deadline).await },
@@ -204,10 +204,10 @@ impl Run<'_> {
                         let ids = page.items.into_iter().map(|name| Some(name.userid)).chain(page.broken);
                         for id in ids {
                             match id.map(UserId::new) {
-                                Some(id) if is_userid(id.as_str()) => {
+                                Some(id) if is_valid_userid(id.as_str()) => {
                                     named.entry(id.folded()).or_insert(id);
                                 }
-                                other => members.broken(other.as_ref().map(UserId::as_str), notes),
+                                other => members.add_broken(other.as_ref().map(UserId::as_str), notes),
                             }
                         }
                     }
@@ -221,25 +221,25 @@ impl Run<'_> {
             .map(|(_, id)| id)
             .collect();
         ids.sort_unstable();
-        self.singly(which, ids, members).await;
+        self.read_singly(which, ids, members).await;
     }
 
     /// Asks for each of `ids` and returns those that are not there for us.
-    pub(super) async fn singly(
+    pub(super) async fn read_singly(
         &mut self,
         which: SecretKind,
         ids: Vec<UserId>,
-        members: &mut Members,
+        members: &mut FetchedMembers,
     ) -> Vec<UserId> {
         let mut gone = Vec::new();
         if ids.is_empty() {
             return gone;
         }
-        self.progress.begin(Phase::Details, ids.len());
+        self.progress.begin(FetchPhase::Details, ids.len());
         let (mut failed, mut why) = (0_usize, None);
         let Self { caller, notes, progress, .. } = self;
         caller
-            .sweep(
+            .call_each(
                 "user/get",
                 ids,
                 |client, id, deadline| async move { client.listed_member(which, &id, deadline).await },
@@ -247,7 +247,7 @@ impl Run<'_> {
                     progress.step();
                     match result {
                         Ok(member) => members.add(member, notes),
-                        Err(error) if is_gone(&error) => gone.push(id),
+                        Err(error) if is_gone_error(&error) => gone.push(id),
                         Err(error) => {
                             failed += 1;
                             why.get_or_insert(error);
@@ -262,7 +262,7 @@ impl Run<'_> {
                 "fetch.details_unread",
                 format!(
                     "The details of {failed} members were not read; these persons stay as they are. {}",
-                    because(&error)
+                    describe_error(&error)
                 ),
             );
         }
@@ -270,7 +270,7 @@ impl Run<'_> {
     }
 
     /// Looks for the members whom we know and no list showed: members that are visible singly are in no list.
-    pub(super) async fn missing(&mut self, which: SecretKind, members: &mut Members) {
+    pub(super) async fn read_missing(&mut self, which: SecretKind, members: &mut FetchedMembers) {
         let known = &self.known.persons;
         let mut missing: Vec<UserId> = known
             .iter()
@@ -280,29 +280,29 @@ impl Run<'_> {
             })
             .map(|(folded, _)| UserId::new(folded.as_str()))
             .collect();
-        if missing.len() > MISSING_ASKED {
-            self.too_many_missing(missing.len(), members);
+        if missing.len() > MAX_MISSING_QUERIES {
+            self.note_many_missing(missing.len(), members);
             return;
         }
         missing.sort_unstable();
-        self.singly(which, missing, members).await;
+        self.read_singly(which, missing, members).await;
     }
 
     /// More members are missing than are asked for: nobody leaves by that, unless an administrator said so.
-    pub(super) fn too_many_missing(&mut self, count: usize, members: &mut Members) {
-        members.unasked |= !self.force;
+    pub(super) fn note_many_missing(&mut self, count: usize, members: &mut FetchedMembers) {
+        members.has_unasked_members |= !self.force;
         let so = if self.force { "they count as gone" } else { "nobody leaves in this run" };
         self.notes.add(
             "fetch.many_missing",
             format!(
-                "{count} members who are known are in no list, more than are asked for one by one ({MISSING_ASKED}); \
+                "{count} members who are known are in no list, more than are asked for one by one ({MAX_MISSING_QUERIES}); \
                  {so}. Is 「应用管理 → 应用 → 可见范围」 as it should be? If they are gone, run gongpai sync --force.",
             ),
         );
     }
 
     /// Whether `count` members are few enough to be asked for.
-    pub(super) fn asks(count: usize) -> bool {
-        count <= MISSING_ASKED
+    pub(super) fn is_few_enough_to_query(count: usize) -> bool {
+        count <= MAX_MISSING_QUERIES
     }
 }

@@ -24,8 +24,8 @@
 
 mod caller;
 mod convert;
-mod gate;
 mod ids;
+mod limiter;
 mod members;
 mod notes;
 mod pace;
@@ -40,41 +40,41 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 
-pub use self::pace::Pace;
-pub use self::progress::{Phase, Progress};
+pub use self::pace::FetchPace;
+pub use self::progress::{FetchPhase, FetchProgress};
 
-use self::caller::{Caller, concerns_everything};
-use self::members::Members;
-use self::notes::{Notes, because};
-use self::units::Units;
-use super::remote::{Complete, Kind, Remote, Way};
+use self::caller::{ApiCaller, concerns_everything};
+use self::members::FetchedMembers;
+use self::notes::{FetchNotes, describe_error};
+use self::units::FetchedUnits;
+use super::remote::{Completeness, FetchMode, RemoteDirectory, SyncKind};
 use crate::base::clock::{Clock, Timestamp};
 use crate::wecom::errcode::{self, ErrcodeText};
-use crate::wecom::{Client, Error, SecretKind};
+use crate::wecom::{SecretKind, WecomClient, WecomError};
 
 /// Reads WeCom's directory. Cheap to clone; clones share what was learnt about the 通讯录同步 secret.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
-    client: Client,
+    client: WecomClient,
     clock: Clock,
-    pace: Pace,
-    learnt: Arc<Mutex<Option<Learnt>>>,
+    pace: FetchPace,
+    contacts_access: Arc<Mutex<Option<ContactsAccess>>>,
 }
 
 /// What to read.
 #[derive(Debug, Clone, Copy)]
-pub struct Ask<'a> {
+pub struct FetchRequest<'a> {
     /// How thoroughly. [`Kind::Full`] also asks again what the 通讯录同步 secret may do.
-    pub kind: Kind,
+    pub kind: SyncKind,
     /// What is known already.
-    pub known: &'a Known,
+    pub known: &'a KnownDirectory,
     /// Whether an administrator said that whoever is missing is gone, however many.
     pub force: bool,
 }
 
 /// What is known of WeCom's directory already.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownDirectory {
     /// WeCom's persons that are not left: folded userid → ids of the departments the person is in.
     pub persons: HashMap<String, BTreeSet<u32>>,
     /// WeCom's departments by id.
@@ -101,48 +101,48 @@ pub struct FetchError {
     /// With which secret.
     pub secret: SecretKind,
     /// What WeCom said, or why it said nothing.
-    pub cause: Error,
+    pub cause: WecomError,
 }
 
 impl FetchError {
     /// What the errcode means and what mends it, where there is one and it is known.
     pub fn meaning(&self) -> Option<ErrcodeText> {
-        self.cause.code().and_then(errcode::meaning)
+        self.cause.code().and_then(errcode::explain_errcode)
     }
 }
 
 /// What the 通讯录同步 secret turned out to be allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Learnt {
+enum ContactsAccess {
     /// It reads details.
     Details,
     /// It answered 48009 then: ids only.
     IdsOnly(Timestamp),
     /// It answered 48002 then: it is an application's.
-    Applications(Timestamp),
+    AppSecret(Timestamp),
 }
 
 /// Why a way ends early.
 #[derive(Debug)]
-enum Stop {
+enum FetchStop {
     /// The 通讯录同步 secret answered 48009: go on by ids.
     IdsOnly,
     /// It answered 48002: go on with the application's alone.
-    Applications,
+    AppSecret,
     /// Nothing useful can be read.
     Failed(FetchError),
 }
 
-impl Stop {
-    fn failed(part: &'static str, secret: SecretKind, cause: Error) -> Self {
+impl FetchStop {
+    fn failed(part: &'static str, secret: SecretKind, cause: WecomError) -> Self {
         Self::Failed(FetchError { part, secret, cause })
     }
 
     /// What an answer to a call with the 通讯录同步 secret says about that secret.
-    fn of_contacts(error: &Error) -> Option<Self> {
+    fn from_contacts_error(error: &WecomError) -> Option<Self> {
         match error.code() {
             Some(48009) => Some(Self::IdsOnly),
-            Some(48002) => Some(Self::Applications),
+            Some(48002) => Some(Self::AppSecret),
             _ => None,
         }
     }
@@ -150,32 +150,32 @@ impl Stop {
 
 /// What a way read.
 #[derive(Debug)]
-struct Read {
-    units: Units,
-    members: Members,
-    complete: Complete,
+struct FetchedParts {
+    units: FetchedUnits,
+    members: FetchedMembers,
+    complete: Completeness,
 }
 
 /// One fetch.
 #[derive(Debug)]
-struct Run<'a> {
-    caller: Caller,
-    kind: Kind,
-    known: &'a Known,
+struct FetchRun<'a> {
+    caller: ApiCaller,
+    kind: SyncKind,
+    known: &'a KnownDirectory,
     force: bool,
-    progress: &'a Progress,
-    notes: Notes,
+    progress: &'a FetchProgress,
+    notes: FetchNotes,
 }
 
 impl Fetcher {
     /// One that has asked nothing yet. `clock` only dates what is learnt about the 通讯录同步 secret.
-    pub fn new(client: Client, clock: Clock) -> Self {
-        Self::with_pace(client, clock, Pace::PRODUCTION)
+    pub fn new(client: WecomClient, clock: Clock) -> Self {
+        Self::with_pace(client, clock, FetchPace::PRODUCTION)
     }
 
     /// As [`new`](Self::new), at another pace.
-    pub fn with_pace(client: Client, clock: Clock, pace: Pace) -> Self {
-        Self { client, clock, pace, learnt: Arc::default() }
+    pub fn with_pace(client: WecomClient, clock: Clock, pace: FetchPace) -> Self {
+        Self { client, clock, pace, contacts_access: Arc::default() }
     }
 
     /// Reads departments, members and tags. However much could not be read, the answer says so
@@ -183,69 +183,85 @@ impl Fetcher {
     ///
     /// # Errors
     /// Only where nothing useful was read: no secret, one that is refused (also 60020), or no list of departments.
-    pub async fn fetch(&self, ask: Ask<'_>, progress: &Progress) -> Result<Remote, FetchError> {
-        let mut run = Run {
-            caller: Caller::new(self.client.clone(), self.pace),
+    pub async fn fetch(
+        &self,
+        ask: FetchRequest<'_>,
+        progress: &FetchProgress,
+    ) -> Result<RemoteDirectory, FetchError> {
+        let mut run = FetchRun {
+            caller: ApiCaller::new(self.client.clone(), self.pace),
             kind: ask.kind,
             known: ask.known,
             force: ask.force,
             progress,
-            notes: Notes::default(),
+            notes: FetchNotes::default(),
         };
-        let mut way = self.first_way(&mut run);
+        let mut way = self.initial_mode(&mut run);
         let read = loop {
             let read = match way {
-                Way::Contacts => run.by_departments(SecretKind::Contacts).await,
-                Way::Ids => run.by_ids().await,
-                Way::Visible => run.by_departments(SecretKind::App).await,
+                FetchMode::Contacts => run.read_by_departments(SecretKind::Contacts).await,
+                FetchMode::Ids => run.read_by_ids().await,
+                FetchMode::Visible => run.read_by_departments(SecretKind::App).await,
             };
             match read {
                 Ok(read) => break read,
-                Err(Stop::Failed(error)) => return Err(error),
-                Err(Stop::IdsOnly) => way = self.learn(Learnt::IdsOnly(self.clock.now()), &mut run),
-                Err(Stop::Applications) => way = self.learn(Learnt::Applications(self.clock.now()), &mut run),
+                Err(FetchStop::Failed(error)) => return Err(error),
+                Err(FetchStop::IdsOnly) => {
+                    way = self.remember_access(ContactsAccess::IdsOnly(self.clock.now()), &mut run)
+                }
+                Err(FetchStop::AppSecret) => {
+                    way = self.remember_access(ContactsAccess::AppSecret(self.clock.now()), &mut run)
+                }
             }
         };
-        if way == Way::Contacts {
-            *self.learnt.lock() = Some(Learnt::Details);
+        if way == FetchMode::Contacts {
+            *self.contacts_access.lock() = Some(ContactsAccess::Details);
         }
-        let tags = run.tags().await;
-        let Read { units, members, complete } = read;
+        let tags = run.read_tags().await;
+        let FetchedParts { units, members, complete } = read;
         let (persons, present) = members.finish();
-        Ok(Remote { units: units.list, persons, present, tags, complete, notes: run.notes.finish(), way })
+        Ok(RemoteDirectory {
+            units: units.list,
+            persons,
+            present,
+            tags,
+            completeness: complete,
+            notes: run.notes.finish(),
+            mode: way,
+        })
     }
 
     /// The way to begin with: by what is configured, and by what is remembered unless everything is asked anew.
-    fn first_way(&self, run: &mut Run<'_>) -> Way {
-        if !self.client.has(SecretKind::Contacts) {
-            return Way::Visible;
+    fn initial_mode(&self, run: &mut FetchRun<'_>) -> FetchMode {
+        if !self.client.has_secret(SecretKind::Contacts) {
+            return FetchMode::Visible;
         }
-        if self.client.secrets_are_one() {
+        if self.client.secrets_are_equal() {
             run.notes.add(
                 "fetch.secrets_are_one",
                 "wecom.contacts_secret is the application's secret; only what the application may see is read. Its own \
                  secret is at 「安全与管理 → 管理工具 → 通讯录同步」; without it, remove the key.",
             );
-            return Way::Visible;
+            return FetchMode::Visible;
         }
-        let learnt = *self.learnt.lock();
-        match learnt.filter(|_| run.kind == Kind::Update) {
-            None | Some(Learnt::Details) => Way::Contacts,
-            Some(learnt) => tell(learnt, run),
+        let learnt = *self.contacts_access.lock();
+        match learnt.filter(|_| run.kind == SyncKind::Update) {
+            None | Some(ContactsAccess::Details) => FetchMode::Contacts,
+            Some(learnt) => note_access(learnt, run),
         }
     }
 
-    fn learn(&self, learnt: Learnt, run: &mut Run<'_>) -> Way {
-        *self.learnt.lock() = Some(learnt);
-        tell(learnt, run)
+    fn remember_access(&self, learnt: ContactsAccess, run: &mut FetchRun<'_>) -> FetchMode {
+        *self.contacts_access.lock() = Some(learnt);
+        note_access(learnt, run)
     }
 }
 
 /// The way that follows from what was learnt, and a note that says so.
-fn tell(learnt: Learnt, run: &mut Run<'_>) -> Way {
+fn note_access(learnt: ContactsAccess, run: &mut FetchRun<'_>) -> FetchMode {
     match learnt {
-        Learnt::Details => Way::Contacts,
-        Learnt::IdsOnly(at) => {
+        ContactsAccess::Details => FetchMode::Contacts,
+        ContactsAccess::IdsOnly(at) => {
             run.notes.add(
                 "fetch.ids_only",
                 format!(
@@ -254,9 +270,9 @@ fn tell(learnt: Learnt, run: &mut Run<'_>) -> Way {
                     at.rfc3339(),
                 ),
             );
-            Way::Ids
+            FetchMode::Ids
         }
-        Learnt::Applications(at) => {
+        ContactsAccess::AppSecret(at) => {
             run.notes.add(
                 "fetch.contacts_secret_wrong",
                 format!(
@@ -265,36 +281,36 @@ fn tell(learnt: Learnt, run: &mut Run<'_>) -> Way {
                     at.rfc3339(),
                 ),
             );
-            Way::Visible
+            FetchMode::Visible
         }
     }
 }
 
-impl Run<'_> {
+impl FetchRun<'_> {
     /// Departments, then the members of each, with one secret for everything.
-    async fn by_departments(&mut self, which: SecretKind) -> Result<Read, Stop> {
-        let units = self.units(which).await?;
+    async fn read_by_departments(&mut self, which: SecretKind) -> Result<FetchedParts, FetchStop> {
+        let units = self.read_units(which).await?;
         if which == SecretKind::Contacts {
             self.check_contacts().await?;
         }
-        let mut members = Members::default();
-        self.lists(which, &units.list, &mut members).await?;
+        let mut members = FetchedMembers::default();
+        self.read_department_members(which, &units.list, &mut members).await?;
         let shown = members.count();
-        self.missing(which, &mut members).await;
+        self.read_missing(which, &mut members).await;
         let complete = self.completeness(&units, &members, shown);
-        Ok(Read { units, members, complete })
+        Ok(FetchedParts { units, members, complete })
     }
 
     /// An application's secret reads departments too, those that it may see, and they must not pass for all. Only the
     /// 通讯录同步 secret lists ids (document 96067).
-    async fn check_contacts(&self) -> Result<(), Stop> {
-        let probe = self.caller.one("user/list_id", |client, deadline| async move {
+    async fn check_contacts(&self) -> Result<(), FetchStop> {
+        let probe = self.caller.call("user/list_id", |client, deadline| async move {
             client.member_ids(None, 1, deadline).await
         });
         match probe.await {
-            Err(error) if error.code() == Some(48002) => Err(Stop::Applications),
+            Err(error) if error.code() == Some(48002) => Err(FetchStop::AppSecret),
             Err(error) if concerns_everything(&error) && error.code() != Some(48001) => {
-                Err(Stop::failed("the list of ids", SecretKind::Contacts, error))
+                Err(FetchStop::failed("the list of ids", SecretKind::Contacts, error))
             }
             // Private editions have no such call; they say so in many ways.
             Ok(_) | Err(_) => Ok(()),
@@ -305,7 +321,7 @@ impl Run<'_> {
     ///
     /// An empty answer is believed as data, and not where we know better: then something is wrong with what the
     /// secret may see, and nobody may leave because of it.
-    fn completeness(&mut self, units: &Units, members: &Members, shown: usize) -> Complete {
+    fn completeness(&mut self, units: &FetchedUnits, members: &FetchedMembers, shown: usize) -> Completeness {
         let listed: HashSet<u32> = units.list.iter().map(|unit| unit.id).collect();
         let expected = || self.known.persons.values().flatten().any(|id| listed.contains(id));
         let nobody = members.count() == 0 || (shown == 0 && expected());
@@ -317,14 +333,14 @@ impl Run<'_> {
                     self.known.persons.len(),
                 ),
             );
-            return Complete::default();
+            return Completeness::default();
         }
         let persons = units.complete && members.read_all();
-        Complete { units: units.complete, persons, details: persons && members.details_of_all() }
+        Completeness { units: units.complete, persons, details: persons && members.details_of_all() }
     }
 
     /// Notes that `what` was not read because of `error`.
-    fn note_unread(&mut self, code: &'static str, what: &str, error: &Error) {
-        self.notes.add(code, format!("{what} not read: {}", because(error)));
+    fn note_unread(&mut self, code: &'static str, what: &str, error: &WecomError) {
+        self.notes.add(code, format!("{what} not read: {}", describe_error(error)));
     }
 }

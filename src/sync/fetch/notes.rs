@@ -2,34 +2,37 @@
 
 use std::collections::BTreeMap;
 
-use crate::sync::remote::Note;
-use crate::wecom::{Error, errcode};
+use crate::sync::remote::ReportNote;
+use crate::wecom::{WecomError, errcode};
 
 /// Notes of one code beyond this many are only counted.
-const OF_ONE_CODE: usize = 20;
+const MAX_NOTES_PER_CODE: usize = 20;
 
 /// The notes of a fetch.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
-    list: Vec<Note>,
+pub(super) struct FetchNotes {
+    list: Vec<ReportNote>,
     counts: BTreeMap<&'static str, usize>,
 }
 
-impl Notes {
+impl FetchNotes {
     /// Adds one; the first ones of a code are kept.
     pub(super) fn add(&mut self, code: &'static str, text: impl Into<String>) {
         let count = self.counts.entry(code).or_default();
         *count += 1;
-        if *count <= OF_ONE_CODE {
-            self.list.push(Note::new(code, text));
+        if *count <= MAX_NOTES_PER_CODE {
+            self.list.push(ReportNote::new(code, text));
         }
     }
 
     /// The notes in the order in which things happened, then how many more there would have been.
-    pub(super) fn finish(mut self) -> Vec<Note> {
+    pub(super) fn finish(mut self) -> Vec<ReportNote> {
         for (code, count) in self.counts {
-            if count > OF_ONE_CODE {
-                self.list.push(Note::new(code, format!("{} more of this kind.", count - OF_ONE_CODE)));
+            if count > MAX_NOTES_PER_CODE {
+                self.list.push(ReportNote::new(
+                    code,
+                    format!("{} more of this kind.", count - MAX_NOTES_PER_CODE),
+                ));
             }
         }
         self.list
@@ -37,8 +40,8 @@ impl Notes {
 }
 
 /// An error with what its errcode means and what mends it.
-pub(super) fn because(error: &Error) -> String {
-    match error.code().and_then(errcode::meaning) {
+pub(super) fn describe_error(error: &WecomError) -> String {
+    match error.code().and_then(errcode::explain_errcode) {
         Some(text) => format!("{error}. {} {}", text.en, text.remedy_en),
         None => format!("{error}."),
     }
@@ -50,7 +53,7 @@ mod tests {
 
     #[test]
     fn a_thousand_notes_of_one_kind_are_twenty_and_a_number() {
-        let mut notes = Notes::default();
+        let mut notes = FetchNotes::default();
         for n in 0..1_000 {
             notes.add("fetch.department_unread", n.to_string());
         }

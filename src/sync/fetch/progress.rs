@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 /// What is being read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Phase {
+pub enum FetchPhase {
     /// Departments; the list of ids too.
     Departments,
     /// The members of departments, counted by department.
@@ -16,7 +16,7 @@ pub enum Phase {
     Tags,
 }
 
-impl Phase {
+impl FetchPhase {
     /// As a progress bar writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -31,31 +31,31 @@ impl Phase {
 /// The progress of a fetch. Written by the fetch, read by anybody; the three numbers are read one after another, so
 /// that they may be a moment apart.
 #[derive(Debug, Default)]
-pub struct Progress {
+pub struct FetchProgress {
     phase: AtomicU8,
     done: AtomicUsize,
     total: AtomicUsize,
 }
 
-impl Progress {
+impl FetchProgress {
     /// What is being read, how much of it is done, and how much there is.
-    pub fn read(&self) -> (Phase, usize, usize) {
+    pub fn read(&self) -> (FetchPhase, usize, usize) {
         let phase = match self.phase.load(Ordering::Relaxed) {
-            0 => Phase::Departments,
-            1 => Phase::Members,
-            2 => Phase::Details,
-            _ => Phase::Tags,
+            0 => FetchPhase::Departments,
+            1 => FetchPhase::Members,
+            2 => FetchPhase::Details,
+            _ => FetchPhase::Tags,
         };
         let total = self.total.load(Ordering::Relaxed);
         (phase, self.done.load(Ordering::Relaxed).min(total), total)
     }
 
-    pub(super) fn begin(&self, phase: Phase, total: usize) {
+    pub(super) fn begin(&self, phase: FetchPhase, total: usize) {
         let number = match phase {
-            Phase::Departments => 0,
-            Phase::Members => 1,
-            Phase::Details => 2,
-            Phase::Tags => 3,
+            FetchPhase::Departments => 0,
+            FetchPhase::Members => 1,
+            FetchPhase::Details => 2,
+            FetchPhase::Tags => 3,
         };
         self.phase.store(number, Ordering::Relaxed);
         self.done.store(0, Ordering::Relaxed);

@@ -2,62 +2,62 @@
 
 use std::collections::HashMap;
 
-use super::Run;
-use super::convert::{clean, is_userid, own, userids};
-use super::notes::because;
-use super::progress::Phase;
+use super::FetchRun;
+use super::convert::{clean_text, is_valid_userid, keep_valid_userids, own_department_id};
+use super::notes::describe_error;
+use super::progress::FetchPhase;
 use crate::base::id::UserId;
-use crate::sync::remote::{Kind, RemoteTag};
-use crate::wecom::{Error, SecretKind, wire};
+use crate::sync::remote::{RemoteTag, SyncKind};
+use crate::wecom::{SecretKind, WecomError, wire};
 
 /// An update reads tags only where they are few.
-const OF_AN_UPDATE: usize = 200;
+const MAX_TAGS_OF_UPDATE: usize = 200;
 
-impl Run<'_> {
+impl FetchRun<'_> {
     /// Every tag that the application may see; `None`: not read.
-    pub(super) async fn tags(&mut self) -> Option<Vec<RemoteTag>> {
-        self.progress.begin(Phase::Tags, 1);
-        if !self.caller.client().has(SecretKind::App) {
-            self.unread("they are read with wecom.app_secret, which is not configured.");
+    pub(super) async fn read_tags(&mut self) -> Option<Vec<RemoteTag>> {
+        self.progress.begin(FetchPhase::Tags, 1);
+        if !self.caller.client().has_secret(SecretKind::App) {
+            self.note_tags_unread("they are read with wecom.app_secret, which is not configured.");
             return None;
         }
         let list =
-            self.caller.one("tag/list", |client, deadline| async move { client.tags(deadline).await }).await;
+            self.caller.call("tag/list", |client, deadline| async move { client.tags(deadline).await }).await;
         let list = match list {
             Ok(list) => list,
             Err(error) => {
-                self.unread(&because(&error));
+                self.note_tags_unread(&describe_error(&error));
                 return None;
             }
         };
         if !list.broken.is_empty() {
-            self.unread("a record of tag/list cannot be understood.");
+            self.note_tags_unread("a record of tag/list cannot be understood.");
             return None;
         }
         let mut names: HashMap<u32, String> = HashMap::new();
         let mut ids = Vec::new();
         for tag in list.items {
-            if names.insert(tag.tagid, clean(&tag.tagname)).is_none() {
+            if names.insert(tag.tagid, clean_text(&tag.tagname)).is_none() {
                 ids.push(tag.tagid);
             }
         }
-        if self.kind == Kind::Update && ids.len() > OF_AN_UPDATE {
+        if self.kind == SyncKind::Update && ids.len() > MAX_TAGS_OF_UPDATE {
             return None;
         }
-        self.progress.begin(Phase::Tags, ids.len());
-        let (mut tags, mut failed): (Vec<RemoteTag>, Option<(u32, Failure)>) = (Vec::new(), None);
+        self.progress.begin(FetchPhase::Tags, ids.len());
+        let (mut tags, mut failed): (Vec<RemoteTag>, Option<(u32, TagFailure)>) = (Vec::new(), None);
         let progress = self.progress;
         self.caller
-            .sweep(
+            .call_each(
                 "tag/get",
                 ids,
                 |client, id, deadline| async move { client.tag(id, deadline).await },
                 |id, result| {
                     progress.step();
-                    match result.map_err(Failure::Call).and_then(|tag| convert(id, &names, tag)) {
+                    match result.map_err(TagFailure::Call).and_then(|tag| convert_tag(id, &names, tag)) {
                         Ok(tag) => tags.push(tag),
                         // Deleted since it was listed.
-                        Err(Failure::Call(error)) if error.code() == Some(40068) => {}
+                        Err(TagFailure::Call(error)) if error.code() == Some(40068) => {}
                         Err(failure) => {
                             failed.get_or_insert((id, failure));
                         }
@@ -72,39 +72,45 @@ impl Run<'_> {
             }
             Some((id, failure)) => {
                 let why = match failure {
-                    Failure::Call(error) => because(&error),
-                    Failure::Nameless => "a record in it cannot be understood and has no userid.".to_owned(),
+                    TagFailure::Call(error) => describe_error(&error),
+                    TagFailure::Nameless => {
+                        "a record in it cannot be understood and has no userid.".to_owned()
+                    }
                 };
-                self.unread(&format!("of tag {id}, {why}"));
+                self.note_tags_unread(&format!("of tag {id}, {why}"));
                 None
             }
         }
     }
 
-    fn unread(&mut self, why: &str) {
+    fn note_tags_unread(&mut self, why: &str) {
         self.notes.add("fetch.tags_unread", format!("Tags were not read and stay as they are: {why}"));
     }
 }
 
 /// Why a tag is not known completely.
-enum Failure {
-    Call(Error),
+enum TagFailure {
+    Call(WecomError),
     Nameless,
 }
 
-fn convert(id: u32, names: &HashMap<u32, String>, tag: wire::Tag) -> Result<RemoteTag, Failure> {
+fn convert_tag(
+    id: u32,
+    names: &HashMap<u32, String>,
+    tag: wire::TagHolders,
+) -> Result<RemoteTag, TagFailure> {
     let listed = names.get(&id).cloned().unwrap_or_default();
-    let name = [listed, clean(&tag.tagname.unwrap_or_default()), id.to_string()];
+    let name = [listed, clean_text(&tag.tagname.unwrap_or_default()), id.to_string()];
     let mut users: Vec<UserId> =
         tag.userlist.items.into_iter().map(|user| UserId::new(user.userid)).collect();
     // Of a broken record the userid is all that a tag needs.
     for broken in tag.userlist.broken {
-        users.push(UserId::new(broken.filter(|id| is_userid(id)).ok_or(Failure::Nameless)?));
+        users.push(UserId::new(broken.filter(|id| is_valid_userid(id)).ok_or(TagFailure::Nameless)?));
     }
     Ok(RemoteTag {
         id,
         name: name.into_iter().find(|name| !name.is_empty()).unwrap_or_default(),
-        users: userids(users),
-        units: tag.partylist.iter().filter_map(own).collect(),
+        users: keep_valid_userids(users),
+        units: tag.partylist.iter().filter_map(own_department_id).collect(),
     })
 }

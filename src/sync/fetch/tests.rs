@@ -12,29 +12,29 @@ use tokio::time::Instant;
 use super::*;
 use crate::base::id::{CorpId, UserId};
 use crate::base::secret::Secret;
-use crate::directory::Status;
-use crate::wecom::server::{Asked, Reply, Server};
-use crate::wecom::{Deadline, Family, Identity, Settings};
+use crate::directory::PersonStatus;
+use crate::wecom::server::{FakeWecom, ReceivedRequest, Reply};
+use crate::wecom::{CodeOwner, Deadline, ErrorFamily, WecomSettings};
 
 /// Milliseconds where production takes minutes.
-const PACE: Pace = Pace {
-    call: Duration::from_millis(400),
-    at_once: 10,
-    window: Duration::from_millis(80),
-    windows: 3,
-    crowd: Duration::from_millis(5),
-    crowds: 4,
-    calm: 5,
-    passes: [Duration::from_millis(5), Duration::from_millis(10)],
-    hopeless: 30,
+const TEST_PACE: FetchPace = FetchPace {
+    call_timeout: Duration::from_millis(400),
+    max_parallel_calls: 10,
+    rate_limit_pause: Duration::from_millis(80),
+    max_rate_limit_pauses: 3,
+    crowd_pause: Duration::from_millis(5),
+    max_crowd_retries: 4,
+    answers_before_raise: 5,
+    pass_pauses: [Duration::from_millis(5), Duration::from_millis(10)],
+    max_silent_failures: 30,
 };
 
-const APP: &str = "S3CRETapp";
-const CONTACTS: &str = "S3CRETcontacts";
+const APP_SECRET: &str = "S3CRETapp";
+const CONTACTS_SECRET: &str = "S3CRETcontacts";
 
 /// A company: who is where, and what an application may see of it.
 #[derive(Clone, Default)]
-struct Company {
+struct FakeCompany {
     /// id, parent, name.
     departments: Vec<(u32, u32, &'static str)>,
     /// userid, departments.
@@ -44,16 +44,16 @@ struct Company {
     /// Members whom it sees singly, in no list.
     single: Vec<&'static str>,
     /// Departments that it cannot see.
-    closed: Vec<u32>,
+    invisible_departments: Vec<u32>,
     /// Whether the contacts secret reads details.
-    old_address: bool,
+    has_old_address: bool,
     /// id, name, members, departments.
     tags: Vec<(u32, &'static str, Vec<&'static str>, Vec<u32>)>,
 }
 
-type Rule = dyn Fn(&Asked, usize) -> Option<Reply> + Send + Sync;
+type AnswerRule = dyn Fn(&ReceivedRequest, usize) -> Option<Reply> + Send + Sync;
 
-impl Company {
+impl FakeCompany {
     /// 公司 with 研发 and 市场; ann in both, bob and carl in one each.
     fn small() -> Self {
         Self {
@@ -74,32 +74,34 @@ impl Company {
     }
 
     /// What a fetch knows if nothing changed since.
-    fn known(&self) -> Known {
+    fn known(&self) -> KnownDirectory {
         let persons =
             self.members.iter().filter(|(id, _)| !self.hidden.contains(&id.as_str())).map(|(id, list)| {
-                (id.to_lowercase(), list.iter().copied().filter(|d| !self.closed.contains(d)).collect())
+                (
+                    id.to_lowercase(),
+                    list.iter().copied().filter(|d| !self.invisible_departments.contains(d)).collect(),
+                )
             });
-        let units =
-            self.departments.iter().filter(|(id, ..)| !self.closed.contains(id)).map(|(id, parent, name)| {
-                (*id, KnownUnit { parent: *parent, order: 0, name: (*name).to_owned() })
-            });
-        Known { persons: persons.collect(), units: units.collect() }
+        let units = self.departments.iter().filter(|(id, ..)| !self.invisible_departments.contains(id)).map(
+            |(id, parent, name)| (*id, KnownUnit { parent: *parent, order: 0, name: (*name).to_owned() }),
+        );
+        KnownDirectory { persons: persons.collect(), units: units.collect() }
     }
 
-    async fn serve(self) -> Server {
-        self.serve_but(|_, _| None).await
+    async fn serve(self) -> FakeWecom {
+        self.serve_except(|_, _| None).await
     }
 
     /// Serves the company but for what `rule` answers; its number counts earlier requests with the same parameters.
-    async fn serve_but(
+    async fn serve_except(
         self,
-        rule: impl Fn(&Asked, usize) -> Option<Reply> + Send + Sync + 'static,
-    ) -> Server {
-        let rule: Box<Rule> = Box::new(rule);
+        rule: impl Fn(&ReceivedRequest, usize) -> Option<Reply> + Send + Sync + 'static,
+    ) -> FakeWecom {
+        let rule: Box<AnswerRule> = Box::new(rule);
         let counts: Mutex<HashMap<String, usize>> = Mutex::default();
-        Server::start(move |asked, _| {
+        FakeWecom::start(move |asked, _| {
             if asked.api == "gettoken" {
-                let contacts = asked.param("corpsecret") == Some(CONTACTS);
+                let contacts = asked.param("corpsecret") == Some(CONTACTS_SECRET);
                 return Reply::token(if contacts { "TC" } else { "TA" });
             }
             let key = format!("{} {:?} {}", asked.api, asked.query, asked.body);
@@ -114,28 +116,28 @@ impl Company {
         .await
     }
 
-    fn answer(&self, asked: &Asked) -> Reply {
+    fn answer(&self, asked: &ReceivedRequest) -> Reply {
         let contacts = asked.param("access_token") == Some("TC");
         let number = |name| asked.param(name).and_then(|text| text.parse::<u32>().ok()).unwrap();
-        let sees = |id: &u32| contacts || !self.closed.contains(id);
+        let sees = |id: &u32| contacts || !self.invisible_departments.contains(id);
         let details = !matches!(asked.api.as_str(), "user/list_id" | "department/simplelist");
-        if contacts && details && !self.old_address {
+        if contacts && details && !self.has_old_address {
             return Reply::errcode(48009);
         }
         match asked.api.as_str() {
             "department/list" => {
                 let list = self.departments.iter().filter(|d| sees(&d.0)).map(department);
-                ok(&json!({"department": list.collect::<Vec<_>>()}))
+                ok_reply(&json!({"department": list.collect::<Vec<_>>()}))
             }
             "department/simplelist" => {
                 let list = self.departments.iter().filter(|d| sees(&d.0));
                 let list = list.map(|(id, parent, _)| json!({"id": id, "parentid": parent, "order": 0}));
-                ok(&json!({"department_id": list.collect::<Vec<_>>()}))
+                ok_reply(&json!({"department_id": list.collect::<Vec<_>>()}))
             }
             "department/get" => {
                 let id = number("id");
                 match self.departments.iter().find(|d| d.0 == id && sees(&d.0)) {
-                    Some(found) => ok(&json!({"department": department(found)})),
+                    Some(found) => ok_reply(&json!({"department": department(found)})),
                     None => Reply::errcode(60011),
                 }
             }
@@ -151,15 +153,15 @@ impl Company {
                 });
                 let full = asked.api == "user/list";
                 let list = list.map(|(user, list)| {
-                    if full { details_of(user, list) } else { json!({"userid": user, "name": user}) }
+                    if full { details_reply(user, list) } else { json!({"userid": user, "name": user}) }
                 });
-                ok(&json!({"userlist": list.collect::<Vec<_>>()}))
+                ok_reply(&json!({"userlist": list.collect::<Vec<_>>()}))
             }
             "user/get" => {
                 let id = asked.param("userid").unwrap().to_lowercase();
                 let found = self.members.iter().find(|(user, _)| user.to_lowercase() == id);
                 match found.filter(|(user, _)| contacts || !self.hidden.contains(&user.as_str())) {
-                    Some((user, list)) => ok(&details_of(user, list)),
+                    Some((user, list)) => ok_reply(&details_reply(user, list)),
                     None => Reply::errcode(60111),
                 }
             }
@@ -177,17 +179,17 @@ impl Company {
                     .collect();
                 let next = if from + ROWS < rows.len() { (from + ROWS).to_string() } else { String::new() };
                 let page: Vec<&Value> = rows.iter().skip(from).take(ROWS).collect();
-                ok(&json!({"next_cursor": next, "dept_user": page}))
+                ok_reply(&json!({"next_cursor": next, "dept_user": page}))
             }
             "tag/list" => {
                 let list = self.tags.iter().map(|(id, name, ..)| json!({"tagid": id, "tagname": name}));
-                ok(&json!({"taglist": list.collect::<Vec<_>>()}))
+                ok_reply(&json!({"taglist": list.collect::<Vec<_>>()}))
             }
             "tag/get" => {
                 let id = number("tagid");
                 let (_, name, users, parties) = self.tags.iter().find(|tag| tag.0 == id).unwrap();
                 let users: Vec<Value> = users.iter().map(|user| json!({"userid": user})).collect();
-                ok(&json!({"tagname": name, "userlist": users, "partylist": parties}))
+                ok_reply(&json!({"tagname": name, "userlist": users, "partylist": parties}))
             }
             _ => Reply::errcode(40058),
         }
@@ -202,31 +204,31 @@ fn department((id, parent, name): &(u32, u32, &'static str)) -> Value {
     json!({"id": id, "name": name, "parentid": parent, "order": 0, "department_leader": ["ann"]})
 }
 
-fn details_of(user: &str, departments: &[u32]) -> Value {
+fn details_reply(user: &str, departments: &[u32]) -> Value {
     json!({"userid": user, "name": format!("名{user}"), "department": departments, "status": 1})
 }
 
-fn ok(fields: &Value) -> Reply {
+fn ok_reply(fields: &Value) -> Reply {
     let mut answer = json!({"errcode": 0, "errmsg": "ok"});
     answer.as_object_mut().unwrap().extend(fields.as_object().unwrap().clone());
     Reply::Body(answer.to_string().into_bytes())
 }
 
 /// Whether this is `user/list` of the department.
-fn list_of(asked: &Asked, id: &str) -> bool {
+fn is_list_of(asked: &ReceivedRequest, id: &str) -> bool {
     asked.api == "user/list" && asked.param("department_id") == Some(id)
 }
 
-fn lists(server: &Server, id: &str) -> usize {
-    server.asked("user/list").iter().filter(|asked| list_of(asked, id)).count()
+fn count_lists(server: &FakeWecom, id: &str) -> usize {
+    server.requests("user/list").iter().filter(|asked| is_list_of(asked, id)).count()
 }
 
-fn gets(server: &Server) -> BTreeSet<String> {
-    server.asked("user/get").iter().map(|asked| asked.param("userid").unwrap().to_owned()).collect()
+fn queried_userids(server: &FakeWecom) -> BTreeSet<String> {
+    server.requests("user/get").iter().map(|asked| asked.param("userid").unwrap().to_owned()).collect()
 }
 
-fn client(server: &Server, app: Option<&str>, contacts: Option<&str>) -> Client {
-    let settings = Settings {
+fn test_client(server: &FakeWecom, app: Option<&str>, contacts: Option<&str>) -> WecomClient {
+    let settings = WecomSettings {
         corp_id: CorpId::new("ww0000000000000001"),
         agent_id: 1_000_002,
         app_secret: app.map(Secret::from),
@@ -236,79 +238,83 @@ fn client(server: &Server, app: Option<&str>, contacts: Option<&str>) -> Client 
         qr_connect_address: "https://login.work.weixin.qq.com".parse().unwrap(),
         proxy: None,
     };
-    Client::new(settings, clock()).unwrap()
+    WecomClient::new(settings, test_clock()).unwrap()
 }
 
-fn clock() -> Clock {
+fn test_clock() -> Clock {
     Clock::fixed(Timestamp::from_millis(1_795_334_400_000))
 }
 
 /// With the application's secret alone.
-fn alone(server: &Server) -> Fetcher {
-    Fetcher::with_pace(client(server, Some(APP), None), clock(), PACE)
+fn app_secret_fetcher(server: &FakeWecom) -> Fetcher {
+    Fetcher::with_pace(test_client(server, Some(APP_SECRET), None), test_clock(), TEST_PACE)
 }
 
 /// As [`alone`], with as much time for a call as in production.
-fn patient(server: &Server) -> Fetcher {
-    let pace = Pace { call: Duration::from_secs(30), ..PACE };
-    Fetcher::with_pace(client(server, Some(APP), None), clock(), pace)
+fn patient_fetcher(server: &FakeWecom) -> Fetcher {
+    let pace = FetchPace { call_timeout: Duration::from_secs(30), ..TEST_PACE };
+    Fetcher::with_pace(test_client(server, Some(APP_SECRET), None), test_clock(), pace)
 }
 
 /// With both secrets.
-fn both(server: &Server) -> Fetcher {
-    Fetcher::with_pace(client(server, Some(APP), Some(CONTACTS)), clock(), PACE)
+fn both_secrets_fetcher(server: &FakeWecom) -> Fetcher {
+    Fetcher::with_pace(test_client(server, Some(APP_SECRET), Some(CONTACTS_SECRET)), test_clock(), TEST_PACE)
 }
 
-async fn read(fetcher: &Fetcher, kind: Kind, known: &Known) -> Result<Remote, FetchError> {
-    let progress = Progress::default();
-    let fetch = fetcher.fetch(Ask { kind, known, force: false }, &progress);
+async fn fetch(
+    fetcher: &Fetcher,
+    kind: SyncKind,
+    known: &KnownDirectory,
+) -> Result<RemoteDirectory, FetchError> {
+    let progress = FetchProgress::default();
+    let fetch = fetcher.fetch(FetchRequest { kind, known, force: false }, &progress);
     tokio::time::timeout(Duration::from_secs(60), fetch).await.expect("a fetch ends")
 }
 
-async fn full(fetcher: &Fetcher, known: &Known) -> Remote {
-    read(fetcher, Kind::Full, known).await.unwrap()
+async fn fetch_full(fetcher: &Fetcher, known: &KnownDirectory) -> RemoteDirectory {
+    fetch(fetcher, SyncKind::Full, known).await.unwrap()
 }
 
-async fn update(fetcher: &Fetcher, known: &Known) -> Remote {
-    read(fetcher, Kind::Update, known).await.unwrap()
+async fn fetch_update(fetcher: &Fetcher, known: &KnownDirectory) -> RemoteDirectory {
+    fetch(fetcher, SyncKind::Update, known).await.unwrap()
 }
 
-fn people(remote: &Remote) -> BTreeSet<&str> {
+fn userids_of(remote: &RemoteDirectory) -> BTreeSet<&str> {
     let people: BTreeSet<&str> = remote.persons.iter().map(|p| p.userid.as_str()).collect();
     assert_eq!(people.len(), remote.persons.len(), "each person once");
     people
 }
 
-fn present(remote: &Remote) -> BTreeSet<&str> {
+fn present_userids(remote: &RemoteDirectory) -> BTreeSet<&str> {
     remote.present.iter().map(String::as_str).collect()
 }
 
-fn set<const N: usize>(list: [&'static str; N]) -> BTreeSet<&'static str> {
+fn userid_set<const N: usize>(list: [&'static str; N]) -> BTreeSet<&'static str> {
     list.into()
 }
 
-fn noted(remote: &Remote, code: &str) -> bool {
+fn has_note(remote: &RemoteDirectory, code: &str) -> bool {
     remote.notes.iter().any(|note| note.code == code)
 }
 
-fn note<'a>(remote: &'a Remote, code: &str) -> &'a str {
+fn note_text<'a>(remote: &'a RemoteDirectory, code: &str) -> &'a str {
     let found = remote.notes.iter().find(|note| note.code == code);
     found.map_or_else(|| panic!("no {code} in {:?}", remote.notes), |note| &note.text)
 }
 
-const ALL: Complete = Complete { units: true, persons: true, details: true };
-const UNITS: Complete = Complete { units: true, persons: false, details: false };
+const ALL_COMPLETE: Completeness = Completeness { units: true, persons: true, details: true };
+const ONLY_UNITS_COMPLETE: Completeness = Completeness { units: true, persons: false, details: false };
 
 mod ways {
     use super::*;
 
     #[tokio::test]
     async fn the_applications_secret_alone_reads_its_visible_range() {
-        let server = Company::small().serve().await;
-        for kind in [Kind::Update, Kind::Full] {
-            let remote = read(&alone(&server), kind, &Known::default()).await.unwrap();
-            assert_eq!((remote.way, remote.complete), (Way::Visible, ALL));
-            assert_eq!(people(&remote), set(["ann", "Bob", "carl"]));
+        let server = FakeCompany::small().serve().await;
+        for kind in [SyncKind::Update, SyncKind::Full] {
+            let remote = fetch(&app_secret_fetcher(&server), kind, &KnownDirectory::default()).await.unwrap();
+            assert_eq!((remote.mode, remote.completeness), (FetchMode::Visible, ALL_COMPLETE));
+            assert_eq!(userids_of(&remote), userid_set(["ann", "Bob", "carl"]));
             assert_eq!(
                 remote.units.iter().map(|u| u.name.as_str()).collect::<Vec<_>>(),
                 ["公司", "研发", "市场"]
@@ -323,122 +329,144 @@ mod ways {
 
     #[tokio::test]
     async fn the_contacts_secret_from_an_old_address_reads_everything() {
-        let company = Company { old_address: true, closed: vec![3], ..Company::small() };
+        let company =
+            FakeCompany { has_old_address: true, invisible_departments: vec![3], ..FakeCompany::small() };
         let known = company.known();
         let server = company.serve().await;
-        let remote = full(&both(&server), &known).await;
-        assert_eq!((remote.way, remote.complete), (Way::Contacts, ALL));
-        assert_eq!((remote.units.len(), people(&remote)), (3, set(["ann", "Bob", "carl"])));
-        let tokens: BTreeSet<_> =
-            server.asked("user/list").iter().map(|a| a.param("access_token").unwrap().to_owned()).collect();
+        let remote = fetch_full(&both_secrets_fetcher(&server), &known).await;
+        assert_eq!((remote.mode, remote.completeness), (FetchMode::Contacts, ALL_COMPLETE));
+        assert_eq!((remote.units.len(), userids_of(&remote)), (3, userid_set(["ann", "Bob", "carl"])));
+        let tokens: BTreeSet<_> = server
+            .requests("user/list")
+            .iter()
+            .map(|a| a.param("access_token").unwrap().to_owned())
+            .collect();
         assert_eq!(tokens, BTreeSet::from(["TC".to_owned()]));
     }
 
     #[tokio::test]
     async fn from_a_new_address_the_contacts_secret_gives_ids_and_the_application_details() {
-        let company = Company::small();
+        let company = FakeCompany::small();
         let server = company.serve().await;
-        let remote = full(&both(&server), &Known::default()).await;
-        assert_eq!((remote.way, remote.complete), (Way::Ids, ALL));
-        assert_eq!(people(&remote), set(["ann", "Bob", "carl"]));
-        assert!(note(&remote, "fetch.ids_only").contains("48009"), "{:?}", remote.notes);
-        assert!(server.count("user/list_id") >= 1);
+        let remote = fetch_full(&both_secrets_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!((remote.mode, remote.completeness), (FetchMode::Ids, ALL_COMPLETE));
+        assert_eq!(userids_of(&remote), userid_set(["ann", "Bob", "carl"]));
+        assert!(note_text(&remote, "fetch.ids_only").contains("48009"), "{:?}", remote.notes);
+        assert!(server.request_count("user/list_id") >= 1);
     }
 
     #[tokio::test]
     async fn what_the_contacts_secret_may_do_is_asked_again_by_full_runs_only() {
-        let company = Company::small();
+        let company = FakeCompany::small();
         let known = company.known();
         let server = company.serve().await;
-        let fetcher = both(&server);
+        let fetcher = both_secrets_fetcher(&server);
         let probes = || {
-            let asked = server.asked("department/list");
+            let asked = server.requests("department/list");
             asked.iter().filter(|a| a.param("access_token") == Some("TC")).count()
         };
-        for (kind, expected) in [(Kind::Update, 1), (Kind::Update, 1), (Kind::Full, 2), (Kind::Update, 2)] {
-            let remote = read(&fetcher.clone(), kind, &known).await.unwrap();
-            assert_eq!((remote.way, probes()), (Way::Ids, expected), "{kind:?}");
+        for (kind, expected) in
+            [(SyncKind::Update, 1), (SyncKind::Update, 1), (SyncKind::Full, 2), (SyncKind::Update, 2)]
+        {
+            let remote = fetch(&fetcher.clone(), kind, &known).await.unwrap();
+            assert_eq!((remote.mode, probes()), (FetchMode::Ids, expected), "{kind:?}");
         }
     }
 
     #[tokio::test]
     async fn an_applications_secret_as_contacts_secret_is_found_out() {
         // It reads departments as any application's does; only the list of ids tells.
-        let company = Company { old_address: true, ..Company::small() };
-        let server = company.serve_but(|a, _| (a.api == "user/list_id").then(|| Reply::errcode(48002))).await;
-        let fetcher = both(&server);
-        let remote = full(&fetcher, &Known::default()).await;
-        assert_eq!((remote.way, remote.complete), (Way::Visible, ALL));
-        assert!(note(&remote, "fetch.contacts_secret_wrong").contains("通讯录同步"));
-        let before = server.count("user/list_id");
-        assert_eq!(update(&fetcher, &Known::default()).await.way, Way::Visible);
-        assert_eq!(server.count("user/list_id"), before, "remembered");
+        let company = FakeCompany { has_old_address: true, ..FakeCompany::small() };
+        let server =
+            company.serve_except(|a, _| (a.api == "user/list_id").then(|| Reply::errcode(48002))).await;
+        let fetcher = both_secrets_fetcher(&server);
+        let remote = fetch_full(&fetcher, &KnownDirectory::default()).await;
+        assert_eq!((remote.mode, remote.completeness), (FetchMode::Visible, ALL_COMPLETE));
+        assert!(note_text(&remote, "fetch.contacts_secret_wrong").contains("通讯录同步"));
+        let before = server.request_count("user/list_id");
+        assert_eq!(fetch_update(&fetcher, &KnownDirectory::default()).await.mode, FetchMode::Visible);
+        assert_eq!(server.request_count("user/list_id"), before, "remembered");
     }
 
     #[tokio::test]
     async fn a_private_edition_without_the_list_of_ids_is_read_with_the_contacts_secret() {
-        let company = Company { old_address: true, ..Company::small() };
+        let company = FakeCompany { has_old_address: true, ..FakeCompany::small() };
         let server = company
-            .serve_but(|a, _| {
+            .serve_except(|a, _| {
                 let missing = || Reply::Status(404, "text/html", b"<html>".to_vec());
                 (a.api == "user/list_id").then(missing)
             })
             .await;
-        let remote = full(&both(&server), &Known::default()).await;
-        assert_eq!((remote.way, remote.complete, server.count("user/list_id")), (Way::Contacts, ALL, 1));
+        let remote = fetch_full(&both_secrets_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!(
+            (remote.mode, remote.completeness, server.request_count("user/list_id")),
+            (FetchMode::Contacts, ALL_COMPLETE, 1)
+        );
     }
 
     #[tokio::test]
     async fn one_secret_entered_twice_is_the_applications() {
-        let server = Company::small().serve().await;
-        let fetcher = Fetcher::with_pace(client(&server, Some(APP), Some(APP)), clock(), PACE);
-        let remote = full(&fetcher, &Known::default()).await;
-        assert_eq!((remote.way, remote.complete), (Way::Visible, ALL));
-        assert!(noted(&remote, "fetch.secrets_are_one"));
+        let server = FakeCompany::small().serve().await;
+        let fetcher = Fetcher::with_pace(
+            test_client(&server, Some(APP_SECRET), Some(APP_SECRET)),
+            test_clock(),
+            TEST_PACE,
+        );
+        let remote = fetch_full(&fetcher, &KnownDirectory::default()).await;
+        assert_eq!((remote.mode, remote.completeness), (FetchMode::Visible, ALL_COMPLETE));
+        assert!(has_note(&remote, "fetch.secrets_are_one"));
     }
 
     #[tokio::test]
     async fn a_contacts_secret_that_loses_its_right_halfway_goes_on_by_ids() {
-        let company = Company { old_address: true, ..Company::small() };
+        let company = FakeCompany { has_old_address: true, ..FakeCompany::small() };
         let server = company
-            .serve_but(|a, _| {
+            .serve_except(|a, _| {
                 let contacts = a.param("access_token") == Some("TC");
                 (contacts && a.api == "user/list").then(|| Reply::errcode(48009))
             })
             .await;
-        let remote = full(&both(&server), &Known::default()).await;
-        assert_eq!((remote.way, remote.complete), (Way::Ids, ALL));
-        assert_eq!(people(&remote), set(["ann", "Bob", "carl"]));
+        let remote = fetch_full(&both_secrets_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!((remote.mode, remote.completeness), (FetchMode::Ids, ALL_COMPLETE));
+        assert_eq!(userids_of(&remote), userid_set(["ann", "Bob", "carl"]));
     }
 
     #[tokio::test]
     async fn without_a_secret_or_departments_there_is_nothing() {
-        let server = Company::small().serve().await;
-        let fetcher = Fetcher::with_pace(client(&server, None, None), clock(), PACE);
-        let error = read(&fetcher, Kind::Full, &Known::default()).await.unwrap_err();
-        assert_eq!(error.cause, Error::NoSecret(SecretKind::App));
+        let server = FakeCompany::small().serve().await;
+        let fetcher = Fetcher::with_pace(test_client(&server, None, None), test_clock(), TEST_PACE);
+        let error = fetch(&fetcher, SyncKind::Full, &KnownDirectory::default()).await.unwrap_err();
+        assert_eq!(error.cause, WecomError::NoSecret(SecretKind::App));
 
-        for (code, family) in [(60020, Family::Setup), (50003, Family::Setup), (40013, Family::Setup)] {
-            let server = Company::small()
-                .serve_but(move |a, _| (a.api == "department/list").then(|| Reply::errcode(code)))
+        for (code, family) in
+            [(60020, ErrorFamily::Setup), (50003, ErrorFamily::Setup), (40013, ErrorFamily::Setup)]
+        {
+            let server = FakeCompany::small()
+                .serve_except(move |a, _| (a.api == "department/list").then(|| Reply::errcode(code)))
                 .await;
-            let error = read(&alone(&server), Kind::Full, &Known::default()).await.unwrap_err();
+            let error = fetch(&app_secret_fetcher(&server), SyncKind::Full, &KnownDirectory::default())
+                .await
+                .unwrap_err();
             assert_eq!((error.cause.code(), error.cause.family()), (Some(code), family));
             assert!(error.meaning().is_some() && error.to_string().contains("app_secret"), "{error}");
         }
 
-        let server = Company::small().serve_but(|_, _| Some(Reply::Close)).await;
-        let error = read(&alone(&server), Kind::Full, &Known::default()).await.unwrap_err();
-        assert!(matches!(error.cause, Error::Unreachable { .. }), "{error}");
-        assert_eq!(server.count("department/list"), 3);
+        let server = FakeCompany::small().serve_except(|_, _| Some(Reply::Close)).await;
+        let error = fetch(&app_secret_fetcher(&server), SyncKind::Full, &KnownDirectory::default())
+            .await
+            .unwrap_err();
+        assert!(matches!(error.cause, WecomError::Unreachable { .. }), "{error}");
+        assert_eq!(server.request_count("department/list"), 3);
     }
 
     #[tokio::test]
     async fn a_contacts_secret_that_is_refused_ends_the_fetch_and_does_not_shrink_the_company() {
-        let server = Company::small()
-            .serve_but(|a, _| (a.param("access_token") == Some("TC")).then(|| Reply::errcode(60020)))
+        let server = FakeCompany::small()
+            .serve_except(|a, _| (a.param("access_token") == Some("TC")).then(|| Reply::errcode(60020)))
             .await;
-        let error = read(&both(&server), Kind::Full, &Known::default()).await.unwrap_err();
+        let error = fetch(&both_secrets_fetcher(&server), SyncKind::Full, &KnownDirectory::default())
+            .await
+            .unwrap_err();
         assert_eq!((error.cause.code(), error.secret), (Some(60020), SecretKind::Contacts));
     }
 }
@@ -448,102 +476,114 @@ mod ids {
 
     #[tokio::test]
     async fn an_update_reads_every_department_and_so_sees_who_was_disabled() {
-        let company = Company::small();
+        let company = FakeCompany::small();
         let known = company.known();
         let disabled = r#"{"errcode":0,"userlist":[{"userid":"ann","department":[2,3],"status":1},
             {"userid":"Bob","department":[2],"status":2}]}"#;
-        let server = company.serve_but(move |a, _| list_of(a, "2").then(|| Reply::json(disabled))).await;
-        let remote = update(&both(&server), &known).await;
-        assert_eq!((remote.complete, people(&remote)), (ALL, set(["ann", "Bob", "carl"])));
+        let server =
+            company.serve_except(move |a, _| is_list_of(a, "2").then(|| Reply::json(disabled))).await;
+        let remote = fetch_update(&both_secrets_fetcher(&server), &known).await;
+        assert_eq!(
+            (remote.completeness, userids_of(&remote)),
+            (ALL_COMPLETE, userid_set(["ann", "Bob", "carl"]))
+        );
         let bob = remote.persons.iter().find(|person| person.userid.as_str() == "Bob").unwrap();
-        assert_eq!(bob.status, Status::Disabled);
-        assert_eq!((server.count("user/list"), server.count("user/get")), (3, 0));
+        assert_eq!(bob.status, PersonStatus::Disabled);
+        assert_eq!((server.request_count("user/list"), server.request_count("user/get")), (3, 0));
         assert!(remote.tags.is_some());
     }
 
     #[tokio::test]
     async fn departments_that_the_application_does_not_see_are_no_difference() {
-        let mut company = Company { closed: vec![3], ..Company::small() };
+        let mut company = FakeCompany { invisible_departments: vec![3], ..FakeCompany::small() };
         company.members[2].1 = vec![2, 3];
         let known = company.known();
         let server = company.serve().await;
-        let remote = update(&both(&server), &known).await;
-        assert_eq!(server.count("user/get"), 0);
-        assert!(note(&remote, "fetch.departments_not_visible").contains("1 departments"));
+        let remote = fetch_update(&both_secrets_fetcher(&server), &known).await;
+        assert_eq!(server.request_count("user/get"), 0);
+        assert!(note_text(&remote, "fetch.departments_not_visible").contains("1 departments"));
         assert_eq!(remote.units.len(), 2);
     }
 
     #[tokio::test]
     async fn members_nobody_knows_are_read_by_department() {
-        let company =
-            Company { members: (0..5).map(|n| member(&format!("m{n}"), &[2])).collect(), ..Company::small() };
+        let company = FakeCompany {
+            members: (0..5).map(|n| member(&format!("m{n}"), &[2])).collect(),
+            ..FakeCompany::small()
+        };
         let server = company.serve().await;
-        let remote = update(&both(&server), &Known::default()).await;
-        assert_eq!((remote.persons.len(), remote.complete), (5, ALL));
-        assert_eq!((server.count("user/list"), server.count("user/get")), (3, 0));
+        let remote = fetch_update(&both_secrets_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!((remote.persons.len(), remote.completeness), (5, ALL_COMPLETE));
+        assert_eq!((server.request_count("user/list"), server.request_count("user/get")), (3, 0));
     }
 
     #[tokio::test]
     async fn a_member_in_no_department_who_cannot_be_read_stays_as_it_is() {
-        let company = Company { single: vec!["carl"], ..Company::small() };
+        let company = FakeCompany { single: vec!["carl"], ..FakeCompany::small() };
         let known = company.known();
-        let server = company.serve_but(|a, _| (a.api == "user/get").then(|| Reply::errcode(-7_777))).await;
-        let remote = update(&both(&server), &known).await;
-        assert_eq!((people(&remote), present(&remote)), (set(["ann", "Bob"]), set(["carl"])));
-        assert!(remote.complete.persons && noted(&remote, "fetch.details_unread"));
+        let server = company.serve_except(|a, _| (a.api == "user/get").then(|| Reply::errcode(-7_777))).await;
+        let remote = fetch_update(&both_secrets_fetcher(&server), &known).await;
+        assert_eq!(
+            (userids_of(&remote), present_userids(&remote)),
+            (userid_set(["ann", "Bob"]), userid_set(["carl"]))
+        );
+        assert!(remote.completeness.persons && has_note(&remote, "fetch.details_unread"));
     }
 
     #[tokio::test]
     async fn members_outside_the_visible_range_are_no_persons_and_singly_visible_ones_are() {
-        let company = Company { hidden: vec!["Bob"], single: vec!["carl"], ..Company::small() };
-        for known in [Known::default(), company.known()] {
+        let company = FakeCompany { hidden: vec!["Bob"], single: vec!["carl"], ..FakeCompany::small() };
+        for known in [KnownDirectory::default(), company.known()] {
             let server = company.clone().serve().await;
-            let remote = full(&both(&server), &known).await;
-            assert_eq!((people(&remote), remote.complete), (set(["ann", "carl"]), ALL));
-            assert!(note(&remote, "fetch.not_visible").contains("cover 1 members"));
-            assert!(note(&remote, "fetch.not_visible").contains("可见范围"));
+            let remote = fetch_full(&both_secrets_fetcher(&server), &known).await;
+            assert_eq!(
+                (userids_of(&remote), remote.completeness),
+                (userid_set(["ann", "carl"]), ALL_COMPLETE)
+            );
+            assert!(note_text(&remote, "fetch.not_visible").contains("cover 1 members"));
+            assert!(note_text(&remote, "fetch.not_visible").contains("可见范围"));
         }
     }
 
     #[tokio::test]
     async fn no_more_than_a_thousand_strangers_are_asked_for() {
-        let mut company = Company { closed: vec![3], ..Company::small() };
+        let mut company = FakeCompany { invisible_departments: vec![3], ..FakeCompany::small() };
         company.members = vec![member("ann", &[2])];
         company.members.extend((0..1_010).map(|n| member(&format!("s{n:04}"), &[3])));
-        let server = company.serve_but(|a, _| (a.api == "user/get").then(|| Reply::errcode(60111))).await;
-        let remote = full(&both(&server), &Known::default()).await;
-        assert_eq!(server.count("user/get"), 1_000);
-        assert!(note(&remote, "fetch.not_asked").contains("10 more"));
-        assert!(note(&remote, "fetch.not_visible").contains("1000 members"));
-        assert_eq!((people(&remote), remote.complete), (set(["ann"]), ALL));
+        let server = company.serve_except(|a, _| (a.api == "user/get").then(|| Reply::errcode(60111))).await;
+        let remote = fetch_full(&both_secrets_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!(server.request_count("user/get"), 1_000);
+        assert!(note_text(&remote, "fetch.not_asked").contains("10 more"));
+        assert!(note_text(&remote, "fetch.not_visible").contains("1000 members"));
+        assert_eq!((userids_of(&remote), remote.completeness), (userid_set(["ann"]), ALL_COMPLETE));
     }
 
     #[tokio::test]
     async fn whoever_is_no_longer_in_the_list_is_asked_for_and_gone() {
-        let company = Company::small();
+        let company = FakeCompany::small();
         let mut known = company.known();
         known.persons.insert("dora".to_owned(), BTreeSet::from([2]));
-        for kind in [Kind::Update, Kind::Full] {
+        for kind in [SyncKind::Update, SyncKind::Full] {
             let server = company.clone().serve().await;
-            let remote = read(&both(&server), kind, &known).await.unwrap();
-            assert!(remote.complete.persons && !present(&remote).contains("dora"));
-            assert_eq!(gets(&server), BTreeSet::from(["dora".to_owned()]), "{kind:?}");
+            let remote = fetch(&both_secrets_fetcher(&server), kind, &known).await.unwrap();
+            assert!(remote.completeness.persons && !present_userids(&remote).contains("dora"));
+            assert_eq!(queried_userids(&server), BTreeSet::from(["dora".to_owned()]), "{kind:?}");
         }
     }
 
     #[tokio::test]
     async fn a_cursor_that_is_refused_begins_the_list_anew() {
-        let company = Company::wide(10);
+        let company = FakeCompany::wide(10);
         let known = company.known();
         let server = company
-            .serve_but(|a, before| {
+            .serve_except(|a, before| {
                 let late = a.body.contains("\"8\"") && before == 0;
                 (a.api == "user/list_id" && late).then(|| Reply::errcode(50100))
             })
             .await;
-        let remote = update(&both(&server), &known).await;
-        assert_eq!((remote.persons.len(), remote.complete.persons), (10, true));
-        let first = server.asked("user/list_id").iter().filter(|a| !a.body.contains("cursor")).count();
+        let remote = fetch_update(&both_secrets_fetcher(&server), &known).await;
+        assert_eq!((remote.persons.len(), remote.completeness.persons), (10, true));
+        let first = server.requests("user/list_id").iter().filter(|a| !a.body.contains("cursor")).count();
         assert_eq!(first, 2);
     }
 
@@ -551,30 +591,30 @@ mod ids {
     async fn a_list_of_ids_that_has_no_end_removes_nobody() {
         let round = r#"{"errcode":0,"next_cursor":"x","dept_user":[{"userid":"ann","department":2}]}"#;
         for (code, answer) in [(50100, None), (0, Some(round)), (987_654, None)] {
-            let company = Company::small();
+            let company = FakeCompany::small();
             let known = company.known();
             let server = company
-                .serve_but(move |a, _| {
+                .serve_except(move |a, _| {
                     let reply = || answer.map_or_else(|| Reply::errcode(code), Reply::json);
                     (a.api == "user/list_id").then(reply)
                 })
                 .await;
-            let remote = update(&both(&server), &known).await;
-            assert_eq!((remote.complete, remote.persons.len()), (UNITS, 3), "{code}");
-            assert!(noted(&remote, "fetch.ids_unread"), "{code}");
+            let remote = fetch_update(&both_secrets_fetcher(&server), &known).await;
+            assert_eq!((remote.completeness, remote.persons.len()), (ONLY_UNITS_COMPLETE, 3), "{code}");
+            assert!(has_note(&remote, "fetch.ids_unread"), "{code}");
         }
     }
 
     #[tokio::test]
     async fn an_empty_list_of_ids_is_not_believed() {
-        let company = Company::small();
+        let company = FakeCompany::small();
         let known = company.known();
         let empty = r#"{"errcode":0,"next_cursor":"","dept_user":[]}"#;
         let server =
-            company.serve_but(move |a, _| (a.api == "user/list_id").then(|| Reply::json(empty))).await;
-        let remote = update(&both(&server), &known).await;
-        assert_eq!(remote.complete, UNITS);
-        assert!(noted(&remote, "fetch.empty"));
+            company.serve_except(move |a, _| (a.api == "user/list_id").then(|| Reply::json(empty))).await;
+        let remote = fetch_update(&both_secrets_fetcher(&server), &known).await;
+        assert_eq!(remote.completeness, ONLY_UNITS_COMPLETE);
+        assert!(has_note(&remote, "fetch.empty"));
     }
 
     #[tokio::test]
@@ -583,13 +623,14 @@ mod ids {
             {"userid":"Bob","department":2},{"userid":"carl","department":null}]}"#;
         let nameless = r#"{"errcode":0,"dept_user":[{"userid":"ann","department":2},{"open_userid":"wo","department":2}]}"#;
         for (answer, persons) in [(rows, true), (nameless, false)] {
-            let company = Company::small();
+            let company = FakeCompany::small();
             let known = company.known();
-            let server =
-                company.serve_but(move |a, _| (a.api == "user/list_id").then(|| Reply::json(answer))).await;
-            let remote = update(&both(&server), &known).await;
-            assert_eq!(remote.complete.persons, persons);
-            assert!(people(&remote).contains("carl"));
+            let server = company
+                .serve_except(move |a, _| (a.api == "user/list_id").then(|| Reply::json(answer)))
+                .await;
+            let remote = fetch_update(&both_secrets_fetcher(&server), &known).await;
+            assert_eq!(remote.completeness.persons, persons);
+            assert!(userids_of(&remote).contains("carl"));
         }
     }
 }
@@ -599,25 +640,28 @@ mod missing {
 
     #[tokio::test]
     async fn a_member_visible_singly_is_asked_for_and_somebody_who_left_is_gone() {
-        let company = Company { single: vec!["carl"], ..Company::small() };
+        let company = FakeCompany { single: vec!["carl"], ..FakeCompany::small() };
         let mut known = company.known();
         known.persons.insert("dora".to_owned(), BTreeSet::from([2]));
         let server = company.serve().await;
-        let remote = full(&alone(&server), &known).await;
-        assert_eq!((people(&remote), present(&remote)), (set(["ann", "Bob", "carl"]), set([])));
-        assert_eq!(gets(&server), ["carl", "dora"].map(str::to_owned).into());
-        assert_eq!(remote.complete, ALL);
+        let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
+        assert_eq!(
+            (userids_of(&remote), present_userids(&remote)),
+            (userid_set(["ann", "Bob", "carl"]), userid_set([]))
+        );
+        assert_eq!(queried_userids(&server), ["carl", "dora"].map(str::to_owned).into());
+        assert_eq!(remote.completeness, ALL_COMPLETE);
     }
 
     #[tokio::test]
     async fn a_missing_member_who_cannot_be_asked_for_is_not_gone() {
-        let company = Company::small();
+        let company = FakeCompany::small();
         let mut known = company.known();
         for id in ["d1", "d2", "d3", "d4"] {
             known.persons.insert(id.to_owned(), BTreeSet::from([2]));
         }
         let server = company
-            .serve_but(|a, _| match (a.api.as_str(), a.param("userid")) {
+            .serve_except(|a, _| match (a.api.as_str(), a.param("userid")) {
                 ("user/get", Some("d1")) => Some(Reply::errcode(40003)),
                 ("user/get", Some("d2")) => Some(Reply::errcode(60021)),
                 ("user/get", Some("d3")) => Some(Reply::errcode(60011)),
@@ -625,24 +669,24 @@ mod missing {
                 _ => None,
             })
             .await;
-        let remote = full(&alone(&server), &known).await;
-        assert_eq!(present(&remote), set(["d1", "d2", "d4"]));
-        assert_eq!(remote.complete, Complete { details: false, ..ALL });
+        let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
+        assert_eq!(present_userids(&remote), userid_set(["d1", "d2", "d4"]));
+        assert_eq!(remote.completeness, Completeness { details: false, ..ALL_COMPLETE });
     }
 
     #[tokio::test]
     async fn more_than_two_thousand_are_not_asked_for() {
-        let company = Company::small();
+        let company = FakeCompany::small();
         let mut known = company.known();
         known.persons.extend((0..2_001).map(|n| (format!("x{n}"), BTreeSet::new())));
         let server = company.serve().await;
-        let remote = full(&alone(&server), &known).await;
-        assert_eq!(server.count("user/get"), 0);
-        assert!(note(&remote, "fetch.many_missing").contains("2001"));
-        assert_eq!((remote.complete.persons, remote.persons.len()), (false, 3), "nobody leaves by it");
-        let ask = Ask { kind: Kind::Full, known: &known, force: true };
-        let remote = alone(&server).fetch(ask, &Progress::default()).await.unwrap();
-        assert_eq!(remote.complete, ALL, "but where an administrator says so");
+        let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
+        assert_eq!(server.request_count("user/get"), 0);
+        assert!(note_text(&remote, "fetch.many_missing").contains("2001"));
+        assert_eq!((remote.completeness.persons, remote.persons.len()), (false, 3), "nobody leaves by it");
+        let ask = FetchRequest { kind: SyncKind::Full, known: &known, force: true };
+        let remote = app_secret_fetcher(&server).fetch(ask, &FetchProgress::default()).await.unwrap();
+        assert_eq!(remote.completeness, ALL_COMPLETE, "but where an administrator says so");
     }
 }
 
@@ -652,38 +696,38 @@ mod politeness {
     #[tokio::test]
     async fn never_more_than_ten_calls_are_in_flight() {
         let late = Duration::from_millis(15);
-        let server = Company::wide(60)
-            .serve_but(move |a, _| {
+        let server = FakeCompany::wide(60)
+            .serve_except(move |a, _| {
                 let empty = br#"{"errcode":0,"userlist":[]}"#.to_vec();
                 (a.api == "user/list").then_some(Reply::Late(late, empty))
             })
             .await;
-        full(&alone(&server), &Known::default()).await;
-        assert_eq!((server.count("user/list"), server.most_at_once()), (60, 10));
+        fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!((server.request_count("user/list"), server.most_at_once()), (60, 10));
     }
 
     #[tokio::test]
     async fn a_sign_in_passes_while_a_fetch_hangs() {
-        let server = Company::wide(30)
-            .serve_but(|a, _| match a.api.as_str() {
+        let server = FakeCompany::wide(30)
+            .serve_except(|a, _| match a.api.as_str() {
                 "user/list" => Some(Reply::Hang),
                 "auth/getuserinfo" => Some(Reply::json(r#"{"errcode":0,"userid":"m1"}"#)),
                 _ => None,
             })
             .await;
-        let client = client(&server, Some(APP), None);
-        let pace = Pace { call: Duration::from_secs(30), ..PACE };
-        let fetcher = Fetcher::with_pace(client.clone(), clock(), pace);
+        let client = test_client(&server, Some(APP_SECRET), None);
+        let pace = FetchPace { call_timeout: Duration::from_secs(30), ..TEST_PACE };
+        let fetcher = Fetcher::with_pace(client.clone(), test_clock(), pace);
         let mut tasks = JoinSet::new();
-        tasks.spawn(async move { read(&fetcher, Kind::Full, &Known::default()).await });
+        tasks.spawn(async move { fetch(&fetcher, SyncKind::Full, &KnownDirectory::default()).await });
         server.until_asked("user/list", 10).await;
         let began = Instant::now();
         for _ in 0..20 {
             let soon = Deadline::after(Duration::from_secs(5));
-            assert_eq!(client.identity("C0DE", soon).await, Ok(Identity::Member(UserId::new("m1"))));
+            assert_eq!(client.identity("C0DE", soon).await, Ok(CodeOwner::Member(UserId::new("m1"))));
         }
         assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
-        assert_eq!(server.count("user/list"), 10);
+        assert_eq!(server.request_count("user/list"), 10);
     }
 
     #[tokio::test]
@@ -693,53 +737,57 @@ mod politeness {
         type Seen = (Option<Instant>, usize, Duration);
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let log = seen.clone();
-        let server = Company::wide(100)
-            .serve_but(move |a, before| {
+        let server = FakeCompany::wide(100)
+            .serve_except(move |a, before| {
                 if a.api != "user/list" {
                     return None;
                 }
                 let mut log = log.lock();
-                if list_of(a, "15") && before == 0 {
+                if is_list_of(a, "15") && before == 0 {
                     log.0 = Some(Instant::now());
                     return Some(Reply::errcode(45009));
                 }
                 if let Some(since) = log.0.map(|at| at.elapsed()) {
                     // What was under way when the limit was reached has arrived by then.
-                    let window =
-                        Duration::from_millis(30)..PACE.window.saturating_sub(Duration::from_millis(5));
+                    let window = Duration::from_millis(30)
+                        ..TEST_PACE.rate_limit_pause.saturating_sub(Duration::from_millis(5));
                     log.1 += usize::from(window.contains(&since));
-                    if list_of(a, "15") {
+                    if is_list_of(a, "15") {
                         log.2 = since;
                     }
                 }
                 Some(Reply::Late(Duration::from_millis(10), br#"{"errcode":0,"userlist":[]}"#.to_vec()))
             })
             .await;
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert_eq!((remote.complete, lists(&server, "15"), server.count("user/list")), (ALL, 2, 101));
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!(
+            (remote.completeness, count_lists(&server, "15"), server.request_count("user/list")),
+            (ALL_COMPLETE, 2, 101)
+        );
         let (_, early, waited) = *seen.lock();
         assert_eq!(early, 0);
-        assert!(waited >= PACE.window.saturating_sub(Duration::from_millis(5)), "{waited:?}");
+        assert!(waited >= TEST_PACE.rate_limit_pause.saturating_sub(Duration::from_millis(5)), "{waited:?}");
     }
 
     #[tokio::test]
     async fn a_limit_that_stays_makes_its_part_unread_after_three_windows() {
-        let server =
-            Company::wide(40).serve_but(|a, _| (a.api == "user/list").then(|| Reply::errcode(45009))).await;
+        let server = FakeCompany::wide(40)
+            .serve_except(|a, _| (a.api == "user/list").then(|| Reply::errcode(45009)))
+            .await;
         let began = Instant::now();
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert!(began.elapsed() >= PACE.window * 3);
-        assert!(server.count("user/list") <= 40, "{}", server.count("user/list"));
-        assert_eq!((remote.complete, remote.units.len()), (UNITS, 40));
-        assert!(note(&remote, "fetch.department_unread").contains("45009"));
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert!(began.elapsed() >= TEST_PACE.rate_limit_pause * 3);
+        assert!(server.request_count("user/list") <= 40, "{}", server.request_count("user/list"));
+        assert_eq!((remote.completeness, remote.units.len()), (ONLY_UNITS_COMPLETE, 40));
+        assert!(note_text(&remote, "fetch.department_unread").contains("45009"));
         assert!(remote.tags.is_some(), "each API has its own limit");
     }
 
     #[tokio::test]
     async fn too_many_at_once_are_halved_until_wecom_is_content() {
         let load: Arc<Mutex<usize>> = Arc::default();
-        let server = Company::wide(60)
-            .serve_but(move |a, _| {
+        let server = FakeCompany::wide(60)
+            .serve_except(move |a, _| {
                 if a.api != "user/list" {
                     return None;
                 }
@@ -749,8 +797,8 @@ mod politeness {
                 (*load <= 12).then(|| Reply::errcode(45033))
             })
             .await;
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert_eq!((remote.complete, remote.persons.len()), (ALL, 60));
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!((remote.completeness, remote.persons.len()), (ALL_COMPLETE, 60));
     }
 
     #[tokio::test]
@@ -758,8 +806,8 @@ mod politeness {
         // Every list takes 20 ms, so those asked within 15 ms are under way together.
         let asked: Arc<Mutex<(usize, Vec<Instant>, usize)>> = Arc::default();
         let log = asked.clone();
-        let server = Company::wide(60)
-            .serve_but(move |a, _| {
+        let server = FakeCompany::wide(60)
+            .serve_except(move |a, _| {
                 if a.api != "user/list" {
                     return None;
                 }
@@ -774,32 +822,35 @@ mod politeness {
                 Some(Reply::Late(Duration::from_millis(20), br#"{"errcode":0,"userlist":[]}"#.to_vec()))
             })
             .await;
-        let pace = Pace { calm: 1_000, ..PACE };
-        let fetcher = Fetcher::with_pace(client(&server, Some(APP), None), clock(), pace);
-        full(&fetcher, &Known::default()).await;
+        let pace = FetchPace { answers_before_raise: 1_000, ..TEST_PACE };
+        let fetcher = Fetcher::with_pace(test_client(&server, Some(APP_SECRET), None), test_clock(), pace);
+        fetch_full(&fetcher, &KnownDirectory::default()).await;
         let together = asked.lock().2;
         assert!((1..=5).contains(&together), "{together}");
     }
 
     #[tokio::test]
     async fn a_crowd_that_never_clears_is_unread() {
-        let server = Company::small().serve_but(|a, _| list_of(a, "2").then(|| Reply::errcode(45033))).await;
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert_eq!(remote.complete, UNITS);
-        assert_eq!(lists(&server, "2"), 2 * (1 + PACE.crowds), "two passes");
+        let server =
+            FakeCompany::small().serve_except(|a, _| is_list_of(a, "2").then(|| Reply::errcode(45033))).await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!(remote.completeness, ONLY_UNITS_COMPLETE);
+        assert_eq!(count_lists(&server, "2"), 2 * (1 + TEST_PACE.max_crowd_retries), "two passes");
     }
 
     #[tokio::test]
     async fn minus_one_is_asked_again_after_the_others_once() {
-        for (busy, complete) in [(3, ALL), (1_000, UNITS)] {
-            let server = Company::small()
-                .serve_but(move |a, before| (list_of(a, "2") && before < busy).then(|| Reply::errcode(-1)))
+        for (busy, complete) in [(3, ALL_COMPLETE), (1_000, ONLY_UNITS_COMPLETE)] {
+            let server = FakeCompany::small()
+                .serve_except(move |a, before| {
+                    (is_list_of(a, "2") && before < busy).then(|| Reply::errcode(-1))
+                })
                 .await;
-            let remote = full(&patient(&server), &Known::default()).await;
-            assert_eq!(remote.complete, complete);
-            assert_eq!(lists(&server, "2"), if busy == 3 { 4 } else { 6 });
+            let remote = fetch_full(&patient_fetcher(&server), &KnownDirectory::default()).await;
+            assert_eq!(remote.completeness, complete);
+            assert_eq!(count_lists(&server, "2"), if busy == 3 { 4 } else { 6 });
             let order: Vec<String> = server
-                .asked("user/list")
+                .requests("user/list")
                 .iter()
                 .map(|a| a.param("department_id").unwrap().to_owned())
                 .collect();
@@ -809,45 +860,51 @@ mod politeness {
 
     #[tokio::test]
     async fn a_secret_that_is_refused_halfway_is_not_asked_with_again() {
-        let server =
-            Company::wide(200).serve_but(|a, _| (a.api == "user/list").then(|| Reply::errcode(60020))).await;
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert!(server.count("user/list") <= 20, "{}", server.count("user/list"));
-        assert_eq!(remote.complete, UNITS);
+        let server = FakeCompany::wide(200)
+            .serve_except(|a, _| (a.api == "user/list").then(|| Reply::errcode(60020)))
+            .await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert!(server.request_count("user/list") <= 20, "{}", server.request_count("user/list"));
+        assert_eq!(remote.completeness, ONLY_UNITS_COMPLETE);
         assert!(remote.notes.len() < 30);
     }
 
     #[tokio::test]
     async fn a_wecom_that_is_away_is_not_asked_for_every_department() {
         let server =
-            Company::wide(400).serve_but(|a, _| (a.api == "user/list").then_some(Reply::Close)).await;
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert!(server.count("user/list") <= 3 * (PACE.hopeless + 10), "{}", server.count("user/list"));
-        assert_eq!(remote.complete, UNITS);
+            FakeCompany::wide(400).serve_except(|a, _| (a.api == "user/list").then_some(Reply::Close)).await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert!(
+            server.request_count("user/list") <= 3 * (TEST_PACE.max_silent_failures + 10),
+            "{}",
+            server.request_count("user/list")
+        );
+        assert_eq!(remote.completeness, ONLY_UNITS_COMPLETE);
     }
 
     #[tokio::test]
     async fn progress_tells_phase_and_numbers() {
-        let server = Company::wide(12).serve_but(|a, _| (a.api == "tag/list").then_some(Reply::Hang)).await;
-        let fetcher = patient(&server);
-        let progress = Arc::new(Progress::default());
+        let server =
+            FakeCompany::wide(12).serve_except(|a, _| (a.api == "tag/list").then_some(Reply::Hang)).await;
+        let fetcher = patient_fetcher(&server);
+        let progress = Arc::new(FetchProgress::default());
         let shared = progress.clone();
         let mut tasks = JoinSet::new();
         tasks.spawn(async move {
-            let known = Known::default();
-            let ask = Ask { kind: Kind::Full, known: &known, force: false };
+            let known = KnownDirectory::default();
+            let ask = FetchRequest { kind: SyncKind::Full, known: &known, force: false };
             fetcher.fetch(ask, &shared).await
         });
         server.until_asked("tag/list", 1).await;
-        assert_eq!(progress.read(), (Phase::Tags, 0, 1));
-        assert_eq!(Phase::Tags.as_str(), "tags");
+        assert_eq!(progress.read(), (FetchPhase::Tags, 0, 1));
+        assert_eq!(FetchPhase::Tags.as_str(), "tags");
     }
 }
 
 mod trouble {
     use super::*;
 
-    fn odd() -> Vec<(&'static str, Reply)> {
+    fn odd_replies() -> Vec<(&'static str, Reply)> {
         let half = b"HTTP/1.1 200 OK\r\ncontent-length: 500\r\n\r\n{\"errcode\":0,\"userlist\":[".to_vec();
         vec![
             ("HTML", Reply::Body(b"<html><body>502</body></html>".to_vec())),
@@ -864,155 +921,185 @@ mod trouble {
 
     #[tokio::test]
     async fn what_is_no_answer_is_asked_for_again_after_the_others() {
-        for (name, reply) in odd() {
-            let server = Company::small()
-                .serve_but(move |a, before| (list_of(a, "2") && before < 2).then(|| reply.clone()))
+        for (name, reply) in odd_replies() {
+            let server = FakeCompany::small()
+                .serve_except(move |a, before| (is_list_of(a, "2") && before < 2).then(|| reply.clone()))
                 .await;
-            let remote = full(&alone(&server), &Known::default()).await;
-            assert_eq!((remote.complete, remote.persons.len(), lists(&server, "2")), (ALL, 3, 3), "{name}");
+            let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+            assert_eq!(
+                (remote.completeness, remote.persons.len(), count_lists(&server, "2")),
+                (ALL_COMPLETE, 3, 3),
+                "{name}"
+            );
         }
     }
 
     #[tokio::test]
     async fn a_department_without_an_answer_is_unread_and_nobody_is_missed_for_it() {
-        for (name, reply) in odd() {
-            let company = Company::small();
+        for (name, reply) in odd_replies() {
+            let company = FakeCompany::small();
             let known = company.known();
-            let server = company.serve_but(move |a, _| list_of(a, "2").then(|| reply.clone())).await;
-            let remote = full(&alone(&server), &known).await;
-            assert_eq!((remote.complete, lists(&server, "2")), (UNITS, 3), "{name}");
-            assert_eq!(people(&remote), set(["ann", "carl"]), "{name}");
-            assert!(note(&remote, "fetch.department_unread").contains("2 「研发」"), "{name}");
-            assert_eq!(server.count("user/get"), 0, "{name}: bob is in the department that was not read");
+            let server = company.serve_except(move |a, _| is_list_of(a, "2").then(|| reply.clone())).await;
+            let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
+            assert_eq!((remote.completeness, count_lists(&server, "2")), (ONLY_UNITS_COMPLETE, 3), "{name}");
+            assert_eq!(userids_of(&remote), userid_set(["ann", "carl"]), "{name}");
+            assert!(note_text(&remote, "fetch.department_unread").contains("2 「研发」"), "{name}");
+            assert_eq!(
+                server.request_count("user/get"),
+                0,
+                "{name}: bob is in the department that was not read"
+            );
         }
     }
 
     #[tokio::test]
     async fn one_department_without_a_right_does_not_cost_the_others() {
-        let server = Company::small().serve_but(|a, _| list_of(a, "2").then(|| Reply::errcode(60011))).await;
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert_eq!((remote.complete, people(&remote)), (UNITS, set(["ann", "carl"])));
-        assert!(note(&remote, "fetch.department_unread").contains("60011"));
-        assert_eq!(lists(&server, "2"), 1);
+        let server =
+            FakeCompany::small().serve_except(|a, _| is_list_of(a, "2").then(|| Reply::errcode(60011))).await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!(
+            (remote.completeness, userids_of(&remote)),
+            (ONLY_UNITS_COMPLETE, userid_set(["ann", "carl"]))
+        );
+        assert!(note_text(&remote, "fetch.department_unread").contains("60011"));
+        assert_eq!(count_lists(&server, "2"), 1);
     }
 
     #[tokio::test]
     async fn a_list_that_is_too_large_is_split_and_nobody_is_asked_for_twice() {
-        let server = Company::small().serve_but(|a, _| list_of(a, "2").then(|| Reply::errcode(45029))).await;
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert_eq!((remote.complete, people(&remote)), (ALL, set(["ann", "Bob", "carl"])));
-        assert_eq!((server.count("user/simplelist"), gets(&server)), (1, BTreeSet::from(["Bob".to_owned()])));
-        assert!(noted(&remote, "fetch.department_split"));
+        let server =
+            FakeCompany::small().serve_except(|a, _| is_list_of(a, "2").then(|| Reply::errcode(45029))).await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!(
+            (remote.completeness, userids_of(&remote)),
+            (ALL_COMPLETE, userid_set(["ann", "Bob", "carl"]))
+        );
+        assert_eq!(
+            (server.request_count("user/simplelist"), queried_userids(&server)),
+            (1, BTreeSet::from(["Bob".to_owned()]))
+        );
+        assert!(has_note(&remote, "fetch.department_split"));
     }
 
     #[tokio::test]
     async fn a_list_of_departments_that_is_too_large_is_split() {
-        let company = Company::small();
+        let company = FakeCompany::small();
         let server = company
             .clone()
-            .serve_but(|a, _| (a.api == "department/list").then(|| Reply::errcode(45029)))
+            .serve_except(|a, _| (a.api == "department/list").then(|| Reply::errcode(45029)))
             .await;
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert_eq!((remote.complete, remote.units.len(), remote.persons.len()), (ALL, 3, 3));
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!((remote.completeness, remote.units.len(), remote.persons.len()), (ALL_COMPLETE, 3, 3));
 
         let server = company
-            .serve_but(|a, _| match (a.api.as_str(), a.param("id")) {
+            .serve_except(|a, _| match (a.api.as_str(), a.param("id")) {
                 ("department/list", _) => Some(Reply::errcode(45029)),
                 ("department/get", Some("3")) => Some(Reply::errcode(60011)),
                 _ => None,
             })
             .await;
-        let remote = full(&alone(&server), &Known::default()).await;
-        assert_eq!((remote.complete, remote.units.len()), (Complete::default(), 2));
-        assert!(note(&remote, "fetch.department_unread").contains("Department 3"));
+        let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!((remote.completeness, remote.units.len()), (Completeness::default(), 2));
+        assert!(note_text(&remote, "fetch.department_unread").contains("Department 3"));
     }
 
     #[tokio::test]
     async fn an_empty_answer_is_not_believed_where_we_know_better() {
-        let company = Company::small();
+        let company = FakeCompany::small();
         let known = company.known();
         let departments = r#"{"errcode":0,"department":[]}"#;
         let server = company
             .clone()
-            .serve_but(move |a, _| (a.api == "department/list").then(|| Reply::json(departments)))
+            .serve_except(move |a, _| (a.api == "department/list").then(|| Reply::json(departments)))
             .await;
-        for fetcher in [alone(&server), both(&server)] {
-            let remote = full(&fetcher, &known).await;
-            assert_eq!(remote.complete, Complete::default());
-            assert!(note(&remote, "fetch.empty").contains("no department"));
+        for fetcher in [app_secret_fetcher(&server), both_secrets_fetcher(&server)] {
+            let remote = fetch_full(&fetcher, &known).await;
+            assert_eq!(remote.completeness, Completeness::default());
+            assert!(note_text(&remote, "fetch.empty").contains("no department"));
         }
-        let first = full(&alone(&server), &Known::default()).await;
-        assert_eq!((first.complete, first.persons.len()), (ALL, 0), "for a new installation it is data");
+        let first = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+        assert_eq!(
+            (first.completeness, first.persons.len()),
+            (ALL_COMPLETE, 0),
+            "for a new installation it is data"
+        );
 
         let members = r#"{"errcode":0,"userlist":[]}"#;
         let server =
-            company.serve_but(move |a, _| (a.api == "user/list").then(|| Reply::json(members))).await;
-        let remote = full(&alone(&server), &known).await;
-        assert_eq!(remote.complete, Complete::default());
-        assert!(note(&remote, "fetch.empty").contains("no member"));
+            company.serve_except(move |a, _| (a.api == "user/list").then(|| Reply::json(members))).await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
+        assert_eq!(remote.completeness, Completeness::default());
+        assert!(note_text(&remote, "fetch.empty").contains("no member"));
     }
 
     #[tokio::test]
     async fn an_application_that_sees_members_singly_only_reads_them() {
-        let company = Company { departments: Vec::new(), ..Company::small() };
-        let known = Known { units: HashMap::new(), ..company.known() };
+        let company = FakeCompany { departments: Vec::new(), ..FakeCompany::small() };
+        let known = KnownDirectory { units: HashMap::new(), ..company.known() };
         let server = company.serve().await;
-        let remote = full(&alone(&server), &known).await;
-        assert_eq!((remote.complete, remote.persons.len()), (ALL, 3));
+        let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
+        assert_eq!((remote.completeness, remote.persons.len()), (ALL_COMPLETE, 3));
 
         // Nor is an empty department beside them a reason for doubt.
         let mut company =
-            Company { departments: vec![(9, 1, "空")], single: vec!["ann"], ..Company::default() };
+            FakeCompany { departments: vec![(9, 1, "空")], single: vec!["ann"], ..FakeCompany::default() };
         company.members = vec![member("ann", &[])];
         let known = company.known();
-        let remote = full(&alone(&company.serve().await), &known).await;
-        assert_eq!((remote.complete, remote.persons.len()), (ALL, 1));
+        let remote = fetch_full(&app_secret_fetcher(&company.serve().await), &known).await;
+        assert_eq!((remote.completeness, remote.persons.len()), (ALL_COMPLETE, 1));
     }
 
     #[tokio::test]
     async fn a_record_that_cannot_be_understood_costs_itself_only() {
         let list = r#"{"errcode":0,"userlist":[{"userid":"ann","department":[2],"status":1},
             {"userid":"Bob","department":"all"},{"userid":"wwcorp/eve"},{"userid":"no blank"}]}"#;
-        let company = Company::small();
+        let company = FakeCompany::small();
         let known = company.known();
-        let server = company.clone().serve_but(move |a, _| list_of(a, "2").then(|| Reply::json(list))).await;
-        let remote = full(&alone(&server), &known).await;
-        assert_eq!((people(&remote), present(&remote)), (set(["ann", "carl"]), set(["bob", "no blank"])));
-        assert_eq!(remote.complete, Complete { details: false, ..ALL });
-        assert!(note(&remote, "fetch.member_broken").contains("Bob"));
-        assert!(note(&remote, "fetch.userid_invalid").contains("no blank"));
+        let server =
+            company.clone().serve_except(move |a, _| is_list_of(a, "2").then(|| Reply::json(list))).await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
+        assert_eq!(
+            (userids_of(&remote), present_userids(&remote)),
+            (userid_set(["ann", "carl"]), userid_set(["bob", "no blank"]))
+        );
+        assert_eq!(remote.completeness, Completeness { details: false, ..ALL_COMPLETE });
+        assert!(note_text(&remote, "fetch.member_broken").contains("Bob"));
+        assert!(note_text(&remote, "fetch.userid_invalid").contains("no blank"));
 
         let nameless = r#"{"errcode":0,"userlist":[{"userid":"Bob","status":1},{"name":"谁"}]}"#;
-        let server = company.serve_but(move |a, _| list_of(a, "2").then(|| Reply::json(nameless))).await;
-        let remote = full(&alone(&server), &known).await;
-        assert_eq!(remote.complete, UNITS);
-        assert!(noted(&remote, "fetch.member_nameless"));
+        let server =
+            company.serve_except(move |a, _| is_list_of(a, "2").then(|| Reply::json(nameless))).await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
+        assert_eq!(remote.completeness, ONLY_UNITS_COMPLETE);
+        assert!(has_note(&remote, "fetch.member_nameless"));
     }
 
     #[tokio::test]
     async fn odd_departments_keep_their_names_and_are_units_once() {
         let list = r#"{"errcode":0,"department":[{"id":1,"name":" 公\u0000司 "},{"id":2,"name":"","parentid":1},
             {"id":2,"name":"又","parentid":1},{"id":3,"name":null,"parentid":1},{"id":"L/9","name":"外"}]}"#;
-        let company = Company::small();
+        let company = FakeCompany::small();
         let mut known = company.known();
         known.units.remove(&3);
         let server = company
             .clone()
-            .serve_but(move |a, _| (a.api == "department/list").then(|| Reply::json(list)))
+            .serve_except(move |a, _| (a.api == "department/list").then(|| Reply::json(list)))
             .await;
-        let remote = full(&alone(&server), &known).await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
         let names: Vec<_> = remote.units.iter().map(|u| (u.id, u.name.as_str())).collect();
         assert_eq!(names, [(1, "公司"), (2, "研发"), (3, "3")]);
-        assert!(noted(&remote, "fetch.department_twice") && noted(&remote, "fetch.department_nameless"));
-        assert_eq!(remote.complete, ALL);
+        assert!(
+            has_note(&remote, "fetch.department_twice") && has_note(&remote, "fetch.department_nameless")
+        );
+        assert_eq!(remote.completeness, ALL_COMPLETE);
 
         let broken =
             r#"{"errcode":0,"department":[{"id":1,"name":"公司"},{"id":2,"name":"研发","parentid":-1}]}"#;
         let server =
-            company.serve_but(move |a, _| (a.api == "department/list").then(|| Reply::json(broken))).await;
-        let remote = full(&alone(&server), &known).await;
-        assert_eq!((remote.complete, remote.units.len()), (Complete::default(), 1));
-        assert!(note(&remote, "fetch.department_broken").contains("(2)"));
+            company.serve_except(move |a, _| (a.api == "department/list").then(|| Reply::json(broken))).await;
+        let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
+        assert_eq!((remote.completeness, remote.units.len()), (Completeness::default(), 1));
+        assert!(note_text(&remote, "fetch.department_broken").contains("(2)"));
     }
 
     #[tokio::test]
@@ -1024,12 +1111,13 @@ mod trouble {
         let members: Vec<String> = (0..20_000).map(member).collect();
         let body = format!(r#"{{"errcode":0,"userlist":[{}]}}"#, members.join(",")).into_bytes();
         assert!(body.len() > 8 * 1024 * 1024);
-        let company = Company { departments: vec![(1, 0, "公司")], ..Company::default() };
-        let server = company.serve_but(move |a, _| list_of(a, "1").then(|| Reply::Body(body.clone()))).await;
-        let fetcher = patient(&server);
-        let remote = full(&fetcher, &Known::default()).await;
-        assert_eq!((remote.persons.len(), remote.complete), (20_000, ALL));
-        assert!(remote.persons.iter().all(|p| p.status == Status::Active));
+        let company = FakeCompany { departments: vec![(1, 0, "公司")], ..FakeCompany::default() };
+        let server =
+            company.serve_except(move |a, _| is_list_of(a, "1").then(|| Reply::Body(body.clone()))).await;
+        let fetcher = patient_fetcher(&server);
+        let remote = fetch_full(&fetcher, &KnownDirectory::default()).await;
+        assert_eq!((remote.persons.len(), remote.completeness), (20_000, ALL_COMPLETE));
+        assert!(remote.persons.iter().all(|p| p.status == PersonStatus::Active));
     }
 }
 
@@ -1040,45 +1128,50 @@ mod tags {
     async fn tags_that_are_refused_or_unreadable_are_left_as_they_are() {
         for code in [48002, 60011, 60020, 987_654] {
             for api in ["tag/list", "tag/get"] {
-                let server = Company::small()
-                    .serve_but(move |a, _| (a.api == api).then(|| Reply::errcode(code)))
+                let server = FakeCompany::small()
+                    .serve_except(move |a, _| (a.api == api).then(|| Reply::errcode(code)))
                     .await;
-                let remote = full(&alone(&server), &Known::default()).await;
-                assert_eq!((remote.tags.clone(), remote.complete), (None, ALL), "{api} {code}");
-                assert!(note(&remote, "fetch.tags_unread").contains(&code.to_string()));
+                let remote = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
+                assert_eq!((remote.tags.clone(), remote.completeness), (None, ALL_COMPLETE), "{api} {code}");
+                assert!(note_text(&remote, "fetch.tags_unread").contains(&code.to_string()));
             }
         }
     }
 
     #[tokio::test]
     async fn a_tag_deleted_meanwhile_is_none_and_no_failure() {
-        let mut company = Company::small();
+        let mut company = FakeCompany::small();
         company.tags.push((8, "旧", vec![], vec![]));
         let server = company
-            .serve_but(|a, _| {
+            .serve_except(|a, _| {
                 (a.api == "tag/get" && a.param("tagid") == Some("8")).then(|| Reply::errcode(40068))
             })
             .await;
-        let tags = full(&alone(&server), &Known::default()).await.tags.unwrap();
+        let tags = fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await.tags.unwrap();
         assert_eq!(tags.iter().map(|t| t.id).collect::<Vec<_>>(), [7]);
     }
 
     #[tokio::test]
     async fn an_update_reads_tags_only_where_they_are_few() {
         for (count, read) in [(200, true), (201, false)] {
-            let mut company = Company::small();
+            let mut company = FakeCompany::small();
             company.tags = (0..count).map(|id| (id, "标签", vec![], vec![])).collect();
             let server = company.serve().await;
-            let remote = update(&alone(&server), &Known::default()).await;
+            let remote = fetch_update(&app_secret_fetcher(&server), &KnownDirectory::default()).await;
             assert_eq!(remote.tags.is_some(), read, "{count}");
-            assert!(full(&alone(&server), &Known::default()).await.tags.is_some());
+            assert!(
+                fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await.tags.is_some()
+            );
         }
     }
 
     #[tokio::test]
     async fn no_tags_is_an_answer() {
-        let company = Company { tags: Vec::new(), ..Company::small() };
+        let company = FakeCompany { tags: Vec::new(), ..FakeCompany::small() };
         let server = company.serve().await;
-        assert_eq!(full(&alone(&server), &Known::default()).await.tags, Some(Vec::new()));
+        assert_eq!(
+            fetch_full(&app_secret_fetcher(&server), &KnownDirectory::default()).await.tags,
+            Some(Vec::new())
+        );
     }
 }

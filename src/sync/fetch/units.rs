@@ -2,36 +2,38 @@
 
 use std::collections::HashSet;
 
-use super::convert::{clean, userids};
-use super::notes::because;
-use super::progress::Phase;
-use super::{Run, Stop};
+use super::convert::{clean_text, keep_valid_userids};
+use super::notes::describe_error;
+use super::progress::FetchPhase;
+use super::{FetchRun, FetchStop};
 use crate::sync::remote::RemoteUnit;
-use crate::wecom::{Department, Error, SecretKind};
+use crate::wecom::{Department, SecretKind, WecomError};
 
 /// The departments that a secret may see.
 #[derive(Debug)]
-pub(super) struct Units {
+pub(super) struct FetchedUnits {
     /// Each once.
     pub(super) list: Vec<RemoteUnit>,
     /// Whether these are all.
     pub(super) complete: bool,
 }
 
-const LIST: &str = "department/list";
+const DEPARTMENT_LIST_API: &str = "department/list";
 
-impl Run<'_> {
+impl FetchRun<'_> {
     /// Every department that `which` may see: in one call, or one by one where the answer is too large for WeCom.
-    pub(super) async fn units(&mut self, which: SecretKind) -> Result<Units, Stop> {
-        self.progress.begin(Phase::Departments, 1);
-        let list = self
-            .caller
-            .one(LIST, |client, deadline| async move { client.departments(which, deadline).await })
-            .await;
+    pub(super) async fn read_units(&mut self, which: SecretKind) -> Result<FetchedUnits, FetchStop> {
+        self.progress.begin(FetchPhase::Departments, 1);
+        let list =
+            self.caller
+                .call(DEPARTMENT_LIST_API, |client, deadline| async move {
+                    client.departments(which, deadline).await
+                })
+                .await;
         let (list, broken) = match list {
             Ok(list) => (list.items, list.broken),
-            Err(error) if error.code() == Some(45029) => self.units_singly(which).await?,
-            Err(error) => return Err(refused(which, error)),
+            Err(error) if error.code() == Some(45029) => self.read_units_singly(which).await?,
+            Err(error) => return Err(departments_stop(which, error)),
         };
         self.progress.step();
         // Departments of linked corporations are not ours; an id like `LINKEDID/1` tells.
@@ -43,7 +45,7 @@ impl Run<'_> {
                 "fetch.department_broken",
                 format!(
                     "The record of a department ({}) cannot be understood; it stays as it is.",
-                    clean(which)
+                    clean_text(which)
                 ),
             );
         }
@@ -58,28 +60,28 @@ impl Run<'_> {
                 ),
             );
         }
-        Ok(Units { complete: broken.is_empty() && !empty, list: self.convert(list) })
+        Ok(FetchedUnits { complete: broken.is_empty() && !empty, list: self.convert_departments(list) })
     }
 
     /// `department/simplelist`, then `department/get` for each. The ids that were not read count as broken.
-    async fn units_singly(
+    async fn read_units_singly(
         &mut self,
         which: SecretKind,
-    ) -> Result<(Vec<Department>, Vec<Option<String>>), Stop> {
+    ) -> Result<(Vec<Department>, Vec<Option<String>>), FetchStop> {
         let nodes = self
             .caller
-            .one("department/simplelist", |client, deadline| async move {
+            .call("department/simplelist", |client, deadline| async move {
                 client.department_nodes(which, deadline).await
             })
             .await
-            .map_err(|error| refused(which, error))?;
+            .map_err(|error| departments_stop(which, error))?;
         let mut broken = nodes.broken;
         let ids: Vec<u32> = nodes.items.into_iter().map(|node| node.id).collect();
-        self.progress.begin(Phase::Departments, ids.len());
+        self.progress.begin(FetchPhase::Departments, ids.len());
         let (mut list, mut unread) = (Vec::with_capacity(ids.len()), Vec::new());
         let progress = self.progress;
         self.caller
-            .sweep(
+            .call_each(
                 "department/get",
                 ids,
                 |client, id, deadline| async move { client.department(which, id, deadline).await },
@@ -93,7 +95,7 @@ impl Run<'_> {
             )
             .await;
         if let (true, Some((_, error))) = (list.is_empty(), unread.first()) {
-            return Err(refused(which, error.clone()));
+            return Err(departments_stop(which, error.clone()));
         }
         for (id, error) in unread {
             self.note_unread("fetch.department_unread", &format!("Department {id} was"), &error);
@@ -102,7 +104,7 @@ impl Run<'_> {
         Ok((list, broken))
     }
 
-    fn convert(&mut self, list: Vec<Department>) -> Vec<RemoteUnit> {
+    fn convert_departments(&mut self, list: Vec<Department>) -> Vec<RemoteUnit> {
         let mut seen = HashSet::new();
         let mut units = Vec::with_capacity(list.len());
         for department in list {
@@ -114,21 +116,23 @@ impl Run<'_> {
                 );
                 continue;
             }
-            let name = Some(clean(&name)).filter(|name| !name.is_empty()).unwrap_or_else(|| self.name_of(id));
+            let name = Some(clean_text(&name))
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| self.fallback_name(id));
             units.push(RemoteUnit {
                 id,
                 parent: parentid,
                 name,
-                name_en: clean(&name_en.unwrap_or_default()),
+                name_en: clean_text(&name_en.unwrap_or_default()),
                 order,
-                leaders: userids(leaders),
+                leaders: keep_valid_userids(leaders),
             });
         }
         units
     }
 
     /// What stands in for a name that WeCom does not show: the one we know, else the id.
-    fn name_of(&mut self, id: u32) -> String {
+    fn fallback_name(&mut self, id: u32) -> String {
         let known = self.known.units.get(&id).map(|unit| unit.name.clone()).filter(|name| !name.is_empty());
         self.notes.add(
             "fetch.department_nameless",
@@ -141,20 +145,20 @@ impl Run<'_> {
     }
 
     /// Notes that the members of `id` were not read.
-    pub(super) fn note_members_unread(&mut self, id: u32, units: &[RemoteUnit], error: &Error) {
+    pub(super) fn note_members_unread(&mut self, id: u32, units: &[RemoteUnit], error: &WecomError) {
         let name = units.iter().find(|unit| unit.id == id).map_or("", |unit| unit.name.as_str());
         self.notes.add(
             "fetch.department_unread",
             format!(
                 "The members of department {id} 「{name}」 were not read; nobody leaves because of it. {}",
-                because(error)
+                describe_error(error)
             ),
         );
     }
 }
 
 /// Without departments nothing goes on, but for what is learnt about the 通讯录同步 secret.
-fn refused(which: SecretKind, error: Error) -> Stop {
-    let learnt = if which == SecretKind::Contacts { Stop::of_contacts(&error) } else { None };
-    learnt.unwrap_or_else(|| Stop::failed("the list of departments", which, error))
+fn departments_stop(which: SecretKind, error: WecomError) -> FetchStop {
+    let learnt = if which == SecretKind::Contacts { FetchStop::from_contacts_error(&error) } else { None };
+    learnt.unwrap_or_else(|| FetchStop::failed("the list of departments", which, error))
 }

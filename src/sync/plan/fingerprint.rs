@@ -5,13 +5,13 @@ use blake3::Hasher;
 use crate::sync::remote::RemotePerson;
 
 /// Raised when what is told of a member here grows, so that every member is compared by its fields once.
-const VERSION: u8 = 1;
+const FINGERPRINT_VERSION: u8 = 1;
 
 /// The fingerprint of everything WeCom said: 32 hexadecimal digits, the same in every process. Two records differ in
 /// it if they differ in any field, in the order of memberships, or in how the userid is capitalised.
-pub fn fingerprint(person: &RemotePerson) -> String {
-    let mut told = Told(Hasher::new());
-    told.0.update(&[VERSION]);
+pub fn compute_fingerprint(person: &RemotePerson) -> String {
+    let mut told = FingerprintHasher(Hasher::new());
+    told.0.update(&[FINGERPRINT_VERSION]);
     told.text(person.userid.as_str());
     told.text(&person.name);
     told.text(&person.email);
@@ -22,8 +22,8 @@ pub fn fingerprint(person: &RemotePerson) -> String {
         told.0.update(&membership.order.to_le_bytes());
         told.0.update(&[u8::from(membership.leader)]);
     }
-    told.0.update(&[u8::from(person.main.is_some())]);
-    told.0.update(&person.main.unwrap_or(0).to_le_bytes());
+    told.0.update(&[u8::from(person.main_department.is_some())]);
+    told.0.update(&person.main_department.unwrap_or(0).to_le_bytes());
     told.count(person.direct_leaders.len());
     person.direct_leaders.iter().for_each(|leader| told.text(leader.as_str()));
     told.text(&person.position);
@@ -39,9 +39,9 @@ pub fn fingerprint(person: &RemotePerson) -> String {
 }
 
 /// Everything goes in with its length, so that no two records can be spelled alike.
-struct Told(Hasher);
+struct FingerprintHasher(Hasher);
 
-impl Told {
+impl FingerprintHasher {
     fn text(&mut self, text: &str) {
         self.count(text.len());
         self.0.update(text.as_bytes());

@@ -2,35 +2,35 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::Merged;
+use super::MergedPerson;
 use crate::base::clock::Timestamp;
 use crate::base::id::UnitId;
-use crate::directory::{Membership, Person, Source, Status};
+use crate::directory::{EntrySource, Membership, Person, PersonStatus};
 
 /// What becomes of `old` when WeCom says `said`; the id stays.
 ///
 /// Kept of the old row: the name, mail address and mobile number that WeCom does not tell (the last two it tells since
 /// 2022 only where the member consented), and memberships in units that are no departments, after WeCom's. Everything
 /// else follows WeCom, only a local person that is recognised keeps the attributes WeCom does not have.
-pub fn merge(said: Person, old: &Person) -> Merged {
+pub fn merge_person(said: Person, old: &Person) -> MergedPerson {
     let mut person = said;
     person.id = old.id.clone();
     keep_if_empty(&mut person.name, &old.name);
     keep_if_empty(&mut person.email, &old.email);
-    keep_if_empty(&mut person.detail.mobile, &old.detail.mobile);
-    if old.source == Source::Local {
-        for (name, value) in &old.detail.attributes {
-            if !person.detail.attributes.contains_key(name) {
-                person.detail.attributes.insert(name.clone(), value.clone());
+    keep_if_empty(&mut person.details.mobile, &old.details.mobile);
+    if old.source == EntrySource::Local {
+        for (name, value) in &old.details.attributes {
+            if !person.details.attributes.contains_key(name) {
+                person.details.attributes.insert(name.clone(), value.clone());
             }
         }
     }
     person.left_at = match person.status {
-        Status::Left => person.left_at.or(old.left_at),
-        Status::Active | Status::Disabled | Status::Inactive => None,
+        PersonStatus::Left => person.left_at.or(old.left_at),
+        PersonStatus::Active | PersonStatus::Disabled | PersonStatus::Inactive => None,
     };
     let mut seen = HashSet::new();
-    let local = old.memberships.iter().filter(|m| !m.unit.is_departments());
+    let local = old.memberships.iter().filter(|m| !m.unit.is_of_department());
     let all: Vec<Membership> = person
         .memberships
         .iter()
@@ -40,23 +40,23 @@ pub fn merge(said: Person, old: &Person) -> Merged {
         .collect();
     person.memberships = all;
     if person.main_unit.is_none() {
-        person.main_unit = old.main_unit.clone().filter(|unit| !unit.is_departments());
+        person.main_unit = old.main_unit.clone().filter(|unit| !unit.is_of_department());
     }
-    merged(person, old)
+    compare_rows(person, old)
 }
 
 /// What becomes of `old` when WeCom has the person no more: it left `now`, unless it had before, and of its memberships
 /// only those in units that are no departments stay. The fingerprint goes, so that a return is read whole.
-pub fn leave(old: &Person, now: Timestamp) -> Merged {
+pub fn mark_left(old: &Person, now: Timestamp) -> MergedPerson {
     let mut person = old.clone();
-    if old.status != Status::Left {
-        person.status = Status::Left;
+    if old.status != PersonStatus::Left {
+        person.status = PersonStatus::Left;
         person.left_at = Some(now);
     }
-    person.memberships.retain(|membership| !membership.unit.is_departments());
-    person.main_unit = person.main_unit.filter(|unit| !unit.is_departments());
-    person.said = String::new();
-    merged(person, old)
+    person.memberships.retain(|membership| !membership.unit.is_of_department());
+    person.main_unit = person.main_unit.filter(|unit| !unit.is_of_department());
+    person.fingerprint = String::new();
+    compare_rows(person, old)
 }
 
 fn keep_if_empty(field: &mut String, old: &str) {
@@ -65,16 +65,16 @@ fn keep_if_empty(field: &mut String, old: &str) {
     }
 }
 
-fn merged(mut person: Person, old: &Person) -> Merged {
-    let memberships = count(&person.memberships, &old.memberships);
-    let said = std::mem::replace(&mut person.said, old.said.clone());
+fn compare_rows(mut person: Person, old: &Person) -> MergedPerson {
+    let memberships = count_membership_changes(&person.memberships, &old.memberships);
+    let said = std::mem::replace(&mut person.fingerprint, old.fingerprint.clone());
     let changed = person != *old;
-    person.said = said;
-    Merged { person, changed, memberships }
+    person.fingerprint = said;
+    MergedPerson { person, changed, memberships }
 }
 
 /// How many memberships are created, updated and removed, by unit; in which order they stand counts as no change.
-fn count(new: &[Membership], old: &[Membership]) -> (usize, usize, usize) {
+fn count_membership_changes(new: &[Membership], old: &[Membership]) -> (usize, usize, usize) {
     let before: HashMap<&UnitId, &Membership> = old.iter().map(|m| (&m.unit, m)).collect();
     let after: HashSet<&UnitId> = new.iter().map(|m| &m.unit).collect();
     let created = new.iter().filter(|m| !before.contains_key(&m.unit)).count();

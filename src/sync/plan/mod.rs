@@ -14,32 +14,32 @@
 //! | `tags` | who has which tag |
 //! | [`merge`](merge()) | what a changed row becomes |
 
-mod clean;
-mod decide;
+mod decisions;
 mod fingerprint;
-mod link;
+mod link_keys;
 mod merge;
 mod persons;
-mod renamed;
 mod tags;
+mod text;
 mod tree;
+mod userid_changes;
 
 use std::collections::{HashMap, HashSet};
 
-pub use self::fingerprint::fingerprint;
-pub use self::merge::{leave, merge};
+pub use self::fingerprint::compute_fingerprint;
+pub use self::merge::{mark_left, merge_person};
 
-use self::decide::Decided;
-use self::persons::Heaps;
-use self::tree::Chart;
-use super::remote::{Note, Remote};
+use self::decisions::PersonDecisions;
+use self::persons::SortedMembers;
+use self::tree::PlannedChart;
+use super::remote::{RemoteDirectory, ReportNote};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
-use crate::directory::{Person, Source, Status, Tag, Unit};
+use crate::directory::{EntrySource, Person, PersonStatus, Tag, Unit};
 
 /// What we have, as far as a plan needs it.
 #[derive(Debug, Clone)]
-pub struct Local {
+pub struct LocalDirectory {
     /// Whose directory it is.
     pub corp: CorpId,
     /// Every unit, WeCom's and local.
@@ -47,14 +47,14 @@ pub struct Local {
     /// Every tag.
     pub tags: Vec<Tag>,
     /// Every person by folded userid, WeCom's and local, those who left included.
-    pub persons: HashMap<String, Known>,
+    pub persons: HashMap<String, KnownPerson>,
     /// Questions that were asked before, open or answered: (kind, person, candidates sorted). They are not asked again.
-    pub asked: HashSet<(ConflictKind, PersonId, Vec<PersonId>)>,
+    pub known_conflicts: HashSet<(ConflictKind, PersonId, Vec<PersonId>)>,
 }
 
 /// A person as a plan knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Known {
+pub struct KnownPerson {
     /// Our id.
     pub id: PersonId,
     /// As WeCom writes it.
@@ -72,13 +72,13 @@ pub struct Known {
     /// Those of them the person leads by its membership: a unit's leaders are known also where the person is not read.
     pub leads: Vec<UnitId>,
     /// Whose the entry is.
-    pub source: Source,
+    pub source: EntrySource,
     /// The status.
-    pub status: Status,
+    pub status: PersonStatus,
     /// Since when the person is left.
     pub left_at: Option<Timestamp>,
     /// The fingerprint of what WeCom said last; empty: not known.
-    pub said: String,
+    pub fingerprint: String,
 }
 
 /// A field by which a local person is recognised in WeCom (`directory.link_by`). Equal userids are the same person
@@ -98,7 +98,7 @@ pub enum LinkBy {
 
 /// What an administrator allows a run to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Policy {
+pub struct SyncPolicy {
     /// `directory.link_by`.
     pub link_by: Vec<LinkBy>,
     /// `directory.max_removals` in hundredths of a percent: 10% is 1000.
@@ -109,13 +109,13 @@ pub struct Policy {
 
 /// What a run would do.
 #[derive(Debug, Clone, Default)]
-pub struct Plan {
+pub struct SyncPlan {
     /// Units to be created, changed or removed.
-    pub units: Vec<UnitChange>,
+    pub units: Vec<PlannedUnitChange>,
     /// Persons to be created, changed or deactivated, by id in any order; unchanged ones are not here.
-    pub persons: Vec<PersonChange>,
+    pub persons: Vec<PlannedPersonChange>,
     /// Tags to be created, changed or removed.
-    pub tags: Vec<TagChange>,
+    pub tags: Vec<PlannedTagChange>,
     /// New questions.
     pub conflicts: Vec<NewConflict>,
     /// How many persons and units the plan removes, and how many there are that it could.
@@ -123,7 +123,7 @@ pub struct Plan {
     /// Why it must not be applied without `--force`; `None`: it may.
     pub refused: Option<String>,
     /// What the report says: the notes of the fetch, then those of the plan.
-    pub notes: Vec<Note>,
+    pub notes: Vec<ReportNote>,
 }
 
 /// How much a plan removes.
@@ -141,7 +141,7 @@ pub struct Removals {
 
 /// A change of a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum UnitChange {
+pub enum PlannedUnitChange {
     /// A new one.
     Create(Unit),
     /// The same id, another name, place, order or leader.
@@ -152,7 +152,7 @@ pub enum UnitChange {
 
 /// A change of a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TagChange {
+pub enum PlannedTagChange {
     /// A new one.
     Create(Tag),
     /// The same id, other name or holders.
@@ -163,7 +163,7 @@ pub enum TagChange {
 
 /// A change of a person.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PersonChange {
+pub enum PlannedPersonChange {
     /// Nobody we know: `person` with a new id. `takes_over`: the userid was that of this person, who left, or leaves by
     /// the same plan, and keeps its entry without the claim to the userid.
     Create {
@@ -227,7 +227,7 @@ pub struct NewConflict {
 
 /// What a changed person becomes, and what it counts as.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Merged {
+pub struct MergedPerson {
     /// The new row.
     pub person: Person,
     /// Whether anything but the fingerprint differs from the old row.
@@ -243,51 +243,61 @@ pub struct Merged {
 /// somebody else's; nothing else refuses such a plan. After the plan is applied, another one from the same `remote` is empty. `new_id` is asked once for every person created.
 ///
 /// A plan that is [`refused`](Plan::refused) says all the same what it would do.
-pub fn plan(
-    remote: Remote,
-    local: &Local,
-    policy: &Policy,
+pub fn make_plan(
+    remote: RemoteDirectory,
+    local: &LocalDirectory,
+    policy: &SyncPolicy,
     now: Timestamp,
     new_id: &mut dyn FnMut() -> PersonId,
-) -> Plan {
-    let Remote { units, persons, mut present, tags, complete, mut notes, way: _ } = remote;
-    let chart = Chart::new(units, complete.units, local, &mut notes);
-    let mut heaps = Heaps::sort(persons, &mut present, complete.persons, local, &chart, now, &mut notes);
+) -> SyncPlan {
+    let RemoteDirectory { units, persons, mut present, tags, completeness: complete, mut notes, mode: _ } =
+        remote;
+    let chart = PlannedChart::new(units, complete.units, local, &mut notes);
+    let mut heaps =
+        SortedMembers::sort(persons, &mut present, complete.persons, local, &chart, now, &mut notes);
     let leads = std::mem::take(&mut heaps.leads);
-    let Decided { changes, conflicts, leaving } =
-        Decided::of(heaps, &present, &policy.link_by, local, &chart, new_id);
-    let tags = tags.map_or_else(Vec::new, |tags| tags::changes(tags, local, &chart));
-    let units = chart.changes(leads, &mut notes);
+    let PersonDecisions { changes, conflicts, leaving } =
+        PersonDecisions::from_sorted(heaps, &present, &policy.link_by, local, &chart, new_id);
+    let tags = tags.map_or_else(Vec::new, |tags| tags::plan_tag_changes(tags, local, &chart));
+    let units = chart.into_unit_changes(leads, &mut notes);
     let removals = Removals {
         persons: leaving,
         of_persons: local.persons.values().filter(|known| may_leave(known)).count(),
-        units: units.iter().filter(|change| matches!(change, UnitChange::Remove(_))).count(),
-        of_units: local.units.iter().filter(|unit| unit.source == Source::Wecom).count(),
+        units: units.iter().filter(|change| matches!(change, PlannedUnitChange::Remove(_))).count(),
+        of_units: local.units.iter().filter(|unit| unit.source == EntrySource::Wecom).count(),
     };
-    Plan { units, persons: changes, tags, conflicts, removals, refused: refusal(removals, policy), notes }
+    SyncPlan {
+        units,
+        persons: changes,
+        tags,
+        conflicts,
+        removals,
+        refused: refusal_reason(removals, policy),
+        notes,
+    }
 }
 
 /// Whether it is WeCom's to let `known` leave.
-fn may_leave(known: &Known) -> bool {
-    known.source == Source::Wecom && known.status != Status::Left
+fn may_leave(known: &KnownPerson) -> bool {
+    known.source == EntrySource::Wecom && known.status != PersonStatus::Left
 }
 
 /// Why a plan that removes so much must not be applied; `None`: it may.
-fn refusal(removals: Removals, policy: &Policy) -> Option<String> {
+fn refusal_reason(removals: Removals, policy: &SyncPolicy) -> Option<String> {
     let Removals { persons, of_persons, units, of_units } = removals;
-    let too_many = persons > allowed(of_persons, policy) || units > allowed(of_units, policy);
+    let too_many = persons > max_removals_of(of_persons, policy) || units > max_removals_of(of_units, policy);
     (too_many && !policy.force).then(|| {
         format!(
             "would let {persons} of {of_persons} persons leave and remove {units} of {of_units} units, more than \
              directory.max_removals allows ({} persons, {} units); if WeCom is right, run again with --force",
-            allowed(of_persons, policy),
-            allowed(of_units, policy)
+            max_removals_of(of_persons, policy),
+            max_removals_of(of_units, policy)
         )
     })
 }
 
 /// `max_removals` of so many, rounded up, so that in a small company one may leave.
-fn allowed(of: usize, policy: &Policy) -> usize {
+fn max_removals_of(of: usize, policy: &SyncPolicy) -> usize {
     let share = u128::from(policy.max_removals) * of as u128;
     usize::try_from(share.div_ceil(10_000)).unwrap_or(usize::MAX)
 }

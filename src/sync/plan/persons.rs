@@ -3,30 +3,32 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::clean::clean;
-use super::fingerprint::fingerprint;
-use super::link::Keys;
-use super::tree::{Chart, Leads, few, is_usable};
-use super::{Known, LinkBy, Local};
+use super::fingerprint::compute_fingerprint;
+use super::link_keys::LinkKeys;
+use super::text::clean_text;
+use super::tree::{PlannedChart, UnitLeaders, is_usable_userid, list_first_names};
+use super::{KnownPerson, LinkBy, LocalDirectory};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
-use crate::directory::{Detail, Evidence, Membership, Person, Source, Status, is_same_again};
-use crate::sync::remote::{Note, RemoteMembership, RemotePerson};
+use crate::directory::{
+    EntrySource, IdentityEvidence, Membership, Person, PersonDetails, PersonStatus, is_same_person,
+};
+use crate::sync::remote::{RemoteMembership, RemotePerson, ReportNote};
 
 /// The heaps.
 #[derive(Debug, Default)]
-pub(super) struct Heaps<'a> {
+pub(super) struct SortedMembers<'a> {
     /// The same userid and the same person, of whom WeCom says something new; also local persons with that userid.
-    pub(super) changed: Vec<(&'a Known, Person)>,
+    pub(super) changed: Vec<(&'a KnownPerson, Person)>,
     /// Whose userid nobody holds, or somebody else did.
     pub(super) joiners: Vec<Joiner<'a>>,
     /// WeCom's persons that WeCom has no more, by id: of a complete fetch those that it does not tell, of any fetch those
     /// whose userid is somebody else's now.
-    pub(super) leavers: Vec<&'a Known>,
+    pub(super) leavers: Vec<&'a KnownPerson>,
     /// WeCom's persons that stay as they are.
-    pub(super) staying: Vec<&'a Known>,
+    pub(super) staying: Vec<&'a KnownPerson>,
     /// Who leads what by the records, those of persons that were not read included.
-    pub(super) leads: Leads,
+    pub(super) leads: UnitLeaders,
 }
 
 /// A member nobody of ours is known to be.
@@ -35,34 +37,34 @@ pub(super) struct Joiner<'a> {
     /// What WeCom says; the name is cleaned.
     pub(super) record: RemotePerson,
     /// The fingerprint of it.
-    pub(super) said: String,
+    pub(super) fingerprint: String,
     /// Who had the userid and left, or leaves.
-    pub(super) holder: Option<&'a Known>,
+    pub(super) holder: Option<&'a KnownPerson>,
 }
 
-impl<'a> Heaps<'a> {
+impl<'a> SortedMembers<'a> {
     /// Sorts `records`. Persons in neither `records` nor `present` are gone if `complete`.
     pub(super) fn sort(
         records: Vec<RemotePerson>,
         present: &mut HashSet<String>,
         complete: bool,
-        local: &'a Local,
-        chart: &Chart<'_>,
+        local: &'a LocalDirectory,
+        chart: &PlannedChart<'_>,
         now: Timestamp,
-        notes: &mut Vec<Note>,
+        notes: &mut Vec<ReportNote>,
     ) -> Self {
         let mut heaps = Self::default();
-        let mut odd = Odd::default();
+        let mut odd = OddRecords::default();
         // Those that are known, by the key of `local.persons`, and those that are not.
         let mut read: HashSet<&str> = HashSet::with_capacity(local.persons.len().min(records.len()));
         let mut new: HashSet<String> = HashSet::new();
         for mut record in records {
             let folded = record.userid.folded();
-            if !is_usable(&record.userid) {
+            if !is_usable_userid(&record.userid) {
                 odd.unusable += 1;
                 continue;
             }
-            if record.status == Status::Left {
+            if record.status == PersonStatus::Left {
                 // Gone, whatever the list of ids says.
                 present.remove(&folded);
                 continue;
@@ -76,30 +78,30 @@ impl<'a> Heaps<'a> {
                 odd.twice.push(record.userid.to_string());
                 continue;
             }
-            let said = fingerprint(&record);
+            let said = compute_fingerprint(&record);
             // Names are compared as they are kept.
-            record.name = clean(record.name);
+            record.name = clean_text(record.name);
             odd.unnamed += usize::from(record.name.is_empty());
             heaps.note_leads(&record, chart);
             match known.map(|(_, known)| known) {
-                None => heaps.joiners.push(Joiner { record, said, holder: None }),
-                Some(known) if known.status == Status::Left && !is_back(known, &record, now) => {
-                    heaps.joiners.push(Joiner { record, said, holder: Some(known) });
+                None => heaps.joiners.push(Joiner { record, fingerprint: said, holder: None }),
+                Some(known) if known.status == PersonStatus::Left && !is_back(known, &record, now) => {
+                    heaps.joiners.push(Joiner { record, fingerprint: said, holder: Some(known) });
                 }
                 Some(known) if is_replaced(known, &record) => {
                     heaps.leavers.push(known);
-                    heaps.joiners.push(Joiner { record, said, holder: Some(known) });
+                    heaps.joiners.push(Joiner { record, fingerprint: said, holder: Some(known) });
                 }
                 Some(known) if is_unchanged(known, &record, &said, chart) => heaps.staying.push(known),
                 Some(known) => {
                     heaps
                         .changed
-                        .push((known, as_person(record, said, known.id.clone(), &known.name, chart)));
+                        .push((known, to_person_row(record, said, known.id.clone(), &known.name, chart)));
                 }
             }
         }
         for (folded, known) in &local.persons {
-            let ours = known.source == Source::Wecom && known.status != Status::Left;
+            let ours = known.source == EntrySource::Wecom && known.status != PersonStatus::Left;
             if !ours || read.contains(folded.as_str()) {
                 continue;
             }
@@ -113,11 +115,11 @@ impl<'a> Heaps<'a> {
             }
         }
         heaps.leavers.sort_by_key(|known| &known.id);
-        odd.tell(notes);
+        odd.add_notes(notes);
         heaps
     }
 
-    fn note_leads(&mut self, record: &RemotePerson, chart: &Chart<'_>) {
+    fn note_leads(&mut self, record: &RemotePerson, chart: &PlannedChart<'_>) {
         for membership in record.memberships.iter().filter(|membership| membership.leader) {
             if let Some(unit) = chart.unit(membership.unit) {
                 self.leads.entry(unit.clone()).or_default().push(record.userid.clone());
@@ -128,51 +130,53 @@ impl<'a> Heaps<'a> {
 
 /// What a report says about records that are not as they should be.
 #[derive(Debug, Default)]
-struct Odd {
+struct OddRecords {
     unnamed: usize,
     unusable: usize,
     twice: Vec<String>,
 }
 
-impl Odd {
-    fn tell(self, notes: &mut Vec<Note>) {
+impl OddRecords {
+    fn add_notes(self, notes: &mut Vec<ReportNote>) {
         if self.unnamed > 0 {
             let text = format!(
                 "WeCom told no name of {} members: the known name is kept, or else the userid stands for it; give the \
                  application the permission to read names",
                 self.unnamed
             );
-            notes.push(Note::new("plan.name_missing", text));
+            notes.push(ReportNote::new("plan.name_missing", text));
         }
         if self.unusable > 0 {
             let text = format!("{} members were skipped: their userids are empty or not text", self.unusable);
-            notes.push(Note::new("plan.userid_unusable", text));
+            notes.push(ReportNote::new("plan.userid_unusable", text));
         }
         if !self.twice.is_empty() {
-            let text =
-                format!("WeCom told these members twice, the first telling counts: {}", few(&self.twice));
-            notes.push(Note::new("plan.member_twice", text));
+            let text = format!(
+                "WeCom told these members twice, the first telling counts: {}",
+                list_first_names(&self.twice)
+            );
+            notes.push(ReportNote::new("plan.member_twice", text));
         }
     }
 }
 
 /// Whether nothing needs to be written. The fingerprint alone does not say: a department that was not visible the last
 /// time may be in the chart now, or the other way round.
-fn is_unchanged(known: &Known, record: &RemotePerson, said: &str, chart: &Chart<'_>) -> bool {
-    if known.source != Source::Wecom || known.said != said || known.status != record.status {
+fn is_unchanged(known: &KnownPerson, record: &RemotePerson, said: &str, chart: &PlannedChart<'_>) -> bool {
+    if known.source != EntrySource::Wecom || known.fingerprint != said || known.status != record.status {
         return false;
     }
     let theirs: HashSet<u32> =
         record.memberships.iter().map(|m| m.unit).filter(|unit| chart.unit(*unit).is_some()).collect();
-    let of_wecom = known.units.iter().filter(|unit| unit.is_departments()).count();
+    let of_wecom = known.units.iter().filter(|unit| unit.is_of_department()).count();
     of_wecom == theirs.len()
         && theirs.iter().all(|unit| chart.unit(*unit).is_some_and(|unit| known.units.contains(unit)))
 }
 
 /// Whether the member with the userid of `known`, who had not left, is plainly somebody else, let in between two runs:
 /// another name, another mobile or employee number, and neither of these the same. One alone happens to everybody.
-fn is_replaced(known: &Known, record: &RemotePerson) -> bool {
-    if known.source != Source::Wecom || known.status == Status::Left {
+fn is_replaced(known: &KnownPerson, record: &RemotePerson) -> bool {
+    if known.source != EntrySource::Wecom || known.status == PersonStatus::Left {
         return false;
     }
     // A userid stands for a name that was never told.
@@ -180,63 +184,68 @@ fn is_replaced(known: &Known, record: &RemotePerson) -> bool {
     if !told || known.name == record.name {
         return false;
     }
-    let (before, now) = (Keys::of_known(known), Keys::of_record(record));
-    let agree = [LinkBy::Mobile, LinkBy::EmployeeNumber].map(|by| before.agree(&now, by));
+    let (before, now) = (LinkKeys::from_known(known), LinkKeys::from_record(record));
+    let agree = [LinkBy::Mobile, LinkBy::EmployeeNumber].map(|by| before.agree_on(&now, by));
     agree.contains(&Some(false)) && !agree.contains(&Some(true))
 }
 
 /// Whether the member with the userid of `known`, who left, is `known`.
-fn is_back(known: &Known, record: &RemotePerson, now: Timestamp) -> bool {
-    let left = Evidence { name: &known.name, mobile: &known.mobile, employee_number: &known.employee_number };
-    let back = Evidence {
+fn is_back(known: &KnownPerson, record: &RemotePerson, now: Timestamp) -> bool {
+    let left = IdentityEvidence {
+        name: &known.name,
+        mobile: &known.mobile,
+        employee_number: &known.employee_number,
+    };
+    let back = IdentityEvidence {
         name: &record.name,
         mobile: &record.mobile,
-        employee_number: Detail::employee_number_in(&record.attributes),
+        employee_number: PersonDetails::employee_number_in(&record.attributes),
     };
-    is_same_again(&left, &back, known.left_at.map_or(Duration::MAX, |at| now.since(at)))
+    is_same_person(&left, &back, known.left_at.map_or(Duration::MAX, |at| now.since(at)))
 }
 
 /// The record, its name cleaned, as a row of `id`, with the units of the chart.
-pub(super) fn as_person(
+pub(super) fn to_person_row(
     record: RemotePerson,
     said: String,
     id: PersonId,
     known_name: &str,
-    chart: &Chart<'_>,
+    chart: &PlannedChart<'_>,
 ) -> Person {
     let mut name = record.name;
     if name.is_empty() {
         name = if known_name.is_empty() { record.userid.to_string() } else { known_name.to_owned() };
     }
-    let memberships = memberships(&record.memberships, chart);
-    let main_unit = record.main.and_then(|main| chart.unit(main));
+    let memberships = to_memberships(&record.memberships, chart);
+    let main_unit = record.main_department.and_then(|main| chart.unit(main));
     let main_unit = main_unit.filter(|main| memberships.iter().any(|m| m.unit == **main)).cloned();
-    let direct_leaders: Vec<UserId> = record.direct_leaders.into_iter().filter(is_usable).collect();
-    let attributes = record.attributes.into_iter().map(|(name, text)| (clean(name), clean(text))).collect();
+    let direct_leaders: Vec<UserId> = record.direct_leaders.into_iter().filter(is_usable_userid).collect();
+    let attributes =
+        record.attributes.into_iter().map(|(name, text)| (clean_text(name), clean_text(text))).collect();
     Person {
         id,
         userid: record.userid,
         name,
-        email: clean(record.email),
-        source: Source::Wecom,
+        email: clean_text(record.email),
+        source: EntrySource::Wecom,
         status: record.status,
         left_at: None,
         main_unit,
         memberships,
-        detail: Detail {
-            position: clean(record.position),
-            mobile: clean(record.mobile),
-            alias: clean(record.alias),
-            telephone: clean(record.telephone),
+        details: PersonDetails {
+            position: clean_text(record.position),
+            mobile: clean_text(record.mobile),
+            alias: clean_text(record.alias),
+            telephone: clean_text(record.telephone),
             direct_leaders,
             attributes,
         },
-        said,
+        fingerprint: said,
     }
 }
 
 /// The memberships in units of the chart, each unit once, in WeCom's order.
-pub(super) fn memberships(told: &[RemoteMembership], chart: &Chart<'_>) -> Vec<Membership> {
+pub(super) fn to_memberships(told: &[RemoteMembership], chart: &PlannedChart<'_>) -> Vec<Membership> {
     let mut seen = HashSet::new();
     told.iter()
         .filter(|membership| seen.insert(membership.unit))

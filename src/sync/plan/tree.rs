@@ -2,24 +2,24 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::clean::clean;
-use super::{Local, UnitChange};
+use super::text::clean_text;
+use super::{LocalDirectory, PlannedUnitChange};
 use crate::base::id::{UnitId, UserId};
-use crate::directory::{Source, Unit};
-use crate::sync::remote::{Note, RemoteUnit};
+use crate::directory::{EntrySource, Unit};
+use crate::sync::remote::{RemoteUnit, ReportNote};
 
 /// WeCom's root department.
-const ROOT: u32 = 1;
+const ROOT_DEPARTMENT_ID: u32 = 1;
 
 /// How many names a note lists.
-const NAMED: usize = 5;
+const MAX_LISTED_NAMES: usize = 5;
 
 /// Who leads what, by the flag in the members' records.
-pub(super) type Leads = HashMap<UnitId, Vec<UserId>>;
+pub(super) type UnitLeaders = HashMap<UnitId, Vec<UserId>>;
 
 /// WeCom's units as they will be: those that were fetched and, of an incomplete fetch, those that are known.
 #[derive(Debug)]
-pub(super) struct Chart<'a> {
+pub(super) struct PlannedChart<'a> {
     /// By department id.
     ids: HashMap<u32, UnitId>,
     /// What was fetched, each once.
@@ -32,22 +32,23 @@ pub(super) struct Chart<'a> {
     complete: bool,
 }
 
-impl<'a> Chart<'a> {
+impl<'a> PlannedChart<'a> {
     pub(super) fn new(
         departments: Vec<RemoteUnit>,
         complete: bool,
-        local: &'a Local,
-        notes: &mut Vec<Note>,
+        local: &'a LocalDirectory,
+        notes: &mut Vec<ReportNote>,
     ) -> Self {
-        let by_hand: Vec<&Unit> = local.units.iter().filter(|unit| unit.source == Source::Local).collect();
+        let by_hand: Vec<&Unit> =
+            local.units.iter().filter(|unit| unit.source == EntrySource::Local).collect();
         let local_ids: HashSet<&UnitId> = by_hand.iter().map(|unit| &unit.id).collect();
         let old: HashMap<&UnitId, &Unit> =
-            local.units.iter().filter(|u| u.source == Source::Wecom).map(|u| (&u.id, u)).collect();
+            local.units.iter().filter(|u| u.source == EntrySource::Wecom).map(|u| (&u.id, u)).collect();
         let mut ids = HashMap::new();
         let mut twice = Vec::new();
         let mut fetched: Vec<RemoteUnit> = Vec::with_capacity(departments.len());
         for department in departments {
-            let id = UnitId::of_department(&local.corp, department.id);
+            let id = UnitId::from_department(&local.corp, department.id);
             if local_ids.contains(&id) {
                 continue;
             }
@@ -58,9 +59,11 @@ impl<'a> Chart<'a> {
             }
         }
         if !twice.is_empty() {
-            let text =
-                format!("WeCom told these departments twice, the first telling counts: {}", few(&twice));
-            notes.push(Note::new("plan.department_twice", text));
+            let text = format!(
+                "WeCom told these departments twice, the first telling counts: {}",
+                list_first_names(&twice)
+            );
+            notes.push(ReportNote::new("plan.department_twice", text));
         }
         if !complete {
             for unit in old.values() {
@@ -78,7 +81,11 @@ impl<'a> Chart<'a> {
     }
 
     /// What changes. `leads` is who leads what by the members' records, to stand after whom the departments name.
-    pub(super) fn changes(self, mut leads: Leads, notes: &mut Vec<Note>) -> Vec<UnitChange> {
+    pub(super) fn into_unit_changes(
+        self,
+        mut leads: UnitLeaders,
+        notes: &mut Vec<ReportNote>,
+    ) -> Vec<PlannedUnitChange> {
         let mut parents = self.parents();
         let cut = cut_cycles(&mut parents, notes);
         let Self { ids, fetched, old, local, complete, .. } = self;
@@ -92,29 +99,29 @@ impl<'a> Chart<'a> {
             let unit = Unit {
                 id: id.clone(),
                 wecom_id: Some(department.id),
-                source: Source::Wecom,
+                source: EntrySource::Wecom,
                 parent,
-                name: named(department.name, before, department.id),
-                name_en: clean(department.name_en),
+                name: kept_unit_name(department.name, before, department.id),
+                name_en: clean_text(department.name_en),
                 order: department.order,
-                leaders: each_once(department.leaders, leads.remove(id).unwrap_or_default()),
+                leaders: dedup_userids(department.leaders, leads.remove(id).unwrap_or_default()),
             };
             match before {
-                None => changes.push(UnitChange::Create(unit)),
-                Some(before) if *before != unit => changes.push(UnitChange::Update(unit)),
+                None => changes.push(PlannedUnitChange::Create(unit)),
+                Some(before) if *before != unit => changes.push(PlannedUnitChange::Update(unit)),
                 Some(_) => {}
             }
         }
         let mut unseen: Vec<&Unit> = old.values().copied().filter(|unit| !seen.contains(&unit.id)).collect();
         unseen.sort_by_key(|unit| &unit.id);
         if complete {
-            note_the_bereft(&local, &unseen, notes);
-            changes.extend(unseen.into_iter().map(|unit| UnitChange::Remove(unit.id.clone())));
+            note_orphaned_units(&local, &unseen, notes);
+            changes.extend(unseen.into_iter().map(|unit| PlannedUnitChange::Remove(unit.id.clone())));
         } else {
             // A known unit that was not fetched now stays as it is, unless a cycle was cut there.
             for unit in unseen {
                 if unit.parent.is_some() && unit.wecom_id.is_some_and(|id| cut.contains(&id)) {
-                    changes.push(UnitChange::Update(Unit { parent: None, ..unit.clone() }));
+                    changes.push(PlannedUnitChange::Update(Unit { parent: None, ..unit.clone() }));
                 }
             }
         }
@@ -134,7 +141,7 @@ impl<'a> Chart<'a> {
             }
         }
         for department in &self.fetched {
-            let top = department.id == ROOT || department.parent == 0;
+            let top = department.id == ROOT_DEPARTMENT_ID || department.parent == 0;
             if top || !self.ids.contains_key(&department.parent) {
                 parents.remove(&department.id);
             } else {
@@ -146,7 +153,7 @@ impl<'a> Chart<'a> {
 }
 
 /// Takes the smallest id of every cycle from below its parent; answers those ids.
-fn cut_cycles(parents: &mut HashMap<u32, u32>, notes: &mut Vec<Note>) -> HashSet<u32> {
+fn cut_cycles(parents: &mut HashMap<u32, u32>, notes: &mut Vec<ReportNote>) -> HashSet<u32> {
     let mut starts: Vec<u32> = parents.keys().copied().collect();
     starts.sort_unstable();
     let mut done: HashSet<u32> = HashSet::with_capacity(starts.len());
@@ -165,11 +172,11 @@ fn cut_cycles(parents: &mut HashMap<u32, u32>, notes: &mut Vec<Note>) -> HashSet
                 parents.remove(&smallest);
                 cut.insert(smallest);
                 let listed: Vec<String> = cycle.iter().map(u32::to_string).collect();
-                notes.push(Note::new(
+                notes.push(ReportNote::new(
                     "plan.department_cycle",
                     format!(
                         "departments stand above each other in a circle ({}): {smallest} was put on the top floor",
-                        few(&listed)
+                        list_first_names(&listed)
                     ),
                 ));
             }
@@ -180,7 +187,7 @@ fn cut_cycles(parents: &mut HashMap<u32, u32>, notes: &mut Vec<Note>) -> HashSet
 }
 
 /// Says which local units lose the unit they hang below.
-fn note_the_bereft(local: &[&Unit], removed: &[&Unit], notes: &mut Vec<Note>) {
+fn note_orphaned_units(local: &[&Unit], removed: &[&Unit], notes: &mut Vec<ReportNote>) {
     let gone: HashSet<&UnitId> = removed.iter().map(|unit| &unit.id).collect();
     let mut bereft: Vec<String> = local
         .iter()
@@ -191,34 +198,38 @@ fn note_the_bereft(local: &[&Unit], removed: &[&Unit], notes: &mut Vec<Note>) {
         bereft.sort();
         let text = format!(
             "local units whose department above is gone stay, without it, until a hand moves them: {}",
-            few(&bereft)
+            list_first_names(&bereft)
         );
-        notes.push(Note::new("plan.local_unit_bereft", text));
+        notes.push(ReportNote::new("plan.local_unit_bereft", text));
     }
 }
 
 /// The name as we keep it: of a nameless department the one it had, or else its number.
-fn named(name: String, before: Option<&Unit>, id: u32) -> String {
-    let name = clean(name);
+fn kept_unit_name(name: String, before: Option<&Unit>, id: u32) -> String {
+    let name = clean_text(name);
     if name.is_empty() { before.map_or_else(|| id.to_string(), |unit| unit.name.clone()) } else { name }
 }
 
 /// Userids in this order, each once whatever its case.
-pub(super) fn each_once(first: Vec<UserId>, mut then: Vec<UserId>) -> Vec<UserId> {
+pub(super) fn dedup_userids(first: Vec<UserId>, mut then: Vec<UserId>) -> Vec<UserId> {
     then.sort_by_cached_key(UserId::folded);
     let mut seen = HashSet::new();
-    first.into_iter().chain(then).filter(|userid| is_usable(userid) && seen.insert(userid.folded())).collect()
+    first
+        .into_iter()
+        .chain(then)
+        .filter(|userid| is_usable_userid(userid) && seen.insert(userid.folded()))
+        .collect()
 }
 
 /// Whether a userid can be stored and asked for.
-pub(super) fn is_usable(userid: &UserId) -> bool {
+pub(super) fn is_usable_userid(userid: &UserId) -> bool {
     UserId::parse_existing(userid.as_str()).is_ok()
 }
 
 /// The first few, and how many more.
-pub(super) fn few(names: &[String]) -> String {
-    let listed = names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
-    match names.len().saturating_sub(NAMED) {
+pub(super) fn list_first_names(names: &[String]) -> String {
+    let listed = names.iter().take(MAX_LISTED_NAMES).cloned().collect::<Vec<_>>().join(", ");
+    match names.len().saturating_sub(MAX_LISTED_NAMES) {
         0 => listed,
         more => format!("{listed} and {more} more"),
     }

@@ -13,67 +13,67 @@ use serde::ser::SerializeStruct as _;
 use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
-use super::progress::Snapshot;
-use super::remote::Kind;
-use super::report::{Counts, Report};
+use super::progress::ProgressSnapshot;
+use super::remote::SyncKind;
+use super::report::{Counts, SyncReport};
 use crate::audit;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{ClientId, CorpId, RunId, uuid_v7};
 use crate::db::Db;
 
 /// How long a run is held without a sign of life.
-pub const LEASE: Duration = Duration::from_secs(30);
+pub const RUN_LEASE: Duration = Duration::from_secs(30);
 
 /// How long runs are kept; the last complete one for ever.
-pub const KEPT: Duration = Duration::from_secs(90 * 24 * 3600);
+pub const RUN_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// How often a request is tried again that met another one on its way into the table.
-const TRIES: usize = 10;
+const MAX_QUEUE_ATTEMPTS: usize = 10;
 
 /// Who asked for a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Cause {
+pub enum SyncCause {
     /// A schedule.
     Cron,
     /// An application, through the API.
     Api(ClientId),
     /// Somebody at the command line.
-    Command,
+    CommandLine,
     /// The first start: there was no chart yet.
-    Start,
+    FirstStart,
     /// A run whose process was killed.
-    Again,
+    KilledRun,
 }
 
-impl Cause {
+impl SyncCause {
     /// As the table writes it: a word, and of an API client its id.
-    pub fn text(&self) -> String {
+    pub fn as_text(&self) -> String {
         match self {
             Self::Cron => "cron".to_owned(),
             Self::Api(client) => format!("api:{client}"),
-            Self::Command => "command".to_owned(),
-            Self::Start => "start".to_owned(),
-            Self::Again => "again".to_owned(),
+            Self::CommandLine => "command".to_owned(),
+            Self::FirstStart => "start".to_owned(),
+            Self::KilledRun => "again".to_owned(),
         }
     }
 
     /// For the audit trail, if somebody asked; nobody did where a clock or a start did.
-    fn asker(&self) -> Option<String> {
+    fn requester(&self) -> Option<String> {
         match self {
             Self::Api(client) => Some(format!("by the API client {client}")),
-            Self::Command => Some("by command line".to_owned()),
-            Self::Cron | Self::Start | Self::Again => None,
+            Self::CommandLine => Some("by command line".to_owned()),
+            Self::Cron | Self::FirstStart | Self::KilledRun => None,
         }
     }
 }
 
 /// A run that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Request {
+pub struct SyncRequest {
     /// How thoroughly.
-    pub kind: Kind,
+    pub kind: SyncKind,
     /// By whom.
-    pub cause: Cause,
+    pub cause: SyncCause,
     /// Only say what would change.
     pub dry_run: bool,
     /// Remove however much is missing.
@@ -82,10 +82,10 @@ pub struct Request {
 
 /// What a waiting run and a new request become together: the stronger in each respect, so that nobody gets less than
 /// they asked for.
-pub const fn stronger(waiting: (Kind, bool), asked: (Kind, bool)) -> (Kind, bool) {
+pub const fn combine_requests(waiting: (SyncKind, bool), asked: (SyncKind, bool)) -> (SyncKind, bool) {
     let kind = match (waiting.0, asked.0) {
-        (Kind::Update, Kind::Update) => Kind::Update,
-        _ => Kind::Full,
+        (SyncKind::Update, SyncKind::Update) => SyncKind::Update,
+        _ => SyncKind::Full,
     };
     (kind, waiting.1 || asked.1)
 }
@@ -93,7 +93,7 @@ pub const fn stronger(waiting: (Kind, bool), asked: (Kind, bool)) -> (Kind, bool
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Status {
+pub enum SyncRunStatus {
     /// Waits for its turn.
     Queued,
     /// Somebody works on it.
@@ -106,7 +106,7 @@ pub enum Status {
     Failed,
 }
 
-impl Status {
+impl SyncRunStatus {
     /// Every one.
     pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Done, Self::Refused, Self::Failed];
 
@@ -134,11 +134,11 @@ impl Status {
 
 /// A run. Serialises as the API shows it (DESIGN §4.1).
 #[derive(Debug, Clone)]
-pub struct Run {
+pub struct SyncRun {
     /// Its id.
     pub id: RunId,
     /// How thorough it is.
-    pub kind: Kind,
+    pub kind: SyncKind,
     /// Who asked, see [`Cause::text`].
     pub cause: String,
     /// Whether it only says what would change.
@@ -146,15 +146,15 @@ pub struct Run {
     /// Whether it removes however much is missing.
     pub force: bool,
     /// Where it stands.
-    pub status: Status,
+    pub status: SyncRunStatus,
     /// Whether it read every department and every member.
     pub complete: bool,
     /// What it changed; of a rehearsal, what it would.
     pub counts: Counts,
     /// How far it is.
-    pub progress: Option<Snapshot>,
+    pub progress: Option<ProgressSnapshot>,
     /// What it says about itself.
-    pub report: Report,
+    pub report: SyncReport,
     /// Why it was refused or failed; empty otherwise.
     pub reason: String,
     /// Since when it waits.
@@ -165,7 +165,7 @@ pub struct Run {
     pub finished_at: Option<Timestamp>,
 }
 
-impl Serialize for Run {
+impl Serialize for SyncRun {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut object = serializer.serialize_struct("Run", 9)?;
         object.serialize_field("id", &self.id)?;
@@ -183,27 +183,27 @@ impl Serialize for Run {
 
 /// How a run ended.
 #[derive(Debug, Clone)]
-pub struct End {
+pub struct SyncRunEnd {
     /// One of the final ones.
-    pub status: Status,
+    pub status: SyncRunStatus,
     /// Whether every department and every member was read.
     pub complete: bool,
     /// What changed.
     pub counts: Counts,
     /// What it says about itself.
-    pub report: Report,
+    pub report: SyncReport,
     /// Why it was refused or failed.
     pub reason: String,
 }
 
-impl End {
+impl SyncRunEnd {
     /// One that came to no end.
     pub fn failed(reason: impl Into<String>) -> Self {
         Self {
-            status: Status::Failed,
+            status: SyncRunStatus::Failed,
             complete: false,
             counts: Counts::default(),
-            report: Report::default(),
+            report: SyncReport::default(),
             reason: reason.into(),
         }
     }
@@ -211,21 +211,21 @@ impl End {
 
 /// The runs of one corporation, as one process sees them. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Queue {
+pub struct SyncQueue {
     db: Db,
     corp: CorpId,
     clock: Clock,
     /// Who this process is, in the runs that it works on.
     holder: Arc<str>,
     /// Rings when this process asked for a run, so that its worker need not wait for its next look.
-    asked: Arc<Notify>,
+    worker_wakeup: Arc<Notify>,
 }
 
-impl Queue {
+impl SyncQueue {
     /// The queue of `corp`, for a process that works on runs under a name of its own.
     pub fn new(db: Db, corp: CorpId, clock: Clock) -> Self {
         let holder = format!("{} {}", std::process::id(), uuid_v7(clock.now()));
-        Self { db, corp, clock, holder: holder.into(), asked: Arc::default() }
+        Self { db, corp, clock, holder: holder.into(), worker_wakeup: Arc::default() }
     }
 
     /// Who this process is, in the runs that it works on.
@@ -238,25 +238,27 @@ impl Queue {
     ///
     /// # Errors
     /// If the database fails; then nothing was asked for.
-    pub async fn request(&self, request: &Request) -> sqlx::Result<RunId> {
+    pub async fn request(&self, request: &SyncRequest) -> sqlx::Result<RunId> {
         let mut tries = 0;
         let id = loop {
             tries += 1;
             let mut tx = self.db.write().await?;
             let now = self.clock.now();
-            match self.put(&mut tx, request, now).await {
+            match self.enqueue(&mut tx, request, now).await {
                 Ok(Some(id)) => {
                     tx.commit().await?;
                     break id;
                 }
                 // Somebody else's request or claim came first: look again.
-                Ok(None) if tries < TRIES => tx.rollback().await?,
-                Err(error) if tries < TRIES && is_taken(&error) => tx.rollback().await?,
+                Ok(None) if tries < MAX_QUEUE_ATTEMPTS => tx.rollback().await?,
+                Err(error) if tries < MAX_QUEUE_ATTEMPTS && is_unique_violation(&error) => {
+                    tx.rollback().await?
+                }
                 Ok(None) => return Err(sqlx::Error::RowNotFound),
                 Err(error) => return Err(error),
             }
         };
-        self.ring();
+        self.wake_worker();
         Ok(id)
     }
 
@@ -265,33 +267,33 @@ impl Queue {
     ///
     /// # Errors
     /// If the database fails.
-    pub(super) async fn put(
+    pub(super) async fn enqueue(
         &self,
         tx: &mut sqlx::AnyConnection,
-        request: &Request,
+        request: &SyncRequest,
         now: Timestamp,
     ) -> sqlx::Result<Option<RunId>> {
-        let id = match store::waiting(tx, &self.corp, request.dry_run).await? {
+        let id = match store::find_queued(tx, &self.corp, request.dry_run).await? {
             Some(waiting) => {
                 let before = (waiting.kind, waiting.force);
-                let both = stronger(before, (request.kind, request.force));
-                let cause = if both == before { waiting.cause.clone() } else { request.cause.text() };
-                if !store::strengthen(tx, &waiting, both, &cause).await? {
+                let both = combine_requests(before, (request.kind, request.force));
+                let cause = if both == before { waiting.cause.clone() } else { request.cause.as_text() };
+                if !store::strengthen_queued(tx, &waiting, both, &cause).await? {
                     return Ok(None);
                 }
                 waiting.id
             }
             None => {
                 let id = RunId::generate(now);
-                store::insert(tx, &self.corp, &id, request, now).await?;
+                store::insert_run(tx, &self.corp, &id, request, now).await?;
                 id
             }
         };
-        if let Some(asker) = request.cause.asker() {
+        if let Some(asker) = request.cause.requester() {
             let force = if request.force { ", forced" } else { "" };
             let dry = if request.dry_run { ", dry run" } else { "" };
             let detail = format!("{} run {id}{force}{dry}, {asker}", request.kind.as_str());
-            audit::store::insert(tx, &self.corp, &deed("allowed", detail), now).await?;
+            audit::store::insert_entry(tx, &self.corp, &audit_entry("allowed", detail), now).await?;
         }
         Ok(Some(id))
     }
@@ -301,13 +303,13 @@ impl Queue {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn claim(&self) -> sqlx::Result<Option<Run>> {
+    pub async fn claim(&self) -> sqlx::Result<Option<SyncRun>> {
         // Looked at before the write lock is asked for: nearly always there is nothing to do.
-        if !store::is_work(self.db.pool(), &self.corp, self.clock.now()).await? {
+        if !store::has_work(self.db.pool(), &self.corp, self.clock.now()).await? {
             return Ok(None);
         }
         let mut tx = self.db.write().await?;
-        match self.take(&mut tx).await {
+        match self.take_next(&mut tx).await {
             Ok(Some(run)) => {
                 tx.commit().await?;
                 Ok(run)
@@ -316,7 +318,7 @@ impl Queue {
                 tx.rollback().await?;
                 Ok(None)
             }
-            Err(error) if is_taken(&error) => {
+            Err(error) if is_unique_violation(&error) => {
                 tx.rollback().await?;
                 Ok(None)
             }
@@ -325,39 +327,45 @@ impl Queue {
     }
 
     /// `None` outside: somebody else came first, and nothing of this may stay.
-    async fn take(&self, tx: &mut sqlx::AnyConnection) -> sqlx::Result<Option<Option<Run>>> {
+    async fn take_next(&self, tx: &mut sqlx::AnyConnection) -> sqlx::Result<Option<Option<SyncRun>>> {
         let now = self.clock.now();
-        if let Some((run, lease_until)) = store::running(tx, &self.corp).await? {
+        if let Some((run, lease_until)) = store::find_running(tx, &self.corp).await? {
             if lease_until > now {
                 return Ok(None);
             }
-            const KILLED: &str =
+            const REASON_KILLED: &str =
                 "The process that worked on it ended without a word; nothing of it was published.";
-            if !store::lapse(tx, &run.id, lease_until, KILLED, now).await? {
+            if !store::end_lapsed(tx, &run.id, lease_until, REASON_KILLED, now).await? {
                 return Ok(None);
             }
             tracing::warn!(run = %run.id, "A synchronisation was cut off: its process ended without a word");
             if !run.dry_run {
-                let again = Request { kind: run.kind, cause: Cause::Again, dry_run: false, force: run.force };
-                if self.put(tx, &again, now).await?.is_none() {
+                let again = SyncRequest {
+                    kind: run.kind,
+                    cause: SyncCause::KilledRun,
+                    dry_run: false,
+                    force: run.force,
+                };
+                if self.enqueue(tx, &again, now).await?.is_none() {
                     return Ok(None);
                 }
             }
         }
-        let Some(id) = store::oldest(tx, &self.corp).await? else { return Ok(Some(None)) };
-        if !store::start(tx, &id, &self.holder, now.plus(LEASE), now).await? {
+        let Some(id) = store::find_oldest_queued(tx, &self.corp).await? else { return Ok(Some(None)) };
+        if !store::start_run(tx, &id, &self.holder, now.plus(RUN_LEASE), now).await? {
             return Ok(None);
         }
-        store::find_in(tx, &self.corp, &id).await.map(Some)
+        store::find_run_in(tx, &self.corp, &id).await.map(Some)
     }
 
     /// Says that this process still works on the run, and how far it is. `false`: it is no longer ours.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn renew(&self, id: &RunId, progress: Snapshot) -> sqlx::Result<bool> {
+    pub async fn renew(&self, id: &RunId, progress: ProgressSnapshot) -> sqlx::Result<bool> {
         let mut tx = self.db.write().await?;
-        let ours = store::renew(&mut tx, id, &self.holder, self.clock.now().plus(LEASE), progress).await?;
+        let ours =
+            store::renew_lease(&mut tx, id, &self.holder, self.clock.now().plus(RUN_LEASE), progress).await?;
         tx.commit().await?;
         Ok(ours)
     }
@@ -366,13 +374,13 @@ impl Queue {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn end(&self, id: &RunId, end: &End) -> sqlx::Result<bool> {
+    pub async fn end(&self, id: &RunId, end: &SyncRunEnd) -> sqlx::Result<bool> {
         let mut tx = self.db.write().await?;
         let now = self.clock.now();
-        let ours = store::end(&mut tx, id, &self.holder, end, now).await?;
-        if ours && end.status == Status::Refused {
+        let ours = store::end_run(&mut tx, id, &self.holder, end, now).await?;
+        if ours && end.status == SyncRunStatus::Refused {
             let detail = format!("run {id}: {}", end.reason);
-            audit::store::insert(&mut tx, &self.corp, &deed("refused", detail), now).await?;
+            audit::store::insert_entry(&mut tx, &self.corp, &audit_entry("refused", detail), now).await?;
         }
         tx.commit().await?;
         Ok(ours)
@@ -383,16 +391,18 @@ impl Queue {
     ///
     /// # Errors
     /// If the database fails; the lease then runs out.
-    pub async fn hand_back(&self, run: &Run) -> sqlx::Result<()> {
+    pub async fn hand_back(&self, run: &SyncRun) -> sqlx::Result<()> {
         let mut tries = 0;
         loop {
             tries += 1;
             let mut tx = self.db.write().await?;
-            match self.put_back(&mut tx, run).await {
+            match self.requeue_or_end(&mut tx, run).await {
                 Ok(true) => return tx.commit().await,
                 // Somebody else's request or claim came first: look again.
-                Ok(false) if tries < TRIES => tx.rollback().await?,
-                Err(error) if tries < TRIES && is_taken(&error) => tx.rollback().await?,
+                Ok(false) if tries < MAX_QUEUE_ATTEMPTS => tx.rollback().await?,
+                Err(error) if tries < MAX_QUEUE_ATTEMPTS && is_unique_violation(&error) => {
+                    tx.rollback().await?
+                }
                 Ok(false) => return Err(sqlx::Error::RowNotFound),
                 Err(error) => return Err(error),
             }
@@ -400,58 +410,58 @@ impl Queue {
     }
 
     /// `false`: the run that waited is another one now. After a unique violation the transaction is over.
-    async fn put_back(&self, tx: &mut sqlx::AnyConnection, run: &Run) -> sqlx::Result<bool> {
-        let Some(waiting) = store::waiting(tx, &self.corp, run.dry_run).await? else {
-            store::requeue(tx, &run.id, &self.holder).await?;
+    async fn requeue_or_end(&self, tx: &mut sqlx::AnyConnection, run: &SyncRun) -> sqlx::Result<bool> {
+        let Some(waiting) = store::find_queued(tx, &self.corp, run.dry_run).await? else {
+            store::requeue_run(tx, &run.id, &self.holder).await?;
             return Ok(true);
         };
-        let end = End::failed("The process stopped; the run that waited does its work.");
-        if !store::end(tx, &run.id, &self.holder, &end, self.clock.now()).await? {
+        let end = SyncRunEnd::failed("The process stopped; the run that waited does its work.");
+        if !store::end_run(tx, &run.id, &self.holder, &end, self.clock.now()).await? {
             return Ok(true);
         }
-        let both = stronger((waiting.kind, waiting.force), (run.kind, run.force));
-        store::strengthen(tx, &waiting, both, &waiting.cause).await
+        let both = combine_requests((waiting.kind, waiting.force), (run.kind, run.force));
+        store::strengthen_queued(tx, &waiting, both, &waiting.cause).await
     }
 
     /// One run; `None`: there is none of that id, or it is no longer kept.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn find(&self, id: &RunId) -> sqlx::Result<Option<Run>> {
-        store::find(&self.db, &self.corp, id).await
+    pub async fn find(&self, id: &RunId) -> sqlx::Result<Option<SyncRun>> {
+        store::find_run(&self.db, &self.corp, id).await
     }
 
     /// Up to `limit` runs, the newest first; those asked for before the run `before`.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn list(&self, limit: i64, before: Option<&RunId>) -> sqlx::Result<Vec<Run>> {
-        store::list(&self.db, &self.corp, limit, before).await
+    pub async fn list(&self, limit: i64, before: Option<&RunId>) -> sqlx::Result<Vec<SyncRun>> {
+        store::list_runs(&self.db, &self.corp, limit, before).await
     }
 
     /// Wakes this process's worker.
-    pub(super) fn ring(&self) {
-        self.asked.notify_one();
+    pub(super) fn wake_worker(&self) {
+        self.worker_wakeup.notify_one();
     }
 
     /// Waits until this process asked for a run, or `longest`.
-    pub(super) async fn until_asked(&self, longest: Duration) {
+    pub(super) async fn wait_for_request(&self, longest: Duration) {
         tokio::select! {
-            () = self.asked.notified() => {}
+            () = self.worker_wakeup.notified() => {}
             () = tokio::time::sleep(longest) => {}
         }
     }
 }
 
 /// Somebody else has it: one of the two unique indexes said so.
-pub(super) fn is_taken(error: &sqlx::Error) -> bool {
+pub(super) fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 /// An audit row about a run; it concerns no single person.
-fn deed(decision: &'static str, detail: String) -> audit::Entry {
-    audit::Entry {
-        event: audit::Event::Sync,
+fn audit_entry(decision: &'static str, detail: String) -> audit::AuditEntry {
+    audit::AuditEntry {
+        event: audit::AuditEvent::Sync,
         person: None,
         userid: String::new(),
         address: None,

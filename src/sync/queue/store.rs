@@ -3,20 +3,20 @@
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AnyPool, Executor, Row as _};
 
-use super::{End, Request, Run, Status};
+use super::{SyncRequest, SyncRun, SyncRunEnd, SyncRunStatus};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, RunId};
 use crate::db::Db;
 use crate::directory::row::{from_json, to_json};
-use crate::sync::progress::Snapshot;
-use crate::sync::remote::Kind;
+use crate::sync::progress::ProgressSnapshot;
+use crate::sync::remote::SyncKind;
 use crate::sync::report::Counts;
 
 /// A run that waits.
 #[derive(Debug, Clone)]
-pub(super) struct Waiting {
+pub(super) struct QueuedRun {
     pub(super) id: RunId,
-    pub(super) kind: Kind,
+    pub(super) kind: SyncKind,
     pub(super) force: bool,
     pub(super) cause: String,
 }
@@ -29,18 +29,18 @@ macro_rules! columns {
     };
 }
 
-fn run(row: &AnyRow) -> sqlx::Result<Run> {
+fn parse_run(row: &AnyRow) -> sqlx::Result<SyncRun> {
     let text = |column: usize| row.try_get::<String, _>(column);
     let flag = |column: usize| row.try_get::<i64, _>(column).map(|n| n != 0);
     let instant =
         |column: usize| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp::from_millis));
-    Ok(Run {
+    Ok(SyncRun {
         id: RunId::new(text(0)?),
-        kind: Kind::parse(&text(1)?),
+        kind: SyncKind::parse(&text(1)?),
         cause: text(2)?,
         dry_run: flag(3)?,
         force: flag(4)?,
-        status: Status::parse(&text(5)?),
+        status: SyncRunStatus::parse(&text(5)?),
         complete: flag(6)?,
         counts: from_json("sync_runs.counts", &text(7)?)?,
         progress: from_json("sync_runs.progress", &text(8)?)?,
@@ -53,7 +53,7 @@ fn run(row: &AnyRow) -> sqlx::Result<Run> {
 }
 
 /// Whether somebody should look closer: a run waits while nobody works on one, or one was cut off.
-pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
+pub(super) async fn has_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let rows = sqlx::query(
         // Two literals, so that each is found by its index: this is asked every second.
         "SELECT status, lease_until FROM sync_runs WHERE corp_id = $1 AND status = 'queued' \
@@ -65,7 +65,7 @@ pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sq
     let mut waits = false;
     for row in rows {
         let status: String = row.try_get(0)?;
-        if Status::parse(&status) == Status::Running {
+        if SyncRunStatus::parse(&status) == SyncRunStatus::Running {
             return Ok(Timestamp::from_millis(row.try_get(1)?) <= now);
         }
         waits = true;
@@ -74,11 +74,11 @@ pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sq
 }
 
 /// The run that waits; of rehearsals, if `dry_run`.
-pub(super) async fn waiting(
+pub(super) async fn find_queued(
     tx: &mut AnyConnection,
     corp: &CorpId,
     dry_run: bool,
-) -> sqlx::Result<Option<Waiting>> {
+) -> sqlx::Result<Option<QueuedRun>> {
     let row = sqlx::query(
         "SELECT id, kind, forced, cause FROM sync_runs \
          WHERE corp_id = $1 AND status = 'queued' AND dry_run = $2",
@@ -88,19 +88,19 @@ pub(super) async fn waiting(
     .fetch_optional(tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    Ok(Some(Waiting {
+    Ok(Some(QueuedRun {
         id: RunId::new(row.try_get::<String, _>(0)?),
-        kind: Kind::parse(&row.try_get::<String, _>(1)?),
+        kind: SyncKind::parse(&row.try_get::<String, _>(1)?),
         force: row.try_get::<i64, _>(2)? != 0,
         cause: row.try_get(3)?,
     }))
 }
 
 /// Makes a run that waits as strong as said; `false`: it waits no longer, or somebody else made it stronger meanwhile.
-pub(super) async fn strengthen(
+pub(super) async fn strengthen_queued(
     tx: &mut AnyConnection,
-    was: &Waiting,
-    (kind, force): (Kind, bool),
+    was: &QueuedRun,
+    (kind, force): (SyncKind, bool),
     cause: &str,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
@@ -119,11 +119,11 @@ pub(super) async fn strengthen(
 }
 
 /// Queues a run; a unique violation if one waits.
-pub(super) async fn insert(
+pub(super) async fn insert_run(
     tx: &mut AnyConnection,
     corp: &CorpId,
     id: &RunId,
-    request: &Request,
+    request: &SyncRequest,
     now: Timestamp,
 ) -> sqlx::Result<()> {
     sqlx::query(
@@ -134,7 +134,7 @@ pub(super) async fn insert(
     .bind(id.as_str())
     .bind(corp.as_str())
     .bind(request.kind.as_str())
-    .bind(request.cause.text())
+    .bind(request.cause.as_text())
     .bind(i64::from(request.dry_run))
     .bind(i64::from(request.force))
     .bind(now.millis())
@@ -145,13 +145,16 @@ pub(super) async fn insert(
 }
 
 /// The run that is worked on, and until when it is held.
-pub(super) async fn running(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<Option<(Run, Timestamp)>> {
+pub(super) async fn find_running(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+) -> sqlx::Result<Option<(SyncRun, Timestamp)>> {
     let row = sqlx::query(concat!(columns!(), "WHERE corp_id = $1 AND status = 'running'"))
         .bind(corp.as_str())
         .fetch_optional(&mut *tx)
         .await?;
     let Some(row) = row else { return Ok(None) };
-    let found = run(&row)?;
+    let found = parse_run(&row)?;
     let lease: Option<i64> =
         sqlx::query("SELECT lease_until FROM sync_runs WHERE id = $1 AND status = 'running'")
             .bind(found.id.as_str())
@@ -163,7 +166,7 @@ pub(super) async fn running(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Resu
 }
 
 /// Ends a run whose lease is over; `false`: it was renewed or ended meanwhile.
-pub(super) async fn lapse(
+pub(super) async fn end_lapsed(
     tx: &mut AnyConnection,
     id: &RunId,
     lease_until: Timestamp,
@@ -184,7 +187,7 @@ pub(super) async fn lapse(
 }
 
 /// The run that has waited longest.
-pub(super) async fn oldest(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<Option<RunId>> {
+pub(super) async fn find_oldest_queued(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<Option<RunId>> {
     let row = sqlx::query(
         "SELECT id FROM sync_runs WHERE corp_id = $1 AND status = 'queued' ORDER BY requested_at, id LIMIT 1",
     )
@@ -195,7 +198,7 @@ pub(super) async fn oldest(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Resul
 }
 
 /// Takes a run that waits; `false`: somebody else has it. A unique violation if another one is worked on.
-pub(super) async fn start(
+pub(super) async fn start_run(
     tx: &mut AnyConnection,
     id: &RunId,
     holder: &str,
@@ -216,12 +219,12 @@ pub(super) async fn start(
 }
 
 /// Lengthens the lease; `false`: the run is not `holder`'s.
-pub(super) async fn renew(
+pub(super) async fn renew_lease(
     tx: &mut AnyConnection,
     id: &RunId,
     holder: &str,
     lease_until: Timestamp,
-    progress: Snapshot,
+    progress: ProgressSnapshot,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "UPDATE sync_runs SET lease_until = $3, progress = $4 \
@@ -241,11 +244,11 @@ pub(super) async fn renew(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn end(
+pub async fn end_run(
     tx: &mut AnyConnection,
     id: &RunId,
     holder: &str,
-    end: &End,
+    end: &SyncRunEnd,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
@@ -267,7 +270,7 @@ pub async fn end(
 }
 
 /// Lets a run of `holder`'s wait again; a unique violation if another one waits.
-pub(super) async fn requeue(tx: &mut AnyConnection, id: &RunId, holder: &str) -> sqlx::Result<()> {
+pub(super) async fn requeue_run(tx: &mut AnyConnection, id: &RunId, holder: &str) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE sync_runs SET status = 'queued', holder = '', lease_until = 0, started_at = NULL, progress = 'null' \
          WHERE id = $1 AND status = 'running' AND holder = $2",
@@ -283,25 +286,29 @@ pub(super) async fn requeue(tx: &mut AnyConnection, id: &RunId, holder: &str) ->
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find(db: &Db, corp: &CorpId, id: &RunId) -> sqlx::Result<Option<Run>> {
-    find_with(db.pool(), corp, id).await
+pub async fn find_run(db: &Db, corp: &CorpId, id: &RunId) -> sqlx::Result<Option<SyncRun>> {
+    query_run(db.pool(), corp, id).await
 }
 
-pub(super) async fn find_in(tx: &mut AnyConnection, corp: &CorpId, id: &RunId) -> sqlx::Result<Option<Run>> {
-    find_with(tx, corp, id).await
+pub(super) async fn find_run_in(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    id: &RunId,
+) -> sqlx::Result<Option<SyncRun>> {
+    query_run(tx, corp, id).await
 }
 
-async fn find_with<'c>(
+async fn query_run<'c>(
     executor: impl Executor<'c, Database = Any>,
     corp: &CorpId,
     id: &RunId,
-) -> sqlx::Result<Option<Run>> {
+) -> sqlx::Result<Option<SyncRun>> {
     sqlx::query(concat!(columns!(), "WHERE corp_id = $1 AND id = $2"))
         .bind(corp.as_str())
         .bind(id.as_str())
         .fetch_optional(executor)
         .await?
-        .map(|row| run(&row))
+        .map(|row| parse_run(&row))
         .transpose()
 }
 
@@ -309,12 +316,12 @@ async fn find_with<'c>(
 ///
 /// # Errors
 /// If the database fails.
-pub(super) async fn list(
+pub(super) async fn list_runs(
     db: &Db,
     corp: &CorpId,
     limit: i64,
     before: Option<&RunId>,
-) -> sqlx::Result<Vec<Run>> {
+) -> sqlx::Result<Vec<SyncRun>> {
     sqlx::query(concat!(columns!(), "WHERE corp_id = $1 AND ($2 = '' OR id < $2) ORDER BY id DESC LIMIT $3"))
         .bind(corp.as_str())
         .bind(before.map_or("", |id| id.as_str()))
@@ -322,7 +329,7 @@ pub(super) async fn list(
         .fetch_all(db.pool())
         .await?
         .iter()
-        .map(run)
+        .map(parse_run)
         .collect()
 }
 
@@ -330,7 +337,7 @@ pub(super) async fn list(
 ///
 /// # Errors
 /// If the database fails.
-pub async fn latest(db: &Db, corp: &CorpId, limit: i64) -> sqlx::Result<Vec<Run>> {
+pub async fn list_latest_runs(db: &Db, corp: &CorpId, limit: i64) -> sqlx::Result<Vec<SyncRun>> {
     sqlx::query(concat!(
         columns!(),
         "WHERE corp_id = $1 AND dry_run = 0 AND status IN ('done', 'refused', 'failed') \
@@ -341,7 +348,7 @@ pub async fn latest(db: &Db, corp: &CorpId, limit: i64) -> sqlx::Result<Vec<Run>
     .fetch_all(db.pool())
     .await?
     .iter()
-    .map(run)
+    .map(parse_run)
     .collect()
 }
 
@@ -349,7 +356,7 @@ pub async fn latest(db: &Db, corp: &CorpId, limit: i64) -> sqlx::Result<Vec<Run>
 ///
 /// # Errors
 /// If the database fails.
-pub async fn delete_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
+pub async fn delete_runs_before(db: &Db, before: Timestamp, limit: i64) -> sqlx::Result<u64> {
     let mut tx = db.write().await?;
     let done = sqlx::query(
         "DELETE FROM sync_runs WHERE id IN (\
@@ -379,7 +386,7 @@ pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId)
 }
 
 /// When a schedule last fired; `None`: it was never looked at.
-pub(in crate::sync) async fn last_fired(
+pub(in crate::sync) async fn find_last_fired(
     db: &Db,
     corp: &CorpId,
     name: &str,
@@ -394,7 +401,7 @@ pub(in crate::sync) async fn last_fired(
 }
 
 /// Begins a schedule: it first fires after `at`.
-pub(in crate::sync) async fn begin_schedule(
+pub(in crate::sync) async fn insert_schedule(
     tx: &mut AnyConnection,
     corp: &CorpId,
     name: &str,
@@ -413,7 +420,7 @@ pub(in crate::sync) async fn begin_schedule(
 }
 
 /// Lets a schedule fire that last fired at `last`; `false`: another replica did it.
-pub(in crate::sync) async fn fire(
+pub(in crate::sync) async fn advance_schedule(
     tx: &mut AnyConnection,
     corp: &CorpId,
     name: &str,
@@ -432,7 +439,7 @@ pub(in crate::sync) async fn fire(
 }
 
 /// How many questions wait for a human.
-pub async fn open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
+pub async fn count_open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
     sqlx::query("SELECT COUNT(*) FROM conflicts WHERE corp_id = $1 AND state = 'open'")
         .bind(corp.as_str())
         .fetch_one(db.pool())

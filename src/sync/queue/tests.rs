@@ -4,36 +4,36 @@ use super::*;
 
 #[test]
 fn two_requests_become_one_that_does_what_both_asked_for() {
-    let (update, full) = ((Kind::Update, false), (Kind::Full, false));
-    let forced = (Kind::Update, true);
-    assert_eq!(stronger(update, update), update);
-    assert_eq!(stronger(update, full), full);
-    assert_eq!(stronger(full, update), full);
-    assert_eq!(stronger(full, forced), (Kind::Full, true));
-    assert_eq!(stronger(forced, update), forced);
+    let (update, full) = ((SyncKind::Update, false), (SyncKind::Full, false));
+    let forced = (SyncKind::Update, true);
+    assert_eq!(combine_requests(update, update), update);
+    assert_eq!(combine_requests(update, full), full);
+    assert_eq!(combine_requests(full, update), full);
+    assert_eq!(combine_requests(full, forced), (SyncKind::Full, true));
+    assert_eq!(combine_requests(forced, update), forced);
 }
 
 #[test]
 fn a_word_that_nobody_wrote_is_a_run_that_failed() {
-    for status in Status::ALL {
-        assert_eq!(Status::parse(status.as_str()), status);
+    for status in SyncRunStatus::ALL {
+        assert_eq!(SyncRunStatus::parse(status.as_str()), status);
     }
-    assert_eq!(Status::parse("exploded"), Status::Failed);
+    assert_eq!(SyncRunStatus::parse("exploded"), SyncRunStatus::Failed);
 }
 
 #[test]
 fn a_run_shows_what_the_api_promises_and_nothing_else() {
-    let run = Run {
+    let run = SyncRun {
         id: RunId::new("r"),
-        kind: Kind::Full,
+        kind: SyncKind::Full,
         cause: "api:oa".to_owned(),
         dry_run: false,
         force: false,
-        status: Status::Refused,
+        status: SyncRunStatus::Refused,
         complete: true,
         counts: Counts::default(),
         progress: None,
-        report: Report::default(),
+        report: SyncReport::default(),
         reason: "too many".to_owned(),
         requested_at: Timestamp::from_millis(0),
         started_at: Some(Timestamp::from_millis(1_795_334_400_000)),

@@ -1,17 +1,19 @@
 //! The errcodes that sending, recalling and uploading meet, and other words for those that sign-in meets too
 //! (documents 90236, 90253, 94867, 90313).
 
-use super::{APPLICATION, APPLICATIONS, ErrcodeText, SECRET, VISIBLE_RANGE, meaning};
+use super::{
+    APPLICATION_PAGE, APPLICATIONS_PAGE, ErrcodeText, SECRET_PAGE, VISIBLE_RANGE_PAGE, explain_errcode,
+};
 
 /// What `code` means where a message was refused: as [`meaning`], in words about messages and not about signing in.
-pub fn meaning_for_message(code: i64) -> Option<ErrcodeText> {
+pub fn explain_message_errcode(code: i64) -> Option<ErrcodeText> {
     let (zh, en, remedy_zh, remedy_en, console) = match code {
         40003 | 46004 | 60111 | 301_021 => (
             "收件人的 userid 不存在、已离职，或不在应用的可见范围内；企业微信不作区分。",
             "A recipient's userid does not exist, has left, or is not in the visible range; WeCom does not say which.",
             "若该成员在职，请在「应用管理 → 应用 → 可见范围」加入该成员或其部门；已离职的成员收不到消息。",
             "If the person works here, add the member or the department in 「应用管理 → 应用 → 可见范围」; somebody who left gets no messages.",
-            Some(VISIBLE_RANGE),
+            Some(VISIBLE_RANGE_PAGE),
         ),
         45009 => (
             "发送消息超过企业微信的频率限制。",
@@ -25,22 +27,22 @@ pub fn meaning_for_message(code: i64) -> Option<ErrcodeText> {
             "This secret may not send messages; perhaps it is the 通讯录同步 one.",
             "把「应用管理 → 应用 → Secret」填入 wecom.app_secret。",
             "Enter 「应用管理 → 应用 → Secret」 as wecom.app_secret.",
-            Some(SECRET),
+            Some(SECRET_PAGE),
         ),
         50003 => (
             "应用已停用，无法发送消息。",
             "The application is disabled and cannot send.",
             "在「应用管理」启用该应用；保留的消息随后会自动发送。",
             "Enable it in 「应用管理」; messages that were kept then go out by themselves.",
-            Some(APPLICATIONS),
+            Some(APPLICATIONS_PAGE),
         ),
-        _ => return meaning(code),
+        _ => return explain_errcode(code),
     };
     Some(ErrcodeText { zh, en, remedy_zh, remedy_en, console })
 }
 
 /// The rows that nobody meets at sign-in.
-pub(super) fn only_here(code: i64) -> Option<ErrcodeText> {
+pub(super) fn explain_message_only_errcode(code: i64) -> Option<ErrcodeText> {
     let (zh, en, remedy_zh, remedy_en, console) = match code {
         40004 | 40005 => (
             "文件的类型不被接受。",
@@ -138,7 +140,7 @@ pub(super) fn only_here(code: i64) -> Option<ErrcodeText> {
             "The request has no agentid.",
             "把「应用管理 → 应用」中的 AgentId 填入 wecom.agent_id；若已填写，请检查中间的代理。",
             "Enter the AgentId of 「应用管理 → 应用」 as wecom.agent_id; if it is there, check the proxy in between.",
-            Some(APPLICATION),
+            Some(APPLICATION_PAGE),
         ),
         42014..=42020 => (
             "卡片的 task_id 或按钮不正确，或卡片由其他应用发出。",
@@ -194,7 +196,7 @@ pub(super) fn only_here(code: i64) -> Option<ErrcodeText> {
             "The member does not exist or is not in the visible range.",
             "若该成员在职，请在「应用管理 → 应用 → 可见范围」加入该成员或其部门。",
             "If the person works here, add the member or the department in 「应用管理 → 应用 → 可见范围」.",
-            Some(VISIBLE_RANGE),
+            Some(VISIBLE_RANGE_PAGE),
         ),
         60140 => (
             "卡片的 response_code 无效、已使用或已超过 72 小时。",
@@ -215,7 +217,7 @@ pub(super) fn only_here(code: i64) -> Option<ErrcodeText> {
             "Every recipient is invalid or outside the visible range.",
             "在「应用管理 → 应用 → 可见范围」加入这些成员或其部门；已离职的成员收不到消息。",
             "Add these members or their departments in 「应用管理 → 应用 → 可见范围」; somebody who left gets no messages.",
-            Some(VISIBLE_RANGE),
+            Some(VISIBLE_RANGE_PAGE),
         ),
         82002 | 82003 => (
             "一次发送的部门或标签超过 100 个。",
@@ -251,18 +253,19 @@ mod tests {
             301_021, 701_008, 2_000_002,
         ];
         for code in known {
-            assert!(meaning_for_message(code).is_some() && meaning(code).is_some(), "{code}");
+            assert!(explain_message_errcode(code).is_some() && explain_errcode(code).is_some(), "{code}");
         }
-        assert_eq!(meaning_for_message(987_654), None);
+        assert_eq!(explain_message_errcode(987_654), None);
     }
 
     #[test]
     fn words_about_a_message_speak_of_nobody_signing_in() {
-        let others =
-            (-10..100_000).chain([301_021]).filter(|code| meaning_for_message(*code) != meaning(*code));
+        let others = (-10..100_000)
+            .chain([301_021])
+            .filter(|code| explain_message_errcode(*code) != explain_errcode(*code));
         let mut count = 0;
         for code in others {
-            let Some(text) = meaning_for_message(code) else { continue };
+            let Some(text) = explain_message_errcode(code) else { continue };
             for words in [text.zh, text.remedy_zh, text.en, text.remedy_en] {
                 assert!(!words.contains("登录") && !words.contains("sign"), "{code}: {words}");
                 assert!(words.ends_with(['。', '.']), "{code}: {words}");

@@ -4,9 +4,11 @@ use tokio::task::JoinSet;
 
 use super::*;
 use crate::wecom::server::Reply;
-use crate::wecom::tests::{client, clock, impatient, in_time, soon, wecom};
+use crate::wecom::tests::{
+    client_with_short_timeouts, start_fake_wecom, test_client, test_clock, test_deadline, within_time_limit,
+};
 
-const TAKEN: &str =
+const UPLOAD_ANSWER: &str =
     r#"{"errcode":0,"errmsg":"","type":"file","media_id":"MEDIA1","created_at":"1380000000"}"#;
 
 fn report(file_name: &str) -> Upload<'_> {
@@ -20,11 +22,14 @@ fn report(file_name: &str) -> Upload<'_> {
 
 #[tokio::test]
 async fn a_file_goes_out_as_one_part_with_its_chinese_name_as_it_is() {
-    let server = wecom(|_, _| Reply::json(TAKEN)).await;
-    let media = client(&server, &clock()).upload_media(report("工资 2026.pdf"), soon()).await.unwrap();
+    let server = start_fake_wecom(|_, _| Reply::json(UPLOAD_ANSWER)).await;
+    let media = test_client(&server, &test_clock())
+        .upload_media(report("工资 2026.pdf"), test_deadline())
+        .await
+        .unwrap();
     assert_eq!(media.media_id, "MEDIA1");
     assert_eq!(media.created_at, Timestamp::from_millis(1_380_000_000_000));
-    let asked = &server.asked(API)[0];
+    let asked = &server.requests(UPLOAD_API)[0];
     assert_eq!((asked.method.as_str(), asked.param("type")), ("POST", Some("file")));
     let boundary =
         asked.header("content-type").unwrap().strip_prefix("multipart/form-data; boundary=").unwrap();
@@ -49,11 +54,11 @@ fn no_name_and_no_media_type_ends_the_header_it_stands_in() {
         ("", "file"),
         ("  ", "file"),
     ] {
-        assert_eq!(file_name(name), safe, "{name:?}");
+        assert_eq!(escape_file_name(name), safe, "{name:?}");
     }
-    assert_eq!(content_type("text/plain; charset=utf-8"), "text/plain; charset=utf-8");
+    assert_eq!(valid_content_type("text/plain; charset=utf-8"), "text/plain; charset=utf-8");
     for odd in ["", "pdf", "a/b\r\nX: 1", "图/片"] {
-        assert_eq!(content_type(odd), "application/octet-stream", "{odd:?}");
+        assert_eq!(valid_content_type(odd), "application/octet-stream", "{odd:?}");
     }
 }
 
@@ -69,8 +74,9 @@ async fn the_date_is_read_as_text_or_number_or_from_the_answers_own() {
         ("9223372036854775807", today),
     ] {
         let body = format!(r#"{{"errcode":0,"media_id":"MEDIA1","created_at":{created_at}}}"#);
-        let server = wecom(move |_, _| Reply::json(&body)).await;
-        let media = client(&server, &clock()).upload_media(report("a.pdf"), soon()).await.unwrap();
+        let server = start_fake_wecom(move |_, _| Reply::json(&body)).await;
+        let media =
+            test_client(&server, &test_clock()).upload_media(report("a.pdf"), test_deadline()).await.unwrap();
         let apart = media.created_at.since(expected).max(expected.since(media.created_at));
         assert!(apart < Duration::from_secs(30), "{created_at}: {media:?}");
     }
@@ -83,27 +89,30 @@ async fn a_refused_file_says_why_and_is_not_sent_again() {
         (Reply::errcode(-1), Some(-1)),
         (Reply::json(r#"{"errcode":0,"created_at":1380000000}"#), None),
     ] {
-        let server = wecom(move |_, _| reply.clone()).await;
-        let error = client(&server, &clock()).upload_media(report("a.pdf"), soon()).await.unwrap_err();
-        assert_eq!((error.code(), server.count(API)), (code, 1), "{error}");
+        let server = start_fake_wecom(move |_, _| reply.clone()).await;
+        let error = test_client(&server, &test_clock())
+            .upload_media(report("a.pdf"), test_deadline())
+            .await
+            .unwrap_err();
+        assert_eq!((error.code(), server.request_count(UPLOAD_API)), (code, 1), "{error}");
     }
 }
 
 #[tokio::test]
 async fn two_files_are_on_their_way_at_once_and_messages_pass_them() {
-    let server = wecom(|asked, _| match asked.api.as_str() {
-        API => Reply::Hang,
+    let server = start_fake_wecom(|asked, _| match asked.api.as_str() {
+        UPLOAD_API => Reply::Hang,
         _ => Reply::json(r#"{"errcode":0,"msgid":"M1"}"#),
     })
     .await;
-    let client = impatient(&server, &clock());
+    let client = client_with_short_timeouts(&server, &test_clock());
     let mut uploads = JoinSet::new();
     for _ in 0..4 {
         let client = client.clone();
-        uploads.spawn(async move { client.upload_media(report("a.pdf"), soon()).await.is_err() });
+        uploads.spawn(async move { client.upload_media(report("a.pdf"), test_deadline()).await.is_err() });
     }
-    server.until_asked(API, 2).await;
-    assert!(client.send_message("{}", soon()).await.is_ok());
-    assert_eq!(server.count(API), 2);
-    assert!(in_time(uploads.join_all()).await.into_iter().all(|failed| failed));
+    server.until_asked(UPLOAD_API, 2).await;
+    assert!(client.send_message("{}", test_deadline()).await.is_ok());
+    assert_eq!(server.request_count(UPLOAD_API), 2);
+    assert!(within_time_limit(uploads.join_all()).await.into_iter().all(|failed| failed));
 }

@@ -5,19 +5,26 @@ use std::time::Duration;
 use tokio::task::JoinSet;
 
 use super::*;
-use crate::wecom::server::{Reply, Server};
-use crate::wecom::tests::{client, clock, impatient, in_time, settings, soon, wecom};
+use crate::wecom::server::{FakeWecom, Reply};
+use crate::wecom::tests::{
+    client_with_short_timeouts, start_fake_wecom, test_client, test_clock, test_deadline, test_settings,
+    within_time_limit,
+};
 
 /// Bytes that a JSON library would write differently.
-const BODY: &str = "{ \"touser\":\"zhangsan|LiSi\",\"agentid\" : 1000002,\"text\":{\"content\":\"\\u4f60好\\/\"},\
+const MESSAGE_BODY: &str = "{ \"touser\":\"zhangsan|LiSi\",\"agentid\" : 1000002,\"text\":{\"content\":\"\\u4f60好\\/\"},\
                     \"enable_duplicate_check\":1}";
-const SENT: &str = r#"{"errcode":0,"errmsg":"ok","invaliduser":"","msgid":"M1"}"#;
+const SEND_ANSWER: &str = r#"{"errcode":0,"errmsg":"ok","invaliduser":"","msgid":"M1"}"#;
 
 /// What sending ends with when WeCom answers so, and how often it was asked.
-async fn ends(reply: Reply) -> (Error, usize) {
-    let server = wecom(move |_, _| reply.clone()).await;
-    let error = in_time(impatient(&server, &clock()).send_message(BODY, soon())).await.unwrap_err();
-    (error, server.count(SEND))
+async fn send_error(reply: Reply) -> (WecomError, usize) {
+    let server = start_fake_wecom(move |_, _| reply.clone()).await;
+    let error = within_time_limit(
+        client_with_short_timeouts(&server, &test_clock()).send_message(MESSAGE_BODY, test_deadline()),
+    )
+    .await
+    .unwrap_err();
+    (error, server.request_count(SEND_API))
 }
 
 mod sending {
@@ -25,24 +32,25 @@ mod sending {
 
     #[tokio::test]
     async fn a_message_goes_out_byte_for_byte() {
-        let server = wecom(|_, _| Reply::json(SENT)).await;
-        let client = client(&server, &clock());
+        let server = start_fake_wecom(|_, _| Reply::json(SEND_ANSWER)).await;
+        let client = test_client(&server, &test_clock());
         for _ in 0..2 {
-            let sent = client.send_message(BODY, soon()).await.unwrap();
+            let sent = client.send_message(MESSAGE_BODY, test_deadline()).await.unwrap();
             assert_eq!(sent.msgid.as_deref(), Some("M1"));
         }
-        let asked = server.asked(SEND);
-        assert!(asked.iter().all(|a| a.body == BODY && a.method == "POST"));
+        let asked = server.requests(SEND_API);
+        assert!(asked.iter().all(|a| a.body == MESSAGE_BODY && a.method == "POST"));
         assert_eq!(asked[0].header("content-type"), Some("application/json"));
         assert_eq!(asked[0].param("access_token"), Some("T0KEN1"));
-        assert_eq!(server.asked("gettoken")[0].param("corpsecret"), Some("S3CRETapp"));
+        assert_eq!(server.requests("gettoken")[0].param("corpsecret"), Some("S3CRETapp"));
     }
 
     #[tokio::test]
     async fn whoever_got_nothing_is_named_in_a_success() {
         let answer = std::fs::read("tests/data/wecom/message_send_partial.json").unwrap();
-        let server = wecom(move |_, _| Reply::Body(answer.clone())).await;
-        let sent = client(&server, &clock()).send_message(BODY, soon()).await.unwrap();
+        let server = start_fake_wecom(move |_, _| Reply::Body(answer.clone())).await;
+        let sent =
+            test_client(&server, &test_clock()).send_message(MESSAGE_BODY, test_deadline()).await.unwrap();
         assert_eq!(sent.invaliduser, ["userid1", "userid2"]);
         assert_eq!(sent.unlicenseduser, ["userid3", "userid4"]);
         assert_eq!(sent.response_code.as_deref(), Some("xyzxyz"));
@@ -51,7 +59,7 @@ mod sending {
     #[tokio::test]
     async fn wecom_being_busy_is_told_to_the_sender_and_nothing_repeated() {
         for code in [-1, 6000, 45033, 45009] {
-            let (error, asked) = ends(Reply::errcode(code)).await;
+            let (error, asked) = send_error(Reply::errcode(code)).await;
             assert_eq!((error.code(), asked), (Some(code), 1), "{error}");
             assert!(!error.may_have_worked(), "{error}");
         }
@@ -60,43 +68,51 @@ mod sending {
     #[tokio::test]
     async fn a_refused_token_is_renewed_once_and_the_same_bytes_sent_once_more() {
         for code in [40014, 42001, 40001] {
-            let server = wecom(move |_, before| match before {
+            let server = start_fake_wecom(move |_, before| match before {
                 0 => Reply::errcode(code),
-                _ => Reply::json(SENT),
+                _ => Reply::json(SEND_ANSWER),
             })
             .await;
-            assert!(client(&server, &clock()).send_message(BODY, soon()).await.is_ok());
-            let asked = server.asked(SEND);
-            assert_eq!(asked.iter().map(|a| a.body.as_str()).collect::<Vec<_>>(), [BODY, BODY]);
+            assert!(
+                test_client(&server, &test_clock()).send_message(MESSAGE_BODY, test_deadline()).await.is_ok()
+            );
+            let asked = server.requests(SEND_API);
+            assert_eq!(
+                asked.iter().map(|a| a.body.as_str()).collect::<Vec<_>>(),
+                [MESSAGE_BODY, MESSAGE_BODY]
+            );
             assert_eq!(asked[1].param("access_token"), Some("T0KEN2"));
 
-            let server = wecom(move |_, _| Reply::errcode(code)).await;
-            let error = client(&server, &clock()).send_message(BODY, soon()).await.unwrap_err();
-            assert_eq!((server.count(SEND), server.count("gettoken")), (2, 2));
-            assert_eq!(SendRefusal::of(&error), Some(SendRefusal::Administrator), "{error}");
+            let server = start_fake_wecom(move |_, _| Reply::errcode(code)).await;
+            let error = test_client(&server, &test_clock())
+                .send_message(MESSAGE_BODY, test_deadline())
+                .await
+                .unwrap_err();
+            assert_eq!((server.request_count(SEND_API), server.request_count("gettoken")), (2, 2));
+            assert_eq!(SendRefusal::from_error(&error), Some(SendRefusal::NeedsAdministrator), "{error}");
         }
     }
 
     #[tokio::test]
     async fn an_answer_that_does_not_say_so_is_no_success() {
         for body in ["{}", r#"{"status":"ok"}"#, r#"{"errcode":null,"msgid":null}"#] {
-            let (error, _) = ends(Reply::json(body)).await;
-            assert!(matches!(error, Error::Unreadable { .. }), "{body}: {error}");
+            let (error, _) = send_error(Reply::json(body)).await;
+            assert!(matches!(error, WecomError::Unreadable { .. }), "{body}: {error}");
             assert!(error.may_have_worked());
         }
     }
 
     #[tokio::test]
     async fn every_send_is_counted_by_how_it_ended() {
-        let server = wecom(|_, before| match before {
-            0 => Reply::json(SENT),
+        let server = start_fake_wecom(|_, before| match before {
+            0 => Reply::json(SEND_ANSWER),
             1 => Reply::errcode(81013),
             _ => Reply::Hang,
         })
         .await;
-        let client = impatient(&server, &clock());
+        let client = client_with_short_timeouts(&server, &test_clock());
         for _ in 0..3 {
-            let _ = in_time(client.send_message(BODY, soon())).await;
+            let _ = within_time_limit(client.send_message(MESSAGE_BODY, test_deadline())).await;
         }
         let mut registry = prometheus_client::registry::Registry::default();
         client.metrics().register(&mut registry);
@@ -110,20 +126,23 @@ mod sending {
 
     #[tokio::test]
     async fn a_message_is_recalled_by_its_id() {
-        let server = wecom(|_, before| match before {
+        let server = start_fake_wecom(|_, before| match before {
             0 => Reply::json(r#"{"errcode":0,"errmsg":"ok"}"#),
             1 => Reply::errcode(42052),
             2 => Reply::errcode(-1),
             _ => Reply::json("{}"),
         })
         .await;
-        let client = client(&server, &clock());
-        assert_eq!(client.recall_message("M\"1", soon()).await, Ok(()));
-        assert_eq!(server.asked(RECALL)[0].body, r#"{"msgid":"M\"1"}"#);
-        assert_eq!(client.recall_message("M1", soon()).await.unwrap_err().code(), Some(42052));
-        assert_eq!(client.recall_message("M1", soon()).await.unwrap_err().code(), Some(-1));
-        assert!(matches!(client.recall_message("M1", soon()).await, Err(Error::Unreadable { .. })));
-        assert_eq!(server.count(RECALL), 4);
+        let client = test_client(&server, &test_clock());
+        assert_eq!(client.recall_message("M\"1", test_deadline()).await, Ok(()));
+        assert_eq!(server.requests(RECALL_API)[0].body, r#"{"msgid":"M\"1"}"#);
+        assert_eq!(client.recall_message("M1", test_deadline()).await.unwrap_err().code(), Some(42052));
+        assert_eq!(client.recall_message("M1", test_deadline()).await.unwrap_err().code(), Some(-1));
+        assert!(matches!(
+            client.recall_message("M1", test_deadline()).await,
+            Err(WecomError::Unreadable { .. })
+        ));
+        assert_eq!(server.request_count(RECALL_API), 4);
     }
 }
 
@@ -133,21 +152,23 @@ mod lanes {
 
     #[tokio::test]
     async fn messages_have_ten_places_and_with_a_fetch_twelve_and_leave_four_to_those_who_sign_in() {
-        let server = wecom(|asked, _| match asked.api.as_str() {
-            SEND | "user/list" => Reply::Hang,
+        let server = start_fake_wecom(|asked, _| match asked.api.as_str() {
+            SEND_API | "user/list" => Reply::Hang,
             _ => Reply::json(r#"{"errcode":0,"userid":"zhangsan","status":1}"#),
         })
         .await;
-        let client = client(&server, &clock());
+        let client = test_client(&server, &test_clock());
         let mut behind = JoinSet::new();
         for _ in 0..30 {
             let client = client.clone();
-            behind.spawn(async move { client.send_message(BODY, soon()).await.is_ok() });
+            behind.spawn(async move { client.send_message(MESSAGE_BODY, test_deadline()).await.is_ok() });
         }
-        server.until_asked(SEND, 10).await;
+        server.until_asked(SEND_API, 10).await;
         for department in 1..=20 {
             let client = client.clone();
-            behind.spawn(async move { client.members_of(SecretKind::App, department, soon()).await.is_ok() });
+            behind.spawn(async move {
+                client.members_of(SecretKind::App, department, test_deadline()).await.is_ok()
+            });
         }
         server.until_asked("user/list", 2).await;
         let mut people = JoinSet::new();
@@ -155,17 +176,17 @@ mod lanes {
             let (client, soon) = (client.clone(), Deadline::after(Duration::from_secs(5)));
             people.spawn(async move { client.member(&UserId::new("zhangsan"), soon).await.is_ok() });
         }
-        assert!(in_time(people.join_all()).await.into_iter().all(|ok| ok));
-        assert_eq!((server.count(SEND), server.count("user/list")), (10, 2));
+        assert!(within_time_limit(people.join_all()).await.into_iter().all(|ok| ok));
+        assert_eq!((server.request_count(SEND_API), server.request_count("user/list")), (10, 2));
     }
 }
 
 mod doubt {
     use super::*;
-    use crate::wecom::exchange::{Exchange, Limits};
+    use crate::wecom::exchange::{CallTimeouts, Exchange};
 
-    const fn request() -> Request<'static> {
-        Request { api: SEND, query: &[], body: None, lane: Lane::Message }
+    const fn request() -> WecomRequest<'static> {
+        WecomRequest { api: SEND_API, query: &[], body: None, class: CallClass::Message }
     }
 
     #[tokio::test]
@@ -177,24 +198,26 @@ mod doubt {
             Reply::Raw(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"errcode\":0".to_vec()),
             Reply::Raw(b"SSH-2.0-x\r\n".to_vec()),
             Reply::Status(502, "text/html", b"<html>bad gateway</html>".to_vec()),
-            Reply::Status(500, "application/json", SENT.into()),
+            Reply::Status(500, "application/json", SEND_ANSWER.into()),
             Reply::Status(404, "text/html", b"<html>".to_vec()),
             Reply::Body(b"<html>sign in to the hotel</html>".to_vec()),
             Reply::Body(Vec::new()),
         ] {
-            let (error, asked) = ends(reply.clone()).await;
+            let (error, asked) = send_error(reply.clone()).await;
             assert!(error.may_have_worked(), "{reply:?}: {error}");
-            assert_eq!((asked, SendRefusal::of(&error)), (1, None), "{reply:?}");
+            assert_eq!((asked, SendRefusal::from_error(&error)), (1, None), "{reply:?}");
         }
     }
 
     #[tokio::test]
     async fn a_message_on_a_kept_connection_that_breaks_may_have_been_sent() {
-        let server = wecom(|_, before| if before == 0 { Reply::json(SENT) } else { Reply::Close }).await;
-        let client = impatient(&server, &clock());
-        assert!(client.send_message(BODY, soon()).await.is_ok());
-        assert!(client.send_message(BODY, soon()).await.unwrap_err().may_have_worked());
-        assert_eq!(server.count(SEND), 2, "it is not sent again by itself");
+        let server =
+            start_fake_wecom(|_, before| if before == 0 { Reply::json(SEND_ANSWER) } else { Reply::Close })
+                .await;
+        let client = client_with_short_timeouts(&server, &test_clock());
+        assert!(client.send_message(MESSAGE_BODY, test_deadline()).await.is_ok());
+        assert!(client.send_message(MESSAGE_BODY, test_deadline()).await.unwrap_err().may_have_worked());
+        assert_eq!(server.request_count(SEND_API), 2, "it is not sent again by itself");
     }
 
     #[tokio::test]
@@ -210,11 +233,15 @@ mod doubt {
             }
         });
         for address in ["http://127.0.0.1:1", "http://wecom.invalid", &tls] {
-            let exchange = Exchange::new(&settings(address), Limits::PRODUCTION).unwrap();
-            let error = in_time(exchange.send::<Sent>(request(), Some("T"), soon())).await.unwrap_err();
+            let exchange = Exchange::new(&test_settings(address), CallTimeouts::PRODUCTION).unwrap();
+            let error = within_time_limit(exchange.send::<SendAnswer>(request(), Some("T"), test_deadline()))
+                .await
+                .unwrap_err();
             // Where there is no name server, asking for a name takes too long.
-            let unsent =
-                matches!(&error, Error::Unreachable { sent: false, .. } | Error::Timeout { sent: false, .. });
+            let unsent = matches!(
+                &error,
+                WecomError::Unreachable { sent: false, .. } | WecomError::Timeout { sent: false, .. }
+            );
             assert!(unsent && !error.may_have_worked(), "{address}: {error:?}");
         }
     }
@@ -223,26 +250,29 @@ mod doubt {
     async fn a_connection_that_takes_too_long_to_come_about_sends_nothing() {
         // It accepts and never says a word of TLS.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let settings = settings(&format!("https://{}", listener.local_addr().unwrap()));
-        let limits = Limits { connect: Duration::from_millis(100), ..Limits::PRODUCTION };
+        let settings = test_settings(&format!("https://{}", listener.local_addr().unwrap()));
+        let limits = CallTimeouts { connect: Duration::from_millis(100), ..CallTimeouts::PRODUCTION };
         let exchange = Exchange::new(&settings, limits).unwrap();
-        let error = in_time(exchange.send::<Sent>(request(), Some("T"), soon())).await.unwrap_err();
-        assert_eq!(error, Error::Timeout { api: SEND, sent: false });
+        let error = within_time_limit(exchange.send::<SendAnswer>(request(), Some("T"), test_deadline()))
+            .await
+            .unwrap_err();
+        assert_eq!(error, WecomError::Timeout { api: SEND_API, sent: false });
         assert!(!error.may_have_worked());
     }
 
     #[tokio::test]
     async fn whoever_gets_no_place_in_time_has_sent_nothing() {
-        let server = wecom(|_, _| Reply::Hang).await;
-        let client = client(&server, &clock());
+        let server = start_fake_wecom(|_, _| Reply::Hang).await;
+        let client = test_client(&server, &test_clock());
         let mut others = JoinSet::new();
         for _ in 0..10 {
             let client = client.clone();
-            others.spawn(async move { client.send_message(BODY, soon()).await });
+            others.spawn(async move { client.send_message(MESSAGE_BODY, test_deadline()).await });
         }
-        server.until_asked(SEND, 10).await;
-        let error = client.send_message(BODY, Deadline::after(Duration::from_millis(50))).await.unwrap_err();
-        assert_eq!(error, Error::Timeout { api: SEND, sent: false });
+        server.until_asked(SEND_API, 10).await;
+        let error =
+            client.send_message(MESSAGE_BODY, Deadline::after(Duration::from_millis(50))).await.unwrap_err();
+        assert_eq!(error, WecomError::Timeout { api: SEND_API, sent: false });
         assert!(!error.may_have_worked());
     }
 
@@ -254,43 +284,47 @@ mod doubt {
             (Reply::Status(502, "text/html", Vec::new()), None),
             (Reply::Body(b"<html>".to_vec()), None),
             (Reply::json(r#"{"errcode":0,"access_token":""}"#), None),
-            (Reply::errcode(40001), Some(SendRefusal::Administrator)),
-            (Reply::errcode(60020), Some(SendRefusal::Administrator)),
-            (Reply::errcode(40003), Some(SendRefusal::Administrator)),
-            (Reply::errcode(987_654), Some(SendRefusal::Administrator)),
-            (Reply::errcode(45009), Some(SendRefusal::Wait)),
-            (Reply::errcode(-1), Some(SendRefusal::Again)),
+            (Reply::errcode(40001), Some(SendRefusal::NeedsAdministrator)),
+            (Reply::errcode(60020), Some(SendRefusal::NeedsAdministrator)),
+            (Reply::errcode(40003), Some(SendRefusal::NeedsAdministrator)),
+            (Reply::errcode(987_654), Some(SendRefusal::NeedsAdministrator)),
+            (Reply::errcode(45009), Some(SendRefusal::AwaitQuota)),
+            (Reply::errcode(-1), Some(SendRefusal::Retry)),
         ] {
             let answer = reply.clone();
-            let server = Server::start(move |_, _| answer.clone()).await;
-            let client = impatient(&server, &clock());
+            let server = FakeWecom::start(move |_, _| answer.clone()).await;
+            let client = client_with_short_timeouts(&server, &test_clock());
             // The second time a refusal is remembered and not asked for.
             for _ in 0..2 {
-                let error = in_time(client.send_message(BODY, soon())).await.unwrap_err();
+                let error =
+                    within_time_limit(client.send_message(MESSAGE_BODY, test_deadline())).await.unwrap_err();
                 assert!(!error.may_have_worked(), "{reply:?}: {error}");
-                assert_eq!(SendRefusal::of(&error), refusal, "{reply:?}: {error}");
+                assert_eq!(SendRefusal::from_error(&error), refusal, "{reply:?}: {error}");
             }
-            assert_eq!(server.count(SEND), 0);
+            assert_eq!(server.request_count(SEND_API), 0);
         }
-        let mut settings = settings("http://127.0.0.1:1");
+        let mut settings = test_settings("http://127.0.0.1:1");
         settings.app_secret = None;
-        let client = Client::new(settings, clock()).unwrap();
-        let error = client.send_message(BODY, soon()).await.unwrap_err();
+        let client = WecomClient::new(settings, test_clock()).unwrap();
+        let error = client.send_message(MESSAGE_BODY, test_deadline()).await.unwrap_err();
         assert!(!error.may_have_worked());
-        assert_eq!(SendRefusal::of(&error), Some(SendRefusal::Administrator));
+        assert_eq!(SendRefusal::from_error(&error), Some(SendRefusal::NeedsAdministrator));
     }
 }
 
 #[test]
 fn what_can_be_done_about_every_errcode_that_is_known() {
-    use SendRefusal::{Administrator, Again, Fewer, Message, Nobody, Recipients, Wait};
+    use SendRefusal::{
+        AwaitQuota, NeedsAdministrator, NoRecipient, ReduceParallelism, RejectedMessage, Retry,
+        SplitRecipients,
+    };
     let table: &[(SendRefusal, &[i64])] = &[
-        (Again, &[-1, 6000]),
-        (Fewer, &[45033]),
-        (Wait, &[45009]),
-        (Nobody, &[81013]),
+        (Retry, &[-1, 6000]),
+        (ReduceParallelism, &[45033]),
+        (AwaitQuota, &[45009]),
+        (NoRecipient, &[81013]),
         (
-            Administrator,
+            NeedsAdministrator,
             &[
                 40001, 40013, 40014, 40054, 40055, 40056, 40057, 40091, 40093, 41001, 41002, 41004, 41011,
                 42001, 42012, 43009, 45024, 45026, 45031, 48001, 48002, 48004, 48005, 48006, 48009, 49004,
@@ -298,14 +332,14 @@ fn what_can_be_done_about_every_errcode_that_is_known() {
             ],
         ),
         (
-            Recipients,
+            SplitRecipients,
             &[
                 40003, 40031, 40032, 40066, 40068, 40070, 40073, 43004, 46004, 50002, 60003, 60011, 60021,
                 60030, 60111, 60123, 92000, 301_021,
             ],
         ),
         (
-            Message,
+            RejectedMessage,
             &[
                 40004,
                 40005,
@@ -424,7 +458,7 @@ fn what_can_be_done_about_every_errcode_that_is_known() {
     ];
     for (class, codes) in table {
         for code in *codes {
-            assert_eq!(SendRefusal::of_code(*code), *class, "{code}");
+            assert_eq!(SendRefusal::from_errcode(*code), *class, "{code}");
         }
     }
 }

@@ -6,30 +6,30 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::app::{API_SECRET, TestApp};
-use super::browser::{Ask, Browser, Page};
+use super::browser::{Browser, BrowserRequest, Page};
 
 /// The Authorization header of a client whose secret is [`API_SECRET`].
-pub(crate) fn basic(id: &str) -> String {
+pub(crate) fn basic_auth(id: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{API_SECRET}")))
 }
 
 /// A call without credentials, to be completed.
-pub(crate) fn ask(t: &TestApp, method: Method, path: &str) -> Ask {
-    Ask::bare(method, &format!("http://{}{path}", t.address)).header("accept", "application/json")
+pub(crate) fn new_request(t: &TestApp, method: Method, path: &str) -> BrowserRequest {
+    BrowserRequest::bare(method, &format!("http://{}{path}", t.address)).header("accept", "application/json")
 }
 
 /// Sends it as it is.
-pub(crate) async fn send(ask: Ask) -> Page {
+pub(crate) async fn send_request(ask: BrowserRequest) -> Page {
     Browser::new("an application").send(ask).await
 }
 
 /// A GET of the client `oa`.
 pub(crate) async fn get(t: &TestApp, path: &str) -> Page {
-    send(ask(t, Method::GET, path).header("authorization", &basic("oa"))).await
+    send_request(new_request(t, Method::GET, path).header("authorization", &basic_auth("oa"))).await
 }
 
 /// A GET of the client `oa` that must succeed.
-pub(crate) async fn read(t: &TestApp, path: &str) -> Value {
+pub(crate) async fn get_json(t: &TestApp, path: &str) -> Value {
     let page = get(t, path).await;
     assert_eq!(page.status, 200, "{path}: {}", page.text());
     page.json()
@@ -37,7 +37,7 @@ pub(crate) async fn read(t: &TestApp, path: &str) -> Value {
 
 /// A call of the client `oa` with a JSON body.
 pub(crate) async fn call(t: &TestApp, method: Method, path: &str, body: &str) -> Page {
-    send(ask(t, method, path).header("authorization", &basic("oa")).json(body)).await
+    send_request(new_request(t, method, path).header("authorization", &basic_auth("oa")).json(body)).await
 }
 
 /// Status and code of a problem document.
@@ -54,6 +54,6 @@ pub(crate) fn items(answer: &Value) -> &[Value] {
 }
 
 /// One text of every item of a list.
-pub(crate) fn each(answer: &Value, key: &str) -> Vec<String> {
+pub(crate) fn item_texts(answer: &Value, key: &str) -> Vec<String> {
     items(answer).iter().map(|item| item[key].as_str().expect("a text").to_owned()).collect()
 }

@@ -10,24 +10,24 @@ use std::time::Duration;
 
 use gongpai::app::App;
 use gongpai::base::clock::{Clock, Timestamp};
-use gongpai::config::{Config, Listen, Sources};
-use gongpai::simulator::{Running, Simulator};
+use gongpai::config::{Config, ConfigSources, ListenAddress};
+use gongpai::simulator::{RunningSimulator, Simulator};
 use gongpai::supervisor::Supervisor;
 use gongpai::supervisor::listen::Listener;
 use sqlx::Row as _;
 use toml::{Table, Value};
 use url::Url;
 
-use super::browser::{Ask, Browser, DESKTOP, Page, WECOM_PHONE};
+use super::browser::{Browser, BrowserRequest, DESKTOP, Page, WECOM_PHONE};
 use super::database::TestDatabase;
 use super::port::Port;
 
 /// public_url.
-pub(crate) const PUBLIC: &str = "https://oa.example.com";
+pub(crate) const PUBLIC_URL: &str = "https://oa.example.com";
 /// An application's host, in `login.redirect_hosts`.
-pub(crate) const APP: &str = "https://app.example.com";
+pub(crate) const APP_URL: &str = "https://app.example.com";
 /// WeCom's host for a real Chromium.
-pub(crate) const WECOM_SITE: &str = "wecom.test";
+pub(crate) const WECOM_HOST: &str = "wecom.test";
 
 /// Secrets of every test; none of them may appear in any output.
 pub(crate) const API_SECRET: &str = "q0bZ2m0yq6y1o0e9fC0cU3m1l0m6T8y3vXk5Jf7w2Zg";
@@ -41,7 +41,7 @@ pub(crate) struct TestApp {
     /// Its parts.
     pub(crate) app: App,
     /// WeCom.
-    pub(crate) wecom: Running,
+    pub(crate) wecom: RunningSimulator,
     /// Where the public listener is.
     pub(crate) address: SocketAddr,
     /// Where the admin listener is.
@@ -60,37 +60,43 @@ impl TestApp {
     pub(crate) async fn with(toml: &str) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
         let database = TestDatabase::create().await;
-        Self::on(wecom, database, toml).await
+        Self::with_parts(wecom, database, toml).await
     }
 
     /// On a simulator and database that exist already.
-    pub(crate) async fn on(wecom: Running, database: TestDatabase, toml: &str) -> Self {
+    pub(crate) async fn with_parts(wecom: RunningSimulator, database: TestDatabase, toml: &str) -> Self {
         Self::sharing(wecom, Arc::new(database), toml).await
     }
 
     /// A second gateway on this one's database, with a WeCom of its own.
-    pub(crate) async fn another(&self, wecom: Running) -> Self {
+    pub(crate) async fn another(&self, wecom: RunningSimulator) -> Self {
         Self::sharing(wecom, Arc::clone(&self.database), "").await
     }
 
-    async fn sharing(wecom: Running, database: Arc<TestDatabase>, toml: &str) -> Self {
+    async fn sharing(wecom: RunningSimulator, database: Arc<TestDatabase>, toml: &str) -> Self {
         wecom.set_trusted_domains(["oa.example.com"]);
         wecom.set_callback_domains(["oa.example.com"]);
         let text = configuration(&wecom, &database, toml);
-        let any = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self::build(wecom, database, Sources { text: Some(text), ..Sources::default() }, &any).await
+        let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        Self::build(wecom, database, ConfigSources { text: Some(text), ..ConfigSources::default() }, &any)
+            .await
     }
 
     /// Where a real Chromium reaches it: on `http://HOST:PORT`, which browsers treat like https if the host is
     /// `127.0.0.1`, with WeCom on another site, `http://wecom.test:PORT`. `environment` sets keys of tables that the
     /// usual configuration has.
-    pub(crate) async fn at(host: &str, port: &Port, toml: &str, environment: &[(&str, &str)]) -> Self {
+    pub(crate) async fn reachable_at(
+        host: &str,
+        port: &Port,
+        toml: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
         let database = Arc::new(TestDatabase::create().await);
         let host = format!("{host}:{}", port.number());
         wecom.set_trusted_domains([host.clone()]);
         wecom.set_callback_domains([host.clone()]);
-        let elsewhere = format!("http://{WECOM_SITE}:{}", wecom.address().port());
+        let elsewhere = format!("http://{WECOM_HOST}:{}", wecom.address().port());
         let own = [
             ("GONGPAI_PUBLIC_URL", format!("http://{host}")),
             ("GONGPAI_ALLOW_HTTP", "true".to_owned()),
@@ -100,15 +106,20 @@ impl TestApp {
         let environment = environment.iter().map(|(key, value)| (*key, (*value).to_owned())).chain(own);
         let environment = environment.map(|(key, value)| (key.to_owned(), value)).collect();
         let text = Some(configuration(&wecom, &database, toml));
-        let sources = Sources { text, environment, ..Sources::default() };
-        Self::build(wecom, database, sources, &Listen::Tcp(port.address())).await
+        let sources = ConfigSources { text, environment, ..ConfigSources::default() };
+        Self::build(wecom, database, sources, &ListenAddress::Tcp(port.address())).await
     }
 
-    async fn build(wecom: Running, database: Arc<TestDatabase>, sources: Sources, listen: &Listen) -> Self {
+    async fn build(
+        wecom: RunningSimulator,
+        database: Arc<TestDatabase>,
+        sources: ConfigSources,
+        listen: &ListenAddress,
+    ) -> Self {
         let (config, _) = Config::load(&sources).unwrap_or_else(|e| panic!("{e}\n{sources:?}"));
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let (app, workings) = App::build(config, clock).await.expect("the gateway starts");
-        let any = Listen::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let public = Listener::bind(listen).await.expect("a port");
         let admin = Listener::bind(&any).await.expect("a port");
         let at = |l: &Listener| SocketAddr::from(([127, 0, 0, 1], l.port().expect("TCP")));
@@ -146,7 +157,7 @@ impl TestApp {
     /// A browser in which `userid` is signed in on public_url's host, through WeCom.
     pub(crate) async fn signed_in(&self, userid: &str) -> Browser {
         let mut browser = self.phone_of(userid);
-        let page = browser.open(format!("{PUBLIC}/sso/login?rd=/")).await;
+        let page = browser.open(format!("{PUBLIC_URL}/sso/login?rd=/")).await;
         assert_eq!(page.status, 200, "{userid}: {}", page.text());
         browser
     }
@@ -159,7 +170,7 @@ impl TestApp {
     /// The same with a method.
     pub(crate) async fn check_as(&self, browser: &Browser, url: &str, method: &str) -> Page {
         let mut nginx = Browser::new(&browser.user_agent);
-        let mut ask = Ask::navigate(&format!("http://{}/auth/nginx", self.address))
+        let mut ask = BrowserRequest::navigate(&format!("http://{}/auth/nginx", self.address))
             .header("x-original-url", &with_path(url))
             .header("x-original-method", method);
         if let Some(cookies) = browser.cookies.header(&url.parse().expect("a URL")) {
@@ -170,7 +181,7 @@ impl TestApp {
 
     /// The session check with one header, a Cookie or an Authorization.
     pub(crate) async fn check_with(&self, name: &str, value: &str, url: &str) -> Page {
-        let ask = Ask::navigate(&format!("http://{}/auth/nginx", self.address))
+        let ask = BrowserRequest::navigate(&format!("http://{}/auth/nginx", self.address))
             .header("x-original-url", &with_path(url))
             .header("x-original-method", "GET")
             .header(name, value);
@@ -187,18 +198,18 @@ impl TestApp {
     }
 
     /// How many rows a table has.
-    pub(crate) async fn rows(&self, table: &str) -> i64 {
-        self.number(&format!("SELECT COUNT(*) FROM {table}")).await
+    pub(crate) async fn count_rows(&self, table: &str) -> i64 {
+        self.query_number(&format!("SELECT COUNT(*) FROM {table}")).await
     }
 
     /// The one number that a query answers.
-    pub(crate) async fn number(&self, query: &str) -> i64 {
+    pub(crate) async fn query_number(&self, query: &str) -> i64 {
         let row = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(self.app.db.pool()).await;
         row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
     }
 
     /// The texts in the first column that a query answers.
-    pub(crate) async fn texts(&self, query: &str) -> Vec<String> {
+    pub(crate) async fn query_texts(&self, query: &str) -> Vec<String> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(self.app.db.pool()).await;
         rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|r| r.get(0)).collect()
     }
@@ -228,7 +239,7 @@ fn with_path(url: &str) -> String {
 }
 
 /// Runs them all at once; the answers in their order.
-pub(crate) async fn at_once<F>(all: impl IntoIterator<Item = F>) -> Vec<F::Output>
+pub(crate) async fn run_all_at_once<F>(all: impl IntoIterator<Item = F>) -> Vec<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
 {
@@ -242,14 +253,14 @@ where
 }
 
 /// The usual configuration with what a test adds or sets otherwise, key by key.
-pub(crate) fn configuration(wecom: &Running, database: &TestDatabase, more: &str) -> String {
+pub(crate) fn configuration(wecom: &RunningSimulator, database: &TestDatabase, more: &str) -> String {
     let world = wecom.world();
     let hash = gongpai::base::secret::sha256_hex(API_SECRET);
     let url = wecom.url();
     let url = url.trim_end_matches('/');
     let usual = format!(
         r#"
-        public_url = {PUBLIC:?}
+        public_url = {PUBLIC_URL:?}
         data_dir = {data_dir:?}
         [server]
         secret = {ROOT_SECRET:?}
@@ -279,14 +290,14 @@ pub(crate) fn configuration(wecom: &Running, database: &TestDatabase, more: &str
     );
     let parse = |text: &str| toml::from_str::<Table>(text).unwrap_or_else(|e| panic!("{e}\n{text}"));
     let mut table = parse(&usual);
-    merge(&mut table, parse(more));
+    merge_tables(&mut table, parse(more));
     toml::to_string(&table).expect("TOML")
 }
 
-fn merge(into: &mut Table, more: Table) {
+fn merge_tables(into: &mut Table, more: Table) {
     for (key, value) in more {
         match (into.get_mut(&key), value) {
-            (Some(Value::Table(known)), Value::Table(more)) => merge(known, more),
+            (Some(Value::Table(known)), Value::Table(more)) => merge_tables(known, more),
             (_, value) => drop(into.insert(key, value)),
         }
     }

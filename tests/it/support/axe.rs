@@ -13,7 +13,7 @@ pub(crate) struct Axe(String);
 
 impl Axe {
     /// Reads it; `None`, and a line on stderr, where nobody has fetched it.
-    pub(crate) fn of_this_run() -> Option<Self> {
+    pub(crate) fn load() -> Option<Self> {
         let Some(path) = std::env::var_os("GONGPAI_TEST_AXE") else {
             eprintln!("axe was not run: GONGPAI_TEST_AXE is not set; ./tests/run fetches it");
             return None;

@@ -12,7 +12,7 @@ use reqwest::{Method, StatusCode};
 use serde::de::DeserializeOwned;
 use url::{Origin, Url};
 
-use super::cookies::Jar;
+use super::cookies::CookieJar;
 
 /// More hops than any sign-in takes, fewer than a loop.
 const MAX_REDIRECTS: usize = 12;
@@ -35,7 +35,7 @@ pub(crate) const WECOM_DESKTOP: &str = "Mozilla/5.0 (Windows NT 10.0; WOW64) App
 #[derive(Clone, Debug)]
 pub(crate) struct Browser {
     /// Its cookies.
-    pub(crate) cookies: Jar,
+    pub(crate) cookies: CookieJar,
     /// What it says it is.
     pub(crate) user_agent: String,
     /// Which languages its person reads.
@@ -56,7 +56,7 @@ impl Browser {
             .build()
             .expect("an HTTP client");
         Self {
-            cookies: Jar::default(),
+            cookies: CookieJar::default(),
             user_agent: user_agent.to_owned(),
             accept_language: "zh-CN,zh;q=0.9,en;q=0.8".to_owned(),
             address: IpAddr::from([203, 0, 113, 7]),
@@ -68,14 +68,14 @@ impl Browser {
     /// Visits `origin` (`https://oa.example.com`, `http://app.test:8080`) at `address`: over plain HTTP, with the
     /// origin's own `Host`, and with what a proxy adds (`X-Forwarded-Proto`, `X-Forwarded-For`).
     pub(crate) fn resolve(&mut self, origin: &str, address: SocketAddr) {
-        let origin = parse(origin).origin();
+        let origin = parse_url(origin).origin();
         self.hosts.retain(|(known, _)| *known != origin);
         self.hosts.push((origin, address));
     }
 
     /// A navigation, as by a typed address: one request, no redirect followed.
     pub(crate) async fn get(&mut self, url: impl AsRef<str>) -> Page {
-        self.send(Ask::navigate(url.as_ref())).await
+        self.send(BrowserRequest::navigate(url.as_ref())).await
     }
 
     /// A navigation to the end of its redirects.
@@ -86,12 +86,12 @@ impl Browser {
 
     /// What a script's `fetch` would get.
     pub(crate) async fn fetch(&mut self, url: impl AsRef<str>) -> Page {
-        self.send(Ask::fetch(url.as_ref())).await
+        self.send(BrowserRequest::fetch(url.as_ref())).await
     }
 
     /// A form sent from a page of the same origin.
     pub(crate) async fn post(&mut self, url: impl AsRef<str>, form: &[(&str, &str)]) -> Page {
-        self.send(Ask::post(url.as_ref(), form)).await
+        self.send(BrowserRequest::post(url.as_ref(), form)).await
     }
 
     /// Follows at most `hops` redirects from `page`; panics if there is one more.
@@ -99,25 +99,25 @@ impl Browser {
         let mut seen = vec![page.url.to_string()];
         while let Some(next) = page.next() {
             assert!(seen.len() <= hops, "more than {hops} redirects: {seen:#?}");
-            page = self.send(Ask::navigate(next.as_str())).await;
+            page = self.send(BrowserRequest::navigate(next.as_str())).await;
             seen.push(next.into());
         }
         page
     }
 
     /// One request with this browser's cookies and headers; what `ask` says wins.
-    pub(crate) async fn send(&mut self, ask: Ask) -> Page {
+    pub(crate) async fn send(&mut self, ask: BrowserRequest) -> Page {
         let (target, host) = self.target(&ask.url);
         let mut headers = HeaderMap::new();
-        headers.insert("user-agent", value(&self.user_agent));
-        headers.insert("accept-language", value(&self.accept_language));
+        headers.insert("user-agent", header_value(&self.user_agent));
+        headers.insert("accept-language", header_value(&self.accept_language));
         if let Some(host) = host {
-            headers.insert("host", value(&host));
-            headers.insert("x-forwarded-proto", value(ask.url.scheme()));
-            headers.insert("x-forwarded-for", value(&self.address.to_string()));
+            headers.insert("host", header_value(&host));
+            headers.insert("x-forwarded-proto", header_value(ask.url.scheme()));
+            headers.insert("x-forwarded-for", header_value(&self.address.to_string()));
         }
         if let Some(cookies) = self.cookies.header(&ask.url) {
-            headers.insert("cookie", value(&cookies));
+            headers.insert("cookie", header_value(&cookies));
         }
         for (name, _) in &ask.headers {
             headers.remove(name);
@@ -164,17 +164,17 @@ impl Browser {
 
 /// A request that is not an everyday one.
 #[derive(Clone, Debug)]
-pub(crate) struct Ask {
+pub(crate) struct BrowserRequest {
     method: Method,
     url: Url,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Vec<u8>,
 }
 
-impl Ask {
+impl BrowserRequest {
     /// Nothing but method and address.
     pub(crate) fn bare(method: Method, url: &str) -> Self {
-        Self { method, url: parse(url), headers: Vec::new(), body: Vec::new() }
+        Self { method, url: parse_url(url), headers: Vec::new(), body: Vec::new() }
     }
 
     /// A top-level navigation.
@@ -219,7 +219,7 @@ impl Ask {
     pub(crate) fn header(mut self, name: &str, text: &str) -> Self {
         let name: HeaderName = name.parse().expect("a header name");
         self.headers.retain(|(known, _)| *known != name);
-        self.headers.push((name, value(text)));
+        self.headers.push((name, header_value(text)));
         self
     }
 
@@ -230,7 +230,7 @@ impl Ask {
     }
 
     /// Adds a header beside others of the same name, in any bytes.
-    pub(crate) fn also(mut self, name: &str, bytes: &[u8]) -> Self {
+    pub(crate) fn add_header(mut self, name: &str, bytes: &[u8]) -> Self {
         let name: HeaderName = name.parse().expect("a header name");
         self.headers.push((name, HeaderValue::from_bytes(bytes).expect("a header value")));
         self
@@ -316,11 +316,11 @@ impl Page {
     }
 }
 
-fn parse(url: &str) -> Url {
+fn parse_url(url: &str) -> Url {
     Url::parse(url).unwrap_or_else(|error| panic!("{url}: {error}"))
 }
 
-fn value(text: &str) -> HeaderValue {
+fn header_value(text: &str) -> HeaderValue {
     HeaderValue::from_bytes(text.as_bytes()).expect("a header value")
 }
 
@@ -434,9 +434,9 @@ mod tests {
         let mut tasks = JoinSet::new();
         let address = mirror(&mut tasks).await;
         let mut browser = Browser::new(WECOM_DESKTOP);
-        let ask = Ask::bare(Method::HEAD, &format!("http://{address}/"))
-            .also("cookie", b"a=\xff")
-            .also("cookie", b"b");
+        let ask = BrowserRequest::bare(Method::HEAD, &format!("http://{address}/"))
+            .add_header("cookie", b"a=\xff")
+            .add_header("cookie", b"b");
         assert_eq!(browser.send(ask).await.status, StatusCode::OK);
     }
 

@@ -2,19 +2,19 @@
 
 use gongpai::base::clock::Timestamp;
 use gongpai::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
-use gongpai::db::feed::{Change, Kind};
-use gongpai::directory::row::{OPEN, memberships_text, to_json};
-use gongpai::directory::{Detail, Membership, Person, Source, Status, Tag, Unit};
+use gongpai::db::feed::{FeedKind, FeedTransaction};
+use gongpai::directory::row::{OPEN_UNTIL, format_memberships, to_json};
+use gongpai::directory::{EntrySource, Membership, Person, PersonDetails, PersonStatus, Tag, Unit};
 
 use super::app::TestApp;
 
 /// A department of WeCom's; `parent` 0: on the top floor.
 pub(crate) fn department(corp: &CorpId, id: u32, name: &str, parent: u32) -> Unit {
     Unit {
-        id: UnitId::of_department(corp, id),
+        id: UnitId::from_department(corp, id),
         wecom_id: Some(id),
-        source: Source::Wecom,
-        parent: (parent != 0).then(|| UnitId::of_department(corp, parent)),
+        source: EntrySource::Wecom,
+        parent: (parent != 0).then(|| UnitId::from_department(corp, parent)),
         name: name.to_owned(),
         name_en: String::new(),
         order: 100 - id % 100,
@@ -27,7 +27,7 @@ pub(crate) fn local_unit(id: &str, name: &str, parent: Option<&UnitId>) -> Unit 
     Unit {
         id: UnitId::new(id),
         wecom_id: None,
-        source: Source::Local,
+        source: EntrySource::Local,
         parent: parent.cloned(),
         name: name.to_owned(),
         name_en: String::new(),
@@ -43,42 +43,42 @@ pub(crate) fn person_id(n: u32) -> PersonId {
 
 /// An active member of the departments `units`; the first one is the main unit.
 pub(crate) fn member(corp: &CorpId, n: u32, userid: &str, name: &str, units: &[u32]) -> Person {
-    let unit = |id: &u32| UnitId::of_department(corp, *id);
+    let unit = |id: &u32| UnitId::from_department(corp, *id);
     Person {
         id: person_id(n),
         userid: UserId::new(userid),
         name: name.to_owned(),
         email: String::new(),
-        source: Source::Wecom,
-        status: Status::Active,
+        source: EntrySource::Wecom,
+        status: PersonStatus::Active,
         left_at: None,
         main_unit: units.first().map(unit),
         memberships: units.iter().map(|id| Membership { unit: unit(id), order: n, leader: false }).collect(),
-        detail: Detail::default(),
-        said: String::new(),
+        details: PersonDetails::default(),
+        fingerprint: String::new(),
     }
 }
 
 /// A tag of WeCom's.
 pub(crate) fn tag(corp: &CorpId, id: u32, name: &str, users: &[&str], units: &[u32]) -> Tag {
     Tag {
-        id: TagId::of_tag(corp, id),
+        id: TagId::from_tag(corp, id),
         wecom_id: Some(id),
         name: name.to_owned(),
         users: users.iter().map(|user| UserId::new(*user)).collect(),
-        units: units.iter().map(|id| UnitId::of_department(corp, *id)).collect(),
+        units: units.iter().map(|id| UnitId::from_department(corp, *id)).collect(),
     }
 }
 
 /// Units, persons and tags to be written.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Rows {
+pub(crate) struct ChartRows {
     pub(crate) units: Vec<Unit>,
     pub(crate) persons: Vec<Person>,
     pub(crate) tags: Vec<Tag>,
 }
 
-impl Rows {
+impl ChartRows {
     /// A company of five units, five persons and two tags, with something of everything that can be said of them.
     pub(crate) fn example(corp: &CorpId) -> Self {
         let mut units = vec![
@@ -101,7 +101,7 @@ impl Rows {
         persons[0].memberships[0].leader = true;
         persons[0].memberships.push(Membership { unit: project, order: 7, leader: false });
         persons[0].email = "zhangsan@example.com".to_owned();
-        persons[0].detail = Detail {
+        persons[0].details = PersonDetails {
             position: "工程师".to_owned(),
             mobile: "13800000000".to_owned(),
             alias: "老张".to_owned(),
@@ -110,9 +110,9 @@ impl Rows {
             attributes: [("工号".to_owned(), "0007".to_owned()), ("爱好".to_owned(), "围棋".to_owned())]
                 .into(),
         };
-        persons[2].status = Status::Disabled;
-        persons[3].status = Status::Left;
-        persons[4].source = Source::Local;
+        persons[2].status = PersonStatus::Disabled;
+        persons[3].status = PersonStatus::Left;
+        persons[4].source = EntrySource::Local;
         let tags = vec![tag(corp, 1, "党员", &["lisi"], &[]), tag(corp, 2, "夜班", &["ZhangSan"], &[2])];
         Self { units, persons, tags }
     }
@@ -121,7 +121,8 @@ impl Rows {
     /// once and replicas hear of it, with the next one they wait for its publication.
     pub(crate) async fn write(&self, t: &TestApp, since: i64) {
         let corp = &t.app.config.wecom.corp_id;
-        let mut change = Change::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
+        let mut change =
+            FeedTransaction::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
         let now = change.now().millis();
         for unit in &self.units {
             sqlx::query(
@@ -131,7 +132,7 @@ impl Rows {
             .bind(unit.id.as_str())
             .bind(corp.as_str())
             .bind(since)
-            .bind(OPEN)
+            .bind(OPEN_UNTIL)
             .bind(unit.wecom_id.map(i64::from))
             .bind(unit.source.as_str())
             .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
@@ -164,7 +165,7 @@ impl Rows {
             .bind(person.id.as_str())
             .bind(corp.as_str())
             .bind(since)
-            .bind(OPEN)
+            .bind(OPEN_UNTIL)
             .bind(person.userid.as_str())
             .bind(&person.name)
             .bind(&person.email)
@@ -172,9 +173,9 @@ impl Rows {
             .bind(person.status.as_str())
             .bind(person.left_at.map(Timestamp::millis))
             .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
-            .bind(memberships_text(&person.memberships).expect("JSON"))
-            .bind(to_json(&person.detail).expect("JSON"))
-            .bind(&person.said)
+            .bind(format_memberships(&person.memberships).expect("JSON"))
+            .bind(to_json(&person.details).expect("JSON"))
+            .bind(&person.fingerprint)
             .bind(now)
             .execute(change.tx())
             .await
@@ -188,7 +189,7 @@ impl Rows {
             .bind(tag.id.as_str())
             .bind(corp.as_str())
             .bind(since)
-            .bind(OPEN)
+            .bind(OPEN_UNTIL)
             .bind(tag.wecom_id.map(i64::from))
             .bind(&tag.name)
             .bind(to_json(&tag.users).expect("JSON"))
@@ -198,29 +199,29 @@ impl Rows {
             .await
             .expect("a tag");
         }
-        change.announce(Kind::Chart, since.to_string());
+        change.announce(FeedKind::Chart, since.to_string());
         change.commit().await.expect("written");
     }
 }
 
 /// The published version.
-pub(crate) async fn version(t: &TestApp) -> i64 {
-    t.number("SELECT version FROM charts").await
+pub(crate) async fn published_version(t: &TestApp) -> i64 {
+    t.query_number("SELECT version FROM charts").await
 }
 
 /// A gateway with [`Rows::example`], published.
-pub(crate) async fn example() -> TestApp {
+pub(crate) async fn app_with_example_chart() -> TestApp {
     let t = TestApp::start().await;
-    Rows::example(&t.app.config.wecom.corp_id).write(&t, version(&t).await).await;
+    ChartRows::example(&t.app.config.wecom.corp_id).write(&t, published_version(&t).await).await;
     t
 }
 
 /// One statement in a transaction that replicas hear of, as an edit by hand.
-pub(crate) async fn edit(t: &TestApp, sql: &str) {
+pub(crate) async fn edit_chart(t: &TestApp, sql: &str) {
     let corp = &t.app.config.wecom.corp_id;
-    let mut change = Change::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
+    let mut change = FeedTransaction::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");
     let done = sqlx::query(sqlx::AssertSqlSafe(sql.to_owned())).execute(change.tx()).await;
     done.unwrap_or_else(|e| panic!("{sql}: {e}"));
-    change.announce(Kind::Chart, "");
+    change.announce(FeedKind::Chart, "");
     change.commit().await.expect("written");
 }

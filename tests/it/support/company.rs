@@ -3,20 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use gongpai::simulator::{Attribute, Department, Member, Status, Tag, World};
+use gongpai::simulator::{
+    SimulatedAttribute, SimulatedDepartment, SimulatedMember, SimulatedStatus, SimulatedTag, World,
+};
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::serve::Serve;
+use super::serve::ServeProcess;
 
 /// Every unit, person with its memberships, and tag of WeCom's that a chart shows, in WeCom's numbers.
-pub(crate) type Chart = BTreeMap<String, Value>;
+pub(crate) type ExpectedChart = BTreeMap<String, Value>;
 
 /// The employee number, which nobody shares and everybody keeps.
-const NUMBER: &str = "工号";
+const EMPLOYEE_NUMBER: &str = "工号";
 
 /// Between a name and the round in which it was given.
-const MARK: char = '·';
+const ROUND_MARK: char = '·';
 
 /// Numbers that look drawn and are the same for the same seed (xorshift64*).
 pub(crate) struct Dice(u64);
@@ -45,15 +47,15 @@ impl Dice {
 }
 
 /// What the chart must be. The application sees the whole company but those it hides, with mobile and mail.
-pub(crate) fn chart_of(world: &World) -> Chart {
+pub(crate) fn expected_chart(world: &World) -> ExpectedChart {
     assert_eq!(
         world.app.visible.departments,
         BTreeSet::from([1]),
         "or the range is not so easily worked out"
     );
     assert!(world.app.legacy_fields, "or mobile and mail are not to be seen");
-    let mut chart = Chart::new();
-    let by_id: HashMap<i64, &Department> = world.departments.iter().map(|d| (d.id, d)).collect();
+    let mut chart = ExpectedChart::new();
+    let by_id: HashMap<i64, &SimulatedDepartment> = world.departments.iter().map(|d| (d.id, d)).collect();
     for d in &world.departments {
         let mut names = Vec::new();
         let mut at = Some(d);
@@ -68,15 +70,16 @@ pub(crate) fn chart_of(world: &World) -> Chart {
         assert!(chart.insert(format!("unit {}", d.id), unit).is_none());
     }
     for m in world.members.iter().filter(|m| !world.app.visible.hidden.contains(&m.userid)) {
-        let mut memberships: Vec<_> = m.placed().map(|(d, order)| (d, order, m.leads.contains(&d))).collect();
+        let mut memberships: Vec<_> =
+            m.placements().map(|(d, order)| (d, order, m.leads.contains(&d))).collect();
         memberships.sort_unstable();
         let status = match m.status {
-            Status::Active => "active",
-            Status::Disabled => "disabled",
-            Status::NotActivated => "inactive",
-            Status::Left => continue,
+            SimulatedStatus::Active => "active",
+            SimulatedStatus::Disabled => "disabled",
+            SimulatedStatus::NotActivated => "inactive",
+            SimulatedStatus::Left => continue,
         };
-        let attributes: BTreeMap<&str, &str> = m.attributes.iter().map(attribute).collect();
+        let attributes: BTreeMap<&str, &str> = m.attributes.iter().map(name_and_value).collect();
         let email = if m.biz_mail.is_empty() { &m.email } else { &m.biz_mail };
         let person = json!({
             "name": m.name, "status": status, "main": m.main(), "memberships": memberships,
@@ -94,10 +97,10 @@ pub(crate) fn chart_of(world: &World) -> Chart {
     chart
 }
 
-fn attribute(attribute: &Attribute) -> (&str, &str) {
+fn name_and_value(attribute: &SimulatedAttribute) -> (&str, &str) {
     match attribute {
-        Attribute::Text { name, value } => (name, value),
-        Attribute::Web { name, url, .. } => (name, url),
+        SimulatedAttribute::Text { name, value } => (name, value),
+        SimulatedAttribute::Web { name, url, .. } => (name, url),
     }
 }
 
@@ -108,16 +111,16 @@ fn sorted(list: &[String]) -> Vec<&String> {
 }
 
 /// What the API shows.
-pub(crate) struct Shown {
+pub(crate) struct ApiView {
     /// Of WeCom's, without those who left.
-    pub(crate) chart: Chart,
+    pub(crate) chart: ExpectedChart,
     /// Our ids by employee number, those who left included.
     pub(crate) ids: BTreeMap<String, String>,
 }
 
 /// Everything that the API of `serve` shows.
-pub(crate) async fn shown(serve: &Serve) -> Shown {
-    let mut chart = Chart::new();
+pub(crate) async fn read_api_view(serve: &ServeProcess) -> ApiView {
+    let mut chart = ExpectedChart::new();
     let mut ids = BTreeMap::new();
     let units = serve.list("/directory/units").await;
     let numbers: HashMap<&str, &Value> =
@@ -137,7 +140,7 @@ pub(crate) async fn shown(serve: &Serve) -> Shown {
     for p in serve.list("/directory/persons").await.iter().filter(|p| p["source"] == "wecom") {
         let id = p["id"].as_str().expect("an id").to_owned();
         assert!(owners.insert(id.clone()), "twice: {p}");
-        if let Some(employee) = p["attributes"][NUMBER].as_str() {
+        if let Some(employee) = p["attributes"][EMPLOYEE_NUMBER].as_str() {
             let before = ids.insert(employee.to_owned(), id);
             assert!(before.is_none(), "two persons are {employee}: {before:?} and {p}");
         }
@@ -172,11 +175,11 @@ pub(crate) async fn shown(serve: &Serve) -> Shown {
         let tag = json!({"name": t["name"], "users": texts(&t["users"]), "units": units});
         assert!(chart.insert(format!("tag {}", t["wecom_id"]), tag).is_none(), "twice: {t}");
     }
-    Shown { chart, ids }
+    ApiView { chart, ids }
 }
 
 /// The first differences between two charts, and how many there are; empty if they are the same.
-pub(crate) fn differences(is: &Chart, want: &Chart) -> String {
+pub(crate) fn describe_differences(is: &ExpectedChart, want: &ExpectedChart) -> String {
     let keys: BTreeSet<&String> = is.keys().chain(want.keys()).collect();
     let differ: Vec<_> = keys.into_iter().filter(|key| is.get(*key) != want.get(*key)).collect();
     let told = differ
@@ -191,7 +194,7 @@ pub(crate) fn differences(is: &Chart, want: &Chart) -> String {
 }
 
 /// A company that can change: whom to spare, and which numbers are free.
-pub(crate) struct Changes {
+pub(crate) struct CompanyChanges {
     /// The members before this place are never moved, renamed or removed.
     spared: usize,
     round: u32,
@@ -203,9 +206,9 @@ pub(crate) struct Changes {
     free: Vec<String>,
 }
 
-impl Changes {
+impl CompanyChanges {
     /// Fills the company with invented people whom the application sees whole.
-    pub(crate) fn begin(world: &mut World, members: usize, departments: usize) -> Self {
+    pub(crate) fn populate(world: &mut World, members: usize, departments: usize) -> Self {
         let spared = world.members.len();
         world.app.legacy_fields = true;
         world.populate_large(members, departments, 7);
@@ -218,42 +221,42 @@ impl Changes {
             given_up: Vec::new(),
             free: Vec::new(),
         };
-        changes.mark(world);
+        changes.mark_round(world);
         changes
     }
 
     /// Says that the chart shows the company as it is: userids that were given up may go to others. One that changes
     /// hands between two publications stays with its person, because a userid decides before every key.
-    pub(crate) fn published(&mut self) {
+    pub(crate) fn mark_published(&mut self) {
         self.free.append(&mut self.given_up);
     }
 
     /// Writes the round behind the name of every department, member and tag, so that nothing stays as it was.
-    pub(crate) fn mark(&mut self, world: &mut World) {
+    pub(crate) fn mark_round(&mut self, world: &mut World) {
         self.round += 1;
         let (departments, members, tags) = (&mut world.departments, &mut world.members, &mut world.tags);
         let names =
             departments.iter_mut().map(|d| &mut d.name).chain(members.iter_mut().map(|m| &mut m.name));
         for name in names.chain(tags.iter_mut().map(|t| &mut t.name)) {
-            let bare = name.split(MARK).next().unwrap_or_default();
-            *name = format!("{bare}{MARK}{}", self.round);
+            let bare = name.split(ROUND_MARK).next().unwrap_or_default();
+            *name = format!("{bare}{ROUND_MARK}{}", self.round);
         }
     }
 
     /// A day's work in the personnel department, and a mark.
-    pub(crate) fn make(&mut self, world: &mut World, dice: &mut Dice) {
-        self.departments(world, dice);
+    pub(crate) fn change_company(&mut self, world: &mut World, dice: &mut Dice) {
+        self.change_departments(world, dice);
         for _ in 0..40 {
-            let member = self.drawn(world, dice);
+            let member = self.draw_member(world, dice);
             let new = world.departments[dice.below(world.departments.len())].id;
-            Self::put(world, member, vec![new]);
+            Self::set_departments(world, member, vec![new]);
         }
         for _ in 0..2 {
-            let member = self.drawn(world, dice);
+            let member = self.draw_member(world, dice);
             self.rename(world, member);
         }
         for _ in 0..3 {
-            let member = self.drawn(world, dice);
+            let member = self.draw_member(world, dice);
             self.remove(world, member);
         }
         for n in 0..4 {
@@ -261,23 +264,23 @@ impl Changes {
             let userid = if n == 0 { self.free.pop() } else { None };
             self.join(world, dice, userid);
         }
-        for status in [Status::Active, Status::Disabled, Status::NotActivated] {
-            let member = self.drawn(world, dice);
+        for status in [SimulatedStatus::Active, SimulatedStatus::Disabled, SimulatedStatus::NotActivated] {
+            let member = self.draw_member(world, dice);
             world.members[member].status = status;
         }
-        self.tags(world, dice);
-        self.mark(world);
+        self.change_tags(world, dice);
+        self.mark_round(world);
     }
 
-    fn drawn(&self, world: &World, dice: &mut Dice) -> usize {
+    fn draw_member(&self, world: &World, dice: &mut Dice) -> usize {
         self.spared + dice.below(world.members.len() - self.spared)
     }
 
-    fn departments(&mut self, world: &mut World, dice: &mut Dice) {
+    fn change_departments(&mut self, world: &mut World, dice: &mut Dice) {
         let id = self.next_department;
         self.next_department += 1;
         world.departments.push(
-            Department::new(id, &format!("新设{id}"), 1)
+            SimulatedDepartment::new(id, &format!("新设{id}"), 1)
                 .with_order(u32::try_from(dice.below(1000)).expect("small")),
         );
         let parents: BTreeSet<i64> = world.departments.iter().map(|d| d.parent).collect();
@@ -304,12 +307,12 @@ impl Changes {
                 if left.is_empty() {
                     left.push(1);
                 }
-                Self::put(world, member, left);
+                Self::set_departments(world, member, left);
             }
         }
     }
 
-    fn put(world: &mut World, member: usize, departments: Vec<i64>) {
+    fn set_departments(world: &mut World, member: usize, departments: Vec<i64>) {
         let m = &mut world.members[member];
         (m.departments, m.orders, m.main_department) = (departments, Vec::new(), None);
         m.leads.clear();
@@ -344,32 +347,37 @@ impl Changes {
         self.next_number += 1;
         let home = world.departments[dice.below(world.departments.len())].id;
         let userid = userid.unwrap_or_else(|| format!("joiner{n}"));
-        let mut m = Member::new(&userid, "新人").within([home]).with_text(NUMBER, &format!("G{n:06}"));
+        let mut m = SimulatedMember::new(&userid, "新人")
+            .with_departments([home])
+            .with_text(EMPLOYEE_NUMBER, &format!("G{n:06}"));
         m.mobile = format!("13{n:09}");
         m.biz_mail = format!("joiner{n}@example.wecom.work");
         world.members.push(m);
     }
 
-    fn tags(&mut self, world: &mut World, dice: &mut Dice) {
+    fn change_tags(&mut self, world: &mut World, dice: &mut Dice) {
         let users: Vec<String> =
-            (0..10).map(|_| self.drawn(world, dice)).map(|m| world.members[m].userid.clone()).collect();
+            (0..10).map(|_| self.draw_member(world, dice)).map(|m| world.members[m].userid.clone()).collect();
         let users: BTreeSet<&str> = users.iter().map(String::as_str).collect();
         let home = world.departments[dice.below(world.departments.len())].id;
         let id = i64::from(100 + self.round);
         world.tags.retain(|t| t.id < 100 || t.id + 3 > id);
-        world.tags.push(Tag::new(id, &format!("标签{id}")).on(users).on_departments([home]));
+        world
+            .tags
+            .push(SimulatedTag::new(id, &format!("标签{id}")).with_users(users).with_departments([home]));
         if let Some(tag) = world.tags.iter_mut().find(|t| t.id == 2) {
             tag.departments = vec![home];
         }
     }
 }
 
-impl Serve {
+impl ServeProcess {
     /// A call of the client `oa`: status and the bytes of the body.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Vec<u8>) {
-        let ask = super::browser::Ask::bare(method, &format!("http://{}/api/v1{path}", self.public));
+        let ask =
+            super::browser::BrowserRequest::bare(method, &format!("http://{}/api/v1{path}", self.public));
         let mut ask =
-            ask.header("accept", "application/json").header("authorization", &super::api::basic("oa"));
+            ask.header("accept", "application/json").header("authorization", &super::api::basic_auth("oa"));
         if let Some(body) = body {
             ask = ask.json(&body.to_string());
         }
@@ -378,7 +386,13 @@ impl Serve {
     }
 
     /// The JSON of a call that must be answered with `status`.
-    pub(crate) async fn told(&self, method: Method, path: &str, body: Option<&Value>, status: u16) -> Value {
+    pub(crate) async fn call_expecting(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&Value>,
+        status: u16,
+    ) -> Value {
         let (is, body) = self.call(method, path, body).await;
         assert_eq!(is, status, "{path}: {}", String::from_utf8_lossy(&body));
         serde_json::from_slice(&body).expect("JSON")
@@ -389,8 +403,9 @@ impl Serve {
         let mut items = Vec::new();
         let mut cursor = String::new();
         loop {
-            let mut page =
-                self.told(Method::GET, &format!("{path}?limit=1000&cursor={cursor}"), None, 200).await;
+            let mut page = self
+                .call_expecting(Method::GET, &format!("{path}?limit=1000&cursor={cursor}"), None, 200)
+                .await;
             items.append(page["items"].as_array_mut().expect("items"));
             match page["next_cursor"].as_str() {
                 Some(next) => next.clone_into(&mut cursor),
@@ -400,17 +415,17 @@ impl Serve {
     }
 
     /// Asks for a full run; answers its id.
-    pub(crate) async fn ask_for_a_run(&self) -> String {
-        let answer = self.told(Method::POST, "/directory/sync", Some(&json!({})), 202).await;
+    pub(crate) async fn request_run(&self) -> String {
+        let answer = self.call_expecting(Method::POST, "/directory/sync", Some(&json!({})), 202).await;
         answer["run_id"].as_str().expect("a run").to_owned()
     }
 
     /// The run once it is over; it must be done and complete.
-    pub(crate) async fn done(&self, run: &str) -> Value {
+    pub(crate) async fn wait_until_done(&self, run: &str) -> Value {
         let path = format!("/directory/sync/{run}");
         let give_up = std::time::Instant::now() + std::time::Duration::from_secs(90);
         loop {
-            let run = self.told(Method::GET, &path, None, 200).await;
+            let run = self.call_expecting(Method::GET, &path, None, 200).await;
             if !matches!(run["status"].as_str(), Some("queued" | "running")) {
                 assert_eq!((&run["status"], &run["complete"]), (&json!("done"), &json!(true)), "{run:#}");
                 return run;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use url::Url;
 
 /// Name and value together; browsers drop more.
-const MAX_BYTES: usize = 4096;
+const MAX_COOKIE_BYTES: usize = 4096;
 
 /// One cookie as the browser keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,20 +34,20 @@ pub(crate) struct Cookie {
 
 /// All cookies of a browser.
 #[derive(Clone, Debug)]
-pub(crate) struct Jar {
+pub(crate) struct CookieJar {
     cookies: Vec<Cookie>,
     refused: Vec<(String, &'static str)>,
     since: Instant,
     passed: Duration,
 }
 
-impl Default for Jar {
+impl Default for CookieJar {
     fn default() -> Self {
         Self { cookies: Vec::new(), refused: Vec::new(), since: Instant::now(), passed: Duration::ZERO }
     }
 }
 
-impl Jar {
+impl CookieJar {
     /// Takes in one `Set-Cookie` header of an answer from `url`.
     pub(crate) fn store(&mut self, url: &Url, header: &str) {
         if let Err(reason) = self.try_store(url, header) {
@@ -91,7 +91,7 @@ impl Jar {
     }
 
     /// Lets time pass for `Max-Age`.
-    pub(crate) fn pass(&mut self, time: Duration) {
+    pub(crate) fn advance(&mut self, time: Duration) {
         self.passed += time;
     }
 
@@ -124,7 +124,7 @@ impl Jar {
         if name.is_empty() {
             return Err("no name");
         }
-        if name.len() + value.len() > MAX_BYTES {
+        if name.len() + value.len() > MAX_COOKIE_BYTES {
             return Err("over 4096 bytes");
         }
         if header.chars().any(|c| c.is_control() && c != '\t') {
@@ -244,15 +244,15 @@ mod tests {
         Url::parse(text).unwrap()
     }
 
-    fn jar(set: &[(&str, &str)]) -> Jar {
-        let mut jar = Jar::default();
+    fn jar(set: &[(&str, &str)]) -> CookieJar {
+        let mut jar = CookieJar::default();
         for (from, header) in set {
             jar.store(&url(from), header);
         }
         jar
     }
 
-    fn sent(jar: &Jar, to: &str) -> String {
+    fn sent(jar: &CookieJar, to: &str) -> String {
         jar.header(&url(to)).unwrap_or_default()
     }
 
@@ -326,7 +326,7 @@ mod tests {
         jar.store(&url("https://h.test/"), "b=2");
         assert_eq!(jar.value("b"), Some("2"));
         assert_eq!(jar.named("a")[0].max_age, Some(Duration::from_secs(60)));
-        jar.pass(Duration::from_secs(61));
+        jar.advance(Duration::from_secs(61));
         assert_eq!(jar.value("a"), None);
         jar.store(&url("https://h.test/"), "b=; Max-Age=0");
         assert_eq!(jar.value("b"), None);
@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn a_person_can_remove_and_an_attacker_can_copy_cookies() {
         let victim = jar(&[("https://h.test/", "a=1; Path=/; Secure")]);
-        let mut thief = Jar::default();
+        let mut thief = CookieJar::default();
         victim.all().for_each(|cookie| thief.insert(cookie.clone()));
         assert_eq!(sent(&thief, "https://h.test/"), "a=1");
         thief.remove(|cookie| cookie.name == "a");

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use url::Url;
 
 /// What a statement to the administrative database may take on a busy machine.
-const DEADLINE: Duration = Duration::from_secs(60);
+const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The two engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,8 @@ pub(crate) enum Engine {
 
 impl Engine {
     /// The engine of this run.
-    pub(crate) fn of_this_run() -> Self {
-        if admin().is_some() { Self::Postgres } else { Self::Sqlite }
+    pub(crate) fn from_environment() -> Self {
+        if admin_url().is_some() { Self::Postgres } else { Self::Sqlite }
     }
 }
 
@@ -39,11 +39,11 @@ impl TestDatabase {
     /// Creates it on the engine of this run.
     pub(crate) async fn create() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the data");
-        let Some(admin) = admin() else {
+        let Some(admin) = admin_url() else {
             return Self { url: String::new(), folder, created: None };
         };
-        let name = format!("gongpai_test_{}", uuid::Uuid::from_u128(random()).simple());
-        run(&admin, format!("CREATE DATABASE {name}")).await.expect("a database for this test");
+        let name = format!("gongpai_test_{}", uuid::Uuid::from_u128(random_number()).simple());
+        run_statement(&admin, format!("CREATE DATABASE {name}")).await.expect("a database for this test");
         let mut url = admin;
         url.set_path(&name);
         Self { url: url.into(), folder, created: Some(name) }
@@ -66,19 +66,19 @@ impl TestDatabase {
 
     /// Drops the database now and says if that fails; connections that are still open are cut.
     pub(crate) async fn close(mut self) {
-        if let (Some(name), Some(admin)) = (self.created.take(), admin()) {
-            run(&admin, drop_statement(&name)).await.expect("the database can be dropped");
+        if let (Some(name), Some(admin)) = (self.created.take(), admin_url()) {
+            run_statement(&admin, drop_statement(&name)).await.expect("the database can be dropped");
         }
     }
 }
 
 impl Drop for TestDatabase {
     fn drop(&mut self) {
-        let (Some(name), Some(admin)) = (self.created.take(), admin()) else { return };
+        let (Some(name), Some(admin)) = (self.created.take(), admin_url()) else { return };
         // A thread of its own: this may be dropped inside a runtime, where blocking on another is not possible.
         let dropped = thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(run(&admin, drop_statement(&name)))
+            runtime.block_on(run_statement(&admin, drop_statement(&name)))
         });
         match dropped.join() {
             Ok(Ok(())) => {}
@@ -88,7 +88,7 @@ impl Drop for TestDatabase {
     }
 }
 
-fn admin() -> Option<Url> {
+fn admin_url() -> Option<Url> {
     let url = std::env::var_os("GONGPAI_TEST_POSTGRES").filter(|url| !url.is_empty())?;
     Some(Url::parse(&url.to_string_lossy()).expect("GONGPAI_TEST_POSTGRES is a postgres:// URL"))
 }
@@ -97,16 +97,19 @@ fn drop_statement(name: &str) -> String {
     format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 }
 
-async fn run(admin: &Url, statement: String) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+async fn run_statement(
+    admin: &Url,
+    statement: String,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let work = async {
         let mut connection = PgConnection::connect(admin.as_str()).await?;
         connection.execute(AssertSqlSafe(statement)).await?;
         connection.close().await
     };
-    Ok(tokio::time::timeout(DEADLINE, work).await??)
+    Ok(tokio::time::timeout(STATEMENT_TIMEOUT, work).await??)
 }
 
-fn random() -> u128 {
+fn random_number() -> u128 {
     let mut bytes = [0; 16];
     aws_lc_rs::rand::fill(&mut bytes).expect("randomness");
     u128::from_ne_bytes(bytes)
@@ -120,7 +123,7 @@ mod tests {
     async fn every_test_has_a_database_of_its_own_and_leaves_none() {
         let (one, other) = (TestDatabase::create().await, TestDatabase::create().await);
         assert_ne!(one.data_dir(), other.data_dir());
-        assert_eq!(one.engine(), Engine::of_this_run());
+        assert_eq!(one.engine(), Engine::from_environment());
         if one.engine() == Engine::Postgres {
             assert_ne!(one.url(), other.url());
             let mut left_open = PgConnection::connect(one.url()).await.unwrap();

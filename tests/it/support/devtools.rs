@@ -10,10 +10,10 @@ use super::eventually;
 
 /// The addresses whose servers asked one window for a password, answered with nothing.
 #[derive(Debug)]
-pub(crate) struct PasswordRequests(Arc<Mutex<Heard>>);
+pub(crate) struct PasswordRequests(Arc<Mutex<HeardRequests>>);
 
 #[derive(Debug, Default)]
-struct Heard {
+struct HeardRequests {
     listening: bool,
     asked_by: Vec<String>,
 }
@@ -21,17 +21,17 @@ struct Heard {
 impl PasswordRequests {
     /// Listens at the window that `debugger` (`127.0.0.1:PORT`) calls `handle`, until that window closes.
     pub(super) async fn listen(debugger: &str, handle: &str) -> Self {
-        let heard = Arc::new(Mutex::new(Heard::default()));
+        let heard = Arc::new(Mutex::new(HeardRequests::default()));
         let (address, handle, inside) = (debugger.to_owned(), handle.to_owned(), Arc::clone(&heard));
         std::thread::spawn(move || {
             let stream = TcpStream::connect(&address).expect("Chromium listens");
             let url = format!("ws://{address}/devtools/page/{handle}");
             let (mut socket, _) = tungstenite::client(url, stream).expect("a WebSocket");
-            command(&mut socket, "Fetch.enable", &json!({ "handleAuthRequests": true }));
+            send_command(&mut socket, "Fetch.enable", &json!({ "handleAuthRequests": true }));
             while let Ok(message) = socket.read() {
                 let Message::Text(text) = message else { continue };
                 let event: Value = serde_json::from_str(&text).expect("JSON from Chromium");
-                hear(&mut socket, &event, &mut inside.lock().expect("a lock"));
+                handle_event(&mut socket, &event, &mut inside.lock().expect("a lock"));
             }
         });
         eventually("Chromium reports password requests", async || {
@@ -48,17 +48,17 @@ impl PasswordRequests {
 }
 
 /// What was paused goes on as if nobody listened; whoever asks for a password gets none.
-fn hear(socket: &mut WebSocket<TcpStream>, event: &Value, heard: &mut Heard) {
+fn handle_event(socket: &mut WebSocket<TcpStream>, event: &Value, heard: &mut HeardRequests) {
     let request = &event["params"]["requestId"];
     match event["method"].as_str() {
         Some("Fetch.requestPaused") => {
-            command(socket, "Fetch.continueRequest", &json!({ "requestId": request }));
+            send_command(socket, "Fetch.continueRequest", &json!({ "requestId": request }));
         }
         Some("Fetch.authRequired") => {
             heard.asked_by.push(event["params"]["request"]["url"].as_str().unwrap_or_default().to_owned());
             let nothing =
                 json!({ "requestId": request, "authChallengeResponse": { "response": "CancelAuth" } });
-            command(socket, "Fetch.continueWithAuth", &nothing);
+            send_command(socket, "Fetch.continueWithAuth", &nothing);
         }
         Some(_) => {}
         // The first answer is that of `Fetch.enable`.
@@ -66,7 +66,7 @@ fn hear(socket: &mut WebSocket<TcpStream>, event: &Value, heard: &mut Heard) {
     }
 }
 
-fn command(socket: &mut WebSocket<TcpStream>, method: &str, parameters: &Value) {
+fn send_command(socket: &mut WebSocket<TcpStream>, method: &str, parameters: &Value) {
     let text = json!({ "id": 1, "method": method, "params": parameters }).to_string();
     // Fails only where the window has gone, which ends the reading too.
     let _sent = socket.send(Message::text(text));

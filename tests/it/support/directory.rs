@@ -7,10 +7,10 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::app::{API_SECRET, TestApp};
-use super::browser::{Ask, Browser, Page};
+use super::browser::{Browser, BrowserRequest, Page};
 
 /// A gateway with the client `hr` of both directory scopes beside the usual one, and with more configuration.
-pub(crate) async fn with_client(toml: &str) -> TestApp {
+pub(crate) async fn start_with_client(toml: &str) -> TestApp {
     let hash = sha256_hex(API_SECRET);
     let clients = format!(
         "{toml}\n[[api_clients]]\nid = \"oa\"\nsecret_hash = \"sha256:{hash}\"\nscopes = [\"sessions\"]\n\
@@ -30,7 +30,7 @@ pub(crate) async fn call_as(
     if_match: Option<&str>,
 ) -> Page {
     let authorization = format!("Basic {}", STANDARD.encode(format!("{client}:{API_SECRET}")));
-    let mut ask = Ask::bare(method, &format!("http://{}/api/v1/directory{path}", t.address))
+    let mut ask = BrowserRequest::bare(method, &format!("http://{}/api/v1/directory{path}", t.address))
         .header("content-type", "application/json")
         .header("authorization", &authorization)
         .body(body.as_bytes().to_vec());
@@ -53,17 +53,17 @@ pub(crate) fn problem(page: &Page) -> (u16, String) {
 }
 
 /// Runs a statement.
-pub(crate) async fn sql(t: &TestApp, statement: &str) {
+pub(crate) async fn execute_sql(t: &TestApp, statement: &str) {
     let done = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(t.app.db.pool()).await;
     done.unwrap_or_else(|e| panic!("{statement}: {e}"));
 }
 
 /// A department of WeCom's as a run leaves it; answers our id.
-pub(crate) async fn department(t: &TestApp, number: u32, name: &str, parent: Option<u32>) -> String {
+pub(crate) async fn insert_department(t: &TestApp, number: u32, name: &str, parent: Option<u32>) -> String {
     let corp = &t.app.config.wecom.corp_id;
-    let id = |number| gongpai::base::id::UnitId::of_department(corp, number);
+    let id = |number| gongpai::base::id::UnitId::from_department(corp, number);
     let above = parent.map_or("NULL".to_owned(), |parent| format!("'{}'", id(parent)));
-    sql(
+    execute_sql(
         t,
         &format!(
             "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, sort, \

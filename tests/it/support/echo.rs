@@ -12,13 +12,13 @@ use tokio::task::JoinSet;
 /// An application behind a proxy. Answers 200 with the request's head; a WebSocket upgrade is accepted, and then
 /// every byte comes back. `/status/502` answers with that status, and `/silent` never.
 #[derive(Debug)]
-pub(crate) struct Echo {
+pub(crate) struct EchoServer {
     address: SocketAddr,
     seen: Arc<Mutex<Vec<Head>>>,
     _tasks: JoinSet<()>,
 }
 
-impl Echo {
+impl EchoServer {
     /// Listens on a port of its own until dropped.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
@@ -29,7 +29,7 @@ impl Echo {
         tasks.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
-                connections.spawn(answer(stream, Arc::clone(&kept)));
+                connections.spawn(answer_requests(stream, Arc::clone(&kept)));
             }
         });
         Self { address, seen, _tasks: tasks }
@@ -56,7 +56,7 @@ impl Echo {
     }
 }
 
-async fn answer(mut stream: TcpStream, seen: Arc<Mutex<Vec<Head>>>) {
+async fn answer_requests(mut stream: TcpStream, seen: Arc<Mutex<Vec<Head>>>) {
     while let Some(head) = read_head(&mut stream).await {
         let head = Head(head);
         let length = head.one("content-length").map_or(0, |n| n.parse().expect("a length"));
@@ -111,7 +111,7 @@ impl Head {
     }
 
     /// The values of every header that an application could take for `name`: CGI and WSGI read `_` as `-`.
-    pub(crate) fn like(&self, name: &str) -> Vec<&str> {
+    pub(crate) fn values_like(&self, name: &str) -> Vec<&str> {
         let folded = |text: &str| text.to_ascii_lowercase().replace('_', "-");
         let headers = self.0.lines().skip(1).filter_map(|line| line.split_once(':'));
         headers.filter(|(n, _)| folded(n) == folded(name)).map(|(_, value)| value.trim()).collect()
@@ -119,7 +119,7 @@ impl Head {
 
     /// The value of the one such header; panics if there are several.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
-        match self.like(name).as_slice() {
+        match self.values_like(name).as_slice() {
             [] => None,
             [one] => Some(one),
             several => panic!("{name}: {several:?}"),
@@ -129,14 +129,14 @@ impl Head {
 
 /// An answer to bytes.
 #[derive(Debug, Clone)]
-pub(crate) struct Raw {
+pub(crate) struct RawResponse {
     pub(crate) status: u16,
     pub(crate) head: Head,
     pub(crate) body: String,
 }
 
 /// Sends `request` and reads until the server closes: it should say `Connection: close`.
-pub(crate) async fn send_raw(address: SocketAddr, request: &[u8]) -> Raw {
+pub(crate) async fn send_raw(address: SocketAddr, request: &[u8]) -> RawResponse {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     // A server may answer and close before it has read everything.
     stream.write_all(request).await.ok();
@@ -146,5 +146,5 @@ pub(crate) async fn send_raw(address: SocketAddr, request: &[u8]) -> Raw {
     let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
     let status = head.split(' ').nth(1).and_then(|s| s.parse().ok());
     let status = status.unwrap_or_else(|| panic!("no answer but {text:?}"));
-    Raw { status, head: Head(head.to_owned()), body: body.to_owned() }
+    RawResponse { status, head: Head(head.to_owned()), body: body.to_owned() }
 }

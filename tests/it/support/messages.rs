@@ -6,11 +6,11 @@ use gongpai::db::Db;
 use serde_json::{Value, json};
 
 /// When the gateway of a test would deliver them: never.
-const FAR: i64 = 9_000_000_000_000;
+const FAR_FUTURE_MS: i64 = 9_000_000_000_000;
 
 /// A message of the API client `oa` that is on disk; what a test cares about it sets.
 #[derive(Debug, Clone)]
-pub(crate) struct Stored {
+pub(crate) struct MessageFixture {
     pub(crate) id: &'static str,
     pub(crate) seq: i64,
     pub(crate) client: &'static str,
@@ -22,7 +22,7 @@ pub(crate) struct Stored {
     pub(crate) recall_at: Option<i64>,
 }
 
-impl Stored {
+impl MessageFixture {
     /// For the `users`, whose persons are not known.
     pub(crate) fn to(id: &'static str, seq: i64, users: &[&str]) -> Self {
         let users: Vec<_> = users.iter().map(|userid| json!([userid, null])).collect();
@@ -58,7 +58,7 @@ impl Stored {
         .bind(self.expanded.then_some(now.millis()))
         .bind(self.recall_at)
         .bind(ended)
-        .bind(FAR)
+        .bind(FAR_FUTURE_MS)
         .execute(db.pool())
         .await
         .expect("a message");
@@ -67,7 +67,7 @@ impl Stored {
 
 /// A recipient of the message `id`; of a call, if there is one.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Recipient<'a> {
+pub(crate) struct RecipientFixture<'a> {
     pub(crate) id: &'a str,
     pub(crate) member: &'a str,
     pub(crate) userid: &'a str,
@@ -77,7 +77,7 @@ pub(crate) struct Recipient<'a> {
     pub(crate) call: Option<&'a str>,
 }
 
-impl<'a> Recipient<'a> {
+impl<'a> RecipientFixture<'a> {
     /// Waits for its turn.
     pub(crate) const fn pending(id: &'a str, member: &'a str, userid: &'a str) -> Self {
         Self { id, member, userid, person: None, status: "pending", reason: "", call: None }
@@ -98,7 +98,7 @@ impl<'a> Recipient<'a> {
         .bind(self.status)
         .bind(self.reason)
         .bind(self.call)
-        .bind(FAR)
+        .bind(FAR_FUTURE_MS)
         .execute(db.pool())
         .await
         .expect("a recipient");
@@ -106,7 +106,7 @@ impl<'a> Recipient<'a> {
 }
 
 /// A call with so many attempts behind it.
-pub(crate) async fn call(db: &Db, corp: &CorpId, id: &str, attempts: i64) {
+pub(crate) async fn write_call(db: &Db, corp: &CorpId, id: &str, attempts: i64) {
     sqlx::query(
         "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, reason, attempts, \
          next_at, holder, lease_until, uncertain_at, msgid, response_code, recall, created_at, finished_at) \
@@ -115,14 +115,14 @@ pub(crate) async fn call(db: &Db, corp: &CorpId, id: &str, attempts: i64) {
     .bind(id)
     .bind(corp.as_str())
     .bind(attempts)
-    .bind(FAR)
+    .bind(FAR_FUTURE_MS)
     .execute(db.pool())
     .await
     .expect("a call");
 }
 
 /// Nothing is sent until `until`, because of `reason`.
-pub(crate) async fn hold(db: &Db, corp: &CorpId, until: Timestamp, reason: &str) {
+pub(crate) async fn write_hold(db: &Db, corp: &CorpId, until: Timestamp, reason: &str) {
     sqlx::query(
         "INSERT INTO message_lanes (corp_id, turn, hold_until, hold_reason, hold_since, holds, at_once) \
          VALUES ($1, 0, $2, $3, 0, 1, 10)",
@@ -136,7 +136,7 @@ pub(crate) async fn hold(db: &Db, corp: &CorpId, until: Timestamp, reason: &str)
 }
 
 /// A link of a message.
-pub(crate) async fn link(
+pub(crate) async fn write_link(
     db: &Db,
     corp: &CorpId,
     id: &str,

@@ -30,10 +30,10 @@ pub(crate) mod webdriver;
 use std::time::Duration;
 
 /// How long a test waits for something that takes milliseconds on an idle machine.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How often a condition that cannot be waited for is looked at.
-pub(crate) const POLL: Duration = Duration::from_millis(10);
+pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// Waits until `condition` gives a value; panics with `what` after [`PATIENCE`].
 pub(crate) async fn eventually<T, F>(what: &str, mut condition: F) -> T
@@ -45,11 +45,11 @@ where
             if let Some(value) = condition().await {
                 return value;
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
     };
-    match tokio::time::timeout(PATIENCE, look).await {
+    match tokio::time::timeout(WAIT_TIMEOUT, look).await {
         Ok(value) => value,
-        Err(_) => panic!("did not happen within {PATIENCE:?}: {what}"),
+        Err(_) => panic!("did not happen within {WAIT_TIMEOUT:?}: {what}"),
     }
 }

@@ -8,16 +8,16 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::app::{API_SECRET, TestApp};
-use super::browser::{Ask, Browser};
+use super::browser::{Browser, BrowserRequest};
 
 /// How long a run in a test may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl TestApp {
     /// A call of the client `oa`: status and JSON, null if there is none.
     pub(crate) async fn api(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
         let credentials = STANDARD.encode(format!("oa:{API_SECRET}"));
-        let mut ask = Ask::bare(method, &format!("http://{}/api/v1{path}", self.address))
+        let mut ask = BrowserRequest::bare(method, &format!("http://{}/api/v1{path}", self.address))
             .header("accept", "application/json")
             .header("authorization", &format!("Basic {credentials}"));
         if let Some(body) = body {
@@ -51,7 +51,7 @@ impl TestApp {
         let (status, answer) = self.api(Method::POST, "/directory/sync", Some(&body)).await;
         assert_eq!(status, 202, "{answer}");
         let id = answer["run_id"].as_str().expect("a run").to_owned();
-        let give_up = std::time::Instant::now() + PATIENCE;
+        let give_up = std::time::Instant::now() + RUN_TIMEOUT;
         loop {
             let run = self.get(&format!("/directory/sync/{id}")).await;
             if !matches!(run["status"].as_str(), Some("queued" | "running")) {
@@ -64,7 +64,7 @@ impl TestApp {
     }
 
     /// A full run that must be done and complete.
-    pub(crate) async fn synced(&self) -> Value {
+    pub(crate) async fn sync_fully(&self) -> Value {
         let run = self.sync().await;
         assert_eq!((&run["status"], &run["complete"]), (&json!("done"), &json!(true)), "{run:#}");
         run

@@ -9,8 +9,8 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
 /// The kernel's own range begins at 32768.
-const FIRST: u16 = 20_000;
-const COUNT: u16 = 10_000;
+const FIRST_PORT: u16 = 20_000;
+const PORT_COUNT: u16 = 10_000;
 
 /// A port of 127.0.0.1 that no other test has until this is dropped.
 #[derive(Debug)]
@@ -24,15 +24,15 @@ impl Port {
     pub(crate) fn reserve() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
         create_dir_all(&folder).expect("a folder for the locks");
-        let start = u16::try_from(std::process::id() % u32::from(COUNT)).expect("below COUNT");
-        for step in 0..COUNT {
-            let number = FIRST + (start + step.wrapping_mul(7)) % COUNT;
+        let start = u16::try_from(std::process::id() % u32::from(PORT_COUNT)).expect("below COUNT");
+        for step in 0..PORT_COUNT {
+            let number = FIRST_PORT + (start + step.wrapping_mul(7)) % PORT_COUNT;
             let lock = File::create(folder.join(number.to_string())).expect("a lock file");
             if lock.try_lock().is_ok() && TcpListener::bind((Ipv4Addr::LOCALHOST, number)).is_ok() {
                 return Self { number, _lock: lock };
             }
         }
-        panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+        panic!("no free port between {FIRST_PORT} and {}", FIRST_PORT + PORT_COUNT);
     }
 
     /// The number.

@@ -5,22 +5,22 @@ use std::time::Duration;
 use gongpai::app::{message_settings, open_database, session_settings, wecom_settings};
 use gongpai::base::clock::Timestamp;
 use gongpai::base::id::{CorpId, MessageId, PersonId, TagId, UnitId, UserId};
-use gongpai::config::{Config, Sources, root_secret};
+use gongpai::config::{Config, ConfigSources, load_root_secret};
 use gongpai::db::Db;
 use gongpai::directory::chart::Chart;
-use gongpai::directory::store::{chart, ensure_chart};
-use gongpai::message::{Delivered, Messages, Targets};
+use gongpai::directory::store::{ensure_chart, load_chart};
+use gongpai::message::{DeliveryCounts, MessageTargets, Messages};
 use gongpai::session::Sessions;
-use gongpai::wecom::Client;
+use gongpai::wecom::WecomClient;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::app::configuration;
-use super::replica::Place;
+use super::replica::ReplicaSite;
 
 /// A replica as far as it has to do with messages, with the place where it stands.
-pub(crate) struct Post {
-    pub(crate) place: Place,
+pub(crate) struct MessageReplica {
+    pub(crate) place: ReplicaSite,
     pub(crate) messages: Messages,
     pub(crate) db: Db,
     pub(crate) corp: CorpId,
@@ -28,36 +28,36 @@ pub(crate) struct Post {
 
 /// A message to be put into the table, as if it had been accepted.
 #[derive(Debug, Clone)]
-pub(crate) struct Letter {
+pub(crate) struct TestMessage {
     pub(crate) kind: &'static str,
     pub(crate) content: Value,
-    pub(crate) targets: Targets,
+    pub(crate) targets: MessageTargets,
     pub(crate) unique: bool,
     pub(crate) expires_in: Option<Duration>,
 }
 
 /// A text to userids that the directory does not know.
-pub(crate) fn text(text: &str, users: &[&str]) -> Letter {
+pub(crate) fn text_message(text: &str, users: &[&str]) -> TestMessage {
     let users = users.iter().map(|user| (UserId::new(*user), None)).collect();
-    Letter {
+    TestMessage {
         kind: "text",
         content: json!({ "content": text }),
-        targets: Targets { users, ..Targets::default() },
+        targets: MessageTargets { users, ..MessageTargets::default() },
         unique: false,
         expires_in: None,
     }
 }
 
 /// A card with a `task_id`, which makes it like no other.
-pub(crate) fn card(title: &str, task: &str, users: &[&str]) -> Letter {
+pub(crate) fn card_message(title: &str, task: &str, users: &[&str]) -> TestMessage {
     let content = json!({
         "card_type": "text_notice", "main_title": {"title": title},
         "card_action": {"type": 1, "url": "https://example.com/"}, "task_id": task,
     });
-    Letter { kind: "template_card", content, unique: true, ..text("", users) }
+    TestMessage { kind: "template_card", content, unique: true, ..text_message("", users) }
 }
 
-impl Letter {
+impl TestMessage {
     /// Nobody else can have that body.
     pub(crate) fn unique(self) -> Self {
         Self { unique: true, ..self }
@@ -89,29 +89,29 @@ impl Letter {
     }
 }
 
-impl Post {
+impl MessageReplica {
     pub(crate) async fn new() -> Self {
         Self::with("").await
     }
 
     pub(crate) async fn with(toml: &str) -> Self {
-        let place = Place::new().await;
-        let (messages, db, corp) = replica(&place, toml).await;
+        let place = ReplicaSite::new().await;
+        let (messages, db, corp) = open_replica(&place, toml).await;
         Self { place, messages, db, corp }
     }
 
     /// A second replica on the same database.
-    pub(crate) async fn another(&self) -> Messages {
-        replica(&self.place, "").await.0
+    pub(crate) async fn second_replica(&self) -> Messages {
+        open_replica(&self.place, "").await.0
     }
 
     /// Puts a message into the table.
-    pub(crate) async fn put(&self, letter: &Letter) -> MessageId {
+    pub(crate) async fn put(&self, letter: &TestMessage) -> MessageId {
         self.put_all(std::slice::from_ref(letter)).await.remove(0)
     }
 
     /// Puts messages into the table, in one transaction.
-    pub(crate) async fn put_all(&self, letters: &[Letter]) -> Vec<MessageId> {
+    pub(crate) async fn put_all(&self, letters: &[TestMessage]) -> Vec<MessageId> {
         let now = self.place.clock.now();
         let mut tx = self.db.write().await.expect("a transaction");
         let mut ids = Vec::new();
@@ -153,24 +153,24 @@ impl Post {
     }
 
     /// Does all that is due.
-    pub(crate) async fn deliver(&self) -> Delivered {
+    pub(crate) async fn deliver(&self) -> DeliveryCounts {
         self.messages.deliver_due(&self.chart().await).await.expect("the database answers")
     }
 
     /// Lets time pass for us and for WeCom, then does all that is due.
-    pub(crate) async fn deliver_after(&self, by: Duration) -> Delivered {
-        self.pass(by);
+    pub(crate) async fn deliver_after(&self, by: Duration) -> DeliveryCounts {
+        self.advance(by);
         self.deliver().await
     }
 
     /// Lets time pass for us and for WeCom.
-    pub(crate) fn pass(&self, by: Duration) {
+    pub(crate) fn advance(&self, by: Duration) {
         self.place.clock.advance(by);
         self.place.wecom.advance(by);
     }
 
     pub(crate) async fn chart(&self) -> Chart {
-        chart(&self.db, &self.corp).await.expect("a chart")
+        load_chart(&self.db, &self.corp).await.expect("a chart")
     }
 
     /// Status and reason of a message.
@@ -187,12 +187,12 @@ impl Post {
         self.outcome(id).await.0
     }
 
-    pub(crate) async fn number(&self, query: &str) -> i64 {
+    pub(crate) async fn query_number(&self, query: &str) -> i64 {
         let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(self.db.pool()).await;
         row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
     }
 
-    pub(crate) async fn run(&self, sql: &str) {
+    pub(crate) async fn execute(&self, sql: &str) {
         let done = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(self.db.pool()).await;
         done.unwrap_or_else(|e| panic!("{sql}: {e}"));
     }
@@ -209,7 +209,7 @@ impl Post {
     }
 
     /// Somebody in the directory.
-    pub(crate) async fn person(&self, id: &str, userid: &str, status: &str, units: &[&UnitId]) {
+    pub(crate) async fn add_person(&self, id: &str, userid: &str, status: &str, units: &[&UnitId]) {
         let memberships: Vec<_> = units.iter().map(|unit| json!([unit.as_str(), 0, 0])).collect();
         for sql in [
             format!(
@@ -226,13 +226,13 @@ impl Post {
                 Value::from(memberships)
             ),
         ] {
-            self.run(&sql).await;
+            self.execute(&sql).await;
         }
     }
 
     /// `count` active persons of one department, known to the directory as they are to a simulator with as many
     /// members: `member0001` is the person `p0001`, and so on.
-    pub(crate) async fn crowd(&self, count: usize, unit: &UnitId) {
+    pub(crate) async fn add_persons(&self, count: usize, unit: &UnitId) {
         let (corp, memberships) = (&self.corp, json!([[unit.as_str(), 0, 0]]));
         let known = |n| format!("('p{n:04}', '{corp}', 'member{n:04}', 0, 0, 0)");
         let row = |n| {
@@ -242,12 +242,12 @@ impl Post {
             )
         };
         let all = |one: &dyn Fn(usize) -> String| (1..=count).map(one).collect::<Vec<_>>().join(", ");
-        self.run(&format!(
+        self.execute(&format!(
             "INSERT INTO persons (id, corp_id, userid, checked_at, check_lease, created_at) VALUES {}",
             all(&known)
         ))
         .await;
-        self.run(&format!(
+        self.execute(&format!(
             "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, \
                left_at, main_unit, memberships, detail, said, updated_at) VALUES {}",
             all(&row)
@@ -256,14 +256,14 @@ impl Post {
     }
 
     /// A department of the directory, `parent` 0 on the top floor.
-    pub(crate) async fn department(&self, id: u32, parent: u32) -> UnitId {
-        let unit = UnitId::of_department(&self.corp, id);
+    pub(crate) async fn add_department(&self, id: u32, parent: u32) -> UnitId {
+        let unit = UnitId::from_department(&self.corp, id);
         let parent = if parent == 0 {
             "NULL".to_owned()
         } else {
-            format!("'{}'", UnitId::of_department(&self.corp, parent))
+            format!("'{}'", UnitId::from_department(&self.corp, parent))
         };
-        self.run(&format!(
+        self.execute(&format!(
             "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, sort, \
                leaders, updated_at) \
              VALUES ('{unit}', '{}', 0, 9223372036854775807, {id}, 'wecom', {parent}, 'n{id}', '', 0, '[]', 0)",
@@ -274,10 +274,10 @@ impl Post {
     }
 
     /// A tag of the directory.
-    pub(crate) async fn tag(&self, id: u32, users: &[&str], units: &[&UnitId]) -> TagId {
-        let tag = TagId::of_tag(&self.corp, id);
+    pub(crate) async fn add_tag(&self, id: u32, users: &[&str], units: &[&UnitId]) -> TagId {
+        let tag = TagId::from_tag(&self.corp, id);
         let units: Vec<&str> = units.iter().map(|unit| unit.as_str()).collect();
-        self.run(&format!(
+        self.execute(&format!(
             "INSERT INTO tag_rows (id, corp_id, since, until, wecom_id, name, users, units, updated_at) \
              VALUES ('{tag}', '{}', 0, 9223372036854775807, {id}, 't{id}', '{}', '{}', 0)",
             self.corp,
@@ -291,8 +291,9 @@ impl Post {
     /// What the worker reads the chart from.
     pub(crate) async fn sessions(&self) -> Sessions {
         let text = Some(configuration(&self.place.wecom, &self.place.database, ""));
-        let (config, _) = Config::load(&Sources { text, ..Sources::default() }).expect("accepted");
-        let root = root_secret(&config).expect("a secret").0;
+        let (config, _) =
+            Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
+        let root = load_root_secret(&config).expect("a secret").0;
         let (settings, clock) = (session_settings(&config), self.place.clock.clone());
         Sessions::open(self.db.clone(), settings, &root, clock).await.expect("sessions")
     }
@@ -302,12 +303,12 @@ impl Post {
     }
 }
 
-async fn replica(place: &Place, toml: &str) -> (Messages, Db, CorpId) {
+async fn open_replica(place: &ReplicaSite, toml: &str) -> (Messages, Db, CorpId) {
     let text = Some(configuration(&place.wecom, &place.database, toml));
-    let (config, _) = Config::load(&Sources { text, ..Sources::default() }).expect("accepted");
+    let (config, _) = Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
     let db = open_database(&config).await.expect("a database");
     ensure_chart(&db, &config.wecom.corp_id).await.expect("a chart");
-    let client = Client::new(wecom_settings(&config), place.clock.clone()).expect("a client");
+    let client = WecomClient::new(wecom_settings(&config), place.clock.clone()).expect("a client");
     let messages = Messages::new(message_settings(&config), db.clone(), place.clock.clone(), client);
     (messages, db, config.wecom.corp_id)
 }

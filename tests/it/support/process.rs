@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
-use super::{PATIENCE, POLL, eventually};
+use super::{POLL_INTERVAL, WAIT_TIMEOUT, eventually};
 
 /// Which of a process's two outputs a line came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,28 +102,28 @@ impl Program {
             self.command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
         let (lines, seen) = watch::channel(Vec::new());
         let lines = Arc::new(lines);
-        let stdout = child.stdout.take().map(|pipe| follow(pipe, Output::Stdout, Arc::clone(&lines)));
-        let stderr = child.stderr.take().map(|pipe| follow(pipe, Output::Stderr, lines));
+        let stdout = child.stdout.take().map(|pipe| read_lines(pipe, Output::Stdout, Arc::clone(&lines)));
+        let stderr = child.stderr.take().map(|pipe| read_lines(pipe, Output::Stderr, lines));
         Process { child, name: self.name, seen, readers: stdout.into_iter().chain(stderr).collect() }
     }
 
     /// Runs it to its end.
-    pub(crate) async fn run(self) -> Finished {
+    pub(crate) async fn run(self) -> FinishedProgram {
         let mut process = self.start();
         let status = process.exit().await;
-        Finished { status, stdout: process.text(Output::Stdout), stderr: process.text(Output::Stderr) }
+        FinishedProgram { status, stdout: process.text(Output::Stdout), stderr: process.text(Output::Stderr) }
     }
 }
 
 /// How a program ended and what it wrote.
 #[derive(Debug)]
-pub(crate) struct Finished {
+pub(crate) struct FinishedProgram {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: String,
     pub(crate) stderr: String,
 }
 
-impl Finished {
+impl FinishedProgram {
     /// The exit code; none if a signal ended it.
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
@@ -162,14 +162,15 @@ impl Process {
         let find = |lines: &Vec<(Output, String)>| lines.iter().find(|(_, line)| wanted(line)).cloned();
         let mut seen = self.seen.clone();
         // Every sender gone means that both outputs are closed: the line will never come.
-        let found = match tokio::time::timeout(PATIENCE, seen.wait_for(|lines| find(lines).is_some())).await {
-            Ok(Ok(lines)) => find(&lines),
-            Ok(Err(_)) | Err(_) => None,
-        };
+        let found =
+            match tokio::time::timeout(WAIT_TIMEOUT, seen.wait_for(|lines| find(lines).is_some())).await {
+                Ok(Ok(lines)) => find(&lines),
+                Ok(Err(_)) | Err(_) => None,
+            };
         match found {
             Some((_, line)) => line,
             None => {
-                panic!("{} never wrote a line with {what:?}; it wrote:\n{}", self.name, self.everything())
+                panic!("{} never wrote a line with {what:?}; it wrote:\n{}", self.name, self.all_output())
             }
         }
     }
@@ -210,7 +211,7 @@ impl Process {
         self.exit().await
     }
 
-    fn everything(&self) -> String {
+    fn all_output(&self) -> String {
         self.seen.borrow().iter().map(|(_, line)| format!("  {line}\n")).collect()
     }
 
@@ -219,7 +220,7 @@ impl Process {
     fn finish_reading(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(2);
         while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < deadline {
-            thread::sleep(POLL);
+            thread::sleep(POLL_INTERVAL);
         }
     }
 }
@@ -231,12 +232,12 @@ impl Drop for Process {
             self.child.wait().ok();
         }
         if thread::panicking() {
-            eprintln!("--- {} wrote:\n{}", self.name, self.everything());
+            eprintln!("--- {} wrote:\n{}", self.name, self.all_output());
         }
     }
 }
 
-fn follow(
+fn read_lines(
     pipe: impl Read + Send + 'static,
     output: Output,
     lines: Arc<watch::Sender<Vec<(Output, String)>>>,

@@ -4,12 +4,12 @@ use gongpai::base::secret::sha256_hex;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use super::api::{ask, basic, send};
+use super::api::{basic_auth, new_request, send_request};
 use super::app::{API_SECRET, TestApp};
 use super::browser::Page;
 
 /// Clients that may send: `oa` to everybody, `crm` not; `ro` may not send at all.
-pub(crate) fn senders(toml: &str) -> String {
+pub(crate) fn sender_clients(toml: &str) -> String {
     let client = |id: &str, scopes: &str| {
         let hash = sha256_hex(API_SECRET);
         format!("[[api_clients]]\nid = \"{id}\"\nsecret_hash = \"sha256:{hash}\"\nscopes = [{scopes}]\n")
@@ -19,37 +19,38 @@ pub(crate) fn senders(toml: &str) -> String {
 }
 
 /// A gateway with [`senders`].
-pub(crate) async fn sending() -> TestApp {
-    TestApp::with(&senders("")).await
+pub(crate) async fn sending_gateway() -> TestApp {
+    TestApp::with(&sender_clients("")).await
 }
 
 /// An order of a text.
-pub(crate) fn text(users: &[&str], content: &str) -> Value {
+pub(crate) fn text_order(users: &[&str], content: &str) -> Value {
     json!({"to": {"users": users}, "kind": "text", "content": {"content": content}})
 }
 
 /// `POST /api/v1/messages` of a client, with an `Idempotency-Key` or none.
-pub(crate) async fn post_as(t: &TestApp, client: &str, key: Option<&str>, body: &str) -> Page {
-    let mut call =
-        ask(t, Method::POST, "/api/v1/messages").header("authorization", &basic(client)).json(body);
+pub(crate) async fn post_message_as(t: &TestApp, client: &str, key: Option<&str>, body: &str) -> Page {
+    let mut call = new_request(t, Method::POST, "/api/v1/messages")
+        .header("authorization", &basic_auth(client))
+        .json(body);
     if let Some(key) = key {
         call = call.header("idempotency-key", key);
     }
-    send(call).await
+    send_request(call).await
 }
 
 /// The same of the client `oa`, without a key.
-pub(crate) async fn post(t: &TestApp, order: &Value) -> Page {
-    post_as(t, "oa", None, &order.to_string()).await
+pub(crate) async fn post_message(t: &TestApp, order: &Value) -> Page {
+    post_message_as(t, "oa", None, &order.to_string()).await
 }
 
 /// The id of an order that must be accepted.
-pub(crate) async fn accepted(t: &TestApp, order: &Value) -> String {
-    id(&post(t, order).await)
+pub(crate) async fn accept_order(t: &TestApp, order: &Value) -> String {
+    accepted_id(&post_message(t, order).await)
 }
 
 /// The id in the answer to an order that was accepted.
-pub(crate) fn id(page: &Page) -> String {
+pub(crate) fn accepted_id(page: &Page) -> String {
     assert_eq!(page.status, 202, "{}", page.text());
     let answer: Value = page.json();
     assert_eq!(answer["status"], "accepted");

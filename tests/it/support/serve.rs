@@ -4,16 +4,16 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use gongpai::simulator::Running;
+use gongpai::simulator::RunningSimulator;
 
-use super::app::{APP, PUBLIC, configuration};
-use super::browser::{Ask, Browser, Page, WECOM_PHONE};
+use super::app::{APP_URL, PUBLIC_URL, configuration};
+use super::browser::{Browser, BrowserRequest, Page, WECOM_PHONE};
 use super::database::TestDatabase;
-use super::process::{Finished, Output, Process, Program, Signal};
+use super::process::{FinishedProgram, Output, Process, Program, Signal};
 
 /// A running gateway.
 #[derive(Debug)]
-pub(crate) struct Serve {
+pub(crate) struct ServeProcess {
     pub(crate) process: Process,
     /// Where the public listener is.
     pub(crate) public: SocketAddr,
@@ -25,7 +25,11 @@ pub(crate) struct Serve {
 }
 
 /// Writes the usual configuration of tests into a folder, with ports that the kernel chooses.
-pub(crate) fn folder(wecom: &Running, database: &TestDatabase, toml: &str) -> tempfile::TempDir {
+pub(crate) fn write_folder(
+    wecom: &RunningSimulator,
+    database: &TestDatabase,
+    toml: &str,
+) -> tempfile::TempDir {
     wecom.set_trusted_domains(["oa.example.com"]);
     wecom.set_callback_domains(["oa.example.com"]);
     let folder = tempfile::tempdir().expect("a folder");
@@ -38,29 +42,29 @@ pub(crate) fn folder(wecom: &Running, database: &TestDatabase, toml: &str) -> te
     folder
 }
 
-impl Serve {
+impl ServeProcess {
     /// A gateway on a simulator and a database.
-    pub(crate) async fn start(wecom: &Running, database: &TestDatabase, toml: &str) -> Self {
+    pub(crate) async fn start(wecom: &RunningSimulator, database: &TestDatabase, toml: &str) -> Self {
         Self::with(wecom, database, toml, &[]).await
     }
 
     /// The same with more of the environment.
     pub(crate) async fn with(
-        wecom: &Running,
+        wecom: &RunningSimulator,
         database: &TestDatabase,
         toml: &str,
         environment: &[(&str, &str)],
     ) -> Self {
-        let folder = folder(wecom, database, toml);
+        let folder = write_folder(wecom, database, toml);
         let mut program = Program::gongpai().arg("serve").cwd(folder.path());
         for (key, value) in environment {
             program = program.env(key, value);
         }
-        Self::listening(program, folder).await
+        Self::start_program(program, folder).await
     }
 
     /// Starts `program` and waits for the line that says it listens.
-    pub(crate) async fn listening(program: Program, folder: tempfile::TempDir) -> Self {
+    pub(crate) async fn start_program(program: Program, folder: tempfile::TempDir) -> Self {
         let began = Instant::now();
         let mut process = program.start();
         let line = process.line_with("gongpai listens on").await;
@@ -83,22 +87,22 @@ impl Serve {
     pub(crate) async fn killed_and_restarted(mut self) -> Self {
         self.process.signal(Signal::Kill);
         self.process.exit().await;
-        Self::listening(Program::gongpai().arg("serve").cwd(self.folder.path()), self.folder).await
+        Self::start_program(Program::gongpai().arg("serve").cwd(self.folder.path()), self.folder).await
     }
 
     /// A command of the program, with this gateway's configuration.
-    pub(crate) async fn command(&self, args: &[&str]) -> Finished {
+    pub(crate) async fn command(&self, args: &[&str]) -> FinishedProgram {
         Program::gongpai().args(args).cwd(self.folder.path()).run().await
     }
 
     /// From now on `browser` finds our hosts here.
     pub(crate) fn visit(&self, browser: &mut Browser) {
-        browser.resolve(PUBLIC, self.public);
-        browser.resolve(APP, self.public);
+        browser.resolve(PUBLIC_URL, self.public);
+        browser.resolve(APP_URL, self.public);
     }
 
     /// The browser inside WeCom on the phone of `userid`.
-    pub(crate) fn phone_of(&self, wecom: &Running, userid: &str) -> Browser {
+    pub(crate) fn phone_of(&self, wecom: &RunningSimulator, userid: &str) -> Browser {
         wecom.set_phone_member(userid);
         let mut browser = Browser::new(WECOM_PHONE);
         self.visit(&mut browser);
@@ -106,17 +110,17 @@ impl Serve {
     }
 
     /// A browser in which `userid` is signed in.
-    pub(crate) async fn signed_in(&self, wecom: &Running, userid: &str) -> Browser {
+    pub(crate) async fn signed_in(&self, wecom: &RunningSimulator, userid: &str) -> Browser {
         let mut browser = self.phone_of(wecom, userid);
-        let page = browser.open(format!("{PUBLIC}/sso/login?rd=/sso/session")).await;
+        let page = browser.open(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
         assert_eq!(page.status, 200, "{userid}: {}", page.text());
         browser
     }
 
     /// What nginx would ask about a request of `browser` to public_url's host.
     pub(crate) async fn check(&self, browser: &Browser) -> Page {
-        let url = format!("{PUBLIC}/x");
-        let mut ask = Ask::navigate(&format!("http://{}/auth/nginx", self.public))
+        let url = format!("{PUBLIC_URL}/x");
+        let mut ask = BrowserRequest::navigate(&format!("http://{}/auth/nginx", self.public))
             .header("x-original-url", &url)
             .header("x-original-method", "GET");
         if let Some(cookies) = browser.cookies.header(&url.parse().expect("a URL")) {

@@ -12,7 +12,7 @@ use super::webdriver::{Chromium, Viewport};
 #[derive(Debug)]
 pub(crate) struct Stage {
     /// The gateway and WeCom.
-    pub(crate) t: TestApp,
+    pub(crate) gateway: TestApp,
     /// `http://127.0.0.1:PORT`
     pub(crate) base: String,
     _port: Port,
@@ -32,8 +32,8 @@ impl Stage {
     /// On a host of another name, without TLS: no safe context, but cookies can have a domain there.
     pub(crate) async fn on(host: &str, toml: &str, environment: &[(&str, &str)]) -> Self {
         let port = Port::reserve();
-        let t = TestApp::at(host, &port, toml, environment).await;
-        Self { t, base: format!("http://{host}:{}", port.number()), _port: port }
+        let t = TestApp::reachable_at(host, &port, toml, environment).await;
+        Self { gateway: t, base: format!("http://{host}:{}", port.number()), _port: port }
     }
 
     /// `path` on the gateway.
@@ -44,7 +44,7 @@ impl Stage {
     /// The scan that a QR page shows, once it does, and that is none of `known`.
     pub(crate) async fn scan(&self, known: &[PendingScan]) -> PendingScan {
         eventually("a QR page waits for its scan", async || {
-            self.t.wecom.pending_scans().into_iter().rev().find(|scan| !known.contains(scan))
+            self.gateway.wecom.pending_scans().into_iter().rev().find(|scan| !known.contains(scan))
         })
         .await
     }
@@ -52,14 +52,14 @@ impl Stage {
     /// `who` scans the QR page that is shown and confirms.
     pub(crate) async fn confirm(&self, who: &str) {
         let scan = self.scan(&[]).await;
-        self.t.wecom.confirm_scan(&scan.id, who).expect("a scan that waits");
+        self.gateway.wecom.confirm_scan(&scan.id, who).expect("a scan that waits");
     }
 
     /// `who` opens `path`, which leads through WeCom: the phone belongs to them, and at a desk they scan and confirm.
-    pub(crate) async fn come(&self, chromium: &Chromium, who: &str, path: &str) {
+    pub(crate) async fn open_through_wecom(&self, chromium: &Chromium, who: &str, path: &str) {
         match chromium.viewport() {
             Viewport::Phone => {
-                self.t.wecom.set_phone_member(who);
+                self.gateway.wecom.set_phone_member(who);
                 chromium.goto(self.url(path)).await;
             }
             Viewport::Desktop => {

@@ -16,14 +16,14 @@ use url::Url;
 
 use super::devtools::PasswordRequests;
 use super::process::{Process, Program};
-use super::{PATIENCE, POLL, eventually};
+use super::{POLL_INTERVAL, WAIT_TIMEOUT, eventually};
 
 /// The key under which `WebDriver` passes elements.
-const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
+const ELEMENT_KEY: &str = "element-6066-11e4-a52e-4f735466cecf";
 
 /// The preference that becomes Accept-Language, and its value on most of our people's machines.
-const LANGUAGES: &str = "intl.accept_languages";
-const CHINESE: &str = "zh-CN,zh,en";
+const LANGUAGES_PREFERENCE: &str = "intl.accept_languages";
+const CHINESE_LANGUAGES: &str = "zh-CN,zh,en";
 
 /// What kind of window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,14 +54,14 @@ pub(crate) struct Element(Value);
 
 /// What `WebDriver` answered instead of a value: the error's name and its message.
 #[derive(Debug)]
-struct Refusal {
+struct WebDriverError {
     error: String,
     message: String,
 }
 
-impl Refusal {
+impl WebDriverError {
     /// The page is still on its way to where the command makes sense.
-    fn may_pass(&self) -> bool {
+    fn is_transient(&self) -> bool {
         [
             "no such element",
             "no such frame",
@@ -101,17 +101,17 @@ async fn start_driver(home: &Path) -> (Process, String) {
 impl Chromium {
     /// Opens a window that calls itself `user_agent`.
     pub(crate) async fn start(viewport: Viewport, user_agent: &str) -> Self {
-        Self::with_preferences(viewport, user_agent, json!({ LANGUAGES: CHINESE })).await
+        Self::with_preferences(viewport, user_agent, json!({ LANGUAGES_PREFERENCE: CHINESE_LANGUAGES })).await
     }
 
     /// The same for somebody who reads English.
     pub(crate) async fn in_english(viewport: Viewport, user_agent: &str) -> Self {
-        Self::with_preferences(viewport, user_agent, json!({ LANGUAGES: "en-US,en" })).await
+        Self::with_preferences(viewport, user_agent, json!({ LANGUAGES_PREFERENCE: "en-US,en" })).await
     }
 
     /// The same for somebody whose browser refuses every cookie.
     pub(crate) async fn without_cookies(viewport: Viewport, user_agent: &str) -> Self {
-        let refuse = json!({ LANGUAGES: CHINESE, "profile.default_content_setting_values.cookies": 2 });
+        let refuse = json!({ LANGUAGES_PREFERENCE: CHINESE_LANGUAGES, "profile.default_content_setting_values.cookies": 2 });
         Self::with_preferences(viewport, user_agent, refuse).await
     }
 
@@ -133,7 +133,7 @@ impl Chromium {
             viewport,
         };
         let answer = chromium
-            .try_ask(Method::POST, "", Some(chromium.capabilities(viewport, user_agent, &preferences)))
+            .try_command(Method::POST, "", Some(chromium.capabilities(viewport, user_agent, &preferences)))
             .await;
         let answer = answer.unwrap_or_else(|refusal| panic!("no browser: {refusal:?}"));
         let id = answer["sessionId"].as_str().expect("a session id").to_owned();
@@ -187,22 +187,22 @@ impl Chromium {
 
     /// Goes to `url` and waits until it is loaded.
     pub(crate) async fn goto(&self, url: impl AsRef<str>) {
-        self.ask(Method::POST, "url", Some(json!({ "url": url.as_ref() }))).await;
+        self.command(Method::POST, "url", Some(json!({ "url": url.as_ref() }))).await;
     }
 
     /// Loads the page again.
     pub(crate) async fn reload(&self) {
-        self.ask(Method::POST, "refresh", Some(json!({}))).await;
+        self.command(Method::POST, "refresh", Some(json!({}))).await;
     }
 
     /// Goes one page back.
     pub(crate) async fn back(&self) {
-        self.ask(Method::POST, "back", Some(json!({}))).await;
+        self.command(Method::POST, "back", Some(json!({}))).await;
     }
 
     /// The address of the top page.
     pub(crate) async fn url(&self) -> Url {
-        let url = self.ask(Method::GET, "url", None).await;
+        let url = self.command(Method::GET, "url", None).await;
         Url::parse(url.as_str().unwrap_or_default()).expect("an address")
     }
 
@@ -213,7 +213,7 @@ impl Chromium {
 
     /// The title.
     pub(crate) async fn title(&self) -> String {
-        text_of(&self.ask(Method::GET, "title", None).await)
+        text_of(&self.command(Method::GET, "title", None).await)
     }
 
     // --- what is on the page -----------------------------------------------------------------------------------
@@ -221,21 +221,24 @@ impl Chromium {
     /// The first element that `css` selects, once there is one.
     pub(crate) async fn find(&self, css: &str) -> Element {
         let body = json!({ "using": "css selector", "value": css });
-        Element(self.insist(Method::POST, "element", Some(body), css).await)
+        Element(self.retry_command(Method::POST, "element", Some(body), css).await)
     }
 
     /// Whether `css` selects anything at this moment.
     pub(crate) async fn has(&self, css: &str) -> bool {
         let body = json!({ "using": "css selector", "value": css });
-        self.ask(Method::POST, "elements", Some(body)).await.as_array().is_some_and(|found| !found.is_empty())
+        self.command(Method::POST, "elements", Some(body))
+            .await
+            .as_array()
+            .is_some_and(|found| !found.is_empty())
     }
 
     /// Clicks the first element that `css` selects, once it can be clicked.
     pub(crate) async fn click(&self, css: &str) {
         eventually(&format!("{css} can be clicked"), async || {
             let body = json!({ "using": "css selector", "value": css });
-            let element = self.passing(Method::POST, "element", Some(body)).await?;
-            self.passing(Method::POST, &on(&element, "click"), Some(json!({}))).await
+            let element = self.command_if_ready(Method::POST, "element", Some(body)).await?;
+            self.command_if_ready(Method::POST, &element_path(&element, "click"), Some(json!({}))).await
         })
         .await;
     }
@@ -243,29 +246,37 @@ impl Chromium {
     /// Types into the first element that `css` selects.
     pub(crate) async fn type_into(&self, css: &str, text: &str) {
         let element = self.find(css).await;
-        self.insist(Method::POST, &on(&element.0, "value"), Some(json!({ "text": text })), css).await;
+        self.retry_command(
+            Method::POST,
+            &element_path(&element.0, "value"),
+            Some(json!({ "text": text })),
+            css,
+        )
+        .await;
     }
 
     /// The visible text of an element.
     pub(crate) async fn text(&self, element: &Element) -> String {
-        text_of(&self.ask(Method::GET, &on(&element.0, "text"), None).await)
+        text_of(&self.command(Method::GET, &element_path(&element.0, "text"), None).await)
     }
 
     /// Waits until the visible text of the page contains `part`, and gives the whole text.
     pub(crate) async fn text_with(&self, part: &str) -> String {
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + WAIT_TIMEOUT;
         let mut shown = None;
         while Instant::now() < deadline {
             let body = json!({ "using": "css selector", "value": "body" });
-            shown = match self.passing(Method::POST, "element", Some(body)).await {
-                Some(element) => self.passing(Method::GET, &on(&element, "text"), None).await,
+            shown = match self.command_if_ready(Method::POST, "element", Some(body)).await {
+                Some(element) => {
+                    self.command_if_ready(Method::GET, &element_path(&element, "text"), None).await
+                }
                 None => None,
             };
             let text = shown.as_ref().map(text_of).filter(|text| text.contains(part));
             if let Some(text) = text {
                 return text;
             }
-            tokio::time::sleep(POLL).await;
+            tokio::time::sleep(POLL_INTERVAL).await;
         }
         let shown = shown.as_ref().map(text_of).unwrap_or_default();
         panic!("the page never showed {part:?}; {} shows\n{shown}", self.url().await)
@@ -273,12 +284,12 @@ impl Chromium {
 
     /// Runs a script in the page and gives what it returns; a promise is waited for.
     pub(crate) async fn script(&self, script: &str, args: Value) -> Value {
-        self.ask(Method::POST, "execute/sync", Some(json!({ "script": script, "args": args }))).await
+        self.command(Method::POST, "execute/sync", Some(json!({ "script": script, "args": args }))).await
     }
 
     /// What the page's console said since the last call, as `LEVEL message`.
     pub(crate) async fn console(&self) -> Vec<String> {
-        let entries = self.ask(Method::POST, "se/log", Some(json!({ "type": "browser" }))).await;
+        let entries = self.command(Method::POST, "se/log", Some(json!({ "type": "browser" }))).await;
         let entries = entries.as_array().cloned().unwrap_or_default();
         entries
             .iter()
@@ -291,31 +302,32 @@ impl Chromium {
     /// What follows concerns the frame that `css` selects.
     pub(crate) async fn enter_frame(&self, css: &str) {
         let frame = self.find(css).await;
-        self.insist(Method::POST, "frame", Some(json!({ "id": frame.0 })), css).await;
+        self.retry_command(Method::POST, "frame", Some(json!({ "id": frame.0 })), css).await;
     }
 
     /// What follows concerns the top page again.
     pub(crate) async fn leave_frames(&self) {
-        self.ask(Method::POST, "frame", Some(json!({ "id": null }))).await;
+        self.command(Method::POST, "frame", Some(json!({ "id": null }))).await;
     }
 
     /// The handles of all windows and tabs.
     pub(crate) async fn windows(&self) -> Vec<String> {
-        let handles = self.ask(Method::GET, "window/handles", None).await;
+        let handles = self.command(Method::GET, "window/handles", None).await;
         handles.as_array().map(|handles| handles.iter().map(text_of).collect()).unwrap_or_default()
     }
 
     /// Opens a tab and goes on there; gives its handle.
     pub(crate) async fn new_tab(&self) -> String {
-        let handle =
-            text_of(&self.ask(Method::POST, "window/new", Some(json!({ "type": "tab" }))).await["handle"]);
+        let handle = text_of(
+            &self.command(Method::POST, "window/new", Some(json!({ "type": "tab" }))).await["handle"],
+        );
         self.switch_to(&handle).await;
         handle
     }
 
     /// What follows concerns this window.
     pub(crate) async fn switch_to(&self, handle: &str) {
-        self.ask(Method::POST, "window", Some(json!({ "handle": handle }))).await;
+        self.command(Method::POST, "window", Some(json!({ "handle": handle }))).await;
     }
 
     /// Waits for a window that is not among `known` and goes on there.
@@ -330,7 +342,7 @@ impl Chromium {
 
     /// Gives the window another size, in CSS pixels.
     pub(crate) async fn resize(&self, width: u32, height: u32) {
-        self.ask(Method::POST, "window/rect", Some(json!({ "width": width, "height": height }))).await;
+        self.command(Method::POST, "window/rect", Some(json!({ "width": width, "height": height }))).await;
     }
 
     /// Shows the page in an area of that size in CSS pixels, which may be narrower than any window, until
@@ -370,34 +382,34 @@ impl Chromium {
 
     /// Listens, from now on, for servers that ask this window for a password. A browser with a screen shows its box then.
     pub(crate) async fn password_requests(&self) -> PasswordRequests {
-        let handle = text_of(&self.ask(Method::GET, "window", None).await);
+        let handle = text_of(&self.command(Method::GET, "window", None).await);
         PasswordRequests::listen(&self.debugger, &handle).await
     }
 
     async fn devtools(&self, command: &str, parameters: Value) {
         let body = json!({ "cmd": command, "params": parameters });
-        self.ask(Method::POST, "goog/cdp/execute", Some(body)).await;
+        self.command(Method::POST, "goog/cdp/execute", Some(body)).await;
     }
 
     /// Takes away one cookie of the page's host.
     pub(crate) async fn forget_cookie(&self, name: &str) {
-        self.ask(Method::DELETE, &format!("cookie/{name}"), None).await;
+        self.command(Method::DELETE, &format!("cookie/{name}"), None).await;
     }
 
     /// The cookies that the page's address would be sent, as `WebDriver` describes them.
     pub(crate) async fn cookies(&self) -> Vec<Value> {
-        self.ask(Method::GET, "cookie", None).await.as_array().cloned().unwrap_or_default()
+        self.command(Method::GET, "cookie", None).await.as_array().cloned().unwrap_or_default()
     }
 
     /// Removes all cookies of the page's host.
     pub(crate) async fn forget_cookies(&self) {
-        self.ask(Method::DELETE, "cookie", None).await;
+        self.command(Method::DELETE, "cookie", None).await;
     }
 
     /// Writes what is in the window to `target/screenshots/NAME.png`.
     pub(crate) async fn screenshot(&self, name: &str) -> PathBuf {
         use base64::Engine as _;
-        let picture = text_of(&self.ask(Method::GET, "screenshot", None).await);
+        let picture = text_of(&self.command(Method::GET, "screenshot", None).await);
         let picture = base64::engine::general_purpose::STANDARD.decode(picture).expect("base64");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
         fs::create_dir_all(&folder).expect("a folder for screenshots");
@@ -409,26 +421,31 @@ impl Chromium {
     // --- the protocol ------------------------------------------------------------------------------------------
 
     /// A command that must succeed.
-    async fn ask(&self, method: Method, path: &str, body: Option<Value>) -> Value {
-        let answer = self.try_ask(method, path, body).await;
+    async fn command(&self, method: Method, path: &str, body: Option<Value>) -> Value {
+        let answer = self.try_command(method, path, body).await;
         answer.unwrap_or_else(|refusal| panic!("{path}: {}: {}", refusal.error, refusal.message))
     }
 
     /// A command that is given again as long as the page is not ready for it.
-    async fn insist(&self, method: Method, path: &str, body: Option<Value>, what: &str) -> Value {
-        eventually(what, async || self.passing(method.clone(), path, body.clone()).await).await
+    async fn retry_command(&self, method: Method, path: &str, body: Option<Value>, what: &str) -> Value {
+        eventually(what, async || self.command_if_ready(method.clone(), path, body.clone()).await).await
     }
 
     /// A command whose moment may not have come: nothing then.
-    async fn passing(&self, method: Method, path: &str, body: Option<Value>) -> Option<Value> {
-        match self.try_ask(method, path, body).await {
+    async fn command_if_ready(&self, method: Method, path: &str, body: Option<Value>) -> Option<Value> {
+        match self.try_command(method, path, body).await {
             Ok(value) => Some(value),
-            Err(refusal) if refusal.may_pass() => None,
+            Err(refusal) if refusal.is_transient() => None,
             Err(refusal) => panic!("{path}: {}: {}", refusal.error, refusal.message),
         }
     }
 
-    async fn try_ask(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, Refusal> {
+    async fn try_command(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+    ) -> Result<Value, WebDriverError> {
         let slash = if path.is_empty() { "" } else { "/" };
         let mut request = self.client.request(method, format!("{}{slash}{path}", self.session));
         if let Some(body) = body {
@@ -439,7 +456,10 @@ impl Chromium {
         let mut answer: Value = answer.json().await.expect("JSON from chromedriver");
         let value = answer["value"].take();
         if refused {
-            return Err(Refusal { error: text_of(&value["error"]), message: text_of(&value["message"]) });
+            return Err(WebDriverError {
+                error: text_of(&value["error"]),
+                message: text_of(&value["message"]),
+            });
         }
         Ok(value)
     }
@@ -474,13 +494,13 @@ impl Drop for Chromium {
                 let script = format!("kill -s KILL {} 2>/dev/null", processes.join(" "));
                 Command::new("sh").args(["-c", &script]).status().expect("a shell");
             }
-            std::thread::sleep(POLL);
+            std::thread::sleep(POLL_INTERVAL);
         }
     }
 }
 
-fn on(element: &Value, command: &str) -> String {
-    format!("element/{}/{command}", text_of(&element[ELEMENT]))
+fn element_path(element: &Value, command: &str) -> String {
+    format!("element/{}/{command}", text_of(&element[ELEMENT_KEY]))
 }
 
 fn text_of(value: &Value) -> String {

@@ -5,36 +5,36 @@ pub(super) mod store;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::pace;
-use super::send::DEADLINE;
-use super::verdict::Try;
+use super::rate_limits;
+use super::send::ANSWER_DEADLINE;
+use super::verdict::CallAttempt;
 use crate::base::clock::Timestamp;
 use crate::base::id::CallId;
 use crate::directory::chart::Chart;
-use crate::message::store::Lane;
+use crate::message::store::SendWindow;
 use crate::message::{Messages, store as shared};
 
 /// How long a call is its holder's; longer than WeCom is waited for.
-pub(super) const LEASE: Duration = Duration::from_secs(30);
+pub(super) const CALL_LEASE: Duration = Duration::from_secs(30);
 
 /// A lease that ends later than so long from now was given by a clock that was put back since. The clocks of replicas
 /// may differ by as much as a lease.
-pub(super) const LONGEST_LEASE: Duration = LEASE.saturating_mul(2);
+pub(super) const MAX_PLAUSIBLE_LEASE: Duration = CALL_LEASE.saturating_mul(2);
 
 /// A process that was asleep for so long after it claimed a call does not make it: its lease may be somebody else's.
-pub(super) const FRESH: Duration = Duration::from_secs(10);
+pub(super) const MAX_START_DELAY: Duration = Duration::from_secs(10);
 
 /// A call is not sent again so close to the end of WeCom's duplicate window: the bytes have to arrive inside it, however
 /// long it takes until the call begins and is answered.
-pub(super) const BEFORE_WINDOW_ENDS: Duration =
-    FRESH.saturating_add(DEADLINE).saturating_add(Duration::from_secs(1));
+pub(super) const RETRY_CUTOFF_MARGIN: Duration =
+    MAX_START_DELAY.saturating_add(ANSWER_DEADLINE).saturating_add(Duration::from_secs(1));
 
 /// How a call to everybody begins.
-const TO_EVERYBODY: &str = r#"{"touser":"@all","#;
+const EVERYBODY_REQUEST_PREFIX: &str = r#"{"touser":"@all","#;
 
 /// A call that is ours to make.
 #[derive(Debug, Clone)]
-pub(super) struct Claimed {
+pub(super) struct ClaimedCall {
     pub(super) id: CallId,
     pub(super) request: String,
     pub(super) recipients: i64,
@@ -42,71 +42,72 @@ pub(super) struct Claimed {
     /// The number of this try; with the holder it says whose the call is.
     pub(super) number: i64,
     /// When this try began.
-    pub(super) began: Timestamp,
+    pub(super) began_at: Timestamp,
     /// Since when it was uncertain before.
     pub(super) uncertain_at: Option<Timestamp>,
     /// How many recipients were counted for this try.
     pub(super) counted: i64,
 }
 
-impl Claimed {
+impl ClaimedCall {
     /// Until when the same bytes may be sent again.
-    pub(super) fn until(&self) -> Timestamp {
-        self.uncertain_at.unwrap_or(self.began).plus(self.window).minus(BEFORE_WINDOW_ENDS)
+    pub(super) fn retry_until(&self) -> Timestamp {
+        self.uncertain_at.unwrap_or(self.began_at).plus(self.window).minus(RETRY_CUTOFF_MARGIN)
     }
 
     /// How long these bytes may take to arrive: inside the window, if they may have been sent before.
     pub(super) fn time_left(&self, now: Timestamp) -> Duration {
-        self.uncertain_at.map_or(DEADLINE, |since| since.plus(self.window).since(now).min(DEADLINE))
+        self.uncertain_at
+            .map_or(ANSWER_DEADLINE, |since| since.plus(self.window).since(now).min(ANSWER_DEADLINE))
     }
 
     /// Whether the same bytes may come twice now: WeCom's window is over, or the clock was put back, so that nobody knows.
     fn is_too_late(&self, now: Timestamp) -> bool {
-        self.uncertain_at.is_some_and(|since| since > now || now >= self.until())
+        self.uncertain_at.is_some_and(|since| since > now || now >= self.retry_until())
     }
 
     /// How many it reaches, for the limit of a day.
-    fn reaches(&self, accounts: i64) -> i64 {
-        if self.request.starts_with(TO_EVERYBODY) { accounts } else { self.recipients }
+    fn reached_recipients(&self, accounts: i64) -> i64 {
+        if self.request.starts_with(EVERYBODY_REQUEST_PREFIX) { accounts } else { self.recipients }
     }
 
     /// This try, for a verdict.
-    pub(super) fn tried(&self) -> Try<'_> {
-        Try {
-            call: self.id.as_str(),
+    pub(super) fn attempt(&self) -> CallAttempt<'_> {
+        CallAttempt {
+            call_id: self.id.as_str(),
             recipients: self.recipients,
             number: self.number,
-            began: self.began,
+            began_at: self.began_at,
             uncertain_at: self.uncertain_at,
-            until: self.until(),
+            retry_until: self.retry_until(),
         }
     }
 }
 
 /// What one claim took.
 #[derive(Debug, Default)]
-pub(super) struct Claims {
+pub(super) struct ClaimBatch {
     /// Ours to make.
-    pub(super) calls: Vec<Claimed>,
+    pub(super) calls: Vec<ClaimedCall>,
     /// Nobody will ever know of these.
-    pub(super) unknown: Vec<Claimed>,
+    pub(super) unknown: Vec<ClaimedCall>,
 }
 
 /// How many calls may begin now.
-pub(super) fn places(lane: &Lane, leased: i64, made: [i64; 2], now: Timestamp) -> i64 {
+pub(super) fn count_free_places(lane: &SendWindow, leased: i64, made: [i64; 2], now: Timestamp) -> i64 {
     if lane.is_held(now) {
         return 0;
     }
     // After a hold, or once it was lifted by hand, one call goes first, and the others when it has worked.
-    let at_once = if lane.holds > 0 { 1 } else { lane.at_once };
-    let [minute, hour] = pace::CALLS;
+    let at_once = if lane.holds > 0 { 1 } else { lane.max_concurrent_calls };
+    let [minute, hour] = rate_limits::CALL_WINDOWS;
     let [in_minute, in_hour] = made;
-    (at_once - leased).min(minute.most - in_minute).min(hour.most - in_hour).max(0)
+    (at_once - leased).min(minute.limit - in_minute).min(hour.limit - in_hour).max(0)
 }
 
-fn hold_until_tomorrow(lane: &mut Lane, most: i64, now: Timestamp) {
-    lane.hold_until = pace::tomorrow(now);
-    lane.hold_reason = pace::used_up(most);
+fn hold_until_tomorrow(lane: &mut SendWindow, most: i64, now: Timestamp) {
+    lane.hold_until = rate_limits::next_day_start(now);
+    lane.hold_reason = rate_limits::daily_limit_reason(most);
     lane.hold_since = lane.hold_since.or(Some(now));
     tracing::warn!(until = %lane.hold_until.rfc3339(), "{}", lane.hold_reason);
 }
@@ -118,27 +119,28 @@ impl Messages {
         chart: &Chart,
         most: usize,
         under_way: &HashSet<CallId>,
-    ) -> sqlx::Result<Claims> {
+    ) -> sqlx::Result<ClaimBatch> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         if most == 0
-            || self.look_at_lane().await?.is_held(clock.now())
-            || !store::is_work(db.pool(), corp, clock.now()).await?
+            || self.check_send_window().await?.is_held(clock.now())
+            || !store::has_due_calls(db.pool(), corp, clock.now()).await?
         {
-            return Ok(Claims::default());
+            return Ok(ClaimBatch::default());
         }
         let accounts = self.accounts(chart).await?;
         let mut tx = db.write().await?;
-        let mut lane = shared::take_lane(&mut tx, corp).await?;
+        let mut lane = shared::lock_send_window(&mut tx, corp).await?;
         let now = clock.now();
-        let made = store::made(&mut tx, corp, now).await?;
-        let places = places(&lane, store::leased(&mut tx, corp, now).await?, made.calls, now);
+        let made = store::measure_usage(&mut tx, corp, now).await?;
+        let places =
+            count_free_places(&lane, store::count_leased_calls(&mut tx, corp, now).await?, made.calls, now);
         let places = places.min(i64::try_from(most).unwrap_or(i64::MAX));
         let mut due = Vec::new();
         if places > 0 {
             let ours = i64::try_from(under_way.len()).unwrap_or(0);
-            due = store::due(&mut tx, corp, now, places.saturating_add(ours)).await?;
+            due = store::find_due_calls(&mut tx, corp, now, places.saturating_add(ours)).await?;
         }
-        let mut claims = Claims::default();
+        let mut claims = ClaimBatch::default();
         let mut today = made.recipients_today;
         for mut call in due.into_iter().filter(|call| !under_way.contains(&call.id)) {
             if call.is_too_late(now) {
@@ -148,12 +150,12 @@ impl Messages {
             if i64::try_from(claims.calls.len()).unwrap_or(i64::MAX) >= places {
                 continue;
             }
-            let reaches = call.reaches(accounts.unwrap_or(0));
-            if let Some(most) = accounts.map(pace::recipients_a_day)
+            let reaches = call.reached_recipients(accounts.unwrap_or(0));
+            if let Some(most) = accounts.map(rate_limits::daily_recipient_limit)
                 && today.saturating_add(reaches) > most
             {
                 hold_until_tomorrow(&mut lane, most, now);
-                shared::write_lane(&mut tx, corp, &lane).await?;
+                shared::update_send_window(&mut tx, corp, &lane).await?;
                 break;
             }
             today += reaches;
@@ -162,15 +164,15 @@ impl Messages {
         }
         for call in claims.calls.iter_mut().chain(&mut claims.unknown) {
             call.number += 1;
-            call.began = now;
+            call.began_at = now;
         }
         let holder = &self.0.worker.holder;
         for call in claims.calls.iter().chain(&claims.unknown) {
-            store::take(&mut tx, call, holder, now.plus(LEASE)).await?;
+            store::lease_call(&mut tx, call, holder, now.plus(CALL_LEASE)).await?;
         }
         if !claims.calls.is_empty() {
             let reached = today - made.recipients_today;
-            store::count(&mut tx, corp, now, claims.calls.len(), reached).await?;
+            store::add_usage(&mut tx, corp, now, claims.calls.len(), reached).await?;
         }
         tx.commit().await?;
         Ok(claims)
@@ -187,7 +189,7 @@ impl Messages {
         {
             return Ok(Some(accounts));
         }
-        let accounts = store::accounts(self.0.db.pool(), &self.0.settings.corp).await?;
+        let accounts = store::count_accounts(self.0.db.pool(), &self.0.settings.corp).await?;
         *self.0.worker.accounts.lock() = Some((chart.version(), accounts));
         Ok(Some(accounts))
     }
@@ -197,36 +199,39 @@ impl Messages {
 mod tests {
     use super::*;
 
-    fn lane() -> Lane {
-        Lane {
+    fn send_window() -> SendWindow {
+        SendWindow {
             turn: 1,
             hold_until: Timestamp::from_millis(0),
             hold_reason: String::new(),
             hold_since: None,
             holds: 0,
-            at_once: 10,
+            max_concurrent_calls: 10,
         }
     }
 
     #[test]
     fn no_more_calls_begin_than_the_lane_the_minute_and_the_hour_have_places_for() {
         let now = Timestamp::from_millis(1_000_000);
-        assert_eq!(places(&lane(), 0, [0, 0], now), 10);
-        assert_eq!(places(&lane(), 7, [0, 0], now), 3);
-        assert_eq!(places(&lane(), 12, [0, 0], now), 0);
-        assert_eq!(places(&lane(), 0, [8_998, 0], now), 2);
-        assert_eq!(places(&lane(), 0, [0, 140_000], now), 0);
-        assert_eq!(places(&Lane { at_once: 1, ..lane() }, 0, [0, 0], now), 1);
+        assert_eq!(count_free_places(&send_window(), 0, [0, 0], now), 10);
+        assert_eq!(count_free_places(&send_window(), 7, [0, 0], now), 3);
+        assert_eq!(count_free_places(&send_window(), 12, [0, 0], now), 0);
+        assert_eq!(count_free_places(&send_window(), 0, [8_998, 0], now), 2);
+        assert_eq!(count_free_places(&send_window(), 0, [0, 140_000], now), 0);
+        assert_eq!(
+            count_free_places(&SendWindow { max_concurrent_calls: 1, ..send_window() }, 0, [0, 0], now),
+            1
+        );
     }
 
-    fn call(uncertain_at: Option<Timestamp>) -> Claimed {
-        Claimed {
+    fn claimed_call(uncertain_at: Option<Timestamp>) -> ClaimedCall {
+        ClaimedCall {
             id: CallId::new("c"),
             request: String::new(),
             recipients: 1,
             window: Duration::from_secs(120),
             number: 1,
-            began: Timestamp::from_millis(1_000_000),
+            began_at: Timestamp::from_millis(1_000_000),
             uncertain_at,
             counted: 1,
         }
@@ -235,32 +240,32 @@ mod tests {
     #[test]
     fn bytes_that_may_have_been_sent_before_arrive_inside_the_window_or_not_at_all() {
         let first = Timestamp::from_millis(1_000_000);
-        let (once, again) = (call(None), call(Some(first)));
+        let (once, again) = (claimed_call(None), claimed_call(Some(first)));
         let at = |seconds| first.plus(Duration::from_secs(seconds));
         assert!(!once.is_too_late(at(500)));
         assert!(!again.is_too_late(at(94)) && again.is_too_late(at(95)));
         // The last claim, begun as late as it may be and answered as late as it may be.
-        let last = at(94).plus(FRESH).plus(again.time_left(at(94).plus(FRESH)));
+        let last = at(94).plus(MAX_START_DELAY).plus(again.time_left(at(94).plus(MAX_START_DELAY)));
         assert!(last < first.plus(again.window), "{last:?}");
         for (seconds, left) in [(0, 14), (106, 14), (110, 10), (120, 0), (500, 0)] {
             assert_eq!(again.time_left(at(seconds)), Duration::from_secs(left), "{seconds}");
-            assert_eq!(once.time_left(at(seconds)), DEADLINE);
+            assert_eq!(once.time_left(at(seconds)), ANSWER_DEADLINE);
         }
     }
 
     #[test]
     fn a_clock_that_was_put_back_makes_a_call_unknown_rather_than_sent_twice() {
         let first = Timestamp::from_millis(1_000_000);
-        assert!(call(Some(first)).is_too_late(first.minus(Duration::from_millis(1))));
+        assert!(claimed_call(Some(first)).is_too_late(first.minus(Duration::from_millis(1))));
     }
 
     #[test]
     fn while_the_lane_is_held_nothing_begins_and_afterwards_one_call_goes_first() {
         let now = Timestamp::from_millis(1_000_000);
-        let held = Lane { hold_until: now.plus(Duration::from_millis(1)), holds: 1, ..lane() };
-        assert_eq!(places(&held, 0, [0, 0], now), 0);
+        let held = SendWindow { hold_until: now.plus(Duration::from_millis(1)), holds: 1, ..send_window() };
+        assert_eq!(count_free_places(&held, 0, [0, 0], now), 0);
         let later = held.hold_until;
-        assert_eq!(places(&held, 0, [0, 0], later), 1);
-        assert_eq!(places(&held, 1, [0, 0], later), 0);
+        assert_eq!(count_free_places(&held, 0, [0, 0], later), 1);
+        assert_eq!(count_free_places(&held, 1, [0, 0], later), 0);
     }
 }

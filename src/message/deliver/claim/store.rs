@@ -4,35 +4,39 @@ use std::time::Duration;
 
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
-use super::{Claimed, LONGEST_LEASE};
+use super::{ClaimedCall, MAX_PLAUSIBLE_LEASE};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId};
 use crate::directory::row::published;
-use crate::message::deliver::pace::{BUCKET, CALLS, bucket, day_began};
+use crate::message::deliver::rate_limits::{BUCKET_WIDTH, CALL_WINDOWS, bucket_start, day_start};
 
 /// Whether a call's time has come.
-pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
+pub(super) async fn has_due_calls(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT 1 FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 \
          AND (lease_until <= $2 OR lease_until > $3) LIMIT 1",
     )
     .bind(corp.as_str())
     .bind(now.millis())
-    .bind(now.plus(LONGEST_LEASE).millis())
+    .bind(now.plus(MAX_PLAUSIBLE_LEASE).millis())
     .fetch_optional(pool)
     .await?;
     Ok(row.is_some())
 }
 
 /// How many calls are being made, by anybody.
-pub(super) async fn leased(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<i64> {
+pub(super) async fn count_leased_calls(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    now: Timestamp,
+) -> sqlx::Result<i64> {
     sqlx::query(
         "SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') \
          AND lease_until > $2 AND lease_until <= $3",
     )
     .bind(corp.as_str())
     .bind(now.millis())
-    .bind(now.plus(LONGEST_LEASE).millis())
+    .bind(now.plus(MAX_PLAUSIBLE_LEASE).millis())
     .fetch_one(tx)
     .await?
     .try_get(0)
@@ -40,7 +44,7 @@ pub(super) async fn leased(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp
 
 /// What was made lately.
 #[derive(Debug)]
-pub(super) struct Made {
+pub(super) struct CallUsage {
     /// In the windows of [`CALLS`].
     pub(super) calls: [i64; 2],
     /// Since midnight in Shanghai.
@@ -48,11 +52,15 @@ pub(super) struct Made {
 }
 
 /// What was made lately, by everybody.
-pub(super) async fn made(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<Made> {
-    let [minute, hour] = CALLS;
+pub(super) async fn measure_usage(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    now: Timestamp,
+) -> sqlx::Result<CallUsage> {
+    let [minute, hour] = CALL_WINDOWS;
     // A bucket that is partly outside counts wholly.
-    let since = |length: Duration| now.minus(length + BUCKET);
-    let today = day_began(now);
+    let since = |length: Duration| now.minus(length + BUCKET_WIDTH);
+    let today = day_start(now);
     let row = sqlx::query(
         "SELECT COALESCE(CAST(SUM(CASE WHEN bucket >= $2 THEN calls ELSE 0 END) AS BIGINT), 0), \
                 COALESCE(CAST(SUM(CASE WHEN bucket >= $3 THEN calls ELSE 0 END) AS BIGINT), 0), \
@@ -66,16 +74,16 @@ pub(super) async fn made(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) 
     .bind(since(hour.length).min(today).millis())
     .fetch_one(tx)
     .await?;
-    Ok(Made { calls: [row.try_get(0)?, row.try_get(1)?], recipients_today: row.try_get(2)? })
+    Ok(CallUsage { calls: [row.try_get(0)?, row.try_get(1)?], recipients_today: row.try_get(2)? })
 }
 
 /// Up to `limit` calls whose time has come, the oldest first, as they were after their last try.
-pub(super) async fn due(
+pub(super) async fn find_due_calls(
     tx: &mut AnyConnection,
     corp: &CorpId,
     now: Timestamp,
     limit: i64,
-) -> sqlx::Result<Vec<Claimed>> {
+) -> sqlx::Result<Vec<ClaimedCall>> {
     sqlx::query(
         "SELECT id, request, recipients, window_ms, attempts, uncertain_at FROM message_calls \
          WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 \
@@ -85,19 +93,19 @@ pub(super) async fn due(
     .bind(corp.as_str())
     .bind(now.millis())
     .bind(limit)
-    .bind(now.plus(LONGEST_LEASE).millis())
+    .bind(now.plus(MAX_PLAUSIBLE_LEASE).millis())
     .fetch_all(tx)
     .await?
     .iter()
     .map(|row| {
         let window: i64 = row.try_get(3)?;
-        Ok(Claimed {
+        Ok(ClaimedCall {
             id: CallId::new(row.try_get::<String, _>(0)?),
             request: row.try_get(1)?,
             recipients: row.try_get(2)?,
             window: Duration::from_millis(u64::try_from(window).unwrap_or(0)),
             number: row.try_get(4)?,
-            began: now,
+            began_at: now,
             uncertain_at: row.try_get::<Option<i64>, _>(5)?.map(Timestamp::from_millis),
             counted: 0,
         })
@@ -106,9 +114,9 @@ pub(super) async fn due(
 }
 
 /// Makes a call `holder`'s. From here on nobody knows whether WeCom has it, until somebody says so.
-pub(super) async fn take(
+pub(super) async fn lease_call(
     tx: &mut AnyConnection,
-    call: &Claimed,
+    call: &ClaimedCall,
     holder: &str,
     lease_until: Timestamp,
 ) -> sqlx::Result<()> {
@@ -120,14 +128,14 @@ pub(super) async fn take(
     .bind(holder)
     .bind(lease_until.millis())
     .bind(call.number)
-    .bind(call.began.millis())
+    .bind(call.began_at.millis())
     .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Counts calls that are about to be made.
-pub(super) async fn count(
+pub(super) async fn add_usage(
     tx: &mut AnyConnection,
     corp: &CorpId,
     now: Timestamp,
@@ -141,7 +149,7 @@ pub(super) async fn count(
                recipients = message_pace.recipients + excluded.recipients",
     )
     .bind(corp.as_str())
-    .bind(bucket(now).millis())
+    .bind(bucket_start(now).millis())
     .bind(i64::try_from(calls).unwrap_or(i64::MAX))
     .bind(recipients)
     .execute(tx)
@@ -150,7 +158,7 @@ pub(super) async fn count(
 }
 
 /// How many members of WeCom's the published chart has.
-pub(super) async fn accounts(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<i64> {
+pub(super) async fn count_accounts(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<i64> {
     sqlx::query(concat!(
         "SELECT COUNT(*) FROM person_rows v ",
         published!(),

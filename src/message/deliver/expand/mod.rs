@@ -17,71 +17,71 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::expire::TRIED;
+use super::expire::MAX_RETRY_PERIOD;
 use crate::base::clock::Timestamp;
 use crate::base::id::{MessageId, PersonId, UnitId, UserId};
 use crate::directory::chart::Chart;
-use crate::message::accept::is_about_content;
-use crate::message::{Member, Messages, Targets, store as shared};
+use crate::message::accept::is_content_error;
+use crate::message::{Addressee, MessageTargets, Messages, store as shared};
 
 /// How many rows one transaction writes.
-const CHUNK: usize = 500;
+const MAX_CHUNK_ROWS: usize = 500;
 
 /// How many messages are read at a time, and how many small ones one transaction is about at the most.
-const MESSAGES: usize = 200;
+const MAX_MESSAGES_READ: usize = 200;
 
 /// How many characters of targets are read at a time, if it is more than one message: 10 000 userids are half of that.
-const TEXTS: i64 = 1_000_000;
+const MAX_TARGET_CHARS_READ: i64 = 1_000_000;
 
 /// How many recipients a small message has at the most.
-const SMALL: usize = 5;
+const MAX_SMALL_RECIPIENTS: usize = 5;
 
 /// When a message is tried again that could not be read or written.
-const STUCK: Duration = Duration::from_secs(60);
+const STUCK_RETRY_DELAY: Duration = Duration::from_secs(60);
 
 /// How many persons are read at a time when units or tags are looked up.
-const PERSONS: i64 = 2000;
+const PERSONS_PER_PAGE: i64 = 2000;
 
 /// How long a body that others may have too waits for their company.
-pub(super) const LINGER: Duration = Duration::from_millis(150);
+pub(super) const BATCH_LINGER: Duration = Duration::from_millis(150);
 
-const NOBODY: &str = "Nobody is in the units and tags that it is for.";
+const NO_RECIPIENTS_REASON: &str = "Nobody is in the units and tags that it is for.";
 
 /// A message whose recipients are not all written.
 #[derive(Debug, Clone)]
-pub(super) struct Unexpanded {
+pub(super) struct UnexpandedMessage {
     pub(super) id: MessageId,
     pub(super) seq: i64,
     pub(super) body: String,
     pub(super) unique: bool,
-    pub(super) targets: Targets,
-    pub(super) progress: Progress,
+    pub(super) targets: MessageTargets,
+    pub(super) progress: ExpansionProgress,
     pub(super) created_at: Timestamp,
     pub(super) not_before: Timestamp,
 }
 
 /// A recipient to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Row<'a> {
-    pub(super) message: &'a Unexpanded,
-    pub(super) member: Member,
+pub(super) struct NewRecipient<'a> {
+    pub(super) message: &'a UnexpandedMessage,
+    pub(super) member: Addressee,
     pub(super) userid: String,
     pub(super) person: Option<PersonId>,
 }
 
-impl PartialEq for Unexpanded {
+impl PartialEq for UnexpandedMessage {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id
     }
 }
 
-impl Eq for Unexpanded {}
+impl Eq for UnexpandedMessage {}
 
-impl Unexpanded {
+impl UnexpandedMessage {
     /// When its recipients may be planned.
     pub(super) fn due_at(&self) -> Timestamp {
         let since = self.created_at.max(self.not_before);
-        if self.unique { since } else { since.plus(LINGER) }
+        if self.unique { since } else { since.plus(BATCH_LINGER) }
     }
 
     /// Whether all its rows fit a transaction that others share.
@@ -91,21 +91,21 @@ impl Unexpanded {
         // One that was begun in chunks ends as they do.
         targets.units.is_empty()
             && targets.tags.is_empty()
-            && (1..=SMALL).contains(&rows)
-            && self.progress == Progress::Users(0)
+            && (1..=MAX_SMALL_RECIPIENTS).contains(&rows)
+            && self.progress == ExpansionProgress::Users(0)
     }
 }
 
 /// How far the recipients of a message are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Progress {
+pub(super) enum ExpansionProgress {
     /// The first so many of the userids.
     Users(usize),
     /// All userids, and persons up to this id who are in the units and tags.
     Persons(String),
 }
 
-impl Progress {
+impl ExpansionProgress {
     /// As `messages.expanded_to` has it.
     pub(super) fn text(&self) -> String {
         match self {
@@ -127,18 +127,18 @@ impl Progress {
 
 /// Who is in the units and tags of a message, worked out once for a chart.
 #[derive(Debug)]
-struct Circle {
+struct RecipientScope {
     units: HashSet<UnitId>,
     /// In lower case: tags name userids.
     users: HashSet<String>,
 }
 
-impl Circle {
-    fn of(targets: &Targets, chart: &Chart) -> Self {
+impl RecipientScope {
+    fn new(targets: &MessageTargets, chart: &Chart) -> Self {
         let tags: Vec<_> = targets.tags.iter().filter_map(|id| chart.tag(id)).collect();
         let units = targets.units.iter().chain(tags.iter().flat_map(|tag| &tag.units));
         Self {
-            units: units.flat_map(|unit| chart.with_below(unit)).collect(),
+            units: units.flat_map(|unit| chart.subtree(unit)).collect(),
             users: tags.iter().flat_map(|tag| &tag.users).map(UserId::folded).collect(),
         }
     }
@@ -147,7 +147,7 @@ impl Circle {
         self.units.is_empty() && self.users.is_empty()
     }
 
-    fn has(&self, person: &store::Present) -> bool {
+    fn contains(&self, person: &store::ActivePerson) -> bool {
         self.users.contains(&person.userid.folded())
             || person.memberships.iter().any(|membership| self.units.contains(&membership.unit))
     }
@@ -160,14 +160,14 @@ impl Messages {
         let (db, corp, now) = (&self.0.db, &self.0.settings.corp, self.0.clock.now());
         let stuck = &self.0.worker.stuck;
         let left_out = stuck.ids(now);
-        let limit = i64::try_from(MESSAGES + left_out.len()).unwrap_or(i64::MAX);
-        let mut heads = store::unexpanded(db.pool(), corp, now, limit).await?;
+        let limit = i64::try_from(MAX_MESSAGES_READ + left_out.len()).unwrap_or(i64::MAX);
+        let mut heads = store::find_pending_expansions(db.pool(), corp, now, limit).await?;
         heads.retain(|head| !left_out.contains(&head.id));
         let mut found = Vec::new();
-        for (id, message) in store::read(db.pool(), together(&heads)).await? {
+        for (id, message) in store::read_messages(db.pool(), select_batch(&heads)).await? {
             match message {
                 Ok(message) => found.push(message),
-                Err(error) if is_about_content(&error) => stuck.add(&id, &error, now),
+                Err(error) if is_content_error(&error) => stuck.add(&id, &error, now),
                 Err(error) => return Err(error),
             }
         }
@@ -175,12 +175,12 @@ impl Messages {
         for step in found.chunk_by(|one, next| one.is_small() && next.is_small()) {
             match self.expand_step(step, chart).await {
                 Ok(()) => expanded += step.len(),
-                Err(error) if !is_about_content(&error) => return Err(error),
+                Err(error) if !is_content_error(&error) => return Err(error),
                 Err(_) => {
                     for message in step {
                         match self.expand_step(std::slice::from_ref(message), chart).await {
                             Ok(()) => expanded += 1,
-                            Err(error) if is_about_content(&error) => stuck.add(&message.id, &error, now),
+                            Err(error) if is_content_error(&error) => stuck.add(&message.id, &error, now),
                             Err(error) => return Err(error),
                         }
                     }
@@ -191,7 +191,7 @@ impl Messages {
     }
 
     /// Small messages together, or another one alone.
-    async fn expand_step(&self, step: &[Unexpanded], chart: &Chart) -> sqlx::Result<()> {
+    async fn expand_step(&self, step: &[UnexpandedMessage], chart: &Chart) -> sqlx::Result<()> {
         match step {
             [other] if !other.is_small() => self.expand_one(other, chart).await,
             small => self.expand_small(small).await,
@@ -199,80 +199,83 @@ impl Messages {
     }
 
     /// Messages to few members or to everybody, all in one transaction.
-    async fn expand_small(&self, messages: &[Unexpanded]) -> sqlx::Result<()> {
+    async fn expand_small(&self, messages: &[UnexpandedMessage]) -> sqlx::Result<()> {
         let corp = &self.0.settings.corp;
         let users = messages.iter().flat_map(|message| &message.targets.users);
-        let known = self.known_by_now(users).await?;
-        let rows: Vec<Row<'_>> = messages
+        let known = self.find_known_persons(users).await?;
+        let rows: Vec<NewRecipient<'_>> = messages
             .iter()
             .flat_map(|message| {
-                let everybody = message.targets.all.then(|| row_of_all(message));
+                let everybody = message.targets.all.then(|| recipient_of_everybody(message));
                 let users = message.targets.users.iter();
-                everybody.into_iter().chain(users.map(|user| row_of(message, user, &known)))
+                everybody.into_iter().chain(users.map(|user| recipient_of_user(message, user, &known)))
             })
             .collect();
         let ids: Vec<MessageId> = messages.iter().map(|message| message.id.clone()).collect();
         let mut tx = self.0.db.write().await?;
-        shared::take_lane(&mut tx, corp).await?;
+        shared::lock_send_window(&mut tx, corp).await?;
         // One that was recalled meanwhile, or that another replica expanded, is not ours.
-        let ours = store::expanded(&mut tx, &ids, self.0.clock.now()).await?;
-        let rows: Vec<Row<'_>> = rows.into_iter().filter(|row| ours.contains(&row.message.id)).collect();
-        store::insert(&mut tx, corp, &rows).await?;
+        let ours = store::mark_expanded(&mut tx, &ids, self.0.clock.now()).await?;
+        let rows: Vec<NewRecipient<'_>> =
+            rows.into_iter().filter(|row| ours.contains(&row.message.id)).collect();
+        store::insert_recipients(&mut tx, corp, &rows).await?;
         tx.commit().await
     }
 
     /// One message, chunk by chunk.
-    async fn expand_one(&self, message: &Unexpanded, chart: &Chart) -> sqlx::Result<()> {
+    async fn expand_one(&self, message: &UnexpandedMessage, chart: &Chart) -> sqlx::Result<()> {
         let after = match &message.progress {
-            Progress::Users(done) => {
+            ExpansionProgress::Users(done) => {
                 let mut done = *done;
                 while let Some(rest) = message.targets.users.get(done..).filter(|rest| !rest.is_empty()) {
-                    let rest = rest.get(..CHUNK).unwrap_or(rest);
-                    let known = self.known_by_now(rest.iter()).await?;
-                    let chunk: Vec<_> = rest.iter().map(|user| row_of(message, user, &known)).collect();
+                    let rest = rest.get(..MAX_CHUNK_ROWS).unwrap_or(rest);
+                    let known = self.find_known_persons(rest.iter()).await?;
+                    let chunk: Vec<_> =
+                        rest.iter().map(|user| recipient_of_user(message, user, &known)).collect();
                     done += rest.len();
-                    if !self.write_chunk(message, &chunk, &Progress::Users(done)).await? {
+                    if !self.write_chunk(message, &chunk, &ExpansionProgress::Users(done)).await? {
                         return Ok(());
                     }
                 }
                 String::new()
             }
-            Progress::Persons(after) => after.clone(),
+            ExpansionProgress::Persons(after) => after.clone(),
         };
-        let circle = Circle::of(&message.targets, chart);
-        if !circle.is_empty() && !self.expand_circle(message, &circle, after).await? {
+        let circle = RecipientScope::new(&message.targets, chart);
+        if !circle.is_empty() && !self.expand_scope(message, &circle, after).await? {
             return Ok(());
         }
         let (corp, now) = (&self.0.settings.corp, self.0.clock.now());
         let mut tx = self.0.db.write().await?;
-        shared::take_lane(&mut tx, corp).await?;
-        store::expanded(&mut tx, std::slice::from_ref(&message.id), now).await?;
-        store::fail_if_for_nobody(&mut tx, &message.id, NOBODY, now).await?;
+        shared::lock_send_window(&mut tx, corp).await?;
+        store::mark_expanded(&mut tx, std::slice::from_ref(&message.id), now).await?;
+        store::fail_if_no_recipients(&mut tx, &message.id, NO_RECIPIENTS_REASON, now).await?;
         // Its last recipient may have had its call before the last one was written.
-        shared::finish(&mut tx, std::slice::from_ref(&message.id), now).await?;
+        shared::finish_messages(&mut tx, std::slice::from_ref(&message.id), now).await?;
         tx.commit().await
     }
 
     /// Everybody in the units and tags, by id. `false`: the message ended meanwhile.
-    async fn expand_circle(
+    async fn expand_scope(
         &self,
-        message: &Unexpanded,
-        circle: &Circle,
+        message: &UnexpandedMessage,
+        circle: &RecipientScope,
         mut after: String,
     ) -> sqlx::Result<bool> {
         loop {
             let (page, last) =
-                store::present(self.0.db.pool(), &self.0.settings.corp, &after, PERSONS).await?;
+                store::find_active_persons(self.0.db.pool(), &self.0.settings.corp, &after, PERSONS_PER_PAGE)
+                    .await?;
             let Some(last) = last else { return Ok(true) };
             after = last;
-            let rows: Vec<Row<'_>> = page
+            let rows: Vec<NewRecipient<'_>> = page
                 .iter()
-                .filter(|person| circle.has(person))
-                .map(|person| row_of_person(message, person.userid.as_str(), person.id.clone()))
+                .filter(|person| circle.contains(person))
+                .map(|person| recipient_of_person(message, person.userid.as_str(), person.id.clone()))
                 .collect();
-            for chunk in rows.chunks(CHUNK) {
+            for chunk in rows.chunks(MAX_CHUNK_ROWS) {
                 let Some(reached) = chunk.last().and_then(|row| row.person.clone()) else { continue };
-                let progress = Progress::Persons(reached.to_string());
+                let progress = ExpansionProgress::Persons(reached.to_string());
                 if !self.write_chunk(message, chunk, &progress).await? {
                     return Ok(false);
                 }
@@ -282,43 +285,43 @@ impl Messages {
 
     /// Who they are by now whom nobody knew when the message was accepted, by userid in lower case: all messages of one
     /// person are to wait for each other.
-    async fn known_by_now<'a>(
+    async fn find_known_persons<'a>(
         &self,
         users: impl Iterator<Item = &'a (UserId, Option<PersonId>)> + Send,
     ) -> sqlx::Result<HashMap<String, PersonId>> {
         let unknown: Vec<String> =
             users.filter(|(_, person)| person.is_none()).map(|(userid, _)| userid.folded()).collect();
-        store::who(self.0.db.pool(), &self.0.settings.corp, &unknown).await
+        store::find_persons_by_userid(self.0.db.pool(), &self.0.settings.corp, &unknown).await
     }
 
     /// `false`: nothing more is to be written, because the message ended or was recalled.
     async fn write_chunk(
         &self,
-        message: &Unexpanded,
-        rows: &[Row<'_>],
-        progress: &Progress,
+        message: &UnexpandedMessage,
+        rows: &[NewRecipient<'_>],
+        progress: &ExpansionProgress,
     ) -> sqlx::Result<bool> {
         let corp = &self.0.settings.corp;
         let mut tx = self.0.db.write().await?;
-        shared::take_lane(&mut tx, corp).await?;
-        if !store::reached(&mut tx, &message.id, progress, self.0.clock.now()).await? {
+        shared::lock_send_window(&mut tx, corp).await?;
+        if !store::save_progress(&mut tx, &message.id, progress, self.0.clock.now()).await? {
             tx.rollback().await?;
             return Ok(false);
         }
-        store::insert(&mut tx, corp, rows).await?;
+        store::insert_recipients(&mut tx, corp, rows).await?;
         tx.commit().await?;
         // Whoever is written may be planned while the rest is looked up.
-        self.0.worker.planned_is_due();
+        self.0.worker.wake_planner();
         Ok(true)
     }
 }
 
 /// The first ones whose targets are read together: at least one.
-fn together(heads: &[store::Head]) -> &[store::Head] {
+fn select_batch(heads: &[store::PendingExpansion]) -> &[store::PendingExpansion] {
     let mut length = 0_i64;
-    let fit = heads.iter().take(MESSAGES).take_while(|head| {
-        length = length.saturating_add(head.length);
-        length <= TEXTS
+    let fit = heads.iter().take(MAX_MESSAGES_READ).take_while(|head| {
+        length = length.saturating_add(head.targets_chars);
+        length <= MAX_TARGET_CHARS_READ
     });
     let count = fit.count().max(1);
     heads.get(..count).unwrap_or(heads)
@@ -326,9 +329,9 @@ fn together(heads: &[store::Head]) -> &[store::Head] {
 
 /// Messages that could not be read or written, and when they are tried again. Nothing but time is lost with it.
 #[derive(Debug, Default)]
-pub(super) struct Stuck(Mutex<HashMap<MessageId, Timestamp>>);
+pub(super) struct StuckMessages(Mutex<HashMap<MessageId, Timestamp>>);
 
-impl Stuck {
+impl StuckMessages {
     /// Those that are left out for now.
     fn ids(&self, now: Timestamp) -> HashSet<MessageId> {
         let stuck = self.0.lock();
@@ -339,34 +342,38 @@ impl Stuck {
     fn add(&self, id: &MessageId, error: &sqlx::Error, now: Timestamp) {
         let mut stuck = self.0.lock();
         // What is tried for longer has ended.
-        stuck.retain(|_, until| now.since(*until) < TRIED);
-        if stuck.insert(id.clone(), now.plus(STUCK)).is_none() {
+        stuck.retain(|_, until| now.since(*until) < MAX_RETRY_PERIOD);
+        if stuck.insert(id.clone(), now.plus(STUCK_RETRY_DELAY)).is_none() {
             tracing::error!(message = %id, %error, "The recipients of a message cannot be written; the others go on");
         }
     }
 }
 
-fn row_of<'a>(
-    message: &'a Unexpanded,
+fn recipient_of_user<'a>(
+    message: &'a UnexpandedMessage,
     (userid, person): &(UserId, Option<PersonId>),
     known: &HashMap<String, PersonId>,
-) -> Row<'a> {
+) -> NewRecipient<'a> {
     match person.as_ref().or_else(|| known.get(&userid.folded())) {
-        Some(person) => row_of_person(message, userid.as_str(), person.clone()),
+        Some(person) => recipient_of_person(message, userid.as_str(), person.clone()),
         None => {
-            let member = Member::of(userid, None);
-            Row { message, member, userid: userid.as_str().to_owned(), person: None }
+            let member = Addressee::from_userid(userid, None);
+            NewRecipient { message, member, userid: userid.as_str().to_owned(), person: None }
         }
     }
 }
 
-fn row_of_person<'a>(message: &'a Unexpanded, userid: &str, person: PersonId) -> Row<'a> {
-    let member = Member::Person(person.clone());
-    Row { message, member, userid: userid.to_owned(), person: Some(person) }
+fn recipient_of_person<'a>(
+    message: &'a UnexpandedMessage,
+    userid: &str,
+    person: PersonId,
+) -> NewRecipient<'a> {
+    let member = Addressee::Person(person.clone());
+    NewRecipient { message, member, userid: userid.to_owned(), person: Some(person) }
 }
 
-fn row_of_all(message: &Unexpanded) -> Row<'_> {
-    Row { message, member: Member::All, userid: Member::ALL.to_owned(), person: None }
+fn recipient_of_everybody(message: &UnexpandedMessage) -> NewRecipient<'_> {
+    NewRecipient { message, member: Addressee::All, userid: Addressee::ALL.to_owned(), person: None }
 }
 
 #[cfg(test)]
@@ -375,29 +382,33 @@ mod tests {
 
     #[test]
     fn how_far_it_got_is_read_back_as_it_was_written() {
-        for progress in [Progress::Users(0), Progress::Users(1500), Progress::Persons("019a".to_owned())] {
-            assert_eq!(Progress::parse(&progress.text()), progress);
+        for progress in [
+            ExpansionProgress::Users(0),
+            ExpansionProgress::Users(1500),
+            ExpansionProgress::Persons("019a".to_owned()),
+        ] {
+            assert_eq!(ExpansionProgress::parse(&progress.text()), progress);
         }
-        assert_eq!(Progress::parse("something else"), Progress::Users(0));
+        assert_eq!(ExpansionProgress::parse("something else"), ExpansionProgress::Users(0));
     }
 
-    fn head(length: i64) -> store::Head {
-        store::Head { id: MessageId::new(length.to_string()), length }
+    fn pending(length: i64) -> store::PendingExpansion {
+        store::PendingExpansion { id: MessageId::new(length.to_string()), targets_chars: length }
     }
 
     #[test]
     fn long_lists_of_userids_are_read_few_at_a_time_and_one_always() {
-        assert_eq!(together(&vec![head(100); 500]).len(), MESSAGES);
-        assert_eq!(together(&vec![head(300_000); 10]).len(), 3);
-        assert_eq!(together(&[head(TEXTS + 1), head(1)]).len(), 1);
-        assert_eq!(together(&[]).len(), 0);
+        assert_eq!(select_batch(&vec![pending(100); 500]).len(), MAX_MESSAGES_READ);
+        assert_eq!(select_batch(&vec![pending(300_000); 10]).len(), 3);
+        assert_eq!(select_batch(&[pending(MAX_TARGET_CHARS_READ + 1), pending(1)]).len(), 1);
+        assert_eq!(select_batch(&[]).len(), 0);
     }
 
     #[test]
     fn what_is_stuck_is_left_out_for_a_while_and_not_for_good() {
-        let (stuck, now) = (Stuck::default(), Timestamp::from_millis(1_000_000));
+        let (stuck, now) = (StuckMessages::default(), Timestamp::from_millis(1_000_000));
         stuck.add(&MessageId::new("m"), &sqlx::Error::RowNotFound, now);
         assert_eq!(stuck.ids(now).len(), 1);
-        assert_eq!(stuck.ids(now.plus(STUCK)).len(), 0);
+        assert_eq!(stuck.ids(now.plus(STUCK_RETRY_DELAY)).len(), 0);
     }
 }

@@ -6,28 +6,28 @@ use std::sync::LazyLock;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
-use super::{Progress, Row, Unexpanded};
+use super::{ExpansionProgress, NewRecipient, UnexpandedMessage};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId, PersonId, UserId};
-use crate::db::many::Many;
+use crate::db::bind_list::ListStatement;
 use crate::directory::Membership;
-use crate::directory::row::{from_json, memberships, published, readable};
+use crate::directory::row::{from_json, keep_readable, parse_memberships, published};
 
 /// A message whose recipients are to be written, before it is read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Head {
+pub(super) struct PendingExpansion {
     pub(super) id: MessageId,
     /// Of its targets, in characters.
-    pub(super) length: i64,
+    pub(super) targets_chars: i64,
 }
 
 /// Up to `limit` messages whose recipients are to be written, in their order.
-pub(super) async fn unexpanded(
+pub(super) async fn find_pending_expansions(
     pool: &AnyPool,
     corp: &CorpId,
     now: Timestamp,
     limit: i64,
-) -> sqlx::Result<Vec<Head>> {
+) -> sqlx::Result<Vec<PendingExpansion>> {
     sqlx::query(
         "SELECT id, CAST(LENGTH(targets) AS BIGINT) FROM messages \
          WHERE corp_id = $1 AND expanded_at IS NULL AND not_before <= $2 AND recall_at IS NULL \
@@ -39,12 +39,17 @@ pub(super) async fn unexpanded(
     .fetch_all(pool)
     .await?
     .iter()
-    .map(|row| Ok(Head { id: MessageId::new(row.try_get::<String, _>(0)?), length: row.try_get(1)? }))
+    .map(|row| {
+        Ok(PendingExpansion {
+            id: MessageId::new(row.try_get::<String, _>(0)?),
+            targets_chars: row.try_get(1)?,
+        })
+    })
     .collect()
 }
 
-static READ: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static READ_MESSAGES: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "SELECT id, seq, body, is_unique, targets, expanded_to, created_at, not_before FROM messages \
          WHERE expanded_at IS NULL AND recall_at IS NULL AND id IN (",
         0,
@@ -54,38 +59,38 @@ static READ: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// Those of `heads` that still wait, in their order, and why one cannot be read.
-pub(super) async fn read(
+pub(super) async fn read_messages(
     pool: &AnyPool,
-    heads: &[Head],
-) -> sqlx::Result<Vec<(MessageId, sqlx::Result<Unexpanded>)>> {
+    heads: &[PendingExpansion],
+) -> sqlx::Result<Vec<(MessageId, sqlx::Result<UnexpandedMessage>)>> {
     let mut found = Vec::with_capacity(heads.len());
-    for (text, part) in READ.parts(heads) {
+    for (text, part) in READ_MESSAGES.chunks(heads) {
         let mut query = sqlx::query(text);
         for head in part {
             query = query.bind(head.id.as_str());
         }
         for row in query.fetch_all(pool).await? {
-            found.push((MessageId::new(row.try_get::<String, _>(0)?), message(&row)));
+            found.push((MessageId::new(row.try_get::<String, _>(0)?), parse_message(&row)));
         }
     }
     Ok(found)
 }
 
-fn message(row: &AnyRow) -> sqlx::Result<Unexpanded> {
-    Ok(Unexpanded {
+fn parse_message(row: &AnyRow) -> sqlx::Result<UnexpandedMessage> {
+    Ok(UnexpandedMessage {
         id: MessageId::new(row.try_get::<String, _>(0)?),
         seq: row.try_get(1)?,
         body: row.try_get(2)?,
         unique: row.try_get::<i64, _>(3)? != 0,
         targets: from_json("messages.targets", &row.try_get::<String, _>(4)?)?,
-        progress: Progress::parse(&row.try_get::<String, _>(5)?),
+        progress: ExpansionProgress::parse(&row.try_get::<String, _>(5)?),
         created_at: Timestamp::from_millis(row.try_get(6)?),
         not_before: Timestamp::from_millis(row.try_get(7)?),
     })
 }
 
-static RECIPIENTS: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static INSERT_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "INSERT INTO message_recipients (corp_id, message_id, member, seq, userid, person_id, body, status, reason, \
            call_id, due_at, counted_at, alone, aside) VALUES ",
         1,
@@ -95,8 +100,12 @@ static RECIPIENTS: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// Writes recipients; one that is there stays as it is.
-pub(super) async fn insert(tx: &mut AnyConnection, corp: &CorpId, rows: &[Row<'_>]) -> sqlx::Result<()> {
-    for (text, part) in RECIPIENTS.parts(rows) {
+pub(super) async fn insert_recipients(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    rows: &[NewRecipient<'_>],
+) -> sqlx::Result<()> {
+    for (text, part) in INSERT_RECIPIENTS.chunks(rows) {
         let mut query = sqlx::query(text).bind(corp.as_str());
         for row in part {
             query = query
@@ -113,8 +122,8 @@ pub(super) async fn insert(tx: &mut AnyConnection, corp: &CorpId, rows: &[Row<'_
     Ok(())
 }
 
-static EXPANDED: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static MARK_EXPANDED: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "UPDATE messages SET expanded_at = $1 WHERE expanded_at IS NULL AND id IN (",
         1,
         "*",
@@ -123,13 +132,13 @@ static EXPANDED: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// All recipients of these messages are written; answers those of which it was not so before.
-pub(super) async fn expanded(
+pub(super) async fn mark_expanded(
     tx: &mut AnyConnection,
     messages: &[MessageId],
     now: Timestamp,
 ) -> sqlx::Result<HashSet<MessageId>> {
     let mut ours = HashSet::with_capacity(messages.len());
-    for (text, part) in EXPANDED.parts(messages) {
+    for (text, part) in MARK_EXPANDED.chunks(messages) {
         let mut query = sqlx::query(text).bind(now.millis());
         for id in part {
             query = query.bind(id.as_str());
@@ -142,10 +151,10 @@ pub(super) async fn expanded(
 }
 
 /// Notes how far the recipients of a message are written; `false`: it ended or was recalled, and no more are wanted.
-pub(super) async fn reached(
+pub(super) async fn save_progress(
     tx: &mut AnyConnection,
     message: &MessageId,
-    progress: &Progress,
+    progress: &ExpansionProgress,
     now: Timestamp,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
@@ -161,7 +170,7 @@ pub(super) async fn reached(
 }
 
 /// Fails a message that has no recipient at all.
-pub(super) async fn fail_if_for_nobody(
+pub(super) async fn fail_if_no_recipients(
     tx: &mut AnyConnection,
     message: &MessageId,
     reason: &str,
@@ -182,19 +191,19 @@ pub(super) async fn fail_if_for_nobody(
 
 /// Somebody in the published chart whom WeCom knows and who is active.
 #[derive(Debug)]
-pub(super) struct Present {
+pub(super) struct ActivePerson {
     pub(super) id: PersonId,
     pub(super) userid: UserId,
     pub(super) memberships: Vec<Membership>,
 }
 
 /// Up to `limit` of them after the id `after`, by id, and the last id that was looked at, if there was any.
-pub(super) async fn present(
+pub(super) async fn find_active_persons(
     pool: &AnyPool,
     corp: &CorpId,
     after: &str,
     limit: i64,
-) -> sqlx::Result<(Vec<Present>, Option<String>)> {
+) -> sqlx::Result<(Vec<ActivePerson>, Option<String>)> {
     let rows = sqlx::query(concat!(
         "SELECT v.person_id, v.userid, v.memberships FROM person_rows v ",
         published!(),
@@ -206,20 +215,20 @@ pub(super) async fn present(
     .fetch_all(pool)
     .await?;
     let last = rows.last().map(|row| row.try_get(0)).transpose()?;
-    let present = readable("person_rows", rows.iter().map(present_row))?;
+    let present = keep_readable("person_rows", rows.iter().map(parse_active_person))?;
     Ok((present, last))
 }
 
-fn present_row(row: &AnyRow) -> sqlx::Result<Present> {
-    Ok(Present {
+fn parse_active_person(row: &AnyRow) -> sqlx::Result<ActivePerson> {
+    Ok(ActivePerson {
         id: PersonId::new(row.try_get::<String, _>(0)?),
         userid: UserId::new(row.try_get::<String, _>(1)?),
-        memberships: memberships(&row.try_get::<String, _>(2)?)?,
+        memberships: parse_memberships(&row.try_get::<String, _>(2)?)?,
     })
 }
 
-static WHO: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static FIND_PERSONS_BY_USERID: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "SELECT lower(userid), id FROM persons WHERE corp_id = $1 AND released_at IS NULL AND lower(userid) IN (",
         1,
         "*",
@@ -228,13 +237,13 @@ static WHO: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// Whose these userids are, in lower case; those that nobody has are left out.
-pub(super) async fn who(
+pub(super) async fn find_persons_by_userid(
     pool: &AnyPool,
     corp: &CorpId,
     folded: &[String],
 ) -> sqlx::Result<HashMap<String, PersonId>> {
     let mut found = HashMap::new();
-    for (text, part) in WHO.parts(folded) {
+    for (text, part) in FIND_PERSONS_BY_USERID.chunks(folded) {
         let mut query = sqlx::query(text).bind(corp.as_str());
         for userid in part {
             query = query.bind(userid);

@@ -2,12 +2,12 @@
 
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
-use super::{End, Over, TRIED};
+use super::{FinalOutcome, MAX_RETRY_PERIOD, StopReason};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId};
 
 /// Up to `limit` messages that are not to be sent any more and of which something surely was not.
-pub(super) async fn over(
+pub(super) async fn find_stopped_messages(
     pool: &AnyPool,
     corp: &CorpId,
     now: Timestamp,
@@ -25,7 +25,7 @@ pub(super) async fn over(
     )
     .bind(corp.as_str())
     .bind(now.millis())
-    .bind(now.minus(TRIED).millis())
+    .bind(now.minus(MAX_RETRY_PERIOD).millis())
     .bind(limit)
     .fetch_all(pool)
     .await?
@@ -35,11 +35,11 @@ pub(super) async fn over(
 }
 
 /// Why a message is not to be sent any more; `None`: it is, or it has ended.
-pub(super) async fn why(
+pub(super) async fn find_stop_reason(
     tx: &mut AnyConnection,
     id: &MessageId,
     now: Timestamp,
-) -> sqlx::Result<Option<Over>> {
+) -> sqlx::Result<Option<StopReason>> {
     let row = sqlx::query(
         "SELECT recall_at, expires_at, created_at, updated_at FROM messages WHERE id = $1 AND finished_at IS NULL",
     )
@@ -50,14 +50,14 @@ pub(super) async fn why(
     let instant =
         |column: usize| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp::from_millis));
     let since: i64 = row.try_get::<i64, _>(2)?.max(row.try_get(3)?);
-    Ok(Over::of(instant(0)?, instant(1)?, Timestamp::from_millis(since), now))
+    Ok(StopReason::from_times(instant(0)?, instant(1)?, Timestamp::from_millis(since), now))
 }
 
 /// Ends up to `most` pending recipients of a message; answers how many there were.
-pub(super) async fn fail_pending(
+pub(super) async fn fail_pending_recipients(
     tx: &mut AnyConnection,
     id: &MessageId,
-    end: End<'_>,
+    end: FinalOutcome<'_>,
     most: u64,
 ) -> sqlx::Result<u64> {
     let done = sqlx::query(
@@ -69,7 +69,7 @@ pub(super) async fn fail_pending(
     )
     .bind(id.as_str())
     .bind(end.reason)
-    .bind(i64::from(end.keep))
+    .bind(i64::from(end.keeps_reason))
     .bind(i64::try_from(most).unwrap_or(i64::MAX))
     .execute(tx)
     .await?;
@@ -77,7 +77,7 @@ pub(super) async fn fail_pending(
 }
 
 /// No recipients of a message are written from here on; one without any has ended.
-pub(in crate::message) async fn no_more_recipients(
+pub(in crate::message) async fn stop_expansion(
     tx: &mut AnyConnection,
     id: &MessageId,
     (status, reason): (&str, &str),

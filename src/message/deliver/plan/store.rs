@@ -6,14 +6,14 @@ use std::sync::LazyLock;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
-use super::{Candidate, Draft, Later, Now, Why, room_at};
+use super::{Candidate, CurrentPerson, PlannedCall, PostponeReason, Postponed, earliest_room};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
-use crate::db::many::Many;
-use crate::directory::{Source, Status};
-use crate::message::deliver::pace::{EVERYBODY, OWN};
-use crate::message::deliver::send::request;
-use crate::message::{Member, content};
+use crate::db::bind_list::ListStatement;
+use crate::directory::{EntrySource, PersonStatus};
+use crate::message::deliver::rate_limits::{EVERYBODY_WINDOWS, MEMBER_WINDOWS};
+use crate::message::deliver::send::build_request;
+use crate::message::{Addressee, content};
 
 /// It is the first open message of the member that is not aside, or one aside that is before it and the first one of those
 /// whose time has come ($2: now); and no other one is on its way. Scalar subqueries, each one look into an index: of NOT
@@ -34,7 +34,7 @@ macro_rules! turn {
 }
 
 /// Whether it is anybody's turn.
-pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
+pub(super) async fn has_due_recipients(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let row = sqlx::query(concat!(
         "SELECT 1 FROM message_recipients r WHERE r.corp_id = $1 AND r.status = 'pending' AND r.due_at <= $2 ",
         turn!(),
@@ -48,7 +48,7 @@ pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sq
 }
 
 /// How many planned calls wait to be made.
-pub(super) async fn ahead(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<i64> {
+pub(super) async fn count_waiting_calls(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<i64> {
     sqlx::query("SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling')")
         .bind(corp.as_str())
         .fetch_one(tx)
@@ -88,51 +88,51 @@ macro_rules! candidates {
 }
 
 /// Up to `limit` recipients whose turn it may be, in the order of acceptance.
-pub(super) async fn candidates(
+pub(super) async fn find_candidates(
     tx: &mut AnyConnection,
     corp: &CorpId,
     now: Timestamp,
     limit: i64,
 ) -> sqlx::Result<Vec<Candidate>> {
-    let [minute, hour] = OWN;
+    let [minute, hour] = MEMBER_WINDOWS;
     sqlx::query(candidates!("r.member <> '@all'"))
         .bind(corp.as_str())
         .bind(now.millis())
-        .bind(minute.most - 1)
-        .bind(hour.most - 1)
+        .bind(minute.limit - 1)
+        .bind(hour.limit - 1)
         .bind(now.minus(minute.length).millis())
         .bind(now.minus(hour.length).millis())
-        .bind(now.minus(super::WINDOW + super::MARGIN).millis())
-        .bind(now.minus(super::LATELY).millis())
+        .bind(now.minus(super::DUPLICATE_WINDOW + super::DUPLICATE_MARGIN).millis())
+        .bind(now.minus(super::REPEAT_WINDOW).millis())
         .bind(limit)
         .fetch_all(tx)
         .await?
         .iter()
-        .map(candidate)
+        .map(parse_candidate)
         .collect()
 }
 
 /// The next message to everybody, if there is one.
-pub(super) async fn candidates_to_everybody(
+pub(super) async fn find_candidates_to_everybody(
     tx: &mut AnyConnection,
     corp: &CorpId,
     now: Timestamp,
 ) -> sqlx::Result<Vec<Candidate>> {
-    let [minute, hour] = EVERYBODY;
-    let since = now.minus(super::WINDOW + super::MARGIN);
+    let [minute, hour] = EVERYBODY_WINDOWS;
+    let since = now.minus(super::DUPLICATE_WINDOW + super::DUPLICATE_MARGIN);
     let row = sqlx::query(candidates!("r.member = '@all' AND r.status IN ('pending', 'calling')"))
         .bind(corp.as_str())
         .bind(now.millis())
-        .bind(minute.most - 1)
-        .bind(hour.most - 1)
+        .bind(minute.limit - 1)
+        .bind(hour.limit - 1)
         .bind(now.minus(minute.length).millis())
         .bind(now.minus(hour.length).millis())
         .bind(since.millis())
-        .bind(now.minus(super::LATELY).millis())
+        .bind(now.minus(super::REPEAT_WINDOW).millis())
         .bind(1_i64)
         .fetch_optional(&mut *tx)
         .await?;
-    let Some(mut next) = row.as_ref().map(candidate).transpose()? else { return Ok(Vec::new()) };
+    let Some(mut next) = row.as_ref().map(parse_candidate).transpose()? else { return Ok(Vec::new()) };
     if !next.unique {
         // Whoever got an equal body lately is one of everybody.
         let row = sqlx::query(
@@ -147,22 +147,22 @@ pub(super) async fn candidates_to_everybody(
         .fetch_one(tx)
         .await?;
         let at: Option<i64> = row.try_get(0)?;
-        next.equal_at = next.equal_at.max(at.map(Timestamp::from_millis));
+        next.duplicate_at = next.duplicate_at.max(at.map(Timestamp::from_millis));
     }
     Ok(vec![next])
 }
 
-fn candidate(row: &AnyRow) -> sqlx::Result<Candidate> {
+fn parse_candidate(row: &AnyRow) -> sqlx::Result<Candidate> {
     let instant =
         |column: usize| row.try_get::<Option<i64>, _>(column).map(|at| at.map(Timestamp::from_millis));
     let member: String = row.try_get(1)?;
     let accepted = Timestamp::from_millis(row.try_get(6)?);
     let userid: Option<String> = row.try_get(8)?;
     let person = match userid {
-        Some(userid) => Some(Now {
+        Some(userid) => Some(CurrentPerson {
             userid,
-            status: Status::parse(&row.try_get::<String, _>(9)?),
-            source: Source::parse(&row.try_get::<String, _>(10)?),
+            status: PersonStatus::parse(&row.try_get::<String, _>(9)?),
+            source: EntrySource::parse(&row.try_get::<String, _>(10)?),
         }),
         None => None,
     };
@@ -174,15 +174,15 @@ fn candidate(row: &AnyRow) -> sqlx::Result<Candidate> {
         alone: row.try_get::<i64, _>(4)? != 0,
         unique: row.try_get::<i64, _>(5)? != 0,
         since: accepted.max(Timestamp::from_millis(row.try_get(7)?)),
-        free_at: room_at(member == Member::ALL, [instant(11)?, instant(12)?]),
-        equal_at: instant(13)?,
+        free_at: earliest_room(member == Addressee::ALL, [instant(11)?, instant(12)?]),
+        duplicate_at: instant(13)?,
         call_at: instant(14)?,
         member,
     })
 }
 
 /// Bodies that are on their way to everybody.
-pub(super) async fn bodies_to_everybody(
+pub(super) async fn find_bodies_to_everybody(
     tx: &mut AnyConnection,
     corp: &CorpId,
 ) -> sqlx::Result<HashSet<String>> {
@@ -199,15 +199,20 @@ pub(super) async fn bodies_to_everybody(
     .collect()
 }
 
-static CONTENTS: LazyLock<Many> =
-    LazyLock::new(|| Many::new("SELECT id, kind, content FROM messages WHERE id IN (", 0, "*", ")"));
+static FIND_CONTENTS: LazyLock<ListStatement> =
+    LazyLock::new(|| ListStatement::new("SELECT id, kind, content FROM messages WHERE id IN (", 0, "*", ")"));
 
-static CALLED: LazyLock<Many> = LazyLock::new(|| {
-    Many::new("SELECT DISTINCT body FROM message_calls WHERE corp_id = $1 AND body IN (", 1, "*", ")")
+static FIND_CALLED_BODIES: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
+        "SELECT DISTINCT body FROM message_calls WHERE corp_id = $1 AND body IN (",
+        1,
+        "*",
+        ")",
+    )
 });
 
-static CALLS: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static INSERT_CALLS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "INSERT INTO message_calls (corp_id, next_at, created_at, id, body, request, recipients, window_ms, status, \
            reason, attempts, holder, lease_until, uncertain_at, msgid, response_code, recall, finished_at) VALUES ",
         2,
@@ -216,8 +221,8 @@ static CALLS: LazyLock<Many> = LazyLock::new(|| {
     )
 });
 
-static TAKEN: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static TAKE_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "WITH t (message_id, member, userid, call_id) AS (VALUES ",
         0,
         "(*, *, *, *)",
@@ -228,20 +233,20 @@ static TAKEN: LazyLock<Many> = LazyLock::new(|| {
 
 /// The bytes of a call. WeCom takes a `task_id` once (42014): the first call of a body has the one that was asked for,
 /// and each later one its own, which ends as the call's id does.
-fn bytes(
-    (id, draft): &(CallId, Draft),
+fn build_call_bytes(
+    (id, draft): &(CallId, PlannedCall),
     (kind, content): &(String, String),
     agent: u32,
     called: &mut HashSet<String>,
 ) -> sqlx::Result<String> {
     let userids = draft.recipients.iter().map(|(_, _, userid)| userid.as_str());
-    if content::has_task(content) && !called.insert(draft.body.clone()) {
+    if content::has_task_id(content) && !called.insert(draft.body.clone()) {
         let tail = id.as_str().rsplit('-').next().unwrap_or_default();
-        if let Some(own) = content::with_own_task(content, tail) {
-            return request(userids, kind, &own, agent, draft.window);
+        if let Some(own) = content::with_own_task_id(content, tail) {
+            return build_request(userids, kind, &own, agent, draft.window);
         }
     }
-    request(userids, kind, content, agent, draft.window)
+    build_request(userids, kind, content, agent, draft.window)
 }
 
 /// Writes calls with their exact bytes, and takes their recipients into them.
@@ -249,14 +254,14 @@ pub(super) async fn insert_calls(
     tx: &mut AnyConnection,
     corp: &CorpId,
     agent: u32,
-    calls: &[(CallId, Draft)],
+    calls: &[(CallId, PlannedCall)],
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let first = |draft: &Draft| draft.recipients.first().map(|(message, _, _)| message.clone());
+    let first = |draft: &PlannedCall| draft.recipients.first().map(|(message, _, _)| message.clone());
     let mut firsts: Vec<MessageId> = calls.iter().filter_map(|(_, draft)| first(draft)).collect();
     firsts.dedup();
     let mut contents = HashMap::with_capacity(firsts.len());
-    for (text, part) in CONTENTS.parts(&firsts) {
+    for (text, part) in FIND_CONTENTS.chunks(&firsts) {
         let mut query = sqlx::query(text);
         for id in part {
             query = query.bind(id.as_str());
@@ -271,13 +276,13 @@ pub(super) async fn insert_calls(
     for (_, draft) in calls {
         if first(draft)
             .and_then(|message| contents.get(&message))
-            .is_some_and(|(_, content)| content::has_task(content))
+            .is_some_and(|(_, content)| content::has_task_id(content))
         {
             with_task.push(&draft.body);
         }
     }
     let mut called = HashSet::new();
-    for (text, part) in CALLED.parts(&with_task) {
+    for (text, part) in FIND_CALLED_BODIES.chunks(&with_task) {
         let mut query = sqlx::query(text).bind(corp.as_str());
         for body in part {
             query = query.bind(*body);
@@ -286,7 +291,7 @@ pub(super) async fn insert_calls(
             called.insert(row.try_get(0)?);
         }
     }
-    for (text, part) in CALLS.parts(calls) {
+    for (text, part) in INSERT_CALLS.chunks(calls) {
         let mut query = sqlx::query(text).bind(corp.as_str()).bind(now.millis());
         for call in part {
             let (id, draft) = call;
@@ -295,7 +300,7 @@ pub(super) async fn insert_calls(
             query = query
                 .bind(id.as_str())
                 .bind(&draft.body)
-                .bind(bytes(call, content, agent, &mut called)?)
+                .bind(build_call_bytes(call, content, agent, &mut called)?)
                 .bind(i64::try_from(draft.recipients.len()).unwrap_or(i64::MAX))
                 .bind(i64::try_from(draft.window.as_millis()).unwrap_or(i64::MAX));
         }
@@ -305,7 +310,7 @@ pub(super) async fn insert_calls(
         .iter()
         .flat_map(|(id, draft)| draft.recipients.iter().map(move |recipient| (id, recipient)))
         .collect();
-    for (text, part) in TAKEN.parts(&rows) {
+    for (text, part) in TAKE_RECIPIENTS.chunks(&rows) {
         let mut query = sqlx::query(text);
         for (id, (message, member, userid)) in part {
             query = query.bind(message.as_str()).bind(member).bind(userid).bind(id.as_str());
@@ -315,8 +320,8 @@ pub(super) async fn insert_calls(
     Ok(())
 }
 
-static LATER: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static POSTPONE_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "WITH t (message_id, member, at, aside) AS (VALUES ",
         0,
         "(*, *, CAST(* AS BIGINT), CAST(* AS BIGINT))",
@@ -327,11 +332,11 @@ static LATER: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// Lets recipients wait until said.
-pub(super) async fn delay(tx: &mut AnyConnection, later: &[Later]) -> sqlx::Result<()> {
-    for (text, part) in LATER.parts(later) {
+pub(super) async fn postpone(tx: &mut AnyConnection, later: &[Postponed]) -> sqlx::Result<()> {
+    for (text, part) in POSTPONE_RECIPIENTS.chunks(later) {
         let mut query = sqlx::query(text);
         for one in part {
-            let aside = i64::from(one.why == Why::Equal);
+            let aside = i64::from(one.reason == PostponeReason::DuplicateWindow);
             query = query.bind(one.message.as_str()).bind(&one.member).bind(one.at.millis()).bind(aside);
         }
         query.execute(&mut *tx).await?;
@@ -358,25 +363,25 @@ macro_rules! along {
 /// Lets what else waits for the same member wait as long: after a limit everything, after an equal body those that have it,
 /// too. Otherwise each would be looked at again and again before its time. Not for a moment only, and not of more than
 /// `most` rows; the others are found out one by one.
-pub(super) async fn delay_along(
+pub(super) async fn postpone_related(
     tx: &mut AnyConnection,
     corp: &CorpId,
-    later: &[Later],
+    later: &[Postponed],
     now: Timestamp,
     most: i64,
 ) -> sqlx::Result<()> {
     let mut left = most;
-    for one in later.iter().filter(|one| one.at.since(now) >= super::ALONG) {
+    for one in later.iter().filter(|one| one.at.since(now) >= super::MIN_SHARED_DELAY) {
         if left <= 0 {
             break;
         }
-        let moved = match one.why {
-            Why::Company => continue,
-            Why::Limit => sqlx::query(along!("", "")),
-            Why::Equal => sqlx::query(along!(", aside = 1", " AND e.body = $5")),
+        let moved = match one.reason {
+            PostponeReason::AwaitsBatch => continue,
+            PostponeReason::MemberLimit => sqlx::query(along!("", "")),
+            PostponeReason::DuplicateWindow => sqlx::query(along!(", aside = 1", " AND e.body = $5")),
         };
         let mut moved = moved.bind(corp.as_str()).bind(&one.member).bind(one.at.millis()).bind(left);
-        if one.why == Why::Equal {
+        if one.reason == PostponeReason::DuplicateWindow {
             moved = moved.bind(&one.body);
         }
         left = left
@@ -385,8 +390,8 @@ pub(super) async fn delay_along(
     Ok(())
 }
 
-static FAILED: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static FAIL_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "WITH t (message_id, member, reason) AS (VALUES ",
         0,
         "(*, *, *)",
@@ -396,11 +401,11 @@ static FAILED: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// Fails recipients that cannot be reached.
-pub(super) async fn fail(
+pub(super) async fn fail_recipients(
     tx: &mut AnyConnection,
     failed: &[(MessageId, String, &'static str)],
 ) -> sqlx::Result<()> {
-    for (text, part) in FAILED.parts(failed) {
+    for (text, part) in FAIL_RECIPIENTS.chunks(failed) {
         let mut query = sqlx::query(text);
         for (message, member, reason) in part {
             query = query.bind(message.as_str()).bind(member).bind(*reason);

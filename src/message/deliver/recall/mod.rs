@@ -7,21 +7,21 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::claim::LEASE;
-use super::verdict::{Answer, Trouble};
-use super::{Delivered, pace, pauses, settle};
+use super::claim::CALL_LEASE;
+use super::verdict::{CallAnswer, SendObstacle};
+use super::{DeliveryCounts, backoff, rate_limits, settle};
 use crate::base::clock::Timestamp;
 use crate::base::id::CallId;
-use crate::message::store::Lane;
+use crate::message::store::SendWindow;
 use crate::message::{Messages, store as shared};
 use crate::wecom::SendRefusal;
 
 /// For how long WeCom takes a message back (document 94867).
-pub const RECALLABLE: Duration = Duration::from_secs(24 * 3600);
+pub const RECALL_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
 /// A call that is ours to recall.
 #[derive(Debug, Clone)]
-pub(super) struct Recall {
+pub(super) struct ClaimedRecall {
     pub(super) id: CallId,
     pub(super) msgid: String,
     /// The number of this try.
@@ -33,45 +33,55 @@ pub(super) struct Recall {
 }
 
 /// Why a message stays what it was although WeCom took it back.
-const MAY_STAY: &str =
+const MAY_STAY_REASON: &str =
     "WeCom took it back, but an earlier answer of WeCom's about it was lost, and it may still be on phones.";
 
 /// Whether nothing can be taken back now. What stops messages until tomorrow, because the recipients of a day are used
 /// up, does not: a recall has none.
-fn is_held(lane: &Lane, now: Timestamp) -> bool {
-    lane.is_held(now) && !pace::is_used_up(&lane.hold_reason)
+fn is_recall_held(lane: &SendWindow, now: Timestamp) -> bool {
+    lane.is_held(now) && !rate_limits::is_daily_limit_reason(&lane.hold_reason)
 }
 
 /// What becomes of a recall.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum RecallOutcome {
     Done,
-    Again { at: Timestamp, reason: String, lane: Option<Trouble> },
+    Retry { at: Timestamp, reason: String, obstacle: Option<SendObstacle> },
     Failed { reason: String },
 }
 
 /// Decides it. A recall can be made twice without harm, so it does not matter whether one may have worked.
-pub(super) fn judge(answer: Answer, recall: &Recall, now: Timestamp) -> End {
+pub(super) fn decide_recall_outcome(
+    answer: CallAnswer,
+    recall: &ClaimedRecall,
+    now: Timestamp,
+) -> RecallOutcome {
     let (reason, lane) = match answer {
-        Answer::Taken { .. } => return End::Done,
-        Answer::NotMade(reason) | Answer::Unsure(reason) => (reason, None),
-        Answer::Refused(refusal) => {
+        CallAnswer::Taken { .. } => return RecallOutcome::Done,
+        CallAnswer::NotMade(reason) | CallAnswer::Uncertain(reason) => (reason, None),
+        CallAnswer::Refused(refusal) => {
             let lane = match refusal.class {
-                SendRefusal::Again => None,
-                SendRefusal::Fewer => Some(Trouble::Crowded),
-                SendRefusal::Wait => Some(Trouble::Limited(refusal.words.clone())),
-                SendRefusal::Administrator => Some(Trouble::Broken(refusal.words.clone())),
-                SendRefusal::Recipients | SendRefusal::Nobody | SendRefusal::Message => {
-                    return End::Failed { reason: refusal.words };
+                SendRefusal::Retry => None,
+                SendRefusal::ReduceParallelism => Some(SendObstacle::TooManyCalls),
+                SendRefusal::AwaitQuota => Some(SendObstacle::LimitReached(refusal.words.clone())),
+                SendRefusal::NeedsAdministrator => {
+                    Some(SendObstacle::NeedsAdministrator(refusal.words.clone()))
+                }
+                SendRefusal::SplitRecipients | SendRefusal::NoRecipient | SendRefusal::RejectedMessage => {
+                    return RecallOutcome::Failed { reason: refusal.words };
                 }
             };
             (refusal.words, lane)
         }
     };
-    if now.since(recall.sent_at) >= RECALLABLE {
-        return End::Failed { reason };
+    if now.since(recall.sent_at) >= RECALL_WINDOW {
+        return RecallOutcome::Failed { reason };
     }
-    End::Again { at: now.plus(pauses::again(recall.number, recall.id.as_str())), reason, lane }
+    RecallOutcome::Retry {
+        at: now.plus(backoff::retry_pause(recall.number, recall.id.as_str())),
+        reason,
+        obstacle: lane,
+    }
 }
 
 impl Messages {
@@ -80,79 +90,83 @@ impl Messages {
         &self,
         most: usize,
         under_way: &HashSet<CallId>,
-    ) -> sqlx::Result<Vec<Recall>> {
+    ) -> sqlx::Result<Vec<ClaimedRecall>> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         if most == 0
-            || is_held(&self.look_at_lane().await?, clock.now())
-            || !store::is_work(db.pool(), corp, clock.now()).await?
+            || is_recall_held(&self.check_send_window().await?, clock.now())
+            || !store::has_due_recalls(db.pool(), corp, clock.now()).await?
         {
             return Ok(Vec::new());
         }
         let mut tx = db.write().await?;
-        let lane = shared::take_lane(&mut tx, corp).await?;
+        let lane = shared::lock_send_window(&mut tx, corp).await?;
         let now = clock.now();
-        let most = if is_held(&lane, now) { 0 } else { i64::try_from(most).unwrap_or(i64::MAX) };
-        let mut recalls = store::due(&mut tx, corp, now, most).await?;
+        let most = if is_recall_held(&lane, now) { 0 } else { i64::try_from(most).unwrap_or(i64::MAX) };
+        let mut recalls = store::find_due_recalls(&mut tx, corp, now, most).await?;
         recalls.retain(|recall| !under_way.contains(&recall.id));
         for recall in &mut recalls {
             recall.number += 1;
-            store::take(&mut tx, recall, &self.0.worker.holder, now.plus(LEASE)).await?;
+            store::lease_recall(&mut tx, recall, &self.0.worker.holder, now.plus(CALL_LEASE)).await?;
         }
         tx.commit().await?;
         Ok(recalls)
     }
 
     /// Makes the recall and writes what came of it.
-    pub(super) async fn recall_call(&self, recall: &Recall, stop: &CancellationToken) -> Delivered {
+    pub(super) async fn recall_call(
+        &self,
+        recall: &ClaimedRecall,
+        stop: &CancellationToken,
+    ) -> DeliveryCounts {
         let answer = self.take_back(&recall.msgid).await;
-        let end = judge(answer, recall, self.0.clock.now());
-        self.0.metrics.call(match &end {
-            End::Done => "recalled",
-            End::Again { .. } => "again",
-            End::Failed { .. } => "not_recalled",
+        let end = decide_recall_outcome(answer, recall, self.0.clock.now());
+        self.0.metrics.add_call(match &end {
+            RecallOutcome::Done => "recalled",
+            RecallOutcome::Retry { .. } => "again",
+            RecallOutcome::Failed { .. } => "not_recalled",
         });
-        let settled = settle::persist(stop, || self.settle_recall(recall, &end)).await;
-        settled.map_or_else(Delivered::default, |recalled| {
-            let delivered = Delivered { calls: 1, recalled, ..Delivered::default() };
-            self.0.metrics.recipients(&delivered);
+        let settled = settle::retry_until_written(stop, || self.settle_recall(recall, &end)).await;
+        settled.map_or_else(DeliveryCounts::default, |recalled| {
+            let delivered = DeliveryCounts { calls: 1, recalled, ..DeliveryCounts::default() };
+            self.0.metrics.add_recipients(&delivered);
             delivered
         })
     }
 
-    async fn settle_recall(&self, recall: &Recall, end: &End) -> sqlx::Result<u64> {
+    async fn settle_recall(&self, recall: &ClaimedRecall, end: &RecallOutcome) -> sqlx::Result<u64> {
         let (corp, holder) = (&self.0.settings.corp, &*self.0.worker.holder);
         let mut tx = self.0.db.write().await?;
-        let lane = shared::take_lane(&mut tx, corp).await?;
+        let lane = shared::lock_send_window(&mut tx, corp).await?;
         let now = self.0.clock.now();
         let (ours, recipients) = match end {
-            End::Done => {
-                self.change_lane(&mut tx, &lane, None, now).await?;
-                let ours = store::ended(&mut tx, recall, holder, ("done", "")).await?;
+            RecallOutcome::Done => {
+                self.change_send_window(&mut tx, &lane, None, now).await?;
+                let ours = store::end_recall(&mut tx, recall, holder, ("done", "")).await?;
                 let mut recipients = 0;
                 if ours && recall.uncertain {
-                    store::note(&mut tx, &recall.id, MAY_STAY, now).await?;
+                    store::note_reason(&mut tx, &recall.id, MAY_STAY_REASON, now).await?;
                 } else if ours {
-                    recipients = store::recipients(&mut tx, &recall.id).await?;
-                    store::finish(&mut tx, &recall.id, now).await?;
+                    recipients = store::count_sent_recipients(&mut tx, &recall.id).await?;
+                    store::finish_recalled_messages(&mut tx, &recall.id, now).await?;
                 }
                 (ours, recipients)
             }
-            End::Again { at, reason, lane: trouble } => {
+            RecallOutcome::Retry { at, reason, obstacle: trouble } => {
                 let mut at = *at;
                 if let Some(trouble) = trouble {
-                    let held_until = self.change_lane(&mut tx, &lane, Some(trouble), now).await?;
+                    let held_until = self.change_send_window(&mut tx, &lane, Some(trouble), now).await?;
                     if trouble.holds() {
                         at = held_until.max(now);
                     }
                 }
-                (store::again(&mut tx, recall, holder, at, reason).await?, 0)
+                (store::retry_recall(&mut tx, recall, holder, at, reason).await?, 0)
             }
-            End::Failed { reason } => {
-                let ours = store::ended(&mut tx, recall, holder, ("failed", reason)).await?;
+            RecallOutcome::Failed { reason } => {
+                let ours = store::end_recall(&mut tx, recall, holder, ("failed", reason)).await?;
                 if ours {
                     tracing::info!(call = %recall.id, reason, "A message could not be recalled");
                     let reason = format!("It was not recalled: {reason}");
-                    store::note(&mut tx, &recall.id, &reason, now).await?;
+                    store::note_reason(&mut tx, &recall.id, &reason, now).await?;
                 }
                 (ours, 0)
             }
@@ -168,30 +182,43 @@ impl Messages {
 
 #[cfg(test)]
 mod tests {
-    use super::super::verdict::Refusal;
+    use super::super::verdict::CallRefusal;
     use super::*;
 
     #[test]
     fn a_recall_is_tried_again_for_a_day_and_not_at_all_where_wecom_says_never() {
         let sent_at = Timestamp::from_millis(1_000_000);
-        let recall =
-            Recall { id: CallId::new("c"), msgid: "m".to_owned(), number: 1, sent_at, uncertain: false };
+        let recall = ClaimedRecall {
+            id: CallId::new("c"),
+            msgid: "m".to_owned(),
+            number: 1,
+            sent_at,
+            uncertain: false,
+        };
         let soon = sent_at.plus(Duration::from_secs(60));
-        let refused = |class| Answer::Refused(Refusal { class, code: Some(1), words: "no".to_owned() });
-        let taken = Answer::Taken { msgid: None, response_code: None, invalid: vec![], unlicensed: vec![] };
-        assert_eq!(judge(taken, &recall, soon), End::Done);
+        let refused =
+            |class| CallAnswer::Refused(CallRefusal { class, code: Some(1), words: "no".to_owned() });
+        let taken =
+            CallAnswer::Taken { msgid: None, response_code: None, invalid: vec![], unlicensed: vec![] };
+        assert_eq!(decide_recall_outcome(taken, &recall, soon), RecallOutcome::Done);
         for answer in [
-            Answer::Unsure("silence".to_owned()),
-            Answer::NotMade("no connection".to_owned()),
-            refused(SendRefusal::Again),
-            refused(SendRefusal::Wait),
-            refused(SendRefusal::Administrator),
+            CallAnswer::Uncertain("silence".to_owned()),
+            CallAnswer::NotMade("no connection".to_owned()),
+            refused(SendRefusal::Retry),
+            refused(SendRefusal::AwaitQuota),
+            refused(SendRefusal::NeedsAdministrator),
         ] {
-            assert!(matches!(judge(answer.clone(), &recall, soon), End::Again { .. }), "{answer:?}");
-            let late = sent_at.plus(RECALLABLE);
-            assert!(matches!(judge(answer.clone(), &recall, late), End::Failed { .. }), "{answer:?}");
+            assert!(
+                matches!(decide_recall_outcome(answer.clone(), &recall, soon), RecallOutcome::Retry { .. }),
+                "{answer:?}"
+            );
+            let late = sent_at.plus(RECALL_WINDOW);
+            assert!(
+                matches!(decide_recall_outcome(answer.clone(), &recall, late), RecallOutcome::Failed { .. }),
+                "{answer:?}"
+            );
         }
-        let never = judge(refused(SendRefusal::Message), &recall, soon);
-        assert_eq!(never, End::Failed { reason: "no".to_owned() });
+        let never = decide_recall_outcome(refused(SendRefusal::RejectedMessage), &recall, soon);
+        assert_eq!(never, RecallOutcome::Failed { reason: "no".to_owned() });
     }
 }

@@ -2,33 +2,33 @@
 
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
-use super::Recall;
+use super::ClaimedRecall;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId};
-use crate::message::deliver::claim::LONGEST_LEASE;
-use crate::message::deliver::settle::store::clean;
+use crate::message::deliver::claim::MAX_PLAUSIBLE_LEASE;
+use crate::message::deliver::settle::store::replace_nul;
 
 /// Whether a recall's time has come.
-pub(super) async fn is_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
+pub(super) async fn has_due_recalls(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT 1 FROM message_calls WHERE corp_id = $1 AND recall IN ('due', 'calling') AND next_at <= $2 \
          AND (lease_until <= $2 OR lease_until > $3) LIMIT 1",
     )
     .bind(corp.as_str())
     .bind(now.millis())
-    .bind(now.plus(LONGEST_LEASE).millis())
+    .bind(now.plus(MAX_PLAUSIBLE_LEASE).millis())
     .fetch_optional(pool)
     .await?;
     Ok(row.is_some())
 }
 
 /// Up to `limit` recalls whose time has come.
-pub(super) async fn due(
+pub(super) async fn find_due_recalls(
     tx: &mut AnyConnection,
     corp: &CorpId,
     now: Timestamp,
     limit: i64,
-) -> sqlx::Result<Vec<Recall>> {
+) -> sqlx::Result<Vec<ClaimedRecall>> {
     sqlx::query(
         "SELECT id, COALESCE(msgid, ''), attempts, COALESCE(finished_at, created_at), uncertain_at FROM message_calls \
          WHERE corp_id = $1 AND recall IN ('due', 'calling') AND next_at <= $2 \
@@ -38,12 +38,12 @@ pub(super) async fn due(
     .bind(corp.as_str())
     .bind(now.millis())
     .bind(limit)
-    .bind(now.plus(LONGEST_LEASE).millis())
+    .bind(now.plus(MAX_PLAUSIBLE_LEASE).millis())
     .fetch_all(tx)
     .await?
     .iter()
     .map(|row| {
-        Ok(Recall {
+        Ok(ClaimedRecall {
             id: CallId::new(row.try_get::<String, _>(0)?),
             msgid: row.try_get(1)?,
             number: row.try_get(2)?,
@@ -55,9 +55,9 @@ pub(super) async fn due(
 }
 
 /// Makes a recall `holder`'s.
-pub(super) async fn take(
+pub(super) async fn lease_recall(
     tx: &mut AnyConnection,
-    recall: &Recall,
+    recall: &ClaimedRecall,
     holder: &str,
     lease_until: Timestamp,
 ) -> sqlx::Result<()> {
@@ -74,9 +74,9 @@ pub(super) async fn take(
 }
 
 /// It is over. `false`: the recall is somebody else's.
-pub(super) async fn ended(
+pub(super) async fn end_recall(
     tx: &mut AnyConnection,
-    recall: &Recall,
+    recall: &ClaimedRecall,
     holder: &str,
     (how, reason): (&str, &str),
 ) -> sqlx::Result<bool> {
@@ -88,16 +88,16 @@ pub(super) async fn ended(
     .bind(holder)
     .bind(recall.number)
     .bind(how)
-    .bind(clean(reason))
+    .bind(replace_nul(reason))
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// It is to be made again. `false`: the recall is somebody else's.
-pub(super) async fn again(
+pub(super) async fn retry_recall(
     tx: &mut AnyConnection,
-    recall: &Recall,
+    recall: &ClaimedRecall,
     holder: &str,
     at: Timestamp,
     reason: &str,
@@ -110,14 +110,14 @@ pub(super) async fn again(
     .bind(holder)
     .bind(recall.number)
     .bind(at.millis())
-    .bind(clean(reason))
+    .bind(replace_nul(reason))
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// How many had got a call.
-pub(super) async fn recipients(tx: &mut AnyConnection, call: &CallId) -> sqlx::Result<u64> {
+pub(super) async fn count_sent_recipients(tx: &mut AnyConnection, call: &CallId) -> sqlx::Result<u64> {
     let row = sqlx::query("SELECT COUNT(*) FROM message_recipients WHERE call_id = $1 AND status = 'sent'")
         .bind(call.as_str())
         .fetch_one(tx)
@@ -126,7 +126,11 @@ pub(super) async fn recipients(tx: &mut AnyConnection, call: &CallId) -> sqlx::R
 }
 
 /// The messages of a call are recalled, those of which nothing else is out there or may be.
-pub(super) async fn finish(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<()> {
+pub(super) async fn finish_recalled_messages(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE messages SET status = 'recalled', reason = '', updated_at = $2, finished_at = $2 \
          WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) AND recall_at IS NOT NULL \
@@ -145,7 +149,7 @@ pub(super) async fn finish(tx: &mut AnyConnection, call: &CallId, now: Timestamp
 }
 
 /// The messages of a call stay what they are, and say why they are not recalled.
-pub(super) async fn note(
+pub(super) async fn note_reason(
     tx: &mut AnyConnection,
     call: &CallId,
     reason: &str,
@@ -156,7 +160,7 @@ pub(super) async fn note(
          WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) AND recall_at IS NOT NULL",
     )
     .bind(call.as_str())
-    .bind(clean(reason))
+    .bind(replace_nul(reason))
     .bind(now.millis())
     .execute(tx)
     .await?;

@@ -6,30 +6,30 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::claim::Claimed;
-use super::verdict::{Trouble, Verdict};
-use super::{Delivered, pauses};
+use super::claim::ClaimedCall;
+use super::verdict::{SendObstacle, Verdict};
+use super::{DeliveryCounts, backoff};
 use crate::base::clock::Timestamp;
-use crate::message::store::{AT_ONCE, Lane};
+use crate::message::store::{MAX_CONCURRENT_CALLS, SendWindow};
 use crate::message::{Messages, store as shared};
 
 /// How long nothing is sent when WeCom's limit was reached once, twice, and more often in a row.
-const LIMITED: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(600), LONGEST_LIMIT];
-const LONGEST_LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT_HOLDS: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(600), MAX_LIMIT_HOLD];
+const MAX_LIMIT_HOLD: Duration = Duration::from_secs(3600);
 
 /// One more call at the same time after so many turns of a lane that was crowded.
-const CALM: i64 = 16;
+const TURNS_PER_EXTRA_CALL: i64 = 16;
 
 /// Pauses while the database does not take an outcome.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+const FIRST_WRITE_PAUSE: Duration = Duration::from_millis(100);
+const MAX_WRITE_PAUSE: Duration = Duration::from_secs(2);
 
 /// How long an outcome is tried to be written once the process is to stop. What is not written then is repeated byte by
 /// byte by whoever comes after the lease.
-const PATIENCE: Duration = Duration::from_secs(4);
+const SHUTDOWN_WRITE_TIME: Duration = Duration::from_secs(4);
 
 /// The lane after a call, `None` if it stays as it is. `trouble`: `None` if WeCom dealt with the call.
-fn after(lane: &Lane, trouble: Option<&Trouble>, now: Timestamp) -> Option<Lane> {
+fn next_send_window(lane: &SendWindow, trouble: Option<&SendObstacle>, now: Timestamp) -> Option<SendWindow> {
     let mut next = lane.clone();
     match trouble {
         // Whoever was under way when it was held says nothing of it.
@@ -37,27 +37,29 @@ fn after(lane: &Lane, trouble: Option<&Trouble>, now: Timestamp) -> Option<Lane>
             next.holds = 0;
             next.hold_reason = String::new();
             next.hold_since = None;
-            if lane.at_once < AT_ONCE && lane.turn % CALM == 0 {
-                next.at_once += 1;
+            if lane.max_concurrent_calls < MAX_CONCURRENT_CALLS && lane.turn % TURNS_PER_EXTRA_CALL == 0 {
+                next.max_concurrent_calls += 1;
             }
         }
         None => {}
-        Some(Trouble::Crowded) => next.at_once = (lane.at_once / 2).max(1),
+        Some(SendObstacle::TooManyCalls) => {
+            next.max_concurrent_calls = (lane.max_concurrent_calls / 2).max(1)
+        }
         // Calls of one crowd hold it once.
         Some(_) if lane.is_held(now) => {}
-        Some(Trouble::Limited(_)) => {
+        Some(SendObstacle::LimitReached(_)) => {
             // Probes of what was broken before were no limits in a row.
             let limits = if lane.hold_reason.is_empty() { lane.holds } else { 0 };
-            let at = usize::try_from(limits).unwrap_or(0).min(LIMITED.len() - 1);
-            next.hold_until = now.plus(LIMITED.get(at).copied().unwrap_or(LONGEST_LIMIT));
+            let at = usize::try_from(limits).unwrap_or(0).min(LIMIT_HOLDS.len() - 1);
+            next.hold_until = now.plus(LIMIT_HOLDS.get(at).copied().unwrap_or(MAX_LIMIT_HOLD));
             next.hold_reason = String::new();
             next.holds = limits + 1;
             next.hold_since = lane.hold_since.or(Some(now));
         }
-        Some(Trouble::Broken(reason)) => {
+        Some(SendObstacle::NeedsAdministrator(reason)) => {
             // A limit that was waited for before says nothing of how long this has been broken.
             let since = lane.hold_since.filter(|_| lane.waits_for_an_administrator()).unwrap_or(now);
-            next.hold_until = now.plus(pauses::probe_pause(since, now));
+            next.hold_until = now.plus(backoff::probe_pause(since, now));
             next.hold_reason = reason.clone();
             next.holds += 1;
             next.hold_since = Some(since);
@@ -68,19 +70,19 @@ fn after(lane: &Lane, trouble: Option<&Trouble>, now: Timestamp) -> Option<Lane>
 
 impl Messages {
     /// Changes the lane as a call says; answers until when it is held.
-    pub(super) async fn change_lane(
+    pub(super) async fn change_send_window(
         &self,
         tx: &mut sqlx::AnyConnection,
-        lane: &Lane,
-        trouble: Option<&Trouble>,
+        lane: &SendWindow,
+        trouble: Option<&SendObstacle>,
         now: Timestamp,
     ) -> sqlx::Result<Timestamp> {
-        let Some(next) = after(lane, trouble, now) else { return Ok(lane.hold_until) };
-        shared::write_lane(tx, &self.0.settings.corp, &next).await?;
+        let Some(next) = next_send_window(lane, trouble, now) else { return Ok(lane.hold_until) };
+        shared::update_send_window(tx, &self.0.settings.corp, &next).await?;
         if next.hold_until > lane.hold_until {
             let until = next.hold_until.rfc3339();
             match trouble {
-                Some(Trouble::Broken(reason)) => {
+                Some(SendObstacle::NeedsAdministrator(reason)) => {
                     tracing::warn!(until, "Messages wait for an administrator: {reason}");
                 }
                 _ => tracing::info!(until, "WeCom's limit is reached; messages wait until it has passed"),
@@ -95,77 +97,86 @@ impl Messages {
     /// Writes what came of a call, for as long as the database is away; until `stop`, and a little longer.
     pub(super) async fn settle(
         &self,
-        call: &Claimed,
+        call: &ClaimedCall,
         verdict: Verdict,
         stop: &CancellationToken,
-    ) -> Delivered {
-        let outcome = outcome(&verdict);
-        let settled = persist(stop, || self.settle_once(call, &verdict)).await;
+    ) -> DeliveryCounts {
+        let outcome = outcome_label(&verdict);
+        let settled = retry_until_written(stop, || self.settle_once(call, &verdict)).await;
         let Some(delivered) = settled else {
             tracing::warn!(call = %call.id, outcome, "What came of a call could not be written; it is repeated inside WeCom's window");
-            return Delivered::default();
+            return DeliveryCounts::default();
         };
-        self.0.metrics.call(outcome);
-        self.0.metrics.recipients(&delivered);
+        self.0.metrics.add_call(outcome);
+        self.0.metrics.add_recipients(&delivered);
         if let Verdict::Failed { label, .. } = &verdict {
-            self.0.metrics.failed(label, delivered.failed);
+            self.0.metrics.add_failures(label, delivered.failed);
         } else {
-            self.0.metrics.failed("invalid_user", delivered.failed);
+            self.0.metrics.add_failures("invalid_user", delivered.failed);
         }
         delivered
     }
 
-    async fn settle_once(&self, call: &Claimed, verdict: &Verdict) -> sqlx::Result<Delivered> {
+    async fn settle_once(&self, call: &ClaimedCall, verdict: &Verdict) -> sqlx::Result<DeliveryCounts> {
         let (corp, holder) = (&self.0.settings.corp, &*self.0.worker.holder);
         let mut tx = self.0.db.write().await?;
-        let lane = shared::take_lane(&mut tx, corp).await?;
+        let lane = shared::lock_send_window(&mut tx, corp).await?;
         let now = self.0.clock.now();
         let trouble = match verdict {
-            Verdict::Again { lane, .. } => lane.as_ref(),
+            Verdict::Retry { obstacle: lane, .. } => lane.as_ref(),
             _ => None,
         };
         // A call that was not dealt with says nothing of the lane.
         let tells = trouble.is_some()
-            || matches!(verdict, Verdict::Sent { .. } | Verdict::Apart { .. } | Verdict::Failed { .. });
-        let held_until =
-            if tells { self.change_lane(&mut tx, &lane, trouble, now).await? } else { lane.hold_until };
-        let mut delivered = Delivered { calls: 1, ..Delivered::default() };
+            || matches!(
+                verdict,
+                Verdict::Sent { .. } | Verdict::SendSeparately { .. } | Verdict::Failed { .. }
+            );
+        let held_until = if tells {
+            self.change_send_window(&mut tx, &lane, trouble, now).await?
+        } else {
+            lane.hold_until
+        };
+        let mut delivered = DeliveryCounts { calls: 1, ..DeliveryCounts::default() };
         let ours = match verdict {
             Verdict::Sent { msgid, response_code, invalid, unlicensed } => {
                 let before =
-                    store::sent(&mut tx, call, (msgid.as_deref(), response_code.as_deref()), now).await?;
-                if before == Some(store::Before::Unknown) {
-                    store::reopen(&mut tx, &call.id, now).await?;
+                    store::mark_sent(&mut tx, call, (msgid.as_deref(), response_code.as_deref()), now)
+                        .await?;
+                if before == Some(store::PriorCallState::Unknown) {
+                    store::reopen_messages(&mut tx, &call.id, now).await?;
                 }
                 if before.is_some() {
-                    delivered.failed = store::refuse(&mut tx, &call.id, invalid, unlicensed).await?;
-                    delivered.sent = store::reach(&mut tx, &call.id, now).await?;
+                    delivered.failed =
+                        store::refuse_recipients(&mut tx, &call.id, invalid, unlicensed).await?;
+                    delivered.sent = store::mark_recipients_sent(&mut tx, &call.id, now).await?;
                 }
                 before.is_some()
             }
-            Verdict::Again { at, uncertain_at, reason, lane } => {
-                let held = lane.as_ref().is_some_and(Trouble::holds);
+            Verdict::Retry { at, uncertain_at, reason, obstacle: lane } => {
+                let held = lane.as_ref().is_some_and(SendObstacle::holds);
                 let at = if held && uncertain_at.is_none() { held_until.max(now) } else { *at };
-                store::again(&mut tx, call, holder, (at, *uncertain_at, reason)).await?
+                store::mark_retry(&mut tx, call, holder, (at, *uncertain_at, reason)).await?
             }
-            Verdict::Apart { reason } => {
-                let ours = store::ended(&mut tx, call, holder, ("failed", reason), now).await?;
+            Verdict::SendSeparately { reason } => {
+                let ours = store::mark_ended(&mut tx, call, holder, ("failed", reason), now).await?;
                 if ours {
-                    store::set_apart(&mut tx, &call.id, reason).await?;
+                    store::separate_recipients(&mut tx, &call.id, reason).await?;
                 }
                 ours
             }
             Verdict::Failed { reason, .. } => {
-                let ours = store::ended(&mut tx, call, holder, ("failed", reason), now).await?;
+                let ours = store::mark_ended(&mut tx, call, holder, ("failed", reason), now).await?;
                 if ours {
-                    delivered.failed = store::fail(&mut tx, &call.id, reason).await?;
+                    delivered.failed = store::fail_recipients(&mut tx, &call.id, reason).await?;
                 }
                 ours
             }
             Verdict::Unknown { reason } => {
-                let ours = store::ended(&mut tx, call, holder, ("unknown", reason), now).await?;
+                let ours = store::mark_ended(&mut tx, call, holder, ("unknown", reason), now).await?;
                 if ours {
-                    delivered.unknown = store::unknown(&mut tx, &call.id, reason, now).await?;
+                    delivered.unknown =
+                        store::mark_recipients_unknown(&mut tx, &call.id, reason, now).await?;
                 }
                 ours
             }
@@ -173,13 +184,13 @@ impl Messages {
         if !ours {
             tx.rollback().await?;
             tracing::info!(call = %call.id, "The call is somebody else's by now");
-            return Ok(Delivered::default());
+            return Ok(DeliveryCounts::default());
         }
-        if verdict.surely_nothing() {
-            store::give_back(&mut tx, corp, call).await?;
+        if verdict.surely_sent_nothing() {
+            store::return_usage(&mut tx, corp, call).await?;
         }
-        if !matches!(verdict, Verdict::Again { .. } | Verdict::Apart { .. }) {
-            shared::finish_of_call(&mut tx, &call.id, now).await?;
+        if !matches!(verdict, Verdict::Retry { .. } | Verdict::SendSeparately { .. }) {
+            shared::finish_messages_of_call(&mut tx, &call.id, now).await?;
         }
         tx.commit().await?;
         Ok(delivered)
@@ -187,12 +198,15 @@ impl Messages {
 }
 
 /// Tries until it works; `None`: the process stops, and it did not work for a while.
-pub(super) async fn persist<T, F>(stop: &CancellationToken, mut step: impl FnMut() -> F) -> Option<T>
+pub(super) async fn retry_until_written<T, F>(
+    stop: &CancellationToken,
+    mut step: impl FnMut() -> F,
+) -> Option<T>
 where
     F: Future<Output = sqlx::Result<T>>,
 {
-    let (mut pause, mut told) = (FIRST_PAUSE, false);
-    let mut patience = PATIENCE;
+    let (mut pause, mut told) = (FIRST_WRITE_PAUSE, false);
+    let mut patience = SHUTDOWN_WRITE_TIME;
     loop {
         match step().await {
             Ok(done) => return Some(done),
@@ -209,16 +223,16 @@ where
             }
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(MAX_WRITE_PAUSE);
     }
 }
 
-const fn outcome(verdict: &Verdict) -> &'static str {
+const fn outcome_label(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Sent { .. } => "sent",
-        Verdict::Again { lane: Some(trouble), .. } if trouble.holds() => "held",
-        Verdict::Again { .. } => "again",
-        Verdict::Apart { .. } => "apart",
+        Verdict::Retry { obstacle: Some(trouble), .. } if trouble.holds() => "held",
+        Verdict::Retry { .. } => "again",
+        Verdict::SendSeparately { .. } => "apart",
         Verdict::Failed { .. } => "failed",
         Verdict::Unknown { .. } => "unknown",
     }
@@ -230,47 +244,59 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_millis(1_000_000);
 
-    fn lane() -> Lane {
-        Lane {
+    fn send_window() -> SendWindow {
+        SendWindow {
             turn: 3,
             hold_until: Timestamp::from_millis(0),
             hold_reason: String::new(),
             hold_since: None,
             holds: 0,
-            at_once: 10,
+            max_concurrent_calls: 10,
         }
     }
 
     #[test]
     fn a_limit_is_waited_out_longer_each_time_in_a_row() {
-        let (mut lane, mut now) = (lane(), NOW);
+        let (mut lane, mut now) = (send_window(), NOW);
         for minutes in [1, 10, 60, 60] {
-            lane = after(&lane, Some(&Trouble::Limited("45009".to_owned())), now).unwrap();
+            lane =
+                next_send_window(&lane, Some(&SendObstacle::LimitReached("45009".to_owned())), now).unwrap();
             assert_eq!(lane.hold_until.since(now), Duration::from_secs(minutes * 60));
             assert!(lane.hold_reason.is_empty());
             now = lane.hold_until;
         }
         assert_eq!(lane.hold_since, Some(NOW));
-        let mended = after(&lane, None, now).unwrap();
+        let mended = next_send_window(&lane, None, now).unwrap();
         assert_eq!((mended.holds, mended.hold_since), (0, None));
     }
 
     #[test]
     fn calls_that_fail_together_hold_the_lane_once() {
-        let held = after(&lane(), Some(&Trouble::Broken("60020".to_owned())), NOW).unwrap();
-        assert_eq!(held.hold_until, NOW.plus(pauses::probe_pause(NOW, NOW)));
+        let held = next_send_window(
+            &send_window(),
+            Some(&SendObstacle::NeedsAdministrator("60020".to_owned())),
+            NOW,
+        )
+        .unwrap();
+        assert_eq!(held.hold_until, NOW.plus(backoff::probe_pause(NOW, NOW)));
         assert_eq!(held.hold_reason, "60020");
-        assert_eq!(after(&held, Some(&Trouble::Broken("60020".to_owned())), NOW), None);
-        assert_eq!(after(&held, Some(&Trouble::Limited("45009".to_owned())), NOW), None);
-        assert_eq!(after(&held, None, NOW), None, "one that was under way ends no hold");
+        assert_eq!(
+            next_send_window(&held, Some(&SendObstacle::NeedsAdministrator("60020".to_owned())), NOW),
+            None
+        );
+        assert_eq!(next_send_window(&held, Some(&SendObstacle::LimitReached("45009".to_owned())), NOW), None);
+        assert_eq!(next_send_window(&held, None, NOW), None, "one that was under way ends no hold");
     }
 
     #[test]
     fn how_often_is_probed_depends_on_how_long_it_has_been_broken_and_on_nothing_else() {
-        let broken = |lane: &Lane, now| after(lane, Some(&Trouble::Broken("60020".to_owned())), now).unwrap();
-        let limited =
-            |lane: &Lane, now| after(lane, Some(&Trouble::Limited("45009".to_owned())), now).unwrap();
-        let mut lane = broken(&lane(), NOW);
+        let broken = |lane: &SendWindow, now| {
+            next_send_window(lane, Some(&SendObstacle::NeedsAdministrator("60020".to_owned())), now).unwrap()
+        };
+        let limited = |lane: &SendWindow, now| {
+            next_send_window(lane, Some(&SendObstacle::LimitReached("45009".to_owned())), now).unwrap()
+        };
+        let mut lane = broken(&send_window(), NOW);
         let mut probes = 0;
         while lane.hold_until.since(NOW) < Duration::from_secs(600) {
             lane = broken(&lane, lane.hold_until);
@@ -286,21 +312,26 @@ mod tests {
         let anew = broken(&limit, limit.hold_until);
         assert_eq!(anew.hold_since, Some(limit.hold_until));
         assert!(anew.hold_until.since(limit.hold_until) < Duration::from_secs(60));
-        let used_up = Lane { hold_reason: super::super::pace::used_up(40_000), ..limit };
+        let used_up =
+            SendWindow { hold_reason: super::super::rate_limits::daily_limit_reason(40_000), ..limit };
         assert_eq!(broken(&used_up, used_up.hold_until).hold_since, Some(used_up.hold_until));
     }
 
     #[test]
     fn a_crowded_lane_halves_and_grows_again_one_by_one() {
-        let mut crowded = lane();
+        let mut crowded = send_window();
         for at_once in [5, 2, 1] {
-            crowded = after(&crowded, Some(&Trouble::Crowded), NOW).unwrap();
-            assert_eq!(crowded.at_once, at_once);
+            crowded = next_send_window(&crowded, Some(&SendObstacle::TooManyCalls), NOW).unwrap();
+            assert_eq!(crowded.max_concurrent_calls, at_once);
         }
-        assert_eq!(after(&crowded, Some(&Trouble::Crowded), NOW), None);
-        assert_eq!(after(&crowded, None, NOW), None);
-        let calm = Lane { turn: CALM, ..crowded };
-        assert_eq!(after(&calm, None, NOW).unwrap().at_once, 2);
-        assert_eq!(after(&Lane { turn: CALM, ..lane() }, None, NOW), None, "ten is the most");
+        assert_eq!(next_send_window(&crowded, Some(&SendObstacle::TooManyCalls), NOW), None);
+        assert_eq!(next_send_window(&crowded, None, NOW), None);
+        let calm = SendWindow { turn: TURNS_PER_EXTRA_CALL, ..crowded };
+        assert_eq!(next_send_window(&calm, None, NOW).unwrap().max_concurrent_calls, 2);
+        assert_eq!(
+            next_send_window(&SendWindow { turn: TURNS_PER_EXTRA_CALL, ..send_window() }, None, NOW),
+            None,
+            "ten is the most"
+        );
     }
 }

@@ -6,12 +6,12 @@ use sqlx::{AnyConnection, Row as _};
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId};
-use crate::db::many::Many;
-use crate::message::deliver::claim::Claimed;
-use crate::message::deliver::pace;
+use crate::db::bind_list::ListStatement;
+use crate::message::deliver::claim::ClaimedCall;
+use crate::message::deliver::rate_limits;
 
-const INVALID: &str = "WeCom does not know this userid, or the application may not send to it.";
-const UNLICENSED: &str = "The account has no licence for WeCom's API.";
+const INVALID_USERID_REASON: &str = "WeCom does not know this userid, or the application may not send to it.";
+const UNLICENSED_REASON: &str = "The account has no licence for WeCom's API.";
 
 /// Whose call it must be: this holder's, by this try.
 macro_rules! ours {
@@ -22,7 +22,7 @@ macro_rules! ours {
 
 /// What a call was before WeCom's yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Before {
+pub(super) enum PriorCallState {
     /// Open.
     Open,
     /// Given up: nobody knew.
@@ -48,15 +48,15 @@ macro_rules! sent {
 
 /// Writes WeCom's yes; answers what the call was before, `None`: it has ended otherwise. It is recalled at once if all
 /// its messages were recalled meanwhile.
-pub(super) async fn sent(
+pub(super) async fn mark_sent(
     tx: &mut AnyConnection,
-    call: &Claimed,
+    call: &ClaimedCall,
     (msgid, response_code): (Option<&str>, Option<&str>),
     now: Timestamp,
-) -> sqlx::Result<Option<Before>> {
+) -> sqlx::Result<Option<PriorCallState>> {
     for (text, before) in [
-        (sent!("status IN ('due', 'calling')"), Before::Open),
-        (sent!("status = 'unknown'"), Before::Unknown),
+        (sent!("status IN ('due', 'calling')"), PriorCallState::Open),
+        (sent!("status = 'unknown'"), PriorCallState::Unknown),
     ] {
         let done = sqlx::query(text)
             .bind(call.id.as_str())
@@ -75,7 +75,11 @@ pub(super) async fn sent(
 }
 
 /// The messages of a call that was given up are not finished: now it is known what came of it.
-pub(super) async fn reopen(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<()> {
+pub(super) async fn reopen_messages(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE messages SET status = 'accepted', reason = '', finished_at = NULL, updated_at = $2 \
          WHERE id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $1) AND status = 'unknown'",
@@ -88,13 +92,17 @@ pub(super) async fn reopen(tx: &mut AnyConnection, call: &CallId, now: Timestamp
 }
 
 /// Gives back to the day what was counted for a try that surely did nothing.
-pub(super) async fn give_back(tx: &mut AnyConnection, corp: &CorpId, call: &Claimed) -> sqlx::Result<()> {
+pub(super) async fn return_usage(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    call: &ClaimedCall,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE message_pace SET recipients = CASE WHEN recipients > $3 THEN recipients - $3 ELSE 0 END \
          WHERE corp_id = $1 AND bucket = $2",
     )
     .bind(corp.as_str())
-    .bind(pace::bucket(call.began).millis())
+    .bind(rate_limits::bucket_start(call.began_at).millis())
     .bind(call.counted)
     .execute(tx)
     .await?;
@@ -102,9 +110,9 @@ pub(super) async fn give_back(tx: &mut AnyConnection, corp: &CorpId, call: &Clai
 }
 
 /// It is to be made again. `false`: the call is not ours.
-pub(super) async fn again(
+pub(super) async fn mark_retry(
     tx: &mut AnyConnection,
-    call: &Claimed,
+    call: &ClaimedCall,
     holder: &str,
     (at, uncertain_at, reason): (Timestamp, Option<Timestamp>, &str),
 ) -> sqlx::Result<bool> {
@@ -118,16 +126,16 @@ pub(super) async fn again(
     .bind(call.number)
     .bind(at.millis())
     .bind(uncertain_at.map(Timestamp::millis))
-    .bind(clean(reason))
+    .bind(replace_nul(reason))
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
 /// It is over without having been taken. `false`: the call is not ours.
-pub(super) async fn ended(
+pub(super) async fn mark_ended(
     tx: &mut AnyConnection,
-    call: &Claimed,
+    call: &ClaimedCall,
     holder: &str,
     (status, reason): (&str, &str),
     now: Timestamp,
@@ -141,15 +149,15 @@ pub(super) async fn ended(
     .bind(holder)
     .bind(call.number)
     .bind(status)
-    .bind(clean(reason))
+    .bind(replace_nul(reason))
     .bind(now.millis())
     .execute(tx)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-static REFUSED: LazyLock<Many> = LazyLock::new(|| {
-    Many::new(
+static REFUSE_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
+    ListStatement::new(
         "WITH t (message_id, member, reason) AS (VALUES ",
         0,
         "(*, *, *)",
@@ -159,7 +167,7 @@ static REFUSED: LazyLock<Many> = LazyLock::new(|| {
 });
 
 /// Fails the recipients whom WeCom named, by userid without regard to case; answers how many there were.
-pub(super) async fn refuse(
+pub(super) async fn refuse_recipients(
     tx: &mut AnyConnection,
     call: &CallId,
     invalid: &[String],
@@ -180,15 +188,15 @@ pub(super) async fn refuse(
     for row in rows {
         let userid = row.try_get::<String, _>(2)?.to_lowercase();
         let reason = if named(invalid, &userid) {
-            INVALID
+            INVALID_USERID_REASON
         } else if named(unlicensed, &userid) {
-            UNLICENSED
+            UNLICENSED_REASON
         } else {
             continue;
         };
         refused.push((row.try_get(0)?, row.try_get(1)?, reason));
     }
-    for (text, part) in REFUSED.parts(&refused) {
+    for (text, part) in REFUSE_RECIPIENTS.chunks(&refused) {
         let mut query = sqlx::query(text);
         for (message, member, reason) in part {
             query = query.bind(message).bind(member).bind(*reason);
@@ -199,7 +207,11 @@ pub(super) async fn refuse(
 }
 
 /// Everybody else in the call has it; answers how many.
-pub(super) async fn reach(tx: &mut AnyConnection, call: &CallId, now: Timestamp) -> sqlx::Result<u64> {
+pub(super) async fn mark_recipients_sent(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    now: Timestamp,
+) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "UPDATE message_recipients SET status = 'sent', reason = '', counted_at = $2 \
          WHERE call_id = $1 AND status IN ('calling', 'unknown')",
@@ -212,32 +224,40 @@ pub(super) async fn reach(tx: &mut AnyConnection, call: &CallId, now: Timestamp)
 }
 
 /// Each recipient waits for a call of its own.
-pub(super) async fn set_apart(tx: &mut AnyConnection, call: &CallId, reason: &str) -> sqlx::Result<()> {
+pub(super) async fn separate_recipients(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    reason: &str,
+) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE message_recipients SET status = 'pending', alone = 1, call_id = NULL, reason = $2 \
          WHERE call_id = $1 AND status = 'calling'",
     )
     .bind(call.as_str())
-    .bind(clean(reason))
+    .bind(replace_nul(reason))
     .execute(tx)
     .await?;
     Ok(())
 }
 
 /// Nobody in the call has it; answers how many.
-pub(super) async fn fail(tx: &mut AnyConnection, call: &CallId, reason: &str) -> sqlx::Result<u64> {
+pub(super) async fn fail_recipients(
+    tx: &mut AnyConnection,
+    call: &CallId,
+    reason: &str,
+) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "UPDATE message_recipients SET status = 'failed', reason = $2 WHERE call_id = $1 AND status = 'calling'",
     )
     .bind(call.as_str())
-    .bind(clean(reason))
+    .bind(replace_nul(reason))
     .execute(tx)
     .await?;
     Ok(done.rows_affected())
 }
 
 /// Whoever is in the call may have it; answers how many. WeCom may have counted it.
-pub(super) async fn unknown(
+pub(super) async fn mark_recipients_unknown(
     tx: &mut AnyConnection,
     call: &CallId,
     reason: &str,
@@ -248,7 +268,7 @@ pub(super) async fn unknown(
          WHERE call_id = $1 AND status = 'calling'",
     )
     .bind(call.as_str())
-    .bind(clean(reason))
+    .bind(replace_nul(reason))
     .bind(now.millis())
     .execute(tx)
     .await?;
@@ -256,6 +276,6 @@ pub(super) async fn unknown(
 }
 
 /// PostgreSQL takes no NUL in a text, and what WeCom says may hold anything.
-pub(in crate::message::deliver) fn clean(text: &str) -> String {
+pub(in crate::message::deliver) fn replace_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }

@@ -5,40 +5,40 @@ mod store;
 
 use std::collections::HashMap;
 
-use super::fault::{self, Fault};
-use super::report::{Applied, MAX_LINES, Skipped};
-use super::stage::Stage;
-use super::work::{HandOver, Outcome, Renamed, Work};
-use super::{ApplyError, Ending, How, REPEATS, Target, count};
+use super::chunk::{ChunkOutcome, RecordChunk, UseridHandOver, UseridMove};
+use super::report::{ApplyResult, MAX_REPORT_LINES, SkippedRecord};
+use super::stage::StagedVersion;
+use super::write_error::{self, WriteErrorKind};
+use super::{ApplyError, ApplyOptions, ApplyTarget, MAX_DEADLOCK_RETRIES, RunEndWriter, to_count};
 use crate::base::id::{PersonId, UserId};
-use crate::db::feed::{Change, Kind};
+use crate::db::feed::{FeedKind, FeedTransaction};
 use crate::directory;
 use crate::session;
 use crate::sync::plan::NewConflict;
-use crate::sync::remote::Note;
+use crate::sync::remote::ReportNote;
 
 /// What the transactions before it did, added up.
-pub(super) struct Publication {
-    applied: Applied,
+pub(super) struct PendingPublication {
+    applied: ApplyResult,
     /// Entries of the change feed that were written.
     staged: i64,
-    handed_over: Vec<HandOver>,
-    renamed: Vec<Renamed>,
-    known_as: HashMap<PersonId, PersonId>,
-    seen_later: u64,
-    kept_out: u64,
+    handed_over: Vec<UseridHandOver>,
+    renamed: Vec<UseridMove>,
+    resolved_ids: HashMap<PersonId, PersonId>,
+    checked_later: u64,
+    not_active: u64,
 }
 
-impl Publication {
-    pub(super) fn new(notes: Vec<Note>) -> Self {
+impl PendingPublication {
+    pub(super) fn new(notes: Vec<ReportNote>) -> Self {
         Self {
-            applied: Applied { notes, ..Applied::default() },
+            applied: ApplyResult { notes, ..ApplyResult::default() },
             staged: 0,
             handed_over: Vec::new(),
             renamed: Vec::new(),
-            known_as: HashMap::new(),
-            seen_later: 0,
-            kept_out: 0,
+            resolved_ids: HashMap::new(),
+            checked_later: 0,
+            not_active: 0,
         }
     }
 
@@ -48,38 +48,38 @@ impl Publication {
     }
 
     /// How many lines more are told.
-    pub(super) fn room(&self) -> usize {
-        MAX_LINES.saturating_sub(self.applied.lines.len())
+    pub(super) fn remaining_lines(&self) -> usize {
+        MAX_REPORT_LINES.saturating_sub(self.applied.lines.len())
     }
 
     /// What one more transaction did.
-    pub(super) fn add(&mut self, outcome: Outcome) {
+    pub(super) fn add(&mut self, outcome: ChunkOutcome) {
         let applied = &mut self.applied;
         applied.counts.add(outcome.counts);
         applied.tags.add(outcome.tags);
         applied.lines.extend(outcome.lines.told);
         applied.more_lines += outcome.lines.more;
         for skipped in outcome.skipped {
-            self.tell_skipped(skipped);
+            self.add_skipped(skipped);
         }
-        self.staged += i64::try_from(outcome.noted.len()).unwrap_or(i64::MAX);
+        self.staged += i64::try_from(outcome.feed_entries.len()).unwrap_or(i64::MAX);
         self.handed_over.extend(outcome.handed_over);
         self.renamed.extend(outcome.renamed);
-        self.known_as.extend(outcome.known_as);
-        self.seen_later += outcome.seen_later;
-        self.kept_out += outcome.kept_out;
+        self.resolved_ids.extend(outcome.resolved_ids);
+        self.checked_later += outcome.checked_later;
+        self.not_active += outcome.not_active;
     }
 
     /// A record that could not be written.
-    pub(super) fn skip(&mut self, work: &Work, error: &sqlx::Error) {
-        for skipped in work.skipped(&error.to_string()) {
-            self.tell_skipped(skipped);
+    pub(super) fn skip(&mut self, work: &RecordChunk, error: &sqlx::Error) {
+        for skipped in work.to_skipped(&error.to_string()) {
+            self.add_skipped(skipped);
         }
     }
 
-    fn tell_skipped(&mut self, skipped: Skipped) {
+    fn add_skipped(&mut self, skipped: SkippedRecord) {
         tracing::warn!(kind = skipped.kind, id = skipped.id, reason = skipped.reason, "a record was skipped");
-        if self.applied.skipped.len() < MAX_LINES {
+        if self.applied.skipped.len() < MAX_REPORT_LINES {
             self.applied.skipped.push(skipped);
         } else {
             self.applied.more_skipped += 1;
@@ -89,22 +89,23 @@ impl Publication {
     /// Makes it all visible; in a rehearsal only answers what would be.
     pub(super) async fn publish(
         mut self,
-        target: &Target<'_>,
-        how: &How<'_>,
-        stage: &Stage<'_>,
+        target: &ApplyTarget<'_>,
+        how: &ApplyOptions<'_>,
+        stage: &StagedVersion<'_>,
         conflicts: Vec<NewConflict>,
-        ending: &impl Ending,
-    ) -> Result<Applied, ApplyError> {
-        let conflicts = self.finish_report(conflicts, stage.published);
+        ending: &impl RunEndWriter,
+    ) -> Result<ApplyResult, ApplyError> {
+        let conflicts = self.finish_report(conflicts, stage.published_version);
         if how.dry_run {
             return Ok(self.applied);
         }
         if self.staged > 0 {
-            self.applied.version = stage.next();
+            self.applied.version = stage.next_version();
         }
-        for _ in 0..REPEATS {
+        for _ in 0..MAX_DEADLOCK_RETRIES {
             match self.write(target, how, stage, &conflicts, ending).await {
-                Err(ApplyError::Store(error)) if fault::of(&error) == Fault::Circle => {}
+                Err(ApplyError::Store(error))
+                    if write_error::classify_error(&error) == WriteErrorKind::Deadlock => {}
                 done => return done.map(|()| self.applied),
             }
         }
@@ -114,7 +115,7 @@ impl Publication {
     /// The last lines and notes; answers the questions with the ids that the persons turned out to have.
     fn finish_report(&mut self, conflicts: Vec<NewConflict>, published: i64) -> Vec<NewConflict> {
         self.applied.version = published;
-        let known = |id: PersonId| self.known_as.get(&id).cloned().unwrap_or(id);
+        let known = |id: PersonId| self.resolved_ids.get(&id).cloned().unwrap_or(id);
         let conflicts: Vec<NewConflict> = conflicts
             .into_iter()
             .map(|NewConflict { kind, person, candidates }| {
@@ -124,51 +125,51 @@ impl Publication {
                 NewConflict { kind, person: known(person), candidates }
             })
             .collect();
-        self.applied.conflicts = count(conflicts.len());
-        if self.seen_later > 0 {
+        self.applied.conflicts = to_count(conflicts.len());
+        if self.checked_later > 0 {
             let text = format!(
                 "{} persons keep the status that WeCom told of them after the run began; the next run asks again.",
-                self.seen_later
+                self.checked_later
             );
-            self.applied.notes.push(Note::new("apply.seen_later", text));
+            self.applied.notes.push(ReportNote::new("apply.seen_later", text));
         }
         conflicts
     }
 
     async fn write(
         &self,
-        target: &Target<'_>,
-        how: &How<'_>,
-        stage: &Stage<'_>,
+        target: &ApplyTarget<'_>,
+        how: &ApplyOptions<'_>,
+        stage: &StagedVersion<'_>,
         conflicts: &[NewConflict],
-        ending: &impl Ending,
+        ending: &impl RunEndWriter,
     ) -> Result<(), ApplyError> {
         let (db, corp, now) = (target.db, target.corp, target.clock.now());
-        let gone = super::clear::gone(db, corp).await?;
-        let mut change = Change::begin(db, corp, now).await?;
-        super::store::renew(change.tx(), target.fence, now).await?;
+        let gone = super::cleanup::find_obsolete_conflicts(db, corp).await?;
+        let mut change = FeedTransaction::begin(db, corp, now).await?;
+        super::store::renew_lease(change.tx(), target.fence, now).await?;
         self.move_userids(&mut change).await?;
-        let next = stage.next();
-        if self.kept_out > 0 {
-            store::let_in(&mut change, next, how.began).await?;
-            session::store::end_of_inactive(&mut change, next).await?;
+        let next = stage.next_version();
+        if self.not_active > 0 {
+            store::keep_signed_in_active(&mut change, next, how.began).await?;
+            session::store::end_inactive(&mut change, next).await?;
         }
         let mut raised = Vec::new();
         for conflict in conflicts {
-            raised.extend(store::ask(&mut change, conflict).await?);
+            raised.extend(store::insert_conflict(&mut change, conflict).await?);
         }
-        super::clear::close(&mut change, &gone).await?;
+        super::cleanup::close_conflicts(&mut change, &gone).await?;
         // Whoever was skipped was not confirmed.
         let complete_at = how.complete_details_at.filter(|_| self.applied.skipped.is_empty());
         if let Some(batch) = stage.batch.filter(|_| self.staged > 0) {
-            if !store::raise(&mut change, next, complete_at).await? {
+            if !store::publish_version(&mut change, next, complete_at).await? {
                 return Err(ApplyError::Lost);
             }
-            change.announce(Kind::Chart, next.to_string());
+            change.announce(FeedKind::Chart, next.to_string());
             change.publish_batch(batch, self.staged);
         } else if let Some(complete_at) = complete_at {
-            store::confirm(&mut change, complete_at).await?;
-            change.announce(Kind::Chart, stage.published.to_string());
+            store::confirm_complete(&mut change, complete_at).await?;
+            change.announce(FeedKind::Chart, stage.published_version.to_string());
         }
         ending.write(&mut change, &self.applied, raised).await?;
         Ok(change.commit().await?)
@@ -176,47 +177,52 @@ impl Publication {
 
     /// Userids go to whom they belong in the new version: all of them are given up first, so that two persons can swap
     /// theirs.
-    async fn move_userids(&self, change: &mut Change) -> Result<(), ApplyError> {
+    async fn move_userids(&self, change: &mut FeedTransaction) -> Result<(), ApplyError> {
         if self.renamed.is_empty() && self.handed_over.is_empty() {
             return Ok(());
         }
         let corp = change.corp().clone();
-        let moved: Vec<&Renamed> =
+        let moved: Vec<&UseridMove> =
             self.renamed.iter().filter(|renamed| renamed.from.folded() != renamed.to.folded()).collect();
         let left: Vec<&PersonId> = self.handed_over.iter().filter(|h| h.left).map(|h| &h.from).collect();
         let mut give_up: Vec<&PersonId> = moved.iter().map(|r| &r.id).chain(left.iter().copied()).collect();
         give_up.sort();
         give_up.dedup();
-        let given_up = store::release(change, &give_up).await?;
+        let given_up = store::release_userids(change, &give_up).await?;
         if let Some(merged) = moved.iter().find(|renamed| !given_up.contains(&renamed.id)) {
             return Err(ApplyError::Changed(format!("person {} was merged into another one", merged.from)));
         }
-        let back = store::not_left(change, &left).await?;
+        let back = store::find_not_left(change, &left).await?;
         if let Some(back) = self.handed_over.iter().find(|h| h.left && back.contains(&h.from)) {
             return Err(ApplyError::Changed(format!("person {} came back", back.userid)));
         }
         let wanted: Vec<&UserId> =
             moved.iter().map(|r| &r.to).chain(self.handed_over.iter().map(|h| &h.userid)).collect();
-        let holders = super::store::holders(change.tx(), &corp, &wanted).await?;
+        let holders = super::store::find_holders(change.tx(), &corp, &wanted).await?;
         let held: Vec<&PersonId> = holders.values().collect();
-        let active = store::not_left(change, &held).await?;
+        let active = store::find_not_left(change, &held).await?;
         if let Some((userid, _)) = holders.iter().find(|(_, holder)| active.contains(*holder)) {
             return Err(ApplyError::Changed(format!("somebody signed in as {userid}")));
         }
-        store::release(change, &held).await?;
+        store::release_userids(change, &held).await?;
         for renamed in &self.renamed {
             let moves = renamed.from.folded() != renamed.to.folded();
-            store::rename(change, &renamed.id, &renamed.to, moves).await?;
+            store::rename_person(change, &renamed.id, &renamed.to, moves).await?;
         }
         for handed_over in &self.handed_over {
-            store::claim(change, &handed_over.to).await?;
+            store::claim_userid(change, &handed_over.to).await?;
         }
         let to_somebody_else: Vec<UserId> = self.handed_over.iter().map(|h| h.userid.clone()).collect();
         // Departments were just read; of tags it is not sure.
-        directory::bindings::store::disinherit(change, &to_somebody_else, false).await?;
+        directory::bindings::store::strip_reassigned_userids(change, &to_somebody_else, false).await?;
         // A token names the userid it was made for.
         for renamed in moved {
-            session::store::end(change, &session::store::Which::Person(&renamed.id), "renamed").await?;
+            session::store::end_sessions(
+                change,
+                &session::store::SessionsToEnd::Person(&renamed.id),
+                "renamed",
+            )
+            .await?;
         }
         Ok(())
     }

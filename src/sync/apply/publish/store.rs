@@ -6,13 +6,16 @@ use sqlx::Row as _;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, PersonId, UserId};
-use crate::db::feed::Change;
-use crate::directory::row::{OPEN, to_json};
-use crate::sync::apply::Raised;
+use crate::db::feed::FeedTransaction;
+use crate::directory::row::{OPEN_UNTIL, to_json};
+use crate::sync::apply::RaisedConflict;
 use crate::sync::plan::NewConflict;
 
 /// These persons give up their userids; answers who had one.
-pub(super) async fn release(change: &mut Change, ids: &[&PersonId]) -> sqlx::Result<HashSet<PersonId>> {
+pub(super) async fn release_userids(
+    change: &mut FeedTransaction,
+    ids: &[&PersonId],
+) -> sqlx::Result<HashSet<PersonId>> {
     let now = change.now().millis();
     let mut released = HashSet::with_capacity(ids.len());
     for id in ids {
@@ -29,14 +32,17 @@ pub(super) async fn release(change: &mut Change, ids: &[&PersonId]) -> sqlx::Res
 }
 
 /// Those of these persons that will not be left, or of whom nothing is known yet.
-pub(super) async fn not_left(change: &mut Change, ids: &[&PersonId]) -> sqlx::Result<HashSet<PersonId>> {
+pub(super) async fn find_not_left(
+    change: &mut FeedTransaction,
+    ids: &[&PersonId],
+) -> sqlx::Result<HashSet<PersonId>> {
     let mut found = HashSet::new();
     for id in ids {
         let left = sqlx::query(
             "SELECT COUNT(*) FROM person_rows WHERE person_id = $1 AND until = $2 AND status = 'left'",
         )
         .bind(id.as_str())
-        .bind(OPEN)
+        .bind(OPEN_UNTIL)
         .fetch_one(change.tx())
         .await?
         .try_get::<i64, _>(0)?;
@@ -48,8 +54,8 @@ pub(super) async fn not_left(change: &mut Change, ids: &[&PersonId]) -> sqlx::Re
 }
 
 /// A person's userid is this one; `moves`: it gave up another one for it.
-pub(super) async fn rename(
-    change: &mut Change,
+pub(super) async fn rename_person(
+    change: &mut FeedTransaction,
     id: &PersonId,
     userid: &UserId,
     moves: bool,
@@ -64,7 +70,7 @@ pub(super) async fn rename(
 }
 
 /// A new person has its userid.
-pub(super) async fn claim(change: &mut Change, id: &PersonId) -> sqlx::Result<()> {
+pub(super) async fn claim_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
     sqlx::query("UPDATE persons SET released_at = NULL WHERE id = $1")
         .bind(id.as_str())
         .execute(change.tx())
@@ -74,7 +80,11 @@ pub(super) async fn claim(change: &mut Change, id: &PersonId) -> sqlx::Result<()
 
 /// Whoever is active, and was asked for by itself after `began`, is active in version `next`, too: a sign-in that
 /// found nothing to write left no other trace.
-pub(super) async fn let_in(change: &mut Change, next: i64, began: Timestamp) -> sqlx::Result<()> {
+pub(super) async fn keep_signed_in_active(
+    change: &mut FeedTransaction,
+    next: i64,
+    began: Timestamp,
+) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     sqlx::query(
         "UPDATE person_rows SET status = 'active', left_at = NULL, said = '', updated_at = $5 \
@@ -84,7 +94,7 @@ pub(super) async fn let_in(change: &mut Change, next: i64, began: Timestamp) -> 
     )
     .bind(corp.as_str())
     .bind(next)
-    .bind(OPEN)
+    .bind(OPEN_UNTIL)
     .bind(began.millis())
     .bind(now)
     .execute(change.tx())
@@ -93,7 +103,10 @@ pub(super) async fn let_in(change: &mut Change, next: i64, began: Timestamp) -> 
 }
 
 /// Writes a question, unless it was asked before or the person could not be written; answers it, if it is new.
-pub(super) async fn ask(change: &mut Change, conflict: &NewConflict) -> sqlx::Result<Option<Raised>> {
+pub(super) async fn insert_conflict(
+    change: &mut FeedTransaction,
+    conflict: &NewConflict,
+) -> sqlx::Result<Option<RaisedConflict>> {
     let (corp, now) = (change.corp().clone(), change.now());
     let id = ConflictId::generate(now);
     let done = sqlx::query(
@@ -110,7 +123,7 @@ pub(super) async fn ask(change: &mut Change, conflict: &NewConflict) -> sqlx::Re
     .bind(now.millis())
     .execute(change.tx())
     .await?;
-    Ok((done.rows_affected() == 1).then(|| Raised {
+    Ok((done.rows_affected() == 1).then(|| RaisedConflict {
         id,
         kind: conflict.kind.as_str().to_owned(),
         person_id: conflict.person.clone(),
@@ -119,8 +132,8 @@ pub(super) async fn ask(change: &mut Change, conflict: &NewConflict) -> sqlx::Re
 }
 
 /// Publishes version `next`; `false`: it is not the next one.
-pub(super) async fn raise(
-    change: &mut Change,
+pub(super) async fn publish_version(
+    change: &mut FeedTransaction,
     next: i64,
     complete_at: Option<Timestamp>,
 ) -> sqlx::Result<bool> {
@@ -138,7 +151,10 @@ pub(super) async fn raise(
 }
 
 /// A run that began then read every detail and found nothing different.
-pub(super) async fn confirm(change: &mut Change, complete_at: Timestamp) -> sqlx::Result<()> {
+pub(super) async fn confirm_complete(
+    change: &mut FeedTransaction,
+    complete_at: Timestamp,
+) -> sqlx::Result<()> {
     let corp = change.corp().clone();
     sqlx::query("UPDATE charts SET complete_at = $2 WHERE corp_id = $1 AND complete_at < $2")
         .bind(corp.as_str())

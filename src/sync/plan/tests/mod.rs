@@ -14,19 +14,19 @@ use std::time::Duration;
 
 use super::*;
 use crate::base::id::TagId;
-use crate::directory::{Detail, Membership};
-use crate::sync::remote::{Complete, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit};
+use crate::directory::{Membership, PersonDetails};
+use crate::sync::remote::{Completeness, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit};
 
 /// A directory in memory.
 #[derive(Debug, Clone)]
-struct Model {
+struct DirectoryModel {
     units: BTreeMap<UnitId, Unit>,
     persons: BTreeMap<PersonId, Person>,
     /// Whose userid went to somebody else.
     released: HashSet<PersonId>,
     tags: BTreeMap<TagId, Tag>,
-    asked: HashSet<(ConflictKind, PersonId, Vec<PersonId>)>,
-    policy: Policy,
+    known_conflicts: HashSet<(ConflictKind, PersonId, Vec<PersonId>)>,
+    policy: SyncPolicy,
     now: Timestamp,
     next: usize,
 }
@@ -35,11 +35,11 @@ fn corp() -> CorpId {
     CorpId::new("ww1")
 }
 
-fn unit(id: u32) -> UnitId {
-    UnitId::of_department(&corp(), id)
+fn department_unit_id(id: u32) -> UnitId {
+    UnitId::from_department(&corp(), id)
 }
 
-impl Model {
+impl DirectoryModel {
     fn new() -> Self {
         let link_by = vec![LinkBy::Userid, LinkBy::Mobile, LinkBy::Email, LinkBy::EmployeeNumber];
         Self {
@@ -47,94 +47,98 @@ impl Model {
             persons: BTreeMap::new(),
             released: HashSet::new(),
             tags: BTreeMap::new(),
-            asked: HashSet::new(),
-            policy: Policy { link_by, max_removals: 10_000, force: false },
+            known_conflicts: HashSet::new(),
+            policy: SyncPolicy { link_by, max_removals: 10_000, force: false },
             now: Timestamp::from_millis(1_800_000_000_000),
             next: 0,
         }
     }
 
-    fn local(&self) -> Local {
-        let known = |person: &Person| Known {
+    fn local(&self) -> LocalDirectory {
+        let known = |person: &Person| KnownPerson {
             id: person.id.clone(),
             userid: person.userid.clone(),
             name: person.name.clone(),
             email: person.email.clone(),
-            mobile: person.detail.mobile.clone(),
-            employee_number: person.detail.employee_number().to_owned(),
+            mobile: person.details.mobile.clone(),
+            employee_number: person.details.employee_number().to_owned(),
             units: person.memberships.iter().map(|m| m.unit.clone()).collect(),
             leads: person.memberships.iter().filter(|m| m.leader).map(|m| m.unit.clone()).collect(),
             source: person.source,
             status: person.status,
             left_at: person.left_at,
-            said: person.said.clone(),
+            fingerprint: person.fingerprint.clone(),
         };
         let persons: Vec<&Person> =
             self.persons.values().filter(|person| !self.released.contains(&person.id)).collect();
-        let by_userid: HashMap<String, Known> =
+        let by_userid: HashMap<String, KnownPerson> =
             persons.iter().map(|person| (person.userid.folded(), known(person))).collect();
         assert_eq!(by_userid.len(), persons.len(), "two persons have one userid: {persons:#?}");
-        Local {
+        LocalDirectory {
             corp: corp(),
             units: self.units.values().cloned().collect(),
             tags: self.tags.values().cloned().collect(),
             persons: by_userid,
-            asked: self.asked.clone(),
+            known_conflicts: self.known_conflicts.clone(),
         }
     }
 
-    fn plan(&mut self, remote: &Remote) -> Plan {
+    fn plan(&mut self, remote: &RemoteDirectory) -> SyncPlan {
         let local = self.local();
         let next = &mut self.next;
-        plan(remote.clone(), &local, &self.policy, self.now, &mut || {
+        make_plan(remote.clone(), &local, &self.policy, self.now, &mut || {
             *next += 1;
             PersonId::new(format!("p{next:04}"))
         })
     }
 
-    fn apply(&mut self, plan: &Plan) {
+    fn apply(&mut self, plan: &SyncPlan) {
         for change in &plan.units {
             match change {
-                UnitChange::Create(unit) => {
+                PlannedUnitChange::Create(unit) => {
                     assert!(self.units.insert(unit.id.clone(), unit.clone()).is_none());
                 }
-                UnitChange::Update(unit) => {
+                PlannedUnitChange::Update(unit) => {
                     let old = self.units.insert(unit.id.clone(), unit.clone());
                     assert!(old.is_some_and(|old| old != *unit), "an update of nothing: {unit:?}");
                 }
-                UnitChange::Remove(id) => assert!(self.units.remove(id).is_some()),
+                PlannedUnitChange::Remove(id) => assert!(self.units.remove(id).is_some()),
             }
         }
         for change in &plan.tags {
             match change {
-                TagChange::Create(tag) => assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_none()),
-                TagChange::Update(tag) => assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_some()),
-                TagChange::Remove(id) => assert!(self.tags.remove(id).is_some()),
+                PlannedTagChange::Create(tag) => {
+                    assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_none())
+                }
+                PlannedTagChange::Update(tag) => {
+                    assert!(self.tags.insert(tag.id.clone(), tag.clone()).is_some())
+                }
+                PlannedTagChange::Remove(id) => assert!(self.tags.remove(id).is_some()),
             }
         }
         for change in plan.persons.clone() {
             match change {
-                PersonChange::Create { person, takes_over } => {
+                PlannedPersonChange::Create { person, takes_over } => {
                     self.released.extend(takes_over);
                     assert!(self.persons.insert(person.id.clone(), person).is_none());
                 }
-                PersonChange::Update { id, said } => {
-                    let merged = merge(said, &self.persons[&id]);
+                PlannedPersonChange::Update { id, said } => {
+                    let merged = merge_person(said, &self.persons[&id]);
                     self.persons.insert(id, merged.person);
                 }
-                PersonChange::Leave { id } => {
-                    let left = leave(&self.persons[&id], self.now);
+                PlannedPersonChange::Leave { id } => {
+                    let left = mark_left(&self.persons[&id], self.now);
                     self.persons.insert(id, left.person);
                 }
             }
         }
         let conflicts = plan.conflicts.iter().cloned();
-        self.asked.extend(conflicts.map(|new| (new.kind, new.person, new.candidates)));
+        self.known_conflicts.extend(conflicts.map(|new| (new.kind, new.person, new.candidates)));
         let _ = self.local();
     }
 
     /// Plans, applies, and sees that a second plan is empty.
-    fn run(&mut self, remote: &Remote) -> Plan {
+    fn run(&mut self, remote: &RemoteDirectory) -> SyncPlan {
         let plan = self.plan(remote);
         assert_eq!(plan.refused, None);
         self.apply(&plan);
@@ -154,20 +158,20 @@ impl Model {
     }
 
     /// A person made by hand.
-    fn by_hand(&mut self, userid: &str, edit: impl FnOnce(&mut Person)) -> PersonId {
+    fn add_local_person(&mut self, userid: &str, edit: impl FnOnce(&mut Person)) -> PersonId {
         let id = PersonId::new(format!("local-{userid}"));
         let mut person = Person {
             id: id.clone(),
             userid: UserId::new(userid),
             name: format!("{userid} by hand"),
             email: String::new(),
-            source: Source::Local,
-            status: Status::Active,
+            source: EntrySource::Local,
+            status: PersonStatus::Active,
             left_at: None,
             main_unit: None,
             memberships: Vec::new(),
-            detail: Detail::default(),
-            said: String::new(),
+            details: PersonDetails::default(),
+            fingerprint: String::new(),
         };
         edit(&mut person);
         self.persons.insert(id.clone(), person);
@@ -175,11 +179,11 @@ impl Model {
     }
 
     /// A unit made by hand.
-    fn unit_by_hand(&mut self, id: &str, parent: Option<UnitId>) -> UnitId {
+    fn add_local_unit(&mut self, id: &str, parent: Option<UnitId>) -> UnitId {
         let unit = Unit {
             id: UnitId::new(id),
             wecom_id: None,
-            source: Source::Local,
+            source: EntrySource::Local,
             parent,
             name: id.to_owned(),
             name_en: String::new(),
@@ -190,26 +194,26 @@ impl Model {
         UnitId::new(id)
     }
 
-    fn later(&mut self, hours: u64) {
+    fn advance_hours(&mut self, hours: u64) {
         self.now = self.now.plus(Duration::from_secs(hours * 3600));
     }
 }
 
-fn is_empty(plan: &Plan) -> bool {
+fn is_empty(plan: &SyncPlan) -> bool {
     plan.units.is_empty() && plan.persons.is_empty() && plan.tags.is_empty() && plan.conflicts.is_empty()
 }
 
 /// A fetch that read everything: the departments 1, 2 and 3 below it, 4 below 3.
-fn remote(persons: Vec<RemotePerson>) -> Remote {
-    Remote {
-        units: vec![dept(1, 0), dept(2, 1), dept(3, 1), dept(4, 3)],
+fn remote(persons: Vec<RemotePerson>) -> RemoteDirectory {
+    RemoteDirectory {
+        units: vec![department(1, 0), department(2, 1), department(3, 1), department(4, 3)],
         persons,
-        complete: Complete { units: true, persons: true, details: true },
-        ..Remote::default()
+        completeness: Completeness { units: true, persons: true, details: true },
+        ..RemoteDirectory::default()
     }
 }
 
-fn dept(id: u32, parent: u32) -> RemoteUnit {
+fn department(id: u32, parent: u32) -> RemoteUnit {
     let leaders = Vec::new();
     RemoteUnit { id, parent, name: format!("dept {id}"), name_en: String::new(), order: 0, leaders }
 }
@@ -219,9 +223,9 @@ fn member(userid: &str) -> RemotePerson {
         userid: UserId::new(userid),
         name: format!("{userid}'s name"),
         email: String::new(),
-        status: Status::Active,
+        status: PersonStatus::Active,
         memberships: vec![RemoteMembership { unit: 2, order: 0, leader: false }],
-        main: Some(2),
+        main_department: Some(2),
         direct_leaders: Vec::new(),
         position: String::new(),
         mobile: String::new(),
@@ -246,21 +250,21 @@ fn userids(list: &[UserId]) -> Vec<&str> {
     list.iter().map(UserId::as_str).collect()
 }
 
-fn codes(plan: &Plan) -> Vec<&str> {
+fn note_codes(plan: &SyncPlan) -> Vec<&str> {
     plan.notes.iter().map(|note| note.code.as_str()).collect()
 }
 
-fn asks(kind: ConflictKind, person: &PersonId, candidates: &[&PersonId]) -> NewConflict {
+fn expected_conflict(kind: ConflictKind, person: &PersonId, candidates: &[&PersonId]) -> NewConflict {
     let candidates = candidates.iter().map(|id| (*id).clone()).collect();
     NewConflict { kind, person: person.clone(), candidates }
 }
 
 /// Counts: created, updated, left.
-fn counts(plan: &Plan) -> (usize, usize, usize) {
-    let count = |wanted: fn(&PersonChange) -> bool| plan.persons.iter().filter(|c| wanted(c)).count();
+fn count_person_changes(plan: &SyncPlan) -> (usize, usize, usize) {
+    let count = |wanted: fn(&PlannedPersonChange) -> bool| plan.persons.iter().filter(|c| wanted(c)).count();
     (
-        count(|c| matches!(c, PersonChange::Create { .. })),
-        count(|c| matches!(c, PersonChange::Update { .. })),
-        count(|c| matches!(c, PersonChange::Leave { .. })),
+        count(|c| matches!(c, PlannedPersonChange::Create { .. })),
+        count(|c| matches!(c, PlannedPersonChange::Update { .. })),
+        count(|c| matches!(c, PlannedPersonChange::Leave { .. })),
     )
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-fn keyed(userid: &str, key: LinkBy, value: &str) -> RemotePerson {
+fn member_with_key(userid: &str, key: LinkBy, value: &str) -> RemotePerson {
     member_with(userid, |m| match key {
         LinkBy::Mobile => value.clone_into(&mut m.mobile),
         LinkBy::Email => value.clone_into(&mut m.email),
@@ -12,14 +12,14 @@ fn keyed(userid: &str, key: LinkBy, value: &str) -> RemotePerson {
     })
 }
 
-fn named(userid: &str, name: &str) -> RemotePerson {
+fn member_named(userid: &str, name: &str) -> RemotePerson {
     member_with(userid, |m| name.clone_into(&mut m.name))
 }
 
-const KEYS: [LinkBy; 3] = [LinkBy::Mobile, LinkBy::Email, LinkBy::EmployeeNumber];
+const PROOF_KEYS: [LinkBy; 3] = [LinkBy::Mobile, LinkBy::Email, LinkBy::EmployeeNumber];
 
 /// A member of that name with mobile number, mail address and employee number.
-fn told(userid: &str, name: &str, keys: [&str; 3]) -> RemotePerson {
+fn member_with_keys(userid: &str, name: &str, keys: [&str; 3]) -> RemotePerson {
     member_with(userid, |m| {
         let [mobile, email, number] = keys.map(str::to_owned);
         (m.name, m.mobile, m.email) = (name.to_owned(), mobile, email);
@@ -31,12 +31,12 @@ fn told(userid: &str, name: &str, keys: [&str; 3]) -> RemotePerson {
 
 #[test]
 fn a_key_proves_that_a_userid_was_changed() {
-    for key in KEYS {
+    for key in PROOF_KEYS {
         for (link_by, proof) in [(vec![key], true), (vec![LinkBy::Userid], false)] {
-            let mut model = Model::new();
+            let mut model = DirectoryModel::new();
             model.policy.link_by = link_by;
             let anna = |userid, value| {
-                let mut member = keyed(userid, key, value);
+                let mut member = member_with_key(userid, key, value);
                 member.name = "Anna".to_owned();
                 member
             };
@@ -45,7 +45,7 @@ fn a_key_proves_that_a_userid_was_changed() {
             let plan = model.run(&remote(vec![anna("anna.li", "K1"), member("bob")]));
             assert_eq!(model.id("anna.li") == id, proof, "{key:?}");
             let expected = if proof { ((0, 1, 0), 0) } else { ((1, 0, 1), 1) };
-            assert_eq!((counts(&plan), plan.conflicts.len()), expected, "{key:?}");
+            assert_eq!((count_person_changes(&plan), plan.conflicts.len()), expected, "{key:?}");
         }
     }
 }
@@ -68,45 +68,48 @@ fn what_is_handed_on_proves_a_changed_userid_only_with_the_name_or_the_employee_
         (("李娜", ["138", "", ""]), ("", ["138", "", ""]), false),
     ];
     for (before, now, proof) in cases {
-        let mut model = Model::new();
-        model.run(&remote(vec![told("anna", before.0, before.1), member("b")]));
+        let mut model = DirectoryModel::new();
+        model.run(&remote(vec![member_with_keys("anna", before.0, before.1), member("b")]));
         let id = model.id("anna");
-        let plan = model.run(&remote(vec![told("otto1", now.0, now.1), member("b")]));
+        let plan = model.run(&remote(vec![member_with_keys("otto1", now.0, now.1), member("b")]));
         assert_eq!(model.id("otto1") == id, proof, "{before:?} {now:?}");
-        let asked =
-            if proof { vec![] } else { vec![asks(ConflictKind::Renamed, &model.id("otto1"), &[&id])] };
+        let asked = if proof {
+            vec![]
+        } else {
+            vec![expected_conflict(ConflictKind::Renamed, &model.id("otto1"), &[&id])]
+        };
         assert_eq!(plan.conflicts, asked, "{before:?} {now:?}");
     }
 }
 
 #[test]
 fn the_employee_number_vouches_for_a_telephone_also_where_it_links_nobody() {
-    let mut model = Model::new();
+    let mut model = DirectoryModel::new();
     model.policy.link_by = vec![LinkBy::Mobile];
-    model.run(&remote(vec![told("anna", "李娜", ["138", "", "7"])]));
+    model.run(&remote(vec![member_with_keys("anna", "李娜", ["138", "", "7"])]));
     let id = model.id("anna");
-    model.run(&remote(vec![told("anna1", "李薇", ["138", "", "7"])]));
+    model.run(&remote(vec![member_with_keys("anna1", "李薇", ["138", "", "7"])]));
     assert_eq!(model.id("anna1"), id);
 }
 
 #[test]
 fn a_key_that_somebody_who_stays_has_proves_nothing() {
-    let intern = |userid: &str| keyed(userid, LinkBy::EmployeeNumber, "无");
+    let intern = |userid: &str| member_with_key(userid, LinkBy::EmployeeNumber, "无");
     // Who stays unchanged, who is changed, and who gives the key up just now.
     for carl in
         [intern("carl"), RemotePerson { position: "会计".to_owned(), ..intern("carl") }, member("carl")]
     {
-        let mut model = Model::new();
+        let mut model = DirectoryModel::new();
         model.run(&remote(vec![intern("anna"), intern("carl")]));
         let anna = model.id("anna");
         let plan = model.run(&remote(vec![intern("bob"), carl]));
-        assert_eq!((counts(&plan).0, counts(&plan).2), (1, 1));
-        let question = asks(ConflictKind::Renamed, &model.id("bob"), &[&anna]);
+        assert_eq!((count_person_changes(&plan).0, count_person_changes(&plan).2), (1, 1));
+        let question = expected_conflict(ConflictKind::Renamed, &model.id("bob"), &[&anna]);
         assert!(plan.conflicts.contains(&question), "{:#?}", plan.conflicts);
     }
-    let mut model = Model::new();
-    let intern = |userid: &str, name: &str| told(userid, name, ["", "", "无"]);
-    let handed_on = |userid: &str, name: &str| told(userid, name, ["138", "", "无"]);
+    let mut model = DirectoryModel::new();
+    let intern = |userid: &str, name: &str| member_with_keys(userid, name, ["", "", "无"]);
+    let handed_on = |userid: &str, name: &str| member_with_keys(userid, name, ["138", "", "无"]);
     model.run(&remote(vec![handed_on("anna", "李娜"), intern("carl", "张伟")]));
     let anna = model.id("anna");
     model.run(&remote(vec![handed_on("bob", "王芳"), intern("carl", "张伟")]));
@@ -115,100 +118,114 @@ fn a_key_that_somebody_who_stays_has_proves_nothing() {
 
 #[test]
 fn a_key_of_several_proves_nothing_and_a_human_is_asked() {
-    let mut model = Model::new();
-    let mobile = |userid: &str| keyed(userid, LinkBy::Mobile, "138");
+    let mut model = DirectoryModel::new();
+    let mobile = |userid: &str| member_with_key(userid, LinkBy::Mobile, "138");
     model.run(&remote(vec![mobile("anna"), mobile("bob")]));
     let plan = model.run(&remote(vec![mobile("carl")]));
-    assert_eq!(counts(&plan), (1, 0, 2));
+    assert_eq!(count_person_changes(&plan), (1, 0, 2));
     let mut left = [model.id("anna"), model.id("bob")];
     left.sort();
-    assert_eq!(plan.conflicts, [asks(ConflictKind::Renamed, &model.id("carl"), &[&left[0], &left[1]])]);
+    assert_eq!(
+        plan.conflicts,
+        [expected_conflict(ConflictKind::Renamed, &model.id("carl"), &[&left[0], &left[1]])]
+    );
     let plan = model.run(&remote(vec![mobile("dora"), mobile("emil")]));
-    assert_eq!((counts(&plan), plan.conflicts.len()), ((2, 0, 1), 2), "one left, two joined");
+    assert_eq!((count_person_changes(&plan), plan.conflicts.len()), ((2, 0, 1), 2), "one left, two joined");
 }
 
 #[test]
 fn keys_that_point_to_different_persons_prove_nothing() {
-    let mut model = Model::new();
-    model.run(&remote(vec![keyed("anna", LinkBy::Mobile, "138"), keyed("bob", LinkBy::Email, "b@x")]));
+    let mut model = DirectoryModel::new();
+    model.run(&remote(vec![
+        member_with_key("anna", LinkBy::Mobile, "138"),
+        member_with_key("bob", LinkBy::Email, "b@x"),
+    ]));
     let both = member_with("carl", |m| (m.mobile, m.email) = ("138".to_owned(), "b@x".to_owned()));
     let plan = model.run(&remote(vec![both]));
-    assert_eq!((counts(&plan), plan.conflicts.len()), ((1, 0, 2), 1));
+    assert_eq!((count_person_changes(&plan), plan.conflicts.len()), ((1, 0, 2), 1));
 }
 
 #[test]
 fn the_same_name_in_the_same_unit_is_a_question() {
-    let mut model = Model::new();
+    let mut model = DirectoryModel::new();
     let elsewhere =
         |userid: &str| member_with(userid, |m| (m.name, m.memberships) = ("张伟".to_owned(), in_units(&[3])));
-    model.run(&remote(vec![named("anna", "张伟"), named("bob", "王芳"), elsewhere("carl")]));
-    let plan = model.run(&remote(vec![named("anna2", "张伟"), named("dora", "李娜")]));
-    assert_eq!(counts(&plan), (2, 0, 3));
+    model.run(&remote(vec![member_named("anna", "张伟"), member_named("bob", "王芳"), elsewhere("carl")]));
+    let plan = model.run(&remote(vec![member_named("anna2", "张伟"), member_named("dora", "李娜")]));
+    assert_eq!(count_person_changes(&plan), (2, 0, 3));
     let candidates = [&model.id("anna")];
-    assert_eq!(plan.conflicts, [asks(ConflictKind::Renamed, &model.id("anna2"), &candidates)]);
+    assert_eq!(plan.conflicts, [expected_conflict(ConflictKind::Renamed, &model.id("anna2"), &candidates)]);
 }
 
 #[test]
 fn hidden_names_are_not_the_same_name() {
-    let mut model = Model::new();
-    model.run(&remote(vec![named("anna", "")]));
+    let mut model = DirectoryModel::new();
+    model.run(&remote(vec![member_named("anna", "")]));
     let id = model.id("anna");
     model.persons.get_mut(&id).unwrap().name.clear();
-    assert!(model.run(&remote(vec![named("bob", "")])).conflicts.is_empty());
+    assert!(model.run(&remote(vec![member_named("bob", "")])).conflicts.is_empty());
 }
 
 #[test]
 fn nobody_is_renamed_on_half_a_fetch() {
-    let mut model = Model::new();
-    model.run(&remote(vec![keyed("anna", LinkBy::Mobile, "138")]));
-    let mut some = remote(vec![keyed("bob", LinkBy::Mobile, "138")]);
-    some.complete.persons = false;
-    assert_eq!(counts(&model.run(&some)), (1, 0, 0));
-    assert_eq!(model.person("anna").status, Status::Active);
+    let mut model = DirectoryModel::new();
+    model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, "138")]));
+    let mut some = remote(vec![member_with_key("bob", LinkBy::Mobile, "138")]);
+    some.completeness.persons = false;
+    assert_eq!(count_person_changes(&model.run(&some)), (1, 0, 0));
+    assert_eq!(model.person("anna").status, PersonStatus::Active);
     // The next whole fetch shows who was gone, and a human is asked.
-    some.complete.persons = true;
+    some.completeness.persons = true;
     let plan = model.run(&some);
-    assert_eq!(counts(&plan), (0, 0, 1));
-    assert_eq!(plan.conflicts, [asks(ConflictKind::Renamed, &model.id("bob"), &[&model.id("anna")])]);
+    assert_eq!(count_person_changes(&plan), (0, 0, 1));
+    assert_eq!(
+        plan.conflicts,
+        [expected_conflict(ConflictKind::Renamed, &model.id("bob"), &[&model.id("anna")])]
+    );
 }
 
 #[test]
 fn who_signed_in_under_a_changed_userid_before_the_run_is_asked_about() {
-    let mut model = Model::new();
-    model.run(&remote(vec![keyed("anna", LinkBy::Mobile, "138")]));
-    let id = model.by_hand("anna2", |p| p.source = Source::Wecom);
-    let plan = model.run(&remote(vec![keyed("anna2", LinkBy::Mobile, "138")]));
-    assert_eq!(counts(&plan), (0, 1, 1));
-    assert_eq!(plan.conflicts, [asks(ConflictKind::Renamed, &id, &[&model.id("anna")])]);
+    let mut model = DirectoryModel::new();
+    model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, "138")]));
+    let id = model.add_local_person("anna2", |p| p.source = EntrySource::Wecom);
+    let plan = model.run(&remote(vec![member_with_key("anna2", LinkBy::Mobile, "138")]));
+    assert_eq!(count_person_changes(&plan), (0, 1, 1));
+    assert_eq!(plan.conflicts, [expected_conflict(ConflictKind::Renamed, &id, &[&model.id("anna")])]);
 }
 
 #[test]
 fn a_telephone_that_is_handed_on_when_somebody_leaves_raises_no_question() {
-    let mut model = Model::new();
-    model.run(&remote(vec![keyed("anna", LinkBy::Mobile, "138"), keyed("bob", LinkBy::Mobile, "139")]));
-    let plan = model.run(&remote(vec![keyed("bob", LinkBy::Mobile, "138")]));
-    assert_eq!((counts(&plan), plan.conflicts.len()), ((0, 1, 1), 0));
+    let mut model = DirectoryModel::new();
+    model.run(&remote(vec![
+        member_with_key("anna", LinkBy::Mobile, "138"),
+        member_with_key("bob", LinkBy::Mobile, "139"),
+    ]));
+    let plan = model.run(&remote(vec![member_with_key("bob", LinkBy::Mobile, "138")]));
+    assert_eq!((count_person_changes(&plan), plan.conflicts.len()), ((0, 1, 1), 0));
 }
 
 #[test]
 fn a_changed_userid_goes_before_a_local_person_with_the_same_key() {
-    let mut model = Model::new();
-    model.run(&remote(vec![keyed("anna", LinkBy::Mobile, "138")]));
+    let mut model = DirectoryModel::new();
+    model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, "138")]));
     let id = model.id("anna");
-    model.by_hand("x", |p| p.detail.mobile = "138".to_owned());
+    model.add_local_person("x", |p| p.details.mobile = "138".to_owned());
     let before = model.person("x").clone();
-    let renamed = RemotePerson { name: "anna's name".to_owned(), ..keyed("anna2", LinkBy::Mobile, "138") };
+    let renamed =
+        RemotePerson { name: "anna's name".to_owned(), ..member_with_key("anna2", LinkBy::Mobile, "138") };
     model.run(&remote(vec![renamed]));
     assert_eq!((model.id("anna2"), model.person("x")), (id, &before));
 }
 
 #[test]
 fn thousands_of_one_name_in_one_unit_are_not_compared_each_with_each() {
-    let mut model = Model::new();
-    let all = |prefix: &str| remote((0..3000).map(|at| named(&format!("{prefix}{at}"), "张伟")).collect());
+    let mut model = DirectoryModel::new();
+    let all =
+        |prefix: &str| remote((0..3000).map(|at| member_named(&format!("{prefix}{at}"), "张伟")).collect());
     model.run(&all("a"));
     let plan = model.plan(&all("b"));
-    assert_eq!((counts(&plan), plan.conflicts.len()), ((3000, 0, 3000), 3000));
+    assert_eq!((count_person_changes(&plan), plan.conflicts.len()), ((3000, 0, 3000), 3000));
     assert!(plan.conflicts.iter().all(|conflict| conflict.candidates.len() == 20));
 }
 
@@ -220,29 +237,29 @@ fn a_userid_that_comes_back_with_a_key_is_the_same_person() {
         (LinkBy::Mobile, "married", false),
         (LinkBy::Email, "anna's name", false),
     ] {
-        let mut model = Model::new();
-        model.run(&remote(vec![keyed("anna", key, "k1")]));
+        let mut model = DirectoryModel::new();
+        model.run(&remote(vec![member_with_key("anna", key, "k1")]));
         let id = model.id("anna");
         model.run(&remote(Vec::new()));
-        model.later(24 * 1000);
-        let back = RemotePerson { name: name.to_owned(), ..keyed("Anna", key, "K1") };
+        model.advance_hours(24 * 1000);
+        let back = RemotePerson { name: name.to_owned(), ..member_with_key("Anna", key, "K1") };
         let plan = model.run(&remote(vec![back]));
         let anna = model.person("Anna");
         assert_eq!(anna.id == id, same, "{key:?} {name}");
-        assert_eq!((anna.status, anna.left_at), (Status::Active, None));
-        assert_eq!(counts(&plan), if same { (0, 1, 0) } else { (1, 0, 0) });
+        assert_eq!((anna.status, anna.left_at), (PersonStatus::Active, None));
+        assert_eq!(count_person_changes(&plan), if same { (0, 1, 0) } else { (1, 0, 0) });
     }
 }
 
 #[test]
 fn a_userid_that_comes_back_within_a_day_with_the_same_name_is_the_same_person() {
     for (hours, key, same) in [(23, "", true), (24, "", false), (1, "139", false), (1, "138", true)] {
-        let mut model = Model::new();
-        model.run(&remote(vec![keyed("anna", LinkBy::Mobile, "138")]));
+        let mut model = DirectoryModel::new();
+        model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, "138")]));
         let id = model.id("anna");
         model.run(&remote(Vec::new()));
-        model.later(hours);
-        let plan = model.run(&remote(vec![keyed("anna", LinkBy::Mobile, key)]));
+        model.advance_hours(hours);
+        let plan = model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, key)]));
         assert_eq!(model.id("anna") == id, same, "{hours} {key}");
         assert_eq!(plan.conflicts.is_empty(), same);
     }
@@ -250,60 +267,62 @@ fn a_userid_that_comes_back_within_a_day_with_the_same_name_is_the_same_person()
 
 #[test]
 fn a_userid_that_is_somebody_elses_now_never_inherits() {
-    let mut model = Model::new();
+    let mut model = DirectoryModel::new();
     model.run(&remote(vec![member("anna")]));
     let old = model.id("anna");
     model.run(&remote(Vec::new()));
     let before = model.persons[&old].clone();
-    let plan = model.run(&remote(vec![named("anna", "another")]));
+    let plan = model.run(&remote(vec![member_named("anna", "another")]));
     let new = model.id("anna");
     assert!(
-        matches!(plan.persons.as_slice(), [PersonChange::Create { takes_over: Some(id), .. }] if *id == old),
+        matches!(plan.persons.as_slice(), [PlannedPersonChange::Create { takes_over: Some(id), .. }] if *id == old),
         "{plan:#?}"
     );
-    assert_eq!(plan.conflicts, [asks(ConflictKind::Reused, &new, &[&old])]);
+    assert_eq!(plan.conflicts, [expected_conflict(ConflictKind::Reused, &new, &[&old])]);
     assert_eq!(model.persons[&old], before);
 }
 
 #[test]
 fn a_hidden_name_does_not_hand_on_the_name_of_who_had_the_userid() {
-    let mut model = Model::new();
+    let mut model = DirectoryModel::new();
     model.run(&remote(vec![member("anna")]));
     model.run(&remote(Vec::new()));
-    model.run(&remote(vec![named("anna", "")]));
+    model.run(&remote(vec![member_named("anna", "")]));
     assert_eq!(model.person("anna").name, "anna");
 }
 
 #[test]
 fn a_local_person_that_left_does_not_hand_on_its_userid_either() {
-    let mut model = Model::new();
-    let id = model.by_hand("anna", |p| (p.status, p.detail.mobile) = (Status::Left, "138".to_owned()));
+    let mut model = DirectoryModel::new();
+    let id = model
+        .add_local_person("anna", |p| (p.status, p.details.mobile) = (PersonStatus::Left, "138".to_owned()));
     let before = model.persons[&id].clone();
     let mut stranger = model.clone();
     let plan = stranger.run(&remote(vec![member("anna")]));
-    assert_eq!(plan.conflicts, [asks(ConflictKind::Reused, &stranger.id("anna"), &[&id])]);
+    assert_eq!(plan.conflicts, [expected_conflict(ConflictKind::Reused, &stranger.id("anna"), &[&id])]);
     assert_eq!(stranger.persons[&id], before);
-    let back = RemotePerson { name: "anna by hand".to_owned(), ..keyed("anna", LinkBy::Mobile, "138") };
+    let back =
+        RemotePerson { name: "anna by hand".to_owned(), ..member_with_key("anna", LinkBy::Mobile, "138") };
     model.run(&remote(vec![back]));
-    assert_eq!((model.id("anna"), model.person("anna").source), (id, Source::Wecom));
+    assert_eq!((model.id("anna"), model.person("anna").source), (id, EntrySource::Wecom));
 }
 
 #[test]
 fn who_takes_over_a_userid_is_neither_recognised_nor_renamed_but_asked_about() {
-    let mut model = Model::new();
-    model.run(&remote(vec![member("anna"), keyed("bob", LinkBy::Email, "b@x")]));
+    let mut model = DirectoryModel::new();
+    model.run(&remote(vec![member("anna"), member_with_key("bob", LinkBy::Email, "b@x")]));
     let (anna, bob) = (model.id("anna"), model.id("bob"));
-    model.run(&remote(vec![keyed("bob", LinkBy::Email, "b@x")]));
-    let hand = model.by_hand("x", |p| p.detail.mobile = "138".to_owned());
-    model.later(48);
+    model.run(&remote(vec![member_with_key("bob", LinkBy::Email, "b@x")]));
+    let hand = model.add_local_person("x", |p| p.details.mobile = "138".to_owned());
+    model.advance_hours(48);
     let new = member_with("anna", |m| (m.mobile, m.email) = ("138".to_owned(), "b@x".to_owned()));
     let plan = model.run(&remote(vec![new]));
     let id = model.id("anna");
-    assert_eq!(counts(&plan), (1, 0, 1));
+    assert_eq!(count_person_changes(&plan), (1, 0, 1));
     let expected = [
-        asks(ConflictKind::Ambiguous, &id, &[&hand]),
-        asks(ConflictKind::Renamed, &id, &[&bob]),
-        asks(ConflictKind::Reused, &id, &[&anna]),
+        expected_conflict(ConflictKind::Ambiguous, &id, &[&hand]),
+        expected_conflict(ConflictKind::Renamed, &id, &[&bob]),
+        expected_conflict(ConflictKind::Reused, &id, &[&anna]),
     ];
     assert_eq!(plan.conflicts, expected);
 }
@@ -316,11 +335,11 @@ fn a_telephone_handed_to_another_employee_proves_nothing() {
             m.attributes.insert("工号".to_owned(), number.to_owned());
         })
     };
-    let mut model = Model::new();
+    let mut model = DirectoryModel::new();
     model.run(&remote(vec![with("anna", "7"), member("b")]));
     let anna = model.id("anna");
     let plan = model.run(&remote(vec![with("otto", "8"), member("b")]));
-    assert_eq!(counts(&plan), (1, 0, 1));
+    assert_eq!(count_person_changes(&plan), (1, 0, 1));
     assert_ne!(model.id("otto"), anna);
     assert_eq!(plan.conflicts.len(), 1, "and a human is asked");
 }
@@ -343,25 +362,25 @@ fn a_userid_that_is_plainly_somebody_elses_between_two_runs_does_not_inherit() {
     ];
     for (before, now, another) in cases {
         for complete in [true, false] {
-            let mut model = Model::new();
-            model.run(&remote(vec![told("lisi", before.0, before.1)]));
+            let mut model = DirectoryModel::new();
+            model.run(&remote(vec![member_with_keys("lisi", before.0, before.1)]));
             let old = model.id("lisi");
-            let mut told = remote(vec![told("LiSi", now.0, now.1)]);
-            told.complete.persons = complete;
+            let mut told = remote(vec![member_with_keys("LiSi", now.0, now.1)]);
+            told.completeness.persons = complete;
             let plan = model.run(&told);
             let new = model.id("LiSi");
             assert_eq!(new != old, another, "{before:?} {now:?}");
             if !another {
-                assert_eq!((counts(&plan), plan.conflicts.len()), ((0, 1, 0), 0));
+                assert_eq!((count_person_changes(&plan), plan.conflicts.len()), ((0, 1, 0), 0));
                 continue;
             }
-            assert_eq!((counts(&plan), plan.removals.persons), ((1, 0, 1), 1));
-            let taken_over = |c: &PersonChange| matches!(c, PersonChange::Create { takes_over: Some(id), .. } if *id == old);
+            assert_eq!((count_person_changes(&plan), plan.removals.persons), ((1, 0, 1), 1));
+            let taken_over = |c: &PlannedPersonChange| matches!(c, PlannedPersonChange::Create { takes_over: Some(id), .. } if *id == old);
             assert!(plan.persons.iter().any(taken_over), "{plan:#?}");
-            assert_eq!(plan.conflicts, [asks(ConflictKind::Reused, &new, &[&old])]);
+            assert_eq!(plan.conflicts, [expected_conflict(ConflictKind::Reused, &new, &[&old])]);
             assert_eq!(
                 (model.persons[&old].status, model.persons[&old].name.as_str()),
-                (Status::Left, before.0)
+                (PersonStatus::Left, before.0)
             );
         }
     }
@@ -369,9 +388,9 @@ fn a_userid_that_is_plainly_somebody_elses_between_two_runs_does_not_inherit() {
 
 #[test]
 fn userids_that_are_somebody_elses_count_as_removals() {
-    let mut model = Model::new();
+    let mut model = DirectoryModel::new();
     let all = |name: &str, mobile: &str| {
-        let told = |at| told(&format!("u{at}"), name, [&format!("{mobile}{at}"), "", ""]);
+        let told = |at| member_with_keys(&format!("u{at}"), name, [&format!("{mobile}{at}"), "", ""]);
         remote((0..20).map(told).collect())
     };
     model.run(&all("李娜", "138"));
@@ -383,14 +402,18 @@ fn userids_that_are_somebody_elses_count_as_removals() {
 
 #[test]
 fn whose_userid_went_to_somebody_else_may_go_on_under_another_one() {
-    let mut model = Model::new();
-    model.run(&remote(vec![told("lisi", "李四", ["138", "", "7"])]));
+    let mut model = DirectoryModel::new();
+    model.run(&remote(vec![member_with_keys("lisi", "李四", ["138", "", "7"])]));
     let old = model.id("lisi");
-    let now = vec![told("lisi", "李思", ["139", "", "8"]), told("lisi.old", "李四", ["138", "", "7"])];
+    let now = vec![
+        member_with_keys("lisi", "李思", ["139", "", "8"]),
+        member_with_keys("lisi.old", "李四", ["138", "", "7"]),
+    ];
     let plan = model.run(&remote(now));
-    assert_eq!((counts(&plan), plan.conflicts.len(), plan.removals.persons), ((1, 1, 0), 0, 0));
+    assert_eq!((count_person_changes(&plan), plan.conflicts.len(), plan.removals.persons), ((1, 1, 0), 0, 0));
     assert_eq!(model.id("lisi.old"), old);
     assert_ne!(model.id("lisi"), old);
-    let gives_up = |c: &PersonChange| matches!(c, PersonChange::Create { takes_over: None, .. });
+    let gives_up =
+        |c: &PlannedPersonChange| matches!(c, PlannedPersonChange::Create { takes_over: None, .. });
     assert!(plan.persons.iter().any(gives_up), "nobody left");
 }

@@ -1,0 +1,152 @@
+//! What a call asks for, read strictly, and the page that answers it.
+
+use axum::response::Response;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use utoipa::{IntoParams, ToSchema};
+
+use super::auth::AuthenticatedClient;
+
+/// The most items of one page, and how many without `limit=`.
+pub(super) const MAX_PAGE_SIZE: u16 = 1000;
+const DEFAULT_PAGE_SIZE: u16 = 100;
+
+/// The parameters of a list, for the document.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it describes the parameters that Asked reads")]
+pub(super) struct Paging {
+    /// At most so many items; 100 without it.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<u16>,
+    /// `next_cursor` of the page before; empty or missing: the first page.
+    cursor: Option<String>,
+}
+
+/// The parameters of one call.
+#[derive(Debug)]
+pub(super) struct QueryParams {
+    values: Vec<(String, String)>,
+    limit: u16,
+}
+
+impl QueryParams {
+    /// Reads the query. An empty value is none; a name that is not in `allowed` or comes twice, a NUL, or a limit that is
+    /// none are refused: a filter that is spelled wrong must not answer everything.
+    pub(super) fn parse(
+        raw: Option<&str>,
+        allowed: &[&str],
+        client: &AuthenticatedClient,
+    ) -> Result<Self, Response> {
+        let mut asked = Self { values: Vec::new(), limit: DEFAULT_PAGE_SIZE };
+        for (name, value) in url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
+            // PostgreSQL's text holds no NUL: there is nothing of that name, and the database is not to blame.
+            if value.contains('\0') {
+                return Err(client.bad_request(format!("{name:?} is not a text")));
+            }
+            if !allowed.contains(&&*name) || asked.get(&name).is_some() {
+                return Err(client.bad_request(format!("unknown or double parameter {name:?}")));
+            }
+            if value.is_empty() {
+                continue;
+            }
+            if name == "limit" {
+                asked.limit = match value.parse() {
+                    Ok(limit @ 1..=MAX_PAGE_SIZE) => limit,
+                    _ => return Err(client.bad_request(format!("limit is 1 to {MAX_PAGE_SIZE}"))),
+                };
+            }
+            asked.values.push((name.into_owned(), value.into_owned()));
+        }
+        Ok(asked)
+    }
+
+    /// A parameter that is there and not empty.
+    pub(super) fn get(&self, name: &str) -> Option<&str> {
+        self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+
+    /// `cursor`; empty for the first page.
+    pub(super) fn cursor(&self) -> &str {
+        self.get("cursor").unwrap_or_default()
+    }
+
+    /// `limit`.
+    pub(super) fn limit(&self) -> usize {
+        usize::from(self.limit)
+    }
+
+    /// How many rows to read, so that it shows whether there is another page.
+    pub(super) fn row_limit(&self) -> i64 {
+        i64::from(self.limit) + 1
+    }
+}
+
+/// An id of the path. PostgreSQL's text holds no NUL: there is nothing of that name.
+pub(super) fn check_path_id(id: String, client: &AuthenticatedClient) -> Result<String, Response> {
+    if id.contains('\0') { Err(client.not_found()) } else { Ok(id) }
+}
+
+/// Reads a body, a JSON object; an empty one is `{}`.
+pub(super) fn parse_body<T: DeserializeOwned>(
+    bytes: &[u8],
+    client: &AuthenticatedClient,
+) -> Result<T, Response> {
+    let Some(object) = trim_to_object(bytes) else {
+        return Err(client.bad_request("the body is no JSON object".to_owned()));
+    };
+    serde_json::from_slice(object).map_err(|error| client.bad_request(format!("the body: {error}")))
+}
+
+/// The object of a body, without what may stand around it: white space, and the byte order mark that .NET and PowerShell
+/// write, which a reader may ignore (RFC 8259 §8.1). serde would take a list for an object whose keys are left out.
+fn trim_to_object(bytes: &[u8]) -> Option<&[u8]> {
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    match bytes.trim_ascii() {
+        b"" => Some(b"{}"),
+        object @ [b'{', ..] => Some(object),
+        _ => None,
+    }
+}
+
+/// One page of a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct Page<T> {
+    items: Vec<T>,
+    /// `cursor` of the next page; null on the last one.
+    #[schema(required)]
+    next_cursor: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Of `rows`, in order and one more than asked for if there is another page; `id`: what the cursor names.
+    pub(super) fn from_rows<R: Into<T>>(
+        asked: &QueryParams,
+        mut rows: Vec<R>,
+        id: impl Fn(&R) -> String,
+    ) -> Self {
+        let more = rows.len() > asked.limit();
+        rows.truncate(asked.limit());
+        let next_cursor = rows.last().filter(|_| more).map(id);
+        Self { items: rows.into_iter().map(R::into).collect(), next_cursor }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_body_is_an_object_with_or_without_a_byte_order_mark() {
+        for (body, object) in [
+            (&b"{\"a\":1}"[..], Some(&b"{\"a\":1}"[..])),
+            (b"\xef\xbb\xbf{\"a\":1}\r\n", Some(b"{\"a\":1}")),
+            (b"\xef\xbb\xbf", Some(b"{}")),
+            (b" \n", Some(b"{}")),
+            (b"\xef\xbb\xbf[1]", None),
+            (b"\xff\xfe{\0}\0", None),
+        ] {
+            assert_eq!(trim_to_object(body), object, "{body:?}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! Units, persons and tags as applications see them (DESIGN §4.1); the keys stand in that order.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::base::id::{PersonId, TagId, UnitId, UserId};
+use crate::directory::chart::PlacedUnit;
+use crate::directory::{EntrySource, Membership, Person, PersonStatus, Tag};
+
+/// A unit: a department of WeCom's, or one made by hand.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Unit)]
+pub(super) struct UnitShape {
+    /// Our id; it stays when the unit is renamed or moved.
+    #[schema(value_type = String)]
+    id: UnitId,
+    /// The department's id in WeCom; null for a local unit. The root is 1.
+    #[schema(required, format = Int64)]
+    wecom_id: Option<u32>,
+    name: String,
+    /// Our id of the unit above; null on the top floor.
+    #[schema(value_type = Option<String>, required)]
+    parent_id: Option<UnitId>,
+    /// The names from below the root, joined by `/`; a `/` in a name is `∕` here. The root's path is `/`.
+    path: String,
+    /// The sort number among its siblings; larger comes first.
+    #[schema(format = Int64)]
+    order: u32,
+    #[schema(value_type = SourceWord)]
+    source: EntrySource,
+    /// Userids of those who lead it.
+    #[schema(value_type = Vec<String>)]
+    leaders: Vec<UserId>,
+}
+
+/// A person, also one who left.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Person)]
+pub(super) struct PersonShape {
+    /// Our id; it stays when the userid changes.
+    #[schema(value_type = String)]
+    id: PersonId,
+    /// As WeCom writes it; compared without regard to case.
+    #[schema(value_type = String)]
+    userid: UserId,
+    name: String,
+    #[schema(value_type = StatusWord)]
+    status: PersonStatus,
+    #[schema(value_type = SourceWord)]
+    source: EntrySource,
+    /// Our id of the main unit (主部门); null if it is not visible.
+    #[schema(value_type = Option<String>, required)]
+    main_unit: Option<UnitId>,
+    memberships: Vec<MembershipShape>,
+    /// Userids of the direct leaders (直属上级).
+    #[schema(value_type = Vec<String>)]
+    direct_leaders: Vec<UserId>,
+    /// Empty if unknown, as the fields after it.
+    position: String,
+    mobile: String,
+    email: String,
+    alias: String,
+    /// Extension attributes: name and text.
+    attributes: BTreeMap<String, String>,
+}
+
+/// A person in a unit.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Membership)]
+struct MembershipShape {
+    #[schema(value_type = String)]
+    unit_id: UnitId,
+    /// The person's sort number in the unit; larger comes first.
+    #[schema(format = Int64)]
+    order: u32,
+    /// Whether the person leads it.
+    leader: bool,
+}
+
+/// A tag.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Tag)]
+pub(super) struct TagShape {
+    /// Our id.
+    #[schema(value_type = String)]
+    id: TagId,
+    /// The tag's id in WeCom.
+    #[schema(required, format = Int64)]
+    wecom_id: Option<u32>,
+    name: String,
+    /// Userids of those who have it directly.
+    #[schema(value_type = Vec<String>)]
+    users: Vec<UserId>,
+    /// Our ids of units that have it, with everybody in them and below.
+    #[schema(value_type = Vec<String>)]
+    units: Vec<UnitId>,
+}
+
+/// Whose an entry is: WeCom's, which only a synchronisation changes, or made by hand.
+#[derive(ToSchema)]
+#[schema(as = Source, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes directory::Source in the document")]
+pub(super) enum SourceWord {
+    Wecom,
+    Local,
+}
+
+/// Only who is `active` may sign in.
+#[derive(ToSchema)]
+#[schema(as = Status, rename_all = "lowercase")]
+#[expect(dead_code, reason = "it describes directory::Status in the document")]
+pub(super) enum StatusWord {
+    Active,
+    Disabled,
+    Inactive,
+    Left,
+}
+
+impl From<&PlacedUnit> for UnitShape {
+    fn from(placed: &PlacedUnit) -> Self {
+        let unit = &placed.unit;
+        Self {
+            id: unit.id.clone(),
+            wecom_id: unit.wecom_id,
+            name: unit.name.clone(),
+            parent_id: unit.parent.clone(),
+            path: placed.path.as_ref().to_owned(),
+            order: unit.order,
+            source: unit.source,
+            leaders: unit.leaders.clone(),
+        }
+    }
+}
+
+impl From<Person> for PersonShape {
+    fn from(person: Person) -> Self {
+        let detail = person.details;
+        Self {
+            id: person.id,
+            userid: person.userid,
+            name: person.name,
+            status: person.status,
+            source: person.source,
+            main_unit: person.main_unit,
+            memberships: person.memberships.into_iter().map(MembershipShape::from).collect(),
+            direct_leaders: detail.direct_leaders,
+            position: detail.position,
+            mobile: detail.mobile,
+            email: person.email,
+            alias: detail.alias,
+            attributes: detail.attributes,
+        }
+    }
+}
+
+impl From<Membership> for MembershipShape {
+    fn from(of: Membership) -> Self {
+        Self { unit_id: of.unit, order: of.order, leader: of.leader }
+    }
+}
+
+impl From<&Tag> for TagShape {
+    fn from(tag: &Tag) -> Self {
+        Self {
+            id: tag.id.clone(),
+            wecom_id: tag.wecom_id,
+            name: tag.name.clone(),
+            users: tag.users.clone(),
+            units: tag.units.clone(),
+        }
+    }
+}

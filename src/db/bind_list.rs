@@ -1,0 +1,43 @@
+//! Statements of many rows: fixed texts for 100, 10 and 1 of them, so that each is prepared once a connection.
+
+use std::fmt::Write as _;
+
+/// A statement for 100, 10 and 1 rows or values.
+#[derive(Debug)]
+pub struct ListStatement([(usize, String); 3]);
+
+impl ListStatement {
+    /// `head`, for each row `pattern` with every `*` a parameter of its own after the `shared` ones, and `tail`.
+    pub fn new(head: &str, shared: usize, pattern: &str, tail: &str) -> Self {
+        Self([100, 10, 1].map(|rows| {
+            let mut text = head.to_owned();
+            let mut parameter = shared;
+            for row in 0..rows {
+                text.push_str(if row == 0 { "" } else { ", " });
+                for character in pattern.chars() {
+                    if character == '*' {
+                        parameter += 1;
+                        // Writing to a String never fails.
+                        let _ = write!(text, "${parameter}");
+                    } else {
+                        text.push(character);
+                    }
+                }
+            }
+            text.push_str(tail);
+            (rows, text)
+        }))
+    }
+
+    /// The statements that together are about all of `rows`, each with its share of them.
+    pub fn chunks<'r, T>(&'static self, rows: &'r [T]) -> Vec<(&'static str, &'r [T])> {
+        let (mut left, mut parts) = (rows, Vec::new());
+        for (size, text) in &self.0 {
+            while let Some((part, rest)) = left.split_at_checked(*size) {
+                parts.push((text.as_str(), part));
+                left = rest;
+            }
+        }
+        parts
+    }
+}

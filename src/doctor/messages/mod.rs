@@ -1,0 +1,135 @@
+//! Messages: whether the application may send them, and a real one to somebody who is named.
+//!
+//! Without a name nobody gets anything: the call goes out with no recipient, and WeCom judges the right to it before.
+
+use std::time::Duration;
+
+use chrono::TimeZone as _;
+use serde_json::json;
+
+use super::DoctorSubject;
+use super::finding::{DoctorFinding, FindingLevel, untranslated};
+use super::secrets::UsableSecrets;
+use super::words::Row;
+use crate::base::clock::Timestamp;
+use crate::config::Config;
+use crate::wecom::errcode::{self, ErrcodeText};
+use crate::wecom::wire::SentMessage;
+use crate::wecom::{Deadline, SendRefusal, WecomClient, WecomError, WecomRefusal};
+
+/// How long a question or a message may take.
+const MESSAGE_TIMEOUT: Duration = Duration::from_secs(14);
+
+pub(super) async fn check_messages(subject: &DoctorSubject, usable: UsableSecrets) -> Vec<DoctorFinding> {
+    let wecom = &subject.config.wecom;
+    let asked = subject.message_to.as_deref();
+    let client = match &subject.client {
+        _ if !wecom.enable || !wecom.message_enable => {
+            let off = wecom.enable.then(|| DoctorFinding::new(Row::MessagesOff, &[]));
+            return off.into_iter().chain(asked.map(withheld_finding)).collect();
+        }
+        Ok(client) if usable.app => client,
+        // What is wrong with the secret or with the way to WeCom was said by its own check.
+        _ => return asked.map(withheld_finding).into_iter().collect(),
+    };
+    match asked {
+        None => vec![permission_finding(client.may_send(Deadline::after(MESSAGE_TIMEOUT)).await)],
+        Some(userid) => send_test_message(&subject.config, client, userid, subject.clock.now()).await,
+    }
+}
+
+fn withheld_finding(userid: &str) -> DoctorFinding {
+    DoctorFinding::new(Row::MessageWithheld, &[untranslated("userid", userid)])
+}
+
+fn permission_finding(answer: Result<(), WecomError>) -> DoctorFinding {
+    match answer {
+        Ok(()) => DoctorFinding::new(Row::MessagesOk, &[]),
+        Err(error) => failure_finding(&error, None),
+    }
+}
+
+async fn send_test_message(
+    config: &Config,
+    client: &WecomClient,
+    userid: &str,
+    now: Timestamp,
+) -> Vec<DoctorFinding> {
+    let message = test_message(config, userid, now);
+    let answer = client.send_message(&message, Deadline::after(MESSAGE_TIMEOUT)).await;
+    vec![delivery_finding(userid, answer)]
+}
+
+/// The call for a test message to one member. Its time makes each run's message another one for WeCom's duplicate check.
+fn test_message(config: &Config, userid: &str, now: Timestamp) -> String {
+    let time = config.time_zone.timestamp_millis_opt(now.millis()).single();
+    let time = time.map_or_else(|| now.rfc3339(), |time| time.format("%Y-%m-%d %H:%M:%S %:z").to_string());
+    let host = config.hosts.public().host();
+    let content = format!(
+        "工牌 doctor：这是一条测试消息，无需处理。\n\
+         Gongpai doctor: this is a test message; there is nothing to do.\n{host}\n{time}"
+    );
+    json!({
+        "touser": userid,
+        "msgtype": "text",
+        "agentid": config.wecom.agent_id,
+        "text": { "content": content },
+        "enable_duplicate_check": 1,
+        "duplicate_check_interval": 120,
+    })
+    .to_string()
+}
+
+/// What became of the message to `userid`.
+fn delivery_finding(userid: &str, answer: Result<SentMessage, WecomError>) -> DoctorFinding {
+    let to = untranslated("userid", userid);
+    let is_in = |list: &[String]| list.iter().any(|name| name.to_lowercase() == userid.to_lowercase());
+    match answer {
+        Ok(sent) if is_in(&sent.unlicenseduser) => DoctorFinding::new(Row::MessageUnlicensed, &[to]),
+        Ok(sent) if is_in(&sent.invaliduser) => DoctorFinding::new(Row::MessageInvalid, &[to]),
+        Ok(sent) => {
+            let msgid = sent.msgid.unwrap_or_else(|| "—".to_owned());
+            DoctorFinding::new(Row::MessageTaken, &[to, untranslated("msgid", &msgid)])
+        }
+        Err(error) => match (SendRefusal::from_error(&error), error.refusal()) {
+            (Some(SendRefusal::SplitRecipients | SendRefusal::NoRecipient), Some(_)) => {
+                DoctorFinding::new(Row::MessageInvalid, &[to])
+            }
+            _ => failure_finding(&error, Some(userid)),
+        },
+    }
+}
+
+/// A failure to ask, or to send to `userid`, in words.
+fn failure_finding(error: &WecomError, userid: Option<&str>) -> DoctorFinding {
+    let why = error.to_string();
+    match (error.refusal(), userid) {
+        (Some(refusal), _) => refusal_finding(error, refusal),
+        (None, None) => DoctorFinding::new(Row::MessagesUnseen, &[untranslated("why", &why)]),
+        (None, Some(userid)) => {
+            let row = if error.may_have_worked() { Row::MessageUnknown } else { Row::MessageNotSent };
+            DoctorFinding::new(row, &[untranslated("userid", userid), untranslated("why", &why)])
+        }
+    }
+}
+
+/// WeCom's refusal in the words of the errcode table. What passes by itself is not broken.
+fn refusal_finding(error: &WecomError, refusal: &WecomRefusal) -> DoctorFinding {
+    let (answer, code) = (refusal.to_string(), refusal.code.to_string());
+    let mut values = vec![untranslated("answer", &answer), untranslated("code", &code)];
+    let Some(ErrcodeText { zh, en, remedy_zh, remedy_en, console }) =
+        errcode::explain_message_errcode(refusal.code)
+    else {
+        return DoctorFinding::new(Row::MessagesRefusedUnknown, &values);
+    };
+    values.extend([("meaning", zh, en), ("remedy", remedy_zh, remedy_en)]);
+    let passes = matches!(
+        SendRefusal::from_error(error),
+        Some(SendRefusal::Retry | SendRefusal::ReduceParallelism | SendRefusal::AwaitQuota)
+    );
+    let level = if passes { FindingLevel::Warn } else { FindingLevel::Broken };
+    DoctorFinding::new(Row::MessagesRefused, &values).with_level(level).with_console(console)
+}
+
+#[cfg(test)]
+mod tests;

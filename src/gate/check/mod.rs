@@ -1,0 +1,301 @@
+//! One check, but for the session: from headers to an answer.
+
+use std::net::IpAddr;
+
+use arc_swap::ArcSwap;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use parking_lot::Mutex;
+use tokio::sync::mpsc;
+
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::host::{Hosts, Origin};
+use crate::base::id::{PersonId, Sid, UserId};
+use crate::config::GroupFormat;
+use crate::http::client_ip::{Peer, TrustedProxies};
+use crate::session::{SessionError, SignedInSession};
+
+use super::code_removal::{CodePaths, remove_code};
+use super::metrics::GateMetrics;
+use super::request::{CheckRefusal, OriginCache, OriginalRequest, encode_non_utf8};
+use super::respond;
+use super::rules::{AccessRequest, AccessRules, Decision, ResolvedRules, decide_access};
+
+/// Each kind of warning is logged at most once in this time.
+const WARNING_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
+/// The longest URL an audit row keeps, in characters.
+const MAX_AUDIT_URL_CHARS: usize = 512;
+
+/// A signed-in person was refused; for the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    /// When.
+    pub at: Timestamp,
+    /// The session.
+    pub sid: Sid,
+    /// Whose it is.
+    pub person: PersonId,
+    /// What the person is called.
+    pub userid: UserId,
+    /// What was asked for, without its query.
+    pub url: String,
+    /// How.
+    pub method: String,
+    /// The rule that decided: its place (the first is 1) and its text.
+    pub rule: Option<(usize, String)>,
+    /// Why.
+    pub reason: String,
+    /// The client's address.
+    pub client: Option<IpAddr>,
+}
+
+/// What a gate is made of.
+#[derive(Debug)]
+pub struct GateParts {
+    /// The hosts of this installation.
+    pub hosts: Hosts,
+    /// The compiled rules.
+    pub rules: AccessRules,
+    /// Whose headers are believed.
+    pub trusted: TrustedProxies,
+    /// `gate.assertion`.
+    pub assertion: bool,
+    /// For the times in denials and the pace of warnings.
+    pub clock: Clock,
+    /// What is counted.
+    pub metrics: GateMetrics,
+    /// Where denials go; never waited for.
+    pub denials: mpsc::Sender<Denial>,
+    /// `gate.groups`.
+    pub groups: GroupFormat,
+    /// `gate.code_paths`.
+    pub code_paths: CodePaths,
+    /// Where first matches of userids go; never waited for. One that is dropped is made again at the next check.
+    pub first_matches: mpsc::Sender<FirstMatch>,
+}
+
+/// A `user:` element matched somebody, and nobody before.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FirstMatch {
+    /// The userid.
+    pub userid: UserId,
+    /// Whom it means from now on.
+    pub person: PersonId,
+}
+
+/// Everything of the gate but the sessions.
+#[derive(Debug)]
+pub(super) struct Checker {
+    origins: OriginCache,
+    rules: ArcSwap<AccessRules>,
+    trusted: TrustedProxies,
+    assertion: bool,
+    clock: Clock,
+    metrics: GateMetrics,
+    denials: mpsc::Sender<Denial>,
+    groups: GroupFormat,
+    code_paths: CodePaths,
+    first_matches: mpsc::Sender<FirstMatch>,
+    untrusted_warnings: WarningThrottle,
+    unknown_host_warnings: WarningThrottle,
+}
+
+impl Checker {
+    pub(super) fn new(parts: GateParts) -> Self {
+        Self {
+            origins: OriginCache::new(parts.hosts),
+            rules: ArcSwap::from_pointee(parts.rules),
+            trusted: parts.trusted,
+            assertion: parts.assertion,
+            clock: parts.clock,
+            metrics: parts.metrics,
+            denials: parts.denials,
+            groups: parts.groups,
+            code_paths: parts.code_paths,
+            first_matches: parts.first_matches,
+            untrusted_warnings: WarningThrottle::default(),
+            unknown_host_warnings: WarningThrottle::default(),
+        }
+    }
+
+    pub(super) const fn rules(&self) -> &ArcSwap<AccessRules> {
+        &self.rules
+    }
+
+    pub(super) const fn hosts(&self) -> &Hosts {
+        self.origins.hosts()
+    }
+
+    /// The original request of an nginx `auth_request`, or the answer that refuses it. A request without
+    /// a known peer is nobody's.
+    pub(super) fn nginx_request<'h>(
+        &self,
+        peer: Option<Peer>,
+        headers: &'h HeaderMap,
+    ) -> Result<OriginalRequest<'h>, CheckRefusal> {
+        if !peer.is_some_and(|peer| self.trusted.trusts(peer)) {
+            return Err(CheckRefusal::UntrustedProxy);
+        }
+        self.origins.nginx_request(headers)
+    }
+
+    /// The 403 for a request that is not decided about, counted and (now and then) logged.
+    pub(super) fn refuse(&self, refusal: CheckRefusal, peer: Option<Peer>, headers: &HeaderMap) -> Response {
+        match refusal {
+            CheckRefusal::UntrustedProxy => {
+                self.metrics.untrusted_proxy.inc();
+                if let Some(unlogged) = self.untrusted_warnings.due(self.clock.now()) {
+                    let peer = match peer {
+                        Some(Peer::Ip(ip)) => ip.to_string(),
+                        Some(Peer::Unix) | None => "an unknown peer".to_owned(),
+                    };
+                    tracing::warn!(
+                        peer = %peer,
+                        unlogged,
+                        "Refused an access check from {peer}: add it to server.trusted_proxies if it is your proxy"
+                    );
+                }
+            }
+            CheckRefusal::UnknownHost => {
+                self.metrics.unknown_host.inc();
+                if let Some(unlogged) = self.unknown_host_warnings.due(self.clock.now()) {
+                    let host = requested_host(headers);
+                    tracing::warn!(
+                        host = ?host,
+                        unlogged,
+                        "Refused an access check for {host:?}: neither public_url's host, nor in login.redirect_hosts, \
+                         nor below session.cookie_domain"
+                    );
+                }
+            }
+            CheckRefusal::Malformed => {
+                self.metrics.malformed.inc();
+            }
+        }
+        respond::build_problem(StatusCode::FORBIDDEN, refusal.code())
+    }
+
+    /// The answer, once it is known who is there. `assertion` is asked only where it is sent.
+    pub(super) fn answer(
+        &self,
+        peer: Option<Peer>,
+        headers: &HeaderMap,
+        original: &OriginalRequest<'_>,
+        session: Result<&SignedInSession, SessionError>,
+        in_force: &ResolvedRules,
+        assertion: impl FnOnce(&SignedInSession, &Origin) -> Option<String>,
+    ) -> Response {
+        let hosts = self.origins.hosts();
+        // Before anything is decided, because no decision may pass a code on.
+        if let Some(clean) = remove_code(&original.origin, hosts.public(), &original.target, &self.code_paths)
+        {
+            self.metrics.sign_in.inc();
+            let clean = OriginalRequest { target: clean.into(), ..original.clone() };
+            return respond::require_sign_in("gate.unauthenticated", &clean, headers, hosts);
+        }
+        let session = match session {
+            Ok(session) => Some(session),
+            // Neither memory nor database can say whether there still is a session: nothing passes, DESIGN §4.
+            Err(SessionError::Unavailable) => {
+                self.metrics.unavailable.inc();
+                return respond::require_sign_in("store.unavailable", original, headers, hosts);
+            }
+            Err(
+                SessionError::Absent | SessionError::Duplicate | SessionError::Invalid | SessionError::Ended,
+            ) => None,
+        };
+        let request = AccessRequest {
+            origin: &original.origin,
+            target: &original.target,
+            method: Some(original.method),
+        };
+        let person = session.map(|s| &*s.person);
+        match decide_access(in_force, &request, person) {
+            Decision::Allow { grant: by, is_first_match: first, .. } => {
+                if by.is_none() { &self.metrics.public } else { &self.metrics.allowed }.inc();
+                if let (true, Some(person)) = (first, person) {
+                    let first = FirstMatch { userid: person.userid.clone(), person: person.id.clone() };
+                    // Full or closed: the next check says it again.
+                    drop(self.first_matches.try_send(first));
+                }
+                let signed = self
+                    .assertion
+                    .then(|| session.and_then(|s| assertion(s, &original.origin)).unwrap_or_default());
+                let Some(person) = person else { return respond::allow_request(None, signed.as_deref()) };
+                let chart = in_force.chart();
+                let identity = || {
+                    respond::build_identity(
+                        person,
+                        &respond::encode_person_groups(person, chart, self.groups),
+                    )
+                };
+                person.identity.get_or_make(chart, self.groups, identity, |identity| {
+                    respond::allow_request(Some(identity), signed.as_deref())
+                })
+            }
+            Decision::SignIn { .. } => {
+                self.metrics.sign_in.inc();
+                respond::require_sign_in("gate.unauthenticated", original, headers, hosts)
+            }
+            Decision::Deny { rule, reason } => {
+                self.metrics.denied.inc();
+                if let Some(session) = session {
+                    let denial = Denial {
+                        at: self.clock.now(),
+                        sid: session.sid.clone(),
+                        person: session.person.id.clone(),
+                        userid: session.person.userid.clone(),
+                        url: build_audit_url(original),
+                        method: original.method.to_owned(),
+                        rule: rule.map(|r| (r.number(), r.to_string())),
+                        reason: reason.to_string(),
+                        client: peer.and_then(|peer| self.trusted.client(peer, headers)),
+                    };
+                    if self.denials.try_send(denial).is_err() {
+                        self.metrics.audit_dropped.inc();
+                    }
+                }
+                respond::deny_request(session.is_some(), original, headers, hosts)
+            }
+        }
+    }
+}
+
+/// For the log: the authority of the URL that was asked for.
+fn requested_host(headers: &HeaderMap) -> String {
+    let url = headers.get("x-original-url").map(|v| encode_non_utf8(v.as_bytes())).unwrap_or_default();
+    url.split('/').nth(2).unwrap_or_default().to_owned()
+}
+
+/// The URL without its query, which may hold what no audit row should.
+fn build_audit_url(original: &OriginalRequest<'_>) -> String {
+    let path = original.target.split('?').next().unwrap_or_default();
+    format!("{}{path}", original.origin).chars().take(MAX_AUDIT_URL_CHARS).collect()
+}
+
+/// Lets something happen once in [`WARN_EVERY`], and counts what it held back.
+#[derive(Debug, Default)]
+struct WarningThrottle {
+    last: Mutex<Option<(Timestamp, u64)>>,
+}
+
+impl WarningThrottle {
+    /// `Some` if it is time again: how many were held back since the last time.
+    fn due(&self, now: Timestamp) -> Option<u64> {
+        let mut last = self.last.lock();
+        match &mut *last {
+            Some((at, held)) if now.since(*at) < WARNING_INTERVAL => {
+                *held += 1;
+                None
+            }
+            other => {
+                let held = other.map_or(0, |(_, held)| held);
+                *other = Some((now, 0));
+                Some(held)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,64 @@
+//! `/_gongpai/denied`: the page for a navigation that the gate refused. It decides again, by the same function, and
+//! says why.
+
+use axum::Router;
+use axum::extract::{FromRef, State};
+use axum::http::StatusCode;
+use axum::http::header::{CACHE_CONTROL, LOCATION};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+
+use super::GateState;
+use super::explain::{AccessOutcome, explain_decision};
+use crate::base::url::{ReturnTo, percent_encode};
+use crate::http::browser_request::{BrowserRequest, Site};
+use crate::http::failure::Failure;
+use crate::http::words::Code;
+
+#[derive(Debug, Clone)]
+struct DeniedPageState {
+    gate: GateState,
+    site: Site,
+}
+
+impl FromRef<DeniedPageState> for Site {
+    fn from_ref(state: &DeniedPageState) -> Self {
+        state.site.clone()
+    }
+}
+
+/// The page's path, on every host.
+pub fn routes(gate: GateState, site: Site) -> Router {
+    Router::new().route("/_gongpai/denied", get(show_denied_page)).with_state(DeniedPageState { gate, site })
+}
+
+/// 403 for whoever is signed in, and the way to sign in for whoever is not: where the decision has changed meanwhile the button leads back, and nothing goes in circles.
+async fn show_denied_page(State(state): State<DeniedPageState>, visit: BrowserRequest) -> Response {
+    let wanted = visit.query.single("rd").ok().flatten().unwrap_or("/");
+    let page = match ReturnTo::parse(wanted, &visit.origin, &state.site.hosts) {
+        Ok(page) => page,
+        Err(why) => {
+            return state.site.pages.answer(&visit.view, &Failure::from_bad_target(why), &visit.headers);
+        }
+    };
+    let session = state.gate.sessions.check(&visit.headers, &visit.origin).await.ok();
+    let Some(session) = session else {
+        // Who nobody is gets no reasons: rules name people.
+        let login = format!("{}?rd={}", visit.path("login"), percent_encode(page.as_str()));
+        return (StatusCode::FOUND, [(CACHE_CONTROL, "no-store"), (LOCATION, login.as_str())])
+            .into_response();
+    };
+    let who = Some(&*session.person);
+    let why =
+        explain_decision(&state.gate.resolved_rules(), &state.site.hosts, page.as_str(), Some("GET"), who);
+    let mut failure = Failure::new(Code::Denied);
+    // The number is enough for the administrator; whom a rule allows is nobody's business here.
+    let rule = why.rule.map(|(number, _)| format!("rule {number}; ")).unwrap_or_default();
+    failure.detail = Some(match why.outcome {
+        AccessOutcome::Allowed | AccessOutcome::Public => format!("{rule}allowed by now"),
+        AccessOutcome::SignIn | AccessOutcome::Denied => format!("{rule}{}", why.reason),
+    });
+    failure.retry = Some(page.as_str().to_owned());
+    failure.switch_account = Some(format!("{}?rd={}", visit.path("logout"), percent_encode(page.as_str())));
+    state.site.pages.answer(&visit.view, &failure, &visit.headers)
+}

@@ -1,0 +1,275 @@
+//! Readings: everything that some application may take one path for.
+//!
+//! A gateway that matches one spelling while the application serves another is the oldest hole of this trade
+//! (`LemonLDAP` CVE-2020-24660, oauth2-proxy GHSA-7rh7-c77v-6434). Refusing what is ambiguous would refuse
+//! `/api/v4/projects/group%2Fproject`, too, so each reading is decided on its own and all must agree.
+//!
+//! Programs do these things one after another and in any order, so the readings are everything that the ways of
+//! [`super::path`] lead to, again and again, until nothing new comes. Some do them before they decode: then `..;` is
+//! no `..%3b`, and `%2F` no `%252F`. So the ways are tried on the path as it was sent, too; what comes of that is only
+//! decoded and never decided about. Letter case is left to the rules: each says for itself whether it regards it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use super::path;
+
+/// A path with more readings is denied where rules tell paths apart; no person's browser sends one.
+const MAX_READINGS: usize = 64;
+/// The longest all readings of one path may be together, in bytes: what one check costs is bounded by it.
+const MAX_READINGS_BYTES: usize = 64 * 1024;
+
+/// One way to understand a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathReading<'p> {
+    path: Cow<'p, [u8]>,
+    changes: PathChanges,
+}
+
+impl PathReading<'_> {
+    /// Decoded, beginning with `/`, without a trailing one; it may have empty segments and dot segments, which then
+    /// are names like any other.
+    pub fn path(&self) -> &[u8] {
+        &self.path
+    }
+
+    /// What was done to the path as it was sent, for people: `decoded once more, without ;parameters`.
+    pub const fn changes(&self) -> impl fmt::Display + use<> {
+        self.changes
+    }
+}
+
+/// All readings of one path; the first is the canonical one: without empty segments, dot segments resolved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathReadings<'p> {
+    canonical: PathReading<'p>,
+    others: Vec<PathReading<'p>>,
+}
+
+/// Why the readings of a path are not decided one by one; it is denied where rules tell paths apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum UnreadablePath {
+    /// Escapes within escapes, or many oddities at once.
+    #[error("the path can be read in too many ways")]
+    TooManyReadings,
+    /// A hop that writes the decoded path anew would send a second request, to anything.
+    #[error("the path has an encoded line break, which some programs send on as a second request")]
+    LineBreak,
+}
+
+impl<'p> PathReadings<'p> {
+    /// Reads a path as it was sent, without its query, in every way.
+    ///
+    /// # Errors
+    /// [`UnreadablePath`].
+    pub fn from_path(sent: &'p str) -> Result<Self, UnreadablePath> {
+        if path::is_plain(sent) {
+            let path = Cow::Borrowed(path::without_trailing_slash(sent));
+            return Ok(Self {
+                canonical: PathReading { path, changes: PathChanges::NONE },
+                others: Vec::new(),
+            });
+        }
+        let mut encoded = ReadingSet::default();
+        encoded.add(sent.as_bytes().to_vec(), PathChanges::NONE)?;
+        encoded.close_over(&PathChange::BEFORE_DECODING)?;
+        let decoded = path::decode_once(sent.as_bytes());
+        let mut found = ReadingSet::default();
+        let canonical = {
+            let (whole, mut changes) = match path::without_empty_segments(&decoded) {
+                Some(path) => (path, PathChanges::NONE.with(PathChange::EmptySegments)),
+                None => (decoded.clone(), PathChanges::NONE),
+            };
+            let resolved = path::resolve_dots(&whole).inspect(|_| changes = changes.with(PathChange::Dots));
+            (resolved.unwrap_or(whole), changes)
+        };
+        found.add(canonical.0, canonical.1)?;
+        found.add(decoded, PathChanges::NONE)?;
+        for (path, changes) in &encoded.0 {
+            found.add(path::decode_once(path), *changes)?;
+            if let Some(whole) = path::decode_again(path) {
+                found.add(whole, changes.with(PathChange::Slashes))?;
+            }
+        }
+        found.close_over(&PathChange::ALL)?;
+        let mut all =
+            found.0.into_iter().map(|(path, changes)| PathReading { path: Cow::Owned(path), changes });
+        let canonical = all.next().ok_or(UnreadablePath::TooManyReadings)?;
+        Ok(Self { canonical, others: all.collect() })
+    }
+
+    /// Every reading, the canonical one first.
+    pub fn iter(&self) -> impl Iterator<Item = &PathReading<'p>> {
+        std::iter::once(&self.canonical).chain(&self.others)
+    }
+
+    /// The canonical one.
+    pub const fn canonical(&self) -> &PathReading<'p> {
+        &self.canonical
+    }
+}
+
+/// The readings so far, each once, in the order they were found.
+#[derive(Default)]
+struct ReadingSet(Vec<(Vec<u8>, PathChanges)>);
+
+impl ReadingSet {
+    /// Adds whatever `ways` lead to from what is there, until nothing new comes.
+    fn close_over(&mut self, ways: &[PathChange]) -> Result<(), UnreadablePath> {
+        let mut at = 0;
+        while let Some((path, changes)) = self.0.get(at).cloned() {
+            for change in ways {
+                if let Some(next) = change.apply(&path) {
+                    self.add(next, changes.with(*change))?;
+                }
+            }
+            at += 1;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, mut path: Vec<u8>, changes: PathChanges) -> Result<(), UnreadablePath> {
+        // All of them: what is left would lose the next one as another reading.
+        while path.len() > 1 && path.ends_with(b"/") {
+            path.pop();
+        }
+        if self.0.iter().any(|(known, _)| *known == path) {
+            return Ok(());
+        }
+        if path.iter().any(|b| matches!(b, b'\r' | b'\n')) {
+            return Err(UnreadablePath::LineBreak);
+        }
+        let bytes: usize = self.0.iter().map(|(known, _)| known.len()).sum();
+        if self.0.len() == MAX_READINGS || bytes + path.len() > MAX_READINGS_BYTES {
+            return Err(UnreadablePath::TooManyReadings);
+        }
+        self.0.push((path, changes));
+        Ok(())
+    }
+}
+
+/// One way in which a program understands a path as another one.
+#[derive(Debug, Clone, Copy)]
+enum PathChange {
+    Slashes,
+    Again,
+    AgainButSlashes,
+    Backslashes,
+    Question,
+    Hash,
+    Nul,
+    Blank,
+    Tabs,
+    Trimmed,
+    Compatibility,
+    TrailingDots,
+    Parameters,
+    SessionSegments,
+    EmptySegments,
+    Authority,
+    Disguised,
+    Dots,
+}
+
+impl PathChange {
+    /// What programs do to a path that is still encoded.
+    const BEFORE_DECODING: [Self; 5] =
+        [Self::Backslashes, Self::Parameters, Self::EmptySegments, Self::Authority, Self::Dots];
+
+    const ALL: [Self; 18] = [
+        Self::Slashes,
+        Self::Again,
+        Self::AgainButSlashes,
+        Self::Backslashes,
+        Self::Question,
+        Self::Hash,
+        Self::Nul,
+        Self::Blank,
+        Self::Tabs,
+        Self::Trimmed,
+        Self::Compatibility,
+        Self::TrailingDots,
+        Self::Parameters,
+        Self::SessionSegments,
+        Self::EmptySegments,
+        Self::Authority,
+        Self::Disguised,
+        Self::Dots,
+    ];
+
+    /// The path understood that way; `None` where that makes no difference.
+    fn apply(self, path: &[u8]) -> Option<Vec<u8>> {
+        match self {
+            Self::Slashes => path::decode_slashes(path),
+            Self::Again => path::decode_again(path),
+            Self::AgainButSlashes => path::decode_again_but_slashes(path),
+            Self::Backslashes => path::backslashes_as_slashes(path),
+            Self::Question => path::cut_at(path, |b| b == b'?'),
+            Self::Hash => path::cut_at(path, |b| b == b'#'),
+            Self::Nul => path::cut_at(path, |b| b == 0),
+            Self::Blank => path::cut_at(path, path::is_blank),
+            Self::Tabs => path::without_tabs(path),
+            Self::Trimmed => path::with_trimmed_segments(path),
+            Self::Compatibility => path::in_compatibility_form(path),
+            Self::TrailingDots => path::without_trailing_dots(path),
+            Self::Parameters => path::without_parameters(path),
+            Self::SessionSegments => path::without_session_segments(path),
+            Self::EmptySegments => path::without_empty_segments(path),
+            Self::Authority => path::without_authority(path),
+            Self::Disguised => path::uncover_dots(path),
+            Self::Dots => path::resolve_dots(path),
+        }
+    }
+
+    const fn description(self) -> &'static str {
+        match self {
+            Self::Slashes => "%2F as a slash",
+            Self::Again => "decoded once more",
+            Self::AgainButSlashes => "decoded once more but for slashes",
+            Self::Backslashes => "backslashes as slashes",
+            Self::Question => "cut at a decoded ?",
+            Self::Hash => "cut at a decoded #",
+            Self::Nul => "cut at a decoded NUL",
+            Self::Blank => "cut at a decoded blank",
+            Self::Tabs => "without tabs",
+            Self::Trimmed => "segments trimmed",
+            Self::Compatibility => "in Unicode's compatibility form",
+            Self::TrailingDots => "without dots at the ends of segments",
+            Self::Parameters => "without ;parameters",
+            Self::SessionSegments => "without (S(…)) segments",
+            Self::EmptySegments => "without empty segments",
+            Self::Authority => "without the first segment after //",
+            Self::Disguised => "disguised dot segments as such",
+            Self::Dots => "dot segments resolved",
+        }
+    }
+}
+
+/// A set of [`Change`]s.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct PathChanges(u32);
+
+impl PathChanges {
+    const NONE: Self = Self(0);
+
+    const fn with(self, change: PathChange) -> Self {
+        Self(self.0 | 1 << change as u16)
+    }
+}
+
+impl fmt::Display for PathChanges {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut first = true;
+        for change in PathChange::ALL {
+            if self.0 & 1 << change as u16 != 0 {
+                f.write_str(if first { "" } else { ", " })?;
+                f.write_str(change.description())?;
+                first = false;
+            }
+        }
+        if first { f.write_str("as sent") } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,169 @@
+//! One request of a browser: which of our hosts it sees, where it comes from, what it is.
+
+use std::net::IpAddr;
+
+use axum::extract::{FromRef, FromRequestParts, OriginalUri};
+use axum::http::header::{HOST, USER_AGENT};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::response::Response;
+
+use chrono_tz::Tz;
+
+use super::browser::BrowserKind;
+use super::client_ip::{Peer, TrustedProxies};
+use super::failure::Failure;
+use super::middleware::RequestId;
+use super::page::{PageContext, PageRenderer};
+use crate::base::clock::Clock;
+use crate::base::host::{Hosts, Origin, Scheme};
+use crate::base::url::BadTarget;
+
+/// What is known of this installation where a request comes in. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Its hosts.
+    pub hosts: std::sync::Arc<Hosts>,
+    /// Whose forwarding headers are believed.
+    pub trusted: TrustedProxies,
+    /// What time it is.
+    pub clock: Clock,
+    /// For what people read.
+    pub time_zone: Tz,
+    /// What people see.
+    pub pages: PageRenderer,
+}
+
+/// What Sec-Fetch-Dest says of a document that another one shows inside itself (Fetch Metadata §2.1).
+const FRAME_DESTINATIONS: [&[u8]; 5] = [b"iframe", b"frame", b"embed", b"object", b"fencedframe"];
+
+/// One request.
+#[derive(Debug, Clone)]
+pub struct BrowserRequest {
+    /// The host as the browser sees it.
+    pub origin: Origin,
+    /// Whether that is public_url's own.
+    pub on_public: bool,
+    /// The client's address, behind trusted proxies.
+    pub address: Option<IpAddr>,
+    /// What kind of browser it is.
+    pub browser: BrowserKind,
+    /// The headers.
+    pub headers: HeaderMap,
+    /// For pages.
+    pub view: PageContext,
+    /// The path and query as they came.
+    pub uri: Uri,
+    /// The query's parameters.
+    pub query: QueryParameters,
+}
+
+/// A parameter is there twice: nobody can say which one is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a parameter is there twice")]
+pub struct DuplicateParameter;
+
+/// The parameters of a query; one that is there twice counts as a contradiction, not as its first value.
+#[derive(Debug, Clone, Default)]
+pub struct QueryParameters(Vec<(String, String)>);
+
+impl QueryParameters {
+    /// Reads a raw query (WHATWG application/x-www-form-urlencoded).
+    pub fn parse(raw: &str) -> Self {
+        Self(url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
+    }
+
+    /// The value of `name`; `None` if it is missing or empty.
+    ///
+    /// # Errors
+    /// [`Double`].
+    pub fn single(&self, name: &str) -> Result<Option<&str>, DuplicateParameter> {
+        let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
+        match (values.next(), values.next()) {
+            (Some(_), Some(_)) => Err(DuplicateParameter),
+            (value, _) => Ok(value.filter(|v| !v.is_empty())),
+        }
+    }
+
+    /// Whether `name=1`.
+    pub fn flag(&self, name: &str) -> bool {
+        self.0.iter().any(|(n, v)| n == name && v == "1")
+    }
+}
+
+impl BrowserRequest {
+    /// Whether the browser sees https.
+    pub fn is_secure(&self) -> bool {
+        self.origin.scheme() == Scheme::Https
+    }
+
+    /// What the browser says it is.
+    pub fn user_agent(&self) -> String {
+        self.headers
+            .get(USER_AGENT)
+            .map(|ua| String::from_utf8_lossy(ua.as_bytes()).into_owned())
+            .unwrap_or_default()
+    }
+
+    /// Whether the request comes from a frame, as far as the browser says.
+    pub fn in_frame(&self) -> bool {
+        let framed = |d: &HeaderValue| FRAME_DESTINATIONS.contains(&d.as_bytes());
+        self.headers.get("sec-fetch-dest").is_some_and(framed)
+    }
+
+    /// A path of ours on the requesting host: `/sso/…` on public_url's, `/_gongpai/…`, which application hosts
+    /// proxy to us, elsewhere.
+    pub fn path(&self, name: &str) -> String {
+        let prefix = if self.on_public { "/sso" } else { "/_gongpai" };
+        format!("{prefix}/{name}")
+    }
+}
+
+impl<S> FromRequestParts<S> for BrowserRequest
+where
+    S: Sync,
+    Site: FromRef<S>,
+{
+    type Rejection = Response;
+
+    /// Refuses a request to a host that is none of ours.
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let site = Site::from_ref(state);
+        let Ok(request_id) = RequestId::from_request_parts(parts, state).await;
+        let peer = parts.extensions.get::<Peer>().copied();
+        let trusted = peer.is_some_and(|p| site.trusted.trusts(p));
+        let address = peer.and_then(|p| site.trusted.client(p, &parts.headers));
+        let view = PageContext::from_headers(&parts.headers, &request_id, site.clock.now(), site.time_zone);
+        let query = QueryParameters::parse(parts.uri.query().unwrap_or_default());
+        let Some(origin) = resolve_origin(parts, &site, trusted) else {
+            let mut failure = Failure::from_bad_target(BadTarget::OtherHost);
+            let host = parts.headers.get(HOST).map(|h| String::from_utf8_lossy(h.as_bytes()).into_owned());
+            failure.detail = Some(format!("Host: {}", host.unwrap_or_default()));
+            return Err(site.pages.answer(&view, &failure, &parts.headers));
+        };
+        let agent = parts.headers.get(USER_AGENT).map(|ua| String::from_utf8_lossy(ua.as_bytes()));
+        let browser = BrowserKind::from_user_agent(agent.as_deref().unwrap_or_default());
+        let on_public = site.hosts.is_public(&origin);
+        // A nested router sees the rest of the path only; the browser asked for all of it.
+        let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0).clone();
+        let headers = parts.headers.clone();
+        Ok(Self { origin, on_public, address, browser, headers, view, uri, query })
+    }
+}
+
+/// The host of exactly one Host header, which an absolute request target may not contradict (RFC 9112 §3.2.2),
+/// if it is one of ours.
+fn resolve_origin(parts: &Parts, site: &Site, trusted: bool) -> Option<Origin> {
+    let mut hosts = parts.headers.get_all(HOST).iter();
+    let (host, None) = (hosts.next()?.to_str().ok()?, hosts.next()) else { return None };
+    if parts.uri.authority().is_some_and(|a| !a.as_str().eq_ignore_ascii_case(host)) {
+        return None;
+    }
+    let mut protos = parts.headers.get_all("x-forwarded-proto").iter();
+    let forwarded = match (protos.next(), protos.next()) {
+        (Some(proto), None) if trusted => Some(Scheme::parse_forwarded(proto.to_str().ok()?)?),
+        (Some(_), Some(_)) if trusted => return None,
+        _ => None,
+    };
+    site.hosts.request_origin(host, forwarded).filter(|o| site.hosts.permits(o))
+}

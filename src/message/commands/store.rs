@@ -1,0 +1,291 @@
+//! SQL of steering. Whoever writes holds the lane.
+
+use sqlx::{AnyConnection, Row as _};
+
+use crate::base::clock::Timestamp;
+use crate::base::id::{CallId, CorpId, MessageId};
+use crate::message::store as shared;
+
+/// A message, as far as steering looks at it.
+#[derive(Debug)]
+pub(super) struct MessageLifecycle {
+    pub(super) recall_at: Option<Timestamp>,
+    pub(super) is_expanded: bool,
+    pub(super) is_finished: bool,
+}
+
+/// One message.
+pub(super) async fn find_message(
+    tx: &mut AnyConnection,
+    corp: &CorpId,
+    id: &MessageId,
+) -> sqlx::Result<Option<MessageLifecycle>> {
+    sqlx::query("SELECT recall_at, expanded_at, finished_at FROM messages WHERE corp_id = $1 AND id = $2")
+        .bind(corp.as_str())
+        .bind(id.as_str())
+        .fetch_optional(tx)
+        .await?
+        .map(|row| {
+            let instant = |column: usize| row.try_get::<Option<i64>, _>(column);
+            Ok(MessageLifecycle {
+                recall_at: instant(0)?.map(Timestamp::from_millis),
+                is_expanded: instant(1)?.is_some(),
+                is_finished: instant(2)?.is_some(),
+            })
+        })
+        .transpose()
+}
+
+/// Notes that it is to be taken back.
+pub(super) async fn mark_recall_requested(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE messages SET recall_at = $2, updated_at = $2 WHERE id = $1")
+        .bind(id.as_str())
+        .bind(now.millis())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// A call that carried a message, or may have, or is about to.
+#[derive(Debug)]
+pub(super) struct CarryingCall {
+    pub(super) id: CallId,
+    /// When WeCom took it, if it did and told its id.
+    pub(super) sent_at: Option<Timestamp>,
+}
+
+/// The calls that carried a message or may have, or that are being made.
+pub(super) async fn find_carrying_calls(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+) -> sqlx::Result<Vec<CarryingCall>> {
+    sqlx::query(
+        "SELECT DISTINCT c.id, CASE WHEN c.status = 'sent' AND c.msgid IS NOT NULL THEN c.finished_at END \
+         FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
+         WHERE r.message_id = $1 AND r.status IN ('calling', 'sent') \
+           AND (c.status = 'calling' OR (c.status = 'due' AND c.uncertain_at IS NOT NULL) \
+             OR (c.status = 'sent' AND c.msgid IS NOT NULL))",
+    )
+    .bind(id.as_str())
+    .fetch_all(tx)
+    .await?
+    .iter()
+    .map(|row| {
+        Ok(CarryingCall {
+            id: CallId::new(row.try_get::<String, _>(0)?),
+            sent_at: row.try_get::<Option<i64>, _>(1)?.map(Timestamp::from_millis),
+        })
+    })
+    .collect()
+}
+
+/// A message that is to stay and went out in one call with this one, or may have.
+pub(super) async fn find_unrecalled_companion(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+) -> sqlx::Result<Option<MessageId>> {
+    sqlx::query(
+        "SELECT m.id FROM message_recipients o JOIN messages m ON m.id = o.message_id \
+         WHERE m.recall_at IS NULL AND o.status IN ('calling', 'sent') AND o.call_id IN (\
+             SELECT r.call_id FROM message_recipients r JOIN message_calls c ON c.id = r.call_id \
+               WHERE r.message_id = $1 AND r.status IN ('calling', 'sent') \
+                 AND NOT (c.status = 'due' AND c.uncertain_at IS NULL)) LIMIT 1",
+    )
+    .bind(id.as_str())
+    .fetch_optional(tx)
+    .await?
+    .map(|row| row.try_get::<String, _>(0).map(MessageId::new))
+    .transpose()
+}
+
+/// Lets a call be taken back.
+pub(super) async fn recall_call(tx: &mut AnyConnection, id: &CallId, now: Timestamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_calls SET recall = 'due', next_at = $2, attempts = 0, lease_until = 0, holder = '' \
+         WHERE id = $1 AND status = 'sent' AND recall IN ('', 'failed')",
+    )
+    .bind(id.as_str())
+    .bind(now.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Whether it ended as recalled just now, because it never had a recipient.
+pub(super) async fn is_recalled(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<bool> {
+    let row = sqlx::query("SELECT 1 FROM messages WHERE id = $1 AND status = 'recalled'")
+        .bind(id.as_str())
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.is_some())
+}
+
+/// How many recipients of a message surely have not got it and are still to: those who wait, and those of calls that
+/// nobody has tried.
+pub(super) async fn count_unsent_recipients(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<i64> {
+    sqlx::query(
+        "SELECT COUNT(*) FROM message_recipients r LEFT JOIN message_calls c ON c.id = r.call_id \
+         WHERE r.message_id = $1 AND (r.status = 'pending' \
+           OR (r.status = 'calling' AND c.status = 'due' AND c.uncertain_at IS NULL))",
+    )
+    .bind(id.as_str())
+    .fetch_one(tx)
+    .await?
+    .try_get(0)
+}
+
+/// Keeps the calls of a message that nobody has tried from being made before they are dissolved.
+pub(super) async fn park_untried_calls(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    until: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_calls SET next_at = $2 WHERE status = 'due' AND uncertain_at IS NULL AND id IN (\
+           SELECT r.call_id FROM message_recipients r WHERE r.message_id = $1 AND r.status = 'calling')",
+    )
+    .bind(id.as_str())
+    .bind(until.millis())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// How many recipients of a message were not reached, or nobody knows.
+pub(super) async fn count_not_reached(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<i64> {
+    sqlx::query(
+        "SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND status IN ('failed', 'unknown')",
+    )
+    .bind(id.as_str())
+    .fetch_one(tx)
+    .await?
+    .try_get(0)
+}
+
+/// How many recipients of a message wait for a later try of their call; and if everything `is_held`, also those who have
+/// no call yet, or one that nobody makes.
+pub(super) async fn count_held_back(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    is_held: bool,
+    now: Timestamp,
+) -> sqlx::Result<i64> {
+    sqlx::query(
+        "SELECT COUNT(*) FROM message_recipients r LEFT JOIN message_calls c ON c.id = r.call_id \
+         WHERE r.message_id = $1 AND ((r.status = 'pending' AND $3 = 1) \
+           OR (r.status = 'calling' AND c.status = 'due' AND (c.next_at > $2 OR $3 = 1)))",
+    )
+    .bind(id.as_str())
+    .bind(now.millis())
+    .bind(i64::from(is_held))
+    .fetch_one(tx)
+    .await?
+    .try_get(0)
+}
+
+/// The calls and recalls that wait for a later try. $1: the corporation, $2: now. Not the calls that are to be dissolved
+/// because their message is recalled ([`park`]).
+const RETRY_NOW_STATEMENTS: [&str; 2] = [
+    "UPDATE message_calls SET next_at = $2 \
+     WHERE corp_id = $1 AND status IN ('due', 'calling') AND status = 'due' AND next_at > $2 \
+       AND NOT EXISTS (SELECT 1 FROM message_recipients r JOIN messages m ON m.id = r.message_id \
+            WHERE r.call_id = message_calls.id AND r.status = 'calling' AND m.recall_at IS NOT NULL)",
+    "UPDATE message_calls SET next_at = $2 \
+     WHERE corp_id = $1 AND recall IN ('due', 'calling') AND recall = 'due' AND next_at > $2",
+];
+
+/// Lets all calls and recalls that wait for a later try be made now.
+pub(super) async fn retry_all_now(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<()> {
+    for statement in RETRY_NOW_STATEMENTS {
+        sqlx::query(statement).bind(corp.as_str()).bind(now.millis()).execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+/// Lets the calls of a message go before all others that wait.
+pub(super) async fn prioritize_calls(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<()> {
+    sqlx::query(
+        "UPDATE message_calls SET next_at = 0 WHERE status = 'due' AND id IN (\
+           SELECT r.call_id FROM message_recipients r WHERE r.message_id = $1 AND r.status = 'calling')",
+    )
+    .bind(id.as_str())
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// Lets recipients after the member `after` that were not reached wait again, as many as one transaction changes; answers
+/// the last of them. What WeCom may have counted stays counted.
+pub(super) async fn retry_recipients(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    after: &str,
+    now: Timestamp,
+) -> sqlx::Result<Option<String>> {
+    let last: Option<String> = sqlx::query(
+        "SELECT MAX(t.member) FROM (SELECT member FROM message_recipients \
+           WHERE message_id = $1 AND member > $2 AND status IN ('failed', 'unknown') \
+           ORDER BY member LIMIT $3) t",
+    )
+    .bind(id.as_str())
+    .bind(after)
+    .bind(i64::try_from(shared::MAX_ROWS_PER_TRANSACTION).unwrap_or(i64::MAX))
+    .fetch_one(&mut *tx)
+    .await?
+    .try_get(0)?;
+    let Some(last) = last else { return Ok(None) };
+    sqlx::query(
+        "UPDATE message_recipients SET status = 'pending', reason = '', call_id = NULL, due_at = $2, aside = 0 \
+         WHERE message_id = $1 AND member > $3 AND member <= $4 AND status IN ('failed', 'unknown')",
+    )
+    .bind(id.as_str())
+    .bind(now.millis())
+    .bind(after)
+    .bind(&last)
+    .execute(tx)
+    .await?;
+    Ok(Some(last))
+}
+
+/// Whether nobody was found whom it is for.
+pub(super) async fn has_no_recipients(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<bool> {
+    let row = sqlx::query("SELECT 1 FROM message_recipients WHERE message_id = $1 LIMIT 1")
+        .bind(id.as_str())
+        .fetch_optional(tx)
+        .await?;
+    Ok(row.is_none())
+}
+
+/// A message is on its way again, for as long as a new one, and its links lead somewhere until `links_until`; `anew`:
+/// whom it is for is looked up again.
+pub(super) async fn reopen_message(
+    tx: &mut AnyConnection,
+    id: &MessageId,
+    anew: bool,
+    now: Timestamp,
+    links_until: Timestamp,
+) -> sqlx::Result<()> {
+    sqlx::query("UPDATE message_links SET expires_at = $3 WHERE message_id = $1 AND expires_at <= $2")
+        .bind(id.as_str())
+        .bind(now.millis())
+        .bind(links_until.millis())
+        .execute(&mut *tx)
+        .await?;
+    sqlx::query(
+        "UPDATE messages SET status = 'accepted', reason = '', finished_at = NULL, updated_at = $2, \
+           expires_at = CASE WHEN expires_at <= $2 THEN NULL ELSE expires_at END, \
+           expanded_at = CASE WHEN $3 = 1 THEN NULL ELSE expanded_at END, \
+           expanded_to = CASE WHEN $3 = 1 THEN '' ELSE expanded_to END \
+         WHERE id = $1",
+    )
+    .bind(id.as_str())
+    .bind(now.millis())
+    .bind(i64::from(anew))
+    .execute(tx)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,54 @@
+//! What sessions are made of: one part for each configuration, one that outlives a reload of it.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64};
+
+use arc_swap::ArcSwap;
+
+use super::memory::SessionMemory;
+use super::{SessionSettings, keys};
+use crate::base::clock::{Clock, Timestamp};
+use crate::base::id::Sid;
+use crate::base::seal::Sealer;
+use crate::db::Db;
+use crate::directory::bindings::RuleBindings;
+use crate::directory::chart::Chart;
+
+/// One configuration's view of the sessions: a reload makes another view of the same sessions.
+#[derive(Debug)]
+pub(super) struct SessionsView {
+    pub(super) settings: SessionSettings,
+    pub(super) issuer: String,
+    pub(super) shared: Arc<SessionsState>,
+}
+
+impl Deref for SessionsView {
+    type Target = SessionsState;
+
+    fn deref(&self) -> &SessionsState {
+        &self.shared
+    }
+}
+
+/// What outlives a reload of the configuration.
+#[derive(Debug)]
+pub(super) struct SessionsState {
+    pub(super) db: Db,
+    pub(super) clock: Clock,
+    pub(super) sealer: Sealer,
+    pub(super) memory: SessionMemory,
+    /// The published chart; replaced together with the persons that it changed.
+    pub(super) chart: ArcSwap<Chart>,
+    /// Whose the userids in rules are.
+    pub(super) bindings: ArcSwap<RuleBindings>,
+    pub(super) keys: ArcSwap<keys::LoadedKeys>,
+    pub(super) assertions: papaya::HashMap<(Sid, String), (Timestamp, Arc<str>)>,
+    /// Where in the feed we are; locked while one refresh runs.
+    pub(super) feed_position: tokio::sync::Mutex<i64>,
+    pub(super) refreshed_at: AtomicI64,
+    /// The last refresh failed.
+    pub(super) refresh_failed: AtomicBool,
+    pub(super) newest_row_at: AtomicI64,
+    pub(super) keys_reloaded_at: AtomicI64,
+}

@@ -1,0 +1,99 @@
+//! What a test may do to the address book: departments, members and tags move, come and go.
+//!
+//! Everything holds from the next call on. `false` means that there was nothing of that id, and nothing changed.
+
+use super::Simulator;
+use super::people::{SimulatedDepartment, SimulatedMember, SimulatedStatus, SimulatedTag};
+
+impl Simulator {
+    /// Adds a member, or replaces the one with the same userid where it stands.
+    pub fn add_member(&self, member: SimulatedMember) {
+        self.change(|w| match w.member_mut(&member.userid) {
+            Some(there) => *there = member,
+            None => w.members.push(member),
+        });
+    }
+
+    /// Changes a member.
+    pub fn change_member(&self, userid: &str, change: impl FnOnce(&mut SimulatedMember)) -> bool {
+        self.change(|w| w.member_mut(userid).map(change).is_some())
+    }
+
+    /// Deletes a member: from now on 60111. Tags and leaders that name it are left as they are.
+    pub fn remove_member(&self, userid: &str) {
+        self.change(|w| w.members.retain(|m| !m.userid.eq_ignore_ascii_case(userid)));
+    }
+
+    /// Moves a member to these departments. Orders begin anew, the main department is the first, and a lead is
+    /// kept where the member stays.
+    pub fn move_member(&self, userid: &str, departments: impl IntoIterator<Item = i64>) -> bool {
+        self.change_member(userid, |m| m.move_to(departments.into_iter().collect()))
+    }
+
+    /// Sets 激活状态.
+    pub fn set_status(&self, userid: &str, status: SimulatedStatus) -> bool {
+        self.change_member(userid, |m| m.status = status)
+    }
+
+    /// Makes a member leader of a department, on both sides: the member's and the department's.
+    pub fn make_leader(&self, userid: &str, department: i64) -> bool {
+        self.change(|w| {
+            let Some(m) = w.member_mut(userid) else { return false };
+            let userid = m.userid.clone();
+            if !m.leads.contains(&department) {
+                m.leads.push(department);
+            }
+            let Some(d) = w.departments.iter_mut().find(|d| d.id == department) else { return false };
+            if !d.leaders.contains(&userid) {
+                d.leaders.push(userid);
+            }
+            true
+        })
+    }
+
+    /// Adds a department, or replaces the one with the same id where it stands.
+    pub fn add_department(&self, department: SimulatedDepartment) {
+        self.change(|w| match w.departments.iter_mut().find(|d| d.id == department.id) {
+            Some(there) => *there = department,
+            None => w.departments.push(department),
+        });
+    }
+
+    /// Changes a department.
+    pub fn change_department(&self, id: i64, change: impl FnOnce(&mut SimulatedDepartment)) -> bool {
+        self.change(|w| w.departments.iter_mut().find(|d| d.id == id).map(change).is_some())
+    }
+
+    /// Gives a department another name.
+    pub fn rename_department(&self, id: i64, name: &str) -> bool {
+        self.change_department(id, |d| name.clone_into(&mut d.name))
+    }
+
+    /// Hangs a department with all below it under another one. A circle is made if that is asked for.
+    pub fn move_department(&self, id: i64, parent: i64) -> bool {
+        self.change_department(id, |d| d.parent = parent)
+    }
+
+    /// Deletes a department; its members keep its id until they are changed.
+    pub fn remove_department(&self, id: i64) {
+        self.change(|w| w.departments.retain(|d| d.id != id));
+    }
+
+    /// Adds a tag, or replaces the one with the same id where it stands.
+    pub fn add_tag(&self, tag: SimulatedTag) {
+        self.change(|w| match w.tags.iter_mut().find(|t| t.id == tag.id) {
+            Some(there) => *there = tag,
+            None => w.tags.push(tag),
+        });
+    }
+
+    /// Changes a tag.
+    pub fn change_tag(&self, id: i64, change: impl FnOnce(&mut SimulatedTag)) -> bool {
+        self.change(|w| w.tags.iter_mut().find(|t| t.id == id).map(change).is_some())
+    }
+
+    /// Deletes a tag: from now on 40068.
+    pub fn remove_tag(&self, id: i64) {
+        self.change(|w| w.tags.retain(|t| t.id != id));
+    }
+}

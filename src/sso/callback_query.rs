@@ -1,0 +1,99 @@
+//! What came back from WeCom: code, state, the attempt's cookie and the target that the state binds.
+
+use std::time::Duration;
+
+use super::Sso;
+use super::attempt_cookie::ReturnedAttemptCookie;
+use super::error::SsoError;
+use super::state::{ATTEMPT_LIFETIME, Entrance, SignInState, hash16};
+use super::target::{self, HandOff, SignInTarget};
+use crate::base::url::BadTarget;
+use crate::http::browser_request::BrowserRequest;
+
+/// A QR page may be looked at for long; then its code's age is nobody's mistake.
+const LONG_SCAN_AGE: Duration = Duration::from_secs(300);
+
+/// What came back.
+#[derive(Debug)]
+pub(super) struct CallbackQuery {
+    pub(super) code: Option<String>,
+    pub(super) state: Option<SignInState>,
+    pub(super) state_sent: bool,
+    pub(super) cookie: Option<ReturnedAttemptCookie>,
+    pub(super) target: SignInTarget,
+    /// The way to begin anew, if that must be.
+    pub(super) entrance: Option<Entrance>,
+}
+
+impl CallbackQuery {
+    pub(super) fn from_request(sso: &Sso, visit: &BrowserRequest, seed_page: bool) -> Result<Self, SsoError> {
+        let code = visit.query.single("code")?.filter(|c| c.len() <= 512).map(str::to_owned);
+        let sealed = visit.query.single("state")?;
+        let state = sealed.and_then(|text| sso.0.states.open(text).ok());
+        let cookie = state
+            .as_ref()
+            .and_then(|s| ReturnedAttemptCookie::find(&visit.headers, &s.id, &s.cookie, visit.is_secure()));
+        let carried = cookie.as_ref().and_then(ReturnedAttemptCookie::carried_target);
+        let target = match &state {
+            Some(state) => find_bound_target(sso, visit, state, carried.as_deref(), cookie.is_some())?,
+            None => sso.requested_target(visit)?,
+        };
+        // A code that arrives at the seed's page proves that the in-app way works in this browser.
+        let app = seed_page && code.is_some();
+        let entrance = if app { Some(Entrance::App) } else { state.as_ref().map(|s| s.entrance) };
+        Ok(Self { code, state_sent: sealed.is_some(), state, cookie, target, entrance })
+    }
+
+    /// The cookie is here and the attempt is young enough.
+    pub(super) fn valid_attempt(
+        &self,
+        visit: &BrowserRequest,
+    ) -> Option<(&SignInState, &ReturnedAttemptCookie)> {
+        let state = self.state.as_ref()?;
+        let young = visit.view.at.since(state.started_at) <= ATTEMPT_LIFETIME;
+        self.cookie.as_ref().filter(|_| young).map(|cookie| (state, cookie))
+    }
+
+    pub(super) fn was_shown_long(&self, visit: &BrowserRequest) -> bool {
+        self.state
+            .as_ref()
+            .is_some_and(|s| s.entrance == Entrance::Qr && visit.view.at.since(s.started_at) > LONG_SCAN_AGE)
+    }
+}
+
+/// The target that the state binds: the attempt's cookie by its hash, and with it the target that it carries; what
+/// rides in redirect_uri by a hash of its own. One that was changed on the way is refused. Where neither is left it is
+/// what the request says, judged anew.
+fn find_bound_target(
+    sso: &Sso,
+    visit: &BrowserRequest,
+    state: &SignInState,
+    carried: Option<&str>,
+    has_cookie: bool,
+) -> Result<SignInTarget, SsoError> {
+    let mut rides = None;
+    for name in ["rd", "h"] {
+        if let Some(text) = visit.query.single(name)? {
+            if hash16(format!("{name}:{text}").as_bytes()) != state.target {
+                return Err(SsoError::BadTarget(BadTarget::NoUrl));
+            }
+            rides = Some((name, text));
+            break;
+        }
+    }
+    let carried = carried.map(|text| text.split_once(':').ok_or(SsoError::NotOurs)).transpose()?;
+    match carried.or(rides) {
+        Some((name, text)) => parse_target(sso, visit, name, text),
+        None if has_cookie => Err(SsoError::BadTarget(BadTarget::NoUrl)),
+        None => sso.requested_target(visit),
+    }
+}
+
+fn parse_target(sso: &Sso, visit: &BrowserRequest, name: &str, text: &str) -> Result<SignInTarget, SsoError> {
+    if name == "h" {
+        let opened = HandOff::open(text, &sso.0.hand_offs, sso.hosts());
+        return opened.map(|h| SignInTarget::HandOff(text.to_owned(), h)).map_err(|_| SsoError::NotOurs);
+    }
+    let page = target::parse_page(Some(text), &sso.0.settings.landing, &visit.origin, sso.hosts())?;
+    Ok(SignInTarget::from_page(page, &visit.origin))
+}

@@ -1,0 +1,110 @@
+//! From a code to a person: `getuserinfo`, then `user/get` unless the directory knows the person well enough; and what WeCom's answers mean for a person.
+
+use std::time::Duration;
+
+use crate::base::clock::Timestamp;
+use crate::base::id::UserId;
+use crate::directory::{EntrySource, MemberProfile, Person, PersonDetails, PersonStatus};
+use crate::sso::error::SignInRefusal;
+use crate::wecom::{AttributeValue, CodeOwner, Deadline, Member, MemberStatus, WecomClient, WecomError};
+
+/// For so long a run that read everything vouches for the persons it found active (DESIGN §4.2, Who).
+const MAX_VOUCHED_AGE: Duration = Duration::from_secs(24 * 3600);
+
+/// The member that a code stands for.
+///
+/// # Errors
+/// [`Refused`] for everybody but a member of this corporation.
+pub async fn identify_member(
+    client: &WecomClient,
+    code: &str,
+    deadline: Deadline,
+) -> Result<UserId, SignInRefusal> {
+    match client.identity(code, deadline).await {
+        Ok(CodeOwner::Member(userid)) => Ok(userid),
+        Ok(CodeOwner::LinkedCorp) => Err(SignInRefusal::LinkedCorp),
+        Ok(CodeOwner::Outsider) => Err(SignInRefusal::NotMember),
+        Err(error) => Err(SignInRefusal::WeCom(error)),
+    }
+}
+
+/// Asks WeCom about a member, and whether it may be let in.
+///
+/// # Errors
+/// [`Refused`] for everybody but an active member whom the application may see.
+pub async fn fetch_member(
+    client: &WecomClient,
+    userid: &UserId,
+    deadline: Deadline,
+) -> Result<MemberProfile, SignInRefusal> {
+    client.member(userid, deadline).await.map_err(SignInRefusal::WeCom).and_then(accept_member)
+}
+
+/// What the directory says of a member, if WeCom need not be asked: active, as a run read it, and the last run that
+/// read everything is younger than a day.
+pub fn find_vouched_member(
+    person: Person,
+    complete_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<MemberProfile> {
+    let young = complete_at.is_some_and(|at| at <= now && now.since(at) < MAX_VOUCHED_AGE);
+    let active = (person.source, person.status) == (EntrySource::Wecom, PersonStatus::Active);
+    (young && active && !person.fingerprint.is_empty()).then(|| MemberProfile {
+        employee_number: person.details.employee_number().to_owned(),
+        userid: person.userid,
+        name: person.name,
+        email: person.email,
+        mobile: person.details.mobile,
+    })
+}
+
+/// What the directory keeps of a member, if the member is active.
+///
+/// # Errors
+/// [`Refused`] by status; every status but 1 keeps out.
+pub fn accept_member(member: Member) -> Result<MemberProfile, SignInRefusal> {
+    match member.status {
+        MemberStatus::Active => {
+            let email = member.biz_mail.or(member.email).unwrap_or_default();
+            let mobile = member.mobile.unwrap_or_default();
+            let attributes = member.attributes.into_iter().filter_map(|a| match a.value {
+                AttributeValue::Text(text) => Some((a.name, text)),
+                AttributeValue::Web { .. } | AttributeValue::MiniProgram { .. } => None,
+            });
+            let detail = PersonDetails { attributes: attributes.collect(), ..PersonDetails::default() };
+            // As a run keeps it, so that neither takes the other's word for a change; PostgreSQL's text holds no NUL.
+            let storable =
+                |text: String| text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
+            Ok(MemberProfile {
+                userid: member.userid,
+                name: storable(member.name),
+                email: storable(email),
+                mobile: storable(mobile),
+                employee_number: detail.employee_number().to_owned(),
+            })
+        }
+        MemberStatus::Disabled => Err(SignInRefusal::Disabled),
+        MemberStatus::NotActivated => Err(SignInRefusal::NotActivated),
+        MemberStatus::Left => Err(SignInRefusal::Left),
+        MemberStatus::Unknown(status) => Err(SignInRefusal::UnknownStatus(status)),
+    }
+}
+
+/// The status to write down for a person of whom WeCom said this; `None` where the answer says nothing about
+/// the person (WeCom busy, unreachable, misconfigured).
+pub fn status_from_refusal(refused: &SignInRefusal) -> Option<PersonStatus> {
+    match refused {
+        SignInRefusal::Disabled => Some(PersonStatus::Disabled),
+        SignInRefusal::NotActivated => Some(PersonStatus::Inactive),
+        SignInRefusal::Left => Some(PersonStatus::Left),
+        SignInRefusal::WeCom(error) => is_not_found(error).then_some(PersonStatus::Left),
+        SignInRefusal::UnknownStatus(_) => Some(PersonStatus::Inactive),
+        SignInRefusal::NotMember | SignInRefusal::LinkedCorp => None,
+    }
+}
+
+/// 60111 and 60011: not found, left, or out of the visible range; WeCom does not say which (document 90196).
+/// Other errcodes of that family are about the question and not about the person.
+fn is_not_found(error: &WecomError) -> bool {
+    !matches!(error, WecomError::BackingOff { .. }) && matches!(error.code(), Some(60111 | 60011))
+}

@@ -1,0 +1,134 @@
+//! Callbacks that come again: a WebView that sends one twice, a reload, a second tab with the same state. Each gets
+//! what the first one got, or begins anew; none is exchanged a second time (DESIGN §4.2). So does one with another
+//! code, which is never exchanged at all.
+
+use std::time::Duration;
+
+use axum::response::Response;
+
+use super::Sso;
+use super::callback::ClaimedAttempt;
+use super::callback_query::CallbackQuery;
+use super::error::{RecordedFailure, SsoError};
+use super::store::{self, AttemptOutcome};
+use super::target::{self, SignInTarget};
+use crate::base::id::Sid;
+use crate::http::browser_request::BrowserRequest;
+use crate::http::redirect::redirect;
+use crate::http::words::Code;
+use crate::session::SignedInSession;
+use crate::session::store::NewSession;
+
+/// How long a second callback waits for the first one: as long as that may take.
+const MAX_WAIT: Duration = Duration::from_millis(14_500);
+const POLL_INTERVAL: Duration = Duration::from_millis(100);
+
+impl Sso {
+    /// A callback that comes again after its attempt's cookie has gone: harmless where the browser is signed in.
+    pub(super) async fn already_finished(
+        &self,
+        visit: &BrowserRequest,
+        back: &CallbackQuery,
+        session: Option<&SignedInSession>,
+    ) -> Result<Option<Response>, SsoError> {
+        let (Some(state), Some(session)) = (&back.state, session) else { return Ok(None) };
+        let attempt = store::find_attempt(&self.0.db, &self.0.settings.corp, &state.id.to_hex()).await?;
+        match attempt.and_then(|a| a.outcome) {
+            Some(AttemptOutcome::SignedIn { target, .. }) => {
+                let page =
+                    target::parse_page(Some(&target), &self.0.settings.landing, &visit.origin, self.hosts())?;
+                let target = match &back.target {
+                    SignInTarget::HandOff(..) => back.target.clone(),
+                    SignInTarget::Page(..) => SignInTarget::from_page(page, &visit.origin),
+                };
+                let to = self.location_for(visit, &target, &session.sid).await?;
+                Ok(Some(redirect(&to, &[])))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A callback that is not the first of its attempt: waits for the first, and gets what it got.
+    pub(super) async fn answer_repeat(
+        &self,
+        visit: &BrowserRequest,
+        back: &CallbackQuery,
+        claim: &ClaimedAttempt<'_>,
+    ) -> Result<Response, SsoError> {
+        let give_up = tokio::time::Instant::now() + MAX_WAIT;
+        let over = |claimed_at| {
+            self.0.clock.now().since(claimed_at) > MAX_WAIT || tokio::time::Instant::now() >= give_up
+        };
+        loop {
+            let attempt =
+                store::find_attempt(&self.0.db, &self.0.settings.corp, &claim.state.id.to_hex()).await?;
+            let attempt = attempt.ok_or(SsoError::Stale)?;
+            let other_code = attempt.code_hash != claim.code_hash;
+            match attempt.outcome {
+                // Its code signs nobody in: it may be somebody else's (RFC 9700 §4.5).
+                Some(AttemptOutcome::SignedIn { sid, .. }) if other_code => {
+                    return match claim.session.as_ref().filter(|session| session.sid == sid) {
+                        Some(session) => {
+                            Ok(redirect(&self.location_for(visit, &back.target, &session.sid).await?, &[]))
+                        }
+                        None => self.restart(visit, back, SsoError::OtherCode),
+                    };
+                }
+                Some(AttemptOutcome::Refused(_)) if other_code => {
+                    return self.restart(visit, back, SsoError::OtherCode);
+                }
+                // This browser cannot have the session that the first one has yet to make, unless it keeps its own.
+                None if other_code && claim.session.is_none() => {
+                    return self.restart(visit, back, SsoError::OtherCode);
+                }
+                Some(AttemptOutcome::SignedIn { sid, .. }) => {
+                    return self.join_session(visit, back, claim, &sid).await;
+                }
+                Some(AttemptOutcome::Refused(failure)) => {
+                    let recorded = RecordedFailure::parse(&failure);
+                    if recorded.code == Code::CodeUsed {
+                        return self.restart(visit, back, SsoError::CodeUsed);
+                    }
+                    return Err(SsoError::AsBefore(recorded));
+                }
+                // The first one died with its process: its code may be used up, so begin anew.
+                None if over(attempt.claimed_at) => {
+                    return self.restart(visit, back, SsoError::CodeUsed);
+                }
+                None => tokio::time::sleep(POLL_INTERVAL).await,
+            }
+        }
+    }
+
+    /// The same session for the same browser: it has the attempt's cookie.
+    async fn join_session(
+        &self,
+        visit: &BrowserRequest,
+        back: &CallbackQuery,
+        claim: &ClaimedAttempt<'_>,
+        sid: &Sid,
+    ) -> Result<Response, SsoError> {
+        let Some(row) = self.0.sessions.find_alive(sid).await? else {
+            if let Some(session) = &claim.session {
+                // Back to an older sign-in: whoever is signed in now goes on.
+                let to = self.location_for(visit, &back.target, &session.sid).await?;
+                return Ok(redirect(&to, &[]));
+            }
+            return self.restart(visit, back, SsoError::CodeUsed);
+        };
+        let session = NewSession {
+            sid: row.sid,
+            person: row.person.id.clone(),
+            family: row.family,
+            audience: row.audience,
+            amr: row.amr,
+            auth_time: row.auth_time,
+            expires_at: row.expires_at,
+            address: None,
+            user_agent: String::new(),
+        };
+        let token = self.0.sessions.sign_token(&session, &row.person.userid, &row.person.name)?;
+        let cookies = vec![self.session_cookie(visit, token, session.expires_at)];
+        self.redirect_signed_in(visit, back, claim, &session.sid, cookies).await
+    }
+}

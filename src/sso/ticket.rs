@@ -1,0 +1,153 @@
+//! Tickets: a finished sign-in on its way to another application host (DESIGN §4.2).
+//!
+//! A ticket is worth nothing without the cookie of the browser that began on that host, works there only, once, and
+//! for 30 seconds.
+
+use std::time::Duration;
+
+use axum::extract::State as AxumState;
+use axum::response::Response;
+
+use super::attempt_cookie::ReturnedAttemptCookie;
+use super::error::SsoError;
+use super::target::{self, HandOff, SignInTarget};
+use super::{Sso, marker, store, target_query};
+use crate::audit;
+use crate::base::id::Sid;
+use crate::base::secret::{constant_time_eq, random_token, sha256_hex};
+use crate::db::feed::FeedTransaction;
+use crate::http::browser_request::BrowserRequest;
+use crate::http::redirect::redirect;
+use crate::session::store as session_store;
+use crate::session::store::{NewSession, SessionsToEnd};
+
+const TICKET_LIFETIME: Duration = Duration::from_secs(30);
+
+/// Writes a ticket for the host that handed the sign-in over; answers where the browser goes with it.
+pub(super) async fn issue_ticket(
+    sso: &Sso,
+    visit: &BrowserRequest,
+    hand_off: &HandOff,
+    sid: &Sid,
+) -> Result<String, SsoError> {
+    let ticket = random_token::<32>();
+    let now = visit.view.at;
+    let new = store::NewTicket {
+        hash: sha256_hex(&ticket),
+        sid: sid.clone(),
+        host: hand_off.origin.to_string(),
+        cookie_hash: hex::encode(hand_off.cookie),
+        target: hand_off.page.as_str().to_owned(),
+        started_at: hand_off.started_at,
+        expires_at: sso.0.clock.now().max(now).plus(TICKET_LIFETIME),
+    };
+    store::insert_ticket(&sso.0.db, &sso.0.settings.corp, &new).await?;
+    Ok(format!("{}/_gongpai/finish?ticket={ticket}", hand_off.origin))
+}
+
+/// `GET /_gongpai/finish?ticket=` on an application host.
+pub async fn handle_finish(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
+    match sso.redeem(&visit).await {
+        Ok(response) => response,
+        Err((target, error)) => sso.fail(&visit, target.as_ref(), error),
+    }
+}
+
+type TargetedError = (Option<SignInTarget>, SsoError);
+
+impl Sso {
+    async fn redeem(&self, visit: &BrowserRequest) -> Result<Response, TargetedError> {
+        let untargeted = |error: SsoError| (None, error);
+        self.ensure_may_begin().map_err(untargeted)?;
+        let ticket = visit.query.single("ticket").map_err(|e| untargeted(e.into()))?.unwrap_or_default();
+        let (hash, host) = (sha256_hex(ticket), visit.origin.to_string());
+        let found = store::find_ticket(&self.0.db, &self.0.settings.corp, &hash, &host).await;
+        let Some(kept) = found.map_err(|e| untargeted(e.into()))? else {
+            // The sign-in of a ticket that is found was counted when it began.
+            self.count_start(visit).map_err(untargeted)?;
+            return Err(untargeted(SsoError::CodeUsed));
+        };
+        let page =
+            target::parse_page(Some(&kept.target), &self.0.settings.landing, &visit.origin, self.hosts());
+        let target = SignInTarget::from_page(page.map_err(|e| untargeted(e.into()))?, &visit.origin);
+        match self.exchange_ticket(visit, &hash, &kept, &target).await {
+            Ok(response) => Ok(response),
+            Err(error) => Err((Some(target), error)),
+        }
+    }
+
+    async fn exchange_ticket(
+        &self,
+        visit: &BrowserRequest,
+        hash: &str,
+        kept: &store::Ticket,
+        target: &SignInTarget,
+    ) -> Result<Response, SsoError> {
+        let host = visit.origin.to_string();
+        let session = self.0.sessions.check(&visit.headers, &visit.origin).await.ok();
+        let mine = ReturnedAttemptCookie::find_all(&visit.headers, visit.is_secure())
+            .into_iter()
+            .find(|(_, h)| constant_time_eq(hex::encode(h).as_bytes(), kept.cookie_hash.as_bytes()));
+        let Some((cookie, _)) = mine else {
+            // Reload and back are harmless where the browser is signed in.
+            return match session {
+                Some(_) => Ok(redirect(&target.page().location(), &[])),
+                None => Err(SsoError::CookiesBlocked),
+            };
+        };
+        let has_session = session.is_some();
+        let count = marker::count_finish(&visit.headers, visit.is_secure(), has_session, kept.started_at)
+            .ok_or(SsoError::CookiesRefused)?;
+        let round = self.count_round(visit, target, has_session, kept.started_at)?;
+        let parent = self.0.sessions.find_alive(&kept.sid).await?.ok_or(SsoError::CodeUsed)?;
+        let now = self.0.clock.now();
+        let mut change = FeedTransaction::begin(&self.0.db, &self.0.settings.corp, now).await?;
+        // Held until the commit: a sign-out that comes in between ends the new session too.
+        if !session_store::hold_session(&mut change, &parent.sid).await? {
+            return Err(SsoError::CodeUsed);
+        }
+        if !store::redeem_ticket(&mut change, hash, &host, &kept.cookie_hash).await? {
+            drop(change);
+            return Ok(match session {
+                Some(_) => redirect(&target.page().location(), &[]),
+                // Begin anew: on public_url's host the browser is signed in, so that it comes straight back.
+                None => redirect(&format!("{}{}", visit.path("login"), target_query(target, "")), &[]),
+            });
+        }
+        if let Some(old) = &session {
+            session_store::end_sessions(&mut change, &SessionsToEnd::One(&old.sid), "replaced").await?;
+        }
+        let new = NewSession {
+            sid: Sid::generate(now),
+            person: parent.person.id.clone(),
+            family: parent.family,
+            audience: self.hosts().cookie_scope(&visit.origin).audience,
+            amr: parent.amr,
+            auth_time: parent.auth_time,
+            expires_at: parent.expires_at,
+            address: visit.address,
+            user_agent: visit.user_agent(),
+        };
+        self.0.sessions.begin(&mut change, &new).await?;
+        let entry = audit::AuditEntry {
+            event: audit::AuditEvent::HandOff,
+            person: Some(parent.person.id.clone()),
+            userid: parent.person.userid.as_str().to_owned(),
+            address: visit.address,
+            host: visit.origin.authority(),
+            decision: "allowed",
+            detail: parent.amr.as_str().to_owned(),
+            request_id: visit.view.request_id.as_str().to_owned(),
+        };
+        audit::store::insert_entry(change.tx(), &self.0.settings.corp, &entry, now).await?;
+        change.commit().await?;
+        let token = self.0.sessions.sign_token(&new, &parent.person.userid, &parent.person.name)?;
+        let mut cookies = vec![
+            self.session_cookie(visit, token, new.expires_at),
+            marker::finish_marker(count, visit.is_secure(), now),
+            cookie.keep_after_success(),
+        ];
+        cookies.extend(self.round_cookies(visit, target, round));
+        Ok(redirect(&target.page().location(), &cookies))
+    }
+}

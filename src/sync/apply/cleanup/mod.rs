@@ -1,0 +1,196 @@
+//! What is cleared away: rows that a crash left, rows of versions that nobody reads any more, persons that left long
+//! ago, questions that no longer arise, old entries of the change feed. All of it in short transactions.
+
+mod store;
+
+use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
+
+use super::{ApplyError, ApplyTarget};
+use crate::base::clock::Timestamp;
+use crate::base::id::{ConflictId, CorpId, PersonId};
+use crate::db::Db;
+use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedTransaction};
+use crate::directory;
+
+use self::store::{CleanupStep, VersionedTable};
+
+/// How many rows one transaction clears.
+const CLEANUP_BATCH_ROWS: i64 = 500;
+
+/// What [`heal`] cleared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct HealCounts {
+    /// Rows of a version that was never published.
+    pub discarded: u64,
+    /// Rows that such a version was to end.
+    pub reopened: u64,
+    /// Rows of versions before the published one.
+    pub pruned: u64,
+    /// Entries of the change feed that were never published.
+    pub changes: u64,
+    /// Identities of which nothing is known.
+    pub identities: u64,
+}
+
+/// Removes what runs left behind that never published, and rows of versions that are past. The first step of every
+/// run; while it runs the chart that everybody reads stays as it is.
+///
+/// # Errors
+/// [`ApplyError::Lost`] if the run is no longer this process's, or if the database fails; what was cleared stays so.
+pub async fn remove_leftovers(target: &ApplyTarget<'_>) -> Result<HealCounts, ApplyError> {
+    let (db, corp) = (target.db, target.corp);
+    let (version, _) = directory::store::published_version(db, corp).await?;
+    // All rows of a version go before those that it was to end are opened again: one open row a person.
+    let mut steps: Vec<CleanupStep> = VersionedTable::ALL
+        .into_iter()
+        .flat_map(|rows| [CleanupStep::Discard(rows), CleanupStep::Reopen(rows), CleanupStep::Prune(rows)])
+        .collect();
+    // This run holds the lease and published nothing yet: what is not published now never will be.
+    steps.extend(store::find_unpublished_batches(db, corp).await?.into_iter().map(CleanupStep::Unpublished));
+    let mut healed = HealCounts::default();
+    let mut steps = steps.into_iter().peekable();
+    while steps.peek().is_some() {
+        let mut tx = super::begin_transaction(target).await?;
+        let mut room = CLEANUP_BATCH_ROWS;
+        let mut cleared = Vec::new();
+        while let Some(step) = steps.peek().filter(|_| room > 0) {
+            let rows = store::run_step(&mut tx, *step, corp, version, room).await?;
+            cleared.push((*step, rows));
+            if rows < room {
+                steps.next();
+            }
+            room -= rows;
+        }
+        tx.commit().await?;
+        cleared.into_iter().for_each(|(step, rows)| healed.add(step, rows));
+        tokio::task::yield_now().await;
+    }
+    // An identity and its first row are written together: one without a row is what a cut-off run left, and its userid
+    // must not stand in the way.
+    let before = target.clock.now().plus(Duration::from_secs(1));
+    let unknown = store::find_unknown_identities(db, corp, before).await?;
+    for ids in unknown.chunks(super::CHUNK_RECORDS) {
+        let mut tx = super::begin_transaction(target).await?;
+        healed.identities += store::delete_identities(&mut tx, ids).await?;
+        tx.commit().await?;
+    }
+    Ok(healed)
+}
+
+impl HealCounts {
+    fn add(&mut self, step: CleanupStep, rows: i64) {
+        let of_step = match step {
+            CleanupStep::Discard(_) => &mut self.discarded,
+            CleanupStep::Reopen(_) => &mut self.reopened,
+            CleanupStep::Prune(_) => &mut self.pruned,
+            CleanupStep::Unpublished(_) => &mut self.changes,
+        };
+        *of_step += rows.unsigned_abs();
+    }
+}
+
+/// Removes up to `limit` persons that left before `left_before`: what is known of them, the questions about them, and
+/// who they were; answers how many. Bindings of rules stay, so that a new holder of the userid inherits nothing. An
+/// identity that a session still refers to loses its userid and goes with a later [`heal`].
+///
+/// # Errors
+/// If the database fails; then nothing of it happened.
+pub async fn purge_left_persons(
+    db: &Db,
+    corp: &CorpId,
+    now: Timestamp,
+    left_before: Timestamp,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let due = store::find_left_before(db, corp, left_before, limit).await?;
+    if due.is_empty() {
+        return Ok(0);
+    }
+    let mut change = FeedTransaction::begin(db, corp, now).await?;
+    let mut purged = 0;
+    for id in due {
+        if store::purge_person(&mut change, &id, left_before).await? {
+            change.note_directory_change(DirectoryEntity::Person, id.as_str(), DirectoryChangeKind::Removed);
+            purged += 1;
+        }
+    }
+    change.commit().await?;
+    let gone = find_obsolete_conflicts(db, corp).await?;
+    if !gone.is_empty() {
+        let mut change = FeedTransaction::begin(db, corp, now).await?;
+        close_conflicts(&mut change, &gone).await?;
+        change.commit().await?;
+    }
+    Ok(purged)
+}
+
+/// Deletes up to `limit` entries of the change feed that were published before `before`, the oldest first; answers how
+/// many rows went. Fewer than `limit`: there are no more.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_changes_before(
+    db: &Db,
+    corp: &CorpId,
+    before: Timestamp,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let mut room = limit;
+    while room > 0
+        && let Some((first_seq, batch)) = store::find_oldest_publication(&mut tx, corp, before).await?
+    {
+        let rows = store::delete_batch(&mut tx, corp, batch, room).await?;
+        if rows < room {
+            store::delete_publication(&mut tx, first_seq).await?;
+        }
+        // A publication counts, too, so that this ends.
+        room -= rows.max(1);
+    }
+    tx.commit().await?;
+    Ok((limit - room.max(0)).unsigned_abs())
+}
+
+/// Deletes up to `limit` questions that were closed before `before` about somebody of whom nothing is known any more;
+/// answers how many. The others stay: whoever was answered once is not asked again.
+///
+/// # Errors
+/// If the database fails.
+pub async fn delete_closed_conflicts_before(
+    db: &Db,
+    corp: &CorpId,
+    before: Timestamp,
+    limit: i64,
+) -> sqlx::Result<u64> {
+    let mut tx = db.write().await?;
+    let rows = store::delete_closed_conflicts(&mut tx, corp, before, limit).await?;
+    tx.commit().await?;
+    Ok(rows)
+}
+
+/// The open questions that no longer arise: of the person, or of everybody it could be, nothing is known any more.
+///
+/// # Errors
+/// If the database fails, or a question cannot be read.
+pub(super) async fn find_obsolete_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ConflictId>> {
+    let open = store::find_open_conflicts(db, corp).await?;
+    let named: BTreeSet<&PersonId> =
+        open.iter().flat_map(|(_, person, candidates)| candidates.iter().chain([person])).collect();
+    let known: HashSet<PersonId> = store::find_known_persons(db, corp, &Vec::from_iter(named)).await?;
+    let gone = open.iter().filter(|(_, person, candidates)| {
+        !known.contains(person) || !candidates.iter().any(|candidate| known.contains(candidate))
+    });
+    Ok(gone.map(|(id, ..)| id.clone()).collect())
+}
+
+/// Closes questions that no longer arise.
+///
+/// # Errors
+/// If the database fails.
+pub(super) async fn close_conflicts(change: &mut FeedTransaction, gone: &[ConflictId]) -> sqlx::Result<()> {
+    for id in gone {
+        store::close_conflict(change, id).await?;
+    }
+    Ok(())
+}

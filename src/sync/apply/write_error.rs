@@ -1,0 +1,63 @@
+//! Whether an error is a record's or the database's: only a record's is skipped, so that a full disk is never taken
+//! for a hundred thousand bad records.
+
+/// Whose fault an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WriteErrorKind {
+    /// One of the records cannot be written, or its old row cannot be read.
+    Record,
+    /// Two transactions waited for each other, and this one was chosen to give way.
+    Deadlock,
+    /// The database's.
+    Database,
+}
+
+/// What `SQLite` calls a constraint that does not hold, a text that is too long, and a value of a wrong kind.
+const SQLITE_RECORD_CODES: [i32; 3] = [19, 18, 20];
+
+/// Judges an error.
+pub(super) fn classify_error(error: &sqlx::Error) -> WriteErrorKind {
+    match error {
+        sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => {
+            WriteErrorKind::Record
+        }
+        sqlx::Error::Database(said) => {
+            said.code().map_or(WriteErrorKind::Database, |code| classify_code(&code))
+        }
+        _ => WriteErrorKind::Database,
+    }
+}
+
+/// Five characters are an SQLSTATE (PostgreSQL, appendix A), a number is SQLite's extended result code, whose last byte
+/// is the code.
+fn classify_code(code: &str) -> WriteErrorKind {
+    let sqlstate = code.len() == 5;
+    match code.get(..2).filter(|_| sqlstate) {
+        // 22: the value; 23: a constraint; 40: a deadlock, or a serialisation that failed.
+        Some("22" | "23") => WriteErrorKind::Record,
+        Some("40") => WriteErrorKind::Deadlock,
+        Some(_) => WriteErrorKind::Database,
+        None if code.parse().is_ok_and(|code: i32| SQLITE_RECORD_CODES.contains(&(code & 0xff))) => {
+            WriteErrorKind::Record
+        }
+        None => WriteErrorKind::Database,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_no_bad_record() {
+        for code in ["13", "10", "5", "261", "8", "11", "53100", "57014", "25006", "08006", "XX000", ""] {
+            assert_eq!(classify_code(code), WriteErrorKind::Database, "{code}");
+        }
+        for code in ["22021", "23505", "2067", "1555", "787", "18"] {
+            assert_eq!(classify_code(code), WriteErrorKind::Record, "{code}");
+        }
+        assert_eq!(classify_code("40P01"), WriteErrorKind::Deadlock);
+        assert_eq!(classify_error(&sqlx::Error::PoolTimedOut), WriteErrorKind::Database);
+        assert_eq!(classify_error(&sqlx::Error::Decode("person_rows.detail".into())), WriteErrorKind::Record);
+    }
+}

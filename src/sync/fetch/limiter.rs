@@ -1,0 +1,233 @@
+//! Who may call now: the calls in flight, and the pauses that WeCom asks for.
+
+use std::collections::HashMap;
+
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use super::pace::FetchPace;
+use crate::wecom::WecomError;
+
+/// The gate of one fetch.
+#[derive(Debug)]
+pub(super) struct CallLimiter {
+    pace: FetchPace,
+    state: Mutex<LimiterState>,
+    permit_released: Notify,
+}
+
+#[derive(Debug)]
+struct LimiterState {
+    /// How many may be inside now.
+    limit: usize,
+    calls_in_flight: usize,
+    /// Answers since the limit was changed.
+    answers_since_change: usize,
+    /// Nobody enters before.
+    closed_until: Option<Instant>,
+    /// When 45033 lowered the limit last.
+    last_crowded_at: Option<Instant>,
+    /// What 45009 said about each API.
+    limits: HashMap<&'static str, ApiLimit>,
+}
+
+#[derive(Debug, Default)]
+struct ApiLimit {
+    /// Windows that were waited for since the API answered last.
+    pauses_in_a_row: usize,
+    /// It is not asked any more, for this reason.
+    given_up: Option<WecomError>,
+}
+
+/// What comes after a 45009.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AfterLimit {
+    /// Enter again; the gate opens when the window is over.
+    Retry,
+    /// The API is not asked any more in this fetch.
+    GiveUp,
+}
+
+/// A place inside; free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct CallPermit<'a>(&'a CallLimiter);
+
+impl Drop for CallPermit<'_> {
+    fn drop(&mut self) {
+        self.0.state.lock().calls_in_flight -= 1;
+        self.0.permit_released.notify_waiters();
+    }
+}
+
+impl CallLimiter {
+    pub(super) fn new(pace: FetchPace) -> Self {
+        let state = LimiterState {
+            limit: pace.max_parallel_calls.max(1),
+            calls_in_flight: 0,
+            answers_since_change: 0,
+            closed_until: None,
+            last_crowded_at: None,
+            limits: HashMap::new(),
+        };
+        Self { pace, state: Mutex::new(state), permit_released: Notify::new() }
+    }
+
+    /// Waits for a place to call `api`.
+    ///
+    /// # Errors
+    /// The 45009 after which `api` is not asked any more.
+    pub(super) async fn acquire(&self, api: &'static str) -> Result<CallPermit<'_>, WecomError> {
+        loop {
+            let left = self.permit_released.notified();
+            tokio::pin!(left);
+            // From here on no place that becomes free is missed.
+            left.as_mut().enable();
+            let closed_until = {
+                let mut state = self.state.lock();
+                if let Some(error) = state.limits.get(api).and_then(|limit| limit.given_up.clone()) {
+                    return Err(error);
+                }
+                let closed_until = state.closed_until.filter(|until| *until > Instant::now());
+                if closed_until.is_none() && state.calls_in_flight < state.limit {
+                    state.calls_in_flight += 1;
+                    return Ok(CallPermit(self));
+                }
+                closed_until
+            };
+            match closed_until {
+                Some(until) => sleep_until(until).await,
+                None => left.await,
+            }
+        }
+    }
+
+    /// `api` answered 45009: everybody pauses. Calls that were under way when the window began share it.
+    pub(super) fn record_rate_limit(&self, api: &'static str, error: &WecomError) -> AfterLimit {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if state.closed_until.is_some_and(|until| until > now) {
+            return AfterLimit::Retry;
+        }
+        let limit = state.limits.entry(api).or_default();
+        limit.pauses_in_a_row += 1;
+        if limit.pauses_in_a_row > self.pace.max_rate_limit_pauses {
+            limit.given_up = Some(error.clone());
+            return AfterLimit::GiveUp;
+        }
+        state.closed_until = Some(now + self.pace.rate_limit_pause);
+        tracing::info!(api, pause = ?self.pace.rate_limit_pause, "WeCom's rate limit is reached (45009); the fetch pauses");
+        AfterLimit::Retry
+    }
+
+    /// An answer of 45033: half as much at once. Calls of one crowd lower it once.
+    pub(super) fn record_crowd(&self) {
+        let now = Instant::now();
+        let mut state = self.state.lock();
+        if state.last_crowded_at.is_none_or(|at| now >= at + self.pace.crowd_pause) {
+            state.last_crowded_at = Some(now);
+            state.limit = (state.limit / 2).max(1);
+        }
+        state.answers_since_change = 0;
+    }
+
+    /// `api` answered: the limits are no longer reached, and after a while one more is let in.
+    pub(super) fn record_answer(&self, api: &'static str) {
+        let mut state = self.state.lock();
+        if let Some(limit) = state.limits.get_mut(api) {
+            limit.pauses_in_a_row = 0;
+        }
+        state.answers_since_change += 1;
+        if state.answers_since_change >= self.pace.answers_before_raise
+            && state.limit < self.pace.max_parallel_calls
+        {
+            state.limit += 1;
+            state.answers_since_change = 0;
+            drop(state);
+            self.permit_released.notify_waiters();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::wecom::SecretKind;
+
+    const API: &str = "user/list";
+
+    fn test_limiter() -> CallLimiter {
+        CallLimiter::new(FetchPace { answers_before_raise: 3, ..FetchPace::PRODUCTION })
+    }
+
+    fn current_limit(gate: &CallLimiter) -> usize {
+        gate.state.lock().limit
+    }
+
+    fn test_error() -> WecomError {
+        WecomError::NoSecret(SecretKind::App)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_crowd_lowers_the_limit_once_and_calm_raises_it_slowly() {
+        let gate = test_limiter();
+        gate.record_crowd();
+        gate.record_crowd();
+        assert_eq!(current_limit(&gate), 5);
+        for _ in 0..9 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            gate.record_crowd();
+        }
+        assert_eq!(current_limit(&gate), 1);
+        for _ in 0..3 {
+            gate.record_answer(API);
+        }
+        assert_eq!(current_limit(&gate), 2);
+        for _ in 0..300 {
+            gate.record_answer(API);
+        }
+        assert_eq!(current_limit(&gate), 10);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_window_is_shared_and_after_three_without_an_answer_the_api_is_given_up() {
+        let gate = test_limiter();
+        for _ in 0..3 {
+            assert_eq!(gate.record_rate_limit(API, &test_error()), AfterLimit::Retry);
+            assert_eq!(
+                gate.record_rate_limit("tag/get", &test_error()),
+                AfterLimit::Retry,
+                "the same window"
+            );
+            let began = Instant::now();
+            drop(gate.acquire(API).await.unwrap());
+            assert_eq!(began.elapsed(), Duration::from_secs(60));
+        }
+        assert_eq!(gate.record_rate_limit(API, &test_error()), AfterLimit::GiveUp);
+        assert_eq!(gate.acquire(API).await.err(), Some(test_error()));
+        assert!(gate.acquire("tag/get").await.is_ok(), "each API has its own limit");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_between_two_windows_begins_the_count_anew() {
+        let gate = test_limiter();
+        for _ in 0..10 {
+            assert_eq!(gate.record_rate_limit(API, &test_error()), AfterLimit::Retry);
+            drop(gate.acquire(API).await.unwrap());
+            gate.record_answer(API);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_enters_when_somebody_leaves() {
+        let gate = CallLimiter::new(FetchPace { max_parallel_calls: 1, ..FetchPace::PRODUCTION });
+        let first = gate.acquire(API).await.unwrap();
+        let second = gate.acquire(API);
+        tokio::pin!(second);
+        assert!(tokio::time::timeout(Duration::from_secs(9), &mut second).await.is_err());
+        drop(first);
+        assert!(tokio::time::timeout(Duration::from_secs(9), second).await.unwrap().is_ok());
+    }
+}

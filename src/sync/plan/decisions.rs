@@ -1,0 +1,157 @@
+//! Who each member is: what becomes of the heaps, and what a human is asked.
+
+use std::collections::HashSet;
+
+use super::link_keys::{LinkKeys, LocalPersonIndex, MAX_CANDIDATES};
+use super::persons::{SortedMembers, to_person_row};
+use super::tree::PlannedChart;
+use super::userid_changes::{UseridChanges, find_second_entries};
+use super::{ConflictKind, KnownPerson, LinkBy, LocalDirectory, NewConflict, PlannedPersonChange};
+use crate::base::id::PersonId;
+use crate::directory::{EntrySource, Person};
+
+/// What was decided.
+#[derive(Debug, Default)]
+pub(super) struct PersonDecisions {
+    pub(super) changes: Vec<PlannedPersonChange>,
+    pub(super) conflicts: Vec<NewConflict>,
+    /// How many leave.
+    pub(super) leaving: usize,
+}
+
+impl PersonDecisions {
+    /// Decides over everybody. A userid decides first, then a key shared with somebody who would leave, then a key
+    /// shared with a local person; who is left is new.
+    pub(super) fn from_sorted(
+        heaps: SortedMembers<'_>,
+        present: &HashSet<String>,
+        link_by: &[LinkBy],
+        local: &LocalDirectory,
+        chart: &PlannedChart<'_>,
+        new_id: &mut dyn FnMut() -> PersonId,
+    ) -> Self {
+        let SortedMembers { changed, joiners, leavers, staying, .. } = heaps;
+        let mut decided = Self::default();
+        // A local person by its userid, or somebody who signed in before any run read who it is.
+        let met = |known: &KnownPerson| known.source == EntrySource::Local || known.fingerprint.is_empty();
+        let first_read = changed.iter().any(|(known, _)| met(known));
+        let mut recognised = LocalPersonIndex::default();
+        if !joiners.is_empty() || first_read {
+            recognised = LocalPersonIndex::new(local, link_by, present);
+        }
+        // Most runs compare nothing by keys.
+        let compare = !recognised.is_empty() || !leavers.is_empty();
+        let keys: Vec<LinkKeys> = joiners
+            .iter()
+            .map(|joiner| if compare { LinkKeys::from_record(&joiner.record) } else { LinkKeys::default() })
+            .collect();
+        let living = changed
+            .iter()
+            .flat_map(|(known, said)| [LinkKeys::from_known(known), LinkKeys::from_changed(known, said)])
+            .chain(staying.iter().map(|known| LinkKeys::from_known(known)));
+        let renames = UseridChanges::find(&leavers, &joiners, &keys, living, link_by, chart);
+        let renamed = renames.renamed_leavers();
+        let moved: HashSet<&PersonId> =
+            renamed.iter().filter_map(|at| leavers.get(*at)).map(|known| &known.id).collect();
+
+        if !recognised.is_empty() {
+            staying.iter().for_each(|known| recognised.claim_for_known(known));
+        }
+        decided.add_second_entry_conflicts(&changed, &staying, &leavers, &renames);
+        for (known, said) in changed {
+            let others = recognised.claim_for_changed(known, &said);
+            if met(known) {
+                decided.add_conflict(ConflictKind::Ambiguous, &known.id, others);
+            }
+            decided.changes.push(PlannedPersonChange::Update { id: known.id.clone(), said });
+        }
+        let matched: Vec<Vec<&KnownPerson>> =
+            keys.iter().map(|keys| recognised.claim_for_joiner(keys)).collect();
+        drop(keys);
+        for (at, (joiner, matched)) in joiners.into_iter().zip(matched).enumerate() {
+            let renamed = renames.proven_leaver(at).and_then(|leaver| leavers.get(leaver)).copied();
+            let only = match (matched.as_slice(), joiner.holder) {
+                ([known], None)
+                    if recognised.is_claimed_once(known)
+                        && recognised.proves(
+                            known,
+                            &LinkKeys::from_record(&joiner.record),
+                            &joiner.record.name,
+                        ) =>
+                {
+                    Some(*known)
+                }
+                _ => None,
+            };
+            if let Some(known) = renamed.or(only) {
+                let id = known.id.clone();
+                let said = to_person_row(joiner.record, joiner.fingerprint, id.clone(), &known.name, chart);
+                decided.changes.push(PlannedPersonChange::Update { id, said });
+                continue;
+            }
+            let id = new_id();
+            let possible = renames.possible_leavers(at).filter_map(|leaver| leavers.get(leaver));
+            decided.add_conflict(
+                ConflictKind::Ambiguous,
+                &id,
+                matched.iter().map(|known| known.id.clone()).collect(),
+            );
+            decided.add_conflict(
+                ConflictKind::Renamed,
+                &id,
+                possible.map(|known| known.id.clone()).collect(),
+            );
+            // Whoever goes on under another userid gives this one up by that.
+            let takes_over = joiner.holder.map(|known| &known.id).filter(|id| !moved.contains(id)).cloned();
+            decided.add_conflict(ConflictKind::Reused, &id, takes_over.iter().cloned().collect());
+            let person = to_person_row(joiner.record, joiner.fingerprint, id, "", chart);
+            decided.changes.push(PlannedPersonChange::Create { person, takes_over });
+        }
+        for (_, leaver) in leavers.iter().enumerate().filter(|(at, _)| !renamed.contains(at)) {
+            decided.changes.push(PlannedPersonChange::Leave { id: leaver.id.clone() });
+            decided.leaving += 1;
+        }
+        decided.conflicts.retain(|new| {
+            !local.known_conflicts.contains(&(new.kind, new.person.clone(), new.candidates.clone()))
+        });
+        decided
+    }
+
+    fn add_second_entry_conflicts(
+        &mut self,
+        changed: &[(&KnownPerson, Person)],
+        staying: &[&KnownPerson],
+        leavers: &[&KnownPerson],
+        renames: &UseridChanges,
+    ) {
+        let renamed = renames.renamed_leavers();
+        let gone: Vec<&KnownPerson> = leavers
+            .iter()
+            .enumerate()
+            .filter(|(at, _)| !renamed.contains(at))
+            .map(|(_, known)| *known)
+            .collect();
+        if gone.is_empty() {
+            return;
+        }
+        // What a known person is told to have only now may be inherited, like a telephone; of one that was never read
+        // it is what it always had.
+        let changed = changed.iter().map(|(known, said)| match known.fingerprint.as_str() {
+            "" => (*known, LinkKeys::from_changed(known, said)),
+            _ => (*known, LinkKeys::from_known(known)),
+        });
+        let staying = staying.iter().map(|known| (*known, LinkKeys::from_known(known)));
+        for (person, candidates) in find_second_entries(&gone, changed.chain(staying)) {
+            self.add_conflict(ConflictKind::Renamed, person, candidates.into_iter().cloned().collect());
+        }
+    }
+
+    fn add_conflict(&mut self, kind: ConflictKind, person: &PersonId, mut candidates: Vec<PersonId>) {
+        candidates.sort();
+        candidates.dedup();
+        candidates.truncate(MAX_CANDIDATES);
+        if !candidates.is_empty() {
+            self.conflicts.push(NewConflict { kind, person: person.clone(), candidates });
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Files for messages (`media/upload`, document 90253).
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::call_class::CallClass;
+use super::exchange::{CallParameter, RequestBody, WecomRequest};
+use super::{Deadline, SecretKind, WecomClient, WecomError, loose};
+use crate::base::clock::Timestamp;
+use crate::base::secret::random_bytes;
+
+const UPLOAD_API: &str = "media/upload";
+
+/// How long WeCom keeps an uploaded file, from [`UploadedMedia::created_at`]; then its id is refused with 40007.
+pub const MEDIA_LIFETIME: Duration = Duration::from_secs(3 * 86_400);
+
+/// What a file is uploaded as. Each kind of message takes ids of its own kind only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum MediaKind {
+    /// JPG or PNG, up to 10 MB.
+    Image,
+    /// Anything of more than 5 bytes, up to 20 MB.
+    File,
+}
+
+impl MediaKind {
+    /// As WeCom writes it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::File => "file",
+        }
+    }
+}
+
+/// A file on its way to WeCom. How large it may be is WeCom's to say: 40006, 40009, 45001.
+#[derive(Clone)]
+pub struct Upload<'a> {
+    /// As what.
+    pub kind: MediaKind,
+    /// The name that recipients see. What would end it (quotes, backslashes, control characters) and slashes
+    /// go out as `_`.
+    pub file_name: &'a str,
+    /// Its media type; `application/octet-stream` where this is none.
+    pub content_type: &'a str,
+    /// What is in it.
+    pub bytes: Bytes,
+}
+
+impl fmt::Debug for Upload<'_> {
+    /// How long it is, not what is in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upload")
+            .field("kind", &self.kind)
+            .field("file_name", &self.file_name)
+            .field("content_type", &self.content_type)
+            .field("bytes", &self.bytes.len())
+            .finish()
+    }
+}
+
+/// An uploaded file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadedMedia {
+    /// What a message names it by; good for every application of the company.
+    pub media_id: String,
+    /// When WeCom took it; good for [`MEDIA_LIFETIME`] from then.
+    pub created_at: Timestamp,
+}
+
+#[derive(Deserialize)]
+struct UploadAnswer {
+    #[serde(default, deserialize_with = "loose::optional_text")]
+    media_id: Option<String>,
+    /// Seconds since 1970.
+    #[serde(default, deserialize_with = "loose::optional_integer")]
+    created_at: Option<i64>,
+}
+
+impl WecomClient {
+    /// Uploads a file for messages (`media/upload`, POST), with the application's token; at most two at once, up to 60 s
+    /// each. Uploading it twice makes two ids and does no harm. An answer that does not say when it was taken counts
+    /// from the answer's own date.
+    pub async fn upload_media(
+        &self,
+        upload: Upload<'_>,
+        deadline: Deadline,
+    ) -> Result<UploadedMedia, WecomError> {
+        let boundary = format!("gongpai-{}", hex::encode(random_bytes::<16>()));
+        let content_type = format!("multipart/form-data; boundary={boundary}");
+        let bytes = Bytes::from(build_form(&upload, &boundary));
+        let query = [CallParameter::open("type", upload.kind.as_str())];
+        let body = RequestBody::Bytes { content_type: &content_type, bytes: &bytes };
+        let request =
+            WecomRequest { api: UPLOAD_API, query: &query, body: Some(body), class: CallClass::Upload };
+        let UploadAnswer { media_id, created_at } = self.call(SecretKind::App, request, deadline).await?;
+        let unreadable =
+            |why: &str| WecomError::Unreadable { api: UPLOAD_API, status: 200, why: why.to_owned() };
+        let media_id = media_id.ok_or_else(|| unreadable("it has no media_id"))?;
+        let created_at = created_at
+            .filter(|seconds| *seconds > 0)
+            .and_then(|seconds| seconds.checked_mul(1000))
+            .map(Timestamp::from_millis)
+            .or_else(|| self.exchange().server_time())
+            .ok_or_else(|| unreadable("it has no date"))?;
+        Ok(UploadedMedia { media_id, created_at })
+    }
+}
+
+/// One part, `media`, written by hand: the name stands in `filename` as raw UTF-8, because WeCom shows what stands there
+/// and reads no `filename*`.
+fn build_form(upload: &Upload<'_>, boundary: &str) -> Vec<u8> {
+    let head = format!(
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"media\"; filename=\"{}\"\r\nContent-Type: {}\r\n\r\n",
+        escape_file_name(upload.file_name),
+        valid_content_type(upload.content_type),
+    );
+    let tail = format!("\r\n--{boundary}--\r\n");
+    let mut form = Vec::with_capacity(head.len() + upload.bytes.len() + tail.len());
+    form.extend_from_slice(head.as_bytes());
+    form.extend_from_slice(&upload.bytes);
+    form.extend_from_slice(tail.as_bytes());
+    form
+}
+
+fn escape_file_name(name: &str) -> String {
+    let harmless = |c: char| if c.is_control() || matches!(c, '"' | '\\' | '/') { '_' } else { c };
+    let name: String = name.trim().chars().map(harmless).collect();
+    if name.is_empty() { "file".to_owned() } else { name }
+}
+
+/// `type/subtype` and perhaps parameters, or the media type of bytes.
+fn valid_content_type(text: &str) -> &str {
+    let text = text.trim();
+    let is_one = text.contains('/') && text.bytes().all(|b| (b' '..=b'~').contains(&b));
+    if is_one { text } else { "application/octet-stream" }
+}
+
+#[cfg(test)]
+mod tests;

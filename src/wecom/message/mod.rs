@@ -1,0 +1,165 @@
+//! Sending and recalling a message, and what can be done about a refusal (documents 90236, 94867, 90313).
+//!
+//! These calls go out in a lane of their own (`Lane::Message`): at most ten at once, never in the place of somebody who is
+//! signing in, and once a call. Whoever keeps the message decides when it is tried again, because only the keeper knows
+//! what was tried before.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::call_class::CallClass;
+use super::exchange::{RequestBody, WecomRequest};
+use super::wire::SentMessage;
+use super::{Deadline, SecretKind, WecomClient, WecomError, WecomRefusal, loose, token};
+
+pub(super) const SEND_API: &str = "message/send";
+const RECALL_API: &str = "message/recall";
+
+/// What can be done about a refusal of `message/send` (document 90313).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SendRefusal {
+    /// WeCom is busy (−1, 6000): the same call again, a little later.
+    Retry,
+    /// Too many calls at the same time (45033): again, with fewer at once.
+    ReduceParallelism,
+    /// A limit of WeCom's is used up (45009): nothing more until its window ends, for any message.
+    AwaitQuota,
+    /// No message goes out until an administrator has mended something: the secret, the trusted address, the
+    /// application, the company.
+    NeedsAdministrator,
+    /// One of the recipients spoils the call; alone, the others may get it.
+    SplitRecipients,
+    /// None of the recipients gets anything from this application (81013).
+    NoRecipient,
+    /// The message itself is not accepted, or WeCom gives a code that nobody knows: never again as it is.
+    RejectedMessage,
+}
+
+/// The answer of `message/send`.
+#[derive(Debug, Deserialize)]
+struct SendAnswer {
+    #[serde(default, deserialize_with = "loose::optional_integer")]
+    errcode: Option<i64>,
+    #[serde(flatten)]
+    message: SentMessage,
+}
+
+/// An answer that says nothing but that it was done.
+#[derive(Debug, Deserialize)]
+struct RecallAnswer {
+    #[serde(default, deserialize_with = "loose::optional_integer")]
+    errcode: Option<i64>,
+}
+
+impl WecomClient {
+    /// Sends a message (`message/send`, POST) with the application's token. `body` goes out as it is, byte for byte, as
+    /// often as it is sent: WeCom's duplicate check compares the request.
+    ///
+    /// A success may still name recipients who got nothing ([`SentMessage`]). A refused token is renewed once and the
+    /// call repeated once; nothing else is repeated. After a failure ask [`SendRefusal::of`] and
+    /// [`Error::may_have_worked`]. An answer without `errcode` and `msgid` is not WeCom's and no success.
+    pub async fn send_message(&self, body: &str, deadline: Deadline) -> Result<SentMessage, WecomError> {
+        let bytes = Bytes::copy_from_slice(body.as_bytes());
+        let body = RequestBody::Bytes { content_type: "application/json", bytes: &bytes };
+        let request = WecomRequest { api: SEND_API, query: &[], body: Some(body), class: CallClass::Message };
+        let sent: SendAnswer = self.call(SecretKind::App, request, deadline).await?;
+        if sent.errcode.is_none() && sent.message.msgid.is_none() {
+            return Err(unconfirmed_error(SEND_API));
+        }
+        Ok(sent.message)
+    }
+
+    /// Takes a message back from everybody who got it (`message/recall`, POST), for 24 hours after it was sent; then
+    /// WeCom answers 42052. Doing it twice does no harm. A message of another application is refused with 40058.
+    pub async fn recall_message(&self, msgid: &str, deadline: Deadline) -> Result<(), WecomError> {
+        let body = json!({ "msgid": msgid });
+        let body = RequestBody::Json(&body);
+        let request =
+            WecomRequest { api: RECALL_API, query: &[], body: Some(body), class: CallClass::Message };
+        let done: RecallAnswer = self.call(SecretKind::App, request, deadline).await?;
+        done.errcode.map(|_| ()).ok_or_else(|| unconfirmed_error(RECALL_API))
+    }
+}
+
+/// An answer in which WeCom does not say that it did it.
+fn unconfirmed_error(api: &'static str) -> WecomError {
+    WecomError::Unreadable { api, status: 200, why: "it does not say that it was done".to_owned() }
+}
+
+impl SendRefusal {
+    /// What can be done about this failure of [`Client::send_message`]; `None` if WeCom did not answer, or nothing that
+    /// can be read.
+    ///
+    /// Whatever stands in the way of a token stands in the way of every message, also a code that nobody knows.
+    pub fn from_error(error: &WecomError) -> Option<Self> {
+        match error {
+            WecomError::Refused(refusal) => Some(Self::from_refusal(refusal)),
+            WecomError::BackingOff { cause, .. } => Some(Self::from_refusal(cause)),
+            WecomError::NoSecret(_) => Some(Self::NeedsAdministrator),
+            WecomError::Timeout { .. } | WecomError::Unreachable { .. } | WecomError::Unreadable { .. } => {
+                None
+            }
+        }
+    }
+
+    fn from_refusal(refusal: &WecomRefusal) -> Self {
+        match Self::from_errcode(refusal.code) {
+            may_pass @ (Self::Retry | Self::ReduceParallelism | Self::AwaitQuota) => may_pass,
+            _ if refusal.api == token::GETTOKEN_API => Self::NeedsAdministrator,
+            other => other,
+        }
+    }
+
+    /// What can be done about this errcode of `message/send` itself.
+    pub const fn from_errcode(code: i64) -> Self {
+        match code {
+            -1 | 6000 => Self::Retry,
+            45033 => Self::ReduceParallelism,
+            45009 => Self::AwaitQuota,
+            81013 => Self::NoRecipient,
+            // 40001, 40014 and 42001 come here only after a fresh token was refused too. 41001 and 41011: something in
+            // between takes the query or the body apart.
+            40001
+            | 40013
+            | 40014
+            | 40054..=40057
+            | 40091
+            | 40093
+            | 41001
+            | 41002
+            | 41004
+            | 41011
+            | 42001
+            | 42012
+            | 43009
+            | 45024
+            | 45026
+            | 45031
+            | 48001
+            | 48002
+            | 48004..=48006
+            | 48009
+            | 49004
+            | 50001
+            | 50003
+            | 60020
+            | 80001
+            | 81011
+            | 85004
+            | 85005
+            | 301_002
+            | 301_007
+            | 701_008
+            | 2_000_002 => Self::NeedsAdministrator,
+            // Members, and what stands for members: departments and tags.
+            40003 | 40031 | 40032 | 40066 | 40068 | 40070 | 40073 | 43004 | 46004 | 50002 | 60003 | 60011
+            | 60021 | 60030 | 60111 | 60123 | 92000 | 301_021 => Self::SplitRecipients,
+            // 43012 too: only cards that are answered need a callback address, and they must not hold up the rest.
+            _ => Self::RejectedMessage,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
