@@ -1,27 +1,31 @@
-//! Codes of WeCom that arrive at an application.
+//! Removes WeCom's codes from requests to applications.
 //!
-//! WeCom sends a code to any path of public_url's host, so an application there could collect other people's codes
-//! and sign in as them: there is no PKCE. A request whose query has what could be such a code is therefore never
-//! passed on; a clean sign-in takes its place.
+//! WeCom sends a code to any path of public_url's host. WeCom has no PKCE, so an application on
+//! that host could collect other people's codes and sign in as them. A request whose query holds
+//! something that could be such a code is therefore never passed on; a clean sign-in takes its
+//! place.
 
 use std::borrow::Cow;
 
 use crate::base::host::Origin;
 use crate::base::url::is_plain_path;
 
-/// What could be a code of WeCom's: letters, digits, `-` and `_`; the documentation allows up to 512 bytes, and the
-/// shortest seen has 43.
+/// The lengths that a code of WeCom can have. The documentation allows up to 512 bytes, and the
+/// shortest code seen has 43; all of them are letters, digits, `-` and `_`.
 const CODE_LENGTH_BYTES: std::ops::RangeInclusive<usize> = 24..=512;
 
-/// A target is decoded at most so often: a hop may decode before the application does.
+/// How often a parameter is decoded at most: a proxy in between may decode before the application
+/// does.
 const MAX_DECODING_ROUNDS: usize = 3;
 
-/// `gate.code_paths`: paths whose application has an OAuth callback of its own, where codes stay as they are.
+/// `gate.code_paths`: the paths of applications that have an OAuth callback of their own. Codes
+/// stay in requests to them.
 #[derive(Debug, Clone, Default)]
 pub struct CodePaths(Vec<String>);
 
 impl CodePaths {
-    /// `/gitlab/users/auth`, also written with `/` or `/**` at its end. What is no plain path covers nothing.
+    /// Takes paths such as `/gitlab/users/auth`, also with `/` or `/**` at the end. A text that is
+    /// no plain path covers nothing.
     pub fn new(texts: &[String]) -> Self {
         let bare = |text: &String| {
             let path = text.strip_suffix("/**").unwrap_or(text);
@@ -31,22 +35,24 @@ impl CodePaths {
         Self(texts.iter().filter(|text| text.starts_with('/')).map(bare).filter(is_path).collect())
     }
 
-    /// Whether `path` lies at or below one of these. A path that somebody could read in another way does not.
+    /// Returns whether `path` lies at or below one of these. A path that some program could read in
+    /// another way does not.
     fn covers(&self, path: &str) -> bool {
         let below = |base: &String| {
             path.strip_prefix(base.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
-        // The slash at the end is the only empty segment that changes nothing.
+        // A slash at the end is the only empty segment that changes nothing.
         let bare = path.strip_suffix('/').unwrap_or(path);
         (bare.is_empty() || is_plain_path(bare)) && self.0.iter().any(below)
     }
 }
 
-/// The target without `code` and `state`, if a code that could be WeCom's stands in its query; `None` if the request may
-/// go on as it is.
+/// Removes `code` and `state` from the query of `target` if it holds a code that could be WeCom's.
+/// `None` if the request may go on as it is.
 ///
-/// Parameters are told apart by every separator that applications know (`&`, `;`), and by `?`, because WeCom's own
-/// `?code=` may be appended to a target that has a query. Everything else stays byte for byte.
+/// Parameters are split at every separator that applications know (`&` and `;`), and at `?`,
+/// because WeCom may append its own `?code=` to a target that has a query already. Everything else
+/// stays byte for byte.
 pub fn remove_code(origin: &Origin, public: &Origin, target: &str, exempt: &CodePaths) -> Option<String> {
     let (path, query) = target.split_once('?')?;
     if !is_trusted_domain(origin, public) || query.len() < *CODE_LENGTH_BYTES.start() || exempt.covers(path) {
@@ -65,14 +71,14 @@ pub fn remove_code(origin: &Origin, public: &Origin, target: &str, exempt: &Code
     Some(clean)
 }
 
-/// Whether WeCom sends codes to `origin`: its trusted domain is a host, with a port or without, and has no scheme, so
-/// `http://` of an https public_url is the same one.
+/// Returns whether WeCom sends codes to `origin`. WeCom's trusted domain is a host with or without
+/// a port and has no scheme, so `http://` of an https public_url counts too.
 fn is_trusted_domain(origin: &Origin, public: &Origin) -> bool {
     let default = |o: &Origin| o.port() == o.scheme().default_port();
     origin.host() == public.host() && (origin.port() == public.port() || (default(origin) && default(public)))
 }
 
-/// Each parameter with the separator before it.
+/// Splits a query into its parameters, each with the separator before it.
 fn split_parameters(query: &str) -> Vec<(char, &str)> {
     let mut pieces = Vec::new();
     let (mut separator, mut rest) = ('?', query);
@@ -80,7 +86,7 @@ fn split_parameters(query: &str) -> Vec<(char, &str)> {
         match rest.split_once(['&', ';', '?']) {
             Some((piece, after)) => {
                 pieces.push((separator, piece));
-                // Each of the three is one byte, the one before `after`.
+                // All three separators are one byte long, so this is the byte before `after`.
                 separator = rest.as_bytes().get(piece.len()).map_or('&', |b| char::from(*b));
                 rest = after;
             }
@@ -103,15 +109,15 @@ fn is_code_parameter(piece: &str) -> bool {
         && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
 }
 
-/// The parameter's name as the most lenient application reads it: decoded, in lower case, without white space around it
-/// and without an index (`code[]`).
+/// Returns a parameter's name as the most lenient application reads it: decoded, in lower case,
+/// without surrounding white space and without an index (`code[]`).
 fn parameter_name(piece: &str) -> String {
     let name = decode_repeatedly(piece.split('=').next().unwrap_or_default());
     let name = name.trim_matches(is_filler);
     name.split(['[', '\0']).next().unwrap_or_default().to_lowercase()
 }
 
-/// What applications drop around a name or value.
+/// Returns whether applications drop this character at the ends of a name or value.
 fn is_filler(c: char) -> bool {
     c.is_whitespace() || c.is_control() || c == '+'
 }
@@ -135,7 +141,7 @@ mod tests {
     use super::*;
     use crate::base::host::Scheme;
 
-    /// As WeCom's documentation shows one.
+    /// The sample of WeCom's documentation.
     const CODE: &str = "bjT3EWbzVGzMyNmyPGTWvyIbnXLmFVJ1LhKSZ5ZVj_o";
 
     fn clean(target: &str, exempt: &[&str]) -> Option<String> {

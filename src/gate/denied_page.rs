@@ -1,5 +1,5 @@
-//! `/_gongpai/denied`: the page for a navigation that the gate refused. It decides again, by the same function, and
-//! says why.
+//! `/_gongpai/denied`: the page for a navigation that the gate denied. It decides again, by the
+//! same function, and says why.
 
 use axum::Router;
 use axum::extract::{FromRef, State};
@@ -27,12 +27,15 @@ impl FromRef<DeniedPageState> for Site {
     }
 }
 
-/// The page's path, on every host.
+/// Builds the router of the page, which is served on every host.
 pub fn routes(gate: GateState, site: Site) -> Router {
     Router::new().route("/_gongpai/denied", get(show_denied_page)).with_state(DeniedPageState { gate, site })
 }
 
-/// 403 for whoever is signed in, and the way to sign in for whoever is not: where the decision has changed meanwhile the button leads back, and nothing goes in circles.
+/// Answers 403 with the reason to a signed-in person, and sends everybody else to sign in.
+///
+/// If the decision has changed in the meantime, the page only offers a button back, so that the
+/// browser does not go in circles.
 async fn show_denied_page(State(state): State<DeniedPageState>, visit: BrowserRequest) -> Response {
     let wanted = visit.query.single("rd").ok().flatten().unwrap_or("/");
     let page = match ReturnTo::parse(wanted, &visit.origin, &state.site.hosts) {
@@ -43,7 +46,7 @@ async fn show_denied_page(State(state): State<DeniedPageState>, visit: BrowserRe
     };
     let session = state.gate.sessions.check(&visit.headers, &visit.origin).await.ok();
     let Some(session) = session else {
-        // Who nobody is gets no reasons: rules name people.
+        // A visitor who is not signed in gets no reasons: rules name people.
         let login = format!("{}?rd={}", visit.path("login"), percent_encode(page.as_str()));
         return (StatusCode::FOUND, [(CACHE_CONTROL, "no-store"), (LOCATION, login.as_str())])
             .into_response();
@@ -52,7 +55,8 @@ async fn show_denied_page(State(state): State<DeniedPageState>, visit: BrowserRe
     let why =
         explain_decision(&state.gate.resolved_rules(), &state.site.hosts, page.as_str(), Some("GET"), who);
     let mut failure = Failure::new(Code::Denied);
-    // The number is enough for the administrator; whom a rule allows is nobody's business here.
+    // The rule's number is enough for the administrator. Whom the rule allows is not shown to the
+    // person.
     let rule = why.rule.map(|(number, _)| format!("rule {number}; ")).unwrap_or_default();
     failure.detail = Some(match why.outcome {
         AccessOutcome::Allowed | AccessOutcome::Public => format!("{rule}allowed by now"),

@@ -1,4 +1,5 @@
-//! Why the gate decides as it does: for the page a refused person sees, and for `gongpai explain`.
+//! Explains a decision of the gate in words, for the page that a denied person sees and for
+//! `gongpai explain`.
 
 use crate::base::host::{Hosts, Scheme};
 use crate::base::id::UnitId;
@@ -13,12 +14,12 @@ use super::rules::{
     report_readings,
 };
 
-/// What the gate would answer.
+/// The gate's answer to a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessOutcome {
-    /// 200 for this person.
+    /// 200, for this person.
     Allowed,
-    /// 200 for anybody.
+    /// 200, for anybody.
     Public,
     /// 401: nobody is signed in.
     SignIn,
@@ -26,26 +27,27 @@ pub enum AccessOutcome {
     Denied,
 }
 
-/// A decision and how it came about.
+/// A decision and its reason.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Explanation {
-    /// What the gate would answer.
     pub outcome: AccessOutcome,
-    /// Scheme, host and port as they were compared; `None` if the URL has none of ours.
+    /// Scheme, host and port as they were compared; `None` if the host is not one of this
+    /// installation.
     pub origin: Option<String>,
-    /// The path as rules see it first; `None` if it is none.
+    /// The canonical path that rules match; `None` if the URL has no readable path.
     pub path: Option<String>,
-    /// What each reading of the path comes to, on a host with rules; empty where there is one reading.
+    /// The decision for each reading of the path. Empty if there is only one reading, or if the
+    /// host has no rules.
     pub readings: Vec<ReadingReport>,
-    /// The rule that decided: its place (the first is 1) and its text.
+    /// The rule that decided: its number (the first rule is 1) and its text.
     pub rule: Option<(usize, String)>,
-    /// One sentence, or part of one.
+    /// A sentence, or the end of one that begins with the rule.
     pub reason: String,
 }
 
-/// Decides about `url` as the gate does and says why.
+/// Decides about `url` as the gate does, and explains the decision.
 ///
-/// `method` is `None` where it is unknown; `who` is `None` where nobody is signed in.
+/// `method` is `None` if it is unknown; `who` is `None` if nobody is signed in.
 pub fn explain_decision(
     in_force: &ResolvedRules,
     hosts: &Hosts,
@@ -110,7 +112,7 @@ pub fn explain_decision(
     }
 }
 
-/// What of the person fits which element of the rule.
+/// Describes which part of the person matched which element of the rule.
 fn describe_grant(grant: &Grant<'_>, chart: &Chart) -> String {
     let path =
         |unit: &UnitId| chart.unit(unit).map_or_else(|| unit.to_string(), |placed| placed.path.to_string());

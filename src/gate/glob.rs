@@ -1,4 +1,5 @@
-//! Path patterns of rules: `*` is one segment or a part of one, `**` is any number of segments.
+//! Path patterns of rules: `*` matches one segment or a part of one, `**` matches any number of
+//! segments.
 
 use memchr::{memchr, memmem};
 
@@ -12,18 +13,19 @@ pub struct Glob {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum GlobSegment {
-    /// `**`: any number of segments, none included.
+    /// `**`: any number of segments, also none.
     AnyDepth,
-    /// Exactly this text.
+    /// A segment without `*`.
     Literal(Box<[u8]>),
-    /// Text with `*` in it, split there: at least two pieces.
+    /// A segment with `*`, split at each of them: at least two pieces.
     Pieces(Box<[Box<[u8]>]>),
 }
 
 impl Glob {
-    /// Compiles a pattern as an administrator writes it; empty means every path.
+    /// Compiles a pattern as an administrator writes it. An empty pattern matches every path.
     ///
-    /// Escapes are read as in a URL, so `/a%20b` and `/%E8%B4%A2` are written like the address bar copies them.
+    /// Escapes are decoded as in a URL, so `/a%20b` and `/%E8%B4%A2` may be copied from the address
+    /// bar.
     ///
     /// # Errors
     /// A sentence that says what is wrong with the pattern.
@@ -50,7 +52,8 @@ impl Glob {
         if decoded.iter().any(u8::is_ascii_control) {
             return Err("the path has an encoded control character".to_owned());
         }
-        // What is left encoded is an encoded slash, an escape within an escape, or no escape at all.
+        // What is still encoded now is an encoded slash, an escape within an escape, or no escape
+        // at all.
         if path::decode_again(&decoded).is_some() {
             return Err("an encoded slash is also read as a slash, and what is encoded twice as decoded: \
                         the path may contain neither"
@@ -66,7 +69,7 @@ impl Glob {
         Ok(Self { segments: names.map(GlobSegment::compile).collect::<Result<_, _>>()? })
     }
 
-    /// The same pattern for paths that are folded to lower case.
+    /// Returns the same pattern for paths that are folded to lower case.
     #[must_use]
     pub fn folded(&self) -> Self {
         let fold = |text: &[u8]| Box::from(&*path::fold_case(text));
@@ -80,12 +83,12 @@ impl Glob {
         Self { segments: segments.collect() }
     }
 
-    /// Whether every path matches.
+    /// Returns whether every path matches.
     pub fn matches_everything(&self) -> bool {
         self.segments == [GlobSegment::AnyDepth]
     }
 
-    /// What the first segment of a path must be to match; `None`: it may be any.
+    /// Returns the text that the first segment of a path must equal; `None` if any text may match.
     pub fn literal_first_segment(&self) -> Option<&[u8]> {
         match self.segments.first() {
             Some(GlobSegment::Literal(text)) => Some(text),
@@ -93,7 +96,8 @@ impl Glob {
         }
     }
 
-    /// The folder that all matching paths lie in, as far as it is written out: `/a` of `/a/**` and of `/a/*.js`.
+    /// Returns the segments of the folder that all matching paths lie in, as far as it has no
+    /// wildcard: `/a` for `/a/**` and for `/a/*.js`.
     pub fn folder(&self) -> impl Iterator<Item = &[u8]> {
         self.segments.iter().map_while(|segment| match segment {
             GlobSegment::Literal(text) => Some(&**text),
@@ -101,23 +105,24 @@ impl Glob {
         })
     }
 
-    /// Whether it is [`Glob::folder`] and everything in it.
+    /// Returns whether the pattern matches exactly [`Glob::folder`] and everything in it.
     pub fn is_folder(&self) -> bool {
         self.segments.iter().position(|s| *s == GlobSegment::AnyDepth) == Some(self.folder().count())
             && self.folder().count() + 1 == self.segments.len()
     }
 
-    /// Whether it has wildcards: paths match that it does not name.
+    /// Returns whether the pattern has wildcards, so that it matches paths which it does not spell
+    /// out.
     pub fn is_open_ended(&self) -> bool {
         self.segments.iter().any(|segment| !matches!(segment, GlobSegment::Literal(_)))
     }
 
-    /// Whether `path` matches: a reading, beginning with `/`.
+    /// Returns whether `path` matches. `path` is one reading of a path and begins with `/`.
     pub fn matches(&self, path: &[u8]) -> bool {
         let mut rest = path.strip_prefix(b"/").unwrap_or(path);
         let mut pattern = self.segments.as_slice();
-        // Where the last `**` ends in the pattern, and from which segment what follows it was last tried.
-        // Going back to the last one only is enough, so this is at worst segments × pattern.
+        // The rest of the pattern after the last `**`, and the segment at which it was last tried.
+        // Going back to the last `**` is enough, so the cost is at most segments × pattern.
         let mut retry: Option<(&[GlobSegment], &[u8])> = None;
         loop {
             match (pattern.split_first(), split_first_segment(rest)) {
@@ -142,13 +147,13 @@ impl Glob {
     }
 }
 
-/// Whether some `%` is not followed by two hexadecimal digits.
+/// Returns whether some `%` is not followed by two hexadecimal digits.
 fn has_broken_escape(pattern: &str) -> bool {
     let escape = |after: &[u8]| after.iter().take(2).filter(|b| b.is_ascii_hexdigit()).count() == 2;
     pattern.as_bytes().split(|b| *b == b'%').skip(1).any(|after| !escape(after))
 }
 
-/// The first segment of `path`; empty for the root.
+/// Returns the first segment of `path`; empty for the root.
 pub fn first_segment(path: &[u8]) -> &[u8] {
     split_first_segment(path.strip_prefix(b"/").unwrap_or(path)).map_or(b"", |(first, _)| first)
 }
@@ -160,7 +165,7 @@ fn split_first_segment(rest: &[u8]) -> Option<(&[u8], &[u8])> {
     Some(memchr(b'/', rest).and_then(|at| split_around(rest, at, 1)).unwrap_or((rest, b"")))
 }
 
-/// What stands before and after the `length` bytes at `at`.
+/// Returns the text before and after the `length` bytes at `at`.
 fn split_around(text: &[u8], at: usize, length: usize) -> Option<(&[u8], &[u8])> {
     Some((text.get(..at)?, text.get(at.checked_add(length)?..)?))
 }

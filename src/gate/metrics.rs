@@ -1,4 +1,4 @@
-//! What the gate counts.
+//! Counters of the gate.
 
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -10,32 +10,32 @@ struct CheckLabels {
     outcome: &'static str,
 }
 
-/// Counters of the gate; each is looked up once, so that counting is one atomic addition.
+/// Counters of the gate. Each label is looked up once, so that counting is one atomic addition.
 #[derive(Debug, Clone)]
 pub struct GateMetrics {
     checks: Family<CheckLabels, Counter>,
-    /// Passed, signed in.
+    /// 200 for a signed-in person.
     pub(super) allowed: Counter,
-    /// Passed by an `anyone` rule.
+    /// 200 by an `anyone` rule.
     pub(super) public: Counter,
     /// 401.
     pub(super) sign_in: Counter,
-    /// 401 because neither memory nor database could say.
+    /// 401 because neither memory nor the database could answer.
     pub(super) unavailable: Counter,
     /// 403 by a rule.
     pub(super) denied: Counter,
-    /// 403 for the peer.
+    /// 403 because the peer is no trusted proxy.
     pub(super) untrusted_proxy: Counter,
-    /// 403 for the host.
+    /// 403 because the host is not one of this installation.
     pub(super) unknown_host: Counter,
-    /// 403 for headers that describe no request.
+    /// 403 because the headers describe no request.
     pub(super) malformed: Counter,
-    /// Denials that the audit could not take because its queue was full.
+    /// Denials that were not written to the audit trail because its queue was full.
     pub(super) audit_dropped: Counter,
 }
 
 impl GateMetrics {
-    /// Counters at zero, registered as `gongpai_gate_…`.
+    /// Registers the counters as `gongpai_gate_…`, all of them at zero.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self::default();
         registry.register("gate_checks", "Access checks by outcome", metrics.checks.clone());

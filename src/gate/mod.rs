@@ -1,18 +1,19 @@
 //! The gate: forward authentication for applications behind a reverse proxy.
 //!
-//! nginx asks `GET /auth/nginx` before it passes a request on. A check goes through these files in order:
+//! nginx asks `GET /auth/nginx` before it passes a request on. A check goes through these files in
+//! order:
 //!
 //! | file | step |
 //! |---|---|
-//! | [`request`] | the original request, from one family of headers, from a trusted proxy only |
-//! | [`crate::session`] | who is there |
-//! | [`path`], [`readings`] | every way in which an application may understand the path |
-//! | [`glob`], [`rules`] | may they: [`rules::decide()`] is pure, the first matching rule decides, for each reading |
-//! | [`code`] | on public_url's host: no code of WeCom's reaches an application |
-//! | [`respond`] | 200 with identity headers, 401 with the way to sign in, 403; nothing else |
-//! | [`explain`](mod@explain) | the same decision in words |
+//! | [`request`] | read the original request from one family of headers, from a trusted proxy only |
+//! | [`crate::session`] | find out who is signed in |
+//! | [`path`], [`readings`] | list every way in which an application may understand the path |
+//! | [`glob`], [`rules`] | decide: [`rules::decide_access()`] is pure; the first matching rule decides, once for each reading |
+//! | [`code_removal`] | on public_url's host, keep WeCom's codes away from applications |
+//! | [`respond`] | answer 200 with identity headers, 401 with the way to sign in, or 403; nothing else |
+//! | [`explain`](mod@explain) | explain the same decision in words |
 //!
-//! Whatever goes wrong is 401 or 403; there is no path to a 200 but through [`rules::Decision::Allow`].
+//! Whatever goes wrong ends in 401 or 403. Only [`rules::Decision::Allow`] leads to a 200.
 
 mod check;
 pub mod code_removal;
@@ -46,12 +47,12 @@ pub use rules::{AccessRules, ResolvedRules};
 pub struct GateState {
     checker: Arc<check::Checker>,
     sessions: Sessions,
-    /// The rules as they were last worked out.
+    /// The rules as they were last resolved.
     resolved: Arc<ArcSwap<ResolvedRules>>,
 }
 
 impl GateState {
-    /// A gate made of `parts` that knows people by `sessions`.
+    /// Builds a gate from `parts`. `sessions` tells who is signed in.
     pub fn new(parts: GateParts, sessions: Sessions) -> Self {
         let checker = check::Checker::new(parts);
         let rules = checker.rules().load_full();
@@ -60,7 +61,8 @@ impl GateState {
         Self { checker: Arc::new(checker), sessions, resolved: Arc::new(ArcSwap::from_pointee(in_force)) }
     }
 
-    /// The rules with what they mean in the chart of now. Whoever comes first after a change works it out.
+    /// Returns the rules as they apply to the current chart. The first call after a change resolves
+    /// them again.
     pub fn resolved_rules(&self) -> Guard<Arc<ResolvedRules>> {
         let known = self.resolved.load();
         let (rules, chart, bindings) =
@@ -72,27 +74,27 @@ impl GateState {
         for sentence in changed.unmatched_elements() {
             tracing::debug!("{sentence}");
         }
+        // Two checks may do this at the same time; both store the same result.
         self.resolved.store(Arc::new(changed));
         self.resolved.load()
     }
 
-    /// The rules in force.
+    /// Returns the rules that are in effect.
     pub fn rules(&self) -> Arc<AccessRules> {
         self.checker.rules().load_full()
     }
 
-    /// Puts other rules in force; checks that have begun end under the old ones.
+    /// Replaces the rules. Checks that have begun end under the old ones.
     pub fn set_rules(&self, rules: AccessRules) {
         self.checker.rules().store(Arc::new(rules));
     }
 
-    /// The hosts of this installation.
     pub fn hosts(&self) -> &Hosts {
         self.checker.hosts()
     }
 }
 
-/// `/auth/nginx`: answers 200, 401 or 403 to an nginx `auth_request`.
+/// Answers 200, 401 or 403 to an nginx `auth_request` (`/auth/nginx`).
 ///
 /// Takes the whole request because axum's `HeaderMap` extractor would copy every header.
 pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Response {
@@ -102,6 +104,7 @@ pub async fn check_nginx(State(gate): State<GateState>, request: Request) -> Res
         Ok(original) => original,
         Err(refusal) => return gate.checker.refuse(refusal, peer, &parts.headers),
     };
+    // A public page is also told who is signed in, so the session is looked up in any case.
     let session = gate.sessions.check(&parts.headers, &original.origin).await;
     let session = session.as_ref().map_err(|why| *why);
     let answer =

@@ -1,33 +1,36 @@
-//! The path of a request as it was sent, and each way in which some program understands it as another one.
+//! The path of a request as it was sent, and each way in which some program understands it
+//! differently.
 //!
-//! Everything here is bytes: `%D6%D0` is a name in GBK and no UTF-8, and rules are about such names, too. Which of
-//! these ways are tried together is decided in [`super::readings`].
+//! Everything here works on bytes: `%D6%D0` is a name in GBK and not UTF-8, and rules must match
+//! such names too. [`super::readings`] combines these ways.
 
 use std::borrow::Cow;
 
 use memchr::{memchr, memmem};
 use unicode_normalization::UnicodeNormalization as _;
 
-/// Why a text is not the target of a request (RFC 9112 §3.2): nothing is decided about it, it is denied.
+/// The reasons why a text is not a request target (RFC 9112 §3.2). Such a request is denied without
+/// asking any rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadRequestTarget {
-    /// Not `/…`: an absolute-form or asterisk-form target, or nothing.
+    /// The target does not begin with `/`: it is an absolute-form or asterisk-form target, or
+    /// empty.
     #[error("the request target does not begin with a slash")]
     NotOriginForm,
     /// A raw `#`, after which some programs stop reading.
     #[error("the request target has a raw #")]
     Fragment,
-    /// A raw control character or blank, which ends the target in a request line.
+    /// A raw control character or space, which ends the target in a request line.
     #[error("the request target has a raw control character or blank")]
     Control,
 }
 
-/// The path of a request target (`/path?query`), as it stands in the request line.
+/// Returns the path of a request target (`/path?query`), as it stands in the request line.
 ///
-/// A query takes no part in any decision.
+/// The query takes no part in any decision.
 ///
 /// # Errors
-/// [`BadRequestTarget`], which is judged by the whole target.
+/// [`BadRequestTarget`], for a mistake anywhere in the target.
 pub fn path_of_target(target: &str) -> Result<&str, BadRequestTarget> {
     if memchr(b'#', target.as_bytes()).is_some() {
         return Err(BadRequestTarget::Fragment);
@@ -39,14 +42,16 @@ pub fn path_of_target(target: &str) -> Result<&str, BadRequestTarget> {
     if path.starts_with('/') { Ok(path) } else { Err(BadRequestTarget::NotOriginForm) }
 }
 
-/// Whether every program understands `path` alike, but for letter case and a trailing slash. Nearly every request is
-/// like that, so this is the whole cost of reading it: one pass, no allocation.
+/// Returns whether every program understands `path` alike, except for letter case and a trailing
+/// slash.
+///
+/// Nearly every request has such a path, so this one pass without allocation is its whole cost.
 pub fn is_plain(path: &str) -> bool {
     let mut previous = b' ';
     for byte in path.bytes() {
         let fine = match byte {
             b'/' => previous != b'/' && previous != b'.',
-            // `(S(…))` may be a segment that ASP.NET takes out.
+            // `(S(…))` may be a segment that ASP.NET removes.
             b'.' | b'(' => previous != b'/',
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => true,
             _ => b"-_~!$&'()*+,=:@".contains(&byte),
@@ -59,35 +64,34 @@ pub fn is_plain(path: &str) -> bool {
     previous != b'.'
 }
 
-/// `path` without its trailing slash; the root keeps it.
+/// Returns `path` without its trailing slash; the root keeps it.
 pub fn without_trailing_slash<P: AsRef<[u8]> + ?Sized>(path: &P) -> &[u8] {
     let path = path.as_ref();
     path.strip_suffix(b"/").filter(|rest| !rest.is_empty()).unwrap_or(path)
 }
 
-// --- decoding --------------------------------------------------------------------------------------------------
-
-/// Decodes percent-escapes once. An encoded slash stays `%2F`, because it is a part of a name to RFC 3986; an escape
-/// that is none (`%zz`) stays as it is.
+/// Decodes percent-escapes once. An encoded slash stays `%2F`, because RFC 3986 takes it for a part
+/// of a name. An invalid escape (`%zz`) stays as it is.
 pub fn decode_once(path: &[u8]) -> Vec<u8> {
     decode_escapes(path, false)
 }
 
-/// Decodes whatever is encoded still, `%2F` and the `%u002F` of old IIS included.
+/// Decodes once more whatever is still encoded, including `%2F` and the `%u002F` of old IIS
+/// versions.
 pub(super) fn decode_again(path: &[u8]) -> Option<Vec<u8>> {
     memchr(b'%', path)?;
     let decoded = decode_escapes(path, true);
     (decoded != path).then_some(decoded)
 }
 
-/// Decodes once more what is encoded still, but keeps `%2F` as a part of a name.
+/// Decodes once more whatever is still encoded, but keeps `%2F` as a part of a name.
 pub(super) fn decode_again_but_slashes(path: &[u8]) -> Option<Vec<u8>> {
     memchr(b'%', path)?;
     let decoded = decode_escapes(path, false);
     (decoded != path).then_some(decoded)
 }
 
-/// `%2F` is a slash, and nothing else is decoded.
+/// Turns `%2F` into a slash and decodes nothing else.
 pub(super) fn decode_slashes(path: &[u8]) -> Option<Vec<u8>> {
     memmem::find(path, b"%2F").or_else(|| memmem::find(path, b"%2f"))?;
     let mut text = Vec::with_capacity(path.len());
@@ -104,7 +108,7 @@ pub(super) fn decode_slashes(path: &[u8]) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// `everything`: slashes and `%uXXXX`, too.
+/// Decodes percent-escapes; with `everything` also slashes and `%uXXXX`.
 fn decode_escapes(path: &[u8], everything: bool) -> Vec<u8> {
     let mut text = Vec::with_capacity(path.len());
     let mut rest = path;
@@ -129,14 +133,14 @@ fn decode_escapes(path: &[u8], everything: bool) -> Vec<u8> {
     text
 }
 
-/// The byte that two hexadecimal digits at the beginning of `digits` mean, and what follows them.
+/// Returns the byte that the two hexadecimal digits at the start of `digits` encode, and the rest.
 fn escaped_byte(digits: &[u8]) -> Option<(u8, &[u8])> {
     let (pair, rest) = digits.split_first_chunk::<2>()?;
     let [high, low] = pair.map(hex_value);
     Some((high? << 4 | low?, rest))
 }
 
-/// The character that `uXXXX` at the beginning of `digits` means, and what follows it.
+/// Returns the character that `uXXXX` at the start of `digits` encodes, and the rest.
 fn escaped_unit(digits: &[u8]) -> Option<(char, &[u8])> {
     let digits = digits.strip_prefix(b"u").or_else(|| digits.strip_prefix(b"U"))?;
     let (four, rest) = digits.split_first_chunk::<4>()?;
@@ -151,39 +155,39 @@ fn hex_value(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
-// --- slashes, cuts, segments -----------------------------------------------------------------------------------
-
-/// A backslash is a slash (WHATWG URL, IIS, Windows).
+/// Turns backslashes into slashes (WHATWG URL, IIS, Windows).
 pub(super) fn backslashes_as_slashes(path: &[u8]) -> Option<Vec<u8>> {
     memchr(b'\\', path)?;
     Some(path.iter().map(|b| if *b == b'\\' { b'/' } else { *b }).collect())
 }
 
-/// What is left where a hop writes the decoded path anew and the next one ends it at the first byte like that.
+/// Cuts the path at the first byte that `ends` accepts. This is what remains when one program
+/// writes the decoded path into a new request and the next program stops reading at that byte.
 pub(super) fn cut_at(path: &[u8], ends: impl Fn(u8) -> bool) -> Option<Vec<u8>> {
     let at = path.iter().position(|b| ends(*b))?;
     path.get(..at).map(<[u8]>::to_vec)
 }
 
-/// Whether a decoded byte ends a target like a blank does in a request line.
+/// Returns whether a decoded byte ends a target as a space does in a request line.
 pub(super) const fn is_blank(byte: u8) -> bool {
     byte != 0 && (byte <= b' ' || byte == 0x7f)
 }
 
-/// Without `;parameters` of segments, as Java servers read it.
+/// Removes the `;parameters` of segments, as Java servers do.
 pub(super) fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
     memchr(b';', path)?;
     Some(join_segments(split_segments(path).map(|s| s.split(|b| *b == b';').next().unwrap_or_default())))
 }
 
-/// Without the segments in which ASP.NET keeps a session for browsers without cookies: `(S(…))`, `(A(…)F(…))`.
+/// Removes the segments in which ASP.NET keeps a session for browsers without cookies: `(S(…))`,
+/// `(A(…)F(…))`.
 pub(super) fn without_session_segments(path: &[u8]) -> Option<Vec<u8>> {
     let is_session = |s: &[u8]| s.starts_with(b"(") && s.ends_with(b"))");
     split_segments(path).find(|s| is_session(s))?;
     Some(join_segments(split_segments(path).filter(|s| !is_session(s))))
 }
 
-/// With dots at the ends of segments gone, as Windows opens files; dot segments stay.
+/// Removes dots at the ends of segments, as Windows does when it opens files. Dot segments stay.
 pub(super) fn without_trailing_dots(path: &[u8]) -> Option<Vec<u8>> {
     let strip = |s: &[u8]| s.iter().rposition(|b| *b != b'.').map(|last| last.saturating_add(1));
     let short = |s| strip(s).and_then(|end| <[u8]>::get(s, ..end)).unwrap_or(s);
@@ -191,13 +195,13 @@ pub(super) fn without_trailing_dots(path: &[u8]) -> Option<Vec<u8>> {
     Some(join_segments(split_segments(path).map(short)))
 }
 
-/// Without tabs, which URL parsers take out wherever they stand (WHATWG URL §4.4).
+/// Removes tabs, which URL parsers drop wherever they stand (WHATWG URL §4.4).
 pub(super) fn without_tabs(path: &[u8]) -> Option<Vec<u8>> {
     memchr(b'\t', path)?;
     Some(path.iter().copied().filter(|b| *b != b'\t').collect())
 }
 
-/// With every segment trimmed, as Spring's path matcher once did (CVE-2016-5007).
+/// Trims every segment, as Spring's path matcher once did (CVE-2016-5007).
 pub(super) fn with_trimmed_segments(path: &[u8]) -> Option<Vec<u8>> {
     if path.iter().all(u8::is_ascii_graphic) {
         return None;
@@ -206,20 +210,21 @@ pub(super) fn with_trimmed_segments(path: &[u8]) -> Option<Vec<u8>> {
     Some(join_segments(split_segments(path).map(trim_segment)))
 }
 
-/// In Unicode's compatibility form, NFKC: full-width letters are letters (`ａdmin`), `／` is a slash.
+/// Converts to Unicode's compatibility form NFKC: full-width letters become letters (`ａdmin`), `／`
+/// becomes a slash.
 pub(super) fn in_compatibility_form(path: &[u8]) -> Option<Vec<u8>> {
     let normal = normalise_segment(path);
     (*normal != *path).then(|| normal.into_owned())
 }
 
-/// Without empty segments, as nginx reads it.
+/// Removes empty segments, as nginx does.
 pub(super) fn without_empty_segments(path: &[u8]) -> Option<Vec<u8>> {
     memmem::find(path, b"//")?;
     Some(join_segments(split_segments(path).filter(|s| !s.is_empty())))
 }
 
-/// Without the first segment after two slashes, which URL parsers take for a host (Node's `new URL`, PHP's
-/// `parse_url`).
+/// Removes the first segment after two slashes, which URL parsers take for a host (Node's `new
+/// URL`, PHP's `parse_url`).
 pub(super) fn without_authority(path: &[u8]) -> Option<Vec<u8>> {
     let mut rest = path.strip_prefix(b"//")?;
     while let Some(after) = rest.strip_prefix(b"/") {
@@ -230,8 +235,8 @@ pub(super) fn without_authority(path: &[u8]) -> Option<Vec<u8>> {
     Some(if path.is_empty() { b"/".to_vec() } else { path.to_vec() })
 }
 
-/// With dot segments resolved; an empty segment counts like any other (RFC 3986 §5.2.4), and nothing is above the
-/// root.
+/// Resolves dot segments. An empty segment counts like any other (RFC 3986 §5.2.4), and `..` at the
+/// root changes nothing.
 pub(super) fn resolve_dots(path: &[u8]) -> Option<Vec<u8>> {
     split_segments(path).find(|s| is_dots(s))?;
     let mut kept: Vec<&[u8]> = Vec::new();
@@ -245,8 +250,8 @@ pub(super) fn resolve_dots(path: &[u8]) -> Option<Vec<u8>> {
     Some(join_segments(kept.into_iter()))
 }
 
-/// With segments that are dot segments, or nothing, once they are trimmed, or normalised by NFKC, or read with the
-/// overlong forms that careless UTF-8 decoders take.
+/// Replaces segments that are dot segments, or empty, in disguise: with white space around them, in
+/// another form of NFKC, or in the overlong forms that careless UTF-8 decoders accept.
 pub(super) fn uncover_dots(path: &[u8]) -> Option<Vec<u8>> {
     let uncovered: Vec<Cow<'_, [u8]>> = split_segments(path).map(uncover_segment).collect();
     let any = uncovered.iter().any(|s| matches!(s, Cow::Owned(_)));
@@ -254,7 +259,7 @@ pub(super) fn uncover_dots(path: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn uncover_segment(segment: &[u8]) -> Cow<'_, [u8]> {
-    // Nearly all segments; a backslash has a way of its own.
+    // This covers nearly all segments. A backslash is handled by `backslashes_as_slashes`.
     if segment.iter().all(u8::is_ascii_graphic) {
         return Cow::Borrowed(segment);
     }
@@ -271,7 +276,8 @@ fn uncover_segment(segment: &[u8]) -> Cow<'_, [u8]> {
     if found { Cow::Owned(pieces.join(&b'/')) } else { Cow::Borrowed(segment) }
 }
 
-/// NFKC (`．` and `‥` are dots, `／` is a slash) and without overlong forms (`C0 AE`, `E0 80 AE`).
+/// Applies NFKC (`．` and `‥` become dots, `／` becomes a slash) and decodes overlong forms (`C0 AE`,
+/// `E0 80 AE`).
 fn normalise_segment(segment: &[u8]) -> Cow<'_, [u8]> {
     if segment.is_ascii() {
         return Cow::Borrowed(segment);
@@ -304,7 +310,7 @@ fn normalise_segment(segment: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Without white space, control characters and characters of no width around it.
+/// Removes white space, control characters and zero-width characters at both ends.
 fn trim_segment(piece: &[u8]) -> &[u8] {
     let odd = |c: char| {
         c.is_whitespace()
@@ -318,7 +324,7 @@ const fn is_dots(segment: &[u8]) -> bool {
     matches!(segment, b"." | b"..")
 }
 
-/// The segments after the slash that a path begins with.
+/// Splits a path into its segments, without the slash that it begins with.
 fn split_segments(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     path.strip_prefix(b"/").unwrap_or(path).split(|b| *b == b'/')
 }
@@ -332,12 +338,10 @@ fn join_segments<'s>(segments: impl Iterator<Item = &'s [u8]>) -> Vec<u8> {
     if path.is_empty() { b"/".to_vec() } else { path }
 }
 
-// --- letter case, and showing it -------------------------------------------------------------------------------
-
-/// `text` with its letters folded to lower case; bytes that are no UTF-8 stay as they are.
+/// Folds letters to lower case. Bytes that are not UTF-8 stay as they are.
 ///
-/// By way of capitals, so that letters with one capital are one letter (`ſ` and `s`, `K` and `k`), and character by
-/// character, so that a part folds like the whole.
+/// It goes by way of upper case, so that letters that share a capital become one letter (`ſ` and
+/// `s`, `K` and `k`), and character by character, so that a part folds like the whole.
 pub fn fold_case(text: &[u8]) -> Cow<'_, [u8]> {
     if !text.iter().any(|b| b.is_ascii_uppercase() || !b.is_ascii()) {
         return Cow::Borrowed(text);
@@ -356,7 +360,8 @@ pub fn fold_case(text: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(bytes)
 }
 
-/// The path for people: bytes that are no UTF-8, controls and blanks percent-encoded.
+/// Formats a path for people: bytes that are not UTF-8, control characters and white space are
+/// percent-encoded.
 pub fn to_printable(path: &[u8]) -> String {
     let mut text = String::with_capacity(path.len());
     let encode = |text: &mut String, bytes: &[u8]| {

@@ -1,7 +1,8 @@
-//! The original request, as a trusted proxy describes it.
+//! Reads the original request, as a trusted proxy describes it.
 //!
-//! Each endpoint reads one family of headers and no other ("first header found wins" is how oauth2-proxy
-//! CVE-2026-40575 happened). nginx: exactly one `X-Original-URL` and exactly one `X-Original-Method`.
+//! Each endpoint reads one family of headers and no other. Taking the first header found is how
+//! oauth2-proxy CVE-2026-40575 happened. nginx must send exactly one `X-Original-URL` and exactly
+//! one `X-Original-Method`.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,38 +11,38 @@ use axum::http::{HeaderMap, HeaderName};
 
 use crate::base::host::{Hosts, Origin, Scheme};
 
-// Statics, because a header name that is written as text is parsed at every look-up.
+// These are statics because axum parses a header name that is written as text at every look-up.
 static X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
 static X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
 
-/// One request to an application.
+/// A request to an application, about which the proxy asks.
 #[derive(Debug, Clone)]
 pub struct OriginalRequest<'h> {
-    /// Where the browser sent it; a host of this installation.
+    /// Scheme, host and port to which the browser sent it; always a host of this installation.
     pub origin: Arc<Origin>,
-    /// Path and query as they stood in the request line, bytes that are no UTF-8 percent-encoded; begins with `/`,
-    /// has no `#`.
+    /// Path and query as they stand in the request line, with bytes that are not UTF-8
+    /// percent-encoded. Begins with `/` and has no `#`.
     pub target: Cow<'h, str>,
-    /// Its method, not the check's own.
+    /// The method of the request, not that of the check.
     pub method: &'h str,
 }
 
-/// Why there is no original request to decide about. Each is 403.
+/// The reasons why there is no original request to decide about. Each is answered with 403.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CheckRefusal {
     /// The peer is not in `server.trusted_proxies`.
     #[error("the peer is not a trusted proxy")]
     UntrustedProxy,
-    /// A header of the family is missing, doubled or unreadable, or the URL is none.
+    /// A header is missing, repeated or unreadable, or the URL is invalid.
     #[error("the original request is not described by exactly one URL and one method")]
     Malformed,
-    /// The URL's host does not belong to this installation.
+    /// The URL's host is not one of this installation.
     #[error("the host is not one of this installation")]
     UnknownHost,
 }
 
 impl CheckRefusal {
-    /// The stable code.
+    /// Returns the code in the answer, which never changes.
     pub const fn code(self) -> &'static str {
         match self {
             Self::UntrustedProxy => "gate.untrusted_proxy",
@@ -51,11 +52,12 @@ impl CheckRefusal {
     }
 }
 
-/// At most so many origins are remembered; below a cookie domain there may be any number.
+/// The largest number of origins in the cache. There may be any number of hosts below a cookie
+/// domain.
 const MAX_CACHED_ORIGINS: usize = 4096;
 
-/// Turns `https://host` into an [`Origin`] and remembers the permitted ones: parsing a host by the WHATWG rules
-/// (IDNA and all) costs more than the rest of a check.
+/// Turns `https://host` into an [`Origin`] and caches the permitted ones, because parsing a host by
+/// the WHATWG rules (with IDNA) costs more than the rest of a check.
 #[derive(Debug)]
 pub struct OriginCache {
     hosts: Hosts,
@@ -63,22 +65,21 @@ pub struct OriginCache {
 }
 
 impl OriginCache {
-    /// Nothing remembered yet.
+    /// Builds an empty cache.
     pub fn new(hosts: Hosts) -> Self {
         Self { hosts, seen: papaya::HashMap::new() }
     }
 
-    /// The hosts of this installation.
     pub const fn hosts(&self) -> &Hosts {
         &self.hosts
     }
 
-    /// Reads an absolute URL: its origin, and path and query as written.
+    /// Splits an absolute URL into its origin and its path and query as written.
     ///
-    /// http counts as https unless [`Hosts::origin_of`] lets it be http.
+    /// http counts as https unless [`Hosts::request_origin`] permits http.
     ///
     /// # Errors
-    /// [`Refusal::Malformed`], [`Refusal::UnknownHost`].
+    /// [`CheckRefusal::Malformed`], [`CheckRefusal::UnknownHost`].
     pub fn parse_url<'u>(&self, url: &'u str) -> Result<(Arc<Origin>, &'u str), CheckRefusal> {
         let (scheme, rest) = url.split_once("://").ok_or(CheckRefusal::Malformed)?;
         let end = rest.find(['/', '?', '#']).ok_or(CheckRefusal::Malformed)?;
@@ -86,6 +87,7 @@ impl OriginCache {
         if !target.starts_with('/') || target.contains('#') {
             return Err(CheckRefusal::Malformed);
         }
+        // Scheme and authority exactly as written are the key of the cache.
         let prefix = url.strip_suffix(target).ok_or(CheckRefusal::Malformed)?;
         if let Some(origin) = self.seen.pin().get(prefix) {
             return Ok((Arc::clone(origin), target));
@@ -102,10 +104,10 @@ impl OriginCache {
         Ok((origin, target))
     }
 
-    /// The original request of an nginx `auth_request`.
+    /// Reads the original request from the headers of an nginx `auth_request`.
     ///
     /// # Errors
-    /// [`Refusal::Malformed`], [`Refusal::UnknownHost`].
+    /// [`CheckRefusal::Malformed`], [`CheckRefusal::UnknownHost`].
     pub fn nginx_request<'h>(&self, headers: &'h HeaderMap) -> Result<OriginalRequest<'h>, CheckRefusal> {
         let url = single_header(headers, &X_ORIGINAL_URL)?;
         let method = single_header(headers, &X_ORIGINAL_METHOD)?;
@@ -125,15 +127,15 @@ impl OriginCache {
     }
 }
 
-/// The header's value, if there is exactly one.
+/// Returns the header's value if there is exactly one.
 fn single_header<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<&'h [u8], CheckRefusal> {
     let mut values = headers.get_all(name).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return Err(CheckRefusal::Malformed) };
     Ok(value.as_bytes())
 }
 
-/// A URL as text: a byte that is no UTF-8 (old applications write GBK into links) stands as its escape, which means
-/// the same byte to whoever reads the URL.
+/// Returns a URL as text. A byte that is not UTF-8 (old applications write GBK into links) becomes
+/// its percent-escape, which means the same byte to whoever reads the URL.
 pub fn encode_non_utf8(url: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(url) {
         return Cow::Borrowed(text);

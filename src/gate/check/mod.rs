@@ -1,4 +1,5 @@
-//! One check, but for the session: from headers to an answer.
+//! Answers one access check: from the headers of the request, and the session if there is one, to a
+//! response. The session itself is looked up by the caller.
 
 use std::net::IpAddr;
 
@@ -21,69 +22,62 @@ use super::request::{CheckRefusal, OriginCache, OriginalRequest, encode_non_utf8
 use super::respond;
 use super::rules::{AccessRequest, AccessRules, Decision, ResolvedRules, decide_access};
 
-/// Each kind of warning is logged at most once in this time.
+/// The shortest time between two log entries of one kind of warning.
 const WARNING_INTERVAL: std::time::Duration = std::time::Duration::from_secs(10);
 /// The longest URL an audit row keeps, in characters.
 const MAX_AUDIT_URL_CHARS: usize = 512;
 
-/// A signed-in person was refused; for the audit trail.
+/// A request that was denied to a signed-in person, as the audit trail keeps it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
-    /// When.
     pub at: Timestamp,
-    /// The session.
     pub sid: Sid,
-    /// Whose it is.
     pub person: PersonId,
-    /// What the person is called.
+    /// The person's userid at that time.
     pub userid: UserId,
-    /// What was asked for, without its query.
+    /// The URL of the denied request, without its query.
     pub url: String,
-    /// How.
     pub method: String,
-    /// The rule that decided: its place (the first is 1) and its text.
+    /// The rule that decided: its number (the first rule is 1) and its text.
     pub rule: Option<(usize, String)>,
-    /// Why.
     pub reason: String,
     /// The client's address.
     pub client: Option<IpAddr>,
 }
 
-/// What a gate is made of.
+/// The parts from which a gate is built.
 #[derive(Debug)]
 pub struct GateParts {
-    /// The hosts of this installation.
     pub hosts: Hosts,
-    /// The compiled rules.
     pub rules: AccessRules,
-    /// Whose headers are believed.
+    /// The proxies whose headers are believed.
     pub trusted: TrustedProxies,
-    /// `gate.assertion`.
+    /// `gate.assertion`: whether `Gongpai-Assertion` is sent.
     pub assertion: bool,
-    /// For the times in denials and the pace of warnings.
+    /// Dates the denials and limits the warnings.
     pub clock: Clock,
-    /// What is counted.
     pub metrics: GateMetrics,
-    /// Where denials go; never waited for.
+    /// Receives denials. The gate never waits for it: what does not fit into the queue is counted
+    /// as dropped.
     pub denials: mpsc::Sender<Denial>,
-    /// `gate.groups`.
+    /// `gate.groups`: whether `Remote-Groups` holds paths or ids.
     pub groups: GroupFormat,
-    /// `gate.code_paths`.
+    /// `gate.code_paths`: where an application receives OAuth codes of its own.
     pub code_paths: CodePaths,
-    /// Where first matches of userids go; never waited for. One that is dropped is made again at the next check.
+    /// Receives first matches of userids. The gate never waits for it: the next check of the same
+    /// person sends a dropped one again.
     pub first_matches: mpsc::Sender<FirstMatch>,
 }
 
-/// A `user:` element matched somebody, and nobody before.
+/// The first time that a `user:` element of a rule matched somebody.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FirstMatch {
-    /// The userid.
     pub userid: UserId,
-    /// Whom it means from now on.
+    /// The person that the userid means from now on.
     pub person: PersonId,
 }
 
-/// Everything of the gate but the sessions.
+/// The parts of the gate that need no session.
 #[derive(Debug)]
 pub(super) struct Checker {
     origins: OriginCache,
@@ -126,8 +120,8 @@ impl Checker {
         self.origins.hosts()
     }
 
-    /// The original request of an nginx `auth_request`, or the answer that refuses it. A request without
-    /// a known peer is nobody's.
+    /// Reads the original request of an nginx `auth_request`. A request without a known peer is
+    /// refused.
     pub(super) fn nginx_request<'h>(
         &self,
         peer: Option<Peer>,
@@ -139,7 +133,8 @@ impl Checker {
         self.origins.nginx_request(headers)
     }
 
-    /// The 403 for a request that is not decided about, counted and (now and then) logged.
+    /// Builds the 403 for a request that no rule is asked about. Counts it, and logs it now and
+    /// then.
     pub(super) fn refuse(&self, refusal: CheckRefusal, peer: Option<Peer>, headers: &HeaderMap) -> Response {
         match refusal {
             CheckRefusal::UntrustedProxy => {
@@ -175,7 +170,8 @@ impl Checker {
         respond::build_problem(StatusCode::FORBIDDEN, refusal.code())
     }
 
-    /// The answer, once it is known who is there. `assertion` is asked only where it is sent.
+    /// Builds the answer to a check once the session is known. `assertion` is called only if an
+    /// assertion is sent.
     pub(super) fn answer(
         &self,
         peer: Option<Peer>,
@@ -186,7 +182,8 @@ impl Checker {
         assertion: impl FnOnce(&SignedInSession, &Origin) -> Option<String>,
     ) -> Response {
         let hosts = self.origins.hosts();
-        // Before anything is decided, because no decision may pass a code on.
+        // This comes before the decision: even an allowed request must not carry a WeCom code to
+        // the application.
         if let Some(clean) = remove_code(&original.origin, hosts.public(), &original.target, &self.code_paths)
         {
             self.metrics.sign_in.inc();
@@ -195,7 +192,8 @@ impl Checker {
         }
         let session = match session {
             Ok(session) => Some(session),
-            // Neither memory nor database can say whether there still is a session: nothing passes, DESIGN §4.
+            // Neither memory nor the database can say whether the session still exists, so nothing
+            // passes.
             Err(SessionError::Unavailable) => {
                 self.metrics.unavailable.inc();
                 return respond::require_sign_in("store.unavailable", original, headers, hosts);
@@ -215,7 +213,7 @@ impl Checker {
                 if by.is_none() { &self.metrics.public } else { &self.metrics.allowed }.inc();
                 if let (true, Some(person)) = (first, person) {
                     let first = FirstMatch { userid: person.userid.clone(), person: person.id.clone() };
-                    // Full or closed: the next check says it again.
+                    // The queue is full or closed: the next check of this person sends it again.
                     drop(self.first_matches.try_send(first));
                 }
                 let signed = self
@@ -223,6 +221,8 @@ impl Checker {
                     .then(|| session.and_then(|s| assertion(s, &original.origin)).unwrap_or_default());
                 let Some(person) = person else { return respond::allow_request(None, signed.as_deref()) };
                 let chart = in_force.chart();
+                // The headers are built once for each chart and setting, and kept beside the
+                // person.
                 let identity = || {
                     respond::build_identity(
                         person,
@@ -261,26 +261,27 @@ impl Checker {
     }
 }
 
-/// For the log: the authority of the URL that was asked for.
+/// Returns the authority of the requested URL, for the log.
 fn requested_host(headers: &HeaderMap) -> String {
     let url = headers.get("x-original-url").map(|v| encode_non_utf8(v.as_bytes())).unwrap_or_default();
     url.split('/').nth(2).unwrap_or_default().to_owned()
 }
 
-/// The URL without its query, which may hold what no audit row should.
+/// Returns the URL without its query, which may hold what no audit row should.
 fn build_audit_url(original: &OriginalRequest<'_>) -> String {
     let path = original.target.split('?').next().unwrap_or_default();
     format!("{}{path}", original.origin).chars().take(MAX_AUDIT_URL_CHARS).collect()
 }
 
-/// Lets something happen once in [`WARN_EVERY`], and counts what it held back.
+/// Limits one kind of warning to one per [`WARNING_INTERVAL`] and counts those it held back.
 #[derive(Debug, Default)]
 struct WarningThrottle {
     last: Mutex<Option<(Timestamp, u64)>>,
 }
 
 impl WarningThrottle {
-    /// `Some` if it is time again: how many were held back since the last time.
+    /// Returns how many warnings were held back since the last one; `None` while the interval is
+    /// not over.
     fn due(&self, now: Timestamp) -> Option<u64> {
         let mut last = self.last.lock();
         match &mut *last {

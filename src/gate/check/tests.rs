@@ -291,7 +291,7 @@ fn groups_are_those_of_the_chart_of_now() {
     };
     f.chart = Arc::new(Chart::new(1, None, vec![unit(2, "a"), unit(3, "b")], vec![]));
     assert_eq!((groups(&f, &me), groups(&f, &me)), ("a".into(), "a".into()));
-    // Renamed by hand, which makes no new version; then the person moves.
+    // A rename by hand makes no new version of the chart; after that the person moves.
     f.chart = Arc::new(Chart::new(1, None, vec![unit(2, "c"), unit(3, "b")], vec![]));
     assert_eq!(groups(&f, &me), "c");
     me.person =

@@ -1,22 +1,26 @@
-//! Readings: everything that some application may take one path for.
+//! Readings: every path that some application may understand when it receives one path.
 //!
-//! A gateway that matches one spelling while the application serves another is the oldest hole of this trade
-//! (`LemonLDAP` CVE-2020-24660, oauth2-proxy GHSA-7rh7-c77v-6434). Refusing what is ambiguous would refuse
-//! `/api/v4/projects/group%2Fproject`, too, so each reading is decided on its own and all must agree.
+//! A gateway that matches one spelling while the application serves another is an old and common
+//! hole (`LemonLDAP` CVE-2020-24660, oauth2-proxy GHSA-7rh7-c77v-6434). Refusing every ambiguous
+//! path would also refuse `/api/v4/projects/group%2Fproject`. So each reading is decided on its
+//! own, and all decisions must agree.
 //!
-//! Programs do these things one after another and in any order, so the readings are everything that the ways of
-//! [`super::path`] lead to, again and again, until nothing new comes. Some do them before they decode: then `..;` is
-//! no `..%3b`, and `%2F` no `%252F`. So the ways are tried on the path as it was sent, too; what comes of that is only
-//! decoded and never decided about. Letter case is left to the rules: each says for itself whether it regards it.
+//! Programs change a path one way after another and in any order. The readings are therefore the
+//! closure of the path under all the ways of [`super::path`]. Some programs apply them before they
+//! decode: then `..;` is not `..%3b`, and `%2F` is not `%252F`. So the ways are also applied to the
+//! path as it was sent; their results are only decoded and never decided about. Letter case is left
+//! to the rules: each rule says whether it matters.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::path;
 
-/// A path with more readings is denied where rules tell paths apart; no person's browser sends one.
+/// The largest number of readings. A path with more is denied on a host with rules; no browser
+/// sends one.
 const MAX_READINGS: usize = 64;
-/// The longest all readings of one path may be together, in bytes: what one check costs is bounded by it.
+/// The largest length of all readings of one path together, in bytes. It bounds the cost of one
+/// check.
 const MAX_READINGS_BYTES: usize = 64 * 1024;
 
 /// One way to understand a path.
@@ -27,32 +31,35 @@ pub struct PathReading<'p> {
 }
 
 impl PathReading<'_> {
-    /// Decoded, beginning with `/`, without a trailing one; it may have empty segments and dot segments, which then
-    /// are names like any other.
+    /// Returns the decoded path. It begins with `/` and has no trailing slash. It may have empty
+    /// segments and dot segments, which count as names here.
     pub fn path(&self) -> &[u8] {
         &self.path
     }
 
-    /// What was done to the path as it was sent, for people: `decoded once more, without ;parameters`.
+    /// Describes what was done to the path as it was sent: `decoded once more, without
+    /// ;parameters`.
     pub const fn changes(&self) -> impl fmt::Display + use<> {
         self.changes
     }
 }
 
-/// All readings of one path; the first is the canonical one: without empty segments, dot segments resolved.
+/// All readings of one path. The first one is canonical: without empty segments, dot segments
+/// resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PathReadings<'p> {
     canonical: PathReading<'p>,
     others: Vec<PathReading<'p>>,
 }
 
-/// Why the readings of a path are not decided one by one; it is denied where rules tell paths apart.
+/// The reasons why a path has no readings. It is denied on a host with rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UnreadablePath {
-    /// Escapes within escapes, or many oddities at once.
+    /// Escapes within escapes, or many unusual spellings at once.
     #[error("the path can be read in too many ways")]
     TooManyReadings,
-    /// A hop that writes the decoded path anew would send a second request, to anything.
+    /// A program that writes the decoded path into a new request would send a second request with
+    /// it.
     #[error("the path has an encoded line break, which some programs send on as a second request")]
     LineBreak,
 }
@@ -70,6 +77,7 @@ impl<'p> PathReadings<'p> {
                 others: Vec::new(),
             });
         }
+        // The ways of programs that change the path before they decode it.
         let mut encoded = ReadingSet::default();
         encoded.add(sent.as_bytes().to_vec(), PathChanges::NONE)?;
         encoded.close_over(&PathChange::BEFORE_DECODING)?;
@@ -83,6 +91,7 @@ impl<'p> PathReadings<'p> {
             let resolved = path::resolve_dots(&whole).inspect(|_| changes = changes.with(PathChange::Dots));
             (resolved.unwrap_or(whole), changes)
         };
+        // The canonical reading comes first.
         found.add(canonical.0, canonical.1)?;
         found.add(decoded, PathChanges::NONE)?;
         for (path, changes) in &encoded.0 {
@@ -98,23 +107,22 @@ impl<'p> PathReadings<'p> {
         Ok(Self { canonical, others: all.collect() })
     }
 
-    /// Every reading, the canonical one first.
+    /// Iterates over all readings, the canonical one first.
     pub fn iter(&self) -> impl Iterator<Item = &PathReading<'p>> {
         std::iter::once(&self.canonical).chain(&self.others)
     }
 
-    /// The canonical one.
     pub const fn canonical(&self) -> &PathReading<'p> {
         &self.canonical
     }
 }
 
-/// The readings so far, each once, in the order they were found.
+/// The readings found so far, each of them once, in the order in which they were found.
 #[derive(Default)]
 struct ReadingSet(Vec<(Vec<u8>, PathChanges)>);
 
 impl ReadingSet {
-    /// Adds whatever `ways` lead to from what is there, until nothing new comes.
+    /// Adds every path that `ways` lead to, repeatedly, until nothing new is found.
     fn close_over(&mut self, ways: &[PathChange]) -> Result<(), UnreadablePath> {
         let mut at = 0;
         while let Some((path, changes)) = self.0.get(at).cloned() {
@@ -129,7 +137,7 @@ impl ReadingSet {
     }
 
     fn add(&mut self, mut path: Vec<u8>, changes: PathChanges) -> Result<(), UnreadablePath> {
-        // All of them: what is left would lose the next one as another reading.
+        // All trailing slashes go: a remaining one would make another reading out of the same path.
         while path.len() > 1 && path.ends_with(b"/") {
             path.pop();
         }
@@ -172,7 +180,7 @@ enum PathChange {
 }
 
 impl PathChange {
-    /// What programs do to a path that is still encoded.
+    /// The ways that programs apply to a path that is still encoded.
     const BEFORE_DECODING: [Self; 5] =
         [Self::Backslashes, Self::Parameters, Self::EmptySegments, Self::Authority, Self::Dots];
 
@@ -197,7 +205,7 @@ impl PathChange {
         Self::Dots,
     ];
 
-    /// The path understood that way; `None` where that makes no difference.
+    /// Returns the path as it is understood this way; `None` if that makes no difference.
     fn apply(self, path: &[u8]) -> Option<Vec<u8>> {
         match self {
             Self::Slashes => path::decode_slashes(path),
@@ -245,7 +253,7 @@ impl PathChange {
     }
 }
 
-/// A set of [`Change`]s.
+/// A set of [`PathChange`]s.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct PathChanges(u32);
 

@@ -13,7 +13,7 @@ fn canonical(sent: &str) -> String {
     readings(sent).remove(0)
 }
 
-/// Exactly these, the canonical one first and the others in any order.
+/// Asserts that these are exactly the readings: the canonical one first, the others in any order.
 fn assert_readings(sent: &str, first: &str, others: &[&str]) {
     let mut got = readings(sent);
     assert_eq!(got.remove(0), first, "{sent}");
@@ -94,7 +94,7 @@ fn case_42_empty_segments_stand_or_go_and_after_two_slashes_a_host_may_be_read()
     assert_readings("///x/admin", "/x/admin", &["///x/admin", "/admin"]);
     assert_readings("//x", "/x", &["//x", "/"]);
     assert_readings("/\\x/admin", "/\\x/admin", &["//x/admin", "/x/admin", "/admin"]);
-    // Once by the rule of nginx, once by that of RFC 3986.
+    // Once by nginx's rule, once by that of RFC 3986.
     assert_readings("/a//../b", "/b", &["/a//../b", "/a/../b", "/a/b"]);
     let found = readings("/.//x/admin");
     assert!(found.contains(&"/admin".to_owned()), "{found:?}");
@@ -137,7 +137,7 @@ fn case_9_dot_segments_in_disguise_are_dot_segments() {
         let found = readings(&format!("/public/{disguise}/admin"));
         assert!(found.contains(&"/admin".to_owned()), "{disguise}: {found:?}");
     }
-    // And what only looks like one is a name.
+    // A segment that only looks similar is a name.
     for name in ["...", "..a", "文档(公开)", "喇叭"] {
         let found = readings(&format!("/public/{name}/x"));
         assert_eq!(found, [format!("/public/{name}/x")]);
@@ -173,7 +173,7 @@ fn names_in_disguise_are_the_names_too() {
 #[test]
 fn what_is_encoded_deeper_does_not_hide_what_a_program_sees_before_it_decodes_that() {
     for (sent, also) in [
-        // Climbs in as nginx reads it, and out again only for whoever decodes twice.
+        // nginx reads this as climbing in; only a program that decodes twice climbs out again.
         ("/x%2F..%2Fadmin/index.php/..%252F..%252F..%252Fy", "/admin/index.php/..%2F..%2F..%2Fy"),
         ("/p/x%2F..%2Fadmin/..%252F..%252Fy", "/p/admin/..%2F..%2Fy"),
         ("/x/..;/admin/export/..%3b/..%3b/y", "/admin/export/..;/..;/y"),
@@ -261,7 +261,8 @@ proptest! {
             if reading.path().len() > 1 && reading.path().ends_with(b"/") {
                 continue; // a trailing slash goes by itself
             }
-            // What is sent encoded is decoded once, so this is the reading itself, and what it leads to.
+            // Encoding makes sure that decoding once gives this reading again, and what it leads
+            // to.
             let again = encoded(reading.path());
             let Ok(again) = PathReadings::from_path(&again) else { continue };
             for further in again.iter() {

@@ -1,5 +1,8 @@
-//! What the gate answers: 200 with the identity, 401 with the way to sign in, 403 with the way to the page
-//! that says why. No other status ever (nginx turns any other into its own 500), never a Set-Cookie.
+//! Builds the gate's answers: 200 with the identity, 401 with the way to sign in, 403 with the way
+//! to the page that says why.
+//!
+//! There is no other status, because nginx turns any other one into its own 500, and never a
+//! Set-Cookie.
 
 use std::borrow::Cow;
 
@@ -31,17 +34,19 @@ const X_REQUESTED_WITH: HeaderName = HeaderName::from_static("x-requested-with")
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const EMPTY_VALUE: HeaderValue = HeaderValue::from_static("");
 
-/// The longest Location and Gongpai-Denied, in bytes.
+/// The largest Location and Gongpai-Denied header, in bytes.
 const MAX_LOCATION_BYTES: usize = 2048;
-/// The longest Remote-Groups, in bytes.
+/// The largest Remote-Groups header, in bytes.
 const MAX_GROUPS_BYTES: usize = 2048;
-/// The last element of a Remote-Groups that was cut.
+/// The last element of a Remote-Groups that was cut off.
 const TRUNCATION_MARK: &str = "...";
 
-/// 200 with every identity header, empty where nothing is known: a header that were missing here would let a
-/// client's own one through to the application (Caddy CVE-2026-30851).
+/// Builds a 200 with every identity header; a header without a value is sent empty. If one were
+/// missing, the proxy would pass the client's own header on to the application (Caddy
+/// CVE-2026-30851).
 ///
-/// `assertion` is `None` where `gate.assertion` is off; then that header, which no application looks for, is left out.
+/// `assertion` is `None` if `gate.assertion` is off. Then that header is left out: no application
+/// reads it.
 pub fn allow_request(who: Option<&IdentityHeaders>, assertion: Option<&str>) -> Response {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CACHE_CONTROL, NO_STORE);
@@ -57,8 +62,9 @@ pub fn allow_request(who: Option<&IdentityHeaders>, assertion: Option<&str>) -> 
     response
 }
 
-/// A 2xx whose request carries a session token of ours in `Authorization` says so (`Gongpai-Authorization: own`), for the
-/// proxy to keep it from the application, which could be anybody with it.
+/// Adds `Gongpai-Authorization: own` to a 2xx whose request carries one of our session tokens in
+/// `Authorization`. The proxy then keeps the token from the application, which could use it to act
+/// as that person.
 pub fn mark_own_authorization(mut response: Response, request: &HeaderMap) -> Response {
     if response.status().is_success() && token::carries_session_token(request) {
         response.headers_mut().insert(GONGPAI_AUTHORIZATION, HeaderValue::from_static("own"));
@@ -66,13 +72,13 @@ pub fn mark_own_authorization(mut response: Response, request: &HeaderMap) -> Re
     response
 }
 
-/// What is said of a person whose Remote-Groups are `groups`.
+/// Builds the identity headers of a person whose Remote-Groups are `groups`.
 pub fn build_identity(person: &SessionPerson, groups: &str) -> IdentityHeaders {
     let (user, email) = (encode_if_needed(person.userid.as_str()), encode_if_needed(&person.email));
     IdentityHeaders::new(&user, &percent_encode(&person.name), &email, groups)
 }
 
-/// 401; a navigation is shown the way to sign in.
+/// Builds a 401. A navigation also gets the way to sign in, as a Location.
 pub fn require_sign_in(
     code: &'static str,
     original: &OriginalRequest<'_>,
@@ -86,7 +92,8 @@ pub fn require_sign_in(
     response
 }
 
-/// 403; with `explain` a navigation is shown the way to the page that says why, never as a Location.
+/// Builds a 403. With `explain`, a navigation also gets the URL of the page that says why, in
+/// Gongpai-Denied and never as a Location.
 pub fn deny_request(
     explain: bool,
     original: &OriginalRequest<'_>,
@@ -100,7 +107,8 @@ pub fn deny_request(
     response
 }
 
-/// An answer without the original request: RFC 9457, small, because proxies drop it.
+/// Builds a problem (RFC 9457) that does not repeat the original request. It is small, because
+/// proxies drop it.
 pub fn build_problem(status: StatusCode, code: &'static str) -> Response {
     let title = status.canonical_reason().unwrap_or_default();
     let body =
@@ -112,13 +120,14 @@ pub fn build_problem(status: StatusCode, code: &'static str) -> Response {
     response
 }
 
-/// `Remote-Groups`: each element percent-encoded, joined by commas, at most 2 KB; a cut leaves `...` at the end.
+/// Joins elements to a `Remote-Groups` value: each percent-encoded, separated by commas, at most 2
+/// KB. A value that is cut off ends with `...`.
 pub fn encode_groups<'g>(elements: impl IntoIterator<Item = &'g str>) -> String {
     let encoded: Vec<String> = elements.into_iter().map(percent_encode).collect();
     join_groups(encoded.iter().map(String::as_str))
 }
 
-/// `Remote-Groups` of a person: the units it is in, by path or id, then its tags by name.
+/// Builds the `Remote-Groups` of a person: its units, by path or id, then its tags by name.
 pub fn encode_person_groups(person: &SessionPerson, chart: &Chart, groups: GroupFormat) -> String {
     let units = person.memberships.iter().filter_map(|place| chart.unit(&place.unit));
     let units = units.map(|placed| match groups {
@@ -131,7 +140,7 @@ pub fn encode_person_groups(person: &SessionPerson, chart: &Chart, groups: Group
 
 fn join_groups<'g>(encoded: impl Iterator<Item = &'g str>) -> String {
     let mut text = String::new();
-    // How much of the text leaves room for the mark.
+    // The length of the text that still leaves room for the truncation mark.
     let mut safe = 0;
     for element in encoded {
         if !text.is_empty() {
@@ -150,8 +159,9 @@ fn join_groups<'g>(encoded: impl Iterator<Item = &'g str>) -> String {
     text
 }
 
-/// Whether a person looks at the answer: `Sec-Fetch-Mode: navigate`; from browsers that do not send it (old web views,
-/// http) a GET or HEAD that accepts text/html and is not an `XMLHttpRequest`.
+/// Returns whether a person sees the answer: `Sec-Fetch-Mode: navigate`. From browsers that do not
+/// send that header (old web views, http) it is a GET or HEAD that accepts text/html and is not an
+/// `XMLHttpRequest`.
 pub fn is_navigation(headers: &HeaderMap, method: &str) -> bool {
     if let Some(mode) = headers.get(SEC_FETCH_MODE) {
         return mode.as_bytes().eq_ignore_ascii_case(b"navigate");
@@ -167,8 +177,9 @@ fn is_safe_method(method: &str) -> bool {
     method == "GET" || method == "HEAD"
 }
 
-/// `ORIGIN/_gongpai/PAGE?rd=…` on the application's own host: the query goes first, then the path, if it gets
-/// too long. What was posted cannot be repeated, so a POST comes back to the page it was sent from.
+/// Builds `ORIGIN/_gongpai/PAGE?rd=…` on the application's own host. If it gets too long, first the
+/// query and then the path is left out of `rd`. A POST cannot be repeated, so it comes back to the
+/// page from which it was sent.
 fn build_page_url(
     page: &str,
     original: &OriginalRequest<'_>,
@@ -188,7 +199,8 @@ fn build_page_url(
     to_header_value(candidates.into_iter().find(|u| u.len() <= MAX_LOCATION_BYTES).unwrap_or(root))
 }
 
-/// A target with everything percent-encoded that no URL has as it is: it was sent, so it comes back as the same bytes.
+/// Percent-encodes what no URL may contain as it is. The application then receives the same bytes
+/// that were sent.
 fn encode_invalid_chars(target: &str) -> Cow<'_, str> {
     let odd = |c: char| !c.is_ascii_graphic() || c == '\\';
     if !target.contains(odd) {
@@ -199,8 +211,8 @@ fn encode_invalid_chars(target: &str) -> Cow<'_, str> {
     Cow::Owned(encoded.collect())
 }
 
-/// Text that is a header value as it is (nearly every userid is), percent-encoded where it is not: also where it has a
-/// comma, which would make a list of it, and a `%`, so that decoding gives the text back.
+/// Percent-encodes text that is not a plain header value; nearly every userid is one. A comma is
+/// encoded, because it would make a list, and `%`, so that decoding gives the text back.
 fn encode_if_needed(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'%' | b',')) {
         Cow::Borrowed(text)
@@ -209,7 +221,7 @@ fn encode_if_needed(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// A header value; empty, and so without any meaning, if `text` could not stand in a header.
+/// Builds a header value; an empty one if `text` cannot stand in a header.
 fn to_header_value(text: String) -> HeaderValue {
     HeaderValue::try_from(text).unwrap_or(EMPTY_VALUE)
 }

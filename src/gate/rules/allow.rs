@@ -1,4 +1,5 @@
-//! Whom a rule allows: the elements of `allow`, and what each means in the chart of now.
+//! Whom a rule allows: the elements of `allow`, and the people each of them means in the current
+//! chart.
 
 use std::collections::HashSet;
 
@@ -7,16 +8,16 @@ use crate::directory::bindings::{BindingMatch, RuleBindings};
 use crate::directory::chart::{Chart, ChartReference, ReferenceError};
 use crate::session::SessionPerson;
 
-/// `allow`, compiled.
+/// A compiled `allow`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct AllowList {
     pub(super) anyone: bool,
     pub(super) members: bool,
-    /// The other elements, in order.
+    /// All elements except `anyone` and `members`, in order.
     elements: Vec<AllowElement>,
 }
 
-/// One element that means somebody in particular.
+/// One element that means certain people.
 #[derive(Debug, Clone)]
 struct AllowElement {
     /// As it was written.
@@ -26,23 +27,23 @@ struct AllowElement {
 
 #[derive(Debug, Clone)]
 enum AllowSubject {
-    /// `user:`, folded.
+    /// `user:`, folded to lower case.
     User(String),
-    /// `unit:`; with `/**` also everything below it.
+    /// `unit:`; with `/**` also everything below the unit.
     Unit { unit: ChartReference, below: bool },
-    /// `leader:`, the same.
+    /// `leader:`, likewise.
     Leader { unit: ChartReference, below: bool },
     /// `tag:`.
     Tag(ChartReference),
 }
 
-/// What the elements of one rule mean in one chart, in the same order.
+/// The elements of one rule resolved in one chart, in the same order.
 #[derive(Debug)]
 pub(super) struct ResolvedSubjects(Vec<ResolvedSubject>);
 
 #[derive(Debug)]
 enum ResolvedSubject {
-    /// Decided by the userid and what it is bound to.
+    /// The userid and its binding decide.
     ByUserid,
     Units(HashSet<UnitId>),
     Leaders {
@@ -57,16 +58,15 @@ enum ResolvedSubject {
     Nobody(ReferenceError),
 }
 
-/// Why somebody is allowed: the element, and what of the person it fits.
+/// Why a person is allowed: the element, and the part of the person that matches it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Grant<'r> {
     /// The element as it was written; `members` for every active member.
     pub element: &'r str,
-    /// What fits.
     pub basis: GrantBasis<'r>,
 }
 
-/// What of a person fits an element.
+/// The part of a person that matches an element.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GrantBasis<'r> {
     /// Being an active member.
@@ -75,7 +75,8 @@ pub enum GrantBasis<'r> {
     Userid,
     /// Being in this unit.
     Unit(&'r UnitId),
-    /// Leading this unit; `None`: WeCom names the person as leader of a unit it is not in.
+    /// Leading this unit. `None` if WeCom names the person as leader of a unit to which the person
+    /// does not belong.
     Leading(Option<&'r UnitId>),
     /// Having this tag.
     Tag(&'r TagId),
@@ -84,7 +85,7 @@ pub enum GrantBasis<'r> {
 impl AllowList {
     pub(super) const MEMBERS: Self = Self { anyone: false, members: true, elements: Vec::new() };
 
-    /// Takes an element of `allow` over; says why, if it can match nobody.
+    /// Adds an element of `allow`. Returns the reason if the element can match nobody.
     pub(super) fn add_element(&mut self, element: &str) -> Option<&'static str> {
         let means = match element.split_once(':') {
             None if element == "anyone" => {
@@ -115,21 +116,22 @@ impl AllowList {
         None
     }
 
-    /// Whether everybody whom `other` lets in is let in here, by what is written.
+    /// Returns whether everybody whom `other` allows is allowed here too, judged by the text alone.
     pub(super) fn includes(&self, other: &Self) -> bool {
         let named = |element: &AllowElement| self.elements.iter().any(|own| own.text == element.text);
         self.anyone
             || (!other.anyone && (self.members || (!other.members && other.elements.iter().all(named))))
     }
 
-    /// What the elements mean in `chart`.
+    /// Resolves the elements in `chart`.
     pub(super) fn resolve_subjects(&self, chart: &Chart) -> ResolvedSubjects {
         ResolvedSubjects(
             self.elements.iter().map(|element| resolve_subject(&element.subject, chart)).collect(),
         )
     }
 
-    /// Elements that mean nobody in the chart that `holders` were made for, and why.
+    /// Returns the elements that match nobody in the chart for which `holders` were resolved, and
+    /// why.
     pub(super) fn unmatched_elements<'a>(
         &'a self,
         holders: &'a ResolvedSubjects,
@@ -143,7 +145,7 @@ impl AllowList {
         })
     }
 
-    /// The userids that are named.
+    /// Returns the userids that are named, folded to lower case.
     pub(super) fn userids(&self) -> impl Iterator<Item = &str> {
         self.elements.iter().filter_map(|element| match &element.subject {
             AllowSubject::User(folded) => Some(folded.as_str()),
@@ -151,7 +153,7 @@ impl AllowList {
         })
     }
 
-    /// Why `person` is allowed; `None`: nothing allows it.
+    /// Returns why `person` is allowed; `None` if nothing allows it.
     pub(super) fn grant<'r>(
         &'r self,
         holders: &'r ResolvedSubjects,
@@ -167,8 +169,8 @@ impl AllowList {
         })
     }
 
-    /// Whether a `user:` element names this person and nobody was matched by it before: it is bound to this person then,
-    /// whichever element lets the person in.
+    /// Returns whether a `user:` element names this person and is not bound yet. It is then bound
+    /// to this person, whichever element allows the person.
     pub(super) fn is_first_match(&self, bindings: &RuleBindings, person: &SessionPerson) -> bool {
         self.userids().any(|folded| {
             is_same_user(folded, &person.userid)
@@ -176,7 +178,8 @@ impl AllowList {
         })
     }
 
-    /// Whether a `user:` element names this person's userid and means somebody who had it before.
+    /// Returns whether a `user:` element names this person's userid but is bound to an earlier
+    /// holder of it.
     pub(super) fn names_an_earlier_holder(&self, bindings: &RuleBindings, person: &SessionPerson) -> bool {
         self.userids().any(|folded| {
             is_same_user(folded, &person.userid)
@@ -185,7 +188,7 @@ impl AllowList {
     }
 }
 
-/// `财务部`, `财务部/**`, `/**`: the unit, and whether what is below it is meant, too.
+/// Parses `财务部`, `财务部/**` or `/**`: the unit, and whether everything below it is included.
 fn parse_unit(text: &str) -> Option<(ChartReference, bool)> {
     let text = text.trim();
     let (path, below) = match text.strip_suffix("**") {
@@ -247,7 +250,7 @@ fn match_subject<'r>(
     }
 }
 
-/// Userids compare without regard to case; nearly all are ASCII, for which no copy is made.
+/// Compares userids without regard to case. Nearly all are ASCII, for which no copy is made.
 fn is_same_user(folded: &str, userid: &UserId) -> bool {
     if userid.as_str().is_ascii() {
         folded.eq_ignore_ascii_case(userid.as_str())

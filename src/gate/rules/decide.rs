@@ -1,4 +1,5 @@
-//! One decision: every reading of the path finds its rule, and all of them must come to the same.
+//! Decides about one request: each reading of the path finds its rule, and all decisions must
+//! agree.
 
 use std::fmt;
 
@@ -11,50 +12,43 @@ use super::super::readings::{PathReading, PathReadings, UnreadablePath};
 use super::allow::{AllowList, Grant};
 use super::{AccessRule, HostRules, ResolvedRules};
 
-/// What is asked: one request to an application.
+/// One request to an application.
 #[derive(Debug, Clone, Copy)]
 pub struct AccessRequest<'a> {
-    /// Where the browser sent it.
+    /// Scheme, host and port to which the browser sent it.
     pub origin: &'a Origin,
-    /// Path and query as they stood in the request line.
+    /// Path and query as they stand in the request line.
     pub target: &'a str,
-    /// `None` where the proxy does not say: then only rules for all methods can allow.
+    /// `None` if the proxy does not tell the method. Then only rules for all methods can allow.
     pub method: Option<&'a str>,
 }
 
-/// What holds for a request. `rule` is the one that decided; `None`: `gate.default`, or no rule was reached.
+/// The decision about a request. `rule` is the one that decided; `None` if `gate.default` decided
+/// or no rule matched.
 #[derive(Debug, Clone)]
 pub enum Decision<'r> {
     /// Let it through.
     Allow {
-        /// The rule that decided.
         rule: Option<&'r AccessRule>,
-        /// What allows the person; `None`: anybody may, signed in or not.
+        /// Why the person is allowed; `None` if anybody is, signed in or not.
         grant: Option<Grant<'r>>,
-        /// Whether the rule names the person's userid and nobody was matched by that before: it is to be bound.
+        /// Whether a `user:` element names the person's userid and is not bound yet. The caller
+        /// binds it.
         is_first_match: bool,
     },
-    /// It depends on who it is, and nobody is signed in.
-    SignIn {
-        /// The rule that decided.
-        rule: Option<&'r AccessRule>,
-    },
-    /// Not this person, or nobody.
-    Deny {
-        /// The rule that decided.
-        rule: Option<&'r AccessRule>,
-        /// Why.
-        reason: DenyReason,
-    },
+    /// It depends on the person, and nobody is signed in.
+    SignIn { rule: Option<&'r AccessRule> },
+    /// Denies this person, or everybody.
+    Deny { rule: Option<&'r AccessRule>, reason: DenyReason },
 }
 
-/// Why a request is denied.
+/// The reasons why a request is denied.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DenyReason {
     /// The rule's `allow` does not name the person.
     #[error("the rule does not name this person")]
     NotNamed,
-    /// It names the userid, and means somebody who had it before.
+    /// The rule names the userid but means an earlier holder of it.
     #[error(
         "the rule names this userid and means the person who had it before; an administrator decides: \
          gongpai rules accept"
@@ -72,13 +66,13 @@ pub enum DenyReason {
     /// The method is unknown and the first rule that could match is for certain methods only.
     #[error("the method is unknown, and the rule is for certain methods only")]
     MethodUnknown,
-    /// Not all readings of the path are decided alike.
+    /// The readings of the path are not all decided alike.
     #[error("{0}")]
     OtherReading(Box<ReadingConflict>),
-    /// The path has readings that cannot be decided one by one.
+    /// The path has no readings that could be decided one by one.
     #[error("{0}")]
     Unreadable(#[from] UnreadablePath),
-    /// What is asked for is no path at all.
+    /// The request target is not a path.
     #[error("{0}")]
     BadTarget(#[from] BadRequestTarget),
 }
@@ -86,9 +80,8 @@ pub enum DenyReason {
 /// Two readings of one path that are decided differently.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadingConflict {
-    /// The canonical one.
     pub canonical: ReadingReport,
-    /// The first that is decided otherwise.
+    /// The first one that is decided differently.
     pub other: ReadingReport,
 }
 
@@ -99,16 +92,16 @@ impl fmt::Display for ReadingConflict {
     }
 }
 
-/// One reading of a path and what is decided for it, for people.
+/// One reading of a path and the decision about it, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReadingReport {
-    /// The path as the reading has it.
+    /// The path of this reading.
     pub path: String,
     /// What was done to the path as it was sent.
     pub changes: String,
     /// `allowed`, `sign-in required`, `denied`.
     pub outcome: &'static str,
-    /// The number of the rule that decides; `None`: no rule is reached.
+    /// The number of the rule that decides; `None` if no rule matches.
     pub rule: Option<usize>,
 }
 
@@ -144,7 +137,7 @@ impl fmt::Display for ReadingReport {
     }
 }
 
-/// The rule reached by one reading of a path.
+/// The rule that one reading of a path matches.
 #[derive(Clone, Copy)]
 pub(super) enum RuleMatch<'r> {
     HostWithoutRules,
@@ -158,11 +151,13 @@ impl<'r> Decision<'r> {
         Self::Deny { rule: None, reason }
     }
 
-    /// Takes another reading's decision in; whether it is the same. Two rules that both allow are, whoever they name.
+    /// Merges another reading's decision and returns whether it agrees. Two rules that both allow
+    /// agree, whoever they name.
     fn agrees(&mut self, other: &Self) -> bool {
         match (self, other) {
             (Self::Allow { is_first_match: first, .. }, Self::Allow { is_first_match: also, .. }) => {
-                // The person passes because of either.
+                // The person passes because of both rules, so a first match in either of them
+                // counts.
                 *first |= also;
                 true
             }
@@ -172,14 +167,14 @@ impl<'r> Decision<'r> {
     }
 }
 
-/// One reading with the decision about it.
+/// One reading and the decision about it.
 struct ReadingDecision<'r, 'p, 't> {
     reading: &'p PathReading<'t>,
     folded: bool,
     decision: Decision<'r>,
 }
 
-/// Decides whether `who` (`None`: nobody is signed in) may send `request`.
+/// Decides whether `who` (`None` if nobody is signed in) may send `request`.
 pub fn decide_access<'r>(
     in_force: &'r ResolvedRules,
     request: &AccessRequest<'_>,
@@ -190,7 +185,7 @@ pub fn decide_access<'r>(
         Err(why) => return Decision::deny(why.into()),
     };
     let Some(rules) = in_force.rules.rules_for_origin(request.origin) else {
-        // All readings come to the same there.
+        // Without rules the path does not matter, so no reading is made.
         return in_force.decide_for_match(RuleMatch::HostWithoutRules, who);
     };
     let readings = match PathReadings::from_path(path) {
@@ -198,6 +193,7 @@ pub fn decide_access<'r>(
         Err(why) => return Decision::deny(why.into()),
     };
     let mut all = decide_readings(in_force, rules, &readings, request, who);
+    // There is always a canonical reading. Without one, nothing may pass.
     let Some(mut canonical) = all.next() else { return Decision::deny(DenyReason::NoMatch) };
     for other in all {
         if !canonical.decision.agrees(&other.decision) {
@@ -209,8 +205,8 @@ pub fn decide_access<'r>(
     canonical.decision
 }
 
-/// Every reading of the request's path with what would be decided for it alone; nothing where the path is not read:
-/// on a host without rules, and where it cannot be.
+/// Returns each reading of the request's path with the decision about it alone. Empty on a host
+/// without rules, and for a path that cannot be read.
 pub fn report_readings(
     in_force: &ResolvedRules,
     request: &AccessRequest<'_>,
@@ -224,7 +220,7 @@ pub fn report_readings(
         .collect()
 }
 
-/// Decides each reading by itself, as it is written and, where letter case may matter, folded.
+/// Decides each reading by itself, as it is written and, if letter case may matter, folded.
 fn decide_readings<'r, 'p, 't>(
     in_force: &'r ResolvedRules,
     rules: &'r HostRules,
@@ -247,7 +243,7 @@ fn decide_readings<'r, 'p, 't>(
 }
 
 impl ResolvedRules {
-    /// What holds for `who` by the rule that a reading reached.
+    /// Decides about `who` by the rule that a reading matched.
     fn decide_for_match<'r>(
         &'r self,
         reached: RuleMatch<'r>,

@@ -1,14 +1,14 @@
-//! `host` of a rule: one host, or every host below a name; on every port unless it names one.
+//! The `host` of a rule: one host, or every host below a name, on one port or on all.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::base::host::{Origin, Scheme};
 
-/// Which hosts a rule is about.
+/// The hosts that a rule applies to.
 #[derive(Debug, Clone)]
 pub(super) struct HostPattern {
-    /// Normalised, without port; for a wildcard what stands below the star.
+    /// The normalised name without port; for a wildcard the part after `*.`.
     pub(super) host: String,
     pub(super) wildcard: bool,
     pub(super) port: Option<u16>,
@@ -26,12 +26,12 @@ impl HostPattern {
         if wildcard && (host.starts_with('[') || host.parse::<IpAddr>().is_ok()) {
             return Err("an address has no hosts below it".to_owned());
         }
-        // The parser drops a default port; written, it still says "this port only".
+        // The parser drops a default port. If it is written, it still means "this port only".
         let says_port = name.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         Ok(Self { host, wildcard, port: says_port.then_some(origin.port()) })
     }
 
-    /// Whether a request to `host` (any port) can match.
+    /// Returns whether a request to `host`, on some port, can match.
     pub(super) fn covers(&self, host: &str) -> bool {
         if !self.wildcard {
             return self.host == host;
@@ -39,12 +39,12 @@ impl HostPattern {
         host.strip_suffix(&*self.host).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
     }
 
-    /// Whether a request to any host below `parent` can match.
+    /// Returns whether a request to any host below `parent` can match.
     pub(super) fn covers_all_below(&self, parent: &str) -> bool {
         self.wildcard && (self.host == parent || self.covers(parent))
     }
 
-    /// Whether every request that `other` matches is matched by this one.
+    /// Returns whether this pattern matches every request that `other` matches.
     pub(super) fn includes(&self, other: &Self) -> bool {
         let host = match (self.wildcard, other.wildcard) {
             (true, true) => self.host == other.host || self.covers(&other.host),

@@ -1,10 +1,11 @@
 //! `[[rules]]`: who may open what.
 //!
-//! The first rule that matches by host, path and method decides, and no later one is read. A host that has
-//! rules denies what none of them matches; a host without rules has `gate.default`. Whatever is not understood
-//! (an unknown method, an element of `allow` from a later version) never widens access.
-//! What units, tags and userids mean is worked out for each version of the chart ([`InForce`]).
-//! [`decide()`] is pure: the gate, the denied page and `gongpai explain` all ask it.
+//! The first rule that matches by host, path and method decides, and no later one is read. A host
+//! that has rules denies what none of them matches; a host without rules follows `gate.default`.
+//! What is not understood (an unknown method, an element of `allow` from a later version) never
+//! widens access. Units, tags and userids are resolved for each version of the chart
+//! ([`ResolvedRules`]). [`decide_access()`] is pure: the gate, the denied page and `gongpai
+//! explain` all call it.
 
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
@@ -34,14 +35,15 @@ use host_pattern::HostPattern;
 use super::glob::{self, Glob};
 use super::path;
 
-/// The rules of an installation, compiled: deciding looks only at those of the request's host.
+/// The compiled rules of an installation. A decision looks only at those of the request's host.
 #[derive(Debug, Clone)]
 pub struct AccessRules {
     /// Every rule, in order.
     all: Vec<Arc<AccessRule>>,
-    /// For a host that some rule names, every rule that covers it, wildcards included.
+    /// The rules of each host that some rule names, including wildcard rules that cover it.
     by_host: HashMap<String, HostRules>,
-    /// For `*.x.com`, by `x.com`: every wildcard rule that covers whatever is below it.
+    /// The rules of each wildcard `*.x.com`, by `x.com`: every wildcard rule that covers all hosts
+    /// below it.
     by_wildcard: HashMap<String, HostRules>,
     default: DefaultRule,
 }
@@ -50,23 +52,26 @@ pub struct AccessRules {
 #[derive(Debug, Clone)]
 struct HostRules {
     entries: Box<[HostRuleEntry]>,
-    /// Whether the folded reading of a path in small letters is another one: a pattern has capitals.
+    /// Whether folding a path that has no capitals can still matter, because some pattern has
+    /// capitals.
     has_folded_patterns: bool,
-    /// Whether every rule regards letter case: then there are no folded readings.
+    /// Whether every rule distinguishes letter case. Then there are no folded readings.
     regards_case: bool,
 }
 
-/// A rule in the list of a host, with what most requests are sorted out by: so a check reads the list, which is one
-/// piece of memory, and of the rules, which are not, only those that may match.
+/// A rule in the list of a host, with the values that rule out most requests.
+///
+/// The list is one piece of memory. A check reads it, and follows the pointer only for rules that
+/// may match.
 #[derive(Debug, Clone)]
 struct HostRuleEntry {
-    /// [`fingerprint`] of what the first segment of the path must be; `None`: it may be any.
+    /// The [`fingerprint`] that the first segment of the path must have; `None` if it may be any.
     first: Option<u32>,
     /// The same for folded paths.
     folded_first: Option<u32>,
-    /// As [`Rule::case_sensitive`].
+    /// A copy of [`AccessRule::case_sensitive`].
     case_sensitive: bool,
-    /// As [`HostPattern::port`].
+    /// A copy of [`HostPattern::port`].
     port: Option<u16>,
     rule: Arc<AccessRule>,
 }
@@ -84,7 +89,7 @@ impl HostRuleEntry {
 }
 
 impl HostRules {
-    /// Those of `rules` that cover the host in question.
+    /// Selects the rules whose host pattern is accepted by `covers`.
     fn from_rules(rules: &[Arc<AccessRule>], covers: impl Fn(&HostPattern) -> bool) -> Self {
         let own = || rules.iter().filter(|rule| covers(&rule.host));
         Self {
@@ -94,7 +99,7 @@ impl HostRules {
         }
     }
 
-    /// `path` folded to lower case, if rules may see another path in that.
+    /// Returns `path` folded to lower case; `None` if no rule could decide differently for it.
     fn fold<'p>(&self, path: &'p [u8]) -> Option<Cow<'p, [u8]>> {
         if self.regards_case {
             return None;
@@ -107,7 +112,8 @@ impl HostRules {
         (differs || self.has_folded_patterns).then_some(folded)
     }
 
-    /// The first rule for one reading of a path, as it is written and, where the reading is the folded one, folded.
+    /// Finds the first rule for one reading of a path, as it is written and, for a folded reading,
+    /// folded.
     fn find_match(
         &self,
         origin: &Origin,
@@ -128,12 +134,14 @@ impl HostRules {
                 }
                 _ => first.is_none_or(|first| first == first_segment) && rule.path.matches(path),
             };
-            // The list is of this host already; a mistake there must not let a rule decide for another host.
+            // The list belongs to this host already. A mistake there must still not let a rule
+            // decide for another host.
             if !matches || !rule.host.covers(origin.host()) {
                 continue;
             }
             match (&rule.methods, method) {
                 (None, _) => return RuleMatch::Rule(rule),
+                // An unknown method must not slip past a rule for certain methods to a later rule.
                 (Some(_), None) => return RuleMatch::MethodUnknown(rule),
                 (Some(methods), Some(method)) => {
                     if methods.iter().any(|m| m.eq_ignore_ascii_case(method)) {
@@ -146,7 +154,7 @@ impl HostRules {
     }
 }
 
-/// FNV-1a: equal for equal texts, and nearly always different for different ones.
+/// Computes FNV-1a: equal for equal texts, and nearly always different for different ones.
 fn fingerprint(text: &[u8]) -> u32 {
     text.iter().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(*byte)).wrapping_mul(0x0100_0193))
 }
@@ -159,16 +167,16 @@ pub struct AccessRule {
     host: HostPattern,
     written_path: String,
     path: Glob,
-    /// For paths that are folded to lower case; not used where `case_sensitive` is set.
+    /// The pattern for paths that are folded to lower case. Not used if `case_sensitive` is set.
     folded_path: Glob,
     case_sensitive: bool,
-    /// `None`: every method.
+    /// `None` means every method.
     methods: Option<Vec<String>>,
     allow: AllowList,
 }
 
 impl AccessRule {
-    /// Its place in the configuration, the first is 1.
+    /// Returns its place in the configuration; the first rule is 1.
     pub const fn number(&self) -> usize {
         self.number
     }
@@ -226,7 +234,8 @@ fn parse_methods(written: &[String]) -> Result<Option<Vec<String>>, String> {
 }
 
 impl AccessRules {
-    /// Compiles the rules as written. With the rules come warnings: what is accepted and yet surely not meant.
+    /// Compiles the rules as written. The warnings name rules that are valid but surely not meant
+    /// as written.
     ///
     /// # Errors
     /// One sentence for every rule that cannot be understood.
@@ -267,7 +276,7 @@ impl AccessRules {
         Ok((Self { all: rules, by_host: named, by_wildcard: below, default: gate.default }, warnings))
     }
 
-    /// Every rule that covers some port of `host`, in order.
+    /// Returns the rules that cover `host` on some port.
     fn rules_for_host(&self, host: &str) -> Option<&HostRules> {
         if let Some(rules) = self.by_host.get(host) {
             return Some(rules);
@@ -275,6 +284,8 @@ impl AccessRules {
         if self.by_wildcard.is_empty() {
             return None;
         }
+        // The list of the nearest wildcard also has the wider wildcards, so the first hit is
+        // complete.
         let mut rest = host;
         while let Some((_, parent)) = rest.split_once('.') {
             if let Some(rules) = self.by_wildcard.get(parent) {
@@ -285,7 +296,8 @@ impl AccessRules {
         None
     }
 
-    /// The rules of the host, if one of them covers the port; `None`: it is a host without rules.
+    /// Returns the rules of the host if one of them covers the port; `None` for a host without
+    /// rules.
     fn rules_for_origin(&self, origin: &Origin) -> Option<&HostRules> {
         let rules = self.rules_for_host(origin.host())?;
         let covers = |entry: &HostRuleEntry| entry.port.is_none_or(|port| port == origin.port());
@@ -293,24 +305,25 @@ impl AccessRules {
     }
 }
 
-/// Rules with what they mean in one chart: units by path, tags by name, whose the userids are.
+/// Rules resolved against one chart: units by path, tags by name, userids by the persons they are
+/// bound to.
 #[derive(Debug)]
 pub struct ResolvedRules {
     rules: Arc<AccessRules>,
     chart: Arc<Chart>,
     bindings: Arc<RuleBindings>,
-    /// By the rule's number, the first is 1.
+    /// One entry for each rule, in the order of the rules.
     subjects: Vec<ResolvedSubjects>,
 }
 
 impl ResolvedRules {
-    /// Works out what the rules mean in this chart.
+    /// Resolves the rules against the chart.
     pub fn new(rules: Arc<AccessRules>, chart: Arc<Chart>, bindings: Arc<RuleBindings>) -> Self {
         let holders = rules.all.iter().map(|rule| rule.allow.resolve_subjects(&chart)).collect();
         Self { rules, chart, bindings, subjects: holders }
     }
 
-    /// Whether it is made of just these.
+    /// Returns whether it was built from exactly these values.
     pub fn is_built_from(
         &self,
         rules: &Arc<AccessRules>,
@@ -322,12 +335,11 @@ impl ResolvedRules {
             && Arc::ptr_eq(&self.bindings, bindings)
     }
 
-    /// The chart.
     pub fn chart(&self) -> &Chart {
         &self.chart
     }
 
-    /// One sentence for every element that means nobody in this chart.
+    /// Returns one sentence for every element that matches nobody in this chart.
     pub fn unmatched_elements(&self) -> Vec<String> {
         let of_rule = |(rule, holders): (&Arc<AccessRule>, &ResolvedSubjects)| -> Vec<String> {
             let sentence = |(element, why): (&str, &ReferenceError)| {

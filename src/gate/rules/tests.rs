@@ -45,8 +45,8 @@ fn person(userid: &str, active: bool) -> SessionPerson {
     }
 }
 
-/// `host path methods allow`, elements separated by commas; `-` is empty; a path that begins with `=` is
-/// `case_sensitive`.
+/// Parses `host path methods allow`, with elements separated by commas. `-` is empty; a path that
+/// begins with `=` is `case_sensitive`.
 fn text(line: &str) -> RuleText {
     let part = |n| line.split_whitespace().nth(n).filter(|p| *p != "-").unwrap_or_default();
     let list = |n| part(n).split(',').filter(|p| !p.is_empty()).map(str::to_owned).collect();
@@ -87,7 +87,7 @@ fn outcome_of(rules: &AccessRules, url: &str, method: Option<&str>, who: Option<
         Decision::SignIn { rule } => format!("sign in {}", rule.map_or(0, AccessRule::number)),
         Decision::Deny { rule, reason } => {
             let reason = format!("{reason:?}");
-            // The names alone; what differs is tested where it is said.
+            // Only the names are compared here; other tests cover the texts.
             let name = reason.split('(').next().unwrap_or_default();
             format!("deny {} {name}", rule.map_or(0, AccessRule::number))
         }
@@ -144,7 +144,7 @@ fn case_41_a_rule_of_a_host_says_nothing_about_the_hosts_below_it() {
     assert_eq!(outcome_of_get(&r, "pay.example.com/salaries", Some("u")), "deny 2 NotNamed");
     assert_eq!(outcome_of_get(&r, "a.pay.example.com/", Some("boss")), "allow 2");
     assert_eq!(outcome_of_get(&r, "example.com/", None), "public 1");
-    // Even a list that were of another host would not let its rules decide.
+    // Even a list that belongs to another host must not let its rules decide.
     let mut wrong = r.clone();
     let list = wrong.by_host.get("example.com").unwrap().clone();
     wrong.by_wildcard.insert("example.com".into(), list);
@@ -205,7 +205,8 @@ fn an_element_that_means_nobody_matches_nobody_and_its_rule_still_decides() {
     .unwrap();
     assert_eq!(outcome_of_get(&r, "oa.example.com/", Some("u")), "deny 1 NotNamed");
     assert_eq!(outcome_of_get(&r, "oa.example.com/", None), "sign in 1");
-    // Four are not understood; the last warning is of the second rule, which is never read.
+    // Four elements are not understood; the last warning is about the second rule, which is never
+    // read.
     assert_eq!(warnings.len(), 5, "{warnings:#?}");
     let in_force = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
     assert_eq!(in_force.unmatched_elements().len(), 4, "{:#?}", in_force.unmatched_elements());
@@ -303,7 +304,7 @@ fn cases_9_42_43_44_no_reading_opens_what_another_closes() {
                 "{target} {got}"
             );
         }
-        // Who may do all of it may do it in any spelling.
+        // A person whom both rules allow passes in any spelling.
         let got = outcome_of_get(&r, &format!("a.com/{target}"), Some("lisi"));
         assert!(got.starts_with("allow") || got.starts_with("public"), "{target}: {got}");
     }
@@ -323,12 +324,12 @@ fn case_43_letter_case_counts_only_for_a_rule_that_says_so() {
     let r = rules(&["a.com =/admin/** * user:lisi", "a.com - * members"]);
     assert_eq!(outcome_of_get(&r, "a.com/ADMIN/x", Some("u")), "allow 2");
     assert_eq!(outcome_of_get(&r, "a.com/admin/x", Some("u")), "deny 1 NotNamed");
-    // A pattern with capitals closes small letters, too.
+    // A pattern with capitals also covers lower case.
     let r = rules(&["a.com /Admin/** * user:lisi", "a.com - * members"]);
     assert_eq!(outcome_of_get(&r, "a.com/Admin/x", Some("u")), "deny 1 NotNamed");
     assert_eq!(outcome_of_get(&r, "a.com/admin/x", Some("u")), "deny 0 OtherReading");
     assert_eq!(outcome_of_get(&r, "a.com/other", Some("u")), "allow 2");
-    // Each rule by its own word: what one folds another does not.
+    // Each rule follows its own setting: one folds what another does not.
     let r = rules(&["a.com =/A/** * user:lisi", "a.com /b/** * user:lisi", "a.com - * members"]);
     assert_eq!(outcome_of_get(&r, "a.com/a/x", Some("u")), "allow 3");
     assert_eq!(outcome_of_get(&r, "a.com/A/x", Some("u")), "deny 1 NotNamed");
@@ -463,7 +464,7 @@ fn case_45_a_folder_that_is_narrower_than_a_later_rule_is_a_warning_that_names_i
     ] {
         assert_eq!(one(closed, open).len(), 1, "{closed} {open}");
     }
-    // Only what is named is open, or the later rule opens to nobody else.
+    // Only what is named is open, or the later rule allows nobody else.
     for (closed, open) in [
         ("/admin/** * user:a", "/app/** * members"),
         ("/public/** * anyone", "- * members"),
@@ -496,8 +497,8 @@ fn a_decision_reads_only_the_rules_of_its_host() {
     assert_eq!(count("elsewhere.example"), 0);
 }
 
-/// 示例科技 / 财务部 (2, led by lisi) / 出纳 (3); 销售部 (4); two 综合组 (5, 6) whose parents are not visible. The tag
-/// 管理员 (7) is on 出纳 and on wangwu.
+/// The chart of the tests: 示例科技 / 财务部 (2, led by lisi) / 出纳 (3); 销售部 (4); two 综合组 (5, 6) whose
+/// parents are not visible. The tag 管理员 (7) is on 出纳 and on wangwu.
 fn chart() -> Chart {
     let corp = CorpId::new("ww1");
     let unit = |id: u32, name: &str, parent: u32, leaders: &[&str]| Unit {
@@ -528,7 +529,8 @@ fn chart() -> Chart {
     Chart::new(1, None, units, vec![tag])
 }
 
-/// Whether somebody in those departments (leading those with a minus) may, by one rule with that element.
+/// Returns whether a member of those departments (a minus means: leads it) is allowed by a single
+/// rule with that element.
 fn is_allowed(element: &str, userid: &str, departments: &[i64]) -> bool {
     let rules = rules(&[&format!("a.com - * {element}")]);
     let in_force = ResolvedRules::new(Arc::new(rules), Arc::new(chart()), Arc::default());
@@ -604,7 +606,7 @@ fn a_userid_in_a_rule_means_the_person_it_matched_first() {
     }
 }
 
-/// Whichever element lets the person in.
+/// The userid is bound whichever element allows the person.
 fn a_userid_is_bound(rule: &str) {
     let rules = Arc::new(rules(&[rule]));
     let request = AccessRequest { origin: &origin("https://a.com"), target: "/", method: Some("GET") };
@@ -629,7 +631,7 @@ fn a_userid_is_bound(rule: &str) {
     assert_eq!(earlier, if by_unit { Ok(false) } else { Err(DenyReason::EarlierHolder) }, "somebody before");
 }
 
-/// What a rule says, for the naive reading of rules below.
+/// A rule for the naive matcher below.
 #[derive(Debug, Clone)]
 struct DrawnRule {
     host: String,
@@ -658,7 +660,7 @@ fn drawn_rule() -> impl Strategy<Value = DrawnRule> {
     )
 }
 
-/// The first rule that matches, found by reading all of them.
+/// Finds the first matching rule by reading all of them.
 fn first_match<'s>(
     said: &'s [DrawnRule],
     host: &str,
@@ -731,8 +733,8 @@ proptest! {
     }
 }
 
-/// The path that applications of some kinds serve for a path as it was sent, written without regard to how the gate
-/// does it.
+/// Returns the paths that some kinds of applications serve for a path as it was sent. Written
+/// independently of the gate's own code.
 fn application_paths(sent: &str) -> Vec<(&'static str, String)> {
     let decode =
         |text: &str| String::from_utf8_lossy(&urlencoding::decode_binary(text.as_bytes())).into_owned();

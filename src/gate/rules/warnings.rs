@@ -1,4 +1,5 @@
-//! What is accepted and yet surely not meant: for `gongpai config check` and `gongpai doctor`.
+//! Warnings about rules that are valid but surely not meant as written, for `gongpai config check`
+//! and `gongpai doctor`.
 
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use crate::base::host::{Hosts, Origin, Scheme};
 use super::super::path;
 use super::AccessRule;
 
-/// Why `rule`, standing after `earlier`, can never decide.
+/// Explains why `rule`, which stands after `earlier`, can never decide.
 pub(super) fn explain_unreachable(
     rule: &AccessRule,
     earlier: &[Arc<AccessRule>],
@@ -37,7 +38,7 @@ pub(super) fn explain_unreachable(
     })
 }
 
-/// The rule among `earlier` that decides everything that `rule` could.
+/// Returns the rule among `earlier` that decides every request which `rule` could decide.
 fn find_overriding_rule<'r>(
     rule: &AccessRule,
     earlier: &'r [Arc<AccessRule>],
@@ -48,8 +49,8 @@ fn find_overriding_rule<'r>(
     earlier.iter().find(whole)
 }
 
-/// One sentence for every rule that opens whatever is not named before it, where something before it is open to fewer
-/// people: rules know names only, so what the application serves under a second name is as open as the rest.
+/// Warns of every wide rule that follows a narrower one. Rules know only names, so what an
+/// application serves under a second name is open to everybody whom the wide rule allows.
 pub(super) fn warn_of_second_names(rules: &[Arc<AccessRule>]) -> Vec<String> {
     let mut warnings = Vec::new();
     for (at, wide) in rules.iter().enumerate() {
@@ -83,10 +84,11 @@ pub(super) fn warn_of_second_names(rules: &[Arc<AccessRule>]) -> Vec<String> {
     warnings
 }
 
-/// Whether `wide` opens what is around `narrow`, and to somebody whom `narrow` does not let in.
+/// Returns whether `wide` opens what lies around `narrow`, and to somebody whom `narrow` does not
+/// allow.
 fn is_narrower(narrow: &AccessRule, wide: &AccessRule) -> bool {
     let (inner, outer): (Vec<_>, Vec<_>) = (narrow.path.folder().collect(), wide.path.folder().collect());
-    // What lies in the folder itself is no second name.
+    // What lies in the folder itself is not a second name.
     let inside = narrow.path.is_folder() && inner == outer;
     let around =
         wide.path.is_open_ended() && inner.starts_with(&outer) && narrow.path != wide.path && !inside;
@@ -98,7 +100,7 @@ fn is_narrower(narrow: &AccessRule, wide: &AccessRule) -> bool {
     around && methods && hosts && !narrow.allow.includes(&wide.allow)
 }
 
-/// Second names that frameworks give to a page.
+/// Lists second names that frameworks give to a page.
 fn list_second_names(rule: &AccessRule) -> String {
     let folder: Vec<String> =
         rule.path.folder().map(|name| format!("/{}", path::to_printable(name))).collect();
