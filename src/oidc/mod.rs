@@ -1,4 +1,5 @@
-//! What others need to verify our signatures: the JWKS (RFC 7517). The provider itself comes later.
+//! Publishes what others need to verify our signatures: the JWKS (RFC 7517). The OpenID provider
+//! itself is not built yet.
 
 use axum::extract::State;
 use axum::http::header::CACHE_CONTROL;
@@ -10,7 +11,7 @@ use serde_json::json;
 use crate::session::Sessions;
 use crate::session::keys::JWKS_MAX_AGE;
 
-/// `/.well-known/jwks.json`.
+/// Builds the router of `/.well-known/jwks.json`.
 pub fn routes(sessions: Sessions) -> Router {
     Router::new().route("/.well-known/jwks.json", get(handle_jwks)).with_state(sessions)
 }

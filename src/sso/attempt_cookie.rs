@@ -1,7 +1,8 @@
-//! Attempt cookies: what binds a sign-in to the browser that began it.
+//! Attempt cookies, which bind a sign-in to the browser that began it ([design:
+//! attempts](crate::design#attempts)).
 //!
-//! One cookie an attempt, so that twenty tabs can sign in at once; all together at most 4 KB and 24, so that no
-//! page ever fails for a Cookie header that is too long.
+//! Each attempt has its own cookie, so that twenty tabs can sign in at once. Together they stay
+//! below 24 cookies and 4 KB, so that no request fails because its Cookie header is too long.
 
 use std::time::Duration;
 
@@ -20,11 +21,12 @@ pub const LIFETIME_AFTER_SUCCESS: Duration = Duration::from_secs(60);
 const MAX_ATTEMPT_COOKIES: usize = 24;
 const MAX_ATTEMPT_COOKIES_BYTES: usize = 4096;
 
-/// Somebody else may have put hundreds of our name into the browser; an answer's head must still fit a proxy's
-/// buffer, so the rest goes with the next start.
+/// The largest number of cookies that one answer removes. Another host may have put hundreds of
+/// this name into the browser, and the head of an answer must fit into a proxy's buffer. The next
+/// start removes more.
 const MAX_REMOVED_COOKIES: usize = 24;
 
-/// The part of the name that attempts share.
+/// Returns the part of the name that all attempt cookies share.
 fn cookie_prefix(secure: bool) -> &'static str {
     if secure { "__Host-gongpai-s-" } else { "gongpai-s-" }
 }
@@ -37,7 +39,8 @@ struct SentAttemptCookie<'h> {
 }
 
 impl SentAttemptCookie<'_> {
-    /// The minute it was made in; what cannot be read is oldest.
+    /// Returns the minute in which it was made; 0 if it cannot be read, so that it counts as the
+    /// oldest.
     fn minute(&self) -> u64 {
         self.value.split('.').next().and_then(|m| u64::from_str_radix(m, 36).ok()).unwrap_or(0)
     }
@@ -52,7 +55,7 @@ fn sent_attempt_cookies(headers: &HeaderMap, secure: bool) -> impl Iterator<Item
     })
 }
 
-/// A new attempt's cookie: its name and value.
+/// The cookie of a new attempt.
 #[derive(Debug, Clone)]
 pub struct AttemptCookie {
     name: String,
@@ -61,7 +64,8 @@ pub struct AttemptCookie {
 }
 
 impl AttemptCookie {
-    /// For the attempt `id`; `carried` is a target too long for redirect_uri.
+    /// Makes a cookie for the attempt `id`. `carried` is a target that is too long for
+    /// redirect_uri.
     pub fn new(id: &AttemptId, carried: Option<&str>, secure: bool, now: Timestamp) -> Self {
         let minute = to_base36(u64::try_from(now.millis()).unwrap_or(0) / 60_000);
         let carried = carried.map(|t| format!(".{}", URL_SAFE_NO_PAD.encode(t))).unwrap_or_default();
@@ -69,18 +73,21 @@ impl AttemptCookie {
         Self { name: format!("{}{}", cookie_prefix(secure), id.short()), value, secure }
     }
 
-    /// What the state says of it.
+    /// Returns the hash of the value that the state contains.
     pub fn hash(&self) -> Hash16 {
         hash16(self.value.as_bytes())
     }
 
-    /// The Set-Cookie for it, and those that remove the oldest of the others if there would be too many.
+    /// Returns the Set-Cookie for this attempt, and those that remove the oldest ones if there
+    /// would be too many.
     pub fn set_cookies(&self, headers: &HeaderMap) -> Vec<SetCookie> {
         let mut others: Vec<_> =
             sent_attempt_cookies(headers, self.secure).filter(|c| c.name != self.name).collect();
-        // Browsers send the oldest first (RFC 6265 §5.4), so of one minute's the last is the newest.
+        // Browsers send the oldest cookie first (RFC 6265 §5.4), so of those made in one minute the
+        // last is the newest.
         others.reverse();
         others.sort_by_key(|c| std::cmp::Reverse(c.minute()));
+        // In the Cookie header each cookie also takes `=` and `; `.
         let size = |name: &str, value: &str| name.len() + value.len() + 3;
         let (mut bytes, mut count) = (size(&self.name, &self.value), 1);
         let mut cookies = vec![SetCookie {
@@ -104,7 +111,7 @@ impl AttemptCookie {
     }
 }
 
-/// An attempt's cookie that the browser brought back.
+/// An attempt cookie that came back with a request.
 #[derive(Debug, Clone)]
 pub struct ReturnedAttemptCookie {
     name: String,
@@ -113,7 +120,7 @@ pub struct ReturnedAttemptCookie {
 }
 
 impl ReturnedAttemptCookie {
-    /// The cookie of attempt `id` whose value has that hash.
+    /// Finds the cookie of attempt `id` whose value has the hash `hash`.
     pub fn find(headers: &HeaderMap, id: &AttemptId, hash: &Hash16, secure: bool) -> Option<Self> {
         let name = format!("{}{}", cookie_prefix(secure), id.short());
         sent_attempt_cookies(headers, secure)
@@ -121,7 +128,8 @@ impl ReturnedAttemptCookie {
             .map(|c| Self { name: c.name.to_owned(), value: c.value.to_owned(), secure })
     }
 
-    /// Every attempt cookie of the request with the hash of its value: which one a ticket belongs to.
+    /// Returns every attempt cookie of the request with the hash of its value, to find the one that
+    /// belongs to a ticket.
     pub fn find_all(headers: &HeaderMap, secure: bool) -> Vec<(Self, Hash16)> {
         sent_attempt_cookies(headers, secure)
             .map(|c| {
@@ -131,13 +139,13 @@ impl ReturnedAttemptCookie {
             .collect()
     }
 
-    /// The target it carries, if it carries one.
+    /// Returns the target that the cookie carries, if any.
     pub fn carried_target(&self) -> Option<String> {
         let text = self.value.splitn(3, '.').nth(2)?;
         String::from_utf8(URL_SAFE_NO_PAD.decode(text).ok()?).ok()
     }
 
-    /// The Set-Cookie that lets it live a little past success.
+    /// Returns the Set-Cookie that keeps it for [`LIFETIME_AFTER_SUCCESS`].
     pub fn keep_after_success(&self) -> SetCookie {
         SetCookie {
             name: self.name.clone(),

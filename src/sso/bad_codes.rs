@@ -1,9 +1,10 @@
-//! Codes that WeCom refuses: how many may be asked about, and who pays for them.
+//! Limits the codes that WeCom refuses ([design: rate limits](crate::design#rate-limits)).
 //!
-//! A company may share one address with an attacker, so an address that has used up its share goes on as long as the
-//! installation as a whole has not: then neither can junk shut out the good sign-ins beside it, nor can it use up what
-//! WeCom allows our own address. Each code is paid for before WeCom is asked, so that codes that come at the same time
-//! cannot pass the limit together; what was no bad code is given back.
+//! A company may share one address with an attacker. So an address that has used up its share is
+//! still served as long as the whole installation is within its limit: junk can then neither shut
+//! out good sign-ins from the same address nor use up what WeCom allows the gateway's own address.
+//! Each code takes its share before WeCom is asked, so that codes that arrive together cannot pass
+//! the limit together; a code that is not bad gives its share back.
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
@@ -11,13 +12,14 @@ use std::time::Duration;
 use crate::base::clock::Clock;
 use crate::http::rate_limit::{RateLimit, RetryAfter};
 
-/// Bad codes of the whole installation in a minute: a tenth of the calls that WeCom takes from one address.
+/// Bad codes of the whole installation in a minute: a tenth of the calls that WeCom accepts from
+/// one address.
 const MAX_BAD_CODES_PER_MINUTE: u32 = 2000;
 
-/// The key of the bucket that everybody shares, and of visitors whose address is not known.
+/// The key of the limit that everybody shares, and of visitors whose address is not known.
 const NO_ADDRESS: IpAddr = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
 
-/// Both limits. Clones share what was taken.
+/// The limit of each address and that of the installation. Clones share the counts.
 #[derive(Debug, Clone)]
 pub struct BadCodeLimits {
     address: RateLimit,
@@ -25,13 +27,13 @@ pub struct BadCodeLimits {
 }
 
 impl BadCodeLimits {
-    /// `address` is `server.bad_code_rate`.
+    /// Builds the limits; `address` is `server.bad_code_rate`.
     pub fn new(address: RateLimit, clock: Clock) -> Self {
         let (count, minute) = (MAX_BAD_CODES_PER_MINUTE, Duration::from_secs(60));
         Self { address, installation: RateLimit::new(count, minute, count, clock) }
     }
 
-    /// These limits with what was taken of `before`.
+    /// Returns these limits with the counts of `before`.
     pub(super) fn continuing(self, before: &Self) -> Self {
         Self {
             address: self.address.continuing(&before.address),
@@ -39,14 +41,16 @@ impl BadCodeLimits {
         }
     }
 
-    /// Pays for a code from `address` before WeCom is asked about it.
+    /// Takes the share of one code from `address` before WeCom is asked about it.
     ///
     /// # Errors
-    /// [`RetryAfter`] when the address and the installation are both beyond their limits; then nothing is taken.
+    /// [`RetryAfter`] if both the address and the installation are beyond their limits. Nothing is
+    /// taken then.
     pub(super) fn reserve(&self, address: Option<IpAddr>) -> Result<CodeReservation<'_>, RetryAfter> {
         let address = address.unwrap_or(NO_ADDRESS);
         let by_address = self.address.try_take(address);
         let by_all = self.installation.try_take(NO_ADDRESS);
+        // One of the two limits is enough to go on.
         if let (Err(RetryAfter(a)), Err(RetryAfter(b))) = (by_address, by_all) {
             return Err(RetryAfter(a.min(b)));
         }
@@ -58,7 +62,8 @@ impl BadCodeLimits {
     }
 }
 
-/// What was taken for one code: given back when it is dropped, unless [`Payment::keep`] says that the code was bad.
+/// The share taken for one code. Dropping it gives the share back, unless [`CodeReservation::keep`]
+/// was called because the code was bad.
 #[derive(Debug)]
 #[must_use = "dropped, it is given back"]
 pub(super) struct CodeReservation<'l> {
@@ -68,7 +73,7 @@ pub(super) struct CodeReservation<'l> {
 }
 
 impl CodeReservation<'_> {
-    /// WeCom refused the code.
+    /// Keeps the share, because WeCom refused the code.
     pub(super) fn keep(mut self) {
         (self.address, self.installation) = (None, false);
     }
@@ -103,7 +108,7 @@ mod tests {
     #[test]
     fn case_48_however_many_junk_codes_come_at_once_wecom_is_asked_no_more_often_than_the_limit() {
         let (limits, clock) = limits(30);
-        // All of them under way: none has been answered when the next one comes.
+        // All of them are pending: none has been answered when the next one comes.
         let under_way: Vec<_> = (0..5000).filter_map(|_| limits.reserve(ip(7)).ok()).collect();
         assert_eq!(under_way.len(), 2000);
         under_way.into_iter().for_each(CodeReservation::keep);
@@ -132,7 +137,7 @@ mod tests {
         for _ in 0..2000 {
             limits.reserve(ip(1)).unwrap().keep();
         }
-        // The installation is used up; the share of this address is all that there is.
+        // The installation's limit is used up; only the share of this address is left.
         for _ in 0..10 {
             drop(limits.reserve(ip(2)).unwrap());
         }

@@ -1,4 +1,5 @@
-//! `/sso/callback`: a code and a state come back from WeCom, a session comes out (DESIGN §4.2).
+//! `/sso/callback`: turns a code and a state from WeCom into a session ([design: the
+//! callback](crate::design#the-callback)).
 
 use std::time::Duration;
 
@@ -26,21 +27,24 @@ use crate::session::store::{NewSession, SessionsToEnd};
 use crate::session::{Amr, SignedInSession, store as session_store};
 use crate::wecom::Deadline;
 
-/// Token, code and person together: whatever WeCom does, a person has a page within 15 s.
+/// The time for all calls to WeCom (token, code, person). Whatever WeCom does, the person gets a
+/// page within 15 s.
 const WECOM_TIMEOUT: Duration = Duration::from_secs(14);
 
-/// `GET /sso/callback`.
+/// Handles `GET /sso/callback`.
 pub async fn handle_callback(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     run_to_end(sso, visit, false).await
 }
 
-/// The seed's page, the redirect_uri of the workbench link: a code of ours signs in, anything else starts.
+/// Handles O2OA's old page, the redirect_uri of the workbench link. A code with our state signs in,
+/// anything else starts a sign-in.
 pub async fn handle_seed_page(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     run_to_end(sso, visit, true).await
 }
 
-/// A callback goes on when its browser hangs up: a WebView that comes twice drops the first one, and what WeCom
-/// said must be written down for the second; a refused code must be counted whoever waits for the page.
+/// Runs the callback to its end even if the browser hangs up. A WebView that sends the request
+/// twice drops the first one, and what WeCom said must be stored for the second. A refused code
+/// must be counted in any case.
 async fn run_to_end(sso: Sso, visit: BrowserRequest, seed_page: bool) -> Response {
     let (inside, same) = (sso.clone(), visit.clone());
     let work = async move { answer_callback(&inside, &same, seed_page).await };
@@ -59,7 +63,8 @@ async fn answer_callback(sso: &Sso, visit: &BrowserRequest, seed_page: bool) -> 
         if !sso.hosts().is_public(&visit.origin) || !(brings("code") || brings("state")) {
             return sso.leave_frame(visit);
         }
-        // The official panel could not leave its frame. Nothing is consumed here: the top window comes again.
+        // WeCom's official panel could not leave its frame. Nothing is consumed here: the top
+        // window sends the request again.
         let same = visit.uri.path_and_query().map_or("/", |p| p.as_str());
         return sso.0.site.pages.break_out(&visit.view, same);
     }
@@ -73,7 +78,7 @@ async fn answer_callback(sso: &Sso, visit: &BrowserRequest, seed_page: bool) -> 
     }
 }
 
-/// A person who may be signed in, with the change that says so still open.
+/// A person who may sign in, with the open transaction that says so.
 struct AdmittedPerson {
     change: FeedTransaction,
     person: PersonId,
@@ -90,13 +95,14 @@ impl Sso {
         };
         self.ensure_may_begin()?;
         if !self.hosts().is_public(&visit.origin) {
-            // WeCom returns to public_url's host only; a code here is not from our own start.
+            // WeCom returns only to public_url's host, so a code on another host is not from a
+            // start of ours.
             return self.begin(visit, &back.target).await;
         }
         let valid = back.valid_attempt(visit);
         if valid.is_none() {
-            // It begins anew. An attempt of this browser was counted when it began: others behind its address cannot
-            // keep it from its end.
+            // It will restart. A valid attempt was counted when it began, so others behind the same
+            // address cannot keep it from finishing.
             self.count_start(visit)?;
         }
         let session = self.0.sessions.check(&visit.headers, &visit.origin).await.ok();
@@ -106,6 +112,7 @@ impl Sso {
             }
             return self.restart(visit, back, SsoError::CookiesBlocked);
         };
+        // A browser that refuses the session cookie would otherwise go in circles.
         let Some(count) =
             marker::count_finish(&visit.headers, visit.is_secure(), session.is_some(), state.started_at)
         else {
@@ -131,7 +138,7 @@ impl Sso {
         }
     }
 
-    /// Begins anew, once; the second time a page says why.
+    /// Restarts the sign-in once. The second time a page says why.
     pub(super) fn restart(
         &self,
         visit: &BrowserRequest,
@@ -144,7 +151,7 @@ impl Sso {
         }
         let restarts = u8::from(!back.was_shown_long(visit));
         let entrance = back.entrance.or((visit.browser == BrowserKind::WeCom).then_some(Entrance::App));
-        // After a sign-out the way leads past the page with the button.
+        // After a sign-out the person must first see the page with the button.
         let button = marker::has_signed_out(&visit.headers, visit.is_secure());
         if entrance == Some(Entrance::App) && !button {
             return Ok(self.send_to_wecom(
@@ -154,7 +161,7 @@ impl Sso {
                 Vec::new(),
             ));
         }
-        // A page, at an address that can be reloaded.
+        // Answer with a redirect to a page, so that the browser can reload its address.
         let more = format!(
             "{}{}",
             if restarts > 0 { "&r=1" } else { "" },
@@ -163,7 +170,7 @@ impl Sso {
         Ok(redirect(&format!("{}{}", visit.path("login"), target_query(&back.target, &more)), &[]))
     }
 
-    /// The first callback of an attempt: asks WeCom, and writes down what came of it.
+    /// Handles the first callback of an attempt: asks WeCom, and stores the result.
     async fn exchange(
         &self,
         visit: &BrowserRequest,
@@ -189,8 +196,8 @@ impl Sso {
         }
     }
 
-    /// Whose the code is, and the person's row, written or confirmed in a change that is still open; or why not, with
-    /// the userid, if WeCom named one.
+    /// Asks WeCom whose code it is, and writes or confirms that person's row in a transaction that
+    /// stays open. Otherwise returns the refusal, with the userid if WeCom named one.
     async fn admit(
         &self,
         code: &str,
@@ -207,7 +214,8 @@ impl Sso {
             known.and_then(|p| member_lookup::find_vouched_member(p, complete_at, self.0.clock.now()))
         {
             let mut change = FeedTransaction::begin(&self.0.db, corp, self.0.clock.now()).await?;
-            // Not any more, if a run or a recheck came in between: then WeCom is asked after all.
+            // The row may have changed in between by a synchronisation or a recheck. Then WeCom is
+            // asked after all.
             if let Some(person) = directory::store::confirm_active(&mut change, &userid).await? {
                 return Ok(Ok(AdmittedPerson { change, person, found }));
             }
@@ -235,7 +243,7 @@ impl Sso {
         if let Some(session) = kept
             && !session_store::hold_session(&mut change, &session.sid).await?
         {
-            // It ended while WeCom was asked.
+            // The session ended while WeCom was asked.
             kept = None;
         }
         let mut new = None;
@@ -243,6 +251,7 @@ impl Sso {
             // The same person keeps the session.
             Some(session) => session.sid.clone(),
             None => {
+                // Another person signed in here before. That sign-in ends on every host.
                 if let Some(other) = &claim.session {
                     session_store::end_sessions(
                         &mut change,
@@ -311,7 +320,7 @@ impl Sso {
         Ok(redirect(&to, &cookies))
     }
 
-    /// The session's cookie for the requesting host.
+    /// Builds the session cookie for the requesting host.
     pub(super) fn session_cookie(
         &self,
         visit: &BrowserRequest,
@@ -329,8 +338,8 @@ impl Sso {
         }
     }
 
-    /// Writes that an attempt was refused; and where WeCom says that a known person is not active, ends that
-    /// person's sessions in the same transaction.
+    /// Records that an attempt was refused. If WeCom says that a known person is not active, this
+    /// also ends that person's sessions, in the same transaction.
     async fn write_refusal(
         &self,
         visit: &BrowserRequest,
@@ -383,9 +392,10 @@ impl Sso {
         };
         let (corp, now) = (change.corp().clone(), change.now());
         let reason = entry.detail.clone();
-        // Anybody can be refused, and as often as they like.
+        // Anybody can cause refusals, in any number, so their rows are limited.
         let entry = match entry.decision {
             "refused" => self.0.settings.refusals.limit(entry, &reason, now),
+            // A sign-in that was allowed is always recorded.
             _ => Some(entry),
         };
         if let Some(entry) = entry {
@@ -395,20 +405,20 @@ impl Sso {
     }
 }
 
-/// Whom an audit row is about, and what was decided.
+/// The decision that an audit row records.
 struct AuditDecision<'a> {
     person: Option<PersonId>,
     userid: &'a str,
     decision: &'static str,
 }
 
-/// A callback whose state and cookie are good.
+/// An attempt whose callback came with a good state and cookie.
 pub(super) struct ClaimedAttempt<'a> {
     pub(super) state: &'a SignInState,
     cookie: &'a ReturnedAttemptCookie,
-    /// What the next finish marker says.
+    /// The count that the next finish marker will have.
     count: u32,
-    /// Which round ends with it.
+    /// The number of the round that ends with it.
     round: usize,
     pub(super) code_hash: String,
     pub(super) session: Option<SignedInSession>,

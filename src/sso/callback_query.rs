@@ -1,4 +1,5 @@
-//! What came back from WeCom: code, state, the attempt's cookie and the target that the state binds.
+//! Reads what came back from WeCom: the code, the state, the attempt's cookie, and the target that
+//! the state binds.
 
 use std::time::Duration;
 
@@ -10,10 +11,11 @@ use super::target::{self, HandOff, SignInTarget};
 use crate::base::url::BadTarget;
 use crate::http::browser_request::BrowserRequest;
 
-/// A QR page may be looked at for long; then its code's age is nobody's mistake.
+/// The age at which the code of a QR page may have expired on its own. The page may stay open that
+/// long before it is scanned, so nobody is told off for it.
 const LONG_SCAN_AGE: Duration = Duration::from_secs(300);
 
-/// What came back.
+/// The contents of a request to the callback.
 #[derive(Debug)]
 pub(super) struct CallbackQuery {
     pub(super) code: Option<String>,
@@ -21,7 +23,7 @@ pub(super) struct CallbackQuery {
     pub(super) state_sent: bool,
     pub(super) cookie: Option<ReturnedAttemptCookie>,
     pub(super) target: SignInTarget,
-    /// The way to begin anew, if that must be.
+    /// The entrance to use if the sign-in must restart.
     pub(super) entrance: Option<Entrance>,
 }
 
@@ -38,13 +40,14 @@ impl CallbackQuery {
             Some(state) => find_bound_target(sso, visit, state, carried.as_deref(), cookie.is_some())?,
             None => sso.requested_target(visit)?,
         };
-        // A code that arrives at the seed's page proves that the in-app way works in this browser.
+        // A code on the old workbench page proves that signing in inside the app works in this
+        // browser.
         let app = seed_page && code.is_some();
         let entrance = if app { Some(Entrance::App) } else { state.as_ref().map(|s| s.entrance) };
         Ok(Self { code, state_sent: sealed.is_some(), state, cookie, target, entrance })
     }
 
-    /// The cookie is here and the attempt is young enough.
+    /// Returns state and cookie if both came back and the attempt is young enough.
     pub(super) fn valid_attempt(
         &self,
         visit: &BrowserRequest,
@@ -61,9 +64,11 @@ impl CallbackQuery {
     }
 }
 
-/// The target that the state binds: the attempt's cookie by its hash, and with it the target that it carries; what
-/// rides in redirect_uri by a hash of its own. One that was changed on the way is refused. Where neither is left it is
-/// what the request says, judged anew.
+/// Returns the target that the state binds.
+///
+/// The state has the hash of the cookie, and so of the target that the cookie carries, and the hash
+/// of the target in redirect_uri. A target that was changed on the way is refused. If neither is
+/// left, the target of the request counts, validated anew.
 fn find_bound_target(
     sso: &Sso,
     visit: &BrowserRequest,

@@ -1,8 +1,8 @@
-//! `entrance=`: which way in, where the caller says so.
+//! `entrance=`: the entrance that the caller of a start asks for.
 
 use super::state::Entrance;
 
-/// Reads `entrance=app|qr`; anything else is not said.
+/// Parses `entrance=app|qr`; `None` for anything else.
 pub fn parse_entrance(text: Option<&str>) -> Option<Entrance> {
     match text {
         Some("app") => Some(Entrance::App),
@@ -11,7 +11,7 @@ pub fn parse_entrance(text: Option<&str>) -> Option<Entrance> {
     }
 }
 
-/// As `entrance=` writes it.
+/// Returns the value that `entrance=` has for it.
 pub const fn entrance_name(entrance: Entrance) -> &'static str {
     match entrance {
         Entrance::App => "app",

@@ -1,4 +1,4 @@
-//! Every way a sign-in can fail, and which page of the table it is.
+//! All causes for which a sign-in can fail, and the page that each of them leads to.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,61 +13,62 @@ use crate::session::BeginSessionError;
 use crate::session::token::NoSigningKey;
 use crate::wecom::{self, ErrorFamily};
 
-/// Why a sign-in did not go on.
+/// The reasons why a sign-in did not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum SsoError {
-    /// `wecom.enable = false`.
+    /// `wecom.enable` is false.
     #[error("wecom.enable is false")]
     Disabled,
-    /// Something without which nobody can sign in is missing from the configuration.
+    /// The configuration lacks something without which nobody can sign in.
     #[error("the configuration lacks what {0} names")]
     NotConfigured(Code),
-    /// The target is not one of ours.
+    /// The target is not on a host of this installation.
     #[error("the target was refused: {0}")]
     BadTarget(#[from] BadTarget),
     /// A sealed text is not ours, or too old.
     #[error("the hand-off or target is not ours or too old")]
     NotOurs,
-    /// Too many from one address.
+    /// Too many requests from one address.
     #[error("too many from this address")]
     TooMany(RetryAfter),
     /// The person cancelled.
     #[error("cancelled by the person")]
     Cancelled,
-    /// Another code for an attempt that has one.
+    /// Another code came for an attempt that has one already.
     #[error("another code for the same attempt")]
     OtherCode,
     /// The attempt's cookie did not come back, twice.
     #[error("the attempt's cookie did not come back")]
     CookiesBlocked,
-    /// The gate sends a browser back that is signed in, again and again: the names and paths of what it may be.
+    /// The gate sent a signed-in browser back for the same page too often. Names the cookies and
+    /// paths that may be the cause.
     #[error("a signed-in browser was sent to sign in for the same page too often: {0}")]
     TooManyRounds(String),
-    /// The session's cookie never comes back.
+    /// The session cookie did not come back after several sign-ins.
     #[error("the session's cookie did not come back")]
     CookiesRefused,
-    /// WeCom refused the code, or the ticket was used, after one restart.
+    /// WeCom refused the code, or the ticket was redeemed, after one restart.
     #[error("the code or ticket is used or too old")]
     CodeUsed,
-    /// WeCom let no member in.
+    /// WeCom's answer allows nobody to sign in.
     #[error(transparent)]
     Refused(#[from] SignInRefusal),
     /// The database does not answer.
     #[error("the store is unavailable: {0}")]
     Store(#[from] sqlx::Error),
-    /// Memory is too old, or another callback of the attempt never came to an end.
+    /// The memory is too old, or another callback of the attempt never ended.
     #[error("the store is unavailable")]
     Stale,
     /// This machine's clock is behind the newest row.
     #[error("the clock of this machine is more than a minute behind the newest row")]
     Clock,
-    /// No key may sign.
+    /// There is no key that may sign.
     #[error(transparent)]
     NoKey(#[from] NoSigningKey),
-    /// A mistake of ours.
+    /// A mistake in the gateway.
     #[error("the sign-in broke off")]
     Broken,
-    /// What another callback of the same attempt was told.
+    /// The failure that another callback of the same attempt got.
     #[error("as before: {0}")]
     AsBefore(RecordedFailure),
 }
@@ -87,10 +88,10 @@ impl From<BeginSessionError> for SsoError {
     }
 }
 
-/// Why WeCom's answer admits nobody.
+/// The reasons why WeCom's answer does not let somebody in.
 #[derive(Debug, thiserror::Error)]
 pub enum SignInRefusal {
-    /// No userid: an external contact, or somebody of another corporation.
+    /// No userid: an external contact, or a member of another corporation.
     #[error("not a member")]
     NotMember,
     /// A userid with `/`.
@@ -105,18 +106,18 @@ pub enum SignInRefusal {
     /// Status 5.
     #[error("left the corporation")]
     Left,
-    /// A status that we do not know: nobody is let in by it.
+    /// An unknown status. Only status 1 is let in.
     #[error("WeCom says status {0}")]
     UnknownStatus(i64),
-    /// WeCom said no, or nothing.
+    /// WeCom refused the call or did not answer.
     #[error(transparent)]
     WeCom(wecom::WecomError),
 }
 
-/// A failure as the attempts table keeps it: `code errcode address`.
+/// A failure as the attempts table stores it: `code,errcode,address`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedFailure {
-    /// Which page.
+    /// The code of the page.
     pub code: Code,
     errcode: Option<i64>,
     address: Option<IpAddr>,
@@ -131,7 +132,7 @@ impl std::fmt::Display for RecordedFailure {
 }
 
 impl RecordedFailure {
-    /// Reads what `Display` wrote; anything else is `internal`.
+    /// Parses what `Display` wrote; anything else becomes `internal`.
     pub fn parse(text: &str) -> Self {
         let mut parts = text.split(',');
         let name = parts.next().unwrap_or_default();
@@ -142,7 +143,7 @@ impl RecordedFailure {
 }
 
 impl SignInRefusal {
-    /// Which page it is.
+    /// Returns the code of the page.
     pub fn code(&self) -> Code {
         match self {
             Self::NotMember => Code::NotMember,
@@ -155,13 +156,14 @@ impl SignInRefusal {
         }
     }
 
-    /// Whether the code was used or too old, so that beginning anew may help.
+    /// Returns whether the code was used or too old, so that a restart may help.
     pub fn needs_new_code(&self) -> bool {
         matches!(self, Self::WeCom(error) if error.family() == ErrorFamily::SignInAgain)
     }
 }
 
-/// The page for what WeCom said (wecom-api §7, PAGES "Words").
+/// Maps an error of WeCom to the code of a page ([design: failure
+/// pages](crate::design#failure-pages)).
 fn code_for_wecom_error(error: &wecom::WecomError) -> Code {
     if let wecom::WecomError::NoSecret(_) = error {
         return Code::Secret;
@@ -182,7 +184,7 @@ fn code_for_wecom_error(error: &wecom::WecomError) -> Code {
 }
 
 impl SsoError {
-    /// Which page it is.
+    /// Returns the code of the page.
     pub fn code(&self) -> Code {
         match self {
             Self::Disabled => Code::WecomDisabled,
@@ -202,7 +204,7 @@ impl SsoError {
         }
     }
 
-    /// What the attempts table keeps of it.
+    /// Returns what the attempts table stores of it.
     pub fn recorded(&self) -> RecordedFailure {
         if let Self::AsBefore(recorded) = self {
             return recorded.clone();
@@ -213,12 +215,12 @@ impl SsoError {
         };
         let refusal = wecom.and_then(wecom::WecomError::refusal);
         let code = self.code();
-        // Many refusals name our address; only one is mended with it.
+        // Many refusals name our address. Only this one is solved by adding it in WeCom's console.
         let address = refusal.and_then(|r| r.from_ip).filter(|_| code == Code::TrustedIp);
         RecordedFailure { code, errcode: wecom.and_then(wecom::WecomError::code), address }
     }
 
-    /// What people are shown of it; the buttons are the caller's.
+    /// Builds the page for people. The caller adds the buttons.
     pub fn failure(self, now: crate::base::clock::Timestamp) -> Failure {
         let recorded = self.recorded();
         let mut failure = Failure::new(recorded.code);
@@ -253,7 +255,7 @@ impl SsoError {
             _ => {}
         }
         if failure.code == Code::WecomBusy {
-            // WeCom counts by the minute and does not say when that began.
+            // WeCom counts by the minute and does not say when the minute began.
             let after = *failure.retry_after.get_or_insert(Duration::from_secs(60));
             failure.detail.get_or_insert_with(|| now.plus(after).rfc3339());
         }

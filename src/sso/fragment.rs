@@ -1,10 +1,11 @@
-//! The fragment of a page that was refused (`/#/todo/3`), which no request has: only a script in the browser can carry
-//! it on.
+//! Keeps the fragment of a page (`/#/todo/3`) through a sign-in ([design:
+//! fragments](crate::design#fragments)).
 //!
-//! A browser keeps it over the gate's redirects, on its own. It reaches the scan page, whose script begins anew with it
-//! inside the target. Where no page of ours is seen, inside WeCom and on the way of somebody who is signed in already, it
-//! would be lost to the fragment of the last Location; so on the hosts of `login.hash_routes` a start first answers a
-//! page of one script that does the same.
+//! No request contains a fragment, so only a script in the browser can carry it on. The browser
+//! itself keeps it over the gate's redirects, and it reaches the scan page, whose script restarts
+//! the sign-in with the fragment inside the target. Without a page of ours (inside WeCom, or for a
+//! person who is signed in already), the fragment of the last Location would replace it. So on the
+//! hosts of `login.hash_routes`, a start first answers with a page whose script does the same.
 
 use axum::response::Response;
 
@@ -15,22 +16,23 @@ use crate::base::url::percent_encode;
 use crate::http::browser::BrowserKind;
 use crate::http::browser_request::BrowserRequest;
 
-/// The parameter of a start that the script was asked about already.
+/// The parameter of a start that the script has been asked about already.
 const FRAGMENT_ASKED_PARAMETER: &str = "fragment";
 
-/// What a start keeps when it is made again.
+/// The flags that a start keeps when it is repeated.
 const KEPT_FLAGS: [&str; 3] = ["again", "r", "a"];
 
 impl Sso {
-    /// The page that answers a start inside WeCom, where the target may have a fragment.
+    /// Returns the page that answers a start inside WeCom if the target may have a fragment.
     ///
-    /// A hand-off has none to find: its own host, where the browser was before, has asked.
+    /// A hand-off has none: its own host, where the browser was before, has asked for it.
     pub(super) fn ask_for_fragment(&self, visit: &BrowserRequest, target: &SignInTarget) -> Option<Response> {
         let wanted = visit.browser == BrowserKind::WeCom && matches!(target, SignInTarget::Page(..));
         wanted.then(|| self.hand_on_fragment(visit, target)).flatten()
     }
 
-    /// The same on the way of somebody who is signed in already; inside WeCom the start has asked.
+    /// Returns the same page for a person who is signed in already. Inside WeCom the start has
+    /// asked.
     pub(super) fn ask_before_going_on(
         &self,
         visit: &BrowserRequest,
@@ -51,13 +53,15 @@ impl Sso {
     }
 }
 
-/// Where a scan page begins anew with its own fragment; `None` where the target has one.
+/// Returns the URL at which a scan page restarts with its own fragment; `None` if the target has
+/// one.
 pub(super) fn scan_start_location(visit: &BrowserRequest, target: &SignInTarget) -> Option<String> {
     let more = format!("{}&entrance=qr", kept_flags(visit));
     (!target.page().has_fragment()).then(|| start_location(visit, target, &more))
 }
 
-/// A start for `target`, on the host that it is known to by its name, that ends where an encoded fragment can be added.
+/// Returns the URL of a start for `target`, on the host where the target can be named in plain
+/// text. It ends so that an encoded fragment can be appended.
 fn start_location(visit: &BrowserRequest, target: &SignInTarget, more: &str) -> String {
     let more = more.trim_start_matches('&');
     let joint = if more.is_empty() { "" } else { "&" };
@@ -65,7 +69,7 @@ fn start_location(visit: &BrowserRequest, target: &SignInTarget, more: &str) -> 
         SignInTarget::Page(_, text) => {
             format!("{}?{more}{joint}rd={}", visit.path("login"), percent_encode(text))
         }
-        // What is sealed cannot be added to, so the host that sealed it begins again.
+        // Nothing can be appended to a sealed text, so the host that sealed it starts again.
         SignInTarget::HandOff(_, hand_off) => {
             format!(
                 "{}/_gongpai/login?{more}{joint}rd={}",
@@ -76,7 +80,7 @@ fn start_location(visit: &BrowserRequest, target: &SignInTarget, more: &str) -> 
     }
 }
 
-/// The parameters of a start besides its target.
+/// Returns the parameters of a start except its target.
 fn kept_parameters(visit: &BrowserRequest) -> String {
     let entrance = visit.query.single("entrance").ok().flatten(); // One that is there twice says nothing.
     let entrance = parse_entrance(entrance).map(|e| format!("&entrance={}", entrance::entrance_name(e)));

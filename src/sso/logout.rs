@@ -1,4 +1,4 @@
-//! `/sso/logout`: ends everything that the sign-in led to, on every host.
+//! `/sso/logout`: ends all sessions that came from one sign-in, on every host.
 
 use axum::extract::State as AxumState;
 use axum::response::Response;
@@ -13,7 +13,8 @@ use crate::http::redirect::{add_cookies, redirect};
 use crate::session::SessionError;
 use crate::session::store::{self as session_store, SessionsToEnd};
 
-/// `GET,POST /sso/logout?rd=`. Signs out first and judges the target then: a bad one must not keep anybody in.
+/// Handles `GET,POST /sso/logout?rd=`. It signs out first and validates the target afterwards, so
+/// that a bad target keeps nobody signed in.
 pub async fn handle_logout(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     if let Err(error) = sso.sign_out(&visit).await {
         return sso.fail(&visit, None, error);
@@ -39,7 +40,8 @@ impl Sso {
         Ok(Some(SignInTarget::from_page(page, &visit.origin)))
     }
 
-    /// Ends what every cookie of the session's name began: of two nobody can say which one is meant.
+    /// Ends the sessions of every cookie of the session's name: of two cookies nobody can say which
+    /// one is meant.
     async fn sign_out(&self, visit: &BrowserRequest) -> Result<(), SsoError> {
         let checked = self.0.sessions.check(&visit.headers, &visit.origin).await;
         let sessions = match checked {

@@ -1,8 +1,9 @@
-//! Two small cookies about the browser, neither of them a secret.
+//! Two small cookies that remember something about the browser. Neither is a secret.
 //!
-//! `gongpai-m`, a minute long, counts sign-ins that ended without a session cookie coming back: the third one is told
-//! so instead of going round again. `gongpai-o`, ten minutes long, says that somebody signed out here: the next
-//! sign-in shows a button first.
+//! `gongpai-m` lives for a minute and counts sign-ins after which no session cookie came back: the
+//! third one gets a page that says so, so that the browser does not go in circles ([design: refused
+//! cookies](crate::design#refused-cookies)). `gongpai-o` lives for ten minutes and says that
+//! somebody signed out here: the next sign-in shows a button first.
 
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use axum::http::HeaderMap;
 use crate::base::clock::Timestamp;
 use crate::http::cookie::{self, SetCookie};
 
-/// How many sign-ins may end without a session cookie before the browser is told.
+/// The finish without a session cookie at which the browser is told.
 const MAX_FINISHES_WITHOUT_SESSION: u32 = 3;
 
 const FINISH_MARKER_AGE: Duration = Duration::from_secs(60);
@@ -25,11 +26,11 @@ pub(super) fn marker_value<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h
     cookie::cookie_values(headers, name).next().and_then(|v| std::str::from_utf8(v).ok())
 }
 
-/// What the next finish marker says: how many sign-ins ended without a session, this one included. `None`: this is
-/// one too many.
+/// Returns the count for the next finish marker: how many sign-ins ended without a session,
+/// including this one. `None` if this is one too many.
 ///
-/// Only a start made after the previous finish counts: twenty tabs that began together all finish without having
-/// had a chance to send the cookie.
+/// Only a start made after the previous finish counts: twenty tabs that began together all finish
+/// before they could send the cookie.
 pub(super) fn count_finish(
     headers: &HeaderMap,
     secure: bool,
@@ -46,7 +47,7 @@ pub(super) fn count_finish(
     (count < MAX_FINISHES_WITHOUT_SESSION).then_some(count)
 }
 
-/// The marker set beside the session cookie.
+/// Builds the marker that is set beside the session cookie.
 pub(super) fn finish_marker(count: u32, secure: bool, now: Timestamp) -> SetCookie {
     let value = format!("{count}.{}", now.millis());
     SetCookie {
@@ -59,7 +60,7 @@ pub(super) fn finish_marker(count: u32, secure: bool, now: Timestamp) -> SetCook
     }
 }
 
-/// Says that somebody signed out here.
+/// Builds the marker of a sign-out.
 pub(super) fn sign_out_marker(secure: bool) -> SetCookie {
     SetCookie {
         name: marker_name("o", secure),
@@ -71,12 +72,12 @@ pub(super) fn sign_out_marker(secure: bool) -> SetCookie {
     }
 }
 
-/// Whether somebody signed out here a moment ago.
+/// Returns whether somebody signed out here within the last ten minutes.
 pub(super) fn has_signed_out(headers: &HeaderMap, secure: bool) -> bool {
     marker_value(headers, &marker_name("o", secure)).is_some()
 }
 
-/// Forgets that somebody signed out here.
+/// Removes the marker of a sign-out.
 pub(super) fn forget_sign_out(secure: bool) -> SetCookie {
     SetCookie::removal(marker_name("o", secure), None, secure)
 }

@@ -1,4 +1,5 @@
-//! From a code to a person: `getuserinfo`, then `user/get` unless the directory knows the person well enough; and what WeCom's answers mean for a person.
+//! Finds the member that a code belongs to: `getuserinfo`, then `user/get` unless the directory
+//! knows the member well enough. Also maps WeCom's answers to a person's status.
 
 use std::time::Duration;
 
@@ -8,13 +9,14 @@ use crate::directory::{EntrySource, MemberProfile, Person, PersonDetails, Person
 use crate::sso::error::SignInRefusal;
 use crate::wecom::{AttributeValue, CodeOwner, Deadline, Member, MemberStatus, WecomClient, WecomError};
 
-/// For so long a run that read everything vouches for the persons it found active (DESIGN §4.2, Who).
+/// How long a complete synchronisation vouches for the persons it found active ([design: who it
+/// is](crate::design#who-it-is)).
 const MAX_VOUCHED_AGE: Duration = Duration::from_secs(24 * 3600);
 
-/// The member that a code stands for.
+/// Asks WeCom for the member that a code belongs to.
 ///
 /// # Errors
-/// [`Refused`] for everybody but a member of this corporation.
+/// [`SignInRefusal`] for everybody who is not a member of this corporation.
 pub async fn identify_member(
     client: &WecomClient,
     code: &str,
@@ -28,10 +30,10 @@ pub async fn identify_member(
     }
 }
 
-/// Asks WeCom about a member, and whether it may be let in.
+/// Asks WeCom about a member who wants to sign in.
 ///
 /// # Errors
-/// [`Refused`] for everybody but an active member whom the application may see.
+/// [`SignInRefusal`] for everybody who is not an active member visible to the application.
 pub async fn fetch_member(
     client: &WecomClient,
     userid: &UserId,
@@ -40,8 +42,8 @@ pub async fn fetch_member(
     client.member(userid, deadline).await.map_err(SignInRefusal::WeCom).and_then(accept_member)
 }
 
-/// What the directory says of a member, if WeCom need not be asked: active, as a run read it, and the last run that
-/// read everything is younger than a day.
+/// Returns what the directory knows of a member if WeCom need not be asked: the member is active
+/// according to a synchronisation, and the last complete one is younger than a day.
 pub fn find_vouched_member(
     person: Person,
     complete_at: Option<Timestamp>,
@@ -58,10 +60,10 @@ pub fn find_vouched_member(
     })
 }
 
-/// What the directory keeps of a member, if the member is active.
+/// Returns what the directory stores of a member who is active.
 ///
 /// # Errors
-/// [`Refused`] by status; every status but 1 keeps out.
+/// [`SignInRefusal`] for every status except 1.
 pub fn accept_member(member: Member) -> Result<MemberProfile, SignInRefusal> {
     match member.status {
         MemberStatus::Active => {
@@ -72,7 +74,8 @@ pub fn accept_member(member: Member) -> Result<MemberProfile, SignInRefusal> {
                 AttributeValue::Web { .. } | AttributeValue::MiniProgram { .. } => None,
             });
             let detail = PersonDetails { attributes: attributes.collect(), ..PersonDetails::default() };
-            // As a run keeps it, so that neither takes the other's word for a change; PostgreSQL's text holds no NUL.
+            // The same cleaning as in a synchronisation, so that neither takes the other's result
+            // for a change. PostgreSQL cannot store NUL.
             let storable =
                 |text: String| text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
             Ok(MemberProfile {
@@ -90,8 +93,8 @@ pub fn accept_member(member: Member) -> Result<MemberProfile, SignInRefusal> {
     }
 }
 
-/// The status to write down for a person of whom WeCom said this; `None` where the answer says nothing about
-/// the person (WeCom busy, unreachable, misconfigured).
+/// Returns the status to store after this refusal. `None` if the answer says nothing about the
+/// person (WeCom is busy, unreachable or misconfigured).
 pub fn status_from_refusal(refused: &SignInRefusal) -> Option<PersonStatus> {
     match refused {
         SignInRefusal::Disabled => Some(PersonStatus::Disabled),
@@ -103,8 +106,9 @@ pub fn status_from_refusal(refused: &SignInRefusal) -> Option<PersonStatus> {
     }
 }
 
-/// 60111 and 60011: not found, left, or out of the visible range; WeCom does not say which (document 90196).
-/// Other errcodes of that family are about the question and not about the person.
+/// Returns whether WeCom does not know the member. Errcodes 60111 and 60011 mean not found, left,
+/// or not visible; WeCom does not say which (document 90196). Other errcodes of that family are
+/// about the call, not about the person.
 fn is_not_found(error: &WecomError) -> bool {
     !matches!(error, WecomError::BackingOff { .. }) && matches!(error.code(), Some(60111 | 60011))
 }

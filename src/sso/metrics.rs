@@ -1,4 +1,4 @@
-//! Counters of sign-ins, and how far asking again is behind.
+//! Counters of sign-ins, and the delay of rechecks.
 
 use std::time::Duration;
 
@@ -32,7 +32,7 @@ pub struct SsoMetrics {
 }
 
 impl SsoMetrics {
-    /// Puts the counters into `registry`.
+    /// Registers the counters.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("sign_in_started", "Sign-ins sent to WeCom", self.started.clone());
         registry.register("sign_in_finished", "Sign-ins that led to a session", self.finished.clone());

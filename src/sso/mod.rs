@@ -1,16 +1,20 @@
-//! Becoming signed in (DESIGN §4.2).
+//! Signing in ([design: sign-in](crate::design#sign-in)).
 //!
-//! 1. [`start`]: `/sso/login` judges the target, sets the attempt's cookie and sends the browser to WeCom: silently
-//!    inside WeCom, to the QR page on a desktop. On another application host it first hands over to public_url's.
-//! 2. WeCom returns with a code and our [`state`] to [`callback`].
-//! 3. [`callback`] opens the state, finds the cookie, claims the attempt, asks WeCom who it is ([`who`]), writes
-//!    person, session and audit in one transaction, and sends the browser to the target.
-//! 4. For another host that is [`finish`]: a ticket, redeemed there once.
+//! 1. [`start`]: `/sso/login` validates the target, sets the attempt's cookie and sends the browser
+//!    to WeCom: silently inside WeCom, to the QR page on a desktop. Another application host first
+//!    hands over to public_url's host.
+//! 2. WeCom returns to [`callback`] with a code and our [`state`].
+//! 3. [`callback`] opens the state, finds the cookie, claims the attempt, asks WeCom who it is
+//!    ([`member_lookup`]), writes person, session and audit in one transaction, and sends the
+//!    browser to the target.
+//! 4. Another host gets a [`ticket`], which it redeems once.
 //!
-//! Beside that way: a callback that comes again (`repeat`), codes that WeCom refuses ([`bad_codes`]), cookies that
-//! others put under our name (`planted`) and the `rounds` that they cause.
+//! Other files handle what may go wrong: a callback that comes twice (`repeated_callback`), codes
+//! that WeCom refuses ([`bad_codes`]), cookies that others set under our name (`planted_cookies`),
+//! and the `rounds` that those cause.
 //!
-//! [`logout`] ends it, [`recheck`] asks WeCom again while it lasts. Every failure is a row of one table ([`error`]).
+//! [`logout`] ends the sessions; [`recheck`] asks WeCom again while they last. Every failure is a
+//! variant of one enum ([`error`]).
 
 pub mod attempt_cookie;
 pub mod bad_codes;
@@ -63,32 +67,33 @@ use error::SsoError;
 use state::StateSealer;
 use target::SignInTarget;
 
-/// What signing in needs. Cheap to clone.
+/// Everything that signing in needs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Sso(Arc<SsoInner>);
 
-/// The parts it is made of.
+/// The settings of sign-ins.
 #[derive(Debug, Clone)]
 pub struct SsoSettings {
-    /// 企业ID.
+    /// The 企业ID.
     pub corp: CorpId,
     /// AgentId.
     pub agent: u32,
     /// `wecom.enable`.
     pub enabled: bool,
-    /// What nobody can sign in without, if it is missing.
+    /// The key without which nobody can sign in, if one is missing.
     pub missing: Option<Code>,
-    /// Where to without an rd.
+    /// The target of a sign-in that names none.
     pub landing: String,
-    /// Starts per address, and what comes back without a valid attempt or ticket.
+    /// Limits the starts of each address, and callbacks and tickets that are not valid.
     pub start_limit: RateLimit,
-    /// Refused codes.
+    /// Limits the codes that WeCom refuses.
     pub bad_code_limits: BadCodeLimits,
-    /// Which refused sign-ins are written into the audit trail.
+    /// Chooses the refused sign-ins that go to the audit trail.
     pub refusals: RefusalLimiter,
 }
 
-/// A reload of the configuration makes a clone with other settings: what is counted or waited for is shared.
+/// The shared parts. A reload of the configuration makes a copy with other settings; counts and
+/// running tasks stay shared.
 #[derive(Debug, Clone)]
 struct SsoInner {
     settings: SsoSettings,
@@ -101,12 +106,12 @@ struct SsoInner {
     hand_offs: Arc<Sealer>,
     metrics: metrics::SsoMetrics,
     last_delay_warning: Arc<recheck::LastDelayWarning>,
-    /// Callbacks that go on without their browser.
+    /// Callbacks that run to their end without their browser.
     callback_tasks: TaskTracker,
 }
 
 impl Sso {
-    /// Puts the parts together; `root` seals states and hand-offs.
+    /// Builds it; `root` seals states and hand-offs.
     pub fn new(
         settings: SsoSettings,
         root: &[u8; 32],
@@ -134,8 +139,8 @@ impl Sso {
         }))
     }
 
-    /// The same sign-in under other settings; `corp` and `agent` must be the old ones, because states are sealed
-    /// for them.
+    /// Returns the same sign-in with other settings. `corp` and `agent` must not change, because
+    /// states are sealed for them.
     #[must_use]
     pub fn reconfigured(&self, settings: SsoSettings, sessions: Sessions, site: Site) -> Self {
         let before = &self.0.settings;
@@ -147,34 +152,33 @@ impl Sso {
         Self(Arc::new(SsoInner { settings, sessions, site, ..SsoInner::clone(&self.0) }))
     }
 
-    /// The hosts of this installation.
     pub fn hosts(&self) -> &Hosts {
         self.0.sessions.hosts()
     }
 
-    /// The pages.
     pub fn pages(&self) -> &PageRenderer {
         &self.0.site.pages
     }
 
-    /// Counters of sign-ins.
     pub fn metrics(&self) -> &metrics::SsoMetrics {
         &self.0.metrics
     }
 
-    /// Waits until every callback under way has written down what came of it; before the database closes.
+    /// Waits until every running callback has stored its result. Call it before the database
+    /// closes.
     pub async fn wait_for_callbacks(&self) {
         self.0.callback_tasks.close();
         self.0.callback_tasks.wait().await;
     }
 
-    /// Counts a start of the visitor's address, and refuses it beyond the rate. What proves that its sign-in has been
-    /// counted already does not come here: a valid attempt, a fresh hand-off, a ticket.
+    /// Counts a start from the visitor's address and refuses it beyond the limit. A valid attempt,
+    /// a fresh hand-off and a ticket prove that their sign-in has been counted, so they are not
+    /// counted again.
     fn count_start(&self, visit: &BrowserRequest) -> Result<(), SsoError> {
         visit.address.map_or(Ok(()), |a| self.0.settings.start_limit.try_take(a).map_err(SsoError::TooMany))
     }
 
-    /// Refuses to begin what cannot succeed: switched off, not configured, the store too old.
+    /// Refuses what cannot succeed: sign-in is disabled or not configured, or the store is too old.
     fn ensure_may_begin(&self) -> Result<(), SsoError> {
         if !self.0.settings.enabled {
             return Err(SsoError::Disabled);
@@ -188,14 +192,15 @@ impl Sso {
         if self.0.sessions.clock_is_behind() { Err(SsoError::Clock) } else { Ok(()) }
     }
 
-    /// The answer to a start inside a frame: nobody can sign in there, because neither WeCom's pages nor ours may be
-    /// framed, and a frame of another site gets no cookies. Consumes nothing; the top window comes again.
+    /// Answers a start inside a frame with a page that opens the top window. Nobody can sign in
+    /// inside a frame: neither WeCom's pages nor ours may be framed, and a frame of another site
+    /// gets no cookies. Nothing is consumed; the top window sends the request again.
     fn leave_frame(&self, visit: &BrowserRequest) -> Response {
         let same = visit.uri.path_and_query().map_or("/", |p| p.as_str());
         self.0.site.pages.top_window(&visit.view, same, &self.hosts().csp_sources())
     }
 
-    /// The page for a failure, with the buttons that lead back to `target`.
+    /// Builds the page for a failure. Its buttons lead back to `target`.
     fn fail(&self, visit: &BrowserRequest, target: Option<&SignInTarget>, error: SsoError) -> Response {
         let again =
             format!("{}{}", visit.path("login"), target.map(|t| target_query(t, "")).unwrap_or_default());
@@ -204,7 +209,7 @@ impl Sso {
         let in_rounds = matches!(error, SsoError::TooManyRounds(_));
         let out_of_reach = matches!(error, SsoError::Store(_) | SsoError::Stale);
         let mut failure = error.failure(visit.view.at);
-        // Since when memory and database have not agreed.
+        // The time since which memory and database disagree.
         failure.since = out_of_reach.then(|| self.0.sessions.refreshed_at());
         failure.switch_account = Some(match target {
             Some(t) => format!("{}?rd={}", visit.path("logout"), percent_encode(t.page().as_str())),
@@ -229,12 +234,12 @@ impl FromRef<Sso> for Site {
     }
 }
 
-/// `?rd=…` or `?h=…` for `target`, and `more`.
+/// Returns the query that names `target` (`?rd=…` or `?h=…`), followed by `more`.
 fn target_query(target: &SignInTarget, more: &str) -> String {
     format!("?{}={}{more}", target.parameter(), percent_encode(target.text()))
 }
 
-/// Every path of signing in, on every host.
+/// Builds the router of all paths of signing in, which are the same on every host.
 pub fn routes(sso: Sso) -> Router {
     let pages = || {
         Router::new()

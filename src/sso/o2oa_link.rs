@@ -1,24 +1,25 @@
-//! `redirect=` of the seed's page: what O2OA writes into its links, for a page that resolved it in the browser.
+//! Reads `redirect=`, which O2OA writes into its links to its old sign-in page.
 //!
-//! Most of them are relative (`workmobilewithaction.html?workid=7`), and mean a neighbour of the page. They become a path
-//! here, as the browser would make it, and are then judged like any other target.
+//! O2OA's page resolved most of these links in the browser: they are relative
+//! (`workmobilewithaction.html?workid=7`) and mean a neighbour of the page. They are resolved here
+//! as a browser would do it, and then validated like any other target.
 
 use crate::http::browser_request::{BrowserRequest, DuplicateParameter};
 
-/// The seed's page, under both its names.
+/// The paths of O2OA's old sign-in page.
 pub(super) const SEED_PAGES: [&str; 2] = ["/qiyeweixinsso.html", "/x_desktop/qiyeweixinsso.html"];
 
-/// What `redirect=` of a request names.
+/// Returns the link in `redirect=`.
 ///
 /// # Errors
-/// [`Double`].
+/// If the parameter is repeated.
 pub(super) fn read_redirect(visit: &BrowserRequest) -> Result<Option<String>, DuplicateParameter> {
     let Some(decoded) = visit.query.single("redirect")? else { return Ok(None) };
     let page = visit.uri.path();
     if !SEED_PAGES.contains(&page) {
         return Ok(Some(decoded.to_owned()));
     }
-    // O2OA's pages decode percent signs and nothing else: a `+` is a plus.
+    // O2OA's pages decode percent-escapes and nothing else: a `+` stays a plus.
     let raw =
         visit.uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("redirect="));
     let text =
@@ -26,11 +27,11 @@ pub(super) fn read_redirect(visit: &BrowserRequest) -> Result<Option<String>, Du
     Ok(Some(resolve_link(&text.unwrap_or_else(|| decoded.to_owned()), page)))
 }
 
-/// `text` as a path, where a browser at `page` would take it for relative to that; otherwise as it is. Dot segments are
-/// left to whoever parses the path.
+/// Resolves `text` against `page` if a browser would take it for a relative URL; otherwise returns
+/// it unchanged. Dot segments are left to whoever parses the path.
 fn resolve_link(text: &str, page: &str) -> String {
     let text = text.trim();
-    // What has a colon so early has a scheme to some reader.
+    // Some programs take everything before a colon for a scheme.
     let names_a_scheme = text.split(['/', '?', '#']).next().is_some_and(|first| first.contains(':'));
     if text.is_empty() || text.starts_with(['/', '\\']) || names_a_scheme {
         return text.to_owned();
@@ -53,7 +54,7 @@ mod tests {
         Hosts::new(public, vec![], "", false)
     }
 
-    /// Where `text` leads from the page in `x_desktop`.
+    /// Returns the path to which `text` leads from the page in `x_desktop`.
     fn leads(text: &str) -> Option<String> {
         let hosts = hosts();
         let resolved = resolve_link(text, "/x_desktop/qiyeweixinsso.html");

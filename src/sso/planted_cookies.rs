@@ -1,22 +1,25 @@
-//! Cookies of our session's name that another host or application put into the browser.
+//! Removes session cookies that another host or application put into the browser ([design:
+//! cookies](crate::design#cookies)).
 //!
-//! With a cookie of a domain, and on http, every host below that domain can set one of the same name, at any path
-//! (RFC 6265 §8.6). It cannot be seen from another path, so it is removed unseen: for each path and domain at which it
-//! would be sent to a page, one Set-Cookie that ends it. `__Host-` names are safe from this.
+//! If the session's cookie has a domain, or on http, every host below that domain can set a cookie
+//! of the same name, at any path (RFC 6265 §8.6). Such a cookie cannot be seen from another path,
+//! so it is removed unseen: one Set-Cookie that ends it for each path and domain at which it would
+//! be sent to a page. `__Host-` names are safe from this.
 
 use super::Sso;
 use crate::base::url::ReturnTo;
 use crate::http::browser_request::BrowserRequest;
 use crate::http::cookie::{SetCookie, parse_cookies};
 
-/// How much of an answer's head may remove cookies: a proxy's buffer holds 4 KB. The rest goes in the next round.
+/// How much of an answer's head may remove cookies, in bytes. A proxy's buffer holds 4 KB; the next
+/// round removes more.
 const MAX_REMOVAL_BYTES: usize = 2048;
 
-/// What a removal costs beside name, path and domain.
+/// The length of a removal without its name, path and domain, in bytes.
 const REMOVAL_OVERHEAD_BYTES: usize = 80;
 
-/// Every Path that a cookie sent to `path` may have, except `/` (RFC 6265 §5.1.4), the shortest first. No Path has a
-/// `;`, which ends the attribute.
+/// Returns every Path attribute that a cookie sent to `path` may have, except `/` (RFC 6265
+/// §5.1.4), the shortest first. A Path cannot contain `;`, which ends the attribute.
 fn cookie_paths(path: &str) -> Vec<&str> {
     let slashes = path.match_indices('/').map(|(at, _)| at).filter(|at| *at > 0);
     let ends = slashes.flat_map(|at| [at, at + 1]).chain([path.len()]);
@@ -26,7 +29,8 @@ fn cookie_paths(path: &str) -> Vec<&str> {
     paths
 }
 
-/// Every Domain attribute that a cookie sent to `host` may have: those above it, then none, then its own.
+/// Returns every Domain attribute that a cookie sent to `host` may have: first those of the domains
+/// above it, then none, then its own.
 fn cookie_domains(host: &str) -> Vec<Option<&str>> {
     let named = host.parse::<std::net::IpAddr>().is_err() && !host.starts_with('[') && host.contains('.');
     let above = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..)).filter(|d| d.contains('.'));
@@ -35,7 +39,8 @@ fn cookie_domains(host: &str) -> Vec<Option<&str>> {
 }
 
 impl Sso {
-    /// Whether somebody else can set a cookie of the session's name for the requesting host.
+    /// Returns whether somebody else can set a cookie of the session's name for the requesting
+    /// host.
     pub(super) fn can_be_planted(&self, visit: &BrowserRequest) -> bool {
         !self.hosts().cookie_name(&visit.origin).starts_with("__Host-")
     }
@@ -59,8 +64,9 @@ impl Sso {
         take_part(removals, 0)
     }
 
-    /// Removes what may lie on the way to `page`, as far as the requesting host can: in each `round` another part, if
-    /// they are too many for one answer. What lies at `/` is seen by the sign-in pages themselves.
+    /// Removes the cookies that may be sent to `page`, as far as the requesting host can. If they
+    /// are too many for one answer, each `round` removes another part. The sign-in pages themselves
+    /// see a cookie at `/`.
     pub(super) fn remove_planted(
         &self,
         visit: &BrowserRequest,
@@ -91,7 +97,8 @@ impl Sso {
     }
 }
 
-/// For the administrator: the cookies of our names that came, and the paths at which another one may lie.
+/// Describes for the administrator the cookies of our names that came, and the paths at which
+/// another one may lie.
 pub(super) fn describe_planted(visit: &BrowserRequest, page: &ReturnTo) -> String {
     let ours = ["gongpai", "__Secure-gongpai", "__Host-gongpai"];
     let seen = |name: &str| parse_cookies(&visit.headers).filter(|(n, _)| *n == name.as_bytes()).count();
@@ -101,7 +108,7 @@ pub(super) fn describe_planted(visit: &BrowserRequest, page: &ReturnTo) -> Strin
     format!("{}; {} {}", names.join(", "), page.origin().host(), paths.join(", "))
 }
 
-/// The `part`th of as many as one answer may carry.
+/// Returns the `part`th portion of the removals, each as large as one answer may carry.
 fn take_part(removals: impl Iterator<Item = SetCookie>, part: usize) -> Vec<SetCookie> {
     let (mut bytes, mut current) = (0, 0);
     let wanted = removals.filter(|removal| {

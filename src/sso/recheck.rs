@@ -1,7 +1,8 @@
-//! While a session lasts, WeCom is asked again whether its person is still active (`gate.recheck`).
+//! Asks WeCom again, while a session lasts, whether its person is still active (`gate.recheck`).
 //!
-//! Only an answer about the person counts: 60111, 60011, a status other than 1. Whatever else WeCom says or does not
-//! say keeps the session: people already in notice nothing while WeCom is down.
+//! Only an answer about the person counts: errcodes 60111 and 60011, and every status except 1. Any
+//! other answer, and none at all, keeps the session: signed-in people notice nothing while WeCom is
+//! down.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -19,41 +20,44 @@ use crate::directory::{self, DuePerson};
 use crate::session::store::{self as session_store, SessionsToEnd};
 use crate::wecom::{Deadline, MAX_PARALLEL_RECHECKS};
 
-/// How many persons are claimed at once. One look reads the living sessions, so it is not made for every ten; and all
-/// of them are asked about before their lease is over, however slow WeCom is.
+/// How many persons are claimed at once. The query reads all living sessions, so it must not run
+/// for a few persons only; and everybody claimed must be asked about before the lease ends, however
+/// slow WeCom is.
 const CLAIM_BATCH: usize = 100;
 
-/// How long a replica has the persons of one claim to itself; also how soon an unanswered one is asked about again.
+/// How long one replica has the persons of a claim to itself. Also how soon a person without an
+/// answer is asked about again.
 const CLAIM_LEASE: Duration = Duration::from_secs(90);
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// How long nothing is done when nobody is due: whoever is next, within these bounds, because a look reads the living
-/// sessions, and because sessions and clocks change.
+/// The bounds of the pause while nobody is due. The query reads all living sessions, so it must not
+/// run too often; sessions and clocks change, so it must not wait too long.
 const MIN_PAUSE: Duration = Duration::from_secs(1);
 const MAX_PAUSE: Duration = Duration::from_secs(5);
 
-/// So much behind is told in the log: somebody who left is in for longer than `gate.recheck` says.
+/// A larger delay is logged: whoever left stays signed in that much longer than `gate.recheck`
+/// says.
 const TOLERATED_DELAY: Duration = Duration::from_secs(60);
 
-/// How often that is told at most.
+/// The shortest time between two such log entries.
 const WARNING_INTERVAL: Duration = Duration::from_secs(600);
 
-/// What one pass came to.
+/// The result of one pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct RecheckPass {
     /// How many persons WeCom was asked about.
     pub asked: usize,
-    /// Whether WeCom left so many of them unanswered in a row that the rest was not asked about.
+    /// Whether so many calls in a row had no answer that the others were not made.
     pub gave_up: bool,
 }
 
-/// When it was last said that the checks are behind, in milliseconds; 0: never.
+/// When the delay was last logged, in milliseconds; 0 if never.
 #[derive(Debug, Default)]
 pub(super) struct LastDelayWarning(AtomicI64);
 
 impl LastDelayWarning {
-    /// Whether it is time to say it again.
+    /// Returns whether it is time to log it again, and remembers `now` if so.
     fn is_due(&self, now: Timestamp) -> bool {
         let last = self.0.load(Ordering::Relaxed);
         let due = last == 0 || now.since(Timestamp::from_millis(last)) >= WARNING_INTERVAL;
@@ -65,11 +69,11 @@ impl LastDelayWarning {
 }
 
 impl Sso {
-    /// Asks about everybody with a living session who was last checked more than `every` ago, as many at once as that
-    /// class of calls allows, until nobody is due.
+    /// Asks WeCom about every person with a living session who was last checked more than `every`
+    /// ago, until nobody is due. Runs as many calls at once as WeCom's client allows for rechecks.
     ///
     /// # Errors
-    /// If the database fails; whoever was not asked about is due again when its lease is over.
+    /// If the database fails. Whoever was not asked about is due again when the lease ends.
     pub async fn recheck_due(&self, every: Duration) -> Result<RecheckPass, SsoError> {
         let mut pass = RecheckPass::default();
         if !self.can_recheck() {
@@ -79,7 +83,8 @@ impl Sso {
         let mut under_way = FuturesUnordered::new();
         let mut unanswered_in_a_row = 0;
         loop {
-            // Nothing under way is polled during the claim, and one of them may hold the lock that the claim waits for.
+            // No call is polled during the claim, and one of them may hold the lock that the claim
+            // waits for.
             if waiting.is_empty() && under_way.is_empty() && is_more && !pass.gave_up {
                 let claimed = self.claim_due(every).await?;
                 is_more = claimed.len() == CLAIM_BATCH;
@@ -92,6 +97,7 @@ impl Sso {
                 under_way.push(self.recheck(person));
             }
             let Some(answered) = under_way.next().await else { return Ok(pass) };
+            // So many calls without an answer mean that WeCom is down. More calls would not help.
             unanswered_in_a_row = if answered? { 0 } else { unanswered_in_a_row + 1 };
             if unanswered_in_a_row >= MAX_PARALLEL_RECHECKS {
                 pass.gave_up = true;
@@ -100,7 +106,7 @@ impl Sso {
         }
     }
 
-    /// How long nobody is due after `pass`.
+    /// Returns how long nobody will be due after `pass`.
     ///
     /// # Errors
     /// If the database fails.
@@ -112,14 +118,14 @@ impl Sso {
         let next = self.oldest_check(now).await?.map(|at| at.plus(every));
         Ok(next.map_or(MAX_PAUSE, |next| match next > now {
             true => next.since(now).clamp(MIN_PAUSE, MAX_PAUSE),
-            // Somebody became due just now; or was asked about without an answer and is not asked again before the
-            // lease is over.
+            // Somebody became due just now, or there was no answer about a person who is not asked
+            // about again before the lease ends.
             false if pass.asked > 0 => MIN_PAUSE,
             false => MAX_PAUSE,
         }))
     }
 
-    /// Finds out for `/metrics` how far the checks are behind, and says so in the log now and then.
+    /// Measures the delay of rechecks for `/metrics`, and logs it now and then.
     ///
     /// # Errors
     /// If the database fails.
@@ -141,7 +147,7 @@ impl Sso {
         Ok(())
     }
 
-    /// Whether anybody can be asked about at all.
+    /// Returns whether WeCom can be asked at all.
     fn can_recheck(&self) -> bool {
         self.0.settings.enabled && self.0.settings.missing.is_none()
     }
@@ -158,7 +164,7 @@ impl Sso {
             .await?)
     }
 
-    /// Asks about one; whether WeCom said anything about the person.
+    /// Asks about one person. Returns whether WeCom answered about that person.
     async fn recheck(&self, DuePerson { id, userid }: DuePerson) -> Result<bool, SsoError> {
         let answer = self.0.client.recheck_member(&userid, Deadline::after(CALL_TIMEOUT)).await;
         let refused = match answer.map_err(SignInRefusal::WeCom).and_then(member_lookup::accept_member) {

@@ -1,6 +1,9 @@
-//! Callbacks that come again: a WebView that sends one twice, a reload, a second tab with the same state. Each gets
-//! what the first one got, or begins anew; none is exchanged a second time (DESIGN §4.2). So does one with another
-//! code, which is never exchanged at all.
+//! Callbacks that come again: a WebView that sends one twice, a reload, a second tab with the same
+//! state.
+//!
+//! Each gets the result of the first one or restarts; no code is exchanged twice. A callback with
+//! another code for the same attempt is handled the same way, and that code is never exchanged
+//! ([design: the callback](crate::design#the-callback)).
 
 use std::time::Duration;
 
@@ -19,12 +22,13 @@ use crate::http::words::Code;
 use crate::session::SignedInSession;
 use crate::session::store::NewSession;
 
-/// How long a second callback waits for the first one: as long as that may take.
+/// How long a second callback waits for the first one: as long as the first one may take.
 const MAX_WAIT: Duration = Duration::from_millis(14_500);
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
 impl Sso {
-    /// A callback that comes again after its attempt's cookie has gone: harmless where the browser is signed in.
+    /// Answers a callback that comes again after its attempt's cookie has expired. It does no harm
+    /// in a browser that is signed in.
     pub(super) async fn already_finished(
         &self,
         visit: &BrowserRequest,
@@ -48,7 +52,8 @@ impl Sso {
         }
     }
 
-    /// A callback that is not the first of its attempt: waits for the first, and gets what it got.
+    /// Answers a callback that is not the first of its attempt: waits for the first one and gives
+    /// the same result.
     pub(super) async fn answer_repeat(
         &self,
         visit: &BrowserRequest,
@@ -65,7 +70,7 @@ impl Sso {
             let attempt = attempt.ok_or(SsoError::Stale)?;
             let other_code = attempt.code_hash != claim.code_hash;
             match attempt.outcome {
-                // Its code signs nobody in: it may be somebody else's (RFC 9700 §4.5).
+                // The other code signs nobody in: it may belong to somebody else (RFC 9700 §4.5).
                 Some(AttemptOutcome::SignedIn { sid, .. }) if other_code => {
                     return match claim.session.as_ref().filter(|session| session.sid == sid) {
                         Some(session) => {
@@ -77,7 +82,8 @@ impl Sso {
                 Some(AttemptOutcome::Refused(_)) if other_code => {
                     return self.restart(visit, back, SsoError::OtherCode);
                 }
-                // This browser cannot have the session that the first one has yet to make, unless it keeps its own.
+                // This browser must not get the session that the first callback will make, unless
+                // it has a session of its own.
                 None if other_code && claim.session.is_none() => {
                     return self.restart(visit, back, SsoError::OtherCode);
                 }
@@ -91,7 +97,8 @@ impl Sso {
                     }
                     return Err(SsoError::AsBefore(recorded));
                 }
-                // The first one died with its process: its code may be used up, so begin anew.
+                // The first callback ended with its process. Its code may be used up, so the
+                // sign-in restarts.
                 None if over(attempt.claimed_at) => {
                     return self.restart(visit, back, SsoError::CodeUsed);
                 }
@@ -100,7 +107,7 @@ impl Sso {
         }
     }
 
-    /// The same session for the same browser: it has the attempt's cookie.
+    /// Gives the same session to the same browser, which proves itself by the attempt's cookie.
     async fn join_session(
         &self,
         visit: &BrowserRequest,
@@ -110,7 +117,7 @@ impl Sso {
     ) -> Result<Response, SsoError> {
         let Some(row) = self.0.sessions.find_alive(sid).await? else {
             if let Some(session) = &claim.session {
-                // Back to an older sign-in: whoever is signed in now goes on.
+                // The person went back to an older sign-in. The session of this browser goes on.
                 let to = self.location_for(visit, &back.target, &session.sid).await?;
                 return Ok(redirect(&to, &[]));
             }

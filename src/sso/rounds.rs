@@ -1,8 +1,10 @@
-//! Rounds: a browser that is signed in, and that the gate sends to sign in again for the same page.
+//! Rounds: the gate sends a signed-in browser to sign in again for the same page.
 //!
-//! A cookie of our name that somebody else put at the path of a page does that: beside ours it makes two, which are
-//! nobody, and the sign-in pages lie elsewhere and see only the good one. So what ends a sign-in removes what may lie
-//! on the way to the page ([`super::planted`]), and counts; a browser that comes back all the same is told why.
+//! A cookie of our name that somebody else set at the path of a page causes this. Beside our own
+//! cookie there are then two, which identify nobody, while the sign-in pages at other paths see
+//! only the good one. So an answer that ends a sign-in removes the cookies that may lie on the way
+//! to the page ([`super::planted_cookies`]) and counts the round. A browser that still comes back
+//! gets a page that says why.
 
 use std::time::Duration;
 
@@ -17,24 +19,26 @@ use crate::base::secret::sha256_hex;
 use crate::http::browser_request::BrowserRequest;
 use crate::http::cookie::SetCookie;
 
-/// How often a browser that is signed in may come back for the same page before it is told.
+/// How often a signed-in browser may come back for the same page before it is told.
 const MAX_ROUNDS: usize = 2;
 
-/// The gate sends a browser back at once; a person who opens a page again takes longer.
+/// The largest time between two rounds. The gate sends a browser back at once; a person who opens a
+/// page again takes longer.
 const MAX_ROUND_PAUSE: Duration = Duration::from_secs(10);
 
 const ROUND_MARKER: &str = "r";
 
-/// How many pages the marker remembers: tabs with different pages must not make it forget each other's.
+/// How many pages the marker remembers, so that tabs with different pages do not overwrite each
+/// other's counts.
 const MAX_MARKER_PAGES: usize = 4;
 
-/// What the marker says about one page, as `count.ended.mark`.
+/// The marker's entry for one page: `count.ended.mark`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct PageRounds {
     count: usize,
     /// When its last round ended.
     ended: Timestamp,
-    /// The page's name in the marker.
+    /// The hash that names the page in the marker.
     mark: String,
 }
 
@@ -51,26 +55,26 @@ impl PageRounds {
     }
 }
 
-/// How many characters of a page's hash the marker has.
+/// The length of that hash, in characters.
 const PAGE_MARK_LENGTH: usize = 8;
 
 fn page_mark(page: &str) -> String {
     sha256_hex(page).chars().take(PAGE_MARK_LENGTH).collect()
 }
 
-/// The pages of the marker that the browser sent, the latest first.
+/// Reads the pages of the marker that the browser sent, the latest first.
 fn read_marker(headers: &HeaderMap, secure: bool) -> Vec<PageRounds> {
     let text = marker::marker_value(headers, &marker::marker_name(ROUND_MARKER, secure)).unwrap_or_default();
     text.split('_').take(MAX_MARKER_PAGES).filter_map(PageRounds::parse).collect()
 }
 
-/// The marker's value; the oldest pages of too many are left out.
+/// Formats the marker's value. If there are too many pages, the oldest are left out.
 fn write_marker(pages: &[PageRounds]) -> String {
     let one = |p: &PageRounds| format!("{}.{}.{}", p.count, p.ended.millis(), p.mark);
     pages.iter().take(MAX_MARKER_PAGES).map(one).collect::<Vec<_>>().join("_")
 }
 
-/// `pages` after a round for `page` has ended, with that page as the latest.
+/// Adds the end of a round for `page`, which becomes the latest page.
 fn add_round(pages: Vec<PageRounds>, page: &str, count: usize, ended: Timestamp) -> Vec<PageRounds> {
     let this = PageRounds { count, ended, mark: page_mark(page) };
     std::iter::once(this).chain(forget_page(pages, page)).collect()
@@ -82,10 +86,11 @@ fn forget_page(mut pages: Vec<PageRounds>, page: &str) -> Vec<PageRounds> {
     pages
 }
 
-/// How many rounds a browser has made for `page` when a sign-in that began at `started` ends; `None`: one too many.
+/// Returns the number of rounds for `page` when a sign-in that began at `started` ends; `None` if
+/// it is one too many.
 ///
-/// Only a start made after the previous end counts: tabs that began together all end without having had a chance to
-/// show what the first one got.
+/// Only a start made after the previous end counts: tabs that began together all end before they
+/// could show what the first one got.
 fn count_round(pages: &[PageRounds], page: &str, signed_in: bool, started: Timestamp) -> Option<usize> {
     let mark = page_mark(page);
     let count = match pages.iter().find(|p| p.mark == mark) {
@@ -110,8 +115,8 @@ fn set_marker(visit: &BrowserRequest, pages: &[PageRounds]) -> SetCookie {
 }
 
 impl Sso {
-    /// The round that ends with this answer, if `target` is reached from this host; counted where somebody else can
-    /// set a cookie of the session's name.
+    /// Counts the round that ends with this answer. It is 0 if `target` is not on this host, or if
+    /// nobody else can set a cookie of the session's name.
     ///
     /// # Errors
     /// [`SsoError::TooManyRounds`].
@@ -131,7 +136,8 @@ impl Sso {
             .ok_or_else(|| SsoError::TooManyRounds(describe_planted(visit, page)))
     }
 
-    /// What an answer that leads to `target` sets for its round: the count, and the removal of what may lie on the way.
+    /// Returns the cookies of an answer that leads to `target`: the new count, and the removal of
+    /// what may lie on the way.
     pub(super) fn round_cookies(
         &self,
         visit: &BrowserRequest,
@@ -149,7 +155,8 @@ impl Sso {
     }
 }
 
-/// After the page that says so a person may try again from the beginning; the rounds of other tabs go on.
+/// Forgets the rounds of one page, so that the person may try again after reading why. The rounds
+/// of other tabs stay.
 pub(super) fn forget_rounds(visit: &BrowserRequest, target: &SignInTarget) -> SetCookie {
     let pages = forget_page(read_marker(&visit.headers, visit.is_secure()), target.page().as_str());
     if pages.is_empty() {
@@ -181,7 +188,7 @@ mod tests {
         count_round(&read_marker(headers, true), page, signed_in, Timestamp::from_millis(started))
     }
 
-    /// The rounds of a browser that opens `pages` in turn, five times each, as they are counted.
+    /// Counts the rounds of a browser that opens `pages` in turn, five times each.
     fn rounds_in_turn(pages: &[&str]) -> Vec<Option<usize>> {
         let (mut headers, mut now, mut all) = (HeaderMap::new(), 1_795_334_400_000, Vec::new());
         for page in pages.repeat(5) {
@@ -220,7 +227,7 @@ mod tests {
         }
         let marks: Vec<_> = read_marker(&headers, true).into_iter().map(|p| p.mark).collect();
         assert_eq!(marks, ["/19", "/18", "/17", "/16"].map(page_mark));
-        // One that somebody else wrote does not grow ours.
+        // A marker that somebody else wrote does not make ours longer.
         let junk = format!("1.5.{}_9.5.01234567_1.5.0123456789_x_1.5.0", "f".repeat(2000));
         assert_eq!(read_marker(&brings_text(&junk), true), []);
     }

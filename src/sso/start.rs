@@ -1,4 +1,5 @@
-//! `/sso/login`: judges the target, and sends the browser on its way to WeCom. Writes nothing to the database.
+//! `/sso/login`: validates the target and sends the browser to WeCom. Writes nothing to the
+//! database.
 
 use std::time::Duration;
 
@@ -20,10 +21,10 @@ use crate::http::page::{OpenWecomInput, ScanPageInput};
 use crate::http::redirect::{add_cookies, redirect};
 use crate::session::{SessionError, SignedInSession};
 
-/// A scan page makes a new attempt before the old one's ten minutes are over.
+/// A scan page begins a new attempt before the ten minutes of the old one are over.
 const RENEW_AFTER: Duration = Duration::from_secs(480);
 
-/// `GET /sso/login?rd=…[&entrance=app|qr]`.
+/// Handles `GET /sso/login?rd=…[&entrance=app|qr]`.
 pub async fn handle_login(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     if visit.in_frame() {
         return sso.leave_frame(&visit);
@@ -37,18 +38,17 @@ pub async fn handle_login(AxumState(sso): AxumState<Sso>, visit: BrowserRequest)
     }
 }
 
-/// What a start is about.
+/// The options of a new attempt.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttemptOptions {
-    /// Which way into WeCom.
     pub entrance: Entrance,
-    /// How often it began anew.
+    /// How often the sign-in has restarted.
     pub restarts: u8,
 }
 
 impl Sso {
-    /// The target that a request names: a sealed hand-off (`h`, on public_url's host), or a page (`rd`, or the
-    /// seed's `redirect`).
+    /// Returns the target that a request names: a sealed hand-off (`h`, on public_url's host only),
+    /// or a page (`rd`, or the `redirect` of O2OA's old page).
     pub(super) fn requested_target(&self, visit: &BrowserRequest) -> Result<SignInTarget, SsoError> {
         if let Some(sealed) = visit.query.single("h")?.filter(|_| self.hosts().is_public(&visit.origin)) {
             let hand_off =
@@ -63,14 +63,14 @@ impl Sso {
         Ok(SignInTarget::from_page(page, &visit.origin))
     }
 
-    /// Begins: straight on if the browser is signed in, a button after a sign-out, another host's hand-off, or
-    /// WeCom.
+    /// Begins a sign-in. Goes straight to the target if the browser is signed in, shows a button
+    /// after a sign-out, hands over from another host, or goes to WeCom.
     pub(super) async fn begin(
         &self,
         visit: &BrowserRequest,
         target: &SignInTarget,
     ) -> Result<Response, SsoError> {
-        // Costs nothing and counts as nothing: the start that follows does.
+        // This costs nothing and is not counted; the start that follows is.
         if let Some(page) = self.ask_for_fragment(visit, target) {
             return Ok(page);
         }
@@ -82,7 +82,8 @@ impl Sso {
         }
         self.ensure_may_begin()?;
         let asked = entrance::parse_entrance(visit.query.single("entrance")?);
-        // Whoever asks for the QR page inside WeCom has one, and must be able to leave it.
+        // A person who asks for the QR page inside WeCom gets one, and must be able to leave it
+        // again.
         let in_wecom =
             asked.map_or(visit.browser == BrowserKind::WeCom, |entrance| entrance == Entrance::App);
         if let SignInTarget::HandOff(_, hand_off) = target
@@ -94,7 +95,7 @@ impl Sso {
         let handed_over = matches!(target, SignInTarget::HandOff(..));
         let mut cookies = Vec::new();
         match self.0.sessions.check(&visit.headers, &visit.origin).await {
-            // Inside WeCom accounts are switched in the app, so only WeCom knows who it is now.
+            // Inside WeCom people switch accounts in the app, so only WeCom knows who it is now.
             Ok(session) if !in_wecom || handed_over => {
                 // The gate names no entrance; a page of ours that goes on by itself does.
                 let by_gate = asked.is_none();
@@ -129,7 +130,7 @@ impl Sso {
         Ok(self.send_to_wecom(visit, target, AttemptOptions { entrance: way, restarts }, cookies))
     }
 
-    /// Goes straight to the target with a session that passed the gate's own check.
+    /// Goes straight to the target with a session that has passed the same check as at the gate.
     async fn go_to_target(
         &self,
         visit: &BrowserRequest,
@@ -150,7 +151,8 @@ impl Sso {
         Ok(redirect(&to, &cookies))
     }
 
-    /// Where a signed-in browser goes: the page, or with a ticket to the host that handed the sign-in over.
+    /// Returns where a signed-in browser goes: to the page, or with a ticket to the host that
+    /// handed the sign-in over.
     pub(super) async fn location_for(
         &self,
         visit: &BrowserRequest,
@@ -169,7 +171,8 @@ impl Sso {
         }
     }
 
-    /// Whether the way from the requesting host to the target is over: no other host gives a cookie of its own.
+    /// Returns whether this host is the last one on the way to the target, so that no other host
+    /// sets a session cookie of its own.
     pub(super) fn ends_here(&self, target: &SignInTarget) -> bool {
         match target {
             SignInTarget::Page(..) => true,
@@ -177,14 +180,15 @@ impl Sso {
         }
     }
 
-    /// Whether public_url's session cookie is that host's too.
+    /// Returns whether public_url's session cookie is valid on the other host too.
     fn shares_cookie(&self, hand_off: &HandOff) -> bool {
         let (here, there) =
             (self.hosts().cookie_scope(self.hosts().public()), self.hosts().cookie_scope(&hand_off.origin));
         here.secure == there.secure && here.audience == there.audience
     }
 
-    /// On another host: its own attempt cookie, and on to public_url's with a sealed hand-off.
+    /// Hands a sign-in over to public_url's host: sets an attempt cookie here, and redirects with a
+    /// sealed hand-off.
     fn hand_over(
         &self,
         visit: &BrowserRequest,
@@ -201,7 +205,7 @@ impl Sso {
             started_at: now,
         };
         cookies.extend(cookie.set_cookies(&visit.headers));
-        // public_url's host cannot remove what lies on this one.
+        // public_url's host cannot remove cookies of this one.
         cookies.extend(self.remove_planted(visit, target.page(), 0));
         let sealed = percent_encode(&hand_off.seal(&self.0.hand_offs));
         let more = entrance_parameter(asked);
@@ -238,7 +242,8 @@ impl Sso {
         }
     }
 
-    /// Where WeCom returns to; on public_url's host always, because WeCom compares host and port.
+    /// Returns the URL to which WeCom returns. It is always on public_url's host, because WeCom
+    /// compares host and port.
     fn redirect_uri(&self, visit: &BrowserRequest, target: Option<&SignInTarget>, restarted: bool) -> String {
         let mut parameters = Vec::new();
         if let Some(target) = target {
@@ -274,7 +279,7 @@ impl Sso {
             renew_after: RENEW_AFTER,
             renew_url: match target {
                 SignInTarget::Page(..) => None,
-                // The cookie of the host that handed the sign-in over runs out too.
+                // The cookie of the host that handed the sign-in over expires too.
                 SignInTarget::HandOff(_, hand_off) => {
                     Some(format!("{}&entrance=qr", hand_off.restart_location()))
                 }

@@ -1,7 +1,9 @@
-//! WeCom's `state`: one sealed attempt in at most 128 letters and digits (WeCom document 96441).
+//! WeCom's `state` parameter: one sealed attempt in at most 128 letters and digits (WeCom document
+//! 96441).
 //!
-//! Nothing about an attempt is stored before it comes back; what must be known then is inside. The seal binds it
-//! to the corporation and the application, the hashes to the target and to the browser's cookie.
+//! Nothing about an attempt is stored before it comes back, so the state contains everything that
+//! is needed then. The seal binds it to the corporation and the application, its hashes to the
+//! target and the browser's cookie.
 
 use std::time::Duration;
 
@@ -19,22 +21,22 @@ const HASH_BYTES: usize = 16;
 const TIME_BYTES: usize = 6;
 const PLAIN_BYTES: usize = 1 + TIME_BYTES + 1 + ID_BYTES + HASH_BYTES + HASH_BYTES;
 
-/// base62, in the order of ASCII.
+/// The digits of base62, in the order of ASCII.
 const BASE62_ALPHABET: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// Which way into WeCom.
+/// The way into WeCom.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Entrance {
-    /// Inside WeCom: OAuth, silently.
+    /// Inside WeCom, by OAuth without a page.
     App,
-    /// A desktop browser: the QR page.
+    /// From a desktop browser, by the QR page.
     Qr,
 }
 
 /// The first 16 bytes of a SHA-256.
 pub type Hash16 = [u8; HASH_BYTES];
 
-/// Names a text in a state.
+/// Hashes a text for use in a state.
 pub fn hash16(text: &[u8]) -> Hash16 {
     let mut out = [0; HASH_BYTES];
     for (to, from) in out.iter_mut().zip(sha256(text)) {
@@ -43,45 +45,42 @@ pub fn hash16(text: &[u8]) -> Hash16 {
     out
 }
 
-/// An attempt's random id.
+/// The random id of an attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AttemptId([u8; ID_BYTES]);
 
 impl AttemptId {
-    /// A new one.
     pub fn generate() -> Self {
         Self(random_bytes())
     }
 
-    /// As the attempts table has it: lower-case hex.
+    /// Returns the id as the attempts table stores it, in lower-case hex.
     pub fn to_hex(&self) -> String {
         hex::encode(self.0)
     }
 
-    /// The eight characters that the cookie's name has.
+    /// Returns the eight characters that the cookie's name contains.
     pub fn short(&self) -> String {
         self.to_hex().chars().take(8).collect()
     }
 }
 
-/// What a state says.
+/// The contents of a state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SignInState {
     /// When the attempt began.
     pub started_at: Timestamp,
-    /// Which attempt.
     pub id: AttemptId,
-    /// How often it began anew.
+    /// How often the sign-in has restarted.
     pub restarts: u8,
-    /// Which way it went.
     pub entrance: Entrance,
-    /// Hash of the target that rides in redirect_uri, or of the whole one where none does.
+    /// The hash of the target in redirect_uri; of the whole target if redirect_uri has none.
     pub target: Hash16,
-    /// Hash of the cookie's value.
+    /// The hash of the cookie's value.
     pub cookie: Hash16,
 }
 
-/// A state that we did not make, for this corporation and application, or that was changed.
+/// A state that was changed, or that we did not make for this corporation and application.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a state of ours")]
 pub struct ForeignState;
@@ -94,21 +93,23 @@ pub struct StateSealer {
 }
 
 impl StateSealer {
-    /// For `corp` and `agent`; another corporation's or application's states do not open.
+    /// Builds a sealer. It does not open the states of another corporation or application.
     pub fn new(sealer: Sealer, corp: &CorpId, agent: u32) -> Self {
         Self { sealer, context: format!("{agent}@{corp}").into_bytes() }
     }
 
-    /// The text for WeCom: only `[A-Za-z0-9]`, at most 128 characters.
+    /// Seals a state into at most 128 characters of `[A-Za-z0-9]`.
     pub fn seal(&self, state: &SignInState) -> String {
         let mut plain = Vec::with_capacity(PLAIN_BYTES);
         plain.push(VERSION);
         let time = state.started_at.millis().to_be_bytes();
+        // Six bytes are enough: the first two of the milliseconds are zero.
         plain.extend(time.into_iter().skip(time.len() - TIME_BYTES));
         let entrance = match state.entrance {
             Entrance::App => 0,
             Entrance::Qr => 0x80,
         };
+        // One byte holds both: the entrance is its highest bit.
         plain.push(state.restarts.min(0x7f) | entrance);
         plain.extend(state.id.0);
         plain.extend(state.target);
@@ -116,7 +117,7 @@ impl StateSealer {
         base_x::encode(BASE62_ALPHABET, &self.sealer.seal(&plain, &self.context))
     }
 
-    /// Opens what [`StateSealer::seal`] made. Does not judge its age.
+    /// Opens a text that [`StateSealer::seal`] made. Does not check its age.
     ///
     /// # Errors
     /// [`ForeignState`] for everything else.

@@ -1,4 +1,4 @@
-//! SQL of attempts and tickets.
+//! The SQL of attempts and tickets.
 
 use sqlx::Row as _;
 
@@ -10,29 +10,29 @@ use crate::db::feed::FeedTransaction;
 /// An attempt whose code came back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attempt {
-    /// SHA-256 of the code, hex.
+    /// The SHA-256 of the code, in hex.
     pub code_hash: String,
-    /// When its first callback came.
+    /// The time of its first callback.
     pub claimed_at: Timestamp,
-    /// How it ended, if it has.
+    /// `None` while it has not ended.
     pub outcome: Option<AttemptOutcome>,
 }
 
-/// How an attempt ended.
+/// The way an attempt ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttemptOutcome {
-    /// Signed in.
+    /// It led to a session.
     SignedIn {
-        /// The session.
         sid: Sid,
-        /// The page it led to.
+        /// The page to which it led.
         target: String,
     },
-    /// Refused; the failure as [`super::error::Recorded`] writes it.
+    /// It was refused. Contains the failure as [`super::error::RecordedFailure`] writes it.
     Refused(String),
 }
 
-/// Claims an attempt for this callback. `None`: it is ours; otherwise what another callback made of it.
+/// Claims an attempt for this callback. Returns `None` if this is the first one, otherwise the
+/// attempt of the earlier callback.
 ///
 /// # Errors
 /// If the database fails.
@@ -58,7 +58,7 @@ pub async fn claim_attempt(
     if claimed == 1 { Ok(None) } else { find_attempt(db, corp, id).await }
 }
 
-/// An attempt by its id.
+/// Finds an attempt by its id.
 ///
 /// # Errors
 /// If the database fails.
@@ -87,7 +87,7 @@ pub async fn find_attempt(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Opti
     }))
 }
 
-/// Writes that an attempt led to a session.
+/// Records that an attempt led to a session.
 ///
 /// # Errors
 /// If the database fails.
@@ -110,7 +110,7 @@ pub async fn finish_attempt(
     Ok(())
 }
 
-/// Writes that an attempt was refused.
+/// Records that an attempt was refused.
 ///
 /// # Errors
 /// If the database fails.
@@ -125,26 +125,26 @@ pub async fn refuse_attempt(change: &mut FeedTransaction, id: &str, failure: &st
     Ok(())
 }
 
-/// A ticket to be written.
+/// The values of a new ticket.
 #[derive(Debug, Clone)]
 pub struct NewTicket {
-    /// SHA-256 of the ticket, hex.
+    /// The SHA-256 of the ticket, in hex.
     pub hash: String,
-    /// The session that it is made from.
+    /// The session from which it is made.
     pub sid: Sid,
-    /// The host it is for, with its scheme.
+    /// The host for which it is made, with its scheme.
     pub host: String,
-    /// Hash of the cookie that the browser has there, hex.
+    /// The hash of the attempt cookie on that host, in hex.
     pub cookie_hash: String,
-    /// The page there.
+    /// The page on that host.
     pub target: String,
-    /// When the sign-in began there.
+    /// When the sign-in began on that host.
     pub started_at: Timestamp,
-    /// Until when it may be redeemed.
+    /// The time until which it may be redeemed.
     pub expires_at: Timestamp,
 }
 
-/// Writes a ticket.
+/// Inserts a ticket.
 ///
 /// # Errors
 /// If the database fails.
@@ -167,20 +167,20 @@ pub async fn insert_ticket(db: &Db, corp: &CorpId, new: &NewTicket) -> sqlx::Res
     tx.commit().await
 }
 
-/// A ticket as it is kept.
+/// A stored ticket.
 #[derive(Debug, Clone)]
 pub struct Ticket {
-    /// The session that it is made from.
+    /// The session from which it is made.
     pub sid: Sid,
-    /// The page to go to.
+    /// The page to which it leads.
     pub target: String,
     /// When the sign-in began on its host.
     pub started_at: Timestamp,
-    /// Hash of the cookie that the browser has there, hex.
+    /// The hash of the attempt cookie on that host, in hex.
     pub cookie_hash: String,
 }
 
-/// A ticket for `host`, redeemed or not.
+/// Finds a ticket for `host`, redeemed or not.
 ///
 /// # Errors
 /// If the database fails.
@@ -204,7 +204,8 @@ pub async fn find_ticket(db: &Db, corp: &CorpId, hash: &str, host: &str) -> sqlx
     .transpose()
 }
 
-/// Redeems a ticket: true for exactly one caller, in time, on its host, with its cookie.
+/// Redeems a ticket. Returns true for exactly one caller, who comes in time, on the right host and
+/// with the right cookie.
 ///
 /// # Errors
 /// If the database fails.
@@ -229,7 +230,7 @@ pub async fn redeem_ticket(
     Ok(done.rows_affected() == 1)
 }
 
-/// Deletes attempts and tickets older than `before`.
+/// Deletes attempts and tickets older than `before`, and returns how many.
 ///
 /// # Errors
 /// If the database fails.

@@ -1,9 +1,11 @@
-//! Where a sign-in leads: a page, or another host that handed the sign-in over; and how it travels.
+//! The target of a sign-in: a page, or another host that handed the sign-in over. Also how it
+//! travels through WeCom ([design: attempts](crate::design#attempts)).
 //!
-//! A target travels as text: up to 256 bytes in redirect_uri (WeCom compares only host and port), up to 1 KB in
-//! the attempt's cookie, then with its path in redirect_uri; of a longer one only the path. The host does not count:
-//! a relative target is as long as the client wrote it. The state has the hash of what is in redirect_uri, and that
-//! of the cookie.
+//! A target travels as text. Up to 256 bytes go into redirect_uri (WeCom compares only host and
+//! port). Up to 1 KB go into the attempt's cookie, and then the path alone into redirect_uri. A
+//! longer target is cut to its path. Only the length as the client wrote it counts, so the host of
+//! a relative target does not. The state has the hash of the text in redirect_uri and the hash of
+//! the cookie.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -15,15 +17,16 @@ use crate::base::host::{Hosts, Origin, Scheme};
 use crate::base::seal::{Sealer, UnsealError};
 use crate::base::url::{BadTarget, ReturnTo, percent_encode};
 
-/// The longest text that redirect_uri carries.
+/// The longest target that redirect_uri carries, in bytes.
 const MAX_REDIRECT_URI_TARGET_BYTES: usize = 256;
-/// The longest page that the cookie carries.
+/// The longest target that the cookie carries, in bytes.
 const MAX_COOKIE_TARGET_BYTES: usize = 1024;
 
-/// A message's link on a host that proxies only `/_gongpai/` to us: the one page there that somebody wants to see.
+/// The link of a message on a host that proxies only `/_gongpai/` to us. It is the only page there
+/// that can be a target.
 const MESSAGE_LINK_PREFIX: &str = "/_gongpai/m/";
 
-/// Our own sign-in pages: a target there would send the browser in circles, or out.
+/// Our own sign-in pages. A target there would send the browser in circles, or sign it out.
 const SIGN_IN_PREFIXES: [&str; 7] = [
     "/sso/login",
     "/sso/callback",
@@ -37,22 +40,20 @@ const SIGN_IN_PREFIXES: [&str; 7] = [
 /// Where a sign-in leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SignInTarget {
-    /// A page, and what it is called on the requesting host.
+    /// A page, and its name on the requesting host.
     Page(ReturnTo, String),
-    /// Back to a host that handed the sign-in over: the sealed text, and what it says.
+    /// The host that handed the sign-in over: the sealed text, and its contents.
     HandOff(String, HandOff),
 }
 
 /// A sign-in that began on another host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HandOff {
-    /// That host.
     pub origin: Origin,
-    /// The page there.
+    /// The page on that host.
     pub page: ReturnTo,
-    /// Hash of the cookie that its browser has there.
+    /// The hash of the attempt cookie on that host.
     pub cookie: Hash16,
-    /// When it began.
     pub started_at: Timestamp,
 }
 
@@ -71,7 +72,7 @@ struct HandOffWire {
 }
 
 impl HandOff {
-    /// Seals it as base64url.
+    /// Seals it, as base64url.
     pub fn seal(&self, sealer: &Sealer) -> String {
         let wire = HandOffWire {
             scheme: self.origin.scheme().as_str().to_owned(),
@@ -84,10 +85,11 @@ impl HandOff {
         URL_SAFE_NO_PAD.encode(sealer.seal(&plain, b""))
     }
 
-    /// Opens and judges it: ours, for a host that is still permitted. Its age is [`HandOff::expired`]'s.
+    /// Opens and validates it: it must be ours, and for a host that is still permitted. Its age is
+    /// checked by [`HandOff::is_expired`].
     ///
     /// # Errors
-    /// [`NotOurs`].
+    /// [`UnsealError`].
     pub fn open(text: &str, sealer: &Sealer, hosts: &Hosts) -> Result<Self, UnsealError> {
         let sealed = URL_SAFE_NO_PAD.decode(text).map_err(|_| UnsealError)?;
         let plain = sealer.open(&sealed, b"")?;
@@ -103,20 +105,20 @@ impl HandOff {
         Ok(Self { origin, page, cookie, started_at })
     }
 
-    /// Whether the cookie that its host set has run out: a ticket would be worth nothing, so that host must begin
-    /// again.
+    /// Returns whether the attempt cookie on that host has expired. A ticket would then be useless,
+    /// so that host must start again.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         now.since(self.started_at) >= ATTEMPT_LIFETIME
     }
 
-    /// Where its host begins again.
+    /// Returns the URL at which that host starts again.
     pub fn restart_location(&self) -> String {
         format!("{}/_gongpai/login?rd={}", self.origin, percent_encode(self.page.as_str()))
     }
 }
 
-/// Judges an rd of a client: a page of `base` or of another permitted host; without one, `landing`; shortened
-/// if it is too long to travel.
+/// Validates an `rd` of a client: a page of `base` or of another permitted host. Without one,
+/// `landing` is the target. A page that is too long to travel is cut to its path.
 ///
 /// # Errors
 /// [`BadTarget`].
@@ -139,24 +141,24 @@ pub fn parse_page(
     if name_on_host(&page, base).len() > MAX_COOKIE_TARGET_BYTES { Err(BadTarget::TooLong) } else { Ok(page) }
 }
 
-/// Whether `path` is a page of ours, not of an application.
+/// Returns whether `path` is a page of ours and not of an application.
 pub(super) fn is_own_page(path: &str) -> bool {
     path.starts_with("/sso/") || SIGN_IN_PREFIXES.iter().any(|never| path.starts_with(never))
 }
 
-/// What a page is called on `base`.
+/// Returns the name of a page on `base`.
 fn name_on_host<'p>(page: &'p ReturnTo, base: &Origin) -> &'p str {
     if page.origin() == base { page.relative() } else { page.as_str() }
 }
 
 impl SignInTarget {
-    /// The target of a request to `base`, where a page of its own has a short name.
+    /// Makes the target of a request to `base`, where a page of its own has a short name.
     pub fn from_page(page: ReturnTo, base: &Origin) -> Self {
         let text = name_on_host(&page, base).to_owned();
         Self::Page(page, text)
     }
 
-    /// The text that travels and whose hash the state has.
+    /// Returns the text that travels and that the state's hash is made of.
     pub fn text(&self) -> &str {
         match self {
             Self::Page(_, text) => text,
@@ -164,7 +166,7 @@ impl SignInTarget {
         }
     }
 
-    /// The name of the parameter that it travels under.
+    /// Returns the name of the parameter under which it travels.
     pub const fn parameter(&self) -> &'static str {
         match self {
             Self::Page(..) => "rd",
@@ -172,13 +174,13 @@ impl SignInTarget {
         }
     }
 
-    /// What the state says of it.
+    /// Returns the hash for the state.
     pub fn hash(&self) -> Hash16 {
         hash16(format!("{}:{}", self.parameter(), self.text()).as_bytes())
     }
 
-    /// What travels in redirect_uri: the target itself; of one that must travel in the cookie its path, for the case
-    /// that the cookie is dropped; nothing where even the path is too long.
+    /// Returns what travels in redirect_uri: the target itself, or only its path if the cookie
+    /// carries the target (the cookie may be dropped). `None` if even the path is too long.
     pub fn in_redirect_uri(&self, sealer: &Sealer) -> Option<Self> {
         if self.fits_redirect_uri() {
             return Some(self.clone());
@@ -197,21 +199,21 @@ impl SignInTarget {
         shorter.fits_redirect_uri().then_some(shorter)
     }
 
-    /// Whether it travels in redirect_uri; otherwise in the cookie.
+    /// Returns whether it travels in redirect_uri. Otherwise the cookie carries it.
     pub fn fits_redirect_uri(&self) -> bool {
         match self {
             Self::Page(_, text) => text.len() <= MAX_REDIRECT_URI_TARGET_BYTES,
-            // The seal around it is longer, by a fixed part.
+            // The sealed text is longer by a constant.
             Self::HandOff(_, hand_off) => hand_off.page.relative().len() <= MAX_REDIRECT_URI_TARGET_BYTES,
         }
     }
 
-    /// The text for the cookie: parameter and text.
+    /// Returns the text for the cookie: parameter and target.
     pub fn to_cookie_text(&self) -> String {
         format!("{}:{}", self.parameter(), self.text())
     }
 
-    /// Where the browser ends up.
+    /// Returns the page at which the browser ends up.
     pub fn page(&self) -> &ReturnTo {
         match self {
             Self::Page(page, _) => page,

@@ -1,7 +1,8 @@
-//! Tickets: a finished sign-in on its way to another application host (DESIGN §4.2).
+//! Tickets: carry a finished sign-in to another application host ([design: another
+//! host](crate::design#another-host)).
 //!
-//! A ticket is worth nothing without the cookie of the browser that began on that host, works there only, once, and
-//! for 30 seconds.
+//! A ticket works only together with the cookie of the browser that began on that host, only on
+//! that host, once, and for 30 seconds.
 
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ use crate::session::store::{NewSession, SessionsToEnd};
 
 const TICKET_LIFETIME: Duration = Duration::from_secs(30);
 
-/// Writes a ticket for the host that handed the sign-in over; answers where the browser goes with it.
+/// Stores a ticket for the host that handed the sign-in over, and returns the URL to which the
+/// browser goes with it.
 pub(super) async fn issue_ticket(
     sso: &Sso,
     visit: &BrowserRequest,
@@ -45,7 +47,7 @@ pub(super) async fn issue_ticket(
     Ok(format!("{}/_gongpai/finish?ticket={ticket}", hand_off.origin))
 }
 
-/// `GET /_gongpai/finish?ticket=` on an application host.
+/// Handles `GET /_gongpai/finish?ticket=` on an application host.
 pub async fn handle_finish(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     match sso.redeem(&visit).await {
         Ok(response) => response,
@@ -63,7 +65,7 @@ impl Sso {
         let (hash, host) = (sha256_hex(ticket), visit.origin.to_string());
         let found = store::find_ticket(&self.0.db, &self.0.settings.corp, &hash, &host).await;
         let Some(kept) = found.map_err(|e| untargeted(e.into()))? else {
-            // The sign-in of a ticket that is found was counted when it began.
+            // A sign-in whose ticket exists was counted when it began.
             self.count_start(visit).map_err(untargeted)?;
             return Err(untargeted(SsoError::CodeUsed));
         };
@@ -89,7 +91,7 @@ impl Sso {
             .into_iter()
             .find(|(_, h)| constant_time_eq(hex::encode(h).as_bytes(), kept.cookie_hash.as_bytes()));
         let Some((cookie, _)) = mine else {
-            // Reload and back are harmless where the browser is signed in.
+            // Reload and back do no harm in a browser that is signed in.
             return match session {
                 Some(_) => Ok(redirect(&target.page().location(), &[])),
                 None => Err(SsoError::CookiesBlocked),
@@ -99,10 +101,12 @@ impl Sso {
         let count = marker::count_finish(&visit.headers, visit.is_secure(), has_session, kept.started_at)
             .ok_or(SsoError::CookiesRefused)?;
         let round = self.count_round(visit, target, has_session, kept.started_at)?;
+        // The session may have ended since the ticket was issued.
         let parent = self.0.sessions.find_alive(&kept.sid).await?.ok_or(SsoError::CodeUsed)?;
         let now = self.0.clock.now();
         let mut change = FeedTransaction::begin(&self.0.db, &self.0.settings.corp, now).await?;
-        // Held until the commit: a sign-out that comes in between ends the new session too.
+        // The row lock is held until the commit, so that a sign-out in between also ends the new
+        // session.
         if !session_store::hold_session(&mut change, &parent.sid).await? {
             return Err(SsoError::CodeUsed);
         }
@@ -110,7 +114,8 @@ impl Sso {
             drop(change);
             return Ok(match session {
                 Some(_) => redirect(&target.page().location(), &[]),
-                // Begin anew: on public_url's host the browser is signed in, so that it comes straight back.
+                // It starts again: the browser is signed in on public_url's host and comes straight
+                // back.
                 None => redirect(&format!("{}{}", visit.path("login"), target_query(target, "")), &[]),
             });
         }

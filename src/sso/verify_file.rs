@@ -1,7 +1,8 @@
-//! `/WW_verify_*.txt`: proves to WeCom that the trusted domain is the company's (wecom-api §2.6).
+//! `/WW_verify_*.txt`: proves to WeCom that the trusted domain belongs to the company ([design:
+//! domain verification](crate::design#domain-verification)).
 //!
-//! Only names that the administrator configured or put into data_dir are answered: whoever could make us answer
-//! any name could claim the domain for a corporation of their own.
+//! Only names that the administrator configured or put into data_dir are answered. If any name were
+//! answered, anybody could claim the domain for another corporation.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use crate::config::VerifyFile;
 
-/// The names that are answered.
+/// The file names that are answered.
 #[derive(Debug, Clone)]
 pub struct VerifyFiles {
     configured: Arc<[VerifyFile]>,
@@ -21,7 +22,8 @@ pub struct VerifyFiles {
 }
 
 impl VerifyFiles {
-    /// `wecom.verify_files`, and what lies in `data_dir` when it is asked for.
+    /// Answers `wecom.verify_files`, and the files that lie in `data_dir` at the time of the
+    /// request.
     pub fn new(configured: Vec<VerifyFile>, data_dir: PathBuf) -> Self {
         Self { configured: configured.into(), data_dir: Arc::new(data_dir) }
     }
@@ -31,7 +33,7 @@ impl VerifyFiles {
     }
 }
 
-/// The fallback of the public router: a verification file, or 404.
+/// Answers a verification file or 404; the fallback of the public router.
 pub async fn serve_verify_file(State(files): State<VerifyFiles>, method: Method, uri: Uri) -> Response {
     let file = uri.path().strip_prefix('/').and_then(VerifyFile::parse);
     match file.filter(|f| matches!(method, Method::GET | Method::HEAD) && files.has(f)) {

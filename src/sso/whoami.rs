@@ -1,4 +1,5 @@
-//! Who am I: as JSON for pages, and as the page at `/` where no application has the path.
+//! Tells who is signed in: as JSON for pages, and as a page at `/` where no application has that
+//! path.
 
 use axum::Json;
 use axum::extract::State as AxumState;
@@ -16,7 +17,7 @@ use crate::http::redirect::redirect;
 use crate::http::words::Code;
 use crate::session::SessionError;
 
-/// `GET /sso/session` (DESIGN §4.1).
+/// The body of `GET /sso/session` ([design: API shapes](crate::design#api-shapes)).
 #[derive(Debug, Serialize)]
 struct SessionAnswer<'a> {
     userid: &'a str,
@@ -27,14 +28,14 @@ struct SessionAnswer<'a> {
     expires_at: Timestamp,
 }
 
-/// A unit that the person is in.
+/// A unit of the person.
 #[derive(Debug, Serialize)]
 struct SessionUnit<'a> {
     id: &'a str,
     path: &'a str,
 }
 
-/// `GET /sso/session`: who is signed in, or 401.
+/// Handles `GET /sso/session`: tells who is signed in, or answers 401.
 pub async fn handle_session(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     let chart = sso.0.sessions.chart();
     let mut response = match sso.0.sessions.check(&visit.headers, &visit.origin).await {
@@ -65,14 +66,14 @@ pub async fn handle_session(AxumState(sso): AxumState<Sso>, visit: BrowserReques
     response
 }
 
-/// `GET /`: "signed in as NAME"; whoever is not, is sent to sign in.
+/// Handles `GET /`: shows "signed in as NAME", and sends everybody else to sign in.
 pub async fn handle_home(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
     match sso.0.sessions.check(&visit.headers, &visit.origin).await {
         Ok(session) => {
             let out = visit.path("logout");
             sso.pages().home(&visit.view, &session.person.name, session.person.userid.as_str(), &out)
         }
-        // Not a sign-in: somebody who is in would be sent round in circles.
+        // Do not send to sign in: a person who is signed in would go in circles.
         Err(SessionError::Unavailable) => sso.fail(&visit, None, SsoError::Stale),
         Err(_) => redirect(&format!("{}?rd=%2F", visit.path("login")), &[]),
     }
