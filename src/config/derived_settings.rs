@@ -1,5 +1,6 @@
-//! What follows from other settings, once the layers are merged: `…_file` twins, the single secret of O2OA's
-//! documentation, its old scan address, and `public_url` where nothing says it.
+//! Fills in settings that follow from other ones, after the layers are merged: secrets from
+//! `…_file` keys, the single secret of O2OA's documentation, the moved address of the scan page,
+//! and a missing `public_url`.
 
 use secrecy::ExposeSecret as _;
 use url::Url;
@@ -11,7 +12,7 @@ use super::model::ListenAddress;
 use super::units;
 use crate::base::encoding::{TextEncoding, decode_text};
 
-/// Fills in what follows from other settings.
+/// Fills in all derived settings.
 pub(super) fn derive_settings(layers: &mut Layers, findings: &mut ConfigFindings) {
     read_secret_files("", KEYS, &mut layers.settings, findings);
     for client in &mut layers.api_clients {
@@ -41,7 +42,7 @@ fn read_secret_files(
         }
         let (key, twin_key) = (format!("{prefix}{}", secret.path), format!("{prefix}{twin}"));
         let direct = fields.get(secret.path).filter(|entry| !entry.value.is_empty());
-        // Of two layers the stronger one says it, whichever way it says it.
+        // The stronger of two layers wins, whether it gives the secret or a file.
         if direct.is_some_and(|entry| entry.origin.strength() > origin.strength()) {
             continue;
         }
@@ -75,7 +76,7 @@ fn read_secret_files(
     }
 }
 
-/// The text of a file, and what should be known about how it was saved.
+/// Reads a file. Returns its text, and a note if it was not saved as plain UTF-8.
 fn read_secret_file(path: &str) -> Result<(String, Option<String>), String> {
     let bytes = std::fs::read(path).map_err(|error| error.to_string())?;
     let (text, encoding) = decode_text(&bytes).map_err(|error| format!("line {}: {error}", error.line))?;
@@ -88,7 +89,8 @@ fn read_secret_file(path: &str) -> Result<(String, Option<String>), String> {
     Ok((text, note))
 }
 
-/// O2OA's documentation says to write `1` where a callback is not set up.
+/// Clears callback secrets that are `1`, which O2OA's documentation writes if a callback is not set
+/// up.
 fn clear_unset_callbacks(layers: &mut Layers) {
     for key in ["token", "encoding_aes_key"] {
         for section in ["contacts_callback", "app_callback"] {
@@ -104,7 +106,8 @@ fn clear_unset_callbacks(layers: &mut Layers) {
 const OLD_SCAN_HOST: &str = "open.work.weixin.qq.com";
 const SCAN_ADDRESS: &str = "https://login.work.weixin.qq.com";
 
-/// The scan page moved: O2OA's default names the host of the old one, whose paths are others.
+/// Replaces the address of WeCom's old scan page, which O2OA still has as its default. The old page
+/// has other paths.
 fn replace_old_scan_address(layers: &mut Layers, findings: &mut ConfigFindings) {
     const KEY: &str = "wecom.qr_connect_address";
     let is_old = Url::parse(layers.text(KEY)).is_ok_and(|url| url.host_str() == Some(OLD_SCAN_HOST));
@@ -121,7 +124,7 @@ fn replace_old_scan_address(layers: &mut Layers, findings: &mut ConfigFindings) 
     );
 }
 
-/// `corp_secret` stands in for whichever of the two secrets is empty.
+/// Uses `corp_secret` for whichever of the two secrets is empty.
 fn apply_single_secret(layers: &mut Layers, findings: &mut ConfigFindings) {
     const SINGLE: &str = "wecom.corp_secret";
     let Some(single) = layers.settings.get(SINGLE).filter(|entry| !entry.value.is_empty()).cloned() else {
@@ -149,7 +152,8 @@ fn apply_single_secret(layers: &mut Layers, findings: &mut ConfigFindings) {
     }
 }
 
-/// Without a `public_url` the gateway is reached where it listens, on this machine.
+/// Derives a missing `public_url` from the listener: the gateway is then reached on this machine
+/// only.
 fn derive_public_url(layers: &mut Layers, findings: &mut ConfigFindings) {
     if layers.is_set("public_url") {
         return;
@@ -165,7 +169,7 @@ fn derive_public_url(layers: &mut Layers, findings: &mut ConfigFindings) {
             );
             return;
         }
-        // The listener's own finding says what is wrong.
+        // The finding about the listener says what is wrong.
         Err(_) => return,
     };
     layers.set("public_url", ConfigValue::Text(derived), SettingOrigin::Derived("server.listen".to_owned()));

@@ -1,4 +1,4 @@
-//! The effective configuration as TOML, in the order of `default.toml`.
+//! Writes the effective configuration as TOML, in the order of `default.toml`.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use url::Url;
 use super::keys::{API_CLIENT_KEYS, ConfigKey, ConfigValue, KEYS, RULE_KEYS, TABLE_ARRAYS, WEBHOOK_KEYS};
 use super::layers::{ArrayTable, Layers, Setting, SettingMap};
 
-/// Every key with its value and where that was written; `…_file` twins only where they are used.
+/// Writes every key with its value and where that was written; a `…_file` twin only if it is used.
 pub(super) fn to_toml(layers: &Layers) -> String {
     let mut out = String::new();
     let mut section = "";
@@ -65,11 +65,11 @@ fn push_setting(out: &mut String, key: &ConfigKey, name: &str, fields: &SettingM
     push_line(out, format_args!("{name} = {text} # {origin}"));
 }
 
-/// A proxy's URL may hold a password.
+/// Masks the password that a proxy's URL may contain.
 fn mask_password(text: &str) -> String {
     match Url::parse(text) {
         Ok(mut url) if url.password().is_some() => {
-            // Fails only for URLs without a host, which have no password either.
+            // This fails only for URLs without a host, which have no password either.
             let masked = url.set_password(Some("[set]"));
             if masked.is_ok() { url.to_string() } else { "[set]".to_owned() }
         }

@@ -1,5 +1,6 @@
-//! `GONGPAI_*`: `GONGPAI_WECOM__CORP_ID` is `wecom.corp_id`, and wins over the files; `GONGPAI_DEFAULT__WECOM__CORP_ID` is
-//! another default for it, which every file wins over: what an image presets is not above what its user writes.
+//! Reads `GONGPAI_*` variables. `GONGPAI_WECOM__CORP_ID` sets `wecom.corp_id` and wins over the
+//! files. `GONGPAI_DEFAULT__WECOM__CORP_ID` replaces its default, and every file wins over it: what
+//! a container image presets must not override what its user writes.
 
 use std::path::PathBuf;
 
@@ -9,14 +10,15 @@ use super::layers::{ConfigFindings, Layers, SettingOrigin, lay_value};
 use super::suggestion::suggest_nearest;
 
 const VARIABLE_PREFIX: &str = "GONGPAI_";
-/// After [`PREFIX`]: a variable that replaces a default.
+/// Follows [`VARIABLE_PREFIX`] in a variable that replaces a default.
 const DEFAULT_PREFIX: &str = "DEFAULT__";
 
 impl ConfigSources {
-    /// The sources of a running program: its environment, and the file arguments of the command line.
+    /// Returns the sources of a running program: its environment, and the files named on the
+    /// command line.
     ///
-    /// `GONGPAI_CONFIG` names the file where the command line does not. A value that is not UTF-8 is kept with
-    /// replacement characters, so that [`super::Config::load`] reports it.
+    /// `GONGPAI_CONFIG` names the file if the command line does not. A value that is not UTF-8 is
+    /// kept with replacement characters, so that [`super::Config::load`] reports it.
     pub fn from_process(file: Option<PathBuf>, qiyeweixin: Option<PathBuf>) -> Self {
         let environment: Vec<(String, String)> = std::env::vars_os()
             .map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
@@ -30,7 +32,7 @@ impl ConfigSources {
     }
 }
 
-/// Lays the variables that replace defaults over `layers`, before any file is read.
+/// Adds the variables that replace defaults, before any file is read.
 pub(super) fn read_defaults(
     environment: &[(String, String)],
     layers: &mut Layers,
@@ -45,7 +47,7 @@ pub(super) fn read_defaults(
     }
 }
 
-/// Lays the variables over `layers`. What is not ours to read is skipped, what is unknown is an error.
+/// Adds the other variables. Foreign variables are skipped; an unknown one is an error.
 pub(super) fn read_variables(
     environment: &[(String, String)],
     layers: &mut Layers,
@@ -87,9 +89,9 @@ fn read_variable(
     }
 }
 
-/// What is in the environment for another reason: our own `GONGPAI_CONFIG` and test settings, and what
-/// Kubernetes (and docker links) inject into every container for Services called `gongpai` or `gongpai-…`:
-/// `…_SERVICE_HOST`, `…_SERVICE_PORT_HTTP`, `…_PORT=tcp://…`, `…_PORT_8080_TCP_ADDR`.
+/// Returns whether the variable is not a setting: `GONGPAI_CONFIG`, test settings, and what
+/// Kubernetes (and docker links) add to every container for Services called `gongpai` or
+/// `gongpai-…`: `…_SERVICE_HOST`, `…_SERVICE_PORT_HTTP`, `…_PORT=tcp://…`, `…_PORT_8080_TCP_ADDR`.
 fn is_foreign(rest: &str, value: &str) -> bool {
     let ours = rest == "CONFIG" || rest.starts_with("TEST_");
     let service = rest.starts_with("SERVICE_") || rest.starts_with("PORT");
@@ -101,7 +103,7 @@ fn is_foreign(rest: &str, value: &str) -> bool {
     ours || service || other_service
 }
 
-/// The variable that sets `path`.
+/// Returns the name of the variable that sets `path`.
 pub(super) fn variable_name(path: &str) -> String {
     format!("{VARIABLE_PREFIX}{}", path.to_ascii_uppercase().replace('.', "__"))
 }

@@ -1,29 +1,29 @@
-//! Who else on this machine may read what is kept: names, sign-ins, the audit trail, secrets.
+//! Finds files that other users of this machine can read: names, sign-ins, the audit trail, secrets
+//! ([design: secrets](crate::design#secrets)).
 //!
-//! What we make is ours alone (directories 0700, files 0600). What was there before is left as it is, because somebody
-//! may have meant it, and named together with the command that mends it.
+//! What the gateway creates is private (directories 0700, files 0600). What existed before may be
+//! meant as it is, so it stays unchanged and is reported with the command that closes it.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::model::{Config, DatabaseConfig};
 
-/// A directory's group that was set on purpose: Kubernetes does so with `fsGroup`.
+/// The setgid bit: the directory's group was set on purpose, as Kubernetes does with `fsGroup`.
 const SETGID_BIT: u32 = 0o2000;
 
-/// Where containers get their secrets, readable by everybody of the container.
+/// Where containers get their secrets, which everybody in the container can read.
 const CONTAINER_SECRET_FOLDERS: [&str; 2] = ["/run/secrets", "/var/run/secrets"];
 
-/// A file or directory of ours that others may read or enter.
+/// A file or directory of the gateway that others can read or enter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExposedPath {
-    /// Where it is.
     pub path: PathBuf,
     is_directory: bool,
 }
 
 impl ExposedPath {
-    /// What closes it: `chmod 600 data/gongpai.db`.
+    /// Returns the command that closes it: `chmod 600 data/gongpai.db`.
     pub fn command(&self) -> String {
         let path = self.path.display().to_string();
         let plain =
@@ -32,14 +32,14 @@ impl ExposedPath {
         format!("chmod {} {quoted}", if self.is_directory { "700" } else { "600" })
     }
 
-    /// Whether it is data_dir itself.
+    /// Returns whether it is data_dir itself.
     pub const fn is_directory(&self) -> bool {
         self.is_directory
     }
 }
 
-/// data_dir and the files of the embedded database, as far as others may read them. The root secret is looked at
-/// where it is read.
+/// Finds data_dir and files of the embedded database that others can read. The root secret is
+/// checked when it is read.
 pub fn find_exposed_paths(config: &Config) -> Vec<ExposedPath> {
     let DatabaseConfig::Sqlite(file) = &config.database else { return Vec::new() };
     let beside = ["", "-wal", "-shm"].map(|suffix| {
@@ -54,7 +54,8 @@ pub fn find_exposed_paths(config: &Config) -> Vec<ExposedPath> {
     directory.into_iter().chain(files.map(|path| ExposedPath { path, is_directory: false })).collect()
 }
 
-/// A secret's file that everybody on this machine may read. A group is often meant (root:gongpai 0640).
+/// Checks whether everybody on this machine can read a secret's file. Access by the group is often
+/// meant (root:gongpai 0640).
 pub(super) fn check_secret_file(path: &Path) -> Option<ExposedPath> {
     let in_container = CONTAINER_SECRET_FOLDERS.iter().any(|folder| path.starts_with(folder));
     let open = !in_container && read_mode(path).is_some_and(|mode| mode & 0o007 != 0);

@@ -1,7 +1,8 @@
-//! What may be written: every key, in the order of `default.toml`, and how its value is spelt.
+//! Lists every key, in the order of `default.toml`, and the kind of its value.
 //!
-//! TOML, JSON and environment variables meet in [`Written`]; [`Kind::read`] makes a [`Value`] of it or says what
-//! was expected. No message here or later repeats a value, because a secret may stand where it does not belong.
+//! TOML, JSON and environment variables all become a [`WrittenValue`]. [`ValueKind::read`] makes a
+//! [`ConfigValue`] of it or says what was expected. No message here or later repeats a value,
+//! because a secret may stand in the wrong place.
 
 use std::fmt;
 
@@ -10,12 +11,12 @@ use toml::de::{DeTable, DeValue};
 use crate::base::copy_fault::{CopiedAlphabet, CopyFault, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret};
 
-/// How a key's value is spelt.
+/// The kind of a key's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ValueKind {
-    /// Text; what it means is checked later.
+    /// Text, which is checked later.
     Text,
-    /// Text that is never shown; has a `…_file` twin.
+    /// Text that is never shown. Has a `…_file` twin.
     Secret,
     /// `true` or `false`.
     Boolean,
@@ -25,12 +26,11 @@ pub(super) enum ValueKind {
     AgentId,
 }
 
-/// One key: `wecom.corp_id`.
+/// One key, such as `wecom.corp_id`.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ConfigKey {
-    /// Sections and name joined by dots.
+    /// The sections and the name, joined by dots.
     pub(super) path: &'static str,
-    /// How its value is spelt.
     pub(super) kind: ValueKind,
 }
 
@@ -38,7 +38,7 @@ const fn define_key(path: &'static str, kind: ValueKind) -> ConfigKey {
     ConfigKey { path, kind }
 }
 
-/// Every key outside the arrays of tables.
+/// All keys outside the arrays of tables.
 pub(super) const KEYS: &[ConfigKey] = &[
     define_key("public_url", ValueKind::Text),
     define_key("data_dir", ValueKind::Text),
@@ -117,7 +117,7 @@ pub(super) const KEYS: &[ConfigKey] = &[
     define_key("log.format", ValueKind::Text),
 ];
 
-/// The keys of one `[[rules]]` entry.
+/// The keys of a `[[rules]]` table.
 pub(super) const RULE_KEYS: &[ConfigKey] = &[
     define_key("host", ValueKind::Text),
     define_key("path", ValueKind::Text),
@@ -126,7 +126,7 @@ pub(super) const RULE_KEYS: &[ConfigKey] = &[
     define_key("allow", ValueKind::List),
 ];
 
-/// The keys of one `[[api_clients]]` entry.
+/// The keys of an `[[api_clients]]` table.
 pub(super) const API_CLIENT_KEYS: &[ConfigKey] = &[
     define_key("id", ValueKind::Text),
     define_key("secret_hash", ValueKind::Secret),
@@ -134,7 +134,7 @@ pub(super) const API_CLIENT_KEYS: &[ConfigKey] = &[
     define_key("scopes", ValueKind::List),
 ];
 
-/// The keys of one `[[webhooks]]` entry.
+/// The keys of a `[[webhooks]]` table.
 pub(super) const WEBHOOK_KEYS: &[ConfigKey] = &[
     define_key("id", ValueKind::Text),
     define_key("url", ValueKind::Text),
@@ -151,28 +151,28 @@ pub(super) const WEBHOOK_KEYS: &[ConfigKey] = &[
 pub(super) const TABLE_ARRAYS: &[(&str, &[ConfigKey])] =
     &[("rules", RULE_KEYS), ("api_clients", API_CLIENT_KEYS), ("webhooks", WEBHOOK_KEYS)];
 
-/// The entry of [`KEYS`] for `path`.
+/// Finds the entry of [`KEYS`] for `path`.
 pub(super) fn find_key(path: &str) -> Option<&'static ConfigKey> {
     KEYS.iter().find(|k| k.path == path)
 }
 
-/// Whether `path` is a section: some key lies below it.
+/// Returns whether `path` is a section, so that some key lies below it.
 pub(super) fn is_section(path: &str) -> bool {
     KEYS.iter().any(|k| k.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
 }
 
-/// A value as somebody wrote it, whatever the format.
+/// A value as it was written, in any format.
 #[derive(Clone)]
 pub(super) enum WrittenValue {
     /// Quoted text.
     Text(String),
-    /// A whole number, its decimal digits.
+    /// A whole number, as decimal digits.
     Integer(String),
     /// `true` or `false`.
     Boolean(bool),
     /// A list.
     List(Vec<WrittenValue>),
-    /// Anything that no key takes.
+    /// Anything that no key accepts.
     Other,
 }
 
@@ -205,7 +205,7 @@ impl From<&serde_json::Value> for WrittenValue {
 pub(super) enum ConfigValue {
     /// Text, without surrounding white space.
     Text(String),
-    /// Text that does not print, without surrounding white space.
+    /// Text that is never printed, without surrounding white space.
     Secret(Secret),
     /// `true` or `false`.
     Boolean(bool),
@@ -214,7 +214,7 @@ pub(super) enum ConfigValue {
 }
 
 impl ConfigValue {
-    /// Whether this is empty text.
+    /// Returns whether the value is empty.
     pub(super) fn is_empty(&self) -> bool {
         match self {
             Self::Text(text) => text.is_empty(),
@@ -224,7 +224,8 @@ impl ConfigValue {
         }
     }
 
-    /// Whether both say the same; secrets are compared as text, which is fine for "is it the default".
+    /// Returns whether both are the same. Comparing secrets as text is fine here, because it only
+    /// finds changes.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Text(a), Self::Text(b)) => a == b,
@@ -236,11 +237,11 @@ impl ConfigValue {
     }
 }
 
-/// What a value of some kind has to look like; completes "must be …".
+/// The form that a value of some kind must have; completes "must be …".
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct ExpectedValue {
     kind: ValueKind,
-    /// What was perhaps copied along.
+    /// A character that was perhaps copied along.
     copy_fault: Option<CopyFault>,
 }
 
@@ -263,7 +264,7 @@ impl fmt::Display for ExpectedValue {
 }
 
 impl ValueKind {
-    /// Takes over a value of a file.
+    /// Reads a value of a file.
     pub(super) fn read(self, written: WrittenValue) -> Result<ConfigValue, ExpectedValue> {
         match (self, written) {
             (Self::Text, WrittenValue::Text(text)) => Ok(ConfigValue::Text(trim_text(&text))),
@@ -291,7 +292,8 @@ impl ValueKind {
         }
     }
 
-    /// Takes over the text of an environment variable: `true`/`false`/`1`/`0`, and lists as `a,b` or `["a", "b"]`.
+    /// Reads the text of an environment variable: `true`/`false`/`1`/`0`, and lists as `a,b` or
+    /// `["a", "b"]`.
     pub(super) fn read_variable(self, text: &str) -> Result<ConfigValue, ExpectedValue> {
         let text = text.trim();
         let written = match self {
@@ -310,7 +312,7 @@ impl ValueKind {
         self.read(written)
     }
 
-    /// Takes over a value of a qiyeweixin.json, where `true` may also be written as text.
+    /// Reads a value of a qiyeweixin.json, where `true` may also be written as text.
     pub(super) fn read_json(self, value: &serde_json::Value) -> Result<ConfigValue, ExpectedValue> {
         match (self, value) {
             (Self::Boolean, serde_json::Value::String(text)) => self.read_variable(text),

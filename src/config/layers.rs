@@ -1,4 +1,4 @@
-//! The layers on top of each other: which value holds, and where it was written.
+//! The merged layers: the value of each setting, and where it was written.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,16 +7,16 @@ use std::sync::Arc;
 use super::keys::{ConfigValue, ValueKind};
 use super::{ConfigError, ConfigWarning};
 
-/// Where a value was written.
+/// The place where a value was written.
 #[derive(Debug, Clone)]
 pub(super) enum SettingOrigin {
-    /// `default.toml`, embedded.
+    /// The embedded `default.toml`.
     BuiltIn,
     /// A line of a configuration file.
     File {
-        /// As given on the command line.
+        /// The name as given on the command line.
         name: Arc<str>,
-        /// From 1.
+        /// The line number; the first line is 1.
         line: usize,
     },
     /// An environment variable.
@@ -25,19 +25,18 @@ pub(super) enum SettingOrigin {
     DefaultVariable(String),
     /// A key of a qiyeweixin.json.
     Qiyeweixin {
-        /// The file.
         name: Arc<str>,
-        /// Its key, camelCase.
+        /// The key in that file, in camelCase.
         key: String,
     },
-    /// A flag.
+    /// A command-line flag.
     Flag(&'static str),
-    /// Made from another setting.
+    /// Derived from another setting.
     Derived(String),
 }
 
 impl SettingOrigin {
-    /// Which layer it is; the stronger one wins.
+    /// Returns the strength of the layer; the stronger one wins.
     pub(super) const fn strength(&self) -> u8 {
         match self {
             Self::BuiltIn | Self::DefaultVariable(_) => 0,
@@ -62,37 +61,37 @@ impl fmt::Display for SettingOrigin {
     }
 }
 
-/// A value and where it was written.
+/// A value and the place where it was written.
 #[derive(Debug, Clone)]
 pub(super) struct Setting {
     pub(super) value: ConfigValue,
     pub(super) origin: SettingOrigin,
 }
 
-/// Values by key.
+/// Settings by key.
 pub(super) type SettingMap = BTreeMap<&'static str, Setting>;
 
-/// One `[[rules]]`, `[[api_clients]]` or `[[webhooks]]` entry.
+/// One table of `[[rules]]`, `[[api_clients]]` or `[[webhooks]]`.
 #[derive(Debug, Clone)]
 pub(super) struct ArrayTable {
-    /// `rules[2]`, counted from 1.
+    /// The name in findings, `rules[2]`; the first one is 1.
     pub(super) name: String,
     pub(super) origin: SettingOrigin,
     pub(super) fields: SettingMap,
 }
 
 impl ArrayTable {
-    /// `rules[2].host`.
+    /// Returns the name of a field in findings, `rules[2].host`.
     pub(super) fn key(&self, field: &str) -> String {
         format!("{}.{field}", self.name)
     }
 
-    /// Where `field` was written; where the entry begins, if it was not.
+    /// Returns where `field` was written; if it was not, where the table begins.
     pub(super) fn origin(&self, field: &str) -> &SettingOrigin {
         self.fields.get(field).map_or(&self.origin, |entry| &entry.origin)
     }
 
-    /// The text of `field`; empty if it is missing.
+    /// Returns the text of `field`; empty if it is missing.
     pub(super) fn text(&self, field: &str) -> &str {
         match self.fields.get(field).map(|entry| &entry.value) {
             Some(ConfigValue::Text(text)) => text,
@@ -100,12 +99,12 @@ impl ArrayTable {
         }
     }
 
-    /// Whether `field` is true; false if it is missing.
+    /// Returns whether `field` is true; false if it is missing.
     pub(super) fn flag(&self, field: &str) -> bool {
         matches!(self.fields.get(field).map(|entry| &entry.value), Some(ConfigValue::Boolean(true)))
     }
 
-    /// The list of `field`; `None` if it is missing.
+    /// Returns the list of `field`; `None` if it is missing.
     pub(super) fn list(&self, field: &str) -> Option<&[String]> {
         match self.fields.get(field).map(|entry| &entry.value) {
             Some(ConfigValue::List(items)) => Some(items),
@@ -114,30 +113,30 @@ impl ArrayTable {
     }
 }
 
-/// All layers merged.
+/// All layers, merged.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Layers {
-    /// The values that hold.
+    /// The values in effect.
     pub(super) settings: SettingMap,
     /// The values of `default.toml`.
     pub(super) defaults: SettingMap,
-    /// `[[rules]]` in order.
+    /// The tables of `[[rules]]`, in order.
     pub(super) rules: Vec<ArrayTable>,
-    /// `[[api_clients]]` in order.
+    /// The tables of `[[api_clients]]`, in order.
     pub(super) api_clients: Vec<ArrayTable>,
-    /// `[[webhooks]]` in order.
+    /// The tables of `[[webhooks]]`, in order.
     pub(super) webhooks: Vec<ArrayTable>,
-    /// What was read, for people: files and variables, weakest first.
+    /// The files and variables that were read, weakest first, for people.
     pub(super) read: Vec<String>,
 }
 
 impl Layers {
-    /// Lays a value over what is there.
+    /// Sets a value over the weaker ones.
     pub(super) fn set(&mut self, path: &'static str, value: ConfigValue, origin: SettingOrigin) {
         self.settings.insert(path, Setting { value, origin });
     }
 
-    /// The text of `path`; empty for a key of another kind.
+    /// Returns the text of `path`; empty for a key of another kind.
     pub(super) fn text(&self, path: &str) -> &str {
         match self.settings.get(path).map(|entry| &entry.value) {
             Some(ConfigValue::Text(text)) => text,
@@ -145,12 +144,12 @@ impl Layers {
         }
     }
 
-    /// Whether `path` holds anything but empty text.
+    /// Returns whether `path` has a value that is not empty.
     pub(super) fn is_set(&self, path: &str) -> bool {
         self.settings.get(path).is_some_and(|entry| !entry.value.is_empty())
     }
 
-    /// Whether `path` says something else than `default.toml`.
+    /// Returns whether `path` differs from `default.toml`.
     pub(super) fn is_changed(&self, path: &str) -> bool {
         match (self.settings.get(path), self.defaults.get(path)) {
             (Some(now), Some(default)) => !now.value.is_same(&default.value),
@@ -158,20 +157,21 @@ impl Layers {
         }
     }
 
-    /// Whether somebody wrote `path`: something in it, or something else than the default.
+    /// Returns whether somebody wrote `path`: it differs from the default, or it was written and is
+    /// not empty.
     pub(super) fn is_written(&self, path: &str) -> bool {
         let written =
             |entry: &Setting| !matches!(entry.origin, SettingOrigin::BuiltIn) && !entry.value.is_empty();
         self.is_changed(path) || self.settings.get(path).is_some_and(written)
     }
 
-    /// Where `path` was written.
+    /// Returns where `path` was written.
     pub(super) fn origin(&self, path: &str) -> Option<&SettingOrigin> {
         self.settings.get(path).map(|entry| &entry.origin)
     }
 }
 
-/// What is wrong, and what is right but should be known. Nothing in here repeats a secret.
+/// Errors and warnings about the configuration. None of them repeats a secret.
 #[derive(Debug, Clone, Default)]
 pub(super) struct ConfigFindings {
     pub(super) errors: Vec<String>,
@@ -179,7 +179,7 @@ pub(super) struct ConfigFindings {
 }
 
 impl ConfigFindings {
-    /// A finding about `key`, written at `origin`.
+    /// Adds an error about `key`, written at `origin`.
     pub(super) fn error(&mut self, key: &str, origin: &SettingOrigin, message: impl fmt::Display) {
         self.errors.push(match origin {
             SettingOrigin::BuiltIn => format!("{key}: {message}"),
@@ -187,17 +187,17 @@ impl ConfigFindings {
         });
     }
 
-    /// A finding about no single key: a file that cannot be read, an unknown variable.
+    /// Adds an error about no single key, such as an unreadable file or an unknown variable.
     pub(super) fn fail(&mut self, message: impl fmt::Display) {
         self.errors.push(message.to_string());
     }
 
-    /// Something to know about `key`.
+    /// Adds a warning about `key`.
     pub(super) fn warn(&mut self, key: &str, message: impl fmt::Display) {
         self.warnings.push(ConfigWarning { key: key.to_owned(), message: message.to_string() });
     }
 
-    /// The errors, if there are any.
+    /// Returns the value if there are no errors.
     pub(super) fn result<T>(&self, value: Option<T>) -> Result<T, ConfigError> {
         match value {
             Some(value) if self.errors.is_empty() => Ok(value),
@@ -206,7 +206,7 @@ impl ConfigFindings {
     }
 }
 
-/// Lays `written` over `path`, or reports what was expected.
+/// Sets a value, or reports what was expected.
 pub(super) fn lay_value(
     layers: &mut Layers,
     findings: &mut ConfigFindings,

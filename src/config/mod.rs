@@ -1,23 +1,24 @@
-//! The configuration: read from its layers, checked, and then only read.
+//! The configuration: read from its layers, checked, and read-only afterwards ([design:
+//! configuration](crate::design#configuration)).
 //!
-//! Layers, weakest first: `default.toml` (embedded, documents every key) ← an O2OA `qiyeweixin.json` ←
-//! `gongpai.toml` ← `GONGPAI_*` ← flags.
+//! Layers, weakest first: `default.toml` (embedded, documents every key) ← an O2OA
+//! `qiyeweixin.json` ← `gongpai.toml` ← `GONGPAI_*` ← flags.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`model`] | the checked types |
-//! | `raw` | every key that may be written, and how |
-//! | `layers` | what holds, and where it was written |
-//! | `toml_file`, `qiyeweixin`, `environment` | one layer each |
-//! | `o2oa_json` | JSON as O2OA's reader takes it |
-//! | `derive` | what follows from other settings |
-//! | `check` | from what is written to what it means |
-//! | [`file_modes`] | who else may read data_dir, the database and secret files |
-//! | `later` | what has no effect in this version |
-//! | [`reload`] | what changes while a gateway runs, and what waits for a restart |
-//! | `show` | the effective configuration as TOML |
-//! | [`mod@root_secret`] | the secret that is made where none is set |
-//! | [`mod@verify_files`] | domain verification files from data_dir |
+//! | [`model`] | defines the checked types |
+//! | `keys` | lists every key and the kind of its value |
+//! | `layers` | merges the layers and remembers where each value was written |
+//! | `toml_file`, `qiyeweixin`, `environment` | read one layer each |
+//! | `o2oa_json` | reads JSON as leniently as O2OA does |
+//! | `derived_settings` | fills in what follows from other settings |
+//! | `check` | turns written values into checked ones |
+//! | [`file_modes`] | finds data and secrets that others can read |
+//! | `not_yet_supported` | warns of what has no effect in this version |
+//! | [`reload`] | applies changes while the gateway runs, or says that they need a restart |
+//! | `effective_toml` | writes the effective configuration as TOML |
+//! | [`mod@root_secret`] | reads or makes the root secret |
+//! | [`mod@verify_files`] | finds domain verification files in data_dir |
 
 mod check;
 mod derived_settings;
@@ -58,35 +59,35 @@ pub use self::reload::{ConfigComparison, RunningConfig};
 pub use self::root_secret::{RootSecretError, load_root_secret};
 pub use self::verify_files::find_verify_files;
 
-/// The defaults, which document every key; users copy it.
+/// The defaults. The file documents every key, and users copy it.
 pub const DEFAULT_TOML: &str = include_str!("default.toml");
 
-/// The file that is read where none is named, if it is there.
+/// The file that is read if none is named and this one exists.
 pub const DEFAULT_FILE: &str = "gongpai.toml";
 
-/// Where the layers come from.
+/// The places from which the layers are read.
 #[derive(Debug, Clone, Default)]
 pub struct ConfigSources {
-    /// `--config` or `GONGPAI_CONFIG`; `None`: `./gongpai.toml` if it is there.
+    /// `--config` or `GONGPAI_CONFIG`. `None` for `./gongpai.toml`, if it exists.
     pub file: Option<PathBuf>,
     /// `--qiyeweixin`.
     pub qiyeweixin: Option<PathBuf>,
-    /// `GONGPAI_*` of the environment; [`Sources::from_process`] fills it, tests set it.
+    /// The `GONGPAI_*` variables. [`ConfigSources::from_process`] fills them in; tests set them.
     pub environment: Vec<(String, String)>,
-    /// A file's text instead of a file: tests and the demo.
+    /// The text of a configuration, instead of a file; for tests and the demo.
     pub text: Option<String>,
 }
 
-/// Something accepted that the administrator should know.
+/// A problem in an accepted configuration that the administrator should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigWarning {
-    /// The key, `wecom.sync_cron`.
+    /// The key, such as `wecom.sync_cron`.
     pub key: String,
     /// One sentence.
     pub message: String,
 }
 
-/// Why a configuration was not accepted; every finding names its key and where it was written.
+/// The errors of a configuration. Each of them names its key and where it was written.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", .findings.join("\n"))]
 pub struct ConfigError {
@@ -107,11 +108,11 @@ impl Config {
     }
 }
 
-/// Everything there is to tell about a configuration, right or wrong: `config check` and `config show`.
+/// The result of reading a configuration, valid or not, for `config check` and `config show`.
 pub struct ConfigReading {
-    /// The configuration, or what is wrong with it.
+    /// The configuration, or its errors.
     pub outcome: Result<Config, ConfigError>,
-    /// What was accepted but should be known, also where something else is wrong.
+    /// The warnings, also if there are errors.
     pub warnings: Vec<ConfigWarning>,
     /// The files and variables that were read, weakest first.
     pub read: Vec<String>,
@@ -119,7 +120,7 @@ pub struct ConfigReading {
 }
 
 impl fmt::Debug for ConfigReading {
-    /// Without the layers: a value that was refused may be a secret in the wrong place.
+    /// Leaves out the layers: a refused value may be a secret in the wrong place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut shown = f.debug_struct("Reading");
         shown.field("outcome", &self.outcome).field("warnings", &self.warnings).field("read", &self.read);
@@ -128,8 +129,8 @@ impl fmt::Debug for ConfigReading {
 }
 
 impl ConfigReading {
-    /// Reads and checks all layers. A file that cannot be read at all is the only finding then: what the others say
-    /// may be meant to stand above or below it.
+    /// Reads and checks all layers. If a file cannot be read at all, that is the only finding,
+    /// because the values of the other layers may depend on it.
     pub fn from_sources(sources: &ConfigSources) -> Self {
         let (mut layers, mut findings) = (Layers::default(), ConfigFindings::default());
         if let Err(unreadable) = lay_all_layers(sources, &mut layers, &mut findings) {
@@ -143,15 +144,17 @@ impl ConfigReading {
         Self { outcome, warnings: findings.warnings, read, layers }
     }
 
-    /// The effective configuration as TOML, each value with a comment that says where it was written. Secrets are
-    /// `"[set]"` or `""`. `None` if it is not accepted: nothing is in effect then, and a value that was refused may
+    /// Returns the effective configuration as TOML, each value with a comment that says where it
+    /// was written. Secrets are `"[set]"` or `""`.
+    ///
+    /// `None` if the configuration has errors: nothing is in effect then, and a refused value may
     /// be a secret in the wrong place.
     pub fn to_toml(&self) -> Option<String> {
         self.outcome.is_ok().then(|| effective_toml::to_toml(&self.layers))
     }
 }
 
-/// Lays every layer, weakest first.
+/// Reads every layer, weakest first.
 ///
 /// # Errors
 /// A sentence about the first file that cannot be read at all.
@@ -161,6 +164,7 @@ fn lay_all_layers(
     findings: &mut ConfigFindings,
 ) -> Result<(), String> {
     ConfigFile::built_in(DEFAULT_TOML).read(layers, findings);
+    // The defaults alone, with which `is_changed` compares.
     layers.defaults = layers.settings.clone();
     environment::read_defaults(&sources.environment, layers, findings);
     let file = read_configuration_file(sources)?;
@@ -183,10 +187,11 @@ fn lay_all_layers(
     Ok(())
 }
 
-/// The configuration file's text and name; `None` where none is named and the default one is not there.
+/// Reads the configuration file and returns its text and name; `None` if none is named and the
+/// default one does not exist.
 ///
 /// # Errors
-/// A sentence if it cannot be read, or is not UTF-8, which TOML is.
+/// A sentence if it cannot be read, or is not UTF-8 as TOML must be.
 fn read_configuration_file(sources: &ConfigSources) -> Result<Option<(String, String)>, String> {
     let path = sources.file.as_deref().unwrap_or(Path::new(DEFAULT_FILE));
     let name = path.display().to_string();
@@ -207,7 +212,7 @@ fn read_configuration_file(sources: &ConfigSources) -> Result<Option<(String, St
     })
 }
 
-/// Why a file cannot be read; completes "FILE: …".
+/// Describes why a file cannot be read; completes "FILE: …".
 fn describe_read_error(error: &io::Error) -> String {
     let hint = match error.kind() {
         io::ErrorKind::PermissionDenied => "; let the user that runs gongpai read it",
@@ -217,10 +222,10 @@ fn describe_read_error(error: &io::Error) -> String {
     format!("cannot be read: {error}{hint}")
 }
 
-/// Which qiyeweixin.json to lay below the file, by flag, variable or the file itself.
+/// Finds the qiyeweixin.json that a flag, a variable or the file names.
 ///
-/// It has to be known before the file is laid, so the stronger layers are read once for this key alone; what is
-/// wrong with them is reported when they are laid.
+/// Its layer lies below the file's, so the path must be known first. The stronger layers are read
+/// once for this key alone; their errors are reported when they are read again.
 fn find_qiyeweixin_path(sources: &ConfigSources, file: Option<&ConfigFile<'_>>) -> Option<PathBuf> {
     const KEY: &str = "wecom.qiyeweixin";
     if let Some(path) = &sources.qiyeweixin {

@@ -1,4 +1,4 @@
-//! The checked types: what each setting means, after reading. See `default.toml` for what may be written.
+//! The checked types: the meaning of each setting. `default.toml` documents what may be written.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -13,14 +13,15 @@ use crate::base::host::Hosts;
 use crate::base::id::{ClientId, CorpId};
 use crate::base::secret::Secret;
 
-/// Everything an administrator may set, checked.
+/// All settings, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// `public_url`, `login.redirect_hosts`, `login.hash_routes`, `session.cookie_domain` and `allow_http` as one value.
+    /// `public_url`, `login.redirect_hosts`, `login.hash_routes`, `session.cookie_domain` and
+    /// `allow_http`, as one value.
     pub hosts: Hosts,
-    /// SQLite file, root secret, verification files.
+    /// The directory of the SQLite file, the root secret and verification files.
     pub data_dir: PathBuf,
-    /// For schedules and what people read.
+    /// The time zone of schedules and of times that people read.
     pub time_zone: chrono_tz::Tz,
     /// `[server]`.
     pub server: ServerConfig,
@@ -30,13 +31,13 @@ pub struct Config {
     pub wecom: WecomConfig,
     /// `[session]`.
     pub session: SessionConfig,
-    /// `login.landing`: where to without an rd.
+    /// `login.landing`: the target of a sign-in that names none.
     pub landing: String,
     /// `[pages]`.
     pub pages: PagesConfig,
     /// `[gate]`.
     pub gate: GateConfig,
-    /// `[[rules]]`, in order; `gate::rules` compiles them.
+    /// `[[rules]]`, in order. `gate::rules` compiles them.
     pub rules: Vec<RuleText>,
     /// `[directory]`.
     pub directory: DirectoryConfig,
@@ -46,7 +47,7 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ListenAddress {
     /// `127.0.0.1:8080`.
@@ -64,14 +65,14 @@ impl fmt::Display for ListenAddress {
     }
 }
 
-/// `"50/s burst 2000"`, `"30/min"`: so many in each period, so many at once.
+/// A rate: `"50/s burst 2000"`, `"30/min"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RateConfig {
-    /// How many come back in each period.
+    /// How many requests each period adds.
     pub count: u32,
     /// The period: a second, a minute or an hour.
     pub per: Duration,
-    /// How many at once; `count` unless said.
+    /// How many requests may come at once; `count` unless set.
     pub burst: u32,
 }
 
@@ -80,19 +81,20 @@ pub struct RateConfig {
 pub struct ServerConfig {
     /// The public listener.
     pub listen: ListenAddress,
-    /// /metrics /healthz /readyz.
+    /// The listener of /metrics, /healthz and /readyz.
     pub admin_listen: ListenAddress,
-    /// Whose X-Forwarded-* and X-Original-* are believed. A unix socket's peer always is.
+    /// The proxies whose X-Forwarded-* and X-Original-* headers are believed. The peer of a unix
+    /// socket always is.
     pub trusted_proxies: Vec<IpNet>,
-    /// Starts per client address.
+    /// The limit of starts for each client address.
     pub start_rate: RateConfig,
-    /// Callbacks with a code that WeCom refuses, per client address.
+    /// The limit of callbacks whose code WeCom refuses, for each client address.
     pub bad_code_rate: RateConfig,
-    /// The root secret, 32 bytes; `None`: the file `secret` in `data_dir` (SQLite only).
+    /// The root secret. `None` for the file `secret` in `data_dir` (SQLite only).
     pub secret: Option<RootSecret>,
 }
 
-/// 32 bytes that seal keys, state and tickets.
+/// The 32 bytes that seal keys, states and tickets.
 #[derive(Clone)]
 pub struct RootSecret(pub [u8; 32]);
 
@@ -102,7 +104,7 @@ impl fmt::Debug for RootSecret {
     }
 }
 
-/// `database.url`, understood.
+/// The database that `database.url` names.
 #[derive(Debug, Clone)]
 pub enum DatabaseConfig {
     /// An embedded file in `data_dir`.
@@ -114,11 +116,11 @@ pub enum DatabaseConfig {
 /// `[wecom]`: one corporation.
 #[derive(Clone)]
 pub struct WecomConfig {
-    /// `false`: serve runs, sign-in answers 503 `wecom.disabled`.
+    /// If false, the gateway runs, but a sign-in is answered with 503 `wecom.disabled`.
     pub enable: bool,
-    /// 企业ID.
+    /// The 企业ID.
     pub corp_id: CorpId,
-    /// `AgentId` of the self-built application; 0 while nothing is set up.
+    /// The `AgentId` of the self-built application; 0 if it is not set.
     pub agent_id: u32,
     /// The application's Secret.
     pub app_secret: Option<Secret>,
@@ -130,24 +132,24 @@ pub struct WecomConfig {
     pub oauth2_address: Url,
     /// `https://login.work.weixin.qq.com`.
     pub qr_connect_address: Url,
-    /// Outbound proxy.
+    /// The proxy for calls to WeCom.
     pub proxy: Option<Url>,
     /// `message_enable`: whether messages are accepted and sent.
     pub message_enable: bool,
-    /// `sync_cron`: when the chart is brought up to date; `None`: never by itself.
+    /// `sync_cron`: when the chart is updated. `None` for never.
     pub sync_cron: Option<Schedule>,
-    /// `force_sync_cron`: when everything is read again; `None`: never by itself.
+    /// `force_sync_cron`: when everything is read again. `None` for never.
     pub force_sync_cron: Option<Schedule>,
-    /// `WW_verify_*.txt` names from the configuration.
+    /// The `WW_verify_*.txt` names in the configuration.
     pub verify_files: Vec<VerifyFile>,
-    /// `[wecom.contacts_callback]`; `None` = not set up.
+    /// `[wecom.contacts_callback]`; `None` if it is not set up.
     pub contacts_callback: Option<CallbackConfig>,
-    /// `[wecom.app_callback]`; `None` = not set up.
+    /// `[wecom.app_callback]`; `None` if it is not set up.
     pub app_callback: Option<CallbackConfig>,
 }
 
 impl fmt::Debug for WecomConfig {
-    /// Without the password that a proxy's URL may hold.
+    /// Leaves out the password that a proxy's URL may contain.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Wecom")
             .field("enable", &self.enable)
@@ -169,72 +171,74 @@ impl fmt::Debug for WecomConfig {
     }
 }
 
-/// A domain verification file: `WW_verify_<16 letters and digits>.txt`, its body the 16.
+/// A domain verification file, `WW_verify_<16 letters and digits>.txt`. Its body is those 16
+/// characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifyFile(String);
 
 impl VerifyFile {
-    /// Reads a file name; `None` unless it is exactly of WeCom's form.
+    /// Parses a file name; `None` unless it has exactly WeCom's form.
     pub fn parse(name: &str) -> Option<Self> {
         let token = name.strip_prefix("WW_verify_")?.strip_suffix(".txt")?;
         let good = token.len() == 16 && token.bytes().all(|b| b.is_ascii_alphanumeric());
         good.then(|| Self(token.to_owned()))
     }
 
-    /// The 16 characters: what the file's body is.
+    /// Returns the 16 characters, which are the file's body.
     pub fn token(&self) -> &str {
         &self.0
     }
 
-    /// The file's name, which is its path on the trusted domain.
+    /// Returns the file's name, which is its path on the trusted domain.
     pub fn file_name(&self) -> String {
         format!("WW_verify_{}.txt", self.0)
     }
 }
 
-/// Token and `EncodingAESKey` of a callback.
+/// The token and `EncodingAESKey` of a callback.
 #[derive(Debug, Clone)]
 pub struct CallbackConfig {
-    /// Token, letters and digits, at most 32.
+    /// The token: letters and digits, at most 32.
     pub token: Secret,
-    /// `EncodingAESKey`, 43 characters.
+    /// The `EncodingAESKey`: 43 characters.
     pub encoding_aes_key: Secret,
 }
 
 /// `[session]`.
 #[derive(Debug, Clone)]
 pub struct SessionConfig {
-    /// Absolute limit.
+    /// How long a session lasts at most.
     pub ttl: Duration,
-    /// Limit without use.
+    /// How long a session lasts without use.
     pub idle: Duration,
 }
 
 /// `[pages]`.
 #[derive(Debug, Clone)]
 pub struct PagesConfig {
-    /// Company name, above every page; may be empty.
+    /// The company's name, shown above every page; may be empty.
     pub title: String,
-    /// Whom to send an error page to; may be empty.
+    /// Whom to contact about an error; may be empty.
     pub contact: String,
-    /// A picture shown above every page, read at start.
+    /// The picture above every page, read at start and at each reload.
     pub logo_file: Option<PathBuf>,
 }
 
 /// `[gate]`.
 #[derive(Debug, Clone)]
 pub struct GateConfig {
-    /// Remote-Groups as unit paths or unit ids.
+    /// Whether Remote-Groups has unit paths or unit ids.
     pub groups: GroupFormat,
-    /// Also send `Gongpai-Assertion`.
+    /// Whether `Gongpai-Assertion` is sent too.
     pub assertion: bool,
-    /// What holds on hosts without rules.
+    /// The rule for hosts without rules.
     pub default: DefaultRule,
     /// How long checks go on from memory without the database.
     pub stale_after: Duration,
-    /// How often an active session's person is asked of WeCom again.
+    /// How often WeCom is asked again about each person with a session.
     pub recheck: Duration,
-    /// Paths of public_url's host whose application has an OAuth callback of its own; their form is checked.
+    /// Paths of public_url's host whose application has an OAuth callback of its own. Only their
+    /// form has been checked.
     pub code_paths: Vec<String>,
 }
 
@@ -250,22 +254,22 @@ pub enum GroupFormat {
 /// `gate.default`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DefaultRule {
-    /// Any active member.
+    /// Allows any active member.
     Members,
-    /// Nobody.
+    /// Allows nobody.
     Deny,
 }
 
-/// One `[[rules]]` entry as written; empty path = all, `["*"]` = every method.
+/// One `[[rules]]` entry as written.
 #[derive(Debug, Clone)]
 pub struct RuleText {
     /// `finance.example.com`, `*.x.com`, with `:port` if it matters.
     pub host: String,
-    /// `/admin/**`; empty = all.
+    /// `/admin/**`; empty for every path.
     pub path: String,
-    /// Whether letters in capitals are other letters to the application.
+    /// Whether the application distinguishes letter case in paths.
     pub case_sensitive: bool,
-    /// `["*"]` or names.
+    /// Names, or `["*"]` for every method.
     pub methods: Vec<String>,
     /// `unit:…`, `tag:…`, `user:…`, `leader:…`, `members`, `anyone`.
     pub allow: Vec<String>,
@@ -274,11 +278,13 @@ pub struct RuleText {
 /// `[directory]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirectoryConfig {
-    /// By which fields local people are recognised in WeCom, in this order; each once.
+    /// The fields by which WeCom's members are matched with local persons, in this order; each
+    /// once.
     pub link_by: Vec<LinkField>,
-    /// A run that would remove a larger share stops; hundredths of a percent, 10% is 1000.
+    /// A synchronisation stops if it would remove a larger share. In hundredths of a percent: 10%
+    /// is 1000.
     pub max_removals: u32,
-    /// For how long people who left are kept.
+    /// How long people who left are kept.
     pub purge_left_after: Duration,
 }
 
@@ -296,10 +302,10 @@ pub enum LinkField {
 }
 
 impl LinkField {
-    /// Every one.
+    /// All fields.
     pub const ALL: [Self; 4] = [Self::Userid, Self::Mobile, Self::Email, Self::EmployeeNumber];
 
-    /// As it is written.
+    /// Returns the name in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Userid => "userid",
@@ -309,7 +315,7 @@ impl LinkField {
         }
     }
 
-    /// The field of that name; `None` if there is none.
+    /// Parses a name; `None` if it is unknown.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|field| field.as_str() == name)
     }
@@ -318,18 +324,17 @@ impl LinkField {
 /// One `[[api_clients]]` entry.
 #[derive(Debug, Clone)]
 pub struct ApiClient {
-    /// The name it authenticates with.
+    /// The name with which it authenticates.
     pub id: ClientId,
-    /// SHA-256 of its secret.
+    /// The SHA-256 of its secret.
     pub secret_sha256: [u8; 32],
-    /// What it may do.
     pub scopes: Vec<Scope>,
 }
 
-/// What an API client may do.
+/// A permission of an API client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// `messages`: send, and see its own.
+    /// `messages`: send messages, and see those it sent.
     Messages,
     /// `messages:all`: send to everybody at once (`@all`).
     MessagesAll,
@@ -339,12 +344,12 @@ pub enum Scope {
     DirectoryWrite,
     /// `sessions`.
     Sessions,
-    /// `hook`: its secret is a `hook_token`.
+    /// `hook`: the client's secret is a `hook_token`.
     Hook,
 }
 
 impl Scope {
-    /// Every scope.
+    /// All scopes.
     pub const ALL: [Self; 6] = [
         Self::Messages,
         Self::MessagesAll,
@@ -354,7 +359,7 @@ impl Scope {
         Self::Hook,
     ];
 
-    /// The scope as it is written.
+    /// Returns the name in the configuration.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Messages => "messages",
@@ -366,7 +371,7 @@ impl Scope {
         }
     }
 
-    /// The scope of that name; `None` if there is none.
+    /// Parses a name; `None` if it is unknown.
     pub fn parse(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|scope| scope.as_str() == name)
     }
@@ -377,7 +382,6 @@ impl Scope {
 pub struct LogConfig {
     /// A `tracing` filter: `info`, `gongpai=debug,info`.
     pub level: String,
-    /// Text or JSON.
     pub format: LogFormat,
 }
 

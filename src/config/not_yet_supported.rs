@@ -1,11 +1,11 @@
-//! What may be written and does nothing yet: one table, so that building a part means deleting its lines here.
+//! Settings that are accepted and do nothing yet. Building a feature means deleting its lines here.
 
 use super::layers::{ConfigFindings, Layers};
 
-/// What every such warning begins with.
+/// How every such warning begins.
 pub(super) const NOT_IN_THIS_VERSION: &str = "not in this version";
 
-/// Keys that have no effect, whatever they say.
+/// Keys that have no effect, whatever their value.
 const UNSUPPORTED_KEYS: &[&str] = &[
     "wecom.contacts_callback.token",
     "wecom.contacts_callback.encoding_aes_key",
@@ -24,10 +24,10 @@ const UNSUPPORTED_KEYS: &[&str] = &[
     "o2oa.push_user",
 ];
 
-/// Scopes that open nothing.
+/// Scopes that permit nothing.
 pub(super) const UNSUPPORTED_SCOPES: &[&str] = &["hook"];
 
-/// Warns of every key of the table that somebody wrote.
+/// Warns of every such key that somebody wrote.
 pub(super) fn warn_of_unsupported(layers: &Layers, findings: &mut ConfigFindings) {
     for path in UNSUPPORTED_KEYS.iter().filter(|path| layers.is_written(path)) {
         let origin = layers.origin(path).map_or_else(String::new, |origin| format!(" ({origin})"));

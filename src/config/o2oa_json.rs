@@ -1,22 +1,24 @@
-//! JSON as O2OA's own reader takes it (Gson, lenient), so that a file which works there works here.
+//! Reads JSON as leniently as O2OA does (Gson, lenient), so that a file which works there works
+//! here.
 //!
-//! `jsonc-parser` reads comments, single quotes, unquoted names and trailing commas. What Gson takes beyond that
-//! is written anew before it: `#` comments, `;` for a comma, `=` and `=>` for a colon, and text without quotes.
+//! `jsonc-parser` reads comments, single quotes, unquoted names and trailing commas. What Gson
+//! accepts beyond that is rewritten first: `#` comments, `;` for a comma, `=` and `=>` for a colon,
+//! and text without quotes.
 
 use jsonc_parser::errors::{ParseError, ParseErrorKind};
 use jsonc_parser::{ParseOptions, parse_to_serde_value};
 use serde_json::Value;
 
-/// Where and why a text cannot be read. Never quotes it.
+/// Where and why a text cannot be read. It never quotes the text.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {reason}")]
 pub(super) struct JsonFault {
-    /// From 1.
+    /// The line number; the first line is 1.
     pub(super) line: usize,
     pub(super) reason: &'static str,
 }
 
-/// Reads a value.
+/// Parses a value.
 ///
 /// # Errors
 /// [`JsonFault`].
@@ -25,13 +27,13 @@ pub(super) fn parse_o2oa_json(text: &str) -> Result<Value, JsonFault> {
         let line = before.matches('\n').count().saturating_add(1);
         return Err(JsonFault { line, reason: "there is a NUL, as in UTF-16; save the file as UTF-8" });
     }
-    // A comma that is missing is refused, as by Gson: the likelier cause is a quotation mark that is missing.
+    // A missing comma is an error, as with Gson: a missing quotation mark is the likelier cause.
     let options = ParseOptions { allow_missing_commas: false, ..ParseOptions::default() };
     let value = parse_to_serde_value(&to_jsonc(text), &options);
     value.map_err(|error| JsonFault { line: error.line_display(), reason: describe_error(&error) })
 }
 
-/// The parser's own words may quote the text, which may be a secret.
+/// Describes an error. The parser's own words may quote the text, which may be a secret.
 fn describe_error(error: &ParseError) -> &'static str {
     match error.kind() {
         ParseErrorKind::ExpectedColonAfterObjectKey => "a name has no colon behind it",
@@ -55,12 +57,13 @@ fn describe_error(error: &ParseError) -> &'static str {
     }
 }
 
-/// Whether the character ends a text without quotation marks (Gson, `JsonReader.nextUnquotedValue`).
+/// Returns whether the character ends a text without quotation marks (Gson,
+/// `JsonReader.nextUnquotedValue`).
 const fn is_word_end(c: char) -> bool {
     c.is_ascii_whitespace() || matches!(c, '/' | '\\' | ';' | '#' | '=' | '{' | '}' | '[' | ']' | ':' | ',')
 }
 
-/// Writes what only Gson takes in the way that JSON with comments has for it. Lines stay lines.
+/// Rewrites what only Gson accepts as JSON with comments. Line numbers stay the same.
 fn to_jsonc(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
@@ -96,12 +99,13 @@ fn to_jsonc(text: &str) -> String {
     out
 }
 
-/// The bytes up to the end of a line, or of the text.
+/// Returns the number of bytes up to the end of the line or text.
 fn line_length(text: &str) -> usize {
     text.find(['\n', '\r']).unwrap_or(text.len())
 }
 
-/// The bytes of a quoted text with both its marks, or all the rest where the second one is missing.
+/// Returns the number of bytes of a quoted text with both marks, or of all the rest if the second
+/// one is missing.
 fn quoted_length(text: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -115,7 +119,7 @@ fn quoted_length(text: &str, quote: char) -> usize {
     text.len()
 }
 
-/// A text without quotation marks gets them, unless it is one of JSON's own words or a number.
+/// Appends a word; puts quotation marks around it unless it is a number or one of JSON's own words.
 fn push_word(out: &mut String, word: &str) {
     let number = serde_json::from_str::<serde_json::Number>(word).is_ok();
     if number || matches!(word, "true" | "false" | "null") {

@@ -1,7 +1,9 @@
-//! Reads O2OA's `qiyeweixin.json`: camelCase keys, those of the first documentation and those added later.
+//! Reads O2OA's `qiyeweixin.json`: the camelCase keys of the first documentation and those added
+//! later.
 //!
-//! A file that O2OA accepts is not refused for what O2OA does not mind: its spelling ([`super::o2oa_json`]), its
-//! encoding, unknown keys (warnings), empty strings and `null` (unset); the `###…` keys of O2OA's samples are comments.
+//! A file that O2OA accepts must not be refused. Its spelling ([`super::o2oa_json`]) and its
+//! encoding are lenient, unknown keys are warnings, and empty strings and `null` count as not set.
+//! The `###…` keys of O2OA's samples are comments.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +35,7 @@ const O2OA_KEYS: &[(&str, &str)] = &[
     ("messageRedirectPortal", "o2oa.message_redirect_portal"),
 ];
 
-/// Keys of O2OA without a counterpart here, and what to say when one is in use.
+/// Keys of O2OA that have no counterpart here, and the warning if one is used.
 const UNSUPPORTED_O2OA_KEYS: &[(&str, &str)] = &[
     ("scanLoginEnable", "not in this version as a switch: the QR page is always there for desktop browsers"),
     ("bindEnable", "not in this version: people are found by their userid, not bound by hand"),
@@ -42,10 +44,11 @@ const UNSUPPORTED_O2OA_KEYS: &[(&str, &str)] = &[
     ("attendanceSyncSecret", "not in this version: attendance is not read"),
 ];
 
-/// Lays the file at `path` over `layers`.
+/// Adds the file at `path` as a layer.
 ///
 /// # Errors
-/// A sentence if it cannot be read at all; nothing that follows from the other layers alone would be worth saying.
+/// A sentence if the file cannot be read at all. Findings about the other layers would not be
+/// useful then.
 pub(super) fn read_qiyeweixin(
     path: &Path,
     layers: &mut Layers,

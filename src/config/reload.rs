@@ -1,28 +1,29 @@
-//! From the configuration of a running gateway to the one that its files hold now: what changes takes effect, what
-//! needs a restart stays as it is and is named.
+//! Compares the configuration of a running gateway with the one in its files: which changes take
+//! effect, and which ones need a restart ([design: reload](crate::design#reload)).
 //!
-//! Pure: two sets of layers in, a checked configuration and sentences out. A file with a mistake is refused whole.
+//! Pure: from two sets of layers it makes a checked configuration and sentences. A file with a
+//! mistake is refused as a whole.
 
 use super::keys::{ConfigKey, ConfigValue, KEYS, ValueKind};
 use super::layers::{ArrayTable, ConfigFindings, Layers};
 use super::{Config, ConfigError, ConfigReading, ConfigWarning, check};
 use crate::base::secret::ExposeSecret as _;
 
-/// When a new value of a key holds.
+/// When a new value of a key takes effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ReloadEffect {
-    /// From the reload on, as `[[rules]]`, `[[api_clients]]` and `[[webhooks]]` do.
+    /// At the reload, like `[[rules]]`, `[[api_clients]]` and `[[webhooks]]`.
     Applied,
-    /// From a restart on: addresses and files that are open, what stands in tokens (public_url, the cookie domain),
-    /// what runs and queues were begun with.
+    /// At a restart: addresses and files that are open, parts of tokens (public_url, the cookie
+    /// domain), and what synchronisations and queues were started with.
     AfterRestart,
-    /// It only says where other values stand. Those are compared, not the place.
+    /// Never: it only says where other values stand. Those are compared instead.
     Place,
 }
 
 use ReloadEffect::{AfterRestart, Applied, Place};
 
-/// Every key but the `…_file` twins of secrets, which are places.
+/// All keys except the `…_file` twins of secrets, which are places.
 pub(super) const RELOAD_EFFECTS: &[(&str, ReloadEffect)] = &[
     ("public_url", AfterRestart),
     ("data_dir", AfterRestart),
@@ -87,47 +88,48 @@ pub(super) const RELOAD_EFFECTS: &[(&str, ReloadEffect)] = &[
     ("log.format", AfterRestart),
 ];
 
-/// Texts longer than this are not shown.
+/// The longest text that is shown, in characters.
 const MAX_SHOWN_CHARS: usize = 120;
 
-/// What a running gateway goes by, to compare later readings with.
+/// The configuration that a running gateway uses, for comparison with a later one.
 #[derive(Clone)]
 pub struct RunningConfig(Layers);
 
 impl std::fmt::Debug for RunningConfig {
-    /// Without values: secrets are among them.
+    /// Leaves out the values, because secrets are among them.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("RunningConfig")
     }
 }
 
-/// A reading beside the running configuration.
+/// The result of comparing a new configuration with the running one.
 #[derive(Debug)]
 pub struct ConfigComparison {
-    /// The running configuration with everything that a reload may change.
+    /// The running configuration with every change that a reload may make.
     pub config: Config,
     /// The same, for the next comparison.
     pub running: RunningConfig,
-    /// What changes, one phrase each (`2 rules → 3`); no phrase repeats a secret.
+    /// The changes, one phrase each (`2 rules → 3`). No phrase repeats a secret.
     pub applied: Vec<String>,
-    /// The keys whose new values wait for a restart.
+    /// The keys whose new values need a restart.
     pub after_restart: Vec<&'static str>,
-    /// What should be known of the reading.
+    /// The warnings about the new configuration.
     pub warnings: Vec<ConfigWarning>,
 }
 
 impl ConfigReading {
-    /// What a gateway that runs with this reading goes by.
+    /// Returns the configuration that a gateway started with this reading uses.
     pub fn running(&self) -> RunningConfig {
         RunningConfig(self.layers.clone())
     }
 }
 
 impl RunningConfig {
-    /// Compares a new reading with this.
+    /// Compares a new reading with this one.
     ///
     /// # Errors
-    /// What is wrong with the reading, or with what it would be until the restart. Nothing of it may be used then.
+    /// The errors of the reading, or of the mixture that would be in effect until the restart.
+    /// Nothing of it may be used then.
     pub fn compare(&self, next: ConfigReading) -> Result<ConfigComparison, ConfigError> {
         next.outcome?;
         let (before, mut merged) = (&self.0, next.layers);
@@ -136,6 +138,7 @@ impl RunningConfig {
             let (old, new) = (find_value(before, key), find_value(&merged, key));
             let same = match (old, new) {
                 (Some(old), Some(new)) => old.is_same(new),
+                // A missing key and an empty one mean the same.
                 (old, new) => old.is_none_or(ConfigValue::is_empty) && new.is_none_or(ConfigValue::is_empty),
             };
             match find_effect(key) {
@@ -155,7 +158,7 @@ impl RunningConfig {
         applied.extend(describe_count("rule", &before.rules, &merged.rules));
         applied.extend(describe_count("API client", &before.api_clients, &merged.api_clients));
         applied.extend(describe_count("webhook", &before.webhooks, &merged.webhooks));
-        // Once more: a new value may be at odds with an old one that stays until the restart.
+        // Check again: a new value may contradict an old one that stays until the restart.
         let mut findings = ConfigFindings::default();
         let config = check::check_layers(&merged, &mut findings);
         let mut config = findings.result(config);
@@ -175,7 +178,8 @@ impl RunningConfig {
     }
 }
 
-/// A key that is not in the table waits for a restart, which is always right.
+/// Finds when a key takes effect. A key that is not in the table waits for a restart, which is
+/// always right.
 fn find_effect(key: &ConfigKey) -> ReloadEffect {
     let secret = key.path.strip_suffix("_file").and_then(super::keys::find_key);
     if secret.is_some_and(|secret| secret.kind == ValueKind::Secret) {
@@ -188,7 +192,7 @@ fn find_value<'l>(layers: &'l Layers, key: &ConfigKey) -> Option<&'l ConfigValue
     layers.settings.get(key.path).map(|entry| &entry.value)
 }
 
-/// `log.level info → debug`.
+/// Describes a change: `log.level info → debug`.
 fn describe_change(key: &ConfigKey, old: Option<&ConfigValue>, new: Option<&ConfigValue>) -> String {
     let path = key.path;
     match (printable_value(old), printable_value(new)) {
@@ -197,7 +201,7 @@ fn describe_change(key: &ConfigKey, old: Option<&ConfigValue>, new: Option<&Conf
     }
 }
 
-/// The value as a log may show it; `None` for secrets and long texts.
+/// Formats a value for the log; `None` for secrets and long texts.
 fn printable_value(value: Option<&ConfigValue>) -> Option<String> {
     let shown = match value {
         None => "\"\"".to_owned(),
@@ -212,7 +216,7 @@ fn printable_value(value: Option<&ConfigValue>) -> Option<String> {
     (shown.chars().count() <= MAX_SHOWN_CHARS).then_some(shown)
 }
 
-/// `2 rules → 3`; `None` if they are the same.
+/// Describes a change of tables: `2 rules → 3`; `None` if they are the same.
 fn describe_count(noun: &str, old: &[ArrayTable], new: &[ArrayTable]) -> Option<String> {
     if old.len() == new.len() && old.iter().zip(new).all(|(a, b)| is_same_table(a, b)) {
         return None;

@@ -1,4 +1,4 @@
-//! The root secret: set, or made once and kept in `data_dir`.
+//! Reads the root secret, or makes it once and keeps it in `data_dir`.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write as _};
@@ -13,13 +13,13 @@ use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STAN
 use super::model::{Config, DatabaseConfig, RootSecret};
 use crate::base::secret::{random_bytes, random_token};
 
-/// The file in `data_dir`.
+/// The file's name in `data_dir`.
 const SECRET_FILE_NAME: &str = "secret";
 
-/// Why there is no root secret.
+/// The reasons why there is no root secret.
 #[derive(Debug, thiserror::Error)]
 pub enum RootSecretError {
-    /// [`Config::load`] refuses this already.
+    /// It is not set. [`Config::load`] refuses this already.
     #[error("server.secret is required with PostgreSQL; make one with: openssl rand -base64 32")]
     Required,
     /// `data_dir` or the file cannot be read or made.
@@ -27,28 +27,25 @@ pub enum RootSecretError {
     Io {
         /// The directory or file.
         path: PathBuf,
-        /// What was tried.
+        /// The action that failed.
         action: &'static str,
-        /// What the system says.
         cause: io::Error,
     },
-    /// The file holds something else.
+    /// The file contains something else.
     #[error(
         "{}: this is not a root secret (32 bytes in base64); put the right file back, or delete it to have a new one \
          made, which ends every session",
         .path.display()
     )]
-    Malformed {
-        /// The file.
-        path: PathBuf,
-    },
+    Malformed { path: PathBuf },
 }
 
-/// The root secret: `server.secret`, or the one in `data_dir`'s file `secret`, which is made if it is not there
-/// (directory 0700, file 0600, on disk before this returns). Processes that start at once get the same one.
+/// Returns `server.secret`, or the content of the file `secret` in `data_dir`. The file is made if
+/// it does not exist (directory 0700, file 0600, on disk before this returns). Processes that start
+/// together get the same secret.
 ///
 /// # Errors
-/// [`RootSecretError`]; a file that others may read is only warned about.
+/// [`RootSecretError`]. A file that others can read causes only a warning.
 pub fn load_root_secret(config: &Config) -> Result<RootSecret, RootSecretError> {
     if let Some(secret) = &config.server.secret {
         return Ok(secret.clone());
@@ -64,7 +61,7 @@ pub fn load_root_secret(config: &Config) -> Result<RootSecret, RootSecretError> 
     read_secret(&path)?.ok_or_else(|| io_error(&path, "read it", io::ErrorKind::NotFound.into()))
 }
 
-/// 32 bytes of base64 in either alphabet, padded or not.
+/// Decodes 32 bytes of base64 in either alphabet, padded or not.
 pub(super) fn decode_root_secret(text: &str) -> Option<RootSecret> {
     let alphabet = if text.contains(['-', '_']) { alphabet::URL_SAFE } else { alphabet::STANDARD };
     let lenient = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
@@ -97,8 +94,8 @@ fn read_secret(path: &Path) -> Result<Option<RootSecret>, RootSecretError> {
         .ok_or_else(|| RootSecretError::Malformed { path: path.to_owned() })
 }
 
-/// Writes a new secret under a name of its own and links it to `path`: the link either appears with the whole
-/// content or finds another process's file there, which then holds.
+/// Writes a new secret to a temporary file and links it to `path`. The link either appears with the
+/// whole content, or another process's file is there already and counts.
 fn create_secret(data_dir: &Path, path: &Path) -> Result<(), RootSecretError> {
     DirBuilder::new()
         .recursive(true)
@@ -107,6 +104,7 @@ fn create_secret(data_dir: &Path, path: &Path) -> Result<(), RootSecretError> {
         .map_err(|e| io_error(data_dir, "make the directory", e))?;
     let draft = data_dir.join(format!(".{SECRET_FILE_NAME}-{}", random_token::<9>()));
     let written = write_draft(&draft).map_err(|e| io_error(&draft, "write it", e));
+    // Creating a hard link is atomic, so exactly one of several processes succeeds.
     let linked = written.and_then(|()| match std::fs::hard_link(&draft, path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(io_error(path, "make it", e)),
         _ => Ok(()),

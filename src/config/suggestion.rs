@@ -1,8 +1,9 @@
-//! The nearest known name to one that was mistyped or put into the wrong place.
+//! Suggests the known name that is nearest to a mistyped or misplaced one.
 
-/// Which of `known` was probably meant by `written`.
+/// Returns the one of `known` that `written` probably means.
 ///
-/// The right name in the wrong section (`ttl` for `session.ttl`) counts as nearer than any misspelling.
+/// The right name in the wrong section (`ttl` for `session.ttl`) counts as nearer than any
+/// misspelling.
 pub(super) fn find_nearest<'a>(written: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let last = |path: &str| path.rsplit('.').next().unwrap_or_default().to_ascii_lowercase();
     let folded = written.to_ascii_lowercase();
@@ -13,7 +14,7 @@ pub(super) fn find_nearest<'a>(written: &str, known: impl Iterator<Item = &'a st
     known.map(|k| (k, score(k))).max_by(|a, b| a.1.total_cmp(&b.1)).map(|(k, _)| k)
 }
 
-/// `; the nearest known NAME is …`, or nothing where nothing is known.
+/// Returns `; the nearest known NAME is …`, or nothing if there are no known names.
 pub(super) fn suggest_nearest<'a>(what: &str, written: &str, known: impl Iterator<Item = &'a str>) -> String {
     find_nearest(written, known)
         .map_or_else(String::new, |k| format!("; the nearest known {what} is \"{k}\""))

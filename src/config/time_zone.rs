@@ -1,10 +1,10 @@
-//! Which zone of the IANA database somebody meant who wrote what people call their time instead.
+//! Suggests the zone of the IANA database to somebody who wrote another name for the time.
 
 use chrono_tz::{TZ_VARIANTS, Tz};
 
 use super::suggestion;
 
-/// What China's time is called, without white space, `_`, `-` and `/`, in small letters.
+/// Names of China's time, in lower case, without white space, `_`, `-` and `/`.
 const CHINA_NAMES: &[&str] = &[
     "beijing",
     "asiabeijing",
@@ -35,7 +35,7 @@ const CHINA_NAMES: &[&str] = &[
     "beijingtime",
 ];
 
-/// Names that Windows gives to other zones where Chinese companies sit.
+/// Windows names of other zones where Chinese companies have offices.
 const WINDOWS_ZONES: &[(&str, Tz)] = &[
     ("taipeistandardtime", Tz::Asia__Taipei),
     ("singaporestandardtime", Tz::Asia__Singapore),
@@ -43,7 +43,7 @@ const WINDOWS_ZONES: &[(&str, Tz)] = &[
     ("koreastandardtime", Tz::Asia__Seoul),
 ];
 
-/// Reads a zone by its name in the IANA database.
+/// Parses the name of a zone in the IANA database.
 ///
 /// # Errors
 /// What to write instead; completes "must be …".
@@ -54,7 +54,8 @@ pub(super) fn parse_time_zone(text: &str) -> Result<Tz, String> {
     })
 }
 
-/// `Etc/GMT+8` is what POSIX calls the time *behind* UTC: eight hours west of Greenwich.
+/// Returns the zone that was probably meant by `Etc/GMT+8`: by POSIX that is eight hours *behind*
+/// UTC, west of Greenwich.
 pub(super) fn suggest_eastern_zone(zone: Tz) -> Option<&'static str> {
     let hours = zone.name().strip_prefix("Etc/GMT+")?.parse().ok().filter(|hours| *hours > 0)?;
     Some(zone_east_of_greenwich(hours).map_or("Asia/Shanghai", Tz::name))
@@ -83,7 +84,7 @@ fn suggest_zone(text: &str) -> &'static str {
     suggestion::find_nearest(text, names).unwrap_or(Tz::Asia__Shanghai.name())
 }
 
-/// The whole hours of `GMT+8`, `UTC +08:00`, `UTC8`, `+8`, `Z+8`; east of Greenwich only.
+/// Parses the whole hours of `GMT+8`, `UTC +08:00`, `UTC8`, `+8` or `Z+8`, east of Greenwich only.
 fn parse_offset(text: &str) -> Option<u8> {
     let text: String = text.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_uppercase();
     let rest = ["ETC/GMT", "GMT", "UTC", "Z"].iter().find_map(|prefix| text.strip_prefix(prefix));
@@ -97,11 +98,11 @@ fn parse_offset(text: &str) -> Option<u8> {
     (minutes == "00").then(|| hours.parse().ok()).flatten()
 }
 
-/// The zone of an offset; China's for eight hours.
+/// Returns the zone of an offset; for eight hours it is China's.
 fn zone_east_of_greenwich(hours: u8) -> Option<Tz> {
     match hours {
         8 => Some(Tz::Asia__Shanghai),
-        // POSIX counts westwards.
+        // POSIX counts the hours westwards.
         1..=14 => format!("Etc/GMT-{hours}").parse().ok(),
         _ => None,
     }

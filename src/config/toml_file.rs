@@ -9,20 +9,20 @@ use super::keys::{self, ConfigKey, KEYS, TABLE_ARRAYS, WrittenValue};
 use super::layers::{ArrayTable, ConfigFindings, Layers, Setting, SettingMap, SettingOrigin, lay_value};
 use super::suggestion::suggest_nearest;
 
-/// A configuration file's text and name.
+/// The text and name of a configuration file.
 pub(super) struct ConfigFile<'a> {
     text: &'a str,
-    /// `None`: the embedded `default.toml`.
+    /// `None` for the embedded `default.toml`.
     name: Option<Arc<str>>,
 }
 
 impl<'a> ConfigFile<'a> {
-    /// The embedded defaults.
+    /// Makes it of the embedded defaults.
     pub(super) const fn built_in(text: &'a str) -> Self {
         Self { text, name: None }
     }
 
-    /// A file called `name`; a byte order mark is no part of the text.
+    /// Makes it of a file called `name`. A byte order mark does not count as text.
     pub(super) fn named(text: &'a str, name: &str) -> Self {
         Self { text: text.strip_prefix('\u{feff}').unwrap_or(text), name: Some(name.into()) }
     }
@@ -36,7 +36,7 @@ impl<'a> ConfigFile<'a> {
         }
     }
 
-    /// The first syntax error, a sentence; those behind it may follow from it.
+    /// Returns a sentence about the first syntax error. Later ones may follow from it.
     pub(super) fn syntax_error(&self) -> Option<String> {
         let (_, errors) = DeTable::parse_recoverable(self.text);
         let at = |error: &toml::de::Error| error.span().map_or(self.text.len(), |span| span.start);
@@ -47,7 +47,7 @@ impl<'a> ConfigFile<'a> {
         Some(format!("{name}, line {line}, column {column}: {}", error.message()))
     }
 
-    /// Lays every value of the file over `layers`; of a file with a syntax error, nothing.
+    /// Adds every value of the file to `layers`; nothing if the file has a syntax error.
     pub(super) fn read(&self, layers: &mut Layers, findings: &mut ConfigFindings) {
         if let Ok(table) = DeTable::parse(self.text) {
             self.read_section("", table.get_ref(), layers, findings);
@@ -141,13 +141,13 @@ impl<'a> ConfigFile<'a> {
     }
 }
 
-/// Every name that may stand in a file outside `[[…]]`: keys, sections and arrays.
+/// Returns every name that may stand in a file outside `[[…]]`: keys, sections and arrays.
 fn known_names() -> impl Iterator<Item = &'static str> {
     let sections = KEYS.iter().filter_map(|k| k.path.rsplit_once('.')).map(|(section, _)| section);
     KEYS.iter().map(|k| k.path).chain(sections).chain(TABLE_ARRAYS.iter().map(|(array, _)| *array))
 }
 
-/// Line and column of byte `at`, both from 1, the column in characters.
+/// Returns line and column of byte `at`, both counted from 1. The column is in characters.
 fn find_position(text: &str, at: usize) -> (usize, usize) {
     let before = text.get(..at).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |i| i.saturating_add(1));

@@ -1,4 +1,4 @@
-//! Values that are written as text: durations, rates, shares, addresses. Errors complete "must be …".
+//! Parses durations, rates, shares and addresses. Each error completes "must be …".
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -13,10 +13,10 @@ const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Nothing here lasts longer: beyond it somebody mistyped.
+/// The longest duration. A longer one is a typing mistake.
 const MAX_DURATION_SECONDS: u64 = 3650 * DAY;
 
-/// `"90s"`, `"10m"`, `"12h"`, `"180d"`.
+/// Parses `"90s"`, `"10m"`, `"12h"` or `"180d"`.
 pub(super) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     const FORM: &str = "a number and a unit, \"90s\", \"10m\", \"12h\" or \"180d\", of ten years at most";
     let (number, unit) = split_leading_digits(text).ok_or(FORM)?;
@@ -31,13 +31,14 @@ pub(super) fn parse_duration(text: &str) -> Result<Duration, &'static str> {
     Ok(Duration::from_secs(seconds))
 }
 
-/// [`duration`], longer than nothing.
+/// Parses a duration that is not zero.
 pub(super) fn parse_positive_duration(text: &str) -> Result<Duration, &'static str> {
     let duration = parse_duration(text)?;
     if duration.is_zero() { Err("longer than \"0s\"") } else { Ok(duration) }
 }
 
-/// `"50/s burst 2000"`, `"30/min"`, `"100/h"`; without a burst as many at once as in a period.
+/// Parses `"50/s burst 2000"`, `"30/min"` or `"100/h"`. Without a burst, as many requests may come
+/// at once as in a period.
 pub(super) fn parse_rate(text: &str) -> Result<RateConfig, &'static str> {
     const FORM: &str =
         "a rate, \"50/s\", \"30/min\" or \"100/h\", optionally with \" burst 2000\", above zero";
@@ -58,7 +59,7 @@ pub(super) fn parse_rate(text: &str) -> Result<RateConfig, &'static str> {
     Ok(RateConfig { count, per: Duration::from_secs(per), burst })
 }
 
-/// `"10%"`, `"0.25%"`: a share between 0 and 100, in hundredths of a percent.
+/// Parses `"10%"` or `"0.25%"`, a share between 0 and 100, into hundredths of a percent.
 pub(super) fn parse_share(text: &str) -> Result<u32, &'static str> {
     const FORM: &str = "a share between \"0%\" and \"100%\", with two decimals at most";
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -71,7 +72,7 @@ pub(super) fn parse_share(text: &str) -> Result<u32, &'static str> {
     if hundredths <= 10_000 { Ok(hundredths) } else { Err(FORM) }
 }
 
-/// `"127.0.0.1:8080"`, `"[::1]:8080"`, `"localhost:8080"` or `"unix:/run/gongpai.sock"`.
+/// Parses `"127.0.0.1:8080"`, `"[::1]:8080"`, `"localhost:8080"` or `"unix:/run/gongpai.sock"`.
 pub(super) fn parse_listen_address(text: &str) -> Result<ListenAddress, &'static str> {
     const FORM: &str = "an address with a port, \"127.0.0.1:8080\", or \"unix:/run/gongpai.sock\"";
     if let Some(path) = text.strip_prefix("unix:") {
@@ -85,7 +86,7 @@ pub(super) fn parse_listen_address(text: &str) -> Result<ListenAddress, &'static
     text.parse::<SocketAddr>().map(ListenAddress::Tcp).map_err(|_| FORM)
 }
 
-/// `"10.0.0.0/8"`, or an address, which means itself alone.
+/// Parses `"10.0.0.0/8"`, or a single address.
 pub(super) fn parse_network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }

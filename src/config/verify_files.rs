@@ -1,13 +1,13 @@
-//! Domain verification files: those of the configuration and those that lie in `data_dir`.
+//! Finds domain verification files, in the configuration and in `data_dir`.
 
 use std::io;
 
 use super::model::{Config, VerifyFile};
 
-/// `wecom.verify_files` and every file of such a name in `data_dir`, each once.
+/// Returns `wecom.verify_files` and every file with such a name in `data_dir`, each once.
 ///
-/// A directory that is not there yet holds none; one that cannot be read is logged, and the configured ones are
-/// served all the same.
+/// A directory that does not exist yet has none. If it cannot be read, that is logged, and the
+/// configured files are served all the same.
 pub fn find_verify_files(config: &Config) -> Vec<VerifyFile> {
     let mut files = Vec::new();
     let found = match list_verify_files(config) {

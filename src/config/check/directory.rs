@@ -1,4 +1,4 @@
-//! `[directory]`.
+//! Checks `[directory]`.
 
 use super::{LayerReader, quote_list};
 use crate::config::model::{DirectoryConfig, LinkField};
@@ -15,7 +15,7 @@ pub(super) fn check_directory(r: &mut LayerReader<'_>) -> Option<DirectoryConfig
     })
 }
 
-/// In the order in which they are written; a second mention says nothing new.
+/// Keeps the order; a name that is repeated counts once.
 fn check_link_by(r: &mut LayerReader<'_>) -> Option<Vec<LinkField>> {
     const KEY: &str = "directory.link_by";
     let mut fields = Vec::new();

@@ -1,4 +1,4 @@
-//! `[gate]`, `[[rules]]`, `[[api_clients]]`.
+//! Checks `[gate]`, `[[rules]]` and `[[api_clients]]`.
 
 use std::collections::BTreeSet;
 
@@ -29,7 +29,7 @@ pub(super) fn check_gate(r: &mut LayerReader<'_>) -> Option<GateConfig> {
     })
 }
 
-/// The form of each path is [`is_code_path`]'s; the gate compares them.
+/// Checks the form of each path with [`is_code_path`]. The gate compares them.
 fn check_code_paths(r: &mut LayerReader<'_>) -> Option<Vec<String>> {
     const KEY: &str = "gate.code_paths";
     let paths = r.list(KEY).to_vec();
@@ -54,19 +54,19 @@ fn check_code_paths(r: &mut LayerReader<'_>) -> Option<Vec<String>> {
     Some(paths)
 }
 
-/// A plain path, or one with `/` or `/**` at its end.
+/// Returns whether it is a plain path, also with `/` or `/**` at its end.
 fn is_code_path(text: &str) -> bool {
     let path = text.strip_suffix("/**").or_else(|| text.strip_suffix('/')).unwrap_or(text);
     text.starts_with('/') && (path.is_empty() || is_plain_path(path))
 }
 
-/// Elements of `allow` that are whole words.
+/// The elements of `allow` that are whole words.
 const ALLOW_WORDS: [&str; 2] = ["members", "anyone"];
 
-/// How the others begin; a name follows.
+/// The beginnings of the other elements; a name follows.
 const ALLOW_PREFIXES: [&str; 4] = ["user:", "unit:", "tag:", "leader:"];
 
-/// The shape only; what hosts, globs and elements mean is compiled by the gate.
+/// Checks only the form. The gate compiles hosts, globs and elements.
 pub(super) fn check_rules(r: &mut LayerReader<'_>) -> Option<Vec<RuleText>> {
     let read: Vec<_> = r.layers.rules.iter().map(|item| check_rule(item, r.findings)).collect();
     read.into_iter().collect()
@@ -107,7 +107,7 @@ fn check_rule(item: &ArrayTable, findings: &mut ConfigFindings) -> Option<RuleTe
     })
 }
 
-/// An element that matches nobody is no error (a later version may know it), but it must not go unnoticed.
+/// Warns of an element that matches nobody. It is no error, because a later version may know it.
 fn check_element(item: &ArrayTable, element: &str, findings: &mut ConfigFindings) {
     let (place, key) = (item.origin("allow"), item.key("allow"));
     if ALLOW_WORDS.contains(&element) {

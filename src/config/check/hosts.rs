@@ -1,4 +1,5 @@
-//! `public_url`, `allow_http`, `session.cookie_domain`, `login.*`: which hosts are ours.
+//! Checks `public_url`, `allow_http`, `session.cookie_domain` and `login.*`: which hosts belong to
+//! this installation.
 
 use url::Url;
 
@@ -10,7 +11,7 @@ use crate::config::model::RuleText;
 const COOKIE_DOMAIN_KEY: &str = "session.cookie_domain";
 const HASH_ROUTES_KEY: &str = "login.hash_routes";
 
-/// All of them as one value.
+/// Checks all of them and returns one value.
 pub(super) fn check_hosts(r: &mut LayerReader<'_>) -> Option<Hosts> {
     let allow_http = r.boolean("allow_http");
     let public = check_public_url(r, allow_http);
@@ -35,7 +36,7 @@ pub(super) fn check_hosts(r: &mut LayerReader<'_>) -> Option<Hosts> {
 fn check_public_url(r: &mut LayerReader<'_>, allow_http: bool) -> Option<Origin> {
     const KEY: &str = "public_url";
     if r.text(KEY).is_empty() {
-        // Nothing set it and nothing could be made of the listener, which is a finding already.
+        // Nobody set it, and it could not be derived from the listener. That is a finding already.
         return None;
     }
     let origin = r.parsed(KEY, |text| {
@@ -56,7 +57,7 @@ fn check_public_url(r: &mut LayerReader<'_>, allow_http: bool) -> Option<Origin>
     Some(origin)
 }
 
-/// The list `key` of single hosts.
+/// Checks the list `key` of single hosts.
 fn check_allowed_hosts(r: &mut LayerReader<'_>, key: &str) -> Option<Vec<AllowedHost>> {
     let read: Vec<_> = r.list(key).iter().map(|text| (text.clone(), AllowedHost::parse(text))).collect();
     let mut allowed = Some(Vec::new());
@@ -84,14 +85,14 @@ fn check_allowed_hosts(r: &mut LayerReader<'_>, key: &str) -> Option<Vec<Allowed
     allowed
 }
 
-/// The domain without its leading dot, as browsers compare it; empty if there is none.
+/// Returns the domain without its leading dot, as browsers compare it; empty if none is set.
 fn check_cookie_domain(r: &mut LayerReader<'_>, public: Option<&Origin>) -> Option<String> {
     let text = r.text(COOKIE_DOMAIN_KEY);
     if text.is_empty() {
         return Some(String::new());
     }
     let bare = text.strip_prefix('.').unwrap_or(text);
-    // A port or an address is no domain.
+    // A port or an IP address is no domain.
     let parsed =
         Origin::from_authority(Scheme::Https, bare).filter(|o| o.port() == 443 && !bare.contains(':'));
     let domain = parsed.map(|o| o.host().to_owned()).filter(|host| host.parse::<std::net::IpAddr>().is_err());
@@ -117,8 +118,9 @@ fn check_cookie_domain(r: &mut LayerReader<'_>, public: Option<&Origin>) -> Opti
     Some(domain)
 }
 
-/// Whether `domain` is a registry's, such as `com` or `com.cn`. The whole list of such domains changes weekly and
-/// is the browser's affair; these are the ones somebody may write by mistake.
+/// Returns whether `domain` belongs to a registry, such as `com` or `com.cn`. The whole list of
+/// such domains changes weekly and is known to browsers; these are the ones that somebody may write
+/// by mistake.
 fn is_public_suffix(domain: &str) -> bool {
     const SECOND_LEVEL: [&str; 8] = ["com", "net", "org", "gov", "edu", "ac", "co", "mil"];
     match domain.split_once('.') {
@@ -127,8 +129,9 @@ fn is_public_suffix(domain: &str) -> bool {
     }
 }
 
-/// Advises a host of the gateway's own where public_url's host shows that it has an application, too, and there are
-/// other hosts: WeCom sends codes to every path of public_url's host, so that application could collect them.
+/// Advises a separate host for the gateway if public_url's host seems to have an application too
+/// and there are other hosts. WeCom sends codes to every path of public_url's host, so that
+/// application could collect them.
 pub(super) fn advise_own_host(r: &mut LayerReader<'_>, hosts: &Hosts, landing: &str, rules: &[RuleText]) {
     let public = hosts.public();
     if !hosts.has_others() || public.is_loopback() {
@@ -162,7 +165,7 @@ pub(super) fn advise_own_host(r: &mut LayerReader<'_>, hosts: &Hosts, landing: &
     );
 }
 
-/// Where to after a sign-in that asked for nothing: a page of ours.
+/// Checks the target of a sign-in that names none.
 pub(super) fn check_landing(r: &mut LayerReader<'_>, hosts: Option<&Hosts>) -> Option<String> {
     const KEY: &str = "login.landing";
     let hosts = hosts?;

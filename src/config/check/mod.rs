@@ -1,5 +1,5 @@
-//! From what is written to what it means. Every part is checked even when another is wrong, so that all findings
-//! come at once.
+//! Turns written values into checked ones. Every part is checked even if another one has errors, so
+//! that all findings come at once.
 
 mod directory;
 mod gate;
@@ -18,7 +18,7 @@ use super::{not_yet_supported, suggestion};
 use crate::base::copy_fault::{CopiedAlphabet, CopyFault, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret};
 
-/// The checked configuration; `None` if there are errors among the findings.
+/// Returns the checked configuration; `None` if the findings contain errors.
 pub(super) fn check_layers(layers: &Layers, findings: &mut ConfigFindings) -> Option<Config> {
     not_yet_supported::warn_of_unsupported(layers, findings);
     let mut reader = LayerReader { layers, findings };
@@ -58,7 +58,7 @@ pub(super) fn check_layers(layers: &Layers, findings: &mut ConfigFindings) -> Op
     })
 }
 
-/// Reads values of the layers and collects what is wrong with them.
+/// Reads values of the layers and collects findings about them.
 struct LayerReader<'a> {
     layers: &'a Layers,
     findings: &'a mut ConfigFindings,
@@ -81,7 +81,7 @@ impl LayerReader<'_> {
         }
     }
 
-    /// The secret of `key`; `None` if it is empty.
+    /// Returns the secret of `key`; `None` if it is empty.
     fn secret(&self, key: &str) -> Option<Secret> {
         match self.layers.settings.get(key).map(|entry| &entry.value) {
             Some(ConfigValue::Secret(secret)) if !secret.expose_secret().is_empty() => Some(secret.clone()),
@@ -89,7 +89,7 @@ impl LayerReader<'_> {
         }
     }
 
-    /// What was perhaps copied along with the value of `key`.
+    /// Finds a character that was perhaps copied along with the value of `key`.
     fn copy_fault(&self, key: &str, alphabet: CopiedAlphabet) -> Option<CopyFault> {
         match &self.layers.settings.get(key)?.value {
             ConfigValue::Secret(secret) => find_copy_fault(secret.expose_secret(), alphabet),
@@ -98,12 +98,12 @@ impl LayerReader<'_> {
         }
     }
 
-    /// `; it holds …`, or nothing where nothing was copied along.
+    /// Returns `; it holds …` about such a character, or nothing.
     fn copied_along(&self, key: &str, alphabet: CopiedAlphabet) -> String {
         self.copy_fault(key, alphabet).map_or_else(String::new, |fault| format!("; it holds {fault}"))
     }
 
-    /// Warns of what was perhaps copied along with the value of `key`.
+    /// Warns of a character that was perhaps copied along with the value of `key`.
     fn warn_of_copy_fault(&mut self, key: &str, alphabet: CopiedAlphabet) {
         let Some(fault) = self.copy_fault(key, alphabet) else { return };
         let origin = self.layers.origin(key).cloned().unwrap_or(SettingOrigin::BuiltIn);
@@ -122,7 +122,7 @@ impl LayerReader<'_> {
         self.findings.warn(key, message);
     }
 
-    /// The text of `key` as `parse` understands it; its error completes "must be …".
+    /// Parses the text of `key`. The error of `parse` completes "must be …".
     fn parsed<T>(&mut self, key: &str, parse: impl FnOnce(&str) -> Result<T, &'static str>) -> Option<T> {
         match parse(self.layers.text(key)) {
             Ok(value) => Some(value),
@@ -133,7 +133,7 @@ impl LayerReader<'_> {
         }
     }
 
-    /// The text of `key` as one of the `names`.
+    /// Parses the text of `key` as one of `names`.
     fn one_of<T: Copy>(&mut self, key: &str, names: &[(&str, T)]) -> Option<T> {
         let text = self.layers.text(key);
         let found = names.iter().find(|(name, _)| *name == text).map(|(_, value)| *value);
@@ -147,7 +147,7 @@ impl LayerReader<'_> {
     }
 }
 
-/// `"a", "b"`.
+/// Joins names: `"a", "b"`.
 fn quote_list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ")
 }

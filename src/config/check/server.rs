@@ -1,4 +1,4 @@
-//! `[server]`, `[database]`, `[session]`, `[pages]`, `[log]`.
+//! Checks `[server]`, `[database]`, `[session]`, `[pages]` and `[log]`.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -40,7 +40,7 @@ pub(super) fn check_server(r: &mut LayerReader<'_>) -> Option<ServerConfig> {
     })
 }
 
-/// Whether the second cannot be bound while the first is. Port 0 is any free one.
+/// Returns whether both cannot be bound at the same time. Port 0 means any free port.
 fn is_collision(a: &ListenAddress, b: &ListenAddress) -> bool {
     let any = |x: &SocketAddr| x.ip().is_unspecified();
     match (a, b) {
@@ -72,7 +72,8 @@ fn check_trusted_proxies(r: &mut LayerReader<'_>) -> Option<Vec<IpNet>> {
     Some(networks)
 }
 
-/// Outer `None`: wrong. Inner `None`: not set, the file in `data_dir` holds it.
+/// Returns the outer `None` for an error, the inner one if it is not set and the file in `data_dir`
+/// counts.
 fn check_root_secret(r: &mut LayerReader<'_>) -> Option<Option<RootSecret>> {
     const KEY: &str = "server.secret";
     let Some(text) = r.secret(KEY) else {
@@ -89,7 +90,7 @@ fn check_root_secret(r: &mut LayerReader<'_>) -> Option<Option<RootSecret>> {
     };
     let secret = decode_root_secret(text.expose_secret());
     if secret.is_none() {
-        // Of base64 the console's letters lack three.
+        // The alphabet of the console lacks three characters of base64.
         let along = r.copied_along(KEY, CopiedAlphabet::Url);
         r.error(
             KEY,
@@ -174,7 +175,8 @@ pub(super) fn check_log(r: &mut LayerReader<'_>) -> Option<LogConfig> {
     let formats = [("auto", LogFormat::Auto), ("text", LogFormat::Text), ("json", LogFormat::Json)];
     let format = r.one_of("log.format", &formats);
     let level = r.text("log.level").to_owned();
-    // A single word is also a filter, for a target of that name: "inof" would silence everything.
+    // A single word is also a filter, for a target of that name: "inof" would silence the whole
+    // log.
     let word = level.bytes().all(|b| b.is_ascii_alphanumeric());
     let known = LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known));
     if (word && !known) || tracing_subscriber::EnvFilter::builder().parse(&level).is_err() {

@@ -1,4 +1,4 @@
-//! `[wecom]`.
+//! Checks `[wecom]`.
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -22,7 +22,7 @@ pub(super) fn check_wecom(r: &mut LayerReader<'_>, time_zone: Option<Tz>) -> Opt
     let oauth2_address = check_address(r, "wecom.oauth2_address");
     let qr_connect_address = check_address(r, "wecom.qr_connect_address");
     let proxy = check_proxy(r);
-    // A zone that is wrong is a finding already; what is wrong with a schedule is wrong in every zone.
+    // A wrong zone is a finding already, and a wrong schedule is wrong in every zone.
     let zone = time_zone.unwrap_or(Tz::UTC);
     let sync_cron = check_schedule(r, "wecom.sync_cron", zone);
     let force_sync_cron = check_schedule(r, "wecom.force_sync_cron", zone);
@@ -61,13 +61,14 @@ fn check_corp_id(r: &mut LayerReader<'_>) -> Option<CorpId> {
     None
 }
 
-/// A secret that was copied with something more is refused by WeCom in words that let one reset it.
+/// Warns of secrets that were copied with another character. WeCom's refusal of such a secret
+/// sounds as if it had to be reset.
 fn warn_of_copied_secrets(r: &mut LayerReader<'_>) {
     const SINGLE: &str = "wecom.corp_secret";
     r.warn_of_copy_fault(SINGLE, CopiedAlphabet::Console);
     let single = r.layers.settings.get(SINGLE).map(|entry| &entry.value);
     for key in ["wecom.app_secret", "wecom.contacts_secret"] {
-        // Where the single secret stands in, it is told already.
+        // The warning about the single secret is enough.
         let stands_in = match (r.layers.settings.get(key), single) {
             (Some(entry), Some(single)) => entry.value.is_same(single),
             _ => false,
@@ -85,7 +86,8 @@ fn check_agent_id(r: &mut LayerReader<'_>) -> Option<u32> {
     })
 }
 
-/// Without these nobody can be signed in; the program runs all the same, so that its pages and `doctor` say so.
+/// Warns of keys without which nobody can sign in. The program runs all the same, so that its pages
+/// and `doctor` say so.
 fn warn_of_missing_keys(r: &mut LayerReader<'_>) {
     const WHERE: [(&str, &str); 3] = [
         ("wecom.corp_id", "企业ID, at the foot of 我的企业 › 企业信息"),
@@ -103,7 +105,8 @@ fn warn_of_missing_keys(r: &mut LayerReader<'_>) {
     r.warn(first, format_args!("nobody can sign in before this is filled in: {}", told.join("; ")));
 }
 
-/// An address of WeCom's or of a private deployment; without trailing slash, perhaps with a path.
+/// Checks an address of WeCom or of a private deployment. It loses its trailing slash and may have
+/// a path.
 fn check_address(r: &mut LayerReader<'_>, key: &'static str) -> Option<Url> {
     if let Some(address) = explain_added_path(key, r.text(key)) {
         r.error(key, address);
@@ -124,14 +127,14 @@ fn check_address(r: &mut LayerReader<'_>, key: &'static str) -> Option<Url> {
     Some(url)
 }
 
-/// What WeCom's documents write behind each address, and the program adds.
+/// The path that WeCom's documents write after each address, and that the program adds itself.
 const ADDED_PATHS: [(&str, &str); 3] = [
     ("wecom.api_address", "cgi-bin"),
     ("wecom.oauth2_address", "connect"),
     ("wecom.qr_connect_address", "wwlogin"),
 ];
 
-/// What is wrong with an address that was copied with the path which the program adds itself.
+/// Explains what is wrong with an address that was copied together with the added path.
 fn explain_added_path(key: &str, text: &str) -> Option<String> {
     let (_, added) = ADDED_PATHS.iter().find(|(known, _)| *known == key)?;
     let url = Url::parse(text).ok()?;
@@ -157,7 +160,7 @@ fn check_proxy(r: &mut LayerReader<'_>) -> Option<Option<Url>> {
     })
 }
 
-/// A schedule; `None` inside for "", which is never.
+/// Checks a schedule. The inner `None` is for "", which means never.
 fn check_schedule(r: &mut LayerReader<'_>, key: &str, zone: Tz) -> Option<Option<Schedule>> {
     let text = r.text(key).trim();
     if text.is_empty() {
@@ -181,7 +184,7 @@ fn check_verify_files(r: &mut LayerReader<'_>) -> Option<Vec<VerifyFile>> {
     read
 }
 
-/// A callback, set up where both its values are.
+/// Checks a callback, which is set up if both its values are.
 fn check_callback(r: &mut LayerReader<'_>, section: &str) -> Option<Option<CallbackConfig>> {
     let (token_key, aes_key) = (format!("{section}.token"), format!("{section}.encoding_aes_key"));
     let (token, encoding_aes_key) = match (r.secret(&token_key), r.secret(&aes_key)) {
@@ -216,8 +219,8 @@ fn check_callback(r: &mut LayerReader<'_>, section: &str) -> Option<Option<Callb
     (good_token && good_key).then_some(Some(CallbackConfig { token, encoding_aes_key }))
 }
 
-/// 43 characters hold 258 bits of which 256 count: WeCom does not clear the last two (document 91144), so strict
-/// decoders refuse three keys of four.
+/// Returns whether the text is an AES key. 43 characters have 258 bits, of which 256 count. WeCom
+/// does not clear the last two (document 91144), so strict decoders refuse three keys of four.
 fn is_aes_key(text: &str) -> bool {
     let lenient = GeneralPurposeConfig::new()
         .with_decode_allow_trailing_bits(true)
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn an_aes_key_may_end_in_surplus_bits() {
-        // The sample key of WeCom's own documentation (91144) ends in bits that are not zero.
+        // The sample key of WeCom's documentation (91144) ends in bits that are not zero.
         assert!(is_aes_key("jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C"));
         for bad in ["", "1", &"a".repeat(42), &"a".repeat(44), &"!".repeat(43)] {
             assert!(!is_aes_key(bad), "{bad}");

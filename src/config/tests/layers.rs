@@ -1,4 +1,4 @@
-//! Which layer wins, and what is said about where something was written.
+//! Which layer wins, and what is said about where a value was written.
 
 use std::collections::BTreeSet;
 
@@ -13,7 +13,7 @@ use crate::config::{
 const DESIGN: &str = include_str!("../../../tests/data/design-config.toml");
 const SEED: &str = include_str!("../../../tests/data/seed-qiyeweixin.json");
 
-/// Dotted keys of a table and their values; arrays of tables by their name alone.
+/// Collects the dotted keys of a table and their values; an array of tables only by its name.
 fn leaves(prefix: &str, table: &toml::Table, out: &mut Vec<(String, toml::Value)>) {
     for (name, value) in table {
         let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
@@ -30,7 +30,7 @@ fn flat(text: &str) -> Vec<(String, toml::Value)> {
     out
 }
 
-/// Loads with a qiyeweixin.json of this text below gongpai.toml.
+/// Loads a configuration with a qiyeweixin.json of this text below gongpai.toml.
 fn with_json(json: &str, text: &str, environment: &[(&str, &str)]) -> (Config, Vec<ConfigWarning>) {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("qiyeweixin.json");
@@ -54,14 +54,14 @@ fn every_key_of_the_design_loads_and_has_the_default_of_the_design() {
                     assert!(keys.iter().any(|k| k.path == key), "{path}.{key}");
                 }
             }
-            // The design shows an example; the default is made of server.listen.
+            // The design shows an example; the default is derived from server.listen.
             "public_url" => assert!(ours.iter().any(|(p, v)| *p == path && v.as_str() == Some(""))),
             _ => assert!(ours.contains(&(path.clone(), value.clone())), "{path} = {value}"),
         }
     }
 }
 
-/// `(position, section.key)` of every line of `text` that sets a key.
+/// Returns `(position, section.key)` for every line of `text` that sets a key.
 fn key_lines(text: &str) -> Vec<(usize, String)> {
     let mut section = String::new();
     let mut found = Vec::new();
@@ -93,7 +93,7 @@ fn the_default_file_documents_every_key_in_the_order_of_the_table_and_of_the_des
     let design: Vec<String> = key_lines(DESIGN).into_iter().map(|(_, path)| path).collect();
     let design: Vec<&str> = design.iter().map(String::as_str).filter(|path| names.contains(path)).collect();
     let twins: BTreeSet<&str> = names.iter().copied().filter(|n| !design.contains(n)).collect();
-    // The design names the keys of a change (`previous_…`) in a comment only.
+    // The design names the keys for a change (`previous_…`) only in a comment.
     let untabled = |n: &&str| n.ends_with("_file") || n.contains(".previous_");
     assert!(twins.iter().all(untabled), "not in the design: {twins:?}");
     let common: Vec<&str> = names.iter().copied().filter(|n| design.contains(n)).collect();

@@ -1,4 +1,4 @@
-//! The configuration as a whole: layers, findings, and what never shows.
+//! The configuration as a whole: layers, findings, and what must never show.
 
 mod layers;
 mod reload;
@@ -25,19 +25,19 @@ fn config(text: &str) -> Config {
     }
 }
 
-/// The findings about `text`; panics if it is accepted.
+/// Returns the findings about `text`; panics if it is accepted.
 fn errors(text: &str) -> Vec<String> {
     load(text, &[]).expect_err(text).findings
 }
 
-/// The one finding about `text`.
+/// Returns the only finding about `text`.
 fn error(text: &str) -> String {
     let mut found = errors(text);
     assert_eq!(found.len(), 1, "{found:#?}");
     found.remove(0)
 }
 
-/// The messages of the warnings about `key`.
+/// Returns the messages of the warnings about `key`.
 fn warnings(text: &str, key: &str) -> Vec<String> {
     let (_, warnings) = load(text, &[]).unwrap();
     warnings.into_iter().filter(|w| w.key == key).map(|w| w.message).collect()

@@ -1,11 +1,12 @@
-//! A reading beside the running configuration: what takes effect, what waits for a restart, what is refused.
+//! A new configuration compared with the running one: what takes effect, what waits for a restart,
+//! what is refused.
 
 use super::sources;
 use crate::config::keys::{KEYS, ValueKind, find_key};
 use crate::config::reload::RELOAD_EFFECTS;
 use crate::config::{ConfigComparison, ConfigError, ConfigReading, DefaultRule};
 
-/// A base that has something of everything.
+/// A configuration with something of every kind.
 const BASE: &str = r#"
 public_url = "https://oa.example.com"
 login.redirect_hosts = ["app.example.com"]

@@ -12,7 +12,7 @@ fn secret_paths() -> impl Iterator<Item = &'static str> {
     KEYS.iter().filter(|k| k.kind == ValueKind::Secret).map(|k| k.path)
 }
 
-/// Everything that is ever printed about a configuration.
+/// Returns everything that is ever printed about a configuration.
 fn everything_printed(text: &str, environment: &[(&str, &str)]) -> String {
     let sources = sources(text, environment);
     let reading = ConfigReading::from_sources(&sources);

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use super::{config, errors, load, sources, warnings};
 use crate::config::{Config, ConfigReading, ConfigSources, ConfigWarning};
 
-/// A case of `tests/data/cases/qiyeweixin`.
+/// Returns the path of a case of `tests/data/cases/qiyeweixin`.
 fn case(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/cases/qiyeweixin").join(format!("{name}.json"))
 }
@@ -57,7 +57,7 @@ fn a_file_that_o2oa_reads_is_read_however_it_is_spelt_and_saved() {
     }
 }
 
-/// A file in a folder that goes with the test, and the one finding about it.
+/// Writes a file into a temporary folder and returns the only finding about it.
 fn unreadable_finding(name: &str, bytes: &[u8], as_sources: fn(PathBuf) -> ConfigSources) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join(name);
@@ -65,7 +65,7 @@ fn unreadable_finding(name: &str, bytes: &[u8], as_sources: fn(PathBuf) -> Confi
     only_finding(&as_sources(path))
 }
 
-/// The one thing that is said: no warning, nothing that was read, no second finding.
+/// Returns the only finding: there is no warning, nothing was read, and no second finding.
 fn only_finding(sources: &ConfigSources) -> String {
     let reading = ConfigReading::from_sources(sources);
     assert!(reading.warnings.is_empty() && reading.read.is_empty(), "{reading:?}");
@@ -183,7 +183,7 @@ fn white_space_and_marks_around_the_secret_of_a_file_do_not_count_and_what_is_in
     let path = dir.path().join("app");
     let loaded = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();
-        // Or its mode is told, too.
+        // Otherwise there would be a warning about its mode too.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
         let (config, all) =
             load(&format!("{VALID_CONFIG}app_secret_file = {:?}", path.display().to_string()), &[]).unwrap();

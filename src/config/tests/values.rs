@@ -1,4 +1,4 @@
-//! What single values may be.
+//! Which values single keys accept.
 
 use super::{config, error, errors, load, warnings};
 use crate::base::host::{Origin, Scheme};
