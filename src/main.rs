@@ -1,4 +1,4 @@
-//! `gongpai`: the command line. What it does is in [`gongpai::cli`].
+//! `gongpai`: the command line. The commands are in [`gongpai::cli`].
 
 use std::error::Error;
 use std::io::{self, BufWriter, Write};
@@ -19,7 +19,7 @@ fn main() -> ExitCode {
     match ended {
         Ok(CommandOutcome::Done) => ExitCode::SUCCESS,
         Ok(CommandOutcome::Wrong) => ExitCode::from(1),
-        // Whoever read the output has seen enough: `gongpai audit | head`.
+        // The reader has closed the output, as in `gongpai audit | head`. That is no error.
         Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             print_error(&error);
@@ -29,13 +29,14 @@ fn main() -> ExitCode {
 }
 
 async fn run_buffered(args: CommandLine) -> anyhow::Result<CommandOutcome> {
-    // The line that says "listening" must not wait; long lists should not go out line by line.
+    // The line "listening" must appear at once; long lists should not be written line by line.
     if matches!(args.command, Command::Serve) {
         return run_command(args, &mut io::stdout()).await;
     }
     let mut out = BufWriter::new(io::stdout());
     let ended = run_command(args, &mut out).await;
-    // What was printed before a failure is worth seeing; the failure is worth more than that it could not be printed.
+    // Output from before a failure is worth seeing. The failure matters more than an error while
+    // writing.
     let flushed = out.flush();
     let ended = ended?;
     flushed?;
@@ -46,7 +47,7 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
-/// The error and its causes, each that says something new, on standard error.
+/// Prints the error and those of its causes that say something new, on standard error.
 fn print_error(error: &anyhow::Error) {
     let mut text = format!("gongpai: {error}");
     let mut cause: Option<&(dyn Error + 'static)> = error.source();
@@ -58,6 +59,6 @@ fn print_error(error: &anyhow::Error) {
         }
         cause = inner.source();
     }
-    // Nobody is left to tell if standard error is closed.
+    // If standard error is closed, there is nobody left to tell.
     let _ = writeln!(io::stderr(), "{text}");
 }

@@ -1,4 +1,4 @@
-//! What goes on beside requests: each step is one function of the room it belongs to.
+//! The background jobs. Each step of a job is one function of the room that it belongs to.
 
 use std::time::Duration;
 
@@ -21,28 +21,30 @@ use crate::sso::{self, Sso};
 use crate::supervisor::Supervisor;
 use crate::sync::{self, SyncService};
 
-/// A revocation works within a second on every replica (DESIGN §4): half of it is for following.
+/// The pause between two reads of the feed. A revocation must take effect within a second on every
+/// replica ([design: replicas](crate::design#replicas)); half of that is for this pause.
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(400);
 
 const WRITE_SEEN_INTERVAL: Duration = Duration::from_secs(30);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(60);
-/// After a failure of the database.
+/// The pause after a failure of the database.
 const RECHECK_RETRY_PAUSE: Duration = Duration::from_secs(5);
 const RETENTION_INTERVAL: Duration = Duration::from_secs(600);
 const SCHEDULE_INTERVAL: Duration = Duration::from_secs(1);
-/// What metrics show of the chart changes with a run, or with somebody's answer to a question.
+/// The metrics of the chart change only with a synchronisation or when somebody resolves a
+/// conflict.
 const MEASURE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Attempts and tickets live for minutes; a day is for whoever looks into a complaint.
+/// Attempts and tickets live for minutes. A day leaves time to look into a complaint.
 const ATTEMPT_RETENTION: Duration = Duration::from_secs(24 * 3600);
-/// Sessions that ended; the audit trail has them for longer.
+/// How long ended sessions are kept; the audit trail keeps them longer.
 const SESSION_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 const FEED_RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 
-/// How many rows one deletion takes, so that nobody waits long for the write lock.
+/// How many rows one deletion removes, so that nobody waits long for the write lock.
 const DELETE_BATCH_ROWS: i64 = 500;
 
-/// How often it is looked whether refusals are counted that no row of the audit trail tells of.
+/// How often counted refusals that no audit row tells of are written.
 const REFUSAL_COUNT_INTERVAL: Duration = Duration::from_secs(10);
 
 const MAX_DENIALS_PER_BATCH: usize = 100;
@@ -131,8 +133,9 @@ async fn update_gauges(sync: SyncService, messages: Messages, sso: Sso, recheck:
     }
 }
 
-/// Asks again about people with sessions, without a pause while somebody is due, until `stop`. A pass may take minutes,
-/// so it is cut off then: whom it had not asked about is due again after the next start.
+/// Rechecks people with sessions until `stop`, without a pause while somebody is due. A pass may
+/// take minutes, so `stop` cuts it off; whoever was not asked about is due again after the next
+/// start.
 async fn recheck_until(current: CurrentApp, stop: CancellationToken) {
     loop {
         let app = current.load();
@@ -147,7 +150,7 @@ async fn recheck_until(current: CurrentApp, stop: CancellationToken) {
     }
 }
 
-/// One pass; for how long nobody is due after it.
+/// Runs one pass and returns how long nobody will be due.
 async fn recheck_once(sso: &Sso, every: Duration) -> Duration {
     let pass = async { sso.pause_after(sso.recheck_due(every).await?, every).await };
     pass.await.unwrap_or_else(|error| {
@@ -186,13 +189,15 @@ pub async fn delete_old_rows(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Re
     Ok(())
 }
 
-/// Writes denials of the gate into the audit trail, until `stop` and what is left then.
+/// Writes denials of the gate to the audit trail until `stop`, and then those that are still
+/// queued.
 async fn write_denials(app: App, mut denials: mpsc::Receiver<Denial>, stop: CancellationToken) {
     let mut batch = Vec::new();
     loop {
         let received = tokio::select! {
             n = denials.recv_many(&mut batch, MAX_DENIALS_PER_BATCH) => n,
             () = stop.cancelled() => {
+                // No new denials are accepted; those in the queue are still received.
                 denials.close();
                 denials.recv_many(&mut batch, MAX_DENIALS_PER_BATCH).await
             }
@@ -212,7 +217,7 @@ async fn write_denials(app: App, mut denials: mpsc::Receiver<Denial>, stop: Canc
     }
 }
 
-/// Binds userids in rules to the persons that they matched first, until `stop`.
+/// Binds userids in rules to the persons whom they first matched, until `stop`.
 async fn write_bindings(app: App, mut matches: mpsc::Receiver<FirstMatch>, stop: CancellationToken) {
     loop {
         let first = tokio::select! {
@@ -224,7 +229,7 @@ async fn write_bindings(app: App, mut matches: mpsc::Receiver<FirstMatch>, stop:
             continue;
         }
         if let Err(error) = bind_userid(&app, &userid, &person).await {
-            // The next check of the same person says it again.
+            // The next check of the same person sends it again.
             tracing::warn!(user.id = %userid, %error, "A userid in a rule could not be bound to its person");
         }
     }
@@ -237,7 +242,8 @@ async fn bind_userid(app: &App, userid: &UserId, person: &PersonId) -> Result<()
     app.sessions.refresh().await
 }
 
-/// Writes how many refusals were left out of the audit trail, where no later row tells it; `all`: the process ends.
+/// Writes the number of refusals that the audit trail left out and that no later row tells. `all`
+/// is for the end of the process.
 pub(super) async fn write_refusal_counts(app: &App, all: bool) {
     let now = app.clock.now();
     let counts = if all { app.refusals.take_all_counts() } else { app.refusals.take_counts(now) };

@@ -1,7 +1,8 @@
-//! Everything long-lived, put together once.
+//! The application: all long-lived parts, put together once.
 //!
-//! [`App::build`] opens what must be open, [`App::public`] and the admin routes are every URL there is on one screen,
-//! [`App::run`] serves them until the process is asked to stop. Tests build the same `App` with another clock.
+//! [`App::build`] opens what must be open. [`App::public`] and the admin routes show every URL on
+//! one screen. [`App::run`] serves them until the process is asked to stop. Tests build the same
+//! `App` with another clock.
 
 pub mod jobs;
 mod parts;
@@ -41,40 +42,31 @@ use crate::supervisor::{Signals, Supervisor};
 use crate::sync::{self, SyncService};
 use crate::wecom;
 
-/// How many refusals of the gate may wait to be written; beyond that they are counted as dropped.
+/// How many denials of the gate may wait to be written. More of them are counted as dropped.
 const DENIAL_QUEUE_CAPACITY: usize = 1024;
 
-/// How many first matches of userids in rules may wait to be written.
+/// How many first matches of userids may wait to be written.
 const FIRST_MATCH_QUEUE_CAPACITY: usize = 64;
 
-/// How long sign-ins whose browsers have gone may take at the end.
+/// How long the shutdown waits for sign-ins whose browsers have gone.
 const SIGN_IN_DRAIN_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(15);
 
-/// Wrong API credentials per address and minute.
+/// The limit of wrong API credentials from one address.
 const MAX_WRONG_CREDENTIALS_PER_MINUTE: u32 = 30;
 
 /// The gateway's long-lived parts. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct App {
-    /// What the administrator set.
     pub config: Arc<Config>,
-    /// What time it is.
     pub clock: Clock,
-    /// Rows.
     pub db: Db,
-    /// WeCom.
+    /// The client of WeCom's API.
     pub client: wecom::WecomClient,
-    /// Who is signed in.
     pub sessions: Sessions,
-    /// Becoming signed in.
     pub sso: Sso,
-    /// Who may go where.
     pub gate: GateState,
-    /// Bringing the organisation chart up to date.
     pub sync: SyncService,
-    /// Messages of applications.
     pub messages: Messages,
-    /// What people see.
     pub pages: PageRenderer,
     api: ApiState,
     site: Site,
@@ -85,7 +77,7 @@ pub struct App {
     reloads: ReloadMetrics,
 }
 
-/// What [`App::build`] hands to [`App::run`], beside the app.
+/// The parts that only [`App::run`] needs.
 #[derive(Debug)]
 pub struct RuntimeParts {
     denials: mpsc::Receiver<Denial>,
@@ -95,55 +87,48 @@ pub struct RuntimeParts {
 }
 
 impl RuntimeParts {
-    /// Lets the gateway read its configuration again while it runs.
+    /// Makes the gateway reload its configuration while it runs.
     #[must_use]
     pub fn with_reloader(self, reloader: Reloader) -> Self {
         Self { reloader: Some(reloader), ..self }
     }
 }
 
-/// Why the gateway could not start.
+/// The reasons why the gateway could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// The root secret.
+    /// The root secret cannot be read or made.
     #[error(transparent)]
     RootSecret(#[from] config::RootSecretError),
-    /// The database.
+    /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] db::DatabaseOpenError),
-    /// The signing keys.
+    /// The signing keys cannot be read.
     #[error(transparent)]
     Keys(#[from] keys::KeyError),
-    /// The way to WeCom.
+    /// The client of WeCom's API cannot be built.
     #[error(transparent)]
     WeCom(#[from] wecom::WecomSetupError),
-    /// The rules.
+    /// Some rules cannot be understood; one sentence each.
     #[error("{}", .0.join("\n"))]
     Rules(Vec<String>),
-    /// The logo.
+    /// The logo cannot be read.
     #[error("pages.logo_file {path}: {source}")]
-    Logo {
-        /// Which file.
-        path: String,
-        /// Why not.
-        source: std::io::Error,
-    },
+    Logo { path: String, source: std::io::Error },
 }
 
-/// Why the gateway stopped by itself.
+/// The reasons why the gateway stopped by itself.
 #[derive(Debug, thiserror::Error)]
 pub enum RunError {
-    /// An address cannot be listened on.
+    /// An address cannot be bound.
     #[error("cannot listen on {address} ({key}): {source}")]
     Listen {
-        /// Which.
         address: String,
-        /// The key that says so.
+        /// The key that sets the address.
         key: &'static str,
-        /// Why not.
         source: std::io::Error,
     },
-    /// Signals cannot be listened for.
+    /// Signals cannot be received.
     #[error("SIGTERM cannot be listened for: {0}")]
     Signals(#[source] std::io::Error),
     /// A worker ended.
@@ -152,10 +137,10 @@ pub enum RunError {
 }
 
 impl App {
-    /// Opens the database, reads keys, compiles rules.
+    /// Opens the database, reads the keys and compiles the rules.
     ///
     /// # Errors
-    /// [`BuildError`]; nothing listens then.
+    /// [`BuildError`]. Nothing listens then.
     pub async fn build(config: Config, clock: Clock) -> Result<(Self, RuntimeParts), BuildError> {
         let root = config::load_root_secret(&config)?.0;
         let db = open_database(&config).await?;
@@ -231,7 +216,7 @@ impl App {
         Ok((app, RuntimeParts { denials, first_matches, registry, reloader: None }))
     }
 
-    /// Every URL of the public listener.
+    /// Builds the router with every URL of the public listener.
     pub fn public(&self) -> Router {
         let ordinary = Router::new()
             .merge(sso::routes(self.sso.clone()))
@@ -241,7 +226,7 @@ impl App {
             .route("/healthz", get(observe::handle_healthz))
             .route("/_gongpai/assets/{*path}", get(assets::serve_asset).with_state(self.pages.clone()))
             .fallback_service(any(verify_file::serve_verify_file).with_state(self.verify_files.clone()));
-        // Whatever the method: a 405 would be a 500 of nginx's.
+        // The check accepts every method: nginx would turn a 405 into its own 500.
         let checks = Router::new().route("/auth/nginx", any(gate::check_nginx)).with_state(self.gate.clone());
         let routes = middleware::PublicRoutes {
             ordinary,
@@ -266,8 +251,8 @@ impl App {
         }
     }
 
-    /// Serves until the process is asked to stop, then ends in order. `ready` is called once both listeners are
-    /// bound, with their addresses.
+    /// Serves until the process is asked to stop, then ends in order. `ready` is called with both
+    /// addresses once the listeners are bound.
     ///
     /// # Errors
     /// [`RunError`].
@@ -283,7 +268,7 @@ impl App {
         Ok(ended?)
     }
 
-    /// Starts listeners and jobs.
+    /// Starts the listeners and the jobs.
     pub fn start(
         &self,
         workings: RuntimeParts,
@@ -300,7 +285,8 @@ impl App {
         }
     }
 
-    /// Writes what only memory knows and closes the database; call it once nothing is served any more.
+    /// Writes what is only in memory and closes the database. Call it when nothing is served any
+    /// more.
     pub async fn close(&self) {
         if tokio::time::timeout(SIGN_IN_DRAIN_TIMEOUT, self.sso.wait_for_callbacks()).await.is_err() {
             tracing::warn!("Some sign-ins did not come to their end");
@@ -324,7 +310,7 @@ async fn bind_listener(key: &'static str, listen: &ListenAddress) -> Result<List
 /// Opens the configured database.
 ///
 /// # Errors
-/// [`db::OpenError`].
+/// [`db::DatabaseOpenError`].
 pub async fn open_database(config: &Config) -> Result<Db, db::DatabaseOpenError> {
     match &config.database {
         DatabaseConfig::Sqlite(path) => Db::open(DatabaseLocation::Sqlite(path)).await,
@@ -332,7 +318,7 @@ pub async fn open_database(config: &Config) -> Result<Db, db::DatabaseOpenError>
     }
 }
 
-/// What sessions need of the configuration.
+/// Returns the settings of sessions.
 pub fn session_settings(config: &Config) -> session::SessionSettings {
     session::SessionSettings {
         corp: config.wecom.corp_id.clone(),
@@ -344,7 +330,7 @@ pub fn session_settings(config: &Config) -> session::SessionSettings {
     }
 }
 
-/// What the client needs of the configuration.
+/// Returns the settings of WeCom's client.
 pub fn wecom_settings(config: &Config) -> wecom::WecomSettings {
     let set = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose_secret().is_empty());
     let wecom = &config.wecom;
@@ -360,7 +346,7 @@ pub fn wecom_settings(config: &Config) -> wecom::WecomSettings {
     }
 }
 
-/// What a synchronisation needs of the configuration.
+/// Returns the settings of synchronisations.
 pub fn sync_settings(config: &Config) -> sync::SyncSettings {
     let wecom = &config.wecom;
     let missing = |key: &str| format!("{key} is empty, and without it WeCom's directory cannot be read.");
@@ -390,7 +376,7 @@ pub fn sync_settings(config: &Config) -> sync::SyncSettings {
     }
 }
 
-/// What messages need of the configuration.
+/// Returns the settings of messages.
 pub fn message_settings(config: &Config) -> message::MessageSettings {
     let wecom = &config.wecom;
     let missing = |key: &str| format!("{key} is not set, and without it nothing can be sent.");

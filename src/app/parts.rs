@@ -1,4 +1,4 @@
-//! What is made anew of each configuration, at the start and at a reload.
+//! Builds the parts that depend on the configuration, at the start and at each reload.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::http::browser_request::Site;
 use crate::http::client_ip::TrustedProxies;
 use crate::http::page::{CompanyLogo, PageRenderer, PageSettings};
 
-/// Where a gate counts and reports; the same before and after a reload.
+/// Where the gate counts and reports. A reload keeps these.
 #[derive(Debug, Clone)]
 pub(super) struct GateOutputs {
     pub(super) metrics: gate::GateMetrics,
@@ -25,7 +25,7 @@ pub(super) fn trusted_proxies(config: &Config) -> TrustedProxies {
     TrustedProxies(config.server.trusted_proxies.clone())
 }
 
-/// What the gate needs of the configuration, its rules compiled.
+/// Builds the parts of the gate and compiles its rules.
 pub(super) fn gate_parts(
     config: &Config,
     clock: &Clock,
@@ -60,7 +60,7 @@ pub(super) fn build_site(config: &Config, clock: &Clock, pages: &PageRenderer) -
     }
 }
 
-/// The configuration lets only these four through.
+/// Returns the media type of the logo. The configuration accepts only these four.
 fn logo_type(path: &std::path::Path) -> HeaderValue {
     let extension = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
     HeaderValue::from_static(match extension.as_str() {

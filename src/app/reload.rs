@@ -1,8 +1,9 @@
-//! Taking over a changed configuration without dropping anyone.
+//! Applies a changed configuration without dropping a connection ([design:
+//! reload](crate::design#reload)).
 //!
-//! A reload makes a second [`App`] of the same database, sessions, queues and connections: everything of it is
-//! read and compiled first, and then it takes the place of the first one in a single step. A request is answered
-//! by one of the two, whole.
+//! A reload makes a second [`App`] on the same database, sessions, queues and connections.
+//! Everything in it is read and compiled first; then it replaces the first one in a single step.
+//! Each request is answered completely by one of the two.
 
 use std::sync::Arc;
 
@@ -24,34 +25,31 @@ use crate::sso::verify_file::VerifyFiles;
 use crate::supervisor::Hangups;
 use crate::supervisor::listen::ServedRoutes;
 
-/// Reads the configuration again at each SIGHUP.
+/// Reloads the configuration at each SIGHUP.
 #[derive(Debug)]
 pub struct Reloader {
-    /// Where it is read.
     pub sources: ConfigSources,
-    /// What the gateway goes by.
+    /// The configuration that the gateway runs with.
     pub running: RunningConfig,
-    /// The log's level.
     pub level: LevelHandle,
-    /// When.
     pub hangups: Hangups,
 }
 
-/// Why a changed configuration was not taken over.
+/// The reasons why a changed configuration was not applied.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// It is not accepted.
+    /// The configuration is not valid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The rules or the logo.
+    /// The rules or the logo cannot be used.
     #[error(transparent)]
     Build(#[from] BuildError),
-    /// The log's level.
+    /// The log level cannot be used.
     #[error(transparent)]
     Log(#[from] LogError),
 }
 
-/// How the last reload went, for `/metrics`.
+/// The result of the last reload, for `/metrics`.
 #[derive(Debug, Clone, Default)]
 pub struct ReloadMetrics {
     success: Gauge,
@@ -59,7 +57,7 @@ pub struct ReloadMetrics {
 }
 
 impl ReloadMetrics {
-    /// Gauges of a configuration that was accepted at `clock`'s now.
+    /// Registers the gauges. The configuration counts as accepted now.
     pub fn register(registry: &mut Registry, clock: &Clock) -> Self {
         let metrics = Self::default();
         let success = "Whether the configuration was accepted when it was last read";
@@ -76,7 +74,7 @@ impl ReloadMetrics {
     }
 }
 
-/// The app of this moment and everything that has to follow when another takes its place.
+/// The app that serves now, and everything that must follow when another one replaces it.
 #[derive(Debug, Clone)]
 pub struct CurrentApp {
     app: Arc<ArcSwap<App>>,
@@ -86,7 +84,7 @@ pub struct CurrentApp {
 }
 
 impl CurrentApp {
-    /// `app`, and the routes that it begins to serve; `registry` and `stopping` are for the admin listener.
+    /// Builds it from `app` and its routes. `registry` and `stopping` are for the admin listener.
     pub fn new(app: &App, stopping: CancellationToken, registry: Registry) -> Self {
         let observe = ObserveState::new(app.sessions.clone(), app.clock.clone(), stopping, registry);
         Self {
@@ -97,22 +95,23 @@ impl CurrentApp {
         }
     }
 
-    /// The app that answers requests now. Jobs ask at each step, so that they follow a reload.
+    /// Returns the app that answers requests now. Jobs call this at each step, so that they follow
+    /// a reload.
     pub fn load(&self) -> Arc<App> {
         self.app.load_full()
     }
 
-    /// The routes of the public listener.
+    /// Returns the routes of the public listener.
     pub fn public(&self) -> ServedRoutes {
         self.public.clone()
     }
 
-    /// The routes of the admin listener.
+    /// Returns the routes of the admin listener.
     pub fn admin(&self) -> ServedRoutes {
         self.admin.clone()
     }
 
-    /// Puts `app` in the place of the one before; nothing here can fail.
+    /// Replaces the app. Nothing here can fail.
     fn replace(&self, app: App) {
         let (public, admin) =
             (app.public(), observe::routes(self.observe.reconfigured(app.sessions.clone())));
@@ -124,11 +123,11 @@ impl CurrentApp {
 }
 
 impl App {
-    /// The same gateway under another configuration: what is open stays open, what was counted stays counted.
-    /// Only what [`RunningConfig::compare`] lets through may differ.
+    /// Returns the same gateway with another configuration. What is open stays open, and counts are
+    /// kept. Only what [`RunningConfig::compare`] permits may differ.
     ///
     /// # Errors
-    /// [`BuildError`]; nothing has changed then.
+    /// [`BuildError`]. Nothing has changed then.
     pub fn reconfigured(&self, config: Config) -> Result<Self, BuildError> {
         let sessions = self.sessions.reconfigured(session_settings(&config));
         let parts = gate_parts(&config, &self.clock, self.outlets.clone())?;
@@ -152,7 +151,7 @@ impl App {
 }
 
 impl Reloader {
-    /// Reads the configuration at each SIGHUP, one after the other, until `stop`.
+    /// Reloads the configuration at each SIGHUP, one after the other, until `stop`.
     pub async fn work_until(mut self, current: CurrentApp, stop: CancellationToken) {
         loop {
             tokio::select! {
@@ -173,7 +172,7 @@ impl Reloader {
         }
     }
 
-    /// Reads and compiles everything, then takes it over.
+    /// Reads and compiles everything, then applies it.
     fn reload(&mut self, current: &CurrentApp) -> Result<(), ReloadError> {
         let compared = self.running.compare(ConfigReading::from_sources(&self.sources))?;
         let text = compared.config.log.level.clone();
@@ -181,7 +180,7 @@ impl Reloader {
         let before = current.load();
         let app = before.reconfigured(compared.config)?;
         let before = before.config.log.level.clone();
-        // Nothing below can refuse.
+        // From here on nothing can fail, so the reload is applied completely or not at all.
         current.replace(app);
         self.running = compared.running;
         for warning in compared.warnings {

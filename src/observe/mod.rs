@@ -1,4 +1,5 @@
-//! For whoever runs it: is it alive, is it ready, what does it count. On the admin listener only, but for liveness.
+//! Health, readiness and metrics, for whoever operates the gateway. On the admin listener only,
+//! except for `/healthz`.
 
 pub mod telemetry;
 
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::base::clock::Clock;
 use crate::session::Sessions;
 
-/// What the admin listener reads.
+/// The state that the admin listener reads.
 #[derive(Debug, Clone)]
 pub struct ObserveState {
     sessions: Sessions,
@@ -31,7 +32,8 @@ pub struct ObserveState {
 }
 
 impl ObserveState {
-    /// `registry` has every other room's metrics already; `stopping` makes this instance not ready.
+    /// Builds it. `registry` contains the metrics of every other room; cancelling `stopping` makes
+    /// this instance not ready.
     pub fn new(
         sessions: Sessions,
         clock: Clock,
@@ -59,14 +61,14 @@ impl ObserveState {
         }
     }
 
-    /// The same metrics and readiness by another view of the sessions.
+    /// Returns the same metrics and readiness with other session settings.
     #[must_use]
     pub fn reconfigured(&self, sessions: Sessions) -> Self {
         Self { sessions, ..self.clone() }
     }
 }
 
-/// `/healthz`, `/readyz`, `/metrics`.
+/// Builds the router of `/healthz`, `/readyz` and `/metrics`.
 pub fn routes(observe: ObserveState) -> Router {
     Router::new()
         .route("/healthz", get(handle_healthz))
@@ -75,7 +77,8 @@ pub fn routes(observe: ObserveState) -> Router {
         .with_state(observe)
 }
 
-/// The process answers. Nothing else is asked: a database that is down must not make anybody restart us.
+/// Answers that the process runs. It checks nothing else: nobody should restart the gateway because
+/// the database is down.
 pub async fn handle_healthz() -> &'static str {
     "ok\n"
 }

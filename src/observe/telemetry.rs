@@ -1,4 +1,4 @@
-//! Logs: text on a terminal, JSON otherwise, to standard error.
+//! Sets up the log: text on a terminal, JSON otherwise, to standard error.
 
 use std::io::IsTerminal as _;
 
@@ -6,28 +6,23 @@ use tracing_subscriber::{EnvFilter, reload};
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Why logging could not begin.
+/// The reasons why logging failed to start or change.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// `log.level` is not a filter.
     #[error("log.level {level:?} is not a level or filter: {why}")]
-    Level {
-        /// What was set.
-        level: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// Nothing logs any more.
+    Level { level: String, why: String },
+    /// The logger is gone.
     #[error("the level cannot be changed: {0}")]
     Ended(#[from] reload::Error),
-    /// Logging had begun before.
+    /// Logging had started before.
     #[error("logging has begun already: {0}")]
     Twice(Box<dyn std::error::Error + Send + Sync>),
 }
 
 type FilterSetter = Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>;
 
-/// Changes the level while the process logs.
+/// Changes the log level while the process runs.
 pub struct LevelHandle(FilterSetter);
 
 impl std::fmt::Debug for LevelHandle {
@@ -37,7 +32,7 @@ impl std::fmt::Debug for LevelHandle {
 }
 
 impl LevelHandle {
-    /// Reads a level or filter.
+    /// Parses a level or filter.
     ///
     /// # Errors
     /// [`LogError::Level`].
@@ -45,7 +40,7 @@ impl LevelHandle {
         EnvFilter::try_new(level).map_err(|e| LogError::Level { level: level.to_owned(), why: e.to_string() })
     }
 
-    /// Logs by `filter` from now on.
+    /// Sets the filter.
     ///
     /// # Errors
     /// [`LogError::Ended`].
@@ -54,7 +49,7 @@ impl LevelHandle {
     }
 }
 
-/// Begins to log, for the whole process.
+/// Starts logging for the whole process.
 ///
 /// # Errors
 /// [`LogError`].

@@ -1,9 +1,10 @@
 //! The timer of one connection.
 //!
-//! hyper asks for a new timeout at every request of a connection and drops it when the request's head is there. Each
-//! would be put into the runtime's timer and taken out again, under a lock that all connections share. So a
-//! connection keeps a single sleep, and a timeout only says until when: the sleep may end too early, for a timeout
-//! that is gone, and is then set anew; that happens once in the length of a timeout.
+//! hyper asks for a new timeout at every request of a connection and drops it when the head of the
+//! request is there. Each of them would enter and leave the runtime's timer, under a lock that all
+//! connections share. So a connection has a single sleep, and a timeout is only a deadline. The
+//! sleep may end early, for a timeout that is gone, and is then set again; this happens at most
+//! once in the length of a timeout.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,19 +15,19 @@ use std::time::{Duration, Instant};
 use hyper::rt::{Sleep, Timer};
 use parking_lot::Mutex;
 
-/// For one connection only: of all its timeouts the one that is polled last is woken.
+/// A timer for one connection only: it wakes the timeout that was polled last.
 #[derive(Debug, Clone)]
 pub(super) struct ConnectionTimer(Arc<Mutex<Pin<Box<tokio::time::Sleep>>>>);
 
 impl ConnectionTimer {
-    /// Nothing is waited for until the first timeout is polled. Needs a runtime.
+    /// Builds a timer. It waits for nothing until the first timeout is polled. Needs a runtime.
     pub(super) fn new(timeout: Duration) -> Self {
         Self(Arc::new(Mutex::new(Box::pin(tokio::time::sleep(timeout)))))
     }
 }
 
 impl Timer for ConnectionTimer {
-    /// The runtime's own time, which tests can pause.
+    /// Returns the runtime's own time, which tests can pause.
     fn now(&self) -> Instant {
         tokio::time::Instant::now().into_std()
     }
@@ -52,6 +53,8 @@ impl Future for ConnectionTimeout {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let mut sleep = self.alarm.lock();
+        // An earlier deadline moves the sleep. For a later one it ends early and is set again
+        // below.
         if sleep.deadline() > self.deadline {
             sleep.as_mut().reset(self.deadline);
         }
@@ -76,10 +79,10 @@ mod tests {
         let mut dropped = alarm.sleep(step);
         assert!(std::future::poll_fn(|cx| Poll::Ready(dropped.as_mut().poll(cx))).await.is_pending());
         drop(dropped);
-        // The sleep below ends for the one that was dropped first.
+        // The sleep ends too early, for the timeout that was dropped.
         alarm.sleep(3 * step).await;
         assert!(began.elapsed() >= 3 * step);
-        // Earlier than the last one was, and once more after both.
+        // A deadline earlier than the last one, and then one after both.
         alarm.sleep(Duration::ZERO).await;
         alarm.sleep(step).await;
         assert!(began.elapsed() >= 4 * step);

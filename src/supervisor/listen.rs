@@ -1,7 +1,8 @@
-//! Listening and serving: what `axum::serve` does, with the timeouts it does not set.
+//! Listens and serves: what `axum::serve` does, with the timeouts that it does not set.
 //!
-//! nginx keeps idle connections for 60 s, so ours live longer than that; a client that takes for ever to send its
-//! headers does not (both are hyper's `header_read_timeout`, which runs from the end of the previous request).
+//! nginx keeps idle connections for 60 s, so ours live longer. A client that sends its headers too
+//! slowly is cut off. Both are hyper's `header_read_timeout`, which runs from the end of the
+//! previous request.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt as _, PermissionsExt as _};
@@ -26,38 +27,40 @@ use super::connection_timer::ConnectionTimer;
 use crate::config::ListenAddress;
 use crate::http::client_ip::Peer;
 
-/// Longer than nginx keeps a connection (60 s) and than DESIGN promises (75 s).
+/// How long a connection may be idle: longer than nginx keeps one (60 s), and longer than [the
+/// design](crate::design#proxies) promises (75 s).
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
-/// After an accept that failed, mostly for want of file descriptors.
+/// The pause after a failed accept, which mostly means that file descriptors have run out.
 const ACCEPT_RETRY_PAUSE: Duration = Duration::from_millis(200);
 
-/// After a stop was asked for: how long a connection may be without a request before it is cut. hyper closes idle
-/// ones at once, but waits for the rest of a request that has begun to arrive.
+/// How long a connection may be without a request after the stop before it is cut. hyper closes
+/// idle connections at once, but waits for the rest of a request that has begun to arrive.
 const LINGER_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long connections may go on after a stop was asked for.
+/// How long connections may go on after the stop.
 const CONNECTION_GRACE_PERIOD: Duration = Duration::from_secs(18);
 
 /// A bound socket.
 #[derive(Debug)]
 pub enum Listener {
-    /// TCP.
     Tcp(TcpListener),
-    /// A socket file, removed when it is dropped.
+    /// A socket file, which is removed when this is dropped.
     Unix(UnixListener, PathBuf),
 }
 
 impl Listener {
-    /// Binds. A socket file that nobody listens on is replaced; its mode is 0660.
+    /// Binds the address. Replaces a socket file on which nobody listens; the mode of the new one
+    /// is 0660.
     ///
     /// # Errors
-    /// If the address is taken or not ours to take.
+    /// If the address is in use or not permitted.
     pub async fn bind(listen: &ListenAddress) -> io::Result<Self> {
         match listen {
             ListenAddress::Tcp(address) => Ok(Self::Tcp(TcpListener::bind(address).await?)),
             ListenAddress::Unix(path) => {
                 let stale = std::fs::symlink_metadata(path).is_ok_and(|m| m.file_type().is_socket());
+                // If somebody still listens on the file, it belongs to another process.
                 if stale && UnixStream::connect(path).await.is_err() {
                     std::fs::remove_file(path)?;
                 }
@@ -68,7 +71,8 @@ impl Listener {
         }
     }
 
-    /// The address as an administrator writes it, with the port that was given for port 0.
+    /// Returns the address as an administrator writes it. For port 0 it has the port that was
+    /// assigned.
     pub fn address(&self) -> String {
         match self {
             Self::Tcp(listener) => listener.local_addr().map(|a| a.to_string()).unwrap_or_default(),
@@ -76,7 +80,7 @@ impl Listener {
         }
     }
 
-    /// The TCP port.
+    /// Returns the TCP port.
     pub fn port(&self) -> Option<u16> {
         match self {
             Self::Tcp(listener) => listener.local_addr().ok().map(|a| a.port()),
@@ -95,10 +99,10 @@ impl Drop for Listener {
     }
 }
 
-/// The routes of a listener, which can be replaced while it serves. Clones are the same routes.
+/// The routes of a listener. They can be replaced while it serves; clones share them.
 ///
-/// Each request is answered by the routes of the moment in which it came, whole: also on a connection that was
-/// opened before.
+/// Each request is answered completely by the routes at its arrival, also on a connection that was
+/// opened earlier.
 #[derive(Debug, Clone)]
 pub struct ServedRoutes(Arc<ArcSwap<Router>>);
 
@@ -109,7 +113,7 @@ impl From<Router> for ServedRoutes {
 }
 
 impl ServedRoutes {
-    /// Answers what comes from now on by `router`; requests under way end as they began.
+    /// Answers new requests by `router`. Running requests end as they began.
     pub fn replace(&self, router: Router) {
         self.0.store(Arc::new(router));
     }
@@ -119,7 +123,7 @@ impl ServedRoutes {
     }
 }
 
-/// Serves `routes` on `listener` until `stop`, then lets requests under way finish.
+/// Serves `routes` on `listener` until `stop`, then lets running requests finish.
 pub async fn serve_routes(listener: Listener, routes: impl Into<ServedRoutes>, stop: CancellationToken) {
     let routes = routes.into();
     let graceful = GracefulShutdown::new();
@@ -210,7 +214,7 @@ fn start_connection(
     });
 }
 
-/// Waits until a stop was asked for and the connection had no request for [`LINGER`].
+/// Waits for the stop, and then until the connection has had no request for [`LINGER_TIMEOUT`].
 async fn wait_until_idle(stop: &CancellationToken, requests: &AtomicUsize) {
     stop.cancelled().await;
     loop {
@@ -221,7 +225,7 @@ async fn wait_until_idle(stop: &CancellationToken, requests: &AtomicUsize) {
     }
 }
 
-/// Counts a request while it is being answered, also if its client goes away.
+/// Counts a request while it is answered, also if its client goes away.
 struct RequestGuard(Arc<AtomicUsize>);
 
 impl RequestGuard {
@@ -246,7 +250,7 @@ mod tests {
 
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
-    /// A connection and what keeps it alive.
+    /// Returns a connection and the values that keep it alive.
     fn connected(stop: &CancellationToken) -> (DuplexStream, JoinSet<()>, GracefulShutdown) {
         let (client, server) = duplex(64 * 1024);
         let (mut connections, graceful) = (JoinSet::new(), GracefulShutdown::new());

@@ -1,7 +1,8 @@
-//! The only place that spawns: listeners, connections and repeated steps, and how they all end.
+//! The only place that spawns tasks: listeners, connections and repeated steps, and how they all
+//! end.
 //!
-//! A worker that dies takes the process with it: a gateway that is half alive lets people in by old memory or
-//! keeps them out, and nobody notices. Whoever runs us starts us again.
+//! A worker that dies ends the process. A gateway that is half alive would let people in by old
+//! memory or keep them out, and nobody would notice. The service manager starts it again.
 
 mod connection_timer;
 pub mod listen;
@@ -14,17 +15,17 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// How long requests under way may take after a stop was asked for: longer than a sign-in waits for WeCom.
+/// How long running requests may take after the stop: longer than a sign-in waits for WeCom.
 const WORKER_GRACE_PERIOD: Duration = Duration::from_secs(20);
 
-/// Everything that runs.
+/// The workers of the process.
 #[derive(Debug, Default)]
 pub struct Supervisor {
     workers: JoinSet<&'static str>,
     stop: CancellationToken,
 }
 
-/// What asks the process to stop, listened for from the moment this is made.
+/// The signals that ask the process to stop. They are caught from the moment this is made.
 #[derive(Debug)]
 pub struct Signals {
     term: Signal,
@@ -37,17 +38,17 @@ pub struct Signals {
 pub struct WorkerEnded(String);
 
 impl Supervisor {
-    /// Nothing runs yet.
+    /// Builds a supervisor without workers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Tells everything to end; ready instances take themselves out by it.
+    /// Returns the token that ends everything. It also makes this instance not ready.
     pub fn stop_token(&self) -> CancellationToken {
         self.stop.clone()
     }
 
-    /// Runs `worker` until it ends by itself once the token it gets is cancelled.
+    /// Runs `worker`, which must end by itself once the token it gets is cancelled.
     pub fn run<F, W>(&mut self, name: &'static str, worker: F)
     where
         F: FnOnce(CancellationToken) -> W,
@@ -60,8 +61,8 @@ impl Supervisor {
         });
     }
 
-    /// Repeats `step` with a pause of `every` between the end of one and the beginning of the next. A step deals
-    /// with its own errors.
+    /// Repeats `step`, with a pause of `every` between the end of one and the beginning of the
+    /// next. A step handles its own errors.
     pub fn repeat<F, S>(&mut self, name: &'static str, every: Duration, mut step: F)
     where
         F: FnMut() -> S + Send + 'static,
@@ -77,11 +78,11 @@ impl Supervisor {
         });
     }
 
-    /// Waits for SIGTERM or SIGINT, then ends everything in order: listeners stop accepting, requests under way
-    /// finish, workers end.
+    /// Waits for SIGTERM or SIGINT, then ends everything in order: listeners stop accepting,
+    /// running requests finish, workers end.
     ///
     /// # Errors
-    /// [`WorkerEnded`] if a worker died before; everything else was ended in order even then.
+    /// [`WorkerEnded`] if a worker died before. Everything else was still ended in order.
     pub async fn until_stopped(mut self, mut signals: Signals) -> Result<(), WorkerEnded> {
         let asked = tokio::select! {
             () = signals.any() => Ok(()),
@@ -104,34 +105,34 @@ impl Supervisor {
     }
 }
 
-/// SIGHUP, caught from the moment this is made: the process no longer ends by it.
+/// SIGHUP, caught from the moment this is made, so that it no longer ends the process.
 #[derive(Debug)]
 pub struct Hangups(Signal);
 
 impl Hangups {
-    /// Begins to listen: make it first of all, because until then SIGHUP ends the process.
+    /// Starts to catch SIGHUP. Call it first of all, because until then SIGHUP ends the process.
     ///
     /// # Errors
-    /// If the operating system does not let us.
+    /// If the operating system refuses.
     pub fn listen() -> io::Result<Self> {
         Ok(Self(signal(SignalKind::hangup())?))
     }
 
-    /// Waits for the next one. Those that come before this is called count as one.
+    /// Waits for the next SIGHUP. All that arrive before this call count as one.
     pub async fn next(&mut self) {
         if self.0.recv().await.is_none() {
-            // The runtime delivers no more signals: it is ending.
+            // The runtime delivers no more signals, because it is ending.
             std::future::pending::<()>().await;
         }
     }
 }
 
 impl Signals {
-    /// Begins to listen: make it before anybody is told that we are ready, or an early SIGTERM ends the process
-    /// without order.
+    /// Starts to catch the signals. Call it before anybody is told that the gateway is ready: an
+    /// early SIGTERM would end the process abruptly.
     ///
     /// # Errors
-    /// If the operating system does not let us.
+    /// If the operating system refuses.
     pub fn listen() -> io::Result<Self> {
         Ok(Self { term: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
     }
