@@ -1,4 +1,5 @@
-//! Attempts: what a start leaves in the browser, what it sends to WeCom, and what it does not write.
+//! Attempts: what a start leaves in the browser, what it sends to WeCom, and what it does not
+//! write.
 
 use std::time::Duration;
 
@@ -133,7 +134,7 @@ async fn of_a_target_whose_cookie_was_dropped_the_path_is_kept() {
     assert!(attempts(&phone).len() < 5, "they do not fit together");
     let first = &callbacks[0];
     assert_eq!(parameter(first, "rd"), "/todo/1");
-    // Another path is not the one that this attempt has.
+    // A changed path is not the one that belongs to this attempt.
     let mut changed = first.clone();
     let pairs: Vec<_> = first.query_pairs().into_owned().filter(|(name, _)| name != "rd").collect();
     changed.query_pairs_mut().clear().extend_pairs(pairs).append_pair("rd", "/todo/9");
@@ -156,7 +157,7 @@ async fn case_13_of_many_starts_the_newest_24_are_kept_and_the_oldest_is_dropped
     let mut phone = t.phone_of("zhangsan");
     let mut order = Vec::new();
     for n in 0..30 {
-        // Some within one minute, some not.
+        // Some of them begin within one minute, others do not.
         if n % 7 == 0 {
             t.advance(Duration::from_secs(60)).await;
         }
@@ -187,7 +188,7 @@ async fn all_attempts_together_stay_within_four_kilobytes() {
 async fn case_13_twenty_tabs_at_once_all_end_signed_in() {
     let t = TestApp::start().await;
     let mut browser = t.phone_of("zhangsan");
-    // Twenty starts at once: none of them brings another's cookie.
+    // Twenty starts at once: none of them brings another one's cookie.
     let tabs: Vec<_> = (0..20).map(|n| (browser.clone(), n)).collect();
     let starts = tabs
         .into_iter()
@@ -304,7 +305,7 @@ async fn on_http_the_cookies_have_no_prefix_and_no_secure() {
     assert!(phone.cookies.value("gongpai").is_some() && phone.cookies.refused().is_empty());
 }
 
-/// Runs them at once on this task.
+/// Runs all of them at once on this task.
 async fn join_all<F: Future<Output = Page> + Send + 'static>(all: impl IntoIterator<Item = F>) -> Vec<Page> {
     crate::support::app::run_all_at_once(all).await
 }

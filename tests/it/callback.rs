@@ -1,4 +1,5 @@
-//! The way back from WeCom: one exchange an attempt, one restart, and nobody signed in by somebody else's code.
+//! The way back from WeCom: one exchange for each attempt, one restart, and nobody is signed in by
+//! somebody else's code.
 
 use std::time::Duration;
 
@@ -130,7 +131,7 @@ async fn another_code_for_the_same_attempt_goes_to_the_target_if_signed_in_and_s
     let back = stranger.get(again.location().unwrap()).await.location().unwrap();
     let mut twice = stranger.clone();
     assert_eq!(stranger.get(back.as_str()).await.location().expect("the target").path(), "/x");
-    // Begun anew already: then a page, with a button.
+    // It has restarted already, so now comes a page with a button.
     let third = with_parameter(&back, "code", Some(&t.wecom.issue_code("lisi")));
     assert_failure(&twice.get(&third).await, 400, "signin.other_code");
 }
@@ -187,7 +188,7 @@ async fn case_19_a_good_code_without_our_state_starts_anew_once_and_signs_nobody
         assert_eq!(end.url.as_str(), format!("{PUBLIC_URL}/x"));
         let me: serde_json::Value = victim.get(format!("{PUBLIC_URL}/sso/session")).await.json();
         assert_eq!(me["userid"], "zhangsan", "{path}");
-        // The second time, without a cookie again, it is a page.
+        // The second time without a cookie there is a page.
         let page = t.browser(WECOM_PHONE).get(format!("{PUBLIC_URL}{path}?code={code}&rd=/x&r=1")).await;
         assert_failure(&page, 400, "signin.cookies_blocked");
     }
@@ -223,7 +224,7 @@ async fn case_19_a_state_without_its_cookie_restarts_once_and_then_says_that_coo
     let second = phone.get(page.location().unwrap()).await.location().unwrap();
     forget_attempts(&mut phone);
     assert_failure(&phone.get(second.as_str()).await, 400, "signin.cookies_blocked");
-    // Bounded by r=1 alone, even if the state is lost.
+    // `r=1` alone limits the restarts, even if the state is lost.
     assert_failure(&phone.get(with_parameter(&second, "state", None)).await, 400, "signin.cookies_blocked");
     assert_eq!((t.wecom.calls_total(), t.count_rows("attempts").await), (0, 0));
     // The button leads to a new start.
@@ -479,7 +480,7 @@ async fn a_good_callback_signs_in_where_others_used_up_the_starts_of_its_address
         assert_eq!(page.location().expect("signed in").as_str(), format!("{PUBLIC_URL}/x"));
     }
     assert_eq!(t.check(&phone, PUBLIC_URL).await.status, 200);
-    // It took nothing from the next start either.
+    // It took nothing from the limit of the next start either.
     t.advance(Duration::from_secs(1)).await;
     assert!(is_authorize(&neighbour.get(format!("{PUBLIC_URL}/sso/login?rd=/x")).await));
     assert_failure(&neighbour.get(format!("{PUBLIC_URL}/sso/login?rd=/x")).await, 429, "signin.too_many");
@@ -511,7 +512,7 @@ async fn case_20_two_replicas_that_get_the_same_callback_make_one_exchange_and_o
     let t = TestApp::start().await;
     let any = "127.0.0.1:0".parse().unwrap();
     let second = t.another((*t.wecom).clone().start_on(any).await.unwrap()).await;
-    // Begun on one, called back on both.
+    // The sign-in begins on one replica and calls back on both.
     let (here, callback) = start_sign_in(&t, "zhangsan").await;
     t.wecom
         .fail_next("auth/getuserinfo", gongpai::simulator::InjectedFault::Slow(Duration::from_millis(600)));
@@ -530,7 +531,7 @@ async fn case_20_two_replicas_that_get_the_same_callback_make_one_exchange_and_o
         }
     }
     assert_eq!((t.wecom.calls("auth/getuserinfo"), t.count_rows("sessions").await), (1, 1));
-    // Signed out on one, nobody on the other within a second.
+    // A sign-out on one replica counts on the other within a second.
     let (_, mut tab) = ends.into_iter().next().unwrap();
     let copy = tab.clone();
     tab.get(format!("{PUBLIC_URL}/sso/logout")).await;
@@ -592,7 +593,7 @@ async fn a_scan_page_goes_on_by_itself_when_the_browser_is_signed_in() {
     };
     let (session, next) = (attribute("data-session"), attribute("data-next"));
     assert_eq!(desktop.fetch(session.as_str()).await.status, 401);
-    // Signed in meanwhile by another tab.
+    // Another tab has signed in in the meantime.
     desktop.cookies = t.signed_in("zhangsan").await.cookies;
     assert_eq!(desktop.fetch(session.as_str()).await.status, 200);
     assert_eq!(desktop.get(next.as_str()).await.location().unwrap().as_str(), format!("{PUBLIC_URL}/x"));

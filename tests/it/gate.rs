@@ -1,4 +1,5 @@
-//! The gate as nginx asks it: every sentence of DESIGN §4 about it, and what an attacker would try.
+//! The gate as nginx asks it: every promise about it (`src/docs/design.md`, "The check"), and what
+//! an attacker would try.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{Browser, BrowserRequest, DESKTOP, Page};
 use crate::support::echo::send_raw;
 
-/// The token of the session of `browser` on the host of `url`.
+/// Returns the token of the session that `browser` has on the host of `url`.
 fn token(browser: &Browser, url: &str) -> String {
     let host = Url::parse(url).expect("a URL");
     let cookies = browser.cookies.header(&host).expect("cookies");
@@ -26,7 +27,8 @@ fn token(browser: &Browser, url: &str) -> String {
     name.expect("a session").to_owned()
 }
 
-/// A check with these headers and no others but what HTTP needs; a header may come twice and hold any bytes.
+/// Sends a check with these headers and only those others that HTTP needs. A header may come twice
+/// and hold any bytes.
 async fn send_check(t: &TestApp, headers: &[(&str, &[u8])]) -> Page {
     let mut ask = BrowserRequest::bare(Method::GET, &format!("http://{}/auth/nginx", t.address));
     for (name, value) in headers {
@@ -38,7 +40,7 @@ async fn send_check(t: &TestApp, headers: &[(&str, &[u8])]) -> Page {
     page
 }
 
-/// A check for `url` with `method` and a session.
+/// Sends a check for `url` with `method` and a session, and returns its status.
 async fn check_status(t: &TestApp, token: Option<&str>, method: &str, url: &str) -> u16 {
     let cookie = token.map(|token| format!("__Host-gongpai={token}"));
     let mut headers = vec![("x-original-url", url.as_bytes()), ("x-original-method", method.as_bytes())];
@@ -52,7 +54,8 @@ fn answer_code(page: &Page) -> String {
     page.json::<Value>()["code"].as_str().expect("a code").to_owned()
 }
 
-// --- rules -----------------------------------------------------------------------------------------------------
+// --- rules
+// -----------------------------------------------------------------------------------------------------
 
 const RULES: &str = r#"
 [[rules]]
@@ -161,7 +164,7 @@ async fn case_10_a_wildcard_is_any_depth_below_a_port_is_that_port_and_hosts_com
         ("https://app.example.com/x", 403),
         ("https://app.example.com/only", 401),
         ("https://APP.example.com./only", 401),
-        // The name itself is not below itself: it has no rules, and so the default.
+        // The name itself is not below itself. It has no rules, so the default applies.
         ("https://example.com/x", 401),
         ("https://oa.example.com/x", 403),
         ("https://evilapp.example.com/x", 403),
@@ -268,7 +271,7 @@ async fn the_original_request_is_exactly_one_url_and_one_method_of_one_family() 
             "{headers:?}"
         );
     }
-    // Headers of another family beside it change nothing.
+    // Headers of another family beside these change nothing.
     assert_eq!(send_check(&t, &[other_families, &[url, get]].concat()).await.status, 200);
 }
 
@@ -289,7 +292,8 @@ async fn the_check_answers_whatever_method_and_query_it_is_asked_with() {
     }
 }
 
-// --- what never is a 2xx ---------------------------------------------------------------------------------------
+// --- what never is a 2xx
+// ---------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn case_2_no_user_agent_or_header_makes_a_check_succeed_and_health_is_an_exact_path() {
@@ -450,7 +454,7 @@ async fn case_16_a_token_that_was_not_made_by_us_for_this_is_no_session() {
     ] {
         bad.push(format!("{}.{}.{}", parts[0], altered(&claims, key, value), parts[2]));
     }
-    // A key of one's own.
+    // An attacker's own key.
     let own =
         aws_lc_rs::signature::EcdsaKeyPair::generate(&aws_lc_rs::signature::ECDSA_P256_SHA256_FIXED_SIGNING)
             .unwrap();
@@ -498,7 +502,7 @@ async fn a_bearer_token_of_ours_counts_and_any_other_is_left_to_the_application(
     let cookie = format!("__Host-gongpai={token}");
     assert_eq!(check(&["Bearer of-the-application"], Some(&cookie)).await, 200);
     assert_eq!(check(&[&bearer], Some("__Host-gongpai=stale")).await, 200);
-    // Two cookies of our name are nobody, whatever else there is.
+    // Two cookies of our name identify nobody, whatever else there is.
     assert_eq!(check(&[&bearer], Some(&format!("{cookie}; {cookie}"))).await, 401);
     assert_eq!(check(&[], Some(&format!("{cookie}; a=1; __Host-gongpai=x"))).await, 401);
     // Other names of ours are other cookies.
@@ -601,7 +605,8 @@ fn case_11_whatever_the_headers_a_check_is_200_only_with_a_session_and_never_ano
     assert_eq!(runtime.block_on(check_status(&t, Some(&good), "GET", &format!("{PUBLIC_URL}/work/x"))), 200);
 }
 
-// --- 401: the way to sign in -----------------------------------------------------------------------------------
+// --- 401: the way to sign in
+// -----------------------------------------------------------------------------------
 
 async fn location(t: &TestApp, method: &str, url: &str, more: &[(&str, &str)]) -> Option<String> {
     let mut headers = vec![("x-original-url", url.as_bytes()), ("x-original-method", method.as_bytes())];
@@ -676,7 +681,7 @@ async fn the_location_is_the_login_of_the_same_host_correctly_encoded_and_at_mos
             assert!(location.starts_with(&format!("{PUBLIC_URL}/_gongpai/login?rd=")));
         }
     }
-    // A POST is not repeated: back to the page that it was sent from.
+    // A POST is not repeated: the browser goes back to the page that it was sent from.
     let post = |referer: &'static str| vec![("sec-fetch-mode", "navigate"), ("referer", referer)];
     let url = format!("{PUBLIC_URL}/save?a=1");
     for (referer, rd) in [
@@ -739,7 +744,8 @@ async fn http_that_is_not_allowed_counts_as_https() {
     );
 }
 
-// --- 200: who it is --------------------------------------------------------------------------------------------
+// --- 200: who it is
+// --------------------------------------------------------------------------------------------
 
 const HEADERS: [&str; 4] = ["remote-user", "remote-name", "remote-email", "remote-groups"];
 
@@ -778,7 +784,7 @@ async fn case_6_every_200_carries_every_identity_header_empty_where_nothing_is_k
             assert_eq!(page.header("cache-control"), Some("no-store"));
             assert!(page.body.is_empty());
         }
-        // A refusal says nothing of anybody.
+        // A refusal says nothing about anybody.
         let page = t.check(&phone, &format!("{PUBLIC_URL}/later/x")).await;
         assert_eq!(page.status, 403);
         for name in &names {
@@ -871,7 +877,8 @@ async fn without_gate_assertion_none_is_sent() {
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.header("gongpai-assertion"), None);
 }
 
-// --- limits of sessions ----------------------------------------------------------------------------------------
+// --- limits of sessions
+// ----------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn a_session_ends_two_hours_after_its_last_use_and_twelve_hours_after_the_sign_in() {
@@ -917,7 +924,7 @@ async fn below_a_cookie_domain_one_session_is_good_on_every_host_and_on_no_other
 async fn checks_go_on_from_memory_while_it_is_young_and_then_every_check_is_401() {
     let t = TestApp::with("[gate]\nstale_after = \"60s\"\n[[rules]]\nhost = \"oa.example.com\"\npath = \"/public\"\nallow = [\"anyone\"]\n[[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n").await;
     let known = t.signed_in("zhangsan").await;
-    // Signed in, and never seen by a check.
+    // Signed in, but never seen by a check.
     let mut unknown = t.phone_of("lisi");
     unknown.open(format!("{PUBLIC_URL}/sso/login?rd=/.well-known/jwks.json")).await;
     let url = format!("{PUBLIC_URL}/x");

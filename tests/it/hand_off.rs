@@ -1,4 +1,5 @@
-//! Another host: a sign-in that begins on an application's host, goes by public_url's, and comes back by a ticket.
+//! Another host: a sign-in that begins on an application's host, goes through public_url's host,
+//! and comes back with a ticket.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::support::browser::{Browser, Page};
 
 const SESSION: &str = "__Host-gongpai";
 
-/// Goes by hand until the ticket is the next thing to be visited.
+/// Follows the redirects by hand until the ticket is the next URL to visit.
 async fn get_ticket(t: &TestApp, userid: &str, rd: &str) -> (Browser, Url) {
     let mut phone = t.phone_of(userid);
     let mut page = phone.get(format!("{APP_URL}/_gongpai/login?rd={rd}")).await;
@@ -72,7 +73,7 @@ async fn a_sign_in_over_two_hosts_takes_one_start() {
     let page = phone.get(finish).await;
     assert_eq!(page.location().expect("signed in").as_str(), format!("{APP_URL}/x"));
     assert_eq!(t.check(&phone, APP_URL).await.status, 200);
-    // A hand-off that is too old begins anew, so it counts.
+    // A hand-off that is too old starts again, so it counts.
     t.advance(Duration::from_secs(600)).await;
     let page = late.get(handed).await;
     assert_eq!(page.status, 429, "{}", page.text());
@@ -91,7 +92,7 @@ async fn case_15_a_session_of_one_host_is_rejected_on_another() {
     for (token, host, status) in
         [(&public, PUBLIC_URL, 200), (&app, APP_URL, 200), (&public, APP_URL, 401), (&app, PUBLIC_URL, 401)]
     {
-        // Twice: the second time it is in memory.
+        // Twice, because the second time the session is in memory.
         for _ in 0..2 {
             assert_eq!(
                 t.check_with("cookie", &format!("{SESSION}={token}"), host).await.status,
@@ -142,7 +143,7 @@ async fn a_ticket_without_its_cookie_is_worth_nothing() {
     let (mut phone, finish) = get_ticket(&t, "zhangsan", "/x").await;
     let mut thief = t.phone_of("lisi");
     assert_failure(&thief.get(finish.as_str()).await, "signin.cookies_blocked");
-    // A thief with an attempt of their own there is no better off.
+    // A thief with an attempt of their own on that host gains nothing.
     thief.get(format!("{APP_URL}/_gongpai/login?rd=/")).await;
     assert_failure(&thief.get(finish.as_str()).await, "signin.cookies_blocked");
     assert_eq!(t.check(&thief, APP_URL).await.status, 401);
@@ -178,7 +179,7 @@ async fn a_ticket_lives_thirty_seconds() {
     t.advance(Duration::from_secs(30)).await;
     let page = phone.get(finish.as_str()).await;
     assert!(!page.headers.contains_key("set-cookie"));
-    // The browser is signed in on public_url's host, so that it comes straight back.
+    // The browser is signed in on public_url's host, so it comes straight back.
     let end = phone.follow(page, 4).await;
     assert_eq!(end.url.as_str(), format!("{APP_URL}/x"));
     assert_eq!(t.check(&phone, APP_URL).await.status, 200);

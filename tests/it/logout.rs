@@ -107,7 +107,7 @@ async fn another_account_is_a_sign_out_that_leads_back_and_shows_the_button_firs
     let end = phone.open(button).await;
     assert_eq!(end.url.as_str(), format!("{PUBLIC_URL}/x"));
     assert_eq!(t.check(&phone, PUBLIC_URL).await.header("remote-user"), Some("lisi"));
-    // Pressed once, it is not shown again.
+    // Once pressed, it is not shown again.
     assert_eq!(phone.get(format!("{PUBLIC_URL}/sso/login?rd=/x")).await.status, 302);
 }
 

@@ -1,5 +1,6 @@
-//! Paths that programs understand in more than one way, through a real nginx: what real applications in Node and PHP
-//! take for the closed folder is never let through, and the paths of real products are.
+//! Paths that programs understand in more than one way, sent through a real nginx. What real
+//! applications in Node and PHP take for the closed folder never passes, and the paths of real
+//! products do.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -26,10 +27,11 @@ const RANDOM_PATH_COUNT: usize = 1000;
 /// How many connections ask at the same time.
 const CONNECTION_COUNT: usize = 8;
 
-/// One cookie is good on both applications' hosts.
+/// With this, one cookie is good on both applications' hosts.
 const SHARED_COOKIE_CONFIG: &str = "[session]\ncookie_domain = \".example.com\"\n";
 
-/// A closed folder on both hosts, an open one, and the rest open to whoever is signed in.
+/// Returns rules for both hosts: a closed folder, an open one, and the rest for everybody who is
+/// signed in.
 fn rules() -> String {
     let mut toml = SHARED_COOKIE_CONFIG.to_owned();
     for host in ["oa.example.com", "app.example.com"] {
@@ -40,7 +42,7 @@ fn rules() -> String {
     toml
 }
 
-/// nginx with the printed snippet for each host, before its application.
+/// Starts nginx with the printed snippet for each host, in front of its application.
 async fn start_nginx(t: &TestApp, applications: &[(&str, String)], port: &Port) -> Nginx {
     let config = config_of(t);
     let snippet = |(host, upstream): &(&str, String)| {
@@ -56,14 +58,14 @@ async fn start_nginx(t: &TestApp, applications: &[(&str, String)], port: &Port) 
     Nginx::start(&applications.iter().map(snippet).collect::<String>()).await
 }
 
-/// The Cookie header of somebody signed in on every host.
+/// Returns the Cookie header of a person who is signed in on every host.
 async fn cookie_of(t: &TestApp, userid: &str) -> String {
     let browser = t.signed_in(userid).await;
     let cookies = browser.cookies.header(&PUBLIC_URL.parse().expect("a URL")).expect("a session");
     cookies.split("; ").find(|cookie| cookie.contains("gongpai=")).expect("a session").to_owned()
 }
 
-/// Requests one after another, on one connection as long as the server keeps it.
+/// Sends requests one after another, on one connection as long as the server keeps it.
 struct KeptConnection {
     address: SocketAddr,
     host: &'static str,
@@ -81,7 +83,7 @@ impl KeptConnection {
         raw.unwrap_or_else(|| panic!("no answer to {:?}", String::from_utf8_lossy(target)))
     }
 
-    /// `None`: the server closes instead of answering.
+    /// Sends a request; `None` if the server closes the connection instead of answering.
     async fn try_get(&mut self, target: &[u8]) -> Option<RawResponse> {
         let headers = format!(" HTTP/1.1\r\nHost: {}\r\nCookie: {}\r\n\r\n", self.host, self.cookie);
         let request = [b"GET ", target, headers.as_bytes()].concat();
@@ -91,7 +93,8 @@ impl KeptConnection {
                 None => TcpStream::connect(self.address).await.expect("a connection"),
             };
             stream.write_all(&request).await.ok();
-            // A connection that was kept may have been closed meanwhile: then once more on a new one.
+            // A kept connection may have been closed in the meantime; then the request is sent
+            // again on a new one.
             let Some(raw) = read_answer(&mut stream).await else { continue };
             let stays = raw.head.one("connection").is_none_or(|c| !c.eq_ignore_ascii_case("close"));
             self.stream = (stays && raw.head.one("content-length").is_some()).then_some(stream);
@@ -101,7 +104,7 @@ impl KeptConnection {
     }
 }
 
-/// One answer; a body without a length ends with the connection.
+/// Reads one answer; a body without a length ends with the connection.
 async fn read_answer(stream: &mut TcpStream) -> Option<RawResponse> {
     let mut bytes = Vec::new();
     let end = loop {
@@ -119,7 +122,8 @@ async fn read_answer(stream: &mut TcpStream) -> Option<RawResponse> {
             let length: usize = length.parse().expect("a length");
             while body.len() < length && stream.read_buf(&mut body).await.ok()? > 0 {}
         }
-        // Chunks, where the application closed without a length (Node's own 400): nothing of that body is read.
+        // Chunks, because the application closed without a length (Node's own 400). Nothing of that
+        // body is read.
         None if !head.values_like("transfer-encoding").is_empty() => {
             while !body.ends_with(b"0\r\n\r\n") && stream.read_buf(&mut body).await.ok()? > 0 {}
         }
@@ -129,7 +133,7 @@ async fn read_answer(stream: &mut TcpStream) -> Option<RawResponse> {
     Some(RawResponse { status, head, body: String::from_utf8_lossy(&body).into_owned() })
 }
 
-/// A program that is ready as soon as its port takes a connection.
+/// Starts a program and waits until its port accepts a connection.
 async fn start_program(program: Program, port: &Port) -> Process {
     let mut process = program.start();
     eventually("the application listens", async || {
@@ -140,7 +144,8 @@ async fn start_program(program: Program, port: &Port) -> Process {
     process
 }
 
-/// Odd paths, each once and every time the same: pieces that are names, slashes and dots to some program.
+/// Returns odd paths, each once and every time the same. Their pieces are names, slashes and dots
+/// to some program.
 fn odd_paths() -> Vec<Vec<u8>> {
     let pieces: Vec<&[u8]> = vec![
         b"/",
@@ -197,7 +202,7 @@ fn odd_paths() -> Vec<Vec<u8>> {
     let join = |pieces: Vec<&[u8]>| [b"/".as_slice(), &pieces.concat()].concat();
     let strategy = prop_oneof![
         prop::collection::vec(piece.clone(), 1..8).prop_map(join),
-        // Most oddities would change nothing: so half of the paths have the folder at their end.
+        // Most oddities would change nothing, so half of the paths end with the folder.
         prop::collection::vec(piece, 1..6)
             .prop_map(move |pieces| [&join(pieces), b"/admin/x".as_slice()].concat()),
     ];
@@ -217,7 +222,7 @@ fn odd_paths() -> Vec<Vec<u8>> {
         b"/a%2Fb/%252e%252e/admin/x".to_vec(),
         b"/public/x%2F..%2F..%2Fadmin/..%252F..%252Fpublic/y".to_vec(),
     ];
-    // Into the folder as one program reads it, and out again for whoever decodes once more.
+    // Into the folder as one program reads it, and out again for a program that decodes once more.
     let into: [&[u8]; 4] = [b"x%2F..%2F", b"x/..;/", b"x\\..\\", b"x/%2e%2e/"];
     let out: [&[u8]; 4] = [b"..%252F..%252F", b"..%3b/..%3b/", b"..%5c..%5c", b"%252e%252e/%252e%252e/"];
     for climb in into {
@@ -236,14 +241,14 @@ fn odd_paths() -> Vec<Vec<u8>> {
     paths
 }
 
-/// How the application understood a path, where it is one of the closed folder.
+/// Returns how the application understood a path if it is one of the closed folder.
 fn closed_reading(answer: &RawResponse) -> Option<(String, String)> {
     let understood: BTreeMap<String, String> = serde_json::from_str(&answer.body).expect("understandings");
     understood.into_iter().find(|(_, path)| path == "/admin" || path.starts_with("/admin/"))
 }
 
-/// Asks for each path through nginx; how many passed, and how many were kept out that the application, asked behind
-/// the back of nginx, would have taken for the closed folder.
+/// Sends each path through nginx. Returns how many passed, and how many were denied that the
+/// application, asked directly, takes for the closed folder.
 async fn try_all(
     paths: Vec<Vec<u8>>,
     mut line: KeptConnection,
@@ -258,7 +263,7 @@ async fn try_all(
             let found = if answer.status == 200 { closed_reading(&answer) } else { None };
             assert!(found.is_none(), "{shown} passed, and {host} understands {found:?}");
         } else {
-            // 502: the application does not take such a request line, and closes.
+            // 502: the application does not accept such a request line and closes the connection.
             assert!(matches!(answer.status, 302 | 400 | 403 | 502), "{shown}: {}", answer.status);
             let asked = direct.try_get(path).await;
             kept_out +=
@@ -397,7 +402,7 @@ async fn every_path_of_a_real_product_passes_on_a_host_without_rules_as_it_was_s
         let sent: String = target.iter().map(|b| char::from(*b)).collect();
         assert_eq!(echo.last().line(), format!("GET {sent} HTTP/1.1"), "{product}: {shown}");
         assert_eq!(echo.last().one("remote-user"), Some("zhangsan"));
-        // Nobody signed in is sent to the sign-in, not away.
+        // A visitor who is not signed in is sent to the sign-in.
         let nobody = KeptConnection::to(port.address(), "app.example.com", "").get(target).await;
         assert_eq!(nobody.status, 401, "{product}: {shown}");
     }

@@ -7,7 +7,8 @@ use gongpai::simulator::{InjectedFault, SimulatedStatus};
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{Browser, DESKTOP, Page};
 
-/// Not let in: the page with its code, both languages, and nothing that could be a session.
+/// Asserts that nobody was let in: the page has its code and both languages, and nothing could be a
+/// session.
 async fn assert_refused(t: &TestApp, browser: &Browser, page: &Page, status: u16, code: &str) {
     assert_eq!(page.status.as_u16(), status, "{}", page.text());
     let text = page.words();
@@ -72,7 +73,7 @@ async fn case_22_a_member_of_a_linked_corporation_is_refused() {
     let t = TestApp::start().await;
     let (phone, page) = try_sign_in(&t, "wwfedcba9876543210/liwei").await;
     assert_refused(&t, &phone, &page, 403, "signin.linked_corp").await;
-    // Not even one with the userid of somebody here.
+    // Not even one with the userid of a member of this corporation.
     t.wecom.fail_next(
         "auth/getuserinfo",
         InjectedFault::Text(r#"{"errcode":0,"userid":"wwfedcba9876543210/zhangsan"}"#.to_owned()),
@@ -99,7 +100,7 @@ async fn case_22_the_same_userid_in_two_corporations_is_two_persons() {
     assert_eq!(me["userid"], first["userid"]);
     assert_ne!(me["sub"], first["sub"]);
     assert_eq!(t.count_rows("persons").await, 2);
-    // A session of one corporation is none of the other.
+    // A session of one corporation is not valid in another.
     assert_eq!(second.check(&desktop, PUBLIC_URL).await.status, 401);
     assert_eq!(t.check(&there, PUBLIC_URL).await.status, 401);
 }
@@ -176,7 +177,8 @@ async fn on_a_desk_the_refused_page_offers_another_account() {
     assert_eq!(desktop.open(back).await.url.as_str(), format!("{PUBLIC_URL}/x"));
 }
 
-/// Scans the panel of a scan page and confirms on the phone of `userid`: where the panel goes.
+/// Scans the panel of a scan page, confirms on the phone of `userid`, and returns where the panel
+/// goes.
 async fn scan_page(t: &TestApp, page: &Page, userid: &str) -> String {
     let frame = page
         .text()
@@ -239,7 +241,7 @@ async fn a_scan_page_shown_for_more_than_five_minutes_counts_as_no_restart() {
         assert!(to.path() == "/sso/login" && !to.query().unwrap().contains("r=1"), "{to}");
         page = desktop.get(to).await;
     }
-    // A quick one counts: once anew, then the page.
+    // A quick one counts: one restart, then the page.
     let back = scan_page(&t, &page, "zhangsan").await;
     let restart = desktop.get(back).await.location().unwrap();
     assert!(restart.query().unwrap().contains("r=1"), "{restart}");

@@ -24,7 +24,8 @@ async fn start_wecom() -> RunningSimulator {
     Simulator::start().await.expect("the simulator starts")
 }
 
-/// Begins a sign-in and stops before the callback; answers where WeCom sends the browser.
+/// Begins a sign-in, stops before the callback, and returns the URL to which WeCom sends the
+/// browser.
 async fn begin_sign_in(serve: &ServeProcess, wecom: &RunningSimulator) -> (Browser, String) {
     let mut phone = serve.phone_of(wecom, "zhangsan");
     let page = phone.get(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
@@ -46,7 +47,7 @@ async fn open_database(database: &TestDatabase) -> Db {
     Db::open(location).await.expect("the database opens")
 }
 
-/// The seed's file, as printed there.
+/// O2OA's file, as its documentation prints it.
 const SEED: &str = r#"{
   "enable": false,
   "syncCron": "10 0/10 * * * ?",
@@ -196,7 +197,7 @@ async fn running_until_sigterm_a_sign_in_under_way_is_finished() {
     assert!(TcpStream::connect(serve.public).await.is_err());
     let written = serve.written();
     assert!(written.contains("SIGTERM"), "{written}");
-    // And the session is there for the next one.
+    // The session is still there for the next process.
     let next = ServeProcess::start(&wecom, &database, "").await;
     assert_eq!(next.check(&phone).await.status, 200);
 }
@@ -240,7 +241,7 @@ async fn running_again_after_kill_9_at_any_instant_of_a_sign_in_nothing_is_half_
         serve = serve.killed_and_restarted().await;
         assert_eq!(serve.check(&old).await.status, 200, "a session was lost after {pause} ms");
         wecom.clear_faults();
-        // The browser tries the whole way again, with the cookies it has.
+        // The browser tries the whole way again with the cookies it has.
         serve.visit(&mut phone);
         let end = phone.open(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
         assert_eq!(end.status, 200, "after {pause} ms: {}", end.text());
@@ -304,7 +305,7 @@ async fn running_as_a_service_logs_are_json_with_request_ids_and_hold_no_secret(
         assert_eq!(page.status, 200, "{}", page.text());
     }
     serve.check(&phone).await;
-    // What fails writes more than what succeeds.
+    // Failures write more to the log than successes.
     for fault in [
         InjectedFault::Errcode(40029, "invalid code".into()),
         InjectedFault::Html502,
@@ -380,10 +381,10 @@ async fn running_on_a_unix_socket_whose_file_goes_with_it() {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = std::fs::metadata(&path).expect("the file").permissions().mode();
     assert_eq!(mode & 0o777, 0o660);
-    // What a killed one left behind is in nobody's way.
+    // What a killed process left behind is in nobody's way.
     let mut serve = serve.killed_and_restarted().await;
     assert!(ask().await.starts_with("HTTP/1.1 200 "));
-    // A second one does not take it from the first.
+    // A second process does not take it from the first.
     let second = write_folder(&wecom, &database, &toml);
     let finished = Program::gongpai().arg("serve").cwd(second.path()).run().await;
     assert_eq!(finished.code(), Some(1), "{}", finished.stderr);

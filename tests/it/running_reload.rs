@@ -1,4 +1,4 @@
-//! SIGHUP: a running gateway reads its configuration again, and nobody is dropped.
+//! SIGHUP: a running gateway reads its configuration again, and no connection is dropped.
 
 use std::io::Write as _;
 
@@ -23,7 +23,7 @@ async fn start_wecom() -> RunningSimulator {
     Simulator::start().await.expect("the simulator starts")
 }
 
-/// Changes the configuration file; what is replaced must be there.
+/// Changes the configuration file. The text to replace must be there.
 fn edit_config(serve: &ServeProcess, replace: &str, by: &str) {
     let path = serve.folder().join("gongpai.toml");
     let text = std::fs::read_to_string(&path).expect("the configuration");
@@ -31,14 +31,14 @@ fn edit_config(serve: &ServeProcess, replace: &str, by: &str) {
     std::fs::write(&path, text.replace(replace, by)).expect("written");
 }
 
-/// Puts `line` before everything else.
+/// Writes `line` before everything else.
 fn add_line(serve: &ServeProcess, line: &str) {
     let path = serve.folder().join("gongpai.toml");
     let text = std::fs::read_to_string(&path).expect("the configuration");
     std::fs::write(&path, format!("{line}\n{text}")).expect("written");
 }
 
-/// Sends SIGHUP and waits for the `count`th answer to one; answers that line.
+/// Sends SIGHUP, waits for the `count`th result in the log, and returns that line.
 async fn reload_config(serve: &ServeProcess, count: usize) -> String {
     serve.process.signal(Signal::Hangup);
     eventually("the answer to SIGHUP", async || {
@@ -49,7 +49,7 @@ async fn reload_config(serve: &ServeProcess, count: usize) -> String {
     .await
 }
 
-/// The status of a check on an open connection.
+/// Sends a check on an open connection and returns its status.
 async fn check_on(stream: &mut TcpStream, browser: &Browser) -> String {
     let cookies = browser.cookies.header(&PUBLIC_URL.parse().expect("a URL")).expect("a session");
     let request = format!(
@@ -89,7 +89,7 @@ async fn changed_rules_hold_after_sighup_and_no_connection_is_dropped() {
     assert_eq!(check_on(&mut open, &zhangsan).await, "403");
     assert_eq!(serve.check(&zhangsan).await.status, 403);
     assert_eq!(serve.check(&lisi).await.status, 200, "the session is still there");
-    // Several at once are one after the other, and the last state of the file holds.
+    // Several SIGHUPs are handled one after the other, and the last state of the file counts.
     for allow in ["\"user:zhangsan\"", "\"user:lisi\"", "\"user:zhangsan\""] {
         let before = if allow.contains("lisi") { "\"user:zhangsan\"" } else { "\"user:lisi\"" };
         edit_config(&serve, before, allow);
@@ -97,7 +97,7 @@ async fn changed_rules_hold_after_sighup_and_no_connection_is_dropped() {
     }
     eventually("the last state", async || (serve.check(&zhangsan).await.status == 200).then_some(())).await;
     assert_eq!(serve.check(&lisi).await.status, 403);
-    // One that comes while it ends changes nothing about that.
+    // A SIGHUP while it stops changes nothing.
     serve.process.signal(Signal::Term);
     serve.process.signal(Signal::Hangup);
     assert_eq!(serve.process.exit().await.code(), Some(0));
@@ -115,7 +115,7 @@ async fn a_file_with_a_mistake_is_refused_whole_and_the_old_configuration_stays(
     assert!(line.contains("login.landing (gongpai.toml:"), "{line}");
     assert_eq!(serve.check(&zhangsan).await.status, 200, "the old rule stays");
     assert_eq!(read_metric(&serve, "gongpai_config_reload_success").await, "0");
-    // A rule that only the gate refuses, a file that is no TOML, and none at all.
+    // A rule that only the gate refuses, a file that is not TOML, and no file at all.
     edit_config(&serve, "landing = \"https://elsewhere.example.net/\"", "");
     edit_config(&serve, "host = \"oa.example.com\"", "host = \"oa.example.com\"\npath = \"no-slash\"");
     let line = reload_config(&serve, 2).await;
@@ -187,7 +187,7 @@ async fn a_sighup_that_comes_before_the_gateway_is_ready_does_not_end_it() {
     let (file, real) = (folder.path().join("gongpai.toml"), folder.path().join("real.toml"));
     let text = std::fs::read_to_string(&file).expect("the configuration");
     std::fs::rename(&file, &real).expect("moved");
-    // Whoever reads a pipe waits for its text: the start stands still there.
+    // Reading a pipe blocks until there is text, so the start stops there.
     let made = Program::at("mkfifo").arg(&file).run().await;
     assert_eq!(made.code(), Some(0), "{}", made.stderr);
     let mut process = Program::gongpai().arg("serve").cwd(folder.path()).start();
@@ -195,7 +195,7 @@ async fn a_sighup_that_comes_before_the_gateway_is_ready_does_not_end_it() {
     let writer = tokio::task::spawn_blocking(move || std::fs::OpenOptions::new().write(true).open(path));
     let mut pipe = writer.await.expect("a thread").expect("the gateway reads its configuration");
     process.signal(Signal::Hangup);
-    // Delivered before the start goes on.
+    // The signal is delivered before the start goes on.
     eventually("the signal is delivered", async || {
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let pending = status.lines().filter(|line| line.starts_with("SigPnd") || line.starts_with("ShdPnd"));

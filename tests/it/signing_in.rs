@@ -1,4 +1,4 @@
-//! Signing in, as DESIGN §4.2 says, through the real router and the simulator.
+//! Signing in (`src/docs/design.md`, "Signing in"), through the real router and the simulator.
 
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 

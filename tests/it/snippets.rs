@@ -1,4 +1,5 @@
-//! The printed nginx snippet in a real nginx, in front of the gateway and of an application that keeps every byte.
+//! The printed nginx snippet in a real nginx, in front of the gateway and of an application that
+//! records every byte.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -18,7 +19,7 @@ use crate::support::port::Port;
 const IDENTITY_HEADERS: [&str; 5] =
     ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Gongpai-Assertion"];
 
-/// nginx with both hosts' snippets, the gateway, and one application for both.
+/// nginx with the snippets of both hosts, the gateway, and one application for both.
 pub(crate) struct NginxSite {
     pub(crate) t: TestApp,
     pub(crate) nginx: Nginx,
@@ -35,7 +36,7 @@ impl NginxSite {
         Self::changed(toml, api, |http| http).await
     }
 
-    /// With what is printed changed by `change` before nginx reads it.
+    /// Starts it with the printed configuration changed by `change` before nginx reads it.
     pub(crate) async fn changed(toml: &str, api: bool, change: impl FnOnce(String) -> String) -> Self {
         let t = TestApp::with(toml).await;
         let (echo, port) = (EchoServer::start().await, Port::reserve());
@@ -60,7 +61,7 @@ impl NginxSite {
         self.port.address()
     }
 
-    /// Lets a browser find our hosts behind nginx.
+    /// Makes a browser find our hosts behind nginx.
     pub(crate) fn through_nginx(&self, mut browser: Browser) -> Browser {
         browser.resolve(PUBLIC_URL, self.address());
         browser.resolve(APP_URL, self.address());
@@ -78,7 +79,7 @@ impl NginxSite {
         phone
     }
 
-    /// One request on public_url's host as bytes, with the session of `browser`.
+    /// Sends one request to public_url's host as bytes, with the session of `browser`.
     pub(crate) async fn raw(&self, browser: &Browser, target: &str, headers: &str) -> RawResponse {
         let session = session_cookie(browser);
         let request = format!(
@@ -88,14 +89,14 @@ impl NginxSite {
     }
 }
 
-/// The test's configuration, with the port that the gateway really has.
+/// Returns the test's configuration, with the port that the gateway really has.
 pub(crate) fn config_of(t: &TestApp) -> Config {
     let mut config = Config::clone(&t.app.config);
     config.server.listen = ListenAddress::Tcp(t.address);
     config
 }
 
-/// What the snippet says to do where TLS ends before this nginx.
+/// Changes the snippet as it says to do if TLS ends before this nginx.
 pub(crate) fn tls_ends_before(snippet: &str) -> String {
     let without = snippet.lines().filter(|line| !line.trim_start().starts_with("ssl_"));
     let mut text: String = without.map(|line| line.replace(" ssl;", ";") + "\n").collect();
@@ -109,7 +110,8 @@ pub(crate) fn session_cookie(browser: &Browser) -> String {
     format!("__Host-gongpai={}", token.value)
 }
 
-/// Exactly one `Remote-User`, and that is `userid`; whatever else claims an identity says nothing.
+/// Asserts that there is exactly one `Remote-User`, that it is `userid`, and that no other header
+/// claims an identity.
 fn assert_identity(head: &Head, userid: &str) {
     assert_eq!(head.one("remote-user"), Some(userid), "{}", head.0);
     for name in IDENTITY_HEADERS {
@@ -117,7 +119,8 @@ fn assert_identity(head: &Head, userid: &str) {
     }
 }
 
-// --- signing in ------------------------------------------------------------------------------------------------
+// --- signing in
+// ------------------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn behind_the_snippet_an_employee_opens_the_application_on_public_urls_own_host_signed_in() {
@@ -143,7 +146,7 @@ async fn behind_the_snippet_a_second_application_host_is_opened_signed_in_by_a_t
     assert_eq!((end.status.as_u16(), end.url.as_str()), (200, &*format!("{APP_URL}/orders?x=1&y=2")));
     assert_identity(&site.echo.last(), "zhangsan");
     assert_eq!(site.echo.last().one("host"), Some("app.example.com"));
-    // A desktop browser that is signed in on public_url's host needs no scan for the second one.
+    // A desktop browser that is signed in on public_url's host needs no scan for the second host.
     let mut other = site.signed_in("zhangsan").await;
     other.user_agent = DESKTOP.to_owned();
     let end = other.open(format!("{APP_URL}/orders")).await;
@@ -191,7 +194,8 @@ fn basic_credentials(id: &str, secret: &str) -> String {
     format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("{id}:{secret}")))
 }
 
-// --- 401 and 403 -----------------------------------------------------------------------------------------------
+// --- 401 and 403
+// -----------------------------------------------------------------------------------------------
 
 fn location(page: &Page) -> String {
     page.header("location").expect("a Location").to_owned()
@@ -208,7 +212,7 @@ async fn behind_the_snippet_a_navigation_is_sent_to_its_own_hosts_login_with_the
         assert_eq!(page.status, 302);
         let expected = format!("{host}/_gongpai/login?rd={encoded}%2Fa%2520b%3Fx%3D1%26y%3D2");
         assert_eq!(location(&page), expected);
-        // An old web view says nothing with Sec-Fetch-Mode.
+        // An old web view sends no Sec-Fetch-Mode.
         let ask = BrowserRequest::bare(reqwest::Method::GET, &format!("{host}/a%20b?x=1&y=2"))
             .header("accept", "text/html");
         assert_eq!(location(&desktop.send(ask).await), expected);
@@ -273,7 +277,8 @@ async fn behind_the_snippet_a_refused_navigation_ends_at_the_page_that_says_why(
     assert_eq!(site.echo.seen().len(), seen, "the application saw a refused request");
 }
 
-// --- cookies ---------------------------------------------------------------------------------------------------
+// --- cookies
+// ---------------------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn behind_the_snippet_our_cookies_are_stripped_in_every_position_and_others_stay_as_they_are() {
@@ -382,7 +387,8 @@ async fn behind_the_snippet_case_39_many_headers_of_a_client_are_no_server_error
     assert_eq!(site.echo.last().one("x-custom-299"), Some("1"));
 }
 
-// --- what a client says about itself ---------------------------------------------------------------------------
+// --- what a client says about itself
+// ---------------------------------------------------------------------------
 
 #[tokio::test]
 async fn behind_the_snippet_cases_5_6_7_spoofed_identity_never_reaches_the_application() {
@@ -425,7 +431,7 @@ async fn behind_the_snippet_cases_5_6_7_spoofed_identity_never_reaches_the_appli
         assert_identity(&head, "zhangsan");
         assert_eq!(head.one("remote-name"), Some("%E5%BC%A0%E4%B8%89"));
         assert_eq!(head.one("gongpai-assertion").is_some(), !assertion.is_empty());
-        // Nobody at all, on a public path.
+        // Nobody is signed in, on a public path.
         let request =
             format!("GET /public/x HTTP/1.1\r\nHost: oa.example.com\r\nConnection: close\r\n{spoofed}\r\n");
         assert_eq!(send_raw(site.address(), request.as_bytes()).await.status, 200);
@@ -437,7 +443,7 @@ async fn behind_the_snippet_cases_5_6_7_spoofed_identity_never_reaches_the_appli
     }
 }
 
-/// What a client might say to be taken for another request or another client.
+/// Headers by which a client might pretend to be another request or another client.
 const LIES: &str = "X-Forwarded-Uri: /public/x\r\nX-Forwarded-Host: app.example.com\r\nX-Forwarded-Proto: http\r\n\
     X-Forwarded-Method: OPTIONS\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Prefix: /public\r\nX-Forwarded-Server: evil\r\n\
     X-Original-URL: https://oa.example.com/public/x\r\nX-Original-URI: /public/x\r\nX-Original-Method: OPTIONS\r\n\
@@ -566,7 +572,7 @@ async fn behind_the_snippet_case_38_an_absolute_target_or_a_second_host_changes_
         assert!(matches!(status, 400 | 401 | 403), "{line} {host}: {status}");
     }
     assert_eq!(site.echo.seen().len(), seen);
-    // The way back names the host that we printed, not the one a client wrote.
+    // The way back names the host that we printed, not the one that the client wrote.
     let request = "GET http://evil.example/private HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\
                    Accept: text/html\r\n\r\n";
     let answer = send_raw(site.address(), request.as_bytes()).await;
@@ -585,7 +591,8 @@ async fn behind_the_snippet_case_15_the_cookie_of_one_host_is_refused_on_another
     assert_eq!(send_raw(site.address(), request.as_bytes()).await.status, 401);
 }
 
-// --- bodies, WebSockets ----------------------------------------------------------------------------------------
+// --- bodies, WebSockets
+// ----------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn behind_the_snippet_a_body_reaches_the_application_and_not_the_gateway() {
@@ -626,13 +633,13 @@ async fn behind_the_snippet_a_websocket_is_checked_and_then_passes() {
     stream.read_exact(&mut back).await.expect("echoed");
     assert_eq!(&back, b"ping");
     assert_identity(&site.echo.last(), "zhangsan");
-    // Without a session: no.
+    // Without a session it is refused.
     let mut stream = TcpStream::connect(site.address()).await.expect("nginx");
     stream.write_all(request("a=1", "websocket").as_bytes()).await.expect("written");
     let mut start = [0; 12];
     stream.read_exact(&mut start).await.expect("an answer");
     assert_eq!(&start, b"HTTP/1.1 401");
-    // Another protocol is no way past the checks.
+    // Another protocol does not get past the checks.
     let seen = site.echo.seen().len();
     let mut stream = TcpStream::connect(site.address()).await.expect("nginx");
     stream.write_all(request(&session_cookie(&phone), "h2c").as_bytes()).await.expect("written");
@@ -643,7 +650,8 @@ async fn behind_the_snippet_a_websocket_is_checked_and_then_passes() {
     assert_eq!(site.echo.last().one("upgrade"), None);
 }
 
-// --- what is ours, and what is not there -----------------------------------------------------------------------
+// --- what is ours, and what is not there
+// -----------------------------------------------------------------------
 
 #[tokio::test]
 async fn behind_the_snippet_case_27_only_the_listed_paths_are_the_gateways() {
@@ -685,7 +693,7 @@ async fn behind_the_snippet_case_27_only_the_listed_paths_are_the_gateways() {
             let answer = site.raw(&phone, path, "").await;
             assert_eq!(answer.head.one("x-from"), None, "{path}");
         }
-        // On an application's own host there is nothing of ours but `/_gongpai/`.
+        // An application's own host has nothing of ours except `/_gongpai/`.
         let mut other = site.phone_of("zhangsan");
         assert_eq!(other.open(format!("{APP_URL}/")).await.status, 200);
         for path in ["/sso/session", "/.well-known/jwks.json", "/api/v1/sessions", "/qiyeweixinsso.html"] {
@@ -693,7 +701,7 @@ async fn behind_the_snippet_case_27_only_the_listed_paths_are_the_gateways() {
             assert_eq!(page.header("x-from"), Some("the application"), "{path}");
         }
         assert_eq!(other.fetch(format!("{APP_URL}/_gongpai/session")).await.header("x-from"), None);
-        // The check itself cannot be called.
+        // The check itself cannot be called from outside.
         let answer = site.raw(&phone, "/_gongpai_auth", "").await;
         assert_eq!(answer.status, 404);
     }
@@ -715,7 +723,7 @@ async fn behind_the_snippet_no_log_of_nginx_has_a_code_state_ticket_or_token() {
     }
     assert!(secrets.len() >= 5, "{secrets:?}");
     secrets.extend(phone.cookies.all().map(|c| c.value.clone()).filter(|v| v.len() > 8));
-    // The way of a code when the gateway is not there.
+    // What happens to a code while the gateway is down.
     let NginxSite { t, nginx, echo, port } = site;
     let gateway = t.address;
     drop(t);

@@ -1,5 +1,6 @@
-//! The printed nginx snippet at its edges: a gateway or application that is down, long connections, foreign identity
-//! headers, our own token as Bearer, bytes that no header may have, and codes of WeCom's at an application.
+//! Special cases of the printed nginx snippet: a gateway or application that is down, long
+//! connections, foreign identity headers, our own token as Bearer, bytes that no header may have,
+//! and WeCom's codes at an application.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -14,21 +15,22 @@ const OPEN: &str = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/public/**\"\
                     [[rules]]\nhost = \"oa.example.com\"\nallow = [\"members\"]\n";
 const NAVIGATE: &str = "Sec-Fetch-Mode: navigate\r\nAccept: text/html\r\n";
 
-/// One request on public_url's host as bytes; `first` stands before Host.
+/// Sends one request to public_url's host as bytes; `first` stands before Host.
 async fn send(site: &NginxSite, line: &str, first: &str, headers: &str) -> RawResponse {
     let request =
         format!("{line} HTTP/1.1\r\n{first}Host: oa.example.com\r\nConnection: close\r\n{headers}\r\n");
     send_raw(site.address(), request.as_bytes()).await
 }
 
-// --- what is down ----------------------------------------------------------------------------------------------
+// --- what is down
+// ----------------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn behind_the_snippet_a_gateway_that_is_down_has_a_page_that_says_so_and_tries_again() {
     let site = NginxSite::with(OPEN, false).await;
     let phone = site.signed_in("zhangsan").await;
     let cookie = format!("Cookie: {}\r\n", session_cookie(&phone));
-    // A status of the application's own is nobody else's.
+    // A status of the application is passed on unchanged.
     for status in ["500", "502", "503", "504"] {
         let answer = send(&site, &format!("GET /status/{status}"), "", &format!("{cookie}{NAVIGATE}")).await;
         assert_eq!(answer.status.to_string(), status);
@@ -130,9 +132,10 @@ async fn behind_the_snippet_a_quiet_websocket_outlives_the_longest_answer() {
     assert_eq!(&back, b"ping");
 }
 
-// --- what a client says ----------------------------------------------------------------------------------------
+// --- what a client says
+// ----------------------------------------------------------------------------------------
 
-/// Every mix of `-` and `_`.
+/// Returns every mix of `-` and `_`.
 fn mixes(name: &str) -> Vec<String> {
     name.split('-').fold(Vec::new(), |mixes: Vec<String>, word| {
         if mixes.is_empty() {
@@ -194,7 +197,7 @@ async fn behind_the_snippet_case_52_no_products_identity_header_passes_even_wher
         for (line, cookie, user) in
             [("GET /x", cookie.as_str(), Some("zhangsan")), ("GET /public/x", "", None)]
         {
-            // Before Host, nginx does not know yet which server it is.
+            // Before the Host header, nginx does not know yet which server it is.
             let answer = send(&site, line, &spoofed, &format!("{cookie}{spoofed}")).await;
             assert_eq!(answer.status, 200, "{name}");
             let head = site.echo.last();
@@ -231,7 +234,7 @@ async fn behind_the_snippet_case_53_our_token_as_bearer_never_reaches_the_applic
         assert_eq!(head.one("authorization"), None, "{path} {authorization}");
         assert!(!head.0.contains(&token[..40]), "{}", head.0);
     }
-    // Everything else is the application's, byte for byte.
+    // Everything else belongs to the application, byte for byte.
     let cookie = format!("Cookie: {}\r\n", session_cookie(&phone));
     for theirs in ["Basic dTpw", "Bearer abc.def.ghi", "Bearer  two  blanks", "Digest username=\"a, b\"", "x"]
     {
@@ -261,15 +264,16 @@ async fn behind_the_snippet_a_control_character_in_a_header_is_no_server_error()
             assert_eq!(answer.status, 400, "{name} {odd:?}: {}", answer.body);
         }
     }
-    // What is no control character stays: a tabulator, and bytes beyond ASCII.
+    // What is not a control character stays: a tab, and bytes beyond ASCII.
     let cookie = format!("Cookie: a=1\t2; {ours}\r\n");
     assert_eq!(send(&site, "GET /x", "", &cookie).await.status, 200);
     assert_eq!(site.echo.last().one("cookie"), Some("a=1\t2"));
 }
 
-// --- codes -----------------------------------------------------------------------------------------------------
+// --- codes
+// -----------------------------------------------------------------------------------------------------
 
-/// As WeCom's documentation shows one.
+/// The sample of WeCom's documentation.
 const CODE: &str = "bjT3EWbzVGzMyNmyPGTWvyIbnXLmFVJ1LhKSZ5ZVj_o";
 
 #[tokio::test]
@@ -296,7 +300,7 @@ async fn behind_the_snippet_case_46_a_code_of_wecoms_goes_to_a_clean_sign_in_and
         }
     }
     assert_eq!(site.echo.seen().len(), seen, "{:?}", site.echo.seen().pop());
-    // The person arrives at the page all the same.
+    // The person still arrives at the page.
     let mut phone = site.phone_of("zhangsan");
     let end =
         phone.send(BrowserRequest::navigate(&format!("{PUBLIC_URL}/collect?a=1&code={CODE}&state=S"))).await;

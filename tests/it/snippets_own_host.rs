@@ -1,4 +1,5 @@
-//! The printed nginx snippet for a host on which only the gateway answers, and the way from port 80.
+//! The printed nginx snippet for a host that serves only the gateway, and the redirect from port
+//! 80.
 
 use gongpai::cli::snippet::{NginxArgs, render_nginx};
 
@@ -58,7 +59,7 @@ async fn case_46_on_a_host_of_its_own_only_the_gateway_answers_and_applications_
     }
     assert_eq!(echo.seen().len(), seen, "the application answered on the gateway's host");
 
-    // From port 80 everything goes to https, but for the proofs of a certificate authority.
+    // From port 80 everything goes to https, except for the proofs of a certificate authority.
     let ask = async |path: &str| {
         let request = format!("GET {path} HTTP/1.1\r\nHost: app.example.com\r\nConnection: close\r\n\r\n");
         send_raw(plain.address(), request.as_bytes()).await
