@@ -1,4 +1,4 @@
-//! Whom a message is for: `touser`, `toparty` and `totag` of `message/send`, worked out to members (doc 90236).
+//! The recipients of a message: resolves `touser`, `toparty` and `totag` to members (doc 90236).
 
 use std::collections::HashSet;
 
@@ -9,25 +9,26 @@ use super::index::{VisibleRange, WorldView};
 use super::people::{SimulatedMember, SimulatedStatus};
 use super::world::SimulatedApp;
 
-/// How many userids, departments and tags one call may name.
+/// The largest number of userids in one call.
 const MAX_USERS: usize = 1000;
 const MAX_PARTIES: usize = 100;
 const MAX_TAGS: usize = 100;
 
-/// What the call names, as it writes it.
+/// The recipients as the call names them.
 #[derive(Debug, Default)]
 pub(super) struct Address<'c> {
-    /// `"@all"`, alone in `touser`: everybody in the visible range; departments and tags are not looked at.
+    /// `"@all"` alone in `touser`: everybody in the visible range. Departments and tags are ignored
+    /// then.
     all: bool,
     users: Vec<&'c str>,
     parties: Vec<&'c str>,
     tags: Vec<&'c str>,
 }
 
-/// The members a call reaches, and what of its address is worth nothing.
+/// The members that a call reaches, and the invalid parts of its address.
 #[derive(Debug, Default)]
 pub(super) struct Addressees<'w> {
-    /// Each once, however often the call names them.
+    /// Without duplicates.
     pub(super) members: Vec<&'w SimulatedMember>,
     /// As named, in lower case (doc 90236).
     pub(super) invalid_users: Vec<String>,
@@ -35,13 +36,16 @@ pub(super) struct Addressees<'w> {
     pub(super) invalid_tags: Vec<String>,
     /// Members without a basic licence, in lower case.
     pub(super) unlicensed: Vec<String>,
-    /// Whether any part of the address was good, though perhaps nobody is behind it.
+    /// Whether any part of the address was valid, even if nobody is behind it.
     pub(super) any_valid: bool,
 }
 
 impl<'c> Address<'c> {
+    /// Parses the address of a call.
+    ///
     /// # Errors
-    /// 82001 if it names nobody, 40032, 82002 and 82003 if it names too many, 40035 if a list is no text.
+    /// 82001 if it names nobody, 40032, 82002 and 82003 if it names too many, 40035 if a list is no
+    /// string.
     pub(super) fn parse(body: &'c Value) -> Result<Self, SimulatedRefusal> {
         let users = split_list(body, "touser")?;
         if users == ["@all"] {
@@ -68,11 +72,11 @@ impl<'c> Address<'c> {
         Ok(address)
     }
 
-    /// Works it out for an application.
+    /// Resolves the address for an application.
     ///
-    /// Invalid is who is unknown, has left or is not in the visible range: these are the reasons doc 90236 names.
-    /// A member who is disabled or has not activated WeCom yet is none of them, and the call says nothing of it;
-    /// the copy waits until they open WeCom.
+    /// A member is invalid who is unknown, has left or is not in the visible range: doc 90236 names
+    /// these reasons. A member who is disabled or has not activated WeCom is valid; the message
+    /// waits until they open WeCom.
     pub(super) fn resolve<'w>(&self, view: WorldView<'w>, app: &SimulatedApp) -> Addressees<'w> {
         let mut found = Addressees::default();
         let Some(range) = view.range(app.agent_id) else { return found };
@@ -129,7 +133,7 @@ impl<'w> Addressees<'w> {
         }
     }
 
-    /// The department and everything below it.
+    /// Adds the members of a department and of everything below it.
     fn add_below(
         &mut self,
         seen: &mut HashSet<&'w str>,
@@ -150,7 +154,7 @@ fn filter_visible<'w>(
     members.filter(|m| m.status != SimulatedStatus::Left && range.has_member(m))
 }
 
-/// The parts between the strokes, without empty ones.
+/// Splits a list at `|`, without empty parts.
 fn split_list<'c>(body: &'c Value, name: &str) -> Result<Vec<&'c str>, SimulatedRefusal> {
     match body.get(name) {
         None | Some(Value::Null) => Ok(Vec::new()),

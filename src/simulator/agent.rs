@@ -1,4 +1,4 @@
-//! The part of the API that reads an application: its name and its visible range (可见范围).
+//! The API of applications: name and visible range (可见范围).
 
 use serde_json::{Value, json};
 
@@ -6,7 +6,7 @@ use super::api::{SimulatedCall, SimulatedCaller, SimulatedRefusal};
 use super::contact::ok_answer;
 use super::reader::{ContactReader, FORBIDDEN};
 
-/// Doc 90227. Only the application's own secret reads it.
+/// Doc 90227. Only the application's own secret may read it.
 pub(super) fn get_agent(reader: ContactReader, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {
     let SimulatedCaller::App(app) = reader.caller else { return Err(FORBIDDEN) };
     let id = call.param("agentid").ok_or(SimulatedRefusal(41011, "missing agentid"))?;

@@ -1,7 +1,7 @@
-//! `/cgi-bin/*`: the server API, with WeCom's envelope, errcodes and rights of each secret.
+//! `/cgi-bin/*`: the server API, with WeCom's envelope, errcodes and the rights of each secret.
 //!
-//! Every answer is written out by hand from the examples in WeCom's documents (numbers in the comments), so
-//! that a field misread by a client cannot be misread here as well.
+//! Every answer is written by hand from the examples in WeCom's documents (numbers in the
+//! comments). A field that the client misreads can therefore not be misread here in the same way.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -21,18 +21,18 @@ use super::state::SimulatorContext;
 use super::world::{CodeBearer, SimulatedApp};
 use super::{ReceivedCall, Simulator, agent, contact, fault, media, random, send, tag};
 
-/// The largest body a call may have.
+/// The largest body of a call.
 const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
-/// The same of an upload: enough to hold a file that is too large, which is 45001.
+/// The largest upload. It exceeds WeCom's limit, so that a file that is too large gets 45001.
 const MAX_UPLOAD_BYTES: usize = 32 * 1024 * 1024;
-/// How much of an upload [`Received`] keeps.
+/// How much of an upload [`ReceivedCall`] keeps.
 const KEPT_UPLOAD_BYTES: usize = 1024;
 
-/// A failed call: errcode and errmsg without the suffix.
+/// The errcode and errmsg of a failed call, without the suffix of [`refusal_answer`].
 #[derive(Debug)]
 pub(super) struct SimulatedRefusal(pub(super) i64, pub(super) &'static str);
 
-/// What a call brought.
+/// The parts of a request that the API reads.
 #[derive(Debug)]
 pub(super) struct SimulatedCall {
     pub(super) method: Method,
@@ -43,12 +43,12 @@ pub(super) struct SimulatedCall {
 }
 
 impl SimulatedCall {
-    /// A parameter of the query; an empty one counts as missing.
+    /// Returns a parameter of the query. An empty one counts as missing.
     pub(super) fn param(&self, name: &str) -> Option<&str> {
         self.query.get(name).map(String::as_str).filter(|v| !v.is_empty())
     }
 
-    /// The JSON body of a POST endpoint, empty without one.
+    /// Returns the JSON body of a POST endpoint; `{}` if there is none.
     pub(super) fn json(&self) -> Result<Value, SimulatedRefusal> {
         if self.method != Method::POST {
             return Err(SimulatedRefusal(40058, "invalid Request Parameter"));
@@ -63,7 +63,7 @@ impl SimulatedCall {
     }
 }
 
-/// Whether a `\uxxxx` stands in a JSON text; a backslash that is escaped itself begins none.
+/// Tells whether a JSON text contains `\uxxxx`. An escaped backslash before `u` does not count.
 fn has_unicode_escape(body: &[u8]) -> bool {
     let mut escaped = false;
     body.iter().any(|b| {
@@ -73,16 +73,17 @@ fn has_unicode_escape(body: &[u8]) -> bool {
     })
 }
 
-/// A caller whose token is good.
+/// A caller with a valid access token.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum SimulatedCaller<'w> {
-    /// An application.
     App(&'w SimulatedApp),
-    /// The 通讯录同步 assistant; whether it may read details.
-    Contacts { reads_details: bool },
+    /// The 通讯录同步 assistant.
+    Contacts {
+        reads_details: bool,
+    },
 }
 
-/// The handler of every API path.
+/// Handles every API path.
 pub(super) async fn handle_call(
     State(sim): State<Simulator>,
     Path(api): Path<String>,
@@ -116,7 +117,8 @@ pub(super) async fn handle_call(
     answer
 }
 
-/// A fault first, then a limit that refuses at once, then, after the API's latency, what the API says.
+/// Answers a call: first an injected fault, then a refusal by a limit, then, after the latency, the
+/// API itself.
 async fn answer_call(
     sim: &Simulator,
     api: &str,
@@ -161,13 +163,13 @@ async fn answer_call(
     }
 }
 
-/// The one answer that is no JSON; refused as the others are by [`dispatch`].
+/// Returns a medium, the only answer that is not JSON. [`dispatch_call`] answers refusals.
 fn read_media(inside: &mut SimulatorContext, call: &SimulatedCall) -> Option<Response> {
     authenticate_caller(inside, call).ok()?;
     media::get_media(inside, call).ok().map(|m| m.answer(false))
 }
 
-/// `None` for a path that this WeCom does not have.
+/// Returns `None` for an unknown path.
 fn dispatch_call(
     inside: &mut SimulatorContext,
     api: &str,
@@ -202,7 +204,7 @@ fn dispatch_call(
             authenticate_caller(inside, call).and_then(|who| send::recall_message(inside, who, call))
         }
         "media/upload" => authenticate_caller(inside, call).and_then(|_| media::upload_media(inside, call)),
-        // only what is refused comes here
+        // A success was answered by `read_media`; only refusals get here.
         "media/get" => authenticate_caller(inside, call)
             .and_then(|_| Err(media::get_media(inside, call).err().unwrap_or(BAD_MEDIA))),
         _ => return None,
@@ -210,7 +212,7 @@ fn dispatch_call(
     Some(result)
 }
 
-/// The envelope of a failure with the suffix that real ones carry (doc 90664).
+/// Returns the envelope of a failure with the suffix that WeCom adds (doc 90664).
 pub(super) fn refusal_answer(SimulatedRefusal(code, message): &SimulatedRefusal, from: IpAddr) -> Value {
     let hint = random::random_digits(25);
     json!({
@@ -222,7 +224,8 @@ pub(super) fn refusal_answer(SimulatedRefusal(code, message): &SimulatedRefusal,
     })
 }
 
-/// Doc 91039. No address list is asked here: 60020 comes with the first call that uses the token.
+/// Doc 91039. The caller's address is not checked here: 60020 comes with the first call that uses
+/// the token.
 fn get_token(inside: &mut SimulatorContext, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {
     let corp_id = call.param("corpid").ok_or(SimulatedRefusal(41002, "corpid missing"))?;
     let secret = call.param("corpsecret").ok_or(SimulatedRefusal(41004, "corpsecret missing"))?;
@@ -237,7 +240,7 @@ fn get_token(inside: &mut SimulatorContext, call: &SimulatedCall) -> Result<Valu
         .chain(std::iter::once(contacts));
     let Some((holder, secret, enabled)) = holders.find(|(_, s, _)| *s == secret) else {
         inside.grants.count_wrong_secret(call.from, inside.world.wrong_secrets_before_block, inside.now);
-        // a secret of letters no secret has can only be a mistake in copying, or another corporation's
+        // No secret has other characters: it was copied wrongly, or is another corporation's.
         let shaped = secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         return Err(if shaped {
             SimulatedRefusal(40001, "invalid credential")
@@ -252,7 +255,8 @@ fn get_token(inside: &mut SimulatorContext, call: &SimulatedCall) -> Result<Valu
     Ok(json!({"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": TOKEN_LIFETIME.as_secs()}))
 }
 
-/// Token, then address, then whether the application is on: what every call but gettoken passes first.
+/// Checks the token, then the address, then whether the application is enabled. Every call except
+/// gettoken passes here.
 fn authenticate_caller<'w>(
     inside: &SimulatorContext<'w>,
     call: &SimulatedCall,
@@ -283,7 +287,7 @@ fn authenticate_caller<'w>(
     Ok(caller)
 }
 
-/// Two endpoints, two spellings (docs 91023 and its predecessor).
+/// The field names of the two endpoints (doc 91023 and its predecessor).
 #[derive(Clone, Copy)]
 enum FieldSpelling {
     Current,
@@ -323,7 +327,7 @@ impl CodeIdentity {
     }
 }
 
-/// Doc 91023. Any member passes, visible to the application or not.
+/// Doc 91023. It answers for every member, whether visible to the application or not.
 fn get_user_info(
     inside: &mut SimulatorContext,
     call: &SimulatedCall,

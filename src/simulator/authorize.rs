@@ -14,7 +14,7 @@ use super::redirect::{build_callback_url, check_redirect};
 use super::state::SimulatorContext;
 use super::world::{CodeBearer, SimulatedApp, World};
 
-/// A request that keeps every rule.
+/// A request that passed every check.
 struct ValidAuthorizeRequest<'w> {
     app: &'w SimulatedApp,
     redirect: Url,
@@ -22,14 +22,13 @@ struct ValidAuthorizeRequest<'w> {
     private: bool,
 }
 
-/// What the in-app browser does next.
 enum BrowserAction {
     Go(String),
     Show(RefusalPage),
     Ask(ConsentPage),
 }
 
-/// Answers like the in-app browser: at once and without a page, unless something is wrong.
+/// Answers like the in-app browser: a redirect without a page, unless something is wrong.
 pub(super) async fn handle_authorize(
     State(sim): State<Simulator>,
     Query(query): Query<HashMap<String, String>>,
@@ -42,7 +41,7 @@ pub(super) async fn handle_authorize(
     }
 }
 
-/// A 302 that no cache keeps.
+/// Returns a 302 that is not cached.
 pub(super) fn redirect_to(url: &str) -> Response {
     (StatusCode::FOUND, [(header::LOCATION, url), (header::CACHE_CONTROL, "no-store")]).into_response()
 }
@@ -125,7 +124,7 @@ fn check_request<'w>(
         None if private => return Err(unknown()),
         None => None,
     };
-    // without an agentid it is the application that has registered the domain
+    // Without an agentid, WeCom chooses the application that has registered the domain.
     let candidates: Vec<&SimulatedApp> = named.map_or_else(|| world.apps().collect(), |app| vec![app]);
     let by = |app: &&SimulatedApp| check_redirect(uri, &app.trusted_domains.iter().collect::<Vec<_>>());
     let app = candidates.iter().copied().find(|a| by(a).is_ok()).unwrap_or(named.unwrap_or(&world.app));

@@ -1,4 +1,4 @@
-//! A message as the phone shows it: each kind read into what its place in the page needs.
+//! A message as the phone shows it: reads each kind into the fields of its template.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use super::mailbox::InboxMessage;
 use super::markup::{MarkupLine, Span, parse_description, parse_markdown, parse_text, safe_link};
 use super::media::MediaStore;
 
-/// What a bubble has in it.
+/// The content of a message bubble.
 #[derive(Debug)]
 pub(super) enum Shown {
     Text(Vec<Span>),
@@ -21,7 +21,7 @@ pub(super) enum Shown {
     Card(Box<Card>),
 }
 
-/// One of `news`, or the picture with text in a card.
+/// An entry of `news`, or a quote or picture area of a card.
 #[derive(Debug, Default)]
 pub(super) struct Article {
     pub(super) title: String,
@@ -47,15 +47,15 @@ pub(super) struct Card {
     pub(super) paragraphs: Vec<(String, String)>,
     pub(super) sub_title: String,
     pub(super) rows: Vec<CardRow>,
-    /// Title and where it leads.
+    /// Title and URL.
     pub(super) jumps: Vec<(String, String)>,
-    /// What the buttons read; they do nothing here.
+    /// The labels of the buttons. They do nothing in the simulator.
     pub(super) buttons: Vec<String>,
-    /// Where a tap on the card leads; empty: nowhere.
+    /// The URL that a tap on the card opens; may be empty.
     pub(super) url: String,
 }
 
-/// One of `horizontal_content_list`.
+/// An entry of `horizontal_content_list`.
 #[derive(Debug)]
 pub(super) struct CardRow {
     pub(super) key: String,
@@ -99,7 +99,7 @@ impl Shown {
         }
     }
 
-    /// A line of it for the home screen.
+    /// Returns one line for the home screen.
     pub(super) fn summary(letter: &InboxMessage) -> String {
         let c = &letter.content;
         let title = |part: &Value| text_field(part, "title");
@@ -193,7 +193,7 @@ fn parse_row(value: &Value, view: WorldView) -> CardRow {
     CardRow { key: text_field(value, "keyname"), value: shown, link }
 }
 
-/// Where a part of type 1 leads; a mini program cannot be opened here.
+/// Returns the URL of a part of type 1. A mini program (type 2) cannot be opened here.
 fn link_target(part: &Value) -> String {
     if part.get("type").and_then(Value::as_i64) == Some(1) {
         safe_link(&text_field(part, "url"))

@@ -1,4 +1,5 @@
-//! The fields of a `template_card` and what WeCom says to those that are missing or too long (docs 90236, 90313).
+//! Checks the fields of a `template_card` and refuses missing or oversized ones as WeCom does (docs
+//! 90236, 90313).
 
 use std::collections::HashSet;
 
@@ -18,16 +19,18 @@ const TOO_LONG: SimulatedRefusal = SimulatedRefusal(40058, "invalid Request Para
 
 type CardFields = Map<String, Value>;
 
-/// What is to be known of a card that is good.
+/// What the caller needs from a valid card.
 #[derive(Debug)]
 pub(super) struct CheckedCard {
     pub(super) answers: bool,
     pub(super) task_id: Option<String>,
 }
 
+/// Checks a card.
+///
 /// # Errors
-/// 42031 for an unknown card, 43012 for one that needs a callback URL the application has not, 42014 to 42051
-/// for a field that is missing or wrong, 40058 for a text that is too long.
+/// 42031 for an unknown card, 43012 for a card that needs a callback URL if the application has
+/// none, 42014 to 42051 for a field that is missing or wrong, 40058 for a text that is too long.
 pub(super) fn check_card(
     card: &CardFields,
     against: ContentContext,
@@ -75,7 +78,7 @@ fn check_task_id(card: &CardFields, needed: bool) -> Result<Option<String>, Simu
     }
 }
 
-/// Source, titles, emphasis and quote; gives the main title.
+/// Checks source, titles, emphasis and quote. Returns the main title.
 fn check_head(card: &CardFields) -> Result<Option<String>, SimulatedRefusal> {
     check_length(object_field(card, "source"), "desc", 20)?;
     let main = object_field(card, "main_title");
@@ -135,7 +138,7 @@ fn check_lists(card: &CardFields, against: ContentContext) -> Result<(), Simulat
     Ok(())
 }
 
-/// `card_action`: a notice leads somewhere, an interactive card may.
+/// Checks `card_action`: a notice needs one, an interactive card does not.
 fn check_action(card: &CardFields, interactive: bool) -> Result<(), SimulatedRefusal> {
     match object_field(card, "card_action") {
         None if interactive => Ok(()),
@@ -247,7 +250,7 @@ fn check_action_menu(menu: &CardFields) -> Result<(), SimulatedRefusal> {
     Ok(())
 }
 
-/// Type 1 leads to a page, 2 into a mini program, 0 nowhere.
+/// Checks where a part leads: type 1 to a page, 2 into a mini program, 0 nowhere.
 fn check_jump(part: &CardFields) -> Result<(), SimulatedRefusal> {
     match number_field(part, "type") {
         1 => check_link(&text_field(part, "url").ok_or(NO_LINK)?),
@@ -260,7 +263,7 @@ fn object_field<'c>(fields: &'c CardFields, name: &str) -> Option<&'c CardFields
     fields.get(name).and_then(Value::as_object)
 }
 
-/// The objects of a list, `errcode` unless there are so many.
+/// Returns the objects of a list; refuses with `errcode` if there are too few or too many.
 fn object_list<'c>(
     fields: &'c CardFields,
     name: &str,
@@ -283,13 +286,13 @@ fn number_field(fields: &CardFields, name: &str) -> i64 {
     fields.get(name).map_or(Some(0), Value::as_i64).unwrap_or(-1)
 }
 
-/// A text of at most so many characters, if it is there.
+/// Checks the length of an optional text, in characters.
 fn check_length(fields: Option<&CardFields>, name: &str, chars: usize) -> Result<(), SimulatedRefusal> {
     let there = fields.and_then(|f| f.get(name)).and_then(Value::as_str).unwrap_or_default();
     if there.chars().count() > chars { Err(TOO_LONG) } else { Ok(()) }
 }
 
-/// The same for a text that must be there.
+/// Checks a required text of at most `chars` characters.
 fn require_text(
     fields: &CardFields,
     name: &str,
@@ -302,7 +305,7 @@ fn require_text(
     }
 }
 
-/// A key of at most so many bytes that must be there.
+/// Checks a required key of at most `bytes` bytes.
 fn require_key(
     fields: &CardFields,
     name: &str,

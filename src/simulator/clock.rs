@@ -1,9 +1,9 @@
-//! The simulator's own time: the machine's monotonic clock, which tests push forward.
+//! The simulator's clock: the machine's monotonic clock, which tests can move forward.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
 
-/// Time since the simulator began. It runs, and [`Clock::advance`] makes it jump.
+/// Counts from the start of the simulator. [`SimulatedClock::advance`] makes it jump.
 #[derive(Debug)]
 pub(super) struct SimulatedClock {
     started: Instant,
@@ -12,19 +12,19 @@ pub(super) struct SimulatedClock {
 }
 
 impl SimulatedClock {
-    /// A clock that stands at zero now.
+    /// Starts a clock at zero.
     pub(super) fn start() -> Self {
         #[expect(clippy::disallowed_methods, reason = "the simulator has a clock of its own")]
         let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Self { started: Instant::now(), began, ahead_ms: AtomicU64::new(0) }
     }
 
-    /// How long ago the simulator began, jumps included.
+    /// Returns the time since the start, jumps included.
     pub(super) fn now(&self) -> Duration {
         self.started.elapsed().saturating_add(Duration::from_millis(self.ahead_ms.load(Ordering::SeqCst)))
     }
 
-    /// When it stood at zero, since 1970.
+    /// Returns the time of the start, since 1970.
     pub(super) fn began(&self) -> Duration {
         self.began
     }

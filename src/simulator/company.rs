@@ -1,4 +1,4 @@
-//! The company the simulator begins with: small, Chinese, and with every kind of person that matters at sign-in.
+//! The default company: small, Chinese, and with every kind of person that matters for a sign-in.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,9 @@ use super::world::{
 };
 
 impl Default for World {
-    /// 示例科技: 张三 (`zhangsan`) and colleagues, among them `zhouba` (disabled), `wujiu` (not activated),
-    /// `zhengshi` (invisible to the application), an external contact and a member of a linked corporation.
+    /// 示例科技: 张三 (`zhangsan`) and colleagues, among them `zhouba` (disabled), `wujiu` (not
+    /// activated) and `zhengshi` (invisible to the application); also an external contact and a
+    /// member of a linked corporation.
     fn default() -> Self {
         let mut app = SimulatedApp::new(1_000_002, "办公平台", "simulator-app-secret");
         app.visible.hidden.insert("zhengshi".to_owned());
@@ -52,7 +53,8 @@ impl Default for World {
 }
 
 impl World {
-    /// Adds `count` invented members (`member0001` 王伟 …) to the departments below the root, in turn.
+    /// Adds `count` generated members (`member0001` 王伟 …), spread over the departments below the
+    /// root.
     pub fn populate(&mut self, count: usize) {
         const FAMILY: [&str; 12] = ["王", "李", "张", "刘", "陈", "杨", "黄", "赵", "周", "吴", "徐", "孙"];
         const GIVEN: [&str; 11] = ["伟", "芳", "娜", "敏", "静", "磊", "强", "洋", "艳", "勇", "杰"];
@@ -71,14 +73,15 @@ impl World {
 }
 
 impl World {
-    /// Raises 账号上限 to what there is: a corporation has no more members than accounts.
+    /// Raises 账号上限 to the number of members: a corporation has no more members than accounts.
     pub(super) fn allow_all(&mut self) {
         self.account_limit = self.account_limit.max(u64::try_from(self.members.len()).unwrap_or(u64::MAX));
     }
 }
 
 impl SimulatedApp {
-    /// A self-built application of today, visible to the whole corporation, with no domain entered yet.
+    /// Creates a self-built application of today, visible to the whole corporation, without any
+    /// domain.
     pub fn new(agent_id: i64, name: &str, secret: &str) -> Self {
         Self {
             agent_id,

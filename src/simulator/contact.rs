@@ -1,4 +1,4 @@
-//! The part of the API that reads members and departments, cut to what each secret may see.
+//! The API of members and departments, restricted to what each secret may see.
 
 use std::collections::HashSet;
 
@@ -8,10 +8,10 @@ use super::api::{SimulatedCall, SimulatedCaller, SimulatedRefusal};
 use super::people::{SimulatedAttribute, SimulatedDepartment, SimulatedMember, SimulatedStatus};
 use super::reader::{ContactReader, FORBIDDEN, OUT_OF_RANGE};
 
-/// The most rows `user/list_id` gives at once (doc 96067).
+/// The largest page of `user/list_id` (doc 96067).
 const MAX_PAGE_ROWS: u64 = 10_000;
 
-/// An answer without error and with these fields.
+/// Returns a successful answer with these fields.
 pub(super) fn ok_answer(fields: Value) -> Value {
     let mut answer = json!({"errcode": 0, "errmsg": "ok"});
     if let (Value::Object(all), Value::Object(more)) = (&mut answer, fields) {
@@ -26,7 +26,7 @@ pub(super) fn user_get(reader: ContactReader, call: &SimulatedCall) -> Result<Va
     let userid = call.param("userid").ok_or(SimulatedRefusal(41009, "missing userid"))?;
     let charset = |b: u8| b.is_ascii_alphanumeric() || b"_-@.".contains(&b);
     let odd = userid.len() > 64 || !userid.bytes().all(charset);
-    // Old corporations have members whose userids nobody could be given today.
+    // Old corporations have members whose userids WeCom would not accept today.
     let unknown = if odd {
         SimulatedRefusal(40003, "invalid userid")
     } else {
@@ -39,14 +39,15 @@ pub(super) fn user_get(reader: ContactReader, call: &SimulatedCall) -> Result<Va
     Ok(ok_answer(member_fields(reader, member)))
 }
 
-/// Doc 90201: everybody directly in `department_id`, with details.
+/// Doc 90201: the members directly in `department_id`, with details.
 pub(super) fn user_list(reader: ContactReader, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {
     let members = list_requested_members(reader, call)?;
     let list: Vec<Value> = members.into_iter().map(|m| member_fields(reader, m)).collect();
     Ok(ok_answer(json!({"userlist": list})))
 }
 
-/// Doc 90200: the same with names only. `open_userid` is only for the applications of service providers.
+/// Doc 90200: the same with names only. `open_userid` is only for applications of service
+/// providers.
 pub(super) fn user_simplelist(
     reader: ContactReader,
     call: &SimulatedCall,
@@ -59,8 +60,10 @@ pub(super) fn user_simplelist(
     Ok(ok_answer(json!({"userlist": list})))
 }
 
-/// The members directly in `department_id`; with `fetch_child=1`, which left the documents but is still sent,
-/// those below as well, each once.
+/// Returns the members directly in `department_id`.
+///
+/// `fetch_child=1` adds those below, without duplicates. It is no longer documented, but clients
+/// still send it.
 fn list_requested_members<'w>(
     reader: ContactReader<'w>,
     call: &SimulatedCall,
@@ -80,7 +83,7 @@ fn list_requested_members<'w>(
     Ok(members)
 }
 
-/// A member as `user/get` and `user/list` write it.
+/// Returns a member as `user/get` and `user/list` write it.
 fn member_fields(reader: ContactReader, m: &SimulatedMember) -> Value {
     let seen: Vec<(i64, u32)> = m.placements().filter(|(d, _)| reader.sees_department(*d)).collect();
     let above: Vec<&String> = m.direct_leaders.iter().filter(|l| reader.sees_userid(l)).collect();
@@ -119,7 +122,7 @@ fn attribute_json(attribute: &SimulatedAttribute) -> Value {
     }
 }
 
-/// What applications since 2022-06-20 no longer receive (docs 96255, 96260).
+/// Adds the fields that applications no longer receive since 2022-06-20 (docs 96255, 96260).
 fn add_sensitive_fields(fields: &mut Map<String, Value>, m: &SimulatedMember) {
     let avatar = |size: u16| format!("https://wework.qpic.cn/wwpic/simulator/{size}");
     let mut set = |name: &str, value: String| fields.insert(name.to_owned(), Value::String(value));
@@ -133,7 +136,7 @@ fn add_sensitive_fields(fields: &mut Map<String, Value>, m: &SimulatedMember) {
     set("address", String::new());
 }
 
-/// The departments asked for: all the caller sees, or those at and below `id`.
+/// Returns the visible departments: all, or those at and below `id`.
 fn list_requested_departments<'w>(
     reader: ContactReader<'w>,
     call: &SimulatedCall,
@@ -189,7 +192,7 @@ pub(super) fn department_simplelist(
     Ok(ok_answer(json!({"department_id": list})))
 }
 
-/// Doc 96067: one row for each member and department; only for 通讯录同步.
+/// Doc 96067: one row for each member and department. Only 通讯录同步 may read it.
 pub(super) fn user_list_id(reader: ContactReader, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {
     if matches!(reader.caller, SimulatedCaller::App(_)) {
         return Err(FORBIDDEN);

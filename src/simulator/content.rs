@@ -1,4 +1,5 @@
-//! What a message says: the fields of each msgtype, refused or cut as WeCom does (doc 90236).
+//! The content of a message: checks or truncates the fields of each msgtype as WeCom does (doc
+//! 90236).
 
 use std::time::Duration;
 
@@ -9,13 +10,13 @@ use super::card;
 use super::media::{MediaStore, UploadKind};
 use super::world::SimulatedApp;
 
-/// Bytes of a text or a markdown message.
+/// For text and markdown messages.
 const MAX_TEXT_BYTES: usize = 2048;
 const MAX_TITLE_BYTES: usize = 128;
 const MAX_DESCRIPTION_BYTES: usize = 512;
 const MAX_URL_BYTES: usize = 2048;
 const MAX_ARTICLES: usize = 8;
-/// Characters of the button of a textcard.
+/// The button of a textcard.
 const MAX_BUTTON_CHARS: usize = 4;
 
 pub(super) const NO_URL: SimulatedRefusal = SimulatedRefusal(41010, "missing url");
@@ -32,22 +33,24 @@ pub(super) struct ContentContext<'w> {
     pub(super) now: Duration,
 }
 
-/// A message as the members get it.
+/// A content as its recipients get it.
 #[derive(Debug)]
 pub(super) struct CheckedContent {
     pub(super) kind: &'static str,
-    /// The object below the msgtype, cut where WeCom cuts.
+    /// The object below the msgtype, truncated where WeCom truncates.
     pub(super) fields: Value,
-    /// Whether the answer has a `response_code`, with which the card can be changed later.
+    /// Whether the answer has a `response_code`, with which the card can be updated later.
     pub(super) answers: bool,
-    /// The task of a card; an application uses each id once.
+    /// The `task_id` of a card. An application can use each id once.
     pub(super) task_id: Option<String>,
     pub(super) confidential: bool,
 }
 
 impl CheckedContent {
+    /// Checks the content of a request.
+    ///
     /// # Errors
-    /// 40008 for a msgtype this WeCom does not know, and what each of them refuses.
+    /// 40008 for an unknown msgtype, and the errcodes of each msgtype.
     pub(super) fn parse(body: &Value, against: ContentContext) -> Result<Self, SimulatedRefusal> {
         let kind = parse_msgtype(body.get("msgtype").and_then(Value::as_str).unwrap_or_default())?;
         let mut fields = body.get(kind).and_then(Value::as_object).cloned().unwrap_or_default();
@@ -86,7 +89,7 @@ impl CheckedContent {
                 (content.answers, content.task_id) = (checked.answers, checked.task_id);
             }
         }
-        // textcard, markdown and cards have no such field: it is ignored
+        // WeCom ignores `safe` for textcard, markdown and cards.
         content.confidential = safe && matches!(kind, "text" | "image" | "voice" | "video" | "file");
         content.fields = Value::Object(fields);
         Ok(content)
@@ -94,8 +97,10 @@ impl CheckedContent {
 }
 
 impl ContentContext<'_> {
+    /// Checks the `media_id` of a content.
+    ///
     /// # Errors
-    /// 40007 unless the `media_id` is there, of that kind and younger than three days.
+    /// 40007 unless it exists, has that kind and is younger than three days.
     fn check_media(&self, fields: &Map<String, Value>, kind: &str) -> Result<(), SimulatedRefusal> {
         let kind = UploadKind::from_name(kind).ok_or(BAD_MEDIA)?;
         let id = text_field(fields, "media_id").ok_or(BAD_MEDIA)?;
@@ -144,6 +149,8 @@ fn check_news(fields: &mut Map<String, Value>) -> Result<(), SimulatedRefusal> {
     Ok(())
 }
 
+/// Checks a URL.
+///
 /// # Errors
 /// 40039 for a URL that is too long, 45034 for one without `http://` or `https://`.
 pub(super) fn check_link(url: &str) -> Result<(), SimulatedRefusal> {
@@ -157,12 +164,12 @@ pub(super) fn check_link(url: &str) -> Result<(), SimulatedRefusal> {
     }
 }
 
-/// A text that is there and not empty.
+/// Returns a text that is not empty.
 pub(super) fn text_field(fields: &Map<String, Value>, name: &str) -> Option<String> {
     fields.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
 }
 
-/// A switch, 0 or 1.
+/// Parses a switch, 0 or 1.
 ///
 /// # Errors
 /// 40035 for anything else.
@@ -175,7 +182,7 @@ pub(super) fn parse_flag(body: &Value, name: &str) -> Result<bool, SimulatedRefu
     }
 }
 
-/// The first so many bytes, and no half character.
+/// Truncates to at most `bytes`, between two characters.
 fn truncate_text(text: &str, bytes: usize) -> String {
     let mut text = text.to_owned();
     text.truncate(text.floor_char_boundary(bytes));

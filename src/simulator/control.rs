@@ -1,4 +1,4 @@
-//! What a test may do to the corporation and ask of the simulator while it runs.
+//! Methods with which a test changes the corporation and inspects the simulator while it runs.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,17 +13,17 @@ use super::state::{ReceivedCall, SimulatorState};
 use super::world::{PhoneHolder, SimulatedApp, World};
 
 impl Simulator {
-    /// A copy of the corporation as it is now.
+    /// Returns a copy of the corporation.
     pub fn world(&self) -> World {
         self.inner.state.lock().world.clone()
     }
 
-    /// Looks at the corporation without copying it.
+    /// Reads the corporation without a copy.
     pub fn read<T>(&self, look: impl FnOnce(&World) -> T) -> T {
         look(&self.inner.state.lock().world)
     }
 
-    /// Changes anything about the corporation; it holds from the next request on.
+    /// Changes the corporation. The change applies from the next request on.
     pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let mut state = self.inner.state.lock();
         state.index = None;
@@ -35,7 +35,8 @@ impl Simulator {
         self.change(|w| change(&mut w.app));
     }
 
-    /// Sets the visible range of the application: these departments with all below them, and these members.
+    /// Sets the visible range of the application: these departments with everything below, and
+    /// these members.
     pub fn set_visible<'a>(
         &self,
         departments: impl IntoIterator<Item = i64>,
@@ -48,7 +49,7 @@ impl Simulator {
         });
     }
 
-    /// Takes a member out of the application's visible range.
+    /// Removes a member from the application's visible range.
     pub fn hide_from_app(&self, userid: &str) {
         self.change_app(|a| {
             a.visible.members.remove(userid);
@@ -56,7 +57,7 @@ impl Simulator {
         });
     }
 
-    /// Takes a member into the application's visible range.
+    /// Adds a member to the application's visible range.
     pub fn show_to_app(&self, userid: &str) {
         self.change_app(|a| {
             a.visible.hidden.remove(userid);
@@ -74,47 +75,50 @@ impl Simulator {
         self.change_app(|a| a.callback_domains = domains.into_iter().map(Into::into).collect());
     }
 
-    /// Sets 企业可信IP of the application; `None`: any address.
+    /// Sets 企业可信IP of the application; `None` allows any address.
     pub fn set_trusted_ips(&self, addresses: Option<Vec<IpAddr>>) {
         self.change_app(|a| a.trusted_ips = addresses);
     }
 
-    /// Sets 应用主页, what the icon on the workbench opens.
+    /// Sets 应用主页, the URL that the icon on the workbench opens.
     pub fn set_home_url(&self, url: impl Into<String>) {
         self.change_app(|a| a.home_url = url.into());
     }
 
-    /// Puts the phone into the hands of a userid, openid or `CorpId/userid`: whoever comes with WeCom's
-    /// User-Agent and neither cookie nor header is this person.
+    /// Hands the phone to a person (userid, openid or `CorpId/userid`).
+    ///
+    /// A request with WeCom's User-Agent and neither cookie nor header comes from this person.
     pub fn set_phone_member(&self, who: impl Into<String>) {
         self.change(|w| w.phone = PhoneHolder::Person(who.into()));
     }
 
-    /// A code as if a userid, openid or `CorpId/userid` had just opened the application.
+    /// Issues a code as if that person (userid, openid or `CorpId/userid`) had just opened the
+    /// application.
     pub fn issue_code(&self, who: &str) -> String {
         self.with_world(|i| {
             i.grants.issue_code(i.world.resolve_person(who), i.world.app.agent_id, false, i.now)
         })
     }
 
-    /// The same for another application of the corporation.
+    /// Issues a code for another application of the corporation.
     pub fn issue_code_for(&self, agent_id: i64, who: &str) -> String {
         self.with_world(|i| i.grants.issue_code(i.world.resolve_person(who), agent_id, false, i.now))
     }
 
-    /// Takes back every access token given out so far.
+    /// Revokes every access token.
     pub fn revoke_tokens(&self) {
         self.with_world(|i| i.grants.revoke_tokens());
     }
 
-    /// The QR pages that wait for somebody to scan and confirm them, oldest first.
+    /// Returns the QR pages that wait for a scan and a confirmation, oldest first.
     pub fn pending_scans(&self) -> Vec<PendingScan> {
         let now = self.inner.clock.now();
         self.inner.state.lock().scans.pending(now)
     }
 
-    /// Confirms a QR page on the phone of a userid (openid, `CorpId/userid`). `key` is its `state`, pairing
-    /// number or id. Gives the URL that the QR page goes to.
+    /// Confirms a QR page on a person's phone and returns the URL that the page goes to.
+    ///
+    /// `key` is the page's `state`, pairing number or id.
     ///
     /// # Errors
     /// See [`ScanError`].
@@ -124,7 +128,7 @@ impl Simulator {
         scans.confirm(key, who, world, grants, now)
     }
 
-    /// Declines a QR page; the URL it goes to has no code.
+    /// Declines a QR page and returns the URL that the page goes to, which has no code.
     ///
     /// # Errors
     /// See [`ScanError`].
@@ -133,7 +137,7 @@ impl Simulator {
         self.inner.state.lock().scans.cancel(key, now)
     }
 
-    /// What a member has in the inbox, oldest first: every copy that was delivered and not recalled.
+    /// Returns a member's inbox, oldest first: every copy that was delivered and not recalled.
     pub fn inbox(&self, userid: &str) -> Vec<InboxMessage> {
         self.with_world(|i| {
             let letters = i.post.messages(userid, 0, i.began).into_iter();
@@ -141,99 +145,106 @@ impl Simulator {
         })
     }
 
-    /// Every call of `message/send` that was answered with errcode 0, oldest first.
+    /// Returns every call of `message/send` that was answered with errcode 0, oldest first.
     pub fn sent(&self) -> Vec<AcceptedSend> {
         self.with_world(|i| i.post.sent(i.began))
     }
 
-    /// How many they are, without copying them.
+    /// Returns the number of those calls, without a copy.
     pub fn sent_count(&self) -> usize {
         self.with_world(|i| i.post.sent_count())
     }
 
-    /// The copies that were dropped because a member's limit of the minute or hour was reached, oldest first.
+    /// Returns the copies that were dropped by a member's limit per minute or hour, oldest first.
     pub fn dropped(&self) -> Vec<UndeliveredCopy> {
         self.with_world(|i| i.post.dropped(i.began))
     }
 
-    /// The copies that were not delivered because they repeat something, oldest first: all of an identical
-    /// request, and those of equal bodies ([`Limits::equal_bodies_swallowed`]).
+    /// Returns the copies that were not delivered because they repeat something, oldest first.
+    ///
+    /// These are the copies of identical requests, and those of equal bodies
+    /// ([`SimulatedLimits::equal_bodies_swallowed`]).
     pub fn suppressed(&self) -> Vec<UndeliveredCopy> {
         self.with_world(|i| i.post.suppressed(i.began))
     }
 
-    /// The messages that were recalled, in the order in which they were sent.
+    /// Returns the recalled messages, in the order in which they were sent.
     pub fn recalled(&self) -> Vec<AcceptedSend> {
         self.with_world(|i| i.post.recalled(i.began))
     }
 
-    /// What was uploaded under a `media_id`; `None` after three days.
+    /// Returns an upload by its `media_id`; `None` after three days.
     pub fn media(&self, media_id: &str) -> Option<Media> {
         self.with_world(|i| i.medias.public(media_id, i.now, i.began))
     }
 
-    /// The next call of `api` (`gettoken`, `user/get`, … or `*`) fails; queued behind earlier ones.
+    /// Fails the next call of `api` (`gettoken`, `user/get`, … or `*`), behind faults queued
+    /// earlier.
     pub fn fail_next(&self, api: &str, fault: InjectedFault) {
         self.fail(FaultTarget::for_api(api), Some(1), fault);
     }
 
-    /// The next `times` calls of `api` (or `*`) fail; queued behind earlier ones.
+    /// Fails the next `times` calls of `api` (or `*`), behind faults queued earlier.
     pub fn fail_times(&self, api: &str, times: u32, fault: InjectedFault) {
         self.fail(FaultTarget::for_api(api), Some(times), fault);
     }
 
-    /// Every call of `api` (or `*`) fails until [`Simulator::clear_faults`]. Replaces an earlier one.
+    /// Fails every call of `api` (or `*`) until [`Simulator::clear_faults`]. Replaces an earlier
+    /// fault.
     pub fn fail_always(&self, api: &str, fault: InjectedFault) {
         self.fail(FaultTarget::for_api(api), None, fault);
     }
 
-    /// The calls that are aimed at fail: `Aim::at("user/list").with("department_id", 3)`. `times`: so many of
-    /// them, queued; `None`: all of them until [`Simulator::clear_faults`]. The closer aim goes first.
+    /// Fails the calls of a target, such as
+    /// `FaultTarget::for_api("user/list").with("department_id", 3)`.
+    ///
+    /// `times` counts the calls; `None` stands for all calls until [`Simulator::clear_faults`]. The
+    /// closest target wins.
     pub fn fail(&self, aim: FaultTarget, times: Option<u32>, fault: InjectedFault) {
         self.inner.state.lock().faults.add(aim, times, fault);
     }
 
-    /// No call fails any more. A call that hangs already goes on hanging.
+    /// Removes all faults. A call that already hangs goes on hanging.
     pub fn clear_faults(&self) {
         self.inner.state.lock().faults = FaultQueue::default();
     }
 
-    /// How often `api` was called, faults included.
+    /// Returns how often `api` was called, faults included.
     pub fn calls(&self, api: &str) -> u64 {
         self.inner.state.lock().counts.get(api_name(api)).copied().unwrap_or(0)
     }
 
-    /// How often any API was called.
+    /// Returns how often any API was called.
     pub fn calls_total(&self) -> u64 {
         self.inner.state.lock().counts.values().sum()
     }
 
-    /// The most API calls that were being answered at the same time.
+    /// Returns the largest number of API calls that were answered at the same time.
     pub fn most_calls_at_once(&self) -> usize {
         self.inner.state.lock().gate.most(None)
     }
 
-    /// The most calls of `api` that were being answered at the same time.
+    /// Returns the largest number of calls of `api` that were answered at the same time.
     pub fn most_calls_at_once_of(&self, api: &str) -> usize {
         self.inner.state.lock().gate.most(Some(api_name(api)))
     }
 
-    /// Sets what WeCom refuses to a caller that asks too much: `|l| l.calls_at_once.set("user/list", 5)`.
+    /// Changes the limits: `|l| l.calls_at_once.set("user/list", 5)`.
     pub fn limit(&self, change: impl FnOnce(&mut SimulatedLimits)) {
         change(&mut self.inner.state.lock().world.limits);
     }
 
-    /// Every answer of `api` (or `*`) takes so long from now on, so that calls overlap.
+    /// Delays every answer of `api` (or `*`), so that calls overlap.
     pub fn set_latency(&self, api: &str, takes: Duration) {
         self.limit(|l| l.latency.set(api, takes));
     }
 
-    /// The last API calls, oldest first; at most ten thousand.
+    /// Returns the last API calls, oldest first; at most ten thousand.
     pub fn requests(&self) -> Vec<ReceivedCall> {
         self.inner.state.lock().received.iter().cloned().collect()
     }
 
-    /// Forgets counts, calls and how many there were at once.
+    /// Forgets the calls, their counts and the largest numbers.
     pub fn forget_requests(&self) {
         let mut state = self.inner.state.lock();
         state.received.clear();
@@ -242,7 +253,7 @@ impl Simulator {
     }
 }
 
-/// `/cgi-bin/user/get` and `user/get` are the same API.
+/// Removes the prefix: `/cgi-bin/user/get` and `user/get` are the same API.
 pub(super) fn api_name(api: &str) -> &str {
     let api = api.trim_start_matches('/');
     api.strip_prefix("cgi-bin/").unwrap_or(api)

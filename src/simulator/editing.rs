@@ -1,5 +1,5 @@
-//! What the organisation's pages do when a form comes in: check it as WeCom's console would, change the world, and go
-//! back to the page.
+//! The forms of the organisation's pages. Each form is checked as WeCom's console would, applied to
+//! the world, and leads back to its page.
 
 use axum::extract::{Form, State};
 use axum::http::StatusCode;
@@ -11,14 +11,14 @@ use super::page::RefusalPage;
 use super::people::{SimulatedDepartment, SimulatedMember, SimulatedTag};
 use super::world::World;
 
-/// A form as it came in; a name may occur more than once.
+/// The fields of a form. A name may occur more than once.
 pub(super) type FormFields = Vec<(String, String)>;
 
-/// Why a form is not taken: a title and a sentence.
+/// Why a form is refused: a title and a sentence.
 #[derive(Debug)]
 pub(super) struct FormProblem(&'static str, &'static str);
 
-/// Where to go after a change.
+/// The page to show after the change.
 type EditResult = Result<String, FormProblem>;
 
 const NO_DEPARTMENT: FormProblem = FormProblem("没有这个部门", "请返回后重新选择部门。");
@@ -34,7 +34,7 @@ fn field_value<'f>(fields: &'f FormFields, name: &str) -> &'f str {
     field_values(fields, name).next().unwrap_or_default()
 }
 
-/// Whitespace, commas and semicolons part what is typed in one field.
+/// Splits a field at whitespace, commas and semicolons.
 fn split_words(fields: &FormFields, name: &str) -> Vec<String> {
     let parts = |c: char| c.is_whitespace() || ",，、;；".contains(c);
     let words = field_values(fields, name).flat_map(|v| v.split(parts)).filter(|w| !w.is_empty());
@@ -45,7 +45,9 @@ fn parse_number<T: std::str::FromStr>(text: &str) -> Result<T, FormProblem> {
     text.parse().map_err(|_| FormProblem("数字有误", "请返回后填写正确的数字。"))
 }
 
-/// Departments by number, each once and each of the world.
+/// Returns the departments of a field, without duplicates.
+///
+/// Fails if one does not exist.
 fn parse_departments(world: &World, fields: &FormFields, name: &str) -> Result<Vec<i64>, FormProblem> {
     let mut list = Vec::new();
     for word in split_words(fields, name) {
@@ -77,7 +79,7 @@ fn answer_edit(done: EditResult) -> Response {
     }
 }
 
-/// A member is saved, added, disabled, enabled or deleted: field `act`.
+/// Saves, adds or deletes a member, as the field `act` says.
 pub(super) async fn edit_member(State(sim): State<Simulator>, Form(fields): Form<FormFields>) -> Response {
     answer_edit(sim.change(|w| change_member(w, &fields)))
 }
@@ -118,7 +120,7 @@ fn add_member(world: &mut World, userid: &str, fields: &FormFields) -> EditResul
     save_member(world, SimulatedMember::new(userid, "").with_departments([]), fields)
 }
 
-/// Checks everything before anything is changed.
+/// Saves a member. Everything is checked before anything changes.
 fn save_member(world: &mut World, mut m: SimulatedMember, fields: &FormFields) -> EditResult {
     let departments = parse_departments(world, fields, "department")?;
     let leads = parse_departments(world, fields, "leads")?;
@@ -142,7 +144,7 @@ fn save_member(world: &mut World, mut m: SimulatedMember, fields: &FormFields) -
     m.direct_leaders = split_words(fields, "superiors");
     m.leads = leads.into_iter().filter(|d| departments.contains(d)).collect();
     m.main_department = Some(if departments.contains(&main) { main } else { first });
-    // a department that stays keeps its place in the member's list and the member's place in it
+    // A department that stays keeps its position and its order.
     let mut placed: Vec<(i64, u32)> = m.placements().filter(|(d, _)| departments.contains(d)).collect();
     for d in departments {
         if placed.iter().all(|(there, _)| *there != d) {
@@ -164,7 +166,7 @@ fn save_member(world: &mut World, mut m: SimulatedMember, fields: &FormFields) -
     Ok(to)
 }
 
-/// A department is saved, added or deleted: field `act`.
+/// Saves, adds or deletes a department, as the field `act` says.
 pub(super) async fn edit_department(
     State(sim): State<Simulator>,
     Form(fields): Form<FormFields>,
@@ -192,7 +194,7 @@ fn change_department(world: &mut World, fields: &FormFields) -> EditResult {
             let id: i64 = parse_number(field_value(fields, "id"))?;
             let order = parse_number(field_value(fields, "order"))?;
             let now = world.departments.iter().find(|d| d.id == id).ok_or(NO_DEPARTMENT)?.parent;
-            // the root has no field for it and stays where it is
+            // The form of the root has no such field, because the root cannot move.
             let parent = if now == 0 { 0 } else { parent()? };
             if name.is_empty() {
                 return Err(NO_NAME);
@@ -229,14 +231,14 @@ fn change_department(world: &mut World, fields: &FormFields) -> EditResult {
     }
 }
 
-/// Whether `id` is `above` or lies anywhere below it.
+/// Tells whether `id` is `above` or lies anywhere below it.
 fn lies_below(world: &World, id: i64, above: i64) -> bool {
     let parent = |id: &i64| world.departments.iter().find(|d| d.id == *id).map(|d| d.parent);
-    // a chain longer than the list of departments would be a circle
+    // The departments may form a circle, so the walk has a limit.
     std::iter::successors(Some(id), parent).take(world.departments.len() + 1).any(|d| d == above)
 }
 
-/// A tag is saved, added or deleted: field `act`.
+/// Saves, adds or deletes a tag, as the field `act` says.
 pub(super) async fn edit_tag(State(sim): State<Simulator>, Form(fields): Form<FormFields>) -> Response {
     answer_edit(sim.change(|w| change_tag(w, &fields)))
 }

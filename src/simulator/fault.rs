@@ -1,4 +1,4 @@
-//! Trouble on demand: every way an upstream answer has been seen to be wrong.
+//! Injected faults: every way in which an upstream answer has been seen to be wrong.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
@@ -16,33 +16,33 @@ use serde_json::{Map, Value, json};
 
 use super::api::SimulatedCall;
 
-/// What happens to a call instead of, or to, its answer.
+/// What happens to a call or to its answer.
 ///
-/// The first group never reaches the API: no code is used up. The second spoils a real answer: the code is gone.
-/// [`Fault::having_acted`] makes one of the second out of every one of the first.
-/// A file that `media/get` answers is not spoilt.
+/// With a fault of the first group the API never sees the call: no code is used up. A fault of the
+/// second group spoils a real answer: the code is used up. [`InjectedFault::having_acted`] moves
+/// one of the first group into the second. Files of `media/get` are never spoilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InjectedFault {
     /// A JSON answer with this errcode and errmsg, status 200.
     Errcode(i64, String),
-    /// This text as the answer, status 200.
+    /// This text, status 200.
     Text(String),
     /// Status 500 with a line of text.
     Status500,
     /// Status 502 with a proxy's HTML page.
     Html502,
-    /// Status 200 with nothing in it.
+    /// Status 200 with an empty body.
     EmptyBody,
     /// Status 200 and 256 MiB of a JSON string that does not end.
     HugeBody,
-    /// No answer, ever; the connection stays open.
+    /// No answer; the connection stays open.
     Hang,
     /// The connection is closed without an answer.
     Close,
 
-    /// The real answer after so long.
+    /// The real answer after this delay.
     Slow(Duration),
-    /// Half of the real answer, as if it were all of it.
+    /// Half of the real answer, with a matching length.
     Truncated,
     /// Half of the real answer, then the connection is closed.
     CloseMidAnswer,
@@ -54,26 +54,27 @@ pub enum InjectedFault {
     ControlCharacter,
     /// The real answer with errcode as a string, `"errcode":"0"`.
     ErrcodeAsString,
-    /// The real answer with nothing in its lists: errcode 0, and nobody there.
+    /// The real answer with its lists emptied: errcode 0, and nobody there.
     EmptyList,
-    /// The real answer with one record of its list spoilt, the last of them.
+    /// The real answer with the last record of its list damaged.
     BrokenRecord(RecordDamage),
-    /// The API acts on the call, and then this happens to its answer. See [`Fault::having_acted`].
+    /// The API acts on the call, then this fault replaces its answer. See
+    /// [`InjectedFault::having_acted`].
     HavingActed(Box<Self>),
 }
 
-/// What is wrong with a record.
+/// How a record is damaged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RecordDamage {
-    /// `userid` (of a department `id`, of a tag `tagid`) is missing.
+    /// `userid` (`id` of a department, `tagid` of a tag) is missing.
     WithoutId,
-    /// `userid` is a number (`id` and `tagid` are text with letters).
+    /// `userid` is a number (`id` and `tagid` are texts).
     IdOfWrongType,
     /// `department` is a number instead of a list.
     DepartmentNoList,
 }
 
-/// Which calls a fault is for: those of an API, or of them those with one parameter value.
+/// The calls that a fault applies to: all calls of an API, or those with one parameter value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FaultTarget {
     api: String,
@@ -81,12 +82,14 @@ pub struct FaultTarget {
 }
 
 impl FaultTarget {
-    /// Every call of `api` (`gettoken`, `user/get`, …); `*` stands for every API.
+    /// Returns the target of every call of `api` (`gettoken`, `user/get`, …); `*` stands for every
+    /// API.
     pub fn for_api(api: &str) -> Self {
         Self { api: super::control::api_name(api).to_owned(), parameter: None }
     }
 
-    /// Of them those with this value of a parameter, in the query or at the top of the JSON body.
+    /// Restricts the target to calls with this parameter value, in the query or at the top of the
+    /// JSON body.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "callers write a number or a text")]
     pub fn with(mut self, parameter: &str, value: impl ToString) -> Self {
@@ -94,7 +97,7 @@ impl FaultTarget {
         self
     }
 
-    /// How closely a call is aimed at; `None`: not at all.
+    /// Returns how closely the target matches a call; `None` if it does not.
     fn closeness(&self, api: &str, call: &SimulatedCall) -> Option<u8> {
         let at_api = self.api == api;
         if !at_api && self.api != "*" {
@@ -107,7 +110,7 @@ impl FaultTarget {
     }
 }
 
-/// Whether the call has this value of the parameter.
+/// Tells whether the call has this parameter value.
 fn has_parameter(call: &SimulatedCall, name: &str, value: &str) -> bool {
     if let Some(there) = call.param(name) {
         return there == value;
@@ -118,14 +121,16 @@ fn has_parameter(call: &SimulatedCall, name: &str, value: &str) -> bool {
 }
 
 impl InjectedFault {
-    /// WeCom acts on the call and then goes wrong: `Fault::Hang.having_acted()` has sent the message, and nobody
-    /// learns of it; `Fault::Slow(…).having_acted()` has sent it before it waits.
+    /// Lets WeCom act on the call before it fails.
+    ///
+    /// `InjectedFault::Hang.having_acted()` sends the message, but nobody learns of it;
+    /// `InjectedFault::Slow(…).having_acted()` sends it before it waits.
     #[must_use]
     pub fn having_acted(self) -> Self {
         Self::HavingActed(Box::new(self))
     }
 
-    /// The whole answer, for a fault that does not need the real one.
+    /// Returns the whole answer of a fault that does not need the real one.
     pub(super) async fn instead(&self) -> Option<Response> {
         Some(match self {
             Self::Errcode(code, message) => json_answer(&json!({"errcode": code, "errmsg": message})),
@@ -153,7 +158,7 @@ impl InjectedFault {
         })
     }
 
-    /// The real answer, spoilt.
+    /// Returns the real answer, spoilt.
     pub(super) fn spoil(&self, answer: &Value) -> Response {
         let text = answer.to_string();
         let half = || Bytes::from(text.as_bytes().iter().copied().take(text.len() / 2).collect::<Vec<u8>>());
@@ -195,7 +200,7 @@ impl InjectedFault {
     }
 }
 
-/// The lists at the top of an answer.
+/// Returns the lists at the top of an answer.
 fn list_fields(answer: &mut Value) -> impl Iterator<Item = &mut Vec<Value>> {
     answer.as_object_mut().into_iter().flatten().filter_map(|(_, v)| v.as_array_mut())
 }
@@ -219,7 +224,7 @@ impl RecordDamage {
     }
 }
 
-/// An answer as the API gives it.
+/// Returns an answer as the API gives it.
 pub(super) fn json_answer(answer: &Value) -> Response {
     json_text(answer.to_string())
 }
@@ -233,16 +238,17 @@ fn faulty_response(steps: VecDeque<BodyStep>) -> Response {
         .into_response()
 }
 
-/// The faults that wait for their calls.
+/// The faults that wait for calls.
 #[derive(Debug, Default)]
 pub(super) struct FaultQueue {
-    /// Each with how often it still comes.
+    /// With the number of calls that are left.
     next: Vec<(FaultTarget, u32, InjectedFault)>,
     always: Vec<(FaultTarget, InjectedFault)>,
 }
 
 impl FaultQueue {
-    /// So many more calls fail so; `None`: all of them, instead of an earlier fault of the same aim.
+    /// Adds a fault for the next `times` calls. `None` stands for all calls, and replaces an
+    /// earlier fault of the same target.
     pub(super) fn add(&mut self, aim: FaultTarget, times: Option<u32>, fault: InjectedFault) {
         match times {
             Some(0) => {}
@@ -254,7 +260,8 @@ impl FaultQueue {
         }
     }
 
-    /// The fault of a call that just came in: of the closest aim, queued ones first.
+    /// Returns the fault of a call that has just come in. The closest target wins, queued faults
+    /// before permanent ones.
     pub(super) fn take(&mut self, api: &str, call: &SimulatedCall) -> Option<InjectedFault> {
         let aimed = self.next.iter().enumerate();
         let aimed = aimed.filter_map(|(at, (aim, ..))| Some((aim.closeness(api, call)?, Reverse(at))));
@@ -275,17 +282,16 @@ impl FaultQueue {
 
 #[derive(Debug, Clone)]
 enum BodyStep {
-    /// These bytes.
     Send(Bytes),
-    /// What was sent so far goes out before the next step.
+    /// Sends what is buffered before the next step.
     Flush,
-    /// The connection breaks. As the first step: before even the head of the answer has gone out.
+    /// Breaks the connection. As the first step, not even the head of the answer is sent.
     Break,
-    /// Nothing more, without an end.
+    /// Sends nothing more, without an end.
     Forever,
 }
 
-/// A body that goes wrong on the way.
+/// A body that fails while it is sent.
 struct FaultyBody(VecDeque<BodyStep>);
 
 impl HttpBody for FaultyBody {

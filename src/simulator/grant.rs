@@ -1,4 +1,5 @@
-//! What the simulator has given out: access tokens, codes, user tickets; and the addresses it has blocked.
+//! What the simulator has issued: access tokens, codes and user tickets; and the addresses that it
+//! has blocked.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -7,30 +8,29 @@ use std::time::Duration;
 use super::random;
 use super::world::CodeBearer;
 
-/// What an access token lives, as `expires_in` says (doc 91039).
+/// The lifetime of an access token, as in `expires_in` (doc 91039).
 pub(super) const TOKEN_LIFETIME: Duration = Duration::from_secs(7200);
-/// What a code lives (doc 91023).
+/// The lifetime of a code (doc 91023).
 pub(super) const CODE_LIFETIME: Duration = Duration::from_mins(5);
-/// The longest code WeCom gives out, in bytes.
+/// The longest code that WeCom issues.
 pub(super) const MAX_CODE_BYTES: usize = 512;
-/// How long wrong secrets are counted and how long an address stays blocked (help of 45009).
+/// How long wrong secrets are counted, and how long an address stays blocked (help of 45009).
 const BLOCK_DURATION: Duration = Duration::from_hours(1);
 
-/// Whose secret a token was given for.
+/// The owner of the secret that a token was issued for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum TokenHolder {
-    /// The application with this agent id.
+    /// An application, by its agent id.
     App(i64),
     /// The 通讯录同步 assistant.
     Contacts,
 }
 
-/// What a code stands for.
+/// A code with what it stands for.
 #[derive(Debug, Clone)]
 pub(super) struct IssuedCode {
-    /// The person who came with it.
     pub(super) who: CodeBearer,
-    /// The application it was given for.
+    /// The application that the code was issued for.
     pub(super) agent_id: i64,
     /// Whether the person agreed to `snsapi_privateinfo`.
     pub(super) private: bool,
@@ -38,33 +38,31 @@ pub(super) struct IssuedCode {
     used: bool,
 }
 
-/// Why a token is no good.
+/// Why a token is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BadToken {
-    /// Given out once, past its life.
     Expired,
-    /// Never given out, or taken back.
+    /// Never issued, or revoked.
     Unknown,
 }
 
-/// Why a code is no good.
+/// Why a code is invalid.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BadCode {
-    /// Never given out.
+    /// Never issued.
     Unknown,
-    /// Exchanged before.
     Used,
-    /// Older than [`CODE_LIFE`].
+    /// Older than [`CODE_LIFETIME`].
     Expired,
-    /// Given for another application.
+    /// Issued for another application.
     OtherAgent,
 }
 
-/// Everything given out so far.
+/// Everything issued so far.
 #[derive(Debug, Default)]
 pub(super) struct Grants {
     tokens: HashMap<String, (TokenHolder, Duration)>,
-    /// The secret is part of the key: a changed secret gets a token of its own.
+    /// The secret is part of the key, so a changed secret gets a new token.
     current: HashMap<(TokenHolder, String), String>,
     codes: HashMap<String, IssuedCode>,
     wrong_secrets: HashMap<IpAddr, Vec<Duration>>,
@@ -72,7 +70,7 @@ pub(super) struct Grants {
 }
 
 impl Grants {
-    /// The token of a secret: the same one while it is valid, then a new one.
+    /// Returns the token of a secret: the same one while it is valid, then a new one.
     pub(super) fn token(&mut self, holder: TokenHolder, secret: &str, now: Duration) -> String {
         let key = (holder, secret.to_owned());
         if let Some(token) = self.current.get(&key)
@@ -86,7 +84,7 @@ impl Grants {
         token
     }
 
-    /// Whose token this is.
+    /// Returns the owner of a token.
     pub(super) fn check_token(&self, token: &str, now: Duration) -> Result<TokenHolder, BadToken> {
         match self.tokens.get(token) {
             Some((_, issued)) if now.saturating_sub(*issued) >= TOKEN_LIFETIME => Err(BadToken::Expired),
@@ -95,13 +93,12 @@ impl Grants {
         }
     }
 
-    /// Takes every token back, as WeCom may at any time.
+    /// Revokes every token, as WeCom may do at any time.
     pub(super) fn revoke_tokens(&mut self) {
         self.tokens.clear();
         self.current.clear();
     }
 
-    /// A fresh code.
     pub(super) fn issue_code(
         &mut self,
         who: CodeBearer,
@@ -114,7 +111,7 @@ impl Grants {
         code
     }
 
-    /// Exchanges a code, which uses it up. A code of another application stays as it was.
+    /// Redeems a code, which can be done once. A code of another application stays valid.
     pub(super) fn redeem(&mut self, code: &str, agent_id: i64, now: Duration) -> Result<IssuedCode, BadCode> {
         let code = self.codes.get_mut(code).ok_or(BadCode::Unknown)?;
         if code.agent_id != agent_id {
@@ -130,7 +127,7 @@ impl Grants {
         Ok(code.clone())
     }
 
-    /// Counts a wrong secret; the one that is too many blocks the address.
+    /// Counts a wrong secret. One more than `allowed` blocks the address.
     pub(super) fn count_wrong_secret(&mut self, from: IpAddr, allowed: u32, now: Duration) {
         let times = self.wrong_secrets.entry(from).or_default();
         times.retain(|t| now.saturating_sub(*t) < BLOCK_DURATION);
@@ -141,7 +138,6 @@ impl Grants {
         }
     }
 
-    /// Whether the address is blocked for wrong secrets.
     pub(super) fn is_blocked(&self, from: IpAddr, now: Duration) -> bool {
         self.blocked.get(&from).is_some_and(|since| now.saturating_sub(*since) < BLOCK_DURATION)
     }

@@ -1,4 +1,4 @@
-//! `/phone/inbox`: what the applications sent to whoever holds the phone, as its screen shows it.
+//! `/phone/inbox`: the messages of the person who holds the phone.
 
 use std::collections::HashMap;
 
@@ -19,23 +19,23 @@ use super::state::SimulatorContext;
 use super::world::World;
 use super::{MARKER, Simulator};
 
-/// So many letters stand on a page.
+/// Messages on one page.
 const PAGE_MESSAGES: usize = 50;
-/// China's time, in seconds ahead of Greenwich.
+/// China's offset from UTC.
 const CHINA_OFFSET_SECONDS: i32 = 8 * 3600;
 
-/// One message on the page.
+/// A message on the page.
 #[derive(Debug)]
 struct InboxEntry {
     app: String,
     letter: String,
     time: String,
     confidential: bool,
-    /// `None`: recalled.
+    /// `None` for a recalled message.
     shown: Option<Shown>,
 }
 
-/// The messages, oldest first, the newest page of them.
+/// The newest messages, oldest first.
 #[derive(Debug, Template)]
 #[template(path = "simulator/inbox.html", config = "static/askama.toml")]
 struct InboxPage {
@@ -44,9 +44,9 @@ struct InboxPage {
     holder: String,
     version: String,
     entries: Vec<InboxEntry>,
-    /// What `?before=` shows the messages that came earlier; 0: there are none.
+    /// The `?before=` of the link to earlier messages; 0 if there are none.
     earlier: usize,
-    /// The newest messages stand here, so that the page has to follow.
+    /// The page shows the newest messages, so it refreshes itself.
     newest: bool,
 }
 
@@ -54,7 +54,7 @@ impl SimulatorPage for InboxPage {
     const PICTURES: bool = true;
 }
 
-/// The page; opening it reads everything. `?before=N`: the messages before the `N`th.
+/// Shows the inbox and marks everything as seen. `?before=N` shows the messages before the `N`th.
 pub(super) async fn show_inbox(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,
@@ -105,8 +105,9 @@ fn build_entry(
     }
 }
 
-/// The same as [`Simulator::inbox`] in JSON: `?userid=`, else whoever holds the phone. The fields are named in
-/// `mod.rs`.
+/// Answers [`Simulator::inbox`] as JSON: of `?userid=`, else of the person who holds the phone.
+///
+/// The fields are described in `mod.rs`.
 pub(super) async fn answer_inbox_json(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,
@@ -131,7 +132,8 @@ pub(super) async fn answer_inbox_json(
     ([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response()
 }
 
-/// What the pages ask every second: how many messages are new, and whether anything changed.
+/// Answers what the pages poll every second: the number of new messages, and a version that changes
+/// with the inbox.
 pub(super) async fn answer_unread(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
     let answer = sim.with_world(|i| {
         let who = phone_holder(&headers, i.world).unwrap_or_default();
@@ -140,7 +142,7 @@ pub(super) async fn answer_unread(Extract(sim): Extract<Simulator>, headers: Hea
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
 }
 
-/// What was uploaded, under its `media_id`.
+/// Serves an upload by its `media_id`.
 pub(super) async fn show_media(Extract(sim): Extract<Simulator>, Path(id): Path<String>) -> Response {
     sim.with_world(|i| i.medias.get(&id, i.now).map(|m| m.answer(true))).unwrap_or_else(|| {
         let gone = RefusalPage::error(40007, "文件已过期", "临时素材只保留三天。");
@@ -156,7 +158,7 @@ fn app_name(world: &World, agent_id: i64) -> String {
     world.find_app(agent_id).map_or_else(|| "已删除的应用".to_owned(), |a| a.name.clone())
 }
 
-/// `11月23日 08:15`, as China's clocks show it.
+/// Formats the time in China: `11月23日 08:15`.
 fn format_time(letter: &InboxMessage) -> String {
     let at = i64::try_from(letter.at_ms).ok().and_then(DateTime::from_timestamp_millis);
     let zone = FixedOffset::east_opt(CHINA_OFFSET_SECONDS);

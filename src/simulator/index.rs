@@ -1,18 +1,19 @@
-//! Where things stand in the world, so that a corporation of a hundred thousand answers as fast as a small one.
+//! An index of the world, so that a corporation of a hundred thousand members answers as fast as a
+//! small one.
 //!
-//! The world itself is a pair of lists that a test may change as it likes; the index is thrown away with every
-//! change and made again by the next call.
+//! A test may change the lists of the world directly. Every change drops the index, and the next
+//! call builds it again.
 
 use std::collections::{HashMap, HashSet};
 
 use super::people::{SimulatedDepartment, SimulatedMember, SimulatedStatus};
 use super::world::{SimulatedApp, World};
 
-/// What an application sees of the corporation: its 可见范围, worked out.
+/// The members and departments that an application sees: its 可见范围, resolved.
 #[derive(Debug)]
 pub(super) struct VisibleRange {
     departments: HashSet<i64>,
-    /// Userids in lower case.
+    /// In lower case.
     members: HashSet<String>,
     hidden: HashSet<String>,
 }
@@ -26,7 +27,8 @@ impl VisibleRange {
         let tags = || world.tags.iter().filter(|t| app.visible.tags.contains(&t.id));
         let known: HashSet<i64> = world.departments.iter().map(|d| d.id).collect();
         let tops = app.visible.departments.iter().chain(tags().flat_map(|t| &t.departments)).copied();
-        // a department that was deleted is not visible, and neither is what still names it as its parent
+        // A deleted department is not visible, nor is a department that still names it as its
+        // parent.
         let mut left: Vec<i64> = tops.filter(|id| known.contains(id)).collect();
         let mut departments = HashSet::new();
         while let Some(id) = left.pop() {
@@ -59,15 +61,15 @@ impl VisibleRange {
     }
 }
 
-/// Positions in the world's lists. Of two entries with one id the first counts.
+/// Positions in the lists of the world. Of two entries with the same id, the first counts.
 #[derive(Debug)]
 pub(super) struct WorldIndex {
     /// By userid in lower case.
     members: HashMap<String, usize>,
     departments: HashMap<i64, usize>,
-    /// The departments directly below each.
+    /// The departments directly below each department.
     below: HashMap<i64, Vec<usize>>,
-    /// The members directly in each, without those who left.
+    /// The members directly in each department, without those who left.
     within: HashMap<i64, Vec<usize>>,
     ranges: HashMap<i64, VisibleRange>,
 }
@@ -103,7 +105,7 @@ pub(super) struct WorldView<'w> {
 }
 
 impl<'w> WorldView<'w> {
-    /// The member with that userid, whatever the case of its letters.
+    /// Returns the member with that userid, ignoring case.
     pub(super) fn member(self, userid: &str) -> Option<&'w SimulatedMember> {
         let at = self.index.members.get(&userid.to_ascii_lowercase())?;
         self.world.members.get(*at)
@@ -113,7 +115,7 @@ impl<'w> WorldView<'w> {
         self.world.departments.get(*self.index.departments.get(&id)?)
     }
 
-    /// The departments directly below, larger order first.
+    /// Returns the departments directly below, larger order first.
     pub(super) fn children(self, id: i64) -> Vec<&'w SimulatedDepartment> {
         let at = self.index.below.get(&id).into_iter().flatten();
         let mut list: Vec<&SimulatedDepartment> =
@@ -122,12 +124,12 @@ impl<'w> WorldView<'w> {
         list
     }
 
-    /// The department and everything below it, in the world's own sequence.
+    /// Returns the department and everything below it, in the order of the world's list.
     pub(super) fn subtree(self, id: i64) -> Vec<&'w SimulatedDepartment> {
         let mut found: Vec<usize> = Vec::new();
         let mut seen = HashSet::new();
         let mut left: Vec<usize> = self.index.departments.get(&id).copied().into_iter().collect();
-        // departments that lie in a circle are met once
+        // Departments may form a circle; each is visited once.
         while let Some(at) = left.pop() {
             if seen.insert(at) {
                 found.push(at);
@@ -139,13 +141,14 @@ impl<'w> WorldView<'w> {
         found.into_iter().filter_map(|at| self.world.departments.get(at)).collect()
     }
 
-    /// The members directly in a department who have not left, in the world's own sequence.
+    /// Returns the members directly in a department who have not left, in the order of the world's
+    /// list.
     pub(super) fn members_in(self, id: i64) -> impl Iterator<Item = &'w SimulatedMember> {
         let at = self.index.within.get(&id).into_iter().flatten();
         at.filter_map(move |at| self.world.members.get(*at))
     }
 
-    /// What the application sees; `None` for an application the world does not have.
+    /// Returns what an application sees; `None` for an unknown application.
     pub(super) fn range(self, agent_id: i64) -> Option<&'w VisibleRange> {
         self.index.ranges.get(&agent_id)
     }

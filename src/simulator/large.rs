@@ -1,11 +1,11 @@
-//! An invented corporation of any size: a deep tree, Chinese names, people in several departments.
+//! A generated corporation of any size: a deep tree, Chinese names, people in several departments.
 
 use std::collections::{HashMap, HashSet};
 
 use super::people::{SimulatedDepartment, SimulatedMember, SimulatedStatus};
 use super::world::World;
 
-/// How deep WeCom lets the tree become, the root counted (81002).
+/// The deepest tree that WeCom allows, counting the root (81002).
 const MAX_DEPTH: u32 = 15;
 
 const DIVISION_NAMES: [&str; 12] = [
@@ -105,7 +105,7 @@ const GIVEN_NAMES: [(&str, &str); 24] = [
     ("𬭎", "hong"),
 ];
 
-/// Numbers that look drawn and are the same for the same seed (splitmix64).
+/// A random number generator that repeats itself for the same seed (splitmix64).
 struct SeededRandom(u64);
 
 impl SeededRandom {
@@ -117,13 +117,13 @@ impl SeededRandom {
         z ^ (z >> 31)
     }
 
-    /// Below `sides`; 0 if there are none.
+    /// Returns a number below `sides`; 0 if `sides` is 0.
     fn below(&mut self, sides: usize) -> usize {
         let sides = u64::try_from(sides).unwrap_or(u64::MAX).max(1);
         usize::try_from(self.next_number() % sides).unwrap_or(0)
     }
 
-    /// True so many times in a hundred.
+    /// Returns `true` in `times` of a hundred cases.
     fn percent(&mut self, times: usize) -> bool {
         self.below(100) < times
     }
@@ -133,7 +133,7 @@ impl SeededRandom {
     }
 }
 
-/// A department of the tree being made, with its level; the root is 1.
+/// A department with its level in the tree; the root has level 1.
 #[derive(Clone, Copy)]
 struct TreeNode {
     id: i64,
@@ -141,9 +141,11 @@ struct TreeNode {
 }
 
 impl World {
-    /// Adds `departments` invented departments below the root and `members` invented people in them. The same
-    /// numbers and `seed` give the same corporation. Some 20 % are in two or three departments, most departments
-    /// have a leader, 2 % are disabled, 5 % not activated.
+    /// Adds `departments` generated departments below the root and `members` generated members in
+    /// them.
+    ///
+    /// The same numbers and `seed` give the same corporation. Some 20 % are in two or three
+    /// departments, most departments have a leader, 2 % are disabled, 5 % are not activated.
     pub fn populate_large(&mut self, members: usize, departments: usize, seed: u64) {
         let mut dice = SeededRandom(seed);
         let first_new = self.departments.len();
@@ -173,7 +175,8 @@ fn grow_tree(world: &mut World, count: usize, dice: &mut SeededRandom) {
     let mut tree: Vec<TreeNode> = Vec::with_capacity(count);
     let root = TreeNode { id: 1, depth: 1 };
     for n in 0..count {
-        // a dozen divisions, one chain as deep as WeCom allows, and then anywhere, the shallow levels first
+        // First a dozen divisions, then one chain as deep as WeCom allows, then anywhere,
+        // preferring shallow levels.
         let above = if n < DIVISION_NAMES.len() {
             root
         } else if n < DIVISION_NAMES.len() + 13 {
@@ -193,7 +196,7 @@ fn grow_tree(world: &mut World, count: usize, dice: &mut SeededRandom) {
             .unwrap_or("部门");
         let mut name = base.to_owned();
         let mut number = 2;
-        // siblings have different names (60008)
+        // Siblings must have different names (60008).
         while !names.insert((above.id, name.clone())) {
             name = format!("{base}{number}");
             number += 1;
@@ -211,7 +214,8 @@ fn grow_tree(world: &mut World, count: usize, dice: &mut SeededRandom) {
 fn invent_member(n: usize, dice: &mut SeededRandom, taken: &mut HashSet<String>) -> SimulatedMember {
     let (family, family_read) = dice.pick(&FAMILY_NAMES).copied().unwrap_or(("王", "wang"));
     let (given, given_read) = dice.pick(&GIVEN_NAMES).copied().unwrap_or(("伟", "wei"));
-    // the first of a name has it as userid, the others with a number; some have capital letters
+    // The first bearer of a name has it as userid, the others add a number; some have capital
+    // letters.
     let mut userid = format!("{family_read}{given_read}");
     if !taken.insert(userid.clone()) {
         userid = format!("{family_read}{given_read}{n}");
@@ -246,7 +250,8 @@ fn invent_member(n: usize, dice: &mut SeededRandom, taken: &mut HashSet<String>)
     m
 }
 
-/// Gives a member departments; the first of most departments becomes its leader, and the others' superior.
+/// Assigns departments. The first member of most departments becomes their leader, and the superior
+/// of the others.
 fn assign_departments(
     m: &mut SimulatedMember,
     n: usize,
@@ -254,7 +259,7 @@ fn assign_departments(
     leaders: &mut HashMap<i64, String>,
     dice: &mut SeededRandom,
 ) {
-    // everybody has a department before anybody is drawn into one, so that few stay empty
+    // Fill every department once before drawing at random, so that few stay empty.
     let home = if n < homes.len() { homes.get(n) } else { dice.pick(homes) }.copied().unwrap_or(1);
     m.departments = vec![home];
     let more = match dice.below(100) {
@@ -280,7 +285,7 @@ fn assign_departments(
     }
 }
 
-/// Mostly 0, as long as nobody sorts by hand; now and then the largest there is.
+/// Returns mostly 0, because few people sort by hand; now and then the largest value.
 fn invent_order(dice: &mut SeededRandom) -> u32 {
     match dice.below(100) {
         0..70 => 0,

@@ -1,7 +1,8 @@
-//! How much a caller may ask, and how much it did ask at once.
+//! Limits of the API, and the largest number of concurrent calls.
 //!
-//! WeCom's figures: 10 000 calls a minute of one API (doc 90454, 45009); how many at once (45033) and how large
-//! an answer (45029) are not published. All are off here until a test sets them, but those of messages.
+//! WeCom publishes 10 000 calls a minute for one API (doc 90454, errcode 45009). It does not
+//! publish how many may run at once (45033) or how large an answer may be (45029). All limits are
+//! off until a test sets them, except those of messages.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
@@ -10,16 +11,16 @@ use serde_json::Value;
 
 use super::api::SimulatedRefusal;
 
-/// How long WeCom counts, and how long it refuses, by the minute.
+/// The window in which WeCom counts calls, and for which it refuses them.
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// Lists that can grow with the corporation, and so be too large for one answer.
+/// Lists that grow with the corporation and may become too large for one answer.
 const LARGE_LIST_APIS: [&str; 3] = ["user/list", "user/simplelist", "department/list"];
 
-/// Calls with a valid code are not counted (doc 90454).
+/// Calls with a valid code do not count (doc 90454).
 const UNCOUNTED_APIS: [&str; 2] = ["auth/getuserinfo", "user/getuserinfo"];
 
-/// One value for each API (`user/list`), `*` for every API without one of its own.
+/// A value for each API (`user/list`); `*` stands for every API without a value of its own.
 #[derive(Debug, Clone)]
 pub struct PerApi<T>(BTreeMap<String, T>);
 
@@ -35,43 +36,51 @@ impl<T: Copy> PerApi<T> {
         self.0.insert(super::control::api_name(api).to_owned(), value);
     }
 
-    /// The value of an API itself.
+    /// Returns the value of the API itself.
     fn own(&self, api: &str) -> Option<T> {
         self.0.get(api).copied()
     }
 
-    /// The value of an API, else that of `*`.
+    /// Returns the value of the API, else that of `*`.
     pub fn get(&self, api: &str) -> Option<T> {
         self.0.get(api).or_else(|| self.0.get("*")).copied()
     }
 }
 
-/// What WeCom refuses to a caller that asks too much. Off by default, but for messages, where WeCom's figures hold.
+/// The limits of a caller. They are off by default, except those of messages, which have WeCom's
+/// figures.
 #[derive(Debug, Clone)]
 pub struct SimulatedLimits {
-    /// Members (departments) in one answer of `user/list`, `user/simplelist`, `department/list`; more is 45029.
+    /// Members or departments in one answer of `user/list`, `user/simplelist`, `department/list`;
+    /// more is 45029.
     pub answer_rows: Option<usize>,
     /// Bytes of such an answer; more is 45029.
     pub answer_bytes: Option<usize>,
-    /// Calls of one API in flight; one more is 45033, at once.
+    /// Concurrent calls of one API; one more is 45033 at once.
     pub calls_at_once: PerApi<usize>,
-    /// Calls of one API within a minute of the simulator's clock; further ones are 45009 until it is over.
+    /// Calls of one API within a minute of the simulator's clock; more are 45009 until the minute
+    /// is over.
+    ///
     /// `message/send` has limits of its own and counts only if it is named, not by `*` (doc 90454).
     pub calls_per_minute: PerApi<u64>,
-    /// How long every answer takes.
+    /// The delay of every answer.
     pub latency: PerApi<Duration>,
-    /// Copies one member gets from one application within any minute; the surplus is dropped in silence. WeCom: 30.
+    /// Copies that one member gets from one application within any minute; more are dropped
+    /// silently. WeCom: 30.
     pub messages_per_minute: Option<usize>,
     /// The same within any hour. WeCom: 1000.
     pub messages_per_hour: Option<usize>,
-    /// Recipients of one application in a day of China, for each account the corporation may have
-    /// ([`account_limit`](super::World::account_limit)); a call that would reach more is 45009. WeCom: 200.
+    /// Recipients of one application within a day in China, for each account of the corporation
+    /// ([`account_limit`](super::World::account_limit)). A call that would exceed it is 45009.
+    /// WeCom: 200.
     pub recipients_per_account: Option<u64>,
-    /// With `enable_duplicate_check`, a member does not get msgtype and content again that came within the
-    /// interval, even in a request that differs. WeCom promises only that an identical request is not repeated;
-    /// what else it compares nobody outside knows, and on is the worse case.
+    /// Whether an equal body is dropped even if the request differs.
+    ///
+    /// With `enable_duplicate_check`, a member then does not get the same msgtype and content twice
+    /// within the interval. WeCom promises this only for identical requests and does not say what
+    /// it compares; `true` is the worse case for a caller.
     pub equal_bodies_swallowed: bool,
-    /// A `task_id` the application has used before is 42014, as doc 90236 has it.
+    /// Whether a repeated `task_id` of an application is 42014 (doc 90236).
     pub task_ids_used_once: bool,
 }
 
@@ -107,7 +116,7 @@ impl SimulatedLimits {
         Ok(())
     }
 
-    /// The same by the number of rows, before the answer is written.
+    /// Refuses by the number of rows, before the answer is written.
     pub(super) fn rows_fit(&self, rows: usize) -> Result<(), SimulatedRefusal> {
         if self.answer_rows.is_some_and(|most| rows > most) { Err(TOO_LARGE) } else { Ok(()) }
     }
@@ -115,19 +124,20 @@ impl SimulatedLimits {
 
 const TOO_LARGE: SimulatedRefusal = SimulatedRefusal(45029, "response size out of limit");
 
-/// Counts the calls that are being answered, and those of the minute.
+/// Counts the concurrent calls, and those of the current minute.
 #[derive(Debug, Default)]
 pub(super) struct CallCounter {
     running: HashMap<String, usize>,
     most: HashMap<String, usize>,
     running_in_all: usize,
     most_in_all: usize,
-    /// When the minute of an API began and how many calls it has had.
+    /// The start of the minute of each API, and its calls since.
     minutes: HashMap<String, (Duration, u64)>,
 }
 
 impl CallCounter {
-    /// Lets a call in, or says why it is refused; it runs either way until [`Gate::leave`].
+    /// Admits a call or returns why it is refused. Either way it counts as running until
+    /// [`CallCounter::leave`].
     pub(super) fn enter(
         &mut self,
         limits: &SimulatedLimits,
@@ -166,12 +176,12 @@ impl CallCounter {
         self.running_in_all = self.running_in_all.saturating_sub(1);
     }
 
-    /// The most calls at once, of one API or in all.
+    /// Returns the largest number of concurrent calls, of one API or of all.
     pub(super) fn most(&self, api: Option<&str>) -> usize {
         api.map_or(self.most_in_all, |api| self.most.get(api).copied().unwrap_or(0))
     }
 
-    /// Forgets the highest numbers; what runs goes on counting.
+    /// Resets the largest numbers to the running calls.
     pub(super) fn forget(&mut self) {
         self.most.clone_from(&self.running);
         self.most_in_all = self.running_in_all;

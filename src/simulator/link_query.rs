@@ -1,13 +1,15 @@
-//! What a browser that only plays WeCom's own adds to the links it opens ([`App::link_query`]).
+//! The query that an ordinary browser adds to the links of a message when it plays WeCom's own
+//! browser ([`SimulatedApp::link_query`]).
 
 use serde_json::Value;
 
 use super::world::SimulatedApp;
 
-/// What a link ends at, wherever it stands.
+/// The characters that end a link.
 const LINK_END_CHARS: [char; 8] = ['"', '\'', ')', '>', '<', ' ', '\n', '#'];
 
-/// The content of a message with [`App::link_query`] appended to every link to a trusted domain.
+/// Returns the content of a message with [`SimulatedApp::link_query`] appended to every link to a
+/// trusted domain.
 pub(super) fn append_link_query(content: &Value, app: &SimulatedApp) -> Value {
     match content {
         Value::String(text) => Value::String(append_in_text(text, app)),

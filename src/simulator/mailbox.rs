@@ -1,4 +1,5 @@
-//! What was sent and who has it: inboxes, limits that drop in silence, repeats that nobody gets again.
+//! The sent messages and the inboxes, with limits that drop copies silently and duplicates that are
+//! not delivered.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -16,68 +17,65 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 /// How long a message can be recalled.
 const RECALL_PERIOD: Duration = Duration::from_hours(24);
-/// The longest `duplicate_check_interval`; nothing is compared with what is older.
+/// The longest `duplicate_check_interval`; older messages are not compared.
 pub(super) const MAX_DUPLICATE_INTERVAL: Duration = Duration::from_hours(4);
-/// How far a day in China is ahead of one at Greenwich.
+/// China's offset from UTC.
 const CHINA_OFFSET: Duration = Duration::from_hours(8);
 
-/// SHA-256 of a JSON value whose keys are in order.
+/// SHA-256 of a JSON value with sorted keys.
 type Fingerprint = [u8; 32];
 
-/// What a member sees in the inbox: one message.
+/// A message in a member's inbox.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InboxMessage {
-    /// As `message/send` answered it.
+    /// As `message/send` answered.
     pub msgid: String,
-    /// The application it is from.
+    /// The application that sent it.
     pub agent_id: i64,
-    /// `text`, `markdown`, `textcard`, … as `msgtype`.
+    /// The `msgtype`: `text`, `markdown`, `textcard`, …
     pub kind: String,
-    /// The object below the msgtype, cut where WeCom cuts.
+    /// The object below the msgtype, truncated where WeCom truncates.
     pub content: Value,
-    /// `safe` is 1: it cannot be passed on.
+    /// `safe` was 1: the message cannot be forwarded.
     pub confidential: bool,
-    /// When it arrived, in milliseconds since 1970 by the simulator's clock.
+    /// In milliseconds since 1970, by the simulator's clock.
     pub at_ms: u64,
 }
 
 /// A call of `message/send` that was answered with errcode 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AcceptedSend {
-    /// As answered.
     pub msgid: String,
     /// The application that sent it.
     pub agent_id: i64,
     /// The whole request.
     pub request: Value,
-    /// When, in milliseconds since 1970 by the simulator's clock.
+    /// In milliseconds since 1970, by the simulator's clock.
     pub at_ms: u64,
-    /// The request repeats an earlier one within its `duplicate_check_interval`: nobody got it.
+    /// The request repeats an earlier one within its `duplicate_check_interval`; nobody got it.
     pub suppressed: bool,
-    /// Userids that have a copy; those of a recalled message had one.
+    /// Userids that got a copy, even if the message was recalled later.
     pub delivered: Vec<String>,
-    /// Userids whose limit of the minute or hour was reached: they have none, and nobody was told.
+    /// Userids whose limit per minute or hour was reached. They got no copy, and nobody was told.
     pub dropped: Vec<String>,
-    /// Userids that had an equal body within the interval: they have it once ([`Limits::equal_bodies_swallowed`]).
+    /// Userids that got an equal body within the interval, and so no second one
+    /// ([`SimulatedLimits::equal_bodies_swallowed`]).
     pub swallowed: Vec<String>,
-    /// Whether it was recalled.
     pub recalled: bool,
 }
 
 /// A copy that a member did not get although the call was answered with errcode 0.
 #[derive(Debug, Clone, PartialEq)]
 pub struct UndeliveredCopy {
-    /// Of the call.
     pub msgid: String,
-    /// Who did not get it.
     pub userid: String,
     /// The whole request.
     pub request: Value,
-    /// When, in milliseconds since 1970 by the simulator's clock.
+    /// In milliseconds since 1970, by the simulator's clock.
     pub at_ms: u64,
 }
 
-/// How a request wants to be compared with earlier ones.
+/// How a request asks to be compared with earlier ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct DuplicateCheck {
     /// `enable_duplicate_check`
@@ -86,7 +84,7 @@ pub(super) struct DuplicateCheck {
     pub(super) interval: Duration,
 }
 
-/// A request that is good in every way.
+/// A request that passed every check.
 pub(super) struct ValidSend<'c> {
     pub(super) agent_id: i64,
     pub(super) request: &'c Value,
@@ -101,7 +99,7 @@ struct SendRecord {
     agent_id: i64,
     at: Duration,
     kind: &'static str,
-    /// JSON; as text it takes a third of the room.
+    /// JSON as text takes a third of the memory.
     request: Box<str>,
     content: Box<str>,
     confidential: bool,
@@ -115,15 +113,15 @@ struct SendRecord {
 #[derive(Debug)]
 struct Mailbox {
     userid: Arc<str>,
-    /// Positions in the list of what was sent.
+    /// Positions in the list of sends.
     letters: Vec<usize>,
-    /// So many of them were looked at.
+    /// The number of messages that were seen.
     seen: usize,
-    /// Grows with everything that changes what the inbox shows.
+    /// Grows with every change of what the inbox shows.
     version: u64,
-    /// When copies of each application came, for an hour.
+    /// The arrivals of the last hour, for each application.
     arrivals: HashMap<i64, VecDeque<Duration>>,
-    /// When each body came.
+    /// The last arrival of each body.
     bodies: HashMap<Fingerprint, Duration>,
 }
 
@@ -139,7 +137,7 @@ impl Mailbox {
         }
     }
 
-    /// Counts a copy; `false` if the member has had too many.
+    /// Counts a copy. Returns `false` if the member has reached a limit.
     fn accepts_copy(&mut self, agent_id: i64, limits: &SimulatedLimits, now: Duration) -> bool {
         let arrivals = self.arrivals.entry(agent_id).or_default();
         while arrivals.front().is_some_and(|at| now.saturating_sub(*at) >= HOUR) {
@@ -154,7 +152,7 @@ impl Mailbox {
         true
     }
 
-    /// Whether an equal body came within the interval.
+    /// Tells whether an equal body arrived within the interval.
     fn has_body(&self, body: &Fingerprint, interval: Duration, now: Duration) -> bool {
         self.bodies.get(body).is_some_and(|at| now.saturating_sub(*at) < interval)
     }
@@ -165,7 +163,7 @@ impl Mailbox {
     }
 }
 
-/// A letter on its way to a page.
+/// An inbox message with its state, for a page.
 pub(super) struct InboxItem {
     pub(super) letter: InboxMessage,
     pub(super) recalled: bool,
@@ -178,19 +176,22 @@ pub(super) struct Mailboxes {
     by_msgid: HashMap<String, usize>,
     /// By userid in lower case.
     boxes: HashMap<String, Mailbox>,
-    /// When each request came that asked to be compared.
+    /// The last arrival of each request that asked for a duplicate check.
     requests: HashMap<Fingerprint, Duration>,
-    /// The day, and how many recipients an application has had on it.
+    /// The day, and the recipients of each application on it.
     recipients: HashMap<i64, (u64, u64)>,
     task_ids: HashSet<(i64, String)>,
 }
 
 impl Mailboxes {
-    /// Hands out what is good. `day_most`: how many recipients the application may have in a day; `began`: when
-    /// the simulator's clock stood at zero, since 1970.
+    /// Delivers a valid request.
+    ///
+    /// `day_most` is the largest number of recipients a day; `began` is the start of the
+    /// simulator's clock, since 1970.
     ///
     /// # Errors
-    /// 45009 when the day's recipients are used up, 42014 for a task the application has had.
+    /// 45009 if the day's recipients are used up, 42014 for a `task_id` that the application has
+    /// used before.
     pub(super) fn send(
         &mut self,
         msgid: String,
@@ -263,10 +264,10 @@ impl Mailboxes {
         Ok(())
     }
 
-    /// Takes every copy back. Doing it again changes nothing.
+    /// Recalls every copy. A repeated recall changes nothing.
     ///
     /// # Errors
-    /// 40058 for what the application did not send, 42052 after a day.
+    /// 40058 if the application did not send the message, 42052 after a day.
     pub(super) fn recall(
         &mut self,
         agent_id: i64,
@@ -300,7 +301,8 @@ impl Mailboxes {
         self.sent.push(record);
     }
 
-    /// The letters of an inbox from the `first` on, recalled ones with a mark, oldest first.
+    /// Returns the messages of an inbox from position `first` on, oldest first, recalled ones
+    /// included.
     pub(super) fn messages(&self, userid: &str, first: usize, began: Duration) -> Vec<InboxItem> {
         let Some(mailbox) = self.boxes.get(&userid.to_ascii_lowercase()) else { return Vec::new() };
         let places = mailbox.letters.iter().skip(first);
@@ -308,12 +310,12 @@ impl Mailboxes {
         records.map(|r| InboxItem { letter: r.letter(began), recalled: r.recalled.is_some() }).collect()
     }
 
-    /// How many letters an inbox has had.
+    /// Returns how many messages have arrived in an inbox.
     pub(super) fn count(&self, userid: &str) -> usize {
         self.boxes.get(&userid.to_ascii_lowercase()).map_or(0, |m| m.letters.len())
     }
 
-    /// How many nobody has looked at, and a number that grows when the inbox changes.
+    /// Returns the number of unseen messages, and a number that grows when the inbox changes.
     pub(super) fn unread(&self, userid: &str) -> (usize, u64) {
         self.boxes.get(&userid.to_ascii_lowercase()).map_or((0, 0), |mailbox| {
             let new = mailbox.letters.iter().skip(mailbox.seen).filter_map(|place| self.sent.get(*place));
@@ -321,7 +323,7 @@ impl Mailboxes {
         })
     }
 
-    /// The member looks at the inbox.
+    /// Marks the whole inbox as seen.
     pub(super) fn mark_seen(&mut self, userid: &str) {
         if let Some(mailbox) = self.boxes.get_mut(&userid.to_ascii_lowercase()) {
             mailbox.seen = mailbox.letters.len();
@@ -395,19 +397,19 @@ fn millis(at: Duration) -> u64 {
     u64::try_from(at.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// What a [`Value`] was written as reads back.
+/// Parses a text that was written from a [`Value`].
 fn parse_json(text: &str) -> Value {
     serde_json::from_str(text).unwrap_or(Value::Null)
 }
 
-/// Now and then, so that a long run does not keep what can no longer matter.
+/// Removes entries that are too old to matter, now and then, to bound the memory of a long run.
 fn forget_old(times: &mut HashMap<Fingerprint, Duration>, now: Duration) {
     if times.len().is_multiple_of(256) {
         times.retain(|_, at| now.saturating_sub(*at) < MAX_DUPLICATE_INTERVAL);
     }
 }
 
-/// The same for the same value, in whatever order its keys stand.
+/// Returns the same fingerprint for equal values, whatever the order of their keys.
 fn compute_fingerprint(agent_id: i64, kind: &str, value: &Value) -> Fingerprint {
     let mut text = format!("{agent_id} {kind} ");
     write_in_key_order(value, &mut text);

@@ -1,4 +1,5 @@
-//! What stands in a message as text with marks, read into pieces that a page can write without trusting any of it.
+//! Reads the markup of messages into pieces that a template can escape, so that nothing in a
+//! message is trusted.
 
 use url::Url;
 
@@ -8,11 +9,11 @@ pub(super) struct Span {
     pub(super) text: String,
     /// Classes of the stylesheet; only words from this file.
     pub(super) class: String,
-    /// Where a tap leads; empty: nowhere.
+    /// The URL of a link; may be empty.
     pub(super) link: String,
 }
 
-/// A line of a markdown message or a division of a textcard.
+/// A line of a markdown message, or a `<div>` of a textcard.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct MarkupLine {
     /// A class of the stylesheet; only words from this file.
@@ -20,13 +21,14 @@ pub(super) struct MarkupLine {
     pub(super) spans: Vec<Span>,
 }
 
-/// The address if a phone would open it: a page, not a script.
+/// Returns the address if it is a web page, else an empty text: a phone would not run a script
+/// either.
 pub(super) fn safe_link(address: &str) -> String {
     let web = |u: &Url| matches!(u.scheme(), "http" | "https");
     if Url::parse(address).is_ok_and(|u| web(&u)) { address.to_owned() } else { String::new() }
 }
 
-/// A text message: links are links, everything else stands as it is written.
+/// Parses a text message. Links are links; everything else stays as it is written.
 pub(super) fn parse_text(content: &str) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut rest = content;
@@ -50,7 +52,7 @@ pub(super) fn parse_text(content: &str) -> Vec<Span> {
     spans
 }
 
-/// The description of a textcard: `<div class="gray|highlight|normal">` and `<br>`.
+/// Parses the description of a textcard: `<div class="gray|highlight|normal">` and `<br>`.
 pub(super) fn parse_description(content: &str) -> Vec<MarkupLine> {
     let plain = |class, text: &str| MarkupLine {
         class,
@@ -79,7 +81,8 @@ pub(super) fn parse_description(content: &str) -> Vec<MarkupLine> {
     lines
 }
 
-/// A markdown message, as much of it as WeCom's phone reads: headings, quotes, and what [`inline`] knows.
+/// Parses a markdown message as WeCom's phone does: headings, quotes, and what [`parse_inline`]
+/// knows.
 pub(super) fn parse_markdown(content: &str) -> Vec<MarkupLine> {
     content.lines().map(parse_line).collect()
 }
@@ -97,7 +100,8 @@ fn parse_line(text: &str) -> MarkupLine {
     }
 }
 
-/// `**bold**`, `` `code` ``, `[link](url)` and `<font color="info|comment|warning">`, one in another.
+/// Parses `**bold**`, `` `code` ``, `[link](url)` and `<font color="info|comment|warning">`, also
+/// nested.
 fn parse_inline(text: &str, class: &str) -> Vec<Span> {
     let mut spans = Vec::new();
     let mut rest = text;
@@ -135,7 +139,7 @@ fn parse_anchor<'t>(text: &'t str, class: &str) -> ParsedMarkup<'t> {
     let (label, rest) = text.strip_prefix('[')?.split_once("](")?;
     let (address, after) = rest.split_once(')')?;
     let link = safe_link(address.trim());
-    // a label goes on to the next link's bracket only if it is broken
+    // The label reaches into the next link, so this is no link.
     if link.is_empty() || label.contains(['[', '\n']) {
         return None;
     }
@@ -167,12 +171,12 @@ fn push_text(spans: &mut Vec<Span>, text: &str, class: &str) {
     }
 }
 
-/// Where a mark begins, whatever the case of its letters.
+/// Finds a mark, ignoring case. Only ASCII letters change, so the position is valid in `text`.
 fn find_ignoring_case(text: &str, mark: &str) -> Option<usize> {
     text.to_ascii_lowercase().find(mark)
 }
 
-/// Attributes and inside of the element that the text begins with, and what stands behind it.
+/// Splits the element at the start of `text` into its attributes, its content and the rest.
 fn split_element<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str, &'t str)> {
     let rest =
         text.get(1 + name.len()..).filter(|_| find_ignoring_case(text, &format!("<{name}")) == Some(0))?;
@@ -182,7 +186,7 @@ fn split_element<'t>(text: &'t str, name: &str) -> Option<(&'t str, &'t str, &'t
     Some((attributes, rest.get(..at)?, rest.get(at + end.len()..)?))
 }
 
-/// The value of an attribute, in quotation marks of either kind.
+/// Returns the value of an attribute in either kind of quotation marks.
 fn attribute_value<'t>(attributes: &'t str, name: &str) -> Option<&'t str> {
     let at = find_ignoring_case(attributes, name)?;
     let value = attributes.get(at + name.len()..)?.trim_start().strip_prefix('=')?.trim_start();
@@ -190,7 +194,7 @@ fn attribute_value<'t>(attributes: &'t str, name: &str) -> Option<&'t str> {
     value.get(1..)?.split_once(mark).map(|(value, _)| value)
 }
 
-/// Lines between `<br>` in each spelling and line ends.
+/// Splits at line breaks and at every spelling of `<br>`.
 fn split_lines(text: &str) -> Vec<String> {
     let lower = text.to_ascii_lowercase();
     let mut lines = vec![String::new()];

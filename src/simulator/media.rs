@@ -1,4 +1,4 @@
-//! Temporary media (临时素材, docs 90253, 90254): uploaded, sent by their `media_id` for three days, read back.
+//! Temporary media (临时素材, docs 90253, 90254): uploads, which are valid for three days.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use super::content::BAD_MEDIA;
 use super::state::SimulatorContext;
 use super::{multipart, random};
 
-/// How long a `media_id` is good for.
+/// How long a `media_id` is valid.
 const MEDIA_LIFETIME: Duration = Duration::from_hours(72);
-/// A file has more bytes than this.
+/// A file must be larger than this.
 const MIN_MEDIA_BYTES: usize = 5;
 const MEGABYTE: usize = 1024 * 1024;
 
-/// What an upload may be.
+/// The kinds of uploads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UploadKind {
     Image,
@@ -29,7 +29,7 @@ pub(super) enum UploadKind {
 }
 
 impl UploadKind {
-    /// The kind of that name, as `type=` and `msgtype` write it.
+    /// Returns the kind by its name in `type=` and `msgtype`.
     pub(super) fn from_name(name: &str) -> Option<Self> {
         [Self::Image, Self::Voice, Self::Video, Self::File].into_iter().find(|k| k.name() == name)
     }
@@ -51,7 +51,8 @@ impl UploadKind {
         }
     }
 
-    /// What the bytes are, `None` if they are not of this kind: an image is JPG or PNG, a voice AMR, a video MP4.
+    /// Returns the content type, or `None` if the bytes are not of this kind. An image is JPG or
+    /// PNG, a voice AMR, a video MP4.
     fn content_type(self, bytes: &[u8]) -> Option<&'static str> {
         match self {
             Self::Image if bytes.starts_with(b"\x89PNG\r\n\x1a\n") => Some("image/png"),
@@ -64,18 +65,16 @@ impl UploadKind {
     }
 }
 
-/// Something that was uploaded.
+/// An upload.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Media {
-    /// `media_id`
     pub id: String,
     /// `image`, `voice`, `video` or `file`.
     pub kind: String,
-    /// The name the phone shows.
+    /// The name that the phone shows.
     pub name: String,
-    /// What is in it.
     pub bytes: Bytes,
-    /// When it came in, in seconds since 1970 by the simulator's clock.
+    /// In seconds since 1970, by the simulator's clock.
     pub created_at: u64,
 }
 
@@ -88,17 +87,17 @@ pub(super) struct StoredMedia {
     uploaded: Duration,
 }
 
-/// What was uploaded in the last three days.
+/// The uploads of the last three days.
 #[derive(Debug, Default)]
 pub(super) struct MediaStore(HashMap<String, StoredMedia>);
 
 impl MediaStore {
-    /// A medium that is not too old.
+    /// Returns an upload that has not expired.
     pub(super) fn get(&self, id: &str, now: Duration) -> Option<&StoredMedia> {
         self.0.get(id).filter(|m| now.saturating_sub(m.uploaded) < MEDIA_LIFETIME)
     }
 
-    /// The same for a test.
+    /// Returns a copy of it for a test.
     pub(super) fn public(&self, id: &str, now: Duration, began: Duration) -> Option<Media> {
         self.get(id, now).map(|m| Media {
             id: id.to_owned(),
@@ -118,7 +117,8 @@ impl MediaStore {
     }
 }
 
-/// Doc 90253. Every secret may; a `media_id` is good for all applications of the corporation.
+/// Doc 90253. Every secret may upload; a `media_id` is valid for all applications of the
+/// corporation.
 pub(super) fn upload_media(
     inside: &mut SimulatorContext,
     call: &SimulatedCall,
@@ -146,7 +146,7 @@ pub(super) fn upload_media(
     let created_at = (inside.began + inside.now).as_secs();
     let bytes = Bytes::copy_from_slice(part.bytes);
     let id = inside.medias.add(StoredMedia { kind, name, content_type, bytes, uploaded: inside.now });
-    // doc 90253: errmsg is empty, and created_at is a text
+    // Doc 90253: errmsg is empty, and created_at is a string.
     Ok(json!({
         "errcode": 0,
         "errmsg": "",
@@ -166,7 +166,8 @@ pub(super) fn get_media<'s>(
 }
 
 impl StoredMedia {
-    /// The bytes for somebody who saves them under their name, or looks at them if they are a picture.
+    /// Serves the bytes as a download under their name, or inline if `inline` is set and they are a
+    /// picture.
     pub(super) fn answer(&self, inline: bool) -> Response {
         let inline = inline && self.kind == UploadKind::Image;
         let how = if inline { "inline" } else { "attachment" };

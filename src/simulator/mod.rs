@@ -1,28 +1,29 @@
-//! A WeCom to hold in the hand: server API, authorize page, QR page and a phone, in one router.
+//! A simulated WeCom: server API, authorize page, QR page and a phone, in one router.
 //!
-//! For tests in this process ([`Simulator::start`]) and for demos (`wecom-simulator`). It imports nothing of
-//! ours and shares no type with our WeCom client, so that a mistake about WeCom cannot be made on both sides and
-//! go unseen. No production module may import it; `wecom-simulator`, the marker below, must not occur in the
-//! production binary.
+//! Tests start it in their own process ([`Simulator::start`]); the demo and `wecom-simulator` serve it.
+//! It imports nothing of the gateway and shares no type with `wecom`: a mistake about WeCom cannot be
+//! made on both sides and stay unseen (see [the reason](crate::design#simulator)). No production
+//! module may import it, and [`MARKER`] must not occur in the production binary.
 //!
 //! | path | what | file |
 //! |---|---|---|
-//! | `/cgi-bin/*` | the server API | `api.rs`, `contact.rs`, `tag.rs`, `agent.rs`, `send.rs`, `media.rs` |
-//! | `/connect/oauth2/authorize` | sign-in inside WeCom | `authorize.rs` |
-//! | `/wwlogin/sso/login` | sign-in by QR code, in a frame or alone | `scan.rs` |
-//! | `/`, `/phone` | the phone: who holds it, the workbench, scans to confirm | `phone.rs` |
-//! | `/phone/inbox` | the messages of whoever holds the phone | `inbox.rs`, `bubble.rs`, `markup.rs` |
-//! | `/phone/inbox.json?userid=` | [`Simulator::inbox`] over HTTP; without a userid the holder's | `inbox.rs` |
-//! | `/phone/unread` | `{"unread": 2, "version": "zhangsan 7"}` of the holder | `inbox.rs` |
-//! | `/phone/media/{media_id}` | what was uploaded, a picture to look at | `inbox.rs` |
-//! | `/organisation` | pages to edit departments, members and tags | `organisation.rs`, `editing.rs` |
+//! | `/cgi-bin/*` | the server API | `api`, `contact`, `tag`, `agent`, `send`, `media` |
+//! | `/connect/oauth2/authorize` | sign-in inside WeCom | `authorize` |
+//! | `/wwlogin/sso/login` | sign-in by QR code, in a frame or alone | `scan` |
+//! | `/`, `/phone` | the phone: its holder, the workbench, scans to confirm | `phone` |
+//! | `/phone/inbox` | the holder's messages | `inbox`, `bubble`, `markup` |
+//! | `/phone/inbox.json?userid=` | [`Simulator::inbox`]; by default the holder's | `inbox` |
+//! | `/phone/unread` | `{"unread": 2, "version": "zhangsan 7"}` of the holder | `inbox` |
+//! | `/phone/media/{media_id}` | an upload; a picture is shown | `inbox` |
+//! | `/organisation` | pages that edit departments, members, tags | `organisation`, `editing` |
 //!
-//! `/phone/inbox.json` answers a list, oldest first:
-//! `[{"msgid", "agentid", "app", "msgtype", "content": {…}, "safe": 0, "at": 1700000000000}]`, `content` as
-//! delivered, `at` in milliseconds by the simulator's clock. Recalled messages are not in it.
+//! `/phone/inbox.json` answers a list, oldest first, without recalled messages:
+//! `[{"msgid", "agentid", "app", "msgtype", "content": {…}, "safe": 0, "at": 1700000000000}]`.
+//! `content` is as delivered, `at` in milliseconds by the simulator's clock.
 //!
-//! What the company looks like is [`World`]; what was given out (tokens, codes) is in `grant.rs`; trouble on
-//! demand is [`Fault`]. A page that refuses names the errcode in the header `x-simulator-error`.
+//! [`World`] describes the company, `grant` holds what was issued (tokens, codes), and
+//! [`InjectedFault`] makes calls fail. A page that refuses names the errcode in the header
+//! `x-simulator-error`.
 
 use std::future::Future;
 use std::io;
@@ -86,14 +87,15 @@ pub use world::{
     CodeBearer, ContactsAssistant, LinkedMember, Outsider, PhoneHolder, SimulatedApp, VisibleScope, World,
 };
 
-/// Stands in every page and answer of the simulator, and so in every binary that contains it.
+/// A text in every page and answer of the simulator, and so in every binary that contains it.
 pub const MARKER: &str = "wecom-simulator";
 
-/// The request header by which a test with WeCom's User-Agent says who holds the phone: a userid, an openid,
-/// `CorpId/userid`, or `cancel` for somebody who declines.
+/// The request header that says who holds the phone, for a test with WeCom's User-Agent.
+///
+/// A userid, an openid, `CorpId/userid`, or `cancel` for a person who declines.
 pub const MEMBER_HEADER: &str = "x-simulator-member";
 
-/// A simulated WeCom with one corporation. Clones are handles of the same one.
+/// A simulated WeCom with one corporation. Clones share it.
 #[derive(Debug, Clone)]
 pub struct Simulator {
     inner: Arc<state::SharedState>,
@@ -106,12 +108,13 @@ impl Default for Simulator {
 }
 
 impl Simulator {
-    /// A WeCom with this corporation.
+    /// Creates a WeCom with this corporation.
     pub fn new(world: World) -> Self {
         Self { inner: Arc::new(state::SharedState::new(world)) }
     }
 
-    /// Every path of it. Serve it with connect info, or every caller is 127.0.0.1; [`Simulator::serve`] does.
+    /// Returns all routes. Serve them with connect info, as [`Simulator::serve`] does; otherwise
+    /// every caller seems to be 127.0.0.1.
     pub fn router(&self) -> Router {
         Router::new()
             .route("/cgi-bin/{*api}", any(api::handle_call))
@@ -135,10 +138,10 @@ impl Simulator {
             .with_state(self.clone())
     }
 
-    /// Serves on `listener` until `stop` is done; connections at rest are closed then.
+    /// Serves until `stop` completes. Idle connections are closed then.
     ///
     /// # Errors
-    /// None that axum reports today; accepting goes on after an error.
+    /// None today: axum goes on accepting after an error.
     pub async fn serve(
         &self,
         listener: TcpListener,
@@ -148,23 +151,23 @@ impl Simulator {
         axum::serve(listener, service).with_graceful_shutdown(stop).await
     }
 
-    /// The sample company on a free port of 127.0.0.1, until the guard is dropped.
+    /// Starts the sample company on a free port of 127.0.0.1, until the guard is dropped.
     ///
     /// # Errors
-    /// If no port can be had.
+    /// If no port is free.
     pub async fn start() -> io::Result<RunningSimulator> {
         Self::default().start_on("127.0.0.1:0".parse().map_err(io::Error::other)?).await
     }
 
-    /// This WeCom on that address, until the guard is dropped.
+    /// Starts this WeCom on an address, until the guard is dropped.
     ///
     /// # Errors
-    /// If the address cannot be had.
+    /// If the address is taken.
     pub async fn start_on(self, address: SocketAddr) -> io::Result<RunningSimulator> {
         RunningSimulator::start(self, TcpListener::bind(address).await?)
     }
 
-    /// Moves the simulator's time forward: tokens, codes, scans and blocks grow older by `by`.
+    /// Moves the simulator's clock forward: tokens, codes, scans and blocks age by `by`.
     pub fn advance(&self, by: Duration) {
         self.inner.clock.advance(by);
     }

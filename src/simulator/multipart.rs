@@ -1,18 +1,18 @@
-//! `multipart/form-data` (RFC 7578) as strictly as WeCom reads it.
+//! `multipart/form-data` (RFC 7578) as strict as WeCom reads it.
 //!
-//! By hand, because a library would decode `filename*=` and mend names; WeCom does neither.
+//! Written by hand, because a library would decode `filename*=` and repair names; WeCom does
+//! neither.
 
-/// One part of a form.
+/// A part of a form.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct FormPart<'b> {
-    /// `name=`
     pub(super) name: String,
-    /// What stands raw between the quotation marks of `filename=`; `filename*=` is not looked at.
+    /// The raw text in the quotation marks of `filename=`. WeCom ignores `filename*=`.
     pub(super) filename: Option<String>,
     pub(super) bytes: &'b [u8],
 }
 
-/// The parts of a body; `None` if the content type names no boundary or the body does not keep to it.
+/// Returns the parts of a body, or `None` if there is no boundary or the body is malformed.
 pub(super) fn parse_parts<'b>(content_type: &str, body: &'b [u8]) -> Option<Vec<FormPart<'b>>> {
     let (kind, parameters) = content_type.split_once(';')?;
     if !kind.trim().eq_ignore_ascii_case("multipart/form-data") {
@@ -41,20 +41,20 @@ pub(super) fn parse_parts<'b>(content_type: &str, body: &'b [u8]) -> Option<Vec<
     Some(found)
 }
 
-/// What stands before and behind the first `mark`.
+/// Splits at the first `mark`.
 fn split_at_mark<'b>(bytes: &'b [u8], mark: &[u8]) -> Option<(&'b [u8], &'b [u8])> {
     let at = memchr::memmem::find(bytes, mark)?;
     Some((bytes.get(..at)?, bytes.get(at.checked_add(mark.len())?..)?))
 }
 
-/// `name=value` or `name="value"` among the parameters of a header.
+/// Returns a parameter of a header: `name=value` or `name="value"`.
 fn header_parameter(header: &str, name: &str) -> Option<String> {
     let mut rest = header;
     loop {
         rest = rest.trim_start_matches([';', ' ', '\t']);
         let (this, after) = match rest.split_once(['=', ';']) {
             Some((this, after)) if rest.as_bytes().get(this.len()) == Some(&b'=') => (this, after),
-            // `form-data` itself has no value
+            // `form-data` itself has no value.
             Some((_, after)) => {
                 rest = after;
                 continue;

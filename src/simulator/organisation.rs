@@ -1,7 +1,8 @@
-//! The pages on which somebody edits the organisation while the simulator runs: `/organisation` and below.
+//! The pages that edit the organisation while the simulator runs: `/organisation` and below.
 //!
-//! A corporation of up to [`WHOLE_MEMBERS`] members is shown whole, as a tree with everybody in it; of a larger one
-//! only the way to the chosen department, what is directly below, and who is in it.
+//! A corporation of up to [`MAX_TREE_MEMBERS`] members is shown as one tree. Of a larger one, the
+//! page shows the path to the chosen department, the departments directly below, and the members in
+//! it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -15,13 +16,13 @@ use super::page::{RefusalPage, SimulatorPage, member_remark, render_page};
 use super::people::{SimulatedMember, SimulatedStatus, SimulatedTag};
 use super::{MARKER, Simulator};
 
-/// Up to so many members everybody is in the tree.
+/// The largest corporation that is shown as one tree.
 pub(super) const MAX_TREE_MEMBERS: usize = 500;
-/// Up to so many departments they are offered as a list to choose from; beyond, their numbers are typed.
+/// The largest number of departments in a list to choose from. With more, their numbers are typed.
 const MAX_LISTED_DEPARTMENTS: usize = 300;
 /// The deepest indent that leaves room for a name on a narrow phone.
 const MAX_INDENT_LEVELS: usize = 6;
-/// So many members of one department are shown.
+/// The largest number of members that are shown of one department.
 const MAX_SHOWN_MEMBERS: usize = 500;
 
 /// Every status with its name on the pages.
@@ -32,7 +33,7 @@ pub(super) const STATUS_NAMES: [(SimulatedStatus, &str); 4] = [
     (SimulatedStatus::Left, "已离职"),
 ];
 
-/// Somebody in a list.
+/// A member in a list.
 #[derive(Debug)]
 struct ListedPerson {
     userid: String,
@@ -54,7 +55,8 @@ impl ListedPerson {
     }
 }
 
-/// A department of the tree. Rows come from top to bottom; the template closes as many lists as `closes` says.
+/// A department of the tree. Rows are rendered from top to bottom; the template closes `closes`
+/// lists after a row.
 #[derive(Debug)]
 struct TreeRow {
     id: i64,
@@ -67,17 +69,17 @@ struct TreeRow {
     closes: usize,
 }
 
-/// A department to choose.
+/// A department in a list to choose from.
 #[derive(Debug)]
 struct DepartmentChoice {
     id: i64,
     name: String,
-    /// One wide space for each level, up to [`INDENT_MAX`].
+    /// One wide space for each level, up to [`MAX_INDENT_LEVELS`].
     indent: String,
     chosen: bool,
 }
 
-/// The tree, and the chosen department.
+/// The tree and the chosen department.
 #[derive(Debug, Template)]
 #[template(path = "simulator/organisation.html", config = "static/askama.toml")]
 struct OrganisationPage {
@@ -101,7 +103,7 @@ struct OrganisationPage {
 
 impl SimulatorPage for OrganisationPage {}
 
-/// One member to change, or a new one.
+/// The form of a member or of a new one.
 #[derive(Debug, Template)]
 #[template(path = "simulator/member.html", config = "static/askama.toml")]
 struct MemberPage {
@@ -121,7 +123,7 @@ struct MemberPage {
 
 impl SimulatorPage for MemberPage {}
 
-/// One tag to change, or a new one.
+/// The form of a tag or of a new one.
 #[derive(Debug, Template)]
 #[template(path = "simulator/tag.html", config = "static/askama.toml")]
 struct TagPage {
@@ -136,7 +138,7 @@ struct TagPage {
 
 impl SimulatorPage for TagPage {}
 
-/// `/organisation?department=ID`; the root without one.
+/// Shows `/organisation?department=ID`; the root without one.
 pub(super) async fn show_organisation(
     State(sim): State<Simulator>,
     Query(query): Query<HashMap<String, String>>,
@@ -146,7 +148,7 @@ pub(super) async fn show_organisation(
     page.map_or_else(|| not_found_page("没有这个部门", "部门可能已被删除。"), |p| render_page(&p))
 }
 
-/// `/organisation/member?userid=`, or `?department=ID` for somebody new there.
+/// Shows `/organisation/member?userid=`, or `?department=ID` for a new member there.
 pub(super) async fn show_member(
     State(sim): State<Simulator>,
     Query(query): Query<HashMap<String, String>>,
@@ -161,7 +163,7 @@ pub(super) async fn show_member(
     page.map_or_else(|| not_found_page("没有这个成员", "账号可能有误，或成员已被删除。"), |p| render_page(&p))
 }
 
-/// `/organisation/tag?id=ID`, or a new one without.
+/// Shows `/organisation/tag?id=ID`, or the form of a new tag.
 pub(super) async fn show_tag(
     State(sim): State<Simulator>,
     Query(query): Query<HashMap<String, String>>,
@@ -194,7 +196,7 @@ impl OrganisationPage {
             .take(MAX_SHOWN_MEMBERS)
             .map(|m| ListedPerson::from_member(view, m, chosen))
             .collect();
-        // whoever is in no list of the API can still be found at the root
+        // Members who are in no list of the API can still be found at the root.
         let nowhere = |m: &&SimulatedMember| {
             m.status == SimulatedStatus::Left || m.departments.iter().all(|d| view.department(*d).is_none())
         };
@@ -270,7 +272,7 @@ fn join_numbers(list: &[i64]) -> String {
     list.iter().map(i64::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// Every department to choose from, those of `chosen` chosen; none in a large corporation.
+/// Returns every department to choose from; none in a large corporation.
 fn list_choices(view: WorldView, chosen: &[i64]) -> Vec<DepartmentChoice> {
     if view.world.departments.len() > MAX_LISTED_DEPARTMENTS {
         return Vec::new();
@@ -285,12 +287,14 @@ fn list_choices(view: WorldView, chosen: &[i64]) -> Vec<DepartmentChoice> {
     list.into_iter().map(choice).collect()
 }
 
-/// The departments from top to bottom with their depth, going below those that `enter` lets in.
+/// Returns the departments from top to bottom with their depth. Descends only where `enter` allows
+/// it.
 fn walk_departments(view: WorldView, enter: impl Fn(i64) -> bool) -> Vec<(i64, usize)> {
     let known = |id: i64| view.department(id).is_some();
     let departments = || view.world.departments.iter().rev();
     let tops = departments().filter(|d| d.parent == 0 || !known(d.parent));
-    // at the bottom everybody, for whoever lies in a circle and so below no top
+    // All departments lie at the bottom of the stack, for those that form a circle and hang below
+    // no top.
     let mut left: Vec<(i64, usize)> = departments().chain(tops).map(|d| (d.id, 0)).collect();
     let (mut found, mut met) = (Vec::new(), HashSet::new());
     while let Some((id, depth)) = left.pop() {
@@ -305,7 +309,8 @@ fn walk_departments(view: WorldView, enter: impl Fn(i64) -> bool) -> Vec<(i64, u
     found
 }
 
-/// The tree: all of it, or the way to the chosen department and what is directly below.
+/// Returns the rows of the tree: all, or the path to the chosen department and what is directly
+/// below.
 fn build_tree(view: WorldView, chosen: i64, whole: bool) -> Vec<TreeRow> {
     let mut way = HashSet::new();
     let mut at = view.department(chosen);

@@ -1,4 +1,4 @@
-//! The pages, embedded in the binary, with the headers they go out with.
+//! The HTML pages, embedded in the binary, and their headers.
 
 use std::collections::HashMap;
 
@@ -20,18 +20,18 @@ const STYLESHEET: &str = include_str!("../../static/pages/simulator/simulator.cs
 const SCRIPT: &str = include_str!("../../static/pages/simulator/simulator.js");
 const ICON: &str = include_str!("../../static/pages/simulator/icon.svg");
 
-/// Names the errcode of a refusing page.
+/// The header with the errcode of a page that refuses.
 const ERROR_HEADER: HeaderName = HeaderName::from_static("x-simulator-error");
 
 /// A page of the simulator.
 pub(super) trait SimulatorPage: Template {
-    /// Whether it may stand in another site's frame, as only the QR page may.
+    /// Whether another site may frame the page, as only the QR page allows.
     const FRAMED: bool = false;
-    /// Whether it shows pictures of other sites, as messages name them.
+    /// Whether the page shows pictures of other sites, as messages name them.
     const PICTURES: bool = false;
 }
 
-/// Renders a page; 500 if it does not render.
+/// Renders a page; answers 500 if that fails.
 pub(super) fn render_page<P: SimulatorPage>(page: &P) -> Response {
     html_response(page.render(), P::FRAMED, P::PICTURES)
 }
@@ -52,7 +52,7 @@ fn html_response(rendered: askama::Result<String>, framed: bool, pictures: bool)
     response
 }
 
-/// The few files that the pages need.
+/// Serves the few files that the pages need.
 pub(super) async fn serve_asset(Path(file): Path<String>) -> Response {
     let (kind, text) = match file.as_str() {
         "simulator.css" => ("text/css; charset=utf-8", STYLESHEET),
@@ -63,7 +63,7 @@ pub(super) async fn serve_asset(Path(file): Path<String>) -> Response {
     ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], text).into_response()
 }
 
-/// WeCom's own way to say no: a page, status 200, and nothing goes on.
+/// A refusal in WeCom's way: a page with status 200 that leads nowhere.
 #[derive(Debug, Template)]
 #[template(path = "simulator/notice.html", config = "static/askama.toml")]
 pub(super) struct RefusalPage {
@@ -75,12 +75,12 @@ pub(super) struct RefusalPage {
 }
 
 impl RefusalPage {
-    /// A refusal; errcode 0 where WeCom names none.
+    /// Creates a refusal. `errcode` is 0 where WeCom names none.
     pub(super) fn error(errcode: i64, title: &str, text: &str) -> Self {
         Self { marker: MARKER, errcode, title: title.to_owned(), text: text.to_owned(), framed: false }
     }
 
-    /// The same inside the frame of another site.
+    /// Allows the page in a frame of another site.
     pub(super) fn framed(mut self) -> Self {
         self.framed = true;
         self
@@ -95,7 +95,7 @@ impl IntoResponse for RefusalPage {
     }
 }
 
-/// Asks for `snsapi_privateinfo`.
+/// The page that asks for `snsapi_privateinfo`.
 #[derive(Debug, Template)]
 #[template(path = "simulator/consent.html", config = "static/askama.toml")]
 pub(super) struct ConsentPage {
@@ -120,7 +120,7 @@ impl ConsentPage {
     }
 }
 
-/// A choice in the list of people.
+/// A person in the list of people.
 #[derive(Debug)]
 struct PersonChoice {
     value: String,
@@ -158,11 +158,11 @@ pub(super) struct PhonePage {
     letter: String,
     remark: &'static str,
     icons: Vec<AppIcon>,
-    /// Messages nobody has looked at, and what the last one says.
+    /// The number of unseen messages, and a summary of the newest.
     unread: usize,
     last: String,
     scans: Vec<WaitingScan>,
-    /// Nobody in a large corporation, where a userid is typed.
+    /// Empty in a large corporation, where a userid is typed.
     groups: Vec<ChoiceGroup>,
     who: String,
 }
@@ -210,7 +210,7 @@ impl PhonePage {
     }
 }
 
-/// Asks on the phone whether to sign in on the desktop, or says what became of it.
+/// The page on the phone that asks for the sign-in on the desktop, or shows its outcome.
 #[derive(Debug, Template)]
 #[template(path = "simulator/confirm.html", config = "static/askama.toml")]
 pub(super) struct ConfirmPage {
@@ -263,13 +263,13 @@ impl QrPage {
         }
     }
 
-    /// The Chinese or the English words.
+    /// Returns the text in the language of the page.
     fn say<'a>(&self, chinese: &'a str, english: &'a str) -> &'a str {
         if self.english { english } else { chinese }
     }
 }
 
-/// The squares of a picture that looks like a QR code, as an SVG path; no phone can read it.
+/// Returns an SVG path that looks like a QR code. No phone can read it.
 fn draw_picture(seed: &str) -> String {
     const SIDE: usize = 29;
     let mut bits = seed
@@ -279,7 +279,7 @@ fn draw_picture(seed: &str) -> String {
     let mut path = String::new();
     for y in 0..SIDE {
         for x in 0..SIDE {
-            // xorshift: well mixed, and the same picture for the same scan
+            // xorshift: well mixed, and the same picture for the same scan.
             bits ^= bits << 13;
             bits ^= bits >> 7;
             bits ^= bits << 17;
@@ -291,7 +291,8 @@ fn draw_picture(seed: &str) -> String {
     path
 }
 
-/// The three squares in the corners of a QR code, each with a quiet line around.
+/// Returns the pixel of the three corner squares of a QR code, with a quiet line around each;
+/// `None` elsewhere.
 fn finder_pixel(x: usize, y: usize, side: usize) -> Option<bool> {
     let corners = [(0, 0), (side - 7, 0), (0, side - 7)];
     corners.iter().find_map(|(left, top)| {
@@ -307,7 +308,7 @@ pub(super) fn first_letter(name: &str) -> String {
     name.chars().next().map(String::from).unwrap_or_default()
 }
 
-/// What is special about a member, for whoever picks one to try.
+/// Says what is special about a member, for a person who picks one to try.
 pub(super) fn member_remark(view: WorldView, member: &SimulatedMember) -> &'static str {
     let visible = || view.range(view.world.app.agent_id).is_some_and(|r| r.has_member(member));
     match member.status {
@@ -319,7 +320,7 @@ pub(super) fn member_remark(view: WorldView, member: &SimulatedMember) -> &'stat
     }
 }
 
-/// Members by main department, then those who are none.
+/// Groups the members by main department; people who are no members come last.
 fn group_members(view: WorldView, who: Option<&str>) -> Vec<ChoiceGroup> {
     let world = view.world;
     let choice = |value: &str, name: &str, remark: &str| PersonChoice {

@@ -1,4 +1,4 @@
-//! The phone: who holds it, its workbench, and the scans it may confirm.
+//! The phone: who holds it, its workbench, and the scans that it may confirm.
 
 use std::collections::HashMap;
 
@@ -14,12 +14,13 @@ use super::state::{SimulatorContext, SimulatorState};
 use super::world::{PhoneHolder, World};
 use super::{MEMBER_HEADER, Simulator};
 
-/// Holds who has the phone; a browser with it counts as the in-app one.
+/// The cookie with the person who holds the phone. A browser with this cookie counts as the in-app
+/// one.
 const MEMBER_COOKIE: &str = "wecom-simulator-member";
 
-/// Who looks at a page that only opens inside WeCom.
+/// The person who looks at a page that opens only inside WeCom.
 pub(super) enum PhoneUser {
-    /// A browser that is neither WeCom's by User-Agent nor opened from the phone page.
+    /// The browser is neither WeCom's by User-Agent, nor was the page opened from the phone page.
     NotWeCom,
     Nobody,
     Cancels,
@@ -27,7 +28,8 @@ pub(super) enum PhoneUser {
     Person(String),
 }
 
-/// Reads who holds the phone: the header of a test, the cookie of the phone page, the world's own setting.
+/// Reads who holds the phone: from the header of a test, the cookie of the phone page, or the
+/// world.
 pub(super) fn identify_phone_user(headers: &HeaderMap, world: &World) -> PhoneUser {
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let agent = text("user-agent").unwrap_or_default().to_ascii_lowercase();
@@ -46,7 +48,7 @@ pub(super) fn identify_phone_user(headers: &HeaderMap, world: &World) -> PhoneUs
     }
 }
 
-/// The person of the cookie, if the world still has them.
+/// Returns the person of the cookie if the world still has them.
 fn member_from_cookie(headers: &HeaderMap, world: &World) -> Option<String> {
     let all = headers.get_all(header::COOKIE).into_iter().filter_map(|v| v.to_str().ok());
     let pairs = all.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
@@ -60,7 +62,7 @@ pub(super) fn member_cookie_header(who: &str) -> Option<(header::HeaderName, Hea
     HeaderValue::from_str(&text).ok().map(|v| (header::SET_COOKIE, v))
 }
 
-/// The phone page's holder: the cookie's person, else the world's.
+/// Returns who holds the phone page: the person of the cookie, else of the world.
 pub(super) fn phone_holder(headers: &HeaderMap, world: &World) -> Option<String> {
     member_from_cookie(headers, world).or_else(|| match &world.phone {
         PhoneHolder::Person(who) => Some(who.clone()),
@@ -68,7 +70,7 @@ pub(super) fn phone_holder(headers: &HeaderMap, world: &World) -> Option<String>
     })
 }
 
-/// The home screen. Looking at it makes the browser the in-app one.
+/// Shows the home screen, and turns the browser into the in-app one.
 pub(super) async fn show_phone(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
     let (page, who) = sim.with_world(|i| {
         let who = phone_holder(&headers, i.world);
@@ -80,7 +82,7 @@ pub(super) async fn show_phone(Extract(sim): Extract<Simulator>, headers: Header
     response
 }
 
-/// What the newest message says in a line.
+/// Returns one line of the newest message.
 fn last_message_line(inside: &SimulatorContext, who: &str) -> String {
     let newest = inside.post.count(who).saturating_sub(1);
     let newest = inside.post.messages(who, newest, inside.began).pop();
@@ -89,10 +91,10 @@ fn last_message_line(inside: &SimulatorContext, who: &str) -> String {
     })
 }
 
-/// What stands in the place of a message that was taken back.
+/// The text in place of a recalled message.
 const RECALLED_TEXT: &str = "撤回了一条消息";
 
-/// Hands the phone to another person: form field `member`.
+/// Hands the phone to another person (form field `member`).
 pub(super) async fn choose_member(
     Extract(sim): Extract<Simulator>,
     Form(form): Form<HashMap<String, String>>,
@@ -107,7 +109,7 @@ pub(super) async fn choose_member(
     response
 }
 
-/// Every scan that waits, `[{"id","pairing","state","app"}]`.
+/// Answers the scans that wait: `[{"id","pairing","state","app"}]`.
 pub(super) async fn list_scans(Extract(sim): Extract<Simulator>) -> Response {
     let now = sim.inner.clock.now();
     let SimulatorState { world, scans, .. } = &mut *sim.inner.state.lock();
@@ -120,7 +122,7 @@ pub(super) async fn list_scans(Extract(sim): Extract<Simulator>) -> Response {
     ([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response()
 }
 
-/// What the phone shows once it has read a code: `?scan=`, an id, pairing number or state.
+/// Shows the confirmation after a scan. `?scan=` is an id, a pairing number or a state.
 pub(super) async fn show_scan(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,
@@ -143,8 +145,10 @@ pub(super) async fn show_scan(
     response
 }
 
-/// Confirms or declines: form fields `scan`, `decision` (`confirm` or `cancel`), and `member` for a caller
-/// without the phone's cookie.
+/// Confirms or declines a scan.
+///
+/// Form fields: `scan`, `decision` (`confirm` or `cancel`), and `member` for a caller without the
+/// cookie.
 pub(super) async fn decide_scan(
     Extract(sim): Extract<Simulator>,
     headers: HeaderMap,
@@ -164,14 +168,14 @@ pub(super) async fn decide_scan(
             (StatusCode::NOT_FOUND, RefusalPage::error(0, "二维码已失效", "请刷新电脑上的二维码后重试。"))
                 .into_response()
         }
-        // the confirmation page says what became of it
+        // The confirmation page shows the outcome.
         Ok(_) | Err(ScanError::Expired | ScanError::Decided | ScanError::NotVisible) => {
             Redirect::to(&format!("/phone/confirm?scan={}", urlencoding::encode(key))).into_response()
         }
     }
 }
 
-/// The outcome in words for the phone; `None` while it is open.
+/// Returns title and text of the outcome for the phone; `None` while the scan is open.
 pub(super) fn describe_outcome(progress: &ScanProgress) -> Option<(&'static str, &'static str)> {
     match progress {
         ScanProgress::Waiting | ScanProgress::Scanned => None,

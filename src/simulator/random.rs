@@ -1,12 +1,12 @@
-//! Text nobody can guess: tokens, codes, pairing numbers.
+//! Random texts: tokens, codes, pairing numbers.
 
-/// `length` random characters of `[A-Za-z0-9_-]`, as WeCom writes its tokens and codes.
+/// Returns random characters of `[A-Za-z0-9_-]`, as in WeCom's tokens and codes.
 pub(super) fn random_text(length: usize) -> String {
     const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     random_chars(length, ALPHABET)
 }
 
-/// `length` random decimal digits.
+/// Returns random decimal digits.
 pub(super) fn random_digits(length: usize) -> String {
     random_chars(length, b"0123456789")
 }

@@ -1,27 +1,29 @@
-//! Who reads the address book, and how much of it that secret may see.
+//! A caller that reads the address book, with the part of it that its secret may see.
 
 use super::api::{SimulatedCaller, SimulatedRefusal};
 use super::index::{VisibleRange, WorldView};
 use super::people::{SimulatedDepartment, SimulatedMember};
 use super::world::SimulatedApp;
 
-/// What 通讯录同步 gets for details since 2022-08-15.
+/// The answer to 通讯录同步 that asks for details, since 2022-08-15.
 const IDS_ONLY: SimulatedRefusal = SimulatedRefusal(48009, "api forbidden for contact assistant");
 pub(super) const OUT_OF_RANGE: SimulatedRefusal =
     SimulatedRefusal(60011, "no privilege to access/modify contact/party/agent");
-/// What an API says to the other kind of secret.
+/// The answer of an API to the wrong kind of secret.
 pub(super) const FORBIDDEN: SimulatedRefusal = SimulatedRefusal(48002, "api forbidden");
 
-/// A caller with what it sees.
+/// A caller with its visible range.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ContactReader<'w> {
     pub(super) view: WorldView<'w>,
     pub(super) caller: SimulatedCaller<'w>,
-    /// `None`: everything.
+    /// `None` stands for everything.
     range: Option<&'w VisibleRange>,
 }
 
 impl<'w> ContactReader<'w> {
+    /// Creates a reader.
+    ///
     /// # Errors
     /// 40056 for an application that the world does not have.
     pub(super) fn new(view: WorldView<'w>, caller: SimulatedCaller<'w>) -> Result<Self, SimulatedRefusal> {
@@ -46,6 +48,8 @@ impl<'w> ContactReader<'w> {
         self.view.member(userid).is_some_and(|m| self.sees_member(m))
     }
 
+    /// Checks that the caller may read details.
+    ///
     /// # Errors
     /// 48009 for 通讯录同步, unless it kept the right.
     pub(super) fn reads_details(&self) -> Result<(), SimulatedRefusal> {
@@ -55,7 +59,8 @@ impl<'w> ContactReader<'w> {
         }
     }
 
-    /// Whether mobile, mail, avatar and the like are answered: not to applications since 2022-06-20.
+    /// Tells whether mobile, mail, avatar and so on are answered: not to applications created since
+    /// 2022-06-20.
     pub(super) fn reads_sensitive_fields(&self) -> bool {
         matches!(
             self.caller,
@@ -63,7 +68,7 @@ impl<'w> ContactReader<'w> {
         )
     }
 
-    /// A department by its id, as the caller wrote it.
+    /// Returns a department by the text of its id.
     ///
     /// # Errors
     /// 40035 if it is no number, `unknown` if there is none, 60011 if the caller does not see it.

@@ -1,10 +1,12 @@
-//! Where a sign-in may return to, and the answer put into that URL.
+//! The redirect URL of a sign-in: checks it, and adds the answer to it.
 
 use url::{Position, Url};
 
 use super::page::RefusalPage;
 
-/// The redirect URL, if its host and port are registered in exactly this form; else WeCom's error page.
+/// Parses the redirect URL.
+///
+/// Fails with WeCom's error page unless host and port are registered in exactly this form.
 pub(super) fn check_redirect(uri: &str, domains: &[&String]) -> Result<Url, RefusalPage> {
     let refused = || {
         RefusalPage::error(
@@ -21,12 +23,12 @@ pub(super) fn check_redirect(uri: &str, domains: &[&String]) -> Result<Url, Refu
     if domains.iter().any(|d| d.eq_ignore_ascii_case(place)) { Ok(url) } else { Err(refused()) }
 }
 
-/// The URL with `code` and `state` behind the query it already has.
+/// Returns the URL with `code` and `state` appended to its query.
 pub(super) fn build_callback_url(url: &Url, code: Option<&str>, state: Option<&str>) -> String {
     let mut url = url.clone();
     let answers = [("code", code), ("state", state)];
     let answers = answers.into_iter().filter_map(|(name, value)| Some((name, value?)));
-    // an empty list must not leave a lonely question mark
+    // An empty list would leave a question mark at the end.
     if code.is_some() || state.is_some() {
         url.query_pairs_mut().extend_pairs(answers);
     }

@@ -1,4 +1,4 @@
-//! A simulator that listens beside the caller and stops with its guard.
+//! A simulator that listens in the caller's process and stops with its guard.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,8 +9,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Simulator;
 
-/// A listening simulator. Dropping it closes the listener and the connections at rest; it dereferences to the
-/// [`Simulator`], whose other handles go on working.
+/// A listening simulator.
+///
+/// Dropping it closes the listener and idle connections. It dereferences to [`Simulator`], whose
+/// other handles go on working.
 #[derive(Debug)]
 #[must_use = "the simulator stops when this is dropped"]
 pub struct RunningSimulator {
@@ -32,13 +34,12 @@ impl RunningSimulator {
         Ok(Self { simulator, address, _stop: stop.drop_guard() })
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://ADDRESS` without a slash at the end: `api_address`, `oauth2_address` and `qr_connect_address`
-    /// all at once.
+    /// Returns `http://ADDRESS` without a slash at the end, for `api_address`, `oauth2_address` and
+    /// `qr_connect_address`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

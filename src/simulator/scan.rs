@@ -1,4 +1,5 @@
-//! `/wwlogin/sso/login`: sign-in by QR code (docs 98152, 98171), and the scans that wait for a phone.
+//! `/wwlogin/sso/login`: sign-in by QR code (docs 98152, 98171), and the scans that wait for a
+//! phone.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -19,28 +20,26 @@ use super::{Simulator, random};
 
 /// How long a QR code can be scanned.
 const SCAN_LIFETIME: Duration = Duration::from_mins(5);
-/// After that long nothing is known of it any more.
+/// How long a scan is kept at all.
 const SCAN_RETENTION: Duration = Duration::from_hours(1);
 
 /// A QR page that waits for its scan.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PendingScan {
-    /// Names it among all scans.
     pub id: String,
-    /// Six digits that the page shows below the code.
+    /// The six digits below the code.
     pub pairing: String,
     /// The caller's `state`.
     pub state: Option<String>,
-    /// The application that is signed in to.
+    /// The application of the sign-in.
     pub agent_id: i64,
-    /// Where the page returns to, without code and state.
+    /// The URL that the page returns to, without code and state.
     pub redirect_uri: String,
 }
 
 /// Why a scan cannot be decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum ScanError {
-    /// There is no such scan.
     #[error("no such scan")]
     Unknown,
     /// Its five minutes are over.
@@ -49,7 +48,7 @@ pub enum ScanError {
     /// It was confirmed or declined before.
     #[error("the scan has been decided already")]
     Decided,
-    /// The member is not in the application's visible range; the QR page says so.
+    /// The member is not in the application's visible range. The QR page says so.
     #[error("the application is not visible to the member")]
     NotVisible,
 }
@@ -66,7 +65,7 @@ pub(super) enum ScanProgress {
 }
 
 impl ScanProgress {
-    /// As the page's script knows it.
+    /// Returns the word for the page's script.
     pub(super) fn word(&self) -> &'static str {
         match self {
             Self::Waiting => "waiting",
@@ -140,7 +139,7 @@ impl QrScans {
         public
     }
 
-    /// The newest scan with that id, pairing number or state.
+    /// Returns the newest scan with that id, pairing number or state.
     fn find(&mut self, key: &str, now: Duration) -> Option<&mut QrScan> {
         self.expire_old(now);
         let is = |s: &QrScan| s.id == key || s.pairing == key || s.state.as_deref() == Some(key);
@@ -163,12 +162,12 @@ impl QrScans {
         self.0.iter().filter(|s| s.is_open()).map(QrScan::public).collect()
     }
 
-    /// How far a scan is, with what it shows.
+    /// Returns a scan with its progress.
     pub(super) fn progress(&mut self, key: &str, now: Duration) -> Option<(PendingScan, ScanProgress)> {
         self.find(key, now).map(|s| (s.public(), s.progress.clone()))
     }
 
-    /// The phone has read the code and asks its member.
+    /// Marks the code as read by a phone, which now asks its member.
     pub(super) fn scanned(&mut self, key: &str, now: Duration) {
         if let Ok(scan) = self.undecided(key, now) {
             scan.progress = ScanProgress::Scanned;
@@ -205,7 +204,7 @@ impl QrScans {
     }
 }
 
-/// The page with the code; made to stand in another site's frame, and alone.
+/// Shows the page with the QR code, in a frame of another site or alone.
 pub(super) async fn show_qr_page(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,
@@ -234,7 +233,7 @@ fn open_scan(sim: &Simulator, query: &HashMap<String, String>) -> Result<QrPage,
     let own_frame = match get("redirect_type") {
         None | Some("top") => false,
         Some("self") => true,
-        // `callback` speaks to the official script only, which is not simulated
+        // `callback` needs the official script, which is not simulated.
         Some(_) => return Err(bad("redirect_type")),
     };
     let english = match get("lang") {
@@ -251,7 +250,7 @@ fn open_scan(sim: &Simulator, query: &HashMap<String, String>) -> Result<QrPage,
     Ok(QrPage::new(&scan, &app.name, own_frame, english))
 }
 
-/// How far a scan is: `{"status","redirect"}`, asked by the page every second.
+/// Answers the progress of a scan: `{"status","redirect"}`. The page polls it every second.
 pub(super) async fn answer_status(
     Extract(sim): Extract<Simulator>,
     Query(query): Query<HashMap<String, String>>,

@@ -13,11 +13,13 @@ use super::reader::FORBIDDEN;
 use super::state::SimulatorContext;
 use super::world::SimulatedApp;
 
-/// `duplicate_check_interval` of a request that names none.
+/// Used if a request has no `duplicate_check_interval`.
 const DEFAULT_DUPLICATE_INTERVAL: Duration = Duration::from_secs(1800);
 
-/// Rights first, then the address, then what the message says: whoever calls with an empty address learns
-/// whether it may send.
+/// Sends a message.
+///
+/// Rights come first, then the address, then the content. A call with an empty address therefore
+/// learns whether it may send, and sends nothing; `gongpai doctor` relies on this.
 pub(super) fn send_message(
     inside: &mut SimulatorContext,
     caller: SimulatedCaller,
@@ -56,7 +58,7 @@ pub(super) fn send_message(
     Ok(answer)
 }
 
-/// Only the application that sent a message takes it back.
+/// Recalls a message. Only the application that sent it may do so.
 pub(super) fn recall_message(
     inside: &mut SimulatorContext,
     caller: SimulatedCaller,
@@ -76,8 +78,10 @@ fn require_app(caller: SimulatedCaller<'_>) -> Result<&SimulatedApp, SimulatedRe
     }
 }
 
+/// Checks that `agentid` is the caller's.
+///
 /// # Errors
-/// 41011 without an `agentid`, 40056 if it is no number, 301002 if it is another application's.
+/// 41011 if it is missing, 40056 if it is no number, 301002 if it is another application's.
 fn check_agent_id(app: &SimulatedApp, request: &Value) -> Result<(), SimulatedRefusal> {
     match request.get("agentid") {
         None | Some(Value::Null) => Err(SimulatedRefusal(41011, "missing agentid")),
@@ -101,7 +105,7 @@ fn parse_duplicate_check(request: &Value) -> Result<DuplicateCheck, SimulatedRef
     Ok(DuplicateCheck { checked: parse_flag(request, "enable_duplicate_check")?, interval })
 }
 
-/// A field with nobody in it is left out.
+/// Adds the invalid recipients to an answer. Empty lists are left out.
 fn add_invalid_recipients(answer: &mut Value, found: &Addressees) {
     let lists = [
         ("invaliduser", &found.invalid_users),

@@ -1,4 +1,4 @@
-//! Everything that changes while the simulator runs, behind one lock that is never held across an await.
+//! The mutable state of the simulator, behind one lock that is never held across an await.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -22,18 +22,16 @@ use super::world::World;
 /// How many calls [`Simulator::requests`] remembers.
 const MAX_REMEMBERED_CALLS: usize = 10_000;
 
-/// A call of the server API as it came in.
+/// A call of the server API as it arrived.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReceivedCall {
-    /// The path below `/cgi-bin/`, `user/get`.
+    /// The path below `/cgi-bin/`, such as `user/get`.
     pub api: String,
-    /// GET or POST.
     pub method: String,
-    /// The query, decoded, secrets and tokens included.
+    /// The decoded query, secrets and tokens included.
     pub query: Vec<(String, String)>,
-    /// The body, as text; of `media/upload` the first kilobyte.
+    /// The body as text; of `media/upload` only the first kilobyte.
     pub body: String,
-    /// The caller's address.
     pub from: IpAddr,
 }
 
@@ -45,7 +43,7 @@ pub(super) struct SharedState {
 
 #[derive(Debug)]
 pub(super) struct SimulatorState {
-    /// Changed by [`Simulator::change`] only, which throws the index away.
+    /// Only [`Simulator::change`] changes it, and drops the index.
     pub(super) world: World,
     pub(super) index: Option<WorldIndex>,
     pub(super) grants: Grants,
@@ -58,7 +56,7 @@ pub(super) struct SimulatorState {
     pub(super) counts: HashMap<String, u64>,
 }
 
-/// What the API works on: the world as it is, and what was given out.
+/// What a call works on: the world, and what was issued and sent.
 pub(super) struct SimulatorContext<'s> {
     pub(super) world: &'s World,
     pub(super) view: WorldView<'s>,
@@ -67,15 +65,15 @@ pub(super) struct SimulatorContext<'s> {
     pub(super) post: &'s mut Mailboxes,
     pub(super) medias: &'s mut MediaStore,
     pub(super) now: Duration,
-    /// When the clock stood at zero, since 1970.
+    /// The start of the clock, since 1970.
     pub(super) began: Duration,
 }
 
-/// A call that is being answered; dropping it ends it.
+/// A call in progress. Dropping it ends the call.
 pub(super) struct CallInFlight {
     inner: Arc<SharedState>,
     api: String,
-    /// Why WeCom does not take it on.
+    /// Why a limit refuses the call.
     pub(super) refusal: Option<SimulatedRefusal>,
 }
 
@@ -106,7 +104,7 @@ impl SharedState {
 }
 
 impl Simulator {
-    /// Runs `act` on the world and what was given out.
+    /// Runs `act` on the world with its index.
     pub(super) fn with_world<T>(&self, act: impl FnOnce(&mut SimulatorContext) -> T) -> T {
         let (now, began) = (self.inner.clock.now(), self.inner.clock.began());
         let mut state = self.inner.state.lock();
@@ -124,7 +122,7 @@ impl Simulator {
         })
     }
 
-    /// Notes a call that came in; it counts as in flight until the answer is dropped.
+    /// Records a call. It counts as running until the returned value is dropped.
     pub(super) fn record_call(&self, call: ReceivedCall) -> CallInFlight {
         let now = self.inner.clock.now();
         let mut state = self.inner.state.lock();

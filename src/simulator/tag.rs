@@ -1,7 +1,7 @@
-//! The part of the API that reads tags (标签).
+//! The API of tags (标签).
 //!
-//! Which tags a secret sees is not documented in full; here every secret sees every tag, and of its members and
-//! departments those in its range.
+//! WeCom does not document in full which tags a secret sees. Here every secret sees every tag, with
+//! the members and departments of its range.
 
 use serde_json::{Map, Value, json};
 
@@ -18,7 +18,7 @@ pub(super) fn list_tags(reader: ContactReader, _: &SimulatedCall) -> Result<Valu
     Ok(ok_answer(json!({"taglist": list})))
 }
 
-/// Doc 90213. Departments are named, not worked out to their members.
+/// Doc 90213. Departments are listed, not resolved to their members.
 pub(super) fn get_tag(reader: ContactReader, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {
     let unknown = || SimulatedRefusal(40068, "invalid tagid");
     let id: i64 = call.param("tagid").and_then(|id| id.parse().ok()).ok_or_else(unknown)?;

@@ -1,4 +1,5 @@
-//! One corporation as its administrator set it up in WeCom's console: applications and who may see them.
+//! A corporation as its administrator configured it in WeCom's console: applications and their
+//! visible ranges.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -7,111 +8,119 @@ use super::index::VisibleRange;
 use super::limit::SimulatedLimits;
 use super::people::{SimulatedDepartment, SimulatedMember, SimulatedTag};
 
-/// The whole corporation. [`World::default`] is a small Chinese company to try things with.
+/// A whole corporation. [`World::default`] is a small Chinese company.
 #[derive(Debug, Clone)]
 pub struct World {
     /// 企业ID, 18 characters in WeCom.
     pub corp_id: String,
-    /// What the phone shows above the workbench.
+    /// The name above the workbench.
     pub corp_name: String,
     /// The self-built application under test.
     pub app: SimulatedApp,
-    /// Further applications of the same corporation, with agent ids and secrets of their own.
+    /// Other applications of the corporation, with their own agent ids and secrets.
     pub more_apps: Vec<SimulatedApp>,
     /// The 通讯录同步 assistant.
     pub contacts: ContactsAssistant,
-    /// Departments in any order; the root has id 1 and parent 0.
+    /// In any order; the root has id 1 and parent 0.
     pub departments: Vec<SimulatedDepartment>,
-    /// Members of the corporation, those who left (status 5) included; those are in no list of the API.
+    /// Members, including those who left (status 5), who are in no list of the API.
     pub members: Vec<SimulatedMember>,
-    /// Tags, each readable by every secret.
+    /// Every secret can read every tag.
     pub tags: Vec<SimulatedTag>,
-    /// Users of 微信 who are no members, known by an openid.
+    /// Users of 微信 who are not members, known by an openid.
     pub outsiders: Vec<Outsider>,
     /// Members of linked corporations.
     pub linked: Vec<LinkedMember>,
-    /// Who holds the phone when neither a cookie nor a header says so.
+    /// Who holds the phone if neither a cookie nor a header says so.
     pub phone: PhoneHolder,
-    /// Say 42022 to a used and 42003 to an expired code; otherwise 40029 to both, as WeCom mostly does.
+    /// Answer 42022 to a used and 42003 to an expired code, instead of 40029 to both, which is
+    /// WeCom's usual answer.
     pub exact_code_errors: bool,
-    /// What an expired token gets: 42001, or 40014 as some report.
+    /// The errcode of an expired token: 42001, or 40014 as some report.
     pub expired_token_errcode: i64,
-    /// What an unknown or revoked token gets: 40014, or 42001.
+    /// The errcode of an unknown or revoked token: 40014, or 42001.
     pub revoked_token_errcode: i64,
-    /// So many wrong secrets within an hour block their address for an hour. WeCom publishes no figure.
+    /// Wrong secrets within an hour that are allowed before their address is blocked for an hour.
+    /// WeCom publishes no figure.
     pub wrong_secrets_before_block: u32,
-    /// 账号上限: an application reaches [`Limits::recipients_per_account`] times as many members in a day.
+    /// 账号上限. An application reaches [`SimulatedLimits::recipients_per_account`] times as many
+    /// members a day.
     pub account_limit: u64,
-    /// `message/send` answers `"invaliduser":""` when nobody was invalid, as it did once; otherwise without the
-    /// field.
+    /// Answer `"invaliduser":""` if nobody is invalid, as WeCom once did, instead of leaving the
+    /// field out.
     pub empty_invaliduser: bool,
-    /// What WeCom refuses to a caller that asks too much. Only the limits of messages are on until it is set.
+    /// The limits of a caller. Only those of messages are on by default.
     pub limits: SimulatedLimits,
 }
 
 /// A self-built application (自建应用).
 #[derive(Debug, Clone)]
 pub struct SimulatedApp {
-    /// 应用 `AgentId`.
+    /// `AgentId`.
     pub agent_id: i64,
-    /// Its name on the workbench.
+    /// The name on the workbench.
     pub name: String,
-    /// Its Secret. Changing it leaves tokens that were given out for the old one alone.
+    /// Secret. Tokens of an old secret stay valid when it changes.
     pub secret: String,
-    /// 应用主页, opened by a tap on the icon; empty: no icon.
+    /// 应用主页, opened by a tap on the icon; without it there is no icon.
     pub home_url: String,
-    /// What the phone appends to the query of links to [`App::trusted_domains`] that it opens from a message, `entrance=app`:
-    /// by it a browser that is not WeCom's own says that it stands for it. WeCom appends nothing; empty: nothing.
+    /// A query that the phone adds to links to [`SimulatedApp::trusted_domains`], such as
+    /// `entrance=app`.
+    ///
+    /// By it an ordinary browser tells the gateway that it plays WeCom's own. WeCom itself adds
+    /// nothing.
     pub link_query: String,
     /// 网页授权可信域名, each `host` or `host:port`, compared exactly.
     pub trusted_domains: Vec<String>,
-    /// 企业微信授权登录 → 授权回调域, `host` or `host:port`; the scan page takes these and the trusted domains.
+    /// 企业微信授权登录 → 授权回调域, `host` or `host:port`. The QR page accepts these and the
+    /// trusted domains.
     pub callback_domains: Vec<String>,
-    /// 接收消息服务器URL, which interactive cards need; empty: none. Nothing is ever sent to it.
+    /// 接收消息服务器URL, which interactive cards need; may be empty. Nothing is sent to it.
     pub callback_url: String,
-    /// 企业可信IP; `None`: any address may call.
+    /// 企业可信IP; `None` allows any address.
     pub trusted_ips: Option<Vec<IpAddr>>,
-    /// Whether the administrator has it switched on.
+    /// Whether the administrator has enabled it.
     pub enabled: bool,
-    /// An application from before 2022-06-20, which still receives mobile, mail, avatar and the like.
+    /// The application was created before 2022-06-20 and still receives mobile, mail, avatar and so
+    /// on.
     pub legacy_fields: bool,
     /// 可见范围.
     pub visible: VisibleScope,
 }
 
-/// The 通讯录同步 assistant: reads ids of everybody, details of nobody, and signs no one in.
+/// The 通讯录同步 assistant. It reads the ids of everybody and the details of nobody, and cannot
+/// sign anyone in.
 #[derive(Debug, Clone)]
 pub struct ContactsAssistant {
-    /// Its Secret.
     pub secret: String,
-    /// 企业可信IP of its own; `None`: any address may call.
+    /// 企业可信IP of its own; `None` allows any address.
     pub trusted_ips: Option<Vec<IpAddr>>,
-    /// Its addresses were entered before 2022-08-15, so details are readable too; otherwise 48009.
+    /// Its addresses were entered before 2022-08-15, so it can read details too, instead of 48009.
     pub reads_details: bool,
 }
 
 /// 可见范围: who may see an application.
 #[derive(Debug, Clone, Default)]
 pub struct VisibleScope {
-    /// Departments, each with everything below it.
+    /// Each with everything below it.
     pub departments: BTreeSet<i64>,
-    /// Single members by userid. One without a visible department is answered by `user/get` and `tag/get` only.
+    /// Single members by userid. Without a visible department, only `user/get` and `tag/get` answer
+    /// for them.
     pub members: BTreeSet<String>,
-    /// Tags: their members, and their departments with everything below.
+    /// The members of these tags, and their departments with everything below.
     pub tags: BTreeSet<i64>,
-    /// Members taken out again although a department of theirs is in. The console has no such list; it stands
-    /// for choosing the range anew.
+    /// Members who are excluded although a department of theirs is visible. The console has no such
+    /// list; it stands for choosing the range anew.
     pub hidden: BTreeSet<String>,
 }
 
-/// Somebody on 微信 who is no member; perhaps a customer.
+/// A user of 微信 who is not a member; perhaps a customer.
 #[derive(Debug, Clone)]
 pub struct Outsider {
-    /// Unique within the corporation.
     pub openid: String,
-    /// Only for a customer whose follow-up member is visible to the application.
+    /// Only of a customer whose follow-up member is visible to the application.
     pub external_userid: Option<String>,
-    /// What the phone page calls them.
+    /// The name on the phone page.
     pub name: String,
 }
 
@@ -120,7 +129,7 @@ pub struct Outsider {
 pub struct LinkedMember {
     /// `CorpId/userid`, as WeCom answers it.
     pub userid: String,
-    /// What the phone page calls them.
+    /// The name on the phone page.
     pub name: String,
 }
 
@@ -129,20 +138,19 @@ pub struct LinkedMember {
 pub enum PhoneHolder {
     /// A userid, an openid or `CorpId/userid`.
     Person(String),
-    /// Somebody who always declines.
+    /// A person who always declines.
     Cancels,
-    /// Nobody is signed in to WeCom on it.
+    /// Nobody is signed in to WeCom on the phone.
     Nobody,
 }
 
-/// Whom a code stands for.
+/// The person that a code stands for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CodeBearer {
-    /// A userid; for a linked corporation `CorpId/userid`.
+    /// A userid; of a linked corporation `CorpId/userid`.
     Member(String),
-    /// No member.
+    /// A person who is not a member.
     Outsider {
-        /// Unique within the corporation.
         openid: String,
         /// Only of a customer.
         external_userid: Option<String>,
@@ -150,28 +158,30 @@ pub enum CodeBearer {
 }
 
 impl World {
-    /// Every application, the one under test first.
+    /// Returns every application, the one under test first.
     pub fn apps(&self) -> impl Iterator<Item = &SimulatedApp> {
         std::iter::once(&self.app).chain(&self.more_apps)
     }
 
-    /// The application with that agent id.
+    /// Returns the application with that agent id.
     pub fn find_app(&self, agent_id: i64) -> Option<&SimulatedApp> {
         self.apps().find(|a| a.agent_id == agent_id)
     }
 
-    /// The member with that userid, whatever the case of its letters.
+    /// Returns the member with that userid, ignoring case.
     pub fn member(&self, userid: &str) -> Option<&SimulatedMember> {
         self.members.iter().find(|m| m.userid.eq_ignore_ascii_case(userid))
     }
 
-    /// The same to change it.
+    /// Returns the member for changes.
     pub fn member_mut(&mut self, userid: &str) -> Option<&mut SimulatedMember> {
         self.members.iter_mut().find(|m| m.userid.eq_ignore_ascii_case(userid))
     }
 
-    /// Whom a userid, an openid or a `CorpId/userid` names. A name nobody bears is taken for a userid, so that
-    /// a code can also stand for somebody who is gone.
+    /// Returns the person that a userid, an openid or a `CorpId/userid` names.
+    ///
+    /// An unknown name counts as a userid, so that a code can also stand for a member who has been
+    /// deleted.
     pub fn resolve_person(&self, name: &str) -> CodeBearer {
         if let Some(o) = self.outsiders.iter().find(|o| o.openid == name) {
             return CodeBearer::Outsider {
@@ -182,7 +192,7 @@ impl World {
         CodeBearer::Member(self.member(name).map_or_else(|| name.to_owned(), |m| m.userid.clone()))
     }
 
-    /// The name a person goes by, if the world has the person.
+    /// Returns the name of a person if the world has them.
     pub fn name_of(&self, who: &str) -> Option<&str> {
         let member = self.member(who).map(|m| m.name.as_str());
         let outsider = || self.outsiders.iter().find(|o| o.openid == who).map(|o| o.name.as_str());
@@ -190,7 +200,8 @@ impl World {
         member.or_else(outsider).or_else(linked)
     }
 
-    /// Whether the member is in the application's visible range. Works the whole range out each time.
+    /// Tells whether the member is in the application's visible range. Resolves the whole range
+    /// each time.
     pub fn member_is_visible(&self, app: &SimulatedApp, member: &SimulatedMember) -> bool {
         VisibleRange::from_app(self, app).has_member(member)
     }

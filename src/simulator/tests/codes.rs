@@ -1,4 +1,4 @@
-//! What a code is exchanged for.
+//! Exchanging a code.
 
 use super::*;
 

@@ -95,7 +95,7 @@ async fn a_list_names_the_members_of_one_department_and_with_fetch_child_those_b
             ["zhangsan", "wangwu", "wujiu"]
         );
         assert_eq!(userids(&b.api(&of("&department_id=1&fetch_child=0")).await), [""; 0]);
-        // 郑十 works there too and is outside the application's range
+        // 郑十 works there too, but is outside the application's range.
         assert_eq!(userids(&b.api(&of("&department_id=7")).await), ["sunqi"]);
         assert_eq!(b.errcode(&of("&department_id=99")).await, 60003);
         assert_eq!(b.errcode(&of("&department_id=x")).await, 40035);
@@ -142,7 +142,7 @@ async fn order_leads_and_the_main_department_are_each_members_own() {
             {"type": 1, "name": "主页", "web": {"url": "https://wiki.example.com/q", "title": "钱多的主页"}},
         ]})
     );
-    // what is not visible is not counted in either list
+    // Invisible departments count in neither list.
     b.sim.set_visible([2], []);
     let a = b.api(&format!("user/get?access_token={token}&userid=qian.duo")).await;
     assert_eq!((&a["department"], &a["order"]), (&json!([2]), &json!([7])));
@@ -167,7 +167,7 @@ async fn an_application_since_2022_reads_neither_mobile_nor_mail_and_an_older_on
         let before = of().await;
         assert!(GONE.iter().all(|f| before[f].is_string()), "{before}");
         assert_eq!(before["mobile"], "13800000002");
-        // text in JSON, although it counts like a number
+        // A string in JSON, although it looks like a number.
         assert_eq!(before["gender"], "0");
     }
 }
@@ -190,12 +190,12 @@ async fn outside_its_range_an_application_gets_60011_and_orphans_keep_their_pare
     assert_eq!(ids(&departments, "department"), [3, 4, 5]);
     assert_eq!(departments["department"][0]["parentid"], 1);
     assert_eq!(ids(&b.api(&of("department/simplelist?x=1")).await, "department_id"), [3, 4, 5]);
-    // 李四 is visible singly: by name, and in no list
+    // 李四 is visible only as a single member: by userid, and in no list.
     let a = b.api(&of("user/get?userid=lisi")).await;
     assert_eq!((&a["department"], &a["order"]), (&json!([]), &json!([])));
     let all = b.api(&of("user/list?department_id=3&fetch_child=1")).await;
     assert_eq!(userids(&all), ["zhangsan", "wangwu", "wujiu"]);
-    // a department that was deleted is no longer visible, nor is what hung below it
+    // A deleted department is no longer visible, nor is what hung below it.
     b.sim.remove_department(3);
     assert_eq!(ids(&b.api(&of("department/list?x=1")).await, "department"), [0; 0]);
 }

@@ -1,4 +1,4 @@
-//! Trouble on demand.
+//! Injected faults.
 
 use super::*;
 
@@ -39,7 +39,7 @@ async fn faults_that_spoil_the_answer_come_one_call_at_a_time() {
 async fn faults_of_the_connection_break_or_hold_it() {
     let b = SimulatorBench::start().await;
     let url = format!("{}/cgi-bin/gettoken", b.sim.url());
-    // Short enough for what hangs, long enough on a busy machine for what answers.
+    // Short for answers that hang, long for answers that come, even on a busy machine.
     let within = |limit| b.http.get(&url).timeout(limit).send();
     let send = || within(Duration::from_secs(20));
     let briefly = || within(Duration::from_secs(1));

@@ -1,4 +1,4 @@
-//! The phone shows what was sent.
+//! The inbox on the phone.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is refused to a caller that asks too much, and how much it asked at once.
+//! Limits of a caller, and the count of concurrent calls.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What is uploaded, sent by its id, and read back.
+//! Uploading, sending and downloading media.
 
 use super::*;
 

@@ -1,8 +1,8 @@
-//! What `message/send` takes, whom it reaches, and what it drops.
+//! What `message/send` accepts, whom it reaches, and what it drops.
 
 use super::*;
 
-/// A company with another application, a callback URL and a member without a licence.
+/// Starts a company with another application, a callback URL and a member without a licence.
 async fn start_bench() -> SimulatorBench {
     let b = SimulatorBench::start().await;
     b.sim.change(|w| {
@@ -46,7 +46,7 @@ async fn a_member_addressed_three_times_has_one_copy() {
         }))
         .await;
     assert_eq!((&answer["errcode"], answer.get("invaliduser")), (&json!(0), None));
-    // department 3 with 4 and 5 below it, and the tag's lisi and zhaoliu
+    // Department 3 with 4 and 5 below it, and lisi and zhaoliu of the tag.
     for userid in ["zhangsan", "wangwu", "wujiu", "lisi", "zhaoliu"] {
         assert_eq!(b.texts(userid), ["你好"], "{userid}");
     }
@@ -197,7 +197,7 @@ async fn every_kind_refuses_what_is_missing_or_wrong() {
     }
 }
 
-/// A card with these fields in it; `null` takes one out.
+/// Returns a card message with these fields changed; `null` removes one.
 fn card_message(base: Value, more: &Value) -> Value {
     let mut fields = base;
     for (name, value) in more.as_object().unwrap() {
@@ -504,7 +504,7 @@ async fn wecom_may_act_and_then_go_wrong() {
     assert_eq!(b.texts("lisi").len(), 7, "without having acted nothing is sent");
 }
 
-/// Times what the machine has to do: `cargo nextest run --run-ignored only hundred_thousand_sends`.
+/// Measures time and memory: `cargo nextest run --run-ignored only hundred_thousand_sends`.
 #[test]
 #[ignore = "takes a while"]
 fn a_hundred_thousand_sends_are_remembered() {

@@ -1,4 +1,4 @@
-//! The simulator as a client and a browser meet it, over a socket.
+//! Tests of the simulator over a socket, as a client and a browser use it.
 
 use std::time::{Duration, Instant};
 
@@ -59,7 +59,7 @@ impl SimulatorBench {
         self.http.post(url).body(body.to_string()).send().await.unwrap().json().await.unwrap()
     }
 
-    /// `message/send` of the application under test; its `agentid` is added where there is none.
+    /// Calls `message/send` as the application under test. Adds its `agentid` if there is none.
     async fn send(&self, mut body: Value) -> Value {
         if body.get("agentid").is_none() {
             body["agentid"] = json!(1_000_002);
@@ -75,7 +75,7 @@ impl SimulatorBench {
         self.call(&format!("message/recall?access_token={token}"), &json!({"msgid": msgid})).await
     }
 
-    /// `media/upload` with the part's own headers written by hand.
+    /// Calls `media/upload` with a hand-written Content-Disposition.
     async fn upload_as(&self, kind: &str, disposition: &str, bytes: &[u8]) -> Value {
         let url = format!(
             "{}/cgi-bin/media/upload?access_token={}&type={kind}",
@@ -92,7 +92,7 @@ impl SimulatorBench {
         self.upload_as(kind, &format!("form-data; name=\"media\"; filename=\"{name}\""), bytes).await
     }
 
-    /// What a member's inbox reads, text messages only.
+    /// Returns the text messages of a member's inbox.
     fn texts(&self, userid: &str) -> Vec<String> {
         let text = |l: InboxMessage| l.content["content"].as_str().unwrap_or_default().to_owned();
         self.sim.inbox(userid).into_iter().map(text).collect()
@@ -137,7 +137,7 @@ fn text_message(to: &str, content: &str) -> Value {
     json!({"touser": to, "msgtype": "text", "text": {"content": content}})
 }
 
-/// A fixture of `tests/data/wecom`; SOURCES.md there says where each was seen.
+/// Reads a fixture of `tests/data/wecom`; SOURCES.md there says where each was seen.
 fn read_fixture(name: &str) -> Value {
     let path = format!("{}/tests/data/wecom/{name}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()

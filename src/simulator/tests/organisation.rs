@@ -1,4 +1,4 @@
-//! The pages on which somebody edits the organisation.
+//! The pages that edit the organisation.
 
 use super::*;
 
@@ -9,14 +9,14 @@ impl SimulatorBench {
         r.text().await.unwrap()
     }
 
-    /// Sends a form that is taken; gives where it leads.
+    /// Sends a form that is accepted; returns where it leads.
     async fn submit(&self, path: &str, form: &[(&str, &str)]) -> String {
         let r = self.post(path, form).await;
         assert_eq!(r.status(), StatusCode::SEE_OTHER, "{path} {form:?}");
         location(&r).to_owned()
     }
 
-    /// Sends a form that is refused; gives what the page says.
+    /// Sends a form that is refused; returns the page's text.
     async fn refused(&self, path: &str, form: &[(&str, &str)]) -> String {
         let before = self.sim.world();
         let r = self.post(path, form).await;
@@ -105,7 +105,7 @@ async fn a_member_is_added_moved_disabled_and_deleted() {
     let token = b.app_token().await;
     assert_eq!(b.errcode(&format!("user/get?userid=qian.duo&access_token={token}")).await, 0);
 
-    // 2 is kept with its place, 4 is left, 6 is new; the lead goes with the department
+    // 2 keeps its order, 4 goes, 6 is new; the lead goes with the department.
     assert!(b.sim.change_member("qian.duo", |m| m.orders = vec![5, 9]));
     form[0] = ("act", "save");
     form[3] = ("status", "2");

@@ -1,4 +1,4 @@
-//! Ports and invented corporations.
+//! Listening, and generated corporations.
 
 use super::*;
 
@@ -71,7 +71,7 @@ fn a_large_corporation_keeps_to_wecoms_rules_and_has_every_kind_of_member() {
     );
 }
 
-/// Times what the machine has to do for a hundred thousand members: `cargo nextest run --run-ignored only walk`.
+/// Measures the time for a hundred thousand members: `cargo nextest run --run-ignored only walk`.
 #[tokio::test]
 #[ignore = "takes a while"]
 async fn a_walk_through_a_hundred_thousand_members_is_quick() {

@@ -1,4 +1,4 @@
-//! Tokens and the secrets they are given for.
+//! Secrets and their access tokens.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! Sign-in inside WeCom, by QR code, and the phone.
+//! Sign-in inside WeCom and by QR code, and the phone.
 
 use super::*;
 
