@@ -1,7 +1,7 @@
 //! `gongpai api-client add`: credentials for an application that calls `/api`.
 //!
-//! The secret is made here and shown once; only its hash is configured. There is no way to choose one: a single
-//! SHA-256 is enough only for 32 random bytes.
+//! The secret is generated here and printed once; the configuration holds only its hash. Nobody can
+//! choose a secret: a single SHA-256 is strong enough only for 32 random bytes.
 
 use std::io::Write;
 
@@ -11,10 +11,10 @@ use super::run::UsageError;
 use crate::base::secret::{random_token, sha256_hex};
 use crate::config::{Config, Scope};
 
-/// Prints a new secret and the block to paste.
+/// Prints a new secret and the TOML block to paste.
 ///
 /// # Errors
-/// If the id is configured already, the scopes do not go together, or `out` cannot be written.
+/// If the id is configured already, the scopes exclude each other, or `out` cannot be written.
 pub fn add_client(config: &Config, id: &str, scopes: &[Scope], out: &mut dyn Write) -> anyhow::Result<()> {
     if config.api_clients.iter().any(|client| client.id.as_str() == id) {
         bail!("[[api_clients]] has a client {id} already; take that block out to make it a new secret");

@@ -1,4 +1,4 @@
-//! `gongpai audit`: who, what, when, from where, decision, rule.
+//! `gongpai audit`: prints the audit trail.
 
 use std::io::Write;
 
@@ -11,17 +11,15 @@ use crate::audit::{AuditRow, store};
 use crate::base::clock::{Clock, Timestamp};
 use crate::config::Config;
 
-/// How many rows are read at once; each page is printed before the next one is read.
+/// Rows of one query. Each page is printed before the next one is read.
 const PAGE_ROWS: i64 = 500;
 
-/// What is asked on the command line.
+/// The options of `gongpai audit`.
 #[derive(Debug, Clone)]
 pub struct AuditQuery {
-    /// Of this userid only.
     pub user: Option<String>,
-    /// From when.
     pub since: StartTime,
-    /// One JSON object a line.
+    /// Print one JSON object a line.
     pub json: bool,
 }
 
@@ -69,21 +67,23 @@ fn format_row(row: &AuditRow, zone: Tz) -> String {
     format_line(&table::format_local_time(row.at, zone), cells.each_ref().map(String::as_str))
 }
 
-/// Columns of a usual width: the trail may be long, and is printed while it is read.
+/// Formats a line with columns of a fixed width: the trail may be long, and is printed while it is
+/// read.
 fn format_line(time: &str, [event, userid, decision, address, host, detail, request]: [&str; 7]) -> String {
     let columns = [(time, 19), (event, 10), (userid, 16), (decision, 8), (address, 15), (host, 24)];
     let columns = columns.map(|(text, columns)| table::pad_to_width(text, columns));
     format!("{}  {detail}  {request}", columns.join("  "))
 }
 
-/// The instant that is meant.
+/// Returns the instant at which the period starts.
 fn start_instant(since: StartTime, now: Timestamp, zone: Tz) -> Timestamp {
     match since {
         StartTime::Ago(span) => now.minus(span),
         StartTime::At(at) => at,
         StartTime::Day(day) => {
             let midnight = day.and_time(NaiveTime::MIN);
-            // Where a clock change leaves midnight out, the day begins as UTC has it: rather too early than too late.
+            // A clock change may skip midnight. The day then starts 24 hours before its midnight in
+            // UTC: rather too early than too late.
             let first = zone.from_local_datetime(&midnight).earliest().map(|time| time.timestamp_millis());
             let utc = midnight.and_utc().timestamp_millis().saturating_sub(24 * 3600 * 1000);
             Timestamp::from_millis(first.unwrap_or(utc))

@@ -5,9 +5,9 @@ use std::io::Write;
 use crate::config::{Config, ConfigReading, ConfigSources, DatabaseConfig, DefaultRule};
 use crate::gate::AccessRules;
 
-/// Explains the configuration: what was read, what it means, every warning, every error with its key and place.
+/// Prints the sources, the meaning, every warning, and every error with its key and place.
 ///
-/// `false` if it is not accepted (exit code 1).
+/// Returns `false` if the configuration is not accepted (exit code 1).
 ///
 /// # Errors
 /// Only if `out` cannot be written.
@@ -16,7 +16,8 @@ pub fn check_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Res
     match &reading.outcome {
         Ok(_) if reading.read.is_empty() => writeln!(out, "read        nothing; the defaults hold")?,
         _ if !reading.read.is_empty() => writeln!(out, "read        {}", reading.read.join(", "))?,
-        // A file could not be read at all: that is all there is to say.
+        // A file could not be read at all. Its error is printed below; there is nothing else to
+        // say.
         _ => {}
     }
     if let Ok(config) = &reading.outcome {
@@ -25,7 +26,7 @@ pub fn check_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Res
     if !reading.read.is_empty() || reading.outcome.is_ok() {
         writeln!(out)?;
     }
-    // The rules are compiled as at a start: what that finds belongs to the answer.
+    // Compiles the rules as the gateway does when it starts, because that finds more errors.
     let compiled = reading
         .outcome
         .as_ref()
@@ -56,10 +57,11 @@ pub fn check_config(sources: &ConfigSources, out: &mut dyn Write) -> anyhow::Res
     Ok(errors.is_empty())
 }
 
-/// Prints the effective configuration as TOML, each value with a comment that says where it was written. Secrets are
+/// Prints the effective configuration as TOML. A comment says where each value was set; secrets are
 /// `"[set]"` or `""`.
 ///
-/// `false` if it is not accepted (exit code 1): nothing is in effect then, and the findings are printed as comments.
+/// Returns `false` if the configuration is not accepted (exit code 1). Nothing is in effect then,
+/// and the errors are printed as comments.
 ///
 /// # Errors
 /// Only if `out` cannot be written.
@@ -117,7 +119,7 @@ fn write_meaning(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
     Ok(())
 }
 
-/// `, 2 warnings`; nothing for none.
+/// Returns `before` and a count such as `2 warnings`, or nothing for 0.
 fn format_count(count: usize, what: &str, before: &str) -> String {
     match count {
         0 => String::new(),

@@ -1,4 +1,4 @@
-//! `gongpai directory conflicts`: whether two persons are one.
+//! `gongpai directory conflicts`: lists conflicts, and decides whether two persons are one.
 
 use std::io::Write;
 
@@ -17,10 +17,10 @@ use crate::directory::conflicts::{
 use crate::session;
 use crate::session::store::SessionsToEnd;
 
-/// How many are read at once.
+/// Conflicts of one query.
 const PAGE_ROWS: i64 = 500;
 
-/// Prints the open ones; with `json` one object a line.
+/// Prints the open conflicts.
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
@@ -78,11 +78,11 @@ fn conflict_cells(
     ]
 }
 
-/// Answers one: with a candidate they are one, with `None` they are two.
+/// Closes a conflict: merges the person with a candidate, or keeps both if `person` is `None`.
 ///
 /// # Errors
-/// If there is no database, no such open conflict or candidate, a run goes on, or the database fails; nothing is
-/// changed then.
+/// If there is no database, no such open conflict or candidate, a synchronisation runs, or the
+/// database fails. Nothing is changed then.
 pub async fn resolve_conflict(
     config: &Config,
     clock: &Clock,
@@ -103,7 +103,7 @@ pub async fn resolve_conflict(
     Ok(())
 }
 
-/// One transaction: the answer, the sign-outs, the audit row.
+/// Writes the decision, the sign-outs and the audit row in one transaction.
 async fn close_conflict(
     db: &Db,
     corp: &CorpId,

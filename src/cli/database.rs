@@ -1,6 +1,8 @@
-//! The database of an installation. Only `serve` brings its schema up to date: a command that did would take the tables
-//! from under an older gateway. Commands that write what needs no gateway before them make a database where there is
-//! none; one that only reads would make an empty one wherever it is called by mistake.
+//! Opens the database of an installation.
+//!
+//! Only `serve` migrates the schema: a command that did would break an older gateway that still
+//! runs. A command that writes creates a missing database; a command that only reads does not,
+//! because it would leave an empty one wherever it is called by mistake.
 
 use std::io::{self, Write as _};
 
@@ -12,10 +14,10 @@ use crate::db::{DatabaseOpenError, Db};
 use crate::directory;
 use crate::doctor::schema::{SchemaState, find_schema_state};
 
-/// Opens the database that is there.
+/// Opens an existing database.
 ///
 /// # Errors
-/// If there is none, it is not this version's, or it does not answer.
+/// If there is none, its schema is not this version's, or it does not answer.
 pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Db> {
     match find_schema_state(&config.database).await? {
         SchemaState::Current(_) => Ok(open_database(config).await?),
@@ -36,10 +38,10 @@ pub(super) async fn open_existing(config: &Config) -> anyhow::Result<Db> {
     }
 }
 
-/// As [`open`]; makes the database, and says so on standard error, where there is none.
+/// Opens the database, or creates it and says so on standard error.
 ///
 /// # Errors
-/// If it cannot be made, is not this version's, or does not answer.
+/// If it cannot be created, its schema is not this version's, or it does not answer.
 pub(super) async fn open_or_create(config: &Config) -> anyhow::Result<Db> {
     let made = match find_schema_state(&config.database).await? {
         SchemaState::NoFile(path) => format!("there was no database at {}; it was made", path.display()),
@@ -48,15 +50,16 @@ pub(super) async fn open_or_create(config: &Config) -> anyhow::Result<Db> {
     };
     let db = open_database(config).await?;
     directory::store::ensure_chart(&db, &config.wecom.corp_id).await?;
-    // That nobody reads it is no reason to stop.
+    // A closed standard error is no reason to stop.
     let _ = writeln!(io::stderr(), "{made}");
     Ok(db)
 }
 
-/// As [`open`]; `None` where nobody can have signed in yet.
+/// Opens the database; returns `None` if it does not exist or is empty, so that nobody can have
+/// signed in.
 ///
 /// # Errors
-/// If it is not this version's, or does not answer.
+/// If its schema is not this version's, or it does not answer.
 pub(super) async fn open_if_present(config: &Config) -> anyhow::Result<Option<Db>> {
     match find_schema_state(&config.database).await? {
         SchemaState::NoFile(_) | SchemaState::Empty => Ok(None),

@@ -1,4 +1,4 @@
-//! `gongpai directory import|export`: local persons as a table.
+//! `gongpai directory import|export`: local persons as a CSV table.
 
 use std::collections::HashMap;
 use std::fs::OpenOptions;
@@ -23,16 +23,19 @@ use crate::directory::edit::EditError;
 use crate::directory::edit::store::{self, HeldPerson, ReservedUserid};
 use crate::directory::{self, Person};
 
-/// How many rows one transaction writes, so that sign-ins never wait long for it.
+/// Rows that one transaction writes. Few, so that a sign-in never waits long for the lock.
 const BATCH_ROWS: usize = 500;
 
-/// How many persons are read at once.
+/// Persons of one query.
 const PAGE_ROWS: i64 = 1000;
 
-/// Reads a table and makes and changes local persons; `false` if anything in it is wrong, and then nothing is written.
+/// Creates and changes local persons from a table.
+///
+/// Returns `false` and writes nothing if any row is wrong.
 ///
 /// # Errors
-/// If the file or the database cannot be read, or a transaction fails: those before it stay written.
+/// If the file or the database cannot be read, or a transaction fails. Transactions before it stay
+/// committed.
 pub async fn import_persons(
     config: &Config,
     clock: &Clock,
@@ -64,7 +67,7 @@ fn read_input(file: &str) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Says everything that is wrong.
+/// Prints all findings.
 fn report_findings(findings: &[CsvFinding], out: &mut dyn Write) -> anyhow::Result<bool> {
     for finding in findings {
         writeln!(out, "line {}: {}", finding.line, table::to_printable(&finding.what))?;
@@ -104,7 +107,7 @@ async fn import_records(
     Ok(true)
 }
 
-/// Who has the userids of the rows now, by folded userid.
+/// Returns the current holders of the userids in `records`, by folded userid.
 async fn load_known_persons(
     db: &Db,
     corp: &CorpId,
@@ -113,7 +116,7 @@ async fn load_known_persons(
     let progress = new_progress_bar("reading", records.len());
     let mut known = HashMap::new();
     for record in records {
-        // PostgreSQL's text holds no NUL; such a userid is refused with its line later.
+        // PostgreSQL's text cannot hold NUL. Such a userid is reported with its line later.
         if !record.userid.as_str().contains('\0')
             && let Some(person) = directory::store::find_person_by_userid(db, corp, &record.userid).await?
         {
@@ -125,7 +128,7 @@ async fn load_known_persons(
     Ok(known)
 }
 
-/// A bar on a terminal (standard error), and nowhere else.
+/// Creates a progress bar, which shows only if standard error is a terminal.
 fn new_progress_bar(what: &'static str, count: usize) -> ProgressBar {
     let bar = ProgressBar::new(u64::try_from(count).unwrap_or(u64::MAX)).with_message(what);
     if let Ok(style) = ProgressStyle::with_template("{msg} {bar:30} {pos}/{len}") {
@@ -135,7 +138,7 @@ fn new_progress_bar(what: &'static str, count: usize) -> ProgressBar {
     bar
 }
 
-/// What would be made and changed.
+/// Prints what an import would create and change.
 fn print_plan(plan: &ImportPlan, out: &mut dyn Write) -> io::Result<()> {
     for path in &plan.units {
         writeln!(out, "+ unit {}", table::to_printable(path))?;
@@ -175,7 +178,7 @@ async fn create_units(db: &Db, corp: &CorpId, clock: &Clock, paths: &[String]) -
     let mut change = FeedTransaction::begin(db, corp, clock.now()).await?;
     let mut desk = store::open_context(&mut change).await?;
     for path in paths {
-        // Somebody may have made one since it was planned.
+        // Another writer may have created some of them since the plan was made.
         for (parent, name, _) in csv::missing_units(desk.chart(), path).map_err(anyhow::Error::msg)? {
             let parent = parent.map(|parent| csv::find_unit(desk.chart(), &parent)).transpose();
             let input = csv::new_unit(name, parent.map_err(anyhow::Error::msg)?.as_ref());
@@ -188,7 +191,7 @@ async fn create_units(db: &Db, corp: &CorpId, clock: &Clock, paths: &[String]) -
     Ok(())
 }
 
-/// Who is written: held, or to be made.
+/// The person that a row writes to.
 enum ImportTarget {
     Held(Box<HeldPerson>),
     New(ReservedUserid),
@@ -196,7 +199,7 @@ enum ImportTarget {
 
 async fn write_persons(db: &Db, corp: &CorpId, clock: &Clock, batch: &[PlannedPerson]) -> anyhow::Result<()> {
     let line = |planned: &PlannedPerson| format!("line {}: {}", planned.record.line, planned.record.userid);
-    // In one order, so that two who write never wait for each other in a circle.
+    // A fixed order, so that two writers never wait for each other in a circle.
     let mut batch: Vec<&PlannedPerson> = batch.iter().collect();
     batch.sort_by_key(|planned| (planned.id.clone(), planned.record.userid.folded()));
     let mut change = FeedTransaction::begin(db, corp, clock.now()).await?;
@@ -252,7 +255,9 @@ async fn audit_import(
     audit::store::insert_entry(change.tx(), &corp, &entry, now).await
 }
 
-/// Writes local persons, or everybody, as a table to a file that only its owner reads, or to `out` for `-`.
+/// Writes local persons, or everybody, as a table.
+///
+/// The file is readable by its owner only; `-` stands for `out`.
 ///
 /// # Errors
 /// If there is no database, it fails, or the file cannot be written.
@@ -278,8 +283,8 @@ pub async fn export_persons(
     Ok(())
 }
 
-/// Writes a file that only its owner reads, whoever made the one that stood there: a new one, which then takes its
-/// name.
+/// Writes a new file that only its owner can read, and renames it over `file`. An existing file may
+/// have wider permissions, so it is never written to.
 async fn write_new_file(config: &Config, db: &Db, everybody: bool, file: &Path) -> anyhow::Result<u64> {
     let mut beside = file.as_os_str().to_owned();
     beside.push(format!(".{}", random_token::<8>()));
@@ -293,7 +298,7 @@ async fn write_new_file(config: &Config, db: &Db, everybody: bool, file: &Path) 
         Err(error) => Err(error),
     };
     if written.is_err() {
-        // What is left of it is of no use; the error that is told is the first one.
+        // The partial file is useless. If it cannot be removed, the first error matters more.
         drop(std::fs::remove_file(&beside));
     }
     written

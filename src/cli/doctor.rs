@@ -17,8 +17,9 @@ use crate::doctor::{DoctorFinding, DoctorSubject, FindingLevel, FindingText, che
 use crate::gate::{AccessRules, ResolvedRules};
 use crate::wecom;
 
-/// Examines the installation; `false` if anything is broken (exit code 1). A line of progress is shown on a terminal
-/// (standard error) and nowhere else. `message_to` gets a real test message.
+/// Examines the installation; returns `false` if anything is broken (exit code 1).
+///
+/// Progress shows on a terminal (standard error) only. `message_to` receives a real test message.
 ///
 /// # Errors
 /// Only if `out` cannot be written.
@@ -58,8 +59,8 @@ pub async fn run_doctor(
     Ok(well)
 }
 
-/// One sentence for every element of a rule that means nobody in `chart`. Rules that are not accepted are a finding
-/// already.
+/// Returns one sentence for each rule subject that matches nobody in `chart`. Rules that do not
+/// compile are another check's finding.
 fn list_unmatched_subjects(config: &Config, chart: Chart) -> Vec<String> {
     let Ok((rules, _)) = AccessRules::compile(&config.rules, &config.gate, &config.hosts) else {
         return Vec::new();
@@ -68,7 +69,7 @@ fn list_unmatched_subjects(config: &Config, chart: Chart) -> Vec<String> {
         .unmatched_elements()
 }
 
-/// What is well first, what is broken last, next to the summary.
+/// Prints the findings, broken ones last: there, next to the summary, they are seen.
 fn print_findings(findings: &[DoctorFinding], out: &mut dyn Write) -> std::io::Result<()> {
     for level in [FindingLevel::Ok, FindingLevel::Warn, FindingLevel::Broken] {
         for finding in findings.iter().filter(|finding| finding.level == level) {

@@ -1,4 +1,4 @@
-//! `gongpai explain`: the access decision for a person and a URL, and the rule that made it.
+//! `gongpai explain`: prints the access decision for a person and a URL, and the rule behind it.
 
 use std::fmt::Write as _;
 use std::io::Write;
@@ -19,19 +19,18 @@ use crate::session::SessionPerson;
 use crate::session::identity::IdentityCache;
 use crate::session::store::find_person_by_userid;
 
-/// What is asked on the command line.
+/// The options of `gongpai explain`.
 #[derive(Debug, Clone)]
 pub struct ExplainQuery {
-    /// `--user`.
     pub user: String,
-    /// `--url`.
     pub url: String,
-    /// `--method`.
     pub method: String,
 }
 
-/// Answers for the person as the database has it, or, as an administrator asks before the first sign-in, for an
-/// active member of that userid, and says so.
+/// Prints the decision for a person of the database.
+///
+/// An administrator may ask before anybody has signed in. An unknown userid is then treated as an
+/// active member, and a note says so.
 ///
 /// # Errors
 /// If a rule is not accepted, the database fails, or `out` cannot be written.
@@ -82,10 +81,9 @@ fn assume_member(userid: UserId) -> SessionPerson {
     }
 }
 
-/// The answer as text, and whether access would be allowed.
+/// Returns the answer as text, and whether access is allowed.
 ///
-/// `person` is who the directory has for `--user`; `None` if it has nobody, who then is asked to sign in like
-/// every visitor.
+/// `person` is `None` for a visitor who is not signed in.
 pub fn answer_query(
     in_force: &ResolvedRules,
     hosts: &Hosts,
@@ -142,7 +140,7 @@ fn format_answer(
     out
 }
 
-/// The units and tags of the person.
+/// Returns the units and tags of the person.
 fn format_units(person: &SessionPerson, chart: &Chart) -> String {
     let units =
         person.memberships.iter().filter_map(|place| chart.unit(&place.unit).map(|placed| (place, placed)));

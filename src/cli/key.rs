@@ -1,4 +1,4 @@
-//! `gongpai key rotate`: a new signing key.
+//! `gongpai key rotate`: creates a new signing key.
 
 use std::io::Write;
 
@@ -13,10 +13,11 @@ use crate::config::{Config, load_root_secret};
 use crate::doctor;
 use crate::session::{Sessions, keys};
 
-/// Makes a key and says from when it signs. The old one stays until its tokens are gone.
+/// Creates a key and prints from when it signs. The old key stays until its last token has expired.
 ///
 /// # Errors
-/// If there is no database, the root secret is not the gateway's, or the database fails; no key is made then.
+/// If there is no database, the root secret is not the gateway's, or the database fails. No key is
+/// created then.
 pub async fn rotate_key(config: &Config, clock: Clock, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
     let db = database::open_existing(config).await?;
     if let Some(path) = doctor::root_secret::root_secret_path(config).filter(|path| !path.exists()) {

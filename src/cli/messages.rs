@@ -1,4 +1,4 @@
-//! `gongpai messages`: which messages there are, what became of one, and steering them by hand.
+//! `gongpai messages`: lists and shows messages, and retries, buries, recalls or resumes them.
 
 use std::io::{self, Write};
 
@@ -19,18 +19,16 @@ use crate::message::views::{
 use crate::message::{MessageStatus, Messages};
 use crate::wecom;
 
-/// Which messages to list.
+/// The options of `gongpai messages list`.
 #[derive(Debug, Clone)]
 pub struct MessageListQuery {
-    /// With this status only.
     pub status: Option<MessageStatus>,
-    /// For this userid or person only.
+    /// A userid, or the id of a person.
     pub user: Option<String>,
-    /// Of this API client only; empty: of the command line.
+    /// An API client; empty stands for the command line.
     pub client: Option<String>,
-    /// How many.
     pub limit: u32,
-    /// One JSON object a line.
+    /// Print one JSON object a line.
     pub json: bool,
 }
 
@@ -112,7 +110,7 @@ fn format_sender(client: &ClientId) -> String {
     if client.as_str().is_empty() { "command line".to_owned() } else { client.as_str().to_owned() }
 }
 
-/// Prints what became of one message; with `json` as `GET /api/v1/messages/{id}` answers it.
+/// Prints the state of one message; with `json` as `GET /api/v1/messages/{id}` answers.
 ///
 /// # Errors
 /// If there is no database or no such message, it fails, or `out` cannot be written.
@@ -135,7 +133,7 @@ pub async fn show_message(
     Ok(())
 }
 
-/// What is said of an id that no message has.
+/// Returns the error for an id that no message has.
 pub(super) fn unknown_message_text(id: &str) -> String {
     format!(
         "there is no message {}: `gongpai messages list` lists them; they are kept 30 days after their end",
@@ -143,7 +141,7 @@ pub(super) fn unknown_message_text(id: &str) -> String {
     )
 }
 
-/// A message as people read it: its fields, then its recipients, those whom it did not reach first.
+/// Prints a message for people: its fields, then its recipients, failed ones first.
 pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut dyn Write) -> io::Result<()> {
     let more = &shown.internals;
     let instant = |at: Option<Timestamp>| at.map(|at| table::format_local_time(at, zone));
@@ -194,21 +192,21 @@ pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut 
     Ok(())
 }
 
-/// What is done to messages by hand.
+/// What an administrator can do to messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum MessageAction {
-    /// Tried once more.
     Retry,
-    /// Given up, for this reason.
+    /// Gives the message up; the text is the reason.
     Bury(String),
-    /// Taken back.
     Recall,
 }
 
-/// Steers messages and says of each what happened; `false` (exit code 1) if something could not be done.
+/// Applies an action to messages and prints the result of each.
+///
+/// Returns `false` (exit code 1) if it failed for any of them.
 ///
 /// # Errors
-/// If there is no database, or it fails; what was said by then is done.
+/// If there is no database, or it fails. What has been printed by then is done.
 pub async fn apply_action(
     config: &Config,
     clock: &Clock,
@@ -276,8 +274,9 @@ async fn apply_action_to_each(
     Ok(well)
 }
 
-/// Sends what is held back now, and says how much that is and what held it; `false` (exit code 1): nothing can be sent,
-/// because messages are switched off.
+/// Ends a hold, and prints how many messages waited and why.
+///
+/// Returns `false` (exit code 1) if nothing can be sent because messages are switched off.
 ///
 /// # Errors
 /// If there is no database, or it fails.
@@ -328,7 +327,7 @@ fn command_line_actor() -> Requester {
     Requester { who: "by command line".to_owned(), ..Requester::default() }
 }
 
-/// The messages of this installation; nothing is asked of WeCom here.
+/// Opens the messages of this installation. It makes no call to WeCom.
 pub(super) fn open_messages(config: &Config, clock: &Clock, db: &Db) -> anyhow::Result<Messages> {
     let client = wecom::WecomClient::new(wecom_settings(config), clock.clone())?;
     Ok(Messages::new(message_settings(config), db.clone(), clock.clone(), client))

@@ -1,7 +1,8 @@
-//! The commands, one file each: what is printed and the exit code. The rules are in the rooms they belong to.
+//! The commands, one file each: their output and their exit code. The rules are in the rooms they
+//! belong to.
 //!
-//! `args.rs` is the command line, `run.rs` leads from it to a command; `database.rs` opens what must be there already,
-//! `table.rs` is for people to read.
+//! `args` is the command line and `run` dispatches it. `database` opens the database, `table`
+//! formats output for people.
 
 pub mod api_client;
 pub mod args;

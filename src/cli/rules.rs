@@ -1,4 +1,4 @@
-//! `gongpai rules accept`: userids in rules that are somebody else's now.
+//! `gongpai rules accept`: lists or accepts userids in rules that now belong to somebody else.
 
 use std::io::Write;
 
@@ -13,18 +13,18 @@ use crate::db::Db;
 use crate::db::feed::FeedTransaction;
 use crate::directory::bindings::{ReassignedUserid, store};
 
-/// Which userids to give to their holders of now.
+/// Which userids to accept.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UseridSelection {
-    /// None: they are listed.
+    /// Accept none and list them.
     List,
-    /// These.
     These(Vec<String>),
-    /// All.
     All,
 }
 
-/// Lists them or accepts them; `false` if one that is named is not among them, and then nothing is accepted.
+/// Lists or accepts userids that now belong to somebody else.
+///
+/// Returns `false` and accepts nothing if a named userid is not among them.
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
@@ -105,7 +105,7 @@ async fn accept_and_report(
     Ok(())
 }
 
-/// All of them in one transaction.
+/// Binds all userids in one transaction.
 async fn bind_userids(
     config: &Config,
     clock: &Clock,

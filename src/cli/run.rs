@@ -1,4 +1,4 @@
-//! From the command line to a command.
+//! Dispatches the command line to a command.
 
 use std::io::Write;
 
@@ -16,12 +16,12 @@ use super::{
 use crate::base::clock::Clock;
 use crate::config::{Config, ConfigSources};
 
-/// How a command ended, if it did not fail.
+/// How a command ended that did not fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CommandOutcome {
-    /// Done, exit code 0.
+    /// Exit code 0.
     Done,
-    /// It found something wrong and said so, exit code 1.
+    /// The command found a problem and printed it: exit code 1.
     Wrong,
 }
 
@@ -31,16 +31,16 @@ impl CommandOutcome {
     }
 }
 
-/// It was called in a way that makes no sense: exit code 2. What is wrong with arguments that only the configuration
-/// can judge.
+/// Arguments that only the configuration can prove wrong: exit code 2, as for arguments that clap
+/// rejects.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(pub String);
 
-/// Does what the command line says, and prints to `out`.
+/// Runs the command and prints to `out`.
 ///
 /// # Errors
-/// Whatever kept the command from its end, with its causes; [`CalledWrong`] where that was the command line.
+/// The error of the command with its causes; [`UsageError`] if the command line is to blame.
 pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> anyhow::Result<CommandOutcome> {
     let sources = ConfigSources::from_process(args.config, args.qiyeweixin);
     let clock = Clock::System;

@@ -1,4 +1,4 @@
-//! `gongpai send`: a message from the command line, accepted as the API accepts one, delivered by a gateway.
+//! `gongpai send`: accepts a message as the API does. A gateway delivers it.
 
 use std::io::{self, IsTerminal as _, Read as _, Write};
 use std::time::Duration;
@@ -22,18 +22,20 @@ use crate::message::content::MessageRequest;
 use crate::message::views::MessageView;
 use crate::message::{MessageStatus, Messages};
 
-/// How often it is looked what became of it.
+/// How often `--wait` reads the state of the message.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
-/// The most that is read of a file; the API takes no more.
+/// The largest request that the API accepts.
 const MAX_REQUEST_BYTES: u64 = 1024 * 1024;
 
-/// Accepts a message and prints its id; with `wait` also what became of it, and then `false` (exit code 1) unless
-/// everybody got it. What else there is to say goes to standard error.
+/// Accepts a message and prints its id.
+///
+/// With `wait` it also prints the final state, and returns `false` (exit code 1) unless everybody
+/// received the message. Everything else goes to standard error.
 ///
 /// # Errors
-/// If there is no database, the message is refused, or the database fails; with `wait` also if it is interrupted.
-/// [`CalledWrong`] for arguments that do not go together.
+/// If there is no database, the message is refused, or the database fails; with `wait` also if it
+/// is interrupted. [`UsageError`] for arguments that exclude each other.
 pub async fn send_message(
     config: &Config,
     clock: &Clock,
@@ -80,7 +82,7 @@ async fn accept_and_follow(
     Ok(shown.status == MessageStatus::Sent)
 }
 
-/// What to do next, for whoever reads it; a script reads the id.
+/// Prints hints for people to standard error. Scripts read the id from standard output.
 fn print_next_steps(accepted: &AcceptedMessage, waits: bool) {
     let id = &accepted.id;
     let mut lines = Vec::new();
@@ -96,12 +98,12 @@ fn print_next_steps(accepted: &AcceptedMessage, waits: bool) {
         ));
     }
     for line in lines {
-        // That nobody reads it changes nothing.
+        // A closed standard error changes nothing.
         let _ = writeln!(io::stderr(), "{line}");
     }
 }
 
-/// The request of POST /api/v1/messages that the arguments mean.
+/// Builds the request of `POST /api/v1/messages` from the arguments.
 fn build_request(
     args: &SendArgs,
     now: Timestamp,
@@ -118,7 +120,8 @@ fn build_request(
         });
     }
     let expires_at = match args.expires {
-        // A span would end at another instant, and so be another message, each time this is called.
+        // A period would end at another instant with each call, so the key would stand for two
+        // messages.
         Some(Expiry::After(_)) if args.key.is_some() => {
             let wrong = "with --key, --expires takes an instant, such as 2026-11-23T18:00:00+08:00";
             return Err(UsageError(wrong.to_owned()).into());
@@ -152,7 +155,7 @@ fn build_recipients(args: &SendArgs) -> Value {
     })
 }
 
-/// Kind and content; a text of `-` is standard input without its last line's end.
+/// Returns kind and content. The text `-` stands for standard input without its final line break.
 fn build_content(args: &SendArgs, stdin: &mut dyn io::Read) -> anyhow::Result<(&'static str, Value)> {
     let mut text = |given: &str| -> anyhow::Result<String> {
         if given != "-" {
@@ -191,7 +194,7 @@ fn read_text(from: &mut dyn io::Read, name: &str) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Why nothing was accepted, and what to do.
+/// Says why nothing was accepted, and what to do.
 fn describe_refusal(why: AcceptError, args: &SendArgs) -> anyhow::Error {
     match why {
         AcceptError::Unavailable(reason) => anyhow!("nothing was sent: {reason}"),
@@ -213,7 +216,7 @@ fn describe_refusal(why: AcceptError, args: &SendArgs) -> anyhow::Error {
     }
 }
 
-/// Looks until the message has come to its end.
+/// Polls until the message has reached its final state.
 async fn wait_until_finished(messages: &Messages, id: &MessageId) -> anyhow::Result<MessageView> {
     let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be listened for")?;
     let mut seen = SendProgress::new(io::stderr().is_terminal());
@@ -236,7 +239,7 @@ async fn wait_until_finished(messages: &Messages, id: &MessageId) -> anyhow::Res
     }
 }
 
-/// How far it is.
+/// Describes the state of the message in one line.
 fn describe_progress(shown: &MessageView) -> String {
     let counts = shown.internals.counts;
     let mut text = match shown.status {
@@ -255,7 +258,7 @@ fn describe_progress(shown: &MessageView) -> String {
     table::to_printable(&text)
 }
 
-/// What whoever waits sees: one line on a terminal, elsewhere a line whenever it changes.
+/// Shows progress: a spinner on a terminal, elsewhere a line for each change.
 struct SendProgress {
     bar: Option<ProgressBar>,
     said: String,
@@ -278,7 +281,7 @@ impl SendProgress {
         if let Some(bar) = &self.bar {
             bar.set_message(text.to_owned());
         } else if self.said != text {
-            // That nobody reads it is no reason to stop.
+            // A closed standard error is no reason to stop.
             let _ = writeln!(io::stderr(), "{text}");
             text.clone_into(&mut self.said);
         }

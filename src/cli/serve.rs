@@ -1,4 +1,4 @@
-//! `gongpai serve`: the gateway.
+//! `gongpai serve`: runs the gateway.
 
 use std::io::Write;
 
@@ -11,12 +11,13 @@ use crate::config::{ConfigReading, ConfigSources};
 use crate::observe::telemetry;
 use crate::supervisor::Hangups;
 
-/// Runs the gateway until it is asked to stop. `out` gets one line once it listens.
+/// Runs the gateway until it is asked to stop. Prints one line to `out` once it listens.
 ///
 /// # Errors
-/// If the configuration is not accepted, something it needs cannot be opened, or a part of it died.
+/// If the configuration is not accepted, a resource cannot be opened, or a part of the gateway
+/// died.
 pub async fn serve_gateway(sources: &ConfigSources, out: &mut (dyn Write + Send)) -> anyhow::Result<()> {
-    // Before anything else: until then SIGHUP ends the process.
+    // This comes first: without a handler SIGHUP ends the process.
     let hangups = Hangups::listen().context("SIGHUP cannot be listened for")?;
     let reading = ConfigReading::from_sources(sources);
     let running = reading.running();
@@ -29,7 +30,7 @@ pub async fn serve_gateway(sources: &ConfigSources, out: &mut (dyn Write + Send)
     let (app, workings) = App::build(config, Clock::System).await.context("gongpai cannot start")?;
     let listening = |public: &str, admin: &str| {
         tracing::info!(public, admin, public_url, "Listening on {public} for {public_url}, admin on {admin}");
-        // Standard output is for whoever waits for readiness; that nobody reads it is no reason to stop.
+        // Scripts wait for this line. A closed standard output is no reason to stop.
         if let Err(error) = writeln!(out, "gongpai listens on {public} (admin {admin}) for {public_url}") {
             tracing::debug!(%error, "Standard output is closed");
         }

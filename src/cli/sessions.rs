@@ -1,6 +1,6 @@
-//! `gongpai sessions`: who is signed in, and signing people out.
+//! `gongpai sessions`: lists sessions and signs people out.
 //!
-//! It only writes rows; a gateway that runs, here or elsewhere, follows within a second.
+//! It only writes to the database. Every gateway reads the change within a second.
 
 use std::io::Write;
 
@@ -16,21 +16,20 @@ use crate::db::Db;
 use crate::db::feed::FeedTransaction;
 use crate::session::store::{self, SessionRow, SessionsToEnd};
 
-/// How many rows are read at once.
+/// Sessions of one query.
 const PAGE_ROWS: i64 = 500;
 
 /// Whose sessions to end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RevokeTarget {
-    /// This one, by its id.
+    /// A session by its id.
     One(String),
-    /// Those of a userid.
+    /// All sessions of a userid.
     Person(String),
-    /// Everybody's.
     Everybody,
 }
 
-/// Prints the living sessions, of one userid or of everybody; with `json` one object a line.
+/// Prints the active sessions, of one userid or of everybody.
 ///
 /// # Errors
 /// If there is no database, it fails, or `out` cannot be written.
@@ -85,7 +84,7 @@ fn session_cells(row: &SessionRow, zone: chrono_tz::Tz) -> [String; 9] {
     ]
 }
 
-/// The fields of the sessions API.
+/// Returns the same fields as the sessions API.
 fn session_json(row: &SessionRow) -> serde_json::Value {
     json!({
         "sid": row.sid,
@@ -101,11 +100,10 @@ fn session_json(row: &SessionRow) -> serde_json::Value {
     })
 }
 
-/// Ends sessions and says how many.
+/// Ends sessions and prints how many.
 ///
 /// # Errors
-/// If there is no database, no such living session, or the database fails; nothing is ended
-/// then.
+/// If there is no database, no such active session, or the database fails. Nothing is ended then.
 pub async fn revoke_sessions(
     config: &Config,
     clock: &Clock,
@@ -152,7 +150,7 @@ async fn end_sessions_of_userid(
     userid: &UserId,
 ) -> anyhow::Result<u64> {
     let found = store::find_person_by_userid(db, &config.wecom.corp_id, userid).await?;
-    // Whoever signs leavers out by a script need not know who ever came.
+    // Not an error: a script that signs leavers out need not know who ever signed in.
     let Some(found) = found else { return Ok(0) };
     end_sessions(config, clock, db, &SessionsToEnd::Person(&found.id), Some((found.id.clone(), found.userid)))
         .await
@@ -169,7 +167,7 @@ async fn end_sessions(
     ended.context("no session was ended")
 }
 
-/// One transaction: neither happens without the other.
+/// Ends sessions and writes the audit row in one transaction.
 async fn end_and_audit(
     db: &Db,
     corp: &CorpId,
@@ -191,7 +189,7 @@ async fn end_and_audit(
     Ok(ended)
 }
 
-/// An audit row of the command line's.
+/// Returns an audit entry for an action of the command line.
 pub(super) fn command_line_entry(
     event: audit::AuditEvent,
     whom: Option<(PersonId, UserId)>,

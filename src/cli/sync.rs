@@ -1,4 +1,5 @@
-//! `gongpai sync`: asks for a run, works on it here unless a gateway takes it first, and prints its report.
+//! `gongpai sync`: queues a run, works on it unless a gateway takes it first, and prints its
+//! report.
 
 use std::io::{self, IsTerminal as _, Write};
 use std::time::Duration;
@@ -20,30 +21,33 @@ use crate::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunEnd, SyncRunSta
 use crate::sync::remote::SyncKind;
 use crate::wecom;
 
-/// How often the bar moves, and how often it is looked how a run of somebody else's goes.
+/// How often the progress is refreshed, of a run here or elsewhere.
 const POLL_INTERVAL: Duration = Duration::from_millis(200);
 
-/// How many lines of what changed are printed; the API and the next run have all that are kept.
+/// Printed lines of changes. The API has all that are stored.
 const MAX_CHANGE_LINES: usize = 20;
 
-/// What was asked for.
+/// The options of `gongpai sync`.
 #[derive(Debug, Clone, Copy)]
 pub struct SyncOptions {
-    /// Only say what would change.
+    /// Only report what would change.
     pub dry_run: bool,
-    /// Remove however much is missing.
+    /// Ignore `directory.max_removals`.
     pub force: bool,
-    /// Without tags where there are many.
+    /// Skip tags if there are many, as `sync_cron` does.
     pub update: bool,
     /// Print the run as the API shows it.
     pub json: bool,
 }
 
-/// Runs one synchronisation and says how it ended; `false` (exit code 1) unless it read everything and was neither
-/// refused nor failed. Progress goes to standard error: a bar on a terminal, otherwise a line for each step.
+/// Runs one synchronisation and prints its result.
+///
+/// Returns `false` (exit code 1) unless it read everything and was neither refused nor failed.
+/// Progress goes to standard error: a bar on a terminal, otherwise a line for each step.
 ///
 /// # Errors
-/// If the database cannot be opened or made, or fails; if it is interrupted. What was written by then nobody sees.
+/// If the database cannot be opened or created, or fails, or the run is interrupted. What an
+/// interrupted run has written by then is never published.
 pub async fn sync_directory(
     config: &Config,
     clock: &Clock,
@@ -100,7 +104,7 @@ async fn wait_until_ended(
         if run.status.is_final() {
             return Ok(run);
         }
-        // Somebody else works, on this run or on one before it.
+        // Another process works on this run or on one before it.
         shown.show(
             &run.progress.map_or_else(|| describe_wait(&run), |progress| progress.to_string()),
             run.progress,
@@ -122,7 +126,9 @@ fn describe_wait(run: &SyncRun) -> String {
     words.to_owned()
 }
 
-/// Works on a run that was claimed here. Ctrl-C ends it: whoever stops a removal does not want it made elsewhere.
+/// Works on a run that was claimed here.
+///
+/// Ctrl-C ends the run for good: whoever stops a removal does not want a gateway to repeat it.
 async fn work_on_run(
     sync: &SyncService,
     run: &SyncRun,
@@ -141,7 +147,7 @@ async fn work_on_run(
     shown.clear();
     let end = SyncRunEnd::failed("It was interrupted at the command line; nothing of it was published.");
     let ours = sync.queue().end(&run.id, &end).await.context("how the run ended could not be written")?;
-    // What was published in this very moment stays so.
+    // The run may have been published in the same moment; then it stays.
     if ours {
         bail!("interrupted: nothing was changed");
     }
@@ -156,11 +162,11 @@ async fn watch_progress(progress: &SyncProgress, shown: &mut SyncProgressLine) -
     }
 }
 
-/// What whoever waits sees.
+/// Shows progress on standard error.
 struct SyncProgressLine {
-    /// On a terminal.
+    /// Only on a terminal.
     bar: Option<ProgressBar>,
-    /// What was said last, elsewhere.
+    /// The last line that was printed, without a terminal.
     said: Option<(Option<SyncStep>, String)>,
 }
 
@@ -180,7 +186,7 @@ impl SyncProgressLine {
             let step = snapshot.map(|s| s.step);
             let line = step.map_or_else(|| text.to_owned(), |step| step.as_str().to_owned());
             if self.said.as_ref() != Some(&(step, line.clone())) {
-                // That nobody reads it is no reason to stop.
+                // A closed standard error is no reason to stop.
                 let _ = writeln!(io::stderr(), "{line}");
                 self.said = Some((step, line));
             }
@@ -203,7 +209,7 @@ impl SyncProgressLine {
     }
 }
 
-/// The run as people read it: what it counts, what it says, the first lines of what changed, how it ended.
+/// Prints the run for people: counts, notes, the first changes, and how it ended.
 fn print_run(run: &SyncRun, out: &mut dyn Write) -> io::Result<()> {
     let report = &run.report;
     if matches!(run.status, SyncRunStatus::Done | SyncRunStatus::Refused) {
@@ -253,7 +259,7 @@ fn print_run(run: &SyncRun, out: &mut dyn Write) -> io::Result<()> {
     writeln!(out, "{}", describe_outcome(run))
 }
 
-/// Why a human is asked.
+/// Says why a person has to decide.
 fn describe_conflict(kind: &str) -> &str {
     match ConflictKind::ALL.into_iter().find(|known| known.as_str() == kind) {
         Some(ConflictKind::Ambiguous) => "somebody could be one of several local persons",
@@ -263,7 +269,7 @@ fn describe_conflict(kind: &str) -> &str {
     }
 }
 
-/// The last line.
+/// Returns the last line of the report.
 fn describe_outcome(run: &SyncRun) -> String {
     let id = &run.id;
     match run.status {

@@ -1,4 +1,4 @@
-//! What people read: columns, and times of their own zone.
+//! Output for people: columns, and times in their own time zone.
 
 use std::io::{self, Write};
 
@@ -10,24 +10,22 @@ use unicode_width::UnicodeWidthStr as _;
 use crate::base::clock::Timestamp;
 use crate::base::text::{escape_for_terminal, escape_json_for_terminal};
 
-/// Columns as wide as what is in them.
+/// A table whose columns are as wide as their widest cell.
 #[derive(Debug)]
 pub(super) struct Table {
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    /// With these headings.
     pub(super) fn new(headings: &[&str]) -> Self {
         Self { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
     }
 
-    /// Appends a row.
     pub(super) fn push(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().map(|cell| to_printable(&cell)).collect());
     }
 
-    /// Writes the table; the last column is not padded.
+    /// Writes the table. The last column is not padded.
     ///
     /// # Errors
     /// If `out` cannot be written.
@@ -48,26 +46,27 @@ impl Table {
     }
 }
 
-/// An instant in `zone`, to the second.
+/// Formats an instant in `zone`, to the second.
 pub(super) fn format_local_time(at: Timestamp, zone: Tz) -> String {
     let shown = zone.timestamp_millis_opt(at.millis()).single();
     shown.map_or_else(|| at.rfc3339(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
 }
 
-/// Text on its line, and nothing in it that commands, turns or hides; `-` for nothing. Whatever came from outside goes
-/// through here before a command prints it.
+/// Returns the text on one line, without characters that control a terminal, change its direction
+/// or hide; `-` for an empty text. Every text from outside passes through here before it is
+/// printed.
 pub(super) fn to_printable(text: &str) -> String {
     if text.is_empty() { "-".to_owned() } else { escape_for_terminal(text) }
 }
 
-/// `text`, which is [`printable`], with blanks after it, so that it takes `columns` of a terminal; Chinese characters take
-/// two each.
+/// Appends blanks to a text of [`to_printable`], so that it fills `columns` of a terminal. A
+/// Chinese character takes two.
 pub(super) fn pad_to_width(text: &str, columns: usize) -> String {
     let blanks = columns.saturating_sub(text.width());
     format!("{text}{:blanks$}", "")
 }
 
-/// One JSON value on its line, for programs, and harmless on a terminal.
+/// Returns a JSON value on one line, safe to show on a terminal.
 ///
 /// # Errors
 /// If `value` cannot be written as JSON.

@@ -56,7 +56,8 @@ pub struct SendArgs {
     /// Cut what is too long for WeCom, instead of refusing it
     #[arg(long)]
     pub truncate: bool,
-    /// Leave links to our hosts as they are; they then ask for a sign-in, and open for everybody who may see the page
+    /// Leave links to our hosts as they are; they then ask for a sign-in, and open for everybody
+    /// who may see the page
     #[arg(long)]
     pub plain_links: bool,
     /// Wait until it is known what became of it; exit code 1 unless it was sent to everybody
@@ -64,23 +65,20 @@ pub struct SendArgs {
     pub wait: bool,
 }
 
-/// When a message is not sent any more.
+/// When a message is no longer sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expiry {
-    /// So long after now.
     After(Duration),
-    /// At that instant.
     At(Timestamp),
 }
 
-/// Whom a message is for.
+/// A recipient of a message: a person, a unit or a tag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SendTarget {
-    /// A userid.
     User(String),
-    /// A unit: a path, our id, or `wecom:ID`.
+    /// A path, our id, or `wecom:ID`.
     Unit(String),
-    /// A tag: a name, our id, or `wecom:ID`.
+    /// A name, our id, or `wecom:ID`.
     Tag(String),
 }
 
@@ -89,7 +87,7 @@ fn to(text: &str) -> Result<SendTarget, String> {
         Some(("unit", rest)) => (SendTarget::Unit, rest),
         Some(("tag", rest)) => (SendTarget::Tag, rest),
         Some(("user", rest)) => (SendTarget::User, rest),
-        // No userid has a colon.
+        // A userid never contains a colon.
         Some(_) => return Err("write USERID, unit:PATH, unit:wecom:ID, tag:NAME or tag:wecom:ID".to_owned()),
         None => (SendTarget::User, text),
     };
@@ -142,9 +140,9 @@ pub enum MessagesCommand {
     },
     /// Try once more for recipients that were not reached
     ///
-    /// Also for those of whom nobody knows whether they got it: they may get it twice. A message that is held back is sent at
-    /// once, and if WeCom takes it, everything else follows. Exit code 1 if one of the messages could not be tried again;
-    /// the others are.
+    /// Also for those of whom nobody knows whether they got it: they may get it twice. A message
+    /// that is held back is sent at once, and if WeCom takes it, everything else follows. Exit code
+    /// 1 if one of the messages could not be tried again; the others are.
     #[command(after_help = "Example:\n  gongpai messages retry 0193b2c4-…")]
     Retry {
         /// The messages' ids
@@ -153,9 +151,9 @@ pub enum MessagesCommand {
     },
     /// Send what is held back now: what held it back is mended
     ///
-    /// Without it Gongpai finds out by itself within a minute, or within ten once it has waited for ten minutes. One message
-    /// goes first; if WeCom refuses it, all the others go on waiting, and `gongpai messages show` says why. Exit code 1 if
-    /// messages are switched off.
+    /// Without it Gongpai finds out by itself within a minute, or within ten once it has waited for
+    /// ten minutes. One message goes first; if WeCom refuses it, all the others go on waiting, and
+    /// `gongpai messages show` says why. Exit code 1 if messages are switched off.
     #[command(after_help = "Example:\n  gongpai messages resume")]
     Resume,
     /// Give messages up: whoever has not got one does not get it
@@ -170,10 +168,11 @@ pub enum MessagesCommand {
         #[arg(long, value_name = "TEXT", default_value = "no reason was given")]
         reason: String,
     },
-    /// Take messages back: what waits is not sent, and WeCom takes back what it sent within 24 hours
+    /// Take messages back: what waits is not sent, and WeCom takes back what it sent within 24
+    /// hours
     ///
-    /// All of them or none. Messages of one text that went out together are taken back together: name them all. Their
-    /// links stop working at once.
+    /// All of them or none. Messages of one text that went out together are taken back together:
+    /// name them all. Their links stop working at once.
     #[command(after_help = "Example:\n  gongpai messages recall 0193b2c4-…")]
     Recall {
         /// The messages' ids

@@ -1,4 +1,5 @@
-//! The command line. The first line of a comment here is what `--help` prints.
+//! The command line. `--help` prints the doc comments of this file, so they are part of the
+//! interface.
 
 mod directory;
 mod messages;
@@ -43,8 +44,9 @@ pub struct CommandLine {
 pub enum Command {
     /// Run the gateway
     ///
-    /// SIGTERM ends it once requests under way are answered. SIGHUP reads the configuration and secret files again: what
-    /// needs a restart is named in the log, and a file with a mistake changes nothing.
+    /// SIGTERM ends it once requests under way are answered. SIGHUP reads the configuration and
+    /// secret files again: what needs a restart is named in the log, and a file with a mistake
+    /// changes nothing.
     #[command(after_help = "Examples:\n  gongpai serve\n  gongpai serve --qiyeweixin qiyeweixin.json")]
     Serve,
     /// Find what is wrong with this installation, why, and what mends it
@@ -74,8 +76,8 @@ pub enum Command {
     },
     /// Bring the organisation chart up to date now, and print what changed
     ///
-    /// Reads everything and compares every field. A gateway that runs may take the run over; there is one at a time. Exit
-    /// code 1 if it was refused, failed, or could not read everything.
+    /// Reads everything and compares every field. A gateway that runs may take the run over; there
+    /// is one at a time. Exit code 1 if it was refused, failed, or could not read everything.
     #[command(
         after_help = "Examples:\n  gongpai sync --dry-run\n  gongpai sync\n  gongpai sync --json | jq .counts"
     )]
@@ -164,8 +166,8 @@ pub enum Command {
     },
     /// Send a message to people in WeCom
     ///
-    /// It is on disk when this ends; `gongpai serve` delivers it, now or when it runs again. Links to our own hosts open
-    /// signed in, for the recipients only. Prints the message's id.
+    /// It is on disk when this ends; `gongpai serve` delivers it, now or when it runs again. Links
+    /// to our own hosts open signed in, for the recipients only. Prints the message's id.
     #[command(
         after_help = "Examples:\n  gongpai send --to zhangsan --text '报销单已批准'\n  gongpai send --to unit:财务部 --to tag:管理员 \\\n    --card-title 待办 --card-text '报销单 3 号' --url https://oa.example.com/todo/3 --wait\n  gongpai send --json message.json --key todo-3"
     )]
@@ -210,7 +212,8 @@ pub enum ConfigCommand {
 /// `gongpai snippet …`
 #[derive(Debug, Clone, Subcommand)]
 pub enum SnippetCommand {
-    /// The nginx configuration of one host, for the http context: an application's, or the gateway's own
+    /// The nginx configuration of one host, for the http context: an application's, or the
+    /// gateway's own
     #[command(
         after_help = "Examples:\n  gongpai snippet nginx --host sso.example.com --listen 443        # public_url's host, for the gateway alone\n  gongpai snippet nginx --host app.example.com --upstream http://127.0.0.1:3000 --listen 443 \\\n    > /etc/nginx/conf.d/app.conf"
     )]
@@ -218,7 +221,8 @@ pub enum SnippetCommand {
         /// The host as browsers name it
         #[arg(long, value_name = "HOST[:PORT]")]
         host: String,
-        /// The application itself; left out on public_url's host, only the gateway answers there (recommended)
+        /// The application itself; left out on public_url's host, only the gateway answers there
+        /// (recommended)
         #[arg(long, value_name = "URL")]
         upstream: Option<String>,
         /// As in nginx's `listen`
@@ -303,14 +307,12 @@ pub enum KeyCommand {
     Rotate,
 }
 
-/// Since when, as it was written.
+/// The start of a period, as it was written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StartTime {
-    /// So long ago.
     Ago(Duration),
-    /// From the beginning of that day, in `time_zone`.
+    /// From the beginning of that day in `time_zone`.
     Day(NaiveDate),
-    /// From that instant.
     At(Timestamp),
 }
 
@@ -325,7 +327,7 @@ fn since(text: &str) -> Result<StartTime, String> {
     span(text).map(StartTime::Ago).ok_or_else(|| form.to_owned())
 }
 
-/// `90s`, `30m`, `24h`, `7d`.
+/// Parses `90s`, `30m`, `24h` or `7d`.
 fn span(text: &str) -> Option<Duration> {
     let (end, unit) = text.char_indices().last()?;
     let count: u64 = text.get(..end)?.parse().ok()?;
@@ -344,7 +346,7 @@ fn userid(text: &str) -> Result<String, String> {
     if good { Ok(text.to_owned()) } else { Err("a userid is not empty".to_owned()) }
 }
 
-/// One member: `@all` would be everybody, and `|` several.
+/// Accepts one member only: `@all` would reach everybody, and `|` separates several.
 fn recipient(text: &str) -> Result<String, String> {
     UserId::parse_existing(text).map(|userid| userid.as_str().to_owned()).map_err(|why| why.to_string())
 }

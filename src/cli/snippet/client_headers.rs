@@ -1,17 +1,18 @@
-//! What a client must not be able to say to an application: one list of header names, for every snippet.
+//! The headers that a client must not pass to an application: one list for every snippet.
 //!
-//! An application may stand behind our gate and still know how to read the headers of another product; whoever can
-//! send those is anybody. nginx cannot clear by a prefix, so every documented name stands here.
+//! An application behind our gate may still read the identity headers of another product. A client
+//! that can send those can be anybody. nginx cannot clear headers by prefix, so the list holds
+//! every documented name.
 
-/// The headers with which the gate names a person, which the snippet sets.
+/// The identity headers that the snippet sets from the gate's answer.
 pub(super) const IDENTITY_HEADERS: [&str; 5] =
     ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups", "Gongpai-Assertion"];
 
-/// Further headers that the snippet sets to what is true.
+/// Other headers that the snippet sets itself.
 pub(super) const REQUEST_HEADERS: [&str; 5] =
     ["X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Forwarded-Port", "X-Real-IP"];
 
-/// Headers that say nothing behind our gate and are therefore not sent at all.
+/// Headers that have no meaning behind our gate; the snippet removes them.
 pub(super) const CLEARED_HEADERS: &[&str] = &[
     "Gongpai-Denied",
     "Gongpai-Authorization",
@@ -35,14 +36,14 @@ pub(super) const CLEARED_HEADERS: &[&str] = &[
     "X-Auth-Request-Preferred-Username",
     "X-Auth-Request-Access-Token",
     "X-Auth-Request-Redirect",
-    // Grafana's and Gitea's auth proxy.
+    // The auth proxies of Grafana and Gitea.
     "X-WEBAUTH-USER",
     "X-WEBAUTH-EMAIL",
     "X-WEBAUTH-NAME",
     "X-WEBAUTH-FULLNAME",
     "X-WEBAUTH-GROUPS",
     "X-WEBAUTH-ROLE",
-    // Names that Kubernetes, Jenkins, Nextcloud and others are told to read.
+    // Names that Kubernetes, Jenkins, Nextcloud and others can be configured to read.
     "X-Remote-User",
     "X-Remote-Group",
     "X-Remote-Groups",
@@ -123,7 +124,7 @@ pub(super) const CLEARED_HEADERS: &[&str] = &[
     "Oidc-Claim-Name",
     "Oidc-Claim-Groups",
     "Oidc-Claim-Preferred-Username",
-    // Who a client certificate names: Envoy, Traefik, ingress-nginx, RFC 9440.
+    // The identity of a client certificate: Envoy, Traefik, ingress-nginx, RFC 9440.
     "X-Forwarded-Client-Cert",
     "X-Forwarded-Tls-Client-Cert",
     "X-Forwarded-Tls-Client-Cert-Info",
@@ -138,9 +139,10 @@ pub(super) const CLEARED_HEADERS: &[&str] = &[
     "Client-Cert",
     "Client-Cert-Chain",
     "X-ARR-ClientCert",
-    // Next.js up to 15.2.2 skips its middleware, which is where it checks (CVE-2025-29927).
+    // Next.js before 15.2.3 skips its middleware, and so its checks, on this header
+    // (CVE-2025-29927).
     "X-Middleware-Subrequest",
-    // Another path, host or scheme than was checked.
+    // A different path, host or scheme from the one that the gate checked.
     "X-Forwarded-Uri",
     "X-Forwarded-Method",
     "X-Forwarded-Prefix",
@@ -156,15 +158,16 @@ pub(super) const CLEARED_HEADERS: &[&str] = &[
     "X-Original-Host",
     "X-Rewrite-URL",
     "Forwarded",
-    // The method that was checked is the method that happens.
+    // A different method from the one that the gate checked.
     "X-HTTP-Method-Override",
     "X-HTTP-Method",
     "X-Method-Override",
-    // CGI programs take it for HTTP_PROXY.
+    // CGI programs turn it into HTTP_PROXY (httpoxy).
     "Proxy",
 ];
 
-/// `name` with each of its hyphens as it is or as an underscore, in every mix; the name itself first.
+/// Returns `name` with each hyphen kept or replaced by an underscore, in every combination. The
+/// name itself comes first.
 pub(super) fn list_spellings(name: &str) -> Vec<String> {
     let mut spellings = vec![String::new()];
     for c in name.chars() {

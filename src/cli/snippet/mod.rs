@@ -1,6 +1,6 @@
-//! `gongpai snippet`: ready configuration for this installation.
+//! `gongpai snippet`: prints configuration that is ready for this installation.
 //!
-//! What is printed is complete and literal: nothing in it depends on a header that a client can choose.
+//! The output is complete and literal: nothing in it depends on a header that a client can choose.
 
 mod client_headers;
 mod nginx;
@@ -11,36 +11,33 @@ use crate::config::Config;
 
 pub use nginx::{DEFAULT_ACCESS_LOG, NginxArgs, render_nginx};
 
-/// The hardened unit of systemd; depends on nothing of the installation.
+/// A hardened systemd unit. It is the same for every installation.
 pub const SYSTEMD_UNIT: &str = include_str!("gongpai.service");
 
-/// Why there is nothing to print; each says what to change.
+/// Why there is no output. Each text says what to change.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SnippetError {
-    /// `--host` is no host.
     #[error("--host {0} is not a host: write app.example.com or app.example.com:8443")]
     BadHost(String),
-    /// `--host` is none of ours: the gate would refuse every check.
+    /// The gate would refuse every check for this host.
     #[error(
         "{0} is not a host of this installation: it is neither public_url's, nor in login.redirect_hosts, nor below \
          session.cookie_domain"
     )]
     ForeignHost(String),
-    /// Without an application the host must be the gateway's own.
+    /// Without an application the host must be public_url's.
     #[error(
         "--upstream is missing: {0} is not public_url's host, the only one on which the gateway may answer alone"
     )]
     MissingUpstream(String),
-    /// `--upstream` is no origin.
     #[error("--upstream {0} is not http(s)://host[:port] without a path")]
     BadUpstream(String),
-    /// `--listen` could not stand in an nginx `listen` line.
+    /// The text would break nginx's `listen` line.
     #[error("--listen {0} is not an address for nginx's listen: write 443, 127.0.0.1:8443 or [::]:443")]
     BadListen(String),
-    /// `--rd` is no redirect target.
     #[error("--rd {0} does not lead to a page of this installation")]
     BadTarget(String),
-    /// A key that the output needs is not set.
+    /// The output needs a key that is not set.
     #[error("{0} is not set")]
     Missing(&'static str),
 }
@@ -48,13 +45,13 @@ pub enum SnippetError {
 /// Arguments of `gongpai snippet workbench`.
 #[derive(Debug, Clone, Default)]
 pub struct WorkbenchArgs {
-    /// `--rd`: the page the icon opens; `None`: `login.landing`.
+    /// The page that the icon opens; `None` stands for `login.landing`.
     pub rd: Option<String>,
-    /// `--seed-style`: WeCom's authorize link itself, as O2OA's documentation has it.
+    /// Print WeCom's authorize link, as O2OA's documentation has it, instead of ours.
     pub seed_style: bool,
 }
 
-/// The home-page URL to paste into the WeCom console, without a line end.
+/// Returns the home-page URL to paste into the WeCom console.
 ///
 /// # Errors
 /// [`SnippetError::BadTarget`], [`SnippetError::Missing`].
@@ -63,7 +60,7 @@ pub fn render_workbench_url(config: &Config, args: &WorkbenchArgs) -> Result<Str
     let rd = args.rd.as_deref().unwrap_or(&config.landing);
     let target =
         ReturnTo::parse(rd, public, &config.hosts).map_err(|_| SnippetError::BadTarget(rd.to_owned()))?;
-    // What is on our own host is shorter, and easier to read, as a path.
+    // On our own host a path is shorter and easier to read.
     let own = public.to_string();
     let target = target.as_str().strip_prefix(&own).unwrap_or(target.as_str());
     if !args.seed_style {
@@ -88,14 +85,14 @@ pub fn render_workbench_url(config: &Config, args: &WorkbenchArgs) -> Result<Str
     ))
 }
 
-/// The application host a snippet is for.
+/// Parses `--host` and checks that the gate would accept the host.
 fn parse_application_host(config: &Config, host: &str) -> Result<Origin, SnippetError> {
     let scheme = config.hosts.public().scheme();
     let origin = config
         .hosts
         .request_origin(host, Some(scheme))
         .ok_or_else(|| SnippetError::BadHost(host.to_owned()))?;
-    // A host may by the WHATWG rules hold characters that mean something to nginx.
+    // By the WHATWG rules a host may contain characters that have a meaning in nginx.
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:[]".contains(c);
     if !origin.host().chars().all(plain) {
         return Err(SnippetError::BadHost(host.to_owned()));

@@ -1,7 +1,8 @@
-//! `gongpai snippet nginx`: complete blocks for the http context.
+//! `gongpai snippet nginx`: complete blocks for nginx's http context.
 //!
-//! The texts are the files beside this one: `nginx.conf` for a host with an application, `nginx_own_host.conf` for one on
-//! which only the gateway answers, and what both share. Here stands what depends on the installation.
+//! The texts are the files beside this one: `nginx.conf` for a host with an application,
+//! `nginx_own_host.conf` for a host on which only the gateway answers, and the parts that both
+//! share. This file fills in what depends on the installation.
 
 use std::fmt::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -20,23 +21,28 @@ const MAPS_TEMPLATE: &str = include_str!("nginx_maps.conf");
 const DOWN_TEMPLATE: &str = include_str!("nginx_down.conf");
 const PAGE_TEMPLATE: &str = include_str!("nginx_page.html");
 
-/// Where Debian, Red Hat and the official image keep it; nginx has no name for "the log that is the default".
+/// The default path of Debian, Red Hat and the official image. nginx has no name for its default
+/// log.
 pub const DEFAULT_ACCESS_LOG: &str = "/var/log/nginx/access.log";
 
-/// Our cookies, as [`crate::http::cookie`] would read them: the session, attempts (`-s-…`) and markers (`-m`, `-o`).
+/// Our cookies as [`crate::http::cookie`] reads them: the session, attempts (`-s-…`) and markers
+/// (`-m`, `-o`).
 const OWN_COOKIE_PATTERN: &str = "(?:__Host-|__Secure-)?gongpai(?:-s-[^=;]*|-m|-o)?[ \\t]*=";
 
-/// How many runs of other cookies are kept: one more than a browser can hold of ours (24 attempts, a session of
-/// each name, markers), so that they may stand in any order.
+/// How many groups of foreign cookies the filter keeps.
+///
+/// One more than the largest number of our cookies in a browser (24 attempts, a session of each
+/// name, markers), so that ours may stand anywhere among them.
 const COOKIE_RUN_COUNT: usize = 32;
 
-/// A control character, which no header may have (RFC 9110 §5.5): nginx takes all but NUL, CR and LF, the gateway none.
+/// A control character, which no header may contain (RFC 9110 §5.5). nginx accepts all but NUL, CR
+/// and LF; the gateway accepts none.
 const CONTROL_CHARACTER_PATTERN: &str = r"~[\x01-\x08\x0b\x0c\x0e-\x1f\x7f]";
 
-/// One year (RFC 6797). Without subdomains, which may be somebody else's.
+/// One year (RFC 6797), without subdomains, because those may belong to somebody else.
 const HSTS_DIRECTIVE: &str = "add_header Strict-Transport-Security $gongpai_hsts always;";
 
-/// The application's own Strict-Transport-Security wins: it may cover more.
+/// The application's own Strict-Transport-Security wins, because it may cover more.
 const HSTS_MAP: &str = "
 # Browsers come by https only for a year; what the application itself says about that wins.
 map $upstream_http_strict_transport_security $gongpai_hsts {
@@ -48,22 +54,23 @@ map $upstream_http_strict_transport_security $gongpai_hsts {
 /// Arguments of `gongpai snippet nginx`.
 #[derive(Debug, Clone)]
 pub struct NginxArgs {
-    /// `--host H[:PORT]`: the application's host as browsers name it.
+    /// `--host`: the application's host as browsers name it, `HOST[:PORT]`.
     pub host: String,
-    /// `--upstream http(s)://host[:port]`: the application itself; `None`: a host of the gateway's own.
+    /// `--upstream`: the origin of the application; `None` for a host on which only the gateway
+    /// answers.
     pub upstream: Option<String>,
-    /// `--listen ADDR`: as in nginx's `listen`; on an https host ` ssl` is added if it is not there.
+    /// `--listen`: as in nginx's `listen`. On an https host ` ssl` is added if it is missing.
     pub listen: String,
-    /// `--api`: also pass `/api/v1/` of the public host to us.
+    /// `--api`: also pass `/api/v1/` of public_url's host to the gateway.
     pub api: bool,
-    /// The file that requests to our own paths are logged to: [`DEFAULT_ACCESS_LOG`].
+    /// The log of requests to the gateway's own paths; by default [`DEFAULT_ACCESS_LOG`].
     pub access_log: String,
 }
 
-/// The configuration of one application host, or of public_url's host where only the gateway answers.
+/// Returns the configuration of an application's host, or of public_url's host without one.
 ///
 /// # Errors
-/// [`SnippetError`] if an argument is not what it should be, or the host is none of this installation.
+/// [`SnippetError`] if an argument is invalid, or the host does not belong to this installation.
 pub fn render_nginx(config: &Config, args: &NginxArgs) -> Result<String, SnippetError> {
     let origin = parse_application_host(config, &args.host)?;
     let listen = args.listen.trim();
@@ -138,7 +145,7 @@ pub fn render_nginx(config: &Config, args: &NginxArgs) -> Result<String, Snippet
     Ok(fill_template(if is_shared { SHARED_HOST_TEMPLATE } else { OWN_HOST_TEMPLATE }, &values))
 }
 
-/// Puts the values into the template in one pass, so that no value is read as template.
+/// Fills the template in one pass, so that no value is read as a template.
 fn fill_template(template: &str, values: &[(&str, &str)]) -> String {
     let mut out = String::with_capacity(2 * template.len());
     let mut rest = template;
@@ -152,7 +159,8 @@ fn fill_template(template: &str, values: &[(&str, &str)]) -> String {
     out
 }
 
-/// Where the check did answer: with a 4xx because of the request, or with a 200, so that it is nginx itself that failed.
+/// The answer if the check succeeded but nginx failed afterwards: 400 if the gate answered with a
+/// 4xx, 500 if it answered with a 2xx.
 const CHECK_ANSWERED_BLOCK: &str = "        \
     if ($gongpai_check ~ \"^4\") {
             return 400 '{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\"code\":\"gate.malformed_request\"}';
@@ -162,7 +170,7 @@ const CHECK_ANSWERED_BLOCK: &str = "        \
         }
 ";
 
-/// What a page says that nginx itself shows.
+/// The texts of an error page that nginx itself shows.
 struct PageTexts {
     zh: &'static str,
     en: &'static str,
@@ -181,7 +189,8 @@ const APPLICATION_DOWN_TEXTS: PageTexts = PageTexts {
     code: "application.down",
 };
 
-/// One parameter of nginx: at most 4096 bytes, without quotes and dollar signs but those of its variables.
+/// Returns the page as one nginx parameter: at most 4096 bytes, and without quotes and dollar signs
+/// except those of nginx variables.
 fn render_page(texts: &PageTexts, contact: &str) -> String {
     let contact = if contact.is_empty() {
         String::new()
@@ -192,7 +201,7 @@ fn render_page(texts: &PageTexts, contact: &str) -> String {
     fill_template(PAGE_TEMPLATE.trim_end(), &values)
 }
 
-/// `text` for HTML within a quoted parameter of nginx, cut where a parameter would become too long.
+/// Escapes `text` for HTML inside a quoted nginx parameter, and truncates it.
 fn escape_html(text: &str) -> String {
     const MAX_CONTACT_CHARS: usize = 200;
     let mut out = String::new();
@@ -207,7 +216,8 @@ fn escape_html(text: &str) -> String {
     out
 }
 
-/// A name for upstreams and log formats, of which a second one of the same name is an error in nginx.
+/// Returns a name for upstreams and log formats. It must be unique: nginx rejects a second
+/// definition.
 fn make_slug(origin: &Origin) -> String {
     let mut slug = String::new();
     for c in origin.authority().chars() {
@@ -220,7 +230,6 @@ fn make_slug(origin: &Origin) -> String {
     slug
 }
 
-/// The gateway, as one upstream.
 fn render_gateway_upstream(slug: &str, listen: &ListenAddress) -> String {
     format!(
         "upstream gongpai_{slug} {{\n    server {};\n    keepalive 64;                      \
@@ -229,7 +238,7 @@ fn render_gateway_upstream(slug: &str, listen: &ListenAddress) -> String {
     )
 }
 
-/// Our own address as nginx on the same machine reaches it.
+/// Returns the gateway's address as nginx on the same machine reaches it.
 fn gateway_address(listen: &ListenAddress) -> String {
     match listen {
         ListenAddress::Tcp(address) => {
@@ -254,7 +263,7 @@ fn parse_upstream(text: &str) -> Result<Origin, SnippetError> {
 }
 
 fn render_listen_lines(origin: &Origin, listen: &str) -> String {
-    // An entry of nginx's hash is the name and 18 bytes, and a bucket by default 64.
+    // An entry of nginx's hash takes the name and 18 bytes; a bucket has 64 bytes by default.
     let long = if origin.host().len() > 46 {
         "    # So long a name needs `server_names_hash_bucket_size 128;` once in nginx's http context.\n"
     } else {
@@ -274,8 +283,9 @@ fn render_listen_lines(origin: &Origin, listen: &str) -> String {
     )
 }
 
-/// A server for port 80 that sends browsers to https; empty where the listener is not the usual one, because then
-/// something else is in front.
+/// Returns a server for port 80 that redirects to https.
+///
+/// Empty if the listener is not on port 443, because something else is in front of nginx then.
 fn render_plain_http_server(origin: &Origin, listen: &str, slug: &str, access_log: &str) -> String {
     let address = listen.split(' ').next().unwrap_or_default();
     let before = match address {
@@ -305,13 +315,15 @@ server {{
     )
 }
 
-/// What is not for everybody on a host of the gateway's own: a check is a question of a proxy.
+/// Returns the paths of the gateway that browsers must not reach: only a proxy sends checks.
 const fn closed_paths(api: bool) -> &'static str {
     if api { "^/(?:auth/|oauth2/auth$)" } else { "^/(?:auth/|oauth2/auth$|api/)" }
 }
 
-/// The paths that are ours, as a regular expression. A regex location, the first of the server, wins over those
-/// an administrator adds below.
+/// Returns a regular expression for the gateway's paths.
+///
+/// nginx uses the first regex location that matches. This one comes first, so it wins over those
+/// that an administrator adds below.
 const fn own_paths(is_public: bool, api: bool) -> &'static str {
     match (is_public, api) {
         (false, _) => "^/_gongpai/",
@@ -324,7 +336,7 @@ const fn own_paths(is_public: bool, api: bool) -> &'static str {
     }
 }
 
-/// How a request to a path of ours is passed on.
+/// Returns the directives that forward a request to the gateway.
 fn render_own_proxy(slug: &str, origin: &Origin) -> String {
     let mut out = format!(
         "        proxy_pass http://gongpai_{slug};\n        proxy_connect_timeout 5s;\n        \
@@ -374,7 +386,8 @@ fn render_app_tls(app: &Origin) -> String {
     )
 }
 
-/// One line a header: each spelling that could be taken for it, but those that are set to what is true.
+/// Returns one line for each header, with every spelling that an application could mistake for it,
+/// except those that the snippet sets.
 fn render_cleared_headers() -> String {
     let is_set = IDENTITY_HEADERS.iter().chain(&REQUEST_HEADERS).map(|name| (name, 1));
     let mut out = String::new();
@@ -388,11 +401,12 @@ fn render_cleared_headers() -> String {
     out
 }
 
-/// The `map` line that takes our cookies out: a regular expression over the whole header with one named group for
-/// each run of other cookies, and the groups joined again.
+/// Returns the regular expression and the value of the `map` line that removes our cookies.
 ///
-/// Every repetition is possessive, so it reads the header once whatever is in it. The two kinds of cookie are
-/// defined once and called, because nginx takes no parameter longer than 4096 bytes.
+/// The expression covers the whole header with one named group for each run of foreign cookies; the
+/// value joins the groups. Every repetition is possessive, so matching takes linear time whatever a
+/// client sends. The two kinds of cookie are defined once and called, because an nginx parameter is
+/// limited to 4096 bytes.
 fn build_cookie_filter() -> (String, String) {
     let mut regex = format!(
         "~^(?(DEFINE)(?<gongpai_own>{OWN_COOKIE_PATTERN}[^;]*+)(?<gongpai_other>(?!{OWN_COOKIE_PATTERN})[^;]*+))\

@@ -1,4 +1,4 @@
-//! The printed configuration, as text.
+//! Tests of the printed configuration as text.
 
 use std::path::PathBuf;
 use std::time::Duration;
