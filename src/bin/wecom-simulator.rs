@@ -8,7 +8,7 @@ use gongpai::simulator::{MARKER, Simulator, World};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The invented corporation is the same at every start.
+/// The generated corporation is the same at every start.
 const SEED: u64 = 20_260_101;
 
 /// A simulated WeCom: server API, authorize page, QR page and a phone with a workbench.
@@ -47,7 +47,8 @@ struct SimulatorArgs {
     /// So many invented members besides the named ones
     #[arg(long, value_name = "N", default_value_t = 0)]
     members: usize,
-    /// So many invented departments besides the named ones, as a deep tree that the invented members are in
+    /// So many invented departments besides the named ones, as a deep tree that the invented
+    /// members are in
     #[arg(long, value_name = "N", default_value_t = 0)]
     departments: usize,
 }
@@ -91,7 +92,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             _ = interrupt.recv() => {}
         }
     };
-    // a call that hangs on demand would keep a graceful stop waiting
+    // A graceful stop would wait for calls that a fault keeps open for ever.
     tokio::select! {
         served = simulator.serve(listener, std::future::pending()) => served?,
         () = stopped => {}
@@ -99,7 +100,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// One `name = value` a line, for people and for scripts.
+/// Prints one `name = value` a line, for people and for scripts.
 #[expect(clippy::print_stdout, reason = "what the program has to say to whoever started it")]
 fn announce(world: &World, address: SocketAddr) {
     println!("url = http://{address}");

@@ -1,4 +1,5 @@
-//! The sample application: knows nothing of WeCom or of sign-ins, and believes the headers it is sent.
+//! The sample application. It knows nothing of WeCom or of sign-ins; it trusts the headers it
+//! receives.
 
 use std::sync::Arc;
 
@@ -16,41 +17,41 @@ use crate::todo::{Todo, Todos};
 
 const STYLESHEET: &str = include_str!("../../../static/pages/demo/application.css");
 
-/// No script, nothing of another host.
+/// Allows no script and nothing from another host.
 const PAGE_POLICY: &str =
     "default-src 'none'; style-src 'self'; img-src data:; base-uri 'none'; form-action 'self'";
 
-/// What its pages need.
+/// The state that the pages share.
 #[derive(Debug, Clone)]
 struct SampleApplication {
-    /// Where the simulator's phone is.
+    /// The URL of the simulator's phone.
     phone: Arc<str>,
     todos: Todos,
 }
 
-/// Its pages.
+/// The content of one page.
 #[derive(Debug, PartialEq, Eq)]
 enum Shown {
-    /// Everybody's own.
+    /// The page that every member may open.
     Own,
-    /// What a rule keeps for 张三.
+    /// The page that a rule reserves for 张三.
     Approval,
-    /// What a rule keeps for the finance department and the units below it.
+    /// The page that a rule reserves for the finance department and the units below it.
     Finance,
-    /// Asking somebody for something, and one's own todos.
+    /// The form that assigns a todo, and the todos of the member who looks.
     Todos {
         members: Vec<(String, String)>,
         own: Vec<Todo>,
-        /// Whom the last one went to.
+        /// The name of the member who received the last todo.
         sent: Option<String>,
         trouble: Option<String>,
     },
-    /// One todo; `None`: it is not of whoever looks, or not there.
+    /// One todo. `None` if it does not exist or belongs to somebody else.
     Todo(Option<Todo>),
 }
 
 impl Shown {
-    /// Which link of the navigation it belongs to.
+    /// Returns the navigation link that is highlighted.
     const fn section(&self) -> &'static str {
         match self {
             Self::Own => "own",
@@ -61,7 +62,6 @@ impl Shown {
     }
 }
 
-/// One of its pages.
 #[derive(Debug, Template)]
 #[template(path = "demo/application.html", config = "static/askama.toml")]
 struct ApplicationPage {
@@ -75,7 +75,7 @@ struct ApplicationPage {
     shown: Shown,
 }
 
-/// Its paths; `phone` is where the simulator's phone is, to go back to.
+/// Returns the routes. `phone` is the URL of the simulator's phone, for the link back.
 pub(crate) fn build_routes(phone: String, todos: Todos) -> Router {
     Router::new()
         .route(
@@ -105,7 +105,7 @@ async fn list_todos(State(app): State<SampleApplication>, headers: HeaderMap) ->
     render_page(&app, &headers, shown)
 }
 
-/// What the form sends.
+/// The fields of the form that assigns a todo.
 #[derive(Debug, Deserialize)]
 struct TodoForm {
     to: String,
@@ -158,7 +158,7 @@ fn todo_page_content(
     Shown::Todos { members: app.todos.members().to_vec(), own, sent, trouble }
 }
 
-/// A header of the gate's, as it stands there.
+/// Returns a header of the gate as it was sent, or an empty text.
 fn header_text(headers: &HeaderMap, name: &str) -> String {
     headers.get(name).map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned()).unwrap_or_default()
 }

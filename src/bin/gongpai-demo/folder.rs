@@ -1,4 +1,4 @@
-//! The folder for the demo's database and keys, removed at the end.
+//! The folder of the demo's database and keys. It is removed when the demo ends.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -7,24 +7,23 @@ use std::path::{Path, PathBuf};
 
 use gongpai::base::secret::random_token;
 
-/// A folder of our own. Dropping it removes it too, so that an error on the way leaves nothing behind.
+/// A temporary folder that is removed on drop, so that an early error leaves nothing behind.
 #[derive(Debug)]
 pub(crate) struct TemporaryFolder(Option<PathBuf>);
 
 impl TemporaryFolder {
-    /// A new folder among the temporary files, which nobody else may look into.
+    /// Creates a folder that only this user can read.
     pub(crate) fn create() -> io::Result<Self> {
         let path = std::env::temp_dir().join(format!("gongpai-demo-{}", random_token::<12>()));
         DirBuilder::new().mode(0o700).create(&path)?;
         Ok(Self(Some(path)))
     }
 
-    /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         self.0.as_deref().unwrap_or(Path::new(""))
     }
 
-    /// Removes it and everything in it.
+    /// Removes the folder and everything in it, and reports an error that a drop would only log.
     pub(crate) fn remove(mut self) -> io::Result<()> {
         self.0.take().map_or(Ok(()), fs::remove_dir_all)
     }

@@ -1,6 +1,6 @@
 //! `gongpai-demo`: what an employee sees, on this machine and without a WeCom account.
 //!
-//! One process on loopback, as a company would have it with nginx between:
+//! One process on loopback, with the parts that a company has around nginx:
 //!
 //! ```text
 //! browser ──▶ simulator   a phone with the workbench, and WeCom's own pages
@@ -8,8 +8,8 @@
 //!               └───────▶ gateway   the real one, on a database that is thrown away
 //! ```
 //!
-//! The gateway is never reached directly: public_url is the proxy's address, which is known before the gateway
-//! starts because its port is taken first.
+//! Nobody reaches the gateway directly. public_url is the proxy's address; its port is taken first, so
+//! the address is known before the gateway starts.
 
 mod application;
 mod folder;
@@ -38,7 +38,7 @@ use folder::TemporaryFolder;
 use proxy::DemoProxy;
 use todo::Todos;
 
-/// How long the database may take to close before its files are removed all the same.
+/// How long the database may take to close. After that its files are removed all the same.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A WeCom, the gateway and a sample application on this machine: no account, no configuration.
@@ -53,7 +53,7 @@ struct DemoArgs {
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let args = DemoArgs::parse();
-    // Listened for before there is anything to leave behind.
+    // The signals are handled before there is anything that could be left behind.
     let stopped = stop_signal()?;
     let folder = TemporaryFolder::create().context("there is no place for the demo's files")?;
     let outcome = run_demo(&args, folder.path(), stopped).await;
@@ -61,13 +61,13 @@ async fn main() -> anyhow::Result<()> {
     outcome
 }
 
-/// Runs everything until `stopped`, or until a part of it ends by itself, which is an error.
+/// Runs all parts until `stopped` completes. A part that ends by itself is an error.
 async fn run_demo(args: &DemoArgs, data_dir: &Path, stopped: impl Future<Output = ()>) -> anyhow::Result<()> {
     let phone = bind_loopback(args.port).await?;
     let front = bind_loopback(0).await?;
     let (phone_url, public_url) = (listener_url(&phone)?, listener_url(&front)?);
     let world = sample_company(&public_url);
-    // What `gongpai api-client add` prints: the application keeps the secret, the gateway its hash.
+    // As `gongpai api-client add` does it: the application keeps the secret, the gateway its hash.
     let secret = random_token::<32>();
     let members: Vec<_> = world.members.iter().map(|m| (m.userid.clone(), m.name.clone())).collect();
     let text = render_configuration(data_dir, &public_url, &phone_url, &world, &secret)?;
@@ -82,7 +82,7 @@ async fn run_demo(args: &DemoArgs, data_dir: &Path, stopped: impl Future<Output 
         let todos = Todos::new(&public_url, members, secret)?;
         let applications =
             pin!(run_applications(front, gateway_address, public_url, format!("{phone_url}/phone"), todos));
-        // Nothing is waited for at the end: there is nobody whose request matters, and nothing that is kept.
+        // Nothing is shut down gracefully: there is no request that matters and no data to keep.
         tokio::select! {
             () = stopped => Ok(()),
             ended = gateway => ended,
@@ -96,20 +96,20 @@ async fn run_demo(args: &DemoArgs, data_dir: &Path, stopped: impl Future<Output 
     outcome
 }
 
-/// The gateway, until it is asked to stop; says where it listens.
+/// Runs the gateway and sends its address once it listens.
 async fn run_gateway(
     app: App,
     workings: RuntimeParts,
     listening: oneshot::Sender<String>,
 ) -> anyhow::Result<()> {
     let ready = |public: &str, _admin: &str| {
-        // Whoever waits for it ends together with us.
+        // The receiver is dropped only when the whole demo ends.
         let _ = listening.send(public.to_owned());
     };
     app.run(workings, ready).await.context("the gateway ended")
 }
 
-/// The proxy with the sample application behind it; says what to open once everything listens.
+/// Runs the proxy with the sample application behind it, and announces the URL of the phone.
 async fn run_applications(
     front: TcpListener,
     gateway: oneshot::Receiver<String>,
@@ -124,18 +124,18 @@ async fn run_applications(
     axum::serve(front, proxy.routes()).await.context("the proxy ended")
 }
 
-/// The sample company, with the application's icon on the workbench.
+/// Returns the sample company with the application's icon on the workbench.
 fn sample_company(public_url: &str) -> World {
     let mut world = World::default();
     "报销".clone_into(&mut world.app.name);
-    // A browser that is not WeCom's own says by `entrance` that it stands for it.
+    // An ordinary browser plays WeCom's own here: `entrance=app` tells the gateway so.
     world.app.home_url = format!("{public_url}/sso/login?rd=%2F&entrance=app");
     "entrance=app".clone_into(&mut world.app.link_query);
     world.app.trusted_domains = vec![authority(public_url).to_owned()];
     world
 }
 
-/// The gateway's `gongpai.toml`: what a real one says, and ports that are free.
+/// Returns the gateway's `gongpai.toml`: as in production, but with free ports.
 fn render_configuration(
     data_dir: &Path,
     public_url: &str,
@@ -227,12 +227,12 @@ fn listener_url(listener: &TcpListener) -> anyhow::Result<String> {
     Ok(format!("http://{}", listener.local_addr()?))
 }
 
-/// `host:port` of a URL made by [`url_of`].
+/// Returns `host:port` of a URL made by [`listener_url`].
 fn authority(url: &str) -> &str {
     url.trim_start_matches("http://")
 }
 
-/// Done at Ctrl-C, at SIGTERM, and when the terminal closes.
+/// Completes at Ctrl-C, at SIGTERM, and when the terminal closes.
 fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
@@ -246,7 +246,7 @@ fn stop_signal() -> anyhow::Result<impl Future<Output = ()>> {
     })
 }
 
-/// The one URL.
+/// Prints the URL of the phone and how to end the demo.
 #[expect(clippy::print_stdout, reason = "what the program has to say to whoever started it")]
 fn announce(phone: &str) {
     println!("工牌演示 · Gongpai demo: {phone}");

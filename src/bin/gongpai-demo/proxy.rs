@@ -1,5 +1,7 @@
-//! What nginx does with the printed snippet, as small as it can be: a path of the gateway's own goes to the
-//! gateway; anything else only after the gateway said yes, with its word for who it is and without its cookies.
+//! A minimal version of what nginx does with the printed snippet.
+//!
+//! The gateway's own paths go to the gateway. Every other request goes to the application, but only
+//! after the gate allowed it, with the gate's identity headers and without the gateway's cookies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,28 +21,28 @@ use gongpai::http::cookie::parse_cookies;
 use tower::ServiceExt as _;
 use url::Url;
 
-/// Longer than the gateway waits for WeCom.
+/// Longer than the gateway itself waits for WeCom.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// The largest body of a request or an answer that is passed on.
+/// The largest body of a request or an answer that is forwarded.
 const MAX_BODY_BYTES: usize = 1 << 20;
 
-/// What the gate says about the person, and the application believes.
+/// The headers with which the gate names the person. The application trusts them.
 pub(crate) const IDENTITY_HEADERS: [&str; 4] =
     ["remote-user", "remote-name", "remote-email", "remote-groups"];
 
-/// Of what a browser sends, the headers that the application gets. nginx passes on everything it is not told to
-/// clear; naming the few is shorter.
+/// The browser's headers that the application receives. nginx forwards everything that it is not
+/// told to clear; for a demo a list of the few is shorter.
 const PASSED_HEADERS: [HeaderName; 4] = [ACCEPT, ACCEPT_LANGUAGE, CONTENT_TYPE, USER_AGENT];
 
-/// Concern one connection only (RFC 9110 §7.6.1).
+/// Headers that concern one connection only (RFC 9110 §7.6.1).
 const HOP_BY_HOP_HEADERS: [HeaderName; 4] = [CONNECTION, TE, TRANSFER_ENCODING, UPGRADE];
 
-/// A reverse proxy for one host with the gate in front of one application.
+/// A reverse proxy for one host, with the gate in front of one application.
 #[derive(Debug)]
 pub(crate) struct DemoProxy {
     gateway: Url,
-    /// `http://127.0.0.1:PORT`, as the browser sees it.
+    /// `http://127.0.0.1:PORT`, the origin that the browser sees.
     public: String,
     authority: HeaderValue,
     client: reqwest::Client,
@@ -48,7 +50,8 @@ pub(crate) struct DemoProxy {
 }
 
 impl DemoProxy {
-    /// `gateway` is the gateway's `ADDRESS:PORT`, `public_url` our own origin.
+    /// Creates the proxy. `gateway` is the gateway's `ADDRESS:PORT`, `public_url` is our own
+    /// origin.
     pub(crate) fn new(gateway: &str, public_url: &str, application: Router) -> anyhow::Result<Self> {
         let client = reqwest::Client::builder()
             .no_proxy()
@@ -64,12 +67,11 @@ impl DemoProxy {
         })
     }
 
-    /// Every path.
     pub(crate) fn routes(self) -> Router {
         Router::new().fallback(handle_request).with_state(Arc::new(self))
     }
 
-    /// Passes a request of the gateway's own to it.
+    /// Forwards a request for one of the gateway's own paths.
     async fn forward_to_gateway(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
         let url = self.gateway_url(&parts.uri)?;
         let mut headers = self.browser_headers(&parts.headers);
@@ -83,7 +85,7 @@ impl DemoProxy {
         Ok(response)
     }
 
-    /// Asks the gate; only its 200 leads to the application.
+    /// Asks the gate. Only its 200 leads to the application.
     async fn forward_to_application(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
         let answer = self.check_access(&parts).await.context("the gate does not answer")?;
         let headers = answer.headers();
@@ -93,7 +95,7 @@ impl DemoProxy {
                 *request.headers_mut() = self.application_headers(request.headers(), headers);
                 self.application.clone().oneshot(request).await.into_response()
             }
-            // A navigation is sent on: to the sign-in, or to the page that says why not.
+            // A navigation is redirected: to the sign-in, or to the page that explains the denial.
             StatusCode::UNAUTHORIZED => redirect_or_status(StatusCode::UNAUTHORIZED, headers.get(LOCATION)),
             StatusCode::FORBIDDEN => redirect_or_status(StatusCode::FORBIDDEN, headers.get("gongpai-denied")),
             other => anyhow::bail!("the gate answered {other}"),
@@ -109,7 +111,10 @@ impl DemoProxy {
         Ok(self.client.request(Method::GET, url).headers(headers).send().await?)
     }
 
-    /// The URL at the gateway, if it has the very path that was asked for: `/_gongpai/../auth/nginx` has not.
+    /// Returns the URL at the gateway.
+    ///
+    /// Fails if the path changes on the way: the URL parser would turn `/_gongpai/../auth/nginx`
+    /// into another path than the one that was classified.
     fn gateway_url(&self, uri: &Uri) -> anyhow::Result<Url> {
         let mut url = self.gateway.clone();
         url.set_path(uri.path());
@@ -118,7 +123,7 @@ impl DemoProxy {
         Ok(url)
     }
 
-    /// What the browser said, without what only a proxy may say.
+    /// Returns the browser's headers without those that only a proxy may set.
     fn browser_headers(&self, headers: &HeaderMap) -> HeaderMap {
         let mut passed = without_hop_by_hop(headers);
         let proxys: Vec<_> = passed.keys().filter(|name| is_proxy_header(name)).cloned().collect();
@@ -130,7 +135,7 @@ impl DemoProxy {
         passed
     }
 
-    /// What the application gets of the browser's headers, and who the gate says it is.
+    /// Returns the headers for the application: a few of the browser's, and the gate's identity.
     fn application_headers(&self, browser: &HeaderMap, gate: &HeaderMap) -> HeaderMap {
         let mut headers = HeaderMap::new();
         for name in PASSED_HEADERS {
@@ -159,14 +164,14 @@ async fn handle_request(State(proxy): State<Arc<DemoProxy>>, request: Request) -
     })
 }
 
-/// The paths that `gongpai snippet nginx` gives the gateway on public_url's host.
+/// Tells whether `gongpai snippet nginx` gives this path to the gateway on public_url's host.
 fn is_gateway_path(path: &str) -> bool {
     let below = ["/_gongpai/", "/sso/", "/WW_verify_", "/wecom/callback/"];
     let whole = ["/qiyeweixinsso.html", "/x_desktop/qiyeweixinsso.html", "/.well-known/jwks.json"];
     below.iter().any(|prefix| path.starts_with(prefix)) || whole.contains(&path)
 }
 
-/// Whether a header speaks for a proxy or for the gate.
+/// Tells whether only a proxy or the gate may set this header.
 fn is_proxy_header(name: &HeaderName) -> bool {
     let families = ["x-forwarded-", "x-original-", "remote-", "gongpai-"];
     *name == FORWARDED || families.iter().any(|family| name.as_str().starts_with(family))
@@ -180,7 +185,7 @@ fn without_hop_by_hop(headers: &HeaderMap) -> HeaderMap {
     headers
 }
 
-/// The browser's cookies that are not the gateway's.
+/// Returns the browser's cookies without the gateway's.
 fn foreign_cookies(headers: &HeaderMap) -> Option<HeaderValue> {
     let others: Vec<_> = parse_cookies(headers)
         .filter(|(name, _)| !is_gateway_cookie(name))
@@ -195,7 +200,7 @@ fn is_gateway_cookie(name: &[u8]) -> bool {
     bare == b"gongpai" || bare.starts_with(b"gongpai-")
 }
 
-/// A redirect where the gate names a page, and its plain answer where it names none.
+/// Returns a redirect if the gate names a page, else the gate's plain status.
 fn redirect_or_status(status: StatusCode, page: Option<&HeaderValue>) -> Response {
     let no_store = (CACHE_CONTROL, HeaderValue::from_static("no-store"));
     match page {

@@ -1,6 +1,7 @@
-//! What the sample application has to do with messages: it writes a todo down and tells whom it is for.
+//! The messages of the sample application: it stores a todo and tells its recipient.
 //!
-//! One call of the gateway's API is all of it. That the link opens signed in, and for nobody else, is the gateway's doing.
+//! That takes one call of the gateway's API. The gateway makes the link open signed in, and for the
+//! recipient only.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,33 +10,31 @@ use anyhow::{Context as _, bail};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-/// A todo is sent again under the same key, so it may be asked for again after this.
+/// A todo is sent with an idempotency key, so a call that timed out can be repeated safely.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The name in `[[api_clients]]`.
+/// The client id in `[[api_clients]]`.
 const API_CLIENT_ID: &str = "expenses";
 
-/// Todos of everybody, in memory. Clones are the same ones.
+/// The todos of all members, in memory. Clones share them.
 #[derive(Debug, Clone)]
 pub(crate) struct Todos {
-    /// Userid and name of everybody who may be chosen.
+    /// Userid and name of every member who can receive a todo.
     members: Arc<[(String, String)]>,
     kept: Arc<Mutex<Vec<Todo>>>,
     api: Arc<MessagesApiClient>,
 }
 
-/// Something that somebody is asked to do.
+/// A task that one member assigns to another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Todo {
-    /// Its number, from 1.
+    /// Counts from 1.
     pub(crate) id: usize,
-    /// Whom it is for.
+    /// The userid of the recipient.
     pub(crate) to: String,
-    /// Who asks.
+    /// The name of the member who assigned it.
     pub(crate) from: String,
-    /// What for.
     pub(crate) title: String,
-    /// Whether it was done.
     pub(crate) done: bool,
 }
 
@@ -48,7 +47,7 @@ struct MessagesApiClient {
 }
 
 impl Todos {
-    /// None yet, to be told with the API client's `secret`.
+    /// Creates an empty list. `secret` is the secret of the API client.
     pub(crate) fn new(
         public_url: &str,
         members: Vec<(String, String)>,
@@ -60,7 +59,7 @@ impl Todos {
         Ok(Self { members: members.into(), kept: Arc::default(), api: Arc::new(api) })
     }
 
-    /// The same, told to the gateway at `ADDRESS:PORT`.
+    /// Sets the address of the gateway, `ADDRESS:PORT`, which is known only after it has started.
     pub(crate) fn with_gateway(mut self, gateway: &str) -> Self {
         self.api = Arc::new(MessagesApiClient {
             gateway: gateway.to_owned(),
@@ -69,29 +68,28 @@ impl Todos {
         self
     }
 
-    /// Userid and name of everybody who may be chosen.
     pub(crate) fn members(&self) -> &[(String, String)] {
         &self.members
     }
 
-    /// What `userid` is asked to do, the newest first.
+    /// Returns the todos of `userid`, newest first.
     pub(crate) fn addressed_to(&self, userid: &str) -> Vec<Todo> {
         self.kept.lock().iter().rev().filter(|todo| todo.to == userid).cloned().collect()
     }
 
-    /// One that is `userid`'s.
+    /// Returns a todo if it belongs to `userid`.
     pub(crate) fn find(&self, id: usize, userid: &str) -> Option<Todo> {
         self.kept.lock().iter().find(|todo| todo.id == id && todo.to == userid).cloned()
     }
 
-    /// Marks one that is `userid`'s as done.
+    /// Marks a todo as done if it belongs to `userid`.
     pub(crate) fn complete(&self, id: usize, userid: &str) {
         if let Some(todo) = self.kept.lock().iter_mut().find(|todo| todo.id == id && todo.to == userid) {
             todo.done = true;
         }
     }
 
-    /// Writes a todo down and sends it.
+    /// Stores a todo and sends a message about it.
     ///
     /// # Errors
     /// If nobody has that userid, or the gateway does not accept the message.
@@ -112,7 +110,7 @@ impl Todos {
 }
 
 impl MessagesApiClient {
-    /// `POST /api/v1/messages`: a card whose link is a page of ours.
+    /// Sends a card with a link to the todo (`POST /api/v1/messages`).
     async fn send(&self, todo: &Todo) -> anyhow::Result<()> {
         let message = json!({
             "to": {"users": [todo.to]},
@@ -147,7 +145,7 @@ mod tests {
 
     fn todos() -> Todos {
         let members = vec![("lisi".to_owned(), "李四".to_owned())];
-        // Nothing listens there.
+        // Nothing listens at that address.
         Todos::new("http://127.0.0.1:2", members, "secret".to_owned()).unwrap().with_gateway("127.0.0.1:1")
     }
 
