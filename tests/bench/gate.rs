@@ -1,22 +1,23 @@
-//! What an auth check costs, beside a bare axum handler of the same build:
+//! Measures what an auth check costs, compared with a bare axum handler of the same build:
 //!
 //! ```text
-//! cargo bench --bench gate                                   # everything, some 10 minutes and 1 GB of memory
+//! cargo bench --bench gate          # everything: some 10 minutes and 1 GB of memory
 //! cargo bench --bench gate -- --only gateway-10k --repeats 5 --requests 100000
 //! ```
 //!
-//! Each subject is a server process of its own, pinned to one core; a second process on another core asks
-//! `/auth/nginx` as nginx would, over 64 kept connections, with 10 000 different session cookies in rotation. The
-//! figure is the server's CPU time per request, as the kernel's scheduler counted it: unlike requests per second it
-//! does not change with what else the machine does in that moment. Subjects take turns, so that a slow minute hits
-//! all of them; the best of the repeats says what the code costs, the median what the machine made of it.
+//! Each subject is a server in its own process, pinned to one core. A second process on another core
+//! asks `/auth/nginx` as nginx would, over 64 kept connections, with 10 000 different session cookies
+//! in turn. The figure is the server's CPU time per request, as counted by the kernel's scheduler:
+//! unlike requests per second it does not depend on what else the machine does. Subjects take turns,
+//! so that a slow minute hits all of them. The best repeat shows the cost of the code, the median the
+//! influence of the machine.
 //!
-//! The gateway is the one that `gongpai serve` runs, jobs included, with a database that another process filled.
-//! Every cookie is sent once before anything is counted: that first use, which verifies the signature and reads the
-//! row, is the column "first use".
+//! The gateway is the one of `gongpai serve`, jobs included, on a database that another process
+//! filled. Every cookie is sent once before anything is counted; the column "first use" shows that
+//! first request, which verifies the signature and reads the row.
 //!
-//! With nginx (where it is installed) the figure is nginx and gateway together, for a file of 1 KB and the
-//! configuration that `gongpai snippet nginx` prints; nginx and gateway then share the core.
+//! With nginx (where it is installed) the figure is that of nginx and gateway together, for a file of
+//! 1 KB and the configuration of `gongpai snippet nginx`; both share the core then.
 //!
 //! The program starts itself in four roles: the one that measures, `--seed`, `--serve` and `--load`.
 
@@ -43,7 +44,7 @@ use gongpai::supervisor::listen::Listener;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-/// How many different cookies are sent in turn.
+/// The number of different cookies that are sent in turn.
 const ROTATION_COOKIES: usize = 10_000;
 /// The cores that server and load are pinned to.
 const SERVER_CORE: &str = "1";
@@ -52,18 +53,18 @@ const LOAD_CORE: &str = "0";
 /// The path of a check.
 const CHECK_PATH: &str = "/auth/nginx";
 
-/// One line of the table.
+/// A line of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct BenchCase {
-    /// How it is called, also on the command line.
+    /// The name, also on the command line.
     name: &'static str,
-    /// What answers.
+    /// The server that answers.
     subject: Subject,
-    /// How many sessions are alive in the gateway.
+    /// Active sessions in the gateway.
     sessions: usize,
-    /// What is asked for.
+    /// The path of the requests.
     path: &'static str,
-    /// The case it is compared with.
+    /// The case that it is compared with.
     reference: &'static str,
 }
 
@@ -73,9 +74,8 @@ enum Subject {
     BareAxum,
     /// The same router in the gateway's accept loop.
     BareInOurLoop,
-    /// The gateway.
     Gateway,
-    /// nginx with the printed configuration, and the gateway it asks.
+    /// nginx with the printed configuration, and the gateway that it asks.
     Nginx,
 }
 
@@ -152,14 +152,14 @@ fn main() -> Result<()> {
     measure_cases(repeats, requests.unwrap_or(200_000), value("--only"))
 }
 
-// --- the one that measures ---------------------------------------------------------------------------------
+// --- measuring ----------------------------------------------------------------------------------
 
-/// What one repeat found.
+/// The result of one repeat.
 #[derive(Clone, Copy, Debug)]
 struct Measurement {
     /// CPU time of the server per request, in microseconds.
     cpu: f64,
-    /// Requests per second, by the clock on the wall.
+    /// Requests per second of wall-clock time.
     rate: f64,
 }
 
@@ -189,7 +189,7 @@ fn measure_cases(repeats: usize, requests: usize, only: Option<&str>) -> Result<
 
     let mut figures = vec![Vec::new(); servers.len()];
     for repeat in 0..=repeats {
-        // The first round warms up and is not counted.
+        // The first round is a warm-up and does not count.
         let count = if repeat == 0 { requests / 10 } else { requests };
         for (server, figures) in servers.iter().zip(&mut figures) {
             let figure = server.figure(&server.rotation, count, pinned)?;
@@ -251,16 +251,16 @@ fn print_table(servers: &[Server], figures: &[Vec<Measurement>]) -> Result<()> {
     Ok(())
 }
 
-/// Databases with live sessions, and the cookies of these; each number of sessions is made once.
+/// Databases with active sessions, and their cookies; each size is created once.
 struct Seeds<'a> {
     folder: &'a Path,
     pinned: bool,
 }
 
 impl Seeds<'_> {
-    /// A folder to serve from, and the cookies of all its sessions.
+    /// Returns a data folder for a case, and the file with the cookies of all its sessions.
     fn get(&self, case: BenchCase) -> Result<(PathBuf, PathBuf)> {
-        // A subject without sessions is sent the same cookies as those with the fewest.
+        // A server without sessions gets the same cookies as the one with the fewest.
         let sessions = case.sessions.max(ROTATION_COOKIES);
         let master = self.folder.join(format!("seed-{sessions}"));
         let cookies = self.folder.join(format!("seed-{sessions}.cookies"));
@@ -273,7 +273,7 @@ impl Seeds<'_> {
                 .status()?;
             ensure!(status.success(), "the database could not be filled");
         }
-        // Two gateways on one SQLite file would both write.
+        // A copy, because two gateways would both write to one SQLite file.
         let data = self.folder.join(case.name);
         fs::create_dir_all(&data)?;
         for file in fs::read_dir(&master)? {
@@ -284,7 +284,7 @@ impl Seeds<'_> {
     }
 }
 
-/// A subject in processes of its own.
+/// A server in processes of its own.
 struct Server {
     case: BenchCase,
     port: u16,
@@ -297,10 +297,10 @@ struct Server {
     resident_warm: f64,
 }
 
-/// A process, ended with this.
+/// A process that is killed on drop.
 struct ChildProcess {
     child: Child,
-    /// It ends when this is closed, so that it never outlives the measurement.
+    /// The process ends when this pipe is closed, so it never outlives the measurement.
     _leash: Option<ChildStdin>,
 }
 
@@ -346,7 +346,7 @@ impl Server {
         Ok(Measurement { cpu: cpu.as_secs_f64() * 1e6 / requests, rate: requests / clock.as_secs_f64() })
     }
 
-    /// The time its threads spent on a core.
+    /// Returns the CPU time of all threads.
     fn cpu(&self) -> Result<Duration> {
         let mut nanoseconds = 0;
         for process in &self.processes {
@@ -358,7 +358,7 @@ impl Server {
         Ok(Duration::from_nanos(nanoseconds))
     }
 
-    /// Of the process that this is about, without nginx.
+    /// Returns the memory of the measured process, without nginx.
     fn resident_mib(&self) -> Result<f64> {
         let process = self.processes.first().context("no process")?;
         let status = fs::read_to_string(format!("/proc/{}/status", process.child.id()))?;
@@ -368,7 +368,7 @@ impl Server {
 }
 
 impl ChildProcess {
-    /// This program as the server of `case`, and the port it listens on.
+    /// Starts this program as the server of `case`; returns its port.
     fn serve(case: BenchCase, data: &Path, pinned: bool) -> Result<(u16, Self)> {
         let mut child = role_command(SERVER_CORE, pinned)?
             .args(["--serve", case.name, "--data"])
@@ -404,14 +404,14 @@ impl ChildProcess {
 
 impl Drop for ChildProcess {
     fn drop(&mut self) {
-        // Both only fail for a child that has ended already.
+        // Both fail only for a child that has already been reaped.
         if self.child.kill().is_ok() {
             self.child.wait().ok();
         }
     }
 }
 
-/// This program again, on `core`.
+/// Returns a command that runs this program again, pinned to `core`.
 fn role_command(core: &str, pinned: bool) -> Result<Command> {
     let this = std::env::current_exe()?;
     Ok(if pinned { pinned_command(core, this) } else { Command::new(this) })
@@ -423,16 +423,17 @@ fn pinned_command(core: &str, program: impl AsRef<std::ffi::OsStr>) -> Command {
     command
 }
 
-// --- the one that answers ----------------------------------------------------------------------------------
+// --- serving ------------------------------------------------------------------------------------
 
 fn serve_case(name: &str, data: &Path) -> Result<()> {
     let case = CASES.iter().find(|case| case.name == name).with_context(|| format!("no case {name}"))?;
-    // As many workers as cores it may use: one, when pinned.
+    // One worker for each core that it may use: one, when pinned.
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ready = |port: u16| {
         println!("{port}");
         std::thread::spawn(|| {
-            // Nothing is ever written: this returns when the measuring process is gone.
+            // Nothing is ever written to this pipe; the read returns when the measuring process is
+            // gone.
             let _ = std::io::stdin().read(&mut [0]);
             std::process::exit(0);
         });

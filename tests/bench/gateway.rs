@@ -1,5 +1,5 @@
-//! The gateway as an administrator would set it up for a company: as `gongpai serve` builds and runs it, on SQLite,
-//! with twenty rules for the application's host, and a chart of 100 000 members in 5 000 units with 20 tags.
+//! The gateway as `gongpai serve` runs it for a company: on SQLite, with twenty rules for the
+//! application's host, 100 000 members in 5 000 units, and 20 tags.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -24,13 +24,13 @@ use crate::organisation::{self, IgnoredEnd};
 /// The application's host.
 pub(crate) const APP_HOST: &str = "app.bench.test";
 
-/// How many members the directory has, whoever of them is signed in.
+/// Members of the directory, signed in or not.
 const MEMBER_COUNT: u32 = 100_000;
 
-/// How many sessions one transaction writes.
+/// Sessions that one transaction writes.
 const BATCH_SESSIONS: usize = 2_000;
 
-/// Nothing in it leaves this machine: the measured sessions are never asked of WeCom again while it runs.
+/// Loads a configuration in which nothing leaves this machine: WeCom is never asked while it runs.
 pub(crate) fn load_configuration(data: &Path, listen: &str) -> Result<Config> {
     let mut text = format!(
         "public_url = \"https://oa.bench.test\"\ndata_dir = {data:?}\n\
@@ -40,7 +40,7 @@ pub(crate) fn load_configuration(data: &Path, listen: &str) -> Result<Config> {
          api_address = \"http://127.0.0.1:1\"\n[gate]\nrecheck = \"24h\"\n\
          [login]\nredirect_hosts = [{APP_HOST:?}]\n[log]\nlevel = \"info\"\nformat = \"json\"\n"
     );
-    // What is asked about (`/orders/…`) is decided by the eighteenth.
+    // The eighteenth rule decides the measured request (`/orders/…`).
     for number in 1..=17 {
         let path = match number % 4 {
             0 => format!("/area{number}/**"),
@@ -53,7 +53,7 @@ pub(crate) fn load_configuration(data: &Path, listen: &str) -> Result<Config> {
             "[[rules]]\nhost = {APP_HOST:?}\npath = {path:?}\nallow = [\"user:user00000001\", \"leader:部门3\"]"
         )?;
     }
-    // A tag that hardly anybody has, a unit that some are in, and the unit that everybody is in or below.
+    // A tag of few members, a unit of some, and the unit that contains everybody.
     let orders = r#"["tag:标签20", "unit:部门2/**", "unit:/**"]"#;
     for (path, allow) in
         [("/orders/*", orders), ("/static/**", r#"["members"]"#), ("/public/**", r#"["anyone"]"#)]
@@ -64,7 +64,7 @@ pub(crate) fn load_configuration(data: &Path, listen: &str) -> Result<Config> {
     Ok(config)
 }
 
-/// Writes the directory into a new database, as a run does.
+/// Writes the directory into a new database, as a synchronisation does.
 async fn fill_directory(app: &App) -> Result<()> {
     let (db, corp, clock) = (&app.db, &app.config.wecom.corp_id, &app.clock);
     let remote = organisation::build_remote(MEMBER_COUNT, |_, person| person.status = PersonStatus::Active);
@@ -76,7 +76,7 @@ async fn fill_directory(app: &App) -> Result<()> {
     let target = ApplyTarget { db, corp, clock, fence: &fence };
     let how = ApplyOptions { dry_run: false, began: now, complete_details_at: Some(now), pause: None };
     apply::apply_plan(&target, plan, &how, &IgnoredEnd, &|_, _| {}).await?;
-    // It has ended, so that no gateway takes it up again.
+    // Ends the run, so that no gateway resumes it.
     sqlx::query("UPDATE sync_runs SET status = 'done' WHERE id = $1")
         .bind(fence.run.as_str())
         .execute(db.pool())
@@ -84,7 +84,7 @@ async fn fill_directory(app: &App) -> Result<()> {
     Ok(())
 }
 
-/// Writes the directory and so many sessions of its members into a new database at `data`, and the cookies of these to
+/// Writes the directory and `sessions` sessions into a new database at `data`, and their cookies to
 /// `cookies`.
 pub(crate) async fn seed_sessions(data: &Path, sessions: u32, cookies: &Path) -> Result<()> {
     let (app, _) = App::build(load_configuration(data, "127.0.0.1:0")?, Clock::System).await?;
@@ -129,7 +129,7 @@ pub(crate) async fn seed_sessions(data: &Path, sessions: u32, cookies: &Path) ->
     Ok(())
 }
 
-/// Runs it until the process ends; `ready` gets the port.
+/// Runs the gateway until the process ends; passes its port to `ready`.
 pub(crate) async fn serve_gateway(data: &Path, ready: impl FnOnce(u16)) -> Result<()> {
     let config = load_configuration(data, "127.0.0.1:0")?;
     gongpai::observe::telemetry::start_logging(&config.log)?;

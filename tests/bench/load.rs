@@ -1,4 +1,5 @@
-//! The process that asks, as nginx would: kept connections, one request at a time on each, different cookies in turn.
+//! The load process. Like nginx it keeps connections open and sends one request at a time on each,
+//! with different cookies in turn.
 
 use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,14 +14,14 @@ use tokio::task::JoinSet;
 use crate::CHECK_PATH;
 use crate::gateway::APP_HOST;
 
-/// What nginx keeps open to one upstream under load.
+/// The number of connections that nginx keeps to one upstream under load.
 const CONNECTION_COUNT: usize = 64;
 /// A repeat that takes longer is stuck.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(300);
-/// The request that the checks are about, as nginx passes it on.
+/// The URL that the checks are about.
 const ORIGINAL_URL: &str = "https://app.bench.test/orders/17?page=2";
 
-/// Sends so many requests for `path` to the server on `port`, with `cookies` in turn.
+/// Sends `requests` requests for `path` to the server on `port`, with the cookies in turn.
 pub(crate) fn run_load(port: u16, path: &str, cookies: &str, requests: usize) -> Result<()> {
     let asked: Arc<[Vec<u8>]> =
         cookies.lines().map(|cookie| build_request(path, cookie)).collect::<Result<_>>()?;
@@ -57,7 +58,7 @@ pub(crate) fn run_load(port: u16, path: &str, cookies: &str, requests: usize) ->
     })
 }
 
-/// A browser's request, or what the printed nginx configuration makes of it.
+/// Returns a browser's request, or the check that the printed nginx configuration makes of it.
 fn build_request(path: &str, cookie: &str) -> Result<Vec<u8>> {
     let mut request = Vec::new();
     write!(request, "GET {path} HTTP/1.1\r\nHost: {APP_HOST}\r\n")?;
@@ -76,7 +77,7 @@ fn build_request(path: &str, cookie: &str) -> Result<Vec<u8>> {
     Ok(request)
 }
 
-/// One request and its whole answer, which must be a 2xx.
+/// Sends a request and reads its whole answer, which must be a 2xx.
 async fn exchange_once(stream: &TcpStream, request: &[u8], answer: &mut Vec<u8>) -> Result<()> {
     let mut rest = request;
     while !rest.is_empty() {
@@ -103,7 +104,7 @@ async fn exchange_once(stream: &TcpStream, request: &[u8], answer: &mut Vec<u8>)
     Ok(())
 }
 
-/// Whether the head and as much body as it announces have arrived.
+/// Tells whether the head and the announced body have arrived.
 fn is_complete(answer: &[u8]) -> Result<bool> {
     let Some(head) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(false) };
     let text = std::str::from_utf8(answer.get(..head).unwrap_or_default())?;

@@ -1,5 +1,5 @@
-//! A real nginx with the configuration that `gongpai snippet nginx` prints, and one file behind it, twice: below
-//! `/static/`, which is checked like everything, and below `/open/`, which is not.
+//! A real nginx with the printed configuration and one file behind it, twice: below `/static/`,
+//! where requests are checked, and below `/open/`, where they are not.
 
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
@@ -10,19 +10,19 @@ use gongpai::cli::snippet::{NginxArgs, render_nginx};
 
 use crate::gateway::{APP_HOST, load_configuration};
 
-/// Debian's; `PATH` often lacks its folder.
+/// Debian's path; `PATH` often lacks the folder.
 pub(crate) const NGINX_EXECUTABLE: &str = "/usr/sbin/nginx";
 
-/// The file, and the same one without a check.
+/// The file, with and without a check.
 pub(crate) const CHECKED_PATH: &str = "/static/page.html";
 pub(crate) const OPEN_PATH: &str = "/open/page.html";
 
-/// A port that nobody listens on.
+/// Returns a port on which nothing listens.
 pub(crate) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Writes everything nginx needs below `prefix`: it listens on `port` and asks the gateway on `gateway`.
+/// Writes nginx's files below `prefix`. nginx listens on `port` and asks the gateway on `gateway`.
 pub(crate) fn prepare_prefix(prefix: &Path, data: &Path, port: u16, gateway: u16) -> Result<()> {
     for kind in ["static", "open"] {
         fs::create_dir_all(prefix.join(kind))?;
@@ -36,7 +36,8 @@ pub(crate) fn prepare_prefix(prefix: &Path, data: &Path, port: u16, gateway: u16
         access_log: "access.log".to_owned(),
     };
     let snippet = render_nginx(&load_configuration(data, &format!("127.0.0.1:{gateway}"))?, &args)?;
-    // As its comment says for an nginx that is not the end of TLS: without ` ssl` and the lines below.
+    // As the snippet's comment says for an nginx that does not terminate TLS: without ` ssl` and
+    // the lines below.
     let plain: String = snippet
         .lines()
         .filter(|line| !line.trim_start().starts_with("ssl_"))

@@ -1,5 +1,5 @@
-//! Every page that people see, reached the way people reach it and looked at in a real Chromium: on a phone inside
-//! WeCom and at a desk. Pictures are in `target/screenshots`.
+//! Every page that people see, reached as people reach it and inspected in a real Chromium: on a
+//! phone inside WeCom and on a desktop. Screenshots are in `target/screenshots`.
 
 use gongpai::http::words::Code;
 use gongpai::simulator::{InjectedFault, PhoneHolder, SimulatedStatus};
@@ -10,7 +10,7 @@ use crate::support::browser::{DESKTOP, PHONE, WECOM_PHONE};
 use crate::support::stage::{Stage, user_agent};
 use crate::support::webdriver::{Chromium, Viewport};
 
-/// A failure: the name of its picture, its code, and what WeCom said.
+/// A failure: the name of its screenshot, its code, and WeCom's errcode.
 type FailureCase = (&'static str, Code, Option<i64>);
 
 const REFUSED_CASES: &[FailureCase] = &[
@@ -52,11 +52,13 @@ const TROUBLE_CASES: &[FailureCase] = &[
     ("store-unavailable", Code::StoreUnavailable, None),
 ];
 
-/// Where a sign-in of these tests begins. `a=1` is what the page of trouble adds when it tries again by itself: so
-/// marked, it stays and can be looked at.
+/// Where the sign-ins of these tests start.
+///
+/// The page of trouble adds `a=1` when it retries by itself. With `a=1` from the start it does not
+/// retry, and can be inspected.
 const LOGIN_PATH: &str = "/sso/login?rd=/sso/session&a=1";
 
-/// Leads the person at `chromium` to the page of a case.
+/// Leads the browser to the failure page of a case.
 async fn provoke_failure(case: &FailureCase, chromium: &Chromium) -> Stage {
     let (name, _, errcode) = *case;
     let toml = match name {
@@ -127,7 +129,7 @@ async fn provoke_failure(case: &FailureCase, chromium: &Chromium) -> Stage {
             chromium.text_with("zhangsan").await;
             let (before, code) = back.split_once("code=").expect("a code");
             let rest = code.split_once('&').expect("a state").1;
-            // Neither the attempt's session is there, nor is this the first time.
+            // Without the attempt's session and on a second try, the callback cannot succeed.
             chromium.forget_cookie("gongpai").await;
             chromium.goto(format!("{before}code={}&{rest}&r=1", wecom.issue_code("zhangsan"))).await;
         }
@@ -185,17 +187,17 @@ async fn provoke_failure(case: &FailureCase, chromium: &Chromium) -> Stage {
     stage
 }
 
-/// Somebody whose first attempt fails in a way that is tried again once.
+/// Signs in when the first attempt fails in a way that is retried once.
 async fn attempt_twice(stage: &Stage, chromium: &Chromium) {
     stage.open_through_wecom(chromium, "zhangsan", LOGIN_PATH).await;
     if chromium.viewport() == Viewport::Desktop {
-        // The page that comes next is the QR page again, marked as the second.
+        // The QR page comes again, marked as the second.
         chromium.url_with("the second QR page", |url| url.query().is_some_and(|q| q.contains("r=1"))).await;
         stage.confirm("zhangsan").await;
     }
 }
 
-/// Leads to every page of `cases` in turn and looks at each.
+/// Visits the page of each case and inspects it.
 async fn inspect_pages(cases: &[FailureCase], viewport: Viewport) {
     let chromium = Chromium::start(viewport, user_agent(viewport)).await;
     let axe = Axe::load();
@@ -204,7 +206,7 @@ async fn inspect_pages(cases: &[FailureCase], viewport: Viewport) {
         let (name, code, errcode) = *case;
         let _stage = provoke_failure(case, &chromium).await;
         inspect_failure_page(&chromium, axe.as_ref(), name, code, errcode).await;
-        // Cookies do not know ports: the next gateway is the same host to the browser.
+        // Cookies ignore the port: to the browser the next gateway is the same host.
         chromium.forget_cookies().await;
     }
 }
@@ -250,7 +252,7 @@ async fn inspect_failure_page(
     inspect_page(chromium, axe, name).await;
 }
 
-/// What holds for every page.
+/// Checks what holds for every page.
 async fn inspect_page(chromium: &Chromium, axe: Option<&Axe>, name: &str) {
     let flat = "return [...document.querySelectorAll('a, button, summary')] \
                   .filter(e => e.getBoundingClientRect().height < 44).map(e => e.outerHTML)";
@@ -279,7 +281,7 @@ async fn inspect_page(chromium: &Chromium, axe: Option<&Axe>, name: &str) {
     chromium.real_size().await;
 }
 
-/// What the console said, but for the status of the page itself and for nobody being signed in yet.
+/// Returns the console's errors, except the status of the page itself and of the session check.
 async fn console_errors(chromium: &Chromium) -> Vec<String> {
     let expected = |line: &String| {
         let status = line.contains("the server responded with a status of");
@@ -301,10 +303,10 @@ async fn take_screenshot(chromium: &Chromium, name: &str) {
     chromium.screenshot(&screenshot_name(chromium, name)).await;
 }
 
-/// The whole page, however long.
+/// Takes a screenshot of the whole page, however long.
 async fn take_full_screenshot(chromium: &Chromium, name: &str) {
     let width = if chromium.viewport() == Viewport::Desktop { 1280 } else { 390 };
-    // Twice, because some of the space above is a share of the height.
+    // Twice, because some of the space at the top is a share of the height.
     for _ in 0..2 {
         let height = chromium.script("return document.documentElement.scrollHeight", json!([])).await;
         let height = height.as_u64().and_then(|h| u32::try_from(h).ok()).expect("a height");
@@ -360,8 +362,9 @@ async fn every_code_that_a_sign_in_can_end_with_has_been_looked_at() {
     for code in Code::ALL {
         let name = code.as_str();
         let of_a_sign_in = ["signin.", "setup.", "wecom.", "store."].iter().any(|p| name.starts_with(p));
-        // CookiesBlocked has a test of its own below; RedirectDomain is WeCom's own page and `doctor`'s finding; what
-        // TooManyRounds needs, a cookie that another host plants again and again, is in `planted_cookies`.
+        // CookiesBlocked has a test of its own below. RedirectDomain is WeCom's own page and a
+        // finding of `doctor`. TooManyRounds needs a cookie that another host plants again and
+        // again: see `planted_cookies`.
         let elsewhere = matches!(code, Code::CookiesBlocked | Code::RedirectDomain | Code::TooManyRounds);
         assert!(!of_a_sign_in || elsewhere || seen.iter().any(|(_, c, _)| c == code), "{name}");
     }

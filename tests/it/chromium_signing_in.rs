@@ -1,4 +1,4 @@
-//! Signing in at a real Chromium: the parts in which a browser has a say, frames, cookies and scripts.
+//! Signing in with a real Chromium: where frames, cookies and scripts matter.
 
 use gongpai::simulator::PendingScan;
 use serde_json::json;
@@ -15,7 +15,7 @@ async fn start_at_desktop() -> (Stage, Chromium) {
     (Stage::start().await, Chromium::start(Viewport::Desktop, DESKTOP).await)
 }
 
-/// Waits until `chromium` shows, in its top window, who is signed in.
+/// Waits until the top window shows who is signed in.
 async fn expect_signed_in(chromium: &Chromium, userid: &str) {
     chromium.text_with(&format!("\"userid\":\"{userid}\"")).await;
     assert_eq!(chromium.url().await.path(), "/sso/session");
@@ -31,7 +31,7 @@ async fn a_scan_confirmed_on_the_phone_page_signs_in_without_a_click_in_the_qr_p
     assert_eq!(frame.host_str(), Some(WECOM_HOST), "another site than the gateway's");
     let desk = chromium.windows().await;
 
-    // The phone, here as another window on WeCom's own site.
+    // The phone: another window, on WeCom's own site.
     let scan = stage.scan(&[]).await;
     chromium.new_tab().await;
     let wecom = format!("http://{WECOM_HOST}:{}", stage.gateway.wecom.address().port());
@@ -63,14 +63,15 @@ async fn a_callback_that_lands_in_the_frame_consumes_nothing_and_goes_on_in_the_
     let (stage, chromium) = start_at_desktop().await;
     chromium.goto(stage.url(LOGIN_PATH)).await;
     let first = [stage.scan(&[]).await];
-    // A panel that may not steer the top window goes on inside its frame; the official script can be told to.
+    // A panel that may not navigate the top window goes on inside its frame. The official script
+    // can be told to do so.
     let inside = "const f = document.querySelector('iframe'); \
                   f.src = f.src.replace('redirect_type=top', 'redirect_type=self')";
     chromium.script(inside, json!([])).await;
     let scan: PendingScan = stage.scan(&first).await;
     let back = stage.gateway.wecom.confirm_scan(&scan.id, "zhangsan").expect("a scan that waits");
 
-    // What the frame gets says where it goes on and has asked WeCom nothing.
+    // The frame gets a link to the same address, and WeCom has not been asked.
     let mut frame = Browser::new(DESKTOP);
     let ask = crate::support::browser::BrowserRequest::navigate(&back).header("sec-fetch-dest", "iframe");
     let page = frame.send(ask).await;
@@ -155,7 +156,7 @@ async fn two_session_cookies_are_cleared_by_the_sign_in_page_and_sign_in_works()
     for second in ["domain=oa.example.com; path=/", "domain=example.com; path=/"] {
         chromium.goto(stage.url(LOGIN_PATH)).await;
         expect_signed_in(&chromium, "zhangsan").await;
-        // A second cookie of the name, as a program on a neighbouring host can set one.
+        // A second cookie of the same name, as a program on a neighbouring host can set it.
         chromium.script(&format!("document.cookie = 'gongpai=other; {second}'"), json!([])).await;
         chromium.goto(stage.url("/sso/session")).await;
         assert!(!chromium.text_with("").await.contains("userid"), "{second}: two cookies are nobody");
@@ -185,7 +186,7 @@ async fn after_a_sign_out_the_next_sign_in_shows_a_button_for_ten_minutes() {
     chromium.text_with("重新登录").await;
     chromium.click("a.button").await;
     expect_signed_in(&chromium, "zhangsan").await;
-    // Ten minutes later the browser has forgotten.
+    // The browser forgets the marker, as it does ten minutes later.
     chromium.goto(stage.url("/sso/logout")).await;
     chromium.forget_cookie("gongpai-o").await;
     chromium.goto(stage.url(LOGIN_PATH)).await;
@@ -205,7 +206,8 @@ async fn the_scan_page_never_makes_the_browser_ask_for_a_password() {
     .await;
     assert_eq!(requests.all(), [""; 0]);
 
-    // The listener hears: a page that calls the API gets the browser's box, and the page's own author decided that.
+    // A counter-check that the listener works: a page that calls the API itself does get the
+    // browser's password box.
     let units = "return fetch('/api/v1/directory/units').then(answer => answer.status)";
     assert_eq!(chromium.script(units, json!([])).await, 401);
     assert_eq!(requests.all(), [stage.url("/api/v1/directory/units")]);

@@ -1,4 +1,4 @@
-//! The commands, as an administrator calls them: the real program, its output, its exit code.
+//! The commands as an administrator runs them: the real program, its output, its exit code.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::support::eventually;
 use crate::support::process::{FinishedProgram, Program};
 use crate::support::serve::ServeProcess;
 
-/// Every secret of these tests that nothing may print contains it.
+/// Every secret of these tests contains it, so that a leak is easy to find.
 const SECRET_MARK: &str = "S3CRET";
 
 /// An installation on disk: `gongpai.toml` in a folder of its own.
@@ -28,7 +28,7 @@ struct Installation {
 }
 
 impl Installation {
-    /// With the usual configuration and what `more` adds.
+    /// Creates one with the usual configuration and `more`.
     async fn with(more: &str) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
         wecom.change(|world| {
@@ -46,19 +46,19 @@ impl Installation {
         std::fs::write(self.folder.path().join("gongpai.toml"), config).expect("a configuration");
     }
 
-    /// Writes the configuration with one text in it replaced.
+    /// Writes the configuration with one text replaced.
     fn replace(&self, from: &str, to: &str) {
         assert!(self.config.contains(from), "{from}");
         self.write(&self.config.replace(from, to));
     }
 
-    /// The configuration as the gateway reads it.
+    /// Loads the configuration as the gateway does.
     fn load_config(&self) -> Config {
         let sources = ConfigSources { text: Some(self.config.clone()), ..ConfigSources::default() };
         Config::load(&sources).expect("accepted").0
     }
 
-    /// Makes the database, as `serve` does at its first start.
+    /// Creates the database as `serve` does at its first start.
     async fn create_database(&self) {
         let (app, _) = App::build(self.load_config(), Clock::System).await.expect("the gateway starts");
         app.close().await;
@@ -68,7 +68,7 @@ impl Installation {
         Program::gongpai().cwd(self.folder.path()).args(args)
     }
 
-    /// Runs a command; nothing it prints may be secret.
+    /// Runs a command. Nothing that it prints may be secret.
     async fn run(&self, args: &[&str]) -> FinishedProgram {
         let finished = self.program(args).run().await;
         for text in [&finished.stdout, &finished.stderr] {
@@ -77,7 +77,7 @@ impl Installation {
         finished
     }
 
-    /// Runs the doctor; its exit code and its findings.
+    /// Runs the doctor; returns its exit code and its report.
     async fn doctor(&self) -> (Option<i32>, Value) {
         let finished = self.run(&["doctor", "--json"]).await;
         assert_eq!(finished.stderr, "", "no noise where there is no terminal");
@@ -87,7 +87,7 @@ impl Installation {
     }
 }
 
-/// The finding of that id.
+/// Returns the finding with that id.
 fn find_finding<'a>(report: &'a Value, id: &str) -> &'a Value {
     let findings = report["findings"].as_array().expect("findings");
     findings.iter().find(|f| f["id"] == id).unwrap_or_else(|| panic!("no {id} in {report:#}"))
@@ -238,7 +238,8 @@ async fn before_the_first_start_a_command_that_writes_makes_the_database() {
     ] {
         let place = Installation::with("").await;
         if place.config.contains("url = \"\"") {
-            // On SQLite `serve` makes it: nothing of these is sealed with it.
+            // On SQLite the server's secret is created by `serve`; these commands seal nothing with
+            // it.
             let secret =
                 toml::from_str::<toml::Table>(&place.config).expect("TOML")["server"]["secret"].to_string();
             place.replace(&format!("secret = {secret}\n"), "");
@@ -320,7 +321,7 @@ async fn the_doctor_tells_a_contacts_secret_in_the_place_of_the_applications() {
     assert!(found["what"]["en"].as_str().unwrap().contains("cannot sign anyone in"));
     assert!(found["what"]["zh"].as_str().unwrap().contains("不能用于登录"));
 
-    // O2OA's single secret, as its documentation says to set it.
+    // O2OA's single secret, as its documentation sets it.
     let single = format!("corp_secret = \"{SECRET_MARK}-contacts\"");
     place.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &single);
     let calls = place.wecom.calls("gettoken");
@@ -582,7 +583,7 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
     assert!(findings.iter().any(|f| f.id == "sync.old" && f.level == FindingLevel::Warn), "{findings:#?}");
 }
 
-/// What the checks find with another clock.
+/// Runs the checks with another clock.
 async fn examine_with_clock(place: &Installation, clock: Clock) -> Vec<DoctorFinding> {
     let config = place.load_config();
     let client = gongpai::wecom::WecomClient::new(gongpai::app::wecom_settings(&config), clock.clone());
@@ -784,7 +785,7 @@ async fn a_rotated_key_is_published_and_signs_later() {
         audit.stdout
     );
 
-    // With another root secret the keys of the gateway do not open: nothing is made then.
+    // With another root secret the gateway's keys cannot be opened, so no key is created.
     place.replace(
         "c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=",
         "YW5vdGhlci1zaXh0ZWVuLWFuZC1zaXh0ZWVuLW1vcmU=",

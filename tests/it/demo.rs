@@ -10,7 +10,7 @@ use crate::support::browser::{DESKTOP, PHONE};
 use crate::support::process::{Output, Process, Program};
 use crate::support::webdriver::{Chromium, Viewport};
 
-/// A running demo with a folder of its own for temporary files.
+/// A running demo with its own folder for temporary files.
 struct Demo {
     process: Process,
     temporary: tempfile::TempDir,
@@ -36,7 +36,8 @@ fn list_names(folder: &Path) -> Vec<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
-/// Hands the phone to a member and opens the application from the workbench, in the window that then opens.
+/// Hands the phone to a member, opens the application from the workbench and goes on in the new
+/// window.
 async fn open_as(chromium: &Chromium, member: &str) {
     chromium.click(&format!("#member option[value={member}]")).await;
     chromium.click(".switch button").await;
@@ -100,7 +101,7 @@ async fn chromium_signs_in_on_a_desktop_by_a_code_that_the_phone_page_confirms()
     chromium.text_with("王五").await;
 }
 
-/// Opens 付款 until the page says `part`: a run comes by itself every few seconds.
+/// Reloads the page 付款 until it contains `part`. The demo synchronises every few seconds.
 async fn wait_until_finance_says(chromium: &Chromium, url: &Url, part: &str) {
     let begun = std::time::Instant::now();
     loop {
@@ -129,7 +130,7 @@ async fn chromium_is_refused_within_seconds_after_a_move_to_another_department()
         let application = chromium.windows().await.into_iter().find(|w| *w != phone).unwrap();
         chromium.text_with("李四").await;
         let finance = chromium.url().await.join("/finance").unwrap();
-        // The first run may still be under way.
+        // The first synchronisation may still run.
         wait_until_finance_says(&chromium, &finance, "您在财务部").await;
         chromium.screenshot(&shot("1-allowed")).await;
 
@@ -157,7 +158,7 @@ async fn chromium_is_refused_within_seconds_after_a_move_to_another_department()
     assert!(demo.process.stop().await.success());
 }
 
-/// Ticks just this department on the member's page and saves.
+/// Moves the member to just this department on the member's page.
 async fn move_to_department(chromium: &Chromium, department: u32) {
     let ticked = "return [...document.querySelectorAll('[name=department]:checked')].map(box => box.value)";
     for id in chromium.script(ticked, serde_json::json!([])).await.as_array().unwrap() {
@@ -239,7 +240,7 @@ async fn chromium_receives_a_todo_and_one_tap_opens_it_signed_in_for_its_address
         chromium.text_with("已交给网关").await;
         chromium.screenshot(&shot("2-accepted")).await;
 
-        // On the phone of whoever it is for; the browser has 张三's session still.
+        // On the recipient's phone; the browser still has 张三's session.
         chromium.switch_to(&phone).await;
         chromium.click("#member option[value=lisi]").await;
         chromium.click(".switch button").await;
@@ -257,7 +258,7 @@ async fn chromium_receives_a_todo_and_one_tap_opens_it_signed_in_for_its_address
         chromium.click("form button").await;
         chromium.text_with("已处理").await;
 
-        // Somebody else has the same link: 李四 forwarded it.
+        // Somebody else has the same link, because 李四 forwarded it.
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let inbox = demo.url.replace("/phone", "/phone/inbox.json?userid=lisi");
         let letters: serde_json::Value = client.get(inbox).send().await.unwrap().json().await.unwrap();

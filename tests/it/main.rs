@@ -1,7 +1,7 @@
-//! The integration tests: one binary, so that there is one link step and one place that starts things.
+//! The integration tests, in one binary: it is linked once.
 //!
-//! A test brings up what it needs (a database of its own, the gateway, nginx, a browser) from [`support`] and
-//! leaves nothing behind. Which database engine it runs on is decided outside, by `tests/run`.
+//! A test starts what it needs (its own database, the gateway, nginx, a browser) with [`support`]
+//! and leaves nothing behind. `tests/run` chooses the database engine.
 
 #[cfg(test)]
 mod api;

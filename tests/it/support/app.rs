@@ -1,8 +1,9 @@
-//! The gateway in this process: the real router on a real port, a database of its own, the simulator as WeCom, and
-//! a clock that stands still until the test moves it.
+//! A gateway in the process of the test: the real router on a real port, its own database, the
+//! simulator as WeCom, and a clock that only the test moves.
 //!
-//! Browsers see `https://oa.example.com` (public_url), `https://app.example.com` (a redirect host) and whatever else
-//! the test's configuration names; behind all of them is the gateway's port, as behind a proxy that ends TLS.
+//! Browsers see `https://oa.example.com` (public_url), `https://app.example.com` (a redirect host)
+//! and the hosts of the test's configuration. All of them lead to the gateway's port, as behind a
+//! proxy that terminates TLS.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -22,53 +23,50 @@ use super::browser::{Browser, BrowserRequest, DESKTOP, Page, WECOM_PHONE};
 use super::database::TestDatabase;
 use super::port::Port;
 
-/// public_url.
 pub(crate) const PUBLIC_URL: &str = "https://oa.example.com";
 /// An application's host, in `login.redirect_hosts`.
 pub(crate) const APP_URL: &str = "https://app.example.com";
-/// WeCom's host for a real Chromium.
+/// WeCom's host in a real Chromium.
 pub(crate) const WECOM_HOST: &str = "wecom.test";
 
-/// Secrets of every test; none of them may appear in any output.
+/// The API client's secret. It must not appear in any output.
 pub(crate) const API_SECRET: &str = "q0bZ2m0yq6y1o0e9fC0cU3m1l0m6T8y3vXk5Jf7w2Zg";
 
-/// Seals states, hand-offs and keys.
+/// The key that seals states, hand-offs and signing keys.
 pub(crate) const ROOT_SECRET: &str = "c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=";
 
 /// A gateway for one test.
 #[derive(Debug)]
 pub(crate) struct TestApp {
-    /// Its parts.
     pub(crate) app: App,
-    /// WeCom.
     pub(crate) wecom: RunningSimulator,
-    /// Where the public listener is.
+    /// The public listener.
     pub(crate) address: SocketAddr,
-    /// Where the admin listener is.
+    /// The admin listener.
     pub(crate) admin: SocketAddr,
     supervisor: Supervisor,
     database: Arc<TestDatabase>,
 }
 
 impl TestApp {
-    /// With nothing special.
+    /// Starts one with the usual configuration.
     pub(crate) async fn start() -> Self {
         Self::with("").await
     }
 
-    /// With more configuration: TOML, tables and keys that the usual one does not set.
+    /// Starts one with more configuration: TOML tables and keys.
     pub(crate) async fn with(toml: &str) -> Self {
         let wecom = Simulator::start().await.expect("the simulator starts");
         let database = TestDatabase::create().await;
         Self::with_parts(wecom, database, toml).await
     }
 
-    /// On a simulator and database that exist already.
+    /// Starts one on an existing simulator and database.
     pub(crate) async fn with_parts(wecom: RunningSimulator, database: TestDatabase, toml: &str) -> Self {
         Self::sharing(wecom, Arc::new(database), toml).await
     }
 
-    /// A second gateway on this one's database, with a WeCom of its own.
+    /// Starts a second gateway on this database, with a WeCom of its own.
     pub(crate) async fn another(&self, wecom: RunningSimulator) -> Self {
         Self::sharing(wecom, Arc::clone(&self.database), "").await
     }
@@ -82,9 +80,10 @@ impl TestApp {
             .await
     }
 
-    /// Where a real Chromium reaches it: on `http://HOST:PORT`, which browsers treat like https if the host is
-    /// `127.0.0.1`, with WeCom on another site, `http://wecom.test:PORT`. `environment` sets keys of tables that the
-    /// usual configuration has.
+    /// Starts a gateway that a real Chromium can reach on `http://HOST:PORT`.
+    ///
+    /// Browsers treat `127.0.0.1` like https. WeCom is on another site, `http://wecom.test:PORT`.
+    /// `environment` sets keys of tables that the usual configuration has.
     pub(crate) async fn reachable_at(
         host: &str,
         port: &Port,
@@ -129,12 +128,11 @@ impl TestApp {
         Self { app, wecom, address, admin: admin_address, supervisor, database }
     }
 
-    /// Where its rows are.
     pub(crate) fn database(&self) -> &TestDatabase {
         &self.database
     }
 
-    /// A browser that finds our hosts.
+    /// Returns a browser that reaches our hosts.
     pub(crate) fn browser(&self, user_agent: &str) -> Browser {
         let mut browser = Browser::new(user_agent);
         for host in ["oa.example.com", "app.example.com", "hr.example.com", "wiki.example.org"] {
@@ -143,18 +141,17 @@ impl TestApp {
         browser
     }
 
-    /// The browser inside WeCom on the phone of `userid`.
+    /// Hands the phone to `userid` and returns its WeCom browser.
     pub(crate) fn phone_of(&self, userid: &str) -> Browser {
         self.wecom.set_phone_member(userid);
         self.browser(WECOM_PHONE)
     }
 
-    /// A desktop browser.
     pub(crate) fn desktop(&self) -> Browser {
         self.browser(DESKTOP)
     }
 
-    /// A browser in which `userid` is signed in on public_url's host, through WeCom.
+    /// Returns a browser in which `userid` has signed in on public_url's host through WeCom.
     pub(crate) async fn signed_in(&self, userid: &str) -> Browser {
         let mut browser = self.phone_of(userid);
         let page = browser.open(format!("{PUBLIC_URL}/sso/login?rd=/")).await;
@@ -162,12 +159,12 @@ impl TestApp {
         browser
     }
 
-    /// What nginx would ask about a navigation of `browser` to `url`.
+    /// Sends the check that nginx would send for a navigation of `browser` to `url`.
     pub(crate) async fn check(&self, browser: &Browser, url: &str) -> Page {
         self.check_as(browser, url, "GET").await
     }
 
-    /// The same with a method.
+    /// Sends the check for a request with this method.
     pub(crate) async fn check_as(&self, browser: &Browser, url: &str, method: &str) -> Page {
         let mut nginx = Browser::new(&browser.user_agent);
         let mut ask = BrowserRequest::navigate(&format!("http://{}/auth/nginx", self.address))
@@ -179,7 +176,7 @@ impl TestApp {
         nginx.send(ask).await
     }
 
-    /// The session check with one header, a Cookie or an Authorization.
+    /// Sends the check with one header, such as Cookie or Authorization.
     pub(crate) async fn check_with(&self, name: &str, value: &str, url: &str) -> Page {
         let ask = BrowserRequest::navigate(&format!("http://{}/auth/nginx", self.address))
             .header("x-original-url", &with_path(url))
@@ -188,7 +185,8 @@ impl TestApp {
         Browser::new(DESKTOP).send(ask).await
     }
 
-    /// Starts a sign-in in `browser` and lets WeCom answer: the callback that the browser would visit now.
+    /// Starts a sign-in in `browser` and lets WeCom answer. Returns the callback that the browser
+    /// would visit next.
     pub(crate) async fn callback_of(&self, browser: &mut Browser, start: &str) -> Url {
         let page = browser.get(start).await;
         let at_wecom = page.location().unwrap_or_else(|| panic!("{}: {}", page.status, page.text()));
@@ -197,31 +195,29 @@ impl TestApp {
         back.location().unwrap_or_else(|| panic!("{}: {}", back.status, back.text()))
     }
 
-    /// How many rows a table has.
     pub(crate) async fn count_rows(&self, table: &str) -> i64 {
         self.query_number(&format!("SELECT COUNT(*) FROM {table}")).await
     }
 
-    /// The one number that a query answers.
+    /// Returns the only number that a query yields.
     pub(crate) async fn query_number(&self, query: &str) -> i64 {
         let row = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_one(self.app.db.pool()).await;
         row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
     }
 
-    /// The texts in the first column that a query answers.
+    /// Returns the texts in the first column of a query.
     pub(crate) async fn query_texts(&self, query: &str) -> Vec<String> {
         let rows = sqlx::query(sqlx::AssertSqlSafe(query.to_owned())).fetch_all(self.app.db.pool()).await;
         rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|r| r.get(0)).collect()
     }
 
-    /// Moves the clock of the gateway and of WeCom, and lets memory follow at once.
+    /// Moves the clocks of the gateway and of WeCom, and refreshes the sessions in memory.
     pub(crate) async fn advance(&self, by: Duration) {
         self.app.clock.advance(by);
         self.wecom.advance(by);
         self.app.sessions.refresh().await.expect("the database answers");
     }
 
-    /// Where the data lies.
     pub(crate) fn data_dir(&self) -> &std::path::Path {
         self.database.data_dir()
     }
@@ -233,12 +229,12 @@ impl Drop for TestApp {
     }
 }
 
-/// No browser asks for a host without a path.
+/// Adds the path that a browser always sends.
 fn with_path(url: &str) -> String {
     if url.matches('/').count() == 2 { format!("{url}/") } else { url.to_owned() }
 }
 
-/// Runs them all at once; the answers in their order.
+/// Runs all futures at once; returns the results in their order.
 pub(crate) async fn run_all_at_once<F>(all: impl IntoIterator<Item = F>) -> Vec<F::Output>
 where
     F: Future<Output: Send> + Send + 'static,
@@ -252,7 +248,7 @@ where
     done.into_iter().map(|(_, output)| output).collect()
 }
 
-/// The usual configuration with what a test adds or sets otherwise, key by key.
+/// Returns the usual configuration with the tables and keys of `more`.
 pub(crate) fn configuration(wecom: &RunningSimulator, database: &TestDatabase, more: &str) -> String {
     let world = wecom.world();
     let hash = gongpai::base::secret::sha256_hex(API_SECRET);

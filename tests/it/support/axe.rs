@@ -1,18 +1,18 @@
-//! axe-core, which looks for what people with a screen reader, a keyboard or weak eyes would stumble over.
+//! axe-core, which finds barriers for people with a screen reader, a keyboard or poor sight.
 //!
-//! It is not ours and not in this repository: `tests/run` fetches it and says where it lies in
-//! `GONGPAI_TEST_AXE`. Without that nothing is looked for, and the test says so.
+//! It is not in this repository: `tests/run` downloads it and sets `GONGPAI_TEST_AXE` to its path.
+//! Without it nothing is checked, and the test says so.
 
 use serde_json::{Value, json};
 
 use super::webdriver::Chromium;
 
-/// The script, where `tests/run` has put it.
+/// The script that `tests/run` has downloaded.
 #[derive(Debug, Clone)]
 pub(crate) struct Axe(String);
 
 impl Axe {
-    /// Reads it; `None`, and a line on stderr, where nobody has fetched it.
+    /// Reads the script; returns `None` and prints a line if it was not downloaded.
     pub(crate) fn load() -> Option<Self> {
         let Some(path) = std::env::var_os("GONGPAI_TEST_AXE") else {
             eprintln!("axe was not run: GONGPAI_TEST_AXE is not set; ./tests/run fetches it");
@@ -22,8 +22,8 @@ impl Axe {
         Some(Self(script.unwrap_or_else(|error| panic!("GONGPAI_TEST_AXE={}: {error}", path.display()))))
     }
 
-    /// Everything that is wrong with the page that is shown, our own rules of thumb and advice included: one line
-    /// for each rule, with what breaks it. Frames of other sites are not looked into.
+    /// Returns everything that is wrong with the page, including advice: one line for each rule,
+    /// with the elements that break it. Frames of other sites are not checked.
     pub(crate) async fn violations(&self, chromium: &Chromium) -> Vec<String> {
         chromium.script(&self.0, json!([])).await;
         let run = "return axe.run(document, { iframes: false }).then(found => ({ \

@@ -1,8 +1,8 @@
-//! A browser without a window: cookies, navigations, and hosts that exist in the test only.
+//! A browser without a window: cookies, navigations, and hosts that exist only in the test.
 //!
-//! It follows nothing by itself, so that a test sees every step; [`Browser::open`] and [`Browser::follow`] do. A host
-//! such as `https://oa.example.com` is visited at an address of this machine, as behind a proxy that ends TLS:
-//! see [`Browser::resolve`].
+//! It follows no redirect by itself, so that a test sees every step; [`Browser::open`] and
+//! [`Browser::follow`] do. A host such as `https://oa.example.com` is reached at an address of this
+//! machine, as behind a proxy that terminates TLS: see [`Browser::resolve`].
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -14,40 +14,36 @@ use url::{Origin, Url};
 
 use super::cookies::CookieJar;
 
-/// More hops than any sign-in takes, fewer than a loop.
+/// More than any sign-in takes.
 const MAX_REDIRECTS: usize = 12;
 
-/// Chromium on a desk.
+/// Chromium on a desktop.
 pub(crate) const DESKTOP: &str =
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36";
 /// A phone's own browser.
 pub(crate) const PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 \
      (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1";
-/// The browser inside WeCom on a phone.
+/// WeCom's browser on a phone.
 pub(crate) const WECOM_PHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 \
      (KHTML, like Gecko) Mobile/15E148 wxwork/4.1.30 MicroMessenger/7.0.1 Language/zh ColorScheme/Light";
-/// The browser inside WeCom on a desk.
+/// WeCom's browser on a desktop.
 pub(crate) const WECOM_DESKTOP: &str = "Mozilla/5.0 (Windows NT 10.0; WOW64) AppleWebKit/537.36 (KHTML, like Gecko) \
      Chrome/107.0.5304.110 Safari/537.36 Language/zh wxwork/4.1.10 (MicroMessenger/6.2) WindowsWechat \
      MailPlugin_Electron WeMail";
 
-/// A person's browser; a second person has a second one.
+/// The browser of one person.
 #[derive(Clone, Debug)]
 pub(crate) struct Browser {
-    /// Its cookies.
     pub(crate) cookies: CookieJar,
-    /// What it says it is.
     pub(crate) user_agent: String,
-    /// Which languages its person reads.
     pub(crate) accept_language: String,
-    /// From where it is seen to come, on hosts that [`Browser::resolve`] knows.
+    /// The address that a proxy reports, for hosts that [`Browser::resolve`] knows.
     pub(crate) address: IpAddr,
     client: reqwest::Client,
     hosts: Vec<(Origin, SocketAddr)>,
 }
 
 impl Browser {
-    /// A browser that calls itself `user_agent`.
     pub(crate) fn new(user_agent: &str) -> Self {
         let client = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -65,31 +61,33 @@ impl Browser {
         }
     }
 
-    /// Visits `origin` (`https://oa.example.com`, `http://app.test:8080`) at `address`: over plain HTTP, with the
-    /// origin's own `Host`, and with what a proxy adds (`X-Forwarded-Proto`, `X-Forwarded-For`).
+    /// Reaches `origin` (`https://oa.example.com`, `http://app.test:8080`) at `address`.
+    ///
+    /// The request uses plain HTTP with the origin's `Host`, and the headers of a proxy
+    /// (`X-Forwarded-Proto`, `X-Forwarded-For`).
     pub(crate) fn resolve(&mut self, origin: &str, address: SocketAddr) {
         let origin = parse_url(origin).origin();
         self.hosts.retain(|(known, _)| *known != origin);
         self.hosts.push((origin, address));
     }
 
-    /// A navigation, as by a typed address: one request, no redirect followed.
+    /// Navigates as with a typed address: one request, no redirect followed.
     pub(crate) async fn get(&mut self, url: impl AsRef<str>) -> Page {
         self.send(BrowserRequest::navigate(url.as_ref())).await
     }
 
-    /// A navigation to the end of its redirects.
+    /// Navigates and follows all redirects.
     pub(crate) async fn open(&mut self, url: impl AsRef<str>) -> Page {
         let page = self.get(url).await;
         self.follow(page, MAX_REDIRECTS).await
     }
 
-    /// What a script's `fetch` would get.
+    /// Sends a request as a script's `fetch` does.
     pub(crate) async fn fetch(&mut self, url: impl AsRef<str>) -> Page {
         self.send(BrowserRequest::fetch(url.as_ref())).await
     }
 
-    /// A form sent from a page of the same origin.
+    /// Submits a form of a page of the same origin.
     pub(crate) async fn post(&mut self, url: impl AsRef<str>, form: &[(&str, &str)]) -> Page {
         self.send(BrowserRequest::post(url.as_ref(), form)).await
     }
@@ -105,7 +103,7 @@ impl Browser {
         page
     }
 
-    /// One request with this browser's cookies and headers; what `ask` says wins.
+    /// Sends a request with this browser's cookies and headers. Headers of `ask` win.
     pub(crate) async fn send(&mut self, ask: BrowserRequest) -> Page {
         let (target, host) = self.target(&ask.url);
         let mut headers = HeaderMap::new();
@@ -138,7 +136,7 @@ impl Browser {
         }
     }
 
-    /// Where to connect for `url`, and the `Host` to send if that is not what the address says.
+    /// Returns where to connect for `url`, and the `Host` to send if it differs.
     fn target(&self, url: &Url) -> (Url, Option<String>) {
         let host = url.host_str().unwrap_or_default();
         let known =
@@ -162,7 +160,7 @@ impl Browser {
     }
 }
 
-/// A request that is not an everyday one.
+/// A request of a browser.
 #[derive(Clone, Debug)]
 pub(crate) struct BrowserRequest {
     method: Method,
@@ -172,12 +170,12 @@ pub(crate) struct BrowserRequest {
 }
 
 impl BrowserRequest {
-    /// Nothing but method and address.
+    /// Creates a request without headers.
     pub(crate) fn bare(method: Method, url: &str) -> Self {
         Self { method, url: parse_url(url), headers: Vec::new(), body: Vec::new() }
     }
 
-    /// A top-level navigation.
+    /// Creates a top-level navigation.
     pub(crate) fn navigate(url: &str) -> Self {
         Self::bare(Method::GET, url)
             .header("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8")
@@ -188,7 +186,7 @@ impl BrowserRequest {
             .header("upgrade-insecure-requests", "1")
     }
 
-    /// A script's request to its own origin.
+    /// Creates a script's request to its own origin.
     pub(crate) fn fetch(url: &str) -> Self {
         Self::bare(Method::GET, url)
             .header("accept", "*/*")
@@ -197,7 +195,7 @@ impl BrowserRequest {
             .header("sec-fetch-site", "same-origin")
     }
 
-    /// A form of a page of the same origin.
+    /// Creates the submission of a form of the same origin.
     pub(crate) fn post(url: &str, form: &[(&str, &str)]) -> Self {
         let mut ask = Self::navigate(url);
         ask.method = Method::POST;
@@ -209,13 +207,13 @@ impl BrowserRequest {
             .header("origin", &origin)
     }
 
-    /// With a JSON body.
+    /// Sets a JSON body.
     pub(crate) fn json(mut self, body: &str) -> Self {
         self.body = body.as_bytes().to_vec();
         self.header("content-type", "application/json")
     }
 
-    /// Replaces a header; one the browser sends by itself gives way.
+    /// Sets a header; it replaces the one that the browser would send.
     pub(crate) fn header(mut self, name: &str, text: &str) -> Self {
         let name: HeaderName = name.parse().expect("a header name");
         self.headers.retain(|(known, _)| *known != name);
@@ -223,13 +221,12 @@ impl BrowserRequest {
         self
     }
 
-    /// With a body.
     pub(crate) fn body(mut self, body: Vec<u8>) -> Self {
         self.body = body;
         self
     }
 
-    /// Adds a header beside others of the same name, in any bytes.
+    /// Adds a header beside others of the same name. The bytes need not be text.
     pub(crate) fn add_header(mut self, name: &str, bytes: &[u8]) -> Self {
         let name: HeaderName = name.parse().expect("a header name");
         self.headers.push((name, HeaderValue::from_bytes(bytes).expect("a header value")));
@@ -240,7 +237,7 @@ impl BrowserRequest {
 /// An answer.
 #[derive(Clone, Debug)]
 pub(crate) struct Page {
-    /// What was asked for.
+    /// The URL of the request.
     pub(crate) url: Url,
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -248,12 +245,11 @@ pub(crate) struct Page {
 }
 
 impl Page {
-    /// The body.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    /// What a page says: its text without tags and entities.
+    /// Returns the text of an HTML page, without tags and entities.
     pub(crate) fn words(&self) -> String {
         let text = self.text();
         let parts = text.split('<').enumerate();
@@ -263,13 +259,13 @@ impl Page {
         marks.into_iter().fold(shown.collect(), |text: String, (entity, mark)| text.replace(entity, mark))
     }
 
-    /// The body as JSON.
+    /// Parses the body as JSON.
     pub(crate) fn json<T: DeserializeOwned>(&self) -> T {
         serde_json::from_slice(&self.body)
             .unwrap_or_else(|error| panic!("{}: {error}: {} {}", self.url, self.status, self.text()))
     }
 
-    /// The one header of this name; panics if there are several.
+    /// Returns a header; panics if there are several of that name.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         let mut all = self.headers.get_all(name).iter();
         let one = all.next()?.to_str().expect("a header in ASCII");
@@ -277,7 +273,7 @@ impl Page {
         Some(one)
     }
 
-    /// Where a redirect leads, resolved against the page; without a fragment where that is empty.
+    /// Returns the target of a redirect, resolved against the page, without an empty fragment.
     pub(crate) fn location(&self) -> Option<Url> {
         let mut url = self.resolved_location()?;
         if url.fragment() == Some("") {
@@ -286,7 +282,8 @@ impl Page {
         Some(url)
     }
 
-    /// Where a browser goes from here: to the Location, which inherits the fragment of this page if it has none.
+    /// Returns where a browser goes from here. A Location without a fragment inherits that of this
+    /// page.
     pub(crate) fn next(&self) -> Option<Url> {
         let inherits = self.resolved_location()?.fragment().is_none();
         let mut url = self.location()?;
@@ -304,7 +301,7 @@ impl Page {
         Some(self.url.join(text).expect("a Location that is a URL"))
     }
 
-    /// The first link whose address contains `part`, resolved against the page.
+    /// Returns the first link that contains `part`, resolved against the page.
     pub(crate) fn link_with(&self, part: &str) -> Option<Url> {
         let text = self.text();
         let mut targets = text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
@@ -336,7 +333,7 @@ mod tests {
 
     use super::*;
 
-    /// Echoes what it saw; `/set` sets a cookie and sends on.
+    /// Starts a server that echoes requests; `/set` sets cookies and redirects.
     async fn mirror(tasks: &mut JoinSet<std::io::Result<()>>) -> SocketAddr {
         let echo = any(|headers: HeaderMap, request: Request| async move {
             let seen: Vec<String> = headers

@@ -1,34 +1,35 @@
-//! A browser's cookie jar after RFC 6265bis, where it matters to a gateway: host-only and domain cookies, paths,
-//! `Secure`, `Max-Age`, the `__Host-` and `__Secure-` prefixes, overwriting, size. What a browser would refuse is
-//! refused here, and remembered, so that a test notices.
+//! A cookie jar that follows RFC 6265bis where it matters to a gateway: host-only and domain
+//! cookies, paths, `Secure`, `Max-Age`, the prefixes `__Host-` and `__Secure-`, overwriting, size.
 //!
-//! Stricter than Chromium in one thing: `Secure` needs https even on loopback, as in Safari. Left out: the list of
-//! public suffixes (a domain needs a dot), `SameSite` when sending, and `Expires` other than in the past.
+//! What a browser would refuse is refused and recorded, so that a test notices. It is stricter than
+//! Chromium in one point: `Secure` needs https even on loopback, as in Safari. Left out are the
+//! list of public suffixes (a domain needs a dot), `SameSite` when sending, and `Expires` in the
+//! future.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use url::Url;
 
-/// Name and value together; browsers drop more.
+/// Of name and value together; browsers refuse more.
 const MAX_COOKIE_BYTES: usize = 4096;
 
-/// One cookie as the browser keeps it.
+/// A cookie as the browser keeps it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Cookie {
     pub(crate) name: String,
     pub(crate) value: String,
     pub(crate) domain: String,
-    /// Without `Domain`: sent to exactly the host that set it.
+    /// Set without `Domain`, so sent only to exactly that host.
     pub(crate) host_only: bool,
     pub(crate) path: String,
     pub(crate) secure: bool,
     pub(crate) http_only: bool,
-    /// As written, in lower case.
+    /// In lower case.
     pub(crate) same_site: Option<String>,
-    /// As written.
+    /// As sent by the server.
     pub(crate) max_age: Option<Duration>,
-    /// On the jar's own time.
+    /// By the jar's own time.
     expires: Option<Duration>,
 }
 
@@ -48,30 +49,30 @@ impl Default for CookieJar {
 }
 
 impl CookieJar {
-    /// Takes in one `Set-Cookie` header of an answer from `url`.
+    /// Stores the cookie of a `Set-Cookie` header from `url`.
     pub(crate) fn store(&mut self, url: &Url, header: &str) {
         if let Err(reason) = self.try_store(url, header) {
             self.refused.push((header.to_owned(), reason));
         }
     }
 
-    /// What the browser refused so far, and why.
+    /// Returns the headers that were refused, each with the reason.
     pub(crate) fn refused(&self) -> &[(String, &'static str)] {
         &self.refused
     }
 
-    /// Every cookie that has not run out.
+    /// Returns every cookie that has not expired.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Cookie> {
         let now = self.now();
         self.cookies.iter().filter(move |cookie| cookie.expires.is_none_or(|expires| expires > now))
     }
 
-    /// The cookies of this name; more than one where hosts or paths differ.
+    /// Returns the cookies of this name. Several can differ in host or path.
     pub(crate) fn named(&self, name: &str) -> Vec<&Cookie> {
         self.all().filter(|cookie| cookie.name == name).collect()
     }
 
-    /// The value of the one cookie of this name.
+    /// Returns the value of the only cookie of this name.
     pub(crate) fn value(&self, name: &str) -> Option<&str> {
         match self.named(name).as_slice() {
             [] => None,
@@ -80,22 +81,22 @@ impl CookieJar {
         }
     }
 
-    /// Removes what `unwanted` picks, as a person does in the browser's settings.
+    /// Removes cookies, as a person can do in the browser's settings.
     pub(crate) fn remove(&mut self, unwanted: impl Fn(&Cookie) -> bool) {
         self.cookies.retain(|cookie| !unwanted(cookie));
     }
 
-    /// Puts a cookie in as it is, as an attacker or a test does; no rule is asked.
+    /// Adds a cookie without any check, as an attacker or a test does.
     pub(crate) fn insert(&mut self, cookie: Cookie) {
         self.cookies.push(cookie);
     }
 
-    /// Lets time pass for `Max-Age`.
+    /// Moves time forward for `Max-Age`.
     pub(crate) fn advance(&mut self, time: Duration) {
         self.passed += time;
     }
 
-    /// The `Cookie` header for a request to `url`.
+    /// Returns the `Cookie` header for a request to `url`.
     pub(crate) fn header(&self, url: &Url) -> Option<String> {
         let host = url.host_str()?.to_ascii_lowercase();
         let mut sent: Vec<&Cookie> = self
@@ -104,7 +105,7 @@ impl CookieJar {
             .filter(|cookie| path_matches(url.path(), &cookie.path))
             .filter(|cookie| !cookie.secure || url.scheme() == "https")
             .collect();
-        // Stable: equally long paths stay in the order in which they were made.
+        // A stable sort: paths of equal length stay in the order of creation.
         sent.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
         let pairs: Vec<String> =
             sent.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();

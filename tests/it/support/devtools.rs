@@ -1,4 +1,4 @@
-//! What Chromium tells nobody but a listener at its `DevTools` WebSocket: chromedriver passes commands on, not events.
+//! Events from Chromium's `DevTools` WebSocket: chromedriver forwards commands, but no events.
 
 use std::net::TcpStream;
 use std::sync::{Arc, Mutex};
@@ -8,7 +8,7 @@ use tungstenite::{Message, WebSocket};
 
 use super::eventually;
 
-/// The addresses whose servers asked one window for a password, answered with nothing.
+/// The URLs whose servers asked a window for a password. Every request was answered without one.
 #[derive(Debug)]
 pub(crate) struct PasswordRequests(Arc<Mutex<HeardRequests>>);
 
@@ -19,7 +19,7 @@ struct HeardRequests {
 }
 
 impl PasswordRequests {
-    /// Listens at the window that `debugger` (`127.0.0.1:PORT`) calls `handle`, until that window closes.
+    /// Listens to the window `handle` of the debugger at `127.0.0.1:PORT`, until the window closes.
     pub(super) async fn listen(debugger: &str, handle: &str) -> Self {
         let heard = Arc::new(Mutex::new(HeardRequests::default()));
         let (address, handle, inside) = (debugger.to_owned(), handle.to_owned(), Arc::clone(&heard));
@@ -41,13 +41,13 @@ impl PasswordRequests {
         Self(heard)
     }
 
-    /// Who asked so far.
+    /// Returns the URLs so far.
     pub(crate) fn all(&self) -> Vec<String> {
         self.0.lock().expect("a lock").asked_by.clone()
     }
 }
 
-/// What was paused goes on as if nobody listened; whoever asks for a password gets none.
+/// Continues what Chromium has paused, and answers password requests without a password.
 fn handle_event(socket: &mut WebSocket<TcpStream>, event: &Value, heard: &mut HeardRequests) {
     let request = &event["params"]["requestId"];
     match event["method"].as_str() {
@@ -68,6 +68,6 @@ fn handle_event(socket: &mut WebSocket<TcpStream>, event: &Value, heard: &mut He
 
 fn send_command(socket: &mut WebSocket<TcpStream>, method: &str, parameters: &Value) {
     let text = json!({ "id": 1, "method": method, "params": parameters }).to_string();
-    // Fails only where the window has gone, which ends the reading too.
+    // This fails only if the window is gone, which also ends the loop.
     let _sent = socket.send(Message::text(text));
 }

@@ -1,5 +1,5 @@
-//! An application that keeps every byte it is sent, and requests as bytes: an HTTP library would repair on the way
-//! what a test wants to see.
+//! An application that records every byte it receives, and raw requests. An HTTP library would
+//! repair what a test wants to see.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -9,8 +9,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-/// An application behind a proxy. Answers 200 with the request's head; a WebSocket upgrade is accepted, and then
-/// every byte comes back. `/status/502` answers with that status, and `/silent` never.
+/// An application behind a proxy.
+///
+/// It answers 200 with the head of the request. It accepts a WebSocket upgrade and then echoes
+/// every byte. `/status/502` answers with that status, and `/silent` never answers.
 #[derive(Debug)]
 pub(crate) struct EchoServer {
     address: SocketAddr,
@@ -19,7 +21,7 @@ pub(crate) struct EchoServer {
 }
 
 impl EchoServer {
-    /// Listens on a port of its own until dropped.
+    /// Listens on a free port until dropped.
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -35,22 +37,21 @@ impl EchoServer {
         Self { address, seen, _tasks: tasks }
     }
 
-    /// Where it listens.
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// For `--upstream`.
+    /// Returns the origin for `--upstream`.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// The heads of all requests so far.
+    /// Returns the heads of all requests so far.
     pub(crate) fn seen(&self) -> Vec<Head> {
         self.seen.lock().clone()
     }
 
-    /// The newest request; panics if none arrived.
+    /// Returns the newest request; panics if there is none.
     pub(crate) fn last(&self) -> Head {
         self.seen().pop().expect("the application saw a request")
     }
@@ -91,7 +92,7 @@ async fn answer_requests(mut stream: TcpStream, seen: Arc<Mutex<Vec<Head>>>) {
     }
 }
 
-/// Up to the empty line; `None` if the other side closed before.
+/// Reads up to the empty line; `None` if the other side closes earlier.
 async fn read_head(stream: &mut TcpStream) -> Option<String> {
     let mut bytes = Vec::new();
     while !bytes.ends_with(b"\r\n\r\n") {
@@ -100,24 +101,25 @@ async fn read_head(stream: &mut TcpStream) -> Option<String> {
     Some(bytes.iter().map(|b| char::from(*b)).collect())
 }
 
-/// A request line or status line and headers, as they came; each byte a character.
+/// The first line and the headers of a request or an answer, unchanged; each byte is one character.
 #[derive(Debug, Clone)]
 pub(crate) struct Head(pub(crate) String);
 
 impl Head {
-    /// The request line or status line.
+    /// Returns the request line or status line.
     pub(crate) fn line(&self) -> &str {
         self.0.lines().next().unwrap_or_default()
     }
 
-    /// The values of every header that an application could take for `name`: CGI and WSGI read `_` as `-`.
+    /// Returns the values of every header that an application could take for `name`: CGI and WSGI
+    /// read `_` as `-`.
     pub(crate) fn values_like(&self, name: &str) -> Vec<&str> {
         let folded = |text: &str| text.to_ascii_lowercase().replace('_', "-");
         let headers = self.0.lines().skip(1).filter_map(|line| line.split_once(':'));
         headers.filter(|(n, _)| folded(n) == folded(name)).map(|(_, value)| value.trim()).collect()
     }
 
-    /// The value of the one such header; panics if there are several.
+    /// Returns the value of the only such header; panics if there are several.
     pub(crate) fn one(&self, name: &str) -> Option<&str> {
         match self.values_like(name).as_slice() {
             [] => None,
@@ -127,7 +129,7 @@ impl Head {
     }
 }
 
-/// An answer to bytes.
+/// An answer to a raw request.
 #[derive(Debug, Clone)]
 pub(crate) struct RawResponse {
     pub(crate) status: u16,
@@ -135,7 +137,7 @@ pub(crate) struct RawResponse {
     pub(crate) body: String,
 }
 
-/// Sends `request` and reads until the server closes: it should say `Connection: close`.
+/// Sends `request` and reads until the server closes. The request should say `Connection: close`.
 pub(crate) async fn send_raw(address: SocketAddr, request: &[u8]) -> RawResponse {
     let mut stream = TcpStream::connect(address).await.expect("a connection");
     // A server may answer and close before it has read everything.

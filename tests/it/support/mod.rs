@@ -1,7 +1,7 @@
-//! What the tests stand on. Nothing here knows the gateway from the inside: a database, a browser, a real nginx,
-//! a real Chromium, and our programs as processes.
+//! Support for the integration tests: a database, a browser, a real nginx, a real Chromium, and our
+//! programs as processes. Nothing here knows the gateway from the inside.
 //!
-//! Everything waits for a condition with a deadline, stops by itself when dropped, and tells what it saw when
+//! Everything waits for a condition with a deadline, stops when dropped, and reports what it saw if
 //! something does not happen.
 
 pub(crate) mod api;
@@ -32,10 +32,10 @@ use std::time::Duration;
 /// How long a test waits for something that takes milliseconds on an idle machine.
 pub(crate) const WAIT_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// How often a condition that cannot be waited for is looked at.
+/// How often a condition is polled.
 pub(crate) const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Waits until `condition` gives a value; panics with `what` after [`PATIENCE`].
+/// Polls `condition` until it returns a value; panics with `what` after [`WAIT_TIMEOUT`].
 pub(crate) async fn eventually<T, F>(what: &str, mut condition: F) -> T
 where
     F: AsyncFnMut() -> Option<T>,

@@ -1,4 +1,4 @@
-//! A real nginx: what we print for people's configuration is tried with the program that will read it.
+//! A real nginx, so that the configuration we print is tested with the program that reads it.
 
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::eventually;
 use super::process::{Process, Program};
 
-/// An nginx that accepts on every port its configuration names; stopped when dropped.
+/// An nginx that accepts connections on every port of its configuration; stopped on drop.
 #[derive(Debug)]
 pub(crate) struct Nginx {
     process: Process,
@@ -18,8 +18,10 @@ pub(crate) struct Nginx {
 }
 
 impl Nginx {
-    /// Starts nginx with `http`, text for the http context (servers, maps, upstreams, log formats). Its ports are the
-    /// caller's: reserve them with [`super::port::Port`].
+    /// Starts nginx with `http`, the text of the http context (servers, maps, upstreams, log
+    /// formats).
+    ///
+    /// The caller reserves the ports with [`super::port::Port`].
     pub(crate) async fn start(http: &str) -> Self {
         let prefix = tempfile::tempdir().expect("a folder for nginx");
         fs::write(prefix.path().join("nginx.conf"), Self::config(http)).expect("the configuration");
@@ -35,17 +37,17 @@ impl Nginx {
         nginx
     }
 
-    /// Where nginx keeps its files; relative names in the configuration lie here.
+    /// Returns nginx's folder; relative names in the configuration refer to it.
     pub(crate) fn prefix(&self) -> &Path {
         self.prefix.path()
     }
 
-    /// What nginx complained about so far.
+    /// Returns the error log so far.
     pub(crate) fn errors(&self) -> String {
         fs::read_to_string(self.prefix.path().join("error.log")).unwrap_or_default()
     }
 
-    /// Stops in good order.
+    /// Stops nginx gracefully.
     pub(crate) async fn stop(mut self) {
         self.process.stop().await;
     }
@@ -64,7 +66,8 @@ impl Nginx {
         .await;
     }
 
-    /// One process in the foreground that writes only below its prefix and needs no rights.
+    /// Returns a configuration for one foreground process that writes only below its prefix and
+    /// needs no privileges.
     fn config(http: &str) -> String {
         let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
         let temporary: String =
@@ -75,14 +78,14 @@ impl Nginx {
         )
     }
 
-    /// Not every PATH has `/usr/sbin`.
+    /// Returns the program; PATH does not always contain `/usr/sbin`.
     fn executable() -> PathBuf {
         let debian = PathBuf::from("/usr/sbin/nginx");
         if debian.exists() { debian } else { PathBuf::from("nginx") }
     }
 }
 
-/// The ports of all `listen` directives.
+/// Returns the ports of all `listen` directives.
 fn listened_ports(config: &str) -> Vec<u16> {
     let mut ports = Vec::new();
     for line in config.lines().map(|line| line.split('#').next().unwrap_or_default()) {

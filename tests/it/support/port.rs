@@ -1,18 +1,18 @@
-//! Ports for programs that must be told theirs before they start.
+//! Ports for programs that must know theirs before they start.
 //!
-//! Asking the kernel for port 0 and closing the socket again is a race between tests that run at the same time. A
-//! port here is reserved by a locked file, which the kernel unlocks when the test ends, however it ends; and it lies
-//! below the range from which the kernel takes the ports of outgoing connections.
+//! Asking the kernel for port 0 and closing the socket is a race between concurrent tests. Here a
+//! locked file reserves a port; the kernel unlocks it when the test ends, however it ends. The
+//! ports lie below the kernel's range for outgoing connections.
 
 use std::fs::{File, create_dir_all};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::Path;
 
-/// The kernel's own range begins at 32768.
+/// The kernel's own range starts at 32768.
 const FIRST_PORT: u16 = 20_000;
 const PORT_COUNT: u16 = 10_000;
 
-/// A port of 127.0.0.1 that no other test has until this is dropped.
+/// A port of 127.0.0.1 that no other test uses until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Port {
     number: u16,
@@ -20,7 +20,7 @@ pub(crate) struct Port {
 }
 
 impl Port {
-    /// Reserves a port that nothing listens on.
+    /// Reserves a port on which nothing listens.
     pub(crate) fn reserve() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
         create_dir_all(&folder).expect("a folder for the locks");
@@ -35,7 +35,6 @@ impl Port {
         panic!("no free port between {FIRST_PORT} and {}", FIRST_PORT + PORT_COUNT);
     }
 
-    /// The number.
     pub(crate) fn number(&self) -> u16 {
         self.number
     }

@@ -1,5 +1,5 @@
-//! Programs as processes: ours, nginx, chromedriver. Started with an environment of their own, listened to, and
-//! never left running.
+//! Programs as processes: ours, nginx, chromedriver. Each has its own environment, its output is
+//! recorded, and none is left running.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read};
@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use super::{POLL_INTERVAL, WAIT_TIMEOUT, eventually};
 
-/// Which of a process's two outputs a line came from.
+/// An output of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     Stdout,
@@ -23,20 +23,20 @@ pub(crate) enum Output {
 /// A signal that tests send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Signal {
-    /// Stop in good order.
+    /// Shut down gracefully.
     Term,
     Interrupt,
-    /// Read the configuration again.
+    /// Reload the configuration.
     Hangup,
-    /// Be gone at once.
+    /// End at once.
     Kill,
-    /// Stand still, as a machine does that is overloaded.
+    /// Pause, as on an overloaded machine.
     Stop,
-    /// Go on after [`Signal::Stop`].
+    /// Continue after [`Signal::Stop`].
     Continue,
 }
 
-/// A program about to be started.
+/// A program that can be started.
 #[derive(Debug)]
 pub(crate) struct Program {
     command: Command,
@@ -44,23 +44,20 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// The gateway.
     pub(crate) fn gongpai() -> Self {
         Self::at(env!("CARGO_BIN_EXE_gongpai"))
     }
 
-    /// The simulator of WeCom.
     pub(crate) fn simulator() -> Self {
         Self::at(env!("CARGO_BIN_EXE_wecom-simulator"))
     }
 
-    /// The demo.
     pub(crate) fn demo() -> Self {
         Self::at(env!("CARGO_BIN_EXE_gongpai-demo"))
     }
 
-    /// Any program, by path or by name. Nothing of `GONGPAI_*` is inherited: a developer's own settings must not
-    /// decide a test.
+    /// Creates any program, by path or name. `GONGPAI_*` is not inherited: a developer's own
+    /// settings must not decide a test.
     pub(crate) fn at(program: impl AsRef<OsStr>) -> Self {
         let name = Path::new(&program).file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut command = Command::new(program);
@@ -72,31 +69,27 @@ impl Program {
         Self { command, name }
     }
 
-    /// One argument.
     pub(crate) fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
         self.command.arg(arg);
         self
     }
 
-    /// Arguments.
     pub(crate) fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
         self.command.args(args);
         self
     }
 
-    /// A variable of the environment.
     pub(crate) fn env(mut self, key: &str, value: impl AsRef<OsStr>) -> Self {
         self.command.env(key, value);
         self
     }
 
-    /// The working directory.
+    /// Sets the working directory.
     pub(crate) fn cwd(mut self, folder: impl AsRef<Path>) -> Self {
         self.command.current_dir(folder);
         self
     }
 
-    /// Starts it.
     pub(crate) fn start(mut self) -> Process {
         let mut child =
             self.command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
@@ -107,7 +100,7 @@ impl Program {
         Process { child, name: self.name, seen, readers: stdout.into_iter().chain(stderr).collect() }
     }
 
-    /// Runs it to its end.
+    /// Runs the program to its end.
     pub(crate) async fn run(self) -> FinishedProgram {
         let mut process = self.start();
         let status = process.exit().await;
@@ -115,7 +108,7 @@ impl Program {
     }
 }
 
-/// How a program ended and what it wrote.
+/// The exit status and output of a program.
 #[derive(Debug)]
 pub(crate) struct FinishedProgram {
     pub(crate) status: ExitStatus,
@@ -124,13 +117,13 @@ pub(crate) struct FinishedProgram {
 }
 
 impl FinishedProgram {
-    /// The exit code; none if a signal ended it.
+    /// Returns the exit code; `None` if a signal ended the program.
     pub(crate) fn code(&self) -> Option<i32> {
         self.status.code()
     }
 }
 
-/// A running program; killed and waited for when dropped.
+/// A running program, killed and reaped on drop.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
@@ -140,28 +133,27 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// The process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// What it wrote so far to one of its outputs.
+    /// Returns what the program has written to an output so far.
     pub(crate) fn text(&self, output: Output) -> String {
         let seen = self.seen.borrow();
         let lines = seen.iter().filter(|(from, _)| *from == output).map(|(_, line)| format!("{line}\n"));
         lines.collect()
     }
 
-    /// Waits for a line, of either output, that contains `part`; one already written counts.
+    /// Waits for a line, of either output, that contains `part`. Earlier lines count.
     pub(crate) async fn line_with(&mut self, part: &str) -> String {
         self.line(part, |line| line.contains(part)).await
     }
 
-    /// Waits for a line, of either output, that `wanted` accepts; one already written counts.
+    /// Waits for a line, of either output, that `wanted` accepts. Earlier lines count.
     pub(crate) async fn line(&mut self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
         let find = |lines: &Vec<(Output, String)>| lines.iter().find(|(_, line)| wanted(line)).cloned();
         let mut seen = self.seen.clone();
-        // Every sender gone means that both outputs are closed: the line will never come.
+        // Without senders both outputs are closed, and the line will never come.
         let found =
             match tokio::time::timeout(WAIT_TIMEOUT, seen.wait_for(|lines| find(lines).is_some())).await {
                 Ok(Ok(lines)) => find(&lines),
@@ -175,7 +167,7 @@ impl Process {
         }
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the program ends by itself.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
         let name = self.name.clone();
         let child = &mut self.child;
@@ -185,12 +177,12 @@ impl Process {
         status
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if the program has ended.
     pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("a child of ours")
     }
 
-    /// Sends a signal; a process that has ended takes no notice.
+    /// Sends a signal. Nothing happens if the process has ended.
     pub(crate) fn signal(&self, signal: Signal) {
         let name = match signal {
             Signal::Term => "TERM",
@@ -200,12 +192,12 @@ impl Process {
             Signal::Stop => "STOP",
             Signal::Continue => "CONT",
         };
-        // The shell's own `kill`: the program of that name is not on every machine.
+        // The shell's own `kill`, because not every machine has the program.
         let script = format!("kill -s {name} {} 2>/dev/null", self.id());
         Command::new("sh").args(["-c", &script]).status().expect("a shell");
     }
 
-    /// Asks it to stop in good order and waits until it has.
+    /// Asks the program to stop gracefully and waits until it has ended.
     pub(crate) async fn stop(&mut self) -> ExitStatus {
         self.signal(Signal::Term);
         self.exit().await
@@ -215,8 +207,8 @@ impl Process {
         self.seen.borrow().iter().map(|(_, line)| format!("  {line}\n")).collect()
     }
 
-    /// All that was written is in `seen` once the readers saw the end of the pipes. A grandchild may hold a pipe
-    /// open; then what is there must do.
+    /// Waits until the readers have seen the end of the pipes, so that `seen` is complete. A
+    /// grandchild may keep a pipe open; then the wait ends after two seconds.
     fn finish_reading(&mut self) {
         let deadline = Instant::now() + Duration::from_secs(2);
         while self.readers.iter().any(|reader| !reader.is_finished()) && Instant::now() < deadline {
@@ -227,7 +219,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // Neither fails for a child that has ended and was not waited for; there is nobody to tell otherwise.
+        // Both fail only for a child that has already been reaped.
         if self.child.kill().is_ok() {
             self.child.wait().ok();
         }

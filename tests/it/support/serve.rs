@@ -1,4 +1,4 @@
-//! `gongpai serve` as a process of its own, with real time and a real end.
+//! `gongpai serve` as its own process, with real time and a real end.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -15,16 +15,16 @@ use super::process::{FinishedProgram, Output, Process, Program, Signal};
 #[derive(Debug)]
 pub(crate) struct ServeProcess {
     pub(crate) process: Process,
-    /// Where the public listener is.
+    /// The public listener.
     pub(crate) public: SocketAddr,
-    /// Where the admin listener is.
+    /// The admin listener.
     pub(crate) admin: SocketAddr,
-    /// From the start of the process to the line that says it listens.
+    /// The time from the start of the process until it listens.
     pub(crate) took: Duration,
     folder: tempfile::TempDir,
 }
 
-/// Writes the usual configuration of tests into a folder, with ports that the kernel chooses.
+/// Writes the usual test configuration into a folder, with ports that the kernel chooses.
 pub(crate) fn write_folder(
     wecom: &RunningSimulator,
     database: &TestDatabase,
@@ -43,12 +43,12 @@ pub(crate) fn write_folder(
 }
 
 impl ServeProcess {
-    /// A gateway on a simulator and a database.
+    /// Starts a gateway on a simulator and a database.
     pub(crate) async fn start(wecom: &RunningSimulator, database: &TestDatabase, toml: &str) -> Self {
         Self::with(wecom, database, toml, &[]).await
     }
 
-    /// The same with more of the environment.
+    /// Starts a gateway with additional environment variables.
     pub(crate) async fn with(
         wecom: &RunningSimulator,
         database: &TestDatabase,
@@ -63,7 +63,7 @@ impl ServeProcess {
         Self::start_program(program, folder).await
     }
 
-    /// Starts `program` and waits for the line that says it listens.
+    /// Starts `program` and waits until it listens.
     pub(crate) async fn start_program(program: Program, folder: tempfile::TempDir) -> Self {
         let began = Instant::now();
         let mut process = program.start();
@@ -78,30 +78,30 @@ impl ServeProcess {
         Self { process, public, admin, took, folder }
     }
 
-    /// Its working directory.
+    /// Returns the working directory.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// Ends it at once and starts another in its place: on the same database, on other ports.
+    /// Kills the gateway and starts another on the same database, on other ports.
     pub(crate) async fn killed_and_restarted(mut self) -> Self {
         self.process.signal(Signal::Kill);
         self.process.exit().await;
         Self::start_program(Program::gongpai().arg("serve").cwd(self.folder.path()), self.folder).await
     }
 
-    /// A command of the program, with this gateway's configuration.
+    /// Runs a command with this gateway's configuration.
     pub(crate) async fn command(&self, args: &[&str]) -> FinishedProgram {
         Program::gongpai().args(args).cwd(self.folder.path()).run().await
     }
 
-    /// From now on `browser` finds our hosts here.
+    /// Makes `browser` reach our hosts at this gateway.
     pub(crate) fn visit(&self, browser: &mut Browser) {
         browser.resolve(PUBLIC_URL, self.public);
         browser.resolve(APP_URL, self.public);
     }
 
-    /// The browser inside WeCom on the phone of `userid`.
+    /// Hands the phone to `userid` and returns its WeCom browser.
     pub(crate) fn phone_of(&self, wecom: &RunningSimulator, userid: &str) -> Browser {
         wecom.set_phone_member(userid);
         let mut browser = Browser::new(WECOM_PHONE);
@@ -109,7 +109,7 @@ impl ServeProcess {
         browser
     }
 
-    /// A browser in which `userid` is signed in.
+    /// Returns a browser in which `userid` has signed in.
     pub(crate) async fn signed_in(&self, wecom: &RunningSimulator, userid: &str) -> Browser {
         let mut browser = self.phone_of(wecom, userid);
         let page = browser.open(format!("{PUBLIC_URL}/sso/login?rd=/sso/session")).await;
@@ -117,7 +117,7 @@ impl ServeProcess {
         browser
     }
 
-    /// What nginx would ask about a request of `browser` to public_url's host.
+    /// Sends the check that nginx would send for a request of `browser` to public_url's host.
     pub(crate) async fn check(&self, browser: &Browser) -> Page {
         let url = format!("{PUBLIC_URL}/x");
         let mut ask = BrowserRequest::navigate(&format!("http://{}/auth/nginx", self.public))
@@ -129,7 +129,7 @@ impl ServeProcess {
         Browser::new("nginx").send(ask).await
     }
 
-    /// Everything it wrote.
+    /// Returns everything that the gateway has written.
     pub(crate) fn written(&self) -> String {
         self.process.text(Output::Stdout) + &self.process.text(Output::Stderr)
     }

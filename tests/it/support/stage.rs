@@ -1,4 +1,4 @@
-//! A person at a real Chromium, with a gateway and WeCom on this machine: what a sign-in looks like from outside.
+//! A person at a real Chromium, with a gateway and WeCom on this machine.
 
 use gongpai::simulator::PendingScan;
 
@@ -8,10 +8,9 @@ use super::eventually;
 use super::port::Port;
 use super::webdriver::{Chromium, Viewport};
 
-/// A gateway that a Chromium reaches.
+/// A gateway that Chromium can reach.
 #[derive(Debug)]
 pub(crate) struct Stage {
-    /// The gateway and WeCom.
     pub(crate) gateway: TestApp,
     /// `http://127.0.0.1:PORT`
     pub(crate) base: String,
@@ -19,29 +18,30 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    /// With nothing special.
+    /// Starts one with the usual configuration.
     pub(crate) async fn start() -> Self {
         Self::with("", &[]).await
     }
 
-    /// With more configuration; see [`TestApp::at`].
+    /// Starts one with more configuration; see [`TestApp::reachable_at`].
     pub(crate) async fn with(toml: &str, environment: &[(&str, &str)]) -> Self {
         Self::on("127.0.0.1", toml, environment).await
     }
 
-    /// On a host of another name, without TLS: no safe context, but cookies can have a domain there.
+    /// Starts one on another host name, without TLS: no secure context, but cookies can have a
+    /// domain there.
     pub(crate) async fn on(host: &str, toml: &str, environment: &[(&str, &str)]) -> Self {
         let port = Port::reserve();
         let t = TestApp::reachable_at(host, &port, toml, environment).await;
         Self { gateway: t, base: format!("http://{host}:{}", port.number()), _port: port }
     }
 
-    /// `path` on the gateway.
+    /// Returns the URL of `path` on the gateway.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
-    /// The scan that a QR page shows, once it does, and that is none of `known`.
+    /// Waits for a QR page whose scan is not in `known`.
     pub(crate) async fn scan(&self, known: &[PendingScan]) -> PendingScan {
         eventually("a QR page waits for its scan", async || {
             self.gateway.wecom.pending_scans().into_iter().rev().find(|scan| !known.contains(scan))
@@ -49,13 +49,15 @@ impl Stage {
         .await
     }
 
-    /// `who` scans the QR page that is shown and confirms.
+    /// Scans the QR page as `who` and confirms.
     pub(crate) async fn confirm(&self, who: &str) {
         let scan = self.scan(&[]).await;
         self.gateway.wecom.confirm_scan(&scan.id, who).expect("a scan that waits");
     }
 
-    /// `who` opens `path`, which leads through WeCom: the phone belongs to them, and at a desk they scan and confirm.
+    /// Opens `path`, which leads through WeCom, as `who`.
+    ///
+    /// On a phone viewport the phone belongs to them; on a desktop they scan and confirm.
     pub(crate) async fn open_through_wecom(&self, chromium: &Chromium, who: &str, path: &str) {
         match chromium.viewport() {
             Viewport::Phone => {
@@ -70,7 +72,7 @@ impl Stage {
     }
 }
 
-/// The browser that belongs to a viewport: WeCom's own on a phone, an ordinary one on a desk.
+/// Returns the User-Agent of a viewport: WeCom's own on a phone, an ordinary one on a desktop.
 pub(crate) fn user_agent(viewport: Viewport) -> &'static str {
     match viewport {
         Viewport::Phone => WECOM_PHONE,

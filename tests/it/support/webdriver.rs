@@ -1,8 +1,8 @@
-//! A real Chromium, steered over W3C `WebDriver`: for what a browser without a window cannot show, that is frames,
-//! scripts, and what a page looks like.
+//! A real Chromium, driven over W3C `WebDriver`: for frames, scripts and the look of a page.
 //!
-//! Each [`Chromium`] has its own chromedriver, its own profile and its own window. It reaches addresses of this
-//! machine only: every other name resolves to nothing. Finding, clicking and reading wait until it is possible.
+//! Each [`Chromium`] has its own chromedriver, profile and window. It reaches only addresses of
+//! this machine; every other name resolves to nothing. Finding, clicking and reading wait until
+//! they are possible.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -18,14 +18,14 @@ use super::devtools::PasswordRequests;
 use super::process::{Process, Program};
 use super::{POLL_INTERVAL, WAIT_TIMEOUT, eventually};
 
-/// The key under which `WebDriver` passes elements.
+/// The key with which `WebDriver` marks an element.
 const ELEMENT_KEY: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// The preference that becomes Accept-Language, and its value on most of our people's machines.
+/// The preference for Accept-Language, and its value on most machines of our users.
 const LANGUAGES_PREFERENCE: &str = "intl.accept_languages";
 const CHINESE_LANGUAGES: &str = "zh-CN,zh,en";
 
-/// What kind of window.
+/// The kind of window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Viewport {
     /// 1280 × 800.
@@ -34,7 +34,7 @@ pub(crate) enum Viewport {
     Phone,
 }
 
-/// One browser window, closed when dropped.
+/// A browser window, closed on drop.
 #[derive(Debug)]
 pub(crate) struct Chromium {
     /// `http://127.0.0.1:PORT/session/ID`
@@ -42,17 +42,17 @@ pub(crate) struct Chromium {
     client: reqwest::Client,
     /// Where Chromium itself listens, `127.0.0.1:PORT`.
     debugger: String,
-    /// Its end is this one's end.
+    /// Chromium ends with its driver.
     _driver: Process,
     profile: TempDir,
     viewport: Viewport,
 }
 
-/// An element of the page that is shown.
+/// An element of the page.
 #[derive(Clone, Debug)]
 pub(crate) struct Element(Value);
 
-/// What `WebDriver` answered instead of a value: the error's name and its message.
+/// An error of `WebDriver`: its name and its message.
 #[derive(Debug)]
 struct WebDriverError {
     error: String,
@@ -60,7 +60,7 @@ struct WebDriverError {
 }
 
 impl WebDriverError {
-    /// The page is still on its way to where the command makes sense.
+    /// Tells whether the command may succeed later, once the page is ready.
     fn is_transient(&self) -> bool {
         [
             "no such element",
@@ -72,14 +72,15 @@ impl WebDriverError {
             "no such shadow root",
         ]
         .contains(&self.error.as_str())
-            // chromedriver's own way to say that the page has changed under the command
+            // chromedriver's way to say that the page has changed during the command.
             || self.message.contains("does not belong to the document")
     }
 }
 
 /// Starts chromedriver; returns it with the port it listens on.
 ///
-/// With `--port=0` it takes a free port for IPv6 and then wants the same one for IPv4, which somebody else may have.
+/// With `--port=0` it takes a free port for IPv6 and then wants the same one for IPv4, which
+/// somebody else may have.
 async fn start_driver(home: &Path) -> (Process, String) {
     const MAX_STARTS: usize = 10;
     for _ in 0..MAX_STARTS {
@@ -99,17 +100,17 @@ async fn start_driver(home: &Path) -> (Process, String) {
 }
 
 impl Chromium {
-    /// Opens a window that calls itself `user_agent`.
+    /// Opens a window with this User-Agent.
     pub(crate) async fn start(viewport: Viewport, user_agent: &str) -> Self {
         Self::with_preferences(viewport, user_agent, json!({ LANGUAGES_PREFERENCE: CHINESE_LANGUAGES })).await
     }
 
-    /// The same for somebody who reads English.
+    /// Opens a window of a person who reads English.
     pub(crate) async fn in_english(viewport: Viewport, user_agent: &str) -> Self {
         Self::with_preferences(viewport, user_agent, json!({ LANGUAGES_PREFERENCE: "en-US,en" })).await
     }
 
-    /// The same for somebody whose browser refuses every cookie.
+    /// Opens a window that refuses every cookie.
     pub(crate) async fn without_cookies(viewport: Viewport, user_agent: &str) -> Self {
         let refuse = json!({ LANGUAGES_PREFERENCE: CHINESE_LANGUAGES, "profile.default_content_setting_values.cookies": 2 });
         Self::with_preferences(viewport, user_agent, refuse).await
@@ -183,48 +184,45 @@ impl Chromium {
         }}})
     }
 
-    // --- where it is -------------------------------------------------------------------------------------------
+    // --- navigation -----------------------------------------------------------------------------
 
     /// Goes to `url` and waits until it is loaded.
     pub(crate) async fn goto(&self, url: impl AsRef<str>) {
         self.command(Method::POST, "url", Some(json!({ "url": url.as_ref() }))).await;
     }
 
-    /// Loads the page again.
     pub(crate) async fn reload(&self) {
         self.command(Method::POST, "refresh", Some(json!({}))).await;
     }
 
-    /// Goes one page back.
     pub(crate) async fn back(&self) {
         self.command(Method::POST, "back", Some(json!({}))).await;
     }
 
-    /// The address of the top page.
+    /// Returns the URL of the top page.
     pub(crate) async fn url(&self) -> Url {
         let url = self.command(Method::GET, "url", None).await;
         Url::parse(url.as_str().unwrap_or_default()).expect("an address")
     }
 
-    /// Waits until the address of the top page is one that `wanted` accepts.
+    /// Waits until `wanted` accepts the URL of the top page.
     pub(crate) async fn url_with(&self, what: &str, wanted: impl Fn(&Url) -> bool) -> Url {
         eventually(what, async || Some(self.url().await).filter(&wanted)).await
     }
 
-    /// The title.
     pub(crate) async fn title(&self) -> String {
         text_of(&self.command(Method::GET, "title", None).await)
     }
 
-    // --- what is on the page -----------------------------------------------------------------------------------
+    // --- the page -------------------------------------------------------------------------------
 
-    /// The first element that `css` selects, once there is one.
+    /// Waits for the first element that `css` selects.
     pub(crate) async fn find(&self, css: &str) -> Element {
         let body = json!({ "using": "css selector", "value": css });
         Element(self.retry_command(Method::POST, "element", Some(body), css).await)
     }
 
-    /// Whether `css` selects anything at this moment.
+    /// Tells whether `css` selects anything now.
     pub(crate) async fn has(&self, css: &str) -> bool {
         let body = json!({ "using": "css selector", "value": css });
         self.command(Method::POST, "elements", Some(body))
@@ -255,12 +253,12 @@ impl Chromium {
         .await;
     }
 
-    /// The visible text of an element.
+    /// Returns the visible text of an element.
     pub(crate) async fn text(&self, element: &Element) -> String {
         text_of(&self.command(Method::GET, &element_path(&element.0, "text"), None).await)
     }
 
-    /// Waits until the visible text of the page contains `part`, and gives the whole text.
+    /// Waits until the visible text of the page contains `part`; returns the whole text.
     pub(crate) async fn text_with(&self, part: &str) -> String {
         let deadline = Instant::now() + WAIT_TIMEOUT;
         let mut shown = None;
@@ -282,12 +280,12 @@ impl Chromium {
         panic!("the page never showed {part:?}; {} shows\n{shown}", self.url().await)
     }
 
-    /// Runs a script in the page and gives what it returns; a promise is waited for.
+    /// Runs a script in the page and returns its result. A promise is awaited.
     pub(crate) async fn script(&self, script: &str, args: Value) -> Value {
         self.command(Method::POST, "execute/sync", Some(json!({ "script": script, "args": args }))).await
     }
 
-    /// What the page's console said since the last call, as `LEVEL message`.
+    /// Returns the console's output since the last call, as `LEVEL message`.
     pub(crate) async fn console(&self) -> Vec<String> {
         let entries = self.command(Method::POST, "se/log", Some(json!({ "type": "browser" }))).await;
         let entries = entries.as_array().cloned().unwrap_or_default();
@@ -297,26 +295,26 @@ impl Chromium {
             .collect()
     }
 
-    // --- frames, windows, cookies ------------------------------------------------------------------------------
+    // --- frames, windows, cookies ---------------------------------------------------------------
 
-    /// What follows concerns the frame that `css` selects.
+    /// Sends further commands to the frame that `css` selects.
     pub(crate) async fn enter_frame(&self, css: &str) {
         let frame = self.find(css).await;
         self.retry_command(Method::POST, "frame", Some(json!({ "id": frame.0 })), css).await;
     }
 
-    /// What follows concerns the top page again.
+    /// Sends further commands to the top page again.
     pub(crate) async fn leave_frames(&self) {
         self.command(Method::POST, "frame", Some(json!({ "id": null }))).await;
     }
 
-    /// The handles of all windows and tabs.
+    /// Returns the handles of all windows and tabs.
     pub(crate) async fn windows(&self) -> Vec<String> {
         let handles = self.command(Method::GET, "window/handles", None).await;
         handles.as_array().map(|handles| handles.iter().map(text_of).collect()).unwrap_or_default()
     }
 
-    /// Opens a tab and goes on there; gives its handle.
+    /// Opens a tab, switches to it and returns its handle.
     pub(crate) async fn new_tab(&self) -> String {
         let handle = text_of(
             &self.command(Method::POST, "window/new", Some(json!({ "type": "tab" }))).await["handle"],
@@ -325,12 +323,12 @@ impl Chromium {
         handle
     }
 
-    /// What follows concerns this window.
+    /// Sends further commands to this window.
     pub(crate) async fn switch_to(&self, handle: &str) {
         self.command(Method::POST, "window", Some(json!({ "handle": handle }))).await;
     }
 
-    /// Waits for a window that is not among `known` and goes on there.
+    /// Waits for a window that is not in `known` and switches to it.
     pub(crate) async fn switch_to_new(&self, known: &[String]) -> String {
         let handle = eventually("a new window", async || {
             self.windows().await.into_iter().find(|handle| !known.contains(handle))
@@ -340,19 +338,19 @@ impl Chromium {
         handle
     }
 
-    /// Gives the window another size, in CSS pixels.
+    /// Resizes the window, in CSS pixels.
     pub(crate) async fn resize(&self, width: u32, height: u32) {
         self.command(Method::POST, "window/rect", Some(json!({ "width": width, "height": height }))).await;
     }
 
-    /// Shows the page in an area of that size in CSS pixels, which may be narrower than any window, until
-    /// [`Chromium::real_size`] is called.
+    /// Renders the page at this size in CSS pixels until [`Chromium::real_size`] is called. It may
+    /// be narrower than any window.
     pub(crate) async fn pretend_size(&self, width: u32, height: u32) {
         let size = json!({ "width": width, "height": height, "deviceScaleFactor": 1, "mobile": false });
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// Shows the page in its own size again.
+    /// Renders the page at the size of the window again.
     pub(crate) async fn real_size(&self) {
         let size = match self.viewport {
             Viewport::Desktop => {
@@ -363,24 +361,24 @@ impl Chromium {
         self.devtools("Emulation.setDeviceMetricsOverride", size).await;
     }
 
-    /// What kind of window it is.
     pub(crate) fn viewport(&self) -> Viewport {
         self.viewport
     }
 
-    /// Says whether the person likes dark pages.
+    /// Sets whether the person prefers dark pages.
     pub(crate) async fn prefer_dark(&self, dark: bool) {
         let value = if dark { "dark" } else { "light" };
         let features = json!({ "features": [{ "name": "prefers-color-scheme", "value": value }] });
         self.devtools("Emulation.setEmulatedMedia", features).await;
     }
 
-    /// Keeps the pages' own scripts from running.
+    /// Disables the scripts of pages.
     pub(crate) async fn without_scripts(&self) {
         self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": true })).await;
     }
 
-    /// Listens, from now on, for servers that ask this window for a password. A browser with a screen shows its box then.
+    /// Records, from now on, which servers ask this window for a password. A browser with a screen
+    /// shows its password box then.
     pub(crate) async fn password_requests(&self) -> PasswordRequests {
         let handle = text_of(&self.command(Method::GET, "window", None).await);
         PasswordRequests::listen(&self.debugger, &handle).await
@@ -391,12 +389,12 @@ impl Chromium {
         self.command(Method::POST, "goog/cdp/execute", Some(body)).await;
     }
 
-    /// Takes away one cookie of the page's host.
+    /// Removes a cookie of the page's host.
     pub(crate) async fn forget_cookie(&self, name: &str) {
         self.command(Method::DELETE, &format!("cookie/{name}"), None).await;
     }
 
-    /// The cookies that the page's address would be sent, as `WebDriver` describes them.
+    /// Returns the cookies that a request for the page would carry, in `WebDriver`'s format.
     pub(crate) async fn cookies(&self) -> Vec<Value> {
         self.command(Method::GET, "cookie", None).await.as_array().cloned().unwrap_or_default()
     }
@@ -406,7 +404,7 @@ impl Chromium {
         self.command(Method::DELETE, "cookie", None).await;
     }
 
-    /// Writes what is in the window to `target/screenshots/NAME.png`.
+    /// Saves a screenshot as `target/screenshots/NAME.png`.
     pub(crate) async fn screenshot(&self, name: &str) -> PathBuf {
         use base64::Engine as _;
         let picture = text_of(&self.command(Method::GET, "screenshot", None).await);
@@ -418,20 +416,20 @@ impl Chromium {
         path
     }
 
-    // --- the protocol ------------------------------------------------------------------------------------------
+    // --- the protocol ---------------------------------------------------------------------------
 
-    /// A command that must succeed.
+    /// Sends a command that must succeed.
     async fn command(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let answer = self.try_command(method, path, body).await;
         answer.unwrap_or_else(|refusal| panic!("{path}: {}: {}", refusal.error, refusal.message))
     }
 
-    /// A command that is given again as long as the page is not ready for it.
+    /// Repeats a command until the page is ready for it.
     async fn retry_command(&self, method: Method, path: &str, body: Option<Value>, what: &str) -> Value {
         eventually(what, async || self.command_if_ready(method.clone(), path, body.clone()).await).await
     }
 
-    /// A command whose moment may not have come: nothing then.
+    /// Sends a command; returns `None` if the page is not ready for it.
     async fn command_if_ready(&self, method: Method, path: &str, body: Option<Value>) -> Option<Value> {
         match self.try_command(method, path, body).await {
             Ok(value) => Some(value),
@@ -464,7 +462,7 @@ impl Chromium {
         Ok(value)
     }
 
-    /// The processes of this browser: all that have its profile for a home, whatever their command line says.
+    /// Returns the processes of this browser: all whose HOME is its profile.
     fn processes(&self) -> Vec<String> {
         let home = format!("HOME={}", self.profile.path().display()).into_bytes();
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -480,12 +478,13 @@ impl Chromium {
 
 impl Drop for Chromium {
     fn drop(&mut self) {
-        // Killing chromedriver alone would leave Chromium behind. Nothing of a browser that is thrown away needs a
-        // good end, so all its processes go; again, because new ones appear as long as the main one lives.
+        // Killing chromedriver alone would leave Chromium behind, so all processes are killed. This
+        // is repeated, because the main process starts new ones as long as it lives.
         let deadline = Instant::now() + Duration::from_secs(5);
         loop {
             let processes = self.processes();
-            // On a busy machine one may have been starting while it was looked: then it still writes to the profile.
+            // On a busy machine a process may start during the search and still write to the
+            // profile.
             let gone = processes.is_empty() && fs::remove_dir_all(self.profile.path()).is_ok();
             if gone || Instant::now() > deadline {
                 break;
