@@ -1,7 +1,7 @@
 //! The shape of the source tree as tests: who may import whom, how long a file may be, which names are not
 //! used, where SQL may stand, and that what is shipped contains no simulator.
 //!
-//! The map itself is told in `src/lib.rs`. A rule is changed here first, in the same commit as the code that
+//! The map itself is told in `src/docs/architecture.md`. A rule is changed here first, in the same commit as the code that
 //! needs the change. Findings read `file:line: what is wrong (what to do)` and are reported all at once.
 
 #![expect(
@@ -138,7 +138,7 @@ fn the_shipped_binary_contains_no_simulator() {
         contains(env!("CARGO_BIN_EXE_wecom-simulator")),
         "the simulator's own binary lacks the marker, so its absence elsewhere would prove nothing"
     );
-    assert!(!contains(env!("CARGO_BIN_EXE_gongpai")), "`gongpai` contains the simulator (see src/lib.rs)");
+    assert!(!contains(env!("CARGO_BIN_EXE_gongpai")), "`gongpai` contains the simulator (see src/docs/architecture.md)");
 }
 
 #[test]
@@ -175,14 +175,14 @@ fn import_findings(source: &Source) -> Vec<String> {
     let mut findings = Vec::new();
     if floor(from).is_none() && from != SIMULATOR && !USES_SIMULATOR.contains(&from) {
         findings.push(format!(
-            "{}:1: `{from}` has no floor (give it one in FLOORS; see src/lib.rs)",
+            "{}:1: `{from}` has no floor (give it one in FLOORS; see src/docs/architecture.md)",
             source.name
         ));
         return findings;
     }
     for reference in &source.references {
         if let Some(complaint) = import_complaint(from, reference) {
-            findings.push(format!("{}:{}: {complaint} (see src/lib.rs)", source.name, reference.line));
+            findings.push(format!("{}:{}: {complaint} (see src/docs/architecture.md)", source.name, reference.line));
         }
     }
     findings
