@@ -1,8 +1,9 @@
 //! The shape of the source tree as tests: who may import whom, how long a file may be, which names are not
 //! used, where SQL may stand, and that what is shipped contains no simulator.
 //!
-//! The map itself is told in `src/docs/architecture.md`. A rule is changed here first, in the same commit as the code that
-//! needs the change. Findings read `file:line: what is wrong (what to do)` and are reported all at once.
+//! The map itself is in `src/docs/architecture.md`. A rule is changed here first, in the same commit
+//! as the code that needs the change. Findings read `file:line: what is wrong (what to do)` and are
+//! reported all at once.
 
 #![expect(
     clippy::panic,
@@ -138,7 +139,10 @@ fn the_shipped_binary_contains_no_simulator() {
         contains(env!("CARGO_BIN_EXE_wecom-simulator")),
         "the simulator's own binary lacks the marker, so its absence elsewhere would prove nothing"
     );
-    assert!(!contains(env!("CARGO_BIN_EXE_gongpai")), "`gongpai` contains the simulator (see src/docs/architecture.md)");
+    assert!(
+        !contains(env!("CARGO_BIN_EXE_gongpai")),
+        "`gongpai` contains the simulator (see src/docs/architecture.md)"
+    );
 }
 
 #[test]
@@ -182,7 +186,10 @@ fn import_findings(source: &Source) -> Vec<String> {
     }
     for reference in &source.references {
         if let Some(complaint) = import_complaint(from, reference) {
-            findings.push(format!("{}:{}: {complaint} (see src/docs/architecture.md)", source.name, reference.line));
+            findings.push(format!(
+                "{}:{}: {complaint} (see src/docs/architecture.md)",
+                source.name, reference.line
+            ));
         }
     }
     findings
