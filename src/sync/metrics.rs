@@ -1,4 +1,4 @@
-//! Counters of runs, and how old the chart is.
+//! Metrics of the synchronisation: counters of runs, and the age of the chart.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -28,10 +28,10 @@ struct ChangeLabels {
     change: &'static str,
 }
 
-/// From a chart of ten persons to one of 100 000 whose details are asked for one by one.
+/// Bounds from a chart of ten persons to one of 100 000 whose details are read one by one.
 const RUN_SECONDS_BUCKETS: [f64; 9] = [0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 
-/// Counters of the runs of this process, and what the database says about all. Cheap to clone.
+/// Counters of the runs of this process, and gauges of what the database says. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SyncMetrics {
     runs: Family<RunLabels, Counter>,
@@ -39,13 +39,12 @@ pub struct SyncMetrics {
     changes: Family<ChangeLabels, Counter>,
     refused: Counter,
     conflicts: Gauge,
-    /// Milliseconds; 0: there was no complete run.
+    /// Unix milliseconds; 0 before the first complete run.
     complete_at: Arc<AtomicI64>,
     clock: Clock,
 }
 
 impl SyncMetrics {
-    /// At zero.
     pub fn new(clock: Clock) -> Self {
         Self {
             runs: Family::default(),
@@ -58,7 +57,6 @@ impl SyncMetrics {
         }
     }
 
-    /// Puts them into `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("sync_runs", "Runs of the synchronisation by outcome", self.runs.clone());
         registry.register_with_unit(
@@ -81,7 +79,7 @@ impl SyncMetrics {
         registry.register_collector(Box::new(ChartAgeCollector { metrics: self.clone() }));
     }
 
-    /// A run came to an end here.
+    /// Counts a run that ended in this process.
     pub(super) fn record_run(&self, run: &SyncRun, status: SyncRunStatus, took: Duration, counts: &Counts) {
         let outcome = if run.dry_run { "dry_run" } else { status.as_str() };
         self.runs.get_or_create(&RunLabels { kind: run.kind.as_str(), outcome }).inc();
@@ -103,7 +101,7 @@ impl SyncMetrics {
         }
     }
 
-    /// What the database says.
+    /// Sets the gauges to what the database says.
     pub(super) fn record_chart(&self, complete_at: Option<Timestamp>, conflicts: i64) {
         self.complete_at.store(complete_at.map_or(0, Timestamp::millis), Ordering::Relaxed);
         self.conflicts.set(conflicts);
@@ -115,7 +113,7 @@ impl SyncMetrics {
     }
 }
 
-/// Worked out when somebody looks; absent while there was no complete run.
+/// Computes the age of the chart at each scrape; absent before the first complete run.
 #[derive(Debug)]
 struct ChartAgeCollector {
     metrics: SyncMetrics,

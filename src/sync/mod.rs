@@ -1,16 +1,19 @@
-//! WeCom's organisation chart becomes ours.
+//! Brings WeCom's organisation chart into our database.
 //!
-//! A run has four parts, and only the last one writes:
+//! A run has four steps, and only the last one writes:
 //!
-//! 1. [`fetch`] reads everything first, politely, and knows whether it read everything: a [`Remote`](remote::Remote);
-//! 2. [`plan`] compares it with what we have, purely: a [`Plan`](plan::Plan), or why there is none;
+//! 1. [`fetch`] reads everything first, politely, and records what it could not read: a
+//!    [`RemoteDirectory`](remote::RemoteDirectory);
+//! 2. [`plan`] compares it with our chart, without I/O: a [`SyncPlan`](plan::SyncPlan);
 //! 3. the plan is refused if it removes too much;
-//! 4. [`apply`] writes the rows of the next version in short transactions, unseen, and publishes them at once.
+//! 4. [`apply`] writes the rows of the next version in short transactions, unseen, and publishes
+//!    them in one.
 //!
-//! What a crash leaves behind is never seen by anybody, and the next run clears it away.
+//! Nobody ever sees what a crashed run left behind; the next run removes it.
 //!
-//! Runs are asked for by schedules ([`schedule`]), the API and the command line; [`queue`] lets one at a time be worked
-//! on, whatever the number of replicas; [`run`] leads a run through its parts.
+//! Schedules ([`schedule`]), the API and the command line request runs. [`queue`] lets only one be
+//! worked on at a time, on any number of replicas; [`run`] leads a run through its steps. See
+//! [design: runs](crate::design#runs).
 
 pub mod apply;
 pub mod fetch;
@@ -39,34 +42,33 @@ use crate::db::Db;
 use crate::directory;
 use crate::wecom::WecomClient;
 
-/// How long other systems that follow may stay away before they have to read everything again; answers about persons who
-/// are not there any more are kept as long.
+/// How long a client of the change feed may stay away before it must read the whole directory
+/// again. Closed conflicts about purged persons are kept as long.
 const CHANGE_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// How many rows one deletion takes, so that nobody waits long for the write lock.
+/// Rows a deletion takes at once, so that no other writer waits long for the write lock.
 const DELETE_BATCH_ROWS: i64 = 500;
 
-/// What a synchronisation needs of the configuration.
+/// The settings of the synchronisation, taken from the configuration.
 #[derive(Debug, Clone)]
 pub struct SyncSettings {
-    /// Whose directory.
     pub corp: CorpId,
-    /// Why there can be no run: what is switched off or missing, and which key mends it. Schedules do not fire then, and a
-    /// run that somebody asks for fails with it.
+    /// Why no run is possible: what is switched off or missing, and which key changes that.
+    /// Schedules then do not fire, and a requested run fails with this text.
     pub unavailable: Option<String>,
-    /// `wecom.sync_cron`.
+    /// The schedule `wecom.sync_cron`.
     pub update: Option<Schedule>,
-    /// `wecom.force_sync_cron`.
+    /// The schedule `wecom.force_sync_cron`.
     pub full: Option<Schedule>,
     /// `directory.link_by`.
     pub link_by: Vec<LinkBy>,
-    /// `directory.max_removals`, hundredths of a percent.
+    /// `directory.max_removals` in hundredths of a percent: 10 % is 1000.
     pub max_removals: u32,
     /// `directory.purge_left_after`.
     pub purge_left_after: Duration,
 }
 
-/// Runs: asking for them, and working on them. Cheap to clone.
+/// The synchronisation of one corporation in one process. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SyncService {
     inner: Arc<SyncInner>,
@@ -84,7 +86,6 @@ struct SyncInner {
 }
 
 impl SyncService {
-    /// Of one corporation, in one process.
     pub fn new(settings: SyncSettings, db: Db, client: WecomClient, clock: Clock) -> Self {
         let inner = SyncInner {
             fetcher: Fetcher::new(client, clock.clone()),
@@ -98,15 +99,15 @@ impl SyncService {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Asks for a run; see [`Queue::request`].
+    /// Requests a run; see [`SyncQueue::request`].
     ///
     /// # Errors
-    /// If the database fails; then nothing was asked for.
+    /// If the database fails; then no run was requested.
     pub async fn request(&self, request: SyncRequest) -> sqlx::Result<RunId> {
         self.inner.queue.request(&request).await
     }
 
-    /// One run, as it stands; `None`: there is none of that id, or it is no longer kept.
+    /// Returns a run; `None` if the id is unknown or the run was deleted since.
     ///
     /// # Errors
     /// If the database fails.
@@ -114,21 +115,19 @@ impl SyncService {
         self.inner.queue.find(id).await
     }
 
-    /// The runs themselves.
     pub fn queue(&self) -> &SyncQueue {
         &self.inner.queue
     }
 
-    /// For `/metrics`.
     pub fn metrics(&self) -> &SyncMetrics {
         &self.inner.metrics
     }
 
-    /// Forgets persons who left long ago, answers about persons who are not there any more, and old entries of the change
-    /// feed, in small transactions.
+    /// Deletes, in small transactions, persons who left long ago, closed conflicts about purged
+    /// persons, and old entries of the change feed.
     ///
     /// # Errors
-    /// If the database fails; the next time goes on from there.
+    /// If the database fails; the next call continues where this one stopped.
     pub async fn forget_old(&self) -> sqlx::Result<()> {
         let SyncInner { db, settings, clock, .. } = &*self.inner;
         let now = clock.now();
@@ -146,7 +145,8 @@ impl SyncService {
         Ok(())
     }
 
-    /// Reads from the database what metrics show: how old the chart is, and how many questions are open.
+    /// Reads from the database what the metrics show: the age of the chart and the number of open
+    /// conflicts.
     ///
     /// # Errors
     /// If the database fails.

@@ -1,4 +1,5 @@
-//! How far a run is: written by the run, read by whoever watches, here or through its row.
+//! The progress of a run: the run writes it, and whoever watches reads it, in this process or from
+//! the run's row.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,29 +9,27 @@ use serde::{Deserialize, Serialize};
 
 use super::fetch;
 
-/// What a run does just now.
+/// What a run is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncStep {
-    /// Clearing away what a run left that was cut off, and reading what we have.
+    /// Removing leftovers of an interrupted run and reading our chart.
     #[default]
     Beginning,
-    /// Reading departments.
     Departments,
-    /// Reading the members of departments, counted by department.
+    /// Reading the members of departments; the unit of progress is a department.
     Members,
     /// Reading members one by one.
     Details,
-    /// Reading tags.
     Tags,
-    /// Comparing what was read with what we have.
+    /// Comparing what was read with our chart.
     Comparing,
-    /// Writing records; of a rehearsal, counting them.
+    /// Writing records; in a dry run, counting them.
     Writing,
 }
 
 impl SyncStep {
-    /// In words, for a progress bar.
+    /// Returns words for a progress bar.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Beginning => "reading what we have",
@@ -44,14 +43,13 @@ impl SyncStep {
     }
 }
 
-/// How far a run is at one moment.
+/// How far a run was at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ProgressSnapshot {
-    /// What it does.
     pub step: SyncStep,
-    /// How much of that is done.
+    /// How much of the step is done.
     pub done: u64,
-    /// Of how much; 0: not known, or not counted.
+    /// The size of the step; 0 if it is unknown or not counted.
     pub total: u64,
 }
 
@@ -62,10 +60,10 @@ impl fmt::Display for ProgressSnapshot {
     }
 }
 
-/// The progress of one run.
+/// The progress of one run, shared with whoever watches it.
 #[derive(Debug, Default)]
 pub struct SyncProgress {
-    /// What the fetch says; asked while the step is one of its own.
+    /// The progress of the fetch; read while the fetch decides the step.
     pub(super) fetch: fetch::FetchProgress,
     step: Mutex<Option<SyncStep>>,
     done: AtomicU64,
@@ -73,25 +71,25 @@ pub struct SyncProgress {
 }
 
 impl SyncProgress {
-    /// From now on the fetch says how far it is.
+    /// Lets the fetch report the step from now on.
     pub(super) fn begin_fetch(&self) {
         *self.step.lock() = None;
     }
 
-    /// Another step begins.
+    /// Begins a step that the fetch does not report.
     pub(super) fn begin(&self, step: SyncStep) {
         self.done.store(0, Ordering::Relaxed);
         self.total.store(0, Ordering::Relaxed);
         *self.step.lock() = Some(step);
     }
 
-    /// So much of the step is done.
     pub(super) fn set_done(&self, done: u64, total: u64) {
         self.done.store(done, Ordering::Relaxed);
         self.total.store(total, Ordering::Relaxed);
     }
 
-    /// How far it is. The numbers are read one after another and may be a moment apart.
+    /// Returns how far the run is. The numbers are read one after another, so they may be a moment
+    /// apart.
     pub fn snapshot(&self) -> ProgressSnapshot {
         if let Some(step) = *self.step.lock() {
             let total = self.total.load(Ordering::Relaxed);

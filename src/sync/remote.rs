@@ -1,125 +1,120 @@
-//! What a fetch read of WeCom's directory, and how much of it.
+//! What a fetch read of WeCom's directory, and how complete it is.
 
 use std::collections::{BTreeMap, HashSet};
 
 use crate::base::id::UserId;
 use crate::directory::PersonStatus;
 
-/// WeCom's directory as one fetch saw it, before anything of ours is compared with it.
+/// WeCom's directory as one fetch saw it, before it is compared with ours.
 #[derive(Debug, Clone, Default)]
 pub struct RemoteDirectory {
-    /// Departments, in any order; a parent need not be among them.
+    /// Departments in any order; a parent may be missing.
     pub units: Vec<RemoteUnit>,
     /// Members whose details were read, each once.
     pub persons: Vec<RemotePerson>,
-    /// Members that exist (folded userids) whose details were not read in this fetch, because nothing of them seems to
-    /// have changed or because their record could not be understood. They stay as they are.
+    /// Folded userids of members that exist but whose details were not read in this fetch: nothing
+    /// about them seems to have changed, or their record could not be understood. Their persons
+    /// stay as they are.
     pub present: HashSet<String>,
-    /// Tags; `None`: not read, they stay as they are.
+    /// Tags; `None` if they were not read and stay as they are.
     pub tags: Option<Vec<RemoteTag>>,
-    /// How much was read.
     pub completeness: Completeness,
-    /// What the report says about the fetch, in the order in which it happened.
+    /// Notes for the report, in the order in which things happened.
     pub notes: Vec<ReportNote>,
-    /// How it was read.
     pub mode: FetchMode,
 }
 
-/// How much of what is visible was read.
+/// How much of the visible directory was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Completeness {
-    /// Every department: units that are missing are gone.
+    /// Every department was read: a known unit that is missing is gone.
     pub units: bool,
-    /// Every member is in `persons` or `present`: persons that are missing are gone.
+    /// Every member is in `persons` or `present`: a known person who is missing is gone.
     pub persons: bool,
-    /// Every member's details were read, so that every status is confirmed.
+    /// The details of every member were read, so every status is confirmed.
     pub details: bool,
 }
 
-/// A department.
+/// A department of WeCom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteUnit {
-    /// Its id; the root is 1.
+    /// The root is 1.
     pub id: u32,
-    /// The id above; 0 for the root.
+    /// The id of the department above; 0 for the root.
     pub parent: u32,
-    /// Its name; never empty.
+    /// Never empty.
     pub name: String,
-    /// Its English name.
     pub name_en: String,
-    /// Larger comes first.
+    /// Departments with a larger value come first.
     pub order: u32,
-    /// Its leaders.
     pub leaders: Vec<UserId>,
 }
 
-/// A member with details.
+/// A member of WeCom, with details.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemotePerson {
     /// As WeCom writes it.
     pub userid: UserId,
-    /// 姓名; empty where WeCom hides it.
+    /// 姓名 (name); empty where WeCom hides it.
     pub name: String,
-    /// Company mail address, else the private one; empty where WeCom hides both.
+    /// The company's address, otherwise the private one; empty where WeCom hides both.
     pub email: String,
-    /// 1 active, 2 disabled, 5 left; everything else is inactive.
+    /// WeCom's 1 is active, 2 disabled, 5 left; every other number is inactive.
     pub status: PersonStatus,
     /// The visible departments, in WeCom's order.
     pub memberships: Vec<RemoteMembership>,
-    /// 主部门; may be one that is not visible.
+    /// 主部门 (main department); it may be one that is not visible.
     pub main_department: Option<u32>,
-    /// 直属上级.
+    /// 直属上级 (direct superiors).
     pub direct_leaders: Vec<UserId>,
-    /// 职务.
+    /// 职务 (job title).
     pub position: String,
-    /// 手机; empty where WeCom hides it.
+    /// 手机 (mobile number); empty where WeCom hides it.
     pub mobile: String,
-    /// 别名.
+    /// 别名 (alias).
     pub alias: String,
-    /// 座机.
+    /// 座机 (landline).
     pub telephone: String,
-    /// 扩展属性: name and text; of a link its address.
+    /// 扩展属性 (extension attributes): name to text; the text of a link is its address.
     pub attributes: BTreeMap<String, String>,
 }
 
-/// A member in a department.
+/// A member's place in one department.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RemoteMembership {
-    /// The department.
+    /// The department's id.
     pub unit: u32,
-    /// Larger comes first.
+    /// Members with a larger value come first.
     pub order: u32,
-    /// Whether the member leads it.
+    /// Whether the member leads the department.
     pub leader: bool,
 }
 
-/// A tag.
+/// A tag of WeCom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RemoteTag {
-    /// Its id.
     pub id: u32,
-    /// Its name.
     pub name: String,
-    /// Who has it directly.
+    /// Members who have the tag directly.
     pub users: Vec<UserId>,
-    /// Departments that have it, each with everything below it.
+    /// Departments that have the tag, each including everything below it.
     pub units: Vec<u32>,
 }
 
-/// By which secrets a fetch was made.
+/// Which secrets a fetch reads with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FetchMode {
-    /// With the application's secret alone: its visible range, department by department.
+    /// The application's secret alone: its visible range, department by department.
     #[default]
     Visible,
-    /// Ids with the 通讯录同步 secret, details with the application's.
+    /// Ids with the 通讯录同步 (contacts) secret, details with the application's.
     Ids,
-    /// Everything with the 通讯录同步 secret, from an address entered before 2022-08-15.
+    /// Everything with the contacts secret. It works from addresses registered before 2022-08-15.
     Contacts,
 }
 
 impl FetchMode {
-    /// As the report writes it.
+    /// Returns the word used in reports.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Visible => "visible",
@@ -129,34 +124,33 @@ impl FetchMode {
     }
 }
 
-/// Something about a run that an administrator should know; part of its report.
+/// Something an administrator should know about a run; part of its report.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct ReportNote {
-    /// A stable code: `fetch.department_unread`, `plan.name_missing`, ….
+    /// A stable code, for example `fetch.department_unread`.
     pub code: String,
-    /// One sentence: what, whom it concerns, and what mends it. No secret.
+    /// One sentence: what happened, to whom, and what mends it. It contains no secret.
     pub text: String,
 }
 
 impl ReportNote {
-    /// One with this code and sentence.
     pub fn new(code: &str, text: impl Into<String>) -> Self {
         Self { code: code.to_owned(), text: text.into() }
     }
 }
 
-/// How thoroughly to read.
+/// How thoroughly a run reads and compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncKind {
-    /// Bring the chart up to date, without tags where there are many (`wecom.sync_cron`).
+    /// Brings the chart up to date; reads tags only where they are few (`wecom.sync_cron`).
     Update,
-    /// Read everything again and compare every field (`wecom.force_sync_cron`).
+    /// Reads everything again and compares every field (`wecom.force_sync_cron`).
     Full,
 }
 
 impl SyncKind {
-    /// As tables and the API write it.
+    /// Returns the word used in tables and in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Update => "update",
@@ -164,7 +158,7 @@ impl SyncKind {
         }
     }
 
-    /// Reads the table's word; anything unknown is the thorough one.
+    /// Parses the table's word; an unknown word means the thorough kind.
     pub fn parse(text: &str) -> Self {
         if text == Self::Update.as_str() { Self::Update } else { Self::Full }
     }

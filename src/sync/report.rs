@@ -1,4 +1,5 @@
-//! What a run says about itself, as it is kept in its row. No secret, and of persons only what lists show anyway.
+//! The report that a run keeps in its row. It contains no secret, and about persons only what lists
+//! show anyway.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,40 +8,40 @@ use super::apply::{ApplyResult, RaisedConflict, SkippedRecord, Tally};
 use super::plan::Removals;
 use super::remote::{FetchMode, ReportNote};
 
-/// Everything beside the counts.
+/// The report of a run, without its counts.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SyncReport {
-    /// By which secrets the directory was read: `visible`, `ids`, `contacts`; empty if it was not.
+    /// The secrets the directory was read with: `visible`, `ids` or `contacts`; empty if it was not
+    /// read.
     pub way: String,
-    /// What an administrator should know, in the order in which it happened.
+    /// Notes for administrators, in the order in which things happened.
     pub notes: Vec<ReportNote>,
-    /// How much the plan removes, of how much.
+    /// How much the plan removes, and of how much.
     pub removals: RemovalCounts,
-    /// Questions that this run raised.
+    /// Conflicts that this run raised.
     pub conflicts: Vec<RaisedConflict>,
-    /// Tags that changed.
     pub tags: Tally,
-    /// One line for each change, at most 1000.
+    /// One line per change, at most 1000.
     pub lines: Vec<String>,
-    /// How many lines more there would be.
+    /// How many lines were left out.
     pub more_lines: u64,
-    /// Records that stay as they were, and why; at most 1000.
+    /// Records that stay as they were, with the reason; at most 1000.
     pub skipped: Vec<SkippedRecord>,
-    /// How many more were skipped.
+    /// How many skipped records were left out.
     pub more_skipped: u64,
 }
 
-/// How much a plan removes.
+/// How many persons and units a plan removes, as the report keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct RemovalCounts {
-    /// WeCom's persons that leave.
+    /// Persons from WeCom who leave.
     pub persons: usize,
-    /// Of so many.
+    /// Persons from WeCom who were active before.
     pub of_persons: usize,
-    /// WeCom's units that go.
+    /// Units from WeCom that are removed.
     pub units: usize,
-    /// Of so many.
+    /// Units from WeCom before the run.
     pub of_units: usize,
 }
 
@@ -52,16 +53,16 @@ impl From<Removals> for RemovalCounts {
 }
 
 impl SyncReport {
-    /// What is known once the directory was read and compared. `notes` are the plan's, the fetch's among them.
+    /// Builds the report of a plan. `notes` are the plan's; they include the fetch's.
     pub(super) fn from_plan(way: FetchMode, removals: Removals, notes: Vec<ReportNote>) -> Self {
         Self { way: way.as_str().to_owned(), notes, removals: removals.into(), ..Self::default() }
     }
 
-    /// The same with what was done, or in a rehearsal would be.
+    /// Returns the report completed with what was applied, or in a dry run would be.
     pub(super) fn with_applied(&self, applied: &ApplyResult, conflicts: Vec<RaisedConflict>) -> Self {
         Self {
             way: self.way.clone(),
-            // They begin with the plan's.
+            // These begin with the plan's notes.
             notes: applied.notes.clone(),
             removals: self.removals,
             conflicts,

@@ -1,4 +1,4 @@
-//! One run, from its beginning to its end.
+//! Leads one run through its steps, from the claim to the end that its row records.
 
 use std::time::Duration;
 
@@ -17,29 +17,30 @@ use crate::base::clock::Timestamp;
 use crate::base::id::PersonId;
 use crate::db::feed::FeedTransaction;
 
-/// How often a run that is worked on says so, and how far it is: several times in a lease, and often enough to watch.
+/// How often a run renews its lease and reports its progress: several times in a lease, and often
+/// enough to watch.
 const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(3);
 
-/// How often a process looks whether a run waits that another one asked for.
+/// How often a process looks for runs that another process requested.
 const QUEUE_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How work on a run ended.
+/// How the work on a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WorkResult {
-    /// It came to an end, which its row says.
+    /// The run ended, with this status in its row.
     Ended(SyncRunStatus),
-    /// It is no longer this process's, or the database does not take its end: its lease runs out, and another one is
-    /// queued in its place.
+    /// The run is no longer this process's, or its end could not be written. Its lease runs out,
+    /// and another run is queued in its place.
     Lost,
 }
 
-/// What the parts came to.
+/// What the steps of a run resulted in.
 enum RunOutcome {
-    /// Published, and its row says so.
+    /// The plan was published; the publishing transaction also recorded the end.
     Published(Counts),
-    /// Nothing was published.
+    /// Nothing was published; the end still has to be recorded.
     Ended(Box<SyncRunEnd>),
-    /// The run is somebody else's.
+    /// Another process holds the run.
     Lost,
 }
 
@@ -52,30 +53,27 @@ impl From<SyncRunEnd> for RunOutcome {
 /// Why a run fails.
 #[derive(Debug, thiserror::Error)]
 enum RunFailure {
-    /// It is not set up, or switched off.
+    /// The synchronisation is switched off or not set up.
     #[error("{0}")]
     Unavailable(String),
-    /// WeCom's directory was not read.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// The plan was not written.
     #[error(transparent)]
     Apply(#[from] ApplyError),
-    /// The plan was not made.
     #[error("the plan could not be made: {0}")]
     Planner(String),
-    /// The database.
     #[error("the database failed: {0}")]
     Store(#[from] sqlx::Error),
 }
 
 impl RunFailure {
-    /// In words: what happened, and what mends it where that is known.
+    /// Returns what happened and, where it is known, what mends it.
     fn reason(&self) -> String {
         let meaning = match self {
             Self::Fetch(error) => error.meaning(),
             Self::Unavailable(_) | Self::Apply(_) | Self::Planner(_) | Self::Store(_) => None,
         };
+        // Errors of our own are whole sentences already; WeCom's need their meaning and remedy.
         let Some(meaning) = meaning else { return self.to_string() };
         let page = meaning.console.map_or_else(String::new, |page| format!(" ({page})"));
         format!("{self}. {} {}{page}", meaning.en, meaning.remedy_en)
@@ -83,7 +81,8 @@ impl RunFailure {
 }
 
 impl SyncService {
-    /// Works on runs, one after another, until `stop`. A run that is cut off by it waits again.
+    /// Works on runs, one after another, until `stop`. A run that `stop` interrupts is queued
+    /// again.
     pub async fn work_until(&self, stop: CancellationToken) {
         let queue = &self.inner.queue;
         loop {
@@ -103,7 +102,8 @@ impl SyncService {
                 let progress = SyncProgress::default();
                 tokio::select! {
                     _ = self.work(&run, &progress) => {}
-                    // A transaction under way is undone; one that was just committed has ended the run.
+                    // An open transaction is rolled back. If it was just committed, the run has
+                    // already ended and handing it back changes nothing.
                     () = stop.cancelled() => return self.hand_back(&run).await,
                 }
                 if stop.is_cancelled() {
@@ -113,7 +113,7 @@ impl SyncService {
         }
     }
 
-    /// Lets a run that was claimed here wait again.
+    /// Puts a claimed run back into the queue.
     async fn hand_back(&self, run: &SyncRun) {
         match self.inner.queue.hand_back(run).await {
             Ok(()) => {
@@ -125,8 +125,10 @@ impl SyncService {
         }
     }
 
-    /// Works on a run that was claimed here: reads, compares, writes, and says in its row how it ended. The lease is
-    /// renewed all the while. Dropped before its end, it leaves a run to [`hand back`](super::queue::Queue::hand_back).
+    /// Works on a claimed run: fetches, plans, writes, and records its end in its row.
+    ///
+    /// The lease is renewed meanwhile. If this future is dropped early, the run must be [handed
+    /// back](super::queue::SyncQueue::hand_back).
     pub async fn work(&self, run: &SyncRun, progress: &SyncProgress) -> WorkResult {
         let SyncInner { clock, metrics, .. } = &*self.inner;
         let began = clock.now();
@@ -162,7 +164,7 @@ impl SyncService {
         WorkResult::Ended(status)
     }
 
-    /// Renews the lease until it is lost.
+    /// Renews the lease; returns when it is lost.
     async fn keep_lease(&self, run: &SyncRun, progress: &SyncProgress) {
         let SyncInner { queue, clock, .. } = &*self.inner;
         let mut renewed = clock.now();
@@ -171,7 +173,8 @@ impl SyncService {
             match queue.renew(&run.id, progress.snapshot()).await {
                 Ok(true) => renewed = clock.now(),
                 Ok(false) => return,
-                // The transactions of the run renew it too, and fail by themselves; this is for the long fetch.
+                // The transactions of the run renew the lease too, and notice themselves if that
+                // fails. This loop is for the long fetch, during which nothing is written.
                 Err(error) if clock.now().since(renewed) < RUN_LEASE => {
                     tracing::debug!(run = %run.id, %error, "The lease of a synchronisation could not be renewed");
                 }
@@ -201,6 +204,7 @@ impl SyncService {
         let remote = fetcher
             .fetch(FetchRequest { kind: run.kind, known: &known, force: run.force }, &progress.fetch)
             .await?;
+        // The fetch is over: with 100 000 members this frees memory before the plan needs it.
         drop(known);
         progress.begin(SyncStep::Comparing);
         let (complete, way) = (remote.completeness, remote.mode);
@@ -211,7 +215,8 @@ impl SyncService {
             force: run.force,
         };
         let now = clock.now();
-        // Pure, and for a large company longer than a check may wait for its thread.
+        // Comparing is pure CPU work. For a large company it takes longer than a check of the gate
+        // may wait for this thread.
         let planned = tokio::task::spawn_blocking(move || {
             make_plan(remote, &local, &policy, now, &mut || PersonId::generate(now))
         });
@@ -219,6 +224,7 @@ impl SyncService {
         let everything = complete.units && complete.persons;
         let refused = plan.refused.clone();
         let report = SyncReport::from_plan(way, plan.removals, plan.notes.clone());
+        // A dry run goes on: it shows what was refused.
         if let Some(reason) = refused.clone().filter(|_| !run.dry_run) {
             let reason = format!("The run {reason}.");
             let end = SyncRunEnd {
@@ -231,7 +237,7 @@ impl SyncService {
             return Ok(end.into());
         }
         progress.begin(SyncStep::Writing);
-        let how = ApplyOptions {
+        let options = ApplyOptions {
             dry_run: run.dry_run,
             began,
             complete_details_at: Some(began).filter(|_| everything && complete.details),
@@ -240,7 +246,7 @@ impl SyncService {
         let publishing =
             PublishedRunEnd { run, holder: queue.holder(), complete: everything, report: &report };
         let moved = |done, total| progress.set_done(done, total);
-        let applied = apply::apply_plan(&target, plan, &how, &publishing, &moved).await?;
+        let applied = apply::apply_plan(&target, plan, &options, &publishing, &moved).await?;
         if !run.dry_run {
             return Ok(RunOutcome::Published(applied.counts));
         }
@@ -256,7 +262,7 @@ impl SyncService {
     }
 }
 
-/// Writes in the publishing transaction how the run ended.
+/// The end of a run whose plan is being published.
 struct PublishedRunEnd<'a> {
     run: &'a SyncRun,
     holder: &'a str,
@@ -282,7 +288,8 @@ impl RunEndWriter for PublishedRunEnd<'_> {
         if store::end_run(change.tx(), &self.run.id, self.holder, &end, now).await? {
             Ok(())
         } else {
-            // The lease was renewed at the beginning of this transaction, so that this is no ordinary loss.
+            // The same transaction renewed the lease when it began, so another process cannot have
+            // taken the run since. Something else is wrong: the transaction must not commit.
             Err(sqlx::Error::RowNotFound)
         }
     }
@@ -293,7 +300,7 @@ fn log_lost(run: &SyncRun) -> WorkResult {
     WorkResult::Lost
 }
 
-/// A run that did not do what it was asked for is told every time.
+/// Logs every run that did not do what was requested.
 fn log_end(run: &SyncRun, end: &SyncRunEnd) {
     match end.status {
         SyncRunStatus::Refused if !run.dry_run => {

@@ -1,8 +1,9 @@
-//! When a run is due by itself: two schedules, fired once however many replicas look at them.
+//! Requests runs by schedule. Two schedules exist; each firing counts once, on any number of
+//! replicas.
 //!
-//! When a schedule last fired stands in the database. Whoever finds that it was due since then moves that instant on and
-//! asks for the run, in one transaction; a replica that comes second finds it moved. What was missed while nobody looked
-//! is one firing.
+//! The database stores when a schedule last fired. A replica that finds it due moves that instant
+//! forward and requests the run in one transaction; a second replica finds the instant moved.
+//! Firings missed while no process ran count as one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,27 +18,28 @@ use crate::base::clock::Timestamp;
 use crate::base::cron::Schedule;
 use crate::directory;
 
-/// The database is asked at least so often, whatever was worked out before: clocks are corrected.
+/// The longest time between two looks at the database. Clocks get corrected, so a computed due time
+/// is not trusted for longer.
 const MAX_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// A last firing further in the future was made by a clock that was wrong.
+/// A last firing further in the future than this was written by a clock that was wrong.
 const MAX_CLOCK_SKEW: Duration = Duration::from_secs(60);
 
-/// What this process remembers, so that it need not ask the database every second.
+/// What this process remembers, so that it does not ask the database every second.
 #[derive(Debug, Default)]
 pub(super) struct ScheduleChecks {
-    /// Whether it was looked whether there is a chart at all.
+    /// Whether the check for a missing chart, due once after the start, is done.
     is_first_run_settled: AtomicBool,
-    /// When a schedule was looked at, and when it is due; `None`: never again.
+    /// Per schedule: when it was checked and when it is due; `None` if it never is.
     next_due: Mutex<HashMap<&'static str, (Timestamp, Option<Timestamp>)>>,
 }
 
 impl SyncService {
-    /// Asks for the runs that are due now; called every second. The first time it also asks for one if there is no chart
-    /// yet.
+    /// Requests the runs that are due now; called every second. The first call also requests a run
+    /// if there is no chart yet.
     ///
     /// # Errors
-    /// If the database fails; the next step tries again.
+    /// If the database fails; the next call tries again.
     pub async fn fire_due(&self) -> sqlx::Result<()> {
         let settings = &self.inner.settings;
         if settings.unavailable.is_some() || (settings.update.is_none() && settings.full.is_none()) {
@@ -62,7 +64,7 @@ impl SyncService {
         Ok(())
     }
 
-    /// Whether the schedule was looked at not long ago and is not due before later.
+    /// Returns whether a recent check found that the schedule is due later.
     fn is_known_to_wait(&self, name: &str, now: Timestamp) -> bool {
         let known = self.inner.schedule_checks.next_due.lock().get(name).copied();
         known.is_some_and(|(looked, next)| {
@@ -70,7 +72,8 @@ impl SyncService {
         })
     }
 
-    /// Lets a schedule fire if it is due. Answers when it is due next; `None` outside: to be looked at again at once.
+    /// Fires a schedule if it is due. Returns when it is due next; the outer `None` means that it
+    /// must be checked again at once.
     async fn check_schedule(
         &self,
         name: &'static str,
@@ -85,6 +88,7 @@ impl SyncService {
             tx.commit().await?;
             return Ok(Some(schedule.next_after(now)));
         };
+        // Left alone, a last firing in the future would stop the schedule until then.
         let wrong = last > now.plus(MAX_CLOCK_SKEW);
         match schedule.next_after(last).filter(|_| !wrong) {
             None if !wrong => return Ok(Some(None)),
@@ -100,7 +104,8 @@ impl SyncService {
             let request = SyncRequest { kind, cause: SyncCause::Cron, dry_run: false, force: false };
             match self.inner.queue.enqueue(&mut tx, &request, now).await {
                 Ok(Some(_)) => {}
-                // Another request or claim came first: the firing is undone with the rest, and comes a second later.
+                // Another request or claim came first. Rolling back also undoes the firing, and the
+                // next step repeats it a second later.
                 Ok(None) => return tx.rollback().await.map(|()| None),
                 Err(error) if is_unique_violation(&error) => return tx.rollback().await.map(|()| None),
                 Err(error) => return Err(error),
@@ -111,7 +116,8 @@ impl SyncService {
         Ok(Some(schedule.next_after(now)))
     }
 
-    /// Asks for a full run if none ever came to its end, so that a new installation need not wait for its schedule.
+    /// Requests a full run if no complete run ever ended, so that a new installation does not wait
+    /// for its schedule.
     async fn request_first_run(&self, now: Timestamp) -> sqlx::Result<()> {
         let (db, corp) = (&self.inner.db, &self.inner.settings.corp);
         if directory::store::published_version(db, corp).await?.1.is_some() {
@@ -129,7 +135,7 @@ impl SyncService {
                 self.inner.queue.wake_worker();
                 Ok(())
             }
-            // Another replica was first.
+            // Another replica came first.
             Ok(None) => tx.rollback().await,
             Err(error) if is_unique_violation(&error) => tx.rollback().await,
             Err(error) => Err(error),

@@ -1,15 +1,17 @@
-//! What a run costs once WeCom's directory is read: comparing it with ours, and writing what differs.
+//! Measures a run after WeCom's directory is read: comparing it with ours, and writing what
+//! differs.
 //!
 //! ```text
-//! cargo bench --bench chart                                          # SQLite, in a folder of its own
+//! cargo bench --bench chart                                    # SQLite, in a folder of its own
 //! cargo bench --bench chart -- --postgres postgres://…/EMPTY_DATABASE
 //! ```
 //!
-//! 100 000 members with 120 000 memberships in 5 000 departments are loaded into an empty database, then compared again
-//! unchanged, then with one percent changed, then with everybody's name changed. Each step says how long reading ours,
-//! planning and writing took, the CPU time of all that, the longest transaction (from its wait for the lock to its commit), how long somebody who
-//! signed in meanwhile waited at most, and by how much memory grew: against the moment before the step, in which the
-//! members read of WeCom are in memory already.
+//! 100 000 members with 120 000 memberships in 5 000 departments are loaded into an empty database,
+//! then compared again unchanged, then with one percent changed, then with everybody's position
+//! changed. Each step shows how long reading ours, planning and writing took, their CPU time, the
+//! longest transaction (from its wait for the lock to its commit), the longest wait of a sign-in
+//! meanwhile, and by how much memory grew since the moment before the step, when WeCom's members
+//! were already in memory.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -34,7 +36,7 @@ use gongpai::sync::remote::RemotePerson;
 use tokio::task::JoinSet;
 
 const PERSONS: u32 = 100_000;
-/// How often somebody signs in while a run writes.
+/// How often a member signs in while a run writes.
 const SIGN_IN_INTERVAL: Duration = Duration::from_millis(100);
 /// The unit of CPU time in `/proc`, on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -117,14 +119,15 @@ impl ChartBench {
                 Box::pin(async { Ok(()) })
             })
         };
-        let how =
+        let options =
             ApplyOptions { dry_run: false, began: now, complete_details_at: Some(now), pause: Some(&*pause) };
         let done = Arc::new(AtomicBool::new(false));
         let mut visitor = JoinSet::new();
         visitor.spawn(sign_in_repeatedly(self.db.clone(), self.corp.clone(), Arc::clone(&done)));
         let start = Instant::now();
         *last.lock() = start;
-        let applied = apply::apply_plan(&target, plan, &how, &organisation::IgnoredEnd, &|_, _| {}).await?;
+        let applied =
+            apply::apply_plan(&target, plan, &options, &organisation::IgnoredEnd, &|_, _| {}).await?;
         let (written, published) = (start.elapsed(), last.lock().elapsed());
         done.store(true, Ordering::Relaxed);
         let waited = visitor.join_next().await.context("a visitor")???;
@@ -149,7 +152,7 @@ impl ChartBench {
     }
 }
 
-/// Signs somebody in again and again; answers how long that took at most.
+/// Signs a member in again and again; returns the longest time that took.
 async fn sign_in_repeatedly(db: Db, corp: CorpId, done: Arc<AtomicBool>) -> Result<Duration> {
     let mut longest = Duration::ZERO;
     while !done.load(Ordering::Relaxed) {
@@ -174,7 +177,7 @@ fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Forgets the peak of this process's memory; answers how much it has now, in KB.
+/// Resets the peak of this process's memory; returns its memory now, in KB.
 fn forget_peak() -> Result<u64> {
     fs::write("/proc/self/clear_refs", "5").context("the peak of memory cannot be forgotten")?;
     memory_kb("VmRSS:")
@@ -186,10 +189,11 @@ fn memory_kb(field: &str) -> Result<u64> {
     Ok(line.trim().trim_end_matches(" kB").parse()?)
 }
 
-/// The CPU time of this process, in seconds: what the machine does beside it is not in it.
+/// Returns the CPU time of this process in seconds, which leaves out everything else on the
+/// machine.
 fn cpu_seconds() -> Result<f64> {
     let line = fs::read_to_string("/proc/self/stat")?;
-    // The name, in brackets, may hold blanks.
+    // The name, in brackets, may contain blanks.
     let (_, fields) = line.rsplit_once(") ").context("/proc/self/stat")?;
     let mut times = fields.split(' ').skip(11).map(str::parse::<u32>);
     let (user, system) = (times.next().context("user time")??, times.next().context("system time")??);

@@ -1,4 +1,4 @@
-//! A corporation with many members, as a fetch reads it, and how it gets into a database without one.
+//! A corporation with many members, as a fetch reads it, and a run in the database to write it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,19 +14,18 @@ use gongpai::sync::remote::{
     Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
 };
 
-/// How many departments there are: a tree of which each level is eight times the one above.
+/// A tree in which each level has eight times the departments of the one above.
 pub(crate) const UNIT_COUNT: u32 = 5_000;
-/// Everybody whose number divides by this is in a second unit.
+/// Members whose number is divisible by this are in a second unit.
 const SECOND_UNIT_DIVISOR: u32 = 5;
-/// How many tags there are; each is some department's and twenty members'.
+/// Each tag belongs to one department and twenty members.
 const TAG_COUNT: u32 = 20;
 
-/// The userid of a member.
 pub(crate) fn userid(n: u32) -> UserId {
     UserId::new(format!("user{n:08}"))
 }
 
-/// The corporation with so many members, each of which `change` may change.
+/// Builds the corporation with so many members, each of which `change` may change.
 pub(crate) fn build_remote(members: u32, change: impl Fn(u32, &mut RemotePerson)) -> RemoteDirectory {
     let units = (1..=UNIT_COUNT).map(|id| RemoteUnit {
         id,
@@ -81,7 +80,7 @@ fn build_person(n: u32) -> RemotePerson {
     }
 }
 
-/// The run's end is not what is measured.
+/// Records nothing: the end of the run is not measured.
 pub(crate) struct IgnoredEnd;
 
 impl RunEndWriter for IgnoredEnd {
@@ -95,7 +94,7 @@ impl RunEndWriter for IgnoredEnd {
     }
 }
 
-/// A run in the database that may write.
+/// Inserts a running run that may write.
 pub(crate) async fn insert_running_run(db: &Db, corp: &CorpId, clock: &Clock) -> Result<Fence> {
     let lease = Duration::from_secs(60);
     let fence = Fence { run: RunId::generate(clock.now()), holder: "bench".into(), lease };

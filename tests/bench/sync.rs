@@ -1,15 +1,16 @@
-//! A whole run: `gongpai sync`, a process of its own, against a simulated WeCom, another.
+//! Measures whole runs: `gongpai sync` in a process of its own, against a simulated WeCom in
+//! another.
 //!
 //! ```text
-//! cargo bench --bench sync                                            # SQLite, in a folder of its own
+//! cargo bench --bench sync                                     # SQLite, in a folder of its own
 //! cargo bench --bench sync -- --postgres postgres://…/EMPTY_DATABASE
 //! cargo bench --bench sync -- --contacts --members 20000
 //! ```
 //!
-//! 100 000 members in 5 000 departments, read once into an empty database and then twice again unchanged. Each line
-//! says how long it took, how much of that was WeCom (from the first call to the last answer) and how much came
-//! before and after; the CPU time of both processes; the most memory that gongpai had. `--contacts` gives it the
-//! 通讯录同步 secret too.
+//! 100 000 members in 5 000 departments are read once into an empty database, then twice more
+//! unchanged. Each line shows the time in all, WeCom's part of it (from the first call to the last
+//! answer), the time before and after, the CPU time of both processes, and gongpai's peak memory.
+//! `--contacts` also gives it the 通讯录同步 (contacts) secret.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -23,7 +24,7 @@ use anyhow::{Context as _, Result, ensure};
 
 /// How many departments the simulated WeCom has.
 const DEPARTMENTS: &str = "5000";
-/// How often the memory is looked at.
+/// How often the memory is read.
 const MEMORY_POLL_INTERVAL: Duration = Duration::from_millis(20);
 /// The unit of CPU time in `/proc`, on every Linux.
 const TICKS_PER_SECOND: f64 = 100.0;
@@ -86,10 +87,10 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// A simulated WeCom in a process of its own, ended with this.
+/// A simulated WeCom in a process of its own, ended when it is dropped.
 struct SimulatorProcess {
     child: Child,
-    /// What it said of itself, one `name = value` a line.
+    /// Its output, one `name = value` per line.
     output_lines: Vec<String>,
 }
 
@@ -135,7 +136,7 @@ impl SimulatorProcess {
 
 impl Drop for SimulatorProcess {
     fn drop(&mut self) {
-        // Both only fail for a child that has ended already.
+        // Both fail only for a child that has ended already.
         if self.child.kill().is_ok() {
             self.child.wait().ok();
         }
@@ -175,7 +176,7 @@ impl MeasuredRun {
         let id = child.id();
         let mut peak = 0;
         let cpu = loop {
-            // Of a process that has ended, and was not waited for, the status has no memory.
+            // The status of a process that ended, and was not waited for, contains no memory.
             let status = fs::read_to_string(format!("/proc/{id}/status"))?;
             if let Some(line) = status.lines().find_map(|line| line.strip_prefix("VmHWM:")) {
                 peak = line.trim().trim_end_matches(" kB").parse()?;
@@ -196,7 +197,7 @@ impl MeasuredRun {
         ensure!(status.success(), "the run failed: {said}{steps:?}");
         let at = |name: &str| steps.iter().find(|(step, _)| step == name).map(|(_, at)| *at);
         let first = at("reading departments").context("no departments were read")?;
-        // A step that took less than the time between two looks was not seen.
+        // A step shorter than the time between two looks was not seen.
         let writing = at("writing").unwrap_or(ended);
         let comparing = at("comparing").unwrap_or(writing);
         Ok(Self {
@@ -212,10 +213,10 @@ impl MeasuredRun {
     }
 }
 
-/// The CPU time of a process, in seconds.
+/// Returns the CPU time of a process, in seconds.
 fn cpu_seconds(id: u32) -> Result<f64> {
     let line = fs::read_to_string(format!("/proc/{id}/stat"))?;
-    // The name, in brackets, may hold blanks.
+    // The name, in brackets, may contain blanks.
     let (_, fields) = line.rsplit_once(") ").context("/proc/…/stat")?;
     let mut times = fields.split(' ').skip(11).map(str::parse::<u32>);
     let (user, system) = (times.next().context("user time")??, times.next().context("system time")??);

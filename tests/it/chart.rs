@@ -1,4 +1,4 @@
-//! Writing a run: unseen first, then all at once, whatever happens in between.
+//! Writing a plan: nothing is seen before all of it is, whatever happens in between.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,7 +36,7 @@ struct ChartFixture {
     fence: Fence,
 }
 
-/// Writes the run's end.
+/// Records the end of the run.
 struct ReportWriter(RunId);
 
 impl RunEndWriter for ReportWriter {
@@ -72,16 +72,16 @@ impl ChartFixture {
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
         let fence =
             Fence { run: RunId::generate(clock.now()), holder: "one".into(), lease: Duration::from_secs(60) };
-        let office = Self { database, db, corp, clock, fence };
-        office
+        let fixture = Self { database, db, corp, clock, fence };
+        fixture
             .execute(&format!(
                 "INSERT INTO sync_runs (id, corp_id, kind, cause, dry_run, forced, status, complete, counts, progress, \
                  report, reason, holder, lease_until, requested_at) VALUES ('{}', 'ww1', 'full', '', 0, 0, 'running', \
                  0, '', '', '', '', 'one', 0, 0)",
-                office.fence.run
+                fixture.fence.run
             ))
             .await;
-        office
+        fixture
     }
 
     fn target(&self) -> ApplyTarget<'_> {
@@ -106,7 +106,7 @@ impl ChartFixture {
         apply::baseline::load_local_directory(&self.db, &self.corp).await.expect("what is known")
     }
 
-    /// What a run would do that read `remote` completely.
+    /// Plans a run that read `remote` completely.
     async fn plan(&self, remote: &RemoteDirectory) -> SyncPlan {
         let policy = SyncPolicy { link_by: vec![LinkBy::Mobile], max_removals: 10_000, force: false };
         let now = self.clock.now();
@@ -118,24 +118,24 @@ impl ChartFixture {
         ApplyOptions { dry_run: false, began: now, complete_details_at: Some(now), pause: None }
     }
 
-    async fn write(&self, plan: SyncPlan, how: &ApplyOptions<'_>) -> Result<ApplyResult, ApplyError> {
+    async fn write(&self, plan: SyncPlan, options: &ApplyOptions<'_>) -> Result<ApplyResult, ApplyError> {
         self.clock.advance(Duration::from_secs(1));
         let end = ReportWriter(self.fence.run.clone());
-        apply::apply_plan(&self.target(), plan, how, &end, &|_, _| {}).await
+        apply::apply_plan(&self.target(), plan, options, &end, &|_, _| {}).await
     }
 
     async fn remove_leftovers(&self) -> apply::cleanup::HealCounts {
         apply::cleanup::remove_leftovers(&self.target()).await.expect("healed")
     }
 
-    /// A whole run.
     async fn run(&self, remote: &RemoteDirectory) -> ApplyResult {
         self.remove_leftovers().await;
-        let how = self.options();
-        self.write(self.plan(remote).await, &how).await.expect("published")
+        let options = self.options();
+        self.write(self.plan(remote).await, &options).await.expect("published")
     }
 
-    /// A run that a sign-in, or something else, gets into: before its first transaction, or after `at` of them.
+    /// Runs with an interruption, like a sign-in: before the first transaction, or after `at` of
+    /// them.
     async fn run_with<F>(
         &self,
         remote: &RemoteDirectory,
@@ -146,7 +146,7 @@ impl ChartFixture {
         F: Fn() -> std::pin::Pin<Box<dyn Future<Output = ()> + Send>> + Send + Sync + 'static,
     {
         self.remove_leftovers().await;
-        let how = self.options();
+        let options = self.options();
         let plan = self.plan(remote).await;
         if at == 0 {
             meanwhile().await;
@@ -160,15 +160,15 @@ impl ChartFixture {
                 Ok(())
             })
         });
-        let how = ApplyOptions { pause: Some(&*pause), ..how };
-        self.write(plan, &how).await
+        let options = ApplyOptions { pause: Some(&*pause), ..options };
+        self.write(plan, &options).await
     }
 
     async fn version(&self) -> i64 {
         self.number("SELECT version FROM charts").await
     }
 
-    /// Everything that the published version says, without ids of persons.
+    /// Returns everything that the published version says, without ids of persons.
     async fn published(&self) -> Vec<String> {
         let holds = "JOIN charts c ON v.since <= c.version AND v.until > c.version";
         let mut all = self
@@ -278,22 +278,23 @@ fn remote(persons: Vec<RemotePerson>) -> RemoteDirectory {
     }
 }
 
-/// So many members, more than one transaction writes.
+/// Returns so many members that one transaction cannot write them.
 fn many_members(count: u32, name: &str) -> Vec<RemotePerson> {
     (0..count).map(|n| member(&format!("u{n}"), name, 2 + n % 2)).collect()
 }
 
 #[tokio::test]
 async fn nothing_of_a_run_is_seen_before_all_of_it_is() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(many_members(1100, "旧"))).await;
-    let before = office.published().await;
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(many_members(1100, "旧"))).await;
+    let before = fixture.published().await;
     let seen = Arc::new(AtomicU64::new(0));
     let mut next = remote(many_members(1050, "新"));
     next.units = vec![unit(1, "示例科技", 0), unit(2, "财务中心", 1), unit(3, "研发部", 2)];
-    office.remove_leftovers().await;
-    let plan = office.plan(&next).await;
-    let (db, was, counted) = (office.db.clone(), office.number(COUNT_NEW_NAMES_SQL).await, Arc::clone(&seen));
+    fixture.remove_leftovers().await;
+    let plan = fixture.plan(&next).await;
+    let (db, was, counted) =
+        (fixture.db.clone(), fixture.number(COUNT_NEW_NAMES_SQL).await, Arc::clone(&seen));
     let pause: Box<PauseHook> = Box::new(move |_| {
         let (db, counted) = (db.clone(), Arc::clone(&counted));
         Box::pin(async move {
@@ -304,21 +305,21 @@ async fn nothing_of_a_run_is_seen_before_all_of_it_is() {
         })
     });
     assert_eq!(was, 0);
-    let how = ApplyOptions { pause: Some(&*pause), ..office.options() };
-    let applied = office.write(plan, &how).await.expect("published");
+    let options = ApplyOptions { pause: Some(&*pause), ..fixture.options() };
+    let applied = fixture.write(plan, &options).await.expect("published");
     assert!(seen.load(Ordering::SeqCst) >= 4, "several transactions");
     assert_eq!(applied.counts.persons, Tally { created: 0, updated: 1050, removed: 50 });
     assert_eq!(applied.counts.units, Tally { created: 0, updated: 2, removed: 0 });
     assert_eq!(applied.counts.memberships, Tally { created: 0, updated: 0, removed: 50 });
-    assert_eq!((applied.version, office.version().await), (2, 2));
+    assert_eq!((applied.version, fixture.version().await), (2, 2));
     assert_eq!((applied.lines.len(), applied.more_lines), (1000, 102));
-    let after = office.published().await;
+    let after = fixture.published().await;
     assert_ne!(before, after);
     assert_eq!(after.iter().filter(|line| line.contains(" 新 active")).count(), 1050);
     assert_eq!(after.iter().filter(|line| line.contains(" left ")).count(), 50);
-    let report = office.texts("SELECT report FROM sync_runs").await.concat();
+    let report = fixture.texts("SELECT report FROM sync_runs").await.concat();
     assert_eq!(serde_json::from_str::<ApplyResult>(&report).expect("a report"), applied);
-    assert_eq!(office.number("SELECT complete_at FROM charts").await, how.began.millis());
+    assert_eq!(fixture.number("SELECT complete_at FROM charts").await, options.began.millis());
 }
 
 const COUNT_NEW_NAMES_SQL: &str = "SELECT COUNT(*) FROM person_rows v JOIN charts c ON v.since <= c.version AND v.until > c.version \
@@ -334,11 +335,11 @@ async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same()
     undisturbed.run(&first).await;
     undisturbed.run(&second).await;
     let expected = undisturbed.published().await;
-    let office = ChartFixture::open().await;
-    office.run(&first).await;
-    let before = office.published().await;
+    let fixture = ChartFixture::open().await;
+    fixture.run(&first).await;
+    let before = fixture.published().await;
     for dies_after in 1.. {
-        let plan = office.plan(&second).await;
+        let plan = fixture.plan(&second).await;
         let dropped = dies_after % 2 == 0;
         let pause: Box<PauseHook> = Box::new(move |made| {
             Box::pin(async move {
@@ -349,51 +350,51 @@ async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same()
                 }
             })
         });
-        let how = ApplyOptions { pause: Some(&*pause), ..office.options() };
-        let written = tokio::time::timeout(Duration::from_secs(3), office.write(plan, &how)).await;
+        let options = ApplyOptions { pause: Some(&*pause), ..fixture.options() };
+        let written = tokio::time::timeout(Duration::from_secs(3), fixture.write(plan, &options)).await;
         if matches!(written, Ok(Ok(_))) {
             assert!(dies_after >= 5, "several places to die in");
             break;
         }
-        assert_eq!(office.published().await, before, "died after {dies_after}");
-        let healed = office.remove_leftovers().await;
+        assert_eq!(fixture.published().await, before, "died after {dies_after}");
+        let healed = fixture.remove_leftovers().await;
         assert!(healed.discarded > 0 || healed.reopened > 0, "{healed:?}");
-        assert_eq!(office.remove_leftovers().await, apply::cleanup::HealCounts::default(), "again");
-        assert_eq!(office.published().await, before, "healed after {dies_after}");
+        assert_eq!(fixture.remove_leftovers().await, apply::cleanup::HealCounts::default(), "again");
+        assert_eq!(fixture.published().await, before, "healed after {dies_after}");
     }
-    assert_eq!(office.published().await, expected);
-    let healed = office.remove_leftovers().await;
+    assert_eq!(fixture.published().await, expected);
+    let healed = fixture.remove_leftovers().await;
     assert!(healed.pruned >= 1100, "{healed:?}");
-    assert_eq!(office.published().await, expected);
+    assert_eq!(fixture.published().await, expected);
     let twice = "SELECT lower(userid) FROM persons GROUP BY lower(userid) HAVING COUNT(*) > 1";
-    assert!(office.texts(twice).await.is_empty());
-    let rows = office.number("SELECT COUNT(*) FROM directory_changes").await;
-    let told = office.number("SELECT CAST(SUM(count) AS BIGINT) FROM publications").await;
+    assert!(fixture.texts(twice).await.is_empty());
+    let rows = fixture.number("SELECT COUNT(*) FROM directory_changes").await;
+    let told = fixture.number("SELECT CAST(SUM(count) AS BIGINT) FROM publications").await;
     assert_eq!(rows, told, "entries that were never published are gone");
 }
 
 #[tokio::test]
 async fn a_process_that_lost_the_run_writes_nothing_more() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(many_members(3, "旧"))).await;
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(many_members(3, "旧"))).await;
     let dump = "SELECT CAST(COUNT(*) AS BIGINT) FROM person_rows";
     for taken in ["holder = 'another'", "status = 'failed', holder = 'one'"] {
-        office.execute(&format!("UPDATE sync_runs SET {taken}")).await;
-        let before = (office.published().await, office.number(dump).await);
-        let plan = office.plan(&remote(many_members(1200, "新"))).await;
-        let how = office.options();
-        assert!(matches!(office.write(plan, &how).await, Err(ApplyError::Lost)), "{taken}");
+        fixture.execute(&format!("UPDATE sync_runs SET {taken}")).await;
+        let before = (fixture.published().await, fixture.number(dump).await);
+        let plan = fixture.plan(&remote(many_members(1200, "新"))).await;
+        let options = fixture.options();
+        assert!(matches!(fixture.write(plan, &options).await, Err(ApplyError::Lost)), "{taken}");
         assert!(
-            matches!(apply::cleanup::remove_leftovers(&office.target()).await, Err(ApplyError::Lost)),
+            matches!(apply::cleanup::remove_leftovers(&fixture.target()).await, Err(ApplyError::Lost)),
             "{taken}"
         );
-        assert_eq!((office.published().await, office.number(dump).await), before, "{taken}");
+        assert_eq!((fixture.published().await, fixture.number(dump).await), before, "{taken}");
     }
     // Lost in the middle: what was staged stays unseen.
-    office.execute("UPDATE sync_runs SET holder = 'one', status = 'running'").await;
-    let before = office.published().await;
-    let db = office.db.clone();
-    let lost = office
+    fixture.execute("UPDATE sync_runs SET holder = 'one', status = 'running'").await;
+    let before = fixture.published().await;
+    let db = fixture.db.clone();
+    let lost = fixture
         .run_with(&remote(many_members(1200, "新")), 2, move || {
             let db = db.clone();
             Box::pin(async move {
@@ -403,23 +404,24 @@ async fn a_process_that_lost_the_run_writes_nothing_more() {
         })
         .await;
     assert!(matches!(lost, Err(ApplyError::Lost)), "{lost:?}");
-    assert_eq!(office.published().await, before);
+    assert_eq!(fixture.published().await, before);
 }
 
 #[tokio::test]
 async fn who_signs_in_while_a_run_writes_is_neither_lost_nor_doubled() {
     for at in [0, 1, 2] {
-        let office = ChartFixture::open().await;
+        let fixture = ChartFixture::open().await;
         let known = [member("known", "旧名", 2), member("gone", "走", 2), member("off", "停", 2)];
-        office.run(&remote(known.to_vec())).await;
-        let ids = [office.person("known").await.id, office.person("gone").await.id];
+        fixture.run(&remote(known.to_vec())).await;
+        let ids = [fixture.person("known").await.id, fixture.person("gone").await.id];
         let mut off = member("off", "停", 2);
         off.status = PersonStatus::Disabled;
-        // WeCom's lists know the one who is new, and not the one who comes back while the run writes.
+        // WeCom's lists contain the newcomer, and not the person who comes back while the run
+        // writes.
         let mut next = remote(vec![member("known", "新名", 3), off, member("newcomer", "新来", 3)]);
         next.units.push(unit(4, "新部门", 1));
-        let (db, corp, clock) = (office.db.clone(), office.corp.clone(), office.clock.clone());
-        let applied = office
+        let (db, corp, clock) = (fixture.db.clone(), fixture.corp.clone(), fixture.clock.clone());
+        let applied = fixture
             .run_with(&next, at, move || {
                 let (db, corp, clock) = (db.clone(), corp.clone(), clock.clone());
                 Box::pin(async move {
@@ -438,41 +440,41 @@ async fn who_signs_in_while_a_run_writes_is_neither_lost_nor_doubled() {
             .await
             .expect("published");
         assert!(applied.skipped.is_empty(), "{applied:?}");
-        assert_eq!(office.number("SELECT COUNT(*) FROM persons").await, 5, "{at}");
-        let known = office.person("known").await;
+        assert_eq!(fixture.number("SELECT COUNT(*) FROM persons").await, 5, "{at}");
+        let known = fixture.person("known").await;
         assert_eq!((&known.id, known.name.as_str(), known.status), (&ids[0], "新名", PersonStatus::Active));
-        assert_eq!(known.memberships[0].unit, office.unit_id(3), "{at}");
-        let newcomer = office.person("newcomer").await;
+        assert_eq!(known.memberships[0].unit, fixture.unit_id(3), "{at}");
+        let newcomer = fixture.person("newcomer").await;
         assert_eq!((newcomer.memberships.len(), newcomer.status), (1, PersonStatus::Active), "{at}");
-        let gone = office.person("gone").await;
+        let gone = fixture.person("gone").await;
         assert_eq!((&gone.id, gone.status), (&ids[1], PersonStatus::Active), "after {at}");
-        assert_eq!(office.person("off").await.status, PersonStatus::Active, "after {at}");
-        assert_eq!(office.person("unlisted").await.status, PersonStatus::Active);
+        assert_eq!(fixture.person("off").await.status, PersonStatus::Active, "after {at}");
+        assert_eq!(fixture.person("unlisted").await.status, PersonStatus::Active);
         let holds = "SELECT v.person_id FROM person_rows v JOIN charts c ON v.since <= c.version AND v.until > c.version \
                      GROUP BY v.person_id HAVING COUNT(*) > 1";
-        assert!(office.texts(holds).await.is_empty());
-        // The next run finds its way.
-        office.clock.advance(Duration::from_secs(60));
-        office.run(&next).await;
-        assert_eq!(office.person("gone").await.status, PersonStatus::Left);
-        assert_eq!(office.person("off").await.status, PersonStatus::Disabled);
+        assert!(fixture.texts(holds).await.is_empty());
+        // The next run gets along with all of it.
+        fixture.clock.advance(Duration::from_secs(60));
+        fixture.run(&next).await;
+        assert_eq!(fixture.person("gone").await.status, PersonStatus::Left);
+        assert_eq!(fixture.person("off").await.status, PersonStatus::Disabled);
     }
 }
 
 #[tokio::test]
 async fn sessions_of_whoever_left_end_with_the_publication() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(many_members(4, "名"))).await;
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(many_members(4, "名"))).await;
     let mut sids = Vec::new();
     for n in 0..4 {
-        let person = office.person(&format!("u{n}")).await;
-        sids.push(office.session_of(&person.id).await);
+        let person = fixture.person(&format!("u{n}")).await;
+        sids.push(fixture.session_of(&person.id).await);
     }
     let mut next = remote(many_members(3, "名"));
     next.persons[1].status = PersonStatus::Disabled;
-    let (db, seen) = (office.db.clone(), Arc::new(AtomicU64::new(0)));
+    let (db, seen) = (fixture.db.clone(), Arc::new(AtomicU64::new(0)));
     let counted = Arc::clone(&seen);
-    office
+    fixture
         .run_with(&next, 1, move || {
             let (db, counted) = (db.clone(), Arc::clone(&counted));
             Box::pin(async move {
@@ -485,24 +487,24 @@ async fn sessions_of_whoever_left_end_with_the_publication() {
         .await
         .expect("published");
     assert_eq!(seen.load(Ordering::SeqCst), 1);
-    let ended = office
+    let ended = fixture
         .texts("SELECT sid || ' ' || end_reason FROM sessions WHERE ended_at IS NOT NULL ORDER BY sid")
         .await;
     let mut expected = [format!("{} disabled", sids[1]), format!("{} left", sids[3])];
     expected.sort();
     assert_eq!(ended, expected);
-    let told = office.texts("SELECT id FROM feed WHERE kind = 'session' ORDER BY id").await;
+    let told = fixture.texts("SELECT id FROM feed WHERE kind = 'session' ORDER BY id").await;
     assert_eq!(told.len(), 2);
     assert!([1, 3].iter().all(|n: &usize| told.contains(&sids[*n].to_string())));
-    assert_eq!(office.texts("SELECT id FROM feed WHERE kind = 'chart' ORDER BY seq").await, ["1", "2"]);
+    assert_eq!(fixture.texts("SELECT id FROM feed WHERE kind = 'chart' ORDER BY seq").await, ["1", "2"]);
 }
 
 #[tokio::test]
 async fn a_run_that_finds_nothing_new_writes_no_row() {
-    let office = ChartFixture::open().await;
+    let fixture = ChartFixture::open().await;
     let all = remote(many_members(600, "名"));
-    office.run(&all).await;
-    office.run(&all).await;
+    fixture.run(&all).await;
+    fixture.run(&all).await;
     let state = [
         "SELECT COUNT(*) FROM person_rows WHERE since = 1",
         "SELECT COUNT(*) FROM directory_changes",
@@ -512,68 +514,68 @@ async fn a_run_that_finds_nothing_new_writes_no_row() {
     let numbers = || async {
         let mut numbers = Vec::new();
         for sql in state {
-            numbers.push(office.number(sql).await);
+            numbers.push(fixture.number(sql).await);
         }
         numbers
     };
     let before = numbers().await;
     assert_eq!(before, [600, 604, 1, 1]);
-    office.clock.advance(Duration::from_secs(60));
-    let how = office.options();
-    let applied = office.write(office.plan(&all).await, &how).await.expect("published");
+    fixture.clock.advance(Duration::from_secs(60));
+    let options = fixture.options();
+    let applied = fixture.write(fixture.plan(&all).await, &options).await.expect("published");
     assert_eq!((applied.version, applied.counts), (1, apply::Counts::default()));
     assert_eq!(numbers().await, before);
-    assert_eq!(office.number("SELECT complete_at FROM charts").await, how.began.millis());
-    // One who changed: everybody else's row is the one that was.
+    assert_eq!(fixture.number("SELECT complete_at FROM charts").await, options.began.millis());
+    // One person changed: the rows of all others stay.
     let mut next = all;
     next.persons[5].name = "改名".into();
-    let applied = office.run(&next).await;
+    let applied = fixture.run(&next).await;
     assert_eq!(applied.counts.persons, Tally { created: 0, updated: 1, removed: 0 });
     assert_eq!(applied.lines, ["changed person u5 (名): name"]);
-    assert_eq!(office.number("SELECT COUNT(*) FROM person_rows WHERE since = 1").await, 600);
-    assert_eq!(office.number("SELECT COUNT(*) FROM person_rows WHERE since = 2").await, 1);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM person_rows WHERE since = 1").await, 600);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM person_rows WHERE since = 2").await, 1);
 }
 
 #[tokio::test]
 async fn a_record_that_cannot_be_read_or_written_is_skipped_and_told() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(many_members(700, "旧"))).await;
-    let broken = office.person("u9").await.id;
-    office.execute(&format!("UPDATE person_rows SET memberships = '?' WHERE person_id = '{broken}'")).await;
-    // The old row of another one cannot be ended: that place in the table is taken.
-    let refused = office.person("u3").await.id;
-    office
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(many_members(700, "旧"))).await;
+    let broken = fixture.person("u9").await.id;
+    fixture.execute(&format!("UPDATE person_rows SET memberships = '?' WHERE person_id = '{broken}'")).await;
+    // The old row of another person cannot be ended: that key is taken.
+    let refused = fixture.person("u3").await.id;
+    fixture
         .execute(&format!(
             "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, memberships, \
              detail, said, updated_at) VALUES ('{refused}', 'ww1', 2, 2, '', '', '', '', '', '', '', '', 0)"
         ))
         .await;
-    let plan = office.plan(&remote(many_members(700, "新"))).await;
-    let how = office.options();
-    let applied = office.write(plan, &how).await.expect("published");
+    let plan = fixture.plan(&remote(many_members(700, "新"))).await;
+    let options = fixture.options();
+    let applied = fixture.write(plan, &options).await.expect("published");
     let mut skipped: Vec<_> = applied.skipped.iter().map(|s| (s.kind.as_str(), s.wecom.as_str())).collect();
     skipped.sort_unstable();
     assert_eq!(skipped, [("person", "u3"), ("person", "u9")]);
     assert!(applied.skipped.iter().any(|s| s.id == broken.as_str() && s.reason.contains("memberships")));
     assert_eq!(applied.counts.persons, Tally { created: 0, updated: 698, removed: 0 });
-    assert_eq!(office.number("SELECT COUNT(*) FROM person_rows WHERE since = 2 AND name = '新'").await, 698);
-    assert_eq!(office.person("u3").await.name, "旧");
-    // Numbers of the change feed have no hole.
-    let rows = office.number("SELECT COUNT(*) FROM directory_changes").await;
-    let last = office.number("SELECT seq FROM feed_counter WHERE name = 'directory'").await;
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM person_rows WHERE since = 2 AND name = '新'").await, 698);
+    assert_eq!(fixture.person("u3").await.name, "旧");
+    // The numbers of the change feed have no gap.
+    let rows = fixture.number("SELECT COUNT(*) FROM directory_changes").await;
+    let last = fixture.number("SELECT seq FROM feed_counter WHERE name = 'directory'").await;
     assert_eq!(rows, last);
 }
 
 #[tokio::test]
 async fn a_name_with_a_nul_is_skipped_where_the_database_refuses_it() {
-    let office = ChartFixture::open().await;
-    let mut plan = office.plan(&remote(many_members(600, "名"))).await;
+    let fixture = ChartFixture::open().await;
+    let mut plan = fixture.plan(&remote(many_members(600, "名"))).await;
     let PlannedPersonChange::Create { person, .. } = &mut plan.persons[77] else { unreachable!() };
     person.name = "张\0三".into();
     let userid = person.userid.to_string();
-    let how = office.options();
-    let applied = office.write(plan, &how).await.expect("published");
-    if office.database.url().is_empty() {
+    let options = fixture.options();
+    let applied = fixture.write(plan, &options).await.expect("published");
+    if fixture.database.url().is_empty() {
         assert!(applied.skipped.is_empty());
     } else {
         assert_eq!(applied.skipped.iter().map(|s| &s.wecom).collect::<Vec<_>>(), [&userid]);
@@ -583,122 +585,127 @@ async fn a_name_with_a_nul_is_skipped_where_the_database_refuses_it() {
 
 #[tokio::test]
 async fn two_members_who_swap_their_userids_stay_who_they_are() {
-    let office = ChartFixture::open().await;
+    let fixture = ChartFixture::open().await;
     let one = |userid: &str| with_mobile(member(userid, "甲", 2), "1");
     let two = |userid: &str| with_mobile(member(userid, "乙", 2), "2");
-    office.run(&remote(vec![one("a"), two("b")])).await;
-    let ids = (office.person("a").await.id, office.person("b").await.id);
-    // The plan is made by hand: what proves a swap is the planner's.
-    let (mut a, mut b) = (office.person("a").await, office.person("b").await);
+    fixture.run(&remote(vec![one("a"), two("b")])).await;
+    let ids = (fixture.person("a").await.id, fixture.person("b").await.id);
+    // The plan is made by hand: proving a swap is the planner's task.
+    let (mut a, mut b) = (fixture.person("a").await, fixture.person("b").await);
     (a.userid, b.userid) = (UserId::new("b"), UserId::new("A"));
     let plan = SyncPlan {
         persons: vec![
-            PlannedPersonChange::Update { id: ids.0.clone(), said: a },
-            PlannedPersonChange::Update { id: ids.1.clone(), said: b },
+            PlannedPersonChange::Update { id: ids.0.clone(), reported: a },
+            PlannedPersonChange::Update { id: ids.1.clone(), reported: b },
         ],
         ..SyncPlan::default()
     };
-    let how = office.options();
-    let applied = office.write(plan, &how).await.expect("published");
+    let options = fixture.options();
+    let applied = fixture.write(plan, &options).await.expect("published");
     assert_eq!(applied.counts.persons.updated, 2);
-    assert_eq!((office.person("b").await.id, office.person("a").await.id), ids);
-    assert_eq!(office.number("SELECT COUNT(*) FROM persons WHERE released_at IS NULL").await, 2);
+    assert_eq!((fixture.person("b").await.id, fixture.person("a").await.id), ids);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM persons WHERE released_at IS NULL").await, 2);
 }
 
 #[tokio::test]
 async fn a_userid_that_somebody_took_meanwhile_is_not_taken_away() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(vec![member("a", "甲", 2)])).await;
-    let before = office.person("a").await;
-    let mut said = before.clone();
-    said.userid = UserId::new("b");
-    let update = PlannedPersonChange::Update { id: before.id.clone(), said };
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(vec![member("a", "甲", 2)])).await;
+    let before = fixture.person("a").await;
+    let mut reported = before.clone();
+    reported.userid = UserId::new("b");
+    let update = PlannedPersonChange::Update { id: before.id.clone(), reported };
     let plan = SyncPlan { persons: vec![update.clone()], ..SyncPlan::default() };
-    let other = office.sign_in("b", "乙").await;
-    let how = office.options();
-    let refused = office.write(plan, &how).await;
+    let other = fixture.sign_in("b", "乙").await;
+    let options = fixture.options();
+    let refused = fixture.write(plan, &options).await;
     assert!(
         matches!(&refused, Err(ApplyError::Changed(text)) if text.contains("signed in as b")),
         "{refused:?}"
     );
     assert_eq!(
-        (office.person("a").await.id, office.person("b").await.id),
+        (fixture.person("a").await.id, fixture.person("b").await.id),
         (before.id.clone(), other.clone())
     );
-    // One who left gives it up.
-    office.remove_leftovers().await;
-    office
+    // A person who left gives up the userid.
+    fixture.remove_leftovers().await;
+    fixture
         .execute(&format!("UPDATE person_rows SET status = 'left', left_at = 1 WHERE person_id = '{other}'"))
         .await;
-    office.write(SyncPlan { persons: vec![update], ..SyncPlan::default() }, &how).await.expect("published");
-    assert_eq!(office.person("b").await.id, before.id);
+    fixture
+        .write(SyncPlan { persons: vec![update], ..SyncPlan::default() }, &options)
+        .await
+        .expect("published");
+    assert_eq!(fixture.person("b").await.id, before.id);
 }
 
 #[tokio::test]
 async fn a_userid_used_again_goes_to_somebody_new_when_the_version_is_published() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(vec![with_mobile(member("a", "甲", 2), "1")])).await;
-    let first = office.person("a").await.id;
-    office.clock.advance(ONE_DAY);
-    office.run(&remote(vec![])).await;
-    assert_eq!(office.person("a").await.status, PersonStatus::Left);
-    office.clock.advance(ONE_DAY * 3);
-    let applied = office.run(&remote(vec![with_mobile(member("a", "乙", 2), "2")])).await;
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(vec![with_mobile(member("a", "甲", 2), "1")])).await;
+    let first = fixture.person("a").await.id;
+    fixture.clock.advance(ONE_DAY);
+    fixture.run(&remote(vec![])).await;
+    assert_eq!(fixture.person("a").await.status, PersonStatus::Left);
+    fixture.clock.advance(ONE_DAY * 3);
+    let applied = fixture.run(&remote(vec![with_mobile(member("a", "乙", 2), "2")])).await;
     assert_eq!((applied.counts.persons.created, applied.conflicts), (1, 1), "{applied:?}");
-    let second = office.person("a").await;
+    let second = fixture.person("a").await;
     assert_ne!(second.id, first);
     assert_eq!(second.status, PersonStatus::Active);
-    let released = office.texts("SELECT id FROM persons WHERE released_at IS NOT NULL").await;
+    let released = fixture.texts("SELECT id FROM persons WHERE released_at IS NOT NULL").await;
     assert_eq!(released, [first.to_string()]);
     let asked = "SELECT kind || ' ' || person_id || ' ' || candidates || ' ' || state FROM conflicts";
-    assert_eq!(office.texts(asked).await, [format!("reused {} [\"{first}\"] open", second.id)]);
-    // The same question is not asked twice, and it is gone when the one who left is.
-    office.clock.advance(ONE_DAY);
-    office.run(&remote(vec![with_mobile(member("a", "乙", 3), "2")])).await;
-    assert_eq!(office.texts(asked).await.len(), 1);
-    let now = office.clock.now();
+    assert_eq!(fixture.texts(asked).await, [format!("reused {} [\"{first}\"] open", second.id)]);
+    // The same conflict is not raised twice, and it closes when the person who left is purged.
+    fixture.clock.advance(ONE_DAY);
+    fixture.run(&remote(vec![with_mobile(member("a", "乙", 3), "2")])).await;
+    assert_eq!(fixture.texts(asked).await.len(), 1);
+    let now = fixture.clock.now();
     let purged =
-        apply::cleanup::purge_left_persons(&office.db, &office.corp, now, now, 500).await.expect("purged");
+        apply::cleanup::purge_left_persons(&fixture.db, &fixture.corp, now, now, 500).await.expect("purged");
     assert_eq!(purged, 1);
-    assert_eq!(office.texts("SELECT state FROM conflicts").await, ["gone"]);
-    assert_eq!(office.texts("SELECT id FROM persons").await, [second.id.to_string()]);
+    assert_eq!(fixture.texts("SELECT state FROM conflicts").await, ["gone"]);
+    assert_eq!(fixture.texts("SELECT id FROM persons").await, [second.id.to_string()]);
 }
 
 #[tokio::test]
 async fn a_userid_that_moves_on_is_free_for_somebody_new_in_the_same_run() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(vec![member("a", "甲", 2)])).await;
-    let moved = office.person("a").await;
-    let mut said = moved.clone();
-    said.userid = UserId::new("b");
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(vec![member("a", "甲", 2)])).await;
+    let moved = fixture.person("a").await;
+    let mut reported = moved.clone();
+    reported.userid = UserId::new("b");
     let new =
-        directory::Person { id: PersonId::generate(office.clock.now()), name: "乙".into(), ..moved.clone() };
+        directory::Person {
+            id: PersonId::generate(fixture.clock.now()), name: "乙".into(), ..moved.clone()
+        };
     let plan = SyncPlan {
         persons: vec![
             PlannedPersonChange::Create { person: new.clone(), takes_over: None },
-            PlannedPersonChange::Update { id: moved.id.clone(), said },
+            PlannedPersonChange::Update { id: moved.id.clone(), reported },
         ],
         ..SyncPlan::default()
     };
-    let how = office.options();
-    office.write(plan, &how).await.expect("published");
-    assert_eq!((office.person("a").await.id, office.person("b").await.id), (new.id, moved.id));
+    let options = fixture.options();
+    fixture.write(plan, &options).await.expect("published");
+    assert_eq!((fixture.person("a").await.id, fixture.person("b").await.id), (new.id, moved.id));
 }
 
 #[tokio::test]
 async fn a_rehearsal_counts_the_same_and_writes_nothing() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(many_members(700, "旧"))).await;
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(many_members(700, "旧"))).await;
     let mut next = remote(many_members(600, "新"));
     next.persons.push(member("x", "来", 3));
     next.units.push(unit(5, "新部", 1));
-    office.remove_leftovers().await;
-    let before = office.number("SELECT COUNT(*) FROM person_rows").await;
-    let how = ApplyOptions { dry_run: true, ..office.options() };
-    let rehearsed = office.write(office.plan(&next).await, &how).await.expect("rehearsed");
-    assert_eq!(office.number("SELECT COUNT(*) FROM person_rows").await, before);
-    assert_eq!(office.version().await, 1);
-    let applied = office.run(&next).await;
+    fixture.remove_leftovers().await;
+    let before = fixture.number("SELECT COUNT(*) FROM person_rows").await;
+    let options = ApplyOptions { dry_run: true, ..fixture.options() };
+    let rehearsed = fixture.write(fixture.plan(&next).await, &options).await.expect("rehearsed");
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM person_rows").await, before);
+    assert_eq!(fixture.version().await, 1);
+    let applied = fixture.run(&next).await;
     assert_eq!(rehearsed.counts, applied.counts);
     assert_eq!(rehearsed.lines, applied.lines);
     assert_eq!(applied.counts.persons, Tally { created: 1, updated: 600, removed: 100 });
@@ -707,66 +714,66 @@ async fn a_rehearsal_counts_the_same_and_writes_nothing() {
 
 #[tokio::test]
 async fn whoever_left_long_ago_is_purged_and_a_session_keeps_only_the_id() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(many_members(4, "名"))).await;
-    let (first, second) = (office.person("u2").await.id, office.person("u3").await.id);
-    office.session_of(&second).await;
-    office.run(&remote(many_members(2, "名"))).await;
-    office.clock.advance(ONE_DAY * 2);
-    let now = office.clock.now();
-    let purge = |before| apply::cleanup::purge_left_persons(&office.db, &office.corp, now, before, 500);
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(many_members(4, "名"))).await;
+    let (first, second) = (fixture.person("u2").await.id, fixture.person("u3").await.id);
+    fixture.session_of(&second).await;
+    fixture.run(&remote(many_members(2, "名"))).await;
+    fixture.clock.advance(ONE_DAY * 2);
+    let now = fixture.clock.now();
+    let purge = |before| apply::cleanup::purge_left_persons(&fixture.db, &fixture.corp, now, before, 500);
     assert_eq!(purge(now.minus(ONE_DAY * 3)).await.expect("purged"), 0);
     assert_eq!(purge(now.minus(ONE_DAY)).await.expect("purged"), 2);
     let left = format!("SELECT id FROM persons WHERE id IN ('{first}', '{second}')");
-    assert_eq!(office.texts(&left).await, [second.to_string()]);
+    assert_eq!(fixture.texts(&left).await, [second.to_string()]);
     let removed = "SELECT CAST(COUNT(*) AS BIGINT) FROM directory_changes WHERE change = 'removed'";
-    assert_eq!(office.number(removed).await, 2);
+    assert_eq!(fixture.number(removed).await, 2);
     // Somebody new with that userid inherits nothing.
-    assert_ne!(office.sign_in("u3", "新人").await, second);
-    office.execute("DELETE FROM sessions").await;
-    assert_eq!(office.remove_leftovers().await.identities, 1);
-    assert!(office.texts(&left).await.is_empty());
+    assert_ne!(fixture.sign_in("u3", "新人").await, second);
+    fixture.execute("DELETE FROM sessions").await;
+    assert_eq!(fixture.remove_leftovers().await.identities, 1);
+    assert!(fixture.texts(&left).await.is_empty());
 }
 
 #[tokio::test]
 async fn old_entries_of_the_change_feed_go_oldest_first() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(many_members(700, "名"))).await;
-    office.clock.advance(ONE_DAY * 100);
-    office.run(&remote(many_members(701, "名"))).await;
-    let before = office.clock.now().minus(ONE_DAY * 90);
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(many_members(700, "名"))).await;
+    fixture.clock.advance(ONE_DAY * 100);
+    fixture.run(&remote(many_members(701, "名"))).await;
+    let before = fixture.clock.now().minus(ONE_DAY * 90);
     let mut deleted = 0;
     loop {
-        let rows = apply::cleanup::delete_changes_before(&office.db, &office.corp, before, 300)
+        let rows = apply::cleanup::delete_changes_before(&fixture.db, &fixture.corp, before, 300)
             .await
             .expect("deleted");
         deleted += rows;
         if rows < 300 {
             break;
         }
-        let left = office.number("SELECT CAST(MIN(n) AS BIGINT) FROM directory_changes").await;
+        let left = fixture.number("SELECT CAST(MIN(n) AS BIGINT) FROM directory_changes").await;
         assert!(left == i64::try_from(deleted).unwrap() || left == 0, "from its beginning");
     }
-    assert_eq!(office.number("SELECT COUNT(*) FROM directory_changes").await, 1);
-    assert_eq!(office.number("SELECT COUNT(*) FROM publications").await, 1);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM directory_changes").await, 1);
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM publications").await, 1);
 }
 
 #[tokio::test]
 async fn a_plan_that_is_refused_is_not_written() {
-    let office = ChartFixture::open().await;
-    let mut plan = office.plan(&remote(many_members(3, "名"))).await;
+    let fixture = ChartFixture::open().await;
+    let mut plan = fixture.plan(&remote(many_members(3, "名"))).await;
     plan.refused = Some("removes too much".into());
-    let how = office.options();
-    assert!(matches!(office.write(plan, &how).await, Err(ApplyError::Refused(_))));
-    assert_eq!(office.number("SELECT COUNT(*) FROM persons").await, 0);
+    let options = fixture.options();
+    assert!(matches!(fixture.write(plan, &options).await, Err(ApplyError::Refused(_))));
+    assert_eq!(fixture.number("SELECT COUNT(*) FROM persons").await, 0);
 }
 
 #[tokio::test]
 async fn a_fetch_is_told_who_is_in_which_department() {
-    let office = ChartFixture::open().await;
-    office.run(&remote(vec![member("ZhangSan", "张三", 3), member("b", "乙", 2)])).await;
-    office.run(&remote(vec![member("ZhangSan", "张三", 3)])).await;
-    let known = apply::baseline::load_known_directory(&office.db, &office.corp).await.expect("known");
+    let fixture = ChartFixture::open().await;
+    fixture.run(&remote(vec![member("ZhangSan", "张三", 3), member("b", "乙", 2)])).await;
+    fixture.run(&remote(vec![member("ZhangSan", "张三", 3)])).await;
+    let known = apply::baseline::load_known_directory(&fixture.db, &fixture.corp).await.expect("known");
     assert_eq!(known.persons, [("zhangsan".to_owned(), [3].into())].into());
     assert_eq!(known.units.len(), 3);
     assert_eq!((known.units[&1].parent, known.units[&3].parent), (0, 1));

@@ -1,4 +1,5 @@
-//! Two processes on one PostgreSQL: one run at a time, and both gates follow. An SQLite file belongs to one process.
+//! Two processes on one PostgreSQL: one run at a time, and both gates follow. An SQLite file
+//! belongs to a single process.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -14,13 +15,13 @@ use crate::support::database::{Engine, TestDatabase};
 use crate::support::process::Signal;
 use crate::support::serve::ServeProcess;
 
-/// How often the database and the gates are looked at.
+/// How often the database and the gates are read.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Within what both gates follow.
+/// How soon both gates follow.
 const FOLLOW_LIMIT: Duration = Duration::from_secs(1);
 
-/// A run's lease, a look at the queue, and a machine with other things to do.
+/// A run's lease, a look at the queue, and a margin for a busy machine.
 const TAKE_OVER_LIMIT: Duration = Duration::from_secs(40);
 
 /// Two gateways on one database; `None` on SQLite.
@@ -61,7 +62,7 @@ impl TwoGateways {
         self.texts(&format!("SELECT id FROM sync_runs WHERE status = '{status}'")).await
     }
 
-    /// The run that is worked on, and by which process.
+    /// Returns the running run and its process.
     async fn running_run(&self) -> (String, u32) {
         let give_up = Instant::now() + Duration::from_secs(20);
         loop {
@@ -153,7 +154,8 @@ async fn on_replicas_both_gates_follow_a_publication_within_a_second() {
     two.one.wait_until_done(&run).await;
     let phone = two.one.signed_in(&two.wecom, "lisi").await;
     let mut slowest = Duration::ZERO;
-    // Out of the department and back again, asked of the one and the other; in the end out of the company.
+    // Out of the department and back, synchronised by one gateway and the other in turn; in the end
+    // out of the company.
     let steps: [(Option<i64>, u16); 7] = [
         (Some(4), 403),
         (Some(2), 200),
@@ -192,7 +194,7 @@ async fn on_replicas_both_gates_follow_a_publication_within_a_second() {
     println!("the slowest of {} changes of a gate came {slowest:?} after the publication", 2 * steps.len());
 }
 
-/// When the gate of `serve` first says `want`.
+/// Waits until the gate of `serve` first answers `want`.
 async fn wait_for_gate(serve: &ServeProcess, phone: &Browser, want: u16) -> Instant {
     let give_up = Instant::now() + Duration::from_secs(20);
     loop {

@@ -21,10 +21,10 @@ const MEMBERS: usize = 2000;
 const DEPARTMENTS: usize = 100;
 const KILL_COUNT: usize = 20;
 
-/// So many persons are written when a run is nearly done, whoever left.
+/// How many persons are staged when a run is nearly done, whoever left.
 const ALL_BUT_A_FEW: i64 = 1980;
 
-/// How often the database is looked at while a run goes on.
+/// How often the database is read while a run goes on.
 const POLL_INTERVAL: Duration = Duration::from_millis(2);
 
 async fn start_simulator() -> RunningSimulator {
@@ -56,12 +56,12 @@ async fn published_version(db: &Db) -> i64 {
     number(db, "SELECT version FROM charts").await
 }
 
-/// How many persons are written for a version that is not published.
+/// Counts the persons staged for a version that is not published.
 async fn count_staged_persons(db: &Db) -> i64 {
     number(db, "SELECT COUNT(*) FROM person_rows WHERE since > (SELECT version FROM charts)").await
 }
 
-/// Lets the lease of a run be over whose process, another one than `serve`, was killed.
+/// Ends the lease of a run whose process was killed and is not `serve`.
 async fn expire_lease(db: &Db, serve: &ServeProcess) {
     let over = format!(
         "UPDATE sync_runs SET lease_until = 0 WHERE status = 'running' AND holder NOT LIKE '{} %'",
@@ -72,7 +72,7 @@ async fn expire_lease(db: &Db, serve: &ServeProcess) {
     tx.commit().await.expect("written");
 }
 
-/// Local entries: made once, and then the same bytes for ever.
+/// Local entries; after their creation their bytes never change.
 struct LocalEntries {
     paths: Vec<String>,
     bytes: Vec<Vec<u8>>,
@@ -143,15 +143,15 @@ impl LocalEntries {
 /// When a process is killed.
 #[derive(Debug, Clone, Copy)]
 enum KillMoment {
-    /// So long after the run began.
+    /// This long after the run began.
     After(Duration),
-    /// After so many calls of `user/list`.
+    /// After this many calls of `user/list`.
     Fetched(u64),
-    /// With so many persons written, and then a little later.
+    /// With this many persons staged, and then a little later.
     Staged(i64, Duration),
 }
 
-/// What the run was at when its process was killed.
+/// What the run was doing when its process was killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum KilledPhase {
     Beginning,
@@ -171,7 +171,7 @@ async fn wait_for_moment(moment: KillMoment, wecom: &RunningSimulator, db: &Db, 
             }
             KillMoment::Fetched(some) => wecom.calls("user/list") >= calls + some,
             KillMoment::Staged(some, later) => {
-                // What an earlier run left is cleared away before members are read.
+                // Leftovers of an earlier run are removed before members are read.
                 let come = wecom.calls("user/list") > calls && count_staged_persons(db).await >= some;
                 if come {
                     tokio::time::sleep(later).await;
@@ -205,7 +205,7 @@ fn draw_moments(dice: &mut Dice, run: Duration, publication: Duration, departmen
     (0..KILL_COUNT).map(&mut draw).collect()
 }
 
-/// Every row of the tables is one that a published version or nobody needs.
+/// Checks that every row belongs to a published version.
 async fn assert_nothing_left_behind(db: &Db) {
     let open = i64::MAX;
     for rows in ["unit_rows", "person_rows", "tag_rows"] {
@@ -237,7 +237,7 @@ async fn assert_nothing_left_behind(db: &Db) {
     assert_eq!(number(db, "SELECT COUNT(*) FROM sync_runs WHERE status IN ('running', 'queued')").await, 0);
 }
 
-/// The change feed from its beginning: every number once, everybody created once.
+/// Reads the change feed from its beginning: every number once, everybody created once.
 async fn assert_feed_is_whole(serve: &ServeProcess, db: &Db) -> usize {
     let (mut last, mut cursor) = (0, String::new());
     let mut created = BTreeMap::<String, u32>::new();
@@ -281,7 +281,7 @@ async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old
     let phone = serve.signed_in(&wecom, "zhangsan").await;
     let local = LocalEntries::create(&serve, &db).await;
 
-    // A run that nobody disturbs says how long one takes.
+    // An undisturbed run shows how long one takes.
     wecom.change(|w| changes.change_company(w, &mut dice));
     let (began, before, calls) = (Instant::now(), published_version(&db).await, wecom.calls("user/list"));
     let run = serve.request_run().await;
@@ -305,7 +305,7 @@ async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old
         let (before, calls) = (published_version(&db).await, wecom.calls("user/list"));
         let run = serve.request_run().await;
         expire_lease(&db, &serve).await;
-        // The one that waits; the process looks at once.
+        // Queue a run; the process looks at once.
         serve.request_run().await;
         let running = format!("SELECT COUNT(*) FROM sync_runs WHERE id = '{run}' AND status = 'running'");
         eventually("the run begins", async || (number(&db, &running).await == 1).then_some(())).await;
@@ -367,7 +367,7 @@ async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old
     assert_nothing_left_behind(&db).await;
     println!("{} changes in the feed", assert_feed_is_whole(&serve, &db).await);
 
-    // And there is nothing left to be brought.
+    // And nothing is left to be brought.
     let before = published_version(&db).await;
     let run = serve.request_run().await;
     let run = serve.wait_until_done(&run).await;
@@ -430,7 +430,8 @@ async fn running_a_synchronisation_holds_up_no_sign_in() {
     }
     let middle = |times: &[Duration]| times[times.len() / 2];
     let slowest = |times: &[Duration]| times[times.len() - 1];
-    // Whoever waits for a run, or for one of its phases, waits for more than a quarter of it.
+    // A sign-in that waited for a run, or for one of its phases, would wait for more than a quarter
+    // of it.
     let most = (slowest(&alone) * 10).max(shortest / 4);
     for times in [&fetching, &staging] {
         let (half, of) = (middle(times), middle(&alone));

@@ -1,4 +1,5 @@
-//! Runs of the synchronisation: one at a time across replicas, one waiting, none lost; and when they are due.
+//! The queue of runs: one running at a time across replicas, one queued, none lost; and the
+//! schedules.
 
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use crate::support::replica::{ReplicaSite, SyncReplica};
 
 const ONE_SECOND: Duration = Duration::from_secs(1);
 
-/// Every ten minutes at second 10; everything at 08:45:10 and 12:45:10.
+/// An update every ten minutes at second 10; a full run at 08:45:10 and 12:45:10.
 const SCHEDULES_TOML: &str =
     "[wecom]\nsync_cron = \"10 0/10 * * * ?\"\nforce_sync_cron = \"10 45 8,12 * * ?\"";
 
@@ -127,7 +128,7 @@ async fn what_waits_survives_a_restart_and_what_was_cut_off_joins_it() {
 #[tokio::test]
 async fn a_run_that_a_stop_cuts_off_waits_again() {
     let place = ReplicaSite::new().await;
-    // Takes connections and never answers.
+    // Accepts connections and never answers.
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", deaf.local_addr().unwrap());
     let a = place.replica_with(&format!("[wecom]\napi_address = {address:?}")).await;
@@ -323,7 +324,7 @@ fn sorted(mut list: Vec<String>) -> Vec<String> {
     list
 }
 
-/// Pretends that a run read everything once.
+/// Pretends that a run once read everything.
 async fn mark_chart_complete(replica: &SyncReplica) {
     sqlx::query("UPDATE charts SET complete_at = 1").execute(replica.db.pool()).await.expect("a chart");
 }

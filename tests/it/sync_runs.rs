@@ -1,4 +1,4 @@
-//! Runs from their beginning to their end: what they bring, what they refuse, and `gongpai sync`.
+//! Whole runs: what they bring, what they refuse, and `gongpai sync`.
 
 use gongpai::app::App;
 use gongpai::base::clock::Clock;
@@ -16,7 +16,7 @@ use crate::support::eventually;
 use crate::support::process::{Program, Signal};
 use crate::support::replica::{ReplicaSite, SyncReplica};
 
-/// The company of the simulator has eight members, one of them out of the application's sight.
+/// The simulator's company has eight members; the application does not see one of them.
 const VISIBLE_MEMBERS: u64 = 7;
 
 async fn work_request(a: &SyncReplica, request: SyncRequest) -> SyncRun {
@@ -128,7 +128,7 @@ async fn a_gateway_works_on_what_is_asked_for_and_counts_it() {
         assert!(metrics.lines().any(|l| l == line), "{line}\n{metrics}");
     }
 
-    // An hour later most of the company is gone, and somebody waits for an answer.
+    // An hour later most of the company is gone, and a conflict is open.
     t.app.clock.advance(std::time::Duration::from_secs(3600));
     crate::support::directory::execute_sql(
         &t,
@@ -154,7 +154,7 @@ async fn a_gateway_works_on_what_is_asked_for_and_counts_it() {
     }
 }
 
-/// An installation on disk, with a database that was served once.
+/// An installation on disk whose database exists already.
 struct Installation {
     wecom: RunningSimulator,
     _database: TestDatabase,
@@ -220,7 +220,7 @@ async fn the_command_says_why_it_failed() {
 
 #[tokio::test]
 async fn an_interrupted_command_leaves_nothing_that_goes_on() {
-    // Takes connections and never answers.
+    // Accepts connections and never answers.
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", deaf.local_addr().unwrap());
     let place = Installation::create(&format!("[wecom]\napi_address = {address:?}")).await;

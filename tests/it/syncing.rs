@@ -1,5 +1,5 @@
-//! WeCom's organisation chart becomes ours: what a run brings, what the gate makes of it, and what must not happen
-//! when WeCom's answers are not what they should be.
+//! Synchronisation through the API: what a run brings, what the gate makes of it, and what must not
+//! happen when WeCom's answers are wrong.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::support::app::{PUBLIC_URL, TestApp};
 
-/// The finance department's pages, by unit; 管理员's by tag; the boss's by leadership.
+/// Rules by unit, by leader and by user.
 const RULES: &str = r#"
 [[rules]]
 host = "oa.example.com"
@@ -35,7 +35,7 @@ host = "oa.example.com"
 allow = ["members"]
 "#;
 
-/// A full run reads a company of eight, of whom `zhengshi` is not visible.
+/// The simulator's company has eight members; `zhengshi` is not visible.
 const VISIBLE_MEMBERS: usize = 7;
 
 fn count_active(persons: &[Value]) -> usize {
@@ -213,7 +213,7 @@ async fn case_34_what_could_not_be_read_removes_nobody_and_says_so() {
     t.wecom.change_member("zhaoliu", |m| m.position = "总监".to_owned());
     for (name, aim, fault) in faults {
         t.wecom.fail(aim, None, fault);
-        // Somebody is really gone, and yet stays: nobody can tell.
+        // Somebody is really gone, but stays: with this fault nobody can tell.
         t.wecom.remove_member("wangwu");
         let run = t.sync().await;
         assert_eq!((&run["status"], &run["complete"]), (&json!("done"), &json!(false)), "{name}: {run:#}");
@@ -299,7 +299,7 @@ async fn the_seeds_duplicates_do_not_arise_and_local_entries_stay_as_they_are() 
             answer
         }
     };
-    // As the seed has it: people and units were entered by hand before WeCom was connected.
+    // As in the seed: persons and units were entered by hand before WeCom was connected.
     let unit = post("/directory/units", json!({"name": "项目组"})).await;
     let same = post("/directory/persons", json!({"userid": "ZhangSan", "name": "张三"})).await;
     let keyed = post(
@@ -385,7 +385,7 @@ async fn two_members_with_one_mobile_are_not_linked_but_asked_about() {
     assert!(conflicts.iter().all(|c| c["kind"] == "ambiguous" && c["candidates"] == json!([local["id"]])));
     assert_eq!(t.person("old.account").await["source"], "local", "untouched");
     assert_eq!(t.sync_fully().await["conflicts"], json!([]), "asked once");
-    // An administrator says who it is: one person, with the id that applications knew.
+    // An administrator says who it is: one person, with the id that applications know.
     let lisi = t.person("lisi").await;
     let conflict = conflicts.iter().find(|c| c["person_id"] == lisi["id"]).expect("lisi's");
     let path = format!("/directory/conflicts/{}/resolve", conflict["id"].as_str().expect("an id"));

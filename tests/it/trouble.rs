@@ -1,4 +1,5 @@
-//! WeCom in trouble: a page within fifteen seconds that says what it is, no panic, and whoever is in notices nothing.
+//! WeCom in trouble: a page within fifteen seconds that names the trouble, no panic, and members
+//! who are signed in notice nothing.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,8 @@ use gongpai::simulator::InjectedFault;
 use crate::support::app::{PUBLIC_URL, TestApp, run_all_at_once};
 use crate::support::browser::{Browser, Page};
 
-/// The page of a code: its status, its words in both languages, a number to quote, and when to come again.
+/// Checks the page of a code: its status, its words in both languages, the request id, and
+/// `Retry-After`.
 fn assert_page_of_code(page: &Page, code: &str, what: &str) {
     let row = gongpai::http::words::Code::ALL.iter().find(|c| c.as_str() == code).expect("a code").row();
     let text = page.words();
@@ -103,7 +105,7 @@ async fn answers_that_cannot_be_read_are_the_unreachable_page() {
         InjectedFault::HugeBody,
     ];
     for api in ["gettoken", "auth/getuserinfo", "user/get"] {
-        // The longest is refused by the same few lines whatever was asked.
+        // The longest fault is refused by the same few lines, whatever was called.
         for fault in faults.iter().filter(|f| api == "user/get" || **f != InjectedFault::HugeBody) {
             let signed_in = t.signed_in("lisi").await;
             if api == "gettoken" {
@@ -164,7 +166,7 @@ async fn whatever_hangs_there_is_a_page_within_fifteen_seconds() {
             let callback = t.callback_of(&mut phone, &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
             let mut second = phone.clone();
             let began = Instant::now();
-            // A second callback of the same attempt waits, and hears the same.
+            // A second callback of the same attempt waits, and gets the same answer.
             let (page, twin) = tokio::join!(phone.get(callback.as_str()), async {
                 tokio::time::sleep(Duration::from_millis(500)).await;
                 second.get(callback.as_str()).await

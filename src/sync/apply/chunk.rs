@@ -5,38 +5,34 @@ use crate::base::id::{PersonId, UserId};
 use crate::db::feed::{DirectoryChangeKind, DirectoryEntity};
 use crate::sync::plan::{PlannedPersonChange, PlannedTagChange, PlannedUnitChange};
 
-/// What one transaction writes.
+/// The records that one transaction writes.
 #[derive(Debug)]
 pub(super) enum RecordChunk {
-    /// Units.
     Units(Vec<PlannedUnitChange>),
-    /// Tags.
     Tags(Vec<PlannedTagChange>),
-    /// Persons, by id.
+    /// Ordered by id.
     Persons(Vec<PlannedPersonChange>),
 }
 
-/// What one transaction did.
 #[derive(Debug, Default)]
 pub(super) struct ChunkOutcome {
     pub(super) counts: Counts,
     pub(super) tags: Tally,
     pub(super) lines: ReportLines,
     pub(super) skipped: Vec<SkippedRecord>,
-    /// For the change feed, in order.
+    /// Entries for the change feed, in order.
     pub(super) feed_entries: Vec<(DirectoryEntity, String, DirectoryChangeKind)>,
-    /// What happens to identities when the version is published.
     pub(super) handed_over: Vec<UseridHandOver>,
     pub(super) renamed: Vec<UseridMove>,
-    /// Planned id → the id of whoever turned out to have the userid already.
+    /// A planned id, and the id of the person who already had the userid.
     pub(super) resolved_ids: Vec<(PersonId, PersonId)>,
-    /// Persons that stay, because WeCom said something else of them after the run began.
+    /// Persons who keep their status because WeCom reported another one after the run began.
     pub(super) checked_later: u64,
-    /// Rows of persons that may not sign in.
+    /// Rows of persons who may not sign in.
     pub(super) not_active: u64,
 }
 
-/// A userid goes to a new person when the version is published.
+/// A userid that passes to a new person when the version is published.
 #[derive(Debug, Clone)]
 pub(super) struct UseridHandOver {
     pub(super) from: PersonId,
@@ -46,7 +42,7 @@ pub(super) struct UseridHandOver {
     pub(super) left: bool,
 }
 
-/// A person has another userid when the version is published.
+/// A userid that a person changes to when the version is published.
 #[derive(Debug, Clone)]
 pub(super) struct UseridMove {
     pub(super) id: PersonId,
@@ -55,7 +51,6 @@ pub(super) struct UseridMove {
 }
 
 impl RecordChunk {
-    /// How many records.
     pub(super) const fn len(&self) -> usize {
         match self {
             Self::Units(list) => list.len(),
@@ -64,11 +59,11 @@ impl RecordChunk {
         }
     }
 
-    /// Two halves, or itself if it is a single record.
+    /// Splits the chunk in two; a single record is returned unchanged as the error.
     pub(super) fn split_in_half(self) -> Result<(Self, Self), Self> {
-        fn split<T>(mut list: Vec<T>, work: fn(Vec<T>) -> RecordChunk) -> (RecordChunk, RecordChunk) {
+        fn split<T>(mut list: Vec<T>, into_chunk: fn(Vec<T>) -> RecordChunk) -> (RecordChunk, RecordChunk) {
             let second = list.split_off(list.len() / 2);
-            (work(list), work(second))
+            (into_chunk(list), into_chunk(second))
         }
         if self.len() < 2 {
             return Err(self);
@@ -80,7 +75,7 @@ impl RecordChunk {
         })
     }
 
-    /// Its records, as skipped ones.
+    /// Lists the records as skipped, with `reason`.
     pub(super) fn to_skipped(&self, reason: &str) -> Vec<SkippedRecord> {
         let skip = |kind: &str, id: &str, wecom: String| SkippedRecord {
             kind: kind.to_owned(),
@@ -106,8 +101,8 @@ impl RecordChunk {
                 PlannedPersonChange::Create { person, .. } => {
                     skip("person", person.id.as_str(), person.userid.to_string())
                 }
-                PlannedPersonChange::Update { id, said } => {
-                    skip("person", id.as_str(), said.userid.to_string())
+                PlannedPersonChange::Update { id, reported } => {
+                    skip("person", id.as_str(), reported.userid.to_string())
                 }
                 PlannedPersonChange::Leave { id } => skip("person", id.as_str(), String::new()),
             })),
@@ -116,7 +111,7 @@ impl RecordChunk {
 }
 
 impl ChunkOutcome {
-    /// A person that stays as it was.
+    /// Records that a person stays as it was.
     pub(super) fn skip_person(&mut self, id: &PersonId, userid: &str, reason: impl Into<String>) {
         self.skipped.push(SkippedRecord {
             kind: "person".into(),

@@ -1,19 +1,20 @@
-//! Writes a plan: the rows of the next version in short transactions, unseen, then one that publishes them.
+//! Writes a plan: rows of the next version in short transactions, unseen, then one that publishes
+//! them.
 //!
 //! | module | does |
 //! |---|---|
-//! | [`known`] | reads what a fetch and a plan need of ours |
-//! | [`clear`] | removes what a crash left behind, persons that left long ago, old entries of the change feed |
-//! | `stage` | one short transaction: rows of the next version |
-//! | `publish` | the one transaction that everybody sees |
-//! | `fault` | whether an error is a record's or the database's |
-//! | `report` | what was done, counted and told |
-//! | `work` | what one transaction writes, and what it did |
+//! | [`baseline`] | reads the published chart for a fetch and for a plan |
+//! | [`cleanup`] | removes leftovers of crashes, purged persons, old entries of the change feed |
+//! | `stage` | writes rows of the next version, one short transaction at a time |
+//! | `publish` | makes the version visible in one transaction |
+//! | `write_error` | tells errors of a record from errors of the database |
+//! | `report` | counts and describes what was done |
+//! | `chunk` | what one transaction writes, and what it did |
 //! | `store` | SQL |
 //!
-//! Every transaction first renews the run's lease ([`Fence`]); a run that lost it writes nothing more. Signing in goes
-//! on all the time: both sides change all rows of a person together, and what WeCom said of somebody after the run
-//! began reading stands against what the run read.
+//! Every transaction first renews the run's lease ([`Fence`]); a run that lost it writes nothing
+//! more. Members sign in meanwhile. Both sides change all rows of a person together, and what WeCom
+//! said about a person after the run began outweighs what the run read.
 
 pub mod baseline;
 mod chunk;
@@ -40,56 +41,52 @@ use crate::base::id::{CorpId, PersonId, RunId, UserId};
 use crate::db::Db;
 use crate::db::feed::FeedTransaction;
 
-/// How many records one transaction writes: on SQLite it then holds the write lock for some 30 ms.
+/// Records that one transaction writes. SQLite then holds the write lock for about 30 ms.
 const CHUNK_RECORDS: usize = 500;
 
-/// How often a transaction is repeated that waited for another one in a circle.
+/// How often a transaction is repeated that deadlocked with another one.
 const MAX_DEADLOCK_RETRIES: u32 = 5;
 
-/// By what a run proves, in every transaction, that it is still the one that may write.
+/// What every transaction of a run proves first: that the run may still write.
 #[derive(Debug, Clone)]
 pub struct Fence {
-    /// The run; its row in `sync_runs` is running.
+    /// The run, whose row in `sync_runs` is running.
     pub run: RunId,
     /// The process that the row names.
     pub holder: String,
-    /// For so long each transaction renews the lease.
+    /// For how long each transaction renews the lease.
     pub lease: Duration,
 }
 
-/// Where to write.
+/// Where a plan is written, and by which run.
 #[derive(Debug, Clone, Copy)]
 pub struct ApplyTarget<'a> {
-    /// The database.
     pub db: &'a Db,
-    /// Whose directory.
     pub corp: &'a CorpId,
-    /// What time it is.
     pub clock: &'a Clock,
-    /// Who writes.
     pub fence: &'a Fence,
 }
 
-/// Asked between two transactions, with how many were made: an error ends the run there, as a crash would.
+/// A hook called between two transactions with how many were made; an error ends the run there, as
+/// a crash would.
 pub type PauseHook =
     dyn Fn(u64) -> Pin<Box<dyn Future<Output = Result<(), ApplyError>> + Send>> + Send + Sync;
 
-/// How to write.
+/// How a plan is written.
 #[derive(Clone, Copy)]
 pub struct ApplyOptions<'a> {
-    /// Count and tell, write nothing.
+    /// Whether to count and report only.
     pub dry_run: bool,
     /// When the run began to read WeCom's directory.
     pub began: Timestamp,
-    /// The same, if it read every detail of everything visible.
+    /// The same instant, if every detail of everything visible was read.
     pub complete_details_at: Option<Timestamp>,
-    /// Where a run may be stopped.
     pub pause: Option<&'a PauseHook>,
 }
 
 impl std::fmt::Debug for ApplyOptions<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("How")
+        f.debug_struct("ApplyOptions")
             .field("dry_run", &self.dry_run)
             .field("began", &self.began)
             .field("complete_details_at", &self.complete_details_at)
@@ -97,9 +94,9 @@ impl std::fmt::Debug for ApplyOptions<'_> {
     }
 }
 
-/// Writes how a run ended, in the transaction that publishes what it did.
+/// Records the end of a run in the transaction that publishes its plan.
 pub trait RunEndWriter: Sync {
-    /// Writes it. `raised`: the questions of this run.
+    /// Records the end. `raised` lists the conflicts that this run raised.
     fn write(
         &self,
         change: &mut FeedTransaction,
@@ -108,56 +105,59 @@ pub trait RunEndWriter: Sync {
     ) -> impl Future<Output = sqlx::Result<()>> + Send;
 }
 
-/// Why a plan was not published; what was staged is removed by the next run ([`clear::heal`]).
+/// Why a plan was not published. The next run removes what was staged
+/// ([`cleanup::remove_leftovers`]).
 #[derive(Debug, thiserror::Error)]
 pub enum ApplyError {
-    /// Another process runs, or the run was ended: this one writes nothing more.
+    /// Another process has the run, or the run was ended; this process writes nothing more.
     #[error("the run is no longer this process's")]
     Lost,
     /// The plan removes too much.
     #[error("the plan {0}")]
     Refused(String),
-    /// Somebody signed in, or an entry was edited, so that the plan does not fit any more; the next run repeats it.
+    /// The plan no longer fits, because somebody signed in or an entry was edited meanwhile.
     #[error("{0} while the run wrote; the next run brings it")]
     Changed(String),
-    /// It was asked to stop.
+    /// A [`PauseHook`] asked to stop.
     #[error("stopped between two transactions")]
     Stopped,
-    /// The database failed.
     #[error("the database failed: {0}")]
     Store(#[from] sqlx::Error),
 }
 
-/// Writes `plan` and publishes it; with [`How::dry_run`] only says what would change. `ending` is written in the
-/// publishing transaction, also where nothing changed; in a rehearsal it is not. `progress` is told how many records
-/// are done, of how many.
+/// Writes `plan` and publishes it; with [`ApplyOptions::dry_run`] it only reports what would
+/// change.
 ///
-/// A record that the database refuses, or whose old row cannot be read, is skipped and told.
+/// `ending` is called in the publishing transaction, also if nothing changed, but not in a dry run.
+/// `progress` receives how many records are done, of how many. A record that the database refuses,
+/// or whose old row cannot be read, is skipped and reported.
 ///
 /// # Errors
-/// [`ApplyError`]; then nothing of it is visible.
+/// [`ApplyError`]; then nothing of the plan is visible.
 pub async fn apply_plan(
     target: &ApplyTarget<'_>,
     plan: SyncPlan,
-    how: &ApplyOptions<'_>,
+    options: &ApplyOptions<'_>,
     ending: &impl RunEndWriter,
     progress: &(dyn Fn(u64, u64) + Sync),
 ) -> Result<ApplyResult, ApplyError> {
-    if let Some(reason) = plan.refused.filter(|_| !how.dry_run) {
+    if let Some(reason) = plan.refused.filter(|_| !options.dry_run) {
         return Err(ApplyError::Refused(reason));
     }
     let SyncPlan { units, mut persons, tags, conflicts, notes, .. } = plan;
+    // Every transaction locks persons in the order of their ids, as sign-ins do, so that two of
+    // them seldom deadlock.
     persons.sort_by(|a, b| person_id(a).cmp(person_id(b)));
     let total = to_count(units.len() + persons.len() + tags.len());
-    let stage = StagedVersion::begin(target, how, collect_userid_targets(&persons), total == 0).await?;
-    let mut work = split_into_chunks(units, RecordChunk::Units)
+    let stage = StagedVersion::begin(target, options, collect_userid_targets(&persons), total == 0).await?;
+    let mut chunks = split_into_chunks(units, RecordChunk::Units)
         .chain(split_into_chunks(tags, RecordChunk::Tags))
         .chain(split_into_chunks(persons, RecordChunk::Persons));
     let mut publication = PendingPublication::new(notes);
     let mut retry = VecDeque::new();
     let (mut done, mut made) = (0, 0);
     progress(done, total);
-    while let Some((next, repeats)) = retry.pop_front().or_else(|| work.next().map(|next| (next, 0))) {
+    while let Some((next, repeats)) = retry.pop_front().or_else(|| chunks.next().map(|next| (next, 0))) {
         match stage.write(&next, publication.staged(), publication.remaining_lines()).await {
             Ok(outcome) => {
                 publication.add(outcome);
@@ -168,6 +168,8 @@ pub async fn apply_plan(
                     retry.push_front((next, repeats + 1));
                     continue;
                 }
+                // Halving finds the bad record in a few transactions; the others of its chunk are
+                // written.
                 WriteErrorKind::Record => match next.split_in_half() {
                     Ok((first, second)) => {
                         retry.push_front((second, 0));
@@ -185,19 +187,20 @@ pub async fn apply_plan(
         }
         progress(done, total);
         made += 1;
-        if let Some(pause) = how.pause {
+        if let Some(pause) = options.pause {
             pause(made).await?;
         }
-        // Whoever waits to write, writes now.
+        // Other writers get their turn between two transactions.
         tokio::task::yield_now().await;
     }
-    publication.publish(target, how, &stage, conflicts, ending).await
+    publication.publish(target, options, &stage, conflicts, ending).await
 }
 
-/// Who is to have which userid: a userid that one of these gives up is free for somebody new.
+/// Returns the userid that the plan gives to each known person; one that a person gives up is free
+/// for somebody new.
 fn collect_userid_targets(persons: &[PlannedPersonChange]) -> Vec<(PersonId, UserId)> {
     let updates = persons.iter().filter_map(|change| match change {
-        PlannedPersonChange::Update { id, said } => Some((id.clone(), said.userid.clone())),
+        PlannedPersonChange::Update { id, reported } => Some((id.clone(), reported.userid.clone())),
         PlannedPersonChange::Create { .. } | PlannedPersonChange::Leave { .. } => None,
     });
     updates.collect()
@@ -210,20 +213,23 @@ fn person_id(change: &PlannedPersonChange) -> &PersonId {
     }
 }
 
-fn split_into_chunks<T>(list: Vec<T>, work: fn(Vec<T>) -> RecordChunk) -> impl Iterator<Item = RecordChunk> {
+fn split_into_chunks<T>(
+    list: Vec<T>,
+    into_chunk: fn(Vec<T>) -> RecordChunk,
+) -> impl Iterator<Item = RecordChunk> {
     let mut left = list.into_iter();
     std::iter::from_fn(move || {
         let chunk: Vec<T> = left.by_ref().take(CHUNK_RECORDS).collect();
-        (!chunk.is_empty()).then(|| work(chunk))
+        (!chunk.is_empty()).then(|| into_chunk(chunk))
     })
 }
 
-/// A number of records as the report writes it.
+/// Converts a number of records for the report.
 fn to_count(records: usize) -> u64 {
     u64::try_from(records).unwrap_or(u64::MAX)
 }
 
-/// A transaction of this run: begun, and the lease renewed.
+/// Begins a transaction of this run, with its lease renewed.
 async fn begin_transaction(target: &ApplyTarget<'_>) -> Result<crate::db::Tx, ApplyError> {
     let mut tx = target.db.write().await?;
     store::renew_lease(&mut tx, target.fence, target.clock.now()).await?;

@@ -1,4 +1,4 @@
-//! What a run did, or in a rehearsal would do: counted, and told line by line.
+//! Counts and describes what a run did, or in a dry run would do.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,64 +6,56 @@ use crate::base::id::{ConflictId, PersonId};
 use crate::directory::{Person, PersonStatus, Tag, Unit};
 use crate::sync::remote::ReportNote;
 
-/// So many lines, and so many skipped records, are told; of the rest only the number.
+/// How many lines, and how many skipped records, a report lists; the rest is only counted.
 pub(super) const MAX_REPORT_LINES: usize = 1000;
 
-/// How many were created, updated and removed.
+/// How many records were created, updated and removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tally {
-    /// New ones.
     pub created: u64,
-    /// Different ones.
     pub updated: u64,
-    /// Those that are gone; of persons: those that left.
+    /// For persons: how many left.
     pub removed: u64,
 }
 
 /// What changed, in the shape of `GET /api/v1/directory/sync/{run_id}`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Counts {
-    /// Units.
     pub units: Tally,
-    /// Persons.
     pub persons: Tally,
-    /// Persons in units.
     pub memberships: Tally,
 }
 
-/// What a run did, or in a rehearsal would do.
+/// What a run did, or in a dry run would do.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ApplyResult {
-    /// What changed.
     pub counts: Counts,
-    /// Tags that changed.
     pub tags: Tally,
-    /// New questions that only a human can decide.
+    /// New conflicts that only a human can decide.
     pub conflicts: u64,
     /// The version that is published now.
     pub version: i64,
-    /// One line for each change: what, whom, which fields. At most 1000.
+    /// One line per change (what, whom, which fields), at most 1000.
     pub lines: Vec<String>,
-    /// How many lines more there would be.
+    /// How many lines were left out.
     pub more_lines: u64,
     /// The plan's notes, then those of writing it.
     pub notes: Vec<ReportNote>,
-    /// Records that stay as they were, because they could not be written or their old rows not be read. At most 1000.
+    /// Records that stay as they were because they could not be written, or their old rows not be
+    /// read; at most 1000.
     pub skipped: Vec<SkippedRecord>,
-    /// How many more were skipped.
+    /// How many skipped records were left out.
     pub more_skipped: u64,
 }
 
-/// A question that a run raised, as the API lists it.
+/// A conflict that a run raised, as the API lists it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RaisedConflict {
-    /// Its id.
     pub id: ConflictId,
-    /// `ambiguous`, `renamed`, `reused`.
+    /// `ambiguous`, `renamed` or `reused`.
     pub kind: String,
-    /// Who was let in as itself.
+    /// Who was admitted as a person of its own.
     pub person_id: PersonId,
-    /// Who it could be.
     pub candidates: Vec<PersonId>,
 }
 
@@ -72,16 +64,13 @@ pub struct RaisedConflict {
 pub struct SkippedRecord {
     /// `unit`, `person` or `tag`.
     pub kind: String,
-    /// Our id.
     pub id: String,
-    /// As WeCom names it: a person's userid, `wecom:ID` of the others; empty if that is not known.
+    /// WeCom's name of it: a person's userid, otherwise `wecom:ID`; empty if unknown.
     pub wecom: String,
-    /// Why.
     pub reason: String,
 }
 
 impl Tally {
-    /// Counts also what another one counted.
     pub(super) const fn add(&mut self, other: Self) {
         self.created += other.created;
         self.updated += other.updated;
@@ -90,7 +79,6 @@ impl Tally {
 }
 
 impl Counts {
-    /// Counts also what another one counted.
     pub(super) const fn add(&mut self, other: Self) {
         self.units.add(other.units);
         self.persons.add(other.persons);
@@ -98,7 +86,7 @@ impl Counts {
     }
 }
 
-/// Lines up to a number; beyond it they are only counted, and never made.
+/// Report lines up to a limit; further lines are counted but never built.
 #[derive(Debug, Default)]
 pub(super) struct ReportLines {
     pub(super) told: Vec<String>,
@@ -107,12 +95,11 @@ pub(super) struct ReportLines {
 }
 
 impl ReportLines {
-    /// Room for so many.
     pub(super) const fn with_room(room: usize) -> Self {
         Self { told: Vec::new(), more: 0, room }
     }
 
-    /// One more.
+    /// Adds a line, which is only built if there is room.
     pub(super) fn add(&mut self, line: impl FnOnce() -> String) {
         if self.told.len() < self.room {
             self.told.push(line());
@@ -122,17 +109,14 @@ impl ReportLines {
     }
 }
 
-/// How a line names a unit.
 pub(super) fn describe_unit(unit: &Unit) -> String {
     unit.wecom_id.map_or_else(|| unit.name.clone(), |id| format!("{} (wecom:{id})", unit.name))
 }
 
-/// How a line names a tag.
 pub(super) fn describe_tag(tag: &Tag) -> String {
     tag.wecom_id.map_or_else(|| tag.name.clone(), |id| format!("{} (wecom:{id})", tag.name))
 }
 
-/// How a line names a person.
 pub(super) fn describe_person(person: &Person) -> String {
     if person.name.is_empty() {
         return person.userid.to_string();
@@ -140,7 +124,7 @@ pub(super) fn describe_person(person: &Person) -> String {
     format!("{} ({})", person.userid, person.name)
 }
 
-/// Which fields of a unit are different.
+/// Lists which fields of a unit changed.
 pub(super) fn describe_unit_changes(old: &Unit, new: &Unit) -> String {
     let renamed = (old.name != new.name).then(|| format!("name {} → {}", old.name, new.name));
     let others = list_changed_fields([
@@ -152,7 +136,7 @@ pub(super) fn describe_unit_changes(old: &Unit, new: &Unit) -> String {
     join_parts(renamed.into_iter().chain(others))
 }
 
-/// Which fields of a tag are different.
+/// Lists which fields of a tag changed.
 pub(super) fn describe_tag_changes(old: &Tag, new: &Tag) -> String {
     let renamed = (old.name != new.name).then(|| format!("name {} → {}", old.name, new.name));
     let others =
@@ -160,8 +144,8 @@ pub(super) fn describe_tag_changes(old: &Tag, new: &Tag) -> String {
     join_parts(renamed.into_iter().chain(others))
 }
 
-/// Which fields of a person are different. Only of the userid and the status both values are told: mobile numbers and
-/// the like have no place in a report.
+/// Lists which fields of a person changed. Only userid and status are shown with their values:
+/// mobile numbers and the like do not belong in a report.
 pub(super) fn describe_person_changes(old: &Person, new: &Person) -> String {
     let userid = (old.userid != new.userid).then(|| format!("userid {} → {}", old.userid, new.userid));
     let status = (old.status != new.status)
@@ -183,7 +167,7 @@ pub(super) fn describe_person_changes(old: &Person, new: &Person) -> String {
     join_parts(userid.into_iter().chain(status).chain(others))
 }
 
-/// Whether a person leaves with this change.
+/// Returns whether a person leaves with this change.
 pub(super) fn is_leaving(old: &Person, new: &Person) -> bool {
     new.status == PersonStatus::Left && old.status != PersonStatus::Left
 }

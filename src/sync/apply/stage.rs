@@ -1,4 +1,4 @@
-//! One short transaction: rows of the next version, which nobody sees yet.
+//! Stages rows of the next version in short transactions; nobody sees them yet.
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,45 +14,45 @@ use crate::db::feed::{self, DirectoryChangeKind, DirectoryEntity};
 use crate::directory::{EntrySource, Person, PersonStatus, Tag, Unit};
 use crate::sync::plan::{self, MergedPerson, PlannedPersonChange, PlannedTagChange, PlannedUnitChange};
 
-/// What all transactions of a run share.
+/// What all staging transactions of a run share.
 pub(super) struct StagedVersion<'a> {
     target: &'a ApplyTarget<'a>,
-    how: &'a ApplyOptions<'a>,
-    /// The version that is published, and that the rows follow.
+    options: &'a ApplyOptions<'a>,
+    /// The published version, which the staged one follows.
     pub(super) published_version: i64,
-    /// The batch of the change feed; `None`: nothing is written.
+    /// The batch of the change feed; `None` in a run that writes nothing.
     pub(super) batch: Option<i64>,
     units: HashMap<UnitId, Unit>,
     tags: HashMap<TagId, Tag>,
-    /// Who is to have which userid, by id.
+    /// Userids that the plan gives to known persons, ordered by id.
     userid_targets: Vec<(PersonId, UserId)>,
 }
 
-/// What becomes of a change of a person.
+/// What a planned change of a person becomes.
 enum PersonAction<'a> {
-    /// A row for an id that has none.
+    /// Inserts the first row of an id.
     Insert(&'a Person),
-    /// What WeCom says of an id.
+    /// Merges WeCom's record into the row of an id.
     Merge(PersonId, &'a Person),
-    /// The id has left.
+    /// Marks an id as left.
     Leave(&'a PersonId),
 }
 
 impl<'a> StagedVersion<'a> {
-    /// Reads what the transactions share. `empty`: there is nothing to write.
+    /// Reads what the transactions share. `empty` says that the plan has no changes.
     pub(super) async fn begin(
         target: &'a ApplyTarget<'a>,
-        how: &'a ApplyOptions<'a>,
+        options: &'a ApplyOptions<'a>,
         moving: Vec<(PersonId, UserId)>,
         empty: bool,
     ) -> Result<Self, ApplyError> {
         let chart = crate::directory::store::load_chart(target.db, target.corp).await?;
-        let batch = if how.dry_run || empty { None } else { Some(feed::reserve_batch(target.db).await?) };
+        let batch = if options.dry_run || empty { None } else { Some(feed::reserve_batch(target.db).await?) };
         let units: HashMap<UnitId, Unit> =
             chart.units().map(|placed| (placed.unit.id.clone(), placed.unit.clone())).collect();
         Ok(Self {
             target,
-            how,
+            options,
             published_version: chart.version(),
             batch,
             tags: chart.tags().map(|tag| (tag.id.clone(), tag.clone())).collect(),
@@ -61,26 +61,26 @@ impl<'a> StagedVersion<'a> {
         })
     }
 
-    /// The version that the rows are of.
     pub(super) const fn next_version(&self) -> i64 {
         self.published_version + 1
     }
 
-    /// Writes one chunk, or none of it. `staged`: how many entries of the change feed were written before.
+    /// Writes one chunk or nothing of it. `staged` counts the entries of the change feed written
+    /// before, `room` the report lines that are still kept.
     pub(super) async fn write(
         &self,
-        work: &RecordChunk,
+        chunk: &RecordChunk,
         staged: i64,
         room: usize,
     ) -> Result<ChunkOutcome, ApplyError> {
         let mut outcome = ChunkOutcome { lines: ReportLines::with_room(room), ..ChunkOutcome::default() };
         let Some(batch) = self.batch else {
             let mut connection = self.target.db.pool().acquire().await?;
-            self.write_rows(&mut connection, work, &mut outcome).await?;
+            self.write_rows(&mut connection, chunk, &mut outcome).await?;
             return Ok(outcome);
         };
         let mut tx = super::begin_transaction(self.target).await?;
-        self.write_rows(&mut tx, work, &mut outcome).await?;
+        self.write_rows(&mut tx, chunk, &mut outcome).await?;
         store::insert_changes(&mut tx, self.target.corp, batch, staged, &outcome.feed_entries).await?;
         tx.commit().await?;
         Ok(outcome)
@@ -89,10 +89,10 @@ impl<'a> StagedVersion<'a> {
     async fn write_rows(
         &self,
         tx: &mut AnyConnection,
-        work: &RecordChunk,
+        chunk: &RecordChunk,
         out: &mut ChunkOutcome,
     ) -> Result<(), ApplyError> {
-        match work {
+        match chunk {
             RecordChunk::Units(list) => self.write_units(tx, list, out).await,
             RecordChunk::Tags(list) => self.write_tags(tx, list, out).await,
             RecordChunk::Persons(list) => self.write_persons(tx, list, out).await,
@@ -211,7 +211,8 @@ impl<'a> StagedVersion<'a> {
             .collect();
         ids.sort();
         if self.is_writing() && self.target.db.engine() == "postgresql" {
-            // A sign-in of one of them waits, or is waited for. SQLite has one writer at a time anyhow.
+            // A sign-in of one of these persons waits for this transaction, or the other way round.
+            // SQLite has a single writer anyway.
             store::lock_identities(tx, &ids).await?;
         }
         let now = store::find_current_rows(tx, &ids).await?;
@@ -219,13 +220,13 @@ impl<'a> StagedVersion<'a> {
         for act in &acts {
             match act {
                 PersonAction::Insert(person) => insert_person(person, person.id.clone(), &mut rows, out),
-                PersonAction::Merge(id, said) => match now.get(id) {
-                    Some(now) => self.merge_row(id, said, now, &mut rows, out),
-                    // Its identity is there, but nothing is known of it: a crash left it.
+                PersonAction::Merge(id, reported) => match now.get(id) {
+                    Some(now) => self.merge_row(id, reported, now, &mut rows, out),
+                    // The identity exists without a row: a crash left it.
                     None if out.resolved_ids.iter().any(|(_, known)| known == id) => {
-                        insert_person(said, id.clone(), &mut rows, out);
+                        insert_person(reported, id.clone(), &mut rows, out);
                     }
-                    None => out.skip_person(id, said.userid.as_str(), "is gone since the plan was made"),
+                    None => out.skip_person(id, reported.userid.as_str(), "is gone since the plan was made"),
                 },
                 PersonAction::Leave(id) => match now.get(id) {
                     Some(now) => self.leave_row(id, now, &mut rows, out),
@@ -239,13 +240,14 @@ impl<'a> StagedVersion<'a> {
             store::close_rows(tx, DirectoryEntity::Person, self.next_version(), &rows.close).await?;
             store::insert_persons(tx, self.target.corp, self.next_version(), &rows.insert, self.now())
                 .await?;
-            store::set_fingerprints(tx, &rows.said).await?;
+            store::set_fingerprints(tx, &rows.fingerprints).await?;
         }
         Ok(())
     }
 
-    /// Finds or makes the identity of everybody new. Where the userid has a holder already — somebody signed in since
-    /// the plan was made, or a crash left it — the change goes on as one of that person.
+    /// Finds or inserts the identity of every new person. If somebody has the userid already (by
+    /// signing in since the plan was made, or because of a crash), the change becomes one of that
+    /// person.
     async fn resolve_identities<'c>(
         &self,
         tx: &mut AnyConnection,
@@ -271,8 +273,8 @@ impl<'a> StagedVersion<'a> {
         for change in changes {
             let (person, left) = match change {
                 PlannedPersonChange::Create { person, takes_over } => (person, takes_over.as_ref()),
-                PlannedPersonChange::Update { id, said } => {
-                    acts.push(PersonAction::Merge(id.clone(), said));
+                PlannedPersonChange::Update { id, reported } => {
+                    acts.push(PersonAction::Merge(id.clone(), reported));
                     continue;
                 }
                 PlannedPersonChange::Leave { id } => {
@@ -310,7 +312,7 @@ impl<'a> StagedVersion<'a> {
         Ok(acts)
     }
 
-    /// Makes identities for those of `creates` whose userid nobody has; answers their ids.
+    /// Inserts identities for those of `creates` whose userid nobody has; returns their ids.
     async fn insert_free_identities(
         &self,
         tx: &mut AnyConnection,
@@ -324,7 +326,7 @@ impl<'a> StagedVersion<'a> {
         Ok(store::insert_identities(tx, corp, &free, self.checked_at(), self.now(), None).await?)
     }
 
-    /// Whether the plan gives `holder` another userid than this.
+    /// Returns whether the plan gives `holder` another userid than this one.
     fn is_giving_up(&self, holder: &PersonId, userid: &UserId) -> bool {
         let found = self.userid_targets.binary_search_by(|(id, _)| id.cmp(holder));
         let to = found.ok().and_then(|at| self.userid_targets.get(at));
@@ -334,12 +336,12 @@ impl<'a> StagedVersion<'a> {
     fn merge_row<'c>(
         &self,
         id: &PersonId,
-        said: &Person,
+        reported: &Person,
         now: &'c CurrentRow,
         rows: &mut PersonRowChanges<'c>,
         out: &mut ChunkOutcome,
     ) {
-        let userid = said.userid.as_str();
+        let userid = reported.userid.as_str();
         let old = match &now.person {
             Ok(_) if now.is_released => {
                 return out.skip_person(id, userid, "was merged into another person since the plan was made");
@@ -347,15 +349,16 @@ impl<'a> StagedVersion<'a> {
             Ok(old) => old,
             Err(error) => return out.skip_person(id, userid, format!("its row cannot be read: {error}")),
         };
-        let said = Person { id: id.clone(), ..said.clone() };
-        let mut merged = plan::merge_person(said, old);
+        let reported = Person { id: id.clone(), ..reported.clone() };
+        let mut merged = plan::merge_person(reported, old);
         if self.was_checked_later(now, old) && merged.person.status != old.status {
             out.checked_later += 1;
             merged.person.status = old.status;
             merged.person.left_at = old.left_at;
             merged.person.fingerprint.clone_from(&old.fingerprint);
             merged.changed = merged.person != *old;
-            // The row is not what the fingerprint says.
+            // The row differs from WeCom's record: without a fingerprint, the next run compares
+            // every field.
             merged.person.fingerprint = String::new();
         }
         put_merged(merged, old, now, rows, out);
@@ -380,14 +383,15 @@ impl<'a> StagedVersion<'a> {
         put_merged(plan::mark_left(old, self.now()), old, now, rows, out);
     }
 
-    /// Whether WeCom was asked for the person itself after this run began to read lists.
+    /// Returns whether WeCom was asked about the person singly after this run began to read lists.
     fn was_checked_later(&self, now: &CurrentRow, old: &Person) -> bool {
-        old.source == EntrySource::Wecom && now.checked_at > self.how.began
+        old.source == EntrySource::Wecom && now.checked_at > self.options.began
     }
 
-    /// Until when what WeCom says of somebody new holds: only a run that read everything confirms a status.
+    /// Returns when a new person's status counts as checked: only a run that read everything
+    /// confirms it.
     fn checked_at(&self) -> Timestamp {
-        self.how.complete_details_at.unwrap_or(Timestamp::from_millis(0))
+        self.options.complete_details_at.unwrap_or(Timestamp::from_millis(0))
     }
 
     fn now(&self) -> Timestamp {
@@ -395,12 +399,12 @@ impl<'a> StagedVersion<'a> {
     }
 }
 
-/// What a chunk of persons writes.
+/// The rows that a chunk of persons writes.
 #[derive(Default)]
 struct PersonRowChanges<'a> {
     close: Vec<&'a str>,
     insert: Vec<Person>,
-    said: Vec<(&'a str, String)>,
+    fingerprints: Vec<(&'a str, String)>,
 }
 
 fn insert_person(person: &Person, id: PersonId, rows: &mut PersonRowChanges<'_>, out: &mut ChunkOutcome) {
@@ -421,7 +425,7 @@ fn put_merged<'c>(
     let MergedPerson { person, changed, memberships } = merged;
     if !changed {
         if person.fingerprint != old.fingerprint {
-            rows.said.push((old.id.as_str(), person.fingerprint));
+            rows.fingerprints.push((old.id.as_str(), person.fingerprint));
         }
         return;
     }

@@ -14,10 +14,10 @@ use crate::db::feed::{DirectoryChangeKind, DirectoryEntity};
 use crate::directory::row::{self, OPEN_UNTIL, format_memberships, to_json};
 use crate::directory::{Person, Tag, Unit};
 
-/// Takes the run's row and lengthens its lease.
+/// Locks the run's row and renews its lease.
 ///
 /// # Errors
-/// [`ApplyError::Lost`] if the row is no longer ours.
+/// [`ApplyError::Lost`] if the run is no longer ours.
 pub(super) async fn renew_lease(
     tx: &mut AnyConnection,
     fence: &Fence,
@@ -43,7 +43,7 @@ static INSERT_IDENTITIES: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Makes identities; answers the ids of those whose userid, and id, nobody had.
+/// Inserts identities; returns the ids of those whose userid and id were free.
 pub(super) async fn insert_identities(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -78,7 +78,7 @@ static SELECT_HOLDERS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Who has these userids now, by folded userid.
+/// Returns who has these userids now, by folded userid.
 pub(super) async fn find_holders(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -102,7 +102,7 @@ static LOCK_IDENTITIES: LazyLock<ListStatement> = LazyLock::new(|| {
     ListStatement::new("UPDATE persons SET check_lease = check_lease WHERE id IN (", 0, "*", ")")
 });
 
-/// Takes the rows of identities, in the order given, as far as the engine keeps it.
+/// Locks the rows of identities, in the order given as far as the engine keeps it.
 pub(super) async fn lock_identities(tx: &mut AnyConnection, ids: &[&PersonId]) -> sqlx::Result<()> {
     for (text, part) in LOCK_IDENTITIES.chunks(ids) {
         let mut query = sqlx::query(text);
@@ -114,15 +114,14 @@ pub(super) async fn lock_identities(tx: &mut AnyConnection, ids: &[&PersonId]) -
     Ok(())
 }
 
-/// The newest row of a person, and its identity.
+/// The newest row of a person, with the identity's own columns.
 pub(super) struct CurrentRow {
-    /// What is known, or why it cannot be read.
+    /// The row, or why it cannot be read.
     pub(super) person: sqlx::Result<Person>,
-    /// When WeCom was last asked for the person itself.
+    /// When WeCom was last asked about this person singly.
     pub(super) checked_at: Timestamp,
-    /// Whether the userid is somebody else's.
+    /// Whether the identity gave up its userid.
     pub(super) is_released: bool,
-    /// The identity's userid.
     pub(super) userid: UserId,
 }
 
@@ -140,7 +139,7 @@ static SELECT_CURRENT_ROWS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// The newest rows of persons; of one without a row, nothing.
+/// Returns the newest rows of persons; a person without a row is left out.
 pub(super) async fn find_current_rows(
     tx: &mut AnyConnection,
     ids: &[&PersonId],
@@ -193,7 +192,7 @@ static CLOSE_PERSONS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// The rows of these ids hold until version `next`.
+/// Ends the open rows of these ids with version `next`.
 pub(super) async fn close_rows(
     tx: &mut AnyConnection,
     entity: DirectoryEntity,
@@ -225,7 +224,7 @@ static INSERT_UNITS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Writes units that hold from version `next` on.
+/// Inserts units as they are from version `next` on.
 pub(super) async fn insert_units(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -260,7 +259,7 @@ static INSERT_TAGS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Writes tags that hold from version `next` on.
+/// Inserts tags as they are from version `next` on.
 pub(super) async fn insert_tags(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -293,7 +292,7 @@ static INSERT_PERSONS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Writes persons as they are from version `next` on.
+/// Inserts persons as they are from version `next` on.
 pub(super) async fn insert_persons(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -322,12 +321,15 @@ pub(super) async fn insert_persons(
     Ok(())
 }
 
-/// Writes fingerprints of rows that say the same as before.
-pub(super) async fn set_fingerprints(tx: &mut AnyConnection, said: &[(&str, String)]) -> sqlx::Result<()> {
-    for (id, said) in said {
+/// Updates the fingerprints of rows that are otherwise unchanged.
+pub(super) async fn set_fingerprints(
+    tx: &mut AnyConnection,
+    fingerprints: &[(&str, String)],
+) -> sqlx::Result<()> {
+    for (id, fingerprint) in fingerprints {
         sqlx::query("UPDATE person_rows SET said = $2 WHERE person_id = $1 AND until = $3")
             .bind(*id)
-            .bind(said)
+            .bind(fingerprint)
             .bind(OPEN_UNTIL)
             .execute(&mut *tx)
             .await?;
@@ -344,7 +346,7 @@ static INSERT_CHANGES: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Writes entries of the change feed, numbered from `first` on.
+/// Inserts entries of the change feed, numbered from `first` on.
 pub(super) async fn insert_changes(
     tx: &mut AnyConnection,
     corp: &CorpId,

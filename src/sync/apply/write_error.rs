@@ -1,39 +1,39 @@
-//! Whether an error is a record's or the database's: only a record's is skipped, so that a full disk is never taken
-//! for a hundred thousand bad records.
+//! Tells an error of one record from an error of the database. Only a record is skipped, so that a
+//! full disk is never taken for a hundred thousand bad records.
 
-/// Whose fault an error is.
+/// What a failed write means for the run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum WriteErrorKind {
-    /// One of the records cannot be written, or its old row cannot be read.
+    /// A record cannot be written, or its old row cannot be read.
     Record,
-    /// Two transactions waited for each other, and this one was chosen to give way.
+    /// Two transactions waited for each other, and the database aborted this one.
     Deadlock,
-    /// The database's.
+    /// The database itself failed.
     Database,
 }
 
-/// What `SQLite` calls a constraint that does not hold, a text that is too long, and a value of a wrong kind.
+/// SQLite's result codes for a violated constraint, a text that is too long, and a value of a wrong
+/// type.
 const SQLITE_RECORD_CODES: [i32; 3] = [19, 18, 20];
 
-/// Judges an error.
 pub(super) fn classify_error(error: &sqlx::Error) -> WriteErrorKind {
     match error {
         sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => {
             WriteErrorKind::Record
         }
-        sqlx::Error::Database(said) => {
-            said.code().map_or(WriteErrorKind::Database, |code| classify_code(&code))
+        sqlx::Error::Database(error) => {
+            error.code().map_or(WriteErrorKind::Database, |code| classify_code(&code))
         }
         _ => WriteErrorKind::Database,
     }
 }
 
-/// Five characters are an SQLSTATE (PostgreSQL, appendix A), a number is SQLite's extended result code, whose last byte
-/// is the code.
+/// Classifies an error code. Five characters are an SQLSTATE (PostgreSQL, appendix A); a number is
+/// SQLite's extended result code, whose last byte is the primary code.
 fn classify_code(code: &str) -> WriteErrorKind {
     let sqlstate = code.len() == 5;
     match code.get(..2).filter(|_| sqlstate) {
-        // 22: the value; 23: a constraint; 40: a deadlock, or a serialisation that failed.
+        // 22: a bad value; 23: a constraint; 40: a deadlock or a failed serialisation.
         Some("22" | "23") => WriteErrorKind::Record,
         Some("40") => WriteErrorKind::Deadlock,
         Some(_) => WriteErrorKind::Database,

@@ -1,6 +1,8 @@
-//! Calls of a fetch: politely, in passes, and never more at once than the gate lets in.
+//! Makes the calls of a fetch: politely, in passes, and never more in parallel than the limiter
+//! allows.
 //!
-//! Every call here only reads, so it may be made again after a failure of which nobody knows whether WeCom acted.
+//! Every call only reads, so it can be repeated after a failure that leaves open whether WeCom
+//! acted.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -12,7 +14,6 @@ use super::limiter::{AfterLimit, CallLimiter};
 use super::pace::FetchPace;
 use crate::wecom::{Deadline, ErrorFamily, WecomClient, WecomError};
 
-/// Makes the calls of one fetch.
 #[derive(Debug)]
 pub(super) struct ApiCaller {
     client: WecomClient,
@@ -20,16 +21,17 @@ pub(super) struct ApiCaller {
     gate: CallLimiter,
 }
 
-/// What an error means for what was asked.
+/// Whether and when a failed call is repeated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum RetryClass {
-    /// Asking again does not help.
+    /// Repeating does not help.
     Final,
-    /// Nor does asking for anything else: the secret, the address or the corporation is refused.
+    /// Calling for anything else does not help either: the secret, the address or the corporation
+    /// is refused.
     FinalForAll,
-    /// WeCom was busy; one later pass.
+    /// WeCom was busy; repeat in one later pass.
     Busy,
-    /// There was no answer that can be read; every pass.
+    /// There was no readable answer; repeat in every pass.
     NoAnswer,
 }
 
@@ -37,11 +39,11 @@ impl RetryClass {
     fn from_error(error: &WecomError) -> Self {
         match (error, error.code()) {
             (WecomError::NoSecret(_) | WecomError::BackingOff { .. }, _) => return Self::FinalForAll,
-            // No right on one tag says nothing about the next one.
+            // No right to one tag says nothing about the next one.
             (_, Some(81011)) => return Self::Final,
-            // 45009 was waited for already.
+            // 45009 was already waited for by the limiter.
             (_, Some(45033)) => return Self::Busy,
-            // The call does not exist here: private editions lack some.
+            // This edition has no such call: private editions lack some.
             (WecomError::Unreadable { status: 404, .. }, _) => return Self::Final,
             _ => {}
         }
@@ -57,7 +59,7 @@ impl RetryClass {
         }
     }
 
-    /// Passes in all.
+    /// Returns in how many passes the call is made in all.
     const fn max_passes(self) -> usize {
         match self {
             Self::Final | Self::FinalForAll => 1,
@@ -67,7 +69,8 @@ impl RetryClass {
     }
 }
 
-/// Whether `error` concerns the secret, the address or the corporation and not what was asked for.
+/// Returns whether `error` concerns the secret, the address or the corporation, not what was asked
+/// for.
 pub(super) fn concerns_everything(error: &WecomError) -> bool {
     RetryClass::from_error(error) == RetryClass::FinalForAll
 }
@@ -81,7 +84,7 @@ impl ApiCaller {
         &self.client
     }
 
-    /// One call, in up to three passes.
+    /// Makes one call, in up to three passes.
     pub(super) async fn call<T, Fut>(
         &self,
         api: &'static str,
@@ -104,9 +107,10 @@ impl ApiCaller {
         }
     }
 
-    /// Asks for each of `keys` and hands every outcome to `take`, once and in any order. What failed in a way that
-    /// passes is asked again after everything else. After a failure that concerns everything nothing more is asked,
-    /// and the rest gets that failure.
+    /// Calls once for each of `keys` and passes every result to `take`, in any order.
+    ///
+    /// Temporary failures are repeated after everything else. After a failure that concerns
+    /// everything no further calls are made, and the remaining keys get that failure.
     pub(super) async fn call_each<K, T, Fut>(
         &self,
         api: &'static str,
@@ -125,7 +129,7 @@ impl ApiCaller {
             let mut again = Vec::new();
             let mut queue = std::mem::take(&mut left).into_iter();
             let mut running = ParallelCalls::default();
-            // Failures to get an answer in a row, and the last of them.
+            // Calls without an answer in a row, and the last such error.
             let (mut silent, mut silence) = (0, None);
             loop {
                 while running.len() < self.pace.max_parallel_calls
@@ -169,7 +173,7 @@ impl ApiCaller {
             }
             left = again;
             if !left.is_empty() {
-                // `put_off` keeps nothing after the last pass.
+                // `postpone` keeps nothing after the last pass.
                 if let Some(pause) = pauses.next() {
                     sleep(*pause).await;
                 }
@@ -178,7 +182,8 @@ impl ApiCaller {
         }
     }
 
-    /// Keeps `key` for the next pass if there is one for this error.
+    /// Keeps `key` for the next pass, if there is one for this error; otherwise passes it to
+    /// `take`.
     fn postpone<K, T>(
         &self,
         pass: usize,
@@ -194,7 +199,8 @@ impl ApiCaller {
         }
     }
 
-    /// One call in one pass: a place at the gate, 45009 waited for, 45033 answered with less at once.
+    /// Makes one call in one pass: waits for a permit, pauses after 45009, and calls less in
+    /// parallel after 45033.
     async fn call_politely<T, Fut>(&self, api: &'static str, ask: impl Fn() -> Fut) -> Result<T, WecomError>
     where
         Fut: Future<Output = Result<T, WecomError>>,
@@ -229,7 +235,8 @@ impl ApiCaller {
     }
 }
 
-/// 45009 to the call itself. For a token it bans our address for an hour, and waiting a minute only makes it longer.
+/// Returns whether the call itself got 45009. For a token that errcode bans our address for an
+/// hour, and a pause of a minute would not help.
 fn is_rate_limited(error: &WecomError) -> bool {
     matches!(error, WecomError::Refused(refusal) if refusal.code == 45009 && refusal.api != "gettoken")
 }

@@ -1,4 +1,4 @@
-//! A member in WeCom's words becomes a person in ours.
+//! Converts WeCom's members to persons.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -10,24 +10,24 @@ use crate::wecom::{AttributeValue, DepartmentId, Member, MemberAttribute, Member
 /// Why a member is no person of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SkipReason {
-    /// Of a linked corporation.
+    /// The member belongs to a linked corporation.
     Linked,
-    /// The userid is none that can be kept.
+    /// The userid cannot be stored.
     Userid,
 }
 
-/// Whether `text` is a userid that can be kept.
+/// Returns whether `text` is a userid that can be stored.
 pub(super) fn is_valid_userid(text: &str) -> bool {
     UserId::parse_existing(text).is_ok()
 }
 
-/// `text` without control characters, which no page shows and PostgreSQL partly refuses, and without blanks around.
+/// Removes control characters, which pages do not show and PostgreSQL partly refuses, and blanks at
+/// both ends.
 pub(super) fn clean_text(text: &str) -> String {
     let text: String = text.chars().filter(|c| !c.is_control()).collect();
     text.trim().to_owned()
 }
 
-/// `member` as a person.
 pub(super) fn convert_member(member: Member) -> Result<RemotePerson, SkipReason> {
     let linked = !member.memberships.is_empty()
         && member.memberships.iter().all(|m| matches!(m.department, DepartmentId::Linked(_)));
@@ -53,13 +53,13 @@ pub(super) fn convert_member(member: Member) -> Result<RemotePerson, SkipReason>
     })
 }
 
-/// The ids that may be somebody's, each once.
+/// Returns the valid userids, each once.
 pub(super) fn keep_valid_userids(list: Vec<UserId>) -> Vec<UserId> {
     let mut seen = HashSet::new();
     list.into_iter().filter(|id| is_valid_userid(id.as_str()) && seen.insert(id.folded())).collect()
 }
 
-/// The id of a department of the own corporation.
+/// Returns the id of a department of our own corporation; `None` for a linked one.
 pub(super) fn own_department_id(id: &DepartmentId) -> Option<u32> {
     match id {
         DepartmentId::Own(id) => Some(*id),
@@ -90,14 +90,15 @@ fn convert_memberships(list: Vec<MemberDepartment>) -> Vec<RemoteMembership> {
         .collect()
 }
 
-/// Text, or the address of a link, by name. Of two with one name the first is kept, as the console shows it.
+/// Maps names to texts, or to the address of a link. Of two attributes with one name the first
+/// counts, as in WeCom's console.
 fn convert_attributes(list: Vec<MemberAttribute>) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     for attribute in list {
         let value = match attribute.value {
             AttributeValue::Text(text) => clean_text(&text),
             AttributeValue::Web { url, .. } => clean_text(&url),
-            // Only in what outsiders see.
+            // Mini programs appear only in what outsiders see.
             AttributeValue::MiniProgram { .. } => continue,
         };
         let name = clean_text(&attribute.name);
@@ -108,7 +109,7 @@ fn convert_attributes(list: Vec<MemberAttribute>) -> BTreeMap<String, String> {
     map
 }
 
-/// The first that is not empty.
+/// Returns the first text that is not empty.
 fn first_text(list: &[&Option<String>]) -> String {
     list.iter()
         .filter_map(|text| text.as_deref())

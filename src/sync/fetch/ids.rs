@@ -1,4 +1,4 @@
-//! The way by ids: who there is from the 通讯录同步 secret, details from the application's.
+//! Reads by ids: the contacts secret lists who exists, the application's secret reads details.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -12,19 +12,20 @@ use crate::base::id::UserId;
 use crate::sync::remote::Completeness;
 use crate::wecom::{SecretKind, wire};
 
-/// The most rows a page may have (document 96067).
+/// WeCom's maximum (document 96067).
 const PAGE_ROWS: u32 = 10_000;
 
-/// The list is begun anew at most this often after 50100.
+/// How often the list is begun again after 50100.
 const MAX_LIST_RESTARTS: usize = 3;
 
-/// Members unknown to us whom no department shows are asked for singly, up to this many.
+/// Unknown members that no department shows are queried singly, up to this many.
 const MAX_STRANGER_QUERIES: usize = 1_000;
 
 /// The complete list of ids.
 #[derive(Debug, Default)]
 struct MemberIdList {
-    /// Folded userid → the userid as WeCom writes it, and every department of the member, visible or not.
+    /// Folded userid to the userid as WeCom writes it and all the member's departments, visible or
+    /// not.
     members: HashMap<String, (UserId, BTreeSet<u32>)>,
     /// Userids of rows that cannot be understood.
     broken: Vec<Option<String>>,
@@ -44,7 +45,7 @@ impl MemberIdList {
                         .1
                         .insert(department);
                 }
-                // A service provider's id names nobody here.
+                // A service provider's id identifies nobody here.
                 other => self.broken.push(other),
             }
         }
@@ -52,7 +53,7 @@ impl MemberIdList {
 }
 
 impl FetchRun<'_> {
-    /// Ids with the 通讯录同步 secret, departments and details with the application's.
+    /// Reads ids with the contacts secret, departments and details with the application's.
     pub(super) async fn read_by_ids(&mut self) -> Result<FetchedParts, FetchStop> {
         let units = self.read_units(SecretKind::App).await?;
         self.compare_departments(&units).await?;
@@ -66,7 +67,7 @@ impl FetchRun<'_> {
             members.add_broken(name.as_deref(), &mut self.notes);
         }
         let visible: HashSet<u32> = units.list.iter().map(|unit| unit.id).collect();
-        // An update, too: the list of ids does not say who was disabled.
+        // Updates read lists too: the list of ids does not say who was disabled.
         self.read_department_members(SecretKind::App, &units.list, &mut members).await?;
         let shown = members.count();
         for (folded, (_, departments)) in &ids.members {
@@ -79,7 +80,7 @@ impl FetchRun<'_> {
         Ok(FetchedParts { units, members, complete })
     }
 
-    /// Tells how many departments the application cannot see.
+    /// Notes how many departments the application cannot see.
     async fn compare_departments(&mut self, units: &FetchedUnits) -> Result<(), FetchStop> {
         let nodes = self
             .caller
@@ -113,7 +114,7 @@ impl FetchRun<'_> {
         }
     }
 
-    /// The complete list of ids; `None` if it cannot be read to its end.
+    /// Reads the complete list of ids; `None` if it cannot be read to its end.
     async fn read_ids(&mut self) -> Result<Option<MemberIdList>, FetchStop> {
         for _ in 0..=MAX_LIST_RESTARTS {
             let mut ids = MemberIdList::default();
@@ -127,7 +128,7 @@ impl FetchRun<'_> {
                 let page = match page.await {
                     Ok(page) => page,
                     Err(error) => match error.code() {
-                        // The cursor is too old or was never one; from the beginning.
+                        // The cursor has expired or is invalid: begin again.
                         Some(50100) => break,
                         Some(48002) => return Err(FetchStop::AppSecret),
                         _ if concerns_everything(&error) => {
@@ -148,6 +149,7 @@ impl FetchRun<'_> {
                 ids.add_page(page.dept_user);
                 match page.next_cursor {
                     None => return Ok(self.accept_ids(ids)),
+                    // A cursor that comes twice would never end.
                     Some(next) if passed.insert(next.clone()) => cursor = Some(next),
                     Some(_) => {
                         self.notes.add(
@@ -167,7 +169,7 @@ impl FetchRun<'_> {
         Ok(None)
     }
 
-    /// An empty list is not believed where we know better.
+    /// Returns `None` for an empty list if we know members: then it is not believed.
     fn accept_ids(&mut self, ids: MemberIdList) -> Option<MemberIdList> {
         if !ids.members.is_empty() || self.known.persons.is_empty() {
             return Some(ids);
@@ -182,7 +184,7 @@ impl FetchRun<'_> {
         None
     }
 
-    /// Whoever the list of ids has and no department showed.
+    /// Queries members in the list of ids that no department showed.
     async fn read_unlisted(
         &mut self,
         ids: &MemberIdList,
@@ -201,7 +203,7 @@ impl FetchRun<'_> {
         if Self::is_few_enough_to_query(known.len()) {
             hidden += self.read_singly(SecretKind::App, known, members).await.len();
         } else {
-            // The complete list has them: that they are there is certain, only their details are not.
+            // They exist, because the complete list names them; only their details are unknown.
             members.present.extend(known.iter().map(UserId::folded));
             self.notes.add(
                 "fetch.details_unread",
@@ -217,8 +219,8 @@ impl FetchRun<'_> {
         self.read_left(ids, members).await;
     }
 
-    /// Asks for members unknown to us who are in nothing that was read, those in visible departments first. How many
-    /// of them the application cannot see.
+    /// Queries unknown members that nothing showed, those in visible departments first. Returns how
+    /// many of them the application cannot see.
     async fn read_strangers(
         &mut self,
         ids: &MemberIdList,
@@ -249,7 +251,7 @@ impl FetchRun<'_> {
         self.read_singly(SecretKind::App, strangers, members).await.len()
     }
 
-    /// Members whom we know and the list of ids does not have: asked for before they count as gone.
+    /// Queries known members that are not in the list of ids, before they count as gone.
     async fn read_left(&mut self, ids: &MemberIdList, members: &mut FetchedMembers) {
         let mut left: Vec<UserId> = self
             .known

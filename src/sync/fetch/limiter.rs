@@ -1,4 +1,4 @@
-//! Who may call now: the calls in flight, and the pauses that WeCom asks for.
+//! Limits the calls of a fetch: how many run in parallel, and the pauses that WeCom asks for.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep_until};
 use super::pace::FetchPace;
 use crate::wecom::WecomError;
 
-/// The gate of one fetch.
+/// The limiter of one fetch, shared by its calls.
 #[derive(Debug)]
 pub(super) struct CallLimiter {
     pace: FetchPace,
@@ -19,14 +19,14 @@ pub(super) struct CallLimiter {
 
 #[derive(Debug)]
 struct LimiterState {
-    /// How many may be inside now.
+    /// How many calls may run in parallel now.
     limit: usize,
     calls_in_flight: usize,
-    /// Answers since the limit was changed.
+    /// Answers since the limit was last changed.
     answers_since_change: usize,
-    /// Nobody enters before.
+    /// No call begins before this instant.
     closed_until: Option<Instant>,
-    /// When 45033 lowered the limit last.
+    /// When a 45033 last lowered the limit.
     last_crowded_at: Option<Instant>,
     /// What 45009 said about each API.
     limits: HashMap<&'static str, ApiLimit>,
@@ -34,22 +34,22 @@ struct LimiterState {
 
 #[derive(Debug, Default)]
 struct ApiLimit {
-    /// Windows that were waited for since the API answered last.
+    /// Pauses made since the API last answered.
     pauses_in_a_row: usize,
-    /// It is not asked any more, for this reason.
+    /// Why the API is no longer called in this fetch.
     given_up: Option<WecomError>,
 }
 
-/// What comes after a 45009.
+/// What follows a 45009.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AfterLimit {
-    /// Enter again; the gate opens when the window is over.
+    /// Call again; the limiter opens when the pause is over.
     Retry,
-    /// The API is not asked any more in this fetch.
+    /// Do not call this API again in this fetch.
     GiveUp,
 }
 
-/// A place inside; free again when it is dropped.
+/// The right to make one call, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct CallPermit<'a>(&'a CallLimiter);
 
@@ -73,15 +73,15 @@ impl CallLimiter {
         Self { pace, state: Mutex::new(state), permit_released: Notify::new() }
     }
 
-    /// Waits for a place to call `api`.
+    /// Waits until `api` may be called.
     ///
     /// # Errors
-    /// The 45009 after which `api` is not asked any more.
+    /// The 45009 after which `api` is no longer called.
     pub(super) async fn acquire(&self, api: &'static str) -> Result<CallPermit<'_>, WecomError> {
         loop {
             let left = self.permit_released.notified();
             tokio::pin!(left);
-            // From here on no place that becomes free is missed.
+            // Registers before the state is read, so that no permit released in between is missed.
             left.as_mut().enable();
             let closed_until = {
                 let mut state = self.state.lock();
@@ -102,10 +102,12 @@ impl CallLimiter {
         }
     }
 
-    /// `api` answered 45009: everybody pauses. Calls that were under way when the window began share it.
+    /// Pauses all calls after `api` answered 45009. Calls already under way when the pause began
+    /// share it.
     pub(super) fn record_rate_limit(&self, api: &'static str, error: &WecomError) -> AfterLimit {
         let now = Instant::now();
         let mut state = self.state.lock();
+        // A call that began before the pause was refused for the same reason.
         if state.closed_until.is_some_and(|until| until > now) {
             return AfterLimit::Retry;
         }
@@ -120,7 +122,7 @@ impl CallLimiter {
         AfterLimit::Retry
     }
 
-    /// An answer of 45033: half as much at once. Calls of one crowd lower it once.
+    /// Halves the parallel calls after a 45033. Answers of one crowd lower the limit only once.
     pub(super) fn record_crowd(&self) {
         let now = Instant::now();
         let mut state = self.state.lock();
@@ -131,10 +133,12 @@ impl CallLimiter {
         state.answers_since_change = 0;
     }
 
-    /// `api` answered: the limits are no longer reached, and after a while one more is let in.
+    /// Resets what limited `api` after it answered, and after enough answers raises the limit by
+    /// one.
     pub(super) fn record_answer(&self, api: &'static str) {
         let mut state = self.state.lock();
         if let Some(limit) = state.limits.get_mut(api) {
+            // Only an answer proves that the limit is over; the end of a pause does not.
             limit.pauses_in_a_row = 0;
         }
         state.answers_since_change += 1;

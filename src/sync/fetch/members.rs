@@ -1,4 +1,4 @@
-//! Members, by department and singly.
+//! Reads members by department and singly.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,57 +10,57 @@ use crate::base::id::UserId;
 use crate::sync::remote::{RemotePerson, RemoteUnit};
 use crate::wecom::{LenientList, Member, SecretKind, WecomError};
 
-/// Members whom we know and no list showed are asked for singly, up to this many.
+/// Known members that no list shows are queried singly, up to this many.
 const MAX_MISSING_QUERIES: usize = 2_000;
 
-/// The members that were read so far.
+/// The members read so far.
 #[derive(Debug, Default)]
 pub(super) struct FetchedMembers {
     persons: Vec<RemotePerson>,
     /// Folded userids of `persons`.
     seen: HashSet<String>,
-    /// Folded userids of those who exist and whose details were not read.
+    /// Folded userids of members that exist but whose details were not read.
     pub(super) present: HashSet<String>,
-    /// Those of them whose userids are none: they are nobody's details.
+    /// Those of `present` whose userids are invalid; their details are never read.
     invalid_userids: HashSet<String>,
     /// Departments whose members were not read.
     pub(super) unread: HashSet<u32>,
-    /// Whether a record could not even be named.
+    /// Whether a broken record did not even contain a userid.
     pub(super) has_nameless_record: bool,
-    /// Whether more were missing than are asked for, so that nobody knows who is gone.
+    /// Whether more members were missing than are queried, so that nobody knows who is gone.
     has_unasked_members: bool,
-    /// Userids of which a note tells already.
+    /// Userids that a note mentions already.
     noted: HashSet<String>,
 }
 
 impl FetchedMembers {
-    /// How many were read with details.
+    /// Returns how many members were read with details.
     pub(super) fn count(&self) -> usize {
         self.persons.len()
     }
 
-    /// Whether `folded` was read or is known to exist.
+    /// Returns whether the member was read or is known to exist.
     pub(super) fn has(&self, folded: &str) -> bool {
         self.seen.contains(folded) || self.present.contains(folded)
     }
 
-    /// Whether nobody can have been missed.
+    /// Returns whether no member can have been missed.
     pub(super) fn read_all(&self) -> bool {
         self.unread.is_empty() && !self.has_nameless_record && !self.has_unasked_members
     }
 
-    /// Whether everybody's details were read.
+    /// Returns whether the details of every member were read.
     pub(super) fn details_of_all(&self) -> bool {
         self.present.iter().all(|id| self.seen.contains(id) || self.invalid_userids.contains(id))
     }
 
-    /// The persons, and the folded userids of those who exist beside them.
+    /// Returns the persons, and the folded userids of members that exist besides them.
     pub(super) fn finish(mut self) -> (Vec<RemotePerson>, HashSet<String>) {
         self.present.retain(|id| !self.seen.contains(id));
         (self.persons, self.present)
     }
 
-    /// Takes a member; one that was taken before is the same.
+    /// Adds a member; a second record of the same member is ignored.
     pub(super) fn add(&mut self, member: Member, notes: &mut FetchNotes) {
         let folded = member.userid.folded();
         if self.seen.contains(&folded) {
@@ -77,7 +77,8 @@ impl FetchedMembers {
 
     fn skip(&mut self, folded: &str, skipped: SkipReason, notes: &mut FetchNotes) {
         if matches!(skipped, SkipReason::Userid) {
-            // Whoever it is, it is there: somebody who signed in under that userid does not leave by it.
+            // The member exists: a person who signed in with this userid must not leave because of
+            // the bad record.
             self.present.insert(folded.to_owned());
             self.invalid_userids.insert(folded.to_owned());
         }
@@ -85,7 +86,7 @@ impl FetchedMembers {
             return;
         }
         match skipped {
-            // Of a linked corporation, which the application was opened to on purpose.
+            // Members of linked corporations; the application was opened to them on purpose.
             SkipReason::Linked => {}
             SkipReason::Userid => notes.add(
                 "fetch.userid_invalid",
@@ -94,7 +95,6 @@ impl FetchedMembers {
         }
     }
 
-    /// Takes a list; the raw list is gone afterwards.
     fn add_page(&mut self, page: LenientList<Member>, notes: &mut FetchNotes) {
         for member in page.items {
             self.add(member, notes);
@@ -104,7 +104,7 @@ impl FetchedMembers {
         }
     }
 
-    /// Takes a record that cannot be understood. Whoever it is about exists.
+    /// Adds a record that cannot be understood; its member exists.
     pub(super) fn add_broken(&mut self, name: Option<&str>, notes: &mut FetchNotes) {
         match name {
             Some(name) if name.contains('/') => self.skip(name, SkipReason::Linked, notes),
@@ -132,7 +132,8 @@ impl FetchedMembers {
     }
 }
 
-/// Whether WeCom says that the member is not there for us: left, or outside the visible range.
+/// Returns whether WeCom says that the member is not there for us: gone, or outside the visible
+/// range.
 pub(super) fn is_gone_error(error: &WecomError) -> bool {
     matches!(error.code(), Some(60011 | 60111))
 }
@@ -180,7 +181,8 @@ impl FetchRun<'_> {
         Ok(())
     }
 
-    /// Departments whose list is too large for WeCom (45029): names first, then whomever no other list brought.
+    /// Reads departments whose list is too large for WeCom (45029): first names, then details of
+    /// everybody whom no other list showed.
     async fn read_large_departments(
         &mut self,
         which: SecretKind,
@@ -224,7 +226,7 @@ impl FetchRun<'_> {
         self.read_singly(which, ids, members).await;
     }
 
-    /// Asks for each of `ids` and returns those that are not there for us.
+    /// Queries each of `ids`; returns those that are not there for us.
     pub(super) async fn read_singly(
         &mut self,
         which: SecretKind,
@@ -269,13 +271,15 @@ impl FetchRun<'_> {
         gone
     }
 
-    /// Looks for the members whom we know and no list showed: members that are visible singly are in no list.
+    /// Queries known members that no list showed: members who are visible only singly are in no
+    /// list.
     pub(super) async fn read_missing(&mut self, which: SecretKind, members: &mut FetchedMembers) {
         let known = &self.known.persons;
         let mut missing: Vec<UserId> = known
             .iter()
             .filter(|(folded, units)| {
-                // Whoever is in a department that was not read is missed by us and not by WeCom.
+                // A member of a department that was not read is missing because of us, not because
+                // of WeCom.
                 !members.has(folded) && !units.iter().any(|id| members.unread.contains(id))
             })
             .map(|(folded, _)| UserId::new(folded.as_str()))
@@ -288,7 +292,8 @@ impl FetchRun<'_> {
         self.read_singly(which, missing, members).await;
     }
 
-    /// More members are missing than are asked for: nobody leaves by that, unless an administrator said so.
+    /// Notes that more members are missing than are queried. Nobody leaves because of it, unless an
+    /// administrator forced the run.
     pub(super) fn note_many_missing(&mut self, count: usize, members: &mut FetchedMembers) {
         members.has_unasked_members |= !self.force;
         let so = if self.force { "they count as gone" } else { "nobody leaves in this run" };
@@ -301,7 +306,6 @@ impl FetchRun<'_> {
         );
     }
 
-    /// Whether `count` members are few enough to be asked for.
     pub(super) fn is_few_enough_to_query(count: usize) -> bool {
         count <= MAX_MISSING_QUERIES
     }

@@ -1,26 +1,28 @@
-//! Reads WeCom's directory: everything first, politely, and knowing what was not read.
+//! Reads WeCom's directory: everything first, politely, and with a record of what was not read.
 //!
 //! | file | holds |
 //! |---|---|
-//! | `mod` | [`Fetcher`]: which way to read, and the way that all ways share |
+//! | `mod` | [`Fetcher`]: chooses the mode, and the steps that all modes share |
 //! | `units` | departments |
-//! | `members` | members by department, and singly |
-//! | `ids` | the way by the complete list of ids |
+//! | `members` | members, by department and singly |
+//! | `ids` | the mode that begins with the complete list of ids |
 //! | `tags` | tags |
-//! | `convert` | a member in WeCom's words becomes a person in ours |
-//! | `caller`, `gate`, [`pace`](Pace) | calls in passes, at most ten at once, with the pauses that WeCom asks for |
-//! | [`progress`](Progress), `notes` | how far it is; what the administrator should know |
+//! | `convert` | WeCom's members as our persons |
+//! | `caller`, `limiter`, [`pace`](FetchPace) | calls in passes, at most ten in parallel, with the pauses that WeCom asks for |
+//! | [`progress`](FetchProgress), `notes` | progress, and notes for the administrator |
 //!
-//! # The three ways
+//! # The three modes
 //!
-//! The 通讯录同步 secret sees the whole company. From addresses entered before 2022-08-15 it reads details
-//! ([`Way::Contacts`]); from others it answers 48009 to those calls and gives ids only, and names and details come
-//! with the application's secret ([`Way::Ids`]). Without it, the application's secret reads what the application may
-//! see, department by department ([`Way::Visible`]). Whoever the application cannot see is no person of ours: such a
-//! member could not sign in either. (Documents 96067, 96255, 96260.)
+//! The 通讯录同步 (contacts) secret sees the whole company. From addresses registered before
+//! 2022-08-15 it reads details ([`FetchMode::Contacts`]). From other addresses WeCom answers 48009
+//! to such calls: the secret gives ids only, and names and details are read with the application's
+//! secret ([`FetchMode::Ids`]). Without the contacts secret, the application's secret reads what
+//! the application may see, department by department ([`FetchMode::Visible`]). A member whom the
+//! application cannot see is no person of ours: such a member could not sign in either. (Documents
+//! 96067, 96255, 96260.)
 //!
-//! A member who is visible singly, and not by a department, is in no list. So members we know and no list showed are
-//! asked for one by one before they count as gone.
+//! A member may be visible singly without any visible department, and is then in no list. So known
+//! members that no list showed are queried one by one before they count as gone.
 
 mod caller;
 mod convert;
@@ -52,7 +54,7 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::wecom::errcode::{self, ErrcodeText};
 use crate::wecom::{SecretKind, WecomClient, WecomError};
 
-/// Reads WeCom's directory. Cheap to clone; clones share what was learnt about the 通讯录同步 secret.
+/// Reads WeCom's directory. Cheap to clone; clones share what was learnt about the contacts secret.
 #[derive(Debug, Clone)]
 pub struct Fetcher {
     client: WecomClient,
@@ -64,31 +66,29 @@ pub struct Fetcher {
 /// What to read.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchRequest<'a> {
-    /// How thoroughly. [`Kind::Full`] also asks again what the 通讯录同步 secret may do.
+    /// How thoroughly. [`SyncKind::Full`] also tests again what the contacts secret may do.
     pub kind: SyncKind,
-    /// What is known already.
     pub known: &'a KnownDirectory,
-    /// Whether an administrator said that whoever is missing is gone, however many.
+    /// Whether an administrator said that everybody who is missing is gone.
     pub force: bool,
 }
 
-/// What is known of WeCom's directory already.
+/// What we already know of WeCom's directory.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownDirectory {
-    /// WeCom's persons that are not left: folded userid → ids of the departments the person is in.
+    /// Persons from WeCom who have not left: folded userid to department ids.
     pub persons: HashMap<String, BTreeSet<u32>>,
-    /// WeCom's departments by id.
+    /// Departments by id.
     pub units: HashMap<u32, KnownUnit>,
 }
 
-/// A department that is known already.
+/// A department that we already know.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KnownUnit {
-    /// The id above; 0 for the root.
+    /// The id of the department above; 0 for the root.
     pub parent: u32,
-    /// Larger comes first.
+    /// Departments with a larger value come first.
     pub order: u32,
-    /// Its name.
     pub name: String,
 }
 
@@ -98,36 +98,34 @@ pub struct KnownUnit {
 pub struct FetchError {
     /// What was to be read.
     pub part: &'static str,
-    /// With which secret.
     pub secret: SecretKind,
-    /// What WeCom said, or why it said nothing.
     pub cause: WecomError,
 }
 
 impl FetchError {
-    /// What the errcode means and what mends it, where there is one and it is known.
+    /// Returns what the errcode means and what mends it, if that is known.
     pub fn meaning(&self) -> Option<ErrcodeText> {
         self.cause.code().and_then(errcode::explain_errcode)
     }
 }
 
-/// What the 通讯录同步 secret turned out to be allowed.
+/// What the contacts secret turned out to be allowed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ContactsAccess {
     /// It reads details.
     Details,
-    /// It answered 48009 then: ids only.
+    /// It answered 48009 at this time: ids only.
     IdsOnly(Timestamp),
-    /// It answered 48002 then: it is an application's.
+    /// It answered 48002 at this time: it is an application's secret.
     AppSecret(Timestamp),
 }
 
-/// Why a way ends early.
+/// Why a mode ends early.
 #[derive(Debug)]
 enum FetchStop {
-    /// The 通讯录同步 secret answered 48009: go on by ids.
+    /// The contacts secret answered 48009: continue by ids.
     IdsOnly,
-    /// It answered 48002: go on with the application's alone.
+    /// The contacts secret answered 48002: continue with the application's secret alone.
     AppSecret,
     /// Nothing useful can be read.
     Failed(FetchError),
@@ -138,7 +136,7 @@ impl FetchStop {
         Self::Failed(FetchError { part, secret, cause })
     }
 
-    /// What an answer to a call with the 通讯录同步 secret says about that secret.
+    /// Returns what an error of a call with the contacts secret says about that secret.
     fn from_contacts_error(error: &WecomError) -> Option<Self> {
         match error.code() {
             Some(48009) => Some(Self::IdsOnly),
@@ -148,7 +146,7 @@ impl FetchStop {
     }
 }
 
-/// What a way read.
+/// What a mode read.
 #[derive(Debug)]
 struct FetchedParts {
     units: FetchedUnits,
@@ -156,7 +154,6 @@ struct FetchedParts {
     complete: Completeness,
 }
 
-/// One fetch.
 #[derive(Debug)]
 struct FetchRun<'a> {
     caller: ApiCaller,
@@ -168,7 +165,7 @@ struct FetchRun<'a> {
 }
 
 impl Fetcher {
-    /// One that has asked nothing yet. `clock` only dates what is learnt about the 通讯录同步 secret.
+    /// Creates a fetcher. `clock` only dates what is learnt about the contacts secret.
     pub fn new(client: WecomClient, clock: Clock) -> Self {
         Self::with_pace(client, clock, FetchPace::PRODUCTION)
     }
@@ -178,11 +175,12 @@ impl Fetcher {
         Self { client, clock, pace, contacts_access: Arc::default() }
     }
 
-    /// Reads departments, members and tags. However much could not be read, the answer says so
-    /// ([`Remote::complete`]) and its notes say why.
+    /// Reads departments, members and tags. What could not be read is recorded in
+    /// [`RemoteDirectory::completeness`], and the notes say why.
     ///
     /// # Errors
-    /// Only where nothing useful was read: no secret, one that is refused (also 60020), or no list of departments.
+    /// Only if nothing useful was read: no secret, a refused one (also 60020), or no list of
+    /// departments.
     pub async fn fetch(
         &self,
         ask: FetchRequest<'_>,
@@ -231,7 +229,8 @@ impl Fetcher {
         })
     }
 
-    /// The way to begin with: by what is configured, and by what is remembered unless everything is asked anew.
+    /// Returns the mode to begin with: as configured, and as remembered unless a full run tests it
+    /// again.
     fn initial_mode(&self, run: &mut FetchRun<'_>) -> FetchMode {
         if !self.client.has_secret(SecretKind::Contacts) {
             return FetchMode::Visible;
@@ -257,7 +256,7 @@ impl Fetcher {
     }
 }
 
-/// The way that follows from what was learnt, and a note that says so.
+/// Returns the mode for this access, and notes why it is used.
 fn note_access(learnt: ContactsAccess, run: &mut FetchRun<'_>) -> FetchMode {
     match learnt {
         ContactsAccess::Details => FetchMode::Contacts,
@@ -287,9 +286,10 @@ fn note_access(learnt: ContactsAccess, run: &mut FetchRun<'_>) -> FetchMode {
 }
 
 impl FetchRun<'_> {
-    /// Departments, then the members of each, with one secret for everything.
+    /// Reads departments, then the members of each, all with one secret.
     async fn read_by_departments(&mut self, which: SecretKind) -> Result<FetchedParts, FetchStop> {
         let units = self.read_units(which).await?;
+        // Before members are read: with an application's secret the way changes.
         if which == SecretKind::Contacts {
             self.check_contacts().await?;
         }
@@ -301,8 +301,9 @@ impl FetchRun<'_> {
         Ok(FetchedParts { units, members, complete })
     }
 
-    /// An application's secret reads departments too, those that it may see, and they must not pass for all. Only the
-    /// 通讯录同步 secret lists ids (document 96067).
+    /// Checks that the contacts secret is not an application's. An application's secret reads
+    /// departments too, but only those it may see, and they must not pass for all. Only the
+    /// contacts secret lists ids (document 96067).
     async fn check_contacts(&self) -> Result<(), FetchStop> {
         let probe = self.caller.call("user/list_id", |client, deadline| async move {
             client.member_ids(None, 1, deadline).await
@@ -312,14 +313,14 @@ impl FetchRun<'_> {
             Err(error) if concerns_everything(&error) && error.code() != Some(48001) => {
                 Err(FetchStop::failed("the list of ids", SecretKind::Contacts, error))
             }
-            // Private editions have no such call; they say so in many ways.
+            // Private editions lack this call, and answer in many ways.
             Ok(_) | Err(_) => Ok(()),
         }
     }
 
-    /// How much was read by department. `shown`: how many members the lists of departments showed.
+    /// Judges how much was read by department; `shown` counts the members that lists showed.
     ///
-    /// An empty answer is believed as data, and not where we know better: then something is wrong with what the
+    /// An empty answer is normally believed. If we know members, something is wrong with what the
     /// secret may see, and nobody may leave because of it.
     fn completeness(&mut self, units: &FetchedUnits, members: &FetchedMembers, shown: usize) -> Completeness {
         let listed: HashSet<u32> = units.list.iter().map(|unit| unit.id).collect();

@@ -1,14 +1,13 @@
-//! What a fetch tells the administrator, few words however much went wrong.
+//! Collects a fetch's notes for the administrator; few words, however much went wrong.
 
 use std::collections::BTreeMap;
 
 use crate::sync::remote::ReportNote;
 use crate::wecom::{WecomError, errcode};
 
-/// Notes of one code beyond this many are only counted.
+/// Further notes of the same code are only counted.
 const MAX_NOTES_PER_CODE: usize = 20;
 
-/// The notes of a fetch.
 #[derive(Debug, Default)]
 pub(super) struct FetchNotes {
     list: Vec<ReportNote>,
@@ -16,7 +15,7 @@ pub(super) struct FetchNotes {
 }
 
 impl FetchNotes {
-    /// Adds one; the first ones of a code are kept.
+    /// Adds a note; only the first notes of a code are kept.
     pub(super) fn add(&mut self, code: &'static str, text: impl Into<String>) {
         let count = self.counts.entry(code).or_default();
         *count += 1;
@@ -25,7 +24,7 @@ impl FetchNotes {
         }
     }
 
-    /// The notes in the order in which things happened, then how many more there would have been.
+    /// Returns the notes in order, followed by how many of each code were left out.
     pub(super) fn finish(mut self) -> Vec<ReportNote> {
         for (code, count) in self.counts {
             if count > MAX_NOTES_PER_CODE {
@@ -39,7 +38,7 @@ impl FetchNotes {
     }
 }
 
-/// An error with what its errcode means and what mends it.
+/// Describes an error with its errcode's meaning and remedy.
 pub(super) fn describe_error(error: &WecomError) -> String {
     match error.code().and_then(errcode::explain_errcode) {
         Some(text) => format!("{error}. {} {}", text.en, text.remedy_en),

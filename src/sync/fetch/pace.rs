@@ -1,32 +1,34 @@
-//! How politely a fetch asks, and how long it keeps at it.
+//! How politely a fetch calls WeCom, and how long it keeps trying.
 
 use std::time::Duration;
 
-/// Every pause, window and count of a fetch.
+/// Every pause and limit of a fetch.
 #[derive(Debug, Clone, Copy)]
 pub struct FetchPace {
-    /// How long one call may take, its token included.
+    /// How long one call may take, including its token.
     pub call_timeout: Duration,
-    /// Calls in flight at most.
+    /// How many calls run in parallel at most.
     pub max_parallel_calls: usize,
-    /// How long everybody pauses after 45009. A limit that is counted by the minute blocks for 60 s (document 90454).
+    /// The pause of all calls after 45009. A limit counted by the minute blocks for 60 s (document
+    /// 90454).
     pub rate_limit_pause: Duration,
-    /// How often in a row that is done for one API before it counts as unreadable for the rest of the fetch.
+    /// How many such pauses in a row are made for one API before it counts as unreadable.
     pub max_rate_limit_pauses: usize,
-    /// The pause after 45033, beside asking half as much at once.
+    /// The pause after 45033, in addition to halving the parallel calls.
     pub crowd_pause: Duration,
-    /// How often one call is asked again after 45033.
+    /// How often one call is repeated after 45033.
     pub max_crowd_retries: usize,
-    /// After so many answers in a row one more call at once is tried again.
+    /// After this many answers in a row, one more parallel call is tried.
     pub answers_before_raise: usize,
-    /// Pauses before the second and the third pass over what got no answer.
+    /// Pauses before the second and third pass over what got no answer.
     pub pass_pauses: [Duration; 2],
-    /// After so many failures to get an answer in a row the rest of a pass is not asked: WeCom is away.
+    /// After this many calls in a row without an answer, the rest of the pass is not called: WeCom
+    /// is away.
     pub max_silent_failures: usize,
 }
 
 impl FetchPace {
-    /// What WeCom's limits ask for (document 90454): at ten calls at once none of them is near.
+    /// The pace that suits WeCom's limits (document 90454): ten parallel calls stay far below them.
     pub const PRODUCTION: Self = Self {
         call_timeout: Duration::from_secs(30),
         max_parallel_calls: 10,

@@ -1,23 +1,21 @@
-//! How far a fetch is, for whoever watches.
+//! The progress of a fetch, for whoever watches.
 
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
-/// What is being read.
+/// What a fetch is reading.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum FetchPhase {
-    /// Departments; the list of ids too.
+    /// Departments, including the list of ids.
     Departments,
-    /// The members of departments, counted by department.
+    /// The members of departments; the unit of progress is a department.
     Members,
-    /// Members that are asked for singly.
+    /// Members that are read one by one.
     Details,
-    /// Tags.
     Tags,
 }
 
 impl FetchPhase {
-    /// As a progress bar writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Departments => "departments",
@@ -28,8 +26,8 @@ impl FetchPhase {
     }
 }
 
-/// The progress of a fetch. Written by the fetch, read by anybody; the three numbers are read one after another, so
-/// that they may be a moment apart.
+/// The progress of a fetch. The three numbers are read one after another, so they may be a moment
+/// apart.
 #[derive(Debug, Default)]
 pub struct FetchProgress {
     phase: AtomicU8,
@@ -38,7 +36,7 @@ pub struct FetchProgress {
 }
 
 impl FetchProgress {
-    /// What is being read, how much of it is done, and how much there is.
+    /// Returns what is being read, how much of it is done, and how much there is.
     pub fn read(&self) -> (FetchPhase, usize, usize) {
         let phase = match self.phase.load(Ordering::Relaxed) {
             0 => FetchPhase::Departments,

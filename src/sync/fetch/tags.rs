@@ -1,4 +1,4 @@
-//! Tags, and who has them. A failure here is never one of the fetch: the tags stay as they are.
+//! Reads tags and their holders. If this fails, the fetch goes on and the tags stay as they are.
 
 use std::collections::HashMap;
 
@@ -10,11 +10,11 @@ use crate::base::id::UserId;
 use crate::sync::remote::{RemoteTag, SyncKind};
 use crate::wecom::{SecretKind, WecomError, wire};
 
-/// An update reads tags only where they are few.
+/// An update reads tags only if they are at most this many.
 const MAX_TAGS_OF_UPDATE: usize = 200;
 
 impl FetchRun<'_> {
-    /// Every tag that the application may see; `None`: not read.
+    /// Reads every tag that the application may see; `None` if they were not read.
     pub(super) async fn read_tags(&mut self) -> Option<Vec<RemoteTag>> {
         self.progress.begin(FetchPhase::Tags, 1);
         if !self.caller.client().has_secret(SecretKind::App) {
@@ -56,7 +56,7 @@ impl FetchRun<'_> {
                     progress.step();
                     match result.map_err(TagFailure::Call).and_then(|tag| convert_tag(id, &names, tag)) {
                         Ok(tag) => tags.push(tag),
-                        // Deleted since it was listed.
+                        // The tag was deleted since it was listed.
                         Err(TagFailure::Call(error)) if error.code() == Some(40068) => {}
                         Err(failure) => {
                             failed.get_or_insert((id, failure));
@@ -103,7 +103,7 @@ fn convert_tag(
     let name = [listed, clean_text(&tag.tagname.unwrap_or_default()), id.to_string()];
     let mut users: Vec<UserId> =
         tag.userlist.items.into_iter().map(|user| UserId::new(user.userid)).collect();
-    // Of a broken record the userid is all that a tag needs.
+    // A tag only needs the userid of a broken record.
     for broken in tag.userlist.broken {
         users.push(UserId::new(broken.filter(|id| is_valid_userid(id)).ok_or(TagFailure::Nameless)?));
     }

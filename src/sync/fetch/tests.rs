@@ -1,4 +1,4 @@
-//! Flows of a fetch against a WeCom that misbehaves.
+//! Tests: fetches from a WeCom that misbehaves.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::directory::PersonStatus;
 use crate::wecom::server::{FakeWecom, ReceivedRequest, Reply};
 use crate::wecom::{CodeOwner, Deadline, ErrorFamily, WecomSettings};
 
-/// Milliseconds where production takes minutes.
+/// Milliseconds where production waits for minutes.
 const TEST_PACE: FetchPace = FetchPace {
     call_timeout: Duration::from_millis(400),
     max_parallel_calls: 10,
@@ -32,7 +32,7 @@ const TEST_PACE: FetchPace = FetchPace {
 const APP_SECRET: &str = "S3CRETapp";
 const CONTACTS_SECRET: &str = "S3CRETcontacts";
 
-/// A company: who is where, and what an application may see of it.
+/// A company: its members and departments, and what an application may see of them.
 #[derive(Clone, Default)]
 struct FakeCompany {
     /// id, parent, name.
@@ -41,9 +41,9 @@ struct FakeCompany {
     members: Vec<(String, Vec<u32>)>,
     /// Members whom the application cannot see at all.
     hidden: Vec<&'static str>,
-    /// Members whom it sees singly, in no list.
+    /// Members whom the application sees singly, but in no list.
     single: Vec<&'static str>,
-    /// Departments that it cannot see.
+    /// Departments that the application cannot see.
     invisible_departments: Vec<u32>,
     /// Whether the contacts secret reads details.
     has_old_address: bool,
@@ -73,7 +73,7 @@ impl FakeCompany {
         }
     }
 
-    /// What a fetch knows if nothing changed since.
+    /// Returns what a fetch knows if nothing changed since.
     fn known(&self) -> KnownDirectory {
         let persons =
             self.members.iter().filter(|(id, _)| !self.hidden.contains(&id.as_str())).map(|(id, list)| {
@@ -92,7 +92,8 @@ impl FakeCompany {
         self.serve_except(|_, _| None).await
     }
 
-    /// Serves the company but for what `rule` answers; its number counts earlier requests with the same parameters.
+    /// Serves the company, except where `rule` answers; `rule` also gets the number of earlier
+    /// requests with the same parameters.
     async fn serve_except(
         self,
         rule: impl Fn(&ReceivedRequest, usize) -> Option<Reply> + Send + Sync + 'static,
@@ -214,7 +215,7 @@ fn ok_reply(fields: &Value) -> Reply {
     Reply::Body(answer.to_string().into_bytes())
 }
 
-/// Whether this is `user/list` of the department.
+/// Returns whether this is `user/list` of the department.
 fn is_list_of(asked: &ReceivedRequest, id: &str) -> bool {
     asked.api == "user/list" && asked.param("department_id") == Some(id)
 }
@@ -245,18 +246,18 @@ fn test_clock() -> Clock {
     Clock::fixed(Timestamp::from_millis(1_795_334_400_000))
 }
 
-/// With the application's secret alone.
+/// A fetcher with the application's secret alone.
 fn app_secret_fetcher(server: &FakeWecom) -> Fetcher {
     Fetcher::with_pace(test_client(server, Some(APP_SECRET), None), test_clock(), TEST_PACE)
 }
 
-/// As [`alone`], with as much time for a call as in production.
+/// As [`app_secret_fetcher`], with as much time for a call as in production.
 fn patient_fetcher(server: &FakeWecom) -> Fetcher {
     let pace = FetchPace { call_timeout: Duration::from_secs(30), ..TEST_PACE };
     Fetcher::with_pace(test_client(server, Some(APP_SECRET), None), test_clock(), pace)
 }
 
-/// With both secrets.
+/// A fetcher with both secrets.
 fn both_secrets_fetcher(server: &FakeWecom) -> Fetcher {
     Fetcher::with_pace(test_client(server, Some(APP_SECRET), Some(CONTACTS_SECRET)), test_clock(), TEST_PACE)
 }
@@ -375,7 +376,7 @@ mod ways {
 
     #[tokio::test]
     async fn an_applications_secret_as_contacts_secret_is_found_out() {
-        // It reads departments as any application's does; only the list of ids tells.
+        // It reads departments as any application's secret does; only the list of ids reveals it.
         let company = FakeCompany { has_old_address: true, ..FakeCompany::small() };
         let server =
             company.serve_except(|a, _| (a.api == "user/list_id").then(|| Reply::errcode(48002))).await;
@@ -732,8 +733,8 @@ mod politeness {
 
     #[tokio::test]
     async fn a_limit_pauses_everybody_until_its_window_is_over() {
-        /// When the limit was reached, how many lists were asked during the window, and how long the one that was
-        /// refused waited.
+        /// When the limit was reached, how many lists were asked during the window, and how long
+        /// the one that was refused waited.
         type Seen = (Option<Instant>, usize, Duration);
         let seen: Arc<Mutex<Seen>> = Arc::default();
         let log = seen.clone();
@@ -748,7 +749,7 @@ mod politeness {
                     return Some(Reply::errcode(45009));
                 }
                 if let Some(since) = log.0.map(|at| at.elapsed()) {
-                    // What was under way when the limit was reached has arrived by then.
+                    // Calls under way when the limit was reached have arrived by then.
                     let window = Duration::from_millis(30)
                         ..TEST_PACE.rate_limit_pause.saturating_sub(Duration::from_millis(5));
                     log.1 += usize::from(window.contains(&since));
@@ -1040,7 +1041,7 @@ mod trouble {
         let remote = fetch_full(&app_secret_fetcher(&server), &known).await;
         assert_eq!((remote.completeness, remote.persons.len()), (ALL_COMPLETE, 3));
 
-        // Nor is an empty department beside them a reason for doubt.
+        // An empty department beside them is no reason for doubt either.
         let mut company =
             FakeCompany { departments: vec![(9, 1, "空")], single: vec!["ann"], ..FakeCompany::default() };
         company.members = vec![member("ann", &[])];

@@ -1,4 +1,4 @@
-//! Departments.
+//! Reads departments.
 
 use std::collections::HashSet;
 
@@ -12,16 +12,17 @@ use crate::wecom::{Department, SecretKind, WecomError};
 /// The departments that a secret may see.
 #[derive(Debug)]
 pub(super) struct FetchedUnits {
-    /// Each once.
+    /// Each department once.
     pub(super) list: Vec<RemoteUnit>,
-    /// Whether these are all.
+    /// Whether these are all visible departments.
     pub(super) complete: bool,
 }
 
 const DEPARTMENT_LIST_API: &str = "department/list";
 
 impl FetchRun<'_> {
-    /// Every department that `which` may see: in one call, or one by one where the answer is too large for WeCom.
+    /// Reads every department that `which` may see: in one call, or one by one if the answer is too
+    /// large for WeCom.
     pub(super) async fn read_units(&mut self, which: SecretKind) -> Result<FetchedUnits, FetchStop> {
         self.progress.begin(FetchPhase::Departments, 1);
         let list =
@@ -36,7 +37,7 @@ impl FetchRun<'_> {
             Err(error) => return Err(departments_stop(which, error)),
         };
         self.progress.step();
-        // Departments of linked corporations are not ours; an id like `LINKEDID/1` tells.
+        // Departments of linked corporations are not ours; their ids look like `LINKEDID/1`.
         let broken: Vec<_> =
             broken.into_iter().filter(|id| id.as_ref().is_none_or(|id| !id.contains('/'))).collect();
         for id in &broken {
@@ -63,7 +64,8 @@ impl FetchRun<'_> {
         Ok(FetchedUnits { complete: broken.is_empty() && !empty, list: self.convert_departments(list) })
     }
 
-    /// `department/simplelist`, then `department/get` for each. The ids that were not read count as broken.
+    /// Reads `department/simplelist`, then `department/get` for each id. Ids that were not read
+    /// count as broken.
     async fn read_units_singly(
         &mut self,
         which: SecretKind,
@@ -131,7 +133,7 @@ impl FetchRun<'_> {
         units
     }
 
-    /// What stands in for a name that WeCom does not show: the one we know, else the id.
+    /// Returns a name where WeCom shows none: the known one, else the id.
     fn fallback_name(&mut self, id: u32) -> String {
         let known = self.known.units.get(&id).map(|unit| unit.name.clone()).filter(|name| !name.is_empty());
         self.notes.add(
@@ -144,7 +146,6 @@ impl FetchRun<'_> {
         known.unwrap_or_else(|| id.to_string())
     }
 
-    /// Notes that the members of `id` were not read.
     pub(super) fn note_members_unread(&mut self, id: u32, units: &[RemoteUnit], error: &WecomError) {
         let name = units.iter().find(|unit| unit.id == id).map_or("", |unit| unit.name.as_str());
         self.notes.add(
@@ -157,7 +158,8 @@ impl FetchRun<'_> {
     }
 }
 
-/// Without departments nothing goes on, but for what is learnt about the 通讯录同步 secret.
+/// Builds the stop for a failed list of departments. Without it a fetch cannot continue, except in
+/// the mode that the answer suggests.
 fn departments_stop(which: SecretKind, error: WecomError) -> FetchStop {
     let learnt = if which == SecretKind::Contacts { FetchStop::from_contacts_error(&error) } else { None };
     learnt.unwrap_or_else(|| FetchStop::failed("the list of departments", which, error))

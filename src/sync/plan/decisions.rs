@@ -1,4 +1,4 @@
-//! Who each member is: what becomes of the heaps, and what a human is asked.
+//! Decides who each member is: the changes of persons, and the conflicts that need a human.
 
 use std::collections::HashSet;
 
@@ -10,36 +10,38 @@ use super::{ConflictKind, KnownPerson, LinkBy, LocalDirectory, NewConflict, Plan
 use crate::base::id::PersonId;
 use crate::directory::{EntrySource, Person};
 
-/// What was decided.
+/// The changes and conflicts of a plan's persons.
 #[derive(Debug, Default)]
 pub(super) struct PersonDecisions {
     pub(super) changes: Vec<PlannedPersonChange>,
     pub(super) conflicts: Vec<NewConflict>,
-    /// How many leave.
+    /// How many persons leave.
     pub(super) leaving: usize,
 }
 
 impl PersonDecisions {
-    /// Decides over everybody. A userid decides first, then a key shared with somebody who would leave, then a key
-    /// shared with a local person; who is left is new.
+    /// Decides about every member. First its userid counts, then a key shared with a person who
+    /// would leave, then a key shared with a local person. A member recognised by none of them is
+    /// new.
     pub(super) fn from_sorted(
-        heaps: SortedMembers<'_>,
+        sorted: SortedMembers<'_>,
         present: &HashSet<String>,
         link_by: &[LinkBy],
         local: &LocalDirectory,
         chart: &PlannedChart<'_>,
         new_id: &mut dyn FnMut() -> PersonId,
     ) -> Self {
-        let SortedMembers { changed, joiners, leavers, staying, .. } = heaps;
-        let mut decided = Self::default();
-        // A local person by its userid, or somebody who signed in before any run read who it is.
-        let met = |known: &KnownPerson| known.source == EntrySource::Local || known.fingerprint.is_empty();
-        let first_read = changed.iter().any(|(known, _)| met(known));
+        let SortedMembers { changed, joiners, leavers, staying, .. } = sorted;
+        let mut decisions = Self::default();
+        // Persons whom no run has read before: local ones with the member's userid, and those who
+        // signed in before the first run.
+        let unread = |known: &KnownPerson| known.source == EntrySource::Local || known.fingerprint.is_empty();
+        let first_read = changed.iter().any(|(known, _)| unread(known));
         let mut recognised = LocalPersonIndex::default();
         if !joiners.is_empty() || first_read {
             recognised = LocalPersonIndex::new(local, link_by, present);
         }
-        // Most runs compare nothing by keys.
+        // Most runs have nobody to recognise; comparing keys would be wasted work.
         let compare = !recognised.is_empty() || !leavers.is_empty();
         let keys: Vec<LinkKeys> = joiners
             .iter()
@@ -47,7 +49,9 @@ impl PersonDecisions {
             .collect();
         let living = changed
             .iter()
-            .flat_map(|(known, said)| [LinkKeys::from_known(known), LinkKeys::from_changed(known, said)])
+            .flat_map(|(known, reported)| {
+                [LinkKeys::from_known(known), LinkKeys::from_changed(known, reported)]
+            })
             .chain(staying.iter().map(|known| LinkKeys::from_known(known)));
         let renames = UseridChanges::find(&leavers, &joiners, &keys, living, link_by, chart);
         let renamed = renames.renamed_leavers();
@@ -57,13 +61,13 @@ impl PersonDecisions {
         if !recognised.is_empty() {
             staying.iter().for_each(|known| recognised.claim_for_known(known));
         }
-        decided.add_second_entry_conflicts(&changed, &staying, &leavers, &renames);
-        for (known, said) in changed {
-            let others = recognised.claim_for_changed(known, &said);
-            if met(known) {
-                decided.add_conflict(ConflictKind::Ambiguous, &known.id, others);
+        decisions.add_second_entry_conflicts(&changed, &staying, &leavers, &renames);
+        for (known, reported) in changed {
+            let others = recognised.claim_for_changed(known, &reported);
+            if unread(known) {
+                decisions.add_conflict(ConflictKind::Ambiguous, &known.id, others);
             }
-            decided.changes.push(PlannedPersonChange::Update { id: known.id.clone(), said });
+            decisions.changes.push(PlannedPersonChange::Update { id: known.id.clone(), reported });
         }
         let matched: Vec<Vec<&KnownPerson>> =
             keys.iter().map(|keys| recognised.claim_for_joiner(keys)).collect();
@@ -85,36 +89,38 @@ impl PersonDecisions {
             };
             if let Some(known) = renamed.or(only) {
                 let id = known.id.clone();
-                let said = to_person_row(joiner.record, joiner.fingerprint, id.clone(), &known.name, chart);
-                decided.changes.push(PlannedPersonChange::Update { id, said });
+                let reported =
+                    to_person_row(joiner.record, joiner.fingerprint, id.clone(), &known.name, chart);
+                decisions.changes.push(PlannedPersonChange::Update { id, reported });
                 continue;
             }
             let id = new_id();
             let possible = renames.possible_leavers(at).filter_map(|leaver| leavers.get(leaver));
-            decided.add_conflict(
+            decisions.add_conflict(
                 ConflictKind::Ambiguous,
                 &id,
                 matched.iter().map(|known| known.id.clone()).collect(),
             );
-            decided.add_conflict(
+            decisions.add_conflict(
                 ConflictKind::Renamed,
                 &id,
                 possible.map(|known| known.id.clone()).collect(),
             );
-            // Whoever goes on under another userid gives this one up by that.
+            // A person who continues under another userid already gives this one up; no extra
+            // conflict is needed.
             let takes_over = joiner.holder.map(|known| &known.id).filter(|id| !moved.contains(id)).cloned();
-            decided.add_conflict(ConflictKind::Reused, &id, takes_over.iter().cloned().collect());
+            decisions.add_conflict(ConflictKind::Reused, &id, takes_over.iter().cloned().collect());
             let person = to_person_row(joiner.record, joiner.fingerprint, id, "", chart);
-            decided.changes.push(PlannedPersonChange::Create { person, takes_over });
+            decisions.changes.push(PlannedPersonChange::Create { person, takes_over });
         }
         for (_, leaver) in leavers.iter().enumerate().filter(|(at, _)| !renamed.contains(at)) {
-            decided.changes.push(PlannedPersonChange::Leave { id: leaver.id.clone() });
-            decided.leaving += 1;
+            decisions.changes.push(PlannedPersonChange::Leave { id: leaver.id.clone() });
+            decisions.leaving += 1;
         }
-        decided.conflicts.retain(|new| {
+        decisions.conflicts.retain(|new| {
             !local.known_conflicts.contains(&(new.kind, new.person.clone(), new.candidates.clone()))
         });
-        decided
+        decisions
     }
 
     fn add_second_entry_conflicts(
@@ -134,10 +140,11 @@ impl PersonDecisions {
         if gone.is_empty() {
             return;
         }
-        // What a known person is told to have only now may be inherited, like a telephone; of one that was never read
-        // it is what it always had.
-        let changed = changed.iter().map(|(known, said)| match known.fingerprint.as_str() {
-            "" => (*known, LinkKeys::from_changed(known, said)),
+        // A key that a known person has only since this fetch may be inherited, like a desk
+        // telephone, so the old keys count. A person who was never read before has always had the
+        // keys it has now.
+        let changed = changed.iter().map(|(known, reported)| match known.fingerprint.as_str() {
+            "" => (*known, LinkKeys::from_changed(known, reported)),
             _ => (*known, LinkKeys::from_known(known)),
         });
         let staying = staying.iter().map(|known| (*known, LinkKeys::from_known(known)));

@@ -1,44 +1,45 @@
-//! What WeCom said about a member as 32 characters, so that an unchanged one needs no row.
+//! Hashes what WeCom says about a member, so that an unchanged member needs no row.
 
 use blake3::Hasher;
 
 use crate::sync::remote::RemotePerson;
 
-/// Raised when what is told of a member here grows, so that every member is compared by its fields once.
+/// To be raised when the hash covers more fields, so that every member is compared by its fields
+/// once.
 const FINGERPRINT_VERSION: u8 = 1;
 
-/// The fingerprint of everything WeCom said: 32 hexadecimal digits, the same in every process. Two records differ in
-/// it if they differ in any field, in the order of memberships, or in how the userid is capitalised.
+/// Returns the fingerprint of a member's record: 32 hexadecimal digits, the same in every process.
+/// It differs if any field differs, including the order of memberships and the case of the userid.
 pub fn compute_fingerprint(person: &RemotePerson) -> String {
-    let mut told = FingerprintHasher(Hasher::new());
-    told.0.update(&[FINGERPRINT_VERSION]);
-    told.text(person.userid.as_str());
-    told.text(&person.name);
-    told.text(&person.email);
-    told.text(person.status.as_str());
-    told.count(person.memberships.len());
+    let mut hasher = FingerprintHasher(Hasher::new());
+    hasher.0.update(&[FINGERPRINT_VERSION]);
+    hasher.text(person.userid.as_str());
+    hasher.text(&person.name);
+    hasher.text(&person.email);
+    hasher.text(person.status.as_str());
+    hasher.count(person.memberships.len());
     for membership in &person.memberships {
-        told.0.update(&membership.unit.to_le_bytes());
-        told.0.update(&membership.order.to_le_bytes());
-        told.0.update(&[u8::from(membership.leader)]);
+        hasher.0.update(&membership.unit.to_le_bytes());
+        hasher.0.update(&membership.order.to_le_bytes());
+        hasher.0.update(&[u8::from(membership.leader)]);
     }
-    told.0.update(&[u8::from(person.main_department.is_some())]);
-    told.0.update(&person.main_department.unwrap_or(0).to_le_bytes());
-    told.count(person.direct_leaders.len());
-    person.direct_leaders.iter().for_each(|leader| told.text(leader.as_str()));
-    told.text(&person.position);
-    told.text(&person.mobile);
-    told.text(&person.alias);
-    told.text(&person.telephone);
-    told.count(person.attributes.len());
+    hasher.0.update(&[u8::from(person.main_department.is_some())]);
+    hasher.0.update(&person.main_department.unwrap_or(0).to_le_bytes());
+    hasher.count(person.direct_leaders.len());
+    person.direct_leaders.iter().for_each(|leader| hasher.text(leader.as_str()));
+    hasher.text(&person.position);
+    hasher.text(&person.mobile);
+    hasher.text(&person.alias);
+    hasher.text(&person.telephone);
+    hasher.count(person.attributes.len());
     for (name, value) in &person.attributes {
-        told.text(name);
-        told.text(value);
+        hasher.text(name);
+        hasher.text(value);
     }
-    told.0.finalize().to_hex().chars().take(32).collect()
+    hasher.0.finalize().to_hex().chars().take(32).collect()
 }
 
-/// Everything goes in with its length, so that no two records can be spelled alike.
+/// Hashes every field with its length, so that no two different records give the same bytes.
 struct FingerprintHasher(Hasher);
 
 impl FingerprintHasher {

@@ -1,4 +1,5 @@
-//! By what a member is recognised: mobile number, mail address, employee number, each in the form in which it compares.
+//! The keys by which a member is recognised: mobile number, mail address and employee number, each
+//! normalised for comparison.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,15 +10,16 @@ use crate::directory::{
 };
 use crate::sync::remote::RemotePerson;
 
-/// How many persons a question names at most, the oldest first: with more nobody could answer it, and thousands would be
-/// compared with thousands. What more local persons than that have tells nobody from anybody, like a switchboard's
-/// number.
+/// The most persons that one conflict names, the oldest first.
+///
+/// A human could not answer more, and thousands would be compared with thousands. A key that more
+/// local persons share, like a switchboard's number, identifies nobody.
 pub(super) const MAX_CANDIDATES: usize = 20;
 
-/// One of them.
+/// One key: its kind and its normalised text.
 pub(super) type LinkKey = (LinkBy, String);
 
-/// Those of one person that are not empty, each kind at most once.
+/// The keys of one person, without empty ones; each kind at most once.
 #[derive(Debug, Clone, Default)]
 pub(super) struct LinkKeys(Vec<LinkKey>);
 
@@ -39,15 +41,16 @@ impl LinkKeys {
         Self::new(&record.email, &record.mobile, PersonDetails::employee_number_in(&record.attributes))
     }
 
-    /// Of `known` after WeCom says `said`: what WeCom hides is what it was.
-    pub(super) fn from_changed(known: &KnownPerson, said: &Person) -> Self {
+    /// Returns the keys `known` has after WeCom reported `reported`; a value that WeCom hides
+    /// stays.
+    pub(super) fn from_changed(known: &KnownPerson, reported: &Person) -> Self {
         let or = |new: &str, old: &str| if new.is_empty() { old.to_owned() } else { new.to_owned() };
-        let email = or(&said.email, &known.email);
-        let mobile = or(&said.details.mobile, &known.mobile);
-        Self::new(&email, &mobile, said.details.employee_number())
+        let email = or(&reported.email, &known.email);
+        let mobile = or(&reported.details.mobile, &known.mobile);
+        Self::new(&email, &mobile, reported.details.employee_number())
     }
 
-    /// Whether both have a key of this kind and it is the same; `None`: one of them has none.
+    /// Returns whether both have the same key of this kind; `None` if one of them has none.
     pub(super) fn agree_on(&self, other: &Self, by: LinkBy) -> Option<bool> {
         Some(self.get(by)? == other.get(by)?)
     }
@@ -61,7 +64,7 @@ impl LinkKeys {
     }
 }
 
-/// Local persons by the keys that `directory.link_by` names, and how many members each matches.
+/// Local persons by the keys that `directory.link_by` names, and how many members match each.
 #[derive(Debug, Default)]
 pub(super) struct LocalPersonIndex<'a> {
     by_key: HashMap<LinkKey, Vec<&'a KnownPerson>>,
@@ -70,7 +73,8 @@ pub(super) struct LocalPersonIndex<'a> {
 }
 
 impl<'a> LocalPersonIndex<'a> {
-    /// Those that have not left. `present`: a member with a local person's userid claims it even unread.
+    /// Indexes local persons who have not left. A member in `present` with a local person's userid
+    /// counts as a match, although its details were not read.
     pub(super) fn new(local: &'a LocalDirectory, link_by: &[LinkBy], present: &HashSet<String>) -> Self {
         let mut recognised = Self { link_by: link_by.to_vec(), ..Self::default() };
         for (folded, known) in &local.persons {
@@ -84,18 +88,22 @@ impl<'a> LocalPersonIndex<'a> {
                 recognised.claim(known);
             }
         }
+        // A key that very many share identifies nobody.
         recognised.by_key.retain(|_, known| known.len() <= MAX_CANDIDATES);
         recognised
     }
 
-    /// Whether nobody can be recognised by a key.
+    /// Returns whether no local person can be recognised by a key.
     pub(super) fn is_empty(&self) -> bool {
         self.by_key.is_empty()
     }
 
-    /// Whether `keys` are enough for a member called `name` to become `known` without asking. An employee number is:
-    /// only an administrator writes it. A mail address or a mobile number is what members may write themselves, and
-    /// what is handed on, so it proves somebody only together with the name, and not against another employee number.
+    /// Returns whether `keys` suffice for a member called `name` to become `known` without a
+    /// conflict.
+    ///
+    /// An employee number suffices: only an administrator writes it. Members may write mail
+    /// addresses and mobile numbers themselves, and both are passed on. So those count only
+    /// together with the same name, and not against a different employee number.
     pub(super) fn proves(&self, known: &KnownPerson, keys: &LinkKeys, name: &str) -> bool {
         let theirs = LinkKeys::from_known(known);
         let shares = |by: LinkBy| self.link_by.contains(&by) && keys.agree_on(&theirs, by) == Some(true);
@@ -107,7 +115,7 @@ impl<'a> LocalPersonIndex<'a> {
             && (shares(LinkBy::Mobile) || shares(LinkBy::Email))
     }
 
-    /// The local persons that one of `keys` matches, by id.
+    /// Returns the local persons that one of `keys` matches, by id.
     pub(super) fn matches(&self, keys: &LinkKeys) -> Vec<&'a KnownPerson> {
         let found: BTreeMap<&PersonId, &'a KnownPerson> = keys
             .iter()
@@ -118,15 +126,16 @@ impl<'a> LocalPersonIndex<'a> {
         found.into_values().collect()
     }
 
-    /// A member that stays matches these.
+    /// Counts the matches of a member that stays as it is.
     pub(super) fn claim_for_known(&mut self, known: &KnownPerson) {
         let matched = self.matches(&LinkKeys::from_known(known));
         matched.into_iter().for_each(|known| self.claim(known));
     }
 
-    /// A member that is `known`, by its userid, matches these; answers those that are not `known` itself.
-    pub(super) fn claim_for_changed(&mut self, known: &'a KnownPerson, said: &Person) -> Vec<PersonId> {
-        let mut others = self.matches(&LinkKeys::from_changed(known, said));
+    /// Counts the matches of a member that is `known` by its userid; returns those that are not
+    /// `known`.
+    pub(super) fn claim_for_changed(&mut self, known: &'a KnownPerson, reported: &Person) -> Vec<PersonId> {
+        let mut others = self.matches(&LinkKeys::from_changed(known, reported));
         others.retain(|other| other.id != known.id);
         others.iter().for_each(|other| self.claim(other));
         if known.source == EntrySource::Local {
@@ -135,14 +144,14 @@ impl<'a> LocalPersonIndex<'a> {
         others.into_iter().map(|other| other.id.clone()).collect()
     }
 
-    /// A new member matches these; answers them.
+    /// Counts the matches of a new member, and returns them.
     pub(super) fn claim_for_joiner(&mut self, keys: &LinkKeys) -> Vec<&'a KnownPerson> {
         let matched = self.matches(keys);
         matched.iter().for_each(|known| self.claim(known));
         matched
     }
 
-    /// Whether one member and no other matches `known`.
+    /// Returns whether exactly one member matches `known`.
     pub(super) fn is_claimed_once(&self, known: &KnownPerson) -> bool {
         self.claims.get(&known.id) == Some(&1)
     }

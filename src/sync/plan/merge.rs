@@ -1,4 +1,4 @@
-//! What a changed person's row becomes: what WeCom says now, and of the old row what WeCom does not say.
+//! Merges what WeCom reports about a person into the person's row.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,13 +7,14 @@ use crate::base::clock::Timestamp;
 use crate::base::id::UnitId;
 use crate::directory::{EntrySource, Membership, Person, PersonStatus};
 
-/// What becomes of `old` when WeCom says `said`; the id stays.
+/// Returns the row of `old` after WeCom reported `reported`; the id stays.
 ///
-/// Kept of the old row: the name, mail address and mobile number that WeCom does not tell (the last two it tells since
-/// 2022 only where the member consented), and memberships in units that are no departments, after WeCom's. Everything
-/// else follows WeCom, only a local person that is recognised keeps the attributes WeCom does not have.
-pub fn merge_person(said: Person, old: &Person) -> MergedPerson {
-    let mut person = said;
+/// Three fields are kept where WeCom reports nothing: name, mail address and mobile number (since
+/// 2022 WeCom shows the last two only if the member consented). Memberships in local units are kept
+/// too, after WeCom's. Everything else follows WeCom; a local person who is recognised also keeps
+/// attributes that WeCom does not have.
+pub fn merge_person(reported: Person, old: &Person) -> MergedPerson {
+    let mut person = reported;
     person.id = old.id.clone();
     keep_if_empty(&mut person.name, &old.name);
     keep_if_empty(&mut person.email, &old.email);
@@ -45,8 +46,9 @@ pub fn merge_person(said: Person, old: &Person) -> MergedPerson {
     compare_rows(person, old)
 }
 
-/// What becomes of `old` when WeCom has the person no more: it left `now`, unless it had before, and of its memberships
-/// only those in units that are no departments stay. The fingerprint goes, so that a return is read whole.
+/// Returns the row of `old` after WeCom removed the person. The person left `now`, unless already
+/// left before. Only memberships in local units stay. The fingerprint is cleared, so that a return
+/// is compared in full.
 pub fn mark_left(old: &Person, now: Timestamp) -> MergedPerson {
     let mut person = old.clone();
     if old.status != PersonStatus::Left {
@@ -67,13 +69,14 @@ fn keep_if_empty(field: &mut String, old: &str) {
 
 fn compare_rows(mut person: Person, old: &Person) -> MergedPerson {
     let memberships = count_membership_changes(&person.memberships, &old.memberships);
-    let said = std::mem::replace(&mut person.fingerprint, old.fingerprint.clone());
+    let fingerprint = std::mem::replace(&mut person.fingerprint, old.fingerprint.clone());
     let changed = person != *old;
-    person.fingerprint = said;
+    person.fingerprint = fingerprint;
     MergedPerson { person, changed, memberships }
 }
 
-/// How many memberships are created, updated and removed, by unit; in which order they stand counts as no change.
+/// Counts memberships created, updated and removed, by unit. A different order among them is no
+/// change.
 fn count_membership_changes(new: &[Membership], old: &[Membership]) -> (usize, usize, usize) {
     let before: HashMap<&UnitId, &Membership> = old.iter().map(|m| (&m.unit, m)).collect();
     let after: HashSet<&UnitId> = new.iter().map(|m| &m.unit).collect();

@@ -1,4 +1,4 @@
-//! Every member that was read, and every person we know, is put into its heap: unchanged, changed, new, gone.
+//! Sorts members that were read and persons we know: unchanged, changed, new or gone.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,35 +15,37 @@ use crate::directory::{
 };
 use crate::sync::remote::{RemoteMembership, RemotePerson, ReportNote};
 
-/// The heaps.
+/// Members and persons, sorted by what happened to them.
 #[derive(Debug, Default)]
 pub(super) struct SortedMembers<'a> {
-    /// The same userid and the same person, of whom WeCom says something new; also local persons with that userid.
+    /// Known persons with the same userid about whom WeCom reports something new; local persons
+    /// included.
     pub(super) changed: Vec<(&'a KnownPerson, Person)>,
-    /// Whose userid nobody holds, or somebody else did.
+    /// Members whose userid nobody has, or somebody else had.
     pub(super) joiners: Vec<Joiner<'a>>,
-    /// WeCom's persons that WeCom has no more, by id: of a complete fetch those that it does not tell, of any fetch those
-    /// whose userid is somebody else's now.
+    /// Persons from WeCom who are gone, by id. After a complete fetch these are all whom it does
+    /// not show; after any fetch, those whose userid is now somebody else's.
     pub(super) leavers: Vec<&'a KnownPerson>,
-    /// WeCom's persons that stay as they are.
+    /// Persons from WeCom who stay as they are.
     pub(super) staying: Vec<&'a KnownPerson>,
-    /// Who leads what by the records, those of persons that were not read included.
+    /// Leaders by unit as the records say, including those of persons that were not read.
     pub(super) leads: UnitLeaders,
 }
 
-/// A member nobody of ours is known to be.
+/// A member who is no person of ours yet.
 #[derive(Debug)]
 pub(super) struct Joiner<'a> {
-    /// What WeCom says; the name is cleaned.
+    /// WeCom's record; the name is cleaned.
     pub(super) record: RemotePerson,
-    /// The fingerprint of it.
+    /// The fingerprint of the record.
     pub(super) fingerprint: String,
-    /// Who had the userid and left, or leaves.
+    /// Who had the userid and left, or leaves now.
     pub(super) holder: Option<&'a KnownPerson>,
 }
 
 impl<'a> SortedMembers<'a> {
-    /// Sorts `records`. Persons in neither `records` nor `present` are gone if `complete`.
+    /// Sorts `records`. If the fetch is `complete`, persons in neither `records` nor `present` are
+    /// gone.
     pub(super) fn sort(
         records: Vec<RemotePerson>,
         present: &mut HashSet<String>,
@@ -53,9 +55,9 @@ impl<'a> SortedMembers<'a> {
         now: Timestamp,
         notes: &mut Vec<ReportNote>,
     ) -> Self {
-        let mut heaps = Self::default();
+        let mut sorted = Self::default();
         let mut odd = OddRecords::default();
-        // Those that are known, by the key of `local.persons`, and those that are not.
+        // Members seen so far: known ones by their key in `local.persons`, and the others.
         let mut read: HashSet<&str> = HashSet::with_capacity(local.persons.len().min(records.len()));
         let mut new: HashSet<String> = HashSet::new();
         for mut record in records {
@@ -65,7 +67,7 @@ impl<'a> SortedMembers<'a> {
                 continue;
             }
             if record.status == PersonStatus::Left {
-                // Gone, whatever the list of ids says.
+                // The member is gone, whatever the list of ids says.
                 present.remove(&folded);
                 continue;
             }
@@ -78,25 +80,28 @@ impl<'a> SortedMembers<'a> {
                 odd.twice.push(record.userid.to_string());
                 continue;
             }
-            let said = compute_fingerprint(&record);
-            // Names are compared as they are kept.
+            let fingerprint = compute_fingerprint(&record);
+            // Clean before comparing: rows hold cleaned names.
             record.name = clean_text(record.name);
             odd.unnamed += usize::from(record.name.is_empty());
-            heaps.note_leads(&record, chart);
+            sorted.note_leads(&record, chart);
             match known.map(|(_, known)| known) {
-                None => heaps.joiners.push(Joiner { record, fingerprint: said, holder: None }),
+                None => sorted.joiners.push(Joiner { record, fingerprint, holder: None }),
                 Some(known) if known.status == PersonStatus::Left && !is_back(known, &record, now) => {
-                    heaps.joiners.push(Joiner { record, fingerprint: said, holder: Some(known) });
+                    sorted.joiners.push(Joiner { record, fingerprint, holder: Some(known) });
                 }
                 Some(known) if is_replaced(known, &record) => {
-                    heaps.leavers.push(known);
-                    heaps.joiners.push(Joiner { record, fingerprint: said, holder: Some(known) });
+                    sorted.leavers.push(known);
+                    sorted.joiners.push(Joiner { record, fingerprint, holder: Some(known) });
                 }
-                Some(known) if is_unchanged(known, &record, &said, chart) => heaps.staying.push(known),
+                Some(known) if is_unchanged(known, &record, &fingerprint, chart) => {
+                    sorted.staying.push(known)
+                }
                 Some(known) => {
-                    heaps
-                        .changed
-                        .push((known, to_person_row(record, said, known.id.clone(), &known.name, chart)));
+                    sorted.changed.push((
+                        known,
+                        to_person_row(record, fingerprint, known.id.clone(), &known.name, chart),
+                    ));
                 }
             }
         }
@@ -106,17 +111,17 @@ impl<'a> SortedMembers<'a> {
                 continue;
             }
             if complete && !present.contains(folded) {
-                heaps.leavers.push(known);
+                sorted.leavers.push(known);
             } else {
-                heaps.staying.push(known);
+                sorted.staying.push(known);
                 for unit in &known.leads {
-                    heaps.leads.entry(unit.clone()).or_default().push(known.userid.clone());
+                    sorted.leads.entry(unit.clone()).or_default().push(known.userid.clone());
                 }
             }
         }
-        heaps.leavers.sort_by_key(|known| &known.id);
+        sorted.leavers.sort_by_key(|known| &known.id);
         odd.add_notes(notes);
-        heaps
+        sorted
     }
 
     fn note_leads(&mut self, record: &RemotePerson, chart: &PlannedChart<'_>) {
@@ -128,7 +133,7 @@ impl<'a> SortedMembers<'a> {
     }
 }
 
-/// What a report says about records that are not as they should be.
+/// Counts of records that the report has to mention.
 #[derive(Debug, Default)]
 struct OddRecords {
     unnamed: usize,
@@ -160,10 +165,16 @@ impl OddRecords {
     }
 }
 
-/// Whether nothing needs to be written. The fingerprint alone does not say: a department that was not visible the last
-/// time may be in the chart now, or the other way round.
-fn is_unchanged(known: &KnownPerson, record: &RemotePerson, said: &str, chart: &PlannedChart<'_>) -> bool {
-    if known.source != EntrySource::Wecom || known.fingerprint != said || known.status != record.status {
+/// Returns whether nothing needs to be written. The fingerprint alone does not tell: a department
+/// may have become visible or invisible since the last run.
+fn is_unchanged(
+    known: &KnownPerson,
+    record: &RemotePerson,
+    fingerprint: &str,
+    chart: &PlannedChart<'_>,
+) -> bool {
+    if known.source != EntrySource::Wecom || known.fingerprint != fingerprint || known.status != record.status
+    {
         return false;
     }
     let theirs: HashSet<u32> =
@@ -173,13 +184,16 @@ fn is_unchanged(known: &KnownPerson, record: &RemotePerson, said: &str, chart: &
         && theirs.iter().all(|unit| chart.unit(*unit).is_some_and(|unit| known.units.contains(unit)))
 }
 
-/// Whether the member with the userid of `known`, who had not left, is plainly somebody else, let in between two runs:
-/// another name, another mobile or employee number, and neither of these the same. One alone happens to everybody.
+/// Returns whether the member with the userid of `known`, who had not left, is plainly somebody
+/// else who joined between two runs.
+///
+/// That takes another name, and another mobile or employee number while neither is the same. A
+/// single difference happens to everybody.
 fn is_replaced(known: &KnownPerson, record: &RemotePerson) -> bool {
     if known.source != EntrySource::Wecom || known.status == PersonStatus::Left {
         return false;
     }
-    // A userid stands for a name that was never told.
+    // The userid stands in for a name that was never reported.
     let told = !known.name.is_empty() && known.name != known.userid.as_str() && !record.name.is_empty();
     if !told || known.name == record.name {
         return false;
@@ -189,7 +203,7 @@ fn is_replaced(known: &KnownPerson, record: &RemotePerson) -> bool {
     agree.contains(&Some(false)) && !agree.contains(&Some(true))
 }
 
-/// Whether the member with the userid of `known`, who left, is `known`.
+/// Returns whether the member with the userid of `known`, who left, is `known` again.
 fn is_back(known: &KnownPerson, record: &RemotePerson, now: Timestamp) -> bool {
     let left = IdentityEvidence {
         name: &known.name,
@@ -204,10 +218,10 @@ fn is_back(known: &KnownPerson, record: &RemotePerson, now: Timestamp) -> bool {
     is_same_person(&left, &back, known.left_at.map_or(Duration::MAX, |at| now.since(at)))
 }
 
-/// The record, its name cleaned, as a row of `id`, with the units of the chart.
+/// Converts a record with a cleaned name to a row of `id`, with the units of the chart.
 pub(super) fn to_person_row(
     record: RemotePerson,
-    said: String,
+    fingerprint: String,
     id: PersonId,
     known_name: &str,
     chart: &PlannedChart<'_>,
@@ -240,11 +254,11 @@ pub(super) fn to_person_row(
             direct_leaders,
             attributes,
         },
-        fingerprint: said,
+        fingerprint,
     }
 }
 
-/// The memberships in units of the chart, each unit once, in WeCom's order.
+/// Returns the memberships in units of the chart, each unit once, in WeCom's order.
 pub(super) fn to_memberships(told: &[RemoteMembership], chart: &PlannedChart<'_>) -> Vec<Membership> {
     let mut seen = HashSet::new();
     told.iter()

@@ -1,4 +1,4 @@
-//! Tags: who has them and which units, compared as sets.
+//! Plans the changes of tags: names, holders and units, compared as sets.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,8 @@ use crate::base::id::{TagId, UnitId};
 use crate::directory::Tag;
 use crate::sync::remote::RemoteTag;
 
-/// What changes, with the units of `chart`. A tag without WeCom's id is not WeCom's and stays.
+/// Returns the changes of tags, with the units of `chart`. A tag without WeCom's id is local and
+/// stays.
 pub(super) fn plan_tag_changes(
     tags: Vec<RemoteTag>,
     local: &LocalDirectory,

@@ -1,6 +1,6 @@
-//! Texts of WeCom's as we keep them: on one line, without anything that cannot be seen or stored.
+//! Cleans WeCom's texts before we keep them: one line, only characters that can be seen and stored.
 
-/// `text` without control characters (PostgreSQL refuses NUL) and without blanks around it.
+/// Removes control characters (PostgreSQL refuses NUL) and blanks at both ends.
 pub(super) fn clean_text(text: String) -> String {
     if !text.contains(char::is_control) && text.trim().len() == text.len() {
         return text;

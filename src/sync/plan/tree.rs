@@ -1,4 +1,4 @@
-//! Departments become units: who hangs below whom, what goes, and what local units lose.
+//! Turns departments into units: parents, removals, and what local units lose.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,27 +8,26 @@ use crate::base::id::{UnitId, UserId};
 use crate::directory::{EntrySource, Unit};
 use crate::sync::remote::{RemoteUnit, ReportNote};
 
-/// WeCom's root department.
 const ROOT_DEPARTMENT_ID: u32 = 1;
 
 /// How many names a note lists.
 const MAX_LISTED_NAMES: usize = 5;
 
-/// Who leads what, by the flag in the members' records.
+/// Leaders by unit, as the flags in the members' records say.
 pub(super) type UnitLeaders = HashMap<UnitId, Vec<UserId>>;
 
-/// WeCom's units as they will be: those that were fetched and, of an incomplete fetch, those that are known.
+/// WeCom's units as they will be: the fetched ones and, after an incomplete fetch, the known ones.
 #[derive(Debug)]
 pub(super) struct PlannedChart<'a> {
-    /// By department id.
+    /// Unit ids by department id.
     ids: HashMap<u32, UnitId>,
-    /// What was fetched, each once.
+    /// Each department once.
     fetched: Vec<RemoteUnit>,
-    /// WeCom's units of now.
+    /// WeCom's units as they are now.
     old: HashMap<&'a UnitId, &'a Unit>,
     /// Units made by hand.
     local: Vec<&'a Unit>,
-    /// Whether what was not fetched is gone.
+    /// Whether units that were not fetched are gone.
     complete: bool,
 }
 
@@ -49,6 +48,7 @@ impl<'a> PlannedChart<'a> {
         let mut fetched: Vec<RemoteUnit> = Vec::with_capacity(departments.len());
         for department in departments {
             let id = UnitId::from_department(&local.corp, department.id);
+            // A local unit that has this id, however it came about, stays.
             if local_ids.contains(&id) {
                 continue;
             }
@@ -75,12 +75,13 @@ impl<'a> PlannedChart<'a> {
         Self { ids, fetched, old, local: by_hand, complete }
     }
 
-    /// The unit that the department `id` is, if it will be in the chart.
+    /// Returns the unit of a department, if it will be in the chart.
     pub(super) fn unit(&self, id: u32) -> Option<&UnitId> {
         self.ids.get(&id)
     }
 
-    /// What changes. `leads` is who leads what by the members' records, to stand after whom the departments name.
+    /// Returns the changes of units. `leads` holds leaders from the members' records; they come
+    /// after the leaders that the departments name.
     pub(super) fn into_unit_changes(
         self,
         mut leads: UnitLeaders,
@@ -115,10 +116,11 @@ impl<'a> PlannedChart<'a> {
         let mut unseen: Vec<&Unit> = old.values().copied().filter(|unit| !seen.contains(&unit.id)).collect();
         unseen.sort_by_key(|unit| &unit.id);
         if complete {
+            // Local units are never removed or moved, even if the unit above them is.
             note_orphaned_units(&local, &unseen, notes);
             changes.extend(unseen.into_iter().map(|unit| PlannedUnitChange::Remove(unit.id.clone())));
         } else {
-            // A known unit that was not fetched now stays as it is, unless a cycle was cut there.
+            // A known unit that was not fetched stays as it is, unless a cycle was cut there.
             for unit in unseen {
                 if unit.parent.is_some() && unit.wecom_id.is_some_and(|id| cut.contains(&id)) {
                     changes.push(PlannedUnitChange::Update(Unit { parent: None, ..unit.clone() }));
@@ -128,7 +130,7 @@ impl<'a> PlannedChart<'a> {
         changes
     }
 
-    /// The department above each, as far as it will be in the chart.
+    /// Maps each department to the one above it, as far as that will be in the chart.
     fn parents(&self) -> HashMap<u32, u32> {
         let mut parents = HashMap::with_capacity(self.ids.len());
         if !self.complete {
@@ -152,7 +154,7 @@ impl<'a> PlannedChart<'a> {
     }
 }
 
-/// Takes the smallest id of every cycle from below its parent; answers those ids.
+/// Cuts every cycle above its smallest id, and returns those ids.
 fn cut_cycles(parents: &mut HashMap<u32, u32>, notes: &mut Vec<ReportNote>) -> HashSet<u32> {
     let mut starts: Vec<u32> = parents.keys().copied().collect();
     starts.sort_unstable();
@@ -186,7 +188,7 @@ fn cut_cycles(parents: &mut HashMap<u32, u32>, notes: &mut Vec<ReportNote>) -> H
     cut
 }
 
-/// Says which local units lose the unit they hang below.
+/// Notes which local units lose the unit above them.
 fn note_orphaned_units(local: &[&Unit], removed: &[&Unit], notes: &mut Vec<ReportNote>) {
     let gone: HashSet<&UnitId> = removed.iter().map(|unit| &unit.id).collect();
     let mut bereft: Vec<String> = local
@@ -204,13 +206,14 @@ fn note_orphaned_units(local: &[&Unit], removed: &[&Unit], notes: &mut Vec<Repor
     }
 }
 
-/// The name as we keep it: of a nameless department the one it had, or else its number.
+/// Returns the name to keep: a department without a name keeps its old one, or else gets its
+/// number.
 fn kept_unit_name(name: String, before: Option<&Unit>, id: u32) -> String {
     let name = clean_text(name);
     if name.is_empty() { before.map_or_else(|| id.to_string(), |unit| unit.name.clone()) } else { name }
 }
 
-/// Userids in this order, each once whatever its case.
+/// Joins userids in this order, each once whatever its case.
 pub(super) fn dedup_userids(first: Vec<UserId>, mut then: Vec<UserId>) -> Vec<UserId> {
     then.sort_by_cached_key(UserId::folded);
     let mut seen = HashSet::new();
@@ -221,12 +224,12 @@ pub(super) fn dedup_userids(first: Vec<UserId>, mut then: Vec<UserId>) -> Vec<Us
         .collect()
 }
 
-/// Whether a userid can be stored and asked for.
+/// Returns whether a userid can be stored and looked up.
 pub(super) fn is_usable_userid(userid: &UserId) -> bool {
     UserId::parse_existing(userid.as_str()).is_ok()
 }
 
-/// The first few, and how many more.
+/// Lists the first few names, and how many more there are.
 pub(super) fn list_first_names(names: &[String]) -> String {
     let listed = names.iter().take(MAX_LISTED_NAMES).cloned().collect::<Vec<_>>().join(", ");
     match names.len().saturating_sub(MAX_LISTED_NAMES) {

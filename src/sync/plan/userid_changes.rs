@@ -1,4 +1,4 @@
-//! Changed userids: who of those that left is who of those that joined.
+//! Finds changed userids: which person who left is which member who joined.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -9,16 +9,16 @@ use super::{KnownPerson, LinkBy};
 use crate::base::id::{PersonId, UnitId};
 use crate::directory::names_agree;
 
-/// What the keys, names and units of both say; by their places in the lists.
+/// Pairs of leavers and joiners, as positions in their lists.
 #[derive(Debug, Default)]
 pub(super) struct UseridChanges {
-    /// The joiner is the leaver: a key says so that nobody else has.
+    /// Joiner to leaver: a key that nobody else has proves it.
     proven: HashMap<usize, usize>,
-    /// The joiner could be one of these leavers.
+    /// Joiner to the leavers it could be.
     possible: HashMap<usize, BTreeSet<usize>>,
 }
 
-/// Who has a key: leavers and joiners by their places, and whether somebody who stays has it, too.
+/// Who has a key: leavers and joiners by position, and whether anybody else has it.
 #[derive(Debug, Default)]
 struct KeyHolders {
     leavers: Vec<usize>,
@@ -26,9 +26,11 @@ struct KeyHolders {
     has_remaining_holder: bool,
 }
 
-/// Who stays and shares a key with somebody who leaves, with those who leave. WeCom gives nobody a key that somebody
-/// else has: such a person was let in a second time, by a run that read too little to see the first one gone, or by
-/// signing in before a run.
+/// Finds persons who stay and share a key with a person who leaves.
+///
+/// WeCom gives nobody a key that another member has. So the one who stays was admitted a second
+/// time: by a run that read too little to see that the first one was gone, or by signing in before
+/// a run.
 pub(super) fn find_second_entries<'a>(
     leavers: &[&'a KnownPerson],
     living: impl Iterator<Item = (&'a KnownPerson, LinkKeys)>,
@@ -48,9 +50,12 @@ pub(super) fn find_second_entries<'a>(
     found
 }
 
-/// Whether the keys that `known` and the member `name` with `keys` and nobody else have, of the kinds in `shared`, prove
-/// that they are one. An employee number does. Telephones and mail addresses are handed on, and members may write them
-/// themselves: they do together with it or with the same name, unless another key says that they are two.
+/// Returns whether the keys of the kinds in `shared`, which only `known` and the member called
+/// `name` have, prove that they are one person.
+///
+/// An employee number does. Members may write telephones and mail addresses themselves, and both
+/// are passed on. So those count only together with an employee number or the same name, and only
+/// if no other key contradicts.
 fn is_proof(known: &KnownPerson, name: &str, keys: &LinkKeys, shared: &[LinkBy], link_by: &[LinkBy]) -> bool {
     let theirs = LinkKeys::from_known(known);
     let differ = |by| keys.agree_on(&theirs, by) == Some(false);
@@ -64,8 +69,8 @@ fn is_proof(known: &KnownPerson, name: &str, keys: &LinkKeys, shared: &[LinkBy],
 }
 
 impl UseridChanges {
-    /// `keys` are those of `joiners`, in the same order; `living` those of everybody who stays. `link_by`: what an
-    /// administrator takes for proof.
+    /// Pairs leavers and joiners. `keys` are those of `joiners` in the same order, `living` those
+    /// of everybody who stays; `link_by` names the keys that an administrator accepts as proof.
     pub(super) fn find(
         leavers: &[&KnownPerson],
         joiners: &[Joiner<'_>],
@@ -90,6 +95,7 @@ impl UseridChanges {
                 }
             }
         }
+        // Most keys have no joiner; dropping them first spares the pass over everybody who stays.
         sharing.retain(|_, sharing| !sharing.joiners.is_empty());
         if !sharing.is_empty() {
             for keys in living {
@@ -111,7 +117,7 @@ impl UseridChanges {
             }
         }
         renames.suspect(leavers, joiners, chart, &taken);
-        // Whose userid it was is another question.
+        // The conflict about a reused userid covers its former holder.
         for (joiner, possible) in &mut renames.possible {
             let holder = joiners.get(*joiner).and_then(|joiner| joiner.holder).map(|known| &known.id);
             possible.retain(|at| leavers.get(*at).map(|known| &known.id) != holder);
@@ -119,7 +125,8 @@ impl UseridChanges {
         renames
     }
 
-    /// A key that one leaver and one joiner have and nobody else, if all such keys name the same two and say enough.
+    /// Pairs a leaver and a joiner by keys that nobody else has, if all such keys name the same two
+    /// persons and are proof enough.
     fn prove(
         &mut self,
         leavers: &[&KnownPerson],
@@ -141,7 +148,8 @@ impl UseridChanges {
         for ((leaver, at), shared) in shared {
             let only = |of: &HashMap<usize, BTreeSet<usize>>, at| of.get(&at).is_some_and(|of| of.len() == 1);
             if let (Some(known), Some(joiner), Some(keys)) = (leavers.get(leaver), joiners.get(at), keys.get(at))
-                // Whose userid somebody else held cannot go on as a third person without asking.
+                // A userid that was somebody else's cannot pass to a third person without a
+                // conflict.
                 && joiner.holder.is_none()
                 && only(&of_joiner, at)
                 && only(&of_leaver, leaver)
@@ -152,7 +160,7 @@ impl UseridChanges {
         }
     }
 
-    /// The same name and a unit in common.
+    /// Suspects leavers with the same name and a common unit.
     fn suspect(
         &mut self,
         leavers: &[&KnownPerson],
@@ -175,17 +183,16 @@ impl UseridChanges {
         }
     }
 
-    /// Which leaver the joiner is.
     pub(super) fn proven_leaver(&self, joiner: usize) -> Option<usize> {
         self.proven.get(&joiner).copied()
     }
 
-    /// Which leavers go on under another userid.
+    /// Returns the leavers who continue under another userid.
     pub(super) fn renamed_leavers(&self) -> HashSet<usize> {
         self.proven.values().copied().collect()
     }
 
-    /// Which leavers the joiner could be, if it is none for certain.
+    /// Returns the leavers that an unproven joiner could be.
     pub(super) fn possible_leavers(&self, joiner: usize) -> impl Iterator<Item = usize> {
         self.possible.get(&joiner).into_iter().flatten().copied()
     }

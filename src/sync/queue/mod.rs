@@ -1,8 +1,9 @@
-//! The runs: asked for, worked on one at a time across replicas, and kept.
+//! The queue of runs: requested, worked on one at a time across replicas, and kept.
 //!
-//! A run is a row. Two unique indexes are the whole of the agreement between replicas: one running, one waiting (a
-//! rehearsal may wait beside it). Whoever works on a run holds it by a lease that it renews; a run whose lease is over
-//! belongs to a process that was killed, and another one is queued in its place.
+//! A run is a row. Two unique indexes are all that replicas agree by: at most one running and one
+//! queued row (a dry run may be queued besides). The process that works on a run holds it by a
+//! lease and renews it. A run whose lease is over belongs to a killed process; another run is
+//! queued in its place.
 
 pub mod store;
 
@@ -21,32 +22,30 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{ClientId, CorpId, RunId, uuid_v7};
 use crate::db::Db;
 
-/// How long a run is held without a sign of life.
+/// How long a run stays claimed without a sign of life.
 pub const RUN_LEASE: Duration = Duration::from_secs(30);
 
-/// How long runs are kept; the last complete one for ever.
+/// How long runs are kept; the last complete run is kept for ever.
 pub const RUN_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
-/// How often a request is tried again that met another one on its way into the table.
+/// How often a request is tried in all when it collides with other requests.
 const MAX_QUEUE_ATTEMPTS: usize = 10;
 
-/// Who asked for a run.
+/// Who or what requested a run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SyncCause {
-    /// A schedule.
     Cron,
     /// An application, through the API.
     Api(ClientId),
-    /// Somebody at the command line.
     CommandLine,
-    /// The first start: there was no chart yet.
+    /// The first start of an installation: there was no chart yet.
     FirstStart,
-    /// A run whose process was killed.
+    /// The replacement of a run whose process was killed.
     KilledRun,
 }
 
 impl SyncCause {
-    /// As the table writes it: a word, and of an API client its id.
+    /// Returns the word that the table stores; for an API client, with its id.
     pub fn as_text(&self) -> String {
         match self {
             Self::Cron => "cron".to_owned(),
@@ -57,7 +56,7 @@ impl SyncCause {
         }
     }
 
-    /// For the audit trail, if somebody asked; nobody did where a clock or a start did.
+    /// Returns who requested the run, for the audit trail; `None` if no human or client did.
     fn requester(&self) -> Option<String> {
         match self {
             Self::Api(client) => Some(format!("by the API client {client}")),
@@ -67,21 +66,19 @@ impl SyncCause {
     }
 }
 
-/// A run that is asked for.
+/// A run to be requested.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncRequest {
-    /// How thoroughly.
     pub kind: SyncKind,
-    /// By whom.
     pub cause: SyncCause,
-    /// Only say what would change.
+    /// Whether the run only reports what it would change.
     pub dry_run: bool,
-    /// Remove however much is missing.
+    /// Whether the run removes however much is missing.
     pub force: bool,
 }
 
-/// What a waiting run and a new request become together: the stronger in each respect, so that nobody gets less than
-/// they asked for.
+/// Combines a queued run and a new request into one that is at least as thorough as both, so that
+/// nobody gets less than they requested.
 pub const fn combine_requests(waiting: (SyncKind, bool), asked: (SyncKind, bool)) -> (SyncKind, bool) {
     let kind = match (waiting.0, asked.0) {
         (SyncKind::Update, SyncKind::Update) => SyncKind::Update,
@@ -94,23 +91,20 @@ pub const fn combine_requests(waiting: (SyncKind, bool), asked: (SyncKind, bool)
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum SyncRunStatus {
-    /// Waits for its turn.
     Queued,
-    /// Somebody works on it.
+    /// A process works on it.
     Running,
-    /// It came to its end.
     Done,
-    /// It would remove too much: nothing was written.
+    /// It would have removed too much; nothing was written.
     Refused,
-    /// It came to no end: nothing was published.
+    /// It stopped before the end; nothing was published.
     Failed,
 }
 
 impl SyncRunStatus {
-    /// Every one.
     pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Done, Self::Refused, Self::Failed];
 
-    /// As the table and the API write it.
+    /// Returns the word used in tables and in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Queued => "queued",
@@ -121,47 +115,40 @@ impl SyncRunStatus {
         }
     }
 
-    /// Reads the table's word; anything unknown has failed.
+    /// Parses the table's word; an unknown word counts as failed.
     pub fn parse(text: &str) -> Self {
         Self::ALL.into_iter().find(|status| status.as_str() == text).unwrap_or(Self::Failed)
     }
 
-    /// Whether nothing more will become of it.
+    /// Returns whether the status no longer changes.
     pub const fn is_final(self) -> bool {
         !matches!(self, Self::Queued | Self::Running)
     }
 }
 
-/// A run. Serialises as the API shows it (DESIGN §4.1).
+/// A run as its row says. It serialises as the API shows it ([design: API
+/// shapes](crate::design#api-shapes)).
 #[derive(Debug, Clone)]
 pub struct SyncRun {
-    /// Its id.
     pub id: RunId,
-    /// How thorough it is.
     pub kind: SyncKind,
-    /// Who asked, see [`Cause::text`].
+    /// Who requested it, as [`SyncCause::as_text`] writes it.
     pub cause: String,
-    /// Whether it only says what would change.
+    /// Whether the run only reports what it would change.
     pub dry_run: bool,
-    /// Whether it removes however much is missing.
+    /// Whether the run removes however much is missing.
     pub force: bool,
-    /// Where it stands.
     pub status: SyncRunStatus,
-    /// Whether it read every department and every member.
+    /// Whether every department and every member was read.
     pub complete: bool,
-    /// What it changed; of a rehearsal, what it would.
+    /// What the run changed; a dry run, what it would have changed.
     pub counts: Counts,
-    /// How far it is.
     pub progress: Option<ProgressSnapshot>,
-    /// What it says about itself.
     pub report: SyncReport,
     /// Why it was refused or failed; empty otherwise.
     pub reason: String,
-    /// Since when it waits.
     pub requested_at: Timestamp,
-    /// Since when it is worked on.
     pub started_at: Option<Timestamp>,
-    /// When it ended.
     pub finished_at: Option<Timestamp>,
 }
 
@@ -181,23 +168,20 @@ impl Serialize for SyncRun {
     }
 }
 
-/// How a run ended.
+/// The end of a run, to be recorded in its row.
 #[derive(Debug, Clone)]
 pub struct SyncRunEnd {
-    /// One of the final ones.
+    /// One of the final statuses.
     pub status: SyncRunStatus,
     /// Whether every department and every member was read.
     pub complete: bool,
-    /// What changed.
     pub counts: Counts,
-    /// What it says about itself.
     pub report: SyncReport,
-    /// Why it was refused or failed.
+    /// Why the run was refused or failed; empty otherwise.
     pub reason: String,
 }
 
 impl SyncRunEnd {
-    /// One that came to no end.
     pub fn failed(reason: impl Into<String>) -> Self {
         Self {
             status: SyncRunStatus::Failed,
@@ -209,39 +193,40 @@ impl SyncRunEnd {
     }
 }
 
-/// The runs of one corporation, as one process sees them. Cheap to clone.
+/// The queue of one corporation, as one process sees it. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SyncQueue {
     db: Db,
     corp: CorpId,
     clock: Clock,
-    /// Who this process is, in the runs that it works on.
+    /// The name of this process in the rows of its runs.
     holder: Arc<str>,
-    /// Rings when this process asked for a run, so that its worker need not wait for its next look.
+    /// Wakes this process's worker after a request, so that it does not wait for its next look at
+    /// the queue.
     worker_wakeup: Arc<Notify>,
 }
 
 impl SyncQueue {
-    /// The queue of `corp`, for a process that works on runs under a name of its own.
+    /// Creates the queue of `corp`, with a holder name that no other process has.
     pub fn new(db: Db, corp: CorpId, clock: Clock) -> Self {
         let holder = format!("{} {}", std::process::id(), uuid_v7(clock.now()));
         Self { db, corp, clock, holder: holder.into(), worker_wakeup: Arc::default() }
     }
 
-    /// Who this process is, in the runs that it works on.
+    /// Returns the name of this process in the rows of its runs.
     pub fn holder(&self) -> &str {
         &self.holder
     }
 
-    /// Asks for a run. If one waits already, that one becomes as strong as both, and its id is answered; a rehearsal
-    /// is never made one with a run that writes.
+    /// Requests a run. If one is queued already, it takes over the request, and its id is returned.
+    /// A dry run is never combined with a run that writes.
     ///
     /// # Errors
-    /// If the database fails; then nothing was asked for.
+    /// If the database fails; then no run was requested.
     pub async fn request(&self, request: &SyncRequest) -> sqlx::Result<RunId> {
-        let mut tries = 0;
+        let mut attempts = 0;
         let id = loop {
-            tries += 1;
+            attempts += 1;
             let mut tx = self.db.write().await?;
             let now = self.clock.now();
             match self.enqueue(&mut tx, request, now).await {
@@ -249,9 +234,9 @@ impl SyncQueue {
                     tx.commit().await?;
                     break id;
                 }
-                // Somebody else's request or claim came first: look again.
-                Ok(None) if tries < MAX_QUEUE_ATTEMPTS => tx.rollback().await?,
-                Err(error) if tries < MAX_QUEUE_ATTEMPTS && is_unique_violation(&error) => {
+                // Another request or claim came first: look again.
+                Ok(None) if attempts < MAX_QUEUE_ATTEMPTS => tx.rollback().await?,
+                Err(error) if attempts < MAX_QUEUE_ATTEMPTS && is_unique_violation(&error) => {
                     tx.rollback().await?
                 }
                 Ok(None) => return Err(sqlx::Error::RowNotFound),
@@ -262,8 +247,8 @@ impl SyncQueue {
         Ok(id)
     }
 
-    /// As [`request`](Self::request), in a transaction of somebody else's. `None`: the run that waited is taken just
-    /// now. After a unique violation the transaction is over.
+    /// Requests a run like [`request`](Self::request), in the caller's transaction. Returns `None`
+    /// if the queued run was claimed just now. After a unique violation the transaction is void.
     ///
     /// # Errors
     /// If the database fails.
@@ -298,13 +283,13 @@ impl SyncQueue {
         Ok(Some(id))
     }
 
-    /// Takes the oldest run that waits, if nobody works on one. A run whose process was killed becomes failed first,
-    /// and another one is queued in its place, unless it was a rehearsal.
+    /// Claims the oldest queued run, unless another one is running. A run whose process was killed
+    /// is first marked as failed; another one is queued in its place, except for a dry run.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn claim(&self) -> sqlx::Result<Option<SyncRun>> {
-        // Looked at before the write lock is asked for: nearly always there is nothing to do.
+        // Look before taking the write lock: nearly always there is nothing to do.
         if !store::has_work(self.db.pool(), &self.corp, self.clock.now()).await? {
             return Ok(None);
         }
@@ -326,7 +311,8 @@ impl SyncQueue {
         }
     }
 
-    /// `None` outside: somebody else came first, and nothing of this may stay.
+    /// Claims a run in `tx`. The outer `None` means that another process came first and `tx` must
+    /// be rolled back.
     async fn take_next(&self, tx: &mut sqlx::AnyConnection) -> sqlx::Result<Option<Option<SyncRun>>> {
         let now = self.clock.now();
         if let Some((run, lease_until)) = store::find_running(tx, &self.corp).await? {
@@ -339,6 +325,7 @@ impl SyncQueue {
                 return Ok(None);
             }
             tracing::warn!(run = %run.id, "A synchronisation was cut off: its process ended without a word");
+            // A dry run is not repeated: whoever wanted to watch it can ask again.
             if !run.dry_run {
                 let again = SyncRequest {
                     kind: run.kind,
@@ -358,7 +345,8 @@ impl SyncQueue {
         store::find_run_in(tx, &self.corp, &id).await.map(Some)
     }
 
-    /// Says that this process still works on the run, and how far it is. `false`: it is no longer ours.
+    /// Renews the lease of a run and stores its progress. Returns `false` if the run is no longer
+    /// this process's.
     ///
     /// # Errors
     /// If the database fails.
@@ -370,7 +358,8 @@ impl SyncQueue {
         Ok(ours)
     }
 
-    /// Ends a run that publishes nothing. `false`: it is no longer ours, or has ended.
+    /// Records the end of a run that publishes nothing. Returns `false` if the run is no longer
+    /// this process's, or has ended.
     ///
     /// # Errors
     /// If the database fails.
@@ -386,21 +375,21 @@ impl SyncQueue {
         Ok(ours)
     }
 
-    /// Puts a run of ours back, because this process stops: it waits again under its id, or, where another one waits
-    /// already, ends and that one becomes as strong as both.
+    /// Gives up a claimed run because this process stops. It is queued again under its id; if
+    /// another run is queued already, it ends and the queued one takes over its work.
     ///
     /// # Errors
-    /// If the database fails; the lease then runs out.
+    /// If the database fails; then the lease runs out by itself.
     pub async fn hand_back(&self, run: &SyncRun) -> sqlx::Result<()> {
-        let mut tries = 0;
+        let mut attempts = 0;
         loop {
-            tries += 1;
+            attempts += 1;
             let mut tx = self.db.write().await?;
             match self.requeue_or_end(&mut tx, run).await {
                 Ok(true) => return tx.commit().await,
-                // Somebody else's request or claim came first: look again.
-                Ok(false) if tries < MAX_QUEUE_ATTEMPTS => tx.rollback().await?,
-                Err(error) if tries < MAX_QUEUE_ATTEMPTS && is_unique_violation(&error) => {
+                // Another request or claim came first: look again.
+                Ok(false) if attempts < MAX_QUEUE_ATTEMPTS => tx.rollback().await?,
+                Err(error) if attempts < MAX_QUEUE_ATTEMPTS && is_unique_violation(&error) => {
                     tx.rollback().await?
                 }
                 Ok(false) => return Err(sqlx::Error::RowNotFound),
@@ -409,7 +398,8 @@ impl SyncQueue {
         }
     }
 
-    /// `false`: the run that waited is another one now. After a unique violation the transaction is over.
+    /// Returns `false` if the queued run has changed meanwhile. After a unique violation the
+    /// transaction is void.
     async fn requeue_or_end(&self, tx: &mut sqlx::AnyConnection, run: &SyncRun) -> sqlx::Result<bool> {
         let Some(waiting) = store::find_queued(tx, &self.corp, run.dry_run).await? else {
             store::requeue_run(tx, &run.id, &self.holder).await?;
@@ -423,7 +413,7 @@ impl SyncQueue {
         store::strengthen_queued(tx, &waiting, both, &waiting.cause).await
     }
 
-    /// One run; `None`: there is none of that id, or it is no longer kept.
+    /// Returns a run; `None` if the id is unknown or the run was deleted since.
     ///
     /// # Errors
     /// If the database fails.
@@ -431,7 +421,7 @@ impl SyncQueue {
         store::find_run(&self.db, &self.corp, id).await
     }
 
-    /// Up to `limit` runs, the newest first; those asked for before the run `before`.
+    /// Returns up to `limit` runs, the newest first, beginning after the run `before`.
     ///
     /// # Errors
     /// If the database fails.
@@ -439,12 +429,11 @@ impl SyncQueue {
         store::list_runs(&self.db, &self.corp, limit, before).await
     }
 
-    /// Wakes this process's worker.
     pub(super) fn wake_worker(&self) {
         self.worker_wakeup.notify_one();
     }
 
-    /// Waits until this process asked for a run, or `longest`.
+    /// Waits until this process requests a run, at most `longest`.
     pub(super) async fn wait_for_request(&self, longest: Duration) {
         tokio::select! {
             () = self.worker_wakeup.notified() => {}
@@ -453,12 +442,12 @@ impl SyncQueue {
     }
 }
 
-/// Somebody else has it: one of the two unique indexes said so.
+/// Returns whether one of the two unique indexes refused a row: another process came first.
 pub(super) fn is_unique_violation(error: &sqlx::Error) -> bool {
     error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
-/// An audit row about a run; it concerns no single person.
+/// Builds an audit entry about a run; it concerns no single person.
 fn audit_entry(decision: &'static str, detail: String) -> audit::AuditEntry {
     audit::AuditEntry {
         event: audit::AuditEvent::Sync,

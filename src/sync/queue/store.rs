@@ -1,4 +1,4 @@
-//! SQL of the runs and of the schedules that ask for them.
+//! SQL of the runs, and of the schedules that request them.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AnyPool, Executor, Row as _};
@@ -12,7 +12,7 @@ use crate::sync::progress::ProgressSnapshot;
 use crate::sync::remote::SyncKind;
 use crate::sync::report::Counts;
 
-/// A run that waits.
+/// The part of a queued run that a new request can change.
 #[derive(Debug, Clone)]
 pub(super) struct QueuedRun {
     pub(super) id: RunId,
@@ -21,7 +21,7 @@ pub(super) struct QueuedRun {
     pub(super) cause: String,
 }
 
-/// The columns in the order in which [`run`] reads them.
+/// Selects the columns in the order in which [`parse_run`] reads them.
 macro_rules! columns {
     () => {
         "SELECT id, kind, cause, dry_run, forced, status, complete, counts, progress, report, reason, requested_at, \
@@ -52,10 +52,11 @@ fn parse_run(row: &AnyRow) -> sqlx::Result<SyncRun> {
     })
 }
 
-/// Whether somebody should look closer: a run waits while nobody works on one, or one was cut off.
+/// Returns whether a claim is worth trying: a run is queued and none is running, or the running
+/// one's lease is over.
 pub(super) async fn has_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let rows = sqlx::query(
-        // Two literals, so that each is found by its index: this is asked every second.
+        // Two literals, so that each is found by its index: this runs every second.
         "SELECT status, lease_until FROM sync_runs WHERE corp_id = $1 AND status = 'queued' \
          UNION ALL SELECT status, lease_until FROM sync_runs WHERE corp_id = $1 AND status = 'running'",
     )
@@ -73,7 +74,7 @@ pub(super) async fn has_work(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> s
     Ok(waits)
 }
 
-/// The run that waits; of rehearsals, if `dry_run`.
+/// Returns the queued run; with `dry_run`, the queued dry run.
 pub(super) async fn find_queued(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -96,7 +97,8 @@ pub(super) async fn find_queued(
     }))
 }
 
-/// Makes a run that waits as strong as said; `false`: it waits no longer, or somebody else made it stronger meanwhile.
+/// Changes a queued run to `kind` and `force`. Returns `false` if it was claimed or changed
+/// meanwhile.
 pub(super) async fn strengthen_queued(
     tx: &mut AnyConnection,
     was: &QueuedRun,
@@ -118,7 +120,7 @@ pub(super) async fn strengthen_queued(
     Ok(done.rows_affected() == 1)
 }
 
-/// Queues a run; a unique violation if one waits.
+/// Queues a run. Fails with a unique violation if one is queued already.
 pub(super) async fn insert_run(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -144,7 +146,7 @@ pub(super) async fn insert_run(
     Ok(())
 }
 
-/// The run that is worked on, and until when it is held.
+/// Returns the running run and the end of its lease.
 pub(super) async fn find_running(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -165,7 +167,8 @@ pub(super) async fn find_running(
     Ok(lease.map(|lease| (found, Timestamp::from_millis(lease))))
 }
 
-/// Ends a run whose lease is over; `false`: it was renewed or ended meanwhile.
+/// Marks a run with an expired lease as failed. Returns `false` if it was renewed or ended
+/// meanwhile.
 pub(super) async fn end_lapsed(
     tx: &mut AnyConnection,
     id: &RunId,
@@ -186,7 +189,7 @@ pub(super) async fn end_lapsed(
     Ok(done.rows_affected() == 1)
 }
 
-/// The run that has waited longest.
+/// Returns the queued run that was requested first.
 pub(super) async fn find_oldest_queued(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<Option<RunId>> {
     let row = sqlx::query(
         "SELECT id FROM sync_runs WHERE corp_id = $1 AND status = 'queued' ORDER BY requested_at, id LIMIT 1",
@@ -197,7 +200,8 @@ pub(super) async fn find_oldest_queued(tx: &mut AnyConnection, corp: &CorpId) ->
     row.map(|row| row.try_get::<String, _>(0).map(RunId::new)).transpose()
 }
 
-/// Takes a run that waits; `false`: somebody else has it. A unique violation if another one is worked on.
+/// Claims a queued run. Returns `false` if another process has it; fails with a unique violation if
+/// another run is running.
 pub(super) async fn start_run(
     tx: &mut AnyConnection,
     id: &RunId,
@@ -218,7 +222,7 @@ pub(super) async fn start_run(
     Ok(done.rows_affected() == 1)
 }
 
-/// Lengthens the lease; `false`: the run is not `holder`'s.
+/// Renews the lease. Returns `false` if the run is not `holder`'s.
 pub(super) async fn renew_lease(
     tx: &mut AnyConnection,
     id: &RunId,
@@ -239,8 +243,8 @@ pub(super) async fn renew_lease(
     Ok(done.rows_affected() == 1)
 }
 
-/// Ends a run that `holder` works on, in the transaction that publishes it if there is one; `false`: it is not
-/// `holder`'s, and that transaction must not be committed.
+/// Records the end of `holder`'s run, in the transaction that publishes its plan if there is one.
+/// Returns `false` if the run is not `holder`'s; that transaction must then not be committed.
 ///
 /// # Errors
 /// If the database fails.
@@ -261,7 +265,7 @@ pub async fn end_run(
     .bind(i64::from(end.complete))
     .bind(to_json(&end.counts)?)
     .bind(to_json(&end.report)?)
-    // PostgreSQL takes no NUL in a text, and what WeCom says may hold anything.
+    // PostgreSQL stores no NUL in a text, and WeCom's words may contain anything.
     .bind(end.reason.replace('\0', "\u{fffd}"))
     .bind(now.millis())
     .execute(tx)
@@ -269,7 +273,7 @@ pub async fn end_run(
     Ok(done.rows_affected() == 1)
 }
 
-/// Lets a run of `holder`'s wait again; a unique violation if another one waits.
+/// Queues `holder`'s run again. Fails with a unique violation if another one is queued.
 pub(super) async fn requeue_run(tx: &mut AnyConnection, id: &RunId, holder: &str) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE sync_runs SET status = 'queued', holder = '', lease_until = 0, started_at = NULL, progress = 'null' \
@@ -282,7 +286,7 @@ pub(super) async fn requeue_run(tx: &mut AnyConnection, id: &RunId, holder: &str
     Ok(())
 }
 
-/// One run.
+/// Returns a run.
 ///
 /// # Errors
 /// If the database fails.
@@ -312,7 +316,7 @@ async fn query_run<'c>(
         .transpose()
 }
 
-/// Up to `limit` runs, the newest first; those asked for before `before`.
+/// Returns up to `limit` runs, the newest first, beginning after the run `before`.
 ///
 /// # Errors
 /// If the database fails.
@@ -333,7 +337,7 @@ pub(super) async fn list_runs(
         .collect()
 }
 
-/// The runs that ended last, newest first, rehearsals left out.
+/// Returns the runs that ended last, the newest first, without dry runs.
 ///
 /// # Errors
 /// If the database fails.
@@ -352,7 +356,8 @@ pub async fn list_latest_runs(db: &Db, corp: &CorpId, limit: i64) -> sqlx::Resul
     .collect()
 }
 
-/// Deletes up to `limit` runs that ended and were asked for before `before`, but never the last complete one.
+/// Deletes up to `limit` ended runs that were requested before `before`, but never the last
+/// complete one.
 ///
 /// # Errors
 /// If the database fails.
@@ -374,7 +379,7 @@ pub async fn delete_runs_before(db: &Db, before: Timestamp, limit: i64) -> sqlx:
     Ok(done.rows_affected())
 }
 
-/// Whether a run that writes waits or is worked on.
+/// Returns whether a run that writes is queued or running.
 pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT COUNT(*) FROM sync_runs WHERE corp_id = $1 AND dry_run = 0 AND status IN ('queued', 'running')",
@@ -385,7 +390,7 @@ pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId)
     Ok(row.try_get::<i64, _>(0)? > 0)
 }
 
-/// When a schedule last fired; `None`: it was never looked at.
+/// Returns when a schedule last fired; `None` if it was never checked.
 pub(in crate::sync) async fn find_last_fired(
     db: &Db,
     corp: &CorpId,
@@ -400,7 +405,7 @@ pub(in crate::sync) async fn find_last_fired(
         .transpose()
 }
 
-/// Begins a schedule: it first fires after `at`.
+/// Stores a new schedule, which first fires after `at`.
 pub(in crate::sync) async fn insert_schedule(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -419,7 +424,8 @@ pub(in crate::sync) async fn insert_schedule(
     Ok(())
 }
 
-/// Lets a schedule fire that last fired at `last`; `false`: another replica did it.
+/// Records that a schedule fires at `at`; it fired at `last` before. Returns `false` if another
+/// replica did so first.
 pub(in crate::sync) async fn advance_schedule(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -438,7 +444,6 @@ pub(in crate::sync) async fn advance_schedule(
     Ok(done.rows_affected() == 1)
 }
 
-/// How many questions wait for a human.
 pub async fn count_open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
     sqlx::query("SELECT COUNT(*) FROM conflicts WHERE corp_id = $1 AND state = 'open'")
         .bind(corp.as_str())

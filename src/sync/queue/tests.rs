@@ -1,4 +1,4 @@
-//! How requests become one, and what a run shows.
+//! Tests: how requests are combined, and what a run shows.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! An organisation in the tables, without a WeCom that it came from: departments, members and tags as a test wants them.
+//! An organisation written straight to the tables: departments, members and tags as a test wants
+//! them, without a WeCom.
 
 use gongpai::base::clock::Timestamp;
 use gongpai::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
@@ -8,7 +9,7 @@ use gongpai::directory::{EntrySource, Membership, Person, PersonDetails, PersonS
 
 use super::app::TestApp;
 
-/// A department of WeCom's; `parent` 0: on the top floor.
+/// A department of WeCom; `parent` 0 puts it at the top.
 pub(crate) fn department(corp: &CorpId, id: u32, name: &str, parent: u32) -> Unit {
     Unit {
         id: UnitId::from_department(corp, id),
@@ -22,7 +23,6 @@ pub(crate) fn department(corp: &CorpId, id: u32, name: &str, parent: u32) -> Uni
     }
 }
 
-/// A unit made by hand.
 pub(crate) fn local_unit(id: &str, name: &str, parent: Option<&UnitId>) -> Unit {
     Unit {
         id: UnitId::new(id),
@@ -36,7 +36,7 @@ pub(crate) fn local_unit(id: &str, name: &str, parent: Option<&UnitId>) -> Unit 
     }
 }
 
-/// The id of the `n`th person: they sort by `n`.
+/// Returns the id of the `n`th person; ids sort by `n`.
 pub(crate) fn person_id(n: u32) -> PersonId {
     PersonId::new(format!("019a0000-0000-7000-8000-{n:012}"))
 }
@@ -59,7 +59,6 @@ pub(crate) fn member(corp: &CorpId, n: u32, userid: &str, name: &str, units: &[u
     }
 }
 
-/// A tag of WeCom's.
 pub(crate) fn tag(corp: &CorpId, id: u32, name: &str, users: &[&str], units: &[u32]) -> Tag {
     Tag {
         id: TagId::from_tag(corp, id),
@@ -79,7 +78,7 @@ pub(crate) struct ChartRows {
 }
 
 impl ChartRows {
-    /// A company of five units, five persons and two tags, with something of everything that can be said of them.
+    /// A company of five units, five persons and two tags that together use every field.
     pub(crate) fn example(corp: &CorpId) -> Self {
         let mut units = vec![
             department(corp, 1, "示例科技", 0),
@@ -117,8 +116,8 @@ impl ChartRows {
         Self { units, persons, tags }
     }
 
-    /// Writes them, to hold from version `since` until further notice: with the published version they are seen at
-    /// once and replicas hear of it, with the next one they wait for its publication.
+    /// Writes the rows, valid from version `since` on. With the published version they are visible
+    /// at once and replicas are told; with the next one they wait for its publication.
     pub(crate) async fn write(&self, t: &TestApp, since: i64) {
         let corp = &t.app.config.wecom.corp_id;
         let mut change =
@@ -204,19 +203,18 @@ impl ChartRows {
     }
 }
 
-/// The published version.
 pub(crate) async fn published_version(t: &TestApp) -> i64 {
     t.query_number("SELECT version FROM charts").await
 }
 
-/// A gateway with [`Rows::example`], published.
+/// Starts a gateway with [`ChartRows::example`] published.
 pub(crate) async fn app_with_example_chart() -> TestApp {
     let t = TestApp::start().await;
     ChartRows::example(&t.app.config.wecom.corp_id).write(&t, published_version(&t).await).await;
     t
 }
 
-/// One statement in a transaction that replicas hear of, as an edit by hand.
+/// Runs one statement in a transaction that replicas are told of, like an edit by hand.
 pub(crate) async fn edit_chart(t: &TestApp, sql: &str) {
     let corp = &t.app.config.wecom.corp_id;
     let mut change = FeedTransaction::begin(&t.app.db, corp, t.app.clock.now()).await.expect("a transaction");

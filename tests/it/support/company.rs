@@ -1,5 +1,5 @@
-//! A company in the simulator, how it changes, and the chart that has to come of it: worked out from WeCom's side alone
-//! and compared with what the API shows.
+//! A company in the simulator, its changes, and the chart they must lead to: computed from WeCom's
+//! side alone and compared with what the API shows.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -11,20 +11,20 @@ use serde_json::{Value, json};
 
 use super::serve::ServeProcess;
 
-/// Every unit, person with its memberships, and tag of WeCom's that a chart shows, in WeCom's numbers.
+/// Every unit, person and tag from WeCom that a chart shows, with WeCom's numbers.
 pub(crate) type ExpectedChart = BTreeMap<String, Value>;
 
-/// The employee number, which nobody shares and everybody keeps.
+/// The employee number: unique, and kept by everybody.
 const EMPLOYEE_NUMBER: &str = "工号";
 
-/// Between a name and the round in which it was given.
+/// Separates a name from the round in which it was given.
 const ROUND_MARK: char = '·';
 
-/// Numbers that look drawn and are the same for the same seed (xorshift64*).
+/// A random generator that gives the same numbers for the same seed (xorshift64*).
 pub(crate) struct Dice(u64);
 
 impl Dice {
-    /// From `GONGPAI_TEST_SEED`, else from chance; the seed is printed.
+    /// Takes the seed from `GONGPAI_TEST_SEED`, otherwise a random one, and prints it.
     pub(crate) fn new() -> Self {
         let given = std::env::var_os("GONGPAI_TEST_SEED").and_then(|seed| seed.to_str()?.parse().ok());
         let seed = given.unwrap_or_else(|| {
@@ -36,7 +36,7 @@ impl Dice {
         Self(seed | 1)
     }
 
-    /// Below `sides`.
+    /// Returns a number below `sides`.
     pub(crate) fn below(&mut self, sides: usize) -> usize {
         self.0 ^= self.0 >> 12;
         self.0 ^= self.0 << 25;
@@ -46,7 +46,8 @@ impl Dice {
     }
 }
 
-/// What the chart must be. The application sees the whole company but those it hides, with mobile and mail.
+/// Computes the chart that must come of `world`. The application sees everybody but the hidden
+/// members, with mobile and mail.
 pub(crate) fn expected_chart(world: &World) -> ExpectedChart {
     assert_eq!(
         world.app.visible.departments,
@@ -112,13 +113,13 @@ fn sorted(list: &[String]) -> Vec<&String> {
 
 /// What the API shows.
 pub(crate) struct ApiView {
-    /// Of WeCom's, without those who left.
+    /// Entries from WeCom, without persons who left.
     pub(crate) chart: ExpectedChart,
-    /// Our ids by employee number, those who left included.
+    /// Our ids by employee number, including persons who left.
     pub(crate) ids: BTreeMap<String, String>,
 }
 
-/// Everything that the API of `serve` shows.
+/// Reads everything that the API of `serve` shows.
 pub(crate) async fn read_api_view(serve: &ServeProcess) -> ApiView {
     let mut chart = ExpectedChart::new();
     let mut ids = BTreeMap::new();
@@ -178,7 +179,8 @@ pub(crate) async fn read_api_view(serve: &ServeProcess) -> ApiView {
     ApiView { chart, ids }
 }
 
-/// The first differences between two charts, and how many there are; empty if they are the same.
+/// Describes the first differences between two charts, and how many there are; empty if they are
+/// equal.
 pub(crate) fn describe_differences(is: &ExpectedChart, want: &ExpectedChart) -> String {
     let keys: BTreeSet<&String> = is.keys().chain(want.keys()).collect();
     let differ: Vec<_> = keys.into_iter().filter(|key| is.get(*key) != want.get(*key)).collect();
@@ -193,21 +195,21 @@ pub(crate) fn describe_differences(is: &ExpectedChart, want: &ExpectedChart) -> 
     }
 }
 
-/// A company that can change: whom to spare, and which numbers are free.
+/// Changes a company, and knows whom to spare and which numbers are free.
 pub(crate) struct CompanyChanges {
-    /// The members before this place are never moved, renamed or removed.
+    /// The members before this position are never moved, renamed or removed.
     spared: usize,
     round: u32,
     next_number: usize,
     next_department: i64,
-    /// Userids that nobody has any more since the last publication.
+    /// Userids given up since the last publication.
     given_up: Vec<String>,
-    /// Userids that nobody had in a publication.
+    /// Userids that nobody had in the last publication.
     free: Vec<String>,
 }
 
 impl CompanyChanges {
-    /// Fills the company with invented people whom the application sees whole.
+    /// Fills the company with invented members, all visible to the application.
     pub(crate) fn populate(world: &mut World, members: usize, departments: usize) -> Self {
         let spared = world.members.len();
         world.app.legacy_fields = true;
@@ -225,13 +227,15 @@ impl CompanyChanges {
         changes
     }
 
-    /// Says that the chart shows the company as it is: userids that were given up may go to others. One that changes
-    /// hands between two publications stays with its person, because a userid decides before every key.
+    /// Notes that the chart now shows the company, so that given-up userids may go to others. One
+    /// that changed hands between two publications would stay with its person, because a userid
+    /// outweighs every key.
     pub(crate) fn mark_published(&mut self) {
         self.free.append(&mut self.given_up);
     }
 
-    /// Writes the round behind the name of every department, member and tag, so that nothing stays as it was.
+    /// Appends the round to the name of every department, member and tag, so that everything
+    /// changes.
     pub(crate) fn mark_round(&mut self, world: &mut World) {
         self.round += 1;
         let (departments, members, tags) = (&mut world.departments, &mut world.members, &mut world.tags);
@@ -243,7 +247,7 @@ impl CompanyChanges {
         }
     }
 
-    /// A day's work in the personnel department, and a mark.
+    /// Makes a day's changes of a personnel department, and a new round.
     pub(crate) fn change_company(&mut self, world: &mut World, dice: &mut Dice) {
         self.change_departments(world, dice);
         for _ in 0..40 {
@@ -294,7 +298,8 @@ impl CompanyChanges {
         for d in world.departments.iter_mut().filter(|d| d.id == moved) {
             (d.parent, d.name) = (id, format!("迁来{moved}"));
         }
-        // Now and then one is dissolved: what many runs could not publish must not be too much for the one that can.
+        // Only sometimes a department is dissolved: the changes of many unpublished runs together
+        // must not exceed the limit.
         if moved == gone || !self.round.is_multiple_of(4) {
             return;
         }
@@ -372,7 +377,7 @@ impl CompanyChanges {
 }
 
 impl ServeProcess {
-    /// A call of the client `oa`: status and the bytes of the body.
+    /// Calls the API as client `oa`; returns the status and the body.
     pub(crate) async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Vec<u8>) {
         let ask =
             super::browser::BrowserRequest::bare(method, &format!("http://{}/api/v1{path}", self.public));
@@ -385,7 +390,7 @@ impl ServeProcess {
         (page.status.as_u16(), page.body)
     }
 
-    /// The JSON of a call that must be answered with `status`.
+    /// Calls the API and returns its JSON; the answer must have `status`.
     pub(crate) async fn call_expecting(
         &self,
         method: Method,
@@ -398,7 +403,7 @@ impl ServeProcess {
         serde_json::from_slice(&body).expect("JSON")
     }
 
-    /// Every item of a list, page by page.
+    /// Reads every item of a list, page by page.
     pub(crate) async fn list(&self, path: &str) -> Vec<Value> {
         let mut items = Vec::new();
         let mut cursor = String::new();
@@ -414,13 +419,13 @@ impl ServeProcess {
         }
     }
 
-    /// Asks for a full run; answers its id.
+    /// Requests a full run; returns its id.
     pub(crate) async fn request_run(&self) -> String {
         let answer = self.call_expecting(Method::POST, "/directory/sync", Some(&json!({})), 202).await;
         answer["run_id"].as_str().expect("a run").to_owned()
     }
 
-    /// The run once it is over; it must be done and complete.
+    /// Waits for the end of the run, which must be done and complete.
     pub(crate) async fn wait_until_done(&self, run: &str) -> Value {
         let path = format!("/directory/sync/{run}");
         let give_up = std::time::Instant::now() + std::time::Duration::from_secs(90);

@@ -1,4 +1,4 @@
-//! The directory's API as an application uses it, and runs that are waited for.
+//! The directory's API as an application uses it, with waiting for runs.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::browser::{Browser, BrowserRequest};
 const RUN_TIMEOUT: Duration = Duration::from_secs(60);
 
 impl TestApp {
-    /// A call of the client `oa`: status and JSON, null if there is none.
+    /// Calls the API as client `oa`; returns the status and the JSON, null if there is none.
     pub(crate) async fn api(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
         let credentials = STANDARD.encode(format!("oa:{API_SECRET}"));
         let mut ask = BrowserRequest::bare(method, &format!("http://{}/api/v1{path}", self.address))
@@ -27,26 +27,26 @@ impl TestApp {
         (page.status.as_u16(), serde_json::from_str(&page.text()).unwrap_or(Value::Null))
     }
 
-    /// What the API answers to a GET that must succeed.
+    /// Returns the JSON of a GET that must succeed.
     pub(crate) async fn get(&self, path: &str) -> Value {
         let (status, body) = self.api(Method::GET, path, None).await;
         assert_eq!(status, 200, "{path}: {body}");
         body
     }
 
-    /// Every item of a list.
+    /// Reads every item of a list.
     pub(crate) async fn list(&self, path: &str) -> Vec<Value> {
         let page = self.get(&format!("{path}?limit=1000")).await;
         assert!(page["next_cursor"].is_null(), "{path} has more than a page");
         page["items"].as_array().expect("items").clone()
     }
 
-    /// A full run, once it is over, whatever came of it.
+    /// Makes a full run and returns it once it is over, whatever its end.
     pub(crate) async fn sync(&self) -> Value {
         self.sync_with(json!({})).await
     }
 
-    /// A run that is asked for in these words, once it is over.
+    /// Requests a run with this body and returns it once it is over.
     pub(crate) async fn sync_with(&self, body: Value) -> Value {
         let (status, answer) = self.api(Method::POST, "/directory/sync", Some(&body)).await;
         assert_eq!(status, 202, "{answer}");
@@ -63,20 +63,20 @@ impl TestApp {
         }
     }
 
-    /// A full run that must be done and complete.
+    /// Makes a full run that must be done and complete.
     pub(crate) async fn sync_fully(&self) -> Value {
         let run = self.sync().await;
         assert_eq!((&run["status"], &run["complete"]), (&json!("done"), &json!(true)), "{run:#}");
         run
     }
 
-    /// Whoever has that userid in the directory.
+    /// Returns the person who has that userid.
     pub(crate) async fn person(&self, userid: &str) -> Value {
         let mut found = self.get(&format!("/directory/persons?userid={userid}")).await;
         found["items"].as_array_mut().and_then(Vec::pop).unwrap_or(Value::Null)
     }
 
-    /// The unit of that path.
+    /// Returns the unit of that path.
     pub(crate) async fn unit(&self, path: &str) -> Value {
         self.list("/directory/units").await.into_iter().find(|u| u["path"] == path).unwrap_or(Value::Null)
     }

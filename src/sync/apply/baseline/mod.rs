@@ -1,4 +1,4 @@
-//! What a fetch and a plan need to know of the chart that is published.
+//! Reads the published chart for a fetch and for a plan.
 
 mod store;
 
@@ -11,8 +11,10 @@ use crate::directory::EntrySource;
 use crate::sync::fetch::{KnownDirectory, KnownUnit};
 use crate::sync::plan::LocalDirectory;
 
-/// Everything a plan compares with, of the published version. A person whose memberships cannot be read is in none
-/// and has no fingerprint: the plan then changes it, and writing says what is wrong.
+/// Reads everything that a plan compares with, of one published version.
+///
+/// A person whose memberships cannot be read gets none, and no fingerprint. The plan then changes
+/// the person, and writing reports what is wrong.
 ///
 /// # Errors
 /// If the database fails.
@@ -22,7 +24,7 @@ pub async fn load_local_directory(db: &Db, corp: &CorpId) -> sqlx::Result<LocalD
         let ids: HashSet<UnitId> = chart.units().map(|placed| placed.unit.id.clone()).collect();
         let persons = store::find_persons(db, corp, &ids).await?;
         let asked = store::find_known_conflicts(db, corp).await?;
-        // Several reads see one version, or they are made again.
+        // All reads must see one version; otherwise they are repeated.
         if directory::store::published_version(db, corp).await?.0 == chart.version() {
             let units = chart.units().map(|placed| placed.unit.clone()).collect();
             let tags = chart.tags().cloned().collect();
@@ -31,7 +33,7 @@ pub async fn load_local_directory(db: &Db, corp: &CorpId) -> sqlx::Result<LocalD
     }
 }
 
-/// What a fetch needs of the published version.
+/// Reads what a fetch needs to know, of one published version.
 ///
 /// # Errors
 /// If the database fails.

@@ -1,4 +1,5 @@
-//! SQL of what is known. Persons are read page by page, so that no second copy of all of them is in memory.
+//! SQL of reading the published chart. Persons are read page by page, so that memory never holds a
+//! second copy of all.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -13,10 +14,9 @@ use crate::directory::row::{self, from_json, published};
 use crate::directory::{EntrySource, Membership, PersonDetails, PersonStatus};
 use crate::sync::plan::{ConflictKind, KnownPerson};
 
-/// How many persons one read takes.
 const PAGE_PERSONS: i64 = 2000;
 
-/// The part of a [`Detail`] by which persons are recognised.
+/// The parts of a [`PersonDetails`] by which persons are recognised.
 #[derive(Deserialize, Default)]
 #[serde(default)]
 struct RecognitionFields {
@@ -24,7 +24,8 @@ struct RecognitionFields {
     attributes: std::collections::BTreeMap<String, String>,
 }
 
-/// Every person that has a userid, by folded userid. `units`: the units, so that each id's text is kept once.
+/// Returns every person who has a userid, by folded userid. `units` lets each unit id be stored
+/// once.
 pub(super) async fn find_persons(
     db: &Db,
     corp: &CorpId,
@@ -54,8 +55,11 @@ pub(super) async fn find_persons(
     Ok(persons)
 }
 
-/// One page of a read by person id (`$2`: after which, `$3`: up to which), and after which id the next one begins. The
-/// end of the page is found first, so that both engines walk the primary keys and never sort everybody for each page.
+/// Reads one page by person id, from after `$2` up to `$3`; also returns where the next page
+/// begins.
+///
+/// The end of the page is found first, so that both engines walk the primary keys and never sort
+/// all persons for one page.
 async fn read_page(
     db: &Db,
     corp: &CorpId,
@@ -69,6 +73,7 @@ async fn read_page(
             .fetch_one(db.pool())
             .await?
             .try_get(0)?;
+    // No person follows: the page before ended with the last one.
     let Some(end) = end else { return Ok((Vec::new(), None)) };
     let rows = sqlx::query(sql).bind(corp.as_str()).bind(after).bind(&end).fetch_all(db.pool()).await?;
     Ok((rows, Some(end)))
@@ -80,7 +85,7 @@ fn parse_person(row: &AnyRow, units: &HashSet<UnitId>) -> sqlx::Result<KnownPers
     let id = PersonId::new(text(0)?);
     let readable =
         parse_memberships(text(7)?).and_then(|list| Ok((list, parse_recognition_fields(text(8)?)?)));
-    let (memberships, keys, said) = match readable {
+    let (memberships, keys, fingerprint) = match readable {
         Ok((list, keys)) => (list, keys, text(9)?),
         Err(error) => {
             tracing::warn!(person = id.as_str(), %error, "the row of a person cannot be read");
@@ -101,7 +106,7 @@ fn parse_person(row: &AnyRow, units: &HashSet<UnitId>) -> sqlx::Result<KnownPers
         source: EntrySource::parse(text(4)?),
         status: PersonStatus::parse(text(5)?),
         left_at: row.try_get::<Option<i64>, _>(6)?.map(Timestamp::from_millis),
-        fingerprint: said.to_owned(),
+        fingerprint: fingerprint.to_owned(),
     })
 }
 
@@ -113,7 +118,7 @@ fn parse_recognition_fields(text: &str) -> sqlx::Result<RecognitionFields> {
     if text == "{}" { Ok(RecognitionFields::default()) } else { from_json("person_rows.detail", text) }
 }
 
-/// Which departments WeCom's persons are in, by folded userid; `ids`: those of the units.
+/// Returns the departments of WeCom's persons by folded userid. `ids` maps units to departments.
 pub(super) async fn find_departments(
     db: &Db,
     corp: &CorpId,
@@ -135,7 +140,8 @@ pub(super) async fn find_departments(
         )
         .await?;
         for row in &rows.0 {
-            // Of somebody in no department everything is read again: that is right for a row that cannot be read, too.
+            // A person without departments is read again in full, which is also right if the row
+            // cannot be read.
             let units = parse_memberships(row.try_get(2)?).unwrap_or_else(|error| {
                 tracing::warn!(%error, "the memberships of a person cannot be read");
                 Vec::new()
@@ -148,7 +154,7 @@ pub(super) async fn find_departments(
     Ok(persons)
 }
 
-/// Every question that was asked: kind, person, candidates sorted.
+/// Returns every conflict ever raised: kind, person and sorted candidates.
 pub(super) async fn find_known_conflicts(
     db: &Db,
     corp: &CorpId,
@@ -162,7 +168,7 @@ pub(super) async fn find_known_conflicts(
         let kind: &str = row.try_get(0)?;
         let mut candidates: Vec<PersonId> = from_json("conflicts.candidates", row.try_get(2)?)?;
         candidates.sort();
-        // One of a kind that only a newer version knows is none of this version's plans.
+        // A kind that only a newer version knows cannot occur in this version's plans.
         if let Some(kind) = ConflictKind::ALL.into_iter().find(|known| known.as_str() == kind) {
             asked.insert((kind, PersonId::new(row.try_get::<&str, _>(1)?), candidates));
         }

@@ -1,5 +1,5 @@
-//! What is cleared away: rows that a crash left, rows of versions that nobody reads any more, persons that left long
-//! ago, questions that no longer arise, old entries of the change feed. All of it in short transactions.
+//! Removes, in short transactions, what is no longer needed: rows left by crashes, rows of old
+//! versions, persons who left long ago, obsolete conflicts, and old entries of the change feed.
 
 mod store;
 
@@ -15,38 +15,39 @@ use crate::directory;
 
 use self::store::{CleanupStep, VersionedTable};
 
-/// How many rows one transaction clears.
+/// Rows that one transaction removes at most.
 const CLEANUP_BATCH_ROWS: i64 = 500;
 
-/// What [`heal`] cleared.
+/// What [`remove_leftovers`] removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HealCounts {
     /// Rows of a version that was never published.
     pub discarded: u64,
-    /// Rows that such a version was to end.
+    /// Rows that such a version would have ended.
     pub reopened: u64,
     /// Rows of versions before the published one.
     pub pruned: u64,
     /// Entries of the change feed that were never published.
     pub changes: u64,
-    /// Identities of which nothing is known.
+    /// Identities without any row.
     pub identities: u64,
 }
 
-/// Removes what runs left behind that never published, and rows of versions that are past. The first step of every
-/// run; while it runs the chart that everybody reads stays as it is.
+/// Removes rows of versions that were never published and of versions that are over. This is the
+/// first step of every run; the published chart does not change.
 ///
 /// # Errors
-/// [`ApplyError::Lost`] if the run is no longer this process's, or if the database fails; what was cleared stays so.
+/// [`ApplyError::Lost`] if the run is no longer this process's, or if the database fails; what was
+/// removed stays removed.
 pub async fn remove_leftovers(target: &ApplyTarget<'_>) -> Result<HealCounts, ApplyError> {
     let (db, corp) = (target.db, target.corp);
     let (version, _) = directory::store::published_version(db, corp).await?;
-    // All rows of a version go before those that it was to end are opened again: one open row a person.
+    // Discard before reopening: a person may have only one open row.
     let mut steps: Vec<CleanupStep> = VersionedTable::ALL
         .into_iter()
         .flat_map(|rows| [CleanupStep::Discard(rows), CleanupStep::Reopen(rows), CleanupStep::Prune(rows)])
         .collect();
-    // This run holds the lease and published nothing yet: what is not published now never will be.
+    // This run holds the lease and has published nothing yet, so what is unpublished now stays so.
     steps.extend(store::find_unpublished_batches(db, corp).await?.into_iter().map(CleanupStep::Unpublished));
     let mut healed = HealCounts::default();
     let mut steps = steps.into_iter().peekable();
@@ -66,8 +67,8 @@ pub async fn remove_leftovers(target: &ApplyTarget<'_>) -> Result<HealCounts, Ap
         cleared.into_iter().for_each(|(step, rows)| healed.add(step, rows));
         tokio::task::yield_now().await;
     }
-    // An identity and its first row are written together: one without a row is what a cut-off run left, and its userid
-    // must not stand in the way.
+    // An identity is inserted together with its first row. One without a row was left by an
+    // interrupted run, and its userid must become free.
     let before = target.clock.now().plus(Duration::from_secs(1));
     let unknown = store::find_unknown_identities(db, corp, before).await?;
     for ids in unknown.chunks(super::CHUNK_RECORDS) {
@@ -90,12 +91,14 @@ impl HealCounts {
     }
 }
 
-/// Removes up to `limit` persons that left before `left_before`: what is known of them, the questions about them, and
-/// who they were; answers how many. Bindings of rules stay, so that a new holder of the userid inherits nothing. An
-/// identity that a session still refers to loses its userid and goes with a later [`heal`].
+/// Removes up to `limit` persons who left before `left_before`, with their rows and conflicts;
+/// returns how many.
+///
+/// Bindings of rules stay, so that a new holder of the userid inherits nothing. An identity that a
+/// session still refers to only loses its userid; a later [`remove_leftovers`] deletes it.
 ///
 /// # Errors
-/// If the database fails; then nothing of it happened.
+/// If the database fails; then nothing was removed.
 pub async fn purge_left_persons(
     db: &Db,
     corp: &CorpId,
@@ -125,8 +128,8 @@ pub async fn purge_left_persons(
     Ok(purged)
 }
 
-/// Deletes up to `limit` entries of the change feed that were published before `before`, the oldest first; answers how
-/// many rows went. Fewer than `limit`: there are no more.
+/// Deletes up to `limit` entries of the change feed that were published before `before`, the oldest
+/// first. Returns how many rows were deleted; fewer than `limit` means that no more are left.
 ///
 /// # Errors
 /// If the database fails.
@@ -145,15 +148,16 @@ pub async fn delete_changes_before(
         if rows < room {
             store::delete_publication(&mut tx, first_seq).await?;
         }
-        // A publication counts, too, so that this ends.
+        // An empty publication counts as one row too, so that the loop ends.
         room -= rows.max(1);
     }
     tx.commit().await?;
     Ok((limit - room.max(0)).unsigned_abs())
 }
 
-/// Deletes up to `limit` questions that were closed before `before` about somebody of whom nothing is known any more;
-/// answers how many. The others stay: whoever was answered once is not asked again.
+/// Deletes up to `limit` conflicts that were closed before `before` about a person of whom nothing
+/// is known any more; returns how many. Others stay, because an answered conflict is not raised
+/// again.
 ///
 /// # Errors
 /// If the database fails.
@@ -169,10 +173,11 @@ pub async fn delete_closed_conflicts_before(
     Ok(rows)
 }
 
-/// The open questions that no longer arise: of the person, or of everybody it could be, nothing is known any more.
+/// Returns open conflicts that no longer arise: nothing is known any more of the person, or of
+/// every candidate.
 ///
 /// # Errors
-/// If the database fails, or a question cannot be read.
+/// If the database fails, or a conflict cannot be read.
 pub(super) async fn find_obsolete_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ConflictId>> {
     let open = store::find_open_conflicts(db, corp).await?;
     let named: BTreeSet<&PersonId> =
@@ -184,7 +189,7 @@ pub(super) async fn find_obsolete_conflicts(db: &Db, corp: &CorpId) -> sqlx::Res
     Ok(gone.map(|(id, ..)| id.clone()).collect())
 }
 
-/// Closes questions that no longer arise.
+/// Closes conflicts that no longer arise.
 ///
 /// # Errors
 /// If the database fails.

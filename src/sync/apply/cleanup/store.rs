@@ -1,5 +1,5 @@
-//! SQL of clearing away. The literal 9223372036854775807 is `row::OPEN`: an index of the closed rows is used only where
-//! the text itself says so.
+//! SQL of cleaning up. The literal 9223372036854775807 is `row::OPEN_UNTIL`: an index on closed rows is
+//! used only if the statement contains the number itself.
 
 use std::collections::HashSet;
 
@@ -12,7 +12,7 @@ use crate::db::Db;
 use crate::db::feed::FeedTransaction;
 use crate::directory::row::{from_json, published};
 
-/// A table of rows with versions.
+/// A table whose rows have versions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum VersionedTable {
     Units,
@@ -24,16 +24,16 @@ impl VersionedTable {
     pub(super) const ALL: [Self; 3] = [Self::Units, Self::Tags, Self::Persons];
 }
 
-/// What one statement clears.
+/// What one statement removes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CleanupStep {
-    /// Rows of versions that were never published.
+    /// Deletes rows of versions that were never published.
     Discard(VersionedTable),
-    /// Rows that such a version was to end hold on.
+    /// Reopens rows that such a version would have ended.
     Reopen(VersionedTable),
-    /// Rows that no longer hold.
+    /// Deletes rows that ended with a published version.
     Prune(VersionedTable),
-    /// A batch of the change feed that was never published.
+    /// Deletes a batch of the change feed that was never published.
     Unpublished(i64),
 }
 
@@ -85,7 +85,7 @@ macro_rules! prune {
     };
 }
 
-/// Clears up to `limit` rows; answers how many. Fewer: there are no more.
+/// Removes up to `limit` rows; returns how many. Fewer means that no more are left.
 pub(super) async fn run_step(
     tx: &mut AnyConnection,
     step: CleanupStep,
@@ -109,9 +109,10 @@ pub(super) async fn run_step(
     Ok(done.rows_affected().cast_signed())
 }
 
-/// The batches of the change feed that no publication names.
+/// Returns the batches of the change feed that no publication names.
 pub(super) async fn find_unpublished_batches(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<i64>> {
-    // From batch to batch by the primary key: a batch of a run has a hundred thousand rows.
+    // This walks from batch to batch by the primary key: one batch may have a hundred thousand
+    // rows.
     let rows = sqlx::query(
         "WITH RECURSIVE batches (batch) AS (SELECT MIN(batch) FROM directory_changes UNION ALL \
            SELECT (SELECT MIN(d.batch) FROM directory_changes d WHERE d.batch > b.batch) FROM batches b \
@@ -145,7 +146,7 @@ pub(super) async fn delete_batch(
     Ok(done.rows_affected().cast_signed())
 }
 
-/// Identities made before `before` of which nothing is known and that no session refers to.
+/// Returns identities inserted before `before` that have no row and no session.
 pub(super) async fn find_unknown_identities(
     db: &Db,
     corp: &CorpId,
@@ -163,11 +164,12 @@ pub(super) async fn find_unknown_identities(
     rows.iter().map(|row| row.try_get(0)).collect()
 }
 
-/// Deletes identities, unless something is known of them by now.
+/// Deletes identities that still have no row and no session.
 pub(super) async fn delete_identities(tx: &mut AnyConnection, ids: &[String]) -> sqlx::Result<u64> {
     let mut deleted = 0;
     for id in ids {
-        // On PostgreSQL the row is taken first: whoever signs in as this one is waited for, and then seen.
+        // On PostgreSQL the row is locked first: then a sign-in as this person either commits
+        // before and is seen, or waits.
         sqlx::query("UPDATE persons SET check_lease = check_lease WHERE id = $1")
             .bind(id)
             .execute(&mut *tx)
@@ -188,7 +190,7 @@ async fn delete_identity(tx: &mut AnyConnection, id: &str) -> sqlx::Result<u64> 
     Ok(done.rows_affected())
 }
 
-/// Up to `limit` persons that left before `before`, the earliest first.
+/// Returns up to `limit` persons who left before `before`, the earliest first.
 pub(super) async fn find_left_before(
     db: &Db,
     corp: &CorpId,
@@ -207,21 +209,22 @@ pub(super) async fn find_left_before(
     .await?;
     let ids: sqlx::Result<Vec<PersonId>> =
         rows.iter().map(|row| Ok(PersonId::new(row.try_get::<String, _>(0)?))).collect();
-    // Taken in the order of their ids, as everybody does.
+    // Every transaction locks persons in the order of their ids.
     ids.map(|mut ids| {
         ids.sort();
         ids
     })
 }
 
-/// Removes a person that still is left, also in a version that is being prepared; answers whether it was.
+/// Removes a person who has left in the published version and in any staged one. Returns whether
+/// the person was removed.
 pub(super) async fn purge_person(
     change: &mut FeedTransaction,
     id: &PersonId,
     before: Timestamp,
 ) -> sqlx::Result<bool> {
     let now = change.now().millis();
-    // Gives up its userid in any case: whoever has it next is somebody new.
+    // The userid is given up in any case: its next holder is somebody new.
     let taken = sqlx::query(
         "UPDATE persons SET check_lease = check_lease WHERE id = $1 \
            AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.person_id = $1 AND s.ended_at IS NULL AND s.expires_at > $2)",
@@ -256,7 +259,7 @@ pub(super) async fn purge_person(
     Ok(true)
 }
 
-/// The oldest publication from before `before`: its first number and its batch.
+/// Returns the first number and the batch of the oldest publication before `before`.
 pub(super) async fn find_oldest_publication(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -273,13 +276,12 @@ pub(super) async fn find_oldest_publication(
     .transpose()
 }
 
-/// Deletes a publication.
 pub(super) async fn delete_publication(tx: &mut AnyConnection, first_seq: i64) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM publications WHERE first_seq = $1").bind(first_seq).execute(tx).await?;
     Ok(())
 }
 
-/// Deletes closed questions about somebody who is not there any more.
+/// Deletes closed conflicts about persons who are purged.
 pub(super) async fn delete_closed_conflicts(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -299,10 +301,9 @@ pub(super) async fn delete_closed_conflicts(
     Ok(done.rows_affected())
 }
 
-/// A question: its id, whom it is about, who that could be.
+/// The id of a conflict, its person, and the candidates.
 type ConflictRow = (ConflictId, PersonId, Vec<PersonId>);
 
-/// Every open question.
 pub(super) async fn find_open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<ConflictRow>> {
     let read = |row: &AnyRow| {
         Ok((
@@ -319,7 +320,7 @@ pub(super) async fn find_open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<
     rows.iter().map(read).collect()
 }
 
-/// Those of these persons of whom something is known now.
+/// Returns those of these persons who have a published row.
 pub(super) async fn find_known_persons(
     db: &Db,
     corp: &CorpId,
@@ -340,7 +341,7 @@ pub(super) async fn find_known_persons(
     Ok(known)
 }
 
-/// Closes a question that no longer arises.
+/// Closes a conflict that no longer arises.
 pub(super) async fn close_conflict(change: &mut FeedTransaction, id: &ConflictId) -> sqlx::Result<()> {
     let now = change.now().millis();
     sqlx::query("UPDATE conflicts SET state = 'gone', closed_at = $2 WHERE id = $1 AND state = 'open'")

@@ -1,5 +1,5 @@
-//! The one transaction that everybody sees: the version, whose the userids are, who is signed out, the change feed, and
-//! how the run ended.
+//! Publishes a version in one transaction: the version number, userids, ended sessions, the change
+//! feed and the end of the run.
 
 mod store;
 
@@ -17,10 +17,10 @@ use crate::session;
 use crate::sync::plan::NewConflict;
 use crate::sync::remote::ReportNote;
 
-/// What the transactions before it did, added up.
+/// The sum of what the staging transactions did.
 pub(super) struct PendingPublication {
     applied: ApplyResult,
-    /// Entries of the change feed that were written.
+    /// How many entries of the change feed were written.
     staged: i64,
     handed_over: Vec<UseridHandOver>,
     renamed: Vec<UseridMove>,
@@ -42,17 +42,16 @@ impl PendingPublication {
         }
     }
 
-    /// How many entries of the change feed there are.
     pub(super) const fn staged(&self) -> i64 {
         self.staged
     }
 
-    /// How many lines more are told.
+    /// Returns how many more report lines are kept.
     pub(super) fn remaining_lines(&self) -> usize {
         MAX_REPORT_LINES.saturating_sub(self.applied.lines.len())
     }
 
-    /// What one more transaction did.
+    /// Adds what one transaction did.
     pub(super) fn add(&mut self, outcome: ChunkOutcome) {
         let applied = &mut self.applied;
         applied.counts.add(outcome.counts);
@@ -70,9 +69,9 @@ impl PendingPublication {
         self.not_active += outcome.not_active;
     }
 
-    /// A record that could not be written.
-    pub(super) fn skip(&mut self, work: &RecordChunk, error: &sqlx::Error) {
-        for skipped in work.to_skipped(&error.to_string()) {
+    /// Records that a chunk could not be written.
+    pub(super) fn skip(&mut self, chunk: &RecordChunk, error: &sqlx::Error) {
+        for skipped in chunk.to_skipped(&error.to_string()) {
             self.add_skipped(skipped);
         }
     }
@@ -86,33 +85,34 @@ impl PendingPublication {
         }
     }
 
-    /// Makes it all visible; in a rehearsal only answers what would be.
+    /// Makes the staged version visible; a dry run only returns what would change.
     pub(super) async fn publish(
         mut self,
         target: &ApplyTarget<'_>,
-        how: &ApplyOptions<'_>,
+        options: &ApplyOptions<'_>,
         stage: &StagedVersion<'_>,
         conflicts: Vec<NewConflict>,
         ending: &impl RunEndWriter,
     ) -> Result<ApplyResult, ApplyError> {
         let conflicts = self.finish_report(conflicts, stage.published_version);
-        if how.dry_run {
+        if options.dry_run {
             return Ok(self.applied);
         }
         if self.staged > 0 {
             self.applied.version = stage.next_version();
         }
         for _ in 0..MAX_DEADLOCK_RETRIES {
-            match self.write(target, how, stage, &conflicts, ending).await {
+            match self.write(target, options, stage, &conflicts, ending).await {
                 Err(ApplyError::Store(error))
                     if write_error::classify_error(&error) == WriteErrorKind::Deadlock => {}
                 done => return done.map(|()| self.applied),
             }
         }
-        self.write(target, how, stage, &conflicts, ending).await.map(|()| self.applied)
+        self.write(target, options, stage, &conflicts, ending).await.map(|()| self.applied)
     }
 
-    /// The last lines and notes; answers the questions with the ids that the persons turned out to have.
+    /// Completes the report. Returns the conflicts with the ids that the persons turned out to
+    /// have.
     fn finish_report(&mut self, conflicts: Vec<NewConflict>, published: i64) -> Vec<NewConflict> {
         self.applied.version = published;
         let known = |id: PersonId| self.resolved_ids.get(&id).cloned().unwrap_or(id);
@@ -139,19 +139,21 @@ impl PendingPublication {
     async fn write(
         &self,
         target: &ApplyTarget<'_>,
-        how: &ApplyOptions<'_>,
+        options: &ApplyOptions<'_>,
         stage: &StagedVersion<'_>,
         conflicts: &[NewConflict],
         ending: &impl RunEndWriter,
     ) -> Result<(), ApplyError> {
         let (db, corp, now) = (target.db, target.corp, target.clock.now());
+        // Read before the transaction begins: it holds the write lock as briefly as possible.
         let gone = super::cleanup::find_obsolete_conflicts(db, corp).await?;
         let mut change = FeedTransaction::begin(db, corp, now).await?;
         super::store::renew_lease(change.tx(), target.fence, now).await?;
         self.move_userids(&mut change).await?;
         let next = stage.next_version();
+        // A run that stages only active persons can neither keep anybody out nor end a session.
         if self.not_active > 0 {
-            store::keep_signed_in_active(&mut change, next, how.began).await?;
+            store::keep_signed_in_active(&mut change, next, options.began).await?;
             session::store::end_inactive(&mut change, next).await?;
         }
         let mut raised = Vec::new();
@@ -159,8 +161,9 @@ impl PendingPublication {
             raised.extend(store::insert_conflict(&mut change, conflict).await?);
         }
         super::cleanup::close_conflicts(&mut change, &gone).await?;
-        // Whoever was skipped was not confirmed.
-        let complete_at = how.complete_details_at.filter(|_| self.applied.skipped.is_empty());
+        // A skipped record was not confirmed, so the chart is not complete as of this run.
+        let complete_at = options.complete_details_at.filter(|_| self.applied.skipped.is_empty());
+        // Without staged rows the published version stays as it is; only its age changes.
         if let Some(batch) = stage.batch.filter(|_| self.staged > 0) {
             if !store::publish_version(&mut change, next, complete_at).await? {
                 return Err(ApplyError::Lost);
@@ -175,8 +178,8 @@ impl PendingPublication {
         Ok(change.commit().await?)
     }
 
-    /// Userids go to whom they belong in the new version: all of them are given up first, so that two persons can swap
-    /// theirs.
+    /// Moves userids to their owners in the new version. All are given up first, so that two
+    /// persons can swap theirs.
     async fn move_userids(&self, change: &mut FeedTransaction) -> Result<(), ApplyError> {
         if self.renamed.is_empty() && self.handed_over.is_empty() {
             return Ok(());
@@ -213,9 +216,10 @@ impl PendingPublication {
             store::claim_userid(change, &handed_over.to).await?;
         }
         let to_somebody_else: Vec<UserId> = self.handed_over.iter().map(|h| h.userid.clone()).collect();
-        // Departments were just read; of tags it is not sure.
+        // Departments were just read, so those bindings are certain; the run may not have read
+        // tags.
         directory::bindings::store::strip_reassigned_userids(change, &to_somebody_else, false).await?;
-        // A token names the userid it was made for.
+        // A session token names the userid it was made for.
         for renamed in moved {
             session::store::end_sessions(
                 change,

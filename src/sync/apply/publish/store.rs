@@ -11,7 +11,7 @@ use crate::directory::row::{OPEN_UNTIL, to_json};
 use crate::sync::apply::RaisedConflict;
 use crate::sync::plan::NewConflict;
 
-/// These persons give up their userids; answers who had one.
+/// Releases the userids of these persons; returns those who had one.
 pub(super) async fn release_userids(
     change: &mut FeedTransaction,
     ids: &[&PersonId],
@@ -31,7 +31,8 @@ pub(super) async fn release_userids(
     Ok(released)
 }
 
-/// Those of these persons that will not be left, or of whom nothing is known yet.
+/// Returns those of these persons who have not left in the next version, or of whom nothing is
+/// known yet.
 pub(super) async fn find_not_left(
     change: &mut FeedTransaction,
     ids: &[&PersonId],
@@ -53,7 +54,7 @@ pub(super) async fn find_not_left(
     Ok(found)
 }
 
-/// A person's userid is this one; `moves`: it gave up another one for it.
+/// Changes a person's userid. `moves` says that the person gave up another one for it.
 pub(super) async fn rename_person(
     change: &mut FeedTransaction,
     id: &PersonId,
@@ -69,7 +70,7 @@ pub(super) async fn rename_person(
     Ok(())
 }
 
-/// A new person has its userid.
+/// Gives a new person its userid.
 pub(super) async fn claim_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
     sqlx::query("UPDATE persons SET released_at = NULL WHERE id = $1")
         .bind(id.as_str())
@@ -78,8 +79,8 @@ pub(super) async fn claim_userid(change: &mut FeedTransaction, id: &PersonId) ->
     Ok(())
 }
 
-/// Whoever is active, and was asked for by itself after `began`, is active in version `next`, too: a sign-in that
-/// found nothing to write left no other trace.
+/// Keeps persons active in version `next` who are active now and were checked singly after `began`.
+/// A sign-in that found nothing to write left no other trace.
 pub(super) async fn keep_signed_in_active(
     change: &mut FeedTransaction,
     next: i64,
@@ -102,7 +103,8 @@ pub(super) async fn keep_signed_in_active(
     Ok(())
 }
 
-/// Writes a question, unless it was asked before or the person could not be written; answers it, if it is new.
+/// Raises a conflict, unless it was raised before or its person could not be written. Returns it if
+/// it is new.
 pub(super) async fn insert_conflict(
     change: &mut FeedTransaction,
     conflict: &NewConflict,
@@ -131,7 +133,7 @@ pub(super) async fn insert_conflict(
     }))
 }
 
-/// Publishes version `next`; `false`: it is not the next one.
+/// Publishes version `next`. Returns `false` if it does not follow the published one.
 pub(super) async fn publish_version(
     change: &mut FeedTransaction,
     next: i64,
@@ -150,7 +152,7 @@ pub(super) async fn publish_version(
     Ok(done.rows_affected() == 1)
 }
 
-/// A run that began then read every detail and found nothing different.
+/// Records that a run that began at `complete_at` read every detail and found no difference.
 pub(super) async fn confirm_complete(
     change: &mut FeedTransaction,
     complete_at: Timestamp,

@@ -1,4 +1,4 @@
-//! Local persons are recognised in WeCom's members.
+//! Tests: how local persons are recognised among WeCom's members.
 
 use super::*;
 
@@ -162,7 +162,7 @@ fn a_known_member_with_the_same_key_is_reason_enough_to_ask() {
         if unread {
             remote.present.insert("bob".to_owned());
         } else {
-            // Hidden now; it was 138 and stays it.
+            // WeCom hides the number now; 138 is kept.
             remote.persons.push(member_with_mobile("bob", ""));
         }
         let plan = model.run(&remote);
@@ -281,7 +281,7 @@ fn who_signed_in_before_any_run_and_could_be_a_local_person_is_asked_about() {
     let mut model = DirectoryModel::new();
     model.run(&remote(vec![member_with_mobile("anna", "138")]));
     let anna = model.id("anna");
-    // As signing in writes it: no run has read who it is.
+    // A sign-in writes no fingerprint: no run has read this person.
     model.persons.get_mut(&anna).unwrap().fingerprint.clear();
     let by_hand = add_local_person_with_mobile(&mut model, "anna.old", "138");
     let plan = model.run(&remote(vec![member_with_mobile("anna", "138")]));

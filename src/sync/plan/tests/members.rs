@@ -1,4 +1,4 @@
-//! Members become persons.
+//! Tests: how members become persons.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn an_unknown_member_is_created_with_everything_wecom_says() {
         m.attributes = attributes.clone();
         m.memberships = in_units(&[3, 2]);
     });
-    let said = compute_fingerprint(&record);
+    let fingerprint = compute_fingerprint(&record);
     model.run(&remote(vec![record]));
     let person = model.person("ZhangSan");
     assert_eq!((person.name.as_str(), person.email.as_str()), ("ZhangSan's name", "z@example.com"));
@@ -37,7 +37,7 @@ fn an_unknown_member_is_created_with_everything_wecom_says() {
         direct_leaders: vec![UserId::new("lisi")],
         attributes,
     };
-    assert_eq!((&person.details, &person.fingerprint), (&detail, &said));
+    assert_eq!((&person.details, &person.fingerprint), (&detail, &fingerprint));
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn memberships_are_only_in_units_of_the_chart() {
     model.run(&remote);
     assert_eq!(model.person("anna").memberships.len(), 1);
     assert_eq!(model.person("anna").main_unit, None);
-    // The department becomes visible; of the member WeCom says what it said.
+    // The department becomes visible, while WeCom says the same about the member as before.
     remote.units.push(department(77, 1));
     assert_eq!(count_person_changes(&model.run(&remote)), (0, 1, 0));
     assert_eq!(model.person("anna").memberships.len(), 2);

@@ -1,4 +1,4 @@
-//! What a changed row becomes.
+//! Tests: the new row of a changed person.
 
 use super::*;
 
@@ -27,7 +27,7 @@ fn person_row(edit: impl FnOnce(&mut Person)) -> Person {
     person
 }
 
-/// Numbers are departments, anything else was made by hand.
+/// A number names a department; anything else is a local unit.
 fn memberships_in(units: &[&str]) -> Vec<Membership> {
     let id = |name: &str| name.parse().map_or_else(|_| UnitId::new(name), department_unit_id);
     units.iter().map(|name| Membership { unit: id(name), order: 0, leader: false }).collect()
@@ -35,13 +35,13 @@ fn memberships_in(units: &[&str]) -> Vec<Membership> {
 
 #[test]
 fn what_wecom_hides_of_mail_and_mobile_is_kept() {
-    let said = person_row(|p| {
+    let reported = person_row(|p| {
         p.email.clear();
         p.details.mobile.clear();
         p.name.clear();
         p.fingerprint = "new".to_owned();
     });
-    let merged = merge_person(said, &person_row(|_| ()));
+    let merged = merge_person(reported, &person_row(|_| ()));
     assert!(!merged.changed);
     assert_eq!(merged.person, person_row(|p| p.fingerprint = "new".to_owned()));
     assert_eq!(merged.memberships, (0, 0, 0));
@@ -49,14 +49,14 @@ fn what_wecom_hides_of_mail_and_mobile_is_kept() {
 
 #[test]
 fn everything_else_follows_wecom_also_to_nothing() {
-    let said = person_row(|p| {
+    let reported = person_row(|p| {
         p.details = PersonDetails { mobile: "139".to_owned(), ..PersonDetails::default() };
         p.main_unit = None;
         p.status = PersonStatus::Disabled;
     });
-    let merged = merge_person(said.clone(), &person_row(|_| ()));
+    let merged = merge_person(reported.clone(), &person_row(|_| ()));
     assert!(merged.changed);
-    assert_eq!(merged.person, said);
+    assert_eq!(merged.person, reported);
 }
 
 #[test]
@@ -73,11 +73,11 @@ fn a_fingerprint_alone_is_no_change() {
 #[test]
 fn memberships_in_local_units_stay_behind_wecoms_whenever_the_unit_was_made() {
     let old = person_row(|p| p.memberships = memberships_in(&["mine", "1", "2", "3"]));
-    let said = person_row(|p| {
+    let reported = person_row(|p| {
         p.memberships = memberships_in(&["4", "1"]);
         p.memberships[1].leader = true;
     });
-    let merged = merge_person(said, &old);
+    let merged = merge_person(reported, &old);
     let units: Vec<UnitId> = merged.person.memberships.iter().map(|m| m.unit.clone()).collect();
     assert_eq!(units, [department_unit_id(4), department_unit_id(1), UnitId::new("mine")]);
     assert_eq!(merged.memberships, (1, 1, 2));
@@ -99,8 +99,8 @@ fn a_recognised_local_person_keeps_its_id_and_the_attributes_wecom_does_not_have
         p.details.attributes =
             BTreeMap::from([("工号".to_owned(), "0".to_owned()), ("楼".to_owned(), "B".to_owned())]);
     });
-    let said = person_row(|p| p.main_unit = None);
-    let merged = merge_person(said, &old);
+    let reported = person_row(|p| p.main_unit = None);
+    let merged = merge_person(reported, &old);
     let attributes = &merged.person.details.attributes;
     assert_eq!((attributes["工号"].as_str(), attributes["楼"].as_str()), ("1", "B"));
     assert_eq!((merged.person.id.as_str(), merged.person.source), ("mine", EntrySource::Wecom));

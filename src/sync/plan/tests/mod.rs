@@ -1,4 +1,5 @@
-//! What the planner promises, rule by rule, tried on a directory in memory to which plans are applied.
+//! Tests: what the planner promises, rule by rule, on a directory in memory to which plans are
+//! applied.
 
 mod links;
 mod members;
@@ -22,7 +23,7 @@ use crate::sync::remote::{Completeness, RemoteMembership, RemotePerson, RemoteTa
 struct DirectoryModel {
     units: BTreeMap<UnitId, Unit>,
     persons: BTreeMap<PersonId, Person>,
-    /// Whose userid went to somebody else.
+    /// Persons whose userid passed to somebody else.
     released: HashSet<PersonId>,
     tags: BTreeMap<TagId, Tag>,
     known_conflicts: HashSet<(ConflictKind, PersonId, Vec<PersonId>)>,
@@ -122,8 +123,8 @@ impl DirectoryModel {
                     self.released.extend(takes_over);
                     assert!(self.persons.insert(person.id.clone(), person).is_none());
                 }
-                PlannedPersonChange::Update { id, said } => {
-                    let merged = merge_person(said, &self.persons[&id]);
+                PlannedPersonChange::Update { id, reported } => {
+                    let merged = merge_person(reported, &self.persons[&id]);
                     self.persons.insert(id, merged.person);
                 }
                 PlannedPersonChange::Leave { id } => {
@@ -137,7 +138,7 @@ impl DirectoryModel {
         let _ = self.local();
     }
 
-    /// Plans, applies, and sees that a second plan is empty.
+    /// Plans, applies, and checks that a second plan is empty.
     fn run(&mut self, remote: &RemoteDirectory) -> SyncPlan {
         let plan = self.plan(remote);
         assert_eq!(plan.refused, None);
@@ -147,7 +148,7 @@ impl DirectoryModel {
         plan
     }
 
-    /// The person who has this userid.
+    /// Returns the person who has this userid.
     fn person(&self, userid: &str) -> &Person {
         let has = |person: &&Person| person.userid.as_str() == userid && !self.released.contains(&person.id);
         self.persons.values().find(has).unwrap_or_else(|| panic!("nobody is {userid}: {:#?}", self.persons))
@@ -157,7 +158,6 @@ impl DirectoryModel {
         self.person(userid).id.clone()
     }
 
-    /// A person made by hand.
     fn add_local_person(&mut self, userid: &str, edit: impl FnOnce(&mut Person)) -> PersonId {
         let id = PersonId::new(format!("local-{userid}"));
         let mut person = Person {
@@ -178,7 +178,6 @@ impl DirectoryModel {
         id
     }
 
-    /// A unit made by hand.
     fn add_local_unit(&mut self, id: &str, parent: Option<UnitId>) -> UnitId {
         let unit = Unit {
             id: UnitId::new(id),
@@ -203,7 +202,7 @@ fn is_empty(plan: &SyncPlan) -> bool {
     plan.units.is_empty() && plan.persons.is_empty() && plan.tags.is_empty() && plan.conflicts.is_empty()
 }
 
-/// A fetch that read everything: the departments 1, 2 and 3 below it, 4 below 3.
+/// A complete fetch: departments 2 and 3 below department 1, and 4 below 3.
 fn remote(persons: Vec<RemotePerson>) -> RemoteDirectory {
     RemoteDirectory {
         units: vec![department(1, 0), department(2, 1), department(3, 1), department(4, 3)],
@@ -235,7 +234,6 @@ fn member(userid: &str) -> RemotePerson {
     }
 }
 
-/// A member with something else.
 fn member_with(userid: &str, edit: impl FnOnce(&mut RemotePerson)) -> RemotePerson {
     let mut member = member(userid);
     edit(&mut member);
@@ -259,7 +257,7 @@ fn expected_conflict(kind: ConflictKind, person: &PersonId, candidates: &[&Perso
     NewConflict { kind, person: person.clone(), candidates }
 }
 
-/// Counts: created, updated, left.
+/// Counts persons created, updated and left.
 fn count_person_changes(plan: &SyncPlan) -> (usize, usize, usize) {
     let count = |wanted: fn(&PlannedPersonChange) -> bool| plan.persons.iter().filter(|c| wanted(c)).count();
     (

@@ -1,4 +1,5 @@
-//! What holds whatever WeCom says: random companies, random edits by hand in between, random holes in the fetch.
+//! Tests: what holds whatever WeCom says, with random companies, random local edits between runs,
+//! and random gaps in the fetch.
 
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -6,12 +7,12 @@ use proptest::sample::select;
 use super::*;
 use crate::sync::plan::link_keys::LinkKeys;
 
-/// What happens between two runs, and what the second of them reads.
+/// What happens between two runs, and what the second one reads.
 #[derive(Debug, Clone)]
 struct HistoryStep {
     by_hand: Vec<LocalEdit>,
     hours: u64,
-    /// Whether WeCom says of all members but the first what it said the last time.
+    /// Whether WeCom repeats what it said last time about all members but the first.
     again: bool,
     remote: RemoteDirectory,
 }
@@ -26,7 +27,7 @@ fn any_userid() -> impl Strategy<Value = String> {
     select(vec!["u1", "u2", "u3", "u4", "u5", "U1", "U2", "Ü6", "ü6", "", "a\u{0}"]).prop_map(str::to_owned)
 }
 
-/// Few, so that they meet; half of them empty.
+/// Picks from a few words, so that values coincide; half of them are empty.
 fn any_word(words: &'static [&'static str]) -> impl Strategy<Value = String> {
     (any::<bool>(), select(words.to_vec()))
         .prop_map(|(told, word)| if told { word.to_owned() } else { String::new() })
@@ -150,7 +151,7 @@ fn any_step() -> impl Strategy<Value = HistoryStep> {
         .prop_map(|(by_hand, hours, again, remote)| HistoryStep { by_hand, hours, again, remote })
 }
 
-/// The steps, with what is said again in its place.
+/// Generates steps, and fills in what WeCom repeats.
 fn any_steps(length: std::ops::Range<usize>) -> impl Strategy<Value = Vec<HistoryStep>> {
     prop::collection::vec(any_step(), length).prop_map(|mut steps| {
         let mut last: Vec<RemotePerson> = Vec::new();
@@ -191,7 +192,7 @@ impl LocalEdit {
     }
 }
 
-/// The members that `remote` tells alive, by folded userid; the first telling counts.
+/// Returns the members that `remote` shows as not left, by folded userid; the first record counts.
 fn living_records(remote: &RemoteDirectory) -> BTreeMap<String, &RemotePerson> {
     let mut alive = BTreeMap::new();
     for record in &remote.persons {
@@ -328,21 +329,21 @@ fn the_chart_is_what_wecom_says(after: &DirectoryModel, remote: &RemoteDirectory
 
 fn assert_nobody_inherits(before: &DirectoryModel, plan: &SyncPlan, local: &LocalDirectory) {
     for change in &plan.persons {
-        let PlannedPersonChange::Update { id, said } = change else { continue };
+        let PlannedPersonChange::Update { id, reported } = change else { continue };
         let known = local.persons.values().find(|known| known.id == *id).unwrap();
         let record = member_with("x", |m| {
-            (m.email, m.mobile) = (said.email.clone(), said.details.mobile.clone());
-            m.attributes = said.details.attributes.clone();
+            (m.email, m.mobile) = (reported.email.clone(), reported.details.mobile.clone());
+            m.attributes = reported.details.attributes.clone();
         });
         let theirs = LinkKeys::from_record(&record);
         let shares = LinkKeys::from_known(known).iter().any(|key| theirs.iter().any(|other| other == key));
         let absence = known.left_at.map(|at| before.now.since(at));
-        let short =
-            absence.is_some_and(|absence| absence < crate::directory::MAX_ABSENCE) && said.name == known.name;
+        let short = absence.is_some_and(|absence| absence < crate::directory::MAX_ABSENCE)
+            && reported.name == known.name;
         if known.status == PersonStatus::Left {
-            assert!(shares || short, "{known:?} is not {said:?}");
-        } else if known.userid.folded() != said.userid.folded() {
-            assert!(shares, "{known:?} is not {said:?}");
+            assert!(shares || short, "{known:?} is not {reported:?}");
+        } else if known.userid.folded() != reported.userid.folded() {
+            assert!(shares, "{known:?} is not {reported:?}");
         }
     }
 }
@@ -386,7 +387,7 @@ proptest! {
             for mut step in steps.clone() {
                 step.by_hand.into_iter().for_each(|edit| edit.apply_to(&mut model));
                 model.advance_hours(step.hours);
-                // Told once only: of two tellings the first counts.
+                // Each member once: of two records the first counts.
                 let mut told = HashSet::new();
                 step.remote.persons.retain(|record| told.insert(record.userid.folded()));
                 let mut told = HashSet::new();
@@ -397,7 +398,7 @@ proptest! {
                 }
                 model.run(&step.remote);
             }
-            // New ids are given in the order of telling; everything else is the same.
+            // New ids depend on the order of the records; everything else is the same.
             let of = |person: &Person| (person.userid.clone(), person.status, person.source, person.name.clone());
             let mut persons: Vec<_> = model.persons.values().map(of).collect();
             persons.sort_by_key(|(userid, status, ..)| (userid.folded(), status.as_str()));

@@ -1,4 +1,4 @@
-//! How much a plan may remove.
+//! Tests: how much a plan may remove.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn remote_with_members(count: usize) -> RemoteDirectory {
     remote((0..count).map(|at| member(&format!("u{at}"))).collect())
 }
 
-/// Why removing `leaving` of `of` persons is refused.
+/// Returns why removing `leaving` of `of` persons is refused.
 fn refusal_of(of: usize, leaving: usize, max_removals: u32, force: bool) -> Option<String> {
     let mut model = DirectoryModel::new();
     model.run(&remote_with_members(of));

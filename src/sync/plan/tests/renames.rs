@@ -1,4 +1,4 @@
-//! Userids that change, and userids that come back.
+//! Tests: userids that change, and userids that come back.
 
 use super::*;
 
@@ -18,13 +18,12 @@ fn member_named(userid: &str, name: &str) -> RemotePerson {
 
 const PROOF_KEYS: [LinkBy; 3] = [LinkBy::Mobile, LinkBy::Email, LinkBy::EmployeeNumber];
 
-/// A member of that name with mobile number, mail address and employee number.
 fn member_with_keys(userid: &str, name: &str, keys: [&str; 3]) -> RemotePerson {
     member_with(userid, |m| {
         let [mobile, email, number] = keys.map(str::to_owned);
         (m.name, m.mobile, m.email) = (name.to_owned(), mobile, email);
         m.attributes.insert("工号".to_owned(), number);
-        // A unit of its own, so that no name is a question.
+        // Different units, so that no name raises a conflict.
         m.memberships = in_units(if userid.len().is_multiple_of(2) { &[3] } else { &[4] });
     })
 }
@@ -64,7 +63,7 @@ fn what_is_handed_on_proves_a_changed_userid_only_with_the_name_or_the_employee_
         (("李娜", ["", "a@x", ""]), ("李娜", ["", "a@x", ""]), true),
         (("李娜", ["", "a@x", ""]), ("王芳", ["", "a@x", ""]), false),
         (("李娜", ["138", "a@x", ""]), ("李娜", ["139", "a@x", ""]), false),
-        // A name that is not told is not the same.
+        // A name that is not shown is not the same name.
         (("李娜", ["138", "", ""]), ("", ["138", "", ""]), false),
     ];
     for (before, now, proof) in cases {
@@ -95,7 +94,7 @@ fn the_employee_number_vouches_for_a_telephone_also_where_it_links_nobody() {
 #[test]
 fn a_key_that_somebody_who_stays_has_proves_nothing() {
     let intern = |userid: &str| member_with_key(userid, LinkBy::EmployeeNumber, "无");
-    // Who stays unchanged, who is changed, and who gives the key up just now.
+    // A person who stays unchanged, one who changed, and one who gives up the key just now.
     for carl in
         [intern("carl"), RemotePerson { position: "会计".to_owned(), ..intern("carl") }, member("carl")]
     {
@@ -174,7 +173,7 @@ fn nobody_is_renamed_on_half_a_fetch() {
     some.completeness.persons = false;
     assert_eq!(count_person_changes(&model.run(&some)), (1, 0, 0));
     assert_eq!(model.person("anna").status, PersonStatus::Active);
-    // The next whole fetch shows who was gone, and a human is asked.
+    // The next complete fetch shows who was gone, and raises a conflict.
     some.completeness.persons = true;
     let plan = model.run(&some);
     assert_eq!(count_person_changes(&plan), (0, 0, 1));
@@ -350,7 +349,7 @@ fn a_userid_that_is_plainly_somebody_elses_between_two_runs_does_not_inherit() {
         (("李娜", ["138", "a@x", "7"]), ("王芳", ["139", "a@x", "8"]), true),
         (("李娜", ["138", "", ""]), ("王芳", ["139", "", ""]), true),
         (("李娜", ["138", "", "7"]), ("王芳", ["", "", "8"]), true),
-        // Somebody with a new name, and no more.
+        // A new name and nothing else in common.
         (("李娜", ["138", "a@x", "7"]), ("李薇", ["138", "b@x", "8"]), false),
         (("李娜", ["138", "a@x", "7"]), ("李薇", ["139", "b@x", "7"]), false),
         (("李娜", ["138", "", ""]), ("李薇", ["", "", "8"]), false),

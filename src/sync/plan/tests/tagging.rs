@@ -1,4 +1,4 @@
-//! Tags.
+//! Tests: how tags are planned.
 
 use super::*;
 

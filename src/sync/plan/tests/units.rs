@@ -1,4 +1,4 @@
-//! Departments become units.
+//! Tests: how departments become units.
 
 use super::*;
 
@@ -89,7 +89,7 @@ fn a_department_above_itself_stands_on_the_top_floor() {
 fn a_cycle_through_a_department_that_was_not_fetched_is_cut() {
     let mut model = DirectoryModel::new();
     model.run(&remote(Vec::new()));
-    // Known: 4 below 3. Fetched now: 3 below 4, and nothing else.
+    // Known: 4 below 3. Fetched now: only 3, below 4.
     let mut some = remote_with_units(vec![department(3, 4)]);
     some.completeness.units = false;
     model.run(&some);
