@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
+use cookie::{Cookie, SameSite};
 
 /// Every cookie of the request as (name, value), in order, over all Cookie headers.
 pub fn parse_cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
@@ -67,15 +68,16 @@ impl SetCookie {
         if path.contains(';') {
             return None;
         }
-        let domain = self.domain.as_deref().map(|d| format!("; Domain={d}")).unwrap_or_default();
-        let secure = if self.secure { "; Secure" } else { "" };
-        HeaderValue::from_str(&format!(
-            "{}={}; Path={path}{domain}; Max-Age={}; HttpOnly; SameSite=Lax{secure}",
-            self.name,
-            self.value,
-            self.max_age.as_secs()
-        ))
-        .ok()
+        let mut cookie = Cookie::build((self.name.as_str(), self.value.as_str()))
+            .path(path)
+            .max_age(self.max_age.try_into().unwrap_or(cookie::time::Duration::MAX))
+            .http_only(true)
+            .same_site(SameSite::Lax)
+            .secure(self.secure);
+        if let Some(domain) = &self.domain {
+            cookie = cookie.domain(domain.as_str());
+        }
+        HeaderValue::from_str(&cookie.to_string()).ok()
     }
 }
 
@@ -103,12 +105,12 @@ mod tests {
             secure: true,
             path: None,
         };
-        let want = "__Host-gongpai=v; Path=/; Max-Age=60; HttpOnly; SameSite=Lax; Secure";
+        let want = "__Host-gongpai=v; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60";
         assert_eq!(c.header().unwrap(), want);
         let mut below = SetCookie::removal("__Secure-gongpai", Some("example.com".into()), true);
         below.path = Some("/pay".into());
         let want =
-            "__Secure-gongpai=; Path=/pay; Domain=example.com; Max-Age=0; HttpOnly; SameSite=Lax; Secure";
+            "__Secure-gongpai=; HttpOnly; SameSite=Lax; Secure; Path=/pay; Domain=example.com; Max-Age=0";
         assert_eq!(below.header().unwrap(), want);
         below.path = Some("/a;Domain=evil.example".into());
         assert_eq!(below.header(), None);

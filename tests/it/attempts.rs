@@ -38,7 +38,7 @@ async fn a_start_inside_wecom_sets_one_cookie_and_goes_to_the_authorize_page() {
     let (name, value) = pair.split_once('=').expect("a pair");
     let id = name.strip_prefix(ATTEMPT).expect("the name of an attempt");
     assert!(id.len() == 8 && id.bytes().all(|b| b.is_ascii_alphanumeric()), "{name}");
-    assert_eq!(attributes, "Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure");
+    assert_eq!(attributes, "HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=600");
     let parts: Vec<_> = value.split('.').collect();
     // 16 random bytes are 22 characters of base64url.
     assert_eq!((parts.len(), parts[1].len()), (2, 22), "{value}");
