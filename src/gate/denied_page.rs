@@ -36,24 +36,24 @@ pub fn routes(gate: GateState, site: Site) -> Router {
 ///
 /// If the decision has changed in the meantime, the page only offers a button back, so that the
 /// browser does not go in circles.
-async fn show_denied_page(State(state): State<DeniedPageState>, visit: BrowserRequest) -> Response {
-    let wanted = visit.query.single("rd").ok().flatten().unwrap_or("/");
-    let page = match ReturnTo::parse(wanted, &visit.origin, &state.site.hosts) {
+async fn show_denied_page(State(state): State<DeniedPageState>, request: BrowserRequest) -> Response {
+    let wanted = request.query.single("rd").ok().flatten().unwrap_or("/");
+    let page = match ReturnTo::parse(wanted, &request.origin, &state.site.hosts) {
         Ok(page) => page,
         Err(why) => {
-            return state.site.pages.answer(&visit.view, &Failure::from_bad_target(why), &visit.headers);
+            return state.site.pages.answer(&request.view, &Failure::from_bad_target(why), &request.headers);
         }
     };
-    let session = state.gate.sessions.check(&visit.headers, &visit.origin).await.ok();
+    let session = state.gate.sessions.check(&request.headers, &request.origin).await.ok();
     let Some(session) = session else {
         // A visitor who is not signed in gets no reasons: rules name people.
-        let login = format!("{}?rd={}", visit.path("login"), percent_encode(page.as_str()));
+        let login = format!("{}?rd={}", request.path("login"), percent_encode(page.as_str()));
         return (StatusCode::FOUND, [(CACHE_CONTROL, "no-store"), (LOCATION, login.as_str())])
             .into_response();
     };
-    let who = Some(&*session.person);
+    let person = Some(&*session.person);
     let why =
-        explain_decision(&state.gate.resolved_rules(), &state.site.hosts, page.as_str(), Some("GET"), who);
+        explain_decision(&state.gate.resolved_rules(), &state.site.hosts, page.as_str(), Some("GET"), person);
     let mut failure = Failure::new(Code::Denied);
     // The rule's number is enough for the administrator. Whom the rule allows is not shown to the
     // person.
@@ -63,6 +63,6 @@ async fn show_denied_page(State(state): State<DeniedPageState>, visit: BrowserRe
         AccessOutcome::SignIn | AccessOutcome::Denied => format!("{rule}{}", why.reason),
     });
     failure.retry = Some(page.as_str().to_owned());
-    failure.switch_account = Some(format!("{}?rd={}", visit.path("logout"), percent_encode(page.as_str())));
-    state.site.pages.answer(&visit.view, &failure, &visit.headers)
+    failure.switch_account = Some(format!("{}?rd={}", request.path("logout"), percent_encode(page.as_str())));
+    state.site.pages.answer(&request.view, &failure, &request.headers)
 }

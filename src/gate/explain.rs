@@ -47,13 +47,13 @@ pub struct Explanation {
 
 /// Decides about `url` as the gate does, and explains the decision.
 ///
-/// `method` is `None` if it is unknown; `who` is `None` if nobody is signed in.
+/// `method` is `None` if it is unknown; `person` is `None` if nobody is signed in.
 pub fn explain_decision(
-    in_force: &ResolvedRules,
+    resolved: &ResolvedRules,
     hosts: &Hosts,
     url: &str,
     method: Option<&str>,
-    who: Option<&SessionPerson>,
+    person: Option<&SessionPerson>,
 ) -> Explanation {
     let refused = |reason: String| Explanation {
         outcome: AccessOutcome::Denied,
@@ -82,7 +82,7 @@ pub fn explain_decision(
     let readings = path::path_of_target(target).ok().and_then(|sent| PathReadings::from_path(sent).ok());
     let path = readings.map(|readings| path::to_printable(readings.canonical().path()));
     let request = AccessRequest { origin: &origin, target, method };
-    let judged = report_readings(in_force, &request, who);
+    let judged = report_readings(resolved, &request, person);
     let readings = if judged.len() > 1 { judged } else { Vec::new() };
     let origin_text = Some(origin.to_string());
     let of = |outcome, rule: Option<&AccessRule>, reason: String| Explanation {
@@ -93,7 +93,7 @@ pub fn explain_decision(
         rule: rule.map(|r| (r.number(), r.to_string())),
         reason,
     };
-    match decide_access(in_force, &request, who) {
+    match decide_access(resolved, &request, person) {
         Decision::Allow { rule, grant: None, .. } => {
             of(AccessOutcome::Public, rule, "the rule lets anyone in".to_owned())
         }
@@ -103,7 +103,7 @@ pub fn explain_decision(
             "the host has no rules and gate.default is \"members\"".to_owned(),
         ),
         Decision::Allow { rule, grant: Some(grant), .. } => {
-            of(AccessOutcome::Allowed, rule, describe_grant(&grant, in_force.chart()))
+            of(AccessOutcome::Allowed, rule, describe_grant(&grant, resolved.chart()))
         }
         Decision::SignIn { rule } => {
             of(AccessOutcome::SignIn, rule, "it depends on who it is, and nobody is signed in".to_owned())

@@ -56,9 +56,9 @@ impl GateState {
     pub fn new(parts: GateParts, sessions: Sessions) -> Self {
         let checker = check::Checker::new(parts);
         let rules = checker.rules().load_full();
-        let in_force =
+        let resolved =
             ResolvedRules::new(rules, Arc::clone(&sessions.chart()), Arc::clone(&sessions.bindings()));
-        Self { checker: Arc::new(checker), sessions, resolved: Arc::new(ArcSwap::from_pointee(in_force)) }
+        Self { checker: Arc::new(checker), sessions, resolved: Arc::new(ArcSwap::from_pointee(resolved)) }
     }
 
     /// Returns the rules as they apply to the current chart. The first call after a change resolves

@@ -28,17 +28,21 @@ pub(super) struct CallbackQuery {
 }
 
 impl CallbackQuery {
-    pub(super) fn from_request(sso: &Sso, visit: &BrowserRequest, seed_page: bool) -> Result<Self, SsoError> {
-        let code = visit.query.single("code")?.filter(|c| c.len() <= 512).map(str::to_owned);
-        let sealed = visit.query.single("state")?;
+    pub(super) fn from_request(
+        sso: &Sso,
+        request: &BrowserRequest,
+        seed_page: bool,
+    ) -> Result<Self, SsoError> {
+        let code = request.query.single("code")?.filter(|c| c.len() <= 512).map(str::to_owned);
+        let sealed = request.query.single("state")?;
         let state = sealed.and_then(|text| sso.0.states.open(text).ok());
-        let cookie = state
-            .as_ref()
-            .and_then(|s| ReturnedAttemptCookie::find(&visit.headers, &s.id, &s.cookie, visit.is_secure()));
+        let cookie = state.as_ref().and_then(|s| {
+            ReturnedAttemptCookie::find(&request.headers, &s.id, &s.cookie, request.is_secure())
+        });
         let carried = cookie.as_ref().and_then(ReturnedAttemptCookie::carried_target);
         let target = match &state {
-            Some(state) => find_bound_target(sso, visit, state, carried.as_deref(), cookie.is_some())?,
-            None => sso.requested_target(visit)?,
+            Some(state) => find_bound_target(sso, request, state, carried.as_deref(), cookie.is_some())?,
+            None => sso.requested_target(request)?,
         };
         // A code on the old workbench page proves that signing in inside the app works in this
         // browser.
@@ -50,17 +54,17 @@ impl CallbackQuery {
     /// Returns state and cookie if both came back and the attempt is young enough.
     pub(super) fn valid_attempt(
         &self,
-        visit: &BrowserRequest,
+        request: &BrowserRequest,
     ) -> Option<(&SignInState, &ReturnedAttemptCookie)> {
         let state = self.state.as_ref()?;
-        let young = visit.view.at.since(state.started_at) <= ATTEMPT_LIFETIME;
+        let young = request.view.at.since(state.started_at) <= ATTEMPT_LIFETIME;
         self.cookie.as_ref().filter(|_| young).map(|cookie| (state, cookie))
     }
 
-    pub(super) fn was_shown_long(&self, visit: &BrowserRequest) -> bool {
-        self.state
-            .as_ref()
-            .is_some_and(|s| s.entrance == Entrance::Qr && visit.view.at.since(s.started_at) > LONG_SCAN_AGE)
+    pub(super) fn was_shown_long(&self, request: &BrowserRequest) -> bool {
+        self.state.as_ref().is_some_and(|s| {
+            s.entrance == Entrance::Qr && request.view.at.since(s.started_at) > LONG_SCAN_AGE
+        })
     }
 }
 
@@ -71,14 +75,14 @@ impl CallbackQuery {
 /// left, the target of the request counts, validated anew.
 fn find_bound_target(
     sso: &Sso,
-    visit: &BrowserRequest,
+    request: &BrowserRequest,
     state: &SignInState,
     carried: Option<&str>,
     has_cookie: bool,
 ) -> Result<SignInTarget, SsoError> {
     let mut rides = None;
     for name in ["rd", "h"] {
-        if let Some(text) = visit.query.single(name)? {
+        if let Some(text) = request.query.single(name)? {
             if hash16(format!("{name}:{text}").as_bytes()) != state.target {
                 return Err(SsoError::BadTarget(BadTarget::NoUrl));
             }
@@ -88,17 +92,22 @@ fn find_bound_target(
     }
     let carried = carried.map(|text| text.split_once(':').ok_or(SsoError::NotOurs)).transpose()?;
     match carried.or(rides) {
-        Some((name, text)) => parse_target(sso, visit, name, text),
+        Some((name, text)) => parse_target(sso, request, name, text),
         None if has_cookie => Err(SsoError::BadTarget(BadTarget::NoUrl)),
-        None => sso.requested_target(visit),
+        None => sso.requested_target(request),
     }
 }
 
-fn parse_target(sso: &Sso, visit: &BrowserRequest, name: &str, text: &str) -> Result<SignInTarget, SsoError> {
+fn parse_target(
+    sso: &Sso,
+    request: &BrowserRequest,
+    name: &str,
+    text: &str,
+) -> Result<SignInTarget, SsoError> {
     if name == "h" {
         let opened = HandOff::open(text, &sso.0.hand_offs, sso.hosts());
         return opened.map(|h| SignInTarget::HandOff(text.to_owned(), h)).map_err(|_| SsoError::NotOurs);
     }
-    let page = target::parse_page(Some(text), &sso.0.settings.landing, &visit.origin, sso.hosts())?;
-    Ok(SignInTarget::from_page(page, &visit.origin))
+    let page = target::parse_page(Some(text), &sso.0.settings.landing, &request.origin, sso.hosts())?;
+    Ok(SignInTarget::from_page(page, &request.origin))
 }

@@ -26,48 +26,52 @@ impl Sso {
     /// Returns the page that answers a start inside WeCom if the target may have a fragment.
     ///
     /// A hand-off has none: its own host, where the browser was before, has asked for it.
-    pub(super) fn ask_for_fragment(&self, visit: &BrowserRequest, target: &SignInTarget) -> Option<Response> {
-        let wanted = visit.browser == BrowserKind::WeCom && matches!(target, SignInTarget::Page(..));
-        wanted.then(|| self.hand_on_fragment(visit, target)).flatten()
+    pub(super) fn ask_for_fragment(
+        &self,
+        request: &BrowserRequest,
+        target: &SignInTarget,
+    ) -> Option<Response> {
+        let wanted = request.browser == BrowserKind::WeCom && matches!(target, SignInTarget::Page(..));
+        wanted.then(|| self.hand_on_fragment(request, target)).flatten()
     }
 
     /// Returns the same page for a person who is signed in already. Inside WeCom the start has
     /// asked.
     pub(super) fn ask_before_going_on(
         &self,
-        visit: &BrowserRequest,
+        request: &BrowserRequest,
         target: &SignInTarget,
     ) -> Option<Response> {
-        (visit.browser != BrowserKind::WeCom).then(|| self.hand_on_fragment(visit, target)).flatten()
+        (request.browser != BrowserKind::WeCom).then(|| self.hand_on_fragment(request, target)).flatten()
     }
 
-    fn hand_on_fragment(&self, visit: &BrowserRequest, target: &SignInTarget) -> Option<Response> {
+    fn hand_on_fragment(&self, request: &BrowserRequest, target: &SignInTarget) -> Option<Response> {
         let page = target.page();
-        let unknown = !page.has_fragment() && !visit.query.flag(FRAGMENT_ASKED_PARAMETER);
+        let unknown = !page.has_fragment() && !request.query.flag(FRAGMENT_ASKED_PARAMETER);
         if !unknown || !self.hosts().has_hash_routes(page.origin()) || target::is_own_page(page.path()) {
             return None;
         }
-        let more = format!("{}&{FRAGMENT_ASKED_PARAMETER}=1", kept_parameters(visit));
-        let next = format!("{}{}", visit.path("login"), target_query(target, &more));
-        Some(self.pages().hand_on(&visit.view, &next, &start_location(visit, target, &more)))
+        let more = format!("{}&{FRAGMENT_ASKED_PARAMETER}=1", kept_parameters(request));
+        let next = format!("{}{}", request.path("login"), target_query(target, &more));
+        Some(self.pages().hand_on(&request.view, &next, &start_location(request, target, &more)))
     }
 }
 
 /// Returns the URL at which a scan page restarts with its own fragment; `None` if the target has
 /// one.
-pub(super) fn scan_start_location(visit: &BrowserRequest, target: &SignInTarget) -> Option<String> {
-    let more = format!("{}&entrance=qr", kept_flags(visit));
-    (!target.page().has_fragment()).then(|| start_location(visit, target, &more))
+pub(super) fn scan_start_location(request: &BrowserRequest, target: &SignInTarget) -> Option<String> {
+    let more = format!("{}&entrance=qr", kept_flags(request));
+    (!target.page().has_fragment()).then(|| start_location(request, target, &more))
 }
 
 /// Returns the URL of a start for `target`, on the host where the target can be named in plain
 /// text. It ends so that an encoded fragment can be appended.
-fn start_location(visit: &BrowserRequest, target: &SignInTarget, more: &str) -> String {
+fn start_location(request: &BrowserRequest, target: &SignInTarget, more: &str) -> String {
     let more = more.trim_start_matches('&');
     let joint = if more.is_empty() { "" } else { "&" };
     match target {
         SignInTarget::Page(_, text) => {
-            format!("{}?{more}{joint}rd={}", visit.path("login"), percent_encode(text))
+            format!("{}?{more}{joint}rd={}", request.path("login"), percent_encode(text))
         }
         // Nothing can be appended to a sealed text, so the host that sealed it starts again.
         SignInTarget::HandOff(_, hand_off) => {
@@ -81,12 +85,12 @@ fn start_location(visit: &BrowserRequest, target: &SignInTarget, more: &str) -> 
 }
 
 /// Returns the parameters of a start except its target.
-fn kept_parameters(visit: &BrowserRequest) -> String {
-    let entrance = visit.query.single("entrance").ok().flatten(); // One that is there twice says nothing.
+fn kept_parameters(request: &BrowserRequest) -> String {
+    let entrance = request.query.single("entrance").ok().flatten(); // One that is there twice says nothing.
     let entrance = parse_entrance(entrance).map(|e| format!("&entrance={}", entrance::entrance_name(e)));
-    format!("{}{}", kept_flags(visit), entrance.unwrap_or_default())
+    format!("{}{}", kept_flags(request), entrance.unwrap_or_default())
 }
 
-fn kept_flags(visit: &BrowserRequest) -> String {
-    KEPT_FLAGS.iter().filter(|flag| visit.query.flag(flag)).map(|flag| format!("&{flag}=1")).collect()
+fn kept_flags(request: &BrowserRequest) -> String {
+    KEPT_FLAGS.iter().filter(|flag| request.query.flag(flag)).map(|flag| format!("&{flag}=1")).collect()
 }

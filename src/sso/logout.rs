@@ -15,39 +15,41 @@ use crate::session::store::{self as session_store, SessionsToEnd};
 
 /// Handles `GET,POST /sso/logout?rd=`. It signs out first and validates the target afterwards, so
 /// that a bad target keeps nobody signed in.
-pub async fn handle_logout(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
-    if let Err(error) = sso.sign_out(&visit).await {
-        return sso.fail(&visit, None, error);
+pub async fn handle_logout(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+    if let Err(error) = sso.sign_out(&request).await {
+        return sso.fail(&request, None, error);
     }
-    let mut cookies = sso.clear_session_cookies(&visit);
-    cookies.push(marker::sign_out_marker(visit.is_secure()));
-    let mut response = match sso.after_logout(&visit) {
+    let mut cookies = sso.clear_session_cookies(&request);
+    cookies.push(marker::sign_out_marker(request.is_secure()));
+    let mut response = match sso.after_logout(&request) {
         Ok(Some(target)) => redirect(target.page().as_str(), &[]),
         Ok(None) => {
-            let again = format!("{}?again=1", visit.path("login"));
-            sso.pages().signed_out(&visit.view, &again)
+            let again = format!("{}?again=1", request.path("login"));
+            sso.pages().signed_out(&request.view, &again)
         }
-        Err(error) => sso.fail(&visit, None, error),
+        Err(error) => sso.fail(&request, None, error),
     };
     add_cookies(&mut response, &cookies);
     response
 }
 
 impl Sso {
-    fn after_logout(&self, visit: &BrowserRequest) -> Result<Option<SignInTarget>, SsoError> {
-        let Some(rd) = visit.query.single("rd")? else { return Ok(None) };
-        let page = target::parse_page(Some(rd), &self.0.settings.landing, &visit.origin, self.hosts())?;
-        Ok(Some(SignInTarget::from_page(page, &visit.origin)))
+    fn after_logout(&self, request: &BrowserRequest) -> Result<Option<SignInTarget>, SsoError> {
+        let Some(rd) = request.query.single("rd")? else { return Ok(None) };
+        let page = target::parse_page(Some(rd), &self.0.settings.landing, &request.origin, self.hosts())?;
+        Ok(Some(SignInTarget::from_page(page, &request.origin)))
     }
 
     /// Ends the sessions of every cookie of the session's name: of two cookies nobody can say which
     /// one is meant.
-    async fn sign_out(&self, visit: &BrowserRequest) -> Result<(), SsoError> {
-        let checked = self.0.sessions.check(&visit.headers, &visit.origin).await;
+    async fn sign_out(&self, request: &BrowserRequest) -> Result<(), SsoError> {
+        let checked = self.0.sessions.check(&request.headers, &request.origin).await;
         let sessions = match checked {
             Ok(session) => vec![session],
             Err(SessionError::Unavailable) => return Err(SsoError::Stale),
-            Err(SessionError::Duplicate) => self.0.sessions.check_all(&visit.headers, &visit.origin).await,
+            Err(SessionError::Duplicate) => {
+                self.0.sessions.check_all(&request.headers, &request.origin).await
+            }
             Err(_) => return Ok(()),
         };
         let now = self.0.clock.now();
@@ -63,11 +65,11 @@ impl Sso {
                 event: audit::AuditEvent::SignOut,
                 person: Some(session.person.id.clone()),
                 userid: session.person.userid.as_str().to_owned(),
-                address: visit.address,
-                host: visit.origin.authority(),
+                address: request.address,
+                host: request.origin.authority(),
                 decision: "done",
                 detail: format!("{ended} sessions"),
-                request_id: visit.view.request_id.as_str().to_owned(),
+                request_id: request.view.request_id.as_str().to_owned(),
             };
             audit::store::insert_entry(change.tx(), &self.0.settings.corp, &entry, now).await?;
             change.commit().await?;

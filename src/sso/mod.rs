@@ -174,8 +174,8 @@ impl Sso {
     /// Counts a start from the visitor's address and refuses it beyond the limit. A valid attempt,
     /// a fresh hand-off and a ticket prove that their sign-in has been counted, so they are not
     /// counted again.
-    fn count_start(&self, visit: &BrowserRequest) -> Result<(), SsoError> {
-        visit.address.map_or(Ok(()), |a| self.0.settings.start_limit.try_take(a).map_err(SsoError::TooMany))
+    fn count_start(&self, request: &BrowserRequest) -> Result<(), SsoError> {
+        request.address.map_or(Ok(()), |a| self.0.settings.start_limit.try_take(a).map_err(SsoError::TooMany))
     }
 
     /// Refuses what cannot succeed: sign-in is disabled or not configured, or the store is too old.
@@ -195,34 +195,34 @@ impl Sso {
     /// Answers a start inside a frame with a page that opens the top window. Nobody can sign in
     /// inside a frame: neither WeCom's pages nor ours may be framed, and a frame of another site
     /// gets no cookies. Nothing is consumed; the top window sends the request again.
-    fn leave_frame(&self, visit: &BrowserRequest) -> Response {
-        let same = visit.uri.path_and_query().map_or("/", |p| p.as_str());
-        self.0.site.pages.top_window(&visit.view, same, &self.hosts().csp_sources())
+    fn leave_frame(&self, request: &BrowserRequest) -> Response {
+        let same = request.uri.path_and_query().map_or("/", |p| p.as_str());
+        self.0.site.pages.top_window(&request.view, same, &self.hosts().csp_sources())
     }
 
     /// Builds the page for a failure. Its buttons lead back to `target`.
-    fn fail(&self, visit: &BrowserRequest, target: Option<&SignInTarget>, error: SsoError) -> Response {
+    fn fail(&self, request: &BrowserRequest, target: Option<&SignInTarget>, error: SsoError) -> Response {
         let again =
-            format!("{}{}", visit.path("login"), target.map(|t| target_query(t, "")).unwrap_or_default());
+            format!("{}{}", request.path("login"), target.map(|t| target_query(t, "")).unwrap_or_default());
         let code = error.code();
         self.0.metrics.failed(code);
         let in_rounds = matches!(error, SsoError::TooManyRounds(_));
         let out_of_reach = matches!(error, SsoError::Store(_) | SsoError::Stale);
-        let mut failure = error.failure(visit.view.at);
+        let mut failure = error.failure(request.view.at);
         // The time since which memory and database disagree.
         failure.since = out_of_reach.then(|| self.0.sessions.refreshed_at());
         failure.switch_account = Some(match target {
-            Some(t) => format!("{}?rd={}", visit.path("logout"), percent_encode(t.page().as_str())),
-            None => visit.path("logout"),
+            Some(t) => format!("{}?rd={}", request.path("logout"), percent_encode(t.page().as_str())),
+            None => request.path("logout"),
         });
-        if code.row().kind == FailureKind::Trouble && !visit.query.flag("a") {
+        if code.row().kind == FailureKind::Trouble && !request.query.flag("a") {
             let joint = if again.contains('?') { '&' } else { '?' };
             failure.auto_retry = Some(format!("{again}{joint}a=1"));
         }
         failure.retry = Some(again);
-        let mut response = self.0.site.pages.answer(&visit.view, &failure, &visit.headers);
+        let mut response = self.0.site.pages.answer(&request.view, &failure, &request.headers);
         if let Some(target) = target.filter(|_| in_rounds) {
-            add_cookies(&mut response, &[rounds::forget_rounds(visit, target)]);
+            add_cookies(&mut response, &[rounds::forget_rounds(request, target)]);
         }
         response
     }

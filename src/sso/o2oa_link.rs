@@ -13,15 +13,15 @@ pub(super) const SEED_PAGES: [&str; 2] = ["/qiyeweixinsso.html", "/x_desktop/qiy
 ///
 /// # Errors
 /// If the parameter is repeated.
-pub(super) fn read_redirect(visit: &BrowserRequest) -> Result<Option<String>, DuplicateParameter> {
-    let Some(decoded) = visit.query.single("redirect")? else { return Ok(None) };
-    let page = visit.uri.path();
+pub(super) fn read_redirect(request: &BrowserRequest) -> Result<Option<String>, DuplicateParameter> {
+    let Some(decoded) = request.query.single("redirect")? else { return Ok(None) };
+    let page = request.uri.path();
     if !SEED_PAGES.contains(&page) {
         return Ok(Some(decoded.to_owned()));
     }
     // O2OA's pages decode percent-escapes and nothing else: a `+` stays a plus.
     let raw =
-        visit.uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("redirect="));
+        request.uri.query().unwrap_or_default().split('&').find_map(|pair| pair.strip_prefix("redirect="));
     let text =
         raw.map(|raw| String::from_utf8_lossy(&urlencoding::decode_binary(raw.as_bytes())).into_owned());
     Ok(Some(resolve_link(&text.unwrap_or_else(|| decoded.to_owned()), page)))

@@ -41,23 +41,23 @@ fn cookie_domains(host: &str) -> Vec<Option<&str>> {
 impl Sso {
     /// Returns whether somebody else can set a cookie of the session's name for the requesting
     /// host.
-    pub(super) fn can_be_planted(&self, visit: &BrowserRequest) -> bool {
-        !self.hosts().cookie_name(&visit.origin).starts_with("__Host-")
+    pub(super) fn can_be_planted(&self, request: &BrowserRequest) -> bool {
+        !self.hosts().cookie_name(&request.origin).starts_with("__Host-")
     }
 
     /// Removes every cookie of the session's name that the request may have brought.
-    pub(super) fn clear_session_cookies(&self, visit: &BrowserRequest) -> Vec<SetCookie> {
-        let name = self.hosts().cookie_name(&visit.origin);
-        if !self.can_be_planted(visit) {
-            return vec![SetCookie::removal(name, None, visit.is_secure())];
+    pub(super) fn clear_session_cookies(&self, request: &BrowserRequest) -> Vec<SetCookie> {
+        let name = self.hosts().cookie_name(&request.origin);
+        if !self.can_be_planted(request) {
+            return vec![SetCookie::removal(name, None, request.is_secure())];
         }
-        let paths = cookie_paths(visit.uri.path());
+        let paths = cookie_paths(request.uri.path());
         let paths = std::iter::once(None).chain(paths.into_iter().map(|p| Some(p.to_owned())));
-        let domains = cookie_domains(visit.origin.host());
+        let domains = cookie_domains(request.origin.host());
         let removals = paths.flat_map(|path| {
             let removal = move |domain: &Option<&str>| SetCookie {
                 path: path.clone(),
-                ..SetCookie::removal(name, domain.map(str::to_owned), visit.is_secure())
+                ..SetCookie::removal(name, domain.map(str::to_owned), request.is_secure())
             };
             domains.iter().map(removal).collect::<Vec<_>>()
         });
@@ -69,15 +69,15 @@ impl Sso {
     /// see a cookie at `/`.
     pub(super) fn remove_planted(
         &self,
-        visit: &BrowserRequest,
+        request: &BrowserRequest,
         page: &ReturnTo,
         round: usize,
     ) -> Vec<SetCookie> {
-        if !self.can_be_planted(visit) {
+        if !self.can_be_planted(request) {
             return Vec::new();
         }
-        let name = self.hosts().cookie_name(&visit.origin);
-        let here = page.origin().host() == visit.origin.host();
+        let name = self.hosts().cookie_name(&request.origin);
+        let here = page.origin().host() == request.origin.host();
         let reaches = |domain: &Option<&str>| match domain {
             None => here,
             Some(domain) => {
@@ -85,11 +85,11 @@ impl Sso {
                 rest.is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
             }
         };
-        let domains = cookie_domains(visit.origin.host()).into_iter().filter(reaches);
+        let domains = cookie_domains(request.origin.host()).into_iter().filter(reaches);
         let removals = domains.flat_map(|domain| {
             let removal = move |path: &str| SetCookie {
                 path: Some(path.to_owned()),
-                ..SetCookie::removal(name, domain.map(str::to_owned), visit.is_secure())
+                ..SetCookie::removal(name, domain.map(str::to_owned), request.is_secure())
             };
             cookie_paths(page.path()).into_iter().map(removal)
         });
@@ -99,9 +99,9 @@ impl Sso {
 
 /// Describes for the administrator the cookies of our names that came, and the paths at which
 /// another one may lie.
-pub(super) fn describe_planted(visit: &BrowserRequest, page: &ReturnTo) -> String {
+pub(super) fn describe_planted(request: &BrowserRequest, page: &ReturnTo) -> String {
     let ours = ["gongpai", "__Secure-gongpai", "__Host-gongpai"];
-    let seen = |name: &str| parse_cookies(&visit.headers).filter(|(n, _)| *n == name.as_bytes()).count();
+    let seen = |name: &str| parse_cookies(&request.headers).filter(|(n, _)| *n == name.as_bytes()).count();
     let names: Vec<_> = ours.iter().filter(|n| seen(n) > 0).map(|n| format!("{n} ×{}", seen(n))).collect();
     let paths = cookie_paths(page.path()).into_iter().filter(|p| !p.ends_with('/'));
     let paths: Vec<_> = paths.take(8).collect();

@@ -31,21 +31,25 @@ impl Sso {
     /// in a browser that is signed in.
     pub(super) async fn already_finished(
         &self,
-        visit: &BrowserRequest,
-        back: &CallbackQuery,
+        request: &BrowserRequest,
+        query: &CallbackQuery,
         session: Option<&SignedInSession>,
     ) -> Result<Option<Response>, SsoError> {
-        let (Some(state), Some(session)) = (&back.state, session) else { return Ok(None) };
+        let (Some(state), Some(session)) = (&query.state, session) else { return Ok(None) };
         let attempt = store::find_attempt(&self.0.db, &self.0.settings.corp, &state.id.to_hex()).await?;
         match attempt.and_then(|a| a.outcome) {
             Some(AttemptOutcome::SignedIn { target, .. }) => {
-                let page =
-                    target::parse_page(Some(&target), &self.0.settings.landing, &visit.origin, self.hosts())?;
-                let target = match &back.target {
-                    SignInTarget::HandOff(..) => back.target.clone(),
-                    SignInTarget::Page(..) => SignInTarget::from_page(page, &visit.origin),
+                let page = target::parse_page(
+                    Some(&target),
+                    &self.0.settings.landing,
+                    &request.origin,
+                    self.hosts(),
+                )?;
+                let target = match &query.target {
+                    SignInTarget::HandOff(..) => query.target.clone(),
+                    SignInTarget::Page(..) => SignInTarget::from_page(page, &request.origin),
                 };
-                let to = self.location_for(visit, &target, &session.sid).await?;
+                let to = self.location_for(request, &target, &session.sid).await?;
                 Ok(Some(redirect(&to, &[])))
             }
             _ => Ok(None),
@@ -56,8 +60,8 @@ impl Sso {
     /// the same result.
     pub(super) async fn answer_repeat(
         &self,
-        visit: &BrowserRequest,
-        back: &CallbackQuery,
+        request: &BrowserRequest,
+        query: &CallbackQuery,
         claim: &ClaimedAttempt<'_>,
     ) -> Result<Response, SsoError> {
         let give_up = tokio::time::Instant::now() + MAX_WAIT;
@@ -74,33 +78,33 @@ impl Sso {
                 Some(AttemptOutcome::SignedIn { sid, .. }) if other_code => {
                     return match claim.session.as_ref().filter(|session| session.sid == sid) {
                         Some(session) => {
-                            Ok(redirect(&self.location_for(visit, &back.target, &session.sid).await?, &[]))
+                            Ok(redirect(&self.location_for(request, &query.target, &session.sid).await?, &[]))
                         }
-                        None => self.restart(visit, back, SsoError::OtherCode),
+                        None => self.restart(request, query, SsoError::OtherCode),
                     };
                 }
                 Some(AttemptOutcome::Refused(_)) if other_code => {
-                    return self.restart(visit, back, SsoError::OtherCode);
+                    return self.restart(request, query, SsoError::OtherCode);
                 }
                 // This browser must not get the session that the first callback will make, unless
                 // it has a session of its own.
                 None if other_code && claim.session.is_none() => {
-                    return self.restart(visit, back, SsoError::OtherCode);
+                    return self.restart(request, query, SsoError::OtherCode);
                 }
                 Some(AttemptOutcome::SignedIn { sid, .. }) => {
-                    return self.join_session(visit, back, claim, &sid).await;
+                    return self.join_session(request, query, claim, &sid).await;
                 }
                 Some(AttemptOutcome::Refused(failure)) => {
                     let recorded = RecordedFailure::parse(&failure);
                     if recorded.code == Code::CodeUsed {
-                        return self.restart(visit, back, SsoError::CodeUsed);
+                        return self.restart(request, query, SsoError::CodeUsed);
                     }
                     return Err(SsoError::AsBefore(recorded));
                 }
                 // The first callback ended with its process. Its code may be used up, so the
                 // sign-in restarts.
                 None if over(attempt.claimed_at) => {
-                    return self.restart(visit, back, SsoError::CodeUsed);
+                    return self.restart(request, query, SsoError::CodeUsed);
                 }
                 None => tokio::time::sleep(POLL_INTERVAL).await,
             }
@@ -110,18 +114,18 @@ impl Sso {
     /// Gives the same session to the same browser, which proves itself by the attempt's cookie.
     async fn join_session(
         &self,
-        visit: &BrowserRequest,
-        back: &CallbackQuery,
+        request: &BrowserRequest,
+        query: &CallbackQuery,
         claim: &ClaimedAttempt<'_>,
         sid: &Sid,
     ) -> Result<Response, SsoError> {
         let Some(row) = self.0.sessions.find_alive(sid).await? else {
             if let Some(session) = &claim.session {
                 // The person went back to an older sign-in. The session of this browser goes on.
-                let to = self.location_for(visit, &back.target, &session.sid).await?;
+                let to = self.location_for(request, &query.target, &session.sid).await?;
                 return Ok(redirect(&to, &[]));
             }
-            return self.restart(visit, back, SsoError::CodeUsed);
+            return self.restart(request, query, SsoError::CodeUsed);
         };
         let session = NewSession {
             sid: row.sid,
@@ -135,7 +139,7 @@ impl Sso {
             user_agent: String::new(),
         };
         let token = self.0.sessions.sign_token(&session, &row.person.userid, &row.person.name)?;
-        let cookies = vec![self.session_cookie(visit, token, session.expires_at)];
-        self.redirect_signed_in(visit, back, claim, &session.sid, cookies).await
+        let cookies = vec![self.session_cookie(request, token, session.expires_at)];
+        self.redirect_signed_in(request, query, claim, &session.sid, cookies).await
     }
 }

@@ -103,13 +103,13 @@ fn count_round(pages: &[PageRounds], page: &str, signed_in: bool, started: Times
     (count <= MAX_ROUNDS).then_some(count)
 }
 
-fn set_marker(visit: &BrowserRequest, pages: &[PageRounds]) -> SetCookie {
+fn set_marker(request: &BrowserRequest, pages: &[PageRounds]) -> SetCookie {
     SetCookie {
-        name: marker::marker_name(ROUND_MARKER, visit.is_secure()),
+        name: marker::marker_name(ROUND_MARKER, request.is_secure()),
         value: write_marker(pages),
         max_age: Duration::from_secs(60),
         domain: None,
-        secure: visit.is_secure(),
+        secure: request.is_secure(),
         path: None,
     }
 }
@@ -122,51 +122,51 @@ impl Sso {
     /// [`SsoError::TooManyRounds`].
     pub(super) fn count_round(
         &self,
-        visit: &BrowserRequest,
+        request: &BrowserRequest,
         target: &SignInTarget,
         signed_in: bool,
         started: Timestamp,
     ) -> Result<usize, SsoError> {
-        if !self.can_be_planted(visit) || !self.ends_here(target) {
+        if !self.can_be_planted(request) || !self.ends_here(target) {
             return Ok(0);
         }
         let page = target.page();
-        let pages = read_marker(&visit.headers, visit.is_secure());
+        let pages = read_marker(&request.headers, request.is_secure());
         count_round(&pages, page.as_str(), signed_in, started)
-            .ok_or_else(|| SsoError::TooManyRounds(describe_planted(visit, page)))
+            .ok_or_else(|| SsoError::TooManyRounds(describe_planted(request, page)))
     }
 
     /// Returns the cookies of an answer that leads to `target`: the new count, and the removal of
     /// what may lie on the way.
     pub(super) fn round_cookies(
         &self,
-        visit: &BrowserRequest,
+        request: &BrowserRequest,
         target: &SignInTarget,
         round: usize,
     ) -> Vec<SetCookie> {
-        if !self.can_be_planted(visit) || !self.ends_here(target) {
+        if !self.can_be_planted(request) || !self.ends_here(target) {
             return Vec::new();
         }
-        let pages = read_marker(&visit.headers, visit.is_secure());
+        let pages = read_marker(&request.headers, request.is_secure());
         let pages = add_round(pages, target.page().as_str(), round, self.0.clock.now());
-        std::iter::once(set_marker(visit, &pages))
-            .chain(self.remove_planted(visit, target.page(), round))
+        std::iter::once(set_marker(request, &pages))
+            .chain(self.remove_planted(request, target.page(), round))
             .collect()
     }
 }
 
 /// Forgets the rounds of one page, so that the person may try again after reading why. The rounds
 /// of other tabs stay.
-pub(super) fn forget_rounds(visit: &BrowserRequest, target: &SignInTarget) -> SetCookie {
-    let pages = forget_page(read_marker(&visit.headers, visit.is_secure()), target.page().as_str());
+pub(super) fn forget_rounds(request: &BrowserRequest, target: &SignInTarget) -> SetCookie {
+    let pages = forget_page(read_marker(&request.headers, request.is_secure()), target.page().as_str());
     if pages.is_empty() {
         return SetCookie::removal(
-            marker::marker_name(ROUND_MARKER, visit.is_secure()),
+            marker::marker_name(ROUND_MARKER, request.is_secure()),
             None,
-            visit.is_secure(),
+            request.is_secure(),
         );
     }
-    set_marker(visit, &pages)
+    set_marker(request, &pages)
 }
 
 #[cfg(test)]

@@ -28,12 +28,12 @@ const TICKET_LIFETIME: Duration = Duration::from_secs(30);
 /// browser goes with it.
 pub(super) async fn issue_ticket(
     sso: &Sso,
-    visit: &BrowserRequest,
+    request: &BrowserRequest,
     hand_off: &HandOff,
     sid: &Sid,
 ) -> Result<String, SsoError> {
     let ticket = random_token::<32>();
-    let now = visit.view.at;
+    let now = request.view.at;
     let new = store::NewTicket {
         hash: sha256_hex(&ticket),
         sid: sid.clone(),
@@ -48,31 +48,31 @@ pub(super) async fn issue_ticket(
 }
 
 /// Handles `GET /_gongpai/finish?ticket=` on an application host.
-pub async fn handle_finish(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
-    match sso.redeem(&visit).await {
+pub async fn handle_finish(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+    match sso.redeem(&request).await {
         Ok(response) => response,
-        Err((target, error)) => sso.fail(&visit, target.as_ref(), error),
+        Err((target, error)) => sso.fail(&request, target.as_ref(), error),
     }
 }
 
 type TargetedError = (Option<SignInTarget>, SsoError);
 
 impl Sso {
-    async fn redeem(&self, visit: &BrowserRequest) -> Result<Response, TargetedError> {
+    async fn redeem(&self, request: &BrowserRequest) -> Result<Response, TargetedError> {
         let untargeted = |error: SsoError| (None, error);
         self.ensure_may_begin().map_err(untargeted)?;
-        let ticket = visit.query.single("ticket").map_err(|e| untargeted(e.into()))?.unwrap_or_default();
-        let (hash, host) = (sha256_hex(ticket), visit.origin.to_string());
+        let ticket = request.query.single("ticket").map_err(|e| untargeted(e.into()))?.unwrap_or_default();
+        let (hash, host) = (sha256_hex(ticket), request.origin.to_string());
         let found = store::find_ticket(&self.0.db, &self.0.settings.corp, &hash, &host).await;
         let Some(kept) = found.map_err(|e| untargeted(e.into()))? else {
             // A sign-in whose ticket exists was counted when it began.
-            self.count_start(visit).map_err(untargeted)?;
+            self.count_start(request).map_err(untargeted)?;
             return Err(untargeted(SsoError::CodeUsed));
         };
         let page =
-            target::parse_page(Some(&kept.target), &self.0.settings.landing, &visit.origin, self.hosts());
-        let target = SignInTarget::from_page(page.map_err(|e| untargeted(e.into()))?, &visit.origin);
-        match self.exchange_ticket(visit, &hash, &kept, &target).await {
+            target::parse_page(Some(&kept.target), &self.0.settings.landing, &request.origin, self.hosts());
+        let target = SignInTarget::from_page(page.map_err(|e| untargeted(e.into()))?, &request.origin);
+        match self.exchange_ticket(request, &hash, &kept, &target).await {
             Ok(response) => Ok(response),
             Err(error) => Err((Some(target), error)),
         }
@@ -80,14 +80,14 @@ impl Sso {
 
     async fn exchange_ticket(
         &self,
-        visit: &BrowserRequest,
+        request: &BrowserRequest,
         hash: &str,
         kept: &store::Ticket,
         target: &SignInTarget,
     ) -> Result<Response, SsoError> {
-        let host = visit.origin.to_string();
-        let session = self.0.sessions.check(&visit.headers, &visit.origin).await.ok();
-        let mine = ReturnedAttemptCookie::find_all(&visit.headers, visit.is_secure())
+        let host = request.origin.to_string();
+        let session = self.0.sessions.check(&request.headers, &request.origin).await.ok();
+        let mine = ReturnedAttemptCookie::find_all(&request.headers, request.is_secure())
             .into_iter()
             .find(|(_, h)| constant_time_eq(hex::encode(h).as_bytes(), kept.cookie_hash.as_bytes()));
         let Some((cookie, _)) = mine else {
@@ -98,9 +98,9 @@ impl Sso {
             };
         };
         let has_session = session.is_some();
-        let count = marker::count_finish(&visit.headers, visit.is_secure(), has_session, kept.started_at)
+        let count = marker::count_finish(&request.headers, request.is_secure(), has_session, kept.started_at)
             .ok_or(SsoError::CookiesRefused)?;
-        let round = self.count_round(visit, target, has_session, kept.started_at)?;
+        let round = self.count_round(request, target, has_session, kept.started_at)?;
         // The session may have ended since the ticket was issued.
         let parent = self.0.sessions.find_alive(&kept.sid).await?.ok_or(SsoError::CodeUsed)?;
         let now = self.0.clock.now();
@@ -116,7 +116,7 @@ impl Sso {
                 Some(_) => redirect(&target.page().location(), &[]),
                 // It starts again: the browser is signed in on public_url's host and comes straight
                 // back.
-                None => redirect(&format!("{}{}", visit.path("login"), target_query(target, "")), &[]),
+                None => redirect(&format!("{}{}", request.path("login"), target_query(target, "")), &[]),
             });
         }
         if let Some(old) = &session {
@@ -126,33 +126,33 @@ impl Sso {
             sid: Sid::generate(now),
             person: parent.person.id.clone(),
             family: parent.family,
-            audience: self.hosts().cookie_scope(&visit.origin).audience,
+            audience: self.hosts().cookie_scope(&request.origin).audience,
             amr: parent.amr,
             auth_time: parent.auth_time,
             expires_at: parent.expires_at,
-            address: visit.address,
-            user_agent: visit.user_agent(),
+            address: request.address,
+            user_agent: request.user_agent(),
         };
         self.0.sessions.begin(&mut change, &new).await?;
         let entry = audit::AuditEntry {
             event: audit::AuditEvent::HandOff,
             person: Some(parent.person.id.clone()),
             userid: parent.person.userid.as_str().to_owned(),
-            address: visit.address,
-            host: visit.origin.authority(),
+            address: request.address,
+            host: request.origin.authority(),
             decision: "allowed",
             detail: parent.amr.as_str().to_owned(),
-            request_id: visit.view.request_id.as_str().to_owned(),
+            request_id: request.view.request_id.as_str().to_owned(),
         };
         audit::store::insert_entry(change.tx(), &self.0.settings.corp, &entry, now).await?;
         change.commit().await?;
         let token = self.0.sessions.sign_token(&new, &parent.person.userid, &parent.person.name)?;
         let mut cookies = vec![
-            self.session_cookie(visit, token, new.expires_at),
-            marker::finish_marker(count, visit.is_secure(), now),
+            self.session_cookie(request, token, new.expires_at),
+            marker::finish_marker(count, request.is_secure(), now),
             cookie.keep_after_success(),
         ];
-        cookies.extend(self.round_cookies(visit, target, round));
+        cookies.extend(self.round_cookies(request, target, round));
         Ok(redirect(&target.page().location(), &cookies))
     }
 }

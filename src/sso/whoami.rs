@@ -36,9 +36,9 @@ struct SessionUnit<'a> {
 }
 
 /// Handles `GET /sso/session`: tells who is signed in, or answers 401.
-pub async fn handle_session(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
+pub async fn handle_session(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
     let chart = sso.0.sessions.chart();
-    let mut response = match sso.0.sessions.check(&visit.headers, &visit.origin).await {
+    let mut response = match sso.0.sessions.check(&request.headers, &request.origin).await {
         Ok(session) => Json(SessionAnswer {
             userid: session.person.userid.as_str(),
             name: &session.person.name,
@@ -55,9 +55,9 @@ pub async fn handle_session(AxumState(sso): AxumState<Sso>, visit: BrowserReques
         })
         .into_response(),
         Err(SessionError::Unavailable) => {
-            Problem::new(Code::StoreUnavailable, &visit.view.request_id).into_response()
+            Problem::new(Code::StoreUnavailable, &request.view.request_id).into_response()
         }
-        Err(_) => Problem::new(Code::Unauthorized, &visit.view.request_id)
+        Err(_) => Problem::new(Code::Unauthorized, &request.view.request_id)
             .with_detail("nobody is signed in")
             .into_response(),
     };
@@ -67,14 +67,14 @@ pub async fn handle_session(AxumState(sso): AxumState<Sso>, visit: BrowserReques
 }
 
 /// Handles `GET /`: shows "signed in as NAME", and sends everybody else to sign in.
-pub async fn handle_home(AxumState(sso): AxumState<Sso>, visit: BrowserRequest) -> Response {
-    match sso.0.sessions.check(&visit.headers, &visit.origin).await {
+pub async fn handle_home(AxumState(sso): AxumState<Sso>, request: BrowserRequest) -> Response {
+    match sso.0.sessions.check(&request.headers, &request.origin).await {
         Ok(session) => {
-            let out = visit.path("logout");
-            sso.pages().home(&visit.view, &session.person.name, session.person.userid.as_str(), &out)
+            let out = request.path("logout");
+            sso.pages().home(&request.view, &session.person.name, session.person.userid.as_str(), &out)
         }
         // Do not send to sign in: a person who is signed in would go in circles.
-        Err(SessionError::Unavailable) => sso.fail(&visit, None, SsoError::Stale),
-        Err(_) => redirect(&format!("{}?rd=%2F", visit.path("login")), &[]),
+        Err(SessionError::Unavailable) => sso.fail(&request, None, SsoError::Stale),
+        Err(_) => redirect(&format!("{}?rd=%2F", request.path("login")), &[]),
     }
 }

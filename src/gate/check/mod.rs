@@ -178,7 +178,7 @@ impl Checker {
         headers: &HeaderMap,
         original: &OriginalRequest<'_>,
         session: Result<&SignedInSession, SessionError>,
-        in_force: &ResolvedRules,
+        resolved: &ResolvedRules,
         assertion: impl FnOnce(&SignedInSession, &Origin) -> Option<String>,
     ) -> Response {
         let hosts = self.origins.hosts();
@@ -208,7 +208,7 @@ impl Checker {
             method: Some(original.method),
         };
         let person = session.map(|s| &*s.person);
-        match decide_access(in_force, &request, person) {
+        match decide_access(resolved, &request, person) {
             Decision::Allow { grant: by, is_first_match: first, .. } => {
                 if by.is_none() { &self.metrics.public } else { &self.metrics.allowed }.inc();
                 if let (true, Some(person)) = (first, person) {
@@ -220,7 +220,7 @@ impl Checker {
                     .assertion
                     .then(|| session.and_then(|s| assertion(s, &original.origin)).unwrap_or_default());
                 let Some(person) = person else { return respond::allow_request(None, signed.as_deref()) };
-                let chart = in_force.chart();
+                let chart = resolved.chart();
                 // The headers are built once for each chart and setting, and kept beside the
                 // person.
                 let identity = || {

@@ -47,13 +47,13 @@ const TRUNCATION_MARK: &str = "...";
 ///
 /// `assertion` is `None` if `gate.assertion` is off. Then that header is left out: no application
 /// reads it.
-pub fn allow_request(who: Option<&IdentityHeaders>, assertion: Option<&str>) -> Response {
+pub fn allow_request(identity: Option<&IdentityHeaders>, assertion: Option<&str>) -> Response {
     let mut headers = HeaderMap::with_capacity(8);
     headers.insert(CACHE_CONTROL, NO_STORE);
-    headers.insert(REMOTE_USER, who.map_or(EMPTY_VALUE, IdentityHeaders::user));
-    headers.insert(REMOTE_NAME, who.map_or(EMPTY_VALUE, IdentityHeaders::name));
-    headers.insert(REMOTE_EMAIL, who.map_or(EMPTY_VALUE, IdentityHeaders::email));
-    headers.insert(REMOTE_GROUPS, who.map_or(EMPTY_VALUE, IdentityHeaders::groups));
+    headers.insert(REMOTE_USER, identity.map_or(EMPTY_VALUE, IdentityHeaders::user));
+    headers.insert(REMOTE_NAME, identity.map_or(EMPTY_VALUE, IdentityHeaders::name));
+    headers.insert(REMOTE_EMAIL, identity.map_or(EMPTY_VALUE, IdentityHeaders::email));
+    headers.insert(REMOTE_GROUPS, identity.map_or(EMPTY_VALUE, IdentityHeaders::groups));
     if let Some(assertion) = assertion {
         headers.insert(GONGPAI_ASSERTION, to_header_value(assertion.to_owned()));
     }

@@ -87,7 +87,7 @@ impl AllowList {
 
     /// Adds an element of `allow`. Returns the reason if the element can match nobody.
     pub(super) fn add_element(&mut self, element: &str) -> Option<&'static str> {
-        let means = match element.split_once(':') {
+        let subject = match element.split_once(':') {
             None if element == "anyone" => {
                 self.anyone = true;
                 return None;
@@ -112,7 +112,7 @@ impl AllowList {
             },
             _ => return Some("an element is anyone, members, or begins with user:, unit:, tag: or leader:"),
         };
-        self.elements.push(AllowElement { text: element.to_owned(), subject: means });
+        self.elements.push(AllowElement { text: element.to_owned(), subject });
         None
     }
 
@@ -130,13 +130,13 @@ impl AllowList {
         )
     }
 
-    /// Returns the elements that match nobody in the chart for which `holders` were resolved, and
+    /// Returns the elements that match nobody in the chart for which `subjects` were resolved, and
     /// why.
     pub(super) fn unmatched_elements<'a>(
         &'a self,
-        holders: &'a ResolvedSubjects,
+        subjects: &'a ResolvedSubjects,
     ) -> impl Iterator<Item = (&'a str, &'a ReferenceError)> {
-        self.elements.iter().zip(&holders.0).filter_map(|(element, held)| match held {
+        self.elements.iter().zip(&subjects.0).filter_map(|(element, resolved)| match resolved {
             ResolvedSubject::Nobody(why) => Some((element.text.as_str(), why)),
             ResolvedSubject::ByUserid
             | ResolvedSubject::Units(_)
@@ -156,16 +156,16 @@ impl AllowList {
     /// Returns why `person` is allowed; `None` if nothing allows it.
     pub(super) fn grant<'r>(
         &'r self,
-        holders: &'r ResolvedSubjects,
+        subjects: &'r ResolvedSubjects,
         bindings: &RuleBindings,
         person: &'r SessionPerson,
     ) -> Option<Grant<'r>> {
         if self.members {
             return Some(Grant { element: "members", basis: GrantBasis::Member });
         }
-        self.elements.iter().zip(&holders.0).find_map(|(element, held)| {
-            let through = match_subject(&element.subject, held, bindings, person)?;
-            Some(Grant { element: &element.text, basis: through })
+        self.elements.iter().zip(&subjects.0).find_map(|(element, resolved)| {
+            let basis = match_subject(&element.subject, resolved, bindings, person)?;
+            Some(Grant { element: &element.text, basis })
         })
     }
 
@@ -199,12 +199,12 @@ fn parse_unit(text: &str) -> Option<(ChartReference, bool)> {
     Some((ChartReference::parse(path)?, below))
 }
 
-fn resolve_subject(means: &AllowSubject, chart: &Chart) -> ResolvedSubject {
+fn resolve_subject(subject: &AllowSubject, chart: &Chart) -> ResolvedSubject {
     let covered = |unit: &ChartReference, below: bool| -> Result<HashSet<UnitId>, ReferenceError> {
         let id = &chart.find_unit(unit)?.unit.id;
         Ok(if below { chart.subtree(id) } else { HashSet::from([id.clone()]) })
     };
-    let held = match means {
+    let resolved = match subject {
         AllowSubject::User(_) => Ok(ResolvedSubject::ByUserid),
         AllowSubject::Unit { unit, below } => covered(unit, *below).map(ResolvedSubject::Units),
         AllowSubject::Leader { unit, below } => covered(unit, *below).map(|units| {
@@ -218,17 +218,17 @@ fn resolve_subject(means: &AllowSubject, chart: &Chart) -> ResolvedSubject {
             units: tag.units.iter().flat_map(|unit| chart.subtree(unit)).collect(),
         }),
     };
-    held.unwrap_or_else(ResolvedSubject::Nobody)
+    resolved.unwrap_or_else(ResolvedSubject::Nobody)
 }
 
 fn match_subject<'r>(
-    means: &AllowSubject,
-    held: &'r ResolvedSubject,
+    subject: &AllowSubject,
+    resolved: &'r ResolvedSubject,
     bindings: &RuleBindings,
     person: &'r SessionPerson,
 ) -> Option<GrantBasis<'r>> {
     let mut units = person.memberships.iter().map(|place| &place.unit);
-    match (held, means) {
+    match (resolved, subject) {
         (ResolvedSubject::ByUserid, AllowSubject::User(folded)) if is_same_user(folded, &person.userid) => {
             (bindings.match_person(folded, &person.id) != BindingMatch::Other).then_some(GrantBasis::Userid)
         }

@@ -106,8 +106,8 @@ pub struct ReadingReport {
 }
 
 impl ReadingReport {
-    fn new(judged: &ReadingDecision<'_, '_, '_>) -> Self {
-        let ReadingDecision { reading, folded, decision } = judged;
+    fn new(decided: &ReadingDecision<'_, '_, '_>) -> Self {
+        let ReadingDecision { reading, folded, decision } = decided;
         let path = match folded {
             true => path::fold_case(reading.path()),
             false => reading.path().into(),
@@ -174,25 +174,25 @@ struct ReadingDecision<'r, 'p, 't> {
     decision: Decision<'r>,
 }
 
-/// Decides whether `who` (`None` if nobody is signed in) may send `request`.
+/// Decides whether `person` (`None` if nobody is signed in) may send `request`.
 pub fn decide_access<'r>(
-    in_force: &'r ResolvedRules,
+    resolved: &'r ResolvedRules,
     request: &AccessRequest<'_>,
-    who: Option<&'r SessionPerson>,
+    person: Option<&'r SessionPerson>,
 ) -> Decision<'r> {
     let path = match path::path_of_target(request.target) {
         Ok(path) => path,
         Err(why) => return Decision::deny(why.into()),
     };
-    let Some(rules) = in_force.rules.rules_for_origin(request.origin) else {
+    let Some(rules) = resolved.rules.rules_for_origin(request.origin) else {
         // Without rules the path does not matter, so no reading is made.
-        return in_force.decide_for_match(RuleMatch::HostWithoutRules, who);
+        return resolved.decide_for_match(RuleMatch::HostWithoutRules, person);
     };
     let readings = match PathReadings::from_path(path) {
         Ok(readings) => readings,
         Err(why) => return Decision::deny(why.into()),
     };
-    let mut all = decide_readings(in_force, rules, &readings, request, who);
+    let mut all = decide_readings(resolved, rules, &readings, request, person);
     // There is always a canonical reading. Without one, nothing may pass.
     let Some(mut canonical) = all.next() else { return Decision::deny(DenyReason::NoMatch) };
     for other in all {
@@ -208,31 +208,31 @@ pub fn decide_access<'r>(
 /// Returns each reading of the request's path with the decision about it alone. Empty on a host
 /// without rules, and for a path that cannot be read.
 pub fn report_readings(
-    in_force: &ResolvedRules,
+    resolved: &ResolvedRules,
     request: &AccessRequest<'_>,
-    who: Option<&SessionPerson>,
+    person: Option<&SessionPerson>,
 ) -> Vec<ReadingReport> {
-    let Some(rules) = in_force.rules.rules_for_origin(request.origin) else { return Vec::new() };
+    let Some(rules) = resolved.rules.rules_for_origin(request.origin) else { return Vec::new() };
     let Ok(path) = path::path_of_target(request.target) else { return Vec::new() };
     let Ok(readings) = PathReadings::from_path(path) else { return Vec::new() };
-    decide_readings(in_force, rules, &readings, request, who)
-        .map(|judged| ReadingReport::new(&judged))
+    decide_readings(resolved, rules, &readings, request, person)
+        .map(|decided| ReadingReport::new(&decided))
         .collect()
 }
 
 /// Decides each reading by itself, as it is written and, if letter case may matter, folded.
 fn decide_readings<'r, 'p, 't>(
-    in_force: &'r ResolvedRules,
+    resolved: &'r ResolvedRules,
     rules: &'r HostRules,
     readings: &'p PathReadings<'t>,
     request: &AccessRequest<'_>,
-    who: Option<&'r SessionPerson>,
+    person: Option<&'r SessionPerson>,
 ) -> impl Iterator<Item = ReadingDecision<'r, 'p, 't>> {
     let AccessRequest { origin, method, .. } = *request;
     readings.iter().flat_map(move |reading| {
         let path = reading.path();
         let decision = |folded: Option<&[u8]>| {
-            in_force.decide_for_match(rules.find_match(origin, path, folded, method), who)
+            resolved.decide_for_match(rules.find_match(origin, path, folded, method), person)
         };
         let written = ReadingDecision { reading, folded: false, decision: decision(None) };
         let folded = rules.fold(path);
@@ -243,13 +243,13 @@ fn decide_readings<'r, 'p, 't>(
 }
 
 impl ResolvedRules {
-    /// Decides about `who` by the rule that a reading matched.
+    /// Decides about `person` by the rule that a reading matched.
     fn decide_for_match<'r>(
         &'r self,
-        reached: RuleMatch<'r>,
-        who: Option<&'r SessionPerson>,
+        matched: RuleMatch<'r>,
+        person: Option<&'r SessionPerson>,
     ) -> Decision<'r> {
-        let (rule, allow) = match reached {
+        let (rule, allow) = match matched {
             RuleMatch::Rule(rule) => (Some(rule), &rule.allow),
             RuleMatch::MethodUnknown(rule) => {
                 return Decision::Deny { rule: Some(rule), reason: DenyReason::MethodUnknown };
@@ -260,7 +260,7 @@ impl ResolvedRules {
             }
             RuleMatch::HostWithoutRules => return Decision::deny(DenyReason::Default),
         };
-        match who {
+        match person {
             Some(person) if !person.active => Decision::Deny { rule, reason: DenyReason::Inactive },
             _ if allow.anyone => Decision::Allow { rule, grant: None, is_first_match: false },
             None => Decision::SignIn { rule },

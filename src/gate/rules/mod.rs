@@ -319,8 +319,8 @@ pub struct ResolvedRules {
 impl ResolvedRules {
     /// Resolves the rules against the chart.
     pub fn new(rules: Arc<AccessRules>, chart: Arc<Chart>, bindings: Arc<RuleBindings>) -> Self {
-        let holders = rules.all.iter().map(|rule| rule.allow.resolve_subjects(&chart)).collect();
-        Self { rules, chart, bindings, subjects: holders }
+        let subjects = rules.all.iter().map(|rule| rule.allow.resolve_subjects(&chart)).collect();
+        Self { rules, chart, bindings, subjects }
     }
 
     /// Returns whether it was built from exactly these values.
@@ -341,11 +341,11 @@ impl ResolvedRules {
 
     /// Returns one sentence for every element that matches nobody in this chart.
     pub fn unmatched_elements(&self) -> Vec<String> {
-        let of_rule = |(rule, holders): (&Arc<AccessRule>, &ResolvedSubjects)| -> Vec<String> {
+        let of_rule = |(rule, subjects): (&Arc<AccessRule>, &ResolvedSubjects)| -> Vec<String> {
             let sentence = |(element, why): (&str, &ReferenceError)| {
                 format!("rule {}: `{element}` matches nobody: {why}", rule.number)
             };
-            rule.allow.unmatched_elements(holders).map(sentence).collect()
+            rule.allow.unmatched_elements(subjects).map(sentence).collect()
         };
         self.rules.all.iter().zip(&self.subjects).flat_map(of_rule).collect()
     }
@@ -354,8 +354,8 @@ impl ResolvedRules {
         let Some(rule) = rule else {
             return Some(Grant { element: "members", basis: GrantBasis::Member });
         };
-        let holders = self.subjects.get(rule.number.checked_sub(1)?)?;
-        rule.allow.grant(holders, &self.bindings, person)
+        let subjects = self.subjects.get(rule.number.checked_sub(1)?)?;
+        rule.allow.grant(subjects, &self.bindings, person)
     }
 }
 
