@@ -1,6 +1,7 @@
 //! Turns written values into checked ones. Every part is checked even if another one has errors, so
 //! that all findings come at once.
 
+mod clients;
 mod directory;
 mod gate;
 mod hosts;
@@ -34,7 +35,7 @@ pub(super) fn check_layers(layers: &Layers, findings: &mut ConfigFindings) -> Op
     let pages = server::check_pages(r);
     let gate = gate::check_gate(r);
     let rules = gate::check_rules(r);
-    let api_clients = gate::check_api_clients(r);
+    let api_clients = clients::check_api_clients(r);
     let directory = directory::check_directory(r);
     let log = server::check_log(r);
     if let (Some(hosts), Some(landing), Some(rules)) = (&hosts, &landing, &rules) {
