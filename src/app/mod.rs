@@ -15,13 +15,14 @@ use axum::routing::{any, get};
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 
-use self::parts::{GateOutputs, build_site, gate_parts, page_settings, trusted_proxies};
+use self::parts::{GateOutputs, build_site, gate_parts, page_settings, sso_settings, trusted_proxies};
 use self::reload::{CurrentApp, ReloadMetrics, Reloader};
+
+pub use self::parts::{message_settings, session_settings, sync_settings, wecom_settings};
 
 use crate::api::{self, ApiState};
 use crate::audit::RefusalLimiter;
 use crate::base::clock::Clock;
-use crate::base::secret::{ExposeSecret as _, Secret};
 use crate::config::{self, Config, DatabaseConfig, ListenAddress};
 use crate::db::{self, DatabaseLocation, Db};
 use crate::gate::{self, Denial, FirstMatch, GateState};
@@ -29,17 +30,16 @@ use crate::http::browser_request::Site;
 use crate::http::client_ip::TrustedProxies;
 use crate::http::page::PageRenderer;
 use crate::http::rate_limit::RateLimit;
-use crate::http::words::Code;
 use crate::http::{assets, middleware};
 use crate::message::{self, Messages};
 use crate::observe;
 use crate::oidc;
-use crate::session::{self, Sessions, keys};
+use crate::session::{Sessions, keys};
 use crate::sso::verify_file::{self, VerifyFiles};
 use crate::sso::{self, Sso};
 use crate::supervisor::listen::{Listener, serve_routes};
 use crate::supervisor::{Signals, Supervisor};
-use crate::sync::{self, SyncService};
+use crate::sync::SyncService;
 use crate::wecom;
 
 /// How many denials of the gate may wait to be written. More of them are counted as dropped.
@@ -315,116 +315,5 @@ pub async fn open_database(config: &Config) -> Result<Db, db::DatabaseOpenError>
     match &config.database {
         DatabaseConfig::Sqlite(path) => Db::open(DatabaseLocation::Sqlite(path)).await,
         DatabaseConfig::Postgres(url) => Db::open(DatabaseLocation::Postgres(url)).await,
-    }
-}
-
-/// Returns the settings of sessions.
-pub fn session_settings(config: &Config) -> session::SessionSettings {
-    session::SessionSettings {
-        corp: config.wecom.corp_id.clone(),
-        hosts: config.hosts.clone(),
-        ttl: config.session.ttl,
-        idle: config.session.idle,
-        stale_after: config.gate.stale_after,
-        assertion: config.gate.assertion,
-    }
-}
-
-/// Returns the settings of WeCom's client.
-pub fn wecom_settings(config: &Config) -> wecom::WecomSettings {
-    let set = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose_secret().is_empty());
-    let wecom = &config.wecom;
-    wecom::WecomSettings {
-        corp_id: wecom.corp_id.clone(),
-        agent_id: wecom.agent_id,
-        app_secret: set(&wecom.app_secret),
-        contacts_secret: set(&wecom.contacts_secret),
-        api_address: wecom.api_address.clone(),
-        oauth2_address: wecom.oauth2_address.clone(),
-        qr_connect_address: wecom.qr_connect_address.clone(),
-        proxy: wecom.proxy.clone(),
-    }
-}
-
-/// Returns the settings of synchronisations.
-pub fn sync_settings(config: &Config) -> sync::SyncSettings {
-    let wecom = &config.wecom;
-    let missing = |key: &str| format!("{key} is empty, and without it WeCom's directory cannot be read.");
-    let unavailable = if !wecom.enable {
-        Some("wecom.enable is false: WeCom is asked for nothing.".to_owned())
-    } else if wecom.corp_id.as_str().is_empty() {
-        Some(missing("wecom.corp_id"))
-    } else if wecom_settings(config).app_secret.is_none() {
-        Some(missing("wecom.app_secret"))
-    } else {
-        None
-    };
-    let link_by = config.directory.link_by.iter().map(|field| match field {
-        config::LinkField::Userid => sync::plan::LinkBy::Userid,
-        config::LinkField::Mobile => sync::plan::LinkBy::Mobile,
-        config::LinkField::Email => sync::plan::LinkBy::Email,
-        config::LinkField::EmployeeNumber => sync::plan::LinkBy::EmployeeNumber,
-    });
-    sync::SyncSettings {
-        corp: wecom.corp_id.clone(),
-        unavailable,
-        update: wecom.sync_cron.clone(),
-        full: wecom.force_sync_cron.clone(),
-        link_by: link_by.collect(),
-        max_removals: config.directory.max_removals,
-        purge_left_after: config.directory.purge_left_after,
-    }
-}
-
-/// Returns the settings of messages.
-pub fn message_settings(config: &Config) -> message::MessageSettings {
-    let wecom = &config.wecom;
-    let missing = |key: &str| format!("{key} is not set, and without it nothing can be sent.");
-    let unavailable = if !wecom.enable {
-        Some("wecom.enable is false: WeCom is asked for nothing.".to_owned())
-    } else if !wecom.message_enable {
-        Some("wecom.message_enable is false.".to_owned())
-    } else if wecom.corp_id.as_str().is_empty() {
-        Some(missing("wecom.corp_id"))
-    } else if wecom.agent_id == 0 {
-        Some(missing("wecom.agent_id"))
-    } else if wecom_settings(config).app_secret.is_none() {
-        Some(missing("wecom.app_secret"))
-    } else {
-        None
-    };
-    message::MessageSettings {
-        corp: wecom.corp_id.clone(),
-        agent: wecom.agent_id,
-        hosts: config.hosts.clone(),
-        time_zone: config.time_zone,
-        unavailable,
-    }
-}
-
-fn sso_settings(config: &Config, clock: &Clock, refusals: &RefusalLimiter) -> sso::SsoSettings {
-    let rate = |r: &config::RateConfig| RateLimit::new(r.count, r.per, r.burst, clock.clone());
-    let wecom = &config.wecom;
-    let missing = if wecom.corp_id.as_str().is_empty() {
-        Some(Code::CorpId)
-    } else if wecom.agent_id == 0 {
-        Some(Code::WrongAgent)
-    } else if wecom.app_secret.is_none() {
-        Some(Code::Secret)
-    } else {
-        None
-    };
-    sso::SsoSettings {
-        corp: wecom.corp_id.clone(),
-        agent: wecom.agent_id,
-        enabled: wecom.enable,
-        missing,
-        landing: config.landing.clone(),
-        start_limit: rate(&config.server.start_rate),
-        bad_code_limits: sso::bad_codes::BadCodeLimits::new(
-            rate(&config.server.bad_code_rate),
-            clock.clone(),
-        ),
-        refusals: refusals.clone(),
     }
 }

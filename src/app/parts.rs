@@ -6,12 +6,16 @@ use axum::http::HeaderValue;
 use tokio::sync::mpsc;
 
 use super::BuildError;
+use crate::audit::RefusalLimiter;
 use crate::base::clock::Clock;
-use crate::config::Config;
+use crate::base::secret::{ExposeSecret as _, Secret};
+use crate::config::{self, Config, Readiness, WecomPurpose};
 use crate::gate::{self, AccessRules, Denial, FirstMatch};
 use crate::http::browser_request::Site;
 use crate::http::client_ip::TrustedProxies;
 use crate::http::page::{CompanyLogo, PageRenderer, PageSettings};
+use crate::http::rate_limit::RateLimit;
+use crate::{message, session, sso, sync, wecom};
 
 /// Where the gate counts and reports. A reload keeps these.
 #[derive(Debug, Clone)]
@@ -87,4 +91,95 @@ pub(super) fn page_settings(config: &Config) -> Result<PageSettings, BuildError>
         qr_origin: config.wecom.qr_connect_address.origin().ascii_serialization(),
         public_origin: config.hosts.public().to_string(),
     })
+}
+
+/// Returns the settings of sessions.
+pub fn session_settings(config: &Config) -> session::SessionSettings {
+    session::SessionSettings {
+        corp: config.wecom.corp_id.clone(),
+        hosts: config.hosts.clone(),
+        ttl: config.session.ttl,
+        idle: config.session.idle,
+        stale_after: config.gate.stale_after,
+        assertion: config.gate.assertion,
+    }
+}
+
+/// Returns the settings of WeCom's client.
+pub fn wecom_settings(config: &Config) -> wecom::WecomSettings {
+    let set = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose_secret().is_empty());
+    let wecom = &config.wecom;
+    wecom::WecomSettings {
+        corp_id: wecom.corp_id.clone(),
+        agent_id: wecom.agent_id,
+        app_secret: set(&wecom.app_secret),
+        contacts_secret: set(&wecom.contacts_secret),
+        api_address: wecom.api_address.clone(),
+        oauth2_address: wecom.oauth2_address.clone(),
+        qr_connect_address: wecom.qr_connect_address.clone(),
+        proxy: wecom.proxy.clone(),
+    }
+}
+
+/// Returns the settings of synchronisations.
+pub fn sync_settings(config: &Config) -> sync::SyncSettings {
+    let wecom = &config.wecom;
+    let unavailable = match wecom.readiness(WecomPurpose::Directory) {
+        Readiness::Ready | Readiness::MessagesDisabled => None,
+        Readiness::Disabled => Some("wecom.enable is false: WeCom is asked for nothing.".to_owned()),
+        Readiness::Missing(key) => {
+            Some(format!("{key} is empty, and without it WeCom's directory cannot be read."))
+        }
+    };
+    let link_by = config.directory.link_by.iter().map(|field| match field {
+        config::LinkField::Userid => sync::plan::LinkBy::Userid,
+        config::LinkField::Mobile => sync::plan::LinkBy::Mobile,
+        config::LinkField::Email => sync::plan::LinkBy::Email,
+        config::LinkField::EmployeeNumber => sync::plan::LinkBy::EmployeeNumber,
+    });
+    sync::SyncSettings {
+        corp: wecom.corp_id.clone(),
+        unavailable,
+        update: wecom.sync_cron.clone(),
+        full: wecom.force_sync_cron.clone(),
+        link_by: link_by.collect(),
+        max_removals: config.directory.max_removals,
+        purge_left_after: config.directory.purge_left_after,
+    }
+}
+
+/// Returns the settings of messages.
+pub fn message_settings(config: &Config) -> message::MessageSettings {
+    let wecom = &config.wecom;
+    let unavailable = match wecom.readiness(WecomPurpose::Messages) {
+        Readiness::Ready => None,
+        Readiness::Disabled => Some("wecom.enable is false: WeCom is asked for nothing.".to_owned()),
+        Readiness::MessagesDisabled => Some("wecom.message_enable is false.".to_owned()),
+        Readiness::Missing(key) => Some(format!("{key} is not set, and without it nothing can be sent.")),
+    };
+    message::MessageSettings {
+        corp: wecom.corp_id.clone(),
+        agent: wecom.agent_id,
+        hosts: config.hosts.clone(),
+        time_zone: config.time_zone,
+        unavailable,
+    }
+}
+
+/// Returns the settings of sign-ins.
+pub(super) fn sso_settings(config: &Config, clock: &Clock, refusals: &RefusalLimiter) -> sso::SsoSettings {
+    let rate = |r: &config::RateConfig| RateLimit::new(r.count, r.per, r.burst, clock.clone());
+    let wecom = &config.wecom;
+    sso::SsoSettings {
+        corp: wecom.corp_id.clone(),
+        agent: wecom.agent_id,
+        readiness: wecom.readiness(WecomPurpose::SignIn),
+        landing: config.landing.clone(),
+        start_limit: rate(&config.server.start_rate),
+        bad_code_limits: sso::bad_codes::BadCodeLimits::new(
+            rate(&config.server.bad_code_rate),
+            clock.clone(),
+        ),
+        refusals: refusals.clone(),
+    }
 }

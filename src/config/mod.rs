@@ -15,6 +15,7 @@
 //! | `check` | turns written values into checked ones |
 //! | [`file_modes`] | finds data and secrets that others can read |
 //! | `not_yet_supported` | warns of what has no effect in this version |
+//! | `readiness` | says whether WeCom may be used, and which key is missing |
 //! | [`reload`] | applies changes while the gateway runs, or says that they need a restart |
 //! | `effective_toml` | writes the effective configuration as TOML |
 //! | [`mod@root_secret`] | reads or makes the root secret |
@@ -31,6 +32,7 @@ pub mod model;
 mod not_yet_supported;
 mod o2oa_json;
 mod qiyeweixin;
+mod readiness;
 pub mod reload;
 pub mod root_secret;
 mod suggestion;
@@ -55,6 +57,7 @@ pub use self::model::{
     LinkField, ListenAddress, LogConfig, LogFormat, PagesConfig, RateConfig, RootSecret, RuleText, Scope,
     ServerConfig, SessionConfig, VerifyFile, WecomConfig,
 };
+pub use self::readiness::{Readiness, RequiredKey, WecomPurpose};
 pub use self::reload::{ConfigComparison, RunningConfig};
 pub use self::root_secret::{RootSecretError, load_root_secret};
 pub use self::verify_files::find_verify_files;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::base::url::BadTarget;
+use crate::config::RequiredKey;
 use crate::http::browser_request::DuplicateParameter;
 use crate::http::failure::{Failure, explain_bad_target};
 use crate::http::rate_limit::RetryAfter;
@@ -20,8 +21,8 @@ pub enum SsoError {
     #[error("wecom.enable is false")]
     Disabled,
     /// The configuration lacks something without which nobody can sign in.
-    #[error("the configuration lacks what {0} names")]
-    NotConfigured(Code),
+    #[error("the configuration lacks what {} names", code_for_key(*.0))]
+    NotConfigured(RequiredKey),
     /// The target is not on a host of this installation.
     #[error("the target was refused: {0}")]
     BadTarget(#[from] BadTarget),
@@ -162,6 +163,15 @@ impl SignInRefusal {
     }
 }
 
+/// Maps a key that is not set to the code of a page.
+const fn code_for_key(key: RequiredKey) -> Code {
+    match key {
+        RequiredKey::CorpId => Code::CorpId,
+        RequiredKey::AgentId => Code::WrongAgent,
+        RequiredKey::AppSecret => Code::Secret,
+    }
+}
+
 /// Maps an error of WeCom to the code of a page ([design: failure
 /// pages](crate::design#failure-pages)).
 fn code_for_wecom_error(error: &wecom::WecomError) -> Code {
@@ -188,7 +198,7 @@ impl SsoError {
     pub fn code(&self) -> Code {
         match self {
             Self::Disabled => Code::WecomDisabled,
-            Self::NotConfigured(code) => *code,
+            Self::NotConfigured(key) => code_for_key(*key),
             Self::BadTarget(_) | Self::NotOurs => Code::BadTarget,
             Self::TooMany(_) => Code::TooMany,
             Self::Cancelled => Code::Cancelled,
@@ -244,12 +254,7 @@ impl SsoError {
             Self::BadTarget(why) => failure.meaning = Some(explain_bad_target(*why)),
             Self::NotOurs => failure.meaning = Some(labels::TARGET_NOT_OURS),
             Self::Clock => failure.detail = Some(self.to_string()),
-            Self::NotConfigured(code) => {
-                let key = match code {
-                    Code::CorpId => "wecom.corp_id",
-                    Code::WrongAgent => "wecom.agent_id",
-                    _ => "wecom.app_secret",
-                };
+            Self::NotConfigured(key) => {
                 failure.detail = Some(format!("{key} is not set; WeCom was not asked"));
             }
             _ => {}

@@ -50,12 +50,13 @@ use crate::base::host::Hosts;
 use crate::base::id::CorpId;
 use crate::base::seal::{SealPurpose, Sealer};
 use crate::base::url::percent_encode;
+use crate::config::Readiness;
 use crate::db::Db;
 use crate::http::browser_request::{BrowserRequest, Site};
 use crate::http::page::PageRenderer;
 use crate::http::rate_limit::RateLimit;
 use crate::http::redirect::add_cookies;
-use crate::http::words::{Code, FailureKind};
+use crate::http::words::FailureKind;
 use crate::session::Sessions;
 use crate::wecom::WecomClient;
 use axum::Router;
@@ -78,10 +79,8 @@ pub struct SsoSettings {
     pub corp: CorpId,
     /// AgentId.
     pub agent: u32,
-    /// `wecom.enable`.
-    pub enabled: bool,
-    /// The key without which nobody can sign in, if one is missing.
-    pub missing: Option<Code>,
+    /// Whether WeCom may be asked, or the key that is missing.
+    pub readiness: Readiness,
     /// The target of a sign-in that names none.
     pub landing: String,
     /// Limits the starts of each address, and callbacks and tickets that are not valid.
@@ -180,11 +179,10 @@ impl Sso {
 
     /// Refuses what cannot succeed: sign-in is disabled or not configured, or the store is too old.
     fn ensure_may_begin(&self) -> Result<(), SsoError> {
-        if !self.0.settings.enabled {
-            return Err(SsoError::Disabled);
-        }
-        if let Some(missing) = self.0.settings.missing {
-            return Err(SsoError::NotConfigured(missing));
+        match self.0.settings.readiness {
+            Readiness::Ready => {}
+            Readiness::Disabled | Readiness::MessagesDisabled => return Err(SsoError::Disabled),
+            Readiness::Missing(key) => return Err(SsoError::NotConfigured(key)),
         }
         if !self.0.sessions.memory_is_fresh(self.0.clock.now()) {
             return Err(SsoError::Stale);

@@ -15,6 +15,7 @@ use super::error::{SignInRefusal, SsoError};
 use super::{Sso, member_lookup};
 use crate::audit;
 use crate::base::clock::Timestamp;
+use crate::config::Readiness;
 use crate::db::feed::FeedTransaction;
 use crate::directory::{self, DuePerson};
 use crate::session::store::{self as session_store, SessionsToEnd};
@@ -149,7 +150,7 @@ impl Sso {
 
     /// Returns whether WeCom can be asked at all.
     fn can_recheck(&self) -> bool {
-        self.0.settings.enabled && self.0.settings.missing.is_none()
+        self.0.settings.readiness == Readiness::Ready
     }
 
     async fn oldest_check(&self, now: Timestamp) -> Result<Option<Timestamp>, SsoError> {

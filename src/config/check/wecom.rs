@@ -13,6 +13,7 @@ use crate::base::copy_fault::CopiedAlphabet;
 use crate::base::cron::Schedule;
 use crate::base::host::Origin;
 use crate::base::id::CorpId;
+use crate::config::RequiredKey;
 use crate::config::model::{CallbackConfig, VerifyFile, WecomConfig};
 
 pub(super) fn check_wecom(r: &mut LayerReader<'_>, time_zone: Option<Tz>) -> Option<WecomConfig> {
@@ -89,20 +90,20 @@ fn check_agent_id(r: &mut LayerReader<'_>) -> Option<u32> {
 /// Warns of keys without which nobody can sign in. The program runs all the same, so that its pages
 /// and `doctor` say so.
 fn warn_of_missing_keys(r: &mut LayerReader<'_>) {
-    const WHERE: [(&str, &str); 3] = [
-        ("wecom.corp_id", "企业ID, at the foot of 我的企业 › 企业信息"),
-        ("wecom.agent_id", "AgentId, on the application's page under 应用管理 › 自建"),
-        ("wecom.app_secret", "Secret, on the same page"),
-    ];
+    let place = |key: RequiredKey| match key {
+        RequiredKey::CorpId => "企业ID, at the foot of 我的企业 › 企业信息",
+        RequiredKey::AgentId => "AgentId, on the application's page under 应用管理 › 自建",
+        RequiredKey::AppSecret => "Secret, on the same page",
+    };
     if !r.boolean("wecom.enable") {
         r.warn("wecom.enable", "is false: nobody can sign in (503 wecom.disabled)");
         return;
     }
-    let set = |key: &str| r.layers.is_set(key);
-    let missing: Vec<_> = WHERE.iter().filter(|(key, _)| !set(key)).collect();
-    let Some((first, _)) = missing.first() else { return };
-    let told: Vec<_> = missing.iter().map(|(key, place)| format!("{key} ({place})")).collect();
-    r.warn(first, format_args!("nobody can sign in before this is filled in: {}", told.join("; ")));
+    let is_missing = |key: &RequiredKey| !r.layers.is_set(key.as_str());
+    let missing: Vec<_> = RequiredKey::ALL.into_iter().filter(is_missing).collect();
+    let Some(first) = missing.first() else { return };
+    let told: Vec<_> = missing.iter().map(|key| format!("{key} ({})", place(*key))).collect();
+    r.warn(first.as_str(), format_args!("nobody can sign in before this is filled in: {}", told.join("; ")));
 }
 
 /// Checks an address of WeCom or of a private deployment. It loses its trailing slash and may have
