@@ -7,13 +7,15 @@ use super::token::{self, AssertionClaims};
 use super::{Sessions, SignedInSession};
 use crate::base::host::Origin;
 
-/// How long an assertion is valid (DESIGN §4).
+/// The lifetime of an assertion ([design: assertions](crate::design#assertions)).
 pub(super) const ASSERTION_TTL: Duration = Duration::from_secs(60);
 
 impl Sessions {
-    /// The signed identity for the application at `origin` (DESIGN §4, `Gongpai-Assertion`): a 60 s JWT,
-    /// signed once per session and host and reused for half its life. `None` where it is switched off or no key
-    /// may sign.
+    /// Returns the signed identity for the application at `origin` ([design:
+    /// assertions](crate::design#assertions)).
+    ///
+    /// One JWT of 60 s is signed for each session and host and reused for half its life. Returns
+    /// `None` where assertions are switched off or no key may sign.
     pub fn assertion(&self, session: &SignedInSession, origin: &Origin) -> Option<Arc<str>> {
         if !self.0.settings.assertion {
             return None;

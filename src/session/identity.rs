@@ -1,8 +1,8 @@
-//! What applications are told of a person, worked out once and not at every check.
+//! The identity headers of a person, computed once and not at every check.
 //!
-//! It follows from the person and the chart. A person is replaced as a whole when it changes, and a changed copy has
-//! nothing prepared; a chart is never changed, and another one has another [serial](Chart::serial). So what is
-//! prepared is never older than what it was made from.
+//! They depend on the person and the chart. A changed person is a new copy whose cache is empty,
+//! and every new chart has a new [serial](Chart::serial). So a cached value is never older than
+//! what it was made from.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::directory::chart::Chart;
 
 const EMPTY_VALUE: HeaderValue = HeaderValue::from_static("");
 
-/// The values of the identity headers, in one piece of memory.
+/// The values of the identity headers, kept in one allocation.
 #[derive(Debug, PartialEq, Eq)]
 pub struct IdentityHeaders {
     text: Bytes,
@@ -24,7 +24,7 @@ pub struct IdentityHeaders {
 }
 
 impl IdentityHeaders {
-    /// Takes over values as headers carry them: visible ASCII, where needed percent-encoded.
+    /// Stores values as headers carry them: visible ASCII, percent-encoded where needed.
     pub fn new(user: &str, name: &str, email: &str, groups: &str) -> Self {
         let text = [user, name, email, groups].concat();
         let ends = [user.len(), user.len() + name.len(), user.len() + name.len() + email.len()];
@@ -55,21 +55,21 @@ impl IdentityHeaders {
         self.value(email, self.text.len())
     }
 
-    /// Shares the text; empty, and so without any meaning, if that part could not stand in a header.
+    /// Returns a slice of the shared text, or an empty value if that part cannot stand in a header.
     fn value(&self, from: usize, to: usize) -> HeaderValue {
         let part = self.text.get(from..to).unwrap_or_default();
         HeaderValue::from_maybe_shared(self.text.slice_ref(part)).unwrap_or(EMPTY_VALUE)
     }
 }
 
-/// What an [`Identity`] was made with, beside the person.
+/// What an [`IdentityHeaders`] was computed from, apart from the person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct IdentityBasis {
     chart: u64,
     groups: GroupFormat,
 }
 
-/// A person's [`Identity`], once somebody asked for it. Copying a person does not copy it.
+/// A cache of one person's [`IdentityHeaders`]. A clone starts empty.
 #[derive(Debug, Default)]
 pub struct IdentityCache(ArcSwapOption<(IdentityBasis, IdentityHeaders)>);
 
@@ -80,7 +80,7 @@ impl Clone for IdentityCache {
 }
 
 impl IdentityCache {
-    /// Gives `read` the identity in `chart`, which `make` works out unless it is there already.
+    /// Passes the identity in `chart` to `read`. Calls `make` only if it is not cached.
     pub fn get_or_make<R>(
         &self,
         chart: &Chart,
@@ -130,7 +130,7 @@ mod tests {
         let (prepared, chart) = (IdentityCache::default(), Chart::default());
         assert_eq!(user(&prepared, &chart, GroupFormat::Paths, "a"), "a");
         assert_eq!(user(&prepared, &chart, GroupFormat::Paths, "b"), "a");
-        // Even one of the same version: what is made by hand changes a chart without a new one.
+        // The version does not change when somebody edits the chart by hand, but the serial does.
         let another = Chart::new(chart.version(), None, vec![], vec![]);
         assert_eq!(user(&prepared, &another, GroupFormat::Paths, "c"), "c");
         assert_eq!(user(&prepared, &another, GroupFormat::Ids, "d"), "d");

@@ -1,12 +1,12 @@
-//! Sessions in memory: what every check reads.
+//! The sessions in memory, which every check reads.
 //!
-//! A token is named by its BLAKE3 hash. A hash that is in the map belongs to a token whose signature was verified
-//! and whose row was alive when it was read; from then on the feed tells of its end. So the check path costs a
-//! hash and a lookup, and neither a signature nor the database.
+//! The key of the map is the BLAKE3 hash of the token. A hash is in the map only after the token's
+//! signature was verified and its row was read as alive; from then on the feed reports its end. So
+//! a check costs one hash and one lookup, and neither a signature nor the database.
 //!
-//! Between reading a row and putting it into the map its end may be announced. So whatever an announcement
-//! concerns is registered before the row is read: a [`Flag`] for a session, a [`Slot`] for a person, the epoch
-//! for everything at once.
+//! A session may end between reading its row and inserting it. So whatever a feed entry can concern
+//! is registered before the row is read: an [`EndedFlag`] for a session, a [`PersonSlot`] for a
+//! person, the epoch for everything at once.
 
 use std::collections::HashSet;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -22,35 +22,32 @@ use super::{Amr, SessionPerson};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid};
 
-/// The name of a token in memory.
+/// The BLAKE3 hash of a token.
 pub type TokenHash = [u8; 32];
 
-/// Raised when a session ends.
+/// Set when a session ends.
 pub type EndedFlag = Arc<AtomicBool>;
 
-/// A person, shared by all its sessions and replaced as a whole.
+/// A person, shared by all of the person's sessions and replaced as a whole.
 pub type PersonSlot = Arc<ArcSwapOption<SessionPerson>>;
 
 /// A session in memory.
 #[derive(Debug)]
 pub struct LiveSession {
-    /// The row.
     pub sid: Sid,
-    /// The sign-in it belongs to.
+    /// The session that the sign-in began with.
     pub family: Sid,
-    /// Its person.
     pub person: PersonSlot,
     /// The host, or the cookie domain.
     pub audience: Arc<str>,
-    /// How the person signed in.
     pub amr: Amr,
     /// When the person signed in.
     pub auth_time: Timestamp,
     /// The absolute limit.
     pub expires_at: Timestamp,
-    /// When it was last used, here or as last read.
+    /// The last use in milliseconds, here or as last read.
     last_seen: AtomicI64,
-    /// What of `seen` the database has.
+    /// The part of `last_seen` that the database has.
     written_last_seen: AtomicI64,
     ended_flag: EndedFlag,
 }
@@ -62,7 +59,7 @@ impl LiveSession {
         }
         Self {
             sid: row.sid.clone(),
-            // Mostly the same text, which is then kept once.
+            // Usually both are the same text: share it.
             family: if row.family == row.sid { row.sid.clone() } else { row.family.clone() },
             person,
             audience,
@@ -75,36 +72,39 @@ impl LiveSession {
         }
     }
 
-    /// Whether it was ended.
+    /// Returns whether the session has ended.
     pub fn has_ended(&self) -> bool {
         self.ended_flag.load(Ordering::Acquire)
     }
 
-    /// Ends it here.
+    /// Marks the session as ended in this process.
     pub fn end(&self) {
         self.ended_flag.store(true, Ordering::Release);
     }
 
-    /// When it was last used.
+    /// Returns when the session was last used.
     pub fn last_seen(&self) -> Timestamp {
         Timestamp::from_millis(self.last_seen.load(Ordering::Relaxed))
     }
 
-    /// Notes a use; at most one store a second, so that cores do not fight over the line.
+    /// Records a use. Stores at most once a second, so that cores do not contend for the cache
+    /// line.
     pub fn touch(&self, now: Timestamp) {
         if now.millis() - self.last_seen.load(Ordering::Relaxed) >= 1000 {
             self.last_seen.fetch_max(now.millis(), Ordering::Relaxed);
         }
     }
 
-    /// Takes over that somebody else saw it at `at`.
+    /// Records that another replica saw the session at `at`.
     pub fn merge_last_seen(&self, at: Timestamp) {
         self.last_seen.fetch_max(at.millis(), Ordering::Relaxed);
     }
 }
 
-/// Takes the beginning of a [`TokenHash`] as it is: a BLAKE3 hash needs no hashing, and only tokens that we signed
-/// are ever put into the map, so that nobody can choose where they stand.
+/// Uses the first eight bytes of a [`TokenHash`] as its hash.
+///
+/// A BLAKE3 hash needs no hashing again, and only tokens that we signed are inserted, so nobody can
+/// choose the buckets.
 #[derive(Debug, Default)]
 struct TokenHasher(u64);
 
@@ -115,7 +115,7 @@ impl Hasher for TokenHasher {
         }
     }
 
-    // An array hashes its length too.
+    // The `Hash` of an array also writes its length, which is always the same.
     fn write_usize(&mut self, _: usize) {}
 
     fn finish(&self) -> u64 {
@@ -123,30 +123,30 @@ impl Hasher for TokenHasher {
     }
 }
 
-/// The maps.
+/// The maps of tokens, flags and persons.
 #[derive(Debug, Default)]
 pub struct SessionMemory {
     tokens: papaya::HashMap<TokenHash, Arc<LiveSession>, BuildHasherDefault<TokenHasher>>,
     flags: papaya::HashMap<Sid, EndedFlag>,
     persons: papaya::HashMap<PersonId, PersonSlot>,
-    /// One for each host, whatever the number of sessions.
+    /// One text for each host, however many sessions there are.
     audiences: Mutex<HashSet<Arc<str>>>,
     epoch: AtomicU64,
 }
 
 impl SessionMemory {
-    /// The session of a token that was seen before.
+    /// Returns the session of a known token.
     pub fn get(&self, token: &TokenHash) -> Option<Arc<LiveSession>> {
         self.tokens.pin().get(token).cloned()
     }
 
-    /// How many tokens are in memory.
+    /// Returns the number of tokens in memory.
     pub fn count(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Registers interest in a session and its person before the row is read; hand the result to
-    /// [`Memory::put`].
+    /// Registers a session and its person before the row is read. Pass the result to
+    /// [`SessionMemory::put`].
     pub fn expect(&self, sid: &Sid, person: &PersonId) -> ExpectedSession {
         let epoch = self.epoch.load(Ordering::SeqCst);
         let flag = self.flags.pin().get_or_insert_with(sid.clone(), EndedFlag::default).clone();
@@ -154,8 +154,8 @@ impl SessionMemory {
         ExpectedSession { epoch, flag, slot }
     }
 
-    /// Puts a row that was read after [`Memory::expect`] under its token's hash. `None` if everything was
-    /// forgotten meanwhile: read again.
+    /// Inserts a row that was read after [`SessionMemory::expect`]. Returns `None` if the maps were
+    /// cleared or swept meanwhile: then the row must be read again.
     pub fn put(
         &self,
         token: TokenHash,
@@ -163,13 +163,14 @@ impl SessionMemory {
         expected: ExpectedSession,
     ) -> Option<Arc<LiveSession>> {
         let slot = expected.slot;
-        // A newer state that the feed brought meanwhile is not replaced.
+        // Do not replace a newer state that the feed has brought meanwhile.
         if slot.load().is_none() {
             slot.compare_and_swap(&None::<Arc<SessionPerson>>, Some(Arc::new(row.person.clone())));
         }
         let live = Arc::new(LiveSession::new(row, self.audience(&row.audience), slot, expected.flag));
         self.tokens.pin().insert(token, Arc::clone(&live));
-        // `clear` raises the epoch first: whoever still sees the old one is in the map before it is emptied.
+        // `clear` raises the epoch before it empties the map. If the old epoch is still visible
+        // here, this insert came first and `clear` removes it.
         if self.epoch.load(Ordering::SeqCst) == expected.epoch {
             return Some(live);
         }
@@ -187,19 +188,20 @@ impl SessionMemory {
         new
     }
 
-    /// One session ended.
+    /// Marks a session as ended.
     pub fn end_session(&self, sid: &Sid) {
         if let Some(flag) = self.flags.pin().get(sid) {
             flag.store(true, Ordering::Release);
         }
     }
 
-    /// Whether a person is known here, and so must be read again when it changes.
+    /// Returns whether a session here holds this person, who must then be read again after a
+    /// change.
     pub fn knows_person(&self, id: &PersonId) -> bool {
         self.persons.pin().contains_key(id)
     }
 
-    /// A person changed; `None`: it is gone.
+    /// Replaces a person. `None` means that the person was removed.
     pub fn replace_person(&self, id: &PersonId, person: Option<SessionPerson>) {
         if let Some(slot) = self.persons.pin().get(id) {
             match person {
@@ -214,28 +216,28 @@ impl SessionMemory {
         }
     }
 
-    /// Forgets everything; the next check of each session reads the database again.
+    /// Clears the maps. The next check of each session reads the database.
     pub fn clear(&self) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         self.tokens.pin().clear();
         self.flags.pin().clear();
         self.persons.pin().clear();
-        // Whoever took a flag or slot while they were being cleared must take it again.
+        // A caller that took a flag or slot meanwhile must take it again.
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Forgets what expired, and flags and persons that no session holds any more.
+    /// Removes expired sessions, and the flags and persons that no session holds any more.
     pub fn sweep(&self, now: Timestamp) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         self.tokens.pin().retain(|_, live| live.expires_at > now);
         self.flags.pin().retain(|_, flag| Arc::strong_count(flag) > 1);
         self.persons.pin().retain(|_, slot| Arc::strong_count(slot) > 1);
         self.audiences.lock().retain(|audience| Arc::strong_count(audience) > 1);
-        // Whoever took a flag or slot while it was being swept must take it again.
+        // A caller that took a flag or slot meanwhile must take it again.
         self.epoch.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Sessions used since the database was last told, at least `step` later than it knows.
+    /// Returns the sessions whose last use is at least `step` later than what the database has.
     pub fn unwritten_sessions(&self, step: Duration) -> Vec<Arc<LiveSession>> {
         let step = i64::try_from(step.as_millis()).unwrap_or(i64::MAX);
         let due = |live: &Arc<LiveSession>| {
@@ -246,7 +248,7 @@ impl SessionMemory {
         self.tokens.pin().iter().filter(|(_, live)| due(live)).map(|(_, live)| Arc::clone(live)).collect()
     }
 
-    /// Notes that the database has `at` for that session.
+    /// Records that the database has `at` as the last use.
     pub fn mark_written(live: &LiveSession, at: Timestamp) {
         live.written_last_seen.fetch_max(at.millis(), Ordering::Relaxed);
     }

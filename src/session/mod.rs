@@ -1,8 +1,9 @@
-//! Who is signed in.
+//! Sessions: who is signed in.
 //!
-//! A session is a row; its token (a JWT, [`token`]) only names it. [`Sessions::check`] is the one session check:
-//! the gate and sign-in call the same function, because two different ones would send a browser in circles.
-//! It reads memory ([`live`]); [`follow`] keeps memory in step with the database: sessions, persons, keys and the chart.
+//! A session is a row; its token (a JWT, [`token`]) only names the row. [`Sessions::check`] is the
+//! only session check: the gate and the sign-in call the same function, because two different
+//! checks would send a browser in circles. It reads [`memory`], and [`refresh`] keeps that in step
+//! with the database.
 
 pub mod assertion;
 pub mod identity;
@@ -39,13 +40,13 @@ use token::{InvalidToken, NoSigningKey, SessionClaims};
 
 pub use refresh::RefreshError;
 
-/// How long a check may wait for the database before the session counts as not checkable.
+/// How long a check waits for the database before it answers [`SessionError::Unavailable`].
 const STORE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many cookies of our name a sign-out looks at.
+/// The number of session cookies that a sign-out looks at.
 const MAX_SIGN_OUT_COOKIES: usize = 8;
 
-/// How a person signed in (RFC 8176, our own values).
+/// How a person signed in: the authentication method reference of RFC 8176, with our own values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amr {
     /// Inside WeCom, by OAuth.
@@ -55,7 +56,7 @@ pub enum Amr {
 }
 
 impl Amr {
-    /// As tokens and tables write it.
+    /// Returns the value that tokens and tables hold.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::App => "wecom-app",
@@ -68,7 +69,7 @@ impl Amr {
     }
 }
 
-/// What the checks need to know of a person; replaced as a whole when the directory changes.
+/// A person as far as the checks need it; replaced as a whole when the directory changes.
 #[derive(Debug, Clone)]
 pub struct SessionPerson {
     /// Our own stable id.
@@ -81,16 +82,14 @@ pub struct SessionPerson {
     pub email: String,
     /// Whether the person may be signed in at all.
     pub active: bool,
-    /// Where the person is in the chart.
     pub memberships: Box<[SessionMembership]>,
-    /// What applications are told of the person.
+    /// The cached identity headers.
     pub identity: IdentityCache,
 }
 
 /// A membership, as far as the checks need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SessionMembership {
-    /// The unit.
     pub unit: UnitId,
     /// Whether the person leads it.
     pub leader: bool,
@@ -99,15 +98,13 @@ pub struct SessionMembership {
 /// A session that passed the check.
 #[derive(Debug, Clone)]
 pub struct SignedInSession {
-    /// The session row.
     pub sid: Sid,
     /// The session that the sign-in began with.
     pub family: Sid,
-    /// Its person, as the directory has it now.
+    /// The person, as the directory has it now.
     pub person: Arc<SessionPerson>,
-    /// How the person signed in: `wecom-app`, `wecom-qr`.
     pub amr: Amr,
-    /// When.
+    /// When the person signed in.
     pub auth_time: Timestamp,
     /// The absolute limit.
     pub expires_at: Timestamp,
@@ -116,7 +113,7 @@ pub struct SignedInSession {
 /// Why a request counts as not signed in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum SessionError {
-    /// No cookie of ours, no token of ours.
+    /// Neither a cookie nor a Bearer token of ours.
     #[error("no session")]
     Absent,
     /// Two cookies of our name: nobody can say which one is meant.
@@ -133,27 +130,24 @@ pub enum SessionError {
     Unavailable,
 }
 
-/// Why no session was begun.
+/// Why a session could not begin.
 #[derive(Debug, thiserror::Error)]
 pub enum BeginSessionError {
-    /// The database failed.
     #[error("the session cannot be written: {0}")]
     Store(#[from] sqlx::Error),
-    /// No key may sign at the moment.
     #[error(transparent)]
     NoKey(#[from] NoSigningKey),
 }
 
-/// Limits and names that sessions need.
+/// The part of the configuration that sessions need.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
     /// 企业ID.
     pub corp: CorpId,
-    /// The hosts of this installation.
     pub hosts: Hosts,
-    /// Absolute limit.
+    /// The absolute limit of a session.
     pub ttl: Duration,
-    /// Limit without use.
+    /// The limit without use.
     pub idle: Duration,
     /// How long checks go on from memory without the database.
     pub stale_after: Duration,
@@ -166,7 +160,7 @@ pub struct SessionSettings {
 pub struct Sessions(Arc<SessionsView>);
 
 impl Sessions {
-    /// Reads the signing keys (making the first one) and begins to follow the feed from here.
+    /// Reads the signing keys, creating the first one if needed, and starts to follow the feed.
     ///
     /// # Errors
     /// If the database fails or no key can be made.
@@ -216,22 +210,25 @@ impl Sessions {
         Ok(sessions)
     }
 
-    /// The same sessions under other limits and hosts; requests that have begun end under the old ones.
+    /// Returns the same sessions with other limits and hosts. Requests under way keep the old ones.
     ///
-    /// `corp`, public_url and the cookie domain must be the old ones: they stand in tokens.
+    /// `corp`, public_url and the cookie domain must not change: they are part of every token.
     #[must_use]
     pub fn reconfigured(&self, settings: SessionSettings) -> Self {
         let issuer = settings.hosts.public().to_string();
         Self(Arc::new(SessionsView { settings, issuer, shared: Arc::clone(&self.0.shared) }))
     }
 
-    /// The one session check: cookie first, then a Bearer token of ours. `origin` is the host the browser sees;
-    /// its audience must be the token's.
+    /// Checks the session of a request: first the cookie, then a Bearer token of ours.
+    ///
+    /// `origin` is the host that the browser sees; the token must have been issued for its
+    /// audience.
     ///
     /// # Errors
-    /// [`NotSignedIn`]; never anything that could be mistaken for a session.
+    /// [`SessionError`]; never anything that could be mistaken for a session.
     pub async fn check(&self, headers: &HeaderMap, origin: &Origin) -> Result<SignedInSession, SessionError> {
-        // Every check, also of whoever brings no session (DESIGN §4).
+        // Also for requests without a session: stale memory answers nobody (see
+        // `crate::design#the-stale-rule`).
         if !self.memory_is_fresh(self.0.clock.now()) {
             return Err(SessionError::Unavailable);
         }
@@ -253,7 +250,8 @@ impl Sessions {
         }
     }
 
-    /// Every session that a cookie of the request names; more than one where the browser has two of our name.
+    /// Returns every valid session among the cookies of a request. A browser may hold two cookies
+    /// of our name.
     pub async fn check_all(&self, headers: &HeaderMap, origin: &Origin) -> Vec<SignedInSession> {
         let mut sessions = Vec::new();
         for token in cookie::cookie_values(headers, self.0.settings.hosts.cookie_name(origin))
@@ -271,13 +269,14 @@ impl Sessions {
         let hash: TokenHash = *blake3::hash(token).as_bytes();
         let live = match self.0.memory.get(&hash) {
             Some(live) => live,
-            // In a box of its own, so that the check that finds its session in memory stays small.
+            // Boxed, so that the future of the usual check, which finds its session in memory,
+            // stays small.
             None => Box::pin(self.load_session(token, hash, origin, now)).await?,
         };
         self.evaluate(&live, origin, now).await
     }
 
-    /// Whether a session in memory may pass now, for `origin`.
+    /// Decides whether a session in memory may pass for `origin` now.
     async fn evaluate(
         &self,
         live: &LiveSession,
@@ -289,9 +288,9 @@ impl Sessions {
         }
         let mut person = live.person.load_full().ok_or(SessionError::Ended)?;
         if !person.active && !live.has_ended() {
-            // Whoever loses the right to be here loses every session in the same transaction. So this one began
-            // after the person came back, and memory has not heard of that yet: a browser sent away now would
-            // sign in again and again until it has.
+            // Losing the right to sign in ends every session in the same transaction. So this
+            // session began after the person came back, and memory has not heard of that yet.
+            // Sending the browser away now would make it sign in again and again until memory has.
             let heard = tokio::time::timeout(STORE_TIMEOUT, self.refresh()).await;
             if !matches!(heard, Ok(Ok(()))) {
                 return Err(SessionError::Unavailable);
@@ -315,7 +314,7 @@ impl Sessions {
         })
     }
 
-    /// Idle here; another replica may have seen the session since.
+    /// Checks the row of a session that is idle here: another replica may have seen it since.
     async fn check_idle(&self, live: &LiveSession, now: Timestamp) -> Result<(), SessionError> {
         let row = self.find(&live.sid).await?.ok_or(SessionError::Ended)?;
         live.merge_last_seen(row.last_seen_at);
@@ -338,7 +337,7 @@ impl Sessions {
         let claims =
             self.verify_token(token, origin, now).await.map_err(|InvalidToken| SessionError::Invalid)?;
         let (sid, person) = (Sid::new(claims.sid.as_str()), PersonId::new(claims.sub.as_str()));
-        // Everything may be forgotten while the row is being read, but not again and again.
+        // Memory may be cleared while the row is being read, but not four times in a row.
         for _ in 0..4 {
             let expected = self.0.memory.expect(&sid, &person);
             let row = self.find(&sid).await?.ok_or(SessionError::Ended)?;
@@ -348,7 +347,7 @@ impl Sessions {
             if !same {
                 return Err(SessionError::Invalid);
             }
-            // The ids as memory has them already: their text is kept once.
+            // Reuse the ids that memory already has, so that each text is stored once.
             let person = self.intern_units(SessionPerson { id: person.clone(), ..row.person });
             let row = SessionRow { sid: sid.clone(), person, ..row };
             if let Some(live) = self.0.memory.put(hash, &row, expected) {
@@ -358,7 +357,7 @@ impl Sessions {
         Err(SessionError::Unavailable)
     }
 
-    /// The person with the chart's own texts, of which there is one each.
+    /// Replaces the person's unit ids by the chart's own, so that each text is stored once.
     fn intern_units(&self, mut person: SessionPerson) -> SessionPerson {
         let chart = self.0.chart.load();
         for place in &mut person.memberships {
@@ -385,7 +384,10 @@ impl Sessions {
         if claims.corp == self.0.settings.corp.as_str() { Ok(claims) } else { Err(InvalidToken) }
     }
 
-    /// Another replica may have made a key a moment ago; junk must not make us read the table each time.
+    /// Reads the keys again, at most once a second.
+    ///
+    /// Another replica may have made a key a moment ago, but junk tokens must not cost a query
+    /// each.
     async fn reload_keys_for_unknown(&self, now: Timestamp) {
         let last = Timestamp::from_millis(self.0.keys_reloaded_at.swap(now.millis(), Ordering::AcqRel));
         if now.since(last) >= Duration::from_secs(1)
@@ -406,8 +408,8 @@ impl Sessions {
         }
     }
 
-    /// Begins a session inside the caller's transaction; its token is made by [`Sessions::token`] after the
-    /// commit.
+    /// Writes a session in the caller's transaction. After the commit, [`Sessions::sign_token`]
+    /// makes its token.
     ///
     /// # Errors
     /// If the database fails.
@@ -420,16 +422,16 @@ impl Sessions {
         Ok(())
     }
 
-    /// The absolute limit of a session that begins now.
+    /// Returns the absolute limit of a session that begins at `now`.
     pub fn expiry(&self, now: Timestamp) -> Timestamp {
         // Whole seconds: a token's `exp` and its row's limit are the same instant.
         Timestamp::from_millis(now.plus(self.0.settings.ttl).seconds().saturating_mul(1000))
     }
 
-    /// A token for a session of that person.
+    /// Signs a token for a session of that person.
     ///
     /// # Errors
-    /// [`NoKey`].
+    /// [`NoSigningKey`].
     pub fn sign_token(
         &self,
         session: &NewSession,
@@ -453,7 +455,7 @@ impl Sessions {
         self.0.keys.load().ring.sign(token::SESSION_TOKEN_TYPE, &claims, now)
     }
 
-    /// A session by its id, if it may still be used.
+    /// Returns the session with this id, if it may still be used.
     ///
     /// # Errors
     /// If the database fails.
@@ -463,32 +465,30 @@ impl Sessions {
         Ok(row.filter(|r| r.ended_at.is_none() && r.expires_at > now && r.person.active))
     }
 
-    /// The published chart, as this replica knows it.
+    /// Returns the published chart, as this replica knows it.
     pub fn chart(&self) -> Guard<Arc<Chart>> {
         self.0.chart.load()
     }
 
-    /// Whose the userids in rules are.
+    /// Returns which persons the userids in rules mean.
     pub fn bindings(&self) -> Guard<Arc<RuleBindings>> {
         self.0.bindings.load()
     }
 
-    /// The public keys.
+    /// Returns the public keys.
     pub fn jwks(&self) -> Vec<keys::Jwk> {
         self.0.keys.load().jwks.clone()
     }
 
-    /// How many tokens are in memory.
+    /// Returns the number of tokens in memory.
     pub fn count_in_memory(&self) -> usize {
         self.0.memory.count()
     }
 
-    /// The hosts of this installation.
     pub fn hosts(&self) -> &Hosts {
         &self.0.settings.hosts
     }
 
-    /// What sessions are kept under.
     pub fn settings(&self) -> &SessionSettings {
         &self.0.settings
     }

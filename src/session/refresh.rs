@@ -1,4 +1,4 @@
-//! Keeping memory in step with the database: the steps that the supervisor repeats.
+//! Keeps memory in step with the database, in steps that the supervisor repeats.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,74 +12,74 @@ use crate::base::id::{PersonId, Sid};
 use crate::db::feed::{self, FeedKind, FeedTransaction};
 use crate::directory;
 
-/// How many feed entries one read takes.
+/// The number of feed entries that one query reads.
 const FEED_PAGE_SIZE: i64 = 500;
 
-/// How many changed persons one read takes.
+/// The number of changed persons that one query reads.
 const PERSON_PAGE_SIZE: i64 = 2000;
 
-/// Where a publication changed more persons than this, memory is forgotten instead: reading them all would take longer
-/// than a refresh may, and each is read again at its next check.
+/// If a publication changed more persons than this, memory is cleared instead. Reading them all
+/// would take longer than a refresh may, and each is read again at its next check.
 const MAX_RELOADED_PERSONS: i64 = 20_000;
 
-/// A pause after which following entry by entry is not worth it: everything is read again. The feed itself is
-/// kept longer than this.
+/// After a longer pause everything is read again instead of entry by entry. The feed keeps its
+/// entries for longer than this.
 const MAX_FEED_GAP: Duration = Duration::from_secs(24 * 3600);
 
-/// A database that hangs must not stop us from noticing that memory grows old.
+/// The time limit of one refresh. A database that hangs must not keep us from noticing that memory
+/// grows old.
 const REFRESH_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How many last-used instants are written in one transaction, so that sign-ins never wait long for it.
+/// The number of last uses that one transaction writes, so that sign-ins never wait long for it.
 const LAST_SEEN_BATCH_SIZE: usize = 500;
 
-/// While the last refresh succeeded and is not older than this, the database answers. Where it does not,
-/// `gate.stale_after` says how long checks go on.
+/// The database counts as answering while the last refresh succeeded and is not older than this.
+/// Otherwise `gate.stale_after` says how long checks go on.
 const MAX_HEALTHY_AGE: Duration = Duration::from_secs(2);
 
-/// How far this clock may be behind the newest row before nobody is signed in by it.
+/// How far this clock may be behind the newest row before nobody is signed in any more.
 const MAX_CLOCK_LAG: Duration = Duration::from_secs(60);
 
-/// Why memory could not be brought into step.
+/// Why a refresh failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RefreshError {
-    /// The database failed.
     #[error("the database does not answer: {0}")]
     Store(#[from] sqlx::Error),
-    /// The database hangs.
     #[error("the database does not answer within {} s", REFRESH_TIMEOUT.as_secs())]
     Late,
-    /// The keys could not be read.
     #[error(transparent)]
     Keys(#[from] keys::KeyError),
 }
 
 impl Sessions {
-    /// Whether memory may be trusted: the last refresh is young enough (DESIGN §4, the stale rule).
+    /// Returns whether memory may be trusted: the last refresh is recent enough ([design: the stale
+    /// rule](crate::design#the-stale-rule)).
     pub fn memory_is_fresh(&self, now: Timestamp) -> bool {
         let age = now.since(Timestamp::from_millis(self.0.refreshed_at.load(Ordering::Acquire)));
         let failing = self.0.refresh_failed.load(Ordering::Acquire);
-        // A clock that stepped back says nothing about age.
+        // After the clock was set back, the age means nothing.
         let stepped_back = self.refreshed_at() > now;
         (age < self.0.settings.stale_after && !(stepped_back && failing))
             || (age <= MAX_HEALTHY_AGE && !failing)
     }
 
-    /// When memory last agreed with the database.
+    /// Returns when memory last agreed with the database.
     pub fn refreshed_at(&self) -> Timestamp {
         Timestamp::from_millis(self.0.refreshed_at.load(Ordering::Acquire))
     }
 
-    /// Whether this clock is more than a minute behind the newest row: then it cannot be right, and nobody is
-    /// signed in by it (DESIGN §7.1).
+    /// Returns whether this clock is more than a minute behind the newest row. Then it cannot be
+    /// right, and nobody is signed in by it ([design: clock](crate::design#clock)).
     pub fn clock_is_behind(&self) -> bool {
         let newest = Timestamp::from_millis(self.0.newest_row_at.load(Ordering::Acquire));
         newest.since(self.0.clock.now()) > MAX_CLOCK_LAG
     }
 
-    /// One step: reads what the feed brought since the last one. Run at least every 500 ms.
+    /// Reads the feed entries since the last call. Runs at least every 500 ms.
     ///
     /// # Errors
-    /// If the database fails or does not answer in time; the next step begins where this one stopped.
+    /// If the database fails or does not answer in time; the next step begins where this one
+    /// stopped.
     pub async fn refresh(&self) -> Result<(), RefreshError> {
         let done = match tokio::time::timeout(REFRESH_TIMEOUT, self.read_feed()).await {
             Ok(done) => done,
@@ -93,7 +93,8 @@ impl Sessions {
         let mut position = self.0.feed_position.lock().await;
         let began = self.0.clock.now();
         let newest = feed::read_newest_seq(&self.0.db).await?;
-        // A number that went back is another database: a standby that was behind, or a backup.
+        // A sequence number that went back means another database: a standby that was behind, or a
+        // restored backup.
         if newest < *position || began.since(self.refreshed_at()) > MAX_FEED_GAP {
             self.0.memory.clear();
             self.reload_keys().await?;
@@ -111,7 +112,8 @@ impl Sessions {
             for entry in entries {
                 chart_changed |= entry.kind == Some(FeedKind::Chart);
                 self.apply_entry(&entry).await?;
-                // What announces a chart is read below; until then the position stays before it.
+                // The chart is read after the loop. Until then the position stays before the entry
+                // that announced it.
                 if !chart_changed {
                     *position = entry.seq;
                 }
@@ -138,7 +140,7 @@ impl Sessions {
                 if self.0.memory.knows_person(&id) {
                     let person = match store::find_person(&self.0.db, &self.0.settings.corp, &id).await {
                         Ok(person) => person,
-                        // One row that nobody can read keeps one person out, and not everybody.
+                        // An unreadable row keeps one person out, and not everybody.
                         Err(sqlx::Error::Decode(error)) => {
                             tracing::error!(person = %id, %error, "A person's row cannot be read: nobody is let in by it");
                             None
@@ -149,17 +151,19 @@ impl Sessions {
                 }
             }
             Some(FeedKind::Key) => self.reload_keys().await?,
-            // Read once, after all entries.
+            // The chart is read once, after all entries.
             Some(FeedKind::Chart) => {}
             Some(FeedKind::Binding) => self.reload_bindings().await?,
-            // A newer version's kind may mean anything: read everything again.
+            // A kind from a newer version may mean anything: read everything again.
             Some(FeedKind::Sessions) | None => self.0.memory.clear(),
         }
         Ok(())
     }
 
-    /// Reads the published chart and the persons that it changed, then replaces both: nobody is decided about by the
-    /// units of one version and the memberships of another for longer than that takes.
+    /// Reads the published chart and the persons that it changed, then replaces both.
+    ///
+    /// No decision uses the units of one version and the memberships of another for longer than the
+    /// replacement takes.
     async fn reload_chart(&self) -> sqlx::Result<()> {
         let (db, corp, memory) = (&self.0.db, &self.0.settings.corp, &self.0.memory);
         let before = self.0.chart.load().version();
@@ -212,7 +216,7 @@ impl Sessions {
         Ok(())
     }
 
-    /// One step: writes when sessions were last used, so that other replicas and a restart know. What a crash
+    /// Writes when sessions were last used, for other replicas and for a restart. What a crash
     /// loses makes a session idle a little earlier, never later.
     ///
     /// # Errors
@@ -222,7 +226,7 @@ impl Sessions {
         self.write_last_seen_older_than(step).await
     }
 
-    /// As [`Sessions::write_seen`], for everything: before the process ends.
+    /// Like [`Sessions::write_last_seen`], but for every session: before the process ends.
     ///
     /// # Errors
     /// If the database fails.
@@ -234,7 +238,7 @@ impl Sessions {
         let mut due = self.0.memory.unwritten_sessions(step);
         due.sort_by(|a, b| a.sid.cmp(&b.sid));
         for batch in due.chunks(LAST_SEEN_BATCH_SIZE) {
-            // In the order of their ids, so that two replicas never wait for each other's rows in a circle.
+            // Ordered by id, so that two replicas never deadlock on each other's rows.
             let seen: Vec<_> = batch.iter().map(|live| (live.sid.clone(), live.last_seen())).collect();
             store::write_last_seen(&self.0.db, &seen).await?;
             for (live, (_, at)) in batch.iter().zip(&seen) {
@@ -244,15 +248,15 @@ impl Sessions {
         Ok(due.len())
     }
 
-    /// One step: forgets what expired.
+    /// Removes what has expired from memory.
     pub fn sweep(&self) {
         let now = self.0.clock.now();
         self.0.memory.sweep(now);
         self.0.assertions.pin().retain(|_, (made, _)| now.since(*made) < super::assertion::ASSERTION_TTL);
     }
 
-    /// Makes a new signing key: published at once, signing after the JWKS max-age. Answers its kid and from when
-    /// on it signs.
+    /// Makes a new signing key, which is published at once and signs after the JWKS max-age.
+    /// Returns its kid and the instant from which it signs.
     ///
     /// # Errors
     /// If the database fails or no key can be made.

@@ -1,8 +1,9 @@
 //! The one form of an ES256 signature: its `s` is in the lower half of the group's order.
 //!
-//! Whoever has a signature (r, s) can write another one that verifies as well, (r, n − s), without any key. A token
-//! would then have two spellings, and whatever remembers tokens by their text would know only one of them.
-//! RFC 7518 §3.4 permits both; ours are the lower one, like those of BIP 146.
+//! Whoever has a signature (r, s) can write another one that verifies as well, (r, n − s), without
+//! any key. A token would then have two spellings, and whatever remembers tokens by their text
+//! would know only one of them. RFC 7518 §3.4 permits both; ours are the lower one, like those of
+//! BIP 146.
 
 use std::cmp::Ordering;
 
@@ -24,12 +25,13 @@ const HALF_ORDER: [u8; SCALAR_BYTES] = [
     0xde, 0x73, 0x7d, 0x56, 0xd3, 0x8b, 0xcf, 0x42, 0x79, 0xdc, 0xe5, 0x61, 0x7e, 0x31, 0x92, 0xa8,
 ];
 
-/// Whether the signature of `token` (`header.claims.signature`) has the lower `s`; not whether it verifies.
+/// Returns whether the signature of `token` (`header.claims.signature`) has the lower `s`. Does not
+/// verify it.
 pub(super) fn has_low_s(token: &str) -> bool {
     split_token(token).is_some_and(|(_, _, s)| s.cmp(&HALF_ORDER) != Ordering::Greater)
 }
 
-/// `token` with the lower `s`; `None` if its signature is no ES256 signature.
+/// Returns `token` with the lower `s`, or `None` if its signature is not an ES256 signature.
 pub(super) fn lower_s(token: String) -> Option<String> {
     let (signed, r, s) = split_token(&token)?;
     if s.cmp(&HALF_ORDER) != Ordering::Greater {
@@ -39,7 +41,7 @@ pub(super) fn lower_s(token: String) -> Option<String> {
     Some(format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature)))
 }
 
-/// What is signed, r, s.
+/// Splits a token into what is signed, r and s.
 fn split_token(token: &str) -> Option<(&str, [u8; SCALAR_BYTES], [u8; SCALAR_BYTES])> {
     let (signed, signature) = token.rsplit_once('.')?;
     let bytes = URL_SAFE_NO_PAD.decode(signature).ok()?;
@@ -47,7 +49,7 @@ fn split_token(token: &str) -> Option<(&str, [u8; SCALAR_BYTES], [u8; SCALAR_BYT
     Some((signed, r.try_into().ok()?, s.try_into().ok()?))
 }
 
-/// n − s; `None` if s is greater than n.
+/// Returns n − s, or `None` if s is greater than n.
 fn subtract_from_order(s: &[u8; SCALAR_BYTES]) -> Option<[u8; SCALAR_BYTES]> {
     let mut difference = [0; SCALAR_BYTES];
     let mut borrow = false;

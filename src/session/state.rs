@@ -1,4 +1,5 @@
-//! What sessions are made of: one part for each configuration, one that outlives a reload of it.
+//! The state behind [`Sessions`](super::Sessions): one part for each configuration, and one that
+//! outlives a reload.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -31,7 +32,7 @@ impl Deref for SessionsView {
     }
 }
 
-/// What outlives a reload of the configuration.
+/// The state that outlives a reload of the configuration.
 #[derive(Debug)]
 pub(super) struct SessionsState {
     pub(super) db: Db,
@@ -40,14 +41,14 @@ pub(super) struct SessionsState {
     pub(super) memory: SessionMemory,
     /// The published chart; replaced together with the persons that it changed.
     pub(super) chart: ArcSwap<Chart>,
-    /// Whose the userids in rules are.
+    /// Which persons the userids in rules mean.
     pub(super) bindings: ArcSwap<RuleBindings>,
     pub(super) keys: ArcSwap<keys::LoadedKeys>,
     pub(super) assertions: papaya::HashMap<(Sid, String), (Timestamp, Arc<str>)>,
-    /// Where in the feed we are; locked while one refresh runs.
+    /// The position in the feed; locked while a refresh runs.
     pub(super) feed_position: tokio::sync::Mutex<i64>,
     pub(super) refreshed_at: AtomicI64,
-    /// The last refresh failed.
+    /// Whether the last refresh failed.
     pub(super) refresh_failed: AtomicBool,
     pub(super) newest_row_at: AtomicI64,
     pub(super) keys_reloaded_at: AtomicI64,

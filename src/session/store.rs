@@ -17,38 +17,32 @@ use crate::directory::row::published;
 /// A session to be written.
 #[derive(Debug, Clone)]
 pub struct NewSession {
-    /// Its id.
     pub sid: Sid,
-    /// Whose.
     pub person: PersonId,
-    /// The session this sign-in began with; its own sid for that one.
+    /// The session that the sign-in began with; for that session its own id.
     pub family: Sid,
     /// The host, or the cookie domain.
     pub audience: String,
-    /// How the person signed in.
     pub amr: Amr,
     /// When the person signed in.
     pub auth_time: Timestamp,
     /// The absolute limit.
     pub expires_at: Timestamp,
-    /// From where.
+    /// The client's address.
     pub address: Option<IpAddr>,
-    /// With what; cut to 200 characters.
+    /// Cut to 200 characters.
     pub user_agent: String,
 }
 
-/// A session with its person, as read back.
+/// A session row with its person.
 #[derive(Debug, Clone)]
 pub struct SessionRow {
-    /// Its id.
     pub sid: Sid,
-    /// Whose.
     pub person: SessionPerson,
-    /// The session this sign-in began with.
+    /// The session that the sign-in began with.
     pub family: Sid,
     /// The host, or the cookie domain.
     pub audience: String,
-    /// How the person signed in.
     pub amr: Amr,
     /// When the person signed in.
     pub auth_time: Timestamp,
@@ -58,11 +52,9 @@ pub struct SessionRow {
     pub last_seen_at: Timestamp,
     /// The absolute limit.
     pub expires_at: Timestamp,
-    /// When it ended.
     pub ended_at: Option<Timestamp>,
-    /// From where.
+    /// The client's address.
     pub address: String,
-    /// With what.
     pub user_agent: String,
 }
 
@@ -142,7 +134,7 @@ pub async fn insert(change: &mut FeedTransaction, new: &NewSession) -> sqlx::Res
     Ok(())
 }
 
-/// One session, ended or not.
+/// Returns a session, ended or not.
 ///
 /// # Errors
 /// If the database fails.
@@ -166,7 +158,7 @@ macro_rules! select_person {
     };
 }
 
-/// One person.
+/// Returns the person with this id.
 ///
 /// # Errors
 /// If the database fails.
@@ -180,7 +172,7 @@ pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<
         .transpose()
 }
 
-/// One person by userid, without regard to case.
+/// Returns the person with this userid, without regard to case.
 ///
 /// # Errors
 /// If the database fails.
@@ -196,7 +188,7 @@ pub async fn find_person_by_userid(
     }
 }
 
-/// How many persons have a row that is newer than version `version`.
+/// Returns the number of persons whose row is newer than `version`.
 ///
 /// # Errors
 /// If the database fails.
@@ -209,8 +201,9 @@ pub async fn count_changed_persons(db: &Db, corp: &CorpId, version: i64) -> sqlx
         .try_get(0)
 }
 
-/// Up to `limit` persons whose row is newer than version `version`, by id after `after`; only those for whom `wanted`
-/// is true are read, and the last id says where to go on.
+/// Returns up to `limit` persons whose row is newer than `version`, by id after `after`.
+///
+/// Reads only those for whom `wanted` is true. The second value is the id to continue from.
 ///
 /// # Errors
 /// If the database fails.
@@ -241,7 +234,7 @@ pub async fn list_changed_persons(
     Ok((persons, last))
 }
 
-/// Living sessions of one person or of everybody, in the order of their ids, after the id `after`.
+/// Returns the live sessions of one person or of everybody, by id after `after`.
 ///
 /// # Errors
 /// If the database fails.
@@ -271,7 +264,8 @@ pub async fn list_living(
     .collect()
 }
 
-/// Whether a session is alive, held so until this change commits: whoever ends it waits for that.
+/// Locks a session until this change commits, and returns whether it is alive. Whoever ends it
+/// waits for the commit.
 ///
 /// # Errors
 /// If the database fails.
@@ -292,17 +286,15 @@ pub async fn hold_session(change: &mut FeedTransaction, sid: &Sid) -> sqlx::Resu
 /// Which sessions to end.
 #[derive(Debug, Clone)]
 pub enum SessionsToEnd<'a> {
-    /// One.
     One(&'a Sid),
-    /// All that one sign-in led to.
+    /// All sessions that one sign-in led to.
     Family(&'a Sid),
-    /// All of one person.
+    /// All sessions of one person.
     Person(&'a PersonId),
-    /// Everybody's.
     All,
 }
 
-/// Ends sessions and announces it; answers how many were alive.
+/// Ends sessions and announces it. Returns how many were alive.
 ///
 /// # Errors
 /// If the database fails.
@@ -349,8 +341,8 @@ pub async fn end_sessions(
         SessionsToEnd::All => return Ok(0),
     };
     let mut ended = 0;
-    // Whoever makes a session from one of these holds that one until it commits. So the second statement, on
-    // PostgreSQL with a view of its own, sees what the first one waited for.
+    // A hand-off locks the session that it starts from until it commits. The second statement has a
+    // snapshot of its own on PostgreSQL, so it sees the sessions that the first one waited for.
     for _ in 0..2 {
         let query = sqlx::query(sql).bind(corp.as_str()).bind(id).bind(now).bind(reason);
         for row in query.fetch_all(change.tx()).await? {
@@ -361,18 +353,19 @@ pub async fn end_sessions(
     Ok(ended)
 }
 
-/// How many ended sessions are announced one by one; of more, every replica reads everything again.
+/// Up to this many ended sessions are announced one by one. Beyond it every replica reads
+/// everything again.
 const MAX_SINGLE_ANNOUNCEMENTS: usize = 500;
 
-/// Ends the sessions of everybody who may not sign in by the rows that begin to hold with version `version`, and
-/// announces it; answers how many were alive.
+/// Ends the sessions of everybody who may not sign in by the rows that begin with `version`, and
+/// announces it. Returns how many were alive.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn end_inactive(change: &mut FeedTransaction, version: i64) -> sqlx::Result<usize> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     let mut ended: Vec<String> = Vec::new();
-    // Twice, as in `end`.
+    // Twice, for the reason given in `end_sessions`.
     for _ in 0..2 {
         let rows = sqlx::query(
             "UPDATE sessions SET ended_at = $2, end_reason = (SELECT MIN(v.status) FROM person_rows v \
@@ -429,7 +422,8 @@ pub async fn delete_old_sessions(db: &Db, before: Timestamp, limit: i64) -> sqlx
     .bind(limit)
     .execute(&mut *tx)
     .await?;
-    // Another replica may delete at the same time; then these are others than before, and their tickets come first.
+    // Another replica may delete at the same time. Then this statement selects other sessions than
+    // the first one, and those that still have tickets must wait.
     let done = sqlx::query(
         "DELETE FROM sessions WHERE sid IN (SELECT s.sid FROM sessions s WHERE (s.expires_at < $1 OR s.ended_at < $1) \
            AND NOT EXISTS (SELECT 1 FROM tickets t WHERE t.sid = s.sid) ORDER BY s.expires_at, s.sid LIMIT $2)",

@@ -1,8 +1,8 @@
 //! The session token and the identity assertion: JWTs signed with ES256 (RFC 7515, RFC 7519).
 //!
-//! Pure: keys in, text out. A verifier takes exactly one `typ` (RFC 8725 §3.11), so that an assertion, which
-//! applications hold, can never be used as a session. The key is chosen by `kid` among ours; whatever else a
-//! header says about keys (`jwk`, `jku`, `x5u`) is not read.
+//! Pure: keys in, text out. A verifier takes exactly one `typ` (RFC 8725 §3.11), so that an
+//! assertion, which applications hold, can never be used as a session. The key is chosen by `kid`
+//! among ours; whatever else a header says about keys (`jwk`, `jku`, `x5u`) is not read.
 
 use axum::http::{HeaderMap, header::AUTHORIZATION};
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
@@ -11,15 +11,15 @@ use serde::{Deserialize, Serialize};
 use super::signature;
 use crate::base::clock::Timestamp;
 
-/// `typ` of a session token.
+/// The `typ` of a session token.
 pub const SESSION_TOKEN_TYPE: &str = "gongpai-session+jwt";
-/// `typ` of an identity assertion for an application.
+/// The `typ` of an identity assertion for an application.
 pub const ASSERTION_TOKEN_TYPE: &str = "gongpai-assertion+jwt";
 
-/// Two replicas' clocks may differ by this much.
+/// How far the clocks of two replicas may differ, in seconds.
 const MAX_SKEW_SECONDS: i64 = 60;
 
-/// What a session token says (DESIGN §4).
+/// The claims of a session token ([design: session tokens](crate::design#session-tokens)).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SessionClaims {
     /// public_url.
@@ -34,7 +34,7 @@ pub struct SessionClaims {
     pub userid: String,
     /// 姓名.
     pub name: String,
-    /// The session row.
+    /// The id of the session row.
     pub sid: String,
     /// Seconds since 1970.
     pub iat: i64,
@@ -46,7 +46,7 @@ pub struct SessionClaims {
     pub amr: Vec<String>,
 }
 
-/// What an assertion says to an application.
+/// The claims of an assertion for an application.
 #[derive(Debug, Clone, Serialize)]
 pub struct AssertionClaims<'a> {
     /// public_url.
@@ -94,7 +94,7 @@ impl std::fmt::Debug for SigningKey {
 #[derive(Debug, Default)]
 pub struct KeyRing(pub Vec<SigningKey>);
 
-/// A token that is not a valid one of ours, for the purpose asked.
+/// The token is not a valid one of ours for the requested purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a valid token")]
 pub struct InvalidToken;
@@ -105,14 +105,15 @@ pub struct InvalidToken;
 pub struct NoSigningKey;
 
 impl KeyRing {
-    /// The key that signs now: the newest whose time has come; the oldest if the clock stepped back behind all.
+    /// Returns the key that signs at `now`: the newest whose time has come, or the oldest if the
+    /// clock is behind all of them.
     pub fn signer(&self, now: Timestamp) -> Option<&SigningKey> {
         let whole = || self.0.iter().filter(|k| k.sign.is_some());
         let come = whole().filter(|k| k.signs_from <= now).max_by_key(|k| k.signs_from);
         come.or_else(|| whole().min_by_key(|k| k.signs_from))
     }
 
-    /// Whether a key of that id is among ours.
+    /// Returns whether the ring has a key with this id.
     pub fn has_key(&self, kid: &str) -> bool {
         self.0.iter().any(|k| k.kid == kid)
     }
@@ -120,7 +121,7 @@ impl KeyRing {
     /// Signs `claims` as a token of type `typ`.
     ///
     /// # Errors
-    /// [`NoKey`].
+    /// [`NoSigningKey`].
     pub fn sign<T: Serialize>(&self, typ: &str, claims: &T, now: Timestamp) -> Result<String, NoSigningKey> {
         let key = self.signer(now).ok_or(NoSigningKey)?;
         let header =
@@ -130,11 +131,11 @@ impl KeyRing {
         signature::lower_s(token).ok_or(NoSigningKey)
     }
 
-    /// Verifies a session token for `audience`: signature by a key of ours and in its one form, `typ`, issuer,
-    /// audience, times.
+    /// Verifies a session token for `audience`: the signature by a key of ours with the lower `s`,
+    /// `typ`, issuer, audience and times.
     ///
     /// # Errors
-    /// [`Invalid`], without saying why: nobody who holds a good token needs to know.
+    /// [`InvalidToken`], without saying why: nobody who holds a good token needs to know.
     pub fn verify_session(
         &self,
         token: &str,
@@ -156,7 +157,7 @@ impl KeyRing {
         validation.set_audience(&[audience]);
         validation.set_issuer(&[issuer]);
         validation.set_required_spec_claims(&["exp", "aud", "iss", "sub"]);
-        // Judged below by the injected clock.
+        // The times are checked below against the injected clock.
         validation.validate_exp = false;
         let claims = jsonwebtoken::decode::<SessionClaims>(token, &key.verify, &validation)
             .map_err(|_| InvalidToken)?
@@ -170,14 +171,15 @@ impl KeyRing {
     }
 }
 
-/// The `kid` and `typ` that an unverified token claims; `None` if it is no JWT.
+/// Returns the `kid` and `typ` that an unverified token claims, or `None` if it is not a JWT.
 pub fn peek_header(token: &str) -> Option<(String, String)> {
     let header = jsonwebtoken::decode_header(token).ok()?;
     Some((header.kid?, header.typ?))
 }
 
-/// Whether a session token of ours stands in an `Authorization` header, valid or not and however the header is written:
-/// doubled ones may arrive joined by commas.
+/// Returns whether an `Authorization` header contains a session token of ours, valid or not.
+///
+/// The header may be written in any way: repeated headers may arrive joined by commas.
 pub fn carries_session_token(headers: &HeaderMap) -> bool {
     let separates = |b: &u8| b.is_ascii_whitespace() || b",=\";".contains(b);
     let is_ours = |piece: &[u8]| {
@@ -187,7 +189,8 @@ pub fn carries_session_token(headers: &HeaderMap) -> bool {
     headers.get_all(AUTHORIZATION).iter().any(|value| value.as_bytes().split(separates).any(is_ours))
 }
 
-/// A Bearer token that says it is one of ours; anything else belongs to the application.
+/// Returns the Bearer token if it claims to be one of ours. Any other token belongs to the
+/// application.
 pub fn find_bearer_token(headers: &HeaderMap) -> Option<&[u8]> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (values.next()?.as_bytes(), values.next()) else { return None };

@@ -1,8 +1,8 @@
-//! The signing keys: where they are kept, how one follows another.
+//! The signing keys: where they are stored and how they rotate.
 //!
-//! Private halves lie in the database, sealed under the root secret. A new key of a running installation signs
-//! only after the JWKS max-age has passed, so that no verifier ever meets a key it could not yet have; the old
-//! one stays until the last token it signed has expired.
+//! Private halves are stored in the database, sealed with the root secret. A new key of a running
+//! installation signs only after the JWKS max-age has passed, so that no verifier meets a key that
+//! it cannot have fetched yet. The old key stays until the last token that it signed has expired.
 
 pub mod store;
 
@@ -20,10 +20,10 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde::{Deserialize, Serialize};
 
-/// How long verifiers may keep the JWKS (its `max-age`), and how long a new key waits before it signs.
+/// How long verifiers may cache the JWKS, and how long a new key waits before it signs.
 pub const JWKS_MAX_AGE: Duration = Duration::from_secs(300);
 
-/// The public half as RFC 7517 writes it.
+/// A public key in the format of RFC 7517.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Jwk {
     /// `EC`.
@@ -46,13 +46,11 @@ pub struct Jwk {
 /// Why there is no usable key.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
-    /// The database failed.
     #[error("the signing keys cannot be read or written: {0}")]
     Store(#[from] sqlx::Error),
-    /// The crypto library made no key.
     #[error("no signing key could be made")]
     Make,
-    /// A public half in the database is not its private half's.
+    /// A public half in the database does not match its private half.
     #[error(
         "the public half of signing key {0} in the database does not belong to its private half: somebody changed the \
          table signing_keys. Find out who; then delete that row (its sessions end) and start again"
@@ -60,7 +58,7 @@ pub enum KeyError {
     Mismatch(String),
 }
 
-/// A fresh key: its public half and its private half as PKCS #8.
+/// Generates a key. Returns its public half, and its private half as PKCS #8.
 fn generate_key() -> Result<(Jwk, Vec<u8>), KeyError> {
     let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).map_err(|_| KeyError::Make)?;
     let jwk = public_half(&pair).ok_or(KeyError::Make)?;
@@ -68,7 +66,7 @@ fn generate_key() -> Result<(Jwk, Vec<u8>), KeyError> {
     Ok((jwk, pkcs8.as_ref().to_vec()))
 }
 
-/// The public half as the private one has it.
+/// Derives the public half of a key pair.
 fn public_half(pair: &EcdsaKeyPair) -> Option<Jwk> {
     // SEC 1 §2.3.3, uncompressed: 0x04 ‖ x ‖ y.
     let public = pair.public_key().as_ref();
@@ -86,22 +84,23 @@ fn public_half(pair: &EcdsaKeyPair) -> Option<Jwk> {
     })
 }
 
-/// The ring, and its public halves for the JWKS.
+/// The keys as read from the database.
 #[derive(Debug, Default)]
 pub struct LoadedKeys {
-    /// What signs and verifies.
+    /// The keys that sign and verify.
     pub ring: KeyRing,
-    /// What the JWKS shows.
+    /// The public halves for the JWKS.
     pub jwks: Vec<Jwk>,
-    /// Keys whose private half does not open with this root secret.
+    /// The number of keys that this root secret does not open.
     pub foreign: usize,
-    /// Ids of keys whose public half in the database is another one than their private half has. They neither sign
+    /// The ids of keys whose stored public half does not match the private half. They neither sign
     /// nor verify, and are not published.
     pub mismatched: Vec<String>,
 }
 
 impl LoadedKeys {
-    /// Refuses keys of which one has a public half that is not its own: whoever could plant it there can do more.
+    /// Returns the keys, or an error if a stored public half does not match its private half:
+    /// whoever could plant it can do more.
     ///
     /// # Errors
     /// [`KeyError::Mismatch`].
@@ -113,8 +112,8 @@ impl LoadedKeys {
     }
 }
 
-/// Reads every key. One that does not open with this root secret neither signs nor verifies: losing the root
-/// secret ends every session.
+/// Reads every key. A key that this root secret does not open neither signs nor verifies, so losing
+/// the root secret ends every session.
 ///
 /// # Errors
 /// If the database fails.
@@ -126,7 +125,8 @@ pub async fn load(db: &Db, sealer: &Sealer) -> Result<LoadedKeys, KeyError> {
         let pair = private
             .as_deref()
             .and_then(|der| EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, der).ok());
-        // The database only repeats the public half, which anybody may write who may write there.
+        // The stored public half is a copy that anybody with write access could replace: derive it
+        // from the private half.
         let public = pair.as_ref().and_then(public_half);
         let verify = public.as_ref().and_then(|j| DecodingKey::from_ec_components(&j.x, &j.y).ok());
         let (Some(private), Some(public), Some(verify)) = (private, public, verify) else {
@@ -149,7 +149,7 @@ pub async fn load(db: &Db, sealer: &Sealer) -> Result<LoadedKeys, KeyError> {
     Ok(loaded)
 }
 
-/// Adds a key that signs from `signs_from` on; answers its kid.
+/// Adds a key that signs from `signs_from` on, and returns its kid.
 ///
 /// # Errors
 /// If the database fails.

@@ -8,20 +8,20 @@ use crate::base::clock::Timestamp;
 use crate::db::Db;
 use crate::db::feed::{FeedKind, FeedTransaction};
 
-/// A key as it is kept.
+/// A row of `signing_keys`.
 #[derive(Debug)]
 pub struct SigningKeyRow {
-    /// Thumbprint.
+    /// The RFC 7638 thumbprint of the public half.
     pub kid: String,
-    /// The public half, JSON.
+    /// The public half as JSON.
     pub jwk: String,
-    /// The sealed private half, base64.
+    /// The sealed private half in base64.
     pub sealed: String,
     /// From when on it signs.
     pub signs_from: Timestamp,
 }
 
-/// Every key, newest first.
+/// Returns every key, newest first.
 ///
 /// # Errors
 /// If the database fails.
@@ -67,8 +67,8 @@ pub async fn insert(
     Ok(())
 }
 
-/// Deletes keys that no living token can have been signed with: a newer one has been signing for longer than a
-/// session lasts.
+/// Deletes keys that cannot have signed any live token, because a newer key has been signing for
+/// longer than `ttl`.
 ///
 /// # Errors
 /// If the database fails.
