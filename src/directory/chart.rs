@@ -1,7 +1,7 @@
-//! Units and tags of one version in memory: what rules and headers read at every check.
+//! Units and tags of one version in memory, which rules and headers read at every check.
 //!
-//! Of persons only the few are in memory who are signed in; each of them brings its memberships. What holds for units
-//! — paths, who lies below what, which tags — is worked out once when a version is loaded.
+//! Of persons, only those who are signed in are in memory; each of them brings its memberships.
+//! What depends on units alone (paths, subtrees, tags) is computed once when a version is loaded.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -12,16 +12,16 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{TagId, UnitId, UserId};
 use crate::base::url::percent_encode;
 
-/// The department that is the whole corporation (WeCom document 90208).
+/// The department that stands for the whole corporation (WeCom document 90208).
 const ROOT_DEPARTMENT_ID: u32 = 1;
 
-/// Stands in a path for a `/` inside a name.
+/// The character that replaces a `/` inside a name.
 const SLASH_SUBSTITUTE: char = '∕';
 
-/// The serial of the chart that is made next; 0 is of the empty one.
+/// The serial of the next chart; 0 is the empty one.
 static NEXT_SERIAL: AtomicU64 = AtomicU64::new(1);
 
-/// One version of the chart.
+/// One version of the organisation chart.
 #[derive(Debug, Default)]
 pub struct Chart {
     serial: u64,
@@ -33,14 +33,14 @@ pub struct Chart {
     children: HashMap<UnitId, Vec<UnitId>>,
     tags: BTreeMap<TagId, Tag>,
     tags_by_name: HashMap<String, TagId>,
-    /// Folded userid → tags, sorted by name.
+    /// From folded userids to tags, sorted by name.
     tags_of_user: HashMap<String, Vec<TagId>>,
     tags_of_unit: HashMap<UnitId, Vec<TagId>>,
-    /// As [`Chart::encoded_tag`] gives them.
+    /// See [`Chart::encoded_tag`].
     encoded_tags: HashMap<TagId, String>,
 }
 
-/// A unit with its place.
+/// A unit with its path.
 #[derive(Debug, Clone)]
 pub struct PlacedUnit {
     /// The unit.
@@ -51,15 +51,15 @@ pub struct PlacedUnit {
     pub encoded_path: String,
 }
 
-/// What a path names.
+/// The units that a path names.
 #[derive(Debug, Clone)]
 enum PathTarget {
     One(UnitId),
-    /// Several units: none of them is meant.
+    /// Several units, so none of them is meant.
     Several(usize),
 }
 
-/// How somebody writes a unit or tag: a path or name, our id, or `wecom:ID`.
+/// A unit or tag as people write it: a path or name, our id, or `wecom:ID`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ChartReference {
     /// `wecom:2`.
@@ -68,19 +68,17 @@ pub enum ChartReference {
     Text(String),
 }
 
-/// Why a reference names nothing.
+/// Why a reference names no entry.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReferenceError {
-    /// Nothing of that path, name or id.
     #[error("there is none of that path or id")]
     Unknown,
-    /// Several units have that path.
     #[error("{0} units have that path: write wecom:ID or our id to say which")]
     Ambiguous(usize),
 }
 
 impl ChartReference {
-    /// Reads one; `None` for an empty text.
+    /// Parses a reference. Returns `None` for an empty text.
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Some(id) = text.strip_prefix("wecom:").and_then(|id| id.parse().ok()) {
@@ -91,8 +89,8 @@ impl ChartReference {
 }
 
 impl Chart {
-    /// Puts units into their places. Whatever the rows say, every unit has a path: one whose parent is missing, or
-    /// that lies below itself, stands on the top floor.
+    /// Builds the chart of a version. Every unit gets a path, whatever the rows say: a unit whose
+    /// parent is missing, or that lies below itself, stands at the top level.
     pub fn new(version: i64, complete_at: Option<Timestamp>, units: Vec<Unit>, tags: Vec<Tag>) -> Self {
         let by_id: HashMap<UnitId, Unit> = units.into_iter().map(|u| (u.id.clone(), u)).collect();
         let serial = NEXT_SERIAL.fetch_add(1, Ordering::Relaxed);
@@ -113,8 +111,11 @@ impl Chart {
         chart
     }
 
-    /// A path means WeCom's unit, if just one has it, or else the local one, if just one has it: who may make local
-    /// units cannot take a path over, and a path that could mean either of two departments means neither.
+    /// Maps each path to WeCom's unit if exactly one has it, or else to the local unit if exactly
+    /// one has it.
+    ///
+    /// So nobody who may make local units can take over a path, and a path that could mean either
+    /// of two departments means neither.
     fn index_paths(&mut self) {
         let mut bearers: HashMap<Arc<str>, (Vec<UnitId>, Vec<UnitId>)> = HashMap::new();
         for placed in self.units.values() {
@@ -152,72 +153,74 @@ impl Chart {
                 self.tags_of_unit.entry(unit).or_default().push(tag.id.clone());
             }
             self.encoded_tags.insert(tag.id.clone(), format!("tag:{}", percent_encode(&tag.name)));
-            // The first of two tags of one name; WeCom allows no second one (40071).
+            // WeCom allows no two tags of one name (40071). If there were two, the first counts.
             self.tags_by_name.entry(tag.name.clone()).or_insert_with(|| tag.id.clone());
             self.tags.insert(tag.id.clone(), tag);
         }
     }
 
-    /// Tells charts of this process apart, also two of one version: what is made by hand changes without a new one.
+    /// Returns a number that tells the charts of this process apart, also two of the same version:
+    /// an edit by hand changes the chart without a new version.
     pub const fn serial(&self) -> u64 {
         self.serial
     }
 
-    /// The version.
+    /// Returns the version.
     pub const fn version(&self) -> i64 {
         self.version
     }
 
-    /// When the last run began that read every detail of everything visible.
+    /// Returns when the last run began that read every detail of everything visible.
     pub const fn complete_at(&self) -> Option<Timestamp> {
         self.complete_at
     }
 
-    /// Every unit, by id.
+    /// Iterates over the units by id.
     pub fn units(&self) -> impl Iterator<Item = &PlacedUnit> {
         self.units.values()
     }
 
-    /// Units after the id `after`, by id.
+    /// Iterates over the units after the id `after`, by id.
     pub fn units_after(&self, after: &UnitId) -> impl Iterator<Item = &PlacedUnit> {
         use std::ops::Bound::{Excluded, Unbounded};
         self.units.range::<UnitId, _>((Excluded(after), Unbounded)).map(|(_, placed)| placed)
     }
 
-    /// One unit.
+    /// Returns the unit with this id.
     pub fn unit(&self, id: &UnitId) -> Option<&PlacedUnit> {
         self.units.get(id)
     }
 
-    /// The id as this chart has it, so that its text is kept once in memory.
+    /// Returns the chart's own copy of an id, so that its text is stored once.
     pub fn intern(&self, id: UnitId) -> UnitId {
         self.units.get_key_value(&id).map_or(id, |(known, _)| known.clone())
     }
 
-    /// Every tag, by id.
+    /// Iterates over the tags by id.
     pub fn tags(&self) -> impl Iterator<Item = &Tag> {
         self.tags.values()
     }
 
-    /// One tag.
+    /// Returns the tag with this id.
     pub fn tag(&self, id: &TagId) -> Option<&Tag> {
         self.tags.get(id)
     }
 
-    /// A tag as an element of a header: `tag:` and its percent-encoded name. No unit's element begins like that,
-    /// because a colon in a name is encoded.
+    /// Returns a tag as an element of a header: `tag:` and the percent-encoded name.
+    ///
+    /// No element of a unit begins like that, because a colon in a name is encoded.
     pub fn encoded_tag(&self, id: &TagId) -> &str {
         self.encoded_tags.get(id).map_or("", String::as_str)
     }
 
-    /// The unit that somebody means.
+    /// Returns the unit that a reference means.
     ///
     /// # Errors
-    /// [`Unfound`], also where several could be meant.
+    /// [`ReferenceError`], also where several could be meant.
     pub fn find_unit(&self, reference: &ChartReference) -> Result<&PlacedUnit, ReferenceError> {
         let id = match reference {
             ChartReference::Wecom(id) => self.by_wecom.get(id),
-            // An id first: no name can stand for another unit's id.
+            // Ids come first, so that no name can stand for another unit's id.
             ChartReference::Text(text) if self.units.contains_key(&UnitId::new(text.as_str())) => {
                 return self.units.get(&UnitId::new(text.as_str())).ok_or(ReferenceError::Unknown);
             }
@@ -234,10 +237,10 @@ impl Chart {
         id.and_then(|id| self.units.get(id)).ok_or(ReferenceError::Unknown)
     }
 
-    /// The tag that somebody means.
+    /// Returns the tag that a reference means.
     ///
     /// # Errors
-    /// [`Unfound::Unknown`].
+    /// [`ReferenceError::Unknown`].
     pub fn find_tag(&self, reference: &ChartReference) -> Result<&Tag, ReferenceError> {
         let found = match reference {
             ChartReference::Wecom(id) => self.tags.values().find(|tag| tag.wecom_id == Some(*id)),
@@ -249,12 +252,12 @@ impl Chart {
         found.ok_or(ReferenceError::Unknown)
     }
 
-    /// The units right below one.
+    /// Returns the direct children of a unit.
     pub fn children(&self, id: &UnitId) -> &[UnitId] {
         self.children.get(id).map_or(&[], Vec::as_slice)
     }
 
-    /// A unit and everything below it; empty for one that is not there.
+    /// Returns a unit and everything below it, or an empty set for an unknown id.
     pub fn subtree(&self, id: &UnitId) -> HashSet<UnitId> {
         let mut found = HashSet::new();
         let mut open = Vec::from_iter(self.units.contains_key(id).then_some(id));
@@ -266,7 +269,7 @@ impl Chart {
         found
     }
 
-    /// The tags of somebody with that userid in those units, by name, each once.
+    /// Returns the tags of a person with this userid in these units, by name, without duplicates.
     pub fn tags_of<'a>(&'a self, userid: &UserId, units: impl Iterator<Item = &'a UnitId>) -> Vec<&'a TagId> {
         if self.tags.is_empty() {
             return Vec::new();
@@ -280,7 +283,7 @@ impl Chart {
     }
 }
 
-/// The names from below the root.
+/// Returns the path of a unit: the names from below the root.
 fn unit_path(unit: &Unit, units: &HashMap<UnitId, Unit>) -> String {
     let mut names = Vec::new();
     let mut seen = HashSet::new();

@@ -1,23 +1,25 @@
-//! Who exists: units, persons, tags, and what was decided about them.
+//! The directory: units, persons and tags, and the decisions about them.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`bindings`] | whose the userids in rules are |
-//! | [`chart`] | units and tags in memory, as every check reads them: paths, who lies below what |
-//! | [`conflicts`] | what only a human can decide: whether two persons are one |
+//! | [`bindings`] | which persons the userids in rules mean |
+//! | [`chart`] | units and tags in memory, as every check reads them: paths and subtrees |
+//! | [`conflicts`] | open questions for a human: whether two persons are one |
 //! | [`csv`] | local persons as a table, for spreadsheets |
-//! | [`edit`] | local units and persons, made and changed by hand |
-//! | [`listing`] | the directory for applications that copy it: lists, and what changed |
-//! | [`row`] | how units, persons and tags stand in their tables |
-//! | [`store`] | SQL: the published chart, signing in, asking again |
+//! | [`edit`] | local units and persons, created and changed by hand |
+//! | [`listing`] | the directory for applications that copy it: lists and changes |
+//! | [`row`] | how units, persons and tags are stored in their tables |
+//! | [`store`] | SQL: the published chart, sign-ins, rechecks |
 //!
-//! A row is either WeCom's or local. Local ones are made by hand and no synchronisation ever changes or removes one;
-//! a local person that turns out to be a member of WeCom's becomes WeCom's, with the id it had.
+//! A row is either WeCom's or local. Local rows are made by hand, and no synchronisation changes or
+//! removes them. A local person who turns out to be a member of WeCom becomes WeCom's and keeps the
+//! id.
 //!
-//! A person's id is ours (UUID v7) and stays when the userid changes. A unit's or tag's id follows from WeCom's.
+//! A person's id is ours (UUID v7) and stays when the userid changes. The id of a unit or tag is
+//! derived from WeCom's.
 //!
-//! Everybody reads the rows of the published version (`src/db/migrations/0002_org_chart.sql`); a run prepares the
-//! next version unseen and publishes it at once.
+//! Readers see the rows of the published version (`src/db/migrations/0002_org_chart.sql`). A run
+//! prepares the next version unseen and publishes it at once.
 
 pub mod bindings;
 pub mod chart;
@@ -37,7 +39,7 @@ use unicode_normalization::UnicodeNormalization as _;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
 
-/// What WeCom said about a member, as far as signing in keeps it.
+/// What WeCom said about a member, as far as a sign-in stores it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberProfile {
     /// As WeCom writes it.
@@ -67,7 +69,7 @@ pub enum PersonStatus {
 }
 
 impl PersonStatus {
-    /// As the table and the API write it.
+    /// Returns the word that the table and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Active => "active",
@@ -77,7 +79,7 @@ impl PersonStatus {
         }
     }
 
-    /// Reads the table's word; anything unknown counts as left, so that it admits nobody.
+    /// Parses the table's word. An unknown word counts as left, so that it admits nobody.
     pub fn parse(text: &str) -> Self {
         [Self::Active, Self::Disabled, Self::Inactive]
             .into_iter()
@@ -86,7 +88,7 @@ impl PersonStatus {
     }
 }
 
-/// Whose an entry is.
+/// Who owns an entry: WeCom, or this installation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EntrySource {
@@ -97,7 +99,7 @@ pub enum EntrySource {
 }
 
 impl EntrySource {
-    /// As the table and the API write it.
+    /// Returns the word that the table and the API use.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Wecom => "wecom",
@@ -105,7 +107,8 @@ impl EntrySource {
         }
     }
 
-    /// Reads the table's word; anything unknown counts as WeCom's, so that no hand may change it.
+    /// Parses the table's word. An unknown word counts as WeCom's, so that nobody may edit the
+    /// entry.
     pub fn parse(text: &str) -> Self {
         if text == Self::Local.as_str() { Self::Local } else { Self::Wecom }
     }
@@ -114,28 +117,24 @@ impl EntrySource {
 /// A unit: a department of WeCom's, or one made by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Unit {
-    /// Our id.
     pub id: UnitId,
     /// The department's id; `None` for a local unit. The root is 1.
     pub wecom_id: Option<u32>,
-    /// Whose it is.
     pub source: EntrySource,
-    /// The unit above; `None` on the top floor, where also departments stand whose parent is not visible.
+    /// The parent unit. `None` at the top level, also for departments whose parent is not visible.
     pub parent: Option<UnitId>,
-    /// Its name.
     pub name: String,
     /// Its English name; may be empty.
     pub name_en: String,
     /// The sort number among its siblings; larger comes first.
     pub order: u32,
-    /// Who leads it, as far as visible.
+    /// The leaders, as far as they are visible.
     pub leaders: Vec<UserId>,
 }
 
-/// A person in a unit.
+/// A membership of a person in a unit.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Membership {
-    /// The unit.
     pub unit: UnitId,
     /// The person's sort number in it; larger comes first.
     pub order: u32,
@@ -143,10 +142,9 @@ pub struct Membership {
     pub leader: bool,
 }
 
-/// A person with everything that is known.
+/// A person with everything that is known of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Person {
-    /// Our id.
     pub id: PersonId,
     /// As WeCom writes it.
     pub userid: UserId,
@@ -154,23 +152,22 @@ pub struct Person {
     pub name: String,
     /// Company mail address, or else the private one; empty if unknown.
     pub email: String,
-    /// Whose the entry is.
     pub source: EntrySource,
     /// Whether the person may sign in.
     pub status: PersonStatus,
-    /// Since when the person is [`Status::Left`].
+    /// Since when the person is [`PersonStatus::Left`].
     pub left_at: Option<Timestamp>,
     /// 主部门, as far as visible.
     pub main_unit: Option<UnitId>,
     /// In the order in which WeCom lists them; those in local units after them.
     pub memberships: Vec<Membership>,
-    /// What nothing is looked up by.
     pub details: PersonDetails,
-    /// The fingerprint of what WeCom said when a run last read the person; empty where the row says something else.
+    /// The fingerprint of what WeCom said when a run last read the person; empty where the row says
+    /// something else.
     pub fingerprint: String,
 }
 
-/// Fields of a person that nothing is looked up by; empty where unknown. Stands in the table as JSON.
+/// Fields of a person that no query selects by; empty where unknown. The table holds them as JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PersonDetails {
@@ -197,28 +194,23 @@ pub struct PersonDetails {
 /// A tag (标签): who has it, directly or through a unit with everything below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tag {
-    /// Our id.
     pub id: TagId,
-    /// WeCom's.
     pub wecom_id: Option<u32>,
-    /// Its name.
     pub name: String,
-    /// Who has it directly.
+    /// The members that have the tag directly.
     pub users: Vec<UserId>,
-    /// Units that have it.
+    /// The units that have the tag, with everybody in and below them.
     pub units: Vec<UnitId>,
 }
 
-/// A person whose status is to be asked of WeCom again.
+/// A person whose status has to be checked with WeCom again.
 #[derive(Debug, Clone)]
 pub struct DuePerson {
-    /// Our id.
     pub id: PersonId,
-    /// Whom to ask for.
     pub userid: UserId,
 }
 
-/// Which extension attributes hold an employee number: these names, without regard to case.
+/// The names of extension attributes that hold an employee number, without regard to case.
 const EMPLOYEE_NUMBER_ATTRIBUTES: [&str; 8] = [
     "employee_number",
     "employee number",
@@ -231,37 +223,38 @@ const EMPLOYEE_NUMBER_ATTRIBUTES: [&str; 8] = [
 ];
 
 impl PersonDetails {
-    /// The employee number, from the extension attribute of that name; empty if there is none.
+    /// Returns the employee number from the extension attributes, or an empty text.
     pub fn employee_number(&self) -> &str {
         Self::employee_number_in(&self.attributes)
     }
 
-    /// The same of extension attributes.
+    /// Returns the employee number among `attributes`, or an empty text.
     pub fn employee_number_in(attributes: &BTreeMap<String, String>) -> &str {
         let mut attributes = attributes.iter();
         attributes.find(|(name, _)| Self::is_employee_number(name)).map_or("", |(_, value)| value.trim())
     }
 
-    /// Whether an attribute of that name holds an employee number.
+    /// Returns whether an attribute of this name holds an employee number.
     pub fn is_employee_number(name: &str) -> bool {
         EMPLOYEE_NUMBER_ATTRIBUTES.contains(&name.to_lowercase().as_str())
     }
 }
 
-/// What tells one person from another who has the same userid. The mail address is not in it: a company's follows the
-/// userid, whoever has that.
+/// What distinguishes two persons with the same userid.
+///
+/// The mail address is not part of it: a company's address follows the userid, whoever holds that.
 #[derive(Debug, Clone, Copy)]
 pub struct IdentityEvidence<'a> {
     /// 姓名.
     pub name: &'a str,
-    /// 手机; empty if unknown, as the next one.
+    /// 手机; empty if unknown.
     pub mobile: &'a str,
-    /// 工号.
+    /// 工号; empty if unknown.
     pub employee_number: &'a str,
 }
 
 impl Person {
-    /// What tells this person from others.
+    /// Returns what distinguishes this person from others.
     pub fn evidence(&self) -> IdentityEvidence<'_> {
         IdentityEvidence {
             name: &self.name,
@@ -272,20 +265,23 @@ impl Person {
 }
 
 impl MemberProfile {
-    /// What tells this member from others.
+    /// Returns what distinguishes this member from others.
     pub fn evidence(&self) -> IdentityEvidence<'_> {
         IdentityEvidence { name: &self.name, mobile: &self.mobile, employee_number: &self.employee_number }
     }
 }
 
-/// For so long a userid whose holder is gone is expected back with the same holder; after that only a field of the
-/// person's own proves it.
+/// How long a userid whose holder left is expected to come back with the same holder. After that
+/// only a field of the person's own proves it.
 pub const MAX_ABSENCE: Duration = Duration::from_secs(24 * 3600);
 
-/// Whether a userid that comes back `away` after its holder left comes back with the same person (DESIGN §5: a userid
-/// that is used again never inherits). WeCom has nothing that would say so. Where both employee numbers are known they
-/// decide; otherwise, where both mobile numbers are known, the same one with the same name proves it and anything else
-/// disproves it, because telephones are handed on; and without either the same name counts for [`ABSENCE`].
+/// Returns whether a userid that comes back `away` after its holder left belongs to the same person
+/// ([design: userids](crate::design#userids)).
+///
+/// WeCom has no field that would say so. Where both employee numbers are known, they decide.
+/// Otherwise, where both mobile numbers are known, the same number and name prove it and anything
+/// else disproves it, because telephones are handed on. Without either, the same name counts for
+/// [`MAX_ABSENCE`].
 pub fn is_same_person(left: &IdentityEvidence<'_>, back: &IdentityEvidence<'_>, away: Duration) -> bool {
     let agree = |left: String, back: String| (!left.is_empty() && !back.is_empty()).then(|| left == back);
     let same_name = !left.name.is_empty() && left.name == back.name;
@@ -298,17 +294,20 @@ pub fn is_same_person(left: &IdentityEvidence<'_>, back: &IdentityEvidence<'_>, 
     }
 }
 
-/// A mail address or employee number in the form in which it compares: full-width characters are the plain ones.
+/// Returns a mail address or employee number in the form in which it is compared: lower case, with
+/// plain instead of full-width characters.
 pub fn normalize_text(text: &str) -> String {
     text.nfkc().collect::<String>().trim().to_lowercase()
 }
 
-/// Whether two names are one name: without regard to case, width and blanks around. No name agrees with none.
+/// Returns whether two names are equal without regard to case, width and surrounding blanks. An
+/// empty name equals none.
 pub fn names_agree(a: &str, b: &str) -> bool {
     !a.trim().is_empty() && normalize_text(a) == normalize_text(b)
 }
 
-/// A mobile number without what people write between digits, and without China's country code.
+/// Returns a mobile number without the separators that people write and without China's country
+/// code.
 pub fn normalize_mobile(mobile: &str) -> String {
     let bare: String = mobile.nfkc().filter(|c| !c.is_whitespace() && !c.is_control() && *c != '-').collect();
     let national = bare.strip_prefix("+86").or_else(|| bare.strip_prefix("0086")).unwrap_or(&bare);

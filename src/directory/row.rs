@@ -1,7 +1,7 @@
-//! How units, persons and tags stand in their tables: JSON inside TEXT, and back.
+//! How units, persons and tags are stored in their tables: JSON inside TEXT, and back.
 //!
-//! What cannot be read back is an error of the row and never an empty list: nobody loses a unit, and with it a right
-//! or a prohibition, because a text could not be understood.
+//! A value that cannot be read back is an error of its row and never an empty list. Nobody loses a
+//! unit, and with it a permission or a prohibition, because a text could not be understood.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -12,10 +12,11 @@ use super::{EntrySource, Membership, Person, PersonStatus, Tag, Unit};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, TagId, UnitId, UserId};
 
-/// "Until further notice": what `until` says of a row that no version ends.
+/// The value of `until` in a row that no version ends.
 pub const OPEN_UNTIL: i64 = i64::MAX;
 
-/// The columns of a person, for a `person_rows` named `v`, in the order in which [`person`] reads them.
+/// The columns of a person, for a `person_rows` named `v`, in the order in which [`person_from_row`] reads
+/// them.
 macro_rules! person_columns {
     () => {
         "v.person_id, v.userid, v.name, v.email, v.source, v.status, v.left_at, v.main_unit, v.memberships, \
@@ -24,7 +25,7 @@ macro_rules! person_columns {
 }
 pub(crate) use person_columns;
 
-/// Reads a person.
+/// Reads a person from a row with the columns of `person_columns!`.
 ///
 /// # Errors
 /// If the row is not one that we wrote.
@@ -45,7 +46,7 @@ pub fn person_from_row(row: &AnyRow) -> sqlx::Result<Person> {
     })
 }
 
-/// The text of `memberships`.
+/// Formats memberships for the column `memberships`.
 ///
 /// # Errors
 /// Never for what a [`Membership`] can hold.
@@ -54,7 +55,7 @@ pub fn format_memberships(memberships: &[Membership]) -> sqlx::Result<String> {
     to_json(&list)
 }
 
-/// Reads `memberships`.
+/// Parses the column `memberships`.
 ///
 /// # Errors
 /// If it is not such a text.
@@ -64,7 +65,7 @@ pub fn parse_memberships(text: &str) -> sqlx::Result<Vec<Membership>> {
     Ok(list.into_iter().map(read).collect())
 }
 
-/// The columns of a unit, for a `unit_rows` named `v`, in the order in which [`unit()`] reads them.
+/// The columns of a unit, for a `unit_rows` named `v`, in the order in which [`unit_from_row`] reads them.
 macro_rules! unit_columns {
     () => {
         "v.id, v.wecom_id, v.source, v.parent_id, v.name, v.name_en, v.sort, v.leaders"
@@ -72,7 +73,7 @@ macro_rules! unit_columns {
 }
 pub(crate) use unit_columns;
 
-/// Reads a unit.
+/// Reads a unit from a row with the columns of `unit_columns!`.
 ///
 /// # Errors
 /// If the row is not one that we wrote.
@@ -90,7 +91,7 @@ pub fn unit_from_row(row: &AnyRow) -> sqlx::Result<Unit> {
     })
 }
 
-/// The columns of a tag, for a `tag_rows` named `v`, in the order in which [`tag`] reads them.
+/// The columns of a tag, for a `tag_rows` named `v`, in the order in which [`tag_from_row`] reads them.
 macro_rules! tag_columns {
     () => {
         "v.id, v.wecom_id, v.name, v.users, v.units"
@@ -98,7 +99,8 @@ macro_rules! tag_columns {
 }
 pub(crate) use tag_columns;
 
-/// The join that leaves only rows of the published version of corporation `$1`, for a row table named `v`.
+/// The join that keeps only rows of the published version of corporation `$1`, for a row table
+/// named `v`.
 macro_rules! published {
     () => {
         "JOIN charts c ON c.corp_id = $1 AND v.corp_id = c.corp_id AND v.since <= c.version AND v.until > c.version "
@@ -106,7 +108,7 @@ macro_rules! published {
 }
 pub(crate) use published;
 
-/// Reads a tag.
+/// Reads a tag from a row with the columns of `tag_columns!`.
 ///
 /// # Errors
 /// If the row is not one that we wrote.
@@ -120,8 +122,10 @@ pub fn tag_from_row(row: &AnyRow) -> sqlx::Result<Tag> {
     })
 }
 
-/// The rows that can be read. One that cannot is told and left out: whom it would let in is not let in, and everybody
-/// else goes on. The next run that reads the same thing of WeCom's writes it anew.
+/// Keeps the rows that can be read. An unreadable row is logged and left out: whom it would let in
+/// is not let in, and everybody else goes on.
+///
+/// The next run that reads the same entry of WeCom's writes the row anew.
 ///
 /// # Errors
 /// If the database fails.
@@ -145,7 +149,7 @@ fn wecom_id_from_row(row: &AnyRow, column: usize) -> sqlx::Result<Option<u32>> {
         .transpose()
 }
 
-/// The JSON of a list or object.
+/// Formats a list or object as JSON.
 ///
 /// # Errors
 /// Never for what our types can hold.
@@ -153,7 +157,7 @@ pub fn to_json<T: Serialize + ?Sized>(value: &T) -> sqlx::Result<String> {
     serde_json::to_string(value).map_err(|e| sqlx::Error::Encode(Box::new(e)))
 }
 
-/// Reads the JSON of a column.
+/// Parses the JSON of a column.
 ///
 /// # Errors
 /// If it is not such a value; names the column.

@@ -11,7 +11,7 @@ use crate::base::id::{ConflictId, CorpId, PersonId, UserId};
 use crate::db::Db;
 use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
 
-/// Makes the corporation's chart, if it has none yet: empty, version 0.
+/// Creates the chart row of the corporation, if it has none yet: empty, version 0.
 ///
 /// # Errors
 /// If the database fails.
@@ -26,7 +26,7 @@ pub async fn ensure_chart(db: &Db, corp: &CorpId) -> sqlx::Result<()> {
     tx.commit().await
 }
 
-/// Units and tags of the published version.
+/// Reads the units and tags of the published version.
 ///
 /// # Errors
 /// If the database fails.
@@ -53,7 +53,7 @@ pub async fn load_chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
         .bind(corp.as_str())
         .fetch_all(db.pool())
         .await?;
-        // Three reads see one version, or they are made again.
+        // The three reads must see one version; otherwise they are repeated.
         if self::published_version(db, corp).await?.0 == version {
             let units = row::keep_readable("unit_rows", units.iter().map(row::unit_from_row))?;
             let tags = row::keep_readable("tag_rows", tags.iter().map(row::tag_from_row))?;
@@ -62,7 +62,8 @@ pub async fn load_chart(db: &Db, corp: &CorpId) -> sqlx::Result<Chart> {
     }
 }
 
-/// The published version, and when the last run began that read every detail; `None`: there was none.
+/// Returns the published version, and when the last run began that read every detail, if there was
+/// one.
 ///
 /// # Errors
 /// If the database fails, or the corporation has no chart.
@@ -75,7 +76,7 @@ pub async fn published_version(db: &Db, corp: &CorpId) -> sqlx::Result<(i64, Opt
     Ok((row.try_get(0)?, Some(Timestamp::from_millis(complete_at)).filter(|_| complete_at > 0)))
 }
 
-/// One person.
+/// Returns the person with this id.
 ///
 /// # Errors
 /// If the database fails.
@@ -95,7 +96,7 @@ pub async fn find_person(db: &Db, corp: &CorpId, id: &PersonId) -> sqlx::Result<
     .transpose()
 }
 
-/// Whoever has that userid now, without regard to case.
+/// Returns the person who has this userid now, without regard to case.
 ///
 /// # Errors
 /// If the database fails.
@@ -115,8 +116,10 @@ pub async fn find_person_by_userid(db: &Db, corp: &CorpId, userid: &UserId) -> s
     .transpose()
 }
 
-/// Writes down what WeCom just said of an active member and answers our id for it: the same one however the userid
-/// is capitalised; a new one for a userid that was never seen, or whose holder left and is somebody else.
+/// Records what WeCom just said about an active member, and returns the person's id.
+///
+/// It is the same id however the userid is capitalised, and a new one for a userid that was never
+/// seen or whose holder left and is somebody else.
 ///
 /// # Errors
 /// If the database fails.
@@ -130,7 +133,7 @@ pub async fn record_active_member(
         if insert_active(change, &id, found).await? {
             return Ok(id);
         }
-        // A run published the same member a moment ago.
+        // A run has just published the same member.
         before = find_current_person(change, &id).await?;
     }
     let Some(before) = before else { return Ok(id) };
@@ -149,7 +152,8 @@ pub async fn record_active_member(
     if unchanged {
         return Ok(id);
     }
-    // A run's next version says it, too: it may have asked WeCom earlier than we did.
+    // Write the row of a prepared version as well: that run may have asked WeCom earlier than we
+    // did.
     sqlx::query(
         "UPDATE person_rows SET userid = $2, name = $3, email = $4, source = 'wecom', status = 'active', \
            left_at = NULL, said = '', updated_at = $5 \
@@ -168,13 +172,13 @@ pub async fn record_active_member(
     Ok(id)
 }
 
-/// The person of that userid, if it is WeCom's and active, held so until the change commits; nothing is written.
+/// Locks and returns the person with this userid, if it is WeCom's and active. Writes nothing.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn confirm_active(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Result<Option<PersonId>> {
     let corp = change.corp().clone();
-    // Only held: `checked_at` is when WeCom was asked about the person, and it was not.
+    // Only a lock: `checked_at` must keep saying when WeCom was asked, and it was not asked here.
     let row = sqlx::query(
         "UPDATE persons SET check_lease = check_lease \
          WHERE corp_id = $1 AND lower(userid) = lower($2) AND released_at IS NULL RETURNING id",
@@ -190,8 +194,10 @@ pub async fn confirm_active(change: &mut FeedTransaction, userid: &UserId) -> sq
     Ok(active.then_some(id))
 }
 
-/// The id whose the userid is, from now on: its holder's, or a new one. Its row is locked until the change commits, so
-/// that two who write the same person do it one after the other.
+/// Returns the id that owns the userid from now on: its holder's, or a new one.
+///
+/// Locks the row until the change commits, so that two writers of the same person run one after the
+/// other.
 async fn claim_userid(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Result<PersonId> {
     let (corp, now) = (change.corp().clone(), change.now());
     let row = sqlx::query(
@@ -208,7 +214,7 @@ async fn claim_userid(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Re
     Ok(PersonId::new(row.try_get::<String, _>(0)?))
 }
 
-/// The row of a person that holds now.
+/// Returns the person's row in the published version, read within the change.
 ///
 /// # Errors
 /// If the database fails.
@@ -232,8 +238,10 @@ pub async fn find_current_person(
     .transpose()
 }
 
-/// A person of whom nothing is known but what WeCom just said. If a run is about to bring the same member, its row
-/// follows this one. `false`: there is a row by now.
+/// Inserts a person of whom only the sign-in's data is known. Returns `false` if a row exists by
+/// now.
+///
+/// If a run has prepared a row for the same member, this row ends where that one begins.
 async fn insert_active(
     change: &mut FeedTransaction,
     id: &PersonId,
@@ -265,7 +273,8 @@ async fn insert_active(
     Ok(true)
 }
 
-/// The userid goes from somebody who left to somebody new; whether they are one is asked of a human.
+/// Gives the userid of somebody who left to a new person, and opens a conflict for a human to
+/// decide whether the two are one.
 async fn replace_holder(
     change: &mut FeedTransaction,
     before: &Person,
@@ -290,7 +299,7 @@ async fn replace_holder(
     Ok(id)
 }
 
-/// Somebody's userid is free for somebody else.
+/// Frees the userid of a person for somebody else.
 ///
 /// # Errors
 /// If the database fails.
@@ -304,7 +313,7 @@ pub async fn release_userid(change: &mut FeedTransaction, id: &PersonId) -> sqlx
     Ok(())
 }
 
-/// Sets a status that keeps a known person out. Nothing happens to one that is not known, or is not WeCom's.
+/// Sets a status that keeps a person out. Returns `None` if the person is unknown or not WeCom's.
 ///
 /// # Errors
 /// If the database fails.
@@ -346,8 +355,10 @@ pub async fn set_status(
     Ok(Some(PersonId::new(id)))
 }
 
-/// When the person was last confirmed, by a question or by a run that read everything, whose confirmation is the oldest
-/// of all who have a living session; `None`: nobody has one.
+/// Returns the oldest confirmation among all persons with a live session, or `None` if nobody has
+/// one.
+///
+/// A person is confirmed by a recheck, or by a run that read everything.
 ///
 /// # Errors
 /// If the database fails.
@@ -367,8 +378,10 @@ pub async fn find_oldest_check(db: &Db, corp: &CorpId, now: Timestamp) -> sqlx::
     Ok(oldest.map(Timestamp::from_millis))
 }
 
-/// Up to `limit` persons with a living session who were last checked before `checked_before`, by a question of their
-/// own or by a run that read everything; claimed until `lease` so that no other replica asks for them too.
+/// Claims up to `limit` persons with a live session whose last confirmation is before
+/// `checked_before`.
+///
+/// The claim lasts until `lease`, so that no other replica asks WeCom about them too.
 ///
 /// # Errors
 /// If the database fails.
@@ -380,7 +393,8 @@ pub async fn claim_due_persons(
     lease: Timestamp,
     limit: i64,
 ) -> sqlx::Result<Vec<DuePerson>> {
-    // From the living sessions, of which there are fewer than persons, and without the write lock: mostly nobody is due.
+    // Starts from the live sessions, which are fewer than persons, and takes no write lock: usually
+    // nobody is due.
     let due = sqlx::query(concat!(
         "SELECT p.id FROM (SELECT DISTINCT person_id FROM sessions WHERE ended_at IS NULL AND expires_at > $2) s \
          JOIN persons p ON p.id = s.person_id JOIN person_rows v ON v.person_id = p.id ",
@@ -399,7 +413,7 @@ pub async fn claim_due_persons(
         return Ok(Vec::new());
     }
     let mut ids: Vec<String> = due.iter().map(|row| row.try_get(0)).collect::<sqlx::Result<_>>()?;
-    // In one order, so that two replicas never wait for each other's rows in a circle.
+    // In one order, so that two replicas never deadlock on each other's rows.
     ids.sort();
     let mut claimed = Vec::new();
     let mut tx = db.write().await?;

@@ -1,8 +1,8 @@
-//! Whose the userids in `user:` rules are.
+//! Bindings of the userids in `user:` rules to persons.
 //!
-//! A rule means a person and can only write a userid. So the first person that a rule matches is written down, and from
-//! then on the userid in rules means that person: whoever gets the userid later matches nothing, until an administrator
-//! accepts it (`gongpai rules accept`).
+//! A rule means a person but can only name a userid. So the first person that a rule matches is
+//! recorded, and from then on the userid in rules means that person. Whoever gets the userid later
+//! matches nothing until an administrator accepts it (`gongpai rules accept`).
 
 pub mod store;
 
@@ -10,28 +10,28 @@ use std::collections::HashMap;
 
 use crate::base::id::{PersonId, UserId};
 
-/// Every binding.
+/// All bindings, from folded userids to persons.
 #[derive(Debug, Default)]
 pub struct RuleBindings(HashMap<String, PersonId>);
 
-/// What a userid in a rule means for somebody who has that userid now.
+/// What a userid in a rule means for a person who has this userid now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BindingMatch {
-    /// This person.
+    /// The userid means this person.
     Same,
-    /// Nobody yet: it matches, and is to be written down.
+    /// The userid means nobody yet: the rule matches, and the person is recorded.
     Nobody,
-    /// Somebody who had the userid before.
+    /// The userid means a person who had it before.
     Other,
 }
 
 impl RuleBindings {
-    /// Puts them together; userids folded.
+    /// Collects bindings, by folded userid.
     pub fn new(bindings: impl IntoIterator<Item = (String, PersonId)>) -> Self {
         Self(bindings.into_iter().collect())
     }
 
-    /// What the userid `folded` means for `person`.
+    /// Returns what the userid `folded` means for `person`.
     pub fn match_person(&self, folded: &str, person: &PersonId) -> BindingMatch {
         match self.0.get(folded) {
             None => BindingMatch::Nobody,
@@ -41,17 +41,15 @@ impl RuleBindings {
     }
 }
 
-/// A userid in a rule that now is somebody else's.
+/// A userid in a rule that belongs to somebody else now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReassignedUserid {
     /// The userid, as WeCom writes it.
     pub userid: UserId,
-    /// Whom the rules mean.
+    /// The person whom the rules mean.
     pub bound: PersonId,
-    /// That person's name.
     pub bound_name: String,
-    /// Who has the userid now.
+    /// The person who has the userid now.
     pub holder: PersonId,
-    /// That person's name.
     pub holder_name: String,
 }

@@ -8,7 +8,7 @@ use crate::db::Db;
 use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
 use crate::directory::row::{from_json, published, to_json};
 
-/// Every binding.
+/// Reads every binding.
 ///
 /// # Errors
 /// If the database fails.
@@ -21,7 +21,7 @@ pub async fn load_bindings(db: &Db, corp: &CorpId) -> sqlx::Result<RuleBindings>
     Ok(RuleBindings::new(rows.iter().map(read).collect::<sqlx::Result<Vec<_>>>()?))
 }
 
-/// Binds a userid to the person that a rule matched first; one that is bound already stays.
+/// Binds a userid to the first person that a rule matched. An existing binding stays.
 ///
 /// # Errors
 /// If the database fails.
@@ -40,7 +40,7 @@ pub async fn bind_userid(
     .await
 }
 
-/// Binds a userid to its holder of now, whoever it was bound to.
+/// Binds a userid to its present holder, whoever it was bound to.
 ///
 /// # Errors
 /// If the database fails.
@@ -80,7 +80,7 @@ async fn put_binding(
     Ok(())
 }
 
-/// Userids in rules that are somebody else's now, by userid.
+/// Returns the userids in rules that belong to somebody else now, by userid.
 ///
 /// # Errors
 /// If the database fails.
@@ -110,9 +110,11 @@ pub async fn list_reassigned(db: &Db, corp: &CorpId) -> sqlx::Result<Vec<Reassig
     rows.iter().map(read).collect()
 }
 
-/// Userids went to somebody else: lists that name them mean the holder before. They are taken out of the leaders of
-/// local units and out of tags, and with `departments` (where no run just read them) out of the leaders of departments;
-/// whatever WeCom says of the new holder comes with the next run.
+/// Removes userids that went to somebody else from lists that mean the holder before.
+///
+/// They are removed from the leaders of local units and from tags, and with `departments` (where no
+/// run has just read them) from the leaders of departments. What WeCom says of the new holder comes
+/// with the next run.
 ///
 /// # Errors
 /// If the database fails.

@@ -1,8 +1,9 @@
-//! What only a human can decide: whether two persons are one.
+//! Conflicts: whether two persons are one, which only a human can decide.
 //!
-//! A run, or a sign-in, lets somebody in as itself and writes down who else that could be. A human answers: the flagged
-//! person is one of the candidates, then the two become one with the candidate's id, which applications know longer; or
-//! it is somebody of its own, and nobody is asked again.
+//! A run or a sign-in creates a person of its own and records who else that could be. A human then
+//! answers. Either the flagged person is one of the candidates, and the two become one with the id
+//! of the candidate, which applications have known for longer; or it is a different person, and
+//! nobody is asked again.
 
 pub mod store;
 
@@ -14,47 +15,41 @@ use super::{EntrySource, Person, PersonDetails, PersonStatus};
 use crate::base::clock::Timestamp;
 use crate::base::id::{ConflictId, PersonId, UserId};
 
-/// A question that is open.
+/// An open conflict.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Conflict {
-    /// Its id.
     pub id: ConflictId,
-    /// `ambiguous`: one of several local persons, or a local person that several members could be or whose mobile number
-    /// or mail address a member of another name has; `renamed`: one left and one joined in the same run, of the same name
-    /// and unit; `reused`: a userid that came back after its holder left.
+    /// `ambiguous`: several local persons fit a member, several members fit a local person, or a
+    /// member has the mobile number or mail address of a local person of another name. `renamed`:
+    /// one person left and one joined in the same run, with the same name and unit. `reused`: a
+    /// userid came back after its holder had left.
     pub kind: String,
-    /// Who was let in as itself.
+    /// The flagged person.
     pub person_id: PersonId,
-    /// Who it could be.
+    /// The persons that it could be.
     pub candidates: Vec<PersonId>,
-    /// Since when it is asked.
     pub created_at: Timestamp,
 }
 
-/// A question with the people whom it is about, for whoever has to answer it.
+/// A conflict with the data of its people, for whoever has to decide it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConflictDetails {
-    /// The question.
     #[serde(flatten)]
     pub conflict: Conflict,
-    /// Who was let in as itself.
+    /// The flagged person.
     pub person: Option<ConflictPerson>,
-    /// Who it could be; those who are gone are missing.
+    /// The candidates; those who are gone are missing.
     pub people: Vec<ConflictPerson>,
 }
 
-/// Somebody whom a question is about.
+/// A person whom a conflict is about.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ConflictPerson {
-    /// Its id.
     pub id: PersonId,
-    /// Its userid.
     pub userid: UserId,
     /// 姓名.
     pub name: String,
-    /// Whether it may sign in.
     pub status: PersonStatus,
-    /// Whose entry it is.
     pub source: EntrySource,
 }
 
@@ -70,25 +65,23 @@ impl From<Person> for ConflictPerson {
     }
 }
 
-/// Why a question was not closed. Its text is for whoever asked.
+/// Why a conflict was not closed. The text is meant for the caller.
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
-    /// There is none of that id.
     #[error("there is no conflict of that id")]
     NotFound,
-    /// It was answered before, or one of the persons is gone.
+    /// It was decided before, or one of the persons is gone.
     #[error("the conflict is closed already")]
     AlreadyClosed,
-    /// Nobody whom the question is about.
+    /// The person has nothing to do with this conflict.
     #[error("{0} is neither the person of this conflict nor one of its candidates")]
     NotInvolved(PersonId),
-    /// The candidate is a member of WeCom's in its own right.
+    /// The candidate is an active member of WeCom's, so the two cannot be one.
     #[error("the candidate is an active member of WeCom's of its own: they are two persons")]
     CandidateIsMember,
-    /// A run is about to change one of the two, or goes on and knows them as two.
+    /// A run is about to change one of the two, or is running and knows them as two.
     #[error("a synchronisation is running; try again when it is done")]
     Busy,
-    /// The database failed.
     #[error("the database failed: {0}")]
     Store(#[from] sqlx::Error),
 }
@@ -102,19 +95,19 @@ impl From<EditError> for ResolveError {
     }
 }
 
-/// How a question was closed.
+/// How a conflict was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ConflictOutcome {
-    /// The two are one.
+    /// The two persons are one.
     Merged,
-    /// They are two.
+    /// They are two persons.
     Separate,
-    /// Somebody whom it is about is gone.
+    /// One of the persons is gone.
     Gone,
 }
 
 impl ConflictOutcome {
-    /// As the table writes it.
+    /// Returns the word of the table.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Merged => "merged",
@@ -124,13 +117,16 @@ impl ConflictOutcome {
     }
 }
 
-/// Whether somebody is a member of WeCom's of its own and cannot be anybody else.
+/// Returns whether a person is a member of WeCom's that has not left, and so cannot be anybody
+/// else.
 fn is_current_member(person: &Person) -> bool {
     person.source == EntrySource::Wecom && person.status != PersonStatus::Left
 }
 
-/// The one person that two become: with the id of `kept`, and of `flagged` everything that WeCom says. What WeCom does not
-/// say stays as it was, and so do places in local units.
+/// Merges two persons into one: with the id of `kept` and everything that WeCom says about
+/// `flagged`.
+///
+/// What WeCom does not say stays as it was, and so do memberships in local units.
 pub fn merge_persons(kept: &Person, flagged: &Person, chart: &Chart) -> Person {
     let own = |ours: &str, theirs: &str| if theirs.is_empty() { ours.to_owned() } else { theirs.to_owned() };
     let (before, now) = (&kept.details, &flagged.details);
@@ -166,7 +162,8 @@ pub fn merge_persons(kept: &Person, flagged: &Person, chart: &Chart) -> Person {
             },
             attributes,
         },
-        // The next run reads the member again and makes good what this may have missed.
+        // The empty fingerprint makes the next run read the member again and correct what this may
+        // have missed.
         fingerprint: String::new(),
     }
 }

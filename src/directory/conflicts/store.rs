@@ -17,7 +17,8 @@ use crate::directory::edit::store as edit;
 use crate::directory::row::{self, published};
 use crate::directory::{self, Person};
 
-/// Up to `limit` open questions after the id `after`, oldest first; only those about somebody whom everybody sees.
+/// Returns up to `limit` open conflicts after the id `after`, oldest first; only those about
+/// published persons.
 ///
 /// # Errors
 /// If the database fails.
@@ -38,7 +39,7 @@ pub async fn list_open(db: &Db, corp: &CorpId, after: &str, limit: i64) -> sqlx:
     .collect()
 }
 
-/// The questions with the people whom they are about, as they are now.
+/// Adds the present data of their people to conflicts.
 ///
 /// # Errors
 /// If the database fails.
@@ -74,22 +75,22 @@ fn conflict_from_row(row: &AnyRow) -> sqlx::Result<Conflict> {
     })
 }
 
-/// A question whose persons are held until the change commits.
+/// A conflict whose persons are locked until the change commits.
 #[derive(Debug)]
 pub struct HeldConflict {
     conflict: Conflict,
     flagged: Person,
-    /// Whom the flagged person is one with; `None`: they are two.
+    /// The person that the flagged one is; `None` if they are two.
     kept: Option<Person>,
 }
 
 impl HeldConflict {
-    /// Who was let in as itself.
+    /// Returns the flagged person.
     pub const fn flagged(&self) -> &Person {
         &self.flagged
     }
 
-    /// What the audit trail says of the answer.
+    /// Returns the text for the audit trail.
     pub fn audit_detail(&self) -> String {
         let (id, flagged) = (&self.conflict.id, &self.flagged.id);
         match &self.kept {
@@ -100,29 +101,31 @@ impl HeldConflict {
         }
     }
 
-    /// Who the flagged person is from now on.
+    /// Returns the id of the flagged person from now on.
     pub fn resulting_person(&self) -> &PersonId {
         self.kept.as_ref().map_or(&self.flagged.id, |kept| &kept.id)
     }
 
-    /// Whose sessions end before [`close`]: everybody's who is one from now on. Whoever was signed in as somebody who left is
-    /// not signed in again by an answer.
+    /// Returns the persons whose sessions must end before [`close_conflict`]: both, if they become
+    /// one.
+    ///
+    /// Whoever was signed in as a person who left is not signed in again by a decision.
     pub fn persons_to_sign_out(&self) -> impl Iterator<Item = &PersonId> {
         self.kept.iter().flat_map(|kept| [&self.flagged.id, &kept.id])
     }
 }
 
-/// Holds everybody whom the question `id` is about, to be answered with `person`: a candidate, or the flagged person itself
-/// or nobody where they are two.
+/// Locks everybody whom the conflict `id` is about, to be decided with `person`: a candidate if the
+/// two are one, or the flagged person itself or `None` if they are two.
 ///
 /// # Errors
-/// [`Unresolved`].
+/// [`ResolveError`].
 pub async fn hold_conflict(
     change: &mut FeedTransaction,
     id: &ConflictId,
     person: Option<&PersonId>,
 ) -> Result<HeldConflict, ResolveError> {
-    // Whom it is about never changes while it is open, but for candidates that are gone.
+    // While a conflict is open its persons never change, except for candidates that are gone.
     let (conflict, _) = find_conflict(change, id).await?;
     let person = person.unwrap_or(&conflict.person_id).clone();
     let person = &person;
@@ -131,13 +134,13 @@ pub async fn hold_conflict(
     }
     let mut ids = vec![conflict.person_id.clone()];
     ids.extend((conflict.person_id != *person).then(|| person.clone()));
-    // In the order of their ids, so that two who answer never wait for each other in a circle.
+    // Ordered by id, so that two who decide at once never deadlock on each other's rows.
     ids.sort();
     let mut held = Vec::new();
     for id in &ids {
         held.extend(edit::hold_person(change, id, None).await?.map(|held| held.person));
     }
-    // Whoever answers holds the flagged person: now the question is as it will stay.
+    // The flagged person is locked, so the conflict can no longer change.
     let (conflict, state) = find_conflict(change, id).await?;
     let mut take = |id: &PersonId| {
         let at = held.iter().position(|p| p.id == *id)?;
@@ -172,10 +175,11 @@ async fn find_conflict(
     Ok((conflict_from_row(&row)?, row.try_get(5)?))
 }
 
-/// Answers the question. The sessions of [`Question::signed_out`] have been ended in the same change.
+/// Decides the conflict. The sessions of [`HeldConflict::persons_to_sign_out`] have been ended in
+/// the same change.
 ///
 /// # Errors
-/// [`Unresolved`]; the change must not be committed then.
+/// [`ResolveError`]; the change must not be committed then.
 pub async fn close_conflict(
     change: &mut FeedTransaction,
     question: &HeldConflict,
@@ -188,11 +192,11 @@ pub async fn close_conflict(
     if is_current_member(kept) {
         return Err(ResolveError::CandidateIsMember);
     }
-    let desk = edit::open_context(change).await?;
-    edit::refuse_if_staged(change, &desk, &flagged.id).await?;
-    edit::refuse_if_staged(change, &desk, &kept.id).await?;
+    let context = edit::open_context(change).await?;
+    edit::refuse_if_staged(change, &context, &flagged.id).await?;
+    edit::refuse_if_staged(change, &context, &kept.id).await?;
     refuse_during_run(change).await?;
-    let one = merge_persons(kept, flagged, desk.chart());
+    let one = merge_persons(kept, flagged, context.chart());
     set_state(change, &conflict.id, ConflictOutcome::Merged).await?;
     edit::remove_person(change, &flagged.id).await?;
     sqlx::query("UPDATE persons SET userid = $2, released_at = NULL WHERE id = $1")
@@ -200,7 +204,7 @@ pub async fn close_conflict(
         .bind(one.userid.as_str())
         .execute(change.tx())
         .await?;
-    edit::write_person(change, &desk, &one).await?;
+    edit::write_person(change, &context, &one).await?;
     change.announce(FeedKind::Person, one.id.as_str());
     change.note_directory_change(DirectoryEntity::Person, one.id.as_str(), DirectoryChangeKind::Updated);
     move_bindings(change, &flagged.id, &one.id).await?;
@@ -208,7 +212,8 @@ pub async fn close_conflict(
     Ok(ConflictOutcome::Merged)
 }
 
-/// A run knows the two as two from the moment it has read them, long before it writes.
+/// Refuses while a run is under way: it knows the two as two from the moment it has read them, long
+/// before it writes.
 async fn refuse_during_run(change: &mut FeedTransaction) -> Result<(), ResolveError> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     let running: i64 = sqlx::query(
@@ -237,7 +242,7 @@ async fn set_state(
     Ok(())
 }
 
-/// Userids in rules that meant one person mean another.
+/// Makes the userids in rules that meant `from` mean `to`.
 async fn move_bindings(change: &mut FeedTransaction, from: &PersonId, to: &PersonId) -> sqlx::Result<()> {
     let corp = change.corp().clone();
     let moved = sqlx::query(
@@ -254,7 +259,8 @@ async fn move_bindings(change: &mut FeedTransaction, from: &PersonId, to: &Perso
     Ok(())
 }
 
-/// Takes somebody who is removed out of every open question; one that has nobody left to ask about is closed.
+/// Removes a person from every open conflict. A conflict without anybody left to decide about is
+/// closed.
 ///
 /// # Errors
 /// If the database fails.
@@ -262,7 +268,8 @@ pub async fn forget_person(change: &mut FeedTransaction, person: &PersonId) -> s
     replace_candidate(change, person, None).await
 }
 
-/// As [`forget`]; with `by`, a member from now on, who is no candidate for anybody else either.
+/// Like [`forget_person`]. With `by`, that person is a member from now on and so no candidate for
+/// anybody else either.
 async fn replace_candidate(
     change: &mut FeedTransaction,
     gone: &PersonId,

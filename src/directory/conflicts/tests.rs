@@ -1,4 +1,4 @@
-//! What two persons become who are one.
+//! How two persons are merged.
 
 use super::*;
 use crate::base::id::{UnitId, UserId};

@@ -1,18 +1,20 @@
-//! Cells that a spreadsheet would calculate or change, written so that it leaves them alone, and cells that it changed.
+//! Protects cells that a spreadsheet would calculate or change, and recognises cells that it has
+//! changed.
 //!
-//! Excel and WPS turn what looks like a number into one when they open a CSV: leading zeros go, and a long number is
-//! saved as it is shown, `1.38001E+10`. A cell that begins with an apostrophe is text to them and is saved as it was.
+//! Excel and WPS turn what looks like a number into one when they open a CSV: leading zeros are
+//! lost, and a long number is saved as it is shown, `1.38001E+10`. A cell that begins with an
+//! apostrophe is text to them and is saved unchanged.
 
 use unicode_normalization::{UnicodeNormalization as _, is_nfkc};
 
-/// The mark before a cell that is text.
+/// The mark in front of a cell that is text.
 const TEXT_MARK: char = '\'';
 
-/// How a spreadsheet names what it could not calculate.
+/// The error values of spreadsheets.
 const SPREADSHEET_ERRORS: [&str; 8] =
     ["#N/A", "#NAME?", "#REF!", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!"];
 
-/// How many digits of a number a spreadsheet keeps.
+/// The number of digits that a spreadsheet keeps of a number.
 const MAX_KEPT_DIGITS: usize = 15;
 
 const MONTH_NAMES: [&str; 12] = [
@@ -30,10 +32,10 @@ const MONTH_NAMES: [&str; 12] = [
     "december",
 ];
 
-/// What a spreadsheet made of a cell, in English and in Chinese.
+/// What a spreadsheet did to a cell, in English and in Chinese.
 pub(super) type CellDamage = (&'static str, &'static str);
 
-/// A cell that no spreadsheet calculates or changes.
+/// Returns the cell with a mark if a spreadsheet would calculate or change it.
 pub(super) fn guard_cell(cell: &str) -> String {
     if is_changed_by_spreadsheets(cell) || cell.starts_with(TEXT_MARK) {
         format!("{TEXT_MARK}{cell}")
@@ -42,7 +44,7 @@ pub(super) fn guard_cell(cell: &str) -> String {
     }
 }
 
-/// What [`guarded`] made of it; `None`: the cell has no mark.
+/// Returns the cell without its mark, or `None` if it has no mark. The inverse of [`guard_cell`].
 pub(super) fn unguard_cell(cell: &str) -> Option<&str> {
     cell.strip_prefix(TEXT_MARK)
         .filter(|inner| is_changed_by_spreadsheets(inner) || inner.starts_with(TEXT_MARK))
@@ -54,21 +56,25 @@ fn is_changed_by_spreadsheets(cell: &str) -> bool {
     begins_unseen || shown.starts_with(starts_formula) || looks_like_number(shown) || !has_plain_digits(shown)
 }
 
-/// Whether a spreadsheet, or what reads its file afterwards, takes a cell for a formula by this first character: also
-/// its full-width and small forms, which East Asian editions read as the plain ones.
+/// Returns whether this first character makes a cell a formula.
+///
+/// Also for full-width and small forms, which East Asian editions and later readers of the file
+/// take for the plain ones.
 fn starts_formula(c: char) -> bool {
     c == '\u{2212}' || c.nfkc().next().is_some_and(|plain| matches!(plain, '=' | '+' | '-' | '@'))
 }
 
-/// Blanks, line breaks and signs without a shape.
+/// Returns whether a character is invisible: blanks, control characters, zero-width characters.
 fn is_invisible(c: char) -> bool {
     c.is_whitespace()
         || c.is_control()
         || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
-/// Whether it could be taken for a number, a date, a time, a sum of money or a truth value. Wider than any edition's
-/// rules: a mark too many changes nothing.
+/// Returns whether a cell could be taken for a number, a date, a time, an amount of money or a
+/// truth value.
+///
+/// The test is wider than the rules of any edition: a mark too many changes nothing.
 fn looks_like_number(cell: &str) -> bool {
     let plain = cell.nfkc().collect::<String>().to_lowercase();
     let number = plain.trim_start_matches(['.', ',', '$', '¥', '€', '£', '(', '%']);
@@ -80,7 +86,7 @@ fn looks_like_number(cell: &str) -> bool {
         || begins_with_month(&plain)
 }
 
-/// `mar1`, `Sept-2`, `May 3`: dates to a spreadsheet that speaks English.
+/// Returns whether a cell looks like `mar1`, `Sept-2` or `May 3`: dates to an English spreadsheet.
 fn begins_with_month(plain: &str) -> bool {
     let letters = plain.trim_start_matches(|c: char| c.is_ascii_lowercase());
     let word = plain.strip_suffix(letters).unwrap_or_default();
@@ -89,19 +95,20 @@ fn begins_with_month(plain: &str) -> bool {
     is_month && rest.starts_with(|c: char| c.is_ascii_digit())
 }
 
-/// Whether the digits in it are plain ones.
+/// Returns whether all digits of a cell are plain ones.
 fn has_plain_digits(cell: &str) -> bool {
     is_nfkc(cell) || !cell.chars().any(|c| c.nfkc().any(|plain| plain.is_ascii_digit()))
 }
 
-/// What is wrong with a cell of any column.
+/// Returns the damage to a cell of any column.
 pub(super) fn find_damage(cell: &str) -> Option<CellDamage> {
     let error = SPREADSHEET_ERRORS.iter().any(|error| cell.eq_ignore_ascii_case(error));
     (error || (cell.len() > 1 && cell.bytes().all(|b| b == b'#')))
         .then_some(("is what a spreadsheet shows instead of a value", "是电子表格代替内容显示的符号"))
 }
 
-/// What is wrong with a cell by which somebody is recognised: it would be somebody else's key, or nobody's.
+/// Returns the damage to a cell by which persons are recognised: it would be the key of somebody
+/// else, or of nobody.
 pub(super) fn find_key_damage(cell: &str) -> Option<CellDamage> {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if cell.starts_with('=') {

@@ -1,12 +1,13 @@
-//! How a file of a spreadsheet is written: which characters its bytes are, and what separates its cells.
+//! Detects how a spreadsheet wrote a file: its encoding, and what separates its cells.
 //!
-//! Excel and WPS save "CSV" in China as GBK, "CSV UTF-8" with a byte order mark, and "Unicode text" as UTF-16 with tabs.
+//! In China, Excel and WPS save "CSV" as GBK, "CSV UTF-8" with a byte order mark, and "Unicode
+//! text" as UTF-16 with tabs.
 
 use std::fmt;
 
 use encoding_rs::{GB18030, UTF_16BE, UTF_16LE};
 
-/// How a file was read; its text tells that in both languages.
+/// The detected format of a file. Its text says so in both languages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileFormat {
     encoding: FileEncoding,
@@ -44,12 +45,12 @@ impl fmt::Display for FileFormat {
 }
 
 impl FileFormat {
-    /// Whether it is what an export writes, so that nothing needs to be said about it.
+    /// Returns whether this is the format of an export, which needs no mention.
     pub fn is_as_exported(self) -> bool {
         self == Self { encoding: FileEncoding::Utf8, separator: CellSeparator::Comma }
     }
 
-    /// The byte between cells.
+    /// Returns the byte between cells.
     pub(super) const fn separator(self) -> u8 {
         match self.separator {
             CellSeparator::Comma => b',',
@@ -59,10 +60,10 @@ impl FileFormat {
     }
 }
 
-/// The text of a file, and how it is written. `known`: whether text heads a column.
+/// Decodes a file and detects its format. `known` says whether a text is the heading of a column.
 ///
-/// Strictly UTF-8 or else GB18030, of which GBK and GB 2312 are parts, unless a byte order mark says something else.
-/// Cells are separated by whatever separates the most headings.
+/// A file is UTF-8 or else GB18030, which includes GBK and GB 2312, unless a byte order mark says
+/// otherwise. The separator is the one that yields the most headings.
 ///
 /// # Errors
 /// How many bytes are UTF-8, if the bytes are no text in any of them.
@@ -92,7 +93,7 @@ fn decode_text(bytes: &[u8]) -> Result<(String, FileEncoding), usize> {
         return text.map(|text| (text.into_owned(), FileEncoding::Utf16)).ok_or(0);
     }
     match std::str::from_utf8(bytes) {
-        // The mark says nothing more here.
+        // Here the byte order mark says nothing more.
         Ok(text) => Ok((text.strip_prefix('\u{feff}').unwrap_or(text).to_owned(), FileEncoding::Utf8)),
         Err(error) => {
             let text = GB18030.decode_without_bom_handling_and_without_replacement(bytes);

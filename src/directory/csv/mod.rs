@@ -1,7 +1,8 @@
-//! Local persons as a table: CSV (RFC 4180), written in UTF-8, read as spreadsheets save it.
+//! Local persons as a CSV table (RFC 4180): written in UTF-8, read as spreadsheets save it.
 //!
-//! A row is a person by its userid. A column that is not there changes nothing; an empty cell empties the field. Units are
-//! written as paths, `研发部/前端组;销售部`; local ones that are missing are made. A row that is not there removes nobody.
+//! A row is a person, found by userid. A missing column changes nothing; an empty cell empties the
+//! field. Units are written as paths, `研发部/前端组;销售部`, and missing local units are created. A missing
+//! row removes nobody.
 
 mod cell;
 mod encoding;
@@ -21,7 +22,7 @@ use super::edit::{EditError, MembershipInput, PersonInput, UnitInput, with_unit}
 use super::{EntrySource, Membership, Person, PersonDetails, PersonStatus};
 use crate::base::id::{PersonId, UnitId, UserId};
 
-/// The columns: the field's name, and its Chinese heading.
+/// The columns: the name of the field, and its Chinese heading.
 const COLUMNS: [(Column, &str, &str); 8] = [
     (Column::Userid, "userid", "账号"),
     (Column::Name, "name", "姓名"),
@@ -33,7 +34,7 @@ const COLUMNS: [(Column, &str, &str); 8] = [
     (Column::Status, "status", "状态"),
 ];
 
-/// The status in Chinese, as WeCom's console says it.
+/// The words for a status in Chinese, as WeCom's console writes them.
 const STATUS_WORDS: [(&str, PersonStatus); 6] = [
     ("", PersonStatus::Active),
     ("正常", PersonStatus::Active),
@@ -56,30 +57,30 @@ enum Column {
 }
 
 impl Column {
-    /// Whether somebody is recognised by it.
+    /// Returns whether persons are recognised by this column.
     const fn is_key(self) -> bool {
         matches!(self, Self::Userid | Self::Mobile | Self::Email | Self::EmployeeNumber)
     }
 
-    /// Which column has this heading.
+    /// Returns the column with this heading.
     fn from_heading(text: &str) -> Option<Self> {
         let of = |(_, name, zh): &&(Self, &str, &str)| text.eq_ignore_ascii_case(name) || text == *zh;
         COLUMNS.iter().find(of).map(|(column, ..)| *column)
     }
 
-    /// Its field's name and its Chinese heading.
+    /// Returns the name of the field and its Chinese heading.
     fn names(self) -> (&'static str, &'static str) {
         let of = |(column, ..): &&(Self, &'static str, &'static str)| *column == self;
         COLUMNS.iter().find(of).map_or(("", ""), |(_, name, zh)| (*name, *zh))
     }
 }
 
-/// What is wrong, and where.
+/// A mistake in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsvFinding {
-    /// The line of the file, from 1.
+    /// The line of the file, counted from 1.
     pub line: u64,
-    /// What is wrong.
+    /// What is wrong with it.
     pub what: String,
 }
 
@@ -87,17 +88,16 @@ fn csv_finding(line: u64, what: impl Into<String>) -> CsvFinding {
     CsvFinding { line, what: what.into() }
 }
 
-/// One row.
+/// A row of the table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CsvRecord {
-    /// The line where it begins, from 1.
+    /// The line where the row begins, counted from 1.
     pub line: u64,
-    /// Whose row it is.
     pub userid: UserId,
     cells: HashMap<Column, String>,
 }
 
-/// Reads a file as a spreadsheet saved it, and tells how it is written.
+/// Parses a file as a spreadsheet saved it, and detects its format.
 ///
 /// # Errors
 /// Everything that keeps it from being read.
@@ -147,8 +147,10 @@ pub fn parse_table(bytes: &[u8]) -> Result<(Vec<CsvRecord>, FileFormat), Vec<Csv
     }
 }
 
-/// Counts lines, from one row to the next. The parser's own count is behind after CRLF and empty lines: to it a row begins
-/// where the one before ended.
+/// Counts the lines of a file.
+///
+/// The parser's own count is wrong after CRLF and empty lines: to it, a row begins where the row
+/// before ended.
 struct LineCounter<'t> {
     text: &'t [u8],
     byte: usize,
@@ -168,7 +170,7 @@ impl LineCounter<'_> {
     }
 }
 
-/// The columns in their order.
+/// Parses the row of headings into columns.
 fn parse_headings(cells: &[&str], line: u64) -> Result<Vec<Column>, Vec<CsvFinding>> {
     let (mut columns, mut findings) = (Vec::new(), Vec::new());
     for cell in cells {
@@ -199,7 +201,7 @@ fn parse_record(columns: &[Column], cells: &[&str], line: u64) -> Result<CsvReco
     }
     let (mut values, mut wrong) = (HashMap::new(), Vec::new());
     for (at, (column, cell)) in columns.iter().zip(cells).enumerate() {
-        // Marked as text, it is what its writer meant.
+        // A cell that is marked as text holds what its writer meant.
         let text = unguard_cell(cell).unwrap_or_else(|| {
             let key = || if column.is_key() { find_key_damage(cell) } else { None };
             if let Some((en, zh)) = find_damage(cell).or_else(key) {
@@ -222,36 +224,36 @@ fn parse_record(columns: &[Column], cells: &[&str], line: u64) -> Result<CsvReco
     }
 }
 
-/// What a spreadsheet calls the column at `at`; there are fewer than 26.
+/// Returns the letter of the column at index `at`; there are fewer than 26.
 fn column_letter(at: usize) -> char {
     u8::try_from(at).ok().and_then(|at| b'A'.checked_add(at)).map_or('?', char::from)
 }
 
-/// What a file would change.
+/// The changes that a file would make.
 #[derive(Debug)]
 pub struct ImportPlan {
-    /// Paths of local units to be made, those above first.
+    /// Paths of local units to create, parents first.
     pub units: Vec<String>,
-    /// Persons to be made or changed, in the file's order.
+    /// Persons to create or change, in the order of the file.
     pub persons: Vec<PlannedPerson>,
-    /// How many rows change nothing.
+    /// The number of rows that change nothing.
     pub same: usize,
 }
 
-/// A row that changes something.
+/// A row that creates or changes a person.
 #[derive(Debug)]
 pub struct PlannedPerson {
-    /// The row.
     pub record: CsvRecord,
-    /// Whom it changes; `None`: it makes somebody.
+    /// The person to change; `None` to create one.
     pub id: Option<PersonId>,
-    /// What the person becomes.
+    /// The person afterwards.
     pub person: Person,
-    /// Which fields differ.
+    /// The fields that differ.
     pub fields: Vec<&'static str>,
 }
 
-/// What the rows change in `chart` and in `before`, the persons of these userids by folded userid.
+/// Computes what the rows change in `chart` and in `before`, which maps folded userids to the
+/// present persons.
 ///
 /// # Errors
 /// Everything that is wrong with any row.
@@ -269,7 +271,7 @@ pub fn plan_import(
         }
     }
     if !findings.is_empty() {
-        // Persons could not be judged without their units.
+        // Persons cannot be checked without their units.
         findings.dedup();
         return Err(findings);
     }
@@ -296,12 +298,12 @@ pub fn plan_import(
     if findings.is_empty() { Ok(plan) } else { Err(findings) }
 }
 
-/// Adds what a path names and is not there to the chart and to `made`.
+/// Adds the missing units of a path to the chart and to `made`.
 fn add_missing_units(chart: &mut Chart, made: &mut Vec<String>, path: &str) -> Result<(), String> {
     for (parent, name, path) in missing_units(chart, path)? {
         let parent_id = parent.map(|parent| find_unit(chart, &parent)).transpose()?;
         let input = new_unit(name, parent_id.as_ref());
-        // The id is for this plan only.
+        // The id is valid within this plan only.
         let id = UnitId::new(format!("new unit {}", made.len()));
         let unit = input.validate(id, chart).map_err(|e| format!("{path}: {e}"))?;
         *chart = with_unit(chart, unit);
@@ -310,12 +312,13 @@ fn add_missing_units(chart: &mut Chart, made: &mut Vec<String>, path: &str) -> R
     Ok(())
 }
 
-/// A local unit as an import makes it.
+/// Returns the input for a local unit that an import creates.
 pub fn new_unit(name: String, parent: Option<&UnitId>) -> UnitInput {
     UnitInput { name, parent_id: parent.map(|id| id.as_str().to_owned()), order: 0, leaders: Vec::new() }
 }
 
-/// The units of a path that are not there, from above: the path of the unit above, the name, the path.
+/// Returns the missing units of a path, parents first: each with the path of its parent, its name
+/// and its path.
 ///
 /// # Errors
 /// If the path is none, or means several units, or an id that nobody has.
@@ -350,12 +353,12 @@ fn lookup_unit(chart: &Chart, text: &str) -> Result<UnitId, ReferenceError> {
     chart.find_unit(&reference).map(|placed| placed.unit.id.clone())
 }
 
-/// The unit that a cell's path, `wecom:ID` or id means.
+/// Returns the unit that a path, `wecom:ID` or id in a cell means.
 ///
 /// # Errors
 /// If none or several.
 pub fn find_unit(chart: &Chart, path: &str) -> Result<UnitId, String> {
-    // With spaces around the names, as hands write it.
+    // People write spaces around the names.
     let tidy: Vec<&str> = path.split('/').map(str::trim).collect();
     lookup_unit(chart, path)
         .or_else(|_| lookup_unit(chart, &tidy.join("/")))
@@ -367,13 +370,13 @@ impl CsvRecord {
         self.cells.get(&column).map(String::as_str)
     }
 
-    /// The units of the row, as they are written.
+    /// Returns the units of the row, as they are written.
     pub fn unit_paths(&self) -> impl Iterator<Item = &str> {
         let cell = self.cell(Column::Units).unwrap_or_default();
         cell.split([';', '；']).map(str::trim).filter(|path| !path.is_empty())
     }
 
-    /// What the row says of a person, in a chart where its units are.
+    /// Returns the person that the row describes, in a chart that contains its units.
     ///
     /// # Errors
     /// If that cannot be: says why.
@@ -416,7 +419,8 @@ impl CsvRecord {
         Ok(input)
     }
 
-    /// The row's units; order and lead of those that the person is in already stay.
+    /// Returns the memberships of the row. A unit that the person is in already keeps its order and
+    /// lead.
     fn memberships(&self, before: Option<&Person>, chart: &Chart) -> Result<Vec<MembershipInput>, String> {
         let before: HashMap<&UnitId, &Membership> =
             before.iter().flat_map(|p| &p.memberships).map(|m| (&m.unit, m)).collect();
@@ -439,7 +443,7 @@ impl CsvRecord {
     }
 }
 
-/// Somebody of whom nothing is known yet.
+/// Returns a person of whom only the userid is known.
 fn blank_person(userid: &UserId) -> Person {
     Person {
         id: PersonId::new(""),
@@ -465,7 +469,7 @@ fn parse_status(cell: &str) -> Result<PersonStatus, String> {
     Ok(known)
 }
 
-/// Which fields differ, as the columns are called.
+/// Returns the fields that differ, by the names of the columns.
 fn changed_fields(before: &Person, after: &Person) -> Vec<&'static str> {
     let fields = [
         ("userid", before.userid != after.userid),

@@ -5,7 +5,7 @@ use crate::db::Db;
 use crate::directory::Person;
 use crate::directory::row::{self, published};
 
-/// Up to `limit` persons by id after `after`: local ones, or everybody.
+/// Returns up to `limit` persons by id after `after`: local ones only, or everybody.
 ///
 /// # Errors
 /// If the database fails.

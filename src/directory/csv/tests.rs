@@ -28,7 +28,7 @@ fn lines(findings: &[CsvFinding]) -> Vec<u64> {
     findings.iter().map(|finding| finding.line).collect()
 }
 
-/// The rows of a file.
+/// Parses a file and drops its format.
 fn read(bytes: &[u8]) -> Result<Vec<CsvRecord>, Vec<CsvFinding>> {
     super::parse_table(bytes).map(|(records, _)| records)
 }

@@ -1,4 +1,5 @@
-//! Tables as they are exported: cells that a spreadsheet leaves alone, and that are read back as they were.
+//! Writes a table so that a spreadsheet leaves its cells alone and an import reads them back
+//! unchanged.
 
 use std::io;
 
@@ -10,7 +11,7 @@ use crate::base::id::UnitId;
 use crate::directory::Person;
 use crate::directory::chart::Chart;
 
-/// Tells Excel in China that a file is UTF-8.
+/// The byte order mark that tells Excel in China that a file is UTF-8.
 const BOM: &str = "\u{feff}";
 
 /// Writes the byte order mark and the headings.
@@ -47,7 +48,8 @@ fn write_row(out: &mut dyn io::Write, cells: impl Iterator<Item = String>) -> io
     writer.flush()
 }
 
-/// How a unit is written in a cell: by its path, or where that would mean another one, by its number or id.
+/// Returns how a cell names a unit: by its path, or by its number or id where the path would mean
+/// another unit.
 pub(super) fn unit_cell(chart: &Chart, unit: &UnitId) -> Option<String> {
     let placed = chart.unit(unit)?;
     let means_it = find_unit(chart, &placed.path).is_ok_and(|found| found == *unit);

@@ -1,7 +1,7 @@
-//! Local units and persons: what may be written by hand, and why not. [`store`] writes it.
+//! Local units and persons: which input is valid, and why other input is not. [`store`] writes it.
 //!
-//! An entry is written as a whole: whoever changes one merges the change into what is there (RFC 7396) and hands in
-//! the result, so that there is one set of checks for making and for changing.
+//! An entry is always written as a whole. Whoever changes one merges the change into the current
+//! entry (RFC 7396) and passes the result, so that creating and changing share one set of checks.
 
 pub mod store;
 
@@ -14,51 +14,47 @@ use super::chart::{Chart, ChartReference, PlacedUnit};
 use super::{EntrySource, Membership, Person, PersonStatus, Unit};
 use crate::base::id::{UnitId, UserId};
 
-/// How deep units may lie: as WeCom's (document 90205).
+/// The maximum depth of units, the same as WeCom's (document 90205).
 const MAX_UNIT_DEPTH: usize = 15;
 
-/// The longest name or other text, in characters.
+/// The maximum length of a name or other text, in characters.
 const MAX_TEXT_CHARS: usize = 128;
 
-/// The longest value of an attribute, in characters.
+/// The maximum length of an attribute's value, in characters.
 const MAX_ATTRIBUTE_CHARS: usize = 1024;
 
-/// How many attributes, memberships or leaders of a unit there may be.
+/// The maximum number of attributes, memberships or leaders of a unit.
 const MAX_LIST_ITEMS: usize = 100;
 
-/// How many direct leaders a person may have (WeCom document 90195).
+/// The maximum number of direct leaders of a person (WeCom document 90195).
 const MAX_DIRECT_LEADERS: usize = 5;
 
-/// Why nothing was written. Its text is for whoever asked.
+/// Why nothing was written. The text is meant for the caller.
 #[derive(Debug, thiserror::Error)]
 pub enum EditError {
-    /// There is none of that id.
     #[error("there is none of that id")]
     NotFound,
-    /// It is not as it must be.
+    /// The input is not valid.
     #[error("{0}")]
     Invalid(String),
-    /// It is WeCom's.
+    /// The entry is WeCom's.
     #[error("{0}")]
     OwnedByWecom(&'static str),
-    /// There are units or persons in the unit.
+    /// Units or persons are in the unit.
     #[error("{units} units and {persons} persons are in this unit")]
     NotEmpty {
-        /// Right below it.
+        /// Direct children.
         units: usize,
-        /// In it, those who left included.
+        /// Members, including those who left.
         persons: i64,
     },
-    /// Somebody has the userid.
     #[error("the userid {0} is in use")]
     UseridTaken(UserId),
-    /// Another unit has the path.
     #[error("there is a unit {0} already")]
     PathTaken(String),
-    /// A run is about to change the entry.
+    /// A run has prepared another row for the entry.
     #[error("a synchronisation is about to change this entry; try again in a moment")]
     Busy,
-    /// The database failed.
     #[error("the database failed: {0}")]
     Store(#[from] sqlx::Error),
 }
@@ -67,24 +63,22 @@ fn reject_input<T>(why: impl Into<String>) -> Result<T, EditError> {
     Err(EditError::Invalid(why.into()))
 }
 
-/// A unit as a hand writes it.
+/// A local unit as the API or the command line writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct UnitInput {
-    /// Its name.
     pub name: String,
-    /// The unit above, by our id or `wecom:ID`; `None`: on the top floor.
+    /// The parent, by our id or `wecom:ID`; `None` at the top level.
     #[serde(default)]
     pub parent_id: Option<String>,
     /// The sort number; larger comes first.
     #[serde(default)]
     pub order: u32,
-    /// Who leads it.
     #[serde(default)]
     pub leaders: Vec<UserId>,
 }
 
-/// A membership as a hand writes it.
+/// A membership as the API or the command line writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MembershipInput {
@@ -98,21 +92,19 @@ pub struct MembershipInput {
     pub leader: bool,
 }
 
-/// A person as a hand writes it.
+/// A local person as the API or the command line writes it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PersonInput {
-    /// The userid.
     pub userid: UserId,
     /// 姓名.
     pub name: String,
     /// `active`, `disabled` or `inactive`.
     #[serde(default = "active")]
     pub status: String,
-    /// The units the person is in.
     #[serde(default)]
     pub memberships: Vec<MembershipInput>,
-    /// One of these units.
+    /// One of the memberships.
     #[serde(default)]
     pub main_unit: Option<String>,
     /// 直属上级.
@@ -135,7 +127,7 @@ pub struct PersonInput {
     pub attributes: BTreeMap<String, String>,
 }
 
-/// What a hand may write of a member of WeCom's.
+/// What may be written by hand about a member of WeCom's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MemberInput {
@@ -148,26 +140,27 @@ fn active() -> String {
 }
 
 impl UnitInput {
-    /// What a hand would have written to make this unit.
+    /// Returns the input that would create this unit.
     pub fn from_unit(unit: &Unit) -> Self {
         let parent_id = unit.parent.as_ref().map(|id| id.as_str().to_owned());
         Self { name: unit.name.clone(), parent_id, order: unit.order, leaders: unit.leaders.clone() }
     }
 
-    /// The unit `id` that this describes, if it may stand in `chart` beside the others there.
+    /// Builds the unit `id`, if it may stand in `chart` beside the other units.
     ///
     /// # Errors
-    /// [`Refused::Invalid`] and [`Refused::PathTaken`].
+    /// [`EditError::Invalid`] and [`EditError::PathTaken`].
     pub fn validate(self, id: UnitId, chart: &Chart) -> Result<Unit, EditError> {
         check_name("name", &self.name)?;
-        // A rule that names a unit's id, or wecom:2, means that unit and none that is called so.
+        // A rule that names an id or `wecom:2` must mean that unit, and never one that is called
+        // so.
         if self.name.starts_with("wecom:") || uuid::Uuid::try_parse(&self.name).is_ok() {
             return reject_input("name: it looks like an id");
         }
         check_userids("leaders", &self.leaders, MAX_LIST_ITEMS)?;
         let known = chart.unit(&id);
         let parent = match &self.parent_id {
-            // Where it stood before it stays, even if that unit is gone.
+            // A unit may stay where it is, even if its parent is gone.
             Some(text) if known.is_some_and(|k| names_id(k.unit.parent.as_ref(), text)) => {
                 Some(UnitId::new(text.as_str()))
             }
@@ -211,24 +204,24 @@ fn path_depth(placed: &PlacedUnit) -> usize {
     placed.path.split('/').count()
 }
 
-/// The chart with one unit more, or another one of its id.
+/// Returns a copy of the chart with this unit added or replaced.
 pub(super) fn with_unit(chart: &Chart, unit: Unit) -> Chart {
     let mut units = other_units(chart, &unit.id);
     units.push(unit);
     Chart::new(chart.version(), chart.complete_at(), units, Vec::new())
 }
 
-/// Every unit but one.
+/// Returns every unit but one.
 fn other_units(chart: &Chart, id: &UnitId) -> Vec<Unit> {
     chart.units().map(|placed| &placed.unit).filter(|unit| unit.id != *id).cloned().collect()
 }
 
-/// The chart with one unit less.
+/// Returns a copy of the chart without a unit.
 pub(super) fn without_unit(chart: &Chart, id: &UnitId) -> Chart {
     Chart::new(chart.version(), chart.complete_at(), other_units(chart, id), Vec::new())
 }
 
-/// The unit that our id or `wecom:ID` names.
+/// Returns the unit that our id or `wecom:ID` names.
 fn find_unit<'c>(chart: &'c Chart, field: &str, text: &str) -> Result<&'c PlacedUnit, EditError> {
     let found = match ChartReference::parse(text) {
         Some(by_number @ ChartReference::Wecom(_)) => chart.find_unit(&by_number).ok(),
@@ -238,7 +231,8 @@ fn find_unit<'c>(chart: &'c Chart, field: &str, text: &str) -> Result<&'c Placed
 }
 
 impl PersonInput {
-    /// What a hand would have written to make this person; memberships in units that are gone are left out.
+    /// Returns the input that would create this person. Memberships in units that are gone are left
+    /// out.
     pub fn from_person(person: &Person, chart: &Chart) -> Self {
         let there = |unit: &&UnitId| chart.unit(unit).is_some();
         let membership = |m: &Membership| MembershipInput {
@@ -261,10 +255,10 @@ impl PersonInput {
         }
     }
 
-    /// Makes of `person` what this describes.
+    /// Applies the input to `person`.
     ///
     /// # Errors
-    /// [`Refused::Invalid`].
+    /// [`EditError::Invalid`].
     pub fn validate(self, person: &Person, chart: &Chart) -> Result<Person, EditError> {
         if self.userid != person.userid || person.source == EntrySource::Local {
             check_userid(&self.userid)?;
@@ -315,10 +309,10 @@ impl PersonInput {
 }
 
 impl MemberInput {
-    /// The member with these memberships in local units instead of those it has.
+    /// Returns the member with these memberships in local units instead of the present ones.
     ///
     /// # Errors
-    /// [`Refused::Invalid`], also for a unit of WeCom's.
+    /// [`EditError::Invalid`], also for a unit of WeCom's.
     pub fn validate(self, person: &Person, chart: &Chart) -> Result<Person, EditError> {
         let local = check_memberships("local_memberships", &self.local_memberships, chart)?;
         if let Some(theirs) = local.iter().find(|m| !is_local_unit(chart, &m.unit)) {
@@ -333,7 +327,7 @@ impl MemberInput {
     }
 }
 
-/// Whether that is a local unit.
+/// Returns whether `unit` is a local unit of the chart.
 pub(super) fn is_local_unit(chart: &Chart, unit: &UnitId) -> bool {
     chart.unit(unit).is_some_and(|placed| placed.unit.source == EntrySource::Local)
 }
@@ -357,7 +351,7 @@ fn check_memberships(
     Ok(memberships)
 }
 
-/// A name: 1 to 128 characters, none of them a control character, no space around them.
+/// Checks a name: 1 to 128 characters, no control characters, no surrounding spaces.
 fn check_name(field: &str, text: &str) -> Result<(), EditError> {
     check_text(field, text, MAX_TEXT_CHARS)?;
     if text.is_empty() || text.trim() != text {
@@ -378,7 +372,7 @@ fn check_text(field: &str, text: &str, longest: usize) -> Result<(), EditError> 
     Ok(())
 }
 
-/// Userids of people who are somewhere already, each once.
+/// Checks a list of existing userids, each once.
 fn check_userids(field: &str, userids: &[UserId], most: usize) -> Result<(), EditError> {
     if userids.len() > most {
         return reject_input(format!("{field}: at most {most}"));
@@ -395,10 +389,10 @@ fn check_userids(field: &str, userids: &[UserId], most: usize) -> Result<(), Edi
     Ok(())
 }
 
-/// A userid that may be given to somebody.
+/// Checks that a userid may be given to a person.
 ///
 /// # Errors
-/// [`Refused::Invalid`].
+/// [`EditError::Invalid`].
 pub fn check_userid(userid: &UserId) -> Result<(), EditError> {
     UserId::parse(userid.as_str()).map(drop).or_else(|why| reject_input(format!("userid: {why}")))
 }
@@ -408,7 +402,8 @@ fn is_mail_address(text: &str) -> bool {
     !user.is_empty() && !host.is_empty() && !text.contains(char::is_whitespace)
 }
 
-/// `change` merged into `current` by RFC 7396: what is absent stays, null empties, objects are merged.
+/// Merges `change` into `current` by RFC 7396: absent fields stay, null removes, objects are
+/// merged.
 pub fn merge_patch(current: Value, change: Value) -> Value {
     let Value::Object(change) = change else { return change };
     let mut merged = match current {

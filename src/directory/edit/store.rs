@@ -1,9 +1,3 @@
-//! SQL of local entries. Whoever calls it begins the change, writes the audit row, and commits.
-//!
-//! Rows are taken in the order persons, sessions, chart: [`hold`] a person or [`reserve`] a userid first, then [`open`] the
-//! chart. While the chart is held no run publishes and no other hand edits, so that what was checked still holds when
-//! it is written.
-
 use sqlx::Row as _;
 
 use super::{
@@ -64,7 +58,8 @@ pub async fn open_context(change: &mut FeedTransaction) -> sqlx::Result<EditCont
     Ok(EditContext { chart: Chart::new(version, None, units, Vec::new()), announced: false })
 }
 
-/// A person that is held until the change commits: a sign-in or a run that writes the same person waits for that.
+/// A person that is held until the change commits: a sign-in or a run that writes the same person
+/// waits for that.
 #[derive(Debug)]
 pub struct HeldPerson {
     /// The row that holds now.
@@ -73,10 +68,11 @@ pub struct HeldPerson {
     userid: UserId,
 }
 
-/// Holds a person; `None`: there is none of that id. With `userid` the person is to have that one from now on.
+/// Holds a person; `None`: there is none of that id. With `userid` the person is to have that one
+/// from now on.
 ///
 /// # Errors
-/// [`Refused::Invalid`] or [`Refused::UseridTaken`] for that userid, or if the database fails.
+/// [`EditError::Invalid`] or [`EditError::UseridTaken`] for that userid, or if the database fails.
 pub async fn hold_person(
     change: &mut FeedTransaction,
     id: &PersonId,
@@ -91,7 +87,8 @@ pub async fn hold_person(
     let Some(person) = crate::directory::store::find_current_person(change, id).await? else {
         return Ok(None);
     };
-    // Whose a member of WeCom's is, is not for hands to say; that is refused later, with all that is wrong.
+    // Whose a member of WeCom's is, is not for hands to say; that is refused later, with all that
+    // is wrong.
     let userid = userid.filter(|u| **u != person.userid && person.source == EntrySource::Local);
     if let Some(userid) = userid {
         check_userid(userid)?;
@@ -128,7 +125,8 @@ async fn rename_person(
     }
 }
 
-/// Who has a userid that cannot be had: somebody everybody sees, or somebody whom a run is about to publish.
+/// Who has a userid that cannot be had: somebody everybody sees, or somebody whom a run is about to
+/// publish.
 async fn userid_conflict(change: &mut FeedTransaction, userid: &UserId) -> sqlx::Result<EditError> {
     let corp = change.corp().clone();
     let seen: i64 = sqlx::query(concat!(
@@ -154,7 +152,7 @@ pub struct ReservedUserid {
 /// Takes a userid for a person to be made.
 ///
 /// # Errors
-/// [`Refused::Invalid`], [`Refused::UseridTaken`], [`Refused::Busy`], or if the database fails.
+/// [`EditError::Invalid`], [`EditError::UseridTaken`], [`EditError::Busy`], or if the database fails.
 pub async fn reserve_userid(
     change: &mut FeedTransaction,
     userid: &UserId,
@@ -178,20 +176,20 @@ pub async fn reserve_userid(
     Ok(ReservedUserid { id, userid: userid.clone() })
 }
 
-/// [`Refused::Busy`] if a run has prepared another row of this person for the next version.
+/// [`EditError::Busy`] if a run has prepared another row of this person for the next version.
 ///
 /// # Errors
 /// That, or if the database fails.
 pub async fn refuse_if_staged(
     change: &mut FeedTransaction,
-    desk: &EditContext,
+    context: &EditContext,
     id: &PersonId,
 ) -> Result<(), EditError> {
     let staged: i64 = sqlx::query(
         "SELECT COUNT(*) FROM person_rows WHERE person_id = $1 AND (since > $2 OR (until > $2 AND until < $3))",
     )
     .bind(id.as_str())
-    .bind(desk.chart.version())
+    .bind(context.chart.version())
     .bind(OPEN_UNTIL)
     .fetch_one(change.tx())
     .await?
@@ -202,13 +200,13 @@ pub async fn refuse_if_staged(
 /// Makes a local unit.
 ///
 /// # Errors
-/// [`Refused`]; nothing was written then.
+/// [`EditError`]; nothing was written then.
 pub async fn create_unit(
     change: &mut FeedTransaction,
-    desk: &mut EditContext,
+    context: &mut EditContext,
     input: UnitInput,
 ) -> Result<PlacedUnit, EditError> {
-    let unit = input.validate(UnitId::generate(change.now()), &desk.chart)?;
+    let unit = input.validate(UnitId::generate(change.now()), &context.chart)?;
     let (corp, now) = (change.corp().clone(), change.now().millis());
     sqlx::query(
         "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, sort, leaders, \
@@ -216,7 +214,7 @@ pub async fn create_unit(
     )
     .bind(unit.id.as_str())
     .bind(corp.as_str())
-    .bind(desk.chart.version())
+    .bind(context.chart.version())
     .bind(OPEN_UNTIL)
     .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
     .bind(&unit.name)
@@ -225,21 +223,21 @@ pub async fn create_unit(
     .bind(now)
     .execute(change.tx())
     .await?;
-    publish_unit(change, desk, unit, DirectoryChangeKind::Created)
+    publish_unit(change, context, unit, DirectoryChangeKind::Created)
 }
 
 /// Changes the local unit `id` into what `input` says.
 ///
 /// # Errors
-/// [`Refused`]; nothing was written then.
+/// [`EditError`]; nothing was written then.
 pub async fn update_unit(
     change: &mut FeedTransaction,
-    desk: &mut EditContext,
+    context: &mut EditContext,
     id: &UnitId,
     input: UnitInput,
 ) -> Result<PlacedUnit, EditError> {
-    let before = require_local_unit(&desk.chart, id)?.clone();
-    let unit = input.validate(id.clone(), &desk.chart)?;
+    let before = require_local_unit(&context.chart, id)?.clone();
+    let unit = input.validate(id.clone(), &context.chart)?;
     if unit == before.unit {
         return Ok(before);
     }
@@ -254,35 +252,35 @@ pub async fn update_unit(
     .bind(i64::from(unit.order))
     .bind(row::to_json(&unit.leaders)?)
     .bind(now)
-    .bind(desk.chart.version())
+    .bind(context.chart.version())
     .execute(change.tx())
     .await?;
-    publish_unit(change, desk, unit, DirectoryChangeKind::Updated)
+    publish_unit(change, context, unit, DirectoryChangeKind::Updated)
 }
 
 fn publish_unit(
     change: &mut FeedTransaction,
-    desk: &mut EditContext,
+    context: &mut EditContext,
     unit: Unit,
     what: DirectoryChangeKind,
 ) -> Result<PlacedUnit, EditError> {
     let id = unit.id.clone();
-    desk.chart = with_unit(&desk.chart, unit);
-    desk.announce(change);
+    context.chart = with_unit(&context.chart, unit);
+    context.announce(change);
     change.note_directory_change(DirectoryEntity::Unit, id.as_str(), what);
-    desk.chart.unit(&id).cloned().ok_or(EditError::NotFound)
+    context.chart.unit(&id).cloned().ok_or(EditError::NotFound)
 }
 
 /// Removes the local unit `id`, if nothing is in it.
 ///
 /// # Errors
-/// [`Refused`]; nothing was written then.
+/// [`EditError`]; nothing was written then.
 pub async fn delete_unit(
     change: &mut FeedTransaction,
-    desk: &mut EditContext,
+    context: &mut EditContext,
     id: &UnitId,
 ) -> Result<Unit, EditError> {
-    let unit = require_local_unit(&desk.chart, id)?.unit.clone();
+    let unit = require_local_unit(&context.chart, id)?.unit.clone();
     let corp = change.corp().clone();
     // The id stands in the JSON between quotes, and is no pattern: letters, digits and hyphens.
     let counts = sqlx::query(
@@ -291,12 +289,12 @@ pub async fn delete_unit(
          FROM person_rows WHERE corp_id = $1 AND until > $2 AND memberships LIKE $3",
     )
     .bind(corp.as_str())
-    .bind(desk.chart.version())
+    .bind(context.chart.version())
     .bind(format!("%\"{id}\"%"))
     .fetch_one(change.tx())
     .await?;
     let (persons, staged): (i64, i64) = (counts.try_get(0)?, counts.try_get(1)?);
-    let units = desk.chart.children(id).len();
+    let units = context.chart.children(id).len();
     if units > 0 || persons > 0 {
         return Err(EditError::NotEmpty { units, persons });
     }
@@ -304,8 +302,8 @@ pub async fn delete_unit(
         return Err(EditError::Busy);
     }
     sqlx::query("DELETE FROM unit_rows WHERE id = $1").bind(id.as_str()).execute(change.tx()).await?;
-    desk.chart = without_unit(&desk.chart, id);
-    desk.announce(change);
+    context.chart = without_unit(&context.chart, id);
+    context.announce(change);
     change.note_directory_change(DirectoryEntity::Unit, id.as_str(), DirectoryChangeKind::Removed);
     Ok(unit)
 }
@@ -322,10 +320,10 @@ fn require_local_unit<'c>(chart: &'c Chart, id: &UnitId) -> Result<&'c PlacedUni
 /// Makes a local person of the userid that was reserved.
 ///
 /// # Errors
-/// [`Refused`]; the change must not be committed then.
+/// [`EditError`]; the change must not be committed then.
 pub async fn create_person(
     change: &mut FeedTransaction,
-    desk: &EditContext,
+    context: &EditContext,
     reserved: ReservedUserid,
     input: PersonInput,
 ) -> Result<Person, EditError> {
@@ -343,7 +341,7 @@ pub async fn create_person(
         details: PersonDetails::default(),
         fingerprint: String::new(),
     };
-    let person = input.validate(&nobody, &desk.chart)?;
+    let person = input.validate(&nobody, &context.chart)?;
     check_same_userid(&person.userid, &nobody.userid)?;
     sqlx::query(
         "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, left_at, \
@@ -352,7 +350,7 @@ pub async fn create_person(
     )
     .bind(person.id.as_str())
     .bind(corp.as_str())
-    .bind(desk.chart.version())
+    .bind(context.chart.version())
     .bind(OPEN_UNTIL)
     .bind(person.userid.as_str())
     .bind(&person.name)
@@ -380,10 +378,10 @@ fn check_same_userid(userid: &UserId, identity: &UserId) -> Result<(), EditError
 /// Changes a local person into what `input` says.
 ///
 /// # Errors
-/// [`Refused`]; the change must not be committed then.
+/// [`EditError`]; the change must not be committed then.
 pub async fn update_person(
     change: &mut FeedTransaction,
-    desk: &EditContext,
+    context: &EditContext,
     held: &HeldPerson,
     input: PersonInput,
 ) -> Result<Person, EditError> {
@@ -392,11 +390,11 @@ pub async fn update_person(
         let how = "the person is a member of WeCom's; only local_memberships can be changed";
         return Err(EditError::OwnedByWecom(how));
     }
-    refuse_if_staged(change, desk, &before.id).await?;
-    let person = input.validate(before, &desk.chart)?;
+    refuse_if_staged(change, context, &before.id).await?;
+    let person = input.validate(before, &context.chart)?;
     check_same_userid(&person.userid, &held.userid)?;
     if person != *before {
-        write_person(change, desk, &person).await?;
+        write_person(change, context, &person).await?;
         change.announce(FeedKind::Person, person.id.as_str());
         change.note_directory_change(
             DirectoryEntity::Person,
@@ -410,10 +408,10 @@ pub async fn update_person(
 /// Puts a member of WeCom's that is held into local units.
 ///
 /// # Errors
-/// [`Refused`]; nothing was written then.
+/// [`EditError`]; nothing was written then.
 pub async fn update_member(
     change: &mut FeedTransaction,
-    desk: &EditContext,
+    context: &EditContext,
     held: &HeldPerson,
     input: MemberInput,
 ) -> Result<Person, EditError> {
@@ -423,10 +421,10 @@ pub async fn update_member(
             "local_memberships is for members of WeCom's; a local person has memberships".to_owned(),
         ));
     }
-    refuse_if_staged(change, desk, &before.id).await?;
-    let person = input.validate(before, &desk.chart)?;
+    refuse_if_staged(change, context, &before.id).await?;
+    let person = input.validate(before, &context.chart)?;
     if person != *before {
-        write_person(change, desk, &person).await?;
+        write_person(change, context, &person).await?;
         change.announce(FeedKind::Person, person.id.as_str());
         change.note_directory_change(
             DirectoryEntity::Person,
@@ -443,7 +441,7 @@ pub async fn update_member(
 /// If the database fails.
 pub async fn write_person(
     change: &mut FeedTransaction,
-    desk: &EditContext,
+    context: &EditContext,
     person: &Person,
 ) -> sqlx::Result<()> {
     let now = change.now().millis();
@@ -464,7 +462,7 @@ pub async fn write_person(
     .bind(row::to_json(&person.details)?)
     .bind(&person.fingerprint)
     .bind(now)
-    .bind(desk.chart.version())
+    .bind(context.chart.version())
     .execute(change.tx())
     .await?;
     Ok(())
@@ -473,24 +471,24 @@ pub async fn write_person(
 /// Removes a local person that is held; whoever calls it ends the sessions.
 ///
 /// # Errors
-/// [`Refused`]; nothing was written then.
+/// [`EditError`]; nothing was written then.
 pub async fn delete_person(
     change: &mut FeedTransaction,
-    desk: &EditContext,
+    context: &EditContext,
     held: &HeldPerson,
 ) -> Result<(), EditError> {
     let person = &held.person;
     if person.source == EntrySource::Wecom {
         return Err(EditError::OwnedByWecom("the person is a member of WeCom's"));
     }
-    refuse_if_staged(change, desk, &person.id).await?;
+    refuse_if_staged(change, context, &person.id).await?;
     conflicts::store::forget_person(change, &person.id).await?;
     remove_person(change, &person.id).await?;
     Ok(())
 }
 
-/// Removes everything that is known of a person. The identity goes, too, or, while sessions refer to it, the userid is
-/// free again.
+/// Removes everything that is known of a person. The identity goes, too, or, while sessions refer
+/// to it, the userid is free again.
 ///
 /// # Errors
 /// If the database fails.

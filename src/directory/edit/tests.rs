@@ -1,4 +1,4 @@
-//! What a hand may write.
+//! Which edits are valid.
 
 use proptest::prelude::*;
 use serde_json::json;

@@ -1,6 +1,7 @@
-//! The directory for applications that copy it: persons page by page, and what changed since they last asked.
+//! The directory for applications that copy it: persons page by page, and the changes since a
+//! sequence number.
 //!
-//! Units and tags need no list here: a [`Chart`](super::chart::Chart) has them all.
+//! Units and tags need no list here, because a [`Chart`](super::chart::Chart) holds all of them.
 
 pub mod store;
 
@@ -10,25 +11,24 @@ use super::PersonStatus;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UnitId};
 
-/// Which persons a page is of.
+/// Selects the persons of a page.
 #[derive(Debug, Clone, Default)]
 pub struct PersonFilter {
-    /// Those after this one; the first page without it.
+    /// Starts after this person; the first page without it.
     pub after: Option<PersonId>,
-    /// Of this status only.
     pub status: Option<PersonStatus>,
-    /// Members of this unit itself only, whatever lies below it.
+    /// Only members of this unit itself, not of units below it.
     pub unit: Option<UnitId>,
 }
 
-/// One entry of the change feed.
+/// An entry of the directory's change feed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DirectoryChange {
-    /// Its number: the feed's numbers rise in the order in which changes became visible.
+    /// The sequence number: numbers rise in the order in which changes became visible.
     pub seq: i64,
     /// `unit`, `person` or `tag`.
     pub kind: String,
-    /// Our id of it.
+    /// Our id of the entry.
     pub id: String,
     /// `created`, `updated` or `removed`; a person who left is `updated`.
     pub change: String,
@@ -36,16 +36,16 @@ pub struct DirectoryChange {
     pub at: Timestamp,
 }
 
-/// A part of the change feed.
+/// A page of the directory's change feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Feed {
-    /// What follows the asked number, in order; empty where nothing is new.
+    /// The entries after the requested number, in order; empty if nothing is new.
     Part {
-        /// At most as many as were asked for.
         items: Vec<DirectoryChange>,
-        /// The number to go on from.
+        /// The number to continue from.
         last: i64,
     },
-    /// Numbers after the asked one are no longer kept, or it was never given: the follower has to read everything again.
+    /// The requested number is no longer kept or was never given out: the client must read
+    /// everything again.
     Gone,
 }

@@ -1,4 +1,4 @@
-//! SQL of lists: persons page by page, the change feed, and forgetting its old part.
+//! SQL of the lists: persons page by page, and the change feed.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -10,7 +10,7 @@ use crate::db::Db;
 use crate::directory::row::{self, published};
 use crate::directory::{Person, PersonStatus};
 
-/// Up to `limit` persons of the published version by id, those who left included.
+/// Returns up to `limit` persons of the published version by id, including those who left.
 ///
 /// # Errors
 /// If the database fails.
@@ -20,7 +20,7 @@ pub async fn list_persons(
     which: &PersonFilter,
     limit: i64,
 ) -> sqlx::Result<Vec<Person>> {
-    // The text of memberships is ours (row::memberships_text), and an id of ours has no wildcard in it.
+    // We wrote this text (see `row::format_memberships`), and our ids contain no wildcards.
     let unit = which.unit.as_ref().map_or_else(String::new, |unit| format!("%[\"{unit}\",%"));
     sqlx::query(concat!(
         "SELECT ",
@@ -42,21 +42,23 @@ pub async fn list_persons(
     .collect()
 }
 
-/// A publication: which numbers it gave to which rows.
+/// A publication: the range of sequence numbers that it gave to its changes.
 struct FeedPublication {
     first: i64,
     count: i64,
     ours: bool,
 }
 
-/// Up to `limit` changes after number `since`; `None`: from the oldest that is kept.
+/// Returns up to `limit` changes after the number `since`, or from the oldest that is kept.
 ///
-/// Numbers are of all corporations in this database, items of `corp` only: a part may be empty and yet lead on.
+/// Numbers are shared by all corporations of the database, items are those of `corp` only. So a
+/// page may be empty and still advance.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn read_changes(db: &Db, corp: &CorpId, since: Option<i64>, limit: i64) -> sqlx::Result<Feed> {
-    // The newest number first: what is published meanwhile is neither missed nor taken for lost.
+    // Read the newest number first: a change that is published meanwhile is then neither missed nor
+    // taken for lost.
     let newest = newest_seq(db).await?;
     let since = match since {
         Some(since) => since,
@@ -66,7 +68,7 @@ pub async fn read_changes(db: &Db, corp: &CorpId, since: Option<i64>, limit: i64
         return Ok(Feed::Part { items: Vec::new(), last: since });
     }
     let publications = list_publications(db, corp, since, limit).await?;
-    // Where the rows after `since` begin: inside the first publication.
+    // The rows after `since` begin inside the first publication.
     let Some(first) = publications.first().filter(|p| since < newest && since < p.first + p.count) else {
         return Ok(Feed::Gone);
     };
@@ -79,8 +81,9 @@ pub async fn read_changes(db: &Db, corp: &CorpId, since: Option<i64>, limit: i64
     Ok(assemble_feed(&publications, rows, since, limit))
 }
 
-/// Puts rows to the publications they belong to, as far as nothing lies between them. A publication whose rows are no
-/// longer there ends the part: the next call says that it is gone.
+/// Joins the rows to their publications, up to the first gap.
+///
+/// A publication whose rows are gone ends the page; the next call then reports it as gone.
 fn assemble_feed(
     publications: &[FeedPublication],
     rows: Vec<(i64, DirectoryChange)>,
@@ -96,7 +99,8 @@ fn assemble_feed(
             break;
         }
         let before = items.len();
-        // Every number has a row; of a publication that is being forgotten the first ones are gone already.
+        // Every number has a row, except that the first ones of a publication that is being deleted
+        // may be gone.
         while let Some((_, change)) =
             rows.next_if(|(of, row)| *of == publication.first && row.seq == last + 1)
         {
@@ -113,7 +117,7 @@ fn assemble_feed(
     if items.is_empty() && last == since { Feed::Gone } else { Feed::Part { items, last } }
 }
 
-/// The newest number of the change feed.
+/// Returns the newest number of the change feed.
 async fn newest_seq(db: &Db) -> sqlx::Result<i64> {
     sqlx::query("SELECT seq FROM feed_counter WHERE name = 'directory'")
         .fetch_one(db.pool())
@@ -121,7 +125,7 @@ async fn newest_seq(db: &Db) -> sqlx::Result<i64> {
         .try_get(0)
 }
 
-/// The oldest number of ours that is kept.
+/// Returns the oldest kept number of this corporation.
 async fn oldest_seq(db: &Db, corp: &CorpId) -> sqlx::Result<Option<i64>> {
     sqlx::query(
         "SELECT p.first_seq + COALESCE((SELECT MIN(d.n) FROM directory_changes d WHERE d.batch = p.batch), p.count) \
@@ -134,8 +138,9 @@ async fn oldest_seq(db: &Db, corp: &CorpId) -> sqlx::Result<Option<i64>> {
     .transpose()
 }
 
-/// The publication that number `since + 1` belongs to, and what follows it: each has at least one row, so that `limit`
-/// of them are enough.
+/// Returns the publication that contains `since + 1` and those after it.
+///
+/// Each has at least one row, so `limit` of them are enough.
 async fn list_publications(
     db: &Db,
     corp: &CorpId,
@@ -159,7 +164,7 @@ async fn list_publications(
     .collect()
 }
 
-/// Rows of one publication from its row `offset` on.
+/// Returns the rows of one publication from its row `offset` on.
 async fn rows_of_publication(
     db: &Db,
     corp: &CorpId,
@@ -183,8 +188,10 @@ async fn rows_of_publication(
     .collect()
 }
 
-/// The first rows of the publications after `between.0` up to `between.1`. A row before which there are `limit` others
-/// of its own publication is on a later page in any case: so 100 000 rows of one cost a page no more than one page.
+/// Returns the first rows of the publications after `between.0` up to `between.1`.
+///
+/// A row with `limit` others of its own publication before it belongs on a later page in any case.
+/// So a publication of 100 000 rows costs no more than one page.
 async fn rows_of_next_publications(
     db: &Db,
     corp: &CorpId,
@@ -231,7 +238,7 @@ mod tests {
         FeedPublication { first, count, ours: true }
     }
 
-    /// The rows with these numbers of a publication.
+    /// Makes the rows with these numbers of a publication.
     fn rows(first: i64, numbers: impl IntoIterator<Item = i64>) -> Vec<(i64, DirectoryChange)> {
         let row = |seq| DirectoryChange {
             seq,
