@@ -1,7 +1,8 @@
-//! API clients: HTTP Basic `id:secret` (RFC 7617).
+//! API clients, authenticated by HTTP Basic `id:secret` (RFC 7617).
 //!
-//! A secret is 32 random bytes that `gongpai api-client add` made, so a single SHA-256 is enough to keep it by; in
-//! return a secret that does not look like 32 random bytes is refused, whatever hash somebody configured for it.
+//! A secret is 32 random bytes that `gongpai api-client add` made, so a single SHA-256 is enough to
+//! store it. In return, a secret that does not look like 32 random bytes is refused, whatever hash
+//! is configured for it.
 
 use std::fmt::Display;
 use std::net::IpAddr;
@@ -24,20 +25,18 @@ use crate::http::middleware::RequestId;
 use crate::http::problem::Problem;
 use crate::http::words::Code;
 
-/// A client that showed its secret.
+/// An API client whose secret was verified.
 #[derive(Debug, Clone)]
 pub(super) struct AuthenticatedClient {
-    /// Its name.
     pub(super) id: ClientId,
     scopes: Vec<Scope>,
-    /// From where it calls.
+    /// The address that it calls from.
     pub(super) address: Option<IpAddr>,
-    /// The number of this request.
     pub(super) request_id: RequestId,
 }
 
 impl AuthenticatedClient {
-    /// Refuses a client without `scope`.
+    /// Returns an error response if the client lacks `scope`.
     pub(super) fn require_scope(&self, scope: Scope) -> Result<(), Response> {
         if self.scopes.contains(&scope) {
             return Ok(());
@@ -46,22 +45,22 @@ impl AuthenticatedClient {
         Err(problem.with_detail(format!("the scope {} is missing", scope.as_str())).into_response())
     }
 
-    /// What this client is told instead of what it asked for.
+    /// Returns a problem document.
     pub(super) fn problem(&self, code: Code) -> Response {
         Problem::new(code, &self.request_id).into_response()
     }
 
-    /// 400, and what is to be mended.
+    /// Returns 400 with what has to be corrected.
     pub(super) fn bad_request(&self, why: String) -> Response {
         Problem::new(Code::BadRequest, &self.request_id).with_detail(why).into_response()
     }
 
-    /// 404.
+    /// Returns 404.
     pub(super) fn not_found(&self) -> Response {
         self.problem(Code::NotFound)
     }
 
-    /// 503; the log says `what` could not be done, and why.
+    /// Returns 503, and logs what could not be done and why.
     pub(super) fn unavailable(&self, what: &'static str, error: &dyn Display) -> Response {
         tracing::error!(%error, "{what}");
         self.problem(Code::StoreUnavailable)
@@ -75,7 +74,8 @@ impl FromRequestParts<ApiState> for AuthenticatedClient {
         let Ok(request_id) = RequestId::from_request_parts(parts, api).await;
         let peer = parts.extensions.get::<Peer>().copied();
         let address = peer.and_then(|p| api.0.trusted_proxies.client(p, &parts.headers));
-        // Before any limit: whoever shares an address with somebody who guesses is not shut out by the guesses.
+        // Before any limit: the guesses of somebody at the same address must not shut out a client
+        // with the right secret.
         let known = basic_credentials(&parts.headers).and_then(|(id, secret)| find_client(api, &id, &secret));
         let Some((id, scopes)) = known else {
             if parts.headers.contains_key(AUTHORIZATION)
@@ -94,7 +94,7 @@ impl FromRequestParts<ApiState> for AuthenticatedClient {
     }
 }
 
-/// The one Authorization header's id and secret.
+/// Returns id and secret of the only Authorization header.
 fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
     let mut values = headers.get_all(AUTHORIZATION).iter();
     let (value, None) = (values.next()?.to_str().ok()?, values.next()) else { return None };
@@ -107,7 +107,7 @@ fn basic_credentials(headers: &HeaderMap) -> Option<(String, String)> {
     Some((id.to_owned(), secret.to_owned()))
 }
 
-/// The client of that name and secret; an unknown name costs as much as a wrong secret.
+/// Returns the client with this id and secret. An unknown id costs as much time as a wrong secret.
 fn find_client(api: &ApiState, id: &str, secret: &str) -> Option<(ClientId, Vec<Scope>)> {
     let presented = sha256(secret.as_bytes());
     let client = api.0.clients.iter().find(|c| c.id.as_str() == id);
@@ -117,7 +117,7 @@ fn find_client(api: &ApiState, id: &str, secret: &str) -> Option<(ClientId, Vec<
     Some((client.id.clone(), client.scopes.clone()))
 }
 
-/// Whether a secret is 32 bytes in base64 or hex; anything shorter was chosen by somebody.
+/// Returns whether a secret is 32 bytes in base64 or hex. Anything shorter was chosen by a person.
 fn is_32_bytes(secret: &str) -> bool {
     hex::decode(secret).is_ok_and(|b| b.len() == 32) || decode_base64(secret).is_some_and(|b| b.len() == 32)
 }

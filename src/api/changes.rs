@@ -1,4 +1,5 @@
-//! `/api/v1/directory/changes`: what other systems follow instead of reading everything again.
+//! `/api/v1/directory/changes`: the feed that other systems follow instead of reading everything
+//! again.
 
 use axum::Json;
 use axum::extract::{RawQuery, State};
@@ -16,8 +17,8 @@ use crate::http::words::Code;
 /// From where, for the document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it describes the parameters that Asked reads")]
-struct From {
+#[expect(dead_code, reason = "it describes the parameters in the document")]
+struct ChangesParams {
     /// `next_cursor` of the answer before; empty or missing: from the oldest change that is kept.
     since: Option<String>,
     /// At most so many items; 100 without it.
@@ -28,8 +29,8 @@ struct From {
 /// A part of the change feed.
 #[derive(Serialize, ToSchema)]
 #[schema(as = Changes)]
-struct Part {
-    #[schema(value_type = Vec<ChangeShape>)]
+struct ChangesSchema {
+    #[schema(value_type = Vec<ChangeSchema>)]
     items: Vec<DirectoryChange>,
     /// `since` of the next call. It is never null: where nothing is new, it is the place to ask again from.
     next_cursor: String,
@@ -38,16 +39,16 @@ struct Part {
 /// A change: what it is now is to be asked of the unit, person or tag itself.
 #[derive(ToSchema)]
 #[schema(as = Change)]
-#[expect(dead_code, reason = "it describes directory::listing::Changed in the document")]
-struct ChangeShape {
+#[expect(dead_code, reason = "it describes directory::listing::DirectoryChange in the document")]
+struct ChangeSchema {
     /// Its number; later changes have larger ones.
     seq: i64,
     #[schema(inline)]
-    kind: KindWord,
+    kind: EntityKindSchema,
     /// Our id of the unit, person or tag.
     id: String,
     #[schema(inline)]
-    change: ChangeWord,
+    change: ChangeKindSchema,
     /// When it became visible.
     #[schema(format = DateTime)]
     at: String,
@@ -55,8 +56,8 @@ struct ChangeShape {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes db::feed::Entity in the document")]
-enum KindWord {
+#[expect(dead_code, reason = "it describes db::feed::DirectoryEntity in the document")]
+enum EntityKindSchema {
     Unit,
     Person,
     Tag,
@@ -65,8 +66,8 @@ enum KindWord {
 /// A person who left is `updated`, with the status `left`.
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes db::feed::What in the document")]
-enum ChangeWord {
+#[expect(dead_code, reason = "it describes db::feed::DirectoryChangeKind in the document")]
+enum ChangeKindSchema {
     Created,
     Updated,
     Removed,
@@ -79,11 +80,11 @@ enum ChangeWord {
 /// older cursor the answer is 410, and following begins anew. The same thing may be named several times.
 #[utoipa::path(
     get, path = "/api/v1/directory/changes", operation_id = "list_changes", tag = "directory",
-    params(From),
-    responses((status = 200, body = Part), (status = 304), (status = 410)),
+    params(ChangesParams),
+    responses((status = 200, body = ChangesSchema), (status = 304), (status = 410)),
     security(("basic" = ["directory:read"])),
 )]
-pub(super) async fn list(
+pub(super) async fn list_changes(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -99,12 +100,15 @@ pub(super) async fn list(
     let corp = &api.0.sessions.settings().corp;
     let feed = store::read_changes(&api.0.db, corp, since, asked.row_limit() - 1).await;
     match feed.map_err(|e| client.unavailable("The change feed could not be read", &e))? {
-        Feed::Part { items, last } => Ok(Json(Part { items, next_cursor: last.to_string() }).into_response()),
+        Feed::Part { items, last } => {
+            Ok(Json(ChangesSchema { items, next_cursor: last.to_string() }).into_response())
+        }
         Feed::Gone => Err(client.problem(Code::FeedGone)),
     }
 }
 
-/// A number as we write it: a sign, a space or a leading zero was not ours.
+/// Parses a sequence number in exactly the form that we write: a sign, a space or a leading zero
+/// was not ours.
 fn parse_seq(text: &str) -> Option<i64> {
     text.parse().ok().filter(|n: &i64| (0..i64::MAX).contains(n) && n.to_string() == text)
 }

@@ -1,4 +1,4 @@
-//! `/api/v1/directory/conflicts`: questions that only a human can decide, and the answers.
+//! `/api/v1/directory/conflicts`: conflicts that only a human can decide, and the decisions.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use super::ApiState;
 use super::auth::AuthenticatedClient;
 use super::directory_write::{begin_change, commit_change, sign_out, unavailable};
-use super::query::{self, Page, Paging, QueryParams};
-use super::schema::{SourceWord, StatusWord};
+use super::query::{self, ItemPage, PagingParams, QueryParams};
+use super::schema::{EntrySourceSchema, PersonStatusSchema};
 use crate::audit;
 use crate::base::id::{ConflictId, PersonId};
 use crate::config::Scope;
@@ -22,11 +22,11 @@ use crate::http::words::Code;
 /// Whether two persons are one, which only a human can decide.
 #[derive(ToSchema)]
 #[schema(as = Conflict)]
-#[expect(dead_code, reason = "it describes directory::conflicts::Told in the document")]
-struct ConflictShape {
+#[expect(dead_code, reason = "it describes directory::conflicts::ConflictDetails in the document")]
+struct ConflictSchema {
     id: String,
     #[schema(inline)]
-    kind: KindWord,
+    kind: ConflictKindSchema,
     /// Our id of whoever was let in as itself.
     person_id: String,
     /// Our ids of those who it could be.
@@ -35,9 +35,9 @@ struct ConflictShape {
     created_at: String,
     /// Who was let in as itself.
     #[schema(required)]
-    person: Option<NamedShape>,
+    person: Option<ConflictPersonSchema>,
     /// Who it could be; those who are gone are missing.
-    people: Vec<NamedShape>,
+    people: Vec<ConflictPersonSchema>,
 }
 
 /// `ambiguous`: a key fits several persons, or one of another name; `renamed`: one left and one like it joined in the same run; `reused`: a userid
@@ -45,7 +45,7 @@ struct ConflictShape {
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "it describes sync::plan::ConflictKind in the document")]
-pub(super) enum KindWord {
+pub(super) enum ConflictKindSchema {
     Ambiguous,
     Renamed,
     Reused,
@@ -54,20 +54,20 @@ pub(super) enum KindWord {
 /// Somebody whom a conflict is about.
 #[derive(ToSchema)]
 #[schema(as = NamedPerson)]
-#[expect(dead_code, reason = "it describes directory::conflicts::Named in the document")]
-struct NamedShape {
+#[expect(dead_code, reason = "it describes directory::conflicts::ConflictPerson in the document")]
+struct ConflictPersonSchema {
     id: String,
     userid: String,
     name: String,
-    status: StatusWord,
-    source: SourceWord,
+    status: PersonStatusSchema,
+    source: EntrySourceSchema,
 }
 
 /// Who the person of a conflict is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Resolution)]
-pub(super) struct Answer {
+pub(super) struct ConflictAnswer {
     /// Our id of a candidate: the two are one person, with the candidate's id. Our id of the person itself: they are two.
     #[schema(value_type = String)]
     person_id: PersonId,
@@ -75,10 +75,11 @@ pub(super) struct Answer {
 
 /// How a conflict was closed.
 #[derive(Serialize, ToSchema)]
-struct Resolved {
+#[schema(as = Resolved)]
+struct ResolvedConflictSchema {
     #[schema(value_type = String)]
     id: ConflictId,
-    #[schema(inline, value_type = ClosedWord)]
+    #[schema(inline, value_type = ConflictStateSchema)]
     state: &'static str,
     /// Our id of the person that is left, or of the one that was asked about.
     #[schema(value_type = String)]
@@ -87,8 +88,8 @@ struct Resolved {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes directory::conflicts::Closed in the document")]
-enum ClosedWord {
+#[expect(dead_code, reason = "it describes directory::conflicts::ConflictOutcome in the document")]
+enum ConflictStateSchema {
     Merged,
     Separate,
 }
@@ -96,11 +97,11 @@ enum ClosedWord {
 /// The open conflicts, the oldest first.
 #[utoipa::path(
     get, path = "/api/v1/directory/conflicts", operation_id = "list_conflicts", tag = "directory",
-    params(Paging),
-    responses((status = 200, body = Page<ConflictShape>), (status = 304)),
+    params(PagingParams),
+    responses((status = 200, body = ItemPage<ConflictSchema>), (status = 304)),
     security(("basic" = ["directory:read"])),
 )]
-pub(super) async fn list(
+pub(super) async fn list_conflicts(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -112,7 +113,7 @@ pub(super) async fn list(
     let open = open.map_err(|e| client.unavailable("Conflicts could not be read", &e))?;
     let told = store::load_details(&api.0.db, corp, open).await;
     let told = told.map_err(|e| client.unavailable("Conflicts could not be read", &e))?;
-    Ok(Json(Page::<ConflictDetails>::from_rows(&asked, told, |told| told.conflict.id.to_string()))
+    Ok(Json(ItemPage::<ConflictDetails>::from_rows(&asked, told, |told| told.conflict.id.to_string()))
         .into_response())
 }
 
@@ -122,11 +123,11 @@ pub(super) async fn list(
 #[utoipa::path(
     post, path = "/api/v1/directory/conflicts/{id}/resolve", operation_id = "resolve_conflict", tag = "directory",
     params(("id" = String, Path, description = "As the list says it.")),
-    request_body = Answer,
-    responses((status = 200, body = Resolved), (status = 404), (status = 409)),
+    request_body = ConflictAnswer,
+    responses((status = 200, body = ResolvedConflictSchema), (status = 404), (status = 409)),
     security(("basic" = ["directory:write"])),
 )]
-pub(super) async fn resolve(
+pub(super) async fn resolve_conflict(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     Path(id): Path<String>,
@@ -134,7 +135,7 @@ pub(super) async fn resolve(
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryWrite)?;
     let id = ConflictId::new(query::check_path_id(id, &client)?);
-    let Answer { person_id: person } = query::parse_body(&text, &client)?;
+    let ConflictAnswer { person_id: person } = query::parse_body(&text, &client)?;
     let mut change = begin_change(&api, &client).await?;
     let question = store::hold_conflict(&mut change, &id, Some(&person))
         .await
@@ -148,7 +149,7 @@ pub(super) async fn resolve(
     commit_change(&api, &client, change, audit::AuditEvent::Conflict, Some(question.flagged()), &deed)
         .await?;
     let (state, person_id) = (ConflictOutcome::as_str(closed), question.resulting_person().clone());
-    Ok(Json(Resolved { id, state, person_id }).into_response())
+    Ok(Json(ResolvedConflictSchema { id, state, person_id }).into_response())
 }
 
 fn resolve_problem(client: &AuthenticatedClient, error: &ResolveError) -> Response {

@@ -1,5 +1,7 @@
-//! `POST`, `PATCH`, `DELETE /api/v1/directory/{units|persons}`: local entries. WeCom's are WeCom's, but for one thing: its
-//! members may be put into local units, by `PATCH …/persons/{id}` with `{"local_memberships":[…]}`.
+//! `POST`, `PATCH`, `DELETE /api/v1/directory/{units|persons}`: changes to local entries.
+//!
+//! WeCom's entries are WeCom's to change, with one exception: its members may be put into local
+//! units by `PATCH …/persons/{id}` with `{"local_memberships":[…]}`.
 
 use axum::body::Bytes;
 use axum::extract::{Path, State};
@@ -12,8 +14,8 @@ use serde_json::{Map, Value};
 
 use super::auth::AuthenticatedClient;
 use super::etag::TaggedEntry;
-use super::input::{AnyPersonChange, NewPerson, NewUnit, UnitChange};
-use super::schema::{PersonShape, UnitShape};
+use super::input::{AnyPersonChangeSchema, NewPersonSchema, NewUnitSchema, UnitChangeSchema};
+use super::schema::{PersonSchema, UnitSchema};
 use super::{ApiState, query};
 use crate::audit;
 use crate::base::id::{PersonId, UnitId, UserId};
@@ -27,7 +29,7 @@ use crate::http::words::Code;
 use crate::session;
 use crate::session::store::SessionsToEnd;
 
-/// The answer to what cannot be written.
+/// Returns the response to an edit that was refused.
 fn edit_problem(client: &AuthenticatedClient, refused: &EditError) -> Response {
     let code = match refused {
         EditError::NotFound => return client.not_found(),
@@ -42,17 +44,18 @@ fn edit_problem(client: &AuthenticatedClient, refused: &EditError) -> Response {
     Problem::new(code, &client.request_id).with_detail(refused.to_string()).into_response()
 }
 
-/// The answer where the database failed.
+/// Returns the response where the database failed.
 pub(super) fn unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Response {
     client.unavailable("The directory could not be changed", error)
 }
 
-/// The JSON object of a body.
+/// Parses the JSON object of a body.
 fn parse_object(client: &AuthenticatedClient, body: &[u8]) -> Result<Map<String, Value>, Response> {
     query::parse_body(body, client)
 }
 
-/// What a hand writes: `change` merged into `current`. `null` is what an absent field would be, in `POST`, too.
+/// Parses the input for an entry: `change` merged into `current`. Null means the same as an absent
+/// field, in `POST` as well.
 fn merge_input<T: DeserializeOwned>(
     client: &AuthenticatedClient,
     current: Value,
@@ -77,7 +80,8 @@ pub(super) async fn begin_change(
     FeedTransaction::begin(&api.0.db, corp, api.0.clock.now()).await.map_err(|e| unavailable(client, &e))
 }
 
-/// The last of a write: an audit row, the commit, and memory of this replica, which need not wait for the feed.
+/// Ends a change: writes the audit row, commits, and refreshes the memory of this replica, which
+/// need not wait for the feed.
 pub(super) async fn commit_change(
     api: &ApiState,
     client: &AuthenticatedClient,
@@ -106,14 +110,14 @@ pub(super) async fn commit_change(
     Ok(())
 }
 
-/// 201 with the entry and where it is.
+/// Returns 201 with the entry and its location.
 fn created_response(
     client: &AuthenticatedClient,
     shape: &impl Serialize,
     location: &str,
 ) -> Result<Response, Response> {
     let mut response = TaggedEntry::from_schema(shape, client)?.respond(StatusCode::CREATED);
-    // Our ids are letters, digits and hyphens.
+    // Our ids consist of letters, digits and hyphens, so this never fails.
     if let Ok(location) = HeaderValue::from_str(location) {
         response.headers_mut().insert(LOCATION, location);
     }
@@ -123,9 +127,9 @@ fn created_response(
 /// Makes a local unit.
 #[utoipa::path(
     post, path = "/api/v1/directory/units", operation_id = "create_unit", tag = "directory",
-    request_body = NewUnit,
+    request_body = NewUnitSchema,
     responses(
-        (status = 201, description = "It is made.", body = UnitShape, headers(
+        (status = 201, description = "It is made.", body = UnitSchema, headers(
             ("Location" = String, description = "Where it is."), ("ETag" = String, description = "A strong one."),
         )),
         (status = 409),
@@ -140,20 +144,20 @@ pub(super) async fn create_unit(
     client.require_scope(Scope::DirectoryWrite)?;
     let input: UnitInput = merge_input(&client, Value::Null, parse_object(&client, &text)?)?;
     let mut change = begin_change(&api, &client).await?;
-    let mut desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let mut context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
     let made =
-        store::create_unit(&mut change, &mut desk, input).await.map_err(|e| edit_problem(&client, &e))?;
+        store::create_unit(&mut change, &mut context, input).await.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("created unit {}", made.unit.id);
     commit_change(&api, &client, change, audit::AuditEvent::Directory, None, &deed).await?;
-    created_response(&client, &UnitShape::from(&made), &format!("/api/v1/directory/units/{}", made.unit.id))
+    created_response(&client, &UnitSchema::from(&made), &format!("/api/v1/directory/units/{}", made.unit.id))
 }
 
 /// Changes a local unit.
 #[utoipa::path(
     patch, path = "/api/v1/directory/units/{id}", operation_id = "update_unit", tag = "directory",
     params(("id" = String, Path, description = "Our id.")),
-    request_body = UnitChange,
-    responses((status = 200, body = UnitShape), (status = 404), (status = 409), (status = 412)),
+    request_body = UnitChangeSchema,
+    responses((status = 200, body = UnitSchema), (status = 404), (status = 409), (status = 412)),
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn update_unit(
@@ -166,18 +170,18 @@ pub(super) async fn update_unit(
     client.require_scope(Scope::DirectoryWrite)?;
     let (id, asked) = (UnitId::new(query::check_path_id(id, &client)?), parse_object(&client, &text)?);
     let mut change = begin_change(&api, &client).await?;
-    let mut desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-    let before = desk.chart().unit(&id).ok_or_else(|| client.not_found())?;
-    TaggedEntry::from_schema(&UnitShape::from(before), &client)?.check_if_match(&headers, &client)?;
+    let mut context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let before = context.chart().unit(&id).ok_or_else(|| client.not_found())?;
+    TaggedEntry::from_schema(&UnitSchema::from(before), &client)?.check_if_match(&headers, &client)?;
     if before.unit.source == EntrySource::Wecom {
         return Err(edit_problem(&client, &EditError::OwnedByWecom("the unit is a department of WeCom's")));
     }
     let input = merge_input(&client, entry_json(&client, &UnitInput::from_unit(&before.unit))?, asked)?;
-    let after = store::update_unit(&mut change, &mut desk, &id, input).await;
+    let after = store::update_unit(&mut change, &mut context, &id, input).await;
     let after = after.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("changed unit {id}");
     commit_change(&api, &client, change, audit::AuditEvent::Directory, None, &deed).await?;
-    Ok(TaggedEntry::from_schema(&UnitShape::from(&after), &client)?.respond(StatusCode::OK))
+    Ok(TaggedEntry::from_schema(&UnitSchema::from(&after), &client)?.respond(StatusCode::OK))
 }
 
 /// Removes a local unit in which nobody is.
@@ -196,10 +200,10 @@ pub(super) async fn delete_unit(
     client.require_scope(Scope::DirectoryWrite)?;
     let id = UnitId::new(query::check_path_id(id, &client)?);
     let mut change = begin_change(&api, &client).await?;
-    let mut desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-    let before = desk.chart().unit(&id).ok_or_else(|| client.not_found())?;
-    TaggedEntry::from_schema(&UnitShape::from(before), &client)?.check_if_match(&headers, &client)?;
-    let done = store::delete_unit(&mut change, &mut desk, &id).await;
+    let mut context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let before = context.chart().unit(&id).ok_or_else(|| client.not_found())?;
+    TaggedEntry::from_schema(&UnitSchema::from(before), &client)?.check_if_match(&headers, &client)?;
+    let done = store::delete_unit(&mut change, &mut context, &id).await;
     done.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("removed unit {id}");
     commit_change(&api, &client, change, audit::AuditEvent::Directory, None, &deed).await?;
@@ -209,9 +213,9 @@ pub(super) async fn delete_unit(
 /// Makes a local person.
 #[utoipa::path(
     post, path = "/api/v1/directory/persons", operation_id = "create_person", tag = "directory",
-    request_body = NewPerson,
+    request_body = NewPersonSchema,
     responses(
-        (status = 201, description = "It is made.", body = PersonShape, headers(
+        (status = 201, description = "It is made.", body = PersonSchema, headers(
             ("Location" = String, description = "Where it is."), ("ETag" = String, description = "A strong one."),
         )),
         (status = 409),
@@ -228,19 +232,19 @@ pub(super) async fn create_person(
     let mut change = begin_change(&api, &client).await?;
     let reserved =
         store::reserve_userid(&mut change, &input.userid).await.map_err(|e| edit_problem(&client, &e))?;
-    let desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-    let made = store::create_person(&mut change, &desk, reserved, input).await;
+    let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let made = store::create_person(&mut change, &context, reserved, input).await;
     let made = made.map_err(|e| edit_problem(&client, &e))?;
     commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&made), "created the person")
         .await?;
     created_response(
         &client,
-        &PersonShape::from(made.clone()),
+        &PersonSchema::from(made.clone()),
         &format!("/api/v1/directory/persons/{}", made.id),
     )
 }
 
-/// Holds the person of the path, if it is as the caller knows it.
+/// Locks the person of the path, if it is in the state that the caller knows.
 async fn hold_person(
     change: &mut FeedTransaction,
     client: &AuthenticatedClient,
@@ -251,7 +255,7 @@ async fn hold_person(
     let id = PersonId::new(query::check_path_id(id, client)?);
     let held = store::hold_person(change, &id, userid).await.map_err(|e| edit_problem(client, &e))?;
     let held = held.ok_or_else(|| client.not_found())?;
-    TaggedEntry::from_schema(&PersonShape::from(held.person.clone()), client)?
+    TaggedEntry::from_schema(&PersonSchema::from(held.person.clone()), client)?
         .check_if_match(headers, client)?;
     Ok(held)
 }
@@ -260,8 +264,8 @@ async fn hold_person(
 #[utoipa::path(
     patch, path = "/api/v1/directory/persons/{id}", operation_id = "update_person", tag = "directory",
     params(("id" = String, Path, description = "Our id.")),
-    request_body = AnyPersonChange,
-    responses((status = 200, body = PersonShape), (status = 404), (status = 409), (status = 412)),
+    request_body = AnyPersonChangeSchema,
+    responses((status = 200, body = PersonSchema), (status = 404), (status = 409), (status = 412)),
     security(("basic" = ["directory:write"])),
 )]
 pub(super) async fn update_person(
@@ -278,17 +282,17 @@ pub(super) async fn update_person(
     let held = hold_person(&mut change, &client, &headers, id, userid.as_ref()).await?;
     let after = if held.person.source == EntrySource::Wecom && asked.keys().eq(["local_memberships"]) {
         let input: MemberInput = merge_input(&client, Value::Null, asked)?;
-        let desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-        store::update_member(&mut change, &desk, &held, input).await
+        let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+        store::update_member(&mut change, &context, &held, input).await
     } else if held.person.source == EntrySource::Wecom {
         Err(EditError::OwnedByWecom(
             "the person is a member of WeCom's; only local_memberships can be changed",
         ))
     } else {
-        let desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-        let current = entry_json(&client, &PersonInput::from_person(&held.person, desk.chart()))?;
+        let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+        let current = entry_json(&client, &PersonInput::from_person(&held.person, context.chart()))?;
         let input = merge_input(&client, current, asked)?;
-        store::update_person(&mut change, &desk, &held, input).await
+        store::update_person(&mut change, &context, &held, input).await
     };
     let after = after.map_err(|e| edit_problem(&client, &e))?;
     if after.status != PersonStatus::Active {
@@ -296,7 +300,7 @@ pub(super) async fn update_person(
     }
     commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&after), "changed the person")
         .await?;
-    Ok(TaggedEntry::from_schema(&PersonShape::from(after), &client)?.respond(StatusCode::OK))
+    Ok(TaggedEntry::from_schema(&PersonSchema::from(after), &client)?.respond(StatusCode::OK))
 }
 
 /// Removes a local person, who is signed out, and frees the userid.
@@ -316,14 +320,14 @@ pub(super) async fn delete_person(
     let mut change = begin_change(&api, &client).await?;
     let held = hold_person(&mut change, &client, &headers, id, None).await?;
     sign_out(&mut change, &client, &held.person.id).await?;
-    let desk = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
-    store::delete_person(&mut change, &desk, &held).await.map_err(|e| edit_problem(&client, &e))?;
+    let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    store::delete_person(&mut change, &context, &held).await.map_err(|e| edit_problem(&client, &e))?;
     let deed = "removed the person";
     commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&held.person), deed).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Ends the sessions of somebody who may not sign in any more.
+/// Ends the sessions of a person who may not sign in any more.
 pub(super) async fn sign_out(
     change: &mut FeedTransaction,
     client: &AuthenticatedClient,

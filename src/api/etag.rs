@@ -1,8 +1,9 @@
-//! ETags (RFC 9110 §8.8.3): whoever asks again for what has not changed is told so, without the body, and whoever changes
-//! what somebody else has changed meanwhile is refused.
+//! ETags (RFC 9110 §8.8.3). A repeated read of unchanged data is answered without a body, and a
+//! change of an entry that somebody else has changed meanwhile is refused.
 //!
-//! An ETag is strong, the BLAKE3 of the body. One entry of the directory is the same bytes from whichever call, so the
-//! ETag that a GET or a change answered is the one that the next change may name.
+//! An ETag is strong: the BLAKE3 hash of the body. Every call answers an entry of the directory
+//! with the same bytes, so the ETag of a GET or of a change is the one that the next change may
+//! name.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
@@ -17,10 +18,11 @@ use crate::http::middleware::RequestId;
 use crate::http::problem::Problem;
 use crate::http::words::Code;
 
-/// What may keep an answer, and that it has to ask each time whether it still holds.
+/// Caches may store a response, but must revalidate it each time.
 const CACHE_POLICY: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-/// Gives every good answer to a GET or HEAD an ETag, and answers 304 where the caller has that one already.
+/// Adds an ETag to every 200 response to a GET or HEAD, and answers 304 if the caller has that ETag
+/// already.
 pub(super) async fn add_etag(request_id: RequestId, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD);
     let known = if reads { request.headers().clone() } else { HeaderMap::new() };
@@ -29,7 +31,7 @@ pub(super) async fn add_etag(request_id: RequestId, request: Request, next: Next
         return response;
     }
     let (parts, body) = response.into_parts();
-    // The body is in memory already: reading it copies nothing and cannot fail.
+    // The body is in memory already, so reading it copies nothing and cannot fail.
     let body = match to_bytes(body, usize::MAX).await {
         Ok(body) => body,
         Err(error) => {
@@ -57,7 +59,7 @@ fn not_modified(mut headers: HeaderMap) -> Response {
     (StatusCode::NOT_MODIFIED, headers).into_response()
 }
 
-/// One entry, with the ETag that a GET of it would answer.
+/// An entry of the directory with the ETag that a GET of it would answer.
 #[derive(Debug)]
 pub(super) struct TaggedEntry {
     json: Vec<u8>,
@@ -65,7 +67,7 @@ pub(super) struct TaggedEntry {
 }
 
 impl TaggedEntry {
-    /// Of a shape.
+    /// Serializes an entry and computes its ETag.
     pub(super) fn from_schema(
         shape: &impl Serialize,
         client: &AuthenticatedClient,
@@ -77,7 +79,8 @@ impl TaggedEntry {
         Ok(Self { etag: compute_etag(&json), json })
     }
 
-    /// Refuses a change whose `If-Match` names another state of the entry; without that header there is no condition.
+    /// Returns an error response if `If-Match` names another state of the entry. Without that
+    /// header there is no condition.
     pub(super) fn check_if_match(
         &self,
         headers: &HeaderMap,
@@ -91,7 +94,7 @@ impl TaggedEntry {
         }
     }
 
-    /// The answer.
+    /// Returns the response with the entry.
     pub(super) fn respond(self, status: StatusCode) -> Response {
         let json = HeaderValue::from_static("application/json");
         let mut response = (status, [(CONTENT_TYPE, json)], self.json).into_response();
@@ -100,13 +103,15 @@ impl TaggedEntry {
     }
 }
 
-/// The ETag of a body; hex between quotes is always a header.
+/// Returns the ETag of a body. Hex between quotes is always a valid header.
 fn compute_etag(body: &[u8]) -> Option<HeaderValue> {
     HeaderValue::try_from(format!("\"{}\"", blake3::hash(body).to_hex())).ok()
 }
 
-/// Whether the header names it. A weak one compares like a strong one in `If-None-Match` (RFC 9110 §13.1.2) and is never
-/// meant by `If-Match` (§13.1.1).
+/// Returns whether the header names the ETag.
+///
+/// A weak one compares like a strong one in `If-None-Match` (RFC 9110 §13.1.2) and never matches in
+/// `If-Match` (§13.1.1).
 fn header_names_etag(headers: &HeaderMap, header: &HeaderName, etag: &HeaderValue) -> bool {
     let weak = *header == IF_NONE_MATCH;
     headers

@@ -1,7 +1,8 @@
-//! Units and persons as a hand writes them, for the document: [`edit`](crate::directory::edit) reads them.
+//! The schemas of units and persons as callers write them, for the OpenAPI document only:
+//! [`edit`](crate::directory::edit) parses them.
 //!
-//! A change says what becomes different (RFC 7396): what is left out stays, and where null is allowed it empties. A new
-//! entry is a change of nothing, of which some fields must be said.
+//! A change contains what becomes different (RFC 7396): an absent field stays, and null empties a
+//! field where it is allowed. A new entry is a change of nothing in which some fields are required.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -14,8 +15,9 @@ use utoipa::{PartialSchema, ToSchema};
 /// What becomes different of a unit.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = UnitChange)]
 #[expect(dead_code, reason = "it describes directory::edit::UnitInput in the document")]
-pub(super) struct UnitChange {
+pub(super) struct UnitChangeSchema {
     /// Without control characters, and without spaces around it.
     #[schema(value_type = String, required = false, min_length = 1, max_length = 128)]
     name: Option<String>,
@@ -32,8 +34,9 @@ pub(super) struct UnitChange {
 /// What becomes different of a local person. Who is not `active` any more is signed out.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = PersonChange)]
 #[expect(dead_code, reason = "it describes directory::edit::PersonInput in the document")]
-pub(super) struct PersonChange {
+pub(super) struct PersonChangeSchema {
     /// In use by nobody else, without regard to case.
     #[schema(value_type = String, required = false, pattern = "^[0-9A-Za-z][0-9A-Za-z_.@-]{0,63}$")]
     userid: Option<String>,
@@ -42,10 +45,10 @@ pub(super) struct PersonChange {
     name: Option<String>,
     /// Null: `active`.
     #[schema(inline)]
-    status: Option<InputStatus>,
+    status: Option<InputStatusSchema>,
     /// All of them: a list replaces the list before.
     #[schema(max_items = 100)]
-    memberships: Option<Vec<MembershipInput>>,
+    memberships: Option<Vec<MembershipInputSchema>>,
     /// The main unit, by our id or `wecom:ID`: one of the memberships.
     main_unit: Option<String>,
     /// Userids of the direct leaders (直属上级).
@@ -67,27 +70,30 @@ pub(super) struct PersonChange {
 /// What becomes different of a member of WeCom's: only the places in local units.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MemberChange)]
 #[expect(dead_code, reason = "it describes directory::edit::MemberInput in the document")]
-pub(super) struct MemberChange {
+pub(super) struct MemberChangeSchema {
     /// All memberships in local units; those in WeCom's stay as they are.
     #[schema(max_items = 100)]
-    local_memberships: Vec<MembershipInput>,
+    local_memberships: Vec<MembershipInputSchema>,
 }
 
 /// Of a local person one, of a member of WeCom's the other.
 #[derive(Deserialize, ToSchema)]
 #[serde(untagged)]
+#[schema(as = AnyPersonChange)]
 #[expect(dead_code, reason = "it describes what a PATCH takes in the document")]
-pub(super) enum AnyPersonChange {
-    Local(Box<PersonChange>),
-    Member(MemberChange),
+pub(super) enum AnyPersonChangeSchema {
+    Local(Box<PersonChangeSchema>),
+    Member(MemberChangeSchema),
 }
 
 /// A place in a unit.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(as = MembershipInput)]
 #[expect(dead_code, reason = "it describes directory::edit::MembershipInput in the document")]
-struct MembershipInput {
+struct MembershipInputSchema {
     /// The unit, by our id or `wecom:ID`; each once.
     unit_id: String,
     /// The person's sort number in the unit; larger comes first.
@@ -102,53 +108,54 @@ struct MembershipInput {
 /// Whoever left is removed instead.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum InputStatus {
+#[schema(as = InputStatus)]
+enum InputStatusSchema {
     Active,
     Disabled,
     Inactive,
 }
 
-/// A unit that is made: a change in which the name must be.
-pub(super) struct NewUnit;
+/// The schema of a new unit: a change in which the name is required.
+pub(super) struct NewUnitSchema;
 
-/// A person that is made: a change in which userid and name must be.
-pub(super) struct NewPerson;
+/// The schema of a new person: a change in which userid and name are required.
+pub(super) struct NewPersonSchema;
 
-impl PartialSchema for NewUnit {
+impl PartialSchema for NewUnitSchema {
     fn schema() -> RefOr<Schema> {
-        require_fields::<UnitChange>("A new unit.", &["name"])
+        require_fields::<UnitChangeSchema>("A new unit.", &["name"])
     }
 }
 
-impl ToSchema for NewUnit {
+impl ToSchema for NewUnitSchema {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("NewUnit")
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((UnitChange::name().into_owned(), UnitChange::schema()));
-        UnitChange::schemas(schemas);
+        schemas.push((UnitChangeSchema::name().into_owned(), UnitChangeSchema::schema()));
+        UnitChangeSchema::schemas(schemas);
     }
 }
 
-impl PartialSchema for NewPerson {
+impl PartialSchema for NewPersonSchema {
     fn schema() -> RefOr<Schema> {
-        require_fields::<PersonChange>("A new local person.", &["userid", "name"])
+        require_fields::<PersonChangeSchema>("A new local person.", &["userid", "name"])
     }
 }
 
-impl ToSchema for NewPerson {
+impl ToSchema for NewPersonSchema {
     fn name() -> Cow<'static, str> {
         Cow::Borrowed("NewPerson")
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push((PersonChange::name().into_owned(), PersonChange::schema()));
-        PersonChange::schemas(schemas);
+        schemas.push((PersonChangeSchema::name().into_owned(), PersonChangeSchema::schema()));
+        PersonChangeSchema::schemas(schemas);
     }
 }
 
-/// What `T` describes, with every field of `required`.
+/// Returns the schema of `T` with the fields of `required` required.
 fn require_fields<T: ToSchema>(description: &str, required: &[&str]) -> RefOr<Schema> {
     let needs = required.iter().fold(ObjectBuilder::new(), |object, field| object.required(*field));
     let change = Ref::from_schema_name(T::name());

@@ -1,4 +1,4 @@
-//! `POST /api/v1/media`: a file on its way through to WeCom. Nothing of it is kept.
+//! `POST /api/v1/media`: passes a file through to WeCom. Nothing of it is stored.
 
 use std::time::Duration;
 
@@ -23,23 +23,23 @@ use crate::message::content::FieldError;
 use crate::wecom::errcode::explain_message_errcode;
 use crate::wecom::{Deadline, ErrorFamily, MEDIA_LIFETIME, MediaKind, WecomError};
 
-/// How many files are in memory at the same time.
+/// The number of files that may be in memory at the same time.
 static UPLOAD_SLOTS: Semaphore = Semaphore::const_new(4);
 
-/// How long one waits for a place.
+/// How long an upload waits for a free slot.
 const SLOT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long one may take to arrive.
+/// How long the body of an upload may take to arrive.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// How long WeCom may take with one.
+/// How long WeCom may take to accept a file.
 const UPLOAD_TIMEOUT: Duration = Duration::from_secs(65);
 
 /// A file.
 #[derive(ToSchema)]
 #[schema(as = Media)]
 #[expect(dead_code, reason = "it describes the multipart body in the document")]
-struct MediaShape {
+struct MediaSchema {
     /// More than 5 bytes, at most 20 MB; of an image at most 10 MB, JPG or PNG. Recipients see its file name.
     #[schema(content_media_type = "application/octet-stream")]
     media: String,
@@ -48,7 +48,7 @@ struct MediaShape {
 /// A file that WeCom has.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = UploadedMedia)]
-struct Uploaded {
+struct UploadedMediaSchema {
     /// What messages of that kind name it by.
     media_id: String,
     /// Until when WeCom keeps it: three days.
@@ -60,11 +60,11 @@ struct Uploaded {
 #[utoipa::path(
     post, path = "/api/v1/media", operation_id = "upload_media", tag = "messages",
     params(("type" = String, Query, description = "`image` or `file`.")),
-    request_body(content = MediaShape, content_type = "multipart/form-data"),
-    responses((status = 200, description = "WeCom has it.", body = Uploaded), (status = 409), (status = 422)),
+    request_body(content = MediaSchema, content_type = "multipart/form-data"),
+    responses((status = 200, description = "WeCom has it.", body = UploadedMediaSchema), (status = 409), (status = 422)),
     security(("basic" = ["messages"])),
 )]
-pub(super) async fn upload(
+pub(super) async fn upload_media(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -94,10 +94,10 @@ pub(super) async fn upload(
     let made = api.0.messages.upload(kind, &name, bytes, Deadline::after(UPLOAD_TIMEOUT)).await;
     let made = made.map_err(|error| upload_problem(&client, &error, api.0.clock.now()))?;
     let expires_at = made.created_at.plus(MEDIA_LIFETIME);
-    Ok(Json(Uploaded { media_id: made.media_id, expires_at }).into_response())
+    Ok(Json(UploadedMediaSchema { media_id: made.media_id, expires_at }).into_response())
 }
 
-/// Name and bytes of the one part `media`.
+/// Reads name and bytes of the only part, `media`.
 async fn read_upload(
     request: Request,
     kind: MediaKind,
@@ -116,7 +116,7 @@ async fn read_upload(
     found.ok_or_else(|| client.bad_request("the body has no part of the name media".to_owned()))
 }
 
-/// A part's bytes, and no more of them than a file of that kind may have.
+/// Reads the bytes of a part, up to the size that a file of this kind may have.
 async fn read_part(
     mut part: Field<'_>,
     kind: MediaKind,
@@ -143,7 +143,7 @@ fn body_problem(client: &AuthenticatedClient, error: &MultipartError) -> Respons
     }
 }
 
-/// The answer where WeCom did not take it.
+/// Returns the response where WeCom refused the file.
 fn upload_problem(client: &AuthenticatedClient, error: &WecomError, now: Timestamp) -> Response {
     let code = match (error.code(), error.family()) {
         (Some(50001 | 301_002 | 40056 | 41011), _) => Code::WrongAgent,

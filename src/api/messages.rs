@@ -1,4 +1,4 @@
-//! `/api/v1/messages`: sending, and what became of it.
+//! `/api/v1/messages`: sends messages, reports their status and recalls them.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -24,17 +24,17 @@ use crate::message::views::MessageView;
 const ACCEPT_FAILURE: &str = "A message could not be accepted";
 const READ_FAILURE: &str = "A message could not be read";
 
-/// Which header makes a repeated request the same message.
+/// The header that makes a repeated request the same message.
 const IDEMPOTENCY_KEY_HEADER: &str = "idempotency-key";
 
 /// A message to be sent. At least one recipient.
 #[derive(ToSchema)]
 #[schema(as = MessageOrder)]
-#[expect(dead_code, reason = "it describes message::content::Order in the document")]
-struct OrderShape {
-    to: ToShape,
+#[expect(dead_code, reason = "it describes message::content::MessageRequest in the document")]
+struct MessageOrderSchema {
+    to: MessageRecipientsSchema,
     #[schema(inline)]
-    kind: KindWord,
+    kind: MessageKindSchema,
     /// WeCom's own object of that kind, as in its document 90236: of `text` and `markdown` `{"content"}`; of `textcard`
     /// `{"title","description","url","btntxt"}`; of `news` `{"articles":[…]}`; of `template_card` one whose `card_type` is
     /// `text_notice` or `news_notice`; of `image` and `file` `{"media_id"}`. Unknown fields are refused, and so is what
@@ -54,8 +54,8 @@ struct OrderShape {
 /// Whom it is for: persons, units and tags together, at most 10 000 of them; or everybody.
 #[derive(ToSchema)]
 #[schema(as = MessageRecipients)]
-#[expect(dead_code, reason = "it describes message::content::To in the document")]
-struct ToShape {
+#[expect(dead_code, reason = "it describes message::content::RequestedRecipients in the document")]
+struct MessageRecipientsSchema {
     /// Userids; case does not matter.
     #[schema(required = false)]
     users: Vec<String>,
@@ -72,8 +72,8 @@ struct ToShape {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes message::Kind in the document")]
-enum KindWord {
+#[expect(dead_code, reason = "it describes message::MessageKind in the document")]
+enum MessageKindSchema {
     Text,
     Markdown,
     Textcard,
@@ -86,10 +86,10 @@ enum KindWord {
 /// It is accepted: on disk, and on its way.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = AcceptedMessage)]
-struct AcceptedShape {
+struct AcceptedMessageSchema {
     #[schema(value_type = String)]
     id: MessageId,
-    #[schema(inline, value_type = AcceptedWord)]
+    #[schema(inline, value_type = AcceptedStatusSchema)]
     status: &'static str,
     /// What was cut, `content.title`; missing if nothing was.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -100,20 +100,20 @@ struct AcceptedShape {
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
 #[expect(dead_code, reason = "it describes the status of a message that was just accepted in the document")]
-enum AcceptedWord {
+enum AcceptedStatusSchema {
     Accepted,
 }
 
 /// What became of a message.
 #[derive(ToSchema)]
 #[schema(as = Message)]
-#[expect(dead_code, reason = "it describes message::show::Shown in the document")]
-struct MessageShape {
+#[expect(dead_code, reason = "it describes message::show::MessageView in the document")]
+struct MessageSchema {
     id: String,
     #[schema(inline)]
-    status: StatusWord,
+    status: MessageStatusSchema,
     /// By userid, at most 10 000. Those of units and tags appear a moment after the message was accepted.
-    recipients: Vec<RecipientShape>,
+    recipients: Vec<MessageRecipientSchema>,
     /// Always empty in this version: no kind asks recipients for anything.
     interactions: Vec<openapi::Object>,
     /// Why it failed, or why nothing is sent at the moment; null otherwise.
@@ -130,8 +130,8 @@ struct MessageShape {
 /// `unknown`: nobody knows of some recipient whether WeCom took it; it is not sent again.
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes message::Status in the document")]
-enum StatusWord {
+#[expect(dead_code, reason = "it describes message::MessageStatus in the document")]
+enum MessageStatusSchema {
     Accepted,
     Sending,
     Sent,
@@ -144,12 +144,12 @@ enum StatusWord {
 
 #[derive(ToSchema)]
 #[schema(as = MessageRecipient)]
-#[expect(dead_code, reason = "it describes message::show::Recipient in the document")]
-struct RecipientShape {
+#[expect(dead_code, reason = "it describes message::show::RecipientView in the document")]
+struct MessageRecipientSchema {
     /// `@all` for everybody.
     userid: String,
     #[schema(inline)]
-    status: FateWord,
+    status: RecipientStatusSchema,
     /// Why it failed; null otherwise.
     #[schema(required)]
     reason: Option<String>,
@@ -157,21 +157,21 @@ struct RecipientShape {
 
 #[derive(ToSchema)]
 #[schema(rename_all = "snake_case")]
-#[expect(dead_code, reason = "it describes message::show::Fate in the document")]
-enum FateWord {
+#[expect(dead_code, reason = "it describes message::show::DeliveryStatus in the document")]
+enum RecipientStatusSchema {
     Pending,
     Sent,
     Failed,
 }
 
-/// 422 with every finding.
+/// Returns 422 with every finding.
 pub(super) fn invalid_message(client: &AuthenticatedClient, findings: &[FieldError]) -> Response {
     Problem::new(Code::MessageInvalid, &client.request_id)
         .with_detail(join_field_errors(findings))
         .into_response()
 }
 
-/// 409 with the reason.
+/// Returns 409 with the reason.
 pub(super) fn messages_disabled(client: &AuthenticatedClient, reason: &str) -> Response {
     Problem::new(Code::MessageDisabled, &client.request_id).with_detail(reason).into_response()
 }
@@ -186,7 +186,7 @@ fn accept_problem(client: &AuthenticatedClient, refused: &AcceptError) -> Respon
     }
 }
 
-/// The one `Idempotency-Key`; an empty one is none.
+/// Returns the only `Idempotency-Key`. An empty one counts as none.
 fn idempotency_key<'h>(
     headers: &'h HeaderMap,
     client: &AuthenticatedClient,
@@ -207,15 +207,15 @@ fn idempotency_key<'h>(
     params(("Idempotency-Key" = Option<String>, Header,
         description = "1 to 255 printable ASCII characters, good for one request of this client: the same one again \
             answers the same message, another one 409.")),
-    request_body = OrderShape,
+    request_body = MessageOrderSchema,
     responses(
-        (status = 202, description = "It is on disk.", body = AcceptedShape),
+        (status = 202, description = "It is on disk.", body = AcceptedMessageSchema),
         (status = 409),
         (status = 422),
     ),
     security(("basic" = ["messages"])),
 )]
-pub(super) async fn send(
+pub(super) async fn send_message(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -224,7 +224,7 @@ pub(super) async fn send(
 ) -> Result<Response, Response> {
     client.require_scope(Scope::Messages)?;
     QueryParams::parse(raw.as_deref(), &[], &client)?;
-    // Whatever is wrong with it: nothing is accepted.
+    // While messages are unavailable nothing is accepted, whatever else is wrong with the request.
     if let Some(reason) = api.0.messages.unavailable() {
         return Err(messages_disabled(&client, reason));
     }
@@ -237,11 +237,11 @@ pub(super) async fn send(
     let chart = std::sync::Arc::clone(&api.0.sessions.chart());
     let accepted = api.0.messages.accept(&chart, Sender::Client(client.id.clone()), key, order).await;
     let AcceptedMessage { id, truncated, .. } = accepted.map_err(|error| accept_problem(&client, &error))?;
-    let answer = AcceptedShape { id, status: "accepted", truncated };
+    let answer = AcceptedMessageSchema { id, status: "accepted", truncated };
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
 }
 
-/// The message of that id, if this client sent it.
+/// Returns the message with this id, if this client sent it.
 async fn find_own_message(
     api: &ApiState,
     client: &AuthenticatedClient,
@@ -256,10 +256,10 @@ async fn find_own_message(
 #[utoipa::path(
     get, path = "/api/v1/messages/{id}", operation_id = "get_message", tag = "messages",
     params(("id" = String, Path, description = "Its id.")),
-    responses((status = 200, body = MessageShape), (status = 404)),
+    responses((status = 200, body = MessageSchema), (status = 404)),
     security(("basic" = ["messages"])),
 )]
-pub(super) async fn one(
+pub(super) async fn get_message(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -275,11 +275,11 @@ pub(super) async fn one(
 #[utoipa::path(
     post, path = "/api/v1/messages/{id}/recall", operation_id = "recall_message", tag = "messages",
     params(("id" = String, Path, description = "Its id.")),
-    request_body(content = NothingMore, description = "`{}`"),
-    responses((status = 202, description = "It is being recalled.", body = MessageShape), (status = 404), (status = 409)),
+    request_body(content = EmptyBody, description = "`{}`"),
+    responses((status = 202, description = "It is being recalled.", body = MessageSchema), (status = 404), (status = 409)),
     security(("basic" = ["messages"])),
 )]
-pub(super) async fn recall(
+pub(super) async fn recall_message(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -288,7 +288,7 @@ pub(super) async fn recall(
 ) -> Result<Response, Response> {
     client.require_scope(Scope::Messages)?;
     QueryParams::parse(raw.as_deref(), &[], &client)?;
-    let NothingMore {} = query::parse_body(&text, &client)?;
+    let EmptyBody {} = query::parse_body(&text, &client)?;
     let message = find_own_message(&api, &client, id).await?.id;
     let by = Requester {
         who: format!("API client {}", client.id),
@@ -305,12 +305,12 @@ pub(super) async fn recall(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = Nothing)]
-struct NothingMore {}
+struct EmptyBody {}
 
 fn recall_problem(client: &AuthenticatedClient, refused: &commands::CommandError) -> Response {
     let code = match refused {
         commands::CommandError::NotFound(_) => return client.not_found(),
-        // The other message may be another client's: its id is not this one's business.
+        // The other message may belong to another client, which must not learn its id.
         commands::CommandError::Shared(..) => return client.problem(Code::MessageRecallShared),
         commands::CommandError::TooLate(_) => Code::MessageRecallTooLate,
         commands::CommandError::NothingToDo(..) => Code::MessageNotSent,

@@ -1,15 +1,15 @@
-//! `/api/v1`: for applications, with an API client's credentials.
+//! `/api/v1`: the API for applications, with an API client's credentials.
 //!
 //! | module | holds |
 //! |---|---|
 //! | `units`, `persons`, `changes` | the directory to read: `/directory/{units,tags,persons,changes}` |
 //! | `directory_write`, `input` | local entries: `POST`, `PATCH` and `DELETE` of units and persons |
 //! | `conflicts` | `/directory/conflicts`: whether two persons are one |
-//! | `sync` | `/directory/sync`: asking for a run, and how runs went |
-//! | `messages`, `media` | `/messages` and `/media`: sending, files for it, and what became of it |
+//! | `sync` | `/directory/sync`: requesting runs, and how they went |
+//! | `messages`, `media` | `/messages` and `/media`: sending, files for it, and the result |
 //! | `sessions` | `/sessions`: who is signed in, and signing them out |
-//! | [`openapi`] | all of it as a document |
-//! | `auth`, `asked`, `shape`, `etag` | what the calls share: credentials, parameters and pages, shapes, caching |
+//! | [`openapi`] | the OpenAPI document |
+//! | `auth`, `query`, `schema`, `etag` | shared: credentials, parameters and pages, schemas, caching |
 
 mod auth;
 mod changes;
@@ -45,87 +45,84 @@ use crate::message::Messages;
 use crate::session::Sessions;
 use crate::sync::SyncService;
 
-/// What the API needs. Cheap to clone.
+/// The state of the API's handlers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ApiState(Arc<ApiParts>);
 
-/// Its parts.
+/// What the API is built from.
 #[derive(Debug, Clone)]
 pub struct ApiParts {
-    /// Who may call.
+    /// The configured clients.
     pub clients: Vec<ApiClient>,
-    /// Rows.
     pub db: Db,
-    /// What time it is.
     pub clock: Clock,
-    /// Who is signed in, and the chart.
+    /// The sessions and the published chart.
     pub sessions: Sessions,
-    /// Runs.
+    /// Synchronisation runs.
     pub sync: SyncService,
-    /// Messages.
     pub messages: Messages,
-    /// Which hops are ours.
+    /// The proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: TrustedProxies,
-    /// Wrong credentials per address.
+    /// The limit of wrong credentials for each address.
     pub wrong_credentials: RateLimit,
 }
 
 impl ApiState {
-    /// Puts the parts together.
     pub fn new(parts: ApiParts) -> Self {
         Self(Arc::new(parts))
     }
 
-    /// The same API for other clients.
+    /// Returns the same API with another configuration.
     #[must_use]
     pub fn reconfigured(&self, clients: Vec<ApiClient>, sessions: Sessions, trusted: TrustedProxies) -> Self {
         Self(Arc::new(ApiParts { clients, sessions, trusted_proxies: trusted, ..ApiParts::clone(&self.0) }))
     }
 }
 
-/// Every path of the API but those of [`uploads`].
+/// Returns every route of the API except those of [`upload_routes`].
 pub fn routes(api: ApiState) -> Router {
     router().split_for_parts().0.with_state(api)
 }
 
-/// The paths that take files: their bodies are limited around all of it, not by axum.
+/// Returns the routes that take files. Their body limit is set around the whole route, not by axum.
 pub fn upload_routes(api: ApiState) -> Router {
     upload_router().split_for_parts().0.layer(DefaultBodyLimit::disable()).with_state(api)
 }
 
 fn upload_router() -> OpenApiRouter<ApiState> {
-    OpenApiRouter::with_openapi(OpenApi::default()).routes(routes!(media::upload))
+    OpenApiRouter::with_openapi(OpenApi::default()).routes(routes!(media::upload_media))
 }
 
-/// A line a route: its path and method stand with the handler, which is routed and documented by them.
+/// Lists the routes, one a line. Path and method stand in the `utoipa::path` attribute of the
+/// handler.
 fn router() -> OpenApiRouter<ApiState> {
     let tagged = OpenApiRouter::new()
-        .routes(routes!(openapi::answer))
-        .routes(routes!(units::list))
-        .routes(routes!(units::one))
+        .routes(routes!(openapi::get_openapi))
+        .routes(routes!(units::list_units))
+        .routes(routes!(units::get_unit))
         .routes(routes!(units::list_tags))
-        .routes(routes!(units::one_tag))
-        .routes(routes!(persons::list))
-        .routes(routes!(persons::one))
+        .routes(routes!(units::get_tag))
+        .routes(routes!(persons::list_persons))
+        .routes(routes!(persons::get_person))
         .routes(routes!(directory_write::create_unit))
         .routes(routes!(directory_write::update_unit))
         .routes(routes!(directory_write::delete_unit))
         .routes(routes!(directory_write::create_person))
         .routes(routes!(directory_write::update_person))
         .routes(routes!(directory_write::delete_person))
-        .routes(routes!(conflicts::list))
-        .routes(routes!(conflicts::resolve))
-        .routes(routes!(changes::list))
-        .routes(routes!(sync::list))
-        .routes(routes!(sync::request))
-        .routes(routes!(sync::one))
+        .routes(routes!(conflicts::list_conflicts))
+        .routes(routes!(conflicts::resolve_conflict))
+        .routes(routes!(changes::list_changes))
+        .routes(routes!(sync::list_runs))
+        .routes(routes!(sync::request_run))
+        .routes(routes!(sync::get_run))
         .layer(from_fn(etag::add_etag));
     OpenApiRouter::with_openapi(OpenApi::default())
         .merge(tagged)
-        .routes(routes!(messages::send))
-        .routes(routes!(messages::one))
-        .routes(routes!(messages::recall))
-        .routes(routes!(sessions::list))
-        .routes(routes!(sessions::end_of_person))
-        .routes(routes!(sessions::end_one))
+        .routes(routes!(messages::send_message))
+        .routes(routes!(messages::get_message))
+        .routes(routes!(messages::recall_message))
+        .routes(routes!(sessions::list_sessions))
+        .routes(routes!(sessions::end_sessions_of_person))
+        .routes(routes!(sessions::end_session))
 }

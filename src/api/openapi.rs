@@ -1,7 +1,8 @@
-//! `/api/v1/openapi.json`: the API as a document (OpenAPI 3.1), made from the handlers that answer it.
+//! `/api/v1/openapi.json`: the OpenAPI 3.1 document, generated from the handlers.
 //!
-//! A handler says its path, parameters, answers and scope in `#[utoipa::path]` and is routed by that. What holds for all
-//! of them is added here, so that none can forget it: problem documents, ETags, and the scope in words.
+//! A handler declares its path, parameters, responses and scope in `#[utoipa::path]` and is routed
+//! by that. What holds for all handlers is added here, so that none can forget it: problem
+//! documents, ETags, and the scope in words.
 
 use std::sync::LazyLock;
 
@@ -17,7 +18,7 @@ use crate::http::words::Code;
 
 pub(super) type Object = Map<String, Value>;
 
-/// Made at the first request.
+/// The serialized document, made at the first request.
 static DOCUMENT: LazyLock<Result<Bytes, serde_json::Error>> =
     LazyLock::new(|| Ok(serde_json::to_vec(&build_document()?)?.into()));
 
@@ -25,7 +26,7 @@ static DOCUMENT: LazyLock<Result<Bytes, serde_json::Error>> =
 #[derive(ToSchema)]
 #[schema(as = Problem)]
 #[expect(dead_code, reason = "it describes http::problem in the document")]
-struct ProblemShape {
+struct ProblemSchema {
     /// Always `about:blank`: `code` tells problems apart.
     r#type: String,
     /// The status in words.
@@ -40,7 +41,7 @@ struct ProblemShape {
     request_id: String,
 }
 
-/// What any call can answer instead, by status: the component's name and what it means.
+/// The problem responses that any call may give: status, component name and meaning.
 const PROBLEM_RESPONSES: &[(&str, &str, &str)] = &[
     ("400", "BadRequest", "A parameter or the body is not as this document says; `detail` names it."),
     ("401", "Unauthorized", "The client's id and secret are missing or wrong."),
@@ -59,7 +60,7 @@ const PROBLEM_RESPONSES: &[(&str, &str, &str)] = &[
     ("503", "Unavailable", "The database does not answer; `Retry-After` says when to try again."),
 ];
 
-/// What every call with credentials can answer.
+/// The statuses that every call with credentials may answer.
 const COMMON_STATUSES: &[&str] = &["400", "401", "403", "429", "503"];
 
 /// This document.
@@ -67,7 +68,7 @@ const COMMON_STATUSES: &[&str] = &["400", "401", "403", "429", "503"];
     get, path = "/api/v1/openapi.json", operation_id = "get_openapi", tag = "meta",
     responses((status = 200, content_type = "application/json", body = Object), (status = 304)),
 )]
-pub(super) async fn answer(request_id: RequestId) -> Response {
+pub(super) async fn get_openapi(request_id: RequestId) -> Response {
     match &*DOCUMENT {
         Ok(bytes) => ([(CONTENT_TYPE, "application/json")], bytes.clone()).into_response(),
         Err(error) => {
@@ -77,7 +78,7 @@ pub(super) async fn answer(request_id: RequestId) -> Response {
     }
 }
 
-/// The document.
+/// Builds the document.
 ///
 /// # Errors
 /// Never for what handlers can say of themselves.
@@ -99,7 +100,7 @@ pub fn build_document() -> Result<Value, serde_json::Error> {
             path.values_mut().filter_map(Value::as_object_mut).for_each(complete_operation);
         }
     });
-    let problem = serde_json::to_value(ProblemShape::schema())?;
+    let problem = serde_json::to_value(ProblemSchema::schema())?;
     edit_object(root, "components", |components| {
         edit_object(components, "schemas", |schemas| {
             schemas.insert("Problem".to_owned(), problem);
@@ -119,7 +120,7 @@ pub fn build_document() -> Result<Value, serde_json::Error> {
     Ok(document)
 }
 
-/// A page says of what it is a page, instead of saying it all again.
+/// Makes a page refer to the schema of its items, instead of repeating that schema.
 fn refer_page_items((name, schema): (&String, &mut Value)) {
     if let Some(of) = name.strip_prefix("Page_")
         && let Some(items) = schema.pointer_mut("/properties/items/items")
@@ -128,7 +129,7 @@ fn refer_page_items((name, schema): (&String, &mut Value)) {
     }
 }
 
-/// Adds to an operation what it does not say itself.
+/// Adds to an operation what its handler does not say.
 fn complete_operation(operation: &mut Object) {
     let scope = operation.get("security").and_then(|s| s.pointer("/0/basic/0")).and_then(Value::as_str);
     let scope = scope.map(|scope| format!("Scope: `{scope}`."));
@@ -177,7 +178,7 @@ fn complete_operation(operation: &mut Object) {
     }
 }
 
-/// Says what a status means where the handler did not.
+/// Describes a status where the handler does not.
 fn describe_response(status: &str, response: &mut Value) {
     let words = match status {
         "304" => "What the caller has still holds.",
@@ -190,7 +191,7 @@ fn describe_response(status: &str, response: &mut Value) {
     }
 }
 
-/// Says in which header an ETag is sent back.
+/// Adds the parameter for a header that takes an ETag.
 fn add_header_parameter(operation: &mut Object, header: &str, description: &str) {
     let parameter = json!({
         "name": header, "in": "header", "required": false, "schema": { "type": "string" },
@@ -202,7 +203,7 @@ fn add_header_parameter(operation: &mut Object, header: &str, description: &str)
     }
 }
 
-/// Changes the object of that name in another one; there is one afterwards.
+/// Edits the object `name` inside `outer`, creating it if needed.
 fn edit_object(outer: &mut Object, name: &str, change: impl FnOnce(&mut Object)) {
     if let Value::Object(inner) = outer.entry(name).or_insert_with(|| json!({})) {
         change(inner);

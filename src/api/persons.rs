@@ -1,4 +1,5 @@
-//! `/api/v1/directory/persons`: read from the database, because memory has only those who are signed in.
+//! `/api/v1/directory/persons`: read from the database, because memory holds only those who are
+//! signed in.
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
@@ -7,8 +8,8 @@ use utoipa::IntoParams;
 
 use super::ApiState;
 use super::auth::AuthenticatedClient;
-use super::query::{self, Page, Paging, QueryParams};
-use super::schema::PersonShape;
+use super::query::{self, ItemPage, PagingParams, QueryParams};
+use super::schema::PersonSchema;
 use super::units;
 use crate::base::id::{PersonId, UnitId, UserId};
 use crate::config::Scope;
@@ -20,8 +21,8 @@ const READ_FAILURE: &str = "Persons could not be read";
 /// Which persons, for the document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it describes the parameters that Asked reads")]
-struct Filters {
+#[expect(dead_code, reason = "it describes the parameters in the document")]
+struct PersonFilterParams {
     /// Whoever has this userid now, without regard to case: a list of none or one.
     userid: Option<String>,
     /// `active`, `disabled`, `inactive` or `left`.
@@ -33,11 +34,11 @@ struct Filters {
 /// The persons of the directory by id, those who left included.
 #[utoipa::path(
     get, path = "/api/v1/directory/persons", operation_id = "list_persons", tag = "directory",
-    params(Paging, Filters),
-    responses((status = 200, body = Page<PersonShape>), (status = 304)),
+    params(PagingParams, PersonFilterParams),
+    responses((status = 200, body = ItemPage<PersonSchema>), (status = 304)),
     security(("basic" = ["directory:read"])),
 )]
-pub(super) async fn list(
+pub(super) async fn list_persons(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -54,7 +55,8 @@ pub(super) async fn list(
         None => listing::store::list_persons(&api.0.db, corp, &which, asked.row_limit()).await,
     };
     let persons = found.map_err(|e| client.unavailable(READ_FAILURE, &e))?;
-    Ok(Json(Page::<PersonShape>::from_rows(&asked, persons, |person| person.id.to_string())).into_response())
+    Ok(Json(ItemPage::<PersonSchema>::from_rows(&asked, persons, |person| person.id.to_string()))
+        .into_response())
 }
 
 async fn parse_filter(
@@ -77,7 +79,7 @@ async fn parse_filter(
         None => None,
         Some(id) => {
             let chart = units::load_fresh_chart(api, client).await?;
-            // A unit that is not there has no members.
+            // An unknown unit has no members.
             Some(units::find_unit(&chart, id).map_or(UnitId::new("-"), |placed| placed.unit.id.clone()))
         }
     };
@@ -94,10 +96,10 @@ fn matches_filter(which: &PersonFilter, person: &Person) -> bool {
 #[utoipa::path(
     get, path = "/api/v1/directory/persons/{id}", operation_id = "get_person", tag = "directory",
     params(("id" = String, Path, description = "Our id; whoever knows a userid asks `?userid=`.")),
-    responses((status = 200, body = PersonShape), (status = 304), (status = 404)),
+    responses((status = 200, body = PersonSchema), (status = 304), (status = 404)),
     security(("basic" = ["directory:read"])),
 )]
-pub(super) async fn one(
+pub(super) async fn get_person(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     Path(id): Path<String>,
@@ -109,5 +111,5 @@ pub(super) async fn one(
     let found = store::find_person(&api.0.db, corp, &PersonId::new(query::check_path_id(id, &client)?)).await;
     let person =
         found.map_err(|e| client.unavailable(READ_FAILURE, &e))?.ok_or_else(|| client.not_found())?;
-    Ok(Json(PersonShape::from(person)).into_response())
+    Ok(Json(PersonSchema::from(person)).into_response())
 }

@@ -1,4 +1,4 @@
-//! What a call asks for, read strictly, and the page that answers it.
+//! The parameters and bodies of calls, read strictly, and the pages that answer them.
 
 use axum::response::Response;
 use serde::Serialize;
@@ -7,15 +7,15 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::auth::AuthenticatedClient;
 
-/// The most items of one page, and how many without `limit=`.
+/// The maximum number of items on a page.
 pub(super) const MAX_PAGE_SIZE: u16 = 1000;
 const DEFAULT_PAGE_SIZE: u16 = 100;
 
 /// The parameters of a list, for the document.
 #[derive(Debug, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "it describes the parameters that Asked reads")]
-pub(super) struct Paging {
+#[expect(dead_code, reason = "it describes parameters in the document")]
+pub(super) struct PagingParams {
     /// At most so many items; 100 without it.
     #[param(minimum = 1, maximum = 1000)]
     limit: Option<u16>,
@@ -23,7 +23,7 @@ pub(super) struct Paging {
     cursor: Option<String>,
 }
 
-/// The parameters of one call.
+/// The query parameters of a call.
 #[derive(Debug)]
 pub(super) struct QueryParams {
     values: Vec<(String, String)>,
@@ -31,8 +31,10 @@ pub(super) struct QueryParams {
 }
 
 impl QueryParams {
-    /// Reads the query. An empty value is none; a name that is not in `allowed` or comes twice, a NUL, or a limit that is
-    /// none are refused: a filter that is spelled wrong must not answer everything.
+    /// Parses the query of a call. An empty value counts as absent.
+    ///
+    /// Refuses a name that is not in `allowed` or comes twice, a NUL, and an invalid limit: a
+    /// misspelled filter must not return everything.
     pub(super) fn parse(
         raw: Option<&str>,
         allowed: &[&str],
@@ -40,7 +42,8 @@ impl QueryParams {
     ) -> Result<Self, Response> {
         let mut asked = Self { values: Vec::new(), limit: DEFAULT_PAGE_SIZE };
         for (name, value) in url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
-            // PostgreSQL's text holds no NUL: there is nothing of that name, and the database is not to blame.
+            // PostgreSQL's text cannot hold a NUL: nothing has this name, and the database is not
+            // at fault.
             if value.contains('\0') {
                 return Err(client.bad_request(format!("{name:?} is not a text")));
             }
@@ -61,33 +64,34 @@ impl QueryParams {
         Ok(asked)
     }
 
-    /// A parameter that is there and not empty.
+    /// Returns a parameter that is present and not empty.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.values.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
-    /// `cursor`; empty for the first page.
+    /// Returns `cursor`, empty for the first page.
     pub(super) fn cursor(&self) -> &str {
         self.get("cursor").unwrap_or_default()
     }
 
-    /// `limit`.
+    /// Returns `limit`.
     pub(super) fn limit(&self) -> usize {
         usize::from(self.limit)
     }
 
-    /// How many rows to read, so that it shows whether there is another page.
+    /// Returns the number of rows to read: one more than the limit, to see whether there is another
+    /// page.
     pub(super) fn row_limit(&self) -> i64 {
         i64::from(self.limit) + 1
     }
 }
 
-/// An id of the path. PostgreSQL's text holds no NUL: there is nothing of that name.
+/// Checks an id of the path. PostgreSQL's text cannot hold a NUL, so nothing has such an id.
 pub(super) fn check_path_id(id: String, client: &AuthenticatedClient) -> Result<String, Response> {
     if id.contains('\0') { Err(client.not_found()) } else { Ok(id) }
 }
 
-/// Reads a body, a JSON object; an empty one is `{}`.
+/// Parses a body, a JSON object. An empty body counts as `{}`.
 pub(super) fn parse_body<T: DeserializeOwned>(
     bytes: &[u8],
     client: &AuthenticatedClient,
@@ -98,8 +102,10 @@ pub(super) fn parse_body<T: DeserializeOwned>(
     serde_json::from_slice(object).map_err(|error| client.bad_request(format!("the body: {error}")))
 }
 
-/// The object of a body, without what may stand around it: white space, and the byte order mark that .NET and PowerShell
-/// write, which a reader may ignore (RFC 8259 §8.1). serde would take a list for an object whose keys are left out.
+/// Returns the JSON object of a body without what may surround it: white space, and the byte order
+/// mark that .NET and PowerShell write, which a reader may ignore (RFC 8259 §8.1).
+///
+/// serde would accept a list as an object without its keys, so anything else is refused.
 fn trim_to_object(bytes: &[u8]) -> Option<&[u8]> {
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
     match bytes.trim_ascii() {
@@ -111,15 +117,17 @@ fn trim_to_object(bytes: &[u8]) -> Option<&[u8]> {
 
 /// One page of a list.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Page<T> {
+#[schema(as = Page)]
+pub(super) struct ItemPage<T> {
     items: Vec<T>,
     /// `cursor` of the next page; null on the last one.
     #[schema(required)]
     next_cursor: Option<String>,
 }
 
-impl<T> Page<T> {
-    /// Of `rows`, in order and one more than asked for if there is another page; `id`: what the cursor names.
+impl<T> ItemPage<T> {
+    /// Makes a page of `rows`, which are in order and one more than requested if there is another
+    /// page. `id` returns the cursor of a row.
     pub(super) fn from_rows<R: Into<T>>(
         asked: &QueryParams,
         mut rows: Vec<R>,

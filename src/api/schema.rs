@@ -1,4 +1,5 @@
-//! Units, persons and tags as applications see them (DESIGN §4.1); the keys stand in that order.
+//! The schemas of units, persons and tags ([design: API shapes](crate::design#api-shapes)). Keys
+//! are written in the order of the fields.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,7 @@ use crate::directory::{EntrySource, Membership, Person, PersonStatus, Tag};
 /// A unit: a department of WeCom's, or one made by hand.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Unit)]
-pub(super) struct UnitShape {
+pub(super) struct UnitSchema {
     /// Our id; it stays when the unit is renamed or moved.
     #[schema(value_type = String)]
     id: UnitId,
@@ -28,7 +29,7 @@ pub(super) struct UnitShape {
     /// The sort number among its siblings; larger comes first.
     #[schema(format = Int64)]
     order: u32,
-    #[schema(value_type = SourceWord)]
+    #[schema(value_type = EntrySourceSchema)]
     source: EntrySource,
     /// Userids of those who lead it.
     #[schema(value_type = Vec<String>)]
@@ -38,7 +39,7 @@ pub(super) struct UnitShape {
 /// A person, also one who left.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Person)]
-pub(super) struct PersonShape {
+pub(super) struct PersonSchema {
     /// Our id; it stays when the userid changes.
     #[schema(value_type = String)]
     id: PersonId,
@@ -46,14 +47,14 @@ pub(super) struct PersonShape {
     #[schema(value_type = String)]
     userid: UserId,
     name: String,
-    #[schema(value_type = StatusWord)]
+    #[schema(value_type = PersonStatusSchema)]
     status: PersonStatus,
-    #[schema(value_type = SourceWord)]
+    #[schema(value_type = EntrySourceSchema)]
     source: EntrySource,
     /// Our id of the main unit (主部门); null if it is not visible.
     #[schema(value_type = Option<String>, required)]
     main_unit: Option<UnitId>,
-    memberships: Vec<MembershipShape>,
+    memberships: Vec<MembershipSchema>,
     /// Userids of the direct leaders (直属上级).
     #[schema(value_type = Vec<String>)]
     direct_leaders: Vec<UserId>,
@@ -69,7 +70,7 @@ pub(super) struct PersonShape {
 /// A person in a unit.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Membership)]
-struct MembershipShape {
+struct MembershipSchema {
     #[schema(value_type = String)]
     unit_id: UnitId,
     /// The person's sort number in the unit; larger comes first.
@@ -82,7 +83,7 @@ struct MembershipShape {
 /// A tag.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Tag)]
-pub(super) struct TagShape {
+pub(super) struct TagSchema {
     /// Our id.
     #[schema(value_type = String)]
     id: TagId,
@@ -101,8 +102,8 @@ pub(super) struct TagShape {
 /// Whose an entry is: WeCom's, which only a synchronisation changes, or made by hand.
 #[derive(ToSchema)]
 #[schema(as = Source, rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes directory::Source in the document")]
-pub(super) enum SourceWord {
+#[expect(dead_code, reason = "it describes directory::EntrySource in the document")]
+pub(super) enum EntrySourceSchema {
     Wecom,
     Local,
 }
@@ -110,15 +111,15 @@ pub(super) enum SourceWord {
 /// Only who is `active` may sign in.
 #[derive(ToSchema)]
 #[schema(as = Status, rename_all = "lowercase")]
-#[expect(dead_code, reason = "it describes directory::Status in the document")]
-pub(super) enum StatusWord {
+#[expect(dead_code, reason = "it describes directory::PersonStatus in the document")]
+pub(super) enum PersonStatusSchema {
     Active,
     Disabled,
     Inactive,
     Left,
 }
 
-impl From<&PlacedUnit> for UnitShape {
+impl From<&PlacedUnit> for UnitSchema {
     fn from(placed: &PlacedUnit) -> Self {
         let unit = &placed.unit;
         Self {
@@ -134,7 +135,7 @@ impl From<&PlacedUnit> for UnitShape {
     }
 }
 
-impl From<Person> for PersonShape {
+impl From<Person> for PersonSchema {
     fn from(person: Person) -> Self {
         let detail = person.details;
         Self {
@@ -144,7 +145,7 @@ impl From<Person> for PersonShape {
             status: person.status,
             source: person.source,
             main_unit: person.main_unit,
-            memberships: person.memberships.into_iter().map(MembershipShape::from).collect(),
+            memberships: person.memberships.into_iter().map(MembershipSchema::from).collect(),
             direct_leaders: detail.direct_leaders,
             position: detail.position,
             mobile: detail.mobile,
@@ -155,13 +156,13 @@ impl From<Person> for PersonShape {
     }
 }
 
-impl From<Membership> for MembershipShape {
+impl From<Membership> for MembershipSchema {
     fn from(of: Membership) -> Self {
         Self { unit_id: of.unit, order: of.order, leader: of.leader }
     }
 }
 
-impl From<&Tag> for TagShape {
+impl From<&Tag> for TagSchema {
     fn from(tag: &Tag) -> Self {
         Self {
             id: tag.id.clone(),

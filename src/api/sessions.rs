@@ -1,4 +1,4 @@
-//! `/api/v1/sessions`: who is signed in, and signing them out.
+//! `/api/v1/sessions`: lists sessions and ends them.
 
 use axum::Json;
 use axum::extract::{Path, RawQuery, State};
@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::ApiState;
 use super::auth::AuthenticatedClient;
-use super::query::{self, Page, Paging, QueryParams};
+use super::query::{self, ItemPage, PagingParams, QueryParams};
 use crate::audit;
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, Sid, UserId};
@@ -19,7 +19,7 @@ use crate::session::store::{self, SessionRow, SessionsToEnd};
 /// One living session.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Session)]
-struct Item {
+struct SessionSchema {
     #[schema(value_type = String)]
     sid: Sid,
     #[schema(value_type = String)]
@@ -41,7 +41,7 @@ struct Item {
     user_agent: String,
 }
 
-impl From<SessionRow> for Item {
+impl From<SessionRow> for SessionSchema {
     fn from(row: SessionRow) -> Self {
         Self {
             sid: row.sid,
@@ -60,7 +60,8 @@ impl From<SessionRow> for Item {
 
 /// How many sessions a call ended.
 #[derive(Serialize, ToSchema)]
-struct Ended {
+#[schema(as = Ended)]
+struct EndedSessionsSchema {
     ended: u64,
 }
 
@@ -71,11 +72,11 @@ fn unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Response {
 /// Who is signed in.
 #[utoipa::path(
     get, path = "/api/v1/sessions", operation_id = "list_sessions", tag = "sessions",
-    params(Paging, ("userid" = Option<String>, Query, description = "Only this person's, without regard to case.")),
-    responses((status = 200, body = Page<Item>)),
+    params(PagingParams, ("userid" = Option<String>, Query, description = "Only this person's, without regard to case.")),
+    responses((status = 200, body = ItemPage<SessionSchema>)),
     security(("basic" = ["sessions"])),
 )]
-pub(super) async fn list(
+pub(super) async fn list_sessions(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -91,17 +92,17 @@ pub(super) async fn list(
         store::list_living(db, corp, userid.as_ref(), now, idle_since, asked.cursor(), asked.row_limit())
             .await;
     let rows = rows.map_err(|e| unavailable(&client, &e))?;
-    Ok(Json(Page::<Item>::from_rows(&asked, rows, |row| row.sid.to_string())).into_response())
+    Ok(Json(ItemPage::<SessionSchema>::from_rows(&asked, rows, |row| row.sid.to_string())).into_response())
 }
 
 /// Ends a session, with every other that the same sign-in led to.
 #[utoipa::path(
     delete, path = "/api/v1/sessions/{sid}", operation_id = "end_session", tag = "sessions",
     params(("sid" = String, Path, description = "As the list says it.")),
-    responses((status = 200, body = Ended), (status = 404)),
+    responses((status = 200, body = EndedSessionsSchema), (status = 404)),
     security(("basic" = ["sessions"])),
 )]
-pub(super) async fn end_one(
+pub(super) async fn end_session(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     Path(sid): Path<String>,
@@ -110,7 +111,8 @@ pub(super) async fn end_one(
     let sid = Sid::new(query::check_path_id(sid, &client)?);
     let row = api.0.sessions.find_alive(&sid).await.map_err(|e| unavailable(&client, &e))?;
     let Some(row) = row else { return Err(client.not_found()) };
-    // With every session that the same sign-in led to: a hand-off would make the ended one anew.
+    // Ends every session of the same sign-in: a hand-off from another one would replace the ended
+    // one.
     let whom = Some((row.person.id.clone(), row.person.userid.clone()));
     end_and_refresh(&api, &client, &SessionsToEnd::Family(&row.family), whom).await
 }
@@ -119,10 +121,10 @@ pub(super) async fn end_one(
 #[utoipa::path(
     delete, path = "/api/v1/sessions", operation_id = "end_sessions_of_person", tag = "sessions",
     params(("userid" = String, Query, description = "Whose, without regard to case.")),
-    responses((status = 200, body = Ended)),
+    responses((status = 200, body = EndedSessionsSchema)),
     security(("basic" = ["sessions"])),
 )]
-pub(super) async fn end_of_person(
+pub(super) async fn end_sessions_of_person(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -135,7 +137,7 @@ pub(super) async fn end_of_person(
     let corp = &api.0.sessions.settings().corp;
     let person = store::find_person_by_userid(&api.0.db, corp, &userid).await;
     let Some(person) = person.map_err(|e| unavailable(&client, &e))? else {
-        return Ok(Json(Ended { ended: 0 }).into_response());
+        return Ok(Json(EndedSessionsSchema { ended: 0 }).into_response());
     };
     end_and_refresh(
         &api,
@@ -153,11 +155,11 @@ async fn end_and_refresh(
     whom: Option<(PersonId, UserId)>,
 ) -> Result<Response, Response> {
     let ended = end_and_audit(api, client, which, whom).await.map_err(|e| unavailable(client, &e))?;
-    // This replica need not wait for the feed; the others read it within half a second.
+    // This replica need not wait for the feed. The others read it within half a second.
     if let Err(error) = api.0.sessions.refresh().await {
         tracing::warn!(%error, "Memory could not be refreshed after a revocation");
     }
-    Ok(Json(Ended { ended }).into_response())
+    Ok(Json(EndedSessionsSchema { ended }).into_response())
 }
 
 async fn end_and_audit(

@@ -1,6 +1,6 @@
-//! `/api/v1/directory/sync`: asking for a run, and how runs went.
+//! `/api/v1/directory/sync`: requests runs and reports how they went.
 //!
-//! A call only queues: the run is made by whichever replica takes it.
+//! A call only queues a run. Whichever replica claims it executes it.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::ApiState;
 use super::auth::AuthenticatedClient;
-use super::query::{self, Page, Paging, QueryParams};
+use super::query::{self, ItemPage, PagingParams, QueryParams};
 use crate::base::id::RunId;
 use crate::config::Scope;
 use crate::sync::queue::{SyncCause, SyncRequest, SyncRun};
@@ -24,8 +24,8 @@ const READ_FAILURE: &str = "Runs could not be read";
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schema(as = RunOrder)]
-struct Order {
-    kind: Kind,
+struct RunOrderSchema {
+    kind: RunKindSchema,
     /// Only report what the run would change.
     dry_run: bool,
     /// Remove however much is missing in WeCom (`directory.max_removals`).
@@ -36,21 +36,21 @@ struct Order {
 #[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 #[schema(as = RunKind)]
-enum Kind {
+enum RunKindSchema {
     Update,
     Full,
 }
 
-impl Default for Order {
+impl Default for RunOrderSchema {
     fn default() -> Self {
-        Self { kind: Kind::Full, dry_run: false, force: false }
+        Self { kind: RunKindSchema::Full, dry_run: false, force: false }
     }
 }
 
 /// Which run was queued.
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = QueuedRun)]
-struct Queued {
+struct QueuedRunSchema {
     #[schema(value_type = String)]
     run_id: RunId,
 }
@@ -59,17 +59,17 @@ struct Queued {
 #[derive(ToSchema)]
 #[schema(as = Run)]
 #[expect(dead_code, reason = "it describes a run in the document")]
-struct RunShape {
+struct RunSchema {
     id: String,
     #[schema(inline)]
-    kind: Kind,
+    kind: RunKindSchema,
     #[schema(inline)]
-    status: StatusWord,
+    status: RunStatusSchema,
     /// Whether everything visible was read; a run that did not removes nothing.
     complete: bool,
-    counts: RunCounts,
+    counts: RunCountsSchema,
     /// Persons that may be one, found in this run; `/conflicts` has those that are still open.
-    conflicts: Vec<RaisedShape>,
+    conflicts: Vec<RunConflictSchema>,
     /// Why it was refused or failed; null otherwise.
     #[schema(required)]
     reason: Option<String>,
@@ -82,8 +82,8 @@ struct RunShape {
 #[derive(ToSchema)]
 #[schema(rename_all = "lowercase")]
 #[expect(dead_code, reason = "it describes a run's status in the document")]
-enum StatusWord {
-    Queued,
+enum RunStatusSchema {
+    QueuedRunSchema,
     Running,
     Done,
     Refused,
@@ -93,27 +93,29 @@ enum StatusWord {
 /// A conflict as it was found.
 #[derive(ToSchema)]
 #[schema(as = RunConflict)]
-#[expect(dead_code, reason = "it describes sync::apply::Raised in the document")]
-struct RaisedShape {
+#[expect(dead_code, reason = "it describes sync::apply::RaisedConflict in the document")]
+struct RunConflictSchema {
     id: String,
     #[schema(inline)]
-    kind: super::conflicts::KindWord,
+    kind: super::conflicts::ConflictKindSchema,
     person_id: String,
     candidates: Vec<String>,
 }
 
 /// What a run changed, or would have.
 #[derive(ToSchema)]
+#[schema(as = RunCounts)]
 #[expect(dead_code, reason = "it describes a run's counts in the document")]
-struct RunCounts {
-    units: RunCount,
-    persons: RunCount,
-    memberships: RunCount,
+struct RunCountsSchema {
+    units: RunCountSchema,
+    persons: RunCountSchema,
+    memberships: RunCountSchema,
 }
 
 #[derive(ToSchema)]
+#[schema(as = RunCount)]
 #[expect(dead_code, reason = "it describes a run's counts in the document")]
-struct RunCount {
+struct RunCountSchema {
     created: u64,
     updated: u64,
     removed: u64,
@@ -122,11 +124,11 @@ struct RunCount {
 /// Asks for a run. Where one waits already, that one is answered, and does what both asked for.
 #[utoipa::path(
     post, path = "/api/v1/directory/sync", operation_id = "request_sync", tag = "directory",
-    request_body(content = Order, description = "What is left out is as the defaults say."),
-    responses((status = 202, description = "It is queued.", body = Queued)),
+    request_body(content = RunOrderSchema, description = "What is left out is as the defaults say."),
+    responses((status = 202, description = "It is queued.", body = QueuedRunSchema)),
     security(("basic" = ["directory:write"])),
 )]
-pub(super) async fn request(
+pub(super) async fn request_run(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -134,26 +136,26 @@ pub(super) async fn request(
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryWrite)?;
     QueryParams::parse(raw.as_deref(), &[], &client)?;
-    let order: Order = query::parse_body(&bytes, &client)?;
+    let order: RunOrderSchema = query::parse_body(&bytes, &client)?;
     let kind = match order.kind {
-        Kind::Update => remote::SyncKind::Update,
-        Kind::Full => remote::SyncKind::Full,
+        RunKindSchema::Update => remote::SyncKind::Update,
+        RunKindSchema::Full => remote::SyncKind::Full,
     };
     let cause = SyncCause::Api(client.id.clone());
     let run_id =
         api.0.sync.request(SyncRequest { kind, cause, dry_run: order.dry_run, force: order.force }).await;
     let run_id = run_id.map_err(|e| client.unavailable("A run could not be queued", &e))?;
-    Ok((StatusCode::ACCEPTED, Json(Queued { run_id })).into_response())
+    Ok((StatusCode::ACCEPTED, Json(QueuedRunSchema { run_id })).into_response())
 }
 
 /// The runs that are kept, the newest first.
 #[utoipa::path(
     get, path = "/api/v1/directory/sync", operation_id = "list_syncs", tag = "directory",
-    params(Paging),
-    responses((status = 200, body = Page<RunShape>), (status = 304)),
+    params(PagingParams),
+    responses((status = 200, body = ItemPage<RunSchema>), (status = 304)),
     security(("basic" = ["directory:read"])),
 )]
-pub(super) async fn list(
+pub(super) async fn list_runs(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -163,17 +165,17 @@ pub(super) async fn list(
     let before = asked.get("cursor").map(RunId::new);
     let runs = api.0.sync.queue().list(asked.row_limit(), before.as_ref()).await;
     let runs = runs.map_err(|e| client.unavailable(READ_FAILURE, &e))?;
-    Ok(Json(Page::<SyncRun>::from_rows(&asked, runs, |run| run.id.to_string())).into_response())
+    Ok(Json(ItemPage::<SyncRun>::from_rows(&asked, runs, |run| run.id.to_string())).into_response())
 }
 
 /// One run.
 #[utoipa::path(
     get, path = "/api/v1/directory/sync/{run_id}", operation_id = "get_sync", tag = "directory",
     params(("run_id" = String, Path, description = "As the call that asked for it answered.")),
-    responses((status = 200, body = RunShape), (status = 304), (status = 404)),
+    responses((status = 200, body = RunSchema), (status = 304), (status = 404)),
     security(("basic" = ["directory:read"])),
 )]
-pub(super) async fn one(
+pub(super) async fn get_run(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     Path(run_id): Path<String>,

@@ -1,4 +1,4 @@
-//! `/api/v1/directory/units` and `/tags`: both are in memory as a whole.
+//! `/api/v1/directory/units` and `/tags`: both are completely in memory.
 
 use std::sync::Arc;
 
@@ -8,14 +8,16 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::ApiState;
 use super::auth::AuthenticatedClient;
-use super::query::{Page, Paging, QueryParams};
-use super::schema::{TagShape, UnitShape};
+use super::query::{ItemPage, PagingParams, QueryParams};
+use super::schema::{TagSchema, UnitSchema};
 use crate::base::id::{TagId, UnitId};
 use crate::config::Scope;
 use crate::directory::chart::{Chart, ChartReference, PlacedUnit, ReferenceError};
 
-/// The chart as the database has it now. Memory follows within half a second; who heard of a change by the change feed,
-/// perhaps from another replica, must not read here what was before it.
+/// Returns the chart as the database has it now.
+///
+/// Memory follows within half a second. A client that learned of a change from the feed, perhaps
+/// from another replica, must not read the state before it.
 pub(super) async fn load_fresh_chart(
     api: &ApiState,
     client: &AuthenticatedClient,
@@ -30,14 +32,14 @@ pub(super) async fn load_fresh_chart(
 #[utoipa::path(
     get, path = "/api/v1/directory/units", operation_id = "list_units", tag = "directory",
     params(
-        Paging,
+        PagingParams,
         ("path" = Option<String>, Query, description = "Only units of this path: none, one, or several of one name in \
          one place. `/` is the root."),
     ),
-    responses((status = 200, body = Page<UnitShape>), (status = 304)),
+    responses((status = 200, body = ItemPage<UnitSchema>), (status = 304)),
     security(("basic" = ["directory:read"])),
 )]
-pub(super) async fn list(
+pub(super) async fn list_units(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     RawQuery(raw): RawQuery,
@@ -54,17 +56,18 @@ pub(super) async fn list(
         .filter(|placed| path.is_none_or(|path| &*placed.path == path))
         .take(asked.limit() + 1)
         .collect();
-    Ok(Json(Page::<UnitShape>::from_rows(&asked, units, |placed| placed.unit.id.to_string())).into_response())
+    Ok(Json(ItemPage::<UnitSchema>::from_rows(&asked, units, |placed| placed.unit.id.to_string()))
+        .into_response())
 }
 
 /// One unit.
 #[utoipa::path(
     get, path = "/api/v1/directory/units/{id}", operation_id = "get_unit", tag = "directory",
     params(("id" = String, Path, description = "Our id, or `wecom:ID` with the department's id in WeCom.")),
-    responses((status = 200, body = UnitShape), (status = 304), (status = 404)),
+    responses((status = 200, body = UnitSchema), (status = 304), (status = 404)),
     security(("basic" = ["directory:read"])),
 )]
-pub(super) async fn one(
+pub(super) async fn get_unit(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     Path(id): Path<String>,
@@ -74,10 +77,10 @@ pub(super) async fn one(
     QueryParams::parse(raw.as_deref(), &[], &client)?;
     let chart = load_fresh_chart(&api, &client).await?;
     let found = find_unit(&chart, &id).ok_or_else(|| client.not_found())?;
-    Ok(Json(UnitShape::from(found)).into_response())
+    Ok(Json(UnitSchema::from(found)).into_response())
 }
 
-/// By our id or `wecom:ID`; a path is no id.
+/// Returns the unit with our id or `wecom:ID`. A path is not an id.
 pub(super) fn find_unit<'a>(chart: &'a Chart, id: &str) -> Option<&'a PlacedUnit> {
     match ChartReference::parse(id)? {
         reference @ ChartReference::Wecom(_) => chart.find_unit(&reference).ok(),
@@ -88,8 +91,8 @@ pub(super) fn find_unit<'a>(chart: &'a Chart, id: &str) -> Option<&'a PlacedUnit
 /// The tags of the chart, by id.
 #[utoipa::path(
     get, path = "/api/v1/directory/tags", operation_id = "list_tags", tag = "directory",
-    params(Paging),
-    responses((status = 200, body = Page<TagShape>), (status = 304)),
+    params(PagingParams),
+    responses((status = 200, body = ItemPage<TagSchema>), (status = 304)),
     security(("basic" = ["directory:read"])),
 )]
 pub(super) async fn list_tags(
@@ -101,17 +104,17 @@ pub(super) async fn list_tags(
     let asked = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
     let chart = load_fresh_chart(&api, &client).await?;
     let tags = chart.tags().filter(|tag| tag.id.as_str() > asked.cursor()).take(asked.limit() + 1).collect();
-    Ok(Json(Page::<TagShape>::from_rows(&asked, tags, |tag| tag.id.to_string())).into_response())
+    Ok(Json(ItemPage::<TagSchema>::from_rows(&asked, tags, |tag| tag.id.to_string())).into_response())
 }
 
 /// One tag.
 #[utoipa::path(
     get, path = "/api/v1/directory/tags/{id}", operation_id = "get_tag", tag = "directory",
     params(("id" = String, Path, description = "Our id, or `wecom:ID` with the tag's id in WeCom.")),
-    responses((status = 200, body = TagShape), (status = 304), (status = 404)),
+    responses((status = 200, body = TagSchema), (status = 304), (status = 404)),
     security(("basic" = ["directory:read"])),
 )]
-pub(super) async fn one_tag(
+pub(super) async fn get_tag(
     State(api): State<ApiState>,
     client: AuthenticatedClient,
     Path(id): Path<String>,
@@ -124,5 +127,5 @@ pub(super) async fn one_tag(
         Some(reference @ ChartReference::Wecom(_)) => chart.find_tag(&reference),
         _ => chart.tag(&TagId::new(id)).ok_or(ReferenceError::Unknown),
     };
-    Ok(Json(TagShape::from(found.map_err(|_| client.not_found())?)).into_response())
+    Ok(Json(TagSchema::from(found.map_err(|_| client.not_found())?)).into_response())
 }
