@@ -1,8 +1,9 @@
-//! The callbacks' keys. One that is malformed is a finding of the configuration, which is not accepted with it; what
-//! is left to say here is which ones are set up.
+//! Reports which callbacks are set up.
+//!
+//! A malformed key is an error of the configuration, which is not accepted with it.
 
 use super::finding::{DoctorFinding, untranslated};
-use super::words::Row;
+use super::words::FindingKind;
 use crate::config::Config;
 
 pub(super) fn check_callbacks(config: &Config) -> Vec<DoctorFinding> {
@@ -14,7 +15,7 @@ pub(super) fn check_callbacks(config: &Config) -> Vec<DoctorFinding> {
     .filter_map(|(section, callback)| callback.as_ref().map(|_| section))
     .collect();
     if set_up.is_empty() {
-        return vec![DoctorFinding::new(Row::CallbackNone, &[])];
+        return vec![DoctorFinding::new(FindingKind::CallbackNone, &[])];
     }
-    vec![DoctorFinding::new(Row::CallbackOk, &[untranslated("sections", &set_up.join(", "))])]
+    vec![DoctorFinding::new(FindingKind::CallbackOk, &[untranslated("sections", &set_up.join(", "))])]
 }

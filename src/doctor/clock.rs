@@ -1,25 +1,26 @@
-//! The clock: against WeCom's, and against the newest row that anybody wrote.
+//! Compares the clock with WeCom's, and with the newest row in the database.
 
 use std::time::Duration;
 
 use super::DoctorSubject;
 use super::finding::{DoctorFinding, untranslated};
-use super::words::Row;
+use super::words::FindingKind;
 use crate::audit;
 use crate::base::clock::Timestamp;
 use crate::db::Db;
 use crate::wecom::Deadline;
 
-/// More than this, and the gateway signs nobody in (DESIGN §7.1).
+/// If the clock is further off than this, the gateway signs nobody in ([design:
+/// clock](crate::design#clock)).
 const MAX_CLOCK_DIFFERENCE: Duration = Duration::from_secs(60);
 
-/// How long WeCom may take to tell the time.
+/// How long WeCom or the database may take.
 const CLOCK_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(super) async fn check_clock(subject: &DoctorSubject, db: Option<&Db>) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     if let Some(db) = db {
-        // That the database does not answer is its own check's to say.
+        // A database that does not answer is reported by its own check.
         if let Ok(Ok(Some(newest))) =
             tokio::time::timeout(CLOCK_TIMEOUT, audit::store::read_newest_instant(db)).await
         {
@@ -35,7 +36,7 @@ pub(super) async fn check_clock(subject: &DoctorSubject, db: Option<&Db>) -> Vec
     };
     findings.push(match theirs {
         Some(theirs) => compare_with_wecom(subject.clock.now(), theirs),
-        None => DoctorFinding::new(Row::ClockUnknown, &[]),
+        None => DoctorFinding::new(FindingKind::ClockUnknown, &[]),
     });
     findings
 }
@@ -44,15 +45,16 @@ fn compare_with_rows(ours: Timestamp, newest: Timestamp) -> Option<DoctorFinding
     let behind = newest.since(ours);
     let seconds = behind.as_secs().to_string();
     (behind > MAX_CLOCK_DIFFERENCE)
-        .then(|| DoctorFinding::new(Row::ClockBehindRows, &[untranslated("seconds", &seconds)]))
+        .then(|| DoctorFinding::new(FindingKind::ClockBehindRows, &[untranslated("seconds", &seconds)]))
 }
 
 fn compare_with_wecom(ours: Timestamp, theirs: Timestamp) -> DoctorFinding {
     let (ahead, behind) = (ours.since(theirs), theirs.since(ours));
     let seconds = ahead.max(behind).as_secs().to_string();
     let (zh, en) = if ahead > behind { ("快", "ahead of") } else { ("慢", "behind") };
-    let row = if ahead.max(behind) > MAX_CLOCK_DIFFERENCE { Row::ClockOff } else { Row::ClockOk };
-    DoctorFinding::new(row, &[untranslated("seconds", &seconds), ("direction", zh, en)])
+    let kind =
+        if ahead.max(behind) > MAX_CLOCK_DIFFERENCE { FindingKind::ClockOff } else { FindingKind::ClockOk };
+    DoctorFinding::new(kind, &[untranslated("seconds", &seconds), ("direction", zh, en)])
 }
 
 #[cfg(test)]

@@ -1,44 +1,45 @@
-//! The database: that it opens, has this version's schema and takes writes; who may read its file.
+//! Checks that the database opens, has this version's schema and takes writes, and who may read its
+//! file.
 
 use std::time::Duration;
 
 use super::finding::{DoctorFinding, untranslated};
 use super::schema::{SchemaState, find_schema_state};
 use super::store;
-use super::words::Row;
+use super::words::FindingKind;
 use crate::config::{Config, DatabaseConfig, file_modes};
 use crate::db::{DatabaseLocation, Db};
 
-/// How long opening and one write may take.
+/// The time limit for opening, and for one write.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// The findings, and the database if it can be read.
+/// Returns the findings, and the database if it can be read.
 pub(super) async fn check_database(config: &Config) -> (Vec<DoctorFinding>, Option<Db>) {
     let place = match &config.database {
         DatabaseConfig::Sqlite(path) => format!("SQLite {}", path.display()),
         DatabaseConfig::Postgres(_) => "PostgreSQL".to_owned(),
     };
-    let at = |row: Row| DoctorFinding::new(row, &[untranslated("place", &place)]);
+    let at = |kind: FindingKind| DoctorFinding::new(kind, &[untranslated("place", &place)]);
     let failed = |why: &str| {
         DoctorFinding::new(
-            Row::DatabaseUnreachable,
+            FindingKind::DatabaseUnreachable,
             &[untranslated("place", &place), untranslated("why", why)],
         )
     };
     let version = match find_schema_state(&config.database).await {
         Ok(SchemaState::Current(version)) => version,
-        Ok(SchemaState::NoFile(_)) => return (vec![at(Row::DatabaseNoFile)], None),
-        Ok(SchemaState::Empty) => return (vec![at(Row::DatabaseEmpty)], None),
+        Ok(SchemaState::NoFile(_)) => return (vec![at(FindingKind::DatabaseNoFile)], None),
+        Ok(SchemaState::Empty) => return (vec![at(FindingKind::DatabaseEmpty)], None),
         Ok(SchemaState::Older { has, wants }) => {
             let (has, wants) = (has.to_string(), wants.to_string());
             let values =
                 [untranslated("place", &place), untranslated("has", &has), untranslated("wants", &wants)];
-            return (vec![DoctorFinding::new(Row::DatabaseOlder, &values)], None);
+            return (vec![DoctorFinding::new(FindingKind::DatabaseOlder, &values)], None);
         }
         Ok(SchemaState::Newer(version)) => {
             let version = version.to_string();
             let values = [untranslated("place", &place), untranslated("version", &version)];
-            return (vec![DoctorFinding::new(Row::DatabaseNewer, &values)], None);
+            return (vec![DoctorFinding::new(FindingKind::DatabaseNewer, &values)], None);
         }
         Err(error) => return (vec![failed(&error.to_string())], None),
     };
@@ -56,20 +57,26 @@ pub(super) async fn check_database(config: &Config) -> (Vec<DoctorFinding>, Opti
         Ok(()) => {
             let version = version.to_string();
             DoctorFinding::new(
-                Row::DatabaseOk,
+                FindingKind::DatabaseOk,
                 &[untranslated("place", &place), untranslated("version", &version)],
             )
         }
         Err(why) => DoctorFinding::new(
-            Row::DatabaseReadOnly,
+            FindingKind::DatabaseReadOnly,
             &[untranslated("place", &place), untranslated("why", &why)],
         ),
     });
     for open in file_modes::find_exposed_paths(config) {
         let (path, command) = (open.path.display().to_string(), open.command());
-        let row = if open.is_directory() { Row::DataDirOpenToOthers } else { Row::DatabaseOpenToOthers };
-        findings
-            .push(DoctorFinding::new(row, &[untranslated("path", &path), untranslated("command", &command)]));
+        let kind = if open.is_directory() {
+            FindingKind::DataDirOpenToOthers
+        } else {
+            FindingKind::DatabaseOpenToOthers
+        };
+        findings.push(DoctorFinding::new(
+            kind,
+            &[untranslated("path", &path), untranslated("command", &command)],
+        ));
     }
     (findings, Some(db))
 }

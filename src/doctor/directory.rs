@@ -1,51 +1,55 @@
-//! WeCom's directory: which way these secrets read it, which fields they show, and how much of the company.
+//! Checks WeCom's directory: how these secrets read it, which fields they show, and how much of the
+//! company.
 //!
-//! A handful of calls that read, one after the other, and only with secrets that were found to be what they should be:
-//! a wrong one is never asked for again.
+//! It makes a handful of calls that read, one after the other, and only with secrets that were
+//! found to be of the right kind.
 
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 
 use super::DoctorSubject;
-use super::finding::{DoctorFinding, FindingLevel, untranslated};
+use super::finding::{DoctorFinding, untranslated};
+use super::level::FindingLevel;
 use super::secrets::UsableSecrets;
-use super::words::Row;
+use super::words::FindingKind;
 use crate::config::LinkField;
 use crate::wecom::{Deadline, DepartmentId, ErrorFamily, Member, SecretKind, WecomClient, WecomError};
 
-/// How long all of this may take.
+/// The time limit for all calls together.
 const DIRECTORY_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// With so few departments their members are counted; of more, so many are looked at for somebody to read fields of.
+/// Up to this many departments, all their members are counted. Of more departments, this many are
+/// searched for a member whose fields can be read.
 const MAX_COUNTED_DEPARTMENTS: usize = 10;
 
-/// The longest page of ids that WeCom gives (document 96067).
+/// The largest page of ids that WeCom returns (document 96067).
 const ID_PAGE_SIZE: u32 = 10_000;
 
-/// So many pages of ids are read; a company of more is "more than".
+/// The number of pages of ids that are read. The size of a larger company is reported as "at
+/// least".
 const MAX_ID_PAGES: usize = 5;
 
-/// Which way the departments and members are read.
+/// How departments and members are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum DirectoryAccess {
-    /// 通讯录同步 reads everything.
+    /// The 通讯录同步 secret reads everything.
     Contacts,
-    /// 通讯录同步 gives ids, the application's secret what it sees of them.
+    /// The 通讯录同步 secret reads ids, and the application's secret reads the details that it may see.
     Ids,
-    /// The application's secret alone.
+    /// The application's secret reads what it may see.
     Visible,
 }
 
-/// What was read of the departments that are visible.
+/// What was read from the visible departments.
 #[derive(Debug, Default)]
 struct VisibleMembers {
     members: HashSet<String>,
     fields: BTreeSet<MemberField>,
-    /// Whether every department was looked at.
+    /// Whether every visible department was read.
     all: bool,
 }
 
-/// What runs want to know of a member beside its name.
+/// The fields that runs read from a member besides the name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum MemberField {
     Mobile,
@@ -89,9 +93,9 @@ pub(super) async fn check_directory(subject: &DoctorSubject, usable: UsableSecre
         DirectoryAccess::Visible
     };
     findings.push(match way {
-        DirectoryAccess::Contacts => DoctorFinding::new(Row::DirectoryContacts, &[]),
-        DirectoryAccess::Ids => DoctorFinding::new(Row::DirectoryIds, &[]),
-        DirectoryAccess::Visible => DoctorFinding::new(Row::DirectoryVisible, &[]),
+        DirectoryAccess::Contacts => DoctorFinding::new(FindingKind::DirectoryContacts, &[]),
+        DirectoryAccess::Ids => DoctorFinding::new(FindingKind::DirectoryIds, &[]),
+        DirectoryAccess::Visible => DoctorFinding::new(FindingKind::DirectoryVisible, &[]),
     });
     let nodes = match client.department_nodes(SecretKind::App, deadline).await {
         Ok(nodes) => nodes,
@@ -101,7 +105,7 @@ pub(super) async fn check_directory(subject: &DoctorSubject, usable: UsableSecre
         }
     };
     if nodes.items.is_empty() && nodes.broken.is_empty() {
-        findings.push(DoctorFinding::new(Row::DirectoryRangeEmpty, &[]));
+        findings.push(DoctorFinding::new(FindingKind::DirectoryRangeEmpty, &[]));
         return findings;
     }
     let visible: Vec<u32> = nodes.items.iter().map(|node| node.id).collect();
@@ -122,14 +126,14 @@ pub(super) async fn check_directory(subject: &DoctorSubject, usable: UsableSecre
         }
     }
     findings.push(fields_finding(&seen));
-    // Where 通讯录同步 reads the details, a run has them whatever the application may see.
+    // Where the 通讯录同步 secret reads the details, a run has them whatever the application may see.
     if way != DirectoryAccess::Contacts {
         findings.extend(link_by_finding(&subject.config.directory.link_by, &seen));
     }
     findings
 }
 
-/// What the 通讯录同步 secret reads.
+/// Finds out what the 通讯录同步 secret reads.
 async fn find_access(
     client: &WecomClient,
     deadline: Deadline,
@@ -147,7 +151,8 @@ async fn find_access(
     }
 }
 
-/// Members of the departments: of all, if there are few, else of the first ones until somebody is found.
+/// Reads members of the departments: of all if they are few, otherwise of the first ones until a
+/// member is found.
 async fn read_members(
     client: &WecomClient,
     which: SecretKind,
@@ -164,7 +169,8 @@ async fn read_members(
                     seen.fields.extend(MemberField::ALL.into_iter().filter(|field| field.is_in(member)));
                 }
             }
-            // Too large for one answer, or out of the range since a moment ago: another one will do.
+            // The department is too large for one answer, or has just left the range: another one
+            // will do.
             Err(error) if matches!(error.code(), Some(45029 | 60011 | 60003)) => seen.all = false,
             Err(error) => return Err(error),
         }
@@ -180,15 +186,15 @@ fn range_finding(visible: &[u32], seen: &VisibleMembers) -> DoctorFinding {
     let members = seen.members.len().to_string();
     if seen.all {
         DoctorFinding::new(
-            Row::DirectoryRangeCounted,
+            FindingKind::DirectoryRangeCounted,
             &[untranslated("units", &units), untranslated("members", &members)],
         )
     } else {
-        DoctorFinding::new(Row::DirectoryRange, &[untranslated("units", &units)])
+        DoctorFinding::new(FindingKind::DirectoryRange, &[untranslated("units", &units)])
     }
 }
 
-/// The whole company beside what of it is visible.
+/// The size of the company, and how much of it is visible.
 #[derive(Debug)]
 struct CompanySize {
     visible_units: usize,
@@ -211,14 +217,17 @@ impl CompanySize {
             untranslated("members", &members),
             ("least", zh, en),
         ];
-        // Everybody is in a department, so whoever sees all of them sees everybody.
-        let row =
-            if self.visible_units >= self.units { Row::DirectoryRangeWhole } else { Row::DirectoryRangePart };
-        DoctorFinding::new(row, &values)
+        // Every member is in a department, so whoever sees all departments sees everybody.
+        let kind = if self.visible_units >= self.units {
+            FindingKind::DirectoryRangeWhole
+        } else {
+            FindingKind::DirectoryRangePart
+        };
+        DoctorFinding::new(kind, &values)
     }
 }
 
-/// Asks the 通讯录同步 secret how large the company is.
+/// Measures the company with the 通讯录同步 secret.
 async fn measure_company(
     client: &WecomClient,
     visible: &[u32],
@@ -253,7 +262,7 @@ async fn measure_company(
     })
 }
 
-/// Names in both languages; "none" for none.
+/// Joins the names of fields in both languages, or says "none".
 fn join_names(fields: impl Iterator<Item = MemberField>) -> (String, String) {
     let (zh, en): (Vec<_>, Vec<_>) = fields.map(MemberField::names).unzip();
     if zh.is_empty() { ("无".to_owned(), "none".to_owned()) } else { (zh.join("、"), en.join(", ")) }
@@ -261,15 +270,15 @@ fn join_names(fields: impl Iterator<Item = MemberField>) -> (String, String) {
 
 fn fields_finding(seen: &VisibleMembers) -> DoctorFinding {
     if seen.members.is_empty() {
-        return DoctorFinding::new(Row::DirectoryFieldsUnknown, &[]);
+        return DoctorFinding::new(FindingKind::DirectoryFieldsUnknown, &[]);
     }
     let (zh, en) = join_names(seen.fields.iter().copied());
     let (no_zh, no_en) =
         join_names(MemberField::ALL.into_iter().filter(|field| !seen.fields.contains(field)));
-    DoctorFinding::new(Row::DirectoryFields, &[("fields", &zh, &en), ("unseen", &no_zh, &no_en)])
+    DoctorFinding::new(FindingKind::DirectoryFields, &[("fields", &zh, &en), ("unseen", &no_zh, &no_en)])
 }
 
-/// The fields of `directory.link_by` that nobody was seen to have.
+/// Reports the fields of `directory.link_by` that no member was seen to have.
 fn link_by_finding(link_by: &[LinkField], seen: &VisibleMembers) -> Option<DoctorFinding> {
     let hidden = |by: &LinkField| match by {
         LinkField::Mobile => !seen.fields.contains(&MemberField::Mobile),
@@ -281,15 +290,18 @@ fn link_by_finding(link_by: &[LinkField], seen: &VisibleMembers) -> Option<Docto
         return None;
     }
     let fields = blind.join(", ");
-    // The default names every field, and people are recognised by the others.
+    // The default names every field, and persons are still recognised by the others.
     let level = if blind.len() == link_by.len() { FindingLevel::Warn } else { FindingLevel::Ok };
-    Some(DoctorFinding::new(Row::DirectoryLinkBy, &[untranslated("fields", &fields)]).with_level(level))
+    Some(
+        DoctorFinding::new(FindingKind::DirectoryLinkBy, &[untranslated("fields", &fields)])
+            .with_level(level),
+    )
 }
 
 fn unread_finding(which: SecretKind, error: &WecomError) -> DoctorFinding {
     let (key, why) = (format!("wecom.{which}"), error.to_string());
     let passes = matches!(error.family(), ErrorFamily::Busy | ErrorFamily::Retry | ErrorFamily::Upstream);
     let level = if which == SecretKind::App && !passes { FindingLevel::Broken } else { FindingLevel::Warn };
-    DoctorFinding::new(Row::DirectoryUnread, &[untranslated("key", &key), untranslated("why", &why)])
+    DoctorFinding::new(FindingKind::DirectoryUnread, &[untranslated("key", &key), untranslated("why", &why)])
         .with_level(level)
 }

@@ -1,9 +1,9 @@
-//! What has to be entered in the console and no API tells: 可信域名, 授权回调域, the AgentId.
+//! Lists what must be entered in the console and no API reports: 可信域名, 授权回调域, the AgentId.
 
 use std::net::IpAddr;
 
 use super::finding::{DoctorFinding, untranslated};
-use super::words::Row;
+use super::words::FindingKind;
 use crate::config::Config;
 
 pub(super) fn check_domains(config: &Config) -> Vec<DoctorFinding> {
@@ -12,11 +12,11 @@ pub(super) fn check_domains(config: &Config) -> Vec<DoctorFinding> {
     let values = [untranslated("host", &authority), untranslated("agent", &agent)];
     let mut findings = Vec::new();
     if config.wecom.agent_id != 0 {
-        findings.push(DoctorFinding::new(Row::DomainsCompare, &values));
+        findings.push(DoctorFinding::new(FindingKind::DomainsCompare, &values));
     }
     let bare = public.host().trim_start_matches('[').trim_end_matches(']');
     if bare.parse::<IpAddr>().is_ok() && !public.is_loopback() {
-        findings.push(DoctorFinding::new(Row::DomainsAddress, &values));
+        findings.push(DoctorFinding::new(FindingKind::DomainsAddress, &values));
     }
     findings
 }

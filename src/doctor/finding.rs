@@ -1,34 +1,12 @@
-//! What a check has to say.
+//! The findings of checks.
 
 use serde::Serialize;
 
-use super::words::Row;
+use super::level::FindingLevel;
+use super::words::FindingKind;
 use crate::base::text::blank_misleading;
 
-/// How bad it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum FindingLevel {
-    /// As it should be, or something that only a person can compare.
-    Ok,
-    /// It works, and may not be what was meant; or it could not be seen from here.
-    Warn,
-    /// Somebody cannot sign in or gets no messages, or it will be so.
-    Broken,
-}
-
-impl FindingLevel {
-    /// As it is printed.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Broken => "broken",
-        }
-    }
-}
-
-/// One text in both languages.
+/// A text in both languages.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct FindingText {
     /// Simplified Chinese.
@@ -37,20 +15,19 @@ pub struct FindingText {
     pub en: String,
 }
 
-/// One finding. No text of it repeats a secret.
+/// A finding. None of its texts contains a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DoctorFinding {
-    /// Stable, `wecom.trusted_ip`: scripts may look for it.
+    /// The stable id, such as `wecom.trusted_ip`: scripts may look for it.
     pub id: &'static str,
-    /// How bad it is.
     pub level: FindingLevel,
-    /// What it is.
+    /// What was found.
     pub what: FindingText,
     /// Why it matters; empty where all is well.
     pub why: FindingText,
-    /// What mends it; empty where there is nothing to do.
+    /// What corrects it; empty where there is nothing to do.
     pub remedy: FindingText,
-    /// The page of WeCom's console where that is done, as the console writes it.
+    /// The page of WeCom's console where it is corrected, named as in the console.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub console: Option<&'static str>,
 }
@@ -58,15 +35,15 @@ pub struct DoctorFinding {
 /// A value for a `{name}` of the table: its name, then its text in Chinese and in English.
 pub(super) type TemplateValue<'a> = (&'static str, &'a str, &'a str);
 
-/// A value that reads the same in both languages: a key, a path, a number.
+/// Returns a value with the same text in both languages: a key, a path, a number.
 pub(super) const fn untranslated<'a>(name: &'static str, text: &'a str) -> TemplateValue<'a> {
     (name, text, text)
 }
 
 impl DoctorFinding {
-    /// The texts of `row` with `values` in their places.
-    pub(super) fn new(row: Row, values: &[TemplateValue<'_>]) -> Self {
-        let texts = row.texts();
+    /// Fills the values into the texts of a kind of finding.
+    pub(super) fn new(kind: FindingKind, values: &[TemplateValue<'_>]) -> Self {
+        let texts = kind.texts();
         let zh = |name: &str| values.iter().find(|(n, _, _)| *n == name).map_or("", |(_, zh, _)| *zh);
         let en = |name: &str| values.iter().find(|(n, _, _)| *n == name).map_or("", |(_, _, en)| *en);
         let both =
@@ -81,21 +58,23 @@ impl DoctorFinding {
         }
     }
 
-    /// The same finding, not quite as bad as the table says or worse.
+    /// Returns the finding with another level than the table's.
     pub(super) const fn with_level(mut self, level: FindingLevel) -> Self {
         self.level = level;
         self
     }
 
-    /// The same finding, mended on another page of the console.
+    /// Returns the finding with another page of the console.
     pub(super) const fn with_console(mut self, console: Option<&'static str>) -> Self {
         self.console = console;
         self
     }
 }
 
-/// Puts the values in their places in one pass, so that no value is read as a place; what came in with a value neither
-/// commands a terminal nor turns its lines.
+/// Replaces each `{name}` of a template by its value, in one pass, so that no value is read as a
+/// placeholder.
+///
+/// Control characters and direction marks of the values are replaced by blanks.
 fn fill_template<'a>(template: &str, value: impl Fn(&str) -> &'a str) -> String {
     let mut out = String::new();
     let mut rest = template;

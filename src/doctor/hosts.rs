@@ -1,7 +1,7 @@
-//! public_url and the cookies that follow from it.
+//! Checks public_url and the cookies that follow from it.
 
 use super::finding::{DoctorFinding, untranslated};
-use super::words::Row;
+use super::words::FindingKind;
 use crate::base::host::Scheme;
 use crate::config::Config;
 
@@ -10,12 +10,15 @@ pub(super) fn check_hosts(config: &Config) -> Vec<DoctorFinding> {
     let url = public.to_string();
     let values = [untranslated("url", &url)];
     if public.is_loopback() {
-        vec![DoctorFinding::new(Row::HostsLoopback, &values)]
+        vec![DoctorFinding::new(FindingKind::HostsLoopback, &values)]
     } else if public.scheme() == Scheme::Http {
-        vec![DoctorFinding::new(Row::HostsHttp, &values)]
+        vec![DoctorFinding::new(FindingKind::HostsHttp, &values)]
     } else {
         let scope =
             config.hosts.cookie_domain().map_or_else(|| public.host().to_owned(), |d| format!("*.{d}"));
-        vec![DoctorFinding::new(Row::HostsOk, &[untranslated("url", &url), untranslated("scope", &scope)])]
+        vec![DoctorFinding::new(
+            FindingKind::HostsOk,
+            &[untranslated("url", &url), untranslated("scope", &scope)],
+        )]
     }
 }

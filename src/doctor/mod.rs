@@ -1,24 +1,26 @@
-//! `gongpai doctor`: what is wrong with an installation, why, and the console page or key that mends it.
+//! `gongpai doctor`: finds what is wrong with an installation, says why, and names the console page or
+//! key that corrects it.
 //!
-//! | file | checks |
+//! | module | checks |
 //! |---|---|
-//! | [`configuration`](mod@configuration) | that it loads; its warnings |
+//! | [`configuration`] | that it loads; its warnings |
 //! | `hosts` | public_url, cookies |
 //! | `rules` | that they compile; their warnings |
-//! | `callback` | the callbacks' keys |
-//! | `database`, [`schema`] | that it opens, is of this version and takes writes; who may read its file |
-//! | [`mod@root_secret`] | that it is there and opens the signing keys |
-//! | `secrets` | 企业ID, AgentId, each secret and which kind it is, the trusted address |
-//! | `messages` | whether the application may send; a test message, if one is asked for |
-//! | `directory` | which way the directory is read, which fields show, how much of the company is visible |
-//! | `runs` | the last runs, questions that wait, rules that mean nobody in the chart |
+//! | `callback` | which callbacks are set up |
+//! | `database`, [`schema`] | that it opens, has this version's schema and takes writes |
+//! | [`root_secret`] | that it exists and opens the signing keys |
+//! | `secrets` | 企业ID, AgentId, the kind of each secret, the trusted address |
+//! | `messages` | whether the application may send; a test message, if requested |
+//! | `directory` | how the directory is read, which fields are visible, how much of the company |
+//! | `runs` | the last runs, open conflicts, rules that match nobody in the chart |
 //! | `clock` | against WeCom's and against the newest row |
 //! | `domains` | what to compare in the console, where no API tells |
-//! | `public_url` | that it leads here |
-//! | `verify_file` | that WeCom would get the domain file |
+//! | `public_url` | that it leads to this gateway |
+//! | `verify_file` | that WeCom would get the domain verification file |
 //!
-//! A check changes nothing: no file, no row, no schema; nobody is sent anything unasked. Every call out has a deadline, and all of them together stay
-//! within a minute. What is printed is one table, `words.rs`; no finding repeats a secret.
+//! A check changes nothing: no file, no row, no schema, and nobody is sent anything unasked. Every
+//! outgoing call has a deadline, and all of them together stay within a minute. All texts are in one
+//! table, `words.rs`, and no finding contains a secret.
 
 mod callback;
 mod clock;
@@ -28,6 +30,7 @@ mod directory;
 mod domains;
 mod finding;
 mod hosts;
+mod level;
 mod messages;
 mod public_url;
 pub mod root_secret;
@@ -46,37 +49,40 @@ use crate::base::clock::Clock;
 use crate::config::Config;
 use crate::directory::chart::Chart;
 use crate::wecom;
-use words::Row;
+use words::FindingKind;
 
 pub use configuration::check_configuration;
-pub use finding::{DoctorFinding, FindingLevel, FindingText};
+pub use finding::{DoctorFinding, FindingText};
+pub use level::FindingLevel;
 
-/// What is looked at, beyond the reading of the configuration itself.
+/// What is examined, besides the reading of the configuration.
 #[derive(Debug)]
 pub struct DoctorSubject {
     /// An accepted configuration.
     pub config: Config,
-    /// WeCom as that configuration reaches it; the reason if it cannot.
+    /// The client for WeCom with that configuration, or why there is none.
     pub client: Result<wecom::WecomClient, String>,
-    /// What time it is here.
     pub clock: Clock,
-    /// The gate's word on the rules: warnings, or what it does not understand.
+    /// What the gate says about the rules: warnings, or errors.
     pub rule_check: Result<Vec<String>, Vec<String>>,
-    /// The gate's word on elements of rules that mean nobody in a chart, a sentence each.
+    /// Returns a sentence for each element of the rules that matches nobody in a chart. The gate
+    /// provides it.
     pub find_unmatched: fn(&Config, Chart) -> Vec<String>,
-    /// The userid of a member who gets a real test message; nobody gets one otherwise.
+    /// The userid of a member who gets a real test message; nobody else gets one.
     pub message_to: Option<String>,
 }
 
-/// All checks together, whatever hangs. Each has a shorter limit of its own.
+/// The time limit of all checks together, whatever hangs. Each check has a shorter limit of its
+/// own.
 const EXAMINATION_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Every check but [`configuration()`], one after the other; `progress` is told which one begins.
+/// Runs every check except [`check_configuration()`], one after the other. `progress` is told which
+/// one begins.
 pub async fn examine(subject: &DoctorSubject, progress: &mut dyn FnMut(&'static str)) -> Vec<DoctorFinding> {
     let mut findings = Vec::new();
     if tokio::time::timeout(EXAMINATION_TIMEOUT, run_checks(subject, progress, &mut findings)).await.is_err()
     {
-        findings.push(DoctorFinding::new(Row::OutOfTime, &[]));
+        findings.push(DoctorFinding::new(FindingKind::OutOfTime, &[]));
     }
     findings
 }

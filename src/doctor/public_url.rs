@@ -1,11 +1,11 @@
-//! That public_url leads here.
+//! Checks that public_url leads to this gateway.
 //!
-//! Asked for are the published keys and not `/healthz`: the proxy's printed snippet passes the one to us and gives the
-//! other to the application.
+//! The check requests the published keys and not `/healthz`: the printed proxy snippets pass the
+//! keys to the gateway, but `/healthz` to the application.
 
 use super::finding::{DoctorFinding, untranslated};
 use super::web::{WebClient, WebResponse};
-use super::words::Row;
+use super::words::FindingKind;
 use crate::config::Config;
 
 const JWKS_PATH: &str = "/.well-known/jwks.json";
@@ -13,11 +13,13 @@ const JWKS_PATH: &str = "/.well-known/jwks.json";
 pub(super) async fn check_public_url(config: &Config, web: &WebClient) -> Vec<DoctorFinding> {
     let url = format!("{}{JWKS_PATH}", config.hosts.public());
     vec![match web.get(&url).await {
-        Ok(page) if is_jwks(&page) => DoctorFinding::new(Row::PublicUrlOk, &[untranslated("url", &url)]),
+        Ok(page) if is_jwks(&page) => {
+            DoctorFinding::new(FindingKind::PublicUrlOk, &[untranslated("url", &url)])
+        }
         Ok(page) => {
             let status = page.status.to_string();
             DoctorFinding::new(
-                Row::PublicUrlElsewhere,
+                FindingKind::PublicUrlElsewhere,
                 &[untranslated("url", &url), untranslated("status", &status)],
             )
         }
@@ -27,7 +29,10 @@ pub(super) async fn check_public_url(config: &Config, web: &WebClient) -> Vec<Do
 
 pub(super) fn unreachable_finding(config: &Config, why: &str) -> DoctorFinding {
     let url = config.hosts.public().to_string();
-    DoctorFinding::new(Row::PublicUrlUnreachable, &[untranslated("url", &url), untranslated("why", why)])
+    DoctorFinding::new(
+        FindingKind::PublicUrlUnreachable,
+        &[untranslated("url", &url), untranslated("why", why)],
+    )
 }
 
 fn is_jwks(page: &WebResponse) -> bool {

@@ -1,16 +1,17 @@
-//! The root secret: that it is there, for its owner only, and opens the signing keys.
+//! Checks that the root secret exists, is readable for its owner only, and opens the signing keys.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::PathBuf;
 
 use super::finding::{DoctorFinding, untranslated};
-use super::words::Row;
+use super::words::FindingKind;
 use crate::base::seal::{SealPurpose, Sealer};
 use crate::config::{Config, load_root_secret};
 use crate::db::Db;
 use crate::session::keys;
 
-/// The file that has to hold the root secret; `None` where `server.secret` does. Looking does not make it.
+/// Returns the file that must hold the root secret, or `None` where `server.secret` does. Does not
+/// create it.
 pub fn root_secret_path(config: &Config) -> Option<PathBuf> {
     config.server.secret.is_none().then(|| config.data_dir.join("secret"))
 }
@@ -21,12 +22,17 @@ pub(super) async fn check_root_secret(config: &Config, db: Option<&Db>) -> Vec<D
         let name = path.display().to_string();
         match std::fs::metadata(&path) {
             Ok(meta) if meta.mode() & 0o077 != 0 => {
-                findings.push(DoctorFinding::new(Row::RootSecretOpen, &[untranslated("path", &name)]));
+                findings
+                    .push(DoctorFinding::new(FindingKind::RootSecretOpen, &[untranslated("path", &name)]));
             }
             Ok(_) => {}
-            // Reading it would make one; that is for `serve` to do. Before its first start nothing is sealed.
+            // Reading it would create one, which only `serve` may do. Before the first start
+            // nothing is sealed.
             Err(_) if has_keys(db).await => {
-                return vec![DoctorFinding::new(Row::RootSecretMissing, &[untranslated("path", &name)])];
+                return vec![DoctorFinding::new(
+                    FindingKind::RootSecretMissing,
+                    &[untranslated("path", &name)],
+                )];
             }
             Err(_) => return Vec::new(),
         }
@@ -35,7 +41,7 @@ pub(super) async fn check_root_secret(config: &Config, db: Option<&Db>) -> Vec<D
         Ok(root) => root.0,
         Err(error) => {
             let why = error.to_string();
-            findings.push(DoctorFinding::new(Row::RootSecretUnusable, &[untranslated("why", &why)]));
+            findings.push(DoctorFinding::new(FindingKind::RootSecretUnusable, &[untranslated("why", &why)]));
             return findings;
         }
     };
@@ -43,22 +49,24 @@ pub(super) async fn check_root_secret(config: &Config, db: Option<&Db>) -> Vec<D
     match keys::load(db, &Sealer::new(&root, SealPurpose::SigningKey)).await {
         Ok(loaded) if loaded.foreign > 0 => {
             let count = loaded.foreign.to_string();
-            findings.push(DoctorFinding::new(Row::RootSecretForeign, &[untranslated("count", &count)]));
+            findings
+                .push(DoctorFinding::new(FindingKind::RootSecretForeign, &[untranslated("count", &count)]));
         }
         Ok(loaded) if !loaded.mismatched.is_empty() => {
             let kids = loaded.mismatched.join(", ");
-            findings.push(DoctorFinding::new(Row::KeysMismatched, &[untranslated("kids", &kids)]));
+            findings.push(DoctorFinding::new(FindingKind::KeysMismatched, &[untranslated("kids", &kids)]));
         }
-        Ok(_) => findings.push(DoctorFinding::new(Row::RootSecretOk, &[])),
+        Ok(_) => findings.push(DoctorFinding::new(FindingKind::RootSecretOk, &[])),
         Err(error) => {
             let why = error.to_string();
-            findings.push(DoctorFinding::new(Row::RootSecretUnusable, &[untranslated("why", &why)]));
+            findings.push(DoctorFinding::new(FindingKind::RootSecretUnusable, &[untranslated("why", &why)]));
         }
     }
     findings
 }
 
-/// Whether some signing key is in the database, whatever opens it. One that cannot be looked for may be there.
+/// Returns whether the database has a signing key, whatever opens it. If that cannot be found out,
+/// it may have one.
 async fn has_keys(db: Option<&Db>) -> bool {
     let Some(db) = db else { return false };
     let nobodys = Sealer::new(&[0; 32], SealPurpose::SigningKey);

@@ -1,7 +1,8 @@
-//! The organisation chart as the database has it: the last runs, what waits for a human, and rules that mean nobody.
+//! Checks the organisation chart in the database: the last runs, open conflicts, and rules that
+//! match nobody.
 //!
-//! It reads, and nothing here makes the gateway worse than it is: an old chart still lets people in. So nothing is
-//! `Broken`.
+//! It only reads, and nothing here makes the gateway worse than it is: an old chart still lets
+//! people in. So no finding is `Broken`.
 
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use chrono::TimeZone as _;
 use super::DoctorSubject;
 use super::finding::{DoctorFinding, untranslated};
 use super::store;
-use super::words::Row;
+use super::words::FindingKind;
 use crate::base::clock::Timestamp;
 use crate::base::cron::Schedule;
 use crate::config::WecomConfig;
@@ -18,16 +19,16 @@ use crate::db::Db;
 use crate::directory;
 use crate::sync::queue::{self, SyncRun, SyncRunStatus};
 
-/// How long the database may take.
+/// How long all the queries may take.
 const DATABASE_TIMEOUT: Duration = Duration::from_secs(8);
 
-/// A chart of this age is old, whatever the schedule; of a rarer one, twice its longest pause.
+/// A chart that is not older than this is never called old, however often runs are scheduled.
 const MIN_AGE_LIMIT: Duration = Duration::from_secs(48 * 3600);
 
-/// So many firings of a schedule are looked at for its longest pause.
+/// The number of firings of a schedule that are searched for its longest pause.
 const MAX_FIRINGS: usize = 200;
 
-/// So many userids are named.
+/// The number of userids that a finding names.
 const MAX_NAMED_USERIDS: usize = 10;
 
 pub(super) async fn check_runs(subject: &DoctorSubject, db: &Db) -> Vec<DoctorFinding> {
@@ -39,7 +40,7 @@ pub(super) async fn check_runs(subject: &DoctorSubject, db: &Db) -> Vec<DoctorFi
 }
 
 fn unread_finding(why: &str) -> DoctorFinding {
-    DoctorFinding::new(Row::RunsUnread, &[untranslated("why", why)])
+    DoctorFinding::new(FindingKind::RunsUnread, &[untranslated("why", why)])
 }
 
 async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<DoctorFinding>> {
@@ -49,14 +50,16 @@ async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<Doct
     if let Some(run) = queue::store::list_latest_runs(db, corp, 1).await?.first() {
         findings.push(last_run_finding(subject, run));
     }
-    // Without WeCom there is nothing to read, and without a corporation no chart to speak of.
+    // Without WeCom there is nothing to read, and without a corporation there is no chart.
     if config.wecom.enable && !corp.as_str().is_empty() {
         findings.push(chart_age_finding(subject, complete_at));
     }
     let conflicts = queue::store::count_open_conflicts(db, corp).await?;
     if conflicts > 0 {
-        findings
-            .push(DoctorFinding::new(Row::RunsConflicts, &[untranslated("count", &conflicts.to_string())]));
+        findings.push(DoctorFinding::new(
+            FindingKind::RunsConflicts,
+            &[untranslated("count", &conflicts.to_string())],
+        ));
     }
     let taken = directory::bindings::store::list_reassigned(db, corp).await?;
     if !taken.is_empty() {
@@ -65,7 +68,7 @@ async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<Doct
         let count = taken.len().to_string();
         let userids = named.join(", ");
         findings.push(DoctorFinding::new(
-            Row::RulesTaken,
+            FindingKind::RulesTaken,
             &[untranslated("count", &count), untranslated("userids", &userids)],
         ));
     }
@@ -74,7 +77,9 @@ async fn examine_runs(subject: &DoctorSubject, db: &Db) -> sqlx::Result<Vec<Doct
         let chart = directory::store::load_chart(db, corp).await?;
         let unfound = (subject.find_unmatched)(config, chart);
         findings.extend(
-            unfound.iter().map(|rule| DoctorFinding::new(Row::RulesUnfound, &[untranslated("rule", rule)])),
+            unfound
+                .iter()
+                .map(|rule| DoctorFinding::new(FindingKind::RulesUnfound, &[untranslated("rule", rule)])),
         );
     }
     Ok(findings)
@@ -90,17 +95,17 @@ fn last_run_finding(subject: &DoctorSubject, run: &SyncRun) -> DoctorFinding {
         untranslated("why", &run.reason),
     ];
     match run.status {
-        SyncRunStatus::Done if run.complete => DoctorFinding::new(Row::RunsLast, &values),
-        SyncRunStatus::Done => DoctorFinding::new(Row::RunsLastPartial, &values),
-        SyncRunStatus::Refused => DoctorFinding::new(Row::RunsLastRefused, &values),
+        SyncRunStatus::Done if run.complete => DoctorFinding::new(FindingKind::RunsLast, &values),
+        SyncRunStatus::Done => DoctorFinding::new(FindingKind::RunsLastPartial, &values),
+        SyncRunStatus::Refused => DoctorFinding::new(FindingKind::RunsLastRefused, &values),
         SyncRunStatus::Queued | SyncRunStatus::Running | SyncRunStatus::Failed => {
-            DoctorFinding::new(Row::RunsLastFailed, &values)
+            DoctorFinding::new(FindingKind::RunsLastFailed, &values)
         }
     }
 }
 
 fn chart_age_finding(subject: &DoctorSubject, complete_at: Option<Timestamp>) -> DoctorFinding {
-    let Some(at) = complete_at else { return DoctorFinding::new(Row::RunsNone, &[]) };
+    let Some(at) = complete_at else { return DoctorFinding::new(FindingKind::RunsNone, &[]) };
     let now = subject.clock.now();
     let limit = chart_age_limit(&subject.config.wecom, now);
     let (at_text, age, limit_text) =
@@ -108,15 +113,16 @@ fn chart_age_finding(subject: &DoctorSubject, complete_at: Option<Timestamp>) ->
     let values =
         [untranslated("at", &at_text), untranslated("hours", &age), untranslated("limit", &limit_text)];
     if now.since(at) > limit {
-        DoctorFinding::new(Row::RunsOld, &values)
+        DoctorFinding::new(FindingKind::RunsOld, &values)
     } else {
-        DoctorFinding::new(Row::RunsFresh, &values)
+        DoctorFinding::new(FindingKind::RunsFresh, &values)
     }
 }
 
-/// The age from which a chart is old.
+/// Returns the age from which a chart counts as old.
 fn chart_age_limit(wecom: &WecomConfig, now: Timestamp) -> Duration {
-    // Every run reads every detail; a full one is there to repair what was missed, so its pauses are the measure.
+    // Every run reads every detail. A full run repairs what others missed, so its pauses are the
+    // measure.
     let schedule = wecom.force_sync_cron.as_ref().or(wecom.sync_cron.as_ref());
     schedule
         .map_or(MIN_AGE_LIMIT, |schedule| longest_pause(schedule, now).saturating_mul(2).max(MIN_AGE_LIMIT))
@@ -136,7 +142,7 @@ fn format_hours(duration: Duration) -> String {
     (duration.as_secs() / 3600).to_string()
 }
 
-/// In the zone of the configuration, to the second.
+/// Formats an instant in the configured time zone, to the second.
 fn format_local_time(subject: &DoctorSubject, at: Timestamp) -> String {
     let shown = subject.config.time_zone.timestamp_millis_opt(at.millis()).single();
     shown.map_or_else(|| at.rfc3339(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())

@@ -1,7 +1,7 @@
-//! Which schema the database has, found out without changing it.
+//! Finds out which schema the database has, without changing it.
 //!
-//! Opening it as the gateway does would make a missing file and bring an older schema up to date, under the feet of
-//! an older gateway that may be running. No command but `serve` does that.
+//! Opening it as the gateway does would create a missing file and update an older schema under an
+//! older gateway that may be running. Only `serve` does that.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,41 +9,34 @@ use std::time::Duration;
 use super::store;
 use crate::config::DatabaseConfig;
 
-/// How long the database may take to say so.
+/// How long the database may take.
 const SCHEMA_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The schema of a database, as this version sees it.
+/// The schema of a database, compared with this program's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SchemaState {
-    /// There is no such file.
+    /// The file does not exist.
     NoFile(PathBuf),
-    /// Nothing of ours in it.
+    /// The database has no tables of ours.
     Empty,
-    /// An older one; `serve` brings it up to date.
-    Older {
-        /// Its version.
-        has: i64,
-        /// This program's.
-        wants: i64,
-    },
-    /// This program's.
+    /// The schema is older; `serve` updates it.
+    Older { has: i64, wants: i64 },
+    /// It is this program's schema.
     Current(i64),
     /// A newer gongpai has changed it.
     Newer(i64),
 }
 
-/// Why the schema is not known.
+/// Why the schema could not be found out.
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
-    /// The database failed.
     #[error("the database does not answer: {0}")]
     Store(#[from] sqlx::Error),
-    /// It did not answer in time.
     #[error("the database does not answer within {} s", SCHEMA_TIMEOUT.as_secs())]
     Timeout,
 }
 
-/// Looks which schema it is.
+/// Reads the schema of a database.
 ///
 /// # Errors
 /// [`SchemaError`].

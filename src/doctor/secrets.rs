@@ -1,12 +1,15 @@
-//! 企业ID, AgentId and the secrets: which kind each one is, and whether WeCom lets this machine's address in.
+//! Checks 企业ID, AgentId and the secrets: which kind each one is, and whether WeCom accepts this
+//! machine's address.
 //!
-//! One gettoken a secret, at most: a wrong one asked for again and again gets the address banned for an hour.
+//! Each secret costs at most one gettoken: repeated requests with a wrong one would ban the address
+//! for an hour.
 
 use std::time::Duration;
 
 use super::DoctorSubject;
-use super::finding::{DoctorFinding, FindingLevel, untranslated};
-use super::words::{CONTACTS_SECRET, CONTACTS_TRUSTED_IP, Row};
+use super::finding::{DoctorFinding, untranslated};
+use super::level::FindingLevel;
+use super::words::{CONTACTS_SECRET_PAGE, CONTACTS_TRUSTED_IP_PAGE, FindingKind};
 use crate::base::copy_fault::{CopiedAlphabet, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret, constant_time_eq};
 use crate::config::WecomConfig;
@@ -15,10 +18,10 @@ use crate::wecom::{
     Deadline, ErrorFamily, ProbedSecretKind, SecretKind, WecomClient, WecomError, WecomRefusal,
 };
 
-/// How long finding out about one secret may take: a token and two calls.
+/// The time limit for one secret: a token and two calls.
 const SECRET_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Which secrets are what they should be, so that more can be asked with them.
+/// The secrets that are of the right kind, so that further checks may use them.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct UsableSecrets {
     /// `wecom.app_secret` is an application's.
@@ -31,15 +34,15 @@ pub(super) async fn check_secrets(subject: &DoctorSubject) -> (Vec<DoctorFinding
     let wecom = &subject.config.wecom;
     let (mut findings, mut usable) = (Vec::new(), UsableSecrets::default());
     if !wecom.enable {
-        findings.push(DoctorFinding::new(Row::WecomDisabled, &[]));
+        findings.push(DoctorFinding::new(FindingKind::WecomDisabled, &[]));
         return (findings, usable);
     }
     let missing = [
-        (wecom.corp_id.as_str().is_empty(), Row::CorpIdMissing),
-        (wecom.agent_id == 0, Row::AgentIdMissing),
-        (wecom.app_secret.is_none(), Row::AppSecretMissing),
+        (wecom.corp_id.as_str().is_empty(), FindingKind::CorpIdMissing),
+        (wecom.agent_id == 0, FindingKind::AgentIdMissing),
+        (wecom.app_secret.is_none(), FindingKind::AppSecretMissing),
     ];
-    findings.extend(missing.into_iter().filter(|(is, _)| *is).map(|(_, row)| DoctorFinding::new(row, &[])));
+    findings.extend(missing.into_iter().filter(|(is, _)| *is).map(|(_, kind)| DoctorFinding::new(kind, &[])));
     if wecom.corp_id.as_str().is_empty() {
         return (findings, usable);
     }
@@ -67,7 +70,7 @@ async fn probe_secrets(
                 findings.extend(copy_fault_finding(SecretKind::App, wecom.app_secret.as_ref(), &error));
                 findings.push(failure_finding(wecom, SecretKind::App, &error));
                 if error.family() == ErrorFamily::Upstream {
-                    // The other secret would wait for the same silence.
+                    // The other secret would meet the same silence.
                     return findings;
                 }
             }
@@ -77,9 +80,9 @@ async fn probe_secrets(
         let found = match client.probe_secret(SecretKind::Contacts, Deadline::after(SECRET_TIMEOUT)).await {
             Ok(ProbedSecretKind::Contacts) => {
                 usable.contacts = true;
-                DoctorFinding::new(Row::ContactsSecretOk, &[])
+                DoctorFinding::new(FindingKind::ContactsSecretOk, &[])
             }
-            Ok(ProbedSecretKind::App) => DoctorFinding::new(Row::ContactsSecretIsApp, &[]),
+            Ok(ProbedSecretKind::App) => DoctorFinding::new(FindingKind::ContactsSecretIsApp, &[]),
             Err(error) => {
                 findings.extend(copy_fault_finding(
                     SecretKind::Contacts,
@@ -94,7 +97,7 @@ async fn probe_secrets(
     findings
 }
 
-/// O2OA's one secret for everything, which stands for both of ours.
+/// Returns whether one secret stands for both of ours, as in O2OA.
 fn is_single_secret(wecom: &WecomConfig) -> bool {
     let bytes = |secret: &Secret| secret.expose_secret().as_bytes().to_vec();
     match (&wecom.app_secret, &wecom.contacts_secret) {
@@ -103,16 +106,17 @@ fn is_single_secret(wecom: &WecomConfig) -> bool {
     }
 }
 
-const fn app_row(kind: ProbedSecretKind, single: bool) -> Row {
+const fn app_row(kind: ProbedSecretKind, single: bool) -> FindingKind {
     match (kind, single) {
-        (ProbedSecretKind::App, false) => Row::AppSecretOk,
-        (ProbedSecretKind::App, true) => Row::SingleSecretIsApp,
-        (ProbedSecretKind::Contacts, false) => Row::AppSecretIsContacts,
-        (ProbedSecretKind::Contacts, true) => Row::SingleSecretIsContacts,
+        (ProbedSecretKind::App, false) => FindingKind::AppSecretOk,
+        (ProbedSecretKind::App, true) => FindingKind::SingleSecretIsApp,
+        (ProbedSecretKind::Contacts, false) => FindingKind::AppSecretIsContacts,
+        (ProbedSecretKind::Contacts, true) => FindingKind::SingleSecretIsContacts,
     }
 }
 
-/// What was perhaps copied along with a secret that WeCom refuses, to be read before any advice to reset it.
+/// Reports what was perhaps copied along with a secret that WeCom refuses. It must be read before
+/// any advice to reset the secret.
 fn copy_fault_finding(
     which: SecretKind,
     secret: Option<&Secret>,
@@ -121,10 +125,13 @@ fn copy_fault_finding(
     error.refusal().filter(|refusal| is_secret_errcode(refusal.code))?;
     let fault = find_copy_fault(secret?.expose_secret(), CopiedAlphabet::Console)?;
     let (key, zh, en) = (format!("wecom.{which}"), fault.zh(), fault.to_string());
-    Some(DoctorFinding::new(Row::SecretCopiedAlong, &[untranslated("key", &key), ("fault", &zh, &en)]))
+    Some(DoctorFinding::new(
+        FindingKind::SecretCopiedAlong,
+        &[untranslated("key", &key), ("fault", &zh, &en)],
+    ))
 }
 
-/// Whether the errcode says that it is no secret of this corporation.
+/// Returns whether the errcode says that the secret is not one of this corporation.
 const fn is_secret_errcode(code: i64) -> bool {
     matches!(code, 40001 | 40014 | 40091 | 41004 | 42001 | 45031)
 }
@@ -147,20 +154,20 @@ fn untrusted_ip_finding(which: SecretKind, refusal: &WecomRefusal) -> DoctorFind
     let values =
         [untranslated("key", &key), ("address", zh.as_str(), en.as_str()), untranslated("answer", &answer)];
     match which {
-        SecretKind::App => DoctorFinding::new(Row::TrustedIp, &values),
-        SecretKind::Contacts => {
-            DoctorFinding::new(Row::ContactsTrustedIp, &values).with_console(Some(CONTACTS_TRUSTED_IP))
-        }
+        SecretKind::App => DoctorFinding::new(FindingKind::TrustedIp, &values),
+        SecretKind::Contacts => DoctorFinding::new(FindingKind::ContactsTrustedIp, &values)
+            .with_console(Some(CONTACTS_TRUSTED_IP_PAGE)),
     }
 }
 
-/// A refusal in the words of the errcode table. What only passes by itself is not broken.
+/// Reports a refusal in the words of the errcode table. A refusal that passes by itself is only a
+/// warning.
 fn refusal_finding(which: SecretKind, refusal: &WecomRefusal, family: ErrorFamily) -> DoctorFinding {
     let (key, answer, code) = (format!("wecom.{which}"), refusal.to_string(), refusal.code.to_string());
     let said = [untranslated("key", &key), untranslated("answer", &answer), untranslated("code", &code)];
     let Some(ErrcodeText { zh, en, remedy_zh, remedy_en, console }) = errcode::explain_errcode(refusal.code)
     else {
-        return DoctorFinding::new(Row::RefusedUnknown, &said);
+        return DoctorFinding::new(FindingKind::RefusedUnknown, &said);
     };
     let mut values = said.to_vec();
     values.push(("meaning", zh, en));
@@ -169,15 +176,16 @@ fn refusal_finding(which: SecretKind, refusal: &WecomRefusal, family: ErrorFamil
     } else {
         FindingLevel::Broken
     };
-    // The table speaks of the application's Secret; the other one is copied from elsewhere.
+    // The table speaks of the application's Secret. The other secret is copied from another page.
     if which == SecretKind::Contacts && is_secret_errcode(refusal.code) {
-        return DoctorFinding::new(Row::ContactsSecretRefused, &values).with_console(Some(CONTACTS_SECRET));
+        return DoctorFinding::new(FindingKind::ContactsSecretRefused, &values)
+            .with_console(Some(CONTACTS_SECRET_PAGE));
     }
     values.push(("remedy", remedy_zh, remedy_en));
-    DoctorFinding::new(Row::Refused, &values).with_level(level).with_console(console)
+    DoctorFinding::new(FindingKind::Refused, &values).with_level(level).with_console(console)
 }
 
 fn unreachable_finding(wecom: &WecomConfig, why: &str) -> DoctorFinding {
     let host = wecom.api_address.host_str().unwrap_or_default();
-    DoctorFinding::new(Row::WecomUnreachable, &[untranslated("host", host), untranslated("why", why)])
+    DoctorFinding::new(FindingKind::WecomUnreachable, &[untranslated("host", host), untranslated("why", why)])
 }

@@ -9,7 +9,8 @@ use crate::base::secret::ExposeSecret as _;
 use crate::config::DatabaseConfig;
 use crate::db::Db;
 
-/// The steps that a database has; `None` if it has nothing of ours. Makes no file and no table.
+/// Returns the applied migrations, or `None` if the database has nothing of ours. Creates no file
+/// and no table.
 ///
 /// # Errors
 /// If the database fails.
@@ -35,13 +36,15 @@ pub(super) async fn applied_migrations(database: &DatabaseConfig) -> sqlx::Resul
     Ok(applied)
 }
 
-/// SQLite has one code for every mistake in a statement.
+/// SQLite has a single code for every error in a statement.
 fn is_no_table(message: &str) -> bool {
     message.contains("no such table")
 }
 
-/// When the last run began that read every detail; `None`: there was none. Unlike the directory's own reading it does
-/// not need the row of the corporation, which `serve` makes.
+/// Returns when the last run began that read every detail, if there was one.
+///
+/// Unlike the directory's own query, it does not need the row of the corporation, which `serve`
+/// makes.
 ///
 /// # Errors
 /// If the database fails.
@@ -54,7 +57,7 @@ pub(super) async fn find_complete_at(db: &Db, corp: &CorpId) -> sqlx::Result<Opt
     Ok(at.filter(|at| *at > 0).map(Timestamp::from_millis))
 }
 
-/// Whether rows can be written: writes one as it is and takes it back.
+/// Tests whether rows can be written: writes one unchanged and rolls back.
 ///
 /// # Errors
 /// If they cannot, or the database fails.

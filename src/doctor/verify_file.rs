@@ -1,25 +1,27 @@
-//! The domain file as WeCom gets it: through public_url, its 16 characters and nothing else.
+//! Checks that WeCom gets the domain verification file through public_url: its 16 characters and
+//! nothing else.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::finding::{DoctorFinding, FindingLevel, untranslated};
+use super::finding::{DoctorFinding, untranslated};
+use super::level::FindingLevel;
 use super::web::{WebClient, WebResponse};
-use super::words::Row;
+use super::words::FindingKind;
 use crate::config::{Config, VerifyFile, find_verify_files};
 
-/// How long all of them together may take.
+/// The time limit for all files together.
 const FILES_TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) async fn check_verify_files(config: &Config, web: &WebClient) -> Vec<DoctorFinding> {
     let mut findings: Vec<_> = malformed_names(config)
         .iter()
-        .map(|name| DoctorFinding::new(Row::VerifyFileName, &[untranslated("name", name)]))
+        .map(|name| DoctorFinding::new(FindingKind::VerifyFileName, &[untranslated("name", name)]))
         .collect();
     let files = find_verify_files(config);
     if files.is_empty() && findings.is_empty() {
-        return vec![DoctorFinding::new(Row::VerifyFileNone, &[])];
+        return vec![DoctorFinding::new(FindingKind::VerifyFileNone, &[])];
     }
     let due = Instant::now() + FILES_TIMEOUT;
     for file in files {
@@ -35,11 +37,11 @@ pub(super) async fn check_verify_files(config: &Config, web: &WebClient) -> Vec<
 
 fn judge_answer(url: &str, file: &VerifyFile, answer: &Result<WebResponse, String>) -> DoctorFinding {
     let wrong = |zh: &str, en: &str| {
-        DoctorFinding::new(Row::VerifyFileWrong, &[untranslated("url", url), ("why", zh, en)])
+        DoctorFinding::new(FindingKind::VerifyFileWrong, &[untranslated("url", url), ("why", zh, en)])
     };
     let page = match answer {
         Ok(page) => page,
-        // From here; WeCom may have another way.
+        // It is unreachable from here only; WeCom may come another way.
         Err(why) => return wrong(why, why).with_level(FindingLevel::Warn),
     };
     if (300..400).contains(&page.status) {
@@ -52,11 +54,12 @@ fn judge_answer(url: &str, file: &VerifyFile, answer: &Result<WebResponse, Strin
     } else if page.content_type != "text/plain" {
         wrong("类型不是 text/plain", "the type is not text/plain")
     } else {
-        DoctorFinding::new(Row::VerifyFileOk, &[untranslated("url", url)])
+        DoctorFinding::new(FindingKind::VerifyFileOk, &[untranslated("url", url)])
     }
 }
 
-/// Files of `data_dir` that look like one and are not served because their names are not WeCom's.
+/// Returns the files of `data_dir` that look like verification files but are not served, because
+/// WeCom does not use such names.
 fn malformed_names(config: &Config) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(&config.data_dir) else { return Vec::new() };
     let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());

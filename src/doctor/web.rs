@@ -1,4 +1,4 @@
-//! One request to our own public_url, as WeCom or a browser would make it.
+//! An HTTP client for our own public_url, which sends requests as WeCom or a browser would.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -6,28 +6,27 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, redirect};
 
-/// How long one request may take.
+/// The time limit of one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// What is looked at is a few bytes, or a handful of keys.
+/// The checks need only a few bytes, or a handful of keys.
 const MAX_BODY_BYTES: usize = 64 * 1024;
 
-/// A client for public_url only; everything that goes to WeCom goes through `wecom::Client`.
+/// A client for public_url only. Everything that goes to WeCom goes through `WecomClient`.
 #[derive(Debug)]
 pub(super) struct WebClient(Client);
 
-/// An answer.
 #[derive(Debug)]
 pub(super) struct WebResponse {
     pub(super) status: u16,
-    /// Without parameters, lower case; empty if there is none.
+    /// The media type without parameters, in lower case; empty if there is none.
     pub(super) content_type: String,
-    /// At most 64 KiB of it.
+    /// At most 64 KiB of the body.
     pub(super) body: Vec<u8>,
 }
 
 impl WebClient {
-    /// A client that follows no redirect.
+    /// Creates a client that follows no redirect.
     ///
     /// # Errors
     /// If there is none to be had, for instance for want of root certificates.
@@ -42,7 +41,7 @@ impl WebClient {
         builder.build().map(Self).map_err(failure_reason)
     }
 
-    /// Gets `url`.
+    /// Sends a GET request to `url`.
     ///
     /// # Errors
     /// The reason in one phrase if there is no answer.
@@ -69,7 +68,7 @@ fn content_type(headers: &HeaderMap) -> String {
     value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
-/// The innermost reason, which names the mishap.
+/// Returns the innermost cause of an error, which is the most specific one.
 fn failure_reason(error: reqwest::Error) -> String {
     if error.is_timeout() {
         return format!("no answer within {} s", REQUEST_TIMEOUT.as_secs());

@@ -1,6 +1,7 @@
-//! Messages: whether the application may send them, and a real one to somebody who is named.
+//! Checks whether the application may send messages, and sends a real one to a member who is named.
 //!
-//! Without a name nobody gets anything: the call goes out with no recipient, and WeCom judges the right to it before.
+//! Without a name nobody receives anything: the call has no recipient, and WeCom checks the
+//! permission before the recipients.
 
 use std::time::Duration;
 
@@ -8,16 +9,17 @@ use chrono::TimeZone as _;
 use serde_json::json;
 
 use super::DoctorSubject;
-use super::finding::{DoctorFinding, FindingLevel, untranslated};
+use super::finding::{DoctorFinding, untranslated};
+use super::level::FindingLevel;
 use super::secrets::UsableSecrets;
-use super::words::Row;
+use super::words::FindingKind;
 use crate::base::clock::Timestamp;
 use crate::config::Config;
 use crate::wecom::errcode::{self, ErrcodeText};
 use crate::wecom::wire::SentMessage;
 use crate::wecom::{Deadline, SendRefusal, WecomClient, WecomError, WecomRefusal};
 
-/// How long a question or a message may take.
+/// How long one call to WeCom may take.
 const MESSAGE_TIMEOUT: Duration = Duration::from_secs(14);
 
 pub(super) async fn check_messages(subject: &DoctorSubject, usable: UsableSecrets) -> Vec<DoctorFinding> {
@@ -25,11 +27,11 @@ pub(super) async fn check_messages(subject: &DoctorSubject, usable: UsableSecret
     let asked = subject.message_to.as_deref();
     let client = match &subject.client {
         _ if !wecom.enable || !wecom.message_enable => {
-            let off = wecom.enable.then(|| DoctorFinding::new(Row::MessagesOff, &[]));
+            let off = wecom.enable.then(|| DoctorFinding::new(FindingKind::MessagesOff, &[]));
             return off.into_iter().chain(asked.map(withheld_finding)).collect();
         }
         Ok(client) if usable.app => client,
-        // What is wrong with the secret or with the way to WeCom was said by its own check.
+        // Problems with the secret or the connection were reported by their own checks.
         _ => return asked.map(withheld_finding).into_iter().collect(),
     };
     match asked {
@@ -39,12 +41,12 @@ pub(super) async fn check_messages(subject: &DoctorSubject, usable: UsableSecret
 }
 
 fn withheld_finding(userid: &str) -> DoctorFinding {
-    DoctorFinding::new(Row::MessageWithheld, &[untranslated("userid", userid)])
+    DoctorFinding::new(FindingKind::MessageWithheld, &[untranslated("userid", userid)])
 }
 
 fn permission_finding(answer: Result<(), WecomError>) -> DoctorFinding {
     match answer {
-        Ok(()) => DoctorFinding::new(Row::MessagesOk, &[]),
+        Ok(()) => DoctorFinding::new(FindingKind::MessagesOk, &[]),
         Err(error) => failure_finding(&error, None),
     }
 }
@@ -60,7 +62,8 @@ async fn send_test_message(
     vec![delivery_finding(userid, answer)]
 }
 
-/// The call for a test message to one member. Its time makes each run's message another one for WeCom's duplicate check.
+/// Builds the call for a test message to one member. The time in its text makes it differ from
+/// earlier ones for WeCom's duplicate check.
 fn test_message(config: &Config, userid: &str, now: Timestamp) -> String {
     let time = config.time_zone.timestamp_millis_opt(now.millis()).single();
     let time = time.map_or_else(|| now.rfc3339(), |time| time.format("%Y-%m-%d %H:%M:%S %:z").to_string());
@@ -80,47 +83,52 @@ fn test_message(config: &Config, userid: &str, now: Timestamp) -> String {
     .to_string()
 }
 
-/// What became of the message to `userid`.
+/// Reports what became of the message to `userid`.
 fn delivery_finding(userid: &str, answer: Result<SentMessage, WecomError>) -> DoctorFinding {
     let to = untranslated("userid", userid);
     let is_in = |list: &[String]| list.iter().any(|name| name.to_lowercase() == userid.to_lowercase());
     match answer {
-        Ok(sent) if is_in(&sent.unlicenseduser) => DoctorFinding::new(Row::MessageUnlicensed, &[to]),
-        Ok(sent) if is_in(&sent.invaliduser) => DoctorFinding::new(Row::MessageInvalid, &[to]),
+        Ok(sent) if is_in(&sent.unlicenseduser) => DoctorFinding::new(FindingKind::MessageUnlicensed, &[to]),
+        Ok(sent) if is_in(&sent.invaliduser) => DoctorFinding::new(FindingKind::MessageInvalid, &[to]),
         Ok(sent) => {
             let msgid = sent.msgid.unwrap_or_else(|| "—".to_owned());
-            DoctorFinding::new(Row::MessageTaken, &[to, untranslated("msgid", &msgid)])
+            DoctorFinding::new(FindingKind::MessageTaken, &[to, untranslated("msgid", &msgid)])
         }
         Err(error) => match (SendRefusal::from_error(&error), error.refusal()) {
             (Some(SendRefusal::SplitRecipients | SendRefusal::NoRecipient), Some(_)) => {
-                DoctorFinding::new(Row::MessageInvalid, &[to])
+                DoctorFinding::new(FindingKind::MessageInvalid, &[to])
             }
             _ => failure_finding(&error, Some(userid)),
         },
     }
 }
 
-/// A failure to ask, or to send to `userid`, in words.
+/// Reports a failure of the check, or of a message to `userid`.
 fn failure_finding(error: &WecomError, userid: Option<&str>) -> DoctorFinding {
     let why = error.to_string();
     match (error.refusal(), userid) {
         (Some(refusal), _) => refusal_finding(error, refusal),
-        (None, None) => DoctorFinding::new(Row::MessagesUnseen, &[untranslated("why", &why)]),
+        (None, None) => DoctorFinding::new(FindingKind::MessagesUnseen, &[untranslated("why", &why)]),
         (None, Some(userid)) => {
-            let row = if error.may_have_worked() { Row::MessageUnknown } else { Row::MessageNotSent };
-            DoctorFinding::new(row, &[untranslated("userid", userid), untranslated("why", &why)])
+            let kind = if error.may_have_worked() {
+                FindingKind::MessageUnknown
+            } else {
+                FindingKind::MessageNotSent
+            };
+            DoctorFinding::new(kind, &[untranslated("userid", userid), untranslated("why", &why)])
         }
     }
 }
 
-/// WeCom's refusal in the words of the errcode table. What passes by itself is not broken.
+/// Reports WeCom's refusal in the words of the errcode table. A refusal that passes by itself is
+/// only a warning.
 fn refusal_finding(error: &WecomError, refusal: &WecomRefusal) -> DoctorFinding {
     let (answer, code) = (refusal.to_string(), refusal.code.to_string());
     let mut values = vec![untranslated("answer", &answer), untranslated("code", &code)];
     let Some(ErrcodeText { zh, en, remedy_zh, remedy_en, console }) =
         errcode::explain_message_errcode(refusal.code)
     else {
-        return DoctorFinding::new(Row::MessagesRefusedUnknown, &values);
+        return DoctorFinding::new(FindingKind::MessagesRefusedUnknown, &values);
     };
     values.extend([("meaning", zh, en), ("remedy", remedy_zh, remedy_en)]);
     let passes = matches!(
@@ -128,7 +136,7 @@ fn refusal_finding(error: &WecomError, refusal: &WecomRefusal) -> DoctorFinding 
         Some(SendRefusal::Retry | SendRefusal::ReduceParallelism | SendRefusal::AwaitQuota)
     );
     let level = if passes { FindingLevel::Warn } else { FindingLevel::Broken };
-    DoctorFinding::new(Row::MessagesRefused, &values).with_level(level).with_console(console)
+    DoctorFinding::new(FindingKind::MessagesRefused, &values).with_level(level).with_console(console)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What is said about messages, by a WeCom that says whatever a test wants.
+//! What the doctor reports about messages, against a WeCom that answers whatever a test wants.
 
 use serde_json::Value;
 
@@ -48,7 +48,7 @@ fn subject(server: &FakeWecom, more: &str, message_to: Option<&str>) -> DoctorSu
     }
 }
 
-/// The findings, and what WeCom was asked to send.
+/// Returns the findings, and the calls that asked WeCom to send.
 async fn found(
     reply: Reply,
     more: &str,
