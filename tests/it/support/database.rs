@@ -2,15 +2,17 @@
 //! decides the engine for the whole run; without it every test has an SQLite file.
 
 use std::path::Path;
-use std::thread;
 use std::time::Duration;
 
-use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
 use tempfile::TempDir;
 use url::Url;
 
-/// What a statement to the administrative database may take on a busy machine.
-const STATEMENT_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long lending a database may take on a busy machine.
+const LENDING_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// The first half of the advisory locks' keys; the second is the number of the database.
+const LOCK_CLASS: i32 = 0x60_9a;
 
 /// The two engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,27 +28,29 @@ impl Engine {
     }
 }
 
-/// An empty database and a data directory, both gone when this is dropped.
+/// An empty database and a data directory, for one test at a time.
+///
+/// PostgreSQL takes most of a second to create a database and as good as nothing to empty one. So
+/// the databases stay and are lent out: whoever has the advisory lock of its number has it. The
+/// server takes the lock back when the test's process ends, however it ends.
 #[derive(Debug)]
 pub(crate) struct TestDatabase {
     url: String,
     folder: TempDir,
-    /// The name to drop; none on SQLite and after [`TestDatabase::close`].
-    created: Option<String>,
+    /// The connection that holds the lock; none on SQLite.
+    lease: Option<PgConnection>,
 }
 
 impl TestDatabase {
-    /// Creates it on the engine of this run.
+    /// Lends one on the engine of this run.
     pub(crate) async fn create() -> Self {
         let folder = tempfile::tempdir().expect("a folder for the data");
         let Some(admin) = admin_url() else {
-            return Self { url: String::new(), folder, created: None };
+            return Self { url: String::new(), folder, lease: None };
         };
-        let name = format!("gongpai_test_{}", uuid::Uuid::from_u128(random_number()).simple());
-        run_statement(&admin, format!("CREATE DATABASE {name}")).await.expect("a database for this test");
-        let mut url = admin;
-        url.set_path(&name);
-        Self { url: url.into(), folder, created: Some(name) }
+        let lent = tokio::time::timeout(LENDING_TIMEOUT, lend_database(&admin)).await;
+        let (lease, url) = lent.expect("in time").expect("a database for this test");
+        Self { url: url.into(), folder, lease: Some(lease) }
     }
 
     /// What to put into `database.url`: empty on SQLite, whose file lies in `data_dir`.
@@ -64,26 +68,10 @@ impl TestDatabase {
         if self.url.is_empty() { Engine::Sqlite } else { Engine::Postgres }
     }
 
-    /// Drops the database now and says if that fails; connections that are still open are cut.
+    /// Gives it back now; the next test that gets it cuts the connections that are still open.
     pub(crate) async fn close(mut self) {
-        if let (Some(name), Some(admin)) = (self.created.take(), admin_url()) {
-            run_statement(&admin, drop_statement(&name)).await.expect("the database can be dropped");
-        }
-    }
-}
-
-impl Drop for TestDatabase {
-    fn drop(&mut self) {
-        let (Some(name), Some(admin)) = (self.created.take(), admin_url()) else { return };
-        // A thread of its own: this may be dropped inside a runtime, where blocking on another is not possible.
-        let dropped = thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(run_statement(&admin, drop_statement(&name)))
-        });
-        match dropped.join() {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => eprintln!("a test database stays: {error}"),
-            Err(_) => eprintln!("a test database stays"),
+        if let Some(lease) = self.lease.take() {
+            lease.close().await.expect("the connection can be closed");
         }
     }
 }
@@ -93,26 +81,33 @@ fn admin_url() -> Option<Url> {
     Some(Url::parse(&url.to_string_lossy()).expect("GONGPAI_TEST_POSTGRES is a postgres:// URL"))
 }
 
-fn drop_statement(name: &str) -> String {
-    format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)")
-}
-
-async fn run_statement(
-    admin: &Url,
-    statement: String,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let work = async {
-        let mut connection = PgConnection::connect(admin.as_str()).await?;
-        connection.execute(AssertSqlSafe(statement)).await?;
-        connection.close().await
-    };
-    Ok(tokio::time::timeout(STATEMENT_TIMEOUT, work).await??)
-}
-
-fn random_number() -> u128 {
-    let mut bytes = [0; 16];
-    aws_lc_rs::rand::fill(&mut bytes).expect("randomness");
-    u128::from_ne_bytes(bytes)
+/// Returns the connection that holds the lock of the first free database, and its address.
+async fn lend_database(admin: &Url) -> sqlx::Result<(PgConnection, Url)> {
+    let mut lease = PgConnection::connect(admin.as_str()).await?;
+    let mut number: i32 = 0;
+    while !sqlx::query_scalar("SELECT pg_try_advisory_lock($1, $2)")
+        .bind(LOCK_CLASS)
+        .bind(number)
+        .fetch_one(&mut lease)
+        .await?
+    {
+        number += 1;
+    }
+    let name = format!("gongpai_test_{number}");
+    let mut url = admin.clone();
+    url.set_path(&name);
+    let exists = sqlx::query("SELECT 1 FROM pg_database WHERE datname = $1").bind(&name);
+    if exists.fetch_optional(&mut lease).await?.is_none() {
+        lease.execute(AssertSqlSafe(format!("CREATE DATABASE {name}"))).await?;
+    } else {
+        let cut = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE datname = $1";
+        sqlx::query(cut).bind(&name).execute(&mut lease).await?;
+        let mut database = PgConnection::connect(url.as_str()).await?;
+        database.execute("DROP SCHEMA public CASCADE").await?;
+        database.execute("CREATE SCHEMA public").await?;
+        database.close().await?;
+    }
+    Ok((lease, url))
 }
 
 #[cfg(test)]
@@ -120,19 +115,28 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn every_test_has_a_database_of_its_own_and_leaves_none() {
+    async fn a_database_is_one_tests_alone_and_empty_for_the_next() {
         let (one, other) = (TestDatabase::create().await, TestDatabase::create().await);
         assert_ne!(one.data_dir(), other.data_dir());
         assert_eq!(one.engine(), Engine::from_environment());
-        if one.engine() == Engine::Postgres {
-            assert_ne!(one.url(), other.url());
-            let mut left_open = PgConnection::connect(one.url()).await.unwrap();
-            left_open.execute("CREATE TABLE t (a INT)").await.unwrap();
-            let (one_url, other_url) = (one.url().to_owned(), other.url().to_owned());
-            one.close().await;
-            drop(other);
-            assert!(PgConnection::connect(&one_url).await.is_err());
-            assert!(PgConnection::connect(&other_url).await.is_err());
+        if one.engine() == Engine::Sqlite {
+            return;
+        }
+        assert_ne!(one.url(), other.url());
+        let url = one.url().to_owned();
+        let mut left_open = PgConnection::connect(&url).await.unwrap();
+        left_open.execute("CREATE TABLE t (a INT)").await.unwrap();
+        one.close().await;
+
+        // Other tests borrow at the same time; whoever has it now has emptied it.
+        let mut lent = Vec::new();
+        while lent.iter().all(|database: &TestDatabase| database.url() != url) && lent.len() < 8 {
+            lent.push(TestDatabase::create().await);
+        }
+        if let Some(next) = lent.iter().find(|database| database.url() == url) {
+            assert!(left_open.execute("SELECT 1").await.is_err(), "the open connection was cut");
+            let mut connection = PgConnection::connect(next.url()).await.unwrap();
+            assert!(connection.execute("SELECT a FROM t").await.is_err(), "it is empty");
         }
     }
 }
