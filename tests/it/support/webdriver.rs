@@ -74,6 +74,7 @@ impl WebDriverError {
         .contains(&self.error.as_str())
             // chromedriver's way to say that the page has changed during the command.
             || self.message.contains("does not belong to the document")
+            || self.message.contains("aborted by navigation")
     }
 }
 
@@ -407,7 +408,7 @@ impl Chromium {
     /// Saves a screenshot as `target/screenshots/NAME.png`.
     pub(crate) async fn screenshot(&self, name: &str) -> PathBuf {
         use base64::Engine as _;
-        let picture = text_of(&self.command(Method::GET, "screenshot", None).await);
+        let picture = text_of(&self.retry_command(Method::GET, "screenshot", None, "a screenshot").await);
         let picture = base64::engine::general_purpose::STANDARD.decode(picture).expect("base64");
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("screenshots");
         fs::create_dir_all(&folder).expect("a folder for screenshots");
