@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, Deserializer, Unexpected, Visitor};
 
-use super::loose;
+use super::lenient_json;
 
 /// The body of an answer that WeCom means as a success, or what it says against it.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl fmt::Display for UnreadableReason {
 struct AnswerEnvelope {
     #[serde(default, deserialize_with = "errcode")]
     errcode: i64,
-    #[serde(default, deserialize_with = "loose::text")]
+    #[serde(default, deserialize_with = "lenient_json::text")]
     errmsg: String,
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer};
 
 use super::call_class::CallClass;
 use super::exchange::{CallParameter, WecomRequest};
-use super::loose::{self, NumberOrText};
+use super::lenient_json::{self, NumberOrText};
 use super::{Deadline, Member, SecretKind, WecomClient, WecomError};
 use crate::base::id::UserId;
 
@@ -30,19 +30,19 @@ impl<'de> Deserialize<'de> for DepartmentId {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Department {
     /// The root is 1.
-    #[serde(deserialize_with = "loose::number")]
+    #[serde(deserialize_with = "lenient_json::number")]
     pub id: u32,
     /// Empty where WeCom hides it.
-    #[serde(default, deserialize_with = "loose::text")]
+    #[serde(default, deserialize_with = "lenient_json::text")]
     pub name: String,
     /// The English name.
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub name_en: Option<String>,
     /// 0 for the root. Need not be among the departments shown: a visible range may begin anywhere.
-    #[serde(default, deserialize_with = "loose::number_or_zero")]
+    #[serde(default, deserialize_with = "lenient_json::number_or_zero")]
     pub parentid: u32,
     /// The sort number among its siblings; larger comes first.
-    #[serde(default, deserialize_with = "loose::number_or_zero")]
+    #[serde(default, deserialize_with = "lenient_json::number_or_zero")]
     pub order: u32,
     /// Only leaders whom the application may see.
     #[serde(default, deserialize_with = "userids", rename = "department_leader")]
@@ -90,5 +90,5 @@ impl Member {
 
 /// A list of userids; null is empty.
 pub(super) fn userids<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<UserId>, D::Error> {
-    Ok(loose::texts(deserializer)?.into_iter().map(UserId::new).collect())
+    Ok(lenient_json::texts(deserializer)?.into_iter().map(UserId::new).collect())
 }

@@ -6,7 +6,7 @@
 use serde::{Deserialize, Deserializer};
 
 use super::contact::{DepartmentId, userids};
-use super::loose;
+use super::lenient_json;
 use crate::base::id::UserId;
 
 /// A member as `user/get` and `user/list` show one. What WeCom leaves out, sends as null or leaves blank is
@@ -163,59 +163,59 @@ pub struct ExternalProfile {
 
 #[derive(Deserialize)]
 struct RawMember {
-    #[serde(deserialize_with = "loose::optional_text")]
+    #[serde(deserialize_with = "lenient_json::optional_text")]
     userid: Option<String>,
-    #[serde(default, deserialize_with = "loose::text")]
+    #[serde(default, deserialize_with = "lenient_json::text")]
     name: String,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     alias: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     english_name: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_integer")]
+    #[serde(default, deserialize_with = "lenient_json::optional_integer")]
     status: Option<i64>,
-    #[serde(default, deserialize_with = "loose::optional_integer")]
+    #[serde(default, deserialize_with = "lenient_json::optional_integer")]
     enable: Option<i64>,
-    #[serde(default, deserialize_with = "loose::null_as_default")]
+    #[serde(default, deserialize_with = "lenient_json::null_as_default")]
     department: Vec<DepartmentId>,
-    #[serde(default, deserialize_with = "loose::orders")]
+    #[serde(default, deserialize_with = "lenient_json::orders")]
     order: Vec<u32>,
-    #[serde(default, deserialize_with = "loose::flags")]
+    #[serde(default, deserialize_with = "lenient_json::flags")]
     is_leader_in_dept: Vec<bool>,
-    #[serde(default, deserialize_with = "loose::optional_integer")]
+    #[serde(default, deserialize_with = "lenient_json::optional_integer")]
     isleader: Option<i64>,
     #[serde(default)]
     main_department: Option<DepartmentId>,
     #[serde(default, deserialize_with = "userids")]
     direct_leader: Vec<UserId>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     position: Option<String>,
-    #[serde(default, deserialize_with = "loose::texts")]
+    #[serde(default, deserialize_with = "lenient_json::texts")]
     positions: Vec<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     mobile: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     email: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     biz_mail: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     telephone: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     address: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_integer")]
+    #[serde(default, deserialize_with = "lenient_json::optional_integer")]
     gender: Option<i64>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     avatar: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     thumb_avatar: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     qr_code: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     open_userid: Option<String>,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     corpid: Option<String>,
     #[serde(default, deserialize_with = "decoration")]
     extattr: RawAttributes,
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     external_position: Option<String>,
     #[serde(default, deserialize_with = "decoration")]
     external_profile: RawProfile,
@@ -224,16 +224,16 @@ struct RawMember {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawAttributes {
-    #[serde(deserialize_with = "loose::null_as_default")]
+    #[serde(deserialize_with = "lenient_json::null_as_default")]
     attrs: Vec<RawAttribute>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawProfile {
-    #[serde(deserialize_with = "loose::optional_text")]
+    #[serde(deserialize_with = "lenient_json::optional_text")]
     external_corp_name: Option<String>,
-    #[serde(deserialize_with = "loose::null_as_default")]
+    #[serde(deserialize_with = "lenient_json::null_as_default")]
     external_attr: Vec<RawAttribute>,
 }
 
@@ -241,35 +241,35 @@ struct RawProfile {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawAttribute {
-    #[serde(deserialize_with = "loose::text")]
+    #[serde(deserialize_with = "lenient_json::text")]
     name: String,
-    #[serde(deserialize_with = "loose::optional_text")]
+    #[serde(deserialize_with = "lenient_json::optional_text")]
     value: Option<String>,
-    #[serde(deserialize_with = "loose::null_as_default")]
+    #[serde(deserialize_with = "lenient_json::null_as_default")]
     text: Option<RawText>,
-    #[serde(deserialize_with = "loose::null_as_default")]
+    #[serde(deserialize_with = "lenient_json::null_as_default")]
     web: Option<RawLink>,
-    #[serde(deserialize_with = "loose::null_as_default")]
+    #[serde(deserialize_with = "lenient_json::null_as_default")]
     miniprogram: Option<RawLink>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawText {
-    #[serde(deserialize_with = "loose::text")]
+    #[serde(deserialize_with = "lenient_json::text")]
     value: String,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawLink {
-    #[serde(deserialize_with = "loose::text")]
+    #[serde(deserialize_with = "lenient_json::text")]
     url: String,
-    #[serde(deserialize_with = "loose::text")]
+    #[serde(deserialize_with = "lenient_json::text")]
     title: String,
-    #[serde(deserialize_with = "loose::text")]
+    #[serde(deserialize_with = "lenient_json::text")]
     appid: String,
-    #[serde(deserialize_with = "loose::text")]
+    #[serde(deserialize_with = "lenient_json::text")]
     pagepath: String,
 }
 

@@ -20,7 +20,7 @@ use super::call_class::CallClass;
 use super::client::retry_while_busy;
 use super::error::{ErrorFamily, WecomError, WecomRefusal};
 use super::exchange::{CallParameter, Exchange, WecomRequest};
-use super::{Deadline, SecretKind, WecomSettings, loose};
+use super::{Deadline, SecretKind, WecomSettings, lenient_json};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::CorpId;
 use crate::base::secret::{ExposeSecret as _, Secret};
@@ -110,7 +110,7 @@ enum TokenPlan {
 #[derive(Deserialize)]
 struct TokenAnswer {
     access_token: Secret,
-    #[serde(default, deserialize_with = "loose::optional_integer")]
+    #[serde(default, deserialize_with = "lenient_json::optional_integer")]
     expires_in: Option<i64>,
 }
 

@@ -6,7 +6,7 @@
 use serde::Deserialize;
 
 pub use super::lenient_list::LenientList;
-use super::{DepartmentId, Member, loose};
+use super::{DepartmentId, Member, lenient_json};
 
 /// `user/list` (90201): every detail of a department's members; linked corporations' members too.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -28,10 +28,10 @@ pub struct MemberName {
     /// The userid.
     pub userid: String,
     /// The name; empty where WeCom hides it.
-    #[serde(default, deserialize_with = "loose::text")]
+    #[serde(default, deserialize_with = "lenient_json::text")]
     pub name: String,
     /// The departments; not in `tag/get`.
-    #[serde(default, deserialize_with = "loose::null_as_default")]
+    #[serde(default, deserialize_with = "lenient_json::null_as_default")]
     pub department: Vec<DepartmentId>,
 }
 
@@ -39,7 +39,7 @@ pub struct MemberName {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MemberIdPage {
     /// For the next page; `None` on the last one.
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub next_cursor: Option<String>,
     /// One row for each member in each department.
     pub dept_user: LenientList<DepartmentMember>,
@@ -49,10 +49,10 @@ pub struct MemberIdPage {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct DepartmentMember {
     /// The userid; service providers get `open_userid` instead.
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub userid: Option<String>,
     /// The userid as service providers see it.
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub open_userid: Option<String>,
     /// The department.
     pub department: DepartmentId,
@@ -69,13 +69,13 @@ pub struct DepartmentNodeList {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 pub struct DepartmentNode {
     /// The root is 1.
-    #[serde(deserialize_with = "loose::number")]
+    #[serde(deserialize_with = "lenient_json::number")]
     pub id: u32,
     /// 0 for the root.
-    #[serde(default, deserialize_with = "loose::number_or_zero")]
+    #[serde(default, deserialize_with = "lenient_json::number_or_zero")]
     pub parentid: u32,
     /// Larger comes first.
-    #[serde(default, deserialize_with = "loose::number_or_zero")]
+    #[serde(default, deserialize_with = "lenient_json::number_or_zero")]
     pub order: u32,
 }
 
@@ -90,10 +90,10 @@ pub struct TagList {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TagName {
     /// Its id.
-    #[serde(deserialize_with = "loose::number")]
+    #[serde(deserialize_with = "lenient_json::number")]
     pub tagid: u32,
     /// Its name.
-    #[serde(default, deserialize_with = "loose::text")]
+    #[serde(default, deserialize_with = "lenient_json::text")]
     pub tagname: String,
 }
 
@@ -101,7 +101,7 @@ pub struct TagName {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct CreatedDepartment {
     /// The new department's id.
-    #[serde(deserialize_with = "loose::number")]
+    #[serde(deserialize_with = "lenient_json::number")]
     pub id: u32,
 }
 
@@ -109,13 +109,13 @@ pub struct CreatedDepartment {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TagHolders {
     /// Its name; older answers have none.
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub tagname: Option<String>,
     /// Members who have it themselves.
     #[serde(default)]
     pub userlist: LenientList<MemberName>,
     /// Departments that have it; their members are not in `userlist`.
-    #[serde(default, deserialize_with = "loose::null_as_default")]
+    #[serde(default, deserialize_with = "lenient_json::null_as_default")]
     pub partylist: Vec<DepartmentId>,
 }
 
@@ -123,22 +123,22 @@ pub struct TagHolders {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SentMessage {
     /// Needed to recall it; the linked-corporation call has none.
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub msgid: Option<String>,
     /// Not reached. WeCom writes these in lower case whatever was sent.
-    #[serde(default, deserialize_with = "loose::piped")]
+    #[serde(default, deserialize_with = "lenient_json::piped")]
     pub invaliduser: Vec<String>,
     /// Departments not reached.
-    #[serde(default, deserialize_with = "loose::piped")]
+    #[serde(default, deserialize_with = "lenient_json::piped")]
     pub invalidparty: Vec<String>,
     /// Tags not reached.
-    #[serde(default, deserialize_with = "loose::piped")]
+    #[serde(default, deserialize_with = "lenient_json::piped")]
     pub invalidtag: Vec<String>,
     /// Not reached for want of a licence.
-    #[serde(default, deserialize_with = "loose::piped")]
+    #[serde(default, deserialize_with = "lenient_json::piped")]
     pub unlicenseduser: Vec<String>,
     /// Needed to update a card, for 72 hours and once.
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub response_code: Option<String>,
 }
 
@@ -148,7 +148,7 @@ pub struct JsapiTicket {
     /// Secret: whoever has it signs for our domains.
     pub ticket: crate::base::secret::Secret,
     /// Seconds, normally 7200.
-    #[serde(deserialize_with = "loose::number")]
+    #[serde(deserialize_with = "lenient_json::number")]
     pub expires_in: u32,
 }
 
@@ -162,10 +162,10 @@ impl std::fmt::Debug for JsapiTicket {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Export {
     /// 0 waiting, 1 running, 2 done, 3 failed.
-    #[serde(deserialize_with = "loose::number")]
+    #[serde(deserialize_with = "lenient_json::number")]
     pub status: u32,
     /// The files once it is done.
-    #[serde(default, deserialize_with = "loose::null_as_default")]
+    #[serde(default, deserialize_with = "lenient_json::null_as_default")]
     pub data_list: Vec<ExportFile>,
 }
 
@@ -191,16 +191,16 @@ pub struct Job {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct JobProgress {
     /// 1 waiting, 2 running, 3 done.
-    #[serde(deserialize_with = "loose::number")]
+    #[serde(deserialize_with = "lenient_json::number")]
     pub status: u32,
     /// `replace_user`, `sync_user`, `replace_party`.
-    #[serde(default, rename = "type", deserialize_with = "loose::text")]
+    #[serde(default, rename = "type", deserialize_with = "lenient_json::text")]
     pub kind: String,
     /// Rows in the job.
-    #[serde(default, deserialize_with = "loose::number_or_zero")]
+    #[serde(default, deserialize_with = "lenient_json::number_or_zero")]
     pub total: u32,
     /// Done, in percent.
-    #[serde(default, deserialize_with = "loose::number_or_zero")]
+    #[serde(default, deserialize_with = "lenient_json::number_or_zero")]
     pub percentage: u32,
 }
 
@@ -217,7 +217,7 @@ pub struct ConvertedOpenid {
     /// The member's openid in the corporation.
     pub openid: String,
     /// Only in old answers.
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub appid: Option<String>,
 }
 
@@ -235,7 +235,7 @@ pub struct LoginInfo {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct LoginUser {
     /// The userid; absent for administrators who are no members.
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub userid: Option<String>,
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::call_class::CallClass;
 use super::exchange::{CallParameter, RequestBody, WecomRequest};
-use super::{Deadline, SecretKind, WecomClient, WecomError, loose};
+use super::{Deadline, SecretKind, WecomClient, WecomError, lenient_json};
 use crate::base::clock::Timestamp;
 use crate::base::secret::random_bytes;
 
@@ -73,10 +73,10 @@ pub struct UploadedMedia {
 
 #[derive(Deserialize)]
 struct UploadAnswer {
-    #[serde(default, deserialize_with = "loose::optional_text")]
+    #[serde(default, deserialize_with = "lenient_json::optional_text")]
     media_id: Option<String>,
     /// Seconds since 1970.
-    #[serde(default, deserialize_with = "loose::optional_integer")]
+    #[serde(default, deserialize_with = "lenient_json::optional_integer")]
     created_at: Option<i64>,
 }
 

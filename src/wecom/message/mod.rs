@@ -11,7 +11,7 @@ use serde_json::json;
 use super::call_class::CallClass;
 use super::exchange::{RequestBody, WecomRequest};
 use super::wire::SentMessage;
-use super::{Deadline, SecretKind, WecomClient, WecomError, WecomRefusal, loose, token};
+use super::{Deadline, SecretKind, WecomClient, WecomError, WecomRefusal, lenient_json, token};
 
 pub(super) const SEND_API: &str = "message/send";
 const RECALL_API: &str = "message/recall";
@@ -39,7 +39,7 @@ pub enum SendRefusal {
 /// The answer of `message/send`.
 #[derive(Debug, Deserialize)]
 struct SendAnswer {
-    #[serde(default, deserialize_with = "loose::optional_integer")]
+    #[serde(default, deserialize_with = "lenient_json::optional_integer")]
     errcode: Option<i64>,
     #[serde(flatten)]
     message: SentMessage,
@@ -48,7 +48,7 @@ struct SendAnswer {
 /// An answer that says nothing but that it was done.
 #[derive(Debug, Deserialize)]
 struct RecallAnswer {
-    #[serde(default, deserialize_with = "loose::optional_integer")]
+    #[serde(default, deserialize_with = "lenient_json::optional_integer")]
     errcode: Option<i64>,
 }
 
