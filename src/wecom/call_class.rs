@@ -4,8 +4,6 @@ use std::time::Duration;
 
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
-use super::exchange::CallTimeouts;
-
 /// WeCom answers 45033 to too many concurrent calls and names no number; up to 10–20 have been seen to pass.
 const MAX_PARALLEL_CALLS: usize = 16;
 
@@ -25,6 +23,37 @@ const MAX_PARALLEL_MESSAGES: usize = 10;
 
 /// How many files may be on their way at once: each is up to 20 MB in memory and takes its time.
 const MAX_PARALLEL_UPLOADS: usize = 2;
+
+/// How long the parts of a call may take.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct CallTimeouts {
+    /// To a connection, TLS included.
+    pub(super) connect: Duration,
+    /// From the request to the last byte of its answer; also everything around one gettoken.
+    pub(super) exchange: Duration,
+    /// What an early renewal may cost the one caller who makes it.
+    pub(super) renewal: Duration,
+    /// As `exchange`, for a call of [`Lane::Fetch`].
+    pub(super) fetch: Duration,
+    /// As `exchange`, for a call of [`Lane::Message`].
+    pub(super) message: Duration,
+    /// As `exchange`, for a call of [`Lane::Upload`].
+    pub(super) upload: Duration,
+}
+
+impl CallTimeouts {
+    /// 3 s to connect and 8 s in all, so that token, code and member fit 14 s even if one of them hangs. Nobody
+    /// waits for a fetch, and the list of a department with 20 000 members takes its time. A message waits longer than
+    /// a person: whoever gives up on it does not know whether it was sent. 20 MB at 3 Mbit/s take a minute.
+    pub(super) const PRODUCTION: Self = Self {
+        connect: Duration::from_secs(3),
+        exchange: Duration::from_secs(8),
+        renewal: Duration::from_secs(2),
+        fetch: Duration::from_secs(30),
+        message: Duration::from_secs(14),
+        upload: Duration::from_secs(60),
+    };
+}
 
 /// For whom a call is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,18 +128,18 @@ impl CallSlots {
 
     /// Waits for a place. A call that nobody waits for waits in its own lane first, so that it holds none of the
     /// others' places meanwhile.
-    pub(super) async fn acquire(&self, lane: CallClass) -> Result<CallPermits<'_>, AcquireError> {
-        let own = match lane {
+    pub(super) async fn acquire(&self, class: CallClass) -> Result<CallPermits<'_>, AcquireError> {
+        let own = match class {
             CallClass::Person => None,
             CallClass::Recheck => Some(&self.rechecks),
             CallClass::Fetch => Some(&self.fetches),
             CallClass::Message => Some(&self.messages),
             CallClass::Upload => Some(&self.uploads),
         };
-        let behind = match own {
+        let background = match own {
             None => None,
             Some(own) => Some((own.acquire().await?, self.background.acquire().await?)),
         };
-        Ok(CallPermits { _all: self.all.acquire().await?, _background: behind })
+        Ok(CallPermits { _all: self.all.acquire().await?, _background: background })
     }
 }

@@ -1,14 +1,14 @@
 //! `call`: the one place that knows tokens and errcodes.
 
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use super::error::{ErrorFamily, WecomError};
-use super::exchange::{CallTimeouts, Exchange, WecomRequest};
+use super::call_class::CallTimeouts;
+use super::error::{ErrorFamily, WecomError, WecomSetupError};
+use super::exchange::{Exchange, WecomRequest};
+use super::retry::retry_while_busy;
 use super::token::{AccessToken, AccessTokens};
 use super::{Deadline, SecretKind, WecomMetrics, WecomSettings};
 use crate::base::clock::Clock;
@@ -23,23 +23,6 @@ struct WecomClientInner {
     exchange: Exchange,
     tokens: AccessTokens,
 }
-
-/// Why no client can be made of the settings.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum WecomSetupError {
-    /// An address is not `http://` or `https://` with a host.
-    #[error("wecom.{0} must begin with https:// or http:// and name a host")]
-    Address(&'static str),
-    /// The proxy's address cannot be used.
-    #[error("wecom.proxy is not the address of a proxy")]
-    Proxy,
-    /// No HTTP client, for instance for want of root certificates.
-    #[error("no HTTP client can be made: {0}")]
-    Http(String),
-}
-
-/// Pauses before the second and the third try (document 90313: at most three for −1).
-const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(500)];
 
 impl fmt::Debug for WecomClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,26 +125,4 @@ async fn call_with_token<T: DeserializeOwned + Send + 'static>(
 
 fn is_token_refusal(error: &WecomError) -> bool {
     matches!(error, WecomError::Refused(refusal) if ErrorFamily::from_errcode(refusal.code) == ErrorFamily::Token || refusal.code == 40001)
-}
-
-/// Makes a call up to three times while WeCom itself asks for it (−1, 6000) and the deadline allows a pause.
-pub(super) async fn retry_while_busy<T, F>(
-    deadline: Deadline,
-    mut call: impl FnMut() -> F,
-) -> Result<T, WecomError>
-where
-    F: Future<Output = Result<T, WecomError>>,
-{
-    for pause in RETRY_PAUSES {
-        match call().await {
-            Err(WecomError::Refused(refusal))
-                if ErrorFamily::from_errcode(refusal.code) == ErrorFamily::Retry
-                    && pause < deadline.remaining() =>
-            {
-                tokio::time::sleep(pause).await;
-            }
-            result => return result,
-        }
-    }
-    call().await
 }

@@ -5,9 +5,12 @@
 
 use std::net::IpAddr;
 
-use super::{SecretKind, token};
+use super::SecretKind;
 use crate::base::clock::Timestamp;
 use crate::base::text::blank_misleading;
+
+/// The name of the call that asks for an access token. A call that failed here was never made.
+pub(super) const GETTOKEN_API: &str = "gettoken";
 
 /// Why a call has no result.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -55,6 +58,20 @@ pub enum WecomError {
     /// The call needs a secret that is not configured.
     #[error("wecom.{0} is not configured")]
     NoSecret(SecretKind),
+}
+
+/// Why no client can be made of the settings.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WecomSetupError {
+    /// An address is not `http://` or `https://` with a host.
+    #[error("wecom.{0} must begin with https:// or http:// and name a host")]
+    Address(&'static str),
+    /// The proxy's address cannot be used.
+    #[error("wecom.proxy is not the address of a proxy")]
+    Proxy,
+    /// No HTTP client, for instance for want of root certificates.
+    #[error("no HTTP client can be made: {0}")]
+    Http(String),
 }
 
 /// A refusal in WeCom's words.
@@ -250,9 +267,9 @@ impl WecomError {
         match self {
             Self::Refused(_) | Self::BackingOff { .. } | Self::NoSecret(_) => false,
             Self::Timeout { api, sent } | Self::Unreachable { api, sent, .. } => {
-                *sent && *api != token::GETTOKEN_API
+                *sent && *api != GETTOKEN_API
             }
-            Self::Unreadable { api, .. } => *api != token::GETTOKEN_API,
+            Self::Unreadable { api, .. } => *api != GETTOKEN_API,
         }
     }
 

@@ -16,43 +16,11 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::answer::{UnreadableReason, WecomAnswer};
-use super::call_class::{CallClass, CallSlots};
-use super::client::WecomSetupError;
-use super::error::{WecomError, WecomRefusal, redact_text};
+use super::call_class::{CallClass, CallSlots, CallTimeouts};
+use super::error::{WecomError, WecomRefusal, WecomSetupError, redact_text};
 use super::metrics::WecomMetrics;
 use super::{Deadline, WecomSettings};
 use crate::base::clock::Timestamp;
-
-/// How long the parts of a call may take.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct CallTimeouts {
-    /// To a connection, TLS included.
-    pub(super) connect: Duration,
-    /// From the request to the last byte of its answer; also everything around one gettoken.
-    pub(super) exchange: Duration,
-    /// What an early renewal may cost the one caller who makes it.
-    pub(super) renewal: Duration,
-    /// As `exchange`, for a call of [`Lane::Fetch`].
-    pub(super) fetch: Duration,
-    /// As `exchange`, for a call of [`Lane::Message`].
-    pub(super) message: Duration,
-    /// As `exchange`, for a call of [`Lane::Upload`].
-    pub(super) upload: Duration,
-}
-
-impl CallTimeouts {
-    /// 3 s to connect and 8 s in all, so that token, code and member fit 14 s even if one of them hangs. Nobody
-    /// waits for a fetch, and the list of a department with 20 000 members takes its time. A message waits longer than
-    /// a person: whoever gives up on it does not know whether it was sent. 20 MB at 3 Mbit/s take a minute.
-    pub(super) const PRODUCTION: Self = Self {
-        connect: Duration::from_secs(3),
-        exchange: Duration::from_secs(8),
-        renewal: Duration::from_secs(2),
-        fetch: Duration::from_secs(30),
-        message: Duration::from_secs(14),
-        upload: Duration::from_secs(60),
-    };
-}
 
 /// From here on an answer is read aside: a worker that reads 20 MB for a fifth of a second answers no sign-in.
 const MIN_BLOCKING_PARSE_BYTES: usize = 256 * 1024;

@@ -42,6 +42,7 @@ mod message;
 mod metrics;
 mod oauth;
 mod probe;
+mod retry;
 mod token;
 pub mod wire;
 
@@ -57,10 +58,10 @@ use std::fmt;
 use url::Url;
 
 pub use self::call_class::MAX_PARALLEL_RECHECKS;
-pub use self::client::{WecomClient, WecomSetupError};
+pub use self::client::WecomClient;
 pub use self::contact::{Department, DepartmentId};
 pub use self::deadline::Deadline;
-pub use self::error::{ErrorFamily, WecomError, WecomRefusal};
+pub use self::error::{ErrorFamily, WecomError, WecomRefusal, WecomSetupError};
 pub use self::lenient_list::LenientList;
 pub use self::media::{MEDIA_LIFETIME, MediaKind, Upload, UploadedMedia};
 pub use self::member::{

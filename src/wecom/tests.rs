@@ -8,7 +8,7 @@ use prometheus_client::registry::Registry;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::exchange::CallTimeouts;
+use super::call_class::CallTimeouts;
 use super::server::{FakeWecom, Reply};
 use super::{
     CodeOwner, Deadline, ErrorFamily, MemberStatus, ProbedSecretKind, SecretKind, WecomClient, WecomError,

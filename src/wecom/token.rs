@@ -17,15 +17,13 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
 
 use super::call_class::CallClass;
-use super::client::retry_while_busy;
-use super::error::{ErrorFamily, WecomError, WecomRefusal};
+use super::error::{ErrorFamily, GETTOKEN_API, WecomError, WecomRefusal};
 use super::exchange::{CallParameter, Exchange, WecomRequest};
+use super::retry::retry_while_busy;
 use super::{Deadline, SecretKind, WecomSettings, lenient_json};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::CorpId;
 use crate::base::secret::{ExposeSecret as _, Secret};
-
-pub(super) const GETTOKEN_API: &str = "gettoken";
 
 /// How long before its end a token is renewed; a tenth of its life where that is less, so that the same token
 /// handed out again shortly before its end is not asked for with every call.

@@ -9,9 +9,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::call_class::CallClass;
+use super::error::GETTOKEN_API;
 use super::exchange::{RequestBody, WecomRequest};
 use super::wire::SentMessage;
-use super::{Deadline, SecretKind, WecomClient, WecomError, WecomRefusal, lenient_json, token};
+use super::{Deadline, SecretKind, WecomClient, WecomError, WecomRefusal, lenient_json};
 
 pub(super) const SEND_API: &str = "message/send";
 const RECALL_API: &str = "message/recall";
@@ -106,7 +107,7 @@ impl SendRefusal {
     fn from_refusal(refusal: &WecomRefusal) -> Self {
         match Self::from_errcode(refusal.code) {
             may_pass @ (Self::Retry | Self::ReduceParallelism | Self::AwaitQuota) => may_pass,
-            _ if refusal.api == token::GETTOKEN_API => Self::NeedsAdministrator,
+            _ if refusal.api == GETTOKEN_API => Self::NeedsAdministrator,
             other => other,
         }
     }

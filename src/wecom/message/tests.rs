@@ -183,7 +183,8 @@ mod lanes {
 
 mod doubt {
     use super::*;
-    use crate::wecom::exchange::{CallTimeouts, Exchange};
+    use crate::wecom::call_class::CallTimeouts;
+    use crate::wecom::exchange::Exchange;
 
     const fn request() -> WecomRequest<'static> {
         WecomRequest { api: SEND_API, query: &[], body: None, class: CallClass::Message }
