@@ -6,7 +6,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use super::call_class::CallTimeouts;
-use super::error::{ErrorFamily, WecomError, WecomSetupError};
+use super::errcode::refuses_token;
+use super::error::{WecomError, WecomSetupError};
 use super::exchange::{Exchange, WecomRequest};
 use super::retry::retry_while_busy;
 use super::token::{AccessToken, AccessTokens};
@@ -124,5 +125,5 @@ async fn call_with_token<T: DeserializeOwned + Send + 'static>(
 }
 
 fn is_token_refusal(error: &WecomError) -> bool {
-    matches!(error, WecomError::Refused(refusal) if ErrorFamily::from_errcode(refusal.code) == ErrorFamily::Token || refusal.code == 40001)
+    matches!(error, WecomError::Refused(refusal) if refuses_token(refusal.code))
 }

@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use super::SecretKind;
+use super::errcode::ErrorFamily;
 use crate::base::clock::Timestamp;
 use crate::base::text::blank_misleading;
 
@@ -92,135 +93,6 @@ pub struct WecomRefusal {
 impl std::fmt::Display for WecomRefusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{}: {} {}", self.api, self.code, self.message)
-    }
-}
-
-/// What a caller can do about an error.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ErrorFamily {
-    /// The code is used up or too old: begin the sign-in again, once.
-    SignInAgain,
-    /// The access token was refused, even a fresh one.
-    Token,
-    /// A limit of WeCom's; later, it works again by itself.
-    Busy,
-    /// WeCom asks to try again, and kept asking.
-    Retry,
-    /// Only an administrator can mend it.
-    Setup,
-    /// The member is not in the application's visible range, or left; WeCom does not say which.
-    NotVisible,
-    /// The request itself was wrong; sending it again does not help.
-    Caller,
-    /// An errcode that is not in our table.
-    Unknown,
-    /// No answer, or none that can be read.
-    Upstream,
-}
-
-impl ErrorFamily {
-    /// As a metric's label.
-    pub(super) const fn as_str(self) -> &'static str {
-        match self {
-            Self::SignInAgain => "sign_in_again",
-            Self::Token => "token",
-            Self::Busy => "busy",
-            Self::Retry => "retry",
-            Self::Setup => "setup",
-            Self::NotVisible => "not_visible",
-            Self::Caller => "caller",
-            Self::Unknown => "unknown",
-            Self::Upstream => "upstream",
-        }
-    }
-
-    /// The family of an errcode (document 90313).
-    pub(super) fn from_errcode(code: i64) -> Self {
-        match code {
-            // 40163 is not WeCom's but WeChat's word for a used code; some proxies answer it.
-            40029 | 42003 | 42022 | 40163 | 84014 | 84015 => Self::SignInAgain,
-            40014 | 42001 => Self::Token,
-            45009 | 45033 => Self::Busy,
-            -1 | 6000 => Self::Retry,
-            50002 | 60011 | 60021 | 60030 | 60111 | 92000 => Self::NotVisible,
-            40001
-            | 40013
-            | 40054..=40057
-            | 40091
-            | 40093
-            | 41002
-            | 41004
-            | 42012
-            | 43009
-            | 43012
-            | 45024
-            | 45026
-            | 45031
-            | 48001
-            | 48002
-            | 48004..=48006
-            | 48009
-            | 49004
-            | 50001
-            | 50003
-            | 60020
-            | 80001
-            | 81011
-            | 85004
-            | 85005
-            | 301_002
-            | 301_007
-            | 701_008
-            | 2_000_002 => Self::Setup,
-            40003..=40009
-            | 40011
-            | 40031..=40035
-            | 40039
-            | 40058
-            | 40063
-            | 40066
-            | 40068
-            | 40070..=40074
-            | 40088
-            | 40089
-            | 40094
-            | 40123
-            | 40126
-            | 40201
-            | 41001
-            | 41008..=41011
-            | 41016
-            | 41033
-            | 42014..=42020
-            | 42027..=42052
-            | 43004
-            | 44001
-            | 44004
-            | 45001
-            | 45002
-            | 45007
-            | 45008
-            | 45029
-            | 45034
-            | 46004
-            | 50100
-            | 60001..=60010
-            | 60102..=60107
-            | 60110
-            | 60112
-            | 60123
-            | 60129
-            | 60136
-            | 60140
-            | 60257
-            | 81001..=81003
-            | 81012..=81014
-            | 82001..=82003
-            | 85002
-            | 91040
-            | 301_021 => Self::Caller,
-            _ => Self::Unknown,
-        }
     }
 }
 
@@ -357,21 +229,5 @@ mod tests {
             (error.code(), error.family(), error.retry_at()),
             (Some(40001), ErrorFamily::Setup, Some(until))
         );
-    }
-
-    #[test]
-    fn an_errcode_nobody_knows_is_never_retried_blindly() {
-        assert_eq!(ErrorFamily::from_errcode(987_654), ErrorFamily::Unknown);
-        for (code, family) in [
-            (-1, ErrorFamily::Retry),
-            (40163, ErrorFamily::SignInAgain),
-            (42001, ErrorFamily::Token),
-            (45033, ErrorFamily::Busy),
-            (60020, ErrorFamily::Setup),
-            (60111, ErrorFamily::NotVisible),
-            (40003, ErrorFamily::Caller),
-        ] {
-            assert_eq!(ErrorFamily::from_errcode(code), family, "{code}");
-        }
     }
 }

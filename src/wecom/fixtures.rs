@@ -8,7 +8,8 @@ use std::path::PathBuf;
 use serde::de::DeserializeOwned;
 
 use super::answer::{UnreadableReason, WecomAnswer};
-use super::error::{ErrorFamily, WecomRefusal};
+use super::errcode::ErrorFamily;
+use super::error::WecomRefusal;
 use super::lists::DepartmentList;
 use super::oauth::{CodeOwner, IdentityAnswer};
 use super::wire::{

@@ -61,13 +61,13 @@ pub use self::call_class::MAX_PARALLEL_RECHECKS;
 pub use self::client::WecomClient;
 pub use self::contact::{Department, DepartmentId};
 pub use self::deadline::Deadline;
-pub use self::error::{ErrorFamily, WecomError, WecomRefusal, WecomSetupError};
+pub use self::errcode::{ErrorFamily, SendRefusal};
+pub use self::error::{WecomError, WecomRefusal, WecomSetupError};
 pub use self::lenient_list::LenientList;
 pub use self::media::{MEDIA_LIFETIME, MediaKind, Upload, UploadedMedia};
 pub use self::member::{
     AttributeValue, ExternalProfile, Member, MemberAttribute, MemberDepartment, MemberGender, MemberStatus,
 };
-pub use self::message::SendRefusal;
 pub use self::metrics::WecomMetrics;
 pub use self::oauth::CodeOwner;
 pub use self::probe::ProbedSecretKind;

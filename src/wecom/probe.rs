@@ -4,6 +4,7 @@ use serde::de::IgnoredAny;
 use serde_json::json;
 
 use super::call_class::CallClass;
+use super::errcode::misses_recipient;
 use super::exchange::{CallParameter, RequestBody, WecomRequest};
 use super::message;
 use super::{Deadline, ErrorFamily, SecretKind, WecomClient, WecomError};
@@ -75,8 +76,7 @@ impl WecomClient {
         match self.call::<IgnoredAny>(SecretKind::App, request, deadline).await {
             Ok(_) => Ok(()),
             Err(WecomError::Refused(refusal))
-                if refusal.api == message::SEND_API
-                    && matches!(refusal.code, 82001 | 81012 | 81013 | 40063 | 40035 | 40003) =>
+                if refusal.api == message::SEND_API && misses_recipient(refusal.code) =>
             {
                 Ok(())
             }

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use super::Deadline;
-use super::error::{ErrorFamily, WecomError};
+use super::errcode::ErrorFamily;
+use super::error::WecomError;
 
 /// Pauses before the second and the third try (document 90313: at most three tries for −1).
 const RETRY_PAUSES: [Duration; 2] = [Duration::from_millis(150), Duration::from_millis(500)];

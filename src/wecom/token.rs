@@ -17,7 +17,8 @@ use tokio::sync::OnceCell;
 use tokio::time::timeout_at;
 
 use super::call_class::CallClass;
-use super::error::{ErrorFamily, GETTOKEN_API, WecomError, WecomRefusal};
+use super::errcode::needs_back_off;
+use super::error::{GETTOKEN_API, WecomError, WecomRefusal};
 use super::exchange::{CallParameter, Exchange, WecomRequest};
 use super::retry::retry_while_busy;
 use super::{Deadline, SecretKind, WecomSettings, lenient_json};
@@ -244,12 +245,6 @@ impl AccessTokens {
             }
         }
     }
-}
-
-/// Whether asking again soon after this refusal of gettoken is useless or dangerous. An unknown errcode is
-/// taken for a wrong secret; −1 and 45033 pass by themselves, and 60020 is mended in a minute and bans nobody.
-fn needs_back_off(code: i64) -> bool {
-    code != 60020 && code != 45033 && ErrorFamily::from_errcode(code) != ErrorFamily::Retry
 }
 
 /// Whether `until` is still to come. A point further away than `longest` was set before the clock went back.

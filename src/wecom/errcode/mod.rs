@@ -4,8 +4,11 @@
 //! exists in Chinese only. An errcode that is not here has no advice that could be trusted; show its `errmsg`.
 
 mod message;
+mod table;
 
 pub use self::message::explain_message_errcode;
+pub use self::table::{ErrorFamily, SendRefusal};
+pub(super) use self::table::{misses_recipient, needs_back_off, refuses_token};
 
 /// An errcode in words, for an administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -303,7 +306,6 @@ pub fn explain_errcode(code: i64) -> Option<ErrcodeText> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wecom::ErrorFamily;
 
     fn known_errcodes() -> impl Iterator<Item = (i64, ErrcodeText)> {
         (-10..100_000)

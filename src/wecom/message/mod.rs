@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::call_class::CallClass;
+use super::errcode::SendRefusal;
 use super::error::GETTOKEN_API;
 use super::exchange::{RequestBody, WecomRequest};
 use super::wire::SentMessage;
@@ -16,26 +17,6 @@ use super::{Deadline, SecretKind, WecomClient, WecomError, WecomRefusal, lenient
 
 pub(super) const SEND_API: &str = "message/send";
 const RECALL_API: &str = "message/recall";
-
-/// What can be done about a refusal of `message/send` (document 90313).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum SendRefusal {
-    /// WeCom is busy (−1, 6000): the same call again, a little later.
-    Retry,
-    /// Too many calls at the same time (45033): again, with fewer at once.
-    ReduceParallelism,
-    /// A limit of WeCom's is used up (45009): nothing more until its window ends, for any message.
-    AwaitQuota,
-    /// No message goes out until an administrator has mended something: the secret, the trusted address, the
-    /// application, the company.
-    NeedsAdministrator,
-    /// One of the recipients spoils the call; alone, the others may get it.
-    SplitRecipients,
-    /// None of the recipients gets anything from this application (81013).
-    NoRecipient,
-    /// The message itself is not accepted, or WeCom gives a code that nobody knows: never again as it is.
-    RejectedMessage,
-}
 
 /// The answer of `message/send`.
 #[derive(Debug, Deserialize)]
@@ -109,55 +90,6 @@ impl SendRefusal {
             may_pass @ (Self::Retry | Self::ReduceParallelism | Self::AwaitQuota) => may_pass,
             _ if refusal.api == GETTOKEN_API => Self::NeedsAdministrator,
             other => other,
-        }
-    }
-
-    /// What can be done about this errcode of `message/send` itself.
-    pub const fn from_errcode(code: i64) -> Self {
-        match code {
-            -1 | 6000 => Self::Retry,
-            45033 => Self::ReduceParallelism,
-            45009 => Self::AwaitQuota,
-            81013 => Self::NoRecipient,
-            // 40001, 40014 and 42001 come here only after a fresh token was refused too. 41001 and 41011: something in
-            // between takes the query or the body apart.
-            40001
-            | 40013
-            | 40014
-            | 40054..=40057
-            | 40091
-            | 40093
-            | 41001
-            | 41002
-            | 41004
-            | 41011
-            | 42001
-            | 42012
-            | 43009
-            | 45024
-            | 45026
-            | 45031
-            | 48001
-            | 48002
-            | 48004..=48006
-            | 48009
-            | 49004
-            | 50001
-            | 50003
-            | 60020
-            | 80001
-            | 81011
-            | 85004
-            | 85005
-            | 301_002
-            | 301_007
-            | 701_008
-            | 2_000_002 => Self::NeedsAdministrator,
-            // Members, and what stands for members: departments and tags.
-            40003 | 40031 | 40032 | 40066 | 40068 | 40070 | 40073 | 43004 | 46004 | 50002 | 60003 | 60011
-            | 60021 | 60030 | 60111 | 60123 | 92000 | 301_021 => Self::SplitRecipients,
-            // 43012 too: only cards that are answered need a callback address, and they must not hold up the rest.
-            _ => Self::RejectedMessage,
         }
     }
 }
