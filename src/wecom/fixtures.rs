@@ -5,20 +5,16 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::answer::{UnreadableReason, WecomAnswer};
 use super::errcode::ErrorFamily;
 use super::error::WecomRefusal;
 use super::lists::DepartmentList;
 use super::oauth::{CodeOwner, IdentityAnswer};
-use super::wire::{
-    Addresses, ConvertedOpenid, CreatedDepartment, Export, Job, JobProgress, JsapiTicket, LenientList,
-    LoginInfo, MemberIdPage, MemberList, MemberNameList, SentMessage, TagHolders,
-};
+use super::wire::{LenientList, MemberIdPage, MemberList, MemberNameList, SentMessage, TagHolders};
 use super::{AttributeValue, DepartmentId, Member, MemberGender, MemberStatus};
 use crate::base::id::UserId;
-use crate::base::secret::ExposeSecret as _;
 
 fn fixture_folder() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data/wecom")
@@ -51,6 +47,11 @@ fn read_identity(file: &str) -> CodeOwner {
     read_success::<IdentityAnswer>(file).identity()
 }
 
+/// An answer of a call that the gateway does not make: it must pass for a success all the same.
+fn assert_success(file: &str) {
+    read_success::<IgnoredAny>(file);
+}
+
 /// The records of a list of which none is broken.
 fn unbroken_items<T>(list: LenientList<T>) -> Vec<T> {
     assert_eq!(list.broken, [], "every recorded record is read");
@@ -64,9 +65,9 @@ fn read_member(file: &str) -> Member {
 type FixtureCheck = fn(&str);
 
 const FIXTURES: &[(&str, FixtureCheck)] = &[
-    ("batch_getresult.json", |f| assert_eq!(read_success::<JobProgress>(f).percentage, 33)),
-    ("batch_syncuser.json", |f| assert!(read_success::<Job>(f).jobid.starts_with("IoZW03y44"))),
-    ("department_create.json", |f| assert_eq!(read_success::<CreatedDepartment>(f).id, 2)),
+    ("batch_getresult.json", assert_success),
+    ("batch_syncuser.json", assert_success),
+    ("department_create.json", assert_success),
     ("department_list.json", |f| {
         let list = unbroken_items(read_success::<DepartmentList>(f).department);
         assert_eq!((list[1].name.as_str(), list[1].parentid, list[1].order), ("邮箱产品部", 2, 0));
@@ -90,11 +91,9 @@ const FIXTURES: &[(&str, FixtureCheck)] = &[
     }),
     ("err_60111.json", |f| assert_family(f, 60111, ErrorFamily::NotVisible)),
     ("err_81013_message_send.json", |f| assert_family(f, 81013, ErrorFamily::Caller)),
-    ("export_get_result.json", |f| assert_eq!(read_success::<Export>(f).data_list[1].size, 1024)),
-    ("get_jsapi_ticket.json", |f| {
-        assert!(read_success::<JsapiTicket>(f).ticket.expose_secret().starts_with("bxLdikRXVbTPdHSM05e5u5s"));
-    }),
-    ("getcallbackip.json", |f| assert_eq!(read_success::<Addresses>(f).ip_list, ["127.0.0.1"])),
+    ("export_get_result.json", assert_success),
+    ("get_jsapi_ticket.json", assert_success),
+    ("getcallbackip.json", assert_success),
     ("gettoken.json", |f| {
         assert_eq!(super::token::read_token_answer(&read_fixture(f)), Some(("1234567890".len(), Some(7200))))
     }),
@@ -132,13 +131,9 @@ const FIXTURES: &[(&str, FixtureCheck)] = &[
         assert!(read_member(f).memberships.is_empty() && read_member(f).mobile.is_none())
     }),
     ("odd_utf8_bom.json", |f| assert_eq!(read_member(f).userid.as_str(), "zhangsan")),
-    ("service_get_login_info.json", |f| {
-        assert_eq!(read_success::<LoginInfo>(f).corp_info.corpid, "wx6c698d13f7a409a4");
-    }),
+    ("service_get_login_info.json", assert_success),
     ("tag_get.json", |f| assert_eq!(read_success::<TagHolders>(f).partylist, [DepartmentId::Own(2)])),
-    ("user_convert_to_openid.json", |f| {
-        assert_eq!(read_success::<ConvertedOpenid>(f).openid, "oDOGms-6yCnGrRovBj2yHij5JL6E");
-    }),
+    ("user_convert_to_openid.json", assert_success),
     ("user_get_full_doc.json", |f| {
         let member = read_member(f);
         assert_eq!(member.direct_leader, [UserId::new("lisi"), UserId::new("wangwu")]);
