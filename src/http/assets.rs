@@ -1,6 +1,4 @@
-//! `/_gongpai/assets/*`: style sheet and icon out of the binary, and the company's logo.
-//!
-//! In debug builds they are read from `static/assets`, so that a change shows without compiling.
+//! `/_gongpai/assets/*`: serves the style sheet and the icons of the binary, and the company's logo.
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{
@@ -8,26 +6,10 @@ use axum::http::header::{
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::asset_files::{LOGO_NAME, asset_content_type, find_asset, hash_version};
 use super::page::PageRenderer;
 use crate::base::secret::sha256;
-
-/// Where assets live on every host; the one prefix that application hosts proxy to us.
-pub const ASSETS_PREFIX: &str = "/_gongpai/assets/";
-
-/// The logo's name below [`PREFIX`].
-pub(super) const LOGO_NAME: &str = "logo";
-
-#[derive(RustEmbed)]
-#[folder = "static/assets"]
-struct EmbeddedAssets;
-
-/// The address of the asset `name`, with its version: a browser may keep it for ever.
-pub fn asset_url(name: &str) -> String {
-    let version = find_asset(name).map(|f| hash_version(&f.metadata.sha256_hash())).unwrap_or_default();
-    format!("{ASSETS_PREFIX}{name}?v={version}")
-}
 
 /// Answers `/_gongpai/assets/{*path}`: 200, 304 or 404.
 pub async fn serve_asset(
@@ -49,28 +31,6 @@ pub async fn serve_asset(
     build_response(&headers, wanted, &file.metadata.sha256_hash(), HeaderValue::from_static(kind), || {
         file.data.into_owned().into()
     })
-}
-
-/// Only plain names reach the folder: what is not of `[a-z0-9_-]` segments with dots inside is no asset.
-fn find_asset(path: &str) -> Option<EmbeddedFile> {
-    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
-    let segment = |s: &str| !s.is_empty() && !s.starts_with('.') && s.bytes().all(plain);
-    if path.split('/').all(segment) { EmbeddedAssets::get(path) } else { None }
-}
-
-/// Only what we have; everything else in the folder is not served.
-fn asset_content_type(path: &str) -> Option<&'static str> {
-    Some(match path.rsplit_once('.')?.1 {
-        "css" => "text/css; charset=utf-8",
-        "js" => "text/javascript; charset=utf-8",
-        "svg" => "image/svg+xml",
-        "png" => "image/png",
-        _ => return None,
-    })
-}
-
-pub(super) fn hash_version(hash: &[u8; 32]) -> String {
-    hex::encode(hash.get(..8).unwrap_or(hash))
 }
 
 fn build_response(
@@ -121,6 +81,7 @@ fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::asset_files::{ASSETS_PREFIX, asset_url};
     use crate::http::page::{CompanyLogo, PageSettings};
 
     async fn get_from(pages: PageRenderer, path: &str, query: Option<&str>, etag: Option<&str>) -> Response {

@@ -14,6 +14,7 @@
 //! | [`middleware`] | what every request passes: request id, log, panic, limits |
 //! | [`rate_limit`] | so many per address |
 
+mod asset_files;
 pub mod assets;
 pub mod browser;
 pub mod browser_request;
@@ -26,4 +27,5 @@ pub mod page;
 pub mod problem;
 pub mod rate_limit;
 pub mod redirect;
+mod request_id;
 pub mod words;

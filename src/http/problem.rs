@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
 use super::failure::FailureReport;
-use super::middleware::RequestId;
+use super::request_id::RequestId;
 use super::words::Code;
 
 /// What a program gets instead of what it asked for.

@@ -11,8 +11,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use tracing::{Level, debug, error, event_enabled, info, warn};
 
-use super::RequestId;
 use crate::http::failure::FailureReport;
+use crate::http::request_id::RequestId;
 use crate::http::words::FailureKind;
 
 /// The part of a request that its line names.

@@ -7,7 +7,6 @@
 //! is safe, and a panic there is a refusal.
 
 mod log;
-mod request_id;
 
 use std::any::Any;
 use std::convert::Infallible;
@@ -30,13 +29,13 @@ use tower_http::limit::RequestBodyLimitLayer;
 use tower_http::set_header::SetResponseHeaderLayer;
 use tracing::Instrument as _;
 
-pub use self::request_id::RequestId;
+pub use super::request_id::RequestId;
 
 use self::log::LogLine;
-use self::request_id::RequestIdGenerator;
 use super::client_ip::{Peer, TrustedProxies};
 use super::failure::{Failure, FailureReport};
 use super::page::{PageContext, PageRenderer};
+use super::request_id::RequestIdGenerator;
 use super::words::Code;
 use crate::base::clock::Clock;
 

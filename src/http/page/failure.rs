@@ -28,14 +28,14 @@ struct FailurePage {
 /// One line of what the administrator needs.
 struct AdminFact {
     label: OrderedText,
-    value: Value,
+    value: FactValue,
 }
 
-enum Value {
+enum FactValue {
     /// Something to compare or quote, shown in monospace.
     Exact(String),
     /// A sentence.
-    Said(OrderedText),
+    Sentence(OrderedText),
 }
 
 impl PageRenderer {
@@ -111,11 +111,11 @@ fn collect_facts(view: &PageContext, failure: &Failure) -> Vec<AdminFact> {
     let row = failure.code.row();
     let exact = |label: &BilingualText, text: String| AdminFact {
         label: lang.order(label),
-        value: Value::Exact(text),
+        value: FactValue::Exact(text),
     };
     let sentence = |label: &BilingualText, text: &BilingualText| AdminFact {
         label: lang.order(label),
-        value: Value::Said(clean_and_order(lang, text)),
+        value: FactValue::Sentence(clean_and_order(lang, text)),
     };
     let mut facts = vec![exact(&labels::CODE, failure.code.as_str().to_owned())];
     facts.extend(failure.errcode.map(|n| exact(&labels::ERRCODE, n.to_string())));

@@ -25,9 +25,9 @@ use chrono_tz::Tz;
 
 use self::policy::ContentSecurityPolicy;
 use self::text::clean_for_page;
-use super::assets;
+use super::asset_files::{ASSETS_PREFIX, LOGO_NAME, asset_url, hash_version};
 use super::language::{BilingualText, Language, OrderedText};
-use super::middleware::RequestId;
+use super::request_id::RequestId;
 use super::words::labels;
 use crate::base::clock::Timestamp;
 use crate::base::secret::sha256;
@@ -132,14 +132,10 @@ struct PageLink {
 impl PageRenderer {
     /// The pages of this installation.
     pub fn new(settings: PageSettings) -> Self {
-        let logo_url = settings.logo.as_ref().map(|logo| {
-            format!(
-                "{}{}?v={}",
-                assets::ASSETS_PREFIX,
-                assets::LOGO_NAME,
-                assets::hash_version(&sha256(&logo.bytes))
-            )
-        });
+        let logo_url = settings
+            .logo
+            .as_ref()
+            .map(|logo| format!("{}{}?v={}", ASSETS_PREFIX, LOGO_NAME, hash_version(&sha256(&logo.bytes))));
         Self(Arc::new(PageRendererInner { settings, logo_url }))
     }
 
@@ -154,8 +150,8 @@ impl PageRenderer {
             heading: clean_and_order(view.lang, heading),
             title: clean_for_page(&self.0.settings.title),
             logo: self.0.logo_url.clone(),
-            css: assets::asset_url("gongpai.css"),
-            icon: assets::asset_url("badge.svg"),
+            css: asset_url("gongpai.css"),
+            icon: asset_url("badge.svg"),
             request_label: view.lang.order(&labels::REQUEST_ID),
             request_id: view.request_id.as_str().to_owned(),
             at: view.local(view.at),

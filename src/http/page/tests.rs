@@ -382,11 +382,8 @@ async fn every_page_fits_into_the_first_round_trip_of_a_connection() {
             let page = read_html(response).await;
             // RFC 6928: ten segments.
             assert!(page.len() < 10 * 1400, "{name}: {} bytes", page.len());
-            std::fs::write(
-                folder.join(format!("{name}.{suffix}.html")),
-                page.replace(assets::ASSETS_PREFIX, css),
-            )
-            .unwrap();
+            std::fs::write(folder.join(format!("{name}.{suffix}.html")), page.replace(ASSETS_PREFIX, css))
+                .unwrap();
         }
     }
 }

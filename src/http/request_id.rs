@@ -23,7 +23,10 @@ impl RequestId {
     }
 
     /// The id as text.
-    #[expect(clippy::expect_used, reason = "parse and Ids::next let only ASCII letters, digits and ._- in")]
+    #[expect(
+        clippy::expect_used,
+        reason = "parse and RequestIdGenerator::next let only ASCII letters, digits and ._- in"
+    )]
     pub fn as_str(&self) -> &str {
         self.0.to_str().expect("ASCII")
     }
