@@ -1,4 +1,5 @@
-//! From bytes to JSON: what real answers get wrong, and the envelope they all share.
+//! From bytes to JSON: repairs what real answers get wrong, and reads the envelope that all answers
+//! share.
 
 use std::fmt;
 
@@ -7,10 +8,10 @@ use serde::de::{DeserializeOwned, Deserializer, Unexpected, Visitor};
 
 use super::lenient_json;
 
-/// The body of an answer that WeCom means as a success, or what it says against it.
+/// An answer by its envelope: a success with its body, or WeCom's refusal.
 #[derive(Debug)]
 pub(super) enum WecomAnswer {
-    /// `errcode` is 0, null or absent (document 90664: some calls leave it out).
+    /// `errcode` is 0, null or absent: some calls leave it out (document 90664).
     Success(AnswerBody),
     /// `errcode` and `errmsg`.
     Refusal(i64, String),
@@ -20,7 +21,8 @@ pub(super) enum WecomAnswer {
 #[derive(Debug)]
 pub(super) struct AnswerBody(Vec<u8>);
 
-/// Why a body is no answer. Never quotes it: a body may echo the request, and the request has the token.
+/// The reason why a body is not an answer. It never quotes the body, because a body may echo the
+/// request, which holds the token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum UnreadableReason {
     Empty,
@@ -58,8 +60,9 @@ impl WecomAnswer {
         if body.starts_with(b"\xef\xbb\xbf") {
             body.drain(..3);
         }
-        // Raw control characters occur inside strings (names pasted from elsewhere), where JSON forbids
-        // them. Between tokens a space means the same as a line break, so one pass makes all of them harmless.
+        // Strings hold raw control characters (names pasted from elsewhere), which JSON forbids.
+        // Between tokens a space means the same as a line break, so replacing all of them is
+        // harmless.
         for byte in &mut body {
             if *byte < 0x20 {
                 *byte = b' ';
@@ -69,7 +72,7 @@ impl WecomAnswer {
             None => return Err(UnreadableReason::Empty),
             Some(b'{') => {}
             Some(b'<') => return Err(UnreadableReason::Html),
-            // Checked here because a derived struct also accepts an array, and `[]` would read as success.
+            // A derived struct also accepts an array, and `[]` would then pass for a success.
             Some(_) if serde_json::from_slice::<serde::de::IgnoredAny>(&body).is_ok() => {
                 return Err(UnreadableReason::NotAnObject);
             }
@@ -84,7 +87,7 @@ impl WecomAnswer {
 }
 
 impl AnswerBody {
-    /// The body as what the call returns.
+    /// Decodes the body into the type that the call returns.
     pub(super) fn decode<T: DeserializeOwned>(&self) -> Result<T, UnreadableReason> {
         serde_json::from_slice(&self.0).map_err(|e| classify_json_error(&e))
     }
@@ -98,8 +101,8 @@ fn classify_json_error(error: &serde_json::Error) -> UnreadableReason {
     }
 }
 
-/// A number, a number in quotation marks, or null. Anything else is an error and not 0: an errcode that we
-/// cannot read must not pass for success.
+/// Reads an errcode: a number, a number in quotation marks, or null. Anything else is an error and
+/// not 0, because an errcode that cannot be read must not pass for a success.
 fn errcode<'de, D: Deserializer<'de>>(deserializer: D) -> Result<i64, D::Error> {
     struct ErrcodeVisitor;
     impl Visitor<'_> for ErrcodeVisitor {

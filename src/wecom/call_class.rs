@@ -1,50 +1,52 @@
-//! For whom a call is made: how many of its kind may be under way, how long it may take, how long its answer may be.
+//! The classes of calls: how many of each may run at once, how long one may take, and how long its
+//! answer may be.
 
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
-/// WeCom answers 45033 to too many concurrent calls and names no number; up to 10–20 have been seen to pass.
+/// WeCom answers 45033 to too many concurrent calls but documents no number; 10 to 20 have been
+/// seen to pass.
 const MAX_PARALLEL_CALLS: usize = 16;
 
-/// How many of them may be a recheck's, a fetch's or a message's, all together. The other four are always somebody's who is
-/// signing in, so that neither many slow lists nor many messages keep a person waiting.
+/// The limit of all calls together for which no person waits. The other four slots are always free
+/// for sign-ins, so that neither slow lists nor many messages keep a person waiting.
 const MAX_PARALLEL_BACKGROUND_CALLS: usize = 12;
 
-/// How many a fetch may have at once.
 const MAX_PARALLEL_FETCHES: usize = 10;
 
-/// How many people of active sessions may be asked about again at once: at 200 ms a call 30 000 in ten minutes, and
-/// well below the 10 000 calls a minute that WeCom allows (document 90454).
+/// How many active sessions are rechecked at once. At 200 ms a call this checks 30 000 people in
+/// ten minutes, well below WeCom's limit of 10 000 calls a minute (document 90454).
 pub const MAX_PARALLEL_RECHECKS: usize = 10;
 
-/// How many messages may be on their way at once. WeCom counts 45033 by call.
+/// WeCom's limit of concurrent calls (45033) counts each call by itself.
 const MAX_PARALLEL_MESSAGES: usize = 10;
 
-/// How many files may be on their way at once: each is up to 20 MB in memory and takes its time.
+/// Each upload holds up to 20 MB in memory and takes long.
 const MAX_PARALLEL_UPLOADS: usize = 2;
 
-/// How long the parts of a call may take.
+/// The time limits of a call.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct CallTimeouts {
-    /// To a connection, TLS included.
+    /// Until the connection is open, TLS included.
     pub(super) connect: Duration,
     /// From the request to the last byte of its answer; also everything around one gettoken.
     pub(super) exchange: Duration,
-    /// What an early renewal may cost the one caller who makes it.
+    /// How long an early renewal may delay the one caller who makes it.
     pub(super) renewal: Duration,
-    /// As `exchange`, for a call of [`Lane::Fetch`].
+    /// As `exchange`, for [`CallClass::Fetch`].
     pub(super) fetch: Duration,
-    /// As `exchange`, for a call of [`Lane::Message`].
+    /// As `exchange`, for [`CallClass::Message`].
     pub(super) message: Duration,
-    /// As `exchange`, for a call of [`Lane::Upload`].
+    /// As `exchange`, for [`CallClass::Upload`].
     pub(super) upload: Duration,
 }
 
 impl CallTimeouts {
-    /// 3 s to connect and 8 s in all, so that token, code and member fit 14 s even if one of them hangs. Nobody
-    /// waits for a fetch, and the list of a department with 20 000 members takes its time. A message waits longer than
-    /// a person: whoever gives up on it does not know whether it was sent. 20 MB at 3 Mbit/s take a minute.
+    /// 3 s to connect and 8 s in all, so that token, code and member fit into 14 s even if one of
+    /// them hangs. Nobody waits for a fetch, and the list of a department with 20 000 members takes
+    /// long. A message waits longer than a person: whoever gives up on it does not know whether it
+    /// was sent. 20 MB at 3 Mbit/s take a minute.
     pub(super) const PRODUCTION: Self = Self {
         connect: Duration::from_secs(3),
         exchange: Duration::from_secs(8),
@@ -55,24 +57,24 @@ impl CallTimeouts {
     };
 }
 
-/// For whom a call is made.
+/// The class of a call: what it is for, which decides its limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum CallClass {
-    /// Somebody waits for it.
+    /// A person waits for it.
     Person,
-    /// Whether somebody who is signed in still is a member: many calls, nobody waits.
+    /// Checks whether somebody who is signed in is still a member. Many calls; nobody waits.
     Recheck,
-    /// A fetch of the directory: many calls, long answers.
+    /// A fetch of the directory. Many calls with long answers.
     Fetch,
-    /// A message or its recall. Whoever keeps the message decides when it is tried again, and waits in between.
+    /// A message or its recall. The keeper of the message decides when it is tried again.
     Message,
     /// A file for a message.
     Upload,
 }
 
 impl CallClass {
-    /// MiB. No answer that is asked for comes near; more is somebody else's or a mistake. A member is about 1 KB,
-    /// and a department may have 20 000 of them.
+    /// Returns the limit of an answer in MiB. No expected answer comes near it; a longer one is a
+    /// mistake or not WeCom's. A member takes about 1 KB, and a department may have 20 000.
     pub(super) const fn max_body_mib(self) -> usize {
         match self {
             Self::Person | Self::Recheck | Self::Message | Self::Upload => 8,
@@ -80,7 +82,7 @@ impl CallClass {
         }
     }
 
-    /// From the request to the last byte of its answer.
+    /// Returns the limit from the request to the last byte of its answer.
     pub(super) const fn timeout(self, limits: &CallTimeouts) -> Duration {
         match self {
             Self::Person | Self::Recheck => limits.exchange,
@@ -90,13 +92,13 @@ impl CallClass {
         }
     }
 
-    /// Whether a call is made again at once where WeCom says that it is busy (−1, 6000).
+    /// Whether a call is repeated at once if WeCom is busy (−1, 6000).
     pub(super) const fn retries_when_busy(self) -> bool {
         matches!(self, Self::Person | Self::Recheck | Self::Fetch)
     }
 }
 
-/// The places of the calls under way.
+/// The slots of the calls in progress.
 #[derive(Debug)]
 pub(super) struct CallSlots {
     all: Semaphore,
@@ -107,7 +109,7 @@ pub(super) struct CallSlots {
     uploads: Semaphore,
 }
 
-/// The places that a call has until it is over.
+/// The slots that a call holds until it is over.
 #[derive(Debug)]
 pub(super) struct CallPermits<'a> {
     _all: SemaphorePermit<'a>,
@@ -126,8 +128,8 @@ impl CallSlots {
         }
     }
 
-    /// Waits for a place. A call that nobody waits for waits in its own lane first, so that it holds none of the
-    /// others' places meanwhile.
+    /// Waits for a slot. A call that no person waits for takes its own class's slot first, so that
+    /// it holds no shared slot while it waits.
     pub(super) async fn acquire(&self, class: CallClass) -> Result<CallPermits<'_>, AcquireError> {
         let own = match class {
             CallClass::Person => None,
@@ -136,6 +138,8 @@ impl CallSlots {
             CallClass::Message => Some(&self.messages),
             CallClass::Upload => Some(&self.uploads),
         };
+        // Everybody takes them in this order: own class, background, all. So nobody holds a later
+        // one while waiting for an earlier one.
         let background = match own {
             None => None,
             Some(own) => Some((own.acquire().await?, self.background.acquire().await?)),

@@ -1,4 +1,4 @@
-//! `call`: the one place that knows tokens and errcodes.
+//! The client and its `call`, the one place that uses tokens and acts on errcodes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,7 +15,8 @@ use super::{Deadline, SecretKind, WecomMetrics, WecomSettings};
 use crate::base::clock::Clock;
 use crate::base::secret::ExposeSecret as _;
 
-/// WeCom of one corporation. Cheap to clone; clones share tokens, connections and limits.
+/// A client of one corporation's WeCom. Cheap to clone; clones share tokens, connections and
+/// limits.
 #[derive(Clone)]
 pub struct WecomClient(Arc<WecomClientInner>);
 
@@ -32,7 +33,8 @@ impl fmt::Debug for WecomClient {
 }
 
 impl WecomClient {
-    /// A client that has not called yet. `clock` decides when a token has ended and when a back-off is over.
+    /// Makes a client without calling WeCom. `clock` decides when a token has ended and when a
+    /// back-off is over.
     pub fn new(settings: WecomSettings, clock: Clock) -> Result<Self, WecomSetupError> {
         Self::with_limits(settings, clock, CallTimeouts::PRODUCTION)
     }
@@ -47,12 +49,13 @@ impl WecomClient {
         Ok(Self(Arc::new(WecomClientInner { settings, exchange, tokens })))
     }
 
-    /// What has been called and how it ended.
+    /// Returns the metrics of every call of this client.
     pub fn metrics(&self) -> &WecomMetrics {
         &self.0.exchange.metrics
     }
 
-    /// Lets the next call ask for a token even if WeCom refused one lately: somebody says that its reason is mended.
+    /// Ends the back-off of a secret, so that the next call asks for a token at once. For whoever
+    /// has just mended the reason of the refusal.
     pub fn end_back_off(&self, which: SecretKind) {
         self.0.tokens.end_back_off(which);
     }
@@ -66,7 +69,7 @@ impl WecomClient {
         }
     }
 
-    /// Whether one secret was entered as both.
+    /// Whether the same secret is configured for both purposes.
     pub fn secrets_are_equal(&self) -> bool {
         let WecomSettings { app_secret, contacts_secret, .. } = &self.0.settings;
         match (app_secret, contacts_secret) {
@@ -85,10 +88,11 @@ impl WecomClient {
 
     /// Calls WeCom with the token of `which`.
     ///
-    /// A refused token (40014, 42001; 40001 too, which some servers answer for one) is renewed once and the
-    /// call repeated once, which cannot use up a sign-in code: WeCom looks at the token first. −1 and 6000 are
-    /// tried three times, but for a message: its sender waits longer in between and writes down each try. After a
-    /// transport failure nothing is repeated, because the call may have worked.
+    /// A refused token (40014, 42001, and 40001 because some servers answer it) is renewed once and
+    /// the call is repeated once. That cannot use up a sign-in code: WeCom looks at the token
+    /// first. −1 and 6000 are tried three times, except for messages, whose sender waits longer in
+    /// between and records each try. After a transport failure nothing is repeated, because the
+    /// call may have worked.
     pub(super) async fn call<T: DeserializeOwned + Send + 'static>(
         &self,
         which: SecretKind,
@@ -99,6 +103,7 @@ impl WecomClient {
         let token = tokens.get(which, exchange, deadline).await?;
         let first = call_with_token(exchange, request, &token, deadline).await;
         match first {
+            // Falls through to the second attempt with a new token; anything else is the result.
             Err(error) if is_token_refusal(&error) && tokens.discard(which, &token) => {}
             result => return result,
         }
@@ -113,7 +118,7 @@ impl WecomClient {
     }
 }
 
-/// The call with this token.
+/// Makes the call with this token.
 async fn call_with_token<T: DeserializeOwned + Send + 'static>(
     exchange: &Exchange,
     request: WecomRequest<'_>,

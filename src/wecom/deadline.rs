@@ -1,30 +1,30 @@
-//! How long a person is willing to wait, whatever WeCom does.
+//! The time by which a person expects an answer, whatever WeCom does.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// An instant by which an answer is due. Made once where a request comes in and handed down, so that token,
-/// code and member together stay inside one limit.
+/// An instant by which an answer is due. It is made once, where a request comes in, and handed
+/// down, so that token, code and member together stay within one limit.
 ///
-/// Counted on the monotonic clock: a step of the machine's clock makes nobody wait longer.
+/// It counts on the monotonic clock: setting the machine's clock makes nobody wait longer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Deadline(Instant);
 
 impl Deadline {
-    /// Due `limit` from now.
+    /// Makes a deadline `limit` from now.
     pub fn after(limit: Duration) -> Self {
         // Instant + Duration panics on overflow; a century is as good as never.
         const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
         Self(Instant::now() + limit.min(CENTURY))
     }
 
-    /// What is left; zero once it has passed.
+    /// Returns the time left; zero once the deadline has passed.
     pub fn remaining(self) -> Duration {
         self.0.saturating_duration_since(Instant::now())
     }
 
-    /// The earlier one of this deadline and `limit` from now.
+    /// Returns the earlier of this deadline and `limit` from now.
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
         self.min(Self::after(limit))

@@ -1,7 +1,8 @@
-//! What can go wrong between us and WeCom, in families that callers act on.
+//! Errors of calls to WeCom, in families that callers act on.
 //!
-//! No variant carries an URL, a token, a secret or a code: these travel in query strings, and a failure is
-//! written to logs, pages and the audit trail. Texts are our own words; WeCom's `errmsg` is cleaned first.
+//! No variant carries a URL, a token, a secret or a code: these travel in query strings, and an
+//! error is written to logs, pages and the audit trail. The texts are our own; WeCom's `errmsg` is
+//! cleaned first.
 
 use std::net::IpAddr;
 
@@ -10,50 +11,51 @@ use super::errcode::ErrorFamily;
 use crate::base::clock::Timestamp;
 use crate::base::text::blank_misleading;
 
-/// The name of the call that asks for an access token. A call that failed here was never made.
+/// The call that asks for an access token. If it fails, the call that needed the token was never
+/// made.
 pub(super) const GETTOKEN_API: &str = "gettoken";
 
-/// Why a call has no result.
+/// An error of a call to WeCom.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WecomError {
-    /// WeCom answered, and said no.
+    /// WeCom answered with an errcode.
     #[error("WeCom refused {}", .0)]
     Refused(WecomRefusal),
-    /// No answer within the limits of a call or the caller's deadline. The call may have had its effect.
+    /// No answer within the limits of the call or the caller's deadline. The call may have had its
+    /// effect.
     #[error("WeCom did not answer {api} in time")]
     Timeout {
         /// The call, `auth/getuserinfo`.
         api: &'static str,
-        /// Whether the request may have gone out: not while waiting for a place, a token or a connection.
+        /// Whether the request may have gone out; false while waiting for a slot, a token or a
+        /// connection.
         sent: bool,
     },
     /// No usable connection, or a server error (HTTP 5xx).
     #[error("WeCom cannot be reached for {api}: {why}")]
     Unreachable {
-        /// The call.
         api: &'static str,
-        /// The reason in our own words.
+        /// The reason, in our own words.
         why: String,
-        /// Whether the request may have gone out: not if no connection came about.
+        /// Whether the request may have gone out; false if there was no connection.
         sent: bool,
     },
-    /// An answer that is not what WeCom documents: HTML, cut off, empty, too long, another HTTP status.
+    /// An answer that is not what WeCom documents: HTML, cut off, empty, too long, another HTTP
+    /// status.
     #[error("the answer to {api} (HTTP {status}) cannot be read: {why}")]
     Unreadable {
-        /// The call.
         api: &'static str,
-        /// HTTP status.
         status: u16,
-        /// What is wrong with it, in our own words and never quoting it.
+        /// What is wrong with the answer, in our own words; never quotes it.
         why: String,
     },
-    /// Nothing was sent: WeCom refused a token so decidedly that asking again now would get our address
-    /// banned for an hour (document 90313, 45009).
+    /// Nothing was sent. WeCom refused a token for a reason that lasts, and asking again now could
+    /// get our address banned for an hour (document 90313, 45009).
     #[error("no access token is asked for before {}: WeCom refused {cause}", .until.rfc3339())]
     BackingOff {
         /// When the next token will be asked for.
         until: Timestamp,
-        /// What WeCom said the last time.
+        /// The refusal of the last attempt.
         cause: Box<WecomRefusal>,
     },
     /// The call needs a secret that is not configured.
@@ -61,7 +63,7 @@ pub enum WecomError {
     NoSecret(SecretKind),
 }
 
-/// Why no client can be made of the settings.
+/// An error of the settings for which no client can be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum WecomSetupError {
     /// An address is not `http://` or `https://` with a host.
@@ -70,23 +72,23 @@ pub enum WecomSetupError {
     /// The proxy's address cannot be used.
     #[error("wecom.proxy is not the address of a proxy")]
     Proxy,
-    /// No HTTP client, for instance for want of root certificates.
+    /// The HTTP client cannot be built, for instance without root certificates.
     #[error("no HTTP client can be made: {0}")]
     Http(String),
 }
 
-/// A refusal in WeCom's words.
+/// A refusal as WeCom worded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WecomRefusal {
     /// The call, `gettoken`.
     pub api: &'static str,
     /// `errcode`.
     pub code: i64,
-    /// `errmsg`, at most 300 characters, without control characters and without anything secret. For people;
-    /// WeCom changes these texts, so nothing may depend on one.
+    /// `errmsg`, at most 300 characters, without control characters and without secrets. For people
+    /// only: WeCom changes these texts, so no decision may depend on one.
     pub message: String,
-    /// The address our call came from as WeCom saw it, where `errmsg` says so. What an administrator has to
-    /// enter under 「企业可信IP」.
+    /// The address that our call came from as WeCom saw it, if `errmsg` names it. An administrator
+    /// enters it under 「企业可信IP」.
     pub from_ip: Option<IpAddr>,
 }
 
@@ -97,12 +99,12 @@ impl std::fmt::Display for WecomRefusal {
 }
 
 impl WecomError {
-    /// The errcode behind this error, if WeCom gave one.
+    /// Returns the errcode behind this error, if WeCom gave one.
     pub fn code(&self) -> Option<i64> {
         self.refusal().map(|r| r.code)
     }
 
-    /// WeCom's refusal behind this error, also where it is remembered from an earlier call.
+    /// Returns WeCom's refusal behind this error, also if it is remembered from an earlier call.
     pub fn refusal(&self) -> Option<&WecomRefusal> {
         match self {
             Self::Refused(refusal) => Some(refusal),
@@ -113,12 +115,12 @@ impl WecomError {
         }
     }
 
-    /// What a caller can do about it.
+    /// Returns what a caller can do about this error.
     pub fn family(&self) -> ErrorFamily {
         match self {
             Self::Refused(refusal) => ErrorFamily::from_errcode(refusal.code),
-            // A token is not asked for: whatever the errcode is called elsewhere, here it is the setup's,
-            // but for WeCom's own limit.
+            // No token is asked for. Whatever family the errcode has elsewhere, here an
+            // administrator must act, unless it is WeCom's own limit.
             Self::BackingOff { cause, .. } => match ErrorFamily::from_errcode(cause.code) {
                 ErrorFamily::Busy => ErrorFamily::Busy,
                 _ => ErrorFamily::Setup,
@@ -130,11 +132,11 @@ impl WecomError {
         }
     }
 
-    /// Whether WeCom may have acted on the call although there is no success to show for it: a connection that broke
-    /// off or fell silent, a server error, an answer that cannot be read. Then only a repeat that does no harm the second
-    /// time may be made.
+    /// Whether WeCom may have acted on the call although it did not report success: the connection
+    /// broke or stayed silent, a server error, an answer that cannot be read. Then the call may be
+    /// repeated only if a second one does no harm.
     ///
-    /// A refusal is WeCom's own word that it did not act, and a call whose token could not be had was never made.
+    /// A refusal means that WeCom did not act, and a call without a token was never made.
     pub fn may_have_worked(&self) -> bool {
         match self {
             Self::Refused(_) | Self::BackingOff { .. } | Self::NoSecret(_) => false,
@@ -145,7 +147,7 @@ impl WecomError {
         }
     }
 
-    /// When asking again makes sense, where that is known.
+    /// Returns when asking again makes sense, if that is known.
     pub fn retry_at(&self) -> Option<Timestamp> {
         match self {
             Self::BackingOff { until, .. } => Some(*until),
@@ -157,8 +159,8 @@ impl WecomError {
 impl WecomRefusal {
     const MAX_MESSAGE_CHARS: usize = 300;
 
-    /// A refusal from an answer's `errcode` and `errmsg`, with every one of `hidden` blotted out: a server in
-    /// between may echo the request.
+    /// Makes a refusal of an answer's `errcode` and `errmsg`. Every one of the `hidden` values is
+    /// removed, because a server in between may echo the request.
     pub(super) fn new(api: &'static str, code: i64, errmsg: &str, hidden: &[&str]) -> Self {
         Self {
             api,
@@ -169,7 +171,8 @@ impl WecomRefusal {
     }
 }
 
-/// `text` for a log line: without the `hidden` values, without control and direction characters, cut.
+/// Returns `text` as a log line may have it: without the `hidden` values, without control and
+/// direction characters, and cut to `longest` characters.
 pub(super) fn redact_text(text: &str, hidden: &[&str], longest: usize) -> String {
     let mut text = text.to_owned();
     for value in hidden.iter().filter(|v| !v.is_empty()) {
@@ -182,7 +185,7 @@ pub(super) fn redact_text(text: &str, hidden: &[&str], longest: usize) -> String
     blank_misleading(&text.chars().take(longest).collect::<String>())
 }
 
-/// The address in `…, from ip: 203.0.113.7, more info at …`.
+/// Finds the address in `…, from ip: 203.0.113.7, more info at …`.
 fn parse_from_ip(errmsg: &str) -> Option<IpAddr> {
     let (_, rest) = errmsg.split_once("from ip:")?;
     let word = rest.trim_start().split(|c: char| c == ',' || c.is_whitespace()).next()?;

@@ -1,7 +1,7 @@
 //! One HTTP request to WeCom and its answer.
 //!
-//! Nothing here repeats a request: after a transport failure nobody knows whether WeCom acted on it, and a
-//! sign-in code is good for one use (document 96442).
+//! Nothing here repeats a request: after a transport failure nobody knows whether WeCom acted on
+//! it, and a sign-in code is good for one use (document 96442).
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -22,16 +22,17 @@ use super::metrics::WecomMetrics;
 use super::{Deadline, WecomSettings};
 use crate::base::clock::Timestamp;
 
-/// From here on an answer is read aside: a worker that reads 20 MB for a fifth of a second answers no sign-in.
+/// The size from which an answer is parsed on a blocking thread. Parsing 20 MB takes 200 ms, in
+/// which the async worker would answer no sign-in.
 const MIN_BLOCKING_PARSE_BYTES: usize = 256 * 1024;
 
-/// What is asked of WeCom.
+/// A request to WeCom.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct WecomRequest<'a> {
     /// The path below `/cgi-bin/`; also the name in errors and metrics.
     pub(super) api: &'static str,
     pub(super) query: &'a [CallParameter<'a>],
-    /// A body makes it a POST.
+    /// With a body the request is a POST.
     pub(super) body: Option<RequestBody<'a>>,
     pub(super) class: CallClass,
 }
@@ -40,14 +41,14 @@ pub(super) struct WecomRequest<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) enum RequestBody<'a> {
     Json(&'a serde_json::Value),
-    /// These bytes and no others, however often the request is made.
+    /// Exactly these bytes, however often the request is made.
     Bytes {
         content_type: &'a str,
         bytes: &'a Bytes,
     },
 }
 
-/// One query parameter.
+/// A query parameter.
 #[derive(Clone, Copy)]
 pub(super) struct CallParameter<'a> {
     name: &'static str,
@@ -56,12 +57,12 @@ pub(super) struct CallParameter<'a> {
 }
 
 impl<'a> CallParameter<'a> {
-    /// A value that may stand in an error.
+    /// Makes a parameter whose value may appear in errors.
     pub(super) const fn open(name: &'static str, value: &'a str) -> Self {
         Self { name, value, hidden: false }
     }
 
-    /// A secret, token or code: blotted out wherever WeCom might echo it.
+    /// Makes a parameter with a secret, token or code. It is removed wherever WeCom might echo it.
     pub(super) const fn hidden(name: &'static str, value: &'a str) -> Self {
         Self { name, value, hidden: true }
     }
@@ -73,7 +74,7 @@ impl std::fmt::Debug for CallParameter<'_> {
     }
 }
 
-/// The way to one WeCom.
+/// The HTTP client of one WeCom, with the slots of its calls.
 #[derive(Debug)]
 pub(super) struct Exchange {
     http: reqwest::Client,
@@ -81,7 +82,7 @@ pub(super) struct Exchange {
     slots: CallSlots,
     pub(super) limits: CallTimeouts,
     pub(super) metrics: WecomMetrics,
-    /// What the last answer's Date header said, and when it came.
+    /// The Date header of the last answer, and when it came.
     date: Mutex<Option<(Timestamp, Instant)>>,
 }
 
@@ -100,6 +101,7 @@ impl Exchange {
             .user_agent(concat!("gongpai/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect)
             .redirect(redirect::Policy::none())
+            // reqwest would repeat some requests by itself, and a sign-in code is good for one.
             .retry(retry::never())
             .referer(false)
             .pool_idle_timeout(Duration::from_secs(30))
@@ -167,12 +169,13 @@ impl Exchange {
         let read = if body.len() < MIN_BLOCKING_PARSE_BYTES {
             decode_answer(body)
         } else {
-            // Awaited right here: it outlives nothing but a caller that gives up.
+            // Awaited right here, so it outlives only a caller that gives up.
             tokio::task::spawn_blocking(|| decode_answer(body))
                 .await
                 .map_err(|_| unreachable_error(api, true, "the gateway is shutting down"))?
         };
         match read {
+            // An errcode is WeCom's own answer, whatever the HTTP status around it.
             Ok(DecodedAnswer::Refusal(code, errmsg)) => {
                 Err(WecomError::Refused(WecomRefusal::new(api, code, &errmsg, &hidden)))
             }
@@ -191,12 +194,12 @@ impl Exchange {
         }
     }
 
-    /// Asks for the front page, for its Date header only. Counts for nothing at WeCom.
+    /// Asks for the front page, only for its Date header. WeCom counts no call for it.
     pub(super) async fn fetch_date(&self, deadline: Deadline) -> Result<(), WecomError> {
         let api = "date";
         let due = deadline.within(self.limits.exchange);
-        let knock = self.http.head(self.api_address.clone()).send();
-        let response = match timeout_at(due.instant(), knock).await {
+        let head_request = self.http.head(self.api_address.clone()).send();
+        let response = match timeout_at(due.instant(), head_request).await {
             Ok(answer) => answer.map_err(|e| describe_send_failure(api, e, &[]))?,
             Err(_) => return Err(WecomError::Timeout { api, sent: true }),
         };
@@ -204,7 +207,7 @@ impl Exchange {
         Ok(())
     }
 
-    /// WeCom's time now: its last Date header and what has passed since, counted on the monotonic clock.
+    /// Returns WeCom's time: its last Date header plus the time since, on the monotonic clock.
     pub(super) fn server_time(&self) -> Option<Timestamp> {
         self.date.lock().map(|(date, at)| date.plus(at.elapsed()))
     }
@@ -232,7 +235,7 @@ impl Exchange {
     }
 }
 
-/// An answer that was read.
+/// An answer decoded into the type that the call returns.
 enum DecodedAnswer<T> {
     Success(T),
     Refusal(i64, String),
@@ -245,7 +248,7 @@ fn decode_answer<T: DeserializeOwned>(body: Vec<u8>) -> Result<DecodedAnswer<T>,
     }
 }
 
-/// The body, up to the limit.
+/// Reads the body up to the limit of the call's class.
 async fn read_body(
     mut response: Response,
     request: WecomRequest<'_>,
@@ -281,8 +284,8 @@ fn unreachable_error(api: &'static str, sent: bool, why: impl Into<String>) -> W
     WecomError::Unreachable { api, why: why.into(), sent }
 }
 
-/// A failure before the answer's first line. Without a connection (name, proxy, TLS and its own time limit included)
-/// nothing was sent; from then on nobody knows how much of the request arrived.
+/// Describes a failure before the answer's first line. Without a connection (name, proxy, TLS or
+/// its own time limit) nothing was sent; later nobody knows how much of the request arrived.
 fn describe_send_failure(api: &'static str, error: reqwest::Error, hidden: &[&str]) -> WecomError {
     let sent = !error.is_connect() && !error.is_builder();
     if error.is_timeout() {
@@ -298,8 +301,8 @@ fn describe_send_failure(api: &'static str, error: reqwest::Error, hidden: &[&st
     unreachable_error(api, sent, format!("{what} ({})", innermost_reason(error, hidden)))
 }
 
-/// The innermost reason, which names the mishap (`Connection refused`, `invalid peer certificate`) and, unlike
-/// the layers above it, neither URL nor proxy.
+/// Returns the innermost reason. It names the mishap (`Connection refused`,
+/// `invalid peer certificate`) and, unlike the layers above it, neither URL nor proxy.
 fn innermost_reason(error: reqwest::Error, hidden: &[&str]) -> String {
     const MAX_REASON_CHARS: usize = 200;
     let error = error.without_url();

@@ -1,18 +1,18 @@
-//! What WeCom's JSON means where its types wander: numbers as strings, null for lists, missing fields
-//! (document 90664 and answers recorded in public).
+//! Readers of WeCom's JSON, whose types vary: numbers as strings, null for lists, missing fields
+//! (document 90664, and answers recorded in public).
 
 use std::fmt;
 
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
-/// One value whose type wanders.
+/// A value that WeCom sends as different types.
 #[derive(Debug, Clone, PartialEq)]
 enum Scalar {
     Null,
     Integer(i128),
     Text(String),
-    /// A list, an object, a fraction: nothing that any of these fields may be.
+    /// A list, an object or a fraction, which none of these fields may be.
     Other,
 }
 
@@ -92,28 +92,29 @@ impl Scalar {
     }
 }
 
-/// Text; a number as its digits; null and everything else as empty.
+/// Reads text; a number becomes its digits, null and everything else empty.
 pub(super) fn text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
     Ok(Scalar::deserialize(d)?.text().unwrap_or_default())
 }
 
-/// Text that is not blank; null, blank and missing are all `None`.
+/// Reads text that is not blank; null, blank and missing become `None`.
 pub(super) fn optional_text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
     Ok(Scalar::deserialize(d)?.text().filter(|t| !t.trim().is_empty()))
 }
 
-/// A whole number, also in quotation marks; true and false are 1 and 0; anything else is `None`.
+/// Reads a whole number, also in quotation marks; true and false become 1 and 0, anything else
+/// `None`.
 pub(super) fn optional_integer<'de, D: Deserializer<'de>>(d: D) -> Result<Option<i64>, D::Error> {
     Ok(Scalar::deserialize(d)?.integer().and_then(|n| i64::try_from(n).ok()))
 }
 
-/// A whole number that an `u32` holds, also in quotation marks; anything else is an error.
+/// Reads a whole number that a `u32` holds, also in quotation marks; anything else is an error.
 pub(super) fn number<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     let n = Scalar::deserialize(d)?.integer().and_then(|n| u32::try_from(n).ok());
     n.ok_or_else(|| D::Error::custom("not a number from 0 to 4294967295"))
 }
 
-/// As [`number`], with 0 for null.
+/// Reads a number as [`number`] does; null becomes 0.
 pub(super) fn number_or_zero<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::Error> {
     match Scalar::deserialize(d)? {
         Scalar::Null => Ok(0),
@@ -124,20 +125,20 @@ pub(super) fn number_or_zero<'de, D: Deserializer<'de>>(d: D) -> Result<u32, D::
     }
 }
 
-/// A list of sort numbers: each an `u32`, what is none counts as 0 so that the list stays parallel to the one
-/// it belongs to. Null is empty.
+/// Reads a list of sort numbers. What is not a `u32` counts as 0, so that the list stays parallel
+/// to the one it belongs to. Null is empty.
 pub(super) fn orders<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<u32>, D::Error> {
     let list = Option::<Vec<Scalar>>::deserialize(d)?.unwrap_or_default();
     Ok(list.iter().map(|n| n.integer().and_then(|n| u32::try_from(n).ok()).unwrap_or(0)).collect())
 }
 
-/// A list of 0 and 1; only 1 and true are true. Null is empty.
+/// Reads a list of 0 and 1; only 1 and true are true. Null is empty.
 pub(super) fn flags<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<bool>, D::Error> {
     let list = Option::<Vec<Scalar>>::deserialize(d)?.unwrap_or_default();
     Ok(list.iter().map(|n| n.integer() == Some(1)).collect())
 }
 
-/// A list of texts; one text alone is a list of one; null and blank entries are left out.
+/// Reads a list of texts; a single text is a list of one. Null and blank entries are left out.
 pub(super) fn texts<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -152,7 +153,8 @@ pub(super) fn texts<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::E
     Ok(list.into_iter().filter_map(Scalar::text).filter(|t| !t.trim().is_empty()).collect())
 }
 
-/// Texts joined by `|`, as message and tag answers list what they left out; null and empty are no entry.
+/// Reads texts joined by `|`, as the answers about messages and tags list what they left out. Null
+/// and empty entries are left out.
 pub(super) fn piped<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::Error> {
     Ok(texts(d)?
         .iter()
@@ -163,7 +165,7 @@ pub(super) fn piped<'de, D: Deserializer<'de>>(d: D) -> Result<Vec<String>, D::E
         .collect())
 }
 
-/// The value's default for null; missing needs `#[serde(default)]` beside it.
+/// Reads null as the default. A missing field needs `#[serde(default)]` as well.
 pub(super) fn null_as_default<'de, D, T>(d: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -172,7 +174,8 @@ where
     Ok(Option::<T>::deserialize(d)?.unwrap_or_default())
 }
 
-/// A number as itself or a text: for ids that are numbers in one's own corporation and text in a linked one.
+/// A number or a text: the id of a department is a number in this corporation and a text in a
+/// linked one.
 pub(super) enum NumberOrText {
     Number(u32),
     Text(String),
@@ -181,6 +184,8 @@ pub(super) enum NumberOrText {
 impl<'de> Deserialize<'de> for NumberOrText {
     fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
         let scalar = Scalar::deserialize(d)?;
+        // A number that is too large for an id of ours is kept as text, as an id of a linked
+        // corporation.
         match (scalar.integer().map(u32::try_from), scalar.text()) {
             (Some(Ok(n)), _) => Ok(Self::Number(n)),
             (_, Some(text)) => Ok(Self::Text(text)),

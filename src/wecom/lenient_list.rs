@@ -1,4 +1,4 @@
-//! Lists of which one broken record does not cost the others.
+//! Lists in which one broken record does not lose the others.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -7,20 +7,22 @@ use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 
-/// The records of a list that could be read, and what could not.
+/// A list with the records that could be read and the names of those that could not.
 ///
-/// Records are read one by one, so that the raw form of one only is in memory beside the answer itself.
+/// Records are decoded one by one, so that memory holds the raw form of one record only, beside the
+/// answer itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LenientList<T> {
     /// The records, in WeCom's order.
     pub items: Vec<T>,
-    /// For every record that is not as documented the name it goes by (a userid, an id), where that can be read.
+    /// One entry for each record that is not as documented: its name (a userid, an id) if that can
+    /// be read.
     pub broken: Vec<Option<String>>,
 }
 
-/// A record that has a name.
+/// A record with an id, by which a broken one is reported.
 pub(super) trait IdentifiedRecord {
-    /// The field that names it.
+    /// The field with the id.
     const NAME: &'static str;
 }
 
@@ -47,7 +49,7 @@ impl<T> LenientList<T> {
     }
 }
 
-/// A list; null is an empty one. Anything else is an error, as is a list that is cut off.
+/// Reads a list; null is empty. Anything else is an error, also a list that is cut off.
 impl<'de, T: DeserializeOwned + IdentifiedRecord> Deserialize<'de> for LenientList<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(LenientListVisitor(PhantomData))

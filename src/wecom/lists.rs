@@ -1,9 +1,9 @@
-//! The calls of a fetch: lists of departments, members, ids and tags (documents 90208, 95350, 95351, 90200, 90201,
-//! 96067, 90213, 90216).
+//! The calls of a fetch: lists of departments, members, ids and tags (documents 90208, 95350,
+//! 95351, 90200, 90201, 96067, 90213, 90216).
 //!
-//! They go out in a lane of their own ([`Lane::Fetch`]): at most ten at a time whoever asks, up to 30 s and 32 MiB
-//! each, and never in the place of somebody who is signing in. All of them only read, so that repeating one after a
-//! transport failure is safe; that is left to the caller.
+//! They have a class of their own ([`CallClass::Fetch`]): at most ten at a time, up to 30 s and 32
+//! MiB each, and never in the slot of somebody who is signing in. All of them only read, so
+//! repeating one after a transport failure is safe; the caller does that.
 
 use serde::Deserialize;
 use serde_json::json;
@@ -42,8 +42,8 @@ impl IdentifiedRecord for TagName {
     const NAME: &'static str = "tagid";
 }
 
-/// The answer of `department/list`. The list must be there: nothing shown and nothing answered are different
-/// things to a directory that removes what it no longer sees.
+/// The answer of `department/list`. The list is required: a directory that removes what it no
+/// longer sees must tell an empty list from a missing one.
 #[derive(Debug, Deserialize)]
 pub(super) struct DepartmentList {
     pub(super) department: LenientList<Department>,
@@ -56,8 +56,9 @@ struct DepartmentAnswer {
 }
 
 impl WecomClient {
-    /// Every department that the token may see (`department/list`). With [`SecretKind::Contacts`] only
-    /// addresses configured before 2022-08-15 get an answer, others 48009.
+    /// Fetches every department that the token may see (`department/list`). With
+    /// [`SecretKind::Contacts`] only addresses configured before 2022-08-15 get an answer; others
+    /// get 48009.
     pub async fn departments(
         &self,
         which: SecretKind,
@@ -67,8 +68,8 @@ impl WecomClient {
         Ok(list.department)
     }
 
-    /// Ids and places of every department (`department/simplelist`): all of them with [`SecretKind::Contacts`], the
-    /// visible ones with [`SecretKind::App`].
+    /// Fetches id and parent of departments (`department/simplelist`): all of them with
+    /// [`SecretKind::Contacts`], the visible ones with [`SecretKind::App`].
     pub async fn department_nodes(
         &self,
         which: SecretKind,
@@ -78,7 +79,7 @@ impl WecomClient {
         Ok(list.department_id)
     }
 
-    /// One department (`department/get`). An answer about another one is unreadable.
+    /// Fetches one department (`department/get`). An answer about another one counts as unreadable.
     pub async fn department(
         &self,
         which: SecretKind,
@@ -89,6 +90,7 @@ impl WecomClient {
         let text = id.to_string();
         let answer: DepartmentAnswer =
             self.fetch(which, API, &[CallParameter::open("id", &text)], deadline).await?;
+        // A cache in between may answer an earlier request.
         if answer.department.id != id {
             let why = "it is about another department, perhaps from a cache in between".to_owned();
             return Err(WecomError::Unreadable { api: API, status: 200, why });
@@ -96,7 +98,8 @@ impl WecomClient {
         Ok(answer.department)
     }
 
-    /// The members of one department with their details (`user/list`); not those of departments below it.
+    /// Fetches the members of one department with their details (`user/list`), without those of the
+    /// departments below it.
     pub async fn members_of(
         &self,
         which: SecretKind,
@@ -109,8 +112,8 @@ impl WecomClient {
         Ok(list.userlist)
     }
 
-    /// The members of one department without details (`user/simplelist`), for where [`members_of`](Self::members_of)
-    /// answers 45029.
+    /// Fetches the members of one department without details (`user/simplelist`), for departments
+    /// where [`members_of`](Self::members_of) gets 45029.
     pub async fn member_names_of(
         &self,
         which: SecretKind,
@@ -123,7 +126,8 @@ impl WecomClient {
         Ok(list.userlist)
     }
 
-    /// As [`member`](Self::member), as part of a fetch and with either token.
+    /// Fetches one member as [`member`](Self::member) does, but as part of a fetch and with either
+    /// token.
     pub async fn listed_member(
         &self,
         which: SecretKind,
@@ -135,8 +139,10 @@ impl WecomClient {
         member.require_userid(userid)
     }
 
-    /// A page of the complete list of ids (`user/list_id`, POST): every member in every department, whatever an
-    /// application may see. `cursor` is `None` for the first page, `limit` at most 10 000. An application's secret gets
+    /// Fetches a page of the complete list of ids (`user/list_id`, POST): every member in every
+    /// department, whatever an application may see.
+    ///
+    /// `cursor` is `None` for the first page, `limit` at most 10 000. An application's secret gets
     /// 48002, a cursor that is too old 50100.
     pub async fn member_ids(
         &self,
@@ -157,13 +163,13 @@ impl WecomClient {
         self.call(SecretKind::Contacts, request, deadline).await
     }
 
-    /// The tags that the application may see (`tag/list`).
+    /// Fetches the tags that the application may see (`tag/list`).
     pub async fn tags(&self, deadline: Deadline) -> Result<LenientList<TagName>, WecomError> {
         let list: TagList = self.fetch(SecretKind::App, "tag/list", &[], deadline).await?;
         Ok(list.taglist)
     }
 
-    /// Who has a tag (`tag/get`).
+    /// Fetches who has a tag (`tag/get`).
     pub async fn tag(&self, id: u32, deadline: Deadline) -> Result<TagHolders, WecomError> {
         let id = id.to_string();
         self.fetch(SecretKind::App, "tag/get", &[CallParameter::open("tagid", &id)], deadline).await

@@ -1,7 +1,8 @@
-//! What WeCom says about a member (documents 90196, 90201).
+//! A member as WeCom describes one (documents 90196, 90201).
 //!
-//! Reading is tolerant: which fields a call returns depends on when the application was made, on its visible
-//! range, and on the edition of WeCom. Only what decides about a person is strict: the userid and the status.
+//! Reading is lenient: which fields a call returns depends on when the application was made, on its
+//! visible range, and on the edition of WeCom. Only what decides about a person is strict: the
+//! userid and the status.
 
 use serde::{Deserialize, Deserializer};
 
@@ -9,24 +10,24 @@ use super::contact::{DepartmentId, userids};
 use super::lenient_json;
 use crate::base::id::UserId;
 
-/// A member as `user/get` and `user/list` show one. What WeCom leaves out, sends as null or leaves blank is
-/// `None` or empty.
+/// A member as `user/get` and `user/list` return one. What WeCom leaves out, leaves blank or sends
+/// as null is `None` or empty.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "RawMember")]
 pub struct Member {
-    /// The userid as WeCom writes it.
+    /// The userid in WeCom's spelling.
     pub userid: UserId,
     /// The name; empty where WeCom hides it.
     pub name: String,
     /// 别名; in private editions `english_name`.
     pub alias: Option<String>,
-    /// Whether the person may be let in.
+    /// Decides whether the person may sign in.
     pub status: MemberStatus,
-    /// The departments that the application may see.
+    /// The member's departments, as far as the application may see them.
     pub memberships: Vec<MemberDepartment>,
-    /// May be one that the application does not see.
+    /// It may be one that the application does not see.
     pub main_department: Option<DepartmentId>,
-    /// At most five, only those that the application may see.
+    /// At most five, and only leaders that the application may see.
     pub direct_leader: Vec<UserId>,
     /// 职务; in private editions the first of `positions`.
     pub position: Option<String>,
@@ -42,7 +43,7 @@ pub struct Member {
     pub address: Option<String>,
     /// Not for applications made since 2022-06-20.
     pub gender: MemberGender,
-    /// An address of a picture; not for applications made since 2022-06-20.
+    /// The address of a picture; not for applications made since 2022-06-20.
     pub avatar: Option<String>,
     /// The small picture; not for applications made since 2022-06-20.
     pub thumb_avatar: Option<String>,
@@ -65,16 +66,16 @@ pub struct Member {
 pub struct MemberDepartment {
     /// The department.
     pub department: DepartmentId,
-    /// The sort number in it; larger comes first.
+    /// The sort number in the department; larger comes first.
     pub order: u32,
-    /// Whether the member leads it.
+    /// Whether the member leads the department.
     pub leader: bool,
 }
 
 /// 激活状态.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MemberStatus {
-    /// 1, 已激活: the only status that is let in.
+    /// 1, 已激活: the only status that may sign in.
     Active,
     /// 2, 已禁用.
     Disabled,
@@ -82,20 +83,22 @@ pub enum MemberStatus {
     NotActivated,
     /// 5, 退出企业.
     Left,
-    /// Any other number; 0 stands for no status at all. Not let in.
+    /// Any other number; 0 stands for a missing status. Such a member may not sign in.
     Unknown(i64),
 }
 
 impl MemberStatus {
-    /// Whether this is the one status that is let in.
+    /// Whether this is the one status that may sign in.
     pub fn is_active(self) -> bool {
         self == Self::Active
     }
 
-    /// `status` decides alone where it is given: `enable` is a leftover that contradicts it in recorded
-    /// answers (document 90196 no longer has it). Where `status` is missing, `enable` 0 still means disabled,
-    /// but 1 proves nothing: the document promises `status` with every member and private editions send it
-    /// too, so an answer without one is not trusted to let anybody in.
+    /// Reads the status.
+    ///
+    /// If `status` is there it decides alone: `enable` is a leftover that contradicts it in
+    /// recorded answers (document 90196 no longer has it). Without `status`, `enable` 0 still means
+    /// disabled, but 1 proves nothing: the document promises `status` with every member and private
+    /// editions send it too, so an answer without one lets nobody in.
     fn from_fields(status: Option<i64>, enable: Option<i64>) -> Self {
         match (status, enable) {
             (Some(1), _) => Self::Active,
@@ -123,13 +126,12 @@ pub enum MemberGender {
 /// One extension attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberAttribute {
-    /// Its name in the console.
+    /// The name in the console.
     pub name: String,
-    /// Its value.
     pub value: AttributeValue,
 }
 
-/// What an extension attribute holds.
+/// The value of an extension attribute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AttributeValue {
     /// Type 0, and every attribute of a private edition.
@@ -237,7 +239,7 @@ struct RawProfile {
     external_attr: Vec<RawAttribute>,
 }
 
-/// Typed by `type` with an object of that name; in private editions `{name, value}`.
+/// Typed by `type`, with an object of that name; in private editions `{name, value}`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct RawAttribute {
@@ -274,7 +276,7 @@ struct RawLink {
 }
 
 impl RawAttribute {
-    /// `None` for a kind that is not documented yet.
+    /// Returns the typed attribute; `None` for a kind that is not documented yet.
     fn into_attribute(self) -> Option<MemberAttribute> {
         let value = match (self.text, self.web, self.miniprogram, self.value) {
             (Some(text), ..) => AttributeValue::Text(text.value),
@@ -294,7 +296,7 @@ impl TryFrom<RawMember> for Member {
 
     fn try_from(raw: RawMember) -> Result<Self, Self::Error> {
         let userid = UserId::new(raw.userid.ok_or("a member without a userid")?);
-        // `isleader` is what old editions have instead: leader, but not of which department.
+        // Old editions have only `isleader`: a leader, but not of which department.
         let leads_all = raw.is_leader_in_dept.is_empty() && raw.isleader == Some(1);
         let memberships = raw
             .department
@@ -345,7 +347,7 @@ impl TryFrom<RawMember> for Member {
     }
 }
 
-/// Extension attributes, whatever shape they have: a strange one must not keep the person out.
+/// Reads extension attributes of any shape: a strange one must not keep the person out.
 fn decoration<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,

@@ -1,4 +1,4 @@
-//! What is counted about calls to WeCom. Labels are names of ours, never a value of a call.
+//! Metrics of calls to WeCom. Labels are fixed names of ours, never a value of a call.
 
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::{SecretKind, WecomError};
 
-/// The metrics of one client.
 #[derive(Debug, Clone)]
 pub struct WecomMetrics {
     calls: Family<CallLabels, Counter>,
@@ -45,14 +44,14 @@ impl Default for WecomMetrics {
     }
 }
 
-/// From a fast answer to the limits of a call, for a person, a message, a fetch and a file.
+/// Buckets from a fast answer to the limits of the classes of calls.
 fn seconds_histogram() -> Histogram {
     Histogram::new([0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 8.0, 14.0, 30.0, 60.0])
 }
 
 impl WecomMetrics {
     /// Registers `wecom_calls_total{api,outcome}`, `wecom_call_seconds{api}` and
-    /// `wecom_token_fetches_total{secret,outcome}`, below whatever prefix the registry has. An outcome is `ok`,
+    /// `wecom_token_fetches_total{secret,outcome}` below the registry's prefix. An outcome is `ok`,
     /// `timeout`, `unreachable`, `unreadable` or the family of the errcode.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(

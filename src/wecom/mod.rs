@@ -1,29 +1,32 @@
-//! Everything that speaks WeCom's dialect (企业微信服务端 API); it knows nothing about us.
+//! The client of WeCom's server API (企业微信服务端 API). It knows nothing of the rest of the gateway: see
+//! [design: calls to WeCom](crate::design#calls-to-wecom).
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`client`](Client) | `call`: the one place that knows tokens and errcodes |
-//! | `exchange` | one HTTP request and its answer: limits, odd bodies, transport failures in our own words |
+//! | [`client`](WecomClient) | `call`: the one place that uses tokens and acts on errcodes |
+//! | `exchange` | one HTTP request and its answer: limits, odd bodies, transport failures |
 //! | `answer` | bytes to JSON: byte order marks, raw control characters, the `errcode` envelope |
+//! | `lenient_json` | readers of fields whose types vary |
+//! | [`lenient_list`](LenientList) | lists in which one broken record does not lose the others |
 //! | `token` | one access token for each secret: single-flight, early renewal, hard back-off |
-//! | [`error`](Error) | what can go wrong, in families that callers act on |
-//! | [`errcode`] | what an errcode means and which console page mends it, in both languages |
-//! | [`oauth`](Identity) | sign-in links, code → identity |
-//! | [`member`](Member) | what WeCom says about a person, tolerantly read |
-//! | [`contact`](Department) | the call for one member, departments |
-//! | `lists` | the calls of a fetch, in a lane of their own |
-//! | [`message`](SendRefusal) | sending and recalling a message, what can be done about a refusal |
+//! | `retry` | repeating a call while WeCom is busy |
+//! | `call_class` | how many calls of which class may run at once, and their limits |
+//! | [`error`](WecomError) | what can go wrong |
+//! | [`errcode`] | what an errcode means, to the program and to people in both languages |
+//! | [`oauth`](CodeOwner) | sign-in links, code to identity |
+//! | [`member`](Member) | a member, leniently read |
+//! | [`contact`](Department) | departments, the call for one member |
+//! | `lists` | the calls of a fetch |
+//! | `message` | sending and recalling a message |
 //! | [`media`](Upload) | files for messages |
-//! | `lane` | how many calls of which kind may be under way |
-//! | [`sifted`](Sifted) | lists of which one broken record does not cost the others |
 //! | [`wire`] | answers of the other calls |
-//! | `probe` | what `doctor` asks: the kind of a secret, WeCom's clock |
-//! | [`metrics`](Metrics) | calls by api and outcome, seconds, token fetches |
+//! | `probe` | calls of `doctor`: the kind of a secret, WeCom's clock |
+//! | [`metrics`](WecomMetrics) | calls by api and outcome, seconds, token fetches |
 //!
-//! Three rules hold for every call. It has 3 s to connect and 8 s in all (30 s as part of a fetch, 14 s for
-//! a message, 60 s for a file), and never
-//! outlives the caller's [`Deadline`]. An answer is a failure exactly if `errcode` is present and not 0. No error carries an URL,
-//! because token, secret and code travel in query strings.
+//! Three rules hold for every call. It has 3 s to connect and 8 s in all (30 s as part of a fetch,
+//! 14 s for a message, 60 s for a file), and never outlives the caller's [`Deadline`]. An answer is
+//! a failure exactly if `errcode` is present and not 0. No error carries a URL, because token,
+//! secret and code travel in query strings.
 
 mod answer;
 mod call_class;
@@ -74,29 +77,31 @@ pub use self::probe::ProbedSecretKind;
 use crate::base::id::CorpId;
 use crate::base::secret::Secret;
 
-/// One corporation in WeCom and how to reach it.
+/// The settings of one corporation in WeCom and how to reach it.
 #[derive(Clone)]
 pub struct WecomSettings {
     /// 企业ID.
     pub corp_id: CorpId,
     /// `AgentId` of the self-built application.
     pub agent_id: u32,
-    /// The application's Secret: sign-in, details.
+    /// The application's Secret: signs people in and reads details.
     pub app_secret: Option<Secret>,
-    /// The 通讯录同步 Secret: complete lists of ids.
+    /// The 通讯录同步 Secret: reads the complete lists of ids.
     pub contacts_secret: Option<Secret>,
-    /// Where `/cgi-bin/…` lives; may have a path prefix (a reverse proxy with a stable address).
+    /// The address of `/cgi-bin/…`; may have a path prefix (a reverse proxy with a stable address).
     pub api_address: Url,
-    /// Where the authorize page inside WeCom lives.
+    /// The address of the authorize page inside WeCom.
     pub oauth2_address: Url,
-    /// Where the scan page for ordinary browsers lives.
+    /// The address of the scan page for ordinary browsers.
     pub qr_connect_address: Url,
-    /// HTTP proxy for every call. Without it calls go out directly, whatever the environment says.
+    /// The HTTP proxy of every call. Without it calls go out directly, whatever the environment
+    /// says.
     pub proxy: Option<Url>,
 }
 
 impl fmt::Debug for WecomSettings {
-    /// Shows hosts without paths, queries and credentials: a proxy's password may stand in its address.
+    /// Shows hosts without paths, queries and credentials, because an address may hold the proxy's
+    /// password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("corp_id", &self.corp_id)
@@ -111,18 +116,18 @@ impl fmt::Debug for WecomSettings {
     }
 }
 
-/// Which of the two secrets a call goes out with; WeCom gives each one its own token and its own rights
-/// (documents 90313, 96067).
+/// The secret that a call uses. WeCom gives each secret its own token and its own rights (documents
+/// 90313, 96067).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SecretKind {
-    /// The self-built application's.
+    /// The secret of the self-built application.
     App,
-    /// The 通讯录同步 assistant's.
+    /// The secret of the 通讯录同步 assistant.
     Contacts,
 }
 
 impl fmt::Display for SecretKind {
-    /// The configuration key.
+    /// Writes the configuration key.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::App => "app_secret",

@@ -1,4 +1,4 @@
-//! Sign-in: the links that lead to WeCom, and who comes back with a code.
+//! Sign-in: the links that lead to WeCom, and the exchange of a code for its owner.
 
 use std::fmt;
 
@@ -10,25 +10,25 @@ use super::exchange::{CallParameter, WecomRequest};
 use super::{Deadline, SecretKind, WecomClient, WecomError};
 use crate::base::id::{UserId, UserIdError};
 
-/// Who a code belongs to.
+/// The owner of a sign-in code.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CodeOwner {
-    /// A member of the corporation. Says nothing about status or visible range: WeCom also names members whom
-    /// the application must not see (document 96442).
+    /// A member of the corporation. Status and visible range remain open: WeCom also names members
+    /// whom the application must not see (document 96442).
     Member(UserId),
     /// A member of a linked or downstream corporation (`CorpId/userid`).
     LinkedCorp,
-    /// Everybody else: an external contact, somebody from 微信, or an answer that leaves a doubt.
+    /// Everybody else: an external contact, somebody from 微信, or an answer that is ambiguous.
     Outsider,
 }
 
 impl WecomClient {
-    /// Exchanges a sign-in code for the person (`auth/getuserinfo`, document 96442), with the application's
-    /// token.
+    /// Exchanges a sign-in code for its owner (`auth/getuserinfo`, document 96442) with the
+    /// application's token.
     ///
-    /// A code is good for one exchange. [`Error::Timeout`], [`Error::Unreachable`] and
-    /// [`Error::Unreadable`] leave open whether it was used up; nothing here sends it again, and neither may
-    /// the caller.
+    /// A code is good for one exchange. [`WecomError::Timeout`], [`WecomError::Unreachable`] and
+    /// [`WecomError::Unreadable`] leave open whether it is used up; nothing here sends it again,
+    /// and the caller must not either.
     pub async fn identity(&self, code: &str, deadline: Deadline) -> Result<CodeOwner, WecomError> {
         let query = [CallParameter::hidden("code", code)];
         let request =
@@ -37,9 +37,11 @@ impl WecomClient {
         Ok(answer.identity())
     }
 
-    /// The link that signs in silently inside WeCom (document 96441): scope `snsapi_base`.
+    /// Returns the link that signs in silently inside WeCom (document 96441), with the scope
+    /// `snsapi_base`.
     ///
-    /// `redirect_uri` is given as it is and encoded here, once; `state` may hold `[A-Za-z0-9]`, at most 128.
+    /// `redirect_uri` is given unencoded and encoded here, once; `state` may hold `[A-Za-z0-9]`, at
+    /// most 128 characters.
     pub fn authorize_url(&self, redirect_uri: &str, state: &str) -> String {
         let settings = self.settings();
         format!(
@@ -53,7 +55,8 @@ impl WecomClient {
         )
     }
 
-    /// The link to WeCom's scan page for ordinary browsers (document 98152), as a page of its own.
+    /// Returns the link to WeCom's scan page for ordinary browsers (document 98152), as a page of
+    /// its own.
     ///
     /// `lang` is `zh` or `en`.
     pub fn scan_url(&self, redirect_uri: &str, state: &str, lang: &str) -> String {
@@ -69,8 +72,8 @@ impl WecomClient {
         )
     }
 
-    /// The same page as the official panel shows it in a frame of 480 × 416. `top`: what follows opens in the
-    /// window around the frame, never inside it.
+    /// Returns the link to the same page as the official panel shows it in a frame of 480 × 416.
+    /// With `top`, the next page opens in the window around the frame and not inside it.
     pub fn scan_frame_url(&self, redirect_uri: &str, state: &str, lang: &str) -> String {
         let settings = self.settings();
         format!(
@@ -86,7 +89,7 @@ impl WecomClient {
     }
 }
 
-/// An address without query, fragment and closing slash, for a path to be put behind it.
+/// Removes query, fragment and closing slash, so that a path can be appended.
 fn trim_address(address: &Url) -> String {
     let mut address = address.clone();
     address.set_query(None);
@@ -94,9 +97,9 @@ fn trim_address(address: &Url) -> String {
     address.as_str().trim_end_matches('/').to_owned()
 }
 
-/// `{"userid","user_ticket"}` or `{"openid","external_userid"}`; the legacy call and private editions write
-/// `UserId`, `OpenId` (document 91023). Read without regard to case and underscores, so that no spelling of
-/// an outsider passes unseen.
+/// The answer: `{"userid","user_ticket"}` or `{"openid","external_userid"}`. The legacy call and
+/// private editions write `UserId`, `OpenId` (document 91023). Keys are read without regard to case
+/// and underscores, so that every spelling of an outsider is noticed.
 #[derive(Debug, Default)]
 pub(super) struct IdentityAnswer {
     userid: Option<String>,
@@ -104,7 +107,7 @@ pub(super) struct IdentityAnswer {
 }
 
 impl IdentityAnswer {
-    /// Anything but exactly one plausible userid is an outsider.
+    /// Returns the owner. Anything but exactly one plausible userid is an outsider.
     pub(super) fn identity(self) -> CodeOwner {
         let (Some(userid), None) = (self.userid, self.outsider) else {
             return CodeOwner::Outsider;
@@ -132,6 +135,7 @@ impl<'de> Deserialize<'de> for IdentityAnswer {
                 let mut named = false;
                 while let Some(key) = entries.next_key::<String>()? {
                     match key.replace('_', "").to_ascii_lowercase().as_str() {
+                        // Two userids are a contradiction, and neither may be believed.
                         "userid" if named => return Err(A::Error::custom("two userids")),
                         "userid" => {
                             named = true;
@@ -152,7 +156,7 @@ impl<'de> Deserialize<'de> for IdentityAnswer {
     }
 }
 
-/// The text if it is not blank. A number is refused by its type: no userid is one.
+/// Returns the text if it is not blank. A number fails by its type: no userid is one.
 fn non_blank(value: Option<String>) -> Option<String> {
     value.filter(|text| !text.trim().is_empty())
 }

@@ -1,4 +1,5 @@
-//! What `doctor` asks: which kind of secret this is, whether it may send, and what time it is at WeCom.
+//! The calls of `doctor`: which kind of secret this is, whether it may send, and what time it is at
+//! WeCom.
 
 use serde::de::IgnoredAny;
 use serde_json::json;
@@ -10,12 +11,12 @@ use super::message;
 use super::{Deadline, ErrorFamily, SecretKind, WecomClient, WecomError};
 use crate::base::clock::Timestamp;
 
-/// What a secret turned out to be.
+/// The kind of a secret, as WeCom treats it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ProbedSecretKind {
-    /// A self-built application's: it can exchange codes.
+    /// A self-built application's secret: it can exchange codes.
     App,
-    /// The 通讯录同步 assistant's: it can list ids and cannot sign anyone in.
+    /// The 通讯录同步 assistant's secret: it can list ids and cannot sign anyone in.
     Contacts,
 }
 
@@ -25,9 +26,9 @@ const IMPOSSIBLE_CODE: &str = "gongpai-doctor";
 impl WecomClient {
     /// Finds out what the secret configured as `which` really is, with at most one gettoken.
     ///
-    /// An application's token gets as far as the impossible code (40029); the 通讯录同步 assistant may not
-    /// exchange codes at all (48002, 50001; document 90313) but may list ids, and it alone may (96067). Any
-    /// other refusal says nothing about the kind and is returned: 40001, 60020, ….
+    /// An application's token gets as far as the impossible code (40029). The 通讯录同步 assistant may
+    /// not exchange codes at all (48002, 50001; document 90313), but it alone may list ids (96067).
+    /// Any other refusal (40001, 60020, …) says nothing about the kind and is returned.
     pub async fn probe_secret(
         &self,
         which: SecretKind,
@@ -45,8 +46,8 @@ impl WecomClient {
             }
             Err(error) => return Err(error),
         };
-        // No document promises that the assistant's lack of rights is noticed before the code is. Private
-        // editions without this call answer something else, which leaves the guess as it is.
+        // No document promises that WeCom checks the assistant's rights before the code. Private
+        // editions without this call answer something else, and then the guess stays.
         let body = json!({"limit": 1});
         let list = WecomRequest {
             api: "user/list_id",
@@ -60,10 +61,12 @@ impl WecomClient {
         }
     }
 
-    /// Whether the application may send messages, which nobody gets: a call of `message/send` that names no recipient.
+    /// Checks whether the application may send messages, without sending one: it calls
+    /// `message/send` without a recipient.
     ///
-    /// WeCom judges secret, address and application first; a secret that may send is told that nobody is named (82001,
-    /// 81012; in other words 81013, 40063, 40035, 40003). Whatever else it says is the error.
+    /// WeCom checks secret, address and application first. A secret that may send is told that no
+    /// recipient is named (82001, 81012; sometimes 81013, 40063, 40035, 40003). Anything else is
+    /// returned as the error.
     pub async fn may_send(&self, deadline: Deadline) -> Result<(), WecomError> {
         let body = json!({
             "touser": "",
@@ -84,8 +87,8 @@ impl WecomClient {
         }
     }
 
-    /// The time at WeCom now, to the second, from the Date header of its last answer; asks for one if there
-    /// was none. `None` if WeCom cannot be reached or sends no date.
+    /// Returns WeCom's time to the second, from the Date header of its last answer; asks for one if
+    /// there was none. `None` if WeCom cannot be reached or sends no date.
     pub async fn server_time(&self, deadline: Deadline) -> Option<Timestamp> {
         if let Some(time) = self.exchange().server_time() {
             return Some(time);

@@ -1,4 +1,4 @@
-//! Repeating a call that WeCom itself asks to repeat.
+//! Repeats a call that WeCom itself asks to repeat.
 
 use std::future::Future;
 use std::time::Duration;

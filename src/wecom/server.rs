@@ -1,4 +1,5 @@
-//! A WeCom for tests of this room and of the rooms above it: raw TCP, so that it can hang, break off and lie as real ones do.
+//! A fake WeCom for tests of this room and of those above it. It speaks raw TCP, so that it can
+//! hang, break off and lie as real servers do.
 
 use std::fmt;
 use std::io;
@@ -10,7 +11,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use url::Url;
 
-/// What was asked.
+/// A request that the fake received.
 #[derive(Debug, Clone)]
 pub(crate) struct ReceivedRequest {
     pub(crate) method: String,
@@ -32,7 +33,7 @@ impl ReceivedRequest {
     }
 }
 
-/// What the server does.
+/// What the fake does with a request.
 #[derive(Debug, Clone)]
 pub(crate) enum Reply {
     /// 200 with this body.
@@ -85,7 +86,8 @@ impl fmt::Debug for FakeWecom {
 }
 
 impl FakeWecom {
-    /// `rule` answers; its number counts earlier requests to the same api.
+    /// Starts a server that answers by `rule`, which also gets the number of earlier requests to
+    /// the same api.
     pub(crate) async fn start(
         rule: impl Fn(&ReceivedRequest, usize) -> Reply + Send + Sync + 'static,
     ) -> Self {
@@ -115,12 +117,12 @@ impl FakeWecom {
         self.requests(api).len()
     }
 
-    /// The most requests that were being answered at the same time.
+    /// Returns the largest number of requests that were answered at the same time.
     pub(crate) fn most_at_once(&self) -> usize {
         self.most_at_once.lock().1
     }
 
-    /// Waits until `api` was asked `times`.
+    /// Waits until `api` has been called `times` times.
     pub(crate) async fn until_asked(&self, api: &str, times: usize) {
         let patience = tokio::time::Instant::now() + Duration::from_secs(10);
         while self.request_count(api) < times {
@@ -186,7 +188,7 @@ fn build_response(status: &str, kind: &str, body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// One request, or `None` at the end of the connection.
+/// Reads one request; `None` at the end of the connection.
 async fn read_request(stream: &TcpStream, pending: &mut Vec<u8>) -> io::Result<Option<ReceivedRequest>> {
     loop {
         if let Some(end) = pending.windows(4).position(|w| w == b"\r\n\r\n") {

@@ -42,7 +42,7 @@ pub(super) fn test_client(server: &FakeWecom, clock: &Clock) -> WecomClient {
     WecomClient::new(test_settings(server.url.as_str()), clock.clone()).unwrap()
 }
 
-/// As in production, but a hanging call costs a test milliseconds.
+/// Makes a client as in production, except that a hanging call takes milliseconds.
 pub(super) fn client_with_short_timeouts(server: &FakeWecom, clock: &Clock) -> WecomClient {
     let limits = CallTimeouts {
         exchange: Duration::from_millis(300),
@@ -63,7 +63,7 @@ fn zhangsan() -> UserId {
     UserId::new("zhangsan")
 }
 
-/// A server whose gettoken works and hands out `T0KEN1`, `T0KEN2`, …; the rest is `rule`.
+/// Starts a server whose gettoken works and returns `T0KEN1`, `T0KEN2`, …; `rule` answers the rest.
 pub(super) async fn start_fake_wecom(
     rule: impl Fn(&super::server::ReceivedRequest, usize) -> Reply + Send + Sync + 'static,
 ) -> FakeWecom {
@@ -210,7 +210,7 @@ mod calls {
 mod trouble {
     use super::*;
 
-    /// What `user/get` ends with when WeCom does this.
+    /// Returns the error of `user/get` when WeCom answers so.
     async fn error_after(reply: Reply) -> WecomError {
         let server = start_fake_wecom(move |_, _| reply.clone()).await;
         let client = client_with_short_timeouts(&server, &test_clock());
@@ -848,7 +848,8 @@ mod back_off {
 mod doctor {
     use super::*;
 
-    /// What the probe makes of a WeCom that answers an impossible code and `user/list_id` like this.
+    /// Returns the probe's result when WeCom answers an impossible code and `user/list_id` like
+    /// this.
     async fn probe(exchange: Reply, list: Reply) -> (Result<ProbedSecretKind, WecomError>, usize) {
         let server = start_fake_wecom(move |asked, _| match asked.api.as_str() {
             "auth/getuserinfo" => exchange.clone(),
@@ -939,7 +940,7 @@ mod secrets {
         assert!(!text.contains("access_token="), "{text}");
     }
 
-    /// Every way to fail. `echo` is what a server may quote from the request in its errmsg.
+    /// Lists every way to fail. `echo` is what a server may quote from the request in its errmsg.
     fn failures(echo: &str) -> Vec<Reply> {
         let mut all = vec![
             Reply::Hang,

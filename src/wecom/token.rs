@@ -1,12 +1,13 @@
 //! One access token for each secret.
 //!
-//! * *Single-flight.* However many callers need a token at once, one asks; all share its answer, also a
-//!   failure. A caller that gives up breaks nothing: another one takes over.
-//! * *Renewed early*, by one caller, while the others go on with the old token. WeCom returns the same token
-//!   as long as it is valid (document 91039), so early renewal only avoids calls in flight at the moment of
-//!   expiry; the safety net is the renewal after 40014/42001.
-//! * *Hard back-off.* About 2000 bad gettoken in an hour ban the calling address for an hour, for every
-//!   application behind it (document 90313, 45009). A refusal stops asking for 1 minute, then 2, 4, 8, 10.
+//! * *Single-fetch.* However many callers need a token at once, one fetches it and all share the
+//!   result, also a failure. A caller that gives up breaks nothing: another one takes over.
+//! * *Renewed early*, by one caller, while the others use the old token. WeCom returns the same
+//!   token as long as it is valid (document 91039), so early renewal only avoids calls in progress
+//!   at the moment of expiry; the safety net is the renewal after 40014/42001.
+//! * *Hard back-off.* About 2000 bad gettoken in an hour ban the calling address for an hour, for
+//!   every application behind it (document 90313, 45009). After a refusal nobody asks for 1 minute,
+//!   then 2, 4, 8, 10.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -26,22 +27,22 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::CorpId;
 use crate::base::secret::{ExposeSecret as _, Secret};
 
-/// How long before its end a token is renewed; a tenth of its life where that is less, so that the same token
-/// handed out again shortly before its end is not asked for with every call.
+/// How long before its end a token is renewed, or a tenth of its life if that is less. Otherwise
+/// WeCom, which returns the same token until it ends, would be asked with every call.
 const RENEWAL_LEAD: Duration = Duration::from_secs(300);
-/// The usual life of a token, taken where an answer does not say.
+/// The lifetime of a token whose answer does not say.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(7200);
-/// No token is taken to live shorter, which would be one gettoken a call, or longer.
+/// The bounds of a stated lifetime. A shorter one would cost a gettoken for each call.
 const MIN_LIFETIME: Duration = Duration::from_secs(60);
 const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
-/// After an early renewal failed, until it is tried again.
+/// The pause after an early renewal that failed.
 const RENEWAL_PAUSE: Duration = Duration::from_secs(30);
-/// After even a fresh token was refused, until a refusal renews it again.
+/// The pause after even a fresh token was refused, before a refusal renews it again.
 const FUTILE_PAUSE: Duration = Duration::from_secs(60);
 const MIN_BACK_OFF: Duration = Duration::from_secs(60);
 const MAX_BACK_OFF: Duration = Duration::from_secs(600);
 
-/// An access token, and which one of those we had.
+/// An access token with its generation, the number of tokens so far.
 #[derive(Debug, Clone)]
 pub(super) struct AccessToken {
     text: Secret,
@@ -63,7 +64,6 @@ pub(super) struct AccessTokens {
     contacts: Option<SecretSlot>,
 }
 
-/// The token of one secret.
 #[derive(Debug)]
 struct SecretSlot {
     kind: SecretKind,
@@ -77,8 +77,9 @@ type SharedFetch = OnceCell<Result<AccessToken, WecomError>>;
 struct TokenState {
     held: Option<CurrentToken>,
     generation: u64,
-    /// Weak: a flight whose every passenger left is over, and the next caller begins a new one.
-    flight: Weak<SharedFetch>,
+    /// Weak, so that a fetch ends with the last caller that waits for it; the next caller begins a
+    /// new one.
+    fetch: Weak<SharedFetch>,
     back_off: Option<BackOff>,
     no_renewal_before: Option<Timestamp>,
     futile_until: Option<Timestamp>,
@@ -98,10 +99,10 @@ struct BackOff {
     cause: WecomRefusal,
 }
 
-/// What a caller does next.
+/// What a caller that needs a token does next.
 enum TokenPlan {
     Use(AccessToken),
-    Renew { current: AccessToken, flight: Arc<SharedFetch> },
+    Renew { current: AccessToken, fetch: Arc<SharedFetch> },
     Await(Arc<SharedFetch>),
     Refuse(WecomError),
 }
@@ -135,7 +136,7 @@ impl AccessTokens {
         slot.as_ref().ok_or(WecomError::NoSecret(which))
     }
 
-    /// A token to go out with, asked for only if there is none or it is about to end.
+    /// Returns a token for a call. It is fetched only if there is none or it is about to end.
     pub(super) async fn get(
         &self,
         which: SecretKind,
@@ -147,14 +148,15 @@ impl AccessTokens {
         match plan {
             TokenPlan::Use(token) => Ok(token),
             TokenPlan::Refuse(error) => Err(error),
-            TokenPlan::Await(flight) => {
-                timeout_at(deadline.instant(), self.join_fetch(&flight, slot, exchange))
+            TokenPlan::Await(fetch) => {
+                timeout_at(deadline.instant(), self.join_fetch(&fetch, slot, exchange))
                     .await
                     .unwrap_or(Err(WecomError::Timeout { api: GETTOKEN_API, sent: false }))
             }
-            TokenPlan::Renew { current, flight } => {
+            TokenPlan::Renew { current, fetch } => {
+                // Only this caller waits for the renewal, and briefly: the old token still works.
                 let patience = deadline.within(exchange.limits.renewal);
-                let renewed = timeout_at(patience.instant(), self.join_fetch(&flight, slot, exchange))
+                let renewed = timeout_at(patience.instant(), self.join_fetch(&fetch, slot, exchange))
                     .await
                     .unwrap_or(Err(WecomError::Timeout { api: GETTOKEN_API, sent: false }));
                 Ok(renewed.unwrap_or_else(|error| {
@@ -166,13 +168,15 @@ impl AccessTokens {
         }
     }
 
-    /// Forgets `refused` if it is still the token in use. Whether another one may be asked for: not if the
-    /// last one was refused as freshly as that.
+    /// Forgets `refused` if it is still the current token. Returns whether another one may be
+    /// fetched: not if the last one was refused while fresh.
     pub(super) fn discard(&self, which: SecretKind, refused: &AccessToken) -> bool {
         let Ok(slot) = self.slot(which) else { return false };
         let now = self.clock.now();
         let mut state = slot.state.lock();
         if state.generation == refused.generation {
+            // Another generation means that somebody has renewed the token since: that one is worth
+            // a try.
             if state.futile_until.is_some_and(|until| is_pending(until, now, FUTILE_PAUSE)) {
                 return false;
             }
@@ -181,8 +185,8 @@ impl AccessTokens {
         true
     }
 
-    /// Notes that `refused` was refused although it was fresh: a token that WeCom hands out and does not take
-    /// must not cost a gettoken with every call.
+    /// Records that `refused` was refused although it was fresh. Such a token must not cost a
+    /// gettoken for each call.
     pub(super) fn note_futile(&self, which: SecretKind, refused: &AccessToken) {
         let Ok(slot) = self.slot(which) else { return };
         let mut state = slot.state.lock();
@@ -191,7 +195,8 @@ impl AccessTokens {
         }
     }
 
-    /// Ends the pause after refusals. Should WeCom refuse again, the next one is longer all the same.
+    /// Ends the pause after refusals. If WeCom refuses again, the next pause is longer all the
+    /// same.
     pub(super) fn end_back_off(&self, which: SecretKind) {
         let Ok(slot) = self.slot(which) else { return };
         let mut state = slot.state.lock();
@@ -203,14 +208,15 @@ impl AccessTokens {
 
     async fn join_fetch(
         &self,
-        flight: &SharedFetch,
+        fetch: &SharedFetch,
         slot: &SecretSlot,
         exchange: &Exchange,
     ) -> Result<AccessToken, WecomError> {
-        flight.get_or_init(|| self.fetch(slot, exchange)).await.clone()
+        fetch.get_or_init(|| self.fetch(slot, exchange)).await.clone()
     }
 
-    /// Asks for a token. Limited by itself and not by the caller: others wait for the same answer.
+    /// Fetches a token. It has its own time limit and not the caller's, because others wait for the
+    /// same answer.
     async fn fetch(&self, slot: &SecretSlot, exchange: &Exchange) -> Result<AccessToken, WecomError> {
         let asked_at = self.clock.now();
         let deadline = Deadline::after(exchange.limits.exchange);
@@ -247,7 +253,8 @@ impl AccessTokens {
     }
 }
 
-/// Whether `until` is still to come. A point further away than `longest` was set before the clock went back.
+/// Whether `until` is still to come. An instant more than `longest` away was set before the clock
+/// was set back.
 fn is_pending(until: Timestamp, now: Timestamp, longest: Duration) -> bool {
     now < until && until.since(now) <= longest
 }
@@ -257,10 +264,12 @@ impl TokenState {
         let back_off = self.back_off.as_ref().filter(|b| is_pending(b.until, now, MAX_BACK_OFF));
         if let Some(held) = self.held.as_ref().filter(|held| now < held.expires_at) {
             let paused = self.no_renewal_before.is_some_and(|until| is_pending(until, now, RENEWAL_PAUSE));
+            // During a back-off a valid token is used to its end: renewing it early may earn the
+            // next refusal.
             if now < held.renew_at || paused || back_off.is_some() || self.fetch_under_way().is_some() {
                 return TokenPlan::Use(held.token.clone());
             }
-            return TokenPlan::Renew { current: held.token.clone(), flight: self.begin_fetch() };
+            return TokenPlan::Renew { current: held.token.clone(), fetch: self.begin_fetch() };
         }
         if let Some(back_off) = back_off {
             let cause = Box::new(back_off.cause.clone());
@@ -269,15 +278,16 @@ impl TokenState {
         TokenPlan::Await(self.fetch_under_way().unwrap_or_else(|| self.begin_fetch()))
     }
 
-    /// The flight under way. One that has landed is not: its failure is for those who waited for it.
+    /// Returns the fetch in progress. A finished one is for those who waited for it: its failure is
+    /// not shared with later callers.
     fn fetch_under_way(&self) -> Option<Arc<SharedFetch>> {
-        self.flight.upgrade().filter(|flight| !flight.initialized())
+        self.fetch.upgrade().filter(|fetch| !fetch.initialized())
     }
 
     fn begin_fetch(&mut self) -> Arc<SharedFetch> {
-        let flight = Arc::new(SharedFetch::new());
-        self.flight = Arc::downgrade(&flight);
-        flight
+        let fetch = Arc::new(SharedFetch::new());
+        self.fetch = Arc::downgrade(&fetch);
+        fetch
     }
 
     fn keep(&mut self, answer: TokenAnswer, asked_at: Timestamp) -> AccessToken {
@@ -288,6 +298,8 @@ impl TokenState {
         let life = life.clamp(MIN_LIFETIME, MAX_LIFETIME);
         self.generation += 1;
         let token = AccessToken { text: answer.access_token, generation: self.generation };
+        // Counted from before the request, so that a slow answer shortens the life and never
+        // extends it.
         self.held = Some(CurrentToken {
             token: token.clone(),
             renew_at: asked_at.plus(life.saturating_sub(RENEWAL_LEAD.min(life / 10))),
@@ -311,7 +323,7 @@ impl TokenState {
     }
 }
 
-/// The length of the token in an answer of gettoken and the life it states.
+/// Returns the length of the token in an answer of gettoken and the lifetime it states.
 #[cfg(test)]
 pub(super) fn read_token_answer(body: &[u8]) -> Option<(usize, Option<i64>)> {
     let answer: TokenAnswer = serde_json::from_slice(body).ok()?;

@@ -1,51 +1,52 @@
-//! Answers of the calls around directory, messages and JS-SDK, as WeCom writes them.
+//! Answers of the calls about the directory and messages, as WeCom writes them.
 //!
-//! In a list that a fetch reads one broken record does not cost the others ([`Sifted`]). Each type names its call and document. All are read through the same envelope as every answer, so none of
-//! them repeats `errcode` and `errmsg`.
+//! In a list of a fetch, one broken record does not lose the others ([`LenientList`]). Each type
+//! names its call and document. All answers share one envelope, so none of these repeats `errcode`
+//! and `errmsg`.
 
 use serde::Deserialize;
 
 pub use super::lenient_list::LenientList;
 use super::{DepartmentId, Member, lenient_json};
 
-/// `user/list` (90201): every detail of a department's members; linked corporations' members too.
+/// The answer of `user/list` (90201): every detail of a department's members, including members of
+/// linked corporations.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MemberList {
-    /// A member of several departments occurs in each.
+    /// A member of several departments is listed in each.
     pub userlist: LenientList<Member>,
 }
 
-/// `user/simplelist` (90200): names only.
+/// The answer of `user/simplelist` (90200): names only.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MemberNameList {
-    /// The members.
     pub userlist: LenientList<MemberName>,
 }
 
 /// A member in `user/simplelist` and `tag/get`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MemberName {
-    /// The userid.
     pub userid: String,
-    /// The name; empty where WeCom hides it.
+    /// The name; empty if WeCom hides it.
     #[serde(default, deserialize_with = "lenient_json::text")]
     pub name: String,
-    /// The departments; not in `tag/get`.
+    /// The departments; missing in `tag/get`.
     #[serde(default, deserialize_with = "lenient_json::null_as_default")]
     pub department: Vec<DepartmentId>,
 }
 
-/// `user/list_id` (96067): a page of the complete list of ids, for the 通讯录同步 secret only.
+/// The answer of `user/list_id` (96067): a page of the complete list of ids, for the 通讯录同步 secret
+/// only.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct MemberIdPage {
-    /// For the next page; `None` on the last one.
+    /// The cursor of the next page; `None` on the last one.
     #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub next_cursor: Option<String>,
     /// One row for each member in each department.
     pub dept_user: LenientList<DepartmentMember>,
 }
 
-/// A row of `user/list_id`.
+/// A member of a department in `user/list_id`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct DepartmentMember {
     /// The userid; service providers get `open_userid` instead.
@@ -54,11 +55,10 @@ pub struct DepartmentMember {
     /// The userid as service providers see it.
     #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub open_userid: Option<String>,
-    /// The department.
     pub department: DepartmentId,
 }
 
-/// `department/simplelist` (95350): every department's id and place, without names.
+/// The answer of `department/simplelist` (95350): id and parent of departments, without names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct DepartmentNodeList {
     /// The key is WeCom's.
@@ -79,45 +79,44 @@ pub struct DepartmentNode {
     pub order: u32,
 }
 
-/// `tag/list` (90216): the tags that the token may see.
+/// The answer of `tag/list` (90216): the tags that the token may see.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TagList {
-    /// The tags, without who has them.
+    /// The tags, without their holders.
     pub taglist: LenientList<TagName>,
 }
 
 /// A tag in `tag/list`.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TagName {
-    /// Its id.
     #[serde(deserialize_with = "lenient_json::number")]
     pub tagid: u32,
-    /// Its name.
     #[serde(default, deserialize_with = "lenient_json::text")]
     pub tagname: String,
 }
 
-/// `tag/get` (90213): who has a tag, as far as the application may see.
+/// The answer of `tag/get` (90213): who has a tag, as far as the application may see.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct TagHolders {
-    /// Its name; older answers have none.
+    /// The name; missing in older answers.
     #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub tagname: Option<String>,
-    /// Members who have it themselves.
+    /// Members who have the tag themselves.
     #[serde(default)]
     pub userlist: LenientList<MemberName>,
-    /// Departments that have it; their members are not in `userlist`.
+    /// Departments that have the tag; their members are not in `userlist`.
     #[serde(default, deserialize_with = "lenient_json::null_as_default")]
     pub partylist: Vec<DepartmentId>,
 }
 
-/// `message/send` (90236). WeCom answers errcode 0 also if it reached only some of the recipients.
+/// The answer of `message/send` (90236). WeCom answers errcode 0 even if it reached only some of
+/// the recipients.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct SentMessage {
-    /// Needed to recall it; the linked-corporation call has none.
+    /// The id for a recall; missing in the answer of the linked-corporation call.
     #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub msgid: Option<String>,
-    /// Not reached. WeCom writes these in lower case whatever was sent.
+    /// Members not reached. WeCom writes them in lower case, however they were sent.
     #[serde(default, deserialize_with = "lenient_json::piped")]
     pub invaliduser: Vec<String>,
     /// Departments not reached.
@@ -126,10 +125,10 @@ pub struct SentMessage {
     /// Tags not reached.
     #[serde(default, deserialize_with = "lenient_json::piped")]
     pub invalidtag: Vec<String>,
-    /// Not reached for want of a licence.
+    /// Members not reached because they have no licence.
     #[serde(default, deserialize_with = "lenient_json::piped")]
     pub unlicenseduser: Vec<String>,
-    /// Needed to update a card, for 72 hours and once.
+    /// The code to update a card, valid once within 72 hours.
     #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub response_code: Option<String>,
 }

@@ -1,11 +1,12 @@
-//! The errcodes that sending, recalling and uploading meet, and other words for those that sign-in meets too
-//! (documents 90236, 90253, 94867, 90313).
+//! The texts of errcodes that sending, recalling and uploading meet, and other words for those that
+//! sign-in meets too (documents 90236, 90253, 94867, 90313).
 
 use super::{
     APPLICATION_PAGE, APPLICATIONS_PAGE, ErrcodeText, SECRET_PAGE, VISIBLE_RANGE_PAGE, explain_errcode,
 };
 
-/// What `code` means where a message was refused: as [`meaning`], in words about messages and not about signing in.
+/// Returns the texts of `code` for a refused message: as [`explain_errcode`], in words about
+/// messages instead of sign-in.
 pub fn explain_message_errcode(code: i64) -> Option<ErrcodeText> {
     let (zh, en, remedy_zh, remedy_en, console) = match code {
         40003 | 46004 | 60111 | 301_021 => (
@@ -41,7 +42,7 @@ pub fn explain_message_errcode(code: i64) -> Option<ErrcodeText> {
     Some(ErrcodeText { zh, en, remedy_zh, remedy_en, console })
 }
 
-/// The rows that nobody meets at sign-in.
+/// Returns the texts of errcodes that nobody meets at sign-in.
 pub(super) fn explain_message_only_errcode(code: i64) -> Option<ErrcodeText> {
     let (zh, en, remedy_zh, remedy_en, console) = match code {
         40004 | 40005 => (

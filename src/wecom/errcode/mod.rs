@@ -1,7 +1,9 @@
-//! What an errcode means and what mends it, for failure pages, messages and `doctor` (document 90313).
+//! Errcodes: what each means to the program, and to people what it means and what mends it, for
+//! failure pages, messages and `doctor` (document 90313).
 //!
-//! Names of console pages are written as the console writes them, in 「」, in both languages: the console
-//! exists in Chinese only. An errcode that is not here has no advice that could be trusted; show its `errmsg`.
+//! Names of console pages are written as the console writes them, in 「」, in both languages, because
+//! the console exists in Chinese only. For an errcode without a text there is no advice that could
+//! be trusted; show its `errmsg`.
 
 mod message;
 mod table;
@@ -10,18 +12,14 @@ pub use self::message::explain_message_errcode;
 pub use self::table::{ErrorFamily, SendRefusal};
 pub(super) use self::table::{misses_recipient, needs_back_off, refuses_token};
 
-/// An errcode in words, for an administrator.
+/// The texts of an errcode, for an administrator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ErrcodeText {
-    /// What it means, in Chinese.
     pub zh: &'static str,
-    /// What it means, in English.
     pub en: &'static str,
-    /// What to do, in Chinese.
     pub remedy_zh: &'static str,
-    /// What to do, in English.
     pub remedy_en: &'static str,
-    /// The page of WeCom's console where it is done; `None` where the console cannot mend it.
+    /// The page of WeCom's console where the remedy is done; `None` if the console cannot mend it.
     pub console: Option<&'static str>,
 }
 
@@ -36,7 +34,8 @@ const COMPANY_PAGE: &str = "「我的企业 → 企业信息」";
 const CONTACTS_PAGE: &str = "「安全与管理 → 管理工具 → 通讯录同步」";
 const CALLBACK_PAGE: &str = "「应用管理 → 应用 → 接收消息」";
 
-/// What `code` means; `None` for errcodes that nobody meets at sign-in, in `doctor` or with a message.
+/// Returns the texts of `code`; `None` for errcodes that nobody meets at sign-in, in `doctor` or
+/// with a message.
 pub fn explain_errcode(code: i64) -> Option<ErrcodeText> {
     let (zh, en, remedy_zh, remedy_en, console) = match code {
         -1 | 6000 => (

@@ -5,46 +5,46 @@
 //! [`explain_errcode`]: super::explain_errcode
 //! [`explain_message_errcode`]: super::explain_message_errcode
 
-/// What a caller can do about an error.
+/// The family of an error: what a caller can do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorFamily {
     /// The code is used up or too old: begin the sign-in again, once.
     SignInAgain,
     /// The access token was refused, even a fresh one.
     Token,
-    /// A limit of WeCom's; later, it works again by itself.
+    /// One of WeCom's limits is reached; it passes by itself.
     Busy,
-    /// WeCom asks to try again, and kept asking.
+    /// WeCom is busy, and still was after the last try.
     Retry,
     /// Only an administrator can mend it.
     Setup,
-    /// The member is not in the application's visible range, or left; WeCom does not say which.
+    /// The member left or is not in the application's visible range; WeCom does not say which.
     NotVisible,
     /// The request itself was wrong; sending it again does not help.
     Caller,
-    /// An errcode that is not in our table.
+    /// An errcode that is not in the table.
     Unknown,
-    /// No answer, or none that can be read.
+    /// There is no answer, or none that can be read.
     Upstream,
 }
 
-/// What can be done about a refusal of `message/send` (document 90313).
+/// What a sender can do about a refusal of `message/send` (document 90313).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SendRefusal {
-    /// WeCom is busy (−1, 6000): the same call again, a little later.
+    /// WeCom is busy (−1, 6000): repeat the call a little later.
     Retry,
-    /// Too many calls at the same time (45033): again, with fewer at once.
+    /// Too many calls at the same time (45033): repeat it with fewer calls in parallel.
     ReduceParallelism,
-    /// A limit of WeCom's is used up (45009): nothing more until its window ends, for any message.
+    /// One of WeCom's limits is used up (45009): send no message at all until its window ends.
     AwaitQuota,
-    /// No message goes out until an administrator has mended something: the secret, the trusted address, the
-    /// application, the company.
+    /// No message goes out until an administrator has mended the secret, the trusted address, the
+    /// application or the company.
     NeedsAdministrator,
-    /// One of the recipients spoils the call; alone, the others may get it.
+    /// One recipient makes WeCom refuse the call; sent separately, the others may get the message.
     SplitRecipients,
-    /// None of the recipients gets anything from this application (81013).
+    /// None of the recipients may get messages of this application (81013).
     NoRecipient,
-    /// The message itself is not accepted, or WeCom gives a code that nobody knows: never again as it is.
+    /// The message itself is refused, or the code is unknown: never send it again unchanged.
     RejectedMessage,
 }
 
@@ -97,7 +97,8 @@ const fn classify_errcode(code: i64) -> ErrcodeRow {
         | 301_007
         | 701_008
         | 2_000_002 => (ErrorFamily::Setup, SendRefusal::NeedsAdministrator),
-        // Only cards that members answer need a callback address, and they must not hold up the rest.
+        // Only cards that members answer need a callback address, and they must not hold up the
+        // rest.
         43012 => (ErrorFamily::Setup, SendRefusal::RejectedMessage),
         // Something between us and WeCom takes the query or the body apart.
         41001 | 41011 => (ErrorFamily::Caller, SendRefusal::NeedsAdministrator),
@@ -157,7 +158,7 @@ const fn classify_errcode(code: i64) -> ErrcodeRow {
 }
 
 impl ErrorFamily {
-    /// As a metric's label.
+    /// Returns the label in metrics.
     pub(in crate::wecom) const fn as_str(self) -> &'static str {
         match self {
             Self::SignInAgain => "sign_in_again",

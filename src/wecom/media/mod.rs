@@ -14,10 +14,11 @@ use crate::base::secret::random_bytes;
 
 const UPLOAD_API: &str = "media/upload";
 
-/// How long WeCom keeps an uploaded file, from [`UploadedMedia::created_at`]; then its id is refused with 40007.
+/// How long WeCom keeps an uploaded file, from [`UploadedMedia::created_at`]; afterwards its id is
+/// refused with 40007.
 pub const MEDIA_LIFETIME: Duration = Duration::from_secs(3 * 86_400);
 
-/// What a file is uploaded as. Each kind of message takes ids of its own kind only.
+/// The kind of an upload. Each kind of message takes ids of its own kind only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum MediaKind {
     /// JPG or PNG, up to 10 MB.
@@ -27,7 +28,7 @@ pub enum MediaKind {
 }
 
 impl MediaKind {
-    /// As WeCom writes it.
+    /// Returns WeCom's word.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -36,22 +37,20 @@ impl MediaKind {
     }
 }
 
-/// A file on its way to WeCom. How large it may be is WeCom's to say: 40006, 40009, 45001.
+/// A file to upload. WeCom limits its size: 40006, 40009, 45001.
 #[derive(Clone)]
 pub struct Upload<'a> {
-    /// As what.
     pub kind: MediaKind,
-    /// The name that recipients see. What would end it (quotes, backslashes, control characters) and slashes
-    /// go out as `_`.
+    /// The name that recipients see. Quotes, backslashes, slashes and control characters are sent
+    /// as `_`.
     pub file_name: &'a str,
-    /// Its media type; `application/octet-stream` where this is none.
+    /// The media type; sent as `application/octet-stream` if it is not one.
     pub content_type: &'a str,
-    /// What is in it.
     pub bytes: Bytes,
 }
 
 impl fmt::Debug for Upload<'_> {
-    /// How long it is, not what is in it.
+    /// Shows the length in place of the bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upload")
             .field("kind", &self.kind)
@@ -65,9 +64,9 @@ impl fmt::Debug for Upload<'_> {
 /// An uploaded file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadedMedia {
-    /// What a message names it by; good for every application of the company.
+    /// The id for messages, valid for every application of the company.
     pub media_id: String,
-    /// When WeCom took it; good for [`MEDIA_LIFETIME`] from then.
+    /// When WeCom received it; the id is valid for [`MEDIA_LIFETIME`] from then.
     pub created_at: Timestamp,
 }
 
@@ -81,9 +80,11 @@ struct UploadAnswer {
 }
 
 impl WecomClient {
-    /// Uploads a file for messages (`media/upload`, POST), with the application's token; at most two at once, up to 60 s
-    /// each. Uploading it twice makes two ids and does no harm. An answer that does not say when it was taken counts
-    /// from the answer's own date.
+    /// Uploads a file for messages (`media/upload`, POST) with the application's token; at most two
+    /// at once, up to 60 s each.
+    ///
+    /// Uploading a file twice makes two ids and does no harm. If the answer has no time, the Date
+    /// header of the answer counts.
     pub async fn upload_media(
         &self,
         upload: Upload<'_>,
@@ -110,8 +111,8 @@ impl WecomClient {
     }
 }
 
-/// One part, `media`, written by hand: the name stands in `filename` as raw UTF-8, because WeCom shows what stands there
-/// and reads no `filename*`.
+/// Builds the form with its one part, `media`. The name is raw UTF-8 in `filename`, because WeCom
+/// shows that and does not read `filename*`.
 fn build_form(upload: &Upload<'_>, boundary: &str) -> Vec<u8> {
     let head = format!(
         "--{boundary}\r\nContent-Disposition: form-data; name=\"media\"; filename=\"{}\"\r\nContent-Type: {}\r\n\r\n",
@@ -132,7 +133,7 @@ fn escape_file_name(name: &str) -> String {
     if name.is_empty() { "file".to_owned() } else { name }
 }
 
-/// `type/subtype` and perhaps parameters, or the media type of bytes.
+/// Returns `type/subtype` and perhaps parameters, or the media type of bytes.
 fn valid_content_type(text: &str) -> &str {
     let text = text.trim();
     let is_one = text.contains('/') && text.bytes().all(|b| (b' '..=b'~').contains(&b));

@@ -1,8 +1,8 @@
-//! Sending and recalling a message, and what can be done about a refusal (documents 90236, 94867, 90313).
+//! Sending and recalling a message (documents 90236, 94867, 90313).
 //!
-//! These calls go out in a lane of their own (`Lane::Message`): at most ten at once, never in the place of somebody who is
-//! signing in, and once a call. Whoever keeps the message decides when it is tried again, because only the keeper knows
-//! what was tried before.
+//! These calls have a class of their own ([`CallClass::Message`]): at most ten at once, never in
+//! the slot of somebody who is signing in, and each is made once. The keeper of the message decides
+//! when it is tried again, because only the keeper knows what was tried before.
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -27,7 +27,7 @@ struct SendAnswer {
     message: SentMessage,
 }
 
-/// An answer that says nothing but that it was done.
+/// The answer of `message/recall`, which only confirms.
 #[derive(Debug, Deserialize)]
 struct RecallAnswer {
     #[serde(default, deserialize_with = "lenient_json::optional_integer")]
@@ -35,12 +35,13 @@ struct RecallAnswer {
 }
 
 impl WecomClient {
-    /// Sends a message (`message/send`, POST) with the application's token. `body` goes out as it is, byte for byte, as
-    /// often as it is sent: WeCom's duplicate check compares the request.
+    /// Sends a message (`message/send`, POST) with the application's token. `body` is sent byte for
+    /// byte as it is, every time: WeCom's duplicate check compares the request.
     ///
-    /// A success may still name recipients who got nothing ([`SentMessage`]). A refused token is renewed once and the
-    /// call repeated once; nothing else is repeated. After a failure ask [`SendRefusal::of`] and
-    /// [`Error::may_have_worked`]. An answer without `errcode` and `msgid` is not WeCom's and no success.
+    /// A success may still name recipients who got nothing ([`SentMessage`]). A refused token is
+    /// renewed once and the call repeated once; nothing else is repeated. After a failure, ask
+    /// [`SendRefusal::from_error`] and [`WecomError::may_have_worked`]. An answer without `errcode`
+    /// and `msgid` is not WeCom's and not a success.
     pub async fn send_message(&self, body: &str, deadline: Deadline) -> Result<SentMessage, WecomError> {
         let bytes = Bytes::copy_from_slice(body.as_bytes());
         let body = RequestBody::Bytes { content_type: "application/json", bytes: &bytes };
@@ -52,8 +53,9 @@ impl WecomClient {
         Ok(sent.message)
     }
 
-    /// Takes a message back from everybody who got it (`message/recall`, POST), for 24 hours after it was sent; then
-    /// WeCom answers 42052. Doing it twice does no harm. A message of another application is refused with 40058.
+    /// Takes a message back from everybody who got it (`message/recall`, POST), within 24 hours
+    /// after it was sent; later WeCom answers 42052. Doing it twice does no harm. A message of
+    /// another application is refused with 40058.
     pub async fn recall_message(&self, msgid: &str, deadline: Deadline) -> Result<(), WecomError> {
         let body = json!({ "msgid": msgid });
         let body = RequestBody::Json(&body);
@@ -64,16 +66,16 @@ impl WecomClient {
     }
 }
 
-/// An answer in which WeCom does not say that it did it.
+/// Makes the error for an answer that does not confirm the call.
 fn unconfirmed_error(api: &'static str) -> WecomError {
     WecomError::Unreadable { api, status: 200, why: "it does not say that it was done".to_owned() }
 }
 
 impl SendRefusal {
-    /// What can be done about this failure of [`Client::send_message`]; `None` if WeCom did not answer, or nothing that
-    /// can be read.
+    /// Returns what can be done about this failure of [`WecomClient::send_message`]; `None` if
+    /// WeCom did not answer, or not readably.
     ///
-    /// Whatever stands in the way of a token stands in the way of every message, also a code that nobody knows.
+    /// What stops a token stops every message, also if the code is unknown.
     pub fn from_error(error: &WecomError) -> Option<Self> {
         match error {
             WecomError::Refused(refusal) => Some(Self::from_refusal(refusal)),

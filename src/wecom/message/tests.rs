@@ -16,7 +16,7 @@ const MESSAGE_BODY: &str = "{ \"touser\":\"zhangsan|LiSi\",\"agentid\" : 1000002
                     \"enable_duplicate_check\":1}";
 const SEND_ANSWER: &str = r#"{"errcode":0,"errmsg":"ok","invaliduser":"","msgid":"M1"}"#;
 
-/// What sending ends with when WeCom answers so, and how often it was asked.
+/// Returns the error of sending when WeCom answers so, and how often it was called.
 async fn send_error(reply: Reply) -> (WecomError, usize) {
     let server = start_fake_wecom(move |_, _| reply.clone()).await;
     let error = within_time_limit(
@@ -238,7 +238,7 @@ mod doubt {
             let error = within_time_limit(exchange.send::<SendAnswer>(request(), Some("T"), test_deadline()))
                 .await
                 .unwrap_err();
-            // Where there is no name server, asking for a name takes too long.
+            // Without a name server, resolving a name takes too long.
             let unsent = matches!(
                 &error,
                 WecomError::Unreachable { sent: false, .. } | WecomError::Timeout { sent: false, .. }
@@ -249,7 +249,7 @@ mod doubt {
 
     #[tokio::test]
     async fn a_connection_that_takes_too_long_to_come_about_sends_nothing() {
-        // It accepts and never says a word of TLS.
+        // It accepts the connection and never sends a byte of TLS.
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let settings = test_settings(&format!("https://{}", listener.local_addr().unwrap()));
         let limits = CallTimeouts { connect: Duration::from_millis(100), ..CallTimeouts::PRODUCTION };
@@ -295,7 +295,7 @@ mod doubt {
             let answer = reply.clone();
             let server = FakeWecom::start(move |_, _| answer.clone()).await;
             let client = client_with_short_timeouts(&server, &test_clock());
-            // The second time a refusal is remembered and not asked for.
+            // The second time the refusal is remembered and no call is made.
             for _ in 0..2 {
                 let error =
                     within_time_limit(client.send_message(MESSAGE_BODY, test_deadline())).await.unwrap_err();
