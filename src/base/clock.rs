@@ -14,39 +14,39 @@ use serde::{Serialize, Serializer};
 pub struct Timestamp(i64);
 
 impl Timestamp {
-    /// The instant `ms` milliseconds after 1970 began.
+    /// Makes the instant `ms` milliseconds after 1970 began.
     pub const fn from_millis(ms: i64) -> Self {
         Self(ms)
     }
 
-    /// Milliseconds since 1970 began.
+    /// Returns the milliseconds since 1970 began.
     pub const fn millis(self) -> i64 {
         self.0
     }
 
-    /// Whole seconds since 1970 began, as JWTs count (RFC 7519 §2, `NumericDate`).
+    /// Returns the whole seconds since 1970 began, as JWTs count (RFC 7519 §2, `NumericDate`).
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1000)
     }
 
-    /// This instant plus `d`; saturates.
+    /// Returns this instant plus `d`; saturates.
     #[must_use]
     pub fn plus(self, d: Duration) -> Self {
         Self(self.0.saturating_add(millis(d)))
     }
 
-    /// This instant minus `d`; saturates.
+    /// Returns this instant minus `d`; saturates.
     #[must_use]
     pub fn minus(self, d: Duration) -> Self {
         Self(self.0.saturating_sub(millis(d)))
     }
 
-    /// How long after `earlier` this instant is; zero if it is not after it.
+    /// Returns the time from `earlier` to this instant; zero if this one is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// RFC 3339 in UTC with milliseconds, `2026-11-22T08:00:00.000Z`.
+    /// Returns RFC 3339 in UTC with milliseconds, `2026-11-22T08:00:00.000Z`.
     pub fn rfc3339(self) -> String {
         DateTime::<Utc>::from_timestamp_millis(self.0)
             .map_or_else(|| self.0.to_string(), |t| t.to_rfc3339_opts(SecondsFormat::Millis, true))
@@ -73,12 +73,12 @@ pub enum Clock {
 }
 
 impl Clock {
-    /// A clock standing at `at` until [`Clock::advance`] moves it.
+    /// Makes a clock that stands at `at` until [`Clock::advance`] moves it.
     pub fn fixed(at: Timestamp) -> Self {
         Self::Fixed(Arc::new(AtomicI64::new(at.millis())))
     }
 
-    /// Now.
+    /// Returns the current instant.
     pub fn now(&self) -> Timestamp {
         match self {
             #[expect(clippy::disallowed_methods, reason = "the one place that may ask the system")]

@@ -1,12 +1,13 @@
-//! What comes along when a value is copied from a console, a chat or a document: quotation marks, blanks, line breaks,
-//! characters that nobody sees, or the words of a template. Nothing here repeats a value.
+//! Faults that copying brings into a value from a console, a chat or a document: quotation marks,
+//! blanks, line breaks, characters that nobody sees, or the words of a template. Nothing here
+//! repeats a value.
 
 use std::fmt;
 
-/// What a copied value is made of.
+/// The characters that a copied value may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopiedAlphabet {
-    /// What WeCom's console shows to be copied: letters, digits, `_` and `-`.
+    /// What WeCom's console shows: letters, digits, `_` and `-`.
     Console,
     /// A URL: ASCII without blanks and quotation marks.
     Url,
@@ -21,30 +22,30 @@ impl CopiedAlphabet {
     }
 }
 
-/// Something in a value that was hardly meant.
+/// A part of a value that was probably not meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CopyFault {
     /// The words of a template that nobody replaced.
     Placeholder,
     /// A character that does not belong there.
     Character {
-        /// Which.
         character: char,
-        /// Where, from 1, in characters.
+        /// The position in characters, from 1.
         position: usize,
-        /// How many characters the value has.
+        /// The number of characters of the value.
         length: usize,
     },
 }
 
-/// The length of a WeCom Secret. A value of that length is hardly a template's, whatever letters chance put in it.
+/// The length of a WeCom Secret. A value of this length is hardly a template's, whatever words its
+/// random letters happen to form.
 const SECRET_LENGTH_CHARS: usize = 43;
 
-/// Parts of what templates write where a value belongs.
+/// Words that templates write in place of a value.
 const PLACEHOLDER_WORDS: [&str; 7] =
     ["your", "changeme", "change_me", "change-me", "xxxx", "placeholder", "****"];
 
-/// Finds the first thing in `value`, whose white space around does not count, that was hardly meant.
+/// Finds the first fault in `value`, without the white space around it.
 pub fn find_copy_fault(value: &str, alphabet: CopiedAlphabet) -> Option<CopyFault> {
     let value = value.trim();
     let length = value.chars().count();
@@ -60,7 +61,7 @@ pub fn find_copy_fault(value: &str, alphabet: CopiedAlphabet) -> Option<CopyFaul
 }
 
 impl CopyFault {
-    /// It in Chinese: a clause.
+    /// Returns the fault in Chinese, as a clause.
     pub fn zh(&self) -> String {
         match *self {
             Self::Placeholder => "它是模板里的占位文字，不是复制来的值".to_owned(),
@@ -73,7 +74,7 @@ impl CopyFault {
 }
 
 impl fmt::Display for CopyFault {
-    /// It in English: completes "it holds …".
+    /// Writes the fault in English; it completes "it holds …".
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Placeholder => f.write_str("the words of a template, not a value that was copied"),
@@ -84,13 +85,13 @@ impl fmt::Display for CopyFault {
     }
 }
 
-/// `U+200B ZERO WIDTH SPACE`.
+/// Returns code point and name, `U+200B ZERO WIDTH SPACE`.
 fn describe_character(c: char) -> String {
     let code = format_code_point(c);
     if let Some((en, _)) = character_name(c) {
         return format!("{code} {en}");
     }
-    // The ASCII forms in the width of Chinese characters stand 0xFEE0 above.
+    // The fullwidth forms of ASCII are 0xFEE0 above the ASCII characters.
     let ascii = u32::from(c).checked_sub(0xfee0).and_then(char::from_u32).filter(char::is_ascii_graphic);
     match ascii {
         Some(letter) if letter.is_ascii_uppercase() => {
@@ -113,7 +114,7 @@ const fn is_han(c: char) -> bool {
     matches!(c, '\u{3400}'..='\u{4dbf}' | '\u{4e00}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{323af}')
 }
 
-/// The Unicode name and what the character is called in Chinese, of those that copying brings.
+/// Returns the Unicode name and the Chinese name of the characters that copying brings.
 const fn character_name(c: char) -> Option<(&'static str, &'static str)> {
     Some(match c {
         '\t' => ("TAB", "制表符"),

@@ -1,4 +1,4 @@
-//! When something is due: Quartz expressions, seconds first, as O2OA writes them (`10 0/10 * * * ?`).
+//! Schedules: Quartz expressions, seconds first, as O2OA writes them (`10 0/10 * * * ?`).
 
 use chrono::TimeZone as _;
 use chrono_tz::Tz;
@@ -8,24 +8,24 @@ use croner::parser::{CronParser, Seconds};
 use super::clock::Timestamp;
 use super::quartz;
 
-/// What every message about an expression ends with.
+/// The end of every message about an expression.
 const EXPRESSION_FORM: &str = "second minute hour day month weekday, and perhaps a year: \"10 0/10 * * * ?\"";
 
 /// A Quartz expression in a time zone.
 #[derive(Debug, Clone)]
 pub struct Schedule {
     text: String,
-    /// The earliest of them counts.
+    /// The schedule fires when the first of them does.
     crons: Vec<Cron>,
     zone: Tz,
 }
 
 impl Schedule {
-    /// Reads an expression of six or seven fields as Quartz 2.3.2 does: `*`, lists, ranges (also over the turn:
-    /// `22-2`), steps, names, `?`, `L`, `L-3`, `W`, `#`; Sunday is 1.
+    /// Parses an expression of six or seven fields as Quartz 2.3.2 does: `*`, lists, ranges (also
+    /// across the end: `22-2`), steps, names, `?`, `L`, `L-3`, `W`, `#`; Sunday is 1.
     ///
     /// # Errors
-    /// What is wrong with it, to stand after "must be …" or "is not …"; also if it never comes.
+    /// What is wrong, to follow "must be …" or "is not …"; also if the schedule never fires.
     pub fn parse(text: &str, zone: Tz) -> Result<Self, String> {
         let fields = text.split_whitespace().count();
         if !matches!(fields, 6 | 7) {
@@ -53,7 +53,8 @@ impl Schedule {
         Ok(schedule)
     }
 
-    /// The first instant after `at` at which it fires, a whole second; `None`: never again.
+    /// Returns the first instant after `at` at which it fires, a whole second; `None` if it never
+    /// fires again.
     pub fn next_after(&self, at: Timestamp) -> Option<Timestamp> {
         let from = self.zone.timestamp_opt(at.seconds(), 0).single()?;
         let next = |cron: &Cron| cron.find_next_occurrence(&from, false).ok();
@@ -61,7 +62,7 @@ impl Schedule {
         Some(Timestamp::from_millis(earliest.timestamp_millis()))
     }
 
-    /// The expression as it was written.
+    /// Returns the expression as it was written.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -80,7 +81,7 @@ mod tests {
         Timestamp::from_millis(DateTime::parse_from_rfc3339(text).unwrap().timestamp_millis())
     }
 
-    /// The first `n` instants after `start` in Shanghai.
+    /// Returns the first `n` instants after `start` in Shanghai.
     fn list_firings(expression: &str, start: &str, n: usize) -> Vec<String> {
         let schedule = Schedule::parse(expression, Shanghai).unwrap_or_else(|e| panic!("{expression}: {e}"));
         let mut from = parse_instant(start);

@@ -1,21 +1,21 @@
-//! Text as editors on Chinese Windows save it: UTF-8 with or without a byte order mark, UTF-16 ("Unicode"), or the
-//! code page that Notepad calls ANSI, which is GBK.
+//! Decodes text as editors on Chinese Windows save it: UTF-8 with or without a byte order mark,
+//! UTF-16 ("Unicode"), or the code page that Notepad calls ANSI, which is GBK.
 
 use encoding_rs::{Encoding, GB18030, UTF_8, UTF_16BE, UTF_16LE};
 
-/// How text was encoded.
+/// The encoding of a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextEncoding {
     /// UTF-8.
     Utf8,
-    /// UTF-16, which begins with a byte order mark.
+    /// UTF-16 with a byte order mark.
     Utf16,
-    /// GB18030, which GBK and GB 2312 are part of.
+    /// GB18030, which includes GBK and GB 2312.
     Gb18030,
 }
 
 impl TextEncoding {
-    /// Its name, as people know it.
+    /// Returns the name that people know.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Utf8 => "UTF-8",
@@ -25,18 +25,19 @@ impl TextEncoding {
     }
 }
 
-/// The bytes are text in none of these encodings.
+/// The error for bytes that are text in none of these encodings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is neither UTF-8 nor GBK from this line on: save it as UTF-8")]
 pub struct UnknownEncoding {
-    /// Where UTF-8 ends, from 1.
+    /// The first line that is not UTF-8, from 1.
     pub line: usize,
 }
 
-/// Decodes `bytes` without their byte order mark: what the mark says, strict UTF-8 without one, else GB18030.
+/// Decodes `bytes` without their byte order mark: as the mark says, or as strict UTF-8, or else as
+/// GB18030.
 ///
-/// UTF-8 is tried first and strictly, because GBK text is hardly ever valid UTF-8, while any UTF-8 text could be
-/// read as some GBK.
+/// UTF-8 is tried first and strictly, because GBK text is hardly ever valid UTF-8, while any UTF-8
+/// text could be read as some GBK.
 ///
 /// # Errors
 /// [`UnknownEncoding`].
@@ -58,7 +59,7 @@ pub fn decode_text(bytes: &[u8]) -> Result<(String, TextEncoding), UnknownEncodi
     Err(UnknownEncoding { line: first_line_that_is_not_utf8(bytes).unwrap_or(1) })
 }
 
-/// The line of the first byte that is not UTF-8, from 1; `None`: there is none.
+/// Returns the line of the first byte that is not UTF-8, from 1; `None` if all are.
 pub fn first_line_that_is_not_utf8(bytes: &[u8]) -> Option<usize> {
     let good = std::str::from_utf8(bytes).err()?.valid_up_to();
     let before = bytes.get(..good).unwrap_or_default();

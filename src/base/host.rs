@@ -1,7 +1,7 @@
 //! Hosts: which ones belong to this installation, and how two spellings of one host are compared.
 //!
-//! Every comparison of hosts goes through [`Origin`], which is built by the WHATWG parser: lower case,
-//! punycode, no trailing dot, the port always known. Comparing texts is how gateways get it wrong
+//! Every comparison of hosts goes through [`Origin`], which the WHATWG parser builds: lower case,
+//! punycode, no trailing dot, the port always known. Gateways that compare texts get it wrong
 //! (Authelia CVE-2026-48794: a host in capitals skipped the stricter rule).
 
 use std::fmt;
@@ -9,17 +9,17 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
-/// http or https, as the browser sees it.
+/// The scheme as the browser sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Scheme {
-    /// Without TLS: only where `allow_http` or a loopback host permits it.
+    /// Without TLS; only if `allow_http` or a loopback host permits it.
     Http,
     /// With TLS.
     Https,
 }
 
 impl Scheme {
-    /// `"http"` or `"https"`.
+    /// Returns `"http"` or `"https"`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -27,7 +27,7 @@ impl Scheme {
         }
     }
 
-    /// The port a URL of this scheme means when it names none.
+    /// Returns the port of a URL of this scheme that names none.
     pub const fn default_port(self) -> u16 {
         match self {
             Self::Http => 80,
@@ -35,8 +35,8 @@ impl Scheme {
         }
     }
 
-    /// Reads an `X-Forwarded-Proto`: what the first proxy saw stands first. A WebSocket's scheme is that of its
-    /// handshake.
+    /// Parses an `X-Forwarded-Proto`. The first proxy's value stands first. A WebSocket has the
+    /// scheme of its handshake.
     pub fn parse_forwarded(header: &str) -> Option<Self> {
         let first = header.split(',').next()?.trim();
         if first.eq_ignore_ascii_case("wss") {
@@ -48,7 +48,7 @@ impl Scheme {
         }
     }
 
-    /// Reads `http` or `https` in any case.
+    /// Parses `http` or `https` in any case.
     pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("https") {
             Some(Self::Https)
@@ -69,7 +69,8 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// The origin of `url`; `None` unless it is http(s) with a host and no user information.
+    /// Returns the origin of `url`; `None` unless it is http(s) with a host and without user
+    /// information.
     pub fn from_url(url: &Url) -> Option<Self> {
         let scheme = Scheme::parse(url.scheme())?;
         if !url.username().is_empty() || url.password().is_some() {
@@ -86,7 +87,7 @@ impl Origin {
         Some(Self { scheme, host, port: url.port().unwrap_or_else(|| scheme.default_port()) })
     }
 
-    /// The origin that `host[:port]`, as a Host header has it, names under `scheme`.
+    /// Parses `host[:port]`, as a Host header has it, under `scheme`.
     pub fn from_authority(scheme: Scheme, authority: &str) -> Option<Self> {
         let odd = |c: char| c.is_whitespace() || c.is_control() || "/\\?#@".contains(c);
         if authority.is_empty() || authority.chars().any(odd) {
@@ -95,22 +96,21 @@ impl Origin {
         Self::from_url(&Url::parse(&format!("{}://{authority}/", scheme.as_str())).ok()?)
     }
 
-    /// The scheme.
     pub const fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The host without its port: lower case, no trailing dot, brackets around IPv6.
+    /// Returns the host without its port: in lower case, without a trailing dot, IPv6 in brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The port, never absent.
+    /// Returns the port, which is always known.
     pub const fn port(&self) -> u16 {
         self.port
     }
 
-    /// `host`, or `host:port` where the port is not the scheme's own.
+    /// Returns `host`, or `host:port` if the port is not the scheme's own.
     pub fn authority(&self) -> String {
         if self.port == self.scheme.default_port() {
             self.host.clone()
@@ -145,13 +145,14 @@ pub struct AllowedHost {
 }
 
 impl AllowedHost {
-    /// Reads `app.example.com` or `host:port`; `None` for anything else (a scheme, a path, a wildcard).
+    /// Parses `app.example.com` or `host:port`; `None` for anything else (a scheme, a path, a
+    /// wildcard).
     pub fn parse(text: &str) -> Option<Self> {
         if text.contains('*') {
             return None;
         }
         let origin = Origin::from_authority(Scheme::Https, text)?;
-        // `app.example.com:443` says its port; the parser drops it because it is the default.
+        // `app.example.com:443` has a port, which the URL parser drops because it is the default.
         let says_port = text.rsplit_once(':').is_some_and(|(_, p)| p.parse::<u16>().is_ok());
         Some(Self { host: origin.host, port: says_port.then_some(origin.port) })
     }
@@ -160,18 +161,19 @@ impl AllowedHost {
         self.host == origin.host && self.port.unwrap_or_else(|| origin.scheme.default_port()) == origin.port
     }
 
-    /// Whether it names `origin`, on whatever port where it says none: for what opens nothing.
+    /// Whether it names `origin`, on any port if the entry has none. Only for decisions that open
+    /// nothing.
     fn names(&self, origin: &Origin) -> bool {
         self.host == origin.host && self.port.is_none_or(|port| port == origin.port)
     }
 
-    /// The host, with the port if it says one.
+    /// Returns the host, with the port if the entry has one.
     pub fn authority(&self) -> String {
         self.port.map_or_else(|| self.host.clone(), |port| format!("{}:{port}", self.host))
     }
 }
 
-/// The hosts of this installation, and which cookie and audience each has.
+/// The hosts of this installation, with the cookie and the audience of each.
 #[derive(Debug, Clone)]
 pub struct Hosts {
     public: Origin,
@@ -181,26 +183,26 @@ pub struct Hosts {
     hash_routes: Vec<AllowedHost>,
 }
 
-/// What a host's session cookie is called and whom its tokens are for.
+/// The attributes of a host's session cookie and the audience of its tokens.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CookieScope {
     /// `aud` of the token: the host (without its port on loopback), or the cookie domain.
     pub audience: String,
     /// The Domain attribute, without a leading dot; `None` for a cookie of one host.
     pub domain: Option<String>,
-    /// Whether the browser sees https, and the cookie therefore gets `Secure` and a name prefix.
+    /// Whether the browser sees https; then the cookie has `Secure` and a name prefix.
     pub secure: bool,
 }
 
 impl Hosts {
-    /// `cookie_domain` is empty or `.example.com` (a leading dot may be missing).
+    /// Makes the hosts. `cookie_domain` is empty or `.example.com`, also without the leading dot.
     pub fn new(public: Origin, redirect: Vec<AllowedHost>, cookie_domain: &str, allow_http: bool) -> Self {
         let domain = cookie_domain.trim_start_matches('.').to_ascii_lowercase();
         let cookie_domain = (!domain.is_empty()).then_some(domain);
         Self { public, redirect, cookie_domain, allow_http, hash_routes: Vec::new() }
     }
 
-    /// The same with `login.hash_routes`: the hosts whose pages live behind `#/…`.
+    /// Adds `login.hash_routes`: the hosts whose pages live behind `#/…`.
     #[must_use]
     pub fn with_hash_routes(self, hash_routes: Vec<AllowedHost>) -> Self {
         Self { hash_routes, ..self }
@@ -211,13 +213,14 @@ impl Hosts {
         self.hash_routes.iter().any(|host| host.names(origin))
     }
 
-    /// Whether `host` can be one of this installation, by whatever scheme.
+    /// Whether `host` can belong to this installation, by either scheme.
     pub fn may_contain(&self, host: &AllowedHost) -> bool {
         let same = |known: &AllowedHost| known.host == host.host;
         host.names(&self.public) || self.redirect.iter().any(same) || self.is_below_cookie_domain(&host.host)
     }
 
-    /// Every host of this installation as a source expression of a Content-Security-Policy (CSP 3 §2.3.1).
+    /// Returns every host of this installation as a source expression of a Content-Security-Policy
+    /// (CSP 3 §2.3.1).
     pub fn csp_sources(&self) -> Vec<String> {
         let schemes = |host: &str| {
             let http = self.allow_http || is_loopback(host);
@@ -231,17 +234,17 @@ impl Hosts {
         std::iter::once(self.public.to_string()).chain(others).collect()
     }
 
-    /// public_url's origin.
+    /// Returns the origin of public_url.
     pub const fn public(&self) -> &Origin {
         &self.public
     }
 
-    /// Whether there can be application hosts besides public_url's own.
+    /// Whether application hosts besides public_url's own can exist.
     pub fn has_others(&self) -> bool {
         self.cookie_domain.is_some() || self.redirect.iter().any(|host| !host.permits(&self.public))
     }
 
-    /// The cookie domain without its leading dot, if there is one.
+    /// Returns the cookie domain without its leading dot, if there is one.
     pub fn cookie_domain(&self) -> Option<&str> {
         self.cookie_domain.as_deref()
     }
@@ -251,8 +254,8 @@ impl Hosts {
         *origin == self.public
     }
 
-    /// Whether browsers may be sent to `origin`: public_url's own, one of `redirect_hosts`, or one below
-    /// `cookie_domain`; by https, or by http where `allow_http` or loopback permits it.
+    /// Whether browsers may be sent to `origin`: public_url's own, one of `redirect_hosts`, or one
+    /// below `cookie_domain`; by https, or by http if `allow_http` or loopback permits it.
     pub fn permits(&self, origin: &Origin) -> bool {
         if self.is_public(origin) {
             return true;
@@ -269,7 +272,7 @@ impl Hosts {
             .is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
     }
 
-    /// Name, Domain and audience of the session cookie on `origin`.
+    /// Returns Domain, audience and `Secure` of the session cookie on `origin`.
     pub fn cookie_scope(&self, origin: &Origin) -> CookieScope {
         let secure = origin.scheme == Scheme::Https;
         if let Some(domain) =
@@ -281,8 +284,9 @@ impl Hosts {
         CookieScope { audience, domain: None, secure }
     }
 
-    /// The session cookie's name on `origin`: the prefix promises what the browser then enforces (RFC 6265bis
-    /// §4.1.3): `__Host-` one host over https, `__Secure-` https, none where the browser sees http.
+    /// Returns the session cookie's name on `origin`. The prefix promises what the browser then
+    /// enforces (RFC 6265bis §4.1.3): `__Host-` one host over https, `__Secure-` https; no prefix
+    /// over http. See [design: cookies](crate::design#cookies).
     pub fn cookie_name(&self, origin: &Origin) -> &'static str {
         match origin.scheme {
             Scheme::Http => "gongpai",
@@ -291,13 +295,13 @@ impl Hosts {
         }
     }
 
-    /// Whether a token for `audience` is for `origin`; the same as comparing [`CookieScope::audience`], without
-    /// making it.
+    /// Whether a token for `audience` is for `origin`. The same as comparing
+    /// [`CookieScope::audience`], without building it.
     pub fn is_audience(&self, origin: &Origin, audience: &str) -> bool {
         if self.is_below_cookie_domain(&origin.host) {
             return self.cookie_domain.as_deref() == Some(audience);
         }
-        // In this order: reading an address costs more than all else here.
+        // In this order, because parsing an address costs more than all else here.
         if origin.port == origin.scheme.default_port() || origin.is_loopback() {
             return origin.host == audience;
         }
@@ -306,8 +310,9 @@ impl Hosts {
             .is_some_and(|(host, port)| host == origin.host && port.parse() == Ok(origin.port))
     }
 
-    /// The scheme a request to `authority` came by, when a trusted proxy says `forwarded` (or nothing):
-    /// public_url's own for its host; otherwise https unless http is both said and allowed.
+    /// Returns the origin of a request to `authority`, where a trusted proxy says `forwarded` or
+    /// nothing. For public_url's host its own scheme counts; for others https, unless http is both
+    /// said and allowed.
     pub fn request_origin(&self, authority: &str, forwarded: Option<Scheme>) -> Option<Origin> {
         let as_public = Origin::from_authority(self.public.scheme, authority)?;
         if as_public == self.public {

@@ -1,6 +1,7 @@
-//! The registry of typed identifiers: a `Sid` cannot be passed where a `PersonId` is wanted.
+//! The typed identifiers: a `Sid` cannot be passed where a `PersonId` is expected.
 //!
-//! Cloning one copies no text: every check of the gate does it, and memory holds the same few of each session.
+//! Cloning an identifier copies no text: every check of the gate clones some, and memory holds the
+//! same few of each session.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,12 +20,12 @@ macro_rules! id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Takes over an identifier that came from our own table or token.
+            /// Makes an identifier of text from our own table or token, unchecked.
             pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
 
-            /// The identifier as text.
+            /// Returns the identifier as text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -40,102 +41,102 @@ macro_rules! id {
 
 id!(/// A corporation in WeCom (企业ID), `ww…`.
     CorpId);
-id!(/// A person of ours: UUID v7, stable across changes of userid; the `sub` of every token.
+id!(/// A person: UUID v7, stable across changes of userid; the `sub` of every token.
     PersonId);
-id!(/// A member's userid inside one corporation, as WeCom writes it; compared without regard to case.
+id!(/// A userid inside one corporation, in WeCom's spelling; compared without regard to case.
     UserId);
 id!(/// A session row: UUID v7.
     Sid);
 id!(/// An API client of `[[api_clients]]`.
     ClientId);
-id!(/// A unit of the organisation chart. Of a department of WeCom's it follows from the department's id, so that a
-    /// department that comes back is the unit it was; of a local unit it is a UUID v7.
+id!(/// A unit of the organisation chart. A department's id follows from WeCom's number, so that a
+    /// department that comes back is the same unit; a local unit has a UUID v7.
     UnitId);
 id!(/// A tag, by the same rule as a [`UnitId`].
     TagId);
-id!(/// A synchronisation: UUID v7.
+id!(/// A run of a synchronisation: UUID v7.
     RunId);
 id!(/// A question about persons that only a human can decide: UUID v7.
     ConflictId);
 
 id!(/// A message: UUID v7.
     MessageId);
-id!(/// A call of message/send: UUID v7.
+id!(/// A call of `message/send`: UUID v7.
     CallId);
 
 impl PersonId {
-    /// A new id that sorts by `now`.
+    /// Makes a new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).into())
     }
 }
 
 impl UnitId {
-    /// A new id of a local unit that sorts by `now`.
+    /// Makes a new id of a local unit that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).into())
     }
 
-    /// The id of the department `id` of `corp`.
+    /// Returns the id of the department `id` of `corp`.
     pub fn from_department(corp: &CorpId, id: u32) -> Self {
         Self(uuid_v5(corp, "department", id).into())
     }
 
-    /// Whether it is a department's: those are UUIDs of version 5, and no local unit's is.
+    /// Whether it is a department's id: those are UUIDs of version 5, and local units have others.
     pub fn is_of_department(&self) -> bool {
         Uuid::parse_str(&self.0).is_ok_and(|id| id.get_version_num() == 5)
     }
 }
 
 impl TagId {
-    /// The id of the tag `id` of `corp`.
+    /// Returns the id of the tag `id` of `corp`.
     pub fn from_tag(corp: &CorpId, id: u32) -> Self {
         Self(uuid_v5(corp, "tag", id).into())
     }
 }
 
 impl RunId {
-    /// A new id that sorts by `now`.
+    /// Makes a new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).into())
     }
 }
 
 impl ConflictId {
-    /// A new id that sorts by `now`.
+    /// Makes a new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).into())
     }
 }
 
 impl MessageId {
-    /// A new id that sorts by `now`.
+    /// Makes a new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).into())
     }
 }
 
 impl CallId {
-    /// A new id that sorts by `now`.
+    /// Makes a new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).into())
     }
 }
 
 impl Sid {
-    /// A new id that sorts by `now`.
+    /// Makes a new id that sorts by `now`.
     pub fn generate(now: Timestamp) -> Self {
         Self(uuid_v7(now).into())
     }
 }
 
-/// Why text is no userid. Its text is for whoever wrote it.
+/// The reason why a text is not a userid, worded for the person who entered it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum UserIdError {
-    /// Not one that WeCom lets anybody have who is made now.
+    /// WeCom gives no new member such a userid.
     #[error("a userid is 1 to 64 of 0-9 A-Z a-z _ - @ . and begins with a letter or digit")]
     NotAllowed,
-    /// Not even one that an old corporation may have.
+    /// Not even an old corporation can have such a userid.
     #[error(
         "it is no userid: empty, longer than 64 characters, @all, or with a blank, | or a sign that does not show"
     )]
@@ -146,10 +147,11 @@ pub enum UserIdError {
 }
 
 impl UserId {
-    /// The longest userid in characters; WeCom's own have one byte each (document 90195).
+    /// The longest userid in characters. In the userids that WeCom gives, each has one byte
+    /// (document 90195).
     pub const MAX_CHARS: usize = 64;
 
-    /// A userid as WeCom allows it to whoever is made now (document 90195). What stands in WeCom already is more:
+    /// Parses a userid by the rule for new members (document 90195). Existing ones may have more:
     /// [`parse_existing`](Self::parse_existing).
     ///
     /// # Errors
@@ -162,12 +164,12 @@ impl UserId {
         if good { Ok(Self::new(text)) } else { Err(UserIdError::NotAllowed) }
     }
 
-    /// A userid as WeCom returns it: old corporations have `a+b`, `w#1`, `_lead` and `张三`. They are kept, shown and
-    /// written to.
+    /// Parses a userid as WeCom returns it: old corporations have `a+b`, `w#1`, `_lead` and `张三`.
+    /// These are kept, shown and written to.
     ///
-    /// Not what would mean something else on the way: `|` joins recipients, `@all` is everybody, `/` is a linked
-    /// corporation's; blanks and signs that do not show; and letters that are the same as
-    /// others to whoever compares (full-width ones, the Kelvin sign).
+    /// Refused is what would mean something else later: `|` joins recipients, `@all` is everybody,
+    /// `/` marks a linked corporation; also blanks and invisible characters, and letters that a
+    /// comparison treats as others (full-width ones, the Kelvin sign).
     ///
     /// # Errors
     /// [`UserIdError::LinkedCorp`], [`UserIdError::Unusable`].
@@ -188,20 +190,22 @@ impl UserId {
         if good { Ok(Self::new(text)) } else { Err(UserIdError::Unusable) }
     }
 
-    /// The form in which userids are compared (WeCom document 90664: unique without regard to case).
+    /// Returns the form in which userids are compared (WeCom document 90664: unique without regard
+    /// to case).
     pub fn folded(&self) -> String {
         self.0.to_lowercase()
     }
 }
 
-/// A UUID v7 (RFC 9562 §5.7) whose time part is `now`.
+/// Makes a UUID v7 (RFC 9562 §5.7) whose time part is `now`.
 pub fn uuid_v7(now: Timestamp) -> String {
     let ms = u64::try_from(now.millis()).unwrap_or(0);
     let nanos = u32::try_from(ms % 1000).unwrap_or(0).saturating_mul(1_000_000);
     Uuid::new_v7(UuidTime::from_unix(ContextV7::new(), ms / 1000, nanos)).to_string()
 }
 
-/// A UUID v5 (RFC 9562 §5.5): the same for the same thing of WeCom's, today and after a restore.
+/// Makes a UUID v5 (RFC 9562 §5.5): always the same for the same object in WeCom, also after a
+/// restore.
 fn uuid_v5(corp: &CorpId, kind: &str, id: u32) -> String {
     let name = format!("https://work.weixin.qq.com/{corp}/{kind}/{id}");
     Uuid::new_v5(&Uuid::NAMESPACE_URL, name.as_bytes()).to_string()

@@ -1,18 +1,18 @@
-//! Ground floor: pure pieces without I/O that every other room may use.
+//! The ground floor: pure pieces without I/O that every other room may use.
 //!
 //! | module | holds |
 //! |---|---|
 //! | [`clock`] | the only way to ask what time it is |
-//! | [`copied`] | what comes along when a value is copied |
+//! | [`copy_fault`] | what comes along when a value is copied |
 //! | [`cron`] | when something is due |
-//! | `quartz` | an expression as Quartz reads it |
+//! | `quartz` | the reader of a Quartz expression |
 //! | [`encoding`] | text as Windows saves it |
 //! | [`id`] | typed identifiers |
 //! | [`secret`] | secrets: holding, comparing, making |
 //! | [`seal`] | authenticated encryption under keys derived from the root secret |
 //! | [`host`] | a host with its port, as two sides compare it |
-//! | [`text`] | what must not reach a page, a log or a terminal as it is |
-//! | [`url`] | `PublicUrl` and `ReturnTo`, the one door to a redirect target |
+//! | [`text`] | characters that must not reach a page, a log or a terminal |
+//! | [`url`] | `ReturnTo`, the only way to a redirect target |
 
 pub mod clock;
 pub mod copy_fault;

@@ -1,19 +1,21 @@
-//! Reads a Quartz expression as Quartz 2.3.2 reads it, and says the same in the smaller language of `croner`, which
-//! knows no ranges over the turn (`22-2`, `FRI-MON`), no `L-3` and no lone `L` for Saturday.
+//! Translates Quartz expressions, as Quartz 2.3.2 reads them, into the smaller language of
+//! `croner`, which has no ranges across the end (`22-2`, `FRI-MON`), no `L-3` and no lone `L` for
+//! Saturday.
 //!
-//! Every field becomes a list of numbers; a day counted from the end of the month becomes one pattern for each length
-//! of month. Where Quartz takes no notice of a part of an expression, neither does this.
+//! Each field becomes a list of numbers; a day counted from the end of the month becomes one
+//! pattern for each length of month. Parts of an expression that Quartz ignores are ignored here
+//! too.
 
 use std::collections::BTreeSet;
 
-/// One field of an expression.
+/// A field of an expression.
 struct QuartzField {
     name: &'static str,
     first: u16,
     last: u16,
-    /// The largest step that Quartz takes.
+    /// The largest step that Quartz accepts.
     max_step: u16,
-    /// Names of the values, from `first` on.
+    /// The names of the values, from `first` on.
     names: &'static [&'static str],
 }
 
@@ -35,13 +37,13 @@ const WEEKDAY: QuartzField = QuartzField {
 };
 const YEAR: QuartzField = new_field("the year", 1970, 2199, u16::MAX);
 
-/// The latest day that may be counted from the end of a month.
+/// The most days that may be counted back from the end of a month.
 const MAX_DAYS_BEFORE_LAST: u16 = 30;
 
-/// Values of a field, in order.
+/// The values of a field, in order.
 type FieldValues = BTreeSet<u16>;
 
-/// Which days of a month.
+/// The days of a month.
 enum MonthDays {
     Listed(FieldValues),
     /// `15W`: the weekday nearest to that day, within the month.
@@ -53,7 +55,7 @@ enum MonthDays {
     },
 }
 
-/// Which days of a week.
+/// The days of a week.
 enum Weekdays {
     Listed(FieldValues),
     /// `6L`: the last Friday of a month.
@@ -62,7 +64,8 @@ enum Weekdays {
     Nth(u16, u16),
 }
 
-/// Translates an expression of six or seven fields into patterns of which the earliest time counts. Sunday is 1 in both.
+/// Translates an expression of six or seven fields into patterns, of which the earliest time
+/// counts. Sunday is 1 in both languages.
 ///
 /// # Errors
 /// What is wrong with which field, as a clause: "the hour …".
@@ -116,7 +119,7 @@ pub(super) fn translate_expression(text: &str) -> Result<Vec<String>, String> {
 struct MonthLength {
     days: u16,
     months: &'static [u16],
-    /// In which years; `None`: in all.
+    /// Whether only leap years or only others count; `None` for all years.
     leap: Option<bool>,
 }
 
@@ -128,7 +131,7 @@ const MONTH_LENGTHS: [MonthLength; 4] = [
 ];
 
 impl MonthLength {
-    /// Of `years` those in which the months have this length; `None`: all years.
+    /// Returns those of `years` in which the months have this length; `None` for all years.
     fn years(&self, years: Option<&FieldValues>) -> Option<FieldValues> {
         let is_leap =
             |year: u16| year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
@@ -145,7 +148,7 @@ fn join_values(values: &FieldValues) -> String {
     values.iter().map(u16::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// The items of a list; Quartz skips empty ones.
+/// Splits a list into its items; Quartz skips empty ones.
 fn split_items(text: &str) -> impl Iterator<Item = &str> {
     text.split(',').filter(|item| !item.is_empty())
 }
@@ -210,7 +213,7 @@ fn parse_weekdays(text: &str) -> Result<Weekdays, String> {
 }
 
 impl QuartzField {
-    /// Reads a list of items.
+    /// Parses a list of items.
     fn values(&self, text: &str) -> Result<FieldValues, String> {
         let mut values = FieldValues::new();
         for item in split_items(text) {
@@ -219,7 +222,7 @@ impl QuartzField {
         if values.is_empty() { Err(self.range()) } else { Ok(values) }
     }
 
-    /// Reads one item: `*`, `*/5`, `7`, `0/10`, `22-2`, `8-18/2`, `FRI-MON`.
+    /// Parses one item: `*`, `*/5`, `7`, `0/10`, `22-2`, `8-18/2`, `FRI-MON`.
     fn item(&self, item: &str, values: &mut FieldValues) -> Result<(), String> {
         let (range, step) = match item.split_once('/') {
             Some((range, step)) => (range, Some(self.step(step)?)),

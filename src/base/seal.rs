@@ -1,13 +1,13 @@
 //! Authenticated encryption under keys derived from the root secret.
 //!
-//! One root secret (`server.secret`) seals several kinds of thing; each kind has its own key, derived by
-//! HKDF-SHA-256 (RFC 5869) from the root and the kind's name, so that a value sealed as one kind can never
-//! be opened as another.
+//! The one root secret (`server.secret`) seals several kinds of values. Each kind has its own key,
+//! derived by HKDF-SHA-256 (RFC 5869) from the root and the name of the kind, so that a value
+//! sealed as one kind can never be opened as another.
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
 use aws_lc_rs::hkdf;
 
-/// What a value is sealed as. The name is part of the key.
+/// The kind of a sealed value. Its name is part of the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SealPurpose {
     /// WeCom's `state`.
@@ -28,14 +28,15 @@ impl SealPurpose {
     }
 }
 
-/// Seals and opens values for one [`Purpose`]: AES-256-GCM with a random nonce.
+/// Seals and opens values for one [`SealPurpose`]: AES-256-GCM with a random nonce.
 ///
-/// A sealed value is `nonce (12) ‖ ciphertext ‖ tag (16)`: [`OVERHEAD`] bytes longer than the plaintext.
+/// A sealed value is `nonce (12) ‖ ciphertext ‖ tag (16)`: [`SEAL_OVERHEAD_BYTES`] longer than the
+/// plaintext.
 pub struct Sealer {
     key: RandomizedNonceKey,
 }
 
-/// Bytes a sealed value is longer than its plaintext.
+/// How much longer a sealed value is than its plaintext.
 pub const SEAL_OVERHEAD_BYTES: usize = NONCE_LEN + 16;
 
 impl std::fmt::Debug for Sealer {
@@ -44,7 +45,8 @@ impl std::fmt::Debug for Sealer {
     }
 }
 
-/// A value that was not sealed by us, for this purpose and context, or was changed since.
+/// The error for a value that we did not seal for this purpose and context, or that was changed
+/// since.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("the sealed value is not ours or was changed")]
 pub struct UnsealError;
@@ -57,7 +59,7 @@ impl hkdf::KeyType for Aes256KeyLength {
 }
 
 impl Sealer {
-    /// The sealer for `purpose` under the 32-byte root secret.
+    /// Makes the sealer for `purpose` under the 32-byte root secret.
     #[expect(clippy::expect_used, reason = "32 bytes are a valid HKDF-SHA-256 output and AES-256 key")]
     pub fn new(root: &[u8; 32], purpose: SealPurpose) -> Self {
         let prk = hkdf::Salt::new(hkdf::HKDF_SHA256, b"gongpai").extract(root);
@@ -68,7 +70,7 @@ impl Sealer {
         Self { key: RandomizedNonceKey::new(&AES_256_GCM, &key).expect("32 bytes are an AES-256 key") }
     }
 
-    /// Seals `plain`, bound to `context` (which must be given again to open it).
+    /// Seals `plain`, bound to `context`, which opening needs again.
     #[expect(clippy::expect_used, reason = "sealing fails only beyond 64 GiB")]
     pub fn seal(&self, plain: &[u8], context: &[u8]) -> Vec<u8> {
         let mut body = plain.to_vec();
@@ -79,10 +81,10 @@ impl Sealer {
         out
     }
 
-    /// Opens what [`Sealer::seal`] made with the same purpose, root and context.
+    /// Opens a value that [`Sealer::seal`] made with the same purpose, root and context.
     ///
     /// # Errors
-    /// [`NotOurs`] for everything else.
+    /// [`UnsealError`] for everything else.
     pub fn open(&self, sealed: &[u8], context: &[u8]) -> Result<Vec<u8>, UnsealError> {
         let (nonce, body) = sealed.split_at_checked(NONCE_LEN).ok_or(UnsealError)?;
         let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| UnsealError)?;

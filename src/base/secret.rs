@@ -1,17 +1,17 @@
-//! Secrets: the type that holds them, comparison without a clock to watch, and fresh random ones.
+//! Secrets: the type that holds them, comparison in constant time, and fresh random ones.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use subtle::ConstantTimeEq as _;
 
-/// Text that never prints: `Debug` shows `[REDACTED]`, reading it takes `expose_secret()`.
+/// Text that is never printed: `Debug` shows `[REDACTED]`, reading it takes `expose_secret()`.
 pub type Secret = secrecy::SecretString;
 pub use secrecy::ExposeSecret;
 
-/// `N` bytes from the operating system's generator.
+/// Returns `N` bytes from the operating system's generator.
 ///
 /// # Panics
-/// Never in practice: aws-lc aborts the process itself where the operating system gives no randomness.
+/// Never in practice: aws-lc aborts the process itself if the operating system gives no randomness.
 #[expect(clippy::expect_used, reason = "without randomness nothing here may go on")]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0_u8; N];
@@ -19,17 +19,17 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     bytes
 }
 
-/// `N` random bytes as unpadded base64url.
+/// Returns `N` random bytes as unpadded base64url.
 pub fn random_token<const N: usize>() -> String {
     URL_SAFE_NO_PAD.encode(random_bytes::<N>())
 }
 
-/// Whether two byte strings are equal, in a time that depends on their lengths only.
+/// Compares two byte strings in a time that depends on their lengths only.
 pub fn constant_time_eq(a: &[u8], b: &[u8]) -> bool {
     a.ct_eq(b).into()
 }
 
-/// SHA-256 of `bytes`.
+/// Returns the SHA-256 of `bytes`.
 pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
     let mut out = [0_u8; 32];
@@ -37,7 +37,8 @@ pub fn sha256(bytes: &[u8]) -> [u8; 32] {
     out
 }
 
-/// SHA-256 of `text` as lower-case hex: how secrets that are only ever compared are stored.
+/// Returns the SHA-256 of `text` as lower-case hex, the form in which secrets that are only
+/// compared are stored.
 pub fn sha256_hex(text: &str) -> String {
     hex::encode(sha256(text.as_bytes()))
 }

@@ -1,19 +1,21 @@
-//! Text that came from outside, where people read it: what in it forges lines, turns the direction of writing, or hides.
+//! Text from outside that people read: characters in it that forge lines, turn the direction of
+//! writing, or hide.
 //!
-//! Each place decides what stands instead: pages drop such characters, logs put blanks, a terminal shows their numbers.
+//! Each place decides what replaces them: pages drop them, logs put blanks, a terminal shows their
+//! numbers.
 
-/// Whether `c` begins another line or commands a terminal.
+/// Whether `c` begins another line or controls a terminal.
 pub fn breaks_line(c: char) -> bool {
     c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
-/// Whether `c` is a mark that turns the direction of writing, so that a text shows as something else (UAX #9).
+/// Whether `c` turns the direction of writing, so that a text looks like another one (UAX #9).
 pub const fn turns_direction(c: char) -> bool {
     matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Whether `c` has nothing to see, so that two texts look the same (Default_Ignorable_Code_Point without the two variation
-/// selectors that belong to emoji, and interlinear annotations).
+/// Whether `c` is invisible, so that two texts look the same: Default_Ignorable_Code_Point without
+/// the two variation selectors that belong to emoji, and interlinear annotations.
 const fn is_invisible(c: char) -> bool {
     matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
         | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}'
@@ -21,20 +23,21 @@ const fn is_invisible(c: char) -> bool {
         | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
 }
 
-/// Whether `c` is of a script that is written from right to left (the blocks in which UAX #9 has the classes R and AL).
+/// Whether `c` belongs to a script written from right to left (the blocks in which UAX #9 has the
+/// classes R and AL).
 const fn is_right_to_left(c: char) -> bool {
     matches!(c, '\u{590}'..='\u{8ff}' | '\u{fb1d}'..='\u{fdff}' | '\u{fe70}'..='\u{fefe}'
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
-/// `text` without what forges a line of a log or turns its direction: each such character becomes a blank.
+/// Replaces each character that forges a log line or turns its direction with a blank.
 pub fn blank_misleading(text: &str) -> String {
     text.chars().map(|c| if breaks_line(c) || turns_direction(c) { ' ' } else { c }).collect()
 }
 
-/// `text` as a terminal may show it, on one line: nothing in it commands the terminal, and marks that turn or hide are shown
-/// as their number (`\u{202e}`). Words from right to left stay among themselves, so that they do not carry along what stands
-/// beside them.
+/// Returns `text` as a terminal may show it, on one line. Nothing in it controls the terminal, and
+/// invisible marks are shown as their number (`\u{202e}`). Words from right to left are isolated,
+/// so that they do not move the text beside them.
 pub fn escape_for_terminal(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -48,8 +51,8 @@ pub fn escape_for_terminal(text: &str) -> String {
     if out.chars().any(is_right_to_left) { format!("\u{2068}{out}\u{2069}") } else { out }
 }
 
-/// `json` with what would command, turn or hide on a terminal written as JSON's own escapes: the same value for a program.
-/// JSON has such characters inside strings only.
+/// Returns `json` with the characters that a terminal must not get written as JSON's own escapes:
+/// the same value for a program. JSON has such characters inside strings only.
 pub fn escape_json_for_terminal(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let mut units = [0; 2];

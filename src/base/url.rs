@@ -1,30 +1,32 @@
-//! `ReturnTo`, the one door to a redirect target, and percent-encoding for the places URLs are put into.
+//! `ReturnTo`, the only way to a redirect target, and percent-encoding for the parts of URLs.
 //!
-//! A target that looks harmless as text may mean another host to a browser (`/\evil`, `//evil`, a tab in the
-//! middle): field knowledge has some six hundred spellings. So a target is parsed as a browser parses it
-//! (WHATWG URL Standard), judged by the parsed origin, and always sent as an absolute URL.
+//! A target that looks harmless as text may mean another host to a browser (`/\evil`, `//evil`, a
+//! tab in the middle): about six hundred such spellings are known. So a target is parsed as a
+//! browser parses it (WHATWG URL Standard), judged by the parsed origin, and always sent as an
+//! absolute URL. See [design: redirect targets](crate::design#redirect-targets).
 
 use url::Url;
 
 use super::host::{Hosts, Origin};
 
-/// Where a browser may be sent: an absolute URL on a host of this installation.
+/// A place where a browser may be sent: an absolute URL on a host of this installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReturnTo {
     url: Url,
     origin: Origin,
 }
 
-/// A target that no browser is sent to.
+/// The reason why no browser is sent to a target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadTarget {
-    /// Control characters, a backslash in host or path, user information, a path that begins with `//`.
+    /// Control characters, a backslash in host or path, user information, or a path that begins
+    /// with `//`.
     #[error("the target is neither a path nor an http(s) URL")]
     NoUrl,
-    /// A host that is none of ours.
+    /// A host that is not one of this installation.
     #[error("the target's host is not one of this installation")]
     OtherHost,
-    /// Even its path alone is more than a sign-in carries.
+    /// Its path alone is longer than a sign-in carries.
     #[error("the target's path is longer than 1024 bytes")]
     TooLong,
     /// `javascript:`, `wxwork:` and the like.
@@ -33,20 +35,23 @@ pub enum BadTarget {
 }
 
 impl ReturnTo {
-    /// Parses what a client sent as `rd`: a path (meaning a page of `base`) or an absolute http(s) URL.
+    /// Parses the `rd` of a client: a path (a page of `base`) or an absolute http(s) URL.
     ///
-    /// People type targets, too: white space around one goes, a blank or another character that no URL has is
-    /// encoded as a browser encodes it, and http to a host of ours that has https only becomes https.
+    /// People type targets, too: white space around one is removed, a blank or another character
+    /// that no URL has is encoded as a browser encodes it, and http becomes https for a host of
+    /// ours that has https only.
     ///
     /// # Errors
-    /// [`BadTarget`] unless the result, read as a browser reads it, is on a host that `hosts` permits.
+    /// [`BadTarget`] unless the result, read as a browser reads it, is on a host that `hosts`
+    /// permits.
     pub fn parse(raw: &str, base: &Origin, hosts: &Hosts) -> Result<Self, BadTarget> {
         let blank = |c: char| c.is_whitespace() || c == '\u{feff}' || c == '\u{200b}';
         let raw = raw.trim_matches(blank);
         if raw.is_empty() || raw.chars().any(|c| c.is_control() || c == '\u{fffd}') {
             return Err(BadTarget::NoUrl);
         }
-        // In host and path a browser reads a backslash as a slash and other programs do not; after that it is text.
+        // In host and path a browser reads a backslash as a slash, and other programs do not. After
+        // that it is text.
         let (page, rest) = raw.split_at(raw.find(['?', '#']).unwrap_or(raw.len()));
         if page.contains('\\') {
             return Err(BadTarget::NoUrl);
@@ -60,7 +65,8 @@ impl ReturnTo {
         }
         let mut url =
             Url::parse(&base.to_string()).and_then(|base| base.join(raw)).map_err(|_| BadTarget::NoUrl)?;
-        // The authority as written must be the authority as parsed: no user information, no escapes in it.
+        // The authority as written must be the authority as parsed: no user information, no escapes
+        // in it.
         let written = raw.split('/').nth(2).unwrap_or_default();
         let authority = written.split(['?', '#']).next().unwrap_or_default();
         if absolute && (authority.is_empty() || authority.contains(|c| "@%".contains(c) || blank(c))) {
@@ -69,6 +75,7 @@ impl ReturnTo {
         if url.path().starts_with("//") {
             return Err(BadTarget::NoUrl);
         }
+        // From here on only the parsed URL counts, as a browser would read it.
         let mut origin = Origin::from_url(&url).ok_or(BadTarget::NoUrl)?;
         if absolute && !hosts.permits(&origin) {
             let upgraded = upgrade_to_https(&url).and_then(|url| Some((Origin::from_url(&url)?, url)));
@@ -85,42 +92,43 @@ impl ReturnTo {
         Ok(Self { url, origin })
     }
 
-    /// The absolute URL, ASCII only, fit for a Location header.
+    /// Returns the absolute URL, ASCII only, fit for a Location header.
     pub fn as_str(&self) -> &str {
         self.url.as_str()
     }
 
-    /// The absolute URL for a Location that ends a sign-in: always with a fragment, an empty one where the page has
-    /// none.
+    /// Returns the absolute URL for a Location that ends a sign-in. It always has a fragment, an
+    /// empty one if the page has none.
     ///
-    /// A Location without a fragment inherits that of the address before it (RFC 9110 §10.2.2), and the links by which
-    /// WeCom signs people in end in `#wechat_redirect`: pages that route by the fragment would look for that page.
+    /// A Location without a fragment inherits that of the address before it (RFC 9110 §10.2.2), and
+    /// the links by which WeCom signs people in end in `#wechat_redirect`. Pages that route by the
+    /// fragment would look for that page. See [design: fragments](crate::design#fragments).
     pub fn location(&self) -> String {
         let joint = if self.has_fragment() { "" } else { "#" };
         format!("{}{joint}", self.url)
     }
 
-    /// Whether the page is named with a fragment of its own, which may be empty.
+    /// Whether the target has a fragment of its own, which may be empty.
     pub fn has_fragment(&self) -> bool {
         self.url.fragment().is_some()
     }
 
-    /// The target's scheme, host and port.
+    /// Returns the target's scheme, host and port.
     pub const fn origin(&self) -> &Origin {
         &self.origin
     }
 
-    /// The page as a link on its own host may name it: path, query and fragment.
+    /// Returns the target for a link on its own host: path, query and fragment.
     pub fn relative(&self) -> &str {
         self.url.as_str().get(self.url.origin().ascii_serialization().len()..).unwrap_or("/")
     }
 
-    /// The path, percent-encoded as a browser sends it.
+    /// Returns the path, percent-encoded as a browser sends it.
     pub fn path(&self) -> &str {
         self.url.path()
     }
 
-    /// The same page without query and fragment: what is left of a target that is too long to carry.
+    /// Returns the target without query and fragment, for a target that is too long to carry.
     #[must_use]
     pub fn path_only(&self) -> Self {
         let mut url = self.url.clone();
@@ -130,16 +138,17 @@ impl ReturnTo {
     }
 }
 
-/// The same URL by https, if it is one by http.
+/// Returns the https form of an http URL.
 fn upgrade_to_https(url: &Url) -> Option<Url> {
     let mut upgraded = url.clone();
     (url.scheme() == "http" && upgraded.set_scheme("https").is_ok()).then_some(upgraded)
 }
 
-/// Why a text is neither a path nor an http(s) URL.
+/// Finds the reason why a text is neither a path nor an http(s) URL.
 fn classify_bad_target(raw: &str, hosts: &Hosts) -> BadTarget {
     if raw.starts_with("//") {
-        // A browser reads it as a host. Refused even where that is ours: proxies read it as a path.
+        // A browser reads it as a host. It is refused even for a host of ours, because proxies read
+        // it as a path.
         let origin = Url::parse(&format!("https:{raw}")).ok().and_then(|url| Origin::from_url(&url));
         return match origin {
             Some(origin) if !hosts.permits(&origin) => BadTarget::OtherHost,
@@ -150,13 +159,14 @@ fn classify_bad_target(raw: &str, hosts: &Hosts) -> BadTarget {
     let syntax = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
         && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
     let http = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
-    // `app.example.com:8443/x` is a host with a port to whoever typed it.
+    // The person who typed `app.example.com:8443/x` meant a host with a port.
     let host =
         (scheme.contains('.') || scheme == "localhost") && rest.starts_with(|c: char| c.is_ascii_digit());
     if syntax && !http && !host { BadTarget::OwnScheme } else { BadTarget::NoUrl }
 }
 
-/// Whether every application reads `path` alike: segments of letters, digits and `-._~`, none empty, none of dots alone.
+/// Whether every application reads `path` alike: segments of letters, digits and `-._~`, none of
+/// them empty or of dots alone.
 pub fn is_plain_path(path: &str) -> bool {
     let Some(rest) = path.strip_prefix('/') else { return false };
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
@@ -164,7 +174,8 @@ pub fn is_plain_path(path: &str) -> bool {
     rest.split('/').all(segment)
 }
 
-/// Percent-encodes `text` as one component of a query (RFC 3986 §2.3 unreserved stay as they are).
+/// Percent-encodes `text` as one component of a query (RFC 3986 §2.3: unreserved characters stay as
+/// they are).
 pub fn percent_encode(text: &str) -> String {
     urlencoding::encode(text).into_owned()
 }
