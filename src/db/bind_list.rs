@@ -1,13 +1,15 @@
-//! Statements of many rows: fixed texts for 100, 10 and 1 of them, so that each is prepared once a connection.
+//! Statements with lists of parameters: fixed texts for 100, 10 and 1 rows, so that each connection
+//! prepares each of them once.
 
 use std::fmt::Write as _;
 
-/// A statement for 100, 10 and 1 rows or values.
+/// A statement with texts for 100, 10 and 1 rows or values.
 #[derive(Debug)]
 pub struct ListStatement([(usize, String); 3]);
 
 impl ListStatement {
-    /// `head`, for each row `pattern` with every `*` a parameter of its own after the `shared` ones, and `tail`.
+    /// Makes the texts: `head`, then `pattern` for each row, then `tail`. Every `*` of the pattern
+    /// becomes a parameter of its own after the `shared` ones.
     pub fn new(head: &str, shared: usize, pattern: &str, tail: &str) -> Self {
         Self([100, 10, 1].map(|rows| {
             let mut text = head.to_owned();
@@ -29,7 +31,7 @@ impl ListStatement {
         }))
     }
 
-    /// The statements that together are about all of `rows`, each with its share of them.
+    /// Returns the statements that together cover `rows`, each with its share of them.
     pub fn chunks<'r, T>(&'static self, rows: &'r [T]) -> Vec<(&'static str, &'r [T])> {
         let (mut left, mut parts) = (rows, Vec::new());
         for (size, text) in &self.0 {

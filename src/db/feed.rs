@@ -1,4 +1,5 @@
-//! The feed: what changed, numbered inside the writing transaction, so that no reader misses a number.
+//! The feed between replicas: what changed, numbered inside the writing transaction, so that no
+//! reader misses a number. See [design: replicas](crate::design#replicas).
 
 use sqlx::{AnyConnection, Row as _};
 
@@ -6,19 +7,19 @@ use super::{Db, Tx};
 use crate::base::clock::Timestamp;
 use crate::base::id::CorpId;
 
-/// What a feed entry is about.
+/// The kind of a feed entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FeedKind {
     /// One session ended; the id is its sid.
     Session,
     /// Every session ended; no id.
     Sessions,
-    /// A person changed; the id is ours.
+    /// A person changed; the id is the `PersonId`.
     Person,
     /// The signing keys changed; the id is the kid.
     Key,
-    /// Units, tags, or many persons at once: a new version was published, or somebody edited the chart by hand. The id
-    /// is the version.
+    /// Units, tags, or many persons at once: a new version was published, or somebody edited the
+    /// chart by hand. The id is the version.
     Chart,
     /// A userid in a rule was bound to a person.
     Binding,
@@ -43,46 +44,42 @@ impl FeedKind {
     }
 }
 
-/// One entry. `kind` is `None` for a kind that only a newer version knows.
+/// An entry of the feed. `kind` is `None` for a kind that only a newer version knows.
 #[derive(Debug, Clone)]
 pub struct FeedEntry {
-    /// Its number.
     pub seq: i64,
-    /// What it is about.
     pub kind: Option<FeedKind>,
-    /// Whom or which.
+    /// The id of what changed, by its kind.
     pub id: String,
 }
 
-/// A write transaction whose announcements are made at its very end.
+/// A write transaction that announces its changes at its very end.
 ///
-/// The feed's row lock is taken last, after every other row, by everybody: two writers can then never wait for
-/// each other in a circle. Rows are taken in the order persons, sessions, everything else.
+/// Every transaction takes the feed's row lock last, after every other row, so that two writers
+/// never wait for each other in a circle. Rows are taken in the order persons, sessions, everything
+/// else.
 #[derive(Debug)]
 pub struct FeedTransaction {
     tx: Tx,
     corp: CorpId,
     now: Timestamp,
     announcements: Vec<(FeedKind, String)>,
-    /// For other systems: what changed in the directory.
+    /// The changes of the directory that other systems are told.
     directory_changes: Vec<(DirectoryEntity, String, DirectoryChangeKind)>,
-    /// Rows of `directory_changes` that were written before, unseen, and how many.
+    /// The batch and the number of rows of `directory_changes` that were written before, unseen.
     batch: Option<(i64, i64)>,
 }
 
-/// What an entry of the directory's change feed is about.
+/// The kind of object that changed in the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectoryEntity {
-    /// A unit.
     Unit,
-    /// A person.
     Person,
-    /// A tag.
     Tag,
 }
 
 impl DirectoryEntity {
-    /// As the table and the API write it.
+    /// Returns the word of the table and the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unit => "unit",
@@ -92,19 +89,17 @@ impl DirectoryEntity {
     }
 }
 
-/// What happened to it.
+/// The change of an object of the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectoryChangeKind {
-    /// It is new.
     Created,
-    /// It is different; a person who left is that, too.
+    /// The object is different; a person who left counts as updated.
     Updated,
-    /// It is gone.
     Removed,
 }
 
 impl DirectoryChangeKind {
-    /// As the table and the API write it.
+    /// Returns the word of the table and the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Created => "created",
@@ -115,7 +110,7 @@ impl DirectoryChangeKind {
 }
 
 impl FeedTransaction {
-    /// Begins one for `corp`.
+    /// Begins a transaction for `corp`.
     ///
     /// # Errors
     /// If the database does not answer in time.
@@ -131,27 +126,27 @@ impl FeedTransaction {
         })
     }
 
-    /// The connection, for statements.
+    /// Returns the connection, for statements.
     pub fn tx(&mut self) -> &mut AnyConnection {
         &mut self.tx
     }
 
-    /// The corporation that the rows are of.
+    /// Returns the corporation of the rows.
     pub const fn corp(&self) -> &CorpId {
         &self.corp
     }
 
-    /// The instant that the rows carry.
+    /// Returns the instant that the rows carry.
     pub const fn now(&self) -> Timestamp {
         self.now
     }
 
-    /// Tells every replica, if and when this commits.
+    /// Announces a change to every replica, once this commits.
     pub fn announce(&mut self, kind: FeedKind, id: impl Into<String>) {
         self.announcements.push((kind, id.into()));
     }
 
-    /// Tells other systems what changed in the directory, if and when this commits.
+    /// Announces a change of the directory to other systems, once this commits.
     pub fn note_directory_change(
         &mut self,
         entity: DirectoryEntity,
@@ -161,7 +156,8 @@ impl FeedTransaction {
         self.directory_changes.push((entity, id.into(), what));
     }
 
-    /// Publishes `count` rows of `directory_changes` that were written before under `batch`.
+    /// Publishes `count` rows of `directory_changes` that were written before under `batch`, once
+    /// this commits.
     pub const fn publish_batch(&mut self, batch: i64, count: i64) {
         self.batch = Some((batch, count));
     }
@@ -169,8 +165,9 @@ impl FeedTransaction {
     /// Writes the announcements and commits.
     ///
     /// # Errors
-    /// If the database fails; then nothing of it happened.
+    /// If the database fails; then nothing was written.
     pub async fn commit(mut self) -> sqlx::Result<()> {
+        // The counters are locked here, last of all rows, and until the commit.
         self.publish_directory_changes().await?;
         for (kind, id) in std::mem::take(&mut self.announcements) {
             let seq = self.advance(FeedCounter::Feed, 1).await?;
@@ -213,7 +210,7 @@ impl FeedTransaction {
         Ok(())
     }
 
-    /// Raises a counter and answers what it is now. Its row is locked until this commits.
+    /// Raises a counter and returns its new value. Its row is locked until this commits.
     async fn advance(&mut self, counter: FeedCounter, by: i64) -> sqlx::Result<i64> {
         sqlx::query("UPDATE feed_counter SET seq = seq + $2 WHERE name = $1 RETURNING seq")
             .bind(counter.as_str())
@@ -227,11 +224,11 @@ impl FeedTransaction {
 /// The rows of `feed_counter`.
 #[derive(Clone, Copy)]
 enum FeedCounter {
-    /// Numbers of batches; their order says nothing.
+    /// The number of a batch; the order of batches means nothing.
     Batch,
-    /// Numbers of the directory's change feed.
+    /// The number in the directory's change feed.
     Directory,
-    /// Numbers of the feed between replicas.
+    /// The number in the feed between replicas.
     Feed,
 }
 
@@ -245,7 +242,7 @@ impl FeedCounter {
     }
 }
 
-/// Writes one row of the directory's change feed; nobody sees it before its batch is published.
+/// Writes a row of the directory's change feed, which nobody sees before its batch is published.
 ///
 /// # Errors
 /// If the database fails.
@@ -270,7 +267,8 @@ pub async fn insert_directory_change(
     Ok(())
 }
 
-/// A number under which rows of the directory's change feed can be written before they are published.
+/// Reserves a number under which rows of the directory's change feed can be written before they are
+/// published.
 ///
 /// # Errors
 /// If the database fails.
@@ -284,7 +282,7 @@ pub async fn reserve_batch(db: &Db) -> sqlx::Result<i64> {
     Ok(batch)
 }
 
-/// The newest number.
+/// Returns the number of the newest entry.
 ///
 /// # Errors
 /// If the database fails.
@@ -292,7 +290,7 @@ pub async fn read_newest_seq(db: &Db) -> sqlx::Result<i64> {
     sqlx::query("SELECT seq FROM feed_counter WHERE name = 'feed'").fetch_one(db.pool()).await?.try_get(0)
 }
 
-/// Up to `limit` entries after number `seq`, in order.
+/// Returns up to `limit` entries after number `seq`, in order.
 ///
 /// # Errors
 /// If the database fails.
@@ -310,7 +308,7 @@ pub async fn list_entries_after(db: &Db, seq: i64, limit: i64) -> sqlx::Result<V
         .collect()
 }
 
-/// Deletes entries older than `before`.
+/// Deletes entries older than `before`, and returns how many.
 ///
 /// # Errors
 /// If the database fails.

@@ -1,8 +1,9 @@
-//! The database: one SQL text on SQLite (embedded) and PostgreSQL (≥ 14), through `sqlx::Any`.
+//! The database: one SQL text for SQLite (embedded) and PostgreSQL (≥ 14), through `sqlx::Any`.
 //!
-//! Rules that keep it one text: only TEXT and BIGINT columns, instants in milliseconds, `$1` parameters, no
-//! engine's own functions. Writing goes through [`Db::write`], which takes SQLite's write lock at once: a
-//! transaction that reads first and then wants to write fails there with "busy" without waiting.
+//! Rules that keep it one text: only TEXT and BIGINT columns, instants in milliseconds, `$1`
+//! parameters, no functions of one engine. Writes go through [`Db::write`], which takes SQLite's
+//! write lock at once: a transaction that reads first and then wants to write fails there with
+//! "busy" without waiting. See [design: database](crate::design#database).
 
 pub mod bind_list;
 pub mod feed;
@@ -25,7 +26,7 @@ use crate::base::secret::{ExposeSecret as _, Secret};
 /// The migrations, one set for both engines.
 static MIGRATIONS: Migrator = sqlx::migrate!("src/db/migrations");
 
-/// The steps of the schema that this program knows, in order.
+/// Returns the steps of the schema that this program knows, in order.
 pub fn list_schema_steps() -> Vec<i64> {
     MIGRATIONS.iter().map(|step| step.version).collect()
 }
@@ -36,24 +37,24 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// How long a writer waits for its turn.
 const WRITER_TURN_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A write transaction; rolled back unless committed.
+/// A write transaction; rolled back unless it is committed.
 #[derive(Debug)]
 pub struct Tx {
     tx: Transaction<'static, Any>,
-    /// Dropped after the transaction: the next writer finds the lock free.
+    /// Dropped after the transaction, so that the next writer finds SQLite's lock free.
     _turn: Option<OwnedMutexGuard<()>>,
 }
 
 impl Tx {
-    /// Makes it last.
+    /// Commits the transaction.
     ///
     /// # Errors
-    /// If the database fails; then nothing of it happened.
+    /// If the database fails; then nothing was written.
     pub async fn commit(self) -> sqlx::Result<()> {
         self.tx.commit().await
     }
 
-    /// Undoes it now, and says if that fails.
+    /// Rolls the transaction back now and reports a failure.
     ///
     /// # Errors
     /// If the database fails.
@@ -76,10 +77,10 @@ impl DerefMut for Tx {
     }
 }
 
-/// Which database, and where.
+/// The address of a database.
 #[derive(Debug, Clone)]
 pub enum DatabaseLocation<'a> {
-    /// A file; made if it is missing.
+    /// A file; created if it is missing.
     Sqlite(&'a Path),
     /// A `postgres://` URL.
     Postgres(&'a Secret),
@@ -96,12 +97,13 @@ enum DatabaseEngine {
 pub struct Db {
     pool: AnyPool,
     engine: DatabaseEngine,
-    /// SQLite has one writer at a time. Waiting for it inside SQLite is neither in order nor free of a connection,
-    /// so that fifty sign-ins at once would starve each other: writers of this process queue here.
+    /// SQLite has one writer at a time. Waiting inside SQLite keeps no order and occupies a
+    /// connection, so fifty sign-ins at once would starve each other. Therefore the writers of this
+    /// process queue here.
     writer_turn: Arc<Mutex<()>>,
 }
 
-/// Why the database could not be opened.
+/// The reason why the database could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum DatabaseOpenError {
     /// The URL or path is not usable.
@@ -115,15 +117,14 @@ pub enum DatabaseOpenError {
         "the database has schema version {0}, which a newer gongpai made; run that version or restore a backup"
     )]
     NewerSchema(i64),
-    /// A migration failed; nothing of it was kept.
+    /// A migration failed and was rolled back.
     #[error("the schema could not be brought up to date: {0}")]
     Migrate(#[source] MigrateError),
-    /// The file or its folder could not be made.
+    /// The file or its folder could not be created.
     #[error("cannot make the database {path} or its folder: {source}")]
     Folder {
-        /// Which.
+        /// The path of the file or folder.
         path: String,
-        /// The cause.
         source: std::io::Error,
     },
 }
@@ -132,7 +133,7 @@ impl Db {
     /// Opens the database and brings its schema up to date.
     ///
     /// # Errors
-    /// [`OpenError`]; a newer schema is refused, never touched.
+    /// [`DatabaseOpenError`]; a newer schema is refused and left as it is.
     pub async fn open(location: DatabaseLocation<'_>) -> Result<Self, DatabaseOpenError> {
         let db = Self::connect(location).await?;
         match MIGRATIONS.run(&db.pool).await {
@@ -149,7 +150,8 @@ impl Db {
         let (url, engine, most) = match location {
             DatabaseLocation::Sqlite(path) => {
                 if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
-                    // As the root secret's: both are in data_dir, and either may be the first to make it.
+                    // The same mode as for the root secret: both are in data_dir, and either may be
+                    // the first to create it.
                     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
                     made.map_err(|source| DatabaseOpenError::Folder {
                         path: folder.display().to_string(),
@@ -188,7 +190,7 @@ impl Db {
         Ok(Self { pool, engine, writer_turn: Arc::default() })
     }
 
-    /// The pool, for single statements that only read.
+    /// Returns the pool, for single statements that only read.
     pub const fn pool(&self) -> &AnyPool {
         &self.pool
     }
@@ -209,7 +211,7 @@ impl Db {
         }
     }
 
-    /// `"sqlite"` or `"postgresql"`.
+    /// Returns `"sqlite"` or `"postgresql"`.
     pub const fn engine(&self) -> &'static str {
         match self.engine {
             DatabaseEngine::Sqlite => "sqlite",
@@ -217,18 +219,18 @@ impl Db {
         }
     }
 
-    /// Closes every connection; SQLite's WAL is folded into the file.
+    /// Closes every connection; SQLite then folds its WAL into the file.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 }
 
-/// No statement of ours takes long; one that does waits for a lock that somebody lost.
+/// No statement of ours takes long. One that does waits for a lock that was lost.
 const POSTGRES_SETTINGS: [&str; 2] =
     ["SET statement_timeout = '15s'", "SET idle_in_transaction_session_timeout = '30s'"];
 
-/// synchronous=FULL: a commit that was answered survives a power cut, not only a crash. The cache is 2 MB for each
-/// connection of the pool; the system's own holds the rest of the file.
+/// With synchronous=FULL a confirmed commit survives a power cut, not only a crash. The cache is 2
+/// MB for each connection of the pool; the system's own cache holds the rest of the file.
 const SQLITE_PRAGMAS: [&str; 5] = [
     "PRAGMA busy_timeout = 5000",
     "PRAGMA journal_mode = WAL",
@@ -237,8 +239,8 @@ const SQLITE_PRAGMAS: [&str; 5] = [
     "PRAGMA cache_size = -2048",
 ];
 
-/// Makes the file of a new database readable by us alone: names of persons are in it. What SQLite puts beside it
-/// gets the same mode.
+/// Creates the file of a new database so that only we can read it, because it holds names of
+/// persons. SQLite gives the files beside it the same mode.
 fn make_private(path: &Path) -> std::io::Result<()> {
     match OpenOptions::new().write(true).create_new(true).mode(0o600).open(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
