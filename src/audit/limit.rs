@@ -1,9 +1,11 @@
-//! How many rows refusals may write: whoever is refused again and again fills neither the table nor the trail's reader.
+//! Limits how many rows refusals write, so that repeated refusals fill neither the table nor the
+//! reader's screen.
 //!
-//! The same refusal is one row a minute. One person or address has few rows a minute, and all whom nobody knows together
-//! have few: else anybody writes as many rows as they make requests, with codes that are worth nothing or while WeCom is
-//! away. What is left out is counted: the next row of that refusal says how many there were, or a row of its own does if
-//! none follows. Each process counts for itself.
+//! The same refusal is one row a minute. One person or address has few rows a minute, and all
+//! unknown persons together have few: otherwise anybody could write as many rows as they make
+//! requests, with worthless codes or while WeCom is away. What is left out is counted: the next row
+//! of that refusal states the count, or a row of its own does if none follows. Each process counts
+//! for itself.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -16,19 +18,20 @@ use crate::base::clock::Timestamp;
 
 const REFUSAL_WINDOW: Duration = Duration::from_secs(60);
 
-/// How many different refusals of one person, or of one address, are written within [`WINDOW`].
+/// How many different refusals of one person, or of one address, are written within
+/// [`REFUSAL_WINDOW`].
 const MAX_ROWS_OF_ONE: usize = 30;
 
-/// How many refusals of all those are written within [`WINDOW`] whose person is not known.
+/// How many refusals of unknown persons are written within [`REFUSAL_WINDOW`], all together.
 const MAX_ROWS_OF_STRANGERS: usize = 60;
 
-/// After so long a count is written by itself.
+/// How long a count waits for a later row before it gets its own.
 const COUNT_DELAY: Duration = Duration::from_secs(600);
 
-/// How many refusals are remembered; each new one looks at all of them.
+/// How many refusals are remembered; each new one is compared with all of them.
 const MAX_REMEMBERED_ROWS: usize = 2_000;
 
-/// What makes two refusals the same.
+/// The attributes by which two refusals are the same.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct RefusalKey {
     event: AuditEvent,
@@ -37,23 +40,23 @@ struct RefusalKey {
     reason: String,
 }
 
-/// A row that was written.
+/// A refusal that was written.
 #[derive(Debug)]
 struct WrittenRefusal {
     at: Timestamp,
     entry: AuditEntry,
-    /// How many like it have been left out since.
+    /// How many equal ones have been left out since.
     left_out: u64,
 }
 
 impl WrittenRefusal {
-    /// Whether it is in the window that ends now. A clock that was put back begins a new one.
+    /// Whether it is in the window that ends now. A clock that was set back begins a new window.
     fn is_recent(&self, now: Timestamp) -> bool {
         self.at <= now && now.since(self.at) < REFUSAL_WINDOW
     }
 }
 
-/// What was left out of one event because there was too much of it.
+/// The refusals of one event that were left out because there were too many.
 #[derive(Debug, Clone, Copy)]
 struct RefusalSurplus {
     since: Timestamp,
@@ -64,7 +67,7 @@ struct RefusalSurplus {
 struct RefusalTally {
     rows: HashMap<RefusalKey, WrittenRefusal>,
     surplus: HashMap<AuditEvent, RefusalSurplus>,
-    /// Counts that no row carries any more.
+    /// Counts that no later row will carry.
     ended: Vec<AuditEntry>,
 }
 
@@ -73,9 +76,10 @@ struct RefusalTally {
 pub struct RefusalLimiter(Arc<Mutex<RefusalTally>>);
 
 impl RefusalLimiter {
-    /// The row to be written for a refusal, with the number of those left out before it; `None`: this one is left out.
+    /// Returns the entry to write for a refusal, with the number of those left out before it;
+    /// `None` if this one is left out.
     ///
-    /// Refusals of one event are the same if whom they concern, the host and `reason` are: a code, a rule.
+    /// Refusals of one event are the same if person, host and `reason` (a code, a rule) are.
     pub fn limit(&self, entry: AuditEntry, reason: &str, now: Timestamp) -> Option<AuditEntry> {
         let same = RefusalKey {
             event: entry.event,
@@ -103,14 +107,14 @@ impl RefusalLimiter {
         Some(AuditEntry { detail, ..entry })
     }
 
-    /// Rows that tell how many refusals were left out, of those that no later row tells of.
+    /// Returns entries with the counts that no later row will carry.
     pub fn take_counts(&self, now: Timestamp) -> Vec<AuditEntry> {
         let mut tally = self.0.lock();
         tally.end_windows(now);
         std::mem::take(&mut tally.ended)
     }
 
-    /// As [`take_counts`](Self::take_counts), without waiting for a later row: the process ends.
+    /// Returns all counts without waiting for a later row, because the process ends.
     pub fn take_all_counts(&self) -> Vec<AuditEntry> {
         let mut tally = self.0.lock();
         let RefusalTally { rows, surplus, ended } = std::mem::take(&mut *tally);
@@ -121,8 +125,9 @@ impl RefusalLimiter {
 }
 
 impl RefusalTally {
-    /// Forgets what is over; a count that waited long enough for a row gets its own.
+    /// Forgets what is over; a count that waited long enough gets its own entry.
     fn end_windows(&mut self, now: Timestamp) {
+        // When memory is full, a count gives up its place sooner.
         let waits = if self.rows.len() < MAX_REMEMBERED_ROWS { COUNT_DELAY } else { REFUSAL_WINDOW };
         let over = |row: &WrittenRefusal| {
             !row.is_recent(now) && (row.left_out == 0 || row.at > now || now.since(row.at) >= waits)
@@ -149,7 +154,7 @@ impl RefusalTally {
     }
 }
 
-/// Whom a refusal concerns, as well as it is known.
+/// Identifies whom a refusal concerns, as well as it is known.
 fn identify_subject(entry: &AuditEntry) -> String {
     match (&entry.person, entry.userid.as_str(), entry.address) {
         (Some(person), _, _) => person.as_str().to_owned(),
@@ -193,7 +198,7 @@ mod tests {
         NOW.plus(Duration::from_secs(seconds))
     }
 
-    /// A refused sign-in of nobody in particular, from the `n`th address.
+    /// Makes a refused sign-in of an unknown person from the `n`th address.
     fn stranger_entry(n: u32) -> AuditEntry {
         AuditEntry {
             event: AuditEvent::SignIn,
@@ -287,7 +292,7 @@ mod tests {
                 told += number.expect("a number");
                 rows += 1;
             }
-            // Members who are known are written all the same.
+            // Refusals of known members are written all the same.
             assert!(limit_entry(&limiter, member_entry(second), u64::from(second)).is_some());
         }
         assert!(rows <= 5 * 62, "{rows} in five minutes");

@@ -1,8 +1,10 @@
-//! Who did what, when, from where, and what was decided: append-only, 180 days.
+//! The audit trail: who did what, when, from where, and what was decided. Append-only, kept for 180
+//! days.
 //!
-//! A row is written in the transaction of the deed itself, so that neither exists without the other. The rows
-//! carry no secret, code or token; [`Entry::detail`] is a code, a rule's text or a count. Refusals that anybody can cause
-//! pass [`RefusalLimiter`] first.
+//! A row is written in the transaction of the action itself, so that neither exists without the
+//! other. No row holds a secret, code or token; [`AuditEntry::detail`] is a code, a rule's text or
+//! a count. Refusals that anybody can cause pass the [`RefusalLimiter`] first. See [design:
+//! audit](crate::design#audit).
 
 mod limit;
 pub mod store;
@@ -14,40 +16,40 @@ use std::net::IpAddr;
 use crate::base::clock::Timestamp;
 use crate::base::id::PersonId;
 
-/// How long rows are kept.
 pub const AUDIT_RETENTION: std::time::Duration = std::time::Duration::from_secs(180 * 24 * 3600);
 
-/// What happened.
+/// The event of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AuditEvent {
-    /// A sign-in, let in or refused.
+    /// A sign-in, allowed or refused.
     SignIn,
-    /// A session handed to another application host.
+    /// A session was handed to another application host.
     HandOff,
-    /// A sign-out by the person.
+    /// The person signed out.
     SignOut,
-    /// Sessions ended by an administrator or an API client.
+    /// An administrator or an API client ended sessions.
     Revoke,
-    /// Sessions ended because WeCom says the person is not active.
+    /// Sessions ended because the person is no longer active in WeCom.
     Recheck,
-    /// A request refused at the gate to somebody signed in.
+    /// The gate refused a request of somebody who is signed in.
     Gate,
-    /// A new signing key.
+    /// A new signing key was made.
     KeyRotate,
-    /// A local unit or person made, changed or removed by hand.
+    /// Somebody made, changed or removed a local unit or person.
     Directory,
     /// Somebody decided whether two persons are one.
     Conflict,
     /// A userid in rules was given to its new holder.
     Rules,
-    /// A synchronisation asked for by somebody, or refused because it would remove too much.
+    /// Somebody asked for a synchronisation, or it was refused because it would remove too much.
     Sync,
-    /// A message sent, retried, buried or recalled by hand, or its link opened by somebody it is not for.
+    /// Somebody sent, retried, discarded or recalled a message by hand, or opened a message's link
+    /// that is not for them.
     Message,
 }
 
 impl AuditEvent {
-    /// As the table and `gongpai audit` write it.
+    /// Returns the word of the table and of `gongpai audit`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::SignIn => "sign-in",
@@ -66,44 +68,39 @@ impl AuditEvent {
     }
 }
 
-/// One row to be written.
+/// An entry to be written.
 #[derive(Debug, Clone)]
 pub struct AuditEntry {
-    /// What happened.
     pub event: AuditEvent,
-    /// Our id of whom it concerns, if known.
+    /// The person concerned, if known.
     pub person: Option<PersonId>,
-    /// The userid, if known.
+    /// The userid, if known; else empty.
     pub userid: String,
     /// The client's address.
     pub address: Option<IpAddr>,
     /// The host, with its port if that matters.
     pub host: String,
-    /// `allowed`, `refused`, `done`.
+    /// `allowed`, `refused` or `done`.
     pub decision: &'static str,
-    /// A code, the rule that decided, a count.
+    /// A code, the rule that decided, or a count.
     pub detail: String,
-    /// The request's id.
     pub request_id: String,
 }
 
-/// One row read back.
+/// A row of the trail.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct AuditRow {
-    /// When.
     pub at: Timestamp,
-    /// What, see [`Event::as_str`].
+    /// The word of [`AuditEvent::as_str`].
     pub event: String,
-    /// Whom it concerns; empty if unknown.
+    /// The userid of the person concerned; empty if unknown.
     pub userid: String,
-    /// From where; empty if unknown.
+    /// The client's address; empty if unknown.
     pub address: String,
-    /// On which host.
     pub host: String,
-    /// `allowed`, `refused`, `done`.
+    /// `allowed`, `refused` or `done`.
     pub decision: String,
-    /// A code, the rule that decided, a count.
+    /// A code, the rule that decided, or a count.
     pub detail: String,
-    /// The request's id.
     pub request_id: String,
 }

@@ -7,10 +7,10 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, uuid_v7};
 use crate::db::Db;
 
-/// Appends one row.
+/// Appends one entry.
 ///
 /// # Errors
-/// If the database fails; the deed's transaction then fails with it.
+/// If the database fails; then the transaction of the action fails with it.
 pub async fn insert_entry(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -37,7 +37,7 @@ pub async fn insert_entry(
     Ok(())
 }
 
-/// Appends rows that belong to no other write.
+/// Appends entries in a transaction of their own.
 ///
 /// # Errors
 /// If the database fails.
@@ -54,7 +54,8 @@ pub async fn insert_entries(
     tx.commit().await
 }
 
-/// Rows since `since`, oldest first, of one person or of everybody, at most `limit`, after the row `after`.
+/// Returns at most `limit` rows with their ids, oldest first: since `since`, after the row `after`,
+/// of one userid or of all.
 ///
 /// # Errors
 /// If the database fails.
@@ -95,7 +96,7 @@ pub async fn list_rows(
     .collect()
 }
 
-/// The instant of the newest row; a clock far behind it cannot be right.
+/// Returns the instant of the newest row. A clock far behind it is wrong.
 ///
 /// # Errors
 /// If the database fails.
@@ -104,7 +105,7 @@ pub async fn read_newest_instant(db: &Db) -> sqlx::Result<Option<Timestamp>> {
     Ok(at.map(Timestamp::from_millis))
 }
 
-/// Deletes up to `limit` rows older than `before`.
+/// Deletes up to `limit` rows older than `before`, and returns how many.
 ///
 /// # Errors
 /// If the database fails.
