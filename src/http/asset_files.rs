@@ -4,7 +4,7 @@
 
 use rust_embed::{EmbeddedFile, RustEmbed};
 
-/// Where assets live on every host; the one prefix that application hosts proxy to us.
+/// The path of assets on every host; application hosts proxy this one prefix to us.
 pub const ASSETS_PREFIX: &str = "/_gongpai/assets/";
 
 /// The logo's name below [`ASSETS_PREFIX`].
@@ -14,20 +14,21 @@ pub(super) const LOGO_NAME: &str = "logo";
 #[folder = "static/assets"]
 struct EmbeddedAssets;
 
-/// The address of the asset `name`, with its version: a browser may keep it for ever.
+/// Returns the address of the asset `name` with its version, so that a browser may keep it for
+/// ever.
 pub fn asset_url(name: &str) -> String {
     let version = find_asset(name).map(|f| hash_version(&f.metadata.sha256_hash())).unwrap_or_default();
     format!("{ASSETS_PREFIX}{name}?v={version}")
 }
 
-/// Only plain names reach the folder: what is not of `[a-z0-9_-]` segments with dots inside is no asset.
+/// Finds an asset. Only plain names reach the folder: segments of `[a-z0-9_-]` with dots inside.
 pub(super) fn find_asset(path: &str) -> Option<EmbeddedFile> {
     let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.');
     let segment = |s: &str| !s.is_empty() && !s.starts_with('.') && s.bytes().all(plain);
     if path.split('/').all(segment) { EmbeddedAssets::get(path) } else { None }
 }
 
-/// Only what we have; everything else in the folder is not served.
+/// Returns the media type of the kinds of files that we have; others in the folder are not served.
 pub(super) fn asset_content_type(path: &str) -> Option<&'static str> {
     Some(match path.rsplit_once('.')?.1 {
         "css" => "text/css; charset=utf-8",

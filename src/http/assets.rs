@@ -1,4 +1,5 @@
-//! `/_gongpai/assets/*`: serves the style sheet and the icons of the binary, and the company's logo.
+//! `/_gongpai/assets/*`: serves the style sheet and the icons of the binary, and the company's
+//! logo.
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{
@@ -11,7 +12,7 @@ use super::asset_files::{LOGO_NAME, asset_content_type, find_asset, hash_version
 use super::page::PageRenderer;
 use crate::base::secret::sha256;
 
-/// Answers `/_gongpai/assets/{*path}`: 200, 304 or 404.
+/// Answers `/_gongpai/assets/{*path}` with 200, 304 or 404.
 pub async fn serve_asset(
     State(pages): State<PageRenderer>,
     Path(path): Path<String>,
@@ -49,7 +50,8 @@ fn build_response(
         response
     };
     let out = response.headers_mut();
-    // An old page may ask for an old version while a new one is being rolled out: that answer is not kept.
+    // While a new version is being rolled out, an old page may ask for an old one: that answer is
+    // not kept.
     let keep = if wanted == Some(hash_version(hash).as_str()) {
         "public, max-age=31536000, immutable"
     } else {
@@ -60,7 +62,7 @@ fn build_response(
         out.insert(ETAG, etag);
     }
     out.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    // A company's SVG may hold a script; opened by itself it must not run on the sign-in host.
+    // A company's SVG may hold a script. Opened by itself it must not run on the sign-in host.
     out.insert(
         CONTENT_SECURITY_POLICY,
         HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox"),

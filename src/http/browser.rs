@@ -1,18 +1,20 @@
-//! What kind of browser asks, by what it says it is (wecom-api §2.5: WeCom's User-Agents are not normative).
+//! The kind of a browser, by its User-Agent. WeCom does not promise its User-Agents, so this is a
+//! hint only: see [design: entrance](crate::design#entrance).
 
-/// What kind of browser asks.
+/// The kind of a browser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BrowserKind {
-    /// WeCom's own, or WeChat's (members bound to WeChat): OAuth works there.
+    /// WeCom's own browser, or WeChat's (members bound to WeChat); OAuth works there.
     WeCom,
-    /// Another browser on a phone: only the app itself can sign in.
+    /// Another browser on a phone; only the app itself can sign in.
     Phone,
-    /// Anything else: a QR code can be scanned from it.
+    /// Any other browser; a QR code can be scanned from it.
     Desktop,
 }
 
 impl BrowserKind {
-    /// Judges a User-Agent. `wxwork` is looked for first: WeCom's also contains `MicroMessenger`.
+    /// Reads a User-Agent. `wxwork` is looked for first, because WeCom's also contains
+    /// `MicroMessenger`.
     pub fn from_user_agent(user_agent: &str) -> Self {
         let ua = user_agent.to_ascii_lowercase();
         let has = |needles: &[&str]| needles.iter().any(|n| ua.contains(n));

@@ -1,4 +1,4 @@
-//! One request of a browser: which of our hosts it sees, where it comes from, what it is.
+//! A request of a browser: which of our hosts it sees, where it comes from, what it is.
 
 use std::net::IpAddr;
 
@@ -19,25 +19,22 @@ use crate::base::clock::Clock;
 use crate::base::host::{Hosts, Origin, Scheme};
 use crate::base::url::BadTarget;
 
-/// What is known of this installation where a request comes in. Cheap to clone.
+/// The settings of this installation that every request needs. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Site {
-    /// Its hosts.
     pub hosts: std::sync::Arc<Hosts>,
-    /// Whose forwarding headers are believed.
+    /// The proxies whose forwarding headers are believed.
     pub trusted: TrustedProxies,
-    /// What time it is.
     pub clock: Clock,
-    /// For what people read.
+    /// The zone of times that people read.
     pub time_zone: Tz,
-    /// What people see.
     pub pages: PageRenderer,
 }
 
-/// What Sec-Fetch-Dest says of a document that another one shows inside itself (Fetch Metadata §2.1).
+/// The Sec-Fetch-Dest of a document that another one shows inside itself (Fetch Metadata §2.1).
 const FRAME_DESTINATIONS: [&[u8]; 5] = [b"iframe", b"frame", b"embed", b"object", b"fencedframe"];
 
-/// One request.
+/// A request of a browser.
 #[derive(Debug, Clone)]
 pub struct BrowserRequest {
     /// The host as the browser sees it.
@@ -46,37 +43,34 @@ pub struct BrowserRequest {
     pub on_public: bool,
     /// The client's address, behind trusted proxies.
     pub address: Option<IpAddr>,
-    /// What kind of browser it is.
     pub browser: BrowserKind,
-    /// The headers.
     pub headers: HeaderMap,
-    /// For pages.
+    /// The context of pages that answer it.
     pub view: PageContext,
     /// The path and query as they came.
     pub uri: Uri,
-    /// The query's parameters.
     pub query: QueryParameters,
 }
 
-/// A parameter is there twice: nobody can say which one is meant.
+/// The error for a parameter that is there twice: nobody can tell which one is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a parameter is there twice")]
 pub struct DuplicateParameter;
 
-/// The parameters of a query; one that is there twice counts as a contradiction, not as its first value.
+/// The parameters of a query. One that is there twice is an error and not its first value.
 #[derive(Debug, Clone, Default)]
 pub struct QueryParameters(Vec<(String, String)>);
 
 impl QueryParameters {
-    /// Reads a raw query (WHATWG application/x-www-form-urlencoded).
+    /// Parses a raw query (WHATWG application/x-www-form-urlencoded).
     pub fn parse(raw: &str) -> Self {
         Self(url::form_urlencoded::parse(raw.as_bytes()).into_owned().collect())
     }
 
-    /// The value of `name`; `None` if it is missing or empty.
+    /// Returns the value of `name`; `None` if it is missing or empty.
     ///
     /// # Errors
-    /// [`Double`].
+    /// [`DuplicateParameter`].
     pub fn single(&self, name: &str) -> Result<Option<&str>, DuplicateParameter> {
         let mut values = self.0.iter().filter(|(n, _)| n == name).map(|(_, v)| v.as_str());
         match (values.next(), values.next()) {
@@ -85,7 +79,7 @@ impl QueryParameters {
         }
     }
 
-    /// Whether `name=1`.
+    /// Whether the query has `name=1`.
     pub fn flag(&self, name: &str) -> bool {
         self.0.iter().any(|(n, v)| n == name && v == "1")
     }
@@ -97,7 +91,7 @@ impl BrowserRequest {
         self.origin.scheme() == Scheme::Https
     }
 
-    /// What the browser says it is.
+    /// Returns the User-Agent.
     pub fn user_agent(&self) -> String {
         self.headers
             .get(USER_AGENT)
@@ -111,8 +105,8 @@ impl BrowserRequest {
         self.headers.get("sec-fetch-dest").is_some_and(framed)
     }
 
-    /// A path of ours on the requesting host: `/sso/…` on public_url's, `/_gongpai/…`, which application hosts
-    /// proxy to us, elsewhere.
+    /// Returns a path of ours on the requesting host: `/sso/…` on public_url's; elsewhere
+    /// `/_gongpai/…`, which application hosts proxy to us.
     pub fn path(&self, name: &str) -> String {
         let prefix = if self.on_public { "/sso" } else { "/_gongpai" };
         format!("{prefix}/{name}")
@@ -126,7 +120,7 @@ where
 {
     type Rejection = Response;
 
-    /// Refuses a request to a host that is none of ours.
+    /// Refuses a request to a host that is not one of ours.
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
         let site = Site::from_ref(state);
         let Ok(request_id) = RequestId::from_request_parts(parts, state).await;
@@ -144,15 +138,15 @@ where
         let agent = parts.headers.get(USER_AGENT).map(|ua| String::from_utf8_lossy(ua.as_bytes()));
         let browser = BrowserKind::from_user_agent(agent.as_deref().unwrap_or_default());
         let on_public = site.hosts.is_public(&origin);
-        // A nested router sees the rest of the path only; the browser asked for all of it.
+        // A nested router sees only the rest of the path; the browser asked for all of it.
         let uri = parts.extensions.get::<OriginalUri>().map_or(&parts.uri, |original| &original.0).clone();
         let headers = parts.headers.clone();
         Ok(Self { origin, on_public, address, browser, headers, view, uri, query })
     }
 }
 
-/// The host of exactly one Host header, which an absolute request target may not contradict (RFC 9112 §3.2.2),
-/// if it is one of ours.
+/// Finds the origin of a request. It needs exactly one Host header, which an absolute request
+/// target may not contradict (RFC 9112 §3.2.2), and the host must be one of ours.
 fn resolve_origin(parts: &Parts, site: &Site, trusted: bool) -> Option<Origin> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let (host, None) = (hosts.next()?.to_str().ok()?, hosts.next()) else { return None };

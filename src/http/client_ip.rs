@@ -1,20 +1,21 @@
-//! Who is calling: the connection's peer, whether it is a trusted proxy, and the client behind it.
+//! The caller of a request: the connection's peer, whether it is a trusted proxy, and the client
+//! behind it. See [design: trusted proxies](crate::design#trusted-proxies).
 
 use std::net::IpAddr;
 
 use axum::http::HeaderMap;
 use ipnet::IpNet;
 
-/// The other end of a connection; every request carries it as an extension.
+/// The other end of a connection; every request has it as an extension.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Peer {
     /// A TCP peer.
     Ip(IpAddr),
-    /// Somebody on this machine with access to our socket file: trusted.
+    /// A process on this machine with access to our socket file; trusted.
     Unix,
 }
 
-/// The addresses whose X-Forwarded-* and X-Original-* are believed.
+/// The proxies whose X-Forwarded-* and X-Original-* headers are believed.
 #[derive(Debug, Clone, Default)]
 pub struct TrustedProxies(pub Vec<IpNet>);
 
@@ -32,8 +33,9 @@ impl TrustedProxies {
         self.0.iter().any(|net| net.contains(&ip))
     }
 
-    /// The client's address: from a trusted peer the right-most X-Forwarded-For element that is not itself a
-    /// trusted proxy; the peer's own where that header is missing, unreadable, or the peer is not trusted.
+    /// Returns the client's address. From a trusted peer it is the right-most X-Forwarded-For
+    /// element that is not itself a trusted proxy. If the header is missing or unreadable, or the
+    /// peer is not trusted, it is the peer's own.
     pub fn client(&self, peer: Peer, headers: &HeaderMap) -> Option<IpAddr> {
         let own = match peer {
             Peer::Ip(ip) => Some(ip.to_canonical()),
@@ -43,6 +45,8 @@ impl TrustedProxies {
             return own;
         }
         let mut last = own;
+        // From right to left: each proxy appends the address that it saw, and only the trusted ones
+        // are believed.
         for header in headers.get_all("x-forwarded-for").iter().rev() {
             let Ok(text) = header.to_str() else { return last };
             for element in text.rsplit(',') {
@@ -57,7 +61,7 @@ impl TrustedProxies {
     }
 }
 
-/// An address with or without brackets and port.
+/// Parses an address with or without brackets and port.
 fn parse_address(text: &str) -> Option<IpAddr> {
     let ip =
         text.parse::<IpAddr>().ok().or_else(|| text.parse::<std::net::SocketAddr>().ok().map(|a| a.ip()));

@@ -1,14 +1,15 @@
-//! Cookies as bytes: reading them never fails, writing them always has the safe attributes.
+//! Cookies as bytes: reading them never fails, writing them always sets the safe attributes.
 //!
-//! A Cookie header may be 64 KB long, hold a thousand cookies, bytes that are no UTF-8, and ours twice. So
-//! reading is one pass over the bytes without allocation, and what is not a cookie is passed over.
+//! A Cookie header may be 64 KB long, hold a thousand cookies, bytes that are not UTF-8, and ours
+//! twice. So reading is one pass over the bytes without allocation, and what is not a cookie is
+//! skipped. See [design: cookies](crate::design#cookies).
 
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
 use cookie::{Cookie, SameSite};
 
-/// Every cookie of the request as (name, value), in order, over all Cookie headers.
+/// Returns every cookie of the request as (name, value), in order, over all Cookie headers.
 pub fn parse_cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     headers.get_all(COOKIE).iter().flat_map(|header| split_pairs(header.as_bytes())).filter_map(|pair| {
         let (name, value) = split_at_byte(pair, b'=')?;
@@ -16,7 +17,7 @@ pub fn parse_cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])
     })
 }
 
-/// What stands between the semicolons.
+/// Splits a header at the semicolons.
 fn split_pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(header);
     std::iter::from_fn(move || {
@@ -27,18 +28,18 @@ fn split_pairs(header: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-/// What stands before and after the first `byte`.
+/// Splits `bytes` around the first `byte`.
 fn split_at_byte(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let (before, after) = bytes.split_at_checked(memchr::memchr(byte, bytes)?)?;
     Some((before, after.get(1..)?))
 }
 
-/// The values of every cookie called `name`.
+/// Returns the values of every cookie called `name`.
 pub fn cookie_values<'h>(headers: &'h HeaderMap, name: &str) -> impl Iterator<Item = &'h [u8]> {
     parse_cookies(headers).filter(move |(n, _)| *n == name.as_bytes()).map(|(_, value)| value)
 }
 
-/// A cookie to be set: always `HttpOnly; SameSite=Lax`.
+/// A cookie to be set, always `HttpOnly; SameSite=Lax`.
 #[derive(Debug, Clone)]
 pub struct SetCookie {
     /// The full name, with its prefix.
@@ -49,22 +50,23 @@ pub struct SetCookie {
     pub max_age: Duration,
     /// The Domain attribute, without a leading dot.
     pub domain: Option<String>,
-    /// Whether it gets `Secure`.
+    /// Whether it has the attribute `Secure`.
     pub secure: bool,
-    /// The Path attribute; `None` is `/`, where all of ours are.
+    /// The Path attribute; `None` means `/`, which all of ours have.
     pub path: Option<String>,
 }
 
 impl SetCookie {
-    /// A cookie that removes the one of that name.
+    /// Makes a cookie that removes the one of that name.
     pub fn removal(name: impl Into<String>, domain: Option<String>, secure: bool) -> Self {
         Self { name: name.into(), value: String::new(), max_age: Duration::ZERO, domain, secure, path: None }
     }
 
-    /// The Set-Cookie header; `None` if the value has a character that no header may have, or the path one that
-    /// begins another attribute.
+    /// Returns the Set-Cookie header; `None` if the value has a character that no header may have,
+    /// or the path has one that begins another attribute.
     pub fn header(&self) -> Option<HeaderValue> {
         let path = self.path.as_deref().unwrap_or("/");
+        // A semicolon would begin another attribute.
         if path.contains(';') {
             return None;
         }

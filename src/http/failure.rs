@@ -1,5 +1,5 @@
-//! What went wrong, told once: the page for people, the problem document for programs and the line in the log
-//! all come from one [`Failure`].
+//! A failure, described once: the page for people, the problem document for programs and the line
+//! in the log all come from one [`Failure`]. See [design: errors](crate::design#errors).
 
 use std::error::Error;
 use std::sync::Arc;
@@ -13,41 +13,41 @@ use super::words::{Code, labels};
 use crate::base::clock::Timestamp;
 use crate::base::url::BadTarget;
 
-/// Something that did not work, as far as it may be told to whom it happened.
+/// A failure as far as the person concerned may know it.
 ///
-/// Texts may come from outside (a rule, an address out of an errmsg): pages escape them and drop control
-/// characters. They must not be secrets, tokens, codes or tickets.
+/// Texts may come from outside (a rule, an address of an errmsg): pages escape them and drop
+/// control characters. They must not be secrets, tokens, codes or tickets.
 #[derive(Debug, Clone)]
 pub struct Failure {
-    /// Which row of the table of words.
+    /// The code, which selects status, page and words.
     pub code: Code,
-    /// WeCom's errcode, if it was one.
+    /// WeCom's errcode, if there was one.
     pub errcode: Option<i64>,
-    /// What the errcode means.
+    /// The meaning of the errcode.
     pub meaning: Option<BilingualText>,
-    /// What mends it.
+    /// What mends the failure.
     pub remedy: Option<BilingualText>,
     /// The page of WeCom's console on which it is mended.
     pub console: Option<BilingualText>,
     /// The particular of this case: an address, a host, the rule that decided, when it ends.
     pub detail: Option<String>,
-    /// Since when it has been so.
+    /// Since when the failure lasts.
     pub since: Option<Timestamp>,
-    /// Where 重试 or 返回 lead.
+    /// The target of 重试 or 返回.
     pub retry: Option<String>,
-    /// Where 换个账号 leads (`/sso/logout?rd=…`).
+    /// The target of 换个账号 (`/sso/logout?rd=…`).
     pub switch_account: Option<String>,
-    /// Where the page goes by itself after 5 s. It must be marked so that the caller gives `None` the second
-    /// time, or the page would retry for ever.
+    /// Where the page goes by itself after 5 s. The address must be marked, so that the caller
+    /// gives `None` the second time; otherwise the page would retry for ever.
     pub auto_retry: Option<String>,
     /// When trying again makes sense.
     pub retry_after: Option<Duration>,
-    /// What the log is to say beside the code; never shown.
+    /// The cause for the log; never shown.
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl Failure {
-    /// `code` and nothing else; the rest is filled in by field.
+    /// Makes a failure with `code` only; the rest is filled in by field.
     pub const fn new(code: Code) -> Self {
         Self {
             code,
@@ -65,8 +65,8 @@ impl Failure {
         }
     }
 
-    /// Whether the caller is a program, which gets a problem document instead of a page: a fetch or XHR by its
-    /// Sec-Fetch-Mode or X-Requested-With, or an Accept that names JSON and not HTML.
+    /// Whether the caller is a program, which gets a problem document and not a page: a fetch or
+    /// XHR by its Sec-Fetch-Mode or X-Requested-With, or an Accept that names JSON and not HTML.
     pub fn wants_json(headers: &HeaderMap) -> bool {
         if let Some(mode) = headers.get("sec-fetch-mode") {
             return mode != "navigate";
@@ -85,7 +85,7 @@ impl Failure {
         (accepts(b"application/json") || accepts(b"application/problem+json")) && !accepts(b"text/html")
     }
 
-    /// A target that no browser is sent to, and why.
+    /// Makes the failure of a target that no browser is sent to, with the reason.
     pub fn from_bad_target(why: BadTarget) -> Self {
         Self { meaning: Some(explain_bad_target(why)), ..Self::new(Code::BadTarget) }
     }
@@ -99,7 +99,7 @@ impl Failure {
     }
 }
 
-/// The real reason of a refused target, in words.
+/// Returns the reason of a refused target, in words.
 pub const fn explain_bad_target(why: BadTarget) -> BilingualText {
     match why {
         BadTarget::NoUrl => labels::TARGET_NO_URL,
@@ -109,34 +109,33 @@ pub const fn explain_bad_target(why: BadTarget) -> BilingualText {
     }
 }
 
-/// What the log says about a failed request. It rides on the response as an extension, and
+/// What the log says about a failed request. It is an extension of the response;
 /// [`super::middleware`] writes it once, inside the request's span.
 #[derive(Debug, Clone)]
 pub struct FailureReport {
-    /// The code the caller got.
+    /// The code that the caller got.
     pub code: Code,
-    /// WeCom's errcode, if it was one.
+    /// WeCom's errcode, if there was one.
     pub errcode: Option<i64>,
     /// The particular of the case.
     pub detail: Option<String>,
-    /// What was behind it.
     pub cause: Option<Arc<dyn Error + Send + Sync>>,
 }
 
 impl FailureReport {
-    /// A report of `code` and nothing else.
+    /// Makes a report with `code` only.
     pub const fn new(code: Code) -> Self {
         Self { code, errcode: None, detail: None, cause: None }
     }
 
-    /// Adds what was behind it.
+    /// Adds the cause.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Arc::new(cause));
         self
     }
 
-    /// The cause with its sources, joined by `: `.
+    /// Returns the cause with its sources, joined by `: `.
     pub(super) fn cause_chain(&self) -> Option<String> {
         let mut next: Option<&(dyn Error + 'static)> =
             self.cause.as_deref().map(|c| c as &(dyn Error + 'static));

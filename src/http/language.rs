@@ -1,9 +1,10 @@
-//! The language a page begins with. Both languages are always on it; this decides which one is read first.
+//! The language that a page begins with. Every page has both languages; this decides which one
+//! comes first.
 
 use axum::http::HeaderMap;
 use axum::http::header::ACCEPT_LANGUAGE;
 
-/// Which of the two languages comes first.
+/// The language that comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Language {
     /// Chinese, then English.
@@ -12,40 +13,39 @@ pub enum Language {
     En,
 }
 
-/// One text in both languages.
+/// A text in both languages.
 ///
-/// There is no way to write one language only, so that no page can miss the other.
+/// It cannot be built with one language only, so that no page can miss the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BilingualText {
     /// Simplified Chinese.
     pub zh: std::borrow::Cow<'static, str>,
-    /// English, saying the same and no more.
+    /// English, with the same content.
     pub en: std::borrow::Cow<'static, str>,
 }
 
-/// A piece of text with the `lang` attribute that a screen reader needs to pronounce it.
+/// A text with the `lang` attribute that a screen reader needs to pronounce it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LanguagePart {
-    /// BCP 47.
+    /// The language tag (BCP 47).
     pub lang: &'static str,
-    /// The text.
     pub text: String,
 }
 
-/// A [`Text`] in the order a reader gets it.
+/// A [`BilingualText`] in the order of a reader.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OrderedText {
-    /// The reader's language.
+    /// The text in the reader's language.
     pub first: LanguagePart,
-    /// The other one.
+    /// The text in the other language.
     pub second: LanguagePart,
 }
 
 impl Language {
-    /// Chinese first; English first where Accept-Language is sent and names no Chinese.
+    /// Chooses Chinese, or English if Accept-Language is sent and names no Chinese.
     ///
-    /// WeCom's browsers always name Chinese for a Chinese interface; a missing header says nothing, and then
-    /// the company's own language wins.
+    /// WeCom's browsers always name Chinese for a Chinese interface. A missing header means
+    /// nothing, and then the company's own language wins.
     pub fn from_headers(headers: &HeaderMap) -> Self {
         let mut named_any = false;
         for range in headers.get_all(ACCEPT_LANGUAGE).iter().flat_map(|h| h.as_bytes().split(|b| *b == b','))
@@ -65,7 +65,7 @@ impl Language {
         if named_any { Self::En } else { Self::Zh }
     }
 
-    /// The `lang` attribute of the page and of every first part.
+    /// Returns the `lang` attribute of the page and of every first part.
     pub const fn tag(self) -> &'static str {
         match self {
             Self::Zh => "zh-CN",
@@ -73,7 +73,7 @@ impl Language {
         }
     }
 
-    /// `text` in this reader's order.
+    /// Returns `text` in this reader's order.
     pub fn order(self, text: &BilingualText) -> OrderedText {
         let zh = LanguagePart { lang: Self::Zh.tag(), text: text.zh.clone().into_owned() };
         let en = LanguagePart { lang: Self::En.tag(), text: text.en.clone().into_owned() };
@@ -84,7 +84,7 @@ impl Language {
     }
 }
 
-/// RFC 9110 §12.4.2: a quality of zero means "not acceptable".
+/// Whether the parameter is a quality of zero, which means "not acceptable" (RFC 9110 §12.4.2).
 fn is_zero_quality(parameter: &[u8]) -> bool {
     let Some(value) = parameter.strip_prefix(b"q=").or_else(|| parameter.strip_prefix(b"Q=")) else {
         return false;
@@ -93,25 +93,25 @@ fn is_zero_quality(parameter: &[u8]) -> bool {
 }
 
 impl BilingualText {
-    /// A text known at compile time.
+    /// Makes a text that is known at compile time.
     pub const fn fixed(zh: &'static str, en: &'static str) -> Self {
         use std::borrow::Cow::Borrowed;
         Self { zh: Borrowed(zh), en: Borrowed(en) }
     }
 
-    /// A text that is only known while running.
+    /// Makes a text that is only known at run time.
     pub fn new(zh: impl Into<String>, en: impl Into<String>) -> Self {
         Self { zh: zh.into().into(), en: en.into().into() }
     }
 
-    /// Something without a language, such as a host name: the same twice.
+    /// Makes a text without a language, such as a host name: the same twice.
     pub fn same(text: &str) -> Self {
         Self::new(text, text)
     }
 }
 
 impl OrderedText {
-    /// Whether both languages say it with the same characters, so that it is shown once.
+    /// Whether both languages have the same characters, so that the text is shown once.
     pub fn is_one(&self) -> bool {
         self.first.text == self.second.text
     }

@@ -1,18 +1,19 @@
-//! HTTP pieces that several slices use; no business rule lives here.
+//! HTTP parts that several rooms use; no business rule lives here.
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`client_ip`] | who is calling, behind which trusted proxies |
-//! | [`visit`], [`browser`] | one request: which of our hosts it sees, from where, by what |
+//! | [`client_ip`] | the caller, behind which trusted proxies |
+//! | [`browser_request`], [`browser`] | a request: which of our hosts it sees, from where |
 //! | [`redirect`](mod@redirect) | sending a browser on |
 //! | [`cookie`] | reading and writing cookies |
-//! | [`lang`], [`words`] | every text people read, in both languages, and the table of codes |
+//! | [`language`], [`words`] | every text people read, in both languages, and the table of codes |
 //! | [`failure`] | what went wrong, and whether a page or JSON says it |
 //! | [`page`] | the pages people see |
 //! | [`problem`] | the same failure for programs (RFC 9457) |
-//! | [`assets`] | style sheet, icon and logo |
+//! | [`assets`], `asset_files` | style sheet, icon and logo |
 //! | [`middleware`] | what every request passes: request id, log, panic, limits |
-//! | [`rate_limit`] | so many per address |
+//! | `request_id` | the number that a page, an answer and the log share |
+//! | [`rate_limit`] | limits for each address |
 
 mod asset_files;
 pub mod assets;

@@ -11,11 +11,12 @@ use super::failure::FailureReport;
 use super::request_id::RequestId;
 use super::words::Code;
 
-/// What a program gets instead of what it asked for.
+/// The problem document that a program gets.
 ///
-/// A 4xx says in `detail` what the caller can mend. A 5xx carries nothing of what happened inside: the code,
-/// and the request id under which the log has the rest. A 401 has no `WWW-Authenticate`: a browser answers one with
-/// its own password box, over whatever page asked. Only the API, which programs call, adds a challenge.
+/// A 4xx says in `detail` what the caller can mend. A 5xx reveals nothing of what happened inside:
+/// only the code, and the request id under which the log has the rest. A 401 has no
+/// `WWW-Authenticate`, because a browser answers that with its own password box, over whatever page
+/// asked. Only the API, which programs call, adds a challenge.
 #[derive(Debug, Clone)]
 pub struct Problem {
     code: Code,
@@ -25,7 +26,7 @@ pub struct Problem {
     report: FailureReport,
 }
 
-/// The document on the wire. RFC 9457 §4.2.1: with `about:blank` the title is the status's own phrase.
+/// The JSON document. With `about:blank` the title is the status's own phrase (RFC 9457 §4.2.1).
 #[derive(Serialize)]
 struct ProblemDocument<'a> {
     r#type: &'static str,
@@ -38,28 +39,28 @@ struct ProblemDocument<'a> {
 }
 
 impl Problem {
-    /// The problem `code` of this request; its detail is the code's English sentence until
-    /// [`Problem::with_detail`] says more.
+    /// Makes the problem `code` of this request; its detail is the code's English sentence unless
+    /// [`Problem::with_detail`] replaces it.
     pub fn new(code: Code, request_id: &RequestId) -> Self {
         let (request_id, report) = (request_id.clone(), FailureReport::new(code));
         Self { code, request_id, detail: None, retry_after: None, report }
     }
 
-    /// Says in English what the caller can mend; not sent with a 5xx.
+    /// Sets what the caller can mend, in English; not sent with a 5xx.
     #[must_use]
     pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
         self
     }
 
-    /// Says when to try again.
+    /// Sets when to try again.
     #[must_use]
     pub fn with_retry_after(mut self, after: Duration) -> Self {
         self.retry_after = Some(after);
         self
     }
 
-    /// Attaches what the log is to say about it; replaces what was attached before.
+    /// Sets the report for the log, in place of an earlier one.
     #[must_use]
     pub fn with_report(mut self, report: FailureReport) -> Self {
         self.report = report;
@@ -79,7 +80,8 @@ impl IntoResponse for Problem {
             detail: (!status.is_server_error()).then_some(detail),
             request_id: self.request_id.as_str(),
         };
-        // Serialising a struct of texts and numbers cannot fail; were it to, the status still says what counts.
+        // Serialising a struct of texts and numbers cannot fail; if it did, the status would still
+        // be right.
         let body = serde_json::to_string(&document).unwrap_or_default();
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();
@@ -91,7 +93,8 @@ impl IntoResponse for Problem {
     }
 }
 
-/// Every 429 and 503 says when to try again: `after` rounded up to whole seconds, or 5 s where nobody knows.
+/// Sets Retry-After on every 429 and 503: `after` rounded up to whole seconds, or 5 s if nobody
+/// knows.
 pub(super) fn put_retry_after(headers: &mut HeaderMap, status: StatusCode, after: Option<Duration>) {
     let expected = matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
     if after.is_none() && !expected {

@@ -1,11 +1,13 @@
-//! So many per client address: token buckets in memory.
+//! Rate limits for each client address: token buckets in memory.
 //!
-//! A bucket is one instant, the time at which it would be full again (GCRA, the "virtual scheduling" form of
-//! ITU-T I.371): an idle address therefore costs nothing but its key, and a full bucket can be forgotten
-//! without anybody noticing. Memory is bounded: at most [`MAX_KEYS`] addresses are remembered. When they are
-//! all in use, full buckets are swept first; if that frees nothing, the half that is nearest to full is
-//! forgotten. So a flood of addresses neither locks newcomers out (failing closed would let an attacker with
-//! an IPv6 prefix lock out a company) nor frees the heaviest users, who are furthest from full.
+//! A bucket is one instant, the time at which it would be full again (GCRA, the "virtual
+//! scheduling" form of ITU-T I.371). An idle address therefore costs nothing but its key, and a
+//! full bucket can be forgotten without effect. Memory is bounded: at most [`MAX_ADDRESSES`]
+//! addresses are remembered. When they are all in use, full buckets are removed first; if that
+//! frees nothing, the half that is nearest to full is forgotten. So a flood of addresses neither
+//! locks newcomers out (failing closed would let an attacker with an IPv6 prefix lock out a
+//! company) nor frees the heaviest users, who are furthest from full. See [design: rate
+//! limits](crate::design#rate-limits).
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
@@ -17,13 +19,12 @@ use parking_lot::Mutex;
 
 use crate::base::clock::Clock;
 
-/// How many addresses a [`RateLimit`] remembers.
 pub const MAX_ADDRESSES: usize = 100_000;
 
 const SHARD_COUNT: usize = 16;
 const MAX_ADDRESSES_PER_SHARD: usize = MAX_ADDRESSES / SHARD_COUNT;
-/// A shard that is still this full after a sweep forgets half of it: were it left full, every new address
-/// would cost a sweep.
+/// A shard that is still this full after a sweep forgets half of it. If it stayed full, every new
+/// address would cost a sweep.
 const CROWDED_SHARD_SIZE: usize = MAX_ADDRESSES_PER_SHARD / 4 * 3;
 
 /// How long to wait until the next one is permitted; never zero.
@@ -31,14 +32,14 @@ const CROWDED_SHARD_SIZE: usize = MAX_ADDRESSES_PER_SHARD / 4 * 3;
 #[error("too many; try again in {} s", .0.as_secs())]
 pub struct RetryAfter(pub Duration);
 
-/// One limit, for any number of addresses. Clones share what was taken.
+/// A limit for any number of addresses. Clones share what was taken.
 #[derive(Debug, Clone)]
 pub struct RateLimit {
-    /// Nanoseconds in which one comes back; `None`: nothing is ever permitted.
+    /// Nanoseconds until one comes back; `None` if nothing is ever permitted.
     interval: Option<i64>,
     /// Nanoseconds from empty to full.
     depth: i64,
-    /// The answer where nothing is ever permitted.
+    /// The wait that is answered if nothing is ever permitted.
     per: Duration,
     clock: Clock,
     hasher: RandomState,
@@ -54,7 +55,8 @@ struct RateLimitShard {
 }
 
 impl RateLimit {
-    /// `count` in each `per`, and `burst` at once, for each address. A count or burst of zero permits nothing.
+    /// Permits `count` in each `per`, and `burst` at once, for each address. A count or burst of
+    /// zero permits nothing.
     pub fn new(count: u32, per: Duration, burst: u32, clock: Clock) -> Self {
         let per_nanos = i64::try_from(per.as_nanos()).unwrap_or(i64::MAX);
         let interval = (count > 0 && burst > 0).then(|| (per_nanos / i64::from(count.max(1))).max(1));
@@ -62,14 +64,15 @@ impl RateLimit {
         Self { interval, depth, per, clock, hasher: RandomState::new(), shards: Arc::default() }
     }
 
-    /// This limit with what was taken of `before`, so that reading the configuration again forgives nobody. A limit
-    /// that has become much narrower may forgive once: what it could not have allowed is not believed.
+    /// Returns this limit with what was taken of `before`, so that a reload of the configuration
+    /// forgives nobody. A limit that has become much narrower may forgive once, because what it
+    /// could not have allowed is not believed.
     #[must_use]
     pub fn continuing(self, before: &Self) -> Self {
         Self { hasher: before.hasher.clone(), shards: Arc::clone(&before.shards), ..self }
     }
 
-    /// Takes one for `address`. IPv4-mapped addresses count as IPv4; IPv6 counts by /64, which is what one
+    /// Takes one for `address`. IPv4-mapped addresses count as IPv4. IPv6 counts by /64, which one
     /// subscriber has.
     ///
     /// # Errors
@@ -86,7 +89,7 @@ impl RateLimit {
         Ok(())
     }
 
-    /// Puts one back that [`RateLimit::try_take`] gave to `address`.
+    /// Gives back one that [`RateLimit::try_take`] took for `address`.
     pub fn give_back(&self, address: IpAddr) {
         let Some(interval) = self.interval else { return };
         let key = group_address(address);
@@ -95,9 +98,10 @@ impl RateLimit {
         }
     }
 
-    /// When the bucket is full again once one more is taken.
+    /// Returns when the bucket is full again once one more is taken.
     fn permitted(&self, full_at: Option<i64>, now: i64, interval: i64) -> Result<i64, RetryAfter> {
-        // A bucket cannot be emptier than empty: then the clock stepped back, and nobody waits for it to return.
+        // A bucket cannot be emptier than empty. If it is, the clock was set back, and nobody waits
+        // for it to catch up.
         let empty = now.saturating_add(self.depth);
         let full_at = full_at.filter(|at| *at <= empty).unwrap_or(now).max(now);
         let then = full_at.saturating_add(interval);
@@ -114,7 +118,7 @@ impl RateLimit {
 
     #[expect(clippy::indexing_slicing, reason = "a remainder of SHARDS is below SHARDS")]
     fn shard(&self, key: IpAddr) -> parking_lot::MutexGuard<'_, RateLimitShard> {
-        // The hash is keyed by this process, so that nobody can aim at one shard.
+        // The hash has a key of this process, so that nobody can aim at one shard.
         #[expect(clippy::cast_possible_truncation, reason = "the low bits of a hash are a hash")]
         let hash = self.hasher.hash_one(key) as usize;
         self.shards[hash % SHARD_COUNT].lock()
@@ -127,8 +131,8 @@ impl RateLimit {
 }
 
 impl RateLimitShard {
-    /// Makes room for one more. Sweeps only when the shard has doubled since the last sweep, so that the cost
-    /// per address stays constant.
+    /// Makes room for one more. It sweeps only when the shard has doubled since the last sweep, so
+    /// that the cost for each address stays constant.
     fn make_room(&mut self, now: i64) {
         if self.full_at.len() < self.sweep_at.max(64) {
             return;
@@ -150,7 +154,7 @@ impl RateLimitShard {
     }
 }
 
-/// What counts as one address.
+/// Returns the key of an address: what counts as one address.
 fn group_address(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),

@@ -1,4 +1,4 @@
-//! Sending a browser on, and giving it cookies on the way.
+//! Redirects, with cookies.
 
 use axum::http::header::{CACHE_CONTROL, LOCATION, REFERRER_POLICY, SET_COOKIE};
 use axum::http::{HeaderValue, StatusCode};
@@ -6,7 +6,7 @@ use axum::response::{IntoResponse as _, Response};
 
 use super::cookie::SetCookie;
 
-/// A redirect that nobody keeps and that tells no other host where the browser came from.
+/// Makes a redirect that is not cached and that tells no other host where the browser came from.
 pub fn redirect(to: &str, cookies: &[SetCookie]) -> Response {
     let mut response = StatusCode::FOUND.into_response();
     let headers = response.headers_mut();
@@ -22,7 +22,7 @@ pub fn redirect(to: &str, cookies: &[SetCookie]) -> Response {
     response
 }
 
-/// Adds a Set-Cookie for each; one that no header can carry is left out.
+/// Adds a Set-Cookie for each cookie; one that no header can carry is left out.
 pub fn add_cookies(response: &mut Response, cookies: &[SetCookie]) {
     for header in cookies.iter().filter_map(SetCookie::header) {
         response.headers_mut().append(SET_COOKIE, header);

@@ -1,4 +1,4 @@
-//! The number that a page, an answer and the log share.
+//! The id of a request, which its page, its answer and its log line share.
 
 use std::convert::Infallible;
 use std::fmt;
@@ -10,19 +10,20 @@ use axum::http::request::Parts;
 
 use crate::base::secret::random_bytes;
 
-/// A request's id: 1 to 64 of `[A-Za-z0-9._-]`. Every request to an ordinary route has one as an extension.
+/// The id of a request: 1 to 64 of `[A-Za-z0-9._-]`. Every request to an ordinary route has one as
+/// an extension.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RequestId(HeaderValue);
 
 impl RequestId {
-    /// Reads an id; `None` unless it is well-formed.
+    /// Parses an id; `None` unless it is well-formed.
     pub fn parse(bytes: &[u8]) -> Option<Self> {
         let good = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
         let well_formed = (1..=64).contains(&bytes.len()) && bytes.iter().all(|b| good(*b));
         if well_formed { HeaderValue::from_bytes(bytes).ok().map(Self) } else { None }
     }
 
-    /// The id as text.
+    /// Returns the id as text.
     #[expect(
         clippy::expect_used,
         reason = "parse and RequestIdGenerator::next let only ASCII letters, digits and ._- in"
@@ -31,7 +32,7 @@ impl RequestId {
         self.0.to_str().expect("ASCII")
     }
 
-    /// The id as a header's value.
+    /// Returns the id as the value of a header.
     pub(super) fn header(&self) -> HeaderValue {
         self.0.clone()
     }
@@ -46,7 +47,7 @@ impl fmt::Display for RequestId {
 impl<S: Sync> FromRequestParts<S> for RequestId {
     type Rejection = Infallible;
 
-    /// The id that the middleware gave; `-` where a router is used without it.
+    /// Returns the id that the middleware gave; `-` if a router is used without it.
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
         Ok(parts.extensions.get().cloned().unwrap_or(Self(HeaderValue::from_static("-"))))
     }
@@ -54,8 +55,8 @@ impl<S: Sync> FromRequestParts<S> for RequestId {
 
 /// Makes ids: 16 hex digits that do not repeat within a process and look random between processes.
 ///
-/// They are made on the path of every auth check, so they cost a counter and a few multiplications instead of
-/// a call for randomness. They are no secret.
+/// One is made for every auth check, so it costs a counter and a few multiplications and no call
+/// for randomness. Ids are not secret.
 #[derive(Debug)]
 pub(super) struct RequestIdGenerator {
     seed: u64,
@@ -68,7 +69,7 @@ impl RequestIdGenerator {
     }
 
     pub(super) fn next(&self) -> RequestId {
-        // SplitMix64: a bijection of the counter, so that no value comes twice.
+        // SplitMix64 is a bijection of the counter, so that no value comes twice.
         let count = self.count.fetch_add(1, Ordering::Relaxed);
         let mut n = self.seed.wrapping_add(count.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         n = (n ^ (n >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

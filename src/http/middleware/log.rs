@@ -1,8 +1,8 @@
-//! One line in the log for every request, with what was behind a failure.
+//! The log line of every request, with the cause of a failure.
 //!
-//! Nothing of the request is written that a client chooses freely: the path is the route's own
-//! (`/sso/callback`), never the query; the id is checked; what came from outside is quoted with its control
-//! characters escaped.
+//! The line holds nothing that a client chooses freely: the path is the route's own
+//! (`/sso/callback`), never the query; the id is checked; text from outside is quoted with its
+//! control characters escaped.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::http::failure::FailureReport;
 use crate::http::request_id::RequestId;
 use crate::http::words::FailureKind;
 
-/// The part of a request that its line names.
+/// The part of a request that its log line names.
 pub(super) struct LogLine<'a> {
     pub(super) method: &'a str,
     pub(super) path: &'a str,
@@ -23,13 +23,14 @@ pub(super) struct LogLine<'a> {
     pub(super) request_id: &'a RequestId,
 }
 
-/// Whether checks are logged at all: then what the line needs is collected.
+/// Whether checks are logged at all; only then the fields of the line are collected.
 pub(super) fn checks_are_logged() -> bool {
     event_enabled!(Level::DEBUG)
 }
 
 impl LogLine<'_> {
-    /// An auth check: debug, because there are thousands a second and nginx logs them too.
+    /// Logs an auth check, at debug level because there are thousands a second and nginx logs them
+    /// too.
     pub(super) fn log_check(&self, status: StatusCode, took: Duration) {
         let (status, duration_ms) = (status.as_u16(), milliseconds(took));
         debug!(
@@ -42,8 +43,8 @@ impl LogLine<'_> {
         );
     }
 
-    /// Any other request, within its span. What somebody must act on is an error, what passes by itself a
-    /// warning, the rest (refusals included: they are in the audit) information.
+    /// Logs any other request, within its span. What somebody must act on is an error, what passes
+    /// by itself a warning, and the rest information (also refusals: these are in the audit trail).
     pub(super) fn log_answer(&self, response: &Response, took: Duration) {
         let (status, duration_ms) = (response.status().as_u16(), milliseconds(took));
         let (method, path) = (self.method, self.path);

@@ -1,10 +1,10 @@
-//! What every request passes on its way in and out: an id, a line in the log, limits, and an end for panics.
+//! The layers that every request passes: request id, log line, limits, and an end for panics.
 //!
-//! [`public_stack`] puts it around two kinds of routes. *Ordinary* routes are for people and programs: whatever
-//! goes wrong there ends as a page or a problem document with a code and a request id, even where axum itself
-//! answered a bare 404 or 413. *Checks* are what nginx asks before every request of every application:
-//! thousands a second, and anything but 2xx, 401 and 403 becomes nginx's own 500. So they pass the least that
-//! is safe, and a panic there is a refusal.
+//! [`build_public_router`] puts them around two kinds of routes. *Ordinary* routes are for people
+//! and programs: whatever goes wrong there ends as a page or a problem document with a code and a
+//! request id, even if axum itself answered a bare 404 or 413. *Checks* are what nginx asks before
+//! every request of every application: thousands a second, and anything but 2xx, 401 and 403
+//! becomes nginx's own 500. So checks pass only the safe minimum, and a panic there is a refusal.
 
 mod log;
 
@@ -39,49 +39,50 @@ use super::request_id::RequestIdGenerator;
 use super::words::Code;
 use crate::base::clock::Clock;
 
-/// The longest body an ordinary route takes.
+/// The longest body that an ordinary route takes.
 pub const MAX_BODY_BYTES: usize = 64 * 1024;
 
 /// The longest body of a call of an application.
 pub const MAX_API_BODY_BYTES: usize = 1024 * 1024;
 
-/// The longest body of an upload: the largest file that WeCom takes, and what stands around it.
+/// The longest body of an upload: the largest file that WeCom takes, and the form around it.
 pub const MAX_UPLOAD_BODY_BYTES: usize = 21 * 1024 * 1024;
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// What the middleware works with.
+/// The settings of the middleware.
 #[derive(Debug, Clone)]
 pub struct MiddlewareParts {
-    /// For the pages of failures that no handler made.
+    /// Renders the failures that no handler answered.
     pub pages: PageRenderer,
-    /// What time those pages say it is.
+    /// The time on those pages.
     pub clock: Clock,
-    /// In which zone.
+    /// The zone of that time.
     pub time_zone: Tz,
-    /// From whom a request id is taken over, and who is a hop rather than the client.
+    /// Whose request ids are accepted, and which addresses are not the client's.
     pub proxies: TrustedProxies,
 }
 
-/// What the public listener routes, by what it passes.
+/// The routes of the public listener, by the layers that they pass.
 #[derive(Debug)]
 pub struct PublicRoutes<S = ()> {
-    /// For people and programs.
+    /// Routes for people and programs.
     pub ordinary: Router<S>,
     /// Calls of applications.
     pub api: Router<S>,
-    /// Calls of applications that bring files.
+    /// Calls of applications that upload files.
     pub uploads: Router<S>,
-    /// What nginx asks.
+    /// Checks that nginx asks for.
     pub checks: Router<S>,
 }
 
-/// The public listener's router.
+/// Builds the public listener's router.
 ///
-/// Every answer gets the header `X-Request-Id`. Ordinary routes also get: the [`RequestId`] as an extension, a span
-/// with it, one line in the log, bodies of at most [`MAX_BODY`], refusal of cross-site POSTs, and `nosniff`,
-/// `no-referrer` and `no-store` where a handler did not say otherwise. The routes of `api` and `uploads` differ from them
-/// only in [`MAX_API_BODY`] and [`MAX_UPLOAD_BODY`], which are counted while a body arrives, whatever its length claims.
+/// Every answer gets the header `X-Request-Id`. Ordinary routes also get: the [`RequestId`] as an
+/// extension, a span with it, a log line, bodies of at most [`MAX_BODY_BYTES`], refusal of
+/// cross-site POSTs, and `nosniff`, `no-referrer` and `no-store` unless a handler says otherwise.
+/// The routes of `api` and `uploads` differ from them only in [`MAX_API_BODY_BYTES`] and
+/// [`MAX_UPLOAD_BODY_BYTES`], which are counted while a body arrives, whatever length it claims.
 pub fn build_public_router<S>(routes: PublicRoutes<S>, parts: MiddlewareParts) -> Router<S>
 where
     S: Clone + Send + Sync + 'static,
@@ -100,7 +101,7 @@ where
         .layer(default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(default(REFERRER_POLICY, "no-referrer"))
         .layer(default(CACHE_CONTROL, "no-store"));
-    // Of two default fallbacks axum keeps the merged router's: so the 404 is an ordinary answer.
+    // Of two default fallbacks axum keeps the merged router's, so the 404 is an ordinary answer.
     checks.layer(EdgeLayer { shared, route: RouteKind::Check }).merge(ordinary)
 }
 
@@ -156,6 +157,7 @@ where
             RouteKind::Check => {
                 let seen =
                     log::checks_are_logged().then(|| (Instant::now(), self.shared.logged_request(&request)));
+                // A service may panic in `call` already, before there is a future to poll.
                 let inner = catch_unwind(AssertUnwindSafe(|| self.inner.call(request)));
                 Box::pin(async move {
                     let mut response = catch_panic(inner).await.unwrap_or_else(|panic| {
@@ -195,7 +197,7 @@ where
     }
 }
 
-/// Runs the rest of the way, and hands a panic back as a value.
+/// Runs the inner service and returns a panic as a value.
 async fn catch_panic<F>(inner: Result<F, Box<dyn Any + Send>>) -> Result<Response, Box<dyn Any + Send>>
 where
     F: Future<Output = Result<Response, Infallible>>,
@@ -213,7 +215,7 @@ fn panic_message(panic: &Box<dyn Any + Send>) -> &str {
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("not a text")
 }
 
-/// What the log names of a request, kept while the request itself is being answered.
+/// The fields of a request for its log line, kept while the request itself is being answered.
 struct LoggedRequest {
     method: String,
     path: Option<MatchedPath>,
@@ -222,7 +224,7 @@ struct LoggedRequest {
 
 impl LoggedRequest {
     fn path(&self) -> &str {
-        // Only the route as we wrote it: a path that is no route of ours may hold anything.
+        // Only the route as we wrote it: a path that matches no route may hold anything.
         self.path.as_ref().map_or("(no route)", MatchedPath::as_str)
     }
 
@@ -232,7 +234,8 @@ impl LoggedRequest {
 }
 
 impl MiddlewareState {
-    /// The proxy's id for the request, or a new one. Clients choose no ids: they would stand in our log.
+    /// Returns the trusted proxy's id for the request, or a new one. Clients choose no ids, because
+    /// these stand in our log.
     fn request_id(&self, request: &Request) -> RequestId {
         let trusted = request.extensions().get::<Peer>().is_some_and(|peer| self.parts.proxies.trusts(*peer));
         let given = || RequestId::parse(request.headers().get(X_REQUEST_ID)?.as_bytes());
@@ -259,7 +262,7 @@ impl MiddlewareState {
     }
 }
 
-/// How to tell the caller of an ordinary route that something went wrong.
+/// Answers the caller of an ordinary route when something went wrong.
 struct FailureResponder {
     view: PageContext,
     wants_json: bool,
@@ -276,12 +279,14 @@ impl FailureResponder {
         }
     }
 
-    /// Gives an error that no handler of ours wrote (axum's bare 404, an extractor's rejection, the limits'
-    /// answers) the form that all our errors have. What has a code, or a form of its own, stays.
+    /// Replaces an error that no handler of ours wrote (axum's bare 404, an extractor's rejection,
+    /// an answer of the limits) with one in our form. An answer that has a code, or a form of its
+    /// own, stays.
     fn replace_bare_error(&self, pages: &PageRenderer, response: Response) -> Response {
         let status = response.status();
         let (headers, extensions) = (response.headers(), response.extensions());
         let plain = headers.get(CONTENT_TYPE).is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+        // Plain text is how axum and its layers answer errors by themselves.
         if !(status.is_client_error() || status.is_server_error())
             || !plain
             || extensions.get::<FailureReport>().is_some()
@@ -304,7 +309,7 @@ impl FailureResponder {
                     Code::Invalid
                 }
             }
-            // 401 and 403 without a code are a handler's own decision, and say what they are.
+            // 401 and 403 without a code are a handler's own decision and complete as they are.
             _ => return response,
         };
         let mut dressed = self.failure(pages, code);

@@ -1,4 +1,4 @@
-//! What every request passes.
+//! Tests of the layers that every request passes.
 
 use std::io;
 
@@ -64,7 +64,7 @@ async fn send(request: Request) -> (StatusCode, HeaderMap, String) {
     (parts.status, parts.headers, String::from_utf8(body.to_vec()).unwrap())
 }
 
-/// Collects what is logged.
+/// A writer that collects the log.
 #[derive(Clone, Default)]
 struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
@@ -79,7 +79,7 @@ impl io::Write for CapturedLog {
     }
 }
 
-/// What the log says at `level` while `uri` is asked for.
+/// Returns the log at `level` while `uri` is requested.
 async fn capture_log(level: tracing::Level, uri: &str, headers: &[(&str, &str)]) -> String {
     let log = CapturedLog::default();
     let writer = log.clone();

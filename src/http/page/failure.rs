@@ -1,4 +1,4 @@
-//! The page of everything that went wrong.
+//! The page of every failure. See [design: failure pages](crate::design#failure-pages).
 
 use askama::Template;
 use axum::http::{HeaderMap, HeaderValue};
@@ -25,21 +25,20 @@ struct FailurePage {
     facts: Vec<AdminFact>,
 }
 
-/// One line of what the administrator needs.
+/// A line of the details for the administrator.
 struct AdminFact {
     label: OrderedText,
     value: FactValue,
 }
 
 enum FactValue {
-    /// Something to compare or quote, shown in monospace.
+    /// Text to compare or quote, shown in monospace.
     Exact(String),
-    /// A sentence.
     Sentence(OrderedText),
 }
 
 impl PageRenderer {
-    /// The page of `failure`, with its status, and for 429 and 503 with Retry-After.
+    /// Renders the page of `failure`, with its status, and with Retry-After for 429 and 503.
     pub fn failure(&self, view: &PageContext, failure: &Failure) -> Response {
         let row = failure.code.row();
         let refresh = failure.auto_retry.as_deref().and_then(refresh_header);
@@ -61,12 +60,13 @@ impl PageRenderer {
         response
     }
 
-    /// The page of `failure`, or for a program ([`Failure::wants_json`]) the problem document that says the same.
+    /// Renders the page of `failure`, or for a program ([`Failure::wants_json`]) the problem
+    /// document with the same content.
     pub fn answer(&self, view: &PageContext, failure: &Failure, headers: &HeaderMap) -> Response {
         if Failure::wants_json(headers) { self.problem(view, failure) } else { self.failure(view, failure) }
     }
 
-    /// The problem document of `failure`, which says no more than its page.
+    /// Makes the problem document of `failure`, which says no more than its page.
     pub fn problem(&self, view: &PageContext, failure: &Failure) -> Response {
         let mut problem = Problem::new(failure.code, &view.request_id).with_report(failure.report());
         if let Some(after) = failure.retry_after {
@@ -76,7 +76,8 @@ impl PageRenderer {
     }
 }
 
-/// The page goes on by itself by a header, so that it needs no script and screen readers meet no timed tag.
+/// Makes the header by which the page goes on by itself. It needs no script, and screen readers
+/// meet no timed tag.
 fn refresh_header(url: &str) -> Option<HeaderValue> {
     if !text::is_safe_href(url) {
         return None;
@@ -105,7 +106,7 @@ const fn choose_picture(kind: FailureKind) -> &'static str {
     }
 }
 
-/// What the notes and remedies call "below" comes last.
+/// Collects the details. What the notes and remedies call "below" comes last.
 fn collect_facts(view: &PageContext, failure: &Failure) -> Vec<AdminFact> {
     let lang = view.lang;
     let row = failure.code.row();
@@ -120,7 +121,7 @@ fn collect_facts(view: &PageContext, failure: &Failure) -> Vec<AdminFact> {
     let mut facts = vec![exact(&labels::CODE, failure.code.as_str().to_owned())];
     facts.extend(failure.errcode.map(|n| exact(&labels::ERRCODE, n.to_string())));
     facts.push(sentence(&labels::NOTE, &row.admin));
-    // The heading may have said what the errcode means.
+    // The heading may already say what the errcode means.
     let meaning = failure.meaning.as_ref().filter(|meaning| **meaning != row.happened);
     let given = [
         (&labels::MEANING, meaning),

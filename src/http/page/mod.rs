@@ -1,9 +1,9 @@
-//! The pages people see: askama templates of `static/pages`, each in both languages, each with its own
-//! Content-Security-Policy.
+//! The pages that people see: askama templates of `static/pages`, each in both languages, each with
+//! its own Content-Security-Policy.
 //!
-//! A page needs no script to be read or to go on, asks no other host for anything (but the official QR frame),
-//! and shows nothing that came from outside unescaped. [`failure`](Pages::failure) is the page of everything
-//! that went wrong; `signin` has the others.
+//! A page works without a script, loads nothing from another host (except the official QR frame),
+//! and shows no text from outside unescaped. [`failure`](PageRenderer::failure) is the page of
+//! every failure; `signin` has the others.
 
 mod failure;
 mod policy;
@@ -34,12 +34,12 @@ use crate::base::secret::sha256;
 
 pub use self::signin::{OpenWecomInput, ScanPageInput};
 
-/// What an administrator sets about pages, and the two origins their policies name.
+/// The settings of pages, and the two origins that their policies name.
 #[derive(Debug, Clone, Default)]
 pub struct PageSettings {
     /// `pages.title`: the company's name above every page; may be empty.
     pub title: String,
-    /// `pages.contact`: whom to ask; may be empty.
+    /// `pages.contact`: whom to ask for help; may be empty.
     pub contact: String,
     /// `pages.logo_file`, read at start.
     pub logo: Option<CompanyLogo>,
@@ -54,11 +54,11 @@ pub struct PageSettings {
 pub struct CompanyLogo {
     /// `image/png`, `image/svg+xml`, …
     pub content_type: HeaderValue,
-    /// The file.
+    /// The content of the file.
     pub bytes: Vec<u8>,
 }
 
-/// Makes pages; clones share what they hold.
+/// Renders pages. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct PageRenderer(Arc<PageRendererInner>);
 
@@ -68,23 +68,24 @@ struct PageRendererInner {
     logo_url: Option<String>,
 }
 
-/// For whom and when a page is made.
+/// The context of a page: for whom and when it is rendered.
 #[derive(Debug, Clone)]
 pub struct PageContext {
-    /// Which language comes first.
+    /// The language that comes first.
     pub lang: Language,
-    /// The number to quote.
+    /// The request id to quote.
     pub request_id: RequestId,
-    /// When it happened.
+    /// The time of the request.
     pub at: Timestamp,
-    /// In which zone the page says so.
+    /// The zone of times on the page.
     pub time_zone: Tz,
-    /// Inside WeCom accounts are switched in the app, so 换个账号 is not offered.
+    /// Whether the browser is WeCom's. There accounts are switched in the app, so 换个账号 is not
+    /// offered.
     pub in_wecom: bool,
 }
 
 impl PageContext {
-    /// The view of a request with these headers.
+    /// Makes the context of a request with these headers.
     pub fn from_headers(headers: &HeaderMap, request_id: &RequestId, at: Timestamp, time_zone: Tz) -> Self {
         let agent = headers.get(USER_AGENT).map(|a| a.as_bytes().to_ascii_lowercase()).unwrap_or_default();
         let names = |needle: &[u8]| agent.windows(needle.len()).any(|w| w == needle);
@@ -98,14 +99,14 @@ impl PageContext {
         }
     }
 
-    /// An instant as people of this installation write it.
+    /// Formats an instant as people of this installation write it.
     fn local(&self, at: Timestamp) -> String {
         let instant = DateTime::<Utc>::from_timestamp_millis(at.millis()).unwrap_or_default();
         instant.with_timezone(&self.time_zone).format("%Y-%m-%d %H:%M:%S %:z").to_string()
     }
 }
 
-/// What every page has around its own content.
+/// The parts that every page has around its own content.
 #[derive(Debug)]
 struct PageFrame {
     lang: &'static str,
@@ -122,7 +123,7 @@ struct PageFrame {
     contact: String,
 }
 
-/// A link or button: where it leads and what it says.
+/// A link or button with its target and its text.
 #[derive(Debug)]
 struct PageLink {
     href: String,
@@ -130,7 +131,7 @@ struct PageLink {
 }
 
 impl PageRenderer {
-    /// The pages of this installation.
+    /// Makes the renderer of this installation.
     pub fn new(settings: PageSettings) -> Self {
         let logo_url = settings
             .logo
@@ -139,7 +140,7 @@ impl PageRenderer {
         Self(Arc::new(PageRendererInner { settings, logo_url }))
     }
 
-    /// The company's logo, if there is one.
+    /// Returns the company's logo, if there is one.
     pub(super) fn logo(&self) -> Option<&CompanyLogo> {
         self.0.settings.logo.as_ref()
     }
@@ -162,7 +163,7 @@ impl PageRenderer {
     }
 }
 
-/// `text` in the reader's order, without characters that would disturb the page.
+/// Returns `text` in the reader's order, without characters that would disturb the page.
 fn clean_and_order(lang: Language, text: &BilingualText) -> OrderedText {
     let mut both = lang.order(text);
     both.first.text = clean_for_page(&both.first.text);
@@ -170,17 +171,19 @@ fn clean_and_order(lang: Language, text: &BilingualText) -> OrderedText {
     both
 }
 
-/// A button; `None` where the address is not one that a page of ours may lead to.
+/// Makes a button; `None` if a page of ours may not lead to the address.
 fn build_button(lang: Language, href: Option<&str>, label: &BilingualText) -> Option<PageLink> {
     let href = href.filter(|h| text::is_safe_href(h))?.to_owned();
     Some(PageLink { href, label: lang.order(label) })
 }
 
-/// The answer: never kept, never framed (unless the policy says by whom), never a referrer.
+/// Renders the answer: never cached, never framed (unless the policy says by whom), without a
+/// referrer.
 fn build_response(status: StatusCode, page: &impl Template, policy: &ContentSecurityPolicy<'_>) -> Response {
     let (status, body) = match page.render() {
         Ok(html) => (status, html),
-        // Rendering text into memory does not fail; if it did, a bare 500 says so without a page.
+        // Rendering text into memory does not fail. If it did, a bare 500 would say so without a
+        // page.
         Err(error) => {
             tracing::error!(error = %error, "A page could not be rendered");
             (StatusCode::INTERNAL_SERVER_ERROR, String::new())

@@ -1,4 +1,4 @@
-//! The Content-Security-Policy of a page: nothing, and then what that page needs.
+//! The Content-Security-Policy of a page: it forbids everything except what that page needs.
 
 use axum::http::HeaderValue;
 
@@ -7,15 +7,15 @@ use axum::http::HeaderValue;
 pub(super) struct ContentSecurityPolicy<'a> {
     /// The nonce of its one inline script.
     pub(super) nonce: Option<&'a str>,
-    /// The origins it frames, and those that a frame of it may go on to.
+    /// The origins that it frames, and those that such a frame may go on to.
     pub(super) frames: Vec<&'a str>,
-    /// Whether its script asks our own host.
+    /// Whether its script calls our own host.
     pub(super) connects: bool,
-    /// The origins that may frame it; empty: none.
+    /// The origins that may frame it; empty for none.
     pub(super) ancestors: Vec<&'a str>,
 }
 
-/// The policy of a page that needs nothing, and of one whose own could not be written.
+/// The policy of a page that needs nothing, and of one whose own policy is not a valid header.
 const STRICT_POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'self'; \
                       frame-ancestors 'none'";
 

@@ -14,37 +14,39 @@ use crate::base::secret::random_token;
 use crate::http::language::{BilingualText, OrderedText};
 use crate::http::words::labels;
 
-/// The most bytes of a page's `frame-ancestors`: with the other headers it must fit a proxy's buffer of 4 KB.
+/// The limit of a page's `frame-ancestors`: with the other headers it must fit into a proxy's
+/// buffer of 4 KB.
 const MAX_ANCESTORS_BYTES: usize = 2048;
 
-/// What the QR page needs.
+/// The input of the QR page. See [design: the scan page](crate::design#the-scan-page).
 #[derive(Debug, Clone)]
 pub struct ScanPageInput {
-    /// The official panel: `qr_connect_address/wwlogin/sso/login?…&redirect_type=top&panel_size=middle`.
+    /// The official panel:
+    /// `qr_connect_address/wwlogin/sso/login?…&redirect_type=top&panel_size=middle`.
     pub frame_url: String,
-    /// The plain link beside it, always visible.
+    /// The plain link beside the panel, always visible.
     pub link_url: String,
     /// Our own path that answers 200 once this browser is signed in: `/sso/session`.
     pub session_url: String,
-    /// Where the page goes then.
+    /// Where the page goes once the browser is signed in.
     pub next_url: String,
-    /// After how long the page loads itself anew, with a new attempt: 8 minutes.
+    /// The time after which the page reloads with a new attempt: 8 minutes.
     pub renew_after: Duration,
-    /// Where it loads itself from, if not from its own address: an absolute URL of ours.
+    /// The address to reload, if it is not the page's own: an absolute URL of ours.
     pub renew_url: Option<String>,
     /// The host that the person signs in to, `app.example.com`.
     pub host: String,
-    /// Where the page starts anew if its own address has a fragment: an address of ours that ends where the encoded
-    /// fragment of the target goes. `None` where the target has one.
+    /// Where the page starts anew if its own address has a fragment: an address of ours, to which
+    /// the page appends the encoded fragment. `None` if the target has a fragment.
     pub start_url: Option<String>,
 }
 
-/// What the page for phone browsers outside WeCom needs.
+/// The input of the page for phone browsers outside WeCom.
 #[derive(Debug, Clone)]
 pub struct OpenWecomInput {
     /// `wxwork://…`, opens the app.
     pub scheme_url: String,
-    /// Where to tap there: `工作台 → 报销`.
+    /// Where to tap in the app: `工作台 → 报销`.
     pub path: BilingualText,
 }
 
@@ -67,13 +69,13 @@ struct NoticePage {
     frame: PageFrame,
     picture: &'static str,
     note: Option<OrderedText>,
-    /// A label and what it labels, shown large.
+    /// A label and its text, shown large.
     about: Option<(OrderedText, OrderedText)>,
     button: Option<PageLink>,
     quiet: bool,
 }
 
-/// A notice with a button that takes the page's own fragment along.
+/// A notice with a button that keeps the page's own fragment.
 #[derive(Template)]
 #[template(path = "onward.html", config = "static/askama.toml")]
 struct OnwardPage<'a> {
@@ -105,8 +107,9 @@ struct BreakOutPage<'a> {
 }
 
 impl PageRenderer {
-    /// The QR page of desktop browsers. Without a script the frame, the link and the renewal work; with one the
-    /// page also goes on by itself when the browser is signed in (by another tab, or by a phone).
+    /// Renders the QR page of desktop browsers. Without a script the frame, the link and the
+    /// renewal work; with one the page also goes on by itself when the browser is signed in (by
+    /// another tab or by a phone).
     pub fn scan(&self, view: &PageContext, scan: &ScanPageInput) -> Response {
         let nonce = random_token::<16>();
         let mut frame_title = labels::SCAN_FRAME.zh.into_owned();
@@ -124,8 +127,8 @@ impl PageRenderer {
         };
         let policy = ContentSecurityPolicy {
             nonce: Some(&nonce),
-            // Ours too: a panel that may not steer the top window comes back inside its frame, and what is
-            // answered there leads out of it.
+            // Our own origin too: a panel that may not navigate the top window comes back inside
+            // its frame, and our answer there leads out of it.
             frames: vec![&self.0.settings.qr_origin, &self.0.settings.public_origin],
             connects: true,
             ancestors: Vec::new(),
@@ -138,7 +141,8 @@ impl PageRenderer {
         response
     }
 
-    /// The page of phone browsers outside WeCom: opens the app, and says where to tap if that does nothing.
+    /// Renders the page of phone browsers outside WeCom: it opens the app, and says where to tap if
+    /// nothing happens.
     pub fn open_wecom(&self, view: &PageContext, open: &OpenWecomInput) -> Response {
         let page = NoticePage {
             frame: self.frame(view, &labels::OPEN_WECOM),
@@ -151,7 +155,7 @@ impl PageRenderer {
         build_response(StatusCode::OK, &page, &ContentSecurityPolicy::default())
     }
 
-    /// Signed out; the button begins a new sign-in.
+    /// Renders the page after a sign-out; its button begins a new sign-in.
     pub fn signed_out(&self, view: &PageContext, sign_in_url: &str) -> Response {
         let nonce = random_token::<16>();
         let page = OnwardPage {
@@ -169,9 +173,12 @@ impl PageRenderer {
         )
     }
 
-    /// Answered to a start inside a frame, where nobody can sign in: the button opens `same_url` in the top window. By
-    /// itself it goes nowhere, because the frame may be one of many on a page that somebody is working in. `ancestors`,
-    /// source expressions, may frame it.
+    /// Renders the answer to a start inside a frame, where nobody can sign in: the button opens
+    /// `same_url` in the top window.
+    ///
+    /// The page does not go on by itself, because the frame may be one of many on a page that
+    /// somebody is working in. `ancestors`, source expressions, may frame it. See [design:
+    /// frames](crate::design#frames).
     pub fn top_window(&self, view: &PageContext, same_url: &str, ancestors: &[String]) -> Response {
         let nonce = random_token::<16>();
         let page = OnwardPage {
@@ -185,8 +192,8 @@ impl PageRenderer {
         let mut ancestors: Vec<&str> = ancestors.iter().map(String::as_str).collect();
         ancestors.push(&self.0.settings.qr_origin);
         if ancestors.iter().map(|source| source.len() + 1).sum::<usize>() > MAX_ANCESTORS_BYTES {
-            // A longer header would be a 502 in the proxy. Framing this page gains nobody anything: it shows nothing and
-            // its one button leaves every frame.
+            // A longer header would be a 502 in the proxy. Framing this page helps no attacker: it
+            // shows nothing and its one button leaves every frame.
             ancestors = vec!["https:", "http:"];
         }
         let policy =
@@ -194,8 +201,9 @@ impl PageRenderer {
         build_response(StatusCode::OK, &page, &policy)
     }
 
-    /// A page that nobody sees: its script goes on at `start_url` with its own fragment, encoded, at the end, or at
-    /// `next_url` if it has none. Without a script it goes on at `next_url`.
+    /// Renders a page that nobody sees: its script goes on at `start_url` with its own fragment,
+    /// encoded, at the end, or at `next_url` if it has none. Without a script it goes on at
+    /// `next_url`.
     pub fn hand_on(&self, view: &PageContext, next_url: &str, start_url: &str) -> Response {
         let nonce = random_token::<16>();
         let page = HandOnPage {
@@ -215,7 +223,8 @@ impl PageRenderer {
         )
     }
 
-    /// Signed in, as whom, and the way out. Shows a name and a userid, nothing of the session.
+    /// Renders the page that says who is signed in and offers to sign out. It shows a name and a
+    /// userid, nothing of the session.
     pub fn home(&self, view: &PageContext, name: &str, userid: &str, sign_out_url: &str) -> Response {
         let who = if name.trim().is_empty() || name == userid {
             userid.to_owned()
@@ -236,8 +245,8 @@ impl PageRenderer {
         build_response(StatusCode::OK, &page, &ContentSecurityPolicy::default())
     }
 
-    /// Answered inside the official frame: opens `same_url` in the top window, by itself. `public_url`'s origin and the
-    /// QR panel's may frame it.
+    /// Renders the answer inside the official frame: it opens `same_url` in the top window by
+    /// itself. The origins of `public_url` and of the QR panel may frame it.
     pub fn break_out(&self, view: &PageContext, same_url: &str) -> Response {
         let nonce = random_token::<16>();
         let page = BreakOutPage {

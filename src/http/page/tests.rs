@@ -1,4 +1,4 @@
-//! The pages: words, policies, escaping, snapshots.
+//! Tests of the pages: words, policies, escaping, snapshots.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -89,7 +89,7 @@ fn open_wecom() -> OpenWecomInput {
     }
 }
 
-/// Every page, by name.
+/// Renders every page, by name.
 fn render_all(pages: &PageRenderer, view: &PageContext) -> Vec<(String, Response)> {
     let mut all: Vec<(String, Response)> = Code::ALL
         .iter()
@@ -123,7 +123,8 @@ fn header<'r>(response: &'r Response, name: &str) -> &'r str {
     response.headers().get(HeaderName::try_from(name).unwrap()).map_or("", |v| v.to_str().unwrap())
 }
 
-/// The nonce, different in every page, as `NONCE`; the version of an asset as `HASH`.
+/// Replaces the nonce, which differs in every page, with `NONCE`, and the version of an asset with
+/// `HASH`.
 fn strip_variable_parts(text: &str) -> String {
     let mut out = text.to_owned();
     for (start, end, name) in [("nonce-", "'", "NONCE"), ("nonce=\"", "\"", "NONCE"), ("?v=", "\"", "HASH")] {
@@ -371,7 +372,7 @@ fn wecoms_browsers_are_recognised_before_wechats() {
     assert!(!in_wecom("Mozilla/5.0 MicroMessenger/8.0"));
 }
 
-/// Also leaves every page in `target/pages`, to be looked at in a browser.
+/// It also writes every page to `target/pages`, to be looked at in a browser.
 #[tokio::test]
 async fn every_page_fits_into_the_first_round_trip_of_a_connection() {
     let folder = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/pages"));

@@ -1,14 +1,14 @@
-//! What may stand on a page although it came from outside.
+//! Text and links from outside, made safe for a page.
 
 use crate::base::text::{breaks_line, turns_direction};
 
-/// The most characters of one text from outside; a page is one screen.
+/// The limit of one text from outside, because a page is one screen.
 const MAX_TEXT_CHARS: usize = 300;
 
-/// `text` on one line, without control characters and without the marks that turn the direction of writing
-/// (they let a name or a rule show as something else), cut to a length that fits the page.
+/// Returns `text` on one line, without control characters and without marks that turn the direction
+/// of writing (they let a name or a rule look like another), cut to a length that fits the page.
 ///
-/// Escaping for HTML is the template's part.
+/// The template escapes HTML.
 pub(super) fn clean_for_page(text: &str) -> String {
     let mut out: String = text
         .chars()
@@ -23,8 +23,9 @@ pub(super) fn clean_for_page(text: &str) -> String {
     out.trim().to_owned()
 }
 
-/// Whether a link may lead there: a path on this host, http(s), or WeCom's own scheme; never `javascript:`.
-/// Where exactly is `ReturnTo`'s to judge; this only keeps a mistake from becoming a script.
+/// Whether a link may lead there: a path on this host, http(s), or WeCom's own scheme; never
+/// `javascript:`. `ReturnTo` judges the exact target; this only keeps a mistake from becoming a
+/// script.
 pub(super) fn is_safe_href(href: &str) -> bool {
     let path = href.starts_with('/') && !href.starts_with("//") && !href.starts_with("/\\");
     let known = ["https://", "http://", "wxwork://"].iter().any(|scheme| href.starts_with(scheme));

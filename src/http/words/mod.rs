@@ -1,7 +1,7 @@
-//! Every word people read on our pages, in Chinese and English.
+//! The words of our pages, in Chinese and English.
 //!
-//! [`Code`] names what can go wrong; its table is in `codes.rs`. [`labels`] has the words of the pages
-//! themselves. Codes are stable: tickets and scripts quote them. Texts may improve.
+//! [`Code`] names what can go wrong; its table is in `codes.rs`. [`labels`] has the words of the
+//! pages themselves. Codes are stable, because tickets and scripts quote them. Texts may improve.
 
 mod codes;
 pub mod labels;
@@ -12,18 +12,18 @@ pub use codes::Code;
 
 use super::language::BilingualText;
 
-/// Which page of the inventory a failure is shown on. It decides the picture, and whether the page retries.
+/// The kind of a failure. It decides the picture of its page and whether the page retries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureKind {
-    /// This person may not, however often they try.
+    /// This person is refused, however often they try.
     Refused,
-    /// This attempt came to nothing; another one may work.
+    /// This attempt failed; another one may work.
     Attempt,
     /// WeCom or the database does not answer; it passes by itself.
     Trouble,
     /// Only an administrator can mend it.
     Setup,
-    /// A message's link opened by somebody else, or too late.
+    /// A message's link was opened by somebody else or too late.
     Message,
     /// A request that no link of ours makes.
     Request,
@@ -38,26 +38,24 @@ pub enum FailureButton {
     SwitchAccount,
     /// 返回
     Back,
-    /// Nothing the person could press would help.
+    /// No button would help.
     None,
 }
 
-/// One row of the table.
+/// A row of the table of codes.
 #[derive(Debug)]
 pub struct CodeRow {
     /// The stable name, `signin.not_member`.
     pub name: &'static str,
     /// The status of the answer, page or JSON.
     pub status: StatusCode,
-    /// The page it is shown on.
     pub kind: FailureKind,
-    /// Its button.
     pub button: FailureButton,
     /// What happened, in one sentence.
     pub happened: BilingualText,
     /// What to do, in one sentence.
     pub advice: BilingualText,
-    /// What the administrator needs to know; names of WeCom's console pages stand in 「」 as the console
+    /// What the administrator needs to know. Names of console pages stand in 「」 as the console
     /// writes them, in both languages.
     pub admin: BilingualText,
 }
@@ -68,7 +66,7 @@ impl Code {
         self.row().name
     }
 
-    /// The status of the answer.
+    /// Returns the status of the answer.
     pub fn status(self) -> StatusCode {
         self.row().status
     }
