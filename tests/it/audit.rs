@@ -68,14 +68,14 @@ async fn while_wecom_is_down_the_trail_grows_by_a_row_a_minute_and_tells_how_man
     let second = refused(3).await;
     assert_eq!(second.len(), 2, "{second:?}");
     assert_eq!(second[1], format!("{}; 6 more like it before were not written", first[0]));
-    // Who is let in is written each time, and another reason is another refusal.
+    // A sign-in that is allowed is written each time, and another reason is another refusal.
     t.wecom.clear_faults();
     t.signed_in("lisi").await;
     t.signed_in("lisi").await;
     let page = t.phone_of("zhouba").open(format!("{PUBLIC_URL}/sso/login?rd=/")).await;
     assert_eq!(page.status, 403);
     assert_eq!(rows_of_event(&read_trail(&t).await, "sign-in").len(), 5);
-    // What nobody tried again after is told at the end.
+    // A count without a later refusal is written at the end.
     t.app.close().await;
 }
 
@@ -137,13 +137,13 @@ async fn a_refusal_of_the_gate_is_recorded_with_its_rule_once_a_minute() {
     assert!(row.detail.contains("GET") && row.detail.contains("/finance/books"), "{}", row.detail);
     assert!(!row.detail.contains("SECRET"), "{}", row.detail);
     assert_eq!((row.at, &*row.address), (t.app.clock.now(), "127.0.0.1"));
-    // Refused every half minute: a row a minute, not one for ever.
+    // Refused every half minute: that is a row a minute, and not a single one.
     for _ in 0..4 {
         t.advance(Duration::from_secs(31)).await;
         refused("/finance/x").await;
     }
     assert_eq!(rows(3).await.len(), 3);
-    // Nobody in particular was refused: nothing to record.
+    // No known person was refused, so nothing is recorded.
     let nobody = Browser::new("x");
     assert_eq!(t.check(&nobody, &format!("{PUBLIC_URL}/finance/x")).await.status, 401);
 }
@@ -176,7 +176,7 @@ async fn no_row_of_the_trail_and_none_of_the_database_has_a_token_code_or_secret
     for secret in &secrets {
         assert!(!trail.contains(secret), "{secret} in {trail}");
     }
-    // Whoever reads a copy of the database signs nobody in with it.
+    // A copy of the database signs nobody in.
     for (table, text) in [
         ("sessions", "sid || family || address || user_agent || audience"),
         ("attempts", "id || code_hash || COALESCE(sid, '') || COALESCE(target, '') || COALESCE(failure, '')"),

@@ -1,5 +1,6 @@
-//! Who may make a browser ask for a password: the API, which programs call, and nothing else. A browser lays its own
-//! box over the page whose script met a challenge, and nobody in the company knows what to type there.
+//! Only the API, which programs call, may make a browser ask for a password. A browser puts its own
+//! box over the page whose script met a challenge, and nobody in the company knows what to type
+//! there.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -9,8 +10,8 @@ use reqwest::Method;
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::BrowserRequest;
 
-/// Every path that the source gives to a router, with `x` in place of its parameters, under every prefix that it may
-/// be nested below. One too many is only asked in vain.
+/// Lists every path that the source gives to a router, with `x` in place of its parameters, under
+/// every prefix that it may be nested below. A path too many is only requested in vain.
 fn list_paths() -> BTreeSet<String> {
     let mut literals = BTreeSet::new();
     collect_literals(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut literals);
@@ -34,7 +35,7 @@ fn collect_literals(folder: &Path, literals: &mut BTreeSet<String>) {
         let path = entry.path();
         let name = entry.file_name();
         if path.is_dir() {
-            // Programs of their own, which users do not run.
+            // Separate programs, which users do not run.
             if name != "simulator" && name != "bin" && name != "tests" {
                 collect_literals(&path, literals);
             }
@@ -70,10 +71,10 @@ async fn nothing_outside_the_api_makes_a_browser_ask_for_a_password() {
     for known in ["/sso/session", "/_gongpai/session"] {
         assert!(refused.contains(known), "{known} refuses nobody: {refused:?}");
     }
-    // What nginx asks, with a page behind it.
+    // The check that nginx asks for, with a page behind it.
     let check = t.check(&t.desktop(), PUBLIC_URL).await;
     assert_eq!((check.status.as_u16(), check.header("www-authenticate")), (401, None));
-    // And this is how programs learn what to send.
+    // Here programs learn what to send.
     let api = t
         .desktop()
         .send(BrowserRequest::bare(Method::GET, &format!("{PUBLIC_URL}/api/v1/directory/units")))

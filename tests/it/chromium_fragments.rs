@@ -1,4 +1,4 @@
-//! Fragments and frames at a real Chromium: what only a browser knows and only a browser loses.
+//! Fragments and frames in a real Chromium: what only a browser knows and only a browser loses.
 
 use serde_json::json;
 
@@ -12,7 +12,8 @@ use crate::support::webdriver::{Chromium, Viewport};
 
 const HASH_ROUTES_CONFIG: &str = "[login]\nhash_routes = [\"127.0.0.1\"]";
 
-/// Waits until `chromium` shows in its top window that somebody is signed in; gives path and fragment of the page.
+/// Waits until the top window shows that somebody is signed in; returns path and fragment of the
+/// page.
 async fn wait_for_arrival(chromium: &Chromium) -> (String, Option<String>) {
     chromium.text_with("您已登录。").await;
     assert_eq!(chromium.script("return window === window.top", json!([])).await, true);
@@ -24,14 +25,14 @@ fn expected_page(path: &str, fragment: &str) -> (String, Option<String>) {
     (path.to_owned(), (!fragment.is_empty()).then(|| fragment.to_owned()))
 }
 
-/// Waits until the scan page has begun anew with its fragment.
+/// Waits until the scan page has reloaded with its fragment in the target.
 async fn wait_for_carried_fragment(chromium: &Chromium) {
     let anew = |url: &url::Url| url.fragment().is_none() && url.path() == "/sso/login";
     chromium.url_with("the scan page has its fragment in the target", anew).await;
     chromium.find("iframe").await;
 }
 
-/// zhangsan scans the panel of the scan page that is shown, and confirms.
+/// Scans the panel of the shown scan page as zhangsan, and confirms.
 async fn confirm_scan(chromium: &Chromium, t: &TestApp) {
     let panel = "return (document.querySelector('iframe') || {}).src";
     eventually("the panel waits for its scan", async || {
@@ -102,7 +103,7 @@ async fn inside_wecom_a_host_of_hash_routes_signs_in_without_scripts_too() {
     assert!(text.contains("zhangsan"), "{text}");
 }
 
-/// Two hosts of one gateway, each of them trusted by the browser as if it had TLS, and another site than the other.
+/// Two hosts of one gateway on different sites, each trusted by the browser as if it had TLS.
 struct TwoHosts {
     t: TestApp,
     oa: String,
@@ -131,7 +132,7 @@ async fn a_fragment_survives_the_way_over_another_host_signed_out_and_signed_in(
     assert_eq!(wait_for_arrival(&chromium).await, expected_page("/", "/todo/3"));
     assert!(chromium.url().await.as_str().starts_with(&site.app));
 
-    // Signed in at the gateway's host, and by now no longer at the application's.
+    // Signed in at the gateway's host, but no longer at the application's.
     chromium.forget_cookies().await;
     chromium.goto(format!("{}/#/todo/4", site.app)).await;
     assert_eq!(wait_for_arrival(&chromium).await, expected_page("/", "/todo/4"));

@@ -1,9 +1,10 @@
-//! What stands behind the `#`: no request has it, a redirect inherits it, and WeCom's links bring one of their own.
+//! Fragments: no request carries one, a redirect inherits one, and WeCom's links bring one of their
+//! own.
 
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{Browser, Page, WECOM_PHONE};
 
-/// Goes on by hand to the redirect that ends the sign-in, and gives its Location as it was sent.
+/// Follows redirects to the one that ends the sign-in, and returns its Location as it was sent.
 async fn last_location(browser: &mut Browser, start: &str) -> String {
     let mut page = browser.get(start).await;
     let mut last = String::new();
@@ -18,7 +19,7 @@ async fn last_location(browser: &mut Browser, start: &str) -> String {
     panic!("{start} leads in circles")
 }
 
-/// Where the script of a page goes on, with `fragment`.
+/// Returns where the script of a page goes on, with `fragment`.
 fn script_target(page: &Page, id: &str, fragment: &str) -> String {
     let text = page.text().replace("&#38;", "&");
     let element = text.split(&format!("id=\"{id}\"")).nth(1).unwrap_or_else(|| panic!("no {id}: {text}"));
@@ -91,7 +92,7 @@ async fn inside_wecom_a_start_on_a_host_of_hash_routes_first_asks_the_browser_fo
     let page = phone.get(format!("{APP_URL}/_gongpai/login?rd=%2F")).await;
     assert_eq!((page.status.as_u16(), page.header("set-cookie")), (200, None), "{}", page.text());
     assert_eq!(page.header("cache-control"), Some("no-store"));
-    // Without a script it goes on as it would have.
+    // Without a script it goes on as before.
     let plain = page.link_with("/_gongpai/login").expect("a link");
     assert!(phone.clone().get(plain).await.location().is_some_and(|to| to.path() == "/sso/login"));
     let next = script_target(&page, "hand-on", "#/todo/3");

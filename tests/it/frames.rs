@@ -1,9 +1,10 @@
-//! Starts inside frames: nobody can sign in there, so the answer is the page that opens the top window.
+//! Starts inside frames: nobody can sign in there, so the answer is the page that opens the top
+//! window.
 
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{BrowserRequest, Page};
 
-/// The policy's `frame-ancestors`.
+/// Returns the policy's `frame-ancestors`.
 fn frame_ancestors(page: &Page) -> String {
     let policy = page.header("content-security-policy").expect("a policy");
     policy.split("frame-ancestors ").nth(1).expect("ancestors").to_owned()

@@ -1,4 +1,4 @@
-//! The small paths around a sign-in: home, who am I, methods, trailing slashes, what is not there.
+//! The small paths around a sign-in: home, whoami, methods, trailing slashes, unknown paths.
 
 use reqwest::Method;
 use serde_json::Value;
@@ -54,7 +54,7 @@ async fn home_says_who_is_signed_in_and_sends_everybody_else_to_sign_in() {
     assert!(page.text().contains("张三 (zhangsan)"), "{}", page.text());
     let out = page.link_with("/sso/logout").expect("a way out");
     assert_eq!(phone.get(out).await.status, 200);
-    // On an application's host by the prefix it proxies.
+    // On an application's host, by the prefix that it proxies.
     let page = t.desktop().get(format!("{APP_URL}/")).await;
     assert_eq!(page.location().unwrap().as_str(), format!("{APP_URL}/_gongpai/login?rd=%2F"));
 }

@@ -1,5 +1,6 @@
-//! Cookies of the session's name that another host or application put into the browser, at the path of a page: the
-//! browser ends signed in, or on a page that says why, and never goes round for ever.
+//! Cookies with the session's name that another host or application planted in the browser, at the
+//! path of a page. The browser ends signed in, or on a page that says why, and never loops for
+//! ever.
 
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use crate::support::database::TestDatabase;
 const SHARED_COOKIE: &str = "__Secure-gongpai";
 const COOKIE_DOMAIN_CONFIG: &str = "[session]\ncookie_domain = \".example.com\"";
 
-/// More redirects than this in a row are an error page in Chromium.
+/// Chromium shows an error page after more redirects than this in a row.
 const MAX_CHROMIUM_REDIRECTS: usize = 20;
 
 /// Sets a cookie as an answer of `from` would.
@@ -23,8 +24,9 @@ fn plant_cookie(browser: &mut Browser, from: &str, cookie: &str) {
     assert_eq!(browser.cookies.refused().len(), refused, "no browser would take {cookie}");
 }
 
-/// Opens a page behind the gate, as often as the gate sends the browser to sign in; `None`: it was let in. Otherwise
-/// the page that it ended on. `always` happens in the browser before every request for the page.
+/// Opens a page behind the gate, as often as the gate sends the browser to sign in. Returns `None`
+/// if it is allowed, otherwise the page that the browser ended on. `always` runs in the browser
+/// before every request for the page.
 async fn open_behind_gate(
     t: &TestApp,
     browser: &mut Browser,
@@ -103,7 +105,7 @@ async fn case_50_on_http_a_planted_cookie_is_removed_along_the_path() {
     t.wecom.set_phone_member("zhangsan");
     let mut browser = t.browser(WECOM_PHONE);
     browser.resolve(here, t.address);
-    // Another port of this machine is another application, and cookies know no ports.
+    // Another port of this machine is another application, and cookies do not know ports.
     plant_cookie(&mut browser, "http://localhost:9000/", "gongpai=junk; Path=/pay");
     assert!(open_behind_gate(&t, &mut browser, &format!("{here}/pay/x"), |_| ()).await.is_none());
     assert_eq!(browser.cookies.named("gongpai").len(), 1);
@@ -129,7 +131,7 @@ async fn case_50_a_cookie_that_always_comes_back_ends_on_a_page_that_names_it_an
             {
                 assert!(words.contains(said), "{said}: {words}");
             }
-            // The button of that page begins anew, and works once nobody plants any more.
+            // The button of that page begins anew, and works once nobody plants cookies any more.
             let button = page.link_with("login").expect("a button");
             let end = browser.get(button).await;
             assert!(end.status.is_redirection(), "{} {}", end.status, end.text());

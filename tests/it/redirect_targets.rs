@@ -1,7 +1,9 @@
-//! Where a browser may be sent: `tests/data/security/open_redirect_payloads.txt` wherever a target is taken.
+//! Redirect targets: `tests/data/security/open_redirect_payloads.txt` wherever a target is
+//! accepted.
 //!
-//! A payload may be refused or may turn out to be a page of ours; what no answer may have is a Location, a refresh
-//! or a link that leads to another host as a browser reads it, or a header that the payload wrote.
+//! A payload may be refused or may turn out to be a page of ours. But no answer may have a
+//! Location, a refresh or a link that leads to another host as a browser reads it, or a header that
+//! the payload wrote.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +12,7 @@ use url::Url;
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{Browser, BrowserRequest, DESKTOP, Page, WECOM_PHONE};
 
-/// The payloads, with the gateway's host in them; comments left out.
+/// Returns the payloads, with the gateway's host in them and without comments.
 fn read_payloads() -> Vec<String> {
     let text = include_str!("../data/security/open_redirect_payloads.txt");
     let all: Vec<_> = text
@@ -22,7 +24,7 @@ fn read_payloads() -> Vec<String> {
     all
 }
 
-/// Wherever a target is taken.
+/// Every address that accepts a target.
 const TARGET_PARAMETERS: [&str; 9] = [
     "https://oa.example.com/sso/login?rd=",
     "https://oa.example.com/_gongpai/login?rd=",
@@ -35,13 +37,13 @@ const TARGET_PARAMETERS: [&str; 9] = [
     "https://oa.example.com/sso/callback?rd=",
 ];
 
-/// As somebody pastes it: only what no request line can have is escaped.
+/// Escapes a payload as if somebody pasted it: only what no request line can have.
 fn escape_minimally(payload: &str) -> String {
     let escape = |b: u8| b <= b' ' || b >= 0x7f || b"\"<>\\^`{|}#&".contains(&b);
     payload.bytes().map(|b| if escape(b) { format!("%{b:02X}") } else { char::from(b).to_string() }).collect()
 }
 
-/// Asks for exactly this path and query, as no browser would send it but a script can.
+/// Requests exactly this path and query, as no browser would send it but a script can.
 async fn request_exactly(t: &TestApp, browser: &mut Browser, url: &str) -> Page {
     let known: Url = url.parse().expect("a URL");
     let at_gateway = format!("http://{}", t.address);
@@ -387,7 +389,7 @@ async fn a_relative_redirect_of_o2oa_means_a_neighbour_of_the_page_it_was_writte
         let mut phone = t.phone_of("zhangsan");
         let page = phone.open(format!("{PUBLIC_URL}{link}")).await;
         assert_eq!(page.url.as_str(), end, "{link}");
-        // As WeCom opens it by O2OA's own link: with a code, and a state that is not ours or none.
+        // As WeCom opens it by O2OA's own link: with a code, and with a foreign state or none.
         let joint = if link.contains('?') { '&' } else { '?' };
         let code = t.wecom.issue_code("zhangsan");
         let page = phone.open(format!("{PUBLIC_URL}{link}{joint}code={code}&state=")).await;

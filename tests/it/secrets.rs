@@ -17,7 +17,7 @@ use crate::support::browser::{Browser, BrowserRequest, DESKTOP, Page};
 struct CapturedLog(Arc<Mutex<Vec<u8>>>);
 
 impl CapturedLog {
-    /// Everything that this process writes from now on, of other tests too.
+    /// Captures everything that this process logs from now on, also of other tests.
     fn install() -> Self {
         static LOG: LazyLock<CapturedLog> = LazyLock::new(|| {
             let log = CapturedLog::default();
@@ -50,7 +50,7 @@ impl<'a> MakeWriter<'a> for CapturedLog {
     }
 }
 
-/// What was seen, and what must not be in it.
+/// The pages that were seen, and the secrets that must not be in them.
 struct SecretWatch {
     pages: Vec<Page>,
     secrets: BTreeSet<String>,
@@ -58,7 +58,7 @@ struct SecretWatch {
 }
 
 impl SecretWatch {
-    /// Goes on until there is no redirect, and keeps everything.
+    /// Follows redirects to the end, and records every page.
     async fn follow_redirects(&mut self, browser: &mut Browser, url: &str) -> Page {
         let mut page = browser.get(url).await;
         for _ in 0..8 {
@@ -103,7 +103,7 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
     let mut watch = SecretWatch { pages: Vec::new(), secrets: BTreeSet::new(), wecom: wecom.origin() };
     watch.secrets.extend([ROOT_SECRET, API_SECRET, &t.wecom.world().app.secret].map(str::to_owned));
 
-    // In by both ways, over two hosts, twice, out.
+    // Signs in by both ways, over two hosts, twice, and out.
     let mut phone = t.phone_of("zhangsan");
     watch.follow_redirects(&mut phone, &format!("{APP_URL}/_gongpai/login?rd=/_gongpai/session")).await;
     watch.follow_redirects(&mut phone, &format!("{PUBLIC_URL}/")).await;
@@ -113,7 +113,7 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
     watch.follow_redirects(&mut desktop, &format!("{PUBLIC_URL}/sso/login?rd=/{}", "l".repeat(400))).await;
     for url in watch.pages.iter().map(|p| p.url.to_string()).collect::<Vec<_>>() {
         if url.starts_with(PUBLIC_URL) || url.starts_with(APP_URL) {
-            // Everything again, as a stranger, and as a program.
+            // Everything again, as an unknown person, and as a program.
             let page = t.desktop().get(&url).await;
             watch.record_page(&page);
             let page = t.desktop().fetch(&url).await;
@@ -122,7 +122,7 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
     }
     watch.follow_redirects(&mut phone, &format!("{PUBLIC_URL}/sso/logout?rd=/x")).await;
 
-    // Refused, and in every trouble.
+    // Refused, and with every fault of WeCom.
     for userid in ["zhouba", "oSimulatorCustomer000000000A", "wwfedcba9876543210/liwei", "zhengshi", "nobody"]
     {
         let mut phone = t.phone_of(userid);
@@ -152,7 +152,7 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
             t.wecom.clear_faults();
         }
     }
-    // WeCom echoes what it was asked with.
+    // WeCom echoes the request.
     t.advance(Duration::from_secs(7200)).await;
     let mut phone = t.phone_of("zhangsan");
     let callback = t.callback_of(&mut phone, &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
@@ -172,7 +172,7 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
     );
     watch.follow_redirects(&mut t.phone_of("zhangsan"), &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
     t.wecom.clear_faults();
-    // Nobody there at all.
+    // WeCom is not there at all.
     drop(phone);
     let mut broken = t.phone_of("lisi");
     let callback = t.callback_of(&mut broken, &format!("{PUBLIC_URL}/sso/login?rd=/x")).await;
@@ -193,7 +193,7 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
         if page.url.origin() == watch.wecom {
             continue;
         }
-        // The scan page and the break-out page hold the state that they are there for; nothing else may.
+        // The scan page and the break-out page need the state; no other page may have it.
         let is_scan = page.text().contains("<iframe");
         let own = page.url.query().unwrap_or_default();
         for secret in &watch.secrets {
@@ -235,7 +235,7 @@ async fn case_29_and_30_no_secret_token_code_state_ticket_or_cookie_is_in_a_page
             panic!("{secret} is in the log: {line}");
         }
     }
-    // What tables keep of codes and tickets are hashes.
+    // Tables keep only hashes of codes and tickets.
     let kept = t.query_texts("SELECT code_hash FROM attempts UNION ALL SELECT hash FROM tickets UNION ALL SELECT cookie_hash FROM tickets").await;
     watch.assert_none_in(&kept.join("\n"), "the tables");
 }

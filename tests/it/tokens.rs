@@ -24,7 +24,7 @@ fn decode_part(token: &str, n: usize) -> Value {
     serde_json::from_slice(&bytes).expect("JSON")
 }
 
-/// A good token, and the key that signed it, taken out of the database with the root secret.
+/// A valid token, and the key that signed it, read from the database with the root secret.
 struct TokenForge {
     good: String,
     key: EcdsaKeyPair,
@@ -73,14 +73,16 @@ impl TokenForge {
 
 fn sign_token(key: &EcdsaKeyPair, header: &str, claims: &str) -> String {
     let text = format!("{}.{}", URL_SAFE_NO_PAD.encode(header), URL_SAFE_NO_PAD.encode(claims));
-    // Half of all signatures have the upper s, which is refused: what is wrong here must be something else.
+    // Half of all signatures have the upper s, which is refused: the token must be refused for
+    // another reason.
     let signature = std::iter::repeat_with(|| key.sign(&SystemRandom::new(), text.as_bytes()).unwrap())
         .find(|signature| signature.as_ref()[32] < 0x7f)
         .unwrap();
     format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature.as_ref()))
 }
 
-/// Nobody, wherever it is shown; and still nobody the second time, from memory.
+/// Checks that the token signs nobody in anywhere, and not the second time either, when memory
+/// answers.
 async fn assert_signed_out(t: &TestApp, token: &str, what: &str) {
     for _ in 0..2 {
         assert_eq!(
@@ -226,7 +228,7 @@ const P256_ORDER: [u8; 32] = [
     0xbc, 0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
 ];
 
-/// The same token with (r, n − s) in place of (r, s), which verifies as well.
+/// Returns the same token with (r, n − s) in place of (r, s), which verifies as well.
 fn negate_signature(token: &str) -> String {
     let (text, signature) = token.rsplit_once('.').expect("three parts");
     let mut bytes = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
@@ -272,7 +274,7 @@ async fn case_56_a_public_key_planted_in_the_database_keeps_the_gateway_from_sta
             gongpai::session::Sessions::open(t.app.db.clone(), settings.clone(), &root, t.app.clock.clone());
         let error = opened.await.expect_err("it starts").to_string();
         assert!(error.contains("public half of signing key"), "{error}");
-        // What runs already goes on, and publishes nothing that is not its own.
+        // The running instance continues, and publishes no key but its own.
         let kid = jwk["kid"].as_str().unwrap();
         let mut change = gongpai::db::feed::FeedTransaction::begin(
             &t.app.db,
@@ -384,7 +386,8 @@ async fn case_16_a_token_that_is_cut_or_changed_anywhere_is_no_token() {
     ] {
         assert_eq!(t.check_with("cookie", &format!("{SESSION_COOKIE}={odd}"), PUBLIC_URL).await.status, 401);
     }
-    // ECDSA's other signature of the same text: the session is the row's, so it says nothing new; it must not be a panic.
+    // ECDSA's other signature of the same text. The session is the row's, so it means nothing new;
+    // it must not panic.
     assert_eq!(t.check_with("cookie", &format!("{SESSION_COOKIE}={good}"), PUBLIC_URL).await.status, 200);
 }
 
@@ -396,7 +399,7 @@ async fn a_bearer_token_of_ours_is_a_session_and_any_other_is_the_applications()
         let check = t.check_with("authorization", &format!("{scheme} {}", forge.good), PUBLIC_URL).await;
         assert_eq!((check.status.as_u16(), check.header("remote-user")), (200, Some("zhangsan")));
     }
-    // Beside a good cookie, whatever the application's own token is.
+    // Beside a good cookie, the application may send any token of its own.
     for other in [
         "Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.e30.AAAA",
         "Basic b2E6eA==",
@@ -457,7 +460,7 @@ async fn a_rotated_key_signs_after_the_jwks_may_be_known_and_the_old_ones_tokens
     for browser in [&old, &new] {
         assert_eq!(t.check(browser, PUBLIC_URL).await.status, 200);
     }
-    // Its last token has run out: the old one goes.
+    // Its last token has expired, so the old key is removed.
     t.advance(Duration::from_secs(12 * 3600 + 600)).await;
     gongpai::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), t.app.config.session.ttl)
         .await

@@ -1,4 +1,4 @@
-//! `WW_verify_*.txt`: proves the domain, and proves it to nobody else's corporation.
+//! `WW_verify_*.txt`: it proves the domain to this corporation and to no other.
 
 use reqwest::Method;
 
