@@ -5,7 +5,7 @@
 use rust_embed::{EmbeddedFile, RustEmbed};
 
 /// The path of assets on every host; application hosts proxy this one prefix to us.
-pub const ASSETS_PREFIX: &str = "/_gongpai/assets/";
+pub(super) const ASSETS_PREFIX: &str = "/_gongpai/assets/";
 
 /// The logo's name below [`ASSETS_PREFIX`].
 pub(super) const LOGO_NAME: &str = "logo";
@@ -16,7 +16,7 @@ struct EmbeddedAssets;
 
 /// Returns the address of the asset `name` with its version, so that a browser may keep it for
 /// ever.
-pub fn asset_url(name: &str) -> String {
+pub(super) fn asset_url(name: &str) -> String {
     let version = find_asset(name).map(|f| hash_version(&f.metadata.sha256_hash())).unwrap_or_default();
     format!("{ASSETS_PREFIX}{name}?v={version}")
 }
