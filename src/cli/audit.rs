@@ -30,12 +30,12 @@ pub struct AuditQuery {
 pub async fn print_audit_trail(
     config: &Config,
     clock: &Clock,
-    asked: &AuditQuery,
+    query: &AuditQuery,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     let db = database::open_existing(config).await?;
-    let (zone, since) = (config.time_zone, start_instant(asked.since, clock.now(), config.time_zone));
-    if !asked.json {
+    let (zone, since) = (config.time_zone, start_instant(query.since, clock.now(), config.time_zone));
+    if !query.json {
         writeln!(
             out,
             "{}",
@@ -44,12 +44,12 @@ pub async fn print_audit_trail(
     }
     let mut after = String::new();
     loop {
-        let user = asked.user.as_deref();
+        let user = query.user.as_deref();
         let rows = store::list_rows(&db, &config.wecom.corp_id, user, since, &after, PAGE_ROWS).await?;
         let Some((last, _)) = rows.last() else { break };
         after.clone_from(last);
         for (_, row) in &rows {
-            if asked.json {
+            if query.json {
                 writeln!(out, "{}", table::to_json_line(row)?)?;
             } else {
                 writeln!(out, "{}", format_row(row, zone))?;

@@ -176,13 +176,13 @@ fn describe_partial_write(written: u64) -> String {
 
 async fn create_units(db: &Db, corp: &CorpId, clock: &Clock, paths: &[String]) -> anyhow::Result<()> {
     let mut change = FeedTransaction::begin(db, corp, clock.now()).await?;
-    let mut desk = store::open_context(&mut change).await?;
+    let mut context = store::open_context(&mut change).await?;
     for path in paths {
         // Another writer may have created some of them since the plan was made.
-        for (parent, name, _) in csv::missing_units(desk.chart(), path).map_err(anyhow::Error::msg)? {
-            let parent = parent.map(|parent| csv::find_unit(desk.chart(), &parent)).transpose();
+        for (parent, name, _) in csv::missing_units(context.chart(), path).map_err(anyhow::Error::msg)? {
+            let parent = parent.map(|parent| csv::find_unit(context.chart(), &parent)).transpose();
             let input = csv::new_unit(name, parent.map_err(anyhow::Error::msg)?.as_ref());
-            let unit = store::create_unit(&mut change, &mut desk, input).await;
+            let unit = store::create_unit(&mut change, &mut context, input).await;
             let unit = unit.with_context(|| path.clone())?.unit.id;
             audit_import(&mut change, None, &format!("created unit {unit}")).await?;
         }
@@ -208,20 +208,20 @@ async fn write_persons(db: &Db, corp: &CorpId, clock: &Clock, batch: &[PlannedPe
         let whom = hold_or_reserve(&mut change, planned).await.with_context(|| line(planned))?;
         held.push((planned, whom));
     }
-    let desk = store::open_context(&mut change).await?;
+    let context = store::open_context(&mut change).await?;
     for (planned, whom) in held {
         let before = match &whom {
             ImportTarget::Held(held) => Some(&held.person),
             ImportTarget::New(_) => None,
         };
-        let input = planned.record.person_input(before, desk.chart());
+        let input = planned.record.person_input(before, context.chart());
         let input = input.map_err(anyhow::Error::msg).with_context(|| line(planned))?;
         let (done, deed) = match whom {
             ImportTarget::Held(held) => {
-                (store::update_person(&mut change, &desk, &held, input).await, "changed the person")
+                (store::update_person(&mut change, &context, &held, input).await, "changed the person")
             }
             ImportTarget::New(new) => {
-                (store::create_person(&mut change, &desk, new, input).await, "created the person")
+                (store::create_person(&mut change, &context, new, input).await, "created the person")
             }
         };
         let person = done.with_context(|| line(planned))?;

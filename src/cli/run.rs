@@ -58,8 +58,8 @@ pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> any
             return config::show_config(&sources, out).map(CommandOutcome::from_success);
         }
         Command::Sync { dry_run, force, update, json } => {
-            let asked = sync::SyncOptions { dry_run, force, update, json };
-            return sync::sync_directory(&load_config(&sources)?, &clock, asked, out)
+            let options = sync::SyncOptions { dry_run, force, update, json };
+            return sync::sync_directory(&load_config(&sources)?, &clock, options, out)
                 .await
                 .map(CommandOutcome::from_success);
         }
@@ -85,8 +85,8 @@ pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> any
             sessions::revoke_sessions(&load_config(&sources)?, &clock, &whose, out).await?;
         }
         Command::Audit { user, since, json } => {
-            let asked = audit::AuditQuery { user, since, json };
-            audit::print_audit_trail(&load_config(&sources)?, &clock, &asked, out).await?;
+            let query = audit::AuditQuery { user, since, json };
+            audit::print_audit_trail(&load_config(&sources)?, &clock, &query, out).await?;
         }
         Command::ApiClient { command: ApiClientCommand::Add { id, scopes } } => {
             api_client::add_client(&load_config(&sources)?, &id, &scopes, out)?;

@@ -51,14 +51,14 @@ pub struct SyncOptions {
 pub async fn sync_directory(
     config: &Config,
     clock: &Clock,
-    asked: SyncOptions,
+    options: SyncOptions,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
     let db = database::open_or_create(config).await?;
-    let run = request_and_wait(config, clock, &db, asked).await;
+    let run = request_and_wait(config, clock, &db, options).await;
     db.close().await;
     let run = run?;
-    if asked.json {
+    if options.json {
         writeln!(out, "{}", table::to_json_line(&run)?)?;
     } else {
         print_run(&run, out)?;
@@ -70,15 +70,15 @@ async fn request_and_wait(
     config: &Config,
     clock: &Clock,
     db: &Db,
-    asked: SyncOptions,
+    options: SyncOptions,
 ) -> anyhow::Result<SyncRun> {
     let client = wecom::WecomClient::new(wecom_settings(config), clock.clone())?;
     let sync = SyncService::new(sync_settings(config), db.clone(), client, clock.clone());
     let request = SyncRequest {
-        kind: if asked.update { SyncKind::Update } else { SyncKind::Full },
+        kind: if options.update { SyncKind::Update } else { SyncKind::Full },
         cause: SyncCause::CommandLine,
-        dry_run: asked.dry_run,
-        force: asked.force,
+        dry_run: options.dry_run,
+        force: options.force,
     };
     let id = sync.request(request).await.context("no run was asked for")?;
     let mut shown = SyncProgressLine::new(io::stderr().is_terminal());

@@ -143,14 +143,14 @@ async fn answer_call(
         return instead;
     }
     if api == "media/get"
-        && let Some(file) = sim.with_world(|inside| read_media(inside, call))
+        && let Some(file) = sim.with_world(|context| read_media(context, call))
     {
         return match fault {
             Some(InjectedFault::HavingActed(then)) => then.instead().await.unwrap_or(file),
             _ => file,
         };
     }
-    let result = sim.with_world(|inside| dispatch_call(inside, api, call));
+    let result = sim.with_world(|context| dispatch_call(context, api, call));
     let answer = match result {
         Some(Ok(answer)) => answer,
         Some(Err(refusal)) => refusal_answer(&refusal, call.from),
@@ -164,29 +164,29 @@ async fn answer_call(
 }
 
 /// Returns a medium, the only answer that is not JSON. [`dispatch_call`] answers refusals.
-fn read_media(inside: &mut SimulatorContext, call: &SimulatedCall) -> Option<Response> {
-    authenticate_caller(inside, call).ok()?;
-    media::get_media(inside, call).ok().map(|m| m.answer(false))
+fn read_media(context: &mut SimulatorContext, call: &SimulatedCall) -> Option<Response> {
+    authenticate_caller(context, call).ok()?;
+    media::get_media(context, call).ok().map(|m| m.answer(false))
 }
 
 /// Returns `None` for an unknown path.
 fn dispatch_call(
-    inside: &mut SimulatorContext,
+    context: &mut SimulatorContext,
     api: &str,
     call: &SimulatedCall,
 ) -> Option<Result<Value, SimulatedRefusal>> {
     let read = |what: fn(ContactReader, &SimulatedCall) -> Result<Value, SimulatedRefusal>| {
-        let caller = authenticate_caller(inside, call)?;
-        let answer = what(ContactReader::new(inside.view, caller)?, call)?;
-        inside.world.limits.fits(api, &answer).map(|()| answer)
+        let caller = authenticate_caller(context, call)?;
+        let answer = what(ContactReader::new(context.view, caller)?, call)?;
+        context.world.limits.fits(api, &answer).map(|()| answer)
     };
     let result = match api {
-        _ if inside.grants.is_blocked(call.from, inside.now) => {
+        _ if context.grants.is_blocked(call.from, context.now) => {
             Err(SimulatedRefusal(45009, "api freq out of limit"))
         }
-        "gettoken" => get_token(inside, call),
-        "auth/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(FieldSpelling::Current)),
-        "user/getuserinfo" => get_user_info(inside, call).map(|i| i.answer(FieldSpelling::Legacy)),
+        "gettoken" => get_token(context, call),
+        "auth/getuserinfo" => get_user_info(context, call).map(|i| i.answer(FieldSpelling::Current)),
+        "user/getuserinfo" => get_user_info(context, call).map(|i| i.answer(FieldSpelling::Legacy)),
         "user/get" => read(contact::user_get),
         "user/list" => read(contact::user_list),
         "user/simplelist" => read(contact::user_simplelist),
@@ -198,15 +198,15 @@ fn dispatch_call(
         "tag/get" => read(tag::get_tag),
         "agent/get" => read(agent::get_agent),
         "message/send" => {
-            authenticate_caller(inside, call).and_then(|who| send::send_message(inside, who, call))
+            authenticate_caller(context, call).and_then(|who| send::send_message(context, who, call))
         }
         "message/recall" => {
-            authenticate_caller(inside, call).and_then(|who| send::recall_message(inside, who, call))
+            authenticate_caller(context, call).and_then(|who| send::recall_message(context, who, call))
         }
-        "media/upload" => authenticate_caller(inside, call).and_then(|_| media::upload_media(inside, call)),
+        "media/upload" => authenticate_caller(context, call).and_then(|_| media::upload_media(context, call)),
         // A success was answered by `read_media`; only refusals get here.
-        "media/get" => authenticate_caller(inside, call)
-            .and_then(|_| Err(media::get_media(inside, call).err().unwrap_or(BAD_MEDIA))),
+        "media/get" => authenticate_caller(context, call)
+            .and_then(|_| Err(media::get_media(context, call).err().unwrap_or(BAD_MEDIA))),
         _ => return None,
     };
     Some(result)
@@ -226,20 +226,20 @@ pub(super) fn refusal_answer(SimulatedRefusal(code, message): &SimulatedRefusal,
 
 /// Doc 91039. The caller's address is not checked here: 60020 comes with the first call that uses
 /// the token.
-fn get_token(inside: &mut SimulatorContext, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {
+fn get_token(context: &mut SimulatorContext, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {
     let corp_id = call.param("corpid").ok_or(SimulatedRefusal(41002, "corpid missing"))?;
     let secret = call.param("corpsecret").ok_or(SimulatedRefusal(41004, "corpsecret missing"))?;
-    if corp_id != inside.world.corp_id {
+    if corp_id != context.world.corp_id {
         return Err(SimulatedRefusal(40013, "invalid corpid"));
     }
-    let contacts = (TokenHolder::Contacts, inside.world.contacts.secret.as_str(), true);
-    let mut holders = inside
+    let contacts = (TokenHolder::Contacts, context.world.contacts.secret.as_str(), true);
+    let mut holders = context
         .world
         .apps()
         .map(|a| (TokenHolder::App(a.agent_id), a.secret.as_str(), a.enabled))
         .chain(std::iter::once(contacts));
     let Some((holder, secret, enabled)) = holders.find(|(_, s, _)| *s == secret) else {
-        inside.grants.count_wrong_secret(call.from, inside.world.wrong_secrets_before_block, inside.now);
+        context.grants.count_wrong_secret(call.from, context.world.wrong_secrets_before_block, context.now);
         // No secret has other characters: it was copied wrongly, or is another corporation's.
         let shaped = secret.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         return Err(if shaped {
@@ -251,20 +251,20 @@ fn get_token(inside: &mut SimulatorContext, call: &SimulatedCall) -> Result<Valu
     if !enabled {
         return Err(SimulatedRefusal(50003, "app disabled"));
     }
-    let token = inside.grants.token(holder, secret, inside.now);
+    let token = context.grants.token(holder, secret, context.now);
     Ok(json!({"errcode": 0, "errmsg": "ok", "access_token": token, "expires_in": TOKEN_LIFETIME.as_secs()}))
 }
 
 /// Checks the token, then the address, then whether the application is enabled. Every call except
 /// gettoken passes here.
 fn authenticate_caller<'w>(
-    inside: &SimulatorContext<'w>,
+    context: &SimulatorContext<'w>,
     call: &SimulatedCall,
 ) -> Result<SimulatedCaller<'w>, SimulatedRefusal> {
-    let world = inside.world;
+    let world = context.world;
     let invalid = SimulatedRefusal(40014, "invalid access_token");
     let token = call.param("access_token").ok_or(SimulatedRefusal(41001, "access_token missing"))?;
-    let holder = inside.grants.check_token(token, inside.now).map_err(|e| match e {
+    let holder = context.grants.check_token(token, context.now).map_err(|e| match e {
         BadToken::Expired => SimulatedRefusal(world.expired_token_errcode, "access_token expired"),
         BadToken::Unknown => SimulatedRefusal(world.revoked_token_errcode, "invalid access_token"),
     })?;
@@ -329,21 +329,21 @@ impl CodeIdentity {
 
 /// Doc 91023. It answers for every member, whether visible to the application or not.
 fn get_user_info(
-    inside: &mut SimulatorContext,
+    context: &mut SimulatorContext,
     call: &SimulatedCall,
 ) -> Result<CodeIdentity, SimulatedRefusal> {
-    let SimulatedCaller::App(app) = authenticate_caller(inside, call)? else {
+    let SimulatedCaller::App(app) = authenticate_caller(context, call)? else {
         return Err(SimulatedRefusal(
             50001,
             "redirect_url is not registered, the contacts secret cannot consume a code",
         ));
     };
     let code = call.param("code").ok_or(SimulatedRefusal(41008, "missing code"))?;
-    let exact = inside.world.exact_code_errors;
+    let exact = context.world.exact_code_errors;
     let redeemed = if code.len() > MAX_CODE_BYTES {
         Err(BadCode::Unknown)
     } else {
-        inside.grants.redeem(code, app.agent_id, inside.now)
+        context.grants.redeem(code, app.agent_id, context.now)
     };
     let code = redeemed.map_err(|e| match e {
         BadCode::OtherAgent => {
@@ -354,10 +354,10 @@ fn get_user_info(
         BadCode::Unknown | BadCode::Used | BadCode::Expired => SimulatedRefusal(40029, "invalid code"),
     })?;
     let visible = match &code.who {
-        CodeBearer::Member(userid) => inside
+        CodeBearer::Member(userid) => context
             .view
             .member(userid)
-            .is_some_and(|m| inside.view.range(app.agent_id).is_some_and(|r| r.has_member(m))),
+            .is_some_and(|m| context.view.range(app.agent_id).is_some_and(|r| r.has_member(m))),
         CodeBearer::Outsider { .. } => false,
     };
     let ticket = (code.private && visible).then(|| random::random_text(86));

@@ -34,7 +34,7 @@ pub(super) async fn handle_authorize(
     Query(query): Query<HashMap<String, String>>,
     headers: HeaderMap,
 ) -> Response {
-    match sim.with_world(|inside| decide_action(inside, &query, &headers)) {
+    match sim.with_world(|context| decide_action(context, &query, &headers)) {
         BrowserAction::Go(url) => redirect_to(&url),
         BrowserAction::Show(notice) => notice.into_response(),
         BrowserAction::Ask(consent) => render_page(&consent),
@@ -47,11 +47,11 @@ pub(super) fn redirect_to(url: &str) -> Response {
 }
 
 fn decide_action(
-    inside: &mut SimulatorContext,
+    context: &mut SimulatorContext,
     query: &HashMap<String, String>,
     headers: &HeaderMap,
 ) -> BrowserAction {
-    let name = match identify_phone_user(headers, inside.world) {
+    let name = match identify_phone_user(headers, context.world) {
         PhoneUser::NotWeCom => {
             return BrowserAction::Show(RefusalPage::error(
                 0,
@@ -69,19 +69,19 @@ fn decide_action(
         PhoneUser::Cancels => None,
         PhoneUser::Person(name) => Some(name),
     };
-    let asked = match check_request(inside.world, query) {
-        Ok(asked) => asked,
+    let request = match check_request(context.world, query) {
+        Ok(request) => request,
         Err(notice) => return BrowserAction::Show(notice),
     };
-    let declined = asked.private && query.get("decision").is_some_and(|d| d == "cancel");
+    let declined = request.private && query.get("decision").is_some_and(|d| d == "cancel");
     let Some(name) = name.filter(|_| !declined) else {
-        return BrowserAction::Go(build_callback_url(&asked.redirect, None, asked.state));
+        return BrowserAction::Go(build_callback_url(&request.redirect, None, request.state));
     };
-    let who = inside.world.resolve_person(&name);
-    if asked.private {
+    let who = context.world.resolve_person(&name);
+    if request.private {
         let visible = match &who {
             CodeBearer::Member(u) => {
-                inside.world.member(u).is_some_and(|m| inside.world.member_is_visible(asked.app, m))
+                context.world.member(u).is_some_and(|m| context.world.member_is_visible(request.app, m))
             }
             CodeBearer::Outsider { .. } => false,
         };
@@ -89,11 +89,11 @@ fn decide_action(
             return BrowserAction::Show(RefusalPage::error(0, "无权限访问", "你不在该应用的可见范围内。"));
         }
         if query.get("decision").is_none_or(|d| d != "allow") {
-            return BrowserAction::Ask(ConsentPage::new(&asked.app.name, query));
+            return BrowserAction::Ask(ConsentPage::new(&request.app.name, query));
         }
     }
-    let code = inside.grants.issue_code(who, asked.app.agent_id, asked.private, inside.now);
-    BrowserAction::Go(build_callback_url(&asked.redirect, Some(&code), asked.state))
+    let code = context.grants.issue_code(who, request.app.agent_id, request.private, context.now);
+    BrowserAction::Go(build_callback_url(&request.redirect, Some(&code), request.state))
 }
 
 fn check_request<'w>(

@@ -11,7 +11,7 @@ use super::media::MediaStore;
 
 /// The content of a message bubble.
 #[derive(Debug)]
-pub(super) enum Shown {
+pub(super) enum Bubble {
     Text(Vec<Span>),
     Markdown(Vec<MarkupLine>),
     Textcard { title: String, lines: Vec<MarkupLine>, url: String, button: String },
@@ -63,10 +63,15 @@ pub(super) struct CardRow {
     pub(super) link: String,
 }
 
-impl Shown {
-    pub(super) fn of(letter: &InboxMessage, view: WorldView, medias: &MediaStore, now: Duration) -> Self {
-        let c = &letter.content;
-        match letter.kind.as_str() {
+impl Bubble {
+    pub(super) fn from_message(
+        message: &InboxMessage,
+        view: WorldView,
+        medias: &MediaStore,
+        now: Duration,
+    ) -> Self {
+        let c = &message.content;
+        match message.kind.as_str() {
             "text" => Self::Text(parse_text(&text_field(c, "content"))),
             "markdown" => Self::Markdown(parse_markdown(&text_field(c, "content"))),
             "textcard" => Self::Textcard {
@@ -100,10 +105,10 @@ impl Shown {
     }
 
     /// Returns one line for the home screen.
-    pub(super) fn summary(letter: &InboxMessage) -> String {
-        let c = &letter.content;
+    pub(super) fn summary(message: &InboxMessage) -> String {
+        let c = &message.content;
         let title = |part: &Value| text_field(part, "title");
-        let first = match letter.kind.as_str() {
+        let first = match message.kind.as_str() {
             "text" => parse_text(&text_field(c, "content")).into_iter().map(|s| s.text).collect(),
             "markdown" => parse_markdown(&text_field(c, "content"))
                 .into_iter()

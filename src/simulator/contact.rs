@@ -70,9 +70,12 @@ fn list_requested_members<'w>(
 ) -> Result<Vec<&'w SimulatedMember>, SimulatedRefusal> {
     reader.reads_details()?;
     let id = call.param("department_id").ok_or(SimulatedRefusal(40058, "missing department_id"))?;
-    let asked = reader.department(id, SimulatedRefusal(60003, "department not found"))?;
-    let departments =
-        if call.param("fetch_child") == Some("1") { reader.view.subtree(asked.id) } else { vec![asked] };
+    let department = reader.department(id, SimulatedRefusal(60003, "department not found"))?;
+    let departments = if call.param("fetch_child") == Some("1") {
+        reader.view.subtree(department.id)
+    } else {
+        vec![department]
+    };
     let mut met = HashSet::new();
     let members: Vec<&SimulatedMember> = departments
         .iter()

@@ -140,24 +140,24 @@ impl Simulator {
     /// Returns a member's inbox, oldest first: every copy that was delivered and not recalled.
     pub fn inbox(&self, userid: &str) -> Vec<InboxMessage> {
         self.with_world(|i| {
-            let letters = i.post.messages(userid, 0, i.began).into_iter();
-            letters.filter(|s| !s.recalled).map(|s| s.letter).collect()
+            let items = i.mailboxes.messages(userid, 0, i.began).into_iter();
+            items.filter(|s| !s.recalled).map(|s| s.message).collect()
         })
     }
 
     /// Returns every call of `message/send` that was answered with errcode 0, oldest first.
     pub fn sent(&self) -> Vec<AcceptedSend> {
-        self.with_world(|i| i.post.sent(i.began))
+        self.with_world(|i| i.mailboxes.sent(i.began))
     }
 
     /// Returns the number of those calls, without a copy.
     pub fn sent_count(&self) -> usize {
-        self.with_world(|i| i.post.sent_count())
+        self.with_world(|i| i.mailboxes.sent_count())
     }
 
     /// Returns the copies that were dropped by a member's limit per minute or hour, oldest first.
     pub fn dropped(&self) -> Vec<UndeliveredCopy> {
-        self.with_world(|i| i.post.dropped(i.began))
+        self.with_world(|i| i.mailboxes.dropped(i.began))
     }
 
     /// Returns the copies that were not delivered because they repeat something, oldest first.
@@ -165,12 +165,12 @@ impl Simulator {
     /// These are the copies of identical requests, and those of equal bodies
     /// ([`SimulatedLimits::equal_bodies_swallowed`]).
     pub fn suppressed(&self) -> Vec<UndeliveredCopy> {
-        self.with_world(|i| i.post.suppressed(i.began))
+        self.with_world(|i| i.mailboxes.suppressed(i.began))
     }
 
     /// Returns the recalled messages, in the order in which they were sent.
     pub fn recalled(&self) -> Vec<AcceptedSend> {
-        self.with_world(|i| i.post.recalled(i.began))
+        self.with_world(|i| i.mailboxes.recalled(i.began))
     }
 
     /// Returns an upload by its `media_id`; `None` after three days.
@@ -221,12 +221,12 @@ impl Simulator {
 
     /// Returns the largest number of API calls that were answered at the same time.
     pub fn most_calls_at_once(&self) -> usize {
-        self.inner.state.lock().gate.most(None)
+        self.inner.state.lock().call_counter.most(None)
     }
 
     /// Returns the largest number of calls of `api` that were answered at the same time.
     pub fn most_calls_at_once_of(&self, api: &str) -> usize {
-        self.inner.state.lock().gate.most(Some(api_name(api)))
+        self.inner.state.lock().call_counter.most(Some(api_name(api)))
     }
 
     /// Changes the limits: `|l| l.calls_at_once.set("user/list", 5)`.
@@ -249,7 +249,7 @@ impl Simulator {
         let mut state = self.inner.state.lock();
         state.received.clear();
         state.counts.clear();
-        state.gate.forget();
+        state.call_counter.forget();
     }
 }
 

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use chrono::{DateTime, FixedOffset};
 use serde_json::{Value, json};
 
-use super::bubble::Shown;
+use super::bubble::Bubble;
 use super::link_query::append_link_query;
 use super::mailbox::{self, InboxMessage};
 use super::page::{RefusalPage, SimulatorPage, first_letter, render_page};
@@ -32,7 +32,7 @@ struct InboxEntry {
     time: String,
     confidential: bool,
     /// `None` for a recalled message.
-    shown: Option<Shown>,
+    shown: Option<Bubble>,
 }
 
 /// The newest messages, oldest first.
@@ -63,13 +63,13 @@ pub(super) async fn show_inbox(
     let before: Option<usize> = query.get("before").and_then(|n| n.parse().ok());
     let (page, who) = sim.with_world(|i| {
         let who = phone_holder(&headers, i.world).unwrap_or_default();
-        let count = i.post.count(&who);
+        let count = i.mailboxes.count(&who);
         let end = before.map_or(count, |n| n.min(count));
         let first = end.saturating_sub(PAGE_MESSAGES);
-        let letters = i.post.messages(&who, first, i.began).into_iter().take(end - first);
-        let entries: Vec<InboxEntry> = letters.map(|l| build_entry(l, i)).collect();
+        let messages = i.mailboxes.messages(&who, first, i.began).into_iter().take(end - first);
+        let entries: Vec<InboxEntry> = messages.map(|l| build_entry(l, i)).collect();
         if before.is_none() {
-            i.post.mark_seen(&who);
+            i.mailboxes.mark_seen(&who);
         }
         let page = InboxPage {
             marker: MARKER,
@@ -88,20 +88,20 @@ pub(super) async fn show_inbox(
 }
 
 fn build_entry(
-    mailbox::InboxItem { mut letter, recalled }: mailbox::InboxItem,
-    inside: &SimulatorContext,
+    mailbox::InboxItem { mut message, recalled }: mailbox::InboxItem,
+    context: &SimulatorContext,
 ) -> InboxEntry {
-    let app = inside.world.apps().find(|app| app.agent_id == letter.agent_id);
+    let app = context.world.apps().find(|app| app.agent_id == message.agent_id);
     if let Some(app) = app.filter(|app| !app.link_query.is_empty()) {
-        letter.content = append_link_query(&letter.content, app);
+        message.content = append_link_query(&message.content, app);
     }
-    let app = app_name(inside.world, letter.agent_id);
+    let app = app_name(context.world, message.agent_id);
     InboxEntry {
         letter: first_letter(&app),
         app,
-        time: format_time(&letter),
-        confidential: letter.confidential,
-        shown: (!recalled).then(|| Shown::of(&letter, inside.view, inside.medias, inside.now)),
+        time: format_time(&message),
+        confidential: message.confidential,
+        shown: (!recalled).then(|| Bubble::from_message(&message, context.view, context.medias, context.now)),
     }
 }
 
@@ -114,7 +114,7 @@ pub(super) async fn answer_inbox_json(
     headers: HeaderMap,
 ) -> Response {
     let who = query.get("userid").cloned().or_else(|| sim.with_world(|i| phone_holder(&headers, i.world)));
-    let letters = sim.inbox(&who.unwrap_or_default());
+    let messages = sim.inbox(&who.unwrap_or_default());
     let list: Vec<Value> = sim.read(|world| {
         let one = |l: InboxMessage| {
             json!({
@@ -127,7 +127,7 @@ pub(super) async fn answer_inbox_json(
                 "at": l.at_ms,
             })
         };
-        letters.into_iter().map(one).collect()
+        messages.into_iter().map(one).collect()
     });
     ([(header::CACHE_CONTROL, "no-store")], Json(list)).into_response()
 }
@@ -137,7 +137,7 @@ pub(super) async fn answer_inbox_json(
 pub(super) async fn answer_unread(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
     let answer = sim.with_world(|i| {
         let who = phone_holder(&headers, i.world).unwrap_or_default();
-        json!({"unread": i.post.unread(&who).0, "version": inbox_version(i, &who)})
+        json!({"unread": i.mailboxes.unread(&who).0, "version": inbox_version(i, &who)})
     });
     ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
 }
@@ -150,8 +150,8 @@ pub(super) async fn show_media(Extract(sim): Extract<Simulator>, Path(id): Path<
     })
 }
 
-fn inbox_version(inside: &SimulatorContext, who: &str) -> String {
-    format!("{who} {}", inside.post.unread(who).1)
+fn inbox_version(context: &SimulatorContext, who: &str) -> String {
+    format!("{who} {}", context.mailboxes.unread(who).1)
 }
 
 fn app_name(world: &World, agent_id: i64) -> String {
@@ -159,8 +159,8 @@ fn app_name(world: &World, agent_id: i64) -> String {
 }
 
 /// Formats the time in China: `11月23日 08:15`.
-fn format_time(letter: &InboxMessage) -> String {
-    let at = i64::try_from(letter.at_ms).ok().and_then(DateTime::from_timestamp_millis);
+fn format_time(message: &InboxMessage) -> String {
+    let at = i64::try_from(message.at_ms).ok().and_then(DateTime::from_timestamp_millis);
     let zone = FixedOffset::east_opt(CHINA_OFFSET_SECONDS);
     let at = at.zip(zone).map(|(at, zone)| at.with_timezone(&zone));
     at.map(|at| at.format("%-m月%-d日 %H:%M").to_string()).unwrap_or_default()

@@ -114,7 +114,7 @@ struct SendRecord {
 struct Mailbox {
     userid: Arc<str>,
     /// Positions in the list of sends.
-    letters: Vec<usize>,
+    positions: Vec<usize>,
     /// The number of messages that were seen.
     seen: usize,
     /// Grows with every change of what the inbox shows.
@@ -129,7 +129,7 @@ impl Mailbox {
     fn new(userid: &str) -> Self {
         Self {
             userid: userid.into(),
-            letters: Vec::new(),
+            positions: Vec::new(),
             seen: 0,
             version: 0,
             arrivals: HashMap::new(),
@@ -165,7 +165,7 @@ impl Mailbox {
 
 /// An inbox message with its state, for a page.
 pub(super) struct InboxItem {
-    pub(super) letter: InboxMessage,
+    pub(super) message: InboxMessage,
     pub(super) recalled: bool,
 }
 
@@ -195,12 +195,12 @@ impl Mailboxes {
     pub(super) fn send(
         &mut self,
         msgid: String,
-        parcel: ValidSend,
+        send: ValidSend,
         limits: &SimulatedLimits,
         day_most: Option<u64>,
         (began, now): (Duration, Duration),
     ) -> Result<(), SimulatedRefusal> {
-        let ValidSend { agent_id, request, content, members, repeats } = parcel;
+        let ValidSend { agent_id, request, content, members, repeats } = send;
         let whole = compute_fingerprint(agent_id, "", request);
         let suppressed = repeats.checked
             && self.requests.get(&whole).is_some_and(|at| now.saturating_sub(*at) < repeats.interval);
@@ -242,7 +242,7 @@ impl Mailboxes {
             forget_old(&mut self.requests, now);
         }
         let body = compute_fingerprint(agent_id, content.kind, &content.fields);
-        let place = self.sent.len();
+        let position = self.sent.len();
         for member in members {
             let mailbox = self.mailbox(&member.userid);
             let userid = Arc::clone(&mailbox.userid);
@@ -252,7 +252,7 @@ impl Mailboxes {
             {
                 record.swallowed.push(userid);
             } else if mailbox.accepts_copy(agent_id, limits, now) {
-                mailbox.letters.push(place);
+                mailbox.positions.push(position);
                 mailbox.version += 1;
                 mailbox.note_body(body, now);
                 record.delivered.push(userid);
@@ -275,8 +275,8 @@ impl Mailboxes {
         now: Duration,
     ) -> Result<(), SimulatedRefusal> {
         let unknown = || SimulatedRefusal(40058, "invalid Request Parameter, msgid");
-        let place = self.by_msgid.get(msgid).copied().ok_or_else(unknown)?;
-        let record = self.sent.get_mut(place).filter(|r| r.agent_id == agent_id).ok_or_else(unknown)?;
+        let position = self.by_msgid.get(msgid).copied().ok_or_else(unknown)?;
+        let record = self.sent.get_mut(position).filter(|r| r.agent_id == agent_id).ok_or_else(unknown)?;
         if now.saturating_sub(record.at) >= RECALL_PERIOD {
             return Err(SimulatedRefusal(42052, "msgid expired"));
         }
@@ -305,20 +305,21 @@ impl Mailboxes {
     /// included.
     pub(super) fn messages(&self, userid: &str, first: usize, began: Duration) -> Vec<InboxItem> {
         let Some(mailbox) = self.boxes.get(&userid.to_ascii_lowercase()) else { return Vec::new() };
-        let places = mailbox.letters.iter().skip(first);
-        let records = places.filter_map(|place| self.sent.get(*place));
-        records.map(|r| InboxItem { letter: r.letter(began), recalled: r.recalled.is_some() }).collect()
+        let positions = mailbox.positions.iter().skip(first);
+        let records = positions.filter_map(|position| self.sent.get(*position));
+        records.map(|r| InboxItem { message: r.message(began), recalled: r.recalled.is_some() }).collect()
     }
 
     /// Returns how many messages have arrived in an inbox.
     pub(super) fn count(&self, userid: &str) -> usize {
-        self.boxes.get(&userid.to_ascii_lowercase()).map_or(0, |m| m.letters.len())
+        self.boxes.get(&userid.to_ascii_lowercase()).map_or(0, |m| m.positions.len())
     }
 
     /// Returns the number of unseen messages, and a number that grows when the inbox changes.
     pub(super) fn unread(&self, userid: &str) -> (usize, u64) {
         self.boxes.get(&userid.to_ascii_lowercase()).map_or((0, 0), |mailbox| {
-            let new = mailbox.letters.iter().skip(mailbox.seen).filter_map(|place| self.sent.get(*place));
+            let new =
+                mailbox.positions.iter().skip(mailbox.seen).filter_map(|position| self.sent.get(*position));
             (new.filter(|r| r.recalled.is_none()).count(), mailbox.version)
         })
     }
@@ -326,7 +327,7 @@ impl Mailboxes {
     /// Marks the whole inbox as seen.
     pub(super) fn mark_seen(&mut self, userid: &str) {
         if let Some(mailbox) = self.boxes.get_mut(&userid.to_ascii_lowercase()) {
-            mailbox.seen = mailbox.letters.len();
+            mailbox.seen = mailbox.positions.len();
         }
     }
 
@@ -366,7 +367,7 @@ impl Mailboxes {
 }
 
 impl SendRecord {
-    fn letter(&self, began: Duration) -> InboxMessage {
+    fn message(&self, began: Duration) -> InboxMessage {
         InboxMessage {
             msgid: self.msgid.clone(),
             agent_id: self.agent_id,

@@ -120,7 +120,7 @@ impl MediaStore {
 /// Doc 90253. Every secret may upload; a `media_id` is valid for all applications of the
 /// corporation.
 pub(super) fn upload_media(
-    inside: &mut SimulatorContext,
+    context: &mut SimulatorContext,
     call: &SimulatedCall,
 ) -> Result<Value, SimulatedRefusal> {
     let kind = call
@@ -143,9 +143,9 @@ pub(super) fn upload_media(
     }
     let content_type =
         kind.content_type(part.bytes).ok_or(SimulatedRefusal(40004, "invalid media file type"))?;
-    let created_at = (inside.began + inside.now).as_secs();
+    let created_at = (context.began + context.now).as_secs();
     let bytes = Bytes::copy_from_slice(part.bytes);
-    let id = inside.medias.add(StoredMedia { kind, name, content_type, bytes, uploaded: inside.now });
+    let id = context.medias.add(StoredMedia { kind, name, content_type, bytes, uploaded: context.now });
     // Doc 90253: errmsg is empty, and created_at is a string.
     Ok(json!({
         "errcode": 0,
@@ -158,11 +158,11 @@ pub(super) fn upload_media(
 
 /// Doc 90254: the bytes themselves.
 pub(super) fn get_media<'s>(
-    inside: &'s SimulatorContext,
+    context: &'s SimulatorContext,
     call: &SimulatedCall,
 ) -> Result<&'s StoredMedia, SimulatedRefusal> {
     let id = call.param("media_id").ok_or(SimulatedRefusal(41006, "missing media_id"))?;
-    inside.medias.get(id, inside.now).ok_or(BAD_MEDIA)
+    context.medias.get(id, context.now).ok_or(BAD_MEDIA)
 }
 
 impl StoredMedia {

@@ -143,8 +143,8 @@ pub(super) async fn show_organisation(
     State(sim): State<Simulator>,
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
-    let asked = query.get("department").map_or("1", String::as_str);
-    let page = sim.with_world(|i| OrganisationPage::new(i.view, asked.trim().parse().ok()?));
+    let chosen = query.get("department").map_or("1", String::as_str);
+    let page = sim.with_world(|i| OrganisationPage::new(i.view, chosen.trim().parse().ok()?));
     page.map_or_else(|| not_found_page("没有这个部门", "部门可能已被删除。"), |p| render_page(&p))
 }
 

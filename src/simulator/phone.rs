@@ -7,7 +7,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Redirect, Response};
 use serde_json::json;
 
-use super::bubble::Shown;
+use super::bubble::Bubble;
 use super::page::{ConfirmPage, PhonePage, RefusalPage, render_page};
 use super::scan::{ScanError, ScanProgress};
 use super::state::{SimulatorContext, SimulatorState};
@@ -74,8 +74,9 @@ pub(super) fn phone_holder(headers: &HeaderMap, world: &World) -> Option<String>
 pub(super) async fn show_phone(Extract(sim): Extract<Simulator>, headers: HeaderMap) -> Response {
     let (page, who) = sim.with_world(|i| {
         let who = phone_holder(&headers, i.world);
-        let post = who.as_deref().map(|w| (i.post.unread(w).0, last_message_line(i, w))).unwrap_or_default();
-        (PhonePage::new(i.view, who.as_deref(), i.scans.pending(i.now), post), who)
+        let unread =
+            who.as_deref().map(|w| (i.mailboxes.unread(w).0, last_message_line(i, w))).unwrap_or_default();
+        (PhonePage::new(i.view, who.as_deref(), i.scans.pending(i.now), unread), who)
     });
     let mut response = render_page(&page);
     response.headers_mut().extend(who.as_deref().and_then(member_cookie_header));
@@ -83,11 +84,11 @@ pub(super) async fn show_phone(Extract(sim): Extract<Simulator>, headers: Header
 }
 
 /// Returns one line of the newest message.
-fn last_message_line(inside: &SimulatorContext, who: &str) -> String {
-    let newest = inside.post.count(who).saturating_sub(1);
-    let newest = inside.post.messages(who, newest, inside.began).pop();
+fn last_message_line(context: &SimulatorContext, who: &str) -> String {
+    let newest = context.mailboxes.count(who).saturating_sub(1);
+    let newest = context.mailboxes.messages(who, newest, context.began).pop();
     newest.map_or_else(String::new, |s| {
-        if s.recalled { RECALLED_TEXT.to_owned() } else { Shown::summary(&s.letter) }
+        if s.recalled { RECALLED_TEXT.to_owned() } else { Bubble::summary(&s.message) }
     })
 }
 

@@ -21,7 +21,7 @@ const DEFAULT_DUPLICATE_INTERVAL: Duration = Duration::from_secs(1800);
 /// Rights come first, then the address, then the content. A call with an empty address therefore
 /// learns whether it may send, and sends nothing; `gongpai doctor` relies on this.
 pub(super) fn send_message(
-    inside: &mut SimulatorContext,
+    context: &mut SimulatorContext,
     caller: SimulatedCaller,
     call: &SimulatedCall,
 ) -> Result<Value, SimulatedRefusal> {
@@ -32,20 +32,20 @@ pub(super) fn send_message(
     let repeats = parse_duplicate_check(&request)?;
     parse_flag(&request, "enable_id_trans")?;
     let content =
-        CheckedContent::parse(&request, ContentContext { app, medias: inside.medias, now: inside.now })?;
-    let found = address.resolve(inside.view, app);
+        CheckedContent::parse(&request, ContentContext { app, medias: context.medias, now: context.now })?;
+    let found = address.resolve(context.view, app);
     if !found.any_valid {
         let mut answer =
             refusal_answer(&SimulatedRefusal(81013, "user & party & tag all invalid"), call.from);
         add_invalid_recipients(&mut answer, &found);
         return Ok(answer);
     }
-    let limits = &inside.world.limits;
-    let day_most = limits.recipients_per_account.map(|n| n.saturating_mul(inside.world.account_limit));
+    let limits = &context.world.limits;
+    let day_most = limits.recipients_per_account.map(|n| n.saturating_mul(context.world.account_limit));
     let msgid = random::random_text(32);
     let mut answer = json!({"errcode": 0, "errmsg": "ok"});
     add_invalid_recipients(&mut answer, &found);
-    if inside.world.empty_invaliduser && found.invalid_users.is_empty() {
+    if context.world.empty_invaliduser && found.invalid_users.is_empty() {
         set_field(&mut answer, "invaliduser", "");
     }
     set_field(&mut answer, "msgid", &msgid);
@@ -53,21 +53,21 @@ pub(super) fn send_message(
         set_field(&mut answer, "response_code", &random::random_text(43));
     }
     let members = found.members;
-    let parcel = ValidSend { agent_id: app.agent_id, request: &request, content, members, repeats };
-    inside.post.send(msgid, parcel, limits, day_most, (inside.began, inside.now))?;
+    let valid = ValidSend { agent_id: app.agent_id, request: &request, content, members, repeats };
+    context.mailboxes.send(msgid, valid, limits, day_most, (context.began, context.now))?;
     Ok(answer)
 }
 
 /// Recalls a message. Only the application that sent it may do so.
 pub(super) fn recall_message(
-    inside: &mut SimulatorContext,
+    context: &mut SimulatorContext,
     caller: SimulatedCaller,
     call: &SimulatedCall,
 ) -> Result<Value, SimulatedRefusal> {
     let app = require_app(caller)?;
     let request = call.json()?;
     let msgid = request.get("msgid").and_then(Value::as_str).unwrap_or_default();
-    inside.post.recall(app.agent_id, msgid, inside.now)?;
+    context.mailboxes.recall(app.agent_id, msgid, context.now)?;
     Ok(json!({"errcode": 0, "errmsg": "ok"}))
 }
 

@@ -49,8 +49,8 @@ pub(super) struct SimulatorState {
     pub(super) grants: Grants,
     pub(super) scans: QrScans,
     pub(super) faults: FaultQueue,
-    pub(super) gate: CallCounter,
-    pub(super) post: Mailboxes,
+    pub(super) call_counter: CallCounter,
+    pub(super) mailboxes: Mailboxes,
     pub(super) medias: MediaStore,
     pub(super) received: VecDeque<ReceivedCall>,
     pub(super) counts: HashMap<String, u64>,
@@ -62,7 +62,7 @@ pub(super) struct SimulatorContext<'s> {
     pub(super) view: WorldView<'s>,
     pub(super) grants: &'s mut Grants,
     pub(super) scans: &'s mut QrScans,
-    pub(super) post: &'s mut Mailboxes,
+    pub(super) mailboxes: &'s mut Mailboxes,
     pub(super) medias: &'s mut MediaStore,
     pub(super) now: Duration,
     /// The start of the clock, since 1970.
@@ -79,7 +79,7 @@ pub(super) struct CallInFlight {
 
 impl Drop for CallInFlight {
     fn drop(&mut self) {
-        self.inner.state.lock().gate.leave(&self.api);
+        self.inner.state.lock().call_counter.leave(&self.api);
     }
 }
 
@@ -93,8 +93,8 @@ impl SharedState {
                 grants: Grants::default(),
                 scans: QrScans::default(),
                 faults: FaultQueue::default(),
-                gate: CallCounter::default(),
-                post: Mailboxes::default(),
+                call_counter: CallCounter::default(),
+                mailboxes: Mailboxes::default(),
                 medias: MediaStore::default(),
                 received: VecDeque::new(),
                 counts: HashMap::new(),
@@ -108,14 +108,14 @@ impl Simulator {
     pub(super) fn with_world<T>(&self, act: impl FnOnce(&mut SimulatorContext) -> T) -> T {
         let (now, began) = (self.inner.clock.now(), self.inner.clock.began());
         let mut state = self.inner.state.lock();
-        let SimulatorState { world, index, grants, scans, post, medias, .. } = &mut *state;
+        let SimulatorState { world, index, grants, scans, mailboxes, medias, .. } = &mut *state;
         let index = &*index.get_or_insert_with(|| WorldIndex::from_world(world));
         act(&mut SimulatorContext {
             world,
             view: WorldView { world, index },
             grants,
             scans,
-            post,
+            mailboxes,
             medias,
             now,
             began,
@@ -126,8 +126,8 @@ impl Simulator {
     pub(super) fn record_call(&self, call: ReceivedCall) -> CallInFlight {
         let now = self.inner.clock.now();
         let mut state = self.inner.state.lock();
-        let SimulatorState { world, gate, .. } = &mut *state;
-        let refusal = gate.enter(&world.limits, &call.api, now);
+        let SimulatorState { world, call_counter, .. } = &mut *state;
+        let refusal = call_counter.enter(&world.limits, &call.api, now);
         let api = call.api.clone();
         *state.counts.entry(api.clone()).or_default() += 1;
         if state.received.len() >= MAX_REMEMBERED_CALLS {

@@ -31,7 +31,7 @@ struct SampleApplication {
 
 /// The content of one page.
 #[derive(Debug, PartialEq, Eq)]
-enum Shown {
+enum ApplicationView {
     /// The page that every member may open.
     Own,
     /// The page that a rule reserves for 张三.
@@ -50,7 +50,7 @@ enum Shown {
     Todo(Option<Todo>),
 }
 
-impl Shown {
+impl ApplicationView {
     /// Returns the navigation link that is highlighted.
     const fn section(&self) -> &'static str {
         match self {
@@ -72,7 +72,7 @@ struct ApplicationPage {
     phone: Arc<str>,
     organisation: String,
     inbox: String,
-    shown: Shown,
+    shown: ApplicationView,
 }
 
 /// Returns the routes. `phone` is the URL of the simulator's phone, for the link back.
@@ -80,15 +80,15 @@ pub(crate) fn build_routes(phone: String, todos: Todos) -> Router {
     Router::new()
         .route(
             "/",
-            get(|State(app), headers: HeaderMap| async move { render_page(&app, &headers, Shown::Own) }),
+            get(|State(app), headers: HeaderMap| async move { render_page(&app, &headers, ApplicationView::Own) }),
         )
         .route(
             "/boss",
-            get(|State(app), headers: HeaderMap| async move { render_page(&app, &headers, Shown::Approval) }),
+            get(|State(app), headers: HeaderMap| async move { render_page(&app, &headers, ApplicationView::Approval) }),
         )
         .route(
             "/finance",
-            get(|State(app), headers: HeaderMap| async move { render_page(&app, &headers, Shown::Finance) }),
+            get(|State(app), headers: HeaderMap| async move { render_page(&app, &headers, ApplicationView::Finance) }),
         )
         .route("/todo", get(list_todos).post(add_todo))
         .route("/todo/{id}", get(show_todo))
@@ -115,12 +115,12 @@ struct TodoForm {
 async fn add_todo(
     State(app): State<SampleApplication>,
     headers: HeaderMap,
-    Form(asked): Form<TodoForm>,
+    Form(form): Form<TodoForm>,
 ) -> Response {
     let from = decode_percent(&header_text(&headers, "remote-name"));
-    let title = asked.title.trim();
+    let title = form.title.trim();
     let title = if title.is_empty() { "报销单待审批" } else { title };
-    let shown = match app.todos.add(&from, &asked.to, title).await {
+    let shown = match app.todos.add(&from, &form.to, title).await {
         Ok(todo) => {
             let name = app.todos.members().iter().find(|(userid, _)| *userid == todo.to);
             todo_page_content(&app, &headers, name.map(|(_, name)| name.clone()), None)
@@ -136,7 +136,7 @@ async fn show_todo(
     Path(id): Path<usize>,
 ) -> Response {
     let todo = app.todos.find(id, &header_text(&headers, "remote-user"));
-    render_page(&app, &headers, Shown::Todo(todo))
+    render_page(&app, &headers, ApplicationView::Todo(todo))
 }
 
 async fn complete_todo(
@@ -153,9 +153,9 @@ fn todo_page_content(
     headers: &HeaderMap,
     sent: Option<String>,
     trouble: Option<String>,
-) -> Shown {
+) -> ApplicationView {
     let own = app.todos.addressed_to(&header_text(headers, "remote-user"));
-    Shown::Todos { members: app.todos.members().to_vec(), own, sent, trouble }
+    ApplicationView::Todos { members: app.todos.members().to_vec(), own, sent, trouble }
 }
 
 /// Returns a header of the gate as it was sent, or an empty text.
@@ -167,7 +167,7 @@ fn decode_percent(text: &str) -> String {
     urlencoding::decode(text).map_or_else(|_| text.to_owned(), std::borrow::Cow::into_owned)
 }
 
-fn render_page(app: &SampleApplication, headers: &HeaderMap, shown: Shown) -> Response {
+fn render_page(app: &SampleApplication, headers: &HeaderMap, shown: ApplicationView) -> Response {
     let names = ["Remote-User", "Remote-Name", "Remote-Email", "Remote-Groups"];
     let identity =
         names.into_iter().zip(IDENTITY_HEADERS).map(|(shown, name)| (shown, header_text(headers, name)));

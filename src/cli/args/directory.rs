@@ -2,7 +2,7 @@
 
 use clap::{ArgGroup, Subcommand};
 
-use super::userid;
+use super::parse_userid;
 
 /// `gongpai directory …`
 #[derive(Debug, Clone, Subcommand)]
@@ -91,7 +91,7 @@ pub enum RulesCommand {
     #[command(after_help = "Examples:\n  gongpai rules accept\n  gongpai rules accept lisi wangwu")]
     Accept {
         /// The userids
-        #[arg(value_name = "USERID", value_parser = userid)]
+        #[arg(value_name = "USERID", value_parser = parse_userid)]
         userids: Vec<String>,
         /// Every userid that is somebody else's now
         #[arg(long, conflicts_with = "userids")]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::DateTime;
 use clap::{ArgGroup, Args, Subcommand};
 
-use super::{span, userid};
+use super::{parse_duration, parse_userid};
 use crate::base::clock::Timestamp;
 use crate::message::MessageStatus;
 
@@ -16,7 +16,7 @@ pub struct SendArgs {
     /// Whom: USERID, unit:PATH, unit:wecom:ID, tag:NAME, tag:wecom:ID; may be said again
     ///
     /// A unit is everybody in it and in the units below it.
-    #[arg(long, value_name = "WHOM", value_parser = to, required_unless_present_any = ["all", "json"])]
+    #[arg(long, value_name = "WHOM", value_parser = parse_target, required_unless_present_any = ["all", "json"])]
     pub to: Vec<SendTarget>,
     /// Everybody who may see the application
     #[arg(long, conflicts_with = "to")]
@@ -51,7 +51,7 @@ pub struct SendArgs {
     #[arg(long)]
     pub key: Option<String>,
     /// Not sent any more after this long, or from then on: 30m, 2h, 3d, 2026-11-23T18:00:00+08:00
-    #[arg(long, value_name = "TIME", value_parser = expiry)]
+    #[arg(long, value_name = "TIME", value_parser = parse_expiry)]
     pub expires: Option<Expiry>,
     /// Cut what is too long for WeCom, instead of refusing it
     #[arg(long)]
@@ -82,7 +82,7 @@ pub enum SendTarget {
     Tag(String),
 }
 
-fn to(text: &str) -> Result<SendTarget, String> {
+fn parse_target(text: &str) -> Result<SendTarget, String> {
     let (make, rest): (fn(String) -> SendTarget, &str) = match text.split_once(':') {
         Some(("unit", rest)) => (SendTarget::Unit, rest),
         Some(("tag", rest)) => (SendTarget::Tag, rest),
@@ -97,11 +97,11 @@ fn to(text: &str) -> Result<SendTarget, String> {
     Ok(make(rest.to_owned()))
 }
 
-fn expiry(text: &str) -> Result<Expiry, String> {
+fn parse_expiry(text: &str) -> Result<Expiry, String> {
     if let Ok(instant) = DateTime::parse_from_rfc3339(text) {
         return Ok(Expiry::At(Timestamp::from_millis(instant.timestamp_millis())));
     }
-    let span = span(text).filter(|span| !span.is_zero());
+    let span = parse_duration(text).filter(|span| !span.is_zero());
     span.map(Expiry::After).ok_or_else(|| "write 30m, 2h, 3d or 2026-11-23T18:00:00+08:00".to_owned())
 }
 
@@ -114,10 +114,10 @@ pub enum MessagesCommand {
     )]
     List {
         /// accepted, sending, sent, partly_failed, failed, unknown, expired or recalled
-        #[arg(long, value_parser = status)]
+        #[arg(long, value_parser = parse_status)]
         status: Option<MessageStatus>,
         /// For this userid, or this person by our id; what went to everybody is not listed
-        #[arg(long, value_name = "USERID", value_parser = userid)]
+        #[arg(long, value_name = "USERID", value_parser = parse_userid)]
         user: Option<String>,
         /// Of this API client; "" is the command line
         #[arg(long, value_name = "ID")]
@@ -181,7 +181,7 @@ pub enum MessagesCommand {
     },
 }
 
-fn status(text: &str) -> Result<MessageStatus, String> {
+fn parse_status(text: &str) -> Result<MessageStatus, String> {
     MessageStatus::parse(text).ok_or_else(|| {
         let known: Vec<_> = MessageStatus::ALL.iter().map(|status| status.as_str()).collect();
         format!("there are {}", known.join(", "))
@@ -201,12 +201,12 @@ mod tests {
 
     #[test]
     fn whom_it_is_for_is_a_userid_a_unit_or_a_tag() {
-        assert_eq!(to("zhangsan"), Ok(SendTarget::User("zhangsan".to_owned())));
-        assert_eq!(to("unit:总部/财务部"), Ok(SendTarget::Unit("总部/财务部".to_owned())));
-        assert_eq!(to("unit:wecom:2"), Ok(SendTarget::Unit("wecom:2".to_owned())));
-        assert_eq!(to("tag:管理员"), Ok(SendTarget::Tag("管理员".to_owned())));
+        assert_eq!(parse_target("zhangsan"), Ok(SendTarget::User("zhangsan".to_owned())));
+        assert_eq!(parse_target("unit:总部/财务部"), Ok(SendTarget::Unit("总部/财务部".to_owned())));
+        assert_eq!(parse_target("unit:wecom:2"), Ok(SendTarget::Unit("wecom:2".to_owned())));
+        assert_eq!(parse_target("tag:管理员"), Ok(SendTarget::Tag("管理员".to_owned())));
         for bad in ["", " ", "unit:", "tag: ", "wecom:2", "group:x", "a\u{7}"] {
-            assert!(to(bad).is_err(), "{bad:?}");
+            assert!(parse_target(bad).is_err(), "{bad:?}");
         }
     }
 

@@ -61,7 +61,7 @@ pub enum Command {
         #[arg(long)]
         json: bool,
         /// Send a real test message to this member and say what WeCom makes of it
-        #[arg(long, value_name = "USERID", value_parser = recipient)]
+        #[arg(long, value_name = "USERID", value_parser = parse_recipient)]
         message_to: Option<String>,
     },
     /// Check or show the configuration
@@ -103,7 +103,7 @@ pub enum Command {
     )]
     Explain {
         /// The userid
-        #[arg(long, value_name = "USERID", value_parser = userid)]
+        #[arg(long, value_name = "USERID", value_parser = parse_userid)]
         user: String,
         /// What is opened, with scheme and host
         #[arg(long)]
@@ -135,10 +135,10 @@ pub enum Command {
     )]
     Audit {
         /// Of this userid only
-        #[arg(long, value_name = "USERID", value_parser = userid)]
+        #[arg(long, value_name = "USERID", value_parser = parse_userid)]
         user: Option<String>,
         /// From when: 24h, 7d, 2026-11-22, 2026-11-22T08:00:00+08:00
-        #[arg(long, value_name = "TIME", default_value = "180d", value_parser = since)]
+        #[arg(long, value_name = "TIME", default_value = "180d", value_parser = parse_start_time)]
         since: StartTime,
         /// One JSON object a line
         #[arg(long)]
@@ -257,7 +257,7 @@ pub enum SessionsCommand {
     #[command(after_help = "Examples:\n  gongpai sessions list\n  gongpai sessions list --user lisi --json")]
     List {
         /// Of this userid only
-        #[arg(long, value_name = "USERID", value_parser = userid)]
+        #[arg(long, value_name = "USERID", value_parser = parse_userid)]
         user: Option<String>,
         /// Everybody, as without it
         #[arg(long, conflicts_with = "user")]
@@ -276,7 +276,7 @@ pub enum SessionsCommand {
         #[arg(group = "whose")]
         sid: Option<String>,
         /// Every session of this userid
-        #[arg(long, value_name = "USERID", value_parser = userid, group = "whose")]
+        #[arg(long, value_name = "USERID", value_parser = parse_userid, group = "whose")]
         user: Option<String>,
         /// Every session of everybody
         #[arg(long, group = "whose")]
@@ -291,10 +291,10 @@ pub enum ApiClientCommand {
     #[command(after_help = "Example:\n  gongpai api-client add oa --scopes sessions")]
     Add {
         /// Its name: letters, digits and . _ -
-        #[arg(value_parser = client_id)]
+        #[arg(value_parser = parse_client_id)]
         id: String,
         /// What it may do, separated by commas
-        #[arg(long, required = true, value_delimiter = ',', value_name = "SCOPES", value_parser = scope)]
+        #[arg(long, required = true, value_delimiter = ',', value_name = "SCOPES", value_parser = parse_scope)]
         scopes: Vec<Scope>,
     },
 }
@@ -316,7 +316,7 @@ pub enum StartTime {
     At(Timestamp),
 }
 
-fn since(text: &str) -> Result<StartTime, String> {
+fn parse_start_time(text: &str) -> Result<StartTime, String> {
     if let Ok(day) = NaiveDate::parse_from_str(text, "%Y-%m-%d") {
         return Ok(StartTime::Day(day));
     }
@@ -324,11 +324,11 @@ fn since(text: &str) -> Result<StartTime, String> {
         return Ok(StartTime::At(Timestamp::from_millis(instant.timestamp_millis())));
     }
     let form = "write 24h, 7d, 2026-11-22 or 2026-11-22T08:00:00+08:00";
-    span(text).map(StartTime::Ago).ok_or_else(|| form.to_owned())
+    parse_duration(text).map(StartTime::Ago).ok_or_else(|| form.to_owned())
 }
 
 /// Parses `90s`, `30m`, `24h` or `7d`.
-fn span(text: &str) -> Option<Duration> {
+fn parse_duration(text: &str) -> Option<Duration> {
     let (end, unit) = text.char_indices().last()?;
     let count: u64 = text.get(..end)?.parse().ok()?;
     let unit = match unit {
@@ -341,23 +341,23 @@ fn span(text: &str) -> Option<Duration> {
     count.checked_mul(unit).map(Duration::from_secs)
 }
 
-fn userid(text: &str) -> Result<String, String> {
+fn parse_userid(text: &str) -> Result<String, String> {
     let good = !text.is_empty() && !text.chars().any(char::is_control);
     if good { Ok(text.to_owned()) } else { Err("a userid is not empty".to_owned()) }
 }
 
 /// Accepts one member only: `@all` would reach everybody, and `|` separates several.
-fn recipient(text: &str) -> Result<String, String> {
+fn parse_recipient(text: &str) -> Result<String, String> {
     UserId::parse_existing(text).map(|userid| userid.as_str().to_owned()).map_err(|why| why.to_string())
 }
 
-fn client_id(text: &str) -> Result<String, String> {
+fn parse_client_id(text: &str) -> Result<String, String> {
     let good = (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-'));
     if good { Ok(text.to_owned()) } else { Err("an id is 1 to 64 letters, digits and . _ -".to_owned()) }
 }
 
-fn scope(text: &str) -> Result<Scope, String> {
+fn parse_scope(text: &str) -> Result<Scope, String> {
     Scope::parse(text).ok_or_else(|| {
         let known: Vec<_> = Scope::ALL.iter().map(|scope| scope.as_str()).collect();
         format!("there are {}", known.join(", "))
@@ -384,10 +384,10 @@ mod tests {
             ("2026-11-22", StartTime::Day(NaiveDate::from_ymd_opt(2026, 11, 22).unwrap())),
             ("2026-11-22T08:00:00Z", StartTime::At(Timestamp::from_millis(1_795_334_400_000))),
         ] {
-            assert_eq!(since(text), Ok(want), "{text}");
+            assert_eq!(parse_start_time(text), Ok(want), "{text}");
         }
         for bad in ["", "h", "-1h", "1w", "7", "2026-13-01", "yesterday", "7天", "99999999999999999999d"] {
-            assert!(since(bad).is_err(), "{bad}");
+            assert!(parse_start_time(bad).is_err(), "{bad}");
         }
     }
 
