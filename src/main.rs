@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use gongpai::cli::args::Command;
-use gongpai::cli::run::{CommandOutcome, UsageError};
+use gongpai::cli::outcome::{CommandOutcome, UsageError};
 use gongpai::cli::{CommandLine, run_command};
 
 fn main() -> ExitCode {

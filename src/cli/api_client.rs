@@ -7,7 +7,7 @@ use std::io::Write;
 
 use anyhow::bail;
 
-use super::run::UsageError;
+use super::outcome::UsageError;
 use crate::base::secret::{random_token, sha256_hex};
 use crate::config::{Config, Scope};
 

@@ -45,6 +45,7 @@ pub async fn explain_access(
     let (mut known, mut chart, mut bindings) = (None, Chart::default(), RuleBindings::default());
     if let Some(db) = database::open_if_present(config).await? {
         let corp = &config.wecom.corp_id;
+        // An installation that never synchronised has no chart yet.
         directory::store::ensure_chart(&db, corp).await?;
         known = find_person_by_userid(&db, corp, &userid).await?;
         chart = directory::store::load_chart(&db, corp).await?;

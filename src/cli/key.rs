@@ -29,6 +29,7 @@ pub async fn rotate_key(config: &Config, clock: Clock, out: &mut (dyn Write + Se
     }
     let root = load_root_secret(config)?.0;
     let loaded = keys::load(&db, &Sealer::new(&root, SealPurpose::SigningKey)).await?;
+    // With another root secret the new key would be useless to the gateway.
     if loaded.jwks.is_empty() && loaded.foreign > 0 {
         bail!(
             "no signing key of this database opens with this root secret: it is not the one that the gateway uses"

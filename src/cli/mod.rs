@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod explain;
 pub mod key;
 pub mod messages;
+pub mod outcome;
 pub mod rules;
 pub mod run;
 pub mod send;

@@ -8,6 +8,7 @@ use super::args::{
     ApiClientCommand, Command, CommandLine, ConfigCommand, ConflictsCommand, DirectoryCommand, KeyCommand,
     MessagesCommand, RulesCommand, SessionsCommand, SnippetCommand,
 };
+use super::outcome::{CommandOutcome, UsageError};
 use super::snippet::{NginxArgs, SnippetError, WorkbenchArgs};
 use super::{
     api_client, audit, config, conflicts, directory, doctor, explain, key, messages, rules, send, serve,
@@ -15,27 +16,6 @@ use super::{
 };
 use crate::base::clock::Clock;
 use crate::config::{Config, ConfigSources};
-
-/// How a command ended that did not fail.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CommandOutcome {
-    /// Exit code 0.
-    Done,
-    /// The command found a problem and printed it: exit code 1.
-    Wrong,
-}
-
-impl CommandOutcome {
-    const fn from_success(good: bool) -> Self {
-        if good { Self::Done } else { Self::Wrong }
-    }
-}
-
-/// Arguments that only the configuration can prove wrong: exit code 2, as for arguments that clap
-/// rejects.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(pub String);
 
 /// Runs the command and prints to `out`.
 ///

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::args::{Expiry, SendArgs, SendTarget};
-use super::run::UsageError;
+use super::outcome::UsageError;
 use super::{database, messages, sessions, table};
 use crate::audit;
 use crate::base::clock::{Clock, Timestamp};
@@ -111,6 +111,7 @@ fn build_request(
 ) -> anyhow::Result<Map<String, Value>> {
     if let Some(file) = &args.json {
         let text = if file == "-" { read_text(stdin, "standard input")? } else { read_file(file)? };
+        // Windows editors save JSON with a byte order mark.
         let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
         return serde_json::from_str(text).with_context(|| {
             format!(
@@ -186,6 +187,7 @@ fn read_file(path: &str) -> anyhow::Result<String> {
 fn read_text(from: &mut dyn io::Read, name: &str) -> anyhow::Result<String> {
     let mut text = String::new();
     let name = table::to_printable(name);
+    // One byte more than allowed tells a file that is too large from one that just fits.
     let mut limited = from.take(MAX_REQUEST_BYTES.saturating_add(1));
     limited.read_to_string(&mut text).with_context(|| format!("{name} cannot be read as UTF-8"))?;
     if u64::try_from(text.len()).is_ok_and(|bytes| bytes > MAX_REQUEST_BYTES) {

@@ -3,7 +3,10 @@
 //! The output is complete and literal: nothing in it depends on a header that a client can choose.
 
 mod client_headers;
+mod cookie_filter;
+mod error_page;
 mod nginx;
+mod template;
 
 use crate::base::host::Origin;
 use crate::base::url::{ReturnTo, percent_encode};

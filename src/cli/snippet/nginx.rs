@@ -13,27 +13,19 @@ use crate::base::host::{Origin, Scheme};
 use crate::config::{Config, ListenAddress};
 
 use super::client_headers::{CLEARED_HEADERS, IDENTITY_HEADERS, REQUEST_HEADERS, list_spellings};
+use super::cookie_filter::build_cookie_filter;
+use super::error_page::{APPLICATION_DOWN_TEXTS, GATEWAY_DOWN_TEXTS, PageTexts, render_page};
+use super::template::fill_template;
 use super::{SnippetError, parse_application_host};
 
 const SHARED_HOST_TEMPLATE: &str = include_str!("nginx.conf");
 const OWN_HOST_TEMPLATE: &str = include_str!("nginx_own_host.conf");
 const MAPS_TEMPLATE: &str = include_str!("nginx_maps.conf");
 const DOWN_TEMPLATE: &str = include_str!("nginx_down.conf");
-const PAGE_TEMPLATE: &str = include_str!("nginx_page.html");
 
 /// The default path of Debian, Red Hat and the official image. nginx has no name for its default
 /// log.
 pub const DEFAULT_ACCESS_LOG: &str = "/var/log/nginx/access.log";
-
-/// Our cookies as [`crate::http::cookie`] reads them: the session, attempts (`-s-…`) and markers
-/// (`-m`, `-o`).
-const OWN_COOKIE_PATTERN: &str = "(?:__Host-|__Secure-)?gongpai(?:-s-[^=;]*|-m|-o)?[ \\t]*=";
-
-/// How many groups of foreign cookies the filter keeps.
-///
-/// One more than the largest number of our cookies in a browser (24 attempts, a session of each
-/// name, markers), so that ours may stand anywhere among them.
-const COOKIE_RUN_COUNT: usize = 32;
 
 /// A control character, which no header may contain (RFC 9110 §5.5). nginx accepts all but NUL, CR
 /// and LF; the gateway accepts none.
@@ -145,20 +137,6 @@ pub fn render_nginx(config: &Config, args: &NginxArgs) -> Result<String, Snippet
     Ok(fill_template(if is_shared { SHARED_HOST_TEMPLATE } else { OWN_HOST_TEMPLATE }, &values))
 }
 
-/// Fills the template in one pass, so that no value is read as a template.
-fn fill_template(template: &str, values: &[(&str, &str)]) -> String {
-    let mut out = String::with_capacity(2 * template.len());
-    let mut rest = template;
-    while let Some((before, after)) = rest.split_once("{{") {
-        out.push_str(before);
-        let Some((name, after)) = after.split_once("}}") else { break };
-        out.push_str(values.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| value));
-        rest = after;
-    }
-    out.push_str(rest);
-    out
-}
-
 /// The answer if the check succeeded but nginx failed afterwards: 400 if the gate answered with a
 /// 4xx, 500 if it answered with a 2xx.
 const CHECK_ANSWERED_BLOCK: &str = "        \
@@ -169,52 +147,6 @@ const CHECK_ANSWERED_BLOCK: &str = "        \
             return 500 '{\"type\":\"about:blank\",\"title\":\"Internal Server Error\",\"status\":500,\"code\":\"nginx.failed\"}';
         }
 ";
-
-/// The texts of an error page that nginx itself shows.
-struct PageTexts {
-    zh: &'static str,
-    en: &'static str,
-    code: &'static str,
-}
-
-const GATEWAY_DOWN_TEXTS: PageTexts = PageTexts {
-    zh: "登录网关暂时无法访问，请稍后再试。",
-    en: "The sign-in gateway cannot be reached; please try again.",
-    code: "gateway.down",
-};
-
-const APPLICATION_DOWN_TEXTS: PageTexts = PageTexts {
-    zh: "应用暂时没有响应，请稍后再试。",
-    en: "The application does not answer; please try again.",
-    code: "application.down",
-};
-
-/// Returns the page as one nginx parameter: at most 4096 bytes, and without quotes and dollar signs
-/// except those of nginx variables.
-fn render_page(texts: &PageTexts, contact: &str) -> String {
-    let contact = if contact.is_empty() {
-        String::new()
-    } else {
-        format!("<p>找谁 <span lang=\"en\">Ask</span>: {}</p>", escape_html(contact))
-    };
-    let values = [("zh", texts.zh), ("en", texts.en), ("code", texts.code), ("contact", &contact)];
-    fill_template(PAGE_TEMPLATE.trim_end(), &values)
-}
-
-/// Escapes `text` for HTML inside a quoted nginx parameter, and truncates it.
-fn escape_html(text: &str) -> String {
-    const MAX_CONTACT_CHARS: usize = 200;
-    let mut out = String::new();
-    for c in text.chars().take(MAX_CONTACT_CHARS) {
-        if c.is_alphanumeric() || " .,-_@:/()，。：（）、".contains(c) {
-            out.push(c);
-        } else {
-            // Writing to a String cannot fail.
-            let _ = write!(out, "&#{};", u32::from(c));
-        }
-    }
-    out
-}
 
 /// Returns a name for upstreams and log formats. It must be unique: nginx rejects a second
 /// definition.
@@ -389,6 +321,7 @@ fn render_app_tls(app: &Origin) -> String {
 /// Returns one line for each header, with every spelling that an application could mistake for it,
 /// except those that the snippet sets.
 fn render_cleared_headers() -> String {
+    // The snippet sets these itself, so only their other spellings are cleared.
     let is_set = IDENTITY_HEADERS.iter().chain(&REQUEST_HEADERS).map(|name| (name, 1));
     let mut out = String::new();
     for (name, skipped) in is_set.chain(CLEARED_HEADERS.iter().map(|name| (name, 0))) {
@@ -401,38 +334,9 @@ fn render_cleared_headers() -> String {
     out
 }
 
-/// Returns the regular expression and the value of the `map` line that removes our cookies.
-///
-/// The expression covers the whole header with one named group for each run of foreign cookies; the
-/// value joins the groups. Every repetition is possessive, so matching takes linear time whatever a
-/// client sends. The two kinds of cookie are defined once and called, because an nginx parameter is
-/// limited to 4096 bytes.
-fn build_cookie_filter() -> (String, String) {
-    let mut regex = format!(
-        "~^(?(DEFINE)(?<gongpai_own>{OWN_COOKIE_PATTERN}[^;]*+)(?<gongpai_other>(?!{OWN_COOKIE_PATTERN})[^;]*+))\
-         [ \\t]*+(?:(?&gongpai_own)(?:;[ \\t]*+|$))*+\
-         (?<gongpai_0>(?&gongpai_other)(?:;[ \\t]*+(?&gongpai_other))*+)"
-    );
-    let mut value = "$gongpai_0".to_owned();
-    for run in 1..COOKIE_RUN_COUNT {
-        // Writing to a String cannot fail.
-        let _ =
-            write!(regex, "(?:;[ \\t]*+(?&gongpai_own))*+(?<gongpai_{run}>(?:;[ \\t]*+(?&gongpai_other))*+)");
-        let _ = write!(value, "$gongpai_{run}");
-    }
-    regex.push_str("(?:;[ \\t]*+(?&gongpai_own))*+$");
-    (regex, value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_cookie_filter_fits_into_one_parameter_of_nginx() {
-        let (regex, value) = build_cookie_filter();
-        assert!(regex.len() + value.len() < 4000, "{} {}", regex.len(), value.len());
-    }
 
     #[test]
     fn a_gateway_on_every_address_is_reached_by_loopback() {
