@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use serde_json::Value;
 
-use super::api::SimulatedRefusal;
+use super::call::SimulatedRefusal;
 use super::index::{VisibleRange, WorldView};
 use super::people::{SimulatedMember, SimulatedStatus};
 use super::world::SimulatedApp;

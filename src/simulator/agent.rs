@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::api::{SimulatedCall, SimulatedCaller, SimulatedRefusal};
+use super::call::{SimulatedCall, SimulatedRefusal};
 use super::contact::ok_answer;
-use super::reader::{ContactReader, FORBIDDEN};
+use super::reader::{ContactReader, FORBIDDEN, SimulatedCaller};
 
 /// Doc 90227. Only the application's own secret may read it.
 pub(super) fn get_agent(reader: ContactReader, call: &SimulatedCall) -> Result<Value, SimulatedRefusal> {

@@ -3,23 +3,23 @@
 //! Every answer is written by hand from the examples in WeCom's documents (numbers in the
 //! comments). A field that the client misreads can therefore not be misread here in the same way.
 
-use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use axum::body::{Bytes, to_bytes};
+use axum::body::to_bytes;
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::{Method, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
-use super::content::BAD_MEDIA;
+use super::call::{SimulatedCall, SimulatedRefusal, refusal_answer};
 use super::fault::InjectedFault;
 use super::grant::{BadCode, BadToken, MAX_CODE_BYTES, TOKEN_LIFETIME, TokenHolder};
-use super::reader::ContactReader;
+use super::media::BAD_MEDIA;
+use super::reader::{ContactReader, SimulatedCaller};
 use super::state::SimulatorContext;
-use super::world::{CodeBearer, SimulatedApp};
-use super::{ReceivedCall, Simulator, agent, contact, fault, media, random, send, tag};
+use super::world::CodeBearer;
+use super::{ReceivedCall, Simulator, agent, contact, fault, media_api, random, send, tag};
 
 /// The largest body of a call.
 const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
@@ -27,61 +27,6 @@ const MAX_BODY_BYTES: usize = 2 * 1024 * 1024;
 const MAX_UPLOAD_BYTES: usize = 32 * 1024 * 1024;
 /// How much of an upload [`ReceivedCall`] keeps.
 const KEPT_UPLOAD_BYTES: usize = 1024;
-
-/// The errcode and errmsg of a failed call, without the suffix of [`refusal_answer`].
-#[derive(Debug)]
-pub(super) struct SimulatedRefusal(pub(super) i64, pub(super) &'static str);
-
-/// The parts of a request that the API reads.
-#[derive(Debug)]
-pub(super) struct SimulatedCall {
-    pub(super) method: Method,
-    pub(super) query: HashMap<String, String>,
-    pub(super) content_type: Option<String>,
-    pub(super) body: Bytes,
-    pub(super) from: IpAddr,
-}
-
-impl SimulatedCall {
-    /// Returns a parameter of the query. An empty one counts as missing.
-    pub(super) fn param(&self, name: &str) -> Option<&str> {
-        self.query.get(name).map(String::as_str).filter(|v| !v.is_empty())
-    }
-
-    /// Returns the JSON body of a POST endpoint; `{}` if there is none.
-    pub(super) fn json(&self) -> Result<Value, SimulatedRefusal> {
-        if self.method != Method::POST {
-            return Err(SimulatedRefusal(40058, "invalid Request Parameter"));
-        }
-        if self.body.is_empty() {
-            return Ok(json!({}));
-        }
-        if has_unicode_escape(&self.body) {
-            return Err(SimulatedRefusal(40033, "invalid Request Format, don't use \\uxxxx"));
-        }
-        serde_json::from_slice(&self.body).map_err(|_| SimulatedRefusal(40035, "Warning: wrong json format."))
-    }
-}
-
-/// Tells whether a JSON text contains `\uxxxx`. An escaped backslash before `u` does not count.
-fn has_unicode_escape(body: &[u8]) -> bool {
-    let mut escaped = false;
-    body.iter().any(|b| {
-        let found = escaped && *b == b'u';
-        escaped = !escaped && *b == b'\\';
-        found
-    })
-}
-
-/// A caller with a valid access token.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum SimulatedCaller<'w> {
-    App(&'w SimulatedApp),
-    /// The 通讯录同步 assistant.
-    Contacts {
-        reads_details: bool,
-    },
-}
 
 /// Handles every API path.
 pub(super) async fn handle_call(
@@ -113,6 +58,7 @@ pub(super) async fn handle_call(
     let call =
         SimulatedCall { method: head.method, query: pairs.into_iter().collect(), content_type, body, from };
     let answer = answer_call(&sim, &api, &call, in_flight.refusal.take()).await;
+    // The call counts as running until its answer is complete.
     drop(in_flight);
     answer
 }
@@ -134,6 +80,7 @@ async fn answer_call(
     {
         return fault::json_answer(&refusal_answer(&refusal, call.from));
     }
+    // Only now, so that a call refused by a limit is answered at once.
     if let Some(latency) = latency {
         tokio::time::sleep(latency).await;
     }
@@ -166,7 +113,7 @@ async fn answer_call(
 /// Returns a medium, the only answer that is not JSON. [`dispatch_call`] answers refusals.
 fn read_media(context: &mut SimulatorContext, call: &SimulatedCall) -> Option<Response> {
     authenticate_caller(context, call).ok()?;
-    media::get_media(context, call).ok().map(|m| m.answer(false))
+    media_api::get_media(context, call).ok().map(|m| m.answer(false))
 }
 
 /// Returns `None` for an unknown path.
@@ -203,25 +150,15 @@ fn dispatch_call(
         "message/recall" => {
             authenticate_caller(context, call).and_then(|who| send::recall_message(context, who, call))
         }
-        "media/upload" => authenticate_caller(context, call).and_then(|_| media::upload_media(context, call)),
+        "media/upload" => {
+            authenticate_caller(context, call).and_then(|_| media_api::upload_media(context, call))
+        }
         // A success was answered by `read_media`; only refusals get here.
         "media/get" => authenticate_caller(context, call)
-            .and_then(|_| Err(media::get_media(context, call).err().unwrap_or(BAD_MEDIA))),
+            .and_then(|_| Err(media_api::get_media(context, call).err().unwrap_or(BAD_MEDIA))),
         _ => return None,
     };
     Some(result)
-}
-
-/// Returns the envelope of a failure with the suffix that WeCom adds (doc 90664).
-pub(super) fn refusal_answer(SimulatedRefusal(code, message): &SimulatedRefusal, from: IpAddr) -> Value {
-    let hint = random::random_digits(25);
-    json!({
-        "errcode": code,
-        "errmsg": format!(
-            "{message}, hint: [{hint}], from ip: {from}, \
-             more info at https://open.work.weixin.qq.com/devtool/query?e={code}"
-        ),
-    })
 }
 
 /// Doc 91039. The caller's address is not checked here: 60020 comes with the first call that uses
@@ -340,6 +277,7 @@ fn get_user_info(
     };
     let code = call.param("code").ok_or(SimulatedRefusal(41008, "missing code"))?;
     let exact = context.world.exact_code_errors;
+    // WeCom refuses what it cannot have issued without looking it up.
     let redeemed = if code.len() > MAX_CODE_BYTES {
         Err(BadCode::Unknown)
     } else {

@@ -74,6 +74,7 @@ fn decide_action(
         Err(notice) => return BrowserAction::Show(notice),
     };
     let declined = request.private && query.get("decision").is_some_and(|d| d == "cancel");
+    // Who declines comes back without a code: that is no error of WeCom's.
     let Some(name) = name.filter(|_| !declined) else {
         return BrowserAction::Go(build_callback_url(&request.redirect, None, request.state));
     };
@@ -127,8 +128,8 @@ fn check_request<'w>(
     // Without an agentid, WeCom chooses the application that has registered the domain.
     let candidates: Vec<&SimulatedApp> = named.map_or_else(|| world.apps().collect(), |app| vec![app]);
     let by = |app: &&SimulatedApp| check_redirect(uri, &app.trusted_domains.iter().collect::<Vec<_>>());
-    let app = candidates.iter().copied().find(|a| by(a).is_ok()).unwrap_or(named.unwrap_or(&world.app));
-    let redirect = by(&app)?;
+    let app = candidates.iter().copied().find(|a| by(a).is_some()).unwrap_or(named.unwrap_or(&world.app));
+    let redirect = by(&app).ok_or_else(RefusalPage::unregistered_redirect)?;
     if !app.enabled {
         return Err(RefusalPage::error(50003, "应用已停用", "请联系管理员在「应用管理」中启用。"));
     }

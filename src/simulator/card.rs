@@ -5,9 +5,9 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value};
 
-use super::api::SimulatedRefusal;
-use super::content::{BAD_MEDIA, ContentContext, check_link, text_field};
-use super::media::UploadKind;
+use super::call::SimulatedRefusal;
+use super::content_fields::{ContentContext, check_link, text_field};
+use super::media::{BAD_MEDIA, UploadKind};
 
 const NO_TITLE: SimulatedRefusal = SimulatedRefusal(42033, "Template_Card title missing");
 const NO_LINK: SimulatedRefusal = SimulatedRefusal(42028, "Template_Card url missing");

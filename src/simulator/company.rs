@@ -60,6 +60,7 @@ impl World {
         const GIVEN: [&str; 11] = ["伟", "芳", "娜", "敏", "静", "磊", "强", "洋", "艳", "勇", "杰"];
         let homes: Vec<i64> = self.departments.iter().filter(|d| d.parent != 0).map(|d| d.id).collect();
         let people = FAMILY.iter().cycle().zip(GIVEN.iter().cycle()).zip(homes.iter().cycle());
+        // 12 and 11 have no common divisor, so 132 names come before the first repeats.
         for (n, ((family, given), home)) in people.take(count).enumerate() {
             let n = n + 1;
             let mut m = SimulatedMember::new(&format!("member{n:04}"), &format!("{family}{given}"))

@@ -4,9 +4,9 @@ use std::collections::HashSet;
 
 use serde_json::{Map, Value, json};
 
-use super::api::{SimulatedCall, SimulatedCaller, SimulatedRefusal};
+use super::call::{SimulatedCall, SimulatedRefusal};
 use super::people::{SimulatedAttribute, SimulatedDepartment, SimulatedMember, SimulatedStatus};
-use super::reader::{ContactReader, FORBIDDEN, OUT_OF_RANGE};
+use super::reader::{ContactReader, FORBIDDEN, OUT_OF_RANGE, SimulatedCaller};
 
 /// The largest page of `user/list_id` (doc 96067).
 const MAX_PAGE_ROWS: u64 = 10_000;
@@ -206,6 +206,7 @@ pub(super) fn user_list_id(reader: ContactReader, call: &SimulatedCall) -> Resul
         .filter(|l| (1..=MAX_PAGE_ROWS).contains(l))
         .and_then(|l| usize::try_from(l).ok())
         .ok_or(SimulatedRefusal(40058, "invalid limit"))?;
+    // The cursor is a row number here; clients must treat it as opaque.
     let start = match body.get("cursor").and_then(Value::as_str) {
         None | Some("") => 0,
         Some(cursor) => cursor

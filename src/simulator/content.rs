@@ -1,37 +1,26 @@
 //! The content of a message: checks or truncates the fields of each msgtype as WeCom does (doc
 //! 90236).
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
 
-use super::api::SimulatedRefusal;
+use super::call::SimulatedRefusal;
 use super::card;
-use super::media::{MediaStore, UploadKind};
-use super::world::SimulatedApp;
+use super::content_fields::{
+    ContentContext, check_link, parse_flag, set_field, text_field, truncate_field, truncate_text,
+};
 
 /// For text and markdown messages.
 const MAX_TEXT_BYTES: usize = 2048;
 const MAX_TITLE_BYTES: usize = 128;
 const MAX_DESCRIPTION_BYTES: usize = 512;
-const MAX_URL_BYTES: usize = 2048;
 const MAX_ARTICLES: usize = 8;
 /// The button of a textcard.
 const MAX_BUTTON_CHARS: usize = 4;
 
-pub(super) const NO_URL: SimulatedRefusal = SimulatedRefusal(41010, "missing url");
+const NO_URL: SimulatedRefusal = SimulatedRefusal(41010, "missing url");
 const NO_TITLE: SimulatedRefusal = SimulatedRefusal(41016, "missing title");
 const NO_TEXT: SimulatedRefusal = SimulatedRefusal(44004, "empty content");
-pub(super) const BAD_MEDIA: SimulatedRefusal = SimulatedRefusal(40007, "invalid media_id");
 const NO_CONTENT: SimulatedRefusal = SimulatedRefusal(40063, "some parameters are empty");
-
-/// What a content is checked against.
-#[derive(Clone, Copy)]
-pub(super) struct ContentContext<'w> {
-    pub(super) app: &'w SimulatedApp,
-    pub(super) medias: &'w MediaStore,
-    pub(super) now: Duration,
-}
 
 /// A content as its recipients get it.
 #[derive(Debug)]
@@ -64,6 +53,7 @@ impl CheckedContent {
             }
             "markdown" => {
                 let text = text_field(&fields, "content").ok_or(NO_TEXT)?;
+                // A text is truncated; markdown is refused, because a cut could break its markup.
                 if text.len() > MAX_TEXT_BYTES {
                     return Err(SimulatedRefusal(45002, "content size out of limit"));
                 }
@@ -93,18 +83,6 @@ impl CheckedContent {
         content.confidential = safe && matches!(kind, "text" | "image" | "voice" | "video" | "file");
         content.fields = Value::Object(fields);
         Ok(content)
-    }
-}
-
-impl ContentContext<'_> {
-    /// Checks the `media_id` of a content.
-    ///
-    /// # Errors
-    /// 40007 unless it exists, has that kind and is younger than three days.
-    fn check_media(&self, fields: &Map<String, Value>, kind: &str) -> Result<(), SimulatedRefusal> {
-        let kind = UploadKind::from_name(kind).ok_or(BAD_MEDIA)?;
-        let id = text_field(fields, "media_id").ok_or(BAD_MEDIA)?;
-        if self.medias.get(&id, self.now).is_some_and(|m| m.kind == kind) { Ok(()) } else { Err(BAD_MEDIA) }
     }
 }
 
@@ -147,54 +125,4 @@ fn check_news(fields: &mut Map<String, Value>) -> Result<(), SimulatedRefusal> {
         }
     }
     Ok(())
-}
-
-/// Checks a URL.
-///
-/// # Errors
-/// 40039 for a URL that is too long, 45034 for one without `http://` or `https://`.
-pub(super) fn check_link(url: &str) -> Result<(), SimulatedRefusal> {
-    if url.len() > MAX_URL_BYTES {
-        return Err(SimulatedRefusal(40039, "invalid url size"));
-    }
-    let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
-    match scheme.as_deref() {
-        Some("http" | "https") => Ok(()),
-        _ => Err(SimulatedRefusal(45034, "url must have a protocol header")),
-    }
-}
-
-/// Returns a text that is not empty.
-pub(super) fn text_field(fields: &Map<String, Value>, name: &str) -> Option<String> {
-    fields.get(name).and_then(Value::as_str).filter(|t| !t.is_empty()).map(str::to_owned)
-}
-
-/// Parses a switch, 0 or 1.
-///
-/// # Errors
-/// 40035 for anything else.
-pub(super) fn parse_flag(body: &Value, name: &str) -> Result<bool, SimulatedRefusal> {
-    match body.get(name) {
-        None | Some(Value::Null) => Ok(false),
-        Some(n) if n.as_i64() == Some(0) => Ok(false),
-        Some(n) if n.as_i64() == Some(1) => Ok(true),
-        Some(_) => Err(SimulatedRefusal(40035, "invalid parameter, a switch is 0 or 1")),
-    }
-}
-
-/// Truncates to at most `bytes`, between two characters.
-fn truncate_text(text: &str, bytes: usize) -> String {
-    let mut text = text.to_owned();
-    text.truncate(text.floor_char_boundary(bytes));
-    text
-}
-
-fn truncate_field(fields: &mut Map<String, Value>, name: &str, bytes: usize) {
-    if let Some(there) = text_field(fields, name) {
-        set_field(fields, name, truncate_text(&there, bytes));
-    }
-}
-
-fn set_field(fields: &mut Map<String, Value>, name: &str, value: String) {
-    fields.insert(name.to_owned(), Value::String(value));
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::Simulator;
+use super::call::api_name;
 use super::fault::{FaultQueue, FaultTarget, InjectedFault};
 use super::limit::SimulatedLimits;
 use super::mailbox::{AcceptedSend, InboxMessage, UndeliveredCopy};
@@ -251,10 +252,4 @@ impl Simulator {
         state.counts.clear();
         state.call_counter.forget();
     }
-}
-
-/// Removes the prefix: `/cgi-bin/user/get` and `user/get` are the same API.
-pub(super) fn api_name(api: &str) -> &str {
-    let api = api.trim_start_matches('/');
-    api.strip_prefix("cgi-bin/").unwrap_or(api)
 }

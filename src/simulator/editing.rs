@@ -95,6 +95,7 @@ fn change_member(world: &mut World, fields: &FormFields) -> EditResult {
         "save" => save_member(world, there, fields),
         "delete" => {
             world.members.retain(|m| m.userid != there.userid);
+            // The console also removes a deleted member from leaders, tags and superiors.
             let gone = |u: &String| !u.eq_ignore_ascii_case(&there.userid);
             world.departments.iter_mut().for_each(|d| d.leaders.retain(gone));
             world.tags.iter_mut().for_each(|t| t.users.retain(gone));

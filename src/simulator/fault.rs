@@ -14,7 +14,7 @@ use axum::response::{IntoResponse, Response};
 use hyper::body::Frame;
 use serde_json::{Map, Value, json};
 
-use super::api::SimulatedCall;
+use super::call::SimulatedCall;
 
 /// What happens to a call or to its answer.
 ///
@@ -85,7 +85,7 @@ impl FaultTarget {
     /// Returns the target of every call of `api` (`gettoken`, `user/get`, …); `*` stands for every
     /// API.
     pub fn for_api(api: &str) -> Self {
-        Self { api: super::control::api_name(api).to_owned(), parameter: None }
+        Self { api: super::call::api_name(api).to_owned(), parameter: None }
     }
 
     /// Restricts the target to calls with this parameter value, in the query or at the top of the
@@ -264,6 +264,7 @@ impl FaultQueue {
     /// before permanent ones.
     pub(super) fn take(&mut self, api: &str, call: &SimulatedCall) -> Option<InjectedFault> {
         let aimed = self.next.iter().enumerate();
+        // Of equally close faults the one that was queued first: `Reverse` makes `max` prefer it.
         let aimed = aimed.filter_map(|(at, (aim, ..))| Some((aim.closeness(api, call)?, Reverse(at))));
         if let Some((_, Reverse(at))) = aimed.max()
             && let Some((_, left, fault)) = self.next.get_mut(at)
@@ -305,6 +306,7 @@ impl HttpBody for FaultyBody {
         match self.0.pop_front() {
             Some(BodyStep::Send(bytes)) => Poll::Ready(Some(Ok(Frame::data(bytes)))),
             Some(BodyStep::Flush) => {
+                // One `Pending` lets hyper write what it has buffered.
                 cx.waker().wake_by_ref();
                 Poll::Pending
             }

@@ -61,6 +61,14 @@ impl VisibleRange {
     }
 }
 
+impl World {
+    /// Tells whether the member is in the application's visible range. Resolves the whole range
+    /// each time.
+    pub(super) fn member_is_visible(&self, app: &SimulatedApp, member: &SimulatedMember) -> bool {
+        VisibleRange::from_app(self, app).has_member(member)
+    }
+}
+
 /// Positions in the lists of the world. Of two entries with the same id, the first counts.
 #[derive(Debug)]
 pub(super) struct WorldIndex {

@@ -217,6 +217,7 @@ fn invent_member(n: usize, dice: &mut SeededRandom, taken: &mut HashSet<String>)
     // The first bearer of a name has it as userid, the others add a number; some have capital
     // letters.
     let mut userid = format!("{family_read}{given_read}");
+    // Userids are unique regardless of case, so the lower-case form is remembered.
     if !taken.insert(userid.clone()) {
         userid = format!("{family_read}{given_read}{n}");
         taken.insert(userid.clone());

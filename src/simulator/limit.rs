@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::api::SimulatedRefusal;
+use super::call::SimulatedRefusal;
 
 /// The window in which WeCom counts calls, and for which it refuses them.
 const MINUTE: Duration = Duration::from_mins(1);
@@ -33,7 +33,7 @@ impl<T> Default for PerApi<T> {
 impl<T: Copy> PerApi<T> {
     /// Sets the value of an API, or of `*`.
     pub fn set(&mut self, api: &str, value: T) {
-        self.0.insert(super::control::api_name(api).to_owned(), value);
+        self.0.insert(super::call::api_name(api).to_owned(), value);
     }
 
     /// Returns the value of the API itself.
@@ -151,6 +151,7 @@ impl CallCounter {
         self.running_in_all += 1;
         self.most_in_all = self.most_in_all.max(self.running_in_all);
         let at_once = *running;
+        // It still counts as running: a test may ask how many calls there were at once.
         if UNCOUNTED_APIS.contains(&api) {
             return None;
         }
@@ -160,6 +161,7 @@ impl CallCounter {
         }
         minute.1 += 1;
         let most = &limits.calls_per_minute;
+        // `message/send` has limits of its own, so `*` does not cover it (doc 90454).
         let most = if api == "message/send" { most.own(api) } else { most.get(api) };
         if most.is_some_and(|most| minute.1 > most) {
             return Some(SimulatedRefusal(45009, "api freq out of limit"));

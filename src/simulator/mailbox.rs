@@ -8,7 +8,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use serde_json::Value;
 
-use super::api::SimulatedRefusal;
+use super::call::SimulatedRefusal;
 use super::content::CheckedContent;
 use super::limit::SimulatedLimits;
 use super::people::SimulatedMember;
@@ -219,6 +219,7 @@ impl Mailboxes {
             recalled: None,
         };
         if suppressed {
+            // An identical request is answered like any other, and nobody gets it.
             record.swallowed = members.iter().map(|m| Arc::clone(&self.mailbox(&m.userid).userid)).collect();
             self.store(record);
             return Ok(());
@@ -229,12 +230,14 @@ impl Mailboxes {
         {
             return Err(SimulatedRefusal(42014, "invalid task_id, it was used before"));
         }
+        // WeCom's day begins at midnight in China.
         let day = (began + now + CHINA_OFFSET).as_secs() / (24 * HOUR.as_secs());
         let used = self.recipients.get(&agent_id).filter(|(of, _)| *of == day).map_or(0, |(_, used)| *used);
         let used = used.saturating_add(u64::try_from(members.len()).unwrap_or(u64::MAX));
         if day_most.is_some_and(|most| used > most) {
             return Err(SimulatedRefusal(45009, "api freq out of limit"));
         }
+        // From here on nothing is refused, so that a refused request changes nothing.
         self.recipients.insert(agent_id, (day, used));
         self.task_ids.extend(content.task_id.map(|task| (agent_id, task)));
         if repeats.checked {

@@ -43,6 +43,7 @@ pub(super) fn parse_text(content: &str) -> Vec<Span> {
             spans.push(span);
             rest = after;
         } else {
+            // Not a link: the `<` stays text, and the search goes on behind it.
             let (mark, after) = from.split_at(1);
             push_text(&mut spans, mark, "");
             rest = after;

@@ -7,9 +7,9 @@
 //!
 //! | path | what | file |
 //! |---|---|---|
-//! | `/cgi-bin/*` | the server API | `api`, `contact`, `tag`, `agent`, `send`, `media` |
+//! | `/cgi-bin/*` | the server API | `api`, `contact`, `tag`, `agent`, `send`, `media_api` |
 //! | `/connect/oauth2/authorize` | sign-in inside WeCom | `authorize` |
-//! | `/wwlogin/sso/login` | sign-in by QR code, in a frame or alone | `scan` |
+//! | `/wwlogin/sso/login` | sign-in by QR code, in a frame or alone | `qr_page`, `scan` |
 //! | `/`, `/phone` | the phone: its holder, the workbench, scans to confirm | `phone` |
 //! | `/phone/inbox` | the holder's messages | `inbox`, `bubble`, `markup` |
 //! | `/phone/inbox.json?userid=` | [`Simulator::inbox`]; by default the holder's | `inbox` |
@@ -41,11 +41,13 @@ mod agent;
 mod api;
 mod authorize;
 mod bubble;
+mod call;
 mod card;
 mod clock;
 mod company;
 mod contact;
 mod content;
+mod content_fields;
 mod control;
 mod editing;
 mod fault;
@@ -58,11 +60,13 @@ mod link_query;
 mod mailbox;
 mod markup;
 mod media;
+mod media_api;
 mod multipart;
 mod organisation;
 mod page;
 mod people;
 mod phone;
+mod qr_page;
 mod random;
 mod reader;
 mod redirect;
@@ -119,8 +123,8 @@ impl Simulator {
         Router::new()
             .route("/cgi-bin/{*api}", any(api::handle_call))
             .route("/connect/oauth2/authorize", get(authorize::handle_authorize))
-            .route("/wwlogin/sso/login", get(scan::show_qr_page))
-            .route("/wwlogin/sso/status", get(scan::answer_status))
+            .route("/wwlogin/sso/login", get(qr_page::show_qr_page))
+            .route("/wwlogin/sso/status", get(qr_page::answer_status))
             .route("/", get(phone::show_phone))
             .route("/phone", get(phone::show_phone))
             .route("/phone/member", post(phone::choose_member))

@@ -21,6 +21,7 @@ pub(super) fn parse_parts<'b>(content_type: &str, body: &'b [u8]) -> Option<Vec<
     let boundary = header_parameter(parameters, "boundary").filter(|b| !b.is_empty())?;
     let opening = format!("--{boundary}");
     let between = format!("\r\n--{boundary}");
+    // The first boundary may follow a preamble (RFC 2046 §5.1.1).
     let mut rest = match body.strip_prefix(opening.as_bytes()) {
         Some(rest) => rest,
         None => split_at_mark(body, between.as_bytes())?.1,

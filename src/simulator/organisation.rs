@@ -12,12 +12,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use super::index::WorldView;
-use super::page::{RefusalPage, SimulatorPage, member_remark, render_page};
+use super::page::{MAX_TREE_MEMBERS, RefusalPage, SimulatorPage, member_remark, render_page};
 use super::people::{SimulatedMember, SimulatedStatus, SimulatedTag};
 use super::{MARKER, Simulator};
 
-/// The largest corporation that is shown as one tree.
-pub(super) const MAX_TREE_MEMBERS: usize = 500;
 /// The largest number of departments in a list to choose from. With more, their numbers are typed.
 const MAX_LISTED_DEPARTMENTS: usize = 300;
 /// The deepest indent that leaves room for a name on a narrow phone.

@@ -10,9 +10,7 @@ use url::form_urlencoded;
 
 use super::MARKER;
 use super::index::WorldView;
-use super::organisation::MAX_TREE_MEMBERS;
 use super::people::{SimulatedMember, SimulatedStatus};
-use super::phone::describe_outcome;
 use super::scan::{PendingScan, ScanProgress};
 use super::world::World;
 
@@ -22,6 +20,9 @@ const ICON: &str = include_str!("../../static/pages/simulator/icon.svg");
 
 /// The header with the errcode of a page that refuses.
 const ERROR_HEADER: HeaderName = HeaderName::from_static("x-simulator-error");
+
+/// The largest corporation that is shown as one tree.
+pub(super) const MAX_TREE_MEMBERS: usize = 500;
 
 /// A page of the simulator.
 pub(super) trait SimulatorPage: Template {
@@ -39,6 +40,7 @@ pub(super) fn render_page<P: SimulatorPage>(page: &P) -> Response {
 fn html_response(rendered: askama::Result<String>, framed: bool, pictures: bool) -> Response {
     let Ok(text) = rendered else { return StatusCode::INTERNAL_SERVER_ERROR.into_response() };
     let ancestors = if framed { "" } else { "; frame-ancestors 'none'" };
+    // Messages name pictures of any site; nothing else is loaded from elsewhere.
     let more = if pictures { " http: https:" } else { "" };
     let policy = format!(
         "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; img-src 'self'{more}; \
@@ -78,6 +80,15 @@ impl RefusalPage {
     /// Creates a refusal. `errcode` is 0 where WeCom names none.
     pub(super) fn error(errcode: i64, title: &str, text: &str) -> Self {
         Self { marker: MARKER, errcode, title: title.to_owned(), text: text.to_owned(), framed: false }
+    }
+
+    /// Refuses a redirect URL whose host or port is not registered in exactly this form.
+    pub(super) fn unregistered_redirect() -> Self {
+        Self::error(
+            50001,
+            "redirect_uri 与配置的授权完成回调域名不一致",
+            "请确认 redirect_uri 的域名（含端口）与管理后台「网页授权及JS-SDK → 可信域名」或「企业微信授权登录 → 授权回调域」完全一致。",
+        )
     }
 
     /// Allows the page in a frame of another site.
@@ -232,6 +243,17 @@ impl ConfirmPage {
             scan: scan.clone(),
             outcome: describe_outcome(progress),
         }
+    }
+}
+
+/// Returns title and text of the outcome for the phone; `None` while the scan is open.
+fn describe_outcome(progress: &ScanProgress) -> Option<(&'static str, &'static str)> {
+    match progress {
+        ScanProgress::Waiting | ScanProgress::Scanned => None,
+        ScanProgress::Confirmed(_) => Some(("已确认登录", "请回到电脑继续。")),
+        ScanProgress::Cancelled(_) => Some(("已取消登录", "电脑上的登录不会继续。")),
+        ScanProgress::Denied => Some(("无权限登录", "你不在该应用的可见范围内，请联系管理员。")),
+        ScanProgress::Expired => Some(("二维码已过期", "请刷新电脑上的二维码后重试。")),
     }
 }
 

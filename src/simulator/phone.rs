@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::bubble::Bubble;
 use super::page::{ConfirmPage, PhonePage, RefusalPage, render_page};
-use super::scan::{ScanError, ScanProgress};
+use super::scan::ScanError;
 use super::state::{SimulatorContext, SimulatorState};
 use super::world::{PhoneHolder, World};
 use super::{MEMBER_HEADER, Simulator};
@@ -34,6 +34,7 @@ pub(super) fn identify_phone_user(headers: &HeaderMap, world: &World) -> PhoneUs
     let text = |name: &str| headers.get(name).and_then(|v| v.to_str().ok());
     let agent = text("user-agent").unwrap_or_default().to_ascii_lowercase();
     let in_app = agent.contains("wxwork") || agent.contains("micromessenger");
+    // Only with WeCom's User-Agent, so that a test has to look like WeCom's browser.
     if in_app && let Some(who) = text(MEMBER_HEADER) {
         return if who == "cancel" { PhoneUser::Cancels } else { PhoneUser::Person(who.to_owned()) };
     }
@@ -41,6 +42,7 @@ pub(super) fn identify_phone_user(headers: &HeaderMap, world: &World) -> PhoneUs
         return PhoneUser::Person(who);
     }
     match &world.phone {
+        // A browser without the cookie never opened the phone page.
         _ if !in_app => PhoneUser::NotWeCom,
         PhoneHolder::Person(who) => PhoneUser::Person(who.clone()),
         PhoneHolder::Cancels => PhoneUser::Cancels,
@@ -173,16 +175,5 @@ pub(super) async fn decide_scan(
         Ok(_) | Err(ScanError::Expired | ScanError::Decided | ScanError::NotVisible) => {
             Redirect::to(&format!("/phone/confirm?scan={}", urlencoding::encode(key))).into_response()
         }
-    }
-}
-
-/// Returns title and text of the outcome for the phone; `None` while the scan is open.
-pub(super) fn describe_outcome(progress: &ScanProgress) -> Option<(&'static str, &'static str)> {
-    match progress {
-        ScanProgress::Waiting | ScanProgress::Scanned => None,
-        ScanProgress::Confirmed(_) => Some(("已确认登录", "请回到电脑继续。")),
-        ScanProgress::Cancelled(_) => Some(("已取消登录", "电脑上的登录不会继续。")),
-        ScanProgress::Denied => Some(("无权限登录", "你不在该应用的可见范围内，请联系管理员。")),
-        ScanProgress::Expired => Some(("二维码已过期", "请刷新电脑上的二维码后重试。")),
     }
 }

@@ -12,6 +12,7 @@ pub(super) fn random_digits(length: usize) -> String {
 }
 
 fn random_chars(length: usize, alphabet: &[u8]) -> String {
+    // The modulo favours some digits a little; nothing here has to resist that.
     let mut bytes = vec![0_u8; length];
     #[expect(clippy::expect_used, reason = "without randomness of the system nothing can go on")]
     aws_lc_rs::rand::fill(&mut bytes).expect("the system has randomness");

@@ -1,6 +1,6 @@
 //! A caller that reads the address book, with the part of it that its secret may see.
 
-use super::api::{SimulatedCaller, SimulatedRefusal};
+use super::call::SimulatedRefusal;
 use super::index::{VisibleRange, WorldView};
 use super::people::{SimulatedDepartment, SimulatedMember};
 use super::world::SimulatedApp;
@@ -11,6 +11,16 @@ pub(super) const OUT_OF_RANGE: SimulatedRefusal =
     SimulatedRefusal(60011, "no privilege to access/modify contact/party/agent");
 /// The answer of an API to the wrong kind of secret.
 pub(super) const FORBIDDEN: SimulatedRefusal = SimulatedRefusal(48002, "api forbidden");
+
+/// A caller with a valid access token.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum SimulatedCaller<'w> {
+    App(&'w SimulatedApp),
+    /// The 通讯录同步 assistant.
+    Contacts {
+        reads_details: bool,
+    },
+}
 
 /// A caller with its visible range.
 #[derive(Debug, Clone, Copy)]

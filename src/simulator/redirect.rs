@@ -2,25 +2,14 @@
 
 use url::{Position, Url};
 
-use super::page::RefusalPage;
-
-/// Parses the redirect URL.
-///
-/// Fails with WeCom's error page unless host and port are registered in exactly this form.
-pub(super) fn check_redirect(uri: &str, domains: &[&String]) -> Result<Url, RefusalPage> {
-    let refused = || {
-        RefusalPage::error(
-            50001,
-            "redirect_uri 与配置的授权完成回调域名不一致",
-            "请确认 redirect_uri 的域名（含端口）与管理后台「网页授权及JS-SDK → 可信域名」或「企业微信授权登录 → 授权回调域」完全一致。",
-        )
-    };
-    let url = Url::parse(uri).map_err(|_| refused())?;
+/// Parses the redirect URL; returns `None` unless host and port are registered in exactly this form.
+pub(super) fn check_redirect(uri: &str, domains: &[&String]) -> Option<Url> {
+    let url = Url::parse(uri).ok()?;
     if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
-        return Err(refused());
+        return None;
     }
-    let place = &url[Position::BeforeHost..Position::AfterPort];
-    if domains.iter().any(|d| d.eq_ignore_ascii_case(place)) { Ok(url) } else { Err(refused()) }
+    let authority = &url[Position::BeforeHost..Position::AfterPort];
+    domains.iter().any(|d| d.eq_ignore_ascii_case(authority)).then(|| url.clone())
 }
 
 /// Returns the URL with `code` and `state` appended to its query.
@@ -44,7 +33,7 @@ mod tests {
         let domains = ["oa.example.com".to_owned(), "127.0.0.1:8080".to_owned()];
         let domains: Vec<&String> = domains.iter().collect();
         for ok in ["https://oa.example.com/a?b=c", "https://OA.example.com:443", "http://127.0.0.1:8080/x"] {
-            assert!(check_redirect(ok, &domains).is_ok(), "{ok}");
+            assert!(check_redirect(ok, &domains).is_some(), "{ok}");
         }
         for bad in [
             "https://oa.example.com:8443/",
@@ -57,7 +46,7 @@ mod tests {
             "/relative",
             "",
         ] {
-            assert!(check_redirect(bad, &domains).is_err(), "{bad}");
+            assert!(check_redirect(bad, &domains).is_none(), "{bad}");
         }
     }
 

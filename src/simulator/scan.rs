@@ -1,22 +1,13 @@
-//! `/wwlogin/sso/login`: sign-in by QR code (docs 98152, 98171), and the scans that wait for a
-//! phone.
+//! Sign-in by QR code: the scans that wait for a phone (docs 98152, 98171).
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use axum::Json;
-use axum::extract::{Query, State as Extract};
-use axum::http::header;
-use axum::response::{IntoResponse, Response};
-use serde_json::json;
 use url::Url;
 
 use super::grant::Grants;
-use super::page::{QrPage, RefusalPage, render_page};
-use super::redirect::{build_callback_url, check_redirect};
-use super::state::SimulatorState;
+use super::random;
+use super::redirect::build_callback_url;
 use super::world::{CodeBearer, World};
-use super::{Simulator, random};
 
 /// How long a QR code can be scanned.
 const SCAN_LIFETIME: Duration = Duration::from_mins(5);
@@ -77,7 +68,7 @@ impl ScanProgress {
         }
     }
 
-    fn url(&self) -> Option<&str> {
+    pub(super) fn url(&self) -> Option<&str> {
         match self {
             Self::Confirmed(url) | Self::Cancelled(url) => Some(url),
             Self::Waiting | Self::Scanned | Self::Denied | Self::Expired => None,
@@ -123,7 +114,13 @@ impl QrScans {
         }
     }
 
-    fn add(&mut self, agent_id: i64, redirect: Url, state: Option<String>, now: Duration) -> PendingScan {
+    pub(super) fn add(
+        &mut self,
+        agent_id: i64,
+        redirect: Url,
+        state: Option<String>,
+        now: Duration,
+    ) -> PendingScan {
         self.expire_old(now);
         let scan = QrScan {
             id: random::random_text(22),
@@ -187,6 +184,7 @@ impl QrScans {
         if let (CodeBearer::Member(userid), Some(app)) = (&who, world.find_app(scan.agent_id))
             && world.member(userid).is_some_and(|m| !world.member_is_visible(app, m))
         {
+            // The QR page shows this as well, so the scan ends here.
             scan.progress = ScanProgress::Denied;
             return Err(ScanError::NotVisible);
         }
@@ -202,62 +200,4 @@ impl QrScans {
         scan.progress = ScanProgress::Cancelled(url.clone());
         Ok(url)
     }
-}
-
-/// Shows the page with the QR code, in a frame of another site or alone.
-pub(super) async fn show_qr_page(
-    Extract(sim): Extract<Simulator>,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
-    match open_scan(&sim, &query) {
-        Ok(panel) => render_page(&panel),
-        Err(notice) => notice.framed().into_response(),
-    }
-}
-
-fn open_scan(sim: &Simulator, query: &HashMap<String, String>) -> Result<QrPage, RefusalPage> {
-    let get = |name: &str| query.get(name).map(String::as_str).filter(|v| !v.is_empty());
-    let bad = |what: &str| {
-        RefusalPage::error(40035, &format!("{what} 参数错误"), "请检查登录链接的参数及其 URL 编码。")
-    };
-    let now = sim.inner.clock.now();
-    let SimulatorState { world, scans, .. } = &mut *sim.inner.state.lock();
-    if get("appid") != Some(world.corp_id.as_str()) {
-        return Err(RefusalPage::error(40013, "appid 参数错误", "appid 应为企业的 CorpID。"));
-    }
-    if !matches!(get("login_type"), None | Some("CorpApp")) {
-        return Err(bad("login_type"));
-    }
-    let app = get("agentid").and_then(|id| id.parse().ok()).and_then(|id| world.find_app(id));
-    let app = app.ok_or_else(|| RefusalPage::error(40056, "agentid 参数错误", "应用不存在。"))?;
-    let own_frame = match get("redirect_type") {
-        None | Some("top") => false,
-        Some("self") => true,
-        // `callback` needs the official script, which is not simulated.
-        Some(_) => return Err(bad("redirect_type")),
-    };
-    let english = match get("lang") {
-        None | Some("zh") => false,
-        Some("en") => true,
-        Some(_) => return Err(bad("lang")),
-    };
-    let domains: Vec<&String> = app.trusted_domains.iter().chain(&app.callback_domains).collect();
-    let redirect = check_redirect(get("redirect_uri").ok_or_else(|| bad("redirect_uri"))?, &domains)?;
-    if !app.enabled {
-        return Err(RefusalPage::error(50003, "应用已停用", "请联系管理员在「应用管理」中启用。"));
-    }
-    let scan = scans.add(app.agent_id, redirect, get("state").map(str::to_owned), now);
-    Ok(QrPage::new(&scan, &app.name, own_frame, english))
-}
-
-/// Answers the progress of a scan: `{"status","redirect"}`. The page polls it every second.
-pub(super) async fn answer_status(
-    Extract(sim): Extract<Simulator>,
-    Query(query): Query<HashMap<String, String>>,
-) -> Response {
-    let now = sim.inner.clock.now();
-    let key = query.get("scan").map(String::as_str).unwrap_or_default();
-    let progress = sim.inner.state.lock().scans.progress(key, now).map_or(ScanProgress::Expired, |(_, p)| p);
-    let answer = json!({"status": progress.word(), "redirect": progress.url()});
-    ([(header::CACHE_CONTROL, "no-store")], Json(answer)).into_response()
 }

@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::addressee::{Address, Addressees};
-use super::api::{SimulatedCall, SimulatedCaller, SimulatedRefusal, refusal_answer};
-use super::content::{CheckedContent, ContentContext, parse_flag};
+use super::call::{SimulatedCall, SimulatedRefusal, refusal_answer};
+use super::content::CheckedContent;
+use super::content_fields::{ContentContext, parse_flag};
 use super::mailbox::{DuplicateCheck, MAX_DUPLICATE_INTERVAL, ValidSend};
 use super::random;
-use super::reader::FORBIDDEN;
+use super::reader::{FORBIDDEN, SimulatedCaller};
 use super::state::SimulatorContext;
 use super::world::SimulatedApp;
 
@@ -33,6 +34,7 @@ pub(super) fn send_message(
     parse_flag(&request, "enable_id_trans")?;
     let content =
         CheckedContent::parse(&request, ContentContext { app, medias: context.medias, now: context.now })?;
+    // After the content is checked: a bad content is refused even if nobody is reached.
     let found = address.resolve(context.view, app);
     if !found.any_valid {
         let mut answer =

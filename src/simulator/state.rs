@@ -8,7 +8,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::Simulator;
-use super::api::SimulatedRefusal;
+use super::call::SimulatedRefusal;
 use super::clock::SimulatedClock;
 use super::fault::FaultQueue;
 use super::grant::Grants;
@@ -109,6 +109,7 @@ impl Simulator {
         let (now, began) = (self.inner.clock.now(), self.inner.clock.began());
         let mut state = self.inner.state.lock();
         let SimulatorState { world, index, grants, scans, mailboxes, medias, .. } = &mut *state;
+        // Built by the first call after a change, not by the change: a test makes many in a row.
         let index = &*index.get_or_insert_with(|| WorldIndex::from_world(world));
         act(&mut SimulatorContext {
             world,

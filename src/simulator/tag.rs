@@ -5,7 +5,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::api::{SimulatedCall, SimulatedRefusal};
+use super::call::{SimulatedCall, SimulatedRefusal};
 use super::contact::ok_answer;
 use super::people::{SimulatedMember, SimulatedStatus};
 use super::reader::ContactReader;

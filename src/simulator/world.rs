@@ -4,7 +4,6 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use super::index::VisibleRange;
 use super::limit::SimulatedLimits;
 use super::people::{SimulatedDepartment, SimulatedMember, SimulatedTag};
 
@@ -198,11 +197,5 @@ impl World {
         let outsider = || self.outsiders.iter().find(|o| o.openid == who).map(|o| o.name.as_str());
         let linked = || self.linked.iter().find(|l| l.userid == who).map(|l| l.name.as_str());
         member.or_else(outsider).or_else(linked)
-    }
-
-    /// Tells whether the member is in the application's visible range. Resolves the whole range
-    /// each time.
-    pub fn member_is_visible(&self, app: &SimulatedApp, member: &SimulatedMember) -> bool {
-        VisibleRange::from_app(self, app).has_member(member)
     }
 }

@@ -518,7 +518,7 @@ fn a_hundred_thousand_sends_are_remembered() {
             text_message(&format!("member{:04}", n % 1000 + 1), &format!("第 {n} 条：{}", "内容".repeat(50)));
         body["agentid"] = json!(1_000_002);
         body["enable_duplicate_check"] = json!(1);
-        let call = api::SimulatedCall {
+        let call = call::SimulatedCall {
             method: axum::http::Method::POST,
             query: std::collections::HashMap::new(),
             content_type: None,
@@ -527,7 +527,7 @@ fn a_hundred_thousand_sends_are_remembered() {
         };
         let answer = sim.with_world(|i| {
             let world = i.world;
-            send::send_message(i, api::SimulatedCaller::App(&world.app), &call).unwrap()
+            send::send_message(i, reader::SimulatedCaller::App(&world.app), &call).unwrap()
         });
         assert_eq!(answer["errcode"], 0);
         if n % 10_000 == 0 {
