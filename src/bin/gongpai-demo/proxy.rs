@@ -75,6 +75,7 @@ impl DemoProxy {
     async fn forward_to_gateway(&self, parts: Parts, body: Body) -> anyhow::Result<Response> {
         let url = self.gateway_url(&parts.uri)?;
         let mut headers = self.browser_headers(&parts.headers);
+        // The gateway trusts this proxy, so nothing a browser sent may remain of it.
         headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
         let body = to_bytes(body, MAX_BODY_BYTES).await.context("the request's body cannot be read")?;
         let answer = self.client.request(parts.method, url).headers(headers).body(body).send().await?;
@@ -144,6 +145,7 @@ impl DemoProxy {
         headers.extend(foreign_cookies(browser).map(|value| (COOKIE, value)));
         headers.insert(HOST, self.authority.clone());
         for name in IDENTITY_HEADERS {
+            // Always set, even empty: the application must not see the browser's own header.
             let value = gate.get(name).cloned().unwrap_or_else(|| HeaderValue::from_static(""));
             headers.insert(HeaderName::from_static(name), value);
         }

@@ -127,6 +127,7 @@ impl MessagesApiClient {
             .client
             .post(format!("http://{}/api/v1/messages", self.gateway))
             .basic_auth(API_CLIENT_ID, Some(&self.secret))
+            // The gateway sends a repeated key once.
             .header("Idempotency-Key", format!("todo-{}", todo.id))
             .json(&message);
         let answer = call.send().await.context("网关没有应答 · the gateway does not answer")?;
