@@ -309,6 +309,7 @@ impl Server {
         let (data, cookies) = seeds.get(case)?;
         let rotation = data.join("rotation");
         let text = fs::read_to_string(&cookies)?;
+        // Spread over all sessions, not only the first ones.
         let step = text.lines().count().div_ceil(ROTATION_COOKIES).max(1);
         fs::write(&rotation, text.lines().step_by(step).collect::<Vec<_>>().join("\n"))?;
 

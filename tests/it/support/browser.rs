@@ -117,6 +117,7 @@ impl Browser {
         if let Some(cookies) = self.cookies.header(&ask.url) {
             headers.insert("cookie", header_value(&cookies));
         }
+        // The request's own headers replace the browser's, several of one name included.
         for (name, _) in &ask.headers {
             headers.remove(name);
         }
@@ -255,8 +256,7 @@ impl Page {
         let parts = text.split('<').enumerate();
         let shown =
             parts.map(|(n, part)| if n == 0 { part } else { part.split_once('>').map_or("", |(_, t)| t) });
-        let marks = [("&#39;", "'"), ("&#34;", "\""), ("&#60;", "<"), ("&#62;", ">"), ("&#38;", "&")];
-        marks.into_iter().fold(shown.collect(), |text: String, (entity, mark)| text.replace(entity, mark))
+        htmlize::unescape(shown.collect::<String>()).into_owned()
     }
 
     /// Parses the body as JSON.
@@ -306,7 +306,7 @@ impl Page {
         let text = self.text();
         let mut targets = text.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next());
         let target = targets.find_map(|target| {
-            let target = target.replace("&#38;", "&").replace("&amp;", "&");
+            let target = htmlize::unescape_attribute(target);
             target.contains(part).then_some(target)
         })?;
         self.url.join(&target).ok()

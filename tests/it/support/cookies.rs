@@ -200,6 +200,7 @@ impl CookieJar {
         if prefix.starts_with("__host-") && (!cookie.secure || !cookie.host_only || !rooted) {
             return Err("__Host- needs Secure, Path=/ and no Domain");
         }
+        // RFC 6265bis "leave secure cookies alone": http must not overwrite what https has set.
         let shadows = |kept: &Cookie| kept.secure && kept.name == cookie.name && kept.domain == cookie.domain;
         if !secure_origin && self.all().any(shadows) {
             return Err("would replace a Secure cookie from http");

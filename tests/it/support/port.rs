@@ -24,6 +24,7 @@ impl Port {
     pub(crate) fn reserve() -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports");
         create_dir_all(&folder).expect("a folder for the locks");
+        // Tests start at different places, so that they seldom try the same lock.
         let start = u16::try_from(std::process::id() % u32::from(PORT_COUNT)).expect("below COUNT");
         for step in 0..PORT_COUNT {
             let number = FIRST_PORT + (start + step.wrapping_mul(7)) % PORT_COUNT;

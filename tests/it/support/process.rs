@@ -93,6 +93,7 @@ impl Program {
     pub(crate) fn start(mut self) -> Process {
         let mut child =
             self.command.spawn().unwrap_or_else(|error| panic!("cannot start {}: {error}", self.name));
+        // A watch channel: a waiter sees earlier lines too, and learns when the outputs close.
         let (lines, seen) = watch::channel(Vec::new());
         let lines = Arc::new(lines);
         let stdout = child.stdout.take().map(|pipe| read_lines(pipe, Output::Stdout, Arc::clone(&lines)));
