@@ -138,6 +138,7 @@ async fn update_gauges(sync: SyncService, messages: Messages, sso: Sso, recheck:
 /// start.
 async fn recheck_until(current: CurrentApp, stop: CancellationToken) {
     loop {
+        // Loaded in each round, so that a reload takes effect.
         let app = current.load();
         let pause = tokio::select! {
             () = stop.cancelled() => return,
@@ -164,6 +165,7 @@ async fn recheck_once(sso: &Sso, every: Duration) -> Duration {
 /// # Errors
 /// If the database fails.
 pub async fn delete_old_rows(db: &Db, now: Timestamp, ttl: Duration) -> sqlx::Result<()> {
+    // Each call deletes one batch; repeat until nothing is left.
     while session::store::delete_old_sessions(db, now.minus(SESSION_RETENTION), DELETE_BATCH_ROWS).await? > 0
     {
     }
@@ -202,6 +204,7 @@ async fn write_denials(app: App, mut denials: mpsc::Receiver<Denial>, stop: Canc
                 denials.recv_many(&mut batch, MAX_DENIALS_PER_BATCH).await
             }
         };
+        // The channel is closed and empty.
         if received == 0 {
             return;
         }
@@ -239,6 +242,7 @@ async fn bind_userid(app: &App, userid: &UserId, person: &PersonId) -> Result<()
     let mut change = FeedTransaction::begin(&app.db, &app.config.wecom.corp_id, app.clock.now()).await?;
     directory::bindings::store::bind_userid(&mut change, userid, person).await?;
     change.commit().await?;
+    // This replica need not wait for the feed.
     app.sessions.refresh().await
 }
 

@@ -257,6 +257,7 @@ impl App {
     /// # Errors
     /// [`RunError`].
     pub async fn run(self, workings: RuntimeParts, ready: impl FnOnce(&str, &str)) -> Result<(), RunError> {
+        // Signals are caught before anybody is told that the gateway is ready.
         let signals = Signals::listen().map_err(RunError::Signals)?;
         let public = bind_listener("server.listen", &self.config.server.listen).await?;
         let admin = bind_listener("server.admin_listen", &self.config.server.admin_listen).await?;
@@ -295,6 +296,7 @@ impl App {
         if let Err(error) = self.sessions.write_all_last_seen().await {
             tracing::warn!(%error, "It could not be written when sessions were last used");
         }
+        // The database closes last, because everything above writes to it.
         self.db.close().await;
     }
 }

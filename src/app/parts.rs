@@ -107,6 +107,7 @@ pub fn session_settings(config: &Config) -> session::SessionSettings {
 
 /// Returns the settings of WeCom's client.
 pub fn wecom_settings(config: &Config) -> wecom::WecomSettings {
+    // An empty secret counts as not set.
     let set = |secret: &Option<Secret>| secret.clone().filter(|s| !s.expose_secret().is_empty());
     let wecom = &config.wecom;
     wecom::WecomSettings {

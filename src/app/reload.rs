@@ -115,6 +115,7 @@ impl CurrentApp {
     fn replace(&self, app: App) {
         let (public, admin) =
             (app.public(), observe::routes(self.observe.reconfigured(app.sessions.clone())));
+        // Both apps share the messages, so these must be told the new hosts.
         app.messages.set_hosts(app.config.hosts.clone());
         self.app.store(Arc::new(app));
         self.public.replace(public);

@@ -18,6 +18,7 @@ pub(super) fn derive_settings(layers: &mut Layers, findings: &mut ConfigFindings
     for client in &mut layers.api_clients {
         read_secret_files(&format!("{}.", client.name), API_CLIENT_KEYS, &mut client.fields, findings);
     }
+    // From here on the secrets have been read from their files.
     clear_unset_callbacks(layers);
     replace_old_scan_address(layers, findings);
     apply_single_secret(layers, findings);

@@ -71,6 +71,7 @@ fn read_variable(
 ) {
     let path = rest.to_ascii_lowercase().replace("__", ".");
     if let Some(key) = keys::find_key(&path) {
+        // `from_process` replaced bytes that are not UTF-8.
         if value.contains('\u{fffd}') {
             findings.error(&path, &origin, "is not UTF-8");
             return;

@@ -42,6 +42,7 @@ impl ExposedPath {
 /// checked when it is read.
 pub fn find_exposed_paths(config: &Config) -> Vec<ExposedPath> {
     let DatabaseConfig::Sqlite(file) = &config.database else { return Vec::new() };
+    // SQLite keeps two more files beside the database.
     let beside = ["", "-wal", "-shm"].map(|suffix| {
         let mut path = file.clone().into_os_string();
         path.push(suffix);

@@ -180,6 +180,7 @@ impl From<&DeValue<'_>> for WrittenValue {
     fn from(value: &DeValue<'_>) -> Self {
         match value {
             DeValue::String(text) => Self::Text(text.to_string()),
+            // A hexadecimal or octal number means nothing here.
             DeValue::Integer(number) if number.radix() == 10 => Self::Integer(number.as_str().to_owned()),
             DeValue::Boolean(flag) => Self::Boolean(*flag),
             DeValue::Array(items) => Self::List(items.iter().map(|i| Self::from(i.get_ref())).collect()),
@@ -272,6 +273,7 @@ impl ValueKind {
             (Self::Boolean, WrittenValue::Boolean(flag)) => Ok(ConfigValue::Boolean(flag)),
             (Self::AgentId, WrittenValue::Text(text) | WrittenValue::Integer(text)) => {
                 let text = trim_text(&text);
+                // Empty text passes: it means not set.
                 let digits = text.bytes().all(|b| b.is_ascii_digit());
                 let along = find_copy_fault(&text, CopiedAlphabet::Console);
                 if digits {

@@ -43,6 +43,7 @@ impl SettingOrigin {
             Self::Qiyeweixin { .. } => 1,
             Self::File { .. } => 2,
             Self::Variable(_) => 3,
+            // A derived value replaces the one from which it is derived.
             Self::Flag(_) | Self::Derived(_) => 4,
         }
     }

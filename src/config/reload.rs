@@ -148,6 +148,8 @@ impl RunningConfig {
                     if !same {
                         after_restart.push(key.path);
                     }
+                    // The old value stays in the merged layers, so that the check below sees what
+                    // will be in effect.
                     match before.settings.get(key.path).cloned() {
                         Some(entry) => merged.settings.insert(key.path, entry),
                         None => merged.settings.remove(key.path),
@@ -231,12 +233,12 @@ fn describe_count(noun: &str, old: &[ArrayTable], new: &[ArrayTable]) -> Option<
 }
 
 fn is_same_table(a: &ArrayTable, b: &ArrayTable) -> bool {
-    let told = |item: &ArrayTable| {
+    let fields_of = |item: &ArrayTable| {
         let text = |value: &ConfigValue| match value {
             ConfigValue::Secret(secret) => format!("{:?}", secret.expose_secret()),
             other => format!("{other:?}"),
         };
         item.fields.iter().map(|(key, entry)| (*key, text(&entry.value))).collect::<Vec<_>>()
     };
-    told(a) == told(b)
+    fields_of(a) == fields_of(b)
 }

@@ -76,6 +76,7 @@ fn read_secret(path: &Path) -> Result<Option<RootSecret>, RootSecretError> {
         Err(e) => return Err(io_error(path, "open it", e)),
     };
     let mode = file.metadata().map_err(|e| io_error(path, "look at it", e))?.mode();
+    // This is only a warning, because the administrator may mean it.
     if mode & 0o077 != 0 {
         tracing::warn!(
             path = %path.display(),

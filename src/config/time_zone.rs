@@ -65,6 +65,7 @@ fn suggest_zone(text: &str) -> &'static str {
     let folded: String =
         text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '_' | '-' | '/')).collect();
     let folded = folded.to_lowercase();
+    // Whoever writes nothing, or a Chinese name, means China's time.
     if folded.is_empty() || CHINA_NAMES.contains(&folded.as_str()) {
         return Tz::Asia__Shanghai.name();
     }

@@ -78,6 +78,7 @@ pub(super) fn parse_listen_address(text: &str) -> Result<ListenAddress, &'static
     if let Some(path) = text.strip_prefix("unix:") {
         return if path.is_empty() { Err(FORM) } else { Ok(ListenAddress::Unix(PathBuf::from(path))) };
     }
+    // Other programs take this for every interface; here that must be written.
     if text.starts_with(':') {
         return Err("an address with a port; for every interface write \"0.0.0.0:8080\" or \"[::]:8080\"");
     }

@@ -55,6 +55,7 @@ impl CodePaths {
 /// stays byte for byte.
 pub fn remove_code(origin: &Origin, public: &Origin, target: &str, exempt: &CodePaths) -> Option<String> {
     let (path, query) = target.split_once('?')?;
+    // Most queries are shorter than any code, so they end here.
     if !is_trusted_domain(origin, public) || query.len() < *CODE_LENGTH_BYTES.start() || exempt.covers(path) {
         return None;
     }

@@ -63,6 +63,7 @@ pub fn explain_decision(
         rule: None,
         reason,
     };
+    // `https://oa.example.com` without a path means the start page.
     let bare = url
         .split_once("://")
         .is_some_and(|(s, rest)| Scheme::parse(s).is_some() && !rest.contains(['/', '?', '#']));
@@ -83,6 +84,7 @@ pub fn explain_decision(
     let path = readings.map(|readings| path::to_printable(readings.canonical().path()));
     let request = AccessRequest { origin: &origin, target, method };
     let judged = report_readings(resolved, &request, person);
+    // A single reading says no more than the path itself.
     let readings = if judged.len() > 1 { judged } else { Vec::new() };
     let origin_text = Some(origin.to_string());
     let of = |outcome, rule: Option<&AccessRule>, reason: String| Explanation {

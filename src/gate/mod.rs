@@ -33,7 +33,6 @@ use arc_swap::{ArcSwap, Guard};
 use axum::extract::{Request, State};
 use axum::response::Response;
 
-use crate::base::host::Hosts;
 use crate::http::client_ip::Peer;
 use crate::session::Sessions;
 
@@ -55,9 +54,8 @@ impl GateState {
     /// Builds a gate from `parts`. `sessions` tells who is signed in.
     pub fn new(parts: GateParts, sessions: Sessions) -> Self {
         let checker = check::Checker::new(parts);
-        let rules = checker.rules().load_full();
-        let resolved =
-            ResolvedRules::new(rules, Arc::clone(&sessions.chart()), Arc::clone(&sessions.bindings()));
+        let (chart, bindings) = (Arc::clone(&sessions.chart()), Arc::clone(&sessions.bindings()));
+        let resolved = ResolvedRules::new(Arc::clone(checker.rules()), chart, bindings);
         Self { checker: Arc::new(checker), sessions, resolved: Arc::new(ArcSwap::from_pointee(resolved)) }
     }
 
@@ -65,32 +63,18 @@ impl GateState {
     /// them again.
     pub fn resolved_rules(&self) -> Guard<Arc<ResolvedRules>> {
         let known = self.resolved.load();
-        let (rules, chart, bindings) =
-            (self.checker.rules().load(), self.sessions.chart(), self.sessions.bindings());
-        if known.is_built_from(&rules, &chart, &bindings) {
+        let (chart, bindings) = (self.sessions.chart(), self.sessions.bindings());
+        if known.is_built_from(&chart, &bindings) {
             return known;
         }
-        let changed = ResolvedRules::new(Arc::clone(&rules), Arc::clone(&chart), Arc::clone(&bindings));
+        let rules = Arc::clone(self.checker.rules());
+        let changed = ResolvedRules::new(rules, Arc::clone(&chart), Arc::clone(&bindings));
         for sentence in changed.unmatched_elements() {
             tracing::debug!("{sentence}");
         }
         // Two checks may do this at the same time; both store the same result.
         self.resolved.store(Arc::new(changed));
         self.resolved.load()
-    }
-
-    /// Returns the rules that are in effect.
-    pub fn rules(&self) -> Arc<AccessRules> {
-        self.checker.rules().load_full()
-    }
-
-    /// Replaces the rules. Checks that have begun end under the old ones.
-    pub fn set_rules(&self, rules: AccessRules) {
-        self.checker.rules().store(Arc::new(rules));
-    }
-
-    pub fn hosts(&self) -> &Hosts {
-        self.checker.hosts()
     }
 }
 

@@ -50,6 +50,7 @@ pub fn is_plain(path: &str) -> bool {
     let mut previous = b' ';
     for byte in path.bytes() {
         let fine = match byte {
+            // Two slashes make an empty segment, and a dot before a slash may be a dot segment.
             b'/' => previous != b'/' && previous != b'.',
             // `(S(…))` may be a segment that ASP.NET removes.
             b'.' | b'(' => previous != b'/',
@@ -61,6 +62,7 @@ pub fn is_plain(path: &str) -> bool {
         }
         previous = byte;
     }
+    // Windows drops a dot at the end.
     previous != b'.'
 }
 
@@ -117,6 +119,7 @@ fn decode_escapes(path: &[u8], everything: bool) -> Vec<u8> {
         if byte != b'%' {
             text.push(byte);
         } else if let Some((value, after)) = escaped_byte(tail) {
+            // An encoded slash gets one spelling, so that `%2f` and `%2F` are one reading.
             if everything || value != b'/' {
                 text.push(value);
             } else {
@@ -183,6 +186,7 @@ pub(super) fn without_parameters(path: &[u8]) -> Option<Vec<u8>> {
 /// `(A(…)F(…))`.
 pub(super) fn without_session_segments(path: &[u8]) -> Option<Vec<u8>> {
     let is_session = |s: &[u8]| s.starts_with(b"(") && s.ends_with(b"))");
+    // Without such a segment there is no other reading, and no copy is made.
     split_segments(path).find(|s| is_session(s))?;
     Some(join_segments(split_segments(path).filter(|s| !is_session(s))))
 }
@@ -264,6 +268,7 @@ fn uncover_segment(segment: &[u8]) -> Cow<'_, [u8]> {
         return Cow::Borrowed(segment);
     }
     let normal = normalise_segment(segment);
+    // NFKC may have made slashes, which split the segment.
     let mut pieces: Vec<&[u8]> = normal.split(|b| matches!(b, b'/' | b'\\')).collect();
     let mut found = false;
     for piece in &mut pieces {
@@ -292,6 +297,7 @@ fn normalise_segment(segment: &[u8]) -> Cow<'_, [u8]> {
     let mut plain = Vec::with_capacity(text.len());
     let mut rest = text.as_slice();
     loop {
+        // C0, C1 and E0 80 begin overlong forms of characters that ASCII has.
         rest = match rest {
             [0xe0, 0x80, low @ 0x80..=0xbf, after @ ..] => {
                 plain.push(low & 0x3f);
@@ -343,6 +349,7 @@ fn join_segments<'s>(segments: impl Iterator<Item = &'s [u8]>) -> Vec<u8> {
 /// It goes by way of upper case, so that letters that share a capital become one letter (`ſ` and
 /// `s`, `K` and `k`), and character by character, so that a part folds like the whole.
 pub fn fold_case(text: &[u8]) -> Cow<'_, [u8]> {
+    // Most paths need no copy.
     if !text.iter().any(|b| b.is_ascii_uppercase() || !b.is_ascii()) {
         return Cow::Borrowed(text);
     }

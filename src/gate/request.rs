@@ -98,6 +98,7 @@ impl OriginCache {
             return Err(CheckRefusal::UnknownHost);
         }
         let origin = Arc::new(origin);
+        // A full cache stays as it is, so that no client can push out the origins in use.
         if self.seen.len() < MAX_CACHED_ORIGINS {
             self.seen.pin().insert(prefix.into(), Arc::clone(&origin));
         }
@@ -112,6 +113,7 @@ impl OriginCache {
         let url = single_header(headers, &X_ORIGINAL_URL)?;
         let method = single_header(headers, &X_ORIGINAL_METHOD)?;
         let method = std::str::from_utf8(method).map_err(|_| CheckRefusal::Malformed)?;
+        // The characters of a token (RFC 9110 §5.6.2).
         if method.is_empty()
             || !method.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
         {

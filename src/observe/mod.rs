@@ -99,6 +99,7 @@ async fn handle_readyz(State(observe): State<ObserveState>) -> Response {
 }
 
 async fn handle_metrics(State(observe): State<ObserveState>) -> Response {
+    // Gauges are set when they are read.
     observe.live_sessions.set(i64::try_from(observe.sessions.count_in_memory()).unwrap_or(i64::MAX));
     let age = observe.clock.now().since(observe.sessions.refreshed_at());
     observe.refresh_age.set(i64::try_from(age.as_millis()).unwrap_or(i64::MAX));

@@ -63,6 +63,7 @@ pub fn start_logging(log: &LogConfig) -> Result<LevelHandle, LogError> {
         LogFormat::Text => false,
         LogFormat::Auto => !terminal,
     };
+    // The handles of the two formats have different types, so each is put into a closure.
     let (set, begun): (FilterSetter, _) = if json {
         let builder = builder.json().flatten_event(true).with_filter_reloading();
         let handle = builder.reload_handle();

@@ -106,6 +106,7 @@ impl AttemptCookie {
                 gone.push(SetCookie::removal(other.name, None, self.secure));
             }
         }
+        // The oldest are removed first.
         cookies.extend(gone.into_iter().rev().take(MAX_REMOVED_COOKIES));
         cookies
     }

@@ -33,15 +33,18 @@ impl CallbackQuery {
         request: &BrowserRequest,
         seed_page: bool,
     ) -> Result<Self, SsoError> {
+        // A code of WeCom has at most 512 bytes.
         let code = request.query.single("code")?.filter(|c| c.len() <= 512).map(str::to_owned);
         let sealed = request.query.single("state")?;
         let state = sealed.and_then(|text| sso.0.states.open(text).ok());
         let cookie = state.as_ref().and_then(|s| {
             ReturnedAttemptCookie::find(&request.headers, &s.id, &s.cookie, request.is_secure())
         });
-        let carried = cookie.as_ref().and_then(ReturnedAttemptCookie::carried_target);
+        let cookie_target = cookie.as_ref().and_then(ReturnedAttemptCookie::carried_target);
         let target = match &state {
-            Some(state) => find_bound_target(sso, request, state, carried.as_deref(), cookie.is_some())?,
+            Some(state) => {
+                find_bound_target(sso, request, state, cookie_target.as_deref(), cookie.is_some())?
+            }
             None => sso.requested_target(request)?,
         };
         // A code on the old workbench page proves that signing in inside the app works in this
@@ -77,21 +80,22 @@ fn find_bound_target(
     sso: &Sso,
     request: &BrowserRequest,
     state: &SignInState,
-    carried: Option<&str>,
+    cookie_target: Option<&str>,
     has_cookie: bool,
 ) -> Result<SignInTarget, SsoError> {
-    let mut rides = None;
+    let mut uri_target = None;
     for name in ["rd", "h"] {
         if let Some(text) = request.query.single(name)? {
             if hash16(format!("{name}:{text}").as_bytes()) != state.target {
                 return Err(SsoError::BadTarget(BadTarget::NoUrl));
             }
-            rides = Some((name, text));
+            uri_target = Some((name, text));
             break;
         }
     }
-    let carried = carried.map(|text| text.split_once(':').ok_or(SsoError::NotOurs)).transpose()?;
-    match carried.or(rides) {
+    let cookie_target =
+        cookie_target.map(|text| text.split_once(':').ok_or(SsoError::NotOurs)).transpose()?;
+    match cookie_target.or(uri_target) {
         Some((name, text)) => parse_target(sso, request, name, text),
         None if has_cookie => Err(SsoError::BadTarget(BadTarget::NoUrl)),
         None => sso.requested_target(request),

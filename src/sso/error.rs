@@ -178,6 +178,7 @@ fn code_for_wecom_error(error: &wecom::WecomError) -> Code {
     if let wecom::WecomError::NoSecret(_) = error {
         return Code::Secret;
     }
+    // Errcodes with a page of their own come first; the families cover the rest.
     match (error.code(), error.family()) {
         (Some(50001 | 301_002 | 40056 | 41011), _) => Code::WrongAgent,
         (Some(60020), _) => Code::TrustedIp,

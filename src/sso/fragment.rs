@@ -68,15 +68,15 @@ pub(super) fn scan_start_location(request: &BrowserRequest, target: &SignInTarge
 /// text. It ends so that an encoded fragment can be appended.
 fn start_location(request: &BrowserRequest, target: &SignInTarget, more: &str) -> String {
     let more = more.trim_start_matches('&');
-    let joint = if more.is_empty() { "" } else { "&" };
+    let separator = if more.is_empty() { "" } else { "&" };
     match target {
         SignInTarget::Page(_, text) => {
-            format!("{}?{more}{joint}rd={}", request.path("login"), percent_encode(text))
+            format!("{}?{more}{separator}rd={}", request.path("login"), percent_encode(text))
         }
         // Nothing can be appended to a sealed text, so the host that sealed it starts again.
         SignInTarget::HandOff(_, hand_off) => {
             format!(
-                "{}/_gongpai/login?{more}{joint}rd={}",
+                "{}/_gongpai/login?{more}{separator}rd={}",
                 hand_off.origin,
                 percent_encode(hand_off.page.as_str())
             )

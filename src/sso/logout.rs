@@ -19,6 +19,7 @@ pub async fn handle_logout(AxumState(sso): AxumState<Sso>, request: BrowserReque
     if let Err(error) = sso.sign_out(&request).await {
         return sso.fail(&request, None, error);
     }
+    // The cookie is removed even if the target is refused below.
     let mut cookies = sso.clear_session_cookies(&request);
     cookies.push(marker::sign_out_marker(request.is_secure()));
     let mut response = match sso.after_logout(&request) {

@@ -41,6 +41,7 @@ pub(super) fn count_finish(
     let before =
         text.split_once('.').and_then(|(n, at)| Some((n.parse::<u32>().ok()?, at.parse::<i64>().ok()?)));
     let count = match before {
+        // A start made before the previous finish could not send the cookie yet.
         Some((n, finished)) if !has_session => n.saturating_add(u32::from(started.millis() > finished)),
         _ => 1,
     };

@@ -67,6 +67,7 @@ pub fn find_vouched_member(
 pub fn accept_member(member: Member) -> Result<MemberProfile, SignInRefusal> {
     match member.status {
         MemberStatus::Active => {
+            // The mailbox that the company gives comes before a private address.
             let email = member.biz_mail.or(member.email).unwrap_or_default();
             let mobile = member.mobile.unwrap_or_default();
             let attributes = member.attributes.into_iter().filter_map(|a| match a.value {
@@ -101,6 +102,7 @@ pub fn status_from_refusal(refused: &SignInRefusal) -> Option<PersonStatus> {
         SignInRefusal::NotActivated => Some(PersonStatus::Inactive),
         SignInRefusal::Left => Some(PersonStatus::Left),
         SignInRefusal::WeCom(error) => is_not_found(error).then_some(PersonStatus::Left),
+        // Only status 1 lets in, so an unknown one counts as inactive.
         SignInRefusal::UnknownStatus(_) => Some(PersonStatus::Inactive),
         SignInRefusal::NotMember | SignInRefusal::LinkedCorp => None,
     }

@@ -49,12 +49,12 @@ impl SsoMetrics {
         self.recheck_overdue.set(i64::try_from(overdue.as_secs()).unwrap_or(i64::MAX));
     }
 
-    pub(super) fn started(&self, way: Entrance) {
-        self.started.get_or_create(&EntranceLabels { entrance: entrance::entrance_name(way) }).inc();
+    pub(super) fn started(&self, entrance: Entrance) {
+        self.started.get_or_create(&EntranceLabels { entrance: entrance::entrance_name(entrance) }).inc();
     }
 
-    pub(super) fn finished(&self, way: Entrance) {
-        self.finished.get_or_create(&EntranceLabels { entrance: entrance::entrance_name(way) }).inc();
+    pub(super) fn finished(&self, entrance: Entrance) {
+        self.finished.get_or_create(&EntranceLabels { entrance: entrance::entrance_name(entrance) }).inc();
     }
 
     pub(super) fn failed(&self, code: Code) {

@@ -194,8 +194,8 @@ impl Sso {
     /// inside a frame: neither WeCom's pages nor ours may be framed, and a frame of another site
     /// gets no cookies. Nothing is consumed; the top window sends the request again.
     fn leave_frame(&self, request: &BrowserRequest) -> Response {
-        let same = request.uri.path_and_query().map_or("/", |p| p.as_str());
-        self.0.site.pages.top_window(&request.view, same, &self.hosts().csp_sources())
+        let path_and_query = request.uri.path_and_query().map_or("/", |p| p.as_str());
+        self.0.site.pages.top_window(&request.view, path_and_query, &self.hosts().csp_sources())
     }
 
     /// Builds the page for a failure. Its buttons lead back to `target`.
@@ -214,8 +214,8 @@ impl Sso {
             None => request.path("logout"),
         });
         if code.row().kind == FailureKind::Trouble && !request.query.flag("a") {
-            let joint = if again.contains('?') { '&' } else { '?' };
-            failure.auto_retry = Some(format!("{again}{joint}a=1"));
+            let separator = if again.contains('?') { '&' } else { '?' };
+            failure.auto_retry = Some(format!("{again}{separator}a=1"));
         }
         failure.retry = Some(again);
         let mut response = self.0.site.pages.answer(&request.view, &failure, &request.headers);

@@ -32,6 +32,7 @@ fn cookie_paths(path: &str) -> Vec<&str> {
 /// Returns every Domain attribute that a cookie sent to `host` may have: first those of the domains
 /// above it, then none, then its own.
 fn cookie_domains(host: &str) -> Vec<Option<&str>> {
+    // An address, or a name without a dot, can have no Domain attribute.
     let named = host.parse::<std::net::IpAddr>().is_err() && !host.starts_with('[') && host.contains('.');
     let above = host.match_indices('.').filter_map(|(at, _)| host.get(at + 1..)).filter(|d| d.contains('.'));
     let above = above.map(Some).filter(|_| named);
@@ -52,6 +53,7 @@ impl Sso {
             return vec![SetCookie::removal(name, None, request.is_secure())];
         }
         let paths = cookie_paths(request.uri.path());
+        // `None` is `/`, where our own cookie lies.
         let paths = std::iter::once(None).chain(paths.into_iter().map(|p| Some(p.to_owned())));
         let domains = cookie_domains(request.origin.host());
         let removals = paths.flat_map(|path| {
@@ -78,6 +80,7 @@ impl Sso {
         }
         let name = self.hosts().cookie_name(&request.origin);
         let here = page.origin().host() == request.origin.host();
+        // A cookie reaches the page if its Domain is the page's host or lies above it.
         let reaches = |domain: &Option<&str>| match domain {
             None => here,
             Some(domain) => {
@@ -115,6 +118,7 @@ fn take_part(removals: impl Iterator<Item = SetCookie>, part: usize) -> Vec<SetC
         let lengths = [&removal.domain, &removal.path].map(|a| a.as_deref().map_or(0, str::len));
         let cost = REMOVAL_OVERHEAD_BYTES + removal.name.len() + lengths.iter().sum::<usize>();
         bytes += cost;
+        // This removal begins the next part.
         if bytes > MAX_REMOVAL_BYTES {
             (bytes, current) = (cost, current + 1);
         }

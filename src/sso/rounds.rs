@@ -46,6 +46,7 @@ impl PageRounds {
     fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('.');
         let (count, ended, mark) = (parts.next()?.parse().ok()?, parts.next()?.parse().ok()?, parts.next()?);
+        // Anybody may have written this cookie, so only exactly our form counts.
         let ours = mark.len() == PAGE_MARK_LENGTH && mark.bytes().all(|b| b.is_ascii_hexdigit());
         (ours && parts.next().is_none() && count <= MAX_ROUNDS).then(|| Self {
             count,
@@ -94,6 +95,7 @@ fn forget_page(mut pages: Vec<PageRounds>, page: &str) -> Vec<PageRounds> {
 fn count_round(pages: &[PageRounds], page: &str, signed_in: bool, started: Timestamp) -> Option<usize> {
     let mark = page_mark(page);
     let count = match pages.iter().find(|p| p.mark == mark) {
+        // A tab that began before the last end makes no new round.
         Some(before) if signed_in && started <= before.ended => before.count,
         Some(before) if signed_in && started.since(before.ended) <= MAX_ROUND_PAUSE => {
             before.count.saturating_add(1)

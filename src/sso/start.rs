@@ -82,15 +82,15 @@ impl Sso {
             self.count_start(request)?;
         }
         self.ensure_may_begin()?;
-        let asked = entrance::parse_entrance(request.query.single("entrance")?);
+        let requested = entrance::parse_entrance(request.query.single("entrance")?);
         // A person who asks for the QR page inside WeCom gets one, and must be able to leave it
         // again.
         let in_wecom =
-            asked.map_or(request.browser == BrowserKind::WeCom, |entrance| entrance == Entrance::App);
+            requested.map_or(request.browser == BrowserKind::WeCom, |entrance| entrance == Entrance::App);
         if let SignInTarget::HandOff(_, hand_off) = target
             && hand_off.is_expired(request.view.at)
         {
-            let more = entrance_parameter(asked);
+            let more = entrance_parameter(requested);
             return Ok(redirect(&format!("{}{more}", hand_off.restart_location()), &[]));
         }
         let handed_over = matches!(target, SignInTarget::HandOff(..));
@@ -99,7 +99,7 @@ impl Sso {
             // Inside WeCom people switch accounts in the app, so only WeCom knows who it is now.
             Ok(session) if !in_wecom || handed_over => {
                 // The gate names no entrance; a page of ours that goes on by itself does.
-                let by_gate = asked.is_none();
+                let by_gate = requested.is_none();
                 return self.go_to_target(request, target, &session, by_gate).await;
             }
             Err(SessionError::Unavailable) => return Err(SsoError::Stale),
@@ -109,7 +109,7 @@ impl Sso {
         let secure = request.is_secure();
         if marker::has_signed_out(&request.headers, secure) {
             if !request.query.flag("again") {
-                let again = target_query(target, &format!("{}&again=1", entrance_parameter(asked)));
+                let again = target_query(target, &format!("{}&again=1", entrance_parameter(requested)));
                 return Ok(self
                     .0
                     .site
@@ -119,16 +119,16 @@ impl Sso {
             cookies.push(marker::forget_sign_out(secure));
         }
         if !self.hosts().is_public(&request.origin) {
-            return Ok(self.hand_over(request, target, asked, cookies));
+            return Ok(self.hand_over(request, target, requested, cookies));
         }
         let restarts = u8::from(request.query.flag("r"));
-        let way = match (asked, request.browser) {
+        let entrance = match (requested, request.browser) {
             (Some(entrance), _) => entrance,
             (None, BrowserKind::WeCom) => Entrance::App,
             (None, BrowserKind::Desktop) => Entrance::Qr,
             (None, BrowserKind::Phone) => return Ok(self.open_wecom(request)),
         };
-        Ok(self.send_to_wecom(request, target, AttemptOptions { entrance: way, restarts }, cookies))
+        Ok(self.send_to_wecom(request, target, AttemptOptions { entrance, restarts }, cookies))
     }
 
     /// Goes straight to the target with a session that has passed the same check as at the gate.
@@ -194,7 +194,7 @@ impl Sso {
         &self,
         request: &BrowserRequest,
         target: &SignInTarget,
-        asked: Option<Entrance>,
+        requested: Option<Entrance>,
         mut cookies: Vec<SetCookie>,
     ) -> Response {
         let now = request.view.at;
@@ -209,7 +209,7 @@ impl Sso {
         // public_url's host cannot remove cookies of this one.
         cookies.extend(self.remove_planted(request, target.page(), 0));
         let sealed = percent_encode(&hand_off.seal(&self.0.hand_offs));
-        let more = entrance_parameter(asked);
+        let more = entrance_parameter(requested);
         redirect(&format!("{}/sso/login?h={sealed}{more}", self.hosts().public()), &cookies)
     }
 
@@ -218,11 +218,11 @@ impl Sso {
         &self,
         request: &BrowserRequest,
         target: &SignInTarget,
-        way: AttemptOptions,
+        options: AttemptOptions,
         mut cookies: Vec<SetCookie>,
     ) -> Response {
         let id = AttemptId::generate();
-        let rides = target.in_redirect_uri(&self.0.hand_offs);
+        let uri_target = target.in_redirect_uri(&self.0.hand_offs);
         let carried = (!target.fits_redirect_uri()).then(|| target.to_cookie_text());
         let secure = request.is_secure();
         let cookie = AttemptCookie::new(&id, carried.as_deref(), secure, request.view.at);
@@ -230,14 +230,14 @@ impl Sso {
         let state = self.0.states.seal(&SignInState {
             started_at: request.view.at,
             id,
-            restarts: way.restarts,
-            entrance: way.entrance,
-            target: rides.as_ref().unwrap_or(target).hash(),
+            restarts: options.restarts,
+            entrance: options.entrance,
+            target: uri_target.as_ref().unwrap_or(target).hash(),
             cookie: cookie.hash(),
         });
-        let redirect_uri = self.redirect_uri(request, rides.as_ref(), way.restarts > 0);
-        self.0.metrics.started(way.entrance);
-        match way.entrance {
+        let redirect_uri = self.redirect_uri(request, uri_target.as_ref(), options.restarts > 0);
+        self.0.metrics.started(options.entrance);
+        match options.entrance {
             Entrance::App => redirect(&self.0.client.authorize_url(&redirect_uri, &state), &cookies),
             Entrance::Qr => self.scan_page(request, target, &redirect_uri, &state, &cookies),
         }
@@ -261,8 +261,8 @@ impl Sso {
         if request.query.flag("a") {
             parameters.push("a=1".to_owned());
         }
-        let joint = if parameters.is_empty() { "" } else { "?" };
-        format!("{}/sso/callback{joint}{}", self.hosts().public(), parameters.join("&"))
+        let separator = if parameters.is_empty() { "" } else { "?" };
+        format!("{}/sso/callback{separator}{}", self.hosts().public(), parameters.join("&"))
     }
 
     fn scan_page(
@@ -307,6 +307,6 @@ impl Sso {
     }
 }
 
-fn entrance_parameter(asked: Option<Entrance>) -> String {
-    asked.map(|e| format!("&entrance={}", entrance::entrance_name(e))).unwrap_or_default()
+fn entrance_parameter(requested: Option<Entrance>) -> String {
+    requested.map(|e| format!("&entrance={}", entrance::entrance_name(e))).unwrap_or_default()
 }

@@ -122,6 +122,7 @@ impl StateSealer {
     /// # Errors
     /// [`ForeignState`] for everything else.
     pub fn open(&self, text: &str) -> Result<SignInState, ForeignState> {
+        // A longer text than WeCom permits cannot be ours.
         if text.len() > 128 || !text.bytes().all(|b| b.is_ascii_alphanumeric()) {
             return Err(ForeignState);
         }

@@ -44,6 +44,7 @@ pub async fn claim_attempt(
     now: Timestamp,
 ) -> sqlx::Result<Option<Attempt>> {
     let mut tx = db.write().await?;
+    // The primary key decides: of several callbacks exactly one inserts the row.
     let claimed = sqlx::query(
         "INSERT INTO attempts (id, corp_id, code_hash, claimed_at) VALUES ($1, $2, $3, $4) ON CONFLICT (id) DO NOTHING",
     )
@@ -97,6 +98,7 @@ pub async fn finish_attempt(
     sid: &Sid,
     target: &str,
 ) -> sqlx::Result<()> {
+    // Only an attempt without a result is changed, so the first result stays.
     let now = change.now().millis();
     sqlx::query(
         "UPDATE attempts SET finished_at = $2, sid = $3, target = $4 WHERE id = $1 AND finished_at IS NULL",
@@ -216,6 +218,7 @@ pub async fn redeem_ticket(
     cookie_hash: &str,
 ) -> sqlx::Result<bool> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
+    // A single statement decides, so a ticket works once even if it comes twice at the same time.
     let done = sqlx::query(
         "UPDATE tickets SET redeemed_at = $5 WHERE corp_id = $1 AND hash = $2 AND host = $3 AND cookie_hash = $4 \
          AND redeemed_at IS NULL AND expires_at > $5",

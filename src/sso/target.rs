@@ -99,6 +99,7 @@ impl HandOff {
         let page = ReturnTo::parse(&wire.page, &origin, hosts).map_err(|_| UnsealError)?;
         let started_at = Timestamp::from_millis(wire.started_at);
         let cookie = hex::decode(&wire.cookie).ok().and_then(|b| b.try_into().ok()).ok_or(UnsealError)?;
+        // The host may have been removed from the configuration since.
         if !hosts.permits(&origin) {
             return Err(UnsealError);
         }
@@ -133,6 +134,7 @@ pub fn parse_page(
     let path = page.path();
     if SIGN_IN_PREFIXES.iter().any(|never| path.starts_with(never)) && !path.starts_with(MESSAGE_LINK_PREFIX)
     {
+        // A sign-in page is no target; the sign-in ends at the landing page instead.
         page = ReturnTo::parse(landing, base, hosts)?;
     }
     if name_on_host(&page, base).len() > MAX_COOKIE_TARGET_BYTES {

@@ -64,15 +64,15 @@ impl Sso {
         let ticket = request.query.single("ticket").map_err(|e| untargeted(e.into()))?.unwrap_or_default();
         let (hash, host) = (sha256_hex(ticket), request.origin.to_string());
         let found = store::find_ticket(&self.0.db, &self.0.settings.corp, &hash, &host).await;
-        let Some(kept) = found.map_err(|e| untargeted(e.into()))? else {
+        let Some(stored) = found.map_err(|e| untargeted(e.into()))? else {
             // A sign-in whose ticket exists was counted when it began.
             self.count_start(request).map_err(untargeted)?;
             return Err(untargeted(SsoError::CodeUsed));
         };
         let page =
-            target::parse_page(Some(&kept.target), &self.0.settings.landing, &request.origin, self.hosts());
+            target::parse_page(Some(&stored.target), &self.0.settings.landing, &request.origin, self.hosts());
         let target = SignInTarget::from_page(page.map_err(|e| untargeted(e.into()))?, &request.origin);
-        match self.exchange_ticket(request, &hash, &kept, &target).await {
+        match self.exchange_ticket(request, &hash, &stored, &target).await {
             Ok(response) => Ok(response),
             Err(error) => Err((Some(target), error)),
         }
@@ -82,15 +82,15 @@ impl Sso {
         &self,
         request: &BrowserRequest,
         hash: &str,
-        kept: &store::Ticket,
+        stored: &store::Ticket,
         target: &SignInTarget,
     ) -> Result<Response, SsoError> {
         let host = request.origin.to_string();
         let session = self.0.sessions.check(&request.headers, &request.origin).await.ok();
-        let mine = ReturnedAttemptCookie::find_all(&request.headers, request.is_secure())
+        let own_cookie = ReturnedAttemptCookie::find_all(&request.headers, request.is_secure())
             .into_iter()
-            .find(|(_, h)| constant_time_eq(hex::encode(h).as_bytes(), kept.cookie_hash.as_bytes()));
-        let Some((cookie, _)) = mine else {
+            .find(|(_, h)| constant_time_eq(hex::encode(h).as_bytes(), stored.cookie_hash.as_bytes()));
+        let Some((cookie, _)) = own_cookie else {
             // Reload and back do no harm in a browser that is signed in.
             return match session {
                 Some(_) => Ok(redirect(&target.page().location(), &[])),
@@ -98,11 +98,12 @@ impl Sso {
             };
         };
         let has_session = session.is_some();
-        let count = marker::count_finish(&request.headers, request.is_secure(), has_session, kept.started_at)
-            .ok_or(SsoError::CookiesRefused)?;
-        let round = self.count_round(request, target, has_session, kept.started_at)?;
+        let count =
+            marker::count_finish(&request.headers, request.is_secure(), has_session, stored.started_at)
+                .ok_or(SsoError::CookiesRefused)?;
+        let round = self.count_round(request, target, has_session, stored.started_at)?;
         // The session may have ended since the ticket was issued.
-        let parent = self.0.sessions.find_alive(&kept.sid).await?.ok_or(SsoError::CodeUsed)?;
+        let parent = self.0.sessions.find_alive(&stored.sid).await?.ok_or(SsoError::CodeUsed)?;
         let now = self.0.clock.now();
         let mut change = FeedTransaction::begin(&self.0.db, &self.0.settings.corp, now).await?;
         // The row lock is held until the commit, so that a sign-out in between also ends the new
@@ -110,7 +111,7 @@ impl Sso {
         if !session_store::hold_session(&mut change, &parent.sid).await? {
             return Err(SsoError::CodeUsed);
         }
-        if !store::redeem_ticket(&mut change, hash, &host, &kept.cookie_hash).await? {
+        if !store::redeem_ticket(&mut change, hash, &host, &stored.cookie_hash).await? {
             drop(change);
             return Ok(match session {
                 Some(_) => redirect(&target.page().location(), &[]),

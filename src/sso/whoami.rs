@@ -62,6 +62,7 @@ pub async fn handle_session(AxumState(sso): AxumState<Sso>, request: BrowserRequ
             .into_response(),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // A cache must not show one person's answer to another.
     response.headers_mut().insert(VARY, HeaderValue::from_static("Cookie"));
     response
 }

@@ -154,6 +154,7 @@ pub async fn serve_routes(listener: Listener, routes: impl Into<ServedRoutes>, s
             }
         }
     }
+    // From here on new connections are refused.
     drop(listener);
     if tokio::time::timeout(CONNECTION_GRACE_PERIOD, graceful.shutdown()).await.is_err() {
         connections.shutdown().await;
@@ -169,6 +170,7 @@ async fn accept_stream(listener: &Listener) -> io::Result<AcceptedStream> {
     match listener {
         Listener::Tcp(listener) => {
             let (stream, address) = listener.accept().await?;
+            // The answers of checks are small and must not wait for more data.
             stream.set_nodelay(true)?;
             Ok(AcceptedStream::Tcp(stream, Peer::Ip(address.ip().to_canonical())))
         }

@@ -66,6 +66,7 @@ pub(super) fn check_rules(r: &mut LayerReader<'_>) -> Option<Vec<RuleText>> {
 }
 
 fn check_rule(item: &ArrayTable, findings: &mut ConfigFindings) -> Option<RuleText> {
+    // Only errors of this rule decide whether it is kept.
     let before = findings.errors.len();
     let mut wrong =
         |field: &str, message: &str| findings.error(&item.key(field), item.origin(field), message);

@@ -107,6 +107,7 @@ fn check_cookie_domain(r: &mut LayerReader<'_>, public: Option<&Origin>) -> Opti
         );
         return None;
     }
+    // The host must lie below the domain; the domain itself is not enough.
     let covers = |public: &Origin| {
         let rest = public.host().strip_suffix(domain.as_str());
         rest.is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))

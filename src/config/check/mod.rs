@@ -38,6 +38,7 @@ pub(super) fn check_layers(layers: &Layers, findings: &mut ConfigFindings) -> Op
     let api_clients = clients::check_api_clients(r);
     let directory = directory::check_directory(r);
     let log = server::check_log(r);
+    // Advice is given only about parts that are valid.
     if let (Some(hosts), Some(landing), Some(rules)) = (&hosts, &landing, &rules) {
         hosts::advise_own_host(r, hosts, landing, rules);
     }

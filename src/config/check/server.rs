@@ -42,6 +42,7 @@ pub(super) fn check_server(r: &mut LayerReader<'_>) -> Option<ServerConfig> {
 
 /// Returns whether both cannot be bound at the same time. Port 0 means any free port.
 fn is_collision(a: &ListenAddress, b: &ListenAddress) -> bool {
+    // An unspecified address (`0.0.0.0`, `::`) takes the port on every interface.
     let any = |x: &SocketAddr| x.ip().is_unspecified();
     match (a, b) {
         (ListenAddress::Tcp(a), ListenAddress::Tcp(b)) => {

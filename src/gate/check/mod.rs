@@ -2,8 +2,8 @@
 //! response. The session itself is looked up by the caller.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use arc_swap::ArcSwap;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 use parking_lot::Mutex;
@@ -81,7 +81,7 @@ pub struct FirstMatch {
 #[derive(Debug)]
 pub(super) struct Checker {
     origins: OriginCache,
-    rules: ArcSwap<AccessRules>,
+    rules: Arc<AccessRules>,
     trusted: TrustedProxies,
     assertion: bool,
     clock: Clock,
@@ -98,7 +98,7 @@ impl Checker {
     pub(super) fn new(parts: GateParts) -> Self {
         Self {
             origins: OriginCache::new(parts.hosts),
-            rules: ArcSwap::from_pointee(parts.rules),
+            rules: Arc::new(parts.rules),
             trusted: parts.trusted,
             assertion: parts.assertion,
             clock: parts.clock,
@@ -112,12 +112,8 @@ impl Checker {
         }
     }
 
-    pub(super) const fn rules(&self) -> &ArcSwap<AccessRules> {
+    pub(super) const fn rules(&self) -> &Arc<AccessRules> {
         &self.rules
-    }
-
-    pub(super) const fn hosts(&self) -> &Hosts {
-        self.origins.hosts()
     }
 
     /// Reads the original request of an nginx `auth_request`. A request without a known peer is

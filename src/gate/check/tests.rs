@@ -104,10 +104,10 @@ fn check(
     let checker = &f.checker;
     match checker.nginx_request(peer, headers) {
         Ok(original) => {
-            let rules = checker.rules().load_full();
-            let in_force = ResolvedRules::new(rules, Arc::clone(&f.chart), Arc::clone(&f.bindings));
+            let rules = Arc::clone(checker.rules());
+            let resolved = ResolvedRules::new(rules, Arc::clone(&f.chart), Arc::clone(&f.bindings));
             checker
-                .answer(peer, headers, &original, session, &in_force, |s, o| Some(format!("{}@{o}", s.sid)))
+                .answer(peer, headers, &original, session, &resolved, |s, o| Some(format!("{}@{o}", s.sid)))
         }
         Err(refusal) => checker.refuse(refusal, peer, headers),
     }
@@ -194,22 +194,6 @@ fn a_denial_of_somebody_known_is_reported_without_the_query_and_never_waited_for
     assert!(f.denials.try_recv().is_ok());
     assert!(f.denials.try_recv().is_err(), "the queue holds two, the third was counted instead");
     assert_eq!(f.checker.metrics.audit_dropped.get(), 1);
-}
-
-#[test]
-fn other_rules_hold_from_the_next_check_on() {
-    let f = checker_fixture();
-    let me = signed_in("u");
-    let gate = GateConfig {
-        default: DefaultRule::Deny,
-        groups: GroupFormat::Ids,
-        assertion: false,
-        stale_after: Duration::ZERO,
-        recheck: Duration::ZERO,
-        code_paths: vec![],
-    };
-    f.checker.rules().store(Arc::new(AccessRules::compile(&[], &gate, f.checker.hosts()).unwrap().0));
-    assert_eq!(status(&f, "https://app.example.com/x", Ok(&me)), 403);
 }
 
 #[test]

@@ -125,6 +125,7 @@ impl ReadingSet {
     /// Adds every path that `ways` lead to, repeatedly, until nothing new is found.
     fn close_over(&mut self, ways: &[PathChange]) -> Result<(), UnreadablePath> {
         let mut at = 0;
+        // The list grows while it is walked, so the new paths are changed too.
         while let Some((path, changes)) = self.0.get(at).cloned() {
             for change in ways {
                 if let Some(next) = change.apply(&path) {
@@ -141,6 +142,7 @@ impl ReadingSet {
         while path.len() > 1 && path.ends_with(b"/") {
             path.pop();
         }
+        // The list is short, so a search costs less than a hash set.
         if self.0.iter().any(|(known, _)| *known == path) {
             return Ok(());
         }

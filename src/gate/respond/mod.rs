@@ -120,13 +120,6 @@ pub fn build_problem(status: StatusCode, code: &'static str) -> Response {
     response
 }
 
-/// Joins elements to a `Remote-Groups` value: each percent-encoded, separated by commas, at most 2
-/// KB. A value that is cut off ends with `...`.
-pub fn encode_groups<'g>(elements: impl IntoIterator<Item = &'g str>) -> String {
-    let encoded: Vec<String> = elements.into_iter().map(percent_encode).collect();
-    join_groups(encoded.iter().map(String::as_str))
-}
-
 /// Builds the `Remote-Groups` of a person: its units, by path or id, then its tags by name.
 pub fn encode_person_groups(person: &SessionPerson, chart: &Chart, groups: GroupFormat) -> String {
     let units = person.memberships.iter().filter_map(|place| chart.unit(&place.unit));
@@ -138,6 +131,8 @@ pub fn encode_person_groups(person: &SessionPerson, chart: &Chart, groups: Group
     join_groups(units.chain(tags.into_iter().map(|tag| chart.encoded_tag(tag))))
 }
 
+/// Joins encoded elements to a `Remote-Groups` value, separated by commas, at most 2 KB. A value that
+/// is cut off ends with `...`.
 fn join_groups<'g>(encoded: impl Iterator<Item = &'g str>) -> String {
     let mut text = String::new();
     // The length of the text that still leaves room for the truncation mark.
@@ -147,6 +142,7 @@ fn join_groups<'g>(encoded: impl Iterator<Item = &'g str>) -> String {
             text.push(',');
         }
         text.push_str(element);
+        // Cut between elements, never inside a percent-escape.
         if text.len() > MAX_GROUPS_BYTES {
             text.truncate(safe);
             text.push_str(if safe == 0 { TRUNCATION_MARK } else { ",..." });

@@ -92,6 +92,11 @@ fn case_23_no_name_can_break_a_header() {
     }
 }
 
+fn encode_groups<'g>(elements: impl IntoIterator<Item = &'g str>) -> String {
+    let encoded: Vec<String> = elements.into_iter().map(percent_encode).collect();
+    join_groups(encoded.iter().map(String::as_str))
+}
+
 #[test]
 fn groups_are_encoded_joined_and_cut_at_two_kilobytes_with_a_mark() {
     assert_eq!(encode_groups([]), "");

@@ -119,6 +119,7 @@ impl AllowList {
     /// Returns whether everybody whom `other` allows is allowed here too, judged by the text alone.
     pub(super) fn includes(&self, other: &Self) -> bool {
         let named = |element: &AllowElement| self.elements.iter().any(|own| own.text == element.text);
+        // Anyone includes all members, and members include everybody who is named.
         self.anyone
             || (!other.anyone && (self.members || (!other.members && other.elements.iter().all(named))))
     }
@@ -192,6 +193,7 @@ impl AllowList {
 fn parse_unit(text: &str) -> Option<(ChartReference, bool)> {
     let text = text.trim();
     let (path, below) = match text.strip_suffix("**") {
+        // `**` and `/**` mean the whole company.
         Some("" | "/") => ("/", true),
         Some(path) => (path.strip_suffix('/')?, true),
         None => (text, false),
@@ -239,10 +241,12 @@ fn match_subject<'r>(
             let leads = person.memberships.iter().find(|p| p.leader && covered.contains(&p.unit));
             match leads {
                 Some(place) => Some(GrantBasis::Leading(Some(&place.unit))),
+                // WeCom may name a leader who does not belong to the unit.
                 None => users.contains(&person.userid.folded()).then_some(GrantBasis::Leading(None)),
             }
         }
         (ResolvedSubject::Tag { id, users, units: covered }, _) => {
+            // A tag covers users and whole units.
             let has = units.any(|unit| covered.contains(unit)) || users.contains(&person.userid.folded());
             has.then_some(GrantBasis::Tag(id))
         }

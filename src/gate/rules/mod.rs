@@ -128,6 +128,7 @@ impl HostRules {
                 continue;
             }
             let matches = match folded {
+                // A case-sensitive rule sees the path as it is written, in the folded reading too.
                 Some((folded, first_segment)) if !case_sensitive => {
                     folded_first.is_none_or(|first| first == first_segment)
                         && rule.folded_path.matches(folded)
@@ -246,6 +247,7 @@ impl AccessRules {
     ) -> Result<(Self, Vec<String>), Vec<String>> {
         let mut rules: Vec<Arc<AccessRule>> = Vec::with_capacity(texts.len());
         let (mut warnings, mut errors) = (Vec::new(), Vec::new());
+        // All rules are compiled before errors are returned, so that all of them are told at once.
         for (text, number) in texts.iter().zip(1..) {
             match AccessRule::compile(text, number, &mut warnings) {
                 Ok(rule) => {
@@ -323,16 +325,9 @@ impl ResolvedRules {
         Self { rules, chart, bindings, subjects }
     }
 
-    /// Returns whether it was built from exactly these values.
-    pub fn is_built_from(
-        &self,
-        rules: &Arc<AccessRules>,
-        chart: &Arc<Chart>,
-        bindings: &Arc<RuleBindings>,
-    ) -> bool {
-        Arc::ptr_eq(&self.rules, rules)
-            && Arc::ptr_eq(&self.chart, chart)
-            && Arc::ptr_eq(&self.bindings, bindings)
+    /// Returns whether it was built from exactly this chart and these bindings.
+    pub fn is_built_from(&self, chart: &Arc<Chart>, bindings: &Arc<RuleBindings>) -> bool {
+        Arc::ptr_eq(&self.chart, chart) && Arc::ptr_eq(&self.bindings, bindings)
     }
 
     pub fn chart(&self) -> &Chart {
@@ -351,6 +346,7 @@ impl ResolvedRules {
     }
 
     fn grant<'r>(&'r self, rule: Option<&'r AccessRule>, person: &'r SessionPerson) -> Option<Grant<'r>> {
+        // Without a rule this is the default of hosts without rules: any active member.
         let Some(rule) = rule else {
             return Some(Grant { element: "members", basis: GrantBasis::Member });
         };

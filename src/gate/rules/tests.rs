@@ -74,8 +74,8 @@ fn outcome_of(rules: &AccessRules, url: &str, method: Option<&str>, who: Option<
     let origin = Origin::from_authority(Scheme::Https, authority).unwrap();
     let target = format!("/{path}");
     let who = who.map(|w| person(w, true));
-    let in_force = ResolvedRules::new(Arc::new(rules.clone()), Arc::default(), Arc::default());
-    match decide_access(&in_force, &AccessRequest { origin: &origin, target: &target, method }, who.as_ref())
+    let resolved = ResolvedRules::new(Arc::new(rules.clone()), Arc::default(), Arc::default());
+    match decide_access(&resolved, &AccessRequest { origin: &origin, target: &target, method }, who.as_ref())
     {
         Decision::Allow { rule, grant: by, .. } => {
             format!(
@@ -208,8 +208,8 @@ fn an_element_that_means_nobody_matches_nobody_and_its_rule_still_decides() {
     // Four elements are not understood; the last warning is about the second rule, which is never
     // read.
     assert_eq!(warnings.len(), 5, "{warnings:#?}");
-    let in_force = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
-    assert_eq!(in_force.unmatched_elements().len(), 4, "{:#?}", in_force.unmatched_elements());
+    let resolved = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
+    assert_eq!(resolved.unmatched_elements().len(), 4, "{:#?}", resolved.unmatched_elements());
 }
 
 #[test]
@@ -220,8 +220,8 @@ fn case_24_an_inactive_person_is_never_allowed() {
         let url = Url::parse(url).unwrap();
         let request =
             AccessRequest { origin: &origin(url.as_str()), target: url.path(), method: Some("GET") };
-        let in_force = ResolvedRules::new(Arc::new(r.clone()), Arc::default(), Arc::default());
-        let decision = decide_access(&in_force, &request, Some(&gone));
+        let resolved = ResolvedRules::new(Arc::new(r.clone()), Arc::default(), Arc::default());
+        let decision = decide_access(&resolved, &request, Some(&gone));
         assert!(matches!(decision, Decision::Deny { reason: DenyReason::Inactive, .. }), "{url}");
     }
 }
@@ -345,11 +345,11 @@ fn case_43_letter_case_counts_only_for_a_rule_that_says_so() {
 #[test]
 fn a_denied_reading_is_named_with_the_rules_that_differ() {
     let r = rules(&["a.com /admin/** * user:lisi", "a.com - * members"]);
-    let in_force = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
+    let resolved = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
     let origin = origin("https://a.com");
     let request = AccessRequest { origin: &origin, target: "//x/Admin", method: Some("GET") };
     let person = person("u", true);
-    let Decision::Deny { reason, .. } = decide_access(&in_force, &request, Some(&person)) else {
+    let Decision::Deny { reason, .. } = decide_access(&resolved, &request, Some(&person)) else {
         panic!("allowed")
     };
     assert_eq!(
@@ -358,20 +358,20 @@ fn a_denied_reading_is_named_with_the_rules_that_differ() {
          /x/Admin (without empty segments) allowed by rule 2; \
          /admin (without the first segment after //, in lower case) denied by rule 1"
     );
-    let judged = report_readings(&in_force, &request, Some(&person));
+    let judged = report_readings(&resolved, &request, Some(&person));
     assert_eq!(judged.len(), 6, "{judged:#?}");
 }
 
 #[test]
 fn a_userid_that_lets_somebody_in_by_any_reading_is_bound() {
     let r = rules(&["a.com /admin/** * user:lisi", "a.com - * members"]);
-    let in_force = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
+    let resolved = ResolvedRules::new(Arc::new(r), Arc::default(), Arc::default());
     let person = person("lisi", true);
     let origin = origin("https://a.com");
     let first = |target| {
         let request = AccessRequest { origin: &origin, target, method: Some("GET") };
         matches!(
-            decide_access(&in_force, &request, Some(&person)),
+            decide_access(&resolved, &request, Some(&person)),
             Decision::Allow { is_first_match: true, .. }
         )
     };
@@ -533,14 +533,14 @@ fn chart() -> Chart {
 /// rule with that element.
 fn is_allowed(element: &str, userid: &str, departments: &[i64]) -> bool {
     let rules = rules(&[&format!("a.com - * {element}")]);
-    let in_force = ResolvedRules::new(Arc::new(rules), Arc::new(chart()), Arc::default());
+    let resolved = ResolvedRules::new(Arc::new(rules), Arc::new(chart()), Arc::default());
     let places = departments.iter().map(|id| SessionMembership {
         unit: UnitId::from_department(&CorpId::new("ww1"), u32::try_from(id.abs()).unwrap()),
         leader: *id < 0,
     });
     let person = SessionPerson { memberships: places.collect(), ..person(userid, true) };
     let request = AccessRequest { origin: &origin("https://a.com"), target: "/", method: Some("GET") };
-    matches!(decide_access(&in_force, &request, Some(&person)), Decision::Allow { grant: Some(_), .. })
+    matches!(decide_access(&resolved, &request, Some(&person)), Decision::Allow { grant: Some(_), .. })
 }
 
 #[test]
@@ -617,8 +617,8 @@ fn a_userid_is_bound(rule: &str) {
     }
     let bound = |to: Option<&str>| {
         let bindings = RuleBindings::new(to.map(|id| ("zhangsan".to_owned(), PersonId::new(id))));
-        let in_force = ResolvedRules::new(Arc::clone(&rules), Arc::new(chart()), Arc::new(bindings));
-        match decide_access(&in_force, &request, Some(&person)) {
+        let resolved = ResolvedRules::new(Arc::clone(&rules), Arc::new(chart()), Arc::new(bindings));
+        match decide_access(&resolved, &request, Some(&person)) {
             Decision::Allow { grant: Some(_), is_first_match: first, .. } => Ok(first),
             Decision::Deny { reason, .. } => Err(reason),
             other => panic!("{other:?}"),

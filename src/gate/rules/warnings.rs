@@ -58,6 +58,7 @@ pub(super) fn warn_of_second_names(rules: &[Arc<AccessRule>]) -> Vec<String> {
         if find_overriding_rule(wide, earlier).is_some() {
             continue;
         }
+        // A rule that is never read protects nothing.
         let is_read = |n: usize, rule: &Arc<AccessRule>| {
             earlier.get(..n).is_some_and(|before| find_overriding_rule(rule, before).is_none())
         };

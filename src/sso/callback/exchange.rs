@@ -49,13 +49,13 @@ impl Sso {
                 self.sign_in(request, query, claim, admitted).await
             }
             Err((refused, userid)) => {
-                let again = refused.needs_new_code();
-                if again {
+                let needs_new_code = refused.needs_new_code();
+                if needs_new_code {
                     reservation.keep();
                 }
                 let error = SsoError::Refused(refused);
                 self.write_refusal(request, claim, &error, userid.as_ref()).await?;
-                if again { self.restart(request, query, error) } else { Err(error) }
+                if needs_new_code { self.restart(request, query, error) } else { Err(error) }
             }
         }
     }
@@ -105,15 +105,15 @@ impl Sso {
         let AdmittedPerson { mut change, person, found } = admitted;
         let now = change.now();
         let scope = self.hosts().cookie_scope(&request.origin);
-        let mut kept = claim.session.as_ref().filter(|s| s.person.id == person);
-        if let Some(session) = kept
+        let mut kept_session = claim.session.as_ref().filter(|s| s.person.id == person);
+        if let Some(session) = kept_session
             && !session_store::hold_session(&mut change, &session.sid).await?
         {
             // The session ended while WeCom was asked.
-            kept = None;
+            kept_session = None;
         }
         let mut new = None;
-        let sid = match kept {
+        let sid = match kept_session {
             // The same person keeps the session.
             Some(session) => session.sid.clone(),
             None => {

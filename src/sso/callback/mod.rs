@@ -38,8 +38,8 @@ pub async fn handle_seed_page(AxumState(sso): AxumState<Sso>, request: BrowserRe
 /// twice drops the first one, and what WeCom said must be stored for the second. A refused code
 /// must be counted in any case.
 async fn run_to_end(sso: Sso, request: BrowserRequest, seed_page: bool) -> Response {
-    let (inside, same) = (sso.clone(), request.clone());
-    let work = async move { answer_callback(&inside, &same, seed_page).await };
+    let (task_sso, task_request) = (sso.clone(), request.clone());
+    let work = async move { answer_callback(&task_sso, &task_request, seed_page).await };
     match sso.0.callback_tasks.spawn(work.in_current_span()).await {
         Ok(response) => response,
         Err(error) => {
@@ -57,8 +57,8 @@ async fn answer_callback(sso: &Sso, request: &BrowserRequest, seed_page: bool) -
         }
         // WeCom's official panel could not leave its frame. Nothing is consumed here: the top
         // window sends the request again.
-        let same = request.uri.path_and_query().map_or("/", |p| p.as_str());
-        return sso.0.site.pages.break_out(&request.view, same);
+        let path_and_query = request.uri.path_and_query().map_or("/", |p| p.as_str());
+        return sso.0.site.pages.break_out(&request.view, path_and_query);
     }
     let query = match CallbackQuery::from_request(sso, request, seed_page) {
         Ok(query) => query,
