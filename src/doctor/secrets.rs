@@ -12,7 +12,7 @@ use super::level::FindingLevel;
 use super::words::{CONTACTS_SECRET_PAGE, CONTACTS_TRUSTED_IP_PAGE, FindingKind};
 use crate::base::copy_fault::{CopiedAlphabet, find_copy_fault};
 use crate::base::secret::{ExposeSecret as _, Secret, constant_time_eq};
-use crate::config::WecomConfig;
+use crate::config::{RequiredKey, WecomConfig};
 use crate::wecom::errcode::{self, ErrcodeText};
 use crate::wecom::{
     Deadline, ErrorFamily, ProbedSecretKind, SecretKind, WecomClient, WecomError, WecomRefusal,
@@ -37,13 +37,13 @@ pub(super) async fn check_secrets(subject: &DoctorSubject) -> (Vec<DoctorFinding
         findings.push(DoctorFinding::new(FindingKind::WecomDisabled, &[]));
         return (findings, usable);
     }
-    let missing = [
-        (wecom.corp_id.as_str().is_empty(), FindingKind::CorpIdMissing),
-        (wecom.agent_id == 0, FindingKind::AgentIdMissing),
-        (wecom.app_secret.is_none(), FindingKind::AppSecretMissing),
-    ];
-    findings.extend(missing.into_iter().filter(|(is, _)| *is).map(|(_, kind)| DoctorFinding::new(kind, &[])));
-    if wecom.corp_id.as_str().is_empty() {
+    let missing = RequiredKey::ALL.into_iter().filter(|key| !wecom.has(*key)).map(|key| match key {
+        RequiredKey::CorpId => FindingKind::CorpIdMissing,
+        RequiredKey::AgentId => FindingKind::AgentIdMissing,
+        RequiredKey::AppSecret => FindingKind::AppSecretMissing,
+    });
+    findings.extend(missing.map(|kind| DoctorFinding::new(kind, &[])));
+    if !wecom.has(RequiredKey::CorpId) {
         return (findings, usable);
     }
     match &subject.client {
