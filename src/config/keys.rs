@@ -260,7 +260,7 @@ impl fmt::Display for ExpectedValue {
             ValueKind::List => "a list of texts, [\"a\", \"b\"]",
             ValueKind::AgentId => "the AgentId, a number such as 1000002",
         })?;
-        self.copy_fault.map_or(Ok(()), |along| write!(f, "; it holds {along}"))
+        self.copy_fault.map_or(Ok(()), |fault| write!(f, "; it holds {fault}"))
     }
 }
 
@@ -275,11 +275,11 @@ impl ValueKind {
                 let text = trim_text(&text);
                 // Empty text passes: it means not set.
                 let digits = text.bytes().all(|b| b.is_ascii_digit());
-                let along = find_copy_fault(&text, CopiedAlphabet::Console);
+                let copy_fault = find_copy_fault(&text, CopiedAlphabet::Console);
                 if digits {
                     Ok(ConfigValue::Text(text))
                 } else {
-                    Err(ExpectedValue { kind: self, copy_fault: along })
+                    Err(ExpectedValue { kind: self, copy_fault })
                 }
             }
             (Self::List, WrittenValue::List(items)) => items

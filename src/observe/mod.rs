@@ -40,24 +40,24 @@ impl ObserveState {
         stopping: CancellationToken,
         mut registry: Registry,
     ) -> Self {
-        let (live, age) = (Gauge::default(), Gauge::default());
+        let (live_sessions, refresh_age) = (Gauge::default(), Gauge::default());
         registry.register(
             "sessions_in_memory",
             "Session tokens that checks can answer from memory",
-            live.clone(),
+            live_sessions.clone(),
         );
         registry.register(
             "store_refresh_age_milliseconds",
             "Time since memory last agreed with the database",
-            age.clone(),
+            refresh_age.clone(),
         );
         Self {
             sessions,
             clock,
             stopping,
             registry: Arc::new(Mutex::new(registry)),
-            live_sessions: live,
-            refresh_age: age,
+            live_sessions,
+            refresh_age,
         }
     }
 

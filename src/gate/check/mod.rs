@@ -205,11 +205,12 @@ impl Checker {
         };
         let person = session.map(|s| &*s.person);
         match decide_access(resolved, &request, person) {
-            Decision::Allow { grant: by, is_first_match: first, .. } => {
-                if by.is_none() { &self.metrics.public } else { &self.metrics.allowed }.inc();
-                if let (true, Some(person)) = (first, person) {
+            Decision::Allow { grant, is_first_match, .. } => {
+                if grant.is_none() { &self.metrics.public } else { &self.metrics.allowed }.inc();
+                if let (true, Some(person)) = (is_first_match, person) {
                     let first = FirstMatch { userid: person.userid.clone(), person: person.id.clone() };
-                    // The queue is full or closed: the next check of this person sends it again.
+                    // A full or closed queue loses nothing: the next check of this person sends it
+                    // again.
                     drop(self.first_matches.try_send(first));
                 }
                 let signed = self
@@ -236,7 +237,7 @@ impl Checker {
             Decision::Deny { rule, reason } => {
                 self.metrics.denied.inc();
                 if let Some(session) = session {
-                    let denial = Denial {
+                    self.report_denial(Denial {
                         at: self.clock.now(),
                         sid: session.sid.clone(),
                         person: session.person.id.clone(),
@@ -246,13 +247,17 @@ impl Checker {
                         rule: rule.map(|r| (r.number(), r.to_string())),
                         reason: reason.to_string(),
                         client: peer.and_then(|peer| self.trusted.client(peer, headers)),
-                    };
-                    if self.denials.try_send(denial).is_err() {
-                        self.metrics.audit_dropped.inc();
-                    }
+                    });
                 }
                 respond::deny_request(session.is_some(), original, headers, hosts)
             }
+        }
+    }
+
+    /// Sends a denial to the audit trail, or counts it if the queue is full.
+    fn report_denial(&self, denial: Denial) {
+        if self.denials.try_send(denial).is_err() {
+            self.metrics.audit_dropped.inc();
         }
     }
 }

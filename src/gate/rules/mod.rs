@@ -263,19 +263,19 @@ impl AccessRules {
             return Err(errors);
         }
         warnings.extend(warnings::warn_of_second_names(&rules));
-        let (mut named, mut below) = (HashMap::new(), HashMap::new());
+        let (mut by_host, mut by_wildcard) = (HashMap::new(), HashMap::new());
         for rule in &rules {
             let host = &rule.host.host;
             if rule.host.wildcard {
                 let list = || HostRules::from_rules(&rules, |pattern| pattern.covers_all_below(host));
-                below.entry(host.clone()).or_insert_with(list);
+                by_wildcard.entry(host.clone()).or_insert_with(list);
             } else {
-                named
+                by_host
                     .entry(host.clone())
                     .or_insert_with(|| HostRules::from_rules(&rules, |pattern| pattern.covers(host)));
             }
         }
-        Ok((Self { all: rules, by_host: named, by_wildcard: below, default: gate.default }, warnings))
+        Ok((Self { all: rules, by_host, by_wildcard, default: gate.default }, warnings))
     }
 
     /// Returns the rules that cover `host` on some port.

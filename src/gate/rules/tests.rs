@@ -77,10 +77,10 @@ fn outcome_of(rules: &AccessRules, url: &str, method: Option<&str>, who: Option<
     let resolved = ResolvedRules::new(Arc::new(rules.clone()), Arc::default(), Arc::default());
     match decide_access(&resolved, &AccessRequest { origin: &origin, target: &target, method }, who.as_ref())
     {
-        Decision::Allow { rule, grant: by, .. } => {
+        Decision::Allow { rule, grant, .. } => {
             format!(
                 "{} {}",
-                if by.is_none() { "public" } else { "allow" },
+                if grant.is_none() { "public" } else { "allow" },
                 rule.map_or(0, AccessRule::number)
             )
         }
