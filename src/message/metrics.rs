@@ -1,4 +1,4 @@
-//! Counters of messages, and how many wait.
+//! Counters of messages, and gauges of those that wait.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -26,7 +26,7 @@ struct MessageFailureLabel {
     reason: String,
 }
 
-/// Counters of this process, and what the database says about all. Cheap to clone.
+/// The counters of this process, and what the database says about all processes. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct MessageMetrics {
     accepted: Counter,
@@ -35,13 +35,12 @@ pub struct MessageMetrics {
     calls: Family<MessageOutcomeLabel, Counter>,
     waiting: Gauge,
     held: Gauge,
-    /// Milliseconds; 0: nothing waits.
+    /// When the oldest waiting message was accepted, in milliseconds; 0 if none waits.
     oldest: Arc<AtomicI64>,
     clock: Clock,
 }
 
 impl MessageMetrics {
-    /// At zero.
     pub fn new(clock: Clock) -> Self {
         Self {
             accepted: Counter::default(),
@@ -55,7 +54,6 @@ impl MessageMetrics {
         }
     }
 
-    /// Puts them into `registry`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register("messages_accepted", "Messages that were accepted", self.accepted.clone());
         registry.register(
@@ -78,12 +76,12 @@ impl MessageMetrics {
         registry.register_collector(Box::new(OldestMessageCollector { metrics: self.clone() }));
     }
 
-    /// So many messages were accepted here.
+    /// Counts messages that were accepted here.
     pub fn add_accepted(&self, messages: u64) {
         self.accepted.inc_by(messages);
     }
 
-    /// What became of recipients.
+    /// Counts recipients by their outcome.
     pub(super) fn add_recipients(&self, delivered: &DeliveryCounts) {
         let DeliveryCounts { sent, failed, unknown, expired, recalled, .. } = *delivered;
         let counts = [
@@ -98,7 +96,7 @@ impl MessageMetrics {
         }
     }
 
-    /// Why recipients were not reached: a word of ours, or an errcode.
+    /// Counts recipients that were not reached. `reason` is a word of ours or an errcode.
     pub(super) fn add_failures(&self, reason: &str, recipients: u64) {
         if recipients > 0 {
             self.failures
@@ -107,15 +105,15 @@ impl MessageMetrics {
         }
     }
 
-    /// A call came to an end.
+    /// Counts a call that ended.
     pub(super) fn add_call(&self, outcome: &'static str) {
         self.calls.get_or_create(&MessageOutcomeLabel { outcome }).inc();
     }
 
-    /// What the database says.
-    pub(super) fn set_backlog(&self, waiting: &MessageBacklog, lane: &SendWindow, now: Timestamp) {
+    /// Sets the gauges from the database.
+    pub(super) fn set_backlog(&self, waiting: &MessageBacklog, window: &SendWindow, now: Timestamp) {
         self.waiting.set(waiting.messages);
-        self.held.set(i64::from(lane.is_held(now)));
+        self.held.set(i64::from(window.is_held(now)));
         self.oldest.store(waiting.oldest.map_or(0, Timestamp::millis), Ordering::Relaxed);
     }
 
@@ -127,7 +125,8 @@ impl MessageMetrics {
     }
 }
 
-/// A label that WeCom cannot multiply: codes that our table does not know are one.
+/// Returns a label whose number of values is bounded: errcodes that our table does not know share
+/// one.
 fn bound_label(reason: &str) -> String {
     match reason.parse::<i64>() {
         Ok(code)
@@ -140,11 +139,11 @@ fn bound_label(reason: &str) -> String {
     }
 }
 
-/// Codes by which WeCom refuses a message for what is in it (document 90313).
+/// The errcodes by which WeCom refuses a message for its content (document 90313).
 const CONTENT_ERRCODES: [i64; 14] =
     [40004, 40007, 40008, 40035, 40039, 40058, 40063, 40074, 40201, 41033, 43012, 44004, 45002, 85002];
 
-/// Worked out when somebody looks.
+/// Computes the age of the oldest message when the metrics are read.
 #[derive(Debug)]
 struct OldestMessageCollector {
     metrics: MessageMetrics,
@@ -179,7 +178,7 @@ mod tests {
             text
         };
         assert!(text(&registry).contains("gongpai_message_oldest_seconds 0"), "{}", text(&registry));
-        let lane = SendWindow {
+        let window = SendWindow {
             turn: 0,
             hold_until: clock.now().plus(Duration::from_secs(5)),
             hold_reason: String::new(),
@@ -187,7 +186,7 @@ mod tests {
             holds: 1,
             max_concurrent_calls: 10,
         };
-        metrics.set_backlog(&MessageBacklog { messages: 3, oldest: Some(clock.now()) }, &lane, clock.now());
+        metrics.set_backlog(&MessageBacklog { messages: 3, oldest: Some(clock.now()) }, &window, clock.now());
         metrics.add_accepted(2);
         metrics.add_recipients(&DeliveryCounts { sent: 7, failed: 1, ..DeliveryCounts::default() });
         metrics.add_failures("40058", 1);

@@ -1,35 +1,40 @@
-//! Messages: accepted once, delivered, opened signed in (DESIGN §6).
+//! Messages: accepted once, delivered, and opened signed in ([design: messages](crate::design#messages)).
 //!
 //! # What is promised
 //!
-//! 1. **Accepted once.** [`Messages::accept`] answers when the message is on disk. The same `Idempotency-Key` with the same
-//!    content is the same message, with another content a refusal.
-//! 2. **Delivered.** Whatever dies when, an accepted message ends in a state that somebody can look up. A call to WeCom is a
-//!    row with its exact bytes before it is made; a call of which nobody knows how it ended is repeated byte by byte while
-//!    WeCom's duplicate window covers it, and is `unknown` afterwards rather than sent twice.
-//! 3. **In order and not too fast.** A member gets the messages of this application in the order in which they were accepted,
-//!    one call at a time; a repeat of the same text within two minutes waits aside until WeCom no longer takes it for the
-//!    first, and later messages pass it. WeCom's limits are kept by us, because it drops what exceeds them and answers "ok".
-//! 4. **Opened signed in.** A link to one of our hosts becomes one of ours, which is for the recipients only.
+//! 1. **Accepted once.** [`Messages::accept`] returns when the message is on disk. The same
+//!    `Idempotency-Key` with the same content means the same message; with another content it is
+//!    refused.
+//! 2. **Delivered.** Whichever process dies at whatever moment, an accepted message ends in a status
+//!    that somebody can look up. A call to WeCom is a row with its exact bytes before it is made. If
+//!    the outcome of a call is not known, the same bytes are sent again while WeCom's duplicate
+//!    window covers them; afterwards the message is `unknown` rather than sent twice.
+//! 3. **In order and not too fast.** A member gets the messages of this application in the order of
+//!    acceptance, one call at a time. A repeat of the same text within two minutes steps aside until
+//!    WeCom no longer takes it for a duplicate, and later messages pass it. We keep WeCom's limits
+//!    ourselves, because WeCom drops what exceeds them and answers "ok".
+//! 4. **Opened signed in.** A link to one of our hosts is replaced by a link of ours, which only the
+//!    recipients can open.
 //!
 //! # How a message travels
 //!
 //! ```text
-//! accept    judge it completely, wrap its links, one row in `messages`            accept, content    durable from here
-//! expand    one row a recipient, as the directory is now                          deliver::expand
-//! plan      whose turn it is, who is over no limit; equal bodies become one call  deliver::plan      pure
-//! claim     the call is somebody's until its lease ends                           deliver::claim
-//! send      the exact bytes, to WeCom                                             deliver::send → wecom
-//! settle    sent, again later, held, buried: the call, its recipients, messages   deliver::settle
+//! accept    check it, wrap its links, write one row in `messages`; durable from here   accept, content
+//! expand    one row for each recipient, from the current directory                     deliver::expand
+//! plan      decide whose turn it is within the limits; equal bodies share one call     deliver::plan (pure)
+//! claim     lease the call to one process                                              deliver::claim
+//! send      the exact bytes, to WeCom                                                  deliver::send → wecom
+//! settle    sent, retry, held or failed: the call, its recipients, their messages      deliver::settle
 //! ```
 //!
-//! | module | holds |
+//! | module | contents |
 //! |---|---|
-//! | `content` | the kinds, WeCom's limits, truncation, links |
+//! | `content` | the kinds of messages, WeCom's limits, truncation, links |
 //! | `accept` | from a request to a row: recipients, idempotency, group commit |
-//! | `deliver` | from rows to calls, and what comes of them; recall |
+//! | `deliver` | from rows to calls and their outcomes; recall |
 //! | `links` | `/sso/m/{id}` |
-//! | `show`, `steer` | looking at the queue; retry, bury, recall by hand |
+//! | `views` | reading messages, for the API and the commands |
+//! | `commands` | retry, bury, recall and resume by hand |
 //! | `metrics` | accepted, sent, failed, oldest, calls |
 
 pub mod accept;
@@ -57,43 +62,43 @@ use crate::wecom;
 pub use self::deliver::DeliveryCounts;
 pub use self::metrics::MessageMetrics;
 
-/// What messages need of the configuration.
+/// The settings of messages.
 #[derive(Debug, Clone)]
 pub struct MessageSettings {
     /// 企业ID.
     pub corp: CorpId,
-    /// AgentId of the application that sends.
+    /// The AgentId of the application that sends.
     pub agent: u32,
-    /// The hosts whose links are wrapped, and public_url.
+    /// The hosts whose links are wrapped, and `public_url`.
     pub hosts: Hosts,
-    /// In which zone minutes 0 and 30 are, and days begin.
+    /// The zone in which minutes 0 and 30 of the hour are counted.
     pub time_zone: Tz,
     /// Why nothing is accepted and nothing sent, naming the key (`wecom.message_enable = false`).
     pub unavailable: Option<String>,
 }
 
-/// Messages of one corporation. Cheap to clone.
+/// The messages of one corporation. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Messages(Arc<MessagesInner>);
 
 #[derive(Debug)]
 struct MessagesInner {
     settings: MessageSettings,
-    /// `settings.hosts`, or what a reload put in its place.
+    /// `settings.hosts`, or the hosts of the last reload.
     hosts: ArcSwap<Hosts>,
     db: Db,
     clock: Clock,
     client: wecom::WecomClient,
-    /// Rings when something was accepted here; what other replicas accept is found by looking.
+    /// Notified when this process accepts a message. What other replicas accept is found by
+    /// polling.
     accepted_signal: Notify,
-    /// Where orders wait for the transaction that makes them messages.
+    /// Collects accepted messages into shared transactions.
     group_commit: accept::GroupCommit,
     metrics: MessageMetrics,
     worker: deliver::DeliveryWorker,
 }
 
 impl Messages {
-    /// Puts the parts together.
     pub fn new(settings: MessageSettings, db: Db, clock: Clock, client: wecom::WecomClient) -> Self {
         let (metrics, worker) = (MessageMetrics::new(clock.clone()), deliver::DeliveryWorker::new(&clock));
         Self(Arc::new(MessagesInner {
@@ -109,55 +114,53 @@ impl Messages {
         }))
     }
 
-    /// Judges and wraps links by `hosts` from now on.
+    /// Replaces the hosts whose links are wrapped.
     pub fn set_hosts(&self, hosts: Hosts) {
         self.0.hosts.store(Arc::new(hosts));
     }
 
-    /// What was accepted and sent, and what waits.
     pub fn metrics(&self) -> &MessageMetrics {
         &self.0.metrics
     }
 
-    /// Looks how many messages wait, and whether they can be sent, for the metrics.
+    /// Updates the metrics of waiting messages and of the send window from the database.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn measure(&self) -> sqlx::Result<()> {
         let MessagesInner { settings, db, clock, metrics, .. } = &*self.0;
         let waiting = store::measure_backlog(db.pool(), &settings.corp).await?;
-        let lane = store::find_send_window(db.pool(), &settings.corp).await?;
-        metrics.set_backlog(&waiting, &lane, clock.now());
+        let window = store::find_send_window(db.pool(), &settings.corp).await?;
+        metrics.set_backlog(&waiting, &window, clock.now());
         Ok(())
     }
 }
 
-/// The kinds of messages.
+/// The kind of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageKind {
     /// 文本.
     Text,
-    /// Markdown, as far as WeCom knows it.
+    /// Markdown, in WeCom's subset.
     Markdown,
     /// 文本卡片.
     Textcard,
     /// 图文, one to eight articles.
     News,
-    /// 模板卡片: `text_notice` and `news_notice`.
+    /// 模板卡片: `text_notice` or `news_notice`.
     TemplateCard,
-    /// An image that was uploaded.
+    /// An uploaded image.
     Image,
-    /// A file that was uploaded.
+    /// An uploaded file.
     File,
 }
 
 impl MessageKind {
-    /// Every one.
     pub const ALL: [Self; 7] =
         [Self::Text, Self::Markdown, Self::Textcard, Self::News, Self::TemplateCard, Self::Image, Self::File];
 
-    /// WeCom's `msgtype`, which is also the key of the content and our word in the API.
+    /// WeCom's `msgtype`. It is also the key of the content and our word in the API.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Text => "text",
@@ -171,30 +174,29 @@ impl MessageKind {
     }
 }
 
-/// What became of a message.
+/// The status of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MessageStatus {
-    /// It is on disk.
+    /// The message is on disk.
     Accepted,
-    /// Some recipients have had their call, or it is under way.
+    /// Some recipients have had their call, or it is in progress.
     Sending,
     /// WeCom took it for every recipient.
     Sent,
-    /// For some of them.
+    /// WeCom took it for some recipients.
     PartlyFailed,
-    /// For none of them.
+    /// WeCom took it for no recipient.
     Failed,
-    /// Of some recipient nobody knows; it may have arrived.
+    /// For at least one recipient the outcome is not known: it may have arrived.
     Unknown,
     /// `expires_at` passed before it reached anybody.
     Expired,
-    /// It was taken back.
+    /// It was recalled.
     Recalled,
 }
 
 impl MessageStatus {
-    /// Every one.
     pub const ALL: [Self; 8] = [
         Self::Accepted,
         Self::Sending,
@@ -206,7 +208,7 @@ impl MessageStatus {
         Self::Recalled,
     ];
 
-    /// As the API and the table write it; `sending` is only shown, the table says `accepted`.
+    /// The word in the API and in the table. `sending` is only shown: the table says `accepted`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Accepted => "accepted",
@@ -220,29 +222,31 @@ impl MessageStatus {
         }
     }
 
-    /// Reads [`Status::as_str`].
+    /// Parses the word that [`MessageStatus::as_str`] returns.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 }
 
-/// Whom a message is for, as it was resolved when it was accepted: `messages.targets`.
+/// The recipients of a message as they were resolved at acceptance: `messages.targets`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageTargets {
-    /// Userids as they were written, and whose they were; `None` where the directory knew nobody of that name.
+    /// Userids as they were written, with the person who had each one; `None` where the directory
+    /// knew nobody of that name.
     pub users: Vec<(UserId, Option<PersonId>)>,
     /// Units with everything below them.
     pub units: Vec<UnitId>,
-    /// Tags.
     pub tags: Vec<TagId>,
     /// Everybody who may see the application.
     pub all: bool,
 }
 
-/// Whose turn it is, whatever the userid is by now: `message_recipients.member`.
+/// The identity by which a recipient's messages are ordered: `message_recipients.member`.
+///
+/// It stays the same when the person's userid changes.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Addressee {
-    /// Somebody in the directory.
+    /// A person of the directory.
     Person(PersonId),
     /// A userid in lower case that the directory does not know.
     Userid(String),
@@ -254,12 +258,11 @@ impl Addressee {
     /// WeCom's word for everybody.
     pub const ALL: &'static str = "@all";
 
-    /// Who `userid` is.
     pub fn from_userid(userid: &UserId, person: Option<&PersonId>) -> Self {
         person.map_or_else(|| Self::Userid(userid.folded()), |person| Self::Person(person.clone()))
     }
 
-    /// As the table writes it.
+    /// The value of the column `member`.
     pub fn key(&self) -> String {
         match self {
             Self::Person(person) => person.to_string(),

@@ -1,7 +1,7 @@
-//! SQL that several steps share: the lane, how a message ends, how much waits, and what is deleted when.
+//! SQL that several steps share: the send window, the end of a message, the backlog, and retention.
 //!
-//! Every transaction of a delivery takes the lane's row first, then calls, recipients and messages, so that two never
-//! wait for each other in a circle.
+//! Every transaction of a delivery locks the send window first, then calls, recipients and
+//! messages. With one fixed order two transactions cannot deadlock.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -15,46 +15,47 @@ use crate::db::Db;
 use crate::db::bind_list::ListStatement;
 use crate::message::deliver::is_daily_limit_reason;
 
-/// How long messages are kept after they finished.
+/// How long a finished message is kept.
 pub const MESSAGE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// How long the counts of calls are kept.
 const RATE_COUNT_RETENTION: Duration = Duration::from_secs(2 * 24 * 3600);
 
-/// How many calls may be made at the same time, unless WeCom said that it is too many (45033).
+/// The most concurrent calls, unless WeCom said that they are too many (45033).
 pub(super) const MAX_CONCURRENT_CALLS: i64 = 10;
 
-/// The lane is never held longer than until tomorrow: what is later was written by a clock that was put back since.
+/// The longest hold that is believed. A later instant was written by a clock that has since been
+/// set back.
 const MAX_HOLD: Duration = Duration::from_secs(25 * 3600);
 
-/// How many rows one transaction changes, where many can be changed in several: others wait for the lane.
+/// The most rows that one transaction changes where the work can be split, because others wait for
+/// the send window.
 pub(super) const MAX_ROWS_PER_TRANSACTION: u64 = 1000;
 
-/// Why a recipient was not reached: `expires_at` passed. A message whose recipients have this reason has expired.
+/// The reason of a recipient that was not reached because `expires_at` passed. A message whose
+/// recipients have this reason has expired.
 pub(super) const EXPIRED_REASON: &str = "It expired before it could be sent.";
 
-/// Why a recipient was not reached: somebody took the message back.
+/// The reason of a recipient that was not reached because the message was recalled.
 pub(super) const RECALLED_REASON: &str = "It was recalled before it was sent.";
 
-/// What the only way out to WeCom is like.
+/// Whether, and how many at a time, calls may be sent to WeCom now: the row of `message_lanes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SendWindow {
-    /// How often it was taken.
+    /// How often the row was locked.
     pub(super) turn: i64,
-    /// Nothing is sent before.
+    /// Nothing is sent before this instant.
     pub(super) hold_until: Timestamp,
-    /// Why; empty if only a limit of WeCom's has to pass.
+    /// Why it is held; empty if only a limit of WeCom has to pass.
     pub(super) hold_reason: String,
-    /// Since when nothing can be sent; `None`: it can.
+    /// Since when nothing can be sent; `None` if messages can be sent.
     pub(super) hold_since: Option<Timestamp>,
     /// How often in a row it was held.
     pub(super) holds: i64,
-    /// How many calls may be made at the same time.
     pub(super) max_concurrent_calls: i64,
 }
 
 impl SendWindow {
-    /// One that nobody has used.
     fn unused() -> Self {
         Self {
             turn: 0,
@@ -66,18 +67,18 @@ impl SendWindow {
         }
     }
 
-    /// Whether what cannot be sent waits for something that an administrator has to mend, rather than for a limit.
+    /// Whether messages wait for something that an administrator has to mend, rather than for a
+    /// limit.
     pub(super) fn waits_for_an_administrator(&self) -> bool {
         self.hold_since.is_some() && !self.hold_reason.is_empty() && !is_daily_limit_reason(&self.hold_reason)
     }
 
-    /// Whether nothing may be sent now.
     pub(super) fn is_held(&self, now: Timestamp) -> bool {
         self.hold_until > now && self.hold_until <= now.plus(MAX_HOLD)
     }
 }
 
-macro_rules! lane_columns {
+macro_rules! send_window_columns {
     () => {
         "turn, hold_until, hold_reason, hold_since, holds, at_once"
     };
@@ -95,12 +96,13 @@ fn parse_send_window(row: &AnyRow) -> sqlx::Result<SendWindow> {
     })
 }
 
-/// Takes the lane until the transaction ends: whoever else plans, claims or settles waits.
+/// Locks the send window until the transaction ends. Every other step that plans, claims or settles
+/// waits for it.
 pub(super) async fn lock_send_window(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<SendWindow> {
     loop {
         let taken = sqlx::query(concat!(
             "UPDATE message_lanes SET turn = turn + 1 WHERE corp_id = $1 RETURNING ",
-            lane_columns!()
+            send_window_columns!()
         ))
         .bind(corp.as_str())
         .fetch_optional(&mut *tx)
@@ -119,39 +121,42 @@ pub(super) async fn lock_send_window(tx: &mut AnyConnection, corp: &CorpId) -> s
     }
 }
 
-/// The lane as it is, without taking it.
+/// Reads the send window without locking it.
 pub(super) async fn find_send_window(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<SendWindow> {
-    let row = sqlx::query(concat!("SELECT ", lane_columns!(), " FROM message_lanes WHERE corp_id = $1"))
-        .bind(corp.as_str())
-        .fetch_optional(pool)
-        .await?;
+    let row =
+        sqlx::query(concat!("SELECT ", send_window_columns!(), " FROM message_lanes WHERE corp_id = $1"))
+            .bind(corp.as_str())
+            .fetch_optional(pool)
+            .await?;
     row.map_or_else(|| Ok(SendWindow::unused()), |row| parse_send_window(&row))
 }
 
-/// Writes what changed of the lane; it has been taken.
+/// Writes the send window, which the caller has locked.
 pub(super) async fn update_send_window(
     tx: &mut AnyConnection,
     corp: &CorpId,
-    lane: &SendWindow,
+    window: &SendWindow,
 ) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE message_lanes SET hold_until = $2, hold_reason = $3, hold_since = $4, holds = $5, at_once = $6 \
          WHERE corp_id = $1",
     )
     .bind(corp.as_str())
-    .bind(lane.hold_until.millis())
-    .bind(&lane.hold_reason)
-    .bind(lane.hold_since.map_or(0, Timestamp::millis))
-    .bind(lane.holds)
-    .bind(lane.max_concurrent_calls)
+    .bind(window.hold_until.millis())
+    .bind(&window.hold_reason)
+    .bind(window.hold_since.map_or(0, Timestamp::millis))
+    .bind(window.holds)
+    .bind(window.max_concurrent_calls)
     .execute(tx)
     .await?;
     Ok(())
 }
 
-/// What a message became, once none of its recipients is open any more. $1: now, $2: the reason of what expired. Pending
-/// ones are looked for first, by their index: a message to everybody has many rows. The CASE keeps PostgreSQL from reading
-/// all of an index of open rows for each message.
+/// Sets the final status of messages that have no open recipient any more. $1: now, $2: the reason
+/// of expired recipients.
+///
+/// Pending recipients are looked for first, by their index, because a message to everybody has many
+/// rows. The CASE keeps PostgreSQL from reading a whole index of open rows for each message.
 macro_rules! finish {
     ($which:literal) => {
         concat!(
@@ -216,8 +221,10 @@ pub(super) async fn finish_messages(
     Ok(finished)
 }
 
-/// Lets the recipients of a call that has surely not been made wait again, and ends the call; why it was not made before
-/// stays with them. `false`: it is being made, or may have been.
+/// Ends a call that certainly was not made and lets its recipients wait again.
+///
+/// They keep the reason why it was not made before. Returns `false` if the call is being made or
+/// may have been made.
 pub(super) async fn dissolve_call(
     tx: &mut AnyConnection,
     call: &CallId,
@@ -245,8 +252,10 @@ pub(super) async fn dissolve_call(
     Ok(true)
 }
 
-/// The calls of a message that have surely not been made: nobody makes them now, and no try is open. And how many
-/// recipients each has.
+/// Returns the calls of a message that certainly were not made, with the number of recipients of
+/// each.
+///
+/// Such a call is not in progress, and no attempt of it has an unknown outcome.
 pub(super) async fn find_untried_calls(
     tx: &mut AnyConnection,
     message: &MessageId,
@@ -266,16 +275,15 @@ pub(super) async fn find_untried_calls(
     .collect()
 }
 
-/// How much waits, and since when.
+/// The messages that have not finished.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct MessageBacklog {
-    /// Messages that have not finished.
+    /// How many there are.
     pub(super) messages: i64,
     /// When the oldest of them was accepted.
     pub(super) oldest: Option<Timestamp>,
 }
 
-/// How much waits.
 pub(super) async fn measure_backlog(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<MessageBacklog> {
     let row = sqlx::query(
         "SELECT COUNT(*), MIN(created_at) FROM messages WHERE corp_id = $1 AND finished_at IS NULL",
@@ -289,8 +297,11 @@ pub(super) async fn measure_backlog(pool: &AnyPool, corp: &CorpId) -> sqlx::Resu
     })
 }
 
-/// What is deleted, in this order, so that nothing is left without what it belongs to. $1: before, $2: how many. Scalar
-/// subqueries, as each is one look into an index: of NOT EXISTS PostgreSQL may make a join that reads a whole table.
+/// The statements of retention, in an order that leaves no row without its parent. $1: before, $2:
+/// limit.
+///
+/// They use scalar subqueries because each is one index lookup: PostgreSQL may turn NOT EXISTS into
+/// a join that reads a whole table.
 const RETENTION_STATEMENTS: [&str; 4] = [
     "DELETE FROM message_recipients WHERE (message_id, member) IN (\
          SELECT r.message_id, r.member FROM message_recipients r WHERE r.message_id IN (\
@@ -307,8 +318,10 @@ const RETENTION_STATEMENTS: [&str; 4] = [
            AND (SELECT r.member FROM message_recipients r WHERE r.call_id = c.id LIMIT 1) IS NULL LIMIT $2)",
 ];
 
-/// Deletes up to `limit` rows of messages that finished before `before`: their recipients and links, then they
-/// themselves, then calls to which no recipient belongs any more. Answers how many rows it took; 0: nothing is left.
+/// Deletes up to `limit` rows of messages that finished before `before`.
+///
+/// Recipients and links go first, then the messages, then the calls that have no recipient left.
+/// Returns how many rows it deleted; 0 means that nothing is left.
 ///
 /// # Errors
 /// If the database fails.
@@ -326,7 +339,7 @@ pub async fn delete_finished_before(db: &Db, before: Timestamp, limit: i64) -> s
     Ok(deleted)
 }
 
-/// Deletes the counts of calls that no limit looks at any more.
+/// Deletes the counts of calls that are too old for any limit.
 ///
 /// # Errors
 /// If the database fails.

@@ -1,8 +1,10 @@
-//! Group commit: messages that arrive together are written in one transaction, and wait for one `fsync`.
+//! Group commit: messages that arrive together are written in one transaction and wait for one
+//! `fsync`.
 //!
-//! There is no task of its own for it. Everybody puts a draft into the queue; whoever gets the turn writes what is in the
-//! queue and tells the others. If the one who has the turn goes away in the middle (its caller hung up), nobody is told
-//! anything, and the others come again with the same ids, which makes it harmless if the rows were written after all.
+//! It has no task of its own. Every caller puts its message into the queue. The caller that gets
+//! the turn writes the queue and answers the others. If that caller goes away in the middle (its
+//! client hung up), nobody is answered, and the others queue their messages again with the same
+//! ids. That is harmless even if the rows were written.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -19,13 +21,12 @@ use crate::db::Db;
 use crate::message::MessageKind;
 use crate::message::content::WrappedLink;
 
-/// The most messages of one transaction.
 const MAX_BATCH_MESSAGES: usize = 256;
 
-/// How long whoever has the turn waits for those who came along last time.
+/// How long the writing caller waits for as many callers as came last time.
 const BATCH_WAIT: Duration = Duration::from_millis(3);
 
-/// A message that is ready to be written.
+/// A validated message, ready to be written.
 #[derive(Debug)]
 pub(super) struct NewMessage {
     pub(super) id: MessageId,
@@ -44,7 +45,7 @@ pub(super) struct NewMessage {
     pub(super) expires_at: Option<Timestamp>,
 }
 
-/// What a caller hears: several may hear of one failure.
+/// The answer to one caller. The error is shared because several callers may get the same one.
 type CommitResult = Result<InsertOutcome, Arc<sqlx::Error>>;
 
 #[derive(Debug)]
@@ -53,34 +54,35 @@ struct QueuedMessage {
     reply: oneshot::Sender<CommitResult>,
 }
 
-/// Where drafts wait.
+/// The queue of messages and the turn to write it.
 #[derive(Debug, Default)]
 pub(in crate::message) struct GroupCommit {
     queue: parking_lot::Mutex<VecDeque<QueuedMessage>>,
-    /// Rings when the queue grows.
+    /// Notified when the queue grows.
     queue_grown: Notify,
-    /// Whose turn it is, and for how many it is worth waiting.
+    /// The turn to write, and how many callers are worth waiting for.
     expected_callers: tokio::sync::Mutex<usize>,
     commits: AtomicU64,
 }
 
 impl GroupCommit {
-    /// How many transactions were committed.
+    /// Returns how many transactions were committed.
     pub(in crate::message) fn commits(&self) -> u64 {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// Writes a draft together with others. When it answers, the draft is on disk.
-    pub(super) async fn write(&self, db: &Db, clock: &Clock, draft: NewMessage) -> CommitResult {
-        let draft = Arc::new(draft);
+    /// Writes a message together with others. When it returns, the message is on disk.
+    pub(super) async fn write(&self, db: &Db, clock: &Clock, message: NewMessage) -> CommitResult {
+        let message = Arc::new(message);
         loop {
-            let mut told = self.enqueue(&draft);
+            let mut reply = self.enqueue(&message);
             loop {
                 let turn = tokio::select! {
+                    // A caller that has its reply must not take the turn.
                     biased;
-                    told = &mut told => match told {
-                        Ok(told) => return told,
-                        // Whoever had the turn went away.
+                    answer = &mut reply => match answer {
+                        Ok(result) => return result,
+                        // The caller that had the turn went away before it answered.
                         Err(_) => break,
                     },
                     turn = self.expected_callers.lock() => turn,
@@ -90,55 +92,67 @@ impl GroupCommit {
         }
     }
 
-    fn enqueue(&self, draft: &Arc<NewMessage>) -> oneshot::Receiver<CommitResult> {
-        let (told, hears) = oneshot::channel();
-        self.queue.lock().push_back(QueuedMessage { message: Arc::clone(draft), reply: told });
+    fn enqueue(&self, message: &Arc<NewMessage>) -> oneshot::Receiver<CommitResult> {
+        let (reply, receiver) = oneshot::channel();
+        self.queue.lock().push_back(QueuedMessage { message: Arc::clone(message), reply });
         self.queue_grown.notify_one();
-        hears
+        receiver
     }
 
-    /// Writes what is in the queue and tells everybody.
-    async fn write_queued(&self, mut turn: tokio::sync::MutexGuard<'_, usize>, db: &Db, clock: &Clock) {
-        let company = async {
-            while self.queue.lock().len() < *turn {
+    /// Writes the queue and answers its callers.
+    async fn write_queued(
+        &self,
+        mut expected_callers: tokio::sync::MutexGuard<'_, usize>,
+        db: &Db,
+        clock: &Clock,
+    ) {
+        let others = async {
+            while self.queue.lock().len() < *expected_callers {
                 self.queue_grown.notified().await;
             }
         };
-        // Under load the same callers come again a moment after they were answered. A lone one expects nobody.
-        let _met = timeout(BATCH_WAIT, company).await;
+        // Under load the same callers come again a moment after they were answered. A single caller
+        // waits for nobody.
+        let _all_came = timeout(BATCH_WAIT, others).await;
         let batch: Vec<QueuedMessage> = {
             let mut queue = self.queue.lock();
             let count = queue.len().min(MAX_BATCH_MESSAGES);
-            // Nobody is answered who has gone; whatever was not answered was not accepted.
-            queue.drain(..count).filter(|waiting| !waiting.reply.is_closed()).collect()
+            // A message is not written when its caller has gone: it was not answered, so it was not
+            // accepted.
+            queue.drain(..count).filter(|queued| !queued.reply.is_closed()).collect()
         };
         if !batch.is_empty() {
-            let drafts: Vec<&NewMessage> = batch.iter().map(|waiting| &*waiting.message).collect();
-            let told = self.write_all(db, &drafts, clock.now()).await;
-            *turn = (batch.len() + self.queue.lock().len()).min(MAX_BATCH_MESSAGES);
-            for (waiting, told) in batch.into_iter().zip(told) {
-                // Whoever is not there any more was answered nothing, and may ask again with the same key.
-                drop(waiting.reply.send(told));
+            let messages: Vec<&NewMessage> = batch.iter().map(|queued| &*queued.message).collect();
+            let results = self.write_all(db, &messages, clock.now()).await;
+            *expected_callers = (batch.len() + self.queue.lock().len()).min(MAX_BATCH_MESSAGES);
+            for (queued, result) in batch.into_iter().zip(results) {
+                // A caller that has gone meanwhile got no answer, and may ask again with the same
+                // key.
+                drop(queued.reply.send(result));
             }
         }
     }
 
-    /// In one transaction; if it fails and the database is not to blame, each in its own, so that none fails for another.
-    async fn write_all(&self, db: &Db, drafts: &[&NewMessage], now: Timestamp) -> Vec<CommitResult> {
-        let error = match self.commit(db, drafts, now).await {
+    /// Writes messages in one transaction.
+    ///
+    /// If that fails because of the content of one of them, writes each in a transaction of its
+    /// own, so that no message fails because of another.
+    async fn write_all(&self, db: &Db, messages: &[&NewMessage], now: Timestamp) -> Vec<CommitResult> {
+        let error = match self.commit(db, messages, now).await {
             Ok(written) => return written.into_iter().map(Ok).collect(),
             Err(error) => error,
         };
-        if drafts.len() == 1 || !is_content_error(&error) {
+        // An error of the database itself concerns all of them.
+        if messages.len() == 1 || !is_content_error(&error) {
             let error = Arc::new(error);
-            return drafts.iter().map(|_| Err(Arc::clone(&error))).collect();
+            return messages.iter().map(|_| Err(Arc::clone(&error))).collect();
         }
-        tracing::warn!(%error, "{} messages could not be written together; each is tried alone", drafts.len());
-        let mut told = Vec::with_capacity(drafts.len());
-        for draft in drafts {
-            let written = self.commit(db, &[draft], now).await;
+        tracing::warn!(%error, "{} messages could not be written together; each is tried alone", messages.len());
+        let mut results = Vec::with_capacity(messages.len());
+        for message in messages {
+            let written = self.commit(db, &[message], now).await;
             let gone = written.as_ref().err().is_some_and(|error| !is_content_error(error));
-            told.push(match written.map(|written| written.into_iter().next()) {
+            results.push(match written.map(|written| written.into_iter().next()) {
                 Ok(Some(written)) => Ok(written),
                 Ok(None) => Err(Arc::new(sqlx::Error::RowNotFound)),
                 Err(error) => Err(Arc::new(error)),
@@ -147,32 +161,32 @@ impl GroupCommit {
                 break;
             }
         }
-        // The database went away in between: for the rest there is nothing else to say.
-        while told.len() < drafts.len() {
-            told.push(Err(Arc::new(sqlx::Error::PoolTimedOut)));
+        // The database went away in between: the remaining callers get an error.
+        while results.len() < messages.len() {
+            results.push(Err(Arc::new(sqlx::Error::PoolTimedOut)));
         }
-        told
+        results
     }
 
     async fn commit(
         &self,
         db: &Db,
-        drafts: &[&NewMessage],
+        messages: &[&NewMessage],
         now: Timestamp,
     ) -> sqlx::Result<Vec<InsertOutcome>> {
         let mut tx = db.write().await?;
-        let written = store::insert_messages(&mut tx, drafts, now).await?;
+        let written = store::insert_messages(&mut tx, messages, now).await?;
         tx.commit().await?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(written)
     }
 }
 
-/// Whether an error may be about what was written, and not about the database.
+/// Whether an error may be about the written content rather than about the database.
 pub(in crate::message) fn is_content_error(error: &sqlx::Error) -> bool {
     match error {
-        // PostgreSQL's classes of connections, resources and operators; SQLite's busy, locked, read-only, I/O, full and
-        // cannot open.
+        // The database's own errors: PostgreSQL's classes of connections, resources and operators;
+        // SQLite's busy, locked, read-only, I/O, full and cannot open.
         sqlx::Error::Database(error) => !error.code().is_some_and(|code| {
             let sqlite = code.parse::<u32>().ok().filter(|_| code.len() < 5).map(|code| code & 0xff);
             sqlite.is_some_and(|code| matches!(code, 5 | 6 | 8 | 10 | 13 | 14))

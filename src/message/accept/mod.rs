@@ -1,11 +1,11 @@
-//! Accepting: from an order to a row that no crash loses.
+//! Acceptance: from a request to a row that no crash loses.
 //!
 //! ```text
 //! Messages::accept
-//!   store::by_key          an order that was accepted before is answered as before
-//!   content::judge         what it says                                      pure
-//!   recipients::resolve    whom it is for, as the directory is now
-//!   desk::Desk::write      one transaction for all who ask at the same time; durable when it answers
+//!   store::find_by_key             a request that was accepted before gets the same answer
+//!   content::validate_content      what it says                                   (pure)
+//!   recipients::resolve_targets    whom it is for, in the current directory
+//!   GroupCommit::write             one transaction for all concurrent callers; durable when it returns
 //! ```
 
 mod group_commit;
@@ -32,25 +32,24 @@ use crate::directory::chart::Chart;
 /// The most entries of `users`, `units` and `tags` together.
 pub const MAX_TARGETS: usize = 10_000;
 
-/// The latest `expires_at`.
+/// The latest `expires_at`, from now on.
 const MAX_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// How long links lead somewhere, unless the message says until when it is good.
+/// How long links work if the message has no `expires_at`.
 pub(super) const LINK_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// A message to more recipients than that keeps away from the minutes in which everybody sends.
+/// A message to more recipients than this avoids the minutes in which everybody sends.
 const MAX_UNSPREAD_RECIPIENTS: usize = 100;
 
-/// How far such a message is put off at most.
+/// The longest delay of such a message.
 const MAX_SPREAD_MS: u64 = 3 * 60 * 1000;
 
-/// What expires sooner is not put off.
+/// A message that expires sooner is not delayed.
 const MIN_LIFETIME_TO_SPREAD: Duration = Duration::from_secs(10 * 60);
 
-/// The longest `Idempotency-Key`.
 const MAX_IDEMPOTENCY_KEY_BYTES: usize = 255;
 
-/// Who sends.
+/// Who sends a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Sender {
     /// An API client.
@@ -60,7 +59,7 @@ pub enum Sender {
 }
 
 impl Sender {
-    /// As the table writes it: `''` is the command line.
+    /// The value of the column `client_id`: empty for the command line.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Client(id) => id.as_str(),
@@ -69,30 +68,29 @@ impl Sender {
     }
 }
 
-/// A message that is on disk.
+/// An accepted message: it is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AcceptedMessage {
-    /// Its id.
     pub id: MessageId,
-    /// What was cut: `content.title`.
+    /// The texts that were cut, such as `content.title`.
     pub truncated: Vec<String>,
-    /// Whether an earlier order with the same key is this message.
+    /// Whether an earlier request with the same key made this message.
     pub repeated: bool,
 }
 
-/// Why an order was not accepted.
+/// Why a request was not accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum AcceptError {
-    /// Nothing is accepted here; the text names the key.
+    /// Nothing is accepted here; the text names the key of the configuration.
     #[error("{0}")]
     Unavailable(String),
-    /// Not 1 to 255 printable ASCII characters.
+    /// The key is not 1 to 255 printable ASCII characters.
     #[error("an Idempotency-Key is 1 to {MAX_IDEMPOTENCY_KEY_BYTES} printable ASCII characters")]
     BadKey,
-    /// The key stands for another order.
+    /// The key belongs to another request.
     #[error("another message was sent with this Idempotency-Key")]
     KeyReused,
-    /// Everything that is wrong with it.
+    /// Everything that is wrong with the request.
     #[error("{}", join_field_errors(.0))]
     Invalid(Vec<FieldError>),
     /// The database failed; the message may be on disk all the same.
@@ -106,25 +104,27 @@ impl From<sqlx::Error> for AcceptError {
     }
 }
 
-/// Findings in one line.
-pub fn join_field_errors(findings: &[FieldError]) -> String {
-    findings.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+/// Writes field errors in one line.
+pub fn join_field_errors(errors: &[FieldError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
 impl Messages {
-    /// Accepts a message. When it answers, the message is on disk; `seq` follows the order of the answers' commits.
+    /// Accepts a message. When it returns, the message is on disk, and `seq` follows the order in
+    /// which transactions were committed.
     ///
-    /// `chart`: the published chart, for units and tags. `key`: with the same key and order the same message is answered
-    /// again, whatever has become of its recipients since.
+    /// `chart` is the published chart, for units and tags. A request with the same `key` and
+    /// content gets the same message again, whatever has happened to its recipients since ([design:
+    /// messages](crate::design#messages)).
     ///
     /// # Errors
-    /// [`Refused`]; then there is no message, except perhaps with [`Refused::Store`].
+    /// [`AcceptError`]; then there is no message, except perhaps with [`AcceptError::Store`].
     pub async fn accept(
         &self,
         chart: &Chart,
         sender: Sender,
         key: Option<&str>,
-        order: MessageRequest,
+        request: MessageRequest,
     ) -> Result<AcceptedMessage, AcceptError> {
         let inner = &*self.0;
         let (settings, now) = (&inner.settings, inner.clock.now());
@@ -135,8 +135,10 @@ impl Messages {
         if key.is_some_and(|key| key.len() > MAX_IDEMPOTENCY_KEY_BYTES || !printable(key)) {
             return Err(AcceptError::BadKey);
         }
-        let request_hash = order.hash();
-        let judged = content::validate_content(&order, &inner.hosts.load());
+        let request_hash = request.hash();
+        // Before the key is looked up, because a repeated request is told which texts were cut too.
+        let validated = content::validate_content(&request, &inner.hosts.load());
+        // A known key is answered before the recipients are resolved: they may have left since.
         if let Some(key) = key
             && let Some((id, hash)) =
                 store::find_by_key(&inner.db, &settings.corp, sender.as_str(), key).await?
@@ -144,47 +146,48 @@ impl Messages {
             if hash != request_hash {
                 return Err(AcceptError::KeyReused);
             }
-            let truncated = judged.map(|judged| judged.truncated).unwrap_or_default();
+            let truncated = validated.map(|validated| validated.truncated).unwrap_or_default();
             return Ok(AcceptedMessage { id, truncated, repeated: true });
         }
-        let mut findings = Vec::new();
+        let mut errors = Vec::new();
         let targets =
-            recipients::resolve_targets(&inner.db, settings, chart, &order.to, now, &mut findings).await?;
-        if let Some(at) = order.expires_at
+            recipients::resolve_targets(&inner.db, settings, chart, &request.to, now, &mut errors).await?;
+        if let Some(at) = request.expires_at
             && (at <= now || at > now.plus(MAX_EXPIRY))
         {
-            findings.push(FieldError {
+            errors.push(FieldError {
                 field: "expires_at".to_owned(),
                 problem: format!("{} is not within the next 30 days", at.rfc3339()),
             });
         }
-        let judged = match (judged, findings) {
-            (Ok(judged), findings) if findings.is_empty() => judged,
-            (Ok(_), findings) => return Err(AcceptError::Invalid(findings)),
-            (Err(more), mut findings) => {
-                findings.extend(more);
-                return Err(AcceptError::Invalid(findings));
+        let validated = match (validated, errors) {
+            (Ok(validated), errors) if errors.is_empty() => validated,
+            (Ok(_), errors) => return Err(AcceptError::Invalid(errors)),
+            (Err(more), mut errors) => {
+                errors.extend(more);
+                return Err(AcceptError::Invalid(errors));
             }
         };
         let id = MessageId::generate(now);
-        let draft = NewMessage {
-            not_before: spread_not_before(&id, &targets, order.expires_at, settings.time_zone, now),
+        let message = NewMessage {
+            not_before: spread_not_before(&id, &targets, request.expires_at, settings.time_zone, now),
             corp: settings.corp.clone(),
             client: sender.as_str().to_owned(),
             key: key.map(str::to_owned),
             request_hash,
-            kind: order.kind,
-            body: content::body_hash(order.kind, &judged.content),
-            content: judged.content,
-            is_unique: judged.is_unique,
-            links: judged.links,
-            links_expire_at: order.expires_at.unwrap_or_else(|| now.plus(LINK_LIFETIME)),
+            kind: request.kind,
+            body: content::body_hash(request.kind, &validated.content),
+            content: validated.content,
+            is_unique: validated.is_unique,
+            links: validated.links,
+            links_expire_at: request.expires_at.unwrap_or_else(|| now.plus(LINK_LIFETIME)),
             targets: serde_json::to_string(&targets).map_err(|error| sqlx::Error::Encode(error.into()))?,
-            expires_at: order.expires_at,
+            expires_at: request.expires_at,
             id: id.clone(),
         };
-        let (id, repeated) = match inner.group_commit.write(&inner.db, &inner.clock, draft).await {
+        let (id, repeated) = match inner.group_commit.write(&inner.db, &inner.clock, message).await {
             Ok(InsertOutcome::Inserted) => (id, false),
+            // The same request was written between the lookup above and this transaction.
             Ok(InsertOutcome::RepeatOf(other)) => (other, true),
             Ok(InsertOutcome::KeyConflict) => return Err(AcceptError::KeyReused),
             Err(error) => return Err(AcceptError::Store(error)),
@@ -193,18 +196,21 @@ impl Messages {
             inner.metrics.add_accepted(1);
         }
         inner.accepted_signal.notify_one();
-        Ok(AcceptedMessage { id, truncated: judged.truncated, repeated })
+        Ok(AcceptedMessage { id, truncated: validated.truncated, repeated })
     }
 
-    /// How many transactions wrote messages here: less than the messages, if many came at once.
+    /// Returns how many transactions wrote messages here: fewer than the messages, if many came at
+    /// once.
     pub fn commits(&self) -> u64 {
         self.0.group_commit.commits()
     }
 }
 
-/// WeCom asks not to be sent to at minute 0 and 30 of the hour (document 90236): then everybody does. A message to many
-/// that is accepted in such a minute is put off by up to three minutes, by how much follows from its id; unless it is not
-/// good for long.
+/// Returns when delivery may begin: later than now if WeCom is busy at this minute.
+///
+/// WeCom asks senders to avoid minutes 0 and 30 of the hour (document 90236). A message to many
+/// that is accepted in such a minute is delayed by up to three minutes, which are derived from its
+/// id, unless it expires soon.
 fn spread_not_before(
     id: &MessageId,
     targets: &MessageTargets,

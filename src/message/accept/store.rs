@@ -1,4 +1,4 @@
-//! SQL of accepting: who somebody is, and the rows of messages.
+//! SQL of acceptance: the owners of userids, and the rows of messages.
 
 use std::collections::HashMap;
 
@@ -12,12 +12,11 @@ use crate::directory::row::{keep_readable, published};
 use crate::directory::{EntrySource, PersonStatus};
 use crate::message::MessageStatus;
 
-/// Whoever has a userid.
+/// The person who has a userid.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct UseridOwner {
-    /// Our id.
     pub(super) id: PersonId,
-    /// Whose entry it is.
+    /// Where the person comes from.
     pub(super) source: EntrySource,
     /// Whether the person is still there.
     pub(super) status: PersonStatus,
@@ -35,10 +34,10 @@ macro_rules! holders {
     };
 }
 
-/// So many userids are looked up at once.
 const USERIDS_PER_QUERY: usize = 50;
 
-/// One statement for one, one for [`AT_ONCE`]: the database prepares each once.
+/// There is one statement for one userid and one for [`USERIDS_PER_QUERY`], so that the database
+/// prepares each once.
 const FIND_ONE_OWNER: &str = holders!("= $2");
 const FIND_MANY_OWNERS: &str = holders!(
     "IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
@@ -46,7 +45,7 @@ const FIND_MANY_OWNERS: &str = holders!(
          $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51)"
 );
 
-/// Who has those userids now, by userid in lower case.
+/// Returns the current owners of userids, by userid in lower case.
 pub(super) async fn find_userid_owners(
     db: &Db,
     corp: &CorpId,
@@ -57,6 +56,7 @@ pub(super) async fn find_userid_owners(
     for some in folded.chunks(USERIDS_PER_QUERY) {
         let mut query =
             sqlx::query(if some.len() == 1 { FIND_ONE_OWNER } else { FIND_MANY_OWNERS }).bind(corp.as_str());
+        // A short chunk is filled up with its last userid, so that the statement stays the same.
         let last = some.last().into_iter().cycle();
         let places = if some.len() == 1 { 1 } else { USERIDS_PER_QUERY };
         for userid in some.iter().chain(last).take(places) {
@@ -76,7 +76,7 @@ pub(super) async fn find_userid_owners(
     Ok(found)
 }
 
-/// The message that a client's key stands for, and the hash of what was asked for with it.
+/// Returns the message that a client's key belongs to, and the hash of its request.
 pub(super) async fn find_by_key(
     db: &Db,
     corp: &CorpId,
@@ -94,40 +94,42 @@ pub(super) async fn find_by_key(
     row.map(|row| Ok((MessageId::new(row.try_get::<String, _>(0)?), row.try_get(1)?))).transpose()
 }
 
-/// What became of a draft.
+/// What writing a message did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum InsertOutcome {
-    /// It is a message now, or was one already: whoever wrote it did not live to say so.
+    /// The message is in the table. An earlier attempt with the same id may have written it.
     Inserted,
-    /// Its key stands for that message.
+    /// The key belongs to this message of the same request.
     RepeatOf(MessageId),
-    /// Its key stands for another request.
+    /// The key belongs to another request.
     KeyConflict,
 }
 
-/// Writes drafts in their order. The order of `seq` is the order in which transactions of all replicas come by here, since
-/// whoever takes the counter holds it until the end.
+/// Writes messages in their order.
+///
+/// `seq` is the order in which the transactions of all replicas pass here: a transaction keeps the
+/// counter locked until it ends.
 pub(super) async fn insert_messages(
     tx: &mut Tx,
-    drafts: &[&NewMessage],
+    messages: &[&NewMessage],
     now: Timestamp,
 ) -> sqlx::Result<Vec<InsertOutcome>> {
-    let count = i64::try_from(drafts.len()).map_err(|error| sqlx::Error::Encode(error.into()))?;
+    let count = i64::try_from(messages.len()).map_err(|error| sqlx::Error::Encode(error.into()))?;
     let row = sqlx::query("UPDATE feed_counter SET seq = seq + $1 WHERE name = 'message' RETURNING seq")
         .bind(count)
         .fetch_one(&mut **tx)
         .await?;
     let first = row.try_get::<i64, _>(0)? - count + 1;
-    let mut written = Vec::with_capacity(drafts.len());
-    for (seq, draft) in (first..).zip(drafts) {
-        written.push(insert_message(tx, draft, seq, now).await?);
+    let mut written = Vec::with_capacity(messages.len());
+    for (seq, message) in (first..).zip(messages) {
+        written.push(insert_message(tx, message, seq, now).await?);
     }
     Ok(written)
 }
 
 async fn insert_message(
     tx: &mut Tx,
-    draft: &NewMessage,
+    message: &NewMessage,
     seq: i64,
     now: Timestamp,
 ) -> sqlx::Result<InsertOutcome> {
@@ -138,58 +140,58 @@ async fn insert_message(
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, '', $13, $14, '', $15, $15) \
          ON CONFLICT DO NOTHING",
     )
-    .bind(draft.id.as_str())
-    .bind(draft.corp.as_str())
+    .bind(message.id.as_str())
+    .bind(message.corp.as_str())
     .bind(seq)
-    .bind(&draft.client)
-    .bind(draft.key.as_deref())
-    .bind(&draft.request_hash)
-    .bind(draft.kind.as_str())
-    .bind(&draft.content)
-    .bind(&draft.body)
-    .bind(i64::from(draft.is_unique))
-    .bind(&draft.targets)
+    .bind(&message.client)
+    .bind(message.key.as_deref())
+    .bind(&message.request_hash)
+    .bind(message.kind.as_str())
+    .bind(&message.content)
+    .bind(&message.body)
+    .bind(i64::from(message.is_unique))
+    .bind(&message.targets)
     .bind(MessageStatus::Accepted.as_str())
-    .bind(draft.not_before.millis())
-    .bind(draft.expires_at.map(Timestamp::millis))
+    .bind(message.not_before.millis())
+    .bind(message.expires_at.map(Timestamp::millis))
     .bind(now.millis())
     .execute(&mut **tx)
     .await?
     .rows_affected();
     if new == 0 {
-        return find_conflict(tx, draft).await;
+        return find_conflict(tx, message).await;
     }
-    for link in &draft.links {
+    for link in &message.links {
         sqlx::query(
             "INSERT INTO message_links (id, corp_id, message_id, target, expires_at) VALUES ($1, $2, $3, $4, $5)",
         )
         .bind(&link.id)
-        .bind(draft.corp.as_str())
-        .bind(draft.id.as_str())
+        .bind(message.corp.as_str())
+        .bind(message.id.as_str())
         .bind(&link.target)
-        .bind(draft.links_expire_at.millis())
+        .bind(message.links_expire_at.millis())
         .execute(&mut **tx)
         .await?;
     }
     Ok(InsertOutcome::Inserted)
 }
 
-/// What stood in the way of a draft.
-async fn find_conflict(tx: &mut Tx, draft: &NewMessage) -> sqlx::Result<InsertOutcome> {
+/// Finds the row that prevented the insertion.
+async fn find_conflict(tx: &mut Tx, message: &NewMessage) -> sqlx::Result<InsertOutcome> {
     let row = sqlx::query(
         "SELECT id, request_hash FROM messages \
          WHERE id = $1 OR (corp_id = $2 AND client_id = $3 AND idempotency_key = $4)",
     )
-    .bind(draft.id.as_str())
-    .bind(draft.corp.as_str())
-    .bind(&draft.client)
-    .bind(draft.key.as_deref())
+    .bind(message.id.as_str())
+    .bind(message.corp.as_str())
+    .bind(&message.client)
+    .bind(message.key.as_deref())
     .fetch_one(&mut **tx)
     .await?;
     let (id, hash): (String, String) = (row.try_get(0)?, row.try_get(1)?);
     Ok(match id {
-        id if id == draft.id.as_str() => InsertOutcome::Inserted,
-        id if hash == draft.request_hash => InsertOutcome::RepeatOf(MessageId::new(id)),
+        id if id == message.id.as_str() => InsertOutcome::Inserted,
+        id if hash == message.request_hash => InsertOutcome::RepeatOf(MessageId::new(id)),
         _ => InsertOutcome::KeyConflict,
     })
 }

@@ -1,4 +1,4 @@
-//! Files for messages: judged here as far as that is possible, then WeCom's.
+//! Files for messages: checked here as far as possible, then uploaded to WeCom.
 
 use bytes::Bytes;
 
@@ -6,17 +6,16 @@ use crate::message::Messages;
 use crate::message::content::FieldError;
 use crate::wecom::{self, Deadline, MediaKind, Upload, UploadedMedia};
 
-/// The largest image and the largest file (WeCom document 90253), in bytes.
+/// The largest image and the largest file (WeCom document 90253).
 const MAX_IMAGE_BYTES: usize = 10 * 1024 * 1024;
 const MAX_FILE_BYTES: usize = 20 * 1024 * 1024;
 
-/// WeCom takes nothing that is not longer than that.
+/// WeCom refuses a file that is not longer than this.
 const TOO_SMALL_BYTES: usize = 5;
 
-/// The longest name of a file, in bytes: what file systems take.
+/// The longest file name, as file systems allow it.
 const MAX_FILE_NAME_BYTES: usize = 255;
 
-/// How large a file of that kind may be, in bytes.
 pub const fn max_media_bytes(kind: MediaKind) -> usize {
     match kind {
         MediaKind::Image => MAX_IMAGE_BYTES,
@@ -24,11 +23,11 @@ pub const fn max_media_bytes(kind: MediaKind) -> usize {
     }
 }
 
-/// Everything that is wrong with a file.
+/// Returns everything that is wrong with a file.
 pub fn validate_media(kind: MediaKind, file_name: &str, bytes: &[u8]) -> Vec<FieldError> {
-    let mut findings = Vec::new();
+    let mut errors = Vec::new();
     let mut add = |field: &str, problem: String| {
-        findings.push(FieldError { field: field.to_owned(), problem });
+        errors.push(FieldError { field: field.to_owned(), problem });
     };
     let odd = |c: char| c.is_control() || matches!(c, '/' | '\\');
     if file_name.trim().is_empty() || matches!(file_name, "." | "..") {
@@ -45,10 +44,10 @@ pub fn validate_media(kind: MediaKind, file_name: &str, bytes: &[u8]) -> Vec<Fie
     } else if kind == MediaKind::Image && detect_image_type(bytes).is_none() {
         add("media", "is neither a JPG nor a PNG".to_owned());
     }
-    findings
+    errors
 }
 
-/// What an image is, by its first bytes: what its name says is not asked.
+/// Detects the type of an image by its first bytes; its name does not matter.
 fn detect_image_type(bytes: &[u8]) -> Option<&'static str> {
     if bytes.starts_with(b"\xff\xd8\xff") {
         Some("image/jpeg")
@@ -60,15 +59,15 @@ fn detect_image_type(bytes: &[u8]) -> Option<&'static str> {
 }
 
 impl Messages {
-    /// Why nothing is accepted and nothing sent, if so.
+    /// Returns why nothing is accepted and sent, if so.
     pub fn unavailable(&self) -> Option<&str> {
         self.0.settings.unavailable.as_deref()
     }
 
-    /// Hands a file that [`judge`] found good to WeCom. Nothing of it is kept here.
+    /// Uploads a file, which [`validate_media`] accepted, to WeCom. Nothing of it is kept here.
     ///
     /// # Errors
-    /// As [`wecom::Client::upload_media`].
+    /// As [`wecom::WecomClient::upload_media`].
     pub async fn upload(
         &self,
         kind: MediaKind,

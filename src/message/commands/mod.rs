@@ -1,8 +1,9 @@
-//! Messages steered by hand: taken back, tried once more, buried.
+//! Commands on messages by hand: recall, retry, bury and resume.
 //!
-//! A deed is decided in one transaction with its row in the audit trail. What a message to many has of rows is changed in
-//! that one and in more after it, so that nobody else waits long: a recall goes on by itself if the process dies in
-//! between; after a retry or a burial the rest stays as it was, and it can be asked for again.
+//! A command is decided in one transaction, together with its row in the audit trail. The rows of a
+//! message to many are changed in that transaction and in further ones, so that nobody else waits
+//! long. If the process dies in between, a recall goes on by itself; after a retry or a burial the
+//! rest stays as it was, and the command can be repeated.
 
 pub mod resume;
 mod store;
@@ -19,50 +20,51 @@ use crate::audit::{self, AuditEntry};
 use crate::base::clock::Timestamp;
 use crate::base::id::MessageId;
 
-/// How long a call is not made that is about to be dissolved: longer than whoever dissolves it can be gone.
+/// How long a call that is about to be dissolved is not made. This is longer than the process that
+/// dissolves it can be gone.
 const PARK_TIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Who does it.
+/// Who requests a command, for the audit trail.
 #[derive(Debug, Clone, Default)]
 pub struct Requester {
     /// For people: `API client oa`, `root on this machine`.
     pub who: String,
-    /// From where, if over the network.
+    /// The network address, if it came over the network.
     pub address: Option<IpAddr>,
-    /// The request's id, if there is one.
+    /// The id of the HTTP request; empty if there is none.
     pub request_id: String,
 }
 
-/// Why nothing was done. Its text is for whoever asked.
+/// Why nothing was done. The text is for the requester.
 #[derive(Debug, thiserror::Error)]
 pub enum CommandError {
-    /// There is no message of that id.
     #[error("there is no message {0}")]
     NotFound(MessageId),
-    /// WeCom takes nothing back any more.
+    /// WeCom takes nothing back after 24 hours.
     #[error("message {0} was sent more than 24 hours ago, and WeCom takes nothing back after that")]
     TooLate(MessageId),
-    /// It went out in one call with a message that is to stay.
+    /// It went out in one call with a message that is not being recalled.
     #[error(
         "message {0} went out together with {1}, which has the same text: WeCom takes back both or none, \
          so both have to be named"
     )]
     Shared(MessageId, MessageId),
-    /// There is nothing that could be done.
     #[error("message {0}: {1}")]
     NothingToDo(MessageId, &'static str),
-    /// The database failed.
     #[error("the database failed: {0}")]
     Store(#[from] sqlx::Error),
 }
 
 impl Messages {
-    /// Takes messages back: what waits is not sent, and what WeCom took within the last 24 hours it takes back. All of
-    /// them, or none. Whether WeCom did is seen in the messages later.
+    /// Recalls messages: what waits is not sent, and WeCom takes back what it took within the last
+    /// 24 hours.
+    ///
+    /// Either all of them are recalled or none ([design: recall](crate::design#recall)). Whether
+    /// WeCom took them back is seen in the messages later.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn recall(&self, ids: &[MessageId], by: Requester) -> Result<(), CommandError> {
+    /// [`CommandError`].
+    pub async fn recall(&self, ids: &[MessageId], requester: Requester) -> Result<(), CommandError> {
         let corp = &self.0.settings.corp;
         let mut tx = self.0.db.write().await?;
         shared::lock_send_window(&mut tx, corp).await?;
@@ -74,10 +76,13 @@ impl Messages {
             if message.recall_at.is_some() {
                 return Err(CommandError::NothingToDo(id.clone(), "it is being recalled already"));
             }
+            // All are marked before any is examined: messages that share a call are recalled
+            // together.
             store::mark_recall_requested(&mut tx, id, now).await?;
         }
         for id in ids {
             let waits = store::count_unsent_recipients(&mut tx, id).await? > 0;
+            // No worker may make these calls before they are dissolved, after this transaction.
             store::park_untried_calls(&mut tx, id, now.plus(PARK_TIME)).await?;
             stop_expansion(&mut tx, id, ("recalled", shared::RECALLED_REASON), now).await?;
             let out = self.recall_sent(&mut tx, id, now).await?;
@@ -89,9 +94,11 @@ impl Messages {
             }
         }
         for id in ids {
-            audit::store::insert_entry(&mut tx, corp, &audit_entry(&by, format!("recall {id}")), now).await?;
+            audit::store::insert_entry(&mut tx, corp, &audit_entry(&requester, format!("recall {id}")), now)
+                .await?;
         }
         tx.commit().await?;
+        // The recall is decided. If this fails, the next sweep does it.
         if let Err(error) = self.end_messages(ids, usize::MAX).await {
             tracing::warn!(%error, "Messages are being recalled; what waits of them ends with the next sweep");
         }
@@ -99,7 +106,8 @@ impl Messages {
         Ok(())
     }
 
-    /// Marks the calls that carried a message; `false`: none did, or will.
+    /// Marks the calls that carried a message for recall. Returns `false` if no call did or will
+    /// carry it.
     async fn recall_sent(
         &self,
         tx: &mut sqlx::AnyConnection,
@@ -119,21 +127,24 @@ impl Messages {
         Ok(!calls.is_empty())
     }
 
-    /// Lets the recipients that were not reached, or of whom nobody knows, be tried once more. If WeCom's answer was
-    /// lost, somebody may get it twice. Links that have expired lead somewhere again, for as long as new ones.
+    /// Retries the recipients that were not reached, or whose outcome is not known.
     ///
-    /// It goes out at once: what holds everything back is lifted, and calls of this message that wait for their next try
-    /// go before all others. If WeCom takes one, the rest follows; if not, all is held as before.
+    /// If WeCom's answer was lost, somebody may get the message twice. Links that have expired work
+    /// again, as long as new ones.
     ///
-    /// Of many recipients a thousand at a time: if the database fails in between, the others stay as they were, and
-    /// it can be asked for again.
+    /// The message goes out at once: a hold of the send window is lifted, and calls of this message
+    /// that wait for their retry go before all others. If WeCom takes one, the rest follows; if
+    /// not, everything is held as before.
+    ///
+    /// Recipients are changed a thousand at a time. If the database fails in between, the others
+    /// stay as they were, and the command can be repeated.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn retry(&self, id: &MessageId, by: Requester) -> Result<(), CommandError> {
+    /// [`CommandError`].
+    pub async fn retry(&self, id: &MessageId, requester: Requester) -> Result<(), CommandError> {
         let corp = &self.0.settings.corp;
         let mut tx = self.0.db.write().await?;
-        let lane = shared::lock_send_window(&mut tx, corp).await?;
+        let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = self.0.clock.now();
         let message = store::find_message(&mut tx, corp, id)
             .await?
@@ -141,9 +152,10 @@ impl Messages {
         if message.recall_at.is_some() {
             return Err(CommandError::NothingToDo(id.clone(), "it was recalled"));
         }
-        let is_held = lane.is_held(now);
+        let is_held = window.is_held(now);
         let not_reached = store::count_not_reached(&mut tx, id).await?;
         let held_back = store::count_held_back(&mut tx, id, is_held, now).await?;
+        // Its units and tags had no members, and may have some now.
         let anew = not_reached == 0 && message.is_finished && store::has_no_recipients(&mut tx, id).await?;
         if not_reached > 0 || anew {
             store::reopen_message(&mut tx, id, anew, now, now.plus(LINK_LIFETIME)).await?;
@@ -154,25 +166,27 @@ impl Messages {
             ));
         }
         if is_held {
-            resume::lift_hold(&mut tx, corp, &lane, now).await?;
+            resume::lift_hold(&mut tx, corp, &window, now).await?;
         }
         store::prioritize_calls(&mut tx, id).await?;
         let recipients = not_reached.saturating_add(held_back);
         let detail = format!("retry {id}: {recipients} recipients");
-        audit::store::insert_entry(&mut tx, corp, &audit_entry(&by, detail), now).await?;
+        audit::store::insert_entry(&mut tx, corp, &audit_entry(&requester, detail), now).await?;
         let mut reached = store::retry_recipients(&mut tx, id, "", now).await?;
         tx.commit().await?;
         self.0.accepted_signal.notify_one();
+        // The remaining recipients. Between two transactions others get the send window.
         while let Some(after) = reached {
             let mut tx = self.0.db.write().await?;
             shared::lock_send_window(&mut tx, corp).await?;
             let message = store::find_message(&mut tx, corp, id).await?;
+            // It was recalled or deleted meanwhile.
             if message.as_ref().is_none_or(|message| message.recall_at.is_some()) {
                 return Ok(());
             }
             reached = store::retry_recipients(&mut tx, id, &after, now).await?;
             if reached.is_some() && message.is_some_and(|message| message.is_finished) {
-                // Those before were quicker.
+                // The recipients of the first transactions have finished the message already.
                 store::reopen_message(&mut tx, id, false, now, now.plus(LINK_LIFETIME)).await?;
             }
             tx.commit().await?;
@@ -181,14 +195,15 @@ impl Messages {
         Ok(())
     }
 
-    /// Gives a message up: whoever has not got it does not get it. Calls under way are not stopped.
+    /// Gives a message up: recipients that have not got it do not get it. Calls in progress are not
+    /// stopped.
     ///
-    /// Of many recipients a thousand at a time: some of the others may get it meanwhile, and if the database fails in
-    /// between, they do unless it is asked for again.
+    /// Recipients are changed a thousand at a time, and some of the others may get it meanwhile. If
+    /// the database fails in between, the others do get it unless the command is repeated.
     ///
     /// # Errors
-    /// [`Refused`].
-    pub async fn bury(&self, id: &MessageId, why: &str, by: Requester) -> Result<(), CommandError> {
+    /// [`CommandError`].
+    pub async fn bury(&self, id: &MessageId, why: &str, requester: Requester) -> Result<(), CommandError> {
         let corp = &self.0.settings.corp;
         let mut tx = self.0.db.write().await?;
         shared::lock_send_window(&mut tx, corp).await?;
@@ -206,7 +221,7 @@ impl Messages {
             ));
         }
         let detail = format!("bury {id}: {recipients} recipients, {why}");
-        let detail = audit_entry(&by, detail.replace('\0', "\u{fffd}"));
+        let detail = audit_entry(&requester, detail.replace('\0', "\u{fffd}"));
         audit::store::insert_entry(&mut tx, corp, &detail, self.0.clock.now()).await?;
         let reason = format!("Given up by hand: {}", why.replace('\0', "\u{fffd}"));
         let end = FinalOutcome { status: "failed", reason: &reason, keeps_reason: false };
@@ -229,15 +244,15 @@ impl Messages {
     }
 }
 
-fn audit_entry(by: &Requester, detail: String) -> AuditEntry {
+fn audit_entry(requester: &Requester, detail: String) -> AuditEntry {
     AuditEntry {
         event: audit::AuditEvent::Message,
         person: None,
         userid: String::new(),
-        address: by.address,
+        address: requester.address,
         host: String::new(),
         decision: "done",
-        detail: if by.who.is_empty() { detail } else { format!("{detail}, {}", by.who) },
-        request_id: by.request_id.clone(),
+        detail: if requester.who.is_empty() { detail } else { format!("{detail}, {}", requester.who) },
+        request_id: requester.request_id.clone(),
     }
 }

@@ -1,4 +1,4 @@
-//! SQL of steering. Whoever writes holds the lane.
+//! SQL of the commands. The caller of every writing function has locked the send window.
 
 use sqlx::{AnyConnection, Row as _};
 
@@ -6,7 +6,7 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
 use crate::message::store as shared;
 
-/// A message, as far as steering looks at it.
+/// How far a message has got.
 #[derive(Debug)]
 pub(super) struct MessageLifecycle {
     pub(super) recall_at: Option<Timestamp>,
@@ -14,7 +14,6 @@ pub(super) struct MessageLifecycle {
     pub(super) is_finished: bool,
 }
 
-/// One message.
 pub(super) async fn find_message(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -36,7 +35,7 @@ pub(super) async fn find_message(
         .transpose()
 }
 
-/// Notes that it is to be taken back.
+/// Writes that a recall was requested.
 pub(super) async fn mark_recall_requested(
     tx: &mut AnyConnection,
     id: &MessageId,
@@ -50,15 +49,15 @@ pub(super) async fn mark_recall_requested(
     Ok(())
 }
 
-/// A call that carried a message, or may have, or is about to.
+/// A call that carried a message, may have carried it, or is about to.
 #[derive(Debug)]
 pub(super) struct CarryingCall {
     pub(super) id: CallId,
-    /// When WeCom took it, if it did and told its id.
+    /// When WeCom took it, if it did and returned a msgid.
     pub(super) sent_at: Option<Timestamp>,
 }
 
-/// The calls that carried a message or may have, or that are being made.
+/// Returns the calls that carried a message or may have, or that are in progress.
 pub(super) async fn find_carrying_calls(
     tx: &mut AnyConnection,
     id: &MessageId,
@@ -83,7 +82,8 @@ pub(super) async fn find_carrying_calls(
     .collect()
 }
 
-/// A message that is to stay and went out in one call with this one, or may have.
+/// Returns a message that is not being recalled and that went out in one call with this one, or may
+/// have.
 pub(super) async fn find_unrecalled_companion(
     tx: &mut AnyConnection,
     id: &MessageId,
@@ -102,7 +102,7 @@ pub(super) async fn find_unrecalled_companion(
     .transpose()
 }
 
-/// Lets a call be taken back.
+/// Marks a call for recall.
 pub(super) async fn recall_call(tx: &mut AnyConnection, id: &CallId, now: Timestamp) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE message_calls SET recall = 'due', next_at = $2, attempts = 0, lease_until = 0, holder = '' \
@@ -115,7 +115,7 @@ pub(super) async fn recall_call(tx: &mut AnyConnection, id: &CallId, now: Timest
     Ok(())
 }
 
-/// Whether it ended as recalled just now, because it never had a recipient.
+/// Whether the message ended as recalled just now, because it never had a recipient.
 pub(super) async fn is_recalled(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<bool> {
     let row = sqlx::query("SELECT 1 FROM messages WHERE id = $1 AND status = 'recalled'")
         .bind(id.as_str())
@@ -124,8 +124,8 @@ pub(super) async fn is_recalled(tx: &mut AnyConnection, id: &MessageId) -> sqlx:
     Ok(row.is_some())
 }
 
-/// How many recipients of a message surely have not got it and are still to: those who wait, and those of calls that
-/// nobody has tried.
+/// Counts the recipients that certainly have not got a message and still would: those that wait,
+/// and those of calls that were not tried.
 pub(super) async fn count_unsent_recipients(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<i64> {
     sqlx::query(
         "SELECT COUNT(*) FROM message_recipients r LEFT JOIN message_calls c ON c.id = r.call_id \
@@ -138,7 +138,8 @@ pub(super) async fn count_unsent_recipients(tx: &mut AnyConnection, id: &Message
     .try_get(0)
 }
 
-/// Keeps the calls of a message that nobody has tried from being made before they are dissolved.
+/// Postpones the calls of a message that were not tried, so that nobody makes them before they are
+/// dissolved.
 pub(super) async fn park_untried_calls(
     tx: &mut AnyConnection,
     id: &MessageId,
@@ -155,7 +156,7 @@ pub(super) async fn park_untried_calls(
     Ok(())
 }
 
-/// How many recipients of a message were not reached, or nobody knows.
+/// Counts the recipients that were not reached or whose outcome is not known.
 pub(super) async fn count_not_reached(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<i64> {
     sqlx::query(
         "SELECT COUNT(*) FROM message_recipients WHERE message_id = $1 AND status IN ('failed', 'unknown')",
@@ -166,8 +167,9 @@ pub(super) async fn count_not_reached(tx: &mut AnyConnection, id: &MessageId) ->
     .try_get(0)
 }
 
-/// How many recipients of a message wait for a later try of their call; and if everything `is_held`, also those who have
-/// no call yet, or one that nobody makes.
+/// Counts the recipients that wait for a retry of their call.
+///
+/// If the window `is_held`, also those that have no call yet, or one that nobody makes.
 pub(super) async fn count_held_back(
     tx: &mut AnyConnection,
     id: &MessageId,
@@ -187,8 +189,10 @@ pub(super) async fn count_held_back(
     .try_get(0)
 }
 
-/// The calls and recalls that wait for a later try. $1: the corporation, $2: now. Not the calls that are to be dissolved
-/// because their message is recalled ([`park`]).
+/// The statements that let waiting calls and recalls be tried now. $1: the corporation, $2: now.
+///
+/// They leave out calls that are to be dissolved because their message is recalled
+/// ([`park_untried_calls`]).
 const RETRY_NOW_STATEMENTS: [&str; 2] = [
     "UPDATE message_calls SET next_at = $2 \
      WHERE corp_id = $1 AND status IN ('due', 'calling') AND status = 'due' AND next_at > $2 \
@@ -198,7 +202,7 @@ const RETRY_NOW_STATEMENTS: [&str; 2] = [
      WHERE corp_id = $1 AND recall IN ('due', 'calling') AND recall = 'due' AND next_at > $2",
 ];
 
-/// Lets all calls and recalls that wait for a later try be made now.
+/// Lets all calls and recalls that wait for a retry be made now.
 pub(super) async fn retry_all_now(tx: &mut AnyConnection, corp: &CorpId, now: Timestamp) -> sqlx::Result<()> {
     for statement in RETRY_NOW_STATEMENTS {
         sqlx::query(statement).bind(corp.as_str()).bind(now.millis()).execute(&mut *tx).await?;
@@ -206,7 +210,7 @@ pub(super) async fn retry_all_now(tx: &mut AnyConnection, corp: &CorpId, now: Ti
     Ok(())
 }
 
-/// Lets the calls of a message go before all others that wait.
+/// Puts the calls of a message before all others that wait.
 pub(super) async fn prioritize_calls(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<()> {
     sqlx::query(
         "UPDATE message_calls SET next_at = 0 WHERE status = 'due' AND id IN (\
@@ -218,8 +222,10 @@ pub(super) async fn prioritize_calls(tx: &mut AnyConnection, id: &MessageId) -> 
     Ok(())
 }
 
-/// Lets recipients after the member `after` that were not reached wait again, as many as one transaction changes; answers
-/// the last of them. What WeCom may have counted stays counted.
+/// Lets recipients that were not reached wait again, from the member `after` on, as many as one
+/// transaction may change.
+///
+/// Returns the last of them. What WeCom may have counted against its limits stays counted.
 pub(super) async fn retry_recipients(
     tx: &mut AnyConnection,
     id: &MessageId,
@@ -251,7 +257,6 @@ pub(super) async fn retry_recipients(
     Ok(Some(last))
 }
 
-/// Whether nobody was found whom it is for.
 pub(super) async fn has_no_recipients(tx: &mut AnyConnection, id: &MessageId) -> sqlx::Result<bool> {
     let row = sqlx::query("SELECT 1 FROM message_recipients WHERE message_id = $1 LIMIT 1")
         .bind(id.as_str())
@@ -260,8 +265,9 @@ pub(super) async fn has_no_recipients(tx: &mut AnyConnection, id: &MessageId) ->
     Ok(row.is_none())
 }
 
-/// A message is on its way again, for as long as a new one, and its links lead somewhere until `links_until`; `anew`:
-/// whom it is for is looked up again.
+/// Reopens a message, for as long as a new one; its expired links work until `links_until`.
+///
+/// `anew`: its recipients are looked up again.
 pub(super) async fn reopen_message(
     tx: &mut AnyConnection,
     id: &MessageId,

@@ -1,6 +1,7 @@
-//! Which fields each kind of message has, and their limits (WeCom document 90236).
+//! The fields of each kind of message, and their limits (WeCom document 90236).
 //!
-//! `safe`, `enable_id_trans` and what else stands beside a content in WeCom's request is not part of an order.
+//! A request cannot set `safe`, `enable_id_trans` or anything else that stands beside the content
+//! in WeCom's request.
 
 use serde_json::{Map, Value};
 
@@ -12,45 +13,45 @@ use super::object_reader::ObjectReader;
 use super::object_reader::Requirement::{Optional, Required};
 use crate::message::MessageKind;
 
-/// The length of a media_id that nobody has exceeded; WeCom names none.
+/// WeCom names no limit; nobody has seen a longer media_id.
 pub(super) const MAX_MEDIA_ID_BYTES: usize = 512;
 
-/// Reads the content of a message of that kind, and makes what WeCom gets.
+/// Reads the content of a message of this kind and returns what WeCom gets.
 pub(super) fn read_content(
     kind: MessageKind,
-    part: ObjectReader,
-    desk: &mut ContentReader<'_>,
+    object: ObjectReader,
+    reader: &mut ContentReader<'_>,
 ) -> Map<String, Value> {
-    part.finish(desk, |part, desk| match kind {
-        MessageKind::Text => part.marked_up("content", Required, Bytes(2048), Markup::Html, desk),
-        MessageKind::Markdown => part.marked_up("content", Required, Bytes(2048), Markup::Markdown, desk),
+    object.finish(reader, |object, reader| match kind {
+        MessageKind::Text => object.marked_up("content", Required, Bytes(2048), Markup::Html, reader),
+        MessageKind::Markdown => object.marked_up("content", Required, Bytes(2048), Markup::Markdown, reader),
         MessageKind::Textcard => {
-            part.text("title", Required, Bytes(128), desk);
-            part.marked_up("description", Required, Bytes(512), Markup::Html, desk);
-            part.link("url", Required, desk);
-            part.text("btntxt", Optional, Chars(4), desk);
+            object.text("title", Required, Bytes(128), reader);
+            object.marked_up("description", Required, Bytes(512), Markup::Html, reader);
+            object.link("url", Required, reader);
+            object.text("btntxt", Optional, Chars(4), reader);
         }
-        MessageKind::News => part.list("articles", (1, 8), desk, read_article),
-        MessageKind::TemplateCard => card::read_card(part, desk),
+        MessageKind::News => object.list("articles", (1, 8), reader, read_article),
+        MessageKind::TemplateCard => card::read_card(object, reader),
         MessageKind::Image | MessageKind::File => {
-            part.id("media_id", Required, Bytes(MAX_MEDIA_ID_BYTES), desk)
+            object.id("media_id", Required, Bytes(MAX_MEDIA_ID_BYTES), reader)
         }
     })
 }
 
-/// An article opens a URL or a page of a mini program.
-fn read_article(part: &mut ObjectReader, desk: &mut ContentReader<'_>) {
-    part.text("title", Required, Bytes(128), desk);
-    part.text("description", Optional, Bytes(512), desk);
-    let before = desk.errors.count();
-    part.link("url", Optional, desk);
-    part.picture("picurl", Optional, desk);
-    part.id("appid", Optional, Bytes(128), desk);
-    part.id("pagepath", Optional, Bytes(128), desk);
-    let opens_page = part.has("appid") && part.has("pagepath");
-    if part.has("appid") != part.has("pagepath") {
-        desk.errors.add(part.path(), "appid and pagepath belong together");
-    } else if desk.errors.count() == before && !part.has("url") && !opens_page {
-        desk.errors.add(part.path_of("url"), "is missing, and so are appid and pagepath");
+/// Reads an article, which opens a URL or a page of a mini program.
+fn read_article(object: &mut ObjectReader, reader: &mut ContentReader<'_>) {
+    object.text("title", Required, Bytes(128), reader);
+    object.text("description", Optional, Bytes(512), reader);
+    let before = reader.errors.count();
+    object.link("url", Optional, reader);
+    object.picture("picurl", Optional, reader);
+    object.id("appid", Optional, Bytes(128), reader);
+    object.id("pagepath", Optional, Bytes(128), reader);
+    let opens_page = object.has("appid") && object.has("pagepath");
+    if object.has("appid") != object.has("pagepath") {
+        reader.errors.add(object.path(), "appid and pagepath belong together");
+    } else if reader.errors.count() == before && !object.has("url") && !opens_page {
+        reader.errors.add(object.path_of("url"), "is missing, and so are appid and pagepath");
     }
 }

@@ -1,4 +1,4 @@
-//! How long a text may be, and cutting one that is longer.
+//! The lengths of texts, and cutting a text that is too long.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ pub(super) enum LengthLimit {
 }
 
 impl LengthLimit {
-    /// How long `text` is, if that is too long.
+    /// Describes the length of `text` if it exceeds the limit.
     pub(super) fn exceeded_by(self, text: &str) -> Option<String> {
         let (length, most) = match self {
             Self::Bytes(most) => (text.len(), most),
@@ -21,7 +21,7 @@ impl LengthLimit {
         (length > most).then(|| format!("{length} {self}, at most {most}"))
     }
 
-    /// Where the longest beginning of `text` ends that is not too long.
+    /// Returns where the longest prefix of `text` within the limit ends.
     fn cut_position(self, text: &str) -> usize {
         match self {
             Self::Bytes(most) => text.floor_char_boundary(most),
@@ -29,12 +29,13 @@ impl LengthLimit {
         }
     }
 
-    /// The longest beginning of `text` that is within the limit and ends neither in a character nor in a link nor in a
-    /// tag. It may be empty.
+    /// Returns the longest prefix of `text` within the limit that ends neither in a character nor
+    /// in a link nor in a tag. It may be empty.
     pub(super) fn cut(self, text: &str, markup: Markup) -> &str {
         let mut end = self.cut_position(text);
         if end < text.len() {
-            // A link may begin within a tag that never was one: each is asked again.
+            // A link may begin within something that only looks like a tag, so each new end is
+            // checked again.
             let whole = markup.unbreakable_spans(text);
             while let Some(within) = whole.iter().find(|span| span.start < end && end < span.end) {
                 end = within.start;

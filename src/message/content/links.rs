@@ -1,4 +1,5 @@
-//! Links to our own hosts become links of ours, so that they open signed in and for the recipients only.
+//! Replaces links to our own hosts by links of ours, which open signed in and for the recipients
+//! only ([design: signed-in links](crate::design#signed-in-links)).
 
 use super::markup::Markup;
 use crate::base::host::Hosts;
@@ -6,25 +7,27 @@ use crate::base::secret::random_bytes;
 use crate::base::url::ReturnTo;
 use url::Url;
 
-/// Letters and digits stand in a URL, in Markdown and in HTML as they are.
+/// Letters and digits need no escape in a URL, in Markdown and in HTML.
 const BASE62: &str = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// How long an id is: 128 bits, always of the same length, so that equal requests are cut at the same place.
+/// The length of an id: 128 bits. It is always the same, so that equal requests are cut at the same
+/// place.
 const LINK_ID_CHARS: usize = 22;
 
-/// The path under which such links are answered on every host; on public_url's [`OWN_PLACE`] is one, too.
+/// The path under which such links are answered on every host. On the host of `public_url`
+/// [`PUBLIC_LINK_PATH`] works too.
 const LINK_PATH: &str = "/_gongpai/m/";
 const PUBLIC_LINK_PATH: &str = "/sso/m/";
 
-/// The longest target, in bytes: a proxy has to take it in a header.
+/// The longest target: a proxy has to accept it in a header.
 const MAX_TARGET_BYTES: usize = 4096;
 
-/// A link of a message.
+/// A link of ours that replaces another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WrappedLink {
-    /// Its id, 22 letters and digits that cannot be guessed.
+    /// 22 letters and digits that cannot be guessed.
     pub id: String,
-    /// Where it leads: an absolute URL on one of our hosts.
+    /// An absolute URL on one of our hosts.
     pub target: String,
 }
 
@@ -34,24 +37,24 @@ pub fn is_wrapped(url: &ReturnTo, hosts: &Hosts) -> bool {
     path.starts_with(LINK_PATH) || (hosts.is_public(url.origin()) && path.starts_with(PUBLIC_LINK_PATH))
 }
 
-/// Puts our links in place of others.
+/// Replaces links to `hosts`.
 #[derive(Debug)]
 pub(super) struct LinkWrapper<'a> {
     hosts: &'a Hosts,
 }
 
 impl<'a> LinkWrapper<'a> {
-    /// For the hosts of this installation.
     pub(super) const fn new(hosts: &'a Hosts) -> Self {
         Self { hosts }
     }
 
-    /// What stands in place of `url`: itself, unless it is absolute and on one of our hosts.
+    /// Returns our link instead of `url`, or `url` itself unless it is absolute and on one of our
+    /// hosts.
     pub(super) fn wrap_url(&self, url: &str, links: &mut Vec<WrappedLink>) -> String {
         self.wrap_target(url, links).unwrap_or_else(|| url.to_owned())
     }
 
-    /// The text with our links in place of others.
+    /// Returns the text with our links instead of those to our hosts.
     pub(super) fn wrap_text(&self, text: &str, markup: Markup, links: &mut Vec<WrappedLink>) -> String {
         let mut made = String::with_capacity(text.len());
         let mut done = 0;
@@ -69,7 +72,7 @@ impl<'a> LinkWrapper<'a> {
         made
     }
 
-    /// The target, as a browser reads the URL: one with a space in it is as good as one with `%20`.
+    /// Parses the target as a browser reads it: a URL with a space in it means the one with `%20`.
     fn parse_target(&self, url: &str) -> Option<ReturnTo> {
         let public = self.hosts.public();
         let read = |url: &str| ReturnTo::parse(url, public, self.hosts).ok();
@@ -78,9 +81,10 @@ impl<'a> LinkWrapper<'a> {
 
     fn wrap_target(&self, url: &str, links: &mut Vec<WrappedLink>) -> Option<String> {
         let public = self.hosts.public();
-        // A path would be one of ours to a browser on our page; in a message it is nobody's.
+        // On our own page a browser would take a path for one of ours; in a message a path leads
+        // nowhere.
         let target = (!url.starts_with('/')).then(|| self.parse_target(url))??;
-        // One that is too long stays what it is, and exceeds WeCom's limit.
+        // A link that is too long stays as it is and then exceeds WeCom's limit.
         if is_wrapped(&target, self.hosts) || target.as_str().len() > MAX_TARGET_BYTES {
             return None;
         }
@@ -91,14 +95,13 @@ impl<'a> LinkWrapper<'a> {
     }
 }
 
-/// A new id.
 fn generate_link_id() -> String {
     let digits = base_x::encode(BASE62, &random_bytes::<16>());
     format!("{digits:0>LINK_ID_CHARS$}")
 }
 
-/// A URL in an attribute without its character references: a browser reads it so before it judges the host. Those that
-/// are not known here stay, as in a browser.
+/// Decodes the character references of a URL in an attribute, because a browser decodes them before
+/// it looks at the host. Unknown references stay, as in a browser.
 fn decode_references(url: &str) -> String {
     let mut made = String::with_capacity(url.len());
     let mut rest = url;
@@ -138,7 +141,7 @@ fn decode_reference(name: &str) -> Option<char> {
     code.ok().and_then(char::from_u32)
 }
 
-/// A URL in Markdown without the backslashes before punctuation.
+/// Removes the backslashes before punctuation from a URL in Markdown.
 fn unescape_markdown(url: &str) -> String {
     let mut made = String::with_capacity(url.len());
     let mut characters = url.chars().peekable();

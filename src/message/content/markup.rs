@@ -1,31 +1,33 @@
-//! Where links stand in a text: `<a href="…">` as WeCom reads it in texts and text cards, `[…](…)` in Markdown.
+//! Finds the links of a text: `<a href="…">` as WeCom reads it in texts and text cards, `[…](…)` in
+//! Markdown.
 //!
-//! Offsets are of bytes and always lie between characters: everything that is looked for is ASCII.
+//! Offsets are in bytes and always lie between characters, because everything that is searched for
+//! is ASCII.
 
 use std::ops::Range;
 
-/// What a text may contain.
+/// The markup that a text may contain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Markup {
-    /// Nothing: characters are characters.
+    /// Plain text.
     None,
-    /// Tags.
+    /// Tags of HTML.
     Html,
-    /// WeCom's Markdown, in which `<font …>` is a tag, too.
+    /// WeCom's Markdown, in which `<font …>` is a tag too.
     Markdown,
 }
 
 /// A link in a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct LinkSpan {
-    /// All of it, from `<a` or `[` to `</a>` or `)`.
+    /// The whole link, from `<a` or `[` to `</a>` or `)`.
     pub(super) span: Range<usize>,
-    /// Where it leads.
+    /// The URL within it.
     pub(super) url: Range<usize>,
 }
 
 impl Markup {
-    /// The links of a text, in order; none lies within another.
+    /// Returns the links of a text, in order; none lies within another.
     pub(super) fn links(self, text: &str) -> Vec<LinkSpan> {
         match self {
             Self::None => Vec::new(),
@@ -34,30 +36,29 @@ impl Markup {
         }
     }
 
-    /// What must not be cut: links and tags, in order.
+    /// Returns what must not be cut: links and tags, in order.
     pub(super) fn unbreakable_spans(self, text: &str) -> Vec<Range<usize>> {
         if self == Self::None {
             return Vec::new();
         }
         let mut spans: Vec<_> = self.links(text).into_iter().map(|anchor| anchor.span).collect();
         spans.extend(scan_html(text).1);
-        // Of spans that overlap the outer one comes first.
+        // Of overlapping spans the outer one comes first.
         spans.sort_by_key(|span| (span.start, std::cmp::Reverse(span.end)));
         spans
     }
 }
 
-/// What WeCom knows as tags (document 90236); any other `<` is a character.
+/// The tags that WeCom knows (document 90236); any other `<` is a plain character.
 const KNOWN_TAGS: [&str; 4] = ["a", "br", "div", "font"];
 
-/// A tag as far as it matters.
 struct HtmlTag {
     span: Range<usize>,
     is_anchor: bool,
     href: Option<Range<usize>>,
 }
 
-/// Links, and every tag.
+/// Returns the links and every tag.
 fn scan_html(text: &str) -> (Vec<LinkSpan>, Vec<Range<usize>>) {
     let (mut anchors, mut tags) = (Vec::new(), Vec::new());
     let lower = text.to_ascii_lowercase();
@@ -69,6 +70,7 @@ fn scan_html(text: &str) -> (Vec<LinkSpan>, Vec<Range<usize>>) {
         };
         at = tag.span.end;
         if tag.is_anchor {
+            // An anchor that is not closed is only its tag.
             let end = lower.get(at..).and_then(|rest| rest.find("</a>")).map_or(at, |found| at + found + 4);
             if let Some(url) = tag.href {
                 anchors.push(LinkSpan { span: start..end, url });
@@ -80,8 +82,10 @@ fn scan_html(text: &str) -> (Vec<LinkSpan>, Vec<Range<usize>>) {
     (anchors, tags)
 }
 
-/// The tag that begins at `start`, if one does and it ends. Attributes are read as a browser reads them (WHATWG HTML
-/// §13.2.5.32), so that a `>` within quotes ends nothing.
+/// Returns the complete tag that begins at `start`, if there is one.
+///
+/// Attributes are read as a browser reads them (WHATWG HTML §13.2.5.32), so that a `>` within
+/// quotes does not end the tag.
 fn parse_tag(lower: &str, start: usize) -> Option<HtmlTag> {
     let bytes = lower.as_bytes();
     let byte = |at: usize| bytes.get(at).copied();
@@ -110,7 +114,7 @@ fn parse_tag(lower: &str, start: usize) -> Option<HtmlTag> {
             return Some(HtmlTag { span: start..at + 1, is_anchor, href });
         }
         let begin = at;
-        // A `=` at the very beginning belongs to the name.
+        // A `=` at the beginning belongs to the name.
         at += 1;
         while !matches!(byte(at)?, b'=' | b'>') && !is_space(byte(at)?) {
             at += 1;
@@ -145,14 +149,16 @@ fn parse_tag(lower: &str, start: usize) -> Option<HtmlTag> {
                 begin..at
             }
         };
-        // Of two attributes of one name the first counts.
+        // Of two attributes with one name the first counts.
         if is_href && href.is_none() {
             href = Some(value);
         }
     }
 }
 
-/// The links of a Markdown text. What stands in a code span is no link; `![…](…)` is one behind a `!`, because WeCom knows no
+/// Returns the links of a Markdown text.
+///
+/// A link within a code span is none. `![…](…)` is a link behind a `!`, because WeCom knows no
 /// images.
 fn scan_markdown(text: &str) -> Vec<LinkSpan> {
     let bytes = text.as_bytes();
@@ -175,12 +181,13 @@ fn scan_markdown(text: &str) -> Vec<LinkSpan> {
     anchors
 }
 
-/// Where the code span that begins at `start` ends, or just behind its backquotes if it does not.
+/// Returns the end of the code span that begins at `start`, or the end of its backquotes if it is
+/// not closed.
 fn skip_code_span(text: &str, start: usize) -> usize {
     let ticks = |at: usize| text.bytes().skip(at).take_while(|b| *b == b'`').count();
     let opening = ticks(start);
     let mut at = start + opening;
-    // No span goes beyond its paragraph (CommonMark §6.1).
+    // A code span does not go beyond its paragraph (CommonMark §6.1).
     let end = text.get(at..).and_then(|rest| rest.find("\n\n")).map_or(text.len(), |found| at + found);
     while let Some(found) = text.get(at..end).and_then(|rest| rest.find('`')) {
         let closing = ticks(at + found);
@@ -192,7 +199,7 @@ fn skip_code_span(text: &str, start: usize) -> usize {
     start + opening
 }
 
-/// The link whose `[` is at `start`.
+/// Returns the link whose `[` is at `start`.
 fn parse_markdown_link(bytes: &[u8], start: usize) -> Option<LinkSpan> {
     let byte = |at: usize| bytes.get(at).copied();
     let mut at = find_closing_bracket(bytes, start, b'[', b']')?;
@@ -204,6 +211,7 @@ fn parse_markdown_link(bytes: &[u8], start: usize) -> Option<LinkSpan> {
     while byte(at)?.is_ascii_whitespace() {
         at += 1;
     }
+    // In `[text](<url>)` the angle brackets are not part of the URL.
     let begin = if byte(at)? == b'<' { at + 1 } else { at };
     let is_end = |b: u8| b.is_ascii_whitespace() || (begin > at && b == b'>');
     let mut url_end = begin;
@@ -213,7 +221,7 @@ fn parse_markdown_link(bytes: &[u8], start: usize) -> Option<LinkSpan> {
     Some(LinkSpan { span: start..end + 1, url: begin..url_end })
 }
 
-/// Where the bracket at `start` is closed; not beyond the end of a paragraph.
+/// Returns where the bracket at `start` is closed, within the same paragraph.
 fn find_closing_bracket(bytes: &[u8], start: usize, open: u8, close: u8) -> Option<usize> {
     let mut depth = 0_usize;
     let mut at = start;

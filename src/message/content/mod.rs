@@ -1,15 +1,16 @@
-//! What a message says: an order as an application gives it, judged completely and made ready for WeCom.
+//! The content of a message: checked completely and made ready for WeCom.
 //!
-//! Nothing here asks anybody. [`Order::read`] reads a request strictly, [`judge`] reads WeCom's own object of the kind,
-//! wraps its links, holds it against WeCom's limits and writes it anew, so that every byte that is sent is ours. Each of
-//! them names everything that is wrong, not the first thing only.
+//! Nothing here does any input or output. [`MessageRequest::parse`] parses a request strictly.
+//! [`validate_content`] reads WeCom's own object of the kind, wraps its links, checks WeCom's limits
+//! and writes the object anew, so that every byte that is sent is ours. Each of them reports all
+//! errors, not only the first.
 //!
-//! | module | holds |
+//! | module | contents |
 //! |---|---|
-//! | `part` | one object: its fields taken out one by one, what is left over refused |
-//! | `kinds`, `card` | which fields each kind has (WeCom documents 90236 and 101032) |
-//! | `markup` | where links stand in a text |
-//! | `links` | which links are ours, and what stands in their place |
+//! | `object_reader` | reads one object: takes its fields out one by one, refuses the rest |
+//! | `kinds`, `card` | the fields of each kind (WeCom documents 90236 and 101032) |
+//! | `markup` | finds the links in a text |
+//! | `links` | which links are ours, and what replaces them |
 //! | `limit` | bytes, characters, and cutting |
 
 mod card;
@@ -34,12 +35,12 @@ use crate::base::clock::Timestamp;
 use crate::base::host::Hosts;
 use crate::base::secret::{sha256, sha256_hex};
 
-/// One thing that is wrong with an order.
+/// One field of a request that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
-    /// Where: `content.articles[0].title`.
+    /// The path of the field, such as `content.articles[0].title`.
     pub field: String,
-    /// What: `140 bytes, at most 128`.
+    /// The problem, such as `140 bytes, at most 128`.
     pub problem: String,
 }
 
@@ -49,10 +50,9 @@ impl fmt::Display for FieldError {
     }
 }
 
-/// Whom a message is for, as it was asked.
+/// The recipients as the request names them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct RequestedRecipients {
-    /// Userids.
     pub users: Vec<String>,
     /// Units with everything below them: our id, `wecom:ID` or a path.
     pub units: Vec<String>,
@@ -62,12 +62,10 @@ pub struct RequestedRecipients {
     pub all: bool,
 }
 
-/// A message that somebody wants to be sent (DESIGN §4.1).
+/// A request to send a message ([design: messages](crate::design#messages)).
 #[derive(Debug, Clone, PartialEq)]
 pub struct MessageRequest {
-    /// Whom it is for.
     pub to: RequestedRecipients,
-    /// What it is.
     pub kind: MessageKind,
     /// WeCom's own object of that kind.
     pub content: Map<String, Value>,
@@ -75,30 +73,31 @@ pub struct MessageRequest {
     pub url_signed_in: bool,
     /// Whether texts that are too long are cut rather than refused.
     pub truncate: bool,
-    /// When it is no longer worth sending.
+    /// When the message is no longer worth sending.
     pub expires_at: Option<Timestamp>,
 }
 
 impl MessageRequest {
-    /// Reads a request. Every field but `to`, `kind` and `content` may be missing or `null`.
+    /// Parses the JSON of a request. Every field but `to`, `kind` and `content` may be missing or
+    /// `null`.
     ///
     /// # Errors
-    /// Everything that is no such request: fields that are missing, of another type, or unknown.
+    /// Every field that is missing, of another type, or unknown.
     pub fn parse(request: Map<String, Value>) -> Result<Self, Vec<FieldError>> {
-        let mut findings = FieldErrors::default();
-        let mut part = ObjectReader::from_request(request);
-        let to = part.take_object("to", true, &mut findings).map(|to| read_recipients(to, &mut findings));
-        let kind = part.take_text("kind", true, &mut findings);
-        let content = part.take_object("content", true, &mut findings);
-        let url_signed_in = part.take_flag("url_signed_in", true, &mut findings);
-        let truncate = part.take_flag("truncate", false, &mut findings);
-        let expires_at = part.take_text("expires_at", false, &mut findings);
-        part.refuse_unknown_fields(&mut findings);
+        let mut errors = FieldErrors::default();
+        let mut object = ObjectReader::from_request(request);
+        let to = object.take_object("to", true, &mut errors).map(|to| read_recipients(to, &mut errors));
+        let kind = object.take_text("kind", true, &mut errors);
+        let content = object.take_object("content", true, &mut errors);
+        let url_signed_in = object.take_flag("url_signed_in", true, &mut errors);
+        let truncate = object.take_flag("truncate", false, &mut errors);
+        let expires_at = object.take_text("expires_at", false, &mut errors);
+        object.refuse_unknown_fields(&mut errors);
         let kind = kind.and_then(|word| {
             let kind = MessageKind::ALL.into_iter().find(|kind| kind.as_str() == word);
             if kind.is_none() {
                 let known = MessageKind::ALL.map(MessageKind::as_str).join(", ");
-                findings.add("kind", format!("{} is none of {known}", object_reader::quote(&word)));
+                errors.add("kind", format!("{} is none of {known}", object_reader::quote(&word)));
             }
             kind
         });
@@ -106,22 +105,22 @@ impl MessageRequest {
             let instant = DateTime::parse_from_rfc3339(&text);
             if instant.is_err() {
                 let problem = format!("{} is not an instant of RFC 3339", object_reader::quote(&text));
-                findings.add("expires_at", problem);
+                errors.add("expires_at", problem);
             }
             instant.map(|instant| Timestamp::from_millis(instant.timestamp_millis())).ok()
         });
-        match (to, kind, content, findings.into_result()) {
+        match (to, kind, content, errors.into_result()) {
             (Some(to), Some(kind), Some(content), Ok(())) => {
                 let content = content.into_given();
                 Ok(Self { to, kind, content, url_signed_in, truncate, expires_at })
             }
-            (_, _, _, Err(findings)) => Err(findings),
-            // A part that is not there has been found missing.
+            (_, _, _, Err(errors)) => Err(errors),
+            // Whatever is missing here has already added its error.
             _ => Err(Vec::new()),
         }
     }
 
-    /// A hash of what was asked for, the same for the same request however its JSON is laid out.
+    /// Returns a hash of the request that does not depend on the layout of its JSON.
     pub fn hash(&self) -> String {
         let asked = serde_json::json!({
             "users": self.to.users, "units": self.to.units, "tags": self.to.tags, "all": self.to.all,
@@ -133,7 +132,7 @@ impl MessageRequest {
     }
 }
 
-/// The same value with the keys of every object in order.
+/// Returns the same value with the keys of every object in order.
 fn sort_keys(value: &Value) -> Value {
     match value {
         Value::Object(object) => {
@@ -146,68 +145,76 @@ fn sort_keys(value: &Value) -> Value {
     }
 }
 
-fn read_recipients(mut part: ObjectReader, findings: &mut FieldErrors) -> RequestedRecipients {
+fn read_recipients(mut object: ObjectReader, errors: &mut FieldErrors) -> RequestedRecipients {
     let to = RequestedRecipients {
-        users: part.take_texts("users", findings),
-        units: part.take_texts("units", findings),
-        tags: part.take_texts("tags", findings),
-        all: part.take_flag("all", false, findings),
+        users: object.take_texts("users", errors),
+        units: object.take_texts("units", errors),
+        tags: object.take_texts("tags", errors),
+        all: object.take_flag("all", false, errors),
     };
-    part.refuse_unknown_fields(findings);
+    object.refuse_unknown_fields(errors);
     to
 }
 
-/// A content that WeCom takes.
+/// A content that WeCom accepts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidatedContent {
     /// WeCom's own object of the kind, as JSON: the exact bytes that are sent.
     pub content: String,
     /// The links in it that are ours.
     pub links: Vec<WrappedLink>,
-    /// What was cut: `content.title`.
+    /// The texts that were cut, such as `content.title`.
     pub truncated: Vec<String>,
-    /// Whether no other message can have an equal content: a link of ours or a `task_id` is in it.
+    /// Whether no other message can have an equal content, because it has a link of ours or a
+    /// `task_id`.
     pub is_unique: bool,
 }
 
-/// Reads the content of `order`, wraps the links in it that `hosts` permits, and holds it against WeCom's limits.
+/// Reads the content of `request`, wraps the links that `hosts` permits, and checks WeCom's limits.
 ///
 /// # Errors
-/// Everything that is wrong with it.
-pub fn validate_content(order: &MessageRequest, hosts: &Hosts) -> Result<ValidatedContent, Vec<FieldError>> {
-    let mut desk = ContentReader {
-        wrapping: order.url_signed_in.then(|| LinkWrapper::new(hosts)),
-        truncates: order.truncate,
+/// Everything that is wrong with the content.
+pub fn validate_content(
+    request: &MessageRequest,
+    hosts: &Hosts,
+) -> Result<ValidatedContent, Vec<FieldError>> {
+    let mut reader = ContentReader {
+        wrapping: request.url_signed_in.then(|| LinkWrapper::new(hosts)),
+        truncates: request.truncate,
         truncated: Vec::new(),
         links: Vec::new(),
         errors: FieldErrors::default(),
     };
-    let made =
-        kinds::read_content(order.kind, ObjectReader::at_path("content", order.content.clone()), &mut desk);
-    desk.errors.into_result()?;
+    let made = kinds::read_content(
+        request.kind,
+        ObjectReader::at_path("content", request.content.clone()),
+        &mut reader,
+    );
+    reader.errors.into_result()?;
     let has_task = made.contains_key("task_id");
     let content = Value::Object(made).to_string();
     // A link behind the place where a text was cut is gone.
-    let mut links = desk.links;
+    let mut links = reader.links;
     links.retain(|link| content.contains(&link.id));
     let is_unique = has_task || !links.is_empty();
-    Ok(ValidatedContent { content, links, truncated: desk.truncated, is_unique })
+    Ok(ValidatedContent { content, links, truncated: reader.truncated, is_unique })
 }
 
-/// `body` of a message: a hash of its kind and content. Equal bodies may share a call.
+/// Returns the `body` of a message: a hash of its kind and content. Messages with equal bodies may
+/// share a call.
 pub fn body_hash(kind: MessageKind, content: &str) -> String {
     hex::encode(sha256(format!("{}\n{content}", kind.as_str()).as_bytes()))
 }
 
-/// The longest `task_id` of a card, in bytes (document 90236).
+/// The longest `task_id` of a card (document 90236).
 const MAX_TASK_ID_BYTES: usize = 128;
 
-/// Whether a content, as [`judge`] made it, has a `task_id`: WeCom takes each once (42014).
+/// Whether a content of [`validate_content`] has a `task_id`. WeCom takes each one once (42014).
 pub fn has_task_id(content: &str) -> bool {
     parse_task_id(content).is_some()
 }
 
-/// The same content with a `task_id` of its own that ends in `tail`; `None`: it has none.
+/// Returns the same content with a `task_id` of its own that ends in `tail`; `None` if it has none.
 pub fn with_own_task_id(content: &str, tail: &str) -> Option<String> {
     let (mut card, task) = parse_task_id(content)?;
     let end = task.floor_char_boundary(MAX_TASK_ID_BYTES.saturating_sub(tail.len() + 1));
@@ -217,18 +224,18 @@ pub fn with_own_task_id(content: &str, tail: &str) -> Option<String> {
 }
 
 fn parse_task_id(content: &str) -> Option<(Map<String, Value>, String)> {
-    // Most contents have none, and need not be read.
+    // Most contents have none: they need not be parsed.
     let card: Map<String, Value> =
         content.contains("\"task_id\"").then(|| serde_json::from_str(content).ok())??;
     let task = card.get("task_id")?.as_str()?.to_owned();
     Some((card, task))
 }
 
-/// What is collected while a content is read.
+/// The state of reading a content.
 struct ContentReader<'a> {
-    /// `None`: links stay as they are.
+    /// `None` if links stay as they are.
     wrapping: Option<LinkWrapper<'a>>,
-    /// Whether texts are cut.
+    /// Whether texts that are too long are cut.
     truncates: bool,
     truncated: Vec<String>,
     links: Vec<WrappedLink>,

@@ -1,4 +1,4 @@
-//! What contents are taken, what is said of others, and which links become ours.
+//! Which contents are accepted, what is wrong with others, and which links become ours.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -29,22 +29,22 @@ fn text_request(kind: MessageKind, content: Value) -> MessageRequest {
 }
 
 fn validate(kind: MessageKind, content: Value) -> ValidatedContent {
-    validate_content(&text_request(kind, content), &hosts()).unwrap_or_else(|findings| panic!("{findings:?}"))
+    validate_content(&text_request(kind, content), &hosts()).unwrap_or_else(|errors| panic!("{errors:?}"))
 }
 
-/// What is wrong with a content, each finding as it is shown.
+/// Returns what is wrong with a content, as it is shown.
 fn find_problems(kind: MessageKind, content: Value) -> Vec<String> {
-    let findings = validate_content(&text_request(kind, content), &hosts()).expect_err("something is wrong");
-    findings.iter().map(ToString::to_string).collect()
+    let errors = validate_content(&text_request(kind, content), &hosts()).expect_err("something is wrong");
+    errors.iter().map(ToString::to_string).collect()
 }
 
 fn cut_content(kind: MessageKind, content: Value) -> (Value, Vec<String>) {
-    let order = MessageRequest { truncate: true, ..text_request(kind, content) };
-    let judged = validate_content(&order, &hosts()).unwrap_or_else(|findings| panic!("{findings:?}"));
-    (serde_json::from_str(&judged.content).unwrap(), judged.truncated)
+    let request = MessageRequest { truncate: true, ..text_request(kind, content) };
+    let validated = validate_content(&request, &hosts()).unwrap_or_else(|errors| panic!("{errors:?}"));
+    (serde_json::from_str(&validated.content).unwrap(), validated.truncated)
 }
 
-/// The text with `{1}`, `{2}` … in place of our links, and where they lead.
+/// Returns the text with `{1}`, `{2}` … in place of our links, and their targets.
 fn wrap(text: &str, markup: Markup) -> (String, Vec<String>) {
     let hosts = hosts();
     let mut links = Vec::new();
@@ -66,10 +66,10 @@ fn a_request_says_everything_that_is_wrong_with_it() {
     }) else {
         panic!()
     };
-    let findings = MessageRequest::parse(request).unwrap_err();
-    let findings: Vec<String> = findings.iter().map(ToString::to_string).collect();
+    let errors = MessageRequest::parse(request).unwrap_err();
+    let errors: Vec<String> = errors.iter().map(ToString::to_string).collect();
     assert_eq!(
-        findings,
+        errors,
         [
             "to.users: is no list of texts",
             "to.everybody: is an unknown field",
@@ -327,12 +327,12 @@ fn texts_are_cut_where_that_was_asked_for_and_urls_never() {
         ("题".repeat(42).as_str(), 512)
     );
     let url = format!("https://e.example/{}", "p".repeat(2048));
-    let order = MessageRequest {
+    let request = MessageRequest {
         truncate: true,
         ..text_request(MessageKind::Textcard, json!({"title": "t", "description": "d", "url": url}))
     };
     assert_eq!(
-        validate_content(&order, &hosts()).unwrap_err()[0].to_string(),
+        validate_content(&request, &hosts()).unwrap_err()[0].to_string(),
         "content.url: 2066 bytes, at most 2048"
     );
     let inside = format!("{}<a href=\"https://e.example\">text</a> and more", "字".repeat(680));
@@ -344,13 +344,14 @@ fn texts_are_cut_where_that_was_asked_for_and_urls_never() {
 #[test]
 fn a_link_that_is_cut_off_is_no_link_of_the_message() {
     let text = format!("{}<a href=\"https://app.example.com/\">x</a>", "a".repeat(2040));
-    let order =
+    let request =
         MessageRequest { truncate: true, ..text_request(MessageKind::Text, json!({"content": text})) };
-    let judged = validate_content(&order, &hosts()).unwrap();
-    assert!(judged.links.is_empty() && !judged.is_unique, "{judged:?}");
+    let validated = validate_content(&request, &hosts()).unwrap();
+    assert!(validated.links.is_empty() && !validated.is_unique, "{validated:?}");
     let link = format!("<a href=\"https://e.example\">{}</a>", "x".repeat(2048));
-    let order = MessageRequest { content: Map::from_iter([("content".to_owned(), link.into())]), ..order };
-    let said = validate_content(&order, &hosts()).unwrap_err()[0].to_string();
+    let request =
+        MessageRequest { content: Map::from_iter([("content".to_owned(), link.into())]), ..request };
+    let said = validate_content(&request, &hosts()).unwrap_err()[0].to_string();
     assert!(said.ends_with("leaves no place to cut"), "{said}");
 }
 
@@ -469,13 +470,16 @@ fn no_text_that_is_far_too_long_is_searched_for_links() {
         {
             let content = json!({"content": piece.repeat(1_000_000 / piece.len())});
             assert!(find_problems(kind, content.clone())[0].contains("at most 2048"), "{piece}");
-            let order = MessageRequest { truncate: true, ..text_request(kind, content) };
-            if let Ok(judged) = validate_content(&order, &hosts()) {
-                assert!(judged.content.len() < 3000 && judged.truncated == ["content.content"], "{piece}");
+            let request = MessageRequest { truncate: true, ..text_request(kind, content) };
+            if let Ok(validated) = validate_content(&request, &hosts()) {
+                assert!(
+                    validated.content.len() < 3000 && validated.truncated == ["content.content"],
+                    "{piece}"
+                );
             }
         }
     }
-    // Looked through as a whole each of them takes minutes.
+    // A search through the whole of each would take minutes.
     assert!(began.elapsed() < std::time::Duration::from_secs(20), "{:?}", began.elapsed());
 }
 
@@ -507,7 +511,7 @@ fn no_payload_becomes_a_link_to_another_host() {
     assert!(count > 100, "{count}");
 }
 
-/// Texts that are made of what matters.
+/// Generates texts from the pieces that matter.
 fn text_pieces() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         "[a-z字😀é \n]{0,12}",
@@ -556,7 +560,7 @@ proptest! {
             prop_assert_eq!(target.as_str(), &link.target);
             let (before, after) = rest.split_once(&format!("https://oa.example.com/sso/m/{}", link.id)).unwrap();
             prop_assert!(left.starts_with(before), "{:?} became {:?}", text, made);
-            // What was replaced is the URL, as far as the text goes on as before.
+            // The URL was replaced if the rest of the text goes on as before.
             let url = left[before.len()..].find("https://app.example.com/").unwrap();
             prop_assert_eq!(url, 0);
             let next = after.chars().next().map_or(left.len(), |next| left[before.len()..].find(next).unwrap() + before.len());

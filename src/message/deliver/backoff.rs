@@ -1,38 +1,44 @@
-//! How long a call that did not work waits for its next try.
+//! How long a call that failed waits for its next attempt.
 
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 
-/// WeCom asks to try again, or cannot be reached: from a second to ten minutes.
+/// The pauses after WeCom asks us to try again or cannot be reached.
 const RETRY_PAUSES_SECONDS: [u64; 9] = [1, 2, 5, 10, 30, 60, 120, 300, 600];
 
-/// Nobody knows whether it worked: several tries have to fit WeCom's shortest duplicate window, of which 14 s go to
-/// each call that nobody answers.
+/// The pauses after an unknown outcome.
+///
+/// Several attempts have to fit into WeCom's shortest duplicate window, and a call that nobody
+/// answers takes 14 s of it.
 const UNCERTAIN_PAUSES_SECONDS: [u64; 8] = [2, 5, 12, 30, 60, 120, 300, 600];
 
-/// An administrator who has just mended something is not to wait for us: "a minute" with the time in it that the worker
-/// takes to look, and the call to be answered.
+/// A message should go out within a minute after the administrator has mended something.
+///
+/// The minute also contains the polling interval of the worker and the answer to the call.
 const QUICK_PROBE_PAUSE: Duration = Duration::from_secs(50);
 
-/// For how long after the beginning of a hold it is probed so often.
+/// How long after the beginning of a hold it is probed at the quick pace.
 const QUICK_PROBE_PERIOD: Duration = Duration::from_secs(600);
 
 const SLOW_PROBE_PAUSE: Duration = Duration::from_secs(600);
 
-/// How long nothing is sent after WeCom refused a call for something that an administrator has to mend, which it has done
-/// since `held_since`. A clock that was put back since then makes the hold young again.
+/// Returns how long nothing is sent after WeCom refused a call for something that an administrator
+/// has to mend.
+///
+/// A clock that was set back since `held_since` makes the hold young again.
 pub(super) fn probe_pause(held_since: Timestamp, now: Timestamp) -> Duration {
     if now.since(held_since) < QUICK_PROBE_PERIOD { QUICK_PROBE_PAUSE } else { SLOW_PROBE_PAUSE }
 }
 
-/// Before the try after number `attempt`, which counts from 1. `seed` is the call's: those that failed together do not
-/// come back together.
+/// Returns the pause after the attempt with this number, counted from 1.
+///
+/// `seed` is the id of the call: calls that failed together do not come back together.
 pub(super) fn retry_pause(attempt: i64, seed: &str) -> Duration {
     jittered_pause(&RETRY_PAUSES_SECONDS, attempt, seed)
 }
 
-/// The same for a call of which nobody knows how it ended.
+/// Returns the pause after an attempt with an unknown outcome.
 pub(super) fn uncertain_pause(attempt: i64, seed: &str) -> Duration {
     jittered_pause(&UNCERTAIN_PAUSES_SECONDS, attempt, seed)
 }
@@ -40,6 +46,7 @@ pub(super) fn uncertain_pause(attempt: i64, seed: &str) -> Duration {
 fn jittered_pause(seconds: &[u64], attempt: i64, seed: &str) -> Duration {
     let at = usize::try_from(attempt.saturating_sub(1)).unwrap_or(0).min(seconds.len().saturating_sub(1));
     let seconds = seconds.get(at).copied().unwrap_or(1);
+    // Derived from the call and not random, so that it can be tested and is the same everywhere.
     let drawn = blake3::hash(format!("{seed} {attempt}").as_bytes());
     // Between 80 % and 120 %.
     let share = 800 + u64::from(u16::from_le_bytes([drawn.as_bytes()[0], drawn.as_bytes()[1]])) % 400;

@@ -1,4 +1,4 @@
-//! Calls under way at the same time in one task, so that a slow one holds nobody up and nothing is spawned.
+//! Concurrent calls in one task: a slow one does not hold up the others, and nothing is spawned.
 
 use std::collections::HashSet;
 use std::future::poll_fn;
@@ -9,34 +9,34 @@ use crate::base::id::CallId;
 
 type CallFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// A few futures, each about one call. They go on only inside [`UnderWay::next`]: whoever waits for anything else without
-/// it may wait for a lock that one of them holds.
+/// A few futures, one for each call.
+///
+/// They make progress only inside [`InFlightCalls::next`]. Code that waits for something else
+/// without calling it may wait for a lock that one of them holds.
 pub(super) struct InFlightCalls<T> {
     calls: Vec<(CallId, CallFuture<T>)>,
 }
 
 impl<T> InFlightCalls<T> {
-    /// None.
     pub(super) const fn new() -> Self {
         Self { calls: Vec::new() }
     }
 
-    /// One more.
     pub(super) fn push(&mut self, id: CallId, call: impl Future<Output = T> + Send + 'static) {
         self.calls.push((id, Box::pin(call)));
     }
 
-    /// How many.
     pub(super) const fn len(&self) -> usize {
         self.calls.len()
     }
 
-    /// Which.
     pub(super) fn ids(&self) -> HashSet<CallId> {
         self.calls.iter().map(|(id, _)| id.clone()).collect()
     }
 
-    /// The next that ends; never, if there is none: others may be pushed meanwhile. Can be dropped and asked for again.
+    /// Waits for the next call that ends, and forever if there is none.
+    ///
+    /// It may be dropped and called again.
     pub(super) async fn next(&mut self) -> T {
         poll_fn(|context| {
             for at in 0..self.calls.len() {
@@ -46,6 +46,7 @@ impl<T> InFlightCalls<T> {
                     return Poll::Ready(ended);
                 }
             }
+            // Without any call nothing wakes this future; the caller then waits for something else.
             Poll::Pending
         })
         .await
@@ -60,18 +61,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_slow_call_holds_nobody_up() {
-        let mut under_way = InFlightCalls::new();
+        let mut in_flight = InFlightCalls::new();
         for (name, seconds) in [("slow", 60), ("quick", 1), ("middling", 5)] {
-            under_way.push(CallId::new(name), async move {
+            in_flight.push(CallId::new(name), async move {
                 tokio::time::sleep(Duration::from_secs(seconds)).await;
                 name
             });
         }
-        assert_eq!(under_way.len(), 3);
-        assert_eq!((under_way.next().await, under_way.next().await), ("quick", "middling"));
-        assert_eq!(under_way.ids(), HashSet::from([CallId::new("slow")]));
-        assert_eq!(under_way.next().await, "slow");
-        let none = tokio::time::timeout(Duration::from_secs(1), under_way.next()).await;
+        assert_eq!(in_flight.len(), 3);
+        assert_eq!((in_flight.next().await, in_flight.next().await), ("quick", "middling"));
+        assert_eq!(in_flight.ids(), HashSet::from([CallId::new("slow")]));
+        assert_eq!(in_flight.next().await, "slow");
+        let none = tokio::time::timeout(Duration::from_secs(1), in_flight.next()).await;
         assert!(none.is_err());
     }
 }

@@ -1,16 +1,17 @@
-//! From rows to calls, and what comes of them.
+//! Delivery: from rows to calls, and what happens to them ([design: delivery](crate::design#delivery)).
 //!
-//! Every step is one short transaction or one call, and finds by the rows what is to be done: whatever dies when, the
-//! next one goes on where it was. The order inside a step is lane, calls, recipients, messages.
+//! Every step is one short transaction or one call, and finds by the rows what has to be done. So if
+//! a process dies, the next one goes on from there. Inside a step the order of locks is send window,
+//! calls, recipients, messages.
 //!
 //! | step | does |
 //! |---|---|
-//! | `expire` | ends what is no longer to be sent |
-//! | `expand` | one row a recipient |
-//! | `plan` | recipients become calls, or wait for their turn |
-//! | `claim` | a call is ours to make |
-//! | `send` | the bytes, to WeCom |
-//! | `verdict`, `settle` | what the answer means, written down |
+//! | `expire` | ends messages that are no longer to be sent |
+//! | `expand` | writes one row for each recipient |
+//! | `plan` | groups recipients into calls, or postpones them |
+//! | `claim` | leases a call to this process |
+//! | `send` | sends its bytes to WeCom |
+//! | `verdict`, `settle` | decides what the answer means, and writes it |
 //! | `recall` | takes back what was sent |
 
 mod backoff;
@@ -46,34 +47,33 @@ use crate::base::id::{CallId, uuid_v7};
 use crate::directory::chart::Chart;
 use crate::wecom::SecretKind;
 
-/// How many calls this process makes at the same time.
+/// The most calls that this process makes at the same time.
 const MAX_PARALLEL_CALLS: usize = 10;
 
-/// How many messages have their recipients written before calls are planned.
+/// How many messages are expanded before calls are planned.
 const MAX_MESSAGES_BEFORE_PLANNING: u64 = 2000;
 
 const ANSWER_LOST_REASON: &str =
     "WeCom's answer was lost, and it is too late to ask again without sending twice.";
 
-/// What a process that delivers has in memory: nothing that a message's fate depends on.
+/// What a delivering process has in memory. No message's outcome depends on it.
 #[derive(Debug)]
 pub(super) struct DeliveryWorker {
-    /// Who this process is, in the calls that it makes.
+    /// The name of this process in the calls that it leases.
     holder: Arc<str>,
-    /// Rings when calls were planned.
+    /// Notified when calls were planned.
     calls_planned: Notify,
-    /// Rings when a call was settled: its recipients' next messages may be planned.
+    /// Notified when a call was settled: the next messages of its recipients may be planned.
     call_settled: Notify,
-    /// How many accounts the chart of that version has.
+    /// A version of the chart, and the number of its accounts.
     accounts: Mutex<Option<(i64, i64)>>,
     /// Messages whose recipients cannot be written.
     stuck: expand::StuckMessages,
-    /// Until when the lane was held when it was last looked at.
+    /// The hold of the send window when it was last read.
     held_until: Mutex<Option<Timestamp>>,
 }
 
 impl DeliveryWorker {
-    /// The worker of this process.
     pub(super) fn new(clock: &Clock) -> Self {
         let holder = format!("{} {}", std::process::id(), uuid_v7(clock.now()));
         Self {
@@ -86,40 +86,38 @@ impl DeliveryWorker {
         }
     }
 
-    /// Whether the hold of the lane that was seen before would last longer: then somebody has lifted it by hand, here or
-    /// in another process.
-    fn sees_hold_lifted(&self, lane: &SendWindow, now: Timestamp) -> bool {
-        let held_until = lane.is_held(now).then_some(lane.hold_until);
+    /// Whether the hold that was seen before should last longer: then somebody has lifted it by
+    /// hand, here or in another process.
+    fn sees_hold_lifted(&self, window: &SendWindow, now: Timestamp) -> bool {
+        let held_until = window.is_held(now).then_some(window.hold_until);
         let before = std::mem::replace(&mut *self.held_until.lock(), held_until);
         held_until.is_none() && before.is_some_and(|until| until > now)
     }
 
-    /// There are recipients to be planned.
+    /// Tells the worker that recipients can be planned.
     fn wake_planner(&self) {
         self.call_settled.notify_one();
     }
 }
 
-/// What was got on with.
+/// How much a delivery has done.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct DeliveryCounts {
-    /// Messages whose recipients were written, or that came to an end by themselves.
+    /// Messages whose recipients were written, or that ended by themselves.
     pub messages: u64,
-    /// Calls that were planned.
     pub planned: u64,
-    /// Recipients whose turn was decided.
+    /// Recipients that the planner decided about.
     pub turns: u64,
-    /// Calls that were made and settled, recalls too.
+    /// Calls that were made and settled, including recalls.
     pub calls: u64,
-    /// Recipients that WeCom took.
     pub sent: u64,
     /// Recipients that will not be reached.
     pub failed: u64,
-    /// Recipients of whom nobody knows.
+    /// Recipients whose outcome is not known.
     pub unknown: u64,
     /// Recipients whose message expired.
     pub expired: u64,
-    /// Recipients whose message was taken back, before or after.
+    /// Recipients whose message was recalled, before or after it was sent.
     pub recalled: u64,
 }
 
@@ -138,17 +136,16 @@ impl AddAssign for DeliveryCounts {
 }
 
 impl DeliveryCounts {
-    /// Whether it was anything.
     fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// A call that is ours, one way or the other.
+/// One thing to do for a call that this process has leased.
 #[derive(Debug)]
 enum CallTask {
     Send(ClaimedCall),
-    /// Too old to be sent again.
+    /// The call is too old to be sent again.
     GiveUp(ClaimedCall),
     Recall(ClaimedRecall),
 }
@@ -162,7 +159,9 @@ impl CallTask {
     }
 }
 
-/// All that was claimed. What was is made, even if the rest could not be: its leases run.
+/// Collects everything that was claimed.
+///
+/// Claimed recalls are made even if the calls could not be claimed, because their leases run.
 fn collect_tasks(
     recalls: Vec<ClaimedRecall>,
     claims: sqlx::Result<ClaimBatch>,
@@ -181,10 +180,12 @@ fn collect_tasks(
 }
 
 impl Messages {
-    /// Does everything that is due now, until nothing is: it waits for WeCom's answers, but never for a time to come.
+    /// Does everything that is due now, and what becomes due by that.
+    ///
+    /// It waits for WeCom's answers, but never for a later time.
     ///
     /// # Errors
-    /// If the database fails; what was done stays done, and the next one goes on.
+    /// If the database fails; what was done stays done, and the next call goes on.
     pub async fn deliver_due(&self, chart: &Chart) -> sqlx::Result<DeliveryCounts> {
         let mut all = DeliveryCounts::default();
         if self.0.settings.unavailable.is_some() {
@@ -192,39 +193,42 @@ impl Messages {
         }
         let stop = CancellationToken::new();
         loop {
-            let mut now = self.prepare(chart).await?;
-            now += self.expire().await?;
-            let mut under_way = InFlightCalls::new();
+            let mut round = self.prepare(chart).await?;
+            round += self.expire().await?;
+            let mut in_flight = InFlightCalls::new();
             loop {
-                let (taken, ended) = self.take_calls_while_running(chart, &mut under_way).await;
-                now += ended;
-                for ours in taken? {
-                    self.start_task(ours, &mut under_way, &stop);
+                let (taken, ended) = self.take_calls_while_running(chart, &mut in_flight).await;
+                round += ended;
+                for task in taken? {
+                    self.start_task(task, &mut in_flight, &stop);
                 }
-                if under_way.len() == 0 {
+                if in_flight.len() == 0 {
                     break;
                 }
-                now += under_way.next().await;
+                round += in_flight.next().await;
             }
-            if now.is_empty() {
+            // A round that did nothing cannot have made anything due.
+            if round.is_empty() {
                 return Ok(all);
             }
-            all += now;
+            all += round;
         }
     }
 
-    /// The lane as it is. If a hold was lifted by hand, a token is asked for although WeCom refused one lately: else the
-    /// first call would be refused by ourselves.
+    /// Reads the send window.
+    ///
+    /// If a hold was lifted by hand, this also ends the back-off of the token, because otherwise we
+    /// would refuse the first call ourselves.
     async fn check_send_window(&self) -> sqlx::Result<SendWindow> {
-        let lane = shared::find_send_window(self.0.db.pool(), &self.0.settings.corp).await?;
-        if self.0.worker.sees_hold_lifted(&lane, self.0.clock.now()) {
+        let window = shared::find_send_window(self.0.db.pool(), &self.0.settings.corp).await?;
+        if self.0.worker.sees_hold_lifted(&window, self.0.clock.now()) {
             tracing::info!("Somebody says that what held messages back is mended; they are sent now");
             self.0.client.end_back_off(SecretKind::App);
         }
-        Ok(lane)
+        Ok(window)
     }
 
-    /// Recipients and calls, once.
+    /// Expands messages and plans calls, once.
     async fn prepare(&self, chart: &Chart) -> sqlx::Result<DeliveryCounts> {
         let mut messages = 0;
         // Messages that came together are planned together.
@@ -238,48 +242,48 @@ impl Messages {
         Ok(DeliveryCounts { messages, planned, turns, ..DeliveryCounts::default() })
     }
 
-    /// Calls and recalls that are ours to make now, and what became of those under way meanwhile: they go on while the
-    /// database is asked, because one of them may be holding what the question waits for.
+    /// Claims calls and recalls, and returns what happened to the calls in flight meanwhile.
+    ///
+    /// Other calls continue while this query runs: one of them may hold the lock that it waits for.
     async fn take_calls_while_running(
         &self,
         chart: &Chart,
-        under_way: &mut InFlightCalls<DeliveryCounts>,
+        in_flight: &mut InFlightCalls<DeliveryCounts>,
     ) -> (sqlx::Result<Vec<CallTask>>, DeliveryCounts) {
-        let ids = under_way.ids();
+        let ids = in_flight.ids();
         let mut ended = DeliveryCounts::default();
         let taking = self.take_calls(chart, MAX_PARALLEL_CALLS.saturating_sub(ids.len()), &ids);
         tokio::pin!(taking);
         loop {
             tokio::select! {
                 taken = &mut taking => return (taken, ended),
-                one = under_way.next() => ended += one,
+                one = in_flight.next() => ended += one,
             }
         }
     }
 
-    /// Calls and recalls that are ours to make now. Recalls first: however many messages wait, they are not behind them.
+    /// Claims calls and recalls. Recalls come first, so that they do not wait behind many messages.
     async fn take_calls(
         &self,
         chart: &Chart,
         free: usize,
-        under_way: &HashSet<CallId>,
+        in_flight: &HashSet<CallId>,
     ) -> sqlx::Result<Vec<CallTask>> {
-        // Nor are messages behind recalls.
-        let recalls = self.claim_recalls(free.div_ceil(2), under_way).await?;
+        // Half of the places stay free for messages, so that these do not wait behind many recalls.
+        let recalls = self.claim_recalls(free.div_ceil(2), in_flight).await?;
         let left = free.saturating_sub(recalls.len());
-        collect_tasks(recalls, self.claim(chart, left, under_way).await)
+        collect_tasks(recalls, self.claim(chart, left, in_flight).await)
     }
 
-    /// Begins a call, beside the others.
     fn start_task(
         &self,
-        ours: CallTask,
-        under_way: &mut InFlightCalls<DeliveryCounts>,
+        task: CallTask,
+        in_flight: &mut InFlightCalls<DeliveryCounts>,
         stop: &CancellationToken,
     ) {
         let (messages, stop) = (self.clone(), stop.clone());
-        under_way.push(ours.id(), async move {
-            match ours {
+        in_flight.push(task.id(), async move {
+            match task {
                 CallTask::Send(call) => messages.execute_call(&call, &stop).await,
                 CallTask::GiveUp(call) => {
                     let verdict = Verdict::Unknown { reason: ANSWER_LOST_REASON.to_owned() };
@@ -290,10 +294,11 @@ impl Messages {
         });
     }
 
-    /// Makes a call and writes what came of it.
+    /// Makes a call and settles it.
     async fn execute_call(&self, call: &ClaimedCall, stop: &CancellationToken) -> DeliveryCounts {
         if self.0.clock.now().since(call.began_at) >= MAX_START_DELAY {
-            // The machine slept: somebody else may have the call by now, or gets it when the lease is over.
+            // The machine slept: another process may have the call by now, or gets it when the
+            // lease ends.
             return DeliveryCounts::default();
         }
         let answer = self.send(call).await;
@@ -307,7 +312,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::message::store::MAX_CONCURRENT_CALLS as LANE_AT_ONCE;
+    use crate::message::store::MAX_CONCURRENT_CALLS;
 
     #[test]
     fn a_hold_that_is_over_before_its_time_was_lifted_by_hand() {
@@ -318,7 +323,7 @@ mod tests {
             hold_reason: String::new(),
             hold_since: None,
             holds: 1,
-            max_concurrent_calls: LANE_AT_ONCE,
+            max_concurrent_calls: MAX_CONCURRENT_CALLS,
         };
         let (open, later) = (until(Timestamp::from_millis(0)), now.plus(Duration::from_secs(50)));
         let worker = DeliveryWorker::new(&Clock::System);

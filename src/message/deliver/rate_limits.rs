@@ -1,78 +1,85 @@
-//! WeCom's limits, kept by us: it drops what exceeds them and answers "ok" (document 90454).
+//! WeCom's limits, which we keep ourselves: WeCom drops what exceeds them and answers "ok"
+//! (document 90454).
 //!
-//! To one member of one application 30 messages a minute and 1000 an hour, whether they were for that member or for
-//! everybody. We count when a call is settled, which is never before WeCom counted it; the next one is made after the
-//! window has passed since then, and a little more.
+//! A member gets 30 messages a minute and 1000 an hour from one application, including those to
+//! everybody. We count a message when its call is settled, which is never before WeCom counts it.
+//! The next one goes out when the window has passed since then, with a margin.
 
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 
-/// A window of WeCom's, and how many messages may be in it.
+/// One of WeCom's windows of time, and how many messages may be in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct RateWindow {
     /// Its length, with a margin.
     pub(super) length: Duration,
-    /// The most that we let into it.
+    /// The most messages that we let into it.
     pub(super) limit: i64,
 }
 
 const MINUTE_WITH_MARGIN: Duration = Duration::from_secs(62);
 const HOUR_WITH_MARGIN: Duration = Duration::from_secs(3610);
 
-/// A minute and an hour of one member's own messages. With [`EVERYBODY`] they are WeCom's 30 and 1000.
+/// The windows of one member's own messages. Together with [`EVERYBODY_WINDOWS`] they are WeCom's
+/// 30 and 1000.
 pub(super) const MEMBER_WINDOWS: [RateWindow; 2] = [
     RateWindow { length: MINUTE_WITH_MARGIN, limit: 28 },
     RateWindow { length: HOUR_WITH_MARGIN, limit: 980 },
 ];
 
-/// The same of messages to everybody.
+/// The windows of messages to everybody.
 pub(super) const EVERYBODY_WINDOWS: [RateWindow; 2] =
     [RateWindow { length: MINUTE_WITH_MARGIN, limit: 2 }, RateWindow { length: HOUR_WITH_MARGIN, limit: 20 }];
 
-/// From when on a window has room again; `nth` is when the `most`th newest message was counted, if there are so many.
+/// Returns when the windows have room again.
+///
+/// `nth` tells for each window when the message was counted that has to leave it first; `None` if
+/// there is room now.
 pub(super) fn earliest_free_time(windows: [RateWindow; 2], nth: [Option<Timestamp>; 2]) -> Option<Timestamp> {
     let [minute, hour] = windows;
     let [in_minute, in_hour] = nth;
     in_minute.map(|at| at.plus(minute.length)).max(in_hour.map(|at| at.plus(hour.length)))
 }
 
-/// How wide a bucket of `message_pace` is.
+/// The width of a bucket of `message_pace`.
 pub(super) const BUCKET_WIDTH: Duration = Duration::from_secs(10);
 
-/// The bucket in which `at` is: when it begins.
+/// Returns the beginning of the bucket that contains `at`.
 pub(super) fn bucket_start(at: Timestamp) -> Timestamp {
     let width = i64::try_from(BUCKET_WIDTH.as_millis()).unwrap_or(1);
     Timestamp::from_millis(at.millis().div_euclid(width) * width)
 }
 
-/// Calls of the corporation and API: 10 000 a minute and 150 000 an hour, of which a tenth is left to others.
+/// Calls of one corporation and API: WeCom allows 10 000 a minute and 150 000 an hour. A tenth is
+/// left to other programs.
 pub(super) const CALL_WINDOWS: [RateWindow; 2] = [
     RateWindow { length: Duration::from_secs(60), limit: 9_000 },
     RateWindow { length: Duration::from_secs(3600), limit: 140_000 },
 ];
 
-/// Recipients a day: so many for each account that the corporation may have.
+/// WeCom's limit of recipients a day, for each account that the corporation may have.
 const DAILY_RECIPIENTS_PER_ACCOUNT: i64 = 200;
 
-/// WeCom counts the accounts that a corporation may have (账号上限), and we see those that the application sees: a small
-/// range is no small corporation. Should the limit be lower all the same, WeCom says so (45009), and we wait.
+/// WeCom counts the accounts that a corporation may have (账号上限), and we see only those that the
+/// application sees. A small range of visibility does not mean a small corporation. If the limit is
+/// lower all the same, WeCom says so (45009), and we wait.
 const MIN_ACCOUNTS: i64 = 200;
 
-/// How many recipients a day a corporation has of which so many accounts are seen.
+/// Returns how many recipients a day may have a message, from the number of visible accounts.
 pub(super) fn daily_recipient_limit(accounts: i64) -> i64 {
     accounts.max(MIN_ACCOUNTS).saturating_mul(DAILY_RECIPIENTS_PER_ACCOUNT)
 }
 
-/// How the reason ends for which the lane is held until tomorrow.
+/// The end of the reason with which the send window is held until tomorrow.
 const DAILY_LIMIT_REASON_END: &str = "recipients a day from this application, and they are used up.";
 
-/// Why nothing is sent until tomorrow: all `most` recipients of a day have had a call.
+/// Returns the reason why nothing is sent until tomorrow: `most` recipients had a call today.
 pub(super) fn daily_limit_reason(most: i64) -> String {
     format!("WeCom takes {most} {DAILY_LIMIT_REASON_END}")
 }
 
-/// Whether the lane is held for that reason, which is none against taking messages back.
+/// Whether the send window is held for that reason. It does not prevent recalls.
 pub(in crate::message) fn is_daily_limit_reason(hold_reason: &str) -> bool {
     hold_reason.ends_with(DAILY_LIMIT_REASON_END)
 }
@@ -81,13 +88,13 @@ pub(in crate::message) fn is_daily_limit_reason(hold_reason: &str) -> bool {
 const SHANGHAI_OFFSET_MS: i64 = 8 * 3_600_000;
 const DAY_MS: i64 = 86_400_000;
 
-/// When the natural day began in which `now` is.
+/// Returns the beginning of the day that contains `now`.
 pub(super) fn day_start(now: Timestamp) -> Timestamp {
     let local = now.millis().saturating_add(SHANGHAI_OFFSET_MS);
     Timestamp::from_millis(local.div_euclid(DAY_MS) * DAY_MS - SHANGHAI_OFFSET_MS)
 }
 
-/// When the next one begins.
+/// Returns the beginning of the next day.
 pub(super) fn next_day_start(now: Timestamp) -> Timestamp {
     day_start(now).plus(Duration::from_secs(86_400))
 }

@@ -1,4 +1,4 @@
-//! The bytes of a call, and the call itself.
+//! Sending a call: its exact bytes, and the requests to WeCom.
 
 use std::time::Duration;
 
@@ -10,10 +10,11 @@ use crate::wecom::Deadline;
 /// How long WeCom has to answer.
 pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(14);
 
-/// What a call sends to WeCom, byte for byte (document 90236). `content` is WeCom's own object of that kind.
+/// Builds the body of a call, byte for byte (document 90236). `content` is WeCom's own object of
+/// the kind.
 ///
 /// # Errors
-/// Never for what a row can hold.
+/// Never for the content of a row.
 pub(super) fn build_request<'a>(
     userids: impl Iterator<Item = &'a str>,
     kind: &str,
@@ -30,13 +31,11 @@ pub(super) fn build_request<'a>(
 }
 
 impl Messages {
-    /// Makes the call.
     pub(super) async fn send(&self, call: &ClaimedCall) -> CallAnswer {
         let limit = call.time_left(self.0.clock.now());
         CallAnswer::from_send(self.0.client.send_message(&call.request, Deadline::after(limit)).await)
     }
 
-    /// Takes a message of WeCom's back.
     pub(super) async fn take_back(&self, msgid: &str) -> CallAnswer {
         CallAnswer::from_recall(self.0.client.recall_message(msgid, Deadline::after(ANSWER_DEADLINE)).await)
     }

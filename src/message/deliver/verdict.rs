@@ -1,45 +1,44 @@
-//! What an answer means for a call: pure, a table.
+//! Decides what WeCom's answer means for a call. Pure.
 
 use super::backoff;
 use crate::base::clock::Timestamp;
 use crate::wecom::wire::SentMessage;
 use crate::wecom::{SendRefusal, WecomError};
 
-/// What came of a call, as far as it matters here.
+/// The outcome of one attempt of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum CallAnswer {
     /// WeCom took it.
     Taken {
-        /// What recalls it.
+        /// The id with which it can be recalled.
         msgid: Option<String>,
-        /// What updates the card, where there is one.
+        /// The code with which a card can be updated, where there is one.
         response_code: Option<String>,
         /// Userids that WeCom does not know or may not send to, in lower case.
         invalid: Vec<String>,
         /// Userids without a licence for the API, in lower case.
         unlicensed: Vec<String>,
     },
-    /// WeCom said no, so nothing was sent.
+    /// WeCom refused it, so nothing was sent.
     Refused(CallRefusal),
     /// It never reached WeCom.
     NotMade(String),
-    /// Nobody knows.
+    /// The outcome is not known.
     Uncertain(String),
 }
 
-/// WeCom's no.
+/// WeCom's refusal of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CallRefusal {
-    /// What can be done.
+    /// What can be done about it.
     pub(super) class: SendRefusal,
     /// `errcode`, if WeCom gave one.
     pub(super) code: Option<i64>,
-    /// For people.
+    /// The refusal in words, for people.
     pub(super) words: String,
 }
 
 impl CallAnswer {
-    /// What `message/send` said.
     pub(super) fn from_send(result: Result<SentMessage, WecomError>) -> Self {
         match result {
             Ok(sent) => Self::Taken {
@@ -52,7 +51,6 @@ impl CallAnswer {
         }
     }
 
-    /// What `message/recall` said.
     pub(super) fn from_recall(result: Result<(), WecomError>) -> Self {
         match result {
             Ok(()) => {
@@ -72,45 +70,43 @@ impl CallAnswer {
     }
 }
 
-/// The try that the answer belongs to.
+/// The attempt to which an answer belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct CallAttempt<'a> {
-    /// The call's id.
     pub(super) call_id: &'a str,
-    /// How many recipients it has.
     pub(super) recipients: i64,
-    /// The number of this try, from 1.
+    /// The number of this attempt, from 1.
     pub(super) number: i64,
-    /// Since when it is uncertain, were it for this try.
+    /// When this attempt began. Its outcome is uncertain since then, if it stays unknown.
     pub(super) began_at: Timestamp,
-    /// Since when it was uncertain before this try.
+    /// Since when the outcome was uncertain before this attempt.
     pub(super) uncertain_at: Option<Timestamp>,
     /// Until when the same bytes may be sent again.
     pub(super) retry_until: Timestamp,
 }
 
-/// What becomes of the call.
+/// What happens to a call after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is done; those named are not reached.
+    /// It is done. The named userids were not reached.
     Sent {
         msgid: Option<String>,
         response_code: Option<String>,
         invalid: Vec<String>,
         unlicensed: Vec<String>,
     },
-    /// The same bytes again, not before `at`.
+    /// The same bytes are sent again, not before `at`.
     Retry { at: Timestamp, uncertain_at: Option<Timestamp>, reason: String, obstacle: Option<SendObstacle> },
     /// Each recipient gets a call of its own.
     SendSeparately { reason: String },
-    /// It reached nobody, and never will. `label` is for the metric.
+    /// It reached nobody and never will. `label` is for the metric.
     Failed { reason: String, label: String },
-    /// It may have reached everybody, and is not tried again.
+    /// It may have reached everybody and is not tried again.
     Unknown { reason: String },
 }
 
 impl Verdict {
-    /// Whether no try of the call has done anything at WeCom.
+    /// Whether no attempt of the call can have done anything at WeCom.
     pub(super) const fn surely_sent_nothing(&self) -> bool {
         match self {
             Self::Retry { uncertain_at, .. } => uncertain_at.is_none(),
@@ -120,50 +116,52 @@ impl Verdict {
     }
 }
 
-/// What the way to WeCom as a whole has.
+/// What stands in the way of all calls to WeCom.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum SendObstacle {
-    /// Too many calls at the same time.
     TooManyCalls,
-    /// A limit of WeCom's.
+    /// One of WeCom's limits.
     LimitReached(String),
-    /// An administrator has to mend something.
+    /// Something that an administrator has to mend.
     NeedsAdministrator(String),
 }
 
 impl SendObstacle {
-    /// Whether nothing is sent for a while.
+    /// Whether it holds the send window.
     pub(super) const fn holds(&self) -> bool {
         matches!(self, Self::LimitReached(_) | Self::NeedsAdministrator(_))
     }
 }
 
-/// Decides what becomes of a call.
-pub(super) fn decide_verdict(answer: CallAnswer, tried: &CallAttempt<'_>, now: Timestamp) -> Verdict {
+pub(super) fn decide_verdict(answer: CallAnswer, attempt: &CallAttempt<'_>, now: Timestamp) -> Verdict {
     match answer {
         CallAnswer::Taken { msgid, response_code, invalid, unlicensed } => {
             Verdict::Sent { msgid, response_code, invalid, unlicensed }
         }
-        CallAnswer::NotMade(reason) => retry_verdict(tried, now, reason, None),
-        CallAnswer::Uncertain(reason) => uncertain_verdict(tried, now, reason),
+        CallAnswer::NotMade(reason) => retry_verdict(attempt, now, reason, None),
+        CallAnswer::Uncertain(reason) => uncertain_verdict(attempt, now, reason),
         CallAnswer::Refused(CallRefusal { class, code, words }) => match class {
-            SendRefusal::Retry => retry_verdict(tried, now, words, None),
+            SendRefusal::Retry => retry_verdict(attempt, now, words, None),
             SendRefusal::ReduceParallelism => {
-                retry_verdict(tried, now, words, Some(SendObstacle::TooManyCalls))
+                retry_verdict(attempt, now, words, Some(SendObstacle::TooManyCalls))
             }
             SendRefusal::AwaitQuota => {
-                retry_verdict(tried, now, words.clone(), Some(SendObstacle::LimitReached(words)))
+                retry_verdict(attempt, now, words.clone(), Some(SendObstacle::LimitReached(words)))
             }
             SendRefusal::NeedsAdministrator => {
-                retry_verdict(tried, now, words.clone(), Some(SendObstacle::NeedsAdministrator(words)))
+                retry_verdict(attempt, now, words.clone(), Some(SendObstacle::NeedsAdministrator(words)))
             }
-            // An earlier try may have reached whoever was fine then: it has not failed, and apart they would get it twice.
+            // An earlier attempt may have reached recipients that were valid then. So the call has
+            // not certainly failed, and separate calls could reach them twice.
             SendRefusal::SplitRecipients | SendRefusal::NoRecipient | SendRefusal::RejectedMessage
-                if tried.uncertain_at.is_some() =>
+                if attempt.uncertain_at.is_some() =>
             {
                 Verdict::Unknown { reason: words }
             }
-            SendRefusal::SplitRecipients if tried.recipients > 1 => Verdict::SendSeparately { reason: words },
+            // WeCom does not say which recipient it refuses.
+            SendRefusal::SplitRecipients if attempt.recipients > 1 => {
+                Verdict::SendSeparately { reason: words }
+            }
             SendRefusal::SplitRecipients | SendRefusal::NoRecipient | SendRefusal::RejectedMessage => {
                 Verdict::Failed {
                     reason: words,
@@ -174,25 +172,25 @@ pub(super) fn decide_verdict(answer: CallAnswer, tried: &CallAttempt<'_>, now: T
     }
 }
 
-/// This try surely did nothing: what was uncertain before stays so, and nothing else does.
+/// This attempt certainly did nothing. If the outcome was uncertain before, it still is.
 fn retry_verdict(
-    tried: &CallAttempt<'_>,
+    attempt: &CallAttempt<'_>,
     now: Timestamp,
     reason: String,
-    lane: Option<SendObstacle>,
+    obstacle: Option<SendObstacle>,
 ) -> Verdict {
-    let at = now.plus(backoff::retry_pause(tried.number, tried.call_id));
-    // What is uncertain is tried again inside WeCom's window, or it never is.
-    let at = if tried.uncertain_at.is_some() { at.min(tried.retry_until) } else { at };
-    Verdict::Retry { at, uncertain_at: tried.uncertain_at, reason, obstacle: lane }
+    let at = now.plus(backoff::retry_pause(attempt.number, attempt.call_id));
+    // A call with an uncertain outcome is tried again inside WeCom's duplicate window or never.
+    let at = if attempt.uncertain_at.is_some() { at.min(attempt.retry_until) } else { at };
+    Verdict::Retry { at, uncertain_at: attempt.uncertain_at, reason, obstacle }
 }
 
-fn uncertain_verdict(tried: &CallAttempt<'_>, now: Timestamp, reason: String) -> Verdict {
-    if now >= tried.retry_until {
+fn uncertain_verdict(attempt: &CallAttempt<'_>, now: Timestamp, reason: String) -> Verdict {
+    if now >= attempt.retry_until {
         return Verdict::Unknown { reason };
     }
-    let since = tried.uncertain_at.unwrap_or(tried.began_at);
-    let at = now.plus(backoff::uncertain_pause(tried.number, tried.call_id)).min(tried.retry_until);
+    let since = attempt.uncertain_at.unwrap_or(attempt.began_at);
+    let at = now.plus(backoff::uncertain_pause(attempt.number, attempt.call_id)).min(attempt.retry_until);
     Verdict::Retry { at, uncertain_at: Some(since), reason, obstacle: None }
 }
 
@@ -268,13 +266,13 @@ mod tests {
         let now = BEGAN.plus(Duration::from_secs(1));
         for answer in [refusal(-1), CallAnswer::NotMade("no connection".to_owned())] {
             for uncertain in [false, true] {
-                let tried = attempt(3, uncertain);
-                let Verdict::Retry { uncertain_at, at, .. } = decide_verdict(answer.clone(), &tried, now)
+                let attempt = attempt(3, uncertain);
+                let Verdict::Retry { uncertain_at, at, .. } = decide_verdict(answer.clone(), &attempt, now)
                 else {
                     panic!("{answer:?}")
                 };
-                assert_eq!(uncertain_at, tried.uncertain_at);
-                assert!(at > now && (!uncertain || at <= tried.retry_until));
+                assert_eq!(uncertain_at, attempt.uncertain_at);
+                assert!(at > now && (!uncertain || at <= attempt.retry_until));
             }
         }
     }
@@ -293,28 +291,28 @@ mod tests {
     fn silence_is_asked_again_inside_the_window_and_never_after_it() {
         let silence = || CallAnswer::Uncertain("no answer".to_owned());
         for uncertain in [false, true] {
-            let tried = attempt(1, uncertain);
+            let attempt = attempt(1, uncertain);
             let mut now = BEGAN.plus(Duration::from_secs(14));
             for number in 1..20 {
-                let tried = CallAttempt {
+                let attempt = CallAttempt {
                     number,
-                    uncertain_at: Some(tried.uncertain_at.unwrap_or(BEGAN)),
-                    ..tried.clone()
+                    uncertain_at: Some(attempt.uncertain_at.unwrap_or(BEGAN)),
+                    ..attempt.clone()
                 };
-                match decide_verdict(silence(), &tried, now) {
+                match decide_verdict(silence(), &attempt, now) {
                     Verdict::Retry { at, uncertain_at, .. } => {
-                        assert!(at > now && at <= tried.retry_until, "{at:?}");
-                        assert_eq!(uncertain_at, tried.uncertain_at, "since the first try");
+                        assert!(at > now && at <= attempt.retry_until, "{at:?}");
+                        assert_eq!(uncertain_at, attempt.uncertain_at, "since the first try");
                         now = at.plus(Duration::from_secs(1));
                     }
                     verdict => {
-                        assert!(now >= tried.retry_until, "{verdict:?}");
+                        assert!(now >= attempt.retry_until, "{verdict:?}");
                         assert!(matches!(verdict, Verdict::Unknown { .. }), "{verdict:?}");
                         break;
                     }
                 }
             }
-            assert!(now >= tried.retry_until);
+            assert!(now >= attempt.retry_until);
         }
         let first = decide_verdict(silence(), &attempt(1, false), BEGAN.plus(Duration::from_secs(14)));
         assert!(matches!(first, Verdict::Retry { uncertain_at: Some(BEGAN), .. }), "{first:?}");

@@ -1,8 +1,10 @@
-//! `/sso/m/{id}`: a link of a message, opened signed in, by the recipients only (DESIGN §6).
+//! `/sso/m/{id}`: opens a link of a message signed in, for its recipients only ([design: signed-in
+//! links](crate::design#signed-in-links)).
 //!
-//! Whoever has the link has nothing: it leads on only in a browser in which a recipient is signed in, and nobody else
-//! learns where it leads or what the message said. An id that never was answers as one that has expired, so that asking
-//! tells nobody which ids there are. The target is judged again at every opening: a host may have ceased to be ours.
+//! To have the link is not enough: it leads on only in a browser in which a recipient is signed in.
+//! Nobody else learns where it leads or what the message said. An unknown id gets the same answer
+//! as an expired one, so that nobody can find out which ids exist. The target is checked again at
+//! every opening, because a host may no longer be ours.
 
 mod store;
 
@@ -29,10 +31,10 @@ use store::{Audience, LinkRow, OpenState};
 
 use super::Messages;
 
-/// The longest id; ours are shorter.
+/// The longest id that is looked up; ours are shorter.
 const MAX_LINK_ID_BYTES: usize = 64;
 
-/// What links need. Cheap to clone.
+/// The state of the handler. Cheap to clone.
 #[derive(Debug, Clone)]
 struct MessageLinks(Arc<MessageLinksInner>);
 
@@ -42,7 +44,7 @@ struct MessageLinksInner {
     db: Db,
     sessions: Sessions,
     site: Site,
-    /// Which refusals are written into the audit trail.
+    /// Limits how often a refusal is written to the audit trail.
     refusals: RefusalLimiter,
 }
 
@@ -52,7 +54,7 @@ impl FromRef<MessageLinks> for Site {
     }
 }
 
-/// The links' path under both its names, on every host.
+/// Returns the routes of both paths, which every host has.
 pub fn routes(messages: &Messages, sessions: Sessions, site: Site, refusals: RefusalLimiter) -> Router {
     let links = MessageLinks(Arc::new(MessageLinksInner {
         corp: messages.0.settings.corp.clone(),
@@ -67,18 +69,18 @@ pub fn routes(messages: &Messages, sessions: Sessions, site: Site, refusals: Ref
         .with_state(links)
 }
 
-/// `GET /sso/m/{id}`: 302 to the target for a recipient, 302 to the sign-in for whoever is not signed in, 403 for
-/// anybody else, 410 once it has expired.
+/// `GET /sso/m/{id}`: 302 to the target for a recipient, 302 to the sign-in for a browser that is
+/// not signed in, 403 for anybody else, 410 for an expired link.
 async fn open_link(
     State(links): State<MessageLinks>,
     id: Result<Path<String>, PathRejection>,
     method: Method,
-    visit: BrowserRequest,
+    request: BrowserRequest,
 ) -> Response {
-    // What is no text is no id, and nobody's link has an empty one.
+    // A path that is not UTF-8 is no id. An empty id is never found.
     let id = id.map_or_else(|_| String::new(), |Path(id)| id);
-    let answer = links.open(&id, &method, &visit).await;
-    answer.unwrap_or_else(|why| links.refuse(&id, &visit, why))
+    let answer = links.open(&id, &method, &request).await;
+    answer.unwrap_or_else(|why| links.refuse(&id, &request, why))
 }
 
 /// Why a link does not open.
@@ -87,43 +89,44 @@ enum LinkError {
     /// There is none, it has expired, its message was recalled, or its target is no longer ours.
     #[error("the link has expired")]
     Expired,
-    /// It is somebody else's.
+    /// The message was for somebody else.
     #[error("the link is for somebody else")]
     NotForThisPerson,
-    /// Sessions cannot be checked.
     #[error("sessions cannot be checked")]
     Unavailable,
-    /// The database failed.
     #[error(transparent)]
     Store(#[from] sqlx::Error),
 }
 
 impl MessageLinks {
-    async fn open(&self, id: &str, method: &Method, visit: &BrowserRequest) -> Result<Response, LinkError> {
-        let now = visit.view.at;
+    async fn open(&self, id: &str, method: &Method, request: &BrowserRequest) -> Result<Response, LinkError> {
+        let now = request.view.at;
         let link = self.find(id).await?.filter(|link| link.expires_at > now && !link.recalled);
         let link = link.ok_or(LinkError::Expired)?;
-        let session = match self.0.sessions.check(&visit.headers, &visit.origin).await {
+        let session = match self.0.sessions.check(&request.headers, &request.origin).await {
             Ok(session) => session,
-            // Not a sign-in: somebody who is in would be sent round in circles.
+            // No redirect to the sign-in: a browser that is signed in would be sent round in
+            // circles.
             Err(SessionError::Unavailable) => return Err(LinkError::Unavailable),
-            Err(_) => return Ok(redirect_to_sign_in(visit, &visit.path(&format!("m/{id}")), "")),
+            Err(_) => return Ok(redirect_to_sign_in(request, &request.path(&format!("m/{id}")), "")),
         };
         let person = &session.person;
-        let is_for = store::find_audience(&self.0.db, &link.message, person).await?;
-        // Inside WeCom accounts are switched in the app: only WeCom knows who it is now, and is asked once. Only where the
-        // session is of the one person whose phone shows the message there is nothing to ask.
-        if is_for != Audience::OnlyThisPerson && is_in_wecom(visit) && !visit.query.flag("again") {
-            return Ok(self.ask_again(id, visit));
+        let audience = store::find_audience(&self.0.db, &link.message, person).await?;
+        // Inside WeCom the account is switched in the app, and only WeCom knows the current one. So
+        // WeCom is asked once. That is needless only if the session belongs to the one person who
+        // can see the message on a phone.
+        if audience != Audience::OnlyThisPerson && is_in_wecom(request) && !request.query.flag("again") {
+            return Ok(self.ask_again(id, request));
         }
-        if is_for == Audience::OnlyOthers {
-            self.record(id, &link, person, visit).await;
+        if audience == Audience::OnlyOthers {
+            self.record(id, &link, person, request).await;
             return Err(LinkError::NotForThisPerson);
         }
         let hosts = &self.0.site.hosts;
         let target = ReturnTo::parse(&link.target, hosts.public(), hosts).map_err(|_| LinkError::Expired)?;
+        // HEAD only asks where the link leads.
         if link.opened == OpenState::Unopened && *method != Method::HEAD {
-            // Whoever reads the message does not wait for a busy database, nor fail with it.
+            // The reader of the message neither waits for a busy database nor fails with it.
             if let Err(error) = store::mark_opened(&self.0.db, &self.0.corp, id, now).await {
                 tracing::warn!(%error, "It could not be written that a message's link was opened");
             }
@@ -139,14 +142,16 @@ impl MessageLinks {
         store::find_link(&self.0.db, &self.0.corp, id).await
     }
 
-    /// WeCom is asked who it is now. On public_url's host always: only a sign-in that begins there asks although
+    /// Asks WeCom who is using the browser now.
+    ///
+    /// Always on the host of `public_url`: only a sign-in that begins there asks WeCom although
     /// somebody is signed in.
-    fn ask_again(&self, id: &str, visit: &BrowserRequest) -> Response {
-        let origin = if visit.on_public { String::new() } else { self.0.site.hosts.public().to_string() };
-        redirect_to_sign_in(visit, &format!("/sso/m/{id}?again=1"), &origin)
+    fn ask_again(&self, id: &str, request: &BrowserRequest) -> Response {
+        let origin = if request.on_public { String::new() } else { self.0.site.hosts.public().to_string() };
+        redirect_to_sign_in(request, &format!("/sso/m/{id}?again=1"), &origin)
     }
 
-    fn refuse(&self, id: &str, visit: &BrowserRequest, why: LinkError) -> Response {
+    fn refuse(&self, id: &str, request: &BrowserRequest, why: LinkError) -> Response {
         let code = match why {
             LinkError::Expired => Code::MessageExpired,
             LinkError::NotForThisPerson => Code::MessageNotForYou,
@@ -154,40 +159,41 @@ impl MessageLinks {
         };
         let mut failure = Failure::new(code);
         if code == Code::StoreUnavailable {
-            let again = visit.path(&format!("m/{}", percent_encode(id)));
+            let again = request.path(&format!("m/{}", percent_encode(id)));
             failure.since = Some(self.0.sessions.refreshed_at());
-            if !visit.query.flag("a") {
+            if !request.query.flag("a") {
                 failure.auto_retry = Some(format!("{again}?a=1"));
             }
             failure.retry = Some(again);
         } else {
-            // Where a sign-in without a target leads: the landing page.
-            failure.retry = Some(visit.path("login"));
+            // The landing page: a sign-in without a target leads there.
+            failure.retry = Some(request.path("login"));
         }
         if let LinkError::Store(error) = why {
             failure.cause = Some(Arc::new(error));
         }
-        self.0.site.pages.answer(&visit.view, &failure, &visit.headers)
+        self.0.site.pages.answer(&request.view, &failure, &request.headers)
     }
 
-    /// Writes that somebody tried a link that is not theirs. The page is the same whether that succeeds or not.
+    /// Writes to the audit trail that somebody tried a link of others. The page is the same whether
+    /// that succeeds or not.
     async fn record(
         &self,
         id: &str,
         link: &LinkRow,
         person: &session::SessionPerson,
-        visit: &BrowserRequest,
+        request: &BrowserRequest,
     ) {
-        let now = visit.view.at;
+        let now = request.view.at;
         let entry = audit::AuditEntry {
             event: audit::AuditEvent::Message,
             person: Some(person.id.clone()),
             userid: person.userid.as_str().to_owned(),
-            address: visit.address,
-            host: visit.origin.authority(),
+            address: request.address,
+            host: request.origin.authority(),
             decision: "refused",
             detail: format!("{}; message {}", Code::MessageNotForYou.as_str(), link.message),
-            request_id: visit.view.request_id.to_string(),
+            request_id: request.view.request_id.to_string(),
         };
         let Some(entry) = self.0.refusals.limit(entry, id, now) else { return };
         if let Err(error) = audit::store::insert_entries(&self.0.db, &self.0.corp, &[entry], now).await {
@@ -196,15 +202,18 @@ impl MessageLinks {
     }
 }
 
-/// Whether the link was opened inside WeCom: by the User-Agent, or where `entrance=app` says so, as at the sign-in.
-fn is_in_wecom(visit: &BrowserRequest) -> bool {
-    visit.browser == BrowserKind::WeCom || visit.query.single("entrance") == Ok(Some("app"))
+/// Whether the link was opened inside WeCom: by the User-Agent, or because of `entrance=app` as at
+/// the sign-in.
+fn is_in_wecom(request: &BrowserRequest) -> bool {
+    request.browser == BrowserKind::WeCom || request.query.single("entrance") == Ok(Some("app"))
 }
 
-/// The ordinary sign-in, silent inside WeCom, and back to the link; at `origin`, or on the requesting host.
-fn redirect_to_sign_in(visit: &BrowserRequest, link: &str, origin: &str) -> Response {
-    let login = if origin.is_empty() { visit.path("login") } else { format!("{origin}/sso/login") };
+/// Redirects to the ordinary sign-in, silent inside WeCom, with the link as its target.
+///
+/// It begins at `origin`, or on the requested host if that is empty.
+fn redirect_to_sign_in(request: &BrowserRequest, link: &str, origin: &str) -> Response {
+    let login = if origin.is_empty() { request.path("login") } else { format!("{origin}/sso/login") };
     let entrance =
-        if is_in_wecom(visit) && visit.browser != BrowserKind::WeCom { "&entrance=app" } else { "" };
+        if is_in_wecom(request) && request.browser != BrowserKind::WeCom { "&entrance=app" } else { "" };
     redirect(&format!("{login}?rd={}{entrance}", percent_encode(link)), &[])
 }

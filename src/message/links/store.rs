@@ -1,4 +1,4 @@
-//! SQL of links.
+//! SQL of the links of messages.
 
 use sqlx::Row as _;
 
@@ -8,25 +8,23 @@ use crate::db::Db;
 use crate::message::{Addressee, MessageStatus};
 use crate::session;
 
-/// A link with what its message says.
+/// A link, with the state of its message.
 #[derive(Debug, Clone)]
 pub(super) struct LinkRow {
     pub(super) message: MessageId,
     pub(super) target: String,
     pub(super) expires_at: Timestamp,
     pub(super) opened: OpenState,
-    /// Somebody asked to recall the message, whatever came of it.
+    /// Somebody asked to recall the message, with or without success.
     pub(super) recalled: bool,
 }
 
-/// Whether it is known that a link was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OpenState {
     Unopened,
     Opened,
 }
 
-/// The link of that id.
 pub(super) async fn find_link(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<Option<LinkRow>> {
     let row = sqlx::query(
         "SELECT l.message_id, l.target, l.expires_at, l.opened_at, m.recall_at, m.status \
@@ -48,19 +46,21 @@ pub(super) async fn find_link(db: &Db, corp: &CorpId, id: &str) -> sqlx::Result<
     }))
 }
 
-/// Whether a message is for somebody.
+/// For whom a message is, seen from one person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Audience {
-    /// For nobody else.
+    /// It is for this person and nobody else.
     OnlyThisPerson,
-    /// For others, too.
+    /// It is for this person and for others.
     ThisPersonAndOthers,
-    /// Not for them.
+    /// It is not for this person.
     OnlyOthers,
 }
 
-/// Whether a message is for `person`: by who it is, or everybody; by the userid only where the directory knew nobody of
-/// that name when the message was accepted.
+/// Returns whether a message is for `person`.
+///
+/// It is if the person is a recipient or it went to everybody. The userid counts only where the
+/// directory knew nobody of that name when the message was accepted.
 pub(super) async fn find_audience(
     db: &Db,
     message: &MessageId,

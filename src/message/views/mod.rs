@@ -1,7 +1,7 @@
-//! Looking at messages: what became of one, and which there are.
+//! Views of messages: the status of one, and lists.
 //!
-//! What is shown is read from the rows at the moment it is asked for. `sending` is in no table: it is an accepted
-//! message of which a recipient has had a call, or had one tried.
+//! Everything is read from the rows when it is asked for. `sending` is in no table: it is an
+//! accepted message that has a recipient whose call was made or tried.
 
 mod store;
 
@@ -14,92 +14,84 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{ClientId, CorpId, MessageId};
 use crate::db::Db;
 
-/// The most recipients that a message is shown with; [`Counts`] counts all of them.
+/// The most recipients that a view lists; [`RecipientCounts`] counts all of them.
 pub const MAX_SHOWN_RECIPIENTS: usize = 10_000;
 
-/// The most messages that one list has.
+/// The most messages of one list.
 pub const MAX_LISTED_MESSAGES: u32 = 500;
 
-/// A message as `GET /api/v1/messages/{id}` answers it (DESIGN §4.1), and what commands tell beside it.
+/// A message as `GET /api/v1/messages/{id}` shows it ([design: API
+/// shapes](crate::design#api-shapes)), and what only commands show.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct MessageView {
-    /// Its id.
     pub id: MessageId,
-    /// What became of it.
     pub status: MessageStatus,
-    /// Who gets it, by userid; at most [`MOST_RECIPIENTS`]. Units and tags appear once they are resolved, which is a
-    /// moment after the message was accepted.
+    /// The recipients by userid, at most [`MAX_SHOWN_RECIPIENTS`]. Members of units and tags appear
+    /// once these are resolved, a moment after acceptance.
     pub recipients: Vec<RecipientView>,
-    /// What recipients tapped: always empty, no kind of this version asks for anything.
+    /// What recipients tapped: always empty, because no kind of this version asks anything.
     pub interactions: [(); 0],
     /// Why it failed, or why nothing is sent at the moment.
     pub reason: Option<String>,
-    /// How often WeCom was asked: the most attempts of its calls.
+    /// The most attempts of any of its calls.
     pub attempts: i64,
-    /// When it was accepted.
     pub created_at: Timestamp,
-    /// When it last changed.
     pub updated_at: Timestamp,
-    /// What the API does not tell.
+    /// What the API does not show.
     #[serde(skip)]
     pub internals: MessageInternals,
 }
 
-/// What the API does not tell of a message.
+/// What the API does not show of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageInternals {
-    /// Who sent it: an API client, or the command line, whose id is empty.
+    /// The API client that sent it; empty for the command line.
     pub client: ClientId,
-    /// What kind it is.
     pub kind: MessageKind,
-    /// How many recipients it has, and how they fared.
     pub counts: RecipientCounts,
-    /// Whether everybody whom it is for is known by now.
+    /// Whether all recipients are known by now.
     pub expanded: bool,
-    /// When it is not sent any more.
     pub expires_at: Option<Timestamp>,
-    /// When it came to its end.
     pub finished_at: Option<Timestamp>,
-    /// Where it is in the order of acceptance; [`Filter::before`] takes it.
+    /// The position in the order of acceptance, for [`MessageFilter::before`].
     pub seq: i64,
 }
 
-/// Recipients by how they fared; whoever is not written yet counts as pending where a name is known.
+/// Recipients by their delivery status. A recipient that has no row yet counts as pending if its
+/// userid is known.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct RecipientCounts {
-    /// They wait, or their call is being made.
+    /// They wait, or their call is in progress.
     pub pending: i64,
-    /// WeCom took it for them.
+    /// WeCom took the message for them.
     pub sent: i64,
-    /// It did not, or nobody knows whether it did.
+    /// WeCom did not take it for them, or the outcome is not known.
     pub failed: i64,
 }
 
-/// One recipient.
+/// One recipient of a message.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RecipientView {
-    /// The userid, `@all` for everybody.
+    /// The userid; `@all` for everybody.
     pub userid: String,
-    /// How it fared.
     pub status: DeliveryStatus,
     /// Why it failed.
     pub reason: Option<String>,
 }
 
-/// How a recipient fared.
+/// The status of one recipient.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
-    /// Waits, or the call is being made.
+    /// The recipient waits, or the call is in progress.
     Pending,
-    /// WeCom took it.
+    /// WeCom took the message.
     Sent,
-    /// WeCom refused it, it was given up, or nobody knows.
+    /// WeCom refused it, it was given up, or the outcome is not known.
     Failed,
 }
 
 impl DeliveryStatus {
-    /// As the API writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -109,43 +101,38 @@ impl DeliveryStatus {
     }
 }
 
-/// One message of a list: without its recipients, with their numbers.
+/// One message of a list: without its recipients, but with their counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageSummary {
-    /// Its id.
     pub id: MessageId,
-    /// What became of it.
     pub status: MessageStatus,
-    /// Why, as in [`Shown`].
+    /// As [`MessageView::reason`].
     pub reason: Option<String>,
-    /// As in [`Shown`].
+    /// As [`MessageView::attempts`].
     pub attempts: i64,
-    /// When it was accepted.
     pub created_at: Timestamp,
-    /// When it last changed.
     pub updated_at: Timestamp,
-    /// The rest.
     pub internals: MessageInternals,
 }
 
-/// Which messages to list, newest first.
+/// Selects messages of a list, newest first.
 #[derive(Debug, Clone, Default)]
 pub struct MessageFilter {
-    /// With this status only.
     pub status: Option<MessageStatus>,
-    /// For this person only: a userid, whatever its case, or our id of the person. What went to everybody (`@all`) is
-    /// not listed.
+    /// Only for this person: a userid in any case, or our id of the person. Messages to everybody
+    /// (`@all`) are left out.
     pub userid: Option<String>,
-    /// Of this API client only; the command line's id is empty.
+    /// Only of this API client; empty for the command line.
     pub client: Option<ClientId>,
-    /// Accepted before the message with this [`More::seq`].
+    /// Only messages accepted before the one with this [`MessageInternals::seq`].
     pub before: Option<i64>,
-    /// How many; at most [`MOST_MESSAGES`], which 0 means too.
+    /// The most messages to list; at most [`MAX_LISTED_MESSAGES`], which 0 means too.
     pub limit: u32,
 }
 
 impl Messages {
-    /// What became of a message; `None` if there is none of that id (they are forgotten 30 days after their end).
+    /// Returns a message; `None` if there is none with that id. Messages are deleted 30 days after
+    /// their end.
     ///
     /// # Errors
     /// If the database fails.
@@ -153,7 +140,7 @@ impl Messages {
         find_message(&self.0.db, &self.0.settings.corp, id, self.0.clock.now()).await
     }
 
-    /// The messages of `filter`, newest first.
+    /// Returns the messages of `filter`, newest first.
     ///
     /// # Errors
     /// If the database fails.
@@ -162,7 +149,7 @@ impl Messages {
     }
 }
 
-/// As [`Messages::find`], for a command that needs no way to WeCom.
+/// As [`Messages::find`], for commands that have no WeCom client.
 ///
 /// # Errors
 /// If the database fails.
@@ -181,7 +168,8 @@ pub async fn find_message(
         recipients.extend(pending_recipients(&targets, &written));
         recipients.truncate(MAX_SHOWN_RECIPIENTS);
     }
-    // The same order before and after they are written, whatever the database's.
+    // The order must not change when their rows are written, nor depend on the database's
+    // collation.
     recipients.sort_by(|one, other| one.userid.cmp(&other.userid));
     Ok(Some(MessageView {
         id: listed.id,
@@ -196,7 +184,7 @@ pub async fn find_message(
     }))
 }
 
-/// As [`Messages::list`], for a command that needs no way to WeCom.
+/// As [`Messages::list`], for commands that have no WeCom client.
 ///
 /// # Errors
 /// If the database fails.
@@ -210,7 +198,7 @@ pub async fn list_messages(
     Ok(rows.into_iter().map(|row| interpret_row(row, now).0).collect())
 }
 
-/// What a row means now.
+/// Derives the summary of a message from its row.
 fn interpret_row(row: store::MessageRow, now: Timestamp) -> (MessageSummary, MessageTargets) {
     let open = row.finished_at.is_none();
     let status = if open && row.status == MessageStatus::Accepted && row.begun {
@@ -218,6 +206,7 @@ fn interpret_row(row: store::MessageRow, now: Timestamp) -> (MessageSummary, Mes
     } else {
         row.status
     };
+    // A hold without a reason is one of WeCom's limits, which passes by itself.
     let held = row.hold.filter(|hold| open && hold.until > now && !hold.reason.is_empty());
     let reason = held.map_or(row.reason, |hold| hold.reason);
     let mut counts = row.counts;
@@ -248,7 +237,7 @@ fn interpret_row(row: store::MessageRow, now: Timestamp) -> (MessageSummary, Mes
     (listed, row.targets)
 }
 
-/// Whom a message names and who has no row yet.
+/// Returns the named recipients that have no row yet.
 fn pending_recipients<'t>(
     targets: &'t MessageTargets,
     written: &'t HashSet<String>,
@@ -275,5 +264,5 @@ fn recipient_view(row: store::RecipientRow) -> RecipientView {
     RecipientView { userid: row.userid, status: row.status.delivery_status(), reason }
 }
 
-/// What an unknown outcome means for whoever reads it.
+/// The reason that is shown for an unknown outcome.
 const UNKNOWN_OUTCOME_REASON: &str = "Nobody knows whether WeCom took it; it may have arrived.";

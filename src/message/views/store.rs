@@ -1,4 +1,4 @@
-//! SQL of what is shown of messages. Nothing here writes.
+//! SQL of the views. Nothing here writes.
 
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -10,7 +10,7 @@ use crate::db::Db;
 use crate::directory::row::from_json;
 use crate::message::{MessageKind, MessageStatus, MessageTargets};
 
-/// A message with what its recipients and the lane say.
+/// A message, with what its recipients and the send window say.
 #[derive(Debug, Clone)]
 pub(super) struct MessageRow {
     pub(super) id: MessageId,
@@ -25,22 +25,20 @@ pub(super) struct MessageRow {
     pub(super) created_at: Timestamp,
     pub(super) updated_at: Timestamp,
     pub(super) finished_at: Option<Timestamp>,
-    /// A recipient is no longer pending, or WeCom was asked for one.
+    /// Whether a recipient is no longer pending, or a call for one was tried.
     pub(super) begun: bool,
     pub(super) counts: RecipientCounts,
     pub(super) attempts: i64,
-    /// The lane's, if it ever had one.
+    /// The hold of the send window, if the corporation has one.
     pub(super) hold: Option<SendHold>,
 }
 
-/// Until when nothing is sent, and why.
 #[derive(Debug, Clone)]
 pub(super) struct SendHold {
     pub(super) until: Timestamp,
     pub(super) reason: String,
 }
 
-/// A recipient as it is written.
 #[derive(Debug, Clone)]
 pub(super) struct RecipientRow {
     pub(super) member: String,
@@ -49,7 +47,7 @@ pub(super) struct RecipientRow {
     pub(super) reason: String,
 }
 
-/// `message_recipients.status`.
+/// The status of a recipient: the column `message_recipients.status`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RecipientStatus {
     Open,
@@ -82,14 +80,14 @@ fn unreadable_column(column: &str, text: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("{column}: there is no {text:?}").into())
 }
 
-/// A recipient `r` with its call `c` that says that sending has begun.
+/// Whether a recipient `r` with its call `c` shows that sending has begun.
 macro_rules! begun {
     () => {
         "r.status IN ('sent', 'failed', 'unknown') OR c.attempts > 0"
     };
 }
 
-/// What is read of the messages whose ids `$page` selects, in the order in which [`row`] reads it.
+/// Reads the messages whose ids `$page` selects, in the order of columns of [`parse_message_row`].
 macro_rules! messages {
     ($page:expr) => {
         concat!(
@@ -113,7 +111,7 @@ macro_rules! messages {
     };
 }
 
-/// No attempts: what `messages!` wants as its second parameter.
+/// The number of attempts if there is no call: the second parameter of `messages!`.
 const NO_ATTEMPTS: i64 = 0;
 
 fn parse_message_row(row: &AnyRow) -> sqlx::Result<MessageRow> {
@@ -146,7 +144,6 @@ fn parse_message_row(row: &AnyRow) -> sqlx::Result<MessageRow> {
     })
 }
 
-/// One message.
 pub(super) async fn find_message_row(
     db: &Db,
     corp: &CorpId,
@@ -163,13 +160,15 @@ pub(super) async fn find_message_row(
         .transpose()
 }
 
-/// Messages, newest first. Whom an unexpanded one is for stands in `targets`: `["userid","person id"]` each.
+/// Lists messages, newest first.
+///
+/// The recipients of an unexpanded message are in `targets`, as `["userid","person id"]` each.
 pub(super) async fn list_message_rows(
     db: &Db,
     corp: &CorpId,
     filter: &MessageFilter,
 ) -> sqlx::Result<Vec<MessageRow>> {
-    // The table knows no `sending`; there it is an accepted message that has begun.
+    // The table has no `sending`: there it is an accepted message that has begun.
     let (status, begun) = match filter.status {
         None => ("", None),
         Some(MessageStatus::Accepted) => (MessageStatus::Accepted.as_str(), Some(false)),
@@ -208,13 +207,12 @@ pub(super) async fn list_message_rows(
     .collect()
 }
 
-/// `text` as a part of a LIKE pattern whose escape is `!`.
+/// Escapes `text` for a LIKE pattern whose escape is `!`.
 fn escape_like(text: &str) -> String {
     let special = |c: char| matches!(c, '!' | '%' | '_');
     text.chars().flat_map(|c| special(c).then_some('!').into_iter().chain([c])).collect()
 }
 
-/// Up to `limit` recipients of a message, by userid.
 pub(super) async fn list_recipient_rows(
     db: &Db,
     id: &MessageId,

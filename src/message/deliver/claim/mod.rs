@@ -1,4 +1,5 @@
-//! A call is somebody's until its lease ends: whose, how many at the same time, and how many a minute.
+//! Claiming: a call belongs to one process until its lease ends. Also limits how many calls are
+//! made at a time and per minute.
 
 pub(super) mod store;
 
@@ -14,64 +15,68 @@ use crate::directory::chart::Chart;
 use crate::message::store::SendWindow;
 use crate::message::{Messages, store as shared};
 
-/// How long a call is its holder's; longer than WeCom is waited for.
+/// How long a call is leased; longer than we wait for WeCom.
 pub(super) const CALL_LEASE: Duration = Duration::from_secs(30);
 
-/// A lease that ends later than so long from now was given by a clock that was put back since. The clocks of replicas
-/// may differ by as much as a lease.
+/// A lease that ends later than this from now was given by a clock that has since been set back.
+///
+/// The clocks of replicas may differ by as much as one lease.
 pub(super) const MAX_PLAUSIBLE_LEASE: Duration = CALL_LEASE.saturating_mul(2);
 
-/// A process that was asleep for so long after it claimed a call does not make it: its lease may be somebody else's.
+/// A process that slept this long after claiming a call does not make it: another one may hold the
+/// lease by now.
 pub(super) const MAX_START_DELAY: Duration = Duration::from_secs(10);
 
-/// A call is not sent again so close to the end of WeCom's duplicate window: the bytes have to arrive inside it, however
-/// long it takes until the call begins and is answered.
+/// A call is not sent again so close to the end of WeCom's duplicate window.
+///
+/// The bytes have to arrive inside the window, however late the call begins and is answered.
 pub(super) const RETRY_CUTOFF_MARGIN: Duration =
     MAX_START_DELAY.saturating_add(ANSWER_DEADLINE).saturating_add(Duration::from_secs(1));
 
-/// How a call to everybody begins.
+/// The beginning of the body of a call to everybody.
 const EVERYBODY_REQUEST_PREFIX: &str = r#"{"touser":"@all","#;
 
-/// A call that is ours to make.
+/// A call that this process has leased.
 #[derive(Debug, Clone)]
 pub(super) struct ClaimedCall {
     pub(super) id: CallId,
     pub(super) request: String,
     pub(super) recipients: i64,
     pub(super) window: Duration,
-    /// The number of this try; with the holder it says whose the call is.
+    /// The number of this attempt. Together with the holder it says who may settle the call.
     pub(super) number: i64,
-    /// When this try began.
     pub(super) began_at: Timestamp,
-    /// Since when it was uncertain before.
+    /// Since when the outcome was uncertain before this attempt.
     pub(super) uncertain_at: Option<Timestamp>,
-    /// How many recipients were counted for this try.
+    /// How many recipients were counted for this attempt against the limit of a day.
     pub(super) counted: i64,
 }
 
 impl ClaimedCall {
-    /// Until when the same bytes may be sent again.
+    /// Returns until when the same bytes may be sent again.
     pub(super) fn retry_until(&self) -> Timestamp {
         self.uncertain_at.unwrap_or(self.began_at).plus(self.window).minus(RETRY_CUTOFF_MARGIN)
     }
 
-    /// How long these bytes may take to arrive: inside the window, if they may have been sent before.
+    /// Returns how long the bytes may take to arrive: only inside the window, if they may have been
+    /// sent before.
     pub(super) fn time_left(&self, now: Timestamp) -> Duration {
         self.uncertain_at
             .map_or(ANSWER_DEADLINE, |since| since.plus(self.window).since(now).min(ANSWER_DEADLINE))
     }
 
-    /// Whether the same bytes may come twice now: WeCom's window is over, or the clock was put back, so that nobody knows.
+    /// Whether the same bytes could arrive twice now.
+    ///
+    /// The window is over, or the clock was set back, so that nobody knows.
     fn is_too_late(&self, now: Timestamp) -> bool {
         self.uncertain_at.is_some_and(|since| since > now || now >= self.retry_until())
     }
 
-    /// How many it reaches, for the limit of a day.
+    /// Returns how many recipients count against the limit of a day.
     fn reached_recipients(&self, accounts: i64) -> i64 {
         if self.request.starts_with(EVERYBODY_REQUEST_PREFIX) { accounts } else { self.recipients }
     }
 
-    /// This try, for a verdict.
     pub(super) fn attempt(&self) -> CallAttempt<'_> {
         CallAttempt {
             call_id: self.id.as_str(),
@@ -84,43 +89,44 @@ impl ClaimedCall {
     }
 }
 
-/// What one claim took.
+/// The calls that one claim took.
 #[derive(Debug, Default)]
 pub(super) struct ClaimBatch {
-    /// Ours to make.
+    /// To be sent.
     pub(super) calls: Vec<ClaimedCall>,
-    /// Nobody will ever know of these.
+    /// Too old to be sent again: their outcome stays unknown.
     pub(super) unknown: Vec<ClaimedCall>,
 }
 
-/// How many calls may begin now.
-pub(super) fn count_free_places(lane: &SendWindow, leased: i64, made: [i64; 2], now: Timestamp) -> i64 {
-    if lane.is_held(now) {
+/// Returns how many calls may begin now.
+pub(super) fn count_free_places(window: &SendWindow, leased: i64, made: [i64; 2], now: Timestamp) -> i64 {
+    if window.is_held(now) {
         return 0;
     }
-    // After a hold, or once it was lifted by hand, one call goes first, and the others when it has worked.
-    let at_once = if lane.holds > 0 { 1 } else { lane.max_concurrent_calls };
+    // After a hold one call goes first, and the others follow when it has worked.
+    let at_once = if window.holds > 0 { 1 } else { window.max_concurrent_calls };
     let [minute, hour] = rate_limits::CALL_WINDOWS;
     let [in_minute, in_hour] = made;
     (at_once - leased).min(minute.limit - in_minute).min(hour.limit - in_hour).max(0)
 }
 
-fn hold_until_tomorrow(lane: &mut SendWindow, most: i64, now: Timestamp) {
-    lane.hold_until = rate_limits::next_day_start(now);
-    lane.hold_reason = rate_limits::daily_limit_reason(most);
-    lane.hold_since = lane.hold_since.or(Some(now));
-    tracing::warn!(until = %lane.hold_until.rfc3339(), "{}", lane.hold_reason);
+fn hold_until_tomorrow(window: &mut SendWindow, most: i64, now: Timestamp) {
+    window.hold_until = rate_limits::next_day_start(now);
+    window.hold_reason = rate_limits::daily_limit_reason(most);
+    window.hold_since = window.hold_since.or(Some(now));
+    tracing::warn!(until = %window.hold_until.rfc3339(), "{}", window.hold_reason);
 }
 
 impl Messages {
-    /// Takes calls whose time has come, `most` at the most, leaving out those that are `under_way` here.
+    /// Claims calls that are due, at most `most`, leaving out those that are in flight here.
     pub(super) async fn claim(
         &self,
         chart: &Chart,
         most: usize,
-        under_way: &HashSet<CallId>,
+        in_flight: &HashSet<CallId>,
     ) -> sqlx::Result<ClaimBatch> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
+        // Checked without the lock, because mostly there is nothing to do.
         if most == 0
             || self.check_send_window().await?.is_held(clock.now())
             || !store::has_due_calls(db.pool(), corp, clock.now()).await?
@@ -129,24 +135,25 @@ impl Messages {
         }
         let accounts = self.accounts(chart).await?;
         let mut tx = db.write().await?;
-        let mut lane = shared::lock_send_window(&mut tx, corp).await?;
+        let mut window = shared::lock_send_window(&mut tx, corp).await?;
         let now = clock.now();
         let made = store::measure_usage(&mut tx, corp, now).await?;
         let places =
-            count_free_places(&lane, store::count_leased_calls(&mut tx, corp, now).await?, made.calls, now);
+            count_free_places(&window, store::count_leased_calls(&mut tx, corp, now).await?, made.calls, now);
         let places = places.min(i64::try_from(most).unwrap_or(i64::MAX));
         let mut due = Vec::new();
         if places > 0 {
-            let ours = i64::try_from(under_way.len()).unwrap_or(0);
+            let ours = i64::try_from(in_flight.len()).unwrap_or(0);
             due = store::find_due_calls(&mut tx, corp, now, places.saturating_add(ours)).await?;
         }
         let mut claims = ClaimBatch::default();
         let mut today = made.recipients_today;
-        for mut call in due.into_iter().filter(|call| !under_way.contains(&call.id)) {
+        for mut call in due.into_iter().filter(|call| !in_flight.contains(&call.id)) {
             if call.is_too_late(now) {
                 claims.unknown.push(call);
                 continue;
             }
+            // No place is left, but a later call may be too old and has to be given up.
             if i64::try_from(claims.calls.len()).unwrap_or(i64::MAX) >= places {
                 continue;
             }
@@ -154,14 +161,15 @@ impl Messages {
             if let Some(most) = accounts.map(rate_limits::daily_recipient_limit)
                 && today.saturating_add(reaches) > most
             {
-                hold_until_tomorrow(&mut lane, most, now);
-                shared::update_send_window(&mut tx, corp, &lane).await?;
+                hold_until_tomorrow(&mut window, most, now);
+                shared::update_send_window(&mut tx, corp, &window).await?;
                 break;
             }
             today += reaches;
             call.counted = reaches;
             claims.calls.push(call);
         }
+        // Counted before the call is made: if the process dies, this was an attempt.
         for call in claims.calls.iter_mut().chain(&mut claims.unknown) {
             call.number += 1;
             call.began_at = now;
@@ -178,7 +186,7 @@ impl Messages {
         Ok(claims)
     }
 
-    /// How many accounts the corporation has, as far as the directory knows; `None` until it was read completely.
+    /// Returns how many accounts the directory knows; `None` until it was read completely.
     async fn accounts(&self, chart: &Chart) -> sqlx::Result<Option<i64>> {
         if chart.complete_at().is_none() {
             return Ok(None);
@@ -244,7 +252,7 @@ mod tests {
         let at = |seconds| first.plus(Duration::from_secs(seconds));
         assert!(!once.is_too_late(at(500)));
         assert!(!again.is_too_late(at(94)) && again.is_too_late(at(95)));
-        // The last claim, begun as late as it may be and answered as late as it may be.
+        // The last claim, begun and answered as late as possible.
         let last = at(94).plus(MAX_START_DELAY).plus(again.time_left(at(94).plus(MAX_START_DELAY)));
         assert!(last < first.plus(again.window), "{last:?}");
         for (seconds, left) in [(0, 14), (106, 14), (110, 10), (120, 0), (500, 0)] {

@@ -1,4 +1,4 @@
-//! SQL of claiming. Whoever claims holds the lane.
+//! SQL of claiming. The caller of every writing function has locked the send window.
 
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use crate::base::id::{CallId, CorpId};
 use crate::directory::row::published;
 use crate::message::deliver::rate_limits::{BUCKET_WIDTH, CALL_WINDOWS, bucket_start, day_start};
 
-/// Whether a call's time has come.
 pub(super) async fn has_due_calls(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT 1 FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling') AND next_at <= $2 \
@@ -24,7 +23,7 @@ pub(super) async fn has_due_calls(pool: &AnyPool, corp: &CorpId, now: Timestamp)
     Ok(row.is_some())
 }
 
-/// How many calls are being made, by anybody.
+/// Counts the calls that any process has leased.
 pub(super) async fn count_leased_calls(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -42,23 +41,23 @@ pub(super) async fn count_leased_calls(
     .try_get(0)
 }
 
-/// What was made lately.
+/// How much of the limits of calls and recipients is used.
 #[derive(Debug)]
 pub(super) struct CallUsage {
-    /// In the windows of [`CALLS`].
+    /// The calls in each of the [`CALL_WINDOWS`].
     pub(super) calls: [i64; 2],
-    /// Since midnight in Shanghai.
+    /// The recipients since midnight in Shanghai.
     pub(super) recipients_today: i64,
 }
 
-/// What was made lately, by everybody.
+/// Measures the usage by all processes.
 pub(super) async fn measure_usage(
     tx: &mut AnyConnection,
     corp: &CorpId,
     now: Timestamp,
 ) -> sqlx::Result<CallUsage> {
     let [minute, hour] = CALL_WINDOWS;
-    // A bucket that is partly outside counts wholly.
+    // A bucket that is partly outside counts as a whole.
     let since = |length: Duration| now.minus(length + BUCKET_WIDTH);
     let today = day_start(now);
     let row = sqlx::query(
@@ -77,7 +76,7 @@ pub(super) async fn measure_usage(
     Ok(CallUsage { calls: [row.try_get(0)?, row.try_get(1)?], recipients_today: row.try_get(2)? })
 }
 
-/// Up to `limit` calls whose time has come, the oldest first, as they were after their last try.
+/// Returns up to `limit` calls that are due, the oldest first, as their last attempt left them.
 pub(super) async fn find_due_calls(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -113,7 +112,9 @@ pub(super) async fn find_due_calls(
     .collect()
 }
 
-/// Makes a call `holder`'s. From here on nobody knows whether WeCom has it, until somebody says so.
+/// Leases a call to `holder`.
+///
+/// From here on its outcome is uncertain, until it is settled.
 pub(super) async fn lease_call(
     tx: &mut AnyConnection,
     call: &ClaimedCall,
@@ -157,7 +158,7 @@ pub(super) async fn add_usage(
     Ok(())
 }
 
-/// How many members of WeCom's the published chart has.
+/// Counts the members that the published chart has from WeCom.
 pub(super) async fn count_accounts(pool: &AnyPool, corp: &CorpId) -> sqlx::Result<i64> {
     sqlx::query(concat!(
         "SELECT COUNT(*) FROM person_rows v ",

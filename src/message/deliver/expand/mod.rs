@@ -1,14 +1,15 @@
-//! From a message to its recipients, as the directory is now: one row a member, however often it was addressed.
+//! Expansion: from a message to its recipients in the current directory, one row for each member.
 //!
-//! Written in chunks, with how far it got beside them: a process that dies goes on where it was, and what was written
-//! twice is one row, because a member is a recipient of a message once.
+//! Rows are written in chunks, together with the progress. A process that dies is continued from
+//! there. Writing a recipient twice gives one row, because message and member are its key.
 //!
-//! In the order of acceptance: nothing of a message is written while an earlier one is not written completely, or another
-//! replica could plan the later one first. Left out of that are those that are not to begin yet or were recalled, and those
-//! that cannot be read or written, which are tried again later ([`Stuck`]).
+//! Messages are expanded in the order of acceptance. Nothing of a message is written before all
+//! earlier messages are complete, because another replica could plan the later one first. Messages
+//! that must not begin yet or were recalled are skipped, and so are those that cannot be read or
+//! written, which are tried again later ([`StuckMessages`]).
 //!
-//! A tag names userids. Of one that the directory does not know nothing is known, not even whether the application may
-//! see it: it is left out of the recipients, silently, as is a person whose row cannot be read.
+//! A tag names userids. A userid that the directory does not know may not even be visible to the
+//! application, so it is silently left out, like a person whose row cannot be read.
 
 pub(super) mod store;
 
@@ -27,22 +28,23 @@ use crate::message::{Addressee, MessageTargets, Messages, store as shared};
 /// How many rows one transaction writes.
 const MAX_CHUNK_ROWS: usize = 500;
 
-/// How many messages are read at a time, and how many small ones one transaction is about at the most.
+/// How many messages are read at a time. Also the most small messages of one transaction.
 const MAX_MESSAGES_READ: usize = 200;
 
-/// How many characters of targets are read at a time, if it is more than one message: 10 000 userids are half of that.
+/// How many characters of targets are read at a time, unless one message has more. 10 000 userids
+/// have about half of that.
 const MAX_TARGET_CHARS_READ: i64 = 1_000_000;
 
-/// How many recipients a small message has at the most.
+/// The most recipients of a small message.
 const MAX_SMALL_RECIPIENTS: usize = 5;
 
-/// When a message is tried again that could not be read or written.
+/// When a message that could not be read or written is tried again.
 const STUCK_RETRY_DELAY: Duration = Duration::from_secs(60);
 
-/// How many persons are read at a time when units or tags are looked up.
+/// How many persons are read at a time to resolve units and tags.
 const PERSONS_PER_PAGE: i64 = 2000;
 
-/// How long a body that others may have too waits for their company.
+/// How long a message waits for others with the same body to share its call.
 pub(super) const BATCH_LINGER: Duration = Duration::from_millis(150);
 
 const NO_RECIPIENTS_REASON: &str = "Nobody is in the units and tags that it is for.";
@@ -78,17 +80,17 @@ impl PartialEq for UnexpandedMessage {
 impl Eq for UnexpandedMessage {}
 
 impl UnexpandedMessage {
-    /// When its recipients may be planned.
+    /// Returns when its recipients may be planned.
     pub(super) fn due_at(&self) -> Timestamp {
         let since = self.created_at.max(self.not_before);
         if self.unique { since } else { since.plus(BATCH_LINGER) }
     }
 
-    /// Whether all its rows fit a transaction that others share.
+    /// Whether all its rows fit into a transaction that it shares with others.
     fn is_small(&self) -> bool {
         let targets = &self.targets;
         let rows = targets.users.len() + usize::from(targets.all);
-        // One that was begun in chunks ends as they do.
+        // A message that was begun in chunks is also finished in chunks.
         targets.units.is_empty()
             && targets.tags.is_empty()
             && (1..=MAX_SMALL_RECIPIENTS).contains(&rows)
@@ -99,14 +101,14 @@ impl UnexpandedMessage {
 /// How far the recipients of a message are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum ExpansionProgress {
-    /// The first so many of the userids.
+    /// The first so many of its userids.
     Users(usize),
-    /// All userids, and persons up to this id who are in the units and tags.
+    /// All userids, and the members of its units and tags up to this person id.
     Persons(String),
 }
 
 impl ExpansionProgress {
-    /// As `messages.expanded_to` has it.
+    /// The value of the column `messages.expanded_to`.
     pub(super) fn text(&self) -> String {
         match self {
             Self::Users(0) => String::new(),
@@ -115,7 +117,8 @@ impl ExpansionProgress {
         }
     }
 
-    /// Reads [`Progress::text`]; what cannot be read begins anew, which writes nothing twice.
+    /// Parses [`ExpansionProgress::text`]. An unreadable text starts from the beginning, which
+    /// writes nothing twice.
     pub(super) fn parse(text: &str) -> Self {
         match text.split_once(' ') {
             Some(("users", n)) => Self::Users(n.parse().unwrap_or(0)),
@@ -125,11 +128,11 @@ impl ExpansionProgress {
     }
 }
 
-/// Who is in the units and tags of a message, worked out once for a chart.
+/// The units and tags of a message, resolved for one chart.
 #[derive(Debug)]
 struct RecipientScope {
     units: HashSet<UnitId>,
-    /// In lower case: tags name userids.
+    /// In lower case, because tags name userids.
     users: HashSet<String>,
 }
 
@@ -154,17 +157,20 @@ impl RecipientScope {
 }
 
 impl Messages {
-    /// Writes recipients of messages whose time has come; answers how many messages it got on with. One that cannot be
-    /// read or written is told and left for later, so that the others go on.
+    /// Writes the recipients of messages that are due, and returns for how many messages.
+    ///
+    /// A message that cannot be read or written is logged and left for later, so that the others go
+    /// on.
     pub(super) async fn expand(&self, chart: &Chart) -> sqlx::Result<u64> {
         let (db, corp, now) = (&self.0.db, &self.0.settings.corp, self.0.clock.now());
         let stuck = &self.0.worker.stuck;
         let left_out = stuck.ids(now);
+        // The query also returns the stuck messages, which are dropped afterwards.
         let limit = i64::try_from(MAX_MESSAGES_READ + left_out.len()).unwrap_or(i64::MAX);
-        let mut heads = store::find_pending_expansions(db.pool(), corp, now, limit).await?;
-        heads.retain(|head| !left_out.contains(&head.id));
+        let mut pending = store::find_pending_expansions(db.pool(), corp, now, limit).await?;
+        pending.retain(|message| !left_out.contains(&message.id));
         let mut found = Vec::new();
-        for (id, message) in store::read_messages(db.pool(), select_batch(&heads)).await? {
+        for (id, message) in store::read_messages(db.pool(), select_batch(&pending)).await? {
             match message {
                 Ok(message) => found.push(message),
                 Err(error) if is_content_error(&error) => stuck.add(&id, &error, now),
@@ -176,6 +182,7 @@ impl Messages {
             match self.expand_step(step, chart).await {
                 Ok(()) => expanded += step.len(),
                 Err(error) if !is_content_error(&error) => return Err(error),
+                // One of them cannot be written. Each is tried alone, so that the others are.
                 Err(_) => {
                     for message in step {
                         match self.expand_step(std::slice::from_ref(message), chart).await {
@@ -190,7 +197,7 @@ impl Messages {
         Ok(u64::try_from(expanded).unwrap_or(u64::MAX))
     }
 
-    /// Small messages together, or another one alone.
+    /// Expands small messages together, or one other message alone.
     async fn expand_step(&self, step: &[UnexpandedMessage], chart: &Chart) -> sqlx::Result<()> {
         match step {
             [other] if !other.is_small() => self.expand_one(other, chart).await,
@@ -198,7 +205,7 @@ impl Messages {
         }
     }
 
-    /// Messages to few members or to everybody, all in one transaction.
+    /// Expands messages to few members or to everybody in one transaction.
     async fn expand_small(&self, messages: &[UnexpandedMessage]) -> sqlx::Result<()> {
         let corp = &self.0.settings.corp;
         let users = messages.iter().flat_map(|message| &message.targets.users);
@@ -214,7 +221,7 @@ impl Messages {
         let ids: Vec<MessageId> = messages.iter().map(|message| message.id.clone()).collect();
         let mut tx = self.0.db.write().await?;
         shared::lock_send_window(&mut tx, corp).await?;
-        // One that was recalled meanwhile, or that another replica expanded, is not ours.
+        // Another replica may have expanded one meanwhile, or it was recalled: then we leave it.
         let ours = store::mark_expanded(&mut tx, &ids, self.0.clock.now()).await?;
         let rows: Vec<NewRecipient<'_>> =
             rows.into_iter().filter(|row| ours.contains(&row.message.id)).collect();
@@ -222,8 +229,9 @@ impl Messages {
         tx.commit().await
     }
 
-    /// One message, chunk by chunk.
+    /// Expands one message, chunk by chunk.
     async fn expand_one(&self, message: &UnexpandedMessage, chart: &Chart) -> sqlx::Result<()> {
+        // Userids come first, then units and tags. The progress says where a dead process stopped.
         let after = match &message.progress {
             ExpansionProgress::Users(done) => {
                 let mut done = *done;
@@ -250,12 +258,13 @@ impl Messages {
         shared::lock_send_window(&mut tx, corp).await?;
         store::mark_expanded(&mut tx, std::slice::from_ref(&message.id), now).await?;
         store::fail_if_no_recipients(&mut tx, &message.id, NO_RECIPIENTS_REASON, now).await?;
-        // Its last recipient may have had its call before the last one was written.
+        // The last recipient may have had its call before the last chunk was written.
         shared::finish_messages(&mut tx, std::slice::from_ref(&message.id), now).await?;
         tx.commit().await
     }
 
-    /// Everybody in the units and tags, by id. `false`: the message ended meanwhile.
+    /// Writes the members of the units and tags, by id. Returns `false` if the message ended
+    /// meanwhile.
     async fn expand_scope(
         &self,
         message: &UnexpandedMessage,
@@ -283,8 +292,9 @@ impl Messages {
         }
     }
 
-    /// Who they are by now whom nobody knew when the message was accepted, by userid in lower case: all messages of one
-    /// person are to wait for each other.
+    /// Returns who has the userids that were unknown at acceptance by now, by userid in lower case.
+    ///
+    /// All messages of one person have to be ordered under one key.
     async fn find_known_persons<'a>(
         &self,
         users: impl Iterator<Item = &'a (UserId, Option<PersonId>)> + Send,
@@ -294,7 +304,7 @@ impl Messages {
         store::find_persons_by_userid(self.0.db.pool(), &self.0.settings.corp, &unknown).await
     }
 
-    /// `false`: nothing more is to be written, because the message ended or was recalled.
+    /// Returns `false` if nothing more is to be written, because the message ended or was recalled.
     async fn write_chunk(
         &self,
         message: &UnexpandedMessage,
@@ -310,38 +320,40 @@ impl Messages {
         }
         store::insert_recipients(&mut tx, corp, rows).await?;
         tx.commit().await?;
-        // Whoever is written may be planned while the rest is looked up.
+        // These recipients may be planned while the rest is looked up.
         self.0.worker.wake_planner();
         Ok(true)
     }
 }
 
-/// The first ones whose targets are read together: at least one.
-fn select_batch(heads: &[store::PendingExpansion]) -> &[store::PendingExpansion] {
+/// Returns the first messages whose targets are read together: at least one.
+fn select_batch(pending: &[store::PendingExpansion]) -> &[store::PendingExpansion] {
     let mut length = 0_i64;
-    let fit = heads.iter().take(MAX_MESSAGES_READ).take_while(|head| {
-        length = length.saturating_add(head.targets_chars);
+    let fit = pending.iter().take(MAX_MESSAGES_READ).take_while(|message| {
+        length = length.saturating_add(message.targets_chars);
         length <= MAX_TARGET_CHARS_READ
     });
     let count = fit.count().max(1);
-    heads.get(..count).unwrap_or(heads)
+    pending.get(..count).unwrap_or(pending)
 }
 
-/// Messages that could not be read or written, and when they are tried again. Nothing but time is lost with it.
+/// Messages that could not be read or written, and when they are tried again.
+///
+/// If the process dies, only this waiting time is lost.
 #[derive(Debug, Default)]
 pub(super) struct StuckMessages(Mutex<HashMap<MessageId, Timestamp>>);
 
 impl StuckMessages {
-    /// Those that are left out for now.
+    /// Returns the messages to leave out now.
     fn ids(&self, now: Timestamp) -> HashSet<MessageId> {
         let stuck = self.0.lock();
         stuck.iter().filter(|(_, until)| **until > now).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Tells it, once for each message.
+    /// Adds a message, and logs it the first time.
     fn add(&self, id: &MessageId, error: &sqlx::Error, now: Timestamp) {
         let mut stuck = self.0.lock();
-        // What is tried for longer has ended.
+        // A message that was tried for longer has ended.
         stuck.retain(|_, until| now.since(*until) < MAX_RETRY_PERIOD);
         if stuck.insert(id.clone(), now.plus(STUCK_RETRY_DELAY)).is_none() {
             tracing::error!(message = %id, %error, "The recipients of a message cannot be written; the others go on");

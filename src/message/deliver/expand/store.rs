@@ -1,4 +1,4 @@
-//! SQL of writing recipients.
+//! SQL of expansion.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -13,15 +13,15 @@ use crate::db::bind_list::ListStatement;
 use crate::directory::Membership;
 use crate::directory::row::{from_json, keep_readable, parse_memberships, published};
 
-/// A message whose recipients are to be written, before it is read.
+/// A message whose recipients are to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct PendingExpansion {
     pub(super) id: MessageId,
-    /// Of its targets, in characters.
+    /// The length of its targets, in characters.
     pub(super) targets_chars: i64,
 }
 
-/// Up to `limit` messages whose recipients are to be written, in their order.
+/// Returns up to `limit` messages whose recipients are to be written, in their order.
 pub(super) async fn find_pending_expansions(
     pool: &AnyPool,
     corp: &CorpId,
@@ -58,16 +58,16 @@ static READ_MESSAGES: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Those of `heads` that still wait, in their order, and why one cannot be read.
+/// Reads those of `pending` that are still pending, in their order, or says why one cannot be read.
 pub(super) async fn read_messages(
     pool: &AnyPool,
-    heads: &[PendingExpansion],
+    pending: &[PendingExpansion],
 ) -> sqlx::Result<Vec<(MessageId, sqlx::Result<UnexpandedMessage>)>> {
-    let mut found = Vec::with_capacity(heads.len());
-    for (text, part) in READ_MESSAGES.chunks(heads) {
+    let mut found = Vec::with_capacity(pending.len());
+    for (text, part) in READ_MESSAGES.chunks(pending) {
         let mut query = sqlx::query(text);
-        for head in part {
-            query = query.bind(head.id.as_str());
+        for message in part {
+            query = query.bind(message.id.as_str());
         }
         for row in query.fetch_all(pool).await? {
             found.push((MessageId::new(row.try_get::<String, _>(0)?), parse_message(&row)));
@@ -99,7 +99,7 @@ static INSERT_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Writes recipients; one that is there stays as it is.
+/// Writes recipients. An existing row stays as it is.
 pub(super) async fn insert_recipients(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -131,7 +131,7 @@ static MARK_EXPANDED: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// All recipients of these messages are written; answers those of which it was not so before.
+/// Marks messages as expanded and returns those that were not marked before.
 pub(super) async fn mark_expanded(
     tx: &mut AnyConnection,
     messages: &[MessageId],
@@ -150,7 +150,9 @@ pub(super) async fn mark_expanded(
     Ok(ours)
 }
 
-/// Notes how far the recipients of a message are written; `false`: it ended or was recalled, and no more are wanted.
+/// Writes how far the recipients of a message are written.
+///
+/// Returns `false` if it ended or was recalled, so that no more are wanted.
 pub(super) async fn save_progress(
     tx: &mut AnyConnection,
     message: &MessageId,
@@ -169,7 +171,6 @@ pub(super) async fn save_progress(
     Ok(done.rows_affected() == 1)
 }
 
-/// Fails a message that has no recipient at all.
 pub(super) async fn fail_if_no_recipients(
     tx: &mut AnyConnection,
     message: &MessageId,
@@ -189,7 +190,7 @@ pub(super) async fn fail_if_no_recipients(
     Ok(())
 }
 
-/// Somebody in the published chart whom WeCom knows and who is active.
+/// An active person of the published chart whom WeCom knows.
 #[derive(Debug)]
 pub(super) struct ActivePerson {
     pub(super) id: PersonId,
@@ -197,7 +198,8 @@ pub(super) struct ActivePerson {
     pub(super) memberships: Vec<Membership>,
 }
 
-/// Up to `limit` of them after the id `after`, by id, and the last id that was looked at, if there was any.
+/// Returns up to `limit` active persons after the id `after`, by id, and the last id that was read,
+/// if there was any.
 pub(super) async fn find_active_persons(
     pool: &AnyPool,
     corp: &CorpId,
@@ -236,7 +238,7 @@ static FIND_PERSONS_BY_USERID: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Whose these userids are, in lower case; those that nobody has are left out.
+/// Returns who has these userids, which are in lower case. Userids that nobody has are left out.
 pub(super) async fn find_persons_by_userid(
     pool: &AnyPool,
     corp: &CorpId,

@@ -1,4 +1,4 @@
-//! What is no longer to be sent: recalled, expired, or tried for a day.
+//! Ends messages that are no longer to be sent: recalled, expired, or tried for a day.
 
 pub(in crate::message) mod store;
 
@@ -11,18 +11,18 @@ use crate::base::clock::Timestamp;
 use crate::base::id::MessageId;
 use crate::message::{Messages, store as shared};
 
-/// How long what can be tried again is tried.
+/// How long a message is retried.
 pub(super) const MAX_RETRY_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// How many messages are looked for at a time.
 const MESSAGES_PER_SWEEP: i64 = 100;
 
-/// How many transactions one sweep is: whatever else is to be planned waits for it.
+/// How many transactions one sweep has at most, because planning waits for it.
 const TRANSACTIONS_PER_SWEEP: usize = 20;
 
 const RETRY_PERIOD_REASON: &str = "It could not be sent for 24 hours.";
 
-/// Why a message is not to be sent any more.
+/// Why a message is no longer to be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::message) enum StopReason {
     Recalled,
@@ -31,7 +31,7 @@ pub(in crate::message) enum StopReason {
 }
 
 impl StopReason {
-    /// Why, from the columns; `None`: it is to be sent.
+    /// Derives the reason from the columns; `None` if the message is to be sent.
     pub(super) fn from_times(
         recall_at: Option<Timestamp>,
         expires_at: Option<Timestamp>,
@@ -47,7 +47,8 @@ impl StopReason {
         }
     }
 
-    /// How it ends; `held_for`: why nothing can be sent, if so.
+    /// Returns how the message ends. `held_for`: why nothing can be sent at the moment; empty if it
+    /// can.
     fn final_outcome(self, held_for: &str) -> FinalOutcome<'_> {
         match self {
             Self::Recalled => {
@@ -64,19 +65,20 @@ impl StopReason {
     }
 }
 
-/// How what waits of a message ends.
+/// How the unsent part of a message ends.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::message) struct FinalOutcome<'a> {
-    /// What the message becomes if it has not a single recipient.
+    /// The status of the message if it has no recipient at all.
     pub(in crate::message) status: &'static str,
-    /// Why.
     pub(in crate::message) reason: &'a str,
-    /// Whether what WeCom said of a recipient last is the better reason.
+    /// Whether WeCom's last words about a recipient are the better reason.
     pub(in crate::message) keeps_reason: bool,
 }
 
-/// Ends some of what of a message surely nobody has got, about so many rows as there is `room` for, so that nobody waits
-/// long for the lane, which is taken. Answers how many recipients ended, and whether nothing is left.
+/// Ends recipients that certainly have not got a message, about `room` rows at most.
+///
+/// That keeps short how long others wait for the send window, which the caller has locked. Returns
+/// how many recipients ended, and whether none is left.
 pub(in crate::message) async fn end_unsent(
     tx: &mut AnyConnection,
     id: &MessageId,
@@ -86,7 +88,7 @@ pub(in crate::message) async fn end_unsent(
 ) -> sqlx::Result<(u64, bool)> {
     store::stop_expansion(tx, id, (end.status, end.reason), now).await?;
     for (call, recipients) in shared::find_untried_calls(tx, id).await? {
-        // A call has as many at the most as a whole transaction.
+        // A call never has more recipients than one transaction may change.
         if recipients > *room && *room < shared::MAX_ROWS_PER_TRANSACTION {
             return Ok((0, false));
         }
@@ -99,14 +101,14 @@ pub(in crate::message) async fn end_unsent(
 }
 
 impl Messages {
-    /// Ends recipients that nobody is to reach any more and that surely nobody reached.
+    /// Ends the recipients that are no longer to be reached and certainly were not.
     pub(super) async fn expire(&self) -> sqlx::Result<DeliveryCounts> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         let found = store::find_stopped_messages(db.pool(), corp, clock.now(), MESSAGES_PER_SWEEP).await?;
         self.end_messages(&found, TRANSACTIONS_PER_SWEEP).await
     }
 
-    /// Ends what waits of messages that are over, in short transactions, `most` of them: by their rows the next sweep
+    /// Ends the unsent recipients of messages in at most `most` short transactions. The next sweep
     /// finds what is left.
     pub(in crate::message) async fn end_messages(
         &self,
@@ -127,7 +129,7 @@ impl Messages {
         Ok(all)
     }
 
-    /// One transaction of it; answers which messages are left.
+    /// Runs one of these transactions and returns the messages that are left.
     async fn end_first_messages<'a>(
         &self,
         found: &'a [MessageId],
@@ -135,17 +137,18 @@ impl Messages {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         let mut delivered = DeliveryCounts::default();
         let mut tx = db.write().await?;
-        let lane = shared::lock_send_window(&mut tx, corp).await?;
+        let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = clock.now();
         let (mut left, mut room) = (found, shared::MAX_ROWS_PER_TRANSACTION);
         while room > 0
             && let Some((id, rest)) = left.split_first()
         {
-            // Looked at again: somebody may have let it be tried once more.
-            if let Some(over) = store::find_stop_reason(&mut tx, id, now).await? {
+            // Checked again: somebody may have retried the message meanwhile.
+            if let Some(stop_reason) = store::find_stop_reason(&mut tx, id, now).await? {
                 let (ended, is_all) =
-                    end_unsent(&mut tx, id, over.final_outcome(&lane.hold_reason), &mut room, now).await?;
-                match over {
+                    end_unsent(&mut tx, id, stop_reason.final_outcome(&window.hold_reason), &mut room, now)
+                        .await?;
+                match stop_reason {
                     StopReason::Recalled => delivered.recalled += ended,
                     StopReason::Expired => delivered.expired += ended,
                     StopReason::RetryPeriodOver => delivered.failed += ended,

@@ -1,4 +1,4 @@
-//! SQL of what is no longer to be sent.
+//! SQL of messages that are no longer to be sent.
 
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
@@ -6,7 +6,8 @@ use super::{FinalOutcome, MAX_RETRY_PERIOD, StopReason};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId};
 
-/// Up to `limit` messages that are not to be sent any more and of which something surely was not.
+/// Returns up to `limit` messages that are no longer to be sent and that certainly have an unsent
+/// recipient.
 pub(super) async fn find_stopped_messages(
     pool: &AnyPool,
     corp: &CorpId,
@@ -34,7 +35,7 @@ pub(super) async fn find_stopped_messages(
     .collect()
 }
 
-/// Why a message is not to be sent any more; `None`: it is, or it has ended.
+/// Returns why a message is no longer to be sent; `None` if it is, or if it has ended.
 pub(super) async fn find_stop_reason(
     tx: &mut AnyConnection,
     id: &MessageId,
@@ -53,7 +54,7 @@ pub(super) async fn find_stop_reason(
     Ok(StopReason::from_times(instant(0)?, instant(1)?, Timestamp::from_millis(since), now))
 }
 
-/// Ends up to `most` pending recipients of a message; answers how many there were.
+/// Ends up to `most` pending recipients of a message and returns how many.
 pub(super) async fn fail_pending_recipients(
     tx: &mut AnyConnection,
     id: &MessageId,
@@ -76,7 +77,7 @@ pub(super) async fn fail_pending_recipients(
     Ok(done.rows_affected())
 }
 
-/// No recipients of a message are written from here on; one without any has ended.
+/// Lets no more recipients of a message be written. A message without any ends here.
 pub(in crate::message) async fn stop_expansion(
     tx: &mut AnyConnection,
     id: &MessageId,

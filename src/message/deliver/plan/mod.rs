@@ -1,11 +1,14 @@
-//! Whose turn it is: from recipients that wait to calls. [`plan`] is pure; who plans holds the lane.
+//! Planning: decides whose turn it is, and groups waiting recipients into calls.
 //!
-//! A recipient is a candidate if its time has come and no other message of the same member is on its way or before it.
-//! Each candidate leaves the pass in one of three ways: into a call, later, or failed; so that a pass that finds
-//! candidates always gets on.
+//! [`plan_calls`] is pure; its caller has locked the send window.
 //!
-//! One that has to wait because the member just got an equal body steps aside: the member's later messages pass it. When
-//! its time comes there may be two candidates of a member, and the earlier one goes.
+//! A recipient is a candidate if it is due and no other message of the same member is in a call or
+//! before it. Every candidate leaves the pass in one of three ways: into a call, postponed, or
+//! failed. So a pass that finds candidates always makes progress.
+//!
+//! A candidate that has to wait because its member just got an equal body steps aside, and later
+//! messages of the member pass it. When it becomes due, the member may have two candidates, and the
+//! earlier one goes.
 
 pub(super) mod store;
 
@@ -21,37 +24,41 @@ use crate::base::id::{CallId, MessageId, UserId};
 use crate::directory::{EntrySource, PersonStatus};
 use crate::message::{Addressee, DeliveryCounts, Messages, store as shared};
 
-/// How many recipients a call of message/send may have (document 90236).
+/// The most recipients of one call of message/send (document 90236).
 pub(super) const MAX_CALL_RECIPIENTS: usize = 1000;
 
-/// How many candidates one pass looks at.
+/// How many candidates one pass reads.
 const MAX_CANDIDATES: i64 = 2000;
 
-/// How many planned calls may wait to be made: what is planned no longer profits from company.
+/// How many planned calls may wait to be made. A recipient that is in a call can no longer share a
+/// larger one.
 const MAX_WAITING_CALLS: usize = 200;
 
-/// WeCom's duplicate window where no other message can have equal bytes: its longest.
+/// WeCom's longest duplicate window, for bodies that no other message can have.
 pub(super) const UNIQUE_DUPLICATE_WINDOW: Duration = Duration::from_secs(14_400);
 
-/// And where one can: short, because an equal message to the same member waits for its end.
+/// The duplicate window for other bodies. It is short, because an equal message to the same member
+/// waits for its end.
 pub(super) const DUPLICATE_WINDOW: Duration = Duration::from_secs(120);
 
-/// An equal message leaves so much after the window of the last one.
+/// How long after the end of the duplicate window an equal message goes out.
 const DUPLICATE_MARGIN: Duration = Duration::from_secs(5);
 
-/// A body of which a call was made lately waits so long for company, from its acceptance on.
+/// How long after acceptance a message waits for others to share its call, if its body had a call
+/// recently.
 const REPEATED_BODY_LINGER: Duration = Duration::from_secs(1);
 
-/// What "lately" is.
+/// How recent such a call is.
 const REPEAT_WINDOW: Duration = Duration::from_secs(5);
 
-/// Who waits so long lets what else it is about wait, too; a shorter wait is not worth writing all those rows.
+/// A delay at least this long is applied to related rows too; for a shorter one it is not worth
+/// writing them.
 const MIN_SHARED_DELAY: Duration = Duration::from_secs(2);
 
-/// How many rows of one pass wait along.
+/// The most related rows that one pass postpones.
 const MAX_SHARED_DELAY_ROWS: i64 = 5000;
 
-/// When a body is looked at again that is on its way to everybody.
+/// When a candidate is looked at again whose body is on its way to everybody.
 const EVERYBODY_RECHECK_DELAY: Duration = Duration::from_secs(5);
 
 const PERSON_LEFT_REASON: &str = "The person has left the corporation.";
@@ -65,22 +72,22 @@ pub(super) struct Candidate {
     pub(super) member: String,
     /// As it was written at acceptance.
     pub(super) userid: String,
-    /// Who it is now; `None`: nobody of the directory.
+    /// The person in the current directory, if there is one.
     pub(super) person: Option<CurrentPerson>,
     pub(super) body: String,
     pub(super) unique: bool,
     pub(super) alone: bool,
     /// Since when it could be sent.
     pub(super) since: Timestamp,
-    /// When the windows of [`pace`] have room again; `None`: now.
+    /// When the [`rate_limits`] of the member have room again; `None` if they have room now.
     pub(super) free_at: Option<Timestamp>,
     /// When the same member last got an equal body.
     pub(super) duplicate_at: Option<Timestamp>,
-    /// When a call with that body was made last, if lately; not asked for unique ones.
+    /// When a recent call with that body was made; not read for unique bodies.
     pub(super) call_at: Option<Timestamp>,
 }
 
-/// A person as the directory has it now.
+/// A person in the current directory.
 #[derive(Debug, Clone)]
 pub(super) struct CurrentPerson {
     pub(super) userid: String,
@@ -88,13 +95,13 @@ pub(super) struct CurrentPerson {
     pub(super) source: EntrySource,
 }
 
-/// What is planned against.
+/// The state against which calls are planned.
 #[derive(Debug)]
 pub(super) struct PlanContext {
     pub(super) now: Timestamp,
     /// How many calls may be planned.
     pub(super) room: usize,
-    /// Bodies on their way to everybody.
+    /// The bodies that are on their way to everybody.
     pub(super) to_everybody: HashSet<String>,
 }
 
@@ -103,18 +110,18 @@ pub(super) struct PlanContext {
 pub(super) struct PlannedCall {
     pub(super) body: String,
     pub(super) window: Duration,
-    /// Message, member, and the userid as it is now.
+    /// Message, member, and current userid of each.
     pub(super) recipients: Vec<(MessageId, String, String)>,
 }
 
-/// Why a recipient waits.
+/// Why a recipient is postponed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PostponeReason {
-    /// So that others get the same in the same call.
+    /// It waits for others that can share its call.
     AwaitsBatch,
-    /// The member has got as much as WeCom delivers.
+    /// The member has got as many messages as WeCom delivers.
     MemberLimit,
-    /// The member has got an equal body lately, or it is on its way: it steps aside.
+    /// The member got an equal body recently, or it is on its way. The recipient steps aside.
     DuplicateWindow,
 }
 
@@ -141,25 +148,26 @@ impl Postponed {
     }
 }
 
-/// What becomes of the candidates.
+/// The decisions about all candidates.
 #[derive(Debug, Default)]
 pub(super) struct SendPlan {
     pub(super) calls: Vec<PlannedCall>,
     pub(super) postponed: Vec<Postponed>,
-    /// Message, member, and why.
+    /// Message, member, and reason of each.
     pub(super) failed: Vec<(MessageId, String, &'static str)>,
 }
 
 /// Decides about every candidate, in their order, while there is room for calls.
-pub(super) fn plan_calls(candidates: &[Candidate], situation: &PlanContext) -> SendPlan {
-    let now = situation.now;
+pub(super) fn plan_calls(candidates: &[Candidate], context: &PlanContext) -> SendPlan {
+    let now = context.now;
     let mut plan = SendPlan::default();
     let mut ready: Vec<(&Candidate, &str)> = Vec::new();
     let mut together: HashMap<&str, usize> = HashMap::new();
+    // First pass: who fails, who waits, and how many of the others share each body.
     for candidate in candidates {
         match current_userid(candidate) {
             Err(why) => plan.failed.push((candidate.message.clone(), candidate.member.clone(), why)),
-            Ok(userid) => match earliest_send_time(candidate, situation).filter(|(at, _)| *at > now) {
+            Ok(userid) => match earliest_send_time(candidate, context).filter(|(at, _)| *at > now) {
                 Some((at, why)) => plan.postponed.push(Postponed::new(candidate, at, why)),
                 None => {
                     *together.entry(&candidate.body).or_default() += 1;
@@ -168,13 +176,14 @@ pub(super) fn plan_calls(candidates: &[Candidate], situation: &PlanContext) -> S
             },
         }
     }
+    // Second pass: calls for the others, in their order.
     let mut open: HashMap<&str, OpenCall> = HashMap::new();
-    // Whether the body goes to everybody.
+    // For each planned body, whether it goes to everybody.
     let mut planned: HashMap<&str, bool> = HashMap::new();
     let mut members: HashSet<&str> = HashSet::new();
     for (candidate, userid) in ready {
         if members.contains(candidate.member.as_str()) {
-            // The earlier one goes; this one is a candidate again when that is over.
+            // The earlier message goes. This one is a candidate again when that is over.
             continue;
         }
         let company = together.get(candidate.body.as_str()).copied().unwrap_or(0);
@@ -183,7 +192,7 @@ pub(super) fn plan_calls(candidates: &[Candidate], situation: &PlanContext) -> S
             continue;
         }
         let everybody = candidate.member == Addressee::ALL;
-        // Of equal bodies to somebody and to everybody the first one goes.
+        // If equal bodies go to a member and to everybody, the first one goes and the other waits.
         let rival = planned.get(candidate.body.as_str()).is_some_and(|first| *first != everybody);
         if rival && !candidate.unique {
             let at = now.plus(EVERYBODY_RECHECK_DELAY);
@@ -191,23 +200,25 @@ pub(super) fn plan_calls(candidates: &[Candidate], situation: &PlanContext) -> S
             continue;
         }
         let recipient = (candidate.message.clone(), candidate.member.clone(), userid.to_owned());
+        // After a call was refused for one of its recipients, each of them gets its own.
         let own = candidate.alone || everybody;
         if !own
             && let Some(open) = open.get_mut(candidate.body.as_str())
-            && let Some(draft) = plan.calls.get_mut(open.call)
-            && draft.recipients.len() < MAX_CALL_RECIPIENTS
+            && let Some(call) = plan.calls.get_mut(open.call)
+            && call.recipients.len() < MAX_CALL_RECIPIENTS
         {
             if open.userids.insert(userid.to_lowercase()) {
-                draft.recipients.push(recipient);
+                call.recipients.push(recipient);
                 members.insert(&candidate.member);
             } else {
-                // Two members of one userid: the directory has come to know somebody in between.
+                // Two members with one userid: the directory has learnt of a person in between.
                 let at = now.plus(duplicate_window(candidate)).plus(DUPLICATE_MARGIN);
                 plan.postponed.push(Postponed::new(candidate, at, PostponeReason::DuplicateWindow));
             }
             continue;
         }
-        if plan.calls.len() >= situation.room {
+        // It is a candidate again in the next pass.
+        if plan.calls.len() >= context.room {
             continue;
         }
         if !own {
@@ -225,7 +236,7 @@ pub(super) fn plan_calls(candidates: &[Candidate], situation: &PlanContext) -> S
     plan
 }
 
-/// A call that takes more recipients.
+/// A planned call that takes more recipients.
 struct OpenCall {
     call: usize,
     userids: HashSet<String>,
@@ -240,27 +251,30 @@ fn current_userid(candidate: &Candidate) -> Result<&str, &'static str> {
         None => Ok(&candidate.userid),
         Some(person) if person.source != EntrySource::Wecom => Err(NO_WECOM_ACCOUNT_REASON),
         Some(person) if person.status == PersonStatus::Left => Err(PERSON_LEFT_REASON),
-        // Of a sign-in by an older version: `|` joins recipients, and @all is everybody.
+        // Written by a sign-in of an older version. In a call `|` separates recipients, and @all is
+        // everybody.
         Some(person) if UserId::parse_existing(&person.userid).is_err() => Err(UNADDRESSABLE_REASON),
         Some(person) => Ok(&person.userid),
     }
 }
 
-/// The first instant at which neither a limit nor WeCom's duplicate check would swallow it, and which of them it is. Who
-/// waits for both waits aside: those behind it may have to wait for the limit only.
-fn earliest_send_time(candidate: &Candidate, situation: &PlanContext) -> Option<(Timestamp, PostponeReason)> {
+/// Returns when neither a limit nor WeCom's duplicate check would swallow the message, and which of
+/// them it waits for.
+///
+/// A message that waits for both steps aside, because those behind it may wait for the limit only.
+fn earliest_send_time(candidate: &Candidate, context: &PlanContext) -> Option<(Timestamp, PostponeReason)> {
     let equal = (!candidate.unique).then_some(candidate.duplicate_at).flatten();
-    let behind = (!candidate.unique && situation.to_everybody.contains(&candidate.body))
-        .then(|| situation.now.plus(EVERYBODY_RECHECK_DELAY));
+    let behind = (!candidate.unique && context.to_everybody.contains(&candidate.body))
+        .then(|| context.now.plus(EVERYBODY_RECHECK_DELAY));
     let equal = equal.map(|at| at.plus(DUPLICATE_WINDOW).plus(DUPLICATE_MARGIN)).max(behind);
-    if equal.is_some_and(|at| at > situation.now) {
+    if equal.is_some_and(|at| at > context.now) {
         equal.max(candidate.free_at).map(|at| (at, PostponeReason::DuplicateWindow))
     } else {
         candidate.free_at.map(|at| (at, PostponeReason::MemberLimit))
     }
 }
 
-/// Until when it waits for others with the same body; `None`: it does not.
+/// Returns until when it waits for others with the same body, if it does.
 fn linger_until(candidate: &Candidate, company: usize, now: Timestamp) -> Option<Timestamp> {
     if candidate.unique || candidate.alone || company >= MAX_CALL_RECIPIENTS {
         return None;
@@ -270,10 +284,10 @@ fn linger_until(candidate: &Candidate, company: usize, now: Timestamp) -> Option
 }
 
 impl Messages {
-    /// Plans once; answers how many calls it made and how many recipients it got on with.
+    /// Plans once. Returns how many calls were planned and how many recipients were decided about.
     pub(super) async fn plan(&self) -> sqlx::Result<(u64, u64)> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
-        // Looked at before the lane is taken: mostly there is nothing to do.
+        // Checked before the window is locked, because mostly there is nothing to do.
         if self.check_send_window().await?.is_held(clock.now())
             || !store::has_due_recipients(db.pool(), corp, clock.now()).await?
         {
@@ -293,7 +307,7 @@ impl Messages {
         let to_everybody = store::find_bodies_to_everybody(&mut tx, corp).await?;
         let plan = plan_calls(&candidates, &PlanContext { now, room, to_everybody });
         let made: Vec<(CallId, PlannedCall)> =
-            plan.calls.into_iter().map(|draft| (CallId::generate(now), draft)).collect();
+            plan.calls.into_iter().map(|call| (CallId::generate(now), call)).collect();
         store::insert_calls(&mut tx, corp, self.0.settings.agent, &made, now).await?;
         store::postpone(&mut tx, &plan.postponed).await?;
         store::postpone_related(&mut tx, corp, &plan.postponed, now, MAX_SHARED_DELAY_ROWS).await?;
@@ -304,7 +318,7 @@ impl Messages {
             shared::finish_messages(&mut tx, &messages, now).await?;
         }
         tx.commit().await?;
-        let taken: usize = made.iter().map(|(_, draft)| draft.recipients.len()).sum();
+        let taken: usize = made.iter().map(|(_, call)| call.recipients.len()).sum();
         let failed = u64::try_from(plan.failed.len()).unwrap_or(u64::MAX);
         self.0.metrics.add_failures("left", failed);
         self.0.metrics.add_recipients(&DeliveryCounts { failed, ..DeliveryCounts::default() });
@@ -313,7 +327,7 @@ impl Messages {
     }
 }
 
-/// When the windows of a member have room again, from the instants that the query found.
+/// Returns when the windows of a member have room again, from the instants that the query found.
 pub(super) fn earliest_room(everybody: bool, nth: [Option<Timestamp>; 2]) -> Option<Timestamp> {
     rate_limits::earliest_free_time(
         if everybody { rate_limits::EVERYBODY_WINDOWS } else { rate_limits::MEMBER_WINDOWS },

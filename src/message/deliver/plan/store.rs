@@ -1,4 +1,4 @@
-//! SQL of planning. Whoever writes holds the lane.
+//! SQL of planning. The caller of every writing function has locked the send window.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::LazyLock;
@@ -15,9 +15,13 @@ use crate::message::deliver::rate_limits::{EVERYBODY_WINDOWS, MEMBER_WINDOWS};
 use crate::message::deliver::send::build_request;
 use crate::message::{Addressee, content};
 
-/// It is the first open message of the member that is not aside, or one aside that is before it and the first one of those
-/// whose time has come ($2: now); and no other one is on its way. Scalar subqueries, each one look into an index: of NOT
-/// EXISTS PostgreSQL makes a join that compares every row with every other while it has no statistics.
+/// The condition that it is the turn of a recipient `r`. $2: now.
+///
+/// It is the member's first open message that is not aside, or one that is aside, before that one,
+/// and the first of those that are due. And no other message of the member is in a call.
+///
+/// Scalar subqueries are one index lookup each. PostgreSQL makes NOT EXISTS a join that compares
+/// every row with every other while it has no statistics.
 macro_rules! turn {
     () => {
         "AND CASE \
@@ -33,7 +37,7 @@ macro_rules! turn {
     };
 }
 
-/// Whether it is anybody's turn.
+/// Whether it is the turn of any recipient.
 pub(super) async fn has_due_recipients(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let row = sqlx::query(concat!(
         "SELECT 1 FROM message_recipients r WHERE r.corp_id = $1 AND r.status = 'pending' AND r.due_at <= $2 ",
@@ -47,7 +51,7 @@ pub(super) async fn has_due_recipients(pool: &AnyPool, corp: &CorpId, now: Times
     Ok(row.is_some())
 }
 
-/// How many planned calls wait to be made.
+/// Counts the planned calls that wait to be made.
 pub(super) async fn count_waiting_calls(tx: &mut AnyConnection, corp: &CorpId) -> sqlx::Result<i64> {
     sqlx::query("SELECT COUNT(*) FROM message_calls WHERE corp_id = $1 AND status IN ('due', 'calling')")
         .bind(corp.as_str())
@@ -56,8 +60,9 @@ pub(super) async fn count_waiting_calls(tx: &mut AnyConnection, corp: &CorpId) -
         .try_get(0)
 }
 
-/// The candidates: $2 now; $3, $4: how many newer messages fit the minute and the hour; $5, $6: since when those are;
-/// $7: since when an equal body matters; $8: since when a call was made lately.
+/// Reads the candidates. $2: now; $3, $4: how many newer messages fit the minute and the hour; $5,
+/// $6: when these begin; $7: since when an equal body matters; $8: since when a call counts as
+/// recent.
 macro_rules! candidates {
     ($of:literal) => {
         concat!(
@@ -87,7 +92,7 @@ macro_rules! candidates {
     };
 }
 
-/// Up to `limit` recipients whose turn it may be, in the order of acceptance.
+/// Returns up to `limit` recipients whose turn it may be, in the order of acceptance.
 pub(super) async fn find_candidates(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -112,7 +117,7 @@ pub(super) async fn find_candidates(
         .collect()
 }
 
-/// The next message to everybody, if there is one.
+/// Returns the next message to everybody, if there is one.
 pub(super) async fn find_candidates_to_everybody(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -134,7 +139,7 @@ pub(super) async fn find_candidates_to_everybody(
         .await?;
     let Some(mut next) = row.as_ref().map(parse_candidate).transpose()? else { return Ok(Vec::new()) };
     if !next.unique {
-        // Whoever got an equal body lately is one of everybody.
+        // Everybody includes the members that got an equal body recently.
         let row = sqlx::query(
             "SELECT MAX(COALESCE(finished_at, $3)) FROM message_calls \
              WHERE corp_id = $1 AND body = $2 AND status IN ('due', 'calling', 'sent', 'unknown') \
@@ -181,13 +186,13 @@ fn parse_candidate(row: &AnyRow) -> sqlx::Result<Candidate> {
     })
 }
 
-/// Bodies that are on their way to everybody.
+/// Returns the bodies that are on their way to everybody.
 pub(super) async fn find_bodies_to_everybody(
     tx: &mut AnyConnection,
     corp: &CorpId,
 ) -> sqlx::Result<HashSet<String>> {
     sqlx::query(
-        // Both conditions: the first one names the index.
+        // Both conditions are needed: the first one selects the partial index.
         "SELECT body FROM message_recipients WHERE corp_id = $1 AND member = '@all' \
          AND status IN ('pending', 'calling') AND status = 'calling'",
     )
@@ -231,25 +236,27 @@ static TAKE_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// The bytes of a call. WeCom takes a `task_id` once (42014): the first call of a body has the one that was asked for,
-/// and each later one its own, which ends as the call's id does.
+/// Returns the bytes of a call.
+///
+/// WeCom takes a `task_id` once (42014). So the first call of a body has the requested one, and
+/// each later call its own, which ends as the call's id does.
 fn build_call_bytes(
-    (id, draft): &(CallId, PlannedCall),
+    (id, planned): &(CallId, PlannedCall),
     (kind, content): &(String, String),
     agent: u32,
     called: &mut HashSet<String>,
 ) -> sqlx::Result<String> {
-    let userids = draft.recipients.iter().map(|(_, _, userid)| userid.as_str());
-    if content::has_task_id(content) && !called.insert(draft.body.clone()) {
+    let userids = planned.recipients.iter().map(|(_, _, userid)| userid.as_str());
+    if content::has_task_id(content) && !called.insert(planned.body.clone()) {
         let tail = id.as_str().rsplit('-').next().unwrap_or_default();
         if let Some(own) = content::with_own_task_id(content, tail) {
-            return build_request(userids, kind, &own, agent, draft.window);
+            return build_request(userids, kind, &own, agent, planned.window);
         }
     }
-    build_request(userids, kind, content, agent, draft.window)
+    build_request(userids, kind, content, agent, planned.window)
 }
 
-/// Writes calls with their exact bytes, and takes their recipients into them.
+/// Writes calls with their exact bytes, and moves their recipients into them.
 pub(super) async fn insert_calls(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -257,8 +264,8 @@ pub(super) async fn insert_calls(
     calls: &[(CallId, PlannedCall)],
     now: Timestamp,
 ) -> sqlx::Result<()> {
-    let first = |draft: &PlannedCall| draft.recipients.first().map(|(message, _, _)| message.clone());
-    let mut firsts: Vec<MessageId> = calls.iter().filter_map(|(_, draft)| first(draft)).collect();
+    let first = |planned: &PlannedCall| planned.recipients.first().map(|(message, _, _)| message.clone());
+    let mut firsts: Vec<MessageId> = calls.iter().filter_map(|(_, planned)| first(planned)).collect();
     firsts.dedup();
     let mut contents = HashMap::with_capacity(firsts.len());
     for (text, part) in FIND_CONTENTS.chunks(&firsts) {
@@ -271,14 +278,14 @@ pub(super) async fn insert_calls(
             contents.insert(MessageId::new(row.try_get::<String, _>(0)?), (kind, content));
         }
     }
-    // Bodies with a task_id of which there is a call already, whatever came of it.
+    // Bodies with a task_id that had a call already, whatever its outcome.
     let mut with_task: Vec<&str> = Vec::new();
-    for (_, draft) in calls {
-        if first(draft)
+    for (_, planned) in calls {
+        if first(planned)
             .and_then(|message| contents.get(&message))
             .is_some_and(|(_, content)| content::has_task_id(content))
         {
-            with_task.push(&draft.body);
+            with_task.push(&planned.body);
         }
     }
     let mut called = HashSet::new();
@@ -294,21 +301,21 @@ pub(super) async fn insert_calls(
     for (text, part) in INSERT_CALLS.chunks(calls) {
         let mut query = sqlx::query(text).bind(corp.as_str()).bind(now.millis());
         for call in part {
-            let (id, draft) = call;
+            let (id, planned) = call;
             let content =
-                first(draft).and_then(|message| contents.get(&message)).ok_or(sqlx::Error::RowNotFound)?;
+                first(planned).and_then(|message| contents.get(&message)).ok_or(sqlx::Error::RowNotFound)?;
             query = query
                 .bind(id.as_str())
-                .bind(&draft.body)
+                .bind(&planned.body)
                 .bind(build_call_bytes(call, content, agent, &mut called)?)
-                .bind(i64::try_from(draft.recipients.len()).unwrap_or(i64::MAX))
-                .bind(i64::try_from(draft.window.as_millis()).unwrap_or(i64::MAX));
+                .bind(i64::try_from(planned.recipients.len()).unwrap_or(i64::MAX))
+                .bind(i64::try_from(planned.window.as_millis()).unwrap_or(i64::MAX));
         }
         query.execute(&mut *tx).await?;
     }
     let rows: Vec<_> = calls
         .iter()
-        .flat_map(|(id, draft)| draft.recipients.iter().map(move |recipient| (id, recipient)))
+        .flat_map(|(id, planned)| planned.recipients.iter().map(move |recipient| (id, recipient)))
         .collect();
     for (text, part) in TAKE_RECIPIENTS.chunks(&rows) {
         let mut query = sqlx::query(text);
@@ -331,7 +338,7 @@ static POSTPONE_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Lets recipients wait until said.
+/// Postpones recipients.
 pub(super) async fn postpone(tx: &mut AnyConnection, later: &[Postponed]) -> sqlx::Result<()> {
     for (text, part) in POSTPONE_RECIPIENTS.chunks(later) {
         let mut query = sqlx::query(text);
@@ -344,7 +351,8 @@ pub(super) async fn postpone(tx: &mut AnyConnection, later: &[Postponed]) -> sql
     Ok(())
 }
 
-/// Which rows of a member wait with one: $1 corporation, $2 member, $3 until when, $4 how many at the most.
+/// Postpones rows of the same member together. $1: corporation, $2: member, $3: until when, $4: at
+/// most how many.
 macro_rules! along {
     ($set:literal, $which:literal) => {
         concat!(
@@ -360,9 +368,11 @@ macro_rules! along {
     };
 }
 
-/// Lets what else waits for the same member wait as long: after a limit everything, after an equal body those that have it,
-/// too. Otherwise each would be looked at again and again before its time. Not for a moment only, and not of more than
-/// `most` rows; the others are found out one by one.
+/// Postpones the related rows of the same member too: all of them for a limit, those with an equal
+/// body for a duplicate.
+///
+/// Otherwise each of them would be read again and again before its time. Short delays are left out,
+/// and at most `most` rows are written; the others are found one by one.
 pub(super) async fn postpone_related(
     tx: &mut AnyConnection,
     corp: &CorpId,

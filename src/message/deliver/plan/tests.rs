@@ -1,5 +1,5 @@
-//! Rules of planning, first one by one, then against a WeCom that drops what exceeds its limits and swallows what it takes
-//! for the same.
+//! The rules of planning: first one by one, then against a model of WeCom that drops what exceeds
+//! its limits and swallows duplicates.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::time::Duration;
@@ -34,8 +34,8 @@ fn ago(seconds: u64) -> Timestamp {
     NOW.minus(Duration::from_secs(seconds))
 }
 
-fn members_of(draft: &PlannedCall) -> Vec<&str> {
-    draft.recipients.iter().map(|(_, member, _)| member.as_str()).collect()
+fn members_of(call: &PlannedCall) -> Vec<&str> {
+    call.recipients.iter().map(|(_, member, _)| member.as_str()).collect()
 }
 
 #[test]
@@ -57,7 +57,7 @@ fn who_must_not_share_a_call_and_everybody_have_one_of_their_own() {
 fn a_call_has_a_thousand_recipients_at_the_most() {
     let list: Vec<_> = (0..2500).map(|n| candidate("m1", &format!("u{n}"), "x")).collect();
     let sizes: Vec<_> =
-        plan_calls(&list, &empty_context()).calls.iter().map(|draft| draft.recipients.len()).collect();
+        plan_calls(&list, &empty_context()).calls.iter().map(|call| call.recipients.len()).collect();
     assert_eq!(sizes, [1000, 1000, 500]);
 }
 
@@ -119,8 +119,8 @@ fn what_is_like_nothing_else_is_swallowed_by_nothing() {
 
 #[test]
 fn a_body_on_its_way_to_everybody_is_not_overtaken() {
-    let situation = PlanContext { to_everybody: HashSet::from(["x".to_owned()]), ..empty_context() };
-    let plan = plan_calls(&[candidate("m1", "a", "x"), candidate("m2", "b", "y")], &situation);
+    let context = PlanContext { to_everybody: HashSet::from(["x".to_owned()]), ..empty_context() };
+    let plan = plan_calls(&[candidate("m1", "a", "x"), candidate("m2", "b", "y")], &context);
     assert_eq!((plan.calls.len(), plan.postponed.len()), (1, 1));
 }
 
@@ -199,32 +199,31 @@ fn one_userid_is_in_a_call_once() {
     assert_eq!((plan.calls.len(), plan.calls[0].recipients.len(), plan.postponed.len()), (1, 1, 1));
 }
 
-/// A message of the model: to whom, with which body.
 #[derive(Debug, Clone)]
 struct ModelMessage {
     member: usize,
     body: usize,
     unique: bool,
-    /// Milliseconds after the one before.
+    /// Milliseconds after the message before.
     after: u64,
 }
 
-/// What WeCom, or the way to it, does with a call.
+/// What WeCom, or the network, does with a call.
 #[derive(Debug, Clone, Copy)]
 enum ModelBehaviour {
     Takes,
-    /// It takes it, so many milliseconds later than asked.
+    /// WeCom takes it so many milliseconds later.
     Late(u64),
-    /// It refuses, so that the recipients wait again.
+    /// WeCom refuses it, so the recipients wait again.
     Refuses,
-    /// It takes it and we never hear of it.
+    /// WeCom takes it, and its answer is lost.
     LosesTheAnswer,
 }
 
 const PEOPLE: usize = 4;
 
 fn any_message() -> impl Strategy<Value = ModelMessage> {
-    // One of them gets more than the limit allows.
+    // Member 0 gets more messages than the limit allows.
     let member = prop_oneof![12 => Just(0), 6 => 1..PEOPLE, 1 => Just(PEOPLE)];
     (member, 0..6_usize, prop::bool::weighted(0.8), prop_oneof![20 => Just(0), 1 => 0..30_000_u64])
         .prop_map(|(member, body, unique, after)| ModelMessage { member, body, unique, after })
@@ -239,7 +238,6 @@ fn any_behaviour() -> impl Strategy<Value = ModelBehaviour> {
     ]
 }
 
-/// A row of the model.
 #[derive(Debug)]
 struct ModelRow {
     member: String,
@@ -259,7 +257,7 @@ enum ModelState {
     Over,
 }
 
-/// WeCom as it counts: what each member got, and when.
+/// WeCom's counts: what each member received, and when.
 #[derive(Debug, Default)]
 struct ModelWecom {
     received: HashMap<String, Vec<(Timestamp, String, usize)>>,
@@ -281,7 +279,7 @@ fn nth_counted(
     counted.iter().rev().nth(usize::try_from(window.limit).unwrap() - 1).copied()
 }
 
-/// The candidates, as the query of `store.rs` finds them.
+/// Finds the candidates as the query of `store.rs` does.
 fn find_model_candidates(
     rows: &[ModelRow],
     calls: &BTreeMap<String, Timestamp>,
@@ -290,7 +288,7 @@ fn find_model_candidates(
     let mut found = (Vec::new(), Vec::new());
     for (seq, row) in rows.iter().enumerate() {
         let blocked = rows.iter().enumerate().any(|(other, e)| {
-            // Of those aside the first one whose time has come.
+            // Of those that are aside, the first one that is due.
             let first = !e.aside || (row.aside && e.due_at <= now);
             e.member == row.member
                 && (e.state == ModelState::Calling
@@ -304,7 +302,7 @@ fn find_model_candidates(
         let equal = |e: &&ModelRow| {
             e.body == row.body && (everybody || e.member == row.member || e.member == Addressee::ALL)
         };
-        let under_way = everybody && rows.iter().filter(equal).any(|e| e.state == ModelState::Calling);
+        let in_flight = everybody && rows.iter().filter(equal).any(|e| e.state == ModelState::Calling);
         found.0.push(seq);
         found.1.push(Candidate {
             unique: row.unique,
@@ -318,7 +316,7 @@ fn find_model_candidates(
                 .filter(equal)
                 .filter_map(|e| e.counted_at)
                 .max()
-                .max(under_way.then_some(now)),
+                .max(in_flight.then_some(now)),
             call_at: calls.get(&row.body).copied().filter(|at| now.since(*at) < REPEAT_WINDOW),
             ..candidate(&seq.to_string(), &row.member, &row.body)
         });
@@ -339,8 +337,8 @@ proptest! {
         let mut rows: Vec<ModelRow> = Vec::new();
         let mut wecom = ModelWecom::default();
         let mut calls = BTreeMap::new();
-        // When it ends, which rows, and what WeCom did.
-        let mut under_way: Vec<(Timestamp, Vec<usize>, ModelBehaviour)> = Vec::new();
+        // When each call ends, its rows, and what WeCom did.
+        let mut in_flight: Vec<(Timestamp, Vec<usize>, ModelBehaviour)> = Vec::new();
         let mut behaviours = behaviours.into_iter().cycle();
         let mut next_at = now;
         let mut steps = 0;
@@ -367,9 +365,9 @@ proptest! {
                     aside: false,
                 });
             }
-            // Calls that end now are settled.
-            let (ended, open): (Vec<_>, Vec<_>) = under_way.into_iter().partition(|(at, _, _)| *at <= now);
-            under_way = open;
+            // Settles the calls that end now.
+            let (ended, open): (Vec<_>, Vec<_>) = in_flight.into_iter().partition(|(at, _, _)| *at <= now);
+            in_flight = open;
             for (_, seqs, behaviour) in ended {
                 for seq in seqs {
                     let row = &mut rows[seq];
@@ -388,7 +386,7 @@ proptest! {
                 .filter(|row| row.member == Addressee::ALL && row.state == ModelState::Calling)
                 .map(|row| row.body.clone())
                 .collect();
-            let plan = plan_calls(&list, &PlanContext { now, room: 10 - under_way.len().min(10), to_everybody });
+            let plan = plan_calls(&list, &PlanContext { now, room: 10 - in_flight.len().min(10), to_everybody });
             prop_assert!(plan.failed.is_empty());
             for later in &plan.postponed {
                 prop_assert!(later.at > now, "it would be a candidate again at once");
@@ -406,13 +404,13 @@ proptest! {
                     row.aside |= later.reason == PostponeReason::DuplicateWindow;
                 }
             }
-            for draft in plan.calls {
+            for call in plan.calls {
                 let behaviour = behaviours.next().unwrap();
                 let takes = if let ModelBehaviour::Late(by) = behaviour { by } else { 20 };
-                // WeCom counts at the end of what it takes, or at its beginning.
+                // WeCom counts at the end of a call that it takes, or at its beginning.
                 let at = now.plus(Duration::from_millis(takes / 2));
                 let mut taken = Vec::new();
-                for (message, member, _) in &draft.recipients {
+                for (message, member, _) in &call.recipients {
                     let seq: usize = message.as_str().parse().unwrap();
                     prop_assert!(seqs.contains(&seq));
                     prop_assert_eq!(rows[seq].state, ModelState::Pending, "planned twice");
@@ -435,17 +433,17 @@ proptest! {
                             let there = got.iter().filter(|(when, _, _)| *when > since).count();
                             prop_assert!(there < most, "{} in {} ms", there + 1, length);
                         }
-                        let window = at.minus(draft.window);
-                        let swallowed = got.iter().any(|(when, body, _)| *when > window && *body == draft.body);
-                        prop_assert!(!swallowed, "swallowed: {}", draft.body);
-                        got.push((at, draft.body.clone(), seq));
+                        let window = at.minus(call.window);
+                        let swallowed = got.iter().any(|(when, body, _)| *when > window && *body == call.body);
+                        prop_assert!(!swallowed, "swallowed: {}", call.body);
+                        got.push((at, call.body.clone(), seq));
                     }
                 }
-                calls.insert(draft.body.clone(), now);
-                under_way.push((now.plus(Duration::from_millis(takes)), taken, behaviour));
+                calls.insert(call.body.clone(), now);
+                in_flight.push((now.plus(Duration::from_millis(takes)), taken, behaviour));
             }
-            // On to the next instant at which anything can happen.
-            let ends = under_way.iter().map(|(at, _, _)| *at);
+            // Goes on to the next instant at which anything can happen.
+            let ends = in_flight.iter().map(|(at, _, _)| *at);
             let due = rows.iter().filter(|row| row.state == ModelState::Pending).map(|row| row.due_at);
             let comes = incoming.front().map(|(_, message)| next_at.plus(Duration::from_millis(message.after)));
             now = ends.chain(due).chain(comes).filter(|at| *at > now).min().unwrap_or(now.plus(Duration::from_secs(1)));
@@ -453,7 +451,7 @@ proptest! {
         for (member, got) in &wecom.received {
             let own: Vec<usize> =
                 got.iter().filter(|(_, _, seq)| rows[*seq].member == *member).map(|(_, _, seq)| *seq).collect();
-            // Only what stepped aside is overtaken.
+            // Only messages that stepped aside are overtaken.
             let mut latest = 0;
             for seq in own {
                 prop_assert!(seq >= latest || rows[seq].aside, "{member}: {seq} after {latest}");

@@ -1,4 +1,5 @@
-//! Taking back what WeCom took: a call is recalled when all its messages are.
+//! Recalls: a call is taken back when all its messages are recalled ([design:
+//! recall](crate::design#recall)).
 
 pub(super) mod store;
 
@@ -16,33 +17,36 @@ use crate::message::store::SendWindow;
 use crate::message::{Messages, store as shared};
 use crate::wecom::SendRefusal;
 
-/// For how long WeCom takes a message back (document 94867).
+/// How long WeCom takes a message back (document 94867).
 pub const RECALL_WINDOW: Duration = Duration::from_secs(24 * 3600);
 
-/// A call that is ours to recall.
+/// A call whose recall this process has leased.
 #[derive(Debug, Clone)]
 pub(super) struct ClaimedRecall {
     pub(super) id: CallId,
     pub(super) msgid: String,
-    /// The number of this try.
+    /// The number of this attempt.
     pub(super) number: i64,
     /// When WeCom took the call.
     pub(super) sent_at: Timestamp,
-    /// Whether an earlier answer to the call was lost: then what is taken back need not be what arrived.
+    /// Whether an earlier answer to the call was lost. Then the msgid need not be that of the
+    /// message that arrived.
     pub(super) uncertain: bool,
 }
 
-/// Why a message stays what it was although WeCom took it back.
+/// Why a message is not recalled although WeCom took it back.
 const MAY_STAY_REASON: &str =
     "WeCom took it back, but an earlier answer of WeCom's about it was lost, and it may still be on phones.";
 
-/// Whether nothing can be taken back now. What stops messages until tomorrow, because the recipients of a day are used
-/// up, does not: a recall has none.
-fn is_recall_held(lane: &SendWindow, now: Timestamp) -> bool {
-    lane.is_held(now) && !rate_limits::is_daily_limit_reason(&lane.hold_reason)
+/// Whether nothing can be recalled now.
+///
+/// The limit of recipients a day stops messages until tomorrow but no recalls: these have no
+/// recipients.
+fn is_recall_held(window: &SendWindow, now: Timestamp) -> bool {
+    window.is_held(now) && !rate_limits::is_daily_limit_reason(&window.hold_reason)
 }
 
-/// What becomes of a recall.
+/// What happens to a recall after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RecallOutcome {
     Done,
@@ -50,17 +54,20 @@ pub(super) enum RecallOutcome {
     Failed { reason: String },
 }
 
-/// Decides it. A recall can be made twice without harm, so it does not matter whether one may have worked.
+/// Decides what happens to a recall.
+///
+/// A recall can be made twice without harm, so it does not matter whether an earlier attempt has
+/// worked.
 pub(super) fn decide_recall_outcome(
     answer: CallAnswer,
     recall: &ClaimedRecall,
     now: Timestamp,
 ) -> RecallOutcome {
-    let (reason, lane) = match answer {
+    let (reason, obstacle) = match answer {
         CallAnswer::Taken { .. } => return RecallOutcome::Done,
         CallAnswer::NotMade(reason) | CallAnswer::Uncertain(reason) => (reason, None),
         CallAnswer::Refused(refusal) => {
-            let lane = match refusal.class {
+            let obstacle = match refusal.class {
                 SendRefusal::Retry => None,
                 SendRefusal::ReduceParallelism => Some(SendObstacle::TooManyCalls),
                 SendRefusal::AwaitQuota => Some(SendObstacle::LimitReached(refusal.words.clone())),
@@ -71,25 +78,26 @@ pub(super) fn decide_recall_outcome(
                     return RecallOutcome::Failed { reason: refusal.words };
                 }
             };
-            (refusal.words, lane)
+            (refusal.words, obstacle)
         }
     };
+    // WeCom would refuse every further attempt.
     if now.since(recall.sent_at) >= RECALL_WINDOW {
         return RecallOutcome::Failed { reason };
     }
     RecallOutcome::Retry {
         at: now.plus(backoff::retry_pause(recall.number, recall.id.as_str())),
         reason,
-        obstacle: lane,
+        obstacle,
     }
 }
 
 impl Messages {
-    /// Takes recalls whose time has come, `most` at the most, leaving out those that are `under_way` here.
+    /// Claims recalls that are due, at most `most`, leaving out those that are in flight here.
     pub(super) async fn claim_recalls(
         &self,
         most: usize,
-        under_way: &HashSet<CallId>,
+        in_flight: &HashSet<CallId>,
     ) -> sqlx::Result<Vec<ClaimedRecall>> {
         let (db, corp, clock) = (&self.0.db, &self.0.settings.corp, &self.0.clock);
         if most == 0
@@ -99,11 +107,11 @@ impl Messages {
             return Ok(Vec::new());
         }
         let mut tx = db.write().await?;
-        let lane = shared::lock_send_window(&mut tx, corp).await?;
+        let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = clock.now();
-        let most = if is_recall_held(&lane, now) { 0 } else { i64::try_from(most).unwrap_or(i64::MAX) };
+        let most = if is_recall_held(&window, now) { 0 } else { i64::try_from(most).unwrap_or(i64::MAX) };
         let mut recalls = store::find_due_recalls(&mut tx, corp, now, most).await?;
-        recalls.retain(|recall| !under_way.contains(&recall.id));
+        recalls.retain(|recall| !in_flight.contains(&recall.id));
         for recall in &mut recalls {
             recall.number += 1;
             store::lease_recall(&mut tx, recall, &self.0.worker.holder, now.plus(CALL_LEASE)).await?;
@@ -112,7 +120,7 @@ impl Messages {
         Ok(recalls)
     }
 
-    /// Makes the recall and writes what came of it.
+    /// Makes a recall and settles it.
     pub(super) async fn recall_call(
         &self,
         recall: &ClaimedRecall,
@@ -136,11 +144,11 @@ impl Messages {
     async fn settle_recall(&self, recall: &ClaimedRecall, end: &RecallOutcome) -> sqlx::Result<u64> {
         let (corp, holder) = (&self.0.settings.corp, &*self.0.worker.holder);
         let mut tx = self.0.db.write().await?;
-        let lane = shared::lock_send_window(&mut tx, corp).await?;
+        let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = self.0.clock.now();
         let (ours, recipients) = match end {
             RecallOutcome::Done => {
-                self.change_send_window(&mut tx, &lane, None, now).await?;
+                self.change_send_window(&mut tx, &window, None, now).await?;
                 let ours = store::end_recall(&mut tx, recall, holder, ("done", "")).await?;
                 let mut recipients = 0;
                 if ours && recall.uncertain {
@@ -151,11 +159,11 @@ impl Messages {
                 }
                 (ours, recipients)
             }
-            RecallOutcome::Retry { at, reason, obstacle: trouble } => {
+            RecallOutcome::Retry { at, reason, obstacle } => {
                 let mut at = *at;
-                if let Some(trouble) = trouble {
-                    let held_until = self.change_send_window(&mut tx, &lane, Some(trouble), now).await?;
-                    if trouble.holds() {
+                if let Some(obstacle) = obstacle {
+                    let held_until = self.change_send_window(&mut tx, &window, Some(obstacle), now).await?;
+                    if obstacle.holds() {
                         at = held_until.max(now);
                     }
                 }

@@ -1,4 +1,4 @@
-//! SQL of recalls. Whoever writes holds the lane.
+//! SQL of recalls. The caller of every writing function has locked the send window.
 
 use sqlx::{AnyConnection, AnyPool, Row as _};
 
@@ -8,7 +8,6 @@ use crate::base::id::{CallId, CorpId};
 use crate::message::deliver::claim::MAX_PLAUSIBLE_LEASE;
 use crate::message::deliver::settle::store::replace_nul;
 
-/// Whether a recall's time has come.
 pub(super) async fn has_due_recalls(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let row = sqlx::query(
         "SELECT 1 FROM message_calls WHERE corp_id = $1 AND recall IN ('due', 'calling') AND next_at <= $2 \
@@ -22,7 +21,6 @@ pub(super) async fn has_due_recalls(pool: &AnyPool, corp: &CorpId, now: Timestam
     Ok(row.is_some())
 }
 
-/// Up to `limit` recalls whose time has come.
 pub(super) async fn find_due_recalls(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -54,7 +52,7 @@ pub(super) async fn find_due_recalls(
     .collect()
 }
 
-/// Makes a recall `holder`'s.
+/// Leases a recall to `holder`.
 pub(super) async fn lease_recall(
     tx: &mut AnyConnection,
     recall: &ClaimedRecall,
@@ -73,7 +71,7 @@ pub(super) async fn lease_recall(
     Ok(())
 }
 
-/// It is over. `false`: the recall is somebody else's.
+/// Ends a recall. Returns `false` if it belongs to another process.
 pub(super) async fn end_recall(
     tx: &mut AnyConnection,
     recall: &ClaimedRecall,
@@ -94,7 +92,7 @@ pub(super) async fn end_recall(
     Ok(done.rows_affected() == 1)
 }
 
-/// It is to be made again. `false`: the recall is somebody else's.
+/// Lets a recall be made again. Returns `false` if it belongs to another process.
 pub(super) async fn retry_recall(
     tx: &mut AnyConnection,
     recall: &ClaimedRecall,
@@ -116,7 +114,7 @@ pub(super) async fn retry_recall(
     Ok(done.rows_affected() == 1)
 }
 
-/// How many had got a call.
+/// Counts the recipients that got a call.
 pub(super) async fn count_sent_recipients(tx: &mut AnyConnection, call: &CallId) -> sqlx::Result<u64> {
     let row = sqlx::query("SELECT COUNT(*) FROM message_recipients WHERE call_id = $1 AND status = 'sent'")
         .bind(call.as_str())
@@ -125,7 +123,8 @@ pub(super) async fn count_sent_recipients(tx: &mut AnyConnection, call: &CallId)
     Ok(u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or(0))
 }
 
-/// The messages of a call are recalled, those of which nothing else is out there or may be.
+/// Marks the messages of a call as recalled, unless another of their calls is still out there or
+/// may be.
 pub(super) async fn finish_recalled_messages(
     tx: &mut AnyConnection,
     call: &CallId,
@@ -148,7 +147,7 @@ pub(super) async fn finish_recalled_messages(
     Ok(())
 }
 
-/// The messages of a call stay what they are, and say why they are not recalled.
+/// Writes to the messages of a call why they are not recalled.
 pub(super) async fn note_reason(
     tx: &mut AnyConnection,
     call: &CallId,

@@ -1,4 +1,5 @@
-//! What an answer means, written down: the call, its recipients, their messages and the lane in one transaction.
+//! Settling: writes the outcome of a call to the call, its recipients, their messages and the send
+//! window, in one transaction.
 
 pub(super) mod store;
 
@@ -13,88 +14,96 @@ use crate::base::clock::Timestamp;
 use crate::message::store::{MAX_CONCURRENT_CALLS, SendWindow};
 use crate::message::{Messages, store as shared};
 
-/// How long nothing is sent when WeCom's limit was reached once, twice, and more often in a row.
+/// How long the send window is held when WeCom's limit was reached once, twice, and more often in a
+/// row.
 const LIMIT_HOLDS: [Duration; 3] = [Duration::from_secs(60), Duration::from_secs(600), MAX_LIMIT_HOLD];
 const MAX_LIMIT_HOLD: Duration = Duration::from_secs(3600);
 
-/// One more call at the same time after so many turns of a lane that was crowded.
+/// After so many turns without trouble a crowded window allows one more concurrent call.
 const TURNS_PER_EXTRA_CALL: i64 = 16;
 
-/// Pauses while the database does not take an outcome.
+/// The pauses while the database does not accept an outcome.
 const FIRST_WRITE_PAUSE: Duration = Duration::from_millis(100);
 const MAX_WRITE_PAUSE: Duration = Duration::from_secs(2);
 
-/// How long an outcome is tried to be written once the process is to stop. What is not written then is repeated byte by
-/// byte by whoever comes after the lease.
+/// How long writing an outcome is tried once the process is to stop.
+///
+/// An outcome that is not written is found by whoever takes the call after its lease and sends the
+/// same bytes again.
 const SHUTDOWN_WRITE_TIME: Duration = Duration::from_secs(4);
 
-/// The lane after a call, `None` if it stays as it is. `trouble`: `None` if WeCom dealt with the call.
-fn next_send_window(lane: &SendWindow, trouble: Option<&SendObstacle>, now: Timestamp) -> Option<SendWindow> {
-    let mut next = lane.clone();
-    match trouble {
-        // Whoever was under way when it was held says nothing of it.
-        None if !lane.is_held(now) => {
+/// Returns the send window after a call, or `None` if it does not change. `obstacle` is `None` if
+/// WeCom dealt with the call.
+fn next_send_window(
+    window: &SendWindow,
+    obstacle: Option<&SendObstacle>,
+    now: Timestamp,
+) -> Option<SendWindow> {
+    let mut next = window.clone();
+    match obstacle {
+        // A call that was in flight when the window was held says nothing about the hold.
+        None if !window.is_held(now) => {
             next.holds = 0;
             next.hold_reason = String::new();
             next.hold_since = None;
-            if lane.max_concurrent_calls < MAX_CONCURRENT_CALLS && lane.turn % TURNS_PER_EXTRA_CALL == 0 {
+            if window.max_concurrent_calls < MAX_CONCURRENT_CALLS && window.turn % TURNS_PER_EXTRA_CALL == 0 {
                 next.max_concurrent_calls += 1;
             }
         }
         None => {}
         Some(SendObstacle::TooManyCalls) => {
-            next.max_concurrent_calls = (lane.max_concurrent_calls / 2).max(1)
+            next.max_concurrent_calls = (window.max_concurrent_calls / 2).max(1)
         }
-        // Calls of one crowd hold it once.
-        Some(_) if lane.is_held(now) => {}
+        // Calls that fail together hold the window once.
+        Some(_) if window.is_held(now) => {}
         Some(SendObstacle::LimitReached(_)) => {
-            // Probes of what was broken before were no limits in a row.
-            let limits = if lane.hold_reason.is_empty() { lane.holds } else { 0 };
+            // Probes of what was broken before do not count as limits in a row.
+            let limits = if window.hold_reason.is_empty() { window.holds } else { 0 };
             let at = usize::try_from(limits).unwrap_or(0).min(LIMIT_HOLDS.len() - 1);
             next.hold_until = now.plus(LIMIT_HOLDS.get(at).copied().unwrap_or(MAX_LIMIT_HOLD));
             next.hold_reason = String::new();
             next.holds = limits + 1;
-            next.hold_since = lane.hold_since.or(Some(now));
+            next.hold_since = window.hold_since.or(Some(now));
         }
         Some(SendObstacle::NeedsAdministrator(reason)) => {
-            // A limit that was waited for before says nothing of how long this has been broken.
-            let since = lane.hold_since.filter(|_| lane.waits_for_an_administrator()).unwrap_or(now);
+            // A limit that was waited for before says nothing about how long this has been broken.
+            let since = window.hold_since.filter(|_| window.waits_for_an_administrator()).unwrap_or(now);
             next.hold_until = now.plus(backoff::probe_pause(since, now));
             next.hold_reason = reason.clone();
             next.holds += 1;
             next.hold_since = Some(since);
         }
     }
-    (next != *lane).then_some(next)
+    (next != *window).then_some(next)
 }
 
 impl Messages {
-    /// Changes the lane as a call says; answers until when it is held.
+    /// Changes the send window after a call and returns until when it is held.
     pub(super) async fn change_send_window(
         &self,
         tx: &mut sqlx::AnyConnection,
-        lane: &SendWindow,
-        trouble: Option<&SendObstacle>,
+        window: &SendWindow,
+        obstacle: Option<&SendObstacle>,
         now: Timestamp,
     ) -> sqlx::Result<Timestamp> {
-        let Some(next) = next_send_window(lane, trouble, now) else { return Ok(lane.hold_until) };
+        let Some(next) = next_send_window(window, obstacle, now) else { return Ok(window.hold_until) };
         shared::update_send_window(tx, &self.0.settings.corp, &next).await?;
-        if next.hold_until > lane.hold_until {
+        if next.hold_until > window.hold_until {
             let until = next.hold_until.rfc3339();
-            match trouble {
+            match obstacle {
                 Some(SendObstacle::NeedsAdministrator(reason)) => {
                     tracing::warn!(until, "Messages wait for an administrator: {reason}");
                 }
                 _ => tracing::info!(until, "WeCom's limit is reached; messages wait until it has passed"),
             }
         }
-        if lane.hold_since.is_some() && next.hold_since.is_none() {
+        if window.hold_since.is_some() && next.hold_since.is_none() {
             tracing::info!("WeCom takes messages again");
         }
         Ok(next.hold_until)
     }
 
-    /// Writes what came of a call, for as long as the database is away; until `stop`, and a little longer.
+    /// Writes the outcome of a call, and waits for the database until `stop` and a little longer.
     pub(super) async fn settle(
         &self,
         call: &ClaimedCall,
@@ -120,22 +129,22 @@ impl Messages {
     async fn settle_once(&self, call: &ClaimedCall, verdict: &Verdict) -> sqlx::Result<DeliveryCounts> {
         let (corp, holder) = (&self.0.settings.corp, &*self.0.worker.holder);
         let mut tx = self.0.db.write().await?;
-        let lane = shared::lock_send_window(&mut tx, corp).await?;
+        let window = shared::lock_send_window(&mut tx, corp).await?;
         let now = self.0.clock.now();
-        let trouble = match verdict {
-            Verdict::Retry { obstacle: lane, .. } => lane.as_ref(),
+        let obstacle = match verdict {
+            Verdict::Retry { obstacle, .. } => obstacle.as_ref(),
             _ => None,
         };
-        // A call that was not dealt with says nothing of the lane.
-        let tells = trouble.is_some()
+        // A call that WeCom did not deal with says nothing about the window.
+        let tells = obstacle.is_some()
             || matches!(
                 verdict,
                 Verdict::Sent { .. } | Verdict::SendSeparately { .. } | Verdict::Failed { .. }
             );
         let held_until = if tells {
-            self.change_send_window(&mut tx, &lane, trouble, now).await?
+            self.change_send_window(&mut tx, &window, obstacle, now).await?
         } else {
-            lane.hold_until
+            window.hold_until
         };
         let mut delivered = DeliveryCounts { calls: 1, ..DeliveryCounts::default() };
         let ours = match verdict {
@@ -153,8 +162,10 @@ impl Messages {
                 }
                 before.is_some()
             }
-            Verdict::Retry { at, uncertain_at, reason, obstacle: lane } => {
-                let held = lane.as_ref().is_some_and(SendObstacle::holds);
+            Verdict::Retry { at, uncertain_at, reason, obstacle } => {
+                let held = obstacle.as_ref().is_some_and(SendObstacle::holds);
+                // A call with an uncertain outcome cannot wait for the end of the hold: it must be
+                // retried inside WeCom's duplicate window.
                 let at = if held && uncertain_at.is_none() { held_until.max(now) } else { *at };
                 store::mark_retry(&mut tx, call, holder, (at, *uncertain_at, reason)).await?
             }
@@ -181,6 +192,7 @@ impl Messages {
                 ours
             }
         };
+        // Another process has taken the call over, and its outcome is the one that counts.
         if !ours {
             tx.rollback().await?;
             tracing::info!(call = %call.id, "The call is somebody else's by now");
@@ -197,7 +209,7 @@ impl Messages {
     }
 }
 
-/// Tries until it works; `None`: the process stops, and it did not work for a while.
+/// Repeats `step` until it works; `None` if the process stops meanwhile.
 pub(super) async fn retry_until_written<T, F>(
     stop: &CancellationToken,
     mut step: impl FnMut() -> F,
@@ -230,7 +242,7 @@ where
 const fn outcome_label(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Sent { .. } => "sent",
-        Verdict::Retry { obstacle: Some(trouble), .. } if trouble.holds() => "held",
+        Verdict::Retry { obstacle: Some(obstacle), .. } if obstacle.holds() => "held",
         Verdict::Retry { .. } => "again",
         Verdict::SendSeparately { .. } => "apart",
         Verdict::Failed { .. } => "failed",
@@ -257,16 +269,16 @@ mod tests {
 
     #[test]
     fn a_limit_is_waited_out_longer_each_time_in_a_row() {
-        let (mut lane, mut now) = (send_window(), NOW);
+        let (mut window, mut now) = (send_window(), NOW);
         for minutes in [1, 10, 60, 60] {
-            lane =
-                next_send_window(&lane, Some(&SendObstacle::LimitReached("45009".to_owned())), now).unwrap();
-            assert_eq!(lane.hold_until.since(now), Duration::from_secs(minutes * 60));
-            assert!(lane.hold_reason.is_empty());
-            now = lane.hold_until;
+            window = next_send_window(&window, Some(&SendObstacle::LimitReached("45009".to_owned())), now)
+                .unwrap();
+            assert_eq!(window.hold_until.since(now), Duration::from_secs(minutes * 60));
+            assert!(window.hold_reason.is_empty());
+            now = window.hold_until;
         }
-        assert_eq!(lane.hold_since, Some(NOW));
-        let mended = next_send_window(&lane, None, now).unwrap();
+        assert_eq!(window.hold_since, Some(NOW));
+        let mended = next_send_window(&window, None, now).unwrap();
         assert_eq!((mended.holds, mended.hold_since), (0, None));
     }
 
@@ -290,23 +302,25 @@ mod tests {
 
     #[test]
     fn how_often_is_probed_depends_on_how_long_it_has_been_broken_and_on_nothing_else() {
-        let broken = |lane: &SendWindow, now| {
-            next_send_window(lane, Some(&SendObstacle::NeedsAdministrator("60020".to_owned())), now).unwrap()
+        let broken = |window: &SendWindow, now| {
+            next_send_window(window, Some(&SendObstacle::NeedsAdministrator("60020".to_owned())), now)
+                .unwrap()
         };
-        let limited = |lane: &SendWindow, now| {
-            next_send_window(lane, Some(&SendObstacle::LimitReached("45009".to_owned())), now).unwrap()
+        let limited = |window: &SendWindow, now| {
+            next_send_window(window, Some(&SendObstacle::LimitReached("45009".to_owned())), now).unwrap()
         };
-        let mut lane = broken(&send_window(), NOW);
+        let mut window = broken(&send_window(), NOW);
         let mut probes = 0;
-        while lane.hold_until.since(NOW) < Duration::from_secs(600) {
-            lane = broken(&lane, lane.hold_until);
+        while window.hold_until.since(NOW) < Duration::from_secs(600) {
+            window = broken(&window, window.hold_until);
             probes += 1;
         }
         assert!((10..=20).contains(&probes), "{probes} in the first ten minutes");
-        assert_eq!(lane.hold_since, Some(NOW));
-        let slow = broken(&lane, lane.hold_until);
-        assert_eq!(slow.hold_until.since(lane.hold_until), Duration::from_secs(600));
-        // A limit after so many probes is the first in its row, and what breaks after it has just broken.
+        assert_eq!(window.hold_since, Some(NOW));
+        let slow = broken(&window, window.hold_until);
+        assert_eq!(slow.hold_until.since(window.hold_until), Duration::from_secs(600));
+        // A limit after so many probes is the first of its row, and what breaks after it has just
+        // broken.
         let limit = limited(&slow, slow.hold_until);
         assert_eq!(limit.hold_until.since(slow.hold_until), Duration::from_secs(60));
         let anew = broken(&limit, limit.hold_until);

@@ -1,4 +1,4 @@
-//! SQL of what came of a call. Whoever writes holds the lane.
+//! SQL of settling. The caller of every function has locked the send window.
 
 use std::sync::LazyLock;
 
@@ -13,25 +13,28 @@ use crate::message::deliver::rate_limits;
 const INVALID_USERID_REASON: &str = "WeCom does not know this userid, or the application may not send to it.";
 const UNLICENSED_REASON: &str = "The account has no licence for WeCom's API.";
 
-/// Whose call it must be: this holder's, by this try.
+/// The condition that the call still belongs to this holder and this attempt.
 macro_rules! ours {
     () => {
         " WHERE id = $1 AND holder = $2 AND attempts = $3 AND status = 'calling'"
     };
 }
 
-/// What a call was before WeCom's yes.
+/// The state of a call before WeCom's yes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum PriorCallState {
-    /// Open.
+    /// It was planned or in progress.
     Open,
-    /// Given up: nobody knew.
+    /// It was given up with an unknown outcome.
     Unknown,
 }
 
-/// WeCom took it, in whichever try, and whoever has the call by now: the bytes are the same. If an answer to another try
-/// was lost, `uncertain_at` stays: then the msgid need not be that of the message that arrived. $1: the call, $2: the
-/// try, $3: since when it was uncertain before that.
+/// Writes that WeCom took a call. $1: the call, $2: the attempt, $3: since when it was uncertain
+/// before that attempt.
+///
+/// It does not matter which attempt WeCom took or who holds the call by now: the bytes are the
+/// same. If the answer to another attempt was lost, `uncertain_at` stays, because the msgid need
+/// not be that of the message that arrived.
 macro_rules! sent {
     ($before:literal) => {
         concat!(
@@ -46,8 +49,9 @@ macro_rules! sent {
     };
 }
 
-/// Writes WeCom's yes; answers what the call was before, `None`: it has ended otherwise. It is recalled at once if all
-/// its messages were recalled meanwhile.
+/// Writes WeCom's yes. Returns the state of the call before, or `None` if it has ended otherwise.
+///
+/// The call is recalled at once if all its messages were recalled meanwhile.
 pub(super) async fn mark_sent(
     tx: &mut AnyConnection,
     call: &ClaimedCall,
@@ -74,7 +78,7 @@ pub(super) async fn mark_sent(
     Ok(None)
 }
 
-/// The messages of a call that was given up are not finished: now it is known what came of it.
+/// Reopens the messages of a call that was given up, because its outcome is known now.
 pub(super) async fn reopen_messages(
     tx: &mut AnyConnection,
     call: &CallId,
@@ -91,7 +95,7 @@ pub(super) async fn reopen_messages(
     Ok(())
 }
 
-/// Gives back to the day what was counted for a try that surely did nothing.
+/// Takes back what was counted against the day for an attempt that certainly did nothing.
 pub(super) async fn return_usage(
     tx: &mut AnyConnection,
     corp: &CorpId,
@@ -109,7 +113,7 @@ pub(super) async fn return_usage(
     Ok(())
 }
 
-/// It is to be made again. `false`: the call is not ours.
+/// Lets a call be made again. Returns `false` if it belongs to another process.
 pub(super) async fn mark_retry(
     tx: &mut AnyConnection,
     call: &ClaimedCall,
@@ -132,7 +136,7 @@ pub(super) async fn mark_retry(
     Ok(done.rows_affected() == 1)
 }
 
-/// It is over without having been taken. `false`: the call is not ours.
+/// Ends a call that WeCom did not take. Returns `false` if it belongs to another process.
 pub(super) async fn mark_ended(
     tx: &mut AnyConnection,
     call: &ClaimedCall,
@@ -166,7 +170,7 @@ static REFUSE_RECIPIENTS: LazyLock<ListStatement> = LazyLock::new(|| {
     )
 });
 
-/// Fails the recipients whom WeCom named, by userid without regard to case; answers how many there were.
+/// Fails the recipients that WeCom named, by userid in any case. Returns how many.
 pub(super) async fn refuse_recipients(
     tx: &mut AnyConnection,
     call: &CallId,
@@ -206,7 +210,7 @@ pub(super) async fn refuse_recipients(
     Ok(u64::try_from(refused.len()).unwrap_or(u64::MAX))
 }
 
-/// Everybody else in the call has it; answers how many.
+/// Marks the other recipients of a call as sent. Returns how many.
 pub(super) async fn mark_recipients_sent(
     tx: &mut AnyConnection,
     call: &CallId,
@@ -223,7 +227,7 @@ pub(super) async fn mark_recipients_sent(
     Ok(done.rows_affected())
 }
 
-/// Each recipient waits for a call of its own.
+/// Lets each recipient wait for a call of its own.
 pub(super) async fn separate_recipients(
     tx: &mut AnyConnection,
     call: &CallId,
@@ -240,7 +244,7 @@ pub(super) async fn separate_recipients(
     Ok(())
 }
 
-/// Nobody in the call has it; answers how many.
+/// Fails all recipients of a call. Returns how many.
 pub(super) async fn fail_recipients(
     tx: &mut AnyConnection,
     call: &CallId,
@@ -256,7 +260,8 @@ pub(super) async fn fail_recipients(
     Ok(done.rows_affected())
 }
 
-/// Whoever is in the call may have it; answers how many. WeCom may have counted it.
+/// Marks the recipients of a call as unknown. Returns how many. WeCom may have counted them against
+/// its limits.
 pub(super) async fn mark_recipients_unknown(
     tx: &mut AnyConnection,
     call: &CallId,
@@ -275,7 +280,7 @@ pub(super) async fn mark_recipients_unknown(
     Ok(done.rows_affected())
 }
 
-/// PostgreSQL takes no NUL in a text, and what WeCom says may hold anything.
+/// Replaces NUL, which PostgreSQL does not accept in a text; WeCom's words may contain anything.
 pub(in crate::message::deliver) fn replace_nul(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
 }
