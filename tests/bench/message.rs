@@ -1,15 +1,16 @@
-//! What it costs to accept messages so that no crash loses them, and how few calls of WeCom's they become.
+//! Measures what it costs to accept messages so that no crash loses them, and how few calls they become.
 //!
 //! ```text
 //! cargo bench --bench message                                         # SQLite, in a folder of its own
 //! cargo bench --bench message -- --postgres postgres://…/EMPTY_DATABASE
 //! ```
 //!
-//! Producers post messages to the real router, each waiting for its answer before it posts the next: one of them, then
-//! 16, then 64, five times in turn. Every commit is one fsync (SQLite with synchronous=FULL, PostgreSQL with
-//! synchronous_commit), so messages per commit is what a fsync is worth on any disk; messages a second are of this disk.
-//! Then 64 producers post 10 000 messages of one text to 10 000 members, with the worker beside them and a simulated
-//! WeCom: how many calls, and how long until the last one was taken.
+//! Producers post messages to the real router, and each waits for its answer before it posts the
+//! next: one of them, then 16, then 64, five times in turn. Every commit is one fsync (SQLite with
+//! synchronous=FULL, PostgreSQL with synchronous_commit). So messages per commit show what an fsync
+//! is worth on any disk, while messages per second belong to this disk. Then 64 producers post
+//! 10 000 messages of one text to 10 000 members, with the worker and a simulated WeCom: this
+//! measures the number of calls, and how long it takes until the last one was accepted.
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
@@ -36,7 +37,7 @@ use tower::ServiceExt as _;
 
 const REPEATS: usize = 5;
 const PRODUCERS: [usize; 3] = [1, 16, 64];
-/// Enough for the clock to tell.
+/// Long enough for the clock.
 const MEASURED_TIME: Duration = Duration::from_secs(2);
 const SINGLES: usize = 10_000;
 const MEMBERS: usize = 10_000;
@@ -117,7 +118,7 @@ fn userid(n: usize) -> String {
     format!("user{n:06}")
 }
 
-/// What one part came to.
+/// The measurements of one part.
 struct ThroughputSample {
     per_second: f64,
     commits_per_second: f64,
@@ -125,7 +126,7 @@ struct ThroughputSample {
     p99: Duration,
 }
 
-/// The way in.
+/// Posts messages to the gateway.
 #[derive(Clone)]
 struct BenchClient {
     router: Router,
@@ -155,7 +156,7 @@ impl BenchClient {
                 let mut took = Vec::new();
                 while began.elapsed() < MEASURED_TIME {
                     let asked = Instant::now();
-                    // About 600 bytes, as a real one; to nobody in particular.
+                    // About 600 bytes, as a real one; the recipient does not matter.
                     let text = format!("{repeat} {producer} {} {}", took.len(), "待办".repeat(90));
                     post.send_one(&userid(producer), &text).await?;
                     took.push(asked.elapsed());
@@ -182,7 +183,7 @@ impl BenchClient {
 
 /// 10 000 messages of one text from 64 producers, delivered while they are posted.
 async fn singles(app: &App, post: &BenchClient, wecom: &Simulator) -> Result<()> {
-    // What was accepted so far is not what is measured.
+    // What was accepted before is not measured.
     let old = "UPDATE messages SET expires_at = 1 WHERE finished_at IS NULL";
     let mut tx = app.db.write().await?;
     sqlx::query(old).execute(&mut *tx).await?;

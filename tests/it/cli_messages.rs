@@ -17,7 +17,7 @@ use crate::support::messages::{MessageFixture, RecipientFixture, write_hold};
 use crate::support::process::{FinishedProgram, Output, Program, Signal};
 use crate::support::serve::write_folder;
 
-/// An installation on disk whose database is there, and which no gateway works on.
+/// An installation on disk with its database, and without a running gateway.
 struct MessageCli {
     app: App,
     folder: tempfile::TempDir,
@@ -64,14 +64,15 @@ impl MessageCli {
         self.program(args).run().await
     }
 
-    /// What a command prints that ends well.
+    /// Runs a command that must succeed, and returns what it prints.
     async fn prints(&self, args: &[&str]) -> String {
         let finished = self.run(args).await;
         assert_eq!(finished.code(), Some(0), "{args:?}: {}", finished.stderr);
         finished.stdout
     }
 
-    /// Three messages: one that waits, one that failed for one of two, one of the command line's.
+    /// Writes three messages: one that waits, one that failed for one of two recipients, one of the
+    /// command line.
     async fn with_three_messages(self) -> Self {
         let ((db, corp), now) = (self.db_and_corp(), self.app.clock.now());
         MessageFixture::to("m1", 1, &["zhangsan"]).write(db, corp, now).await;
@@ -93,8 +94,8 @@ impl MessageCli {
 
 #[tokio::test]
 async fn a_list_shows_newest_first_what_became_of_messages() {
-    let place = MessageCli::new().await.with_three_messages().await;
-    let out = place.prints(&["messages", "list"]).await;
+    let cli = MessageCli::new().await.with_three_messages().await;
+    let out = cli.prints(&["messages", "list"]).await;
     let lines: Vec<Vec<&str>> = out.lines().map(|line| line.split_whitespace().collect()).collect();
     assert_eq!(lines[0][..5], ["ID", "ACCEPTED", "KIND", "FROM", "STATUS"], "{out}");
     assert_eq!(lines[1][0], "m3", "{out}");
@@ -102,43 +103,43 @@ async fn a_list_shows_newest_first_what_became_of_messages() {
         out.contains("command line") && lines[2].ends_with(&["partly_failed", "0", "1", "1", "-"]),
         "{out}"
     );
-    let out = place.prints(&["messages", "list", "--status", "accepted", "--client", "oa"]).await;
+    let out = cli.prints(&["messages", "list", "--status", "accepted", "--client", "oa"]).await;
     assert!(out.contains("m1") && !out.contains("m2") && !out.contains("m3"), "{out}");
-    let out = place.prints(&["messages", "list", "--user", "LISI", "--json"]).await;
+    let out = cli.prints(&["messages", "list", "--user", "LISI", "--json"]).await;
     let [line] = out.lines().collect::<Vec<_>>()[..] else { panic!("{out}") };
     let object: Value = serde_json::from_str(line).expect("JSON");
     assert_eq!((&object["id"], &object["status"]), (&json!("m2"), &json!("partly_failed")));
     assert_eq!(object["recipients"], json!({"pending": 0, "sent": 1, "failed": 1}));
-    let out = place.prints(&["messages", "list", "--limit", "1"]).await;
+    let out = cli.prints(&["messages", "list", "--limit", "1"]).await;
     assert!(out.contains("m3") && !out.contains("m2"), "{out}");
-    let out = place.prints(&["messages", "list", "--user", "nobody"]).await;
+    let out = cli.prints(&["messages", "list", "--user", "nobody"]).await;
     assert_eq!(out, "there is no such message; they are kept 30 days after their end\n");
-    let wrong = place.run(&["messages", "list", "--status", "done"]).await;
+    let wrong = cli.run(&["messages", "list", "--status", "done"]).await;
     assert_eq!(wrong.code(), Some(2));
     assert!(wrong.stderr.contains("partly_failed"), "it names those there are: {}", wrong.stderr);
 }
 
 #[tokio::test]
 async fn show_tells_whom_it_did_not_reach_first_and_as_json_what_the_api_tells() {
-    let place = MessageCli::new().await.with_three_messages().await;
-    let out = place.prints(&["messages", "show", "m2"]).await;
+    let cli = MessageCli::new().await.with_three_messages().await;
+    let out = cli.prints(&["messages", "show", "m2"]).await;
     assert!(out.contains("status    partly_failed\n") && out.contains("from      oa\n"), "{out}");
     let at = |part: &str| out.find(part).unwrap_or_else(|| panic!("{part}: {out}"));
     assert!(at("gone\u{fffd}[31m") < at("LiSi") && out.contains("60111"), "{out}");
     assert!(!out.contains('\u{1b}'), "{out}");
     let json: Value =
-        serde_json::from_str(&place.prints(&["messages", "show", "m2", "--json"]).await).expect("JSON");
+        serde_json::from_str(&cli.prints(&["messages", "show", "m2", "--json"]).await).expect("JSON");
     assert_eq!(json["recipients"].as_array().map(Vec::len), Some(2));
     assert_eq!(json["interactions"], json!([]));
-    let unknown = place.run(&["messages", "show", "m9"]).await;
+    let unknown = cli.run(&["messages", "show", "m9"]).await;
     assert_eq!(unknown.code(), Some(1));
     assert!(unknown.stderr.contains("there is no message m9: `gongpai messages list`"), "{}", unknown.stderr);
 }
 
 #[tokio::test]
 async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
-    let place = MessageCli::new().await;
-    let ((db, corp), now) = (place.db_and_corp(), place.app.clock.now());
+    let cli = MessageCli::new().await;
+    let ((db, corp), now) = (cli.db_and_corp(), cli.app.clock.now());
     let userid = "gong\u{202e}\u{2066}\u{200f}\u{200b}\u{9b}2K\u{1b}[2K\nm9  forged";
     let reason = "60111: nobody\u{202e}\u{2066}\u{200f}\u{200b}\u{9b}2K\u{1b}[2K\nm9  forged";
     MessageFixture { status: "failed", reason, ..MessageFixture::to("m1", 1, &["a"]) }
@@ -166,45 +167,45 @@ async fn names_and_reasons_neither_turn_nor_forge_what_a_terminal_shows() {
         &["audit", "--since", "2026-01-01"],
         &["audit", "--since", "2026-01-01", "--json"],
     ] {
-        let out = place.prints(args).await;
+        let out = cli.prints(args).await;
         assert!(!out.lines().any(|line| line.starts_with("m9")), "{args:?}: {out}");
         let raw = ['\u{202e}', '\u{2066}', '\u{200f}', '\u{200b}', '\u{9b}', '\u{1b}'];
         assert!(!out.contains(raw), "{args:?}: {out:?}");
         assert!(out.contains("forged"), "{args:?}: {out}");
     }
-    let json = place.prints(&["messages", "show", "m1", "--json"]).await;
+    let json = cli.prints(&["messages", "show", "m1", "--json"]).await;
     let shown: Value = serde_json::from_str(&json).expect("JSON");
     assert_eq!(shown["recipients"][0]["userid"], userid, "a program reads what it is");
 }
 
 #[tokio::test]
 async fn bury_retry_and_recall_say_of_each_message_what_happened() {
-    let place = MessageCli::new().await.with_three_messages().await;
+    let cli = MessageCli::new().await.with_three_messages().await;
     let status = async |id: &str| {
-        let json = place.prints(&["messages", "show", id, "--json"]).await;
+        let json = cli.prints(&["messages", "show", id, "--json"]).await;
         let shown: Value = serde_json::from_str(&json).expect("JSON");
         shown["status"].as_str().expect("a status").to_owned()
     };
-    let both = place.run(&["messages", "bury", "m1", "m2", "m9", "--reason", "sent by mistake"]).await;
+    let both = cli.run(&["messages", "bury", "m1", "m2", "m9", "--reason", "sent by mistake"]).await;
     assert_eq!(both.code(), Some(1), "{}", both.stderr);
     let lines: Vec<_> = both.stdout.lines().collect();
     assert_eq!(lines, ["m1: is given up", "message m2: it has ended", "there is no message m9"]);
     assert_eq!(status("m1").await, "failed");
-    let out = place.prints(&["messages", "show", "m1"]).await;
+    let out = cli.prints(&["messages", "show", "m1"]).await;
     assert!(out.contains("Given up by hand: sent by mistake"), "{out}");
 
-    assert_eq!(place.prints(&["messages", "retry", "m2"]).await, "m2: is tried again\n");
-    let again = place
+    assert_eq!(cli.prints(&["messages", "retry", "m2"]).await, "m2: is tried again\n");
+    let again = cli
         .query_number("SELECT COUNT(*) FROM message_recipients WHERE message_id = 'm2' AND status <> 'sent'");
     assert_eq!(again.await, 1);
 
     // All or none: one of them is not there.
-    let none = place.run(&["messages", "recall", "m3", "m9"]).await;
+    let none = cli.run(&["messages", "recall", "m3", "m9"]).await;
     assert_eq!(none.code(), Some(1));
     assert_eq!(none.stdout, "nothing was taken back: there is no message m9\n");
-    assert_eq!(place.query_number("SELECT COUNT(recall_at) FROM messages").await, 0);
+    assert_eq!(cli.query_number("SELECT COUNT(recall_at) FROM messages").await, 0);
 
-    let deeds = place.query_texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
+    let deeds = cli.query_texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
     assert_eq!(
         deeds,
         [
@@ -214,14 +215,14 @@ async fn bury_retry_and_recall_say_of_each_message_what_happened() {
     );
     for args in [&["messages", "recall"][..], &["messages", "bury", "--reason", "x"], &["messages", "retry"]]
     {
-        assert_eq!(place.run(args).await.code(), Some(2), "{args:?}");
+        assert_eq!(cli.run(args).await.code(), Some(2), "{args:?}");
     }
 }
 
 #[tokio::test]
 async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
-    let place = MessageCli::new().await.with_three_messages().await;
-    let ((db, corp), now) = (place.db_and_corp(), Timestamp::from_millis(1_795_334_400_000));
+    let cli = MessageCli::new().await.with_three_messages().await;
+    let ((db, corp), now) = (cli.db_and_corp(), Timestamp::from_millis(1_795_334_400_000));
     let tomorrow = Clock::System.now().plus(Duration::from_secs(3600));
     write_hold(db, corp, tomorrow, "60020: not\u{1b}[31m trusted\u{202e}").await;
     sqlx::query("UPDATE message_lanes SET hold_since = $1")
@@ -229,11 +230,11 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
         .execute(db.pool())
         .await
         .unwrap();
-    let shown = place.prints(&["messages", "show", "m1"]).await;
+    let shown = cli.prints(&["messages", "show", "m1"]).await;
     assert!(shown.contains("60020"), "{shown}");
-    // A held message can be retried too; what holds it back is lifted with it.
-    assert_eq!(place.prints(&["messages", "retry", "m1"]).await, "m1: is tried again\n");
-    assert_eq!(place.query_number("SELECT hold_since FROM message_lanes").await, 0);
+    // A held message can be retried too, which also lifts the hold.
+    assert_eq!(cli.prints(&["messages", "retry", "m1"]).await, "m1: is tried again\n");
+    assert_eq!(cli.query_number("SELECT hold_since FROM message_lanes").await, 0);
 
     sqlx::query(
         "UPDATE message_lanes SET hold_since = $1, hold_until = $2, hold_reason = '60020: \u{1b}not\u{202e}'",
@@ -243,21 +244,21 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
     .execute(db.pool())
     .await
     .unwrap();
-    let out = place.prints(&["messages", "resume"]).await;
+    let out = cli.prints(&["messages", "resume"]).await;
     assert!(
         out.starts_with("2 messages wait; nothing could be sent since 2026-11-22 16:00:00\nwhy: 60020: "),
         "{out}"
     );
     assert!(out.contains("gongpai serve") && !out.contains(['\u{1b}', '\u{202e}']), "{out}");
-    assert_eq!(place.query_number("SELECT hold_since FROM message_lanes").await, 0);
-    assert_eq!(place.prints(&["messages", "resume"]).await, "2 messages wait; nothing held them all back\n");
-    let deeds = place.query_texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
+    assert_eq!(cli.query_number("SELECT hold_since FROM message_lanes").await, 0);
+    assert_eq!(cli.prints(&["messages", "resume"]).await, "2 messages wait; nothing held them all back\n");
+    let deeds = cli.query_texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
     assert_eq!(deeds[0], "retry m1: 1 recipients, by command line");
     assert!(deeds[1].starts_with("resume: 2 messages waited, held since 2026-11-22T08:00:00.000Z: 60020"));
     assert_eq!(deeds[2..], ["resume: 2 messages waited, nothing was held, by command line"]);
 
-    assert_eq!(place.run(&["messages", "resume", "m1"]).await.code(), Some(2));
-    let help = place.prints(&["messages", "resume", "--help"]).await;
+    assert_eq!(cli.run(&["messages", "resume", "m1"]).await.code(), Some(2));
+    let help = cli.prints(&["messages", "resume", "--help"]).await;
     assert!(help.contains("Example:\n  gongpai messages resume"), "{help}");
     let off = MessageCli::with_config("[wecom]\nmessage_enable = false").await;
     let refused = off.run(&["messages", "resume"]).await;
@@ -269,68 +270,68 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
 
 #[tokio::test]
 async fn a_message_that_waits_is_recalled_at_once() {
-    let place = MessageCli::new().await.with_three_messages().await;
-    let out = place.prints(&["messages", "recall", "m1"]).await;
+    let cli = MessageCli::new().await.with_three_messages().await;
+    let out = cli.prints(&["messages", "recall", "m1"]).await;
     assert_eq!(out, "m1: is taken back; `gongpai messages show` tells whether WeCom did\n");
-    let out = place.prints(&["messages", "show", "m1"]).await;
+    let out = cli.prints(&["messages", "show", "m1"]).await;
     assert!(out.contains("status    recalled\n"), "{out}");
-    let again = place.run(&["messages", "recall", "m1"]).await;
+    let again = cli.run(&["messages", "recall", "m1"]).await;
     assert_eq!(again.code(), Some(1));
     assert_eq!(again.stdout, "nothing was taken back: message m1: it is being recalled already\n");
 }
 
 #[tokio::test]
 async fn send_prints_the_id_alone_and_says_who_delivers_it() {
-    let place = MessageCli::new().await;
-    let sent = place.run(&["send", "--to", "zhangsan", "--text", "报销单已批准"]).await;
+    let cli = MessageCli::new().await;
+    let sent = cli.run(&["send", "--to", "zhangsan", "--text", "报销单已批准"]).await;
     assert_eq!(sent.code(), Some(0), "{}", sent.stderr);
     let id = sent.stdout.trim_end();
-    assert_eq!(place.query_texts("SELECT id FROM messages").await, [id]);
-    assert_eq!(place.query_texts("SELECT content FROM messages").await, [r#"{"content":"报销单已批准"}"#]);
-    assert_eq!(place.query_texts("SELECT client_id FROM messages").await, [""]);
+    assert_eq!(cli.query_texts("SELECT id FROM messages").await, [id]);
+    assert_eq!(cli.query_texts("SELECT content FROM messages").await, [r#"{"content":"报销单已批准"}"#]);
+    assert_eq!(cli.query_texts("SELECT client_id FROM messages").await, [""]);
     assert!(sent.stderr.contains("gongpai serve") && sent.stderr.contains(&format!("messages show {id}")));
-    let audit = place.query_texts("SELECT detail FROM audit WHERE event = 'message'").await;
+    let audit = cli.query_texts("SELECT detail FROM audit WHERE event = 'message'").await;
     assert_eq!(audit, [format!("message {id} sent, by command line")]);
-    let listed = place.prints(&["messages", "list", "--client", "", "--user", "ZhangSan"]).await;
+    let listed = cli.prints(&["messages", "list", "--client", "", "--user", "ZhangSan"]).await;
     assert!(listed.contains(id) && listed.contains("command line"), "{listed}");
-    let shown = place.prints(&["messages", "show", id]).await;
+    let shown = cli.prints(&["messages", "show", id]).await;
     assert!(shown.contains("zhangsan  pending"), "{shown}");
 }
 
 #[tokio::test]
 async fn send_makes_each_kind_and_takes_any_other_as_json() {
-    let place = MessageCli::new().await;
-    place.prints(&["send", "--to", "a", "--to", "b", "--markdown", "**m**", "--expires", "2h"]).await;
+    let cli = MessageCli::new().await;
+    cli.prints(&["send", "--to", "a", "--to", "b", "--markdown", "**m**", "--expires", "2h"]).await;
     let url = "https://oa.example.com/todo/3";
     let card = ["--card-title", "待办", "--card-text", "3 号", "--url", url, "--button", "去看看"];
-    place.prints(&[&["send", "--all", "--plain-links"][..], &card].concat()).await;
-    place.prints(&[&["send", "--to", "a"][..], &card].concat()).await;
+    cli.prints(&[&["send", "--all", "--plain-links"][..], &card].concat()).await;
+    cli.prints(&[&["send", "--to", "a"][..], &card].concat()).await;
     let news = json!({
         "to": {"users": ["a"]}, "kind": "news", "content": {"articles": [{"title": "t", "url": url}]},
     });
-    let file = place.folder.path().join("message.json");
+    let file = cli.folder.path().join("message.json");
     std::fs::write(&file, news.to_string()).expect("a file");
-    place.prints(&["send", "--json", "message.json"]).await;
-    let kinds = place.query_texts("SELECT kind FROM messages ORDER BY seq").await;
+    cli.prints(&["send", "--json", "message.json"]).await;
+    let kinds = cli.query_texts("SELECT kind FROM messages ORDER BY seq").await;
     assert_eq!(kinds, ["markdown", "textcard", "textcard", "news"]);
-    let contents = place.query_texts("SELECT content FROM messages ORDER BY seq").await;
+    let contents = cli.query_texts("SELECT content FROM messages ORDER BY seq").await;
     assert!(contents[1].contains(url) && contents[1].contains("去看看"), "{contents:?}");
     assert!(
         contents[2].contains("https://oa.example.com/sso/m/") && !contents[2].contains(url),
         "{contents:?}"
     );
-    assert_eq!(place.query_texts("SELECT target FROM message_links").await, [url, url]);
-    assert_eq!(place.query_number("SELECT COUNT(expires_at) FROM messages").await, 1);
-    let lasts = place.query_number("SELECT expires_at - created_at FROM messages WHERE expires_at > 0").await;
+    assert_eq!(cli.query_texts("SELECT target FROM message_links").await, [url, url]);
+    assert_eq!(cli.query_number("SELECT COUNT(expires_at) FROM messages").await, 1);
+    let lasts = cli.query_number("SELECT expires_at - created_at FROM messages WHERE expires_at > 0").await;
     assert!((7_190_000..=7_200_000).contains(&lasts), "{lasts}");
 }
 
 #[tokio::test]
 async fn send_refuses_in_words_and_sends_nothing_then() {
-    let place = MessageCli::new().await;
+    let cli = MessageCli::new().await;
     let long = "长".repeat(700);
     let long = long.as_str();
-    std::fs::write(place.folder.path().join("list.json"), "[1]").expect("a file");
+    std::fs::write(cli.folder.path().join("list.json"), "[1]").expect("a file");
     for (args, says) in [
         (&["--to", "a", "--text", long][..], "2048"),
         (&["--to", "unit:没有", "--text", "t"], "to.units"),
@@ -339,12 +340,12 @@ async fn send_refuses_in_words_and_sends_nothing_then() {
         (&["--json", "nothing.json"], "nothing.json cannot be read"),
         (&["--to", "a", "--text", "t", "--key", "键"], "--key"),
     ] {
-        let refused = place.run(&[&["send"][..], args].concat()).await;
+        let refused = cli.run(&[&["send"][..], args].concat()).await;
         assert_eq!((refused.code(), &*refused.stdout), (Some(1), ""), "{args:?}: {}", refused.stderr);
         assert!(refused.stderr.contains(says), "{args:?}: {}", refused.stderr);
     }
-    assert_eq!(place.query_number("SELECT COUNT(*) FROM messages").await, 0);
-    let cut = place.run(&["send", "--to", "a", "--text", long, "--truncate"]).await;
+    assert_eq!(cli.query_number("SELECT COUNT(*) FROM messages").await, 0);
+    let cut = cli.run(&["send", "--to", "a", "--text", long, "--truncate"]).await;
     assert_eq!(cut.code(), Some(0), "{}", cut.stderr);
     assert!(cut.stderr.contains("cut: content.content"), "{}", cut.stderr);
 
@@ -356,42 +357,42 @@ async fn send_refuses_in_words_and_sends_nothing_then() {
 
 #[tokio::test]
 async fn the_same_key_sends_once() {
-    let place = MessageCli::new().await;
+    let cli = MessageCli::new().await;
     let args = ["send", "--to", "a", "--text", "t", "--key", "todo-3"];
-    let (first, second) = (place.run(&args).await, place.run(&args).await);
+    let (first, second) = (cli.run(&args).await, cli.run(&args).await);
     assert_eq!((second.code(), &second.stdout), (Some(0), &first.stdout), "{}", second.stderr);
     assert!(second.stderr.contains("nothing new is sent"), "{}", second.stderr);
-    let other = place.run(&["send", "--to", "a", "--text", "u", "--key", "todo-3"]).await;
+    let other = cli.run(&["send", "--to", "a", "--text", "u", "--key", "todo-3"]).await;
     assert_eq!(other.code(), Some(1));
     assert!(other.stderr.contains("--key"), "{}", other.stderr);
-    // A span would be another instant each time, and the second call another message.
-    let span = place.run(&["send", "--to", "a", "--text", "t", "--key", "todo-4", "--expires", "2h"]).await;
+    // A duration would mean another instant each time, and so another message.
+    let span = cli.run(&["send", "--to", "a", "--text", "t", "--key", "todo-4", "--expires", "2h"]).await;
     assert_eq!(
         (span.code(), span.stderr.contains("--expires takes an instant")),
         (Some(2), true),
         "{}",
         span.stderr
     );
-    assert_eq!(place.query_number("SELECT COUNT(*) FROM messages").await, 1);
-    assert_eq!(place.query_number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 1);
+    assert_eq!(cli.query_number("SELECT COUNT(*) FROM messages").await, 1);
+    assert_eq!(cli.query_number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 1);
 }
 
 #[tokio::test]
 async fn send_waits_until_it_is_known_and_ends_with_1_unless_everybody_got_it() {
-    let place = MessageCli::new().await;
+    let cli = MessageCli::new().await;
     for (status, code) in [("sent", 0), ("unknown", 1), ("failed", 1), ("partly_failed", 1)] {
-        let mut waits = place.program(&["send", "--to", "a", "--text", "t", "--wait"]).start();
+        let mut waits = cli.program(&["send", "--to", "a", "--text", "t", "--wait"]).start();
         waits.line_with("accepted; a gateway that runs").await;
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(waits.ended().is_none());
         let end =
             format!("UPDATE messages SET status = '{status}', finished_at = 1 WHERE finished_at IS NULL");
-        sqlx::query(AssertSqlSafe(end)).execute(place.app.db.pool()).await.expect("it ends");
+        sqlx::query(AssertSqlSafe(end)).execute(cli.app.db.pool()).await.expect("it ends");
         assert_eq!(waits.exit().await.code(), Some(code), "{status}");
         let out = waits.text(Output::Stdout);
         assert!(out.contains(&format!("status    {status}\n")), "{out}");
     }
-    let mut waits = place.program(&["send", "--to", "a", "--text", "t", "--wait"]).start();
+    let mut waits = cli.program(&["send", "--to", "a", "--text", "t", "--wait"]).start();
     waits.line_with("accepted; a gateway that runs").await;
     waits.signal(Signal::Interrupt);
     assert_eq!(waits.exit().await.code(), Some(1));

@@ -1,4 +1,5 @@
-//! Messages that must not get into each other's way: order across replicas, and what stops or delays one of them only.
+//! Messages do not get into each other's way: order across replicas, and problems that stop or
+//! delay only one of them.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -14,11 +15,12 @@ use crate::support::post::{MessageReplica, TestMessage, text_message};
 const SECOND: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Recipients of messages behind one that is not written completely.
+/// Counts recipients of messages behind one that is not written completely.
 const COUNT_OVERTAKERS: &str = "SELECT COUNT(*) FROM message_recipients r WHERE EXISTS (\
      SELECT 1 FROM messages m WHERE m.seq < r.seq AND m.expanded_at IS NULL)";
 
-/// Dies at the given step of `deed`. Whether it came to its end before.
+/// Drops `deed` after so many polls, as if the process died. Returns whether it was complete
+/// before.
 async fn completes_within_polls<T>(deed: impl Future<Output = T>, polls: usize) -> bool {
     let mut deed = pin!(deed);
     let mut polled = 0;
@@ -34,11 +36,11 @@ async fn completes_within_polls<T>(deed: impl Future<Output = T>, polls: usize) 
 
 #[tokio::test]
 async fn nothing_of_a_message_is_written_while_an_earlier_one_is_not_whichever_replica_dies_when() {
-    let post = MessageReplica::new().await;
-    let unit = post.add_department(2, 0).await;
-    post.add_person("pa", "zhangsan", "active", &[&unit]).await;
-    post.add_person("pb", "lisi", "active", &[&unit]).await;
-    let other = post.second_replica().await;
+    let replica = MessageReplica::new().await;
+    let unit = replica.add_department(2, 0).await;
+    replica.add_person("pa", "zhangsan", "active", &[&unit]).await;
+    replica.add_person("pb", "lisi", "active", &[&unit]).await;
+    let other = replica.second_replica().await;
     let many: Vec<String> = (0..20).map(|n| format!("member{n}")).collect();
     let mut many: Vec<&str> = many.iter().map(String::as_str).collect();
     many.push("wangwu");
@@ -50,114 +52,117 @@ async fn nothing_of_a_message_is_written_while_an_earlier_one_is_not_whichever_r
         } else {
             text_message(&first, &many).for_persons(&[("zhangsan", "pa")])
         };
-        post.put_all(&[
-            several.unique(),
-            text_message(&second, &[]).for_persons(&[("zhangsan", "pa")]).unique(),
-        ])
-        .await;
-        let replica = if polls % 2 == 0 { &post.messages } else { &other };
-        completes_within_polls(replica.deliver_due(&post.chart().await), polls).await;
-        assert_eq!(post.query_number(COUNT_OVERTAKERS).await, 0, "died at step {polls}");
+        replica
+            .put_all(&[
+                several.unique(),
+                text_message(&second, &[]).for_persons(&[("zhangsan", "pa")]).unique(),
+            ])
+            .await;
+        let chosen = if polls % 2 == 0 { &replica.messages } else { &other };
+        completes_within_polls(chosen.deliver_due(&replica.chart().await), polls).await;
+        assert_eq!(replica.query_number(COUNT_OVERTAKERS).await, 0, "died at step {polls}");
         expected.extend([first, second]);
-        // Whoever comes next goes on, without the limit of a minute in the way.
-        post.advance(63 * SECOND);
-        other.deliver_due(&post.chart().await).await.expect("the database answers");
+        // The next replica goes on, without the limit of a minute in the way.
+        replica.advance(63 * SECOND);
+        other.deliver_due(&replica.chart().await).await.expect("the database answers");
     }
-    post.deliver_after(63 * SECOND).await;
-    assert_eq!(post.inbox("zhangsan"), expected);
+    replica.deliver_after(63 * SECOND).await;
+    assert_eq!(replica.inbox("zhangsan"), expected);
 }
 
 #[tokio::test]
 async fn a_person_and_a_message_that_cannot_be_read_stop_nobody_else() {
-    let post = MessageReplica::new().await;
-    let unit = post.add_department(2, 0).await;
-    post.add_person("pa", "zhangsan", "active", &[&unit]).await;
-    post.add_person("pb", "lisi", "active", &[&unit]).await;
-    post.execute("UPDATE person_rows SET memberships = 'nonsense' WHERE person_id = 'pa'").await;
-    let broken = post.put(&text_message("坏", &["wangwu"]).expiring(60 * SECOND)).await;
-    post.execute(&format!("UPDATE messages SET targets = 'nonsense' WHERE id = '{broken}'")).await;
-    let to_unit = post.put(&text_message("部门", &[]).for_units(&[unit])).await;
-    let single = post.put(&text_message("单人", &["zhaoliu"])).await;
-    post.deliver_after(LINGER).await;
-    assert_eq!(post.status(&to_unit).await, "sent");
-    assert_eq!((post.inbox("lisi").len(), post.inbox("zhangsan").len()), (1, 0));
-    assert_eq!(post.status(&single).await, "sent");
-    assert_eq!(post.status(&broken).await, "accepted");
-    post.deliver_after(61 * SECOND).await;
-    assert_eq!(post.status(&broken).await, "expired", "it was swept all the same");
+    let replica = MessageReplica::new().await;
+    let unit = replica.add_department(2, 0).await;
+    replica.add_person("pa", "zhangsan", "active", &[&unit]).await;
+    replica.add_person("pb", "lisi", "active", &[&unit]).await;
+    replica.execute("UPDATE person_rows SET memberships = 'nonsense' WHERE person_id = 'pa'").await;
+    let broken = replica.put(&text_message("坏", &["wangwu"]).expiring(60 * SECOND)).await;
+    replica.execute(&format!("UPDATE messages SET targets = 'nonsense' WHERE id = '{broken}'")).await;
+    let to_unit = replica.put(&text_message("部门", &[]).for_units(&[unit])).await;
+    let single = replica.put(&text_message("单人", &["zhaoliu"])).await;
+    replica.deliver_after(LINGER).await;
+    assert_eq!(replica.status(&to_unit).await, "sent");
+    assert_eq!((replica.inbox("lisi").len(), replica.inbox("zhangsan").len()), (1, 0));
+    assert_eq!(replica.status(&single).await, "sent");
+    assert_eq!(replica.status(&broken).await, "accepted");
+    replica.deliver_after(61 * SECOND).await;
+    assert_eq!(replica.status(&broken).await, "expired", "it was swept all the same");
 }
 
 #[tokio::test]
 async fn a_message_that_can_be_read_again_is_delivered() {
-    let post = MessageReplica::new().await;
-    let id = post.put(&text_message("一", &["zhangsan"])).await;
-    post.execute("UPDATE messages SET expanded_to = targets, targets = 'nonsense'").await;
-    post.deliver_after(LINGER).await;
-    assert_eq!(post.status(&id).await, "accepted");
-    post.execute("UPDATE messages SET targets = expanded_to, expanded_to = ''").await;
-    post.deliver_after(61 * SECOND).await;
-    assert_eq!(post.status(&id).await, "sent");
+    let replica = MessageReplica::new().await;
+    let id = replica.put(&text_message("一", &["zhangsan"])).await;
+    replica.execute("UPDATE messages SET expanded_to = targets, targets = 'nonsense'").await;
+    replica.deliver_after(LINGER).await;
+    assert_eq!(replica.status(&id).await, "accepted");
+    replica.execute("UPDATE messages SET targets = expanded_to, expanded_to = ''").await;
+    replica.deliver_after(61 * SECOND).await;
+    assert_eq!(replica.status(&id).await, "sent");
 }
 
-/// How often the lane was taken.
-async fn count_turns(post: &MessageReplica) -> i64 {
-    post.query_number("SELECT turn FROM message_lanes").await
+/// Returns how often the send window was locked.
+async fn count_turns(replica: &MessageReplica) -> i64 {
+    replica.query_number("SELECT turn FROM message_lanes").await
 }
 
-/// A message to so many members of which some wait and some are in calls that nobody has tried.
+/// A message to so many members, of which some wait and some are in calls that were not tried.
 async fn replica_with_blocked_message(
     count: usize,
-    letter: impl Fn(TestMessage) -> TestMessage,
+    message: impl Fn(TestMessage) -> TestMessage,
 ) -> (MessageReplica, gongpai::base::id::MessageId) {
-    let post = MessageReplica::new().await;
-    post.place.wecom.change(|world: &mut World| world.populate(count));
-    post.place
+    let replica = MessageReplica::new().await;
+    replica.site.wecom.change(|world: &mut World| world.populate(count));
+    replica
+        .site
         .wecom
         .fail_always("message/send", InjectedFault::Errcode(60020, "not allow to access".to_owned()));
     let members: Vec<String> = (1..=count).map(|n| format!("member{n:04}")).collect();
     let members: Vec<&str> = members.iter().map(String::as_str).collect();
-    let id = post.put(&letter(text_message("全员", &members))).await;
-    post.deliver_after(LINGER).await;
-    assert_eq!(post.status(&id).await, "accepted");
-    post.place.wecom.clear_faults();
-    (post, id)
+    let id = replica.put(&message(text_message("全员", &members))).await;
+    replica.deliver_after(LINGER).await;
+    assert_eq!(replica.status(&id).await, "accepted");
+    replica.site.wecom.clear_faults();
+    (replica, id)
 }
 
 #[tokio::test]
 async fn of_a_message_to_many_what_waits_ends_a_thousand_rows_at_a_time() {
-    let (post, id) = replica_with_blocked_message(2500, |letter| letter.expiring(60 * SECOND)).await;
-    let before = count_turns(&post).await;
-    assert_eq!(post.deliver_after(61 * SECOND).await.expired, 2500);
-    assert!(count_turns(&post).await - before >= 3);
-    assert_eq!(post.status(&id).await, "expired");
+    let (replica, id) = replica_with_blocked_message(2500, |message| message.expiring(60 * SECOND)).await;
+    let before = count_turns(&replica).await;
+    assert_eq!(replica.deliver_after(61 * SECOND).await.expired, 2500);
+    assert!(count_turns(&replica).await - before >= 3);
+    assert_eq!(replica.status(&id).await, "expired");
 
-    let before = count_turns(&post).await;
-    post.messages.retry(&id, Requester::default()).await.unwrap();
-    assert!(count_turns(&post).await - before >= 3);
+    let before = count_turns(&replica).await;
+    replica.messages.retry(&id, Requester::default()).await.unwrap();
+    assert!(count_turns(&replica).await - before >= 3);
     assert_eq!(
-        post.query_number("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending'").await,
+        replica.query_number("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending'").await,
         2500
     );
-    let before = count_turns(&post).await;
-    post.messages.bury(&id, "nobody needs it", Requester::default()).await.unwrap();
-    assert!(count_turns(&post).await - before >= 3);
-    assert_eq!(post.status(&id).await, "failed");
-    post.messages.retry(&id, Requester::default()).await.unwrap();
-    post.deliver_after(600 * SECOND).await;
-    assert_eq!(post.status(&id).await, "sent");
-    assert_eq!(post.inbox("member2500"), ["全员"]);
+    let before = count_turns(&replica).await;
+    replica.messages.bury(&id, "nobody needs it", Requester::default()).await.unwrap();
+    assert!(count_turns(&replica).await - before >= 3);
+    assert_eq!(replica.status(&id).await, "failed");
+    replica.messages.retry(&id, Requester::default()).await.unwrap();
+    replica.deliver_after(600 * SECOND).await;
+    assert_eq!(replica.status(&id).await, "sent");
+    assert_eq!(replica.inbox("member2500"), ["全员"]);
 }
 
 #[tokio::test]
 async fn a_recall_that_was_cut_off_goes_on_by_itself_and_nothing_of_it_is_sent_meanwhile() {
     for polls in [1, 3, 6, 10, 14, 18, 22, 26, 30, 40, 60, 1000] {
-        let (post, id) = replica_with_blocked_message(1100, |letter| letter).await;
+        let (replica, id) = replica_with_blocked_message(1100, |message| message).await;
         let ids = [id.clone()];
-        let done = completes_within_polls(post.messages.recall(&ids, Requester::default()), polls).await;
-        post.deliver_after(600 * SECOND).await;
-        let asked = post.query_number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await == 1;
-        assert_eq!(post.status(&id).await, if asked { "recalled" } else { "sent" }, "at step {polls}");
-        assert_eq!(post.inbox("member0001").len(), usize::from(!asked));
+        let done = completes_within_polls(replica.messages.recall(&ids, Requester::default()), polls).await;
+        replica.deliver_after(600 * SECOND).await;
+        let asked =
+            replica.query_number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await == 1;
+        assert_eq!(replica.status(&id).await, if asked { "recalled" } else { "sent" }, "at step {polls}");
+        assert_eq!(replica.inbox("member0001").len(), usize::from(!asked));
         if done {
             return;
         }
@@ -167,59 +172,59 @@ async fn a_recall_that_was_cut_off_goes_on_by_itself_and_nothing_of_it_is_sent_m
 
 #[tokio::test]
 async fn the_links_of_an_expired_message_lead_somewhere_again_when_it_is_tried_again() {
-    let post = MessageReplica::new().await;
-    let id = post.put(&text_message("请审批", &["zhangsan"]).expiring(SECOND)).await;
-    let (gone, open) = (post.now().plus(SECOND), post.now().plus(1000 * SECOND));
-    write_link(&post.db, &post.corp, "gone", id.as_str(), "/a", gone).await;
-    write_link(&post.db, &post.corp, "open", id.as_str(), "/b", open).await;
-    post.deliver_after(LINGER).await;
-    assert_eq!(post.status(&id).await, "expired");
-    post.messages.retry(&id, Requester::default()).await.unwrap();
+    let replica = MessageReplica::new().await;
+    let id = replica.put(&text_message("请审批", &["zhangsan"]).expiring(SECOND)).await;
+    let (gone, open) = (replica.now().plus(SECOND), replica.now().plus(1000 * SECOND));
+    write_link(&replica.db, &replica.corp, "gone", id.as_str(), "/a", gone).await;
+    write_link(&replica.db, &replica.corp, "open", id.as_str(), "/b", open).await;
+    replica.deliver_after(LINGER).await;
+    assert_eq!(replica.status(&id).await, "expired");
+    replica.messages.retry(&id, Requester::default()).await.unwrap();
     let until = async |link: &str| {
-        post.query_number(&format!("SELECT expires_at FROM message_links WHERE id = '{link}'")).await
+        replica.query_number(&format!("SELECT expires_at FROM message_links WHERE id = '{link}'")).await
     };
-    assert_eq!(until("gone").await, post.now().plus(30 * 24 * 3600 * SECOND).millis());
+    assert_eq!(until("gone").await, replica.now().plus(30 * 24 * 3600 * SECOND).millis());
     assert_eq!(until("open").await, open.millis());
-    post.deliver_after(LINGER).await;
-    assert_eq!(post.status(&id).await, "sent");
+    replica.deliver_after(LINGER).await;
+    assert_eq!(replica.status(&id).await, "sent");
 }
 
 #[tokio::test]
 async fn repeats_of_one_text_wait_aside_and_hold_up_nothing_else() {
-    let post = MessageReplica::new().await;
+    let replica = MessageReplica::new().await;
     for _ in 0..5 {
-        post.put(&text_message("磁盘满", &["zhangsan"])).await;
-        post.deliver_after(10 * SECOND).await;
+        replica.put(&text_message("磁盘满", &["zhangsan"])).await;
+        replica.deliver_after(10 * SECOND).await;
     }
-    assert_eq!(post.inbox("zhangsan"), ["磁盘满"]);
+    assert_eq!(replica.inbox("zhangsan"), ["磁盘满"]);
     let (todo, other) = (text_message("请审批", &["zhangsan"]).unique(), text_message("开会", &["zhangsan"]));
-    let ids = post.put_all(&[todo, other]).await;
-    post.deliver_after(LINGER).await;
+    let ids = replica.put_all(&[todo, other]).await;
+    replica.deliver_after(LINGER).await;
     for id in &ids {
-        assert_eq!(post.status(id).await, "sent");
+        assert_eq!(replica.status(id).await, "sent");
     }
-    assert_eq!(post.inbox("zhangsan"), ["磁盘满", "请审批", "开会"]);
+    assert_eq!(replica.inbox("zhangsan"), ["磁盘满", "请审批", "开会"]);
     for _ in 0..4 {
-        post.deliver_after(126 * SECOND).await;
+        replica.deliver_after(126 * SECOND).await;
     }
-    assert_eq!(post.inbox("zhangsan").iter().filter(|text| *text == "磁盘满").count(), 5);
-    assert!(post.place.wecom.suppressed().is_empty());
-    assert_eq!(post.query_number("SELECT COUNT(*) FROM messages WHERE status <> 'sent'").await, 0);
+    assert_eq!(replica.inbox("zhangsan").iter().filter(|text| *text == "磁盘满").count(), 5);
+    assert!(replica.site.wecom.suppressed().is_empty());
+    assert_eq!(replica.query_number("SELECT COUNT(*) FROM messages WHERE status <> 'sent'").await, 0);
 }
 
 #[tokio::test]
 async fn what_waits_behind_a_limit_is_not_looked_at_before_there_is_room() {
-    let post = MessageReplica::new().await;
-    let letters: Vec<_> =
+    let replica = MessageReplica::new().await;
+    let messages: Vec<_> =
         (0..100).map(|n| text_message(&format!("第{n}条"), &["zhangsan"]).unique()).collect();
-    post.put_all(&letters).await;
-    assert_eq!(post.deliver().await.sent, 28);
+    replica.put_all(&messages).await;
+    assert_eq!(replica.deliver().await.sent, 28);
     let due = format!("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending' AND due_at <= {}", {
-        post.now().millis()
+        replica.now().millis()
     });
-    assert_eq!(post.query_number(&due).await, 0);
-    let other = post.put(&text_message("别人", &["lisi"]).unique()).await;
-    post.deliver().await;
-    assert_eq!(post.status(&other).await, "sent");
-    assert_eq!(post.deliver_after(63 * SECOND).await.sent, 28);
+    assert_eq!(replica.query_number(&due).await, 0);
+    let other = replica.put(&text_message("别人", &["lisi"]).unique()).await;
+    replica.deliver().await;
+    assert_eq!(replica.status(&other).await, "sent");
+    assert_eq!(replica.deliver_after(63 * SECOND).await.sent, 28);
 }

@@ -1,4 +1,4 @@
-//! Links of messages: signed in by one tap, for the recipients only.
+//! Links of messages: one tap signs in, and only the recipients get on.
 
 use std::time::Duration;
 
@@ -12,18 +12,15 @@ use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{Browser, BrowserRequest, PHONE};
 use crate::support::messages::{MessageFixture, RecipientFixture, write_link};
 
-/// Where the link leads.
 const TARGET: &str = "https://app.example.com/todo?id=7&from=%E5%BE%85%E5%8A%9E#top";
-/// The link.
 const LINK: &str = "https://oa.example.com/sso/m/L1";
-/// Thirty days.
 const LINK_LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
 fn db_and_corp(t: &TestApp) -> (&Db, &CorpId) {
     (&t.app.db, &t.app.config.wecom.corp_id)
 }
 
-/// A gateway with the message `m1` that has the link, for the members of these keys.
+/// Starts a gateway with the message `m1`, which has the link, for these members.
 async fn app_with_message(toml: &str, members: &[(&str, &str)]) -> TestApp {
     let t = TestApp::with(toml).await;
     write_message(&t, members).await;
@@ -39,7 +36,7 @@ async fn write_message(t: &TestApp, members: &[(&str, &str)]) {
     write_link(db, corp, "L1", "m1", TARGET, now.plus(LINK_LIFETIME)).await;
 }
 
-/// What `browser` ends up with; the application's own page is not asked for.
+/// Returns where `browser` ends up: the target, or a page. The page of the target is not requested.
 async fn tap(browser: &mut Browser, url: &str) -> Result<Url, (u16, String)> {
     let mut page = browser.get(url).await;
     for _ in 0..12 {
@@ -54,7 +51,7 @@ async fn tap(browser: &mut Browser, url: &str) -> Result<Url, (u16, String)> {
     panic!("{url} leads in circles: {}", page.url);
 }
 
-/// The page with this code, which tells nothing of the message.
+/// Asserts that the page has this code and tells nothing about the message.
 fn assert_refused(outcome: Result<Url, (u16, String)>, status: u16, code: &str) {
     let (seen, text) = outcome.expect_err("a page");
     assert_eq!(seen, status, "{text}");
@@ -213,7 +210,7 @@ async fn the_link_works_on_every_host_under_the_prefix_that_hosts_proxy() {
         assert_eq!(tap(&mut phone, &url).await.expect("arrives").as_str(), TARGET, "{url}");
         let mut other = t.phone_of("lisi");
         assert_refused(tap(&mut other, &url).await, 403, "message.not_for_you");
-        // Somebody who is signed in there as well, and whose account was switched in the app.
+        // The browser is signed in there too, and the account was switched in the app.
         t.wecom.set_phone_member("zhangsan");
         assert_eq!(tap(&mut other, &url).await.expect("arrives").as_str(), TARGET, "{url}");
     }

@@ -1,4 +1,4 @@
-//! What is shown of messages while they travel.
+//! The views of messages while these travel.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ async fn a_message_is_shown_from_acceptance_on_as_the_api_promises() {
     assert_eq!(as_json(&t, "m1").await, want);
     assert_eq!(find_message(&t, "m1").await.internals.counts.pending, 2);
 
-    // Half of the recipients are written: nobody is shown twice and nobody is missing.
+    // Half of the recipients are written: each is shown once.
     RecipientFixture::pending("m1", "=lisi", "LiSi").write(db, corp).await;
     let written = as_json(&t, "m1").await;
     assert_eq!(written["recipients"], json!([pending("LiSi"), pending("zhangsan")]));

@@ -1,4 +1,4 @@
-//! `/api/v1/messages` and `/api/v1/media`: what is accepted, once, and what is said of everything else.
+//! `/api/v1/messages` and `/api/v1/media`: what is accepted, and how everything else is refused.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -162,7 +162,7 @@ async fn recipients_who_cannot_get_it_are_named() {
     assert_eq!(targets["units"], json!([unit]), "one unit named twice is one");
     assert_eq!(targets["tags"].as_array().unwrap().len(), 1);
     assert_eq!(targets["users"], json!([["ZHANGSAN", t.person("zhangsan").await["id"]]]));
-    // A day later the directory is no witness any more.
+    // A day later the directory does not prove anything any more.
     t.advance(Duration::from_secs(24 * 3600 + 60)).await;
     accept_order(&t, &text_order(&["nobody"], "x")).await;
 }
@@ -180,7 +180,7 @@ async fn the_same_key_with_the_same_request_is_the_same_message() {
         accepted_id(&post_message_as(&t, "oa", Some("k 1"), &laid_out_differently.unwrap()).await),
         first
     );
-    // What has become of the recipient in between does not matter.
+    // It does not matter what has happened to the recipient meanwhile.
     t.sync_fully().await;
     execute_sql(&t, "UPDATE person_rows SET status = 'left' WHERE userid = 'zhangsan'").await;
     assert_eq!(accepted_id(&post_message_as(&t, "oa", Some("k 1"), &order.to_string()).await), first);
@@ -312,7 +312,8 @@ async fn whoever_hangs_up_while_writing_for_others_takes_nobody_along() {
         handles.push(calls.spawn(async move { accept(&t, number.to_string()).await }));
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // The first one writes for itself alone. The second one gets the turn with the rest in its hands, and goes, too.
+    // The first caller writes its own message only. The second one gets the turn with all others in
+    // the queue, and goes away too.
     for handle in &handles[..2] {
         handle.abort();
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -341,7 +342,7 @@ async fn whoever_hangs_up_takes_nobody_along() {
         calls.spawn(async move {
             let accept = accept(&t, number.to_string());
             if number % 3 == 0 {
-                // Gone at some moment of the way, also in the middle of a transaction of others.
+                // Goes away at any moment, also in the middle of a transaction for others.
                 tokio::time::timeout(Duration::from_micros(number * 100), accept).await.is_ok()
             } else {
                 accept.await.expect("accepted");
@@ -412,7 +413,7 @@ async fn what_is_too_long_is_cut_where_that_was_asked_for_and_named() {
 
 #[tokio::test]
 async fn a_message_to_many_keeps_away_from_the_full_and_half_hour() {
-    // The clock of tests stands at eight o'clock sharp.
+    // The clock of the tests stands at eight o'clock sharp (UTC).
     let t = sending_gateway().await;
     let all = json!({"to": {"all": true}, "kind": "text", "content": {"content": "x"}});
     let (one, many) = (accept_order(&t, &text_order(&["zhangsan"], "x")).await, accept_order(&t, &all).await);

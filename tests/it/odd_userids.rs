@@ -1,4 +1,5 @@
-//! Members of old corporations, whose userids nobody could be given today: kept, shown, signed in and written to.
+//! Members of old corporations with userids that WeCom no longer gives out: kept, shown, signed in
+//! and written to.
 
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use crate::support::app::{PUBLIC_URL, TestApp};
 use crate::support::eventually;
 use crate::support::sending::{accept_order, post_message, text_order};
 
-/// The userid, and as `Remote-User` has it.
+/// Each userid, and its form in `Remote-User`.
 const ODD: [(&str, &str); 5] =
     [("a+b", "a+b"), ("w#1", "w#1"), ("张三", "%E5%BC%A0%E4%B8%89"), ("_lead", "_lead"), ("c,d", "c%2Cd")];
 
@@ -23,7 +24,7 @@ async fn app_with_old_userids() -> TestApp {
         world
             .members
             .extend(ODD.iter().map(|(userid, _)| SimulatedMember::new(userid, userid).with_departments([2])));
-        // Nobody can be addressed as these: they would be two people, and everybody.
+        // These cannot be addressed: they would mean two people, and everybody.
         world.members.push(SimulatedMember::new("x|y", "竖线").with_departments([2]));
         world.members.push(SimulatedMember::new("@all", "全体").with_departments([2]));
     });

@@ -1,4 +1,5 @@
-//! Messages of the real process: accepted while it is killed again and again, and each arrives exactly once.
+//! Messages of the real process: it is killed again and again while it accepts them, and each
+//! arrives exactly once.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -20,13 +21,14 @@ const MESSAGES_PER_MEMBER: usize = 10;
 const PRODUCERS: usize = 20;
 const KILLS: usize = 10;
 
-/// A call whose process was killed is taken up when its lease is over, and a member's next message waits for it.
+/// A call of a killed process is taken over when its lease ends, and the member's next message
+/// waits for it.
 const DELIVERY_DEADLINE: Duration = Duration::from_secs(300);
 
 /// The addresses that applications call, as a balancer in front of the replicas knows them.
 type PublicAddresses = Arc<Mutex<Vec<SocketAddr>>>;
 
-/// The application's side: every message is posted until somebody says that it was accepted.
+/// A client that posts every message until it is accepted.
 struct RetryingApplication {
     client: Client,
     addresses: PublicAddresses,
@@ -34,7 +36,7 @@ struct RetryingApplication {
 }
 
 impl RetryingApplication {
-    /// Number `n` to `userid`; answers the id and how often it was posted.
+    /// Posts number `n` to `userid`; returns the id, and how often it was posted.
     async fn send(&self, userid: &str, n: usize) -> (String, usize) {
         let body = message(userid, n);
         for posts in 1..2000 {
@@ -50,12 +52,13 @@ impl RetryingApplication {
                 .json(&body);
             match call.send().await {
                 Ok(answer) if answer.status() == 202 => {
-                    // Accepted: even if the process dies before the body is read, the next answer has the same id.
+                    // Accepted: if the process dies before the body is read, the next answer has
+                    // the same id.
                     if let Ok(answer) = answer.json::<Value>().await {
                         return (answer["id"].as_str().expect("an id").to_owned(), posts);
                     }
                 }
-                // A gateway on its way down or up: 503 at most, never a refusal.
+                // A gateway that stops or starts answers 503, never a refusal.
                 Ok(answer) => assert!(answer.status().is_server_error(), "{}: {userid} {n}", answer.status()),
                 Err(_) => {}
             }
@@ -65,7 +68,7 @@ impl RetryingApplication {
     }
 }
 
-/// Every second one has a link of ours and with it bytes that no other message has.
+/// Every second message has a link of ours, so that no other message has its bytes.
 fn message(userid: &str, n: usize) -> Value {
     let text = text(userid, n);
     if n.is_multiple_of(2) {
@@ -81,7 +84,7 @@ fn text(userid: &str, n: usize) -> String {
     format!("{userid} 的第 {n} 条")
 }
 
-/// What a member's phone shows, oldest first.
+/// Returns what a member's phone shows, oldest first.
 fn received(wecom: &RunningSimulator, userid: &str) -> Vec<String> {
     let shown = |letter: &Value| {
         let content = letter["content"].as_str().or_else(|| letter["title"].as_str());
@@ -90,7 +93,8 @@ fn received(wecom: &RunningSimulator, userid: &str) -> Vec<String> {
     wecom.inbox(userid).iter().map(|letter| shown(&letter.content)).collect()
 }
 
-/// Posts everything from many producers while `kill` goes on; answers the ids and how many posts there were.
+/// Posts everything from many producers while `kill` goes on; returns the ids and the number of
+/// posts.
 async fn posted(
     addresses: &PublicAddresses,
     userids: &[String],
@@ -125,7 +129,7 @@ async fn posted(
     (ids, posts)
 }
 
-/// Waits until every phone shows what it must, and judges it.
+/// Waits until every phone shows what it must, and checks it.
 async fn each_arrives_once_and_in_order(wecom: &RunningSimulator, userids: &[String]) -> Duration {
     let want: BTreeMap<&String, Vec<String>> = userids
         .iter()
@@ -158,7 +162,7 @@ async fn start_company() -> (RunningSimulator, Vec<String>) {
         active.map(|m| m.userid.clone()).rev().take(MEMBERS).collect::<Vec<_>>()
     });
     assert_eq!(userids.len(), MEMBERS);
-    // WeCom has acted on it long before it answers, so that a kill leaves calls of which nobody knows.
+    // WeCom acts long before it answers, so that a kill leaves calls with an unknown outcome.
     wecom.fail_always("message/send", InjectedFault::Slow(Duration::from_millis(150)).having_acted());
     (wecom, userids)
 }

@@ -1,5 +1,5 @@
-//! Messages while the database is away: nothing is lost that was accepted, nothing is accepted that could be lost, and
-//! nobody gets anything twice.
+//! Messages while the database is away: what was accepted is not lost, what could be lost is not
+//! accepted, and nobody gets anything twice.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -22,27 +22,31 @@ use crate::support::database::{Engine, TestDatabase};
 use crate::support::port::Port;
 use crate::support::serve::ServeProcess;
 
-/// Long enough that every wait for the database has run out (3 s for a connection, 5 s for the writer's turn), that an
-/// answer of WeCom's (14 s) and the end of its waiting fall into it, and that every pause has grown. What comes after
-/// is the same code, again and again; the whole minute, in which the lease of a call runs out too, is below.
+/// Long enough for every wait of the database to run out (3 s for a connection, 5 s for the
+/// writer's turn), for an answer of WeCom (14 s) to come or fail, and for every pause to have
+/// grown.
+///
+/// A longer outage runs the same code again; the whole minute, in which the lease of a call runs
+/// out too, is tested below.
 const OUTAGE: Duration = Duration::from_secs(16);
 
-/// Everything is there so long after the database is back, on a busy machine.
+/// How long after the database is back everything has arrived, on a busy machine.
 const DELIVERY_DEADLINE: Duration = Duration::from_secs(60);
 
-/// Who posts while the database is away.
+/// How many clients post while the database is away.
 const PRODUCERS: usize = 4;
 
-/// What stands between the gateway and its database.
+/// The connection between the gateway and its database.
 enum DatabaseLine {
-    /// A proxy, and the database behind it.
+    /// A proxy, and the address of the database behind it.
     Postgres { near: Port, far: String, proxy: JoinSet<()> },
-    /// A second connection that holds the writer's lock. Readers of a WAL see none: what is away is the disk.
+    /// A second connection that holds the writer's lock. Readers of a WAL do not notice it: the
+    /// disk is away.
     Sqlite { file: PathBuf, holds: Option<SqliteConnection> },
 }
 
 impl DatabaseLine {
-    /// One that works, and what the gateway's configuration has to say of it.
+    /// Starts a working connection; also returns what the gateway's configuration has to say of it.
     async fn connect_to(database: &TestDatabase) -> (Self, String) {
         if database.engine() == Engine::Sqlite {
             let file = database.data_dir().join("gongpai.db");
@@ -58,7 +62,7 @@ impl DatabaseLine {
         (line, format!("[database]\nurl = {:?}\n", url.as_str()))
     }
 
-    /// From here on nothing reaches the database: connections are cut, new ones refused.
+    /// Cuts the connections and refuses new ones.
     async fn cut(&mut self) {
         match self {
             Self::Postgres { proxy, .. } => proxy.shutdown().await,
@@ -72,7 +76,6 @@ impl DatabaseLine {
         }
     }
 
-    /// It works (again).
     async fn restore(&mut self) {
         match self {
             Self::Postgres { near, far, proxy } => {
@@ -88,21 +91,21 @@ impl DatabaseLine {
     }
 }
 
-/// Connections end with the task, and with it the listener.
+/// Connections and the listener end with the task.
 async fn forward(listener: TcpListener, far: String) {
     let mut connections = JoinSet::new();
     while let Ok((mut near, _)) = listener.accept().await {
         let far = far.clone();
         connections.spawn(async move {
             if let Ok(mut far) = TcpStream::connect(far).await {
-                // However it ends: both sides are closed.
+                // However it ends, both sides are closed.
                 drop(copy_bidirectional(&mut near, &mut far).await);
             }
         });
     }
 }
 
-/// What one post was answered, and when.
+/// The answer to one post, and its time.
 #[derive(Debug)]
 struct ApiAnswer {
     at: Instant,
@@ -111,7 +114,7 @@ struct ApiAnswer {
     body: Value,
 }
 
-/// The application's side.
+/// The client that posts messages.
 #[derive(Clone)]
 struct SendingApplication {
     client: Client,
@@ -138,14 +141,14 @@ impl SendingApplication {
         ApiAnswer { at: Instant::now(), status, retry_after, body }
     }
 
-    /// Accepted at once; answers the id.
+    /// Posts a message that must be accepted at once; returns its id.
     async fn send(&self, userid: &str, text: &str) -> String {
         let answered = self.post(userid, text).await;
         assert_eq!(answered.status, 202, "{answered:?}");
         answered.body["id"].as_str().expect("an id").to_owned()
     }
 
-    /// Until it is accepted; every answer.
+    /// Posts a message until it is accepted; returns every answer.
     async fn send_until_accepted(&self, userid: &str, text: &str) -> Vec<ApiAnswer> {
         let mut answers = Vec::new();
         loop {
@@ -165,7 +168,8 @@ impl SendingApplication {
     }
 }
 
-/// Waits for `count` calls of message/send: WeCom acts on a call before anything happens to its answer.
+/// Waits for `count` calls of message/send: WeCom acts on a call before anything happens to its
+/// answer.
 async fn wait_for_calls(wecom: &RunningSimulator, count: u64) {
     crate::support::eventually("WeCom has the call", async || {
         (wecom.calls("message/send") >= count).then_some(())
@@ -173,13 +177,13 @@ async fn wait_for_calls(wecom: &RunningSimulator, count: u64) {
     .await;
 }
 
-/// The exact bytes of every call that carried this text.
+/// Returns the exact bytes of every call that carried this text.
 fn bytes_of(wecom: &RunningSimulator, text: &str) -> Vec<String> {
     let calls = wecom.requests().into_iter().filter(|request| request.api == "message/send");
     calls.map(|call| call.body).filter(|body| body.contains(text)).collect()
 }
 
-/// What a member's phone shows, oldest first.
+/// Returns what a member's phone shows, oldest first.
 fn received(wecom: &RunningSimulator, userid: &str) -> Vec<String> {
     let letters = wecom.inbox(userid).into_iter();
     letters.map(|letter| letter.content["content"].as_str().expect("a text").to_owned()).collect()
@@ -195,8 +199,8 @@ async fn the_database_is_away_for(away: Duration) {
     let mut want: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let mut ids = Vec::new();
 
-    // Two calls are on their way, and WeCom has acted on both: one is answered while the database is away, the
-    // other never. Behind the first one wait more messages of the same member.
+    // Two calls are in flight, and WeCom has acted on both. One is answered while the database is
+    // away, the other never. More messages of the same member wait behind the first one.
     wecom.fail_next("message/send", InjectedFault::Hang.having_acted());
     ids.push(application.send("lisi", "没有回音").await);
     want.entry("lisi".to_owned()).or_default().push("没有回音".to_owned());
@@ -207,7 +211,7 @@ async fn the_database_is_away_for(away: Duration) {
         want.entry("zhangsan".to_owned()).or_default().push(text.to_owned());
         wait_for_calls(&wecom, 2).await;
     }
-    // And some have just been accepted.
+    // Some more have just been accepted.
     for n in 1..=20 {
         let (userid, text) = (format!("member{n:04}"), format!("刚刚接受的第 {n} 条"));
         ids.push(application.send(&userid, &text).await);
@@ -274,7 +278,8 @@ async fn while_the_database_is_away_nothing_is_accepted_and_afterwards_everythin
     the_database_is_away_for(OUTAGE).await;
 }
 
-/// The same for a minute: the lease of a call on its way runs out meanwhile, and still it is not made twice.
+/// The same for a minute: the lease of a call in flight runs out meanwhile, and still it is not
+/// made twice.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "takes 70 seconds: cargo nextest run --run-ignored only trouble_messages"]
 async fn a_minute_without_the_database_is_no_different() {

@@ -1,14 +1,14 @@
-//! Rows of messages as accepting and delivering them leaves them.
+//! Rows of messages, as acceptance and delivery leave them.
 
 use gongpai::base::clock::Timestamp;
 use gongpai::base::id::CorpId;
 use gongpai::db::Db;
 use serde_json::{Value, json};
 
-/// When the gateway of a test would deliver them: never.
+/// So late that the gateway of a test never delivers it.
 const FAR_FUTURE_MS: i64 = 9_000_000_000_000;
 
-/// A message of the API client `oa` that is on disk; what a test cares about it sets.
+/// A row of `messages` from the API client `oa`. A test sets what it needs.
 #[derive(Debug, Clone)]
 pub(crate) struct MessageFixture {
     pub(crate) id: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct MessageFixture {
 }
 
 impl MessageFixture {
-    /// For the `users`, whose persons are not known.
+    /// For `users` whose persons are not known.
     pub(crate) fn to(id: &'static str, seq: i64, users: &[&str]) -> Self {
         let users: Vec<_> = users.iter().map(|userid| json!([userid, null])).collect();
         Self {
@@ -38,7 +38,6 @@ impl MessageFixture {
         }
     }
 
-    /// Writes it.
     pub(crate) async fn write(&self, db: &Db, corp: &CorpId, now: Timestamp) {
         let ended = (self.status != "accepted").then_some(now.millis());
         sqlx::query(
@@ -65,7 +64,7 @@ impl MessageFixture {
     }
 }
 
-/// A recipient of the message `id`; of a call, if there is one.
+/// A row of `message_recipients`, in a call if there is one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RecipientFixture<'a> {
     pub(crate) id: &'a str,
@@ -78,12 +77,11 @@ pub(crate) struct RecipientFixture<'a> {
 }
 
 impl<'a> RecipientFixture<'a> {
-    /// Waits for its turn.
+    /// A recipient that waits for its turn.
     pub(crate) const fn pending(id: &'a str, member: &'a str, userid: &'a str) -> Self {
         Self { id, member, userid, person: None, status: "pending", reason: "", call: None }
     }
 
-    /// Writes it.
     pub(crate) async fn write(self, db: &Db, corp: &CorpId) {
         sqlx::query(
             "INSERT INTO message_recipients (message_id, member, corp_id, seq, userid, person_id, body, status, reason, \
@@ -105,7 +103,7 @@ impl<'a> RecipientFixture<'a> {
     }
 }
 
-/// A call with so many attempts behind it.
+/// Writes a call with so many attempts.
 pub(crate) async fn write_call(db: &Db, corp: &CorpId, id: &str, attempts: i64) {
     sqlx::query(
         "INSERT INTO message_calls (id, corp_id, body, request, recipients, window_ms, status, reason, attempts, \
@@ -121,7 +119,7 @@ pub(crate) async fn write_call(db: &Db, corp: &CorpId, id: &str, attempts: i64) 
     .expect("a call");
 }
 
-/// Nothing is sent until `until`, because of `reason`.
+/// Holds the send window until `until`, because of `reason`.
 pub(crate) async fn write_hold(db: &Db, corp: &CorpId, until: Timestamp, reason: &str) {
     sqlx::query(
         "INSERT INTO message_lanes (corp_id, turn, hold_until, hold_reason, hold_since, holds, at_once) \
@@ -135,7 +133,6 @@ pub(crate) async fn write_hold(db: &Db, corp: &CorpId, until: Timestamp, reason:
     .expect("a lane");
 }
 
-/// A link of a message.
 pub(crate) async fn write_link(
     db: &Db,
     corp: &CorpId,

@@ -1,4 +1,4 @@
-//! Messages without a gateway around them: nothing is delivered by itself, so that a test decides when what happens.
+//! A replica that only handles messages. Nothing is delivered by itself: the test decides when.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ use sqlx::{AssertSqlSafe, Row as _};
 use super::app::configuration;
 use super::replica::ReplicaSite;
 
-/// A replica as far as it has to do with messages, with the place where it stands.
+/// A replica that only handles messages, with its site.
 pub(crate) struct MessageReplica {
-    pub(crate) place: ReplicaSite,
+    pub(crate) site: ReplicaSite,
     pub(crate) messages: Messages,
     pub(crate) db: Db,
     pub(crate) corp: CorpId,
 }
 
-/// A message to be put into the table, as if it had been accepted.
+/// A message to be delivered.
 #[derive(Debug, Clone)]
 pub(crate) struct TestMessage {
     pub(crate) kind: &'static str,
@@ -48,7 +48,7 @@ pub(crate) fn text_message(text: &str, users: &[&str]) -> TestMessage {
     }
 }
 
-/// A card with a `task_id`, which makes it like no other.
+/// A card with a `task_id`, which makes its content unique.
 pub(crate) fn card_message(title: &str, task: &str, users: &[&str]) -> TestMessage {
     let content = json!({
         "card_type": "text_notice", "main_title": {"title": title},
@@ -58,7 +58,7 @@ pub(crate) fn card_message(title: &str, task: &str, users: &[&str]) -> TestMessa
 }
 
 impl TestMessage {
-    /// Nobody else can have that body.
+    /// Gives it a body that no other message can have.
     pub(crate) fn unique(self) -> Self {
         Self { unique: true, ..self }
     }
@@ -95,39 +95,38 @@ impl MessageReplica {
     }
 
     pub(crate) async fn with(toml: &str) -> Self {
-        let place = ReplicaSite::new().await;
-        let (messages, db, corp) = open_replica(&place, toml).await;
-        Self { place, messages, db, corp }
+        let site = ReplicaSite::new().await;
+        let (messages, db, corp) = open_replica(&site, toml).await;
+        Self { site, messages, db, corp }
     }
 
-    /// A second replica on the same database.
+    /// Opens a second replica on the same database.
     pub(crate) async fn second_replica(&self) -> Messages {
-        open_replica(&self.place, "").await.0
+        open_replica(&self.site, "").await.0
     }
 
-    /// Puts a message into the table.
-    pub(crate) async fn put(&self, letter: &TestMessage) -> MessageId {
-        self.put_all(std::slice::from_ref(letter)).await.remove(0)
+    pub(crate) async fn put(&self, message: &TestMessage) -> MessageId {
+        self.put_all(std::slice::from_ref(message)).await.remove(0)
     }
 
-    /// Puts messages into the table, in one transaction.
-    pub(crate) async fn put_all(&self, letters: &[TestMessage]) -> Vec<MessageId> {
-        let now = self.place.clock.now();
+    /// Writes messages to the table in one transaction, as if they had been accepted now.
+    pub(crate) async fn put_all(&self, messages: &[TestMessage]) -> Vec<MessageId> {
+        let now = self.site.clock.now();
         let mut tx = self.db.write().await.expect("a transaction");
         let mut ids = Vec::new();
         let seq: i64 =
             sqlx::query("UPDATE feed_counter SET seq = seq + $1 WHERE name = 'message' RETURNING seq")
-                .bind(i64::try_from(letters.len()).expect("a number"))
+                .bind(i64::try_from(messages.len()).expect("a number"))
                 .fetch_one(&mut *tx)
                 .await
                 .expect("a number")
                 .get(0);
-        for (n, letter) in letters.iter().enumerate() {
+        for (n, message) in messages.iter().enumerate() {
             let id = MessageId::generate(now);
-            let content = letter.content.to_string();
-            // A card is made unique by what is in it, a text by its link, of which it has none here.
-            let own = if letter.unique && letter.kind == "text" { id.as_str() } else { "" };
-            let body = gongpai::base::secret::sha256_hex(&format!("{} {content} {own}", letter.kind));
+            let content = message.content.to_string();
+            // A card is unique by its content. A text is unique by its links, and has none here.
+            let own = if message.unique && message.kind == "text" { id.as_str() } else { "" };
+            let body = gongpai::base::secret::sha256_hex(&format!("{} {content} {own}", message.kind));
             sqlx::query(
                 "INSERT INTO messages (id, corp_id, seq, client_id, request_hash, kind, content, body, is_unique, targets, \
                    status, reason, not_before, expires_at, expanded_to, created_at, updated_at) \
@@ -135,14 +134,14 @@ impl MessageReplica {
             )
             .bind(id.as_str())
             .bind(self.corp.as_str())
-            .bind(seq - i64::try_from(letters.len() - 1 - n).expect("a number"))
+            .bind(seq - i64::try_from(messages.len() - 1 - n).expect("a number"))
             .bind(content)
             .bind(body)
-            .bind(i64::from(letter.unique))
-            .bind(serde_json::to_string(&letter.targets).expect("JSON"))
+            .bind(i64::from(message.unique))
+            .bind(serde_json::to_string(&message.targets).expect("JSON"))
             .bind(now.millis())
-            .bind(letter.expires_in.map(|after| now.plus(after).millis()))
-            .bind(letter.kind)
+            .bind(message.expires_in.map(|after| now.plus(after).millis()))
+            .bind(message.kind)
             .execute(&mut *tx)
             .await
             .expect("a message");
@@ -152,12 +151,12 @@ impl MessageReplica {
         ids
     }
 
-    /// Does all that is due.
+    /// Does everything that is due.
     pub(crate) async fn deliver(&self) -> DeliveryCounts {
         self.messages.deliver_due(&self.chart().await).await.expect("the database answers")
     }
 
-    /// Lets time pass for us and for WeCom, then does all that is due.
+    /// Lets time pass for us and for WeCom, then does everything that is due.
     pub(crate) async fn deliver_after(&self, by: Duration) -> DeliveryCounts {
         self.advance(by);
         self.deliver().await
@@ -165,15 +164,15 @@ impl MessageReplica {
 
     /// Lets time pass for us and for WeCom.
     pub(crate) fn advance(&self, by: Duration) {
-        self.place.clock.advance(by);
-        self.place.wecom.advance(by);
+        self.site.clock.advance(by);
+        self.site.wecom.advance(by);
     }
 
     pub(crate) async fn chart(&self) -> Chart {
         load_chart(&self.db, &self.corp).await.expect("a chart")
     }
 
-    /// Status and reason of a message.
+    /// Returns the status and the reason of a message.
     pub(crate) async fn outcome(&self, id: &MessageId) -> (String, String) {
         let row = sqlx::query("SELECT status, reason FROM messages WHERE id = $1")
             .bind(id.as_str())
@@ -197,18 +196,17 @@ impl MessageReplica {
         done.unwrap_or_else(|e| panic!("{sql}: {e}"));
     }
 
-    /// The texts in somebody's inbox at WeCom.
+    /// Returns the texts in a member's inbox at WeCom.
     pub(crate) fn inbox(&self, userid: &str) -> Vec<String> {
-        let letters = self.place.wecom.inbox(userid).into_iter();
-        letters.map(|l| l.content["content"].as_str().expect("a text").to_owned()).collect()
+        let messages = self.site.wecom.inbox(userid).into_iter();
+        messages.map(|l| l.content["content"].as_str().expect("a text").to_owned()).collect()
     }
 
-    /// How many calls of message/send WeCom has had.
+    /// Returns how many calls of message/send WeCom has had.
     pub(crate) fn calls(&self) -> u64 {
-        self.place.wecom.calls("message/send")
+        self.site.wecom.calls("message/send")
     }
 
-    /// Somebody in the directory.
     pub(crate) async fn add_person(&self, id: &str, userid: &str, status: &str, units: &[&UnitId]) {
         let memberships: Vec<_> = units.iter().map(|unit| json!([unit.as_str(), 0, 0])).collect();
         for sql in [
@@ -230,8 +228,8 @@ impl MessageReplica {
         }
     }
 
-    /// `count` active persons of one department, known to the directory as they are to a simulator with as many
-    /// members: `member0001` is the person `p0001`, and so on.
+    /// Adds `count` active persons in one department, as a simulator with as many members has them:
+    /// `member0001` is the person `p0001`, and so on.
     pub(crate) async fn add_persons(&self, count: usize, unit: &UnitId) {
         let (corp, memberships) = (&self.corp, json!([[unit.as_str(), 0, 0]]));
         let known = |n| format!("('p{n:04}', '{corp}', 'member{n:04}', 0, 0, 0)");
@@ -255,7 +253,7 @@ impl MessageReplica {
         .await;
     }
 
-    /// A department of the directory, `parent` 0 on the top floor.
+    /// Adds a department to the directory; `parent` 0 puts it on the top level.
     pub(crate) async fn add_department(&self, id: u32, parent: u32) -> UnitId {
         let unit = UnitId::from_department(&self.corp, id);
         let parent = if parent == 0 {
@@ -273,7 +271,6 @@ impl MessageReplica {
         unit
     }
 
-    /// A tag of the directory.
     pub(crate) async fn add_tag(&self, id: u32, users: &[&str], units: &[&UnitId]) -> TagId {
         let tag = TagId::from_tag(&self.corp, id);
         let units: Vec<&str> = units.iter().map(|unit| unit.as_str()).collect();
@@ -288,27 +285,27 @@ impl MessageReplica {
         tag
     }
 
-    /// What the worker reads the chart from.
+    /// Opens sessions, from which the worker reads the chart.
     pub(crate) async fn sessions(&self) -> Sessions {
-        let text = Some(configuration(&self.place.wecom, &self.place.database, ""));
+        let text = Some(configuration(&self.site.wecom, &self.site.database, ""));
         let (config, _) =
             Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
         let root = load_root_secret(&config).expect("a secret").0;
-        let (settings, clock) = (session_settings(&config), self.place.clock.clone());
+        let (settings, clock) = (session_settings(&config), self.site.clock.clone());
         Sessions::open(self.db.clone(), settings, &root, clock).await.expect("sessions")
     }
 
     pub(crate) fn now(&self) -> Timestamp {
-        self.place.clock.now()
+        self.site.clock.now()
     }
 }
 
-async fn open_replica(place: &ReplicaSite, toml: &str) -> (Messages, Db, CorpId) {
-    let text = Some(configuration(&place.wecom, &place.database, toml));
+async fn open_replica(site: &ReplicaSite, toml: &str) -> (Messages, Db, CorpId) {
+    let text = Some(configuration(&site.wecom, &site.database, toml));
     let (config, _) = Config::load(&ConfigSources { text, ..ConfigSources::default() }).expect("accepted");
     let db = open_database(&config).await.expect("a database");
     ensure_chart(&db, &config.wecom.corp_id).await.expect("a chart");
-    let client = WecomClient::new(wecom_settings(&config), place.clock.clone()).expect("a client");
-    let messages = Messages::new(message_settings(&config), db.clone(), place.clock.clone(), client);
+    let client = WecomClient::new(wecom_settings(&config), site.clock.clone()).expect("a client");
+    let messages = Messages::new(message_settings(&config), db.clone(), site.clock.clone(), client);
     (messages, db, config.wecom.corp_id)
 }

@@ -8,7 +8,7 @@ use super::api::{basic_auth, new_request, send_request};
 use super::app::{API_SECRET, TestApp};
 use super::browser::Page;
 
-/// Clients that may send: `oa` to everybody, `crm` not; `ro` may not send at all.
+/// API clients that may send: `oa` to everybody, `crm` not; `ro` may not send at all.
 pub(crate) fn sender_clients(toml: &str) -> String {
     let client = |id: &str, scopes: &str| {
         let hash = sha256_hex(API_SECRET);
@@ -18,17 +18,16 @@ pub(crate) fn sender_clients(toml: &str) -> String {
     format!("{toml}\n{}{}{}", client("oa", oa), client("crm", r#""messages""#), client("ro", r#""sessions""#))
 }
 
-/// A gateway with [`senders`].
+/// Starts a gateway with [`sender_clients`].
 pub(crate) async fn sending_gateway() -> TestApp {
     TestApp::with(&sender_clients("")).await
 }
 
-/// An order of a text.
 pub(crate) fn text_order(users: &[&str], content: &str) -> Value {
     json!({"to": {"users": users}, "kind": "text", "content": {"content": content}})
 }
 
-/// `POST /api/v1/messages` of a client, with an `Idempotency-Key` or none.
+/// `POST /api/v1/messages` by a client, with an optional `Idempotency-Key`.
 pub(crate) async fn post_message_as(t: &TestApp, client: &str, key: Option<&str>, body: &str) -> Page {
     let mut call = new_request(t, Method::POST, "/api/v1/messages")
         .header("authorization", &basic_auth(client))
@@ -39,17 +38,17 @@ pub(crate) async fn post_message_as(t: &TestApp, client: &str, key: Option<&str>
     send_request(call).await
 }
 
-/// The same of the client `oa`, without a key.
+/// Posts a message as the client `oa`, without a key.
 pub(crate) async fn post_message(t: &TestApp, order: &Value) -> Page {
     post_message_as(t, "oa", None, &order.to_string()).await
 }
 
-/// The id of an order that must be accepted.
+/// Posts a message that must be accepted and returns its id.
 pub(crate) async fn accept_order(t: &TestApp, order: &Value) -> String {
     accepted_id(&post_message(t, order).await)
 }
 
-/// The id in the answer to an order that was accepted.
+/// Returns the id in the answer to a message that must be accepted.
 pub(crate) fn accepted_id(page: &Page) -> String {
     assert_eq!(page.status, 202, "{}", page.text());
     let answer: Value = page.json();
