@@ -13,7 +13,6 @@ use crate::base::clock::Timestamp;
 use crate::base::id::{CallId, CorpId, MessageId};
 use crate::db::Db;
 use crate::db::bind_list::ListStatement;
-use crate::message::deliver::is_daily_limit_reason;
 
 /// How long a finished message is kept.
 pub const MESSAGE_RETENTION: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -38,6 +37,19 @@ pub(super) const EXPIRED_REASON: &str = "It expired before it could be sent.";
 
 /// The reason of a recipient that was not reached because the message was recalled.
 pub(super) const RECALLED_REASON: &str = "It was recalled before it was sent.";
+
+/// The end of the reason with which the send window is held until tomorrow.
+const DAILY_LIMIT_REASON_END: &str = "recipients a day from this application, and they are used up.";
+
+/// Returns the reason why nothing is sent until tomorrow: `most` recipients had a call today.
+pub(super) fn daily_limit_reason(most: i64) -> String {
+    format!("WeCom takes {most} {DAILY_LIMIT_REASON_END}")
+}
+
+/// Whether the send window is held for that reason. It does not prevent recalls.
+pub(super) fn is_daily_limit_reason(hold_reason: &str) -> bool {
+    hold_reason.ends_with(DAILY_LIMIT_REASON_END)
+}
 
 /// Whether, and how many at a time, calls may be sent to WeCom now: the row of `message_lanes`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -351,4 +363,17 @@ pub async fn delete_old_rate_counts(db: &Db, now: Timestamp) -> sqlx::Result<u64
         .await?;
     tx.commit().await?;
     Ok(done.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hold_until_tomorrow_is_told_from_others() {
+        assert!(is_daily_limit_reason(&daily_limit_reason(40_000)));
+        assert!(
+            !is_daily_limit_reason("") && !is_daily_limit_reason("60020 not allow to access from your ip")
+        );
+    }
 }

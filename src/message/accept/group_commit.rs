@@ -14,36 +14,14 @@ use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::timeout;
 
-use super::store::{self, InsertOutcome};
+use super::store::{self, InsertOutcome, NewMessage};
 use crate::base::clock::{Clock, Timestamp};
-use crate::base::id::{CorpId, MessageId};
 use crate::db::Db;
-use crate::message::MessageKind;
-use crate::message::content::WrappedLink;
 
 const MAX_BATCH_MESSAGES: usize = 256;
 
 /// How long the writing caller waits for as many callers as came last time.
 const BATCH_WAIT: Duration = Duration::from_millis(3);
-
-/// A validated message, ready to be written.
-#[derive(Debug)]
-pub(super) struct NewMessage {
-    pub(super) id: MessageId,
-    pub(super) corp: CorpId,
-    pub(super) client: String,
-    pub(super) key: Option<String>,
-    pub(super) request_hash: String,
-    pub(super) kind: MessageKind,
-    pub(super) content: String,
-    pub(super) body: String,
-    pub(super) is_unique: bool,
-    pub(super) links: Vec<WrappedLink>,
-    pub(super) links_expire_at: Timestamp,
-    pub(super) targets: String,
-    pub(super) not_before: Timestamp,
-    pub(super) expires_at: Option<Timestamp>,
-}
 
 /// The answer to one caller. The error is shared because several callers may get the same one.
 type CommitResult = Result<InsertOutcome, Arc<sqlx::Error>>;

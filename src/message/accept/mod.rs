@@ -19,9 +19,8 @@ use std::time::Duration;
 use chrono::{DateTime, Timelike as _};
 use chrono_tz::Tz;
 
-use self::group_commit::NewMessage;
 pub(super) use self::group_commit::{GroupCommit, is_content_error};
-use self::store::InsertOutcome;
+use self::store::{InsertOutcome, NewMessage};
 use super::content::{self, FieldError, MessageRequest};
 use super::{MessageTargets, Messages};
 use crate::base::clock::Timestamp;

@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use sqlx::Row as _;
 
-use super::group_commit::NewMessage;
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, MessageId, PersonId, UserId};
 use crate::db::{Db, Tx};
 use crate::directory::row::{keep_readable, published};
 use crate::directory::{EntrySource, PersonStatus};
-use crate::message::MessageStatus;
+use crate::message::content::WrappedLink;
+use crate::message::{MessageKind, MessageStatus};
 
 /// The person who has a userid.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +92,25 @@ pub(super) async fn find_by_key(
     .fetch_optional(db.pool())
     .await?;
     row.map(|row| Ok((MessageId::new(row.try_get::<String, _>(0)?), row.try_get(1)?))).transpose()
+}
+
+/// A validated message, ready to be written.
+#[derive(Debug)]
+pub(super) struct NewMessage {
+    pub(super) id: MessageId,
+    pub(super) corp: CorpId,
+    pub(super) client: String,
+    pub(super) key: Option<String>,
+    pub(super) request_hash: String,
+    pub(super) kind: MessageKind,
+    pub(super) content: String,
+    pub(super) body: String,
+    pub(super) is_unique: bool,
+    pub(super) links: Vec<WrappedLink>,
+    pub(super) links_expire_at: Timestamp,
+    pub(super) targets: String,
+    pub(super) not_before: Timestamp,
+    pub(super) expires_at: Option<Timestamp>,
 }
 
 /// What writing a message did.

@@ -7,8 +7,8 @@ use super::{Requester, audit_entry, store};
 use crate::audit;
 use crate::base::clock::Timestamp;
 use crate::base::id::CorpId;
+use crate::message::Messages;
 use crate::message::store::{self as shared, SendWindow};
-use crate::message::{Messages, deliver};
 
 /// What a resume found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +41,7 @@ impl HoldCause {
     fn from_send_window(window: &SendWindow) -> Self {
         match window.hold_reason.as_str() {
             "" => Self::CallLimit,
-            reason if deliver::is_daily_limit_reason(reason) => Self::DailyLimit(reason.to_owned()),
+            reason if shared::is_daily_limit_reason(reason) => Self::DailyLimit(reason.to_owned()),
             reason => Self::Administrator(reason.to_owned()),
         }
     }

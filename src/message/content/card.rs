@@ -1,14 +1,10 @@
 //! Template cards: 文本通知 and 图文展示 (WeCom documents 90236 and 101032).
 
-use super::kinds::MAX_MEDIA_ID_BYTES;
 use super::limit::LengthLimit::{Bytes, Chars};
+use super::limit::MAX_MEDIA_ID_BYTES;
 use super::object_reader::Requirement::{Optional, Required};
-use super::object_reader::{ObjectReader, Requirement, quote};
+use super::object_reader::{NEEDS_CALLBACKS, ObjectReader, Requirement, quote};
 use super::{ContentReader, MAX_TASK_ID_BYTES};
-
-/// Why cards with buttons are refused.
-pub(super) const NEEDS_CALLBACKS: &str =
-    "is not in this version: it needs callbacks, which WeCom would send to us";
 
 pub(super) fn read_card(object: &mut ObjectReader, reader: &mut ContentReader<'_>) {
     let Some(word) = object.take_text("card_type", true, &mut reader.errors) else { return };

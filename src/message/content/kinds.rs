@@ -8,13 +8,11 @@ use serde_json::{Map, Value};
 use super::ContentReader;
 use super::card;
 use super::limit::LengthLimit::{Bytes, Chars};
+use super::limit::MAX_MEDIA_ID_BYTES;
 use super::markup::Markup;
 use super::object_reader::ObjectReader;
 use super::object_reader::Requirement::{Optional, Required};
 use crate::message::MessageKind;
-
-/// WeCom names no limit; nobody has seen a longer media_id.
-pub(super) const MAX_MEDIA_ID_BYTES: usize = 512;
 
 /// Reads the content of a message of this kind and returns what WeCom gets.
 pub(super) fn read_content(

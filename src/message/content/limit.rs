@@ -4,6 +4,9 @@ use std::fmt;
 
 use super::markup::Markup;
 
+/// WeCom names no limit; nobody has seen a longer media_id.
+pub(super) const MAX_MEDIA_ID_BYTES: usize = 512;
+
 /// WeCom's limit of a text: bytes of UTF-8 for most, characters (字) for the parts of cards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LengthLimit {

@@ -24,6 +24,10 @@ const MAX_SCANNED_BYTES: usize = 8 * 1024;
 /// WeCom's limit of every URL.
 const URL_LIMIT: LengthLimit = LengthLimit::Bytes(2048);
 
+/// Why cards with buttons are refused.
+pub(super) const NEEDS_CALLBACKS: &str =
+    "is not in this version: it needs callbacks, which WeCom would send to us";
+
 /// Collects everything that is wrong.
 #[derive(Debug, Default)]
 pub(super) struct FieldErrors(Vec<FieldError>);
@@ -417,7 +421,7 @@ impl ObjectReader {
     /// Refuses a field that is known but not supported in this version.
     pub(super) fn not_in_this_version(&mut self, name: &str, reader: &mut ContentReader<'_>) {
         if self.take(name).is_some() {
-            reader.errors.add(self.path_of(name), super::card::NEEDS_CALLBACKS);
+            reader.errors.add(self.path_of(name), NEEDS_CALLBACKS);
         }
     }
 

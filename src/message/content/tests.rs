@@ -313,7 +313,7 @@ fn what_needs_callbacks_is_not_in_this_version() {
                       "card_action": {"type": 1, "url": "https://e.example"}});
     assert_eq!(
         find_problems(MessageKind::TemplateCard, card),
-        [format!("content.action_menu: {}", card::NEEDS_CALLBACKS)]
+        [format!("content.action_menu: {}", object_reader::NEEDS_CALLBACKS)]
     );
 }
 

@@ -37,7 +37,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::claim::{ClaimBatch, ClaimedCall, MAX_START_DELAY};
 use self::in_flight::InFlightCalls;
-pub(super) use self::rate_limits::is_daily_limit_reason;
 use self::recall::ClaimedRecall;
 use self::verdict::Verdict;
 use super::store::SendWindow;

@@ -71,19 +71,6 @@ pub(super) fn daily_recipient_limit(accounts: i64) -> i64 {
     accounts.max(MIN_ACCOUNTS).saturating_mul(DAILY_RECIPIENTS_PER_ACCOUNT)
 }
 
-/// The end of the reason with which the send window is held until tomorrow.
-const DAILY_LIMIT_REASON_END: &str = "recipients a day from this application, and they are used up.";
-
-/// Returns the reason why nothing is sent until tomorrow: `most` recipients had a call today.
-pub(super) fn daily_limit_reason(most: i64) -> String {
-    format!("WeCom takes {most} {DAILY_LIMIT_REASON_END}")
-}
-
-/// Whether the send window is held for that reason. It does not prevent recalls.
-pub(in crate::message) fn is_daily_limit_reason(hold_reason: &str) -> bool {
-    hold_reason.ends_with(DAILY_LIMIT_REASON_END)
-}
-
 /// The days of that limit begin at midnight in Shanghai, which has no summer time.
 const SHANGHAI_OFFSET_MS: i64 = 8 * 3_600_000;
 const DAY_MS: i64 = 86_400_000;
@@ -129,14 +116,6 @@ mod tests {
         assert_eq!(daily_recipient_limit(5000), 1_000_000);
         assert_eq!(daily_recipient_limit(3), daily_recipient_limit(200));
         assert_eq!(daily_recipient_limit(i64::MAX), i64::MAX);
-    }
-
-    #[test]
-    fn a_hold_until_tomorrow_is_told_from_others() {
-        assert!(is_daily_limit_reason(&daily_limit_reason(40_000)));
-        assert!(
-            !is_daily_limit_reason("") && !is_daily_limit_reason("60020 not allow to access from your ip")
-        );
     }
 
     #[test]

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use super::claim::ClaimedCall;
+use super::claim::{ANSWER_DEADLINE, ClaimedCall};
 use super::verdict::CallAnswer;
 use crate::message::Messages;
 use crate::wecom::Deadline;
-
-/// How long WeCom has to answer.
-pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(14);
 
 /// Builds the body of a call, byte for byte (document 90236). `content` is WeCom's own object of
 /// the kind.

@@ -7,13 +7,15 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::rate_limits;
-use super::send::ANSWER_DEADLINE;
 use super::verdict::CallAttempt;
 use crate::base::clock::Timestamp;
 use crate::base::id::CallId;
 use crate::directory::chart::Chart;
 use crate::message::store::SendWindow;
 use crate::message::{Messages, store as shared};
+
+/// How long WeCom has to answer.
+pub(super) const ANSWER_DEADLINE: Duration = Duration::from_secs(14);
 
 /// How long a call is leased; longer than we wait for WeCom.
 pub(super) const CALL_LEASE: Duration = Duration::from_secs(30);
@@ -112,7 +114,7 @@ pub(super) fn count_free_places(window: &SendWindow, leased: i64, made: [i64; 2]
 
 fn hold_until_tomorrow(window: &mut SendWindow, most: i64, now: Timestamp) {
     window.hold_until = rate_limits::next_day_start(now);
-    window.hold_reason = rate_limits::daily_limit_reason(most);
+    window.hold_reason = shared::daily_limit_reason(most);
     window.hold_since = window.hold_since.or(Some(now));
     tracing::warn!(until = %window.hold_until.rfc3339(), "{}", window.hold_reason);
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::claim::CALL_LEASE;
 use super::verdict::{CallAnswer, SendObstacle};
-use super::{DeliveryCounts, backoff, rate_limits, settle};
+use super::{DeliveryCounts, backoff, settle};
 use crate::base::clock::Timestamp;
 use crate::base::id::CallId;
 use crate::message::store::SendWindow;
@@ -43,7 +43,7 @@ const MAY_STAY_REASON: &str =
 /// The limit of recipients a day stops messages until tomorrow but no recalls: these have no
 /// recipients.
 fn is_recall_held(window: &SendWindow, now: Timestamp) -> bool {
-    window.is_held(now) && !rate_limits::is_daily_limit_reason(&window.hold_reason)
+    window.is_held(now) && !shared::is_daily_limit_reason(&window.hold_reason)
 }
 
 /// What happens to a recall after an attempt.

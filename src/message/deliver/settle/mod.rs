@@ -326,8 +326,7 @@ mod tests {
         let anew = broken(&limit, limit.hold_until);
         assert_eq!(anew.hold_since, Some(limit.hold_until));
         assert!(anew.hold_until.since(limit.hold_until) < Duration::from_secs(60));
-        let used_up =
-            SendWindow { hold_reason: super::super::rate_limits::daily_limit_reason(40_000), ..limit };
+        let used_up = SendWindow { hold_reason: shared::daily_limit_reason(40_000), ..limit };
         assert_eq!(broken(&used_up, used_up.hold_until).hold_since, Some(used_up.hold_until));
     }
 
