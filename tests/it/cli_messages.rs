@@ -9,11 +9,14 @@ use gongpai::config::{Config, ConfigSources};
 use gongpai::db::Db;
 use gongpai::simulator::{RunningSimulator, Simulator};
 use serde_json::{Value, json};
-use sqlx::{AssertSqlSafe, Row as _};
+use sqlx::AssertSqlSafe;
 
 use crate::support::app::configuration;
 use crate::support::database::TestDatabase;
-use crate::support::messages::{MessageFixture, RecipientFixture, write_hold};
+use crate::support::messages::{
+    MessageFixture, MessageRecord, RecipientFixture, read_links, read_message_audit, read_messages,
+    read_recipients, read_send_window, write_hold,
+};
 use crate::support::process::{FinishedProgram, Output, Program, Signal};
 use crate::support::serve::write_folder;
 
@@ -46,14 +49,14 @@ impl MessageCli {
         (&self.app.db, &self.app.config.wecom.corp_id)
     }
 
-    async fn query_texts(&self, query: &str) -> Vec<String> {
-        let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(self.app.db.pool()).await;
-        rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
+    async fn messages(&self) -> Vec<MessageRecord> {
+        read_messages(&self.app.db).await
     }
 
-    async fn query_number(&self, query: &str) -> i64 {
-        let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(self.app.db.pool()).await;
-        row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
+    /// Returns the details of the audit trail about messages.
+    async fn audit_details(&self) -> Vec<String> {
+        let (db, corp) = self.db_and_corp();
+        read_message_audit(db, corp).await.into_iter().map(|row| row.detail).collect()
     }
 
     fn program(&self, args: &[&str]) -> Program {
@@ -195,17 +198,16 @@ async fn bury_retry_and_recall_say_of_each_message_what_happened() {
     assert!(out.contains("Given up by hand: sent by mistake"), "{out}");
 
     assert_eq!(cli.prints(&["messages", "retry", "m2"]).await, "m2: is tried again\n");
-    let again = cli
-        .query_number("SELECT COUNT(*) FROM message_recipients WHERE message_id = 'm2' AND status <> 'sent'");
-    assert_eq!(again.await, 1);
+    let recipients = read_recipients(&cli.app.db).await;
+    assert_eq!(recipients.iter().filter(|row| row.message == "m2" && row.status != "sent").count(), 1);
 
     // All or none: one of them is not there.
     let none = cli.run(&["messages", "recall", "m3", "m9"]).await;
     assert_eq!(none.code(), Some(1));
     assert_eq!(none.stdout, "nothing was taken back: there is no message m9\n");
-    assert_eq!(cli.query_number("SELECT COUNT(recall_at) FROM messages").await, 0);
+    assert!(cli.messages().await.iter().all(|message| message.recall_at.is_none()));
 
-    let deeds = cli.query_texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
+    let deeds = cli.audit_details().await;
     assert_eq!(
         deeds,
         [
@@ -234,7 +236,7 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
     assert!(shown.contains("60020"), "{shown}");
     // A held message can be retried too, which also lifts the hold.
     assert_eq!(cli.prints(&["messages", "retry", "m1"]).await, "m1: is tried again\n");
-    assert_eq!(cli.query_number("SELECT hold_since FROM message_lanes").await, 0);
+    assert_eq!(read_send_window(&cli.app.db).await.hold_since, 0);
 
     sqlx::query(
         "UPDATE message_lanes SET hold_since = $1, hold_until = $2, hold_reason = '60020: \u{1b}not\u{202e}'",
@@ -250,9 +252,9 @@ async fn resume_says_how_many_messages_wait_and_why_and_lets_them_go() {
         "{out}"
     );
     assert!(out.contains("gongpai serve") && !out.contains(['\u{1b}', '\u{202e}']), "{out}");
-    assert_eq!(cli.query_number("SELECT hold_since FROM message_lanes").await, 0);
+    assert_eq!(read_send_window(&cli.app.db).await.hold_since, 0);
     assert_eq!(cli.prints(&["messages", "resume"]).await, "2 messages wait; nothing held them all back\n");
-    let deeds = cli.query_texts("SELECT detail FROM audit WHERE event = 'message' ORDER BY id").await;
+    let deeds = cli.audit_details().await;
     assert_eq!(deeds[0], "retry m1: 1 recipients, by command line");
     assert!(deeds[1].starts_with("resume: 2 messages waited, held since 2026-11-22T08:00:00.000Z: 60020"));
     assert_eq!(deeds[2..], ["resume: 2 messages waited, nothing was held, by command line"]);
@@ -286,11 +288,12 @@ async fn send_prints_the_id_alone_and_says_who_delivers_it() {
     let sent = cli.run(&["send", "--to", "zhangsan", "--text", "报销单已批准"]).await;
     assert_eq!(sent.code(), Some(0), "{}", sent.stderr);
     let id = sent.stdout.trim_end();
-    assert_eq!(cli.query_texts("SELECT id FROM messages").await, [id]);
-    assert_eq!(cli.query_texts("SELECT content FROM messages").await, [r#"{"content":"报销单已批准"}"#]);
-    assert_eq!(cli.query_texts("SELECT client_id FROM messages").await, [""]);
+    let messages = cli.messages().await;
+    let [message] = &messages[..] else { panic!("{messages:?}") };
+    assert_eq!((message.id.as_str(), message.client.as_str()), (id, ""));
+    assert_eq!(message.content, r#"{"content":"报销单已批准"}"#);
     assert!(sent.stderr.contains("gongpai serve") && sent.stderr.contains(&format!("messages show {id}")));
-    let audit = cli.query_texts("SELECT detail FROM audit WHERE event = 'message'").await;
+    let audit = cli.audit_details().await;
     assert_eq!(audit, [format!("message {id} sent, by command line")]);
     let listed = cli.prints(&["messages", "list", "--client", "", "--user", "ZhangSan"]).await;
     assert!(listed.contains(id) && listed.contains("command line"), "{listed}");
@@ -312,17 +315,20 @@ async fn send_makes_each_kind_and_takes_any_other_as_json() {
     let file = cli.folder.path().join("message.json");
     std::fs::write(&file, news.to_string()).expect("a file");
     cli.prints(&["send", "--json", "message.json"]).await;
-    let kinds = cli.query_texts("SELECT kind FROM messages ORDER BY seq").await;
+    let messages = cli.messages().await;
+    let kinds: Vec<&str> = messages.iter().map(|message| message.kind.as_str()).collect();
     assert_eq!(kinds, ["markdown", "textcard", "textcard", "news"]);
-    let contents = cli.query_texts("SELECT content FROM messages ORDER BY seq").await;
+    let contents: Vec<&str> = messages.iter().map(|message| message.content.as_str()).collect();
     assert!(contents[1].contains(url) && contents[1].contains("去看看"), "{contents:?}");
     assert!(
         contents[2].contains("https://oa.example.com/sso/m/") && !contents[2].contains(url),
         "{contents:?}"
     );
-    assert_eq!(cli.query_texts("SELECT target FROM message_links").await, [url, url]);
-    assert_eq!(cli.query_number("SELECT COUNT(expires_at) FROM messages").await, 1);
-    let lasts = cli.query_number("SELECT expires_at - created_at FROM messages WHERE expires_at > 0").await;
+    let targets: Vec<_> = read_links(&cli.app.db).await.into_iter().map(|link| link.target).collect();
+    assert_eq!(targets, [url, url]);
+    let lifetime = |message: &MessageRecord| message.expires_at.map(|at| at - message.created_at);
+    let lifetimes: Vec<i64> = messages.iter().filter_map(lifetime).collect();
+    let [lasts] = lifetimes[..] else { panic!("{lifetimes:?}") };
     assert!((7_190_000..=7_200_000).contains(&lasts), "{lasts}");
 }
 
@@ -344,7 +350,7 @@ async fn send_refuses_in_words_and_sends_nothing_then() {
         assert_eq!((refused.code(), &*refused.stdout), (Some(1), ""), "{args:?}: {}", refused.stderr);
         assert!(refused.stderr.contains(says), "{args:?}: {}", refused.stderr);
     }
-    assert_eq!(cli.query_number("SELECT COUNT(*) FROM messages").await, 0);
+    assert!(cli.messages().await.is_empty());
     let cut = cli.run(&["send", "--to", "a", "--text", long, "--truncate"]).await;
     assert_eq!(cut.code(), Some(0), "{}", cut.stderr);
     assert!(cut.stderr.contains("cut: content.content"), "{}", cut.stderr);
@@ -373,8 +379,8 @@ async fn the_same_key_sends_once() {
         "{}",
         span.stderr
     );
-    assert_eq!(cli.query_number("SELECT COUNT(*) FROM messages").await, 1);
-    assert_eq!(cli.query_number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 1);
+    assert_eq!(cli.messages().await.len(), 1);
+    assert_eq!(cli.audit_details().await.len(), 1);
 }
 
 #[tokio::test]

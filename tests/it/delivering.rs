@@ -12,6 +12,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::eventually;
+use crate::support::messages::{
+    read_calls, read_message_audit, read_messages, read_recipients, read_send_window,
+};
 use crate::support::post::{MessageReplica, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -307,7 +310,8 @@ async fn wecoms_own_limit_holds_everything_until_it_has_passed() {
         (replica.status(&one).await, replica.status(&other).await),
         ("sent".to_owned(), "sent".to_owned())
     );
-    assert_eq!(replica.query_number("SELECT holds + hold_since FROM message_lanes").await, 0);
+    let window = read_send_window(&replica.db).await;
+    assert_eq!((window.holds, window.hold_since), (0, 0));
 }
 
 #[tokio::test]
@@ -317,12 +321,12 @@ async fn too_many_calls_at_the_same_time_become_fewer_and_slowly_more_again() {
     let messages: Vec<_> = members(200).iter().map(|user| text_message(user, &[user])).collect();
     replica.put_all(&messages[..10]).await;
     replica.deliver_after(LINGER).await;
-    assert_eq!(replica.query_number("SELECT at_once FROM message_lanes").await, 5);
+    assert_eq!(read_send_window(&replica.db).await.max_concurrent_calls, 5);
     replica.put_all(&messages[10..]).await;
     replica.deliver_after(LINGER).await;
     replica.deliver_after(LINGER).await;
-    assert!(replica.query_number("SELECT at_once FROM message_lanes").await > 5);
-    assert_eq!(replica.query_number("SELECT COUNT(*) FROM messages WHERE status = 'sent'").await, 200);
+    assert!(read_send_window(&replica.db).await.max_concurrent_calls > 5);
+    assert_eq!(replica.count_with_status("sent").await, 200);
 }
 
 #[tokio::test]
@@ -336,10 +340,7 @@ async fn what_an_administrator_has_to_mend_holds_messages_with_its_reason_and_th
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.calls(), 1);
     assert_eq!(replica.status(&id).await, "accepted");
-    assert_eq!(
-        replica.query_number("SELECT COUNT(*) FROM message_lanes WHERE hold_reason LIKE '%60020%'").await,
-        1
-    );
+    assert!(read_send_window(&replica.db).await.hold_reason.contains("60020"));
     for calls in 2..5 {
         replica.deliver_after(10 * MINUTE).await;
         assert_eq!(replica.calls(), calls, "once in ten minutes");
@@ -352,12 +353,8 @@ async fn what_an_administrator_has_to_mend_holds_messages_with_its_reason_and_th
         (replica.status(&id).await, replica.status(&later).await),
         ("sent".to_owned(), "sent".to_owned())
     );
-    assert_eq!(
-        replica
-            .query_number("SELECT COUNT(*) FROM message_lanes WHERE hold_reason = '' AND hold_since = 0")
-            .await,
-        1
-    );
+    let window = read_send_window(&replica.db).await;
+    assert_eq!((window.hold_reason.as_str(), window.hold_since), ("", 0));
 }
 
 #[tokio::test]
@@ -387,9 +384,9 @@ async fn recipients_whom_wecom_does_not_know_fail_and_the_others_have_it() {
     assert_eq!(status, "partly_failed");
     assert!(reason.contains("does not know this userid"), "{reason}");
     assert_eq!((replica.inbox("zhangsan").len(), replica.inbox("lisi").len()), (1, 1));
-    let failed = "SELECT COUNT(*) FROM message_recipients WHERE status = 'failed' AND userid = 'NoSuchUser' \
-                  AND counted_at IS NULL";
-    assert_eq!(replica.query_number(failed).await, 1);
+    let recipients = read_recipients(&replica.db).await;
+    let unknown = recipients.iter().find(|recipient| recipient.userid == "NoSuchUser").expect("a recipient");
+    assert_eq!((unknown.status.as_str(), unknown.counted_at), ("failed", None));
     assert_eq!(replica.status(&nobody).await, "failed", "81013");
     assert!(replica.outcome(&nobody).await.1.contains("81013"));
 }
@@ -487,11 +484,7 @@ async fn units_with_what_is_below_them_and_tags_are_their_members_each_once() {
     let nobody = replica.put(&text_message("没人", &[]).for_units(&[empty])).await;
     replica.deliver_after(LINGER).await;
     replica.deliver_after(LINGER).await;
-    let rows = async |id: &MessageId| {
-        replica
-            .query_number(&format!("SELECT COUNT(*) FROM message_recipients WHERE message_id = '{id}'"))
-            .await
-    };
+    let rows = async |id: &MessageId| replica.count_recipients(id).await;
     assert_eq!((rows(&unit).await, rows(&tagged).await, rows(&both).await), (2, 3, 3));
     assert_eq!(replica.inbox("zhangsan"), ["部门", "标签", "都有"]);
     assert_eq!(replica.inbox("lisi"), ["部门", "标签", "都有"]);
@@ -520,7 +513,7 @@ async fn two_replicas_never_make_the_same_call() {
     // A replica that finds all places taken has nothing to do for the moment, and comes back.
     let until_all_are_sent = async |messages: &Messages| {
         let mut sent = 0;
-        while replica.query_number("SELECT COUNT(*) FROM messages WHERE finished_at IS NULL").await > 0 {
+        while read_messages(&replica.db).await.iter().any(|message| message.finished_at.is_none()) {
             sent += messages.deliver_due(&chart).await.unwrap().sent;
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
@@ -551,7 +544,8 @@ async fn a_call_of_a_process_that_died_is_taken_over_when_its_lease_is_over() {
             () = made => {}
         }
     }
-    assert_eq!(replica.query_number("SELECT COUNT(*) FROM message_calls WHERE status = 'calling'").await, 1);
+    let calls = read_calls(&replica.db).await;
+    assert_eq!(calls.iter().filter(|call| call.status == "calling").count(), 1);
     assert_eq!(replica.inbox("zhangsan"), ["一次"], "WeCom has acted");
     let other = replica.second_replica().await;
     replica.advance(29 * SECOND);
@@ -585,7 +579,7 @@ async fn what_waits_is_recalled_at_once_and_what_was_sent_is_taken_back() {
     assert!(replica.inbox("zhangsan").is_empty() && replica.inbox("lisi").is_empty());
     replica.deliver_after(LINGER).await;
     assert!(replica.inbox("zhangsan").is_empty());
-    assert_eq!(replica.query_number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 2);
+    assert_eq!(read_message_audit(&replica.db, &replica.corp).await.len(), 2);
     let again = replica.messages.recall(&[sent], by()).await;
     assert!(matches!(again, Err(CommandError::NothingToDo(..))), "{again:?}");
 }
@@ -613,7 +607,7 @@ async fn what_went_out_together_is_recalled_together_or_not_at_all_and_nothing_a
     assert_eq!(replica.calls(), 1);
     let shared = replica.messages.recall(std::slice::from_ref(&one), Requester::default()).await;
     assert!(matches!(&shared, Err(CommandError::Shared(a, b)) if (a, b) == (&one, &other)), "{shared:?}");
-    assert_eq!(replica.query_number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await, 0);
+    assert!(read_messages(&replica.db).await.iter().all(|message| message.recall_at.is_none()));
     replica.messages.recall(&[one.clone(), other.clone()], Requester::default()).await.unwrap();
     replica.deliver().await;
     assert_eq!(
@@ -656,7 +650,7 @@ async fn a_failed_message_can_be_tried_again_by_hand_and_a_waiting_one_be_buried
     }
     replica.deliver_after(HOUR).await;
     assert_eq!((replica.inbox("zhangsan").len(), replica.inbox("lisi").len()), (1, 0));
-    assert_eq!(replica.query_number("SELECT COUNT(*) FROM audit WHERE event = 'message'").await, 3);
+    assert_eq!(read_message_audit(&replica.db, &replica.corp).await.len(), 3);
 }
 
 #[tokio::test]
@@ -665,7 +659,7 @@ async fn with_sending_switched_off_rows_stay_as_they_are() {
     let id = replica.put(&text_message("请审批", &["zhangsan"])).await;
     replica.deliver_after(LINGER).await;
     assert_eq!((replica.status(&id).await.as_str(), replica.calls()), ("accepted", 0));
-    assert_eq!(replica.query_number("SELECT COUNT(*) FROM message_recipients").await, 0);
+    assert!(read_recipients(&replica.db).await.is_empty());
 }
 
 #[tokio::test]
@@ -730,6 +724,6 @@ async fn ten_thousand_messages_of_one_text_leave_in_tens_of_calls() {
     println!("10 000 messages: {:?} for everything, {delivered:?}", began.elapsed());
     replica.deliver_after(LINGER).await;
     assert!((10..=20).contains(&replica.calls()), "{} calls", replica.calls());
-    assert_eq!(replica.query_number("SELECT COUNT(*) FROM messages WHERE status = 'sent'").await, 10_000);
+    assert_eq!(replica.count_with_status("sent").await, 10_000);
     assert_eq!(replica.inbox("member0042").len(), 1);
 }

@@ -8,6 +8,7 @@ use gongpai::message::commands::Requester;
 use gongpai::message::views::MessageView;
 use gongpai::simulator::{InjectedFault, World};
 
+use crate::support::messages::{read_recipients, read_send_window};
 use crate::support::post::{MessageReplica, TestMessage, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,9 +48,8 @@ async fn die_after_a_thousand(
     let tomorrow = replica.site.clock.now().plus(24 * 60 * MINUTE).millis();
     replica.execute(&format!("{lane} VALUES ('{}', 0, {tomorrow}, '', 0, 0, 10)", replica.corp)).await;
     replica.deliver_after(LINGER).await;
-    let rows = format!("SELECT COUNT(*) FROM message_recipients WHERE message_id = '{id}'");
     assert_eq!(
-        (replica.query_number(&rows).await, replica.calls()),
+        (replica.count_recipients(&id).await, replica.calls()),
         (2500, 0),
         "all are written, and nothing is sent"
     );
@@ -64,12 +64,8 @@ async fn die_after_a_thousand(
     replica.execute("UPDATE message_lanes SET hold_until = 0").await;
     replica.deliver().await;
     replica.execute(&format!("UPDATE message_recipients SET due_at = 0 WHERE message_id = '{id}'")).await;
-    let sent =
-        format!("SELECT COUNT(*) FROM message_recipients WHERE message_id = '{id}' AND status = 'sent'");
-    assert_eq!(
-        (replica.query_number(&rows).await, replica.query_number(&sent).await, replica.calls()),
-        (1000, 500, 1)
-    );
+    let sent = read_recipients(&replica.db).await.iter().filter(|row| row.status == "sent").count();
+    assert_eq!((replica.count_recipients(&id).await, sent, replica.calls()), (1000, 500, 1));
     replica
         .execute(&format!(
             "UPDATE messages SET expanded_at = NULL, expanded_to = '{reached}' WHERE id = '{id}'"
@@ -87,8 +83,7 @@ async fn assert_everybody_has_it_once(replica: &MessageReplica, id: &MessageId, 
         assert_eq!(replica.inbox(&user), ["全员通知"], "{what}: {user}");
     }
     assert_eq!(replica.calls(), 3, "{what}: those who had it, and two calls for the others");
-    let rows = format!("SELECT COUNT(*) FROM message_recipients WHERE message_id = '{id}'");
-    assert_eq!(replica.query_number(&rows).await, 2500, "{what}");
+    assert_eq!(replica.count_recipients(id).await, 2500, "{what}");
 }
 
 #[tokio::test]
@@ -171,8 +166,8 @@ async fn when_the_recipients_of_a_day_are_used_up_messages_wait_for_midnight_in_
         let shown = find_message(&replica, id).await;
         assert_eq!((shown.status.as_str(), shown.reason), ("sent", None));
     }
-    let free = "SELECT COUNT(*) FROM message_lanes WHERE hold_reason = '' AND hold_since = 0";
-    assert_eq!(replica.query_number(free).await, 1);
+    let window = read_send_window(&replica.db).await;
+    assert_eq!((window.hold_reason.as_str(), window.hold_since), ("", 0));
     assert_eq!(replica.inbox("zhangsan"), ["最后一条", "明天见"]);
 }
 

@@ -1,6 +1,7 @@
 //! Messages do not get into each other's way: order across replicas, and problems that stop or
 //! delay only one of them.
 
+use std::collections::HashSet;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -9,15 +10,25 @@ use std::time::Duration;
 use gongpai::message::commands::Requester;
 use gongpai::simulator::{InjectedFault, World};
 
-use crate::support::messages::write_link;
+use crate::support::messages::{
+    read_links, read_message, read_messages, read_recipients, read_send_window, write_link,
+};
 use crate::support::post::{MessageReplica, TestMessage, text_message};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Counts recipients of messages behind one that is not written completely.
-const COUNT_OVERTAKERS: &str = "SELECT COUNT(*) FROM message_recipients r WHERE EXISTS (\
-     SELECT 1 FROM messages m WHERE m.seq < r.seq AND m.expanded_at IS NULL)";
+async fn count_overtakers(replica: &MessageReplica) -> usize {
+    let messages = read_messages(&replica.db).await;
+    let behind: HashSet<&str> = messages
+        .iter()
+        .skip_while(|message| message.expanded_at.is_some())
+        .skip(1)
+        .map(|m| m.id.as_str())
+        .collect();
+    read_recipients(&replica.db).await.iter().filter(|row| behind.contains(row.message.as_str())).count()
+}
 
 /// Drops `deed` after so many polls, as if the process died. Returns whether it was complete
 /// before.
@@ -60,7 +71,7 @@ async fn nothing_of_a_message_is_written_while_an_earlier_one_is_not_whichever_r
             .await;
         let chosen = if polls % 2 == 0 { &replica.messages } else { &other };
         completes_within_polls(chosen.deliver_due(&replica.chart().await), polls).await;
-        assert_eq!(replica.query_number(COUNT_OVERTAKERS).await, 0, "died at step {polls}");
+        assert_eq!(count_overtakers(&replica).await, 0, "died at step {polls}");
         expected.extend([first, second]);
         // The next replica goes on, without the limit of a minute in the way.
         replica.advance(63 * SECOND);
@@ -104,7 +115,7 @@ async fn a_message_that_can_be_read_again_is_delivered() {
 
 /// Returns how often the send window was locked.
 async fn count_turns(replica: &MessageReplica) -> i64 {
-    replica.query_number("SELECT turn FROM message_lanes").await
+    read_send_window(&replica.db).await.turn
 }
 
 /// A message to so many members, of which some wait and some are in calls that were not tried.
@@ -138,10 +149,8 @@ async fn of_a_message_to_many_what_waits_ends_a_thousand_rows_at_a_time() {
     let before = count_turns(&replica).await;
     replica.messages.retry(&id, Requester::default()).await.unwrap();
     assert!(count_turns(&replica).await - before >= 3);
-    assert_eq!(
-        replica.query_number("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending'").await,
-        2500
-    );
+    assert!(read_recipients(&replica.db).await.iter().all(|row| row.status == "pending"));
+    assert_eq!(replica.count_recipients(&id).await, 2500);
     let before = count_turns(&replica).await;
     replica.messages.bury(&id, "nobody needs it", Requester::default()).await.unwrap();
     assert!(count_turns(&replica).await - before >= 3);
@@ -159,8 +168,7 @@ async fn a_recall_that_was_cut_off_goes_on_by_itself_and_nothing_of_it_is_sent_m
         let ids = [id.clone()];
         let done = completes_within_polls(replica.messages.recall(&ids, Requester::default()), polls).await;
         replica.deliver_after(600 * SECOND).await;
-        let asked =
-            replica.query_number("SELECT COUNT(*) FROM messages WHERE recall_at IS NOT NULL").await == 1;
+        let asked = read_message(&replica.db, id.as_str()).await.recall_at.is_some();
         assert_eq!(replica.status(&id).await, if asked { "recalled" } else { "sent" }, "at step {polls}");
         assert_eq!(replica.inbox("member0001").len(), usize::from(!asked));
         if done {
@@ -181,7 +189,8 @@ async fn the_links_of_an_expired_message_lead_somewhere_again_when_it_is_tried_a
     assert_eq!(replica.status(&id).await, "expired");
     replica.messages.retry(&id, Requester::default()).await.unwrap();
     let until = async |link: &str| {
-        replica.query_number(&format!("SELECT expires_at FROM message_links WHERE id = '{link}'")).await
+        let links = read_links(&replica.db).await;
+        links.iter().find(|row| row.id == link).expect("a link").expires_at
     };
     assert_eq!(until("gone").await, replica.now().plus(30 * 24 * 3600 * SECOND).millis());
     assert_eq!(until("open").await, open.millis());
@@ -209,7 +218,7 @@ async fn repeats_of_one_text_wait_aside_and_hold_up_nothing_else() {
     }
     assert_eq!(replica.inbox("zhangsan").iter().filter(|text| *text == "磁盘满").count(), 5);
     assert!(replica.site.wecom.suppressed().is_empty());
-    assert_eq!(replica.query_number("SELECT COUNT(*) FROM messages WHERE status <> 'sent'").await, 0);
+    assert!(read_messages(&replica.db).await.iter().all(|message| message.status == "sent"));
 }
 
 #[tokio::test]
@@ -219,10 +228,9 @@ async fn what_waits_behind_a_limit_is_not_looked_at_before_there_is_room() {
         (0..100).map(|n| text_message(&format!("第{n}条"), &["zhangsan"]).unique()).collect();
     replica.put_all(&messages).await;
     assert_eq!(replica.deliver().await.sent, 28);
-    let due = format!("SELECT COUNT(*) FROM message_recipients WHERE status = 'pending' AND due_at <= {}", {
-        replica.now().millis()
-    });
-    assert_eq!(replica.query_number(&due).await, 0);
+    let now = replica.now().millis();
+    let recipients = read_recipients(&replica.db).await;
+    assert!(!recipients.iter().any(|row| row.status == "pending" && row.due_at <= now));
     let other = replica.put(&text_message("别人", &["lisi"]).unique()).await;
     replica.deliver().await;
     assert_eq!(replica.status(&other).await, "sent");

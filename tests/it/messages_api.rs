@@ -1,5 +1,6 @@
 //! `/api/v1/messages` and `/api/v1/media`: what is accepted, and how everything else is refused.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::support::api::{basic_auth, call, get, get_json, new_request, problem,
 use crate::support::app::TestApp;
 use crate::support::browser::Page;
 use crate::support::directory::execute_sql;
+use crate::support::messages::{read_links, read_message, read_message_audit, read_messages};
 use crate::support::sending::{
     accept_order, accepted_id, post_message, post_message_as, sender_clients, sending_gateway, text_order,
 };
@@ -37,9 +39,8 @@ async fn a_message_is_on_disk_when_it_is_accepted() {
     let answer: Value = page.json();
     assert_eq!(answer.as_object().unwrap().keys().collect::<Vec<_>>(), ["id", "status"], "nothing was cut");
     let id = accepted_id(&page);
-    let row =
-        t.query_texts(&format!("SELECT content FROM messages WHERE id = '{id}' AND client_id = 'oa'")).await;
-    assert_eq!(row, [r#"{"content":"你好"}"#]);
+    let row = read_message(&t.app.db, &id).await;
+    assert_eq!((row.content.as_str(), row.client.as_str()), (r#"{"content":"你好"}"#, "oa"));
     let shown = get_json(&t, &format!("/api/v1/messages/{id}")).await;
     assert_eq!(shown["id"], id.as_str());
     assert_eq!(shown["interactions"], json!([]));
@@ -157,8 +158,7 @@ async fn recipients_who_cannot_get_it_are_named() {
     let units = json!({"to": {"units": ["wecom:2", unit], "tags": ["wecom:1"], "users": ["ZHANGSAN"]},
                        "kind": "text", "content": {"content": "x"}});
     let id = accept_order(&t, &units).await;
-    let targets = t.query_texts(&format!("SELECT targets FROM messages WHERE id = '{id}'")).await;
-    let targets: Value = serde_json::from_str(&targets[0]).unwrap();
+    let targets: Value = serde_json::from_str(&read_message(&t.app.db, &id).await.targets).unwrap();
     assert_eq!(targets["units"], json!([unit]), "one unit named twice is one");
     assert_eq!(targets["tags"].as_array().unwrap().len(), 1);
     assert_eq!(targets["users"], json!([["ZHANGSAN", t.person("zhangsan").await["id"]]]));
@@ -274,7 +274,8 @@ async fn seq_is_the_order_of_acceptance() {
     for number in 0..10 {
         ids.push(accept_order(&t, &text_order(&["zhangsan"], &number.to_string())).await);
     }
-    assert_eq!(t.query_texts("SELECT id FROM messages ORDER BY seq").await, ids);
+    let stored: Vec<_> = read_messages(&t.app.db).await.into_iter().map(|message| message.id).collect();
+    assert_eq!(stored, ids);
     assert_eq!(t.query_number("SELECT seq FROM feed_counter WHERE name = 'message'").await, 10);
 }
 
@@ -330,7 +331,7 @@ async fn whoever_hangs_up_while_writing_for_others_takes_nobody_along() {
         }
     }
     assert_eq!(accepted, 6);
-    assert_eq!(t.query_texts("SELECT content FROM messages ORDER BY content").await.len(), 6);
+    assert_eq!(t.count_rows("messages").await, 6);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -353,8 +354,9 @@ async fn whoever_hangs_up_takes_nobody_along() {
     let answered = calls.join_all().await.into_iter().filter(|answered| *answered).count();
     let rows = usize::try_from(t.count_rows("messages").await).unwrap();
     assert!(answered >= 40 && (answered..=60).contains(&rows), "{answered} {rows}");
-    let twice = "SELECT COUNT(*) FROM (SELECT content FROM messages GROUP BY content HAVING COUNT(*) > 1) t";
-    assert_eq!(t.query_number(twice).await, 0);
+    let stored = read_messages(&t.app.db).await;
+    let different: HashSet<&str> = stored.iter().map(|message| message.content.as_str()).collect();
+    assert_eq!(different.len(), stored.len(), "none is there twice");
 }
 
 #[tokio::test]
@@ -364,20 +366,23 @@ async fn links_to_our_hosts_are_wrapped_and_kept() {
         "title": "待办", "url": "https://app.example.com/task?id=1#top",
         "description": "见<a href=\"https://elsewhere.example/\">外</a>，<a href=\"/x\">内</a>"}});
     let id = accept_order(&t, &order).await;
-    let content = t.query_texts(&format!("SELECT content FROM messages WHERE id = '{id}'")).await;
-    let content: Value = serde_json::from_str(&content[0]).unwrap();
+    let stored = read_message(&t.app.db, &id).await;
+    assert!(stored.is_unique);
+    let content: Value = serde_json::from_str(&stored.content).unwrap();
     let link =
         content["url"].as_str().unwrap().strip_prefix("https://oa.example.com/sso/m/").unwrap().to_owned();
     assert_eq!(content["description"], order["content"]["description"]);
-    let target = format!("SELECT target FROM message_links WHERE id = '{link}' AND message_id = '{id}'");
-    assert_eq!(t.query_texts(&target).await, ["https://app.example.com/task?id=1#top"]);
-    assert_eq!(t.query_number("SELECT is_unique FROM messages").await, 1);
+    let links = read_links(&t.app.db).await;
+    let target = "https://app.example.com/task?id=1#top";
+    assert_eq!(
+        (links[0].id.as_str(), links[0].message.as_str(), links[0].target.as_str()),
+        (&*link, &*id, target)
+    );
     let mut plain = order.clone();
     plain["url_signed_in"] = false.into();
     let id = accept_order(&t, &plain).await;
-    let row =
-        t.query_texts(&format!("SELECT content FROM messages WHERE id = '{id}' AND is_unique = 0")).await;
-    assert!(row[0].contains("https://app.example.com/task"), "{row:?}");
+    let stored = read_message(&t.app.db, &id).await;
+    assert!(!stored.is_unique && stored.content.contains("https://app.example.com/task"), "{stored:?}");
     // 50 links of 38 bytes are within the limit before they are wrapped.
     let many = text_order(&["zhangsan"], &"<a href=\"https://app.example.com\">x</a>".repeat(50));
     assert!(invalid_fields(&t, &many).await.starts_with("content.content: "), "limits count what is sent");
@@ -406,8 +411,7 @@ async fn what_is_too_long_is_cut_where_that_was_asked_for_and_named() {
             json!(["content.articles[1].title", "content.articles[1].description"])
         );
     }
-    let content = t.query_texts("SELECT content FROM messages").await;
-    let content: Value = serde_json::from_str(&content[0]).unwrap();
+    let content: Value = serde_json::from_str(&read_messages(&t.app.db).await[0].content).unwrap();
     assert_eq!(content["articles"][1]["title"], "题".repeat(42));
 }
 
@@ -418,7 +422,8 @@ async fn a_message_to_many_keeps_away_from_the_full_and_half_hour() {
     let all = json!({"to": {"all": true}, "kind": "text", "content": {"content": "x"}});
     let (one, many) = (accept_order(&t, &text_order(&["zhangsan"], "x")).await, accept_order(&t, &all).await);
     let wait = async |id: &str| {
-        t.query_number(&format!("SELECT not_before - created_at FROM messages WHERE id = '{id}'")).await
+        let stored = read_message(&t.app.db, id).await;
+        stored.not_before - stored.created_at
     };
     assert_eq!(wait(&one).await, 0);
     let put_off = wait(&many).await;
@@ -549,8 +554,10 @@ async fn a_client_takes_back_its_own_messages_only() {
     let page = recall("oa", &id, "{}").await;
     assert_eq!((page.status.as_u16(), &page.json::<Value>()["id"]), (202, &json!(id)), "{}", page.text());
     problem_text(&recall("oa", &id, "").await, 409, "message.not_sent");
-    let by = "SELECT detail FROM audit WHERE detail LIKE '%recall%' AND detail LIKE '%API client oa%'";
-    assert_eq!(t.query_texts(by).await.len(), 1);
+    let audited = read_message_audit(&t.app.db, &t.app.config.wecom.corp_id).await;
+    let recalls =
+        audited.iter().filter(|row| row.detail.contains("recall") && row.detail.contains("API client oa"));
+    assert_eq!(recalls.count(), 1);
 }
 
 #[tokio::test]

@@ -1,9 +1,12 @@
 //! Rows of messages, as acceptance and delivery leave them.
 
+use gongpai::audit::AuditRow;
+use gongpai::audit::store::list_rows;
 use gongpai::base::clock::Timestamp;
 use gongpai::base::id::CorpId;
 use gongpai::db::Db;
 use serde_json::{Value, json};
+use sqlx::Row as _;
 
 /// So late that the gateway of a test never delivers it.
 const FAR_FUTURE_MS: i64 = 9_000_000_000_000;
@@ -153,4 +156,174 @@ pub(crate) async fn write_link(
     .execute(db.pool())
     .await
     .expect("a link");
+}
+
+/// A row of `messages`.
+#[derive(Debug, Clone)]
+pub(crate) struct MessageRecord {
+    pub(crate) id: String,
+    pub(crate) client: String,
+    pub(crate) kind: String,
+    pub(crate) content: String,
+    pub(crate) targets: String,
+    pub(crate) status: String,
+    pub(crate) reason: String,
+    pub(crate) is_unique: bool,
+    pub(crate) created_at: i64,
+    pub(crate) not_before: i64,
+    pub(crate) expires_at: Option<i64>,
+    pub(crate) expanded_at: Option<i64>,
+    pub(crate) recall_at: Option<i64>,
+    pub(crate) finished_at: Option<i64>,
+}
+
+/// Reads all messages, in the order of acceptance.
+pub(crate) async fn read_messages(db: &Db) -> Vec<MessageRecord> {
+    sqlx::query(
+        "SELECT id, client_id, kind, content, targets, status, reason, is_unique, created_at, not_before, \
+           expires_at, expanded_at, recall_at, finished_at FROM messages ORDER BY seq",
+    )
+    .fetch_all(db.pool())
+    .await
+    .expect("messages")
+    .iter()
+    .map(|row| MessageRecord {
+        id: row.get(0),
+        client: row.get(1),
+        kind: row.get(2),
+        content: row.get(3),
+        targets: row.get(4),
+        status: row.get(5),
+        reason: row.get(6),
+        is_unique: row.get::<i64, _>(7) != 0,
+        created_at: row.get(8),
+        not_before: row.get(9),
+        expires_at: row.get(10),
+        expanded_at: row.get(11),
+        recall_at: row.get(12),
+        finished_at: row.get(13),
+    })
+    .collect()
+}
+
+/// Reads one message.
+pub(crate) async fn read_message(db: &Db, id: &str) -> MessageRecord {
+    let found = read_messages(db).await.into_iter().find(|message| message.id == id);
+    found.unwrap_or_else(|| panic!("there is no message {id}"))
+}
+
+/// A row of `message_recipients`.
+#[derive(Debug, Clone)]
+pub(crate) struct RecipientRecord {
+    pub(crate) message: String,
+    pub(crate) userid: String,
+    pub(crate) status: String,
+    pub(crate) due_at: i64,
+    pub(crate) counted_at: Option<i64>,
+}
+
+/// Reads all recipients, in the order of acceptance.
+pub(crate) async fn read_recipients(db: &Db) -> Vec<RecipientRecord> {
+    sqlx::query(
+        "SELECT message_id, userid, status, due_at, counted_at FROM message_recipients ORDER BY seq, member",
+    )
+    .fetch_all(db.pool())
+    .await
+    .expect("recipients")
+    .iter()
+    .map(|row| RecipientRecord {
+        message: row.get(0),
+        userid: row.get(1),
+        status: row.get(2),
+        due_at: row.get(3),
+        counted_at: row.get(4),
+    })
+    .collect()
+}
+
+/// A row of `message_calls`.
+#[derive(Debug, Clone)]
+pub(crate) struct CallRecord {
+    pub(crate) status: String,
+    pub(crate) recall: String,
+    pub(crate) next_at: i64,
+}
+
+/// Reads all calls, the oldest first.
+pub(crate) async fn read_calls(db: &Db) -> Vec<CallRecord> {
+    sqlx::query("SELECT status, recall, next_at FROM message_calls ORDER BY id")
+        .fetch_all(db.pool())
+        .await
+        .expect("calls")
+        .iter()
+        .map(|row| CallRecord { status: row.get(0), recall: row.get(1), next_at: row.get(2) })
+        .collect()
+}
+
+/// A row of `message_lanes`: the send window.
+#[derive(Debug, Clone)]
+pub(crate) struct SendWindowRecord {
+    pub(crate) turn: i64,
+    pub(crate) hold_reason: String,
+    pub(crate) hold_since: i64,
+    pub(crate) holds: i64,
+    pub(crate) max_concurrent_calls: i64,
+}
+
+/// Reads the send window, which there must be.
+pub(crate) async fn read_send_window(db: &Db) -> SendWindowRecord {
+    let row = sqlx::query("SELECT turn, hold_reason, hold_since, holds, at_once FROM message_lanes")
+        .fetch_one(db.pool())
+        .await
+        .expect("a send window");
+    SendWindowRecord {
+        turn: row.get(0),
+        hold_reason: row.get(1),
+        hold_since: row.get(2),
+        holds: row.get(3),
+        max_concurrent_calls: row.get(4),
+    }
+}
+
+/// A row of `message_links`.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkRecord {
+    pub(crate) id: String,
+    pub(crate) message: String,
+    pub(crate) target: String,
+    pub(crate) expires_at: i64,
+    pub(crate) opened_at: Option<i64>,
+}
+
+/// Reads all links.
+pub(crate) async fn read_links(db: &Db) -> Vec<LinkRecord> {
+    sqlx::query("SELECT id, message_id, target, expires_at, opened_at FROM message_links ORDER BY id")
+        .fetch_all(db.pool())
+        .await
+        .expect("links")
+        .iter()
+        .map(|row| LinkRecord {
+            id: row.get(0),
+            message: row.get(1),
+            target: row.get(2),
+            expires_at: row.get(3),
+            opened_at: row.get(4),
+        })
+        .collect()
+}
+
+/// Reads how many recipients are counted in `message_pace` against the limits of days.
+pub(crate) async fn read_counted_recipients(db: &Db) -> i64 {
+    sqlx::query("SELECT CAST(COALESCE(SUM(recipients), 0) AS BIGINT) FROM message_pace")
+        .fetch_one(db.pool())
+        .await
+        .expect("a sum")
+        .get(0)
+}
+
+/// Reads the rows of the audit trail about messages, the oldest first.
+pub(crate) async fn read_message_audit(db: &Db, corp: &CorpId) -> Vec<AuditRow> {
+    let rows =
+        list_rows(db, corp, None, Timestamp::from_millis(0), "", 10_000).await.expect("the audit trail");
+    rows.into_iter().map(|(_, row)| row).filter(|row| row.event == "message").collect()
 }

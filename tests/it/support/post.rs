@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::app::configuration;
+use super::messages::{read_message, read_messages, read_recipients};
 use super::replica::ReplicaSite;
 
 /// A replica that only handles messages, with its site.
@@ -174,21 +175,22 @@ impl MessageReplica {
 
     /// Returns the status and the reason of a message.
     pub(crate) async fn outcome(&self, id: &MessageId) -> (String, String) {
-        let row = sqlx::query("SELECT status, reason FROM messages WHERE id = $1")
-            .bind(id.as_str())
-            .fetch_one(self.db.pool())
-            .await
-            .expect("a message");
-        (row.get(0), row.get(1))
+        let message = read_message(&self.db, id.as_str()).await;
+        (message.status, message.reason)
     }
 
     pub(crate) async fn status(&self, id: &MessageId) -> String {
         self.outcome(id).await.0
     }
 
-    pub(crate) async fn query_number(&self, query: &str) -> i64 {
-        let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(self.db.pool()).await;
-        row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
+    /// Counts the messages with this status.
+    pub(crate) async fn count_with_status(&self, status: &str) -> usize {
+        read_messages(&self.db).await.iter().filter(|message| message.status == status).count()
+    }
+
+    /// Counts the rows of a message's recipients.
+    pub(crate) async fn count_recipients(&self, id: &MessageId) -> usize {
+        read_recipients(&self.db).await.iter().filter(|row| row.message == id.as_str()).count()
     }
 
     pub(crate) async fn execute(&self, sql: &str) {
