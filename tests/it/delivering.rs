@@ -656,7 +656,7 @@ async fn a_failed_message_can_be_tried_again_by_hand_and_a_waiting_one_be_buried
 #[tokio::test]
 async fn with_sending_switched_off_rows_stay_as_they_are() {
     let replica = MessageReplica::with("[wecom]\nmessage_enable = false\n").await;
-    let id = replica.put(&text_message("请审批", &["zhangsan"])).await;
+    let id = replica.put_row(&text_message("请审批", &["zhangsan"])).await;
     replica.deliver_after(LINGER).await;
     assert_eq!((replica.status(&id).await.as_str(), replica.calls()), ("accepted", 0));
     assert!(read_recipients(&replica.db).await.is_empty());

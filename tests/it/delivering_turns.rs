@@ -145,12 +145,12 @@ async fn when_the_recipients_of_a_day_are_used_up_messages_wait_for_midnight_in_
     let replica = MessageReplica::new().await;
     // 16:00 in Shanghai; what was sent yesterday at 23:00 does not count.
     set_recipients_today(&replica, 200 * 200 - 1).await;
-    let last = replica.put(&text_message("最后一条", &["zhangsan"])).await;
+    let last = replica.put_row(&text_message("最后一条", &["zhangsan"])).await;
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.status(&last).await, "sent");
-    let planned = replica.put(&text_message("明天见", &["zhangsan", "lisi"])).await;
+    let planned = replica.put_row(&text_message("明天见", &["zhangsan", "lisi"])).await;
     replica.deliver_after(LINGER).await;
-    let waiting = replica.put(&text_message("也是明天", &["wangwu"])).await;
+    let waiting = replica.put_row(&text_message("也是明天", &["wangwu"])).await;
     replica.deliver_after(LINGER).await;
     for id in [&planned, &waiting] {
         let shown = find_message(&replica, id).await;
@@ -178,10 +178,10 @@ async fn a_day_has_as_many_recipients_as_the_directory_has_accounts_and_a_messag
     let unit = replica.add_department(2, 0).await;
     replica.add_persons(300, &unit).await;
     set_recipients_today(&replica, 200 * 300 - 300).await;
-    let all = replica.put(&text_message("全员", &[]).for_all()).await;
+    let all = replica.put_row(&text_message("全员", &[]).for_all()).await;
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.status(&all).await, "sent");
-    let one = replica.put(&text_message("再来一条", &["member0001"])).await;
+    let one = replica.put_row(&text_message("再来一条", &["member0001"])).await;
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.status(&one).await, "accepted", "everybody was three hundred");
     assert!(find_message(&replica, &one).await.reason.is_some_and(|reason| reason.contains("60000")));
@@ -192,7 +192,7 @@ async fn how_many_recipients_a_day_has_is_not_known_before_the_directory_was_rea
     let replica = MessageReplica::new().await;
     set_recipients_today(&replica, 1_000_000).await;
     replica.execute("UPDATE charts SET complete_at = 0").await;
-    let id = replica.put(&text_message("请审批", &["zhangsan"])).await;
+    let id = replica.put_row(&text_message("请审批", &["zhangsan"])).await;
     replica.deliver_after(LINGER).await;
     assert_eq!(replica.status(&id).await, "sent");
 }

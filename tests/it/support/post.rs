@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use gongpai::app::{message_settings, open_database, session_settings, wecom_settings};
 use gongpai::base::clock::Timestamp;
-use gongpai::base::id::{CorpId, MessageId, PersonId, TagId, UnitId, UserId};
+use gongpai::base::id::{ClientId, CorpId, MessageId, PersonId, TagId, UnitId, UserId};
 use gongpai::config::{Config, ConfigSources, load_root_secret};
 use gongpai::db::Db;
 use gongpai::directory::chart::Chart;
 use gongpai::directory::store::{ensure_chart, load_chart};
-use gongpai::message::{DeliveryCounts, MessageTargets, Messages};
+use gongpai::message::accept::Sender;
+use gongpai::message::content::{MessageRequest, RequestedRecipients, body_hash};
+use gongpai::message::{DeliveryCounts, MessageKind, MessageTargets, Messages};
 use gongpai::session::Sessions;
 use gongpai::wecom::WecomClient;
 use serde_json::{Value, json};
@@ -30,7 +32,7 @@ pub(crate) struct MessageReplica {
 /// A message to be delivered.
 #[derive(Debug, Clone)]
 pub(crate) struct TestMessage {
-    pub(crate) kind: &'static str,
+    pub(crate) kind: MessageKind,
     pub(crate) content: Value,
     pub(crate) targets: MessageTargets,
     pub(crate) unique: bool,
@@ -41,7 +43,7 @@ pub(crate) struct TestMessage {
 pub(crate) fn text_message(text: &str, users: &[&str]) -> TestMessage {
     let users = users.iter().map(|user| (UserId::new(*user), None)).collect();
     TestMessage {
-        kind: "text",
+        kind: MessageKind::Text,
         content: json!({ "content": text }),
         targets: MessageTargets { users, ..MessageTargets::default() },
         unique: false,
@@ -55,7 +57,7 @@ pub(crate) fn card_message(title: &str, task: &str, users: &[&str]) -> TestMessa
         "card_type": "text_notice", "main_title": {"title": title},
         "card_action": {"type": 1, "url": "https://example.com/"}, "task_id": task,
     });
-    TestMessage { kind: "template_card", content, unique: true, ..text_message("", users) }
+    TestMessage { kind: MessageKind::TemplateCard, content, unique: true, ..text_message("", users) }
 }
 
 impl TestMessage {
@@ -88,6 +90,29 @@ impl TestMessage {
         self.targets.all = true;
         self
     }
+
+    /// Returns the request that is accepted as this message; `None` if there is none.
+    ///
+    /// A text without links is never unique, a person is looked up by the current userid, and at
+    /// the full hour a message to many would be delayed.
+    fn request(&self, now: Timestamp) -> Option<MessageRequest> {
+        let MessageTargets { users, units, tags, all } = &self.targets;
+        let is_unique_text = self.unique && self.kind == MessageKind::Text;
+        let has_persons = users.iter().any(|(_, person)| person.is_some());
+        let is_for_few = (1..=100).contains(&users.len()) && units.is_empty() && tags.is_empty() && !all;
+        if is_unique_text || has_persons || !is_for_few {
+            return None;
+        }
+        let users = users.iter().map(|(userid, _)| userid.to_string()).collect();
+        Some(MessageRequest {
+            to: RequestedRecipients { users, ..RequestedRecipients::default() },
+            kind: self.kind,
+            content: self.content.as_object().expect("an object").clone(),
+            url_signed_in: true,
+            truncate: false,
+            expires_at: self.expires_in.map(|after| now.plus(after)),
+        })
+    }
 }
 
 impl MessageReplica {
@@ -106,7 +131,16 @@ impl MessageReplica {
         open_replica(&self.site, "").await.0
     }
 
+    /// Accepts a message from the API client `oa`, or writes its row if no request gives it.
     pub(crate) async fn put(&self, message: &TestMessage) -> MessageId {
+        let Some(request) = message.request(self.now()) else { return self.put_row(message).await };
+        let sender = Sender::Client(ClientId::new("oa"));
+        let accepted = self.messages.accept(&self.chart().await, sender, None, request).await;
+        accepted.expect("it is accepted").id
+    }
+
+    /// Writes the row of a message that would not be accepted now.
+    pub(crate) async fn put_row(&self, message: &TestMessage) -> MessageId {
         self.put_all(std::slice::from_ref(message)).await.remove(0)
     }
 
@@ -126,8 +160,8 @@ impl MessageReplica {
             let id = MessageId::generate(now);
             let content = message.content.to_string();
             // A card is unique by its content. A text is unique by its links, and has none here.
-            let own = if message.unique && message.kind == "text" { id.as_str() } else { "" };
-            let body = gongpai::base::secret::sha256_hex(&format!("{} {content} {own}", message.kind));
+            let own = if message.unique && message.kind == MessageKind::Text { id.as_str() } else { "" };
+            let body = body_hash(message.kind, &format!("{content}{own}"));
             sqlx::query(
                 "INSERT INTO messages (id, corp_id, seq, client_id, request_hash, kind, content, body, is_unique, targets, \
                    status, reason, not_before, expires_at, expanded_to, created_at, updated_at) \
@@ -142,7 +176,7 @@ impl MessageReplica {
             .bind(serde_json::to_string(&message.targets).expect("JSON"))
             .bind(now.millis())
             .bind(message.expires_in.map(|after| now.plus(after).millis()))
-            .bind(message.kind)
+            .bind(message.kind.as_str())
             .execute(&mut *tx)
             .await
             .expect("a message");
