@@ -121,7 +121,11 @@ impl MessageReplica {
     }
 
     pub(crate) async fn with(toml: &str) -> Self {
-        let site = ReplicaSite::new().await;
+        Self::on(ReplicaSite::new().await, toml).await
+    }
+
+    /// Opens the first replica on an existing site.
+    pub(crate) async fn on(site: ReplicaSite, toml: &str) -> Self {
         let (messages, db, corp) = open_replica(&site, toml).await;
         Self { site, messages, db, corp }
     }
