@@ -5,21 +5,22 @@
 //! lease and renews it. A run whose lease is over belongs to a killed process; another run is
 //! queued in its place.
 
+mod request;
+mod run;
 pub mod store;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde::ser::SerializeStruct as _;
-use serde::{Serialize, Serializer};
 use tokio::sync::Notify;
 
+pub use self::request::{SyncCause, SyncRequest, combine_requests};
+pub use self::run::{SyncRun, SyncRunEnd, SyncRunStatus};
+
 use super::progress::ProgressSnapshot;
-use super::remote::SyncKind;
-use super::report::{Counts, SyncReport};
 use crate::audit;
 use crate::base::clock::{Clock, Timestamp};
-use crate::base::id::{ClientId, CorpId, RunId, uuid_v7};
+use crate::base::id::{CorpId, RunId, uuid_v7};
 use crate::db::Db;
 
 /// How long a run stays claimed without a sign of life.
@@ -30,168 +31,6 @@ pub const RUN_RETENTION: Duration = Duration::from_secs(90 * 24 * 3600);
 
 /// How often a request is tried in all when it collides with other requests.
 const MAX_QUEUE_ATTEMPTS: usize = 10;
-
-/// Who or what requested a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SyncCause {
-    Cron,
-    /// An application, through the API.
-    Api(ClientId),
-    CommandLine,
-    /// The first start of an installation: there was no chart yet.
-    FirstStart,
-    /// The replacement of a run whose process was killed.
-    KilledRun,
-}
-
-impl SyncCause {
-    /// Returns the word that the table stores; for an API client, with its id.
-    pub fn as_text(&self) -> String {
-        match self {
-            Self::Cron => "cron".to_owned(),
-            Self::Api(client) => format!("api:{client}"),
-            Self::CommandLine => "command".to_owned(),
-            Self::FirstStart => "start".to_owned(),
-            Self::KilledRun => "again".to_owned(),
-        }
-    }
-
-    /// Returns who requested the run, for the audit trail; `None` if no human or client did.
-    fn requester(&self) -> Option<String> {
-        match self {
-            Self::Api(client) => Some(format!("by the API client {client}")),
-            Self::CommandLine => Some("by command line".to_owned()),
-            Self::Cron | Self::FirstStart | Self::KilledRun => None,
-        }
-    }
-}
-
-/// A run to be requested.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SyncRequest {
-    pub kind: SyncKind,
-    pub cause: SyncCause,
-    /// Whether the run only reports what it would change.
-    pub dry_run: bool,
-    /// Whether the run removes however much is missing.
-    pub force: bool,
-}
-
-/// Combines a queued run and a new request into one that is at least as thorough as both, so that
-/// nobody gets less than they requested.
-pub const fn combine_requests(waiting: (SyncKind, bool), asked: (SyncKind, bool)) -> (SyncKind, bool) {
-    let kind = match (waiting.0, asked.0) {
-        (SyncKind::Update, SyncKind::Update) => SyncKind::Update,
-        _ => SyncKind::Full,
-    };
-    (kind, waiting.1 || asked.1)
-}
-
-/// Where a run stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum SyncRunStatus {
-    Queued,
-    /// A process works on it.
-    Running,
-    Done,
-    /// It would have removed too much; nothing was written.
-    Refused,
-    /// It stopped before the end; nothing was published.
-    Failed,
-}
-
-impl SyncRunStatus {
-    pub const ALL: [Self; 5] = [Self::Queued, Self::Running, Self::Done, Self::Refused, Self::Failed];
-
-    /// Returns the word used in tables and in the API.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Done => "done",
-            Self::Refused => "refused",
-            Self::Failed => "failed",
-        }
-    }
-
-    /// Parses the table's word; an unknown word counts as failed.
-    pub fn parse(text: &str) -> Self {
-        Self::ALL.into_iter().find(|status| status.as_str() == text).unwrap_or(Self::Failed)
-    }
-
-    /// Returns whether the status no longer changes.
-    pub const fn is_final(self) -> bool {
-        !matches!(self, Self::Queued | Self::Running)
-    }
-}
-
-/// A run as its row says. It serialises as the API shows it ([design: API
-/// shapes](crate::design#api-shapes)).
-#[derive(Debug, Clone)]
-pub struct SyncRun {
-    pub id: RunId,
-    pub kind: SyncKind,
-    /// Who requested it, as [`SyncCause::as_text`] writes it.
-    pub cause: String,
-    /// Whether the run only reports what it would change.
-    pub dry_run: bool,
-    /// Whether the run removes however much is missing.
-    pub force: bool,
-    pub status: SyncRunStatus,
-    /// Whether every department and every member was read.
-    pub complete: bool,
-    /// What the run changed; a dry run, what it would have changed.
-    pub counts: Counts,
-    pub progress: Option<ProgressSnapshot>,
-    pub report: SyncReport,
-    /// Why it was refused or failed; empty otherwise.
-    pub reason: String,
-    pub requested_at: Timestamp,
-    pub started_at: Option<Timestamp>,
-    pub finished_at: Option<Timestamp>,
-}
-
-impl Serialize for SyncRun {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Run", 9)?;
-        object.serialize_field("id", &self.id)?;
-        object.serialize_field("kind", &self.kind)?;
-        object.serialize_field("status", &self.status)?;
-        object.serialize_field("complete", &self.complete)?;
-        object.serialize_field("counts", &self.counts)?;
-        object.serialize_field("conflicts", &self.report.conflicts)?;
-        object.serialize_field("reason", &Some(self.reason.as_str()).filter(|reason| !reason.is_empty()))?;
-        object.serialize_field("started_at", &self.started_at)?;
-        object.serialize_field("finished_at", &self.finished_at)?;
-        object.end()
-    }
-}
-
-/// The end of a run, to be recorded in its row.
-#[derive(Debug, Clone)]
-pub struct SyncRunEnd {
-    /// One of the final statuses.
-    pub status: SyncRunStatus,
-    /// Whether every department and every member was read.
-    pub complete: bool,
-    pub counts: Counts,
-    pub report: SyncReport,
-    /// Why the run was refused or failed; empty otherwise.
-    pub reason: String,
-}
-
-impl SyncRunEnd {
-    pub fn failed(reason: impl Into<String>) -> Self {
-        Self {
-            status: SyncRunStatus::Failed,
-            complete: false,
-            counts: Counts::default(),
-            report: SyncReport::default(),
-            reason: reason.into(),
-        }
-    }
-}
 
 /// The queue of one corporation, as one process sees it. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -1,4 +1,4 @@
-//! SQL of the runs, and of the schedules that request them.
+//! SQL of the runs.
 
 use sqlx::any::AnyRow;
 use sqlx::{Any, AnyConnection, AnyPool, Executor, Row as _};
@@ -390,60 +390,10 @@ pub(in crate::sync) async fn is_under_way(tx: &mut AnyConnection, corp: &CorpId)
     Ok(row.try_get::<i64, _>(0)? > 0)
 }
 
-/// Returns when a schedule last fired; `None` if it was never checked.
-pub(in crate::sync) async fn find_last_fired(
-    db: &Db,
-    corp: &CorpId,
-    name: &str,
-) -> sqlx::Result<Option<Timestamp>> {
-    sqlx::query("SELECT last_at FROM schedules WHERE corp_id = $1 AND name = $2")
-        .bind(corp.as_str())
-        .bind(name)
-        .fetch_optional(db.pool())
-        .await?
-        .map(|row| row.try_get(0).map(Timestamp::from_millis))
-        .transpose()
-}
-
-/// Stores a new schedule, which first fires after `at`.
-pub(in crate::sync) async fn insert_schedule(
-    tx: &mut AnyConnection,
-    corp: &CorpId,
-    name: &str,
-    at: Timestamp,
-) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO schedules (corp_id, name, last_at) VALUES ($1, $2, $3) \
-         ON CONFLICT (corp_id, name) DO NOTHING",
-    )
-    .bind(corp.as_str())
-    .bind(name)
-    .bind(at.millis())
-    .execute(tx)
-    .await?;
-    Ok(())
-}
-
-/// Records that a schedule fires at `at`; it fired at `last` before. Returns `false` if another
-/// replica did so first.
-pub(in crate::sync) async fn advance_schedule(
-    tx: &mut AnyConnection,
-    corp: &CorpId,
-    name: &str,
-    last: Timestamp,
-    at: Timestamp,
-) -> sqlx::Result<bool> {
-    let done =
-        sqlx::query("UPDATE schedules SET last_at = $4 WHERE corp_id = $1 AND name = $2 AND last_at = $3")
-            .bind(corp.as_str())
-            .bind(name)
-            .bind(last.millis())
-            .bind(at.millis())
-            .execute(tx)
-            .await?;
-    Ok(done.rows_affected() == 1)
-}
-
+/// Counts the conflicts that wait for a human.
+///
+/// # Errors
+/// If the database fails.
 pub async fn count_open_conflicts(db: &Db, corp: &CorpId) -> sqlx::Result<i64> {
     sqlx::query("SELECT COUNT(*) FROM conflicts WHERE corp_id = $1 AND state = 'open'")
         .bind(corp.as_str())

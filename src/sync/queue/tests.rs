@@ -1,6 +1,8 @@
 //! Tests: how requests are combined, and what a run shows.
 
 use super::*;
+use crate::sync::remote::SyncKind;
+use crate::sync::report::{Counts, SyncReport};
 
 #[test]
 fn two_requests_become_one_that_does_what_both_asked_for() {

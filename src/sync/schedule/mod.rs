@@ -5,6 +5,8 @@
 //! forward and requests the run in one transaction; a second replica finds the instant moved.
 //! Firings missed while no process ran count as one.
 
+mod store;
+
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::SyncService;
-use super::queue::{SyncCause, SyncRequest, is_unique_violation, store};
+use super::queue::{self, SyncCause, SyncRequest, is_unique_violation};
 use super::remote::SyncKind;
 use crate::base::clock::Timestamp;
 use crate::base::cron::Schedule;
@@ -124,7 +126,7 @@ impl SyncService {
             return Ok(());
         }
         let mut tx = db.write().await?;
-        if store::is_under_way(&mut tx, corp).await? {
+        if queue::store::is_under_way(&mut tx, corp).await? {
             return tx.rollback().await;
         }
         let request =
