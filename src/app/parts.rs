@@ -132,18 +132,12 @@ pub fn sync_settings(config: &Config) -> sync::SyncSettings {
             Some(format!("{key} is empty, and without it WeCom's directory cannot be read."))
         }
     };
-    let link_by = config.directory.link_by.iter().map(|field| match field {
-        config::LinkField::Userid => sync::plan::LinkBy::Userid,
-        config::LinkField::Mobile => sync::plan::LinkBy::Mobile,
-        config::LinkField::Email => sync::plan::LinkBy::Email,
-        config::LinkField::EmployeeNumber => sync::plan::LinkBy::EmployeeNumber,
-    });
     sync::SyncSettings {
         corp: wecom.corp_id.clone(),
         unavailable,
         update: wecom.sync_cron.clone(),
         full: wecom.force_sync_cron.clone(),
-        link_by: link_by.collect(),
+        link_by: config.directory.link_by.clone(),
         max_removals: config.directory.max_removals,
         purge_left_after: config.directory.purge_left_after,
     }

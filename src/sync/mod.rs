@@ -32,12 +32,12 @@ use std::time::Duration;
 use self::apply::cleanup;
 use self::fetch::Fetcher;
 use self::metrics::SyncMetrics;
-use self::plan::LinkBy;
 use self::queue::{SyncQueue, SyncRequest, SyncRun};
 use self::schedule::ScheduleChecks;
 use crate::base::clock::Clock;
 use crate::base::cron::Schedule;
 use crate::base::id::{CorpId, RunId};
+use crate::config::LinkField;
 use crate::db::Db;
 use crate::directory;
 use crate::wecom::WecomClient;
@@ -61,7 +61,7 @@ pub struct SyncSettings {
     /// The schedule `wecom.force_sync_cron`.
     pub full: Option<Schedule>,
     /// `directory.link_by`.
-    pub link_by: Vec<LinkBy>,
+    pub link_by: Vec<LinkField>,
     /// `directory.max_removals` in hundredths of a percent: 10 % is 1000.
     pub max_removals: u32,
     /// `directory.purge_left_after`.

@@ -27,11 +27,12 @@ use anyhow::{Context as _, Result};
 use gongpai::base::clock::Clock;
 use gongpai::base::id::{CorpId, PersonId, UserId};
 use gongpai::base::secret::Secret;
+use gongpai::config::LinkField;
 use gongpai::db::feed::FeedTransaction;
 use gongpai::db::{DatabaseLocation, Db};
 use gongpai::directory::{self, MemberProfile};
 use gongpai::sync::apply::{self, ApplyOptions, ApplyTarget, Fence, PauseHook};
-use gongpai::sync::plan::{self, LinkBy, SyncPolicy};
+use gongpai::sync::plan::{self, SyncPolicy};
 use gongpai::sync::remote::RemotePerson;
 use tokio::task::JoinSet;
 
@@ -103,7 +104,7 @@ impl ChartBench {
         let start = Instant::now();
         let local = apply::baseline::load_local_directory(&self.db, &self.corp).await?;
         let load = start.elapsed();
-        let policy = SyncPolicy { link_by: vec![LinkBy::Mobile], max_removals: 1000, force: false };
+        let policy = SyncPolicy { link_by: vec![LinkField::Mobile], max_removals: 1000, force: false };
         let start = Instant::now();
         let plan = plan::make_plan(remote, &local, &policy, now, &mut || PersonId::generate(now));
         let planned = start.elapsed();

@@ -8,6 +8,7 @@ use std::time::Duration;
 use gongpai::base::clock::{Clock, Timestamp};
 use gongpai::base::id::{CorpId, PersonId, RunId, Sid, UnitId, UserId};
 use gongpai::base::secret::Secret;
+use gongpai::config::LinkField;
 use gongpai::db::feed::FeedTransaction;
 use gongpai::db::{DatabaseLocation, Db};
 use gongpai::directory::{self, MemberProfile, PersonStatus};
@@ -17,7 +18,7 @@ use gongpai::sync::apply::{
     self, ApplyError, ApplyOptions, ApplyResult, ApplyTarget, Fence, PauseHook, RaisedConflict, RunEndWriter,
     Tally,
 };
-use gongpai::sync::plan::{self, LinkBy, LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy};
+use gongpai::sync::plan::{self, LocalDirectory, PlannedPersonChange, SyncPlan, SyncPolicy};
 use gongpai::sync::remote::{
     Completeness, RemoteDirectory, RemoteMembership, RemotePerson, RemoteTag, RemoteUnit,
 };
@@ -108,7 +109,7 @@ impl ChartFixture {
 
     /// Plans a run that read `remote` completely.
     async fn plan(&self, remote: &RemoteDirectory) -> SyncPlan {
-        let policy = SyncPolicy { link_by: vec![LinkBy::Mobile], max_removals: 10_000, force: false };
+        let policy = SyncPolicy { link_by: vec![LinkField::Mobile], max_removals: 10_000, force: false };
         let now = self.clock.now();
         plan::make_plan(remote.clone(), &self.local().await, &policy, now, &mut || PersonId::generate(now))
     }

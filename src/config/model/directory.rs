@@ -15,8 +15,12 @@ pub struct DirectoryConfig {
     pub purge_left_after: Duration,
 }
 
-/// An element of `directory.link_by`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A field by which a local person is recognised in WeCom: an element of `directory.link_by`.
+///
+/// Equal userids are the same person whatever the setting, because userids are unique (WeCom
+/// document 90664). A mobile number or mail address, which members may write themselves, counts
+/// only if the names agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LinkField {
     /// `userid`.
     Userid,

@@ -6,8 +6,9 @@ use super::link_keys::{LinkKeys, LocalPersonIndex, MAX_CANDIDATES};
 use super::persons::{SortedMembers, to_person_row};
 use super::tree::PlannedChart;
 use super::userid_changes::{UseridChanges, find_second_entries};
-use super::{ConflictKind, KnownPerson, LinkBy, LocalDirectory, NewConflict, PlannedPersonChange};
+use super::{ConflictKind, KnownPerson, LocalDirectory, NewConflict, PlannedPersonChange};
 use crate::base::id::PersonId;
+use crate::config::LinkField;
 use crate::directory::{EntrySource, Person};
 
 /// The changes and conflicts of a plan's persons.
@@ -26,7 +27,7 @@ impl PersonDecisions {
     pub(super) fn from_sorted(
         sorted: SortedMembers<'_>,
         present: &HashSet<String>,
-        link_by: &[LinkBy],
+        link_by: &[LinkField],
         local: &LocalDirectory,
         chart: &PlannedChart<'_>,
         new_id: &mut dyn FnMut() -> PersonId,

@@ -3,8 +3,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{KnownPerson, LinkBy, LocalDirectory};
+use super::{KnownPerson, LocalDirectory};
 use crate::base::id::PersonId;
+use crate::config::LinkField;
 use crate::directory::{
     EntrySource, Person, PersonDetails, PersonStatus, names_agree, normalize_mobile, normalize_text,
 };
@@ -17,7 +18,7 @@ use crate::sync::remote::RemotePerson;
 pub(super) const MAX_CANDIDATES: usize = 20;
 
 /// One key: its kind and its normalised text.
-pub(super) type LinkKey = (LinkBy, String);
+pub(super) type LinkKey = (LinkField, String);
 
 /// The keys of one person, without empty ones; each kind at most once.
 #[derive(Debug, Clone, Default)]
@@ -26,9 +27,9 @@ pub(super) struct LinkKeys(Vec<LinkKey>);
 impl LinkKeys {
     fn new(email: &str, mobile: &str, employee_number: &str) -> Self {
         let keys = [
-            (LinkBy::Mobile, normalize_mobile(mobile)),
-            (LinkBy::Email, normalize_text(email)),
-            (LinkBy::EmployeeNumber, normalize_text(employee_number)),
+            (LinkField::Mobile, normalize_mobile(mobile)),
+            (LinkField::Email, normalize_text(email)),
+            (LinkField::EmployeeNumber, normalize_text(employee_number)),
         ];
         Self(keys.into_iter().filter(|(_, text)| !text.is_empty()).collect())
     }
@@ -51,11 +52,11 @@ impl LinkKeys {
     }
 
     /// Returns whether both have the same key of this kind; `None` if one of them has none.
-    pub(super) fn agree_on(&self, other: &Self, by: LinkBy) -> Option<bool> {
+    pub(super) fn agree_on(&self, other: &Self, by: LinkField) -> Option<bool> {
         Some(self.get(by)? == other.get(by)?)
     }
 
-    fn get(&self, by: LinkBy) -> Option<&str> {
+    fn get(&self, by: LinkField) -> Option<&str> {
         self.iter().find(|(kind, _)| *kind == by).map(|(_, text)| text.as_str())
     }
 
@@ -69,13 +70,13 @@ impl LinkKeys {
 pub(super) struct LocalPersonIndex<'a> {
     by_key: HashMap<LinkKey, Vec<&'a KnownPerson>>,
     claims: HashMap<&'a PersonId, usize>,
-    link_by: Vec<LinkBy>,
+    link_by: Vec<LinkField>,
 }
 
 impl<'a> LocalPersonIndex<'a> {
     /// Indexes local persons who have not left. A member in `present` with a local person's userid
     /// counts as a match, although its details were not read.
-    pub(super) fn new(local: &'a LocalDirectory, link_by: &[LinkBy], present: &HashSet<String>) -> Self {
+    pub(super) fn new(local: &'a LocalDirectory, link_by: &[LinkField], present: &HashSet<String>) -> Self {
         let mut recognised = Self { link_by: link_by.to_vec(), ..Self::default() };
         for (folded, known) in &local.persons {
             if known.source != EntrySource::Local || known.status == PersonStatus::Left {
@@ -106,13 +107,13 @@ impl<'a> LocalPersonIndex<'a> {
     /// together with the same name, and not against a different employee number.
     pub(super) fn proves(&self, known: &KnownPerson, keys: &LinkKeys, name: &str) -> bool {
         let theirs = LinkKeys::from_known(known);
-        let shares = |by: LinkBy| self.link_by.contains(&by) && keys.agree_on(&theirs, by) == Some(true);
-        if shares(LinkBy::EmployeeNumber) {
+        let shares = |by: LinkField| self.link_by.contains(&by) && keys.agree_on(&theirs, by) == Some(true);
+        if shares(LinkField::EmployeeNumber) {
             return true;
         }
-        keys.agree_on(&theirs, LinkBy::EmployeeNumber) != Some(false)
+        keys.agree_on(&theirs, LinkField::EmployeeNumber) != Some(false)
             && names_agree(name, &known.name)
-            && (shares(LinkBy::Mobile) || shares(LinkBy::Email))
+            && (shares(LinkField::Mobile) || shares(LinkField::Email))
     }
 
     /// Returns the local persons that one of `keys` matches, by id.

@@ -39,6 +39,7 @@ use self::tree::PlannedChart;
 use super::remote::{RemoteDirectory, ReportNote};
 use crate::base::clock::Timestamp;
 use crate::base::id::{CorpId, PersonId, UnitId, UserId};
+use crate::config::LinkField;
 use crate::directory::{EntrySource, Person, PersonStatus, Tag, Unit};
 
 /// Our chart, as far as a plan needs it.
@@ -80,25 +81,11 @@ pub struct KnownPerson {
     pub fingerprint: String,
 }
 
-/// A field by which a local person is recognised in WeCom (`directory.link_by`).
-///
-/// Equal userids are the same person whatever the setting, because userids are unique (WeCom
-/// document 90664). A mobile number or mail address, which members may write themselves, counts
-/// only if the names agree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LinkBy {
-    Userid,
-    Mobile,
-    Email,
-    /// The employee number, an extension attribute.
-    EmployeeNumber,
-}
-
 /// What an administrator allows a run to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SyncPolicy {
     /// `directory.link_by`.
-    pub link_by: Vec<LinkBy>,
+    pub link_by: Vec<LinkField>,
     /// `directory.max_removals` in hundredths of a percent: 10 % is 1000.
     pub max_removals: u32,
     /// `--force`: removes however much is missing, but never after an incomplete fetch.

@@ -7,9 +7,10 @@ use super::fingerprint::compute_fingerprint;
 use super::link_keys::LinkKeys;
 use super::text::clean_text;
 use super::tree::{PlannedChart, UnitLeaders, is_usable_userid, list_first_names};
-use super::{KnownPerson, LinkBy, LocalDirectory};
+use super::{KnownPerson, LocalDirectory};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
+use crate::config::LinkField;
 use crate::directory::{
     EntrySource, IdentityEvidence, Membership, Person, PersonDetails, PersonStatus, is_same_person,
 };
@@ -199,7 +200,7 @@ fn is_replaced(known: &KnownPerson, record: &RemotePerson) -> bool {
         return false;
     }
     let (before, now) = (LinkKeys::from_known(known), LinkKeys::from_record(record));
-    let agree = [LinkBy::Mobile, LinkBy::EmployeeNumber].map(|by| before.agree_on(&now, by));
+    let agree = [LinkField::Mobile, LinkField::EmployeeNumber].map(|by| before.agree_on(&now, by));
     agree.contains(&Some(false)) && !agree.contains(&Some(true))
 }
 

@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
+use super::KnownPerson;
 use super::link_keys::{LinkKey, LinkKeys, MAX_CANDIDATES};
 use super::persons::Joiner;
 use super::tree::PlannedChart;
-use super::{KnownPerson, LinkBy};
 use crate::base::id::{PersonId, UnitId};
+use crate::config::LinkField;
 use crate::directory::names_agree;
 
 /// Pairs of leavers and joiners, as positions in their lists.
@@ -56,16 +57,22 @@ pub(super) fn find_second_entries<'a>(
 /// An employee number does. Members may write telephones and mail addresses themselves, and both
 /// are passed on. So those count only together with an employee number or the same name, and only
 /// if no other key contradicts.
-fn is_proof(known: &KnownPerson, name: &str, keys: &LinkKeys, shared: &[LinkBy], link_by: &[LinkBy]) -> bool {
+fn is_proof(
+    known: &KnownPerson,
+    name: &str,
+    keys: &LinkKeys,
+    shared: &[LinkField],
+    link_by: &[LinkField],
+) -> bool {
     let theirs = LinkKeys::from_known(known);
     let differ = |by| keys.agree_on(&theirs, by) == Some(false);
-    let counts = |by: LinkBy| shared.contains(&by) && link_by.contains(&by);
-    if differ(LinkBy::EmployeeNumber) {
+    let counts = |by: LinkField| shared.contains(&by) && link_by.contains(&by);
+    if differ(LinkField::EmployeeNumber) {
         return false;
     }
-    let by_mail = counts(LinkBy::Email) && !differ(LinkBy::Mobile);
-    let likely = names_agree(name, &known.name) || shared.contains(&LinkBy::EmployeeNumber);
-    counts(LinkBy::EmployeeNumber) || (likely && (counts(LinkBy::Mobile) || by_mail))
+    let by_mail = counts(LinkField::Email) && !differ(LinkField::Mobile);
+    let likely = names_agree(name, &known.name) || shared.contains(&LinkField::EmployeeNumber);
+    counts(LinkField::EmployeeNumber) || (likely && (counts(LinkField::Mobile) || by_mail))
 }
 
 impl UseridChanges {
@@ -76,7 +83,7 @@ impl UseridChanges {
         joiners: &[Joiner<'_>],
         keys: &[LinkKeys],
         living: impl Iterator<Item = LinkKeys>,
-        link_by: &[LinkBy],
+        link_by: &[LinkField],
         chart: &PlannedChart<'_>,
     ) -> Self {
         if leavers.is_empty() || joiners.is_empty() {
@@ -133,11 +140,11 @@ impl UseridChanges {
         joiners: &[Joiner<'_>],
         keys: &[LinkKeys],
         sharing: &HashMap<LinkKey, KeyHolders>,
-        link_by: &[LinkBy],
+        link_by: &[LinkField],
     ) {
         let mut of_joiner: HashMap<usize, BTreeSet<usize>> = HashMap::new();
         let mut of_leaver: HashMap<usize, BTreeSet<usize>> = HashMap::new();
-        let mut shared: HashMap<(usize, usize), Vec<LinkBy>> = HashMap::new();
+        let mut shared: HashMap<(usize, usize), Vec<LinkField>> = HashMap::new();
         for ((by, _), sharing) in sharing.iter().filter(|(_, sharing)| !sharing.has_remaining_holder) {
             if let ([leaver], [joiner]) = (sharing.leavers.as_slice(), sharing.joiners.as_slice()) {
                 of_joiner.entry(*joiner).or_default().insert(*leaver);

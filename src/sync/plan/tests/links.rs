@@ -60,7 +60,7 @@ fn a_local_person_is_recognised_by_each_key() {
 #[test]
 fn case_49_a_mail_or_mobile_with_another_name_takes_nobody_over_and_is_asked_about() {
     for name in ["李四", ""] {
-        for by in [LinkBy::Mobile, LinkBy::Email] {
+        for by in [LinkField::Mobile, LinkField::Email] {
             let mut model = DirectoryModel::new();
             let mine = model.add_local_unit("mine", None);
             let boss = model.add_local_person("boss", |p| {
@@ -72,7 +72,7 @@ fn case_49_a_mail_or_mobile_with_another_name_takes_nobody_over_and_is_asked_abo
             let plan = model.run(&remote(vec![member_with("mallory", |m| {
                 name.clone_into(&mut m.name);
                 match by {
-                    LinkBy::Mobile => m.mobile = "+86 138 0013 8000".to_owned(),
+                    LinkField::Mobile => m.mobile = "+86 138 0013 8000".to_owned(),
                     _ => m.email = "Boss@example.com".to_owned(),
                 }
             })]));
@@ -113,7 +113,7 @@ fn case_49_an_employee_number_that_differs_outweighs_a_mobile_and_a_name() {
 #[test]
 fn a_key_that_link_by_does_not_name_recognises_nobody() {
     let mut model = DirectoryModel::new();
-    model.policy.link_by = vec![LinkBy::Userid, LinkBy::Email];
+    model.policy.link_by = vec![LinkField::Userid, LinkField::Email];
     add_local_person_with_mobile(&mut model, "anna1", "138");
     let plan = model.run(&remote(vec![member_with_mobile("anna", "138")]));
     assert_eq!((count_person_changes(&plan), plan.conflicts.len()), ((1, 0, 0), 0));
@@ -262,7 +262,7 @@ fn a_question_that_was_asked_is_not_asked_again() {
 
 #[test]
 fn the_order_of_link_by_does_not_matter() {
-    let run = |link_by: Vec<LinkBy>| {
+    let run = |link_by: Vec<LinkField>| {
         let mut model = DirectoryModel::new();
         model.policy.link_by = link_by;
         add_local_person_with_mobile(&mut model, "x", "138");
@@ -273,7 +273,10 @@ fn the_order_of_link_by_does_not_matter() {
         let plan = model.run(&remote(vec![both, member_with("bob", bob)]));
         (count_person_changes(&plan), plan.conflicts, model.persons)
     };
-    assert_eq!(run(vec![LinkBy::Mobile, LinkBy::Email]), run(vec![LinkBy::Email, LinkBy::Mobile]));
+    assert_eq!(
+        run(vec![LinkField::Mobile, LinkField::Email]),
+        run(vec![LinkField::Email, LinkField::Mobile])
+    );
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn department_unit_id(id: u32) -> UnitId {
 
 impl DirectoryModel {
     fn new() -> Self {
-        let link_by = vec![LinkBy::Userid, LinkBy::Mobile, LinkBy::Email, LinkBy::EmployeeNumber];
+        let link_by = vec![LinkField::Userid, LinkField::Mobile, LinkField::Email, LinkField::EmployeeNumber];
         Self {
             units: BTreeMap::new(),
             persons: BTreeMap::new(),

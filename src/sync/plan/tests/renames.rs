@@ -2,11 +2,11 @@
 
 use super::*;
 
-fn member_with_key(userid: &str, key: LinkBy, value: &str) -> RemotePerson {
+fn member_with_key(userid: &str, key: LinkField, value: &str) -> RemotePerson {
     member_with(userid, |m| match key {
-        LinkBy::Mobile => value.clone_into(&mut m.mobile),
-        LinkBy::Email => value.clone_into(&mut m.email),
-        LinkBy::EmployeeNumber | LinkBy::Userid => {
+        LinkField::Mobile => value.clone_into(&mut m.mobile),
+        LinkField::Email => value.clone_into(&mut m.email),
+        LinkField::EmployeeNumber | LinkField::Userid => {
             m.attributes.insert("工号".to_owned(), value.to_owned());
         }
     })
@@ -16,7 +16,7 @@ fn member_named(userid: &str, name: &str) -> RemotePerson {
     member_with(userid, |m| name.clone_into(&mut m.name))
 }
 
-const PROOF_KEYS: [LinkBy; 3] = [LinkBy::Mobile, LinkBy::Email, LinkBy::EmployeeNumber];
+const PROOF_KEYS: [LinkField; 3] = [LinkField::Mobile, LinkField::Email, LinkField::EmployeeNumber];
 
 fn member_with_keys(userid: &str, name: &str, keys: [&str; 3]) -> RemotePerson {
     member_with(userid, |m| {
@@ -31,7 +31,7 @@ fn member_with_keys(userid: &str, name: &str, keys: [&str; 3]) -> RemotePerson {
 #[test]
 fn a_key_proves_that_a_userid_was_changed() {
     for key in PROOF_KEYS {
-        for (link_by, proof) in [(vec![key], true), (vec![LinkBy::Userid], false)] {
+        for (link_by, proof) in [(vec![key], true), (vec![LinkField::Userid], false)] {
             let mut model = DirectoryModel::new();
             model.policy.link_by = link_by;
             let anna = |userid, value| {
@@ -84,7 +84,7 @@ fn what_is_handed_on_proves_a_changed_userid_only_with_the_name_or_the_employee_
 #[test]
 fn the_employee_number_vouches_for_a_telephone_also_where_it_links_nobody() {
     let mut model = DirectoryModel::new();
-    model.policy.link_by = vec![LinkBy::Mobile];
+    model.policy.link_by = vec![LinkField::Mobile];
     model.run(&remote(vec![member_with_keys("anna", "李娜", ["138", "", "7"])]));
     let id = model.id("anna");
     model.run(&remote(vec![member_with_keys("anna1", "李薇", ["138", "", "7"])]));
@@ -93,7 +93,7 @@ fn the_employee_number_vouches_for_a_telephone_also_where_it_links_nobody() {
 
 #[test]
 fn a_key_that_somebody_who_stays_has_proves_nothing() {
-    let intern = |userid: &str| member_with_key(userid, LinkBy::EmployeeNumber, "无");
+    let intern = |userid: &str| member_with_key(userid, LinkField::EmployeeNumber, "无");
     // A person who stays unchanged, one who changed, and one who gives up the key just now.
     for carl in
         [intern("carl"), RemotePerson { position: "会计".to_owned(), ..intern("carl") }, member("carl")]
@@ -118,7 +118,7 @@ fn a_key_that_somebody_who_stays_has_proves_nothing() {
 #[test]
 fn a_key_of_several_proves_nothing_and_a_human_is_asked() {
     let mut model = DirectoryModel::new();
-    let mobile = |userid: &str| member_with_key(userid, LinkBy::Mobile, "138");
+    let mobile = |userid: &str| member_with_key(userid, LinkField::Mobile, "138");
     model.run(&remote(vec![mobile("anna"), mobile("bob")]));
     let plan = model.run(&remote(vec![mobile("carl")]));
     assert_eq!(count_person_changes(&plan), (1, 0, 2));
@@ -136,8 +136,8 @@ fn a_key_of_several_proves_nothing_and_a_human_is_asked() {
 fn keys_that_point_to_different_persons_prove_nothing() {
     let mut model = DirectoryModel::new();
     model.run(&remote(vec![
-        member_with_key("anna", LinkBy::Mobile, "138"),
-        member_with_key("bob", LinkBy::Email, "b@x"),
+        member_with_key("anna", LinkField::Mobile, "138"),
+        member_with_key("bob", LinkField::Email, "b@x"),
     ]));
     let both = member_with("carl", |m| (m.mobile, m.email) = ("138".to_owned(), "b@x".to_owned()));
     let plan = model.run(&remote(vec![both]));
@@ -168,8 +168,8 @@ fn hidden_names_are_not_the_same_name() {
 #[test]
 fn nobody_is_renamed_on_half_a_fetch() {
     let mut model = DirectoryModel::new();
-    model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, "138")]));
-    let mut some = remote(vec![member_with_key("bob", LinkBy::Mobile, "138")]);
+    model.run(&remote(vec![member_with_key("anna", LinkField::Mobile, "138")]));
+    let mut some = remote(vec![member_with_key("bob", LinkField::Mobile, "138")]);
     some.completeness.persons = false;
     assert_eq!(count_person_changes(&model.run(&some)), (1, 0, 0));
     assert_eq!(model.person("anna").status, PersonStatus::Active);
@@ -186,9 +186,9 @@ fn nobody_is_renamed_on_half_a_fetch() {
 #[test]
 fn who_signed_in_under_a_changed_userid_before_the_run_is_asked_about() {
     let mut model = DirectoryModel::new();
-    model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, "138")]));
+    model.run(&remote(vec![member_with_key("anna", LinkField::Mobile, "138")]));
     let id = model.add_local_person("anna2", |p| p.source = EntrySource::Wecom);
-    let plan = model.run(&remote(vec![member_with_key("anna2", LinkBy::Mobile, "138")]));
+    let plan = model.run(&remote(vec![member_with_key("anna2", LinkField::Mobile, "138")]));
     assert_eq!(count_person_changes(&plan), (0, 1, 1));
     assert_eq!(plan.conflicts, [expected_conflict(ConflictKind::Renamed, &id, &[&model.id("anna")])]);
 }
@@ -197,22 +197,22 @@ fn who_signed_in_under_a_changed_userid_before_the_run_is_asked_about() {
 fn a_telephone_that_is_handed_on_when_somebody_leaves_raises_no_question() {
     let mut model = DirectoryModel::new();
     model.run(&remote(vec![
-        member_with_key("anna", LinkBy::Mobile, "138"),
-        member_with_key("bob", LinkBy::Mobile, "139"),
+        member_with_key("anna", LinkField::Mobile, "138"),
+        member_with_key("bob", LinkField::Mobile, "139"),
     ]));
-    let plan = model.run(&remote(vec![member_with_key("bob", LinkBy::Mobile, "138")]));
+    let plan = model.run(&remote(vec![member_with_key("bob", LinkField::Mobile, "138")]));
     assert_eq!((count_person_changes(&plan), plan.conflicts.len()), ((0, 1, 1), 0));
 }
 
 #[test]
 fn a_changed_userid_goes_before_a_local_person_with_the_same_key() {
     let mut model = DirectoryModel::new();
-    model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, "138")]));
+    model.run(&remote(vec![member_with_key("anna", LinkField::Mobile, "138")]));
     let id = model.id("anna");
     model.add_local_person("x", |p| p.details.mobile = "138".to_owned());
     let before = model.person("x").clone();
     let renamed =
-        RemotePerson { name: "anna's name".to_owned(), ..member_with_key("anna2", LinkBy::Mobile, "138") };
+        RemotePerson { name: "anna's name".to_owned(), ..member_with_key("anna2", LinkField::Mobile, "138") };
     model.run(&remote(vec![renamed]));
     assert_eq!((model.id("anna2"), model.person("x")), (id, &before));
 }
@@ -231,10 +231,10 @@ fn thousands_of_one_name_in_one_unit_are_not_compared_each_with_each() {
 #[test]
 fn a_userid_that_comes_back_with_a_key_is_the_same_person() {
     for (key, name, same) in [
-        (LinkBy::EmployeeNumber, "married", true),
-        (LinkBy::Mobile, "anna's name", true),
-        (LinkBy::Mobile, "married", false),
-        (LinkBy::Email, "anna's name", false),
+        (LinkField::EmployeeNumber, "married", true),
+        (LinkField::Mobile, "anna's name", true),
+        (LinkField::Mobile, "married", false),
+        (LinkField::Email, "anna's name", false),
     ] {
         let mut model = DirectoryModel::new();
         model.run(&remote(vec![member_with_key("anna", key, "k1")]));
@@ -254,11 +254,11 @@ fn a_userid_that_comes_back_with_a_key_is_the_same_person() {
 fn a_userid_that_comes_back_within_a_day_with_the_same_name_is_the_same_person() {
     for (hours, key, same) in [(23, "", true), (24, "", false), (1, "139", false), (1, "138", true)] {
         let mut model = DirectoryModel::new();
-        model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, "138")]));
+        model.run(&remote(vec![member_with_key("anna", LinkField::Mobile, "138")]));
         let id = model.id("anna");
         model.run(&remote(Vec::new()));
         model.advance_hours(hours);
-        let plan = model.run(&remote(vec![member_with_key("anna", LinkBy::Mobile, key)]));
+        let plan = model.run(&remote(vec![member_with_key("anna", LinkField::Mobile, key)]));
         assert_eq!(model.id("anna") == id, same, "{hours} {key}");
         assert_eq!(plan.conflicts.is_empty(), same);
     }
@@ -301,7 +301,7 @@ fn a_local_person_that_left_does_not_hand_on_its_userid_either() {
     assert_eq!(plan.conflicts, [expected_conflict(ConflictKind::Reused, &stranger.id("anna"), &[&id])]);
     assert_eq!(stranger.persons[&id], before);
     let back =
-        RemotePerson { name: "anna by hand".to_owned(), ..member_with_key("anna", LinkBy::Mobile, "138") };
+        RemotePerson { name: "anna by hand".to_owned(), ..member_with_key("anna", LinkField::Mobile, "138") };
     model.run(&remote(vec![back]));
     assert_eq!((model.id("anna"), model.person("anna").source), (id, EntrySource::Wecom));
 }
@@ -309,9 +309,9 @@ fn a_local_person_that_left_does_not_hand_on_its_userid_either() {
 #[test]
 fn who_takes_over_a_userid_is_neither_recognised_nor_renamed_but_asked_about() {
     let mut model = DirectoryModel::new();
-    model.run(&remote(vec![member("anna"), member_with_key("bob", LinkBy::Email, "b@x")]));
+    model.run(&remote(vec![member("anna"), member_with_key("bob", LinkField::Email, "b@x")]));
     let (anna, bob) = (model.id("anna"), model.id("bob"));
-    model.run(&remote(vec![member_with_key("bob", LinkBy::Email, "b@x")]));
+    model.run(&remote(vec![member_with_key("bob", LinkField::Email, "b@x")]));
     let hand = model.add_local_person("x", |p| p.details.mobile = "138".to_owned());
     model.advance_hours(48);
     let new = member_with("anna", |m| (m.mobile, m.email) = ("138".to_owned(), "b@x".to_owned()));
