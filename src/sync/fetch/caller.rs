@@ -4,10 +4,8 @@
 //! Every call only reads, so it can be repeated after a failure that leaves open whether WeCom
 //! acted.
 
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
-use std::task::Poll;
-
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::sleep;
 
 use super::limiter::{AfterLimit, CallLimiter};
@@ -18,7 +16,7 @@ use crate::wecom::{Deadline, ErrorFamily, WecomClient, WecomError};
 pub(super) struct ApiCaller {
     client: WecomClient,
     pace: FetchPace,
-    gate: CallLimiter,
+    limiter: CallLimiter,
 }
 
 /// Whether and when a failed call is repeated.
@@ -77,7 +75,7 @@ pub(super) fn concerns_everything(error: &WecomError) -> bool {
 
 impl ApiCaller {
     pub(super) fn new(client: WecomClient, pace: FetchPace) -> Self {
-        Self { client, pace, gate: CallLimiter::new(pace) }
+        Self { client, pace, limiter: CallLimiter::new(pace) }
     }
 
     pub(super) fn client(&self) -> &WecomClient {
@@ -121,28 +119,28 @@ impl ApiCaller {
         K: Clone,
         Fut: Future<Output = Result<T, WecomError>>,
     {
-        let mut left = keys;
+        let mut remaining = keys;
         let mut pauses = self.pace.pass_pauses.iter();
         let mut pass = 1;
         let mut stopped: Option<WecomError> = None;
-        while !left.is_empty() {
+        while !remaining.is_empty() {
             let mut again = Vec::new();
-            let mut queue = std::mem::take(&mut left).into_iter();
-            let mut running = ParallelCalls::default();
+            let mut queue = std::mem::take(&mut remaining).into_iter();
+            let mut calls = FuturesUnordered::new();
             // Calls without an answer in a row, and the last such error.
-            let (mut silent, mut silence) = (0, None);
+            let (mut unanswered, mut last_unanswered) = (0, None);
             loop {
-                while running.len() < self.pace.max_parallel_calls
+                while calls.len() < self.pace.max_parallel_calls
                     && let Some(key) = queue.next()
                 {
-                    match (&stopped, &silence) {
+                    match (&stopped, &last_unanswered) {
                         (Some(error), _) => take(key, Err(error.clone())),
-                        (None, Some(error)) if silent >= self.pace.max_silent_failures => {
+                        (None, Some(error)) if unanswered >= self.pace.max_silent_failures => {
                             self.postpone(pass, key, WecomError::clone(error), &mut again, &mut take);
                         }
                         _ => {
                             let ask = &ask;
-                            running.push(async move {
+                            calls.push(async move {
                                 let call = || ask(self.client.clone(), key.clone(), self.deadline());
                                 let result = self.call_politely(api, call).await;
                                 (key, result)
@@ -150,7 +148,9 @@ impl ApiCaller {
                         }
                     }
                 }
-                let Some((key, result)) = running.next().await else { break };
+                // The only await while calls are in flight: a call that nothing polls would keep its
+                // permit, and the others would wait for it.
+                let Some((key, result)) = calls.next().await else { break };
                 match result {
                     Err(error) => match RetryClass::from_error(&error) {
                         RetryClass::Final => take(key, Err(error)),
@@ -160,19 +160,19 @@ impl ApiCaller {
                         }
                         RetryClass::Busy => self.postpone(pass, key, error, &mut again, &mut take),
                         RetryClass::NoAnswer => {
-                            silent += 1;
-                            silence = Some(error.clone());
+                            unanswered += 1;
+                            last_unanswered = Some(error.clone());
                             self.postpone(pass, key, error, &mut again, &mut take);
                         }
                     },
                     Ok(answer) => {
-                        silent = 0;
+                        unanswered = 0;
                         take(key, Ok(answer));
                     }
                 }
             }
-            left = again;
-            if !left.is_empty() {
+            remaining = again;
+            if !remaining.is_empty() {
                 // `postpone` keeps nothing after the last pass.
                 if let Some(pause) = pauses.next() {
                     sleep(*pause).await;
@@ -207,22 +207,22 @@ impl ApiCaller {
     {
         let mut crowds = 0;
         loop {
-            let place = self.gate.acquire(api).await?;
+            let permit = self.limiter.acquire(api).await?;
             let result = ask().await;
             match &result {
                 Err(error) if is_rate_limited(error) => {
-                    if self.gate.record_rate_limit(api, error) == AfterLimit::GiveUp {
+                    if self.limiter.record_rate_limit(api, error) == AfterLimit::GiveUp {
                         return result;
                     }
                 }
                 Err(error) if error.code() == Some(45033) && crowds < self.pace.max_crowd_retries => {
                     crowds += 1;
-                    self.gate.record_crowd();
-                    drop(place);
+                    self.limiter.record_crowd();
+                    drop(permit);
                     sleep(self.pace.crowd_pause).await;
                 }
                 Ok(_) => {
-                    self.gate.record_answer(api);
+                    self.limiter.record_answer(api);
                     return result;
                 }
                 Err(_) => return result,
@@ -239,46 +239,4 @@ impl ApiCaller {
 /// hour, and a pause of a minute would not help.
 fn is_rate_limited(error: &WecomError) -> bool {
     matches!(error, WecomError::Refused(refusal) if refusal.code == 45009 && refusal.api != "gettoken")
-}
-
-/// A few futures that go on together, in one task: tasks are the supervisor's.
-#[derive(Debug)]
-struct ParallelCalls<F>(Vec<Pin<Box<F>>>);
-
-impl<F> Default for ParallelCalls<F> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<F: Future> ParallelCalls<F> {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn push(&mut self, future: F) {
-        self.0.push(Box::pin(future));
-    }
-
-    /// The result of whichever is ready first; `None` if there is none left.
-    async fn next(&mut self) -> Option<F::Output> {
-        poll_fn(|context| {
-            if self.0.is_empty() {
-                return Poll::Ready(None);
-            }
-            let ready =
-                self.0.iter_mut().enumerate().find_map(|(i, future)| match future.as_mut().poll(context) {
-                    Poll::Ready(output) => Some((i, output)),
-                    Poll::Pending => None,
-                });
-            match ready {
-                Some((i, output)) => {
-                    drop(self.0.swap_remove(i));
-                    Poll::Ready(Some(output))
-                }
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
 }

@@ -79,10 +79,10 @@ impl CallLimiter {
     /// The 45009 after which `api` is no longer called.
     pub(super) async fn acquire(&self, api: &'static str) -> Result<CallPermit<'_>, WecomError> {
         loop {
-            let left = self.permit_released.notified();
-            tokio::pin!(left);
+            let released = self.permit_released.notified();
+            tokio::pin!(released);
             // Registers before the state is read, so that no permit released in between is missed.
-            left.as_mut().enable();
+            released.as_mut().enable();
             let closed_until = {
                 let mut state = self.state.lock();
                 if let Some(error) = state.limits.get(api).and_then(|limit| limit.given_up.clone()) {
@@ -97,7 +97,7 @@ impl CallLimiter {
             };
             match closed_until {
                 Some(until) => sleep_until(until).await,
-                None => left.await,
+                None => released.await,
             }
         }
     }
@@ -166,8 +166,8 @@ mod tests {
         CallLimiter::new(FetchPace { answers_before_raise: 3, ..FetchPace::PRODUCTION })
     }
 
-    fn current_limit(gate: &CallLimiter) -> usize {
-        gate.state.lock().limit
+    fn current_limit(limiter: &CallLimiter) -> usize {
+        limiter.state.lock().limit
     }
 
     fn test_error() -> WecomError {
@@ -176,59 +176,59 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_crowd_lowers_the_limit_once_and_calm_raises_it_slowly() {
-        let gate = test_limiter();
-        gate.record_crowd();
-        gate.record_crowd();
-        assert_eq!(current_limit(&gate), 5);
+        let limiter = test_limiter();
+        limiter.record_crowd();
+        limiter.record_crowd();
+        assert_eq!(current_limit(&limiter), 5);
         for _ in 0..9 {
             tokio::time::advance(Duration::from_secs(1)).await;
-            gate.record_crowd();
+            limiter.record_crowd();
         }
-        assert_eq!(current_limit(&gate), 1);
+        assert_eq!(current_limit(&limiter), 1);
         for _ in 0..3 {
-            gate.record_answer(API);
+            limiter.record_answer(API);
         }
-        assert_eq!(current_limit(&gate), 2);
+        assert_eq!(current_limit(&limiter), 2);
         for _ in 0..300 {
-            gate.record_answer(API);
+            limiter.record_answer(API);
         }
-        assert_eq!(current_limit(&gate), 10);
+        assert_eq!(current_limit(&limiter), 10);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_window_is_shared_and_after_three_without_an_answer_the_api_is_given_up() {
-        let gate = test_limiter();
+        let limiter = test_limiter();
         for _ in 0..3 {
-            assert_eq!(gate.record_rate_limit(API, &test_error()), AfterLimit::Retry);
+            assert_eq!(limiter.record_rate_limit(API, &test_error()), AfterLimit::Retry);
             assert_eq!(
-                gate.record_rate_limit("tag/get", &test_error()),
+                limiter.record_rate_limit("tag/get", &test_error()),
                 AfterLimit::Retry,
                 "the same window"
             );
             let began = Instant::now();
-            drop(gate.acquire(API).await.unwrap());
+            drop(limiter.acquire(API).await.unwrap());
             assert_eq!(began.elapsed(), Duration::from_secs(60));
         }
-        assert_eq!(gate.record_rate_limit(API, &test_error()), AfterLimit::GiveUp);
-        assert_eq!(gate.acquire(API).await.err(), Some(test_error()));
-        assert!(gate.acquire("tag/get").await.is_ok(), "each API has its own limit");
+        assert_eq!(limiter.record_rate_limit(API, &test_error()), AfterLimit::GiveUp);
+        assert_eq!(limiter.acquire(API).await.err(), Some(test_error()));
+        assert!(limiter.acquire("tag/get").await.is_ok(), "each API has its own limit");
     }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_between_two_windows_begins_the_count_anew() {
-        let gate = test_limiter();
+        let limiter = test_limiter();
         for _ in 0..10 {
-            assert_eq!(gate.record_rate_limit(API, &test_error()), AfterLimit::Retry);
-            drop(gate.acquire(API).await.unwrap());
-            gate.record_answer(API);
+            assert_eq!(limiter.record_rate_limit(API, &test_error()), AfterLimit::Retry);
+            drop(limiter.acquire(API).await.unwrap());
+            limiter.record_answer(API);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn whoever_waits_enters_when_somebody_leaves() {
-        let gate = CallLimiter::new(FetchPace { max_parallel_calls: 1, ..FetchPace::PRODUCTION });
-        let first = gate.acquire(API).await.unwrap();
-        let second = gate.acquire(API);
+        let limiter = CallLimiter::new(FetchPace { max_parallel_calls: 1, ..FetchPace::PRODUCTION });
+        let first = limiter.acquire(API).await.unwrap();
+        let second = limiter.acquire(API);
         tokio::pin!(second);
         assert!(tokio::time::timeout(Duration::from_secs(9), &mut second).await.is_err());
         drop(first);
