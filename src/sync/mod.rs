@@ -25,6 +25,7 @@ pub mod remote;
 pub mod report;
 pub mod run;
 pub mod schedule;
+mod text;
 
 use std::sync::Arc;
 use std::time::Duration;

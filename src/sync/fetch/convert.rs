@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use crate::base::id::UserId;
 use crate::directory::PersonStatus;
 use crate::sync::remote::{RemoteMembership, RemotePerson};
+use crate::sync::text::clean_text;
 use crate::wecom::{AttributeValue, DepartmentId, Member, MemberAttribute, MemberDepartment, MemberStatus};
 
 /// Why a member is no person of ours.
@@ -21,13 +22,6 @@ pub(super) fn is_valid_userid(text: &str) -> bool {
     UserId::parse_existing(text).is_ok()
 }
 
-/// Removes control characters, which pages do not show and PostgreSQL partly refuses, and blanks at
-/// both ends.
-pub(super) fn clean_text(text: &str) -> String {
-    let text: String = text.chars().filter(|c| !c.is_control()).collect();
-    text.trim().to_owned()
-}
-
 pub(super) fn convert_member(member: Member) -> Result<RemotePerson, SkipReason> {
     let linked = !member.memberships.is_empty()
         && member.memberships.iter().all(|m| matches!(m.department, DepartmentId::Linked(_)));
@@ -38,7 +32,7 @@ pub(super) fn convert_member(member: Member) -> Result<RemotePerson, SkipReason>
         return Err(SkipReason::Userid);
     }
     Ok(RemotePerson {
-        name: clean_text(&member.name),
+        name: clean_text(member.name),
         email: first_text(&[&member.biz_mail, &member.email]),
         status: convert_status(member.status),
         memberships: convert_memberships(member.memberships),
@@ -96,12 +90,12 @@ fn convert_attributes(list: Vec<MemberAttribute>) -> BTreeMap<String, String> {
     let mut map = BTreeMap::new();
     for attribute in list {
         let value = match attribute.value {
-            AttributeValue::Text(text) => clean_text(&text),
-            AttributeValue::Web { url, .. } => clean_text(&url),
+            AttributeValue::Text(text) => clean_text(text),
+            AttributeValue::Web { url, .. } => clean_text(url),
             // Mini programs appear only in what outsiders see.
             AttributeValue::MiniProgram { .. } => continue,
         };
-        let name = clean_text(&attribute.name);
+        let name = clean_text(attribute.name);
         if !name.is_empty() {
             map.entry(name).or_insert(value);
         }
@@ -113,7 +107,7 @@ fn convert_attributes(list: Vec<MemberAttribute>) -> BTreeMap<String, String> {
 fn first_text(list: &[&Option<String>]) -> String {
     list.iter()
         .filter_map(|text| text.as_deref())
-        .map(clean_text)
+        .map(|text| clean_text(text.to_owned()))
         .find(|text| !text.is_empty())
         .unwrap_or_default()
 }

@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::convert::{SkipReason, clean_text, convert_member, is_valid_userid};
+use super::convert::{SkipReason, convert_member, is_valid_userid};
 use super::notes::{FetchNotes, describe_error};
 use super::progress::FetchPhase;
 use super::{FetchRun, FetchStop};
 use crate::base::id::UserId;
 use crate::sync::remote::{RemotePerson, RemoteUnit};
+use crate::sync::text::clean_text;
 use crate::wecom::{LenientList, Member, SecretKind, WecomError};
 
 /// Known members that no list shows are queried singly, up to this many.
@@ -90,7 +91,7 @@ impl FetchedMembers {
             SkipReason::Linked => {}
             SkipReason::Userid => notes.add(
                 "fetch.userid_invalid",
-                format!("The userid {:?} can stand for nobody (a blank, |, @all, or signs that do not show); the member is left out.", clean_text(folded)),
+                format!("The userid {:?} can stand for nobody (a blank, |, @all, or signs that do not show); the member is left out.", clean_text(folded.to_owned())),
             ),
         }
     }

@@ -3,8 +3,7 @@
 use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 
 /// What a fetch is reading.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FetchPhase {
     /// Departments, including the list of ids.
     Departments,
@@ -13,17 +12,6 @@ pub enum FetchPhase {
     /// Members that are read one by one.
     Details,
     Tags,
-}
-
-impl FetchPhase {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Departments => "departments",
-            Self::Members => "members",
-            Self::Details => "details",
-            Self::Tags => "tags",
-        }
-    }
 }
 
 /// The progress of a fetch. The three numbers are read one after another, so they may be a moment

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use super::FetchRun;
-use super::convert::{clean_text, is_valid_userid, keep_valid_userids, own_department_id};
+use super::convert::{is_valid_userid, keep_valid_userids, own_department_id};
 use super::notes::describe_error;
 use super::progress::FetchPhase;
 use crate::base::id::UserId;
 use crate::sync::remote::{RemoteTag, SyncKind};
+use crate::sync::text::clean_text;
 use crate::wecom::{SecretKind, WecomError, wire};
 
 /// An update reads tags only if they are at most this many.
@@ -37,7 +38,7 @@ impl FetchRun<'_> {
         let mut names: HashMap<u32, String> = HashMap::new();
         let mut ids = Vec::new();
         for tag in list.items {
-            if names.insert(tag.tagid, clean_text(&tag.tagname)).is_none() {
+            if names.insert(tag.tagid, clean_text(tag.tagname)).is_none() {
                 ids.push(tag.tagid);
             }
         }
@@ -100,7 +101,7 @@ fn convert_tag(
     tag: wire::TagHolders,
 ) -> Result<RemoteTag, TagFailure> {
     let listed = names.get(&id).cloned().unwrap_or_default();
-    let name = [listed, clean_text(&tag.tagname.unwrap_or_default()), id.to_string()];
+    let name = [listed, clean_text(tag.tagname.unwrap_or_default()), id.to_string()];
     let mut users: Vec<UserId> =
         tag.userlist.items.into_iter().map(|user| UserId::new(user.userid)).collect();
     // A tag only needs the userid of a broken record.

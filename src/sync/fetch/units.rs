@@ -2,11 +2,12 @@
 
 use std::collections::HashSet;
 
-use super::convert::{clean_text, keep_valid_userids};
+use super::convert::keep_valid_userids;
 use super::notes::describe_error;
 use super::progress::FetchPhase;
 use super::{FetchRun, FetchStop};
 use crate::sync::remote::RemoteUnit;
+use crate::sync::text::clean_text;
 use crate::wecom::{Department, SecretKind, WecomError};
 
 /// The departments that a secret may see.
@@ -46,7 +47,7 @@ impl FetchRun<'_> {
                 "fetch.department_broken",
                 format!(
                     "The record of a department ({}) cannot be understood; it stays as it is.",
-                    clean_text(which)
+                    clean_text(which.to_owned())
                 ),
             );
         }
@@ -118,14 +119,14 @@ impl FetchRun<'_> {
                 );
                 continue;
             }
-            let name = Some(clean_text(&name))
+            let name = Some(clean_text(name))
                 .filter(|name| !name.is_empty())
                 .unwrap_or_else(|| self.fallback_name(id));
             units.push(RemoteUnit {
                 id,
                 parent: parentid,
                 name,
-                name_en: clean_text(&name_en.unwrap_or_default()),
+                name_en: clean_text(name_en.unwrap_or_default()),
                 order,
                 leaders: keep_valid_userids(leaders),
             });

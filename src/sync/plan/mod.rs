@@ -24,7 +24,6 @@ mod link_keys;
 mod merge;
 mod persons;
 mod tags;
-mod text;
 mod tree;
 mod userid_changes;
 

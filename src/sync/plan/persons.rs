@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::fingerprint::compute_fingerprint;
 use super::link_keys::LinkKeys;
-use super::text::clean_text;
 use super::tree::{PlannedChart, UnitLeaders, is_usable_userid, list_first_names};
 use super::{KnownPerson, LocalDirectory};
 use crate::base::clock::Timestamp;
@@ -15,6 +14,7 @@ use crate::directory::{
     EntrySource, IdentityEvidence, Membership, Person, PersonDetails, PersonStatus, is_same_person,
 };
 use crate::sync::remote::{RemoteMembership, RemotePerson, ReportNote};
+use crate::sync::text::clean_text;
 
 /// Members and persons, sorted by what happened to them.
 #[derive(Debug, Default)]

@@ -2,11 +2,11 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::text::clean_text;
 use super::{LocalDirectory, PlannedUnitChange};
 use crate::base::id::{UnitId, UserId};
 use crate::directory::{EntrySource, Unit};
 use crate::sync::remote::{RemoteUnit, ReportNote};
+use crate::sync::text::clean_text;
 
 const ROOT_DEPARTMENT_ID: u32 = 1;
 
