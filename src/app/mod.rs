@@ -39,7 +39,8 @@ use crate::sso::verify_file::{self, VerifyFiles};
 use crate::sso::{self, Sso};
 use crate::supervisor::listen::{Listener, serve_routes};
 use crate::supervisor::{Signals, Supervisor};
-use crate::sync::SyncService;
+use crate::sync::fetch::FetchPace;
+use crate::sync::{SyncService, SyncSettings};
 use crate::wecom;
 
 /// How many denials of the gate may wait to be written. More of them are counted as dropped.
@@ -142,6 +143,18 @@ impl App {
     /// # Errors
     /// [`BuildError`]. Nothing listens then.
     pub async fn build(config: Config, clock: Clock) -> Result<(Self, RuntimeParts), BuildError> {
+        Self::build_with_pace(config, clock, FetchPace::PRODUCTION).await
+    }
+
+    /// Builds as [`build`](Self::build); synchronisations call WeCom at `pace`.
+    ///
+    /// # Errors
+    /// [`BuildError`]. Nothing listens then.
+    pub async fn build_with_pace(
+        config: Config,
+        clock: Clock,
+        pace: FetchPace,
+    ) -> Result<(Self, RuntimeParts), BuildError> {
         let root = config::load_root_secret(&config)?.0;
         let db = open_database(&config).await?;
         for open in config::file_modes::find_exposed_paths(&config) {
@@ -176,7 +189,8 @@ impl App {
             MAX_WRONG_CREDENTIALS_PER_MINUTE,
             clock.clone(),
         );
-        let sync = SyncService::new(sync_settings(&config), db.clone(), client.clone(), clock.clone());
+        let settings = SyncSettings { pace, ..sync_settings(&config) };
+        let sync = SyncService::new(settings, db.clone(), client.clone(), clock.clone());
         let messages = Messages::new(message_settings(&config), db.clone(), clock.clone(), client.clone());
         let api = ApiState::new(api::ApiParts {
             clients: config.api_clients.clone(),

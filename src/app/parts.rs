@@ -15,6 +15,7 @@ use crate::http::browser_request::Site;
 use crate::http::client_ip::TrustedProxies;
 use crate::http::page::{CompanyLogo, PageRenderer, PageSettings};
 use crate::http::rate_limit::RateLimit;
+use crate::sync::fetch::FetchPace;
 use crate::{message, session, sso, sync, wecom};
 
 /// Where the gate counts and reports. A reload keeps these.
@@ -140,6 +141,7 @@ pub fn sync_settings(config: &Config) -> sync::SyncSettings {
         link_by: config.directory.link_by.clone(),
         max_removals: config.directory.max_removals,
         purge_left_after: config.directory.purge_left_after,
+        pace: FetchPace::PRODUCTION,
     }
 }
 

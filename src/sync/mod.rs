@@ -31,7 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::apply::cleanup;
-use self::fetch::Fetcher;
+use self::fetch::{FetchPace, Fetcher};
 use self::metrics::SyncMetrics;
 use self::queue::{SyncQueue, SyncRequest, SyncRun};
 use self::schedule::ScheduleChecks;
@@ -67,6 +67,8 @@ pub struct SyncSettings {
     pub max_removals: u32,
     /// `directory.purge_left_after`.
     pub purge_left_after: Duration,
+    /// How politely WeCom is called; tests shorten the pauses.
+    pub pace: FetchPace,
 }
 
 /// The synchronisation of one corporation in one process. Cheap to clone.
@@ -89,7 +91,7 @@ struct SyncInner {
 impl SyncService {
     pub fn new(settings: SyncSettings, db: Db, client: WecomClient, clock: Clock) -> Self {
         let inner = SyncInner {
-            fetcher: Fetcher::new(client, clock.clone()),
+            fetcher: Fetcher::new(client, clock.clone(), settings.pace),
             queue: SyncQueue::new(db.clone(), settings.corp.clone(), clock.clone()),
             metrics: SyncMetrics::new(clock.clone()),
             schedule_checks: ScheduleChecks::default(),

@@ -7,6 +7,7 @@ use gongpai::simulator::{
     FaultTarget, InjectedFault, RecordDamage, SimulatedAttribute, SimulatedDepartment, SimulatedMember,
     SimulatedStatus, Simulator,
 };
+use gongpai::sync::fetch::FetchPace;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -187,37 +188,32 @@ async fn case_34_nobody_is_removed_when_much_is_missing_until_somebody_says_so()
 
 #[tokio::test]
 async fn case_34_what_could_not_be_read_removes_nobody_and_says_so() {
+    // A name, the fault, and in how many passes the department is asked for at least.
     let faults = [
-        (
-            "60011",
-            FaultTarget::for_api("user/list").with("department_id", 2),
-            InjectedFault::Errcode(60011, "no privilege".into()),
-        ),
-        ("HTML", FaultTarget::for_api("user/list").with("department_id", 2), InjectedFault::Html502),
-        ("cut off", FaultTarget::for_api("user/list").with("department_id", 2), InjectedFault::Truncated),
-        (
-            "-1",
-            FaultTarget::for_api("user/list").with("department_id", 2),
-            InjectedFault::Errcode(-1, "system busy".into()),
-        ),
-        (
-            "broken",
-            FaultTarget::for_api("user/list").with("department_id", 2),
-            InjectedFault::BrokenRecord(RecordDamage::WithoutId),
-        ),
+        ("60011", InjectedFault::Errcode(60011, "no privilege".into()), 1),
+        ("HTML", InjectedFault::Html502, 3),
+        ("cut off", InjectedFault::Truncated, 3),
+        ("-1", InjectedFault::Errcode(-1, "system busy".into()), 2),
+        ("broken", InjectedFault::BrokenRecord(RecordDamage::WithoutId), 1),
     ];
-    let t = TestApp::with(RULES).await;
+    // Every pass is made; only the half minutes between them are not waited for.
+    let pause = Duration::from_millis(10);
+    let pace = FetchPace { pass_pauses: [pause, pause], ..FetchPace::PRODUCTION };
+    let t = TestApp::with_pace(RULES, pace).await;
     t.sync_fully().await;
+    let departments = u64::try_from(t.list("/directory/units").await.len()).expect("few");
     let before = t.list("/directory/persons").await;
     let lisi = t.signed_in("lisi").await;
     t.wecom.change_member("zhaoliu", |m| m.position = "总监".to_owned());
-    for (name, aim, fault) in faults {
-        t.wecom.fail(aim, None, fault);
+    for (name, fault, passes) in faults {
+        t.wecom.fail(FaultTarget::for_api("user/list").with("department_id", 2), None, fault);
+        let calls = t.wecom.calls("user/list");
         // Somebody is really gone, but stays: with this fault nobody can tell.
         t.wecom.remove_member("wangwu");
         let run = t.sync().await;
         assert_eq!((&run["status"], &run["complete"]), (&json!("done"), &json!(false)), "{name}: {run:#}");
         assert_eq!(run["counts"]["persons"]["removed"], 0, "{name}: {run:#}");
+        assert!(t.wecom.calls("user/list") - calls >= departments - 1 + passes, "{name}: too few passes");
         assert_eq!(count_active(&t.list("/directory/persons").await), count_active(&before), "{name}");
         assert_eq!(t.check(&lisi, &format!("{PUBLIC_URL}/finance/pay")).await.status, 200, "{name}");
         t.wecom.clear_faults();

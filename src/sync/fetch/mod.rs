@@ -166,12 +166,7 @@ struct FetchRun<'a> {
 
 impl Fetcher {
     /// Creates a fetcher. `clock` only dates what is learnt about the contacts secret.
-    pub fn new(client: WecomClient, clock: Clock) -> Self {
-        Self::with_pace(client, clock, FetchPace::PRODUCTION)
-    }
-
-    /// As [`new`](Self::new), at another pace.
-    pub fn with_pace(client: WecomClient, clock: Clock, pace: FetchPace) -> Self {
+    pub fn new(client: WecomClient, clock: Clock, pace: FetchPace) -> Self {
         Self { client, clock, pace, contacts_access: Arc::default() }
     }
 

@@ -252,18 +252,18 @@ fn test_clock() -> Clock {
 
 /// A fetcher with the application's secret alone.
 fn app_secret_fetcher(server: &FakeWecom) -> Fetcher {
-    Fetcher::with_pace(test_client(server, Some(APP_SECRET), None), test_clock(), TEST_PACE)
+    Fetcher::new(test_client(server, Some(APP_SECRET), None), test_clock(), TEST_PACE)
 }
 
 /// As [`app_secret_fetcher`], with as much time for a call as in production.
 fn patient_fetcher(server: &FakeWecom) -> Fetcher {
     let pace = FetchPace { call_timeout: Duration::from_secs(30), ..TEST_PACE };
-    Fetcher::with_pace(test_client(server, Some(APP_SECRET), None), test_clock(), pace)
+    Fetcher::new(test_client(server, Some(APP_SECRET), None), test_clock(), pace)
 }
 
 /// A fetcher with both secrets.
 fn both_secrets_fetcher(server: &FakeWecom) -> Fetcher {
-    Fetcher::with_pace(test_client(server, Some(APP_SECRET), Some(CONTACTS_SECRET)), test_clock(), TEST_PACE)
+    Fetcher::new(test_client(server, Some(APP_SECRET), Some(CONTACTS_SECRET)), test_clock(), TEST_PACE)
 }
 
 async fn fetch(
@@ -412,11 +412,8 @@ mod ways {
     #[tokio::test]
     async fn one_secret_entered_twice_is_the_applications() {
         let server = FakeCompany::small().serve().await;
-        let fetcher = Fetcher::with_pace(
-            test_client(&server, Some(APP_SECRET), Some(APP_SECRET)),
-            test_clock(),
-            TEST_PACE,
-        );
+        let fetcher =
+            Fetcher::new(test_client(&server, Some(APP_SECRET), Some(APP_SECRET)), test_clock(), TEST_PACE);
         let remote = fetch_full(&fetcher, &KnownDirectory::default()).await;
         assert_eq!((remote.mode, remote.completeness), (FetchMode::Visible, ALL_COMPLETE));
         assert!(has_note(&remote, "fetch.secrets_are_one"));
@@ -439,7 +436,7 @@ mod ways {
     #[tokio::test]
     async fn without_a_secret_or_departments_there_is_nothing() {
         let server = FakeCompany::small().serve().await;
-        let fetcher = Fetcher::with_pace(test_client(&server, None, None), test_clock(), TEST_PACE);
+        let fetcher = Fetcher::new(test_client(&server, None, None), test_clock(), TEST_PACE);
         let error = fetch(&fetcher, SyncKind::Full, &KnownDirectory::default()).await.unwrap_err();
         assert_eq!(error.cause, WecomError::NoSecret(SecretKind::App));
 
@@ -814,7 +811,7 @@ mod politeness {
             .await;
         let client = test_client(&server, Some(APP_SECRET), None);
         let pace = FetchPace { call_timeout: Duration::from_secs(30), ..TEST_PACE };
-        let fetcher = Fetcher::with_pace(client.clone(), test_clock(), pace);
+        let fetcher = Fetcher::new(client.clone(), test_clock(), pace);
         let mut tasks = JoinSet::new();
         tasks.spawn(async move { fetch(&fetcher, SyncKind::Full, &KnownDirectory::default()).await });
         server.until_asked("user/list", 10).await;

@@ -15,6 +15,7 @@ use gongpai::config::{Config, ConfigSources, ListenAddress};
 use gongpai::simulator::{RunningSimulator, Simulator};
 use gongpai::supervisor::Supervisor;
 use gongpai::supervisor::listen::Listener;
+use gongpai::sync::fetch::FetchPace;
 use sqlx::Row as _;
 use toml::{Table, Value};
 use url::Url;
@@ -61,6 +62,13 @@ impl TestApp {
         Self::with_parts(wecom, database, toml).await
     }
 
+    /// Starts one whose synchronisations call WeCom at `pace`.
+    pub(crate) async fn with_pace(toml: &str, pace: FetchPace) -> Self {
+        let wecom = Simulator::start().await.expect("the simulator starts");
+        let database = Arc::new(TestDatabase::create().await);
+        Self::sharing_with_pace(wecom, database, toml, pace).await
+    }
+
     /// Starts one on an existing simulator and database.
     pub(crate) async fn with_parts(wecom: RunningSimulator, database: TestDatabase, toml: &str) -> Self {
         Self::sharing(wecom, Arc::new(database), toml).await
@@ -72,12 +80,21 @@ impl TestApp {
     }
 
     async fn sharing(wecom: RunningSimulator, database: Arc<TestDatabase>, toml: &str) -> Self {
+        Self::sharing_with_pace(wecom, database, toml, FetchPace::PRODUCTION).await
+    }
+
+    async fn sharing_with_pace(
+        wecom: RunningSimulator,
+        database: Arc<TestDatabase>,
+        toml: &str,
+        pace: FetchPace,
+    ) -> Self {
         wecom.set_trusted_domains(["oa.example.com"]);
         wecom.set_callback_domains(["oa.example.com"]);
         let text = configuration(&wecom, &database, toml);
         let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
-        Self::build(wecom, database, ConfigSources { text: Some(text), ..ConfigSources::default() }, &any)
-            .await
+        let sources = ConfigSources { text: Some(text), ..ConfigSources::default() };
+        Self::build(wecom, database, sources, &any, pace).await
     }
 
     /// Starts a gateway that a real Chromium can reach on `http://HOST:PORT`.
@@ -106,7 +123,8 @@ impl TestApp {
         let environment = environment.map(|(key, value)| (key.to_owned(), value)).collect();
         let text = Some(configuration(&wecom, &database, toml));
         let sources = ConfigSources { text, environment, ..ConfigSources::default() };
-        Self::build(wecom, database, sources, &ListenAddress::Tcp(port.address())).await
+        let listen = ListenAddress::Tcp(port.address());
+        Self::build(wecom, database, sources, &listen, FetchPace::PRODUCTION).await
     }
 
     async fn build(
@@ -114,10 +132,11 @@ impl TestApp {
         database: Arc<TestDatabase>,
         sources: ConfigSources,
         listen: &ListenAddress,
+        pace: FetchPace,
     ) -> Self {
         let (config, _) = Config::load(&sources).unwrap_or_else(|e| panic!("{e}\n{sources:?}"));
         let clock = Clock::fixed(Timestamp::from_millis(1_795_334_400_000));
-        let (app, workings) = App::build(config, clock).await.expect("the gateway starts");
+        let (app, workings) = App::build_with_pace(config, clock, pace).await.expect("the gateway starts");
         let any = ListenAddress::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
         let public = Listener::bind(listen).await.expect("a port");
         let admin = Listener::bind(&any).await.expect("a port");
