@@ -92,6 +92,7 @@ impl RefusalLimiter {
             row.left_out = row.left_out.saturating_add(1);
             return None;
         }
+        // After the common case, because this walks all remembered rows.
         tally.end_windows(now);
         if tally.is_full(&same, &entry, now) {
             let surplus =
@@ -100,6 +101,7 @@ impl RefusalLimiter {
             return None;
         }
         let before = tally.rows.remove(&same);
+        // The count will stand for many requests, so it carries the id of none.
         let plain = AuditEntry { detail: reason.to_owned(), request_id: String::new(), ..entry.clone() };
         tally.rows.insert(same, WrittenRefusal { at: now, entry: plain, left_out: 0 });
         let left_out = before.map_or(0, |row| row.left_out);
@@ -142,6 +144,7 @@ impl RefusalTally {
 
     /// Whether there is no room for one more row like this.
     fn is_full(&self, same: &RefusalKey, entry: &AuditEntry, now: Timestamp) -> bool {
+        // Memory is full: what cannot be remembered is only counted.
         if self.rows.len() >= MAX_REMEMBERED_ROWS && !self.rows.contains_key(same) {
             return true;
         }
@@ -159,6 +162,7 @@ fn identify_subject(entry: &AuditEntry) -> String {
     match (&entry.person, entry.userid.as_str(), entry.address) {
         (Some(person), _, _) => person.as_str().to_owned(),
         (None, "", address) => address.map(|address| address.to_string()).unwrap_or_default(),
+        // WeCom compares userids without regard to case.
         (None, userid, _) => userid.to_lowercase(),
     }
 }

@@ -76,7 +76,6 @@ pub struct AuditEntry {
     pub person: Option<PersonId>,
     /// The userid, if known; else empty.
     pub userid: String,
-    /// The client's address.
     pub address: Option<IpAddr>,
     /// The host, with its port if that matters.
     pub host: String,

@@ -50,6 +50,7 @@ pub fn find_copy_fault(value: &str, alphabet: CopiedAlphabet) -> Option<CopyFaul
     let value = value.trim();
     let length = value.chars().count();
     let lower = value.to_ascii_lowercase();
+    // A URL may well contain such words.
     let is_template = alphabet == CopiedAlphabet::Console
         && (value.chars().any(is_han)
             || (length != SECRET_LENGTH_CHARS && PLACEHOLDER_WORDS.iter().any(|word| lower.contains(word))));

@@ -47,6 +47,7 @@ impl Schedule {
         let crons = patterns.iter().map(|pattern| parser.parse(pattern)).collect::<Result<Vec<_>, _>>();
         let crons = crons.map_err(|error| format!("cannot be read ({error}): {EXPRESSION_FORM}"))?;
         let schedule = Self { text: text.trim().to_owned(), crons, zone };
+        // 31 February parses well.
         if schedule.next_after(Timestamp::from_millis(0)).is_none() {
             return Err("names a day that never comes".to_owned());
         }

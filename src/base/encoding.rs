@@ -53,6 +53,7 @@ pub fn decode_text(bytes: &[u8]) -> Result<(String, TextEncoding), UnknownEncodi
     if let Some(text) = with(UTF_8) {
         return Ok((text, TextEncoding::Utf8));
     }
+    // Behind the mark of UTF-8 these bytes are broken UTF-8, and never GBK.
     if let Some(text) = with(GB18030).filter(|_| mark == 0) {
         return Ok((text, TextEncoding::Gb18030));
     }

@@ -81,6 +81,7 @@ impl Origin {
             Host::Ipv4(ip) => ip.to_string(),
             Host::Ipv6(ip) => format!("[{ip}]"),
         };
+        // One trailing dot is removed above; a second one makes it no host.
         if host.is_empty() || host.ends_with('.') {
             return None;
         }
@@ -321,6 +322,7 @@ impl Hosts {
         let http = Origin::from_authority(Scheme::Http, authority)?;
         match forwarded {
             Some(Scheme::Http) if self.allow_http || http.is_loopback() => Some(http),
+            // Without a proxy in front, as in development.
             None if http.is_loopback() && self.public.scheme == Scheme::Http => Some(http),
             _ => Origin::from_authority(Scheme::Https, authority),
         }

@@ -61,6 +61,7 @@ pub fn escape_json_for_terminal(json: &str) -> String {
             out.push(c);
             continue;
         }
+        // JSON escapes are UTF-16 units: a character above U+FFFF needs two.
         for unit in c.encode_utf16(&mut units) {
             out.push_str(&format!("\\u{unit:04x}"));
         }

@@ -77,12 +77,14 @@ impl ReturnTo {
         }
         // From here on only the parsed URL counts, as a browser would read it.
         let mut origin = Origin::from_url(&url).ok_or(BadTarget::NoUrl)?;
+        // People type http out of habit.
         if absolute && !hosts.permits(&origin) {
             let upgraded = upgrade_to_https(&url).and_then(|url| Some((Origin::from_url(&url)?, url)));
             if let Some((https, upgraded)) = upgraded.filter(|(https, _)| hosts.permits(https)) {
                 (origin, url) = (https, upgraded);
             }
         }
+        // A path that the parser reads as another host, such as `/\t/evil`.
         if path && origin != *base {
             return Err(BadTarget::NoUrl);
         }

@@ -34,6 +34,7 @@ impl ListStatement {
     /// Returns the statements that together cover `rows`, each with its share of them.
     pub fn chunks<'r, T>(&'static self, rows: &'r [T]) -> Vec<(&'static str, &'r [T])> {
         let (mut left, mut parts) = (rows, Vec::new());
+        // The largest first, so that few statements cover many rows.
         for (size, text) in &self.0 {
             while let Some((part, rest)) = left.split_at_checked(*size) {
                 parts.push((text.as_str(), part));

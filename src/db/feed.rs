@@ -195,6 +195,8 @@ impl FeedTransaction {
             batches.push((batch, count));
         }
         for (batch, count) in batches {
+            // One number for each row of the batch; the rows themselves have only their place in
+            // it.
             let last = self.advance(FeedCounter::Directory, count).await?;
             sqlx::query(
                 "INSERT INTO publications (first_seq, batch, corp_id, count, at) VALUES ($1, $2, $3, $4, $5)",

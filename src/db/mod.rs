@@ -138,6 +138,7 @@ impl Db {
         let db = Self::connect(location).await?;
         match MIGRATIONS.run(&db.pool).await {
             Ok(()) => Ok(db),
+            // The table of migrations names one that this program does not have.
             Err(MigrateError::VersionMissing(v) | MigrateError::VersionTooNew(v, _)) => {
                 Err(DatabaseOpenError::NewerSchema(v))
             }
@@ -202,11 +203,14 @@ impl Db {
     pub async fn write(&self) -> sqlx::Result<Tx> {
         match self.engine {
             DatabaseEngine::Sqlite => {
+                // Checked in the process first: a wait inside SQLite would hold a connection of the
+                // pool.
                 let waiting =
                     tokio::time::timeout(WRITER_TURN_TIMEOUT, Arc::clone(&self.writer_turn).lock_owned());
                 let turn = waiting.await.map_err(|_| sqlx::Error::PoolTimedOut)?;
                 Ok(Tx { tx: self.pool.begin_with("BEGIN IMMEDIATE").await?, _turn: Some(turn) })
             }
+            // PostgreSQL has many writers, and its row locks order them.
             DatabaseEngine::Postgres => Ok(Tx { tx: self.pool.begin().await?, _turn: None }),
         }
     }

@@ -91,7 +91,7 @@ impl BrowserRequest {
         self.origin.scheme() == Scheme::Https
     }
 
-    /// Returns the User-Agent.
+    /// Returns the User-Agent; empty if there is none.
     pub fn user_agent(&self) -> String {
         self.headers
             .get(USER_AGENT)
@@ -156,6 +156,7 @@ fn resolve_origin(parts: &Parts, site: &Site, trusted: bool) -> Option<Origin> {
     let mut protos = parts.headers.get_all("x-forwarded-proto").iter();
     let forwarded = match (protos.next(), protos.next()) {
         (Some(proto), None) if trusted => Some(Scheme::parse_forwarded(proto.to_str().ok()?)?),
+        // Two headers contradict each other, and guessing could downgrade the scheme.
         (Some(_), Some(_)) if trusted => return None,
         _ => None,
     };

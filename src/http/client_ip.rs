@@ -48,6 +48,7 @@ impl TrustedProxies {
         // From right to left: each proxy appends the address that it saw, and only the trusted ones
         // are believed.
         for header in headers.get_all("x-forwarded-for").iter().rev() {
+            // Nothing to the left of an unreadable element can be believed.
             let Ok(text) = header.to_str() else { return last };
             for element in text.rsplit(',') {
                 let Some(ip) = parse_address(element.trim()) else { return last };

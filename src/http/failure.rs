@@ -69,6 +69,7 @@ impl Failure {
     /// XHR by its Sec-Fetch-Mode or X-Requested-With, or an Accept that names JSON and not HTML.
     pub fn wants_json(headers: &HeaderMap) -> bool {
         if let Some(mode) = headers.get("sec-fetch-mode") {
+            // Browsers send this header with every request, so it decides alone.
             return mode != "navigate";
         }
         if headers.contains_key("x-requested-with") {
@@ -128,7 +129,6 @@ impl FailureReport {
         Self { code, errcode: None, detail: None, cause: None }
     }
 
-    /// Adds the cause.
     #[must_use]
     pub fn caused_by(mut self, cause: impl Error + Send + Sync + 'static) -> Self {
         self.cause = Some(Arc::new(cause));

@@ -53,6 +53,7 @@ impl Language {
             let mut parts = range.split(|b| *b == b';');
             let tag = parts.next().unwrap_or_default().trim_ascii();
             let refused = parts.any(|p| is_zero_quality(p.trim_ascii()));
+            // `zh;q=0` refuses Chinese.
             if tag.is_empty() || refused {
                 continue;
             }

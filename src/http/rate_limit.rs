@@ -144,6 +144,7 @@ impl RateLimitShard {
             let (_, median, _) = instants.select_nth_unstable(middle);
             let (median, mut surplus) = (*median, middle);
             self.full_at.retain(|_, full_at| {
+                // Many may share the median: only half of all is forgotten, not all of these.
                 let forgotten = *full_at <= median && surplus > 0;
                 surplus -= usize::from(forgotten);
                 !forgotten

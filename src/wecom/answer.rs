@@ -57,6 +57,7 @@ struct AnswerEnvelope {
 impl WecomAnswer {
     /// Reads the envelope of `body`.
     pub(super) fn parse(mut body: Vec<u8>) -> Result<Self, UnreadableReason> {
+        // Seen in recorded answers; JSON allows no byte order mark.
         if body.starts_with(b"\xef\xbb\xbf") {
             body.drain(..3);
         }

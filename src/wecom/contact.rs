@@ -35,7 +35,6 @@ pub struct Department {
     /// Empty where WeCom hides it.
     #[serde(default, deserialize_with = "lenient_json::text")]
     pub name: String,
-    /// The English name.
     #[serde(default, deserialize_with = "lenient_json::optional_text")]
     pub name_en: Option<String>,
     /// The parent; 0 for the root. It may be missing from the list, because a visible range may
@@ -83,6 +82,7 @@ impl WecomClient {
 impl Member {
     /// Returns the member if it has this userid; an error otherwise.
     pub(super) fn require_userid(self, userid: &UserId) -> Result<Self, WecomError> {
+        // WeCom may answer in another case than it was asked in.
         if self.userid.folded() != userid.folded() {
             let why = "it is about another member, perhaps from a cache in between".to_owned();
             return Err(WecomError::Unreadable { api: "user/get", status: 200, why });

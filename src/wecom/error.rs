@@ -25,7 +25,7 @@ pub enum WecomError {
     /// effect.
     #[error("WeCom did not answer {api} in time")]
     Timeout {
-        /// The call, `auth/getuserinfo`.
+        /// The call by its path below `/cgi-bin/`, `auth/getuserinfo`.
         api: &'static str,
         /// Whether the request may have gone out; false while waiting for a slot, a token or a
         /// connection.
@@ -80,7 +80,6 @@ pub enum WecomSetupError {
 /// A refusal as WeCom worded it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WecomRefusal {
-    /// The call, `gettoken`.
     pub api: &'static str,
     /// `errcode`.
     pub code: i64,
@@ -141,6 +140,7 @@ impl WecomError {
         match self {
             Self::Refused(_) | Self::BackingOff { .. } | Self::NoSecret(_) => false,
             Self::Timeout { api, sent } | Self::Unreachable { api, sent, .. } => {
+                // While a token is fetched, the call itself has not been made.
                 *sent && *api != GETTOKEN_API
             }
             Self::Unreadable { api, .. } => *api != GETTOKEN_API,
@@ -177,6 +177,7 @@ pub(super) fn redact_text(text: &str, hidden: &[&str], longest: usize) -> String
     let mut text = text.to_owned();
     for value in hidden.iter().filter(|v| !v.is_empty()) {
         text = text.replace(value, "[REDACTED]");
+        // In an echoed query string the value is percent-encoded.
         let encoded = urlencoding::encode(value);
         if encoded != *value {
             text = text.replace(encoded.as_ref(), "[REDACTED]");

@@ -48,7 +48,7 @@ pub(super) enum RequestBody<'a> {
     },
 }
 
-/// A query parameter.
+/// A query parameter of a request, perhaps secret.
 #[derive(Clone, Copy)]
 pub(super) struct CallParameter<'a> {
     name: &'static str,
@@ -100,11 +100,13 @@ impl Exchange {
         let mut builder = reqwest::Client::builder()
             .user_agent(concat!("gongpai/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(limits.connect)
+            // A redirect would carry token and secret to another host.
             .redirect(redirect::Policy::none())
             // reqwest would repeat some requests by itself, and a sign-in code is good for one.
             .retry(retry::never())
             .referer(false)
             .pool_idle_timeout(Duration::from_secs(30))
+            // Only the configured proxy counts, never one of the environment.
             .no_proxy();
         if let Some(proxy) = &settings.proxy {
             builder = builder.proxy(Proxy::all(proxy.clone()).map_err(|_| WecomSetupError::Proxy)?);
@@ -133,6 +135,8 @@ impl Exchange {
         };
         let place = place.map_err(|_| unreachable_error(api, false, "the client is shut down"))?;
         let began = Instant::now();
+        // Waiting for a slot counts against the caller's deadline, but not against the limit of the
+        // call.
         let due = deadline.within(request.class.timeout(&self.limits));
         let result = match timeout_at(due.instant(), self.transfer(request, token)).await {
             Ok(result) => result,
@@ -222,6 +226,7 @@ impl Exchange {
 
     fn url(&self, request: WecomRequest<'_>, token: Option<&str>) -> Url {
         let mut url = self.api_address.clone();
+        // The address may have the path prefix of a reverse proxy.
         url.set_path(&format!("{}/cgi-bin/{}", url.path().trim_end_matches('/'), request.api));
         url.set_fragment(None);
         let token = token.map(|text| CallParameter::hidden("access_token", text));

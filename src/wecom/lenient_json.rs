@@ -60,6 +60,7 @@ impl<'de> Visitor<'de> for ScalarVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Scalar, A::Error> {
+        // A visitor must read the whole list, or the parser fails at its rest.
         while items.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Scalar::Other)
     }

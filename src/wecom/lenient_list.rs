@@ -23,7 +23,7 @@ pub struct LenientList<T> {
 /// A record with an id, by which a broken one is reported.
 pub(super) trait IdentifiedRecord {
     /// The field with the id.
-    const NAME: &'static str;
+    const ID_FIELD: &'static str;
 }
 
 impl<T> Default for LenientList<T> {
@@ -37,7 +37,8 @@ impl<T> LenientList<T> {
     where
         T: DeserializeOwned + IdentifiedRecord,
     {
-        let name = match record.get(T::NAME) {
+        // Read first, because decoding consumes the record.
+        let name = match record.get(T::ID_FIELD) {
             Some(Value::String(text)) if !text.trim().is_empty() => Some(text.clone()),
             Some(Value::Number(number)) => Some(number.to_string()),
             _ => None,

@@ -19,27 +19,27 @@ use super::{Deadline, Department, Member, SecretKind, WecomClient, WecomError};
 use crate::base::id::UserId;
 
 impl IdentifiedRecord for Member {
-    const NAME: &'static str = "userid";
+    const ID_FIELD: &'static str = "userid";
 }
 
 impl IdentifiedRecord for MemberName {
-    const NAME: &'static str = "userid";
+    const ID_FIELD: &'static str = "userid";
 }
 
 impl IdentifiedRecord for DepartmentMember {
-    const NAME: &'static str = "userid";
+    const ID_FIELD: &'static str = "userid";
 }
 
 impl IdentifiedRecord for Department {
-    const NAME: &'static str = "id";
+    const ID_FIELD: &'static str = "id";
 }
 
 impl IdentifiedRecord for DepartmentNode {
-    const NAME: &'static str = "id";
+    const ID_FIELD: &'static str = "id";
 }
 
 impl IdentifiedRecord for TagName {
-    const NAME: &'static str = "tagid";
+    const ID_FIELD: &'static str = "tagid";
 }
 
 /// The answer of `department/list`. The list is required: a directory that removes what it no

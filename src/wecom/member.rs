@@ -37,7 +37,7 @@ pub struct Member {
     pub email: Option<String>,
     /// The company mail address; not for applications made since 2022-06-20.
     pub biz_mail: Option<String>,
-    /// The landline.
+    /// The number of the landline.
     pub telephone: Option<String>,
     /// Not for applications made since 2022-06-20.
     pub address: Option<String>,
@@ -64,7 +64,6 @@ pub struct Member {
 /// One department of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberDepartment {
-    /// The department.
     pub department: DepartmentId,
     /// The sort number in the department; larger comes first.
     pub order: u32,
@@ -123,7 +122,7 @@ pub enum MemberGender {
     Female,
 }
 
-/// One extension attribute.
+/// An extension attribute of a member.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MemberAttribute {
     /// The name in the console.
@@ -138,7 +137,6 @@ pub enum AttributeValue {
     Text(String),
     /// Type 1.
     Web {
-        /// The address.
         url: String,
         /// The text to show.
         title: String,
@@ -295,6 +293,7 @@ impl TryFrom<RawMember> for Member {
     type Error = &'static str;
 
     fn try_from(raw: RawMember) -> Result<Self, Self::Error> {
+        // Not parsed: a userid that WeCom returns is kept, whatever it looks like.
         let userid = UserId::new(raw.userid.ok_or("a member without a userid")?);
         // Old editions have only `isleader`: a leader, but not of which department.
         let leads_all = raw.is_leader_in_dept.is_empty() && raw.isleader == Some(1);

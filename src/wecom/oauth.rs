@@ -134,6 +134,7 @@ impl<'de> Deserialize<'de> for IdentityAnswer {
                 let mut answer = IdentityAnswer::default();
                 let mut named = false;
                 while let Some(key) = entries.next_key::<String>()? {
+                    // Every spelling counts: `UserId`, `user_id`, `OPENID`.
                     match key.replace('_', "").to_ascii_lowercase().as_str() {
                         // Two userids are a contradiction, and neither may be believed.
                         "userid" if named => return Err(A::Error::custom("two userids")),

@@ -228,6 +228,7 @@ impl AccessTokens {
         let answer = retry_while_busy(deadline, || exchange.send::<TokenAnswer>(request, None, deadline))
             .await
             .and_then(|answer| {
+                // An empty token would be refused with every call.
                 if answer.access_token.expose_secret().trim().is_empty() {
                     return Err(WecomError::Unreadable {
                         api: GETTOKEN_API,

@@ -68,9 +68,9 @@ pub struct MiddlewareParts {
 pub struct PublicRoutes<S = ()> {
     /// Routes for people and programs.
     pub ordinary: Router<S>,
-    /// Calls of applications.
+    /// Routes of the API, for applications.
     pub api: Router<S>,
-    /// Calls of applications that upload files.
+    /// Routes of the API that take files.
     pub uploads: Router<S>,
     /// Checks that nginx asks for.
     pub checks: Router<S>,
@@ -97,7 +97,9 @@ where
         .merge(api.layer(RequestBodyLimitLayer::new(MAX_API_BODY_BYTES)))
         .merge(uploads.layer(RequestBodyLimitLayer::new(MAX_UPLOAD_BODY_BYTES)))
         .layer(CsrfLayer::new())
+        // Outside the limits and the check of origins, so that it replaces their bare answers too.
         .layer(EdgeLayer { shared: Arc::clone(&shared), route: RouteKind::Ordinary })
+        // Outermost, so that the pages of the edge get these headers too.
         .layer(default(X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .layer(default(REFERRER_POLICY, "no-referrer"))
         .layer(default(CACHE_CONTROL, "no-store"));
@@ -313,6 +315,7 @@ impl FailureResponder {
             _ => return response,
         };
         let mut dressed = self.failure(pages, code);
+        // RFC 9110 §15.5.6 requires Allow with a 405.
         if let Some(allow) = headers.get(ALLOW) {
             dressed.headers_mut().insert(ALLOW, allow.clone());
         }

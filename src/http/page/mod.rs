@@ -197,6 +197,7 @@ fn build_response(status: StatusCode, page: &impl Template, policy: &ContentSecu
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, policy.header());
+    // X-Frame-Options cannot list origins, so a page that may be framed has none.
     if policy.ancestors.is_empty() {
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }

@@ -134,6 +134,7 @@ impl PageRenderer {
             ancestors: Vec::new(),
         };
         let mut response = build_response(StatusCode::OK, &page, &policy);
+        // Zero would reload in a loop.
         let seconds = scan.renew_after.as_secs().max(1);
         let elsewhere = scan.renew_url.as_deref().filter(|url| text::is_safe_href(url));
         let refresh = elsewhere.and_then(|url| HeaderValue::from_str(&format!("{seconds};url={url}")).ok());

@@ -22,7 +22,7 @@ macro_rules! codes {
             /// Every code, in the table's order.
             pub const ALL: &[Self] = &[$(Self::$variant),*];
 
-            /// This code's row.
+            /// Returns the row of this code.
             pub fn row(self) -> &'static CodeRow {
                 match self {
                     $(Self::$variant => {

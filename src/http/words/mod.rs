@@ -32,11 +32,11 @@ pub enum FailureKind {
 /// The one button of a failure page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FailureButton {
-    /// 重试
+    /// The button 重试.
     Retry,
     /// 换个账号; not shown inside WeCom, where the account is the app's.
     SwitchAccount,
-    /// 返回
+    /// The button 返回.
     Back,
     /// No button would help.
     None,

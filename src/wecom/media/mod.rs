@@ -28,7 +28,7 @@ pub enum MediaKind {
 }
 
 impl MediaKind {
-    /// Returns WeCom's word.
+    /// Returns the word that WeCom uses.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Image => "image",
@@ -61,7 +61,7 @@ impl fmt::Debug for Upload<'_> {
     }
 }
 
-/// An uploaded file.
+/// A file that WeCom has received.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UploadedMedia {
     /// The id for messages, valid for every application of the company.
@@ -105,6 +105,7 @@ impl WecomClient {
             .filter(|seconds| *seconds > 0)
             .and_then(|seconds| seconds.checked_mul(1000))
             .map(Timestamp::from_millis)
+            // The Date header of this answer has just been recorded.
             .or_else(|| self.exchange().server_time())
             .ok_or_else(|| unreadable("it has no date"))?;
         Ok(UploadedMedia { media_id, created_at })

@@ -47,6 +47,7 @@ impl WecomClient {
         let body = RequestBody::Bytes { content_type: "application/json", bytes: &bytes };
         let request = WecomRequest { api: SEND_API, query: &[], body: Some(body), class: CallClass::Message };
         let sent: SendAnswer = self.call(SecretKind::App, request, deadline).await?;
+        // `{}` decodes as well: an answer that confirms nothing may come from something in between.
         if sent.errcode.is_none() && sent.message.msgid.is_none() {
             return Err(unconfirmed_error(SEND_API));
         }
