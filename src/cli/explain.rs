@@ -36,12 +36,12 @@ pub struct ExplainQuery {
 /// If a rule is not accepted, the database fails, or `out` cannot be written.
 pub async fn explain_access(
     config: &Config,
-    question: &ExplainQuery,
+    query: &ExplainQuery,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     let compiled = AccessRules::compile(&config.rules, &config.gate, &config.hosts);
     let (rules, _warnings) = compiled.map_err(|errors| anyhow!(errors.join("\n")))?;
-    let userid = UserId::new(question.user.as_str());
+    let userid = UserId::new(query.user.as_str());
     let (mut known, mut chart, mut bindings) = (None, Chart::default(), RuleBindings::default());
     if let Some(db) = database::open_if_present(config).await? {
         let corp = &config.wecom.corp_id;
@@ -61,7 +61,7 @@ pub async fn explain_access(
         )?;
     }
     let person = known.unwrap_or_else(|| assume_member(userid));
-    let (text, _allowed) = answer_query(&in_force, &config.hosts, question, Some(&person));
+    let (text, _allowed) = answer_query(&in_force, &config.hosts, query, Some(&person));
     out.write_all(text.as_bytes())?;
     for sentence in in_force.unmatched_elements() {
         writeln!(out, "warning  {}", escape_for_terminal(&sentence))?;
@@ -88,17 +88,17 @@ fn assume_member(userid: UserId) -> SessionPerson {
 pub fn answer_query(
     in_force: &ResolvedRules,
     hosts: &Hosts,
-    question: &ExplainQuery,
+    query: &ExplainQuery,
     person: Option<&SessionPerson>,
 ) -> (String, bool) {
     let explanation =
-        gate::explain_decision(in_force, hosts, &question.url, Some(question.method.as_str()), person);
+        gate::explain_decision(in_force, hosts, &query.url, Some(query.method.as_str()), person);
     let allowed = matches!(explanation.outcome, AccessOutcome::Allowed | AccessOutcome::Public);
-    (format_answer(question, person, in_force.chart(), &explanation), allowed)
+    (format_answer(query, person, in_force.chart(), &explanation), allowed)
 }
 
 fn format_answer(
-    question: &ExplainQuery,
+    query: &ExplainQuery,
     person: Option<&SessionPerson>,
     chart: &Chart,
     explanation: &Explanation,
@@ -107,7 +107,7 @@ fn format_answer(
     let who = match person {
         Some(p) if p.active => format!("{} ({})", p.userid, p.name),
         Some(p) => format!("{} ({}), not active", p.userid, p.name),
-        None => format!("{}: not in the directory, treated as not signed in", question.user),
+        None => format!("{}: not in the directory, treated as not signed in", query.user),
     };
     let decision = match explanation.outcome {
         AccessOutcome::Allowed => "allowed (200)",
@@ -125,7 +125,7 @@ fn format_answer(
         ("units", units.as_str()),
         ("host", explanation.origin.as_deref().unwrap_or("-")),
         ("path", explanation.path.as_deref().unwrap_or("-")),
-        ("method", question.method.as_str()),
+        ("method", query.method.as_str()),
         ("decision", decision),
         ("rule", rule.as_str()),
         ("reason", explanation.reason.as_str()),
@@ -198,10 +198,10 @@ mod tests {
             identity: IdentityCache::default(),
             active,
         });
-        let question =
+        let query =
             ExplainQuery { user: "zhangsan".into(), url: url.into(), method: method.unwrap_or("GET").into() };
         let in_force = ResolvedRules::new(Arc::new(rules), Arc::default(), Arc::default());
-        answer_query(&in_force, &hosts, &question, person.as_ref())
+        answer_query(&in_force, &hosts, &query, person.as_ref())
     }
 
     #[test]

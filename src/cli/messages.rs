@@ -39,19 +39,20 @@ pub struct MessageListQuery {
 pub async fn list_messages(
     config: &Config,
     clock: &Clock,
-    wanted: &MessageListQuery,
+    query: &MessageListQuery,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     let db = database::open_existing(config).await?;
     let headings = ["ID", "ACCEPTED", "KIND", "FROM", "STATUS", "PENDING", "SENT", "FAILED", "REASON"];
     let mut table = table::Table::new(&headings);
-    let (mut before, mut left) = (None, wanted.limit);
+    let (mut before, mut left) = (None, query.limit);
     while left > 0 {
         let filter = MessageFilter {
-            status: wanted.status,
-            userid: wanted.user.clone(),
-            client: wanted.client.as_deref().map(ClientId::new),
+            status: query.status,
+            userid: query.user.clone(),
+            client: query.client.as_deref().map(ClientId::new),
             before,
+            // A page of the query has a limit of its own; `--limit` may be larger.
             limit: left.min(MAX_LISTED_MESSAGES),
         };
         let page = views::list_messages(&db, &config.wecom.corp_id, &filter, clock.now()).await?;
@@ -59,7 +60,7 @@ pub async fn list_messages(
         before = Some(last.internals.seq);
         left = left.saturating_sub(u32::try_from(page.len()).unwrap_or(u32::MAX));
         for message in page {
-            if wanted.json {
+            if query.json {
                 writeln!(out, "{}", table::to_json_line(&message_json(&message))?)?;
             } else {
                 table.push(message_cells(&message, config.time_zone));
@@ -67,9 +68,10 @@ pub async fn list_messages(
         }
     }
     db.close().await;
-    if !wanted.json && before.is_none() {
+    // `before` is set by the first page that has a row.
+    if !query.json && before.is_none() {
         writeln!(out, "there is no such message; they are kept 30 days after their end")?;
-    } else if !wanted.json {
+    } else if !query.json {
         table.write(out)?;
     }
     Ok(())
@@ -162,6 +164,7 @@ pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut 
         }
     }
     writeln!(out)?;
+    // Only a gateway resolves units, and the reader must know why the list is short.
     if !more.expanded {
         writeln!(out, "Units and tags are not resolved yet; a gateway that runs (`gongpai serve`) does it.")?;
     }
@@ -179,6 +182,7 @@ pub(super) fn print_message(shown: &MessageView, zone: chrono_tz::Tz, out: &mut 
     let counts = more.counts;
     let all = counts.pending.saturating_add(counts.sent).saturating_add(counts.failed);
     let told = i64::try_from(shown.recipients.len()).unwrap_or(i64::MAX);
+    // Not every recipient is loaded, but the counts cover them all.
     if all > told {
         writeln!(
             out,
@@ -211,11 +215,11 @@ pub async fn apply_action(
     config: &Config,
     clock: &Clock,
     ids: &[String],
-    deed: &MessageAction,
+    action: &MessageAction,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
     let db = database::open_existing(config).await?;
-    let steered = apply_action_to_each(config, clock, &db, ids, deed, out).await;
+    let steered = apply_action_to_each(config, clock, &db, ids, action, out).await;
     db.close().await;
     steered
 }
@@ -225,12 +229,13 @@ async fn apply_action_to_each(
     clock: &Clock,
     db: &Db,
     ids: &[String],
-    deed: &MessageAction,
+    action: &MessageAction,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
     let messages = open_messages(config, clock, db)?;
     let ids: Vec<_> = ids.iter().map(|id| MessageId::new(id.as_str())).collect();
-    if *deed == MessageAction::Recall {
+    // A recall is all or nothing, so it is one call; the other actions go one by one.
+    if *action == MessageAction::Recall {
         return match messages.recall(&ids, command_line_actor()).await {
             Ok(()) => {
                 for id in &ids {
@@ -251,7 +256,7 @@ async fn apply_action_to_each(
     }
     let mut well = true;
     for id in &ids {
-        let (done, said) = match deed {
+        let (done, said) = match action {
             MessageAction::Bury(reason) => {
                 (messages.bury(id, reason, command_line_actor()).await, "is given up")
             }

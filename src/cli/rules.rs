@@ -31,12 +31,12 @@ pub enum UseridSelection {
 pub async fn accept_userids(
     config: &Config,
     clock: &Clock,
-    which: &UseridSelection,
+    selection: &UseridSelection,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
     let db = database::open_existing(config).await?;
     let taken = store::list_reassigned(&db, &config.wecom.corp_id).await?;
-    let well = match which {
+    let well = match selection {
         UseridSelection::List => print_userids(&taken, out).map(|()| true).map_err(Into::into),
         UseridSelection::All => accept_and_report(config, clock, &db, &taken, out).await.map(|()| true),
         UseridSelection::These(userids) => accept_named(config, clock, &db, &taken, userids, out).await,
@@ -74,6 +74,7 @@ async fn accept_named(
     let is = |one: &ReassignedUserid, userid: &String| {
         one.userid.folded() == UserId::new(userid.as_str()).folded()
     };
+    // All userids are checked before the first one is accepted.
     let strange: Vec<_> = userids.iter().filter(|userid| !taken.iter().any(|one| is(one, userid))).collect();
     for userid in &strange {
         let userid = table::to_printable(userid);

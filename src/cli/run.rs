@@ -44,9 +44,10 @@ pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> any
                 .map(CommandOutcome::from_success);
         }
         Command::Explain { user, url, method } => {
-            let question = explain::ExplainQuery { user, url, method };
-            explain::explain_access(&load_config(&sources)?, &question, out).await?;
+            let query = explain::ExplainQuery { user, url, method };
+            explain::explain_access(&load_config(&sources)?, &query, out).await?;
         }
+        // Before the configuration is loaded: the unit does not need it, and it may be broken.
         Command::Snippet { command: SnippetCommand::Systemd } => {
             writeln!(out, "{}", snippet::SYSTEMD_UNIT.trim_end())?;
         }
@@ -57,12 +58,13 @@ pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> any
             sessions::list_sessions(&load_config(&sources)?, &clock, user.as_deref(), json, out).await?;
         }
         Command::Sessions { command: SessionsCommand::Revoke { sid, user, .. } } => {
-            let whose = match (sid, user) {
+            let target = match (sid, user) {
                 (Some(sid), _) => sessions::RevokeTarget::One(sid),
                 (None, Some(user)) => sessions::RevokeTarget::Person(user),
+                // clap requires one of the three, so this is `--all`.
                 (None, None) => sessions::RevokeTarget::Everybody,
             };
-            sessions::revoke_sessions(&load_config(&sources)?, &clock, &whose, out).await?;
+            sessions::revoke_sessions(&load_config(&sources)?, &clock, &target, out).await?;
         }
         Command::Audit { user, since, json } => {
             let query = audit::AuditQuery { user, since, json };
@@ -89,12 +91,12 @@ pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> any
                 .map(CommandOutcome::from_success);
         }
         Command::Rules { command: RulesCommand::Accept { userids, all } } => {
-            let which = match (all, userids) {
+            let selection = match (all, userids) {
                 (true, _) => rules::UseridSelection::All,
                 (false, userids) if userids.is_empty() => rules::UseridSelection::List,
                 (false, userids) => rules::UseridSelection::These(userids),
             };
-            return rules::accept_userids(&load_config(&sources)?, &clock, &which, out)
+            return rules::accept_userids(&load_config(&sources)?, &clock, &selection, out)
                 .await
                 .map(CommandOutcome::from_success);
         }
@@ -133,10 +135,10 @@ async fn run_messages_command(
     command: MessagesCommand,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<bool> {
-    let (ids, deed) = match command {
+    let (ids, action) = match command {
         MessagesCommand::List { status, user, client, limit, json } => {
-            let wanted = messages::MessageListQuery { status, user, client, limit, json };
-            return messages::list_messages(config, clock, &wanted, out).await.map(|()| true);
+            let query = messages::MessageListQuery { status, user, client, limit, json };
+            return messages::list_messages(config, clock, &query, out).await.map(|()| true);
         }
         MessagesCommand::Show { id, json } => {
             return messages::show_message(config, clock, &id, json, out).await.map(|()| true);
@@ -146,7 +148,7 @@ async fn run_messages_command(
         MessagesCommand::Bury { ids, reason } => (ids, messages::MessageAction::Bury(reason)),
         MessagesCommand::Recall { ids } => (ids, messages::MessageAction::Recall),
     };
-    messages::apply_action(config, clock, &ids, &deed, out).await
+    messages::apply_action(config, clock, &ids, &action, out).await
 }
 
 fn load_config(sources: &ConfigSources) -> anyhow::Result<Config> {
@@ -165,6 +167,7 @@ fn render_snippet(config: &Config, command: SnippetCommand) -> anyhow::Result<St
         SnippetCommand::Systemd => Ok(snippet::SYSTEMD_UNIT.to_owned()),
     };
     printed.map_err(|error| match error {
+        // The configuration is to blame, not the arguments: exit code 1.
         SnippetError::ForeignHost(_) | SnippetError::Missing(_) => error.into(),
         _ => UsageError(error.to_string()).into(),
     })

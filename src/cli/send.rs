@@ -66,8 +66,10 @@ async fn accept_and_follow(
     let accepted = messages.accept(&chart, Sender::CommandLine, args.key.as_deref(), order).await;
     let accepted = accepted.map_err(|why| describe_refusal(why, args))?;
     writeln!(out, "{}", accepted.id)?;
+    // Now, so that a script has the id even if the wait is interrupted.
     out.flush()?;
     print_next_steps(&accepted, args.wait);
+    // A repeated call accepted nothing, so there is nothing to audit.
     if !accepted.repeated {
         let detail = format!("message {} sent, by command line", accepted.id);
         let entry = sessions::command_line_entry(audit::AuditEvent::Message, None, detail);
@@ -221,20 +223,20 @@ fn describe_refusal(why: AcceptError, args: &SendArgs) -> anyhow::Error {
 /// Polls until the message has reached its final state.
 async fn wait_until_finished(messages: &Messages, id: &MessageId) -> anyhow::Result<MessageView> {
     let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be listened for")?;
-    let mut seen = SendProgress::new(io::stderr().is_terminal());
+    let mut progress = SendProgress::new(io::stderr().is_terminal());
     loop {
         let Some(shown) = messages.find(id).await? else {
             bail!(messages::unknown_message_text(id.as_str()))
         };
         if shown.internals.finished_at.is_some() {
-            seen.clear();
+            progress.clear();
             return Ok(shown);
         }
-        seen.show(&describe_progress(&shown));
+        progress.show(&describe_progress(&shown));
         tokio::select! {
             () = tokio::time::sleep(POLL_INTERVAL) => {}
             _ = interrupt.recv() => {
-                seen.clear();
+                progress.clear();
                 bail!("interrupted; the message stays accepted: `gongpai messages show {id}`, or recall it")
             }
         }

@@ -107,11 +107,11 @@ fn session_json(row: &SessionRow) -> serde_json::Value {
 pub async fn revoke_sessions(
     config: &Config,
     clock: &Clock,
-    whose: &RevokeTarget,
+    target: &RevokeTarget,
     out: &mut (dyn Write + Send),
 ) -> anyhow::Result<()> {
     let db = database::open_existing(config).await?;
-    let ended = match whose {
+    let ended = match target {
         RevokeTarget::One(sid) => end_session(config, clock, &db, &Sid::new(sid.as_str())).await,
         RevokeTarget::Person(userid) => {
             end_sessions_of_userid(config, clock, &db, &UserId::new(userid.as_str())).await
@@ -120,7 +120,7 @@ pub async fn revoke_sessions(
     };
     db.close().await;
     let ended = ended?;
-    if let (RevokeTarget::Person(userid), 0) = (whose, ended) {
+    if let (RevokeTarget::Person(userid), 0) = (target, ended) {
         writeln!(out, "note: nobody of the userid {} is signed in", table::to_printable(userid))?;
     }
     writeln!(out, "{ended} {} ended", if ended == 1 { "session" } else { "sessions" })?;
@@ -129,6 +129,7 @@ pub async fn revoke_sessions(
 
 async fn end_session(config: &Config, clock: &Clock, db: &Db, sid: &Sid) -> anyhow::Result<u64> {
     let row = store::find(db, &config.wecom.corp_id, sid).await?;
+    // An ended or expired session may still have its row.
     let living = row.filter(|row| row.ended_at.is_none() && row.expires_at > clock.now());
     let Some(row) = living else {
         bail!("there is no living session {sid}; `gongpai sessions list` lists them")

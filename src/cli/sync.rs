@@ -81,10 +81,10 @@ async fn request_and_wait(
         force: options.force,
     };
     let id = sync.request(request).await.context("no run was asked for")?;
-    let mut shown = SyncProgressLine::new(io::stderr().is_terminal());
+    let mut line = SyncProgressLine::new(io::stderr().is_terminal());
     let mut interrupt = signal(SignalKind::interrupt()).context("Ctrl-C cannot be listened for")?;
-    let run = wait_until_ended(&sync, &id, &mut interrupt, &mut shown).await;
-    shown.clear();
+    let run = wait_until_ended(&sync, &id, &mut interrupt, &mut line).await;
+    line.clear();
     run
 }
 
@@ -93,11 +93,12 @@ async fn wait_until_ended(
     sync: &SyncService,
     id: &RunId,
     interrupt: &mut Signal,
-    shown: &mut SyncProgressLine,
+    line: &mut SyncProgressLine,
 ) -> anyhow::Result<SyncRun> {
     loop {
+        // This may be an older run of the queue; ours comes after it.
         if let Some(run) = sync.queue().claim().await? {
-            work_on_run(sync, &run, interrupt, shown).await?;
+            work_on_run(sync, &run, interrupt, line).await?;
         }
         let found = sync.find(id).await?;
         let Some(run) = found else { bail!("run {id} is no longer there") };
@@ -105,7 +106,7 @@ async fn wait_until_ended(
             return Ok(run);
         }
         // Another process works on this run or on one before it.
-        shown.show(
+        line.show(
             &run.progress.map_or_else(|| describe_wait(&run), |progress| progress.to_string()),
             run.progress,
         );
@@ -133,18 +134,18 @@ async fn work_on_run(
     sync: &SyncService,
     run: &SyncRun,
     interrupt: &mut Signal,
-    shown: &mut SyncProgressLine,
+    line: &mut SyncProgressLine,
 ) -> anyhow::Result<()> {
     let progress = SyncProgress::default();
     let interrupted = tokio::select! {
         _ = sync.work(run, &progress) => false,
-        never = watch_progress(&progress, shown) => match never {},
+        never = watch_progress(&progress, line) => match never {},
         _ = interrupt.recv() => true,
     };
     if !interrupted {
         return Ok(());
     }
-    shown.clear();
+    line.clear();
     let end = SyncRunEnd::failed("It was interrupted at the command line; nothing of it was published.");
     let ours = sync.queue().end(&run.id, &end).await.context("how the run ended could not be written")?;
     // The run may have been published in the same moment; then it stays.
@@ -154,10 +155,10 @@ async fn work_on_run(
     Ok(())
 }
 
-async fn watch_progress(progress: &SyncProgress, shown: &mut SyncProgressLine) -> std::convert::Infallible {
+async fn watch_progress(progress: &SyncProgress, line: &mut SyncProgressLine) -> std::convert::Infallible {
     loop {
         let snapshot = progress.snapshot();
-        shown.show(&snapshot.to_string(), Some(snapshot));
+        line.show(&snapshot.to_string(), Some(snapshot));
         tokio::time::sleep(POLL_INTERVAL).await;
     }
 }

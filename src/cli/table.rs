@@ -48,6 +48,7 @@ impl Table {
 
 /// Formats an instant in `zone`, to the second.
 pub(super) fn format_local_time(at: Timestamp, zone: Tz) -> String {
+    // An instant is never ambiguous; this fails only outside chrono's range.
     let shown = zone.timestamp_millis_opt(at.millis()).single();
     shown.map_or_else(|| at.rfc3339(), |time| time.format("%Y-%m-%d %H:%M:%S").to_string())
 }

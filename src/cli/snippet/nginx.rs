@@ -155,6 +155,7 @@ fn make_slug(origin: &Origin) -> String {
     for c in origin.authority().chars() {
         match c {
             'a'..='z' | '0'..='9' => slug.push(c),
+            // `a-b` and `a.b` must not get the same name.
             '-' => slug.push_str("__"),
             _ => slug.push('_'),
         }
@@ -191,6 +192,7 @@ fn parse_upstream(text: &str) -> Result<Origin, SnippetError> {
     let origin = Origin::from_url(&url).ok_or_else(bad)?;
     let bare = url.path() == "/" && url.query().is_none() && url.fragment().is_none();
     let plain = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]".contains(c);
+    // The text itself goes into the configuration, so a URL that parses is not enough.
     if bare && text.chars().all(plain) { Ok(origin) } else { Err(bad()) }
 }
 
