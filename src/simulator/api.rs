@@ -37,6 +37,7 @@ pub(super) async fn handle_call(
     let from = request
         .extensions()
         .get::<ConnectInfo<SocketAddr>>()
+        // An IPv4 caller of an IPv6 socket counts under its IPv4 address.
         .map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |c| c.0.ip().to_canonical());
     let (head, body) = request.into_parts();
     let is_upload = api == "media/upload";
@@ -244,6 +245,7 @@ impl CodeIdentity {
                 FieldSpelling::Current => current,
                 FieldSpelling::Legacy => legacy,
             };
+            // An empty name means that this spelling does not have the field.
             if let (Value::Object(fields), false) = (&mut answer, name.is_empty()) {
                 fields.insert(name.to_owned(), value);
             }

@@ -98,6 +98,7 @@ impl Bubble {
                     },
                     size: stored.map_or_else(String::new, |m| format_size(m.bytes.len())),
                     description: text_field(c, "description"),
+                    // Without an id the page shows no link to an expired file.
                     id: stored.map_or_else(String::new, |_| id),
                 }
             }
@@ -189,6 +190,7 @@ fn parse_row(value: &Value, view: WorldView) -> CardRow {
     let (shown, link) = match value.get("type").and_then(Value::as_i64) {
         Some(1) => (said, safe_link(&text_field(value, "url"))),
         Some(2) => (said, format!("/phone/media/{}", urlencoding::encode(&text_field(value, "media_id")))),
+        // A member; without a value the member's name is shown.
         Some(3) => {
             let name = view.member(&text_field(value, "userid")).map(|m| m.name.clone());
             (if said.is_empty() { name.unwrap_or_default() } else { said }, String::new())

@@ -15,7 +15,7 @@ const NO_APP: SimulatedRefusal = SimulatedRefusal(42030, "Template_Card appid mi
 const BAD_ACTION: SimulatedRefusal = SimulatedRefusal(42045, "Template_Card.card_action missing or invalid");
 const BAD_IMAGE: SimulatedRefusal =
     SimulatedRefusal(42044, "Template_Card.card_image.url missing or invalid");
-const TOO_LONG: SimulatedRefusal = SimulatedRefusal(40058, "invalid Request Parameter, too long");
+const TEXT_TOO_LONG: SimulatedRefusal = SimulatedRefusal(40058, "invalid Request Parameter, too long");
 
 type CardFields = Map<String, Value>;
 
@@ -33,7 +33,7 @@ pub(super) struct CheckedCard {
 /// none, 42014 to 42051 for a field that is missing or wrong, 40058 for a text that is too long.
 pub(super) fn check_card(
     card: &CardFields,
-    against: ContentContext,
+    context: ContentContext,
 ) -> Result<CheckedCard, SimulatedRefusal> {
     let kind = text_field(card, "card_type").unwrap_or_default();
     let interactive = match kind.as_str() {
@@ -43,7 +43,7 @@ pub(super) fn check_card(
     };
     let menu = object_field(card, "action_menu");
     let answers = interactive || menu.is_some();
-    if answers && against.app.callback_url.is_empty() {
+    if answers && context.app.callback_url.is_empty() {
         return Err(SimulatedRefusal(43012, "require callback url"));
     }
     let task_id = check_task_id(card, answers)?;
@@ -51,11 +51,12 @@ pub(super) fn check_card(
         check_action_menu(menu)?;
     }
     let title = check_head(card)?;
-    check_lists(card, against)?;
+    check_lists(card, context)?;
     check_action(card, interactive)?;
     match kind.as_str() {
         "text_notice" if title.is_none() && text_field(card, "sub_title_text").is_none() => Err(NO_TITLE),
         "text_notice" => Ok(()),
+        // A vote needs no title.
         "vote_interaction" => check_vote(card),
         _ if title.is_none() => Err(NO_TITLE),
         "news_notice" => check_news_notice(card),
@@ -94,7 +95,7 @@ fn check_head(card: &CardFields) -> Result<Option<String>, SimulatedRefusal> {
     Ok(main.and_then(|m| text_field(m, "title")))
 }
 
-fn check_lists(card: &CardFields, against: ContentContext) -> Result<(), SimulatedRefusal> {
+fn check_lists(card: &CardFields, context: ContentContext) -> Result<(), SimulatedRefusal> {
     for row in object_list(card, "horizontal_content_list", 0, 6, 42035)? {
         if text_field(row, "keyname").is_none() {
             return Err(SimulatedRefusal(42027, "Template_Card.horizontal_content_list.keyname missing"));
@@ -107,7 +108,7 @@ fn check_lists(card: &CardFields, against: ContentContext) -> Result<(), Simulat
             2 => {
                 let id = text_field(row, "media_id")
                     .ok_or(SimulatedRefusal(42029, "Template_Card media_id missing"))?;
-                let medium = against.medias.get(&id, against.now);
+                let medium = context.medias.get(&id, context.now);
                 medium.filter(|m| m.kind == UploadKind::File).ok_or(BAD_MEDIA)?;
             }
             3 if text_field(row, "userid").is_some() => {}
@@ -158,6 +159,7 @@ fn check_news_notice(card: &CardFields) -> Result<(), SimulatedRefusal> {
     }
     if let Some(image) = image {
         check_link(&text_field(image, "url").ok_or(BAD_IMAGE)?)?;
+        // Without a ratio WeCom uses 1.3.
         let ratio = image.get("aspect_ratio").map_or(Some(1.3), Value::as_f64);
         if !ratio.is_some_and(|r| (1.3..=2.25).contains(&r)) {
             return Err(BAD_IMAGE);
@@ -283,13 +285,14 @@ fn object_list<'c>(
 }
 
 fn number_field(fields: &CardFields, name: &str) -> i64 {
+    // -1 is no type, so a value that is no number is refused like an unknown type.
     fields.get(name).map_or(Some(0), Value::as_i64).unwrap_or(-1)
 }
 
 /// Checks the length of an optional text, in characters.
 fn check_length(fields: Option<&CardFields>, name: &str, chars: usize) -> Result<(), SimulatedRefusal> {
     let there = fields.and_then(|f| f.get(name)).and_then(Value::as_str).unwrap_or_default();
-    if there.chars().count() > chars { Err(TOO_LONG) } else { Ok(()) }
+    if there.chars().count() > chars { Err(TEXT_TOO_LONG) } else { Ok(()) }
 }
 
 /// Checks a required text of at most `chars` characters.

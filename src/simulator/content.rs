@@ -40,7 +40,7 @@ impl CheckedContent {
     ///
     /// # Errors
     /// 40008 for an unknown msgtype, and the errcodes of each msgtype.
-    pub(super) fn parse(body: &Value, against: ContentContext) -> Result<Self, SimulatedRefusal> {
+    pub(super) fn parse(body: &Value, context: ContentContext) -> Result<Self, SimulatedRefusal> {
         let kind = parse_msgtype(body.get("msgtype").and_then(Value::as_str).unwrap_or_default())?;
         let mut fields = body.get(kind).and_then(Value::as_object).cloned().unwrap_or_default();
         let mut content =
@@ -58,9 +58,9 @@ impl CheckedContent {
                     return Err(SimulatedRefusal(45002, "content size out of limit"));
                 }
             }
-            "image" | "voice" | "file" => against.check_media(&fields, kind)?,
+            "image" | "voice" | "file" => context.check_media(&fields, kind)?,
             "video" => {
-                against.check_media(&fields, kind)?;
+                context.check_media(&fields, kind)?;
                 truncate_field(&mut fields, "title", MAX_TITLE_BYTES);
                 truncate_field(&mut fields, "description", MAX_DESCRIPTION_BYTES);
             }
@@ -75,7 +75,7 @@ impl CheckedContent {
                 if fields.is_empty() {
                     return Err(NO_CONTENT);
                 }
-                let checked = card::check_card(&fields, against)?;
+                let checked = card::check_card(&fields, context)?;
                 (content.answers, content.task_id) = (checked.answers, checked.task_id);
             }
         }

@@ -27,6 +27,7 @@ impl Simulator {
     /// Changes the corporation. The change applies from the next request on.
     pub fn change<T>(&self, change: impl FnOnce(&mut World) -> T) -> T {
         let mut state = self.inner.state.lock();
+        // The index holds positions in the lists, so any change makes it useless.
         state.index = None;
         change(&mut state.world)
     }

@@ -153,6 +153,7 @@ fn save_member(world: &mut World, mut m: SimulatedMember, fields: &FormFields) -
         }
     }
     (m.departments, m.orders) = placed.into_iter().unzip();
+    // The department's own list of leaders follows the member's.
     for d in &mut world.departments {
         d.leaders.retain(|l| !l.eq_ignore_ascii_case(&m.userid) || m.leads.contains(&d.id));
         if m.leads.contains(&d.id) && !d.leaders.iter().any(|l| l.eq_ignore_ascii_case(&m.userid)) {

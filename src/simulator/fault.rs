@@ -105,6 +105,7 @@ impl FaultTarget {
         }
         match &self.parameter {
             Some((name, value)) if !has_parameter(call, name, value) => None,
+            // A parameter weighs more than the name of the API.
             parameter => Some(u8::from(at_api) + 2 * u8::from(parameter.is_some())),
         }
     }
@@ -117,6 +118,7 @@ fn has_parameter(call: &SimulatedCall, name: &str, value: &str) -> bool {
     }
     let body: Option<Value> = serde_json::from_slice(&call.body).ok();
     let there = body.as_ref().and_then(|b| b.get(name));
+    // A number in JSON equals its text, so tests need not care.
     there.is_some_and(|there| there.as_str().map_or_else(|| there.to_string(), str::to_owned) == value)
 }
 

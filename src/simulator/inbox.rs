@@ -68,6 +68,7 @@ pub(super) async fn show_inbox(
         let first = end.saturating_sub(PAGE_MESSAGES);
         let messages = i.mailboxes.messages(&who, first, i.began).into_iter().take(end - first);
         let entries: Vec<InboxEntry> = messages.map(|l| build_entry(l, i)).collect();
+        // Only the newest page counts as looking at the inbox.
         if before.is_none() {
             i.mailboxes.mark_seen(&who);
         }

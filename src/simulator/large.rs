@@ -147,9 +147,9 @@ impl World {
     /// The same numbers and `seed` give the same corporation. Some 20 % are in two or three
     /// departments, most departments have a leader, 2 % are disabled, 5 % are not activated.
     pub fn populate_large(&mut self, members: usize, departments: usize, seed: u64) {
-        let mut dice = SeededRandom(seed);
+        let mut random = SeededRandom(seed);
         let first_new = self.departments.len();
-        grow_tree(self, departments, &mut dice);
+        grow_tree(self, departments, &mut random);
         let mut homes: Vec<i64> = self.departments.iter().skip(first_new).map(|d| d.id).collect();
         if homes.is_empty() {
             homes = self.departments.iter().map(|d| d.id).collect();
@@ -157,8 +157,8 @@ impl World {
         let mut taken: HashSet<String> = self.members.iter().map(|m| m.userid.to_ascii_lowercase()).collect();
         let mut leaders: HashMap<i64, String> = HashMap::new();
         for n in 0..members {
-            let mut m = invent_member(n, &mut dice, &mut taken);
-            assign_departments(&mut m, n, &homes, &mut leaders, &mut dice);
+            let mut m = invent_member(n, &mut random, &mut taken);
+            assign_departments(&mut m, n, &homes, &mut leaders, &mut random);
             self.members.push(m);
         }
         for d in self.departments.iter_mut().skip(first_new) {
@@ -168,7 +168,7 @@ impl World {
     }
 }
 
-fn grow_tree(world: &mut World, count: usize, dice: &mut SeededRandom) {
+fn grow_tree(world: &mut World, count: usize, random: &mut SeededRandom) {
     let mut id = world.departments.iter().map(|d| d.id).max().unwrap_or(0).max(1000);
     let mut names: HashSet<(i64, String)> =
         world.departments.iter().map(|d| (d.parent, d.name.clone())).collect();
@@ -182,7 +182,7 @@ fn grow_tree(world: &mut World, count: usize, dice: &mut SeededRandom) {
         } else if n < DIVISION_NAMES.len() + 13 {
             tree.last().copied().filter(|p| p.depth < MAX_DEPTH).unwrap_or(root)
         } else {
-            let tries = (0..3).filter_map(|_| dice.pick(&tree).copied());
+            let tries = (0..3).filter_map(|_| random.pick(&tree).copied());
             tries.min_by_key(|p| p.depth).filter(|p| p.depth < MAX_DEPTH).unwrap_or(root)
         };
         id += 1;
@@ -191,7 +191,7 @@ fn grow_tree(world: &mut World, count: usize, dice: &mut SeededRandom) {
             2 | 3 => &UNIT_NAMES,
             _ => &TEAM_NAMES,
         };
-        let base = if n < DIVISION_NAMES.len() { DIVISION_NAMES.get(n) } else { dice.pick(kind) }
+        let base = if n < DIVISION_NAMES.len() { DIVISION_NAMES.get(n) } else { random.pick(kind) }
             .copied()
             .unwrap_or("部门");
         let mut name = base.to_owned();
@@ -203,7 +203,7 @@ fn grow_tree(world: &mut World, count: usize, dice: &mut SeededRandom) {
         }
         let mut d = SimulatedDepartment::new(id, &name, above.id);
         d.order = u32::try_from(100_000_000_usize.saturating_sub(n * 1000)).unwrap_or(0);
-        if dice.percent(20) {
+        if random.percent(20) {
             d.name_en = format!("Dept {id}");
         }
         world.departments.push(d);
@@ -211,9 +211,9 @@ fn grow_tree(world: &mut World, count: usize, dice: &mut SeededRandom) {
     }
 }
 
-fn invent_member(n: usize, dice: &mut SeededRandom, taken: &mut HashSet<String>) -> SimulatedMember {
-    let (family, family_read) = dice.pick(&FAMILY_NAMES).copied().unwrap_or(("王", "wang"));
-    let (given, given_read) = dice.pick(&GIVEN_NAMES).copied().unwrap_or(("伟", "wei"));
+fn invent_member(n: usize, random: &mut SeededRandom, taken: &mut HashSet<String>) -> SimulatedMember {
+    let (family, family_read) = random.pick(&FAMILY_NAMES).copied().unwrap_or(("王", "wang"));
+    let (given, given_read) = random.pick(&GIVEN_NAMES).copied().unwrap_or(("伟", "wei"));
     // The first bearer of a name has it as userid, the others add a number; some have capital
     // letters.
     let mut userid = format!("{family_read}{given_read}");
@@ -222,30 +222,30 @@ fn invent_member(n: usize, dice: &mut SeededRandom, taken: &mut HashSet<String>)
         userid = format!("{family_read}{given_read}{n}");
         taken.insert(userid.clone());
     }
-    if dice.percent(5) {
+    if random.percent(5) {
         userid = userid.chars().take(1).flat_map(char::to_uppercase).chain(userid.chars().skip(1)).collect();
     }
     let mut m = SimulatedMember::new(&userid, &format!("{family}{given}"));
-    m.position = dice.pick(&POSITIONS).copied().unwrap_or_default().to_owned();
+    m.position = random.pick(&POSITIONS).copied().unwrap_or_default().to_owned();
     m.mobile = format!("13{:09}", n % 1_000_000_000);
     m.biz_mail = format!("{}@example.wecom.work", userid.to_ascii_lowercase());
-    if dice.percent(60) {
+    if random.percent(60) {
         m.email = format!("{}@example.com", userid.to_ascii_lowercase());
     }
-    m.gender = if dice.percent(50) { "1" } else { "2" }.to_owned();
-    if dice.percent(30) {
+    m.gender = if random.percent(50) { "1" } else { "2" }.to_owned();
+    if random.percent(30) {
         m.telephone = format!("021-{:08}", n % 100_000_000);
     }
-    if dice.percent(10) {
+    if random.percent(10) {
         m.alias = format!("{given_read}.{family_read}");
     }
-    m.status = match dice.below(100) {
+    m.status = match random.below(100) {
         0..2 => SimulatedStatus::Disabled,
         2..7 => SimulatedStatus::NotActivated,
         _ => SimulatedStatus::Active,
     };
     m = m.with_text("工号", &format!("G{:06}", n + 1));
-    if dice.percent(10) {
+    if random.percent(10) {
         m = m.with_web("主页", &format!("https://wiki.example.com/people/{}", n + 1), "个人主页");
     }
     m
@@ -258,26 +258,26 @@ fn assign_departments(
     n: usize,
     homes: &[i64],
     leaders: &mut HashMap<i64, String>,
-    dice: &mut SeededRandom,
+    random: &mut SeededRandom,
 ) {
     // Fill every department once before drawing at random, so that few stay empty.
-    let home = if n < homes.len() { homes.get(n) } else { dice.pick(homes) }.copied().unwrap_or(1);
+    let home = if n < homes.len() { homes.get(n) } else { random.pick(homes) }.copied().unwrap_or(1);
     m.departments = vec![home];
-    let more = match dice.below(100) {
+    let more = match random.below(100) {
         0..3 => 2,
         3..20 => 1,
         _ => 0,
     };
     for _ in 0..more {
-        m.departments.extend(dice.pick(homes).copied().filter(|d| !m.departments.contains(d)));
+        m.departments.extend(random.pick(homes).copied().filter(|d| !m.departments.contains(d)));
     }
-    m.orders = m.departments.iter().map(|_| invent_order(dice)).collect();
-    if m.departments.len() > 1 && dice.percent(20) {
+    m.orders = m.departments.iter().map(|_| invent_order(random)).collect();
+    if m.departments.len() > 1 && random.percent(20) {
         m.main_department = m.departments.last().copied();
     }
     match leaders.get(&home) {
         Some(leader) => m.direct_leaders.push(leader.clone()),
-        None if dice.percent(80) => {
+        None if random.percent(80) => {
             leaders.insert(home, m.userid.clone());
             m.leads.push(home);
             "部门经理".clone_into(&mut m.position);
@@ -287,8 +287,8 @@ fn assign_departments(
 }
 
 /// Returns mostly 0, because few people sort by hand; now and then the largest value.
-fn invent_order(dice: &mut SeededRandom) -> u32 {
-    match dice.below(100) {
+fn invent_order(random: &mut SeededRandom) -> u32 {
+    match random.below(100) {
         0..70 => 0,
         99 => u32::MAX,
         n => u32::try_from(n).unwrap_or(0) * 1000,

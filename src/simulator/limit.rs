@@ -159,6 +159,7 @@ impl CallCounter {
         if now.saturating_sub(minute.0) >= MINUTE {
             *minute = (now, 0);
         }
+        // Refused calls count too.
         minute.1 += 1;
         let most = &limits.calls_per_minute;
         // `message/send` has limits of its own, so `*` does not cover it (doc 90454).

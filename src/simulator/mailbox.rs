@@ -416,6 +416,7 @@ fn forget_old(times: &mut HashMap<Fingerprint, Duration>, now: Duration) {
 /// Returns the same fingerprint for equal values, whatever the order of their keys.
 fn compute_fingerprint(agent_id: i64, kind: &str, value: &Value) -> Fingerprint {
     let mut text = format!("{agent_id} {kind} ");
+    // serde_json keeps the sender's order of keys here (`preserve_order`).
     write_in_key_order(value, &mut text);
     let mut print = [0; 32];
     print.iter_mut().zip(digest(&SHA256, text.as_bytes()).as_ref()).for_each(|(into, from)| *into = *from);

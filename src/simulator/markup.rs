@@ -68,6 +68,7 @@ pub(super) fn parse_description(content: &str) -> Vec<MarkupLine> {
     let mut rest = content;
     while let Some(at) = find_ignoring_case(rest, "<div") {
         let (before, from) = rest.split_at(at);
+        // An unclosed `<div>` is text up to the end.
         let Some((attributes, text, after)) = split_element(from, "div") else { break };
         add("normal", before);
         let class = match attribute_value(attributes, "class") {

@@ -56,6 +56,7 @@ impl UploadKind {
             Self::Image if bytes.starts_with(b"\x89PNG\r\n\x1a\n") => Some("image/png"),
             Self::Image if bytes.starts_with(b"\xff\xd8\xff") => Some("image/jpeg"),
             Self::Voice if bytes.starts_with(b"#!AMR") => Some("audio/amr"),
+            // ISO base media: the type stands behind the size of the first box.
             Self::Video if bytes.get(4..8) == Some(b"ftyp") => Some("video/mp4"),
             Self::File => Some("application/octet-stream"),
             Self::Image | Self::Voice | Self::Video => None,

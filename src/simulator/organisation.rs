@@ -312,6 +312,7 @@ fn walk_departments(view: WorldView, enter: impl Fn(i64) -> bool) -> Vec<(i64, u
 fn build_tree(view: WorldView, chosen: i64, whole: bool) -> Vec<TreeRow> {
     let mut way = HashSet::new();
     let mut at = view.department(chosen);
+    // `insert` fails at the second visit, so a circle of parents ends the loop.
     while let Some(d) = at.filter(|d| way.insert(d.id)) {
         at = view.department(d.parent);
     }
@@ -322,6 +323,7 @@ fn build_tree(view: WorldView, chosen: i64, whole: bool) -> Vec<TreeRow> {
         };
         list.retain(|(id, _)| shown(*id));
     }
+    // A row opens and closes its list by the depth of the rows around it.
     let next = list.iter().skip(1).map(|(_, depth)| *depth).chain([0]);
     let before = std::iter::once(0).chain(list.iter().map(|(_, depth)| *depth));
     let around: Vec<(usize, usize)> = before.zip(next).collect();

@@ -294,6 +294,7 @@ impl QrPage {
 /// Returns an SVG path that looks like a QR code. No phone can read it.
 fn draw_picture(seed: &str) -> String {
     const SIDE: usize = 29;
+    // The last bit is set, because xorshift would stay at 0.
     let mut bits = seed
         .bytes()
         .fold(0x9e37_79b9_7f4a_7c15_u64, |h, b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))

@@ -56,6 +56,7 @@ fn member_from_cookie(headers: &HeaderMap, world: &World) -> Option<String> {
     let pairs = all.flat_map(|v| v.split(';')).filter_map(|pair| pair.trim().split_once('='));
     let (_, value) = pairs.into_iter().find(|(name, _)| *name == MEMBER_COOKIE)?;
     let who = urlencoding::decode(value).ok()?.into_owned();
+    // A deleted person no longer holds the phone.
     world.name_of(&who).is_some().then_some(who)
 }
 

@@ -5,6 +5,7 @@ use url::{Position, Url};
 /// Parses the redirect URL; returns `None` unless host and port are registered in exactly this form.
 pub(super) fn check_redirect(uri: &str, domains: &[&String]) -> Option<Url> {
     let url = Url::parse(uri).ok()?;
+    // Userinfo would only make the URL look like another host's: `https://oa.example.com@evil`.
     if !matches!(url.scheme(), "http" | "https") || !url.username().is_empty() || url.password().is_some() {
         return None;
     }

@@ -181,6 +181,7 @@ impl QrScans {
     ) -> Result<String, ScanError> {
         let scan = self.undecided(key, now)?;
         let who = world.resolve_person(who);
+        // Only members have a visible range to be outside of.
         if let (CodeBearer::Member(userid), Some(app)) = (&who, world.find_app(scan.agent_id))
             && world.member(userid).is_some_and(|m| !world.member_is_visible(app, m))
         {

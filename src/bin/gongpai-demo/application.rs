@@ -125,6 +125,7 @@ async fn add_todo(
             let name = app.todos.members().iter().find(|(userid, _)| *userid == todo.to);
             todo_page_content(&app, &headers, name.map(|(_, name)| name.clone()), None)
         }
+        // If only the message failed, the todo is stored all the same; the page shows why.
         Err(error) => todo_page_content(&app, &headers, None, Some(format!("{error:#}"))),
     };
     render_page(&app, &headers, shown)

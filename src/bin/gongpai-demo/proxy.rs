@@ -106,6 +106,7 @@ impl DemoProxy {
     async fn check_access(&self, parts: &Parts) -> anyhow::Result<reqwest::Response> {
         let mut headers = self.browser_headers(&parts.headers);
         let target = parts.uri.path_and_query().map_or("/", |target| target.as_str());
+        // Our own origin: the browser's Host header may name any host.
         headers.insert("x-original-url", HeaderValue::from_str(&format!("{}{target}", self.public))?);
         headers.insert("x-original-method", HeaderValue::from_str(parts.method.as_str())?);
         let url = self.gateway.join("auth/nginx")?;
