@@ -37,9 +37,9 @@ impl Installation {
         });
         let database = TestDatabase::create().await;
         let config = configuration(&wecom, &database, more);
-        let place = Self { wecom, database, folder: tempfile::tempdir().expect("a folder"), config };
-        place.write(&place.config);
-        place
+        let installation = Self { wecom, database, folder: tempfile::tempdir().expect("a folder"), config };
+        installation.write(&installation.config);
+        installation
     }
 
     fn write(&self, config: &str) {
@@ -154,7 +154,7 @@ async fn every_command_has_help_with_an_example_and_nothing_unbuilt_is_listed() 
 
 #[tokio::test]
 async fn a_command_called_wrong_ends_with_2() {
-    let place = Installation::with("").await;
+    let installation = Installation::with("").await;
     for args in [
         &[][..],
         &["send"],
@@ -169,19 +169,19 @@ async fn a_command_called_wrong_ends_with_2() {
         &["snippet", "workbench", "--rd", "https://evil.example/"],
         &["snippet", "nginx", "--host", "a b", "--upstream", "http://127.0.0.1:1", "--listen", "443"],
     ] {
-        let finished = place.run(args).await;
+        let finished = installation.run(args).await;
         assert_eq!(finished.code(), Some(2), "{args:?}: {}", finished.stderr);
         assert_eq!(finished.stdout, "", "{args:?}");
         assert!(!finished.stderr.is_empty(), "{args:?}");
     }
-    let unknown = place.run(&["api-client", "add", "hr", "--scopes", "everything"]).await;
+    let unknown = installation.run(&["api-client", "add", "hr", "--scopes", "everything"]).await;
     assert!(unknown.stderr.contains("directory:read, directory:write, sessions, hook"), "{}", unknown.stderr);
 }
 
 #[tokio::test]
 async fn a_configuration_that_is_not_accepted_ends_every_command_with_1_and_is_named() {
-    let place = Installation::with("").await;
-    place.write("wecom.app_secrte = \"S3CRET\"\nserver.secret = \"S3CRET\"\ndatabase.url = \"postgres://u:S3CRET@\"\n");
+    let installation = Installation::with("").await;
+    installation.write("wecom.app_secrte = \"S3CRET\"\nserver.secret = \"S3CRET\"\ndatabase.url = \"postgres://u:S3CRET@\"\n");
     for args in [
         &["serve"][..],
         &["doctor"],
@@ -194,19 +194,19 @@ async fn a_configuration_that_is_not_accepted_ends_every_command_with_1_and_is_n
         &["api-client", "add", "hr", "--scopes", "sessions"],
         &["key", "rotate"],
     ] {
-        let finished = place.run(args).await;
+        let finished = installation.run(args).await;
         assert_eq!(finished.code(), Some(1), "{args:?}");
         let text = finished.stdout + &finished.stderr;
         assert!(text.contains("wecom.app_secrte") && text.contains("wecom.app_secret"), "{args:?}: {text}");
     }
-    let finished = place.run(&["config", "check", "--config", "elsewhere.toml"]).await;
+    let finished = installation.run(&["config", "check", "--config", "elsewhere.toml"]).await;
     assert_eq!(finished.code(), Some(1));
     assert!(finished.stdout.contains("elsewhere.toml"), "{}", finished.stdout);
 }
 
 #[tokio::test]
 async fn before_the_first_start_a_command_that_only_reads_says_that_there_is_nothing_yet() {
-    let place = Installation::with("").await;
+    let installation = Installation::with("").await;
     for args in [
         &["sessions", "list"][..],
         &["sessions", "revoke", "--all"],
@@ -217,15 +217,15 @@ async fn before_the_first_start_a_command_that_only_reads_says_that_there_is_not
         &["directory", "export", "-"],
         &["rules", "accept"],
     ] {
-        let finished = place.run(args).await;
+        let finished = installation.run(args).await;
         assert_eq!(finished.code(), Some(1), "{args:?}");
         for part in ["there is nothing here yet", "`gongpai serve` makes", "`gongpai sync`"] {
             assert!(finished.stderr.contains(part), "{args:?}: {}", finished.stderr);
         }
     }
-    let (code, report) = place.doctor().await;
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
-    let left: Vec<_> = std::fs::read_dir(place.database.data_dir()).unwrap().collect();
+    let left: Vec<_> = std::fs::read_dir(installation.database.data_dir()).unwrap().collect();
     assert!(left.is_empty(), "{left:?}");
 }
 
@@ -236,21 +236,22 @@ async fn before_the_first_start_a_command_that_writes_makes_the_database() {
         &["send", "--to", "zhangsan", "--text", "早上好"],
         &["directory", "import", "people.csv"],
     ] {
-        let place = Installation::with("").await;
-        if place.config.contains("url = \"\"") {
+        let installation = Installation::with("").await;
+        if installation.config.contains("url = \"\"") {
             // On SQLite the server's secret is created by `serve`; these commands seal nothing with
             // it.
             let secret =
-                toml::from_str::<toml::Table>(&place.config).expect("TOML")["server"]["secret"].to_string();
-            place.replace(&format!("secret = {secret}\n"), "");
+                toml::from_str::<toml::Table>(&installation.config).expect("TOML")["server"]["secret"]
+                    .to_string();
+            installation.replace(&format!("secret = {secret}\n"), "");
         }
         let csv = "userid,name\nlocal,本地\n";
-        std::fs::write(place.folder.path().join("people.csv"), csv).expect("a file");
-        let finished = place.run(args).await;
+        std::fs::write(installation.folder.path().join("people.csv"), csv).expect("a file");
+        let finished = installation.run(args).await;
         let said = finished.stdout.clone() + &finished.stderr;
         assert_eq!(finished.code(), Some(0), "{args:?}: {said}");
         assert!(finished.stderr.contains("made"), "{args:?}: {said}");
-        let (code, report) = place.doctor().await;
+        let (code, report) = installation.doctor().await;
         assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{args:?}: {report:#}");
         assert!(
             has_finding(&report, "database.ok") && !has_finding(&report, "root_secret.missing"),
@@ -261,9 +262,9 @@ async fn before_the_first_start_a_command_that_writes_makes_the_database() {
 
 #[tokio::test]
 async fn the_doctor_says_what_was_copied_along_before_it_advises_a_reset() {
-    let place = Installation::with("").await;
-    place.replace(&format!("{SECRET_MARK}-app\""), &format!("{SECRET_MARK}-app\\u200b\""));
-    let (code, report) = place.doctor().await;
+    let installation = Installation::with("").await;
+    installation.replace(&format!("{SECRET_MARK}-app\""), &format!("{SECRET_MARK}-app\\u200b\""));
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.secret_copied_along", "wecom.refused"]));
     let found = find_finding(&report, "wecom.secret_copied_along");
     for (part, language) in [("what", "zh"), ("what", "en")] {
@@ -274,20 +275,20 @@ async fn the_doctor_says_what_was_copied_along_before_it_advises_a_reset() {
         );
     }
 
-    place.replace("[wecom]", &format!("[wecom]\ncontacts_secret = \"“{SECRET_MARK}-contacts”\""));
-    let (_, report) = place.doctor().await;
+    installation.replace("[wecom]", &format!("[wecom]\ncontacts_secret = \"“{SECRET_MARK}-contacts”\""));
+    let (_, report) = installation.doctor().await;
     let places: Vec<_> = broken_ids(&report);
     assert_eq!(places, ["wecom.secret_copied_along", "wecom.contacts_secret_refused"]);
 }
 
 #[tokio::test]
 async fn a_healthy_installation_has_nothing_broken() {
-    let place = Installation::with("").await;
-    let (code, report) = place.doctor().await;
+    let installation = Installation::with("").await;
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "before the first start: {report:#}");
-    place.create_database().await;
-    let calls = place.wecom.calls("gettoken");
-    let (code, report) = place.doctor().await;
+    installation.create_database().await;
+    let calls = installation.wecom.calls("gettoken");
+    let (code, report) = installation.doctor().await;
     assert_eq!(
         (code, &report["ok"], broken_ids(&report)),
         (Some(0), &Value::Bool(true), vec![]),
@@ -299,9 +300,9 @@ async fn a_healthy_installation_has_nothing_broken() {
     }
     let domains = find_finding(&report, "domains.compare");
     assert!(domains["remedy"]["en"].as_str().unwrap().contains("oa.example.com"), "{domains:#}");
-    assert_eq!(place.wecom.calls("gettoken") - calls, 1, "one gettoken a secret");
+    assert_eq!(installation.wecom.calls("gettoken") - calls, 1, "one gettoken a secret");
 
-    let people = place.run(&["doctor"]).await;
+    let people = installation.run(&["doctor"]).await;
     assert_eq!(people.code(), Some(0));
     assert!(people.stdout.contains("ok      database.ok"), "{}", people.stdout);
     assert!(people.stdout.lines().last().unwrap().contains("0 broken"), "{}", people.stdout);
@@ -309,12 +310,12 @@ async fn a_healthy_installation_has_nothing_broken() {
 
 #[tokio::test]
 async fn the_doctor_tells_a_contacts_secret_in_the_place_of_the_applications() {
-    let place = Installation::with("").await;
-    place.replace(
+    let installation = Installation::with("").await;
+    installation.replace(
         &format!("app_secret = \"{SECRET_MARK}-app\""),
         &format!("app_secret = \"{SECRET_MARK}-contacts\""),
     );
-    let (code, report) = place.doctor().await;
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.app_secret_is_contacts"]));
     let found = find_finding(&report, "wecom.app_secret_is_contacts");
     assert_eq!(found["console"], "「应用管理 → 应用 → Secret」");
@@ -323,42 +324,46 @@ async fn the_doctor_tells_a_contacts_secret_in_the_place_of_the_applications() {
 
     // O2OA's single secret, as its documentation sets it.
     let single = format!("corp_secret = \"{SECRET_MARK}-contacts\"");
-    place.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &single);
-    let calls = place.wecom.calls("gettoken");
-    let (code, report) = place.doctor().await;
+    installation.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &single);
+    let calls = installation.wecom.calls("gettoken");
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.single_secret_is_contacts"]));
-    assert_eq!(place.wecom.calls("gettoken") - calls, 1, "one gettoken a secret, whatever it stands for");
+    assert_eq!(
+        installation.wecom.calls("gettoken") - calls,
+        1,
+        "one gettoken a secret, whatever it stands for"
+    );
 
     let swapped = format!("app_secret = \"{SECRET_MARK}-app\"\ncontacts_secret = \"{SECRET_MARK}-app2\"");
-    place.wecom.change(|world| {
+    installation.wecom.change(|world| {
         let mut other = world.app.clone();
         (other.agent_id, other.secret) = (1_000_003, format!("{SECRET_MARK}-app2"));
         world.more_apps.push(other);
     });
-    place.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &swapped);
-    let (code, report) = place.doctor().await;
+    installation.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &swapped);
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]));
     assert_eq!(find_finding(&report, "wecom.contacts_secret_is_app")["level"], "warn");
 }
 
 #[tokio::test]
 async fn the_doctor_explains_what_wecom_refuses() {
-    let place = Installation::with("").await;
-    place.replace(&format!("{SECRET_MARK}-app"), &format!("{SECRET_MARK}-wrong"));
-    let (code, report) = place.doctor().await;
+    let installation = Installation::with("").await;
+    installation.replace(&format!("{SECRET_MARK}-app"), &format!("{SECRET_MARK}-wrong"));
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.refused"]));
     let found = find_finding(&report, "wecom.refused");
     assert!(found["why"]["en"].as_str().unwrap().contains("40001"), "{found:#}");
     assert_eq!(found["console"], "「应用管理 → 应用 → Secret」");
-    assert_eq!(place.wecom.calls("gettoken"), 1, "a wrong secret is asked about once");
+    assert_eq!(installation.wecom.calls("gettoken"), 1, "a wrong secret is asked about once");
 
-    place.replace("corp_id = \"ww", "corp_id = \"wwx");
-    let (_, report) = place.doctor().await;
+    installation.replace("corp_id = \"ww", "corp_id = \"wwx");
+    let (_, report) = installation.doctor().await;
     assert_eq!(find_finding(&report, "wecom.refused")["console"], "「我的企业 → 企业信息 → 企业ID」");
 
-    place.write(&place.config);
-    place.wecom.set_trusted_ips(Some(vec!["203.0.113.9".parse().unwrap()]));
-    let (code, report) = place.doctor().await;
+    installation.write(&installation.config);
+    installation.wecom.set_trusted_ips(Some(vec!["203.0.113.9".parse().unwrap()]));
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.trusted_ip"]));
     let found = find_finding(&report, "wecom.trusted_ip");
     assert_eq!(found["console"], "「应用管理 → 应用 → 企业可信IP」");
@@ -366,51 +371,53 @@ async fn the_doctor_explains_what_wecom_refuses() {
         assert!(found[part][language].as_str().unwrap().contains("127.0.0.1"), "{found:#}");
     }
 
-    place.wecom.set_trusted_ips(None);
-    place.wecom.fail_always("*", InjectedFault::Status500);
-    let (code, report) = place.doctor().await;
+    installation.wecom.set_trusted_ips(None);
+    installation.wecom.fail_always("*", InjectedFault::Status500);
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.unreachable"]));
-    place.wecom.clear_faults();
-    place.wecom.fail_always("gettoken", InjectedFault::Errcode(45009, "api freq out of limit".to_owned()));
-    let (code, report) = place.doctor().await;
+    installation.wecom.clear_faults();
+    installation
+        .wecom
+        .fail_always("gettoken", InjectedFault::Errcode(45009, "api freq out of limit".to_owned()));
+    let (code, report) = installation.doctor().await;
     assert_eq!(code, Some(0), "what passes by itself is not broken: {report:#}");
     assert_eq!(find_finding(&report, "wecom.refused")["level"], "warn");
 }
 
 #[tokio::test]
 async fn the_doctor_asks_whether_the_application_may_send_and_nobody_gets_anything() {
-    let place = Installation::with("").await;
-    let (_, report) = place.doctor().await;
+    let installation = Installation::with("").await;
+    let (_, report) = installation.doctor().await;
     assert_eq!(find_finding(&report, "messages.ok")["level"], "ok", "{report:#}");
-    assert_eq!((place.wecom.calls("message/send"), place.wecom.sent_count()), (1, 0));
+    assert_eq!((installation.wecom.calls("message/send"), installation.wecom.sent_count()), (1, 0));
 
-    place.wecom.change_app(|app| app.agent_id += 1);
-    let (code, report) = place.doctor().await;
+    installation.wecom.change_app(|app| app.agent_id += 1);
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["messages.refused"]), "{report:#}");
     let found = find_finding(&report, "messages.refused");
     assert!(found["why"]["en"].as_str().unwrap().contains("301002"), "{found:#}");
     assert!(found["console"].as_str().unwrap().contains("应用管理"), "{found:#}");
 
-    place.replace("[wecom]", "[wecom]\nmessage_enable = false");
-    let asked = place.wecom.calls("message/send");
-    let (code, report) = place.doctor().await;
+    installation.replace("[wecom]", "[wecom]\nmessage_enable = false");
+    let asked = installation.wecom.calls("message/send");
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
     assert!(find_finding(&report, "messages.off")["what"]["zh"].as_str().unwrap().contains("message_enable"));
-    assert_eq!(place.wecom.calls("message/send"), asked, "nothing is asked of what is switched off");
+    assert_eq!(installation.wecom.calls("message/send"), asked, "nothing is asked of what is switched off");
 }
 
 #[tokio::test]
 async fn the_doctor_sends_a_test_message_to_whom_it_is_told_and_says_what_became_of_it() {
-    let place = Installation::with("").await;
-    let finished = place.run(&["doctor", "--message-to", "LiSi"]).await;
+    let installation = Installation::with("").await;
+    let finished = installation.run(&["doctor", "--message-to", "LiSi"]).await;
     assert_eq!(finished.code(), Some(0), "{}", finished.stdout);
     assert!(finished.stdout.contains("messages.test_sent"), "{}", finished.stdout);
-    let inbox = place.wecom.inbox("lisi");
+    let inbox = installation.wecom.inbox("lisi");
     assert_eq!(inbox.len(), 1);
     let text = inbox[0].content["content"].as_str().unwrap();
     assert!(text.contains("测试消息") && text.contains("oa.example.com"), "{text}");
 
-    let finished = place.run(&["doctor", "--message-to", "nobody", "--json"]).await;
+    let finished = installation.run(&["doctor", "--message-to", "nobody", "--json"]).await;
     let report: Value = serde_json::from_str(&finished.stdout).unwrap();
     assert_eq!(
         (finished.code(), broken_ids(&report)),
@@ -418,36 +425,36 @@ async fn the_doctor_sends_a_test_message_to_whom_it_is_told_and_says_what_became
         "{report:#}"
     );
     for everybody in ["@all", "lisi|wangwu"] {
-        let finished = place.run(&["doctor", "--message-to", everybody]).await;
+        let finished = installation.run(&["doctor", "--message-to", everybody]).await;
         assert_eq!(finished.code(), Some(2), "{everybody}: {}", finished.stderr);
     }
-    assert_eq!(place.wecom.sent_count(), 1);
+    assert_eq!(installation.wecom.sent_count(), 1);
 }
 
 #[tokio::test]
 async fn the_doctor_lists_what_is_missing_and_every_mistake_of_the_configuration() {
-    let place = Installation::with("").await;
-    place.replace(&format!("app_secret = \"{SECRET_MARK}-app\"\n"), "");
-    let (code, report) = place.doctor().await;
+    let installation = Installation::with("").await;
+    installation.replace(&format!("app_secret = \"{SECRET_MARK}-app\"\n"), "");
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["wecom.app_secret_missing"]));
 
     let keys =
         "[wecom.app_callback]\ntoken = \"S3CRET\"\nencoding_aes_key = \"S3CRET-too-short\"\n[[api_clients]]";
-    place.replace("[[api_clients]]", keys);
-    let (code, report) = place.doctor().await;
+    installation.replace("[[api_clients]]", keys);
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["config.refused"]));
     let what = find_finding(&report, "config.refused")["what"]["en"].as_str().unwrap();
     assert!(what.contains("wecom.app_callback.encoding_aes_key"), "{what}");
 
-    place.replace("[wecom]", "[wecom]\nenable = false");
-    let (code, report) = place.doctor().await;
+    installation.replace("[wecom]", "[wecom]\nenable = false");
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, find_finding(&report, "wecom.disabled")["level"].as_str()), (Some(0), Some("warn")));
-    assert_eq!(place.wecom.calls_total(), 0, "nothing is asked of a WeCom that is switched off");
+    assert_eq!(installation.wecom.calls_total(), 0, "nothing is asked of a WeCom that is switched off");
 
     let rule =
         "[[rules]]\nhost = \"oa.example.com\"\npath = \"/a/%2f\"\nallow = [\"members\"]\n[[api_clients]]";
-    place.replace("[[api_clients]]", rule);
-    let (code, report) = place.doctor().await;
+    installation.replace("[[api_clients]]", rule);
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["rules.refused"]), "{report:#}");
 }
 
@@ -461,42 +468,42 @@ fn has_finding(report: &Value, id: &str) -> bool {
 
 #[tokio::test]
 async fn the_doctor_says_which_way_the_directory_is_read_and_how_much_of_the_company_is_seen() {
-    let place = Installation::with("").await;
-    let (code, report) = place.doctor().await;
+    let installation = Installation::with("").await;
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
     assert!(
         has_finding(&report, "directory.way_visible") && !has_finding(&report, "directory.way"),
         "{report:#}"
     );
-    let departments = place.wecom.world().departments.len();
+    let departments = installation.wecom.world().departments.len();
     let range = finding_text(&report, "directory.range_counted", "what");
     assert!(range.contains(&format!("{departments} departments")), "{range}");
 
     let both = format!("app_secret = \"{SECRET_MARK}-app\"\ncontacts_secret = \"{SECRET_MARK}-contacts\"");
-    place.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &both);
-    let tokens = place.wecom.calls("gettoken");
-    let (_, report) = place.doctor().await;
-    assert_eq!(place.wecom.calls("gettoken") - tokens, 2, "one gettoken a secret");
+    installation.replace(&format!("app_secret = \"{SECRET_MARK}-app\""), &both);
+    let tokens = installation.wecom.calls("gettoken");
+    let (_, report) = installation.doctor().await;
+    assert_eq!(installation.wecom.calls("gettoken") - tokens, 2, "one gettoken a secret");
     assert!(
         has_finding(&report, "directory.way_ids") && has_finding(&report, "directory.range_whole"),
         "{report:#}"
     );
-    place.wecom.change(|world| world.contacts.reads_details = true);
-    let (_, report) = place.doctor().await;
+    installation.wecom.change(|world| world.contacts.reads_details = true);
+    let (_, report) = installation.doctor().await;
     assert!(
         has_finding(&report, "directory.way") && !has_finding(&report, "directory.way_ids"),
         "{report:#}"
     );
 
     // 财务部 alone, with its members.
-    place.wecom.set_visible([2], []);
-    let (code, report) = place.doctor().await;
+    installation.wecom.set_visible([2], []);
+    let (code, report) = installation.doctor().await;
     let part = finding_text(&report, "directory.range_part", "what");
     assert!(code == Some(0) && part.contains(&format!(" of {departments} departments")), "{part}");
     assert!(!part.contains(&format!(" {departments} of {departments} ")), "{part}");
 
-    place.wecom.set_visible([], ["lisi"]);
-    let (code, report) = place.doctor().await;
+    installation.wecom.set_visible([], ["lisi"]);
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["directory.range_empty"]), "{report:#}");
     assert_eq!(find_finding(&report, "directory.range_empty")["console"], "「应用管理 → 应用 → 可见范围」");
 }
@@ -504,50 +511,50 @@ async fn the_doctor_says_which_way_the_directory_is_read_and_how_much_of_the_com
 #[tokio::test]
 async fn the_doctor_says_which_fields_show_and_what_follows_for_link_by() {
     let link = "[directory]\nlink_by = [\"mobile\", \"email\"]";
-    let place = Installation::with(link).await;
-    let (code, report) = place.doctor().await;
+    let installation = Installation::with(link).await;
+    let (code, report) = installation.doctor().await;
     let fields = finding_text(&report, "directory.fields", "what");
     let (seen, unseen) = fields.split_once("not seen").expect("both");
     assert!(seen.contains("position") && unseen.contains("mobile, email"), "{fields}");
     assert!(finding_text(&report, "directory.link_by", "what").contains("uses mobile, email"), "{report:#}");
     assert_eq!((code, &find_finding(&report, "directory.link_by")["level"]), (Some(0), &Value::from("warn")));
 
-    place.replace("link_by = [\"mobile\", \"email\"]", "link_by = [\"mobile\", \"userid\"]");
-    let (_, report) = place.doctor().await;
+    installation.replace("link_by = [\"mobile\", \"email\"]", "link_by = [\"mobile\", \"userid\"]");
+    let (_, report) = installation.doctor().await;
     assert_eq!(find_finding(&report, "directory.link_by")["level"], "ok", "userid is left");
 
-    place.wecom.change(|world| world.app.legacy_fields = true);
-    let (_, report) = place.doctor().await;
+    installation.wecom.change(|world| world.app.legacy_fields = true);
+    let (_, report) = installation.doctor().await;
     let (seen, _) = finding_text(&report, "directory.fields", "what").split_once("not seen").expect("both");
     assert!(seen.contains("mobile") && !has_finding(&report, "directory.link_by"), "{report:#}");
 }
 
 #[tokio::test]
 async fn the_doctor_looks_at_the_directory_of_a_large_company_in_few_calls() {
-    let place = Installation::with("").await;
-    place.wecom.change(|world| {
+    let installation = Installation::with("").await;
+    installation.wecom.change(|world| {
         for id in 100..400 {
             world.departments.push(gongpai::simulator::SimulatedDepartment::new(id, &format!("部门{id}"), 1));
         }
     });
-    let before = place.wecom.calls_total();
-    let (_, report) = place.doctor().await;
+    let before = installation.wecom.calls_total();
+    let (_, report) = installation.doctor().await;
     assert!(finding_text(&report, "directory.range", "what").contains("departments"), "{report:#}");
-    let calls = place.wecom.calls_total() - before;
+    let calls = installation.wecom.calls_total() - before;
     assert!(calls <= 20, "{calls} calls");
 }
 
 #[tokio::test]
 async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
     let rule = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/x/**\"\nallow = [\"unit:没有这个部门/**\", \"user:lisi\"]\n";
-    let place = Installation::with(rule).await;
-    place.create_database().await;
-    let (code, report) = place.doctor().await;
+    let installation = Installation::with(rule).await;
+    installation.create_database().await;
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, &find_finding(&report, "sync.none")["level"]), (Some(0), &Value::from("warn")));
     assert!(!has_finding(&report, "rules.unfound") && !has_finding(&report, "sync.last"), "{report:#}");
 
-    assert_eq!(place.run(&["sync"]).await.code(), Some(0));
-    let (code, report) = place.doctor().await;
+    assert_eq!(installation.run(&["sync"]).await.code(), Some(0));
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
     assert!(has_finding(&report, "sync.last") && has_finding(&report, "sync.complete"), "{report:#}");
     let unfound = finding_text(&report, "rules.unfound", "what");
@@ -556,7 +563,7 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
         assert!(!has_finding(&report, id), "{report:#}");
     }
 
-    let (app, _) = App::build(place.load_config(), Clock::System).await.expect("the gateway starts");
+    let (app, _) = App::build(installation.load_config(), Clock::System).await.expect("the gateway starts");
     let corp = &app.config.wecom.corp_id;
     let person = "(SELECT id FROM persons WHERE userid = 'zhangsan')";
     for statement in [
@@ -572,20 +579,20 @@ async fn the_doctor_looks_at_the_last_runs_and_at_what_waits_for_somebody() {
         sqlx::query(sqlx::AssertSqlSafe(statement)).execute(app.db.pool()).await.expect("a statement");
     }
     app.close().await;
-    let (code, report) = place.doctor().await;
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
     assert!(finding_text(&report, "sync.conflicts", "remedy").contains("gongpai directory conflicts list"));
     assert!(finding_text(&report, "rules.taken", "what").contains("lisi"));
     assert!(finding_text(&report, "sync.last_refused", "why").contains("too much"));
 
     let later = Clock::fixed(Clock::System.now().plus(Duration::from_secs(49 * 3600)));
-    let findings = examine_with_clock(&place, later).await;
+    let findings = examine_with_clock(&installation, later).await;
     assert!(findings.iter().any(|f| f.id == "sync.old" && f.level == FindingLevel::Warn), "{findings:#?}");
 }
 
 /// Runs the checks with another clock.
-async fn examine_with_clock(place: &Installation, clock: Clock) -> Vec<DoctorFinding> {
-    let config = place.load_config();
+async fn examine_with_clock(installation: &Installation, clock: Clock) -> Vec<DoctorFinding> {
+    let config = installation.load_config();
     let client = gongpai::wecom::WecomClient::new(gongpai::app::wecom_settings(&config), clock.clone());
     let client = client.map_err(|error| error.to_string());
     let unfound = |_: &Config, _| Vec::new();
@@ -605,16 +612,16 @@ async fn examine_with_clock(place: &Installation, clock: Clock) -> Vec<DoctorFin
 
 #[tokio::test]
 async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
-    let place = Installation::with("").await;
-    place.create_database().await;
+    let installation = Installation::with("").await;
+    installation.create_database().await;
     let now = Clock::System.now();
     let level = |findings: &[DoctorFinding], id: &str| findings.iter().find(|f| f.id == id).map(|f| f.level);
 
-    let ahead = examine_with_clock(&place, Clock::fixed(now.plus(Duration::from_secs(600)))).await;
+    let ahead = examine_with_clock(&installation, Clock::fixed(now.plus(Duration::from_secs(600)))).await;
     assert_eq!(level(&ahead, "clock.off"), Some(FindingLevel::Broken), "{ahead:#?}");
     assert_eq!(level(&ahead, "clock.behind_rows"), None);
 
-    let config = place.load_config();
+    let config = installation.load_config();
     let db = gongpai::app::open_database(&config).await.unwrap();
     let entry = gongpai::audit::AuditEntry {
         event: gongpai::audit::AuditEvent::Gate,
@@ -629,33 +636,33 @@ async fn a_clock_that_is_off_is_found_against_wecom_and_against_the_rows() {
     let later = now.plus(Duration::from_secs(600));
     gongpai::audit::store::insert_entries(&db, &config.wecom.corp_id, &[entry], later).await.unwrap();
     db.close().await;
-    let (code, report) = place.doctor().await;
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["clock.behind_rows"]));
     assert_eq!(find_finding(&report, "clock.ok")["level"], "ok");
 }
 
 #[tokio::test]
 async fn the_domain_file_is_looked_at_as_wecom_gets_it() {
-    let place = Installation::with("").await;
-    let mut gateway = place
+    let installation = Installation::with("").await;
+    let mut gateway = installation
         .program(&["serve"])
         .env("GONGPAI_SERVER__LISTEN", "127.0.0.1:0")
         .env("GONGPAI_SERVER__ADMIN_LISTEN", "127.0.0.1:0")
         .start();
     let line = gateway.line_with("gongpai listens on").await;
     let address = line.split_whitespace().nth(3).expect("an address").to_owned();
-    std::fs::write(place.database.data_dir().join("WW_verify_AbCdEf0123456789.txt"), "").unwrap();
-    std::fs::write(place.database.data_dir().join("WW_verify_AbCdEf0123456789(1).txt"), "").unwrap();
-    place.replace(&format!("{PUBLIC_URL:?}"), &format!("\"http://{address}\""));
-    let (code, report) = place.doctor().await;
+    std::fs::write(installation.database.data_dir().join("WW_verify_AbCdEf0123456789.txt"), "").unwrap();
+    std::fs::write(installation.database.data_dir().join("WW_verify_AbCdEf0123456789(1).txt"), "").unwrap();
+    installation.replace(&format!("{PUBLIC_URL:?}"), &format!("\"http://{address}\""));
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(0), vec![]), "{report:#}");
     for (id, level) in [("public_url.ok", "ok"), ("verify_file.ok", "ok"), ("verify_file.name", "warn")] {
         assert_eq!(find_finding(&report, id)["level"], level, "{id}");
     }
     // A server that is not the gateway.
-    let elsewhere = place.wecom.url();
-    place.replace(&format!("{PUBLIC_URL:?}"), &format!("{:?}", elsewhere.trim_end_matches('/')));
-    let (code, report) = place.doctor().await;
+    let elsewhere = installation.wecom.url();
+    installation.replace(&format!("{PUBLIC_URL:?}"), &format!("{:?}", elsewhere.trim_end_matches('/')));
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["verify_file.wrong"]), "{report:#}");
     assert_eq!(find_finding(&report, "public_url.elsewhere")["level"], "warn");
     gateway.stop().await;
@@ -663,9 +670,9 @@ async fn the_domain_file_is_looked_at_as_wecom_gets_it() {
 
 #[tokio::test]
 async fn a_newer_schema_is_refused_and_named() {
-    let place = Installation::with("").await;
-    place.create_database().await;
-    let config = place.load_config();
+    let installation = Installation::with("").await;
+    installation.create_database().await;
+    let config = installation.load_config();
     let db = gongpai::app::open_database(&config).await.unwrap();
     sqlx::query("UPDATE _sqlx_migrations SET version = 9999 WHERE version = (SELECT MAX(version) FROM _sqlx_migrations)")
         .execute(db.pool())
@@ -673,22 +680,22 @@ async fn a_newer_schema_is_refused_and_named() {
         .unwrap();
     db.close().await;
     for args in [&["sessions", "list"][..], &["audit"], &["key", "rotate"]] {
-        let finished = place.run(args).await;
+        let finished = installation.run(args).await;
         assert_eq!(finished.code(), Some(1), "{args:?}");
         assert!(finished.stderr.contains("9999"), "{args:?}: {}", finished.stderr);
     }
-    let (code, report) = place.doctor().await;
+    let (code, report) = installation.doctor().await;
     assert_eq!((code, broken_ids(&report)), (Some(1), vec!["database.newer"]));
 }
 
 #[tokio::test]
 async fn a_new_api_client_authenticates_with_what_was_printed() {
-    let place = Installation::with("").await;
-    let added = place.run(&["api-client", "add", "hr", "--scopes", "sessions"]).await;
+    let installation = Installation::with("").await;
+    let added = installation.run(&["api-client", "add", "hr", "--scopes", "sessions"]).await;
     assert_eq!(added.code(), Some(0), "{}", added.stderr);
     let secret = added.stdout.lines().nth(2).unwrap().to_owned();
     let (_, block) = added.stdout.split_once("gateway:\n\n").unwrap();
-    let twice = place.run(&["api-client", "add", "oa", "--scopes", "sessions"]).await;
+    let twice = installation.run(&["api-client", "add", "oa", "--scopes", "sessions"]).await;
     assert_eq!(twice.code(), Some(1));
     assert!(twice.stderr.contains("already"), "{}", twice.stderr);
 
@@ -757,28 +764,28 @@ async fn sessions_are_listed_and_revoked_beside_a_running_gateway() {
 
 #[tokio::test]
 async fn a_mistyped_name_signs_nobody_out_and_is_told() {
-    let place = Installation::with("").await;
-    place.create_database().await;
-    let finished = place.run(&["sessions", "revoke", "--user", "nobody"]).await;
+    let installation = Installation::with("").await;
+    installation.create_database().await;
+    let finished = installation.run(&["sessions", "revoke", "--user", "nobody"]).await;
     assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
     assert!(finished.stdout.contains("note: nobody of the userid nobody is signed in\n0 sessions ended"));
-    let finished = place.run(&["sessions", "revoke", "0193"]).await;
+    let finished = installation.run(&["sessions", "revoke", "0193"]).await;
     assert_eq!(finished.code(), Some(1));
     assert!(finished.stderr.contains("no living session 0193"), "{}", finished.stderr);
 }
 
 #[tokio::test]
 async fn a_rotated_key_is_published_and_signs_later() {
-    let place = Installation::with("").await;
-    place.create_database().await;
-    let rotated = place.run(&["key", "rotate"]).await;
+    let installation = Installation::with("").await;
+    installation.create_database().await;
+    let rotated = installation.run(&["key", "rotate"]).await;
     assert_eq!(rotated.code(), Some(0), "{}", rotated.stderr);
     assert!(
         rotated.stdout.contains("new signing key") && rotated.stdout.contains("signs from"),
         "{}",
         rotated.stdout
     );
-    let audit = place.run(&["audit"]).await;
+    let audit = installation.run(&["audit"]).await;
     assert!(
         audit.stdout.contains("key-rotate") && audit.stdout.contains("by command line"),
         "{}",
@@ -786,39 +793,39 @@ async fn a_rotated_key_is_published_and_signs_later() {
     );
 
     // With another root secret the gateway's keys cannot be opened, so no key is created.
-    place.replace(
+    installation.replace(
         "c2l4dGVlbi1ieXRlcy1hbmQtc2l4dGVlbi1tb3JlISE=",
         "YW5vdGhlci1zaXh0ZWVuLWFuZC1zaXh0ZWVuLW1vcmU=",
     );
-    let refused = place.run(&["key", "rotate"]).await;
+    let refused = installation.run(&["key", "rotate"]).await;
     assert_eq!(refused.code(), Some(1));
     assert!(refused.stderr.contains("not the one that the gateway uses"), "{}", refused.stderr);
-    let (_, report) = place.doctor().await;
+    let (_, report) = installation.doctor().await;
     assert_eq!(find_finding(&report, "root_secret.foreign")["level"], "warn");
 }
 
 #[tokio::test]
 async fn explain_decides_for_somebody_who_never_signed_in_and_says_so() {
     let rule = "[[rules]]\nhost = \"oa.example.com\"\npath = \"/boss/**\"\nallow = [\"user:lisi\"]\n";
-    let place = Installation::with(rule).await;
+    let installation = Installation::with(rule).await;
     let ask = ["explain", "--url", "https://oa.example.com/boss/x", "--method", "GET", "--user"];
     for (user, decision) in [("lisi", "allowed (200)"), ("wangwu", "denied (403)")] {
-        let finished = place.run(&[&ask[..], &[user]].concat()).await;
+        let finished = installation.run(&[&ask[..], &[user]].concat()).await;
         assert_eq!(finished.code(), Some(0), "{}", finished.stderr);
         assert!(finished.stdout.contains("never signed in here"), "{}", finished.stdout);
         assert!(finished.stdout.contains(decision), "{user}: {}", finished.stdout);
     }
     assert!(
-        std::fs::read_dir(place.database.data_dir()).unwrap().next().is_none(),
+        std::fs::read_dir(installation.database.data_dir()).unwrap().next().is_none(),
         "asking makes no database"
     );
 }
 
 #[tokio::test]
 async fn a_reader_that_has_seen_enough_is_no_error() {
-    let place = Installation::with("").await;
+    let installation = Installation::with("").await;
     let script =
         format!("{} config show | head -n 1; exit ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_gongpai"));
-    let finished = Program::at("bash").args(["-c", &script]).cwd(place.folder.path()).run().await;
+    let finished = Program::at("bash").args(["-c", &script]).cwd(installation.folder.path()).run().await;
     assert_eq!((finished.code(), finished.stderr.as_str()), (Some(0), ""), "{}", finished.stdout);
 }
