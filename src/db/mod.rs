@@ -6,6 +6,7 @@
 //! "busy" without waiting. See [design: database](crate::design#database).
 
 pub mod bind_list;
+pub mod error;
 pub mod feed;
 
 use std::fs::{DirBuilder, OpenOptions};

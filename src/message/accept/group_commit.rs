@@ -17,6 +17,7 @@ use tokio::time::timeout;
 use super::store::{self, InsertOutcome, NewMessage};
 use crate::base::clock::{Clock, Timestamp};
 use crate::db::Db;
+use crate::db::error::is_content_error;
 
 const MAX_BATCH_MESSAGES: usize = 256;
 
@@ -157,24 +158,5 @@ impl GroupCommit {
         tx.commit().await?;
         self.commits.fetch_add(1, Ordering::Relaxed);
         Ok(written)
-    }
-}
-
-/// Whether an error may be about the written content rather than about the database.
-pub(in crate::message) fn is_content_error(error: &sqlx::Error) -> bool {
-    match error {
-        // The database's own errors: PostgreSQL's classes of connections, resources and operators;
-        // SQLite's busy, locked, read-only, I/O, full and cannot open.
-        sqlx::Error::Database(error) => !error.code().is_some_and(|code| {
-            let sqlite = code.parse::<u32>().ok().filter(|_| code.len() < 5).map(|code| code & 0xff);
-            sqlite.is_some_and(|code| matches!(code, 5 | 6 | 8 | 10 | 13 | 14))
-                || (code.len() == 5
-                    && ["08", "25", "53", "57", "58"].iter().any(|class| code.starts_with(class)))
-        }),
-        sqlx::Error::Encode(_)
-        | sqlx::Error::RowNotFound
-        | sqlx::Error::Decode(_)
-        | sqlx::Error::ColumnDecode { .. } => true,
-        _ => false,
     }
 }

@@ -19,7 +19,7 @@ use std::time::Duration;
 use chrono::{DateTime, Timelike as _};
 use chrono_tz::Tz;
 
-pub(super) use self::group_commit::{GroupCommit, is_content_error};
+pub(super) use self::group_commit::GroupCommit;
 use self::store::{InsertOutcome, NewMessage};
 use super::content::{self, FieldError, MessageRequest};
 use super::{MessageTargets, Messages};

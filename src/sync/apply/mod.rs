@@ -7,7 +7,6 @@
 //! | [`cleanup`] | removes leftovers of crashes, purged persons, old entries of the change feed |
 //! | `stage` | writes rows of the next version, one short transaction at a time |
 //! | `publish` | makes the version visible in one transaction |
-//! | `write_error` | tells errors of a record from errors of the database |
 //! | `report` | counts and describes what was done |
 //! | `chunk` | what one transaction writes, and what it did |
 //! | `store` | SQL |
@@ -23,7 +22,6 @@ mod publish;
 mod report;
 mod stage;
 mod store;
-mod write_error;
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -34,11 +32,11 @@ pub use self::report::{ApplyResult, Counts, RaisedConflict, SkippedRecord, Tally
 use self::chunk::RecordChunk;
 use self::publish::PendingPublication;
 use self::stage::StagedVersion;
-use self::write_error::WriteErrorKind;
 use super::plan::{PlannedPersonChange, SyncPlan};
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CorpId, PersonId, RunId, UserId};
 use crate::db::Db;
+use crate::db::error::{WriteErrorKind, classify_write_error};
 use crate::db::feed::FeedTransaction;
 
 /// Records that one transaction writes. SQLite then holds the write lock for about 30 ms.
@@ -163,7 +161,7 @@ pub async fn apply_plan(
                 publication.add(outcome);
                 done += to_count(next.len());
             }
-            Err(ApplyError::Store(error)) => match write_error::classify_error(&error) {
+            Err(ApplyError::Store(error)) => match classify_write_error(&error) {
                 WriteErrorKind::Deadlock if repeats < MAX_DEADLOCK_RETRIES => {
                     retry.push_front((next, repeats + 1));
                     continue;

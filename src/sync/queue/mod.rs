@@ -22,6 +22,7 @@ use crate::audit;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::id::{CorpId, RunId, uuid_v7};
 use crate::db::Db;
+use crate::db::error::is_unique_violation;
 
 /// How long a run stays claimed without a sign of life.
 pub const RUN_LEASE: Duration = Duration::from_secs(30);
@@ -279,11 +280,6 @@ impl SyncQueue {
             () = tokio::time::sleep(longest) => {}
         }
     }
-}
-
-/// Returns whether one of the two unique indexes refused a row: another process came first.
-pub(super) fn is_unique_violation(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
 }
 
 /// Builds an audit entry about a run; it concerns no single person.

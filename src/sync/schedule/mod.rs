@@ -14,10 +14,11 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::SyncService;
-use super::queue::{self, SyncCause, SyncRequest, is_unique_violation};
+use super::queue::{self, SyncCause, SyncRequest};
 use super::remote::SyncKind;
 use crate::base::clock::Timestamp;
 use crate::base::cron::Schedule;
+use crate::db::error::is_unique_violation;
 use crate::directory;
 
 /// The longest time between two looks at the database. Clocks get corrected, so a computed due time

@@ -21,8 +21,8 @@ use parking_lot::Mutex;
 use super::expire::MAX_RETRY_PERIOD;
 use crate::base::clock::Timestamp;
 use crate::base::id::{MessageId, PersonId, UnitId, UserId};
+use crate::db::error::is_content_error;
 use crate::directory::chart::Chart;
-use crate::message::accept::is_content_error;
 use crate::message::{Addressee, MessageTargets, Messages, store as shared};
 
 /// How many rows one transaction writes.

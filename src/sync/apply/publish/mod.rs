@@ -8,9 +8,9 @@ use std::collections::HashMap;
 use super::chunk::{ChunkOutcome, RecordChunk, UseridHandOver, UseridMove};
 use super::report::{ApplyResult, MAX_REPORT_LINES, SkippedRecord};
 use super::stage::StagedVersion;
-use super::write_error::{self, WriteErrorKind};
 use super::{ApplyError, ApplyOptions, ApplyTarget, MAX_DEADLOCK_RETRIES, RunEndWriter, to_count};
 use crate::base::id::{PersonId, UserId};
+use crate::db::error::{WriteErrorKind, classify_write_error};
 use crate::db::feed::{FeedKind, FeedTransaction};
 use crate::directory;
 use crate::session;
@@ -103,8 +103,8 @@ impl PendingPublication {
         }
         for _ in 0..MAX_DEADLOCK_RETRIES {
             match self.write(target, options, stage, &conflicts, ending).await {
-                Err(ApplyError::Store(error))
-                    if write_error::classify_error(&error) == WriteErrorKind::Deadlock => {}
+                Err(ApplyError::Store(error)) if classify_write_error(&error) == WriteErrorKind::Deadlock => {
+                }
                 done => return done.map(|()| self.applied),
             }
         }

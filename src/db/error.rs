@@ -1,9 +1,10 @@
-//! Tells an error of one record from an error of the database. Only a record is skipped, so that a
-//! full disk is never taken for a hundred thousand bad records.
+//! The one classifier of database errors: what a failed statement says about the data and about the
+//! database.
 
-/// What a failed write means for the run.
+/// What a failed write means. Only a bad record may be skipped, so that a full disk is never taken
+/// for a hundred thousand bad records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum WriteErrorKind {
+pub enum WriteErrorKind {
     /// A record cannot be written, or its old row cannot be read.
     Record,
     /// Two transactions waited for each other, and the database aborted this one.
@@ -16,7 +17,8 @@ pub(super) enum WriteErrorKind {
 /// type.
 const SQLITE_RECORD_CODES: [i32; 3] = [19, 18, 20];
 
-pub(super) fn classify_error(error: &sqlx::Error) -> WriteErrorKind {
+/// Tells an error of one record from an error of the database.
+pub fn classify_write_error(error: &sqlx::Error) -> WriteErrorKind {
     match error {
         sqlx::Error::Decode(_) | sqlx::Error::ColumnDecode { .. } | sqlx::Error::Encode(_) => {
             WriteErrorKind::Record
@@ -44,6 +46,30 @@ fn classify_code(code: &str) -> WriteErrorKind {
     }
 }
 
+/// Whether an error may be about the written content rather than about the database.
+pub fn is_content_error(error: &sqlx::Error) -> bool {
+    match error {
+        // The database's own errors: PostgreSQL's classes of connections, resources and operators;
+        // SQLite's busy, locked, read-only, I/O, full and cannot open.
+        sqlx::Error::Database(error) => !error.code().is_some_and(|code| {
+            let sqlite = code.parse::<u32>().ok().filter(|_| code.len() < 5).map(|code| code & 0xff);
+            sqlite.is_some_and(|code| matches!(code, 5 | 6 | 8 | 10 | 13 | 14))
+                || (code.len() == 5
+                    && ["08", "25", "53", "57", "58"].iter().any(|class| code.starts_with(class)))
+        }),
+        sqlx::Error::Encode(_)
+        | sqlx::Error::RowNotFound
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnDecode { .. } => true,
+        _ => false,
+    }
+}
+
+/// Whether a statement broke a unique index.
+pub fn is_unique_violation(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_unique_violation)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,7 +83,10 @@ mod tests {
             assert_eq!(classify_code(code), WriteErrorKind::Record, "{code}");
         }
         assert_eq!(classify_code("40P01"), WriteErrorKind::Deadlock);
-        assert_eq!(classify_error(&sqlx::Error::PoolTimedOut), WriteErrorKind::Database);
-        assert_eq!(classify_error(&sqlx::Error::Decode("person_rows.detail".into())), WriteErrorKind::Record);
+        assert_eq!(classify_write_error(&sqlx::Error::PoolTimedOut), WriteErrorKind::Database);
+        assert_eq!(
+            classify_write_error(&sqlx::Error::Decode("person_rows.detail".into())),
+            WriteErrorKind::Record
+        );
     }
 }
