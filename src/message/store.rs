@@ -122,6 +122,7 @@ pub(super) async fn lock_send_window(tx: &mut AnyConnection, corp: &CorpId) -> s
         if let Some(row) = taken {
             return parse_send_window(&row);
         }
+        // The corporation has no row yet. Another process may insert it first; the loop locks either.
         sqlx::query(
             "INSERT INTO message_lanes (corp_id, turn, hold_until, hold_reason, hold_since, holds, at_once) \
              VALUES ($1, 0, 0, '', 0, 0, $2) ON CONFLICT (corp_id) DO NOTHING",
@@ -169,7 +170,7 @@ pub(super) async fn update_send_window(
 ///
 /// Pending recipients are looked for first, by their index, because a message to everybody has many
 /// rows. The CASE keeps PostgreSQL from reading a whole index of open rows for each message.
-macro_rules! finish {
+macro_rules! finish_messages {
     ($which:literal) => {
         concat!(
             "UPDATE messages SET finished_at = $1, updated_at = $1, \
@@ -203,18 +204,19 @@ pub(super) async fn finish_messages_of_call(
     call: &CallId,
     now: Timestamp,
 ) -> sqlx::Result<u64> {
-    let done =
-        sqlx::query(finish!("id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $3)"))
-            .bind(now.millis())
-            .bind(EXPIRED_REASON)
-            .bind(call.as_str())
-            .execute(tx)
-            .await?;
+    let done = sqlx::query(finish_messages!(
+        "id IN (SELECT c.message_id FROM message_recipients c WHERE c.call_id = $3)"
+    ))
+    .bind(now.millis())
+    .bind(EXPIRED_REASON)
+    .bind(call.as_str())
+    .execute(tx)
+    .await?;
     Ok(done.rows_affected())
 }
 
 static FINISH_MESSAGES: LazyLock<ListStatement> =
-    LazyLock::new(|| ListStatement::new(finish!("id IN ("), 2, "*", ")"));
+    LazyLock::new(|| ListStatement::new(finish_messages!("id IN ("), 2, "*", ")"));
 
 /// Finishes those of `messages` that have no open recipient left.
 pub(super) async fn finish_messages(
@@ -343,6 +345,7 @@ pub async fn delete_finished_before(db: &Db, before: Timestamp, limit: i64) -> s
     for statement in RETENTION_STATEMENTS {
         let done = sqlx::query(statement).bind(before.millis()).bind(limit).execute(&mut *tx).await?;
         deleted = done.rows_affected();
+        // One kind of rows in a transaction, so that it stays short.
         if deleted > 0 {
             break;
         }

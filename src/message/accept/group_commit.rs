@@ -103,6 +103,7 @@ impl GroupCommit {
         if !batch.is_empty() {
             let messages: Vec<&NewMessage> = batch.iter().map(|queued| &*queued.message).collect();
             let results = self.write_all(db, &messages, clock.now()).await;
+            // Those that are answered now, and those that came meanwhile, may come again together.
             *expected_callers = (batch.len() + self.queue.lock().len()).min(MAX_BATCH_MESSAGES);
             for (queued, result) in batch.into_iter().zip(results) {
                 // A caller that has gone meanwhile got no answer, and may ask again with the same

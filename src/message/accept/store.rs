@@ -22,7 +22,7 @@ pub(super) struct UseridOwner {
     pub(super) status: PersonStatus,
 }
 
-macro_rules! holders {
+macro_rules! select_owners {
     ($which:literal) => {
         concat!(
             "SELECT lower(p.userid), v.person_id, v.source, v.status \
@@ -38,8 +38,8 @@ const USERIDS_PER_QUERY: usize = 50;
 
 /// There is one statement for one userid and one for [`USERIDS_PER_QUERY`], so that the database
 /// prepares each once.
-const FIND_ONE_OWNER: &str = holders!("= $2");
-const FIND_MANY_OWNERS: &str = holders!(
+const FIND_ONE_OWNER: &str = select_owners!("= $2");
+const FIND_MANY_OWNERS: &str = select_owners!(
     "IN ($2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
          $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, \
          $41, $42, $43, $44, $45, $46, $47, $48, $49, $50, $51)"

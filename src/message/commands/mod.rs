@@ -166,6 +166,7 @@ impl Messages {
             ));
         }
         if is_held {
+            // A call of this message becomes the probe.
             resume::lift_hold(&mut tx, corp, &window, now).await?;
         }
         store::prioritize_calls(&mut tx, id).await?;

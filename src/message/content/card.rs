@@ -26,6 +26,7 @@ pub(super) fn read_card(object: &mut ObjectReader, reader: &mut ContentReader<'_
     object.nested("source", reader, read_source);
     object.not_in_this_version("action_menu", reader);
     let title = if is_news { Required } else { Optional };
+    // A field that is wrong must not be reported as missing as well.
     let before = reader.errors.count();
     object.nested("main_title", reader, |object, reader| read_main_title(object, title, reader));
     let has_title = object.has_within("main_title", "title");

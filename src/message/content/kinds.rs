@@ -41,6 +41,7 @@ pub(super) fn read_content(
 fn read_article(object: &mut ObjectReader, reader: &mut ContentReader<'_>) {
     object.text("title", Required, Bytes(128), reader);
     object.text("description", Optional, Bytes(512), reader);
+    // A field that is wrong must not be reported as missing as well.
     let before = reader.errors.count();
     object.link("url", Optional, reader);
     object.picture("picurl", Optional, reader);

@@ -86,6 +86,7 @@ impl Messages {
                         self.0.worker.calls_planned.notify_one();
                     }
                     if !done.is_empty() {
+                        // There may be more to do, so it looks again at once.
                         worked = tokio::time::Instant::now();
                         continue;
                     }

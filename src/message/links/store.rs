@@ -81,6 +81,7 @@ pub(super) async fn find_audience(
     let (theirs, everybodys, all): (i64, i64, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     Ok(match (theirs, everybodys, all) {
         (0, 0, _) => Audience::OnlyOthers,
+        // There is a single row, and it is this person's.
         (1, 0, 1) => Audience::OnlyThisPerson,
         _ => Audience::ThisPersonAndOthers,
     })

@@ -81,14 +81,14 @@ fn unreadable_column(column: &str, text: &str) -> sqlx::Error {
 }
 
 /// Whether a recipient `r` with its call `c` shows that sending has begun.
-macro_rules! begun {
+macro_rules! has_begun {
     () => {
         "r.status IN ('sent', 'failed', 'unknown') OR c.attempts > 0"
     };
 }
 
 /// Reads the messages whose ids `$page` selects, in the order of columns of [`parse_message_row`].
-macro_rules! messages {
+macro_rules! select_messages {
     ($page:expr) => {
         concat!(
             "WITH page AS (",
@@ -98,7 +98,7 @@ macro_rules! messages {
                COUNT(CASE WHEN r.status = 'sent' THEN 1 END) AS sent, \
                COUNT(CASE WHEN r.status IN ('failed', 'unknown') THEN 1 END) AS failed, \
                COUNT(CASE WHEN ",
-            begun!(),
+            has_begun!(),
             " THEN 1 END) AS begun, COALESCE(MAX(c.attempts), $2) AS attempts \
              FROM page LEFT JOIN message_recipients r ON r.message_id = page.id \
              LEFT JOIN message_calls c ON c.id = r.call_id GROUP BY page.id) \
@@ -111,7 +111,7 @@ macro_rules! messages {
     };
 }
 
-/// The number of attempts if there is no call: the second parameter of `messages!`.
+/// The number of attempts if there is no call: the second parameter of `select_messages!`.
 const NO_ATTEMPTS: i64 = 0;
 
 fn parse_message_row(row: &AnyRow) -> sqlx::Result<MessageRow> {
@@ -149,7 +149,7 @@ pub(super) async fn find_message_row(
     corp: &CorpId,
     id: &MessageId,
 ) -> sqlx::Result<Option<MessageRow>> {
-    sqlx::query(messages!("SELECT id FROM messages WHERE corp_id = $1 AND id = $3"))
+    sqlx::query(select_messages!("SELECT id FROM messages WHERE corp_id = $1 AND id = $3"))
         .bind(corp.as_str())
         .bind(NO_ATTEMPTS)
         .bind(id.as_str())
@@ -177,11 +177,11 @@ pub(super) async fn list_message_rows(
     };
     let userid = filter.userid.as_deref().unwrap_or("").to_lowercase();
     let limit = if filter.limit == 0 { MAX_LISTED_MESSAGES } else { filter.limit.min(MAX_LISTED_MESSAGES) };
-    sqlx::query(messages!(concat!(
+    sqlx::query(select_messages!(concat!(
         "SELECT m.id FROM messages m WHERE m.corp_id = $1 AND m.seq < $3 AND ($4 = '' OR m.status = $4) \
          AND ($5 = -1 OR $5 = CASE WHEN EXISTS (SELECT 1 FROM message_recipients r \
               LEFT JOIN message_calls c ON c.id = r.call_id WHERE r.message_id = m.id AND (",
-        begun!(),
+        has_begun!(),
         ")) THEN 1 ELSE 0 END) AND ($6 = 0 OR m.client_id = $7) \
          AND ($8 = '' OR m.id IN (SELECT p.message_id FROM message_recipients p WHERE p.corp_id = $1 \
               AND (lower(p.userid) = $8 OR p.person_id = $8)) \

@@ -245,18 +245,17 @@ pub(crate) async fn read_recipients(db: &Db) -> Vec<RecipientRecord> {
 #[derive(Debug, Clone)]
 pub(crate) struct CallRecord {
     pub(crate) status: String,
-    pub(crate) recall: String,
     pub(crate) next_at: i64,
 }
 
 /// Reads all calls, the oldest first.
 pub(crate) async fn read_calls(db: &Db) -> Vec<CallRecord> {
-    sqlx::query("SELECT status, recall, next_at FROM message_calls ORDER BY id")
+    sqlx::query("SELECT status, next_at FROM message_calls ORDER BY id")
         .fetch_all(db.pool())
         .await
         .expect("calls")
         .iter()
-        .map(|row| CallRecord { status: row.get(0), recall: row.get(1), next_at: row.get(2) })
+        .map(|row| CallRecord { status: row.get(0), next_at: row.get(1) })
         .collect()
 }
 

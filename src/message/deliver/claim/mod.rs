@@ -193,6 +193,7 @@ impl Messages {
         if chart.complete_at().is_none() {
             return Ok(None);
         }
+        // Counted once for each version of the chart.
         let known = *self.0.worker.accounts.lock();
         if let Some((version, accounts)) = known
             && version == chart.version()

@@ -333,6 +333,7 @@ fn select_batch(pending: &[store::PendingExpansion]) -> &[store::PendingExpansio
         length = length.saturating_add(message.targets_chars);
         length <= MAX_TARGET_CHARS_READ
     });
+    // A single message may be longer than the limit.
     let count = fit.count().max(1);
     pending.get(..count).unwrap_or(pending)
 }

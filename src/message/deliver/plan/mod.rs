@@ -162,7 +162,7 @@ pub(super) fn plan_calls(candidates: &[Candidate], context: &PlanContext) -> Sen
     let now = context.now;
     let mut plan = SendPlan::default();
     let mut ready: Vec<(&Candidate, &str)> = Vec::new();
-    let mut together: HashMap<&str, usize> = HashMap::new();
+    let mut candidates_per_body: HashMap<&str, usize> = HashMap::new();
     // First pass: who fails, who waits, and how many of the others share each body.
     for candidate in candidates {
         match current_userid(candidate) {
@@ -170,7 +170,7 @@ pub(super) fn plan_calls(candidates: &[Candidate], context: &PlanContext) -> Sen
             Ok(userid) => match earliest_send_time(candidate, context).filter(|(at, _)| *at > now) {
                 Some((at, why)) => plan.postponed.push(Postponed::new(candidate, at, why)),
                 None => {
-                    *together.entry(&candidate.body).or_default() += 1;
+                    *candidates_per_body.entry(&candidate.body).or_default() += 1;
                     ready.push((candidate, userid));
                 }
             },
@@ -186,8 +186,8 @@ pub(super) fn plan_calls(candidates: &[Candidate], context: &PlanContext) -> Sen
             // The earlier message goes. This one is a candidate again when that is over.
             continue;
         }
-        let company = together.get(candidate.body.as_str()).copied().unwrap_or(0);
-        if let Some(at) = linger_until(candidate, company, now) {
+        let sharing = candidates_per_body.get(candidate.body.as_str()).copied().unwrap_or(0);
+        if let Some(at) = linger_until(candidate, sharing, now) {
             plan.postponed.push(Postponed::new(candidate, at, PostponeReason::AwaitsBatch));
             continue;
         }
@@ -275,8 +275,8 @@ fn earliest_send_time(candidate: &Candidate, context: &PlanContext) -> Option<(T
 }
 
 /// Returns until when it waits for others with the same body, if it does.
-fn linger_until(candidate: &Candidate, company: usize, now: Timestamp) -> Option<Timestamp> {
-    if candidate.unique || candidate.alone || company >= MAX_CALL_RECIPIENTS {
+fn linger_until(candidate: &Candidate, sharing: usize, now: Timestamp) -> Option<Timestamp> {
+    if candidate.unique || candidate.alone || sharing >= MAX_CALL_RECIPIENTS {
         return None;
     }
     candidate.call_at.filter(|at| now.since(*at) < REPEAT_WINDOW)?;

@@ -22,7 +22,7 @@ use crate::message::{Addressee, content};
 ///
 /// Scalar subqueries are one index lookup each. PostgreSQL makes NOT EXISTS a join that compares
 /// every row with every other while it has no statistics.
-macro_rules! turn {
+macro_rules! has_turn {
     () => {
         "AND CASE \
            WHEN (SELECT e.seq FROM message_recipients e \
@@ -41,7 +41,7 @@ macro_rules! turn {
 pub(super) async fn has_due_recipients(pool: &AnyPool, corp: &CorpId, now: Timestamp) -> sqlx::Result<bool> {
     let row = sqlx::query(concat!(
         "SELECT 1 FROM message_recipients r WHERE r.corp_id = $1 AND r.status = 'pending' AND r.due_at <= $2 ",
-        turn!(),
+        has_turn!(),
         " LIMIT 1"
     ))
     .bind(corp.as_str())
@@ -63,7 +63,7 @@ pub(super) async fn count_waiting_calls(tx: &mut AnyConnection, corp: &CorpId) -
 /// Reads the candidates. $2: now; $3, $4: how many newer messages fit the minute and the hour; $5,
 /// $6: when these begin; $7: since when an equal body matters; $8: since when a call counts as
 /// recent.
-macro_rules! candidates {
+macro_rules! select_candidates {
     ($of:literal) => {
         concat!(
             "SELECT r.message_id, r.member, r.userid, r.body, r.alone, m.is_unique, m.created_at, m.not_before, \
@@ -86,7 +86,7 @@ macro_rules! candidates {
                AND m.recall_at IS NULL AND (m.expires_at IS NULL OR m.expires_at > $2) AND ",
             $of,
             " ",
-            turn!(),
+            has_turn!(),
             " ORDER BY r.seq LIMIT $9"
         )
     };
@@ -100,7 +100,7 @@ pub(super) async fn find_candidates(
     limit: i64,
 ) -> sqlx::Result<Vec<Candidate>> {
     let [minute, hour] = MEMBER_WINDOWS;
-    sqlx::query(candidates!("r.member <> '@all'"))
+    sqlx::query(select_candidates!("r.member <> '@all'"))
         .bind(corp.as_str())
         .bind(now.millis())
         .bind(minute.limit - 1)
@@ -125,7 +125,7 @@ pub(super) async fn find_candidates_to_everybody(
 ) -> sqlx::Result<Vec<Candidate>> {
     let [minute, hour] = EVERYBODY_WINDOWS;
     let since = now.minus(super::DUPLICATE_WINDOW + super::DUPLICATE_MARGIN);
-    let row = sqlx::query(candidates!("r.member = '@all' AND r.status IN ('pending', 'calling')"))
+    let row = sqlx::query(select_candidates!("r.member = '@all' AND r.status IN ('pending', 'calling')"))
         .bind(corp.as_str())
         .bind(now.millis())
         .bind(minute.limit - 1)
@@ -353,7 +353,7 @@ pub(super) async fn postpone(tx: &mut AnyConnection, later: &[Postponed]) -> sql
 
 /// Postpones rows of the same member together. $1: corporation, $2: member, $3: until when, $4: at
 /// most how many.
-macro_rules! along {
+macro_rules! postpone_rows {
     ($set:literal, $which:literal) => {
         concat!(
             "UPDATE message_recipients SET due_at = $3",
@@ -387,8 +387,8 @@ pub(super) async fn postpone_related(
         }
         let moved = match one.reason {
             PostponeReason::AwaitsBatch => continue,
-            PostponeReason::MemberLimit => sqlx::query(along!("", "")),
-            PostponeReason::DuplicateWindow => sqlx::query(along!(", aside = 1", " AND e.body = $5")),
+            PostponeReason::MemberLimit => sqlx::query(postpone_rows!("", "")),
+            PostponeReason::DuplicateWindow => sqlx::query(postpone_rows!(", aside = 1", " AND e.body = $5")),
         };
         let mut moved = moved.bind(corp.as_str()).bind(&one.member).bind(one.at.millis()).bind(left);
         if one.reason == PostponeReason::DuplicateWindow {

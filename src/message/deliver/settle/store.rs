@@ -14,7 +14,7 @@ const INVALID_USERID_REASON: &str = "WeCom does not know this userid, or the app
 const UNLICENSED_REASON: &str = "The account has no licence for WeCom's API.";
 
 /// The condition that the call still belongs to this holder and this attempt.
-macro_rules! ours {
+macro_rules! where_still_ours {
     () => {
         " WHERE id = $1 AND holder = $2 AND attempts = $3 AND status = 'calling'"
     };
@@ -35,7 +35,7 @@ pub(super) enum PriorCallState {
 /// It does not matter which attempt WeCom took or who holds the call by now: the bytes are the
 /// same. If the answer to another attempt was lost, `uncertain_at` stays, because the msgid need
 /// not be that of the message that arrived.
-macro_rules! sent {
+macro_rules! mark_sent {
     ($before:literal) => {
         concat!(
             "UPDATE message_calls SET status = 'sent', request = '', reason = '', holder = '', lease_until = 0, \
@@ -59,8 +59,8 @@ pub(super) async fn mark_sent(
     now: Timestamp,
 ) -> sqlx::Result<Option<PriorCallState>> {
     for (text, before) in [
-        (sent!("status IN ('due', 'calling')"), PriorCallState::Open),
-        (sent!("status = 'unknown'"), PriorCallState::Unknown),
+        (mark_sent!("status IN ('due', 'calling')"), PriorCallState::Open),
+        (mark_sent!("status = 'unknown'"), PriorCallState::Unknown),
     ] {
         let done = sqlx::query(text)
             .bind(call.id.as_str())
@@ -123,7 +123,7 @@ pub(super) async fn mark_retry(
     let done = sqlx::query(concat!(
         "UPDATE message_calls SET status = 'due', holder = '', lease_until = 0, next_at = $4, uncertain_at = $5, \
            reason = $6",
-        ours!()
+        where_still_ours!()
     ))
     .bind(call.id.as_str())
     .bind(holder)
@@ -147,7 +147,7 @@ pub(super) async fn mark_ended(
     let done = sqlx::query(concat!(
         "UPDATE message_calls SET status = $4, request = '', reason = $5, holder = '', lease_until = 0, \
            finished_at = $6",
-        ours!()
+        where_still_ours!()
     ))
     .bind(call.id.as_str())
     .bind(holder)
