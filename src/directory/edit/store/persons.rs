@@ -1,0 +1,204 @@
+//! SQL that creates, changes and deletes local persons.
+
+use super::{EditContext, HeldPerson, ReservedUserid, refuse_if_staged};
+use crate::base::id::{PersonId, UserId};
+use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedKind, FeedTransaction};
+use crate::directory::conflicts;
+use crate::directory::edit::{EditError, MemberInput, PersonInput};
+use crate::directory::row::{self, OPEN_UNTIL};
+use crate::directory::store::release_userid;
+use crate::directory::{EntrySource, Person, PersonDetails, PersonStatus};
+
+/// Creates a local person with the reserved userid.
+///
+/// # Errors
+/// [`EditError`]; then the change must not be committed.
+pub async fn create_person(
+    change: &mut FeedTransaction,
+    context: &EditContext,
+    reserved: ReservedUserid,
+    input: PersonInput,
+) -> Result<Person, EditError> {
+    let (corp, now) = (change.corp().clone(), change.now().millis());
+    let nobody = Person {
+        id: reserved.id,
+        userid: reserved.userid,
+        name: String::new(),
+        email: String::new(),
+        source: EntrySource::Local,
+        status: PersonStatus::Active,
+        left_at: None,
+        main_unit: None,
+        memberships: Vec::new(),
+        details: PersonDetails::default(),
+        fingerprint: String::new(),
+    };
+    let person = input.validate(&nobody, &context.chart)?;
+    check_same_userid(&person.userid, &nobody.userid)?;
+    sqlx::query(
+        "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, left_at, \
+                                  main_unit, memberships, detail, said, updated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'local', $8, NULL, $9, $10, $11, '', $12)",
+    )
+    .bind(person.id.as_str())
+    .bind(corp.as_str())
+    .bind(context.chart.version())
+    .bind(OPEN_UNTIL)
+    .bind(person.userid.as_str())
+    .bind(&person.name)
+    .bind(&person.email)
+    .bind(person.status.as_str())
+    .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(row::format_memberships(&person.memberships)?)
+    .bind(row::to_json(&person.details)?)
+    .bind(now)
+    .execute(change.tx())
+    .await?;
+    change.announce(FeedKind::Person, person.id.as_str());
+    change.note_directory_change(DirectoryEntity::Person, person.id.as_str(), DirectoryChangeKind::Created);
+    Ok(person)
+}
+
+/// Checks that a row gets the userid that the identity got before.
+fn check_same_userid(userid: &UserId, identity: &UserId) -> Result<(), EditError> {
+    if userid == identity {
+        return Ok(());
+    }
+    Err(EditError::Invalid(format!("userid: {userid} is not the {identity} that was asked for first")))
+}
+
+/// Changes a local person into what `input` says.
+///
+/// # Errors
+/// [`EditError`]; then the change must not be committed.
+pub async fn update_person(
+    change: &mut FeedTransaction,
+    context: &EditContext,
+    held: &HeldPerson,
+    input: PersonInput,
+) -> Result<Person, EditError> {
+    let before = &held.person;
+    if before.source == EntrySource::Wecom {
+        let how = "the person is a member of WeCom's; only local_memberships can be changed";
+        return Err(EditError::OwnedByWecom(how));
+    }
+    refuse_if_staged(change, context, &before.id).await?;
+    let person = input.validate(before, &context.chart)?;
+    check_same_userid(&person.userid, &held.userid)?;
+    if person != *before {
+        write_person(change, context, &person).await?;
+        change.announce(FeedKind::Person, person.id.as_str());
+        change.note_directory_change(
+            DirectoryEntity::Person,
+            person.id.as_str(),
+            DirectoryChangeKind::Updated,
+        );
+    }
+    Ok(person)
+}
+
+/// Replaces the memberships of a member of WeCom's in local units.
+///
+/// # Errors
+/// [`EditError`]; nothing has been written.
+pub async fn update_member(
+    change: &mut FeedTransaction,
+    context: &EditContext,
+    held: &HeldPerson,
+    input: MemberInput,
+) -> Result<Person, EditError> {
+    let before = &held.person;
+    if before.source == EntrySource::Local {
+        return Err(EditError::Invalid(
+            "local_memberships is for members of WeCom's; a local person has memberships".to_owned(),
+        ));
+    }
+    refuse_if_staged(change, context, &before.id).await?;
+    let person = input.validate(before, &context.chart)?;
+    if person != *before {
+        write_person(change, context, &person).await?;
+        change.announce(FeedKind::Person, person.id.as_str());
+        change.note_directory_change(
+            DirectoryEntity::Person,
+            person.id.as_str(),
+            DirectoryChangeKind::Updated,
+        );
+    }
+    Ok(person)
+}
+
+/// Writes every column of a person's present row.
+///
+/// # Errors
+/// If the database fails.
+pub async fn write_person(
+    change: &mut FeedTransaction,
+    context: &EditContext,
+    person: &Person,
+) -> sqlx::Result<()> {
+    let now = change.now().millis();
+    sqlx::query(
+        "UPDATE person_rows SET userid = $2, name = $3, email = $4, source = $5, status = $6, left_at = $7, \
+           main_unit = $8, memberships = $9, detail = $10, said = $11, updated_at = $12 \
+         WHERE person_id = $1 AND until > $13",
+    )
+    .bind(person.id.as_str())
+    .bind(person.userid.as_str())
+    .bind(&person.name)
+    .bind(&person.email)
+    .bind(person.source.as_str())
+    .bind(person.status.as_str())
+    .bind(person.left_at.map(crate::base::clock::Timestamp::millis))
+    .bind(person.main_unit.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(row::format_memberships(&person.memberships)?)
+    .bind(row::to_json(&person.details)?)
+    .bind(&person.fingerprint)
+    .bind(now)
+    .bind(context.chart.version())
+    .execute(change.tx())
+    .await?;
+    Ok(())
+}
+
+/// Deletes a local person that is locked. The caller ends the sessions.
+///
+/// # Errors
+/// [`EditError`]; nothing has been written.
+pub async fn delete_person(
+    change: &mut FeedTransaction,
+    context: &EditContext,
+    held: &HeldPerson,
+) -> Result<(), EditError> {
+    let person = &held.person;
+    if person.source == EntrySource::Wecom {
+        return Err(EditError::OwnedByWecom("the person is a member of WeCom's"));
+    }
+    refuse_if_staged(change, context, &person.id).await?;
+    conflicts::store::forget_person(change, &person.id).await?;
+    remove_person(change, &person.id).await?;
+    Ok(())
+}
+
+/// Deletes everything that is known of a person. The identity is deleted as well or, while sessions
+/// refer to it, gives its userid free.
+///
+/// # Errors
+/// If the database fails.
+pub async fn remove_person(change: &mut FeedTransaction, id: &PersonId) -> sqlx::Result<()> {
+    sqlx::query("DELETE FROM person_rows WHERE person_id = $1")
+        .bind(id.as_str())
+        .execute(change.tx())
+        .await?;
+    let gone = sqlx::query(
+        "DELETE FROM persons WHERE id = $1 AND NOT EXISTS (SELECT 1 FROM sessions WHERE person_id = $1)",
+    )
+    .bind(id.as_str())
+    .execute(change.tx())
+    .await?;
+    if gone.rows_affected() == 0 {
+        release_userid(change, id).await?;
+    }
+    change.announce(FeedKind::Person, id.as_str());
+    change.note_directory_change(DirectoryEntity::Person, id.as_str(), DirectoryChangeKind::Removed);
+    Ok(())
+}

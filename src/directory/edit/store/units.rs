@@ -1,0 +1,131 @@
+//! SQL that creates, changes and deletes local units.
+
+use sqlx::Row as _;
+
+use super::EditContext;
+use crate::base::id::UnitId;
+use crate::db::feed::{DirectoryChangeKind, DirectoryEntity, FeedTransaction};
+use crate::directory::Unit;
+use crate::directory::chart::{Chart, PlacedUnit};
+use crate::directory::edit::{EditError, UnitInput, is_local_unit, with_unit, without_unit};
+use crate::directory::row::{self, OPEN_UNTIL};
+
+/// Creates a local unit.
+///
+/// # Errors
+/// [`EditError`]; nothing has been written.
+pub async fn create_unit(
+    change: &mut FeedTransaction,
+    context: &mut EditContext,
+    input: UnitInput,
+) -> Result<PlacedUnit, EditError> {
+    let unit = input.validate(UnitId::generate(change.now()), &context.chart)?;
+    let (corp, now) = (change.corp().clone(), change.now().millis());
+    sqlx::query(
+        "INSERT INTO unit_rows (id, corp_id, since, until, wecom_id, source, parent_id, name, name_en, sort, leaders, \
+                                updated_at) VALUES ($1, $2, $3, $4, NULL, 'local', $5, $6, '', $7, $8, $9)",
+    )
+    .bind(unit.id.as_str())
+    .bind(corp.as_str())
+    .bind(context.chart.version())
+    .bind(OPEN_UNTIL)
+    .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(&unit.name)
+    .bind(i64::from(unit.order))
+    .bind(row::to_json(&unit.leaders)?)
+    .bind(now)
+    .execute(change.tx())
+    .await?;
+    publish_unit(change, context, unit, DirectoryChangeKind::Created)
+}
+
+/// Changes the local unit `id` into what `input` says.
+///
+/// # Errors
+/// [`EditError`]; nothing has been written.
+pub async fn update_unit(
+    change: &mut FeedTransaction,
+    context: &mut EditContext,
+    id: &UnitId,
+    input: UnitInput,
+) -> Result<PlacedUnit, EditError> {
+    let before = require_local_unit(&context.chart, id)?.clone();
+    let unit = input.validate(id.clone(), &context.chart)?;
+    if unit == before.unit {
+        return Ok(before);
+    }
+    let now = change.now().millis();
+    sqlx::query(
+        "UPDATE unit_rows SET parent_id = $2, name = $3, sort = $4, leaders = $5, updated_at = $6 \
+         WHERE id = $1 AND until > $7",
+    )
+    .bind(id.as_str())
+    .bind(unit.parent.as_ref().map(|id| id.as_str().to_owned()))
+    .bind(&unit.name)
+    .bind(i64::from(unit.order))
+    .bind(row::to_json(&unit.leaders)?)
+    .bind(now)
+    .bind(context.chart.version())
+    .execute(change.tx())
+    .await?;
+    publish_unit(change, context, unit, DirectoryChangeKind::Updated)
+}
+
+fn publish_unit(
+    change: &mut FeedTransaction,
+    context: &mut EditContext,
+    unit: Unit,
+    what: DirectoryChangeKind,
+) -> Result<PlacedUnit, EditError> {
+    let id = unit.id.clone();
+    context.chart = with_unit(&context.chart, unit);
+    context.announce(change);
+    change.note_directory_change(DirectoryEntity::Unit, id.as_str(), what);
+    context.chart.unit(&id).cloned().ok_or(EditError::NotFound)
+}
+
+/// Deletes the local unit `id`, if it is empty.
+///
+/// # Errors
+/// [`EditError`]; nothing has been written.
+pub async fn delete_unit(
+    change: &mut FeedTransaction,
+    context: &mut EditContext,
+    id: &UnitId,
+) -> Result<Unit, EditError> {
+    let unit = require_local_unit(&context.chart, id)?.unit.clone();
+    let corp = change.corp().clone();
+    // The JSON holds the id between quotes. It contains no wildcard: letters, digits and hyphens.
+    let counts = sqlx::query(
+        "SELECT COALESCE(SUM(CASE WHEN since <= $2 THEN 1 ELSE 0 END), 0), \
+                COALESCE(SUM(CASE WHEN since > $2 THEN 1 ELSE 0 END), 0) \
+         FROM person_rows WHERE corp_id = $1 AND until > $2 AND memberships LIKE $3",
+    )
+    .bind(corp.as_str())
+    .bind(context.chart.version())
+    .bind(format!("%\"{id}\"%"))
+    .fetch_one(change.tx())
+    .await?;
+    let (persons, staged): (i64, i64) = (counts.try_get(0)?, counts.try_get(1)?);
+    let units = context.chart.children(id).len();
+    if units > 0 || persons > 0 {
+        return Err(EditError::NotEmpty { units, persons });
+    }
+    if staged > 0 {
+        return Err(EditError::Busy);
+    }
+    sqlx::query("DELETE FROM unit_rows WHERE id = $1").bind(id.as_str()).execute(change.tx()).await?;
+    context.chart = without_unit(&context.chart, id);
+    context.announce(change);
+    change.note_directory_change(DirectoryEntity::Unit, id.as_str(), DirectoryChangeKind::Removed);
+    Ok(unit)
+}
+
+fn require_local_unit<'c>(chart: &'c Chart, id: &UnitId) -> Result<&'c PlacedUnit, EditError> {
+    let placed = chart.unit(id).ok_or(EditError::NotFound)?;
+    if is_local_unit(chart, id) {
+        Ok(placed)
+    } else {
+        Err(EditError::OwnedByWecom("the unit is a department of WeCom's"))
+    }
+}
