@@ -254,6 +254,23 @@ pub struct IdentityEvidence<'a> {
 }
 
 impl Person {
+    /// Makes an active local person of whom nothing else is known yet.
+    pub fn new_local(id: PersonId, userid: UserId) -> Self {
+        Self {
+            id,
+            userid,
+            name: String::new(),
+            email: String::new(),
+            source: EntrySource::Local,
+            status: PersonStatus::Active,
+            left_at: None,
+            main_unit: None,
+            memberships: Vec::new(),
+            details: PersonDetails::default(),
+            fingerprint: String::new(),
+        }
+    }
+
     /// Returns what distinguishes this person from others.
     pub fn evidence(&self) -> IdentityEvidence<'_> {
         IdentityEvidence {

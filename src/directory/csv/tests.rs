@@ -4,8 +4,9 @@ use proptest::prelude::*;
 
 use super::write::unit_cell;
 use super::*;
-use crate::base::id::CorpId;
-use crate::directory::Unit;
+use crate::base::id::{CorpId, PersonId, UnitId};
+use crate::directory::chart::Chart;
+use crate::directory::{EntrySource, Membership, Person, Unit};
 
 fn unit(id: &str, number: Option<u32>, name: &str, parent: Option<&str>) -> Unit {
     Unit {
@@ -96,7 +97,7 @@ fn a_unit_that_two_rows_need_is_made_once_and_never_deeper_than_allowed() {
 fn order_and_lead_of_a_place_that_stays_are_kept_and_the_main_unit_too() {
     let chart = chart(vec![unit("a", None, "甲", None), unit("b", None, "乙", None)]);
     let place = |unit: &str, order, leader| Membership { unit: UnitId::new(unit), order, leader };
-    let mut before = blank_person(&UserId::new("p"));
+    let mut before = Person::new_local(PersonId::new(""), UserId::new("p"));
     before.name = "x".into();
     before.memberships = vec![place("a", 7, true)];
     before.main_unit = Some(UnitId::new("a"));
@@ -111,7 +112,7 @@ fn order_and_lead_of_a_place_that_stays_are_kept_and_the_main_unit_too() {
 
 #[test]
 fn an_employee_number_stays_in_the_attribute_that_holds_it() {
-    let mut before = blank_person(&UserId::new("p"));
+    let mut before = Person::new_local(PersonId::new(""), UserId::new("p"));
     before.name = "x".into();
     before.details.attributes = [("Employee ID".to_owned(), "1".to_owned())].into();
     let applied = |text: &str| {
@@ -166,7 +167,7 @@ fn a_table_with_tabs_or_in_gbk_is_read_as_well() {
 
 #[test]
 fn leading_zeros_and_long_numbers_are_exported_as_text_and_read_back() {
-    let mut person = blank_person(&UserId::new("0017"));
+    let mut person = Person::new_local(PersonId::new(""), UserId::new("0017"));
     (person.name, person.details.mobile) = ("＝1+1".into(), "013800138000".into());
     person.details.attributes.insert("工号".into(), "000123456789012345678".into());
     let text = written(&person, &chart(vec![]));
@@ -182,7 +183,7 @@ proptest! {
         name in "[=+@'＝＠\",;甲a-]{1,6}", position in "[=+@'\",;\\PC]{0,8}", number in "[=0-9０-９.E+]{0,6}",
     ) {
         let chart = chart(vec![unit("l", None, "甲", None)]);
-        let mut person = blank_person(&UserId::new("p"));
+        let mut person = Person::new_local(PersonId::new(""), UserId::new("p"));
         person.name = name;
         person.details.position = position.trim().to_owned();
         if !number.is_empty() {

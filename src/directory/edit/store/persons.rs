@@ -7,7 +7,7 @@ use crate::directory::conflicts;
 use crate::directory::edit::{EditError, MemberInput, PersonInput};
 use crate::directory::row::{self, OPEN_UNTIL};
 use crate::directory::store::release_userid;
-use crate::directory::{EntrySource, Person, PersonDetails, PersonStatus};
+use crate::directory::{EntrySource, Person};
 
 /// Creates a local person with the reserved userid.
 ///
@@ -20,21 +20,9 @@ pub async fn create_person(
     input: PersonInput,
 ) -> Result<Person, EditError> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
-    let nobody = Person {
-        id: reserved.id,
-        userid: reserved.userid,
-        name: String::new(),
-        email: String::new(),
-        source: EntrySource::Local,
-        status: PersonStatus::Active,
-        left_at: None,
-        main_unit: None,
-        memberships: Vec::new(),
-        details: PersonDetails::default(),
-        fingerprint: String::new(),
-    };
-    let person = input.validate(&nobody, &context.chart)?;
-    check_same_userid(&person.userid, &nobody.userid)?;
+    let new = Person::new_local(reserved.id, reserved.userid);
+    let person = input.validate(&new, &context.chart)?;
+    check_same_userid(&person.userid, &new.userid)?;
     sqlx::query(
         "INSERT INTO person_rows (person_id, corp_id, since, until, userid, name, email, source, status, left_at, \
                                   main_unit, memberships, detail, said, updated_at) \
