@@ -1,13 +1,19 @@
 //! Conflicts: whether two persons are one; and userids in rules that are somebody else's now.
 
+use gongpai::audit::AuditRow;
 use gongpai::base::id::{PersonId, UnitId, UserId};
 use gongpai::cli;
+use gongpai::db::feed::{self, FeedKind};
+use gongpai::directory::bindings::BindingMatch;
 use gongpai::directory::{self, Person};
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::app::{PUBLIC_URL, TestApp, run_all_at_once};
-use crate::support::directory::{call, execute_sql, insert_department, problem, start_with_client};
+use crate::support::directory::{
+    audit_rows, call, conflict_state, directory_changes, execute_sql, find_holder, insert_department,
+    live_sessions, problem, released_persons, start_with_client,
+};
 
 /// Makes a local person; answers the id.
 async fn create_local_person(t: &TestApp, body: Value) -> String {
@@ -31,6 +37,24 @@ async fn insert_conflict(t: &TestApp, id: &str, kind: &str, person: &str, candid
     id.to_owned()
 }
 
+/// What a userid in a rule means for a person, as the table has it.
+async fn match_rule(t: &TestApp, userid: &str, person: &str) -> BindingMatch {
+    let corp = &t.app.config.wecom.corp_id;
+    let bindings =
+        directory::bindings::store::load_bindings(&t.app.db, corp).await.expect("the database answers");
+    bindings.match_person(&UserId::new(userid).folded(), &PersonId::new(person))
+}
+
+/// The userids whose bindings replicas have to read again.
+async fn announced_bindings(t: &TestApp) -> Vec<String> {
+    let entries = feed::list_entries_after(&t.app.db, 0, 10_000).await.expect("the database answers");
+    entries.into_iter().filter(|entry| entry.kind == Some(FeedKind::Binding)).map(|entry| entry.id).collect()
+}
+
+fn details(rows: &[AuditRow]) -> Vec<&str> {
+    rows.iter().map(|row| row.detail.as_str()).collect()
+}
+
 async fn resolve(t: &TestApp, conflict: &str, person: &str) -> crate::support::browser::Page {
     call(t, Method::POST, &format!("/conflicts/{conflict}/resolve"), &json!({"person_id": person})).await
 }
@@ -41,20 +65,9 @@ async fn list_conflicts(t: &TestApp) -> Vec<Value> {
     page.json::<Value>()["items"].as_array().expect("items").clone()
 }
 
-/// Our id of whoever has a userid.
-async fn find_holder(t: &TestApp, userid: &str) -> String {
-    t.query_texts(&format!("SELECT id FROM persons WHERE userid = '{userid}' AND released_at IS NULL"))
-        .await
-        .remove(0)
-}
-
-async fn find_person(t: &TestApp, id: &str) -> Option<Person> {
+async fn read_person(t: &TestApp, id: &str) -> Option<Person> {
     let corp = &t.app.config.wecom.corp_id;
     directory::store::find_person(&t.app.db, corp, &PersonId::new(id)).await.expect("the database answers")
-}
-
-async fn conflict_state(t: &TestApp, conflict: &str) -> String {
-    t.query_texts(&format!("SELECT state FROM conflicts WHERE id = '{conflict}'")).await.remove(0)
 }
 
 #[tokio::test]
@@ -95,8 +108,8 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
     let page = resolve(&t, &conflict, &known).await;
     assert_eq!(page.status, 200, "{}", page.text());
     assert_eq!(page.json::<Value>(), json!({"id": conflict, "state": "merged", "person_id": known}));
-    assert!(find_person(&t, &zhang).await.is_none());
-    let one = find_person(&t, &known).await.expect("the one");
+    assert!(read_person(&t, &zhang).await.is_none());
+    let one = read_person(&t, &known).await.expect("the one");
     assert_eq!(
         (one.userid.as_str(), &*one.name, one.source.as_str(), one.status.as_str()),
         ("zhangsan", "张三", "wecom", "active")
@@ -111,25 +124,25 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
     assert_eq!((one.main_unit.as_ref().map(UnitId::as_str), &*one.fingerprint), (Some(&*finance), ""));
     // The session of the one that is gone has ended; the next sign-in is the other's.
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
-    assert_eq!(t.query_number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
+    assert!(live_sessions(&t).await.is_empty());
     let mut phone = t.signed_in("zhangsan").await;
     let session: Value = phone.fetch(format!("{PUBLIC_URL}/sso/session")).await.json();
     assert_eq!(session["sub"], known);
-    assert_eq!(t.query_texts("SELECT person_id FROM rule_bindings").await, [&*known]);
-    assert_eq!(
-        t.query_texts("SELECT id FROM feed WHERE kind = 'binding'").await,
-        ["zhangsan"],
-        "replicas hear of it"
-    );
-    assert_eq!(t.query_number("SELECT COUNT(*) FROM persons WHERE released_at IS NULL").await, 2);
-    let notes = t
-        .query_texts(
-            "SELECT change || ' ' || id FROM directory_changes WHERE kind = 'person' ORDER BY batch, n",
-        )
-        .await;
+    assert_eq!(match_rule(&t, "zhangsan", &known).await, BindingMatch::Same);
+    assert_eq!(announced_bindings(&t).await, ["zhangsan"], "replicas hear of it");
+    assert_eq!(t.count_rows("persons").await - i64::try_from(released_persons(&t).await.len()).unwrap(), 2);
+    let changes = directory_changes(&t).await;
+    let notes: Vec<_> = changes
+        .iter()
+        .filter(|change| change.kind == "person")
+        .map(|change| format!("{} {}", change.change, change.id))
+        .collect();
     assert_eq!(notes[3..5], [format!("removed {zhang}"), format!("updated {known}")]);
-    let audit = t.query_texts("SELECT detail FROM audit WHERE event = 'conflict'").await;
-    assert_eq!(audit, [format!("conflict c1: {zhang} is {known}, whose userid was wai1, by API client hr")]);
+    let audit = audit_rows(&t, "conflict").await;
+    assert_eq!(
+        details(&audit),
+        [format!("conflict c1: {zhang} is {known}, whose userid was wai1, by API client hr")]
+    );
     // The userid of the local entry is free, and nobody is asked again.
     assert_eq!(problem(&resolve(&t, &conflict, &known).await), (409, "directory.conflict_closed".into()));
     assert!(list_conflicts(&t).await.is_empty());
@@ -157,7 +170,7 @@ async fn two_who_are_two_stay_and_nobody_asks_again() {
     }
     let page = resolve(&t, &conflict, &zhang).await;
     assert_eq!(page.json::<Value>(), json!({"id": "c1", "state": "separate", "person_id": zhang}));
-    assert!(find_person(&t, &zhang).await.is_some() && find_person(&t, &known).await.is_some());
+    assert!(read_person(&t, &zhang).await.is_some() && read_person(&t, &known).await.is_some());
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 200, "nobody is signed out");
     assert_eq!(problem(&resolve(&t, &conflict, &known).await), (409, "directory.conflict_closed".into()));
     assert_eq!((conflict_state(&t, "c1").await, list_conflicts(&t).await.len()), ("separate".into(), 0));
@@ -178,7 +191,7 @@ async fn whoever_came_back_with_the_userid_can_be_said_to_be_the_one_who_left() 
     let page = resolve(&t, items[0]["id"].as_str().unwrap(), &before).await;
     assert_eq!(page.status, 200, "{}", page.text());
     assert_eq!(find_holder(&t, "zhangsan").await, before);
-    let one = find_person(&t, &before).await.unwrap();
+    let one = read_person(&t, &before).await.unwrap();
     assert_eq!((one.status.as_str(), one.left_at, &*one.name), ("active", None, "张三"));
     assert_eq!(
         t.check(&old_phone, &format!("{PUBLIC_URL}/x")).await.status,
@@ -197,11 +210,7 @@ async fn a_member_of_wecoms_of_its_own_is_nobody_else() {
     let (zhang, li) = (find_holder(&t, "zhangsan").await, find_holder(&t, "lisi").await);
     let conflict = insert_conflict(&t, "c1", "renamed", &zhang, &[&li]).await;
     assert_eq!(problem(&resolve(&t, &conflict, &li).await), (409, "directory.owned_by_wecom".into()));
-    assert_eq!(
-        t.query_number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await,
-        2,
-        "nothing happened"
-    );
+    assert_eq!(live_sessions(&t).await.len(), 2, "nothing happened");
     execute_sql(&t, &format!("UPDATE person_rows SET status = 'left' WHERE person_id = '{li}'")).await;
     assert_eq!(resolve(&t, &conflict, &li).await.status, 200);
     assert_eq!(find_holder(&t, "zhangsan").await, li);
@@ -232,11 +241,7 @@ async fn nobody_is_merged_while_a_run_knows_the_two_as_two() {
     )
     .await;
     assert_eq!(problem(&resolve(&t, &conflict, &known).await), busy, "a run has read both");
-    assert_eq!(
-        t.query_number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await,
-        1,
-        "nothing happened"
-    );
+    assert_eq!(live_sessions(&t).await.len(), 1, "nothing happened");
     execute_sql(&t, "UPDATE sync_runs SET lease_until = 0").await;
     assert_eq!(resolve(&t, &conflict, &known).await.status, 200, "a run that died holds nobody up");
 }
@@ -339,8 +344,8 @@ async fn the_command_lists_conflicts_with_names_and_resolves_them() {
     t.app.sessions.refresh().await.unwrap();
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
     assert_eq!(find_holder(&t, "zhangsan").await, known);
-    let audit = t.query_texts("SELECT detail FROM audit WHERE event = 'conflict'").await;
-    assert!(audit[0].ends_with("by command line"), "{audit:?}");
+    let audit = audit_rows(&t, "conflict").await;
+    assert!(audit[0].detail.ends_with("by command line"), "{audit:?}");
 }
 
 #[tokio::test]
@@ -381,21 +386,18 @@ async fn a_userid_in_rules_is_given_to_its_new_holder_only_when_somebody_says_so
     }
     let (well, said) = accept(these(&["ZhangSan", "lisi"])).await;
     assert!(!well && said.starts_with("lisi: nothing to accept"), "{said}");
-    let bound = || t.query_texts("SELECT person_id FROM rule_bindings WHERE userid = 'zhangsan'");
-    assert_eq!(bound().await, [&*before], "one of them is wrong: nothing is accepted");
+    let meant = async |person: &str| match_rule(&t, "zhangsan", person).await == BindingMatch::Same;
+    assert!(meant(&before).await, "one of them is wrong: nothing is accepted");
     let (well, said) = accept(these(&["ZhangSan"])).await;
     assert!(well, "{said}");
     assert_eq!(said, "zhangsan: rules meant 老张, from now on 张三\n");
-    assert_eq!(bound().await, [&*now]);
+    assert!(meant(&now).await);
     t.app.sessions.refresh().await.unwrap();
-    let bindings =
-        directory::bindings::store::load_bindings(&t.app.db, &t.app.config.wecom.corp_id).await.unwrap();
-    let is = bindings.match_person(&UserId::new("zhangsan").folded(), &PersonId::new(now));
-    assert_eq!(is, directory::bindings::BindingMatch::Same);
     assert_eq!(
         accept(cli::rules::UseridSelection::List).await.1,
         "no userid in a rule is somebody else's now\n"
     );
-    let audit = t.query_texts("SELECT userid || ' ' || detail FROM audit WHERE event = 'rules'").await;
-    assert_eq!(audit, [format!("zhangsan the userid in rules meant {before}, by command line")]);
+    let audit = audit_rows(&t, "rules").await;
+    assert_eq!(audit[0].userid, "zhangsan");
+    assert_eq!(details(&audit), [format!("the userid in rules meant {before}, by command line")]);
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use gongpai::base::id::{CorpId, UnitId};
+use gongpai::base::id::{CorpId, RunId, UnitId};
 use gongpai::db::feed::{self, DirectoryChangeKind, DirectoryEntity, FeedTransaction};
 use gongpai::directory::PersonStatus;
 use reqwest::Method;
@@ -574,14 +574,9 @@ async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
     let mut run = get_json(&t, &format!("{SYNC}/{update}")).await;
     assert_eq!(run["id"].take(), *update);
     insta::assert_json_snapshot!("sync_run_queued", run);
-    assert_eq!(
-        t.query_texts("SELECT cause FROM sync_runs WHERE status = 'queued' ORDER BY id LIMIT 1").await,
-        ["api:oa"]
-    );
-    assert_eq!(
-        t.query_number("SELECT forced FROM sync_runs WHERE dry_run = 0 AND status = 'queued'").await,
-        1
-    );
+    let queued =
+        t.app.sync.find(&RunId::new(&*update)).await.expect("the database answers").expect("it waits");
+    assert_eq!((&*queued.cause, queued.force), ("api:oa", true));
     let runs = get_json(&t, SYNC).await;
     assert_eq!(item_texts(&runs, "id"), [&*rehearsal, &*update, other], "the newest first");
     assert_eq!(read_all(&t, SYNC, 1).await, items(&runs));

@@ -5,7 +5,10 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::app::{PUBLIC_URL, TestApp, configuration, run_all_at_once};
-use crate::support::directory::{call, call_as, execute_sql, insert_department, problem, start_with_client};
+use crate::support::directory::{
+    audit_rows, call, call_as, directory_changes, execute_sql, find_holder, find_person, insert_department,
+    live_sessions, problem, released_persons, start_with_client,
+};
 use crate::support::process::Program;
 
 /// Makes something and answers it.
@@ -24,17 +27,12 @@ fn entry_id(entry: &Value) -> &str {
 
 /// What the change feed for other systems says, in order.
 async fn noted_changes(t: &TestApp) -> Vec<String> {
-    t.query_texts(
-        "SELECT d.kind || ' ' || d.change FROM directory_changes d JOIN publications p ON p.batch = d.batch \
-         ORDER BY p.first_seq + d.n",
-    )
-    .await
+    directory_changes(t).await.iter().map(|change| format!("{} {}", change.kind, change.change)).collect()
 }
 
 /// The details of the audit trail's rows of an event.
 async fn audit_details(t: &TestApp, event: &str) -> Vec<String> {
-    t.query_texts(&format!("SELECT userid || ': ' || detail FROM audit WHERE event = '{event}' ORDER BY id"))
-        .await
+    audit_rows(t, event).await.iter().map(|row| format!("{}: {}", row.userid, row.detail)).collect()
 }
 
 #[tokio::test]
@@ -112,7 +110,7 @@ async fn a_change_merges_what_is_absent_stays_and_null_empties() {
     assert_eq!((&now["email"], &now["userid"]), (&json!(""), &json!("wai-1")));
     assert_eq!(now["attributes"], json!({"工号": "7", "楼": "3"}));
     assert_eq!((&now["name"], &now["main_unit"]), (&json!("外一"), &unit["id"]));
-    assert_eq!(t.query_texts("SELECT userid FROM persons").await, ["wai-1"]);
+    assert_eq!(find_holder(&t, "wai-1").await, entry_id(&person));
     let count = noted_changes(&t).await.len();
     let same = call(&t, Method::PATCH, &path, &json!({})).await;
     assert_eq!((same.status.as_u16(), same.json::<Value>()), (200, now));
@@ -243,7 +241,7 @@ async fn what_wecom_says_is_wecoms_to_change_but_a_member_may_be_in_local_units(
     )
     .await;
     let unit = create_entry(&t, "/units", json!({"name": "羽毛球"})).await;
-    let zhang = t.query_texts("SELECT id FROM persons").await.remove(0);
+    let zhang = find_holder(&t, "zhangsan").await;
     let path = format!("/persons/{zhang}");
     for body in [json!({"name": "x"}), json!({}), json!({"local_memberships": [], "name": "x"})] {
         let page = call(&t, Method::PATCH, &path, &body).await;
@@ -264,8 +262,8 @@ async fn what_wecom_says_is_wecoms_to_change_but_a_member_may_be_in_local_units(
     let want = json!([{"unit_id": finance, "order": 5, "leader": true}, {"unit_id": entry_id(&unit), "order": 0, "leader": true}]);
     assert_eq!(now["memberships"], want);
     assert_eq!(
-        t.query_texts("SELECT said FROM person_rows").await,
-        ["as read"],
+        find_person(&t, "zhangsan").await.unwrap().fingerprint,
+        "as read",
         "no run need read the member again"
     );
     let now: Value = call(&t, Method::PATCH, &path, &json!({"local_memberships": []})).await.json();
@@ -321,11 +319,11 @@ async fn a_removed_person_is_signed_out_and_the_userid_is_free_though_the_sessio
     let t = start_with_client("").await;
     let phone = t.signed_in("zhangsan").await;
     execute_sql(&t, "UPDATE person_rows SET source = 'local'").await;
-    let zhang = t.query_texts("SELECT id FROM persons").await.remove(0);
+    let zhang = find_holder(&t, "zhangsan").await;
     assert_eq!(call(&t, Method::DELETE, &format!("/persons/{zhang}"), &Value::Null).await.status, 204);
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
     assert_eq!((t.count_rows("sessions").await, t.count_rows("person_rows").await), (1, 0));
-    assert_eq!(t.query_number("SELECT COUNT(*) FROM persons WHERE released_at IS NOT NULL").await, 1);
+    assert_eq!(released_persons(&t).await, [zhang]);
     create_entry(&t, "/persons", json!({"userid": "zhangsan", "name": "另一个"})).await;
 }
 
@@ -334,11 +332,11 @@ async fn a_local_person_who_is_disabled_is_signed_out() {
     let t = start_with_client("").await;
     let phone = t.signed_in("zhangsan").await;
     execute_sql(&t, "UPDATE person_rows SET source = 'local'").await;
-    let zhang = t.query_texts("SELECT id FROM persons").await.remove(0);
+    let zhang = find_holder(&t, "zhangsan").await;
     let page = call(&t, Method::PATCH, &format!("/persons/{zhang}"), &json!({"status": "disabled"})).await;
     assert_eq!(page.json::<Value>()["status"], "disabled");
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
-    assert_eq!(t.query_number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 0);
+    assert!(live_sessions(&t).await.is_empty());
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ use gongpai::base::clock::Clock;
 use gongpai::base::secret::Secret;
 use gongpai::config::{Config, ConfigSources, ListenAddress};
 use gongpai::db::{DatabaseLocation, DatabaseOpenError, Db};
+use gongpai::session::keys::store::list_keys;
 use gongpai::simulator::Simulator;
 use gongpai::supervisor::Supervisor;
 use gongpai::supervisor::listen::Listener;
@@ -20,6 +21,7 @@ use std::net::SocketAddr;
 use crate::support::app::{API_SECRET, APP_URL, PUBLIC_URL, TestApp, configuration};
 use crate::support::browser::{Browser, BrowserRequest, Page};
 use crate::support::database::TestDatabase;
+use crate::support::directory::live_sessions;
 use crate::support::eventually;
 use crate::support::serve::ServeProcess;
 
@@ -267,11 +269,7 @@ async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_
     }
     // The old key stays until its tokens are gone, and not longer.
     let ttl = t.app.config.session.ttl;
-    let keys = async || -> i64 {
-        let sql = "SELECT COUNT(*) FROM signing_keys";
-        sqlx::Row::try_get(&sqlx::query(sql).fetch_one(t.app.db.pool()).await.expect("a count"), 0)
-            .expect("a count")
-    };
+    let keys = async || list_keys(&t.app.db).await.expect("the database answers").len();
     gongpai::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
     assert_eq!(keys().await, 2);
     t.advance(ttl + Duration::from_secs(1)).await;
@@ -301,11 +299,8 @@ async fn on_replicas_a_ticket_made_by_one_is_redeemed_once_by_the_other() {
         });
     }
     tasks.join_all().await;
-    let rows = async |sql: &'static str| -> i64 {
-        sqlx::Row::try_get(&sqlx::query(sql).fetch_one(t.app.db.pool()).await.expect("a count"), 0)
-            .expect("a count")
-    };
-    assert_eq!(rows("SELECT COUNT(*) FROM sessions WHERE audience = 'app.example.com'").await, 1);
+    let sessions = live_sessions(&t).await;
+    assert_eq!(sessions.iter().filter(|session| session.audience == "app.example.com").count(), 1);
 }
 
 #[tokio::test]

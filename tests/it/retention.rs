@@ -11,7 +11,9 @@ use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::app::TestApp;
 use crate::support::chart::{ChartRows, member, published_version};
-use crate::support::directory::execute_sql;
+use crate::support::directory::{
+    conflict_state, directory_changes, execute_sql, find_holder, released_persons,
+};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -135,12 +137,7 @@ async fn what_is_older_than_its_retention_is_deleted_and_nothing_younger() {
     let ago = |by: Duration| now.minus(by).millis();
     let second = Duration::from_secs(1);
     let corp = t.app.config.wecom.corp_id.as_str().to_owned();
-    let person: String = sqlx::query("SELECT id FROM persons")
-        .fetch_one(t.app.db.pool())
-        .await
-        .expect("one")
-        .try_get(0)
-        .expect("an id");
+    let person = find_holder(&t, "zhangsan").await;
     let session = |sid: &str, expires: i64, ended: &str| {
         format!(
             "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
@@ -291,15 +288,20 @@ async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_n
     delete_old_rows(&t).await;
     assert_eq!(row_ids(&t, "person_rows", "person_id").await, id_set(&["row-young", "row-here"]));
     assert_eq!(row_ids(&t, "persons", "id").await, id_set(&["row-young", "row-here", "row-ended"]));
-    assert_eq!(t.query_texts("SELECT id FROM persons WHERE released_at IS NOT NULL").await, ["row-ended"]);
+    assert_eq!(released_persons(&t).await, ["row-ended"]);
     assert_eq!(
         row_ids(&t, "conflicts", "id").await,
         id_set(&["row-of-young", "row-about-old", "row-merged-young"]),
         "an answer about somebody who is there is kept, so that nobody is asked again"
     );
-    let closed = t.query_texts("SELECT id FROM conflicts WHERE state = 'gone'").await;
-    assert_eq!(closed, ["row-about-old"], "of nobody who could be it is anything known");
-    let mut told = t.query_texts("SELECT id FROM directory_changes WHERE change = 'removed'").await;
+    assert_eq!(
+        conflict_state(&t, "row-about-old").await,
+        "gone",
+        "of nobody who could be it is anything known"
+    );
+    assert_eq!(conflict_state(&t, "row-of-young").await, "separate");
+    let removed = directory_changes(&t).await.into_iter().filter(|change| change.change == "removed");
+    let mut told: Vec<_> = removed.map(|change| change.id).collect();
     told.sort();
     assert_eq!(told, ["row-ended", "row-old"], "applications hear of it");
     // When the session is gone, the next run takes the rest.

@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
+use gongpai::directory::PersonStatus;
+use gongpai::directory::store::find_oldest_check;
 use gongpai::simulator::{InjectedFault, SimulatedMember, SimulatedStatus};
 
 use crate::support::app::{APP_URL, PUBLIC_URL, TestApp};
 use crate::support::browser::{BrowserRequest, DESKTOP};
+use crate::support::directory::{find_person, live_sessions};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -150,13 +153,12 @@ async fn case_47_a_recheck_of_many_is_made_abreast_and_leaves_nobody_in_who_was_
     assert_eq!(recheck_overdue(&t).await, "31");
     let began = std::time::Instant::now();
     t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
-    let living = "SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL";
     let give_up = began + Duration::from_secs(60);
     // The job may have taken some of them.
-    while t.query_number(living).await > 0 && std::time::Instant::now() < give_up {
+    while !live_sessions(&t).await.is_empty() && std::time::Instant::now() < give_up {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    assert_eq!(t.query_number(living).await, 0, "after {:?}", began.elapsed());
+    assert!(live_sessions(&t).await.is_empty(), "after {:?}", began.elapsed());
     let abreast = t.wecom.most_calls_at_once_of("user/get");
     assert!((8..=10).contains(&abreast), "{abreast}, more would keep people who sign in waiting");
     t.app.sessions.refresh().await.unwrap();
@@ -175,7 +177,7 @@ async fn while_wecom_does_not_answer_a_recheck_gives_up_soon_and_nobody_is_asked
     t.app.clock.advance(Duration::from_secs(601));
     let pass = t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
     assert!((pass.gave_up && pass.asked < 60) || pass.asked == 0, "{pass:?}");
-    assert_eq!(t.query_number("SELECT COUNT(*) FROM sessions WHERE ended_at IS NULL").await, 60);
+    assert_eq!(live_sessions(&t).await.len(), 60);
     assert_eq!(
         t.app.sso.pause_after(pass, t.app.config.gate.recheck).await.unwrap(),
         Duration::from_secs(5),
@@ -187,12 +189,10 @@ async fn while_wecom_does_not_answer_a_recheck_gives_up_soon_and_nobody_is_asked
 async fn recheck_all(t: &TestApp) {
     t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
     let give_up = std::time::Instant::now() + Duration::from_secs(20);
-    let due = t.app.clock.now().minus(t.app.config.gate.recheck).millis();
-    let open = format!(
-        "SELECT COUNT(*) FROM persons p JOIN person_rows v ON v.person_id = p.id \
-         WHERE p.checked_at < {due} AND v.status = 'active'"
-    );
-    while t.query_number(&open).await > 0 && std::time::Instant::now() < give_up {
+    let now = t.app.clock.now();
+    let due = now.minus(t.app.config.gate.recheck);
+    let oldest = async || find_oldest_check(&t.app.db, &t.app.config.wecom.corp_id, now).await.unwrap();
+    while oldest().await.is_some_and(|checked_at| checked_at < due) && std::time::Instant::now() < give_up {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     t.app.sessions.refresh().await.unwrap();
@@ -226,7 +226,8 @@ async fn a_recheck_that_has_no_answer_about_the_person_keeps_the_session() {
         assert!(t.wecom.calls("user/get") >= 2, "{fault:?}: asked again");
         t.app.sessions.refresh().await.unwrap();
         assert_eq!(t.check(&browser, PUBLIC_URL).await.status, 200, "{fault:?}");
-        assert_eq!(t.query_texts("SELECT status FROM person_rows").await, ["active"], "{fault:?}");
+        let person = find_person(&t, "zhangsan").await.expect("still there");
+        assert_eq!(person.status, PersonStatus::Active, "{fault:?}");
     }
 }
 

@@ -1,8 +1,15 @@
-//! Calls of a client that may read and write the directory, and rows as runs leave them.
+//! Calls of a client that may read and write the directory, rows as runs leave them, and what the
+//! tables of the directory, of sessions and of the audit trail hold.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use gongpai::audit::{self, AuditRow};
+use gongpai::base::clock::Timestamp;
+use gongpai::base::id::UserId;
 use gongpai::base::secret::sha256_hex;
+use gongpai::directory::listing::{self, DirectoryChange, Feed};
+use gongpai::directory::{self, Person};
+use gongpai::session::store::{SessionRow, list_living};
 use reqwest::Method;
 use serde_json::Value;
 
@@ -74,4 +81,52 @@ pub(crate) async fn insert_department(t: &TestApp, number: u32, name: &str, pare
     )
     .await;
     id(number).as_str().to_owned()
+}
+
+/// The person who has a userid now.
+pub(crate) async fn find_person(t: &TestApp, userid: &str) -> Option<Person> {
+    let corp = &t.app.config.wecom.corp_id;
+    let found = directory::store::find_person_by_userid(&t.app.db, corp, &UserId::new(userid)).await;
+    found.expect("the database answers")
+}
+
+/// Our id of whoever has a userid now.
+pub(crate) async fn find_holder(t: &TestApp, userid: &str) -> String {
+    find_person(t, userid).await.expect("somebody has the userid").id.to_string()
+}
+
+/// Ids of persons whose userid is free again, though a session or an answer still refers to them.
+pub(crate) async fn released_persons(t: &TestApp) -> Vec<String> {
+    t.query_texts("SELECT id FROM persons WHERE released_at IS NOT NULL ORDER BY id").await
+}
+
+/// How a conflict stands: `open`, or how it was closed.
+pub(crate) async fn conflict_state(t: &TestApp, conflict: &str) -> String {
+    t.query_texts(&format!("SELECT state FROM conflicts WHERE id = '{conflict}'")).await.remove(0)
+}
+
+/// The live sessions of everybody.
+pub(crate) async fn live_sessions(t: &TestApp) -> Vec<SessionRow> {
+    let (settings, now) = (t.app.sessions.settings(), t.app.clock.now());
+    let idle_since = now.minus(settings.idle);
+    let rows = list_living(&t.app.db, &settings.corp, None, now, idle_since, "", 10_000).await;
+    rows.expect("the database answers")
+}
+
+/// What the change feed for other systems says, in order.
+pub(crate) async fn directory_changes(t: &TestApp) -> Vec<DirectoryChange> {
+    let corp = &t.app.config.wecom.corp_id;
+    let feed = listing::store::read_changes(&t.app.db, corp, None, 10_000).await;
+    match feed.expect("the database answers") {
+        Feed::Part { items, .. } => items,
+        Feed::Gone => panic!("the oldest change is gone"),
+    }
+}
+
+/// The audit rows of an event, oldest first.
+pub(crate) async fn audit_rows(t: &TestApp, event: &str) -> Vec<AuditRow> {
+    let (corp, since) = (&t.app.config.wecom.corp_id, Timestamp::from_millis(0));
+    let rows = audit::store::list_rows(&t.app.db, corp, None, since, "", 10_000).await;
+    let rows = rows.expect("the database answers").into_iter().map(|(_, row)| row);
+    rows.filter(|row| row.event == event).collect()
 }

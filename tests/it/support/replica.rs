@@ -93,8 +93,10 @@ impl SyncReplica {
 
     /// Kinds and causes of the runs that wait.
     pub(crate) async fn queued_runs(&self) -> Vec<String> {
-        self.query_texts("SELECT kind || ' ' || cause FROM sync_runs WHERE status = 'queued' ORDER BY id")
-            .await
+        let mut runs = self.sync.queue().list(100, None).await.expect("the database answers");
+        runs.retain(|run| run.status == SyncRunStatus::Queued);
+        runs.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
+        runs.iter().map(|run| format!("{} {}", run.kind.as_str(), run.cause)).collect()
     }
 
     pub(crate) async fn query_texts(&self, query: &str) -> Vec<String> {
