@@ -1,55 +1,51 @@
 //! Concurrent calls in one task: a slow one does not hold up the others, and nothing is spawned.
 
 use std::collections::HashSet;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
+use std::future::pending;
+
+use futures_util::StreamExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
 
 use crate::base::id::CallId;
-
-type CallFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A few futures, one for each call.
 ///
 /// They make progress only inside [`InFlightCalls::next`]. Code that waits for something else
 /// without calling it may wait for a lock that one of them holds.
 pub(super) struct InFlightCalls<T> {
-    calls: Vec<(CallId, CallFuture<T>)>,
+    ids: HashSet<CallId>,
+    calls: FuturesUnordered<BoxFuture<'static, (CallId, T)>>,
 }
 
 impl<T> InFlightCalls<T> {
-    pub(super) const fn new() -> Self {
-        Self { calls: Vec::new() }
+    pub(super) fn new() -> Self {
+        Self { ids: HashSet::new(), calls: FuturesUnordered::new() }
     }
 
     pub(super) fn push(&mut self, id: CallId, call: impl Future<Output = T> + Send + 'static) {
-        self.calls.push((id, Box::pin(call)));
+        self.ids.insert(id.clone());
+        self.calls.push(Box::pin(async move { (id, call.await) }));
     }
 
-    pub(super) const fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.calls.len()
     }
 
     pub(super) fn ids(&self) -> HashSet<CallId> {
-        self.calls.iter().map(|(id, _)| id.clone()).collect()
+        self.ids.clone()
     }
 
     /// Waits for the next call that ends, and forever if there is none.
     ///
     /// It may be dropped and called again.
     pub(super) async fn next(&mut self) -> T {
-        poll_fn(|context| {
-            for at in 0..self.calls.len() {
-                let Some((_, call)) = self.calls.get_mut(at) else { break };
-                if let Poll::Ready(ended) = call.as_mut().poll(context) {
-                    drop(self.calls.swap_remove(at));
-                    return Poll::Ready(ended);
-                }
-            }
-            // Without any call nothing wakes this future; the caller then waits for something else.
-            Poll::Pending
-        })
-        .await
+        let Some((id, ended)) = self.calls.next().await else {
+            // The caller then waits for something else.
+            return pending().await;
+        };
+        self.ids.remove(&id);
+        ended
     }
 }
 
