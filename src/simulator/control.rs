@@ -102,11 +102,6 @@ impl Simulator {
         })
     }
 
-    /// Issues a code for another application of the corporation.
-    pub fn issue_code_for(&self, agent_id: i64, who: &str) -> String {
-        self.with_world(|i| i.grants.issue_code(i.world.resolve_person(who), agent_id, false, i.now))
-    }
-
     /// Revokes every access token.
     pub fn revoke_tokens(&self) {
         self.with_world(|i| i.grants.revoke_tokens());

@@ -210,20 +210,8 @@ impl SimulatedMember {
     }
 
     #[must_use]
-    pub fn with_position(mut self, position: &str) -> Self {
-        position.clone_into(&mut self.position);
-        self
-    }
-
-    #[must_use]
     pub fn with_mobile(mut self, mobile: &str) -> Self {
         mobile.clone_into(&mut self.mobile);
-        self
-    }
-
-    #[must_use]
-    pub fn with_email(mut self, email: &str) -> Self {
-        email.clone_into(&mut self.email);
         self
     }
 
