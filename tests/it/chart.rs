@@ -166,7 +166,17 @@ impl ChartFixture {
     }
 
     async fn version(&self) -> i64 {
-        self.number("SELECT version FROM charts").await
+        directory::store::published_version(&self.db, &self.corp).await.expect("a chart").0
+    }
+
+    /// Returns when the last run began that read every detail.
+    async fn complete_at(&self) -> Option<Timestamp> {
+        directory::store::published_version(&self.db, &self.corp).await.expect("a chart").1
+    }
+
+    /// Counts the rows of a table, or those after its `WHERE`.
+    async fn count_rows(&self, table: &str) -> i64 {
+        self.number(&format!("SELECT COUNT(*) FROM {table}")).await
     }
 
     /// Returns everything that the published version says, without ids of persons.
@@ -320,7 +330,7 @@ async fn nothing_of_a_run_is_seen_before_all_of_it_is() {
     assert_eq!(after.iter().filter(|line| line.contains(" left ")).count(), 50);
     let report = fixture.texts("SELECT report FROM sync_runs").await.concat();
     assert_eq!(serde_json::from_str::<ApplyResult>(&report).expect("a report"), applied);
-    assert_eq!(fixture.number("SELECT complete_at FROM charts").await, options.began.millis());
+    assert_eq!(fixture.complete_at().await, Some(options.began));
 }
 
 const COUNT_NEW_NAMES_SQL: &str = "SELECT COUNT(*) FROM person_rows v JOIN charts c ON v.since <= c.version AND v.until > c.version \
@@ -369,7 +379,7 @@ async fn a_run_that_dies_anywhere_is_cleared_away_and_its_repeat_ends_the_same()
     assert_eq!(fixture.published().await, expected);
     let twice = "SELECT lower(userid) FROM persons GROUP BY lower(userid) HAVING COUNT(*) > 1";
     assert!(fixture.texts(twice).await.is_empty());
-    let rows = fixture.number("SELECT COUNT(*) FROM directory_changes").await;
+    let rows = fixture.count_rows("directory_changes").await;
     let told = fixture.number("SELECT CAST(SUM(count) AS BIGINT) FROM publications").await;
     assert_eq!(rows, told, "entries that were never published are gone");
 }
@@ -441,7 +451,7 @@ async fn who_signs_in_while_a_run_writes_is_neither_lost_nor_doubled() {
             .await
             .expect("published");
         assert!(applied.skipped.is_empty(), "{applied:?}");
-        assert_eq!(fixture.number("SELECT COUNT(*) FROM persons").await, 5, "{at}");
+        assert_eq!(fixture.count_rows("persons").await, 5, "{at}");
         let known = fixture.person("known").await;
         assert_eq!((&known.id, known.name.as_str(), known.status), (&ids[0], "新名", PersonStatus::Active));
         assert_eq!(known.memberships[0].unit, fixture.unit_id(3), "{at}");
@@ -526,15 +536,15 @@ async fn a_run_that_finds_nothing_new_writes_no_row() {
     let applied = fixture.write(fixture.plan(&all).await, &options).await.expect("published");
     assert_eq!((applied.version, applied.counts), (1, apply::Counts::default()));
     assert_eq!(numbers().await, before);
-    assert_eq!(fixture.number("SELECT complete_at FROM charts").await, options.began.millis());
+    assert_eq!(fixture.complete_at().await, Some(options.began));
     // One person changed: the rows of all others stay.
     let mut next = all;
     next.persons[5].name = "改名".into();
     let applied = fixture.run(&next).await;
     assert_eq!(applied.counts.persons, Tally { created: 0, updated: 1, removed: 0 });
     assert_eq!(applied.lines, ["changed person u5 (名): name"]);
-    assert_eq!(fixture.number("SELECT COUNT(*) FROM person_rows WHERE since = 1").await, 600);
-    assert_eq!(fixture.number("SELECT COUNT(*) FROM person_rows WHERE since = 2").await, 1);
+    assert_eq!(fixture.count_rows("person_rows WHERE since = 1").await, 600);
+    assert_eq!(fixture.count_rows("person_rows WHERE since = 2").await, 1);
 }
 
 #[tokio::test]
@@ -559,10 +569,10 @@ async fn a_record_that_cannot_be_read_or_written_is_skipped_and_told() {
     assert_eq!(skipped, [("person", "u3"), ("person", "u9")]);
     assert!(applied.skipped.iter().any(|s| s.id == broken.as_str() && s.reason.contains("memberships")));
     assert_eq!(applied.counts.persons, Tally { created: 0, updated: 698, removed: 0 });
-    assert_eq!(fixture.number("SELECT COUNT(*) FROM person_rows WHERE since = 2 AND name = '新'").await, 698);
+    assert_eq!(fixture.count_rows("person_rows WHERE since = 2 AND name = '新'").await, 698);
     assert_eq!(fixture.person("u3").await.name, "旧");
     // The numbers of the change feed have no gap.
-    let rows = fixture.number("SELECT COUNT(*) FROM directory_changes").await;
+    let rows = fixture.count_rows("directory_changes").await;
     let last = fixture.number("SELECT seq FROM feed_counter WHERE name = 'directory'").await;
     assert_eq!(rows, last);
 }
@@ -605,7 +615,7 @@ async fn two_members_who_swap_their_userids_stay_who_they_are() {
     let applied = fixture.write(plan, &options).await.expect("published");
     assert_eq!(applied.counts.persons.updated, 2);
     assert_eq!((fixture.person("b").await.id, fixture.person("a").await.id), ids);
-    assert_eq!(fixture.number("SELECT COUNT(*) FROM persons WHERE released_at IS NULL").await, 2);
+    assert_eq!(fixture.count_rows("persons WHERE released_at IS NULL").await, 2);
 }
 
 #[tokio::test]
@@ -701,10 +711,10 @@ async fn a_rehearsal_counts_the_same_and_writes_nothing() {
     next.persons.push(member("x", "来", 3));
     next.units.push(unit(5, "新部", 1));
     fixture.remove_leftovers().await;
-    let before = fixture.number("SELECT COUNT(*) FROM person_rows").await;
+    let before = fixture.count_rows("person_rows").await;
     let options = ApplyOptions { dry_run: true, ..fixture.options() };
     let rehearsed = fixture.write(fixture.plan(&next).await, &options).await.expect("rehearsed");
-    assert_eq!(fixture.number("SELECT COUNT(*) FROM person_rows").await, before);
+    assert_eq!(fixture.count_rows("person_rows").await, before);
     assert_eq!(fixture.version().await, 1);
     let applied = fixture.run(&next).await;
     assert_eq!(rehearsed.counts, applied.counts);
@@ -755,8 +765,8 @@ async fn old_entries_of_the_change_feed_go_oldest_first() {
         let left = fixture.number("SELECT CAST(MIN(n) AS BIGINT) FROM directory_changes").await;
         assert!(left == i64::try_from(deleted).unwrap() || left == 0, "from its beginning");
     }
-    assert_eq!(fixture.number("SELECT COUNT(*) FROM directory_changes").await, 1);
-    assert_eq!(fixture.number("SELECT COUNT(*) FROM publications").await, 1);
+    assert_eq!(fixture.count_rows("directory_changes").await, 1);
+    assert_eq!(fixture.count_rows("publications").await, 1);
 }
 
 #[tokio::test]
@@ -766,7 +776,7 @@ async fn a_plan_that_is_refused_is_not_written() {
     plan.refused = Some("removes too much".into());
     let options = fixture.options();
     assert!(matches!(fixture.write(plan, &options).await, Err(ApplyError::Refused(_))));
-    assert_eq!(fixture.number("SELECT COUNT(*) FROM persons").await, 0);
+    assert_eq!(fixture.count_rows("persons").await, 0);
 }
 
 #[tokio::test]

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant};
 use gongpai::base::secret::Secret;
 use gongpai::db::{DatabaseLocation, Db};
 use gongpai::simulator::{RunningSimulator, Simulator};
-use sqlx::{AssertSqlSafe, Row as _};
 
 use crate::support::browser::Browser;
+use crate::support::chart::read_published_version;
 use crate::support::company::{CompanyChanges, describe_differences, expected_chart, read_api_view};
 use crate::support::database::{Engine, TestDatabase};
 use crate::support::process::Signal;
 use crate::support::serve::ServeProcess;
+use crate::support::sync_runs::{SyncRunRow, read_running_run, read_sync_runs};
 
 /// How often the database and the gates are read.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
@@ -48,29 +49,18 @@ impl TwoGateways {
         Some(Self { wecom, one, other, db, _database: database })
     }
 
-    async fn number(&self, query: &str) -> i64 {
-        let row = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_one(self.db.pool()).await;
-        row.unwrap_or_else(|e| panic!("{query}: {e}")).get(0)
-    }
-
-    async fn texts(&self, query: &str) -> Vec<String> {
-        let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(self.db.pool()).await;
-        rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
-    }
-
     async fn runs_with_status(&self, status: &str) -> Vec<String> {
-        self.texts(&format!("SELECT id FROM sync_runs WHERE status = '{status}'")).await
+        let runs = read_sync_runs(&self.db).await.into_iter();
+        runs.filter(|run| run.status == status).map(|run| run.id).collect()
     }
 
     /// Returns the running run and its process.
     async fn running_run(&self) -> (String, u32) {
         let give_up = Instant::now() + Duration::from_secs(20);
         loop {
-            let query = "SELECT id || ' ' || holder FROM sync_runs WHERE status = 'running'";
-            if let Some(found) = self.texts(query).await.first() {
-                let mut words = found.split(' ');
-                let run = words.next().expect("a run").to_owned();
-                return (run, words.next().and_then(|pid| pid.parse().ok()).expect("a process"));
+            if let Some(run) = read_running_run(&self.db).await {
+                let process = run.holder.split(' ').next().and_then(|id| id.parse().ok());
+                return (run.id, process.expect("a process"));
             }
             assert!(Instant::now() < give_up, "nobody works on a run");
             tokio::time::sleep(POLL_INTERVAL).await;
@@ -78,45 +68,44 @@ impl TwoGateways {
     }
 }
 
+fn count_runs(runs: &[SyncRunRow], wanted: impl Fn(&SyncRunRow) -> bool) -> usize {
+    runs.iter().filter(|run| wanted(run)).count()
+}
+
 #[tokio::test]
 async fn on_replicas_schedules_that_fire_at_the_same_second_make_one_run_and_one_is_worked_on_at_a_time() {
     const EVERY: i64 = 3000;
-    const FIRINGS: i64 = 6;
+    const FIRINGS: usize = 6;
     let schedules = "[wecom]\nsync_cron = \"0/3 * * * * ?\"\nforce_sync_cron = \"\"\n";
     let Some(two) = TwoGateways::start(schedules).await else { return };
     two.wecom.change(|w| CompanyChanges::populate(w, 400, 60));
     two.wecom.set_latency("user/list", Duration::from_millis(150));
-    let fired = "SELECT COUNT(*) FROM sync_runs WHERE cause = 'cron' AND status = 'done'";
     let began = Instant::now();
     let (mut holders, mut busy) = (BTreeMap::<String, BTreeSet<String>>::new(), 0_u32);
-    while two.number(fired).await < FIRINGS {
-        let running = two.texts("SELECT holder || ' ' || id FROM sync_runs WHERE status = 'running'").await;
-        assert!(running.len() <= 1, "{running:?}");
-        if let Some((holder, run)) = running.first().and_then(|words| words.rsplit_once(' ')) {
-            holders.entry(holder.to_owned()).or_default().insert(run.to_owned());
+    let mut runs = Vec::new();
+    while count_runs(&runs, |run| run.cause == "cron" && run.status == "done") < FIRINGS {
+        runs = read_sync_runs(&two.db).await;
+        for status in ["running", "queued"] {
+            assert!(count_runs(&runs, |run| run.status == status) <= 1, "{runs:?}");
+        }
+        for run in runs.iter().filter(|run| run.status == "running") {
+            holders.entry(run.holder.clone()).or_default().insert(run.id.clone());
             busy += 1;
         }
-        assert!(two.runs_with_status("queued").await.len() <= 1);
         assert!(began.elapsed() < Duration::from_secs(60), "the schedules do not fire");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
     assert!(busy > 0, "no run was ever seen");
     let at_once = two.wecom.most_calls_at_once_of("user/list");
     assert!((2..=10).contains(&at_once), "{at_once} calls of user/list at once");
-    let at: Vec<i64> = two
-        .texts("SELECT CAST(requested_at AS TEXT) FROM sync_runs WHERE cause = 'cron' ORDER BY requested_at")
-        .await
-        .iter()
-        .map(|at| at.parse().expect("an instant"))
-        .collect();
+    let runs = read_sync_runs(&two.db).await;
+    let at: Vec<i64> = runs.iter().filter(|run| run.cause == "cron").map(|run| run.requested_at).collect();
     let slots: Vec<i64> = at.iter().map(|at| at / EVERY).collect();
     let want: Vec<i64> = (slots[0]..).take(slots.len()).collect();
     assert_eq!(slots, want, "one run each time the schedule fires: {at:?}");
-    assert_eq!(two.number("SELECT COUNT(*) FROM sync_runs WHERE cause = 'start'").await, 1);
-    let failed = two
-        .texts("SELECT status || ' ' || reason FROM sync_runs WHERE status IN ('failed', 'refused')")
-        .await;
-    assert!(failed.is_empty(), "{failed:?}");
+    assert_eq!(count_runs(&runs, |run| run.cause == "start"), 1);
+    let failed = count_runs(&runs, |run| ["failed", "refused"].contains(&run.status.as_str()));
+    assert_eq!(failed, 0, "{runs:?}");
     let late: Vec<i64> = at.iter().map(|at| at % EVERY).collect();
     println!("{} firings, {late:?} ms after their second; worked on by {holders:?}", at.len());
 }
@@ -170,11 +159,11 @@ async fn on_replicas_both_gates_follow_a_publication_within_a_second() {
             Some(department) => assert!(two.wecom.move_member("lisi", [department])),
             None => two.wecom.remove_member("lisi"),
         }
-        let before = two.number("SELECT version FROM charts").await;
+        let before = read_published_version(&two.db).await;
         let asked = if n % 2 == 0 { &two.one } else { &two.other };
         let run = asked.request_run().await;
         let committed = async {
-            while two.number("SELECT version FROM charts").await == before {
+            while read_published_version(&two.db).await == before {
                 tokio::time::sleep(POLL_INTERVAL).await;
             }
             Instant::now()
@@ -225,12 +214,8 @@ async fn on_replicas_the_run_of_a_process_that_is_killed_is_taken_up_by_the_othe
     let died = Instant::now();
     two.wecom.set_latency("user/list", Duration::from_millis(20));
     let taken = loop {
-        let next = two.texts("SELECT id || ' ' || holder FROM sync_runs WHERE status = 'running'").await;
-        assert!(next.len() <= 1, "{next:?}");
-        if let Some((next, _)) =
-            next.first().and_then(|words| words.split_once(' ')).filter(|(next, _)| *next != run)
-        {
-            break next.to_owned();
+        if let Some(next) = read_running_run(&two.db).await.filter(|next| next.id != run) {
+            break next.id;
         }
         assert!(died.elapsed() < TAKE_OVER_LIMIT, "nobody takes the run up");
         tokio::time::sleep(POLL_INTERVAL).await;
@@ -239,9 +224,12 @@ async fn on_replicas_the_run_of_a_process_that_is_killed_is_taken_up_by_the_othe
     println!("taken up {waited:?} after the kill");
     assert!(waited > Duration::from_secs(20), "taken while its lease was good: {waited:?}");
     left.wait_until_done(&taken).await;
-    let ended = two.texts(&format!("SELECT status || ' ' || reason FROM sync_runs WHERE id = '{run}'")).await;
-    assert!(ended[0].starts_with("failed The process that worked on it ended"), "{ended:?}");
-    assert_eq!(two.texts(&format!("SELECT cause FROM sync_runs WHERE id = '{taken}'")).await, ["again"]);
+    let runs = read_sync_runs(&two.db).await;
+    let find = |id: &str| runs.iter().find(|run| run.id == id).expect("the run is kept");
+    let ended = find(&run);
+    assert_eq!(ended.status, "failed");
+    assert!(ended.reason.starts_with("The process that worked on it ended"), "{ended:?}");
+    assert_eq!(find(&taken).cause, "again");
     let wrong = describe_differences(&read_api_view(left).await.chart, &two.wecom.read(expected_chart));
     assert!(wrong.is_empty(), "{wrong}");
 }

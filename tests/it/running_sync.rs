@@ -10,12 +10,14 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Row as _};
 
+use crate::support::chart::read_published_version;
 use crate::support::company::{
     CompanyChanges, Dice, ExpectedChart, describe_differences, expected_chart, read_api_view,
 };
 use crate::support::database::TestDatabase;
 use crate::support::eventually;
 use crate::support::serve::ServeProcess;
+use crate::support::sync_runs::{read_running_run, read_sync_runs};
 
 const MEMBERS: usize = 2000;
 const DEPARTMENTS: usize = 100;
@@ -50,10 +52,6 @@ async fn number(db: &Db, query: &str) -> i64 {
 async fn texts(db: &Db, query: &str) -> Vec<String> {
     let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(db.pool()).await;
     rows.unwrap_or_else(|e| panic!("{query}: {e}")).iter().map(|row| row.get(0)).collect()
-}
-
-async fn published_version(db: &Db) -> i64 {
-    number(db, "SELECT version FROM charts").await
 }
 
 /// Counts the persons staged for a version that is not published.
@@ -179,12 +177,14 @@ async fn wait_for_moment(moment: KillMoment, wecom: &RunningSimulator, db: &Db, 
                 come
             }
         };
-        if come || published_version(db).await != published {
+        if come || read_published_version(db).await != published {
             return;
         }
-        let failed = "SELECT reason FROM sync_runs WHERE status = 'refused' OR \
-                      (status = 'failed' AND reason NOT LIKE 'The process that worked on it ended%')";
-        let failed = texts(db, failed).await;
+        let mut failed = read_sync_runs(db).await;
+        failed.retain(|run| {
+            let is_killed = run.reason.starts_with("The process that worked on it ended");
+            run.status == "refused" || (run.status == "failed" && !is_killed)
+        });
         assert!(failed.is_empty(), "{moment:?} does not come: {failed:?}");
         tokio::time::sleep(POLL_INTERVAL).await;
     }
@@ -234,7 +234,8 @@ async fn assert_nothing_left_behind(db: &Db) {
     assert_eq!(number(db, orphans).await, 0, "changes that nobody published");
     let counted = "SELECT CAST((SELECT SUM(count) FROM publications) - (SELECT COUNT(*) FROM directory_changes) AS BIGINT)";
     assert_eq!(number(db, counted).await, 0, "publications count what is not there");
-    assert_eq!(number(db, "SELECT COUNT(*) FROM sync_runs WHERE status IN ('running', 'queued')").await, 0);
+    let runs = read_sync_runs(db).await;
+    assert!(runs.iter().all(|run| !["running", "queued"].contains(&run.status.as_str())), "{runs:?}");
 }
 
 /// Reads the change feed from its beginning: every number once, everybody created once.
@@ -283,7 +284,8 @@ async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old
 
     // An undisturbed run shows how long one takes.
     wecom.change(|w| changes.change_company(w, &mut dice));
-    let (began, before, calls) = (Instant::now(), published_version(&db).await, wecom.calls("user/list"));
+    let (began, before, calls) =
+        (Instant::now(), read_published_version(&db).await, wecom.calls("user/list"));
     let run = serve.request_run().await;
     wait_for_moment(KillMoment::Staged(ALL_BUT_A_FEW, Duration::ZERO), &wecom, &db, calls, before).await;
     let last_rows = Instant::now();
@@ -302,19 +304,21 @@ async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old
     for (n, moment) in draw_moments(&mut dice, took, publication, departments).into_iter().enumerate() {
         wecom.change(|w| changes.change_company(w, &mut dice));
         let attempted = wecom.read(expected_chart);
-        let (before, calls) = (published_version(&db).await, wecom.calls("user/list"));
+        let (before, calls) = (read_published_version(&db).await, wecom.calls("user/list"));
         let run = serve.request_run().await;
         expire_lease(&db, &serve).await;
         // Queue a run; the process looks at once.
         serve.request_run().await;
-        let running = format!("SELECT COUNT(*) FROM sync_runs WHERE id = '{run}' AND status = 'running'");
-        eventually("the run begins", async || (number(&db, &running).await == 1).then_some(())).await;
+        eventually("the run begins", async || {
+            read_running_run(&db).await.filter(|running| running.id == run).map(drop)
+        })
+        .await;
         if n % 4 == 0 {
             local.assert_untouched(&serve, &db, "during a run").await;
         }
         wait_for_moment(moment, &wecom, &db, calls, before).await;
         serve = serve.killed_and_restarted().await;
-        let phase = if published_version(&db).await != before {
+        let phase = if read_published_version(&db).await != before {
             KilledPhase::Published
         } else if wecom.calls("user/list") == calls {
             KilledPhase::Beginning
@@ -368,14 +372,14 @@ async fn running_again_after_kill_9_at_any_instant_of_a_run_the_chart_is_the_old
     println!("{} changes in the feed", assert_feed_is_whole(&serve, &db).await);
 
     // And nothing is left to be brought.
-    let before = published_version(&db).await;
+    let before = read_published_version(&db).await;
     let run = serve.request_run().await;
     let run = serve.wait_until_done(&run).await;
     let none = json!({"created": 0, "updated": 0, "removed": 0});
     for what in ["units", "persons", "memberships"] {
         assert_eq!(run["counts"][what], none, "{run:#}");
     }
-    assert_eq!(published_version(&db).await, before);
+    assert_eq!(read_published_version(&db).await, before);
     assert_nothing_left_behind(&db).await;
 }
 
@@ -409,9 +413,9 @@ async fn running_a_synchronisation_holds_up_no_sign_in() {
     let mut shortest = Duration::MAX;
     while fetching.len() < SIGN_INS || staging.len() < SIGN_INS {
         wecom.change(|w| changes.mark_round(w));
-        let (began, before) = (Instant::now(), published_version(&db).await);
+        let (began, before) = (Instant::now(), read_published_version(&db).await);
         let run = serve.request_run().await;
-        while published_version(&db).await == before {
+        while read_published_version(&db).await == before {
             let phase = if count_staged_persons(&db).await > 0 { &mut staging } else { &mut fetching };
             phase.push(sign_in().await);
         }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use gongpai::base::id::ClientId;
+use gongpai::audit;
+use gongpai::base::clock::Timestamp;
+use gongpai::base::id::{ClientId, CorpId};
 use gongpai::sync::progress::{ProgressSnapshot, SyncProgress};
 use gongpai::sync::queue::{
     RUN_LEASE, RUN_RETENTION, SyncCause, SyncRequest, SyncRunEnd, SyncRunStatus, store,
@@ -282,11 +284,9 @@ async fn who_asked_for_a_run_and_what_was_refused_is_in_the_audit_trail() {
         ..SyncRunEnd::failed("The run would let 40 of 100 persons leave.")
     };
     assert!(a.sync.queue().end(&run.id, &end).await.unwrap());
-    let rows = a
-        .query_texts(
-            "SELECT event || ' ' || decision || ' ' || detail FROM audit WHERE event = 'sync' ORDER BY id",
-        )
-        .await;
+    let corp = CorpId::new(place.wecom.read(|world| world.corp_id.clone()));
+    let rows = audit::store::list_rows(&a.db, &corp, None, Timestamp::from_millis(0), "", 100).await.unwrap();
+    let rows = rows.iter().map(|(_, row)| format!("{} {} {}", row.event, row.decision, row.detail)).collect();
     let want = [
         format!("sync allowed full run {id}, forced, by command line"),
         format!("sync allowed update run {id}, by the API client hr"),
@@ -315,7 +315,8 @@ async fn old_runs_go_but_the_last_complete_one_stays() {
     let waiting = a.request_run(SyncKind::Full, false).await;
     place.clock.advance(RUN_RETENTION + ONE_SECOND);
     while store::delete_runs_before(&a.db, place.clock.now().minus(RUN_RETENTION), 1).await.unwrap() > 0 {}
-    let kept = a.query_texts("SELECT id FROM sync_runs ORDER BY id").await;
+    let kept = a.sync.queue().list(100, None).await.expect("the database answers");
+    let kept: Vec<String> = kept.iter().map(|run| run.id.to_string()).collect();
     assert_eq!(sorted(kept), sorted(vec![ids[1].to_string(), waiting.to_string()]));
 }
 

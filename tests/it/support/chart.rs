@@ -3,9 +3,11 @@
 
 use gongpai::base::clock::Timestamp;
 use gongpai::base::id::{CorpId, PersonId, TagId, UnitId, UserId};
+use gongpai::db::Db;
 use gongpai::db::feed::{FeedKind, FeedTransaction};
 use gongpai::directory::row::{OPEN_UNTIL, format_memberships, to_json};
 use gongpai::directory::{EntrySource, Membership, Person, PersonDetails, PersonStatus, Tag, Unit};
+use sqlx::Row as _;
 
 use super::app::TestApp;
 
@@ -204,7 +206,12 @@ impl ChartRows {
 }
 
 pub(crate) async fn published_version(t: &TestApp) -> i64 {
-    t.query_number("SELECT version FROM charts").await
+    read_published_version(&t.app.db).await
+}
+
+/// Reads the published version of the only corporation in the database.
+pub(crate) async fn read_published_version(db: &Db) -> i64 {
+    sqlx::query("SELECT version FROM charts").fetch_one(db.pool()).await.expect("a chart").get(0)
 }
 
 /// Starts a gateway with [`ChartRows::example`] published.

@@ -25,6 +25,7 @@ pub(crate) mod replica;
 pub(crate) mod sending;
 pub(crate) mod serve;
 pub(crate) mod stage;
+pub(crate) mod sync_runs;
 pub(crate) mod webdriver;
 
 use std::time::Duration;

@@ -1,0 +1,46 @@
+//! The rows of `sync_runs`. They name the process that works on a run, which no public function
+//! does.
+
+use gongpai::db::Db;
+use sqlx::Row as _;
+
+/// A row of `sync_runs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct SyncRunRow {
+    pub(crate) id: String,
+    pub(crate) status: String,
+    pub(crate) cause: String,
+    /// The process that works on the run: its id, then a word of its own.
+    pub(crate) holder: String,
+    pub(crate) reason: String,
+    /// Unix milliseconds.
+    pub(crate) requested_at: i64,
+}
+
+/// Reads every run in the order in which they were requested.
+pub(crate) async fn read_sync_runs(db: &Db) -> Vec<SyncRunRow> {
+    let rows = sqlx::query(
+        "SELECT id, status, cause, holder, reason, requested_at FROM sync_runs ORDER BY requested_at, id",
+    )
+    .fetch_all(db.pool())
+    .await
+    .expect("the runs");
+    rows.iter()
+        .map(|row| SyncRunRow {
+            id: row.get(0),
+            status: row.get(1),
+            cause: row.get(2),
+            holder: row.get(3),
+            reason: row.get(4),
+            requested_at: row.get(5),
+        })
+        .collect()
+}
+
+/// Reads the run that is worked on.
+pub(crate) async fn read_running_run(db: &Db) -> Option<SyncRunRow> {
+    let mut running = read_sync_runs(db).await;
+    running.retain(|run| run.status == "running");
+    assert!(running.len() <= 1, "{running:?}");
+    running.pop()
+}
