@@ -3,7 +3,6 @@
 //! Persons are compared by fingerprint ([`compute_fingerprint`]), so that 100 000 unchanged ones
 //! cost no row. For those that differ, the rows are read afterwards in batches, and
 //! [`merge_person`] says what each becomes.
-
 //!
 //! | module | decides |
 //! |---|---|

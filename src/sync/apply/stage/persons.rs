@@ -1,32 +1,19 @@
-//! Stages rows of the next version in short transactions; nobody sees them yet.
+//! Stages the rows of persons: finds out who each one is, then inserts, merges or marks as left.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use sqlx::AnyConnection;
 
-use super::chunk::{ChunkOutcome, RecordChunk, UseridHandOver, UseridMove};
-use super::report::{self, ReportLines, Tally};
-use super::store::{self, CurrentRow};
-use super::{ApplyError, ApplyOptions, ApplyTarget, to_count};
+use super::StagedVersion;
 use crate::base::clock::Timestamp;
-use crate::base::id::{PersonId, TagId, UnitId, UserId};
-use crate::db::feed::{self, DirectoryChangeKind, DirectoryEntity};
-use crate::directory::{EntrySource, Person, PersonStatus, Tag, Unit};
-use crate::sync::plan::{self, MergedPerson, PlannedPersonChange, PlannedTagChange, PlannedUnitChange};
-
-/// What all staging transactions of a run share.
-pub(super) struct StagedVersion<'a> {
-    target: &'a ApplyTarget<'a>,
-    options: &'a ApplyOptions<'a>,
-    /// The published version, which the staged one follows.
-    pub(super) published_version: i64,
-    /// The batch of the change feed; `None` in a run that writes nothing.
-    pub(super) batch: Option<i64>,
-    units: HashMap<UnitId, Unit>,
-    tags: HashMap<TagId, Tag>,
-    /// Userids that the plan gives to known persons, ordered by id.
-    userid_targets: Vec<(PersonId, UserId)>,
-}
+use crate::base::id::{PersonId, UserId};
+use crate::db::feed::{DirectoryChangeKind, DirectoryEntity};
+use crate::directory::{EntrySource, Person, PersonStatus};
+use crate::sync::apply::chunk::{ChunkOutcome, UseridHandOver, UseridMove};
+use crate::sync::apply::report::{self, Tally};
+use crate::sync::apply::store::{self, CurrentRow};
+use crate::sync::apply::{ApplyError, to_count};
+use crate::sync::plan::{self, MergedPerson, PlannedPersonChange};
 
 /// What a planned change of a person becomes.
 enum PersonAction<'a> {
@@ -38,172 +25,17 @@ enum PersonAction<'a> {
     Leave(&'a PersonId),
 }
 
-impl<'a> StagedVersion<'a> {
-    /// Reads what the transactions share. `empty` says that the plan has no changes.
-    pub(super) async fn begin(
-        target: &'a ApplyTarget<'a>,
-        options: &'a ApplyOptions<'a>,
-        moving: Vec<(PersonId, UserId)>,
-        empty: bool,
-    ) -> Result<Self, ApplyError> {
-        let chart = crate::directory::store::load_chart(target.db, target.corp).await?;
-        let batch = if options.dry_run || empty { None } else { Some(feed::reserve_batch(target.db).await?) };
-        let units: HashMap<UnitId, Unit> =
-            chart.units().map(|placed| (placed.unit.id.clone(), placed.unit.clone())).collect();
-        Ok(Self {
-            target,
-            options,
-            published_version: chart.version(),
-            batch,
-            tags: chart.tags().map(|tag| (tag.id.clone(), tag.clone())).collect(),
-            units,
-            userid_targets: moving,
-        })
-    }
-
-    pub(super) const fn next_version(&self) -> i64 {
-        self.published_version + 1
-    }
-
-    /// Writes one chunk or nothing of it. `staged` counts the entries of the change feed written
-    /// before, `room` the report lines that are still kept.
-    pub(super) async fn write(
-        &self,
-        chunk: &RecordChunk,
-        staged: i64,
-        room: usize,
-    ) -> Result<ChunkOutcome, ApplyError> {
-        let mut outcome = ChunkOutcome { lines: ReportLines::with_room(room), ..ChunkOutcome::default() };
-        let Some(batch) = self.batch else {
-            let mut connection = self.target.db.pool().acquire().await?;
-            self.write_rows(&mut connection, chunk, &mut outcome).await?;
-            return Ok(outcome);
-        };
-        let mut tx = super::begin_transaction(self.target).await?;
-        self.write_rows(&mut tx, chunk, &mut outcome).await?;
-        store::insert_changes(&mut tx, self.target.corp, batch, staged, &outcome.feed_entries).await?;
-        tx.commit().await?;
-        Ok(outcome)
-    }
-
-    async fn write_rows(
-        &self,
-        tx: &mut AnyConnection,
-        chunk: &RecordChunk,
-        out: &mut ChunkOutcome,
-    ) -> Result<(), ApplyError> {
-        match chunk {
-            RecordChunk::Units(list) => self.write_units(tx, list, out).await,
-            RecordChunk::Tags(list) => self.write_tags(tx, list, out).await,
-            RecordChunk::Persons(list) => self.write_persons(tx, list, out).await,
-        }
-    }
-
-    const fn is_writing(&self) -> bool {
-        self.batch.is_some()
-    }
-
-    async fn write_units(
-        &self,
-        tx: &mut AnyConnection,
-        changes: &[PlannedUnitChange],
-        out: &mut ChunkOutcome,
-    ) -> Result<(), ApplyError> {
-        let (mut close, mut rows) = (Vec::new(), Vec::new());
-        for change in changes {
-            let (id, what) = match change {
-                PlannedUnitChange::Create(unit) => {
-                    out.counts.units.created += 1;
-                    out.lines.add(|| format!("created unit {}", report::describe_unit(unit)));
-                    rows.push(unit);
-                    (&unit.id, DirectoryChangeKind::Created)
-                }
-                PlannedUnitChange::Update(unit) => {
-                    out.counts.units.updated += 1;
-                    out.lines.add(|| {
-                        let fields =
-                            self.units.get(&unit.id).map(|old| report::describe_unit_changes(old, unit));
-                        format!(
-                            "changed unit {}: {}",
-                            report::describe_unit(unit),
-                            fields.unwrap_or_default()
-                        )
-                    });
-                    rows.push(unit);
-                    (&unit.id, DirectoryChangeKind::Updated)
-                }
-                PlannedUnitChange::Remove(id) => {
-                    out.counts.units.removed += 1;
-                    out.lines.add(|| {
-                        let name = self.units.get(id).map_or_else(|| id.to_string(), report::describe_unit);
-                        format!("removed unit {name}")
-                    });
-                    (id, DirectoryChangeKind::Removed)
-                }
-            };
-            close.push(id.as_str());
-            out.feed_entries.push((DirectoryEntity::Unit, id.to_string(), what));
-        }
-        if self.is_writing() {
-            store::close_rows(tx, DirectoryEntity::Unit, self.next_version(), &close).await?;
-            store::insert_units(tx, self.target.corp, self.next_version(), &rows, self.now()).await?;
-        }
-        Ok(())
-    }
-
-    async fn write_tags(
-        &self,
-        tx: &mut AnyConnection,
-        changes: &[PlannedTagChange],
-        out: &mut ChunkOutcome,
-    ) -> Result<(), ApplyError> {
-        let (mut close, mut rows) = (Vec::new(), Vec::new());
-        for change in changes {
-            let (id, what) = match change {
-                PlannedTagChange::Create(tag) => {
-                    out.tags.created += 1;
-                    out.lines.add(|| format!("created tag {}", report::describe_tag(tag)));
-                    rows.push(tag);
-                    (&tag.id, DirectoryChangeKind::Created)
-                }
-                PlannedTagChange::Update(tag) => {
-                    out.tags.updated += 1;
-                    out.lines.add(|| {
-                        let fields = self.tags.get(&tag.id).map(|old| report::describe_tag_changes(old, tag));
-                        format!("changed tag {}: {}", report::describe_tag(tag), fields.unwrap_or_default())
-                    });
-                    rows.push(tag);
-                    (&tag.id, DirectoryChangeKind::Updated)
-                }
-                PlannedTagChange::Remove(id) => {
-                    out.tags.removed += 1;
-                    out.lines.add(|| {
-                        let name = self.tags.get(id).map_or_else(|| id.to_string(), report::describe_tag);
-                        format!("removed tag {name}")
-                    });
-                    (id, DirectoryChangeKind::Removed)
-                }
-            };
-            close.push(id.as_str());
-            out.feed_entries.push((DirectoryEntity::Tag, id.to_string(), what));
-        }
-        if self.is_writing() {
-            store::close_rows(tx, DirectoryEntity::Tag, self.next_version(), &close).await?;
-            store::insert_tags(tx, self.target.corp, self.next_version(), &rows, self.now()).await?;
-        }
-        Ok(())
-    }
-
-    async fn write_persons(
+impl StagedVersion<'_> {
+    pub(super) async fn write_persons(
         &self,
         tx: &mut AnyConnection,
         changes: &[PlannedPersonChange],
         out: &mut ChunkOutcome,
     ) -> Result<(), ApplyError> {
-        let acts = self.resolve_identities(tx, changes, out).await?;
-        let mut ids: Vec<&PersonId> = acts
+        let actions = self.resolve_identities(tx, changes, out).await?;
+        let mut ids: Vec<&PersonId> = actions
             .iter()
-            .filter_map(|act| match act {
+            .filter_map(|action| match action {
                 PersonAction::Insert(_) => None,
                 PersonAction::Merge(id, _) => Some(id),
                 PersonAction::Leave(id) => Some(*id),
@@ -217,8 +49,8 @@ impl<'a> StagedVersion<'a> {
         }
         let now = store::find_current_rows(tx, &ids).await?;
         let mut rows = PersonRowChanges::default();
-        for act in &acts {
-            match act {
+        for action in &actions {
+            match action {
                 PersonAction::Insert(person) => insert_person(person, person.id.clone(), &mut rows, out),
                 PersonAction::Merge(id, reported) => match now.get(id) {
                     Some(now) => self.merge_row(id, reported, now, &mut rows, out),
@@ -269,21 +101,21 @@ impl<'a> StagedVersion<'a> {
             .collect();
         let holders = store::find_holders(tx, self.target.corp, &held).await?;
         let mut waiting = Vec::new();
-        let mut acts = Vec::with_capacity(changes.len());
+        let mut actions = Vec::with_capacity(changes.len());
         for change in changes {
             let (person, left) = match change {
                 PlannedPersonChange::Create { person, takes_over } => (person, takes_over.as_ref()),
                 PlannedPersonChange::Update { id, reported } => {
-                    acts.push(PersonAction::Merge(id.clone(), reported));
+                    actions.push(PersonAction::Merge(id.clone(), reported));
                     continue;
                 }
                 PlannedPersonChange::Leave { id } => {
-                    acts.push(PersonAction::Leave(id));
+                    actions.push(PersonAction::Leave(id));
                     continue;
                 }
             };
             if made.contains(person.id.as_str()) {
-                acts.push(PersonAction::Insert(person));
+                actions.push(PersonAction::Insert(person));
                 continue;
             }
             match holders.get(&person.userid.folded()) {
@@ -295,13 +127,13 @@ impl<'a> StagedVersion<'a> {
                         userid: person.userid.clone(),
                         left: left == Some(holder),
                     });
-                    acts.push(PersonAction::Insert(person));
+                    actions.push(PersonAction::Insert(person));
                 }
                 Some(holder) => {
                     out.resolved_ids.push((person.id.clone(), holder.clone()));
-                    acts.push(PersonAction::Merge(holder.clone(), person));
+                    actions.push(PersonAction::Merge(holder.clone(), person));
                 }
-                None if !self.is_writing() => acts.push(PersonAction::Insert(person)),
+                None if !self.is_writing() => actions.push(PersonAction::Insert(person)),
                 None => out.skip_person(&person.id, person.userid.as_str(), "its id exists already"),
             }
         }
@@ -309,7 +141,7 @@ impl<'a> StagedVersion<'a> {
             let (corp, checked_at, now) = (self.target.corp, self.checked_at(), self.now());
             store::insert_identities(tx, corp, &waiting, checked_at, now, Some(now)).await?;
         }
-        Ok(acts)
+        Ok(actions)
     }
 
     /// Inserts identities for those of `creates` whose userid nobody has; returns their ids.
@@ -392,10 +224,6 @@ impl<'a> StagedVersion<'a> {
     /// confirms it.
     fn checked_at(&self) -> Timestamp {
         self.options.complete_details_at.unwrap_or(Timestamp::from_millis(0))
-    }
-
-    fn now(&self) -> Timestamp {
-        self.target.clock.now()
     }
 }
 
