@@ -30,6 +30,16 @@ const fn is_right_to_left(c: char) -> bool {
         | '\u{10800}'..='\u{10fff}' | '\u{1e800}'..='\u{1efff}')
 }
 
+/// Returns a text of WeCom's as we keep it: without control characters, which pages do not show and
+/// of which PostgreSQL refuses NUL, and without blanks at both ends.
+pub fn clean_text(text: String) -> String {
+    if !text.contains(char::is_control) && text.trim().len() == text.len() {
+        return text;
+    }
+    let visible: String = text.chars().filter(|c| !c.is_control()).collect();
+    visible.trim().to_owned()
+}
+
 /// Replaces each character that forges a log line or turns its direction with a blank.
 pub fn blank_misleading(text: &str) -> String {
     text.chars().map(|c| if breaks_line(c) || turns_direction(c) { ' ' } else { c }).collect()

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 use crate::base::id::UserId;
+use crate::base::text::clean_text;
 use crate::directory::{EntrySource, MemberProfile, Person, PersonDetails, PersonStatus};
 use crate::sso::error::SignInRefusal;
 use crate::wecom::{AttributeValue, CodeOwner, Deadline, Member, MemberStatus, WecomClient, WecomError};
@@ -76,14 +77,12 @@ pub fn accept_member(member: Member) -> Result<MemberProfile, SignInRefusal> {
             });
             let detail = PersonDetails { attributes: attributes.collect(), ..PersonDetails::default() };
             // The same cleaning as in a synchronisation, so that neither takes the other's result
-            // for a change. PostgreSQL cannot store NUL.
-            let storable =
-                |text: String| text.chars().filter(|c| !c.is_control()).collect::<String>().trim().to_owned();
+            // for a change.
             Ok(MemberProfile {
                 userid: member.userid,
-                name: storable(member.name),
-                email: storable(email),
-                mobile: storable(mobile),
+                name: clean_text(member.name),
+                email: clean_text(email),
+                mobile: clean_text(mobile),
                 employee_number: detail.employee_number().to_owned(),
             })
         }

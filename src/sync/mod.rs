@@ -25,7 +25,6 @@ pub mod remote;
 pub mod report;
 pub mod run;
 pub mod schedule;
-mod text;
 
 use std::sync::Arc;
 use std::time::Duration;

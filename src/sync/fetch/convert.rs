@@ -3,9 +3,9 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::base::id::UserId;
+use crate::base::text::clean_text;
 use crate::directory::PersonStatus;
 use crate::sync::remote::{RemoteMembership, RemotePerson};
-use crate::sync::text::clean_text;
 use crate::wecom::{AttributeValue, DepartmentId, Member, MemberAttribute, MemberDepartment, MemberStatus};
 
 /// Why a member is no person of ours.

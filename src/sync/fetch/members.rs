@@ -7,8 +7,8 @@ use super::notes::{FetchNotes, describe_error};
 use super::progress::FetchPhase;
 use super::{FetchRun, FetchStop};
 use crate::base::id::UserId;
+use crate::base::text::clean_text;
 use crate::sync::remote::{RemotePerson, RemoteUnit};
-use crate::sync::text::clean_text;
 use crate::wecom::{LenientList, Member, SecretKind, WecomError};
 
 /// Known members that no list shows are queried singly, up to this many.

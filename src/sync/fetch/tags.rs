@@ -7,8 +7,8 @@ use super::convert::{is_valid_userid, keep_valid_userids, own_department_id};
 use super::notes::describe_error;
 use super::progress::FetchPhase;
 use crate::base::id::UserId;
+use crate::base::text::clean_text;
 use crate::sync::remote::{RemoteTag, SyncKind};
-use crate::sync::text::clean_text;
 use crate::wecom::{SecretKind, WecomError, wire};
 
 /// An update reads tags only if they are at most this many.

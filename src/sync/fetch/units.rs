@@ -6,8 +6,8 @@ use super::convert::keep_valid_userids;
 use super::notes::describe_error;
 use super::progress::FetchPhase;
 use super::{FetchRun, FetchStop};
+use crate::base::text::clean_text;
 use crate::sync::remote::RemoteUnit;
-use crate::sync::text::clean_text;
 use crate::wecom::{Department, SecretKind, WecomError};
 
 /// The departments that a secret may see.

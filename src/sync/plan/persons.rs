@@ -9,12 +9,12 @@ use super::tree::{PlannedChart, UnitLeaders, is_usable_userid, list_first_names}
 use super::{KnownPerson, LocalDirectory};
 use crate::base::clock::Timestamp;
 use crate::base::id::{PersonId, UserId};
+use crate::base::text::clean_text;
 use crate::config::LinkField;
 use crate::directory::{
     EntrySource, IdentityEvidence, Membership, Person, PersonDetails, PersonStatus, is_same_person,
 };
 use crate::sync::remote::{RemoteMembership, RemotePerson, ReportNote};
-use crate::sync::text::clean_text;
 
 /// Members and persons, sorted by what happened to them.
 #[derive(Debug, Default)]

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet};
 use super::tree::{PlannedChart, dedup_userids};
 use super::{LocalDirectory, PlannedTagChange};
 use crate::base::id::{TagId, UnitId};
+use crate::base::text::clean_text;
 use crate::directory::Tag;
 use crate::sync::remote::RemoteTag;
-use crate::sync::text::clean_text;
 
 /// Returns the changes of tags, with the units of `chart`. A tag without WeCom's id is local and
 /// stays.

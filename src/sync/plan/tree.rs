@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::{LocalDirectory, PlannedUnitChange};
 use crate::base::id::{UnitId, UserId};
+use crate::base::text::clean_text;
 use crate::directory::{EntrySource, Unit};
 use crate::sync::remote::{RemoteUnit, ReportNote};
-use crate::sync::text::clean_text;
 
 const ROOT_DEPARTMENT_ID: u32 = 1;
 
