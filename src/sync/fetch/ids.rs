@@ -58,6 +58,8 @@ impl FetchRun<'_> {
         let units = self.read_units(SecretKind::App).await?;
         self.compare_departments(&units).await?;
         let mut members = FetchedMembers::default();
+        // Without the list of ids nobody leaves, but the visible departments are still brought up
+        // to date.
         let Some(mut ids) = self.read_ids().await? else {
             self.read_department_members(SecretKind::App, &units.list, &mut members).await?;
             let complete = Completeness { units: units.complete, ..Completeness::default() };
@@ -71,6 +73,7 @@ impl FetchRun<'_> {
         self.read_department_members(SecretKind::App, &units.list, &mut members).await?;
         let shown = members.count();
         for (folded, (_, departments)) in &ids.members {
+            // Their list failed, but the list of ids proves that they exist.
             if departments.iter().any(|id| members.unread.contains(id)) {
                 members.present.insert(folded.clone());
             }
@@ -236,6 +239,7 @@ impl FetchRun<'_> {
             })
             .map(|(_, (id, departments))| (!departments.iter().any(|id| visible.contains(id)), id.clone()))
             .collect();
+        // Sorts `false` first: members of visible departments are the likelier ones.
         strangers.sort_unstable();
         let more = strangers.len().saturating_sub(MAX_STRANGER_QUERIES);
         if more > 0 {

@@ -96,6 +96,7 @@ impl CallLimiter {
                 closed_until
             };
             match closed_until {
+                // After the wait the state is read anew: it may have been closed again.
                 Some(until) => sleep_until(until).await,
                 None => released.await,
             }
@@ -126,6 +127,7 @@ impl CallLimiter {
     pub(super) fn record_crowd(&self) {
         let now = Instant::now();
         let mut state = self.state.lock();
+        // Answers within one pause belong to the same crowd of calls.
         if state.last_crowded_at.is_none_or(|at| now >= at + self.pace.crowd_pause) {
             state.last_crowded_at = Some(now);
             state.limit = (state.limit / 2).max(1);

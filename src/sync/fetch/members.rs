@@ -108,6 +108,7 @@ impl FetchedMembers {
     /// Adds a record that cannot be understood; its member exists.
     pub(super) fn add_broken(&mut self, name: Option<&str>, notes: &mut FetchNotes) {
         match name {
+            // Only ids of linked corporations contain a slash.
             Some(name) if name.contains('/') => self.skip(name, SkipReason::Linked, notes),
             Some(name) if is_valid_userid(name) => {
                 let folded = UserId::new(name).folded();

@@ -97,6 +97,7 @@ impl FetchRun<'_> {
                 },
             )
             .await;
+        // Not a single department could be read: that is no partial success.
         if let (true, Some((_, error))) = (list.is_empty(), unread.first()) {
             return Err(departments_stop(which, error.clone()));
         }

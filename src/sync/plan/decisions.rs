@@ -75,6 +75,7 @@ impl PersonDecisions {
         drop(keys);
         for (at, (joiner, matched)) in joiners.into_iter().zip(matched).enumerate() {
             let renamed = renames.proven_leaver(at).and_then(|leaver| leavers.get(leaver)).copied();
+            // One local person, matched by no other member, may be taken over without a conflict.
             let only = match (matched.as_slice(), joiner.holder) {
                 ([known], None)
                     if recognised.is_claimed_once(known)

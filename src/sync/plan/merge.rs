@@ -26,6 +26,7 @@ pub fn merge_person(reported: Person, old: &Person) -> MergedPerson {
             }
         }
     }
+    // A person who is back keeps no date of leaving; one still away keeps the first.
     person.left_at = match person.status {
         PersonStatus::Left => person.left_at.or(old.left_at),
         PersonStatus::Active | PersonStatus::Disabled | PersonStatus::Inactive => None,

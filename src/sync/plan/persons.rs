@@ -107,10 +107,12 @@ impl<'a> SortedMembers<'a> {
             }
         }
         for (folded, known) in &local.persons {
+            // Local persons and those who left before cannot leave by WeCom's word.
             let ours = known.source == EntrySource::Wecom && known.status != PersonStatus::Left;
             if !ours || read.contains(folded.as_str()) {
                 continue;
             }
+            // An incomplete fetch proves nothing about members that it does not show.
             if complete && !present.contains(folded) {
                 sorted.leavers.push(known);
             } else {

@@ -68,6 +68,8 @@ impl<'a> PlannedChart<'a> {
         if !complete {
             for unit in old.values() {
                 if let Some(department) = unit.wecom_id {
+                    // Known departments keep their place in the tree, so that fetched ones can hang
+                    // below them.
                     ids.entry(department).or_insert_with(|| unit.id.clone());
                 }
             }
@@ -88,6 +90,7 @@ impl<'a> PlannedChart<'a> {
         notes: &mut Vec<ReportNote>,
     ) -> Vec<PlannedUnitChange> {
         let mut parents = self.parents();
+        // A cycle would make paths endless, and rules name units by path.
         let cut = cut_cycles(&mut parents, notes);
         let Self { ids, fetched, old, local, complete, .. } = self;
         let mut changes = Vec::new();
@@ -144,6 +147,7 @@ impl<'a> PlannedChart<'a> {
         }
         for department in &self.fetched {
             let top = department.id == ROOT_DEPARTMENT_ID || department.parent == 0;
+            // A parent outside the visible range makes the department a top one.
             if top || !self.ids.contains_key(&department.parent) {
                 parents.remove(&department.id);
             } else {
@@ -168,6 +172,7 @@ fn cut_cycles(parents: &mut HashMap<u32, u32>, notes: &mut Vec<ReportNote>) -> H
             way.push(id);
             here = parents.get(&id).copied();
         }
+        // The walk met a department of its own way: from there on it is a cycle.
         if let Some(again) = here.filter(|id| !done.contains(id)) {
             let cycle: Vec<u32> = way.iter().copied().skip_while(|id| *id != again).collect();
             if let Some(smallest) = cycle.iter().copied().min() {

@@ -123,6 +123,7 @@ impl UseridChanges {
                 renames.possible.entry(*joiner).or_default().extend(possible);
             }
         }
+        // Names prove nothing, so they come last and only raise conflicts.
         renames.suspect(leavers, joiners, chart, &taken);
         // The conflict about a reused userid covers its former holder.
         for (joiner, possible) in &mut renames.possible {
@@ -146,6 +147,7 @@ impl UseridChanges {
         let mut of_leaver: HashMap<usize, BTreeSet<usize>> = HashMap::new();
         let mut shared: HashMap<(usize, usize), Vec<LinkField>> = HashMap::new();
         for ((by, _), sharing) in sharing.iter().filter(|(_, sharing)| !sharing.has_remaining_holder) {
+            // A key of two leavers or two joiners tells nobody apart.
             if let ([leaver], [joiner]) = (sharing.leavers.as_slice(), sharing.joiners.as_slice()) {
                 of_joiner.entry(*joiner).or_default().insert(*leaver);
                 of_leaver.entry(*leaver).or_default().insert(*joiner);
@@ -158,6 +160,7 @@ impl UseridChanges {
                 // A userid that was somebody else's cannot pass to a third person without a
                 // conflict.
                 && joiner.holder.is_none()
+                // Another key that pairs either of them with a third person contradicts the proof.
                 && only(&of_joiner, at)
                 && only(&of_leaver, leaver)
                 && is_proof(known, &joiner.record.name, keys, &shared, link_by)

@@ -99,6 +99,7 @@ impl SyncService {
             _ => {}
         }
         let mut tx = db.write().await?;
+        // Another replica fired this schedule first.
         if !store::advance_schedule(&mut tx, corp, name, last, now).await? {
             tx.rollback().await?;
             return Ok(Some(schedule.next_after(now)));

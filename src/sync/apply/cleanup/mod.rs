@@ -61,6 +61,7 @@ pub async fn remove_leftovers(target: &ApplyTarget<'_>) -> Result<HealCounts, Ap
             if rows < room {
                 steps.next();
             }
+            // Several small steps share one transaction, up to its limit of rows.
             room -= rows;
         }
         tx.commit().await?;

@@ -192,6 +192,7 @@ impl PendingPublication {
         give_up.sort();
         give_up.dedup();
         let given_up = store::release_userids(change, &give_up).await?;
+        // Nothing was released: the identity had no userid any more.
         if let Some(merged) = moved.iter().find(|renamed| !given_up.contains(&renamed.id)) {
             return Err(ApplyError::Changed(format!("person {} was merged into another one", merged.from)));
         }
@@ -203,6 +204,7 @@ impl PendingPublication {
             moved.iter().map(|r| &r.to).chain(self.handed_over.iter().map(|h| &h.userid)).collect();
         let holders = super::store::find_holders(change.tx(), &corp, &wanted).await?;
         let held: Vec<&PersonId> = holders.values().collect();
+        // Holders who left give their userids up; an active one signed in since the plan was made.
         let active = store::find_not_left(change, &held).await?;
         if let Some((userid, _)) = holders.iter().find(|(_, holder)| active.contains(*holder)) {
             return Err(ApplyError::Changed(format!("somebody signed in as {userid}")));

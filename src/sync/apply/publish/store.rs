@@ -88,6 +88,7 @@ pub(super) async fn keep_signed_in_active(
 ) -> sqlx::Result<()> {
     let (corp, now) = (change.corp().clone(), change.now().millis());
     sqlx::query(
+        // `+since` keeps SQLite from an index on since, which matches every staged row.
         "UPDATE person_rows SET status = 'active', left_at = NULL, said = '', updated_at = $5 \
          WHERE until = $3 AND +since = $2 AND status <> 'active' AND source = 'wecom' AND person_id IN \
            (SELECT p.id FROM persons p JOIN person_rows o ON o.person_id = p.id AND o.until = $2 \

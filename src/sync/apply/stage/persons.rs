@@ -120,6 +120,8 @@ impl StagedVersion<'_> {
             }
             match holders.get(&person.userid.folded()) {
                 Some(holder) if left == Some(holder) || self.is_giving_up(holder, &person.userid) => {
+                    // The userid is not free before the publication: until then the identity has
+                    // none.
                     waiting.push(person);
                     out.handed_over.push(UseridHandOver {
                         from: holder.clone(),
@@ -134,6 +136,7 @@ impl StagedVersion<'_> {
                     actions.push(PersonAction::Merge(holder.clone(), person));
                 }
                 None if !self.is_writing() => actions.push(PersonAction::Insert(person)),
+                // The insert failed although the userid is free, so the id itself must be taken.
                 None => out.skip_person(&person.id, person.userid.as_str(), "its id exists already"),
             }
         }
@@ -183,6 +186,7 @@ impl StagedVersion<'_> {
         };
         let reported = Person { id: id.clone(), ..reported.clone() };
         let mut merged = plan::merge_person(reported, old);
+        // A sign-in asked WeCom after the lists were read; its word is newer.
         if self.was_checked_later(now, old) && merged.person.status != old.status {
             out.checked_later += 1;
             merged.person.status = old.status;
@@ -204,6 +208,7 @@ impl StagedVersion<'_> {
         out: &mut ChunkOutcome,
     ) {
         let old = match &now.person {
+            // Merged into another person meanwhile: nobody is left who could leave.
             Ok(_) if now.is_released => return,
             Ok(old) => old,
             Err(error) => return out.skip_person(id, "", format!("its row cannot be read: {error}")),
@@ -253,6 +258,7 @@ fn put_merged<'c>(
     let MergedPerson { person, changed, memberships } = merged;
     if !changed {
         if person.fingerprint != old.fingerprint {
+            // Only the fingerprint is new: no row of the next version and no entry in the feed.
             rows.fingerprints.push((old.id.as_str(), person.fingerprint));
         }
         return;
@@ -276,6 +282,7 @@ fn put_merged<'c>(
             )
         });
     }
+    // Also a userid that only changes its case is written, so that it shows as WeCom writes it.
     if now.userid != person.userid {
         out.renamed.push(UseridMove {
             id: person.id.clone(),
