@@ -1,4 +1,4 @@
-//! `/api/v1/sessions`: who is signed in, and signing them out; and who may ask.
+//! `/api/v1/sessions`: lists sessions and ends them; and who may call the API.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
@@ -13,7 +13,7 @@ fn basic_auth(id: &str, secret: &str) -> String {
     format!("Basic {}", STANDARD.encode(format!("{id}:{secret}")))
 }
 
-/// A call with an Authorization header, or none.
+/// Sends a call with an Authorization header, or without one.
 async fn call(t: &TestApp, method: Method, path: &str, authorization: Option<&str>) -> Page {
     let mut ask = BrowserRequest::bare(method, &format!("http://{}{path}", t.address))
         .header("accept", "application/json");
@@ -23,7 +23,7 @@ async fn call(t: &TestApp, method: Method, path: &str, authorization: Option<&st
     Browser::new("an application").send(ask).await
 }
 
-/// A call of the client `oa`.
+/// Sends a call of the client `oa`.
 async fn call_oa(t: &TestApp, method: Method, path: &str) -> Page {
     call(t, method, path, Some(&basic_auth("oa", API_SECRET))).await
 }
@@ -36,7 +36,7 @@ fn problem_code(page: &Page) -> String {
     problem["code"].as_str().expect("a code").to_owned()
 }
 
-/// The session id in the cookie that a browser has for `url`.
+/// Returns the session id in the cookie that a browser has for `url`.
 fn session_id(browser: &Browser, url: &str) -> String {
     let cookies = browser.cookies.header(&url.parse().expect("a URL")).expect("cookies");
     let token = cookies.split("; ").find_map(|c| c.strip_prefix("__Host-gongpai=")).expect("a session");
@@ -51,7 +51,7 @@ fn items(page: &Page) -> Vec<Value> {
     page.json::<Value>()["items"].as_array().expect("items").clone()
 }
 
-/// More clients: one of another scope, one with a short secret whose hash matches, one of all scopes.
+/// Clients: one with another scope, and one with a short secret whose hash matches.
 const CLIENTS: &str = r#"
 [[api_clients]]
 id = "oa"
@@ -190,7 +190,7 @@ async fn all_sessions_of_a_person_end_on_every_host_without_regard_to_the_case_o
         call_oa(&t, Method::DELETE, "/api/v1/sessions?userid=nobody").await.json::<Value>()["ended"],
         0
     );
-    // Nobody is signed out by a call that names nobody.
+    // A call that names nobody signs nobody out.
     for path in ["/api/v1/sessions", "/api/v1/sessions?userid="] {
         assert_eq!(call_oa(&t, Method::DELETE, path).await.status, 400, "{path}");
     }
@@ -215,7 +215,7 @@ async fn case_31_every_wrong_credential_gets_the_same_answer() {
         Some(basic_auth("oa", &API_SECRET.to_uppercase())),
         Some(basic_auth("oa", &sha256_hex(API_SECRET))),
         Some(basic_auth("oa", &format!("sha256:{}", sha256_hex(API_SECRET)))),
-        // A secret that somebody chose is refused though its hash is configured.
+        // A secret that a person chose is refused although its hash is configured.
         Some(basic_auth("weak", "correct horse battery staple")),
         Some(format!("Bearer {good}")),
         Some(good.clone()),
@@ -301,7 +301,7 @@ async fn case_48_after_thirty_wrong_credentials_a_minute_an_address_waits_with_w
     assert_eq!(from("203.0.113.10", "wrong").await.status, 401, "another address");
     t.advance(std::time::Duration::from_secs(61)).await;
     assert_eq!(from("203.0.113.9", "wrong").await.status, 401);
-    // No credentials at all cost nothing.
+    // Calls without credentials do not count.
     for _ in 0..40 {
         assert_eq!(call(&t, Method::GET, "/api/v1/sessions", None).await.status, 401);
     }

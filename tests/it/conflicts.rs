@@ -1,4 +1,4 @@
-//! Conflicts: whether two persons are one; and userids in rules that are somebody else's now.
+//! Conflicts (whether two persons are one), and userids in rules that belong to somebody else now.
 
 use gongpai::audit::AuditRow;
 use gongpai::base::id::{PersonId, UnitId, UserId};
@@ -15,14 +15,14 @@ use crate::support::directory::{
     live_sessions, problem, released_persons, start_with_client,
 };
 
-/// Makes a local person; answers the id.
+/// Creates a local person and returns the id.
 async fn create_local_person(t: &TestApp, body: Value) -> String {
     let page = call(t, Method::POST, "/persons", &body).await;
     assert_eq!(page.status, 201, "{}", page.text());
     page.json::<Value>()["id"].as_str().expect("an id").to_owned()
 }
 
-/// Asks whether `person` is one of `candidates`, as a run does; answers the conflict's id.
+/// Inserts a conflict about `person` and `candidates`, as a run does, and returns its id.
 async fn insert_conflict(t: &TestApp, id: &str, kind: &str, person: &str, candidates: &[&str]) -> String {
     let corp = &t.app.config.wecom.corp_id;
     let list = json!(candidates);
@@ -37,7 +37,7 @@ async fn insert_conflict(t: &TestApp, id: &str, kind: &str, person: &str, candid
     id.to_owned()
 }
 
-/// What a userid in a rule means for a person, as the table has it.
+/// Returns what a userid in a rule means for a person, according to the table.
 async fn match_rule(t: &TestApp, userid: &str, person: &str) -> BindingMatch {
     let corp = &t.app.config.wecom.corp_id;
     let bindings =
@@ -45,7 +45,7 @@ async fn match_rule(t: &TestApp, userid: &str, person: &str) -> BindingMatch {
     bindings.match_person(&UserId::new(userid).folded(), &PersonId::new(person))
 }
 
-/// The userids whose bindings replicas have to read again.
+/// Returns the userids whose bindings replicas have to read again.
 async fn announced_bindings(t: &TestApp) -> Vec<String> {
     let entries = feed::list_entries_after(&t.app.db, 0, 10_000).await.expect("the database answers");
     entries.into_iter().filter(|entry| entry.kind == Some(FeedKind::Binding)).map(|entry| entry.id).collect()
@@ -122,7 +122,7 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
         ["楼2", "车x"]
     );
     assert_eq!((one.main_unit.as_ref().map(UnitId::as_str), &*one.fingerprint), (Some(&*finance), ""));
-    // The session of the one that is gone has ended; the next sign-in is the other's.
+    // The session of the removed person has ended; the next sign-in is the other person's.
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 401);
     assert!(live_sessions(&t).await.is_empty());
     let mut phone = t.signed_in("zhangsan").await;
@@ -143,7 +143,7 @@ async fn two_who_are_one_become_one_with_the_id_that_applications_know() {
         details(&audit),
         [format!("conflict c1: {zhang} is {known}, whose userid was wai1, by API client hr")]
     );
-    // The userid of the local entry is free, and nobody is asked again.
+    // The userid of the local entry is free, and the conflict is closed.
     assert_eq!(problem(&resolve(&t, &conflict, &known).await), (409, "directory.conflict_closed".into()));
     assert!(list_conflicts(&t).await.is_empty());
     create_local_person(&t, json!({"userid": "wai1", "name": "x"})).await;

@@ -1,4 +1,5 @@
-//! The directory as applications read it: shapes, pages, ETags, the change feed, and asking for a run.
+//! The directory as applications read it: shapes, pages, ETags, the change feed, and requests for
+//! runs.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -30,7 +31,7 @@ fn corp_id(t: &TestApp) -> CorpId {
     t.app.config.wecom.corp_id.clone()
 }
 
-/// Every item of a list, page by page.
+/// Reads every item of a list, page by page.
 async fn read_all(t: &TestApp, path: &str, limit: usize) -> Vec<Value> {
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     let mark = if path.contains('?') { '&' } else { '?' };
@@ -89,7 +90,7 @@ async fn a_department_or_tag_is_found_by_wecoms_id_and_nothing_by_its_name() {
             assert_eq!(problem(&page), (404, "api.not_found".to_owned()), "{list}/{unknown}");
         }
     }
-    // What is no text at all is a bad request.
+    // Bytes that are not a text are a bad request.
     assert_eq!(problem(&get(&t, &format!("{PERSONS}/%ff")).await).0, 400);
 }
 
@@ -201,7 +202,7 @@ async fn a_list_is_read_page_by_page_without_a_gap_or_a_double_while_rows_change
             assert_eq!(read_all(&t, list, limit).await, whole, "{list} by {limit}");
         }
     }
-    // Rows change and come while somebody reads: what was there before and is there after is read once.
+    // Rows change and appear between pages: what exists before and after is read exactly once.
     let (mut seen, mut cursor) = (Vec::new(), String::new());
     for step in 0.. {
         let page = get_json(&t, &format!("{PERSONS}?limit=6&cursor={cursor}")).await;
@@ -248,7 +249,8 @@ async fn what_a_run_prepares_is_not_seen_and_what_it_publishes_is_seen_at_once()
     assert_eq!(get(&t, &format!("{UNITS}/wecom:7")).await.status, 404);
     assert_eq!(get(&t, &format!("{PERSONS}?userid=sunqi")).await.json::<Value>()["items"], json!([]));
     edit_chart(&t, &format!("UPDATE charts SET version = {next_version}")).await;
-    // Another replica published that: whoever hears of it must not read here what was before.
+    // Another replica published the version: a client that hears of it must not read the state
+    // before.
     assert_eq!(get_json(&t, &format!("{UNITS}/wecom:7")).await["name"], "审计部");
     assert_eq!(get(&t, &format!("{UNITS}/wecom:4")).await.status, 404);
     assert_eq!(
@@ -302,7 +304,7 @@ async fn an_answer_that_still_holds_is_304_and_one_that_changed_is_sent() {
     edit_chart(&t, "UPDATE person_rows SET name = '张三丰' WHERE name = '张三'").await;
     assert_eq!(conditional(&paths[6], &before).await.status, 200);
     assert_ne!(etag_of(&paths[6]).await, before);
-    // A refusal has no ETag, and no credentials get no 304.
+    // An error has no ETag, and a call without credentials gets no 304.
     assert!(get(&t, &format!("{UNITS}/wecom:99")).await.header("etag").is_none());
     let stranger = new_request(&t, Method::GET, UNITS).header("if-none-match", "*");
     assert_eq!(send_request(stranger).await.status, 401);
@@ -321,9 +323,10 @@ async fn the_directory_is_not_read_from_memory_while_the_database_is_away() {
     assert_eq!(problem(&call(&t, Method::POST, SYNC, "{}").await), (503, "store.unavailable".to_owned()));
 }
 
-// --- the change feed -----------------------------------------------------------------------------------------
+// --- the change feed
+// -----------------------------------------------------------------------------------------
 
-/// Writes changes down as a use case does: seen with the commit.
+/// Records changes as a use case does: visible with the commit.
 async fn note_changes(t: &TestApp, changes: &[(DirectoryEntity, &str, DirectoryChangeKind)]) {
     let mut change =
         FeedTransaction::begin(&t.app.db, &corp_id(t), t.app.clock.now()).await.expect("a transaction");
@@ -333,7 +336,7 @@ async fn note_changes(t: &TestApp, changes: &[(DirectoryEntity, &str, DirectoryC
     change.commit().await.expect("committed");
 }
 
-/// Writes changes down as a run does: in transactions before the one that publishes them.
+/// Records changes as a run does: in transactions before the one that publishes them.
 async fn publish_batch(t: &TestApp, prefix: &str, count: i64) {
     let corp = corp_id(t);
     let batch = feed::reserve_batch(&t.app.db).await.expect("a number");
@@ -350,7 +353,8 @@ async fn publish_batch(t: &TestApp, prefix: &str, count: i64) {
     change.commit().await.expect("committed");
 }
 
-/// Follows from `since` until nothing is new: what was read, and where to go on.
+/// Follows the feed from `since` until nothing is new. Returns what was read and the cursor to
+/// continue from.
 async fn follow_feed(t: &TestApp, since: &str, limit: usize) -> (Vec<Value>, String) {
     let (mut seen, mut since) = (Vec::new(), since.to_owned());
     loop {
@@ -503,9 +507,9 @@ async fn a_cursor_older_than_what_is_kept_is_gone_and_the_beginning_is_what_is_k
         "who had read all of the old is in time"
     );
     assert_eq!(sequence_numbers(&follow_feed(&t, "7", 2).await.0), [8]);
-    // A number that was never given: of a database before a backup was restored.
+    // A number that was never given out: the database was restored from a backup.
     assert_eq!(gone(9).await, (410, "directory.feed_gone".to_owned()));
-    // While the young ones are being forgotten, row by row.
+    // While the newer changes are being deleted, row by row.
     edit_chart(&t, "DELETE FROM directory_changes WHERE n = 0").await;
     assert_eq!(gone(5).await.0, 410, "6 is gone");
     assert_eq!(sequence_numbers(&follow_feed(&t, "", 2).await.0), [7, 8]);
@@ -543,12 +547,13 @@ async fn changes_of_another_corporation_in_the_same_database_are_passed_over() {
     }
 }
 
-// --- asking for a run ----------------------------------------------------------------------------------------
+// --- asking for a run
+// ----------------------------------------------------------------------------------------
 
 #[tokio::test]
 async fn a_run_is_queued_once_and_shown_with_how_it_goes() {
     let t = TestApp::start().await;
-    // Another process is at work, so that what is asked for here waits.
+    // Another process is running, so that the requested run waits.
     let other = "00000000-0000-7000-8000-000000000000";
     let (corp, lease) = (t.app.config.wecom.corp_id.as_str(), t.app.clock.now().millis() + 30_000);
     let counts = json!(gongpai::sync::apply::Counts::default());

@@ -1,4 +1,4 @@
-//! Local units and persons, made, changed and removed by hand: through the API and as a table.
+//! Local units and persons, created, changed and deleted by hand: through the API and as a table.
 
 use gongpai::cli::directory as table;
 use reqwest::Method;
@@ -11,7 +11,7 @@ use crate::support::directory::{
 };
 use crate::support::process::Program;
 
-/// Makes something and answers it.
+/// Creates an entry and returns it.
 async fn create_entry(t: &TestApp, path: &str, body: Value) -> Value {
     let page = call(t, Method::POST, path, &body).await;
     assert_eq!(page.status, 201, "{body}: {}", page.text());
@@ -25,12 +25,12 @@ fn entry_id(entry: &Value) -> &str {
     entry["id"].as_str().expect("an id")
 }
 
-/// What the change feed for other systems says, in order.
+/// Returns kind and change of every entry of the change feed, in order.
 async fn noted_changes(t: &TestApp) -> Vec<String> {
     directory_changes(t).await.iter().map(|change| format!("{} {}", change.kind, change.change)).collect()
 }
 
-/// The details of the audit trail's rows of an event.
+/// Returns userid and detail of the audit rows of an event.
 async fn audit_details(t: &TestApp, event: &str) -> Vec<String> {
     audit_rows(t, event).await.iter().map(|row| format!("{}: {}", row.userid, row.detail)).collect()
 }
@@ -208,7 +208,7 @@ async fn no_unit_lies_below_itself_deeper_than_fifteen_levels_or_beside_one_of_i
     }
     let too_deep = json!({"name": "16", "parent_id": entry_id(&chain[14])});
     assert_eq!(problem(&call(&t, Method::POST, "/units", &too_deep).await).0, 400);
-    // A unit takes what is below it along.
+    // A unit moves with everything below it.
     let low = create_entry(&t, "/units", json!({"name": "low"})).await;
     let lower = json!({"parent_id": entry_id(&low)});
     let page = call(&t, Method::PATCH, &format!("/units/{}", entry_id(&chain[0])), &lower).await;
@@ -220,7 +220,7 @@ async fn no_unit_lies_below_itself_deeper_than_fifteen_levels_or_beside_one_of_i
     }
     let page = call(&t, Method::POST, "/units", &json!({"name": "low"})).await;
     assert_eq!(problem(&page), (409, "directory.path_taken".into()));
-    // The path of a department is taken, too, above and below the root.
+    // The paths of departments are taken as well, above and below the root.
     for parent in [Value::Null, json!("wecom:1")] {
         let page = call(&t, Method::POST, "/units", &json!({"name": "财务部", "parent_id": parent})).await;
         assert_eq!(problem(&page), (409, "directory.path_taken".into()), "{parent}");
@@ -368,7 +368,8 @@ async fn what_a_run_is_about_to_change_waits_for_it() {
     let body = json!({"userid": "wai1", "name": "外一", "memberships": []});
     let person = create_entry(&t, "/persons", body).await;
     let path = format!("/persons/{}", entry_id(&person));
-    // A run has prepared the next version: the person is a member of WeCom's in it, and another one is new.
+    // A run has prepared the next version, in which the person is a member of WeCom's and another
+    // one is new.
     let corp = t.app.config.wecom.corp_id.clone();
     execute_sql(&t, "UPDATE person_rows SET until = 1").await;
     let staged = |id: &str, userid: &str, memberships: &str| {
@@ -397,7 +398,7 @@ async fn what_a_run_is_about_to_change_waits_for_it() {
         2,
         "the run's rows are as they were"
     );
-    // Published: the local person is WeCom's now.
+    // The version is published: the local person is WeCom's now.
     execute_sql(&t, "UPDATE charts SET version = 1").await;
     let page = call(&t, Method::PATCH, &path, &json!({"name": "乙"})).await;
     assert_eq!(problem(&page), (409, "directory.owned_by_wecom".into()));
@@ -414,7 +415,7 @@ async fn many_hands_at_once_leave_a_tree_and_one_holder_of_a_userid() {
     for name in ["a", "b", "c", "d"] {
         units.push(entry_id(&create_entry(&t, "/units", json!({"name": name})).await).to_owned());
     }
-    // Everybody moves below the next one: not all of them can.
+    // Every unit moves below the next one: one of the moves must fail.
     let moves = (0..4).map(|n| {
         let (t, path, below) = (t.clone(), format!("/units/{}", units[n]), units[(n + 1) % 4].clone());
         async move { call(&t, Method::PATCH, &path, &json!({"parent_id": below})).await.status.as_u16() }
@@ -435,7 +436,7 @@ async fn many_hands_at_once_leave_a_tree_and_one_holder_of_a_userid() {
     assert_eq!((t.count_rows("persons").await, t.count_rows("person_rows").await), (1, 1));
 }
 
-/// Imports a text; whether it was well, and what was printed.
+/// Imports a text. Returns whether it was accepted, and what was printed.
 async fn import_csv(t: &TestApp, text: &[u8], dry_run: bool) -> (bool, String) {
     let file = t.data_dir().join("table.csv");
     std::fs::write(&file, text).unwrap();
@@ -490,7 +491,8 @@ async fn a_table_makes_persons_and_the_units_that_are_missing_and_twice_the_same
     let (well, said) = import_csv(&t, text.as_bytes(), false).await;
     assert!(well && said.starts_with("units: 0 new; persons: 0 new, 0 changed, 2 as they were"), "{said}");
     assert_eq!(noted_changes(&t).await.len(), 4);
-    // A column that is not there changes nothing, an empty cell empties, a missing row removes nobody.
+    // A missing column changes nothing, an empty cell empties the field, a missing row removes
+    // nobody.
     let (well, said) = import_csv(&t, "userid,mobile\nWAI1,\n".as_bytes(), true).await;
     assert!(well && said.starts_with("~ person wai1 外一: mobile\n"), "{said}");
     import_csv(&t, "userid,mobile\nWAI1,\n".as_bytes(), false).await;

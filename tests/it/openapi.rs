@@ -1,4 +1,4 @@
-//! The OpenAPI document: complete, true of the router, and valid.
+//! The OpenAPI document: complete, consistent with the router, and valid.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::support::api::{basic_auth, get, new_request, problem, send_request};
 use crate::support::app::{API_SECRET, TestApp};
 
-/// Every operation: method, path, and what the document says of it.
+/// Returns every operation: method, path, and its description in the document.
 fn operations(document: &Value) -> Vec<(Method, String, Value)> {
     let mut found = Vec::new();
     for (path, item) in document["paths"].as_object().expect("paths") {
@@ -22,12 +22,12 @@ fn operations(document: &Value) -> Vec<(Method, String, Value)> {
     found
 }
 
-/// The scope that an operation says it needs.
+/// Returns the scope that an operation declares.
 fn required_scope(operation: &Value) -> Option<&str> {
     operation.pointer("/security/0/basic/0").and_then(Value::as_str)
 }
 
-/// A path with something in the place of its parameters.
+/// Returns a path with a value in the place of each parameter.
 fn fill_path(path: &str) -> String {
     path.split('/').map(|part| if part.starts_with('{') { "x" } else { part }).collect::<Vec<_>>().join("/")
 }
@@ -95,7 +95,7 @@ fn the_document_is_a_valid_one() {
                 _ => assert!(of("application/problem+json"), "{place} {status}"),
             }
         }
-        // Parameters of the path are those that the path has.
+        // The path parameters are those in the braces of the path.
         let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
         let in_path: Vec<_> =
             parameters.iter().filter(|p| p["in"] == "path").map(|p| p["name"].as_str().unwrap()).collect();
@@ -108,7 +108,7 @@ fn the_document_is_a_valid_one() {
     }
 }
 
-/// A client with each scope alone.
+/// Configures a client for each scope.
 fn client_toml() -> String {
     let hash = sha256_hex(API_SECRET);
     ["sessions", "directory:read", "directory:write", "messages"]
@@ -131,7 +131,7 @@ async fn every_path_of_the_document_is_answered_and_needs_exactly_the_scope_that
             assert_eq!((&*path, page.status.as_u16()), ("/api/v1/openapi.json", 200), "only that is open");
             continue;
         };
-        // A path that is not routed is 404, a method that is not is 405.
+        // An unrouted path would be 404, an unrouted method 405.
         assert_eq!(problem(&page), (401, "api.unauthorized".to_owned()), "{place}");
         assert!(operation["description"].as_str().unwrap().contains(&format!("`{scope}`")), "{place}");
         for client in ["sessions", "directory:read", "directory:write", "messages"] {
@@ -150,7 +150,7 @@ async fn every_path_of_the_document_is_answered_and_needs_exactly_the_scope_that
     }
 }
 
-/// What `routes!` routes is documented; nothing else may route.
+/// Whatever `routes!` routes is documented, so nothing else may route.
 #[test]
 fn every_route_of_the_api_is_in_the_document() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/api");

@@ -44,7 +44,7 @@ impl Replica {
         Self { app, address, supervisor }
     }
 
-    /// What nginx would ask this one about a request of `browser`.
+    /// Asks this gateway what nginx would ask about a request of `browser`.
     async fn check(&self, browser: &Browser, url: &str) -> Page {
         check_at(self.address, browser, url).await
     }
@@ -73,7 +73,7 @@ async fn check_at(address: SocketAddr, browser: &Browser, url: &str) -> Page {
     Browser::new("nginx").send(ask).await
 }
 
-/// From now on `browser` finds public_url and the application at `address`.
+/// Makes `browser` find public_url and the application at `address`.
 fn connect_to(browser: &mut Browser, address: SocketAddr) {
     browser.resolve(PUBLIC_URL, address);
     browser.resolve(APP_URL, address);
@@ -85,7 +85,8 @@ fn session_claims(browser: &Browser) -> Value {
     serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).expect("base64")).expect("JSON")
 }
 
-/// Begins on `first` and stops before the callback; answers where WeCom sends the browser.
+/// Begins a sign-in on `first` and stops before the callback. Returns where WeCom sends the
+/// browser.
 async fn begin_sign_in(t: &TestApp, first: SocketAddr) -> (Browser, String) {
     let mut phone = t.phone_of("zhangsan");
     connect_to(&mut phone, first);
@@ -119,7 +120,7 @@ async fn on_replicas_a_sign_in_begun_on_one_is_finished_on_the_other_and_good_on
 async fn on_replicas_a_callback_that_arrives_twice_is_one_exchange_and_one_session() {
     let t = TestApp::start().await;
     let other = Replica::start(&t, "").await;
-    // One after the other.
+    // First one after the other.
     let (mut phone, callback) = begin_sign_in(&t, t.address).await;
     let mut again = phone.clone();
     connect_to(&mut again, other.address);
@@ -128,7 +129,7 @@ async fn on_replicas_a_callback_that_arrives_twice_is_one_exchange_and_one_sessi
     assert_eq!(first.location(), second.location());
     assert_eq!(session_claims(&phone)["sid"], session_claims(&again)["sid"]);
     assert_eq!(count_sign_in_calls(&t), 1);
-    // At the same time, while WeCom takes its time.
+    // Then at the same time, while WeCom is slow.
     for _ in 0..3 {
         t.wecom.forget_requests();
         let before = count_sign_in_calls(&t);
@@ -173,7 +174,7 @@ async fn on_replicas_a_revocation_on_one_is_refused_on_the_other_within_a_second
         let mut phone = t.signed_in("zhangsan").await;
         assert_eq!(t.check(&phone, &url).await.status, 200);
         assert_eq!(other.check(&phone, &url).await.status, 200);
-        // By the API, by signing out, by everybody's end.
+        // By the API, by a sign-out, and by ending all sessions.
         match round % 3 {
             0 => {
                 use base64::engine::general_purpose::STANDARD;
@@ -267,7 +268,7 @@ async fn on_replicas_a_key_made_by_one_is_published_by_the_other_and_signs_once_
         assert_eq!(t.check(browser, &url).await.status, 200);
         assert_eq!(other.check(browser, &url).await.status, 200);
     }
-    // The old key stays until its tokens are gone, and not longer.
+    // The old key stays until its tokens have expired, and no longer.
     let ttl = t.app.config.session.ttl;
     let keys = async || list_keys(&t.app.db).await.expect("the database answers").len();
     gongpai::app::jobs::delete_old_rows(&t.app.db, t.app.clock.now(), ttl).await.expect("deleted");
@@ -327,7 +328,7 @@ async fn replicas_of_an_older_version_refuse_a_newer_schema_at_start_and_say_so(
     let error = build_app(&t, "").await.expect_err("it started").to_string();
     assert!(error.contains("newer"), "{error}");
     assert!(!error.contains("postgres://"), "{error}");
-    // Who runs already goes on.
+    // A replica that is running continues.
     let phone = t.signed_in("zhangsan").await;
     assert_eq!(t.check(&phone, &format!("{PUBLIC_URL}/x")).await.status, 200);
 }
@@ -389,7 +390,7 @@ async fn two_processes_are_replicas_sign_in_on_one_is_finished_on_the_other_and_
  {
     let wecom = Simulator::start().await.expect("the simulator starts");
     let database = TestDatabase::create().await;
-    // Two folders, one database; the first makes the schema and the key.
+    // Two folders, one database: the first process creates the schema and the key.
     let one = ServeProcess::start(&wecom, &database, "").await;
     let other = ServeProcess::start(&wecom, &database, "").await;
     let mut phone = one.phone_of(&wecom, "zhangsan");
@@ -409,7 +410,7 @@ async fn two_processes_are_replicas_sign_in_on_one_is_finished_on_the_other_and_
     for serve in [&one, &other] {
         assert_eq!(serve.check(&phone).await.status, 200);
     }
-    // A key made by the program is published by both.
+    // A key that the command line made is published by both.
     let rotated = one.command(&["key", "rotate"]).await;
     assert_eq!(rotated.code(), Some(0), "{}", rotated.stderr);
     for serve in [&one, &other] {
@@ -421,7 +422,7 @@ async fn two_processes_are_replicas_sign_in_on_one_is_finished_on_the_other_and_
         .await;
         assert_eq!(serve.check(&phone).await.status, 200);
     }
-    // Revoked by the API of one, and then by the program beside it.
+    // Revoked by the API of one, then by the command line beside it.
     let basic =
         format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("oa:{API_SECRET}")));
     for by_command in [false, true] {
@@ -442,7 +443,7 @@ async fn two_processes_are_replicas_sign_in_on_one_is_finished_on_the_other_and_
         }
         assert!(committed.elapsed() < Duration::from_secs(1), "{:?}", committed.elapsed());
     }
-    // One dies; the other goes on, and the one comes back.
+    // One dies, the other continues, and the first comes back.
     let phone = one.signed_in(&wecom, "lisi").await;
     let one = one.killed_and_restarted().await;
     for serve in [&one, &other] {

@@ -1,4 +1,4 @@
-//! What is kept, and for how long.
+//! How long the rows of every table are kept.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::support::directory::{
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
-/// Every table and how long its rows stay; a table that is not here has no retention, and fails the test.
+/// The retention of every table. A table that is missing here has none, and fails the test.
 fn retentions() -> BTreeMap<&'static str, &'static str> {
     BTreeMap::from([
         ("sessions", "7 days after they expired or ended"),
@@ -188,7 +188,7 @@ async fn what_is_older_than_its_retention_is_deleted_and_nothing_younger() {
     for (table, key) in [("tickets", "hash"), ("attempts", "id"), ("feed", "id"), ("audit", "id")] {
         assert_eq!(row_ids(&t, table, key).await, id_set(&["row-young"]), "{table}");
     }
-    // Who is signed in stays signed in.
+    // Whoever is signed in stays signed in.
     let phone = t.signed_in("zhangsan").await;
     delete_old_rows(&t).await;
     assert_eq!(t.check(&phone, "https://oa.example.com/x").await.status, 200);
@@ -261,7 +261,7 @@ async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_n
         rows.persons.push(person);
     }
     rows.write(&t, published_version(&t).await).await;
-    // A session that ended is kept for seven days, and whose it was.
+    // A session that ended is kept for seven days, and so is its person.
     execute_sql(&t, &format!(
         "INSERT INTO sessions (sid, corp_id, person_id, family, audience, amr, auth_time, created_at, last_seen_at, \
          expires_at, ended_at, address, user_agent) VALUES ('row-s', '{corp}', 'row-ended', 'row-s', 'h', 'wecom-app', 0, \
@@ -304,7 +304,7 @@ async fn whoever_left_long_ago_is_forgotten_with_the_questions_about_them_once_n
     let mut told: Vec<_> = removed.map(|change| change.id).collect();
     told.sort();
     assert_eq!(told, ["row-ended", "row-old"], "applications hear of it");
-    // When the session is gone, the next run takes the rest.
+    // When the session is deleted, the next run deletes the rest.
     t.advance(7 * DAY).await;
     delete_old_rows(&t).await;
     assert_eq!(t.count_rows("sessions").await, 0);

@@ -1,4 +1,4 @@
-//! Limits, rechecks, clocks, and what happens while the database is away.
+//! Limits of sessions, rechecks, clocks, and what happens while the database is away.
 
 use std::time::Duration;
 
@@ -91,7 +91,7 @@ async fn case_24_a_recheck_ends_the_sessions_of_whoever_is_no_longer_active() {
     }
 }
 
-/// Members with a living session each, beside those whom a test signs in.
+/// Inserts members with a live session each, besides those whom a test signs in.
 async fn insert_signed_in_members(t: &TestApp, count: usize) {
     t.wecom.change(|world| {
         let members =
@@ -126,7 +126,7 @@ async fn insert_signed_in_members(t: &TestApp, count: usize) {
     tx.commit().await.unwrap();
 }
 
-/// The gauge as `/metrics` has it.
+/// Returns the gauge of overdue rechecks from `/metrics`.
 async fn recheck_overdue(t: &TestApp) -> String {
     t.app.sso.measure_delay(t.app.config.gate.recheck).await.unwrap();
     let url = format!("http://{}/metrics", t.admin);
@@ -148,13 +148,13 @@ async fn case_47_a_recheck_of_many_is_made_abreast_and_leaves_nobody_in_who_was_
     t.wecom.change(|world| world.members.iter_mut().for_each(|m| m.status = SimulatedStatus::Disabled));
     t.wecom.set_latency("user/get", CALL);
     assert_eq!(recheck_overdue(&t).await, "0");
-    // What makes them due, and how late they are, in one step, before the job looks again.
+    // They become due, and 31 s late, in one step, before the job looks again.
     t.app.clock.advance(Duration::from_secs(600 + 31));
     assert_eq!(recheck_overdue(&t).await, "31");
     let began = std::time::Instant::now();
     t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
     let give_up = began + Duration::from_secs(60);
-    // The job may have taken some of them.
+    // The job of the gateway may have claimed some of them.
     while !live_sessions(&t).await.is_empty() && std::time::Instant::now() < give_up {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -185,7 +185,7 @@ async fn while_wecom_does_not_answer_a_recheck_gives_up_soon_and_nobody_is_asked
     );
 }
 
-/// Whichever comes first, this call or the job that runs every second.
+/// Waits until everybody who was due is checked, by this call or by the job that runs every second.
 async fn recheck_all(t: &TestApp) {
     t.app.sso.recheck_due(t.app.config.gate.recheck).await.unwrap();
     let give_up = std::time::Instant::now() + Duration::from_secs(20);
@@ -245,7 +245,7 @@ async fn without_the_database_checks_pass_until_memory_is_stale_and_then_nobody_
     assert_eq!(t.check(&browser, PUBLIC_URL).await.status, 200, "in memory");
     t.app.clock.advance(Duration::from_secs(59));
     assert_eq!(t.check(&browser, PUBLIC_URL).await.status, 200);
-    // What is not in memory is never admitted.
+    // A session that is not in memory is never admitted.
     let not_seen = elsewhere
         .cookies
         .named("__Host-gongpai")

@@ -13,10 +13,12 @@ use gongpai::session::store::{SessionRow, list_living};
 use reqwest::Method;
 use serde_json::Value;
 
+pub(crate) use super::api::problem;
+
 use super::app::{API_SECRET, TestApp};
 use super::browser::{Browser, BrowserRequest, Page};
 
-/// A gateway with the client `hr` of both directory scopes beside the usual one, and with more configuration.
+/// Starts a gateway with more configuration and the client `hr`, which has both directory scopes.
 pub(crate) async fn start_with_client(toml: &str) -> TestApp {
     let hash = sha256_hex(API_SECRET);
     let clients = format!(
@@ -27,7 +29,7 @@ pub(crate) async fn start_with_client(toml: &str) -> TestApp {
     TestApp::with(&clients).await
 }
 
-/// A call of a client below `/api/v1/directory`.
+/// Sends a call of a client to a path below `/api/v1/directory`.
 pub(crate) async fn call_as(
     t: &TestApp,
     client: &str,
@@ -47,25 +49,19 @@ pub(crate) async fn call_as(
     Browser::new("an application").send(ask).await
 }
 
-/// A call of the client `hr`.
+/// Sends a call of the client `hr`.
 pub(crate) async fn call(t: &TestApp, method: Method, path: &str, body: &Value) -> Page {
     let body = if body.is_null() { String::new() } else { body.to_string() };
     call_as(t, "hr", method, path, &body, None).await
 }
 
-/// Status and code of a problem.
-pub(crate) fn problem(page: &Page) -> (u16, String) {
-    assert_eq!(page.header("content-type"), Some("application/problem+json"), "{}", page.text());
-    (page.status.as_u16(), page.json::<Value>()["code"].as_str().expect("a code").to_owned())
-}
-
-/// Runs a statement.
+/// Runs a statement that changes rows.
 pub(crate) async fn execute_sql(t: &TestApp, statement: &str) {
     let done = sqlx::query(sqlx::AssertSqlSafe(statement.to_owned())).execute(t.app.db.pool()).await;
     done.unwrap_or_else(|e| panic!("{statement}: {e}"));
 }
 
-/// A department of WeCom's as a run leaves it; answers our id.
+/// Inserts a department of WeCom's as a run leaves it, and returns our id.
 pub(crate) async fn insert_department(t: &TestApp, number: u32, name: &str, parent: Option<u32>) -> String {
     let corp = &t.app.config.wecom.corp_id;
     let id = |number| gongpai::base::id::UnitId::from_department(corp, number);
@@ -83,29 +79,30 @@ pub(crate) async fn insert_department(t: &TestApp, number: u32, name: &str, pare
     id(number).as_str().to_owned()
 }
 
-/// The person who has a userid now.
+/// Returns the person who has a userid now.
 pub(crate) async fn find_person(t: &TestApp, userid: &str) -> Option<Person> {
     let corp = &t.app.config.wecom.corp_id;
     let found = directory::store::find_person_by_userid(&t.app.db, corp, &UserId::new(userid)).await;
     found.expect("the database answers")
 }
 
-/// Our id of whoever has a userid now.
+/// Returns our id of the person who has a userid now.
 pub(crate) async fn find_holder(t: &TestApp, userid: &str) -> String {
     find_person(t, userid).await.expect("somebody has the userid").id.to_string()
 }
 
-/// Ids of persons whose userid is free again, though a session or an answer still refers to them.
+/// Returns the ids of persons whose userid is free again, although a session or a decision still
+/// refers to them.
 pub(crate) async fn released_persons(t: &TestApp) -> Vec<String> {
     t.query_texts("SELECT id FROM persons WHERE released_at IS NOT NULL ORDER BY id").await
 }
 
-/// How a conflict stands: `open`, or how it was closed.
+/// Returns the state of a conflict: `open`, or how it was closed.
 pub(crate) async fn conflict_state(t: &TestApp, conflict: &str) -> String {
     t.query_texts(&format!("SELECT state FROM conflicts WHERE id = '{conflict}'")).await.remove(0)
 }
 
-/// The live sessions of everybody.
+/// Returns the live sessions of everybody.
 pub(crate) async fn live_sessions(t: &TestApp) -> Vec<SessionRow> {
     let (settings, now) = (t.app.sessions.settings(), t.app.clock.now());
     let idle_since = now.minus(settings.idle);
@@ -113,7 +110,7 @@ pub(crate) async fn live_sessions(t: &TestApp) -> Vec<SessionRow> {
     rows.expect("the database answers")
 }
 
-/// What the change feed for other systems says, in order.
+/// Returns the change feed for other systems, in order.
 pub(crate) async fn directory_changes(t: &TestApp) -> Vec<DirectoryChange> {
     let corp = &t.app.config.wecom.corp_id;
     let feed = listing::store::read_changes(&t.app.db, corp, None, 10_000).await;
@@ -123,7 +120,7 @@ pub(crate) async fn directory_changes(t: &TestApp) -> Vec<DirectoryChange> {
     }
 }
 
-/// The audit rows of an event, oldest first.
+/// Returns the audit rows of an event, oldest first.
 pub(crate) async fn audit_rows(t: &TestApp, event: &str) -> Vec<AuditRow> {
     let (corp, since) = (&t.app.config.wecom.corp_id, Timestamp::from_millis(0));
     let rows = audit::store::list_rows(&t.app.db, corp, None, since, "", 10_000).await;

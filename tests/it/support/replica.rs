@@ -1,4 +1,4 @@
-//! Replicas as far as they have to do with runs: nothing of them happens by itself, so that a test decides what does.
+//! Replicas that only synchronise. Nothing happens by itself, so that a test decides what does.
 
 use gongpai::app::{open_database, sync_settings, wecom_settings};
 use gongpai::base::clock::{Clock, Timestamp};
@@ -23,7 +23,7 @@ pub(crate) struct ReplicaSite {
     pub(crate) clock: Clock,
 }
 
-/// A replica as far as it has to do with runs; nothing of it happens by itself.
+/// A replica that only synchronises; nothing happens by itself.
 pub(crate) struct SyncReplica {
     pub(crate) sync: SyncService,
     pub(crate) db: Db,
@@ -91,7 +91,7 @@ impl SyncReplica {
         self.sync.fire_due().await.expect("the database answers");
     }
 
-    /// Kinds and causes of the runs that wait.
+    /// Returns kind and cause of every queued run, oldest first.
     pub(crate) async fn queued_runs(&self) -> Vec<String> {
         let mut runs = self.sync.queue().list(100, None).await.expect("the database answers");
         runs.retain(|run| run.status == SyncRunStatus::Queued);
