@@ -90,15 +90,15 @@ pub(super) async fn list_changes(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryRead)?;
-    let asked = QueryParams::parse(raw.as_deref(), &["since", "limit"], &client)?;
-    let since = match asked.get("since") {
+    let params = QueryParams::parse(raw.as_deref(), &["since", "limit"], &client)?;
+    let since = match params.get("since") {
         None => None,
         Some(text) => {
             Some(parse_seq(text).ok_or_else(|| client.bad_request("since is no cursor of ours".to_owned()))?)
         }
     };
     let corp = &api.0.sessions.settings().corp;
-    let feed = store::read_changes(&api.0.db, corp, since, asked.row_limit() - 1).await;
+    let feed = store::read_changes(&api.0.db, corp, since, params.row_limit() - 1).await;
     match feed.map_err(|e| client.unavailable("The change feed could not be read", &e))? {
         Feed::Part { items, last } => {
             Ok(Json(ChangesSchema { items, next_cursor: last.to_string() }).into_response())

@@ -107,13 +107,13 @@ pub(super) async fn list_conflicts(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryRead)?;
-    let asked = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
+    let params = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
     let corp = &api.0.sessions.settings().corp;
-    let open = store::list_open(&api.0.db, corp, asked.cursor(), asked.row_limit()).await;
+    let open = store::list_open(&api.0.db, corp, params.cursor(), params.row_limit()).await;
     let open = open.map_err(|e| client.unavailable("Conflicts could not be read", &e))?;
-    let told = store::load_details(&api.0.db, corp, open).await;
-    let told = told.map_err(|e| client.unavailable("Conflicts could not be read", &e))?;
-    Ok(Json(ItemPage::<ConflictDetails>::from_rows(&asked, told, |told| told.conflict.id.to_string()))
+    let details = store::load_details(&api.0.db, corp, open).await;
+    let details = details.map_err(|e| client.unavailable("Conflicts could not be read", &e))?;
+    Ok(Json(ItemPage::<ConflictDetails>::from_rows(&params, details, |one| one.conflict.id.to_string()))
         .into_response())
 }
 

@@ -104,6 +104,7 @@ pub(super) async fn commit_change(
     let written = audit::store::insert_entry(change.tx(), &corp, &entry, now).await;
     written.map_err(|e| unavailable(client, &e))?;
     change.commit().await.map_err(|e| unavailable(client, &e))?;
+    // The change is committed, so a failed refresh is no failure of the call.
     if let Err(error) = api.0.sessions.refresh().await {
         tracing::warn!(%error, "Memory could not be refreshed after a change of the directory");
     }
@@ -168,7 +169,7 @@ pub(super) async fn update_unit(
     text: Bytes,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryWrite)?;
-    let (id, asked) = (UnitId::new(query::check_path_id(id, &client)?), parse_object(&client, &text)?);
+    let (id, fields) = (UnitId::new(query::check_path_id(id, &client)?), parse_object(&client, &text)?);
     let mut change = begin_change(&api, &client).await?;
     let mut context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
     let before = context.chart().unit(&id).ok_or_else(|| client.not_found())?;
@@ -176,7 +177,7 @@ pub(super) async fn update_unit(
     if before.unit.source == EntrySource::Wecom {
         return Err(edit_problem(&client, &EditError::OwnedByWecom("the unit is a department of WeCom's")));
     }
-    let input = merge_input(&client, entry_json(&client, &UnitInput::from_unit(&before.unit))?, asked)?;
+    let input = merge_input(&client, entry_json(&client, &UnitInput::from_unit(&before.unit))?, fields)?;
     let after = store::update_unit(&mut change, &mut context, &id, input).await;
     let after = after.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("changed unit {id}");
@@ -276,12 +277,12 @@ pub(super) async fn update_person(
     text: Bytes,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryWrite)?;
-    let asked = parse_object(&client, &text)?;
-    let userid = asked.get("userid").and_then(Value::as_str).map(UserId::new);
+    let fields = parse_object(&client, &text)?;
+    let userid = fields.get("userid").and_then(Value::as_str).map(UserId::new);
     let mut change = begin_change(&api, &client).await?;
     let held = hold_person(&mut change, &client, &headers, id, userid.as_ref()).await?;
-    let after = if held.person.source == EntrySource::Wecom && asked.keys().eq(["local_memberships"]) {
-        let input: MemberInput = merge_input(&client, Value::Null, asked)?;
+    let after = if held.person.source == EntrySource::Wecom && fields.keys().eq(["local_memberships"]) {
+        let input: MemberInput = merge_input(&client, Value::Null, fields)?;
         let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
         store::update_member(&mut change, &context, &held, input).await
     } else if held.person.source == EntrySource::Wecom {
@@ -291,7 +292,7 @@ pub(super) async fn update_person(
     } else {
         let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
         let current = entry_json(&client, &PersonInput::from_person(&held.person, context.chart()))?;
-        let input = merge_input(&client, current, asked)?;
+        let input = merge_input(&client, current, fields)?;
         store::update_person(&mut change, &context, &held, input).await
     };
     let after = after.map_err(|e| edit_problem(&client, &e))?;

@@ -71,8 +71,8 @@ pub(super) async fn upload_media(
     request: Request,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::Messages)?;
-    let asked = QueryParams::parse(raw.as_deref(), &["type"], &client)?;
-    let kind = match asked.get("type") {
+    let params = QueryParams::parse(raw.as_deref(), &["type"], &client)?;
+    let kind = match params.get("type") {
         Some("image") => MediaKind::Image,
         Some("file") => MediaKind::File,
         _ => return Err(client.bad_request("type is image or file".to_owned())),

@@ -45,26 +45,26 @@ pub(super) async fn list_persons(
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryRead)?;
     let names = ["userid", "status", "unit", "limit", "cursor"];
-    let asked = QueryParams::parse(raw.as_deref(), &names, &client)?;
-    let which = parse_filter(&api, &client, &asked).await?;
+    let params = QueryParams::parse(raw.as_deref(), &names, &client)?;
+    let which = parse_filter(&api, &client, &params).await?;
     let corp = &api.0.sessions.settings().corp;
-    let found = match asked.get("userid") {
+    let found = match params.get("userid") {
         Some(userid) => store::find_person_by_userid(&api.0.db, corp, &UserId::new(userid))
             .await
             .map(|person| person.into_iter().filter(|person| matches_filter(&which, person)).collect()),
-        None => listing::store::list_persons(&api.0.db, corp, &which, asked.row_limit()).await,
+        None => listing::store::list_persons(&api.0.db, corp, &which, params.row_limit()).await,
     };
     let persons = found.map_err(|e| client.unavailable(READ_FAILURE, &e))?;
-    Ok(Json(ItemPage::<PersonSchema>::from_rows(&asked, persons, |person| person.id.to_string()))
+    Ok(Json(ItemPage::<PersonSchema>::from_rows(&params, persons, |person| person.id.to_string()))
         .into_response())
 }
 
 async fn parse_filter(
     api: &ApiState,
     client: &AuthenticatedClient,
-    asked: &QueryParams,
+    params: &QueryParams,
 ) -> Result<PersonFilter, Response> {
-    let status = match asked.get("status") {
+    let status = match params.get("status") {
         None => None,
         Some(word) => {
             let all =
@@ -75,7 +75,7 @@ async fn parse_filter(
             })?)
         }
     };
-    let unit = match asked.get("unit") {
+    let unit = match params.get("unit") {
         None => None,
         Some(id) => {
             let chart = units::load_fresh_chart(api, client).await?;
@@ -83,7 +83,7 @@ async fn parse_filter(
             Some(units::find_unit(&chart, id).map_or(UnitId::new("-"), |placed| placed.unit.id.clone()))
         }
     };
-    Ok(PersonFilter { after: Some(PersonId::new(asked.cursor())), status, unit })
+    Ok(PersonFilter { after: Some(PersonId::new(params.cursor())), status, unit })
 }
 
 fn matches_filter(which: &PersonFilter, person: &Person) -> bool {

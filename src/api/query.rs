@@ -40,28 +40,28 @@ impl QueryParams {
         allowed: &[&str],
         client: &AuthenticatedClient,
     ) -> Result<Self, Response> {
-        let mut asked = Self { values: Vec::new(), limit: DEFAULT_PAGE_SIZE };
+        let mut params = Self { values: Vec::new(), limit: DEFAULT_PAGE_SIZE };
         for (name, value) in url::form_urlencoded::parse(raw.unwrap_or_default().as_bytes()) {
             // PostgreSQL's text cannot hold a NUL: nothing has this name, and the database is not
             // at fault.
             if value.contains('\0') {
                 return Err(client.bad_request(format!("{name:?} is not a text")));
             }
-            if !allowed.contains(&&*name) || asked.get(&name).is_some() {
+            if !allowed.contains(&&*name) || params.get(&name).is_some() {
                 return Err(client.bad_request(format!("unknown or double parameter {name:?}")));
             }
             if value.is_empty() {
                 continue;
             }
             if name == "limit" {
-                asked.limit = match value.parse() {
+                params.limit = match value.parse() {
                     Ok(limit @ 1..=MAX_PAGE_SIZE) => limit,
                     _ => return Err(client.bad_request(format!("limit is 1 to {MAX_PAGE_SIZE}"))),
                 };
             }
-            asked.values.push((name.into_owned(), value.into_owned()));
+            params.values.push((name.into_owned(), value.into_owned()));
         }
-        Ok(asked)
+        Ok(params)
     }
 
     /// Returns a parameter that is present and not empty.
@@ -129,12 +129,12 @@ impl<T> ItemPage<T> {
     /// Makes a page of `rows`, which are in order and one more than requested if there is another
     /// page. `id` returns the cursor of a row.
     pub(super) fn from_rows<R: Into<T>>(
-        asked: &QueryParams,
+        params: &QueryParams,
         mut rows: Vec<R>,
         id: impl Fn(&R) -> String,
     ) -> Self {
-        let more = rows.len() > asked.limit();
-        rows.truncate(asked.limit());
+        let more = rows.len() > params.limit();
+        rows.truncate(params.limit());
         let next_cursor = rows.last().filter(|_| more).map(id);
         Self { items: rows.into_iter().map(R::into).collect(), next_cursor }
     }

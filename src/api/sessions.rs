@@ -82,17 +82,17 @@ pub(super) async fn list_sessions(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::Sessions)?;
-    let asked = QueryParams::parse(raw.as_deref(), &["userid", "limit", "cursor"], &client)?;
-    let userid = asked.get("userid").map(UserId::new);
+    let params = QueryParams::parse(raw.as_deref(), &["userid", "limit", "cursor"], &client)?;
+    let userid = params.get("userid").map(UserId::new);
     let settings = api.0.sessions.settings();
     let now = api.0.clock.now();
     let idle_since = now.minus(settings.idle);
     let (db, corp) = (&api.0.db, &settings.corp);
     let rows =
-        store::list_living(db, corp, userid.as_ref(), now, idle_since, asked.cursor(), asked.row_limit())
+        store::list_living(db, corp, userid.as_ref(), now, idle_since, params.cursor(), params.row_limit())
             .await;
     let rows = rows.map_err(|e| unavailable(&client, &e))?;
-    Ok(Json(ItemPage::<SessionSchema>::from_rows(&asked, rows, |row| row.sid.to_string())).into_response())
+    Ok(Json(ItemPage::<SessionSchema>::from_rows(&params, rows, |row| row.sid.to_string())).into_response())
 }
 
 /// Ends a session, with every other that the same sign-in led to.
@@ -130,8 +130,8 @@ pub(super) async fn end_sessions_of_person(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::Sessions)?;
-    let asked = QueryParams::parse(raw.as_deref(), &["userid"], &client)?;
-    let Some(userid) = asked.get("userid").map(UserId::new) else {
+    let params = QueryParams::parse(raw.as_deref(), &["userid"], &client)?;
+    let Some(userid) = params.get("userid").map(UserId::new) else {
         return Err(client.bad_request("userid is missing".to_owned()));
     };
     let corp = &api.0.sessions.settings().corp;

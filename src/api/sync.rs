@@ -161,17 +161,17 @@ pub(super) async fn list_runs(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryRead)?;
-    let asked = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
-    let before = asked.get("cursor").map(RunId::new);
-    let runs = api.0.sync.queue().list(asked.row_limit(), before.as_ref()).await;
+    let params = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
+    let before = params.get("cursor").map(RunId::new);
+    let runs = api.0.sync.queue().list(params.row_limit(), before.as_ref()).await;
     let runs = runs.map_err(|e| client.unavailable(READ_FAILURE, &e))?;
-    Ok(Json(ItemPage::<SyncRun>::from_rows(&asked, runs, |run| run.id.to_string())).into_response())
+    Ok(Json(ItemPage::<SyncRun>::from_rows(&params, runs, |run| run.id.to_string())).into_response())
 }
 
 /// One run.
 #[utoipa::path(
     get, path = "/api/v1/directory/sync/{run_id}", operation_id = "get_sync", tag = "directory",
-    params(("run_id" = String, Path, description = "As the call that asked for it answered.")),
+    params(("run_id" = String, Path, description = "As the call that params for it answered.")),
     responses((status = 200, body = RunSchema), (status = 304), (status = 404)),
     security(("basic" = ["directory:read"])),
 )]

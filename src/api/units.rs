@@ -45,18 +45,18 @@ pub(super) async fn list_units(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryRead)?;
-    let asked = QueryParams::parse(raw.as_deref(), &["path", "limit", "cursor"], &client)?;
+    let params = QueryParams::parse(raw.as_deref(), &["path", "limit", "cursor"], &client)?;
     let chart = load_fresh_chart(&api, &client).await?;
-    let path = asked.get("path").map(|path| match path.trim_matches('/') {
+    let path = params.get("path").map(|path| match path.trim_matches('/') {
         "" => "/",
         path => path,
     });
     let units: Vec<&PlacedUnit> = chart
-        .units_after(&UnitId::new(asked.cursor()))
+        .units_after(&UnitId::new(params.cursor()))
         .filter(|placed| path.is_none_or(|path| &*placed.path == path))
-        .take(asked.limit() + 1)
+        .take(params.limit() + 1)
         .collect();
-    Ok(Json(ItemPage::<UnitSchema>::from_rows(&asked, units, |placed| placed.unit.id.to_string()))
+    Ok(Json(ItemPage::<UnitSchema>::from_rows(&params, units, |placed| placed.unit.id.to_string()))
         .into_response())
 }
 
@@ -101,10 +101,11 @@ pub(super) async fn list_tags(
     RawQuery(raw): RawQuery,
 ) -> Result<Response, Response> {
     client.require_scope(Scope::DirectoryRead)?;
-    let asked = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
+    let params = QueryParams::parse(raw.as_deref(), &["limit", "cursor"], &client)?;
     let chart = load_fresh_chart(&api, &client).await?;
-    let tags = chart.tags().filter(|tag| tag.id.as_str() > asked.cursor()).take(asked.limit() + 1).collect();
-    Ok(Json(ItemPage::<TagSchema>::from_rows(&asked, tags, |tag| tag.id.to_string())).into_response())
+    let tags =
+        chart.tags().filter(|tag| tag.id.as_str() > params.cursor()).take(params.limit() + 1).collect();
+    Ok(Json(ItemPage::<TagSchema>::from_rows(&params, tags, |tag| tag.id.to_string())).into_response())
 }
 
 /// One tag.

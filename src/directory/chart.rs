@@ -289,6 +289,7 @@ fn unit_path(unit: &Unit, units: &HashMap<UnitId, Unit>) -> String {
     let mut seen = HashSet::new();
     let mut at = Some(unit);
     while let Some(unit) = at {
+        // The path ends at the root, or where a unit turns out to lie below itself.
         if unit.wecom_id == Some(ROOT_DEPARTMENT_ID) || !seen.insert(&unit.id) {
             break;
         }

@@ -143,6 +143,7 @@ pub async fn record_active_member(
             return replace_holder(change, &before, found).await;
         }
     }
+    // What the secret may not see stays as it was.
     let email = if found.email.is_empty() { &before.email } else { &found.email };
     let name = if found.name.is_empty() { &before.name } else { &found.name };
     let unchanged = before.userid == found.userid

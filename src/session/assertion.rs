@@ -23,6 +23,7 @@ impl Sessions {
         let now = self.0.clock.now();
         let key = (session.sid.clone(), origin.authority());
         if let Some((made, jwt)) = self.0.assertions.pin().get(&key)
+            // An assertion from the future was signed before the clock was set back.
             && now >= *made
             && now.since(*made) < ASSERTION_TTL / 2
         {

@@ -79,6 +79,7 @@ impl Sessions {
             Some(token) => self.check_token(token, origin).await,
             None => Err(SessionError::Absent),
         };
+        // A useless cookie must not hide a good Bearer token.
         match by_cookie {
             Err(why) => match token::find_bearer_token(headers) {
                 Some(token) => self.check_token(token, origin).await,
@@ -179,6 +180,7 @@ impl Sessions {
         for _ in 0..4 {
             let expected = self.0.memory.expect(&sid, &person);
             let row = self.find(&sid).await?.ok_or(SessionError::Ended)?;
+            // The token must name this row in every respect.
             let same = row.person.id == person
                 && row.audience == claims.aud
                 && row.expires_at.seconds() == claims.exp;
@@ -219,6 +221,7 @@ impl Sessions {
         }
         let audience = self.0.settings.hosts.cookie_scope(origin).audience;
         let claims = self.0.keys.load().ring.verify_session(token, &self.0.issuer, &audience, now)?;
+        // One database may serve several corporations, which share its keys.
         if claims.corp == self.0.settings.corp.as_str() { Ok(claims) } else { Err(InvalidToken) }
     }
 

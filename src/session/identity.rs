@@ -94,6 +94,7 @@ impl IdentityCache {
         {
             return read(&known.1);
         }
+        // Two tasks may compute it at the same time; both results are equal.
         let new = Arc::new((made, make()));
         self.0.store(Some(Arc::clone(&new)));
         read(&new.1)

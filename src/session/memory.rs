@@ -148,6 +148,7 @@ impl SessionMemory {
     /// Registers a session and its person before the row is read. Pass the result to
     /// [`SessionMemory::put`].
     pub fn expect(&self, sid: &Sid, person: &PersonId) -> ExpectedSession {
+        // The epoch first: whatever is cleared from here on makes `put` fail.
         let epoch = self.epoch.load(Ordering::SeqCst);
         let flag = self.flags.pin().get_or_insert_with(sid.clone(), EndedFlag::default).clone();
         let slot = self.persons.pin().get_or_insert_with(person.clone(), PersonSlot::default).clone();
@@ -230,6 +231,7 @@ impl SessionMemory {
     pub fn sweep(&self, now: Timestamp) {
         self.epoch.fetch_add(1, Ordering::SeqCst);
         self.tokens.pin().retain(|_, live| live.expires_at > now);
+        // One reference is that of the map itself.
         self.flags.pin().retain(|_, flag| Arc::strong_count(flag) > 1);
         self.persons.pin().retain(|_, slot| Arc::strong_count(slot) > 1);
         self.audiences.lock().retain(|audience| Arc::strong_count(audience) > 1);

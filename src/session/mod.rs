@@ -141,6 +141,7 @@ impl Sessions {
                 "signing keys do not open with this server.secret and are not used: sessions signed with them have ended"
             );
         }
+        // Replicas that start together may each create a key; every replica then accepts both.
         if loaded.ring.signer(clock.now()).is_none() {
             let mut change = FeedTransaction::begin(&db, &settings.corp, clock.now()).await?;
             keys::add(&mut change, &sealer, clock.now()).await?;

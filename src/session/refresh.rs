@@ -90,6 +90,7 @@ impl Sessions {
     }
 
     async fn read_feed(&self) -> Result<(), RefreshError> {
+        // One refresh at a time: entries must be applied in their order.
         let mut position = self.0.feed_position.lock().await;
         let began = self.0.clock.now();
         let newest = feed::read_newest_seq(&self.0.db).await?;

@@ -307,6 +307,7 @@ pub async fn end_sessions(
     let corp = change.corp().clone();
     if let SessionsToEnd::All = which {
         let mut ended = 0;
+        // Twice, for the reason given below.
         for _ in 0..2 {
             let done = sqlx::query(
                 "UPDATE sessions SET ended_at = $2, end_reason = $3 \

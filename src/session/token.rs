@@ -146,6 +146,7 @@ impl KeyRing {
         let header = jsonwebtoken::decode_header(token).map_err(|_| InvalidToken)?;
         let ours = header.typ.as_deref() == Some(SESSION_TOKEN_TYPE)
             && header.alg == Algorithm::ES256
+            // No extension is understood, so none may be critical (RFC 7515 §4.1.11).
             && header.crit.is_none()
             && signature::has_low_s(token);
         if !ours {
@@ -163,6 +164,7 @@ impl KeyRing {
             .map_err(|_| InvalidToken)?
             .claims;
         let now = now.seconds();
+        // An `iat` in the future is accepted as far as the clocks of replicas may differ.
         if claims.exp <= now || claims.iat > now.saturating_add(MAX_SKEW_SECONDS) || claims.exp <= claims.iat
         {
             return Err(InvalidToken);

@@ -164,6 +164,7 @@ pub async fn strip_reassigned_userids(
                 continue;
             }
             let now = change.now().millis();
+            // `until` selects the published row; a row that a run has prepared stays as it is.
             sqlx::query(sql)
                 .bind(&id)
                 .bind(until)

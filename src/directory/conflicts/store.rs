@@ -193,6 +193,7 @@ pub async fn close_conflict(
         return Err(ResolveError::CandidateIsMember);
     }
     let context = edit::open_context(change).await?;
+    // A run may have prepared rows of the two as they were: then they cannot change now.
     edit::refuse_if_staged(change, &context, &flagged.id).await?;
     edit::refuse_if_staged(change, &context, &kept.id).await?;
     refuse_during_run(change).await?;
@@ -282,6 +283,7 @@ async fn replace_candidate(
     )
     .bind(corp.as_str())
     .bind(gone.as_str())
+    // The JSON holds ids between quotes, and an id contains no wildcard.
     .bind(format!("%\"{gone}\"%"))
     .bind(format!("%\"{}\"%", by.unwrap_or(gone)))
     .fetch_all(change.tx())

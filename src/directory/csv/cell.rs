@@ -61,6 +61,7 @@ fn is_changed_by_spreadsheets(cell: &str) -> bool {
 /// Also for full-width and small forms, which East Asian editions and later readers of the file
 /// take for the plain ones.
 fn starts_formula(c: char) -> bool {
+    // NFKC does not turn the minus sign into a hyphen.
     c == '\u{2212}' || c.nfkc().next().is_some_and(|plain| matches!(plain, '=' | '+' | '-' | '@'))
 }
 

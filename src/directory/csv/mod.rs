@@ -119,6 +119,7 @@ pub fn parse_table(bytes: &[u8]) -> Result<(Vec<CsvRecord>, FileFormat), Vec<Csv
         }
         match parse_record(columns, &cells, line) {
             Ok(record) => {
+                // Two rows for one userid contradict each other, whatever the case of the letters.
                 if let Some(first) = lines.insert(record.userid.folded(), line) {
                     findings.push(csv_finding(line, format!("{} is in line {first}, too", record.userid)));
                 }

@@ -100,7 +100,7 @@ pub struct PersonInput {
     /// 姓名.
     pub name: String,
     /// `active`, `disabled` or `inactive`.
-    #[serde(default = "active")]
+    #[serde(default = "default_status")]
     pub status: String,
     #[serde(default)]
     pub memberships: Vec<MembershipInput>,
@@ -135,7 +135,7 @@ pub struct MemberInput {
     pub local_memberships: Vec<MembershipInput>,
 }
 
-fn active() -> String {
+fn default_status() -> String {
     PersonStatus::Active.as_str().to_owned()
 }
 
@@ -260,6 +260,7 @@ impl PersonInput {
     /// # Errors
     /// [`EditError::Invalid`].
     pub fn validate(self, person: &Person, chart: &Chart) -> Result<Person, EditError> {
+        // A userid that WeCom gave may break our rules; it is checked only if it changes.
         if self.userid != person.userid || person.source == EntrySource::Local {
             check_userid(&self.userid)?;
         }

@@ -24,17 +24,17 @@ const MESSAGE_TIMEOUT: Duration = Duration::from_secs(14);
 
 pub(super) async fn check_messages(subject: &DoctorSubject, usable: UsableSecrets) -> Vec<DoctorFinding> {
     let wecom = &subject.config.wecom;
-    let asked = subject.message_to.as_deref();
+    let recipient = subject.message_to.as_deref();
     let client = match &subject.client {
         _ if !wecom.enable || !wecom.message_enable => {
             let off = wecom.enable.then(|| DoctorFinding::new(FindingKind::MessagesOff, &[]));
-            return off.into_iter().chain(asked.map(withheld_finding)).collect();
+            return off.into_iter().chain(recipient.map(withheld_finding)).collect();
         }
         Ok(client) if usable.app => client,
         // Problems with the secret or the connection were reported by their own checks.
-        _ => return asked.map(withheld_finding).into_iter().collect(),
+        _ => return recipient.map(withheld_finding).into_iter().collect(),
     };
-    match asked {
+    match recipient {
         None => vec![permission_finding(client.may_send(Deadline::after(MESSAGE_TIMEOUT)).await)],
         Some(userid) => send_test_message(&subject.config, client, userid, subject.clock.now()).await,
     }
