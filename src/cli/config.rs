@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use crate::config::{Config, ConfigReading, ConfigSources, DatabaseConfig, DefaultRule};
+use crate::config::{Config, ConfigReading, ConfigSources, DatabaseConfig, DefaultRule, RequiredKey};
 use crate::gate::AccessRules;
 
 /// Prints the sources, the meaning, every warning, and every error with its key and place.
@@ -90,8 +90,9 @@ fn write_meaning(config: &Config, out: &mut dyn Write) -> std::io::Result<()> {
         DatabaseConfig::Sqlite(path) => writeln!(out, "database    SQLite, {}", path.display())?,
         DatabaseConfig::Postgres(_) => writeln!(out, "database    PostgreSQL")?,
     }
-    let corp = if wecom.corp_id.as_str().is_empty() { "not set" } else { wecom.corp_id.as_str() };
-    let agent = if wecom.agent_id == 0 { "not set".to_owned() } else { wecom.agent_id.to_string() };
+    let corp = if wecom.has(RequiredKey::CorpId) { wecom.corp_id.as_str() } else { "not set" };
+    let agent =
+        if wecom.has(RequiredKey::AgentId) { wecom.agent_id.to_string() } else { "not set".to_owned() };
     writeln!(
         out,
         "WeCom       corp_id {corp}, agent_id {agent}, {}",

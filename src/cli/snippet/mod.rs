@@ -10,7 +10,7 @@ mod template;
 
 use crate::base::host::Origin;
 use crate::base::url::{ReturnTo, percent_encode};
-use crate::config::Config;
+use crate::config::{Config, RequiredKey};
 
 pub use nginx::{DEFAULT_ACCESS_LOG, NginxArgs, render_nginx};
 
@@ -42,7 +42,7 @@ pub enum SnippetError {
     BadTarget(String),
     /// The output needs a key that is not set.
     #[error("{0} is not set")]
-    Missing(&'static str),
+    Missing(RequiredKey),
 }
 
 /// Arguments of `gongpai snippet workbench`.
@@ -69,11 +69,10 @@ pub fn render_workbench_url(config: &Config, args: &WorkbenchArgs) -> Result<Str
     if !args.seed_style {
         return Ok(format!("{public}/sso/login?rd={}", percent_encode(target)));
     }
-    if config.wecom.corp_id.as_str().is_empty() {
-        return Err(SnippetError::Missing("wecom.corp_id"));
-    }
-    if config.wecom.agent_id == 0 {
-        return Err(SnippetError::Missing("wecom.agent_id"));
+    if let Some(key) =
+        [RequiredKey::CorpId, RequiredKey::AgentId].into_iter().find(|key| !config.wecom.has(*key))
+    {
+        return Err(SnippetError::Missing(key));
     }
     let mut page = format!("{public}/x_desktop/qiyeweixinsso.html");
     if args.rd.is_some() {

@@ -131,9 +131,9 @@ fn a_workbench_link_that_could_not_work_is_refused() {
         Err(SnippetError::BadTarget("https://evil.example/".into()))
     );
     config.wecom.agent_id = 0;
-    assert_eq!(link(&config, "/", true), Err(SnippetError::Missing("wecom.agent_id")));
+    assert_eq!(link(&config, "/", true), Err(SnippetError::Missing(RequiredKey::AgentId)));
     config.wecom.corp_id = CorpId::new("");
-    assert_eq!(link(&config, "/", true), Err(SnippetError::Missing("wecom.corp_id")));
+    assert_eq!(link(&config, "/", true), Err(SnippetError::Missing(RequiredKey::CorpId)));
 }
 
 #[test]
