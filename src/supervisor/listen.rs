@@ -27,8 +27,8 @@ use super::connection_timer::ConnectionTimer;
 use crate::config::ListenAddress;
 use crate::http::client_ip::Peer;
 
-/// How long a connection may be idle: longer than nginx keeps one (60 s), and longer than [the
-/// design](crate::design#proxies) promises (75 s).
+/// How long a connection may be idle: longer than nginx keeps one (60 s), so that nginx is the one
+/// who closes it.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// The pause after a failed accept, which mostly means that file descriptors have run out.
