@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::ApiState;
 use super::auth::AuthenticatedClient;
-use super::directory_write::{begin_change, commit_change, sign_out, unavailable};
+use super::directory_write::{begin_change, commit_change, directory_unavailable, sign_out};
 use super::query::{self, ItemPage, PagingParams, QueryParams};
 use super::schema::{EntrySourceSchema, PersonStatusSchema};
 use crate::audit;
@@ -159,7 +159,7 @@ fn resolve_problem(client: &AuthenticatedClient, error: &ResolveError) -> Respon
         ResolveError::NotInvolved(_) => Code::BadRequest,
         ResolveError::CandidateIsMember => Code::OwnedByWecom,
         ResolveError::Busy => Code::DirectoryBusy,
-        ResolveError::Store(error) => return unavailable(client, error),
+        ResolveError::Store(error) => return directory_unavailable(client, error),
     };
     Problem::new(code, &client.request_id).with_detail(error.to_string()).into_response()
 }

@@ -39,13 +39,13 @@ fn edit_problem(client: &AuthenticatedClient, refused: &EditError) -> Response {
         EditError::UseridTaken(_) => Code::UseridTaken,
         EditError::PathTaken(_) => Code::PathTaken,
         EditError::Busy => Code::DirectoryBusy,
-        EditError::Store(error) => return unavailable(client, error),
+        EditError::Store(error) => return directory_unavailable(client, error),
     };
     Problem::new(code, &client.request_id).with_detail(refused.to_string()).into_response()
 }
 
 /// Returns the response where the database failed.
-pub(super) fn unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Response {
+pub(super) fn directory_unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Response {
     client.unavailable("The directory could not be changed", error)
 }
 
@@ -77,7 +77,9 @@ pub(super) async fn begin_change(
     client: &AuthenticatedClient,
 ) -> Result<FeedTransaction, Response> {
     let corp = &api.0.sessions.settings().corp;
-    FeedTransaction::begin(&api.0.db, corp, api.0.clock.now()).await.map_err(|e| unavailable(client, &e))
+    FeedTransaction::begin(&api.0.db, corp, api.0.clock.now())
+        .await
+        .map_err(|e| directory_unavailable(client, &e))
 }
 
 /// Ends a change: writes the audit row, commits, and refreshes the memory of this replica, which
@@ -102,8 +104,8 @@ pub(super) async fn commit_change(
     };
     let (corp, now) = (change.corp().clone(), change.now());
     let written = audit::store::insert_entry(change.tx(), &corp, &entry, now).await;
-    written.map_err(|e| unavailable(client, &e))?;
-    change.commit().await.map_err(|e| unavailable(client, &e))?;
+    written.map_err(|e| directory_unavailable(client, &e))?;
+    change.commit().await.map_err(|e| directory_unavailable(client, &e))?;
     // The change is committed, so a failed refresh is no failure of the call.
     if let Err(error) = api.0.sessions.refresh().await {
         tracing::warn!(%error, "Memory could not be refreshed after a change of the directory");
@@ -145,7 +147,8 @@ pub(super) async fn create_unit(
     client.require_scope(Scope::DirectoryWrite)?;
     let input: UnitInput = merge_input(&client, Value::Null, parse_object(&client, &text)?)?;
     let mut change = begin_change(&api, &client).await?;
-    let mut context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let mut context =
+        store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
     let made =
         store::create_unit(&mut change, &mut context, input).await.map_err(|e| edit_problem(&client, &e))?;
     let deed = format!("created unit {}", made.unit.id);
@@ -171,7 +174,8 @@ pub(super) async fn update_unit(
     client.require_scope(Scope::DirectoryWrite)?;
     let (id, fields) = (UnitId::new(query::check_path_id(id, &client)?), parse_object(&client, &text)?);
     let mut change = begin_change(&api, &client).await?;
-    let mut context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let mut context =
+        store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
     let before = context.chart().unit(&id).ok_or_else(|| client.not_found())?;
     TaggedEntry::from_schema(&UnitSchema::from(before), &client)?.check_if_match(&headers, &client)?;
     if before.unit.source == EntrySource::Wecom {
@@ -201,7 +205,8 @@ pub(super) async fn delete_unit(
     client.require_scope(Scope::DirectoryWrite)?;
     let id = UnitId::new(query::check_path_id(id, &client)?);
     let mut change = begin_change(&api, &client).await?;
-    let mut context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let mut context =
+        store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
     let before = context.chart().unit(&id).ok_or_else(|| client.not_found())?;
     TaggedEntry::from_schema(&UnitSchema::from(before), &client)?.check_if_match(&headers, &client)?;
     let done = store::delete_unit(&mut change, &mut context, &id).await;
@@ -233,7 +238,7 @@ pub(super) async fn create_person(
     let mut change = begin_change(&api, &client).await?;
     let reserved =
         store::reserve_userid(&mut change, &input.userid).await.map_err(|e| edit_problem(&client, &e))?;
-    let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let context = store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
     let made = store::create_person(&mut change, &context, reserved, input).await;
     let made = made.map_err(|e| edit_problem(&client, &e))?;
     commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&made), "created the person")
@@ -283,14 +288,16 @@ pub(super) async fn update_person(
     let held = hold_person(&mut change, &client, &headers, id, userid.as_ref()).await?;
     let after = if held.person.source == EntrySource::Wecom && fields.keys().eq(["local_memberships"]) {
         let input: MemberInput = merge_input(&client, Value::Null, fields)?;
-        let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+        let context =
+            store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
         store::update_member(&mut change, &context, &held, input).await
     } else if held.person.source == EntrySource::Wecom {
         Err(EditError::OwnedByWecom(
             "the person is a member of WeCom's; only local_memberships can be changed",
         ))
     } else {
-        let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+        let context =
+            store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
         let current = entry_json(&client, &PersonInput::from_person(&held.person, context.chart()))?;
         let input = merge_input(&client, current, fields)?;
         store::update_person(&mut change, &context, &held, input).await
@@ -321,7 +328,7 @@ pub(super) async fn delete_person(
     let mut change = begin_change(&api, &client).await?;
     let held = hold_person(&mut change, &client, &headers, id, None).await?;
     sign_out(&mut change, &client, &held.person.id).await?;
-    let context = store::open_context(&mut change).await.map_err(|e| unavailable(&client, &e))?;
+    let context = store::open_context(&mut change).await.map_err(|e| directory_unavailable(&client, &e))?;
     store::delete_person(&mut change, &context, &held).await.map_err(|e| edit_problem(&client, &e))?;
     let deed = "removed the person";
     commit_change(&api, &client, change, audit::AuditEvent::Directory, Some(&held.person), deed).await?;
@@ -335,5 +342,5 @@ pub(super) async fn sign_out(
     person: &PersonId,
 ) -> Result<(), Response> {
     let ended = session::store::end_sessions(change, &SessionsToEnd::Person(person), "directory").await;
-    ended.map(drop).map_err(|e| unavailable(client, &e))
+    ended.map(drop).map_err(|e| directory_unavailable(client, &e))
 }

@@ -65,7 +65,7 @@ struct EndedSessionsSchema {
     ended: u64,
 }
 
-fn unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Response {
+fn sessions_unavailable(client: &AuthenticatedClient, error: &sqlx::Error) -> Response {
     client.unavailable("The sessions could not be read or ended", error)
 }
 
@@ -91,7 +91,7 @@ pub(super) async fn list_sessions(
     let rows =
         store::list_living(db, corp, userid.as_ref(), now, idle_since, params.cursor(), params.row_limit())
             .await;
-    let rows = rows.map_err(|e| unavailable(&client, &e))?;
+    let rows = rows.map_err(|e| sessions_unavailable(&client, &e))?;
     Ok(Json(ItemPage::<SessionSchema>::from_rows(&params, rows, |row| row.sid.to_string())).into_response())
 }
 
@@ -109,7 +109,7 @@ pub(super) async fn end_session(
 ) -> Result<Response, Response> {
     client.require_scope(Scope::Sessions)?;
     let sid = Sid::new(query::check_path_id(sid, &client)?);
-    let row = api.0.sessions.find_alive(&sid).await.map_err(|e| unavailable(&client, &e))?;
+    let row = api.0.sessions.find_alive(&sid).await.map_err(|e| sessions_unavailable(&client, &e))?;
     let Some(row) = row else { return Err(client.not_found()) };
     // Ends every session of the same sign-in: a hand-off from another one would replace the ended
     // one.
@@ -136,7 +136,7 @@ pub(super) async fn end_sessions_of_person(
     };
     let corp = &api.0.sessions.settings().corp;
     let person = store::find_person_by_userid(&api.0.db, corp, &userid).await;
-    let Some(person) = person.map_err(|e| unavailable(&client, &e))? else {
+    let Some(person) = person.map_err(|e| sessions_unavailable(&client, &e))? else {
         return Ok(Json(EndedSessionsSchema { ended: 0 }).into_response());
     };
     end_and_refresh(
@@ -154,7 +154,8 @@ async fn end_and_refresh(
     which: &SessionsToEnd<'_>,
     whom: Option<(PersonId, UserId)>,
 ) -> Result<Response, Response> {
-    let ended = end_and_audit(api, client, which, whom).await.map_err(|e| unavailable(client, &e))?;
+    let ended =
+        end_and_audit(api, client, which, whom).await.map_err(|e| sessions_unavailable(client, &e))?;
     // This replica need not wait for the feed. The others read it within half a second.
     if let Err(error) = api.0.sessions.refresh().await {
         tracing::warn!(%error, "Memory could not be refreshed after a revocation");

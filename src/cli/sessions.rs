@@ -128,7 +128,7 @@ pub async fn revoke_sessions(
 }
 
 async fn end_session(config: &Config, clock: &Clock, db: &Db, sid: &Sid) -> anyhow::Result<u64> {
-    let row = store::find(db, &config.wecom.corp_id, sid).await?;
+    let row = store::find_session(db, &config.wecom.corp_id, sid).await?;
     // An ended or expired session may still have its row.
     let living = row.filter(|row| row.ended_at.is_none() && row.expires_at > clock.now());
     let Some(row) = living else {

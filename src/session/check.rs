@@ -239,7 +239,9 @@ impl Sessions {
     }
 
     async fn find(&self, sid: &Sid) -> Result<Option<SessionRow>, SessionError> {
-        match tokio::time::timeout(STORE_TIMEOUT, store::find(&self.0.db, &self.0.settings.corp, sid)).await {
+        match tokio::time::timeout(STORE_TIMEOUT, store::find_session(&self.0.db, &self.0.settings.corp, sid))
+            .await
+        {
             Ok(Ok(row)) => Ok(row),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "a session could not be read");

@@ -144,7 +144,7 @@ impl Sessions {
         // Replicas that start together may each create a key; every replica then accepts both.
         if loaded.ring.signer(clock.now()).is_none() {
             let mut change = FeedTransaction::begin(&db, &settings.corp, clock.now()).await?;
-            keys::add(&mut change, &sealer, clock.now()).await?;
+            keys::add_key(&mut change, &sealer, clock.now()).await?;
             change.commit().await?;
             loaded = keys::load(&db, &sealer).await?.require_trusted()?;
         }
@@ -232,7 +232,7 @@ impl Sessions {
     /// If the database fails.
     pub async fn find_alive(&self, sid: &Sid) -> sqlx::Result<Option<SessionRow>> {
         let now = self.0.clock.now();
-        let row = store::find(&self.0.db, &self.0.settings.corp, sid).await?;
+        let row = store::find_session(&self.0.db, &self.0.settings.corp, sid).await?;
         Ok(row.filter(|r| r.ended_at.is_none() && r.expires_at > now && r.person.active))
     }
 

@@ -265,7 +265,7 @@ impl Sessions {
         let now = self.0.clock.now();
         let signs_from = now.plus(keys::JWKS_MAX_AGE);
         let mut change = FeedTransaction::begin(&self.0.db, &self.0.settings.corp, now).await?;
-        let kid = keys::add(&mut change, &self.0.sealer, signs_from).await?;
+        let kid = keys::add_key(&mut change, &self.0.sealer, signs_from).await?;
         let corp = change.corp().clone();
         audit::store::insert_entry(change.tx(), &corp, entry, now).await?;
         change.commit().await?;

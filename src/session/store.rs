@@ -138,7 +138,7 @@ pub async fn insert(change: &mut FeedTransaction, new: &NewSession) -> sqlx::Res
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find(db: &Db, corp: &CorpId, sid: &Sid) -> sqlx::Result<Option<SessionRow>> {
+pub async fn find_session(db: &Db, corp: &CorpId, sid: &Sid) -> sqlx::Result<Option<SessionRow>> {
     sqlx::query(select!("WHERE s.corp_id = $1 AND s.sid = $2"))
         .bind(corp.as_str())
         .bind(sid.as_str())

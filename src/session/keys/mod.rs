@@ -153,7 +153,7 @@ pub async fn load(db: &Db, sealer: &Sealer) -> Result<LoadedKeys, KeyError> {
 ///
 /// # Errors
 /// If the database fails.
-pub async fn add(
+pub async fn add_key(
     change: &mut FeedTransaction,
     sealer: &Sealer,
     signs_from: Timestamp,
