@@ -173,7 +173,8 @@ pub async fn record_active_member(
     Ok(id)
 }
 
-/// Locks and returns the person with this userid, if it is WeCom's and active. Writes nothing.
+/// Locks the person with this userid, if it is an active member of WeCom's, and returns the id.
+/// Writes nothing.
 ///
 /// # Errors
 /// If the database fails.
