@@ -11,7 +11,6 @@ use gongpai::sync::SyncService;
 use gongpai::sync::queue::{SyncCause, SyncRequest, SyncRun, SyncRunEnd, SyncRunStatus};
 use gongpai::sync::remote::SyncKind;
 use gongpai::wecom::WecomClient;
-use sqlx::{AssertSqlSafe, Row as _};
 
 use super::app::configuration;
 use super::database::TestDatabase;
@@ -97,10 +96,5 @@ impl SyncReplica {
         runs.retain(|run| run.status == SyncRunStatus::Queued);
         runs.sort_by(|a, b| a.id.as_str().cmp(b.id.as_str()));
         runs.iter().map(|run| format!("{} {}", run.kind.as_str(), run.cause)).collect()
-    }
-
-    pub(crate) async fn query_texts(&self, query: &str) -> Vec<String> {
-        let rows = sqlx::query(AssertSqlSafe(query.to_owned())).fetch_all(self.db.pool()).await;
-        rows.expect(query).iter().map(|row| row.get(0)).collect()
     }
 }
