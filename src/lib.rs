@@ -24,6 +24,7 @@ pub mod directory;
 pub mod doctor;
 pub mod gate;
 pub mod http;
+pub mod manual;
 pub mod message;
 pub mod observe;
 pub mod oidc;

@@ -3,12 +3,13 @@
 
 use axum::extract::{Path, RawQuery, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, IF_NONE_MATCH, X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::asset_files::{LOGO_NAME, asset_content_type, find_asset, hash_version};
+use super::etag::matches_etag;
 use super::page::PageRenderer;
 use crate::base::secret::sha256;
 
@@ -70,18 +71,10 @@ fn build_response(
     response
 }
 
-/// Whether If-None-Match names `etag` (RFC 9110 §13.1.2, weak comparison).
-fn matches_etag(headers: &HeaderMap, etag: &str) -> bool {
-    headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .flat_map(|h| h.as_bytes().split(|b| *b == b','))
-        .map(<[u8]>::trim_ascii)
-        .any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == etag.as_bytes())
-}
-
 #[cfg(test)]
 mod tests {
+    use axum::http::header::IF_NONE_MATCH;
+
     use super::*;
     use crate::http::asset_files::{ASSETS_PREFIX, asset_url};
     use crate::http::page::{CompanyLogo, PageSettings};

@@ -11,6 +11,7 @@
 //! | [`page`] | the pages people see |
 //! | [`problem`] | the same failure for programs (RFC 9457) |
 //! | [`assets`], `asset_files` | style sheet, icon and logo |
+//! | `etag` | whether a browser has an answer already |
 //! | [`middleware`] | what every request passes: request id, log, panic, limits |
 //! | `request_id` | the number that a page, an answer and the log share |
 //! | [`rate_limit`] | limits for each address |
@@ -21,6 +22,7 @@ pub mod browser;
 pub mod browser_request;
 pub mod client_ip;
 pub mod cookie;
+mod etag;
 pub mod failure;
 pub mod language;
 pub mod middleware;
@@ -30,3 +32,5 @@ pub mod rate_limit;
 pub mod redirect;
 mod request_id;
 pub mod words;
+
+pub use self::asset_files::asset_url;

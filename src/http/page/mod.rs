@@ -5,6 +5,7 @@
 //! and shows no text from outside unescaped. [`failure`](PageRenderer::failure) is the page of
 //! every failure; `signin` has the others.
 
+mod cacheable;
 mod failure;
 mod policy;
 mod signin;
@@ -32,6 +33,7 @@ use super::words::labels;
 use crate::base::clock::Timestamp;
 use crate::base::secret::sha256;
 
+pub use self::cacheable::respond_cacheable;
 pub use self::signin::{OpenWecomInput, ScanPageInput};
 
 /// The settings of pages, and the two origins that their policies name.
@@ -192,8 +194,14 @@ fn build_response(status: StatusCode, page: &impl Template, policy: &ContentSecu
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    protect(headers, policy);
+    response
+}
+
+/// What the headers of every page say to the browser, however long it may keep the page.
+fn protect(headers: &mut HeaderMap, policy: &ContentSecurityPolicy<'_>) {
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(CONTENT_SECURITY_POLICY, policy.header());
@@ -201,7 +209,6 @@ fn build_response(status: StatusCode, page: &impl Template, policy: &ContentSecu
     if policy.ancestors.is_empty() {
         headers.insert(X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     }
-    response
 }
 
 #[cfg(test)]
