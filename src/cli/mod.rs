@@ -11,6 +11,7 @@ pub mod config;
 pub mod conflicts;
 mod database;
 pub mod directory;
+pub mod docs;
 pub mod doctor;
 pub mod explain;
 pub mod key;

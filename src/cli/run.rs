@@ -11,8 +11,8 @@ use super::args::{
 use super::outcome::{CommandOutcome, UsageError};
 use super::snippet::{NginxArgs, SnippetError, WorkbenchArgs};
 use super::{
-    api_client, audit, config, conflicts, directory, doctor, explain, key, messages, rules, send, serve,
-    sessions, snippet, sync,
+    api_client, audit, config, conflicts, directory, docs, doctor, explain, key, messages, rules, send,
+    serve, sessions, snippet, sync,
 };
 use crate::base::clock::Clock;
 use crate::config::{Config, ConfigSources};
@@ -31,6 +31,7 @@ pub async fn run_command(args: CommandLine, out: &mut (dyn Write + Send)) -> any
                 .await
                 .map(CommandOutcome::from_success);
         }
+        Command::Docs { topic, lang } => docs::print_documentation(&sources, topic.as_deref(), lang, out)?,
         Command::Config { command: ConfigCommand::Check } => {
             return config::check_config(&sources, out).map(CommandOutcome::from_success);
         }

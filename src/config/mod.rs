@@ -11,6 +11,7 @@
 //! | `layers` | merges the layers and remembers where each value was written |
 //! | `toml_file`, `qiyeweixin`, `environment` | read one layer each |
 //! | `o2oa_json` | reads JSON as leniently as O2OA does |
+//! | [`mod@locale`] | reads the language of the terminal |
 //! | `derived_settings` | fills in what follows from other settings |
 //! | `check` | turns written values into checked ones |
 //! | [`file_modes`] | finds data and secrets that others can read |
@@ -28,6 +29,7 @@ mod environment;
 pub mod file_modes;
 mod keys;
 mod layers;
+pub mod locale;
 pub mod model;
 mod not_yet_supported;
 mod o2oa_json;

@@ -112,6 +112,7 @@ async fn every_command_has_help_with_an_example_and_nothing_unbuilt_is_listed() 
         &["serve"][..],
         &["sync"],
         &["doctor"],
+        &["docs"],
         &["config"],
         &["config", "check"],
         &["config", "show"],

@@ -13,6 +13,8 @@ use clap::{ArgGroup, Parser, Subcommand};
 use crate::base::clock::Timestamp;
 use crate::base::id::UserId;
 use crate::config::Scope;
+use crate::http::language::Language;
+use crate::manual::parse_language;
 
 pub use directory::{ConflictsCommand, DirectoryCommand, RulesCommand};
 pub use messages::{Expiry, MessagesCommand, SendArgs, SendTarget};
@@ -63,6 +65,19 @@ pub enum Command {
         /// Send a real test message to this member and say what WeCom makes of it
         #[arg(long, value_name = "USERID", value_parser = parse_recipient)]
         message_to: Option<String>,
+    },
+    /// Read the documentation of this version
+    ///
+    /// Without a topic: the list of topics. Into a file or a pipe it prints the Markdown itself.
+    #[command(
+        after_help = "Examples:\n  gongpai docs\n  gongpai docs rules\n  gongpai docs configuration --lang zh > configuration.md"
+    )]
+    Docs {
+        /// The page, as the list names it
+        topic: Option<String>,
+        /// The language [default: that of the terminal, by LC_ALL, LC_MESSAGES or LANG]
+        #[arg(long, value_name = "zh|en", value_parser = parse_docs_language)]
+        lang: Option<Language>,
     },
     /// Check or show the configuration
     #[command(
@@ -350,6 +365,10 @@ fn parse_userid(text: &str) -> Result<String, String> {
 /// Accepts one member only: `@all` would reach everybody, and `|` separates several.
 fn parse_recipient(text: &str) -> Result<String, String> {
     UserId::parse_existing(text).map(|userid| userid.as_str().to_owned()).map_err(|why| why.to_string())
+}
+
+fn parse_docs_language(text: &str) -> Result<Language, String> {
+    parse_language(text).ok_or_else(|| "there are zh and en".to_owned())
 }
 
 fn parse_client_id(text: &str) -> Result<String, String> {
