@@ -31,8 +31,9 @@ use crate::http::client_ip::TrustedProxies;
 use crate::http::page::PageRenderer;
 use crate::http::rate_limit::RateLimit;
 use crate::http::{assets, middleware};
+use crate::manual;
 use crate::message::{self, Messages};
-use crate::observe;
+use crate::observe::{self, ObserveState};
 use crate::oidc;
 use crate::session::{Sessions, keys};
 use crate::sso::verify_file::{self, VerifyFiles};
@@ -249,6 +250,13 @@ impl App {
             checks,
         };
         middleware::build_public_router(routes, self.middleware())
+    }
+
+    /// Every URL of the admin listener.
+    pub fn admin(&self, observe: ObserveState) -> Router {
+        observe::routes(observe)
+            .merge(manual::routes::routes())
+            .route("/_gongpai/assets/{*path}", get(assets::serve_asset).with_state(self.pages.clone()))
     }
 
     fn links(&self) -> Router {

@@ -19,8 +19,8 @@ use crate::base::clock::Clock;
 use crate::config::{Config, ConfigError, ConfigReading, ConfigSources, RunningConfig};
 use crate::gate::GateState;
 use crate::http::page::PageRenderer;
+use crate::observe::ObserveState;
 use crate::observe::telemetry::{LevelHandle, LogError};
-use crate::observe::{self, ObserveState};
 use crate::sso::verify_file::VerifyFiles;
 use crate::supervisor::Hangups;
 use crate::supervisor::listen::ServedRoutes;
@@ -90,7 +90,7 @@ impl CurrentApp {
         Self {
             app: Arc::new(ArcSwap::from_pointee(app.clone())),
             public: app.public().into(),
-            admin: observe::routes(observe.clone()).into(),
+            admin: app.admin(observe.clone()).into(),
             observe,
         }
     }
@@ -113,8 +113,8 @@ impl CurrentApp {
 
     /// Replaces the app. Nothing here can fail.
     fn replace(&self, app: App) {
-        let (public, admin) =
-            (app.public(), observe::routes(self.observe.reconfigured(app.sessions.clone())));
+        let observe = self.observe.reconfigured(app.sessions.clone());
+        let (public, admin) = (app.public(), app.admin(observe));
         // Both apps share the messages, so these must be told the new hosts.
         app.messages.set_hosts(app.config.hosts.clone());
         self.app.store(Arc::new(app));

@@ -36,6 +36,8 @@ mod demo;
 #[cfg(test)]
 mod directory_api;
 #[cfg(test)]
+mod documentation;
+#[cfg(test)]
 mod fragments;
 #[cfg(test)]
 mod frames;
