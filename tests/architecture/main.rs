@@ -30,7 +30,10 @@ const FLOORS: &[&[&str]] = &[
     &["directory"],
     // A session is somebody's: it follows the directory.
     &["session"],
-    &["sso", "gate", "oidc", "message", "callback", "o2oa", "console", "doctor", "observe", "api", "sync"],
+    &[
+        "sso", "gate", "oidc", "message", "callback", "o2oa", "console", "doctor", "observe", "manual",
+        "api", "sync",
+    ],
     &["app", "supervisor", "cli", "main", "lib", "bin/gongpai-demo"],
 ];
 
@@ -71,6 +74,21 @@ fn modules_import_downwards_only() {
     let mut findings: Vec<String> = sources.iter().flat_map(import_findings).collect();
     findings.extend(unused_neighbours(&sources));
     report(&findings);
+}
+
+#[test]
+fn the_floors_of_the_map_are_those_of_the_test() {
+    let map = read("src/docs/architecture.md");
+    let table =
+        map.split("| floor | rooms |").nth(1).expect("the table of floors in src/docs/architecture.md");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let drawn: Vec<String> = rows.map(str::to_owned).collect();
+    let row = |(number, rooms): (usize, &&[&str])| {
+        let rooms: Vec<String> = rooms.iter().map(|room| format!("`{room}`")).collect();
+        format!("| {number} | {} |", rooms.join(", "))
+    };
+    let meant: Vec<String> = FLOORS.iter().enumerate().map(row).collect();
+    assert_eq!(drawn, meant, "the floors of src/docs/architecture.md and FLOORS differ");
 }
 
 #[test]
